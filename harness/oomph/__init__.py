@@ -1,0 +1,23 @@
+"""oomph: will this GGUF model, with this context and this many experts, fit on this card, and how fast?
+
+Names are imported when first used, so that `import oomph` loads neither numpy nor llama.cpp.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_EXPORTS = {
+    "OomphError": "oomph.errors",
+    "ModelSpec": "oomph.facts.modelspec",
+    "RunConfig": "oomph.facts.config",
+    "GpuSpec": "oomph.facts.gpus",
+}
+__all__ = sorted(_EXPORTS)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module 'oomph' has no attribute {name!r}")
+    return getattr(import_module(_EXPORTS[name]), name)

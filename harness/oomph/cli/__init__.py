@@ -1,0 +1,37 @@
+"""The command line: parse, call one library function, print.
+
+One module a group of commands; each defines functions that `main` registers. Errors that a user can mend are
+caught here, once.
+"""
+
+import sys
+from importlib.metadata import version
+
+import typer
+
+from oomph.errors import OomphError
+
+app = typer.Typer(
+    name="oomph", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    help="Will this GGUF model, with this context and this many experts, fit on this card, and how fast?",
+)  # fmt: skip
+
+
+@app.callback(invoke_without_command=False)
+def _root() -> None:
+    """Predict, measure, calibrate and publish what a GGUF model takes on a card."""
+
+
+@app.command("version")
+def _version() -> None:
+    """Print oomph's version."""
+    typer.echo(version("oomph"))
+
+
+def main() -> None:
+    """The console script: exit code 2 and one sentence for what a user can mend."""
+    try:
+        app()
+    except OomphError as error:
+        print(f"oomph: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,1 @@
+"""What was measured, on disk: one JSON line a point, appended, never rewritten."""

@@ -1,0 +1,72 @@
+"""Numbers become text here and nowhere else.
+
+Sizes are bytes everywhere in the package and MiB (2^20) or GiB (2^30) only when printed, durations are
+nanoseconds, rates are per second. What was not measured is `None` and prints as an em dash, never as 0.
+"""
+
+KIB = 1024
+MIB = 1024**2
+GIB = 1024**3
+
+NOT_MEASURED = "—"
+
+
+def mib(n_bytes: float | None, digits: int = 0) -> str:
+    """`n_bytes` as MiB with thousands separators: `mib(90 * 2**30)` is `'92,160 MiB'`."""
+    return NOT_MEASURED if n_bytes is None else f"{n_bytes / MIB:,.{digits}f} MiB"
+
+
+def gib(n_bytes: float | None, digits: int = 2) -> str:
+    """`n_bytes` as GiB: `gib(3 * 2**29)` is `'1.50 GiB'`."""
+    return NOT_MEASURED if n_bytes is None else f"{n_bytes / GIB:,.{digits}f} GiB"
+
+
+def size(n_bytes: float | None) -> str:
+    """`n_bytes` in the largest unit that keeps the figure at 1 or above: B, KiB, MiB or GiB."""
+    if n_bytes is None:
+        return NOT_MEASURED
+    if abs(n_bytes) >= GIB:
+        return gib(n_bytes)
+    if abs(n_bytes) >= MIB:
+        return f"{n_bytes / MIB:.1f} MiB"
+    return f"{n_bytes / KIB:.1f} KiB" if abs(n_bytes) >= KIB else f"{n_bytes:.0f} B"
+
+
+def count(n: int | None) -> str:
+    """A whole number with thousands separators: `count(90112)` is `'90,112'`."""
+    return NOT_MEASURED if n is None else f"{n:,}"
+
+
+def rate(per_second: float | None) -> str:
+    """A rate with three significant digits below 100 and none after the point above: `'7.35'`, `'1,234'`."""
+    if per_second is None:
+        return NOT_MEASURED
+    return f"{per_second:,.0f}" if abs(per_second) >= 100 else f"{per_second:.3g}"
+
+
+def duration(ns: float | None) -> str:
+    """Nanoseconds as `'350 µs'`, `'12.3 ms'`, `'4.20 s'` or `'3 min 05 s'`."""
+    if ns is None:
+        return NOT_MEASURED
+    seconds = ns / 1e9
+    if seconds >= 60:
+        return f"{int(seconds // 60)} min {int(seconds % 60):02d} s"
+    if seconds >= 1:
+        return f"{seconds:.2f} s"
+    return f"{seconds * 1e3:.1f} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.0f} µs"
+
+
+def percent(fraction: float | None, digits: int = 1) -> str:
+    """A fraction as a signed percentage: `percent(0.031)` is `'+3.1 %'`."""
+    return NOT_MEASURED if fraction is None else f"{fraction * 100:+.{digits}f} %"
+
+
+def parse_size(text: str) -> int:
+    """`'96GiB'`, `'24 GB'`, `'97247MiB'` or a bare number of MiB as bytes; ValueError for anything else."""
+    units = {"": MIB, "MIB": MIB, "M": MIB, "GIB": GIB, "G": GIB, "KIB": KIB, "MB": 10**6, "GB": 10**9, "B": 1}
+    stripped = text.strip()
+    digits = stripped.rstrip("abgikmABGIKM ")
+    unit = stripped[len(digits) :].strip().upper()
+    if unit not in units:
+        raise ValueError(f"{text!r} is no size: give a number of MiB, or a unit of {', '.join(u for u in units if u)}")
+    return round(float(digits) * units[unit])

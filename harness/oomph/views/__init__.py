@@ -1,0 +1,1 @@
+"""Pure functions from records and results to text, figures and files."""
