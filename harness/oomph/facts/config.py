@@ -21,7 +21,7 @@ class RunConfig:
 
     `n_gpu_layers` counts the output layer, -1 is all. `n_outputs_max` None is n_batch, as llama-cpp-python has
     it (llama-server sets its slots). `override_tensor` is llama.cpp's `pattern=buffer type` list, separated by
-    commas. `n_depth` is how many cells are filled when speed is asked, `n_parallel` how many sequences decode.
+    commas. `n_devices` is the number of cards, 0 for a machine (or build) without one. `n_depth` is how many cells are filled when speed is asked, `n_parallel` how many sequences decode.
     """
 
     n_ctx: int = 4096
@@ -49,10 +49,10 @@ class RunConfig:
     n_parallel: int = 1
 
     def __post_init__(self) -> None:
-        for key in ("n_ctx", "n_batch", "n_ubatch", "n_seq_max", "n_devices", "n_parallel"):
+        for key in ("n_ctx", "n_batch", "n_ubatch", "n_seq_max", "n_parallel"):
             if getattr(self, key) < 1:
                 raise ConfigError(f"{key} is {getattr(self, key)}; it must be at least 1")
-        for key in ("n_cpu_moe", "n_depth"):
+        for key in ("n_cpu_moe", "n_depth", "n_devices"):
             if getattr(self, key) < 0:
                 raise ConfigError(f"{key} is {getattr(self, key)}; it must be at least 0")
         for key, allowed in (
