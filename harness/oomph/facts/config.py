@@ -21,7 +21,8 @@ class RunConfig:
 
     `n_gpu_layers` counts the output layer, -1 is all. `n_outputs_max` None is n_batch, as llama-cpp-python has
     it (llama-server sets its slots). `override_tensor` is llama.cpp's `pattern=buffer type` list, separated by
-    commas. `n_devices` is the number of cards, 0 for a machine (or build) without one. `n_depth` is how many cells are filled when speed is asked, `n_parallel` how many sequences decode.
+    commas. `n_devices` is the number of cards, 0 for a machine (or build) without one. `n_depth` is how many
+    cells are filled when speed is asked, `n_parallel` how many sequences decode.
     """
 
     n_ctx: int = 4096
