@@ -1,0 +1,72 @@
+"""The walls of the house: who may import whom, and what stays light."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "harness" / "oomph"
+LAYERS = ["errors", "units", "facts", "estimate", "records", "models", "phantom", "measure", "fitting", "views", "cli"]
+HEAVY = ["numpy", "pandas", "matplotlib", "scipy", "pydantic", "llama_cpp", "pynvml", "ray"]
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def layer_of(module: Path) -> str:
+    """The layer of a module by the first part of its path; the package's own __init__ stands above all."""
+    first = module.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    return "cli" if first == "__init__" else first
+
+
+def imported(module: Path) -> set[str]:
+    """Every module named in an import statement, wherever it stands."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def own_layers(module: Path) -> set[str]:
+    """The layers of ours that a module imports from."""
+    return {name.split(".")[1] for name in imported(module) if name.startswith("oomph.")} & set(LAYERS)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda m: str(m.relative_to(PACKAGE)))
+def test_imports_only_from_its_own_layer_or_lower(module: Path) -> None:
+    here = LAYERS.index(layer_of(module))
+    upward = {layer for layer in own_layers(module) if LAYERS.index(layer) > here}
+    assert not upward, f"{module.name} ({LAYERS[here]}) imports upward from {sorted(upward)}"
+
+
+@pytest.mark.parametrize(("room", "other"), [("estimate", "measure"), ("measure", "estimate")])
+def test_prediction_and_measurement_never_meet_below_fitting(room: str, other: str) -> None:
+    guilty = [m.name for m in MODULES if layer_of(m) == room and other in own_layers(m)]
+    assert not guilty
+
+
+def test_the_worker_imports_nothing_of_ours() -> None:
+    names = imported(PACKAGE / "measure" / "worker.py")
+    foreign = {name.split(".")[0] for name in names} - set(sys.stdlib_module_names)
+    assert foreign <= {"llama_cpp", "numpy"}
+    top = ast.parse((PACKAGE / "measure" / "worker.py").read_text(encoding="utf-8")).body
+    at_import = {a.name for node in top if isinstance(node, ast.Import) for a in node.names}
+    assert not at_import & {"llama_cpp", "numpy"}, "the worker imports llama_cpp inside a function only"
+
+
+@pytest.mark.parametrize("layer", ["facts", "estimate"])
+def test_facts_and_estimates_touch_no_gpu_no_process_no_numpy(layer: str) -> None:
+    forbidden = {"subprocess", "multiprocessing", *HEAVY}
+    for module in MODULES:
+        if layer_of(module) == layer:
+            assert not {name.split(".")[0] for name in imported(module)} & forbidden, module
+
+
+@pytest.mark.parametrize("code", ["import oomph", "from oomph.cli import app; app(['--help'], standalone_mode=False)"])
+def test_start_up_loads_nothing_heavy(code: str) -> None:
+    script = f"import sys\n{code}\nprint('HEAVY', *(m for m in {HEAVY} if m in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("HEAVY"), done.stdout.splitlines()[-1]
