@@ -11,20 +11,21 @@ Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md (versions 2 an
 import mmap
 import re
 import struct
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from oomph.errors import ModelFileError
+from oomph.facts.cursor import Cursor
 from oomph.facts.quants import QUANTS_BY_NUMBER, QuantType
 
 MAGIC: Final = b"GGUF"
 MAX_DIMS: Final = 4
-MAX_TENSORS: Final = 1 << 20
+MAX_TENSORS: Final = 1 << 17
 MAX_METADATA: Final = 1 << 16
-MAX_NAME_BYTES: Final = 1 << 16
+MAX_NAME_BYTES: Final = 1 << 10
 MAX_STRING_BYTES: Final = 1 << 20
 KEPT_ARRAY: Final = 1024
 """Numeric arrays up to this length are kept (head counts by layer); longer ones are vocabularies, stepped over."""
@@ -43,13 +44,6 @@ class SkippedArray:
 
 
 Value = int | float | bool | str | tuple[int | float | bool, ...] | SkippedArray
-
-
-class Buffer(Protocol):
-    """What the reader needs of bytes: a length and slices; mmap, bytes and a remote file have both."""
-
-    def __len__(self) -> int: ...
-    def __getitem__(self, key: slice, /) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,71 +80,7 @@ class GGUFFile:
     n_parts: int = 1
 
 
-class _Cursor:
-    """A position in a buffer of known size that refuses to run past its end."""
-
-    __slots__ = ("_buffer", "_order", "_size", "name", "pos")
-
-    def __init__(self, buffer: "mmap.mmap | bytes", name: str) -> None:
-        self._buffer, self._size, self._order = buffer, len(buffer), "<"
-        self.name, self.pos = name, 0
-
-    def fail(self, what: str, at: int | None = None) -> ModelFileError:
-        where = self.pos if at is None else at
-        return ModelFileError(f"{self.name}: {what} at byte {where}; is the download complete and really GGUF?")
-
-    def set_big_endian(self) -> None:
-        self._order = ">"
-
-    def take(self, n_bytes: int, what: str) -> bytes:
-        end = self.pos + n_bytes
-        if end > self._size:
-            raise self.fail(f"the file ends inside {what} ({n_bytes} bytes wanted, {self._size - self.pos} left)")
-        piece = self._buffer[self.pos : end]
-        self.pos = end
-        return piece
-
-    def number(self, code: str, what: str) -> int | float | bool:
-        layout = struct.Struct(self._order + code)
-        value: int | float | bool = layout.unpack(self.take(layout.size, what))[0]
-        return value
-
-    def u32(self, what: str) -> int:
-        return int(self.number("I", what))
-
-    def u64(self, what: str) -> int:
-        return int(self.number("Q", what))
-
-    def string(self, what: str, limit: int = MAX_STRING_BYTES) -> str:
-        at, n_bytes = self.pos, self.u64(f"the length of {what}")
-        if n_bytes > self._size - self.pos:
-            raise self.fail(f"{what} claims {n_bytes} bytes and the file has {self._size - self.pos} left", at)
-        if n_bytes > limit:  # a chat template may be long; nothing that is needed is
-            self.pos += n_bytes
-            return ""
-        return self.take(n_bytes, what).decode("utf-8", errors="replace")
-
-    def skip_strings(self, count: int, what: str) -> None:
-        """Step over `count` strings: the loop that a vocabulary's 150,000 tokens go through."""
-        unpack, buffer, pos, last = struct.Struct(self._order + "Q").unpack_from, self._buffer, self.pos, self._size - 8
-        try:
-            for _ in range(count):
-                if pos > last:
-                    raise struct.error
-                pos += 8 + unpack(buffer, pos)[0]
-        except (struct.error, OverflowError):
-            raise self.fail(f"the file ends inside {what}", min(pos, self._size)) from None
-        if pos > self._size:
-            raise self.fail(f"the file ends inside {what}", self._size)
-        self.pos = pos
-
-    def skip(self, n_bytes: int, what: str) -> None:
-        if n_bytes > self._size - self.pos:
-            raise self.fail(f"the file ends inside {what} ({n_bytes} bytes wanted)")
-        self.pos += n_bytes
-
-
-def _read_array(cursor: _Cursor, key: str) -> Value:
+def _read_array(cursor: Cursor, key: str) -> Value:
     at, element_type = cursor.pos, cursor.u32(f"the element type of {key!r}")
     count = cursor.u64(f"the length of {key!r}")
     if element_type == _STRING:
@@ -159,32 +89,47 @@ def _read_array(cursor: _Cursor, key: str) -> Value:
     if element_type not in _NUMBER_FORMATS:
         raise cursor.fail(f"{key!r} is an array of type {element_type}, which GGUF does not have or allow nested", at)
     code = _NUMBER_FORMATS[element_type]
-    if count > KEPT_ARRAY:
-        cursor.skip(count * struct.calcsize("=" + code), f"the array {key!r}")
-        return SkippedArray(element_type, count)
-    return tuple(cursor.number(code, f"the array {key!r}") for _ in range(count))
+    if count <= KEPT_ARRAY:
+        return cursor.numbers(code, count, f"the array {key!r}")
+    cursor.skip(count * struct.calcsize("=" + code), f"the array {key!r}")
+    return SkippedArray(element_type, count)
 
 
-def _read_value(cursor: _Cursor, key: str) -> Value:
+def _read_value(cursor: Cursor, key: str) -> Value:
     at, value_type = cursor.pos, cursor.u32(f"the type of {key!r}")
     if value_type == _STRING:
-        return cursor.string(f"the value of {key!r}")
+        return cursor.string(f"the value of {key!r}", limit=MAX_STRING_BYTES)
     if value_type == _ARRAY:
         return _read_array(cursor, key)
     if value_type not in _NUMBER_FORMATS:
         raise cursor.fail(f"{key!r} has the value type {value_type}, which GGUF does not have", at)
-    return cursor.number(_NUMBER_FORMATS[value_type], f"the value of {key!r}")
+    return cursor.numbers(_NUMBER_FORMATS[value_type], 1, f"the value of {key!r}")[0]
 
 
-def _read_tensor(cursor: _Cursor) -> TensorInfo:
-    at = cursor.pos
-    name = cursor.string("a tensor's name", MAX_NAME_BYTES)
-    n_dims = cursor.u32(f"the dimensions of {name!r}")
+def _read_name(cursor: Cursor, what: str) -> str:
+    at, name = cursor.pos, cursor.string(what, limit=MAX_NAME_BYTES)
+    if not name:
+        raise cursor.fail(f"{what} is empty or longer than {MAX_NAME_BYTES} bytes", at)
+    return name
+
+
+def _read_metadata(cursor: Cursor, count: int) -> dict[str, Value]:
+    metadata: dict[str, Value] = {}
+    for _ in range(count):
+        at, key = cursor.pos, _read_name(cursor, "a metadata key")
+        if key in metadata:
+            raise cursor.fail(f"the metadata key {key!r} is there twice", at)
+        metadata[key] = _read_value(cursor, key)
+    return metadata
+
+
+def _read_tensor(cursor: Cursor) -> TensorInfo:
+    at, name = cursor.pos, _read_name(cursor, "a tensor's name")
+    n_dims = cursor.u32(f"the number of dimensions of {name!r}")
     if not 1 <= n_dims <= MAX_DIMS:
         raise cursor.fail(f"tensor {name!r} has {n_dims} dimensions, 1 to {MAX_DIMS} are possible", at)
-    ne = tuple(cursor.u64(f"the dimensions of {name!r}") for _ in range(n_dims))
-    number = cursor.u32(f"the type of {name!r}")
-    offset = cursor.u64(f"the offset of {name!r}")
+    ne = tuple(int(n) for n in cursor.numbers("Q", n_dims, f"the dimensions of {name!r}"))
+    number, offset = cursor.u32(f"the type of {name!r}"), cursor.u64(f"the offset of {name!r}")
     if number not in QUANTS_BY_NUMBER:
         raise cursor.fail(f"tensor {name!r} has the unknown ggml type {number}", at)
     quant = QUANTS_BY_NUMBER[number]
@@ -193,8 +138,34 @@ def _read_tensor(cursor: _Cursor) -> TensorInfo:
     return TensorInfo(name=name, ne=ne, quant=quant, offset=offset)
 
 
-def _check_data(cursor: _Cursor, tensors: tuple[TensorInfo, ...], data_offset: int, file_bytes: int) -> None:
-    end, previous = 0, None
+def _read_tensors(cursor: Cursor, count: int) -> tuple[TensorInfo, ...]:
+    tensors: dict[str, TensorInfo] = {}
+    for _ in range(count):
+        at, tensor = cursor.pos, _read_tensor(cursor)
+        if tensor.name in tensors:
+            raise cursor.fail(f"the tensor {tensor.name!r} is there twice", at)
+        tensors[tensor.name] = tensor
+    return tuple(tensors.values())
+
+
+def _read_version(cursor: Cursor) -> tuple[int, bool]:
+    """The version and whether the file is big-endian, to which the cursor is then set."""
+    if cursor.take(4, "the magic") != MAGIC:
+        raise cursor.fail("no GGUF magic", 0)
+    raw = cursor.take(4, "the version")
+    version, swapped = int.from_bytes(raw, "little"), int.from_bytes(raw, "big")
+    big_endian = version & 0xFFFF == 0  # gguf.md: a byte-swapped version marks the other byte order
+    if big_endian:
+        version = swapped
+        cursor.use_big_endian()
+    if version not in (2, 3):
+        raise cursor.fail(f"GGUF version {version}; 2 and 3 are supported", 4)
+    return version, big_endian
+
+
+def _check_data(cursor: Cursor, tensors: tuple[TensorInfo, ...], data_offset: int, file_bytes: int) -> None:
+    """Refuse tensors that lie on each other or past the file's end."""
+    end, previous = 0, ""
     for tensor in sorted(tensors, key=lambda t: t.offset):
         if tensor.offset < end:
             raise cursor.fail(f"the data of {tensor.name!r} overlaps that of {previous!r}", data_offset + tensor.offset)
@@ -206,32 +177,20 @@ def _check_data(cursor: _Cursor, tensors: tuple[TensorInfo, ...], data_offset: i
         )
 
 
-def parse_header(buffer: "mmap.mmap | bytes", *, name: str, file_bytes: int | None = None) -> GGUFFile:
+def parse_header(buffer: mmap.mmap | bytes, *, name: str, file_bytes: int | None = None) -> GGUFFile:
     """The header at the start of `buffer`; `file_bytes` is the whole file's size where the buffer is a prefix.
 
-    Raises ModelFileError, naming the byte offset, for anything that is not a complete GGUF header or whose
-    tensors overlap or reach past `file_bytes`.
+    Raises TruncatedHeaderError where a prefix ends before the header does, and ModelFileError, naming the byte
+    offset, for anything that is not a complete GGUF header or whose tensors overlap or reach past `file_bytes`.
     """
-    cursor = _Cursor(buffer, name)
-    if cursor.take(4, "the magic") != MAGIC:
-        raise cursor.fail("no GGUF magic", 0)
-    raw_version = cursor.take(4, "the version")
-    version, big_endian = int.from_bytes(raw_version, "little"), False
-    if version & 0xFFFF == 0:  # gguf.md: a byte-swapped version marks the other byte order
-        version, big_endian = int.from_bytes(raw_version, "big"), True
-        cursor.set_big_endian()
-    if version not in (2, 3):
-        raise cursor.fail(f"GGUF version {version}; 2 and 3 are supported", 4)
+    cursor = Cursor(buffer, name=name, file_bytes=file_bytes)
+    version, big_endian = _read_version(cursor)
     n_tensors, n_metadata = cursor.u64("the tensor count"), cursor.u64("the metadata count")
     if n_tensors > MAX_TENSORS or n_metadata > MAX_METADATA:
         raise cursor.fail(f"{n_tensors} tensors and {n_metadata} metadata keys are not plausible", 8)
-    metadata: dict[str, Value] = {}
-    for _ in range(n_metadata):
-        key = cursor.string("a metadata key", MAX_NAME_BYTES)
-        metadata[key] = _read_value(cursor, key)
-    tensors = tuple(_read_tensor(cursor) for _ in range(n_tensors))
-    if len({tensor.name for tensor in tensors}) != n_tensors:
-        raise cursor.fail("two tensors share a name")
+    cursor.require(14 * n_metadata + 33 * n_tensors, f"{n_metadata} metadata keys and {n_tensors} tensors", 8)
+    metadata = _read_metadata(cursor, n_metadata)
+    tensors = _read_tensors(cursor, n_tensors)
     alignment = metadata.get("general.alignment", 32)
     if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
         raise cursor.fail(f"general.alignment is {alignment!r}, not a power of two")
@@ -256,10 +215,36 @@ def _read_part(path: Path) -> GGUFFile:
             f"{path} does not exist; check the path, or run `oomph demo-model` for one to try"
         ) from None
     except OSError as error:
-        raise ModelFileError(f"{path} cannot be read ({error.strerror}); check its permissions") from None
+        raise ModelFileError(f"{path} cannot be read ({error.strerror}); check path and permissions") from None
 
 
 _SPLIT_NAME: Final = re.compile(r"(?P<stem>.*)-(?P<no>\d{5})-of-(?P<count>\d{5})\.gguf")
+
+
+def part_names(file: GGUFFile, file_name: str) -> list[str]:
+    """The names of all parts of the split model that `file` is one of; just its own where it is whole.
+
+    Raises ModelFileError where the metadata says split and the name does not (llama_split_path's format).
+    """
+    n_parts = file.metadata.get("split.count", 1)
+    if not isinstance(n_parts, int) or n_parts <= 1:
+        return [file_name]
+    match = _SPLIT_NAME.fullmatch(file_name)
+    if not match or int(match["count"]) != n_parts:
+        raise ModelFileError(
+            f"{file.name} says it is one of {n_parts} parts, but is not named like -00001-of-{n_parts:05}.gguf"
+        )
+    return [f"{match['stem']}-{no:05}-of-{n_parts:05}.gguf" for no in range(1, n_parts + 1)]
+
+
+def join_parts(parts: Sequence[GGUFFile]) -> GGUFFile:
+    """The parts of a split model as one: the first part's metadata, all tensors, all bytes."""
+    return replace(
+        parts[0],
+        tensors=tuple(tensor for part in parts for tensor in part.tensors),
+        file_bytes=sum(part.file_bytes for part in parts),
+        n_parts=len(parts),
+    )
 
 
 def read_gguf(path: Path | str) -> GGUFFile:
@@ -268,20 +253,6 @@ def read_gguf(path: Path | str) -> GGUFFile:
     Raises ModelFileError naming the file and the byte offset, or the part that is missing.
     """
     path = Path(path)
-    first = _read_part(path)
-    n_parts = first.metadata.get("split.count", 1)
-    if not isinstance(n_parts, int) or n_parts <= 1:
-        return first
-    match = _SPLIT_NAME.fullmatch(path.name)
-    if not match or int(match["count"]) != n_parts:
-        raise ModelFileError(
-            f"{path} says it is one of {n_parts} parts, but is not named like -00001-of-{n_parts:05}.gguf"
-        )
-    parts = [
-        _read_part(path.with_name(f"{match['stem']}-{no:05}-of-{n_parts:05}.gguf")) for no in range(1, n_parts + 1)
-    ]
-    return GGUFFile(
-        name=parts[0].name, version=first.version, big_endian=first.big_endian, metadata=parts[0].metadata,
-        tensors=tuple(tensor for part in parts for tensor in part.tensors), data_offset=parts[0].data_offset,
-        file_bytes=sum(part.file_bytes for part in parts), n_parts=n_parts,
-    )  # fmt: skip
+    file = _read_part(path)
+    names = part_names(file, path.name)
+    return join_parts([file if name == path.name else _read_part(path.with_name(name)) for name in names])
