@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 import typer
 
+from oomph.cli import classify
 from oomph.errors import OomphError
 
 app = typer.Typer(
@@ -26,6 +27,9 @@ def _root() -> None:
 def _version() -> None:
     """Print oomph's version."""
     typer.echo(version("oomph"))
+
+
+classify.register(app)
 
 
 def main() -> None:
