@@ -1,0 +1,219 @@
+"""What is watched beside the worker, from outside it: the seam `Probe` and the worker's host memory.
+
+A probe reads figures of a process or a device; `Sampler` asks all probes at a fixed interval from a thread of the
+parent, so that the worker pays nothing for being watched. The interval does not drift: each tick is due at a
+multiple of it from the start, and one that comes late is skipped, not made up for.
+"""
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Protocol, Self
+
+from oomph.records.schema import MemorySeries
+from oomph.units import KIB
+
+KEPT_SAMPLES: Final = 240
+"""Samples of one series that a record keeps; of each bucket that is folded the highest value survives."""
+
+PSS_INTERVAL_S: Final = 1.0
+"""The kernel walks the whole page table for it, under the lock that the worker's own mappings need."""
+
+
+class Reading(NamedTuple):
+    """What a figure is of: a quantity (`rss`, `vram`) on a device by llama.cpp's name (`host`, `CUDA0`)."""
+
+    quantity: str
+    device: str
+
+
+class Probe(Protocol):
+    """One source of memory figures. Calls come in this order; `sample` may come from another thread."""
+
+    @property
+    def name(self) -> str:
+        """Names the probe in records."""
+
+    def open(self) -> None:
+        """Before the worker starts: note what the idle machine shows."""
+
+    def attach(self, pid: int) -> None:
+        """The worker runs as process `pid`, in its own process group of the same number."""
+
+    def sample(self) -> Mapping[Reading, int]:
+        """Bytes now; empty when the worker is gone. Must not raise for a worker that just died."""
+
+    def reset_peaks(self) -> None:
+        """A point begins: exact peaks count from here."""
+
+    def exact_peaks(self) -> Mapping[Reading, int]:
+        """Highest values since `reset_peaks` where the kernel or the driver keeps them; empty otherwise."""
+
+    def conditions(self) -> Mapping[str, Any]:
+        """What was seen beside memory since `reset_peaks` (clocks, throttle reasons, other processes)."""
+
+    def close(self) -> None:
+        """The worker has ended."""
+
+
+class HostProbe:
+    """The worker's host memory, from /proc: `rss` (with the mapped weights it has touched, exact peak by VmHWM),
+    `anon` (its private part: KV cache and buffers of a CPU run) and `pss` (its share of what others map too)."""
+
+    name: Final = "host"
+
+    def __init__(self) -> None:
+        self._pid: int | None = None
+        self._pss_at = 0.0
+
+    def open(self) -> None:
+        """Nothing idle to note: the figures are the process's own."""
+
+    def attach(self, pid: int) -> None:
+        """Watch this process."""
+        self._pid = pid
+
+    def sample(self) -> Mapping[Reading, int]:
+        """`rss`, `anon` and `pss` in bytes; empty once the process has ended."""
+        status = self._read("status", ("VmRSS:", "RssAnon:", "RssShmem:"))
+        if "VmRSS:" not in status:
+            return {}
+        pss = {}
+        if (now := time.monotonic()) - self._pss_at >= PSS_INTERVAL_S:
+            self._pss_at, pss = now, self._read("smaps_rollup", ("Pss:",))
+        figures = {
+            Reading("rss", "host"): status["VmRSS:"],
+            Reading("anon", "host"): status.get("RssAnon:", 0) + status.get("RssShmem:", 0),
+        }
+        return figures | {Reading("pss", "host"): value for value in pss.values()}
+
+    def reset_peaks(self) -> None:
+        """Set VmHWM back to the present size (`man 5 proc`: clear_refs, 5); where that is refused it stays."""
+        with contextlib.suppress(OSError):
+            Path(f"/proc/{self._pid}/clear_refs").write_text("5")
+
+    def exact_peaks(self) -> Mapping[Reading, int]:
+        """VmHWM: the kernel's own high-water mark, which misses no allocation between two samples."""
+        return {Reading("rss", "host"): value for value in self._read("status", ("VmHWM:",)).values()}
+
+    def conditions(self) -> Mapping[str, Any]:
+        """The machine's load average over the last minute; ours is in it."""
+        return {"load_average_1m": round(os.getloadavg()[0], 2)}
+
+    def close(self) -> None:
+        """Forget the process: its number may be given to another."""
+        self._pid = None
+
+    def _read(self, name: str, keys: Sequence[str]) -> dict[str, int]:
+        try:
+            text = Path(f"/proc/{self._pid}/{name}").read_text()
+        except OSError:
+            return {}
+        rows = (line.split() for line in text.splitlines())
+        return {row[0]: int(row[1]) * KIB for row in rows if row and row[0] in keys}
+
+
+class _Series:
+    """Values over time, folded to at most KEPT_SAMPLES: a bucket keeps its highest."""
+
+    __slots__ = ("every", "last", "n_seen", "peak", "times", "values")
+
+    def __init__(self) -> None:
+        self.times: list[int] = []
+        self.values: list[int] = []
+        self.n_seen, self.every, self.last, self.peak = 0, 1, 0, 0
+
+    def add(self, at_ns: int, value: int) -> None:
+        if self.n_seen % self.every == 0:
+            self.times.append(at_ns)
+            self.values.append(value)
+        elif value > self.values[-1]:
+            self.times[-1], self.values[-1] = at_ns, value
+        self.n_seen, self.last, self.peak = self.n_seen + 1, value, max(self.peak, value)
+        if len(self.values) > KEPT_SAMPLES:
+            self._fold()
+
+    def _fold(self) -> None:
+        self.every *= 2
+        highest = [
+            max(range(first, min(first + 2, len(self.values))), key=self.values.__getitem__)
+            for first in range(0, len(self.values), 2)
+        ]
+        self.times, self.values = [self.times[i] for i in highest], [self.values[i] for i in highest]
+
+
+class Sampler:
+    """Asks the probes every `interval_s` until closed; `start_window` and `end_window` cut out one point."""
+
+    def __init__(self, probes: Sequence[Probe], *, interval_s: float = 0.05) -> None:
+        self._probes, self._interval_s = probes, interval_s
+        self._lock, self._stop = threading.Lock(), threading.Event()
+        self._baseline: dict[tuple[str, Reading], int] = {}
+        self._series: dict[tuple[str, Reading], _Series] = {}
+        self._window_start_ns = time.monotonic_ns()
+        self._thread = threading.Thread(target=self._watch, name="oomph-sampler", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def note_baseline(self) -> None:
+        """What the worker takes before it holds a model: interpreter, llama.cpp, the driver's context."""
+        with self._lock:
+            self._baseline = {
+                (probe.name, key): value for probe in self._probes for key, value in probe.sample().items()
+            }
+
+    def start_window(self) -> None:
+        """A point begins: series and exact peaks start again."""
+        with self._lock:
+            self._series, self._window_start_ns = {}, time.monotonic_ns()
+            for probe in self._probes:
+                probe.reset_peaks()
+            self._take()
+
+    def end_window(self) -> tuple[MemorySeries, ...]:
+        """What was seen since `start_window`, one series a quantity and device."""
+        with self._lock:
+            self._take()
+            exact = {(probe.name, key): value for probe in self._probes for key, value in probe.exact_peaks().items()}
+            return tuple(
+                self._summary(key, series, max(series.peak, exact.get(key, 0))) for key, series in self._series.items()
+            )
+
+    def conditions(self) -> dict[str, Any]:
+        """What the probes saw beside memory in this window."""
+        with self._lock:
+            return {key: value for probe in self._probes for key, value in probe.conditions().items()}
+
+    def _summary(self, key: tuple[str, Reading], series: _Series, peak: int) -> MemorySeries:
+        probe, reading = key
+        return MemorySeries(
+            probe=probe, quantity=reading.quantity, device=reading.device, peak_bytes=peak,
+            baseline_bytes=self._baseline.get(key), last_bytes=series.last, n_samples=series.n_seen,
+            interval_ns=round(self._interval_s * 1e9), values_bytes=series.values,
+            times_ns=[at - self._window_start_ns for at in series.times],
+        )  # fmt: skip
+
+    def _take(self) -> None:
+        now = time.monotonic_ns()
+        for probe in self._probes:
+            for reading, value in probe.sample().items():
+                self._series.setdefault((probe.name, reading), _Series()).add(now, value)
+
+    def _watch(self) -> None:
+        started, ticks = time.monotonic(), 0
+        while not self._stop.wait(max(0.0, started + ticks * self._interval_s - time.monotonic())):
+            with self._lock:
+                self._take()
+            ticks = max(ticks + 1, int((time.monotonic() - started) / self._interval_s) + 1)

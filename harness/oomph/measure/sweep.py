@@ -1,0 +1,327 @@
+"""A sweep file: which configurations to measure, how, and under which limits.
+
+Foreign text enters here, so the file's tables are pydantic's with unknown keys forbidden; out come `Point`s,
+ordered so that all points that share a load (the same weights in the same places) stand together. A sweep knows
+nothing of models or machines: the same file runs on a laptop and on a workstation.
+"""
+
+import hashlib
+import itertools
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self, TypeVar, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from oomph.errors import ConfigError
+from oomph.facts.config import RunConfig
+from oomph.units import parse_size
+
+LOAD_KNOBS: Final = (
+    "n_expert_used", "n_gpu_layers", "n_cpu_moe", "override_tensor", "tensor_split", "split_mode", "main_gpu",
+    "n_devices",
+)  # fmt: skip
+"""The knobs of llama_model_params: a change of one means loading the model again."""
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def _as_bytes(value: Any) -> Any:
+    return parse_size(value) if isinstance(value, str) else value
+
+
+def _as_float(value: Any) -> Any:
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Seconds = Annotated[float, BeforeValidator(_as_float), Field(gt=0)]
+Fraction = Annotated[float, BeforeValidator(_as_float), Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class Range(_Table):
+    """`{first, last, step}` or `{first, last, mult}`: both ends included where the stride meets them."""
+
+    first: int
+    last: int
+    step: Annotated[int, Field(ge=1)] | None = None
+    mult: Annotated[int, Field(ge=2)] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.step and self.mult:
+            raise ValueError("takes step or mult, not both")
+        if self.mult and self.first < 1:
+            raise ValueError("with mult must start at 1 or more")
+        if self.last < self.first:
+            raise ValueError(f"ends ({self.last}) before it starts ({self.first})")
+        return self
+
+    def values(self) -> tuple[int, ...]:
+        """The numbers of the range, ascending."""
+        if not self.mult:
+            return tuple(range(self.first, self.last + 1, self.step or 1))
+        powers = itertools.takewhile(
+            lambda value: value <= self.last, (self.first * self.mult**power for power in itertools.count())
+        )
+        return tuple(powers)
+
+
+_RANGE_TEXT: Final = re.compile(r"(\d+)-(\d+)(?:([+*])(\d+))?")
+
+
+def _expand(value: Any) -> tuple[Any, ...]:
+    """The values of an axis: a list, a range table, llama-bench's `first-last+step`, or one value."""
+    if isinstance(value, dict):
+        return Range.model_validate(value).values()
+    if isinstance(value, list):
+        return tuple(
+            itertools.chain.from_iterable(_expand(item) if isinstance(item, str) else (item,) for item in value)
+        )
+    if isinstance(value, str) and (match := _RANGE_TEXT.fullmatch(value)):
+        stride = {{"+": "step", "*": "mult"}[match[3]]: int(match[4])} if match[3] else {}
+        return Range(first=int(match[1]), last=int(match[2]), **stride).values()
+    return (value,)
+
+
+class Repetitions(_Table):
+    """How often one test is timed: at least `least`, then on until the median is known to `half_width`.
+
+    `half_width` is the 95 % interval of the median, halved, as a fraction of it; it needs six samples to be known
+    at all. `most` and `budget_s` end the wait.
+    """
+
+    least: Annotated[int, Field(ge=1)] = 3
+    most: Annotated[int, Field(ge=1)] = 3
+    half_width: Fraction | None = None
+    budget_s: Seconds | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.most < self.least:
+            raise ValueError(f"has most = {self.most}, below least = {self.least}")
+        return self
+
+
+class Text(_Table):
+    """A text whose negative log-likelihood is taken: `file` (beside the sweep file) or, without one, the Python
+    language reference that every Python carries; its first `n_tokens`, in passes of `n_ctx` (all in one by default)."""
+
+    file: str | None = None
+    n_tokens: Annotated[int, Field(ge=2)] = 1024
+    n_ctx: Annotated[int, Field(ge=2)] | None = None
+
+
+class Workload(_Table):
+    """What is done with a context once it stands.
+
+    `depths` are the fills at which `n_prompt` tokens of prefill and `n_gen` of decode are timed, `"full"` being the
+    deepest that still takes both; depths that a context cannot hold are left out of it. Without `timing` the context
+    is filled to the deepest of them and nothing is clocked (a card that only counts memory).
+    """
+
+    n_prompt: Count = 512
+    n_gen: Count = 32
+    depths: tuple[Count | Literal["full"], ...] = (0,)
+    timing: bool = True
+    repetitions: Repetitions = Repetitions()
+    text: Text | None = None
+    seed: int = 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tuples(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("depths"), list):
+            return {**data, "depths": tuple(itertools.chain.from_iterable(
+                _expand(item) if item != "full" else (item,) for item in data["depths"]))}  # fmt: skip
+        return data
+
+
+class Limits(_Table):
+    """What a worker may take. `memory_bytes` is set with setrlimit before llama.cpp is loaded: on private writable
+    memory (`data`, which leaves the mapped weights out) or on everything mapped (`address_space`)."""
+
+    memory_bytes: Annotated[int, BeforeValidator(_as_bytes), Field(gt=0)] | None = None
+    memory_kind: Literal["data", "address_space"] = "data"
+    load_timeout_s: Seconds = 1800.0
+    point_timeout_s: Seconds = 3600.0
+
+
+class Group(_Table):
+    """One table `[[group]]`: axes of its own, and what it changes of the sweep's knobs, measurement and limits."""
+
+    name: Annotated[str, Field(min_length=1)]
+    axes: dict[str, Any] = {}
+    config: dict[str, Any] = {}
+    measure: dict[str, Any] = {}
+    limits: dict[str, Any] = {}
+    fresh_process: bool | None = None
+
+
+class SweepFile(_Table):
+    """The whole of a sweep file; its comment says which question it answers."""
+
+    name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    question: str = ""
+    model: str
+    config: dict[str, Any] = {}
+    axes: dict[str, Any] = {}
+    measure: dict[str, Any] = {}
+    limits: dict[str, Any] = {}
+    load_mode: Literal["auto", "none", "mmap", "mlock", "dio"] = "mmap"
+    fresh_process: bool = False
+    sweep_timeout_s: Seconds | None = None
+    group: list[Group] = []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One configuration to measure. `label` names it by the knobs that its sweep varies."""
+
+    group: str
+    label: str
+    config: RunConfig
+    workload: Workload
+    limits: Limits
+    load_mode: str
+    fresh_process: bool
+
+    def point_id(self, header_sha256: str) -> str:
+        """Twelve hex digits that say "the same point of the same model": what a resumed sweep goes by."""
+        what = {
+            "model": header_sha256, "config": self.config.to_dict(), "workload": self.workload.model_dump(),
+            "limits": self.limits.model_dump(include={"memory_bytes", "memory_kind"}), "load_mode": self.load_mode,
+        }  # fmt: skip
+        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
+
+    @property
+    def load_key(self) -> tuple[object, ...]:
+        """What two points must share to be measured in one process."""
+        knobs = (getattr(self.config, knob) for knob in LOAD_KNOBS)
+        return (*knobs, self.load_mode, self.limits.memory_bytes, self.limits.memory_kind)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """A sweep as loaded: `path` is None where it did not come from a file."""
+
+    file: SweepFile
+    path: Path | None = None
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """The sweep at `path`; ConfigError names the file, the key and the way out."""
+        path = Path(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be read ({error.strerror}); check the path of the sweep file") from None
+        except UnicodeDecodeError:
+            raise ConfigError(f"{path} is no UTF-8 text; a sweep file is TOML") from None
+        return cls.parse(text, path=path)
+
+    @classmethod
+    def parse(cls, text: str, *, path: Path | None = None) -> Self:
+        """The sweep that `text` (TOML) spells; all its points are built once, so that no error waits for later."""
+        where = str(path or "sweep")
+        try:
+            sweep = cls(file=SweepFile.model_validate(tomllib.loads(text)), path=path)
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"{where}: not valid TOML: {error}; mend that line") from None
+        except ValidationError as error:
+            raise ConfigError(f"{where}: {_sentence(error, SweepFile)}") from None
+        sweep.points()
+        return sweep
+
+    @property
+    def name(self) -> str:
+        """The sweep's name, which names its results folder."""
+        return self.file.name
+
+    def points(self, *, n_devices: int = 1) -> tuple[Point, ...]:
+        """Every point, loads together in the order of the file and their contexts ascending.
+
+        `n_devices` is what the machine has, for sweeps that do not say. Points that two groups share stand once.
+        """
+        where = str(self.path or "sweep")
+        groups = self.file.group or [Group(name=self.name)]
+        points = [point for group in groups for point in self._group_points(group, n_devices, where)]
+        unique: dict[str, Point] = {}
+        for point in points:
+            unique.setdefault(point.point_id(""), point)
+        loads: dict[tuple[object, ...], list[Point]] = {}
+        for point in unique.values():
+            loads.setdefault(point.load_key, []).append(point)
+        return tuple(point for load in loads.values() for point in sorted(load, key=_context_order))
+
+    def _group_points(self, group: Group, n_devices: int, where: str) -> Iterable[Point]:
+        where = f"{where}: group {group.name!r}" if self.file.group else where
+        workload = _table(Workload, self.file.measure, group.measure, where=f"{where}: measure")
+        limits = _table(Limits, self.file.limits, group.limits, where=f"{where}: limits")
+        fixed = {"n_devices": n_devices} | self.file.config | group.config
+        axes = {key: _axis(key, value, where) for key, value in (self.file.axes | group.axes).items()}
+        fresh = self.file.fresh_process if group.fresh_process is None else group.fresh_process
+        for values in itertools.product(*axes.values()):
+            varied = dict(zip(axes, values, strict=True))
+            yield Point(
+                group=group.name, label=_label(group, varied, axes), workload=workload, limits=limits,
+                config=RunConfig.from_mapping(fixed | varied, where=where),
+                load_mode=self.file.load_mode, fresh_process=fresh,
+            )  # fmt: skip
+
+
+def _axis(key: str, value: Any, where: str) -> tuple[Any, ...]:
+    try:
+        values = _expand(value)
+    except ValidationError as error:
+        raise ConfigError(f"{where}: axes.{key} {_sentence(error, Range)}") from None
+    if not values:
+        raise ConfigError(f"{where}: axes.{key} has no values; give at least one, or leave the axis out")
+    return values
+
+
+def _label(group: Group, varied: Mapping[str, Any], axes: Mapping[str, tuple[Any, ...]]) -> str:
+    named = [f"{key}={value}" for key, value in varied.items() if len(axes[key]) > 1 or key in group.axes]
+    return " ".join(named) or group.name
+
+
+def _context_order(point: Point) -> tuple[int, int, int]:
+    return (point.config.n_ctx, point.config.n_ubatch, point.config.n_seq_max)
+
+
+_T = TypeVar("_T", bound=_Table)
+
+
+def _table(kind: type[_T], base: Mapping[str, Any], changes: Mapping[str, Any], *, where: str) -> _T:
+    try:
+        return kind.model_validate({**base, **changes})
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {_sentence(error, kind)}") from None
+
+
+def _sentence(error: ValidationError, kind: type[BaseModel]) -> str:
+    """The first thing that is wrong, as one sentence with the key and what it takes."""
+    first = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {key!r}; the keys there are {', '.join(_table_at(kind, first['loc']).model_fields)}"
+    if first["type"] == "missing":
+        return f"key {key!r} is missing; add it"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{key} is {first['input']!r}; {message[0].lower()}{message[1:]}" if key else message
+
+
+def _table_at(kind: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel]:
+    """The table that the last key of `loc` was looked for in."""
+    for part in loc[:-1]:
+        field = kind.model_fields.get(str(part))
+        if field is not None:
+            options = (field.annotation, *get_args(field.annotation))
+            kind = next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), kind)
+    return kind
