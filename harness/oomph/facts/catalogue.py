@@ -1,0 +1,114 @@
+"""Published models without a file: `qwen3-30b-a3b` and a quantisation give a whole ModelSpec.
+
+Stands apart from `shapes` and `quantise`, which know families and types but no model: this is where a name
+becomes metadata (`catalogue.toml`, each entry with its source), tensors and types. The result is what reading
+the header of such a file gives, so nothing further on asks where a spec came from.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Collection, Mapping
+from importlib.resources import files
+from typing import Any
+
+from oomph.errors import UnknownNameError
+from oomph.facts.gguf import TensorInfo, Value
+from oomph.facts.modelspec import ModelSpec
+from oomph.facts.quantise import FILE_TYPES, canonical_quantisation, tensor_types
+from oomph.facts.quants import QUANTS
+from oomph.facts.shapes import tensor_shapes
+
+ALIGNMENT = 32
+"""Bytes to which GGUF aligns a tensor's data (general.alignment where a file says nothing)."""
+
+_OWN_KEYS = ("arch", "extras", "kept_types", "like", "source")
+
+
+def _entries() -> dict[str, dict[str, Any]]:
+    return tomllib.loads(files("oomph.facts").joinpath("catalogue.toml").read_text(encoding="utf-8"))
+
+
+def catalogue_names() -> tuple[str, ...]:
+    """Every model of the catalogue, sorted."""
+    return tuple(sorted(_entries()))
+
+
+def _entry(entries: Mapping[str, dict[str, Any]], name: str) -> dict[str, Any]:
+    """The entry of that name, with what it inherits from the entry that it is `like`."""
+    if name not in entries:
+        nearest = difflib.get_close_matches(name, entries, n=6, cutoff=0.4) or sorted(entries)
+        raise UnknownNameError(
+            f"no model of the catalogue is called {name!r}; the nearest are {', '.join(nearest)};"
+            f" quantisations are {', '.join(FILE_TYPES)}"
+        )
+    entry = entries[name]
+    return entry if "like" not in entry else _merged(_entry(entries, entry["like"]), entry)
+
+
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in changes.items():
+        merged[key] = _merged(merged.get(key, {}), value) if isinstance(value, dict) else value
+    return merged
+
+
+def _flat(table: Mapping[str, Any], prefix: str) -> dict[str, Value]:
+    """A TOML table as GGUF keys: dotted, arrays as tuples."""
+    found: dict[str, Value] = {}
+    for key, value in table.items():
+        if isinstance(value, dict):
+            found |= _flat(value, f"{prefix}.{key}")
+        else:
+            found[f"{prefix}.{key}"] = tuple(value) if isinstance(value, list) else value
+    return found
+
+
+def build_model(
+    name: str,
+    arch: str,
+    metadata: Mapping[str, Value],
+    quantisation: str,
+    *,
+    source: str,
+    extras: Collection[str] = (),
+    kept_types: Mapping[str, str] | None = None,
+    notes: tuple[str, ...] = (),
+) -> ModelSpec:
+    """The spec of a file that llama-quantize would write of the model that `metadata` describes.
+
+    `metadata` has GGUF's full keys. `extras` as in `tensor_shapes`. `kept_types` names types that tensors have
+    whatever the quantisation, by a part of their name (gpt-oss publishes its experts in MXFP4 only).
+    """
+    kind = canonical_quantisation(quantisation)
+    bare = ModelSpec(name=name, arch=arch, metadata=metadata, tensors={}, source=source)
+    shapes = tensor_shapes(bare, extras=extras)
+    types = tensor_types(bare, shapes, kind)
+    for mark, kept in (kept_types or {}).items():
+        types |= {tensor: QUANTS[kept] for tensor in types if mark in tensor and tensor.endswith("weight")}
+    tensors: dict[str, TensorInfo] = {}
+    offset = 0
+    for tensor, ne in shapes:
+        tensors[tensor] = TensorInfo(name=tensor, ne=ne, quant=types[tensor], offset=offset)
+        offset += -(-tensors[tensor].n_bytes // ALIGNMENT) * ALIGNMENT
+    general: dict[str, Value] = {
+        "general.architecture": arch, "general.name": name, "general.file_type": FILE_TYPES[kind][0],
+        "general.quantization_version": 2,
+    }  # fmt: skip
+    return ModelSpec(
+        name=name, arch=arch, metadata=general | dict(metadata), tensors=tensors, source=source, notes=notes
+    )
+
+
+def catalogue_model(name: str, quantisation: str) -> ModelSpec:
+    """The published model `name` (Hugging Face base name, any case) quantised as llama-quantize does.
+
+    UnknownNameError, listing the nearest names and the quantisations, where the catalogue lacks one of the two.
+    """
+    entry = _entry(_entries(), name.strip().lower())
+    arch, kept = entry["arch"], entry.get("kept_types", {})
+    hparams = {key: value for key, value in entry.items() if key not in _OWN_KEYS}
+    notes = tuple(f"{mark} tensors stay in {kind}, as published" for mark, kind in kept.items())
+    return build_model(
+        name.strip().lower(), arch, _flat(hparams, arch), quantisation, source=f"{name}:{quantisation}",
+        extras=entry.get("extras", ()), kept_types=kept, notes=notes,
+    )  # fmt: skip
