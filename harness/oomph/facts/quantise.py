@@ -211,7 +211,7 @@ def _ffn_gate_up(mix: _Mixture, i: int) -> str:
 _CATEGORIES: Final = (
     ("attention_v", ("attn_qkv.weight", "attn_kv_b.weight", "attn_v.weight")), ("attention_k", ("attn_k.weight",)),
     ("attention_q", ("attn_q.weight",)), ("attention_output", ("attn_output.weight",)),
-    ("ffn_gate_up", ("ffn_up", "ffn_gate")), ("ffn_down", ("ffn_down",)),
+    ("ffn_up", ("ffn_up",)), ("ffn_gate", ("ffn_gate",)), ("ffn_down", ("ffn_down",)),
 )  # fmt: skip
 
 
@@ -265,7 +265,7 @@ def _choose(mix: _Mixture, category: str, ne: tuple[int, ...], *, index: int, bl
             return _attention_output(mix)
         case "ffn_down":
             return _low_bit_ffn_down(mix, index) if mix.is_low_bit else _ffn_down(mix, layer)
-        case "ffn_gate_up":
+        case "ffn_up" | "ffn_gate":
             return _ffn_gate_up(mix, layer)
     return mix.base
 
