@@ -1,0 +1,131 @@
+"""Writes a GGUF file of any shape that llama.cpp loads: sparse, or with random weights.
+
+Stands apart because it turns a ModelSpec back into a file. A sparse one has a hole for its data: a few MB on
+disk, yet llama.cpp allocates for it what the published model takes, so memory is real. Random weights make
+speed real too. The vocabulary is invented (the 256 byte tokens and numbered ones), of the right length.
+"""
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Literal
+
+import gguf
+import numpy as np
+
+from oomph.errors import ModelFileError
+from oomph.facts.gguf import SkippedArray, Value
+from oomph.facts.modelspec import ModelSpec
+from oomph.models.random_weights import random_chunks
+from oomph.units import gib
+
+Weights = Literal["sparse", "random"]
+
+_BYTE_TOKENS: Final = 256
+_EXPECTED_TOKENS: Final = ("<unk>", "<s>", "</s>", "<|endoftext|>")
+"""Tokens that llama.cpp looks up without asking in a model whose name has phi-3 in it (llama-vocab.cpp)."""
+
+_NORMAL, _CONTROL = 1, 3
+_OWN_KEYS: Final = ("tokenizer.", "split.", "general.architecture", "GGUF.")
+_ALIGNMENT: Final = 32
+
+
+def write_synthetic(spec: ModelSpec, path: Path | str, *, weights: Weights = "sparse", seed: int = 0) -> Path:
+    """Write `spec` to `path` with its metadata, its tensors and an invented vocabulary; returns the path.
+
+    `weights="random"` fills the data, in bounded memory and the same for the same `seed`; "sparse" leaves a hole
+    that reads as zeros. ModelFileError where the file cannot be written or the disk has no room for it;
+    `path` appears complete or not at all.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        if weights == "random":
+            _check_room(spec, path)
+        _write_header(spec, partial)
+        _write_data(spec, partial, random=weights == "random", seed=seed)
+        partial.replace(path)
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be written ({error.strerror}); name another path") from None
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def _aligned(n_bytes: int) -> int:
+    return -(-n_bytes // _ALIGNMENT) * _ALIGNMENT
+
+
+def _check_room(spec: ModelSpec, path: Path) -> None:
+    needed = sum(_aligned(tensor.n_bytes) for tensor in spec.tensors.values())
+    free = shutil.disk_usage(path.parent).free
+    if needed > free:
+        raise ModelFileError(
+            f"{path}: random weights take {gib(needed)} and the disk has {gib(free)} free; write a sparse file instead"
+        )
+
+
+def _write_header(spec: ModelSpec, path: Path) -> None:
+    writer = gguf.GGUFWriter(None, spec.arch)
+    _add_metadata(writer, spec.metadata)
+    _add_vocabulary(writer, spec.n_vocab)
+    for tensor in spec.tensors.values():
+        writer.add_tensor_info(
+            tensor.name, tensor.ne[::-1], np.dtype(np.float32), tensor.n_bytes,
+            raw_dtype=gguf.GGMLQuantizationType[tensor.quant.name],
+        )  # fmt: skip
+    writer.write_header_to_file(path)
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    writer.close()
+
+
+def _add_metadata(writer: gguf.GGUFWriter, metadata: Mapping[str, Value]) -> None:
+    for key, value in metadata.items():
+        if key.startswith(_OWN_KEYS) or isinstance(value, SkippedArray):
+            continue
+        if isinstance(value, bool):
+            writer.add_bool(key, value)
+        elif isinstance(value, int):
+            writer.add_uint32(key, value) if 0 <= value < 1 << 32 else writer.add_int64(key, value)
+        elif isinstance(value, float):
+            writer.add_float32(key, value)
+        elif isinstance(value, str):
+            writer.add_string(key, value)
+        else:
+            writer.add_array(key, list(value))
+
+
+def _add_vocabulary(writer: gguf.GGUFWriter, n_vocab: int) -> None:
+    """A byte-level BPE vocabulary that tokenises any text into bytes; the last token begins and ends it."""
+    tokens = [*_byte_tokens(), *_EXPECTED_TOKENS]
+    tokens += [f"<t{i}>" for i in range(len(tokens), n_vocab)]
+    last = n_vocab - 1
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list(tokens[:n_vocab])
+    writer.add_token_types([_NORMAL] * last + [_CONTROL])
+    writer.add_token_merges(["t h"])  # llama.cpp refuses a BPE vocabulary without merges
+    writer.add_bos_token_id(last)
+    writer.add_eos_token_id(last)
+    writer.add_add_bos_token(False)
+
+
+def _byte_tokens() -> list[str]:
+    """GPT-2's spelling of the 256 bytes: printable ones as they are, others past U+0100."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    return [chr(byte) for byte in printable] + [chr(256 + n) for n in range(_BYTE_TOKENS - len(printable))]
+
+
+def _write_data(spec: ModelSpec, path: Path, *, random: bool, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    with path.open("r+b") as file:
+        position = _aligned(file.seek(0, os.SEEK_END))
+        for tensor in spec.tensors.values():
+            if random:
+                file.seek(position)
+                for chunk in random_chunks(tensor, rng):
+                    file.write(chunk)
+            position += _aligned(tensor.n_bytes)
+        file.truncate(position)
