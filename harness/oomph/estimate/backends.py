@@ -1,0 +1,89 @@
+"""What ggml's CPU and CUDA backends can run, want to run, and need room for.
+
+The facts of llama.cpp 0.5.0's `ggml-cuda.cu` that decide where a node goes and how large its result is; `scheduler`
+and `allocator` hold the algorithms and know no operator by themselves.
+"""
+
+from math import prod
+from typing import Final
+
+from oomph.estimate.graph.tensor import F16, Tensor, pad
+from oomph.facts.quants import QUANTS
+
+ALIGNMENT: Final = {"CPU": 32}
+CUDA_ALIGNMENT: Final = 128
+"""Bytes that every allocation in a backend's buffers is padded to (ggml_backend_buft_get_alignment)."""
+
+MATRIX_ROW_PADDING: Final = 512
+"""Elements that CUDA pads the last row of a quantised tensor to (MATRIX_ROW_PADDING in ggml-cuda/common.cuh)."""
+
+OFFLOAD_MIN_BATCH: Final = 32
+"""Rows from which a card takes a node from the CPU although its weights must be copied (GGML_OP_OFFLOAD_MIN_BATCH)."""
+
+_FUSED_HEADS: Final = frozenset({40, 64, 72, 80, 96, 112, 128, 256})
+_FUSED_LATENT: Final = frozenset({(576, 512), (512, 512)})
+
+
+def alignment(device: str) -> int:
+    """Alignment in bytes of a device's buffers."""
+    return ALIGNMENT.get(device, CUDA_ALIGNMENT)
+
+
+def supports(device: str, node: Tensor) -> bool:
+    """Whether the device has a kernel for the node; the CPU has one for every node (supports_op)."""
+    if device == "CPU":
+        return True
+    if node.op == "FLASH_ATTN_EXT":
+        return _fuses(node)
+    first = node.src[0] if node.src else node
+    if node.op == "GET_ROWS":
+        return first.quant is not QUANTS["MXFP4"] or first.ne[0] % 256 == 0
+    if node.op == "SSM_CONV":
+        return first.ne[1] % 128 == 0
+    if node.op == "SSM_SCAN":
+        return first.ne[0] in (96, 128, 256) and first.ne[1] % 16 == 0
+    return True
+
+
+def _fuses(node: Tensor) -> bool:
+    q, k, v = node.src[:3]
+    if k.ne[0] in _FUSED_HEADS and v.ne[0] == k.ne[0]:
+        return True
+    return (k.ne[0], v.ne[0]) in _FUSED_LATENT and q.ne[2] // max(k.ne[2], 1) >= 2
+
+
+def wants_offload(node: Tensor) -> bool:
+    """Whether the batch is large enough to copy the node's weights to a card for it (offload_op)."""
+    if node.op == "GET_ROWS":
+        return False
+    if node.op == "MUL_MAT":
+        return node.ne[1] >= OFFLOAD_MIN_BATCH
+    if node.op in ("MUL_MAT_ID", "ROPE"):
+        return node.ne[2] >= OFFLOAD_MIN_BATCH
+    return prod(node.ne[1:]) >= OFFLOAD_MIN_BATCH
+
+
+def alloc_bytes(device: str, tensor: Tensor) -> int:
+    """Bytes that a backend's buffer type asks for a tensor, before alignment (get_alloc_size)."""
+    if device == "CPU":
+        return tensor.n_bytes
+    n = tensor.n_bytes
+    if tensor.op == "FLASH_ATTN_EXT":
+        n = _fused_bytes(tensor, n)
+    if tensor.quant.is_quantised and tensor.ne[0] % MATRIX_ROW_PADDING:
+        n += tensor.quant.row_bytes(MATRIX_ROW_PADDING - tensor.ne[0] % MATRIX_ROW_PADDING)
+    return n
+
+
+def _fused_bytes(node: Tensor, n: int) -> int:
+    """Flash attention's result and, behind it, f16 copies of K and V where a kernel cannot read them as they are."""
+    q, k, v = node.src[:3]
+    vector = q.ne[0] <= 256 and q.ne[0] % 64 == 0 and k.ne[1] % 256 == 0 and q.ne[1] <= 2 and k.quant is v.quant
+    if vector:
+        return n
+    if k.quant is not F16:
+        n = pad(n, CUDA_ALIGNMENT) + prod(k.ne) * 2
+    shares_k = v.view_src is not None and (v.view_src is k or (v.view_src is k.view_src and v.offset == k.offset))
+    if v.quant is not F16 and not shares_k:
+        n = pad(n, CUDA_ALIGNMENT) + prod(v.ne) * 2
+    return n

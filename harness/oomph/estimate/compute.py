@@ -1,0 +1,150 @@
+"""Compute buffers: the graphs that llama.cpp reserves, scheduled and allocated.
+
+A buffer is the maximum over the prompt graph and the single-token graph (llama_context::sched_reserve). Layers repeat,
+and so does the allocator's state: a run of equal layers is cut to its first few, and the answer counts only if the
+state after two of the repetitions is the same, for then it is the same after all. Otherwise the whole graph is
+replayed. Either way the result is exact.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from oomph.estimate.allocator import Packing, pack
+from oomph.estimate.backends import alignment, alloc_bytes
+from oomph.estimate.graph.builder import Builder, CacheTypes
+from oomph.estimate.graph.compose import build_graph
+from oomph.estimate.graph.hparams import Hparams
+from oomph.estimate.graph.placement import CPU, Placement, layer_of
+from oomph.estimate.graph.sizes import Sizes
+from oomph.estimate.graph.tensor import Tensor
+from oomph.estimate.repeats import Selection, select_layers
+from oomph.estimate.scheduler import PIPELINE_COPIES, schedule
+from oomph.facts.modelspec import ModelSpec
+
+REPETITIONS: Final = (2, 4)
+"""Repetitions of equal layers that are replayed, and how many when the state has not settled by then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """One configuration, resolved: everything a graph depends on."""
+
+    hparams: Hparams
+    placement: Placement
+    sizes: Sizes
+    cache: CacheTypes
+    op_offload: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComputeBuffers:
+    """Bytes by backend, and the most that is live at once in each: never more, and monotone in every size."""
+
+    bytes: dict[str, int]
+    live_bytes: dict[str, int]
+
+
+class ComputeModel:
+    """The compute buffers of one model; what was replayed for one configuration is kept for the next."""
+
+    def __init__(self, model: ModelSpec) -> None:
+        self._model = model
+        self._contents = _layer_contents(model)
+        self._packings: dict[object, Packing] = {}
+        self._selections: dict[object, Selection] = {}
+        self._fuses: dict[object, bool] = {}
+
+    def buffers(self, setup: Setup) -> ComputeBuffers:
+        """The buffers that llama.cpp reserves for `setup`."""
+        sizes, devices = setup.sizes, setup.placement.backends
+        batches = ((sizes.n_tokens, sizes.n_outputs), (sizes.n_seqs, sizes.n_seqs))
+        packings = [self._packing(setup, *batch) for batch in batches]
+        return ComputeBuffers(
+            bytes={d: max(p.bytes[i] for p in packings) for i, d in enumerate(devices)},
+            live_bytes={d: max(p.live_bytes[i] for p in packings) for i, d in enumerate(devices)},
+        )
+
+    def fuses_attention(self, setup: Setup) -> bool:
+        """What `flash_attn` auto becomes: on if each layer's attention would run on the layer's device."""
+        key = (setup.placement.key, setup.cache, setup.sizes.n_seqs, setup.sizes.n_stream)
+        if key not in self._fuses:
+            n = setup.sizes.n_seqs
+            b = self._builder(setup, n, n)
+            graph, _ = build_graph(b, self._select(setup, REPETITIONS[0]).layers)
+            ordered = schedule(graph, setup.placement.backends, op_offload=setup.op_offload).nodes
+            backends = setup.placement.backends
+            self._fuses[key] = all(
+                backends[backend] == setup.placement.layer(b.fused_layers[node])
+                for node, backend in ordered
+                if node in b.fused_layers
+            )
+        return self._fuses[key]
+
+    def _packing(self, setup: Setup, n_tokens: int, n_outputs: int) -> Packing:
+        key = (setup.placement.key, setup.sizes.caches, setup.cache, setup.hparams.layers, setup.op_offload,
+               n_tokens, n_outputs)  # fmt: skip
+        if key not in self._packings:
+            self._packings[key] = self._replay(setup, n_tokens, n_outputs)
+        return self._packings[key]
+
+    def _replay(self, setup: Setup, n_tokens: int, n_outputs: int) -> Packing:
+        for keep in REPETITIONS:
+            packing = self._replay_layers(setup, n_tokens, n_outputs, self._select(setup, keep))
+            if packing:
+                return packing
+        everything = Selection(tuple(range(setup.hparams.n_layer)))
+        packing = self._replay_layers(setup, n_tokens, n_outputs, everything)
+        assert packing is not None  # nothing was left out, so nothing has to agree
+        return packing
+
+    def _replay_layers(self, setup: Setup, n_tokens: int, n_outputs: int, selection: Selection) -> Packing | None:
+        """The packing of a graph of some layers; None where leaving out the others could matter."""
+        devices = setup.placement.backends
+        graph, ends = build_graph(self._builder(setup, n_tokens, n_outputs), selection.layers)
+        n_copies = PIPELINE_COPIES if setup.placement.pipeline else 1
+        plan = schedule(graph, devices, op_offload=setup.op_offload, n_copies=n_copies)
+        if n_copies > 1 and selection.must_agree and plan.n_splits > len(devices):
+            return None  # every copy between splits stays for good, so every split counts
+
+        def size(tensor: Tensor, backend: int) -> int:
+            return alloc_bytes(devices[backend], tensor)
+
+        marked = {ends[il]: il for pair in selection.must_agree for il in pair}
+        packing = pack(plan.leafs, plan.nodes, alignments=[alignment(d) for d in devices], size=size, marks=marked)
+        states = dict(zip(sorted(marked.values()), packing.states, strict=True))
+        return packing if all(states[a] == states[b] for a, b in selection.must_agree) else None
+
+    def _builder(self, setup: Setup, n_tokens: int, n_outputs: int) -> Builder:
+        return Builder(
+            self._model, setup.hparams, setup.placement, setup.sizes, setup.cache, n_tokens=n_tokens,
+            n_outputs=n_outputs,
+        )  # fmt: skip
+
+    def _select(self, setup: Setup, keep: int) -> Selection:
+        key = (setup.placement.key, setup.hparams.layers, keep)
+        if key not in self._selections:
+            signatures = [self._signature(setup, il) for il in range(setup.hparams.n_layer)]
+            self._selections[key] = select_layers(signatures, keep=keep)
+        return self._selections[key]
+
+    def _signature(self, setup: Setup, il: int) -> object:
+        """All that decides a layer's nodes. A weight's type does where it lies on the CPU and may be copied."""
+        placement = setup.placement
+        device, content = placement.layer(il), self._contents[il]
+        if placement.has_overrides:
+            places: object = tuple(placement.weight(f"blk.{il}.{name}") for name, _, _ in content)
+        else:
+            places = device
+        types = tuple(t for _, _, t in content) if device == CPU or placement.has_overrides else ()
+        tensors = tuple((name, ne) for name, ne, _ in content)
+        return setup.hparams.layers[il].kind(il), device, placement.cache(il), places, types, tensors
+
+
+def _layer_contents(model: ModelSpec) -> list[tuple[tuple[str, tuple[int, ...], str], ...]]:
+    """For each layer its tensors, in the file's order: name without the layer, dimensions, type."""
+    contents: list[list[tuple[str, tuple[int, ...], str]]] = [[] for _ in range(model.n_layer)]
+    for name, info in model.tensors.items():
+        il = layer_of(name)
+        if il is not None and il < len(contents):
+            contents[il].append((name.split(".", 2)[2], info.ne, info.quant.name))
+    return [tuple(sorted(content)) for content in contents]

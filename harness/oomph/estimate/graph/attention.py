@@ -1,0 +1,284 @@
+"""Attention, part by part: projections, q/k norms, the KV cache, and the product itself with or without fusion.
+
+`attend` is llama.cpp's build_attn with build_attn_mha; the functions after it are the kinds of attention that the
+architectures compose: standard, gated (qwen3next), latent (DeepSeek's MLA, absorbed or expanded).
+"""
+
+from math import prod
+
+from oomph.estimate.graph.builder import Builder
+from oomph.estimate.graph.tensor import F16, F32, I64, Tensor
+
+ROTATION_STEP = 64
+"""Head widths that a quantised cache's Hadamard rotation divides."""
+
+
+def attend(
+    b: Builder, q: Tensor, k: Tensor | None, v: Tensor | None, il: int, *, output: str | None = "attn_output",
+    sinks: Tensor | None = None, up: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """Attention of `q` [head_k, n_head, n_tokens] over the layer's cache, into which `k` and `v` are written first.
+
+    Without `k` and `v` the layer reads the cache of another (`LayerShape.cache_layer`). `output` names the output
+    projection. `up` is MLA's v_b: then `v` is the first `v.ne[0]` elements of the cached K.
+    """
+    rotates_k, rotates_v = _rotation(b, il, latent=up is not None)
+    if rotates_k:
+        q = _rotate(b, q, "k", rotates_k, il)
+        k = _rotate(b, k, "k", rotates_k, il) if k else None
+    if rotates_v and v:
+        v = _rotate(b, v, "v", rotates_v, il)
+    for x in (q, k, v) if b.hparams.has_swa else (q, v, k):
+        if x:
+            b.graph.expand(x)
+    cached_k = _cached_k(b, k, il)
+    if up is not None and v is not None:
+        cached_v = b.graph.view(cached_k, (v.ne[0], *cached_k.ne[1:]), cached_k.nb[1:])
+    else:
+        cached_v = _cached_v(b, v, il)
+    y = (
+        _fused(b, q, cached_k, cached_v, il, sinks, up)
+        if b.cache.flash_attn
+        else _plain(b, q, cached_k, cached_v, il, sinks, up)
+    )
+    b.graph.expand(y)
+    if rotates_v:
+        y = _rotate(b, y, "v", rotates_v, il)
+    return b.linear(output, y, il) if output else y
+
+
+def _tag(b: Builder, il: int) -> str:
+    return "_swa" if b.shape(il).is_swa else ""
+
+
+def _cells(b: Builder, il: int) -> int:
+    return b.sizes.cells_swa if b.shape(il).is_swa else b.sizes.cells
+
+
+def _rotation(b: Builder, il: int, *, latent: bool) -> tuple[int, int]:
+    """Widths of the rotations of K and V (llama_kv_cache::build_input_k_rot, _v_rot), 0 for none."""
+    owners = b.hparams.cache_owners(is_swa=b.shape(il).is_swa)
+    widths_k, widths_v = ({getattr(b.shape(i), which) for i in owners} for which in ("head_k", "head_v"))
+    k_width = v_width = 0
+    if not latent and b.cache.k.is_quantised and len(widths_k) == 1 and b.shape(0).head_k % ROTATION_STEP == 0:
+        k_width = ROTATION_STEP
+        while b.shape(il).head_k % (2 * k_width) == 0:
+            k_width *= 2
+    if not latent and b.cache.v.is_quantised and len(widths_v) == 1 and b.shape(0).head_v % ROTATION_STEP == 0:
+        v_width = ROTATION_STEP
+    return k_width, v_width
+
+
+def _rotate(b: Builder, x: Tensor, which: str, width: int, il: int) -> Tensor:
+    """`x` times the Hadamard matrix that spreads outliers before a cache is quantised (llama_mul_mat_hadamard)."""
+    graph = b.graph
+    matrix = b.input(f"attn_inp_{which}_rot{_tag(b, il)}", F32, width, width)
+    flat = (graph.reshape if x.is_contiguous else graph.cont)(x, width, prod(x.ne) // width)
+    return graph.reshape(graph.mul_mat(matrix, flat), *x.ne)
+
+
+def _store(b: Builder, x: Tensor, cache: Tensor, ids: Tensor) -> None:
+    """Write `x`, one row a token, to the rows `ids` of the cache (cpy_k, and cpy_v with flash attention)."""
+    graph, width = b.graph, x.ne[0] * x.ne[1]
+    rows = graph.view(x, (width, x.ne[2]), (x.nb[2],))
+    if b.sizes.n_stream > 1:
+        cache = graph.reshape(cache, width, cache.ne[1] * cache.ne[2])
+    graph.expand(graph.set_rows(cache, rows, ids))
+
+
+def _cached_k(b: Builder, k: Tensor | None, il: int) -> Tensor:
+    shape, cells, quant = b.shape(il), _cells(b, il), b.cache.k
+    cache = b.stored("k", shape.cache_layer, quant, shape.k_width, cells, b.sizes.n_stream)
+    if k:
+        _store(b, k, cache, b.input(f"attn_inp_k_idxs{_tag(b, il)}", I64, b.n_tokens))
+    row = quant.row_bytes(shape.k_width)
+    steps = (quant.row_bytes(shape.head_k), row, row * cells)
+    return b.graph.view(cache, (shape.head_k, shape.n_head_kv, cells, b.sizes.n_stream), steps)
+
+
+def _cached_v(b: Builder, v: Tensor | None, il: int) -> Tensor:
+    """The cached V: a row a token with flash attention, transposed without."""
+    shape, cells, quant, n_stream = b.shape(il), _cells(b, il), b.cache.v, b.sizes.n_stream
+    if b.cache.flash_attn:
+        cache = b.stored("v", shape.cache_layer, quant, shape.v_width, cells, n_stream)
+        if v:
+            _store(b, v, cache, b.input(f"attn_inp_v_idxs{_tag(b, il)}", I64, b.n_tokens))
+        row = quant.row_bytes(shape.v_width)
+        steps = (quant.row_bytes(shape.head_v), row, row * cells)
+        return b.graph.view(cache, (shape.head_v, shape.n_head_kv, cells, n_stream), steps)
+    width = b.hparams.v_width_max
+    cache = b.stored("v", shape.cache_layer, quant, width, cells, n_stream)
+    if v:
+        _store_transposed(b, v, cache, b.input(f"attn_inp_v_idxs{_tag(b, il)}", I64, b.n_tokens * width))
+    column = quant.row_bytes(cells)
+    steps = (quant.row_bytes(cells * shape.head_v), column, quant.row_bytes(cells * width))
+    return b.graph.view(cache, (cells, shape.n_head_kv, shape.head_v, n_stream), steps)
+
+
+def _store_transposed(b: Builder, v: Tensor, cache: Tensor, ids: Tensor) -> None:
+    """Write `v` element by element, each its own row; a narrower layer's V is padded to the cache's width."""
+    graph, width = b.graph, v.ne[0] * v.ne[1]
+    mergeable = v.quant.row_bytes(width) == v.nb[2]
+    flat = (graph.reshape if mergeable else graph.cont)(v, width, v.ne[2])
+    if width < cache.ne[0]:
+        flat = graph.node("PAD", (cache.ne[0], v.ne[2]), flat)
+    target = graph.reshape(cache, 1, prod(cache.ne))
+    graph.expand(graph.set_rows(target, graph.reshape(flat, 1, prod(flat.ne)), ids))
+
+
+def _mask(b: Builder, il: int, n_kv: int) -> Tensor:
+    n_stream, name = b.sizes.n_stream, f"attn_inp_kq_mask{_tag(b, il)}"
+    return b.input(name, F16 if b.cache.flash_attn else F32, n_kv, b.n_tokens // n_stream, 1, n_stream)
+
+
+def _by_head(b: Builder, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Heads moved to the third dimension, streams to the fourth."""
+    graph, n_stream = b.graph, k.ne[3]
+    n = q.ne[2] // n_stream
+    q = graph.view(q, (q.ne[0], q.ne[1], n, n_stream), (q.nb[1], q.nb[2], q.nb[2] * n))
+    return graph.permute(q, 0, 2, 1, 3), graph.permute(k, 0, 2, 1, 3), graph.permute(v, 0, 2, 1, 3)
+
+
+def _fused(b: Builder, q: Tensor, k: Tensor, v: Tensor, il: int, sinks: Tensor | None, up: Tensor | None) -> Tensor:
+    graph, mask = b.graph, _mask(b, il, k.ne[2])
+    q, k, v = _by_head(b, q, k, v)
+    y = graph.node("FLASH_ATTN_EXT", (v.ne[0], q.ne[2], q.ne[1], q.ne[3]), q, k, v, mask, sinks)
+    b.fused_layers[y] = il
+    if up is not None:
+        y = graph.mul_mat(up, graph.permute(y, 0, 2, 1, 3))
+        y = graph.cont(graph.permute(y, 0, 2, 1, 3))
+    return graph.reshape(y, y.ne[0] * y.ne[1], y.ne[2] * y.ne[3])
+
+
+def _plain(b: Builder, q: Tensor, k: Tensor, v: Tensor, il: int, sinks: Tensor | None, up: Tensor | None) -> Tensor:
+    graph, mask, transposed = b.graph, _mask(b, il, k.ne[2]), v.nb[1] > v.nb[2]
+    q, k, v = _by_head(b, q, k, v)
+    scores = graph.mul_mat(k, q)
+    if b.model.hparam("attn_logit_softcapping", 0.0):
+        scores = graph.scale(graph.unary("TANH", graph.scale(scores)))
+    scores = graph.like("SOFT_MAX", scores, mask, sinks)
+    if not transposed:
+        v = graph.cont(graph.transpose(v))
+    y = graph.mul_mat(v, scores)
+    if up is not None:
+        y = graph.mul_mat(up, y)
+    y = graph.permute(y, 0, 2, 1, 3)
+    y = graph.cont(y, y.ne[0] * y.ne[1], y.ne[2] * y.ne[3])
+    if not b.placement.offloads_kqv:
+        y.pinned = b.placement.backends[-1]  # build_attn_mha keeps attention next to a cache on the CPU
+    return y
+
+
+# --- projections
+
+
+def project_qkv(b: Builder, x: Tensor, il: int) -> tuple[Tensor, Tensor, Tensor]:
+    """q, k and v by head, from one fused matrix or three (build_qkv)."""
+    graph, shape, n = b.graph, b.shape(il), b.n_tokens
+    cuts = ((shape.head_k, shape.n_head), (shape.head_k, shape.n_head_kv), (shape.head_v, shape.n_head_kv))
+    if b.has("attn_qkv.weight", il):
+        fused, offset, parts = b.linear("attn_qkv", x, il), 0, []
+        for width, heads in cuts:
+            parts.append(graph.view(fused, (width, heads, n), (4 * width, fused.nb[1]), 4 * offset))
+            offset += width * heads
+    else:
+        parts = [
+            graph.reshape(b.linear(f"attn_{which}", x, il), width, heads, n)
+            for which, (width, heads) in zip("qkv", cuts, strict=True)
+        ]
+    return parts[0], parts[1], parts[2]
+
+
+def rope(b: Builder, x: Tensor, il: int, *, factors: bool = True) -> Tensor:
+    """`x` rotated by the tokens' positions."""
+    return b.graph.like("ROPE", x, b.positions(), b.rope_factors(il) if factors else None)
+
+
+def rotates(b: Builder, il: int) -> bool:
+    """Whether layer `il` has rotary embeddings."""
+    if b.arch.rope == "finetuned":
+        return bool(b.model.metadata.get(f"{b.model.arch}.rope.scaling.finetuned", True))
+    return True
+
+
+# --- kinds of attention
+
+
+def standard(b: Builder, x: Tensor, il: int) -> Tensor:
+    """Projections, q/k norms and RoPE where there are, attention."""
+    if b.arch.qk_norm == "rows" and b.has("attn_q_norm.weight", il):
+        q, k, v = _normed_rows(b, x, il)
+    else:
+        q, k, v = project_qkv(b, x, il)
+        if b.has("attn_q_norm.weight", il):
+            q = b.norm(q, "attn_q_norm", il)
+        if b.has("attn_k_norm.weight", il):
+            k = b.norm(k, "attn_k_norm", il)
+    if rotates(b, il):
+        q, k = rope(b, q, il), rope(b, k, il)
+    if b.arch.scales_q:
+        q = b.graph.scale(q)
+    return attend(b, q, k, v, il, sinks=b.weight_if("attn_sinks.weight", il))
+
+
+def _normed_rows(b: Builder, x: Tensor, il: int) -> tuple[Tensor, Tensor, Tensor]:
+    """q and k normed as whole rows, then cut into heads (OLMo)."""
+    graph, shape, n = b.graph, b.shape(il), b.n_tokens
+    q, k, v = (b.linear(f"attn_{which}", x, il) for which in "qkv")
+    q, k = b.norm(q, "attn_q_norm", il), b.norm(k, "attn_k_norm", il)
+    return (
+        graph.reshape(q, shape.head_k, shape.n_head, n), graph.reshape(k, shape.head_k, shape.n_head_kv, n),
+        graph.reshape(v, shape.head_v, shape.n_head_kv, n),
+    )  # fmt: skip
+
+
+def gated(b: Builder, x: Tensor, il: int) -> Tensor:
+    """Attention whose output a second half of the q projection gates (qwen3next)."""
+    graph, shape, n = b.graph, b.shape(il), b.n_tokens
+    width = shape.head_k
+    both = graph.reshape(b.linear("attn_q", x, il), 2 * width, shape.n_head, n)
+    k, v = b.linear("attn_k", x, il), b.linear("attn_v", x, il)
+    q = graph.view(both, (width, shape.n_head, n, 1), both.nb[1:])
+    gate = graph.view(both, (width, shape.n_head, n, 1), both.nb[1:], 4 * width)
+    k, v = graph.reshape(k, width, shape.n_head_kv, n), graph.reshape(v, shape.head_v, shape.n_head_kv, n)
+    q, k = b.norm(q, "attn_q_norm", il), b.norm(k, "attn_k_norm", il)
+    y = attend(b, rope(b, q, il, factors=False), rope(b, k, il, factors=False), v, il, output=None)
+    gate = graph.unary("SIGMOID", graph.cont(gate, width * shape.n_head, n))
+    return b.linear("attn_output", graph.mul(y, gate), il)
+
+
+def latent(b: Builder, x: Tensor, il: int) -> Tensor:
+    """DeepSeek's MLA: K and V from one low-rank latent, which alone is cached where the file has k_b and v_b."""
+    graph, n, n_head = b.graph, b.n_tokens, b.shape(il).n_head
+    rank, n_rot = b.model.integer("attention.kv_lora_rank"), b.model.integer("rope.dimension_count")
+    if b.has("attn_q_a.weight", il):
+        q = b.linear("attn_q_b", b.norm(b.linear("attn_q_a", x, il), "attn_q_a_norm", il), il)
+    else:
+        q = b.linear("attn_q", x, il)
+    q = graph.reshape(q, q.ne[0] // n_head, n_head, n)
+    both = b.linear("attn_kv_a_mqa", x, il)
+    row = both.nb[1]
+    low = graph.view(both, (rank, n), (row,))
+    k_rot = rope(b, graph.view(both, (n_rot, 1, n), (row, row), 4 * rank), il)
+    low = b.norm(low, "attn_kv_a_norm", il)
+    if not b.hparams.is_mla:
+        return _expanded(b, q, low, k_rot, il)
+    n_nope = q.ne[0] - n_rot
+    nope = graph.view(q, (n_nope, n_head, n), q.nb[1:3])
+    q_rot = rope(b, graph.view(q, (n_rot, n_head, n), q.nb[1:3], 4 * n_nope), il)
+    absorbed = graph.mul_mat(b.weight("attn_k_b", il), graph.permute(nope, 0, 2, 1, 3))
+    q = graph.concat(graph.permute(absorbed, 0, 2, 1, 3), q_rot)
+    low = graph.reshape(low, rank, 1, n)
+    return attend(b, q, graph.concat(low, k_rot), low, il, up=b.weight("attn_v_b", il))
+
+
+def _expanded(b: Builder, q: Tensor, low: Tensor, k_rot: Tensor, il: int) -> Tensor:
+    """MLA without absorption: the latent is multiplied out to full heads, which are cached (older files)."""
+    graph, n, shape, n_rot = b.graph, b.n_tokens, b.shape(il), k_rot.ne[0]
+    n_nope = shape.head_k - n_rot
+    kv = b.linear("attn_kv_b", low, il)
+    steps = (4 * (n_nope + shape.head_v), 4 * (n_nope + shape.head_v) * shape.n_head)
+    k_nope = graph.view(kv, (n_nope, shape.n_head, n), steps)
+    v = graph.cont(graph.view(kv, (shape.head_v, shape.n_head, n), steps, 4 * n_nope))
+    k = graph.concat(k_nope, graph.node("REPEAT", (n_rot, shape.n_head, n), k_rot))
+    return attend(b, rope(b, q, il), k, v, il)

@@ -1,0 +1,158 @@
+"""What the parts of a layer build with: weights, caches, inputs and norms of one model (llm_graph_context).
+
+A `Builder` is one graph in the making: one model under one configuration for one batch. The parts in `attention`,
+`feed_forward` and `recurrent` are functions of a builder, a tensor and a layer's number.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from oomph.errors import ModelFileError
+from oomph.estimate.graph.hparams import Hparams, LayerShape
+from oomph.estimate.graph.placement import Placement
+from oomph.estimate.graph.sizes import Sizes
+from oomph.estimate.graph.tensor import F32, I32, Graph, Tensor
+from oomph.facts.modelspec import ModelSpec
+from oomph.facts.quants import QuantType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheTypes:
+    """The types of the KV cache, and whether attention is fused (flash attention)."""
+
+    k: QuantType
+    v: QuantType
+    flash_attn: bool
+
+
+PINS_NORMS_BELOW = 32
+"""Batches below this many tokens have each layer's norm pinned to its device (llama_context::graph_get_cb)."""
+
+
+class Builder:
+    """The graph of `n_tokens` tokens with `n_outputs` rows of logits."""
+
+    def __init__(
+        self, model: ModelSpec, hparams: Hparams, placement: Placement, sizes: Sizes, cache: CacheTypes, *,
+        n_tokens: int, n_outputs: int,
+    ) -> None:  # fmt: skip
+        self.model, self.hparams, self.arch = model, hparams, hparams.arch
+        self.placement, self.sizes, self.cache = placement, sizes, cache
+        self.n_tokens, self.n_outputs = n_tokens, n_outputs
+        self.graph = Graph()
+        self.fused_layers: dict[Tensor, int] = {}
+        """Each fused attention's layer: what `flash_attn` auto looks at."""
+        self._pins_norms = n_tokens < PINS_NORMS_BELOW or placement.offloads_all
+        self._made: dict[tuple[str, object], Tensor] = {}
+
+    def once(self, key: str, about: object, make: Callable[[], Tensor]) -> Tensor:
+        """The tensor made at the first call with this key: inputs, weights and caches exist once."""
+        tensor = self._made.get((key, about))
+        if tensor is None:
+            tensor = self._made[key, about] = make()
+        return tensor
+
+    def shape(self, il: int) -> LayerShape:
+        """The widths of layer `il`."""
+        return self.hparams.layers[il]
+
+    # --- weights
+
+    def has(self, name: str, il: int | None = None) -> bool:
+        """Whether the file has the tensor, `name` with its suffix (`"attn_q.bias"`)."""
+        return self._full(name, il) in self.model.tensors
+
+    def weight(self, name: str, il: int | None = None) -> Tensor:
+        """The tensor `name` of layer `il`, `.weight` added where there is no suffix; ModelFileError without it."""
+        full = self._full(name if "." in name or name in ("ssm_a", "ssm_d") else f"{name}.weight", il)
+        return self._load(full, self.placement.weight(full))
+
+    def weight_if(self, name: str, il: int | None = None) -> Tensor | None:
+        """`weight`, or None where the file lacks the tensor; `name` with its suffix."""
+        return self.weight(name, il) if self.has(name, il) else None
+
+    def output_weight(self) -> Tensor:
+        """The output head; with tied embeddings a second `token_embd` on the output's device."""
+        if self.has("output.weight"):
+            return self.weight("output")
+        return self._load("token_embd.weight", self.placement.output)
+
+    def rope_factors(self, il: int) -> Tensor | None:
+        """RoPE's frequency factors for layer `il`: one copy a device (llama_model::get_rope_factors)."""
+        factors = next((n for n in self._rope_factor_names() if n in self.model.tensors), None)
+        return self._load(factors, self.placement.weight(factors, il)) if factors else None
+
+    def _rope_factor_names(self) -> tuple[str, ...]:
+        trained = self.model.integer("rope.scaling.original_context_length", self.model.n_ctx_train)
+        length = "long" if self.sizes.cells > trained else "short"
+        return "rope_freqs.weight", f"rope_factors_{length}.weight"
+
+    def _load(self, full: str, device: str) -> Tensor:
+        info = self.model.tensors.get(full)
+        if info is None:
+            raise ModelFileError(
+                f"{self.model.source}: tensor {full!r} is missing, which architecture {self.model.arch} needs; "
+                f"is the file complete?"
+            )
+        return self.once(
+            full, device, lambda: self.graph.leaf(info.quant, *info.ne, name=full, device=device, is_weight=True)
+        )
+
+    def _full(self, name: str, il: int | None) -> str:
+        return name if il is None else f"blk.{il}.{name}"
+
+    def linear(self, name: str, x: Tensor, il: int | None = None) -> Tensor:
+        """`name`'s matrix times `x`, times its scale and plus its bias where the file has them."""
+        y = self.graph.mul_mat(self.weight(name, il), x)
+        if scale := self.weight_if(f"{name}.scale", il):
+            y = self.graph.mul(y, scale)
+        if bias := self.weight_if(f"{name}.bias", il):
+            y = self.graph.add(y, bias)
+        return y
+
+    # --- inputs and caches
+
+    def input(self, name: str, quant: QuantType, *ne: int) -> Tensor:
+        """An input of the graph, one tensor a name."""
+        return self.once(name, "input", lambda: self.graph.leaf(quant, *ne, name=name, is_input=True))
+
+    def positions(self) -> Tensor:
+        """The tokens' positions; four a token where RoPE has sections (M-RoPE)."""
+        return self.input("inp_pos", I32, self.n_tokens * self.hparams.n_pos)
+
+    def output_rows(self, x: Tensor) -> Tensor:
+        """The rows of `x` that logits are wanted for."""
+        return self.graph.get_rows(x, self.input("inp_out_ids", I32, self.n_outputs))
+
+    def stored(self, name: str, il: int, quant: QuantType, *ne: int) -> Tensor:
+        """The cache or state `name` of layer `il`, where the placement keeps it."""
+        device = self.placement.cache(il)
+        return self.once(name, il, lambda: self.graph.leaf(quant, *ne, name=f"cache_{name}_l{il}", device=device))
+
+    # --- norms
+
+    def norm(self, x: Tensor, name: str | None, il: int | None = None, *, pins: bool = True) -> Tensor:
+        """`x` normed, times `name`'s weight and plus its bias; a layer's norm is pinned to the layer's device.
+
+        `name` None norms without a weight, which llama.cpp does not pin; nor does it where `pins` is False.
+        """
+        y = self.graph.like("NORM" if self.arch.norm == "layer" else "RMS_NORM", x)
+        if name is None:
+            return y
+        if il is not None and pins and self._pins_norms:
+            y.pinned = self.placement.layer(il)
+        y = self.graph.mul(y, self.weight(name, il))
+        bias = self.weight_if(f"{name}.bias", il)
+        return self.graph.add(y, bias) if bias else y
+
+
+def embed(b: Builder) -> Tensor:
+    """The token embedding, with the scales that the metadata or the architecture put on it (build_inp_embd)."""
+    graph = b.graph
+    rows = graph.get_rows(b.weight("token_embd"), b.input("inp_tokens", I32, b.n_tokens))
+    graph.expand(rows)
+    graph.expand(b.input("inp_embd", F32, b.hparams.n_embd, b.n_tokens))
+    if b.model.hparam("embedding_scale", 0.0):
+        rows = graph.scale(rows)
+    graph.expand(rows)
+    return graph.scale(rows) if b.arch.scales_embedding else rows

@@ -1,0 +1,128 @@
+"""The feed-forward parts of a layer: gated or plain, and the mixture of experts with its router.
+
+`dense` is llama.cpp's build_ffn, `experts` its build_moe_ffn; which tensors exist decides most of both.
+"""
+
+from oomph.estimate.graph.builder import Builder
+from oomph.estimate.graph.tensor import I32, Tensor
+
+
+def dense(b: Builder, x: Tensor, il: int, tag: str = "") -> Tensor:
+    """Up, activation, down; gated where the file has a gate, or where up holds both halves (phi3)."""
+    up = b.linear(f"ffn_up{tag}", x, il)
+    down = f"ffn_down{tag}"
+    if b.has(f"ffn_gate{tag}.weight", il):
+        h = b.graph.glu(b.linear(f"ffn_gate{tag}", x, il), up)
+    elif up.ne[0] == 2 * b.weight(down, il).ne[0]:
+        h = b.graph.glu(up)
+    else:
+        h = activation(b, up)
+    return b.linear(down, h, il)
+
+
+def activation(b: Builder, x: Tensor) -> Tensor:
+    """The activation of a feed-forward without a gate."""
+    return b.graph.unary("GELU", x)
+
+
+def routed(b: Builder, x: Tensor, il: int) -> Tensor:
+    """The experts, plus the shared expert where there is one, behind its own gate where it has one."""
+    y = experts(b, x, il)
+    if not b.has("ffn_up_shexp.weight", il):
+        return y
+    if not b.has("ffn_gate_inp_shexp.weight", il):
+        return b.graph.add(y, dense(b, x, il, "_shexp"))
+    if b.arch.shared_gate == "silu_div":
+        gate = _shared_gate(b, x, il)
+        return b.graph.add(y, b.graph.mul(dense(b, x, il, "_shexp"), gate))
+    shared = dense(b, x, il, "_shexp")
+    return b.graph.add(y, b.graph.mul(shared, _shared_gate(b, x, il)))
+
+
+def _shared_gate(b: Builder, x: Tensor, il: int) -> Tensor:
+    logit = b.linear("ffn_gate_inp_shexp", x, il)
+    if b.arch.shared_gate == "silu_div":  # qwen2moe writes the sigmoid as silu(x) / x
+        return b.graph.like("DIV", b.graph.unary("SILU", logit), logit)
+    return b.graph.unary("SIGMOID", logit)
+
+
+def experts(b: Builder, x: Tensor, il: int) -> Tensor:
+    """The chosen experts' outputs, weighted and summed one by one (build_moe_ffn)."""
+    graph, n_used, n = b.graph, b.shape(il).n_expert_used, x.ne[1]
+    ids, weights = _route(b, x, il, n_used)
+    graph.expand(weights)
+    tokens = graph.reshape(x, x.ne[0], 1, n)
+    y = graph.mul(_each(b, "down", _gated(b, tokens, ids, il), ids, il), weights)
+    graph.expand(y)
+    parts = [graph.expand(graph.view(y, (y.ne[0], n), (y.nb[2],), i * y.nb[1])) for i in range(n_used)]
+    total = parts[0]
+    for part in parts[1:]:
+        total = graph.expand(graph.add(total, part))
+    return graph.cont(total) if n_used == 1 else total
+
+
+def _each(b: Builder, which: str, x: Tensor, ids: Tensor, il: int) -> Tensor:
+    """The chosen experts' matrix `which` on `x`, with its bias where the file has one."""
+    y = b.graph.mul_mat_id(b.weight(f"ffn_{which}_exps", il), x, ids)
+    bias = b.weight_if(f"ffn_{which}_exps.bias", il)
+    return b.graph.like("ADD_ID", y, bias, ids) if bias else y
+
+
+def _gated(b: Builder, x: Tensor, ids: Tensor, il: int) -> Tensor:
+    graph = b.graph
+    if b.has("ffn_gate_up_exps.weight", il):
+        both = _each(b, "gate_up", x, ids, il)
+        half, steps = both.ne[0] // 2, both.nb[1:3]
+        gate = graph.view(both, (half, *both.ne[1:3]), steps)
+        return graph.glu(gate, graph.view(both, (half, *both.ne[1:3]), steps, half * both.nb[0]))
+    up = _each(b, "up", x, ids, il)
+    if not b.has("ffn_gate_exps.weight", il):
+        return activation(b, up)
+    return graph.glu(_each(b, "gate", x, ids, il), up)
+
+
+def _route(b: Builder, x: Tensor, il: int, n_used: int) -> tuple[Tensor, Tensor]:
+    """The chosen experts [n_used, n_tokens] and their weights [1, n_used, n_tokens]."""
+    graph, n, n_expert = b.graph, x.ne[1], b.hparams.n_expert
+    gating = _gating(b)
+    logits = b.linear("ffn_gate_inp", x, il)
+    probs = logits
+    if gating == "softmax":
+        probs = graph.like("SOFT_MAX", logits)
+    elif gating == "sigmoid":
+        probs = graph.unary("SIGMOID", logits)
+    bias = b.weight_if("exp_probs_b.bias", il)
+    ids = top_k(b, graph.add(probs, bias) if bias else probs, n_used)
+    weights = graph.get_rows(graph.reshape(probs, 1, n_expert, n), ids)
+    if gating == "softmax_weight":
+        weights = graph.reshape(graph.like("SOFT_MAX", graph.reshape(weights, n_used, n)), 1, n_used, n)
+    if _renorms(b):
+        weights = graph.reshape(weights, n_used, n)
+        total = graph.like("CLAMP", graph.node("SUM_ROWS", (1, n), weights))
+        weights = graph.reshape(graph.like("DIV", weights, total), 1, n_used, n)
+    if b.model.hparam("expert_weights_scale", 0.0) not in (0.0, 1.0):
+        weights = graph.scale(weights)
+    return ids, weights
+
+
+def top_k(b: Builder, x: Tensor, k: int) -> Tensor:
+    """The first `k` of each row's order (ggml_argsort_top_k)."""
+    order = b.graph.node("ARGSORT", x.ne, x, quant=I32)
+    return b.graph.view(order, (k, *x.ne[1:]), order.nb[1:])
+
+
+_GATING = {1: "softmax", 2: "sigmoid", 3: "softmax_weight"}
+"""llama_expert_gating_func_type as the metadata number it."""
+
+
+def _gating(b: Builder) -> str:
+    if not b.arch.expert_gating.startswith("metadata"):
+        return b.arch.expert_gating
+    default = "sigmoid" if b.arch.expert_gating == "metadata_or_sigmoid" else "softmax"
+    return _GATING.get(b.model.integer("expert_gating_func", 0), default)
+
+
+def _renorms(b: Builder) -> bool:
+    if b.arch.expert_weights_norm is None:
+        return bool(b.model.metadata.get(f"{b.model.arch}.expert_weights_norm", False))
+    return b.arch.expert_weights_norm

@@ -1,0 +1,219 @@
+"""The numbers of a model, layer by layer, as llama.cpp resolves them from the metadata (llama_hparams).
+
+Stands apart from `ModelSpec` because defaults and patterns differ by architecture: which layers have a sliding
+window, keep a recurrent state, or share another layer's cache. Both the graph and the sums of `oomph.estimate.memory`
+read these, so a layer's cache and its nodes cannot disagree.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from oomph.errors import ModelFileError
+from oomph.estimate.graph.architectures import Architecture, architecture
+from oomph.facts.modelspec import ModelSpec
+
+MAX_LAYERS: Final = 512
+MAX_EXPERTS: Final = 512
+MAX_WIDTH: Final = 1 << 24
+"""LLAMA_MAX_LAYERS, LLAMA_MAX_EXPERTS, and a width that no model comes near: more is a broken file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerShape:
+    """One layer: heads and their widths, and the memory it keeps from token to token."""
+
+    n_head: int
+    n_head_kv: int
+    head_k: int
+    head_v: int
+    is_swa: bool = False
+    is_recurrent: bool = False
+    has_attention: bool = True
+    cache_layer: int = 0
+    n_expert_used: int = 0
+
+    def kind(self, il: int) -> object:
+        """What makes layer `il` equal to another: everything but which cache it reads, if that is its own."""
+        return replace(self, cache_layer=0 if self.cache_layer == il else self.cache_layer)
+
+    @property
+    def k_width(self) -> int:
+        """Elements of K for a token (n_embd_k_gqa)."""
+        return self.head_k * self.n_head_kv
+
+    @property
+    def v_width(self) -> int:
+        """Elements of V for a token (n_embd_v_gqa)."""
+        return self.head_v * self.n_head_kv
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SsmShape:
+    """The widths of a recurrent layer (llama.cpp's ssm_d_conv, ssm_d_inner, ssm_d_state, ssm_dt_rank, ssm_n_group)."""
+
+    conv_kernel: int
+    inner: int
+    state: int
+    rank: int
+    groups: int
+
+    @property
+    def channels(self) -> int:
+        """Channels that the convolution runs over."""
+        return self.inner + 2 * self.groups * self.state
+
+    @property
+    def conv_state(self) -> int:
+        """F32 elements of the convolution's state for a sequence (n_embd_r)."""
+        return max(self.conv_kernel - 1, 0) * self.channels
+
+    @property
+    def ssm_state(self) -> int:
+        """F32 elements of the recurrent state for a sequence (n_embd_s)."""
+        return self.state * self.inner
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hparams:
+    """A model's numbers. `layers` are those that run: multi-token-prediction layers count in `n_layer_all` only."""
+
+    arch: Architecture
+    n_layer_all: int
+    n_embd: int
+    n_vocab: int
+    n_expert: int
+    n_swa: int
+    n_pos: int
+    is_mla: bool
+    layers: tuple[LayerShape, ...]
+    ssm: SsmShape | None
+
+    @property
+    def n_layer(self) -> int:
+        """Layers that run."""
+        return len(self.layers)
+
+    def cache_owners(self, *, is_swa: bool) -> tuple[int, ...]:
+        """The layers that own a KV cache of the kind: with a sliding window, or without."""
+        return tuple(
+            il for il, layer in enumerate(self.layers)
+            if layer.has_attention and layer.cache_layer == il and layer.is_swa == is_swa
+        )  # fmt: skip
+
+    @property
+    def has_swa(self) -> bool:
+        """Whether llama.cpp keeps two KV caches, one of them for the sliding-window layers (llama_kv_cache_iswa)."""
+        return any(layer.is_swa for layer in self.layers)
+
+    @property
+    def v_width_max(self) -> int:
+        """The widest V of all layers: a transposed V cache is padded to it."""
+        return max(layer.v_width for layer in self.layers)
+
+
+def resolve_hparams(model: ModelSpec, *, n_expert_used: int | None = None) -> Hparams:
+    """The numbers of `model`, with `n_expert_used` overridden as `expert_used_count` is on the command line.
+
+    Raises ModelFileError for counts and widths that no model has, and for more experts than there are.
+    """
+    arch = architecture(model.arch)
+    n_layer_all = model.n_layer
+    n_layer = n_layer_all - model.integer("nextn_predict_layers", 0)
+    if not 1 <= n_layer <= n_layer_all <= MAX_LAYERS:
+        raise ModelFileError(f"{model.source}: {n_layer} of {n_layer_all} layers to run; 1 to {MAX_LAYERS} can be")
+    if not 0 <= model.n_expert <= MAX_EXPERTS:
+        raise ModelFileError(f"{model.source}: {model.n_expert} experts; llama.cpp takes at most {MAX_EXPERTS}")
+    _check_widths(model)
+    n_swa = model.integer("attention.sliding_window", 0) if arch.swa_period else 0
+    return Hparams(
+        arch=arch, n_layer_all=n_layer_all, n_embd=model.n_embd, n_vocab=model.n_vocab, n_expert=model.n_expert,
+        n_swa=n_swa, n_pos=4 if arch.rope_sections else 1, is_mla=bool(model.integer("attention.key_length_mla", 0)),
+        layers=_layers(model, arch, n_layer, n_swa, n_expert_used), ssm=_ssm(model),
+    )  # fmt: skip
+
+
+def _check_widths(model: ModelSpec) -> None:
+    for key in ("embedding_length", "attention.head_count", "attention.head_count_kv", "attention.key_length",
+                "attention.value_length", "attention.sliding_window"):  # fmt: skip
+        if not 0 <= model.integer(key, 0) <= MAX_WIDTH:
+            raise ModelFileError(f"{model.source}: {model.arch}.{key} is {model.integer(key)}, which no model has")
+
+
+def _layers(
+    model: ModelSpec, arch: Architecture, n_layer: int, n_swa: int, n_expert_used: int | None
+) -> tuple[LayerShape, ...]:
+    heads = model.per_layer("attention.head_count", 0)
+    kv_heads = model.per_layer("attention.head_count_kv") if _has(model, "attention.head_count_kv") else heads
+    default = model.n_embd // max(heads) if max(heads) > 0 else 0
+    head_k, head_v = (model.integer(f"attention.{which}_length", default) for which in ("key", "value"))
+    head_k_swa, head_v_swa = (
+        model.integer(f"attention.{which}_length_swa", full) for which, full in (("key", head_k), ("value", head_v))
+    )
+    swa = _swa_layers(model, arch, n_layer) if n_swa > 0 else (False,) * n_layer
+    recurrent = _recurrent_layers(model, arch, n_layer, kv_heads)
+    used = _experts_used(model, n_expert_used)
+    return tuple(
+        LayerShape(
+            n_head=heads[il], n_head_kv=kv_heads[il], head_k=head_k_swa if swa[il] else head_k,
+            head_v=head_v_swa if swa[il] else head_v, is_swa=swa[il], is_recurrent=recurrent[il],
+            has_attention=not recurrent[il], cache_layer=il, n_expert_used=used[il],
+        )
+        for il in range(n_layer)
+    )  # fmt: skip
+
+
+def _has(model: ModelSpec, key: str) -> bool:
+    return f"{model.arch}.{key}" in model.metadata
+
+
+def _experts_used(model: ModelSpec, override: int | None) -> tuple[int, ...]:
+    if not model.is_moe:
+        return (0,) * model.n_layer
+    used = (override,) * model.n_layer if override else model.per_layer("expert_used_count")
+    if not 1 <= max(used) <= model.n_expert or min(used) < 0:
+        raise ModelFileError(
+            f"{model.source}: n_expert_used is {max(used)}, and the model has {model.n_expert} experts; "
+            f"choose 1 to {model.n_expert}"
+        )
+    return used
+
+
+def _pattern(n_layer: int, period: int, *, dense_first: bool) -> tuple[bool, ...]:
+    """Every layer but one in `period` (llama_hparams::set_swa_pattern); every layer where the period is 0."""
+    if period == 0:
+        return (True,) * n_layer
+    return tuple(il % period != 0 if dense_first else il % period < period - 1 for il in range(n_layer))
+
+
+def _swa_layers(model: ModelSpec, arch: Architecture, n_layer: int) -> tuple[bool, ...]:
+    listed = model.metadata.get(f"{model.arch}.attention.sliding_window_pattern")
+    if isinstance(listed, tuple):
+        return tuple(bool(flag) for flag in model.per_layer("attention.sliding_window_pattern")[:n_layer])
+    period = listed if isinstance(listed, int) and listed >= 0 else arch.swa_period
+    return _pattern(n_layer, period, dense_first=arch.swa_dense_first)
+
+
+def _recurrent_layers(
+    model: ModelSpec, arch: Architecture, n_layer: int, kv_heads: tuple[int, ...]
+) -> tuple[bool, ...]:
+    if arch.recurrent == "none":
+        return (False,) * n_layer
+    if arch.recurrent == "no_kv_heads":
+        return tuple(heads == 0 for heads in kv_heads[:n_layer])
+    if _has(model, "attention.recurrent_layers"):
+        return tuple(bool(flag) for flag in model.per_layer("attention.recurrent_layers")[:n_layer])
+    interval = max(model.integer("full_attention_interval", 4), 1)
+    return tuple((il + 1) % interval != 0 for il in range(n_layer))
+
+
+def _ssm(model: ModelSpec) -> SsmShape | None:
+    if not _has(model, "ssm.inner_size"):
+        return None
+    shape = SsmShape(
+        conv_kernel=model.integer("ssm.conv_kernel"), inner=model.integer("ssm.inner_size"),
+        state=model.integer("ssm.state_size"), rank=model.integer("ssm.time_step_rank"),
+        groups=model.integer("ssm.group_count", 0),
+    )  # fmt: skip
+    if min(shape.conv_kernel, shape.inner, shape.state, shape.rank) < 1 or shape.inner > MAX_WIDTH:
+        raise ModelFileError(f"{model.source}: the ssm widths {shape} cannot be; is the file complete?")
+    return shape

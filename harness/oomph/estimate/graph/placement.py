@@ -1,0 +1,141 @@
+"""Which device holds a layer, a weight or a cache: n_gpu_layers, tensor_split, split_mode and the overrides."""
+
+import re
+import struct
+from bisect import bisect_right
+from functools import cached_property
+from itertools import accumulate
+from typing import Final
+
+from oomph.errors import ConfigError
+from oomph.facts.config import RunConfig
+
+CPU: Final = "CPU"
+CUDA_HOST: Final = "CUDA_Host"
+
+_INPUT_TENSORS: Final = ("token_embd.", "position_embd.", "token_types.", "per_layer_token_embd.")
+"""Tensors of the input layer, which always stays on the CPU (LLM_TENSOR_LAYER_INPUT)."""
+
+PLACEMENT_KNOBS: Final = (
+    "n_devices", "n_gpu_layers", "n_cpu_moe", "override_tensor", "tensor_split", "split_mode", "main_gpu",
+    "offload_kqv",
+)  # fmt: skip
+"""The knobs that a placement depends on; `Placement.key` is their values."""
+
+_LAYER: Final = re.compile(r"blk\.(\d+)\.")
+_CPU_MOE: Final = r"blk\.{}\.ffn_(up|down|gate|gate_up)_(ch|)exps"
+"""What `--n-cpu-moe` overrides for a layer (llama.cpp common/common.h, llm_ffn_exps_block_regex)."""
+
+
+def layer_of(name: str) -> int | None:
+    """The layer that a tensor's name belongs to; None for one outside the layers."""
+    match = _LAYER.match(name)
+    return int(match[1]) if match else None
+
+
+def _float32(x: float) -> float:
+    return float(struct.unpack("f", struct.pack("f", x))[0])
+
+
+class Placement:
+    """Where everything of one model lies under one configuration.
+
+    Devices have llama.cpp's names. `n_layer_all` counts multi-token-prediction layers: the output is the layer after
+    them, and the first that goes to a card. Cards without a `tensor_split` are taken to have equal free memory, by
+    which llama.cpp divides the layers. Raises ConfigError for knobs that name no card or no valid pattern.
+    """
+
+    def __init__(self, config: RunConfig, n_layer_all: int) -> None:
+        self.key = tuple(getattr(config, knob) for knob in PLACEMENT_KNOBS)
+        self._n_layer_all = n_layer_all
+        self.offloads_kqv = config.offload_kqv
+        self.cards = _cards(config)
+        n_gpu_layers = config.n_gpu_layers if config.n_gpu_layers >= 0 else n_layer_all + 1
+        self.offloads_all = bool(self.cards) and n_gpu_layers > n_layer_all
+        self._on_cards = min(n_gpu_layers, n_layer_all + 1) if self.cards else 0
+        self._first = max(n_layer_all + 1 - n_gpu_layers, 0)
+        self._splits = _splits(config, len(self.cards))
+        self._overrides = _overrides(config, self.cards, n_layer_all)
+        self.has_overrides = bool(self._overrides)
+        self.pipeline = (
+            len(self.cards) > 1 and self.offloads_all and config.offload_kqv and config.split_mode == "layer"
+            and not self.has_overrides
+        )  # fmt: skip
+
+    @cached_property
+    def backends(self) -> tuple[str, ...]:
+        """The scheduler's backends by priority: the cards, the CPU last."""
+        return (*self.cards, CPU)
+
+    @property
+    def host(self) -> str:
+        """The name of the buffers that the CPU backend computes in: pinned memory where there is a card."""
+        return CUDA_HOST if self.cards else CPU
+
+    def layer(self, il: int) -> str:
+        """The device of layer `il`; the output is the layer after the last."""
+        if il < self._first or il - self._first >= self._on_cards:
+            return CPU
+        share = _float32((il - self._first) / self._on_cards)
+        return self.cards[min(bisect_right(self._splits, share), len(self.cards) - 1)]
+
+    @property
+    def output(self) -> str:
+        """The device of the output norm and the logits."""
+        return self.layer(self._n_layer_all)
+
+    def cache(self, il: int) -> str:
+        """The device of layer `il`'s KV cache or recurrent state."""
+        return self.layer(il) if self.offloads_kqv else CPU
+
+    def weight(self, name: str, il: int | None = None) -> str:
+        """The device of a tensor; `il` for one without a layer's number that is loaded for a layer (rope_freqs)."""
+        for pattern, device in self._overrides:
+            if pattern.search(name):
+                return device
+        if name.startswith(_INPUT_TENSORS):
+            return CPU
+        own = layer_of(name)
+        if own is None:
+            own = self._n_layer_all if il is None else il
+        return self.layer(own)
+
+
+def _cards(config: RunConfig) -> tuple[str, ...]:
+    names = tuple(f"CUDA{i}" for i in range(config.n_devices))
+    if config.split_mode != "none" or not names:
+        return names
+    if not 0 <= config.main_gpu < len(names):
+        raise ConfigError(f"main_gpu is {config.main_gpu}, and there are {len(names)} cards; choose one below that")
+    return (names[config.main_gpu],)
+
+
+def _splits(config: RunConfig, n_cards: int) -> list[float]:
+    """Cumulative shares of the cards in float32, as llama.cpp compares them."""
+    shares = list((config.tensor_split or ())[:n_cards])
+    shares += [0.0] * (n_cards - len(shares))
+    if any(share < 0 for share in shares):
+        raise ConfigError(f"tensor_split {config.tensor_split} has a negative share; give one of 0 or more a card")
+    if sum(shares) <= 0:
+        shares = [1.0] * n_cards
+    total = sum(shares)
+    return [_float32(sofar / total) for sofar in accumulate(shares)]
+
+
+def _overrides(config: RunConfig, cards: tuple[str, ...], n_layer_all: int) -> list[tuple[re.Pattern[str], str]]:
+    """The patterns in the order that llama.cpp tries them, each with the device of its buffer type."""
+    pairs = []
+    for item in (config.override_tensor or "").split(","):
+        if not item:
+            continue
+        pattern, equals, buffer = item.rpartition("=")
+        if not equals or buffer not in (*cards, CPU, CUDA_HOST):
+            raise ConfigError(
+                f"override_tensor {item!r} is not pattern=buffer; the buffers are CPU, {', '.join(cards)}"
+            )
+        pairs.append((pattern, CPU if buffer == CUDA_HOST else buffer))
+    pairs += [(_CPU_MOE.format(il), CPU) for il in range(min(config.n_cpu_moe, n_layer_all))]
+    try:
+        return [(re.compile(pattern), device) for pattern, device in pairs]
+    except re.error as error:
+        raise ConfigError(f"override_tensor has a pattern that is no regular expression: {error}") from None

@@ -1,0 +1,141 @@
+"""Layers that keep a state instead of a cache: Mamba-2 and the gated delta net.
+
+Each reads the states of the batch's sequences, convolves, scans, and writes the new states back, as llama.cpp's
+build_rs, build_mamba2_layer and build_layer_attn_linear do.
+"""
+
+from collections.abc import Callable
+from math import prod
+
+from oomph.errors import ModelFileError
+from oomph.estimate.graph.builder import Builder
+from oomph.estimate.graph.hparams import SsmShape
+from oomph.estimate.graph.tensor import F32, I32, Tensor
+
+
+def ssm_shape(b: Builder) -> SsmShape:
+    """The recurrent widths; ModelFileError where the metadata lack them."""
+    if b.hparams.ssm is None:
+        raise ModelFileError(
+            f"{b.model.source}: a recurrent layer needs {b.model.arch}.ssm.* metadata; is it complete?"
+        )
+    return b.hparams.ssm
+
+
+def states(b: Builder, cache: Tensor, get: Callable[[Tensor, Tensor], Tensor] | None = None) -> Tensor:
+    """The rows of the batch's sequences, read by `get` (GET_ROWS where none is given); new ones cleared (build_rs)."""
+    graph, n_seqs, width = b.graph, b.sizes.n_seqs, cache.ne[0]
+    rows = graph.reshape(cache, width, cache.ne[1])
+    graph.expand(graph.scale_inplace(graph.view(rows, (width,))))
+    ids = b.input("rs_s_copy", I32, n_seqs)
+    main = b.once("rs_s_copy", "main", lambda: graph.view(ids, (n_seqs,)))
+    extra = b.once("rs_s_copy", "extra", lambda: graph.view(ids, (0,), (), n_seqs * 4))
+    y = graph.expand(get(rows, main) if get else graph.get_rows(rows, main))
+    rest = graph.view(cache, (width, 0), (cache.nb[1],), n_seqs * cache.nb[1])
+    graph.expand(graph.cpy(graph.get_rows(rows, extra), rest))
+    return y
+
+
+def convolve(b: Builder, x: Tensor, il: int) -> Tensor:
+    """`x` [channels, n_seq_tokens, n_seqs] behind the last columns of the batch before, convolved along the tokens."""
+    graph, ssm, n_seqs = b.graph, ssm_shape(b), b.sizes.n_seqs
+    width, channels = ssm.conv_kernel - 1, ssm.channels
+    cache = b.stored("r", il, F32, ssm.conv_state, n_seqs)
+    window = graph.concat(graph.reshape(states(b, cache), width, channels, n_seqs), graph.transpose(x))
+    last = graph.view(window, (width, channels, n_seqs), window.nb[1:3], (window.ne[0] - width) * 4)
+    graph.expand(graph.cpy(last, graph.view(cache, (width * channels, n_seqs), (cache.nb[1],))))
+    return graph.node("SSM_CONV", (channels, x.ne[1], n_seqs), window, b.weight("ssm_conv1d", il))
+
+
+def mamba2(b: Builder, x: Tensor, il: int) -> Tensor:
+    """A Mamba-2 layer (build_mamba2_layer)."""
+    graph, ssm, n_seqs = b.graph, ssm_shape(b), b.sizes.n_seqs
+    t, head = b.n_tokens // n_seqs, ssm.inner // ssm.rank
+    zx = b.linear("ssm_in", x, il)
+    zx = graph.reshape(zx, zx.ne[0], t, n_seqs)
+    z = graph.view(zx, (head, ssm.rank, t, n_seqs), (head * 4, *zx.nb[1:3]))
+    dt = graph.view(zx, (ssm.rank, t, n_seqs), zx.nb[1:3], (ssm.inner + ssm.channels) * 4)
+    xbc = graph.view(zx, (ssm.channels, t, n_seqs), zx.nb[1:3], ssm.inner * 4)
+    xbc = graph.unary("SILU", graph.add(convolve(b, xbc, il), b.weight("ssm_conv1d.bias", il)))
+    heads = graph.view(xbc, (head, ssm.rank, t, n_seqs), (head * 4, *xbc.nb[1:3]))
+    y = _scan(b, xbc, heads, dt, il)
+    y = graph.add(y, graph.mul(heads, b.weight("ssm_d", il)))
+    y = graph.glu(graph.cont(z), y)
+    if b.has("ssm_norm.weight", il):
+        y = b.norm(graph.reshape(y, ssm.inner // ssm.groups, ssm.groups, t, n_seqs), "ssm_norm", il)
+    return b.linear("ssm_out", graph.reshape(y, ssm.inner, b.n_tokens), il)
+
+
+def _scan(b: Builder, xbc: Tensor, heads: Tensor, dt: Tensor, il: int) -> Tensor:
+    """The selective scan over the tokens; the states after it go back to their cache."""
+    graph, ssm, n_seqs = b.graph, ssm_shape(b), b.sizes.n_seqs
+    head, rank, t, _ = heads.ne
+    cache = b.stored("s", il, F32, ssm.ssm_state, n_seqs)
+    across = (ssm.state, ssm.groups, t, n_seqs)
+    key = graph.view(xbc, across, (ssm.state * 4, *xbc.nb[1:3]), ssm.inner * 4)
+    query = graph.view(xbc, across, (ssm.state * 4, *xbc.nb[1:3]), (ssm.inner + ssm.groups * ssm.state) * 4)
+    dt = graph.add(graph.cont(dt), b.weight("ssm_dt.bias", il))
+
+    def scan(rows: Tensor, ids: Tensor) -> Tensor:
+        before = graph.reshape(rows, ssm.state, head, rank, n_seqs)
+        size = prod(heads.ne) + ssm.ssm_state * n_seqs
+        return graph.node("SSM_SCAN", (size,), before, heads, dt, b.weight("ssm_a", il), key, query, ids)
+
+    y, size = states(b, cache, scan), ssm.ssm_state * 4
+    after = graph.view(y, (ssm.ssm_state, n_seqs, 1), (size, size * n_seqs), prod(heads.ne) * 4)
+    graph.expand(graph.cpy(after, graph.view(cache, (ssm.ssm_state, n_seqs, 1), (cache.nb[1], n_seqs * size))))
+    row = heads.nb[1]
+    return graph.view(y, heads.ne, (row, rank * row, t * rank * row))
+
+
+def delta_net(b: Builder, x: Tensor, il: int) -> Tensor:
+    """A gated delta net layer (build_layer_attn_linear of qwen3next)."""
+    graph, ssm, n_seqs = b.graph, ssm_shape(b), b.sizes.n_seqs
+    t, head = b.n_tokens // n_seqs, ssm.inner // ssm.rank
+    mixed = graph.reshape(b.linear("attn_qkv", x, il), ssm.channels, t, n_seqs)
+    z = b.linear("attn_gate", x, il)
+    beta, gate = _beta_and_gate(b, x, il)
+    convolved = convolve(b, mixed, il)
+    cache = b.stored("s", il, F32, ssm.ssm_state, n_seqs)
+    before = graph.reshape(states(b, cache), head, head, ssm.rank, n_seqs)
+    q, k, v = _delta_qkv(b, graph.unary("SILU", convolved))
+    y = graph.node("GATED_DELTA_NET", (head * ssm.rank, b.n_tokens + head * n_seqs), q, k, v, gate, beta, before)
+    row = head * 4
+    out = graph.view(y, (head, ssm.rank, t, n_seqs), (row, row * ssm.rank, row * ssm.rank * t))
+    steps = (row, row * head, row * head * ssm.rank)
+    after = graph.view(y, (head, head, ssm.rank, n_seqs), steps, row * ssm.rank * b.n_tokens)
+    graph.expand(graph.cpy(after, graph.view(cache, (ssm.ssm_state, n_seqs), (cache.nb[1],))))
+    z = graph.reshape(z, head, ssm.rank, t, n_seqs)
+    y = graph.mul(b.norm(out, "ssm_norm", il), graph.unary("SILU", z))
+    y = b.linear("ssm_out", graph.reshape(y, ssm.inner, t, n_seqs), il)
+    return graph.reshape(y, b.hparams.n_embd, b.n_tokens)
+
+
+def _beta_and_gate(b: Builder, x: Tensor, il: int) -> tuple[Tensor, Tensor]:
+    """How much each head writes and forgets, from one interleaved projection."""
+    graph, ssm, n_seqs = b.graph, ssm_shape(b), b.sizes.n_seqs
+    t, half = b.n_tokens // n_seqs, ssm.rank // max(ssm.groups, 1)
+    both = graph.reshape(b.linear("ssm_ba", x, il), 2 * half, ssm.groups, t, n_seqs)
+    beta = graph.unary("SIGMOID", graph.cont(graph.view(both, (half, ssm.groups, t, n_seqs), both.nb[1:])))
+    alpha = graph.cont(graph.view(both, (half, ssm.groups, t, n_seqs), both.nb[1:], half * 4), ssm.rank, t, n_seqs)
+    alpha = graph.unary("SOFTPLUS", graph.add(alpha, b.weight("ssm_dt.bias", il)))
+    gate = graph.mul(alpha, b.weight("ssm_a", il))
+    return graph.reshape(beta, 1, ssm.rank, t, n_seqs), graph.reshape(gate, 1, ssm.rank, t, n_seqs)
+
+
+def _delta_qkv(b: Builder, mixed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """q, k and v out of the convolved channels, q and k normed and repeated to v's heads."""
+    graph, ssm = b.graph, ssm_shape(b)
+    row, t, n_seqs, head = 4 * ssm.channels, mixed.ne[1], mixed.ne[2], ssm.inner // ssm.rank
+
+    def part(width: int, heads: int, offset: int) -> Tensor:
+        return graph.view(mixed, (width, heads, t, n_seqs), (width * 4, row, row * t), offset * 4)
+
+    q, k = (graph.scale(graph.rms_norm(part(ssm.state, ssm.groups, i * ssm.state * ssm.groups))) for i in (0, 1))
+    v = part(head, ssm.rank, 2 * ssm.state * ssm.groups)
+    if ssm.groups != ssm.rank:
+        q, k = (graph.reshape(x, ssm.state, 1, ssm.groups, b.n_tokens) for x in (q, k))
+        times = ssm.rank // max(ssm.groups, 1)
+        q, k = (graph.node("REPEAT", (ssm.state, times, ssm.groups, b.n_tokens), x) for x in (q, k))
+        q, k = (graph.reshape(x, ssm.state, ssm.rank, t, n_seqs) for x in (q, k))
+    return q, k, v

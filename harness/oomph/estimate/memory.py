@@ -1,0 +1,184 @@
+"""Where a configuration's memory goes, device by device: weights, KV cache, state, logits, compute buffers.
+
+Everything but the compute buffers is a plain sum over tensors, as llama.cpp 0.5.0 allocates them (llama-model.cpp,
+llama-kv-cache.cpp, llama-memory-recurrent.cpp, llama-context.cpp); the compute buffers are replayed (`compute`).
+Weights on the CPU are the bytes that are needed there, of which a memory-mapped file holds every one.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from oomph.errors import ModelFileError
+from oomph.estimate.backends import MATRIX_ROW_PADDING, alignment
+from oomph.estimate.compute import ComputeBuffers, ComputeModel, Setup
+from oomph.estimate.graph.architectures import ARCHITECTURES
+from oomph.estimate.graph.builder import CacheTypes
+from oomph.estimate.graph.hparams import Hparams, resolve_hparams
+from oomph.estimate.graph.placement import CPU, Placement, layer_of
+from oomph.estimate.graph.sizes import resolve_sizes
+from oomph.estimate.graph.tensor import pad
+from oomph.estimate.prediction import DeviceMemory, MemoryEstimate, is_card
+from oomph.facts.config import RunConfig
+from oomph.facts.gguf import TensorInfo
+from oomph.facts.modelspec import ModelSpec
+from oomph.facts.quants import QuantType, quant
+
+_BY_LAYER: Final = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
+"""Tensors outside the layers that every layer needs: one copy on each device that has layers."""
+
+Bytes = Counter[str]
+"""Bytes by device."""
+
+
+class MemoryModel:
+    """The memory of one model under any configuration; sums and replays are kept from one to the next."""
+
+    def __init__(self, model: ModelSpec) -> None:
+        self.model = model
+        self._compute = ComputeModel(model)
+        self._hparams: dict[int | None, Hparams] = {}
+        self._weights: dict[object, Bytes] = {}
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the architecture's graph is in the table, so that the compute buffers are exact."""
+        return self.model.arch in ARCHITECTURES
+
+    def hparams(self, n_expert_used: int | None = None) -> Hparams:
+        """The model's numbers with this many experts used; ModelFileError where they cannot be."""
+        if n_expert_used not in self._hparams:
+            self._hparams[n_expert_used] = resolve_hparams(self.model, n_expert_used=n_expert_used)
+        return self._hparams[n_expert_used]
+
+    def estimate(self, config: RunConfig) -> MemoryEstimate:
+        """Bytes of every device under `config`, without what llama.cpp prints nowhere (overhead)."""
+        setup = self.setup(config)
+        warnings = [*self._general_warnings(), *refusals(config, setup)]
+        return self._assemble(setup, self.compute(setup), tuple(warnings))
+
+    def setup(self, config: RunConfig) -> Setup:
+        """`config` resolved for this model, flash attention decided."""
+        hparams = self.hparams(config.n_expert_used if self.model.is_moe else None)
+        cache = CacheTypes(k=quant(config.type_k), v=quant(config.type_v), flash_attn=config.flash_attn != "off")
+        setup = Setup(
+            hparams=hparams, placement=Placement(config, hparams.n_layer_all), sizes=resolve_sizes(config, hparams),
+            cache=cache, op_offload=config.op_offload,
+        )  # fmt: skip
+        if config.flash_attn == "auto" and not self._compute.fuses_attention(setup):
+            setup = replace(setup, cache=replace(cache, flash_attn=False))
+        return setup
+
+    def compute(self, setup: Setup) -> ComputeBuffers:
+        """The compute buffers by backend."""
+        return self._compute.buffers(setup)
+
+    def fixed(self, setup: Setup) -> dict[str, Bytes]:
+        """Everything but compute buffers, by component: what grows with the context grows in proportion."""
+        return {
+            "weights_bytes": self._weight_bytes(setup), "kv_cache_bytes": kv_cache_bytes(setup),
+            "recurrent_bytes": recurrent_bytes(setup),
+            "output_bytes": Counter({_logits_home(setup.placement): 4 * setup.hparams.n_vocab * setup.sizes.n_seqs}),
+        }  # fmt: skip
+
+    def _assemble(self, setup: Setup, compute: ComputeBuffers, warnings: tuple[str, ...]) -> MemoryEstimate:
+        components = self.fixed(setup)
+        components["compute_bytes"] = Counter(
+            {setup.placement.host if device == CPU else device: n for device, n in compute.bytes.items()}
+        )
+        names = dict.fromkeys((*setup.placement.cards, setup.placement.host, CPU))
+        devices = {
+            name: DeviceMemory(**{component: by_device[name] for component, by_device in components.items()})
+            for name in names
+        }
+        return MemoryEstimate(devices=devices, exact_compute=self.is_known, warnings=warnings)
+
+    def _general_warnings(self) -> Iterator[str]:
+        if not self.is_known:
+            yield (
+                f"architecture {self.model.arch!r} is not known: its compute buffers follow the general transformer "
+                f"rule, and its KV cache the usual metadata"
+            )
+
+    def _weight_bytes(self, setup: Setup) -> Bytes:
+        key = setup.placement.key
+        if key not in self._weights:
+            self._weights[key] = weight_bytes(self.model, setup.hparams, setup.placement)
+        return self._weights[key]
+
+
+def _logits_home(placement: Placement) -> str:
+    """Where the logits are kept for the caller: pinned where a card computes them (llama_context::output_reserve)."""
+    return placement.host if is_card(placement.output) else CPU
+
+
+def refusals(config: RunConfig, setup: Setup) -> Iterator[str]:
+    """Why llama.cpp would not run this configuration, one sentence each."""
+    if setup.cache.v.is_quantised and not setup.cache.flash_attn:
+        yield f"llama.cpp refuses type_v {config.type_v} without flash attention; set flash_attn on, or type_v f16"
+    if setup.hparams.is_mla and config.type_k != config.type_v:
+        yield f"llama.cpp refuses type_k {config.type_k} with type_v {config.type_v} for latent attention"
+
+
+def allocated_bytes(info: TensorInfo, device: str) -> int:
+    """Bytes that a tensor takes in a device's buffer: CUDA pads a quantised tensor's last row, every buffer aligns."""
+    return padded_bytes(info.n_bytes, info.quant, info.ne[0], device)
+
+
+def padded_bytes(n_bytes: int, kind: QuantType, width: int, device: str) -> int:
+    """`n_bytes` of rows of `width` elements with the device's row padding and alignment."""
+    if is_card(device) and kind.is_quantised and width % MATRIX_ROW_PADDING:
+        n_bytes += kind.row_bytes(MATRIX_ROW_PADDING - width % MATRIX_ROW_PADDING)
+    return pad(n_bytes, alignment(device))
+
+
+def weight_bytes(model: ModelSpec, hparams: Hparams, placement: Placement) -> Bytes:
+    """Bytes of the tensors that llama.cpp loads, by device. Multi-token-prediction layers are not loaded."""
+    total: Bytes = Counter()
+    for name, info in model.tensors.items():
+        il = layer_of(name)
+        if il is not None and il >= hparams.n_layer:
+            continue
+        for device in _homes(name, model, hparams, placement):
+            total[device] += allocated_bytes(info, device)
+    return total
+
+
+def _homes(name: str, model: ModelSpec, hparams: Hparams, placement: Placement) -> set[str]:
+    """The devices that hold a tensor; tied embeddings serve as the output head where that is."""
+    if name in _BY_LAYER:
+        return {placement.weight(name, il) for il in range(hparams.n_layer)}
+    homes = {placement.weight(name)}
+    if name == "token_embd.weight" and "output.weight" not in model.tensors:
+        homes.add(placement.output)
+    return homes
+
+
+def kv_cache_bytes(setup: Setup) -> Bytes:
+    """Bytes of the KV cache by device: cells x rows of K and V for each layer that owns one; MLA keeps K only."""
+    total: Bytes = Counter()
+    hparams, sizes, cache = setup.hparams, setup.sizes, setup.cache
+    for is_swa in (False, True):
+        cells = (sizes.cells_swa if is_swa else sizes.cells) * sizes.n_stream
+        for il in hparams.cache_owners(is_swa=is_swa):
+            layer, device = hparams.layers[il], setup.placement.cache(il)
+            v_width = layer.v_width if cache.flash_attn else hparams.v_width_max
+            for kind, width in ((cache.k, layer.k_width), (cache.v, 0 if hparams.is_mla else v_width)):
+                if width:
+                    total[device] += padded_bytes(kind.row_bytes(width) * cells, kind, width, device)
+    return total
+
+
+def recurrent_bytes(setup: Setup) -> Bytes:
+    """Bytes of the recurrent layers' states by device: F32, one row of each a sequence."""
+    total: Bytes = Counter()
+    hparams = setup.hparams
+    for il, layer in enumerate(hparams.layers):
+        if layer.is_recurrent:
+            if hparams.ssm is None:
+                raise ModelFileError(f"layer {il} is recurrent, and the file has no ssm.* metadata; is it complete?")
+            device = setup.placement.cache(il)
+            for width in (hparams.ssm.conv_state, hparams.ssm.ssm_state):
+                total[device] += pad(4 * width * setup.sizes.n_seqs, alignment(device))
+    return total
