@@ -61,6 +61,11 @@ def percent(fraction: float | None, digits: int = 1) -> str:
     return NOT_MEASURED if fraction is None else f"{fraction * 100:+.{digits}f} %"
 
 
+def share(fraction: float | None, digits: int = 1) -> str:
+    """A fraction without a sign: `share(0.9, 0)` is `'90 %'`."""
+    return NOT_MEASURED if fraction is None else f"{fraction * 100:.{digits}f} %"
+
+
 def parse_size(text: str) -> int:
     """`'96GiB'`, `'24 GB'`, `'97247MiB'` or a bare number of MiB as bytes; ValueError for anything else."""
     units = {"": MIB, "MIB": MIB, "M": MIB, "GIB": GIB, "G": GIB, "KIB": KIB, "MB": 10**6, "GB": 10**9, "B": 1}

@@ -1,0 +1,143 @@
+"""The answer in sentences, each with the figures that carry it.
+
+Stands apart because it is the only view that draws conclusions. A sentence is made from records and comparisons
+alone and left out where they do not carry it; none says more than its figures.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from oomph.records.schema import Record
+from oomph.units import MIB, mib, rate, share
+from oomph.views.plots_fit import QUANTITY_NAMES, Agreement, agreements
+from oomph.views.plots_speed import KIND_NAMES, quality_by_experts, rates_by_experts
+from oomph.views.readings import (
+    measured_components,
+    memory_limit_bytes,
+    n_ctx,
+    n_expert_used,
+    remarks,
+    succeeded,
+)
+from oomph.views.tables import memory_word, outcome_counts
+
+if TYPE_CHECKING:
+    from oomph.fitting.compare import Comparison
+
+NEGLIGIBLE: Final = 0.05
+"""Experts "hardly change" memory where they move it by less than this share of what the context moves it by."""
+
+
+def headline(records: Sequence[Record]) -> str:
+    """One sentence on what the model takes and what decides it, or on how the points ended."""
+    totals = _totals(records)
+    model = records[0].model.name
+    if not totals:
+        return f"{model}: no point ran to its end ({outcome_counts(records)})"
+    (low_at, low), (high_at, high) = min(totals.items(), key=_bytes), max(totals.items(), key=_bytes)
+    if len({context for context, _ in totals}) < 2:
+        return f"{model} takes {mib(high)} of {memory_word(records)} at n_ctx {high_at[0]:,}"
+    said = f"{model} takes {mib(low)} at n_ctx {low_at[0]:,} and {mib(high)} at {high_at[0]:,}"
+    by_context, by_experts = spread(totals, fixed=1), spread(totals, fixed=0)
+    if by_experts is None or by_context is None:
+        return said
+    if by_experts <= NEGLIGIBLE * by_context:
+        return f"{said}: the context decides, the number of active experts hardly matters"
+    return f"{said}: context moves it by up to {mib(by_context)}, active experts by up to {mib(by_experts)}"
+
+
+def _bytes(item: tuple[tuple[int, int | None], int]) -> int:
+    return item[1]
+
+
+def _totals(records: Iterable[Record]) -> dict[tuple[int, int | None], int]:
+    """llama.cpp's buffers by (n_ctx, n_expert_used), of points that had the whole machine."""
+    return {
+        (n_ctx(record), n_expert_used(record)): sum(parts.values())
+        for record in records
+        if succeeded(record) and memory_limit_bytes(record) is None and (parts := measured_components(record))
+    }
+
+
+def spread(totals: Mapping[tuple[int, int | None], int], *, fixed: int) -> int | None:
+    """The largest difference in bytes while the key's part `fixed` stays the same; None where it never does."""
+    groups: dict[int | None, list[int]] = {}
+    for key, n_bytes in totals.items():
+        groups.setdefault(key[fixed], []).append(n_bytes)
+    return max((max(group) - min(group) for group in groups.values() if len(group) > 1), default=None)
+
+
+def evidence(records: Sequence[Record], comparisons: Sequence["Comparison"]) -> tuple[str, ...]:
+    """The findings below the headline: speed, quality, how the estimate did, failures, what disturbed."""
+    found = [*(_speed(records, kind) for kind in KIND_NAMES), _quality(records), *_estimates(comparisons)]
+    return tuple(sentence for sentence in (*found, _failures(records), _disturbed(records)) if sentence)
+
+
+def _speed(records: Sequence[Record], kind: str) -> str | None:
+    series = {experts: points for experts, points in rates_by_experts(records, kind).items() if experts is not None}
+    if not series:
+        return None
+    fewest, most = min(series), max(series)
+    parts = []
+    if fewest != most:
+        few, many = series[fewest][0], series[most][0]
+        parts.append(
+            f"{rate(few.tokens_per_s)} tokens/s with {fewest} active experts, {rate(many.tokens_per_s)} with {most}"
+        )
+    first, last = series[most][0], series[most][-1]
+    if last.n_depth > first.n_depth:
+        parts.append(
+            f"with {most} it goes from {rate(first.tokens_per_s)} to {rate(last.tokens_per_s)} tokens/s"
+            f" as the depth grows from {first.n_depth:,} to {last.n_depth:,}"
+        )
+    return f"{KIND_NAMES[kind].capitalize()}: {'; '.join(parts)}." if parts else None
+
+
+def _quality(records: Sequence[Record]) -> str | None:
+    quality = quality_by_experts(records)
+    if len(quality) < 2:
+        return None
+    values = ", ".join(
+        f"{point.value:,.{0 if point.value >= 1000 else 1}f} with {e}"
+        for e, point in sorted(quality.items(), reverse=True)
+    )
+    return (
+        f"Perplexity by active experts: {values}. The text ranks settings of this model and compares with no benchmark."
+    )
+
+
+def _estimates(comparisons: Sequence["Comparison"]) -> list[str]:
+    return [_estimate(a) for a in agreements(comparisons) if a.quantity in _HEADLINED]
+
+
+_HEADLINED: Final = ("total_vram_bytes", "host_bytes", "compute_bytes", "prefill_tokens_per_s", "decode_tokens_per_s")
+
+
+def _estimate(agreement: Agreement) -> str:
+    band = (
+        "" if agreement.within_band is None else f", {share(agreement.within_band, 0)} inside the predicted 90 % band"
+    )
+    name = QUANTITY_NAMES[agreement.quantity]
+    return (
+        f"Predicted {name} is off by {share(agreement.median_error)} in the median and {percent(agreement.worst_error)} at"
+        f" worst, over {agreement.n} measurements{band}."
+    )
+
+
+def _failures(records: Sequence[Record]) -> str | None:
+    failed = [record for record in records if not succeeded(record)]
+    if not failed:
+        return f"All {len(records)} points ran to their end."
+    limits = {memory_limit_bytes(record) for record in failed}
+    said = f"{len(failed)} of {len(records)} points failed ({outcome_counts(failed)})"
+    if None not in limits:
+        sizes = ", ".join(f"{limit / MIB:,.0f} MiB" for limit in sorted(limit for limit in limits if limit))
+        said += f", all of them under a memory limit set for the purpose ({sizes})"
+    return f"{said}; each is a record below, and the sweep went on."
+
+
+def _disturbed(records: Sequence[Record]) -> str | None:
+    n_disturbed = sum(bool(remarks(record)) for record in records)
+    if not n_disturbed:
+        return None
+    return f"{n_disturbed} of {len(records)} points were disturbed while they ran; the tables say by what."

@@ -1,0 +1,90 @@
+"""Predicted against measured: how far to believe the estimate.
+
+Above, each prediction against what was measured, with the predicted 90 % band; below, what is left over in per
+cent. Both axes are logarithmic where the values are far apart, so that 100 MiB and 60 GiB are judged alike.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING, Final
+
+from oomph.units import MIB
+from oomph.views.style import GRID, INK, MARKERS, SERIES, legend_above, new_figure, spread_axis
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from oomph.fitting.compare import Comparison
+
+QUANTITY_NAMES: Final = {
+    "total_vram_bytes": "VRAM", "host_bytes": "host memory", "weights_bytes": "weights", "kv_cache_bytes": "KV cache",
+    "recurrent_bytes": "recurrent state", "compute_bytes": "compute buffer", "output_bytes": "output",
+    "overhead_bytes": "overhead", "prefill_tokens_per_s": "prefill", "decode_tokens_per_s": "decode",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """How well predictions of one quantity met the measurements: fractions of the measured value."""
+
+    quantity: str
+    n: int
+    median_error: float
+    worst_error: float
+    within_band: float | None
+
+
+def is_memory(comparison: "Comparison") -> bool:
+    """Whether the quantity is in bytes (else it is tokens per second)."""
+    return comparison.quantity.endswith("_bytes")
+
+
+def agreements(comparisons: Sequence["Comparison"]) -> tuple[Agreement, ...]:
+    """One for each quantity with a measured value, in the order of QUANTITY_NAMES, then by name."""
+    order = list(QUANTITY_NAMES)
+    quantities = sorted({c.quantity for c in comparisons}, key=lambda q: (order.index(q) if q in order else 99, q))
+    return tuple(agreement for quantity in quantities if (agreement := _agreement(quantity, comparisons)))
+
+
+def _agreement(quantity: str, comparisons: Sequence["Comparison"]) -> Agreement | None:
+    own = [c for c in comparisons if c.quantity == quantity and c.measured]
+    if not own:
+        return None
+    errors = [abs(c.predicted - c.measured) / c.measured for c in own]
+    banded = [c.lower <= c.measured <= c.upper for c in own if c.lower is not None and c.upper is not None]
+    return Agreement(
+        quantity=quantity, n=len(own), median_error=median(errors), worst_error=max(errors),
+        within_band=sum(banded) / len(banded) if banded else None,
+    )  # fmt: skip
+
+
+def plot_predicted_vs_measured(comparisons: Sequence["Comparison"]) -> "Figure":
+    """Comparisons of one unit (all bytes, or all rates): identity and bands above, residuals in per cent below."""
+    figure, (above, below) = new_figure(height=4.4, rows=2, ratios=(2.4, 1))
+    scale, unit = (MIB, "MiB") if is_memory(comparisons[0]) else (1, "tokens per second")
+    quantities = list(dict.fromkeys(c.quantity for c in comparisons))
+    for number, quantity in enumerate(quantities):
+        own = sorted((c for c in comparisons if c.quantity == quantity and c.measured), key=lambda c: c.measured)
+        colour, marker = SERIES[number % len(SERIES)], MARKERS[number % len(MARKERS)]
+        name = QUANTITY_NAMES.get(quantity, quantity)
+        measured = [c.measured / scale for c in own]
+        predicted = [c.predicted / scale for c in own]
+        banded = [c for c in own if c.lower is not None and c.upper is not None and c.lower > 0]
+        above.vlines(
+            [c.measured / scale for c in banded], [c.lower / scale for c in banded],
+            [c.upper / scale for c in banded], color=colour, linewidth=3.5, alpha=0.3,
+        )  # fmt: skip
+        above.plot(measured, predicted, linestyle="none", marker=marker, color=colour, label=name, markersize=4)
+        residuals = [100 * (c.predicted / c.measured - 1) for c in own]
+        below.plot(measured, residuals, linestyle="none", marker=marker, color=colour, markersize=4)
+    values = [value / scale for c in comparisons for value in (c.predicted, c.measured) if value > 0]
+    above.plot([min(values), max(values)], [min(values), max(values)], color=GRID, linewidth=1, label="equal")
+    spread_axis(above, "x", values)
+    spread_axis(above, "y", values)
+    above.set_ylabel(f"predicted, {unit}")
+    below.axhline(0, color=INK, linewidth=0.8)
+    below.set_ylabel("residual, %")
+    below.set_xlabel(f"measured, {unit}   (bars: predicted 90 % band)")
+    legend_above(above)
+    return figure

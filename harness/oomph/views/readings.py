@@ -1,0 +1,178 @@
+"""What one record says, in the units that views show: medians, sums, flags.
+
+Stands between the records, which keep raw samples and llama.cpp's printed MiB, and tables and plots, so that both
+compute the same number in the same way. Everything is a pure function of a `Record`; what the record does not
+hold is None or an empty tuple, never 0.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import fmean, median, stdev
+from typing import Final
+
+from oomph.estimate.prediction import DeviceMemory, MemoryEstimate, is_card
+from oomph.records.schema import MemorySeries, Record
+from oomph.units import MIB
+
+COMPONENTS: Final = ("weights", "kv_cache", "recurrent", "compute", "output", "overhead")
+"""DeviceMemory's parts in the order they are stacked."""
+
+CROWDED: Final = 1.5
+"""Load average by core above which others were computing too: the worker itself makes at most 1."""
+
+_BUFFER_FIELDS: Final = {
+    "weights": "model_mib", "kv_cache": "kv_cache_mib", "recurrent": "recurrent_mib", "compute": "compute_mib",
+    "output": "output_mib",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """Tokens per second of one test at one depth: the median of the samples, the slowest and the fastest."""
+
+    test: str
+    n_depth: int
+    tokens_per_s: float
+    slowest: float
+    fastest: float
+    n_samples: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Perplexity:
+    """exp of the mean negative log-likelihood; `low` and `high` are one standard error away, None with one chunk."""
+
+    value: float
+    low: float | None
+    high: float | None
+    text: str
+    n_tokens: int
+
+
+def succeeded(record: Record) -> bool:
+    """Whether the point was measured to its end."""
+    return record.outcome.label == "ok"
+
+
+def ran_out_of_memory(record: Record) -> bool:
+    """Whether the point failed for want of memory, of a card or of the host."""
+    return "oom" in record.outcome.label
+
+
+def knob(record: Record, name: str) -> int | str | None:
+    """A knob as llama.cpp reported it back, else as it was asked for."""
+    reported = getattr(record.reported, name, None)
+    value: int | str | None = record.config.get(name) if reported is None else reported
+    return value
+
+
+def n_ctx(record: Record) -> int:
+    """The context that was asked for: what a reader looks a point up by (llama.cpp pads it)."""
+    return int(record.config["n_ctx"])
+
+
+def n_expert_used(record: Record) -> int | None:
+    """Active experts, None for a dense model or where neither the sweep nor the log says."""
+    value = knob(record, "n_expert_used")
+    return int(value) or None if value is not None else None
+
+
+def has_cards(record: Record) -> bool:
+    """Whether the memory that counts is a card's; without one everything is on llama.cpp's `CPU` devices."""
+    return record.environment.backend != "cpu"
+
+
+def memory_limit_bytes(record: Record) -> int | None:
+    """The limit that the worker was put under, None where it had the whole machine."""
+    limit = record.limits.get("memory_bytes")
+    return int(limit) if limit is not None else None
+
+
+def measured_components(record: Record) -> dict[str, int]:
+    """Bytes by component from llama.cpp's own buffer lines, of the memory that counts; empty where it printed none.
+
+    Lines of one device add up, but for the compute buffer, which is printed again each time it is reserved: the
+    largest counts.
+    """
+    found: dict[str, int] = {}
+    for component, field in _BUFFER_FIELDS.items():
+        devices: Mapping[str, list[float]] = getattr(record.buffers, field)
+        together = max if component == "compute" else sum
+        sizes = [together(lines) for device, lines in devices.items() if lines and is_card(device) == has_cards(record)]
+        if sizes:
+            found[component] = round(sum(sizes) * MIB)
+    return found
+
+
+def predicted_components(memory: MemoryEstimate) -> dict[str, int]:
+    """Bytes by component of a prediction, of the same memory: the cards', or the host's where there is no card."""
+    cards = [device for name, device in memory.devices.items() if is_card(name)]
+    counted: list[DeviceMemory] = cards or list(memory.devices.values())
+    sums = {component: sum(getattr(device, f"{component}_bytes") for device in counted) for component in COMPONENTS}
+    return {component: n_bytes for component, n_bytes in sums.items() if n_bytes}
+
+
+def peak_series(record: Record) -> MemorySeries | None:
+    """The probe's series that holds the measured peak: the cards' by NVML, else the child's own memory on the host.
+
+    With several cards the one with the highest peak; None where no probe saw the point.
+    """
+    wanted = [series for series in record.memory if is_card(series.device) == has_cards(record)]
+    return max(wanted, key=lambda series: (_PREFERRED.get(series.quantity, 0), series.peak_bytes), default=None)
+
+
+_PREFERRED: Final = {"vram": 3, "rss": 2, "pss": 1}
+
+
+def peak_bytes(record: Record) -> int | None:
+    """The measured peak: summed over the cards, or the child's resident memory on a machine without one."""
+    series = peak_series(record)
+    if series is None:
+        return None
+    if not has_cards(record):
+        return series.peak_bytes
+    return sum(s.peak_bytes for s in record.memory if is_card(s.device) and s.quantity == series.quantity)
+
+
+def rates(record: Record, kind: str) -> tuple[Rate, ...]:
+    """The record's tests of `kind` (`"pp"` or `"tg"`), by depth; single-sequence ones only."""
+    found = [
+        Rate(
+            test=timing.test, n_depth=timing.n_depth, n_samples=len(timing.samples_ns),
+            tokens_per_s=timing.n_tokens / median(timing.samples_ns) * 1e9,
+            slowest=timing.n_tokens / max(timing.samples_ns) * 1e9,
+            fastest=timing.n_tokens / min(timing.samples_ns) * 1e9,
+        )
+        for timing in record.timings
+        if timing.test.startswith(kind) and timing.n_parallel == 1 and timing.samples_ns
+    ]  # fmt: skip
+    return tuple(sorted(found, key=lambda rate: rate.n_depth))
+
+
+def perplexity(record: Record) -> Perplexity | None:
+    """The quality of the point's text; the standard error is that of the chunks' means."""
+    quality = record.quality
+    if quality is None or not quality.nll_nats or quality.n_tokens < 1:
+        return None
+    chunks = quality.nll_nats
+    per_chunk = quality.n_tokens / len(chunks)
+    mean = fmean(chunks) / per_chunk
+    error = stdev(chunks) / per_chunk / math.sqrt(len(chunks)) if len(chunks) > 1 else None
+    return Perplexity(
+        value=math.exp(mean), text=quality.text, n_tokens=quality.n_tokens,
+        low=None if error is None else math.exp(mean - error), high=None if error is None else math.exp(mean + error),
+    )  # fmt: skip
+
+
+def remarks(record: Record) -> tuple[str, ...]:
+    """What a reader has to know before believing the point: throttling, another process, a crowded processor."""
+    conditions, said = record.conditions, []
+    if reasons := conditions.get("throttle_reasons"):
+        said.append(f"throttled ({', '.join(map(str, reasons))})")
+    if others := conditions.get("other_processes"):
+        said.append(f"beside {len(others)} other process{'es' if len(others) > 1 else ''}")
+    load, cores = conditions.get("load_average_1m"), record.environment.cpu_count
+    if isinstance(load, int | float) and load > CROWDED * cores:
+        said.append(f"load average {load:.1f} on {cores} cores")
+    return tuple(said)

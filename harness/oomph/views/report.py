@@ -1,0 +1,133 @@
+"""Results as a page: one self-contained HTML file, and the same as Markdown with SVG figures.
+
+Stands apart because it is the only view that writes. The page needs no network and runs no script but its own,
+which a content security policy in its head enforces; names, paths and logs are escaped by the template engine.
+"""
+
+import hashlib
+import re
+from base64 import b64encode
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from oomph.errors import StoreError
+from oomph.estimate.prediction import Prediction
+from oomph.records.schema import Record
+from oomph.views.sections import Chapter, Section, build_chapter
+from oomph.views.style import render_svg, write_figure
+from oomph.views.table import escape_markdown, render_markdown
+
+if TYPE_CHECKING:
+    from oomph.fitting.compare import Comparison
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What is published: a title and one chapter for each model and machine."""
+
+    title: str
+    chapters: tuple[Chapter, ...]
+
+
+def build_report(
+    records: Iterable[Record],
+    *,
+    predictions: Mapping[str, Prediction] | None = None,
+    comparisons: Sequence["Comparison"] = (),
+    title: str | None = None,
+) -> Report:
+    """The report of these records; `predictions` by record id, where the model's facts were at hand.
+
+    Raises StoreError where there is no record.
+    """
+    groups: dict[tuple[str, str, str], list[Record]] = {}
+    for record in records:
+        key = (record.model.name, record.environment.machine, record.environment.backend)
+        groups.setdefault(key, []).append(record)
+    if not groups:
+        raise StoreError("there are no records to report on; run `oomph sweep` first")
+    chapters = []
+    for group in groups.values():
+        own = {record.record_id for record in group}
+        compared = [comparison for comparison in comparisons if comparison.record_id in own]
+        chapters.append(build_chapter(group, predictions=predictions or {}, comparisons=compared))
+    return Report(title=title or " · ".join(chapter.title for chapter in chapters), chapters=tuple(chapters))
+
+
+def render_html(report: Report) -> str:
+    """The whole page. Figures are inline SVG, tables sort, commands copy, the reader's colour scheme is kept."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("oomph.views", "page"), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    script = _page_file("page.js")
+    digest = b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return environment.get_template("page.html.jinja").render(
+        report=report, figures=_inline_figures(report), anchor=anchor, style=_page_file("page.css"), script=script,
+        script_hash=f"sha256-{digest}",
+    )  # fmt: skip
+
+
+def _page_file(name: str) -> str:
+    return resources.files("oomph.views").joinpath("page", name).read_text(encoding="utf-8")
+
+
+def _inline_figures(report: Report) -> dict[tuple[int, str], str]:
+    """SVG by chapter and name; ids carry both, so that figures on one page share none."""
+    return {
+        (number, picture.name): render_svg(picture.figure, name=f"c{number}-{picture.name}", alt=picture.alt)
+        for number, chapter in enumerate(report.chapters)
+        for section in chapter.sections
+        for picture in section.pictures
+    }
+
+
+def anchor(title: str) -> str:
+    """A heading as the fragment of a link: letters and digits joined by hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+
+
+def render_report_markdown(report: Report, *, figures: str = "figures") -> str:
+    """The report as GitHub's Markdown; pictures are looked for in the folder `figures`, as `write_report` has them."""
+    parts = []
+    for number, chapter in enumerate(report.chapters):
+        parts += [f"# {escape_markdown(chapter.title)}", f"**{escape_markdown(chapter.headline)}.**"]
+        parts.append("\n".join(f"- {escape_markdown(sentence)}" for sentence in chapter.evidence))
+        for section in chapter.sections:
+            parts += _section_markdown(section, number, figures)
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _section_markdown(section: Section, chapter: int, figures: str) -> list[str]:
+    parts = [f"## {section.title}", escape_markdown(section.text)]
+    for picture in section.pictures:
+        parts.append(f"![{escape_markdown(picture.alt)}]({figures}/{_file_name(chapter, picture.name)})")
+        parts.append(f"*{escape_markdown(picture.caption)}*")
+    parts += [render_markdown(table).rstrip() for table in section.tables]
+    if section.commands:
+        parts.append("\n".join(f"    {command}" for command in section.commands))
+    return parts
+
+
+def _file_name(chapter: int, name: str) -> str:
+    return f"{name}.svg" if chapter == 0 else f"{chapter + 1}-{name}.svg"
+
+
+def write_report(report: Report, folder: Path) -> Path:
+    """Write `report.html`, `report.md` and `figures/*.svg` into `folder`; the path of the page."""
+    page = folder / "report.html"
+    try:
+        (folder / "figures").mkdir(parents=True, exist_ok=True)
+        (folder / "report.md").write_text(render_report_markdown(report), encoding="utf-8")
+        page.write_text(render_html(report), encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be written ({error.strerror}); name another folder with --out") from None
+    for number, chapter in enumerate(report.chapters):
+        for picture in (picture for section in chapter.sections for picture in section.pictures):
+            write_figure(picture.figure, folder / "figures" / _file_name(number, picture.name))
+    return page

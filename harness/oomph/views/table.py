@@ -1,0 +1,92 @@
+"""A table as data, and its way to Markdown and to a terminal.
+
+Stands apart from what is in it (`tables`), so that Markdown, the terminal and the page show the same cells, and
+the page can sort by the number behind a cell.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from oomph.units import NOT_MEASURED
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell: its text, and the number that it sorts by (None: by its text)."""
+
+    text: str
+    key: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A caption, the columns' names and rows of as many cells."""
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+    def is_numeric(self, column: int) -> bool:
+        """Whether every cell of the column that says something carries a number: it is then set flush right."""
+        cells = [row[column] for row in self.rows if row[column].text != NOT_MEASURED]
+        return bool(cells) and all(cell.key is not None for cell in cells)
+
+
+def number(value: float | None, *, digits: int = 0, unit: float = 1) -> Cell:
+    """A cell with `value / unit`, or the dash of what was not measured."""
+    return Cell(NOT_MEASURED) if value is None else Cell(f"{value / unit:,.{digits}f}", value)
+
+
+_MARKDOWN_SPECIALS: Final = str.maketrans(
+    {"|": "\\|", "<": "&lt;", "&": "&amp;", "`": "\\`", "[": "\\[", "*": "\\*", "\\": "\\\\", "\n": " ", "\r": " "}
+)
+
+
+def escape_markdown(text: str) -> str:
+    """Untrusted text for Markdown: no tag, link, code or table cell of its own."""
+    return text.translate(_MARKDOWN_SPECIALS)
+
+
+def render_markdown(table: Table) -> str:
+    """The table as GitHub's Markdown, numbers flush right; empty columns at its end are left out."""
+    shown = _filled_columns(table)
+    lines = [
+        "| " + " | ".join(escape_markdown(table.columns[c]) for c in shown) + " |",
+        "| " + " | ".join("---:" if table.is_numeric(c) else "---" for c in shown) + " |",
+        *("| " + " | ".join(escape_markdown(row[c].text) for c in shown) + " |" for row in table.rows),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _filled_columns(table: Table) -> list[int]:
+    """Columns in which any row says something."""
+    return [
+        column for column in range(len(table.columns))
+        if not table.rows or any(row[column].text not in ("", NOT_MEASURED) for row in table.rows)
+    ]  # fmt: skip
+
+
+def trim(table: Table) -> Table:
+    """The table without columns in which no row says anything."""
+    shown = _filled_columns(table)
+    return Table(
+        caption=table.caption, columns=tuple(table.columns[c] for c in shown),
+        rows=tuple(tuple(row[c] for c in shown) for row in table.rows),
+    )  # fmt: skip
+
+
+def render_rich(table: Table) -> "RichTable":
+    """The table for a terminal; rich's markup in untrusted text stays text."""
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    shown = trim(table)
+    rich = RichTable(title=shown.caption, title_justify="left")
+    for index, name in enumerate(shown.columns):
+        rich.add_column(name, justify="right" if shown.is_numeric(index) else "left")
+    for row in shown.rows:
+        rich.add_row(*(Text(cell.text) for cell in row))
+    return rich

@@ -1,0 +1,192 @@
+"""Records as tables: every point, the summary by experts, outcomes, the machine.
+
+A point measured under throttling or beside another process says so in each.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import median
+from typing import Final
+
+from oomph.estimate.prediction import Prediction
+from oomph.records.schema import Environment, Record
+from oomph.units import MIB, NOT_MEASURED, count, duration, gib, rate
+from oomph.views.readings import (
+    Perplexity,
+    has_cards,
+    knob,
+    measured_components,
+    memory_limit_bytes,
+    n_ctx,
+    n_expert_used,
+    peak_bytes,
+    perplexity,
+    predicted_components,
+    rates,
+    remarks,
+    succeeded,
+)
+from oomph.views.table import Cell, Table, number
+
+VARIED_KNOBS: Final = (
+    "n_ctx", "n_expert_used", "type_k", "type_v", "n_ubatch", "n_batch", "flash_attn", "n_gpu_layers", "n_cpu_moe",
+    "n_seq_max", "n_devices", "n_threads",
+)  # fmt: skip
+
+
+def _rate(value: float | None) -> Cell:
+    return Cell(rate(value), value)
+
+
+def _perplexity(value: Perplexity | None) -> Cell:
+    if value is None:
+        return Cell(NOT_MEASURED)
+    text = f"{value.value:,.0f}" if value.value >= 1000 else f"{value.value:,.2f}"
+    if value.high is not None:
+        text += f" ± {value.high - value.value:,.0f}" if value.value >= 1000 else f" ± {value.high - value.value:,.2f}"
+    return Cell(text, value.value)
+
+
+def varied_knobs(records: Sequence[Record]) -> tuple[str, ...]:
+    """The knobs that differ between the records; always n_ctx."""
+    differ = [name for name in VARIED_KNOBS if len({_as_asked(record, name) for record in records}) > 1]
+    return tuple(differ) if "n_ctx" in differ else ("n_ctx", *differ)
+
+
+def _as_asked(record: Record, name: str) -> int | str | None:
+    return n_ctx(record) if name == "n_ctx" else knob(record, name)
+
+
+def points_table(records: Sequence[Record], predictions: Mapping[str, Prediction]) -> Table:
+    """Every point: the knobs that vary, memory in MiB, rates at the shallowest depth, perplexity, how it ended."""
+    knobs = varied_knobs(records)
+    limited = any(memory_limit_bytes(record) is not None for record in records)
+    columns = (
+        *knobs, *(("limit MiB",) if limited else ()), "buffers MiB", "predicted MiB", "peak MiB", "prefill t/s",
+        "decode t/s", "perplexity", "outcome", "remarks",
+    )  # fmt: skip
+    rows = tuple(_point_row(record, knobs, limited, predictions.get(record.record_id)) for record in records)
+    return Table(caption="Memory in MiB; speeds are medians at the shallowest depth", columns=columns, rows=rows)
+
+
+def _point_row(record: Record, knobs: Sequence[str], limited: bool, prediction: Prediction | None) -> tuple[Cell, ...]:
+    parts = measured_components(record) if succeeded(record) else {}
+    guess = sum(predicted_components(prediction.memory).values()) if prediction else None
+    prefill, decode = rates(record, "pp"), rates(record, "tg")
+    return (
+        *(_knob_cell(_as_asked(record, name)) for name in knobs),
+        *((number(memory_limit_bytes(record), unit=MIB),) if limited else ()),
+        number(sum(parts.values()) if parts else None, unit=MIB), number(guess, unit=MIB),
+        number(peak_bytes(record), unit=MIB), _rate(prefill[0].tokens_per_s if prefill else None),
+        _rate(decode[0].tokens_per_s if decode else None), _perplexity(perplexity(record)),
+        Cell(record.outcome.label), Cell("; ".join(remarks(record))),
+    )  # fmt: skip
+
+
+def _knob_cell(value: int | str | None) -> Cell:
+    if isinstance(value, int):
+        return Cell(count(value), value)
+    return Cell(NOT_MEASURED if value is None else value)
+
+
+def experts_table(records: Sequence[Record]) -> Table:
+    """One row for each number of active experts: the range of memory over contexts, speed, quality, outcomes."""
+    experts = sorted({n_expert_used(record) for record in records}, key=lambda e: e or 0)
+    rows = tuple(_experts_row(e, [record for record in records if n_expert_used(record) == e]) for e in experts)
+    columns = (
+        "n_expert_used", "memory MiB", "prefill t/s", "decode t/s", "decode t/s at depth", "perplexity", "outcomes",
+        "remarks",
+    )  # fmt: skip
+    return Table(caption="By number of active experts", columns=columns, rows=rows)
+
+
+def _experts_row(experts: int | None, records: Sequence[Record]) -> tuple[Cell, ...]:
+    free = [record for record in records if memory_limit_bytes(record) is None and succeeded(record)]
+    totals = sorted(sum(parts.values()) for record in free if (parts := measured_components(record)))
+    prefill = [found[0].tokens_per_s for record in free if (found := rates(record, "pp"))]
+    decode = [found[0].tokens_per_s for record in free if (found := rates(record, "tg"))]
+    deepest = max(
+        (found[-1] for record in free if (found := rates(record, "tg"))), key=lambda r: r.n_depth, default=None
+    )
+    quality = next((value for record in free if (value := perplexity(record))), None)
+    return (
+        Cell("dense") if experts is None else Cell(str(experts), experts),
+        Cell(f"{totals[0] / MIB:,.0f} to {totals[-1] / MIB:,.0f}", totals[-1]) if totals else Cell(NOT_MEASURED),
+        _rate(median(prefill) if prefill else None), _rate(median(decode) if decode else None),
+        Cell(f"{rate(deepest.tokens_per_s)} @ {deepest.n_depth:,}", deepest.tokens_per_s)
+        if deepest and deepest.n_depth else Cell(NOT_MEASURED),
+        _perplexity(quality), Cell(outcome_counts(records)), Cell("; ".join(_merged_remarks(records))),
+    )  # fmt: skip
+
+
+def outcome_counts(records: Iterable[Record]) -> str:
+    """`'5 ok, 2 oom_kv'`: labels with their numbers, successes first."""
+    labels = [record.outcome.label for record in records]
+    ordered = sorted(set(labels), key=lambda label: (label != "ok", label))
+    return ", ".join(f"{labels.count(label)} {label}" for label in ordered)
+
+
+def _merged_remarks(records: Iterable[Record]) -> list[str]:
+    said = [remark for record in records for remark in remarks(record)]
+    return [
+        f"{remark}: {said.count(remark)} point{'s' if said.count(remark) > 1 else ''}" for remark in sorted(set(said))
+    ]
+
+
+def outcomes_table(records: Sequence[Record]) -> Table:
+    """Every point that did not end well, with llama.cpp's own words and the next step; empty where all did."""
+    rows = tuple(
+        (
+            Cell(record.label), Cell(record.outcome.label), Cell(record.outcome.stage or NOT_MEASURED),
+            Cell(_reason(record)), Cell(record.outcome.message or NOT_MEASURED), Cell("; ".join(remarks(record))),
+        )
+        for record in records if not succeeded(record)
+    )  # fmt: skip
+    columns = ("point", "outcome", "stage", "what the log says", "what to do", "remarks")
+    return Table(caption="Points that did not run to their end", columns=columns, rows=rows)
+
+
+def _reason(record: Record) -> str:
+    lines = [line.strip() for line in record.outcome.evidence if line.strip()]
+    return lines[0] if lines else NOT_MEASURED
+
+
+def machine_table(record: Record) -> Table:
+    """The machine, the software and the model of a record: what a reader needs to judge and to repeat it."""
+    environment, model = record.environment, record.model
+    facts: list[tuple[str, str | None]] = [
+        ("machine", environment.machine), ("system", environment.os),
+        ("CPU", f"{environment.cpu}, {environment.cpu_count} cores"),
+        ("memory", gib(environment.memory_bytes)), ("governor", environment.governor),
+        ("backend", _backend(environment)), *(("GPU", _gpu(gpu)) for gpu in environment.gpus),
+        ("driver", environment.driver), ("llama.cpp", environment.llama_cpp_commit), ("Python", environment.python),
+        ("packages", ", ".join(f"{name} {version}" for name, version in sorted(environment.packages.items()))),
+        ("model", model.name), ("architecture", model.arch), ("file", model.path.replace("\\", "/").rpartition("/")[2]),
+        ("file size", f"{model.file_bytes / MIB:,.1f} MiB"), ("sha256", model.sha256),
+        ("sha256 of the header", model.header_sha256), ("measured", record.started_at),
+    ]  # fmt: skip
+    rows = tuple((Cell(name), Cell(value)) for name, value in facts if value)
+    return Table(caption="As the last of the points found them", columns=("what", "value"), rows=rows)
+
+
+def _backend(environment: Environment) -> str:
+    words = {
+        "cpu": "CPU build of llama.cpp: memory is the host's", "cuda": "CUDA build of llama.cpp on a real card",
+        "phantom": "CUDA build of llama.cpp on the phantom card: memory is real accounting, there is no speed",
+    }  # fmt: skip
+    return words.get(environment.backend, environment.backend)
+
+
+def _gpu(gpu: Mapping[str, object]) -> str:
+    name = str(gpu.get("name", "unnamed"))
+    memory = gpu.get("memory_bytes")
+    return f"{name}, {gib(memory)}" if isinstance(memory, int) else name
+
+
+def time_taken(records: Iterable[Record]) -> str:
+    """The sum of the points' wall times."""
+    return duration(sum(record.wall_ns for record in records))
+
+
+def memory_word(records: Sequence[Record]) -> str:
+    """`'VRAM'` where all records have cards, else `'memory'`."""
+    return "VRAM" if records and all(has_cards(record) for record in records) else "memory"
