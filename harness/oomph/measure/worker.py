@@ -5,10 +5,10 @@ this package, because its own memory is a bias of what is measured, and because 
 runs out. llama.cpp's log goes to file descriptors 1 and 2, which the parent has put on a file (a pipe that nobody
 drains would block llama.cpp after 64 KiB).
 
-The protocol is JSON lines. On stdin: first the job, then one line a point; the end of stdin ends the worker. On the
-descriptor named by the first argument: `ready`, `loaded`, then for each point `context`, `measured` and `done`, or
-`failed` with the stage. All durations are nanoseconds of the monotonic clock around work that llama_synchronize has
-waited for.
+The protocol is JSON lines. On stdin: first the job, then for each point the point and, once it is measured, the text
+to score or null (the parent has read its probes by then); the end of stdin ends the worker. On the descriptor named by
+the first argument: `ready`, `loaded`, then for each point `context`, `measured` and `done`, or `failed` with the stage.
+All durations are nanoseconds of the monotonic clock around work that llama_synchronize has waited for.
 """
 
 import ctypes
@@ -349,7 +349,7 @@ def score(context: Context, model: Any, text: dict[str, Any]) -> dict[str, Any]:
     return {"n_pass": n_pass, "nll_nats": [round(value, 5) for value in nats]}
 
 
-def measure(api: Any, model: Any, point: dict[str, Any], say: Any) -> None:
+def measure(api: Any, model: Any, commands: IO[str], say: Any, *, point: dict[str, Any]) -> None:
     """One point, from its context to its samples, said as it goes."""
     started = time.perf_counter_ns()
     context = Context(api, model, point)
@@ -362,7 +362,7 @@ def measure(api: Any, model: Any, point: dict[str, Any], say: Any) -> None:
     else:
         fill(context)
         say("measured", timings=[])
-    text = point.get("text")
+    text = json.loads(commands.readline() or "null")
     quality = score(context, model, text) if text else None
     context.close()
     say("done", quality=quality)
@@ -386,7 +386,7 @@ def serve(commands: IO[str], say: Any) -> None:
         raise StageError("load", "llama_model_load_from_file returned NULL")
     say("loaded", load_ns=time.perf_counter_ns() - started)
     for line in commands:
-        measure(api, model, json.loads(line), say)
+        measure(api, model, commands, say, point=json.loads(line))
     api.llama_model_free(model)
     del kept, log  # C has held pointers to them until here
 

@@ -53,6 +53,9 @@ class Buffers(_Part):
     recurrent_mib: dict[str, list[float]] = {}
     compute_mib: dict[str, list[float]] = {}
     output_mib: dict[str, list[float]] = {}
+    compute_grown_mib: dict[str, list[float]] = Field(
+        default={}, description="what a compute buffer had grown to in use, where llama.cpp said so at the end"
+    )
 
 
 class Reported(_Part):
@@ -109,6 +112,9 @@ class Quality(_Part):
     n_tokens: int
     nll_nats: list[float]
     positions: list[int] = []
+    n_pass: int | None = Field(
+        default=None, description="tokens of one pass; item i of a pass is given i + 1 tokens, so each has n_pass - 1"
+    )
 
 
 class Outcome(_Part):

@@ -1,0 +1,88 @@
+"""The worker process as its parent holds it: commands in, events out, and an end that leaves nobody behind.
+
+Apart from the executor because it is about processes only: it knows nothing of points, and whatever the child does
+(abort, hang, say nonsense, leave a grandchild) it returns, never raises.
+"""
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any, Final
+
+GRACE_S: Final = 10.0
+"""How long a worker may take to end by itself once it has nothing left to do."""
+
+
+class Child:
+    """A script run by this Python in its own session: stdin takes commands, a pipe brings events, a file the log."""
+
+    def __init__(self, script: Path, *, environment: Mapping[str, str], log: IO[bytes]) -> None:
+        self._replies, theirs = os.pipe()
+        self._process = subprocess.Popen(
+            [sys.executable, str(script), str(theirs)], stdin=subprocess.PIPE, stdout=log, stderr=log,
+            pass_fds=(theirs,), start_new_session=True, env={**os.environ, **environment}, bufsize=0,
+        )  # fmt: skip
+        os.close(theirs)
+        self._ended = os.pidfd_open(self._process.pid)
+        self._buffer = b""
+        self._exit_code: int | None = None
+        self.timed_out = False
+
+    @property
+    def pid(self) -> int:
+        """The process, and its group."""
+        return self._process.pid
+
+    def send(self, command: Mapping[str, Any] | None) -> None:
+        """One command; to a child that has died it goes nowhere, and the wait for its answer finds that out."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(command).encode() + b"\n")
+
+    def event(self, deadline: float) -> dict[str, Any] | None:
+        """The next event; None when the child has ended, says what is no event, or `deadline` (monotonic) passed."""
+        while b"\n" not in self._buffer:
+            readable = _readable((self._replies, self._ended), deadline)
+            self.timed_out = not readable
+            piece = os.read(self._replies, 65536) if self._replies in readable else b""
+            if not piece:
+                return None
+            self._buffer += piece
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        try:
+            said = json.loads(line)
+        except ValueError:
+            return None
+        return said if isinstance(said, dict) and "event" in said else None
+
+    def end(self, *, at_once: bool = False) -> int:
+        """Give it a moment to finish unless it is past its time, then end its group; the exit code, -n for signal n.
+
+        The group is killed before the leader is reaped: until then its number cannot belong to anybody else.
+        """
+        if self._exit_code is None:
+            assert self._process.stdin is not None
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
+            if not (at_once or self.timed_out):
+                _readable((self._ended,), time.monotonic() + GRACE_S)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+            self._exit_code = self._process.wait()
+            os.close(self._ended)
+            os.close(self._replies)
+        return self._exit_code
+
+
+def _readable(descriptors: tuple[int, ...], deadline: float) -> set[int]:
+    with selectors.DefaultSelector() as selector:
+        for descriptor in descriptors:
+            selector.register(descriptor, selectors.EVENT_READ)
+        return {int(key.fd) for key, _ in selector.select(max(0.0, deadline - time.monotonic()))}

@@ -1,0 +1,196 @@
+"""Where a job runs: the seam `Executor`, and the executor of this machine.
+
+A job is a load and the points that share it. An executor runs it and yields each point as it ends; after one that
+failed the process is gone, so the iterator ends and the caller hands in what is left as a new job. Whatever happens
+to the child is an outcome of the point, never an exception here.
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any, Final, Protocol
+
+from oomph.measure import worker
+from oomph.measure.child import Child
+from oomph.measure.probes import HostProbe, Probe, Sampler
+from oomph.measure.sweep import LOAD_KNOBS, Point
+from oomph.records.schema import MemorySeries
+
+WORKER: Final = Path(worker.__file__)
+QUIET: Final = {"GGML_NO_BACKTRACE": "1"}
+"""An abort calls gdb where there is one, which prints a backtrace and keeps the card's memory meanwhile."""
+MAX_LOG_BYTES: Final = 4 * 1024**2
+"""Of a longer log the beginning and the end are read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One load of a model and the points to measure in it, which share a load key.
+
+    `texts` holds, by the name that a point's workload gives, the texts to score. `n_threads` is for points that name
+    none.
+    """
+
+    model_path: Path
+    arch: str
+    points: tuple[Point, ...]
+    n_threads: int
+    texts: Mapping[str | None, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    """How a point went, before anything is concluded from it.
+
+    `exit_code` is None where the worker lives on, `reply` merges what it said, `failure` is (stage, message) where it
+    reported an error itself. `log` is llama.cpp's, of the load and of this point.
+    """
+
+    point: Point
+    started_at: datetime
+    wall_ns: int
+    exit_code: int | None
+    reply: Mapping[str, Any]
+    failure: tuple[str, str] | None
+    timed_out: bool
+    log: tuple[str, ...]
+    memory: tuple[MemorySeries, ...] = ()
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the weights were in place when it ended."""
+        return "load_ns" in self.reply
+
+
+class Executor(Protocol):
+    """Runs jobs somewhere."""
+
+    def run(self, job: Job) -> Iterator[Completed]:
+        """Each point of the job in turn, ending after one that failed. Closing the iterator ends the worker."""
+
+
+class LocalExecutor:
+    """Runs a job in a child process of its own group, with probes beside it.
+
+    `backend_path` is a ggml backend to load as a plug-in, `environment` what to add to the child's; `probes` makes
+    the probes of one job.
+    """
+
+    def __init__(
+        self, *, probes: Callable[[], Sequence[Probe]] = lambda: (HostProbe(),), interval_s: float = 0.05,
+        backend_path: Path | None = None, environment: Mapping[str, str] | None = None, script: Path = WORKER,
+    ) -> None:  # fmt: skip
+        self._probes, self._interval_s, self._script = probes, interval_s, script
+        self._backend_path, self._environment = backend_path, dict(environment or {})
+
+    def run(self, job: Job) -> Iterator[Completed]:
+        """Each point of the job in turn, ending after one that failed. Closing the iterator ends the worker."""
+        probes = self._probes()
+        for probe in probes:
+            probe.open()
+        with tempfile.TemporaryFile() as log, Sampler(probes, interval_s=self._interval_s) as sampler:
+            child = Child(self._script, environment=QUIET | self._environment, log=log)
+            try:
+                for probe in probes:
+                    probe.attach(child.pid)
+                child.send(self._opening(job))
+                yield from _Session(job, child, sampler, log).points()
+            except BaseException:  # an interrupt, or the caller has closed the iterator
+                child.end(at_once=True)
+                raise
+            finally:
+                child.end()
+                for probe in probes:
+                    probe.close()
+
+    def _opening(self, job: Job) -> dict[str, Any]:
+        first = job.points[0]
+        return {knob: getattr(first.config, knob) for knob in LOAD_KNOBS} | {
+            "model_path": str(job.model_path), "arch": job.arch, "load_mode": first.load_mode,
+            "memory_bytes": first.limits.memory_bytes, "memory_kind": first.limits.memory_kind,
+            "backend_path": str(self._backend_path) if self._backend_path else None, "parent_pid": os.getpid(),
+        }  # fmt: skip
+
+
+class _Session:
+    """One child and the points it is taken through."""
+
+    def __init__(self, job: Job, child: Child, sampler: Sampler, log: IO[bytes]) -> None:
+        self._job, self._child, self._sampler, self._log = job, child, sampler, log
+        self._reply: dict[str, Any] = {}
+        self._failure: tuple[str, str] | None = None
+        self._watched: tuple[tuple[MemorySeries, ...], dict[str, Any]] | None = None
+
+    def points(self) -> Iterator[Completed]:
+        """Load, then measure; ends after a point that failed. The first point's time and peaks include the load."""
+        started_at, started = self._begin()
+        well = self._until("loaded", started + self._job.points[0].limits.load_timeout_s)
+        load_reply, load_log_end = dict(self._reply), self._log_size()
+        for index, point in enumerate(self._job.points):
+            if index:
+                started_at, started = self._begin()
+                self._reply = dict(load_reply)
+            log_from = self._log_size()
+            well = well and self._measure(point)
+            memory, conditions = self._watched or self._stop_watching()
+            exit_code = None if well else self._child.end()
+            yield Completed(
+                point=point, started_at=started_at, wall_ns=round((time.monotonic() - started) * 1e9),
+                exit_code=exit_code, reply=self._reply, failure=self._failure, timed_out=self._child.timed_out,
+                log=(*self._lines(0, load_log_end), *self._lines(log_from, self._log_size())), memory=memory,
+                conditions=conditions | {"context_index": index, "n_threads": self._threads(point)},
+            )  # fmt: skip
+            if not well:
+                return
+
+    def _begin(self) -> tuple[datetime, float]:
+        self._watched = None
+        self._sampler.start_window()
+        return datetime.now(UTC), time.monotonic()
+
+    def _stop_watching(self) -> tuple[tuple[MemorySeries, ...], dict[str, Any]]:
+        return self._sampler.end_window(), self._sampler.conditions()
+
+    def _threads(self, point: Point) -> int:
+        return point.config.n_threads or self._job.n_threads
+
+    def _measure(self, point: Point) -> bool:
+        """Take the child through one point; the probes are read before the text is scored, which takes memory too."""
+        deadline = time.monotonic() + point.limits.point_timeout_s
+        config = point.config.to_dict() | {"n_threads": self._threads(point)}
+        self._child.send({"config": config, "workload": point.workload.model_dump(mode="json")})
+        if not self._until("measured", deadline):
+            return False
+        self._watched = self._stop_watching()
+        text = point.workload.text
+        self._child.send(text.model_dump() | {"content": self._job.texts[text.file]} if text else None)
+        return self._until("done", deadline)
+
+    def _until(self, wanted: str, deadline: float) -> bool:
+        """Collect what the child says up to the event `wanted`; False when it fails, ends or is too late."""
+        while (said := self._child.event(deadline)) is not None:
+            event = said.pop("event")
+            if event == "ready":
+                self._sampler.note_baseline()
+            if event == "failed":
+                self._failure = (str(said.get("stage")), str(said.get("message")))
+                return False
+            self._reply |= said
+            if event == wanted:
+                return True
+        return False
+
+    def _log_size(self) -> int:
+        return os.fstat(self._log.fileno()).st_size
+
+    def _lines(self, first: int, end: int) -> list[str]:
+        """Lines of the log between two offsets, of a flood the beginning and the end."""
+        size, half = end - first, MAX_LOG_BYTES // 2
+        pieces = [(first, size)] if size <= 2 * half else [(first, half), (end - half, half)]
+        read = b"\n".join(os.pread(self._log.fileno(), n_bytes, at) for at, n_bytes in pieces)
+        return read.decode(errors="replace").splitlines()

@@ -1,0 +1,57 @@
+"""Which points need no try because another has shown that they cannot fit.
+
+A point is dominated by one that ran out of memory when it asks for at least as much in every axis that memory grows
+with and is the same in every other: same model, placement and limits. The compute buffer alone is not monotone in
+n_ctx (ggml's allocator packs some larger graphs tighter), but KV cache and compute buffer together grow.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from oomph.facts.config import RunConfig
+from oomph.facts.quants import quant
+from oomph.measure.sweep import LOAD_KNOBS, Point
+
+_Axis = Callable[[RunConfig], float]
+GROWING: Final[dict[str, _Axis]] = {
+    "n_ctx": lambda config: config.n_ctx,
+    "n_seq_max": lambda config: config.n_seq_max,
+    "type_k": lambda config: _bits(config.type_k),
+    "type_v": lambda config: _bits(config.type_v),
+    "n_batch": lambda config: config.n_batch,
+    "n_ubatch": lambda config: config.n_ubatch,
+    "n_outputs_max": lambda config: config.n_outputs_max or config.n_batch,
+}
+NO_MEMORY: Final = frozenset({"n_threads", "n_depth", "n_parallel"})
+_CONTEXT_FREE: Final = "oom_weights"
+_RAN_OUT: Final = frozenset({"oom_weights", "oom_kv", "oom_compute", "oom_runtime", "host_oom"})
+
+
+def dominates(failed: Point, outcome: str, *, at_load: bool, point: Point) -> bool:
+    """Whether `failed`, which ended with `outcome`, shows that `point` cannot run either.
+
+    A load that failed, for whatever reason, fails again for every context; the number of experts that are active
+    changes no weight, so running out for the weights holds for any.
+    """
+    if point.limits != failed.limits or point.load_mode != failed.load_mode:
+        return False
+    if at_load:
+        knobs = [knob for knob in LOAD_KNOBS if outcome != _CONTEXT_FREE or knob != "n_expert_used"]
+        return all(getattr(point.config, knob) == getattr(failed.config, knob) for knob in knobs)
+    return outcome in _RAN_OUT and _asks_at_least(point.config, failed.config) and _does_at_least(point, failed)
+
+
+def _asks_at_least(config: RunConfig, failed: RunConfig) -> bool:
+    same = set(config.to_dict()) - GROWING.keys() - NO_MEMORY
+    return all(getattr(config, knob) == getattr(failed, knob) for knob in same) and all(
+        size(config) >= size(failed) for size in GROWING.values()
+    )
+
+
+def _does_at_least(point: Point, failed: Point) -> bool:
+    """Memory that grows in use grows with the work: only the same workload proves it."""
+    return point.workload == failed.workload and point.config.n_parallel >= failed.config.n_parallel
+
+
+def _bits(cache_type: str) -> float:
+    return quant(cache_type).bits_per_weight

@@ -1,0 +1,100 @@
+"""From how a point went to its record: the outcome, what llama.cpp reported, the samples and their outliers.
+
+Pure: it touches neither process nor file, so each shape of failure can be tested by what it leaves behind.
+"""
+
+import secrets
+from dataclasses import dataclass
+from statistics import median
+from typing import Any, Final
+
+from oomph.measure.executors import Completed
+from oomph.measure.logs import disagreement, read_buffers, read_reported
+from oomph.measure.outcome import classify
+from oomph.measure.sweep import Point
+from oomph.records.schema import Environment, ModelIdentity, Outcome, Quality, Record, Timing
+
+LOG_TAIL: Final = 40
+OUTLIER_MADS: Final = 3.5
+_MAD_SCALE: Final = 1.4826
+"""Makes the median absolute deviation estimate the standard deviation of normal noise."""
+_LABEL_OF_STAGE: Final = {"config": "bad_config", "backend": "driver_missing", "quality": "bad_config"}
+"""What the worker's own complaint means where the log says no more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What all records of one run share."""
+
+    sweep: str
+    model: ModelIdentity
+    environment: Environment
+    model_path: str
+
+    def record_of(self, completed: Completed) -> Record:
+        """The record of a point that was tried."""
+        reported = read_reported(completed.log)
+        reply = completed.reply
+        return self._record(
+            completed.point, outcome=self._outcome(completed, disagreement(completed.point.config, reported)),
+            started_at=completed.started_at.isoformat(timespec="milliseconds"), wall_ns=completed.wall_ns,
+            reported=reported, buffers=read_buffers(completed.log), load_ns=reply.get("load_ns"),
+            timings=[_timing(raw) for raw in reply.get("timings", [])], memory=list(completed.memory),
+            quality=_quality(completed), conditions={**completed.conditions, "context_ns": reply.get("context_ns")},
+        )  # fmt: skip
+
+    def skipped(self, point: Point, *, because: str, proof: Record, at: str) -> Record:
+        """The record of a point that was not tried, and the record that shows why it cannot be."""
+        outcome = Outcome(label="skipped", message=because, evidence=[f"record {proof.record_id}"])
+        return self._record(point, outcome=outcome, started_at=at, wall_ns=0)
+
+    def _record(self, point: Point, **values: Any) -> Record:
+        point_id = point.point_id(self.model.header_sha256)
+        return Record(
+            record_id=f"{point_id}-{secrets.token_hex(4)}", point_id=point_id, sweep=self.sweep, label=point.label,
+            model=self.model, environment=self.environment, config=point.config.to_dict(),
+            workload={**point.workload.model_dump(mode="json"), "group": point.group, "load_mode": point.load_mode},
+            limits=point.limits.model_dump(mode="json"), **values,
+        )  # fmt: skip
+
+    def _outcome(self, completed: Completed, disagreed: str | None) -> Outcome:
+        if completed.exit_code is None:
+            return Outcome(label="refused", message=disagreed) if disagreed else Outcome(label="ok")
+        found = classify(completed.exit_code, completed.log, timed_out=completed.timed_out)
+        stage, said = completed.failure or (None, "")
+        label = found.outcome if found.failed else "crash"
+        if label == "crash" and stage in _LABEL_OF_STAGE:
+            label = _LABEL_OF_STAGE[stage]
+        if not said and completed.exit_code == 0:
+            said = "the worker ended without an answer"
+        if completed.timed_out:
+            said = f"the {'point' if completed.loaded else 'load'} took longer than its limit allows"
+        return Outcome(
+            label=label, stage=found.stage or stage, message=": ".join(filter(None, (said, found.advice))),
+            evidence=[self._redact(line) for line in found.evidence], exit_code=completed.exit_code,
+            log_tail=[self._redact(line) for line in completed.log[-LOG_TAIL:]],
+        )  # fmt: skip
+
+    def _redact(self, line: str) -> str:
+        """The line with the model's place on this machine left out: records are published."""
+        return line.replace(self.model_path, self.model.path)
+
+
+def _timing(raw: dict[str, Any]) -> Timing:
+    return Timing(**raw, outliers=outliers(raw["samples_ns"]))
+
+
+def outliers(samples: list[int]) -> list[int]:
+    """Indices of samples further than 3.5 scaled median absolute deviations from the median; they are kept."""
+    middle = median(samples)
+    spread = _MAD_SCALE * median(abs(sample - middle) for sample in samples)
+    return [index for index, sample in enumerate(samples) if spread and abs(sample - middle) > OUTLIER_MADS * spread]
+
+
+def _quality(completed: Completed) -> Quality | None:
+    text, said = completed.point.workload.text, completed.reply.get("quality")
+    if text is None or said is None:
+        return None
+    return Quality(
+        text=text.file or "default", n_tokens=len(said["nll_nats"]), nll_nats=said["nll_nats"], n_pass=said["n_pass"]
+    )
