@@ -170,7 +170,7 @@ def _check_data(cursor: Cursor, tensors: tuple[TensorInfo, ...], data_offset: in
         if tensor.offset < end:
             raise cursor.fail(f"the data of {tensor.name!r} overlaps that of {previous!r}", data_offset + tensor.offset)
         end, previous = tensor.offset + tensor.n_bytes, tensor.name
-    if data_offset + end > file_bytes:
+    if tensors and data_offset + end > file_bytes:
         raise cursor.fail(
             f"tensor data is not within the file bounds: {data_offset + end:,} bytes needed, {file_bytes:,} there",
             file_bytes,
