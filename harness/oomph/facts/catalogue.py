@@ -9,19 +9,20 @@ import difflib
 import tomllib
 from collections.abc import Collection, Mapping
 from importlib.resources import files
-from typing import Any
+from typing import Any, Final
 
 from oomph.errors import UnknownNameError
+from oomph.facts.file_types import FILE_TYPES, canonical_quantisation
 from oomph.facts.gguf import TensorInfo, Value
 from oomph.facts.modelspec import ModelSpec
-from oomph.facts.quantise import FILE_TYPES, canonical_quantisation, tensor_types
+from oomph.facts.quantise import tensor_types
 from oomph.facts.quants import QUANTS
 from oomph.facts.shapes import tensor_shapes
 
-ALIGNMENT = 32
+ALIGNMENT: Final = 32
 """Bytes to which GGUF aligns a tensor's data (general.alignment where a file says nothing)."""
 
-_OWN_KEYS = ("arch", "extras", "kept_types", "like", "source")
+_OWN_KEYS: Final = ("arch", "extras", "kept_types", "like", "source")
 
 
 def _entries() -> dict[str, dict[str, Any]]:
