@@ -14,9 +14,10 @@ from typing import Final, Literal
 import gguf
 import numpy as np
 
-from oomph.errors import ModelFileError
+from oomph.errors import ConfigError, ModelFileError
 from oomph.facts.gguf import SkippedArray, Value
 from oomph.facts.modelspec import ModelSpec
+from oomph.facts.quants import QUANTS
 from oomph.models.random_weights import random_chunks
 from oomph.units import gib
 
@@ -35,10 +36,13 @@ def write_synthetic(spec: ModelSpec, path: Path | str, *, weights: Weights = "sp
     """Write `spec` to `path` with its metadata, its tensors and an invented vocabulary; returns the path.
 
     `weights="random"` fills the data, in bounded memory and the same for the same `seed`; "sparse" leaves a hole
-    that reads as zeros. ModelFileError where the file cannot be written or the disk has no room for it;
-    `path` appears complete or not at all.
+    that reads as zeros. ModelFileError where the file cannot be written or the disk has no room for it, ConfigError
+    for types that GGUF does not have or that random weights cannot be made in; `path` appears complete or not at
+    all.
     """
     path = Path(path)
+    if foreign := sorted({tensor.quant.name for tensor in spec.tensors.values()} - set(QUANTS)):
+        raise ConfigError(f"{spec.source}: GGUF has no {foreign[0]} weights; take one of llama.cpp's quantisations")
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         if weights == "random":
