@@ -117,10 +117,10 @@ def _estimate(agreement: Agreement) -> str:
     band = (
         "" if agreement.within_band is None else f", {share(agreement.within_band, 0)} inside the predicted 90 % band"
     )
-    name = QUANTITY_NAMES[agreement.quantity]
+    off, worst = share(agreement.median_error), share(agreement.worst_error)
     return (
-        f"Predicted {name} is off by {share(agreement.median_error)} in the median and {percent(agreement.worst_error)} at"
-        f" worst, over {agreement.n} measurements{band}."
+        f"Predicted {QUANTITY_NAMES[agreement.quantity]} is off by {off} in the median and {worst} at worst,"
+        f" over {agreement.n} measurements{band}."
     )
 
 

@@ -37,7 +37,7 @@ class Agreement:
 
 def is_memory(comparison: "Comparison") -> bool:
     """Whether the quantity is in bytes (else it is tokens per second)."""
-    return comparison.quantity.endswith("_bytes")
+    return str(comparison.quantity).endswith("_bytes")
 
 
 def agreements(comparisons: Sequence["Comparison"]) -> tuple[Agreement, ...]:

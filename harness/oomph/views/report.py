@@ -110,7 +110,7 @@ def _section_markdown(section: Section, chapter: int, figures: str) -> list[str]
         parts.append(f"*{escape_markdown(picture.caption)}*")
     parts += [render_markdown(table).rstrip() for table in section.tables]
     if section.commands:
-        parts.append("\n".join(f"    {command}" for command in section.commands))
+        parts.append("\n".join("    " + re.sub(r"[\r\n]+", " ", command) for command in section.commands))
     return parts
 
 

@@ -1,0 +1,184 @@
+"""Figures are tested by what they hold: marks, labels and axes, not pixels."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from matplotlib.container import BarContainer, ErrorbarContainer
+from oomph.fitting.compare import Comparison
+
+from oomph.errors import StoreError
+from oomph.estimate.prediction import Prediction
+from oomph.records.schema import Record
+from oomph.units import MIB
+from oomph.views.plots_fit import agreements, plot_predicted_vs_measured
+from oomph.views.plots_memory import map_cells, memory_bars, plot_map, plot_memory
+from oomph.views.plots_speed import (
+    TradePoint,
+    plot_quality,
+    plot_speed_by_depth,
+    plot_trade,
+    quality_by_experts,
+    rates_by_experts,
+    trade_points,
+)
+from oomph.views.readings import n_ctx
+from oomph.views.style import PAGE_COLOURS, new_figure, render_svg, spread_axis, write_figure
+
+Make = Callable[..., Record]
+
+
+def _texts(figure) -> list[str]:
+    return [text.get_text() for text in figure.axes[0].texts]
+
+
+def test_bars_stand_measured_beside_predicted(records: list[Record], predictions: dict[str, Prediction]) -> None:
+    bars = memory_bars(records[:3], predictions, by=n_ctx)
+    assert [bar.at for bar in bars] == [1024, 2048, 4096]
+    figure = plot_memory(bars, axis="n_ctx", cards=False)
+    axes = figure.axes[0]
+    stacked = [c for c in axes.containers if isinstance(c, BarContainer) and c.patches[0].get_height() > 0]
+    assert len(stacked) == 3 * (4 + 3)  # measured: weights, KV cache, compute, output; predicted: without output
+    tops = [patch.get_y() + patch.get_height() for c in stacked for patch in c.patches]
+    assert max(tops) == pytest.approx(94 + 90 + 132 + 0.19, abs=0.01)
+    assert sum(bool(c.patches[0].get_hatch()) for c in stacked) == 9
+    assert axes.get_ylabel() == "memory, MiB"
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["1,024", "2,048", "4,096"]
+    assert [t.get_text() for t in axes.get_legend().get_texts()] == ["weights", "KV cache", "compute buffer", "output"]
+
+
+def test_a_failed_point_has_a_cross_at_its_predicted_height_and_no_measured_bar(
+    records: list[Record], predictions: dict[str, Prediction]
+) -> None:
+    bars = memory_bars(records[-2:], predictions, by=n_ctx)
+    assert [bar.failed for bar in bars] == ["oom_kv", "oom_kv"]
+    assert all(not bar.measured for bar in bars)
+    figure = plot_memory(bars, axis="n_ctx", cards=True)
+    crosses = [line for line in figure.axes[0].lines if line.get_marker() == "X"]
+    assert [line.get_ydata()[0] for line in crosses] == pytest.approx([94 + 45 + 114, 94 + 90 + 130], abs=0.01)
+    assert _texts(figure) == ["oom_kv", "oom_kv"]
+    assert figure.axes[0].get_ylabel() == "VRAM, MiB"
+
+
+def test_of_two_points_at_one_place_the_one_that_ran_is_drawn(make_record: Make, make_failure: Make) -> None:
+    failed, ran = make_failure(n_ctx=1024), make_record(n_ctx=1024)
+    for order in ([failed, ran], [ran, failed]):
+        (bar,) = memory_bars(order, {}, by=n_ctx)
+        assert bar.failed is None
+        assert bar.predicted == {}
+
+
+def test_the_map_has_a_square_for_each_setting_and_names_failures(
+    records: list[Record], predictions: dict[str, Prediction], make_record: Make
+) -> None:
+    failed = make_record(n_ctx=8192, n_expert_used=8, outcome={"label": "oom_$kv"}, buffers={}, record_id="x")
+    cells = map_cells([*records[:9], failed], predictions)
+    assert len(cells) == 10
+    assert cells[-1].n_bytes is None
+    figure = plot_map(cells, cards=False, budget_bytes=300 * MIB)
+    assert len(figure.axes[0].patches) == 9
+    assert "225" in _texts(figure)
+    assert r"oom_\$kv" in _texts(figure)
+    frontier = [line for line in figure.axes[0].lines if line.get_linewidth() == 2.5]
+    assert [line.get_xdata()[0] for line in frontier] == [1.5, 1.5, 1.5]  # 4096 takes 316 MiB, 2048 takes 255
+
+
+def test_an_unmeasured_square_shows_the_prediction_in_brackets(
+    predictions: dict[str, Prediction], make_failure: Make
+) -> None:
+    failure = make_failure(n_ctx=2048)
+    (cell,) = map_cells([failure], predictions)
+    assert not cell.measured
+    assert _texts(plot_map([cell], cards=False)) == ["(253)\noom_kv"]
+
+
+def test_speed_has_a_line_for_each_number_of_experts(records: list[Record]) -> None:
+    series = rates_by_experts(records, "tg")
+    assert list(series) == [4, 6, 8]
+    assert [rate.n_depth for rate in series[8]] == [0, 2048]  # of the roomiest context
+    figure = plot_speed_by_depth(series, kind="tg")
+    axes = figure.axes[0]
+    assert len([c for c in axes.containers if isinstance(c, ErrorbarContainer)]) == 3
+    assert axes.get_ylabel() == "decode, tokens per second"
+    assert axes.get_ylim()[0] == 0
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["4", "6", "8"]
+
+
+def test_a_point_under_a_memory_limit_is_no_speed(records: list[Record], make_record: Make) -> None:
+    limited = make_record(limits={"memory_bytes": 10**9})
+    assert rates_by_experts([limited], "pp") == {}
+    assert trade_points([limited]) == ()
+
+
+def test_quality_is_drawn_with_its_error(records: list[Record]) -> None:
+    quality = quality_by_experts(records)
+    figure = plot_quality(quality)
+    (line,) = [c for c in figure.axes[0].containers if isinstance(c, ErrorbarContainer)]
+    assert line.has_yerr
+    assert list(line.lines[0].get_xdata()) == [4, 6, 8]
+    assert _texts(figure) == ["99.5", "49.4", "22.2"]
+    assert figure.axes[0].get_yscale() == "log"
+
+
+def test_only_points_that_nothing_beats_get_a_ring(records: list[Record]) -> None:
+    good = TradePoint(n_expert_used=8, n_ctx=1024, decode_tokens_per_s=50, perplexity=20, n_bytes=100)
+    slow = TradePoint(n_expert_used=7, n_ctx=1024, decode_tokens_per_s=40, perplexity=30, n_bytes=100)
+    roomy = TradePoint(n_expert_used=8, n_ctx=4096, decode_tokens_per_s=40, perplexity=20, n_bytes=300)
+    assert slow.dominated_by(good)
+    assert not good.dominated_by(slow)
+    assert not good.dominated_by(good)
+    assert not roomy.dominated_by(good)
+    figure = plot_trade([good, slow, roomy], cards=False)
+    assert len(figure.axes[0].collections[-1].get_offsets()) == 2
+    assert len(trade_points(records)) == 9
+
+
+def test_predictions_are_judged_by_quantity(comparisons: list[Comparison]) -> None:
+    prefill, decode = agreements(comparisons)
+    assert (prefill.quantity, prefill.n, prefill.within_band) == ("prefill_tokens_per_s", 18, 1.0)
+    assert (decode.n, decode.within_band) == (18, 0.0)
+    assert prefill.median_error == pytest.approx(0.1)
+    figure = plot_predicted_vs_measured(comparisons)
+    above, below = figure.axes
+    points = [line for line in below.lines if line.get_linestyle() == "None"]
+    assert [len(line.get_xdata()) for line in points] == [18, 18]
+    assert all(value == pytest.approx(10) for line in points for value in line.get_ydata())
+    assert len(above.collections) == 2
+    assert above.get_ylabel() == "predicted, tokens per second"
+
+
+@pytest.mark.parametrize(
+    ("values", "scale"), [([10, 1000], "log"), ([10, 12], "linear"), ([0, 1000], "linear"), ([], "linear")]
+)
+def test_an_axis_is_logarithmic_only_where_the_values_are_far_apart(values: list[float], scale: str) -> None:
+    _, (axes,) = new_figure()
+    spread_axis(axes, "y", values)
+    assert axes.get_yscale() == scale
+
+
+def test_a_figure_in_a_page_has_only_the_pages_colours_own_ids_and_an_alternative(records: list[Record]) -> None:
+    figure = plot_speed_by_depth(rates_by_experts(records, "pp"), kind="pp")
+    svg = render_svg(figure, name="speed", alt='says "much" & <more>')
+    assert svg.startswith('<svg role="img" aria-label="says &quot;much&quot; &amp; &lt;more&gt;"')
+    assert not any(colour in svg for colour in PAGE_COLOURS)
+    assert "var(--blue)" in svg
+    assert "<metadata" not in svg
+    assert all(part.startswith("speed-") for part in svg.split(' id="')[1:])
+    assert all(part.startswith("speed-") for part in svg.split("url(#")[1:])
+    assert render_svg(figure, name="speed", alt="") != render_svg(figure, name="other", alt="")
+
+
+@pytest.mark.parametrize("suffix", [".svg", ".png"])
+def test_a_figures_file_is_the_same_each_time(suffix: str, tmp_path: Path, records: list[Record]) -> None:
+    written = []
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        path = write_figure(plot_quality(quality_by_experts(records)), tmp_path / folder / f"quality{suffix}")
+        written.append(path.read_bytes())
+    assert written[0] == written[1]
+    assert len(written[0]) > 1000
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"missing/x\.svg cannot be written"):
+        write_figure(new_figure()[0], tmp_path / "missing" / "x.svg")

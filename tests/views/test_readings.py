@@ -1,0 +1,96 @@
+"""A record's numbers, computed once for all views."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+
+from oomph.estimate.prediction import DeviceMemory, MemoryEstimate
+from oomph.records.schema import Record
+from oomph.units import MIB
+from oomph.views.readings import (
+    measured_components,
+    n_expert_used,
+    peak_bytes,
+    perplexity,
+    predicted_components,
+    rates,
+    remarks,
+)
+
+Make = Callable[..., Record]
+
+
+def test_buffers_of_the_memory_that_counts_add_up_and_a_compute_buffer_reserved_twice_counts_once(
+    make_record: Make,
+) -> None:
+    on_host = make_record(n_ctx=1024)
+    assert measured_components(on_host) == {
+        "weights": 94 * MIB, "kv_cache": round(22.5 * MIB), "compute": 108 * MIB, "output": round(0.19 * MIB),
+    }  # fmt: skip
+    buffers = {
+        "model_mib": {"CUDA0": [10.0, 2.0], "CUDA1": [5.0], "CPU_Mapped": [94.0]},
+        "compute_mib": {"CUDA0": [3.0, 4.0], "CUDA_Host": [9.0]},
+    }
+    on_cards = make_record(environment=on_host.environment.model_copy(update={"backend": "cuda"}), buffers=buffers)
+    assert measured_components(on_cards) == {"weights": 17 * MIB, "compute": 4 * MIB}
+
+
+def test_the_peak_is_the_cards_where_there_are_cards_and_resident_memory_elsewhere(make_record: Make) -> None:
+    on_host = make_record()
+    assert peak_bytes(on_host) == 400 * MIB
+    cuda = on_host.environment.model_copy(update={"backend": "cuda"})
+    seen = [
+        {"probe": "nvml", "quantity": "vram", "device": "CUDA0", "peak_bytes": 7 * MIB},
+        {"probe": "nvml", "quantity": "vram", "device": "CUDA1", "peak_bytes": 5 * MIB},
+        {"probe": "host", "quantity": "rss", "device": "host", "peak_bytes": 900 * MIB},
+    ]
+    assert peak_bytes(make_record(environment=cuda, memory=seen)) == 12 * MIB
+    assert peak_bytes(make_record(memory=[])) is None
+
+
+def test_predictions_count_the_same_memory() -> None:
+    parts = {"CUDA0": DeviceMemory(weights_bytes=5, overhead_bytes=2), "CPU": DeviceMemory(weights_bytes=3)}
+    assert predicted_components(MemoryEstimate(devices=parts)) == {"weights": 5, "overhead": 2}
+    assert predicted_components(MemoryEstimate(devices={"CPU": DeviceMemory(kv_cache_bytes=3)})) == {"kv_cache": 3}
+
+
+def test_rates_are_medians_by_depth_of_single_sequences(make_record: Make) -> None:
+    timings = [
+        {"test": "tg32", "n_tokens": 32, "n_depth": 512, "samples_ns": [10**9]},
+        {"test": "tg32", "n_tokens": 32, "n_depth": 0, "samples_ns": [10**9, 5 * 10**8, 4 * 10**8]},
+        {"test": "tg32", "n_tokens": 32, "n_depth": 0, "n_parallel": 4, "samples_ns": [1]},
+        {"test": "cold pp512", "n_tokens": 512, "n_depth": 0, "samples_ns": [1]},
+        {"test": "tg32", "n_tokens": 32, "n_depth": 64, "samples_ns": []},
+    ]
+    shallow, deep = rates(make_record(timings=timings), "tg")
+    assert (shallow.n_depth, shallow.tokens_per_s, shallow.slowest, shallow.fastest) == (0, 64, 32, 80)
+    assert (deep.n_depth, deep.tokens_per_s) == (512, 32)
+    assert rates(make_record(timings=timings), "pp") == ()
+
+
+def test_perplexity_has_the_standard_error_of_its_chunks(make_record: Make) -> None:
+    quality = {"text": "t", "n_tokens": 200, "nll_nats": [290.0, 310.0]}
+    found = perplexity(make_record(quality=quality))
+    assert found is not None
+    assert found.value == pytest.approx(math.exp(3))
+    assert found.high == pytest.approx(math.exp(3.1))
+    assert found.low == pytest.approx(math.exp(2.9))
+    single = perplexity(make_record(quality={"text": "t", "n_tokens": 100, "nll_nats": [300.0]}))
+    assert single is not None
+    assert (single.low, single.high) == (None, None)
+    assert perplexity(make_record(quality=None)) is None
+
+
+def test_experts_are_what_llama_cpp_reported_and_none_for_a_dense_model(make_record: Make) -> None:
+    assert n_expert_used(make_record(n_expert_used=8, reported={"n_expert_used": 6})) == 6
+    assert n_expert_used(make_record(n_expert_used=None)) is None
+    assert n_expert_used(make_record(n_expert_used=None, reported={"n_expert_used": 0})) is None
+
+
+def test_what_disturbed_a_point_is_said(make_record: Make) -> None:
+    conditions = {"throttle_reasons": ["sw_power_cap"], "other_processes": [{"pid": 1}], "load_average_1m": 4.26}
+    assert remarks(make_record(conditions=conditions)) == (
+        "throttled (sw_power_cap)", "beside 1 other process", "load average 4.3 on 2 cores",
+    )  # fmt: skip
+    assert remarks(make_record(conditions={"load_average_1m": 1.9, "throttle_reasons": []})) == ()
