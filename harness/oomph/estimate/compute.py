@@ -17,12 +17,12 @@ from oomph.estimate.graph.hparams import Hparams
 from oomph.estimate.graph.placement import CPU, Placement, layer_of
 from oomph.estimate.graph.sizes import Sizes
 from oomph.estimate.graph.tensor import Tensor
-from oomph.estimate.repeats import Selection, select_layers
+from oomph.estimate.repeats import Cut, Selection, select_layers
 from oomph.estimate.scheduler import PIPELINE_COPIES, schedule
 from oomph.facts.modelspec import ModelSpec
 
-REPETITIONS: Final = (2, 4)
-"""Repetitions of equal layers that are replayed, and how many when the state has not settled by then."""
+CUTS: Final = (Cut(2, (1, 2)), Cut(2, (1, 2), True), Cut(3, (1, 2), True), Cut(4, (2, 3), True))
+"""How repetitions of layers are cut, each tried where the state had not settled with the one before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +53,7 @@ class ComputeModel:
         self._packings: dict[object, Packing] = {}
         self._selections: dict[object, Selection] = {}
         self._fuses: dict[object, bool] = {}
+        self._settles: dict[object, int] = {}
 
     def buffers(self, setup: Setup) -> ComputeBuffers:
         """The buffers that llama.cpp reserves for `setup`."""
@@ -70,7 +71,7 @@ class ComputeModel:
         if key not in self._fuses:
             n = setup.sizes.n_seqs
             b = self._builder(setup, n, n)
-            graph, _ = build_graph(b, self._select(setup, REPETITIONS[0]).layers)
+            graph, _ = build_graph(b, self._select(setup, CUTS[0]).layers)
             ordered = schedule(graph, setup.placement.backends, op_offload=setup.op_offload).nodes
             backends = setup.placement.backends
             self._fuses[key] = all(
@@ -88,10 +89,13 @@ class ComputeModel:
         return self._packings[key]
 
     def _replay(self, setup: Setup, n_tokens: int, n_outputs: int) -> Packing:
-        for keep in REPETITIONS:
-            packing = self._replay_layers(setup, n_tokens, n_outputs, self._select(setup, keep))
+        """Replay with the first cut that settles, beginning with the one that did for a graph like this."""
+        kind = (setup.placement.key, setup.cache, setup.hparams.layers, n_tokens == setup.sizes.n_seqs)
+        for i in range(self._settles.get(kind, 0), len(CUTS)):
+            packing = self._replay_layers(setup, n_tokens, n_outputs, self._select(setup, CUTS[i]))
             if packing:
                 return packing
+            self._settles[kind] = i + 1
         everything = Selection(tuple(range(setup.hparams.n_layer)))
         packing = self._replay_layers(setup, n_tokens, n_outputs, everything)
         assert packing is not None  # nothing was left out, so nothing has to agree
@@ -120,11 +124,11 @@ class ComputeModel:
             n_outputs=n_outputs,
         )  # fmt: skip
 
-    def _select(self, setup: Setup, keep: int) -> Selection:
-        key = (setup.placement.key, setup.hparams.layers, keep)
+    def _select(self, setup: Setup, cut: Cut) -> Selection:
+        key = (setup.placement.key, setup.hparams.layers, cut)
         if key not in self._selections:
             signatures = [self._signature(setup, il) for il in range(setup.hparams.n_layer)]
-            self._selections[key] = select_layers(signatures, keep=keep)
+            self._selections[key] = select_layers(signatures, cut)
         return self._selections[key]
 
     def _signature(self, setup: Setup, il: int) -> object:

@@ -1,15 +1,30 @@
 """Which layers of a model stand for all of them when a graph is replayed.
 
-Layers repeat: one after the other, or in a period (sliding windows, hybrids, quantisation mixes). A run of repetitions
-is cut to its first few; whether the rest would have changed anything is checked after the replay, by the allocator's
-state after two of the repetitions (`Selection.must_agree`).
+Layers repeat: one after the other, or in a period (sliding windows, hybrids, quantisation mixes), and the allocator
+soon does the same for each. So a run of repetitions is cut to its first few, once for runs of single layers and once
+more for periods of what is left. Whether that was right is seen after the replay: `Selection.must_agree` names layers
+after which the allocator's state must be the same, for then it would have been the same after all that was left out.
 """
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-LONGEST_PERIOD: Final = 12
+LONGEST_PERIOD: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Repetitions that are kept of a run, and the two of them, counted from 1, that must leave the same state.
+
+    The last repetition may be unlike the others: inputs are freed after their last use, and what the next layer reads
+    first runs before the layer's end. So may the model's first layer, which finds an empty buffer: with `first_apart`
+    it belongs to no run.
+    """
+
+    keep: int
+    agree: tuple[int, int]
+    first_apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,30 +35,40 @@ class Selection:
     must_agree: tuple[tuple[int, int], ...] = ()
 
 
-def select_layers(signatures: Sequence[Hashable], *, keep: int) -> Selection:
-    """Cut every run of repetitions in `signatures` to `keep` (at least 2); the last layer always stays."""
-    layers: list[int] = []
-    must_agree: list[tuple[int, int]] = []
-    i, last = 0, len(signatures) - 1
+def select_layers(signatures: Sequence[Hashable], cut: Cut) -> Selection:
+    """Cut the runs of repetitions in `signatures`, one a layer; the last layer always stays."""
+    layers, pairs = list(range(len(signatures))), []
+    for longest in (1, LONGEST_PERIOD):
+        layers, more = _cut_runs(layers, signatures, cut, longest)
+        pairs += more
+    kept = set(layers)
+    return Selection(tuple(layers), tuple(pair for pair in pairs if kept.issuperset(pair)))
+
+
+def _cut_runs(
+    layers: Sequence[int], signatures: Sequence[Hashable], cut: Cut, longest: int
+) -> tuple[list[int], list[tuple[int, int]]]:
+    """`layers` without the surplus of runs whose period is at most `longest`, and the pairs that must agree."""
+    names, last = [signatures[il] for il in layers], len(layers) - 1
+    i = 1 if cut.first_apart and last else 0
+    kept, pairs = list(layers[:i]), []
     while i < last:
-        period, times = _longest_run(signatures, i, last, keep)
-        if times > keep:
-            end = i + keep * period
-            layers += range(i, end)
-            must_agree.append((end - period - 1, end - 1))
-        else:
-            period, times = 1, 1
-            layers.append(i)
+        period, times = _longest_run(names, i, last, cut.keep, longest)
+        stay = period * min(times, cut.keep)
+        kept += layers[i : i + stay]
+        if times > cut.keep:
+            first, second = (layers[i + period * rank - 1] for rank in cut.agree)
+            pairs.append((first, second))
         i += period * times
-    return Selection((*layers, last), tuple(must_agree))
+    return [*kept, layers[last]], pairs
 
 
-def _longest_run(signatures: Sequence[Hashable], start: int, end: int, keep: int) -> tuple[int, int]:
-    """The period and number of repetitions from `start` that saves most layers."""
+def _longest_run(names: Sequence[Hashable], start: int, end: int, keep: int, longest: int) -> tuple[int, int]:
+    """The period and number of repetitions from `start` that saves most layers; (1, 1) where none does."""
     best, saved = (1, 1), 0
-    for period in range(1, min(LONGEST_PERIOD, end - start) + 1):
+    for period in range(1, min(longest, end - start) + 1):
         stop = start + period
-        while stop < end and signatures[stop] == signatures[stop - period]:
+        while stop < end and names[stop] == names[stop - period]:
             stop += 1
         times = (stop - start) // period
         if (times - keep) * period > saved:
