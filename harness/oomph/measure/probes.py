@@ -47,6 +47,9 @@ class Probe(Protocol):
     def sample(self) -> Mapping[Reading, int]:
         """Bytes now; empty when the worker is gone. Must not raise for a worker that just died."""
 
+    def method(self, reading: Reading) -> str | None:
+        """How a figure that is not read off directly was found, for the record."""
+
     def reset_peaks(self) -> None:
         """A point begins: exact peaks count from here."""
 
@@ -90,6 +93,10 @@ class HostProbe:
             Reading("anon", "host"): status.get("RssAnon:", 0) + status.get("RssShmem:", 0),
         }
         return figures | {Reading("pss", "host"): value for value in pss.values()}
+
+    def method(self, reading: Reading) -> str | None:
+        """The kernel counts by process: there is nothing to say."""
+        return None
 
     def reset_peaks(self) -> None:
         """Set VmHWM back to the present size (`man 5 proc`: clear_refs, 5); where that is refused it stays."""
@@ -198,9 +205,10 @@ class Sampler:
 
     def _summary(self, key: tuple[str, Reading], series: _Series, peak: int) -> MemorySeries:
         probe, reading = key
+        named = next(each for each in self._probes if each.name == probe)
         return MemorySeries(
-            probe=probe, quantity=reading.quantity, device=reading.device, peak_bytes=peak,
-            baseline_bytes=self._baseline.get(key), last_bytes=series.last, n_samples=series.n_seen,
+            probe=probe, method=named.method(reading), quantity=reading.quantity, device=reading.device,
+            peak_bytes=peak, baseline_bytes=self._baseline.get(key), last_bytes=series.last, n_samples=series.n_seen,
             interval_ns=round(self._interval_s * 1e9), values_bytes=series.values,
             times_ns=[at - self._window_start_ns for at in series.times],
         )  # fmt: skip

@@ -67,7 +67,9 @@ class Setting:
             label = _LABEL_OF_STAGE[stage]
         if not said and completed.exit_code == 0:
             said = "the worker ended without an answer"
-        if completed.timed_out:
+        if completed.conditions.get("lost_devices"):
+            label, said = "device_lost", f"{', '.join(completed.conditions['lost_devices'])} stopped answering"
+        elif completed.timed_out:
             said = f"the {'point' if completed.loaded else 'load'} took longer than its limit allows"
         return Outcome(
             label=label, stage=found.stage or stage, message=": ".join(filter(None, (said, found.advice))),

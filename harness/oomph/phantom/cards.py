@@ -86,6 +86,10 @@ class Phantom:
             raise IndexError(f"there is no phantom card {card}")
         return Counters(**dict(zip(Counters.__slots__, map(int, values), strict=True)))
 
+    def reset_peaks(self) -> None:
+        """Let every card's highest use count from now."""
+        self._library().phantom_reset_peaks()
+
     def set(self, sensor: Sensor, value: int, *, card: int = 0) -> None:
         """Change what a sensor of the card reads, or lose the card; IndexError for a card that is not there."""
         if self._library().phantom_set(card, int(sensor), ctypes.c_uint64(value)):

@@ -32,7 +32,7 @@ struct card_state {
     uint64_t sensor[SENSOR_COUNT];
     uint64_t created_ns;
 };
-struct share { uint64_t large, small, context, live, used, peak; };  /* one process on one card, bytes */
+struct share { uint64_t large, small, context, live, used; };  /* one process on one card, bytes */
 struct process_state {
     uint32_t pid, unused;
     uint64_t start;                 /* start time in /proc/PID/stat: a pid may come back */

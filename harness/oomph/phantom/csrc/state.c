@@ -112,7 +112,6 @@ static uint64_t start_of(uint32_t pid) {
 
 static void settle_share(struct share *share, struct phantom_counters *card) {
     share->used = share->context + share->large + ROUND_UP(share->small, GRAIN);
-    if (share->used > share->peak) share->peak = share->used;
     card->used += share->used;
     card->live += share->live;
 }
@@ -201,6 +200,15 @@ API int phantom_read(int card, struct phantom_counters *out) {
     if (known) *out = state->card[card].count;
     phantom_unlock();
     return known ? 0 : EINVAL;
+}
+
+/* Highest use counts from now. */
+API int phantom_reset_peaks(void) {
+    if (!phantom_lock()) return ENOENT;
+    phantom_settle();
+    for (uint32_t i = 0; i < state->n_cards; i++) state->card[i].count.peak = state->card[i].count.used;
+    phantom_unlock();
+    return 0;
 }
 
 API int phantom_set(int card, int sensor, uint64_t value) {

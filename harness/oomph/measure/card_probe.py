@@ -1,0 +1,171 @@
+"""A worker's memory on the cards, sampled through NVML, and what the cards went through meanwhile.
+
+The figure wanted is the worker's own. Where NVML tells it by process it is taken (`per_process`); in most
+containers it does not, and then it is what the card shows less what it showed before the worker started
+(`device_minus_idle`), which another program that comes or goes falsifies: such programs are named.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from oomph.errors import ToolchainError
+from oomph.measure.nvml import Card, CardLostError, CardSensors, Nvml, visible_cards
+from oomph.measure.probes import Reading
+from oomph.phantom.cards import Phantom
+
+SENSOR_EVERY: Final = 5
+"""Sensors are read at every fifth sample: they change slowly and cost the driver more than memory does."""
+
+
+@dataclass(slots=True)
+class _Watch:
+    """One card while a worker is on it."""
+
+    card: Card
+    device: str
+    idle_bytes: int
+    method: str = "device_minus_idle"
+    lost: bool = False
+    n_samples: int = 0
+    sensors: list[CardSensors] = field(default_factory=list)
+    others: dict[int, int | None] = field(default_factory=dict)
+
+
+class CardProbe:
+    """The worker's `vram` on every card that CUDA shows it, by llama.cpp's names (CUDA0, CUDA1).
+
+    With `phantom` it watches phantom cards, whose own account of the highest use is exact.
+    """
+
+    name: Final = "nvml"
+
+    def __init__(self, phantom: Phantom | None = None) -> None:
+        self._phantom = phantom
+        self._nvml: Nvml | None = None
+        self._watches: list[_Watch] = []
+        self._pid: int | None = None
+
+    def open(self) -> None:
+        """Note what the idle cards show. ToolchainError without a driver, or where a card is gone already."""
+        self._nvml = nvml = Nvml(self._phantom.nvml_path if self._phantom else None)
+        try:
+            cards = nvml.cards() if self._phantom else visible_cards(nvml.cards())
+            self._watches = [
+                _Watch(card=card, device=f"CUDA{position}", idle_bytes=nvml.memory(card.index).used_bytes)
+                for position, card in enumerate(cards)
+            ]
+        except CardLostError as error:
+            raise ToolchainError(f"a card does not answer ({error}); reset it or the machine") from None
+
+    def attach(self, pid: int) -> None:
+        """Count as the worker's what belongs to the process group `pid`."""
+        self._pid = pid
+
+    def sample(self) -> Mapping[Reading, int]:
+        """The worker's bytes on each card that still answers."""
+        found: dict[Reading, int] = {}
+        for watch in self._watches:
+            with self._losing(watch):
+                found[Reading("vram", watch.device)] = self._share(watch)
+        return found
+
+    def method(self, reading: Reading) -> str | None:
+        """How the worker's share was found: `per_process` or `device_minus_idle`."""
+        return next((watch.method for watch in self._watches if watch.device == reading.device), None)
+
+    def reset_peaks(self) -> None:
+        """A point begins."""
+        for watch in self._watches:
+            watch.sensors.clear()
+            watch.others.clear()
+            watch.n_samples = 0
+        if self._phantom:
+            self._phantom.reset_peaks()
+
+    def exact_peaks(self) -> Mapping[Reading, int]:
+        """What a phantom card's account says; NVML keeps no high-water mark."""
+        if self._phantom is None:
+            return {}
+        return {
+            Reading("vram", watch.device): self._phantom.counters(watch.card.index).peak_bytes - watch.idle_bytes
+            for watch in self._watches
+        }
+
+    def conditions(self) -> Mapping[str, Any]:
+        """By card: sensors over the window, other processes on it, and `lost_devices` where some stopped answering."""
+        lost = [watch.device for watch in self._watches if watch.lost]
+        cards = {watch.device: _summary(watch) for watch in self._watches}
+        return {"cards": cards} | ({"lost_devices": lost} if lost else {})
+
+    def close(self) -> None:
+        """Let go of NVML."""
+        if self._nvml is not None:
+            self._nvml.close()
+            self._nvml = None
+
+    @contextlib.contextmanager
+    def _losing(self, watch: _Watch) -> Iterator[None]:
+        """A card that disappears is noted, not raised: the sampler lives on."""
+        try:
+            yield
+        except CardLostError:
+            watch.lost = True
+
+    def _share(self, watch: _Watch) -> int:
+        assert self._nvml is not None, "open comes before sample"
+        index = watch.card.index
+        used, processes = self._nvml.memory(index).used_bytes, self._nvml.processes(index)
+        own = {pid for pid in processes if _group_of(pid) == self._pid}
+        watch.others |= {pid: size for pid, size in processes.items() if pid not in own}
+        if watch.n_samples % SENSOR_EVERY == 0:
+            watch.sensors.append(self._nvml.sensors(index))
+        watch.n_samples += 1
+        sizes = [size for pid in own if (size := processes[pid]) is not None]
+        if sizes and len(sizes) == len(own):
+            watch.method = "per_process"
+        return sum(sizes) if watch.method == "per_process" else max(0, used - watch.idle_bytes)
+
+
+def _group_of(pid: int) -> int | None:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return None
+
+
+def _summary(watch: _Watch) -> dict[str, Any]:
+    """One card's window: extremes of what it felt, the energy it took, and who else was on it."""
+    seen = watch.sensors
+    energies = [s.energy_j for s in seen if s.energy_j is not None]
+    return {
+        "idle_bytes": watch.idle_bytes,
+        "vram_method": watch.method,
+        "sm_mhz": _extremes([s.sm_mhz for s in seen]),
+        "memory_mhz": _extremes([s.memory_mhz for s in seen]),
+        "temperature_c": _extremes([s.temperature_c for s in seen]),
+        "power_w": _extremes([s.power_w for s in seen]),
+        "utilisation_percent": _extremes([s.utilisation_percent for s in seen]),
+        "energy_j": energies[-1] - energies[0] if len(energies) > 1 else None,
+        "throttle": sorted({reason for s in seen for reason in s.throttle}),
+        "other_processes": [
+            {"pid": pid, "name": _name_of(pid), "vram_bytes": size} for pid, size in sorted(watch.others.items())
+        ],
+    }
+
+
+def _extremes(values: Sequence[float | None]) -> list[float] | None:
+    """Lowest and highest, None where nothing was told."""
+    told = [value for value in values if value is not None]
+    return [min(told), max(told)] if told else None
+
+
+def _name_of(pid: int) -> str | None:
+    """The program's name, None for one that is gone or out of sight (a container's own process numbers)."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return None
