@@ -50,6 +50,7 @@ class ComputeModel:
     def __init__(self, model: ModelSpec) -> None:
         self._model = model
         self._contents = _layer_contents(model)
+        self._has_layer_inputs = "per_layer_token_embd.weight" in model.tensors
         self._packings: dict[object, Packing] = {}
         self._selections: dict[object, Selection] = {}
         self._fuses: dict[object, bool] = {}
@@ -107,8 +108,8 @@ class ComputeModel:
         graph, ends = build_graph(self._builder(setup, n_tokens, n_outputs), selection.layers)
         n_copies = PIPELINE_COPIES if setup.placement.pipeline else 1
         plan = schedule(graph, devices, op_offload=setup.op_offload, n_copies=n_copies)
-        if n_copies > 1 and selection.must_agree and plan.n_splits > len(devices):
-            return None  # every copy between splits stays for good, so every split counts
+        if n_copies > 1 and selection.must_agree and (plan.n_splits > len(devices) or self._has_layer_inputs):
+            return None  # every copy between splits stays for good, so every split and every layer's input counts
 
         def size(tensor: Tensor, backend: int) -> int:
             return alloc_bytes(devices[backend], tensor)

@@ -28,6 +28,9 @@ from oomph.facts.quants import QuantType, quant
 _BY_LAYER: Final = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
 """Tensors outside the layers that every layer needs: one copy on each device that has layers."""
 
+_OF_FIRST_LAYER: Final = ("per_layer_model_proj.weight", "per_layer_proj_norm.weight")
+"""Tensors outside the layers that llama.cpp loads with the first one."""
+
 Bytes = Counter[str]
 """Bytes by device."""
 
@@ -148,7 +151,12 @@ def weight_bytes(model: ModelSpec, hparams: Hparams, placement: Placement) -> By
 def _homes(name: str, model: ModelSpec, hparams: Hparams, placement: Placement) -> set[str]:
     """The devices that hold a tensor; tied embeddings serve as the output head where that is."""
     if name in _BY_LAYER:
-        return {placement.weight(name, il) for il in range(hparams.n_layer)}
+        full_only = hparams.arch.rope_factors == "full"
+        return {
+            placement.weight(name, il) for il, layer in enumerate(hparams.layers) if not (full_only and layer.is_swa)
+        }
+    if name in _OF_FIRST_LAYER:
+        return {placement.weight(name, 0)}
     homes = {placement.weight(name)}
     if name == "token_embd.weight" and "output.weight" not in model.tensors:
         homes.add(placement.output)
@@ -156,9 +164,16 @@ def _homes(name: str, model: ModelSpec, hparams: Hparams, placement: Placement) 
 
 
 def kv_cache_bytes(setup: Setup) -> Bytes:
-    """Bytes of the KV cache by device: cells x rows of K and V for each layer that owns one; MLA keeps K only."""
+    """Bytes of the KV cache by device: cells x rows of K and V for each layer that owns one.
+
+    MLA keeps K only; an indexer (sparse attention) keeps its own K besides.
+    """
     total: Bytes = Counter()
     hparams, sizes, cache = setup.hparams, setup.sizes, setup.cache
+    for il, layer in enumerate(hparams.layers):
+        if width := layer.index_width:
+            n_bytes, device = cache.k.row_bytes(width) * sizes.cells * sizes.n_stream, setup.placement.cache(il)
+            total[device] += padded_bytes(n_bytes, cache.k, width, device)
     for is_swa in (False, True):
         cells = (sizes.cells_swa if is_swa else sizes.cells) * sizes.n_stream
         for il in hparams.cache_owners(is_swa=is_swa):

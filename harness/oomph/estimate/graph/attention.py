@@ -4,6 +4,7 @@
 architectures compose: standard, gated (qwen3next), latent (DeepSeek's MLA, absorbed or expanded).
 """
 
+from collections.abc import Callable
 from math import prod
 
 from oomph.estimate.graph.builder import Builder
@@ -15,7 +16,7 @@ ROTATION_STEP = 64
 
 def attend(
     b: Builder, q: Tensor, k: Tensor | None, v: Tensor | None, il: int, *, output: str | None = "attn_output",
-    sinks: Tensor | None = None, up: Tensor | None = None,
+    sinks: Tensor | None = None, up: Tensor | None = None, narrow: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:  # fmt: skip
     """Attention of `q` [head_k, n_head, n_tokens] over the layer's cache, into which `k` and `v` are written first.
 
@@ -36,11 +37,9 @@ def attend(
         cached_v = b.graph.view(cached_k, (v.ne[0], *cached_k.ne[1:]), cached_k.nb[1:])
     else:
         cached_v = _cached_v(b, v, il)
-    y = (
-        _fused(b, q, cached_k, cached_v, il, sinks, up)
-        if b.cache.flash_attn
-        else _plain(b, q, cached_k, cached_v, il, sinks, up)
-    )
+    mask = _mask(b, il, cached_k.ne[2])
+    mask = narrow(mask) if narrow else mask
+    y = (_fused if b.cache.flash_attn else _plain)(b, q, cached_k, cached_v, mask, il, sinks, up)
     b.graph.expand(y)
     if rotates_v:
         y = _rotate(b, y, "v", rotates_v, il)
@@ -77,7 +76,7 @@ def _rotate(b: Builder, x: Tensor, which: str, width: int, il: int) -> Tensor:
     return graph.reshape(graph.mul_mat(matrix, flat), *x.ne)
 
 
-def _store(b: Builder, x: Tensor, cache: Tensor, ids: Tensor) -> None:
+def store(b: Builder, x: Tensor, cache: Tensor, ids: Tensor) -> None:
     """Write `x`, one row a token, to the rows `ids` of the cache (cpy_k, and cpy_v with flash attention)."""
     graph, width = b.graph, x.ne[0] * x.ne[1]
     rows = graph.view(x, (width, x.ne[2]), (x.nb[2],))
@@ -90,7 +89,7 @@ def _cached_k(b: Builder, k: Tensor | None, il: int) -> Tensor:
     shape, cells, quant = b.shape(il), _cells(b, il), b.cache.k
     cache = b.stored("k", shape.cache_layer, quant, shape.k_width, cells, b.sizes.n_stream)
     if k:
-        _store(b, k, cache, b.input(f"attn_inp_k_idxs{_tag(b, il)}", I64, b.n_tokens))
+        store(b, k, cache, b.input(f"attn_inp_k_idxs{_tag(b, il)}", I64, b.n_tokens))
     row = quant.row_bytes(shape.k_width)
     steps = (quant.row_bytes(shape.head_k), row, row * cells)
     return b.graph.view(cache, (shape.head_k, shape.n_head_kv, cells, b.sizes.n_stream), steps)
@@ -102,7 +101,7 @@ def _cached_v(b: Builder, v: Tensor | None, il: int) -> Tensor:
     if b.cache.flash_attn:
         cache = b.stored("v", shape.cache_layer, quant, shape.v_width, cells, n_stream)
         if v:
-            _store(b, v, cache, b.input(f"attn_inp_v_idxs{_tag(b, il)}", I64, b.n_tokens))
+            store(b, v, cache, b.input(f"attn_inp_v_idxs{_tag(b, il)}", I64, b.n_tokens))
         row = quant.row_bytes(shape.v_width)
         steps = (quant.row_bytes(shape.head_v), row, row * cells)
         return b.graph.view(cache, (shape.head_v, shape.n_head_kv, cells, n_stream), steps)
@@ -139,8 +138,10 @@ def _by_head(b: Builder, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tenso
     return graph.permute(q, 0, 2, 1, 3), graph.permute(k, 0, 2, 1, 3), graph.permute(v, 0, 2, 1, 3)
 
 
-def _fused(b: Builder, q: Tensor, k: Tensor, v: Tensor, il: int, sinks: Tensor | None, up: Tensor | None) -> Tensor:
-    graph, mask = b.graph, _mask(b, il, k.ne[2])
+def _fused(
+    b: Builder, q: Tensor, k: Tensor, v: Tensor, mask: Tensor, il: int, sinks: Tensor | None, up: Tensor | None
+) -> Tensor:
+    graph = b.graph
     q, k, v = _by_head(b, q, k, v)
     y = graph.node("FLASH_ATTN_EXT", (v.ne[0], q.ne[2], q.ne[1], q.ne[3]), q, k, v, mask, sinks)
     b.fused_layers[y] = il
@@ -150,11 +151,13 @@ def _fused(b: Builder, q: Tensor, k: Tensor, v: Tensor, il: int, sinks: Tensor |
     return graph.reshape(y, y.ne[0] * y.ne[1], y.ne[2] * y.ne[3])
 
 
-def _plain(b: Builder, q: Tensor, k: Tensor, v: Tensor, il: int, sinks: Tensor | None, up: Tensor | None) -> Tensor:
-    graph, mask, transposed = b.graph, _mask(b, il, k.ne[2]), v.nb[1] > v.nb[2]
+def _plain(
+    b: Builder, q: Tensor, k: Tensor, v: Tensor, mask: Tensor, il: int, sinks: Tensor | None, up: Tensor | None
+) -> Tensor:
+    graph, transposed = b.graph, v.nb[1] > v.nb[2]
     q, k, v = _by_head(b, q, k, v)
     scores = graph.mul_mat(k, q)
-    if b.model.hparam("attn_logit_softcapping", 0.0):
+    if b.arch.softcaps_scores:
         scores = graph.scale(graph.unary("TANH", graph.scale(scores)))
     scores = graph.like("SOFT_MAX", scores, mask, sinks)
     if not transposed:
@@ -182,23 +185,16 @@ def project_qkv(b: Builder, x: Tensor, il: int) -> tuple[Tensor, Tensor, Tensor]
             parts.append(graph.view(fused, (width, heads, n), (4 * width, fused.nb[1]), 4 * offset))
             offset += width * heads
     else:
-        parts = [
-            graph.reshape(b.linear(f"attn_{which}", x, il), width, heads, n)
-            for which, (width, heads) in zip("qkv", cuts, strict=True)
-        ]
+        q, k = b.linear("attn_q", x, il), b.linear("attn_k", x, il)
+        v = b.linear("attn_v", x, il) if b.has("attn_v.weight", il) else k
+        parts = [graph.reshape(y, width, heads, n) for y, (width, heads) in zip((q, k, v), cuts, strict=True)]
     return parts[0], parts[1], parts[2]
 
 
 def rope(b: Builder, x: Tensor, il: int, *, factors: bool = True) -> Tensor:
     """`x` rotated by the tokens' positions."""
-    return b.graph.like("ROPE", x, b.positions(), b.rope_factors(il) if factors else None)
-
-
-def rotates(b: Builder, il: int) -> bool:
-    """Whether layer `il` has rotary embeddings."""
-    if b.arch.rope == "finetuned":
-        return bool(b.model.metadata.get(f"{b.model.arch}.rope.scaling.finetuned", True))
-    return True
+    takes = factors and (b.arch.rope_factors == "all" or (b.arch.rope_factors == "full" and not b.shape(il).is_swa))
+    return b.graph.like("ROPE", x, b.positions(), b.rope_factors(il) if takes else None)
 
 
 # --- kinds of attention
@@ -206,19 +202,43 @@ def rotates(b: Builder, il: int) -> bool:
 
 def standard(b: Builder, x: Tensor, il: int) -> Tensor:
     """Projections, q/k norms and RoPE where there are, attention."""
-    if b.arch.qk_norm == "rows" and b.has("attn_q_norm.weight", il):
-        q, k, v = _normed_rows(b, x, il)
-    else:
-        q, k, v = project_qkv(b, x, il)
-        if b.has("attn_q_norm.weight", il):
-            q = b.norm(q, "attn_q_norm", il)
-        if b.has("attn_k_norm.weight", il):
-            k = b.norm(k, "attn_k_norm", il)
-    if rotates(b, il):
-        q, k = rope(b, q, il), rope(b, k, il)
+    sinks = b.weight_if("attn_sinks.weight", il)
+    if b.shape(il).cache_layer != il:
+        q = b.graph.reshape(b.linear("attn_q", x, il), b.shape(il).head_k, b.shape(il).n_head, b.n_tokens)
+        return attend(b, _positioned(b, q, "attn_q_norm", il), None, None, il, sinks=sinks)
+    q, k, v = _normed_rows(b, x, il) if _norms_rows(b, il) else project_qkv(b, x, il)
+    q, k = _positioned(b, q, "attn_q_norm", il), _positioned(b, k, "attn_k_norm", il)
+    if b.arch.norms_v:
+        v = b.norm(v, None)
+    q = _tempered(b, q, il)
     if b.arch.scales_q:
         q = b.graph.scale(q)
-    return attend(b, q, k, v, il, sinks=b.weight_if("attn_sinks.weight", il))
+    return attend(b, q, k, v, il, sinks=sinks)
+
+
+def _norms_rows(b: Builder, il: int) -> bool:
+    return b.arch.qk_norm == "rows" and b.has("attn_q_norm.weight", il)
+
+
+def _positioned(b: Builder, x: Tensor, norm: str, il: int) -> Tensor:
+    """q or k by head: normed where the file has `norm`, rotated where the layer has RoPE, in the order of the row."""
+    norms = b.has(f"{norm}.weight", il) and not _norms_rows(b, il)
+    if norms and b.arch.qk_norm == "heads":
+        x = b.norm(x, norm, il)
+    if b.shape(il).has_rope:
+        x = rope(b, x, il)
+        if b.hparams.n_expert < b.arch.norms_rotated_below:
+            x = b.norm(x, None)
+    return b.norm(x, norm, il) if norms and b.arch.qk_norm == "rotated" else x
+
+
+def _tempered(b: Builder, q: Tensor, il: int) -> Tensor:
+    """q times a factor that grows with its position, on the layers that the row says (build_inp_attn_scale)."""
+    kind = b.arch.temperature
+    by_layer = kind == "unrotated" and not b.shape(il).has_rope
+    if by_layer or (kind == "metadata" and b.model.hparam("attention.temperature_scale", 0.0)):
+        return b.graph.mul(q, b.input("inp_attn_scale", F32, 1, 1, b.n_tokens))
+    return q
 
 
 def _normed_rows(b: Builder, x: Tensor, il: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -236,10 +256,13 @@ def gated(b: Builder, x: Tensor, il: int) -> Tensor:
     """Attention whose output a second half of the q projection gates (qwen3next)."""
     graph, shape, n = b.graph, b.shape(il), b.n_tokens
     width = shape.head_k
-    both = graph.reshape(b.linear("attn_q", x, il), 2 * width, shape.n_head, n)
+    both = b.linear("attn_q", x, il)
+    if b.arch.repeats_keys:
+        both = graph.reshape(both, 2 * width, shape.n_head, n)
     k, v = b.linear("attn_k", x, il), b.linear("attn_v", x, il)
-    q = graph.view(both, (width, shape.n_head, n, 1), both.nb[1:])
-    gate = graph.view(both, (width, shape.n_head, n, 1), both.nb[1:], 4 * width)
+    steps = (8 * width, 8 * width * shape.n_head)
+    q = graph.view(both, (width, shape.n_head, n), steps)
+    gate = graph.view(both, (width, shape.n_head, n), steps, 4 * width)
     k, v = graph.reshape(k, width, shape.n_head_kv, n), graph.reshape(v, shape.head_v, shape.n_head_kv, n)
     q, k = b.norm(q, "attn_q_norm", il), b.norm(k, "attn_k_norm", il)
     y = attend(b, rope(b, q, il, factors=False), rope(b, k, il, factors=False), v, il, output=None)
@@ -247,11 +270,19 @@ def gated(b: Builder, x: Tensor, il: int) -> Tensor:
     return b.linear("attn_output", graph.mul(y, gate), il)
 
 
-def latent(b: Builder, x: Tensor, il: int) -> Tensor:
-    """DeepSeek's MLA: K and V from one low-rank latent, which alone is cached where the file has k_b and v_b."""
+def latent(
+    b: Builder, x: Tensor, il: int, *, compressed: Tensor | None = None,
+    narrow: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:  # fmt: skip
+    """DeepSeek's MLA: K and V from one low-rank latent, which alone is cached where the file has k_b and v_b.
+
+    `compressed` is the low-rank q where the caller has it already, `narrow` changes the mask (sparse attention).
+    """
     graph, n, n_head = b.graph, b.n_tokens, b.shape(il).n_head
     rank, n_rot = b.model.integer("attention.kv_lora_rank"), b.model.integer("rope.dimension_count")
-    if b.has("attn_q_a.weight", il):
+    if compressed is not None:
+        q = b.linear("attn_q_b", compressed, il)
+    elif b.has("attn_q_a.weight", il):
         q = b.linear("attn_q_b", b.norm(b.linear("attn_q_a", x, il), "attn_q_a_norm", il), il)
     else:
         q = b.linear("attn_q", x, il)
@@ -269,7 +300,7 @@ def latent(b: Builder, x: Tensor, il: int) -> Tensor:
     absorbed = graph.mul_mat(b.weight("attn_k_b", il), graph.permute(nope, 0, 2, 1, 3))
     q = graph.concat(graph.permute(absorbed, 0, 2, 1, 3), q_rot)
     low = graph.reshape(low, rank, 1, n)
-    return attend(b, q, graph.concat(low, k_rot), low, il, up=b.weight("attn_v_b", il))
+    return attend(b, q, graph.concat(low, k_rot), low, il, up=b.weight("attn_v_b", il), narrow=narrow)
 
 
 def _expanded(b: Builder, q: Tensor, low: Tensor, k_rot: Tensor, il: int) -> Tensor:

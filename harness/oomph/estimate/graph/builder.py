@@ -63,13 +63,20 @@ class Builder:
         return self._full(name, il) in self.model.tensors
 
     def weight(self, name: str, il: int | None = None) -> Tensor:
-        """The tensor `name` of layer `il`, `.weight` added where there is no suffix; ModelFileError without it."""
-        full = self._full(name if "." in name or name in ("ssm_a", "ssm_d") else f"{name}.weight", il)
+        """The tensor `name` of layer `il`, `.weight` added unless the file has it bare; ModelFileError without it."""
+        full = self._full(name, il)
+        if full not in self.model.tensors and not full.endswith((".weight", ".bias", ".scale")):
+            full += ".weight"
         return self._load(full, self.placement.weight(full))
 
     def weight_if(self, name: str, il: int | None = None) -> Tensor | None:
         """`weight`, or None where the file lacks the tensor; `name` with its suffix."""
         return self.weight(name, il) if self.has(name, il) else None
+
+    def first_layer_weight(self, name: str) -> Tensor:
+        """A tensor outside the layers that llama.cpp loads for the first one."""
+        full = f"{name}.weight"
+        return self._load(full, self.placement.weight(full, 0))
 
     def output_weight(self) -> Tensor:
         """The output head; with tied embeddings a second `token_embd` on the output's device."""
@@ -131,12 +138,14 @@ class Builder:
 
     # --- norms
 
-    def norm(self, x: Tensor, name: str | None, il: int | None = None, *, pins: bool = True) -> Tensor:
+    def norm(
+        self, x: Tensor, name: str | None, il: int | None = None, *, pins: bool = True, kind: str | None = None
+    ) -> Tensor:
         """`x` normed, times `name`'s weight and plus its bias; a layer's norm is pinned to the layer's device.
 
         `name` None norms without a weight, which llama.cpp does not pin; nor does it where `pins` is False.
         """
-        y = self.graph.like("NORM" if self.arch.norm == "layer" else "RMS_NORM", x)
+        y = self.graph.like(kind or ("NORM" if self.arch.norm == "layer" else "RMS_NORM"), x)
         if name is None:
             return y
         if il is not None and pins and self._pins_norms:
@@ -147,11 +156,18 @@ class Builder:
 
 
 def embed(b: Builder) -> Tensor:
-    """The token embedding, with the scales that the metadata or the architecture put on it (build_inp_embd)."""
-    graph = b.graph
+    """The token embedding, with the scales that the metadata or the architecture put on it (build_inp_embd).
+
+    Tokens have zeros where an image's embedding is wider: `deepstack` adds the rest to the first layers.
+    """
+    graph, width = b.graph, b.hparams.n_embd_inp
     rows = graph.get_rows(b.weight("token_embd"), b.input("inp_tokens", I32, b.n_tokens))
+    if width != b.hparams.n_embd:
+        rows = graph.node("PAD", (width, b.n_tokens), rows)
     graph.expand(rows)
-    graph.expand(b.input("inp_embd", F32, b.hparams.n_embd, b.n_tokens))
+    graph.expand(b.input("inp_embd", F32, width, b.n_tokens))
+    if width != b.hparams.n_embd:
+        rows = graph.view(rows, (b.hparams.n_embd, b.n_tokens), (rows.nb[1],))
     if b.model.hparam("embedding_scale", 0.0):
         rows = graph.scale(rows)
     graph.expand(rows)

@@ -7,22 +7,30 @@ of `LAYERS`. The result is the graph that llama.cpp reserves, node by node.
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from oomph.estimate.graph import attention, feed_forward, recurrent
+from oomph.estimate.graph import altup, attention, feed_forward, per_layer, recurrent, sparse
 from oomph.estimate.graph.builder import Builder, embed
 from oomph.estimate.graph.tensor import Graph, Tensor
 
 Part = Callable[[Builder, Tensor, int], Tensor]
 
-RECURRENT: Final[dict[str, Part]] = {"mamba2": recurrent.mamba2, "delta_net": recurrent.delta_net}
+RECURRENT: Final[dict[str, Part]] = {
+    "mamba2": recurrent.mamba2, "delta_net": recurrent.delta_net, "short_conv": recurrent.short_conv,
+}  # fmt: skip
 ATTENTION: Final[dict[str, Part]] = {"standard": attention.standard, "gated": attention.gated}
 
 
 def build_graph(b: Builder, layers: Sequence[int]) -> tuple[Graph, dict[int, Tensor]]:
     """The graph of `b` with these of its layers, and the output of each."""
-    cur, ends = embed(b), {}
+    tokens, ends = embed(b), {}
+    if b.has("per_layer_token_embd.weight"):
+        per_layer.project(b, tokens)
+    cur = altup.stack(b, tokens) if b.arch.layer == "altup" else tokens
     for il in layers:
-        cur = ends[il] = LAYERS[b.arch.layer](b, cur, il, il == layers[-1] and b.arch.outputs_at == "last_layer")
-    _head(b, cur)
+        cur = LAYERS[b.arch.layer](b, cur, il, il == layers[-1] and b.arch.outputs_at == "last_layer")
+        if b.shape(il).has_deepstack:
+            cur = _deepstack(b, cur, tokens, il)
+        ends[il] = cur
+    _head(b, altup.merge(b, cur) if b.arch.layer == "altup" else cur)
     return b.graph, ends
 
 
@@ -30,6 +38,8 @@ def mix_tokens(b: Builder, x: Tensor, il: int) -> Tensor:
     """The part of a layer that looks at other tokens: a recurrence, latent attention, or the architecture's kind."""
     if b.shape(il).is_recurrent:
         return RECURRENT[b.arch.recurrent_part](b, x, il)
+    if b.shape(il).index_width:
+        return sparse.latent(b, x, il)
     if b.has("attn_kv_a_mqa.weight", il):
         return attention.latent(b, x, il)
     return ATTENTION[b.arch.attention](b, x, il)
@@ -43,8 +53,8 @@ def feed(b: Builder, x: Tensor, il: int) -> Tensor:
 def _sequential(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
     """Norm, tokens mixed, added; norm, feed-forward, added. Norms stand where the file has them.
 
-    `post_attention_norm` follows attention where there is also an `ffn_norm` (Gemma), and is the feed-forward's own
-    norm where there is none (gpt-oss, GLM-4.5, Qwen3-Next).
+    `post_attention_norm` follows attention where another norm stands around the feed-forward (Gemma, EXAONE 4), and
+    is the feed-forward's own norm where there is none (gpt-oss, GLM-4.5, Qwen3-Next).
     """
     graph, residual = b.graph, cur
     x = b.norm(cur, "attn_norm", il) if b.has("attn_norm.weight", il) else cur
@@ -53,19 +63,70 @@ def _sequential(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor
     y = mix_tokens(b, x, il)
     if picks_outputs:
         y, residual = b.output_rows(y), b.output_rows(residual)
-    has_ffn_norm = b.has("ffn_norm.weight", il)
+    before, after = (b.has(f"{name}.weight", il) for name in ("ffn_norm", "post_ffw_norm"))
     y = _scaled_residual(b, y)
-    if has_ffn_norm and b.has("post_attention_norm.weight", il):
+    if (before or after) and b.has("post_attention_norm.weight", il):
         y = b.norm(y, "post_attention_norm", il)
-    middle = graph.add(y, residual)
-    y = feed(b, b.norm(middle, "ffn_norm" if has_ffn_norm else "post_attention_norm", il), il)
+    middle = graph.add(y, residual) if b.arch.mixing_first else graph.add(residual, y)
+    if b.has("pre_ffw_norm_2.weight", il):
+        y = feed_forward.beside_dense(b, middle, il)
+    elif before or not after:
+        y = feed(b, b.norm(middle, "ffn_norm" if before else "post_attention_norm", il), il)
+    else:
+        y = feed(b, middle, il)
     y = _scaled_residual(b, y)
-    if b.has("post_ffw_norm.weight", il):
+    if after:
         y = b.norm(y, "post_ffw_norm", il, pins=False)
-    return graph.add(y, middle) if b.arch.feed_forward_first else graph.add(middle, y)
+    cur = graph.add(y, middle) if b.arch.feed_forward_first else graph.add(middle, y)
+    if b.has("inp_gate.weight", il):
+        cur = graph.add(cur, per_layer.gate(b, cur, il))
+    scale = b.weight_if("layer_output_scale.weight", il)
+    return graph.mul(cur, scale) if scale else cur
 
 
-LAYERS: Final[dict[str, Callable[[Builder, Tensor, int, bool], Tensor]]] = {"sequential": _sequential}
+def _parallel(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
+    """Attention and feed-forward side by side on one norm (Cohere, Falcon, Phi-2)."""
+    graph, residual = b.graph, cur
+    x = b.norm(cur, "attn_norm", il)
+    y = mix_tokens(b, b.norm(cur, "attn_norm_2", il) if b.has("attn_norm_2.weight", il) else x, il)
+    if picks_outputs:
+        y, residual, x = b.output_rows(y), b.output_rows(residual), b.output_rows(x)
+    fed = feed(b, x, il)
+    if b.arch.parallel_sum == "residual_then_attention":
+        return graph.add(graph.add(fed, residual), y)
+    return graph.add(graph.add(y, fed) if b.arch.parallel_sum == "onto_attention" else graph.add(fed, y), residual)
+
+
+def _single(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
+    """One part a layer: a recurrence, attention or a feed-forward (Mamba-2, Nemotron-H)."""
+    shape = b.shape(il)
+    part = mix_tokens if shape.is_recurrent or shape.has_attention else feed
+    y = part(b, b.norm(cur, "attn_norm", il), il)
+    if picks_outputs:
+        y, cur = b.output_rows(y), b.output_rows(cur)
+    return b.graph.add(y, cur)
+
+
+def _twin(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
+    """Attention and a recurrence side by side, then the feed-forward (Falcon-H1)."""
+    graph = b.graph
+    attended = attention.standard(b, b.norm(cur, "attn_norm", il), il)
+    scanned = RECURRENT[b.arch.recurrent_part](b, b.norm(cur, "attn_norm", il), il)
+    middle = graph.add(graph.add(attended, scanned), cur)
+    if picks_outputs:
+        middle = b.output_rows(middle)
+    return graph.add(feed(b, b.norm(middle, "ffn_norm", il), il), middle)
+
+
+def _deepstack(b: Builder, cur: Tensor, tokens: Tensor, il: int) -> Tensor:
+    """`cur` plus the part of the embedding that belongs to layer `il` (qwen3vl)."""
+    graph, n_embd = b.graph, b.hparams.n_embd
+    return graph.add(cur, graph.view(tokens, (n_embd, b.n_tokens), (tokens.nb[1],), (il + 1) * n_embd * 4))
+
+
+LAYERS: Final[dict[str, Callable[[Builder, Tensor, int, bool], Tensor]]] = {
+    "sequential": _sequential, "parallel": _parallel, "single": _single, "twin": _twin, "altup": altup.layer,
+}  # fmt: skip
 """How a layer's parts are wired, by `Architecture.layer`; the flag says to pick the output rows in this layer."""
 
 
@@ -79,7 +140,7 @@ def _head(b: Builder, cur: Tensor) -> None:
     if b.arch.outputs_at == "before_norm":
         cur.is_output = True
         cur = b.output_rows(cur)
-    cur = b.norm(cur, "output_norm")
+    cur = b.norm(cur, b.arch.output_norm)
     cur.is_output = True
     if b.arch.outputs_at == "after_norm":
         cur = b.output_rows(cur)
@@ -87,7 +148,9 @@ def _head(b: Builder, cur: Tensor) -> None:
     logits = graph.mul_mat(b.output_weight(), cur)
     if b.model.hparam("logit_scale", 0.0):
         logits = graph.scale(logits)
-    if b.model.hparam("final_logit_softcapping", 0.0):
+    if bias := b.weight_if("output.bias"):
+        logits = graph.add(logits, bias)
+    if b.model.hparam("final_logit_softcapping", 30.0 if b.arch.softcaps_logits else 0.0):
         logits = graph.scale(graph.unary("TANH", graph.scale(logits)))
     logits.is_output = True
     graph.expand(logits)

@@ -22,12 +22,14 @@ def dense(b: Builder, x: Tensor, il: int, tag: str = "") -> Tensor:
 
 def activation(b: Builder, x: Tensor) -> Tensor:
     """The activation of a feed-forward without a gate."""
+    if b.arch.activation == "relu_sqr":
+        return b.graph.like("SQR", b.graph.unary("RELU", x))
     return b.graph.unary("GELU", x)
 
 
 def routed(b: Builder, x: Tensor, il: int) -> Tensor:
     """The experts, plus the shared expert where there is one, behind its own gate where it has one."""
-    y = experts(b, x, il)
+    y = _latent_experts(b, x, il) if b.has("ffn_latent_down.weight", il) else experts(b, x, il)
     if not b.has("ffn_up_shexp.weight", il):
         return y
     if not b.has("ffn_gate_inp_shexp.weight", il):
@@ -46,13 +48,36 @@ def _shared_gate(b: Builder, x: Tensor, il: int) -> Tensor:
     return b.graph.unary("SIGMOID", logit)
 
 
-def experts(b: Builder, x: Tensor, il: int) -> Tensor:
-    """The chosen experts' outputs, weighted and summed one by one (build_moe_ffn)."""
+def _latent_experts(b: Builder, x: Tensor, il: int) -> Tensor:
+    """Experts on a narrower projection of the tokens, which the router does not see (nemotron_h_moe)."""
+    low = b.linear("ffn_latent_down", x, il)
+    return b.linear("ffn_latent_up", experts(b, low, il, logits=b.linear("ffn_gate_inp", x, il)), il)
+
+
+def beside_dense(b: Builder, x: Tensor, il: int) -> Tensor:
+    """A dense feed-forward and experts side by side, each between norms of its own (gemma4)."""
+    graph = b.graph
+    plain = b.norm(dense(b, b.norm(x, "ffn_norm", il), il), "post_ffw_norm_1", il)
+    scaled = graph.mul(graph.scale(b.norm(x, None)), b.weight("ffn_gate_inp.scale", il))
+    logits = graph.mul_mat(b.weight("ffn_gate_inp", il), scaled)
+    chosen = experts(b, b.norm(x, "pre_ffw_norm_2", il), il, logits=logits)
+    return graph.add(plain, b.norm(chosen, "post_ffw_norm_2", il))
+
+
+def experts(b: Builder, x: Tensor, il: int, *, logits: Tensor | None = None) -> Tensor:
+    """The chosen experts' outputs, weighted and summed one by one (build_moe_ffn).
+
+    `logits` [n_expert, n_tokens] are the router's, where it looks at something else than `x`.
+    """
     graph, n_used, n = b.graph, b.shape(il).n_expert_used, x.ne[1]
-    ids, weights = _route(b, x, il, n_used)
+    ids, weights = _route(b, b.linear("ffn_gate_inp", x, il) if logits is None else logits, il, n_used)
     graph.expand(weights)
     tokens = graph.reshape(x, x.ne[0], 1, n)
-    y = graph.mul(_each(b, "down", _gated(b, tokens, ids, il), ids, il), weights)
+    if b.arch.weighs_inputs:
+        tokens = graph.mul(graph.node("REPEAT", (x.ne[0], n_used, n), tokens), weights)
+    y = _each(b, "down", _gated(b, tokens, ids, il), ids, il)
+    if not b.arch.weighs_inputs:
+        y = graph.mul(y, weights)
     graph.expand(y)
     parts = [graph.expand(graph.view(y, (y.ne[0], n), (y.nb[2],), i * y.nb[1])) for i in range(n_used)]
     total = parts[0]
@@ -62,10 +87,15 @@ def experts(b: Builder, x: Tensor, il: int) -> Tensor:
 
 
 def _each(b: Builder, which: str, x: Tensor, ids: Tensor, il: int) -> Tensor:
-    """The chosen experts' matrix `which` on `x`, with its bias where the file has one."""
-    y = b.graph.mul_mat_id(b.weight(f"ffn_{which}_exps", il), x, ids)
+    """The chosen experts' matrix `which` on `x`, times its scales and plus its bias where the file has them."""
+    graph, n = b.graph, x.ne[2]
+    y = graph.mul_mat_id(b.weight(f"ffn_{which}_exps", il), x, ids)
+    if scale := b.weight_if(f"ffn_{which}_exps.scale", il):
+        n_expert = scale.ne[0]
+        each = graph.node("REPEAT", (1, n_expert, n), graph.reshape(scale, 1, n_expert))
+        y = graph.mul(y, graph.get_rows(each, ids))
     bias = b.weight_if(f"ffn_{which}_exps.bias", il)
-    return b.graph.like("ADD_ID", y, bias, ids) if bias else y
+    return graph.like("ADD_ID", y, bias, ids) if bias else y
 
 
 def _gated(b: Builder, x: Tensor, ids: Tensor, il: int) -> Tensor:
@@ -81,18 +111,20 @@ def _gated(b: Builder, x: Tensor, ids: Tensor, il: int) -> Tensor:
     return graph.glu(_each(b, "gate", x, ids, il), up)
 
 
-def _route(b: Builder, x: Tensor, il: int, n_used: int) -> tuple[Tensor, Tensor]:
+def _route(b: Builder, logits: Tensor, il: int, n_used: int) -> tuple[Tensor, Tensor]:
     """The chosen experts [n_used, n_tokens] and their weights [1, n_used, n_tokens]."""
-    graph, n, n_expert = b.graph, x.ne[1], b.hparams.n_expert
+    graph, n_expert, n = b.graph, logits.ne[0], logits.ne[1]
     gating = _gating(b)
-    logits = b.linear("ffn_gate_inp", x, il)
     probs = logits
     if gating == "softmax":
         probs = graph.like("SOFT_MAX", logits)
     elif gating == "sigmoid":
         probs = graph.unary("SIGMOID", logits)
     bias = b.weight_if("exp_probs_b.bias", il)
-    ids = top_k(b, graph.add(probs, bias) if bias else probs, n_used)
+    scores = graph.add(probs, bias) if bias else probs
+    if b.model.integer("expert_group_count", 0) > 1:
+        scores = _within_groups(b, scores)
+    ids = top_k(b, logits if b.arch.weighs_inputs else scores, n_used)
     weights = graph.get_rows(graph.reshape(probs, 1, n_expert, n), ids)
     if gating == "softmax_weight":
         weights = graph.reshape(graph.like("SOFT_MAX", graph.reshape(weights, n_used, n)), 1, n_used, n)
@@ -103,6 +135,20 @@ def _route(b: Builder, x: Tensor, il: int, n_used: int) -> tuple[Tensor, Tensor]
     if b.model.hparam("expert_weights_scale", 0.0) not in (0.0, 1.0):
         weights = graph.scale(weights)
     return ids, weights
+
+
+def _within_groups(b: Builder, scores: Tensor) -> Tensor:
+    """`scores` with all but the best groups of experts masked; a group counts by the sum of its best two."""
+    graph, (n_expert, n) = b.graph, scores.ne[:2]
+    n_groups, n_used = b.model.integer("expert_group_count"), b.model.integer("expert_group_used_count", 1)
+    width = n_expert // n_groups
+    groups = graph.reshape(scores, width, n_groups, n)
+    best = top_k(b, groups, 2)
+    best = graph.get_rows(graph.reshape(groups, 1, width, n_groups, n), best)
+    total = graph.node("SUM_ROWS", (1, n_groups, n), graph.reshape(best, 2, n_groups, n))
+    chosen = top_k(b, graph.reshape(total, n_groups, n), n_used)
+    kept = graph.get_rows(groups, chosen)
+    return graph.reshape(graph.set_rows(graph.like("FILL", groups), kept, chosen), n_expert, n)
 
 
 def top_k(b: Builder, x: Tensor, k: int) -> Tensor:

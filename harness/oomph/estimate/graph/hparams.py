@@ -12,6 +12,11 @@ from oomph.errors import ModelFileError
 from oomph.estimate.graph.architectures import Architecture, architecture
 from oomph.facts.modelspec import ModelSpec
 
+UNROTATED_STEP: Final = 4
+"""Every fourth layer has no RoPE where a row says `stepped` (n_no_rope_layer_step)."""
+THINNED_LAYERS: Final = 10
+"""Layers of gemma3n whose gate is thinned (n_layer_sparsity)."""
+
 MAX_LAYERS: Final = 512
 MAX_EXPERTS: Final = 512
 MAX_WIDTH: Final = 1 << 24
@@ -31,6 +36,13 @@ class LayerShape:
     has_attention: bool = True
     cache_layer: int = 0
     n_expert_used: int = 0
+    index_width: int = 0
+    """Elements that the sparse attention's indexer keeps for a token, in a cache of their own."""
+    has_rope: bool = True
+    has_deepstack: bool = False
+    """Whether part of a wide embedding is added to the layer's output (qwen3vl)."""
+    thins_gate: bool = False
+    """Whether only the largest activations of the feed-forward's gate are kept (gemma3n)."""
 
     def kind(self, il: int) -> object:
         """What makes layer `il` equal to another: everything but which cache it reads, if that is its own."""
@@ -75,11 +87,15 @@ class SsmShape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hparams:
-    """A model's numbers. `layers` are those that run: multi-token-prediction layers count in `n_layer_all` only."""
+    """A model's numbers. `layers` are those that run: multi-token-prediction layers count in `n_layer_all` only.
+
+    `n_embd_inp` is the width of an embedding handed in: wider than `n_embd` where a vision encoder adds to layers.
+    """
 
     arch: Architecture
     n_layer_all: int
     n_embd: int
+    n_embd_inp: int
     n_vocab: int
     n_expert: int
     n_swa: int
@@ -124,12 +140,21 @@ def resolve_hparams(model: ModelSpec, *, n_expert_used: int | None = None) -> Hp
     if not 0 <= model.n_expert <= MAX_EXPERTS:
         raise ModelFileError(f"{model.source}: {model.n_expert} experts; llama.cpp takes at most {MAX_EXPERTS}")
     _check_widths(model)
-    n_swa = model.integer("attention.sliding_window", 0) if arch.swa_period else 0
+    n_swa = _window(model, arch, n_layer)
     return Hparams(
-        arch=arch, n_layer_all=n_layer_all, n_embd=model.n_embd, n_vocab=model.n_vocab, n_expert=model.n_expert,
+        arch=arch, n_layer_all=n_layer_all, n_embd=model.n_embd,
+        n_embd_inp=model.n_embd * (1 + model.integer("n_deepstack_layers", 0)), n_vocab=model.n_vocab, n_expert=model.n_expert,
         n_swa=n_swa, n_pos=4 if arch.rope_sections else 1, is_mla=bool(model.integer("attention.key_length_mla", 0)),
         layers=_layers(model, arch, n_layer, n_swa, n_expert_used), ssm=_ssm(model),
     )  # fmt: skip
+
+
+def _window(model: ModelSpec, arch: Architecture, n_layer: int) -> int:
+    """The sliding window in tokens (n_swa), 0 where no layer has one."""
+    if not arch.swa_period or arch.swa_n_layer not in (0, n_layer):
+        return 0
+    named = model.integer("attention.sliding_window", arch.swa_window)
+    return arch.swa_window if named and arch.swa_fixed else named
 
 
 def _check_widths(model: ModelSpec) -> None:
@@ -151,12 +176,19 @@ def _layers(
     )
     swa = _swa_layers(model, arch, n_layer) if n_swa > 0 else (False,) * n_layer
     recurrent = _recurrent_layers(model, arch, n_layer, kv_heads)
+    feeds_only = _feed_forward_layers(model, arch, n_layer)
+    owned = _layers_with_own_cache(model, arch, n_layer)
     used = _experts_used(model, n_expert_used)
+    rope = _rotated_layers(model, arch, swa)
     return tuple(
         LayerShape(
             n_head=heads[il], n_head_kv=kv_heads[il], head_k=head_k_swa if swa[il] else head_k,
             head_v=head_v_swa if swa[il] else head_v, is_swa=swa[il], is_recurrent=recurrent[il],
-            has_attention=not recurrent[il], cache_layer=il, n_expert_used=used[il],
+            has_attention=(not recurrent[il] or arch.recurrent == "beside") and not feeds_only[il],
+            cache_layer=il if il < owned else owned - (2 if swa[il] else 1), n_expert_used=used[il],
+            index_width=model.integer("attention.indexer.key_length", 0) if arch.has_indexer else 0, has_rope=rope[il],
+            has_deepstack=il < model.integer("n_deepstack_layers", 0),
+            thins_gate=arch.layer == "altup" and il < THINNED_LAYERS,
         )
         for il in range(n_layer)
     )  # fmt: skip
@@ -193,11 +225,39 @@ def _swa_layers(model: ModelSpec, arch: Architecture, n_layer: int) -> tuple[boo
     return _pattern(n_layer, period, dense_first=arch.swa_dense_first)
 
 
+def _feed_forward_layers(model: ModelSpec, arch: Architecture, n_layer: int) -> tuple[bool, ...]:
+    """The layers that are a feed-forward and nothing else (Nemotron-H)."""
+    if arch.recurrent != "no_kv_heads_no_ff":
+        return (arch.recurrent == "all",) * n_layer
+    return tuple(width > 0 for width in model.per_layer("feed_forward_length", 0)[:n_layer])
+
+
+def _layers_with_own_cache(model: ModelSpec, arch: Architecture, n_layer: int) -> int:
+    """The layers before the first that reads another's cache: the last of its kind, with a window or without."""
+    shared = model.integer("attention.shared_kv_layers", max(0, n_layer - (arch.shares_kv_from or n_layer)))
+    if shared and not 2 <= n_layer - shared:
+        raise ModelFileError(f"{model.source}: {shared} of {n_layer} layers share a KV cache; two must have their own")
+    return n_layer - shared
+
+
+def _rotated_layers(model: ModelSpec, arch: Architecture, swa: tuple[bool, ...]) -> tuple[bool, ...]:
+    """The layers with rotary embeddings (has_rope, n_no_rope_layer_step)."""
+    if arch.rope == "windowed" and any(swa):
+        return swa
+    if arch.rope == "stepped" and (any(swa) or not arch.swa_period):
+        return tuple((il + 1) % UNROTATED_STEP != 0 for il in range(len(swa)))
+    finetuned = bool(model.metadata.get(f"{model.arch}.rope.scaling.finetuned", True))
+    return (arch.rope != "none" and (finetuned or arch.rope != "finetuned"),) * len(swa)
+
+
 def _recurrent_layers(
     model: ModelSpec, arch: Architecture, n_layer: int, kv_heads: tuple[int, ...]
 ) -> tuple[bool, ...]:
-    if arch.recurrent == "none":
-        return (False,) * n_layer
+    if arch.recurrent in ("none", "all", "beside"):
+        return (arch.recurrent != "none",) * n_layer
+    if arch.recurrent == "no_kv_heads_no_ff":
+        widths = model.per_layer("feed_forward_length", 0)
+        return tuple(heads == 0 and width == 0 for heads, width in zip(kv_heads[:n_layer], widths, strict=False))
     if arch.recurrent == "no_kv_heads":
         return tuple(heads == 0 for heads in kv_heads[:n_layer])
     if _has(model, "attention.recurrent_layers"):
@@ -207,6 +267,8 @@ def _recurrent_layers(
 
 
 def _ssm(model: ModelSpec) -> SsmShape | None:
+    if _has(model, "shortconv.l_cache"):
+        return SsmShape(conv_kernel=model.integer("shortconv.l_cache"), inner=model.n_embd, state=0, rank=1, groups=0)
     if not _has(model, "ssm.inner_size"):
         return None
     shape = SsmShape(

@@ -1,4 +1,4 @@
-"""Layers that keep a state instead of a cache: Mamba-2 and the gated delta net.
+"""Layers that keep a state instead of a cache: Mamba-2, the gated delta net, a short convolution.
 
 Each reads the states of the batch's sequences, convolves, scans, and writes the new states back, as llama.cpp's
 build_rs, build_mamba2_layer and build_layer_attn_linear do.
@@ -36,7 +36,7 @@ def states(b: Builder, cache: Tensor, get: Callable[[Tensor, Tensor], Tensor] | 
     return y
 
 
-def convolve(b: Builder, x: Tensor, il: int) -> Tensor:
+def convolve(b: Builder, x: Tensor, il: int, *, kernel: str = "ssm_conv1d") -> Tensor:
     """`x` [channels, n_seq_tokens, n_seqs] behind the last columns of the batch before, convolved along the tokens."""
     graph, ssm, n_seqs = b.graph, ssm_shape(b), b.sizes.n_seqs
     width, channels = ssm.conv_kernel - 1, ssm.channels
@@ -44,7 +44,7 @@ def convolve(b: Builder, x: Tensor, il: int) -> Tensor:
     window = graph.concat(graph.reshape(states(b, cache), width, channels, n_seqs), graph.transpose(x))
     last = graph.view(window, (width, channels, n_seqs), window.nb[1:3], (window.ne[0] - width) * 4)
     graph.expand(graph.cpy(last, graph.view(cache, (width * channels, n_seqs), (cache.nb[1],))))
-    return graph.node("SSM_CONV", (channels, x.ne[1], n_seqs), window, b.weight("ssm_conv1d", il))
+    return graph.node("SSM_CONV", (channels, x.ne[1], n_seqs), window, b.weight(kernel, il))
 
 
 def mamba2(b: Builder, x: Tensor, il: int) -> Tensor:
@@ -94,7 +94,7 @@ def delta_net(b: Builder, x: Tensor, il: int) -> Tensor:
     t, head = b.n_tokens // n_seqs, ssm.inner // ssm.rank
     mixed = graph.reshape(b.linear("attn_qkv", x, il), ssm.channels, t, n_seqs)
     z = b.linear("attn_gate", x, il)
-    beta, gate = _beta_and_gate(b, x, il)
+    beta, gate = (_beta_and_gate if b.has("ssm_ba.weight", il) else _split_beta_and_gate)(b, x, il)
     convolved = convolve(b, mixed, il)
     cache = b.stored("s", il, F32, ssm.ssm_state, n_seqs)
     before = graph.reshape(states(b, cache), head, head, ssm.rank, n_seqs)
@@ -123,6 +123,16 @@ def _beta_and_gate(b: Builder, x: Tensor, il: int) -> tuple[Tensor, Tensor]:
     return graph.reshape(beta, 1, ssm.rank, t, n_seqs), graph.reshape(gate, 1, ssm.rank, t, n_seqs)
 
 
+def _split_beta_and_gate(b: Builder, x: Tensor, il: int) -> tuple[Tensor, Tensor]:
+    """How much each head writes and forgets, from a projection each (qwen35)."""
+    graph, ssm, n_seqs = b.graph, ssm_shape(b), b.sizes.n_seqs
+    t = b.n_tokens // n_seqs
+    beta = graph.unary("SIGMOID", graph.reshape(b.linear("ssm_beta", x, il), 1, ssm.rank, t, n_seqs))
+    alpha = graph.add(graph.reshape(b.linear("ssm_alpha", x, il), ssm.rank, t, n_seqs), b.weight("ssm_dt.bias", il))
+    gate = graph.mul(graph.unary("SOFTPLUS", alpha), b.weight("ssm_a", il))
+    return beta, graph.reshape(gate, 1, ssm.rank, t, n_seqs)
+
+
 def _delta_qkv(b: Builder, mixed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """q, k and v out of the convolved channels, q and k normed and repeated to v's heads."""
     graph, ssm = b.graph, ssm_shape(b)
@@ -133,9 +143,20 @@ def _delta_qkv(b: Builder, mixed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
     q, k = (graph.scale(graph.rms_norm(part(ssm.state, ssm.groups, i * ssm.state * ssm.groups))) for i in (0, 1))
     v = part(head, ssm.rank, 2 * ssm.state * ssm.groups)
-    if ssm.groups != ssm.rank:
+    if b.arch.repeats_keys and ssm.groups != ssm.rank:
         q, k = (graph.reshape(x, ssm.state, 1, ssm.groups, b.n_tokens) for x in (q, k))
         times = ssm.rank // max(ssm.groups, 1)
         q, k = (graph.node("REPEAT", (ssm.state, times, ssm.groups, b.n_tokens), x) for x in (q, k))
         q, k = (graph.reshape(x, ssm.state, ssm.rank, t, n_seqs) for x in (q, k))
     return q, k, v
+
+
+def short_conv(b: Builder, x: Tensor, il: int) -> Tensor:
+    """A gated short convolution, whose state is the last columns alone (build_shortconv_block of lfm2)."""
+    graph, n_seqs, n_embd = b.graph, b.sizes.n_seqs, b.hparams.n_embd
+    t = b.n_tokens // n_seqs
+    parts = b.linear("shortconv.in_proj", graph.reshape(x, x.ne[0], t, n_seqs), il)
+    gate_in, gate_out, value = (graph.view(parts, (n_embd, t, n_seqs), parts.nb[1:3], 4 * n_embd * i) for i in range(3))
+    y = convolve(b, graph.mul(gate_in, value), il, kernel="shortconv.conv")
+    y = b.linear("shortconv.out_proj", graph.mul(gate_out, y), il)
+    return graph.reshape(y, n_embd, b.n_tokens)
