@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from oomph.cli.phantom import PhantomOption
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from oomph.measure.executors import Executor
-    from oomph.records.schema import Environment, Record
+    from oomph.records.schema import Record
 
 
 def register(app: typer.Typer) -> None:
@@ -22,40 +23,30 @@ def sweep(
     spec: Annotated[Path, typer.Argument(help="The sweep file (TOML).")],
     out: Annotated[Path, typer.Option(help="Results folder; started again, a sweep goes on where it stopped.")],
     model: Annotated[str | None, typer.Option(help="A GGUF file in place of the one that the sweep names.")] = None,
-    phantom: Annotated[str | None, typer.Option(help="Measure memory on the phantom of this card.")] = None,
+    phantom: PhantomOption = None,
     prune: Annotated[bool, typer.Option(help="Skip points that another has shown not to fit.")] = True,
 ) -> None:
     """Measure memory, speed and quality over the points of a sweep."""
+    from oomph.measure.bench import open_bench
     from oomph.measure.runner import Runner
     from oomph.measure.sweep import Sweep
     from oomph.records.store import Store
 
-    executor, environment = _here(phantom)
-    store = Store(out)
-    runner = Runner(store, executor, model=model, prune=prune, environment=environment)
-    loaded = Sweep.load(spec)
-    n_pending = len(runner.pending(loaded))
-    total = len(loaded.points())
-    typer.echo(f"{loaded.name}: {n_pending} of {total} points to measure into {out}")
-    try:
-        n_measured = _follow(runner.run(loaded), store, n_pending)
-    except KeyboardInterrupt:
-        typer.echo(
-            f"\nStopped; every finished point is in {store.path}. The same command goes on from there.", err=True
-        )
-        raise typer.Exit(130) from None
+    loaded, store = Sweep.load(spec), Store(out)
+    with open_bench(phantom) as bench:
+        runner = Runner(store, bench.executor, model=model, prune=prune, environment=bench.environment)
+        n_pending = len(runner.pending(loaded))
+        total = len(loaded.points(n_devices=len(bench.environment.gpus)))
+        typer.echo(f"{loaded.name}: {n_pending} of {total} points to measure into {out}")
+        try:
+            n_measured = _follow(runner.run(loaded), store, n_pending)
+        except KeyboardInterrupt:
+            typer.echo(
+                f"\nStopped; finished points are in {store.path}. The same command goes on from there.", err=True
+            )
+            raise typer.Exit(130) from None
     if n_measured < n_pending:
         typer.echo(f"The sweep's time is up with {n_pending - n_measured} points left; the same command goes on.")
-
-
-def _here(phantom: str | None) -> "tuple[Executor, Environment]":
-    """The executor of this machine, with its cards or a phantom one, and what records say of it."""
-    from oomph.measure.executors import LocalExecutor
-    from oomph.records.environment import read_environment
-
-    if phantom is not None:
-        raise typer.BadParameter("not built yet", param_hint="--phantom")
-    return LocalExecutor(), read_environment()
 
 
 def _follow(records: "Iterator[Record]", store: object, n_pending: int) -> int:
