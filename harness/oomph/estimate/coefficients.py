@@ -1,0 +1,134 @@
+"""Coefficients of the speed and overhead models: named values with their origin.
+
+Stands apart from the models because values come from measured rows and formulas do not: the formulas are in
+`speed`, `speed_decode`, `speed_prefill`, `speed_host` and `overhead`; what each coefficient means and may be is in
+`coefficients.toml`; the values learned from public rows are in `defaults.json`. A calibration is such values again,
+with the names of the card and the machine that they hold for.
+"""
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final, Self
+
+from oomph.errors import OomphError
+
+FORMAT: Final = 1
+"""Version of the JSON layout of defaults.json and of calibration files."""
+
+KINDS: Final = ("f16", "q8_0", "q4_0", "q4_k", "q6_k", "q2_k", "iq4", "iq2", "fp4")
+GENERATIONS: Final = ("Pascal", "P100", "Volta", "Turing", "A100", "Ampere", "Ada", "Hopper", "Blackwell")
+"""Generations as the kernels see them: compute capabilities 6.0 and 8.0 are apart from their families."""
+
+OWN: Final = ("card.bandwidth_factor", "card.overhead_factor", "card.compute_factor")
+"""The effects that one card has of its own; each is 1 for a card that was never measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """What a coefficient means and may be; `sd` is of the logarithm unless `linear`, and `own` is a machine's."""
+
+    name: str
+    prior: float
+    sd: float
+    lower: float
+    upper: float
+    linear: bool
+    own: bool
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coefficients:
+    """Values by name (`matvec.bandwidth_share`, `decode.kernel_factor.Ada`), in the unit the name ends with.
+
+    `cards` holds the own effects of cards that were measured, by card name. `interval_widths` holds, for
+    `decode dense`, `prefill MoE` … the half width of the 90 % interval as a logarithm, by how much was known of the
+    card. `covered` is the range of each quantity that was seen. `calibrated_on` names the machine of a calibration.
+    """
+
+    values: Mapping[str, float]
+    cards: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    interval_widths: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    standard_errors: Mapping[str, float] = field(default_factory=dict)
+    covered: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    calibrated_on: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> float:
+        return self.values[name]
+
+    def for_card(self, card: str) -> Mapping[str, float]:
+        """All values, with the card's own effects where it was measured."""
+        return {**self.values, **self.cards.get(card, {})}
+
+    def with_values(self, **changes: Any) -> Self:
+        """A copy with other fields, as `dataclasses.replace`."""
+        return replace(self, **changes)
+
+    def to_json(self) -> str:
+        """The versioned JSON text that `read_coefficients` reads."""
+        content = {"format": FORMAT} | {name: getattr(self, name) for name in _FIELDS}
+        return json.dumps(content, indent=1, default=list) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, *, where: str) -> Self:
+        """The coefficients in `text`; `where` names the source in the error for another layout."""
+        try:
+            content = json.loads(text)
+            if content["format"] != FORMAT:
+                raise OomphError(
+                    f"{where}: format {content['format']} is not {FORMAT}; calibrate again with this oomph"
+                )
+            return cls(**{name: content[name] for name in _FIELDS if name in content})
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise OomphError(f"{where}: no coefficients of oomph ({error}); write them with oomph calibrate") from None
+
+
+_FIELDS: Final = (
+    "values", "cards", "interval_widths", "standard_errors", "covered", "calibrated_on", "provenance",
+)  # fmt: skip
+
+
+@cache
+def default_coefficients() -> Coefficients:
+    """The values that ship with the package, learned from public rows by `scripts/learn_defaults`."""
+    text = (files("oomph.estimate") / "defaults.json").read_text(encoding="utf-8")
+    return Coefficients.from_json(text, where="defaults.json")
+
+
+def read_coefficients(path: Path | str) -> Coefficients:
+    """The coefficients in the file at `path`; OomphError where it is missing or of another layout."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise OomphError(f"{path}: cannot be read ({error.strerror}); give a file that oomph calibrate wrote") from None
+    return Coefficients.from_json(text, where=str(path))
+
+
+@cache
+def definitions() -> Mapping[str, Definition]:
+    """Every coefficient by its full name, those by kind and by generation spelled out."""
+    tables = tomllib.loads((files("oomph.estimate") / "coefficients.toml").read_text(encoding="utf-8"))
+    return {definition.name: definition for definition in _spelled_out(tables)}
+
+
+def prior_values() -> dict[str, float]:
+    """The prior of every coefficient: what is believed before any row is seen."""
+    return {name: definition.prior for name, definition in definitions().items()}
+
+
+def _spelled_out(tables: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[Definition]:
+    for group, entries in tables.items():
+        for key, entry in entries.items():
+            labels = {"kind": KINDS, "generation": GENERATIONS, "": ("",)}[entry.get("by", "")]
+            for label in labels:
+                yield Definition(
+                    name=f"{group}.{key}.{label}".rstrip("."),
+                    prior=entry["prior"], sd=entry["sd"], lower=entry["lower"], upper=entry["upper"],
+                    linear=entry.get("scale") == "linear", own=entry.get("own", False), meaning=entry["meaning"],
+                )  # fmt: skip

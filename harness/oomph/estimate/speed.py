@@ -1,0 +1,201 @@
+"""Tokens per second of a model on a card, a CPU or both, with 90 % intervals.
+
+The front of the speed model: it counts the work (`work`), lets `speed_decode`, `speed_prefill` and `speed_host` turn
+it into seconds, and adds how far to believe the figure. Depth is llama-bench's: how many cells are filled.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import exp
+from typing import Final
+
+from oomph.estimate.card import Card, card_facts
+from oomph.estimate.coefficients import Coefficients
+from oomph.estimate.prediction import SpeedEstimate
+from oomph.estimate.speed_decode import Values, decode_terms
+from oomph.estimate.speed_host import host_decode_terms, host_prefill_terms
+from oomph.estimate.speed_prefill import compute_seconds, prefill_terms
+from oomph.estimate.work import Work, forward_work
+from oomph.facts.config import RunConfig
+from oomph.facts.gpus import GpuSpec
+from oomph.facts.modelspec import ModelSpec
+
+Builds = tuple[tuple[float, float], ...]
+"""Build dates as years, each with its share."""
+
+FLASH_BUILDS: Final[Builds] = ((2025.68, 0.7), (2025.87, 0.3))
+PLAIN_BUILDS: Final[Builds] = ((2024.36, 0.7), (2025.75, 0.3))
+BLACKWELL_BUILDS: Final[Builds] = ((2025.87, 0.7), (2025.68, 0.3))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeedQuestion:
+    """What is asked: facts only, ready to be evaluated with any coefficients.
+
+    `spilled_share` is the share of the card's weights that its memory cannot hold. `builds` has one entry where the
+    build is known.
+    """
+
+    card: Card | None
+    on_card: Work
+    on_host: Work
+    config: RunConfig
+    spilled_share: float
+    builds: Builds
+
+    @property
+    def is_moe(self) -> bool:
+        """Whether the model routes tokens to experts."""
+        return bool(self.on_card.expert_share)
+
+    @property
+    def flash(self) -> bool:
+        """Whether attention is flash attention; `auto` is on, as llama.cpp resolves it on a card."""
+        return self.config.flash_attn != "off"
+
+
+def speed_question(spec: ModelSpec, gpu: GpuSpec | None, config: RunConfig, build_year: float | None = None,
+) -> SpeedQuestion:  # fmt: skip
+    """The facts of a prediction. `build_year` None takes `reference_builds`."""
+    if gpu is None:
+        config = config.with_(n_devices=0)
+    on_card, on_host = forward_work(spec, config)
+    card = card_facts(gpu) if gpu else None
+    return SpeedQuestion(
+        card=card, on_card=on_card, on_host=on_host, config=config,
+        spilled_share=_spilled_share(on_card, config, gpu) if gpu else 0.0,
+        builds=reference_builds(card, on_card, config) if build_year is None else ((build_year, 1.0),),
+    )  # fmt: skip
+
+
+def reference_builds(card: Card | None, work: Work, config: RunConfig) -> Builds:
+    """The builds taken where none is named: those that published figures of such a run are of, and their shares.
+
+    Figures without flash attention stopped when it became the default (2025-09); three in four are of spring 2024.
+    Blackwell cards and today's expert models have no figures that old.
+    """
+    if card and card.generation == "Blackwell":
+        return BLACKWELL_BUILDS
+    return FLASH_BUILDS if config.flash_attn != "off" or work.expert_share else PLAIN_BUILDS
+
+
+def decode_seconds(question: SpeedQuestion, values: Values, *, n_depth: float) -> float:
+    """Seconds of one decoding step of all sequences; between several builds, their geometric mean."""
+    return _mean_of_builds(question, lambda year: decode_breakdown(question, values, n_depth=n_depth, build_year=year))
+
+
+def prefill_seconds(question: SpeedQuestion, values: Values, *, n_prompt: int, n_depth: float) -> float:
+    """Seconds of `n_prompt` tokens after `n_depth` cells; between several builds, their geometric mean."""
+    return _mean_of_builds(
+        question,
+        lambda year: prefill_breakdown(question, values, n_prompt=n_prompt, n_depth=n_depth, build_year=year),
+    )
+
+
+def decode_breakdown(question: SpeedQuestion, values: Values, *, n_depth: float, build_year: float,
+) -> dict[str, float]:  # fmt: skip
+    """Seconds of one decoding step of `n_parallel` sequences by what takes them."""
+    config, work = question.config, question.on_card
+    terms: dict[str, float] = {}
+    if question.card:
+        terms |= decode_terms(
+            question.card, work, values, n_depth=n_depth, n_parallel=config.n_parallel, flash=question.flash,
+            build_year=build_year,
+        )  # fmt: skip
+        if question.spilled_share:
+            n_bytes = work.weight_bytes(config.n_parallel) * question.spilled_share
+            terms["memory spilled to the host"] = n_bytes / values["host.pcie_bytes_per_s"]
+    return terms | host_decode_terms(
+        question.on_host, values, n_depth=n_depth, n_parallel=config.n_parallel, has_card=question.card is not None
+    )
+
+
+def prefill_breakdown(question: SpeedQuestion, values: Values, *, n_prompt: int, n_depth: float, build_year: float,
+) -> dict[str, float]:  # fmt: skip
+    """Seconds of `n_prompt` tokens that follow `n_depth` cells by what takes them."""
+    config, work = question.config, question.on_card
+    n_ubatch = min(config.n_ubatch, config.n_batch)
+    n = min(n_ubatch, n_prompt)
+    terms: dict[str, float] = {}
+    on_card_s = None
+    if question.card:
+        terms |= prefill_terms(
+            question.card, work, values, n_prompt=n_prompt, n_depth=n_depth, n_ubatch=n_ubatch, flash=question.flash,
+            build_year=build_year,
+        )  # fmt: skip
+        if question.spilled_share:
+            n_bytes = work.weight_bytes(n) * question.spilled_share * -(-n_prompt // n)
+            terms["memory spilled to the host"] = n_bytes / values["host.pcie_bytes_per_s"]
+        if not question.on_host.is_idle:
+            on_card_s = compute_seconds(question.card, question.on_host, values, n=n, build_year=build_year)
+    host = host_prefill_terms(
+        question.on_host, values, n_prompt=n_prompt, n_depth=n_depth, n_ubatch=n_ubatch,
+        op_offload=config.op_offload, card_compute_s=on_card_s,
+    )  # fmt: skip
+    return {name: terms.get(name, 0.0) + host.get(name, 0.0) for name in {**terms, **host}}
+
+
+def _mean_of_builds(question: SpeedQuestion, breakdown: Callable[[float], Mapping[str, float]]) -> float:
+    mean = 1.0
+    for year, share in question.builds:
+        mean = mean * sum(breakdown(year).values()) ** share
+    return mean
+
+
+def _spilled_share(work: Work, config: RunConfig, gpu: GpuSpec) -> float:
+    """Share of the card's weights beyond its memory; the driver (or unified memory) then reads them over the bus."""
+    weights = work.weight_bytes(None)
+    cache = sum(group.layers * group.cells(config.n_ctx) * group.row_bytes for group in work.attention)
+    excess = weights + cache * config.n_seq_max - gpu.memory_bytes * max(config.n_devices, 1)
+    return min(max(excess / weights, 0.0), 1.0) if weights else 0.0
+
+
+def prompt_around(config: RunConfig) -> tuple[int, int]:
+    """The prompt whose speed is quoted for a configuration: (n_prompt, cells before it).
+
+    It is the longest that has `n_depth` as its mean depth and fits into `n_ctx`; at depth 0, one micro-batch into an
+    empty cache, which is llama-bench's pp512 for llama.cpp's default n_ubatch.
+    """
+    if config.n_depth == 0:
+        return min(config.n_ubatch, config.n_ctx), 0
+    half = max(min(config.n_depth, config.n_ctx - config.n_depth), 1)
+    return 2 * half, config.n_depth - half
+
+
+def predict_speed(spec: ModelSpec, gpu: GpuSpec | None, config: RunConfig, coefficients: Coefficients, *,
+                  build_year: float | None = None) -> SpeedEstimate:  # fmt: skip
+    """Prefill and decode at `config.n_depth` (all sequences together), with 90 % intervals and what binds.
+
+    `gpu` None is a machine without a card. `build_year` is the date of the llama.cpp build as a year (2026.5); None
+    takes the builds that published figures are of (`reference_builds`).
+    """
+    question = speed_question(spec, gpu, config, build_year)
+    values = coefficients.for_card(gpu.name) if gpu else coefficients.values
+    n_prompt, before = prompt_around(config)
+    year = question.builds[0][0]
+    decode = decode_breakdown(question, values, n_depth=config.n_depth, build_year=year)
+    prefill = prefill_breakdown(question, values, n_prompt=n_prompt, n_depth=before, build_year=year)
+    decode_rate = config.n_parallel / decode_seconds(question, values, n_depth=config.n_depth)
+    prefill_rate = n_prompt / prefill_seconds(question, values, n_prompt=n_prompt, n_depth=before)
+    return SpeedEstimate(
+        prefill_tokens_per_s=prefill_rate, decode_tokens_per_s=decode_rate,
+        prefill_interval_90=_interval(prefill_rate, interval_width(question, coefficients, "prefill")),
+        decode_interval_90=_interval(decode_rate, interval_width(question, coefficients, "decode")),
+        bound_by=f"prefill: {_largest(prefill)}; decode: {_largest(decode)}",
+    )  # fmt: skip
+
+
+def interval_width(question: SpeedQuestion, coefficients: Coefficients, test: str) -> float | None:
+    """Half width of the 90 % interval as a logarithm, by what is known of the card; None where nothing was held out."""
+    group = f"{test} {'MoE' if question.is_moe else 'dense'}"
+    known = "host" if question.card is None or not question.on_host.is_idle else "card"
+    widths = coefficients.interval_widths.get(group, {})
+    return widths.get("calibrated", widths.get(known))
+
+
+def _interval(rate: float, width: float | None) -> tuple[float, float] | None:
+    return None if width is None else (rate * exp(-width), rate * exp(width))
+
+
+def _largest(terms: Mapping[str, float]) -> str:
+    return max(terms, key=lambda name: terms[name])

@@ -1,0 +1,115 @@
+"""Seconds of one decoding step on a card: weights read, kernels launched, cells attended.
+
+Every weight that a token uses is read once, so bandwidth leads; what keeps a card from its data sheet's bandwidth is
+the arithmetic of unpacking (SM clocks for each byte), which adds in squares, and the kernels' launch times, which add.
+Coefficients are looked up by name and only added, multiplied and raised to powers, so a fit may pass numpy arrays
+(one entry a varied coefficient) where a prediction passes floats.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from oomph.estimate.card import Card, fused_share
+from oomph.estimate.work import AttentionWork, Work
+
+LOGITS_BYTES_PER_S: Final = 12e9
+"""Copying the logits to the host: PCIe to pageable memory."""
+MATVEC_COLUMNS: Final = 8
+"""Up to so many tokens ggml-cuda multiplies column by column (MMVQ_MAX_BATCH_SIZE)."""
+
+Values = Mapping[str, float]
+
+
+def decode_terms(card: Card, work: Work, c: Values, *, n_depth: float, n_parallel: int, flash: bool, build_year: float,
+) -> dict[str, float]:  # fmt: skip
+    """Seconds of one step of `n_parallel` sequences, each `n_depth` cells deep, by what takes them."""
+    columns = 1 + c["matvec.column_share"] * (n_parallel - 1)
+    head = matrix_seconds(card, c, work.head_bytes)
+    return {
+        "weights": (matrix_seconds(card, c, work.dense_bytes) + head) * columns,
+        "experts": expert_seconds(card, work, c, n_tokens=n_parallel),
+        "kernels": c["decode.token_s"] / c["card.overhead_factor"]
+        + kernel_count(work, c, build_year) * kernel_seconds(card, c, build_year)
+        + work.n_vocab * 4 * n_parallel / LOGITS_BYTES_PER_S,
+        "attention": n_parallel * sum(
+            attention_seconds(card, group, c, n_depth=n_depth, flash=flash) for group in work.attention
+        ),
+        "recurrent": n_parallel * work.recurrent_elements * 4 * c["decode.recurrent_passes"]
+        / card.bandwidth_bytes_per_s,
+    }  # fmt: skip
+
+
+def byte_seconds(card: Card, c: Values, kind: str) -> float:
+    """Seconds to read and multiply one byte of a matrix with one column: memory and arithmetic, in squares."""
+    share = c["matvec.bandwidth_share"] * c[f"matvec.bandwidth_factor.{card.generation}"]
+    memory = memory_byte_seconds(card, c) / share
+    clocks = c["matvec.clocks_per_byte"] * c[f"matvec.clocks_factor.{kind}"]
+    if card.generation == "P100":
+        clocks = clocks * c["matvec.clocks_without_dp4a"]
+    slow = power_slowdown(card, c)
+    arithmetic = clocks * slow / clock_hz(card, c)
+    seconds: float = (memory**2 + arithmetic**2) ** 0.5 * slow**0.5 / c["card.bandwidth_factor"]
+    return seconds
+
+
+def matrix_seconds(card: Card, c: Values, bytes_by_kind: Mapping[str, float]) -> float:
+    """Seconds of reading and multiplying these matrices with one column."""
+    return sum(n_bytes * byte_seconds(card, c, kind) for kind, n_bytes in bytes_by_kind.items())
+
+
+def expert_seconds(card: Card, work: Work, c: Values, *, n_tokens: float) -> float:
+    """Seconds of the experts that `n_tokens` tokens touch, with one column each."""
+    share = work.expert_share if n_tokens == 1 else work.touched(n_tokens)
+    return matrix_seconds(card, c, work.expert_bytes) * share * c["matvec.expert_byte_factor"]
+
+
+def kernel_count(work: Work, c: Values, build_year: float) -> float:
+    """Kernels of a token; fusions take most of those that route to experts."""
+    routing: float = work.routing_kernels * c["decode.fused_routing_factor"] ** fused_share(build_year)
+    return work.kernels + routing + work.recurrent_layers * c["decode.recurrent_kernels"]
+
+
+def kernel_seconds(card: Card, c: Values, build_year: float) -> float:
+    """Seconds that a kernel takes beyond its bytes."""
+    seconds = c["decode.kernel_s"] * c[f"decode.kernel_factor.{card.generation}"] / c["card.overhead_factor"]
+    if not card.has_graphs:
+        seconds = seconds * c["decode.no_graph_factor"]
+    fused: float = c["decode.fused_factor"] ** fused_share(build_year)
+    return seconds * fused
+
+
+def attention_seconds(card: Card, group: AttentionWork, c: Values, *, n_depth: float, flash: bool) -> float:
+    """Seconds that one token's attention takes in these layers: KV bytes, and clocks for each cell."""
+    cells = group.cells(n_depth) * group.layers
+    sm_hz_each = clock_hz(card, c) / card.sm_count
+    per_kv_head = 16 if group.is_latent else group.n_head / group.n_head_kv
+    if flash:
+        factor: float = c["attention.flash_byte_factor"] * (per_kv_head / 4) ** c["attention.flash_gqa_exponent"]
+        clocks = c["attention.flash_clocks_per_cell"]
+    else:
+        factor = c["attention.plain_byte_factor"]
+        clocks = c["attention.plain_clocks_per_cell"] * c[f"attention.plain_clocks_factor.{card.generation}"]
+    read = factor * group.row_bytes * memory_byte_seconds(card, c) / c["card.bandwidth_factor"]
+    return cells * (read + clocks / sm_hz_each)
+
+
+def memory_byte_seconds(card: Card, c: Values) -> float:
+    """Seconds of a byte at the data sheet's bandwidth, ECC paid."""
+    ecc = c["card.ecc_factor"] if card.has_ecc else 1.0
+    return ecc / card.bandwidth_bytes_per_s
+
+
+def clock_hz(card: Card, c: Values) -> float:
+    """SMs x clock: consumer cards boost above the data sheet."""
+    return card.sm_hz * boost(card, c)
+
+
+def boost(card: Card, c: Values) -> float:
+    """The clock against the data sheet's."""
+    return c["card.consumer_boost"] if card.is_consumer else 1.0
+
+
+def power_slowdown(card: Card, c: Values) -> float:
+    """How much a board's power limit slows one-token work: 1 where it has watts to spare."""
+    slowdown: float = (1 + (card.relative_w_per_sm_ghz / c["card.decode_w_per_sm_ghz"]) ** -4.0) ** 0.25
+    return slowdown

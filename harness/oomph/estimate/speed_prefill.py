@@ -1,0 +1,153 @@
+"""Seconds of a prompt on a card: products at the rate its kernels reach, weights read, cells attended.
+
+A prompt goes in micro-batches. Each multiplies its tokens with every matrix (compute) and reads every weight that it
+touches once (memory); the two overlap, so they meet in a smooth maximum. Experts get few tokens each and so fill the
+tiles badly; attention comes on top. As in `speed_decode`, coefficients may be floats or numpy arrays.
+"""
+
+import math
+from typing import Final
+
+from oomph.estimate.card import INT8_BUILD, NATIVE_FP4_BUILD, Card
+from oomph.estimate.speed_decode import (
+    MATVEC_COLUMNS,
+    Values,
+    boost,
+    expert_seconds,
+    kernel_count,
+    kernel_seconds,
+    matrix_seconds,
+    memory_byte_seconds,
+)  # fmt: skip
+from oomph.estimate.work import AttentionWork, Work
+
+TILE_FLOPS: Final = 2 * 128 * 128
+REFERENCE_YEAR: Final = 2025.6
+"""The build date that the rates are of; they grow before and after it."""
+LAST_YEAR: Final = 2026.5
+LATENT_HEAD_SIZE: Final = 544
+"""MLA's mean product size: (576 for the scores + 512 for the values) / 2."""
+
+
+def prefill_terms(card: Card, work: Work, c: Values, *, n_prompt: int, n_depth: float, n_ubatch: int, flash: bool,
+                  build_year: float) -> dict[str, float]:  # fmt: skip
+    """Seconds of `n_prompt` tokens after `n_depth` cells, by what takes them."""
+    micro_batches = -(-n_prompt // min(n_ubatch, n_prompt))
+    n = n_prompt / micro_batches
+    compute = compute_seconds(card, work, c, n=n, build_year=build_year)
+    memory = read_seconds(card, work, c, n=n, build_year=build_year)
+    power = c["prefill.overlap_power"]
+    both = (compute**power + memory**power) ** (1 / power)
+    touched = work.expert_matrices * work.touched(n) * c["expert.matrix_s"]
+    kernels = kernel_count(work, c, build_year)
+    launches = (kernels * c["prefill.kernel_s"] + c["prefill.micro_batch_s"]) / c["card.overhead_factor"] + touched
+    products, waiting = both, launches
+    if n <= (1.5 if work.expert_share else MATVEC_COLUMNS):
+        columns = matvec_seconds(card, work, c, n=n)
+        launch = kernel_seconds(card, c, build_year) if n < 1.5 else c["prefill.kernel_s"] / c["card.overhead_factor"]
+        column_launches = kernels * launch + c["decode.token_s"] / c["card.overhead_factor"]
+        products = _lesser(columns + column_launches, both + launches)
+        waiting = column_launches * 0
+    return {
+        "compute": micro_batches * products * (compute / (compute + memory)),
+        "weights": micro_batches * products * (memory / (compute + memory)),
+        "kernels": micro_batches * waiting,
+        "attention": sum(
+            prompt_attention_seconds(card, group, c, n_prompt=n_prompt, n_depth=n_depth, n=n, flash=flash)
+            for group in work.attention
+        ),
+        "recurrent": n_prompt * work.recurrent_elements * 4 * c["prefill.recurrent_passes"]
+        / card.bandwidth_bytes_per_s,
+    }  # fmt: skip
+
+
+def compute_seconds(card: Card, work: Work, c: Values, *, n: float, build_year: float) -> float:
+    """Seconds of a micro-batch's products at the rate of each tensor kind, tiles lost at the edges included."""
+    tile = c["prefill.tile_fill"] * TILE_FLOPS * card.sm_count
+    rates = {kind: rate(card, c, kind, build_year) for kind in (*work.dense_flops, *work.expert_flops)}
+    dense = sum((flops * n + work.inner_sizes[kind] * tile) / rates[kind] for kind, flops in work.dense_flops.items())
+    if not work.expert_share:
+        return dense
+    touched = work.touched(n)
+    tokens = n * work.expert_share / touched
+    fill: float = (tokens / (tokens + c["expert.half_rate_tokens"])) ** c["expert.fill_exponent"]
+    growth = _growth(c["expert.growth_per_year"], build_year)
+    share = c["expert.rate_share"] * growth * fill
+    return dense + sum(flops * n / rates[kind] for kind, flops in work.expert_flops.items()) / share
+
+
+def rate(card: Card, c: Values, kind: str, build_year: float) -> float:
+    """FLOP/s that products of this tensor kind reach: int8 kernels where there are any, else cuBLAS in 16 bits."""
+    slow = clock_share(card, c) * c["card.compute_factor"] * boost(card, c)
+    fp16 = c["prefill.fp16_share"] * c[f"prefill.fp16_factor.{card.generation}"] * card.fp16_flops * slow
+    if kind == "f16":
+        return fp16
+    if not uses_int8(card, build_year):
+        return fp16 * c[f"prefill.kind_factor.{kind}"]
+    share = c["prefill.int8_share"] * c[f"prefill.int8_factor.{card.generation}"]
+    if card.is_server:
+        share = share * c["prefill.int8_server_factor"]
+    int8 = share * _growth(c["prefill.int8_growth_per_year"], build_year) * card.int8_ops * slow
+    if kind == "fp4" and card.has_fp4 and build_year > NATIVE_FP4_BUILD:
+        int8 = int8 * c["prefill.native_fp4_factor"]
+    return int8 * c[f"prefill.kind_factor.{kind}"]
+
+
+def uses_int8(card: Card, build_year: float) -> bool:
+    """Whether quantised products run on int8: dp4a always (Pascal), tensor cores since June 2024 (Turing and later)."""
+    return card.int8_ops > 0 and (not card.has_int8_tensor_cores or build_year >= INT8_BUILD)
+
+
+def read_seconds(card: Card, work: Work, c: Values, *, n: float, build_year: float) -> float:
+    """Seconds of reading the weights that a micro-batch touches, and of dequantising them for cuBLAS."""
+    n_bytes = work.weight_bytes(n)
+    if not uses_int8(card, build_year):
+        quantised = sum(flops for kind, flops in work.dense_flops.items() if kind != "f16")
+        n_bytes = n_bytes + c["prefill.dequantise_factor"] * 2 * quantised
+    return n_bytes * memory_byte_seconds(card, c) * c["prefill.weight_read_factor"] / c["card.bandwidth_factor"]
+
+
+def matvec_seconds(card: Card, work: Work, c: Values, *, n: float) -> float:
+    """Seconds of a micro-batch so small that it is multiplied column by column."""
+    once = matrix_seconds(card, c, work.dense_bytes) + matrix_seconds(card, c, work.head_bytes)
+    once = once + expert_seconds(card, work, c, n_tokens=n)
+    return once * (1 + c["matvec.column_share"] * (n - 1))
+
+
+def prompt_attention_seconds(card: Card, group: AttentionWork, c: Values, *, n_prompt: int, n_depth: float, n: float,
+                             flash: bool) -> float:  # fmt: skip
+    """Seconds of a prompt's attention in these layers.
+
+    The upper half of each micro-batch's square is masked but computed; a window's cache holds the window and the
+    micro-batch. Without flash attention the scores go through memory several times.
+    """
+    cells = n_depth + n_prompt / 2
+    if group.window is not None:
+        cells = min(cells, group.window + n)
+    scores = n_prompt * (cells + n / 2) * group.layers * group.n_head
+    flops: float = scores * 4 * (LATENT_HEAD_SIZE if group.is_latent else group.head_size)
+    if not flash:
+        traffic = scores * c["attention.plain_bytes_per_score"] * memory_byte_seconds(card, c)
+        return traffic / c["card.bandwidth_factor"] + flops / rate(card, c, "f16", LAST_YEAR)
+    share = c["attention.flash_share"] * c[f"attention.flash_factor.{card.generation}"]
+    head: float = (min(group.head_size, 256) / 128) ** c["attention.flash_head_exponent"]
+    slow: float = clock_share(card, c) * c["card.compute_factor"] ** 0.5 * boost(card, c)
+    return flops / (share * head * card.fp16_flops * slow)
+
+
+def clock_share(card: Card, c: Values) -> float:
+    """The clock that the board's power limit leaves for prefill: 1 where it has watts to spare."""
+    watts = card.relative_w_per_sm_ghz / c["card.prefill_w_per_sm_ghz"]
+    share: float = (1 + watts**-4.0) ** (-c["card.clock_exponent"] / 4)
+    return share
+
+
+def _growth(per_year: float, build_year: float) -> float:
+    """`exp(per_year * years since the reference)`; e as a power, so that `per_year` may be an array."""
+    growth: float = math.e ** (per_year * (min(build_year, LAST_YEAR) - REFERENCE_YEAR))
+    return growth
+
+
+def _lesser(a: float, b: float) -> float:
+    """min(a, b) that also takes arrays."""
+    return (a + b - abs(a - b)) / 2
