@@ -13,6 +13,10 @@ _EXPORTS = {
     "ModelSpec": "oomph.facts.modelspec",
     "RunConfig": "oomph.facts.config",
     "GpuSpec": "oomph.facts.gpus",
+    "Estimator": "oomph.estimate.estimator",
+    "gpu": "oomph.facts.gpus",
+    "gpu_names": "oomph.facts.gpus",
+    "read_model": "oomph.facts.source",
 }
 __all__ = sorted(_EXPORTS)
 

@@ -1,0 +1,55 @@
+"""`oomph inspect` and `oomph gpus`: what is known of a model or a card before anything runs."""
+
+import json
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add `inspect` and `gpus` to the command line."""
+    app.command("inspect")(_inspect)
+    app.command("gpus")(_gpus)
+
+
+def _inspect(
+    model: Annotated[
+        str, typer.Argument(help="GGUF file, https URL, hf:owner/repo/file.gguf, name:QUANT, config.json")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+) -> None:
+    """Show a model's architecture, experts, context, bytes by role and bytes of KV cache per token."""
+    from oomph.cli.output import print_table
+    from oomph.facts.source import read_model
+    from oomph.views.facts import inspect_lines, kv_cache_table, model_json, roles_table
+
+    spec = read_model(model)
+    if as_json:
+        typer.echo(json.dumps(model_json(spec)))
+        return
+    for line in inspect_lines(spec):
+        typer.echo(line)
+    for table in (roles_table(spec), kv_cache_table(spec)):
+        print_table(table)
+
+
+def _gpus(
+    name: Annotated[str | None, typer.Argument(help="any spelling: 4090, RTX 4090, NVIDIA GeForce RTX 4090")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a card, a line each")] = False,
+) -> None:
+    """List the cards that are known, or show one with the sources of its figures."""
+    from dataclasses import asdict
+
+    from oomph.cli.output import print_table
+    from oomph.facts.gpus import gpu, gpu_specs
+    from oomph.views.facts import gpu_lines, gpus_table
+
+    found = (gpu(name),) if name else gpu_specs()
+    if as_json:
+        for spec in found:
+            typer.echo(json.dumps(asdict(spec)))
+    elif name:
+        for line in gpu_lines(found[0]):
+            typer.echo(line)
+    else:
+        print_table(gpus_table(found))

@@ -1,0 +1,142 @@
+"""Predictions as a stable JSON object and as tables.
+
+The JSON is a contract with other programs, kept in `docs/estimate-json.md` field by field; the tables are for
+people and may change. Both are pure functions of a Prediction.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Final
+
+from oomph.estimate.prediction import Prediction, SpeedEstimate, is_card
+from oomph.facts.config import RunConfig
+from oomph.units import MIB, NOT_MEASURED, count, mib, rate
+from oomph.views.table import Cell, Table, number
+
+COMPONENTS: Final = {
+    "weights_bytes": "weights", "kv_cache_bytes": "KV cache", "recurrent_bytes": "recurrent state",
+    "compute_bytes": "compute buffer", "output_bytes": "output buffer", "overhead_bytes": "overhead",
+}  # fmt: skip
+
+Answer = Prediction | str
+"""What one configuration is answered with: a prediction, or the sentence that says why there is none."""
+
+
+def prediction_json(prediction: Prediction) -> dict[str, Any]:
+    """One configuration's answer; sizes in bytes, rates per second, None where nothing is known."""
+    return {
+        "model": prediction.model,
+        "config": prediction.config.to_dict(),
+        "devices": {name: asdict(memory) for name, memory in prediction.memory.devices.items()},
+        "total_vram_bytes": prediction.memory.total_vram_bytes,
+        "fits": prediction.fits,
+        "fit_probability": prediction.fit_probability,
+        "max_context": prediction.max_context,
+        "exact_compute": prediction.memory.exact_compute,
+        "warnings": list(warnings(prediction)),
+        "speed": speed_json(prediction.speed),
+    }
+
+
+def speed_json(speed: SpeedEstimate | None) -> dict[str, Any] | None:
+    """Tokens per second with their 90 % intervals as [low, high]."""
+    if speed is None:
+        return None
+    return {
+        "prefill_tokens_per_s": speed.prefill_tokens_per_s,
+        "decode_tokens_per_s": speed.decode_tokens_per_s,
+        "interval_90": {
+            "prefill": list(speed.prefill_interval_90) if speed.prefill_interval_90 else None,
+            "decode": list(speed.decode_interval_90) if speed.decode_interval_90 else None,
+        },
+        "bound_by": speed.bound_by,
+    }
+
+
+def refusal_json(model: str, config: RunConfig, reason: str) -> dict[str, Any]:
+    """The answer for a configuration that the model cannot have: why, in one sentence."""
+    return {"model": model, "config": config.to_dict(), "error": reason}
+
+
+def warnings(prediction: Prediction) -> tuple[str, ...]:
+    """The prediction's and its memory's warnings, each once."""
+    return tuple(dict.fromkeys((*prediction.warnings, *prediction.memory.warnings)))
+
+
+def devices_table(prediction: Prediction) -> Table:
+    """What one configuration takes: a row for each component that anything has, a column for each device."""
+    devices = prediction.memory.devices
+    rows = [
+        (Cell(label), *(number(getattr(memory, name) or None, digits=2, unit=MIB) for memory in devices.values()))
+        for name, label in COMPONENTS.items()
+    ]
+    shown = [row for row in rows if any(cell.text != NOT_MEASURED for cell in row[1:])]
+    total = (Cell("total"), *(number(memory.total_bytes, digits=2, unit=MIB) for memory in devices.values()))
+    return Table(caption=f"{prediction.model} (MiB)", columns=("", *devices), rows=(*shown, total))
+
+
+def summary_lines(prediction: Prediction) -> list[str]:
+    """What follows from one configuration, a sentence each."""
+    total = mib(prediction.memory.total_vram_bytes)
+    lines = [f"VRAM: {total}" + ("" if prediction.fits is None else f", {_fits(prediction)}")]
+    if prediction.max_context is not None:
+        lines.append(f"largest n_ctx that fits: {count(prediction.max_context)}")
+    if speed := prediction.speed:
+        depth = f"at depth {count(prediction.config.n_depth)}"
+        lines.append(f"prefill {depth}: {_rate(speed.prefill_tokens_per_s, speed.prefill_interval_90)}")
+        lines.append(f"decode {depth}: {_rate(speed.decode_tokens_per_s, speed.decode_interval_90)}")
+        if speed.bound_by:
+            lines.append(f"bound by: {speed.bound_by}")
+    return lines + [f"note: {warning}" for warning in warnings(prediction)]
+
+
+def grid_table(model: str, knobs: Sequence[str], answers: Sequence[tuple[RunConfig, Answer]]) -> Table:
+    """Many configurations, a row each; `knobs` are those that differ among them."""
+    rows = tuple((*(_knob(config, knob) for knob in knobs), *_outcome(answer)) for config, answer in answers)
+    return Table(caption=model, columns=(*knobs, *_OUTCOME_COLUMNS), rows=rows)
+
+
+_OUTCOME_COLUMNS: Final = (
+    "VRAM MiB", "KV MiB", "compute MiB", "host MiB", "fits", "max n_ctx", "prefill t/s", "decode t/s",
+)  # fmt: skip
+
+
+def _outcome(answer: Answer) -> tuple[Cell, ...]:
+    if isinstance(answer, str):
+        return tuple(Cell("refused" if name == "fits" else NOT_MEASURED) for name in _OUTCOME_COLUMNS)
+    memory, speed = answer.memory, answer.speed
+    on_cards = [part for name, part in memory.devices.items() if is_card(name)]
+    host = sum(part.total_bytes for name, part in memory.devices.items() if not is_card(name))
+    return (
+        number(memory.total_vram_bytes, unit=MIB),
+        number(sum(part.kv_cache_bytes for part in on_cards), unit=MIB),
+        number(sum(part.compute_bytes for part in on_cards), unit=MIB),
+        number(host, unit=MIB),
+        Cell(NOT_MEASURED if answer.fits is None else _fits(answer)),
+        number(answer.max_context),
+        Cell(rate(speed.prefill_tokens_per_s), speed.prefill_tokens_per_s) if speed else Cell(NOT_MEASURED),
+        Cell(rate(speed.decode_tokens_per_s), speed.decode_tokens_per_s) if speed else Cell(NOT_MEASURED),
+    )
+
+
+def _knob(config: RunConfig, knob: str) -> Cell:
+    value = getattr(config, knob)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Cell(count(value), value)
+    return Cell(NOT_MEASURED if value is None else str(value))
+
+
+def _fits(prediction: Prediction) -> str:
+    verdict = "fits" if prediction.fits else "does not fit"
+    return verdict if prediction.fit_probability is None else f"{verdict} ({prediction.fit_probability:.0%} likely to)"
+
+
+def _rate(per_second: float, interval: tuple[float, float] | None) -> str:
+    reach = f" (90 %: {rate(interval[0])} to {rate(interval[1])})" if interval else ""
+    return f"{rate(per_second)} tokens/s{reach}"
+
+
+def differing_knobs(configs: Sequence[RunConfig]) -> list[str]:
+    """The knobs that are not the same in all of `configs`."""
+    spelled: list[Mapping[str, Any]] = [config.to_dict() for config in configs]
+    return [knob for knob in spelled[0] if any(other[knob] != spelled[0][knob] for other in spelled)] if spelled else []
