@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 import typer
 
-from oomph.cli import classify, estimate, facts, models, phantom, sweep
+from oomph.cli import classify, demo_model, doctor, estimate, facts, models, phantom, sweep
 from oomph.errors import OomphError
 
 app = typer.Typer(
@@ -30,6 +30,8 @@ def _version() -> None:
 
 
 classify.register(app)
+demo_model.register(app)
+doctor.register(app)
 estimate.register(app)
 facts.register(app)
 models.register(app)
