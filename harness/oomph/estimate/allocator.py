@@ -82,13 +82,13 @@ class Pool:
 class _Block:
     """What the allocator knows of a tensor: who still needs it, and where it lies."""
 
-    __slots__ = ("address", "children", "is_allocated", "layout", "owner", "pool", "size", "tensor", "views")
+    __slots__ = ("address", "children", "is_allocated", "needs_room", "owner", "pool", "size", "tensor", "views")
 
     def __init__(self, tensor: Tensor, owner: "_Block | None") -> None:
         self.tensor, self.owner = tensor, owner
-        self.layout = (tensor.quant, tensor.ne, tensor.nb)
         self.children = self.views = self.pool = self.address = self.size = 0
         self.is_allocated = False
+        self.needs_room = owner is None and tensor.device is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,17 +110,20 @@ def pack(
     After each node in `marks` the state is kept: equal states go on equally.
     """
     run = _Run(alignments, size)
-    for tensor, pool in leafs:
-        run.allocate(run.block(tensor), pool)
+    for block, pool in [(run.block(tensor), pool) for tensor, pool in leafs]:
+        if block.needs_room:
+            run.allocate(block, pool)
     steps = [(run.block(tensor), pool, [run.block(source) for source in tensor.src]) for tensor, pool in nodes]
     run.count_uses(steps)
     states = []
     for block, pool, sources in steps:
+        for source in (*sources, block):
+            if source.needs_room:
+                run.allocate(source, pool)
         for source in sources:
-            run.allocate(source, pool)
-        run.allocate(block, pool)
-        for source in sources:
-            run.release(source)
+            source.children -= 1
+            if not source.children and not source.views:
+                run.release(source)
         if block.tensor in marks:
             states.append(run.state())
     return Packing(
@@ -154,19 +157,15 @@ class _Run:
         for block, pool, sources in steps:
             if block.owner and block.tensor.op != "NONE":
                 block.owner.views += 1
-            if block.tensor.is_input:
-                self.allocate(block, pool)
             for source in sources:
                 source.children += 1
-                if source.tensor.is_input:
+                if source.tensor.is_input and source.needs_room:
                     self.allocate(source, pool)
 
     def allocate(self, block: _Block, pool: int) -> None:
-        """Give the tensor room, or a source's place, unless it has some already (ggml_gallocr_allocate_node)."""
+        """Give the tensor a source's place, or room of its own (ggml_gallocr_allocate_node)."""
         tensor = block.tensor
-        if block.is_allocated or block.owner or tensor.device:
-            return
-        block.is_allocated = True
+        block.is_allocated, block.needs_room = True, False
         if tensor.op in INPLACE_OPS:
             for source in tensor.src:
                 parent = self._blocks[source]
@@ -178,7 +177,10 @@ class _Run:
 
     def _reuse(self, block: _Block, parent: _Block) -> bool:
         """Take `parent`'s place if this is its last use and its layout the same; views have no place to give."""
-        if parent.layout != block.layout or parent.children != 1 or parent.views != 0 or parent.tensor.is_output:
+        old, new = parent.tensor, block.tensor
+        if parent.children != 1 or parent.views != 0 or old.is_output:
+            return False
+        if old.ne != new.ne or old.nb != new.nb or old.quant is not new.quant:
             return False
         parent.is_allocated = False
         block.pool, block.address = parent.pool, parent.address
@@ -190,10 +192,7 @@ class _Run:
         return True
 
     def release(self, block: _Block) -> None:
-        """One use of the tensor is done; after the last, its place is free."""
-        block.children -= 1
-        if block.children or block.views:
-            return
+        """The tensor's last use is done: its place is free, unless it is a view of what is still used."""
         owner = block.owner
         if owner:
             owner.views -= 1

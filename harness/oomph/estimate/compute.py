@@ -55,6 +55,7 @@ class ComputeModel:
         self._selections: dict[object, Selection] = {}
         self._fuses: dict[object, bool] = {}
         self._settles: dict[object, int] = {}
+        self._graph_sizes: dict[object, int] = {}
 
     def buffers(self, setup: Setup) -> ComputeBuffers:
         """The buffers that llama.cpp reserves for `setup`."""
@@ -65,6 +66,15 @@ class ComputeModel:
             bytes={d: max(p.bytes[i] for p in packings) for i, d in enumerate(devices)},
             live_bytes={d: max(p.live_bytes[i] for p in packings) for i, d in enumerate(devices)},
         )
+
+    def graph_surplus(self, setup: Setup) -> int:
+        """Tensors of the prompt graph beyond what llama_context::graph_max_nodes makes room for: above 0 it aborts."""
+        sizes, key = setup.sizes, (setup.hparams.layers, setup.cache, setup.sizes.n_stream, setup.sizes.n_seqs)
+        if key not in self._graph_sizes:
+            b = self._builder(setup, sizes.n_tokens, sizes.n_outputs)
+            graph, _ = build_graph(b, range(setup.hparams.n_layer))
+            self._graph_sizes[key] = len(graph.nodes) + sum(leaf.is_input for leaf in graph.leafs)
+        return self._graph_sizes[key] - _room_for_tensors(self._model, setup)
 
     def fuses_attention(self, setup: Setup) -> bool:
         """What `flash_attn` auto becomes: on if each layer's attention would run on the layer's device."""
@@ -143,6 +153,13 @@ class ComputeModel:
         types = tuple(t for _, _, t in content) if device == CPU or placement.has_overrides else ()
         tensors = tuple((name, ne) for name, ne, _ in content)
         return setup.hparams.layers[il].kind(il), device, placement.cache(il), places, types, tensors
+
+
+def _room_for_tensors(model: ModelSpec, setup: Setup) -> int:
+    """How many tensors a graph may have (llama_context::graph_max_nodes)."""
+    if setup.hparams.arch.recurrent_part == "delta_net":
+        return max(40 * setup.sizes.n_tokens, 32 * len(model.tensors))
+    return max(1024, 8 * len(model.tensors))
 
 
 def _layer_contents(model: ModelSpec) -> list[tuple[tuple[str, tuple[int, ...], str], ...]]:

@@ -1,30 +1,171 @@
-"""The estimator: one model, perhaps one card, and what any configuration takes."""
+"""The estimator: one model, perhaps one card, and what any configuration takes, fits and reaches.
 
-from collections.abc import Iterable
+Every inverse question (the longest context, most experts, largest micro-batch, best cache type, fewest layers off the
+card) is answered exactly against the forward model, `Estimator.fits`. That needs care: the compute buffer is not
+monotone in any knob, because the allocator's fragmentation is not. Short lists of candidates are therefore tried from
+the best on; the context is searched by bisection and then proven.
+"""
 
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from oomph.errors import ConfigError
+from oomph.estimate.coefficients import Coefficients, default_coefficients
+from oomph.estimate.compute import Setup
 from oomph.estimate.memory import MemoryModel
-from oomph.estimate.prediction import Prediction
+from oomph.estimate.prediction import MemoryEstimate, Prediction, SpeedEstimate
+from oomph.estimate.speed import predict_speed
 from oomph.facts.config import RunConfig
 from oomph.facts.gpus import GpuSpec
 from oomph.facts.modelspec import ModelSpec
 
+CONTEXT_STEP: Final = 256
+"""Cells that llama.cpp rounds a context up to."""
+
+UBATCH_STEP: Final = 32
+
+BEST_KV_TYPES: Final = ("f16", "q8_0", "q5_1", "q5_0", "q4_1", "iq4_nl", "q4_0")
+"""Cache types from the truest to the smallest."""
+
 
 class Estimator:
-    """Predicts for one model; `gpu_memory_bytes` (of each card) stands in for, or overrides, the card's own."""
+    """Predicts for one model. `gpu_memory_bytes`, of each card, goes before the memory of `gpu`.
+
+    Without either, nothing is said of what fits; without `gpu` (or coefficients of a machine without one), nothing of
+    speed. `coefficients` are a calibration's; None takes those that ship with the package.
+    """
 
     def __init__(
         self, model: ModelSpec, gpu: GpuSpec | None = None, *, gpu_memory_bytes: int | None = None,
-        coefficients: object = None,
+        coefficients: Coefficients | None = None,
     ) -> None:  # fmt: skip
         self.model, self.gpu, self.coefficients = model, gpu, coefficients
         self.gpu_memory_bytes = gpu_memory_bytes or (gpu.memory_bytes if gpu else None)
         self._memory = MemoryModel(model)
+        self._longest: dict[RunConfig, int] = {}
 
     def predict(self, config: RunConfig) -> Prediction:
-        """Memory, whether it fits, and speed under `config`."""
-        memory = self._memory.estimate(config)
-        return Prediction(model=self.model.name, config=config, memory=memory, warnings=memory.warnings)
+        """Memory, whether it fits, the longest context with the other knobs as they are, and speed."""
+        memory = self._with_overhead(self._memory.estimate(config), config)
+        knows_card = self.gpu_memory_bytes is not None and config.n_devices > 0
+        return Prediction(
+            model=self.model.name, config=config, memory=memory, fits=self.fits(config) if knows_card else None,
+            max_context=self._max_context(config) if knows_card else None, speed=self._speed(config),
+            warnings=memory.warnings,
+        )  # fmt: skip
 
-    def predict_many(self, configs: Iterable[RunConfig]) -> list[Prediction]:
-        """`predict` for each configuration."""
-        return [self.predict(config) for config in configs]
+    def predict_many(self, configs: Iterable[RunConfig]) -> Iterator[Prediction]:
+        """`predict` for each configuration; what they share is computed once."""
+        return map(self.predict, configs)
+
+    def _speed(self, config: RunConfig) -> SpeedEstimate | None:
+        is_host_known = config.n_devices == 0 and self.coefficients is not None
+        if not is_host_known and (self.gpu is None or config.n_devices == 0):
+            return None
+        gpu = self.gpu if config.n_devices else None
+        return predict_speed(self.model, gpu, config, self.coefficients or default_coefficients())
+
+    def _overhead(self, config: RunConfig) -> Mapping[str, int]:
+        """Bytes by card of what llama.cpp prints nowhere; never less for a longer context."""
+        return {}
+
+    def _with_overhead(self, memory: MemoryEstimate, config: RunConfig) -> MemoryEstimate:
+        overhead = self._overhead(config)
+        devices = {
+            name: replace(device, overhead_bytes=overhead.get(name, 0)) for name, device in memory.devices.items()
+        }
+        return replace(memory, devices=devices)
+
+    # --- what fits
+
+    def fits(self, config: RunConfig) -> bool:
+        """Whether llama.cpp runs `config` with every card's share within its memory.
+
+        Raises ConfigError where no card's memory is known.
+        """
+        setup = self._memory.setup(config)
+        if not self._has_room(config, setup, {}):  # spares the replay
+            return False
+        if any(self._memory.refusals(config, setup)):
+            return False
+        return self._has_room(config, setup, self._memory.compute(setup).bytes)
+
+    def _has_room(self, config: RunConfig, setup: Setup, compute_bytes: Mapping[str, int]) -> bool:
+        """Whether every card holds its weights, caches and overhead besides these bytes of compute buffers."""
+        if self.gpu_memory_bytes is None:
+            raise ConfigError("what fits depends on the card: name a GPU, or give its memory")
+        parts = (*self._memory.fixed(setup).values(), self._overhead(config), compute_bytes)
+        return all(sum(part.get(card, 0) for part in parts) <= self.gpu_memory_bytes for card in setup.placement.cards)
+
+    def max_context(self, *, limit: int | None = None, **knobs: Any) -> int:
+        """The largest n_ctx, a multiple of 256, that fits with these knobs; 0 where not even 256 does.
+
+        `limit` is the most that is asked for; None is the model's trained context.
+        """
+        return self._max_context(RunConfig().with_(**knobs), limit=limit)
+
+    def _max_context(self, config: RunConfig, *, limit: int | None = None) -> int:
+        key = config.with_(n_ctx=limit or self.model.n_ctx_train)
+        if key not in self._longest:
+            steps = max(key.n_ctx // CONTEXT_STEP, 1)
+            self._longest[key] = CONTEXT_STEP * self._search(config, steps)
+        return self._longest[key]
+
+    def _search(self, config: RunConfig, most: int) -> int:
+        """The largest number of steps up to `most` whose context fits, by bisection and a proof.
+
+        Bisection finds a context that fits while the next does not. Weights, caches and the live bytes of the compute
+        buffer only grow with n_ctx; what may shrink is fragmentation, the rest of the compute buffer. So nothing fits
+        beyond the point where the growing parts, the live bytes taken as they are just past the find, exceed the card;
+        the few contexts up to there are tried one by one.
+        """
+
+        def at(steps: int) -> RunConfig:
+            return config.with_(n_ctx=steps * CONTEXT_STEP)
+
+        if self.fits(at(most)):
+            return most
+        found = bisect_left(range(1, most), True, key=lambda steps: not self.fits(at(steps)))
+        beyond = at(found + 1)
+        live = self._memory.compute(self._memory.setup(beyond)).live_bytes
+
+        def is_full(steps: int) -> bool:
+            return not self._has_room(at(steps), self._memory.setup(at(steps)), live)
+
+        end = bisect_left(range(1, most), True, key=is_full)
+        return next((steps for steps in range(end, found, -1) if self.fits(at(steps))), found)
+
+    # --- the other inverses: few candidates, tried from the best on
+
+    def max_experts(self, **knobs: Any) -> int:
+        """The most active experts that fit with these knobs; 0 where not even one does. Dense: ConfigError."""
+        if not self.model.is_moe:
+            raise ConfigError(f"{self.model.name} has no experts to choose; leave n_expert_used out")
+        counts = range(1, self.model.n_expert + 1)
+        config = RunConfig().with_(**knobs)
+        most = bisect_left(counts, True, key=lambda n: self._memory.aborts(config.with_(n_expert_used=n)))
+        return self._first_fit("n_expert_used", range(most, 0, -1), knobs) or 0
+
+    def max_ubatch(self, **knobs: Any) -> int:
+        """The largest n_ubatch up to n_batch, a multiple of 32, that fits with these knobs; 0 where none does."""
+        most = RunConfig().with_(**knobs).n_batch // UBATCH_STEP
+        return self._first_fit("n_ubatch", range(most * UBATCH_STEP, 0, -UBATCH_STEP), knobs) or 0
+
+    def max_gpu_layers(self, **knobs: Any) -> int:
+        """The most layers on the cards that fit with these knobs, the output counted as one: the fewest off them."""
+        return self._first_fit("n_gpu_layers", range(self.model.n_layer + 1, 0, -1), knobs) or 0
+
+    def min_cpu_moe(self, **knobs: Any) -> int | None:
+        """The fewest layers whose experts must stay on the CPU to fit with these knobs; None where all do not help."""
+        return self._first_fit("n_cpu_moe", range(self.model.n_layer + 1), knobs)
+
+    def best_kv_type(self, **knobs: Any) -> str | None:
+        """The truest type for both K and V that fits with these knobs, of `BEST_KV_TYPES`; None where none does."""
+        configs = (RunConfig().with_(**knobs | {"type_k": kind, "type_v": kind}) for kind in BEST_KV_TYPES)
+        return next((config.type_k for config in configs if self.fits(config)), None)
+
+    def _first_fit(self, knob: str, values: Iterable[int], knobs: Mapping[str, Any]) -> int | None:
+        config = RunConfig().with_(**knobs)
+        return next((value for value in values if self.fits(config.with_(**{knob: value}))), None)

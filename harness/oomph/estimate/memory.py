@@ -58,7 +58,7 @@ class MemoryModel:
     def estimate(self, config: RunConfig) -> MemoryEstimate:
         """Bytes of every device under `config`, without what llama.cpp prints nowhere (overhead)."""
         setup = self.setup(config)
-        warnings = [*self._general_warnings(), *refusals(config, setup)]
+        warnings = [*self._general_warnings(), *self.refusals(config, setup)]
         return self._assemble(setup, self.compute(setup), tuple(warnings))
 
     def setup(self, config: RunConfig) -> Setup:
@@ -104,6 +104,23 @@ class MemoryModel:
                 f"rule, and its KV cache the usual metadata"
             )
 
+    def aborts(self, config: RunConfig) -> bool:
+        """Whether llama.cpp aborts while it builds the graph: too many active experts."""
+        return self.model.is_moe and self._compute.graph_surplus(self.setup(config)) > 0
+
+    def refusals(self, config: RunConfig, setup: Setup) -> Iterator[str]:
+        """Why llama.cpp would not run this configuration, one sentence each."""
+        cache = setup.cache
+        if cache.v.is_quantised and not cache.flash_attn:
+            yield f"llama.cpp refuses type_v {config.type_v} without flash attention; set flash_attn on, or type_v f16"
+        if setup.hparams.is_mla and cache.k != cache.v:
+            yield f"llama.cpp refuses type_k {config.type_k} with type_v {config.type_v} for latent attention"
+        if self.aborts(config):
+            yield (
+                f"llama.cpp aborts with {setup.hparams.n_expert_used} active experts (GGML_ASSERT(obj_new) failed): "
+                f"its graph has no room for so many; use fewer"
+            )
+
     def _weight_bytes(self, setup: Setup) -> Bytes:
         key = setup.placement.key
         if key not in self._weights:
@@ -114,14 +131,6 @@ class MemoryModel:
 def _logits_home(placement: Placement) -> str:
     """Where the logits are kept for the caller: pinned where a card computes them (llama_context::output_reserve)."""
     return placement.host if is_card(placement.output) else CPU
-
-
-def refusals(config: RunConfig, setup: Setup) -> Iterator[str]:
-    """Why llama.cpp would not run this configuration, one sentence each."""
-    if setup.cache.v.is_quantised and not setup.cache.flash_attn:
-        yield f"llama.cpp refuses type_v {config.type_v} without flash attention; set flash_attn on, or type_v f16"
-    if setup.hparams.is_mla and config.type_k != config.type_v:
-        yield f"llama.cpp refuses type_k {config.type_k} with type_v {config.type_v} for latent attention"
 
 
 def allocated_bytes(info: TensorInfo, device: str) -> int:

@@ -122,6 +122,11 @@ class Hparams:
         return any(layer.is_swa for layer in self.layers)
 
     @property
+    def n_expert_used(self) -> int:
+        """Active experts of the layer that has most."""
+        return max(layer.n_expert_used for layer in self.layers)
+
+    @property
     def v_width_max(self) -> int:
         """The widest V of all layers: a transposed V cache is padded to it."""
         return max(layer.v_width for layer in self.layers)
