@@ -8,7 +8,7 @@ types as a catalogue entry. Weights that are stored in 4 bits (AWQ, GPTQ, compre
 
 import json
 from collections.abc import Callable, Mapping
-from math import log, sqrt
+from math import isfinite, log, sqrt
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,6 +58,13 @@ _KEYS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
 )
 """GGUF's key and the config's names for it, the first that is there."""
 
+_SHAPE: Final = ("vocab_size", "context_length", "block_count", "embedding_length", "attention.head_count")
+_FRACTIONS: Final = (
+    "attention.layer_norm_rms_epsilon", "attention.scale", "attn_logit_softcapping", "embedding_scale",
+    "expert_weights_scale", "final_logit_softcapping", "logit_scale", "residual_scale", "rope.freq_base",
+    "rope.scaling.attn_factor", "rope.scaling.factor", "rope.scaling.yarn_log_multiplier",
+)  # fmt: skip
+_WORDS: Final = ("expert_weights_norm", "rope.scaling.finetuned", "rope.scaling.type")
 _SLIDING: Final = ("gemma2", "gemma3", "gpt-oss")
 _TIED_BY_DEFAULT: Final = ("gemma2", "gemma3")
 _DEFAULTS: Final[dict[str, dict[str, Any]]] = {
@@ -80,11 +87,18 @@ Config = Mapping[str, Any]
 _Part = Callable[[Config], dict[str, Value]]
 
 
+def _table(config: Config, key: str) -> dict[str, Any]:
+    """The object under `key`, empty where there is none; ValueError where it is something else."""
+    value = config.get(key) or {}
+    if not isinstance(value, dict):
+        raise ValueError(f"{key} = {value!r}")
+    return value
+
+
 def _rope(config: Config) -> dict[str, Any]:
     """The rotary parameters, wherever this generation of config.json keeps them."""
-    scaling: dict[str, Any] = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    full: dict[str, Any] = scaling.get("full_attention", scaling)
-    return full
+    scaling = _table(config, "rope_parameters") or _table(config, "rope_scaling")
+    return _table(scaling, "full_attention") or scaling
 
 
 def _rope_metadata(config: Config) -> dict[str, Value]:
@@ -92,10 +106,10 @@ def _rope_metadata(config: Config) -> dict[str, Value]:
     found: dict[str, Value] = {}
     base = rope.get("rope_theta", config.get("rope_theta"))
     if base is not None:
-        found["rope.freq_base"] = float(base)
+        found["rope.freq_base"] = base
     kind = rope.get("rope_type", rope.get("type"))
     if kind in ("linear", "yarn") and rope.get("factor"):
-        found |= {"rope.scaling.type": kind, "rope.scaling.factor": float(rope["factor"])}
+        found |= {"rope.scaling.type": kind, "rope.scaling.factor": rope["factor"]}
     if kind == "yarn":
         found["rope.scaling.original_context_length"] = rope["original_max_position_embeddings"]
     if sections := rope.get("mrope_section"):
@@ -194,7 +208,7 @@ _PARTS: Final[dict[str, _Part]] = {
 
 def _text_config(config: Config, source: str) -> tuple[str, dict[str, Any]]:
     """The architecture and the language model's part of a config, with transformers' defaults."""
-    text = {**config, **config.get("text_config", {})}
+    text = {**config, **_table(config, "text_config")}
     arch = ARCHITECTURES.get(str(text.get("model_type")))
     if arch is None:
         known = ", ".join(sorted(ARCHITECTURES))
@@ -202,10 +216,17 @@ def _text_config(config: Config, source: str) -> tuple[str, dict[str, Any]]:
     return arch, _DEFAULTS.get(arch, {}) | text
 
 
-def _plausible(key: str, value: float) -> int | float:
-    """`value`, ValueError where no model has it: what follows loops over blocks and multiplies widths."""
-    if not 0 <= value <= (MAX_BLOCKS if key == "block_count" else MAX_WIDTH):
-        raise ValueError(f"{key} = {value}")
+def _plausible(key: str, value: Value) -> Value:
+    """`value` as GGUF stores it; ValueError where no model has it: what follows loops and multiplies."""
+    if isinstance(value, tuple):
+        for item in value:
+            _plausible(key, item)
+        return value
+    if key in _FRACTIONS and isinstance(value, int | float) and isfinite(value):
+        return float(value)
+    least, most = int(key in _SHAPE), MAX_BLOCKS if key == "block_count" else MAX_WIDTH
+    if key not in _WORDS and (type(value) is not int or not least <= value <= most):
+        raise ValueError(f"{key} = {value!r}")
     return value
 
 
@@ -213,14 +234,16 @@ def _metadata(arch: str, config: Config) -> dict[str, Value]:
     found: dict[str, Value] = {}
     for key, names in _KEYS:
         value = next((config[name] for name in names if config.get(name) is not None), None)
-        if isinstance(value, int | float):
-            found[key] = _plausible(key, value)
+        if value is not None:
+            found[key] = value
     if arch in _SLIDING and config.get("sliding_window"):
         found["attention.sliding_window"] = config["sliding_window"]
     found |= _rope_metadata(config)
     if part := _PARTS.get(arch):
         found |= part(config)
-    return {f"{arch}.{key}": value for key, value in found.items()}
+    if missing := [key for key in _SHAPE if key not in found]:
+        raise ValueError(missing[0])
+    return {f"{arch}.{key}": _plausible(key, value) for key, value in found.items()}
 
 
 def _extras(arch: str, config: Config) -> tuple[str, ...]:
@@ -243,14 +266,14 @@ def spec_from_hf_config(config: Config, quantisation: str | None = None, *, sour
     `quantization_config` says so (a note then says that llama.cpp does not run it), else in its own float type.
     UnknownNameError for a model_type without a translation, ModelFileError naming a key that is missing.
     """
-    arch, text = _text_config(config, source)
-    own_format = text.get("quantization_config") or {}
-    stored = _FLOAT_TYPES.get(str(text.get("dtype", text.get("torch_dtype"))), "BF16")
-    name = str(config.get("_name_or_path") or Path(source).parent.name or arch)
     try:
+        arch, text = _text_config(config, source)
         metadata, extras = _metadata(arch, text), _extras(arch, text)
+        own_format = _table(text, "quantization_config")
     except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
         raise ModelFileError(f"{source}: {error} is missing or malformed; is this a whole config.json?") from None
+    name = str(config.get("_name_or_path") or Path(source).parent.name or arch)
+    stored = _FLOAT_TYPES.get(str(text.get("dtype", text.get("torch_dtype"))), "BF16")
     method = own_format.get("quant_method")
     kept = {"_exps": "MXFP4"} if method == "mxfp4" else {}
     packed = None if quantisation else packed_format(own_format, source)

@@ -1,0 +1,161 @@
+"""Synthetic files: what is written is what was asked for, and llama.cpp takes it."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from oomph.cli import app
+from oomph.errors import ConfigError, ModelFileError
+from oomph.facts.catalogue import build_model, catalogue_model
+from oomph.facts.gguf import Value
+from oomph.facts.modelspec import ModelSpec, read_model_file
+from oomph.facts.quants import QUANTS, QuantType
+from oomph.models.synth import write_synthetic
+
+N_VOCAB = 384
+
+LOAD = """
+import ctypes, json, math, sys
+import llama_cpp.llama_cpp as C
+@C.llama_log_callback
+def quiet(level, text, _): pass
+C.llama_log_set(quiet, ctypes.c_void_p(0))
+params = C.llama_model_default_params()
+if sys.argv[2] == "shape":
+    params.no_alloc, params.load_mode = True, C.LLAMA_LOAD_MODE_NONE
+model = C.llama_model_load_from_file(sys.argv[1].encode(), params)
+assert model, "llama.cpp refuses the file"
+found = {"n_params": C.llama_model_n_params(model), "n_bytes": C.llama_model_size(model)}
+context_params = C.llama_context_default_params()
+context_params.n_ctx, context_params.n_threads = 256, 1
+context = C.llama_init_from_model(model, context_params)
+assert context, "llama.cpp builds no graph of it"
+if sys.argv[2] == "decode":
+    assert C.llama_decode(context, C.llama_batch_get_one((C.llama_token * 4)(1, 2, 3, 4), 4)) == 0
+    logits = C.llama_get_logits_ith(context, -1)
+    found["logits"] = [logits[i] for i in range(C.llama_vocab_n_tokens(C.llama_model_get_vocab(model)))]
+print(json.dumps(found))
+"""
+
+
+def load(path: Path, how: str) -> dict[str, object]:
+    """What llama.cpp says of the file: by its shape only, or after decoding four tokens."""
+    done = subprocess.run([sys.executable, "-c", LOAD, path, how], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found: dict[str, object] = json.loads(done.stdout)
+    return found
+
+
+def tiny(arch: str, quantisation: str, **hparams: Value) -> ModelSpec:
+    """A model of four blocks whose random weights fit in a few MiB."""
+    keys: dict[str, Value] = {
+        "vocab_size": N_VOCAB, "context_length": 512, "block_count": 4, "embedding_length": 256,
+        "feed_forward_length": 512, "attention.head_count": 4, "attention.head_count_kv": 2,
+        "attention.layer_norm_rms_epsilon": 1e-6, "rope.dimension_count": 64, "rope.freq_base": 1e4,
+    }  # fmt: skip
+    keys |= {key.replace("__", "."): value for key, value in hparams.items()}
+    return build_model(
+        "tiny", arch, {f"{arch}.{key}": value for key, value in keys.items()}, quantisation, source="tiny"
+    )
+
+
+MOE: dict[str, Value] = {"expert_count": 8, "expert_used_count": 2, "expert_feed_forward_length": 256}
+
+
+@pytest.mark.parametrize("name", ["qwen3-30b-a3b", "gpt-oss-20b", "granite-4.0-h-tiny", "glm-4.5-air", "llama-3.2-1b"])
+def test_header_read_back_is_the_catalogue_model(name: str, tmp_path: Path) -> None:
+    spec = catalogue_model(name, "Q4_K_M")
+    path = write_synthetic(spec, tmp_path / "model.gguf")
+    back = read_model_file(path)
+    assert back.tensors == spec.tensors
+    assert list(back.tensors) == list(spec.tensors)
+    assert (back.arch, back.name, back.n_vocab) == (spec.arch, spec.name, spec.n_vocab)
+    assert back.metadata.items() >= {
+        (key, value) for key, value in spec.metadata.items() if not isinstance(value, float)
+    }
+    for key, value in spec.metadata.items():
+        if isinstance(value, float):
+            assert back.metadata[key] == pytest.approx(value, rel=1e-6)
+    assert back.file_bytes == path.stat().st_size > sum(tensor.n_bytes for tensor in spec.tensors.values())
+    assert path.stat().st_blocks * 512 < 12 * 2**20  # the rest is a hole
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.llama
+@pytest.mark.parametrize(
+    "name",
+    ["llama-3.1-8b", "mixtral-8x7b", "qwen2.5-0.5b", "qwen1.5-moe-a2.7b", "qwen3-30b-a3b",
+     "qwen3-next-80b-a3b", "qwen3.5-4b", "qwen3.6-35b-a3b", "gemma-2-2b", "gemma-3-4b", "phi-3-mini-128k",
+     "gpt-oss-120b", "olmoe-1b-7b", "deepseek-v2-lite", "deepseek-v3", "glm-4-32b-0414", "glm-4.5-air",
+     "ernie-4.5-21b-a3b", "granite-4.0-h-tiny"],
+)  # fmt: skip
+def test_llama_cpp_loads_the_shape_of_every_family(name: str, tmp_path: Path) -> None:
+    spec = catalogue_model(name, "Q4_K_M")
+    found = load(write_synthetic(spec, tmp_path / "model.gguf"), "shape")
+    assert found["n_params"] == sum(tensor.n_elements for tensor in spec.tensors.values())
+    assert found["n_bytes"] == sum(tensor.n_bytes for tensor in spec.tensors.values())
+
+
+@pytest.mark.llama
+@pytest.mark.parametrize(
+    "spec",
+    [tiny("llama", kind) for kind in ("F16", "BF16", "Q8_0", "Q4_0", "Q5_1", "Q2_K", "Q3_K_M", "Q4_K_M", "Q5_K_M")]
+    + [tiny("llama", kind) for kind in ("IQ4_XS", "IQ1_S", "IQ2_XXS", "IQ2_M", "IQ3_XXS", "IQ3_S", "TQ1_0", "TQ2_0")]
+    + [tiny("qwen3moe", kind, **MOE) for kind in ("Q6_K", "MXFP4")],
+    ids=lambda spec: f"{spec.arch}-{spec.metadata['general.file_type']}",
+)  # fmt: skip
+def test_random_weights_compute_what_a_model_could(spec: ModelSpec, tmp_path: Path) -> None:
+    logits = load(write_synthetic(spec, tmp_path / "model.gguf", weights="random"), "decode")["logits"]
+    assert isinstance(logits, list)
+    assert len(logits) == N_VOCAB
+    spread = (sum(value * value for value in logits) / len(logits)) ** 0.5
+    assert 0.3 < spread < 3  # of a row times a normed vector; NaN and infinity fail too
+
+
+def test_random_weights_repeat_with_their_seed(tmp_path: Path) -> None:
+    spec = tiny("llama", "Q4_K_M")
+    data = [
+        write_synthetic(spec, tmp_path / f"{i}.gguf", weights="random", seed=seed).read_bytes()
+        for i, seed in enumerate((1, 1, 2))
+    ]
+    assert data[0] == data[1] != data[2]
+    assert len(data[0]) == len(data[2])
+
+
+def test_full_disk_is_said_before_anything_is_written(tmp_path: Path) -> None:
+    huge = catalogue_model("deepseek-v3", "F32")
+    with pytest.raises(ModelFileError, match=r"random weights take 2,\d+\.\d+ GiB and the disk has"):
+        write_synthetic(huge, tmp_path / "huge.gguf", weights="random")
+    assert not list(tmp_path.iterdir())
+
+
+def test_types_that_cannot_be_written_are_named(tmp_path: Path) -> None:
+    spec = tiny("llama", "F16")
+    foreign = {name: replace(t, quant=QuantType("AWQ", -1, t.ne[0], t.ne[0])) for name, t in spec.tensors.items()}
+    with pytest.raises(ConfigError, match="no AWQ weights"):
+        write_synthetic(replace(spec, tensors=foreign), tmp_path / "x.gguf")
+    no_factor = {
+        name: replace(t, quant=QUANTS["IQ1_M"]) for name, t in spec.tensors.items() if "ffn" in name and t.ne[1:]
+    }
+    with pytest.raises(ConfigError, match="IQ1_M"):
+        write_synthetic(replace(spec, tensors=no_factor | {"token_embd.weight": spec.tensors["token_embd.weight"]}),
+                        tmp_path / "x.gguf", weights="random")  # fmt: skip
+    assert not list(tmp_path.iterdir())
+
+
+def test_unwritable_path_is_an_error_of_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match="cannot be written"):
+        write_synthetic(tiny("llama", "F16"), tmp_path / "missing" / "x.gguf")
+
+
+def test_command_writes_a_file_of_a_published_shape(tmp_path: Path) -> None:
+    path = tmp_path / "smollm.gguf"
+    done = CliRunner().invoke(app, ["synth", "smollm2-135m:Q8_0", str(path), "--random", "--seed", "7"])
+    assert done.exit_code == 0, done.output
+    assert "272 tensors" in done.output
+    assert read_model_file(path).tensors == catalogue_model("smollm2-135m", "Q8_0").tensors
