@@ -23,9 +23,9 @@ from oomph.facts.modelspec import ModelSpec
 Builds = tuple[tuple[float, float], ...]
 """Build dates as years, each with its share."""
 
-FLASH_BUILDS: Final[Builds] = ((2025.68, 0.7), (2025.87, 0.3))
+FLASH_BUILDS: Final[Builds] = ((2025.68, 0.8), (2025.87, 0.2))
 PLAIN_BUILDS: Final[Builds] = ((2024.36, 0.7), (2025.75, 0.3))
-BLACKWELL_BUILDS: Final[Builds] = ((2025.87, 0.7), (2025.68, 0.3))
+BLACKWELL_BUILDS: Final[Builds] = ((2025.87, 0.8), (2025.68, 0.2))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

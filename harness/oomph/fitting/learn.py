@@ -35,7 +35,7 @@ class Learned:
 
 def shared_names() -> tuple[str, ...]:
     """The coefficients that public rows of single cards can teach: all but a machine's own."""
-    return tuple(name for name, definition in definitions().items() if not definition.own)
+    return tuple(name for name, d in definitions().items() if not d.own and not name.startswith("memory."))
 
 
 def learn(observations: Sequence[SpeedObservation], start: Learned | None = None) -> Learned:

@@ -1,0 +1,152 @@
+"""VRAM that no log line prints: the CUDA context, cuBLAS's workspace and the pool that grows in use.
+
+Stands apart from the exact sums of `memory` because its parts belong to the card and its driver, or appear only
+once a prompt runs. The pool follows ggml-cuda's kernels (mmq.cu, mmf.cu, ggml-cuda.cu of llama.cpp 0.5.0): each
+matrix product takes scratch and gives it back, so the pool is as large as the largest need, rounded up to the pieces
+in which CUDA maps memory. It is taken at the promised fill: a full context, a full micro-batch.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from oomph.estimate.card import card_facts
+from oomph.estimate.coefficients import Coefficients
+from oomph.facts.config import RunConfig
+from oomph.facts.gguf import TensorInfo
+from oomph.facts.gpus import GpuSpec
+from oomph.facts.modelspec import ModelSpec
+from oomph.units import MIB
+
+POOL_PIECE: Final = 2 * MIB
+"""Granularity of CUDA's virtual memory (ggml_cuda_pool_vmm)."""
+ROW_PADDING: Final = 512
+"""MATRIX_ROW_PADDING: the inner size that quantised activations are padded to."""
+Q8_1_BYTES: Final = 9 / 8
+"""Bytes of an activation in block_q8_1 (36 for 32); Blackwell multiplies FP4 weights with FP4 ones, of half that."""
+TILE: Final = 128
+"""Rows and most columns of an mmq tile."""
+FULL_WAVES: Final = 90
+"""Percent of the SMs that tiles must keep busy for stream-k to go without its fix-up buffer."""
+FLOAT_COLUMNS: Final = 16
+"""Up to so many tokens float matrices are multiplied without cuBLAS (ggml_cuda_should_use_mmf)."""
+FLASH_COLUMNS: Final = 128
+"""Query columns that flash attention's blocks on one multiprocessor hold together; a quarter with MLA's wide heads."""
+
+
+def overhead_bytes(
+    spec: ModelSpec, config: RunConfig, gpu: GpuSpec, coefficients: Coefficients, device_index: int = 0
+) -> int:
+    """Bytes on the card beyond weights, caches and compute buffers, once the context has been filled.
+
+    `device_index` is the card's number among those of the run; each has a context, a workspace and a pool.
+    """
+    if device_index >= max(config.n_devices, 1):
+        return 0
+    return context_bytes(gpu, coefficients) + pool_bytes(spec, config, gpu)
+
+
+def context_bytes(gpu: GpuSpec, coefficients: Coefficients) -> int:
+    """The CUDA context: as much for each SM, by generation, and what a calibration found for the card itself."""
+    values = coefficients.for_card(gpu.name)
+    by_generation = values[f"memory.context_factor.{card_facts(gpu).generation}"]
+    for_each_sm = values["memory.context_bytes_per_sm"] * by_generation * values["memory.own_context_factor"]
+    return round(for_each_sm * gpu.sm_count)
+
+
+def pool_bytes(spec: ModelSpec, config: RunConfig, gpu: GpuSpec) -> int:
+    """cuBLAS's workspace, if any product needs cuBLAS, and the pool at its largest."""
+    n = min(config.n_ubatch, config.n_batch, config.n_ctx)
+    needs = list(_needs(spec, config, gpu, n))
+    largest = max((need for need, _ in needs), default=0.0)
+    workspace = workspace_bytes(gpu) if any(uses_cublas for _, uses_cublas in needs) else 0
+    return workspace + -(-int(largest) // POOL_PIECE) * POOL_PIECE
+
+
+def workspace_bytes(gpu: GpuSpec) -> int:
+    """What ggml-cuda gives to cuBLAS: 32 MiB from Hopper on, 4 MiB before (common.cuh)."""
+    return (32 if _capability(gpu) >= (9, 0) else 4) * MIB
+
+
+def _needs(spec: ModelSpec, config: RunConfig, gpu: GpuSpec, n: int) -> Iterator[tuple[float, bool]]:
+    """(scratch bytes, whether it goes through cuBLAS) of each product of a prompt's micro-batch."""
+    n_used = config.n_expert_used or spec.n_expert_used
+    for tensor in spec.tensors.values():
+        if len(tensor.ne) < 2 or not tensor.name.startswith("blk.") or not tensor.name.endswith(".weight"):
+            continue
+        if "_exps." in tensor.name:
+            yield _expert_product(tensor, gpu, n, n_used)
+        elif "conv1d" not in tensor.name and "rel_b" not in tensor.name:
+            yield _dense_product(tensor, gpu, n)
+    if config.flash_attn != "off":
+        yield _flash_attention(spec, gpu), False
+    elif config.offload_kqv:
+        yield _plain_attention(spec, config, n), True
+
+
+def _dense_product(tensor: TensorInfo, gpu: GpuSpec, n: int) -> tuple[float, bool]:
+    """Quantised: activations in q8_1 and stream-k's fix-up. Float: activations and, for F16, the result in 16 bits."""
+    inner, rows = tensor.ne[0], tensor.ne[1]
+    if tensor.quant.is_quantised:
+        if _has_quantised_kernels(gpu):
+            return _activations(tensor, gpu, n) + _fixup(rows, n, 1, gpu), False
+        return 2.0 * (inner * rows + n * inner + n * rows), True
+    if tensor.quant.name == "F32" or n <= FLOAT_COLUMNS:
+        return 0.0, n > FLOAT_COLUMNS
+    channels = tensor.ne[2] if len(tensor.ne) > 2 else 1
+    result = 2.0 * n * rows * channels if tensor.quant.name == "F16" and _capability(gpu) != (7, 0) else 0.0
+    return 2.0 * n * inner * channels + result, True
+
+
+def _expert_product(tensor: TensorInfo, gpu: GpuSpec, n: int, n_used: int) -> tuple[float, bool]:
+    """Each token goes to `n_used` experts: so many rows of activations, sorted by expert."""
+    inner, rows, n_expert = tensor.ne[0], tensor.ne[1], tensor.ne[-1]
+    sorted_rows = n * n_used
+    indices = 8.0 * sorted_rows + 4.0 * (n_expert + 1)
+    if tensor.quant.is_quantised:
+        return indices + _activations(tensor, gpu, sorted_rows) + _fixup(rows, n, n_expert, gpu), False
+    if n <= (512 if rows <= 1024 else 128):
+        return indices, False
+    return indices + sorted_rows * (2.0 * inner + 4.0 * rows), True
+
+
+def _activations(tensor: TensorInfo, gpu: GpuSpec, n: int) -> float:
+    """Activations as the quantised kernels take them, and one tile more."""
+    in_fp4 = tensor.quant.name in ("MXFP4", "NVFP4") and _capability(gpu) >= (12, 0)
+    row = -(-tensor.ne[0] // ROW_PADDING) * ROW_PADDING * Q8_1_BYTES / (2 if in_fp4 else 1)
+    return n * row + TILE * 144
+
+
+def _fixup(rows: int, n: int, channels: int, gpu: GpuSpec) -> float:
+    """Stream-k's buffer of partial tiles: one a multiprocessor, unless whole tiles keep 90 % of them busy."""
+    columns = -(-n // TILE)
+    width = -(-n // columns // 8) * 8 if n % (columns * 8) else n // columns
+    tiles = -(-rows // TILE) * -(-n // width) * channels
+    waves = -(-tiles // gpu.sm_count)
+    if 100 * tiles // (gpu.sm_count * waves) >= FULL_WAVES or tiles % gpu.sm_count == 0:
+        return 0.0
+    return 4.0 * gpu.sm_count * TILE * width
+
+
+def _flash_attention(spec: ModelSpec, gpu: GpuSpec) -> float:
+    """Stream-k's partial results: a row of the value size and two sums for each column in flight (fattn-common.cuh)."""
+    latent = spec.integer("attention.kv_lora_rank", 0)
+    heads = max(spec.per_layer("attention.head_count", 1))
+    size = latent or spec.integer("attention.value_length", spec.n_embd // heads)
+    return 8.0 * gpu.sm_count * (FLASH_COLUMNS // 4 if latent else FLASH_COLUMNS) * (2 + size / 2)
+
+
+def _plain_attention(spec: ModelSpec, config: RunConfig, n: int) -> float:
+    """Scores in 16 bits for every head at a full context, and the result of a micro-batch."""
+    heads = max(spec.per_layer("attention.head_count", 1))
+    value = spec.integer("attention.value_length", spec.n_embd // heads)
+    cells = -(-config.n_ctx // 256) * 256
+    return 2.0 * n * heads * (cells / (1 if config.kv_unified else config.n_seq_max) + value)
+
+
+def _has_quantised_kernels(gpu: GpuSpec) -> bool:
+    """Whether prompts of quantised weights run on int8 (mmq): with dp4a or int8 tensor cores, not on Volta."""
+    return gpu.int8_ops > 0
+
+
+def _capability(gpu: GpuSpec) -> tuple[int, ...]:
+    return tuple(int(part) for part in gpu.compute_capability.split("."))
