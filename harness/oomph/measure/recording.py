@@ -40,7 +40,8 @@ class Setting:
             started_at=completed.started_at.isoformat(timespec="milliseconds"), wall_ns=completed.wall_ns,
             reported=reported, buffers=read_buffers(completed.log), load_ns=reply.get("load_ns"),
             timings=[_timing(raw) for raw in reply.get("timings", [])], memory=list(completed.memory),
-            quality=_quality(completed), conditions={**completed.conditions, "context_ns": reply.get("context_ns")},
+            quality=_quality(completed), conditions={**completed.conditions, "context_ns": reply.get("context_ns"),
+                        "n_filled": reply.get("n_filled")},
         )  # fmt: skip
 
     def skipped(self, point: Point, *, because: str, proof: Record, at: str) -> Record:

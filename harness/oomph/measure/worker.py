@@ -278,12 +278,16 @@ def climb(context: Context) -> Iterator[dict[str, Any]]:
             yield {"test": name, "n_tokens": tests[name][1], "n_depth": stop, "samples_ns": taken}
 
 
-def fill(context: Context) -> None:
-    """Fill to the deepest stop and on to the promise, unclocked: what a card that only counts memory can do."""
+def fill(context: Context, say: Any) -> None:
+    """Fill to the deepest stop and on to the promise, unclocked: what a card that only counts memory can do.
+
+    How far it is, is said on the way: a run that is cut short by an abort shows how far it came.
+    """
     workload = context.workload
     for depth in depths_to_stop_at(context)[-1:]:
         while context.depth < depth:
             context.prefill(min(workload["n_prompt"] or context.n_batch, depth - context.depth))
+            say("filled", n_filled=context.depth)
         mark = context.save()
         if workload["n_prompt"]:
             context.prefill(workload["n_prompt"])
@@ -360,7 +364,7 @@ def measure(api: Any, model: Any, commands: IO[str], say: Any, *, point: dict[st
         timings = [{"n_depth": 0, "n_parallel": context.n_parallel} | timing for timing in timings]
         say("measured", timings=timings)
     else:
-        fill(context)
+        fill(context, say)
         say("measured", timings=[])
     text = json.loads(commands.readline() or "null")
     quality = score(context, model, text) if text else None
