@@ -9,11 +9,12 @@ The list is in llama.cpp's order (`llama_model_loader::weight_name_comparer`: by
 the order in which llama-quantize counts and writes.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from oomph.errors import UnknownNameError
+from oomph.facts import family_parts as own
 from oomph.facts import tensor_parts as parts
 from oomph.facts.modelspec import ModelSpec
 from oomph.facts.tensor_parts import Part, Tensor
@@ -24,8 +25,9 @@ class Family:
     """The parts of one architecture's blocks.
 
     `every` is in each block. A block has `attention`, or `recurrent` where `is_recurrent` says so; it has
-    `experts` where `is_expert_block` says so, `dense` elsewhere. `next_token` is added to the blocks past the
-    last one that decodes (multi-token prediction).
+    `experts` where `is_expert_block` says so, `dense` elsewhere; with `one_part` it has only one of the four.
+    `next_token` is added to the blocks past the last one that decodes (multi-token prediction). `outside` is in no
+    block.
     """
 
     every: tuple[Part, ...] = (parts.norm("attn_norm", "ffn_norm"),)
@@ -34,6 +36,9 @@ class Family:
     dense: tuple[Part, ...] = (parts.gated,)
     experts: tuple[Part, ...] = (parts.experts,)
     next_token: tuple[Part, ...] = (parts.next_token_head,)
+    outside: tuple[Callable[[ModelSpec], Iterator[Tensor]], ...] = ()
+    output_norm: str = "output_norm"
+    one_part: bool = False
 
 
 _BIASED: Final = (parts.query_key_value, parts.query_key_value_bias)
@@ -44,13 +49,54 @@ _SHARED: Final = (parts.experts, parts.shared_expert)
 _GATED_SHARED: Final = (*_SHARED, parts.shared_expert_gate)
 _BALANCED_SHARED: Final = (*_SHARED, parts.selection_bias)
 
+_WIDE_SHARED: Final = (parts.experts, own.shared_as_wide_as_routed)
+_LFM2: Final = Family(
+    attention=_NORMED, recurrent=(own.short_convolution,), experts=(parts.experts, parts.selection_bias),
+    output_norm="token_embd_norm",
+)  # fmt: skip
+_NEMOTRON_H: Final = Family(
+    every=(parts.norm("attn_norm"),), recurrent=(parts.mamba2,), dense=(own.plain,), experts=(own.ungated_experts,),
+    one_part=True,
+)  # fmt: skip
+
+
+def _output_norm_bias(model: ModelSpec) -> Iterator[Tensor]:
+    yield "output_norm.bias", (model.n_embd,)
+
+
 FAMILIES: Final[dict[str, Family]] = {
     "llama": Family(),
+    "llama4": Family(experts=_WIDE_SHARED),
     "mistral3": Family(),
+    "granite": Family(),
+    "granitemoe": Family(),
+    "internlm2": Family(),
+    "ernie4_5": Family(),
+    "smollm3": Family(),
+    "arcee": Family(dense=(own.plain,)),
+    "seed_oss": Family(every=_POST_NORM, attention=_BIASED),
+    "starcoder2": Family(
+        every=(parts.norm("attn_norm", "ffn_norm"), own.biases("attn_norm", "ffn_norm")),
+        attention=(*_BIASED, parts.output_bias), dense=(own.plain, own.plain_bias), outside=(_output_norm_bias,),
+    ),
+    "command-r": Family(every=(parts.norm("attn_norm"),)),
+    "cohere2": Family(every=(parts.norm("attn_norm"),)),
+    "exaone4": Family(every=(parts.norm("post_attention_norm", "post_ffw_norm"),), attention=_NORMED),
+    "hunyuan-moe": Family(attention=_NORMED, experts=_SHARED),
+    "minimax-m2": Family(
+        attention=(parts.query_key_value, parts.full_width_norm), experts=(parts.experts, parts.selection_bias)
+    ),
+    "dots1": Family(attention=_NORMED, experts=_BALANCED_SHARED),
+    "bailingmoe2": Family(attention=(parts.fused_query_key_value, parts.head_norm), experts=_BALANCED_SHARED),
+    "deepseek": Family(experts=_SHARED),
+    "deepseek32": Family(attention=(parts.latent_attention, own.indexer), experts=_BALANCED_SHARED),
     "qwen2": Family(attention=_BIASED),
     "qwen2moe": Family(attention=_BIASED, experts=_GATED_SHARED),
     "qwen3": Family(attention=_NORMED),
     "qwen3moe": Family(attention=_NORMED),
+    "qwen2vl": Family(attention=_BIASED),
+    "qwen3vl": Family(attention=_NORMED),
+    "qwen3vlmoe": Family(attention=_NORMED),
     "qwen3next": Family(
         every=_POST_NORM, attention=(parts.gated_query_key_value, parts.head_norm),
         recurrent=(parts.gated_delta_net, parts.fused_beta_alpha), experts=_GATED_SHARED,
@@ -65,6 +111,14 @@ FAMILIES: Final[dict[str, Family]] = {
     ),
     "gemma2": Family(every=_SANDWICH),
     "gemma3": Family(every=_SANDWICH, attention=_NORMED),
+    "gemma3n": Family(
+        every=(*_SANDWICH, own.altup, own.per_layer_gate), attention=_NORMED,
+        outside=(own.per_layer_table, own.altup_projections),
+    ),
+    "gemma4": Family(
+        every=(*_SANDWICH, own.per_layer_gate), attention=(own.windowed_attention,),
+        experts=(parts.gated, own.experts_beside_dense), outside=(own.per_layer_table,),
+    ),
     "phi3": Family(attention=(parts.fused_query_key_value,), dense=(parts.fused_gated,)),
     "gpt-oss": Family(
         every=_POST_NORM, attention=(*_BIASED, parts.output_bias, parts.attention_sinks),
@@ -76,6 +130,14 @@ FAMILIES: Final[dict[str, Family]] = {
     "glm4moe": Family(every=_POST_NORM, attention=_BIASED, experts=_BALANCED_SHARED),
     "ernie4_5-moe": Family(experts=_BALANCED_SHARED),
     "granitehybrid": Family(recurrent=(parts.mamba2,), experts=_SHARED),
+    "lfm2": _LFM2,
+    "lfm2moe": _LFM2,
+    "mamba2": Family(every=(parts.norm("attn_norm"),), recurrent=(parts.mamba2,), one_part=True),
+    "falcon-h1": Family(
+        every=(parts.norm("attn_norm"),), attention=(parts.query_key_value, own.unnormed_mamba2)
+    ),
+    "nemotron_h": _NEMOTRON_H,
+    "nemotron_h_moe": _NEMOTRON_H,
 }  # fmt: skip
 """The families whose tensors are known here, by llama.cpp's architecture name."""
 
@@ -89,12 +151,18 @@ def is_recurrent(model: ModelSpec, il: int) -> bool:
         return False
     if interval := model.integer("full_attention_interval", 0):
         return (il + 1) % interval != 0
-    return parts.heads(model, il)[1] == 0
+    return parts.heads(model, il)[1] == 0 and not _only_feeds(model, il)
+
+
+def _only_feeds(model: ModelSpec, il: int) -> bool:
+    """Whether block `il` is a feed-forward alone, in a family that has one part a block."""
+    return FAMILIES[model.arch].one_part and model.per_layer("feed_forward_length", 0)[il] > 0
 
 
 def is_expert_block(model: ModelSpec, il: int) -> bool:
-    """Whether block `il` routes its tokens: past the leading dense blocks of a model with experts."""
-    return model.is_moe and il >= model.integer("leading_dense_block_count", 0)
+    """Whether block `il` routes its tokens: past the leading dense blocks, and then every n-th of them."""
+    step = max(model.integer("interleave_moe_layer_step", 1), 1)
+    return model.is_moe and il >= model.integer("leading_dense_block_count", 0) and (il + 1) % step == 0
 
 
 def n_decoding(model: ModelSpec) -> int:
@@ -104,8 +172,12 @@ def n_decoding(model: ModelSpec) -> int:
 
 def _block(model: ModelSpec, il: int) -> Iterator[Tensor]:
     family = FAMILIES[model.arch]
-    chosen = family.every + (family.recurrent if is_recurrent(model, il) else family.attention)
-    chosen += family.experts if is_expert_block(model, il) else family.dense
+    mixing = family.recurrent if is_recurrent(model, il) else family.attention
+    feeding = family.experts if is_expert_block(model, il) else family.dense
+    if family.one_part:
+        chosen = family.every + (feeding if _only_feeds(model, il) else mixing)
+    else:
+        chosen = family.every + mixing + feeding
     chosen += family.next_token if il >= n_decoding(model) else ()
     for part in chosen:
         yield from part(model, il)
@@ -115,7 +187,9 @@ def _outside_blocks(model: ModelSpec, extras: Collection[str]) -> Iterator[Tenso
     n_embd, n_vocab = model.n_embd, model.integer("vocab_size")
     if "tied_output" not in extras:
         yield "output.weight", (n_embd, n_vocab)
-    yield "output_norm.weight", (n_embd,)
+    yield f"{FAMILIES[model.arch].output_norm}.weight", (n_embd,)
+    for part in FAMILIES[model.arch].outside:
+        yield from part(model)
     half_rope = model.integer("rope.dimension_count", parts.head_size(model)[0]) // 2
     if "rope_factors" in extras:
         yield "rope_factors_long.weight", (half_rope,)
