@@ -15,6 +15,7 @@ from oomph.errors import ConfigError
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.compute import Setup
 from oomph.estimate.memory import MemoryModel
+from oomph.estimate.overhead import overhead_bytes
 from oomph.estimate.prediction import MemoryEstimate, Prediction, SpeedEstimate
 from oomph.estimate.speed import predict_speed
 from oomph.facts.config import RunConfig
@@ -45,6 +46,7 @@ class Estimator:
         self.gpu_memory_bytes = gpu_memory_bytes or (gpu.memory_bytes if gpu else None)
         self._memory = MemoryModel(model)
         self._longest: dict[RunConfig, int] = {}
+        self._overheads: dict[RunConfig, Mapping[str, int]] = {}
 
     def predict(self, config: RunConfig) -> Prediction:
         """Memory, whether it fits, the longest context with the other knobs as they are, and speed."""
@@ -68,8 +70,13 @@ class Estimator:
         return predict_speed(self.model, gpu, config, self.coefficients or default_coefficients())
 
     def _overhead(self, config: RunConfig) -> Mapping[str, int]:
-        """Bytes by card of what llama.cpp prints nowhere; never less for a longer context."""
-        return {}
+        """Bytes by card of what llama.cpp prints nowhere, never less for a longer context; none for an unnamed card."""
+        if config not in self._overheads:
+            gpu, values = self.gpu, self.coefficients or default_coefficients()
+            self._overheads[config] = {
+                f"CUDA{i}": overhead_bytes(self.model, config, gpu, values, i) for i in range(config.n_devices) if gpu
+            }
+        return self._overheads[config]
 
     def _with_overhead(self, memory: MemoryEstimate, config: RunConfig) -> MemoryEstimate:
         overhead = self._overhead(config)
