@@ -1,0 +1,137 @@
+"""The worker on a real, tiny model: the ladder's rungs, the knobs that llama.cpp reports back, the text's score."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from oomph.measure import worker
+from oomph.measure.executors import Completed, Executor, Job, LocalExecutor
+from oomph.measure.logs import read_buffers, read_reported
+from oomph.measure.sweep import Sweep
+
+pytestmark = pytest.mark.llama
+
+
+@pytest.fixture(scope="module")
+def executor() -> Executor:
+    return LocalExecutor(interval_s=0.01)
+
+
+@pytest.fixture
+def complete(
+    tiny_moe: Path, executor: Executor, make_sweep: Callable[[str], Sweep]
+) -> Callable[..., list[Completed]]:
+    def run(text: str, *, content: str = "") -> list[Completed]:
+        points = make_sweep(text).points(n_devices=0)
+        job = Job(model_path=tiny_moe, arch="llama", points=points, n_threads=1, texts={None: content})
+        return list(executor.run(job))
+
+    return run
+
+
+def test_the_ladder_times_every_chunk_on_the_way_and_both_tests_at_each_stop(
+    complete: Callable[..., list[Completed]],
+) -> None:
+    (point,) = complete(
+        "axes.n_ctx = 512\n[measure]\nn_prompt = 64\nn_gen = 4\ndepths = [0, 150, 'full']\n"
+        "repetitions = {least = 2, most = 2}"
+    )
+    assert point.exit_code is None
+    timings = [(t["test"], t["n_depth"], len(t["samples_ns"])) for t in point.reply["timings"]]
+    assert timings == [
+        ("cold_pp64", 0, 1), ("cold_tg1", 0, 1),
+        ("pp64", 0, 2), ("tg4", 0, 2),
+        ("pp64", 0, 1), ("pp64", 64, 1),  # the chunks that fill to 128; the 22 tokens up to 150 are no pp64
+        ("pp64", 150, 2), ("tg4", 150, 2),
+        ("pp64", 150, 1), ("pp64", 214, 1), ("pp64", 278, 1), ("pp64", 342, 1),
+        ("pp64", 448, 2), ("tg4", 448, 2),
+    ]  # fmt: skip
+    assert all(sample > 0 for t in point.reply["timings"] for sample in t["samples_ns"])
+
+
+def test_contexts_of_one_load_are_measured_in_one_process(complete: Callable[..., list[Completed]]) -> None:
+    points = complete("axes.n_ctx = [256, 512]\n[measure]\nn_prompt = 8\nn_gen = 1")
+    assert [point.conditions["context_index"] for point in points] == [0, 1]
+    assert len({point.reply["load_ns"] for point in points}) == 1
+    assert [read_reported(point.log).n_ctx for point in points] == [256, 512]
+
+
+def test_knobs_reach_llama_cpp_and_come_back_in_its_log(complete: Callable[..., list[Completed]]) -> None:
+    (point,) = complete(
+        "axes = {n_ctx = 512, n_ubatch = 32, type_k = 'q8_0', n_expert_used = 3, flash_attn = 'on', n_seq_max = 2}\n"
+        "[measure]\nn_prompt = 8\nn_gen = 1"
+    )
+    reported = read_reported(point.log)
+    assert (reported.n_ubatch, reported.n_expert_used, reported.n_ctx_seq) == (32, 3, 256)
+    assert (reported.type_k, reported.type_v, reported.flash_attn) == ("q8_0", "f16", "enabled")
+    buffers = read_buffers(point.log)
+    assert buffers.model_mib
+    assert sum(sum(sizes) for sizes in buffers.compute_mib.values()) > 0
+
+
+def test_parallel_sequences_are_filled_in_step(complete: Callable[..., list[Completed]]) -> None:
+    (point,) = complete(
+        "config = {n_seq_max = 3, n_parallel = 3}\naxes.n_ctx = 768\n[measure]\nn_prompt = 16\nn_gen = 2\ndepths = ['full']"
+    )
+    assert {t["n_parallel"] for t in point.reply["timings"]} == {3}
+    assert point.reply["timings"][-1]["n_depth"] == 256 - 16
+
+
+def test_without_timing_the_context_is_filled_and_nothing_clocked(complete: Callable[..., list[Completed]]) -> None:
+    (point,) = complete("axes.n_ctx = 256\n[measure]\nn_prompt = 32\nn_gen = 2\ndepths = ['full']\ntiming = false")
+    assert point.exit_code is None
+    assert point.reply["timings"] == []
+
+
+def test_a_text_is_scored_by_position_whatever_the_pass(complete: Callable[..., list[Completed]]) -> None:
+    text = "axes = {n_ctx = 256, n_expert_used = 4}\n[measure]\nn_prompt = 0\nn_gen = 0\ntext = {n_tokens = 96%s}"
+    content = "the same words again " * 10
+    (whole,) = complete(text % "", content=content)
+    (halves,) = complete(text % ", n_ctx = 48", content=content)
+    once, twice = whole.reply["quality"], halves.reply["quality"]
+    assert (once["n_pass"], len(once["nll_nats"])) == (96, 95)
+    assert (twice["n_pass"], len(twice["nll_nats"])) == (48, 94)
+    assert once["nll_nats"][:47] == pytest.approx(twice["nll_nats"][:47], abs=0.02)  # another batch shape, other sums
+    assert sum(once["nll_nats"]) / 95 == pytest.approx(math.log(300), rel=0.5)  # random weights know nothing
+
+
+def test_an_allocation_that_the_limit_refuses_ends_the_job_with_the_stage(
+    complete: Callable[..., list[Completed]],
+) -> None:
+    points = complete(
+        "axes.n_ctx = [256, 4194304]\nlimits.memory_bytes = '400 MiB'\n[measure]\nn_prompt = 8\nn_gen = 1\ntiming = false"
+    )
+    assert [point.exit_code for point in points] == [None, 1]
+    assert points[1].failure is not None
+    assert points[1].failure[0] == "context"
+    assert any("failed to allocate buffer for kv cache" in line for line in points[1].log)
+
+
+def test_an_override_of_a_tensor_to_an_unknown_buffer_type_says_which_there_are(
+    complete: Callable[..., list[Completed]],
+) -> None:
+    (point,) = complete("config.override_tensor = 'ffn=Nowhere'\naxes.n_ctx = 256")
+    assert point.failure == ("config", "override_tensor names the buffer type 'Nowhere'; there are CPU")
+
+
+@pytest.mark.parametrize(
+    ("n", "ranks"), [(6, (0, 5)), (7, (0, 6)), (8, (0, 7)), (9, (1, 7)), (12, (2, 9)), (20, (5, 14))]
+)
+def test_the_interval_of_the_median_takes_the_tabled_order_statistics(n: int, ranks: tuple[int, int]) -> None:
+    """Ranks as in the tables of the sign test's 95 % interval (e.g. Conover, Practical Nonparametric Statistics)."""
+    samples = [10**6 + rank * 10**3 for rank in range(n)]
+    low, high = (samples[rank] for rank in ranks)
+    assert worker.median_half_width(samples) == pytest.approx((high - low) / (2 * samples[n // 2]))
+    assert math.isinf(worker.median_half_width(samples[:5]))
+
+
+def test_repetitions_stop_at_the_target_the_most_or_the_budget() -> None:
+    rule = {"least": 3, "most": 10, "half_width": 0.05, "budget_s": None}
+    assert worker.wants_more([100] * 3, rule)  # five samples and fewer do not tell the interval
+    assert not worker.wants_more([100] * 6, rule)
+    assert worker.wants_more([100, 200] * 3, rule)
+    assert not worker.wants_more([100, 200] * 5, rule)
+    assert not worker.wants_more([10**9] * 4, rule | {"budget_s": 3.0})
+    assert worker.wants_more([10**9] * 2, rule | {"budget_s": 1.0})
