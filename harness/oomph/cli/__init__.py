@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 import typer
 
-from oomph.cli import classify, demo_model, doctor, estimate, facts, models, phantom, sweep
+from oomph.cli import classify, demo_model, doctor, estimate, facts, frontier, models, phantom, sweep
 from oomph.errors import OomphError
 
 app = typer.Typer(
@@ -34,6 +34,7 @@ demo_model.register(app)
 doctor.register(app)
 estimate.register(app)
 facts.register(app)
+frontier.register(app)
 models.register(app)
 phantom.register(app)
 sweep.register(app)

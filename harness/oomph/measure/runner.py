@@ -43,13 +43,17 @@ class _Plan:
 
 
 class Runner:
-    """Runs sweeps into `store`. `model` stands in for the sweep's own; `prune=False` tries what cannot fit, too."""
+    """Runs sweeps into `store`. `model` stands in for the sweep's own; `prune=False` tries what cannot fit, too.
+
+    `known_as` names the model in the records, where the file is a stand-in in a folder of this machine.
+    """
 
     def __init__(
         self, store: Store, executor: Executor, *, model: Path | str | None = None, prune: bool = True,
-        environment: Environment | None = None,
+        environment: Environment | None = None, known_as: str | None = None,
     ) -> None:  # fmt: skip
         self._store, self._executor, self._prune = store, executor, prune
+        self._known_as = known_as
         self._model, self._environment = model, environment or read_environment()
 
     def pending(self, sweep: Sweep) -> tuple[Point, ...]:
@@ -127,7 +131,7 @@ class Runner:
         path = self._model_path(sweep, reference)
         file = read_gguf(path)
         spec = spec_from_gguf(file, source=str(path))
-        identity = _identity(file, spec, path, reference)
+        identity = _identity(file, spec, path, self._known_as or reference)
         points = sweep.points(n_devices=len(self._environment.gpus))
         _check_experts(points, spec, sweep, reference)
         return _Plan(

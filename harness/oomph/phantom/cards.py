@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from oomph.errors import ConfigError
-from oomph.facts.gpus import gpu
+from oomph.facts.gpus import GpuSpec, gpu
 from oomph.phantom.build import Libraries, libraries
 
 MAX_CARDS: Final = 16
@@ -26,13 +26,10 @@ OLDEST_CAPABILITY: Final = (7, 5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhantomCard:
-    """One card. `memory_bytes` is what CUDA reports; `reserved_bytes` what NVML shows on top of it; `context_bytes`
-    what every process's CUDA context takes (0: not modelled)."""
+    """One card of the shape `spec`. `reserved_bytes` is what NVML shows on top of the memory that CUDA reports,
+    `context_bytes` what every process's CUDA context takes (0: not modelled)."""
 
-    name: str
-    memory_bytes: int
-    compute_capability: str
-    sm_count: int
+    spec: GpuSpec
     reserved_bytes: int = 0
     context_bytes: int = 0
 
@@ -74,6 +71,11 @@ class Phantom:
     backend_path: Path
     cuda_path: Path
     nvml_path: Path
+
+    @property
+    def specs(self) -> tuple[GpuSpec, ...]:
+        """The cards' data sheets, in CUDA's order."""
+        return tuple(card.spec for card in self.cards)
 
     def environment(self) -> dict[str, str]:
         """What a child's environment needs on top of its own to find these cards as its CUDA devices."""
@@ -134,10 +136,7 @@ def _parse_card(item: str) -> PhantomCard:
     spec = gpu(item)
     if tuple(map(int, spec.compute_capability.split("."))) < OLDEST_CAPABILITY:
         raise ConfigError(f"{spec.name} has compute capability {spec.compute_capability}; CUDA 13 begins at 7.5")
-    return PhantomCard(
-        name=spec.name, memory_bytes=spec.memory_bytes,
-        compute_capability=spec.compute_capability, sm_count=spec.sm_count,
-    )  # fmt: skip
+    return PhantomCard(spec=spec)
 
 
 def _create(cards: tuple[PhantomCard, ...], folder: Path, built: Libraries) -> Phantom:
@@ -154,8 +153,9 @@ def _create(cards: tuple[PhantomCard, ...], folder: Path, built: Libraries) -> P
 
 
 def _struct(card: PhantomCard) -> _Card:
-    major, minor = card.compute_capability.split(".")
+    spec = card.spec
+    major, minor = spec.compute_capability.split(".")
     return _Card(
-        name=card.name.encode()[:95], memory_bytes=card.memory_bytes, reserved_bytes=card.reserved_bytes,
-        context_bytes=card.context_bytes, compute_capability=int(major) * 10 + int(minor), sm_count=card.sm_count,
+        name=spec.name.encode()[:95], memory_bytes=spec.memory_bytes, reserved_bytes=card.reserved_bytes,
+        context_bytes=card.context_bytes, compute_capability=int(major) * 10 + int(minor), sm_count=spec.sm_count,
     )  # fmt: skip

@@ -1,0 +1,56 @@
+"""What a configuration is expected to take on the cards of a bench, to guide a search and to hold against it.
+
+The estimate's sum for a real card has its CUDA context in it; a phantom card has none. This is the one place that
+knows the difference, so that the frontier's search and the claims' table speak of the same bytes.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from oomph.estimate.coefficients import Coefficients, default_coefficients
+from oomph.estimate.memory import MemoryModel
+from oomph.estimate.overhead import context_bytes, pool_bytes
+from oomph.estimate.prediction import is_card
+from oomph.facts.config import RunConfig
+from oomph.facts.gpus import GpuSpec
+from oomph.facts.modelspec import ModelSpec
+
+PHANTOM: Final = "phantom"
+
+
+class Expectation:
+    """Bytes by card that `spec` is expected to take on `cards`, filled; `backend` is the records' own word."""
+
+    def __init__(
+        self, spec: ModelSpec, cards: Sequence[GpuSpec], *, backend: str, coefficients: Coefficients | None = None
+    ) -> None:
+        self._spec, self._cards, self._backend = spec, cards, backend
+        self._memory, self._coefficients = MemoryModel(spec), coefficients or default_coefficients()
+
+    def by_card(self, config: RunConfig) -> dict[str, int]:
+        """Bytes by llama.cpp's device name."""
+        devices = self._memory.estimate(config).devices
+        return {
+            name: memory.total_bytes - memory.overhead_bytes + self._beyond(config, int(name.removeprefix("CUDA")))
+            for name, memory in devices.items()
+            if is_card(name)
+        }
+
+    def total(self, config: RunConfig) -> int:
+        """Bytes on all cards."""
+        return sum(self.by_card(config).values())
+
+    def slack(self, usable_bytes: Sequence[int]) -> Callable[[RunConfig], float]:
+        """How much a configuration leaves on the tightest card, given what each card has."""
+
+        def left(config: RunConfig) -> float:
+            taken = self.by_card(config)
+            return min(usable - taken.get(f"CUDA{index}", 0) for index, usable in enumerate(usable_bytes))
+
+        return left
+
+    def _beyond(self, config: RunConfig, index: int) -> int:
+        """What is in no log line: the pool of the run, and on a real card its CUDA context."""
+        gpu = self._cards[index]
+        context = 0 if self._backend == PHANTOM else context_bytes(gpu, self._coefficients)
+        return context + pool_bytes(self._spec, config, gpu)

@@ -1,0 +1,40 @@
+"""A model file for whatever names a model, so that its memory can be tried without a download.
+
+A sparse file takes a few MB whatever the model's size; it is made once, kept in the cache folder under a name that
+its contents decide, and stands for the published model on a card that only counts memory.
+"""
+
+import hashlib
+from pathlib import Path
+
+from oomph.cache import cache_folder
+from oomph.facts.modelspec import ModelSpec
+from oomph.facts.source import read_model
+from oomph.models.synth import write_synthetic
+
+
+def model_path(reference: str) -> Path:
+    """The GGUF file that `reference` names, or a sparse one of its shape where it names a published model.
+
+    Raises what `oomph.facts.source.read_model` raises.
+    """
+    path = Path(reference).expanduser()
+    if path.is_file() and path.suffix == ".gguf":
+        return path
+    return sparse_file(read_model(reference))
+
+
+def sparse_file(spec: ModelSpec) -> Path:
+    """The sparse file of that shape in the cache folder, written if it is not there."""
+    path = cache_folder() / "sparse" / f"{spec.name.replace('/', '-')}-{_fingerprint(spec)}.gguf"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_synthetic(spec, path)
+    return path
+
+
+def _fingerprint(spec: ModelSpec) -> str:
+    """Eight hex digits of all that the file's header says."""
+    facts = [sorted(spec.metadata.items(), key=lambda item: item[0])]
+    tensors = [(tensor.name, tensor.ne, tensor.quant.name) for tensor in spec.tensors.values()]
+    return hashlib.sha256(repr((spec.arch, facts, tensors)).encode()).hexdigest()[:8]
