@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from oomph.fitting.compare import Comparison
 
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate, Prediction
 from oomph.facts.config import RunConfig
+from oomph.fitting.compare import Comparison
 from oomph.records.schema import Record
 from oomph.units import MIB
 

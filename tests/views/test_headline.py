@@ -43,7 +43,7 @@ def test_the_evidence_is_speed_quality_estimate_and_failures(
         "Predicted decode is off by 10.0 % in the median and 10.0 % at worst, over 18 measurements,"
         " 0 % inside the predicted 90 % band.",
     ]
-    assert failures.startswith("2 of 11 points failed (2 oom_kv), all of them under a memory limit set for the purpose")
+    assert failures.startswith("2 of 11 points failed (2 oom_kv) under a memory limit set for the purpose")
 
 
 def test_a_failure_without_a_limit_is_not_excused(make_record: Make) -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 from matplotlib.container import BarContainer, ErrorbarContainer
-from oomph.fitting.compare import Comparison
 
 from oomph.errors import StoreError
 from oomph.estimate.prediction import Prediction
+from oomph.fitting.compare import Comparison
 from oomph.records.schema import Record
 from oomph.units import MIB
 from oomph.views.plots_fit import agreements, plot_predicted_vs_measured
@@ -143,7 +143,8 @@ def test_predictions_are_judged_by_quantity(comparisons: list[Comparison]) -> No
     points = [line for line in below.lines if line.get_linestyle() == "None"]
     assert [len(line.get_xdata()) for line in points] == [18, 18]
     assert all(value == pytest.approx(10) for line in points for value in line.get_ydata())
-    assert len(above.collections) == 2
+    bands = [line for line in above.lines if line.get_linewidth() == 3.5]
+    assert len(bands) == 36
     assert above.get_ylabel() == "predicted, tokens per second"
 
 

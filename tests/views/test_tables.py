@@ -46,7 +46,7 @@ def test_a_disturbed_point_says_so_in_every_table(build, make_record: Make, make
     table = build(
         [make_record(conditions=throttled), make_failure(n_ctx=2048).model_copy(update={"conditions": throttled})]
     )
-    assert all("throttled (hw_thermal_slowdown)" in text for text in _column(table, "remarks"))
+    assert all("throttled" in text for text in _column(table, "remarks"))
 
 
 def test_outcomes_give_the_line_of_the_log_and_the_next_step(records: list[Record]) -> None:

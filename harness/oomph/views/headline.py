@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from oomph.records.schema import Record
-from oomph.units import MIB, mib, rate, share
+from oomph.units import mib, rate, share
 from oomph.views.plots_fit import QUANTITY_NAMES, Agreement, agreements
 from oomph.views.plots_speed import KIND_NAMES, quality_by_experts, rates_by_experts
 from oomph.views.readings import (
@@ -18,6 +18,7 @@ from oomph.views.readings import (
     n_expert_used,
     remarks,
     succeeded,
+    was_skipped,
 )
 from oomph.views.tables import memory_word, outcome_counts
 
@@ -125,14 +126,17 @@ def _estimate(agreement: Agreement) -> str:
 
 
 def _failures(records: Sequence[Record]) -> str | None:
-    failed = [record for record in records if not succeeded(record)]
+    failed = [record for record in records if not succeeded(record) and not was_skipped(record)]
+    n_skipped = sum(was_skipped(record) for record in records)
     if not failed:
-        return f"All {len(records)} points ran to their end."
+        return None if n_skipped else f"All {len(records)} points ran to their end."
     limits = {memory_limit_bytes(record) for record in failed}
     said = f"{len(failed)} of {len(records)} points failed ({outcome_counts(failed)})"
     if None not in limits:
-        sizes = ", ".join(f"{limit / MIB:,.0f} MiB" for limit in sorted(limit for limit in limits if limit))
-        said += f", all of them under a memory limit set for the purpose ({sizes})"
+        sizes = ", ".join(mib(limit) for limit in sorted(limit for limit in limits if limit))
+        said += f" under a memory limit set for the purpose ({sizes})"
+    if n_skipped:
+        said += f", and {n_skipped} that ask for more were not tried"
     return f"{said}; each is a record below, and the sweep went on."
 
 

@@ -37,7 +37,7 @@ class Agreement:
 
 def is_memory(comparison: "Comparison") -> bool:
     """Whether the quantity is in bytes (else it is tokens per second)."""
-    return str(comparison.quantity).endswith("_bytes")
+    return comparison.quantity.endswith("_bytes")
 
 
 def agreements(comparisons: Sequence["Comparison"]) -> tuple[Agreement, ...]:
@@ -70,11 +70,9 @@ def plot_predicted_vs_measured(comparisons: Sequence["Comparison"]) -> "Figure":
         name = QUANTITY_NAMES.get(quantity, quantity)
         measured = [c.measured / scale for c in own]
         predicted = [c.predicted / scale for c in own]
-        banded = [c for c in own if c.lower is not None and c.upper is not None and c.lower > 0]
-        above.vlines(
-            [c.measured / scale for c in banded], [c.lower / scale for c in banded],
-            [c.upper / scale for c in banded], color=colour, linewidth=3.5, alpha=0.3,
-        )  # fmt: skip
+        bands = [(c.measured, c.lower, c.upper) for c in own if c.lower is not None and c.upper is not None]
+        for at, low, high in bands:
+            above.plot([at / scale] * 2, [max(low, 0) / scale, high / scale], color=colour, linewidth=3.5, alpha=0.3)
         above.plot(measured, predicted, linestyle="none", marker=marker, color=colour, label=name, markersize=4)
         residuals = [100 * (c.predicted / c.measured - 1) for c in own]
         below.plot(measured, residuals, linestyle="none", marker=marker, color=colour, markersize=4)

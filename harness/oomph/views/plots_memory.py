@@ -14,13 +14,11 @@ from oomph.records.schema import Record
 from oomph.units import MIB
 from oomph.views.readings import (
     COMPONENTS,
-    has_cards,
     measured_components,
     memory_limit_bytes,
     n_ctx,
     n_expert_used,
     predicted_components,
-    ran_out_of_memory,
     succeeded,
 )
 from oomph.views.style import COMPONENT_COLOURS, INK, VERMILLION, legend_above, new_figure, thousands
@@ -213,13 +211,3 @@ def _frontier(
         too_large = [x for x, context in enumerate(contexts) if (amounts.get((context, expert)) or 0) > budget_bytes]
         if too_large:
             axes.plot([min(too_large) - 0.5] * 2, [y - 0.5, y + 0.5], color=VERMILLION, linewidth=2.5)
-
-
-def shown_records(records: Sequence[Record]) -> list[Record]:
-    """Points that ran with the whole machine, and failed ones under a limit; a limited success says nothing new."""
-    return [record for record in records if memory_limit_bytes(record) is None or ran_out_of_memory(record)]
-
-
-def of_one_machine_kind(records: Sequence[Record]) -> bool:
-    """Whether the memory that counts is a card's in all of these records (bars of both kinds do not compare)."""
-    return bool(records) and all(has_cards(record) for record in records)

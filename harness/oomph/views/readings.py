@@ -55,9 +55,9 @@ def succeeded(record: Record) -> bool:
     return record.outcome.label == "ok"
 
 
-def ran_out_of_memory(record: Record) -> bool:
-    """Whether the point failed for want of memory, of a card or of the host."""
-    return "oom" in record.outcome.label
+def was_skipped(record: Record) -> bool:
+    """Whether the point was not tried, because another that asks for less had failed."""
+    return record.outcome.label == "skipped"
 
 
 def knob(record: Record, name: str) -> int | str | None:
@@ -136,18 +136,19 @@ def peak_bytes(record: Record) -> int | None:
 
 
 def rates(record: Record, kind: str) -> tuple[Rate, ...]:
-    """The record's tests of `kind` (`"pp"` or `"tg"`), by depth; single-sequence ones only."""
-    found = [
+    """The record's tests of `kind` (`"pp"` or `"tg"`), one a depth, ascending; warm and of a single sequence."""
+    ns_per_token: dict[tuple[str, int], list[float]] = {}
+    for timing in record.timings:
+        if timing.test.startswith(kind) and timing.n_parallel == 1:
+            found = ns_per_token.setdefault((timing.test, timing.n_depth), [])
+            found += [ns / timing.n_tokens for ns in timing.samples_ns]
+    return tuple(
         Rate(
-            test=timing.test, n_depth=timing.n_depth, n_samples=len(timing.samples_ns),
-            tokens_per_s=timing.n_tokens / median(timing.samples_ns) * 1e9,
-            slowest=timing.n_tokens / max(timing.samples_ns) * 1e9,
-            fastest=timing.n_tokens / min(timing.samples_ns) * 1e9,
+            test=test, n_depth=n_depth, tokens_per_s=1e9 / median(found), slowest=1e9 / max(found),
+            fastest=1e9 / min(found), n_samples=len(found),
         )
-        for timing in record.timings
-        if timing.test.startswith(kind) and timing.n_parallel == 1 and timing.samples_ns
-    ]  # fmt: skip
-    return tuple(sorted(found, key=lambda rate: rate.n_depth))
+        for (test, n_depth), found in sorted(ns_per_token.items(), key=lambda item: item[0][1]) if found
+    )  # fmt: skip
 
 
 def perplexity(record: Record) -> Perplexity | None:
@@ -174,5 +175,5 @@ def remarks(record: Record) -> tuple[str, ...]:
         said.append(f"beside {len(others)} other process{'es' if len(others) > 1 else ''}")
     load, cores = conditions.get("load_average_1m"), record.environment.cpu_count
     if isinstance(load, int | float) and load > CROWDED * cores:
-        said.append(f"load average {load:.1f} on {cores} cores")
+        said.append(f"processor crowded (load average {load:.1f} on {cores} cores)")
     return tuple(said)

@@ -162,7 +162,7 @@ def _quality_pictures(records: Sequence[Record]) -> Iterator[Picture]:
     n_tokens = max(point.n_tokens for point in quality.values())
     yield Picture(
         name="quality-by-experts", figure=plot_quality(quality),
-        caption=f"Perplexity of {n_tokens:,} tokens by active experts, with one standard error over the text's chunks.",
+        caption=f"Perplexity of {n_tokens:,} tokens by active experts, with one standard error to either side.",
         alt="Perplexity by n_expert_used: " + "; ".join(f"{e}: {p.value:,.1f}" for e, p in quality.items()),
     )  # fmt: skip
     points = trade_points(records)

@@ -61,11 +61,16 @@ def points_table(records: Sequence[Record], predictions: Mapping[str, Prediction
     knobs = varied_knobs(records)
     limited = any(memory_limit_bytes(record) is not None for record in records)
     columns = (
-        *knobs, *(("limit MiB",) if limited else ()), "buffers MiB", "predicted MiB", "peak MiB", "prefill t/s",
-        "decode t/s", "perplexity", "outcome", "remarks",
+        *knobs, *(("limit MiB",) if limited else ()), "buffers MiB", "predicted MiB",
+        f"peak {_peak_word(records)} MiB", "prefill t/s", "decode t/s", "perplexity", "outcome", "remarks",
     )  # fmt: skip
     rows = tuple(_point_row(record, knobs, limited, predictions.get(record.record_id)) for record in records)
     return Table(caption="Memory in MiB; speeds are medians at the shallowest depth", columns=columns, rows=rows)
+
+
+def _peak_word(records: Sequence[Record]) -> str:
+    """What the measured peak is of: the cards' memory by NVML, or the worker's resident memory."""
+    return "VRAM" if memory_word(records) == "VRAM" else "RSS"
 
 
 def _point_row(record: Record, knobs: Sequence[str], limited: bool, prediction: Prediction | None) -> tuple[Cell, ...]:
@@ -126,7 +131,7 @@ def outcome_counts(records: Iterable[Record]) -> str:
 
 
 def _merged_remarks(records: Iterable[Record]) -> list[str]:
-    said = [remark for record in records for remark in remarks(record)]
+    said = [remark.partition(" (")[0] for record in records for remark in remarks(record)]
     return [
         f"{remark}: {said.count(remark)} point{'s' if said.count(remark) > 1 else ''}" for remark in sorted(set(said))
     ]

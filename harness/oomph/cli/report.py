@@ -1,0 +1,99 @@
+"""`oomph report`: result folders as a page, as Markdown and as figures."""
+
+import sys
+import webbrowser
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from oomph.errors import ModelFileError, OomphError, StoreError, UnknownNameError
+
+if TYPE_CHECKING:
+    from oomph.estimate.coefficients import Coefficients
+    from oomph.estimate.estimator import Estimator
+    from oomph.estimate.prediction import Prediction
+    from oomph.fitting.compare import Comparison
+    from oomph.records.schema import Record
+    from oomph.views.report import Report
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("report")(report)
+
+
+def report(
+    folders: Annotated[list[Path], typer.Argument(help="Results folders, as `oomph sweep --out` writes them.")],
+    out: Annotated[Path | None, typer.Option(help="Write the page here; by default into the first folder.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The model, where it is no longer at the path that the records name.")
+    ] = None,
+    open_page: Annotated[bool, typer.Option("--open", help="Show the page in a browser.")] = False,
+) -> None:
+    """Write report.html (one file, no network), report.md and figures/ from measured records."""
+    from oomph.views.report import write_report
+
+    records = read_records(folders)
+    page = write_report(report_on(records, model=model), out or folders[0])
+    typer.echo(page)
+    if open_page:
+        webbrowser.open(page.resolve().as_uri())
+
+
+def read_records(folders: Sequence[Path]) -> "list[Record]":
+    """The records of all folders; StoreError names a folder that has none."""
+    from oomph.records.store import Store
+
+    records: list[Record] = []
+    for folder in folders:
+        found = list(Store(folder).records())
+        if not found:
+            raise StoreError(f"{folder} has no records; name a folder that `oomph sweep --out` has written")
+        records += found
+    return records
+
+
+def report_on(
+    records: "Sequence[Record]", *, model: str | None = None, coefficients: "Coefficients | None" = None
+) -> "Report":
+    """The report, with predictions for each model whose facts are at hand; where they are not, stderr says so."""
+    from oomph.fitting.compare import compare, record_config
+    from oomph.views.report import build_report
+
+    predictions: dict[str, Prediction] = {}
+    comparisons: list[Comparison] = []
+    for header in dict.fromkeys(record.model.header_sha256 for record in records):
+        own = [record for record in records if record.model.header_sha256 == header]
+        try:
+            estimator = _estimator(own[0], reference=model, coefficients=coefficients)
+        except OomphError as error:
+            print(f"oomph: no predictions for {own[0].model.name}: {error}", file=sys.stderr)
+            continue
+        predictions |= {record.record_id: estimator.predict(record_config(record)) for record in own}
+        comparisons += compare(estimator, own)
+    return build_report(records, predictions=predictions, comparisons=comparisons)
+
+
+def _estimator(record: "Record", *, reference: str | None, coefficients: "Coefficients | None") -> "Estimator":
+    """For the model that `record` names and the first of its cards; OomphError where the model is not there."""
+    from oomph.estimate.estimator import Estimator
+    from oomph.facts.gpus import gpu
+    from oomph.facts.source import read_model
+    from oomph.measure.runner import DEMO
+    from oomph.models.demo import demo_model
+
+    reference = reference or record.model.path
+    spec = read_model(demo_model() if reference == DEMO else reference)
+    if spec.file_bytes not in (None, record.model.file_bytes):
+        raise ModelFileError(
+            f"{reference} has {spec.file_bytes:,} bytes and the measured file had {record.model.file_bytes:,};"
+            " name the measured one with --model"
+        )
+    cards = record.environment.gpus
+    try:
+        card = gpu(str(cards[0].get("name"))) if cards else None
+    except UnknownNameError:  # memory is predicted all the same
+        card = None
+    return Estimator(spec, card, coefficients=coefficients)
