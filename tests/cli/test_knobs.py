@@ -1,0 +1,63 @@
+"""Knobs as text."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oomph.cli.knobs import grid_configs, knob_value, parse_grid
+from oomph.cli.output import render_plain
+from oomph.errors import ConfigError
+from oomph.facts.config import RunConfig
+from oomph.views.table import Cell, Table, number
+
+
+@pytest.mark.parametrize(
+    ("knob", "text", "value"),
+    [
+        ("n_ctx", "4096", 4096), ("n_gpu_layers", "-1", -1), ("type_k", "q8_0", "q8_0"), ("kv_unified", "on", True),
+        ("offload_kqv", "0", False), ("n_expert_used", "none", None), ("tensor_split", "3/1", (3.0, 1.0)),
+        ("flash_attn", "auto", "auto"),
+    ],
+)  # fmt: skip
+def test_text_becomes_the_knobs_kind(knob: str, text: str, value: object) -> None:
+    assert knob_value(knob, text) == value
+
+
+@pytest.mark.parametrize(("knob", "text"), [("n_ctx", "x"), ("n_ctx", "none"), ("kv_unified", "maybe"), ("nope", "1")])
+def test_text_of_another_kind_is_refused(knob: str, text: str) -> None:
+    with pytest.raises(ConfigError, match=knob):
+        knob_value(knob, text)
+
+
+@given(st.lists(st.integers(1, 1 << 20), min_size=1, max_size=5), st.lists(st.integers(1, 64), min_size=1, max_size=5))
+def test_grid_is_every_combination_in_order(contexts: list[int], experts: list[int]) -> None:
+    text = f"n_ctx={','.join(map(str, contexts))},n_expert_used={','.join(map(str, experts))}"
+    assert parse_grid(text) == {"n_ctx": contexts, "n_expert_used": experts}
+    configs = grid_configs(RunConfig(n_ubatch=64), [text])
+    assert [(c.n_ctx, c.n_expert_used) for c in configs] == [(c, e) for c in contexts for e in experts]
+    assert configs == grid_configs(RunConfig(n_ubatch=64), text.replace(",n_expert", " n_expert").split())
+
+
+@pytest.mark.parametrize("text", ["", "1,2", "n_ctx", "n_ctx=1,n_ctx=2", "=1"])
+def test_what_is_no_grid_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError):
+        parse_grid(text)
+
+
+def test_grid_too_large_to_answer_is_refused_before_it_is_built() -> None:
+    axis = ",".join(map(str, range(1, 1001)))
+    with pytest.raises(ConfigError, match="1,000,000,000 configurations"):
+        grid_configs(RunConfig(), [f"n_ctx={axis},n_batch={axis},n_ubatch={axis}"])
+
+
+def test_plain_table_is_aligned_complete_and_without_control_characters() -> None:
+    table = Table(
+        caption="caption", columns=("name", "MiB", "empty"),
+        rows=((Cell("short"), number(5.0), Cell("")), (Cell("a\x1b[2Jlonger name" * 9), number(12345.0), Cell(""))),
+    )  # fmt: skip
+    caption, head, first, second, _ = render_plain(table).split("\n")
+    assert caption == "caption"
+    assert head.split() == ["name", "MiB"]
+    assert len({len(head), len(first), len(second)}) == 1
+    assert second.endswith("12,345")
+    assert "\x1b" not in second
