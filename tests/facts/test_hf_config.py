@@ -51,6 +51,18 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "partial_rotary_factor": 0.25, "rms_norm_eps": 1e-06, "rope_theta": 10000000,
         "shared_expert_intermediate_size": 512, "vocab_size": 151936,
     },
+    "qwen3.5-35b-a3b": {
+        "model_type": "qwen3_5_moe", "tie_word_embeddings": False,
+        "text_config": {
+            "dtype": "bfloat16", "full_attention_interval": 4, "head_dim": 256, "hidden_size": 2048,
+            "linear_conv_kernel_dim": 4, "linear_key_head_dim": 128, "linear_num_key_heads": 16,
+            "linear_num_value_heads": 32, "linear_value_head_dim": 128, "max_position_embeddings": 262144,
+            "model_type": "qwen3_5_moe_text", "moe_intermediate_size": 512, "num_attention_heads": 16,
+            "num_experts": 256, "num_experts_per_tok": 8, "num_hidden_layers": 40, "num_key_value_heads": 2,
+            "rms_norm_eps": 1e-06, "rope_parameters": {"partial_rotary_factor": 0.25, "rope_theta": 10000000},
+            "shared_expert_intermediate_size": 512, "vocab_size": 248320,
+        },
+    },
     "gemma-3-4b": {
         "model_type": "gemma3",
         "text_config": {

@@ -8,6 +8,7 @@ the header of such a file gives, so nothing further on asks where a spec came fr
 import difflib
 import tomllib
 from collections.abc import Collection, Mapping
+from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ ALIGNMENT: Final = 32
 _OWN_KEYS: Final = ("arch", "extras", "kept_types", "like", "source")
 
 
+@cache
 def _entries() -> dict[str, dict[str, Any]]:
     return tomllib.loads(files("oomph.facts").joinpath("catalogue.toml").read_text(encoding="utf-8"))
 

@@ -79,7 +79,8 @@ _DEFAULTS: Final[dict[str, dict[str, Any]]] = {
 }  # fmt: skip
 """What transformers assumes where a config.json is silent."""
 
-_GEMMA3_VISION_VOCABULARY: Final = {262208: 262144}  # the converter drops the rows that only images use
+GEMMA3_TEXT_TOKENS: Final = 262144
+"""The rows that the converter keeps of Gemma 3's embedding; the further ones are for images."""
 
 _FLOAT_TYPES: Final = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 
@@ -112,8 +113,6 @@ def _rope_metadata(config: Config) -> dict[str, Value]:
         found |= {"rope.scaling.type": kind, "rope.scaling.factor": rope["factor"]}
     if kind == "yarn":
         found["rope.scaling.original_context_length"] = rope["original_max_position_embeddings"]
-    if sections := rope.get("mrope_section"):
-        found["rope.dimension_sections"] = (*sections, *(0,) * (4 - len(sections)))
     return found
 
 
@@ -141,6 +140,11 @@ def _delta_net(config: Config) -> dict[str, Value]:
         "ssm.group_count": config["linear_num_key_heads"], "ssm.time_step_rank": config["linear_num_value_heads"],
         "ssm.inner_size": config["linear_value_head_dim"] * config["linear_num_value_heads"],
     }  # fmt: skip
+
+
+def _rotated_delta_net(config: Config) -> dict[str, Value]:
+    sections = _rope(config).get("mrope_section") or (11, 11, 10)  # transformers' default; llama.cpp wants the key
+    return _delta_net(config) | {"rope.dimension_sections": (*sections, 0)[:4]}
 
 
 def _latent(config: Config) -> dict[str, Value]:
@@ -185,8 +189,7 @@ def _granite(config: Config) -> dict[str, Value]:
 
 
 def _gemma(config: Config) -> dict[str, Value]:
-    n_vocab: int = config["vocab_size"]
-    return {"vocab_size": _GEMMA3_VISION_VOCABULARY.get(n_vocab, n_vocab)}
+    return {"vocab_size": min(int(config["vocab_size"]), GEMMA3_TEXT_TOKENS)}
 
 
 def _ernie(config: Config) -> dict[str, Value]:
@@ -198,7 +201,7 @@ def _ernie(config: Config) -> dict[str, Value]:
 
 _PARTS: Final[dict[str, _Part]] = {
     "llama": _rotary_width, "phi3": _phi, "glm4": _rotary_width, "qwen3next": _delta_net,
-    "qwen35": _delta_net, "qwen35moe": _delta_net, "deepseek2": _latent, "glm4moe": _glm_moe,
+    "qwen35": _rotated_delta_net, "qwen35moe": _rotated_delta_net, "deepseek2": _latent, "glm4moe": _glm_moe,
     "granitehybrid": _granite, "ernie4_5-moe": _ernie,
     "gpt-oss": lambda config: {"expert_feed_forward_length": config["intermediate_size"]},
     "gemma3": _gemma,
@@ -248,15 +251,12 @@ def _metadata(arch: str, config: Config) -> dict[str, Value]:
 
 def _extras(arch: str, config: Config) -> tuple[str, ...]:
     rope = _rope(config)
-    return tuple(
-        name
-        for name, there in (
-            ("tied_output", config.get("tie_word_embeddings", arch in _TIED_BY_DEFAULT)),
-            ("rope_freqs", rope.get("rope_type", rope.get("type")) == "llama3"),
-            ("rope_factors", rope.get("long_factor")),
-        )
-        if there
-    )
+    there = {
+        "tied_output": config.get("tie_word_embeddings", arch in _TIED_BY_DEFAULT),
+        "rope_freqs": rope.get("rope_type", rope.get("type")) == "llama3",
+        "rope_factors": rope.get("long_factor"),
+    }
+    return tuple(name for name, is_there in there.items() if is_there)
 
 
 def spec_from_hf_config(config: Config, quantisation: str | None = None, *, source: str = "config.json") -> ModelSpec:
@@ -270,7 +270,7 @@ def spec_from_hf_config(config: Config, quantisation: str | None = None, *, sour
         arch, text = _text_config(config, source)
         metadata, extras = _metadata(arch, text), _extras(arch, text)
         own_format = _table(text, "quantization_config")
-    except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise ModelFileError(f"{source}: {error} is missing or malformed; is this a whole config.json?") from None
     name = str(config.get("_name_or_path") or Path(source).parent.name or arch)
     stored = _FLOAT_TYPES.get(str(text.get("dtype", text.get("torch_dtype"))), "BF16")
