@@ -1,0 +1,184 @@
+"""Two sets of records held against each other point by point: before and after a driver, a build, a card.
+
+Stands apart from `compare`, which holds predictions against records. Points pair by their knobs, their workload and
+their limits. A rate's interval is Welch's on the logarithms of the raw samples, a perplexity's that of the paired
+differences token by token; memory has none, since a peak is one number.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import fmean, median, variance
+from typing import Any, Final
+
+from oomph.records.schema import Environment, Record
+from oomph.units import NOT_MEASURED
+
+LEVEL: Final = 0.95
+LOWER_IS_BETTER: Final = ("bytes", "perplexity")
+_FAILED_WORSE: Final = math.inf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One quantity of one pair: `ratio` is after / before, `low` and `high` its 95 % interval where there is one.
+
+    For an outcome that changed, `before` and `after` are None and `words` has both labels.
+    """
+
+    label: str
+    quantity: str
+    before: float | None = None
+    after: float | None = None
+    low: float | None = None
+    high: float | None = None
+    words: str = ""
+
+    @property
+    def ratio(self) -> float | None:
+        """after / before."""
+        return None if self.before is None or self.after is None else self.after / self.before
+
+    @property
+    def worse(self) -> float:
+        """By which fraction it got worse; negative where it got better, infinite where a point no longer runs."""
+        if self.ratio is None:
+            return _FAILED_WORSE if self.words.startswith("ok ") else -_FAILED_WORSE
+        return self.ratio - 1 if self.quantity.endswith(LOWER_IS_BETTER) else 1 - self.ratio
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether the interval leaves out "no change"; quantities without one count as certain."""
+        return self.low is None or self.high is None or not self.low <= 1 <= self.high
+
+    def is_regression(self, threshold: float) -> bool:
+        """Whether it got worse by more than `threshold` (a fraction), and not by chance."""
+        return self.worse > threshold and self.is_certain
+
+
+def paired_differences(before: Sequence[Record], after: Sequence[Record]) -> list[Difference]:
+    """Every quantity that both of a pair measured, and every outcome that changed; the worst first."""
+    with_name = max(len({record.model.name for record in records}) for records in (before, after)) > 1
+    earlier = {_pairing(record, with_name): record for record in before}
+    found = [
+        difference
+        for record in after
+        if (partner := earlier.get(_pairing(record, with_name))) is not None
+        for difference in _differences(partner, record)
+    ]
+    return sorted(found, key=lambda difference: -difference.worse)
+
+
+def unpaired(before: Sequence[Record], after: Sequence[Record]) -> tuple[int, int]:
+    """How many points of each side have no partner on the other."""
+    with_name = max(len({record.model.name for record in records}) for records in (before, after)) > 1
+    left, right = ({_pairing(record, with_name) for record in records} for records in (before, after))
+    return len(left - right), len(right - left)
+
+
+def _pairing(record: Record, with_name: bool) -> str:
+    knobs = {key: value for key, value in record.config.items() if value is not None and key != "n_devices"}
+    limits = record.limits.get("memory_bytes")
+    return json.dumps([knobs, record.workload, limits, record.model.name if with_name else ""], sort_keys=True)
+
+
+def _differences(before: Record, after: Record) -> Iterator[Difference]:
+    if before.outcome.label != after.outcome.label:
+        words = f"{before.outcome.label} -> {after.outcome.label}"
+        yield Difference(label=after.label, quantity="outcome", words=words)
+    if before.outcome.label == after.outcome.label == "ok":
+        yield from _rates(before, after)
+        yield from _peaks(before, after)
+        yield from _qualities(before, after)
+
+
+def _rates(before: Record, after: Record) -> Iterator[Difference]:
+    earlier, later = _samples(before), _samples(after)
+    for (test, n_depth, n_parallel), new in later.items():
+        old = earlier.get((test, n_depth, n_parallel))
+        if old and new and not test.startswith("cold"):
+            low, high = ratio_interval(old, new)
+            depth = f" @ d{n_depth}" if n_depth else ""
+            parallel = f" x{n_parallel}" if n_parallel > 1 else ""
+            yield Difference(
+                label=after.label, quantity=f"{test}{depth}{parallel} tokens_per_s", before=median(old),
+                after=median(new), low=low, high=high,
+            )  # fmt: skip
+
+
+def _samples(record: Record) -> dict[tuple[str, int, int], list[float]]:
+    """Tokens per second of every sample, by test, depth and parallel sequences."""
+    found: dict[tuple[str, int, int], list[float]] = {}
+    for timing in record.timings:
+        rates = [timing.n_tokens * timing.n_parallel * 1e9 / ns for ns in timing.samples_ns]
+        found.setdefault((timing.test, timing.n_depth, timing.n_parallel), []).extend(rates)
+    return found
+
+
+def ratio_interval(before: Sequence[float], after: Sequence[float]) -> tuple[float | None, float | None]:
+    """The 95 % interval of after / before (Welch, on logarithms); None with fewer than two samples on a side."""
+    if len(before) < 2 or len(after) < 2:
+        return None, None
+    from scipy.stats import t
+
+    old, new = [math.log(value) for value in before], [math.log(value) for value in after]
+    parts = [variance(old) / len(old), variance(new) / len(new)]
+    error = math.sqrt(sum(parts))
+    middle = fmean(new) - fmean(old)
+    if error == 0:
+        return math.exp(middle), math.exp(middle)
+    freedom = sum(parts) ** 2 / (parts[0] ** 2 / (len(old) - 1) + parts[1] ** 2 / (len(new) - 1))
+    half = float(t.ppf((1 + LEVEL) / 2, freedom)) * error
+    return math.exp(middle - half), math.exp(middle + half)
+
+
+def _peaks(before: Record, after: Record) -> Iterator[Difference]:
+    earlier = {(series.quantity, series.device): series.peak_bytes for series in before.memory}
+    for series in after.memory:
+        old = earlier.get((series.quantity, series.device))
+        if old:
+            quantity = f"{series.device} {series.quantity}_peak_bytes"
+            yield Difference(label=after.label, quantity=quantity, before=old, after=series.peak_bytes)
+
+
+def _qualities(before: Record, after: Record) -> Iterator[Difference]:
+    old, new = before.quality, after.quality
+    if old is None or new is None or old.text != new.text or len(old.nll_nats) != len(new.nll_nats):
+        return
+    per_token = old.n_tokens / len(old.nll_nats)
+    changes = [(b - a) / per_token for a, b in zip(old.nll_nats, new.nll_nats, strict=True)]
+    low = high = None
+    if len(changes) > 1:
+        half = 1.96 * math.sqrt(variance(changes) / len(changes))
+        low, high = math.exp(fmean(changes) - half), math.exp(fmean(changes) + half)
+    yield Difference(
+        label=after.label, quantity="perplexity", before=math.exp(sum(old.nll_nats) / old.n_tokens),
+        after=math.exp(sum(new.nll_nats) / new.n_tokens), low=low, high=high,
+    )  # fmt: skip
+
+
+def environment_changes(before: Iterable[Record], after: Iterable[Record]) -> list[tuple[str, str, str]]:
+    """What differs between the two sides' machines, software and models: (what, before, after), sorted."""
+    old, new = _environment(before), _environment(after)
+    return [
+        (what, old.get(what, NOT_MEASURED), new.get(what, NOT_MEASURED))
+        for what in sorted(old | new)
+        if old.get(what) != new.get(what)
+    ]
+
+
+def _environment(records: Iterable[Record]) -> dict[str, str]:
+    found: dict[str, set[str]] = {}
+    for record in records:
+        for what, value in _facts(record.environment, record).items():
+            found.setdefault(what, set()).add(value)
+    return {what: ", ".join(sorted(values)) for what, values in found.items()}
+
+
+def _facts(environment: Environment, record: Record) -> dict[str, str]:
+    facts: dict[str, Any] = environment.model_dump(exclude={"packages", "gpus"})
+    facts |= {f"package {name}": version for name, version in environment.packages.items()}
+    facts |= {f"GPU {index}": gpu.get("name", "unnamed") for index, gpu in enumerate(environment.gpus)}
+    facts |= {"model": record.model.name, "model sha256": record.model.sha256 or record.model.header_sha256}
+    return {what: str(value) for what, value in facts.items() if value is not None}
