@@ -148,8 +148,9 @@ def resolve_hparams(model: ModelSpec, *, n_expert_used: int | None = None) -> Hp
     n_swa = _window(model, arch, n_layer)
     return Hparams(
         arch=arch, n_layer_all=n_layer_all, n_embd=model.n_embd,
-        n_embd_inp=model.n_embd * (1 + model.integer("n_deepstack_layers", 0)), n_vocab=model.n_vocab, n_expert=model.n_expert,
-        n_swa=n_swa, n_pos=4 if arch.rope_sections else 1, is_mla=bool(model.integer("attention.key_length_mla", 0)),
+        n_embd_inp=model.n_embd * (1 + model.integer("n_deepstack_layers", 0)), n_vocab=model.n_vocab,
+        n_expert=model.n_expert, n_swa=n_swa, n_pos=4 if _has_sections(model, arch) else 1,
+        is_mla=bool(model.integer("attention.key_length_mla", 0)),
         layers=_layers(model, arch, n_layer, n_swa, n_expert_used), ssm=_ssm(model),
     )  # fmt: skip
 
@@ -240,17 +241,27 @@ def _feed_forward_layers(model: ModelSpec, arch: Architecture, n_layer: int) -> 
 def _layers_with_own_cache(model: ModelSpec, arch: Architecture, n_layer: int) -> int:
     """The layers before the first that reads another's cache: the last of its kind, with a window or without."""
     shared = model.integer("attention.shared_kv_layers", max(0, n_layer - (arch.shares_kv_from or n_layer)))
-    if shared and not 2 <= n_layer - shared:
+    if shared and n_layer - shared < 2:
         raise ModelFileError(f"{model.source}: {shared} of {n_layer} layers share a KV cache; two must have their own")
     return n_layer - shared
+
+
+def _has_sections(model: ModelSpec, arch: Architecture) -> bool:
+    """Whether tokens have four positions (M-RoPE): by the architecture, or by the sections that the metadata list."""
+    sections = model.metadata.get(f"{model.arch}.rope.dimension_sections")
+    listed = (
+        isinstance(sections, tuple) and len(sections) > 1 and all(isinstance(n, int) and n > 0 for n in sections[:2])
+    )
+    return listed if arch.rope_sections == "listed" else arch.rope_sections == "always"
 
 
 def _rotated_layers(model: ModelSpec, arch: Architecture, swa: tuple[bool, ...]) -> tuple[bool, ...]:
     """The layers with rotary embeddings (has_rope, n_no_rope_layer_step)."""
     if arch.rope == "windowed" and any(swa):
         return swa
-    if arch.rope == "stepped" and (any(swa) or not arch.swa_period):
-        return tuple((il + 1) % UNROTATED_STEP != 0 for il in range(len(swa)))
+    if arch.rope == "stepped":
+        step = UNROTATED_STEP if any(swa) or not arch.swa_period else len(swa)
+        return tuple((il + 1) % step != 0 for il in range(len(swa)))
     finetuned = bool(model.metadata.get(f"{model.arch}.rope.scaling.finetuned", True))
     return (arch.rope != "none" and (finetuned or arch.rope != "finetuned"),) * len(swa)
 
