@@ -25,7 +25,8 @@ def _write(folder: Path, *, decode_ns: int, driver: str = "570") -> Path:
     record: dict[str, Any] = {
         "record_id": "r", "point_id": "p", "sweep": "s", "label": "n_ctx=1024", "started_at": "2026-01-01T00:00:00Z",
         "wall_ns": 1, "config": {"n_ctx": 1024, "n_devices": 0}, "outcome": {"label": "ok"},
-        "model": {"name": "m", "path": str(folder / "gone.gguf"), "arch": "llama", "file_bytes": 1, "header_sha256": ""},
+        "model": {"name": "m", "path": str(folder / "gone.gguf"), "arch": "llama", "file_bytes": 1,
+                  "header_sha256": ""},
         "environment": {"machine": "a", "os": "Linux", "python": "3.11", "cpu": "c", "cpu_count": 2,
                         "memory_bytes": 1, "backend": "cpu", "driver": driver},
         "timings": [{"test": "tg32", "n_tokens": 32, "samples_ns": [decode_ns, decode_ns + 1, decode_ns + 2]}],
