@@ -64,6 +64,9 @@ def _choice(nodes: Sequence[Tensor], i: int, end: int, n_uses: Mapping[Tensor, i
     if ops[1 : 1 + len(wanted)] != wanted or nodes[i + 1].src[0] is not nodes[i]:
         return 0
     length = 1 + len(wanted)
+    scores = nodes[i + 2] if "ADD" in wanted else nodes[i]
+    if nodes[i + length - 3].src[0] is not scores:  # llama4 sorts the logits and weighs by the scores
+        return 0
     ids = nodes[i + length - 2]
     if ops[length : length + 5] == ["RESHAPE", "SUM_ROWS", "CLAMP", "DIV", "RESHAPE"]:
         length += 5
