@@ -64,12 +64,14 @@ class MemoryModel:
     def setup(self, config: RunConfig) -> Setup:
         """`config` resolved for this model, flash attention decided."""
         hparams = self.hparams(config.n_expert_used if self.model.is_moe else None)
-        cache = CacheTypes(k=quant(config.type_k), v=quant(config.type_v), flash_attn=config.flash_attn != "off")
+        fused = config.flash_attn != "off"
+        cache = CacheTypes(k=quant(config.type_k), v=quant(config.type_v), flash_attn=fused, transposes_v=not fused)
         setup = Setup(
             hparams=hparams, placement=Placement(config, hparams.n_layer_all), sizes=resolve_sizes(config, hparams),
             cache=cache, op_offload=config.op_offload,
         )  # fmt: skip
-        if config.flash_attn == "auto" and not self._compute.fuses_attention(setup):
+        is_open = config.flash_attn == "auto" and not cache.v.is_quantised  # a quantised V turns auto into on
+        if is_open and not self._compute.fuses_attention(setup):
             setup = replace(setup, cache=replace(cache, flash_attn=False))
         return setup
 
@@ -187,7 +189,7 @@ def kv_cache_bytes(setup: Setup) -> Bytes:
         cells = (sizes.cells_swa if is_swa else sizes.cells) * sizes.n_stream
         for il in hparams.cache_owners(is_swa=is_swa):
             layer, device = hparams.layers[il], setup.placement.cache(il)
-            v_width = layer.v_width if cache.flash_attn else hparams.v_width_max
+            v_width = hparams.v_width_max if cache.transposes_v else layer.v_width
             for kind, width in ((cache.k, layer.k_width), (cache.v, 0 if hparams.is_mla else v_width)):
                 if width:
                     total[device] += padded_bytes(kind.row_bytes(width) * cells, kind, width, device)

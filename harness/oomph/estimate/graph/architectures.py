@@ -42,8 +42,8 @@ class Architecture:
     fourth; `windowed`: those with a sliding window, all where no layer has one."""
     rope_factors: Literal["all", "full", "none"] = "all"
     """Which layers take RoPE's frequency factors where the file has them: `full` are those without a window."""
-    rope_sections: bool = False
-    """Four positions a token (M-RoPE)."""
+    rope_sections: Literal["never", "always", "listed"] = "never"
+    """Four positions a token (M-RoPE): always, or where the metadata list sections."""
     qk_norm: Literal["heads", "rows", "rotated"] = "heads"
     """Whether q and k are normed by head, as whole rows before they are cut into heads, or by head after RoPE."""
     norms_rotated_below: int = 0
@@ -92,7 +92,7 @@ GENERAL: Final = Architecture()
 """The general transformer rule: what an architecture that is not in the table is taken for."""
 
 _QWEN35: Final = Architecture(
-    recurrent="interval", recurrent_part="delta_net", attention="gated", rope_sections=True, expands_norm=True,
+    recurrent="interval", recurrent_part="delta_net", attention="gated", rope_sections="always", expands_norm=True,
     outputs_at="after_norm",
 )  # fmt: skip
 _NEMOTRON_H: Final = Architecture(
@@ -119,7 +119,9 @@ ARCHITECTURES: Final[dict[str, Architecture]] = {
         swa_period=2, expert_gating="softmax_weight", expert_weights_norm=False, outputs_at="before_norm"
     ),
     "deepseek2": Architecture(expert_gating="metadata", expert_weights_norm=None),
-    "glm4moe": Architecture(expert_gating="metadata_or_sigmoid", expert_weights_norm=None),
+    "glm4moe": Architecture(
+        expert_gating="metadata_or_sigmoid", expert_weights_norm=None, rope_sections="listed"
+    ),
     "granitehybrid": Architecture(recurrent="no_kv_heads", rope="finetuned"),
     "qwen3next": Architecture(
         recurrent="interval", recurrent_part="delta_net", repeats_keys=True, attention="gated", expands_norm=True,
@@ -127,9 +129,9 @@ ARCHITECTURES: Final[dict[str, Architecture]] = {
     ),
     "qwen35": _QWEN35,
     "qwen35moe": _QWEN35,
-    "qwen2vl": Architecture(rope_sections=True),
-    "qwen3vl": Architecture(rope_sections=True),
-    "qwen3vlmoe": Architecture(rope_sections=True),
+    "qwen2vl": Architecture(rope_sections="always"),
+    "qwen3vl": Architecture(rope_sections="always"),
+    "qwen3vlmoe": Architecture(rope_sections="always"),
     "gemma2": Architecture(
         swa_period=2, swa_window=4096, scales_q=True, scales_embedding=True, softcaps_scores=True, softcaps_logits=True
     ),
@@ -140,7 +142,7 @@ ARCHITECTURES: Final[dict[str, Architecture]] = {
         swa_period=6, norms_v=True, rope_factors="full", scales_embedding=True, softcaps_logits=True,
         outputs_at="after_norm",
     ),
-    "glm4": GENERAL,
+    "glm4": Architecture(rope_sections="listed"),
     "mistral3": Architecture(temperature="metadata"),
     "llama4": Architecture(
         swa_period=4, swa_window=8192, swa_fixed=True, rope="stepped", norms_rotated_below=128,

@@ -96,9 +96,9 @@ def _cached_k(b: Builder, k: Tensor | None, il: int) -> Tensor:
 
 
 def _cached_v(b: Builder, v: Tensor | None, il: int) -> Tensor:
-    """The cached V: a row a token with flash attention, transposed without."""
+    """The cached V: a row a token for flash attention, transposed else."""
     shape, cells, quant, n_stream = b.shape(il), _cells(b, il), b.cache.v, b.sizes.n_stream
-    if b.cache.flash_attn:
+    if not b.cache.transposes_v:
         cache = b.stored("v", shape.cache_layer, quant, shape.v_width, cells, n_stream)
         if v:
             store(b, v, cache, b.input(f"attn_inp_v_idxs{_tag(b, il)}", I64, b.n_tokens))

@@ -18,11 +18,15 @@ from oomph.facts.quants import QuantType
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheTypes:
-    """The types of the KV cache, and whether attention is fused (flash attention)."""
+    """The types of the KV cache, and whether attention is fused (flash attention).
+
+    `transposes_v` is how V was laid out before `flash_attn` auto was decided: it stays as flash attention wants it.
+    """
 
     k: QuantType
     v: QuantType
     flash_attn: bool
+    transposes_v: bool
 
 
 PINS_NORMS_BELOW = 32
