@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from oomph.records.schema import Record
+    from oomph.records.store import Store
 
 
 def register(app: typer.Typer) -> None:
@@ -36,20 +37,19 @@ def sweep(
     with open_bench(phantom) as bench:
         runner = Runner(store, bench.executor, model=model, prune=prune, environment=bench.environment)
         n_pending = len(runner.pending(loaded))
-        total = len(loaded.points(n_devices=len(bench.environment.gpus)))
-        typer.echo(f"{loaded.name}: {n_pending} of {total} points to measure into {out}")
+        typer.echo(f"{loaded.name}: {n_pending} of {len(loaded.points())} points to measure into {out}")
         try:
             n_measured = _follow(runner.run(loaded), store, n_pending)
         except KeyboardInterrupt:
             typer.echo(
-                f"\nStopped; finished points are in {store.path}. The same command goes on from there.", err=True
+                f"\nStopped; every finished point is in {store.path}. The same command goes on from there.", err=True
             )
             raise typer.Exit(130) from None
     if n_measured < n_pending:
         typer.echo(f"The sweep's time is up with {n_pending - n_measured} points left; the same command goes on.")
 
 
-def _follow(records: "Iterator[Record]", store: object, n_pending: int) -> int:
+def _follow(records: "Iterator[Record]", store: "Store", n_pending: int) -> int:
     """Print each record as it comes: under a progress bar on a terminal, as plain lines elsewhere."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -59,8 +59,8 @@ def _follow(records: "Iterator[Record]", store: object, n_pending: int) -> int:
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("points", total=n_pending)
         for count, record in enumerate(records, start=1):
-            if count == 1 and (healed := getattr(store, "healed", None)):
-                console.print(healed, markup=False, soft_wrap=True)
+            if count == 1 and store.healed:
+                console.print(store.healed, markup=False, soft_wrap=True)
             console.print(f"[{count}/{n_pending}] {_line(record)}", markup=False, soft_wrap=True)
             progress.update(task, advance=1)
     return count

@@ -6,13 +6,14 @@ multiple of it from the start, and one that comes late is skipped, not made up f
 """
 
 import contextlib
-import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Protocol, Self
+
+import psutil
 
 from oomph.records.schema import MemorySeries
 from oomph.units import KIB
@@ -29,6 +30,12 @@ class Reading(NamedTuple):
 
     quantity: str
     device: str
+
+
+class _CpuSeconds(NamedTuple):
+    at: float
+    worker: float
+    machine: float
 
 
 class Probe(Protocol):
@@ -72,6 +79,7 @@ class HostProbe:
     def __init__(self) -> None:
         self._pid: int | None = None
         self._pss_at = 0.0
+        self._cpu_at_start = _CpuSeconds(0.0, 0.0, 0.0)
 
     def open(self) -> None:
         """Nothing idle to note: the figures are the process's own."""
@@ -100,6 +108,7 @@ class HostProbe:
 
     def reset_peaks(self) -> None:
         """Set VmHWM back to the present size (`man 5 proc`: clear_refs, 5); where that is refused it stays."""
+        self._cpu_at_start = self._cpu_seconds()
         with contextlib.suppress(OSError):
             Path(f"/proc/{self._pid}/clear_refs").write_text("5")
 
@@ -108,12 +117,29 @@ class HostProbe:
         return {Reading("rss", "host"): value for value in self._read("status", ("VmHWM:",)).values()}
 
     def conditions(self) -> Mapping[str, Any]:
-        """The machine's load average over the last minute; ours is in it."""
-        return {"load_average_1m": round(os.getloadavg()[0], 2)}
+        """`worker_cpus` and `other_cpus`: how many CPUs the worker and everything else kept busy on average.
+
+        With `other_cpus` near 0 the machine was quiet; the parent and its probes are in it.
+        """
+        now, before = self._cpu_seconds(), self._cpu_at_start
+        elapsed, worker = now.at - before.at, now.worker - before.worker
+        if elapsed <= 0 or worker < 0:  # the worker has ended and its account with it
+            return {}
+        others = max(0.0, now.machine - before.machine - worker)
+        return {"worker_cpus": round(worker / elapsed, 3), "other_cpus": round(others / elapsed, 3)}
 
     def close(self) -> None:
         """Forget the process: its number may be given to another."""
         self._pid = None
+
+    def _cpu_seconds(self) -> _CpuSeconds:
+        """Busy seconds so far, of the worker by its own account and of all CPUs together."""
+        busy = psutil.cpu_times()
+        machine = sum(busy) - busy.idle - getattr(busy, "iowait", 0.0) - getattr(busy, "guest", 0.0)
+        with contextlib.suppress(psutil.Error):
+            own = psutil.Process(self._pid).cpu_times()
+            return _CpuSeconds(time.monotonic(), own.user + own.system, machine)
+        return _CpuSeconds(time.monotonic(), 0.0, machine)
 
     def _read(self, name: str, keys: Sequence[str]) -> dict[str, int]:
         try:

@@ -13,6 +13,7 @@ from oomph.measure.logs import disagreement, read_buffers, read_reported
 from oomph.measure.outcome import classify
 from oomph.measure.sweep import Point
 from oomph.records.schema import Environment, ModelIdentity, Outcome, Quality, Record, Timing
+from oomph.units import mib
 
 LOG_TAIL: Final = 40
 OUTLIER_MADS: Final = 3.5
@@ -72,8 +73,10 @@ class Setting:
             label, said = "device_lost", f"{', '.join(completed.conditions['lost_devices'])} stopped answering"
         elif completed.timed_out:
             said = f"the {'point' if completed.loaded else 'load'} took longer than its limit allows"
+        limit = completed.point.limits.memory_bytes
+        limited = f"this ran under limits.memory_bytes = {mib(limit)}" if limit and label == "host_oom" else ""
         return Outcome(
-            label=label, stage=found.stage or stage, message=": ".join(filter(None, (said, found.advice))),
+            label=label, stage=found.stage or stage, message="; ".join(filter(None, (said, limited, found.advice))),
             evidence=[self._redact(line) for line in found.evidence], exit_code=completed.exit_code,
             log_tail=[self._redact(line) for line in completed.log[-LOG_TAIL:]],
         )  # fmt: skip

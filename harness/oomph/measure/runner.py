@@ -7,7 +7,7 @@ are the same loop, and whatever ends it (an interrupt, an error, a power cut) lo
 import hashlib
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
@@ -133,6 +133,8 @@ class Runner:
         spec = spec_from_gguf(file, source=str(path))
         identity = _identity(file, spec, path, self._known_as or reference)
         points = sweep.points(n_devices=len(self._environment.gpus))
+        if self._environment.backend == "phantom":
+            points = tuple(replace(point, workload=point.workload.memory_only()) for point in points)
         _check_experts(points, spec, sweep, reference)
         return _Plan(
             points={point.point_id(identity.header_sha256): point for point in points}, spec=spec, path=path,

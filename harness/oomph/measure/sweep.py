@@ -134,6 +134,10 @@ class Workload(_Table):
     text: Text | None = None
     seed: int = 1
 
+    def memory_only(self) -> Self:
+        """The same fill with nothing clocked or scored: what a card that does not compute can do."""
+        return self.model_copy(update={"timing": False, "text": None})
+
     @model_validator(mode="before")
     @classmethod
     def _tuples(cls, data: Any) -> Any:
