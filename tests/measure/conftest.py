@@ -13,7 +13,7 @@ from oomph.models.synth import write_synthetic
 
 N_EMBD, N_FF, N_LAYER, N_EXPERT, N_VOCAB = 64, 64, 2, 4, 300
 
-SPEAKER = '''
+SPEAKER = """
 import json, os, signal, subprocess, sys, time
 replies = os.fdopen(int(sys.argv[1]), "w")
 job = json.loads(sys.stdin.readline())
@@ -39,7 +39,7 @@ def measured(point):
     report(point["config"]["n_ctx"])
     say("context", context_ns=1)
     say("measured", timings=[{"test": "pp1", "n_tokens": 1, "samples_ns": [point["config"]["n_ctx"]]}])
-'''
+"""
 
 
 @pytest.fixture(scope="session")
@@ -52,9 +52,7 @@ def tiny_moe(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shapes |= {f"{block}.{name}": (N_EMBD, N_EMBD) for name in ("attn_q", "attn_k", "attn_v", "attn_output")}
         shapes |= {f"{block}.{name}": (N_EMBD, N_FF, N_EXPERT) for name in ("ffn_gate_exps", "ffn_up_exps")}
         shapes |= {f"{block}.ffn_gate_inp": (N_EMBD, N_EXPERT), f"{block}.ffn_down_exps": (N_FF, N_EMBD, N_EXPERT)}
-    tensors = [
-        TensorInfo(name=f"{name}.weight", ne=ne, quant=QUANTS["F32"], offset=0) for name, ne in shapes.items()
-    ]
+    tensors = [TensorInfo(name=f"{name}.weight", ne=ne, quant=QUANTS["F32"], offset=0) for name, ne in shapes.items()]
     spec = ModelSpec(
         name="tiny", arch="llama", source="test", tensors={tensor.name: tensor for tensor in tensors},
         metadata={

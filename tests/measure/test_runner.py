@@ -119,9 +119,7 @@ def test_a_load_that_fails_is_not_tried_for_every_context(tmp_path: Path, make_s
     assert labels == ["bad_model", "skipped", "ok", "ok"]
 
 
-def test_an_override_that_is_not_reported_back_makes_the_record_refused(
-    tmp_path: Path, make_sweep: MakeSweep
-) -> None:
+def test_an_override_that_is_not_reported_back_makes_the_record_refused(tmp_path: Path, make_sweep: MakeSweep) -> None:
     said = {"log": ("print_info: n_expert_used         = 2",)}
     sweep = make_sweep("axes.n_expert_used = [2, 3]")
     records = list(_runner(tmp_path, Answering(lambda point: said)).run(sweep))
@@ -150,9 +148,7 @@ def test_bad_input_is_one_sentence_before_any_worker_starts(tmp_path: Path, make
     assert executor.jobs == []
 
 
-def test_killed_at_any_of_200_moments_nothing_is_lost_or_measured_twice(
-    tmp_path: Path, make_sweep: MakeSweep
-) -> None:
+def test_killed_at_any_of_200_moments_nothing_is_lost_or_measured_twice(tmp_path: Path, make_sweep: MakeSweep) -> None:
     sweep = make_sweep("fresh_process = true\naxes.n_ctx = '256-15360+256'")
     moments, folders = random.Random(5), 0
     for _ in range(200):

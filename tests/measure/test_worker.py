@@ -20,9 +20,7 @@ def executor() -> Executor:
 
 
 @pytest.fixture
-def complete(
-    tiny_moe: Path, executor: Executor, make_sweep: Callable[[str], Sweep]
-) -> Callable[..., list[Completed]]:
+def complete(tiny_moe: Path, executor: Executor, make_sweep: Callable[[str], Sweep]) -> Callable[..., list[Completed]]:
     def run(text: str, *, content: str = "") -> list[Completed]:
         points = make_sweep(text).points(n_devices=0)
         job = Job(model_path=tiny_moe, arch="llama", points=points, n_threads=1, texts={None: content})

@@ -79,7 +79,7 @@ class HostProbe:
     def __init__(self) -> None:
         self._pid: int | None = None
         self._pss_at = 0.0
-        self._cpu_at_start = _CpuSeconds(0.0, 0.0, 0.0)
+        self._cpu_at_start: _CpuSeconds | None = None
 
     def open(self) -> None:
         """Nothing idle to note: the figures are the process's own."""
@@ -122,9 +122,9 @@ class HostProbe:
         With `other_cpus` near 0 the machine was quiet; the parent and its probes are in it.
         """
         now, before = self._cpu_seconds(), self._cpu_at_start
-        elapsed, worker = now.at - before.at, now.worker - before.worker
-        if elapsed <= 0 or worker < 0:  # the worker has ended and its account with it
+        if now is None or before is None:  # the worker has ended, and its account with it
             return {}
+        elapsed, worker = now.at - before.at, now.worker - before.worker
         others = max(0.0, now.machine - before.machine - worker)
         return {"worker_cpus": round(worker / elapsed, 3), "other_cpus": round(others / elapsed, 3)}
 
@@ -132,14 +132,15 @@ class HostProbe:
         """Forget the process: its number may be given to another."""
         self._pid = None
 
-    def _cpu_seconds(self) -> _CpuSeconds:
-        """Busy seconds so far, of the worker by its own account and of all CPUs together."""
-        busy = psutil.cpu_times()
-        machine = sum(busy) - busy.idle - getattr(busy, "iowait", 0.0) - getattr(busy, "guest", 0.0)
-        with contextlib.suppress(psutil.Error):
+    def _cpu_seconds(self) -> _CpuSeconds | None:
+        """Busy seconds so far, of the worker by its own account and of all CPUs together; None once it has ended."""
+        try:
             own = psutil.Process(self._pid).cpu_times()
-            return _CpuSeconds(time.monotonic(), own.user + own.system, machine)
-        return _CpuSeconds(time.monotonic(), 0.0, machine)
+        except psutil.Error:
+            return None
+        busy = psutil.cpu_times()
+        idle = busy.idle + getattr(busy, "iowait", 0.0) + getattr(busy, "guest", 0.0)  # guest is in user, too
+        return _CpuSeconds(time.monotonic(), own.user + own.system, sum(busy) - idle)
 
     def _read(self, name: str, keys: Sequence[str]) -> dict[str, int]:
         try:

@@ -1,0 +1,75 @@
+"""llama.cpp's own lines, as its builds print them."""
+
+import pytest
+
+from oomph.facts.config import RunConfig
+from oomph.measure.logs import disagreement, read_buffers, read_reported
+from oomph.records.schema import Reported
+
+LOG = """\
+print_info: n_ctx_train           = 2048
+print_info: n_expert              = 128
+print_info: n_expert_used         = 10
+load_tensors: offloaded 49/49 layers to GPU
+load_tensors:   CPU_Mapped model buffer size =   166.92 MiB
+load_tensors:        CUDA0 model buffer size = 17524.43 MiB
+llama_context: n_seq_max             = 1
+llama_context: n_ctx                 = 4096
+llama_context: n_ctx_seq             = 4096
+llama_context: n_batch               = 2048
+llama_context: n_ubatch              = 512
+llama_context: flash_attn            = auto
+llama_context:  CUDA_Host  output buffer size =     0.58 MiB
+llama_kv_cache:      CUDA0 KV buffer size =   100.00 MiB
+llama_kv_cache: size =  100.00 MiB (  4096 cells,  24 layers,  1/1 seqs), K (f16):   50.00 MiB, V (q8_0):   50.00 MiB
+llama_kv_cache:      CUDA0 KV buffer size =   284.00 MiB
+llama_memory_recurrent:      CUDA0 RS buffer size =     7.50 MiB
+resolve_fused_ops: Flash Attention enabled
+sched_reserve:      CUDA0 compute buffer size =   341.54 MiB
+sched_reserve:  CUDA_Host compute buffer size =    12.01 MiB
+sched_reserve: graph (pp bs=512, tg bs=1): nodes = 2935 / 2900, splits = 2, input objects = 4, input tensors = 6
+~llama_context:      CUDA0 compute buffer size of 350.0000 MiB, does not match expectation of 341.5400 MiB
+""".splitlines()
+
+
+def test_buffers_are_read_by_kind_and_device_as_printed() -> None:
+    buffers = read_buffers(LOG)
+    assert buffers.model_mib == {"CPU_Mapped": [166.92], "CUDA0": [17524.43]}
+    assert buffers.kv_cache_mib == {"CUDA0": [100.0, 284.0]}
+    assert buffers.recurrent_mib == {"CUDA0": [7.5]}
+    assert buffers.compute_mib == {"CUDA0": [341.54], "CUDA_Host": [12.01]}
+    assert buffers.output_mib == {"CUDA_Host": [0.58]}
+    assert buffers.compute_grown_mib == {"CUDA0": [350.0]}
+
+
+@pytest.mark.parametrize("stamp", ["", "0.52.003.528 I "])
+def test_knobs_are_read_as_reported_whatever_stands_before_the_line(stamp: str) -> None:
+    reported = read_reported([stamp + line for line in LOG])
+    assert reported == Reported(
+        n_ctx=4096, n_ctx_seq=4096, n_batch=2048, n_ubatch=512, n_expert_used=10, type_k="f16", type_v="q8_0",
+        flash_attn="enabled", graph_nodes=2935, graph_splits=2, offloaded_layers="49/49",
+    )  # fmt: skip
+
+
+def test_a_log_that_says_nothing_reports_nothing() -> None:
+    assert read_reported([]) == Reported()
+    assert read_buffers(["hello"]).model_mib == {}
+
+
+@pytest.mark.parametrize(
+    ("asked", "reported", "says"),
+    [
+        ({}, {"n_ctx": 4096, "n_expert_used": 8, "type_k": "f16"}, None),
+        ({"n_ctx": 4000}, {"n_ctx": 4096}, None),
+        ({"n_ctx": 4095, "n_seq_max": 2}, {"n_ctx": 4094}, None),
+        ({"n_ctx": 90_000}, {"n_ctx": 40_960}, "n_ctx was set to 90000 and llama.cpp reports 40960"),
+        ({"n_expert_used": 10}, {"n_expert_used": 8}, "n_expert_used was set to 10 and llama.cpp reports 8"),
+        ({"n_expert_used": 10}, {}, "did not report it back"),
+        ({"type_v": "q8_0"}, {"type_v": "f16"}, "type_v was set to q8_0 and llama.cpp reports f16"),
+    ],
+)
+def test_an_override_counts_only_when_it_is_said_back(
+    asked: dict[str, object], reported: dict[str, object], says: str | None
+) -> None:
+    found = disagreement(RunConfig.from_mapping(asked), Reported.model_validate(reported))
+    assert found is None if says is None else found is not None and says in found
