@@ -73,7 +73,8 @@ def test_a_child_that_hangs_is_ended_at_its_limit(run: Callable[..., list[Comple
 
 
 def test_a_flood_on_stderr_neither_blocks_nor_is_read_whole(run: Callable[..., list[Completed]]) -> None:
-    body = "load()\nfor point in points():\n    log('x' * 100 + '\\n' + ('y' * 100 + '\\n') * 100_000 + 'last')\n    measured(point)\n"
+    flood = "log(('y' * 100 + '\\n') * 100_000 + 'last')"
+    body = f"load()\nfor point in points():\n    {flood}\n    measured(point)\n"
     first, second = run(body)
     assert first.exit_code is None
     assert second.exit_code is None

@@ -1,5 +1,6 @@
 """Sweep files: what they expand to, and the sentence for everything that can be wrong in one."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ def test_a_range_ascends_and_stays_within_its_ends(first: int, more: int, mult: 
     values = Range(first=first, last=first + more, mult=mult).values()
     assert values[0] == first
     assert values[-1] <= first + more < values[-1] * mult
-    assert all(later == earlier * mult for earlier, later in zip(values, values[1:], strict=False))
+    assert all(later == earlier * mult for earlier, later in pairwise(values))
 
 
 def test_points_that_share_a_load_stand_together_with_contexts_ascending() -> None:

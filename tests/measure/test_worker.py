@@ -71,7 +71,8 @@ def test_knobs_reach_llama_cpp_and_come_back_in_its_log(complete: Callable[..., 
 
 def test_parallel_sequences_are_filled_in_step(complete: Callable[..., list[Completed]]) -> None:
     (point,) = complete(
-        "config = {n_seq_max = 3, n_parallel = 3}\naxes.n_ctx = 768\n[measure]\nn_prompt = 16\nn_gen = 2\ndepths = ['full']"
+        "config = {n_seq_max = 3, n_parallel = 3}\naxes.n_ctx = 768\n"
+        "[measure]\nn_prompt = 16\nn_gen = 2\ndepths = ['full']"
     )
     assert {t["n_parallel"] for t in point.reply["timings"]} == {3}
     assert point.reply["timings"][-1]["n_depth"] == 256 - 16
@@ -99,7 +100,8 @@ def test_an_allocation_that_the_limit_refuses_ends_the_job_with_the_stage(
     complete: Callable[..., list[Completed]],
 ) -> None:
     points = complete(
-        "axes.n_ctx = [256, 4194304]\nlimits.memory_bytes = '400 MiB'\n[measure]\nn_prompt = 8\nn_gen = 1\ntiming = false"
+        "axes.n_ctx = [256, 4194304]\nlimits.memory_bytes = '400 MiB'\n"
+        "[measure]\nn_prompt = 8\nn_gen = 1\ntiming = false"
     )
     assert [point.exit_code for point in points] == [None, 1]
     assert points[1].failure is not None

@@ -17,6 +17,13 @@ from oomph.records.schema import Record
 from oomph.records.store import RECORDS, Store
 
 Make = Callable[..., Record]
+HOLDER = """
+import sys, time
+from oomph.records.store import Store
+with Store(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(60)
+"""
 
 
 def test_what_is_appended_is_read_back_in_order(tmp_path: Path, make_record: Make) -> None:
@@ -67,8 +74,7 @@ def test_a_second_writer_is_refused_until_the_first_is_gone(tmp_path: Path, make
 
 
 def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
-    code = "import sys, time\nfrom oomph.records.store import Store\nwith Store(sys.argv[1]):\n print('held', flush=True)\n time.sleep(60)"
-    holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
     with pytest.raises(StoreError, match="another sweep"), Store(tmp_path):
