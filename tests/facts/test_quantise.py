@@ -53,7 +53,8 @@ def with_few_tokens(spec: ModelSpec) -> ModelSpec:
 @pytest.mark.parametrize(
     "name",
     ["llama-3.3-70b", "qwen2.5-0.5b", "mixtral-8x7b", "qwen3-30b-a3b", "gpt-oss-20b", "qwen3.6-27b", "glm-4.7-flash",
-     "granite-4.0-h-tiny", "phi-3-mini", "gemma-3-1b", "glm-4.5-air"],
+     "granite-4.0-h-tiny", "phi-3-mini", "gemma-3-1b", "gemma-3n-e2b", "glm-4.5-air",
+     "nemotron-3-nano-30b-a3b"],
 )  # fmt: skip
 def test_types_are_those_that_llama_quantize_chooses(name: str, tmp_path: Path) -> None:
     spec = with_few_tokens(catalogue_model(name, "F16"))

@@ -24,12 +24,9 @@ _LOW_BIT: Final = ("IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ2_M", "IQ1_S", "IQ1_M")
 _LARGER_LOW_BIT: Final = ("IQ2_S", "IQ2_M")
 
 _ALWAYS_F32: Final = (
-    "_norm.weight",
-    "ffn_gate_inp.weight",
-    "ffn_gate_inp_shexp.weight",
-    "ssm_conv1d",
-    "shortconv.conv",
-)
+    "_norm.weight", "ffn_gate_inp.weight", "ffn_gate_inp_shexp.weight", "ssm_conv1d", "shortconv.conv",
+    "altup_correct_coef", "altup_predict_coef",
+)  # fmt: skip
 _KEPT: Final = (*_ALWAYS_F32, "altup", "laurel", "per_layer_model_proj")
 
 
