@@ -1,13 +1,16 @@
 """A small sweep, made up: 3 contexts x 3 numbers of experts, and two points under a memory limit that fail."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from oomph.estimate.coefficients import Coefficients
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate, Prediction
 from oomph.facts.config import RunConfig
 from oomph.fitting.compare import Comparison
+from oomph.fitting.result import FitResult, FittedCoefficient
 from oomph.records.schema import Record
 from oomph.units import MIB
 
@@ -109,3 +112,22 @@ def comparisons(records: list[Record]) -> list[Comparison]:
         )
         for record in records for timing in record.timings
     ]  # fmt: skip
+
+
+@pytest.fixture
+def calibration() -> FitResult:
+    """A fit that told one coefficient and left another at its default."""
+    told = FittedCoefficient(
+        name="host.flops_per_s", value=1.5e10, default=2e11, relative_error=0.14, is_identified=True, at_bound=False,
+        meaning="what prefill computes",
+    )  # fmt: skip
+    untold = FittedCoefficient(
+        name="host.token_s", value=1e-4, default=1e-4, relative_error=1.0, is_identified=False, at_bound=False,
+        meaning="time of a token",
+    )  # fmt: skip
+    values = {told.name: told.value, untold.name: untold.value}
+    return FitResult(
+        estimator=SimpleNamespace(), coefficients=Coefficients(values=values), fitted=(told, untold),
+        n_records=9, n_measurements=36, noise_sd=0.1, memory_error_bytes=None, condition=10.0, covered={},
+        residual_patterns=(), advice=("measure decode at two depths",),
+    )  # fmt: skip

@@ -6,10 +6,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from oomph.fitting.compare import Comparison
 
 from oomph.errors import StoreError
 from oomph.estimate.prediction import Prediction
+from oomph.fitting.compare import Comparison
+from oomph.fitting.result import FitResult
 from oomph.records.schema import Record
 from oomph.views.report import Report, anchor, build_report, render_html, render_report_markdown, write_report
 
@@ -152,3 +153,17 @@ def test_without_records_or_a_folder_there_is_one_sentence(report: Report, tmp_p
 
 def test_headings_become_fragments() -> None:
     assert anchor("Predicted against measured") == "predicted-against-measured"
+
+
+def test_a_calibration_says_on_what_it_was_made_and_what_it_could_not_tell(
+    records: list[Record], comparisons: list[Comparison], calibration: FitResult
+) -> None:
+    report = build_report(records, comparisons=comparisons, fits={records[0].model.header_sha256: calibration})
+    text = render_report_markdown(report)
+    assert "fitted to 36 measurements of 9 of these very points" in text
+    assert "- measure decode at two depths" in text
+    assert "| host.flops_per_s | 1.5e+10 | 2e+11 | ± 14.0 % | identified | what prefill computes |" in text
+    assert "| host.token_s | 0.0001 | 0.0001 | — | not identified: the default | time of a token |" in text
+    assert "measure decode at two depths" in "".join(_Page(render_html(report)).text)
+    untold = render_report_markdown(build_report(records, comparisons=comparisons))
+    assert "With the coefficients that ship with oomph." in untold

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from oomph.errors import ModelFileError, OomphError, StoreError, UnknownNameError
+from oomph.errors import FitError, ModelFileError, OomphError, StoreError, UnknownNameError
 
 if TYPE_CHECKING:
-    from oomph.estimate.coefficients import Coefficients
     from oomph.estimate.estimator import Estimator
     from oomph.estimate.prediction import Prediction
     from oomph.fitting.compare import Comparison
+    from oomph.fitting.result import FitResult
     from oomph.records.schema import Record
     from oomph.views.report import Report
 
@@ -30,13 +30,16 @@ def report(
     model: Annotated[
         str | None, typer.Option(help="The model, where it is no longer at the path that the records name.")
     ] = None,
+    calibrate: Annotated[
+        bool, typer.Option(help="Fit the coefficients to these records first; the page says that it was done.")
+    ] = False,
     open_page: Annotated[bool, typer.Option("--open", help="Show the page in a browser.")] = False,
 ) -> None:
     """Write report.html (one file, no network), report.md and figures/ from measured records."""
     from oomph.views.report import write_report
 
     records = read_records(folders)
-    page = write_report(report_on(records, model=model), out or folders[0])
+    page = write_report(report_on(records, model=model, calibrate=calibrate), out or folders[0])
     typer.echo(page)
     if open_page:
         webbrowser.open(page.resolve().as_uri())
@@ -55,28 +58,36 @@ def read_records(folders: Sequence[Path]) -> "list[Record]":
     return records
 
 
-def report_on(
-    records: "Sequence[Record]", *, model: str | None = None, coefficients: "Coefficients | None" = None
-) -> "Report":
-    """The report, with predictions for each model whose facts are at hand; where they are not, stderr says so."""
+def report_on(records: "Sequence[Record]", *, model: str | None = None, calibrate: bool = False) -> "Report":
+    """The report, with predictions for each model whose facts are at hand; where they are not, stderr says so.
+
+    `calibrate` fits the coefficients to the records first, where these hold enough for it.
+    """
+    from oomph.fitting.calibrate import fit
     from oomph.fitting.compare import compare, record_config
     from oomph.views.report import build_report
 
     predictions: dict[str, Prediction] = {}
     comparisons: list[Comparison] = []
+    fits: dict[str, FitResult] = {}
     for header in dict.fromkeys(record.model.header_sha256 for record in records):
         own = [record for record in records if record.model.header_sha256 == header]
         try:
-            estimator = _estimator(own[0], reference=model, coefficients=coefficients)
+            estimator = _estimator(own[0], reference=model)
+            if calibrate:
+                fits[header] = fit(estimator, own)
+                estimator = fits[header].estimator
+        except FitError as error:
+            print(f"oomph: not calibrated: {error}", file=sys.stderr)
         except OomphError as error:
             print(f"oomph: no predictions for {own[0].model.name}: {error}", file=sys.stderr)
             continue
         predictions |= {record.record_id: estimator.predict(record_config(record)) for record in own}
         comparisons += compare(estimator, own)
-    return build_report(records, predictions=predictions, comparisons=comparisons)
+    return build_report(records, predictions=predictions, comparisons=comparisons, fits=fits)
 
 
-def _estimator(record: "Record", *, reference: str | None, coefficients: "Coefficients | None") -> "Estimator":
+def _estimator(record: "Record", *, reference: str | None) -> "Estimator":
     """For the model that `record` names and the first of its cards; OomphError where the model is not there."""
     from oomph.estimate.estimator import Estimator
     from oomph.facts.gpus import gpu
@@ -96,4 +107,4 @@ def _estimator(record: "Record", *, reference: str | None, coefficients: "Coeffi
         card = gpu(str(cards[0].get("name"))) if cards else None
     except UnknownNameError:  # memory is predicted all the same
         card = None
-    return Estimator(spec, card, coefficients=coefficients)
+    return Estimator(spec, card)

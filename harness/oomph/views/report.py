@@ -22,6 +22,7 @@ from oomph.views.table import escape_markdown, render_markdown
 
 if TYPE_CHECKING:
     from oomph.fitting.compare import Comparison
+    from oomph.fitting.result import FitResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +38,10 @@ def build_report(
     *,
     predictions: Mapping[str, Prediction] | None = None,
     comparisons: Sequence["Comparison"] = (),
+    fits: Mapping[str, "FitResult"] | None = None,
     title: str | None = None,
 ) -> Report:
-    """The report of these records; `predictions` by record id, where the model's facts were at hand.
+    """The report of these records; `predictions` by record id and `fits` by header_sha256, where there are any.
 
     Raises StoreError where there is no record.
     """
@@ -53,7 +55,8 @@ def build_report(
     for group in groups.values():
         own = {record.record_id for record in group}
         compared = [comparison for comparison in comparisons if comparison.record_id in own]
-        chapters.append(build_chapter(group, predictions=predictions or {}, comparisons=compared))
+        fit = (fits or {}).get(group[0].model.header_sha256)
+        chapters.append(build_chapter(group, predictions=predictions or {}, comparisons=compared, fit=fit))
     return Report(title=title or " · ".join(chapter.title for chapter in chapters), chapters=tuple(chapters))
 
 
@@ -105,6 +108,7 @@ def render_report_markdown(report: Report, *, figures: str = "figures") -> str:
 
 def _section_markdown(section: Section, chapter: int, figures: str) -> list[str]:
     parts = [f"## {section.title}", escape_markdown(section.text)]
+    parts.append("\n".join(f"- {escape_markdown(note)}" for note in section.notes))
     for picture in section.pictures:
         parts.append(f"![{escape_markdown(picture.alt)}]({figures}/{_file_name(chapter, picture.name)})")
         parts.append(f"*{escape_markdown(picture.caption)}*")

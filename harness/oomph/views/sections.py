@@ -26,12 +26,21 @@ from oomph.views.plots_speed import (
 )
 from oomph.views.readings import has_cards, memory_limit_bytes, n_ctx, n_expert_used, succeeded
 from oomph.views.table import Table, trim
-from oomph.views.tables import experts_table, machine_table, memory_word, outcomes_table, points_table, time_taken
+from oomph.views.tables import (
+    experts_table,
+    fit_table,
+    machine_table,
+    memory_word,
+    outcomes_table,
+    points_table,
+    time_taken,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from oomph.fitting.compare import Comparison
+    from oomph.fitting.result import FitResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +59,7 @@ class Section:
 
     title: str
     text: str = ""
+    notes: tuple[str, ...] = ()
     pictures: tuple[Picture, ...] = ()
     tables: tuple[Table, ...] = ()
     commands: tuple[str, ...] = ()
@@ -66,15 +76,19 @@ class Chapter:
 
 
 def build_chapter(
-    records: Sequence[Record], *, predictions: Mapping[str, Prediction], comparisons: Sequence["Comparison"]
+    records: Sequence[Record],
+    *,
+    predictions: Mapping[str, Prediction],
+    comparisons: Sequence["Comparison"],
+    fit: "FitResult | None" = None,
 ) -> Chapter:
-    """A chapter of records of one model on one machine, which must not be empty."""
+    """A chapter of records of one model on one machine, which must not be empty; `fit` is the calibration on them."""
     sections = (
         Section(title="At a glance", tables=(trim(experts_table(records)),)),
         Section(title="Memory", pictures=tuple(_memory_pictures(records, predictions))),
         Section(title="Speed", pictures=tuple(_speed_pictures(records))),
         Section(title="Quality", pictures=tuple(_quality_pictures(records))),
-        _estimate_section(comparisons),
+        _estimate_section(comparisons, fit),
         _outcome_section(records),
         Section(title="Every point", tables=(trim(points_table(records, predictions)),)),
         Section(title="Machine and model", tables=(machine_table(records[-1]),)),
@@ -177,7 +191,7 @@ def _quality_pictures(records: Sequence[Record]) -> Iterator[Picture]:
         )  # fmt: skip
 
 
-def _estimate_section(comparisons: Sequence["Comparison"]) -> Section:
+def _estimate_section(comparisons: Sequence["Comparison"], fit: "FitResult | None") -> Section:
     pictures = []
     for name, memory in (("memory", True), ("speed", False)):
         own = [c for c in comparisons if is_memory(c) == memory and c.measured and c.predicted > 0]
@@ -194,7 +208,15 @@ def _estimate_section(comparisons: Sequence["Comparison"]) -> Section:
                     caption=f"Predicted {name} against measured, residuals beneath.",
                 )
             )
-    return Section(title="Predicted against measured", pictures=tuple(pictures))
+    title = "Predicted against measured"
+    if fit is None:
+        return Section(title=title, text="With the coefficients that ship with oomph.", pictures=tuple(pictures))
+    text = (
+        f"With coefficients fitted to {fit.n_measurements} measurements of {fit.n_records} of these very points: the"
+        " residuals say how well the formulas describe this machine, not how well they foretell another."
+    )
+    notes, tables = (*fit.residual_patterns, *fit.advice), (trim(fit_table(fit)),)
+    return Section(title=title, text=text, notes=notes, pictures=tuple(pictures), tables=tables)
 
 
 def _outcome_section(records: Sequence[Record]) -> Section:

@@ -1,0 +1,48 @@
+"""`oomph demo`: the whole of what oomph is for, end to end, on the embedded model."""
+
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from oomph.cli.report import read_records, report_on
+from oomph.cli.sweep import sweep as run_sweep
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("demo")(demo)
+
+
+def demo(
+    out: Annotated[Path | None, typer.Option(help="Results folder; by default results/<machine>/demo.")] = None,
+    spec: Annotated[Path, typer.Option(help="The sweep to run, from a checkout's root.")] = Path(
+        "bench/sweeps/demo.toml"
+    ),
+    open_page: Annotated[bool, typer.Option("--open", help="Show the page in a browser.")] = False,
+) -> None:
+    """Make the demo model, measure it, calibrate the estimate on it and write the page. Started again, it resumes."""
+    from rich.console import Console
+
+    from oomph.records.environment import machine_name
+    from oomph.views.report import write_report
+    from oomph.views.table import render_rich, trim
+    from oomph.views.tables import experts_table, outcomes_table
+
+    folder = out or Path("results") / machine_name() / "demo"
+    run_sweep(spec, out=folder)
+    records = read_records([folder])
+    report = report_on(records, calibrate=True)
+    page = write_report(report, folder)
+    console = Console()
+    for table in (experts_table(records), outcomes_table(records)):
+        if table.rows:
+            console.print(render_rich(trim(table)))
+    for chapter in report.chapters:
+        console.print(f"{chapter.headline}.", markup=False, highlight=False)
+        for sentence in chapter.evidence:
+            console.print(f"- {sentence}", markup=False, highlight=False)
+    typer.echo(f"The page: {page}")
+    if open_page:
+        webbrowser.open(page.resolve().as_uri())
