@@ -9,7 +9,21 @@ from importlib.metadata import version
 
 import typer
 
-from oomph.cli import classify, demo_model, doctor, estimate, facts, frontier, models, phantom, sweep
+from oomph.cli import (
+    calibrate,
+    classify,
+    compare,
+    demo,
+    demo_model,
+    doctor,
+    estimate,
+    facts,
+    frontier,
+    models,
+    phantom,
+    report,
+    sweep,
+)
 from oomph.errors import OomphError
 
 app = typer.Typer(
@@ -29,7 +43,10 @@ def _version() -> None:
     typer.echo(version("oomph"))
 
 
+calibrate.register(app)
 classify.register(app)
+compare.register(app)
+demo.register(app)
 demo_model.register(app)
 doctor.register(app)
 estimate.register(app)
@@ -37,6 +54,7 @@ facts.register(app)
 frontier.register(app)
 models.register(app)
 phantom.register(app)
+report.register(app)
 sweep.register(app)
 
 

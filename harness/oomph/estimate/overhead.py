@@ -11,6 +11,7 @@ from typing import Final
 
 from oomph.estimate.card import card_facts
 from oomph.estimate.coefficients import Coefficients
+from oomph.estimate.prediction import MemoryEstimate, is_card
 from oomph.facts.config import RunConfig
 from oomph.facts.gguf import TensorInfo
 from oomph.facts.gpus import GpuSpec
@@ -150,3 +151,17 @@ def _has_quantised_kernels(gpu: GpuSpec) -> bool:
 
 def _capability(gpu: GpuSpec) -> tuple[int, ...]:
     return tuple(int(part) for part in gpu.compute_capability.split("."))
+
+
+def host_bytes(memory: MemoryEstimate, coefficients: Coefficients) -> int:
+    """Resident memory of the process on the host: its base, its weights and caches, and the buffers it touches.
+
+    Without a calibration the base is a guess: it is Python's and the libraries', and one machine's own.
+    """
+    total = coefficients["memory.host_base_bytes"]
+    for name, device in memory.devices.items():
+        if not is_card(name):
+            total += device.weights_bytes * coefficients["memory.host_weights_share"]
+            total += device.compute_bytes * coefficients["memory.host_compute_share"]
+            total += device.kv_cache_bytes + device.recurrent_bytes + device.output_bytes
+    return round(total)

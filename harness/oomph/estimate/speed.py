@@ -4,9 +4,9 @@ The front of the speed model: it counts the work (`work`), lets `speed_decode`, 
 it into seconds, and adds how far to believe the figure. Depth is llama-bench's: how many cells are filled.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import exp
 from typing import Final
 
 from oomph.estimate.card import Card, card_facts
@@ -25,6 +25,9 @@ Builds = tuple[tuple[float, float], ...]
 
 FLASH_BUILDS: Final[Builds] = ((2025.68, 0.8), (2025.87, 0.2))
 PLAIN_BUILDS: Final[Builds] = ((2024.36, 0.7), (2025.75, 0.3))
+WIDER_EACH_DOUBLING: Final = 0.25
+"""How much wider an interval gets with each doubling of the depth beyond the deepest measured one."""
+
 BLACKWELL_BUILDS: Final[Builds] = ((2025.87, 0.8), (2025.68, 0.2))
 
 
@@ -179,22 +182,37 @@ def predict_speed(spec: ModelSpec, gpu: GpuSpec | None, config: RunConfig, coeff
     prefill_rate = n_prompt / prefill_seconds(question, values, n_prompt=n_prompt, n_depth=before)
     return SpeedEstimate(
         prefill_tokens_per_s=prefill_rate, decode_tokens_per_s=decode_rate,
-        prefill_interval_90=_interval(prefill_rate, interval_width(question, coefficients, "prefill")),
-        decode_interval_90=_interval(decode_rate, interval_width(question, coefficients, "decode")),
+        prefill_interval_90=_interval(
+            prefill_rate, interval_width(question, coefficients, "prefill", n_depth=config.n_depth)
+        ),
+        decode_interval_90=_interval(
+            decode_rate, interval_width(question, coefficients, "decode", n_depth=config.n_depth)
+        ),
         bound_by=f"prefill: {_largest(prefill)}; decode: {_largest(decode)}",
     )  # fmt: skip
 
 
-def interval_width(question: SpeedQuestion, coefficients: Coefficients, test: str) -> float | None:
-    """Half width of the 90 % interval as a logarithm, by what is known of the card; None where nothing was held out."""
+def interval_width(question: SpeedQuestion, coefficients: Coefficients, test: str, *, n_depth: float) -> float | None:
+    """Half width of the 90 % interval as a logarithm; None where nothing of the kind was held out.
+
+    It depends on what is known: a calibration of this machine, the card's own effects, its generation alone; and it
+    grows with each doubling of the depth beyond what was measured.
+    """
     group = f"{test} {'MoE' if question.is_moe else 'dense'}"
-    known = "host" if question.card is None or not question.on_host.is_idle else "card"
     widths = coefficients.interval_widths.get(group, {})
-    return widths.get("calibrated", widths.get(known))
+    if question.card is None or not question.on_host.is_idle:
+        known = "host"
+    else:
+        known = "card" if question.card.name in coefficients.cards else "generation"
+    width = widths.get("calibrated", widths.get(known))
+    deepest = coefficients.covered.get("n_depth", (0, math.inf))[1]
+    if width is None or n_depth <= max(deepest, 1):
+        return width
+    return width * (1 + WIDER_EACH_DOUBLING * math.log2(n_depth / max(deepest, 1)))
 
 
 def _interval(rate: float, width: float | None) -> tuple[float, float] | None:
-    return None if width is None else (rate * exp(-width), rate * exp(width))
+    return None if width is None else (rate * math.exp(-width), rate * math.exp(width))
 
 
 def _largest(terms: Mapping[str, float]) -> str:

@@ -4,8 +4,7 @@ Stands apart from the calibration of one's own card: it varies every shared coef
 at once, with the priors of `coefficients.toml`, and it is run by `scripts/learn_defaults` and never by `oomph`.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,9 +17,6 @@ NOISE_SD = 0.06
 """Standard deviation of a row's logarithm that the model cannot explain even at best: host, build, thermals."""
 ROBUST_SCALE = 0.15
 """Errors beyond this count less: a row that is far off is more often another machine than another law."""
-
-HeldOut = dict[int, float]
-"""ln(predicted / measured) of observations that the fit did not see, by their index."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,26 +54,22 @@ def _begin(parameters: Parameters, start: Learned) -> Array:
     return nearby.start(start.cards)
 
 
-def left_out(
-    observations: Sequence[SpeedObservation], by: Callable[[SpeedObservation], str], whole: Learned,
-    only: Iterable[str] | None = None,
-) -> HeldOut:  # fmt: skip
-    """ln(predicted / measured) of each observation by a fit that saw none with its label `by` (card, model).
+def fits_without(
+    observations: Sequence[SpeedObservation], by: Callable[[SpeedObservation], str], whole: Learned
+) -> dict[str, Learned]:
+    """For each label that `by` gives (a card, a model), a fit that saw no observation with it."""
+    labels = sorted({by(o) for o in observations})
+    return {label: learn([o for o in observations if by(o) != label], whole) for label in labels}
+
+
+def held_out_errors(
+    observations: Sequence[SpeedObservation], by: Callable[[SpeedObservation], str], fits: Mapping[str, Learned]
+) -> list[float]:
+    """ln(predicted / measured) of each observation by the fit that did not see its label.
 
     A card left out has no effects of its own; a model left out is predicted with those of the card's other rows.
     """
-    errors: HeldOut = {}
-    groups: dict[str, list[int]] = defaultdict(list)
-    for index, observation in enumerate(observations):
-        groups[by(observation)].append(index)
-    for label, held in groups.items():
-        if only is not None and label not in only:
-            continue
-        learned = learn([o for o in observations if by(o) != label], whole)
-        for index in held:
-            o = observations[index]
-            errors[index] = o.log_error(dict(learned.values) | dict(learned.cards.get(o.card, {})))
-    return errors
+    return [o.log_error({**fits[by(o)].values, **fits[by(o)].cards.get(o.card, {})}) for o in observations]
 
 
 def as_coefficients(learned: Learned) -> Coefficients:

@@ -25,8 +25,8 @@ BOUND_TOLERANCE: Final = 1e-3
 class Solution:
     """Where a fit ended. `residuals` are unweighted, `covariance` is of the parameters, `condition` of the data alone.
 
-    `noise_sd` is the residuals' standard deviation, given or estimated. `informed` says for each parameter which share
-    of its information came from data rather than from its prior: 0 is "not identified", 1 "the data alone".
+    `noise_sd` is the residuals' standard deviation, given or estimated. `informed` says for each parameter how much of
+    its prior variance the data took away: 0 is "not identified", 1 "known from the data alone".
     """
 
     parameters: Array
@@ -154,10 +154,11 @@ def _solution(
     scale = 1 / np.sqrt(np.maximum(np.diag(total), 1e-300))
     scaled = total * scale * scale[:, None]
     singular = np.linalg.svd(jacobian * np.sqrt(weights)[:, None] * scale, compute_uv=False)
+    covariance = np.linalg.pinv(scaled) * scale * scale[:, None]
     span = np.where(np.isfinite(high - low), high - low, 1.0)
     return Solution(
-        parameters=x, residuals=residuals, covariance=np.linalg.pinv(scaled) * scale * scale[:, None],
+        parameters=x, residuals=residuals, covariance=covariance,
         noise_sd=noise_sd, condition=float(singular[0] / max(singular[-1], 1e-300)),
         at_bound=tuple(bool(b) for b in (x - low < BOUND_TOLERANCE * span) | (high - x < BOUND_TOLERANCE * span)),
-        informed=np.diag(data) / np.maximum(np.diag(total), 1e-300), evaluations=calls,
+        informed=1 - np.diag(covariance) / problem.prior_sd**2, evaluations=calls,
     )  # fmt: skip
