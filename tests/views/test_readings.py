@@ -89,8 +89,8 @@ def test_experts_are_what_llama_cpp_reported_and_none_for_a_dense_model(make_rec
 
 
 def test_what_disturbed_a_point_is_said(make_record: Make) -> None:
-    conditions = {"throttle_reasons": ["sw_power_cap"], "other_processes": [{"pid": 1}], "load_average_1m": 4.26}
+    conditions = {"throttle_reasons": ["sw_power_cap"], "other_processes": [{"pid": 1}], "other_cpus": 1.26}
     assert remarks(make_record(conditions=conditions)) == (
-        "throttled (sw_power_cap)", "beside 1 other process", "processor crowded (load average 4.3 on 2 cores)",
+        "throttled (sw_power_cap)", "beside 1 other process", "processor crowded (1.3 of 2 cores busy with other work)",
     )  # fmt: skip
-    assert remarks(make_record(conditions={"load_average_1m": 1.9, "throttle_reasons": []})) == ()
+    assert remarks(make_record(conditions={"other_cpus": 0.05, "throttle_reasons": []})) == ()

@@ -78,6 +78,8 @@ class Setting:
         return Outcome(
             label=label, stage=found.stage or stage, message="; ".join(filter(None, (said, limited, found.advice))),
             evidence=[self._redact(line) for line in found.evidence], exit_code=completed.exit_code,
+            asked_mib=found.refusal.asked_mib if found.refusal else None,
+            short_mib=found.refusal.short_mib if found.refusal else None,
             log_tail=[self._redact(line) for line in completed.log[-LOG_TAIL:]],
         )  # fmt: skip
 

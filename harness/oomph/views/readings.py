@@ -18,8 +18,8 @@ from oomph.units import MIB
 COMPONENTS: Final = ("weights", "kv_cache", "recurrent", "compute", "output", "overhead")
 """DeviceMemory's parts in the order they are stacked."""
 
-CROWDED: Final = 1.5
-"""Load average by core above which others were computing too: the worker itself makes at most 1."""
+CROWDED_CPUS: Final = 0.2
+"""CPUs kept busy by anything but the worker from which a speed is in doubt; the harness itself takes about 0.01."""
 
 _BUFFER_FIELDS: Final = {
     "weights": "model_mib", "kv_cache": "kv_cache_mib", "recurrent": "recurrent_mib", "compute": "compute_mib",
@@ -173,7 +173,6 @@ def remarks(record: Record) -> tuple[str, ...]:
         said.append(f"throttled ({', '.join(map(str, reasons))})")
     if others := conditions.get("other_processes"):
         said.append(f"beside {len(others)} other process{'es' if len(others) > 1 else ''}")
-    load, cores = conditions.get("load_average_1m"), record.environment.cpu_count
-    if isinstance(load, int | float) and load > CROWDED * cores:
-        said.append(f"processor crowded (load average {load:.1f} on {cores} cores)")
+    if (busy := conditions.get("other_cpus")) and busy > CROWDED_CPUS:
+        said.append(f"processor crowded ({busy:.1f} of {record.environment.cpu_count} cores busy with other work)")
     return tuple(said)
