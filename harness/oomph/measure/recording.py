@@ -41,8 +41,7 @@ class Setting:
             started_at=completed.started_at.isoformat(timespec="milliseconds"), wall_ns=completed.wall_ns,
             reported=reported, buffers=read_buffers(completed.log), load_ns=reply.get("load_ns"),
             timings=[_timing(raw) for raw in reply.get("timings", [])], memory=list(completed.memory),
-            quality=_quality(completed), conditions={**completed.conditions, "context_ns": reply.get("context_ns"),
-                        "n_filled": reply.get("n_filled")},
+            quality=_quality(completed), conditions=_conditions(completed),
         )  # fmt: skip
 
     def skipped(self, point: Point, *, because: str, proof: Record, at: str) -> Record:
@@ -86,6 +85,17 @@ class Setting:
     def _redact(self, line: str) -> str:
         """The line with the model's place on this machine left out: records are published."""
         return line.replace(self.model_path, self.model.path)
+
+
+def _conditions(completed: Completed) -> dict[str, Any]:
+    """What the probes saw, with what puts a figure in doubt gathered over the cards."""
+    cards = completed.conditions.get("cards", {}).values()
+    return {
+        **completed.conditions,
+        "context_ns": completed.reply.get("context_ns"),
+        "throttle_reasons": sorted({reason for card in cards for reason in card["throttle"]}),
+        "other_processes": [process for card in cards for process in card["other_processes"]],
+    }
 
 
 def _timing(raw: dict[str, Any]) -> Timing:
