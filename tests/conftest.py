@@ -1,8 +1,15 @@
 """Fixtures that several rooms share."""
 
+import shutil
 from pathlib import Path
 
 import pytest
+
+from oomph.errors import ToolchainError
+from oomph.facts.catalogue import catalogue_model
+from oomph.models.synth import write_synthetic
+from oomph.phantom.backend import Backend, fetch_backend, installed_backend
+from oomph.phantom.build import compiler
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -11,3 +18,25 @@ ROOT = Path(__file__).resolve().parent.parent
 def repository() -> Path:
     """The checkout's root."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def cuda_backend() -> Backend:
+    """llama.cpp's CUDA backend for phantom cards, from the cache or by npm."""
+    try:
+        compiler()
+    except ToolchainError as error:
+        pytest.skip(str(error))
+    try:
+        return installed_backend()
+    except ToolchainError:
+        if shutil.which("npm") is None:
+            pytest.skip("npm is needed to fetch the CUDA backend for the phantom card")
+        return fetch_backend()
+
+
+@pytest.fixture(scope="session")
+def qwen3_30b(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Qwen3-30B-A3B in Q4_K_M: its exact shape, 18 GB that take a few MB."""
+    spec = catalogue_model("qwen3-30b-a3b", "Q4_K_M")
+    return write_synthetic(spec, tmp_path_factory.mktemp("sparse") / "qwen3-30b-a3b-q4_k_m.gguf")

@@ -44,6 +44,7 @@ def _version() -> None:
 
 
 calibrate.register(app)
+claims.register(app)
 classify.register(app)
 compare.register(app)
 demo.register(app)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from oomph.facts.config import RunConfig
-from oomph.measure.advice import find_refusal
 from oomph.measure.runner import Runner
 from oomph.measure.sweep import Sweep, SweepFile
 from oomph.records.schema import Record
@@ -182,9 +181,8 @@ def estimated_slack(record: Record) -> float | None:
     A refused allocation tells what was missing for itself. An abort while filling tells at which depth the free
     memory was used up: the pool that grows with the fill would have grown on at that rate.
     """
-    refusal = find_refusal(record.outcome.log_tail)
-    if refusal is not None and refusal.short_mib is not None:
-        return -refusal.short_mib * MIB
+    if record.outcome.short_mib is not None:
+        return -record.outcome.short_mib * MIB
     n_ctx, n_filled = int(record.config["n_ctx"]), record.conditions.get("n_filled")
     if record.outcome.label != "oom_runtime" or not n_filled or n_filled < n_ctx * LEAST_FILL:
         return None

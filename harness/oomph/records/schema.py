@@ -125,6 +125,8 @@ class Outcome(_Part):
     message: str = ""
     evidence: list[str] = []
     exit_code: int | None = None
+    asked_mib: float | None = Field(default=None, description="size of the allocation that was refused")
+    short_mib: float | None = Field(default=None, description="by how much it exceeded what the card had left")
     log_tail: list[str] = []
 
 

@@ -1,0 +1,156 @@
+"""Phantom cards: how they are described, and that they count memory as a card does."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from oomph.errors import ConfigError, UnknownNameError
+from oomph.facts.gpus import gpu
+from oomph.phantom.cards import Phantom, PhantomCard, Sensor, parse_cards, phantom_cards
+from oomph.units import MIB
+
+CUDA_CODE = """
+import ctypes, os, sys
+cuda = ctypes.CDLL(os.environ["LD_PRELOAD"])
+MIB = 2**20
+def allocate(n_bytes):
+    at = ctypes.c_void_p()
+    return cuda.cudaMalloc(ctypes.byref(at), ctypes.c_size_t(n_bytes)), at
+def say(*values):
+    print(*values, flush=True)
+"""
+
+
+@contextmanager
+def running(phantom: Phantom, code: str) -> Iterator["subprocess.Popen[str]"]:
+    """Python that has the phantom for a CUDA device; ended with the block."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", CUDA_CODE + code], env=os.environ | phantom.environment(), text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        yield child
+    finally:
+        child.kill()
+        child.communicate()
+
+
+def line(child: "subprocess.Popen[str]") -> str:
+    assert child.stdout is not None
+    return child.stdout.readline().strip()
+
+
+@pytest.mark.usefixtures("cuda_backend")
+class TestDescriptions:
+    def test_names_and_shapes_may_be_mixed(self) -> None:
+        cards = parse_cards("RTX 5090, mine:1000:8.9:20")
+        assert [card.spec.name for card in cards] == [gpu("RTX 5090").name, "mine"]
+        assert cards[1].spec.memory_bytes == 1000 * MIB
+        assert (cards[1].spec.compute_capability, cards[1].spec.sm_count) == ("8.9", 20)
+
+    @pytest.mark.parametrize(
+        ("text", "error"),
+        [("", ConfigError), (",".join(["RTX 5090"] * 17), ConfigError), ("GTX 1080", ConfigError),
+         ("no such card", UnknownNameError), ("mine:much:8.9:20", UnknownNameError)],
+    )  # fmt: skip
+    def test_what_cannot_be_is_one_sentence(self, text: str, error: type[Exception]) -> None:
+        with pytest.raises(error):
+            parse_cards(text)
+
+
+@pytest.mark.phantom
+@pytest.mark.usefixtures("cuda_backend")
+class TestMemory:
+    def test_allocations_are_counted_in_pieces_of_2_mib(self) -> None:
+        with (
+            phantom_cards("mine:100:8.9:20") as phantom,
+            running(phantom, "say(allocate(3 * MIB)[0]); input()") as child,
+        ):
+            assert line(child) == "0"
+            counters = phantom.counters()
+        assert (counters.live_bytes, counters.used_bytes) == (3 * MIB, 4 * MIB)
+
+    def test_small_allocations_share_a_piece(self) -> None:
+        code = "say([allocate(1000)[0] for _ in range(8)]); input()"
+        with phantom_cards("mine:100:8.9:20") as phantom, running(phantom, code) as child:
+            line(child)
+            counters = phantom.counters()
+        assert (counters.live_bytes, counters.used_bytes) == (8000, 2 * MIB)
+
+    def test_past_the_card_cuda_says_out_of_memory(self) -> None:
+        code = "say(allocate(60 * MIB)[0], allocate(60 * MIB)[0], allocate(40 * MIB)[0]); input()"
+        with phantom_cards("mine:100:8.9:20") as phantom, running(phantom, code) as child:
+            assert line(child) == "0 2 0"
+            counters = phantom.counters()
+        assert (counters.used_bytes, counters.n_refused, counters.refused_bytes) == (100 * MIB, 1, 60 * MIB)
+
+    def test_another_process_leaves_less(self) -> None:
+        with (
+            phantom_cards("mine:100:8.9:20") as phantom,
+            running(phantom, "say(allocate(70 * MIB)[0]); input()") as one,
+        ):
+            assert line(one) == "0"
+            with running(phantom, "say(allocate(40 * MIB)[0], allocate(30 * MIB)[0])") as two:
+                assert line(two) == "2 0"
+
+    def test_a_killed_process_gives_its_memory_back(self) -> None:
+        with (
+            phantom_cards("mine:100:8.9:20") as phantom,
+            running(phantom, "say(allocate(70 * MIB)[0]); input()") as child,
+        ):
+            line(child)
+            child.send_signal(signal.SIGKILL)
+            child.wait()
+            counters = phantom.counters()
+        assert (counters.used_bytes, counters.peak_bytes) == (0, 70 * MIB)
+
+    def test_freed_memory_can_be_had_again(self) -> None:
+        code = "ok, at = allocate(80 * MIB); say(ok, cuda.cudaFree(at), allocate(80 * MIB)[0]); input()"
+        with phantom_cards("mine:100:8.9:20") as phantom, running(phantom, code) as child:
+            assert line(child) == "0 0 0"
+            assert phantom.counters().used_bytes == 80 * MIB
+
+    def test_a_context_takes_its_share(self) -> None:
+        card = PhantomCard(spec=gpu("mine:100:8.9:20"), context_bytes=50 * MIB)
+        code = "say(allocate(60 * MIB)[0], allocate(50 * MIB)[0]); input()"
+        with phantom_cards([card]) as phantom, running(phantom, code) as child:
+            assert line(child) == "2 0"
+            assert phantom.counters().used_bytes == 100 * MIB
+
+    def test_a_lost_card_fails_every_call(self) -> None:
+        code = "say(allocate(MIB)[0]); input(); say(allocate(MIB)[0], cuda.cudaDeviceSynchronize())"
+        with phantom_cards("mine:100:8.9:20") as phantom, running(phantom, code) as child:
+            assert line(child) == "0"
+            phantom.set(Sensor.LOST, 1)
+            assert child.stdin is not None
+            print(file=child.stdin, flush=True)
+            assert line(child) == "719 719"
+
+    def test_experiments_do_not_see_each_other(self) -> None:
+        code = "say(allocate(70 * MIB)[0]); input()"
+        with (
+            phantom_cards("a:100:8.9:20") as one,
+            phantom_cards("b:200:8.9:20") as two,
+            running(two, code) as child,
+        ):
+            line(child)
+            assert (one.counters().used_bytes, two.counters().used_bytes) == (0, 70 * MIB)
+            assert (one.counters().total_bytes, two.counters().total_bytes) == (100 * MIB, 200 * MIB)
+
+    def test_nothing_is_left_behind(self) -> None:
+        with phantom_cards("mine:100:8.9:20") as phantom:
+            folder = phantom.state_path.parent
+            assert phantom.nvml_path.parent == folder
+        assert not folder.exists()
+
+    def test_a_card_that_is_not_there_is_an_index_error(self) -> None:
+        with phantom_cards("mine:100:8.9:20") as phantom:
+            with pytest.raises(IndexError):
+                phantom.counters(1)
+            with pytest.raises(IndexError):
+                phantom.set(Sensor.LOST, 1, card=1)
