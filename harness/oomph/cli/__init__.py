@@ -11,6 +11,7 @@ import typer
 
 from oomph.cli import (
     calibrate,
+    claims,
     classify,
     compare,
     demo,
