@@ -93,6 +93,7 @@ def _conditions(completed: Completed) -> dict[str, Any]:
     return {
         **completed.conditions,
         "context_ns": completed.reply.get("context_ns"),
+        "n_filled": completed.reply.get("n_filled"),
         "throttle_reasons": sorted({reason for card in cards for reason in card["throttle"]}),
         "other_processes": [process for card in cards for process in card["other_processes"]],
     }
