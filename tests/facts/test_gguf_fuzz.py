@@ -71,8 +71,8 @@ def test_mutated_headers_give_a_file_or_an_error_that_names_the_offset(seed: byt
 
 def test_no_header_makes_the_reader_take_much_memory(seed: bytes) -> None:
     source, absurd = random.Random(1), (2**63, 2**64 - 1, 2**40, 2**24)
-    headers = [mutated(seed, source) for _ in range(1_000)]
-    headers += [seed[:at] + absurd[at % 4].to_bytes(8, "little") + seed[at + 8 :] for at in range(8, len(seed) - 8)]
+    headers = [mutated(seed, source) for _ in range(300)]
+    headers += [seed[:at] + absurd[at % 4].to_bytes(8, "little") + seed[at + 8 :] for at in range(8, len(seed) - 8, 3)]
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()

@@ -5,12 +5,18 @@ config. The rest of the package never asks where a spec came from; it reads llam
 through `hparam` and the tensors through `tensors`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from oomph.errors import ModelFileError
 from oomph.facts.gguf import GGUFFile, SkippedArray, TensorInfo, Value, read_gguf
+
+MAX_BLOCKS: Final = 512
+"""Blocks that llama.cpp has room for (LLAMA_MAX_LAYERS)."""
+MAX_COUNT: Final = (1 << 32) - 1
+"""The largest count or width that GGUF's own keys can hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +46,13 @@ class ModelSpec:
         return value
 
     def integer(self, key: str, default: int | None = None) -> int:
-        """`hparam` as an int: counts and widths."""
-        return int(self.hparam(key, default))
+        """`hparam` as an int: counts and widths, so nothing negative, fractional or absurdly large."""
+        return self._whole(key, self.hparam(key, default))
+
+    def _whole(self, key: str, value: int | float) -> int:
+        if not 0 <= value <= MAX_COUNT or value != int(value):  # a comparison with NaN is false
+            raise ModelFileError(f"{self.source}: metadata key {self.arch}.{key} is {value}, which no model has")
+        return int(value)
 
     def per_layer(self, key: str, default: int | None = None) -> tuple[int, ...]:
         """`{arch}.{key}` for each layer: an array as it is, a scalar repeated `n_layer` times."""
@@ -51,7 +62,7 @@ class ModelSpec:
                 raise ModelFileError(
                     f"{self.source}: {self.arch}.{key} has {len(value)} items for {self.n_layer} layers"
                 )
-            return tuple(int(item) for item in value[: self.n_layer])
+            return tuple(self._whole(key, item) for item in value[: self.n_layer])
         return (self.integer(key, default),) * self.n_layer
 
     @property
@@ -108,10 +119,25 @@ def spec_from_gguf(file: GGUFFile, *, source: str | None = None) -> ModelSpec:
         arch=arch, metadata=file.metadata, tensors={tensor.name: tensor for tensor in file.tensors},
         source=source or file.name, file_bytes=file.file_bytes,
     )  # fmt: skip
-    for key in ("block_count", "embedding_length", "context_length"):
-        if spec.integer(key) < 1:
+    for key, most in _checked_counts(spec):
+        if not 1 <= spec.integer(key) <= most:
             raise ModelFileError(f"{file.name}: {arch}.{key} is {spec.integer(key)}, which no model has")
+    embedding = spec.tensors.get("token_embd.weight")
+    if embedding and embedding.ne[0] != spec.n_embd:
+        raise ModelFileError(
+            f"{file.name}: {arch}.embedding_length is {spec.n_embd}, and token_embd.weight is {embedding.ne[0]} wide"
+        )
     return spec
+
+
+def _checked_counts(spec: ModelSpec) -> Iterator[tuple[str, int]]:
+    """Keys that must be at least 1, and their most; a model without attention may have no heads."""
+    yield from (("block_count", MAX_BLOCKS), ("embedding_length", MAX_COUNT), ("context_length", MAX_COUNT))
+    if any("attn_output" in name for name in spec.tensors):
+        yield "attention.head_count", MAX_COUNT
+    for key in ("attention.key_length", "attention.value_length", "ssm.group_count"):
+        if f"{spec.arch}.{key}" in spec.metadata:
+            yield key, MAX_COUNT
 
 
 def read_model_file(path: Path | str) -> ModelSpec:
