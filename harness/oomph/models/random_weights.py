@@ -37,7 +37,7 @@ _EXPONENT: Final = "MXFP4"
 _ONES: Final = ("norm.weight", "rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight", "ssm_d")
 
 
-def random_chunks(tensor: TensorInfo, rng: np.random.Generator) -> Iterator[bytes]:
+def random_chunks(tensor: TensorInfo, rng: np.random.Generator) -> Iterator[memoryview]:
     """The data of `tensor`, at most `CHUNK_BYTES` at a time: random matrices and biases, norms of ones.
 
     ConfigError for a quantised type whose blocks have no factor to set (IQ1_M).
@@ -48,9 +48,9 @@ def random_chunks(tensor: TensorInfo, rng: np.random.Generator) -> Iterator[byte
     while n_left:
         n = min(n_left, CHUNK_BYTES // max(4, quant.block_bytes))
         if quant.is_quantised:
-            yield _random_blocks(quant, n, spread, rng).tobytes()
+            yield _random_blocks(quant, n, spread, rng).data
         else:
-            yield _as_stored(_values(tensor.name, n, spread, rng), quant).tobytes()
+            yield _as_stored(_values(tensor.name, n, spread, rng), quant).data
         n_left -= n
 
 
@@ -71,7 +71,9 @@ def _as_stored(values: NDArray[np.float32], quant: QuantType) -> NDArray[np.gene
 
 def _random_blocks(quant: QuantType, n: int, spread: float, rng: np.random.Generator) -> NDArray[np.uint8]:
     """`n` blocks with random contents, a row each, whose weights have the standard deviation `spread`."""
-    blocks = np.frombuffer(rng.bytes(n * quant.block_bytes), np.uint8).reshape(n, quant.block_bytes).copy()
+    n_bytes = n * quant.block_bytes
+    words = rng.bit_generator.random_raw(-(-n_bytes // 8))  # five times as fast as Generator.bytes
+    blocks = words.view(np.uint8)[:n_bytes].reshape(n, quant.block_bytes)
     _set_factor(blocks, quant, spread / _unit_spread(quant))
     return blocks
 
