@@ -60,13 +60,6 @@ def was_skipped(record: Record) -> bool:
     return record.outcome.label == "skipped"
 
 
-def knob(record: Record, name: str) -> int | str | None:
-    """A knob as llama.cpp reported it back, else as it was asked for."""
-    reported = getattr(record.reported, name, None)
-    value: int | str | None = record.config.get(name) if reported is None else reported
-    return value
-
-
 def n_ctx(record: Record) -> int:
     """The context that was asked for: what a reader looks a point up by (llama.cpp pads it)."""
     return int(record.config["n_ctx"])
@@ -74,8 +67,8 @@ def n_ctx(record: Record) -> int:
 
 def n_expert_used(record: Record) -> int | None:
     """Active experts, None for a dense model or where neither the sweep nor the log says."""
-    value = knob(record, "n_expert_used")
-    return int(value) or None if value is not None else None
+    reported = record.reported.n_expert_used
+    return (record.config.get("n_expert_used") if reported is None else reported) or None
 
 
 def has_cards(record: Record) -> bool:

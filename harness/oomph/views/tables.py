@@ -13,10 +13,8 @@ from oomph.units import MIB, NOT_MEASURED, count, duration, gib, rate, share
 from oomph.views.readings import (
     Perplexity,
     has_cards,
-    knob,
     measured_components,
     memory_limit_bytes,
-    n_ctx,
     n_expert_used,
     peak_bytes,
     perplexity,
@@ -56,7 +54,9 @@ def varied_knobs(records: Sequence[Record]) -> tuple[str, ...]:
 
 
 def _as_asked(record: Record, name: str) -> int | str | None:
-    return n_ctx(record) if name == "n_ctx" else knob(record, name)
+    """The knob as the sweep set it: a point that failed early has nothing reported; experts as llama.cpp took them."""
+    value: int | str | None = n_expert_used(record) if name == "n_expert_used" else record.config.get(name)
+    return value
 
 
 def points_table(records: Sequence[Record], predictions: Mapping[str, Prediction]) -> Table:
