@@ -5,10 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oomph.cli.knobs import grid_configs, knob_value, parse_grid
-from oomph.cli.output import render_plain
 from oomph.errors import ConfigError
 from oomph.facts.config import RunConfig
-from oomph.views.table import Cell, Table, number
 
 
 @pytest.mark.parametrize(
@@ -48,16 +46,3 @@ def test_grid_too_large_to_answer_is_refused_before_it_is_built() -> None:
     axis = ",".join(map(str, range(1, 1001)))
     with pytest.raises(ConfigError, match="1,000,000,000 configurations"):
         grid_configs(RunConfig(), [f"n_ctx={axis},n_batch={axis},n_ubatch={axis}"])
-
-
-def test_plain_table_is_aligned_complete_and_without_control_characters() -> None:
-    table = Table(
-        caption="caption", columns=("name", "MiB", "empty"),
-        rows=((Cell("short"), number(5.0), Cell("")), (Cell("a\x1b[2Jlonger name" * 9), number(12345.0), Cell(""))),
-    )  # fmt: skip
-    caption, head, first, second, _ = render_plain(table).split("\n")
-    assert caption == "caption"
-    assert head.split() == ["name", "MiB"]
-    assert len({len(head), len(first), len(second)}) == 1
-    assert second.endswith("12,345")
-    assert "\x1b" not in second

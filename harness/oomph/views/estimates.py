@@ -112,7 +112,7 @@ def _outcome(answer: Answer) -> tuple[Cell, ...]:
         number(sum(part.kv_cache_bytes for part in on_cards), unit=MIB),
         number(sum(part.compute_bytes for part in on_cards), unit=MIB),
         number(host, unit=MIB),
-        Cell(NOT_MEASURED if answer.fits is None else _fits(answer)),
+        Cell(_verdict(answer)),
         number(answer.max_context),
         Cell(rate(speed.prefill_tokens_per_s), speed.prefill_tokens_per_s) if speed else Cell(NOT_MEASURED),
         Cell(rate(speed.decode_tokens_per_s), speed.decode_tokens_per_s) if speed else Cell(NOT_MEASURED),
@@ -124,6 +124,14 @@ def _knob(config: RunConfig, knob: str) -> Cell:
     if isinstance(value, int) and not isinstance(value, bool):
         return Cell(count(value), value)
     return Cell(NOT_MEASURED if value is None else str(value))
+
+
+def _verdict(prediction: Prediction) -> str:
+    """`yes`, `no` or nothing known, with how likely it is to fit."""
+    if prediction.fits is None:
+        return NOT_MEASURED
+    likely = "" if prediction.fit_probability is None else f" ({prediction.fit_probability:.0%})"
+    return ("yes" if prediction.fits else "no") + likely
 
 
 def _fits(prediction: Prediction) -> str:
