@@ -127,6 +127,9 @@ def test_name_is_found_in_any_case() -> None:
     assert catalogue_model("Qwen3-8B", "q4_k_m").tensors == catalogue_model("qwen3-8b", "Q4_K_M").tensors
 
 
-def test_unknown_name_lists_the_nearest() -> None:
-    with pytest.raises(UnknownNameError, match=r"'qwen3-30b'.*qwen3-30b-a3b.*Q4_K_M"):
-        catalogue_model("qwen3-30b", "Q4_K_M")
+@pytest.mark.parametrize(
+    ("name", "nearest"), [("qwen3-30b", "qwen3-30b-a3b, qwen3-30b-a3b-2507"), ("lama-3.1-8b", "llama-3.1-8b")]
+)
+def test_unknown_name_lists_the_nearest(name: str, nearest: str) -> None:
+    with pytest.raises(UnknownNameError, match=rf"'{name}'; the nearest are {nearest}.*Q4_K_M"):
+        catalogue_model(name, "Q4_K_M")

@@ -131,6 +131,12 @@ def test_random_weights_of_any_type_compute_what_a_model_could(tmp_path: Path) -
         assert 0.3 < spread < 3, spec.metadata  # a row times a normed vector; NaN and infinity fail too
 
 
+def test_spec_of_another_file_is_written_with_this_file_s_alignment(tmp_path: Path) -> None:
+    spec = tiny("llama", "Q8_0")
+    other = replace(spec, metadata={**spec.metadata, "general.alignment": 4096})
+    assert read_model_file(write_synthetic(other, tmp_path / "x.gguf")).tensors == spec.tensors
+
+
 def test_random_weights_repeat_with_their_seed(tmp_path: Path) -> None:
     spec = tiny("llama", "Q4_K_M")
     data = [

@@ -39,13 +39,18 @@ def catalogue_names() -> tuple[str, ...]:
 def _entry(entries: Mapping[str, dict[str, Any]], name: str) -> dict[str, Any]:
     """The entry of that name, with what it inherits from the entry that it is `like`."""
     if name not in entries:
-        nearest = difflib.get_close_matches(name, entries, n=6, cutoff=0.4) or sorted(entries)
         raise UnknownNameError(
-            f"no model of the catalogue is called {name!r}; the nearest are {', '.join(nearest)};"
+            f"no model of the catalogue is called {name!r}; the nearest are {', '.join(_nearest(entries, name))};"
             f" quantisations are {', '.join(FILE_TYPES)}"
         )
     entry = entries[name]
     return entry if "like" not in entry else _merged(_entry(entries, entry["like"]), entry)
+
+
+def _nearest(names: Collection[str], name: str) -> list[str]:
+    """Names that begin so, else names that are spelt alike, else all."""
+    longer = sorted(known for known in names if name and known.startswith(name))
+    return longer or difflib.get_close_matches(name, names, n=6, cutoff=0.4) or sorted(names)
 
 
 def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

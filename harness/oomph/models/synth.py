@@ -28,7 +28,9 @@ _EXPECTED_TOKENS: Final = ("<unk>", "<s>", "</s>", "<|endoftext|>")
 """Tokens that llama.cpp looks up without asking in a model whose name has phi-3 in it (llama-vocab.cpp)."""
 
 _NORMAL, _CONTROL = 1, 3
-_OWN_KEYS: Final = ("tokenizer.", "split.", "general.architecture", "GGUF.")
+_OWN_KEYS: Final = ("tokenizer.", "split.", "general.architecture", "general.alignment", "GGUF.")
+"""Metadata that is the written file's own, whatever file the spec is from."""
+
 _ALIGNMENT: Final = 32
 
 
