@@ -254,6 +254,14 @@ class TestHuggingFace:
         assert does.requests == [("/f.gguf", 0, None)]
 
 
-def test_other_schemes_are_refused() -> None:
+@pytest.mark.parametrize("address", ["file:///etc/passwd", "http://[::1/x.gguf", "http://bücher.example/x.gguf"])
+def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(ModelFileError, match="no http or https address"):
-        read_far("file:///etc/passwd")
+        read_far(address)
+
+
+def test_names_beyond_ascii_are_quoted(server: str, does: Behaviour, small_model: Path) -> None:
+    (does.folder / "ä b.gguf").write_bytes(small_model.read_bytes())
+    with pytest.raises(ModelFileError, match="404"):
+        read_far(f"{server}/ordner ü/ä b.gguf")
+    assert [path for path, _, _ in does.requests] == ["/ordner%20%C3%BC/%C3%A4%20b.gguf"]

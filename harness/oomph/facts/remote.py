@@ -59,13 +59,13 @@ def _hf_endpoint() -> str:
 
 
 class _SafeRedirect(HTTPRedirectHandler):
-    """Follows to http(s) only and leaves the token behind when the host changes, which urllib does not."""
+    """Follows to http(s) only and leaves the token behind when scheme or host change, which urllib does not."""
 
     def redirect_request(
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: http.client.HTTPMessage, newurl: str
     ) -> Request | None:
         request = super().redirect_request(req, fp, code, msg, headers, newurl)
-        if request is not None and urlsplit(newurl).netloc != urlsplit(req.full_url).netloc:
+        if request is not None and urlsplit(newurl)[:2] != urlsplit(req.full_url)[:2]:
             request.remove_header("Authorization")
         return request
 
@@ -164,10 +164,14 @@ def read_remote_gguf(
     answered, or the byte offset of what is malformed.
     """
     url = resolve_url(reference)
-    scheme, host, path, query, _ = urlsplit(url)
-    if scheme not in ("http", "https") or not host:
+    try:
+        scheme, host, path, query, _ = urlsplit(url)
+    except ValueError:  # an unclosed bracket in the host
+        scheme = host = path = query = ""
+    if scheme not in ("http", "https") or not host.isascii():
         raise ModelFileError(f"{reference} is no http or https address")
     folder, _, file_name = path.rpartition("/")
+    folder = quote(folder, safe="/%:@!$&'()*+,;=~")
 
     def read(name: str) -> GGUFFile:
         part = urlunsplit((scheme, host, f"{folder}/{quote(name)}", query, ""))
