@@ -6,6 +6,7 @@ state after two of the repetitions is the same, for then it is the same after al
 replayed. Either way the result is exact.
 """
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Final
 
@@ -145,7 +146,7 @@ class ComputeModel:
     def _signature(self, setup: Setup, il: int) -> object:
         """All that decides a layer's nodes. A weight's type does where it lies on the CPU and may be copied."""
         placement = setup.placement
-        device, content = placement.layer(il), self._contents[il]
+        device, content = placement.layer(il), self._contents.get(il, ())
         if placement.has_overrides:
             places: object = tuple(placement.weight(f"blk.{il}.{name}") for name, _, _ in content)
         else:
@@ -162,11 +163,11 @@ def _room_for_tensors(model: ModelSpec, setup: Setup) -> int:
     return max(1024, 8 * len(model.tensors))
 
 
-def _layer_contents(model: ModelSpec) -> list[tuple[tuple[str, tuple[int, ...], str], ...]]:
-    """For each layer its tensors, in the file's order: name without the layer, dimensions, type."""
-    contents: list[list[tuple[str, tuple[int, ...], str]]] = [[] for _ in range(model.n_layer)]
+def _layer_contents(model: ModelSpec) -> dict[int, tuple[tuple[str, tuple[int, ...], str], ...]]:
+    """For each layer its tensors by name: name without the layer, dimensions, type."""
+    contents: defaultdict[int, list[tuple[str, tuple[int, ...], str]]] = defaultdict(list)
     for name, info in model.tensors.items():
         il = layer_of(name)
-        if il is not None and il < len(contents):
+        if il is not None:
             contents[il].append((name.split(".", 2)[2], info.ne, info.quant.name))
-    return [tuple(sorted(content)) for content in contents]
+    return {il: tuple(sorted(content)) for il, content in contents.items()}

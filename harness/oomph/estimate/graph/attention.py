@@ -59,13 +59,17 @@ def _rotation(b: Builder, il: int, *, latent: bool) -> tuple[int, int]:
     owners = b.hparams.cache_owners(is_swa=b.shape(il).is_swa)
     widths_k, widths_v = ({getattr(b.shape(i), which) for i in owners} for which in ("head_k", "head_v"))
     k_width = v_width = 0
-    if not latent and b.cache.k.is_quantised and len(widths_k) == 1 and b.shape(0).head_k % ROTATION_STEP == 0:
+    if not latent and b.cache.k.is_quantised and _is_one_width(widths_k) and b.shape(0).head_k % ROTATION_STEP == 0:
         k_width = ROTATION_STEP
         while b.shape(il).head_k % (2 * k_width) == 0:
             k_width *= 2
-    if not latent and b.cache.v.is_quantised and len(widths_v) == 1 and b.shape(0).head_v % ROTATION_STEP == 0:
+    if not latent and b.cache.v.is_quantised and _is_one_width(widths_v) and b.shape(0).head_v % ROTATION_STEP == 0:
         v_width = ROTATION_STEP
     return k_width, v_width
+
+
+def _is_one_width(widths: set[int]) -> bool:
+    return len(widths) == 1 and min(widths) > 0
 
 
 def _rotate(b: Builder, x: Tensor, which: str, width: int, il: int) -> Tensor:

@@ -3,6 +3,7 @@
 `dense` is llama.cpp's build_ffn, `experts` its build_moe_ffn; which tensors exist decides most of both.
 """
 
+from oomph.errors import ModelFileError
 from oomph.estimate.graph.builder import Builder
 from oomph.estimate.graph.tensor import I32, Tensor
 
@@ -70,6 +71,8 @@ def experts(b: Builder, x: Tensor, il: int, *, logits: Tensor | None = None) -> 
     `logits` [n_expert, n_tokens] are the router's, where it looks at something else than `x`.
     """
     graph, n_used, n = b.graph, b.shape(il).n_expert_used, x.ne[1]
+    if n_used < 1:
+        raise ModelFileError(f"{b.model.source}: layer {il} has a router, and the metadata say that no expert is used")
     ids, weights = _route(b, b.linear("ffn_gate_inp", x, il) if logits is None else logits, il, n_used)
     graph.expand(weights)
     tokens = graph.reshape(x, x.ne[0], 1, n)
