@@ -22,6 +22,7 @@ from oomph.cli import (
     frontier,
     models,
     phantom,
+    records,
     report,
     sweep,
 )
@@ -56,6 +57,7 @@ facts.register(app)
 frontier.register(app)
 models.register(app)
 phantom.register(app)
+records.register(app)
 report.register(app)
 sweep.register(app)
 

@@ -39,7 +39,7 @@ def sweep(
         n_pending = len(runner.pending(loaded))
         typer.echo(f"{loaded.name}: {n_pending} of {len(loaded.points())} points to measure into {out}")
         try:
-            n_measured = _follow(runner.run(loaded), store, n_pending)
+            n_measured = follow(runner.run(loaded), store, n_pending)
         except KeyboardInterrupt:
             typer.echo(
                 f"\nStopped; every finished point is in {store.path}. The same command goes on from there.", err=True
@@ -49,7 +49,7 @@ def sweep(
         typer.echo(f"The sweep's time is up with {n_pending - n_measured} points left; the same command goes on.")
 
 
-def _follow(records: "Iterator[Record]", store: "Store", n_pending: int) -> int:
+def follow(records: "Iterator[Record]", store: "Store", n_pending: int) -> int:
     """Print each record as it comes: under a progress bar on a terminal, as plain lines elsewhere."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

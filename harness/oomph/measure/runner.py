@@ -45,15 +45,16 @@ class _Plan:
 class Runner:
     """Runs sweeps into `store`. `model` stands in for the sweep's own; `prune=False` tries what cannot fit, too.
 
-    `known_as` names the model in the records, where the file is a stand-in in a folder of this machine.
+    `again` measures points that have a record, too. `known_as` names the model in the records, where the file is a
+    stand-in in a folder of this machine.
     """
 
     def __init__(
         self, store: Store, executor: Executor, *, model: Path | str | None = None, prune: bool = True,
-        environment: Environment | None = None, known_as: str | None = None,
+        environment: Environment | None = None, known_as: str | None = None, again: bool = False,
     ) -> None:  # fmt: skip
         self._store, self._executor, self._prune = store, executor, prune
-        self._known_as = known_as
+        self._known_as, self._again = known_as, again
         self._model, self._environment = model, environment or read_environment()
 
     def pending(self, sweep: Sweep) -> tuple[Point, ...]:
@@ -106,7 +107,8 @@ class Runner:
         return {
             record.point_id: record
             for record in self._store.records()
-            if record.point_id in plan.points
+            if not self._again
+            and record.point_id in plan.points
             and (record.environment.machine, record.environment.backend) == here
             and (self._prune or record.outcome.label != "skipped")
         }

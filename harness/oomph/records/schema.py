@@ -18,41 +18,45 @@ class _Part(BaseModel):
 
 
 class ModelIdentity(_Part):
-    """Which model file: `sha256` is of the whole file, `header_sha256` of its header (cheap, always there)."""
+    """Which model file."""
 
-    name: str
-    path: str
-    arch: str
-    file_bytes: int
-    header_sha256: str
-    sha256: str | None = None
+    name: str = Field(description="`general.name`, or the file's name")
+    path: str = Field(description="the model as the sweep or the command line named it")
+    arch: str = Field(description="`general.architecture`")
+    file_bytes: int = Field(description="size of the file, of all parts if it is split")
+    header_sha256: str = Field(description="hash of the header up to the tensor data: cheap, always there")
+    sha256: str | None = Field(default=None, description="hash of the whole file, up to 2 GiB")
 
 
 class Environment(_Part):
     """The machine and the software that the point ran on."""
 
-    machine: str
-    os: str
-    python: str
-    cpu: str
-    cpu_count: int
-    memory_bytes: int
-    governor: str | None = None
+    machine: str = Field(description="`$OOMPH_MACHINE` or the host's name")
+    os: str = Field(description="kernel and release")
+    python: str = Field(description="version")
+    cpu: str = Field(description="model name")
+    cpu_count: int | None = Field(
+        description="physical cores that the process may use; None where imported rows do not say"
+    )
+    memory_bytes: int | None = Field(description="the host's memory; None where imported rows do not say")
+    governor: str | None = Field(default=None, description="CPU frequency governor, where the kernel tells it")
     backend: str = Field(description="'cpu', 'cuda' or 'phantom': on which of the three the point was seen")
-    gpus: list[dict[str, Any]] = []
-    driver: str | None = None
-    llama_cpp_commit: str | None = None
-    packages: dict[str, str] = {}
+    gpus: list[dict[str, Any]] = Field(default=[], description="the cards in CUDA's order, as NVML names them")
+    driver: str | None = Field(default=None, description="NVIDIA driver")
+    llama_cpp_commit: str | None = Field(default=None, description="what ggml says it was built from")
+    packages: dict[str, str] = Field(default={}, description="versions of what takes part in measuring")
 
 
 class Buffers(_Part):
     """llama.cpp's own buffer lines by device, in MiB as printed, a list where it printed several."""
 
-    model_mib: dict[str, list[float]] = {}
-    kv_cache_mib: dict[str, list[float]] = {}
-    recurrent_mib: dict[str, list[float]] = {}
-    compute_mib: dict[str, list[float]] = {}
-    output_mib: dict[str, list[float]] = {}
+    model_mib: dict[str, list[float]] = Field(default={}, description="weights")
+    kv_cache_mib: dict[str, list[float]] = Field(default={}, description="KV caches; sliding-window models have two")
+    recurrent_mib: dict[str, list[float]] = Field(default={}, description="states of recurrent layers")
+    compute_mib: dict[str, list[float]] = Field(
+        default={}, description="compute buffer; reserved again it is printed again, the last counts"
+    )
+    output_mib: dict[str, list[float]] = Field(default={}, description="logits and embeddings handed out")
     compute_grown_mib: dict[str, list[float]] = Field(
         default={}, description="what a compute buffer had grown to in use, where llama.cpp said so at the end"
     )
@@ -61,27 +65,29 @@ class Buffers(_Part):
 class Reported(_Part):
     """What llama.cpp reported back; an override that it did not take makes the record refused."""
 
-    n_ctx: int | None = None
-    n_ctx_seq: int | None = None
-    n_batch: int | None = None
-    n_ubatch: int | None = None
-    n_expert_used: int | None = None
-    type_k: str | None = None
-    type_v: str | None = None
-    flash_attn: str | None = None
-    graph_nodes: int | None = None
-    graph_splits: int | None = None
-    offloaded_layers: str | None = None
+    n_ctx: int | None = Field(default=None, description="cells, after rounding up")
+    n_ctx_seq: int | None = Field(default=None, description="cells of one sequence")
+    n_batch: int | None = Field(default=None, description="tokens of one llama_decode")
+    n_ubatch: int | None = Field(default=None, description="tokens computed at once")
+    n_expert_used: int | None = Field(default=None, description="0 for a dense model")
+    type_k: str | None = Field(default=None, description="type of the K cache")
+    type_v: str | None = Field(default=None, description="type of the V cache")
+    flash_attn: str | None = Field(default=None, description="enabled or disabled, once `auto` is decided")
+    graph_nodes: int | None = Field(default=None, description="nodes of the prefill graph")
+    graph_splits: int | None = Field(default=None, description="pieces that run on one device each")
+    offloaded_layers: str | None = Field(default=None, description="`49/49`: layers on cards, the output among them")
 
 
 class Timing(_Part):
-    """Raw samples of one test: `test` is llama-bench's label without depth (`pp512`, `tg32`)."""
+    """Raw samples of one test at one depth."""
 
-    test: str
-    n_tokens: int
-    n_depth: int = 0
-    n_parallel: int = 1
-    samples_ns: list[int]
+    test: str = Field(
+        description="llama-bench's label without depth (`pp512`, `tg32`); `cold_…` is the first after the load"
+    )
+    n_tokens: int = Field(description="tokens of one sample, of one sequence")
+    n_depth: int = Field(default=0, description="cells filled before, of one sequence")
+    n_parallel: int = Field(default=1, description="sequences in step: a sample is n_parallel × n_tokens tokens")
+    samples_ns: list[int] = Field(description="nanoseconds of each sample, in the order taken")
     outliers: list[int] = Field(
         default=[], description="indices of samples further than 3.5 scaled MADs from the median"
     )
@@ -90,60 +96,64 @@ class Timing(_Part):
 class MemorySeries(_Part):
     """What a probe saw of one quantity: exact peak, first and last value, and the downsampled series."""
 
-    probe: str
-    quantity: str
-    device: str
-    peak_bytes: int
-    baseline_bytes: int | None = None
-    last_bytes: int | None = None
-    n_samples: int = 0
-    interval_ns: int | None = None
-    times_ns: list[int] = []
-    values_bytes: list[int] = []
+    probe: str = Field(description="`host` (/proc) or `nvml`")
+    quantity: str = Field(
+        description="`rss` with touched weights, `anon` without, `pss` with a share of what others map, or `vram`"
+    )
+    device: str = Field(description="`host`, or a card by llama.cpp's name")
+    peak_bytes: int = Field(description="highest value; exact where the kernel keeps it (`rss`), sampled elsewhere")
+    baseline_bytes: int | None = Field(default=None, description="before the model was loaded, llama.cpp already there")
+    last_bytes: int | None = Field(default=None, description="when the measurement ended")
+    n_samples: int = Field(default=0, description="taken, before downsampling")
+    interval_ns: int | None = Field(default=None, description="between two samples")
+    times_ns: list[int] = Field(default=[], description="of `values_bytes`, from the point's start")
+    values_bytes: list[int] = Field(default=[], description="at most 240 values, the highest of each bucket")
     method: str | None = Field(
         default=None, description="how the process's share was found: 'per_process' or 'device_minus_idle'"
     )
 
 
 class Quality(_Part):
-    """Negative log-likelihood of a text, in nats, summed per chunk; perplexity is exp of the mean per token."""
+    """Negative log-likelihood of a text, in nats; perplexity is exp of the sum over `n_tokens`."""
 
-    text: str
-    n_tokens: int
-    nll_nats: list[float]
-    positions: list[int] = []
+    text: str = Field(description="the file that the sweep named, or `default`: the text that comes with oomph")
+    n_tokens: int = Field(description="tokens that were predicted")
+    nll_nats: list[float] = Field(description="of each predicted token, pass after pass")
+    positions: list[int] = Field(default=[], description="tokens given to each item, where `n_pass` does not tell")
     n_pass: int | None = Field(
         default=None, description="tokens of one pass; item i of a pass is given i + 1 tokens, so each has n_pass - 1"
     )
 
 
 class Outcome(_Part):
-    """How the point ended; `label` is one of `oomph.measure.outcome.LABELS` or `skipped`, `refused`."""
+    """How the point ended."""
 
-    label: str
-    stage: str | None = None
-    message: str = ""
-    evidence: list[str] = []
-    exit_code: int | None = None
+    label: str = Field(
+        description="`ok`, a label of `oomph classify`, `refused` (an override was not taken) or `skipped`"
+    )
+    stage: str | None = Field(default=None, description="what was being allocated or done")
+    message: str = Field(default="", description="what happened and what to do about it")
+    evidence: list[str] = Field(default=[], description="the lines of the log that tell, or the proving record's id")
+    exit_code: int | None = Field(default=None, description="of the worker if it ended, -n for signal n")
     asked_mib: float | None = Field(default=None, description="size of the allocation that was refused")
     short_mib: float | None = Field(default=None, description="by how much it exceeded what the card had left")
-    log_tail: list[str] = []
+    log_tail: list[str] = Field(default=[], description="last lines of llama.cpp's log, of a point that failed")
 
 
 class Record(_Part):
-    """One measured point. `config` holds RunConfig's knobs, `label` the point's name within its sweep."""
+    """One measured point."""
 
-    schema_version: int = SCHEMA_VERSION
-    record_id: str
-    point_id: str
-    sweep: str
-    label: str
-    started_at: str
-    wall_ns: int
+    schema_version: int = Field(default=SCHEMA_VERSION, description="of this format")
+    record_id: str = Field(description="of this measurement: the point's id and eight random digits")
+    point_id: str = Field(description="of the point: a hash of model header, config, workload and limits")
+    sweep: str = Field(description="name of the sweep")
+    label: str = Field(description="the point within its sweep: the knobs that vary")
+    started_at: str = Field(description="ISO 8601, UTC")
+    wall_ns: int = Field(description="from start to end; the first point of a process includes the load")
     model: ModelIdentity
-    config: dict[str, Any]
-    workload: dict[str, Any] = {}
-    limits: dict[str, Any] = {}
+    config: dict[str, Any] = Field(description="RunConfig's knobs as asked for")
+    workload: dict[str, Any] = Field(default={}, description="the sweep's `measure`, its group and its load mode")
+    limits: dict[str, Any] = Field(default={}, description="the sweep's `limits`")
     environment: Environment
     outcome: Outcome
     reported: Reported = Reported()
@@ -151,7 +161,7 @@ class Record(_Part):
     timings: list[Timing] = []
     memory: list[MemorySeries] = []
     quality: Quality | None = None
-    load_ns: int | None = None
+    load_ns: int | None = Field(default=None, description="llama_model_load_from_file, shared by a process's points")
     conditions: dict[str, Any] = Field(
-        default={}, description="clocks, power, throttle reasons, other processes, host load"
+        default={}, description="clocks, power, throttle reasons, other processes, CPUs busy with other work, threads"
     )

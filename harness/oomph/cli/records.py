@@ -1,0 +1,73 @@
+"""`oomph records`, `oomph merge`, `oomph rerun`: what is in a results folder, and measuring one of its points again."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from oomph.cli.phantom import PhantomOption
+
+Folder = Annotated[Path, typer.Argument(help="A results folder.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    group = typer.Typer(no_args_is_help=True, help="What is in a results folder, and how records are written.")
+    group.command("schema")(schema)
+    group.command("export")(export)
+    app.add_typer(group, name="records")
+    app.command("merge")(merge)
+    app.command("rerun")(rerun)
+
+
+def schema() -> None:
+    """Print the format of records, field by field with units (docs/records.md)."""
+    from oomph.records.describe import render_schema
+
+    typer.echo(render_schema(), nl=False)
+
+
+def export(
+    folder: Folder, to: Annotated[Path, typer.Argument(help="The table to write: a .csv or .parquet file.")]
+) -> None:
+    """Write the records as a table, one row a timing."""
+    from oomph.records.frames import write_frame
+    from oomph.records.store import Store
+
+    frame = Store(folder).to_pandas()
+    write_frame(frame, to)
+    typer.echo(f"{to}: {len(frame)} rows")
+
+
+def merge(
+    folders: Annotated[list[Path], typer.Argument(help="Results folders, of one machine or several.")],
+    out: Annotated[Path, typer.Option(help="The folder that gets all their records.")],
+) -> None:
+    """Join results folders; a record that is in two of them is taken once."""
+    from oomph.records.merge import merge as merge_stores
+    from oomph.records.store import Store
+
+    n_new = merge_stores([Store(folder) for folder in folders], Store(out))
+    typer.echo(f"{out}: {n_new} new records")
+
+
+def rerun(
+    folder: Folder,
+    record_id: Annotated[str, typer.Argument(help="A record's id, or the beginning of one.")],
+    out: Annotated[Path, typer.Option(help="Results folder for the new record.")],
+    model: Annotated[str | None, typer.Option(help="The GGUF file, where the record's path is not it.")] = None,
+    phantom: PhantomOption = None,
+) -> None:
+    """Measure a recorded point again: the same model, knobs, work and limits."""
+    from oomph.cli.sweep import follow
+    from oomph.measure.bench import open_bench
+    from oomph.measure.rerun import find_record, sweep_of
+    from oomph.measure.runner import Runner
+    from oomph.records.store import Store
+
+    record = find_record(Store(folder), record_id)
+    store = Store(out)
+    with open_bench(phantom) as bench:
+        runner = Runner(store, bench.executor, model=model or record.model.path, prune=False,
+                        environment=bench.environment, again=True)  # fmt: skip
+        follow(runner.run(sweep_of(record)), store, 1)
