@@ -41,12 +41,14 @@ def _claims(
             for quantisation in claims.quantisations()
             for each in _try(claims, quantisation, bench, store)
         }
-        tables = _tables(claims, tried, bench.environment.gpus[0]["name"])
-    page = "\n".join(f"## {table.caption}\n\n{render_markdown(table)}" for table in tables)
-    (out / "claims.md").write_text(f"# {claims.name}: claims and measurements\n\n{page}", encoding="utf-8")
+        sentences, tables = _judged(claims, tried, bench.environment.gpus[0]["name"])
+    page = [f"# {claims.name}: claims and measurements", "\n".join(f"- {sentence}" for sentence in sentences)]
+    page += [f"## {table.caption}\n\n{render_markdown(table).strip()}" for table in tables]
+    (out / "claims.md").write_text("\n\n".join(page) + "\n", encoding="utf-8")
     console = Console()
     for table in tables:
         console.print(render_rich(table))
+    console.print("\n".join(sentences), markup=False, highlight=False)
     console.print(f"written to {out / 'claims.md'}", markup=False, highlight=False)
 
 
@@ -84,9 +86,12 @@ def _sweep(claims: "ClaimsFile", reference: str, config: "RunConfig") -> "Sweep"
     )  # fmt: skip
 
 
-def _tables(claims: "ClaimsFile", tried: "Mapping[tuple[str, RunConfig], Tried]", card: str) -> "tuple[Table, Table]":
+def _judged(
+    claims: "ClaimsFile", tried: "Mapping[tuple[str, RunConfig], Tried]", card: str
+) -> "tuple[list[str], tuple[Table, Table]]":
+    """Every claim and rule under every setting: the answer in sentences, and the tables that carry it."""
     from oomph.fitting.claims import judge, judge_rule
-    from oomph.views.claims import claims_table, rules_table
+    from oomph.views.claims import claims_summary, claims_table, rules_table
 
     judged, ruled = [], []
     for claim in claims.claim:
@@ -97,4 +102,4 @@ def _tables(claims: "ClaimsFile", tried: "Mapping[tuple[str, RunConfig], Tried]"
         for setting in claims.settings():
             series = [tried[rule.quantisation, config] for config in rule.configs(setting)]
             ruled.append((rule, series[0], judge_rule(rule, series)))
-    return claims_table(card, judged), rules_table(ruled)
+    return claims_summary(judged), (claims_table(card, judged), rules_table(ruled))

@@ -7,7 +7,7 @@ figure that is wrong under one may be right under another. GB are 10^9 bytes, as
 
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -18,7 +18,7 @@ from oomph.errors import ConfigError
 from oomph.estimate.prediction import is_card
 from oomph.facts.config import RunConfig
 from oomph.records.schema import Record
-from oomph.units import MIB
+from oomph.units import MIB, count
 
 GB: Final = 1e9
 TOLERANCE: Final = 0.05
@@ -151,7 +151,7 @@ def judge(claim: Claim, tried: Tried) -> Verdict:
     allocated = tried.allocated_bytes
     if allocated is None:
         holds = claim.fits is False
-        return Verdict(holds=holds, reason=f"{tried.record.outcome.label}: {tried.record.outcome.message}")
+        return Verdict(holds=holds, reason=_failure(tried.record))
     parts = _composition(tried.record, allocated)
     if claim.gb is None:
         return Verdict(holds=claim.fits is True, reason=f"it runs: {parts}")
@@ -169,7 +169,9 @@ def judge_rule(rule: Rule, tried: Sequence[Tried]) -> Verdict:
     series = sorted((value, n_bytes) for value, n_bytes in ran if n_bytes is not None)
     if len(series) < 2:
         return Verdict(holds=False, reason="too few of the configurations run to tell")
-    return _judge_growth(series) if rule.varies == "n_expert_used" else _judge_line(series)
+    verdict = _judge_growth(series) if rule.varies == "n_expert_used" else _judge_line(series)
+    failed = [f"{getattr(e.config, rule.varies)}: {e.record.outcome.label}" for e in tried if e.allocated_bytes is None]
+    return replace(verdict, reason=f"{verdict.reason}; not run: {', '.join(failed)}") if failed else verdict
 
 
 def _judge_growth(series: Sequence[tuple[int, int]]) -> Verdict:
@@ -194,6 +196,15 @@ def _judge_line(series: Sequence[tuple[int, int]]) -> Verdict:
         reason=f"{slope * 1024 / MIB:.1f} MiB for each 1,024 tokens on top of {(least - slope * first) / GB:.1f} GB, "
         f"no point further than {off:.1%} from the line",
     )
+
+
+def _failure(record: Record) -> str:
+    """How a configuration ended that did not run."""
+    outcome, n_filled = record.outcome, record.conditions.get("n_filled")
+    if outcome.label == "oom_runtime":
+        return f"it loads, and aborts after {count(n_filled or 0)} of {count(int(record.config['n_ctx']))} tokens"
+    short = "" if outcome.short_mib is None else f", {outcome.short_mib:,.0f} MiB short"
+    return f"it does not load ({outcome.label}{short})"
 
 
 def _composition(record: Record, allocated: int) -> str:

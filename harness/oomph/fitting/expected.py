@@ -10,7 +10,7 @@ from typing import Final
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.overhead import context_bytes, pool_bytes
-from oomph.estimate.prediction import is_card
+from oomph.estimate.prediction import MemoryEstimate, is_card
 from oomph.facts.config import RunConfig
 from oomph.facts.gpus import GpuSpec
 from oomph.facts.modelspec import ModelSpec
@@ -27,11 +27,15 @@ class Expectation:
         self._spec, self._cards, self._backend = spec, cards, backend
         self._memory, self._coefficients = MemoryModel(spec), coefficients or default_coefficients()
 
+    def memory(self, config: RunConfig) -> MemoryEstimate:
+        """Weights, caches and buffers, as llama.cpp prints them: without what it prints nowhere."""
+        return self._memory.estimate(config)
+
     def by_card(self, config: RunConfig) -> dict[str, int]:
         """Bytes by llama.cpp's device name."""
-        devices = self._memory.estimate(config).devices
+        devices = self.memory(config).devices
         return {
-            name: memory.total_bytes - memory.overhead_bytes + self._beyond(config, int(name.removeprefix("CUDA")))
+            name: memory.total_bytes + self._beyond(config, int(name.removeprefix("CUDA")))
             for name, memory in devices.items()
             if is_card(name)
         }

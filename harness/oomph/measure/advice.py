@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from oomph.units import MIB
+
 _ASKED_MIB: Final = re.compile(r"allocating ([\d.]+) MiB on device (\d+): \w+ failed")
 _ASKED_BYTES: Final = re.compile(
     r"failed to allocate (?:(\w+) )?buffer of size (\d+)|[Mm]emory allocation of size (\d+) failed"
@@ -40,11 +42,16 @@ def find_refusal(lines: Sequence[str]) -> Refusal | None:
     return None
 
 
+def free_bytes(lines: Iterable[str]) -> int | None:
+    """What the first card had free when the model was loaded, None where the log does not say."""
+    return next((int(match[2]) * MIB for line in lines if (match := _FREE.search(line))), None)
+
+
 def _asked(line: str) -> tuple[float, str | None] | None:
     if match := _ASKED_MIB.search(line):
         return float(match[1]), f"CUDA{match[2]}"
     if match := _ASKED_BYTES.search(line):
-        return int(match[2] or match[3]) / 2**20, match[1]
+        return int(match[2] or match[3]) / MIB, match[1]
     return None
 
 

@@ -22,6 +22,20 @@ def claims_table(card: str, rows: Iterable[tuple[Claim, Tried, Verdict]]) -> Tab
     )  # fmt: skip
 
 
+def claims_summary(rows: Iterable[tuple[Claim, Tried, Verdict]]) -> list[str]:
+    """One sentence a claim: under which settings it holds, and what is allocated between the extremes."""
+    by_claim: dict[str, list[tuple[Tried, Verdict]]] = {}
+    for claim, tried, verdict in rows:
+        by_claim.setdefault(claim.says, []).append((tried, verdict))
+    sentences = []
+    for says, tries in by_claim.items():
+        holding = [f"flash_attn {t.config.flash_attn}, n_ubatch {t.config.n_ubatch}" for t, v in tries if v.holds]
+        sizes = [size / GB for t, _ in tries if (size := t.allocated_bytes) is not None]
+        span = f"; what runs takes {min(sizes):.1f} to {max(sizes):.1f} GB" if sizes else "; none of the settings runs"
+        sentences.append(f"{says}: holds with {' and with '.join(holding) or 'none of the settings'}{span}.")
+    return sentences
+
+
 def rules_table(rows: Iterable[tuple[Rule, Tried, Verdict]]) -> Table:
     """One row a rule and setting; the settings are those of any of its points."""
     return Table(
