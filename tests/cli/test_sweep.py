@@ -107,8 +107,10 @@ def test_an_interrupt_ends_the_worker_keeps_the_records_and_says_how_to_go_on(
 ) -> None:
     """The second point repeats its test a billion times."""
     spec = sweep_file(
-        "[[group]]\nname = 'quick'\naxes.n_ctx = 256\nmeasure = {n_prompt = 8, n_gen = 1}\n"
-        "[[group]]\nname = 'endless'\naxes.n_ctx = 512\nmeasure = {n_prompt = 8, n_gen = 1, repetitions = {least = 1000000000, most = 1000000000}}"
+        "measure = {n_prompt = 8, n_gen = 1}\n"
+        "[[group]]\nname = 'quick'\naxes.n_ctx = 256\n"
+        "[[group]]\nname = 'endless'\naxes.n_ctx = 512\n"
+        "measure.repetitions = {least = 1000000000, most = 1000000000}"
     )
     out = tmp_path / "out"
     sweep = subprocess.Popen(
