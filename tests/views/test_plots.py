@@ -11,6 +11,7 @@ from oomph.estimate.prediction import Prediction
 from oomph.fitting.compare import Comparison
 from oomph.records.schema import Record
 from oomph.units import MIB
+from oomph.views.by_experts import quality_by_experts, rates_by_experts
 from oomph.views.plots_fit import agreements, plot_predicted_vs_measured
 from oomph.views.plots_memory import map_cells, memory_bars, plot_map, plot_memory
 from oomph.views.plots_speed import (
@@ -18,8 +19,6 @@ from oomph.views.plots_speed import (
     plot_quality,
     plot_speed_by_depth,
     plot_trade,
-    quality_by_experts,
-    rates_by_experts,
     trade_points,
 )
 from oomph.views.readings import n_ctx

@@ -93,4 +93,7 @@ def test_what_disturbed_a_point_is_said(make_record: Make) -> None:
     assert remarks(make_record(conditions=conditions)) == (
         "throttled (sw_power_cap)", "beside 1 other process", "processor crowded (1.3 of 2 cores busy with other work)",
     )  # fmt: skip
+    drifted = remarks(make_record(conditions={"drift": 0.08}))
+    assert drifted == ("the machine had drifted: +8.0 % in time since the first measurement",)
+    assert remarks(make_record(conditions={"drift": -0.04})) == ()
     assert remarks(make_record(conditions={"other_cpus": 0.05, "throttle_reasons": []})) == ()

@@ -18,6 +18,7 @@ from oomph.cli import (
     demo_model,
     doctor,
     estimate,
+    exchange,
     facts,
     frontier,
     models,
@@ -53,6 +54,7 @@ demo.register(app)
 demo_model.register(app)
 doctor.register(app)
 estimate.register(app)
+exchange.register(app)
 facts.register(app)
 frontier.register(app)
 models.register(app)

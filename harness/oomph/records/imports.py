@@ -66,7 +66,7 @@ def import_records(path: Path, *, model: str | None = None) -> list[Record]:
 
 def _rows(data: bytes) -> list[Row]:
     if data.startswith(_SQLITE):
-        return _query(lambda connection: connection.deserialize(data))
+        return _query(database=data)
     text = data.decode("utf-8-sig")
     start = text.lstrip()[:1]
     if start == "[":
@@ -74,25 +74,29 @@ def _rows(data: bytes) -> list[Row]:
     if start == "{":
         return [json.loads(line) for line in text.splitlines() if line.strip()]
     if "INSERT INTO" in text:
-        return _query(lambda connection: connection.executescript(text))
+        return _query(script=text)
     if start == "|":
         return _markdown_rows(text)
     first = text.lstrip().partition("\n")[0]
     return list(csv.DictReader(io.StringIO(text.lstrip()), delimiter="\t" if "\t" in first else ","))
 
 
-def _query(load: Any) -> list[Row]:
-    """Rows of the table `llama_bench` of a foreign database, held in memory; it may touch no file (no ATTACH)."""
+def _query(*, database: bytes | None = None, script: str = "") -> list[Row]:
+    """Rows of the table `llama_bench`, held in memory; a foreign script may open no other file (no ATTACH)."""
     connection = sqlite3.connect(":memory:")
     connection.row_factory = sqlite3.Row
-    connection.set_authorizer(
-        lambda action, *_: sqlite3.SQLITE_DENY if action in (sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_PRAGMA) else 0
-    )
     try:
-        load(connection)
+        if database is not None:
+            connection.deserialize(database)
+        connection.set_authorizer(_allow)
+        connection.executescript(script)
         return [dict(row) for row in connection.execute("SELECT * FROM llama_bench")]
     finally:
         connection.close()
+
+
+def _allow(action: int, *_: object) -> int:
+    return sqlite3.SQLITE_DENY if action in (sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_PRAGMA) else sqlite3.SQLITE_OK
 
 
 def _markdown_rows(text: str) -> list[Row]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from oomph.records.schema import Record
 from oomph.units import mib, rate, share
+from oomph.views.by_experts import quality_by_experts, rates_by_experts
 from oomph.views.plots_fit import QUANTITY_NAMES, Agreement, agreements
-from oomph.views.plots_speed import KIND_NAMES, quality_by_experts, rates_by_experts
+from oomph.views.plots_speed import KIND_NAMES
 from oomph.views.readings import (
     measured_components,
     memory_limit_bytes,

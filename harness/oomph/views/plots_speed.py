@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from oomph.records.schema import Record
 from oomph.units import MIB
+from oomph.views.by_experts import quality_by_experts
 from oomph.views.readings import (
     Perplexity,
     Rate,
@@ -17,7 +18,6 @@ from oomph.views.readings import (
     memory_limit_bytes,
     n_ctx,
     n_expert_used,
-    perplexity,
     rates,
     succeeded,
 )
@@ -27,19 +27,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 KIND_NAMES: Final = {"pp": "prefill", "tg": "decode"}
-
-
-def rates_by_experts(records: Sequence[Record], kind: str) -> dict[int | None, tuple[Rate, ...]]:
-    """The rates of the roomiest successful point of each number of experts, which has been to the deepest."""
-    chosen: dict[int | None, tuple[int, tuple[Rate, ...]]] = {}
-    for record in records:
-        found = rates(record, kind)
-        experts = n_expert_used(record)
-        if found and succeeded(record) and memory_limit_bytes(record) is None:
-            room = (len(found), n_ctx(record))
-            if experts not in chosen or room > (len(chosen[experts][1]), chosen[experts][0]):
-                chosen[experts] = (n_ctx(record), found)
-    return {experts: chosen[experts][1] for experts in sorted(chosen, key=lambda e: e or 0)}
 
 
 def plot_speed_by_depth(series: dict[int | None, tuple[Rate, ...]], *, kind: str) -> "Figure":
@@ -60,16 +47,6 @@ def plot_speed_by_depth(series: dict[int | None, tuple[Rate, ...]], *, kind: str
     axes.set_ylim(bottom=0)
     legend_above(axes, columns=6, title="n_expert_used")
     return figure
-
-
-def quality_by_experts(records: Sequence[Record]) -> dict[int, Perplexity]:
-    """The perplexity at each number of active experts, from the first successful record that has one."""
-    found: dict[int, Perplexity] = {}
-    for record in records:
-        experts, quality = n_expert_used(record), perplexity(record)
-        if experts is not None and quality is not None and succeeded(record):
-            found.setdefault(experts, quality)
-    return dict(sorted(found.items()))
 
 
 def plot_quality(quality: dict[int, Perplexity]) -> "Figure":
@@ -147,7 +124,7 @@ def plot_trade(points: Sequence[TradePoint], *, cards: bool) -> "Figure":
     spread_axis(axes, "y", [point.perplexity for point in points])
     axes.xaxis.set_major_formatter(thousands)
     axes.margins(0.12)
-    axes.set_xlabel("decode at the shallowest depth, tokens per second (right is better)")
+    axes.set_xlabel("decode at the shallowest depth, tokens/s (right is better)")
     axes.set_ylabel("perplexity (down is better)")
     what = "VRAM" if cards else "memory"
     legend_above(axes, columns=6, title=f"n_expert_used; area is {what}, at most {thousands(largest / MIB)} MiB")

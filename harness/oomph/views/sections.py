@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from oomph.estimate.prediction import Prediction
 from oomph.records.schema import Record
 from oomph.units import MIB, mib, rate, share
+from oomph.views.by_experts import quality_by_experts, rates_by_experts
 from oomph.views.headline import evidence, headline
 from oomph.views.plots_fit import QUANTITY_NAMES, agreements, is_memory, plot_predicted_vs_measured
 from oomph.views.plots_memory import MemoryBar, map_cells, memory_bars, plot_map, plot_memory
@@ -20,8 +21,6 @@ from oomph.views.plots_speed import (
     plot_quality,
     plot_speed_by_depth,
     plot_trade,
-    quality_by_experts,
-    rates_by_experts,
     trade_points,
 )
 from oomph.views.readings import has_cards, memory_limit_bytes, n_ctx, n_expert_used, succeeded
@@ -140,7 +139,8 @@ def _limited_pictures(records: Sequence[Record], predictions: Mapping[str, Predi
         words = "private memory, from which mapped weights are exempt" if exempt else "everything mapped"
         yield Picture(
             name=f"memory-limit-{limit // MIB}", figure=plot_memory(bars, axis="n_ctx", cards=has_cards(records[0])),
-            caption=f"Under a limit of {mib(limit)} on {words}: a cross is a point that llama.cpp could not allocate.",
+            caption=f"Under a limit of {mib(limit)} on {words}: a cross is a point that llama.cpp could not allocate,"
+            " or one that was skipped because it asks for more.",
             alt=f"Memory by n_ctx under a limit of {mib(limit)}: {_bars_in_words(bars)}",
         )  # fmt: skip
 

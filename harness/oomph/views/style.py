@@ -89,7 +89,7 @@ def spread_axis(axes: "Axes", which: Literal["x", "y"], values: Sequence[float])
     axis = axes.xaxis if which == "x" else axes.yaxis
     if values and min(values) > 0 and max(values) >= WIDE_SPAN * min(values):
         axes.set(**{f"{which}scale": "log"})
-        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if max(values) < 1000 * min(values) else (1.0,)))
         axis.set_minor_formatter(NullFormatter())
     axis.set_major_formatter(thousands)
 

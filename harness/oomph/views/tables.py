@@ -4,12 +4,12 @@ A point measured under throttling or beside another process says so in each.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from oomph.estimate.prediction import Prediction
 from oomph.records.schema import Environment, Record
 from oomph.units import MIB, NOT_MEASURED, count, duration, gib, rate, share
+from oomph.views.by_experts import rates_by_experts
 from oomph.views.readings import (
     Perplexity,
     has_cards,
@@ -110,18 +110,14 @@ def experts_table(records: Sequence[Record]) -> Table:
 def _experts_row(experts: int | None, records: Sequence[Record]) -> tuple[Cell, ...]:
     free = [record for record in records if memory_limit_bytes(record) is None and succeeded(record)]
     totals = sorted(sum(parts.values()) for record in free if (parts := measured_components(record)))
-    prefill = [found[0].tokens_per_s for record in free if (found := rates(record, "pp"))]
-    decode = [found[0].tokens_per_s for record in free if (found := rates(record, "tg"))]
-    deepest = max(
-        (found[-1] for record in free if (found := rates(record, "tg"))), key=lambda r: r.n_depth, default=None
-    )
+    prefill, decode = (rates_by_experts(records, kind).get(experts, ()) for kind in ("pp", "tg"))
     quality = next((value for record in free if (value := perplexity(record))), None)
     return (
         Cell("dense") if experts is None else Cell(str(experts), experts),
         Cell(f"{totals[0] / MIB:,.0f} to {totals[-1] / MIB:,.0f}", totals[-1]) if totals else Cell(NOT_MEASURED),
-        _rate(median(prefill) if prefill else None), _rate(median(decode) if decode else None),
-        Cell(f"{rate(deepest.tokens_per_s)} @ {deepest.n_depth:,}", deepest.tokens_per_s)
-        if deepest and deepest.n_depth else Cell(NOT_MEASURED),
+        _rate(prefill[0].tokens_per_s if prefill else None), _rate(decode[0].tokens_per_s if decode else None),
+        Cell(f"{rate(decode[-1].tokens_per_s)} @ {decode[-1].n_depth:,}", decode[-1].tokens_per_s)
+        if decode and decode[-1].n_depth else Cell(NOT_MEASURED),
         _perplexity(quality), Cell(outcome_counts(records)), Cell("; ".join(_merged_remarks(records))),
     )  # fmt: skip
 
@@ -184,8 +180,9 @@ def machine_table(record: Record) -> Table:
     environment, model = record.environment, record.model
     facts: list[tuple[str, str | None]] = [
         ("machine", environment.machine), ("system", environment.os),
-        ("CPU", f"{environment.cpu}, {environment.cpu_count} cores"),
-        ("memory", gib(environment.memory_bytes)), ("governor", environment.governor),
+        ("CPU", f"{environment.cpu}, {environment.cpu_count} cores" if environment.cpu_count else environment.cpu),
+        ("memory", gib(environment.memory_bytes) if environment.memory_bytes else None),
+        ("governor", environment.governor),
         ("backend", _backend(environment)), *(("GPU", _gpu(gpu)) for gpu in environment.gpus),
         ("driver", environment.driver), ("llama.cpp", environment.llama_cpp_commit), ("Python", environment.python),
         ("packages", ", ".join(f"{name} {version}" for name, version in sorted(environment.packages.items()))),

@@ -1,0 +1,41 @@
+"""Records gathered by number of active experts: which point speaks for each.
+
+Stands apart so that tables, sentences and plots show the same figure for the same number of experts.
+"""
+
+from collections.abc import Sequence
+
+from oomph.records.schema import Record
+from oomph.views.readings import (
+    Perplexity,
+    Rate,
+    memory_limit_bytes,
+    n_ctx,
+    n_expert_used,
+    perplexity,
+    rates,
+    succeeded,
+)
+
+
+def rates_by_experts(records: Sequence[Record], kind: str) -> dict[int | None, tuple[Rate, ...]]:
+    """The rates of the roomiest successful point of each number of experts, which has been to the deepest."""
+    chosen: dict[int | None, tuple[int, tuple[Rate, ...]]] = {}
+    for record in records:
+        found = rates(record, kind)
+        experts = n_expert_used(record)
+        if found and succeeded(record) and memory_limit_bytes(record) is None:
+            room = (len(found), n_ctx(record))
+            if experts not in chosen or room > (len(chosen[experts][1]), chosen[experts][0]):
+                chosen[experts] = (n_ctx(record), found)
+    return {experts: chosen[experts][1] for experts in sorted(chosen, key=lambda e: e or 0)}
+
+
+def quality_by_experts(records: Sequence[Record]) -> dict[int, Perplexity]:
+    """The perplexity at each number of active experts, from the first successful record that has one."""
+    found: dict[int, Perplexity] = {}
+    for record in records:
+        experts, quality = n_expert_used(record), perplexity(record)
+        if experts is not None and quality is not None and succeeded(record):
+            found.setdefault(experts, quality)
+    return dict(sorted(found.items()))
