@@ -191,3 +191,22 @@ def test_a_sweep_of_a_real_model_goes_on_after_a_real_failure(tmp_path: Path, ma
     rss = next(series for series in four.memory if series.quantity == "rss")
     assert rss.baseline_bytes is not None
     assert rss.peak_bytes > rss.baseline_bytes
+
+
+def test_an_anchor_is_measured_again_and_says_how_far_the_machine_has_drifted(
+    tmp_path: Path, make_sweep: MakeSweep
+) -> None:
+    clock = iter(range(100, 200, 10))
+
+    def slower_each_time(point: Point) -> dict[str, object]:
+        timing = {"test": "pp8", "n_tokens": 8, "n_depth": 0, "n_parallel": 1, "samples_ns": [next(clock)] * 3}
+        return {"reply": {"load_ns": 1, "timings": [timing]}}
+
+    sweep = make_sweep("anchor_every_s = 1e-6\nfresh_process = true\naxes.n_ctx = [256, 512]")
+    runner = _runner(tmp_path, Answering(slower_each_time))
+    first, again, _, last = runner.run(sweep)
+    assert [first.label, again.label, last.label] == ["n_ctx=256", "n_ctx=256 (again)", "n_ctx=256 (again)"]
+    assert again.conditions["anchor_of"] == last.conditions["anchor_of"] == first.record_id
+    assert again.conditions["drift"] == pytest.approx(0.1)
+    assert last.conditions["drift"] == pytest.approx(0.3)
+    assert runner.pending(sweep) == ()

@@ -16,6 +16,7 @@ from typing import Final
 from oomph.errors import ConfigError
 from oomph.facts.gguf import GGUFFile, read_gguf
 from oomph.facts.modelspec import ModelSpec, spec_from_gguf
+from oomph.measure.anchor import as_repeat, can_anchor, is_repeat
 from oomph.measure.executors import Executor, Job
 from oomph.measure.pruning import dominates
 from oomph.measure.recording import Setting
@@ -40,6 +41,12 @@ class _Plan:
     path: Path
     texts: Mapping[str | None, str]
     setting: Setting
+
+    def job(self, points: tuple[Point, ...]) -> Job:
+        """The job that measures these points, which share a load."""
+        return Job(
+            model_path=self.path, arch=self.spec.arch, points=points, n_threads=physical_cores(), texts=self.texts
+        )
 
 
 class Runner:
@@ -71,6 +78,7 @@ class Runner:
         """
         plan = self._plan(sweep)
         started, budget_s = time.monotonic(), sweep.file.sweep_timeout_s
+        anchor, anchored = None, started
         with self._store as store:
             finished = self._finished(plan)
             pending = {point_id: point for point_id, point in plan.points.items() if point_id not in finished}
@@ -79,7 +87,13 @@ class Runner:
                     store.append(record)
                     finished[record.point_id] = record
                     del pending[record.point_id]
+                    anchor = anchor or (record if can_anchor(record) else None)
                     yield record
+                if anchor and time.monotonic() - anchored > sweep.file.anchor_every_s:
+                    repeated = as_repeat(self._measure_again(plan, anchor), first=anchor)
+                    store.append(repeated)
+                    anchored = time.monotonic()
+                    yield repeated
 
     def _next_records(
         self, plan: _Plan, pending: tuple[Point, ...], finished: Mapping[str, Record]
@@ -94,12 +108,12 @@ class Runner:
             return
         head = pending[0]
         together = tuple(takewhile(lambda point: point.load_key == head.load_key, pending))
-        job = Job(
-            model_path=plan.path, arch=plan.spec.arch, points=together[:1] if head.fresh_process else together,
-            n_threads=physical_cores(), texts=plan.texts,
-        )  # fmt: skip
-        for completed in self._executor.run(job):
+        for completed in self._executor.run(plan.job(together[:1] if head.fresh_process else together)):
             yield plan.setting.record_of(completed)
+
+    def _measure_again(self, plan: _Plan, record: Record) -> Record:
+        (completed,) = self._executor.run(plan.job((plan.points[record.point_id],)))
+        return plan.setting.record_of(completed)
 
     def _finished(self, plan: _Plan) -> dict[str, Record]:
         """Records of this sweep's points from this machine; without pruning a skipped point is not finished."""
@@ -108,6 +122,7 @@ class Runner:
             record.point_id: record
             for record in self._store.records()
             if not self._again
+            and not is_repeat(record)
             and record.point_id in plan.points
             and (record.environment.machine, record.environment.backend) == here
             and (self._prune or record.outcome.label != "skipped")

@@ -181,6 +181,7 @@ class SweepFile(_Table):
     load_mode: Literal["auto", "none", "mmap", "mlock", "dio"] = "mmap"
     fresh_process: bool = False
     sweep_timeout_s: Seconds | None = None
+    anchor_every_s: Seconds = 900.0
     group: list[Group] = []
 
 

@@ -13,11 +13,13 @@ from typing import Final
 
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate, is_card
 from oomph.records.schema import MemorySeries, Record
-from oomph.units import MIB
+from oomph.units import MIB, percent
 
 COMPONENTS: Final = ("weights", "kv_cache", "recurrent", "compute", "output", "overhead")
 """DeviceMemory's parts in the order they are stacked."""
 
+DRIFTED: Final = 0.05
+"""Change of an anchor point's time from which the sweep's speeds are in doubt."""
 CROWDED_CPUS: Final = 0.2
 """CPUs kept busy by anything but the worker from which a speed is in doubt; the harness itself takes about 0.01."""
 
@@ -168,4 +170,6 @@ def remarks(record: Record) -> tuple[str, ...]:
         said.append(f"beside {len(others)} other process{'es' if len(others) > 1 else ''}")
     if (busy := conditions.get("other_cpus")) and busy > CROWDED_CPUS:
         said.append(f"processor crowded ({busy:.1f} of {record.environment.cpu_count} cores busy with other work)")
+    if (drift := conditions.get("drift")) and abs(drift) > DRIFTED:
+        said.append(f"the machine had drifted: {percent(drift)} in time since the first measurement")
     return tuple(said)
