@@ -54,15 +54,18 @@ def follow(records: "Iterator[Record]", store: "Store", n_pending: int) -> int:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from oomph.measure.anchor import is_repeat
+
     console, count = Console(file=sys.stdout, highlight=False), 0
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("points", total=n_pending)
-        for count, record in enumerate(records, start=1):
+        for record in records:
+            count += not is_repeat(record)
             if count == 1 and store.healed:
                 console.print(store.healed, markup=False, soft_wrap=True)
             console.print(f"[{count}/{n_pending}] {_line(record)}", markup=False, soft_wrap=True)
-            progress.update(task, advance=1)
+            progress.update(task, completed=count)
     return count
 
 
