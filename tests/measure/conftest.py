@@ -66,6 +66,32 @@ def tiny_moe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_synthetic(spec, tmp_path_factory.mktemp("model") / "tiny.gguf", weights="random")
 
 
+@pytest.fixture(scope="session")
+def tiny_mamba(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recurrent model with random weights: its state cannot be cut, only saved and restored."""
+    n_inner, n_state, n_conv, n_dt = 2 * N_EMBD, 16, 4, 4
+    block = {
+        "attn_norm.weight": (N_EMBD,), "ssm_in.weight": (N_EMBD, 2 * n_inner), "ssm_conv1d.weight": (n_conv, n_inner),
+        "ssm_conv1d.bias": (n_inner,), "ssm_x.weight": (n_inner, n_dt + 2 * n_state), "ssm_dt.weight": (n_dt, n_inner),
+        "ssm_dt.bias": (n_inner,), "ssm_a": (n_state, n_inner), "ssm_d": (n_inner,),
+        "ssm_out.weight": (n_inner, N_EMBD),
+    }  # fmt: skip
+    shapes: dict[str, tuple[int, ...]] = {"token_embd.weight": (N_EMBD, N_VOCAB), "output_norm.weight": (N_EMBD,)}
+    shapes |= {f"blk.{layer}.{name}": ne for layer in range(N_LAYER) for name, ne in block.items()}
+    spec = ModelSpec(
+        name="tiny-mamba", arch="mamba", source="test",
+        tensors={name: TensorInfo(name=name, ne=ne, quant=QUANTS["F32"], offset=0) for name, ne in shapes.items()},
+        metadata={
+            "general.architecture": "mamba", "general.name": "tiny-mamba", "mamba.block_count": N_LAYER,
+            "mamba.embedding_length": N_EMBD, "mamba.feed_forward_length": 0, "mamba.context_length": 4096,
+            "mamba.attention.head_count": 0, "mamba.attention.layer_norm_rms_epsilon": 1e-5,
+            "mamba.ssm.conv_kernel": n_conv, "mamba.ssm.inner_size": n_inner, "mamba.ssm.state_size": n_state,
+            "mamba.ssm.time_step_rank": n_dt, "mamba.vocab_size": N_VOCAB,
+        },
+    )  # fmt: skip
+    return write_synthetic(spec, tmp_path_factory.mktemp("model") / "mamba.gguf", weights="random")
+
+
 @pytest.fixture
 def speaker(tmp_path: Path) -> Callable[[str], Path]:
     """Writes a child that speaks the worker's protocol and then does what `body` says."""

@@ -116,6 +116,21 @@ def test_an_override_of_a_tensor_to_an_unknown_buffer_type_says_which_there_are(
     assert point.failure == ("config", "override_tensor names the buffer type 'Nowhere'; there are CPU")
 
 
+def test_a_recurrent_models_state_is_put_back_where_it_cannot_be_cut(
+    tiny_mamba: Path, executor: Executor, make_sweep: Callable[[str], Sweep]
+) -> None:
+    points = make_sweep(
+        "config = {n_seq_max = 2, n_parallel = 2}\naxes.n_ctx = 512\n"
+        "[measure]\nn_prompt = 32\nn_gen = 3\ndepths = [0, 50]\nrepetitions = {least = 2, most = 2}"
+    ).points(n_devices=0)
+    (point,) = executor.run(Job(model_path=tiny_mamba, arch="mamba", points=points, n_threads=1))
+    assert point.exit_code is None
+    assert [(t["test"], t["n_depth"], len(t["samples_ns"])) for t in point.reply["timings"]][2:] == [
+        ("pp32", 0, 2), ("tg3", 0, 2), ("pp32", 0, 1), ("pp32", 50, 2), ("tg3", 50, 2)
+    ]  # fmt: skip
+    assert read_buffers(point.log).recurrent_mib["CPU"][0] > 0
+
+
 @pytest.mark.parametrize(
     ("n", "ranks"), [(6, (0, 5)), (7, (0, 6)), (8, (0, 7)), (9, (1, 7)), (12, (2, 9)), (20, (5, 14))]
 )
