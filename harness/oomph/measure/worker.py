@@ -255,7 +255,7 @@ def climb(context: Context) -> Iterator[dict[str, Any]]:
     """The depth ladder: fill once, from empty to the deepest stop, timing everything on the way.
 
     Each chunk of `n_prompt` tokens that fills is itself a sample of prefill at its depth. At a stop, prefill and
-    decode are timed in turn and taken out again, and the last prompt stays as the next stretch of the fill.
+    decode are timed in turn, each taken out again, before the fill goes on.
     """
     workload, rule = context.workload, context.workload["repetitions"]
     n_prompt, n_gen = workload["n_prompt"], workload["n_gen"]
