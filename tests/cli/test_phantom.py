@@ -1,14 +1,21 @@
 """The commands that run on phantom cards, as a user types them."""
 
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 from typer.testing import CliRunner
 
 from oomph.cli import app
 
 pytestmark = [pytest.mark.phantom, pytest.mark.usefixtures("cuda_backend")]
+
+CARD_OF_96_GB = "RTX PRO 6000 Blackwell"
 
 
 def run(*arguments: str) -> str:
@@ -39,6 +46,24 @@ def test_a_combination_that_cannot_be_says_why(qwen3_30b: Path) -> None:
         "frontier", str(qwen3_30b), "--type-kv", "q8_0", "--flash-attn", "off", "--limit", "1024", "--phantom", "4090",
     )  # fmt: skip
     assert "none runs (bad_config" in printed
+
+
+def test_a_sweep_that_is_ended_leaves_no_process_and_no_file(qwen3_30b: Path, tmp_path: Path) -> None:
+    sweep, scratch = tmp_path / "sweep.toml", tmp_path / "scratch"
+    scratch.mkdir()
+    sweep.write_text(f'name = "s"\nmodel = "{qwen3_30b}"\n[config]\nn_ctx = 90_000\n[measure]\ndepths = ["full"]\n')
+    command = [sys.executable, "-c", "from oomph.cli import main; main()", "sweep", str(sweep), "--out"]
+    child = subprocess.Popen(
+        [*command, str(tmp_path / "out"), "--phantom", CARD_OF_96_GB], env=os.environ | {"TMPDIR": str(scratch)},
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    while not (workers := psutil.Process(child.pid).children()):
+        time.sleep(0.05)
+    child.terminate()
+    assert child.wait(timeout=60) == 143
+    _, alive = psutil.wait_procs(workers, timeout=60)
+    assert alive == []
+    assert list(scratch.iterdir()) == []
 
 
 def test_a_sweep_on_a_phantom_is_resumed(qwen3_30b: Path, tmp_path: Path) -> None:

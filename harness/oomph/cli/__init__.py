@@ -4,6 +4,7 @@ One module a group of commands; each defines functions that `main` registers. Er
 caught here, once.
 """
 
+import signal
 import sys
 from importlib.metadata import version
 
@@ -66,6 +67,7 @@ sweep.register(app)
 
 def main() -> None:
     """The console script: exit code 2 and one sentence for what a user can mend."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exit cleans up: workers end, no file is left behind
     try:
         app()
     except OomphError as error:
