@@ -10,8 +10,10 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Final
 
+from oomph.errors import ModelFileError
 from oomph.estimate.allocator import Packing, pack
 from oomph.estimate.backends import alignment, alloc_bytes
+from oomph.estimate.graph.architectures import ARCHITECTURES
 from oomph.estimate.graph.builder import Builder, CacheTypes
 from oomph.estimate.graph.compose import build_graph
 from oomph.estimate.graph.hparams import Hparams
@@ -19,6 +21,7 @@ from oomph.estimate.graph.placement import CPU, Placement, layer_of
 from oomph.estimate.graph.sizes import Sizes
 from oomph.estimate.graph.tensor import Tensor
 from oomph.estimate.repeats import Cut, Selection, select_layers
+from oomph.estimate.rough import rough_buffers
 from oomph.estimate.scheduler import PIPELINE_COPIES, schedule
 from oomph.facts.modelspec import ModelSpec
 
@@ -57,10 +60,27 @@ class ComputeModel:
         self._fuses: dict[object, bool] = {}
         self._settles: dict[object, int] = {}
         self._graph_sizes: dict[object, int] = {}
+        self._composes: bool | None = None
+
+    def composes(self, setup: Setup) -> bool:
+        """Whether a graph can be composed: always for a known architecture, else if the file has the usual tensors."""
+        if self._composes is None:
+            try:
+                build_graph(self._builder(setup, 1, 1), range(setup.hparams.n_layer))
+                self._composes = True
+            except ModelFileError:
+                if self._model.arch in ARCHITECTURES:
+                    raise
+                self._composes = False
+        return self._composes
 
     def buffers(self, setup: Setup) -> ComputeBuffers:
-        """The buffers that llama.cpp reserves for `setup`."""
+        """The buffers that llama.cpp reserves for `setup`; by rule of thumb where no graph can be composed."""
         sizes, devices = setup.sizes, setup.placement.backends
+        if not self.composes(setup):
+            n_ff = self._model.integer("feed_forward_length", 4 * setup.hparams.n_embd)
+            rough = rough_buffers(setup.hparams, sizes, devices, n_ff=n_ff, flash_attn=setup.cache.flash_attn)
+            return ComputeBuffers(bytes=rough, live_bytes=rough)
         batches = ((sizes.n_tokens, sizes.n_outputs), (sizes.n_seqs, sizes.n_seqs))
         packings = [self._packing(setup, *batch) for batch in batches]
         return ComputeBuffers(
@@ -70,6 +90,8 @@ class ComputeModel:
 
     def graph_surplus(self, setup: Setup) -> int:
         """Tensors of the prompt graph beyond what llama_context::graph_max_nodes makes room for: above 0 it aborts."""
+        if not self.composes(setup):
+            return 0
         sizes, key = setup.sizes, (setup.hparams.layers, setup.cache, setup.sizes.n_stream, setup.sizes.n_seqs)
         if key not in self._graph_sizes:
             b = self._builder(setup, sizes.n_tokens, sizes.n_outputs)
@@ -79,6 +101,8 @@ class ComputeModel:
 
     def fuses_attention(self, setup: Setup) -> bool:
         """What `flash_attn` auto becomes: on if each layer's attention would run on the layer's device."""
+        if not self.composes(setup):
+            return True
         key = (setup.placement.key, setup.cache, setup.sizes.n_seqs, setup.sizes.n_stream)
         if key not in self._fuses:
             n = setup.sizes.n_seqs

@@ -25,6 +25,9 @@ from oomph.facts.modelspec import ModelSpec
 CONTEXT_STEP: Final = 256
 """Cells that llama.cpp rounds a context up to."""
 
+MOST_TRIED: Final = 1024
+"""Contexts beyond the bisected one that are tried; more are possible only where a cache takes next to nothing."""
+
 UBATCH_STEP: Final = 32
 
 BEST_KV_TYPES: Final = ("f16", "q8_0", "q5_1", "q5_0", "q4_1", "iq4_nl", "q4_0")
@@ -141,7 +144,7 @@ class Estimator:
         def is_full(steps: int) -> bool:
             return not self._has_room(at(steps), self._memory.setup(at(steps)), live)
 
-        end = bisect_left(range(1, most), True, key=is_full)
+        end = min(bisect_left(range(1, most), True, key=is_full), found + MOST_TRIED)
         return next((steps for steps in range(end, found, -1) if self.fits(at(steps))), found)
 
     # --- the other inverses: few candidates, tried from the best on

@@ -290,7 +290,7 @@ def latent(
         q = b.linear("attn_q_b", b.norm(b.linear("attn_q_a", x, il), "attn_q_a_norm", il), il)
     else:
         q = b.linear("attn_q", x, il)
-    q = graph.reshape(q, q.ne[0] // n_head, n_head, n)
+    q = graph.reshape(q, q.ne[0] // max(n_head, 1), n_head, n)
     both = b.linear("attn_kv_a_mqa", x, il)
     row = both.nb[1]
     low = graph.view(both, (rank, n), (row,))
