@@ -29,7 +29,9 @@ def _frontier(
     n_cpu_moe: Annotated[int, typer.Option(help="layers whose experts stay on the CPU")] = 0,
     phantom: PhantomOption = None,
     limit: Annotated[int, typer.Option(help="the largest context that is tried")] = 131_072,
-    out: Annotated[Path | None, typer.Option(help="results folder; started again, a search goes on from it")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="folder for records and frontier.jsonl; started again, it goes on")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a combination")] = False,
 ) -> None:
     """Find the largest context that runs when it is filled to the end, by loading and filling it."""
@@ -68,8 +70,12 @@ def _search(
         runner = Runner(store, bench.executor, model=path, known_as=model, environment=bench.environment)
         search = FrontierSearch(runner, store, model=model, limit=limit)
         settled = [config.with_(n_devices=n_devices) for config in configs]
+        answers = []
         for found in frontiers(search, settled, slack=_slack(path, bench)):
-            typer.echo(json.dumps(_plain(found)) if as_json else _line(found))
+            answers.append(json.dumps(_plain(found)))
+            typer.echo(answers[-1] if as_json else _line(found))
+    if out is not None:
+        (out / "frontier.jsonl").write_text("\n".join(answers) + "\n", encoding="utf-8")
 
 
 def _slack(path: Path, bench: "Bench") -> "Slack | None":
@@ -109,7 +115,8 @@ def _line(found: "Frontier") -> str:
     if found.n_ctx is None:
         return f"{what}: none runs ({found.failed}: {found.reason})"
     guess = "" if found.predicted_n_ctx is None else f", predicted {count(found.predicted_n_ctx)}"
-    answer = f"{what}: {count(found.n_ctx)} runs full ({found.n_probes} probes{guess})"
+    probes = "probe" if found.n_probes == 1 else "probes"
+    answer = f"{what}: {count(found.n_ctx)} runs full ({found.n_probes} {probes}{guess})"
     if found.reached_limit:
         return f"{answer}; nothing larger was tried"
     if found.loads_and_aborts:

@@ -63,8 +63,6 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"(?:madvise|posix_fadvise|munmap|PrefetchVirtualMemory)\b.{0,60}(?:failed|unavailable)",
         r"VRAM usage didn't recover within timeout",
         r"failed to (?:initialize|load).{0,40}(?:backend|libggml).{0,80}(?:rocm|hip|vulkan|sycl|cann|musa)",
-        r"possible training context overflow|full capacity of the model will not be utilized",
-        r"done allocating|Allocating [\d.]+ GiB of pinned host memory",
         r"failed to (?:find a memory slot|find free space in the KV cache).{0,60}retry",
         r"cudaMemGetInfo failed .{0,60}returning 0/0",
         r"falling back to (?:cpu|hipMalloc|buffered I/O)",
