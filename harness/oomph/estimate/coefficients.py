@@ -48,13 +48,15 @@ class Coefficients:
 
     `cards` holds the own effects of cards that were measured, by card name. `interval_widths` holds, for
     `decode dense`, `prefill MoE` … the half width of the 90 % interval as a logarithm, by how much was known of the
-    card. `covered` is the range of each quantity that was seen. `calibrated_on` names the machine of a calibration.
+    card. `seen` are the models that each card's rows are of, `covered` is the range of each quantity that was seen.
+    `calibrated_on` names the machine of a calibration.
     """
 
     values: Mapping[str, float]
     cards: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     interval_widths: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     standard_errors: Mapping[str, float] = field(default_factory=dict)
+    seen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     covered: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     calibrated_on: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -90,7 +92,7 @@ class Coefficients:
 
 
 _FIELDS: Final = (
-    "values", "cards", "interval_widths", "standard_errors", "covered", "calibrated_on", "provenance",
+    "values", "cards", "interval_widths", "standard_errors", "seen", "covered", "calibrated_on", "provenance",
 )  # fmt: skip
 
 

@@ -28,6 +28,9 @@ PLAIN_BUILDS: Final[Builds] = ((2024.36, 0.7), (2025.75, 0.3))
 WIDER_EACH_DOUBLING: Final = 0.25
 """How much wider an interval gets with each doubling of the depth beyond the deepest measured one."""
 
+SMALL_UBATCH: Final = 128
+"""Below so many tokens a micro-batch's experts are multiplied by other kernels, and predictions are worse."""
+
 BLACKWELL_BUILDS: Final[Builds] = ((2025.87, 0.8), (2025.68, 0.2))
 
 
@@ -39,6 +42,7 @@ class SpeedQuestion:
     build is known.
     """
 
+    model: str
     card: Card | None
     on_card: Work
     on_host: Work
@@ -50,6 +54,11 @@ class SpeedQuestion:
     def is_moe(self) -> bool:
         """Whether the model routes tokens to experts."""
         return bool(self.on_card.expert_share)
+
+    def group(self, test: str) -> str:
+        """`decode dense`, `prefill MoE` …: what errors and intervals are kept apart by."""
+        few = test == "prefill" and self.is_moe and self.config.n_ubatch < SMALL_UBATCH
+        return f"{test} {'MoE' if self.is_moe else 'dense'}{', small micro-batches' if few else ''}"
 
     @property
     def flash(self) -> bool:
@@ -65,7 +74,7 @@ def speed_question(spec: ModelSpec, gpu: GpuSpec | None, config: RunConfig, buil
     on_card, on_host = forward_work(spec, config)
     card = card_facts(gpu) if gpu else None
     return SpeedQuestion(
-        card=card, on_card=on_card, on_host=on_host, config=config,
+        model=spec.name, card=card, on_card=on_card, on_host=on_host, config=config,
         spilled_share=_spilled_share(on_card, config, gpu) if gpu else 0.0,
         builds=reference_builds(card, on_card, config) if build_year is None else ((build_year, 1.0),),
     )  # fmt: skip
@@ -100,7 +109,7 @@ def decode_breakdown(question: SpeedQuestion, values: Values, *, n_depth: float,
     """Seconds of one decoding step of `n_parallel` sequences by what takes them."""
     config, work = question.config, question.on_card
     terms: dict[str, float] = {}
-    if question.card:
+    if question.card and not work.is_idle:
         terms |= decode_terms(
             question.card, work, values, n_depth=n_depth, n_parallel=config.n_parallel, flash=question.flash,
             build_year=build_year,
@@ -121,7 +130,7 @@ def prefill_breakdown(question: SpeedQuestion, values: Values, *, n_prompt: int,
     n = min(n_ubatch, n_prompt)
     terms: dict[str, float] = {}
     on_card_s = None
-    if question.card:
+    if question.card and not work.is_idle:
         terms |= prefill_terms(
             question.card, work, values, n_prompt=n_prompt, n_depth=n_depth, n_ubatch=n_ubatch, flash=question.flash,
             build_year=build_year,
@@ -129,8 +138,8 @@ def prefill_breakdown(question: SpeedQuestion, values: Values, *, n_prompt: int,
         if question.spilled_share:
             n_bytes = work.weight_bytes(n) * question.spilled_share * -(-n_prompt // n)
             terms["memory spilled to the host"] = n_bytes / values["host.pcie_bytes_per_s"]
-        if not question.on_host.is_idle:
-            on_card_s = compute_seconds(question.card, question.on_host, values, n=n, build_year=build_year)
+    if question.card and not question.on_host.is_idle:
+        on_card_s = compute_seconds(question.card, question.on_host, values, n=n, build_year=build_year)
     host = host_prefill_terms(
         question.on_host, values, n_prompt=n_prompt, n_depth=n_depth, n_ubatch=n_ubatch,
         op_offload=config.op_offload, card_compute_s=on_card_s,
@@ -195,15 +204,15 @@ def predict_speed(spec: ModelSpec, gpu: GpuSpec | None, config: RunConfig, coeff
 def interval_width(question: SpeedQuestion, coefficients: Coefficients, test: str, *, n_depth: float) -> float | None:
     """Half width of the 90 % interval as a logarithm; None where nothing of the kind was held out.
 
-    It depends on what is known: a calibration of this machine, the card's own effects, its generation alone; and it
-    grows with each doubling of the depth beyond what was measured.
+    It depends on what is known: a calibration of this machine, the model on this card, the card's own effects, its
+    generation alone; and it grows with each doubling of the depth beyond what was measured.
     """
-    group = f"{test} {'MoE' if question.is_moe else 'dense'}"
-    widths = coefficients.interval_widths.get(group, {})
+    widths = coefficients.interval_widths.get(question.group(test), {})
     if question.card is None or not question.on_host.is_idle:
         known = "host"
     else:
-        known = "card" if question.card.name in coefficients.cards else "generation"
+        models = coefficients.seen.get(question.card.name)
+        known = "generation" if models is None else "model on card" if question.model in models else "card"
     width = widths.get("calibrated", widths.get(known))
     deepest = coefficients.covered.get("n_depth", (0, math.inf))[1]
     if width is None or n_depth <= max(deepest, 1):

@@ -1,8 +1,7 @@
 """How wide a 90 % interval must be, from errors of predictions that did not see their measurement.
 
 Stands apart from the fit because it trusts no distribution: a width is an order statistic of held-out errors
-(split-conformal prediction: Vovk et al. 2005; Lei et al. 2018, doi:10.1080/01621459.2017.1307116), by group, since
-the rows of one card are wrong together.
+(split-conformal prediction: Lei et al. 2018, doi:10.1080/01621459.2017.1307116).
 """
 
 import math
@@ -11,7 +10,7 @@ from typing import Final
 
 LEVEL: Final = 0.9
 FEW_FACTOR: Final = 1.15
-"""What the largest error is multiplied with where too few groups leave no order statistic at the level."""
+"""What the largest error is multiplied with where too few errors leave no order statistic at the level."""
 
 
 def conformal_width(errors: Sequence[float], *, level: float = LEVEL) -> float:
@@ -24,21 +23,6 @@ def conformal_width(errors: Sequence[float], *, level: float = LEVEL) -> float:
         raise ValueError("an interval needs at least one error")
     rank = math.ceil((len(sizes) + 1) * level)
     return sizes[rank - 1] if rank <= len(sizes) else sizes[-1] * FEW_FACTOR
-
-
-def grouped_width(errors: Sequence[float], groups: Sequence[str], *, level: float = LEVEL) -> float:
-    """`conformal_width` where errors come in groups (cards, models) that each count once."""
-    weighted = sorted((abs(error), 1 / groups.count(group)) for error, group in zip(errors, groups, strict=True))
-    if not weighted:
-        raise ValueError("an interval needs at least one error")
-    n_groups = len(set(groups))
-    wanted = level * (n_groups + 1)
-    seen = 0.0
-    for size, weight in weighted:
-        seen += weight
-        if seen >= wanted - 1e-9:
-            return size
-    return weighted[-1][0] * FEW_FACTOR
 
 
 def coverage(errors: Sequence[float], width: float) -> float:

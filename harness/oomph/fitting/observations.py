@@ -37,7 +37,7 @@ class SpeedObservation:
     @property
     def group(self) -> str:
         """`decode dense`, `prefill MoE` …: what errors and intervals are kept apart by."""
-        return f"{self.test} {'MoE' if self.question.is_moe else 'dense'}"
+        return self.question.group(self.test)
 
     def seconds_per_token(self, values: Mapping[str, float]) -> float:
         """Predicted; an array where `values` are arrays."""

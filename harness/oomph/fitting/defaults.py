@@ -1,0 +1,151 @@
+"""Makes the shipped coefficients from a folder of public rows: values, interval widths, and where they come from.
+
+Stands apart from `learn`, which fits: this holds out cards, models and runs, turns the errors into widths, adds what
+the memory rows say of CUDA contexts, and counts the sources. Run by `scripts/learn_defaults DIR`.
+"""
+
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from oomph.errors import UnknownNameError
+from oomph.estimate.card import card_facts
+from oomph.estimate.coefficients import GENERATIONS, Coefficients, definitions
+from oomph.facts.gpus import GpuSpec, gpu
+from oomph.fitting.intervals import conformal_width
+from oomph.fitting.learn import as_coefficients, fits_without, held_out_errors, learn
+from oomph.fitting.observations import SpeedObservation
+from oomph.fitting.public_rows import public_observations, read_rows
+from oomph.units import MIB
+
+RUN_FOLDS: Final = 8
+ROW_FOLDS: Final = 120
+"""Parts into which runs and rows are dealt, to hold them out."""
+HOST_WIDTH: Final = 0.7
+"""Half width where the host takes part and was not calibrated: a factor of two, a judgement and no measurement."""
+CONTEXT_NOISE: Final = 0.1
+"""Scatter of the logarithm of a CUDA context between drivers."""
+
+
+def learned_defaults(folder: Path) -> Coefficients:
+    """The coefficients that the rows in `folder` (speed.jsonl, memory.jsonl) teach, ready to be shipped."""
+    path = folder / "speed.jsonl"
+    rows = public_observations(path)
+    undated = public_observations(path, dated=False).observations
+    learned = learn(rows.observations)
+    held_out = {
+        known: held_out_errors(undated, label, fits_without(rows.observations, label, learned))
+        for known, label in (("generation", card_of), ("card", run_of), ("model on card", row_of))
+    }
+    coefficients = as_coefficients(learned)
+    return replace(
+        coefficients,
+        values={**coefficients.values, **context_values(folder / "memory.jsonl")},
+        interval_widths={group: _widths(undated, held_out, group) for group in sorted({o.group for o in undated})},
+        seen=_models_by_card(rows.observations),
+        covered={"n_depth": (0.0, max(o.n_depth for o in rows.observations))},
+        provenance=provenance(rows.observations, rows.left_out, rows.n_rows),
+    )  # fmt: skip
+
+
+def card_of(observation: SpeedObservation) -> str:
+    """The label that is left out to ask for a card never seen."""
+    return observation.card
+
+
+def model_of(observation: SpeedObservation) -> str:
+    """The label that is left out to ask for a model never seen, in whatever quantisation."""
+    return observation.model.partition(":")[0]
+
+
+def run_of(observation: SpeedObservation) -> str:
+    """The fold that is left out to ask for a new run on a known card: all rows of a run are in one."""
+    return _fold(f"{observation.card} {observation.model} {observation.source} {observation.test}", RUN_FOLDS)
+
+
+def row_of(observation: SpeedObservation) -> str:
+    """The fold that is left out to ask for other settings of a known model on a known card."""
+    return _fold(f"{observation.card} {observation.model} {observation.source} {observation.label}", ROW_FOLDS)
+
+
+def _fold(text: str, n_folds: int) -> str:
+    return str(zlib.crc32(text.encode()) % n_folds)
+
+
+def _widths(
+    observations: Sequence[SpeedObservation], held_out: Mapping[str, Sequence[float]], group: str
+) -> dict[str, float]:
+    rows = [i for i, observation in enumerate(observations) if observation.group == group]
+    return {known: conformal_width([errors[i] for i in rows]) for known, errors in held_out.items()} | {
+        "host": HOST_WIDTH
+    }
+
+
+def _models_by_card(observations: Sequence[SpeedObservation]) -> dict[str, tuple[str, ...]]:
+    seen: dict[str, set[str]] = defaultdict(set)
+    for observation in observations:
+        seen[observation.card].add(observation.question.model)
+    return {card: tuple(sorted(models)) for card, models in sorted(seen.items())}
+
+
+def context_values(path: Path) -> dict[str, float]:
+    """CUDA contexts by generation, from what cards had in use when llama.cpp started on them.
+
+    A desktop or another process only adds, so the least that a card was seen with counts; each generation's factor is
+    shrunk towards 1 as its prior says.
+    """
+    known = definitions()
+    per_sm = known["memory.context_bytes_per_sm"].prior
+    found: dict[str, list[float]] = defaultdict(list)
+    for card, least in _least_in_use(read_rows(path)).items():
+        found[card_facts(card).generation].append(float(np.log(least / (per_sm * card.sm_count))))
+    values = {name: known[name].prior for name in known if name.startswith("memory.")}
+    for generation in GENERATIONS:
+        logs = found.get(generation, [])
+        sd = known[f"memory.context_factor.{generation}"].sd
+        shrunk = sum(logs) / (len(logs) + (CONTEXT_NOISE / sd) ** 2)
+        values[f"memory.context_factor.{generation}"] = float(np.exp(shrunk))
+    return values
+
+
+MOST_CONTEXT_BYTES: Final = 800 * MIB
+"""More in use than any context takes: something else was on the card."""
+
+
+def _least_in_use(rows: Sequence[Mapping[str, Any]]) -> dict[GpuSpec, float]:
+    least: dict[GpuSpec, float] = {}
+    for row in rows:
+        for name, in_use_mib in _in_use(row):
+            try:
+                card = gpu(name)
+            except UnknownNameError:
+                continue
+            if 0 < in_use_mib * MIB < MOST_CONTEXT_BYTES:
+                least[card] = min(least.get(card, np.inf), in_use_mib * MIB)
+    return least
+
+
+def _in_use(row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """(card, MiB in use) as llama.cpp found it at its start, from the device lines of a row."""
+    total, free = row.get("gpu_total_mib") or {}, row.get("gpu_free_at_load_mib") or {}
+    for name, device in zip(row["gpu"], total, strict=False):
+        if device in free:
+            yield name, total[device] - free[device]
+
+
+def provenance(observations: Sequence[SpeedObservation], left_out: Mapping[str, int], n_rows: int) -> dict[str, Any]:
+    """Counts by group, card and source, and why rows were left out: what the figures rest on."""
+    return {
+        "rows": n_rows,
+        "kept": len(observations),
+        "left_out": dict(left_out),
+        "groups": dict(Counter(o.group for o in observations)),
+        "cards": dict(Counter(o.card for o in observations).most_common()),
+        "models": dict(Counter(o.model for o in observations).most_common()),
+        "sources": dict(Counter(o.source for o in observations).most_common()),
+    }

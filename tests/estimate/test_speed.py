@@ -1,0 +1,168 @@
+"""Speed: the formulas go the way that physics goes, in every corner of the configuration."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from oomph.estimate.card import card_facts, fused_share
+from oomph.estimate.coefficients import default_coefficients
+from oomph.estimate.prediction import SpeedEstimate
+from oomph.estimate.speed import (
+    decode_seconds,
+    predict_speed,
+    prefill_seconds,
+    prompt_around,
+    reference_builds,
+    speed_question,
+)  # fmt: skip
+from oomph.facts.catalogue import catalogue_model
+from oomph.facts.config import RunConfig
+from oomph.facts.gpus import gpu
+
+LLAMA = catalogue_model("llama-3.1-8b", "Q4_K_M")
+QWEN = catalogue_model("qwen3-30b-a3b", "Q4_K_M")
+CARD = gpu("RTX 4090")
+SHIPPED = default_coefficients()
+
+
+def predict(model=QWEN, card=CARD, **knobs) -> SpeedEstimate:  # type: ignore[no-untyped-def]
+    return predict_speed(model, card, RunConfig(**{"n_ctx": 32768, **knobs}), SHIPPED)
+
+
+@settings(max_examples=25, deadline=None)
+@given(n_depth=st.integers(0, 16_000), more=st.integers(500, 16_000), flash=st.sampled_from(("on", "off")))
+def test_a_deeper_context_is_never_faster(n_depth: int, more: int, flash: str) -> None:
+    near, far = (predict(n_depth=d, flash_attn=flash).decode_tokens_per_s for d in (n_depth, n_depth + more))
+    assert far < near
+
+
+@settings(max_examples=20, deadline=None)
+@given(used=st.integers(1, 127))
+def test_more_experts_are_never_faster_and_halving_them_never_doubles(used: int) -> None:
+    fewer, more = predict(n_expert_used=used), predict(n_expert_used=used + 1)
+    assert more.decode_tokens_per_s < fewer.decode_tokens_per_s
+    assert more.prefill_tokens_per_s <= fewer.prefill_tokens_per_s * (1 + 1e-9)
+    if used % 2 == 0:
+        assert predict(n_expert_used=used // 2).decode_tokens_per_s < 2 * fewer.decode_tokens_per_s
+
+
+def test_decode_of_a_dense_model_is_below_the_roofline_and_not_far() -> None:
+    n_bytes = sum(t.n_bytes for name, t in LLAMA.tensors.items() if name != "token_embd.weight")
+    roofline = CARD.bandwidth_bytes_per_s / n_bytes
+    rate = predict(LLAMA).decode_tokens_per_s
+    assert 0.5 * roofline < rate < roofline
+
+
+def test_several_sequences_share_the_weights() -> None:
+    alone, four = predict(LLAMA, n_parallel=1), predict(LLAMA, n_parallel=4)
+    assert alone.decode_tokens_per_s < four.decode_tokens_per_s < 4 * alone.decode_tokens_per_s
+
+
+def test_experts_on_the_host_cost_speed_and_the_host_binds() -> None:
+    whole, split = predict(), predict(n_cpu_moe=48)
+    assert split.decode_tokens_per_s < whole.decode_tokens_per_s / 2
+    assert split.prefill_tokens_per_s < whole.prefill_tokens_per_s
+    assert "host" in split.bound_by
+
+
+def test_each_layer_off_the_card_costs() -> None:
+    rates = [predict(LLAMA, n_gpu_layers=n).decode_tokens_per_s for n in (33, 30, 20, 10, 0)]
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_what_the_card_cannot_hold_crosses_the_bus() -> None:
+    small = gpu("RTX 4070")
+    estimate = predict(catalogue_model("gpt-oss-120b", "MXFP4"), small)
+    assert "spilled" in estimate.bound_by
+    assert estimate.decode_tokens_per_s < 30
+
+
+def test_without_a_card_the_host_answers() -> None:
+    estimate = predict(LLAMA, None, n_devices=0)
+    assert 0 < estimate.decode_tokens_per_s < predict(LLAMA).decode_tokens_per_s
+    assert estimate.decode_interval_90 is not None
+
+
+def test_a_later_build_is_not_slower() -> None:
+    def rate(year: float) -> float:
+        return predict_speed(QWEN, CARD, RunConfig(), SHIPPED, build_year=year).decode_tokens_per_s
+
+    assert rate(2024.5) < rate(2025.8) <= rate(2026.5)
+    assert [fused_share(year) for year in (2024.0, 2026.0)] == [0.0, 1.0]
+
+
+def test_between_builds_the_answer_is_between_theirs() -> None:
+    config = RunConfig(flash_attn="off")
+    question = speed_question(LLAMA, CARD, config)
+    assert sum(share for _, share in question.builds) == pytest.approx(1)
+    ends = [
+        decode_seconds(speed_question(LLAMA, CARD, config, year), SHIPPED.values, n_depth=100)
+        for year, _ in question.builds
+    ]
+    assert min(ends) <= decode_seconds(question, SHIPPED.values, n_depth=100) <= max(ends)
+
+
+def test_blackwell_has_no_build_from_before_it_was_sold() -> None:
+    question = speed_question(LLAMA, gpu("RTX 5090"), RunConfig(flash_attn="off"))
+    assert min(year for year, _ in question.builds) > 2025
+    assert reference_builds(question.card, question.on_card, RunConfig()) == question.builds
+
+
+@pytest.mark.parametrize(
+    ("n_ctx", "n_depth", "prompt"),
+    [(512, 256, (512, 0)), (4608, 4352, (512, 4096)), (32768, 0, (512, 0)), (256, 0, (256, 0))],
+)
+def test_the_quoted_prompt_has_the_depth_as_its_middle(n_ctx: int, n_depth: int, prompt: tuple[int, int]) -> None:
+    assert prompt_around(RunConfig(n_ctx=n_ctx, n_depth=n_depth)) == prompt
+
+
+def test_intervals_hold_the_rate_and_are_wider_for_a_card_never_seen() -> None:
+    seen, unseen = gpu("A40"), gpu("RTX 5070")
+    assert seen.name in SHIPPED.cards
+    assert unseen.name not in SHIPPED.cards
+    widths = []
+    for card in (seen, unseen):
+        estimate = predict(LLAMA, card)
+        assert estimate.decode_interval_90 is not None
+        low, high = estimate.decode_interval_90
+        assert low < estimate.decode_tokens_per_s < high
+        widths.append(high / low)
+    assert widths[1] > widths[0]
+
+
+def test_an_interval_widens_beyond_the_depths_that_were_measured() -> None:
+    def width(n_depth: int) -> float:
+        interval = predict(LLAMA, n_ctx=131072, n_depth=n_depth).decode_interval_90
+        assert interval is not None
+        return interval[1] / interval[0]
+
+    assert width(100_000) > width(10_000) == pytest.approx(width(0))
+
+
+def test_the_formulas_take_arrays_for_coefficients() -> None:
+    """A fit passes one entry a varied coefficient; each entry must be what the floats give."""
+    question = speed_question(QWEN, CARD, RunConfig(n_cpu_moe=4))
+    factors = np.array([1.0, 1.1, 0.9])
+    arrays = {
+        name: value * (factors if name.startswith("matvec") else np.ones(3)) for name, value in SHIPPED.values.items()
+    }
+    together = decode_seconds(question, arrays, n_depth=500)  # type: ignore[arg-type]
+    prompt = prefill_seconds(question, arrays, n_prompt=700, n_depth=500)  # type: ignore[arg-type]
+    for i, factor in enumerate(factors):
+        alone = {n: v * (float(factor) if n.startswith("matvec") else 1.0) for n, v in SHIPPED.values.items()}
+        assert np.asarray(together)[i] == pytest.approx(decode_seconds(question, alone, n_depth=500))
+        assert np.asarray(prompt)[i] == pytest.approx(prefill_seconds(question, alone, n_prompt=700, n_depth=500))
+
+
+def test_a_card_is_judged_by_its_name_and_capability() -> None:
+    facts = {name: card_facts(gpu(name)) for name in ("RTX 4090", "L40S", "H100 PCIe", "P100", "Titan V")}
+    assert facts["RTX 4090"].is_consumer
+    assert facts["L40S"].has_ecc
+    assert not facts["L40S"].is_consumer
+    assert facts["H100 PCIe"].is_server
+    assert facts["P100"].generation == "P100"
+    assert not facts["Titan V"].has_graphs
+    assert math.isclose(facts["RTX 4090"].sm_hz, 128 * 2.52e9, rel_tol=0.01)
