@@ -23,23 +23,21 @@ def compare(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown instead of a table.")] = False,
 ) -> None:
     """Pair the points of two folders: differences with intervals, regressions first, and what changed around them."""
-    from rich.console import Console
-
+    from oomph.cli.output import print_table
     from oomph.fitting.paired import environment_changes, paired_differences, unpaired
     from oomph.views.differences import changes_table, differences_table
-    from oomph.views.table import render_markdown, render_rich
+    from oomph.views.table import render_markdown
 
     threshold = _fraction(fail_over) if fail_over is not None else 0.0
     old, new = read_records([before]), read_records([after])
     differences = paired_differences(old, new)
     only_before, only_after = unpaired(old, new)
-    console = Console()
     changes, shown = environment_changes(old, new), differences_table(differences, threshold=threshold)
     for table in (*((changes_table(changes),) if changes else ()), shown):
         if markdown:
             typer.echo(render_markdown(table))
         else:
-            console.print(render_rich(table))
+            print_table(table)
     if only_before or only_after:
         typer.echo(f"Without a partner: {only_before} points before, {only_after} after.")
     regressions = sum(difference.is_regression(threshold) for difference in differences)

@@ -23,11 +23,9 @@ def demo(
     open_page: Annotated[bool, typer.Option("--open", help="Show the page in a browser.")] = False,
 ) -> None:
     """Make the demo model, measure it, calibrate the estimate on it and write the page. Started again, it resumes."""
-    from rich.console import Console
-
+    from oomph.cli.output import print_table
     from oomph.records.environment import machine_name
     from oomph.views.report import write_report
-    from oomph.views.table import render_rich, trim
     from oomph.views.tables import experts_table, outcomes_table
 
     folder = out or Path("results") / machine_name() / "demo"
@@ -35,14 +33,11 @@ def demo(
     records = read_records([folder])
     report = report_on(records, calibrate=True)
     page = write_report(report, folder)
-    console = Console()
     for table in (experts_table(records), outcomes_table(records)):
         if table.rows:
-            console.print(render_rich(trim(table)))
+            print_table(table)
     for chapter in report.chapters:
-        console.print(f"{chapter.headline}.", markup=False, highlight=False)
-        for sentence in chapter.evidence:
-            console.print(f"- {sentence}", markup=False, highlight=False)
+        typer.echo("\n- ".join((f"{chapter.headline}.", *chapter.evidence)))
     typer.echo(f"The page: {page}")
     if open_page:
         webbrowser.open(page.resolve().as_uri())

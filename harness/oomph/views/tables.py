@@ -114,12 +114,20 @@ def _experts_row(experts: int | None, records: Sequence[Record]) -> tuple[Cell, 
     quality = next((value for record in free if (value := perplexity(record))), None)
     return (
         Cell("dense") if experts is None else Cell(str(experts), experts),
-        Cell(f"{totals[0] / MIB:,.0f} to {totals[-1] / MIB:,.0f}", totals[-1]) if totals else Cell(NOT_MEASURED),
+        _span(totals),
         _rate(prefill[0].tokens_per_s if prefill else None), _rate(decode[0].tokens_per_s if decode else None),
         Cell(f"{rate(decode[-1].tokens_per_s)} @ {decode[-1].n_depth:,}", decode[-1].tokens_per_s)
         if decode and decode[-1].n_depth else Cell(NOT_MEASURED),
         _perplexity(quality), Cell(outcome_counts(records)), Cell("; ".join(_merged_remarks(records))),
     )  # fmt: skip
+
+
+def _span(totals: Sequence[int]) -> Cell:
+    """Sorted bytes as `214 to 371` MiB, or as the one figure that they share."""
+    if not totals:
+        return Cell(NOT_MEASURED)
+    ends = dict.fromkeys(f"{n_bytes / MIB:,.0f}" for n_bytes in (totals[0], totals[-1]))
+    return Cell(" to ".join(ends), totals[-1])
 
 
 def outcome_counts(records: Iterable[Record]) -> str:

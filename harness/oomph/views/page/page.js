@@ -1,10 +1,10 @@
 "use strict";
 // A column's button sorts its table: by the number behind a cell where there is one, else by its text.
+// Cells without a number in a column of numbers were not measured: they stay at the end in either direction.
 const value = (cell) => (cell.dataset.key === undefined ? null : Number(cell.dataset.key));
 function compare(a, b) {
   const [x, y] = [value(a), value(b)];
   if (x !== null && y !== null) return x - y;
-  if (x !== null || y !== null) return x === null ? 1 : -1;
   return a.textContent.localeCompare(b.textContent);
 }
 for (const button of document.querySelectorAll("th button")) {
@@ -13,8 +13,10 @@ for (const button of document.querySelectorAll("th button")) {
     const descending = head.getAttribute("aria-sort") === "ascending";
     for (const other of head.parentElement.children) other.removeAttribute("aria-sort");
     head.setAttribute("aria-sort", descending ? "descending" : "ascending");
-    const rows = [...body.rows].sort((a, b) => compare(a.cells[head.cellIndex], b.cells[head.cellIndex]));
-    body.append(...(descending ? rows.reverse() : rows));
+    const cell = (row) => row.cells[head.cellIndex];
+    const last = (row) => head.classList.contains("number") && value(cell(row)) === null;
+    const rows = [...body.rows].filter((row) => !last(row)).sort((a, b) => compare(cell(a), cell(b)));
+    body.append(...(descending ? rows.reverse() : rows), ...[...body.rows].filter(last));
   });
 }
 // A command's button copies it; where the browser gives no clipboard, the command is selected instead.
