@@ -9,6 +9,7 @@ from oomph.estimate.prediction import DeviceMemory, MemoryEstimate
 from oomph.records.schema import Record
 from oomph.units import MIB
 from oomph.views.readings import (
+    card_bytes,
     measured_components,
     n_expert_used,
     peak_bytes,
@@ -97,3 +98,12 @@ def test_what_disturbed_a_point_is_said(make_record: Make) -> None:
     assert drifted == ("the machine had drifted: +8.0 % in time since the first measurement",)
     assert remarks(make_record(conditions={"drift": -0.04})) == ()
     assert remarks(make_record(conditions={"other_cpus": 0.05, "throttle_reasons": []})) == ()
+
+
+def test_what_the_cards_can_give_is_known_only_where_each_says(make_record: Make) -> None:
+    base = make_record().environment
+    two = base.model_copy(update={"gpus": [{"name": "A", "usable_bytes": 5}, {"name": "B", "usable_bytes": 7}]})
+    silent = base.model_copy(update={"gpus": [{"name": "A", "usable_bytes": 5}, {"name": "B"}]})
+    assert card_bytes(make_record(environment=two)) == 12
+    assert card_bytes(make_record(environment=silent)) is None
+    assert card_bytes(make_record()) is None

@@ -78,6 +78,12 @@ def has_cards(record: Record) -> bool:
     return record.environment.backend != "cpu"
 
 
+def card_bytes(record: Record) -> int | None:
+    """What the record's cards can give, together; None without a card, or where one does not say."""
+    sizes = [gpu.get("usable_bytes") for gpu in record.environment.gpus]
+    return sum(sizes) if sizes and all(isinstance(size, int) for size in sizes) else None
+
+
 def memory_limit_bytes(record: Record) -> int | None:
     """The limit that the worker was put under, None where it had the whole machine."""
     limit = record.limits.get("memory_bytes")

@@ -23,7 +23,7 @@ from oomph.views.plots_speed import (
     plot_trade,
     trade_points,
 )
-from oomph.views.readings import has_cards, memory_limit_bytes, n_ctx, n_expert_used, succeeded
+from oomph.views.readings import card_bytes, has_cards, memory_limit_bytes, n_ctx, n_expert_used, succeeded
 from oomph.views.table import Table, trim
 from oomph.views.tables import (
     experts_table,
@@ -123,7 +123,7 @@ def _memory_pictures(records: Sequence[Record], predictions: Mapping[str, Predic
     cells = map_cells(free, predictions)
     if len(cells) > 1:
         yield Picture(
-            name="memory-map", figure=plot_map(cells, cards=cards),
+            name="memory-map", figure=plot_map(cells, cards=cards, budget_bytes=card_bytes(records[0])),
             caption=f"{capital} for each context and number of active experts.",
             alt="; ".join(f"n_ctx {c.n_ctx}, {c.n_expert_used} experts: {mib(c.n_bytes)}, {c.outcome}" for c in cells),
         )  # fmt: skip

@@ -212,7 +212,7 @@ def _backend(environment: Environment) -> str:
 
 def _gpu(gpu: Mapping[str, object]) -> str:
     name = str(gpu.get("name", "unnamed"))
-    memory = gpu.get("memory_bytes")
+    memory = gpu.get("usable_bytes")
     return f"{name}, {gib(memory)}" if isinstance(memory, int) else name
 
 
