@@ -80,8 +80,9 @@ def has_cards(record: Record) -> bool:
 
 def card_bytes(record: Record) -> int | None:
     """What the record's cards can give, together; None without a card, or where one does not say."""
-    sizes = [gpu.get("usable_bytes") for gpu in record.environment.gpus]
-    return sum(sizes) if sizes and all(isinstance(size, int) for size in sizes) else None
+    cards = record.environment.gpus
+    sizes = [size for card in cards if isinstance(size := card.get("usable_bytes"), int)]
+    return sum(sizes) if sizes and len(sizes) == len(cards) else None
 
 
 def memory_limit_bytes(record: Record) -> int | None:
