@@ -2,7 +2,8 @@
 
 Bottom up: `tensor` (ggml's operators), `architectures` (the table: what each architecture's layers are made of),
 `hparams` (a model's numbers, layer by layer), `sizes` and `placement` (a configuration's numbers and devices),
-`builder` (weights, inputs, norms), the parts `attention`, `feed_forward`, `recurrent`, and `compose`, which wires them.
+`builder` (weights, inputs, norms), the parts `attention`, `latent`, `feed_forward`, `recurrent`, `per_layer` and
+`altup`, and `compose`, which wires them.
 
 To add an architecture:
 

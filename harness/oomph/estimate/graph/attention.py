@@ -1,7 +1,7 @@
 """Attention, part by part: projections, q/k norms, the KV cache, and the product itself with or without fusion.
 
 `attend` is llama.cpp's build_attn with build_attn_mha; the functions after it are the kinds of attention that the
-architectures compose: standard, gated (qwen3next), latent (DeepSeek's MLA, absorbed or expanded).
+architectures compose: standard and gated (qwen3next). Latent attention is in `latent`.
 """
 
 from collections.abc import Callable
@@ -272,48 +272,3 @@ def gated(b: Builder, x: Tensor, il: int) -> Tensor:
     y = attend(b, rope(b, q, il, factors=False), rope(b, k, il, factors=False), v, il, output=None)
     gate = graph.unary("SIGMOID", graph.cont(gate, width * shape.n_head, n))
     return b.linear("attn_output", graph.mul(y, gate), il)
-
-
-def latent(
-    b: Builder, x: Tensor, il: int, *, compressed: Tensor | None = None,
-    narrow: Callable[[Tensor], Tensor] | None = None,
-) -> Tensor:  # fmt: skip
-    """DeepSeek's MLA: K and V from one low-rank latent, which alone is cached where the file has k_b and v_b.
-
-    `compressed` is the low-rank q where the caller has it already, `narrow` changes the mask (sparse attention).
-    """
-    graph, n, n_head = b.graph, b.n_tokens, b.shape(il).n_head
-    rank, n_rot = b.model.integer("attention.kv_lora_rank"), b.model.integer("rope.dimension_count")
-    if compressed is not None:
-        q = b.linear("attn_q_b", compressed, il)
-    elif b.has("attn_q_a.weight", il):
-        q = b.linear("attn_q_b", b.norm(b.linear("attn_q_a", x, il), "attn_q_a_norm", il), il)
-    else:
-        q = b.linear("attn_q", x, il)
-    q = graph.reshape(q, q.ne[0] // max(n_head, 1), n_head, n)
-    both = b.linear("attn_kv_a_mqa", x, il)
-    row = both.nb[1]
-    low = graph.view(both, (rank, n), (row,))
-    k_rot = rope(b, graph.view(both, (n_rot, 1, n), (row, row), 4 * rank), il)
-    low = b.norm(low, "attn_kv_a_norm", il)
-    if not b.hparams.is_mla:
-        return _expanded(b, q, low, k_rot, il)
-    n_nope = q.ne[0] - n_rot
-    nope = graph.view(q, (n_nope, n_head, n), q.nb[1:3])
-    q_rot = rope(b, graph.view(q, (n_rot, n_head, n), q.nb[1:3], 4 * n_nope), il)
-    absorbed = graph.mul_mat(b.weight("attn_k_b", il), graph.permute(nope, 0, 2, 1, 3))
-    q = graph.concat(graph.permute(absorbed, 0, 2, 1, 3), q_rot)
-    low = graph.reshape(low, rank, 1, n)
-    return attend(b, q, graph.concat(low, k_rot), low, il, up=b.weight("attn_v_b", il), narrow=narrow)
-
-
-def _expanded(b: Builder, q: Tensor, low: Tensor, k_rot: Tensor, il: int) -> Tensor:
-    """MLA without absorption: the latent is multiplied out to full heads, which are cached (older files)."""
-    graph, n, shape, n_rot = b.graph, b.n_tokens, b.shape(il), k_rot.ne[0]
-    n_nope = shape.head_k - n_rot
-    kv = b.linear("attn_kv_b", low, il)
-    steps = (4 * (n_nope + shape.head_v), 4 * (n_nope + shape.head_v) * shape.n_head)
-    k_nope = graph.view(kv, (n_nope, shape.n_head, n), steps)
-    v = graph.cont(graph.view(kv, (shape.head_v, shape.n_head, n), steps, 4 * n_nope))
-    k = graph.concat(k_nope, graph.node("REPEAT", (n_rot, shape.n_head, n), k_rot))
-    return attend(b, rope(b, q, il), k, v, il)

@@ -7,7 +7,7 @@ of `LAYERS`. The result is the graph that llama.cpp reserves, node by node.
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from oomph.estimate.graph import altup, attention, feed_forward, per_layer, recurrent, sparse
+from oomph.estimate.graph import altup, attention, feed_forward, latent, per_layer, recurrent
 from oomph.estimate.graph.builder import Builder, embed
 from oomph.estimate.graph.tensor import Graph, Tensor
 
@@ -39,9 +39,9 @@ def mix_tokens(b: Builder, x: Tensor, il: int) -> Tensor:
     if b.shape(il).is_recurrent:
         return RECURRENT[b.arch.recurrent_part](b, x, il)
     if b.shape(il).index_width:
-        return sparse.latent(b, x, il)
+        return latent.sparse(b, x, il)
     if b.has("attn_kv_a_mqa.weight", il):
-        return attention.latent(b, x, il)
+        return latent.dense(b, x, il)
     return ATTENTION[b.arch.attention](b, x, il)
 
 
