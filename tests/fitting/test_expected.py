@@ -49,12 +49,11 @@ def test_a_grid_of_configurations_takes_what_was_predicted(qwen3_30b: Path, tmp_
 def test_the_frontier_of_qwen3_30b(qwen3_30b: Path, tmp_path: Path, card: str, n_ctx: int) -> None:
     with open_bench(card) as bench:
         assert bench.phantom is not None
-        store = Store(tmp_path)
-        runner = Runner(store, bench.executor, model=qwen3_30b, environment=bench.environment)
+        runner = Runner(Store(tmp_path), bench.executor, model=qwen3_30b, environment=bench.environment)
         expected = Expectation(read_model(qwen3_30b), bench.phantom.specs, backend="phantom")
         slack = expected.slack([each["usable_bytes"] for each in bench.environment.gpus])
         config = RunConfig(n_expert_used=10, flash_attn="on", n_ubatch=2048)
-        found = FrontierSearch(runner, store, model=str(qwen3_30b)).find(config, slack=slack)
+        found = FrontierSearch(runner, model=str(qwen3_30b)).find(config, slack=slack)
     assert found.n_ctx == n_ctx
     assert found.reached_limit == (n_ctx == 131_072)
     assert found.n_probes <= 5

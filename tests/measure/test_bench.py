@@ -81,6 +81,12 @@ def test_a_record_says_that_the_card_was_a_phantom_and_has_no_speed(qwen3_30b: P
     assert next(s.method for s in record.memory if s.quantity == "vram") == "per_process"
 
 
+def test_another_card_is_another_point(qwen3_30b: Path, tmp_path: Path) -> None:
+    for card, label in (("RTX 5090", "ok"), ("small:16384:8.9:80", "oom_weights")):
+        with open_bench(card) as bench:
+            assert run(bench, qwen3_30b, tmp_path, n_ctx=1024).outcome.label == label
+
+
 def test_two_cards_share_the_layers(qwen3_30b: Path, tmp_path: Path) -> None:
     with open_bench(f"{CARD},{CARD}") as bench:
         record = run(bench, qwen3_30b, tmp_path, n_devices=2, tensor_split=[3.0, 1.0], n_ctx=8192)

@@ -60,63 +60,63 @@ def record_of(config: RunConfig, outcome: Outcome, conditions: dict[str, Any], p
     )  # fmt: skip
 
 
-def search(runner: FakeRunner, tmp_path: Path, *, limit: int = 131_072) -> FrontierSearch:
-    return FrontierSearch(runner, Store(tmp_path), model="m", limit=limit)  # type: ignore[arg-type]
+def search(runner: FakeRunner, *, limit: int = 131_072) -> FrontierSearch:
+    return FrontierSearch(runner, model="m", limit=limit)  # type: ignore[arg-type]
 
 
-def find(runner: FakeRunner, folder: Path, *, error: int = 0, factor: float = 1.0) -> Frontier:
+def find(runner: FakeRunner, *, error: int = 0, factor: float = 1.0) -> Frontier:
     """The search with a prediction that is off by `error` bytes and by a factor on what grows."""
 
     def slack(config: RunConfig) -> float:
         return USABLE - runner.fixed - error - factor * (runner.slope + runner.pool) * config.n_ctx
 
-    return search(runner, folder).find(RunConfig(), slack=slack)
+    return search(runner).find(RunConfig(), slack=slack)
 
 
 @given(fixed=st.integers(0, 9_900), slope=st.integers(20, 400), pool=st.integers(0, 100), off=st.integers(-300, 300))
 def test_the_frontier_is_found_whatever_the_prediction(fixed: int, slope: int, pool: int, off: int) -> None:
     runner = FakeRunner(fixed=fixed * MIB, slope=slope * 1024, pool=pool * 1024)
-    found = find(runner, Path("unused"), error=off * MIB)
+    found = find(runner, error=off * MIB)
     assert (found.n_ctx or 0) == min(runner.truth, 131_072)
     assert found.n_probes == len(runner.tried) == len(set(runner.tried))
     assert all(n_ctx % STEP == 0 for n_ctx in runner.tried)
 
 
 @pytest.mark.parametrize("off", [-400, -60, -10, 0, 10, 60, 400])
-def test_a_prediction_that_is_some_mib_off_costs_few_probes(tmp_path: Path, off: int) -> None:
+def test_a_prediction_that_is_some_mib_off_costs_few_probes(off: int) -> None:
     runner = FakeRunner(fixed=5000 * MIB, slope=96 * 1024)
-    assert find(runner, tmp_path, error=off * MIB).n_probes <= (2 if off == 0 else 5)
+    assert find(runner, error=off * MIB).n_probes <= (2 if off == 0 else 5)
 
 
-def test_load_and_run_are_told_apart(tmp_path: Path) -> None:
+def test_load_and_run_are_told_apart() -> None:
     runner = FakeRunner(fixed=5000 * MIB, slope=96 * 1024, pool=32 * 1024)
-    found = find(runner, tmp_path)
+    found = find(runner)
     assert found.loads_and_aborts
     assert found.failed_n_ctx == runner.truth + STEP
     assert found.n_filled is not None
     assert 0 < found.n_filled < runner.truth + STEP
 
 
-def test_without_a_prediction_it_is_bisection(tmp_path: Path) -> None:
+def test_without_a_prediction_it_is_bisection() -> None:
     runner = FakeRunner(fixed=5000 * MIB, slope=96 * 1024)
-    found = search(runner, tmp_path).find(RunConfig())
+    found = search(runner).find(RunConfig())
     assert (found.n_ctx, found.predicted_n_ctx) == (runner.truth, None)
     assert found.n_probes <= 10
 
 
-def test_the_limit_is_where_it_stops(tmp_path: Path) -> None:
+def test_the_limit_is_where_it_stops() -> None:
     runner = FakeRunner(fixed=0, slope=1024)
-    found = search(runner, tmp_path, limit=8192).find(RunConfig(), slack=lambda config: 1.0)
+    found = search(runner, limit=8192).find(RunConfig(), slack=lambda config: 1.0)
     assert (found.n_ctx, found.reached_limit, found.failed, found.n_probes) == (8192, True, None, 1)
 
 
-def test_what_is_no_memory_failure_ends_the_search(tmp_path: Path) -> None:
+def test_what_is_no_memory_failure_ends_the_search() -> None:
     class Refuses(FakeRunner):
         def run(self, sweep: Sweep) -> Iterator[Record]:
             (point,) = sweep.points()
             yield record_of(point.config, Outcome(label="bad_config", message="needs flash attention"), {}, 0)
 
-    found = search(Refuses(fixed=0, slope=1), tmp_path).find(RunConfig())
+    found = search(Refuses(fixed=0, slope=1)).find(RunConfig())
     assert (found.n_ctx, found.failed, found.reason, found.n_probes) == (None, "bad_config", "needs flash attention", 1)
 
 
@@ -132,9 +132,9 @@ def test_a_search_goes_on_from_its_records(qwen3_30b: Path, tmp_path: Path) -> N
     with open_bench("RTX 4090") as bench:
         store = Store(tmp_path)
         runner = Runner(store, bench.executor, model=qwen3_30b, environment=bench.environment)
-        frontier = FrontierSearch(runner, store, model=str(qwen3_30b), limit=2048).find(config)
+        frontier = FrontierSearch(runner, model=str(qwen3_30b), limit=2048).find(config)
         n_records = len(list(store.records()))
-        again = FrontierSearch(runner, store, model=str(qwen3_30b), limit=2048).find(config)
+        again = FrontierSearch(runner, model=str(qwen3_30b), limit=2048).find(config)
         assert (frontier.n_ctx, frontier.reached_limit) == (2048, True)
         assert again == frontier
         assert len(list(store.records())) == n_records

@@ -66,9 +66,10 @@ def _try(claims: "ClaimsFile", quantisation: str, bench: "Bench", store: "Store"
     expected = Expectation(read_model(path), bench.phantom.specs, backend=PHANTOM)
     runner = Runner(store, bench.executor, model=path, known_as=reference, environment=bench.environment)
     for config in claims.configs(quantisation):
-        for record in runner.run(_sweep(claims, reference, config)):
+        sweep = _sweep(claims, reference, config)
+        for record in runner.run(sweep):
             typer.echo(f"{reference} {record.label}: {record.outcome.label}")
-        (kept,) = (r for r in store.records() if r.model.path == reference and r.config == config.to_dict())
+        (kept,) = runner.finished(sweep)
         yield Tried(config=config, predicted_bytes=expected.total(config), record=kept)
 
 

@@ -30,7 +30,7 @@ def _frontier(
     phantom: PhantomOption = None,
     limit: Annotated[int, typer.Option(help="the largest context that is tried")] = 131_072,
     out: Annotated[
-        Path | None, typer.Option(help="folder for records and frontier.jsonl; started again, it goes on")
+        Path | None, typer.Option(help="folder for records and frontier.md; started again, it goes on")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a combination")] = False,
 ) -> None:
@@ -68,14 +68,16 @@ def _search(
     with contextlib.ExitStack() as stack:
         store = Store(out or stack.enter_context(tempfile.TemporaryDirectory(prefix="oomph-frontier-")))
         runner = Runner(store, bench.executor, model=path, known_as=model, environment=bench.environment)
-        search = FrontierSearch(runner, store, model=model, limit=limit)
+        search = FrontierSearch(runner, model=model, limit=limit)
         settled = [config.with_(n_devices=n_devices) for config in configs]
-        answers = []
+        lines = []
         for found in frontiers(search, settled, slack=_slack(path, bench)):
-            answers.append(json.dumps(_plain(found)))
-            typer.echo(answers[-1] if as_json else _line(found))
+            lines.append(_line(found))
+            typer.echo(json.dumps(_plain(found)) if as_json else lines[-1])
     if out is not None:
-        (out / "frontier.jsonl").write_text("\n".join(answers) + "\n", encoding="utf-8")
+        cards = ", ".join(card["name"] for card in bench.environment.gpus) or "the CPU"
+        answer = [f"# How long a context of {model} runs on {cards}", "", *(f"- {line}" for line in lines), ""]
+        (out / "frontier.md").write_text("\n".join(answer), encoding="utf-8")
 
 
 def _slack(path: Path, bench: "Bench") -> "Slack | None":

@@ -13,7 +13,6 @@ from oomph.facts.config import RunConfig
 from oomph.measure.runner import Runner
 from oomph.measure.sweep import Sweep, SweepFile
 from oomph.records.schema import Record
-from oomph.records.store import Store
 from oomph.units import MIB
 
 STEP: Final = 256
@@ -52,10 +51,10 @@ class Frontier:
 
 
 class FrontierSearch:
-    """Searches one model's frontiers through `runner`, whose records are kept in `store` and found again."""
+    """Searches one model's frontiers through `runner`, which keeps every probe's record and finds it again."""
 
-    def __init__(self, runner: Runner, store: Store, *, model: str, limit: int = LIMIT) -> None:
-        self._runner, self._store, self._model = runner, store, model
+    def __init__(self, runner: Runner, *, model: str, limit: int = LIMIT) -> None:
+        self._runner, self._model = runner, model
         self._limit = limit // STEP * STEP
 
     def find(self, config: RunConfig, *, slack: Slack | None = None) -> Frontier:
@@ -68,11 +67,9 @@ class FrontierSearch:
     def _probe(self, config: RunConfig) -> Record:
         """Load, fill and generate; the record of an earlier run where there is one."""
         sweep = _sweep_of(config, self._model)
-        for record in self._runner.run(sweep):
-            return record
-        wanted = config.to_dict()
-        found = [record for record in self._store.records() if {**record.config, **wanted} == record.config]
-        return found[-1]
+        measured = list(self._runner.run(sweep))
+        (record,) = measured or self._runner.finished(sweep)
+        return record
 
 
 class _Search:

@@ -70,6 +70,10 @@ class Runner:
         finished = self._finished(plan)
         return tuple(point for point_id, point in plan.points.items() if point_id not in finished)
 
+    def finished(self, sweep: Sweep) -> tuple[Record, ...]:
+        """The records that the store has of the sweep's points, measured here."""
+        return tuple(self._finished(self._plan(sweep)).values())
+
     def run(self, sweep: Sweep) -> Iterator[Record]:
         """Measure what is pending, yielding each record once it is on the disk.
 
@@ -116,15 +120,16 @@ class Runner:
         return plan.setting.record_of(completed)
 
     def _finished(self, plan: _Plan) -> dict[str, Record]:
-        """Records of this sweep's points from this machine; without pruning a skipped point is not finished."""
-        here = (self._environment.machine, self._environment.backend)
+        """Records of this sweep's points from this machine and these cards; without pruning a skipped point is not
+        finished."""
+        here = _place(self._environment)
         return {
             record.point_id: record
             for record in self._store.records()
             if not self._again
             and not is_repeat(record)
             and record.point_id in plan.points
-            and (record.environment.machine, record.environment.backend) == here
+            and _place(record.environment) == here
             and (self._prune or record.outcome.label != "skipped")
         }
 
@@ -164,6 +169,12 @@ class Runner:
             return demo_model()
         base = sweep.path.parent if sweep.path and self._model is None else Path()
         return (base / Path(reference).expanduser()).resolve()
+
+
+def _place(environment: Environment) -> tuple[object, ...]:
+    """What two records must share to have been measured in the same place."""
+    cards = tuple((card.get("name"), card.get("total_bytes")) for card in environment.gpus)
+    return (environment.machine, environment.backend, cards)
 
 
 def _check_experts(points: tuple[Point, ...], spec: ModelSpec, sweep: Sweep, reference: str) -> None:
