@@ -24,7 +24,7 @@ from oomph.fitting.public_rows import public_observations, read_rows
 from oomph.units import MIB
 
 RUN_FOLDS: Final = 8
-ROW_FOLDS: Final = 120
+ROW_FOLDS: Final = 40
 """Parts into which runs and rows are dealt, to hold them out."""
 HOST_WIDTH: Final = 0.7
 """Half width where the host takes part and was not calibrated: a factor of two, a judgement and no measurement."""
@@ -40,8 +40,9 @@ def learned_defaults(folder: Path) -> Coefficients:
     learned = learn(rows.observations)
     held_out = {
         known: held_out_errors(undated, label, fits_without(rows.observations, label, learned))
-        for known, label in (("generation", card_of), ("card", run_of), ("model on card", row_of))
+        for known, label in (("generation", card_of), ("card", run_of), ("row", row_of))
     }
+    held_out["fitted row"] = [o.log_error({**learned.values, **learned.cards[o.card]}) for o in undated]
     coefficients = as_coefficients(learned)
     return replace(
         coefficients,
@@ -78,12 +79,15 @@ def _fold(text: str, n_folds: int) -> str:
 
 
 def _widths(
-    observations: Sequence[SpeedObservation], held_out: Mapping[str, Sequence[float]], group: str
+    observations: Sequence[SpeedObservation], errors: Mapping[str, Sequence[float]], group: str
 ) -> dict[str, float]:
+    """By how much is known. A model on a card with rows of it may be asked for what was measured or for other
+    settings, so its width is the geometric mean of what the fit leaves and what rows held out show.
+    """
     rows = [i for i, observation in enumerate(observations) if observation.group == group]
-    return {known: conformal_width([errors[i] for i in rows]) for known, errors in held_out.items()} | {
-        "host": HOST_WIDTH
-    }
+    widths = {known: conformal_width([found[i] for i in rows]) for known, found in errors.items()}
+    fitted, held_out = widths.pop("fitted row"), widths.pop("row")
+    return widths | {"model on card": (fitted * held_out) ** 0.5, "host": HOST_WIDTH}
 
 
 def _models_by_card(observations: Sequence[SpeedObservation]) -> dict[str, tuple[str, ...]]:

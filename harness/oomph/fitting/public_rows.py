@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
-from oomph.errors import FitError, OomphError, UnknownNameError
+from oomph.errors import FitError, UnknownNameError
 from oomph.estimate.card import card_facts
 from oomph.estimate.speed import speed_question
 from oomph.facts.catalogue import catalogue_model
@@ -151,7 +151,7 @@ def _observation(row: Row, models: dict[str, ModelSpec], *, dated: bool) -> Spee
         question=speed_question(spec, card, config, year if dated else None),
         test="decode" if n_gen else "prefill", n_prompt=n_prompt, n_depth=before + n_gen / 2,
         tokens_per_s=row["tokens_per_s"], card=card_facts(card).name, model=spec.source, source=row["source_url"],
-        label=f"{row['test']} {'fa' if flash else 'no fa'} {row['date']}",
+        label=f"{row['test']} {row['n_ubatch']} {row['date']}",
     )  # fmt: skip
 
 
@@ -208,11 +208,3 @@ def _weighted(observations: Sequence[SpeedObservation]) -> Iterator[SpeedObserva
     sizes = Counter(cluster(o) for o in observations)
     for o in observations:
         yield replace(o, weight=sizes[cluster(o)] ** _CLUSTER_POWER)
-
-
-def without_errors(read: Callable[[], PublicRows]) -> PublicRows:
-    """`read()`, with an OomphError of the catalogue told as the folder's."""
-    try:
-        return read()
-    except OomphError as error:
-        raise FitError(f"the rows cannot be read: {error}") from None

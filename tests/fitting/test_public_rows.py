@@ -1,0 +1,95 @@
+"""Public tables: names and dates resolved, rows that cannot be compared counted with their reason."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oomph.errors import FitError, UnknownNameError
+from oomph.fitting.public_rows import build_year, public_observations, quantisation, resolved_gpu
+
+ROW: dict[str, Any] = {
+    "source_url": "https://example.org/a", "date": "2025-10-01", "build": "6600", "engine": "llama.cpp",
+    "gpu": "NVIDIA GeForce RTX 3090", "gpu_count": 1, "backend": "CUDA", "model": "llama 8B Q4_K - Medium",
+    "size_gib": 4.58, "params_b": 8.03, "n_expert_used": None, "ngl": 99, "n_batch": None, "n_ubatch": None,
+    "flash_attn": None, "type_k": None, "type_v": None, "tensor_overrides": None, "n_cpu_moe": None,
+    "power_limit_w": None, "test": "pp512", "n_prompt": 512, "n_gen": 0, "n_depth": 0, "tokens_per_s": 4000.0,
+    "stddev": 3.0, "notes": None,
+}  # fmt: skip
+
+
+def written(folder: Path, *changes: dict[str, Any]) -> Path:
+    path = folder / "speed.jsonl"
+    path.write_text("".join(json.dumps(ROW | change) + "\n" for change in changes), encoding="utf-8")
+    return path
+
+
+def test_a_row_becomes_an_observation_of_the_catalogues_model_and_card(tmp_path: Path) -> None:
+    (row,) = public_observations(written(tmp_path, {})).observations
+    assert (row.card, row.model, row.group) == ("NVIDIA GeForce RTX 3090", "llama-3.1-8b:Q4_K_M", "prefill dense")
+    assert row.question.flash, "the default since September 2025"
+    assert row.question.builds[0][0] == pytest.approx(2025.75, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [({"engine": "ik_llama.cpp"}, "a fork or a branch of llama.cpp"), ({"gpu_count": 2}, "several cards"),
+     ({"n_cpu_moe": 4}, "tensors on the host"), ({"ngl": 20}, "layers on the host"),
+     ({"power_limit_w": 200}, "power-capped"), ({"stddev": 900.0}, "standard deviation above 15 %"),
+     ({"backend": "Vulkan"}, "not CUDA"), ({"size_gib": 60.0}, "larger than the card"),
+     ({"model": "strange 9B Q4_0"}, "model, quantisation or card in no catalogue"),
+     ({"gpu": "a card of nobody"}, "model, quantisation or card in no catalogue"),
+     ({"n_prompt": 0}, "length unknown or timed through a server")],
+)  # fmt: skip
+def test_a_row_that_cannot_be_compared_is_counted_with_its_reason(
+    tmp_path: Path, change: dict[str, Any], reason: str
+) -> None:
+    rows = public_observations(written(tmp_path, change, {}))
+    assert rows.left_out == {reason: 1}
+    assert (rows.n_rows, len(rows.observations)) == (2, 1)
+
+
+def test_many_rows_of_one_run_weigh_less_than_as_many_facts(tmp_path: Path) -> None:
+    rows = public_observations(written(tmp_path, *({"n_depth": 1024 * i} for i in range(8)))).observations
+    assert sum(row.weight for row in rows) == pytest.approx(8**0.4)
+
+
+def test_forgetting_dates_takes_the_builds_that_figures_are_of(tmp_path: Path) -> None:
+    path = written(tmp_path, {"flash_attn": "1"})
+    (dated,), (undated,) = (public_observations(path, dated=d).observations for d in (True, False))
+    assert len(dated.question.builds) == 1
+    assert len(undated.question.builds) == 2
+
+
+@pytest.mark.parametrize(
+    ("date", "build", "year"),
+    [("Thu May  9 01:17:34 2024", "2824", 2024.354), ("2025-09-04", None, 2025.675),
+     ("collected 2026-04-05", None, 2025.75), (None, "b6500", 2025.71), (None, None, 2025.8),
+     ("1735689600", None, 2025.0)],
+)  # fmt: skip
+def test_dates_of_any_spelling_are_years(date: str | None, build: str | None, year: float) -> None:
+    assert build_year(date, build) == pytest.approx(year, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [("llama 8B Q4_K - Medium", "Q4_K_M"), ("qwen2 7B Q8_0", "Q8_0"), ("gpt-oss 120B Q8_0", "MXFP4"),
+     ("glm4 GLM Z1 32B 0414 IQ4_XS - 4.25 bpw", "IQ4_XS"), ("llama 8B F16", "F16")],
+)  # fmt: skip
+def test_a_label_names_its_quantisation(label: str, name: str) -> None:
+    assert quantisation(label) == name
+
+
+def test_a_label_without_one_is_refused() -> None:
+    with pytest.raises(UnknownNameError, match="names no quantisation"):
+        quantisation("llama 8B")
+
+
+def test_a_form_factor_that_is_not_said_is_sxm() -> None:
+    assert resolved_gpu("NVIDIA H100 80 GB").bandwidth_bytes_per_s > 3e12
+
+
+def test_a_folder_without_rows_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(FitError, match=r"speed\.jsonl: cannot be read"):
+        public_observations(tmp_path / "speed.jsonl")
