@@ -59,7 +59,8 @@ def test_without_a_card_nothing_is_said_of_fit_and_speed(dense: ModelSpec) -> No
 def test_a_named_card_gives_fit_speed_and_overhead(dense: ModelSpec) -> None:
     prediction = Estimator(dense, gpu("RTX 4090")).predict(RunConfig())
     assert prediction.fits is True
-    assert prediction.max_context == 12288
+    assert prediction.max_context is not None
+    assert prediction.max_context > dense.n_ctx_train  # what fits does not end where training did
     assert prediction.speed is not None
     assert prediction.memory.devices["CUDA0"].overhead_bytes > 0
 
@@ -96,7 +97,7 @@ def test_many_predictions_are_those_of_one_by_one(dense: ModelSpec) -> None:
 def test_max_context_is_the_longest_of_all_that_fit(dense: ModelSpec, n_bytes: int, knobs: dict[str, object]) -> None:
     every = (RunConfig(n_ctx=n).with_(**knobs) for n in range(256, 12288 + 1, 256))
     best = max((config.n_ctx for config in runs(dense, n_bytes, every)), default=0)
-    assert Estimator(dense, gpu_memory_bytes=n_bytes).max_context(**knobs) == best
+    assert Estimator(dense, gpu_memory_bytes=n_bytes).max_context(**knobs, limit=12288) == best
 
 
 def test_max_context_is_exact_where_a_longer_context_takes_less() -> None:
@@ -159,3 +160,9 @@ def test_24_experts_are_the_most_of_qwen3_30b() -> None:
     """As llama.cpp 0.5.0 did on the phantom card: 24 run, 25 abort."""
     estimator = Estimator(catalogue_model("qwen3-30b-a3b", "Q4_K_M"), gpu_memory_bytes=1 << 40)
     assert estimator.max_experts() == 24
+
+
+def test_a_context_beyond_training_is_said(dense: ModelSpec) -> None:
+    estimator = Estimator(dense)
+    assert any("YaRN" in warning for warning in estimator.predict(RunConfig(n_ctx=12289)).warnings)
+    assert not estimator.predict(RunConfig(n_ctx=12288)).warnings

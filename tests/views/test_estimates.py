@@ -69,7 +69,7 @@ def test_summary_says_verdict_context_and_speed_with_its_reach() -> None:
     assert summary_lines(PLAIN)[0] == "VRAM: 1,230 MiB"
     lines = "\n".join(summary_lines(ON_CARD))
     assert "VRAM: 1,230 MiB, does not fit (25% likely to)" in lines
-    assert "up to the trained context: 8,192" in lines
+    assert "largest n_ctx that fits: 8,192" in lines
     assert "prefill at depth 0: 1,234 tokens/s\n" in lines
     assert "decode at depth 0: 56.7 tokens/s (90 %: 50 to 60)" in lines
 

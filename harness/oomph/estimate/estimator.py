@@ -21,9 +21,13 @@ from oomph.estimate.speed import predict_speed
 from oomph.facts.config import RunConfig
 from oomph.facts.gpus import GpuSpec
 from oomph.facts.modelspec import ModelSpec
+from oomph.units import count
 
 CONTEXT_STEP: Final = 256
 """Cells that llama.cpp rounds a context up to."""
+
+LONGEST_CONTEXT: Final = 1 << 20
+"""How far a largest context is looked for, unless the model was trained for more: llama.cpp has no limit of its own."""
 
 MOST_TRIED: Final = 1024
 """Contexts beyond the bisected one that are tried; more are possible only where a cache takes next to nothing."""
@@ -58,12 +62,20 @@ class Estimator:
         return Prediction(
             model=self.model.name, config=config, memory=memory, fits=self.fits(config) if knows_card else None,
             max_context=self._max_context(config) if knows_card else None, speed=self._speed(config),
-            warnings=memory.warnings,
+            warnings=(*memory.warnings, *self._beyond_training(config)),
         )  # fmt: skip
 
     def predict_many(self, configs: Iterable[RunConfig]) -> Iterator[Prediction]:
         """`predict` for each configuration; what they share is computed once."""
         return map(self.predict, configs)
+
+    def _beyond_training(self, config: RunConfig) -> Iterator[str]:
+        trained = self.model.n_ctx_train
+        if config.n_ctx > trained:
+            yield (
+                f"n_ctx {count(config.n_ctx)} is beyond the {count(trained)} tokens that the model was trained for: it "
+                "takes this memory, but needs RoPE scaling (YaRN) to make sense, and llama-server caps its slots"
+            )
 
     def _speed(self, config: RunConfig) -> SpeedEstimate | None:
         is_host_known = config.n_devices == 0 and self.coefficients is not None
@@ -112,12 +124,13 @@ class Estimator:
     def max_context(self, *, limit: int | None = None, **knobs: Any) -> int:
         """The largest n_ctx, a multiple of 256, that fits with these knobs; 0 where not even 256 does.
 
-        `limit` is the most that is asked for; None is the model's trained context.
+        `limit` is the most that is asked for; None is LONGEST_CONTEXT, or the trained context where that is longer. What
+        a model makes of a context longer than it was trained for is another question than what fits.
         """
         return self._max_context(RunConfig().with_(**knobs), limit=limit)
 
     def _max_context(self, config: RunConfig, *, limit: int | None = None) -> int:
-        key = config.with_(n_ctx=limit or self.model.n_ctx_train)
+        key = config.with_(n_ctx=limit or max(LONGEST_CONTEXT, self.model.n_ctx_train))
         if key not in self._longest:
             steps = max(key.n_ctx // CONTEXT_STEP, 1)
             self._longest[key] = CONTEXT_STEP * self._search(config, steps)

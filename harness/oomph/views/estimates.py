@@ -80,7 +80,7 @@ def summary_lines(prediction: Prediction) -> list[str]:
     total = mib(prediction.memory.total_vram_bytes)
     lines = [f"VRAM: {total}" + ("" if prediction.fits is None else f", {_fits(prediction)}")]
     if prediction.max_context is not None:
-        lines.append(f"largest n_ctx that fits, up to the trained context: {count(prediction.max_context)}")
+        lines.append(f"largest n_ctx that fits: {count(prediction.max_context)}")
     if speed := prediction.speed:
         depth = f"at depth {count(prediction.config.n_depth)}"
         lines.append(f"prefill {depth}: {_rate(speed.prefill_tokens_per_s, speed.prefill_interval_90)}")
