@@ -1,4 +1,4 @@
-"""oomph: will this GGUF model, with this context and this many experts, fit on this card, and how fast?
+"""oomph: will this GGUF model fit on this card, and how fast will it be?
 
 Names are imported when first used, so that `import oomph` loads neither numpy nor llama.cpp.
 """

@@ -1,4 +1,4 @@
-"""`oomph calibrate`: fit one machine's coefficients to its records, and say whether to believe them."""
+"""`oomph calibrate`: fit one machine's coefficients, and say whether to believe them."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`oomph claims`: published figures, held against an estimate and against what llama.cpp allocates."""
+"""`oomph claims`: published figures, held against what llama.cpp allocates."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

@@ -1,4 +1,4 @@
-"""`oomph compare`: two result folders, before and after a driver, a build, a quantisation or a card."""
+"""`oomph compare`: two result folders, before and after a change."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`oomph estimate`: what configurations of a model take, whether they fit and how fast they run."""
+"""`oomph estimate`: what configurations take, whether they fit, how fast they run."""
 
 import json
 import sys

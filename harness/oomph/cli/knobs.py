@@ -1,4 +1,4 @@
-"""Knobs as text: what a command line, a grid or a file of configurations spells, as RunConfigs.
+"""Knobs as text, from a command line, a grid or a file, as RunConfigs.
 
 Stands apart from the commands that take knobs so that `--grid n_ctx=…`, `--configs FILE` and the options agree on
 names and values, and errors name where the text stood.

@@ -1,4 +1,4 @@
-"""`oomph records`, `oomph merge`, `oomph rerun`: what is in a results folder, and measuring one of its points again."""
+"""`oomph records`, `merge` and `rerun`: what is in a results folder."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""ggml's graph allocator, replayed: how large a compute buffer becomes (ggml-alloc.c, ggml_gallocr).
+"""ggml's graph allocator, replayed: how large a compute buffer becomes.
 
 A buffer's size is the high-water mark of a best-fit allocator with merging free blocks, which serves the nodes in
 their order, frees a result after its last use and lets some nodes overwrite a source. Fragmentation makes it larger

@@ -1,4 +1,4 @@
-"""The estimator: one model, perhaps one card, and what any configuration takes, fits and reaches.
+"""One model, perhaps one card: what a configuration takes, fits and reaches.
 
 Every inverse question (the longest context, most experts, largest micro-batch, best cache type, fewest layers off the
 card) is answered exactly against the forward model, `Estimator.fits`. That needs care: the compute buffer is not

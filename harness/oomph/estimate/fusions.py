@@ -1,4 +1,4 @@
-"""Two CUDA fusions that keep tensors alive past their last use (ggml_backend_cuda_graph_optimize).
+"""Two CUDA fusions that keep tensors alive past their last use.
 
 A fused kernel reads its sources until its last node, so their room cannot be given to a node in between. Only the
 choice of experts and the weighted sum of their outputs are fused over so many nodes that it changes a buffer's size.

@@ -1,4 +1,4 @@
-"""Where a configuration's memory goes, device by device: weights, KV cache, state, logits, compute buffers.
+"""Where a configuration's memory goes, device by device.
 
 Everything but the compute buffers is a plain sum over tensors, as llama.cpp 0.5.0 allocates them (llama-model.cpp,
 llama-kv-cache.cpp, llama-memory-recurrent.cpp, llama-context.cpp); the compute buffers are replayed (`compute`).

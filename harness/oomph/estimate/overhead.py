@@ -1,4 +1,4 @@
-"""VRAM that no log line prints: the CUDA context, cuBLAS's workspace and the pool that grows in use.
+"""VRAM that no log line prints: CUDA context, workspace, the growing pool.
 
 Stands apart from the exact sums of `memory` because its parts belong to the card and its driver, or appear only
 once a prompt runs. The pool follows ggml-cuda's kernels (mmq.cu, mmf.cu, ggml-cuda.cu of llama.cpp 0.5.0): each

@@ -1,4 +1,4 @@
-"""What an estimate says: bytes by device and component, tokens per second, and how far to believe both."""
+"""What an estimate says: bytes by device, tokens per second, and how sure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

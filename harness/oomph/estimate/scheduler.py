@@ -1,4 +1,4 @@
-"""ggml's backend scheduler, replayed: which node runs where, and which tensors are copied for it.
+"""ggml's backend scheduler, replayed: what runs where, what is copied.
 
 `schedule` is ggml_backend_sched_split_graph of llama.cpp 0.5.0: nodes are assigned to backends by their weights and
 caches, the rest spreads from its neighbours, the order is cut into splits where the backend changes, and what a split

@@ -1,4 +1,4 @@
-"""Seconds of a prompt on a card: products at the rate its kernels reach, weights read, cells attended.
+"""Seconds of a prompt on a card: products, weights read, cells attended.
 
 A prompt goes in micro-batches. Each multiplies its tokens with every matrix (compute) and reads every weight that it
 touches once (memory); the two overlap, so they meet in a smooth maximum. Experts get few tokens each and so fill the

@@ -1,4 +1,4 @@
-"""What one forward pass asks of a place: bytes, products and kernels, counted from the model's tensors.
+"""What one forward pass asks of a place: bytes, products and kernels.
 
 Stands apart from the speed model because it holds no coefficient: it is a sum over the header's tensor list, split
 between the card and the host as llama.cpp places them. Both decode and prefill read it, whatever the machine.

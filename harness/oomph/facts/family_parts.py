@@ -1,4 +1,4 @@
-"""Parts of a block that a single family of models has: tensors by name and shape, as in `tensor_parts`.
+"""Tensors of a block that a single family of models has.
 
 They stand apart so that the parts which many families share stay easy to survey. A function that takes no block is
 for tensors outside the blocks. Names and dimensions are llama.cpp's (`load_arch_tensors` of `src/models/*.cpp`).

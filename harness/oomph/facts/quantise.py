@@ -1,4 +1,4 @@
-"""Which ggml type llama-quantize gives each tensor, so that a size is known before a file exists.
+"""Which ggml type llama-quantize gives each tensor.
 
 Stands apart from `shapes` because it knows tensors by name only: the rules look at what a tensor is for, at the
 block it is in, and at a few numbers of the model. They are those of `src/llama-quant.cpp` in llama.cpp 0.5.0

@@ -1,4 +1,4 @@
-"""What to measure next: what would identify a coefficient, and the point that would narrow the answer most.
+"""What to measure next: what would narrow the answer most.
 
 Stands apart from the fit because it looks ahead: it asks of points that were not measured how much the covariance of
 the coefficients, and so the interval of the question at hand, would shrink.

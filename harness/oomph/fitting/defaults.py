@@ -1,4 +1,4 @@
-"""Makes the shipped coefficients from a folder of public rows: values, interval widths, and where they come from.
+"""Makes the shipped coefficients from a folder of public rows.
 
 Stands apart from `learn`, which fits: this holds out cards, models and runs, turns the errors into widths, adds what
 the memory rows say of CUDA contexts, and counts the sources. Run by `scripts/learn_defaults DIR`.

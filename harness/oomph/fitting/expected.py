@@ -1,4 +1,4 @@
-"""What a configuration is expected to take on the cards of a bench, to guide a search and to hold against it.
+"""What a configuration is expected to take on the cards of a bench.
 
 The estimate's sum for a real card has its CUDA context in it; a phantom card has none. This is the one place that
 knows the difference, so that the frontier's search and the claims' table speak of the same bytes.

@@ -1,4 +1,4 @@
-"""How wide a 90 % interval must be, from errors of predictions that did not see their measurement.
+"""How wide a 90 % interval must be, from errors on unseen measurements.
 
 Stands apart from the fit because it trusts no distribution: a width is an order statistic of held-out errors
 (split-conformal prediction: Lei et al. 2018, doi:10.1080/01621459.2017.1307116).

@@ -1,4 +1,4 @@
-"""Learns the shipped coefficients from public rows, and how far they hold for cards and models left out.
+"""Learns the shipped coefficients, and how far they hold for what was left out.
 
 Stands apart from the calibration of one's own card: it varies every shared coefficient and every card's own effects
 at once, with the priors of `coefficients.toml`, and it is run by `scripts/learn_defaults` and never by `oomph`.

@@ -1,4 +1,4 @@
-"""Fits what no log line prints to what the probes saw: a card's CUDA context, the process's memory on the host.
+"""Fits what no log line prints to what the probes saw.
 
 Everything else in memory is exact, so it is taken from the prediction and only the rest is fitted, in MiB.
 """

@@ -1,4 +1,4 @@
-"""Measured speeds beside the question that each answers, and the log error with its derivatives.
+"""Measured speeds beside the question that each answers.
 
 Stands apart from the solver and from where rows come from: public tables (`public_rows`) and our own records
 (`compare`) both become observations. The formulas of `estimate` take numpy arrays for coefficients, so one

@@ -1,4 +1,4 @@
-"""Two sets of records held against each other point by point: before and after a driver, a build, a card.
+"""Two sets of records held against each other, point by point.
 
 Stands apart from `compare`, which holds predictions against records. Points pair by their knobs, their workload and
 their limits. A rate's interval is Welch's on the logarithms of the raw samples, a perplexity's that of the paired

@@ -1,4 +1,4 @@
-"""Public llama-bench tables as observations: names resolved, rows that cannot be compared left out.
+"""Public llama-bench tables as observations, cleaned.
 
 Stands apart because it judges foreign text. A row is kept when one mainline llama.cpp build ran one whole model on
 one whole card; the reason for each other row is counted. The rows stay where they are: only what is learned from

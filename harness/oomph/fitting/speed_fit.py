@@ -1,4 +1,4 @@
-"""Fits a machine's rates: one card's own effects, or a host's bandwidth, arithmetic and launch times.
+"""Fits a machine's rates: a card's own effects, or a host's bandwidth.
 
 Only coefficients that some measurement depends on are varied. One that the measurements leave uncertain is put back
 to its default, so a calibration never prints a number that it does not know.

@@ -1,1 +1,1 @@
-"""The empirical side: sweeps, the worker process, probes, outcomes. Knows nothing of any estimate."""
+"""The empirical side: sweeps, the worker process, probes, outcomes."""

@@ -1,4 +1,4 @@
-"""The anchor: one point measured again and again through a sweep, to see whether the machine has drifted.
+"""One point measured again through a sweep, to see the machine drift.
 
 A card that warms up, a governor that wakes up or a neighbour that moves in shows as a change of the same figures;
 without it a slow hour looks like a slow configuration. The repeated records stand beside the others and say what

@@ -1,4 +1,4 @@
-"""Where points are measured: this machine's cards, its CPU, or phantom cards, behind one `with` block.
+"""Where points are measured: cards, the CPU or phantom cards.
 
 The one place that knows which probes, which backend and which environment go together, so that a command says
 `open_bench(phantom)` and the runner, the worker and the records are the same on a workstation and on a laptop.

@@ -1,4 +1,4 @@
-"""A worker's memory on the cards, sampled through NVML, and what the cards went through meanwhile.
+"""A worker's memory on the cards, sampled through NVML.
 
 The figure wanted is the worker's own. Where NVML tells it by process it is taken (`per_process`); in most
 containers it does not, and then it is what the card shows less what it showed before the worker started

@@ -1,4 +1,4 @@
-"""The worker process as its parent holds it: commands in, events out, and an end that leaves nobody behind.
+"""The worker process as its parent holds it, to an end that leaves no orphan.
 
 Apart from the executor because it is about processes only: it knows nothing of points, and whatever the child does
 (abort, hang, say nonsense, leave a grandchild) it returns, never raises.

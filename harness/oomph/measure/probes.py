@@ -1,4 +1,4 @@
-"""What is watched beside the worker, from outside it: the seam `Probe` and the worker's host memory.
+"""What is watched beside the worker: the seam `Probe`, and host memory.
 
 A probe reads figures of a process or a device; `Sampler` asks all probes at a fixed interval from a thread of the
 parent, so that the worker pays nothing for being watched. The interval does not drift: each tick is due at a

@@ -1,4 +1,4 @@
-"""From how a point went to its record: the outcome, what llama.cpp reported, the samples and their outliers.
+"""From how a point went to its record.
 
 Pure: it touches neither process nor file, so each shape of failure can be tested by what it leaves behind.
 """

@@ -1,4 +1,4 @@
-"""Takes a sweep through an executor into a store: what is left, what need not be tried, one record at a time.
+"""Takes a sweep through an executor into a store, a record at a time.
 
 `Runner.run` is a generator: each record is on the disk before it is yielded, so a progress bar, a notebook and a test
 are the same loop, and whatever ends it (an interrupt, an error, a power cut) loses the point in hand at most.

@@ -1,4 +1,4 @@
-"""What a line of a log says: the phrases by which llama.cpp and its relatives fail, sorted by cause.
+"""What a line of a log says: the phrases of failure, sorted by cause.
 
 A table and nothing else, apart from `outcome` because it grows with every new build while the reasoning over
 it does not. The phrases are those of llama.cpp from 2023 to 2026 (CUDA, ROCm, Vulkan, Metal, CPU), of ik_llama.cpp,

@@ -1,4 +1,4 @@
-"""The child that holds a model: loads it once, measures the points it is handed, and may die of any of them.
+"""The child that holds a model, measures what it is handed, and may die of it.
 
 Run as a script by the executor. It imports the standard library and, inside one function, llama_cpp; nothing of
 this package, because its own memory is a bias of what is measured, and because llama.cpp ends the process when CUDA

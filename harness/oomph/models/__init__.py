@@ -1,1 +1,1 @@
-"""Making models: sparse or random GGUFs of any shape, and a real mixture of experts from a dense model."""
+"""Making models: synthetic GGUFs of any shape, and a real small MoE."""

@@ -1,4 +1,4 @@
-"""A model file for whatever names a model, so that its memory can be tried without a download.
+"""A model file for whatever names a model, without a download.
 
 A sparse file takes a few MB whatever the model's size; it is made once, kept in the cache folder under a name that
 its contents decide, and stands for the published model on a card that only counts memory.

@@ -1,4 +1,4 @@
-"""Splits the feed-forward of a dense llama model into experts: a real mixture of experts, small.
+"""Splits a dense model's feed-forward into experts: a real, small MoE.
 
 Stands apart because it is the only place that rewrites weights. It makes a model on which quality against
 active experts is real and can be measured on a laptop: with all experts active the split model computes what

@@ -1,1 +1,1 @@
-"""The phantom card: CUDA's and NVML's memory without a card, for llama.cpp's real CUDA backend."""
+"""The phantom card: CUDA's and NVML's memory, without a card."""

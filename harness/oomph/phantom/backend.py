@@ -1,4 +1,4 @@
-"""llama.cpp's real CUDA backend: where it comes from and whether it goes with the installed wheel.
+"""llama.cpp's real CUDA backend: its source, and its match with the wheel.
 
 An ordinary llama-cpp-python wheel is built for the CPU; its ggml takes a CUDA backend as a plug-in. The prebuilt
 libggml-cuda.so of an npm package is fetched once, checked against its published hash, and kept in the cache folder

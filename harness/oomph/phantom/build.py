@@ -1,4 +1,4 @@
-"""The phantom's libraries, compiled at first use and laid out so that the CUDA backend finds them.
+"""The phantom's libraries, compiled at first use.
 
 The backend looks for NVIDIA's libraries and for ggml's base beside itself ($ORIGIN). So a folder is made, keyed by
 everything in it, that holds a link to the backend, the phantom under NVIDIA's names, and the wheel's libggml-base

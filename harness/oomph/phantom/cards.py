@@ -1,4 +1,4 @@
-"""The phantom cards of one experiment: described in a word, present as long as a `with` block.
+"""The phantom cards of one experiment, for as long as a `with` block.
 
 `phantom_cards("RTX 5090")` makes the cards' shared accounts and says what environment a child needs to see them as
 CUDA devices. The experimenter reads the counters and may heat, throttle or lose a card meanwhile.

@@ -1,4 +1,4 @@
-"""The record's format as a page, field by field, from the schema itself: docs/records.md is its output.
+"""The record's format as a page, from the schema itself.
 
 Apart from the schema so that what defines a record stays as short as it is.
 """

@@ -1,4 +1,4 @@
-"""Records as llama-bench writes them, so that its own tools (compare-llama-bench.py) read ours.
+"""Records as llama-bench writes them, so that its own tools read ours.
 
 Apart from `frames` because the layout is another program's: each timing is an object with every field of
 `llama-bench -o json`, in its order. What a record does not hold is llama-bench's default, or empty.

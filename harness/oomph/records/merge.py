@@ -1,4 +1,4 @@
-"""Several results folders as one: each machine measures into its own, and they are read together.
+"""Several results folders as one, for several machines.
 
 Records are taken as they stand, foreign keys and all; one that is in two folders is taken once.
 """

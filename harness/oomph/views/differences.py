@@ -1,4 +1,4 @@
-"""Two result folders side by side, as tables: what changed around the points, and what that did to them.
+"""Two result folders side by side, as tables.
 
 Regressions stand first and are marked; a change whose interval holds "none" is called no change.
 """

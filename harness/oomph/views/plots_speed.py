@@ -1,4 +1,4 @@
-"""Speed in pictures: prefill and decode against depth, and what quality costs in speed and memory.
+"""Speed in pictures: against depth, and what quality costs in it.
 
 One line for each number of active experts; a point is the median of its samples, the bar runs from the slowest
 to the fastest.

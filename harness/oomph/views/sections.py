@@ -1,4 +1,4 @@
-"""What a page is made of: its sections, in reading order, each with pictures, tables and commands.
+"""What a page is made of: its sections, in reading order.
 
 Stands between the views, which know one thing each, and `report`, which knows only how to write. A section for
 which there are no data is left out. Captions say what is drawn, alternative texts what can be read off it.

@@ -1,4 +1,4 @@
-"""The graph that llama.cpp builds for a model, as ggml sees it: tensors, sources and order, no data.
+"""The graph that llama.cpp builds for a model, as ggml sees it.
 
 Bottom up: `tensor` (ggml's operators), `architectures` (the table: what each architecture's layers are made of),
 `hparams` (a model's numbers, layer by layer), `sizes` and `placement` (a configuration's numbers and devices),

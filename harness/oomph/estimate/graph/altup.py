@@ -1,4 +1,4 @@
-"""Gemma 3n's alternating updates: four residual streams, of which each layer runs one and predicts the rest.
+"""Gemma 3n's alternating updates: four residual streams, one of them run.
 
 `stack` makes the streams [n_embd, n_tokens, n_altup] of the embedding, `layer` is one decoder layer with its
 low-rank side path (LAuReL), `merge` averages the streams again (src/models/gemma3n.cpp).

@@ -1,4 +1,4 @@
-"""Attention, part by part: projections, q/k norms, the KV cache, and the product itself with or without fusion.
+"""Attention, part by part: projections, norms, the KV cache, the product.
 
 `attend` is llama.cpp's build_attn with build_attn_mha; the functions after it are the kinds of attention that the
 architectures compose: standard and gated (qwen3next). Latent attention is in `latent`.

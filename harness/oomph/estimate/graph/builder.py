@@ -1,4 +1,4 @@
-"""What the parts of a layer build with: weights, caches, inputs and norms of one model (llm_graph_context).
+"""What a layer's parts build with: weights, caches, inputs and norms.
 
 A `Builder` is one graph in the making: one model under one configuration for one batch. The parts in `attention`,
 `feed_forward` and `recurrent` are functions of a builder, a tensor and a layer's number.

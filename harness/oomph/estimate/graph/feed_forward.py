@@ -1,4 +1,4 @@
-"""The feed-forward parts of a layer: gated or plain, and the mixture of experts with its router.
+"""Feed-forward parts: gated or plain, and experts with their router.
 
 `dense` is llama.cpp's build_ffn, `experts` its build_moe_ffn; which tensors exist decides most of both.
 """

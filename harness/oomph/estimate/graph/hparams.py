@@ -1,4 +1,4 @@
-"""The numbers of a model, layer by layer, as llama.cpp resolves them from the metadata (llama_hparams).
+"""A model's numbers, layer by layer, as llama.cpp resolves them.
 
 Stands apart from `ModelSpec` because defaults and patterns differ by architecture: which layers have a sliding
 window, keep a recurrent state, or share another layer's cache. Both the graph and the sums of `oomph.estimate.memory`

@@ -1,4 +1,4 @@
-"""DeepSeek's latent attention (MLA): dense, or over the cells that an indexer picks (DeepSeek V3.2).
+"""DeepSeek's latent attention (MLA): dense, or over cells an indexer picks.
 
 K and V come from one low-rank latent. Sparse attention narrows the mask to the top cells of a small second attention
 whose keys have a cache of their own (build_attn with llm_graph_input_attn_k_dsa).

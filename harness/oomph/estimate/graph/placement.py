@@ -1,4 +1,4 @@
-"""Which device holds a layer, a weight or a cache: n_gpu_layers, tensor_split, split_mode and the overrides."""
+"""Which device holds a layer, a weight or a cache."""
 
 import re
 import struct

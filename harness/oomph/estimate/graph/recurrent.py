@@ -1,4 +1,4 @@
-"""Layers that keep a state instead of a cache: Mamba-2, the gated delta net, a short convolution.
+"""Layers with a state for a cache: Mamba-2, delta net, short convolution.
 
 Each reads the states of the batch's sequences, convolves, scans, and writes the new states back, as llama.cpp's
 build_rs, build_mamba2_layer and build_layer_attn_linear do.

@@ -1,4 +1,4 @@
-"""Cells, streams, tokens and outputs: what llama_context makes of the knobs before it builds a graph."""
+"""Cells, streams, tokens and outputs, as llama_context makes them of the knobs."""
 
 from dataclasses import dataclass
 
