@@ -8,7 +8,20 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "harness" / "oomph"
-LAYERS = ["errors", "units", "cache", "facts", "estimate", "records", "models", "phantom", "measure", "fitting", "views", "cli"]
+LAYERS = [
+    "errors",
+    "units",
+    "cache",
+    "facts",
+    "estimate",
+    "records",
+    "models",
+    "phantom",
+    "measure",
+    "fitting",
+    "views",
+    "cli",
+]
 HEAVY = ["numpy", "pandas", "matplotlib", "scipy", "pydantic", "llama_cpp", "pynvml", "ray"]
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -124,8 +124,8 @@ class Estimator:
     def max_context(self, *, limit: int | None = None, **knobs: Any) -> int:
         """The largest n_ctx, a multiple of 256, that fits with these knobs; 0 where not even 256 does.
 
-        `limit` is the most that is asked for; None is LONGEST_CONTEXT, or the trained context where that is longer. What
-        a model makes of a context longer than it was trained for is another question than what fits.
+        `limit` is the most that is asked for; None is LONGEST_CONTEXT, or the trained context where that is longer.
+        What a model makes of a context longer than it was trained for is another question than what fits.
         """
         return self._max_context(RunConfig().with_(**knobs), limit=limit)
 
