@@ -83,6 +83,7 @@ def test_a_sweep_prints_plain_lines_resumes_merges_exports_and_reruns(
         ("axes.n_ctxx = 5", "unknown knob 'n_ctxx'"),
         ("axes.n_expert_used = [2, 4]", "n_expert_used is set, but model.gguf is a dense model without experts"),
         ("measure.text.file = 'none.txt'", "none.txt cannot be read"),
+        ("config.n_devices = 7", "n_devices is 7 and this machine shows"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(
@@ -119,12 +120,15 @@ def test_an_interrupt_ends_the_worker_keeps_the_records_and_says_how_to_go_on(
         # A shell starts its background jobs with SIGINT ignored, and children inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
-    assert sweep.stdout is not None
-    assert "2 of 2" in sweep.stdout.readline()
-    assert sweep.stdout.readline().startswith("[1/2]")
-    (worker,) = psutil.Process(sweep.pid).children()
-    sweep.send_signal(signal.SIGINT)
-    _, said = sweep.communicate(timeout=30)
+    try:
+        assert sweep.stdout is not None
+        assert "2 of 2" in sweep.stdout.readline()
+        assert sweep.stdout.readline().startswith("[1/2]")
+        (worker,) = psutil.Process(sweep.pid).children()
+        sweep.send_signal(signal.SIGINT)
+        _, said = sweep.communicate(timeout=60)
+    finally:
+        sweep.kill()  # an endless sweep must not outlive a test that fails
     assert sweep.returncode == 130
     assert "The same command goes on from there." in said
     assert not worker.is_running()

@@ -149,14 +149,16 @@ def test_a_kill_at_any_moment_loses_no_record_that_was_acknowledged(tmp_path: Pa
                     store.append(make_record(kill * 10_000 + number))
                     os.write(write, f"r{kill * 10_000 + number}\n".encode())
         os.close(write)
-        time.sleep((kill % 20) / 1000)
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
         with os.fdopen(read) as pipe:
+            if kill % 2:  # every other one is killed while it writes, however slow the machine; the rest at any moment
+                acknowledged += pipe.readline().split()
+            time.sleep((kill % 20) / 1000)
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
             acknowledged += pipe.read().split()
     with Store(tmp_path) as store:
         found = [record.record_id for record in store.records()]
     assert len(found) == len(set(found))
-    assert len(acknowledged) > 60
+    assert len(acknowledged) >= 30
     assert set(acknowledged) <= set(found)
     assert len(found) <= len(acknowledged) + 60, "at most the one in hand is there unacknowledged"

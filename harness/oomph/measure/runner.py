@@ -147,17 +147,16 @@ class Runner:
         return None
 
     def _plan(self, sweep: Sweep) -> _Plan:
-        if self._environment.backend == "phantom":  # its kernels do nothing: a speed or a text's score is garbage
-            sweep = sweep.untimed()
         reference = str(self._model or sweep.file.model)
         path = self._model_path(sweep, reference)
         file = read_gguf(path)
         spec = spec_from_gguf(file, source=str(path))
         identity = _identity(file, spec, path, self._known_as or reference)
         points = sweep.points(n_devices=len(self._environment.gpus))
-        if self._environment.backend == "phantom":
+        if self._environment.backend == "phantom":  # its kernels do nothing: a speed or a text's score is garbage
             points = tuple(replace(point, workload=point.workload.memory_only()) for point in points)
         _check_experts(points, spec, sweep, reference)
+        _check_cards(points, sweep, n_cards=len(self._environment.gpus))
         return _Plan(
             points={point.point_id(identity.header_sha256): point for point in points}, spec=spec, path=path,
             texts=_read_texts(points, sweep), setting=Setting(
@@ -184,6 +183,16 @@ def _check_experts(points: tuple[Point, ...], spec: ModelSpec, sweep: Sweep, ref
             f"{sweep.path or 'sweep'}: n_expert_used is set, but {reference} is a dense model without experts; "
             "leave that axis out, or name a mixture-of-experts model"
         )
+
+
+def _check_cards(points: tuple[Point, ...], sweep: Sweep, *, n_cards: int) -> None:
+    """llama.cpp takes every card that it sees, so a record that says another number would be wrong."""
+    for point in points:
+        if point.config.n_devices != n_cards:
+            raise ConfigError(
+                f"{sweep.path or 'sweep'}: n_devices is {point.config.n_devices} and this machine shows {n_cards} "
+                "cards; leave it out to use them all, or choose them with CUDA_VISIBLE_DEVICES or --phantom"
+            )
 
 
 def _identity(file: GGUFFile, spec: ModelSpec, path: Path, reference: str) -> ModelIdentity:

@@ -11,7 +11,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar, get_args
 
@@ -248,13 +248,6 @@ class Sweep:
     def name(self) -> str:
         """The sweep's name, which names its results folder."""
         return self.file.name
-
-    def untimed(self) -> Self:
-        """The same points, filled but not clocked and with no text scored: for a card that only counts memory."""
-        plain: dict[str, Any] = {"timing": False, "text": None}
-        groups = [group.model_copy(update={"measure": group.measure | plain}) for group in self.file.group]
-        file = self.file.model_copy(update={"measure": self.file.measure | plain, "group": groups})
-        return replace(self, file=file)
 
     def points(self, *, n_devices: int = 1) -> tuple[Point, ...]:
         """Every point, loads together in the order of the file and their contexts ascending.
