@@ -63,12 +63,15 @@ def wants_offload(node: Tensor) -> bool:
     return prod(node.ne[1:]) >= OFFLOAD_MIN_BATCH
 
 
-def alloc_bytes(device: str, tensor: Tensor) -> int:
-    """Bytes that a backend's buffer type asks for a tensor, before alignment (get_alloc_size)."""
+def alloc_bytes(device: str, tensor: Tensor, *, reserves_copies: bool = True) -> int:
+    """Bytes that a backend's buffer type asks for a tensor, before alignment (get_alloc_size).
+
+    `reserves_copies` counts flash attention's F16 copies of a quantised cache, which older builds took from a pool.
+    """
     if device == "CPU":
         return tensor.n_bytes
     n = tensor.n_bytes
-    if tensor.op == "FLASH_ATTN_EXT":
+    if tensor.op == "FLASH_ATTN_EXT" and reserves_copies:
         n = _fused_bytes(tensor, n)
     if tensor.quant.is_quantised and tensor.ne[0] % MATRIX_ROW_PADDING:
         n += tensor.quant.row_bytes(MATRIX_ROW_PADDING - tensor.ne[0] % MATRIX_ROW_PADDING)

@@ -13,6 +13,7 @@ from typing import Final
 from oomph.errors import ModelFileError
 from oomph.estimate.allocator import Packing, pack
 from oomph.estimate.backends import alignment, alloc_bytes
+from oomph.estimate.build import LATEST, Build
 from oomph.estimate.graph.architectures import ARCHITECTURES
 from oomph.estimate.graph.builder import Builder, CacheTypes
 from oomph.estimate.graph.compose import build_graph
@@ -51,8 +52,8 @@ class ComputeBuffers:
 class ComputeModel:
     """The compute buffers of one model; what was replayed for one configuration is kept for the next."""
 
-    def __init__(self, model: ModelSpec) -> None:
-        self._model = model
+    def __init__(self, model: ModelSpec, build: Build = LATEST) -> None:
+        self._model, self._build = model, build
         self._contents = _layer_contents(model)
         self._has_layer_inputs = "per_layer_token_embd.weight" in model.tensors
         self._packings: dict[object, Packing] = {}
@@ -142,12 +143,14 @@ class ComputeModel:
         devices = setup.placement.backends
         graph, ends = build_graph(self._builder(setup, n_tokens, n_outputs), selection.layers)
         n_copies = PIPELINE_COPIES if setup.placement.pipeline else 1
-        plan = schedule(graph, devices, op_offload=setup.op_offload, n_copies=n_copies)
+        plan = schedule(
+            graph, devices, op_offload=setup.op_offload, n_copies=n_copies, fuses_experts=self._build.fuses_experts
+        )
         if n_copies > 1 and selection.must_agree and (plan.n_splits > len(devices) or self._has_layer_inputs):
             return None  # every copy between splits stays for good, so every split and every layer's input counts
 
         def size(tensor: Tensor, backend: int) -> int:
-            return alloc_bytes(devices[backend], tensor)
+            return alloc_bytes(devices[backend], tensor, reserves_copies=self._build.reserves_copies)
 
         marked = {ends[il]: il for pair in selection.must_agree for il in pair}
         packing = pack(plan.leafs, plan.nodes, alignments=[alignment(d) for d in devices], size=size, marks=marked)
@@ -157,7 +160,7 @@ class ComputeModel:
     def _builder(self, setup: Setup, n_tokens: int, n_outputs: int) -> Builder:
         return Builder(
             self._model, setup.hparams, setup.placement, setup.sizes, setup.cache, n_tokens=n_tokens,
-            n_outputs=n_outputs,
+            n_outputs=n_outputs, build=self._build,
         )  # fmt: skip
 
     def _select(self, setup: Setup, cut: Cut) -> Selection:

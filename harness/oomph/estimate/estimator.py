@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from oomph.errors import ConfigError
+from oomph.estimate.build import build_of
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.compute import Setup
 from oomph.estimate.memory import MemoryModel
@@ -42,16 +43,17 @@ class Estimator:
     """Predicts for one model. `gpu_memory_bytes`, of each card, goes before the memory of `gpu`.
 
     Without either, nothing is said of what fits; without `gpu` (or coefficients of a machine without one), nothing of
-    speed. `coefficients` are a calibration's; None takes those that ship with the package.
+    speed. `coefficients` are a calibration's; None takes those that ship with the package. `build` is the number
+    of an older llama.cpp (8829 for b8829), None is 0.5.0.
     """
 
     def __init__(
         self, model: ModelSpec, gpu: GpuSpec | None = None, *, gpu_memory_bytes: int | None = None,
-        coefficients: Coefficients | None = None,
+        coefficients: Coefficients | None = None, build: int | None = None,
     ) -> None:  # fmt: skip
         self.model, self.gpu, self.coefficients = model, gpu, coefficients
         self.gpu_memory_bytes = gpu_memory_bytes or (gpu.memory_bytes if gpu else None)
-        self._memory = MemoryModel(model)
+        self._memory = MemoryModel(model, build_of(build))
         self._longest: dict[RunConfig, int] = {}
         self._overheads: dict[RunConfig, Mapping[str, int]] = {}
 

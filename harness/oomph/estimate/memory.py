@@ -12,6 +12,7 @@ from typing import Final
 
 from oomph.errors import ModelFileError
 from oomph.estimate.backends import MATRIX_ROW_PADDING, alignment
+from oomph.estimate.build import LATEST, Build
 from oomph.estimate.compute import ComputeBuffers, ComputeModel, Setup
 from oomph.estimate.graph.architectures import ARCHITECTURES
 from oomph.estimate.graph.builder import CacheTypes
@@ -38,9 +39,9 @@ Bytes = Counter[str]
 class MemoryModel:
     """The memory of one model under any configuration; sums and replays are kept from one to the next."""
 
-    def __init__(self, model: ModelSpec) -> None:
+    def __init__(self, model: ModelSpec, build: Build = LATEST) -> None:
         self.model = model
-        self._compute = ComputeModel(model)
+        self._compute = ComputeModel(model, build)
         self._hparams: dict[int | None, Hparams] = {}
         self._weights: dict[object, Bytes] = {}
 

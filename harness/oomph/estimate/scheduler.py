@@ -42,19 +42,23 @@ class _Split:
     inputs: list[Tensor]
 
 
-def schedule(graph: Graph, backends: tuple[str, ...], *, op_offload: bool = True, n_copies: int = 1) -> Schedule:
+def schedule(
+    graph: Graph, backends: tuple[str, ...], *, op_offload: bool = True, n_copies: int = 1, fuses_experts: bool = True
+) -> Schedule:
     """Assign and cut `graph` for `backends`, by priority, the CPU last; its tensors are changed in the process."""
-    return _Scheduler(graph, backends, op_offload=op_offload, n_copies=n_copies).run()
+    return _Scheduler(graph, backends, op_offload=op_offload, n_copies=n_copies, fuses_experts=fuses_experts).run()
 
 
 class _Scheduler:
     """One graph being scheduled; the methods before `run` are ggml's passes in their order."""
 
-    def __init__(self, graph: Graph, backends: tuple[str, ...], *, op_offload: bool, n_copies: int) -> None:
+    def __init__(
+        self, graph: Graph, backends: tuple[str, ...], *, op_offload: bool, n_copies: int, fuses_experts: bool
+    ) -> None:  # fmt: skip
         self._graph, self._backends, self._n_copies = graph, backends, n_copies
         self._cpu = len(backends) - 1
         self._number = {device: i for i, device in enumerate(backends)}
-        self._op_offload = op_offload
+        self._op_offload, self._fuses_experts = op_offload, fuses_experts
         self._nodes = [t for t in graph.nodes if t.op not in VIEW_OPS]
         self._copies: dict[tuple[Tensor, int], list[Tensor]] = {}
 
@@ -68,7 +72,7 @@ class _Scheduler:
         splits = self._cut()
         kept: Kept = {}
         for split in splits:
-            if split.backend != self._cpu:
+            if split.backend != self._cpu and self._fuses_experts:
                 kept_by_fusions(self._graph.nodes, split.start, split.end, n_uses, kept)
         head = self._permanent(splits) if self._n_copies > 1 else []
         leafs = [(t, t.backend) for t in self._graph.leafs]

@@ -56,6 +56,8 @@ def _cells(b: Builder, il: int) -> int:
 
 def _rotation(b: Builder, il: int, *, latent: bool) -> tuple[int, int]:
     """Widths of the rotations of K and V (llama_kv_cache::build_input_k_rot, _v_rot), 0 for none."""
+    if not b.build.rotates_cache:
+        return 0, 0
     owners = b.hparams.cache_owners(is_swa=b.shape(il).is_swa)
     widths_k, widths_v = ({getattr(b.shape(i), which) for i in owners} for which in ("head_k", "head_v"))
     k_width = v_width = 0
@@ -131,7 +133,11 @@ def _store_transposed(b: Builder, v: Tensor, cache: Tensor, ids: Tensor) -> None
 
 def _mask(b: Builder, il: int, n_kv: int) -> Tensor:
     n_stream, name = b.sizes.n_stream, f"attn_inp_kq_mask{_tag(b, il)}"
-    return b.input(name, F16 if b.cache.flash_attn else F32, n_kv, b.n_tokens // n_stream, 1, n_stream)
+    kind = F16 if b.cache.flash_attn and b.build.narrow_mask else F32
+    mask = b.input(name, kind, n_kv, b.n_tokens // n_stream, 1, n_stream)
+    if not b.cache.flash_attn or b.build.narrow_mask:
+        return mask
+    return b.once(f"{name}_cnv", "cast", lambda: b.graph.node("CPY", mask.ne, mask, quant=F16))
 
 
 def _by_head(b: Builder, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from oomph.errors import ModelFileError
+from oomph.estimate.build import LATEST, Build
 from oomph.estimate.graph.hparams import Hparams, LayerShape
 from oomph.estimate.graph.placement import Placement
 from oomph.estimate.graph.sizes import Sizes
@@ -38,11 +39,11 @@ class Builder:
 
     def __init__(
         self, model: ModelSpec, hparams: Hparams, placement: Placement, sizes: Sizes, cache: CacheTypes, *,
-        n_tokens: int, n_outputs: int,
+        n_tokens: int, n_outputs: int, build: Build = LATEST,
     ) -> None:  # fmt: skip
         self.model, self.hparams, self.arch = model, hparams, hparams.arch
         self.placement, self.sizes, self.cache = placement, sizes, cache
-        self.n_tokens, self.n_outputs = n_tokens, n_outputs
+        self.n_tokens, self.n_outputs, self.build = n_tokens, n_outputs, build
         self.graph = Graph()
         self.fused_layers: dict[Tensor, int] = {}
         """Each fused attention's layer: what `flash_attn` auto looks at."""
@@ -59,6 +60,11 @@ class Builder:
     def shape(self, il: int) -> LayerShape:
         """The widths of layer `il`."""
         return self.hparams.layers[il]
+
+    @property
+    def outputs_at(self) -> str:
+        """Where the rows that need logits are picked, as `Architecture.outputs_at`."""
+        return self.arch.outputs_at if self.build.keeps_all_rows else "last_layer"
 
     # --- weights
 
@@ -169,7 +175,8 @@ def embed(b: Builder) -> Tensor:
     if width != b.hparams.n_embd:
         rows = graph.node("PAD", (width, b.n_tokens), rows)
     graph.expand(rows)
-    graph.expand(b.input("inp_embd", F32, width, b.n_tokens))
+    if b.build.embeds_inputs:
+        graph.expand(b.input("inp_embd", F32, width, b.n_tokens))
     if width != b.hparams.n_embd:
         rows = graph.view(rows, (b.hparams.n_embd, b.n_tokens), (rows.nb[1],))
     if b.model.hparam("embedding_scale", 0.0):

@@ -26,7 +26,7 @@ def build_graph(b: Builder, layers: Sequence[int]) -> tuple[Graph, dict[int, Ten
         per_layer.project(b, tokens)
     cur = altup.stack(b, tokens) if b.arch.layer == "altup" else tokens
     for il in layers:
-        cur = LAYERS[b.arch.layer](b, cur, il, il == layers[-1] and b.arch.outputs_at == "last_layer")
+        cur = LAYERS[b.arch.layer](b, cur, il, il == layers[-1] and b.outputs_at == "last_layer")
         if b.shape(il).has_deepstack:
             cur = _deepstack(b, cur, tokens, il)
         ends[il] = cur
@@ -137,12 +137,12 @@ def _scaled_residual(b: Builder, x: Tensor) -> Tensor:
 def _head(b: Builder, cur: Tensor) -> None:
     """The last norm and the logits; what llama.cpp keeps for the caller is an output and never freed."""
     graph = b.graph
-    if b.arch.outputs_at == "before_norm":
+    if b.outputs_at == "before_norm":
         cur.is_output = True
         cur = b.output_rows(cur)
     cur = b.norm(cur, b.arch.output_norm)
     cur.is_output = True
-    if b.arch.outputs_at == "after_norm":
+    if b.outputs_at == "after_norm":
         cur = b.output_rows(cur)
         cur.is_output = True
     logits = graph.mul_mat(b.output_weight(), cur)

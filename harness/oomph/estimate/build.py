@@ -1,0 +1,42 @@
+"""What older builds of llama.cpp allocate otherwise: the changes of its graphs, by build number.
+
+The estimator is exact for llama.cpp 0.5.0. Logs and programs of other months are of other builds, and some changes
+move a compute buffer by hundreds of MiB. Stands apart because it is a fact about a program, and no knob of a run.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """What a build does; the defaults are llama.cpp 0.5.0's.
+
+    `embeds_inputs`: the graph has an input for embeddings beside the tokens. `rotates_cache`: a quantised cache holds
+    rotated K and V (pull request 21038). `keeps_all_rows`: architectures whose last norm feeds a prediction head keep
+    it for every token. `narrow_mask`: flash attention's mask is F16 from the start, not cast from F32 (23764).
+    `reserves_copies`: flash attention's F16 copies of a quantised cache are in the compute buffer, not in the pool that
+    grows in use (23907). `fuses_experts`: the choice and the sum of experts are fused and keep tensors alive (25952).
+    """
+
+    embeds_inputs: bool = True
+    rotates_cache: bool = True
+    keeps_all_rows: bool = True
+    narrow_mask: bool = True
+    reserves_copies: bool = True
+    fuses_experts: bool = True
+
+
+LATEST: Final = Build()
+
+_SINCE: Final = {
+    "embeds_inputs": 7800, "rotates_cache": 8610, "keeps_all_rows": 9000, "narrow_mask": 9360,
+    "reserves_copies": 9480, "fuses_experts": 10760,
+}  # fmt: skip
+"""First builds, by the days on which the changes were merged: right to some dozens, `embeds_inputs` and
+`keeps_all_rows` to a few hundred."""
+
+
+def build_of(number: int | None) -> Build:
+    """What build `number` does (`b8829` is 8829); None is llama.cpp 0.5.0."""
+    return LATEST if number is None else Build(**{change: number >= first for change, first in _SINCE.items()})

@@ -1,0 +1,72 @@
+"""Older builds of llama.cpp: each change moves the bytes that it is about, and no other."""
+
+from collections.abc import Callable
+
+import pytest
+
+from oomph.estimate.build import LATEST, Build, build_of
+from oomph.estimate.estimator import Estimator
+from oomph.estimate.memory import MemoryModel
+from oomph.estimate.prediction import DeviceMemory
+from oomph.facts.catalogue import catalogue_model
+from oomph.facts.config import RunConfig
+from oomph.facts.modelspec import ModelSpec
+from oomph.units import MIB
+
+MakeModel = Callable[..., ModelSpec]
+DEEP = RunConfig(n_ctx=32768, flash_attn="on", swa_full=False)
+
+
+def compute_mib(name: str, config: RunConfig, build: int | None) -> tuple[float, float]:
+    """Compute buffers of the card and of the host beside it."""
+    devices = Estimator(catalogue_model(name, "Q8_0"), build=build).predict(config).memory.devices
+    return devices["CUDA0"].compute_bytes / MIB, devices["CUDA_Host"].compute_bytes / MIB
+
+
+def test_no_number_is_the_latest_and_a_large_one_equals_it() -> None:
+    assert build_of(None) == build_of(100_000) == LATEST == Build()
+    assert build_of(0) == Build(
+        embeds_inputs=False, rotates_cache=False, keeps_all_rows=False, narrow_mask=False, reserves_copies=False,
+        fuses_experts=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "knobs", "build", "printed"),
+    [("gpt-oss-20b", {"n_ctx": 16384}, 7772, (398.38, 39.15)),
+     ("qwen3.5-9b", {"n_ctx": 65536, "type_k": "q8_0", "type_v": "q8_0"}, 8193, (493.00, 144.02)),
+     ("qwen3.5-27b", {"n_ctx": 262144}, 8836, (824.02, 532.02)),
+     ("gemma-4-26b-a4b", {"n_ctx": 262144}, 8836, (829.02, 526.02))],
+)  # fmt: skip
+def test_real_cards_of_older_builds(
+    name: str, knobs: dict[str, object], build: int, printed: tuple[float, float]
+) -> None:
+    """What llama-server of that build printed on a real card, with flash attention and n_ubatch 512."""
+    assert compute_mib(name, DEEP.with_(**knobs), build) == pytest.approx(printed, abs=0.01)
+
+
+def changed_by(model: ModelSpec, build: Build, **knobs: object) -> tuple[DeviceMemory, DeviceMemory]:
+    config = DEEP.with_(**knobs)
+    return tuple(MemoryModel(model, b).estimate(config).devices["CUDA0"] for b in (LATEST, build))  # type: ignore[return-value]
+
+
+def test_a_cast_mask_takes_three_times_the_room(make_model: MakeModel) -> None:
+    """F32 in, F16 out: 6 bytes a cell and token for 2. No logits, so that the mask decides, but for what is freed."""
+    new, old = changed_by(make_model(), Build(narrow_mask=False), n_outputs_max=1)
+    assert old.compute_bytes - new.compute_bytes == pytest.approx(4 * 32768 * 512, rel=0.05)
+    new, old = changed_by(make_model(), Build(narrow_mask=False), n_outputs_max=1, flash_attn="off")
+    assert old == new
+
+
+def test_copies_of_a_quantised_cache_are_the_difference(make_model: MakeModel) -> None:
+    """Two F16 copies of 32768 cells, two heads of 64."""
+    cache = {"type_k": "q8_0", "type_v": "q8_0", "n_outputs_max": 1}
+    new, old = changed_by(make_model(), Build(reserves_copies=False), **cache)
+    assert new.compute_bytes - old.compute_bytes == pytest.approx(2 * 32768 * 2 * 64 * 2, rel=0.15)
+    new, old = changed_by(make_model(), Build(reserves_copies=False), n_outputs_max=1)
+    assert old == new
+
+
+def test_weights_and_caches_are_of_no_build(make_model: MakeModel) -> None:
+    new, old = changed_by(make_model(n_expert=8), build_of(0), type_k="q8_0", type_v="q8_0")
+    assert (new.weights_bytes, new.kv_cache_bytes) == (old.weights_bytes, old.kv_cache_bytes)
