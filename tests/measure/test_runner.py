@@ -210,3 +210,14 @@ def test_an_anchor_is_measured_again_and_says_how_far_the_machine_has_drifted(
     assert again.conditions["drift"] == pytest.approx(0.1)
     assert last.conditions["drift"] == pytest.approx(0.3)
     assert runner.pending(sweep) == ()
+
+
+def test_a_model_on_hugging_face_is_downloaded_and_recorded_as_it_was_named(
+    tmp_path: Path, make_sweep: MakeSweep, tiny_moe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("oomph.measure.runner.download_model", {"hf:o/r/m.gguf": tiny_moe}.__getitem__)
+    executor = Answering()
+    runner = Runner(Store(tmp_path), executor, model="hf:o/r/m.gguf", environment=HERE)
+    (record,) = runner.run(make_sweep(""))
+    assert executor.jobs[0].model_path == tiny_moe
+    assert record.model.path == "hf:o/r/m.gguf"

@@ -229,12 +229,20 @@ def part_names(file: GGUFFile, file_name: str) -> list[str]:
     n_parts = file.metadata.get("split.count", 1)
     if not isinstance(n_parts, int) or n_parts <= 1:
         return [file_name]
-    match = _SPLIT_NAME.fullmatch(file_name)
-    if not match or int(match["count"]) != n_parts:
+    names = split_names(file_name)
+    if len(names) != n_parts:
         raise ModelFileError(
             f"{file.name} says it is one of {n_parts} parts, but is not named like -00001-of-{n_parts:05}.gguf"
         )
-    return [f"{match['stem']}-{no:05}-of-{n_parts:05}.gguf" for no in range(1, n_parts + 1)]
+    return names
+
+
+def split_names(file_name: str) -> list[str]:
+    """The names of all parts of which `file_name` (`…-00001-of-0000N.gguf`) is one; just its own where it is none."""
+    match = _SPLIT_NAME.fullmatch(file_name)
+    if not match:
+        return [file_name]
+    return [f"{match['stem']}-{no:05}-of-{match['count']}.gguf" for no in range(1, int(match["count"]) + 1)]
 
 
 def join_parts(parts: Sequence[GGUFFile]) -> GGUFFile:

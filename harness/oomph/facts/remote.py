@@ -48,10 +48,16 @@ def resolve_url(reference: str) -> str:
     """The URL behind a reference; ModelFileError where `hf:` is not followed by owner, repository and file."""
     if not reference.startswith("hf:"):
         return reference
+    repository, file = hf_file(reference)
+    return f"{_hf_endpoint()}/{repository}/resolve/main/{quote(file)}"
+
+
+def hf_file(reference: str) -> tuple[str, str]:
+    """Repository and file of `hf:owner/repo/file.gguf`; ModelFileError where it is spelt otherwise."""
     match = _HF_REFERENCE.fullmatch(reference)
     if not match:
         raise ModelFileError(f"{reference}: write hf:owner/repository/file.gguf, with the file's full name")
-    return f"{_hf_endpoint()}/{match['repo']}/resolve/main/{quote(match['file'])}"
+    return match["repo"], match["file"]
 
 
 def _hf_endpoint() -> str:

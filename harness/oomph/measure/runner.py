@@ -16,12 +16,14 @@ from typing import Final
 from oomph.errors import ConfigError
 from oomph.facts.gguf import GGUFFile, read_gguf
 from oomph.facts.modelspec import ModelSpec, spec_from_gguf
+from oomph.facts.remote import is_remote
 from oomph.measure.anchor import as_repeat, can_anchor, is_repeat
 from oomph.measure.executors import Executor, Job
 from oomph.measure.pruning import dominates
 from oomph.measure.recording import Setting
 from oomph.measure.sweep import Point, Sweep
 from oomph.models.demo import demo_model, ranking_text
+from oomph.models.download import download_model
 from oomph.records.environment import physical_cores, read_environment
 from oomph.records.schema import Environment, ModelIdentity, Record
 from oomph.records.store import Store
@@ -166,6 +168,8 @@ class Runner:
     def _model_path(self, sweep: Sweep, reference: str) -> Path:
         if reference == DEMO:
             return demo_model()
+        if is_remote(reference):
+            return download_model(reference)
         base = sweep.path.parent if sweep.path and self._model is None else Path()
         return (base / Path(reference).expanduser()).resolve()
 
