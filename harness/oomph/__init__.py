@@ -9,13 +9,22 @@ from typing import Any
 __version__ = "0.1.0"
 
 _EXPORTS = {
-    "OomphError": "oomph.errors",
-    "ModelSpec": "oomph.facts.modelspec",
-    "RunConfig": "oomph.facts.config",
-    "GpuSpec": "oomph.facts.gpus",
     "Estimator": "oomph.estimate.estimator",
+    "GpuSpec": "oomph.facts.gpus",
+    "LocalExecutor": "oomph.measure.executors",
+    "ModelSpec": "oomph.facts.modelspec",
+    "OomphError": "oomph.errors",
+    "RunConfig": "oomph.facts.config",
+    "Runner": "oomph.measure.runner",
+    "Store": "oomph.records.store",
+    "Sweep": "oomph.measure.sweep",
+    "compare": "oomph.fitting.compare",
+    "detect_gpus": "oomph.measure.nvml",
+    "fit": "oomph.fitting.calibrate",
     "gpu": "oomph.facts.gpus",
     "gpu_names": "oomph.facts.gpus",
+    "open_bench": "oomph.measure.bench",
+    "plot_predicted_vs_measured": "oomph.views.plots_fit",
     "read_model": "oomph.facts.source",
 }
 __all__ = sorted(_EXPORTS)

@@ -60,7 +60,13 @@ def _agreement(quantity: str, comparisons: Sequence["Comparison"]) -> Agreement 
 
 
 def plot_predicted_vs_measured(comparisons: Sequence["Comparison"]) -> "Figure":
-    """Comparisons of one unit (all bytes, or all rates): identity and bands above, residuals in per cent below."""
+    """Identity and bands above, residuals in per cent below.
+
+    Of a mixture of bytes and rates, those with the first one's unit are drawn. Raises ValueError for none at all.
+    """
+    if not comparisons:
+        raise ValueError("nothing to plot: no record has both a prediction and a measurement")
+    comparisons = [c for c in comparisons if is_memory(c) == is_memory(comparisons[0])]
     figure, (above, below) = new_figure(height=4.4, rows=2, ratios=(2.4, 1))
     scale, unit = (MIB, "MiB") if is_memory(comparisons[0]) else (1, "tokens per second")
     quantities = list(dict.fromkeys(c.quantity for c in comparisons))

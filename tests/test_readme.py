@@ -1,0 +1,55 @@
+"""The README is tested: its commands exist, its links resolve, its Python runs."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from oomph.cli import app
+from oomph.facts.source import read_model
+
+TOP = typer.main.get_command(app)
+README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, re.DOTALL)
+COMMANDS = [
+    shlex.split(line.removeprefix(".venv/bin/"), comments=True)
+    for kind, text in BLOCKS
+    if not kind
+    for line in text.splitlines()
+    if line.removeprefix(".venv/bin/").startswith("oomph ")
+]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_line_parses(words: list[str]) -> None:
+    command, rest = TOP, words[1:]
+    while hasattr(command, "commands"):
+        command, rest = command.commands[rest[0]], rest[1:]
+    command.make_context(words[0], rest)
+
+
+def test_every_command_is_named() -> None:
+    missing = [name for name in TOP.commands if f"`oomph {name}" not in README]  # type: ignore[attr-defined]
+    assert not missing
+
+
+def test_every_link_resolves(repository: Path) -> None:
+    links = [link.split("#")[0] for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
+    assert len(links) > 3
+    assert [link for link in links if not (repository / link).exists()] == []
+
+
+def test_the_first_python_block_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    block = next(text for kind, text in BLOCKS if kind == "python")
+    monkeypatch.setattr("oomph.facts.source.read_model", lambda _: read_model("qwen3-30b-a3b:Q4_K_M"))
+    namespace: dict[str, object] = {}
+    exec(block, namespace)
+    assert namespace["model"].arch == "qwen3moe"  # type: ignore[attr-defined]
+
+
+def test_every_export_is_there() -> None:
+    import oomph
+
+    assert all(getattr(oomph, name) is not None for name in oomph.__all__)
