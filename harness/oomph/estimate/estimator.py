@@ -15,6 +15,7 @@ from oomph.errors import ConfigError
 from oomph.estimate.build import build_of
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.compute import Setup
+from oomph.estimate.likelihood import fit_probability
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.overhead import overhead_bytes
 from oomph.estimate.prediction import MemoryEstimate, Prediction, SpeedEstimate
@@ -63,6 +64,7 @@ class Estimator:
         knows_card = self.gpu_memory_bytes is not None and config.n_devices > 0
         return Prediction(
             model=self.model.name, config=config, memory=memory, fits=self.fits(config) if knows_card else None,
+            fit_probability=self._fit_probability(memory, config) if knows_card else None,
             max_context=self._max_context(config) if knows_card else None, speed=self._speed(config),
             warnings=(*memory.warnings, *self._beyond_training(config)),
         )  # fmt: skip
@@ -122,6 +124,15 @@ class Estimator:
             raise ConfigError("what fits depends on the card: name a GPU, or give its memory")
         parts = (*self._memory.fixed(setup).values(), self._overhead(config), compute_bytes)
         return all(sum(part.get(card, 0) for part in parts) <= self.gpu_memory_bytes for card in setup.placement.cards)
+
+    def _fit_probability(self, memory: MemoryEstimate, config: RunConfig) -> float | None:
+        """How likely every card holds its part; None where no card is named, so that its context is not known."""
+        if self.gpu is None or self.gpu_memory_bytes is None:
+            return None
+        if any(self._memory.refusals(config, self._memory.setup(config))):
+            return 0.0
+        values = self.coefficients or default_coefficients()
+        return fit_probability(memory, self.gpu, self.gpu_memory_bytes, values)
 
     def max_context(self, *, limit: int | None = None, **knobs: Any) -> int:
         """The largest n_ctx, a multiple of 256, that fits with these knobs; 0 where not even 256 does.

@@ -17,7 +17,7 @@ from oomph.errors import UnknownNameError
 from oomph.estimate.card import card_facts
 from oomph.estimate.coefficients import GENERATIONS, Coefficients, definitions
 from oomph.facts.gpus import GpuSpec, gpu
-from oomph.fitting.intervals import conformal_width
+from oomph.fitting.intervals import conformal_width, coverage
 from oomph.fitting.learn import as_coefficients, fits_without, held_out_errors, learn
 from oomph.fitting.observations import SpeedObservation
 from oomph.fitting.public_rows import public_observations, read_rows
@@ -42,15 +42,19 @@ def learned_defaults(folder: Path) -> Coefficients:
         known: held_out_errors(undated, label, fits_without(rows.observations, label, learned))
         for known, label in (("generation", card_of), ("card", run_of), ("row", row_of))
     }
-    held_out["fitted row"] = [o.log_error({**learned.values, **learned.cards[o.card]}) for o in undated]
+    held_out["model on card"] = [o.log_error({**learned.values, **learned.cards[o.card]}) for o in undated]
     coefficients = as_coefficients(learned)
+    widths = {group: _widths(undated, held_out, group) for group in sorted({o.group for o in undated})}
     return replace(
         coefficients,
         values={**coefficients.values, **context_values(folder / "memory.jsonl")},
-        interval_widths={group: _widths(undated, held_out, group) for group in sorted({o.group for o in undated})},
+        interval_widths=widths | {
+            "context_bytes": {"generation": conformal_width(context_errors(folder / "memory.jsonl"))}
+        },
         seen=_models_by_card(rows.observations),
         covered={"n_depth": (0.0, max(o.n_depth for o in rows.observations))},
-        provenance=provenance(rows.observations, rows.left_out, rows.n_rows),
+        provenance=provenance(rows.observations, rows.left_out, rows.n_rows)
+        | {"coverage_of_rows_held_out": _row_coverage(undated, held_out["row"], widths)},
     )  # fmt: skip
 
 
@@ -81,13 +85,22 @@ def _fold(text: str, n_folds: int) -> str:
 def _widths(
     observations: Sequence[SpeedObservation], errors: Mapping[str, Sequence[float]], group: str
 ) -> dict[str, float]:
-    """By how much is known. A model on a card with rows of it may be asked for what was measured or for other
-    settings, so its width is the geometric mean of what the fit leaves and what rows held out show.
+    """By how much is known of the card. A model with rows on it is mostly asked for what was measured there, so its
+    width is what the fit leaves; `_row_coverage` says how that holds for settings that were not.
     """
     rows = [i for i, observation in enumerate(observations) if observation.group == group]
-    widths = {known: conformal_width([found[i] for i in rows]) for known, found in errors.items()}
-    fitted, held_out = widths.pop("fitted row"), widths.pop("row")
-    return widths | {"model on card": (fitted * held_out) ** 0.5, "host": HOST_WIDTH}
+    widths = {known: conformal_width([found[i] for i in rows]) for known, found in errors.items() if known != "row"}
+    return widths | {"host": HOST_WIDTH}
+
+
+def _row_coverage(
+    observations: Sequence[SpeedObservation], errors: Sequence[float], widths: Mapping[str, Mapping[str, float]]
+) -> dict[str, float]:
+    """By group, the share of rows held out alone that the interval of a model with rows on the card covers."""
+    by_group: dict[str, list[float]] = defaultdict(list)
+    for observation, error in zip(observations, errors, strict=True):
+        by_group[observation.group].append(error)
+    return {group: round(coverage(found, widths[group]["model on card"]), 3) for group, found in by_group.items()}
 
 
 def _models_by_card(observations: Sequence[SpeedObservation]) -> dict[str, tuple[str, ...]]:
@@ -103,18 +116,35 @@ def context_values(path: Path) -> dict[str, float]:
     A desktop or another process only adds, so the least that a card was seen with counts; each generation's factor is
     shrunk towards 1 as its prior says.
     """
-    known = definitions()
-    per_sm = known["memory.context_bytes_per_sm"].prior
+    known, found = definitions(), _context_logs(path)
+    values = {name: known[name].prior for name in known if name.startswith("memory.")}
+    for generation in GENERATIONS:
+        values[f"memory.context_factor.{generation}"] = float(np.exp(_shrunk(found.get(generation, []))))
+    return values
+
+
+def context_errors(path: Path) -> list[float]:
+    """ln(predicted / seen) of each card's context, predicted from the other cards of its generation."""
+    return [
+        _shrunk(logs[:i] + logs[i + 1 :]) - seen
+        for logs in _context_logs(path).values()
+        for i, seen in enumerate(logs)
+    ]  # fmt: skip
+
+
+def _context_logs(path: Path) -> dict[str, list[float]]:
+    """By generation, the logarithm of each card's context against the prior's."""
+    per_sm = definitions()["memory.context_bytes_per_sm"].prior
     found: dict[str, list[float]] = defaultdict(list)
     for card, least in _least_in_use(read_rows(path)).items():
         found[card_facts(card).generation].append(float(np.log(least / (per_sm * card.sm_count))))
-    values = {name: known[name].prior for name in known if name.startswith("memory.")}
-    for generation in GENERATIONS:
-        logs = found.get(generation, [])
-        sd = known[f"memory.context_factor.{generation}"].sd
-        shrunk = sum(logs) / (len(logs) + (CONTEXT_NOISE / sd) ** 2)
-        values[f"memory.context_factor.{generation}"] = float(np.exp(shrunk))
-    return values
+    return found
+
+
+def _shrunk(logs: Sequence[float]) -> float:
+    """Their mean, drawn towards 0 as the prior of a generation's factor says."""
+    sd = definitions()[f"memory.context_factor.{GENERATIONS[0]}"].sd
+    return sum(logs) / (len(logs) + (CONTEXT_NOISE / sd) ** 2)
 
 
 MOST_CONTEXT_BYTES: Final = 800 * MIB
