@@ -139,6 +139,7 @@ def test_what_llama_cpp_refuses_is_a_warning(oomph: Oomph) -> None:
         ('{"type_k": "q3"}', r"c\.jsonl:1: type_k is 'q3'; it must be one of"),
         ("{", r"c\.jsonl:1: no JSON"),
         ("[1]", r"c\.jsonl:1: '\[1\]' is no JSON object"),
+        ("\n \n", r"c\.jsonl has no configuration"),
         ("[" * 100_000, r"c\.jsonl:1: no JSON"),
     ],
 )
@@ -165,6 +166,7 @@ def test_bad_file_of_configurations_names_line_and_key(
         ((MODEL, "--grid", "n_ctx=1,x"), "n_ctx is 'x'; it takes int"),
         ((MODEL, "--grid", "1024"), "stands before any knob"),
         ((MODEL, "--grid", "n_ctx=0"), "n_ctx is 0; it must be at least 1"),
+        ((MODEL, "-c", 1 << 31), "n_ctx is 2147483648; llama.cpp counts to 2147483647"),
         ((MODEL, "--grid", "n_ctx=1", "--configs", "x"), "give one of them"),
         ((MODEL, "-ngl", "some"), "n_gpu_layers is 'some'"),
         ((MODEL, "--calibration", "none.json"), "none.json"),

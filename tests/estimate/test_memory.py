@@ -184,3 +184,20 @@ def test_what_llama_cpp_refuses_is_said(make_model: MakeModel, knobs: dict[str, 
 def test_more_experts_than_there_are_is_an_error(qwen: MemoryModel) -> None:
     with pytest.raises(ModelFileError, match="128 experts"):
         qwen.estimate(RunConfig(n_expert_used=129))
+
+
+@pytest.mark.parametrize(
+    ("knobs", "warning"),
+    [
+        ({"split_mode": "row", "n_devices": 2}, "split_mode row is counted as layer"),
+        ({"n_expert_used": 4}, "n_expert_used changes nothing"),
+        ({"n_seq_max": 257}, "refuses n_seq_max 257"),
+        ({"split_mode": "row"}, None),
+        ({"n_seq_max": 256}, None),
+    ],
+)
+def test_knobs_that_are_not_taken_as_they_are_asked_for_are_named(
+    make_model: MakeModel, knobs: dict[str, object], warning: str | None
+) -> None:
+    warnings = MemoryModel(make_model()).estimate(RunConfig().with_(**knobs)).warnings
+    assert [warning in text for text in warnings] == [True] if warning else not warnings

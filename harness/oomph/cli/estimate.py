@@ -76,6 +76,8 @@ def _estimate(
         {knob: value for knob, value in given.items() if value is not None}, where="the command line"
     )
     asked = list(read_configs(configs, base)) if configs else grid_configs(base, grid or [])
+    if not asked:
+        raise ConfigError(f"{configs} has no configuration; write one JSON object of knobs a line")
     estimator = _estimator(model, gpu, gpu_mem, calibration)
     if as_json:
         _print_json(estimator, asked, strict=not (grid or configs))

@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 def sweep(
     spec: Annotated[Path, typer.Argument(help="The sweep file (TOML).")],
     out: Annotated[Path, typer.Option(help="Results folder; started again, a sweep goes on where it stopped.")],
-    model: Annotated[str | None, typer.Option(help="GGUF file or hf:owner/repo/file.gguf in place of the sweep's.")] = None,
+    model: Annotated[str | None, typer.Option(help="GGUF file, or hf:owner/repo/file.gguf, for the sweep's.")] = None,
     phantom: PhantomOption = None,
     prune: Annotated[bool, typer.Option(help="Skip points that another has shown not to fit.")] = True,
 ) -> None:

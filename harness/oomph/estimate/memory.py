@@ -32,6 +32,9 @@ _BY_LAYER: Final = ("rope_freqs.weight", "rope_factors_long.weight", "rope_facto
 _OF_FIRST_LAYER: Final = ("per_layer_model_proj.weight", "per_layer_proj_norm.weight")
 """Tensors outside the layers that llama.cpp loads with the first one."""
 
+MAX_SEQUENCES: Final = 256
+"""LLAMA_MAX_SEQ."""
+
 Bytes = Counter[str]
 """Bytes by device."""
 
@@ -59,7 +62,7 @@ class MemoryModel:
     def estimate(self, config: RunConfig) -> MemoryEstimate:
         """Bytes of every device under `config`, without what llama.cpp prints nowhere (overhead)."""
         setup = self.setup(config)
-        warnings = [*self._general_warnings(), *self.refusals(config, setup)]
+        warnings = [*self._general_warnings(config), *self.refusals(config, setup)]
         return self._assemble(setup, self.compute(setup), tuple(warnings))
 
     def setup(self, config: RunConfig) -> Setup:
@@ -100,12 +103,19 @@ class MemoryModel:
         }
         return MemoryEstimate(devices=devices, exact_compute=self.is_known, warnings=warnings)
 
-    def _general_warnings(self) -> Iterator[str]:
+    def _general_warnings(self, config: RunConfig) -> Iterator[str]:
         if not self.is_known:
             yield (
                 f"architecture {self.model.arch!r} is not known: its compute buffers follow the general transformer "
                 f"rule, and its KV cache the usual metadata"
             )
+        if config.split_mode == "row" and config.n_devices > 1:
+            yield (
+                "split_mode row is counted as layer: what each card takes differs, for llama.cpp gives each of them "
+                "rows of every matrix"
+            )
+        if config.n_expert_used is not None and not self.model.is_moe:
+            yield f"n_expert_used changes nothing: {self.model.name} is a dense model without experts"
 
     def aborts(self, config: RunConfig) -> bool:
         """Whether llama.cpp aborts while it builds the graph: too many active experts."""
@@ -114,6 +124,8 @@ class MemoryModel:
     def refusals(self, config: RunConfig, setup: Setup) -> Iterator[str]:
         """Why llama.cpp would not run this configuration, one sentence each."""
         cache = setup.cache
+        if config.n_seq_max > MAX_SEQUENCES:
+            yield f"llama.cpp refuses n_seq_max {config.n_seq_max}: {MAX_SEQUENCES} is the most"
         if cache.v.is_quantised and not cache.flash_attn:
             yield f"llama.cpp refuses type_v {config.type_v} without flash attention; set flash_attn on, or type_v f16"
         if setup.hparams.is_mla and cache.k != cache.v:

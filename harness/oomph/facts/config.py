@@ -53,6 +53,8 @@ class RunConfig:
         for key in ("n_ctx", "n_batch", "n_ubatch", "n_seq_max", "n_parallel"):
             if getattr(self, key) < 1:
                 raise ConfigError(f"{key} is {getattr(self, key)}; it must be at least 1")
+            if getattr(self, key) >= 1 << 31:
+                raise ConfigError(f"{key} is {getattr(self, key)}; llama.cpp counts to {(1 << 31) - 1}")
         for key in ("n_cpu_moe", "n_depth", "n_devices"):
             if getattr(self, key) < 0:
                 raise ConfigError(f"{key} is {getattr(self, key)}; it must be at least 0")
