@@ -41,7 +41,10 @@ def test_no_number_is_the_latest_and_a_large_one_equals_it() -> None:
 def test_real_cards_of_older_builds(
     name: str, knobs: dict[str, object], build: int, printed: tuple[float, float]
 ) -> None:
-    """What llama-server of that build printed on a real card, with flash attention and n_ubatch 512."""
+    """What llama-server of that build printed on a real card, with flash attention and n_ubatch 512.
+
+    Logs: github.com/ghghang2/v1.6, llama_server.log at commits d1f510a99, cf1b43dc7, c5c574035 (twice).
+    """
     assert compute_mib(name, DEEP.with_(**knobs), build) == pytest.approx(printed, abs=0.01)
 
 

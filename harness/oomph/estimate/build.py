@@ -30,11 +30,11 @@ class Build:
 LATEST: Final = Build()
 
 _SINCE: Final = {
-    "embeds_inputs": 7800, "rotates_cache": 8610, "keeps_all_rows": 9000, "narrow_mask": 9360,
+    "embeds_inputs": 7830, "rotates_cache": 8610, "keeps_all_rows": 9000, "narrow_mask": 9360,
     "reserves_copies": 9480, "fuses_experts": 10760,
 }  # fmt: skip
-"""First builds, by the days on which the changes were merged: right to some dozens, `embeds_inputs` and
-`keeps_all_rows` to a few hundred."""
+"""First builds, by the days on which the pull requests were merged, right to some dozens. Where none is named, and for
+the choice of experts, logs say only that it came between b7772 and b7896, or after b8893."""
 
 
 def build_of(number: int | None) -> Build:
