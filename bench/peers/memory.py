@@ -84,7 +84,11 @@ def print_totals(title: str, answers: Sequence[Answer]) -> None:
         p95 = sizes[min(int(0.95 * len(sizes)), len(sizes) - 1)]
         print(f"{name:32}{median(sizes):10,.1f}{p95:10,.1f}{sizes[-1]:10,.1f}{under:8.1%}")
     there = shutil.which("node-llama-cpp") is not None
-    why = "its answer is text for people, which is not read here" if there else "it is not installed here, and needs a card or its backend"
+    why = (
+        "its answer is text for people, which is not read here"
+        if there
+        else "it is not installed here, and needs a card or its backend"
+    )
     print(f"{'node-llama-cpp inspect estimate':32}   not run: {why}")
 
 
