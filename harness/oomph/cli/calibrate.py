@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from oomph.estimate.estimator import Estimator
     from oomph.fitting.result import FitResult
-    from oomph.records.schema import Record
 
 
 def register(app: typer.Typer) -> None:
@@ -21,38 +19,31 @@ def _calibrate(
     folders: Annotated[list[Path], typer.Argument(help="results folders, as `oomph sweep --out` writes them")],
     model: Annotated[str | None, typer.Option(help="the model, where it is not at the path the records name")] = None,
     gpu: Annotated[str | None, typer.Option(help="the card; the records' own by default")] = None,
-    out: Annotated[Path | None, typer.Option(help="write the coefficients here, for `oomph estimate`")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="write the coefficients here instead of keeping them for `oomph estimate`")
+    ] = None,
 ) -> None:
     """Calibrate speed and memory on a machine's own records."""
     from oomph.cli.output import print_table
+    from oomph.cli.recorded import estimator_of
     from oomph.cli.report import read_records
     from oomph.fitting.calibrate import fit_models
+    from oomph.fitting.kept import keep
     from oomph.fitting.saved import calibration_json
     from oomph.views.tables import fit_table
 
     records = read_records(folders)
     headers = dict.fromkeys(record.model.header_sha256 for record in records)
     groups = [[record for record in records if record.model.header_sha256 == header] for header in headers]
-    result = fit_models([(_estimator(group[0], model, gpu), group) for group in groups])
+    result = fit_models([(estimator_of(group[0], model=model, gpu=gpu, needs_card=True), group) for group in groups])
     print_table(fit_table(result))
     _print_health(result)
+    text = calibration_json(result, records)
     if out:
-        out.write_text(calibration_json(result, records), encoding="utf-8")
+        out.write_text(text, encoding="utf-8")
         typer.echo(f"written to {out}; oomph estimate --calibration {out} uses it")
-
-
-def _estimator(record: "Record", model: str | None, gpu: str | None) -> "Estimator":
-    """For the model and the card that `record` names, unless others are given."""
-    from oomph.estimate.estimator import Estimator
-    from oomph.facts.gpus import gpu as find_gpu
-    from oomph.facts.source import read_model
-    from oomph.measure.runner import DEMO
-    from oomph.models.demo import demo_model
-
-    reference = model or record.model.path
-    cards = record.environment.gpus
-    name = gpu or (str(cards[0].get("name")) if cards else None)
-    return Estimator(read_model(demo_model() if reference == DEMO else reference), find_gpu(name) if name else None)
+    else:
+        typer.echo(f"kept in {keep(text)}; oomph estimate uses it for this card, build and family of models")
 
 
 def _print_health(result: "FitResult") -> None:

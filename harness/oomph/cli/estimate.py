@@ -4,14 +4,18 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 if TYPE_CHECKING:
+    from oomph.estimate.coefficients import Coefficients
     from oomph.estimate.estimator import Estimator
     from oomph.facts.config import RunConfig
     from oomph.views.estimates import Answer
+
+SHIPPED: Final = "none"
+"""What `--calibration` takes for the coefficients that ship with the package."""
 
 
 def register(app: typer.Typer) -> None:
@@ -27,7 +31,10 @@ def _estimate(
     gpu_mem: Annotated[float | None, typer.Option(help="memory of each card in MiB, as CUDA reports it")] = None,
     grid: Annotated[list[str] | None, typer.Option(help="axes: n_ctx=1024,2048,n_expert_used=8,10")] = None,
     configs: Annotated[Path | None, typer.Option(help="a file with a JSON object of knobs a line")] = None,
-    calibration: Annotated[Path | None, typer.Option(help="coefficients that `oomph calibrate` wrote")] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(help="coefficients that `oomph calibrate` wrote; the newest kept that match, or `none`"),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a configuration, a line each")] = False,
     n_ctx: Annotated[int | None, typer.Option("--n-ctx", "--ctx-size", "-c")] = None,
     n_batch: Annotated[int | None, typer.Option("--n-batch", "--batch-size", "-b")] = None,
@@ -78,13 +85,14 @@ def _estimate(
     asked = list(read_configs(configs, base)) if configs else grid_configs(base, grid or [])
     if not asked:
         raise ConfigError(f"{configs} has no configuration; write one JSON object of knobs a line")
-    estimator = _estimator(model, gpu, gpu_mem, calibration)
+    on_host = any(config.n_devices == 0 for config in asked)
+    estimator, origin = _estimator(model, gpu, gpu_mem, calibration, on_host=on_host)
     if as_json:
-        _print_json(estimator, asked, strict=not (grid or configs))
-    elif grid or configs:
-        _print_grid(estimator, asked)
+        _print_json(estimator, asked, strict=not (grid or configs), calibration=origin)
     else:
-        _print_one(estimator, asked[0])
+        (_print_grid if grid or configs else _print_one)(estimator, asked)
+        if origin:
+            typer.echo(f"calibration: {origin}")
 
 
 def _layers(text: str | None) -> int | None:
@@ -96,9 +104,11 @@ def _layers(text: str | None) -> int | None:
     return -1 if text in ("all", "auto") else int(knob_value("n_gpu_layers", text))
 
 
-def _estimator(model: str, gpu: str | None, gpu_mem: float | None, calibration: Path | None) -> "Estimator":
+def _estimator(
+    model: str, gpu: str | None, gpu_mem: float | None, calibration: Path | None, *, on_host: bool
+) -> "tuple[Estimator, str | None]":
+    """The estimator, and the file that its coefficients are of, if they are a calibration's."""
     from oomph.errors import ConfigError
-    from oomph.estimate.coefficients import read_coefficients
     from oomph.estimate.estimator import Estimator
     from oomph.facts.gpus import gpu as find_gpu
     from oomph.facts.source import read_model
@@ -106,12 +116,31 @@ def _estimator(model: str, gpu: str | None, gpu_mem: float | None, calibration: 
 
     if gpu_mem is not None and not 1 <= gpu_mem < 1 << 40:
         raise ConfigError(f"--gpu-mem is {gpu_mem:g}; give the memory of a card in MiB, for example 24080")
-    return Estimator(
-        read_model(model),
-        find_gpu(gpu) if gpu else None,
-        gpu_memory_bytes=round(gpu_mem * MIB) if gpu_mem else None,
-        coefficients=read_coefficients(calibration) if calibration else None,
-    )
+    spec, card = read_model(model), find_gpu(gpu) if gpu else None
+    coefficients, origin = _calibration(calibration, spec.arch, card.name if card else None, on_host=on_host)
+    memory_bytes = round(gpu_mem * MIB) if gpu_mem else None
+    return Estimator(spec, card, gpu_memory_bytes=memory_bytes, coefficients=coefficients), origin
+
+
+def _calibration(
+    asked: Path | None, arch: str, card: str | None, *, on_host: bool
+) -> "tuple[Coefficients | None, str | None]":
+    """The coefficients to use and the file that they are of; nothing for those that ship with the package.
+
+    Unless a file or `none` is asked for, the newest kept calibration of the same card, build and family of models; with
+    no card named, one of this machine, and only for what runs without a card.
+    """
+    from oomph.estimate.coefficients import read_coefficients
+    from oomph.fitting.kept import calibrations_folder, newest_matching
+
+    if asked is not None:
+        return (None, None) if str(asked) == SHIPPED else (read_coefficients(asked), str(asked))
+    if not (card or on_host) or not calibrations_folder().is_dir():
+        return None, None
+    from oomph.records.environment import llama_cpp_commit, machine_name
+
+    kept = newest_matching(card=card, arch=arch, machine=machine_name(), commit=llama_cpp_commit())
+    return (kept.coefficients, str(kept.path)) if kept else (None, None)
 
 
 def _answers(estimator: "Estimator", asked: "Iterable[RunConfig]") -> "Iterator[tuple[RunConfig, Answer]]":
@@ -125,7 +154,7 @@ def _answers(estimator: "Estimator", asked: "Iterable[RunConfig]") -> "Iterator[
             yield config, str(error)
 
 
-def _print_json(estimator: "Estimator", asked: "Iterable[RunConfig]", *, strict: bool) -> None:
+def _print_json(estimator: "Estimator", asked: "Iterable[RunConfig]", *, strict: bool, calibration: str | None) -> None:
     from oomph.errors import ConfigError
     from oomph.views.estimates import prediction_json, refusal_json
 
@@ -136,6 +165,7 @@ def _print_json(estimator: "Estimator", asked: "Iterable[RunConfig]", *, strict:
             line = refusal_json(estimator.model.name, config, answer)
         else:
             line = prediction_json(answer)
+            line["calibration"] = calibration
             line["warnings"] = list(dict.fromkeys((*line["warnings"], *estimator.model.notes)))
         sys.stdout.write(json.dumps(line) + "\n")
 
@@ -158,11 +188,11 @@ def _notes(estimator: "Estimator", answers: "list[tuple[RunConfig, Answer]]") ->
         yield from (answer,) if isinstance(answer, str) else warnings(answer)
 
 
-def _print_one(estimator: "Estimator", config: "RunConfig") -> None:
+def _print_one(estimator: "Estimator", asked: "list[RunConfig]") -> None:
     from oomph.cli.output import print_table
     from oomph.views.estimates import devices_table, summary_lines
 
-    prediction = estimator.predict(config)
+    prediction = estimator.predict(asked[0])
     print_table(devices_table(prediction))
     for line in (*summary_lines(prediction), *(f"note: {note}" for note in estimator.model.notes)):
         typer.echo(line)

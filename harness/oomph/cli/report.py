@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from oomph.errors import FitError, ModelFileError, OomphError, StoreError, UnknownNameError
+from oomph.cli.recorded import estimator_of
+from oomph.errors import FitError, OomphError, StoreError
 
 if TYPE_CHECKING:
-    from oomph.estimate.estimator import Estimator
     from oomph.estimate.prediction import Prediction
     from oomph.fitting.compare import Comparison
     from oomph.fitting.result import FitResult
@@ -73,7 +73,7 @@ def report_on(records: "Sequence[Record]", *, model: str | None = None, calibrat
     for header in dict.fromkeys(record.model.header_sha256 for record in records):
         own = [record for record in records if record.model.header_sha256 == header]
         try:
-            estimator = _estimator(own[0], reference=model)
+            estimator = estimator_of(own[0], model=model)
             if calibrate:
                 fits[header] = fit(estimator, own)
                 estimator = fits[header].estimator
@@ -85,26 +85,3 @@ def report_on(records: "Sequence[Record]", *, model: str | None = None, calibrat
         predictions |= {record.record_id: estimator.predict(record_config(record)) for record in own}
         comparisons += compare(estimator, own)
     return build_report(records, predictions=predictions, comparisons=comparisons, fits=fits)
-
-
-def _estimator(record: "Record", *, reference: str | None) -> "Estimator":
-    """For the model that `record` names and the first of its cards; OomphError where the model is not there."""
-    from oomph.estimate.estimator import Estimator
-    from oomph.facts.gpus import gpu
-    from oomph.facts.source import read_model
-    from oomph.measure.runner import DEMO
-    from oomph.models.demo import demo_model
-
-    reference = reference or record.model.path
-    spec = read_model(demo_model() if reference == DEMO else reference)
-    if spec.file_bytes not in (None, record.model.file_bytes):
-        raise ModelFileError(
-            f"{reference} has {spec.file_bytes:,} bytes and the measured file had {record.model.file_bytes:,};"
-            " name the measured one with --model"
-        )
-    cards = record.environment.gpus
-    try:
-        card = gpu(str(cards[0].get("name"))) if cards else None
-    except UnknownNameError:  # memory is predicted all the same
-        card = None
-    return Estimator(spec, card)

@@ -1,6 +1,6 @@
 """A calibration on disk: coefficients with where they come from, as versioned JSON.
 
-`oomph estimate --calibration FILE` reads it through `oomph.estimate.coefficients`, which owns the format.
+`oomph estimate` reads it through `oomph.estimate.coefficients`, which owns the format.
 """
 
 from collections.abc import Sequence
@@ -23,6 +23,8 @@ def calibration_json(result: FitResult, records: Sequence[Record]) -> str:
         "backends": sorted({environment.backend for environment in environments.values()}),
         "llama_cpp_commits": sorted({environment.llama_cpp_commit or "" for environment in environments.values()}),
         "cards": sorted({str(gpu.get("name")) for environment in environments.values() for gpu in environment.gpus}),
+        "card": result.estimator.gpu.name if result.estimator.gpu else None,
+        "families": sorted({record.model.arch for record in records}),
         "models": sorted({record.model.name for record in records}),
         "first": min(record.started_at for record in records),
         "last": max(record.started_at for record in records),

@@ -31,7 +31,7 @@ def read_environment(
         machine=machine_name(), os=f"{platform.system()} {platform.release()}", python=platform.python_version(),
         cpu=_cpu_name(), cpu_count=physical_cores(), memory_bytes=psutil.virtual_memory().total,
         governor=_first_line(_GOVERNOR), backend=backend or installed_backend(), gpus=[dict(gpu) for gpu in gpus],
-        driver=driver, llama_cpp_commit=_llama_cpp_commit(), packages=_packages(),
+        driver=driver, llama_cpp_commit=llama_cpp_commit(), packages=_packages(),
     )  # fmt: skip
 
 
@@ -57,7 +57,7 @@ def _library_folder() -> Path:
     return Path(spec.origin).parent / "lib" if spec and spec.origin else Path()
 
 
-def _llama_cpp_commit() -> str | None:
+def llama_cpp_commit() -> str | None:
     """What ggml says it was built from; ggml-base is small and has no devices, so it may be loaded here."""
     for library in sorted(_library_folder().glob("libggml-base.so*"))[:1]:
         ggml = ctypes.CDLL(str(library))
