@@ -53,3 +53,8 @@ def test_what_was_left_out_would_not_have_mattered(
     monkeypatch.setattr(compute, "CUTS", ())
     whole = MemoryModel(spec)
     assert whole.compute(quick.setup(config)) == with_cuts
+
+
+def test_of_longer_periods_another_number_may_stay() -> None:
+    selection = select_layers("sssssf" * 8, Cut(2, (1, 2), True, 3))
+    assert [("sssssf" * 8)[il] for il in selection.layers] == list("s" + "ssf" * 4)

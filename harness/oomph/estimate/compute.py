@@ -26,7 +26,9 @@ from oomph.estimate.rough import rough_buffers
 from oomph.estimate.scheduler import PIPELINE_COPIES, schedule
 from oomph.facts.modelspec import ModelSpec
 
-CUTS: Final = (Cut(2, (1, 2)), Cut(2, (1, 2), True), Cut(3, (1, 2), True), Cut(4, (2, 3), True))
+CUTS: Final = (
+    Cut(2, (1, 2)), Cut(2, (1, 2), True), Cut(2, (1, 2), True, 3), Cut(3, (1, 2), True), Cut(4, (2, 3), True),
+)  # fmt: skip
 """How repetitions of layers are cut, each tried where the state had not settled with the one before."""
 
 

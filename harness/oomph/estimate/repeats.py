@@ -7,7 +7,7 @@ after which the allocator's state must be the same, for then it would have been 
 """
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 LONGEST_PERIOD: Final = 8
@@ -19,12 +19,13 @@ class Cut:
 
     The last repetition may be unlike the others: inputs are freed after their last use, and what the next layer reads
     first runs before the layer's end. So may the model's first layer, which finds an empty buffer: with `first_apart`
-    it belongs to no run.
+    it belongs to no run. `keep_periods` is what is kept of longer periods, where that is another number.
     """
 
     keep: int
     agree: tuple[int, int]
     first_apart: bool = False
+    keep_periods: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,8 @@ class Selection:
 def select_layers(signatures: Sequence[Hashable], cut: Cut) -> Selection:
     """Cut the runs of repetitions in `signatures`, one a layer; the last layer always stays."""
     layers, pairs = list(range(len(signatures))), []
-    for longest in (1, LONGEST_PERIOD):
-        layers, more = _cut_runs(layers, signatures, cut, longest)
+    for longest, keep in ((1, cut.keep), (LONGEST_PERIOD, cut.keep_periods or cut.keep)):
+        layers, more = _cut_runs(layers, signatures, replace(cut, keep=keep), longest)
         pairs += more
     kept = set(layers)
     return Selection(tuple(layers), tuple(pair for pair in pairs if kept.issuperset(pair)))

@@ -89,7 +89,7 @@ def _strided_bytes(quant: QuantType, ne: Shape, nb: Shape) -> int:
     if min(ne) <= 0:
         return 0
     first = quant.block_bytes + (ne[0] - 1) * nb[0] if quant.block == 1 else ne[0] * nb[0] // quant.block
-    return first + sum((ne[i] - 1) * nb[i] for i in (1, 2, 3))
+    return first + (ne[1] - 1) * nb[1] + (ne[2] - 1) * nb[2] + (ne[3] - 1) * nb[3]
 
 
 class Graph:
