@@ -9,7 +9,7 @@ bandwidth / size x 0.55 (llmfit's rule) and the plain roofline.
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -48,7 +48,8 @@ def main(folder: Path) -> None:
     _row("card left out, date not given", undated, held_out_errors(undated, card_of, without_card))
     without_model = fits_without(dated, model_of, whole)
     _row("model left out", dated, held_out_errors(dated, model_of, without_model))
-    _row(f"card left out, {CALIBRATION_ROWS} rows of it", dated, _calibrated(dated, without_card))
+    _row(f"card left out, {CALIBRATION_ROWS} rows of it", dated, _calibrated(dated, without_card, card_of))
+    _row(f"card left out, {CALIBRATION_ROWS} of its machine", dated, _calibrated(dated, without_card, machine_of))
     _row("bandwidth / size x 0.55", dated, [_rule_of_thumb(o) for o in dated])
     _row("plain roofline", dated, [_roofline(o) for o in dated])
     print("\n90 % intervals from other cards: coverage of the card left out, half width as a factor")
@@ -68,17 +69,27 @@ def _row(title: str, observations: Sequence[SpeedObservation], errors: Sequence[
     print(f"{title:34}" + "".join(f"{cell:>17}" for cell in cells), flush=True)
 
 
-def _calibrated(observations: Sequence[SpeedObservation], fits: dict[str, Learned]) -> list[float]:
-    """Each card's rows predicted after three others of its rows, evenly spread over them, moved its own effects."""
+def machine_of(observation: SpeedObservation) -> str:
+    """A card in one host, as far as a table tells: whoever published it measured one."""
+    return f"{observation.card} {observation.source}"
+
+
+def _calibrated(
+    observations: Sequence[SpeedObservation], fits: dict[str, Learned], by: Callable[[SpeedObservation], str]
+) -> list[float]:
+    """Rows predicted after three others with the same label, evenly spread over them, moved the card's own effects."""
     errors = [math.nan] * len(observations)
-    for card, learned in fits.items():
-        rows = [i for i, o in enumerate(observations) if o.card == card]
+    alike: dict[str, list[int]] = {}
+    for i, o in enumerate(observations):
+        alike.setdefault(by(o), []).append(i)
+    for rows in alike.values():
         if len(rows) <= CALIBRATION_ROWS:
             continue
         chosen = {rows[round(k * (len(rows) - 1) / (CALIBRATION_ROWS - 1))] for k in range(CALIBRATION_ROWS)}
-        own = Parameters(learned.values, (), (card,))
+        card = observations[rows[0]].card
+        own = Parameters(fits[card].values, (), (card,))
         solution = solve_own(own, [observations[i] for i in sorted(chosen)])
-        values = {**learned.values, **own.own(solution.parameters)[card]}
+        values = {**fits[card].values, **own.own(solution.parameters)[card]}
         for i in set(rows) - chosen:
             errors[i] = observations[i].log_error(values)
     return errors
