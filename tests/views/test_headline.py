@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 from oomph.fitting.compare import Comparison
-
 from oomph.records.schema import Record
 from oomph.units import MIB
 from oomph.views.headline import evidence, headline, spread
