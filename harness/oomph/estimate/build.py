@@ -1,4 +1,4 @@
-"""What older builds of llama.cpp allocate otherwise: the changes of its graphs, by build number.
+"""Builds of llama.cpp whose graphs differ from 0.5.0, by build number.
 
 The estimator is exact for llama.cpp 0.5.0. Logs and programs of other months are of other builds, and some changes
 move a compute buffer by hundreds of MiB. Stands apart because it is a fact about a program, and no knob of a run.
