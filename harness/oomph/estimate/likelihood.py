@@ -1,4 +1,4 @@
-"""How likely a configuration is to fit: the doubt about the part of memory that no log line prints.
+"""How likely a configuration fits, where the CUDA context is known by a width only.
 
 Stands apart from the sums because it is about their errors. Weights, caches and the buffers of a known architecture
 are exact and add no doubt. The CUDA context does, by as much as contexts of held-out cards (or of the calibrated
