@@ -1,4 +1,4 @@
-"""From a record to the estimator of what it measured: its model's facts and the first of its cards."""
+"""From a record to the estimator of what it measured."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Fetches a GGUF file from Hugging Face, for a sweep that names one as `hf:owner/repo/file.gguf`.
+"""Fetches a GGUF file from Hugging Face, for a sweep that names one.
 
 Stands apart from `facts.remote`, which reads a header and never the weights: here the whole file travels, once for a
 machine. huggingface_hub (an extra) does it: it shows the progress, takes up what broke off and keeps the files in the
