@@ -43,7 +43,7 @@ def test_gpus_lists_all_and_shows_one_with_its_sources(oomph: Oomph) -> None:
     assert code == 0
     assert "NVIDIA GeForce RTX 4090: Ada, compute capability 8.9" in one
     assert "usable memory: 24,080 MiB" in one
-    assert "source: NVIDIA Ada whitepaper" in one
+    assert "source: as published for Ada, not checked card by card" in one
     _, as_json, _ = oomph("gpus", "4090", "--json")
     assert json.loads(as_json)["memory_bytes"] == 24080 << 20
 
