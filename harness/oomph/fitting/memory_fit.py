@@ -18,15 +18,13 @@ from oomph.facts.gpus import GpuSpec
 from oomph.fitting.compare import measured_host_bytes, measured_vram_bytes, record_config
 from oomph.fitting.intervals import conformal_width
 from oomph.fitting.least_squares import Array, Solution, solve
-from oomph.fitting.result import FittedCoefficient
+from oomph.fitting.result import IDENTIFIED, FittedCoefficient
 from oomph.records.schema import Record
 from oomph.units import MIB
 
 NOISE_MIB: Final = 4.0
 """What a process's memory scatters between equal runs: pieces that the allocators keep."""
 ROBUST_MIB: Final = 32.0
-IDENTIFIED: Final = 0.5
-"""A coefficient is identified when the records took away at least this share of its prior variance."""
 PHANTOM: Final = "phantom"
 """The backend of records without a card: its memory holds no CUDA context."""
 STEP: Final = 1e-4

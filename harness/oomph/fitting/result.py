@@ -2,9 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from oomph.estimate.coefficients import Coefficients
 from oomph.estimate.estimator import Estimator
+
+IDENTIFIED: Final = 0.5
+"""A coefficient is identified when the records took away at least this share of its prior variance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

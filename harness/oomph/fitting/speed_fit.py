@@ -16,15 +16,13 @@ from oomph.facts.gpus import GpuSpec
 from oomph.fitting.intervals import conformal_width
 from oomph.fitting.least_squares import Array, Solution, solve
 from oomph.fitting.observations import Parameters, SpeedObservation
-from oomph.fitting.result import FittedCoefficient
+from oomph.fitting.result import IDENTIFIED, FittedCoefficient
 
 SPEED_NOISE_SD: Final = 0.05
 """What one machine's rates scatter about the formulas, before its own records say better."""
 NOISE_WEIGHT: Final = 4.0
 """How many records that belief is worth."""
 ROBUST_SCALE: Final = 0.25
-IDENTIFIED: Final = 0.5
-"""A coefficient is identified when the records took away at least this share of its prior variance."""
 LEAST_SLOPE: Final = 1e-6
 """A coefficient on which no measurement depends more than this is not varied."""
 FOLLOWS: Final = 0.6
