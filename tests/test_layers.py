@@ -61,12 +61,14 @@ def test_prediction_and_measurement_never_meet_below_fitting(room: str, other: s
     assert not guilty
 
 
-def test_the_worker_imports_nothing_of_ours() -> None:
-    names = imported(PACKAGE / "measure" / "worker.py")
-    foreign = {name.split(".")[0] for name in names} - set(sys.stdlib_module_names)
+@pytest.mark.parametrize("module", sorted((PACKAGE / "measure" / "worker").glob("*.py")), ids=lambda m: m.name)
+def test_the_worker_imports_nothing_of_ours_but_itself(module: Path) -> None:
+    ours = {name for name in imported(module) if name.startswith("oomph")}
+    assert all(name.startswith("oomph.measure.worker.") for name in ours)
+    foreign = {name.split(".")[0] for name in imported(module) - ours} - set(sys.stdlib_module_names)
     assert foreign <= {"llama_cpp", "numpy"}
-    top = ast.parse((PACKAGE / "measure" / "worker.py").read_text(encoding="utf-8")).body
-    at_import = {a.name for node in top if isinstance(node, ast.Import) for a in node.names}
+    top = ast.parse(module.read_text(encoding="utf-8")).body
+    at_import = {alias.name for node in top if isinstance(node, ast.Import) for alias in node.names}
     assert not at_import & {"llama_cpp", "numpy"}, "the worker imports llama_cpp inside a function only"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from oomph.measure.executors import Completed, Job, LocalExecutor
+from oomph.measure.executors import WORKER, Completed, Job, LocalExecutor
 from oomph.measure.sweep import Sweep
 
 MARK = "oomph_test_grandchild"
@@ -22,7 +22,7 @@ def run(speaker: Callable[[str], Path], make_sweep: Callable[[str], Sweep]) -> C
     def run(body: str, *, limits: str = "") -> list[Completed]:
         points = make_sweep(f"axes.n_ctx = [256, 512]\n[limits]\n{limits}").points(n_devices=0)
         job = Job(model_path=Path("model.gguf"), arch="llama", points=points, n_threads=1)
-        return list(LocalExecutor(script=speaker(body), interval_s=0.01).run(job))
+        return list(LocalExecutor(worker=[str(speaker(body))], interval_s=0.01).run(job))
 
     return run
 
@@ -104,7 +104,7 @@ def test_closing_the_iterator_ends_the_worker_at_once(
     points = make_sweep("axes.n_ctx = [256, 512]").points(n_devices=0)
     job = Job(model_path=Path("model.gguf"), arch="llama", points=points, n_threads=1)
     before = {child.pid for child in psutil.Process().children()}
-    completed = LocalExecutor(script=speaker(WELL + "time.sleep(60)")).run(job)
+    completed = LocalExecutor(worker=[str(speaker(WELL + "time.sleep(60)"))]).run(job)
     next(completed)
     (worker,) = {child.pid for child in psutil.Process().children()} - before
     started = time.monotonic()
@@ -117,9 +117,9 @@ PARENT = """
 import os, subprocess, sys, time
 replies, theirs = os.pipe()
 child = subprocess.Popen(
-    [sys.executable, sys.argv[1], str(theirs)], stdin=subprocess.PIPE, pass_fds=[theirs], start_new_session=True
+    [sys.executable, *sys.argv[2:], str(theirs)], stdin=subprocess.PIPE, pass_fds=[theirs], start_new_session=True
 )
-child.stdin.write(sys.argv[2].replace("PARENT", str(os.getpid())).encode() + b"\\n")
+child.stdin.write(sys.argv[1].replace("PARENT", str(os.getpid())).encode() + b"\\n")
 child.stdin.flush()
 os.read(replies, 1)
 print(child.pid, flush=True)
@@ -129,15 +129,13 @@ time.sleep(60)
 
 @pytest.mark.llama
 def test_the_parents_death_ends_the_real_worker(tiny_moe: Path) -> None:
-    from oomph.measure.executors import WORKER
-
     job = (
         '{"parent_pid": PARENT, "memory_bytes": null, "backend_path": null, "n_gpu_layers": 0, "main_gpu": 0, '
         '"split_mode": "layer", "load_mode": "mmap", "tensor_split": null, "n_expert_used": null, "arch": "llama", '
         f'"override_tensor": null, "n_cpu_moe": 0, "model_path": "{tiny_moe}"}}'
     )
     parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, str(WORKER), job], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [sys.executable, "-c", PARENT, job, *WORKER], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
     assert parent.stdout is not None
     worker = psutil.Process(int(parent.stdout.readline()))

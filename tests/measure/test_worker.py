@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from oomph.measure import worker
 from oomph.measure.executors import Completed, Executor, Job, LocalExecutor
 from oomph.measure.logs import read_buffers, read_reported
 from oomph.measure.sweep import Sweep
+from oomph.measure.worker import ladder
 
 pytestmark = pytest.mark.llama
 
@@ -138,15 +138,15 @@ def test_the_interval_of_the_median_takes_the_tabled_order_statistics(n: int, ra
     """Ranks as in the tables of the sign test's 95 % interval (e.g. Conover, Practical Nonparametric Statistics)."""
     samples = [10**6 + rank * 10**3 for rank in range(n)]
     low, high = (samples[rank] for rank in ranks)
-    assert worker.median_half_width(samples) == pytest.approx((high - low) / (2 * samples[n // 2]))
-    assert math.isinf(worker.median_half_width(samples[:5]))
+    assert ladder.median_half_width(samples) == pytest.approx((high - low) / (2 * samples[n // 2]))
+    assert math.isinf(ladder.median_half_width(samples[:5]))
 
 
 def test_repetitions_stop_at_the_target_the_most_or_the_budget() -> None:
     rule = {"least": 3, "most": 10, "half_width": 0.05, "budget_s": None}
-    assert worker.wants_more([100] * 3, rule)  # five samples and fewer do not tell the interval
-    assert not worker.wants_more([100] * 6, rule)
-    assert worker.wants_more([100, 200] * 3, rule)
-    assert not worker.wants_more([100, 200] * 5, rule)
-    assert not worker.wants_more([10**9] * 4, rule | {"budget_s": 3.0})
-    assert worker.wants_more([10**9] * 2, rule | {"budget_s": 1.0})
+    assert ladder.wants_more([100] * 3, rule)  # five samples and fewer do not tell the interval
+    assert not ladder.wants_more([100] * 6, rule)
+    assert ladder.wants_more([100, 200] * 3, rule)
+    assert not ladder.wants_more([100, 200] * 5, rule)
+    assert not ladder.wants_more([10**9] * 4, rule | {"budget_s": 3.0})
+    assert ladder.wants_more([10**9] * 2, rule | {"budget_s": 1.0})

@@ -12,8 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import IO, Any, Final
 
 GRACE_S: Final = 10.0
@@ -21,12 +20,12 @@ GRACE_S: Final = 10.0
 
 
 class Child:
-    """A script run by this Python in its own session: stdin takes commands, a pipe brings events, a file the log."""
+    """This Python with `arguments` in its own session: stdin takes commands, a pipe brings events, a file the log."""
 
-    def __init__(self, script: Path, *, environment: Mapping[str, str], log: IO[bytes]) -> None:
+    def __init__(self, arguments: Sequence[str], *, environment: Mapping[str, str], log: IO[bytes]) -> None:
         self._replies, theirs = os.pipe()
         self._process = subprocess.Popen(
-            [sys.executable, str(script), str(theirs)], stdin=subprocess.PIPE, stdout=log, stderr=log,
+            [sys.executable, *arguments, str(theirs)], stdin=subprocess.PIPE, stdout=log, stderr=log,
             pass_fds=(theirs,), start_new_session=True, env={**os.environ, **environment}, bufsize=0,
         )  # fmt: skip
         os.close(theirs)

@@ -15,13 +15,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
 
-from oomph.measure import worker
 from oomph.measure.child import Child
 from oomph.measure.probes import HostProbe, Probe, Sampler
 from oomph.measure.sweep import LOAD_KNOBS, Point
 from oomph.records.schema import MemorySeries
 
-WORKER: Final = Path(worker.__file__)
+WORKER: Final = ("-P", "-m", "oomph.measure.worker")
+"""What Python is told to run; -P keeps modules of the current folder out of it."""
 QUIET: Final = {"GGML_NO_BACKTRACE": "1"}
 """An abort calls gdb where there is one, which prints a backtrace and keeps the card's memory meanwhile."""
 HOST_INTERVAL_S: Final = 0.1
@@ -81,14 +81,14 @@ class LocalExecutor:
     """Runs a job in a child process of its own group, with probes beside it.
 
     `backend_path` is a ggml backend to load as a plug-in, `environment` what to add to the child's; `probes` makes
-    the probes of one job.
+    the probes of one job, `worker` is what Python is told to run.
     """
 
     def __init__(
         self, *, probes: Callable[[], Sequence[Probe]] = lambda: (HostProbe(),), interval_s: float = HOST_INTERVAL_S,
-        backend_path: Path | None = None, environment: Mapping[str, str] | None = None, script: Path = WORKER,
+        backend_path: Path | None = None, environment: Mapping[str, str] | None = None, worker: Sequence[str] = WORKER,
     ) -> None:  # fmt: skip
-        self._probes, self._interval_s, self._script = probes, interval_s, script
+        self._probes, self._interval_s, self._worker = probes, interval_s, tuple(worker)
         self._backend_path, self._environment = backend_path, dict(environment or {})
 
     def run(self, job: Job) -> Iterator[Completed]:
@@ -100,7 +100,7 @@ class LocalExecutor:
                 opened.callback(probe.close)
             sampler = opened.enter_context(Sampler(probes, interval_s=self._interval_s))  # ends before a probe closes
             log = opened.enter_context(tempfile.TemporaryFile())
-            child = Child(self._script, environment=QUIET | self._environment, log=log)
+            child = Child(self._worker, environment=QUIET | self._environment, log=log)
             try:
                 for probe in probes:
                     probe.attach(child.pid)

@@ -1,0 +1,94 @@
+"""The worker's process: its limits, its protocol, one load and the points that share it."""
+
+import ctypes
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from typing import IO, Any
+
+from oomph.measure.worker.context import Context
+from oomph.measure.worker.ladder import climb, fill, first_touch
+from oomph.measure.worker.loading import StageError, import_llama, load_ggml, model_params
+from oomph.measure.worker.quality import score
+
+PR_SET_PDEATHSIG = 1
+
+
+def measure(api: Any, model: Any, commands: IO[str], say: Any, *, point: dict[str, Any]) -> None:
+    """One point, from its context to its samples, said as it goes."""
+    started = time.perf_counter_ns()
+    context = Context(api, model, point)
+    say("context", context_ns=time.perf_counter_ns() - started)
+    if point["workload"]["timing"]:
+        timings = first_touch(context)
+        timings.extend(climb(context))
+        timings = [{"n_depth": 0, "n_parallel": context.n_parallel} | timing for timing in timings]
+        say("measured", timings=timings)
+    else:
+        fill(context, say)
+        say("measured", timings=[])
+    text = json.loads(commands.readline() or "null")
+    quality = score(context, model, text) if text else None
+    context.close()
+    say("done", quality=quality)
+
+
+def serve(commands: IO[str], say: Any) -> None:
+    """Load as the job says, then measure point after point until `commands` ends."""
+    job = json.loads(commands.readline())
+    die_with(job["parent_pid"])
+    limit(job)
+    api, log = import_llama()
+    ggml = load_ggml(api)
+    if job["backend_path"] and not ggml.ggml_backend_load(job["backend_path"].encode()):
+        raise StageError("backend", f"ggml could not load the backend {job['backend_path']}")
+    api.llama_backend_init()
+    say("ready")
+    params, kept = model_params(api, ggml, job)
+    started = time.perf_counter_ns()
+    model = api.llama_model_load_from_file(job["model_path"].encode(), params)
+    if not model:
+        raise StageError("load", "llama_model_load_from_file returned NULL")
+    say("loaded", load_ns=time.perf_counter_ns() - started)
+    for line in commands:
+        measure(api, model, commands, say, point=json.loads(line))
+    api.llama_model_free(model)
+    del kept, log  # C has held pointers to them until here
+
+
+def die_with(parent_pid: int) -> None:
+    """Let the kernel end this process when its parent dies, so that nothing keeps a card's memory."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent_pid:  # it died before the call
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def limit(job: dict[str, Any]) -> None:
+    """Set the memory limit before llama.cpp is there, and no core files: a card's worth of them fills a disk."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if job["memory_bytes"]:
+        kind = resource.RLIMIT_AS if job["memory_kind"] == "address_space" else resource.RLIMIT_DATA
+        resource.setrlimit(kind, (job["memory_bytes"], job["memory_bytes"]))
+
+
+def main(reply_fd: int) -> int:
+    """The script: 0 when stdin ended, 1 when llama.cpp returned an error, whatever kills it otherwise."""
+    with os.fdopen(reply_fd, "w") as replies:
+
+        def say(event: str, **values: Any) -> None:
+            replies.write(json.dumps({"event": event, "at_ns": time.monotonic_ns(), **values}) + "\n")
+            replies.flush()
+
+        try:
+            serve(sys.stdin, say)
+        except StageError as error:
+            say("failed", stage=error.stage, message=str(error))
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1])))
