@@ -4,7 +4,8 @@ import pytest
 
 from oomph.facts.config import RunConfig
 from oomph.measure.pruning import dominates
-from oomph.measure.sweep import Limits, Point, Workload
+from oomph.measure.sweep import Limits, Point
+from oomph.measure.workload import Workload
 
 
 def _point(workload: Workload | None = None, limits: Limits | None = None, **knobs: object) -> Point:

@@ -9,7 +9,8 @@ import pytest
 from oomph.facts.config import RunConfig
 from oomph.measure.executors import Completed
 from oomph.measure.recording import LOG_TAIL, Setting, outliers
-from oomph.measure.sweep import Limits, Point, Text, Workload
+from oomph.measure.sweep import Limits, Point
+from oomph.measure.workload import Text, Workload
 from oomph.records.environment import read_environment
 from oomph.records.schema import ModelIdentity
 

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oomph.errors import ConfigError
-from oomph.measure.sweep import Range, Sweep, Workload
+from oomph.measure.fields import Range
+from oomph.measure.sweep import Sweep
+from oomph.measure.workload import Workload
 
 HEAD = 'name = "test"\nmodel = "demo"\n'
 

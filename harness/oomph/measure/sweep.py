@@ -8,18 +8,18 @@ nothing of models or machines: the same file runs on a laptop and on a workstati
 import hashlib
 import itertools
 import json
-import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError
 
 from oomph.errors import ConfigError
 from oomph.facts.config import RunConfig
-from oomph.units import parse_size
+from oomph.measure.fields import Bytes, Range, Seconds, Table, expand
+from oomph.measure.workload import Workload
 
 LOAD_KNOBS: Final = (
     "n_expert_used", "n_gpu_layers", "n_cpu_moe", "override_tensor", "tensor_split", "split_mode", "main_gpu",
@@ -28,161 +28,44 @@ LOAD_KNOBS: Final = (
 """The knobs of llama_model_params: a change of one means loading the model again."""
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-def _as_bytes(value: Any) -> Any:
-    return parse_size(value) if isinstance(value, str) else value
-
-
-def _as_float(value: Any) -> Any:
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-Seconds = Annotated[float, BeforeValidator(_as_float), Field(gt=0)]
-Fraction = Annotated[float, BeforeValidator(_as_float), Field(gt=0, lt=1)]
-Count = Annotated[int, Field(ge=0)]
-
-
-class Range(_Table):
-    """`{first, last, step}` or `{first, last, mult}`: both ends included where the stride meets them."""
-
-    first: int
-    last: int
-    step: Annotated[int, Field(ge=1)] | None = None
-    mult: Annotated[int, Field(ge=2)] | None = None
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.step and self.mult:
-            raise ValueError("takes step or mult, not both")
-        if self.mult and self.first < 1:
-            raise ValueError("with mult must start at 1 or more")
-        if self.last < self.first:
-            raise ValueError(f"ends ({self.last}) before it starts ({self.first})")
-        return self
-
-    def values(self) -> tuple[int, ...]:
-        """The numbers of the range, ascending."""
-        if not self.mult:
-            return tuple(range(self.first, self.last + 1, self.step or 1))
-        powers = itertools.takewhile(
-            lambda value: value <= self.last, (self.first * self.mult**power for power in itertools.count())
-        )
-        return tuple(powers)
-
-
-_RANGE_TEXT: Final = re.compile(r"(\d+)-(\d+)(?:([+*])(\d+))?")
-
-
-def _expand(value: Any) -> tuple[Any, ...]:
-    """The values of an axis: a list, a range table, llama-bench's `first-last+step`, or one value."""
-    if isinstance(value, dict):
-        return Range.model_validate(value).values()
-    if isinstance(value, list):
-        return tuple(
-            itertools.chain.from_iterable(_expand(item) if isinstance(item, str) else (item,) for item in value)
-        )
-    if isinstance(value, str) and (match := _RANGE_TEXT.fullmatch(value)):
-        stride = {{"+": "step", "*": "mult"}[match[3]]: int(match[4])} if match[3] else {}
-        return Range(first=int(match[1]), last=int(match[2]), **stride).values()
-    return (value,)
-
-
-class Repetitions(_Table):
-    """How often one test is timed: at least `least`, then on until the median is known to `half_width`.
-
-    `half_width` is the 95 % interval of the median, halved, as a fraction of it; it needs six samples to be known
-    at all. `most` and `budget_s` end the wait.
-    """
-
-    least: Annotated[int, Field(ge=1)] = 3
-    most: Annotated[int, Field(ge=1)] = 3
-    half_width: Fraction | None = None
-    budget_s: Seconds | None = None
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.most < self.least:
-            raise ValueError(f"has most = {self.most}, below least = {self.least}")
-        return self
-
-
-class Text(_Table):
-    """A text whose negative log-likelihood is taken: `file` (beside the sweep file) or, without one, the Python
-    language reference that every Python carries; its first `n_tokens`, in passes of `n_ctx` (all in one by default)."""
-
-    file: str | None = None
-    n_tokens: Annotated[int, Field(ge=2)] = 1024
-    n_ctx: Annotated[int, Field(ge=2)] | None = None
-
-
-class Workload(_Table):
-    """What is done with a context once it stands.
-
-    `depths` are the fills at which `n_prompt` tokens of prefill and `n_gen` of decode are timed, `"full"` being the
-    deepest that still takes both; depths that a context cannot hold are left out of it. Without `timing` the context
-    is filled to the deepest of them and nothing is clocked (a card that only counts memory).
-    """
-
-    n_prompt: Count = 512
-    n_gen: Count = 32
-    depths: tuple[Count | Literal["full"], ...] = (0,)
-    timing: bool = True
-    repetitions: Repetitions = Repetitions()
-    text: Text | None = None
-    seed: int = 1
-
-    def memory_only(self) -> Self:
-        """The same fill with nothing clocked or scored: what a card that does not compute can do."""
-        return self.model_copy(update={"timing": False, "text": None})
-
-    @model_validator(mode="before")
-    @classmethod
-    def _tuples(cls, data: Any) -> Any:
-        if isinstance(data, dict) and isinstance(data.get("depths"), list):
-            return {**data, "depths": tuple(itertools.chain.from_iterable(
-                _expand(item) if item != "full" else (item,) for item in data["depths"]))}  # fmt: skip
-        return data
-
-
-class Limits(_Table):
+class Limits(Table):
     """What a worker may take. `memory_bytes` is set with setrlimit before llama.cpp is loaded: on private writable
-    memory (`data`, which leaves the mapped weights out) or on everything mapped (`address_space`)."""
+    memory (`data`, which leaves the mapped weights out) or on everything mapped (`address_space`).
+    `reference_bytes` bounds the log-probabilities kept of a reference: 2 bytes a token and word of the vocabulary."""
 
-    memory_bytes: Annotated[int, BeforeValidator(_as_bytes), Field(gt=0)] | None = None
+    memory_bytes: Bytes | None = None
     memory_kind: Literal["data", "address_space"] = "data"
     load_timeout_s: Seconds = 1800.0
     point_timeout_s: Seconds = 3600.0
+    reference_bytes: Bytes = 4 * 1024**3
 
 
-class Group(_Table):
+class Group(Table):
     """One table `[[group]]`: axes of its own, and what it changes of the sweep's knobs, measurement and limits."""
 
     name: Annotated[str, Field(min_length=1)]
-    axes: dict[str, Any] = {}
-    config: dict[str, Any] = {}
-    measure: dict[str, Any] = {}
-    limits: dict[str, Any] = {}
+    axes: dict[str, Any] = Field(default={})
+    config: dict[str, Any] = Field(default={})
+    measure: dict[str, Any] = Field(default={})
+    limits: dict[str, Any] = Field(default={})
     fresh_process: bool | None = None
 
 
-class SweepFile(_Table):
+class SweepFile(Table):
     """The whole of a sweep file; its comment says which question it answers."""
 
     name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
     question: str = ""
     model: str
-    config: dict[str, Any] = {}
-    axes: dict[str, Any] = {}
-    measure: dict[str, Any] = {}
-    limits: dict[str, Any] = {}
+    config: dict[str, Any] = Field(default={})
+    axes: dict[str, Any] = Field(default={})
+    measure: dict[str, Any] = Field(default={})
+    limits: dict[str, Any] = Field(default={})
     load_mode: Literal["auto", "none", "mmap", "mlock", "dio"] = "mmap"
     fresh_process: bool = False
     sweep_timeout_s: Seconds | None = None
     anchor_every_s: Seconds = 900.0
-    group: list[Group] = []
+    group: list[Group] = Field(default=[])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,10 +83,22 @@ class Point:
     def point_id(self, header_sha256: str) -> str:
         """Twelve hex digits that say "the same point of the same model": what a resumed sweep goes by."""
         what = {
-            "model": header_sha256, "config": self.config.to_dict(), "workload": self.workload.model_dump(),
+            "model": header_sha256, "config": self.config.to_dict(), "workload": self.workload.identity(),
             "limits": self.limits.model_dump(include={"memory_bytes", "memory_kind"}), "load_mode": self.load_mode,
         }  # fmt: skip
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
+
+    @property
+    def reference_point(self) -> Self | None:
+        """The point whose likelihoods this one's text is compared with, None where the sweep names none."""
+        text = self.workload.text
+        knobs = text.reference if text else None
+        return replace(self, config=self.config.with_(**knobs)) if knobs else None
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether others are compared with this point."""
+        return (reference := self.reference_point) is not None and reference.config == self.config
 
     @property
     def load_key(self) -> tuple[object, ...]:
@@ -241,7 +136,7 @@ class Sweep:
             raise ConfigError(f"{where}: not valid TOML: {error}; mend that line") from None
         except ValidationError as error:
             raise ConfigError(f"{where}: {_sentence(error, SweepFile)}") from None
-        sweep.points()
+        _check_references(sweep.points(), where)
         return sweep
 
     @property
@@ -250,7 +145,7 @@ class Sweep:
         return self.file.name
 
     def points(self, *, n_devices: int = 1) -> tuple[Point, ...]:
-        """Every point, loads together in the order of the file and their contexts ascending.
+        """Every point, loads together in the order of the file and their contexts ascending; references first.
 
         `n_devices` is what the machine has, for sweeps that do not say. Points that two groups share stand once.
         """
@@ -261,7 +156,7 @@ class Sweep:
         for point in points:
             unique.setdefault(point.point_id(""), point)
         loads: dict[tuple[object, ...], list[Point]] = {}
-        for point in unique.values():
+        for point in sorted(unique.values(), key=lambda point: not point.is_reference):
             loads.setdefault(point.load_key, []).append(point)
         return tuple(point for load in loads.values() for point in sorted(load, key=_context_order))
 
@@ -281,9 +176,21 @@ class Sweep:
             )  # fmt: skip
 
 
+def _check_references(points: Iterable[Point], where: str) -> None:
+    """A comparison needs the point to compare with."""
+    points = tuple(points)
+    there = {point.point_id("") for point in points}
+    for point in points:
+        if (reference := point.reference_point) is not None and reference.point_id("") not in there:
+            raise ConfigError(
+                f"{where}: measure.text.reference has no point to compare {point.label!r} with; "
+                "add the values that it names to the axes"
+            )
+
+
 def _axis(key: str, value: Any, where: str) -> tuple[Any, ...]:
     try:
-        values = _expand(value)
+        values = expand(value)
     except ValidationError as error:
         raise ConfigError(f"{where}: axes.{key} {_sentence(error, Range)}") from None
     if not values:
@@ -296,11 +203,11 @@ def _label(group: Group, varied: Mapping[str, Any], axes: Mapping[str, tuple[Any
     return " ".join(named) or group.name
 
 
-def _context_order(point: Point) -> tuple[int, int, int]:
-    return (point.config.n_ctx, point.config.n_ubatch, point.config.n_seq_max)
+def _context_order(point: Point) -> tuple[bool, int, int, int]:
+    return (not point.is_reference, point.config.n_ctx, point.config.n_ubatch, point.config.n_seq_max)
 
 
-_T = TypeVar("_T", bound=_Table)
+_T = TypeVar("_T", bound=Table)
 
 
 def _table(kind: type[_T], base: Mapping[str, Any], changes: Mapping[str, Any], *, where: str) -> _T:
