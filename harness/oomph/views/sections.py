@@ -44,12 +44,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """A figure with its caption; `name` names its file, `alt` says what can be read off it."""
+    """A figure with its caption; `name` names its file, `alt` says what can be read off it, `table` holds its data."""
 
     name: str
     figure: "Figure"
     caption: str
     alt: str
+    table: Table | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
