@@ -38,13 +38,17 @@ class _Watch:
 class CardProbe:
     """The worker's `vram` on every card that CUDA shows it, by llama.cpp's names (CUDA0, CUDA1).
 
-    With `phantom` it watches phantom cards, whose own account of the highest use is exact.
+    `visible` is the worker's CUDA_VISIBLE_DEVICES where it differs from this process's. With `phantom` it watches
+    phantom cards, whose own account of the highest use is exact.
     """
 
     name: Final = "nvml"
 
-    def __init__(self, phantom: Phantom | None = None) -> None:
+    def __init__(self, phantom: Phantom | None = None, *, visible: str | None = None) -> None:
         self._phantom = phantom
+        self._environment = {} if phantom else dict(os.environ)
+        if visible is not None:
+            self._environment["CUDA_VISIBLE_DEVICES"] = visible
         self._nvml: Nvml | None = None
         self._watches: list[_Watch] = []
         self._pid: int | None = None
@@ -53,7 +57,7 @@ class CardProbe:
         """Note what the idle cards show. ToolchainError without a driver, or where a card is gone already."""
         self._nvml = nvml = Nvml(self._phantom.nvml_path if self._phantom else None)
         try:
-            cards = nvml.cards() if self._phantom else visible_cards(nvml.cards())
+            cards = visible_cards(nvml.cards(), self._environment)
             self._watches = [
                 _Watch(card=card, device=f"CUDA{position}", idle_bytes=nvml.memory(card.index).used_bytes)
                 for position, card in enumerate(cards)
@@ -83,8 +87,8 @@ class CardProbe:
             watch.sensors.clear()
             watch.others.clear()
             watch.n_samples = 0
-        if self._phantom:
-            self._phantom.reset_peaks()
+            if self._phantom:
+                self._phantom.reset_peak(watch.card.index)
 
     def exact_peaks(self) -> Mapping[Reading, int]:
         """What a phantom card's account says; NVML keeps no high-water mark."""

@@ -27,13 +27,19 @@ THROTTLE_REASONS: Final = {
 """nvmlClocksEventReasons that slow a busy card; idle and clocks set by the user are none."""
 
 
+_WORD_BITS: Final = 8 * ctypes.sizeof(ctypes.c_ulong)
+
+
 class CardLostError(Exception):
     """The card no longer answers: not for users, it ends the point as `device_lost`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """Which card: `index` is NVML's, which is CUDA's under CUDA_DEVICE_ORDER=PCI_BUS_ID."""
+    """Which card: `index` is NVML's, which is CUDA's under CUDA_DEVICE_ORDER=PCI_BUS_ID.
+
+    `cpus` are the CPUs of its NUMA node, empty where the driver does not tell or there is one node only.
+    """
 
     index: int
     name: str
@@ -41,6 +47,7 @@ class Card:
     compute_capability: str | None
     total_bytes: int
     usable_bytes: int
+    cpus: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +149,18 @@ class Nvml:
             index=index, name=self._module.nvmlDeviceGetName(handle), uuid=self._module.nvmlDeviceGetUUID(handle),
             compute_capability=None if capability is None else f"{capability[0]}.{capability[1]}",
             total_bytes=memory.total_bytes, usable_bytes=memory.total_bytes - (memory.reserved_bytes or 0),
+            cpus=self._nearest_cpus(index),
         )  # fmt: skip
+
+    def _nearest_cpus(self, index: int) -> tuple[int, ...]:
+        """Those that this process may use of the card's NUMA node; none where these are all that it may use."""
+        usable = os.sched_getaffinity(0)
+        n_words = max(usable) // _WORD_BITS + 1
+        words = self._ask(self._module.nvmlDeviceGetCpuAffinity, self._handles[index], n_words) or ()
+        nearest = {
+            cpu for cpu in usable if cpu // _WORD_BITS < len(words) and words[cpu // _WORD_BITS] >> cpu % _WORD_BITS & 1
+        }
+        return tuple(sorted(nearest)) if nearest != usable else ()
 
     def _ask(self, call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         """The call's answer, None where the card or the driver does not know it."""

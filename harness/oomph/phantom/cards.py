@@ -45,6 +45,7 @@ class Sensor(IntEnum):
     LOST = 5
     HIDES_PROCESS_MEMORY = 6
     WITHOUT_MEMORY_V2 = 7
+    CPUS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,9 +78,14 @@ class Phantom:
         """The cards' data sheets, in CUDA's order."""
         return tuple(card.spec for card in self.cards)
 
-    def environment(self) -> dict[str, str]:
-        """What a child's environment needs on top of its own to find these cards as its CUDA devices."""
-        return {"PHANTOM_STATE": str(self.state_path), "LD_PRELOAD": str(self.cuda_path)}
+    def environment(self, shown: Sequence[int] | None = None) -> dict[str, str]:
+        """What a child's environment needs on top of its own to find these cards, or those `shown`, as its CUDA
+        devices; what this process's own says of real cards does not hold for them."""
+        devices = range(len(self.cards)) if shown is None else shown
+        return {
+            "PHANTOM_STATE": str(self.state_path), "LD_PRELOAD": str(self.cuda_path),
+            "CUDA_VISIBLE_DEVICES": ",".join(map(str, devices)),
+        }  # fmt: skip
 
     def counters(self, card: int = 0) -> Counters:
         """The card's accounts now; IndexError for a card that is not there."""
@@ -88,9 +94,10 @@ class Phantom:
             raise IndexError(f"there is no phantom card {card}")
         return Counters(**dict(zip(Counters.__slots__, map(int, values), strict=True)))
 
-    def reset_peaks(self) -> None:
-        """Let every card's highest use count from now."""
-        self._library().phantom_reset_peaks()
+    def reset_peak(self, card: int = 0) -> None:
+        """Let the card's highest use count from now; IndexError for a card that is not there."""
+        if self._library().phantom_reset_peak(card):
+            raise IndexError(f"there is no phantom card {card}")
 
     def set(self, sensor: Sensor, value: int, *, card: int = 0) -> None:
         """Change what a sensor of the card reads, or lose the card; IndexError for a card that is not there."""

@@ -2,22 +2,57 @@
  *
  * Kernels, cuBLAS calls and copies to the device succeed and do nothing, so tokens are garbage and speed means nothing;
  * memory, which is what the phantom is for, is in memory.c. Numbers of attributes are those of driver_types.h. */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "layouts.h"
 #include "phantom.h"
 
-__thread int current_card;
-static __thread int last_error;
+static __thread int current, last_error;        /* current: the device of this thread, as CUDA counts them */
 
 int fail(int error) { return last_error = error; }
-static struct card_state *card(int index) { return &phantom_state->card[index]; }
-static int known(int index) { return phantom_join() && index >= 0 && index < (int)phantom_state->n_cards; }
+
+/* ---- which cards are shown: CUDA_VISIBLE_DEVICES, up to the first item that names none ---- */
+
+static int visible[MAX_CARDS], n_visible;
+
+static int card_named(const char *item, size_t length) {
+    char *end, uuid[48];
+    long index = strtol(item, &end, 10);
+    if (end > item && end == item + length) return index >= 0 && index < (int)phantom_state->n_cards ? (int)index : -1;
+    for (int i = 0; i < (int)phantom_state->n_cards; i++) {
+        snprintf(uuid, sizeof uuid, UUID_FORMAT, i);
+        if (length && !strncmp(item, uuid, length)) return i;
+    }
+    return -1;
+}
+static void choose(void) {
+    const char *item = getenv("CUDA_VISIBLE_DEVICES");
+    if (!item)
+        while (n_visible < (int)phantom_state->n_cards) visible[n_visible] = n_visible, n_visible++;
+    while (item && n_visible < MAX_CARDS) {
+        size_t length = strcspn(item, ",");
+        int index = card_named(item, length);
+        if (index < 0) return;
+        visible[n_visible++] = index;
+        item = item[length] ? item + length + 1 : 0;
+    }
+}
+static int n_devices(void) {
+    static pthread_once_t chosen = PTHREAD_ONCE_INIT;
+    if (!phantom_join()) return 0;
+    pthread_once(&chosen, choose);
+    return n_visible;
+}
+static int known(int index) { return index >= 0 && index < n_devices(); }
+int card_behind(int device) { return known(device) ? visible[device] : -1; }
+int current_card(void) { return visible[current]; }
+static struct card_state *card(int index) { return &phantom_state->card[visible[index]]; }
 
 int reach(void) {
-    if (!phantom_join()) return fail(NO_DEVICE);
-    return __atomic_load_n(&card(current_card)->sensor[SENSOR_LOST], __ATOMIC_RELAXED) ? fail(LAUNCH_FAILURE) : OK;
+    if (!known(current)) return fail(NO_DEVICE);
+    return __atomic_load_n(&card(current)->sensor[SENSOR_LOST], __ATOMIC_RELAXED) ? fail(LAUNCH_FAILURE) : OK;
 }
 
 /* ---- devices ---- */
@@ -32,18 +67,19 @@ static const struct sm *sm_of(int index) {      /* CUDA C++ Programming Guide, t
 }
 
 API int cudaGetDeviceCount(int *n) {
-    *n = phantom_join() ? (int)phantom_state->n_cards : 0;
+    *n = n_devices();
     return *n ? OK : fail(NO_DEVICE);
 }
-API int cudaGetDevice(int *index) { *index = current_card; return OK; }
+API int cudaGetDevice(int *index) { *index = current; return OK; }
 API int cudaSetDevice(int index) {
     if (!known(index)) return fail(BAD_DEVICE);
-    current_card = index;
+    current = index;
     return OK;
 }
 API int cudaDeviceCanAccessPeer(int *can, int one, int other) { *can = one != other; return OK; }
 API int cudaDeviceGetPCIBusId(char *out, int size, int index) {
-    snprintf(out, size, "0000:%02X:00.0", index + 1);
+    if (!known(index)) return fail(BAD_DEVICE);
+    snprintf(out, size, "0000:%02X:00.0", visible[index] + 1);
     return OK;
 }
 API int cudaGetDeviceProperties(struct properties *out, int index) {
@@ -55,7 +91,7 @@ API int cudaGetDeviceProperties(struct properties *out, int index) {
         .memPitch = 0x7fffffff, .maxThreadsPerBlock = 1024, .maxThreadsDim = {1024, 1024, 64},
         .maxGridSize = {0x7fffffff, 65535, 65535}, .totalConstMem = 65536, .major = (int)it->compute_capability / 10,
         .minor = (int)it->compute_capability % 10, .textureAlignment = 512, .texturePitchAlignment = 32,
-        .multiProcessorCount = (int)it->sm_count, .canMapHostMemory = 1, .concurrentKernels = 1, .pciBusID = index + 1,
+        .multiProcessorCount = (int)it->sm_count, .canMapHostMemory = 1, .concurrentKernels = 1, .pciBusID = visible[index] + 1,
         .asyncEngineCount = 2, .unifiedAddressing = 1, .memoryBusWidth = 512, .l2CacheSize = 128 << 20,
         .maxThreadsPerMultiProcessor = (int)sm->max_threads, .sharedMemPerMultiprocessor = sm->shared_kib << 10,
         .regsPerMultiprocessor = 65536, .managedMemory = 1, .cooperativeLaunch = 1,
@@ -63,7 +99,7 @@ API int cudaGetDeviceProperties(struct properties *out, int index) {
         .reservedSharedMemPerBlock = 1024, .hostRegisterSupported = 1, .memoryPoolsSupported = 1};
     memcpy(out->name, it->name, sizeof it->name);
     memcpy(out->uuid, "phantom", 7);
-    out->uuid[15] = (char)index;
+    out->uuid[15] = (char)visible[index];
     return OK;
 }
 API int cudaDeviceGetAttribute(int *value, int attribute, int index) {
@@ -148,7 +184,7 @@ API int cudaMemcpy2DAsync(char *to, size_t to_pitch, const char *from, size_t fr
 static int launch(const void *kernel, void **arguments) {
     int failed = reach();
     if (failed) return failed;
-    __atomic_fetch_add(&card(current_card)->count.n_launches, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&card(current)->count.n_launches, 1, __ATOMIC_RELAXED);
     for (int i = 0; i < n_routers; i++) {
         if (routers[i].kernel != kernel) continue;
         ids_at = *(void **)arguments[routers[i].ids_argument];
@@ -196,18 +232,18 @@ API int cudaLaunchCooperativeKernel(const void *kernel, dim3 grid, dim3 block, v
     return __cudaLaunchKernel(kernel, grid, block, arguments, shared, stream);
 }
 API int cudaFuncGetAttributes(struct function_attributes *out, const void *kernel) {
-    if (!known(current_card)) return fail(NO_DEVICE);
-    int capability = (int)card(current_card)->card.compute_capability;
+    if (!known(current)) return fail(NO_DEVICE);
+    int capability = (int)card(current)->card.compute_capability;
     *out = (struct function_attributes){.max_threads = 1024, .n_registers = 255, .ptxVersion = capability,
-        .binaryVersion = capability, .max_dynamic_shared = (int)(sm_of(current_card)->shared_kib - 1) << 10};
+        .binaryVersion = capability, .max_dynamic_shared = (int)(sm_of(current)->shared_kib - 1) << 10};
     return OK;
 }
 /* ggml sizes flash attention's partial results by this. Its kernels use 208 to 255 registers a thread (nvcc 13.0, sm_89
  * and sm_120a), taken as 256 here: the buffers that depend on it are right within some MiB. */
 API int cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int *n, const void *kernel, int threads, size_t shared,
                                                                  unsigned flags) {
-    if (!known(current_card)) return fail(NO_DEVICE);
-    const struct sm *sm = sm_of(current_card);
+    if (!known(current)) return fail(NO_DEVICE);
+    const struct sm *sm = sm_of(current);
     int by_threads = (int)sm->max_threads / threads, by_shared = (int)((sm->shared_kib << 10) / (shared + 1024));
     int by_registers = 65536 / (256 * threads);
     *n = by_threads < by_shared ? by_threads : by_shared;

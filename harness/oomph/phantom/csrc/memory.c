@@ -49,9 +49,9 @@ static int allocate(void **out, size_t n, enum kind kind) {
     int failed = reach();
     *out = 0;
     if (failed || !n || !phantom_lock()) return failed;
-    int granted = kind != DEVICE || phantom_charge(current_card, n);
+    int granted = kind != DEVICE || phantom_charge(current_card(), n);
     if (granted) *out = reserve(n, kind == DEVICE ? PROT_NONE : PROT_READ | PROT_WRITE);
-    if (*out) add_block((struct block){.kind = kind, .at = *out, .size = n, .card = current_card});
+    if (*out) add_block((struct block){.kind = kind, .at = *out, .size = n, .card = current_card()});
     phantom_unlock();
     return *out ? OK : fail(OUT_OF_MEMORY);
 }
@@ -80,8 +80,9 @@ API int cudaMemGetInfo(size_t *free_bytes, size_t *total) {
     int failed = reach();
     if (failed || !phantom_lock()) return failed;
     phantom_settle();
-    *total = phantom_state->card[current_card].count.total;
-    *free_bytes = *total - phantom_state->card[current_card].count.used;
+    struct phantom_counters *count = &phantom_state->card[current_card()].count;
+    *total = count->total;
+    *free_bytes = *total - count->used;
     phantom_unlock();
     return OK;
 }
@@ -117,10 +118,10 @@ API int cuMemAddressFree(char *at, size_t n) {
 }
 API int cuMemCreate(struct block **out, size_t n, const struct allocation_property *property,
                     unsigned long long flags) {
-    int failed = reach();
-    if (failed || !n || n % GRAIN || !phantom_lock()) return failed ? failed : INVALID_VALUE;
-    int granted = phantom_charge(property->card, n);
-    if (granted) *out = add_block((struct block){.kind = HANDLE, .size = n, .card = property->card, .n_refs = 1});
+    int failed = reach(), card = card_behind(property->card);
+    if (failed || card < 0 || !n || n % GRAIN || !phantom_lock()) return failed ? failed : INVALID_VALUE;
+    int granted = phantom_charge(card, n);
+    if (granted) *out = add_block((struct block){.kind = HANDLE, .size = n, .card = card, .n_refs = 1});
     phantom_unlock();
     return granted ? OK : OUT_OF_MEMORY;
 }

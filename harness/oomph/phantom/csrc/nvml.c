@@ -87,7 +87,7 @@ API int nvmlDeviceGetName(device handle, char *out, unsigned size) {
 }
 API int nvmlDeviceGetUUID(device handle, char *out, unsigned size) {
     char uuid[48];
-    snprintf(uuid, sizeof uuid, "GPU-70686174-0000-0000-0000-%012x", (unsigned)handle - 1);
+    snprintf(uuid, sizeof uuid, UUID_FORMAT, (unsigned)handle - 1);
     return copy_text(out, size, uuid);
 }
 API int nvmlDeviceGetCudaComputeCapability(device handle, int *major, int *minor) {
@@ -96,6 +96,15 @@ API int nvmlDeviceGetCudaComputeCapability(device handle, int *major, int *minor
     *major = (int)card_of(handle)->card.compute_capability / 10;
     *minor = (int)card_of(handle)->card.compute_capability % 10;
     phantom_unlock();
+    return SUCCESS;
+}
+
+/* The CPUs nearest to the card; a card that was not given any does not tell. */
+API int nvmlDeviceGetCpuAffinity(device handle, unsigned n_words, unsigned long *cpus) {
+    unsigned long long nearest;
+    int failed = read_sensor(handle, SENSOR_CPUS, &nearest);
+    if (failed || !nearest || !n_words) return failed ? failed : NOT_SUPPORTED;
+    for (unsigned word = 0; word < n_words; word++) cpus[word] = word ? 0 : (unsigned long)nearest;
     return SUCCESS;
 }
 

@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #define API __attribute__((visibility("default")))
+#define UUID_FORMAT "GPU-70686174-0000-0000-0000-%012x"
 #define GRAIN (2ull << 20)          /* the driver hands device memory out in pieces of 2 MiB */
 #define ROUND_UP(n, to) (((n) + (to) - 1) / (to) * (to))
 
@@ -21,7 +22,7 @@ struct phantom_card {
 
 /* What a test may change while the card runs: the index is the `what` of phantom_set. */
 enum { SENSOR_POWER_MW, SENSOR_TEMPERATURE_C, SENSOR_SM_MHZ, SENSOR_MEMORY_MHZ, SENSOR_THROTTLE, SENSOR_LOST,
-       SENSOR_HIDES_PROCESSES, SENSOR_NO_MEMORY_V2, SENSOR_COUNT };
+       SENSOR_HIDES_PROCESSES, SENSOR_NO_MEMORY_V2, SENSOR_CPUS, SENSOR_COUNT };
 
 /* What phantom_read returns. Bytes, but for the last three. */
 struct phantom_counters { uint64_t used, peak, total, live, refused_bytes, n_refused, n_alloc, n_launches; };
@@ -55,7 +56,8 @@ int phantom_charge(int card, uint64_t bytes);   /* under the lock; 0 where the c
 void phantom_discharge(int card, uint64_t bytes);
 
 /* Of cuda.c, for the calls of one thread: its card, and the error it is told. */
-extern __thread int current_card;
+int card_behind(int device);                    /* the card that CUDA_VISIBLE_DEVICES shows as this device, or -1 */
+int current_card(void);
 int fail(int error);                            /* notes the error for cudaGetLastError and returns it */
 int reach(void);                                /* the error of a card that is not there or was lost */
 #endif

@@ -202,13 +202,14 @@ API int phantom_read(int card, struct phantom_counters *out) {
     return known ? 0 : EINVAL;
 }
 
-/* Highest use counts from now. */
-API int phantom_reset_peaks(void) {
+/* The card's highest use counts from now. */
+API int phantom_reset_peak(int card) {
     if (!phantom_lock()) return ENOENT;
+    int known = card >= 0 && card < (int)state->n_cards;
     phantom_settle();
-    for (uint32_t i = 0; i < state->n_cards; i++) state->card[i].count.peak = state->card[i].count.used;
+    if (known) state->card[card].count.peak = state->card[card].count.used;
     phantom_unlock();
-    return 0;
+    return known ? 0 : EINVAL;
 }
 
 API int phantom_set(int card, int sensor, uint64_t value) {
