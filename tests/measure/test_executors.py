@@ -132,7 +132,7 @@ def test_the_parents_death_ends_the_real_worker(tiny_moe: Path) -> None:
     job = (
         '{"parent_pid": PARENT, "memory_bytes": null, "backend_path": null, "n_gpu_layers": 0, "main_gpu": 0, '
         '"split_mode": "layer", "load_mode": "mmap", "tensor_split": null, "n_expert_used": null, "arch": "llama", '
-        f'"override_tensor": null, "n_cpu_moe": 0, "model_path": "{tiny_moe}"}}'
+        f'"override_tensor": null, "n_cpu_moe": 0, "cpus": [], "model_path": "{tiny_moe}"}}'
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, job, *WORKER], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

@@ -3,8 +3,9 @@
 import pytest
 
 from oomph.facts.config import RunConfig
+from oomph.measure.limits import Limits
 from oomph.measure.pruning import dominates
-from oomph.measure.sweep import Limits, Point
+from oomph.measure.sweep import Point
 from oomph.measure.workload import Workload
 
 

@@ -8,8 +8,9 @@ import pytest
 
 from oomph.facts.config import RunConfig
 from oomph.measure.executors import Completed
+from oomph.measure.limits import Limits
 from oomph.measure.recording import LOG_TAIL, Setting, outliers
-from oomph.measure.sweep import Limits, Point
+from oomph.measure.sweep import Point
 from oomph.measure.workload import Text, Workload
 from oomph.records.environment import read_environment
 from oomph.records.schema import ModelIdentity
@@ -39,8 +40,8 @@ def _completed(point: Point = POINT, **changes: Any) -> Completed:
         ({"exit_code": 0}, "crash", "the worker ended without an answer"),
         ({"exit_code": -6}, "crash", ""),
         ({"exit_code": -9}, "host_oom", ""),
-        ({"exit_code": -9, "timed_out": True}, "timeout", "the point took longer than its limit allows"),
-        ({"exit_code": -9, "timed_out": True, "reply": {}}, "timeout", "the load took longer"),
+        ({"exit_code": -9, "timed_out": True}, "timeout", "the point took longer than its limit of 3,600 s, as noth"),
+        ({"exit_code": -9, "timed_out": True, "reply": {}}, "timeout", "the load took longer than its limit of 1,800"),
         ({"exit_code": 1, "failure": ("config", "override_tensor names 'X'")}, "bad_config", "override_tensor names"),
         ({"exit_code": 1, "failure": ("decode", "llama_decode returned -3")}, "crash", "llama_decode returned -3"),
         ({"exit_code": -6, "conditions": {"lost_devices": ["CUDA0"]}}, "device_lost", ""),

@@ -11,18 +11,28 @@ import selectors
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import IO, Any, Final
 
 GRACE_S: Final = 10.0
 """How long a worker may take to end by itself once it has nothing left to do."""
+GLANCE_S: Final = 0.2
+"""How often a wait looks whether it has been called off."""
 
 
 class Child:
-    """This Python with `arguments` in its own session: stdin takes commands, a pipe brings events, a file the log."""
+    """This Python with `arguments` in its own session: stdin takes commands, a pipe brings events, a file the log.
 
-    def __init__(self, arguments: Sequence[str], *, environment: Mapping[str, str], log: IO[bytes]) -> None:
+    `stop`, set by another thread, ends the wait for an event.
+    """
+
+    def __init__(
+        self, arguments: Sequence[str], *, environment: Mapping[str, str], log: IO[bytes],
+        stop: threading.Event | None = None,
+    ) -> None:  # fmt: skip
+        self._stop = stop
         self._replies, theirs = os.pipe()
         self._process = subprocess.Popen(
             [sys.executable, *arguments, str(theirs)], stdin=subprocess.PIPE, stdout=log, stderr=log,
@@ -46,9 +56,10 @@ class Child:
             self._process.stdin.write(json.dumps(command).encode() + b"\n")
 
     def event(self, deadline: float) -> dict[str, Any] | None:
-        """The next event; None when the child has ended, says what is no event, or `deadline` (monotonic) passed."""
+        """The next event; None when the child has ended, says what is no event, `deadline` (monotonic) passed, or the
+        wait was called off."""
         while b"\n" not in self._buffer:
-            readable = _readable((self._replies, self._ended), deadline)
+            readable = self._wait(deadline)
             self.timed_out = not readable
             piece = os.read(self._replies, 65536) if self._replies in readable else b""
             if not piece:
@@ -60,6 +71,14 @@ class Child:
         except ValueError:
             return None
         return said if isinstance(said, dict) and "event" in said else None
+
+    def _wait(self, deadline: float) -> set[int]:
+        """The descriptors that can be read; none once it is too late or called off."""
+        while True:
+            until = deadline if self._stop is None else min(deadline, time.monotonic() + GLANCE_S)
+            readable = _readable((self._replies, self._ended), until)
+            if readable or until == deadline or (self._stop and self._stop.is_set()):
+                return readable
 
     def end(self, *, at_once: bool = False) -> int:
         """Give it a moment to finish unless it is past its time, then end its group; the exit code, -n for signal n.

@@ -2,12 +2,14 @@
 
 A job is a load and the points that share it. An executor runs it and yields each point as it ends; after one that
 failed the process is gone, so the iterator ends and the caller hands in what is left as a new job. Whatever happens
-to the child is an outcome of the point, never an exception here.
+to the child is an outcome of the point, never an exception here. Jobs and what they complete are plain data: they
+travel to other machines and back.
 """
 
 import contextlib
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +20,7 @@ from typing import IO, Any, Final, Protocol
 from oomph.measure.child import Child
 from oomph.measure.probes import HostProbe, Probe, Sampler
 from oomph.measure.sweep import LOAD_KNOBS, Point
-from oomph.records.schema import MemorySeries
+from oomph.records.schema import Environment, MemorySeries
 
 WORKER: Final = ("-P", "-m", "oomph.measure.worker")
 """What Python is told to run; -P keeps modules of the current folder out of it."""
@@ -50,7 +52,8 @@ class Completed:
     """How a point went, before anything is concluded from it.
 
     `exit_code` is None where the worker lives on, `reply` merges what it said, `failure` is (stage, message) where it
-    reported an error itself. `log` is llama.cpp's, of the load and of this point.
+    reported an error itself. `log` is llama.cpp's, of the load and of this point. `environment` is where it ran, if
+    that is not where it was asked for; `lost` says what became of that machine, if it did not come back.
     """
 
     point: Point
@@ -63,6 +66,8 @@ class Completed:
     log: tuple[str, ...]
     memory: tuple[MemorySeries, ...] = ()
     conditions: Mapping[str, Any] = field(default_factory=dict)
+    environment: Environment | None = None
+    lost: str = ""
 
     @property
     def loaded(self) -> bool:
@@ -73,26 +78,31 @@ class Completed:
 class Executor(Protocol):
     """Runs jobs somewhere."""
 
-    def run(self, job: Job) -> Iterator[Completed]:
-        """Each point of the job in turn, ending after one that failed. Closing the iterator ends the worker."""
+    def run(self, job: Job, stop: threading.Event | None = None) -> Iterator[Completed]:
+        """Each point of the job in turn, ending after one that failed.
+
+        Closing the iterator ends the worker; so does `stop`, from another thread, in the middle of a point, which is
+        then not yielded. Jobs may be run from several threads at once, as far as the executor has room for them.
+        """
 
 
 class LocalExecutor:
     """Runs a job in a child process of its own group, with probes beside it.
 
-    `backend_path` is a ggml backend to load as a plug-in, `environment` what to add to the child's; `probes` makes
-    the probes of one job, `worker` is what Python is told to run.
+    `backend_path` is a ggml backend to load as a plug-in, `environment` what to add to the child's, `cpus` those that
+    it is kept to (none: all); `probes` makes the probes of one job, `worker` is what Python is told to run.
     """
 
     def __init__(
         self, *, probes: Callable[[], Sequence[Probe]] = lambda: (HostProbe(),), interval_s: float = HOST_INTERVAL_S,
-        backend_path: Path | None = None, environment: Mapping[str, str] | None = None, worker: Sequence[str] = WORKER,
+        backend_path: Path | None = None, environment: Mapping[str, str] | None = None, cpus: Sequence[int] = (),
+        worker: Sequence[str] = WORKER,
     ) -> None:  # fmt: skip
         self._probes, self._interval_s, self._worker = probes, interval_s, tuple(worker)
-        self._backend_path, self._environment = backend_path, dict(environment or {})
+        self._backend_path, self._environment, self._cpus = backend_path, dict(environment or {}), tuple(cpus)
 
-    def run(self, job: Job) -> Iterator[Completed]:
-        """Each point of the job in turn, ending after one that failed. Closing the iterator ends the worker."""
+    def run(self, job: Job, stop: threading.Event | None = None) -> Iterator[Completed]:
+        """Each point of the job in turn, ending after one that failed; see `Executor`."""
         probes = self._probes()
         with contextlib.ExitStack() as opened:
             for probe in probes:
@@ -100,12 +110,12 @@ class LocalExecutor:
                 opened.callback(probe.close)
             sampler = opened.enter_context(Sampler(probes, interval_s=self._interval_s))  # ends before a probe closes
             log = opened.enter_context(tempfile.TemporaryFile())
-            child = Child(self._worker, environment=QUIET | self._environment, log=log)
+            child = Child(self._worker, environment=QUIET | self._environment, log=log, stop=stop)
             try:
                 for probe in probes:
                     probe.attach(child.pid)
                 child.send(self._opening(job))
-                yield from _Session(job, child, sampler, log).points()
+                yield from _Session(job, child, sampler, log, stop or threading.Event()).points()
             except BaseException:  # an interrupt, or the caller has closed the iterator
                 child.end(at_once=True)
                 raise
@@ -118,14 +128,15 @@ class LocalExecutor:
             "model_path": str(job.model_path), "arch": job.arch, "load_mode": first.load_mode,
             "memory_bytes": first.limits.memory_bytes, "memory_kind": first.limits.memory_kind,
             "backend_path": str(self._backend_path) if self._backend_path else None, "parent_pid": os.getpid(),
+            "cpus": self._cpus,
         }  # fmt: skip
 
 
 class _Session:
     """One child and the points it is taken through."""
 
-    def __init__(self, job: Job, child: Child, sampler: Sampler, log: IO[bytes]) -> None:
-        self._job, self._child, self._sampler, self._log = job, child, sampler, log
+    def __init__(self, job: Job, child: Child, sampler: Sampler, log: IO[bytes], stop: threading.Event) -> None:
+        self._job, self._child, self._sampler, self._log, self._stop = job, child, sampler, log, stop
         self._reply: dict[str, Any] = {}
         self._failure: tuple[str, str] | None = None
         self._watched: tuple[tuple[MemorySeries, ...], dict[str, Any]] | None = None
@@ -133,7 +144,7 @@ class _Session:
     def points(self) -> Iterator[Completed]:
         """Load, then measure; ends after a point that failed. The first point's time and peaks include the load."""
         started_at, started = self._begin()
-        well = self._until("loaded", started + self._job.points[0].limits.load_timeout_s)
+        well = self._until("loaded", started + self._job.points[0].timeouts.load.seconds)
         load_reply, load_log_end = dict(self._reply), self._log_size()
         for index, point in enumerate(self._job.points):
             if index:
@@ -141,6 +152,9 @@ class _Session:
                 self._reply = dict(load_reply)
             log_from = self._log_size()
             well = well and self._measure(point)
+            if not well and self._stop.is_set():
+                self._child.end(at_once=True)
+                return
             memory, conditions = self._watched or self._stop_watching()
             exit_code = None if well else self._child.end()
             yield Completed(
@@ -165,7 +179,7 @@ class _Session:
 
     def _measure(self, point: Point) -> bool:
         """Take the child through one point; the probes are read before the text is scored, which takes memory too."""
-        deadline = time.monotonic() + point.limits.point_timeout_s
+        deadline = time.monotonic() + point.timeouts.point.seconds
         config = point.config.to_dict() | {"n_threads": self._threads(point)}
         self._child.send({"config": config, "workload": point.workload.model_dump(mode="json")})
         if not self._until("measured", deadline):

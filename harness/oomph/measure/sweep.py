@@ -10,7 +10,7 @@ import itertools
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar, get_args
 
@@ -18,7 +18,8 @@ from pydantic import BaseModel, Field, ValidationError
 
 from oomph.errors import ConfigError
 from oomph.facts.config import RunConfig
-from oomph.measure.fields import Bytes, Range, Seconds, Table, expand
+from oomph.measure.fields import Range, Seconds, Table, expand
+from oomph.measure.limits import ExpectedSeconds, Limits, Timeouts
 from oomph.measure.workload import Workload
 
 LOAD_KNOBS: Final = (
@@ -26,18 +27,6 @@ LOAD_KNOBS: Final = (
     "n_devices",
 )  # fmt: skip
 """The knobs of llama_model_params: a change of one means loading the model again."""
-
-
-class Limits(Table):
-    """What a worker may take. `memory_bytes` is set with setrlimit before llama.cpp is loaded: on private writable
-    memory (`data`, which leaves the mapped weights out) or on everything mapped (`address_space`).
-    `reference_bytes` bounds the log-probabilities kept of a reference: 2 bytes a token and word of the vocabulary."""
-
-    memory_bytes: Bytes | None = None
-    memory_kind: Literal["data", "address_space"] = "data"
-    load_timeout_s: Seconds = 1800.0
-    point_timeout_s: Seconds = 3600.0
-    reference_bytes: Bytes = 4 * 1024**3
 
 
 class Group(Table):
@@ -70,7 +59,8 @@ class SweepFile(Table):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """One configuration to measure. `label` names it by the knobs that its sweep varies."""
+    """One configuration to measure. `label` names it by the knobs that its sweep varies; `expected` is how long it is
+    said to take, which is no part of what it is."""
 
     group: str
     label: str
@@ -79,6 +69,12 @@ class Point:
     limits: Limits
     load_mode: str
     fresh_process: bool
+    expected: ExpectedSeconds = field(default_factory=ExpectedSeconds)
+
+    @property
+    def timeouts(self) -> Timeouts:
+        """How long its load and itself may take, and why."""
+        return Timeouts.of(self.limits, self.expected)
 
     def point_id(self, header_sha256: str) -> str:
         """Twelve hex digits that say "the same point of the same model": what a resumed sweep goes by."""
