@@ -41,8 +41,10 @@ def test_every_key_is_documented_and_every_documented_key_is_there(oomph: Oomph,
     assert set(line) == page["A configuration that is answered"]
     assert all(set(memory) == page["devices"] for memory in line["devices"].values())
     assert set(line["config"]) == page["config"]
+    (scaled,) = answers(oomph, MODEL, "--rope-scaling", "yarn", "--rope-scale", "2", "--yarn-orig-ctx", "4096")
+    assert set(scaled["config"]) - page["config"] == page["config`, where asked for"]
     assert page["devices"] == {field.name for field in fields(DeviceMemory)}
-    assert page["config"] == {field.name for field in fields(RunConfig)}
+    assert page["config"] | page["config`, where asked for"] == {field.name for field in fields(RunConfig)}
 
 
 def test_speed_needs_a_card_and_comes_with_intervals(oomph: Oomph, repository: Path) -> None:

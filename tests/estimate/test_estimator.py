@@ -166,3 +166,4 @@ def test_a_context_beyond_training_is_said(dense: ModelSpec) -> None:
     estimator = Estimator(dense)
     assert any("YaRN" in warning for warning in estimator.predict(RunConfig(n_ctx=12289)).warnings)
     assert not estimator.predict(RunConfig(n_ctx=12288)).warnings
+    assert not estimator.predict(RunConfig(n_ctx=20_000, rope_scaling="yarn", rope_scale=2)).warnings

@@ -65,6 +65,9 @@ def test_a_log_that_says_nothing_reports_nothing() -> None:
         ({"n_ctx": 90_000}, {"n_ctx": 40_960}, "n_ctx was set to 90000 and llama.cpp reports 40960"),
         ({"n_expert_used": 10}, {"n_expert_used": 8}, "n_expert_used was set to 10 and llama.cpp reports 8"),
         ({"n_expert_used": 10}, {}, "did not report it back"),
+        ({"rope_scale": 3.0}, {"rope_freq_scale": 0.333333}, None),
+        ({"rope_scale": 4.0}, {"rope_freq_scale": 1.0}, "set to 4 and llama.cpp reports a freq_scale of 1"),
+        ({"rope_scale": 4.0}, {}, "freq_scale of None"),
         ({"type_v": "q8_0"}, {"type_v": "f16"}, "type_v was set to q8_0 and llama.cpp reports f16"),
     ],
 )

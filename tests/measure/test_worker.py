@@ -1,8 +1,9 @@
 """The worker on a real, tiny model: the ladder's rungs, the knobs that llama.cpp reports back, the text's score."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -10,6 +11,7 @@ from oomph.measure.executors import Completed, Executor, Job, LocalExecutor
 from oomph.measure.logs import read_buffers, read_reported
 from oomph.measure.sweep import Sweep
 from oomph.measure.worker import ladder
+from oomph.measure.worker.context import Context
 
 pytestmark = pytest.mark.llama
 
@@ -34,19 +36,22 @@ def test_the_ladder_times_every_chunk_on_the_way_and_both_tests_at_each_stop(
 ) -> None:
     (point,) = complete(
         "axes.n_ctx = 512\n[measure]\nn_prompt = 64\nn_gen = 4\ndepths = [0, 150, 'full']\n"
-        "repetitions = {least = 2, most = 2}"
+        "repetitions = {least = 2, most = 2, neighbours = false}"
     )
     assert point.exit_code is None
     timings = [(t["test"], t["n_depth"], len(t["samples_ns"])) for t in point.reply["timings"]]
     assert timings == [
         ("cold_pp64", 0, 1), ("cold_tg1", 0, 1),
-        ("pp64", 0, 2), ("tg4", 0, 2),
-        ("pp64", 0, 1), ("pp64", 64, 1),  # the chunks that fill to 128; the 22 tokens up to 150 are no pp64
-        ("pp64", 150, 2), ("tg4", 150, 2),
-        ("pp64", 150, 1), ("pp64", 214, 1), ("pp64", 278, 1), ("pp64", 342, 1),
-        ("pp64", 448, 2), ("tg4", 448, 2),
+        ("tg4", 0, 2), ("pp64", 0, 2),
+        ("pp64", 64, 1),  # the chunk that fills to 128; the 22 tokens up to 150 are no pp64
+        ("tg4", 150, 2), ("pp64", 150, 2),
+        ("pp64", 214, 1), ("pp64", 278, 1), ("pp64", 342, 1),
+        ("tg4", 448, 2), ("pp64", 448, 2),
     ]  # fmt: skip
-    assert all(sample > 0 for t in point.reply["timings"] for sample in t["samples_ns"])
+    for timing in point.reply["timings"]:
+        assert all(sample > 0 for sample in timing["samples_ns"])
+        assert len(timing["ended_ns"]) == len(timing["samples_ns"])
+        assert timing["ended_ns"] == sorted(timing["ended_ns"])
 
 
 def test_contexts_of_one_load_are_measured_in_one_process(complete: Callable[..., list[Completed]]) -> None:
@@ -64,9 +69,19 @@ def test_knobs_reach_llama_cpp_and_come_back_in_its_log(complete: Callable[..., 
     reported = read_reported(point.log)
     assert (reported.n_ubatch, reported.n_expert_used, reported.n_ctx_seq) == (32, 3, 256)
     assert (reported.type_k, reported.type_v, reported.flash_attn) == ("q8_0", "f16", "enabled")
+    assert reported.rope_freq_scale == 1
     buffers = read_buffers(point.log)
     assert buffers.model_mib
     assert sum(sum(sizes) for sizes in buffers.compute_mib.values()) > 0
+
+
+def test_rope_scaling_reaches_llama_cpp(complete: Callable[..., list[Completed]]) -> None:
+    (point,) = complete(
+        "axes = {n_ctx = 512, rope_scaling = 'yarn', rope_scale = 4, yarn_orig_ctx = 128}\n"
+        "[measure]\nn_prompt = 8\nn_gen = 1"
+    )
+    assert read_reported(point.log).rope_freq_scale == 0.25
+    assert any("n_ctx_train adjusted to 512" in line for line in point.log)
 
 
 def test_parallel_sequences_are_filled_in_step(complete: Callable[..., list[Completed]]) -> None:
@@ -121,12 +136,13 @@ def test_a_recurrent_models_state_is_put_back_where_it_cannot_be_cut(
 ) -> None:
     points = make_sweep(
         "config = {n_seq_max = 2, n_parallel = 2}\naxes.n_ctx = 512\n"
-        "[measure]\nn_prompt = 32\nn_gen = 3\ndepths = [0, 50]\nrepetitions = {least = 2, most = 2}"
+        "[measure]\nn_prompt = 32\nn_gen = 3\ndepths = [0, 50]\n"
+        "repetitions = {least = 2, most = 2, neighbours = false}"
     ).points(n_devices=0)
     (point,) = executor.run(Job(model_path=tiny_mamba, arch="mamba", points=points, n_threads=1))
     assert point.exit_code is None
     assert [(t["test"], t["n_depth"], len(t["samples_ns"])) for t in point.reply["timings"]][2:] == [
-        ("pp32", 0, 2), ("tg3", 0, 2), ("pp32", 0, 1), ("pp32", 50, 2), ("tg3", 50, 2)
+        ("tg3", 0, 2), ("pp32", 0, 2), ("tg3", 50, 2), ("pp32", 50, 2)
     ]  # fmt: skip
     assert read_buffers(point.log).recurrent_mib["CPU"][0] > 0
 
@@ -140,6 +156,77 @@ def test_the_interval_of_the_median_takes_the_tabled_order_statistics(n: int, ra
     low, high = (samples[rank] for rank in ranks)
     assert ladder.median_half_width(samples) == pytest.approx((high - low) / (2 * samples[n // 2]))
     assert math.isinf(ladder.median_half_width(samples[:5]))
+
+
+class StraightContext:
+    """A context without a model: prefill takes `base_ns` and `per_cell_ns` a cell of depth, and once `bump` more."""
+
+    keeps_state = False
+
+    def __init__(self, *, bumps: Mapping[int, float], neighbours: bool, keeps_state: bool = False) -> None:
+        self.depth, self.n_batch, self.n_ctx_seq = 0, 512, 4096
+        self.bumps, self.keeps_state, self.prefilled = dict(bumps), keeps_state, list[int]()
+        rule = {"least": 3, "most": 3, "half_width": None, "budget_s": None, "neighbours": neighbours}
+        self.workload = {"n_prompt": 64, "n_gen": 2, "depths": [0, 256, 512], "repetitions": rule}
+
+    def prefill(self, n_tokens: int) -> int:
+        self.prefilled.append(self.depth)
+        elapsed = (1_000_000 + 1_000 * self.depth) * self.bumps.pop(self.depth, 1.0)
+        self.depth += n_tokens
+        return round(elapsed)
+
+    def decode(self, n_tokens: int) -> int:
+        self.depth += n_tokens
+        return 5_000
+
+    def save(self) -> tuple[int, list[str]]:
+        return self.depth, []
+
+    def restore(self, mark: tuple[int, list[str]]) -> None:
+        self.depth = mark[0]
+
+    def cut_back(self, depth: int) -> None:
+        assert not self.keeps_state
+        self.depth = depth
+
+
+def climbed(**described: Any) -> tuple[StraightContext, dict[tuple[str, int], list[int]]]:
+    context = StraightContext(**described)
+    timings = ladder.climb(cast("Context", context))
+    return context, {(timing["test"], timing["n_depth"]): timing["samples_ns"] for timing in timings}
+
+
+def test_one_prefill_is_enough_at_a_stop_that_its_neighbours_bear_out() -> None:
+    context, samples = climbed(bumps={}, neighbours=True)
+    assert context.prefilled == list(range(0, 576, 64))
+    assert samples["pp64", 256] == [1_256_000]
+    assert all(len(samples["tg2", stop]) == 3 for stop in (0, 256, 512))
+
+
+@pytest.mark.parametrize("stop", [0, 256, 512])
+def test_a_stop_that_is_off_its_neighbours_line_is_timed_again_on_the_way_back(stop: int) -> None:
+    context, samples = climbed(bumps={stop: 1.06}, neighbours=True)
+    assert context.prefilled == [*range(0, 576, 64), stop, stop]
+    straight = 1_000_000 + 1_000 * stop
+    assert samples["pp64", stop] == [round(straight * 1.06), straight, straight]
+
+
+def test_a_neighbour_that_is_off_the_line_moves_no_stop() -> None:
+    context, samples = climbed(bumps={192: 1.5}, neighbours=True)
+    assert context.prefilled == list(range(0, 576, 64))
+    assert samples["pp64", 192] == [1_788_000]
+
+
+def test_a_model_that_keeps_a_state_is_never_cut_and_counts_the_neighbours_that_it_has() -> None:
+    context, samples = climbed(bumps={}, neighbours=True, keeps_state=True)
+    assert [len(samples["pp64", stop]) for stop in (0, 256, 512)] == [3, 1, 1]
+    assert context.prefilled == [0, 0, *range(0, 576, 64)]
+
+
+def test_without_neighbours_every_stop_has_the_samples_that_the_rule_asks_for() -> None:
+    context, samples = climbed(bumps={}, neighbours=False)
+    assert [len(samples["pp64", stop]) for stop in (0, 256, 512)] == [3, 3, 3]
+    assert context.prefilled == [*range(0, 576, 64), 512, 512, 256, 256, 0, 0]
 
 
 def test_repetitions_stop_at_the_target_the_most_or_the_budget() -> None:

@@ -31,6 +31,8 @@ def knob_value(knob: str, text: str) -> Any:
             return tuple(float(part) for part in text.replace("/", ",").split(","))
         if kind == "bool":
             return _WORDS[text.lower()]
+        if kind.startswith("float"):
+            return float(text)
         return int(text) if kind.startswith("int") else text
     except (ValueError, KeyError):
         raise ConfigError(f"{knob} is {text!r}; it takes {kind}") from None

@@ -75,7 +75,7 @@ class Estimator:
 
     def _beyond_training(self, config: RunConfig) -> Iterator[str]:
         trained = self.model.n_ctx_train
-        if config.n_ctx > trained:
+        if config.n_ctx > trained and config.rope_scaling is None:
             yield (
                 f"n_ctx {count(config.n_ctx)} is beyond the {count(trained)} tokens that the model was trained for: it "
                 "takes this memory, but needs RoPE scaling (YaRN) to make sense, and llama-server caps its slots"

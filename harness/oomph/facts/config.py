@@ -13,6 +13,7 @@ from oomph.facts.quants import KV_CACHE_TYPES
 
 FLASH_ATTN: Final = ("on", "off", "auto")
 SPLIT_MODES: Final = ("none", "layer", "row")
+ROPE_SCALINGS: Final = ("none", "linear", "yarn")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +23,8 @@ class RunConfig:
     `n_gpu_layers` counts the output layer, -1 is all. `n_outputs_max` None is n_batch, as llama-cpp-python has
     it (llama-server sets its slots). `override_tensor` is llama.cpp's `pattern=buffer type` list, separated by
     commas. `n_devices` is the number of cards, 0 for a machine (or build) without one. `n_depth` is how many
-    cells are filled when speed is asked, `n_parallel` how many sequences decode.
+    cells are filled when speed is asked, `n_parallel` how many sequences decode. `rope_scale` is the factor that
+    positions are divided by; RoPE changes no memory.
     """
 
     n_ctx: int = 4096
@@ -48,6 +50,9 @@ class RunConfig:
     n_threads: int | None = None
     n_depth: int = 0
     n_parallel: int = 1
+    rope_scaling: str | None = None
+    rope_scale: float | None = None
+    yarn_orig_ctx: int | None = None
 
     def __post_init__(self) -> None:
         for key in ("n_ctx", "n_batch", "n_ubatch", "n_seq_max", "n_parallel"):
@@ -66,9 +71,11 @@ class RunConfig:
         ):
             if getattr(self, key) not in allowed:
                 raise ConfigError(f"{key} is {getattr(self, key)!r}; it must be one of {', '.join(allowed)}")
-        for key in ("n_expert_used", "n_outputs_max", "n_threads"):
-            if getattr(self, key) is not None and getattr(self, key) < 1:
+        for key in ("n_expert_used", "n_outputs_max", "n_threads", "rope_scale", "yarn_orig_ctx"):
+            if getattr(self, key) is not None and not 1 <= getattr(self, key) < 1 << 31:
                 raise ConfigError(f"{key} is {getattr(self, key)}; it must be at least 1, or left out")
+        if self.rope_scaling is not None and self.rope_scaling not in ROPE_SCALINGS:
+            raise ConfigError(f"rope_scaling is {self.rope_scaling!r}; it must be one of {', '.join(ROPE_SCALINGS)}")
 
     def with_(self, **changes: Any) -> Self:
         """A copy with these knobs changed; ConfigError for a name that is no knob or a value it cannot take."""
@@ -83,13 +90,16 @@ class RunConfig:
             raise ConfigError(f"{where}: {error}") from None
 
     def to_dict(self) -> dict[str, Any]:
-        """All knobs by name, ready for JSON."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        """All knobs by name, ready for JSON; those of RoPE only where set, so that a point keeps the id it had before
+        there were any."""
+        knobs = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in knobs.items() if value is not None or name not in _ROPE_KNOBS}
 
 
+_ROPE_KNOBS: Final = frozenset({"rope_scaling", "rope_scale", "yarn_orig_ctx"})
 _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "int": (int,), "bool": (bool, int), "str": (str,), "int | None": (int, type(None)), "str | None": (str, type(None)),
-    "tuple[float, ...] | None": (tuple, list, type(None)),
+    "tuple[float, ...] | None": (tuple, list, type(None)), "float | None": (int, float, type(None)),
 }  # fmt: skip
 
 

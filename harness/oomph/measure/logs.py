@@ -29,11 +29,14 @@ _NUMBERS: Final = {
     "graph_nodes": re.compile(r"graph[^:]*: nodes = (\d+)"),
     "graph_splits": re.compile(r"graph[^:]*: .*splits = (\d+)"),
 }
+_FREQ_SCALE: Final = re.compile(_STAMP + r"llama_context: freq_scale += +([\d.e+-]+)")
 _KV_TYPES: Final = re.compile(r"K \((\w+)\): .*V \((\w+)\):")
 _FLASH_ATTN: Final = re.compile(r"Flash Attention (enabled|disabled|was auto, set to \w+)|flash_attn += (\w+)")
 _OFFLOADED: Final = re.compile(r"offloaded (\d+/\d+) layers to GPU")
 _PADDING: Final = 256
 """llama.cpp rounds a context up to this many cells a sequence."""
+_PRINTED: Final = 1e-4
+"""How far a figure may be off that was printed with six digits."""
 
 
 def read_buffers(lines: Sequence[str]) -> Buffers:
@@ -56,6 +59,8 @@ def read_reported(lines: Sequence[str]) -> Reported:
         for key, pattern in _NUMBERS.items():
             if match := pattern.search(line):
                 found[key] = int(match[1])
+        if match := _FREQ_SCALE.search(line):
+            found["rope_freq_scale"] = float(match[1])
         if match := _KV_TYPES.search(line):
             found["type_k"], found["type_v"] = match[1], match[2]
         if match := _OFFLOADED.search(line):
@@ -76,6 +81,9 @@ def disagreement(config: RunConfig, reported: Reported) -> str | None:
             return f"{key} was set to {wanted} and llama.cpp reports {taken}: the override was not taken"
     if config.n_expert_used is not None and reported.n_expert_used is None:
         return "n_expert_used was set and llama.cpp did not report it back, so nothing shows that it was taken"
+    scale, reciprocal = config.rope_scale, reported.rope_freq_scale
+    if scale is not None and (reciprocal is None or abs(reciprocal * scale - 1) > _PRINTED):
+        return f"rope_scale was set to {scale:g} and llama.cpp reports a freq_scale of {reciprocal}"
     most = config.n_ctx + _PADDING * config.n_seq_max
     if reported.n_ctx is not None and not config.n_ctx - config.n_seq_max < reported.n_ctx < most:
         return f"n_ctx was set to {config.n_ctx} and llama.cpp reports {reported.n_ctx}"

@@ -73,6 +73,7 @@ class Reported(_Part):
     type_k: str | None = Field(default=None, description="type of the K cache")
     type_v: str | None = Field(default=None, description="type of the V cache")
     flash_attn: str | None = Field(default=None, description="enabled or disabled, once `auto` is decided")
+    rope_freq_scale: float | None = Field(default=None, description="1 / `rope_scale`, or the model's own")
     graph_nodes: int | None = Field(default=None, description="nodes of the prefill graph")
     graph_splits: int | None = Field(default=None, description="pieces that run on one device each")
     offloaded_layers: str | None = Field(default=None, description="`49/49`: layers on cards, the output among them")

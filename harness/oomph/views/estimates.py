@@ -147,4 +147,5 @@ def _rate(per_second: float, interval: tuple[float, float] | None) -> str:
 def differing_knobs(configs: Sequence[RunConfig]) -> list[str]:
     """The knobs that are not the same in all of `configs`."""
     spelled: list[Mapping[str, Any]] = [config.to_dict() for config in configs]
-    return [knob for knob in spelled[0] if any(other[knob] != spelled[0][knob] for other in spelled)] if spelled else []
+    knobs = dict.fromkeys(knob for config in spelled for knob in config)
+    return [knob for knob in knobs if any(other.get(knob) != spelled[0].get(knob) for other in spelled)]

@@ -11,6 +11,7 @@ GGML_TYPES = {
     "f32": 0, "f16": 1, "q4_0": 2, "q4_1": 3, "q5_0": 6, "q5_1": 7, "q8_0": 8, "iq4_nl": 20, "bf16": 30,
 }  # fmt: skip
 FLASH_ATTN = {"auto": -1, "off": 0, "on": 1}
+ROPE_SCALINGS = {None: -1, "none": 0, "linear": 1, "yarn": 2}
 
 
 def context_params(api: Any, config: dict[str, Any]) -> Any:
@@ -22,6 +23,9 @@ def context_params(api: Any, config: dict[str, Any]) -> Any:
     params.n_threads = params.n_threads_batch = config["n_threads"]
     params.type_k, params.type_v = GGML_TYPES[config["type_k"]], GGML_TYPES[config["type_v"]]
     params.flash_attn_type = FLASH_ATTN[config["flash_attn"]]
+    params.rope_scaling_type = ROPE_SCALINGS[config.get("rope_scaling")]
+    params.rope_freq_scale = 1 / config["rope_scale"] if config.get("rope_scale") else 0.0
+    params.yarn_orig_ctx = config.get("yarn_orig_ctx") or 0
     return params
 
 
