@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import Estimator
-from oomph.estimate.likelihood import context_half_width_bytes, fit_probability
+from oomph.estimate.likelihood import context_half_width_bytes, fit_probability, reserve_bytes
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate
+from oomph.facts.catalogue import catalogue_model
 from oomph.facts.config import RunConfig
 from oomph.facts.gpus import gpu
 from oomph.facts.modelspec import ModelSpec
@@ -87,3 +88,21 @@ def test_what_llama_cpp_refuses_cannot_fit(make_model: Callable[..., ModelSpec])
     refused = Estimator(make_model(), CARD).predict(RunConfig(type_v="q8_0", flash_attn="off"))
     assert refused.fits is False
     assert refused.fit_probability == 0.0
+
+
+@given(st.floats(0.05, 0.95))
+def test_what_is_kept_free_buys_the_probability(wanted: float) -> None:
+    assert probability(MEMORY, FULL.total_bytes + reserve_bytes(CARD, SHIPPED, wanted)) == pytest.approx(
+        wanted, abs=1e-4
+    )
+
+
+def test_a_cautious_estimator_finds_the_last_context_that_is_likely_enough() -> None:
+    model = catalogue_model("llama-3.1-8b", "Q4_K_M")
+    estimator = Estimator(model, CARD)
+    longest = estimator.cautious(0.9).max_context()
+    at, beyond = (estimator.predict(RunConfig(n_ctx=n)).fit_probability or 0 for n in (longest, longest + 256))
+    assert beyond < 0.9 <= at
+    assert longest < estimator.max_context() == estimator.cautious(0.5).max_context()
+    nameless = Estimator(model, gpu_memory_bytes=CARD.memory_bytes)
+    assert nameless.cautious(0.9) is nameless

@@ -8,14 +8,15 @@ the best on; the context is searched by bisection and then proven.
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from oomph.errors import ConfigError
 from oomph.estimate.build import build_of
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.compute import Setup
-from oomph.estimate.likelihood import fit_probability
+from oomph.estimate.likelihood import fit_probability, reserve_bytes
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.overhead import overhead_bytes
 from oomph.estimate.prediction import MemoryEstimate, Prediction, SpeedEstimate
@@ -103,6 +104,18 @@ class Estimator:
             name: replace(device, overhead_bytes=overhead.get(name, 0)) for name, device in memory.devices.items()
         }
         return replace(memory, devices=devices)
+
+    def cautious(self, probability: float) -> Self:
+        """The same question with so much of each card left free that what fits does so with this probability.
+
+        Itself where no card is named, whose CUDA context nothing is known of. What was computed is shared.
+        """
+        if self.gpu is None or self.gpu_memory_bytes is None:
+            return self
+        other = copy(self)
+        kept_free = reserve_bytes(self.gpu, self.coefficients or default_coefficients(), probability)
+        other.gpu_memory_bytes, other._longest = self.gpu_memory_bytes - kept_free, {}
+        return other
 
     # --- what fits
 

@@ -41,7 +41,14 @@ def context_half_width_bytes(gpu: GpuSpec, coefficients: Coefficients) -> float:
     return context_bytes(gpu, coefficients) * expm1(coefficients.interval_widths["context_bytes"]["generation"])
 
 
+def reserve_bytes(gpu: GpuSpec, coefficients: Coefficients, probability: float) -> int:
+    """What to leave free of a card for a sum of exact buffers to fit with `probability`; negative below one half."""
+    return round(NORMAL.inv_cdf(probability) * context_half_width_bytes(gpu, coefficients) / SDS_OF_HALF_WIDTH)
+
+
 def _probability(card: DeviceMemory, context: float, memory_bytes: int, exact_compute: bool) -> float:
     unknown = 0.0 if exact_compute else UNKNOWN_GRAPH_SHARE * card.compute_bytes
     sd_bytes = hypot(context, unknown) / SDS_OF_HALF_WIDTH
+    if not sd_bytes:  # a card without a CUDA context, whose every byte is known
+        return float(card.total_bytes <= memory_bytes)
     return NORMAL.cdf((memory_bytes - card.total_bytes) / sd_bytes)
