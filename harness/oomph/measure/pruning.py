@@ -24,7 +24,8 @@ GROWING: Final[dict[str, _Axis]] = {
 }
 NO_MEMORY: Final = frozenset({"n_threads", "n_depth", "n_parallel"})
 _CONTEXT_FREE: Final = "oom_weights"
-_RAN_OUT: Final = frozenset({"oom_weights", "oom_kv", "oom_compute", "oom_runtime", "host_oom"})
+RAN_OUT: Final = frozenset({"oom_weights", "oom_kv", "oom_compute", "oom_runtime", "host_oom"})
+"""How a point ends that did not get the memory it asked for."""
 
 
 def dominates(failed: Point, outcome: str, *, at_load: bool, point: Point) -> bool:
@@ -38,10 +39,11 @@ def dominates(failed: Point, outcome: str, *, at_load: bool, point: Point) -> bo
     if at_load:
         knobs = [knob for knob in LOAD_KNOBS if outcome != _CONTEXT_FREE or knob != "n_expert_used"]
         return all(getattr(point.config, knob) == getattr(failed.config, knob) for knob in knobs)
-    return outcome in _RAN_OUT and _asks_at_least(point.config, failed.config) and _does_at_least(point, failed)
+    return outcome in RAN_OUT and asks_at_least(point.config, failed.config) and _does_at_least(point, failed)
 
 
-def _asks_at_least(config: RunConfig, failed: RunConfig) -> bool:
+def asks_at_least(config: RunConfig, failed: RunConfig) -> bool:
+    """Whether `config` takes at least the memory of `failed`: as much or more of what grows, all else the same."""
     same = set(config.to_dict()) - GROWING.keys() - NO_MEMORY
     return all(getattr(config, knob) == getattr(failed, knob) for knob in same) and all(
         size(config) >= size(failed) for size in GROWING.values()
