@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -28,7 +29,7 @@ class Answering:
     def __init__(self, answer: Callable[[Point], dict[str, object]] = lambda point: {}) -> None:
         self.answer, self.jobs = answer, list[Job]()
 
-    def run(self, job: Job) -> Iterator[Completed]:
+    def run(self, job: Job, stop: threading.Event | None = None) -> Iterator[Completed]:
         self.jobs.append(job)
         for point in job.points:
             completed = Completed(
@@ -215,7 +216,7 @@ def test_an_anchor_is_measured_again_and_says_how_far_the_machine_has_drifted(
 def test_a_model_on_hugging_face_is_downloaded_and_recorded_as_it_was_named(
     tmp_path: Path, make_sweep: MakeSweep, tiny_moe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("oomph.measure.runner.download_model", {"hf:o/r/m.gguf": tiny_moe}.__getitem__)
+    monkeypatch.setattr("oomph.measure.plan.download_model", {"hf:o/r/m.gguf": tiny_moe}.__getitem__)
     executor = Answering()
     runner = Runner(Store(tmp_path), executor, model="hf:o/r/m.gguf", environment=HERE)
     (record,) = runner.run(make_sweep(""))

@@ -20,7 +20,7 @@ def estimator_of(
     from oomph.estimate.estimator import Estimator
     from oomph.facts.gpus import gpu as find_gpu
     from oomph.facts.source import read_model
-    from oomph.measure.runner import DEMO
+    from oomph.measure.plan import DEMO
     from oomph.models.demo import demo_model
 
     reference = model or record.model.path

@@ -24,8 +24,11 @@ def can_anchor(record: Record) -> bool:
 
 
 def as_repeat(record: Record, *, first: Record) -> Record:
-    """`record` as the repetition of `first`, with the change of the test that changed most, signed, as a fraction."""
-    before, after = _medians(first), _medians(record)
+    """`record` as the repetition of `first`, with the change of the test that changed most, signed, as a fraction.
+
+    On another card of the machine it says nothing of drift.
+    """
+    before, after = _medians(first), _medians(record) if record.environment == first.environment else {}
     changes = [after[test] / before[test] - 1 for test in after.keys() & before.keys()]
     drift = max(changes, key=abs) if changes else None
     conditions = {**record.conditions, "anchor_of": first.record_id, "drift": drift}

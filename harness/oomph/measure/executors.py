@@ -37,7 +37,7 @@ class Job:
     """One load of a model and the points to measure in it, which share a load key.
 
     `texts` holds, by the name that a point's workload gives, the texts to score. `n_threads` is for points that name
-    none.
+    none. `header_sha256` is what a machine that has a file of its own holds it against.
     """
 
     model_path: Path
@@ -45,6 +45,7 @@ class Job:
     points: tuple[Point, ...]
     n_threads: int
     texts: Mapping[str | None, str] = field(default_factory=dict)
+    header_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,87 @@
+"""Several jobs side by side, each in a thread of its own; what they complete comes out one by one.
+
+Apart from the runner because it is about threads only. A lane that has completed a point waits until the next one is
+asked for, so that no worker goes on before the last record is on the disk.
+"""
+
+import queue
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+from oomph.measure.executors import Completed, Executor, Job
+
+T = TypeVar("T")
+
+
+@dataclass(eq=False, slots=True)
+class _Lane(Generic[T]):
+    task: T
+    go: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+
+
+class Lanes(Generic[T]):
+    """Up to `at_once` jobs, each known by the task that it is started for; leaving the block ends them all.
+
+    The threads live as long as the block: a worker is told to die with the thread that started it.
+    """
+
+    def __init__(self, at_once: int) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=at_once, thread_name_prefix="oomph-lane")
+        self._running: set[_Lane[T]] = set()
+        self._said: queue.SimpleQueue[tuple[_Lane[T], Completed | Future[None]]] = queue.SimpleQueue()
+        self._held: _Lane[T] | None = None
+        self._stop, self._enough = threading.Event(), threading.Event()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self.let_end()
+        for lane in self._running:
+            lane.go.release()
+        self._pool.shutdown(cancel_futures=True)
+
+    @property
+    def tasks(self) -> list[T]:
+        """Those that are being run."""
+        return [lane.task for lane in self._running]
+
+    def start(self, task: T, executor: Executor, job: Job) -> None:
+        """Run `job` in a lane of its own."""
+        lane = _Lane(task)
+        self._running.add(lane)
+        future = self._pool.submit(self._drive, lane, executor, job)
+        future.add_done_callback(lambda ended: self._said.put((lane, ended)))
+
+    def take(self) -> tuple[T, Completed | None]:
+        """Wait for the next completed point of any task, or None for a task whose job has ended.
+
+        The lane that the last point came from goes on. What a job raised is raised here.
+        """
+        if self._held:
+            self._held.go.release()
+            self._held = None
+        lane, said = self._said.get()
+        if isinstance(said, Future):
+            self._running.remove(lane)
+            said.result()
+            return lane.task, None
+        self._held = lane
+        return lane.task, said
+
+    def let_end(self) -> None:
+        """Let every job end after the point that it is at."""
+        self._enough.set()
+
+    def _drive(self, lane: _Lane[T], executor: Executor, job: Job) -> None:
+        for completed in executor.run(job, self._stop):
+            self._said.put((lane, completed))
+            lane.go.acquire()
+            if self._enough.is_set():
+                return  # which drops the iterator, and that ends the worker

@@ -1,0 +1,180 @@
+"""A sweep made ready for the place where it is measured: everything that must be right before a worker starts.
+
+The sweep knows neither model nor machine; here it gets both, and what does not go together is one sentence.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from oomph.errors import ConfigError
+from oomph.facts.gguf import GGUFFile, read_gguf
+from oomph.facts.modelspec import ModelSpec, spec_from_gguf
+from oomph.facts.remote import is_remote
+from oomph.measure.executors import Executor, Job
+from oomph.measure.limits import Expect
+from oomph.measure.recording import Setting
+from oomph.measure.sweep import Point, Sweep
+from oomph.models.demo import demo_model, ranking_text
+from oomph.models.download import download_model
+from oomph.records.environment import physical_cores
+from oomph.records.schema import Environment, ModelIdentity, Record
+
+DEMO: Final = "demo"
+"""The `model` of a sweep that means the demo model, made on first use."""
+HASHED_BYTES: Final = 2 * 1024**3
+"""Up to this size a model file is hashed whole; beyond it its header, its size and its name identify it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a sweep is measured: an executor, the machine that it runs on, and how many jobs it takes at once.
+
+    `n_devices` is the number of cards of a point that names none, None for all that the environment shows; with
+    `divides` a point may take fewer than all. At a place that is `anywhere`, a cluster, the environment is a
+    stand-in: every record brings its own, and one from any machine counts.
+    """
+
+    executor: Executor
+    environment: Environment
+    at_once: int = 1
+    n_devices: int | None = None
+    divides: bool = False
+    anywhere: bool = False
+
+    def holds(self, record: Record) -> bool:
+        """Whether the record was measured at this place, on as many of its cards as the point takes."""
+        here, there = self.environment, record.environment
+        if self.anywhere:
+            return there.backend == here.backend
+        cards = [_card(card) for card in here.gpus]
+        if self.divides:
+            cards = cards[: record.config["n_devices"]]
+        same_cards = [_card(card) for card in there.gpus] == cards
+        return (there.machine, there.backend) == (here.machine, here.backend) and same_cards
+
+
+def _card(card: Mapping[str, object]) -> tuple[object, object]:
+    return card.get("name"), card.get("total_bytes")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """The model that is measured: its file, what its header says, and what identifies it in records."""
+
+    path: Path
+    spec: ModelSpec
+    identity: ModelIdentity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The points of a sweep by their ids, for one model at one place."""
+
+    place: Place
+    points: Mapping[str, Point]
+    subject: Subject
+    texts: Mapping[str | None, str]
+    setting: Setting
+
+    def id_of(self, point: Point) -> str:
+        """The point's id, for this model."""
+        return point.point_id(self.subject.identity.header_sha256)
+
+    def job(self, points: tuple[Point, ...]) -> Job:
+        """The job that measures these points, which share a load."""
+        return Job(
+            model_path=self.subject.path, arch=self.subject.spec.arch, points=points, n_threads=physical_cores(),
+            texts=self.texts, header_sha256=self.subject.identity.header_sha256,
+        )  # fmt: skip
+
+
+def open_subject(sweep: Sweep, *, model: Path | str | None = None, known_as: str | None = None) -> Subject:
+    """The sweep's model, or `model` instead; `known_as` names it in the records.
+
+    ModelFileError where it cannot be read, ConfigError where it cannot be found.
+    """
+    reference = str(model or sweep.file.model)
+    path = _model_path(sweep, reference, is_given=model is not None)
+    file = read_gguf(path)
+    spec = spec_from_gguf(file, source=str(path))
+    return Subject(path=path, spec=spec, identity=_identity(file, spec, path, known_as or reference))
+
+
+def plan_sweep(sweep: Sweep, subject: Subject, place: Place, *, expect: Expect | None = None) -> Plan:
+    """The sweep at this place; ConfigError where it asks for what the model or the place does not have.
+
+    `expect` says how long a point is expected to take: what its timeouts are scaled by.
+    """
+    n_cards = len(place.environment.gpus)
+    points = sweep.points(n_devices=n_cards if place.n_devices is None else place.n_devices)
+    if place.environment.backend == "phantom":  # its kernels do nothing: a speed or a text's score is garbage
+        points = tuple(replace(point, workload=point.workload.memory_only()) for point in points)
+    if expect:
+        points = tuple(replace(point, expected=expect(point.config, point.workload)) for point in points)
+    _check_experts(points, subject, sweep)
+    if not place.anywhere:
+        _check_cards(points, sweep, n_cards=n_cards, divides=place.divides)
+    identity = subject.identity
+    return Plan(
+        place=place, points={point.point_id(identity.header_sha256): point for point in points}, subject=subject,
+        texts=_read_texts(points, sweep), setting=Setting(
+            sweep=sweep.name, model=identity, environment=place.environment, model_path=str(subject.path)),
+    )  # fmt: skip
+
+
+def _model_path(sweep: Sweep, reference: str, *, is_given: bool) -> Path:
+    if reference == DEMO:
+        return demo_model()
+    if is_remote(reference):
+        return download_model(reference)
+    base = sweep.path.parent if sweep.path and not is_given else Path()
+    return (base / Path(reference).expanduser()).resolve()
+
+
+def _identity(file: GGUFFile, spec: ModelSpec, path: Path, reference: str) -> ModelIdentity:
+    with path.open("rb") as stream:
+        header = hashlib.sha256(stream.read(file.data_offset)).hexdigest()
+        stream.seek(0)
+        whole = hashlib.file_digest(stream, "sha256").hexdigest() if file.file_bytes <= HASHED_BYTES else None
+    return ModelIdentity(
+        name=spec.name, path=reference, arch=spec.arch, file_bytes=file.file_bytes, header_sha256=header, sha256=whole
+    )
+
+
+def _check_experts(points: tuple[Point, ...], subject: Subject, sweep: Sweep) -> None:
+    """A dense model ignores the override in silence: say so before hours are spent."""
+    if not subject.spec.is_moe and any(point.config.n_expert_used is not None for point in points):
+        raise ConfigError(
+            f"{sweep.path or 'sweep'}: n_expert_used is set, but {subject.identity.path} is a dense model without "
+            "experts; leave that axis out, or name a mixture-of-experts model"
+        )
+
+
+def _check_cards(points: tuple[Point, ...], sweep: Sweep, *, n_cards: int, divides: bool) -> None:
+    """llama.cpp takes every card that it sees, so a record that says another number would be wrong."""
+    possible = range(1, n_cards + 1) if divides else (n_cards,)
+    for point in points:
+        if point.config.n_devices not in possible:
+            raise ConfigError(
+                f"{sweep.path or 'sweep'}: n_devices is {point.config.n_devices} and this machine shows {n_cards} "
+                "cards; leave it out to use them all, or choose them with CUDA_VISIBLE_DEVICES or --phantom"
+            )
+
+
+def _read_texts(points: tuple[Point, ...], sweep: Sweep) -> dict[str | None, str]:
+    """The texts that the points score, by the name the sweep gives them; None is the one that comes with oomph."""
+    names = {point.workload.text.file for point in points if point.workload.text}
+    texts: dict[str | None, str] = {}
+    for name in names:
+        if name is None:
+            texts[name] = ranking_text()
+            continue
+        path = (sweep.path.parent if sweep.path else Path()) / name
+        try:
+            texts[name] = path.read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be read ({error.strerror}); check measure.text.file") from None
+    return texts
