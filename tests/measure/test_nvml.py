@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from oomph.facts.gpus import gpu
-from oomph.measure.card_probe import CardProbe
+from oomph.measure.card_probe import SENSOR_EVERY, CardProbe
 from oomph.measure.nvml import Card, CardLostError, Nvml, detect_gpus, visible_cards
 from oomph.measure.probes import Reading
 from oomph.phantom.cards import Phantom, PhantomCard, Sensor, phantom_cards
@@ -145,6 +145,29 @@ class TestProbe:
             assert probe.sample() == {CUDA0: 0}
             assert probe.exact_peaks() == {CUDA0: 100 * MIB}
             probe.close()
+
+    def test_sensors_are_summed_up_over_the_window_and_kept_back_where_they_are_stand_ins(self) -> None:
+        with phantom_cards("RTX 4090") as phantom:
+            seen = []
+            for tells in (True, False):
+                probe = CardProbe(phantom, tells_stand_ins=tells)
+                probe.open()
+                probe.reset_peaks()
+                for watts, reasons in ((200, 0), (400, 0x4)):
+                    phantom.set(Sensor.POWER_MW, watts * 1000)
+                    phantom.set(Sensor.THROTTLE_REASONS, reasons)
+                    for _ in range(SENSOR_EVERY):
+                        probe.sample()
+                seen.append(probe.conditions()["cards"]["CUDA0"])
+                probe.close()
+        told, kept_back = seen
+        assert told["power_w"] == [200.0, 400.0]
+        assert told["throttle"] == ["power_cap"]
+        assert len(told["energy_readings"]) == 2
+        assert told["energy_method"] == "counter"
+        for name in ("power_w", "sm_mhz", "temperature_c", "power_limit_w", "energy_j", "energy_method"):
+            assert kept_back[name] is None
+        assert kept_back["throttle"] == kept_back["energy_readings"] == []
 
     def test_a_lost_card_is_noted_and_the_other_is_still_read(self) -> None:
         with phantom_cards("RTX 4090,RTX 4090") as phantom:

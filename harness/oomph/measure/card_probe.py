@@ -7,12 +7,14 @@ containers it does not, and then it is what the card shows less what it showed b
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from oomph.errors import ToolchainError
+from oomph.measure.energy import integrated
 from oomph.measure.nvml import Card, CardLostError, CardSensors, Nvml, visible_cards
 from oomph.measure.probes import Reading
 from oomph.phantom.cards import Phantom
@@ -31,7 +33,7 @@ class _Watch:
     method: str = "device_minus_idle"
     lost: bool = False
     n_samples: int = 0
-    sensors: list[CardSensors] = field(default_factory=list)
+    sensors: list[tuple[int, CardSensors]] = field(default_factory=list)
     others: dict[int, int | None] = field(default_factory=dict)
 
 
@@ -39,13 +41,17 @@ class CardProbe:
     """The worker's `vram` on every card that CUDA shows it, by llama.cpp's names (CUDA0, CUDA1).
 
     `visible` is the worker's CUDA_VISIBLE_DEVICES where it differs from this process's. With `phantom` it watches
-    phantom cards, whose own account of the highest use is exact.
+    phantom cards, whose own account of the highest use is exact, and whose sensors read what somebody has set: what
+    they say is left out of the conditions unless `tells_stand_ins` asks for it.
     """
 
     name: Final = "nvml"
 
-    def __init__(self, phantom: Phantom | None = None, *, visible: str | None = None) -> None:
+    def __init__(
+        self, phantom: Phantom | None = None, *, visible: str | None = None, tells_stand_ins: bool = False
+    ) -> None:
         self._phantom = phantom
+        self._tells_sensors = phantom is None or tells_stand_ins
         self._environment = {} if phantom else dict(os.environ)
         if visible is not None:
             self._environment["CUDA_VISIBLE_DEVICES"] = visible
@@ -102,7 +108,7 @@ class CardProbe:
     def conditions(self) -> Mapping[str, Any]:
         """By card: sensors over the window, other processes on it, and `lost_devices` where some stopped answering."""
         lost = [watch.device for watch in self._watches if watch.lost]
-        cards = {watch.device: _summary(watch) for watch in self._watches}
+        cards = {watch.device: _summary(watch, watch.sensors if self._tells_sensors else ()) for watch in self._watches}
         return {"cards": cards} | ({"lost_devices": lost} if lost else {})
 
     def close(self) -> None:
@@ -126,7 +132,7 @@ class CardProbe:
         own = {pid for pid in processes if _group_of(pid) == self._pid}
         watch.others |= {pid: size for pid, size in processes.items() if pid not in own}
         if watch.n_samples % SENSOR_EVERY == 0:
-            watch.sensors.append(self._nvml.sensors(index))
+            watch.sensors.append((time.monotonic_ns(), self._nvml.sensors(index)))
         watch.n_samples += 1
         sizes = [size for pid in own if (size := processes[pid]) is not None]
         if sizes and len(sizes) == len(own):
@@ -141,10 +147,11 @@ def _group_of(pid: int) -> int | None:
         return None
 
 
-def _summary(watch: _Watch) -> dict[str, Any]:
+def _summary(watch: _Watch, sensors: Sequence[tuple[int, CardSensors]]) -> dict[str, Any]:
     """One card's window: extremes of what it felt, the energy it took, and who else was on it."""
-    seen = watch.sensors
-    energies = [s.energy_j for s in seen if s.energy_j is not None]
+    seen = [each for _, each in sensors]
+    counted = [(at_ns, each.energy_j) for at_ns, each in sensors if each.energy_j is not None]
+    readings = counted or integrated([(at_ns, each.power_w) for at_ns, each in sensors])
     return {
         "idle_bytes": watch.idle_bytes,
         "vram_method": watch.method,
@@ -152,8 +159,11 @@ def _summary(watch: _Watch) -> dict[str, Any]:
         "memory_mhz": _extremes([s.memory_mhz for s in seen]),
         "temperature_c": _extremes([s.temperature_c for s in seen]),
         "power_w": _extremes([s.power_w for s in seen]),
+        "power_limit_w": _extremes([s.power_limit_w for s in seen]),
         "utilisation_percent": _extremes([s.utilisation_percent for s in seen]),
-        "energy_j": energies[-1] - energies[0] if len(energies) > 1 else None,
+        "energy_j": readings[-1][1] - readings[0][1] if len(readings) > 1 else None,
+        "energy_method": ("counter" if counted else "integrated_power") if readings else None,
+        "energy_readings": readings,
         "throttle": sorted({reason for s in seen for reason in s.throttle}),
         "other_processes": [
             {"pid": pid, "name": _name_of(pid), "vram_bytes": size} for pid, size in sorted(watch.others.items())

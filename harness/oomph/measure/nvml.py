@@ -62,9 +62,11 @@ class CardMemory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardSensors:
-    """What a card feels; None is what it does not tell. `throttle` names what slows its clocks now."""
+    """What a card feels; None is what it does not tell. `throttle` names what slows its clocks now, `energy_j` counts
+    since the driver was loaded."""
 
     power_w: float | None
+    power_limit_w: float | None
     energy_j: float | None
     sm_mhz: int | None
     memory_mhz: int | None
@@ -134,6 +136,7 @@ class Nvml:
             reasons = self._ask(module.nvmlDeviceGetCurrentClocksThrottleReasons, handle)
         return CardSensors(
             power_w=_scaled(self._ask(module.nvmlDeviceGetPowerUsage, handle), 1e-3),
+            power_limit_w=_scaled(self._ask(module.nvmlDeviceGetEnforcedPowerLimit, handle), 1e-3),
             energy_j=_scaled(self._ask(module.nvmlDeviceGetTotalEnergyConsumption, handle), 1e-3),
             sm_mhz=self._ask(module.nvmlDeviceGetClockInfo, handle, module.NVML_CLOCK_SM),
             memory_mhz=self._ask(module.nvmlDeviceGetClockInfo, handle, module.NVML_CLOCK_MEM),

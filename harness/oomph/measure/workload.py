@@ -15,13 +15,15 @@ class Repetitions(Table):
     """How often one test is timed: at least `least`, then on until the median is known to `half_width`.
 
     `half_width` is the 95 % interval of the median, halved, as a fraction of it; it needs six samples to be known
-    at all. `most` and `budget_s` end the wait.
+    at all. `most` and `budget_s` end the wait. With `neighbours` the chunks that fill the context count as samples of
+    prefill at a stop, moved there along their line, as long as the stop's own lies on it within 3 %.
     """
 
     least: Annotated[int, Field(ge=1)] = 3
     most: Annotated[int, Field(ge=1)] = 3
     half_width: Fraction | None = None
     budget_s: Seconds | None = None
+    neighbours: bool = True
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -102,6 +104,8 @@ class Workload(Table):
     def identity(self) -> dict[str, Any]:
         """What makes two workloads the same: every key, but not those of later versions while they are unset."""
         said = self.model_dump()
+        if said["repetitions"]["neighbours"]:
+            del said["repetitions"]["neighbours"]
         if said["needle"] is None:
             del said["needle"]
         if said["text"] and said["text"]["reference"] is None:

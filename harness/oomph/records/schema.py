@@ -23,9 +23,11 @@ class ModelIdentity(_Part):
     name: str = Field(description="`general.name`, or the file's name")
     path: str = Field(description="the model as the sweep or the command line named it")
     arch: str = Field(description="`general.architecture`")
-    file_bytes: int = Field(description="size of the file, of all parts if it is split")
+    file_bytes: int = Field(description="size of the file, of all parts if it is split; 0 where an import does not say")
     header_sha256: str = Field(description="hash of the header up to the tensor data: cheap, always there")
     sha256: str | None = Field(default=None, description="hash of the whole file, up to 2 GiB")
+    tensor_bytes: int | None = Field(default=None, description="of all tensors, where an imported row says it")
+    n_params: int | None = Field(default=None, description="parameters, where an imported row says it")
 
 
 class Environment(_Part):
@@ -92,6 +94,9 @@ class Timing(_Part):
     outliers: list[int] = Field(
         default=[], description="indices of samples further than 3.5 scaled MADs from the median"
     )
+    energy_j: float | None = Field(
+        default=None, description="joules of all cards over the samples, by NVML; None without, or for too short a time"
+    )
 
 
 class MemorySeries(_Part):
@@ -140,6 +145,11 @@ class Outcome(_Part):
     short_mib: float | None = Field(default=None, description="by how much it exceeded what the card had left")
     log_tail: list[str] = Field(default=[], description="last lines of llama.cpp's log, of a point that failed")
 
+    @property
+    def is_out_of_memory(self) -> bool:
+        """Whether the label is one of running out of memory, a card's or the host's."""
+        return self.label == "host_oom" or self.label.partition("_")[0] == "oom"
+
 
 class Record(_Part):
     """One measured point."""
@@ -151,6 +161,7 @@ class Record(_Part):
     label: str = Field(description="the point within its sweep: the knobs that vary")
     started_at: str = Field(description="ISO 8601, UTC")
     wall_ns: int = Field(description="from start to end; the first point of a process includes the load")
+    origin: str | None = Field(default=None, description="the tool that wrote an imported row; None: measured by oomph")
     model: ModelIdentity
     config: dict[str, Any] = Field(description="RunConfig's knobs as asked for")
     workload: dict[str, Any] = Field(default={}, description="the sweep's `measure`, its group and its load mode")

@@ -13,6 +13,9 @@ GGML_TYPES = {
 FLASH_ATTN = {"auto": -1, "off": 0, "on": 1}
 ROPE_SCALINGS = {None: -1, "none": 0, "linear": 1, "yarn": 2}
 
+Mark = tuple[int, list[Any]]
+"""A depth to come back to, and the sequences' states there where they cannot be cut."""
+
 
 def context_params(api: Any, config: dict[str, Any]) -> Any:
     """llama_context_params for one point."""
@@ -44,56 +47,77 @@ class Context:
         self.n_parallel = self.config["n_parallel"]
         self.keeps_state = api.llama_model_is_recurrent(model) or api.llama_model_is_hybrid(model)
         self.random = random.Random(self.workload["seed"])
-        self.batch = api.llama_batch_init(self.n_batch, 0, 1)
         self.depth = 0
 
     def close(self) -> None:
         """Give the context's memory back."""
-        self.api.llama_batch_free(self.batch)
         self.api.llama_free(self.handle)
 
+    def batches(self, tokens: list[tuple[int, int, int, bool]]) -> list[Any]:
+        """(token, position, sequence, wants logits) as the llama_batches of at most n_batch tokens that hold them."""
+        return [self._batch(tokens[first : first + self.n_batch]) for first in range(0, len(tokens), self.n_batch)]
+
     def submit(self, tokens: list[tuple[int, int, int, bool]]) -> None:
-        """Decode one batch of (token, position, sequence, wants logits)."""
-        batch = self.batch
-        for index, (token, position, sequence, logits) in enumerate(tokens):
-            batch.token[index], batch.pos[index] = token, position
-            batch.n_seq_id[index], batch.seq_id[index][0], batch.logits[index] = 1, sequence, logits
-        batch.n_tokens = len(tokens)
-        code = self.api.llama_decode(self.handle, batch)
-        if code:
-            raise StageError("decode", f"llama_decode returned {code} at depth {self.depth}")
+        """Decode tokens, in as many batches as they need."""
+        self._decode(self.batches(tokens))
 
     def prefill(self, n_tokens: int) -> int:
         """Append `n_tokens` random tokens to every sequence; nanoseconds taken."""
-        rows = [
-            (self.random.randrange(self.n_vocab), self.depth + index, sequence, index == n_tokens - 1)
-            for sequence in range(self.n_parallel)
-            for index in range(n_tokens)
-        ]
+        batches = self.batches(
+            [
+                (self.random.randrange(self.n_vocab), self.depth + index, sequence, index == n_tokens - 1)
+                for sequence in range(self.n_parallel)
+                for index in range(n_tokens)
+            ]
+        )
         started = self.now()
-        for first in range(0, len(rows), self.n_batch):
-            self.submit(rows[first : first + self.n_batch])
+        self._decode(batches)
         elapsed = self.now() - started
         self.depth += n_tokens
         return elapsed
 
     def decode(self, n_tokens: int) -> int:
         """Generate `n_tokens` for every sequence, one a step, as a sampler would have to; nanoseconds taken."""
+        steps = [
+            self.batches([(self.random.randrange(self.n_vocab), depth, seq, True) for seq in range(self.n_parallel)])
+            for depth in range(self.depth, self.depth + n_tokens)
+        ]
         started = self.now()
-        for _ in range(n_tokens):
-            self.submit(
-                [(self.random.randrange(self.n_vocab), self.depth, seq, True) for seq in range(self.n_parallel)]
-            )
+        for step in steps:
+            self._decode(step)
             self.api.llama_synchronize(self.handle)
             self.depth += 1
         return self.now() - started
+
+    def _batch(self, tokens: list[tuple[int, int, int, bool]]) -> Any:
+        """One llama_batch over arrays of its own, made before the clock runs: a fast card decodes 512 tokens in the
+        time in which Python fills the fields of twenty."""
+        n, (ids, positions, sequences, logits) = len(tokens), zip(*tokens, strict=True)
+        owners = (ctypes.c_int32 * n)(*sequences)
+        first = ctypes.addressof(owners)
+        pointers = (ctypes.c_void_p * n)(*range(first, first + 4 * n, 4))
+        arrays: tuple[Any, ...] = (
+            (ctypes.c_int32 * n)(*ids), (ctypes.c_int32 * n)(*positions), (ctypes.c_int32 * n)(*[1] * n), pointers,
+            (ctypes.c_int8 * n)(*logits),
+        )  # fmt: skip
+        batch = self.api.llama_batch(n_tokens=n)
+        for name, array in zip(("token", "pos", "n_seq_id", "seq_id", "logits"), arrays, strict=True):
+            setattr(batch, name, ctypes.cast(array, type(getattr(batch, name))))
+        batch.owners = owners  # kept alive with it, as ctypes keeps only what a field itself points to
+        return batch
+
+    def _decode(self, batches: list[Any]) -> None:
+        for batch in batches:
+            code = self.api.llama_decode(self.handle, batch)
+            if code:
+                raise StageError("decode", f"llama_decode returned {code} at depth {self.depth}")
 
     def now(self) -> int:
         """The clock, after everything that was submitted has been computed."""
         self.api.llama_synchronize(self.handle)
         return time.perf_counter_ns()
 
-    def save(self) -> tuple[int, list[Any]]:
+    def save(self) -> Mark:
         """A mark to `restore` to. Recurrent states cannot be cut, so theirs are copied out."""
         states = []
         for sequence in range(self.n_parallel) if self.keeps_state else ():
@@ -102,15 +126,23 @@ class Context:
             states.append(state)
         return self.depth, states
 
-    def restore(self, mark: tuple[int, list[Any]]) -> None:
+    def restore(self, mark: Mark) -> None:
         """Take out what was decoded since `mark`."""
-        self.depth, states = mark
+        depth, states = mark
+        if not self.keeps_state:
+            self.cut_back(depth)
+            return
+        self.depth = depth
+        for sequence, state in enumerate(states):
+            self.api.llama_memory_seq_rm(self.memory, sequence, -1, -1)
+            self.api.llama_state_seq_set_data(self.handle, state, len(state), sequence)
+
+    def cut_back(self, depth: int) -> None:
+        """Take out every cell from `depth` on: only where the model keeps no state."""
+        self.depth = depth
         for sequence in range(self.n_parallel):
-            if states:
-                self.api.llama_memory_seq_rm(self.memory, sequence, -1, -1)
-                self.api.llama_state_seq_set_data(self.handle, states[sequence], len(states[sequence]), sequence)
-            elif not self.api.llama_memory_seq_rm(self.memory, sequence, self.depth, -1):
-                raise StageError("decode", f"llama_memory_seq_rm refused to cut sequence {sequence} at {self.depth}")
+            if not self.api.llama_memory_seq_rm(self.memory, sequence, depth, -1):
+                raise StageError("decode", f"llama_memory_seq_rm refused to cut sequence {sequence} at {depth}")
 
     def clear(self) -> None:
         """Empty all sequences."""

@@ -1,10 +1,17 @@
 """The depth ladder: one filling of a context gives the timings at every depth on the way."""
 
+import itertools
 import math
-from collections.abc import Iterator
+import time
+from statistics import median
 from typing import Any
 
-from oomph.measure.worker.context import Context
+from oomph.measure.worker.context import Context, Mark
+
+MOST_NEIGHBOURS, LEAST_NEIGHBOURS = 6, 4
+"""Depths whose samples of prefill are held against a stop's: enough for a line, few enough for it to be straight."""
+AGREEMENT = 0.03
+"""How far a stop's prefill may be off its neighbours' line, as a fraction, to be borne out by them."""
 
 
 def median_half_width(samples: list[int]) -> float:
@@ -35,31 +42,97 @@ def depths_to_stop_at(context: Context) -> list[int]:
     return sorted(depth for depth in wanted if 0 <= depth <= deepest)
 
 
-def climb(context: Context) -> Iterator[dict[str, Any]]:
+class Samples:
+    """The samples of one context by test and depth, in the order in which a test was first timed at a depth."""
+
+    def __init__(self, context: Context) -> None:
+        self._context, self._rule = context, context.workload["repetitions"]
+        self._timings: dict[tuple[str, int], dict[str, Any]] = {}
+
+    def time(self, kind: str, n_tokens: int) -> None:
+        """One more sample at the context's depth: `n_tokens` of prefill ("pp") or decode ("tg") are appended."""
+        test, depth = f"{kind}{n_tokens}", self._context.depth
+        timing = self._timings.setdefault(
+            (kind, depth), {"test": test, "n_tokens": n_tokens, "n_depth": depth, "samples_ns": [], "ended_ns": []}
+        )
+        timing["samples_ns"].append((self._context.prefill if kind == "pp" else self._context.decode)(n_tokens))
+        timing["ended_ns"].append(time.monotonic_ns())
+
+    def of(self, kind: str, depth: int) -> list[int]:
+        """Nanoseconds of each sample, none where there is none."""
+        return self._timings[kind, depth]["samples_ns"] if (kind, depth) in self._timings else []
+
+    def wants_more(self, kind: str, depth: int) -> bool:
+        """Whether the repetition rule asks for another sample here, once what the neighbours say has been counted."""
+        neighbours = self._of_neighbours(depth) if kind == "pp" and self._rule["neighbours"] else []
+        return wants_more(self.of(kind, depth) + neighbours, self._rule)
+
+    def timings(self) -> list[dict[str, Any]]:
+        """What was timed, as the parent is told it."""
+        return list(self._timings.values())
+
+    def _of_neighbours(self, depth: int) -> list[int]:
+        """The nearest depths' samples of prefill, moved here along their line, where the one taken here lies on it.
+
+        Prefill takes longer by the same for each cell of depth, until it does not (a sliding window is full, a
+        kernel changes, the machine was disturbed): a sample that is off the line says so, and then they are none, nor
+        are they where it has been taken again.
+        """
+        own = self.of("pp", depth)
+        points = [(at, median(self.of("pp", at))) for kind, at in self._timings if kind == "pp" and at != depth]
+        nearest = sorted(points, key=lambda point: abs(point[0] - depth))[:MOST_NEIGHBOURS]
+        if len(own) != 1 or len(nearest) < LEAST_NEIGHBOURS:
+            return []
+        slope = median((t2 - t1) / (d2 - d1) for (d1, t1), (d2, t2) in itertools.combinations(nearest, 2))
+        moved = [round(ns + slope * (depth - at)) for at, ns in nearest]
+        return moved if abs(median(moved) / median(own) - 1) <= AGREEMENT else []
+
+
+def climb(context: Context) -> list[dict[str, Any]]:
     """The depth ladder: fill once, from empty to the deepest stop, timing everything on the way.
 
-    Each chunk of `n_prompt` tokens that fills is itself a sample of prefill at its depth. At a stop, prefill and
-    decode are timed in turn, each taken out again, before the fill goes on.
+    Each chunk of `n_prompt` tokens that fills is a sample of prefill at its depth. At a stop decode is timed first and
+    taken out again, then prefill, which stays as fill where the next stop is deep enough. Where its neighbours do not
+    bear a stop's sample out, prefill is timed again on the way back: cutting the context costs nothing. A model that
+    keeps a state cannot be cut, so there all samples are taken on the way up.
     """
-    workload, rule = context.workload, context.workload["repetitions"]
-    n_prompt, n_gen = workload["n_prompt"], workload["n_gen"]
-    chunk = n_prompt or context.n_batch
-    for stop in depths_to_stop_at(context):
+    n_prompt, n_gen = context.workload["n_prompt"], context.workload["n_gen"]
+    samples, stops = Samples(context), depths_to_stop_at(context)
+    for stop, following in itertools.zip_longest(stops, stops[1:], fillvalue=0):
         while context.depth < stop:
-            depth, n_tokens = context.depth, min(chunk, stop - context.depth)
-            elapsed = context.prefill(n_tokens)
-            if n_tokens == n_prompt:
-                yield {"test": f"pp{n_prompt}", "n_tokens": n_prompt, "n_depth": depth, "samples_ns": [elapsed]}
-        tests = {f"pp{n_prompt}": (context.prefill, n_prompt), f"tg{n_gen}": (context.decode, n_gen)}
-        samples: dict[str, list[int]] = {name: [] for name, (_, n_tokens) in tests.items() if n_tokens}
+            append_chunk(context, samples, stop)
         mark = context.save()
-        while due := [name for name in samples if wants_more(samples[name], rule)]:
-            for name in due:
-                run, n_tokens = tests[name]
-                samples[name].append(run(n_tokens))
-                context.restore(mark)
-        for name, taken in samples.items():
-            yield {"test": name, "n_tokens": tests[name][1], "n_depth": stop, "samples_ns": taken}
+        while n_gen and samples.wants_more("tg", stop):
+            samples.time("tg", n_gen)
+            context.restore(mark)
+        if n_prompt:
+            time_prefill(context, samples, mark, stays=stop + n_prompt <= following)
+    for stop in () if context.keeps_state or not n_prompt else reversed(stops):
+        while samples.wants_more("pp", stop):
+            context.cut_back(stop)
+            samples.time("pp", n_prompt)
+    return samples.timings()
+
+
+def time_prefill(context: Context, samples: Samples, mark: Mark, *, stays: bool) -> None:
+    """Prefill at a stop on the way up: once, or as often as the rule asks where there is no way back."""
+    depth, _ = mark
+    samples.time("pp", context.workload["n_prompt"])
+    while context.keeps_state and samples.wants_more("pp", depth):
+        context.restore(mark)
+        samples.time("pp", context.workload["n_prompt"])
+    if not stays:
+        context.restore(mark)
+
+
+def append_chunk(context: Context, samples: Samples, stop: int) -> None:
+    """Fill towards `stop`: by `n_prompt` tokens, which are a sample, or by the few that are missing, which are none."""
+    n_prompt = context.workload["n_prompt"]
+    n_tokens = min(n_prompt or context.n_batch, stop - context.depth)
+    if n_tokens == n_prompt:
+        samples.time("pp", n_prompt)
+    else:
+        context.prefill(n_tokens)
 
 
 def fill(context: Context, say: Any) -> None:
@@ -87,6 +160,7 @@ def first_touch(context: Context) -> list[dict[str, Any]]:
         ("cold_tg", context.decode, min(workload["n_gen"], 1)),
     ):
         if n_tokens:
-            timings.append({"test": f"{name}{n_tokens}", "n_tokens": n_tokens, "samples_ns": [run(n_tokens)]})
+            timing = {"test": f"{name}{n_tokens}", "n_tokens": n_tokens, "samples_ns": [run(n_tokens)]}
+            timings.append(timing | {"ended_ns": [time.monotonic_ns()]})
     context.clear()
     return timings
