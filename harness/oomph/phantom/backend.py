@@ -99,12 +99,13 @@ def install_library(library: Path, *, source: str | None = None) -> Backend:
     return backend
 
 
-def require_match(backend: Backend, wheel: Path) -> None:
-    """ToolchainError unless the backend's ggml and the wheel's agree in major.minor: between minors structs change."""
-    ours = ggml_version(wheel / "libggml-base.so.0")
+def require_match(backend: Backend, llama_cpp: Path) -> None:
+    """ToolchainError unless the ggml of the backend and that in the folder `llama_cpp` agree in major.minor: between
+    minors structs change."""
+    ours = ggml_version(llama_cpp / "libggml-base.so.0")
     if ours.split(".")[:2] != backend.ggml_version.split(".")[:2]:
         raise ToolchainError(
-            f"the CUDA backend is built for ggml {backend.ggml_version} and the installed llama-cpp-python has {ours}; "
+            f"the CUDA backend is built for ggml {backend.ggml_version} and {llama_cpp} has {ours}; "
             "they must agree in major.minor: install the matching one, or give --backend PATH"
         )
 

@@ -1,8 +1,8 @@
 """The phantom's libraries, compiled at first use.
 
 The backend looks for NVIDIA's libraries and for ggml's base beside itself ($ORIGIN). So a folder is made, keyed by
-everything in it, that holds a link to the backend, the phantom under NVIDIA's names, and the wheel's libggml-base
-under the name that the backend asks for.
+everything in it, that holds a link to the backend, the phantom under NVIDIA's names, and under the name that the
+backend asks for the libggml-base of the llama.cpp that will load it: the wheel's, or that of a build of its own.
 """
 
 import hashlib
@@ -41,19 +41,21 @@ class Libraries:
     nvml: Path
 
 
-def libraries() -> Libraries:
-    """The folder for the installed backend and wheel, made if need be (about a second); ToolchainError if it cannot be.
+def libraries(llama_cpp: Path | None = None) -> Libraries:
+    """The folder for the installed backend and a llama.cpp, made if need be (about a second); ToolchainError if it
+    cannot be.
 
-    Safe to call from several processes at once: the folder appears complete or not at all.
+    `llama_cpp` is the folder of that llama.cpp's libraries, None the installed wheel's. Safe to call from several
+    processes at once: the folder appears complete or not at all.
     """
-    backend, wheel = installed_backend(), wheel_libraries()
-    folder = cache_folder() / "phantom" / _key(backend, wheel)
+    backend, llama_cpp = installed_backend(), llama_cpp or wheel_libraries()
+    folder = cache_folder() / "phantom" / _key(backend, llama_cpp)
     if not folder.exists():
-        require_match(backend, wheel)
+        require_match(backend, llama_cpp)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
             fresh = Path(scratch) / "folder"
-            _lay_out(fresh, backend, wheel)
+            _lay_out(fresh, backend, llama_cpp)
             try:
                 fresh.rename(folder)
             except OSError:  # another process was faster
@@ -70,18 +72,18 @@ def compiler() -> str:
     raise ToolchainError("a C compiler is needed for the phantom card; install gcc, or set CC")
 
 
-def _key(backend: Backend, wheel: Path) -> str:
-    """A hash of the sources, the backend and the wheel: the folder's links are right for these only."""
+def _key(backend: Backend, llama_cpp: Path) -> str:
+    """A hash of the sources, the backend and ggml's base: the folder's links are right for these only."""
     digest = hashlib.sha256()
     for source in sorted(SOURCES.iterdir()):
         digest.update(source.name.encode() + b"\0" + source.read_bytes())
-    for library in (backend.path, wheel / "libggml-base.so.0"):
+    for library in (backend.path, llama_cpp / "libggml-base.so.0"):
         status = library.stat()
         digest.update(f"{library}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
     return digest.hexdigest()[:16]
 
 
-def _lay_out(folder: Path, backend: Backend, wheel: Path) -> None:
+def _lay_out(folder: Path, backend: Backend, llama_cpp: Path) -> None:
     folder.mkdir()
     versions = SOURCES / "exports.map"
     _compile(folder / "libphantom.so", ("state.c", "memory.c", "cuda.c"), f"-Wl,--version-script={versions}")
@@ -90,7 +92,7 @@ def _lay_out(folder: Path, backend: Backend, wheel: Path) -> None:
         (folder / name).symlink_to("libphantom.so")
     (folder / LIBRARY).symlink_to(backend.path)
     # The wheel holds each library twice, as files and not as links; libllama loaded the one that ends in .so.0.
-    (folder / "libggml-base.so").symlink_to(wheel / "libggml-base.so.0")
+    (folder / "libggml-base.so").symlink_to(llama_cpp / "libggml-base.so.0")
 
 
 def _compile(target: Path, sources: tuple[str, ...], *flags: str) -> None:

@@ -87,6 +87,10 @@ class Phantom:
             "CUDA_VISIBLE_DEVICES": ",".join(map(str, devices)),
         }  # fmt: skip
 
+    def program_environment(self) -> dict[str, str]:
+        """`environment` for one of llama.cpp's own programs, which looks for a backend where this names it."""
+        return self.environment() | {"GGML_BACKEND_PATH": str(self.backend_path)}
+
     def counters(self, card: int = 0) -> Counters:
         """The card's accounts now; IndexError for a card that is not there."""
         values = (ctypes.c_uint64 * len(Counters.__slots__))()
@@ -118,14 +122,15 @@ class _Card(ctypes.Structure):
 
 
 @contextmanager
-def phantom_cards(cards: str | Sequence[PhantomCard]) -> Iterator[Phantom]:
+def phantom_cards(cards: str | Sequence[PhantomCard], *, llama_cpp: Path | None = None) -> Iterator[Phantom]:
     """The cards, given or described as in `parse_cards`, until the block ends; then no file of them is left.
 
+    They are for the llama.cpp whose libraries are in the folder `llama_cpp`, None for the installed wheel's.
     Raises ConfigError for a description that cannot be, ToolchainError where the phantom is not set up.
     """
     given = parse_cards(cards) if isinstance(cards, str) else tuple(cards)
     with tempfile.TemporaryDirectory(prefix="oomph-phantom-") as folder:
-        yield _create(given, Path(folder), libraries())
+        yield _create(given, Path(folder), libraries(llama_cpp))
 
 
 def parse_cards(description: str) -> tuple[PhantomCard, ...]:
