@@ -11,6 +11,7 @@ from oomph.cli.phantom import PhantomOption
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from oomph.measure.places import Spread
     from oomph.records.schema import Record
     from oomph.records.store import Store
 
@@ -26,18 +27,35 @@ def sweep(
     model: Annotated[str | None, typer.Option(help="GGUF file, or hf:owner/repo/file.gguf, for the sweep's.")] = None,
     phantom: PhantomOption = None,
     prune: Annotated[bool, typer.Option(help="Skip points that another has shown not to fit.")] = True,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Workers at once, at most; by default one a card, and one on a CPU.")
+    ] = None,
 ) -> None:
-    """Measure memory, speed and quality over the points of a sweep."""
+    """Measure memory, speed and quality over the points of a sweep, on every card of the machine.
+
+    A point that names no n_devices runs on one card, unless no point of the sweep is expected to fit one: then on all
+    of them. Cards of one kind share the points; every kind measures all of them.
+    """
+    from oomph.fitting.expected import expected_to_fit
+    from oomph.fitting.expected_time import expected_time
     from oomph.measure.bench import open_bench
+    from oomph.measure.places import spread
+    from oomph.measure.plan import open_subject
     from oomph.measure.runner import Runner
     from oomph.measure.sweep import Sweep
     from oomph.records.store import Store
 
     loaded, store = Sweep.load(spec), Store(out)
+    subject = open_subject(loaded, model=model)
     with open_bench(phantom) as bench:
-        runner = Runner(store, bench.executor, model=model, prune=prune, environment=bench.environment)
+        found = spread(loaded, subject.spec, bench, workers=workers, fits=expected_to_fit(subject.spec, bench))
+        runner = Runner(
+            store, found.places, model=subject, prune=prune, expect=expected_time(subject.spec, bench),
+            at_once=found.at_once,
+        )  # fmt: skip
         n_pending = len(runner.pending(loaded))
-        typer.echo(f"{loaded.name}: {n_pending} of {len(loaded.points())} points to measure into {out}")
+        n_points = len(loaded.points()) * len(found.places)
+        typer.echo(f"{loaded.name}: {n_pending} of {n_points} points to measure into {out}{_on(found)}")
         try:
             n_measured = follow(runner.run(loaded), store, n_pending)
         except KeyboardInterrupt:
@@ -49,14 +67,25 @@ def sweep(
         typer.echo(f"The sweep's time is up with {n_pending - n_measured} points left; the same command goes on.")
 
 
+def _on(found: "Spread") -> str:
+    """Which cards take part, where there are several."""
+    cards = [card for place in found.places for card in place.environment.gpus]
+    if len(cards) < 2:
+        return ""
+    kinds = [f"{len(place.environment.gpus)} × {place.environment.gpus[0]['name']}" for place in found.places]
+    each = "" if len(kinds) == 1 else ", each kind all of them"
+    return f", {found.at_once} at once on {' and '.join(kinds)}{each}"
+
+
 def follow(records: "Iterator[Record]", store: "Store", n_pending: int) -> int:
-    """Print each record as it comes: under a progress bar on a terminal, as plain lines elsewhere."""
+    """Print each record as it comes, under a progress bar on a terminal, and where the time went; their number."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from oomph.measure.anchor import is_repeat
+    from oomph.views.timings import time_in_words
 
-    console, count = Console(file=sys.stdout, highlight=False), 0
+    console, count, done = Console(file=sys.stdout, highlight=False), 0, []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("points", total=n_pending)
@@ -66,16 +95,20 @@ def follow(records: "Iterator[Record]", store: "Store", n_pending: int) -> int:
                 console.print(store.healed, markup=False, soft_wrap=True)
             console.print(f"[{count}/{n_pending}] {_line(record)}", markup=False, soft_wrap=True)
             progress.update(task, completed=count)
+            done.append(record)
+    if any(record.wall_ns for record in done):
+        console.print(f"The points took {time_in_words(done)}", markup=False, soft_wrap=True)
     return count
 
 
 def _line(record: "Record") -> str:
-    """One record in a line: what it was, how it ended, what it took."""
+    """One record in a line: what it was, how it ended, what it took, what puts it in doubt."""
     from statistics import median
 
     from oomph.units import duration, mib, rate
+    from oomph.views.readings import remarks
 
-    parts = [f"{record.label}: {record.outcome.label}"]
+    parts = [f"{record.label}{_card_of(record)}: {record.outcome.label}"]
     peaks = {f"{series.quantity} {series.device}": series.peak_bytes for series in record.memory}
     parts += [f"{name} {mib(peak)}" for name, peak in peaks.items() if name == "rss host" or name.startswith("vram")]
     best: dict[str, float] = {}
@@ -86,4 +119,12 @@ def _line(record: "Record") -> str:
     parts += [f"{test} {rate(speed)} t/s" for test, speed in best.items()]
     if record.outcome.label != "ok":
         parts.append(record.outcome.message)
-    return ", ".join(part for part in [*parts, duration(record.wall_ns) if record.wall_ns else ""] if part)
+    parts += [duration(record.wall_ns) if record.wall_ns else "", *(f"NOTE {remark}" for remark in remarks(record))]
+    return ", ".join(filter(None, parts))
+
+
+def _card_of(record: "Record") -> str:
+    """The card that one of several workers ran on."""
+    if "n_workers_beside" not in record.conditions:
+        return ""
+    return " on " + " + ".join(f"card {card['index']} ({card['name']})" for card in record.environment.gpus)
