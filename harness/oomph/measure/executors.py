@@ -20,6 +20,7 @@ from typing import IO, Any, Final, Protocol
 from oomph.measure.child import Child
 from oomph.measure.probes import HostProbe, Probe, Sampler
 from oomph.measure.sweep import LOAD_KNOBS, Point
+from oomph.measure.texts import Texts, questions
 from oomph.records.schema import Environment, MemorySeries
 
 WORKER: Final = ("-P", "-m", "oomph.measure.worker")
@@ -44,7 +45,8 @@ class Job:
     arch: str
     points: tuple[Point, ...]
     n_threads: int
-    texts: Mapping[str | None, str] = field(default_factory=dict)
+    texts: Texts = field(default_factory=dict)
+    references: Path | None = None
     header_sha256: str = ""
 
 
@@ -186,8 +188,7 @@ class _Session:
         if not self._until("measured", deadline):
             return False
         self._watched = self._stop_watching()
-        text = point.workload.text
-        self._child.send(text.model_dump() | {"content": self._job.texts[text.file]} if text else None)
+        self._child.send(questions(point, self._job.texts, self._job.references))
         return self._until("done", deadline)
 
     def _until(self, wanted: str, deadline: float) -> bool:

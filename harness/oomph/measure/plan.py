@@ -4,7 +4,7 @@ The sweep knows neither model nor machine; here it gets both, and what does not 
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -17,7 +17,8 @@ from oomph.measure.executors import Executor, Job
 from oomph.measure.limits import Expect
 from oomph.measure.recording import Setting
 from oomph.measure.sweep import Point, Sweep
-from oomph.models.demo import demo_model, ranking_text
+from oomph.measure.texts import Texts, check_size, read_texts, reference_path, references_folder
+from oomph.models.demo import demo_model
 from oomph.models.download import download_model
 from oomph.records.environment import physical_cores
 from oomph.records.schema import Environment, ModelIdentity, Record
@@ -76,8 +77,22 @@ class Plan:
     place: Place
     points: Mapping[str, Point]
     subject: Subject
-    texts: Mapping[str | None, str]
+    texts: Texts
+    references: Path | None
     setting: Setting
+
+    def unkept(self, finished: Container[str]) -> set[str]:
+        """The finished references whose log-probabilities are no longer there, though other points wait for them."""
+        if self.references is None:
+            return set()
+        waiting = [point for point_id, point in self.points.items() if point_id not in finished]
+        awaited = {reference_path(point, self.texts, self.references) for point in waiting}
+        missing = {path for path in awaited if path and not path.exists()}
+        return {
+            point_id
+            for point_id, point in self.points.items()
+            if point.is_reference and reference_path(point, self.texts, self.references) in missing
+        }
 
     def id_of(self, point: Point) -> str:
         """The point's id, for this model."""
@@ -87,7 +102,7 @@ class Plan:
         """The job that measures these points, which share a load."""
         return Job(
             model_path=self.subject.path, arch=self.subject.spec.arch, points=points, n_threads=physical_cores(),
-            texts=self.texts, header_sha256=self.subject.identity.header_sha256,
+            texts=self.texts, references=self.references, header_sha256=self.subject.identity.header_sha256,
         )  # fmt: skip
 
 
@@ -120,7 +135,7 @@ def plan_sweep(sweep: Sweep, subject: Subject, place: Place, *, expect: Expect |
     identity = subject.identity
     return Plan(
         place=place, points={point.point_id(identity.header_sha256): point for point in points}, subject=subject,
-        texts=_read_texts(points, sweep), setting=Setting(
+        texts=read_texts(points, sweep), references=_references(points, subject, sweep, place), setting=Setting(
             sweep=sweep.name, model=identity, environment=place.environment, model_path=str(subject.path)),
     )  # fmt: skip
 
@@ -164,17 +179,11 @@ def _check_cards(points: tuple[Point, ...], sweep: Sweep, *, n_cards: int, divid
             )
 
 
-def _read_texts(points: tuple[Point, ...], sweep: Sweep) -> dict[str | None, str]:
-    """The texts that the points score, by the name the sweep gives them; None is the one that comes with oomph."""
-    names = {point.workload.text.file for point in points if point.workload.text}
-    texts: dict[str | None, str] = {}
-    for name in names:
-        if name is None:
-            texts[name] = ranking_text()
-            continue
-        path = (sweep.path.parent if sweep.path else Path()) / name
-        try:
-            texts[name] = path.read_text(encoding="utf-8", errors="replace")
-        except OSError as error:
-            raise ConfigError(f"{path} cannot be read ({error.strerror}); check measure.text.file") from None
-    return texts
+def _references(points: tuple[Point, ...], subject: Subject, sweep: Sweep, place: Place) -> Path | None:
+    """The folder of references for this model, build and place; None where nothing is compared."""
+    if all(point.reference_point is None for point in points):
+        return None
+    check_size(points, subject.spec, sweep)
+    here = place.environment
+    cards = [_card(card) for card in here.gpus]
+    return references_folder(subject.identity.header_sha256, here.llama_cpp_commit, here.machine, here.backend, cards)

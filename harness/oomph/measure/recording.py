@@ -4,15 +4,17 @@ Pure: it touches neither process nor file, so each shape of failure can be teste
 """
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, Final
 
+from oomph.measure.energy import energy_of
 from oomph.measure.executors import Completed
 from oomph.measure.logs import disagreement, read_buffers, read_reported
 from oomph.measure.outcome import classify
 from oomph.measure.sweep import Point
-from oomph.records.schema import Environment, ModelIdentity, Outcome, Quality, Record, Timing
+from oomph.records.schema import Environment, ModelIdentity, Outcome, Quality, Recall, Record, Timing
 from oomph.units import mib
 
 LOG_TAIL: Final = 40
@@ -25,7 +27,7 @@ _LABEL_OF_STAGE: Final = {"config": "bad_config", "backend": "driver_missing", "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """What all records of one run share."""
+    """What all records of one run share; `environment` is that of points that do not bring their own."""
 
     sweep: str
     model: ModelIdentity
@@ -39,26 +41,30 @@ class Setting:
         return self._record(
             completed.point, outcome=self._outcome(completed, disagreement(completed.point.config, reported)),
             started_at=completed.started_at.isoformat(timespec="milliseconds"), wall_ns=completed.wall_ns,
+            environment=completed.environment or self.environment,
             reported=reported, buffers=read_buffers(completed.log), load_ns=reply.get("load_ns"),
-            timings=[_timing(raw) for raw in reply.get("timings", [])], memory=list(completed.memory),
-            quality=_quality(completed), conditions=_conditions(completed),
+            timings=[_timing(raw, completed.conditions) for raw in reply.get("timings", [])],
+            memory=list(completed.memory), quality=_quality(completed),
+            recall=_recall(completed), conditions=_conditions(completed),
         )  # fmt: skip
 
     def skipped(self, point: Point, *, because: str, proof: Record, at: str) -> Record:
         """The record of a point that was not tried, and the record that shows why it cannot be."""
         outcome = Outcome(label="skipped", message=because, evidence=[f"record {proof.record_id}"])
-        return self._record(point, outcome=outcome, started_at=at, wall_ns=0)
+        return self._record(point, outcome=outcome, started_at=at, wall_ns=0, environment=self.environment)
 
     def _record(self, point: Point, **values: Any) -> Record:
         point_id = point.point_id(self.model.header_sha256)
         return Record(
             record_id=f"{point_id}-{secrets.token_hex(4)}", point_id=point_id, sweep=self.sweep, label=point.label,
-            model=self.model, environment=self.environment, config=point.config.to_dict(),
+            model=self.model, config=point.config.to_dict(),
             workload={**point.workload.model_dump(mode="json"), "group": point.group, "load_mode": point.load_mode},
             limits=point.limits.model_dump(mode="json"), **values,
         )  # fmt: skip
 
     def _outcome(self, completed: Completed, disagreed: str | None) -> Outcome:
+        if completed.lost:
+            return Outcome(label="lost", message=completed.lost)
         if completed.exit_code is None:
             return Outcome(label="refused", message=disagreed) if disagreed else Outcome(label="ok")
         found = classify(completed.exit_code, completed.log, timed_out=completed.timed_out)
@@ -71,7 +77,7 @@ class Setting:
         if completed.conditions.get("lost_devices"):
             label, said = "device_lost", f"{', '.join(completed.conditions['lost_devices'])} stopped answering"
         elif completed.timed_out:
-            said = f"the {'point' if completed.loaded else 'load'} took longer than its limit allows"
+            said = _too_late(completed)
         limit = completed.point.limits.memory_bytes
         limited = f"this ran under limits.memory_bytes = {mib(limit)}" if limit and label == "host_oom" else ""
         return Outcome(
@@ -87,20 +93,37 @@ class Setting:
         return line.replace(self.model_path, self.model.path)
 
 
+def _too_late(completed: Completed) -> str:
+    timeouts = completed.point.timeouts
+    what, limit = ("point", timeouts.point) if completed.loaded else ("load", timeouts.load)
+    return f"the {what} took longer than its limit of {limit}"
+
+
 def _conditions(completed: Completed) -> dict[str, Any]:
     """What the probes saw, with what puts a figure in doubt gathered over the cards."""
-    cards = completed.conditions.get("cards", {}).values()
+    cards = {
+        device: {key: value for key, value in card.items() if key != "energy_readings"}
+        for device, card in completed.conditions.get("cards", {}).items()
+    }
     return {
         **completed.conditions,
+        **({"cards": cards} if cards else {}),
         "context_ns": completed.reply.get("context_ns"),
+        "scored_ns": completed.reply.get("scored_ns"),
         "n_filled": completed.reply.get("n_filled"),
-        "throttle_reasons": sorted({reason for card in cards for reason in card["throttle"]}),
-        "other_processes": [process for card in cards for process in card["other_processes"]],
+        "throttle_reasons": sorted({reason for card in cards.values() for reason in card["throttle"]}),
+        "other_processes": [process for card in cards.values() for process in card["other_processes"]],
     }
 
 
-def _timing(raw: dict[str, Any]) -> Timing:
-    return Timing(**raw, outliers=outliers(raw["samples_ns"]))
+def _timing(raw: dict[str, Any], conditions: Mapping[str, Any]) -> Timing:
+    """A test as it is kept: with its outliers, and the energy that all cards took over its samples."""
+    said = {key: value for key, value in raw.items() if key != "ended_ns"}
+    spans = [(end - ns, end) for ns, end in zip(raw["samples_ns"], raw.get("ended_ns", ()), strict=False)]
+    energies = [energy_of(spans, card.get("energy_readings", ())) for card in conditions.get("cards", {}).values()]
+    told = [joules for joules in energies if joules is not None]
+    energy_j = sum(told) if told and len(told) == len(energies) else None
+    return Timing(**said, outliers=outliers(raw["samples_ns"]), energy_j=energy_j)
 
 
 def outliers(samples: list[int]) -> list[int]:
@@ -114,6 +137,9 @@ def _quality(completed: Completed) -> Quality | None:
     text, said = completed.point.workload.text, completed.reply.get("quality")
     if text is None or said is None:
         return None
-    return Quality(
-        text=text.file or "default", n_tokens=len(said["nll_nats"]), nll_nats=said["nll_nats"], n_pass=said["n_pass"]
-    )
+    return Quality(text=text.file or "default", n_tokens=len(said["nll_nats"]), **said)
+
+
+def _recall(completed: Completed) -> Recall | None:
+    said = completed.reply.get("recall")
+    return Recall.model_validate(said) if said else None

@@ -23,17 +23,17 @@ from oomph.records.store import Store
 
 class Runner:
     """Runs sweeps into `store`: one job after another on an executor of the machine that `environment` describes, or
-    side by side at several places, each of which measures every point.
+    side by side at several places, each of which measures every point, `at_once` at most.
 
-    `model` stands in for the sweep's own; `prune=False` tries what cannot fit, too; `again` measures points that have
-    a record, too. `known_as` names the model in the records, where the file is a stand-in in a folder of this
-    machine. `expect` says how long points are expected to take: their timeouts are scaled by it.
+    `model` stands in for the sweep's own, as a path or opened already; `known_as` names it in the records, where the
+    file is a stand-in in a folder of this machine. `prune=False` tries what cannot fit, too; `again` measures points
+    that have a record, too. `expect` says how long points are expected to take: their timeouts are scaled by it.
     """
 
     def __init__(
-        self, store: Store, where: Executor | Sequence[Place], *, model: Path | str | None = None, prune: bool = True,
-        environment: Environment | None = None, known_as: str | None = None, again: bool = False,
-        expect: Expect | None = None,
+        self, store: Store, where: Executor | Sequence[Place], *, model: Subject | Path | str | None = None,
+        prune: bool = True, environment: Environment | None = None, known_as: str | None = None, again: bool = False,
+        expect: Expect | None = None, at_once: int | None = None,
     ) -> None:  # fmt: skip
         self._store, self._prune, self._again, self._expect = store, prune, again, expect
         self._model, self._known_as = model, known_as
@@ -42,7 +42,9 @@ class Runner:
             if isinstance(where, Sequence)
             else (Place(executor=where, environment=environment or read_environment()),)
         )
-        self._subject: tuple[Sweep, Subject] | None = None
+        room = sum(place.at_once for place in self._places)
+        self._at_once = min(at_once or room, room)
+        self._opened: tuple[Sweep, Subject] | None = None
 
     def pending(self, sweep: Sweep) -> tuple[Point, ...]:
         """The points that the store has no record of yet, place by place, in the order in which they will be tried."""
@@ -66,7 +68,7 @@ class Runner:
         """
         plans, every_s = self._plans(sweep), sweep.file.anchor_every_s
         deadline = time.monotonic() + (sweep.file.sweep_timeout_s or math.inf)
-        lanes = Lanes[Task](sum(place.at_once for place in self._places))
+        lanes = Lanes[Task](self._at_once)
         with self._store as store, lanes:
             backlogs = [
                 Backlog(plan, self._finished(plan), prune=self._prune, anchor_every_s=every_s) for plan in plans
@@ -78,7 +80,7 @@ class Runner:
                         backlog.settle(record)
                         yield record
                     if time.monotonic() < deadline:
-                        _start(lanes, backlog)
+                        self._start(lanes, backlog)
                 if not lanes.tasks:
                     return
                 task, completed = lanes.take()
@@ -93,18 +95,35 @@ class Runner:
                 if time.monotonic() >= deadline:
                     lanes.let_end()
 
+    def _start(self, lanes: Lanes[Task], backlog: Backlog) -> None:
+        """Start what the backlog's place has room for."""
+        place = backlog.plan.place
+        while (
+            len(lanes.tasks) < self._at_once
+            and sum(task.backlog is backlog for task in lanes.tasks) < place.at_once
+            and (task := backlog.next_task())
+        ):
+            lanes.start(task, place.executor, backlog.plan.job(task.points))
+
     def _plans(self, sweep: Sweep) -> list[Plan]:
-        if self._subject is None or self._subject[0] is not sweep:  # hashing a large model takes seconds
-            self._subject = (sweep, open_subject(sweep, model=self._model, known_as=self._known_as))
-        return [plan_sweep(sweep, self._subject[1], place, expect=self._expect) for place in self._places]
+        subject = self._open(sweep)
+        return [plan_sweep(sweep, subject, place, expect=self._expect) for place in self._places]
+
+    def _open(self, sweep: Sweep) -> Subject:
+        if isinstance(self._model, Subject):
+            return self._model
+        if self._opened is None or self._opened[0] is not sweep:  # hashing a large model takes seconds
+            self._opened = (sweep, open_subject(sweep, model=self._model, known_as=self._known_as))
+        return self._opened[1]
 
     def _finished(self, plan: Plan) -> dict[str, Record]:
         """Records of the plan's points that were measured at its place.
 
-        A point whose machine was lost is not finished, nor, without pruning, one that was skipped.
+        A point whose machine was lost is not finished, nor, without pruning, one that was skipped, nor a reference
+        that others wait for and whose log-probabilities were not kept.
         """
         unfinished = ("lost",) if self._prune else ("lost", "skipped")
-        return {
+        found = {
             record.point_id: record
             for record in self._store.records()
             if not self._again
@@ -113,10 +132,9 @@ class Runner:
             and plan.place.holds(record)
             and record.outcome.label not in unfinished
         }
-
-
-def _start(lanes: Lanes[Task], backlog: Backlog) -> None:
-    """Start what the backlog's place has room for."""
-    place = backlog.plan.place
-    while sum(task.backlog is backlog for task in lanes.tasks) < place.at_once and (task := backlog.next_task()):
-        lanes.start(task, place.executor, backlog.plan.job(task.points))
+        unkept = plan.unkept(found)
+        return {
+            point_id: record
+            for point_id, record in found.items()
+            if point_id not in unkept or record.outcome.label != "ok"
+        }

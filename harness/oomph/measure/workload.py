@@ -11,6 +11,9 @@ from pydantic import BeforeValidator, Field, model_validator
 from oomph.measure.fields import Count, Fraction, Seconds, Table, as_float, expand
 
 
+Depth = Annotated[float, BeforeValidator(as_float), Field(ge=0, le=1)]
+
+
 class Repetitions(Table):
     """How often one test is timed: at least `least`, then on until the median is known to `half_width`.
 
@@ -60,7 +63,7 @@ class NeedleTest(Table):
     just before the question). It is made `n_texts` times, with other facts: that many answers a depth.
     """
 
-    depths: tuple[Annotated[float, BeforeValidator(as_float), Field(ge=0, le=1)], ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
+    depths: Annotated[tuple[Depth, ...], Field(min_length=1, max_length=24)] = (0.0, 0.25, 0.5, 0.75, 1.0)
     n_texts: Annotated[int, Field(ge=1)] = 4
     n_tokens: Annotated[int, Field(ge=64)] | None = None
 

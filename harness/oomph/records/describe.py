@@ -37,7 +37,8 @@ def _lines() -> Iterator[str]:
 
 
 def _parts(model: type[BaseModel]) -> list[type[BaseModel]]:
-    return [child for field in model.model_fields.values() if (child := _child(field))]
+    children = [child for field in model.model_fields.values() if (child := _child(field))]
+    return [part for child in children for part in (child, *_parts(child))]
 
 
 def _child(field: FieldInfo) -> type[BaseModel] | None:

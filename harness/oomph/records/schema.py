@@ -129,6 +129,31 @@ class Quality(_Part):
     n_pass: int | None = Field(
         default=None, description="tokens of one pass; item i of a pass is given i + 1 tokens, so each has n_pass - 1"
     )
+    kl_nats: list[float] = Field(
+        default=[], description="Kullback-Leibler divergence from the sweep's reference, of each predicted token"
+    )
+    n_same_top: int | None = Field(default=None, description="tokens where the reference has the same likeliest word")
+    kl_missing: str | None = Field(
+        default=None, description="why there is no divergence, or why the reference could not be kept for others"
+    )
+
+
+class Needle(_Part):
+    """A fact in a long text that was asked for."""
+
+    depth: float = Field(description="where it stood: 0 the text's beginning, 1 its end")
+    n_before: int = Field(description="tokens up to its end")
+    n_after: int = Field(description="tokens from its end to the answer")
+    expected: str = Field(description="what the answer must hold")
+    answer: str = Field(description="what the model wrote, greedily, at most 32 tokens")
+    found: bool = Field(description="whether `expected` stands in it as a word")
+
+
+class Recall(_Part):
+    """Facts hidden in a long text and asked for through the model's chat template."""
+
+    needles: list[Needle] = Field(default=[], description="every question, see Needle")
+    missing: str | None = Field(default=None, description="why nothing was asked")
 
 
 class Outcome(_Part):
@@ -173,6 +198,7 @@ class Record(_Part):
     timings: list[Timing] = []
     memory: list[MemorySeries] = []
     quality: Quality | None = None
+    recall: Recall | None = None
     load_ns: int | None = Field(default=None, description="llama_model_load_from_file, shared by a process's points")
     conditions: dict[str, Any] = Field(
         default={}, description="clocks, power, throttle reasons, other processes, CPUs busy with other work, threads"

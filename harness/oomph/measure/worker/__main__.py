@@ -12,6 +12,7 @@ from typing import IO, Any
 from oomph.measure.worker.context import Context
 from oomph.measure.worker.ladder import climb, fill, first_touch
 from oomph.measure.worker.loading import StageError, import_llama, load_ggml, model_params
+from oomph.measure.worker.needle import ask
 from oomph.measure.worker.quality import score
 
 PR_SET_PDEATHSIG = 1
@@ -30,10 +31,13 @@ def measure(api: Any, model: Any, commands: IO[str], say: Any, *, point: dict[st
     else:
         fill(context, say)
         say("measured", timings=[])
-    text = json.loads(commands.readline() or "null")
-    quality = score(context, model, text) if text else None
+    asked = json.loads(commands.readline() or "null") or {}
+    started = time.perf_counter_ns()
+    quality = score(context, model, asked["text"]) if asked.get("text") else None
+    recall = ask(context, model, asked["needle"]) if asked.get("needle") else None
+    scored_ns = time.perf_counter_ns() - started if quality or recall else None
     context.close()
-    say("done", quality=quality)
+    say("done", quality=quality, recall=recall, scored_ns=scored_ns)
 
 
 def serve(commands: IO[str], say: Any) -> None:
@@ -41,6 +45,8 @@ def serve(commands: IO[str], say: Any) -> None:
     job = json.loads(commands.readline())
     die_with(job["parent_pid"])
     limit(job)
+    if job["cpus"]:  # before any memory is touched: Linux takes it from the node of the CPU that does
+        os.sched_setaffinity(0, job["cpus"])
     api, log = import_llama()
     ggml = load_ggml(api)
     if job["backend_path"] and not ggml.ggml_backend_load(job["backend_path"].encode()):
