@@ -106,3 +106,9 @@ def test_a_cautious_estimator_finds_the_last_context_that_is_likely_enough() -> 
     assert longest < estimator.max_context() == estimator.cautious(0.5).max_context()
     nameless = Estimator(model, gpu_memory_bytes=CARD.memory_bytes)
     assert nameless.cautious(0.9) is nameless
+
+
+def test_where_every_byte_is_known_there_is_nothing_in_between() -> None:
+    certain = SHIPPED.with_values(values={**SHIPPED.values, "memory.context_bytes_per_sm": 0.0}, cards={})
+    assert fit_probability(MEMORY, CARD, FULL.total_bytes, certain) == 1.0
+    assert fit_probability(MEMORY, CARD, FULL.total_bytes - 1, certain) == 0.0

@@ -69,7 +69,7 @@ def _write(path: Path, layout: str) -> Path:
 def test_each_layout_of_llama_bench_gives_the_same_record(layout: str, tmp_path: Path) -> None:
     (record,) = import_records(_write(tmp_path / "bench", layout))
     assert record.model_extra is not None
-    assert record.model_extra["origin"] == "llama-bench"
+    assert record.origin == "llama-bench"
     assert record.model.name == "qwen"
     assert record.model.arch == "qwen3moe"
     assert record.config == {

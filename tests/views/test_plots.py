@@ -10,17 +10,11 @@ from oomph.errors import StoreError
 from oomph.estimate.prediction import Prediction
 from oomph.fitting.compare import Comparison
 from oomph.records.schema import Record
-from oomph.units import MIB
 from oomph.views.by_experts import quality_by_experts, rates_by_experts
 from oomph.views.plots_fit import agreements, plot_predicted_vs_measured
-from oomph.views.plots_memory import map_cells, memory_bars, plot_map, plot_memory
-from oomph.views.plots_speed import (
-    TradePoint,
-    plot_quality,
-    plot_speed_by_depth,
-    plot_trade,
-    trade_points,
-)
+from oomph.views.plots_memory import memory_bars, plot_memory
+from oomph.views.plots_quality import TradePoint, plot_quality, plot_trade, trade_points
+from oomph.views.plots_speed import plot_speed_by_depth
 from oomph.views.readings import n_ctx
 from oomph.views.style import PAGE_COLOURS, new_figure, render_svg, spread_axis, write_figure
 
@@ -65,30 +59,6 @@ def test_of_two_points_at_one_place_the_one_that_ran_is_drawn(make_record: Make,
         (bar,) = memory_bars(order, {}, by=n_ctx)
         assert bar.failed is None
         assert bar.predicted == {}
-
-
-def test_the_map_has_a_square_for_each_setting_and_names_failures(
-    records: list[Record], predictions: dict[str, Prediction], make_record: Make
-) -> None:
-    failed = make_record(n_ctx=8192, n_expert_used=8, outcome={"label": "oom_$kv"}, buffers={}, record_id="x")
-    cells = map_cells([*records[:9], failed], predictions)
-    assert len(cells) == 10
-    assert cells[-1].n_bytes is None
-    figure = plot_map(cells, cards=False, budget_bytes=300 * MIB)
-    assert len(figure.axes[0].patches) == 9
-    assert "225" in _texts(figure)
-    assert r"oom_\$kv" in _texts(figure)
-    frontier = [line for line in figure.axes[0].lines if line.get_linewidth() == 2.5]
-    assert [line.get_xdata()[0] for line in frontier] == [1.5, 1.5, 1.5]  # 4096 takes 316 MiB, 2048 takes 255
-
-
-def test_an_unmeasured_square_shows_the_prediction_in_brackets(
-    predictions: dict[str, Prediction], make_failure: Make
-) -> None:
-    failure = make_failure(n_ctx=2048)
-    (cell,) = map_cells([failure], predictions)
-    assert not cell.measured
-    assert _texts(plot_map([cell], cards=False)) == ["(253)\noom_kv"]
 
 
 def test_speed_has_a_line_for_each_number_of_experts(records: list[Record]) -> None:

@@ -11,6 +11,7 @@ from oomph.errors import StoreError
 from oomph.estimate.prediction import Prediction
 from oomph.fitting.compare import Comparison
 from oomph.fitting.result import FitResult
+from oomph.records.grouping import subject
 from oomph.records.schema import Record
 from oomph.views.report import Report, anchor, build_report, render_html, render_report_markdown, write_report
 
@@ -71,7 +72,7 @@ def test_the_page_needs_nothing_from_outside(report: Report) -> None:
 def test_the_page_is_whole(report: Report) -> None:
     page = _Page(render_html(report))
     assert page.count("h1") == 1
-    assert page.count("svg") == 9
+    assert page.count("svg") == 10
     figures = [attrs for tag, attrs in page.tags if tag == "svg"]
     assert all(attrs["role"] == "img" and attrs["aria-label"] for attrs in figures)
     ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
@@ -87,7 +88,10 @@ def test_the_page_is_whole(report: Report) -> None:
 def test_every_table_sorts_and_every_command_copies(report: Report) -> None:
     html = render_html(report)
     page = _Page(html)
-    tables = [table for section in report.chapters[0].sections for table in section.tables]
+    sections = report.chapters[0].sections
+    tables = [table for section in sections for table in section.tables]
+    tables += [picture.table for section in sections for picture in section.pictures if picture.table]
+    assert page.count("details") == sum(len(section.pictures) for section in sections)
     commands = [command for section in report.chapters[0].sections for command in section.commands]
     assert page.count("table") == len(tables)
     assert page.count("th") == sum(len(table.columns) for table in tables)
@@ -139,7 +143,7 @@ def test_what_is_written_lies_together(report: Report, tmp_path: Path) -> None:
     assert page == tmp_path / "out" / "report.html"
     text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
     figures = re.findall(r"\]\((figures/[\w.-]+)\)", text)
-    assert len(figures) == 9
+    assert len(figures) == 10
     assert all((tmp_path / "out" / figure).is_file() for figure in figures)
 
 
@@ -158,7 +162,7 @@ def test_headings_become_fragments() -> None:
 def test_a_calibration_says_on_what_it_was_made_and_what_it_could_not_tell(
     records: list[Record], comparisons: list[Comparison], calibration: FitResult
 ) -> None:
-    report = build_report(records, comparisons=comparisons, fits={records[0].model.header_sha256: calibration})
+    report = build_report(records, comparisons=comparisons, fits={subject(records[0]): calibration})
     text = render_report_markdown(report)
     assert "fitted to 36 measurements of 9 of these very points" in text
     assert "- measure decode at two depths" in text

@@ -30,11 +30,11 @@ def _calibrate(
     from oomph.fitting.calibrate import fit_models
     from oomph.fitting.kept import keep
     from oomph.fitting.saved import calibration_json
+    from oomph.records.grouping import by_model
     from oomph.views.tables import fit_table
 
     records = read_records(folders)
-    headers = dict.fromkeys(record.model.header_sha256 for record in records)
-    groups = [[record for record in records if record.model.header_sha256 == header] for header in headers]
+    groups = by_model(records)
     result = fit_models([(estimator_of(group[0], model=model, gpu=gpu, needs_card=True), group) for group in groups])
     print_table(fit_table(result))
     _print_health(result)

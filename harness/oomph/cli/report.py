@@ -2,7 +2,7 @@
 
 import sys
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,13 +33,15 @@ def report(
     calibrate: Annotated[
         bool, typer.Option(help="Fit the coefficients to these records first; the page says that it was done.")
     ] = False,
+    png: Annotated[bool, typer.Option("--png", help="Write each figure as PNG too, beside its SVG.")] = False,
     open_page: Annotated[bool, typer.Option("--open", help="Show the page in a browser.")] = False,
 ) -> None:
     """Write report.html (one file, no network), report.md and figures/ from measured records."""
     from oomph.views.report import write_report
 
     records = read_records(folders)
-    page = write_report(report_on(records, model=model, calibrate=calibrate), out or folders[0])
+    made = report_on(records, model=model, calibrate=calibrate)
+    page = write_report(made, out or folders[0], png=png)
     typer.echo(page)
     if open_page:
         webbrowser.open(page.resolve().as_uri())
@@ -65,23 +67,28 @@ def report_on(records: "Sequence[Record]", *, model: str | None = None, calibrat
     """
     from oomph.fitting.calibrate import fit
     from oomph.fitting.compare import compare, record_config
+    from oomph.fitting.surface import Surface, as_measured, surfaces
+    from oomph.records.grouping import by_subject, subject
+    from oomph.views.pictures import MOST_MAPS
     from oomph.views.report import build_report
 
     predictions: dict[str, Prediction] = {}
     comparisons: list[Comparison] = []
-    fits: dict[str, FitResult] = {}
-    for header in dict.fromkeys(record.model.header_sha256 for record in records):
-        own = [record for record in records if record.model.header_sha256 == header]
+    fits: dict[Hashable, FitResult] = {}
+    around: list[Surface] = []
+    for own in by_subject(records):
         try:
             estimator = estimator_of(own[0], model=model)
             if calibrate:
-                fits[header] = fit(estimator, own)
-                estimator = fits[header].estimator
+                fits[subject(own[0])] = fit(estimator, own)
+                estimator = fits[subject(own[0])].estimator
         except FitError as error:
             print(f"oomph: not calibrated: {error}", file=sys.stderr)
         except OomphError as error:
             print(f"oomph: no predictions for {own[0].model.name}: {error}", file=sys.stderr)
             continue
+        estimator = as_measured(estimator, own[0])
         predictions |= {record.record_id: estimator.predict(record_config(record)) for record in own}
         comparisons += compare(estimator, own)
-    return build_report(records, predictions=predictions, comparisons=comparisons, fits=fits)
+        around += surfaces(estimator, own, most=MOST_MAPS)
+    return build_report(records, predictions=predictions, comparisons=comparisons, fits=fits, surfaces=around)

@@ -31,11 +31,18 @@ def rates_by_experts(records: Sequence[Record], kind: str) -> dict[int | None, t
     return {experts: chosen[experts][1] for experts in sorted(chosen, key=lambda e: e or 0)}
 
 
-def quality_by_experts(records: Sequence[Record]) -> dict[int, Perplexity]:
-    """The perplexity at each number of active experts, from the first successful record that has one."""
-    found: dict[int, Perplexity] = {}
+def quality_records(records: Sequence[Record]) -> dict[int | None, Record]:
+    """The first successful record that judged a text, of each number of active experts; None is a dense model."""
+    found: dict[int | None, Record] = {}
     for record in records:
-        experts, quality = n_expert_used(record), perplexity(record)
-        if experts is not None and quality is not None and succeeded(record):
-            found.setdefault(experts, quality)
-    return dict(sorted(found.items()))
+        if perplexity(record) is not None and succeeded(record):
+            found.setdefault(n_expert_used(record), record)
+    return dict(sorted(found.items(), key=lambda item: item[0] or 0))
+
+
+def quality_by_experts(records: Sequence[Record]) -> dict[int, Perplexity]:
+    """The perplexity at each number of active experts."""
+    return {
+        experts: quality for experts, record in quality_records(records).items()
+        if experts is not None and (quality := perplexity(record)) is not None
+    }  # fmt: skip

@@ -7,16 +7,21 @@ alone and left out where they do not carry it; none says more than its figures.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+from oomph.records.grouping import Setting, by_setting, leading, setting, setting_words
 from oomph.records.schema import Record
-from oomph.units import mib, rate, share
+from oomph.units import count, mib, rate, share
 from oomph.views.by_experts import quality_by_experts, rates_by_experts
 from oomph.views.plots_fit import QUANTITY_NAMES, Agreement, agreements
+from oomph.views.plots_map import memory_map
 from oomph.views.plots_speed import KIND_NAMES
 from oomph.views.readings import (
+    has_cards,
     measured_components,
     memory_limit_bytes,
     n_ctx,
     n_expert_used,
+    perplexity,
+    rates,
     remarks,
     succeeded,
     was_skipped,
@@ -31,21 +36,35 @@ NEGLIGIBLE: Final = 0.05
 
 
 def headline(records: Sequence[Record]) -> str:
-    """One sentence on what the model takes and what decides it, or on how the points ended."""
-    totals = _totals(records)
+    """One sentence on what the model takes and what decides it, or on how the points ended.
+
+    Of several settings it speaks of the one with the most points that ran, and says which that is.
+    """
+    shown = leading([r for r in records if memory_limit_bytes(r) is None], succeeded)
+    totals = _totals(shown)
     model = records[0].model.name
     if not totals:
-        return f"{model}: no point ran to its end ({outcome_counts(records)})"
+        return f"{model}: {_without_memory(records)}"
+    words = setting_words(setting(shown[0]), by_setting(records))
+    under = f" with {words}" if words else ""
     (low_at, low), (high_at, high) = min(totals.items(), key=_bytes), max(totals.items(), key=_bytes)
     if len({context for context, _ in totals}) < 2:
-        return f"{model} takes {mib(high)} of {memory_word(records)} at n_ctx {high_at[0]:,}"
-    said = f"{model} takes {mib(low)} at n_ctx {low_at[0]:,} and {mib(high)} at {high_at[0]:,}"
+        return f"{model} takes {mib(high)} of {memory_word(records)} at n_ctx {high_at[0]:,}{under}"
+    said = f"{model} takes {mib(low)} at n_ctx {low_at[0]:,} and {mib(high)} at {high_at[0]:,}{under}"
     by_context, by_experts = spread(totals, fixed=1), spread(totals, fixed=0)
     if by_experts is None or by_context is None:
         return said
     if by_experts <= NEGLIGIBLE * by_context:
         return f"{said}: the context decides, the number of active experts hardly matters"
     return f"{said}: context moves it by up to {mib(by_context)}, active experts by up to {mib(by_experts)}"
+
+
+def _without_memory(records: Sequence[Record]) -> str:
+    """What can be said where no buffer is known: imported tables have speeds alone."""
+    if not any(succeeded(record) for record in records):
+        return f"no point ran to its end ({outcome_counts(records)})"
+    first = next((points[0] for points in rates_by_experts(records, "tg").values()), None)
+    return f"{rate(first.tokens_per_s)} tokens/s decoding" if first else f"{outcome_counts(records)}"
 
 
 def _bytes(item: tuple[tuple[int, int | None], int]) -> int:
@@ -71,11 +90,31 @@ def spread(totals: Mapping[tuple[int, int | None], int], *, fixed: int) -> int |
 
 def evidence(records: Sequence[Record], comparisons: Sequence["Comparison"]) -> tuple[str, ...]:
     """The findings below the headline: speed, quality, how the estimate did, failures, what disturbed."""
-    found = [*(_speed(records, kind) for kind in KIND_NAMES), _quality(records), *_estimates(comparisons)]
-    return tuple(sentence for sentence in (*found, _failures(records), _disturbed(records)) if sentence)
+    estimates = _estimates([c for c in comparisons if c.device != "host" or not has_cards(records[0])])
+    frontiers = (_frontier(group, by_setting(records)) for group in by_setting(records).values())
+    found = [*frontiers, *(_speed(records, kind) for kind in KIND_NAMES), _quality(records), *estimates]
+    return tuple(s for s in (*found, _failures(records), _disturbed(records), _imported(records)) if s)
+
+
+def _frontier(records: Sequence[Record], settings: Iterable[Setting]) -> str | None:
+    """Between which contexts a setting runs out of memory, by experts; None where it was never seen to."""
+    chart = memory_map([record for record in records if memory_limit_bytes(record) is None], {})
+    ends: dict[tuple[int | None, int | None], list[str]] = {}
+    for experts in chart.experts:
+        ends.setdefault(chart.measured(experts), []).append("dense" if experts is None else str(experts))
+    said = [
+        f"n_ctx {count(ran)} runs and {count(full)} runs out of memory ({', '.join(experts)}"
+        f"{'' if experts == ['dense'] else ' active experts'})"
+        for (ran, full), experts in ends.items() if ran is not None and full is not None
+    ]  # fmt: skip
+    if not said:
+        return None
+    words = setting_words(setting(records[0]), settings)
+    return f"The frontier{f' with {words}' if words else ''}: {'; '.join(said)}."
 
 
 def _speed(records: Sequence[Record], kind: str) -> str | None:
+    records = leading(records, lambda record: bool(rates(record, kind)))
     series = {experts: points for experts, points in rates_by_experts(records, kind).items() if experts is not None}
     if not series:
         return None
@@ -96,7 +135,7 @@ def _speed(records: Sequence[Record], kind: str) -> str | None:
 
 
 def _quality(records: Sequence[Record]) -> str | None:
-    quality = quality_by_experts(records)
+    quality = quality_by_experts(leading(records, lambda record: perplexity(record) is not None))
     if len(quality) < 2:
         return None
     values = ", ".join(
@@ -139,6 +178,14 @@ def _failures(records: Sequence[Record]) -> str | None:
     if n_skipped:
         said += f", and {n_skipped} that ask for more were not tried"
     return f"{said}; each is a record below, and the sweep went on."
+
+
+def _imported(records: Sequence[Record]) -> str | None:
+    origins = [record.origin for record in records if record.origin]
+    if not origins:
+        return None
+    tools = ", ".join(sorted(set(origins)))
+    return f"{len(origins)} of {len(records)} points were imported from {tools}, not measured here."
 
 
 def _disturbed(records: Sequence[Record]) -> str | None:

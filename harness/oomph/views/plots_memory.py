@@ -1,4 +1,4 @@
-"""Memory in pictures: by context, by experts, and the map of both.
+"""Memory in bars: by context and by experts, measured beside predicted.
 
 A bar is a stack of llama.cpp's components. Beside each measured bar stands the predicted one; a point that failed
 has no measured bar but a cross at the height that was predicted for it. A view takes predictions by record id and
@@ -15,13 +15,10 @@ from oomph.units import MIB
 from oomph.views.readings import (
     COMPONENTS,
     measured_components,
-    memory_limit_bytes,
-    n_ctx,
-    n_expert_used,
     predicted_components,
     succeeded,
 )
-from oomph.views.style import COMPONENT_COLOURS, INK, VERMILLION, legend_above, new_figure, thousands
+from oomph.views.style import COMPONENT_COLOURS, VERMILLION, legend_above, new_figure, thousands
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -115,99 +112,3 @@ def _name_components(axes: "Axes", bars: Sequence[MemoryBar]) -> None:
 def plain(text: str) -> str:
     """Text that came from a record, so that matplotlib takes no dollar sign in it for mathematics."""
     return text.replace("$", r"\$")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MapCell:
-    """One square of the map: bytes measured, else predicted (`measured` False), and the outcome if it failed."""
-
-    n_ctx: int
-    n_expert_used: int
-    n_bytes: int | None
-    measured: bool
-    outcome: str
-
-
-def map_cells(records: Sequence[Record], predictions: Mapping[str, Prediction]) -> tuple[MapCell, ...]:
-    """A square for each context and number of experts: the last record there speaks, unlimited ones before limited."""
-    latest: dict[tuple[int, int], Record] = {}
-    for record in sorted(records, key=lambda r: memory_limit_bytes(r) is None):
-        experts = n_expert_used(record)
-        if experts is not None:
-            latest[n_ctx(record), experts] = record
-    cells = []
-    for (context, experts), record in sorted(latest.items()):
-        parts = measured_components(record) if succeeded(record) else {}
-        prediction = predictions.get(record.record_id)
-        guess = sum(predicted_components(prediction.memory).values()) if prediction else None
-        cells.append(
-            MapCell(
-                n_ctx=context,
-                n_expert_used=experts,
-                measured=bool(parts),
-                outcome=record.outcome.label,
-                n_bytes=sum(parts.values()) if parts else guess,
-            )
-        )
-    return tuple(cells)
-
-
-def plot_map(cells: Sequence[MapCell], *, cards: bool, budget_bytes: int | None = None) -> "Figure":
-    """The map n_ctx x n_expert_used, coloured by memory, failed squares crossed and named.
-
-    `budget_bytes` is what the card has: the line along which the memory of neighbouring squares crosses it is drawn.
-    """
-    contexts = sorted({cell.n_ctx for cell in cells})
-    experts = sorted({cell.n_expert_used for cell in cells})
-    figure, (axes,) = new_figure(height=0.9 + 0.5 * max(len(experts), 3))
-    axes.grid(visible=False)
-    known = [cell.n_bytes / MIB for cell in cells if cell.n_bytes]
-    low, high = (min(known), max(known)) if known else (0.0, 1.0)
-    for cell in cells:
-        _square(axes, contexts.index(cell.n_ctx), experts.index(cell.n_expert_used), cell, low, high)
-    if budget_bytes is not None:
-        _frontier(axes, cells, contexts, experts, budget_bytes)
-    axes.set_xticks(range(len(contexts)), [thousands(context) for context in contexts])
-    axes.set_yticks(range(len(experts)), [str(expert) for expert in experts])
-    axes.set_xlim(-0.5, len(contexts) - 0.5)
-    axes.set_ylim(-0.5, len(experts) - 0.5)
-    axes.tick_params(length=0)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    axes.set_xlabel("n_ctx")
-    axes.set_ylabel("n_expert_used")
-    axes.set_title(f"{'VRAM' if cards else 'memory'} in MiB (in brackets: predicted; crossed: failed)", fontsize=8.5)
-    return figure
-
-
-def _square(axes: "Axes", x: int, y: int, cell: MapCell, low: float, high: float) -> None:
-    import matplotlib as mpl
-    from matplotlib.patches import Rectangle
-
-    if cell.n_bytes is None:
-        axes.text(x, y, plain(cell.outcome), ha="center", va="center", fontsize=7.5, color=INK)
-        return
-    share = (cell.n_bytes / MIB - low) / (high - low) if high > low else 0.5
-    face = mpl.colormaps["cividis"](share)
-    failed = cell.outcome != "ok"
-    axes.add_patch(
-        Rectangle((x - 0.48, y - 0.47), 0.96, 0.94, facecolor=face, linewidth=0, alpha=0.45 if failed else 1.0)
-    )
-    figure_text = thousands(cell.n_bytes / MIB)
-    text = figure_text if cell.measured else f"({figure_text})"
-    colour = "#000000" if share > 0.5 or failed else "#ffffff"
-    if failed:
-        axes.plot([x - 0.48, x + 0.48], [y - 0.47, y + 0.47], color=VERMILLION, linewidth=1)
-        text = f"{text}\n{plain(cell.outcome)}"
-    axes.text(x, y, text, ha="center", va="center", fontsize=7.5, color=colour)
-
-
-def _frontier(
-    axes: "Axes", cells: Sequence[MapCell], contexts: list[int], experts: list[int], budget_bytes: int
-) -> None:
-    """A step line between the last square that fits and the first that does not, row by row."""
-    amounts = {(cell.n_ctx, cell.n_expert_used): cell.n_bytes for cell in cells}
-    for y, expert in enumerate(experts):
-        too_large = [x for x, context in enumerate(contexts) if (amounts.get((context, expert)) or 0) > budget_bytes]
-        if too_large:
-            axes.plot([min(too_large) - 0.5] * 2, [y - 0.5, y + 0.5], color=VERMILLION, linewidth=2.5)

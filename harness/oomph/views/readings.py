@@ -6,14 +6,15 @@ hold is None or an empty tuple, never 0.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import fmean, median, stdev
 from typing import Final
 
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate, is_card
+from oomph.records.grouping import Setting, setting, setting_words
 from oomph.records.schema import MemorySeries, Record
-from oomph.units import MIB, percent
+from oomph.units import MIB, count, percent
 
 COMPONENTS: Final = ("weights", "kv_cache", "recurrent", "compute", "output", "overhead")
 """DeviceMemory's parts in the order they are stacked."""
@@ -71,6 +72,13 @@ def n_expert_used(record: Record) -> int | None:
     """Active experts, None for a dense model or where neither the sweep nor the log says."""
     reported = record.reported.n_expert_used
     return (record.config.get("n_expert_used") if reported is None else reported) or None
+
+
+def run_words(record: Record, settings: Iterable[Setting]) -> str:
+    """The run by its axes, and by what tells its setting from the other `settings` on the page."""
+    experts = n_expert_used(record)
+    words = (f"n_ctx {count(n_ctx(record))}", f"{experts} experts" if experts else "")
+    return ", ".join(part for part in (*words, setting_words(setting(record), settings)) if part)
 
 
 def has_cards(record: Record) -> bool:
@@ -137,6 +145,16 @@ def peak_bytes(record: Record) -> int | None:
     return sum(s.peak_bytes for s in record.memory if is_card(s.device) and s.quantity == series.quantity)
 
 
+def baseline_bytes(record: Record) -> int | None:
+    """What the process of the peak took before the model was loaded, over the same devices; None where unknown."""
+    series = peak_series(record)
+    if series is None:
+        return None
+    same = [s for s in record.memory if s.quantity == series.quantity and is_card(s.device) == has_cards(record)]
+    sizes = [s.baseline_bytes for s in same if s.baseline_bytes is not None]
+    return sum(sizes) if len(sizes) == len(same) else None
+
+
 def rates(record: Record, kind: str) -> tuple[Rate, ...]:
     """The record's tests of `kind` (`"pp"` or `"tg"`), one a depth, ascending; warm and of a single sequence."""
     ns_per_token: dict[tuple[str, int], list[float]] = {}
@@ -175,7 +193,7 @@ def remarks(record: Record) -> tuple[str, ...]:
         said.append(f"throttled ({', '.join(map(str, reasons))})")
     if others := conditions.get("other_processes"):
         said.append(f"beside {len(others)} other process{'es' if len(others) > 1 else ''}")
-    if (busy := conditions.get("other_cpus")) and busy > CROWDED_CPUS:
+    if record.timings and (busy := conditions.get("other_cpus")) and busy > CROWDED_CPUS:
         said.append(f"processor crowded ({busy:.1f} of {record.environment.cpu_count} cores busy with other work)")
     if (drift := conditions.get("drift")) and abs(drift) > DRIFTED:
         said.append(f"the machine had drifted: {percent(drift)} in time since the first measurement")

@@ -7,15 +7,19 @@ which a content security policy in its head enforces; names, paths and logs are 
 import hashlib
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oomph.errors import StoreError
 from oomph.estimate.prediction import Prediction
+from oomph.records.grouping import by_subject, model_key, setting, subject
 from oomph.records.schema import Record
+from oomph.units import size
+from oomph.views.pictures import Material, Picture
+from oomph.views.readings import n_ctx, n_expert_used
 from oomph.views.sections import Chapter, Section, build_chapter
 from oomph.views.style import render_svg, write_figure
 from oomph.views.table import escape_markdown, render_markdown
@@ -23,6 +27,7 @@ from oomph.views.table import escape_markdown, render_markdown
 if TYPE_CHECKING:
     from oomph.fitting.compare import Comparison
     from oomph.fitting.result import FitResult
+    from oomph.fitting.surface import Surface
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,26 +43,52 @@ def build_report(
     *,
     predictions: Mapping[str, Prediction] | None = None,
     comparisons: Sequence["Comparison"] = (),
-    fits: Mapping[str, "FitResult"] | None = None,
+    fits: Mapping[Hashable, "FitResult"] | None = None,
+    surfaces: Sequence["Surface"] = (),
     title: str | None = None,
 ) -> Report:
-    """The report of these records; `predictions` by record id and `fits` by header_sha256, where there are any.
+    """The report of these records; `predictions` by record id and `fits` by `grouping.subject`, where there are any.
 
     Raises StoreError where there is no record.
     """
-    groups: dict[tuple[str, str, str], list[Record]] = {}
-    for record in records:
-        key = (record.model.name, record.environment.machine, record.environment.backend)
-        groups.setdefault(key, []).append(record)
+    groups = by_subject(records)
     if not groups:
         raise StoreError("there are no records to report on; run `oomph sweep` first")
-    chapters = []
-    for group in groups.values():
-        own = {record.record_id for record in group}
-        compared = [comparison for comparison in comparisons if comparison.record_id in own]
-        fit = (fits or {}).get(group[0].model.header_sha256)
-        chapters.append(build_chapter(group, predictions=predictions or {}, comparisons=compared, fit=fit))
+    dry = {_configuration(r): r for group in groups for r in group if r.environment.backend == "phantom"}
+    chapters = [
+        build_chapter(
+            Material(
+                records=group, predictions=predictions or {}, surfaces=surfaces,
+                comparisons=[c for c in comparisons if c.record_id in {record.record_id for record in group}],
+                fit=(fits or {}).get(subject(group[0])), dry_runs=_dry_runs(group, dry),
+            )
+        )
+        for group in groups
+    ]  # fmt: skip
+    chapters = _told_apart(chapters, [group[0] for group in groups])
     return Report(title=title or " · ".join(chapter.title for chapter in chapters), chapters=tuple(chapters))
+
+
+def _configuration(record: Record) -> Hashable:
+    """The same for a run on a card and its dry run on a phantom of that card."""
+    cards = tuple(str(card.get("name")) for card in record.environment.gpus)
+    knobs = tuple(knob for knob in setting(record) if knob[0] != "n_threads")
+    return model_key(record.model), cards, n_ctx(record), n_expert_used(record), knobs
+
+
+def _dry_runs(records: Sequence[Record], dry: Mapping[Hashable, Record]) -> dict[str, Record]:
+    real = (record for record in records if record.environment.backend == "cuda")
+    return {record.record_id: dry[key] for record in real if (key := _configuration(record)) in dry}
+
+
+def _told_apart(chapters: Sequence[Chapter], firsts: Sequence[Record]) -> list[Chapter]:
+    """Chapters of equal titles get the size of their model's file: quantisations often share a name."""
+    titles = [chapter.title for chapter in chapters]
+    return [
+        replace(chapter, title=f"{chapter.title}, file of {size(record.model.file_bytes or record.model.tensor_bytes)}")
+        if titles.count(chapter.title) > 1 else chapter
+        for chapter, record in zip(chapters, firsts, strict=True)
+    ]  # fmt: skip
 
 
 def render_html(report: Report) -> str:
@@ -110,11 +141,18 @@ def _section_markdown(section: Section, chapter: int, figures: str) -> list[str]
     parts = [f"## {section.title}", escape_markdown(section.text)]
     parts.append("\n".join(f"- {escape_markdown(note)}" for note in section.notes))
     for picture in section.pictures:
-        parts.append(f"![{escape_markdown(picture.alt)}]({figures}/{_file_name(chapter, picture.name)})")
-        parts.append(f"*{escape_markdown(picture.caption)}*")
+        parts += _picture_markdown(picture, f"{figures}/{_file_name(chapter, picture.name)}")
     parts += [render_markdown(table).rstrip() for table in section.tables]
     if section.commands:
         parts.append("\n".join("    " + re.sub(r"[\r\n]+", " ", command) for command in section.commands))
+    return parts
+
+
+def _picture_markdown(picture: Picture, address: str) -> list[str]:
+    parts = [f"![{escape_markdown(picture.alt)}]({address})", f"*{escape_markdown(picture.caption)}*"]
+    if picture.table:
+        data = render_markdown(picture.table).rstrip()
+        parts += ["<details><summary>The figure’s data</summary>", data, "</details>"]
     return parts
 
 
@@ -122,8 +160,8 @@ def _file_name(chapter: int, name: str) -> str:
     return f"{name}.svg" if chapter == 0 else f"{chapter + 1}-{name}.svg"
 
 
-def write_report(report: Report, folder: Path) -> Path:
-    """Write `report.html`, `report.md` and `figures/*.svg` into `folder`; the path of the page."""
+def write_report(report: Report, folder: Path, *, png: bool = False) -> Path:
+    """Write `report.html`, `report.md` and `figures/*.svg` (with `png` also `*.png`) into `folder`; the page's path."""
     page = folder / "report.html"
     try:
         (folder / "figures").mkdir(parents=True, exist_ok=True)
@@ -133,5 +171,7 @@ def write_report(report: Report, folder: Path) -> Path:
         raise StoreError(f"{folder} cannot be written ({error.strerror}); name another folder with --out") from None
     for number, chapter in enumerate(report.chapters):
         for picture in (picture for section in chapter.sections for picture in section.pictures):
-            write_figure(picture.figure, folder / "figures" / _file_name(number, picture.name))
+            path = folder / "figures" / _file_name(number, picture.name)
+            for suffix in (".svg", ".png") if png else (".svg",):
+                write_figure(picture.figure, path.with_suffix(suffix))
     return page

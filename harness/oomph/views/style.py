@@ -48,6 +48,11 @@ _RC: Final[dict[str, Any]] = {
 }  # fmt: skip
 
 
+def series_style(number: int) -> dict[str, Any]:
+    """Colour and marker of the n-th series: the two together repeat only after all their pairs."""
+    return {"color": SERIES[number % len(SERIES)], "marker": MARKERS[(number + number // len(SERIES)) % len(MARKERS)]}
+
+
 def new_figure(*, height: float = 3.3, rows: int = 1, ratios: tuple[float, ...] = (1,)) -> "tuple[Figure, list[Axes]]":
     """An empty figure of the house's width and its axes from top to bottom; no window, no global state of pyplot."""
     from matplotlib import style

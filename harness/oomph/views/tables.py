@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from oomph.estimate.prediction import Prediction
+from oomph.records.grouping import by_setting
 from oomph.records.schema import Environment, Record
 from oomph.units import MIB, NOT_MEASURED, count, duration, gib, rate, share
 from oomph.views.by_experts import rates_by_experts
@@ -21,6 +22,7 @@ from oomph.views.readings import (
     predicted_components,
     rates,
     remarks,
+    run_words,
     succeeded,
 )
 from oomph.views.table import Cell, Table, number
@@ -65,7 +67,7 @@ def points_table(records: Sequence[Record], predictions: Mapping[str, Prediction
     limited = any(memory_limit_bytes(record) is not None for record in records)
     columns = (
         *knobs, *(("limit MiB",) if limited else ()), "buffers MiB", "predicted MiB",
-        f"peak {_peak_word(records)} MiB", "prefill t/s", "decode t/s", "perplexity", "outcome", "remarks",
+        f"peak {_peak_word(records)} MiB", "prefill t/s", "decode t/s", "perplexity", "outcome", "remarks", "origin",
     )  # fmt: skip
     rows = tuple(_point_row(record, knobs, limited, predictions.get(record.record_id)) for record in records)
     return Table(caption="Memory in MiB; speeds are medians at the shallowest depth", columns=columns, rows=rows)
@@ -86,7 +88,7 @@ def _point_row(record: Record, knobs: Sequence[str], limited: bool, prediction: 
         number(sum(parts.values()) if parts else None, unit=MIB), number(guess, unit=MIB),
         number(peak_bytes(record), unit=MIB), _rate(prefill[0].tokens_per_s if prefill else None),
         _rate(decode[0].tokens_per_s if decode else None), _perplexity(perplexity(record)),
-        Cell(record.outcome.label), Cell("; ".join(remarks(record))),
+        Cell(record.outcome.label), Cell("; ".join(remarks(record))), Cell(record.origin or ""),
     )  # fmt: skip
 
 
@@ -146,9 +148,11 @@ def _merged_remarks(records: Iterable[Record]) -> list[str]:
 
 def outcomes_table(records: Sequence[Record]) -> Table:
     """Every point that did not end well, with llama.cpp's own words and the next step; empty where all did."""
+    settings = list(by_setting(records))
     rows = tuple(
         (
-            Cell(record.label), Cell(record.outcome.label), Cell(record.outcome.stage or NOT_MEASURED),
+            Cell(record.label if "=" in record.label else run_words(record, settings)), Cell(record.outcome.label),
+            Cell(record.outcome.stage or NOT_MEASURED),
             Cell(_reason(record)), Cell(record.outcome.message or NOT_MEASURED), Cell("; ".join(remarks(record))),
         )
         for record in records if not succeeded(record)
@@ -195,8 +199,11 @@ def machine_table(record: Record) -> Table:
         ("driver", environment.driver), ("llama.cpp", environment.llama_cpp_commit), ("Python", environment.python),
         ("packages", ", ".join(f"{name} {version}" for name, version in sorted(environment.packages.items()))),
         ("model", model.name), ("architecture", model.arch), ("file", model.path.replace("\\", "/").rpartition("/")[2]),
-        ("file size", f"{model.file_bytes / MIB:,.1f} MiB"), ("sha256", model.sha256),
+        ("file size", f"{model.file_bytes / MIB:,.1f} MiB" if model.file_bytes else None),
+        ("size of all tensors", f"{model.tensor_bytes / MIB:,.1f} MiB" if model.tensor_bytes else None),
+        ("sha256", model.sha256),
         ("sha256 of the header", model.header_sha256), ("measured", record.started_at),
+        ("origin", f"imported from {record.origin}" if record.origin else None),
     ]  # fmt: skip
     rows = tuple((Cell(name), Cell(value)) for name, value in facts if value)
     return Table(caption="As the last of the points found them", columns=("what", "value"), rows=rows)

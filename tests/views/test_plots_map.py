@@ -1,0 +1,106 @@
+"""The map shows what was measured, what is predicted between, and both frontiers."""
+
+from collections.abc import Callable
+
+import pytest
+
+from oomph.estimate.prediction import Prediction
+from oomph.fitting.surface import Surface
+from oomph.records.schema import Record
+from oomph.units import GIB, MIB
+from oomph.views.data_tables import map_table
+from oomph.views.plots_map import map_in_words, memory_map, plot_map
+
+Make = Callable[..., Record]
+
+
+def _texts(figure) -> list[str]:
+    return [text.get_text() for text in figure.axes[0].texts]
+
+
+@pytest.fixture
+def cramped(records: list[Record], make_record: Make) -> list[Record]:
+    """The nine points that ran, and one more context that did not."""
+    full = [
+        make_record(n_ctx=8192, n_expert_used=e, record_id=f"x{e}", outcome={"label": "oom_kv"}, buffers={}, timings=[])
+        for e in (4, 6)
+    ]
+    return [*records[:9], *full]
+
+
+@pytest.fixture
+def surface(cramped: list[Record]) -> Surface:
+    n_bytes = {(n_ctx, e): n_ctx * MIB // 8 for n_ctx in (1024, 2048, 4096, 8192, 16384) for e in (4, 6, 8)}
+    ids = frozenset(record.record_id for record in cramped)
+    return Surface(record_ids=ids, n_bytes=n_bytes, frontier={4: 6144, 6: 4096, 8: 99999})
+
+
+def test_each_tried_square_is_measured_or_struck_through(
+    cramped: list[Record], predictions: dict[str, Prediction]
+) -> None:
+    chart = memory_map(cramped, predictions)
+    assert len(chart.squares) == 11
+    figure = plot_map(chart, cards=False)
+    assert len(figure.axes[0].patches) == 9  # the failed ones have no prediction and so no colour
+    assert _texts(figure).count("225") == 3
+    assert _texts(figure).count("kv") == 2
+
+
+def test_untried_squares_hold_the_prediction_in_brackets(cramped: list[Record], surface: Surface) -> None:
+    chart = memory_map(cramped, {}, surface)
+    assert len(chart.squares) == 15
+    told = {(s.n_ctx, s.n_expert_used): (s.n_bytes, s.measured, s.outcome) for s in chart.squares}
+    assert told[16384, 8] == (2048 * MIB, False, None)
+    assert told[1024, 8] == (round(224.69 * MIB), True, "ok")
+    assert "(2,048)" in _texts(plot_map(chart, cards=False))
+
+
+def test_the_measured_frontier_lies_between_what_ran_and_what_did_not(cramped: list[Record]) -> None:
+    chart = memory_map(cramped, {})
+    assert chart.measured(4) == chart.measured(6) == (4096, 8192)
+    assert chart.measured(8) == (4096, None)
+    points = [line for line in plot_map(chart, cards=False).axes[0].lines if line.get_marker() == "D"]
+    assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in points if len(line.get_xdata())] == [
+        (2.5, 0),
+        (2.5, 1),
+    ]
+
+
+def test_the_predicted_frontier_stands_behind_the_last_column_that_fits(
+    cramped: list[Record], surface: Surface
+) -> None:
+    figure = plot_map(memory_map(cramped, {}, surface), cards=True)
+    lines = [line for line in figure.axes[0].lines if line.get_linewidth() == 2.5 and len(line.get_xdata())]
+    assert [line.get_xdata()[0] for line in lines] == [2.5, 2.5, 4.5]
+    assert [text for text in _texts(figure) if text.startswith("≤")] == ["≤ 6,144", "≤ 4,096", "≤ 99,999"]
+    words = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert words == ["predicted frontier", "measured frontier", "(in brackets: predicted)"]
+
+
+def test_a_card_is_shown_by_its_peak_and_large_ones_in_gib(make_record: Make) -> None:
+    base = make_record()
+    environment = base.environment.model_copy(update={"backend": "cuda"})
+    vram = [{"probe": "nvml", "quantity": "vram", "device": "CUDA0", "peak_bytes": 12 * GIB}]
+    record = make_record(environment=environment, memory=vram, buffers={"model_mib": {"CUDA0": [5000.0]}})
+    chart = memory_map([record], {})
+    assert chart.squares[0].n_bytes == 12 * GIB
+    figure = plot_map(chart, cards=True)
+    assert _texts(figure) == ["12.0"]
+    assert figure.axes[0].get_xlabel() == "n_ctx   (VRAM in GiB)"
+
+
+def test_an_outcome_is_no_mathematics_and_a_dense_model_has_one_row(make_record: Make) -> None:
+    failed = make_record(n_expert_used=None, outcome={"label": "oom_$x$"}, buffers={}, reported={})
+    chart = memory_map([failed], {})
+    figure = plot_map(chart, cards=False)
+    assert r"\$x\$" in _texts(figure)
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["dense"]
+    assert map_in_words(chart) == "dense: 1,024 — oom_$x$"
+
+
+def test_the_table_says_what_the_map_shows(cramped: list[Record], surface: Surface) -> None:
+    table = map_table(memory_map(cramped, {}, surface))
+    rows = [[cell.text for cell in row] for row in table.rows]
+    assert ["8", "1,024", "224.7", "measured", "ok", "99,999"] in rows
+    assert ["4", "8,192", "—", "predicted", "oom_kv", "6,144"] in rows
+    assert ["6", "16,384", "2,048.0", "predicted", "not tried", "4,096"] in rows
