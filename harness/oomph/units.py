@@ -56,6 +56,15 @@ def duration(ns: float | None) -> str:
     return f"{seconds * 1e3:.1f} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.0f} µs"
 
 
+def wait(seconds: float | None) -> str:
+    """How long somebody waits, no finer than a prediction is: `'0.35 s'`, `'3.4 s'`, `'34 s'` or `'3 min 05 s'`."""
+    if seconds is None:
+        return NOT_MEASURED
+    if round(seconds) >= 60:
+        return f"{round(seconds) // 60} min {round(seconds) % 60:02d} s"
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2g} s"
+
+
 def percent(fraction: float | None, digits: int = 1) -> str:
     """A fraction as a signed percentage: `percent(0.031)` is `'+3.1 %'`."""
     return NOT_MEASURED if fraction is None else f"{fraction * 100:+.{digits}f} %"

@@ -11,6 +11,7 @@ from importlib.metadata import version
 import typer
 
 from oomph.cli import (
+    answer,
     calibrate,
     claims,
     classify,
@@ -22,6 +23,8 @@ from oomph.cli import (
     exchange,
     facts,
     frontier,
+    launch,
+    max_context,
     models,
     phantom,
     records,
@@ -47,6 +50,7 @@ def _version() -> None:
     typer.echo(version("oomph"))
 
 
+answer.register(app)
 calibrate.register(app)
 claims.register(app)
 classify.register(app)
@@ -58,6 +62,8 @@ estimate.register(app)
 exchange.register(app)
 facts.register(app)
 frontier.register(app)
+launch.register(app)
+max_context.register(app)
 models.register(app)
 phantom.register(app)
 records.register(app)

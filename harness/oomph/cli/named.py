@@ -3,12 +3,27 @@
 Stands apart so that every command which predicts takes the same calibration for the same names.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
 
 if TYPE_CHECKING:
     from oomph.estimate.coefficients import Coefficients
     from oomph.estimate.estimator import Estimator
+    from oomph.facts.config import RunConfig
+    from oomph.facts.gpus import GpuSpec
+
+ModelArgument = Annotated[
+    str, typer.Argument(help="GGUF file, https URL, hf:owner/repo/file.gguf, name:QUANT, config.json")
+]
+GpuOption = Annotated[str | None, typer.Option("--gpu", help="a card of `oomph gpus`; the machine's own if left out")]
+GpuMemoryOption = Annotated[float | None, typer.Option(help="memory of each card in MiB, as CUDA reports it")]
+CalibrationOption = Annotated[
+    Path | None, typer.Option(help="coefficients that `oomph calibrate` wrote; the newest kept that match, or `none`")
+]
+LanguageOption = Annotated[str, typer.Option("--lang", help="en or ru")]
 
 SHIPPED: Final = "none"
 """What `--calibration` takes for the coefficients that ship with the package."""
@@ -33,6 +48,53 @@ def named_estimator(
     coefficients, origin = _calibration(calibration, spec.arch, card.name if card else None, on_host=on_host)
     memory_bytes = round(gpu_mem * MIB) if gpu_mem else None
     return Estimator(spec, card, gpu_memory_bytes=memory_bytes, coefficients=coefficients), origin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a command asks about; `calibration` is the file that the estimator's coefficients are of, if of one."""
+
+    estimator: "Estimator"
+    config: "RunConfig"
+    calibration: str | None
+
+
+def asked_of(
+    model: str, gpu: str | None, gpu_mem: float | None, calibration: Path | None, knobs: dict[str, Any]
+) -> Asked:
+    """A model on a card: the one that is named, else the machine's own; without a card for `n_devices` 0.
+
+    `n_ctx` left out is the model's own context. ConfigError where no card is named and none is seen.
+    """
+    from oomph.facts.config import RunConfig
+    from oomph.facts.rope import native_context
+
+    knobs = dict(knobs)
+    if gpu is None and gpu_mem is None and knobs.get("n_devices") != 0:
+        cards = seen_cards()
+        gpu, gpu_mem = cards[0].name, cards[0].memory_bytes / 2**20
+        knobs.setdefault("n_devices", len(cards))
+    on_host = knobs.get("n_devices") == 0
+    estimator, origin = named_estimator(model, gpu, gpu_mem, calibration, on_host=on_host)
+    knobs.setdefault("n_ctx", native_context(estimator.model))
+    config = RunConfig.from_mapping(knobs, where="the command line")
+    return Asked(estimator=estimator, config=config, calibration=origin)
+
+
+def seen_cards() -> "tuple[GpuSpec, ...]":
+    """The machine's cards that are like its first; ConfigError where NVML shows none that the catalogue knows."""
+    from oomph.errors import ConfigError, ToolchainError, UnknownNameError
+    from oomph.measure.nvml import detect_gpus
+
+    try:
+        cards = detect_gpus()
+    except (ToolchainError, UnknownNameError) as error:
+        why = f": {error}" if isinstance(error, UnknownNameError) else ""
+        raise ConfigError(
+            f"no card is seen here{why}; name one with --gpu (`oomph gpus` lists them), or ask about this machine's "
+            "processor and memory with --n-devices 0"
+        ) from None
+    return tuple(card for card in cards if card == cards[0])
 
 
 def _calibration(

@@ -1,0 +1,77 @@
+"""`oomph answer`: can I? In plain words first, then what they rest on, and what would do instead."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from oomph.cli.knob_options import takes_knobs
+from oomph.cli.named import CalibrationOption, GpuMemoryOption, GpuOption, LanguageOption, ModelArgument
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from oomph.fitting.answer import Answer
+
+
+def register(app: typer.Typer) -> None:
+    """Add `answer` to the command line."""
+    app.command("answer")(takes_knobs(_answer, without=("n_expert_used", "n_depth", "n_parallel")))
+
+
+def _answer(
+    model: ModelArgument,
+    n_expert_used: Annotated[str | None, typer.Option(help="active experts, several by comma")] = None,
+    gpu: GpuOption = None,
+    gpu_mem: GpuMemoryOption = None,
+    records: Annotated[list[Path] | None, typer.Option(help="results folders that may hold the evidence")] = None,
+    calibration: CalibrationOption = None,
+    lang: LanguageOption = "en",
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a number of experts, a line each")] = False,
+    *,
+    knobs: dict[str, Any],
+) -> None:
+    """Can I run it? n_ctx left out is the model's own context; no card named is the machine's."""
+    from oomph.cli.named import asked_of
+    from oomph.cli.report import read_records
+    from oomph.fitting.answer import answer
+    from oomph.views.answer import answer_json
+    from oomph.views.language import checked_language
+
+    checked_language(lang)
+    asked = asked_of(model, gpu, gpu_mem, calibration, knobs)
+    configs = [asked.config.with_(n_expert_used=n) for n in _counts(n_expert_used)]
+    found = read_records(records or [])
+    answers = [
+        answer(asked.estimator, config, found, calibration=asked.calibration, host_memory_bytes=_host_memory())
+        for config in configs
+    ]
+    if as_json:
+        for each in answers:
+            typer.echo(json.dumps(answer_json(each)))
+    else:
+        _print(answers, lang)
+
+
+def _counts(text: str | None) -> list[int | None]:
+    from oomph.cli.knobs import knob_value
+
+    return [knob_value("n_expert_used", part) for part in text.split(",")] if text else [None]
+
+
+def _host_memory() -> int:
+    import psutil
+
+    return int(psutil.virtual_memory().total)
+
+
+def _print(answers: "Sequence[Answer]", lang: str) -> None:
+    """Every verdict, a table of several, and the details of the one that is hardest to fit."""
+    from oomph.cli.output import print_table
+    from oomph.views.answer import answers_table, details_text, verdicts_text
+
+    typer.echo(verdicts_text(answers, lang))
+    if len(answers) > 1:
+        print_table(answers_table(answers, lang))
+    typer.echo(details_text(min(answers, key=lambda each: each.margin_bytes), lang), nl=False)

@@ -1,0 +1,86 @@
+"""What runs out first, and at which fill: the allocation that a card refuses, in the order that llama.cpp makes them.
+
+Stands apart from the sums of `estimate`, which only say how much: a configuration can load and die thousands of tokens
+later, because ggml-cuda's pool grows with the prompt, and without flash attention with every cell that is filled.
+"""
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from typing import Literal
+
+from oomph.estimate.coefficients import default_coefficients
+from oomph.estimate.estimator import CONTEXT_STEP, Estimator
+from oomph.estimate.overhead import context_bytes, pool_bytes
+from oomph.estimate.prediction import DeviceMemory, MemoryEstimate, is_card
+from oomph.facts.config import RunConfig
+
+Stage = Literal["context", "weights", "kv_cache", "compute", "run"]
+"""The CUDA context; weights while the model loads; cache and compute buffer while the context is made; the pool."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shortage:
+    """The first allocation that fails on `device`; `short_bytes` is what the whole configuration lacks there.
+
+    `n_filled` is how many tokens are in the context by then: None before there is a context, 0 in the first prompt.
+    """
+
+    device: str
+    stage: Stage
+    short_bytes: int
+    n_filled: int | None = None
+
+
+def margin_bytes(memory: MemoryEstimate, memory_bytes: int) -> int:
+    """What the fullest card has left once the context is full; negative is what it is short of."""
+    taken = (device.total_bytes for name, device in memory.devices.items() if is_card(name))
+    return memory_bytes - max(taken, default=0)
+
+
+def shortage(estimator: Estimator, config: RunConfig, memory: MemoryEstimate) -> Shortage | None:
+    """What fails first of `config`, whose estimate is `memory`; None where everything fits."""
+    if estimator.gpu_memory_bytes is None:
+        return None
+    cards = {name: device for name, device in memory.devices.items() if is_card(name)}
+    found = [_on_card(estimator, config, name, device, estimator.gpu_memory_bytes) for name, device in cards.items()]
+    return min((each for each in found if each), key=_order, default=None)
+
+
+def _order(shortage: Shortage) -> tuple[int, int]:
+    stages = ("context", "weights", "kv_cache", "compute", "run")
+    return stages.index(shortage.stage), shortage.n_filled or 0
+
+
+def _on_card(
+    estimator: Estimator, config: RunConfig, name: str, device: DeviceMemory, memory_bytes: int
+) -> Shortage | None:
+    short = device.total_bytes - memory_bytes
+    if short <= 0:
+        return None
+    gpu = estimator.gpu
+    context = context_bytes(gpu, estimator.coefficients or default_coefficients()) if gpu else 0
+    parts: tuple[tuple[Stage, int], ...] = (
+        ("context", context), ("weights", device.weights_bytes),
+        ("kv_cache", device.kv_cache_bytes + device.recurrent_bytes), ("compute", device.compute_bytes),
+    )  # fmt: skip
+    left = memory_bytes
+    for stage, n_bytes in parts:
+        left -= n_bytes
+        if left < 0:
+            return Shortage(device=name, stage=stage, short_bytes=short)
+    return Shortage(device=name, stage="run", short_bytes=short, n_filled=_last_fill(estimator, config, left))
+
+
+def _last_fill(estimator: Estimator, config: RunConfig, room_bytes: int) -> int:
+    """The tokens up to which the pool stays within `room_bytes`, in whole micro-batches; 0 where none does.
+
+    A pool at a fill is that of a context of so many tokens.
+    """
+    assert estimator.gpu is not None, "a card without a name has no pool"
+    gpu, steps = estimator.gpu, -(-config.n_ctx // CONTEXT_STEP)
+
+    def is_short(step: int) -> bool:
+        return pool_bytes(estimator.model, config.with_(n_ctx=step * CONTEXT_STEP), gpu) > room_bytes
+
+    held = bisect_left(range(1, steps), True, key=is_short) * CONTEXT_STEP
+    return held // config.n_ubatch * config.n_ubatch

@@ -1,0 +1,81 @@
+"""How fast a configuration is where a user waits: an empty context, a full one, and the first token of a full prompt.
+
+Stands apart from `estimate.speed`, which answers for one depth: what a context costs is the way from empty to full.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from oomph.estimate.coefficients import default_coefficients
+from oomph.estimate.estimator import Estimator
+from oomph.estimate.prediction import SpeedEstimate
+from oomph.estimate.speed import predict_speed
+from oomph.facts.config import RunConfig
+from oomph.fitting.compare import record_config, speed_observations
+from oomph.fitting.evidence import is_of, settled
+from oomph.records.schema import Record
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speeds:
+    """Predictions for one configuration: `empty` at depth 0; `full` decodes in a full context.
+
+    `full`'s prefill is the mean over a prompt that fills the context, and `first_token_s` the seconds that it takes,
+    with a 90 % interval where there is one.
+    """
+
+    empty: SpeedEstimate
+    full: SpeedEstimate
+    first_token_s: float
+    first_token_interval_90: Interval | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredRate:
+    """One measured median: prefill of `n_prompt` tokens after `n_depth` cells, or decode at that mean depth."""
+
+    test: Literal["prefill", "decode"]
+    n_prompt: int
+    n_depth: int
+    tokens_per_s: float
+    record_id: str
+
+
+def speeds(estimator: Estimator, config: RunConfig) -> Speeds | None:
+    """None where no card is named; on a machine without one, where nothing was calibrated."""
+    gpu = estimator.gpu if config.n_devices else None
+    if gpu is None and (config.n_devices or estimator.coefficients is None):
+        return None
+    values = estimator.coefficients or default_coefficients()
+
+    def at(n_depth: int) -> SpeedEstimate:
+        return predict_speed(estimator.model, gpu, config.with_(n_depth=n_depth), values)
+
+    decode, prompt = at(config.n_ctx), at(config.n_ctx // 2)
+    rate, interval = prompt.prefill_tokens_per_s, prompt.prefill_interval_90
+    return Speeds(
+        empty=at(0),
+        full=SpeedEstimate(
+            prefill_tokens_per_s=rate, prefill_interval_90=interval, decode_tokens_per_s=decode.decode_tokens_per_s,
+            decode_interval_90=decode.decode_interval_90, bound_by=decode.bound_by,
+        ),
+        first_token_s=config.n_ctx / rate,
+        first_token_interval_90=(config.n_ctx / interval[1], config.n_ctx / interval[0]) if interval else None,
+    )  # fmt: skip
+
+
+def measured_rates(estimator: Estimator, config: RunConfig, records: Iterable[Record]) -> Iterator[MeasuredRate]:
+    """Warm rates of one sequence that records of this model, card, experts and cache hold, at whatever context."""
+    like = {"n_ctx": 1, "n_seq_max": 1, "n_outputs_max": None, "n_depth": 0, "n_threads": None, "n_parallel": 1}
+    asked = settled(config, estimator.model).with_(**like)
+    for record in records:
+        same = is_of(record, estimator) and settled(record_config(record), estimator.model).with_(**like) == asked
+        for seen in speed_observations(estimator, record) if same and record.outcome.label == "ok" else ():
+            if seen.question.config.n_parallel == 1:
+                yield MeasuredRate(
+                    test=seen.test, n_prompt=seen.n_prompt, n_depth=int(seen.n_depth),
+                    tokens_per_s=seen.tokens_per_s, record_id=record.record_id,
+                )  # fmt: skip

@@ -1,0 +1,110 @@
+"""Texts in English and Russian: one folder of templates a language, and numbers as each language writes them.
+
+Stands apart from the views that fill the templates. `oomph.units` makes text of numbers; here that text is respelled,
+so that both languages show the same figures.
+"""
+
+import re
+import textwrap
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from oomph.errors import ConfigError
+from oomph.units import count, gib, mib, rate, share, size, wait
+
+LANGUAGES: Final = ("en", "ru")
+WIDTH: Final = 100
+NBSP: Final = "\u00a0"
+"""Keeps a number and its unit on one line; between thousands it is how Russian writes them."""
+
+_RUSSIAN_UNITS: Final = {"MiB": "МиБ", "GiB": "ГиБ", "KiB": "КиБ", "B": "Б", "min": "мин", "s": "с", "ms": "мс"}
+
+
+def chance(probability: float) -> str:
+    """A probability no surer than it is: nothing is certain that rests on a normal distribution's far end."""
+    return "<1 %" if probability < 0.01 else ">99 %" if probability > 0.99 else share(probability, 0)
+
+
+_FILTERS: Final[Mapping[str, Callable[..., str]]] = {
+    "count": count, "gib": lambda n_bytes, digits=1: gib(n_bytes, digits), "mib": mib, "rate": rate, "wait": wait,
+    "share": lambda fraction, digits=0: share(fraction, digits), "size": size, "factor": lambda factor: f"{factor:g}",
+    "chance": chance,
+}  # fmt: skip
+
+
+def checked_language(code: str) -> str:
+    """`code`, one of LANGUAGES; ConfigError for another."""
+    if code not in LANGUAGES:
+        raise ConfigError(f"--lang {code} is not spoken here; the languages are {' and '.join(LANGUAGES)}")
+    return code
+
+
+def render_text(template: str, language: str, **values: Any) -> str:
+    """The template `{language}/{template}.jinja` filled with `values`, wrapped at WIDTH columns.
+
+    A paragraph ends at an empty line or where a bullet (`- `) begins; a line that begins with four spaces stays as it
+    is.
+    """
+    text = _environment(language).get_template(f"{template}.jinja").render(**values)
+    wrapped = "\n\n".join(filter(None, map(_block, re.split(r"\n\s*\n", text.strip("\n"))))) + "\n"
+    return wrapped if language == "ru" else wrapped.replace(NBSP, " ")
+
+
+def respell(text: str, language: str) -> str:
+    """A number of `oomph.units` as `language` writes it: `92,160.5 MiB` is `92 160,5 МиБ` in Russian."""
+    if language == "ru":
+        text = text.replace(",", NBSP).replace(".", ",")
+        text = re.sub(r"[A-Za-z]+", lambda word: _RUSSIAN_UNITS.get(word[0], word[0]), text)
+    return text.replace(" ", NBSP)
+
+
+def plural(n: int, *forms: str) -> str:
+    """The form of a noun after `n`: two of them are English's, three are Russian's (1, 2, 5)."""
+    if len(forms) == 2:
+        return forms[n != 1]
+    if n % 10 == 1 and n % 100 != 11:
+        return forms[0]
+    return forms[1] if 2 <= n % 10 <= 4 and not 12 <= n % 100 <= 14 else forms[2]
+
+
+@cache
+def _environment(language: str) -> Environment:
+    environment = Environment(  # plain text for a terminal: there is nothing to escape
+        loader=PackageLoader("oomph.views", f"texts/{language}"), undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True, autoescape=False,
+    )  # fmt: skip
+    environment.filters |= {"plural": plural, "card": _card}
+    for name, to_text in _FILTERS.items():
+        environment.filters[name] = _respelled(to_text, language)
+    return environment
+
+
+def _card(name: str) -> str:
+    """A card as people call it."""
+    return name.removeprefix("NVIDIA ").removeprefix("GeForce ")
+
+
+def _respelled(to_text: Callable[..., str], language: str) -> Callable[..., str]:
+    return lambda *arguments, **named: respell(to_text(*arguments, **named), language)
+
+
+def _block(block: str) -> str:
+    """One block of lines: its paragraphs and bullets, each wrapped."""
+    paragraphs: list[str] = []
+    for line in block.splitlines():
+        if line.startswith("    ") or not paragraphs or line.startswith("- ") or paragraphs[-1].startswith("    "):
+            paragraphs.append(line.rstrip())
+        elif line.strip():
+            paragraphs[-1] += " " + line.strip()
+    return "\n".join(_wrapped(paragraph) for paragraph in paragraphs if paragraph.strip())
+
+
+def _wrapped(paragraph: str) -> str:
+    if paragraph.startswith("    "):
+        return paragraph
+    indent = "  " if paragraph.startswith("- ") else ""
+    words = re.sub(r"(?<=\d) %", f"{NBSP}%", re.sub(r"[ \t]+", " ", paragraph))
+    return textwrap.fill(words, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
