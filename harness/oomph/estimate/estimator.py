@@ -59,14 +59,17 @@ class Estimator:
         self._longest: dict[RunConfig, int] = {}
         self._overheads: dict[RunConfig, Mapping[str, int]] = {}
 
-    def predict(self, config: RunConfig) -> Prediction:
-        """Memory, whether it fits, the longest context with the other knobs as they are, and speed."""
+    def predict(self, config: RunConfig, *, longest: bool = True) -> Prediction:
+        """Memory, whether it fits, the longest context with the other knobs as they are, and speed.
+
+        Without `longest`, `max_context` is None: its search takes as long as twenty estimates.
+        """
         memory = self._with_overhead(self._memory.estimate(config), config)
         knows_card = self.gpu_memory_bytes is not None and config.n_devices > 0
         return Prediction(
             model=self.model.name, config=config, memory=memory, fits=self.fits(config) if knows_card else None,
             fit_probability=self._fit_probability(memory, config) if knows_card else None,
-            max_context=self._max_context(config) if knows_card else None, speed=self._speed(config),
+            max_context=self._max_context(config) if knows_card and longest else None, speed=self._speed(config),
             warnings=(*memory.warnings, *self._beyond_training(config)),
         )  # fmt: skip
 

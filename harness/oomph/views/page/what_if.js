@@ -1,0 +1,266 @@
+// What if: the controls of a page ask the package's own estimate layer, translated to JavaScript, and show its answer.
+// Everything that changes with a control is written here as text, never as HTML: a model's name is foreign text.
+const MIB = 2 ** 20;
+const PARTS = { weights: "weights", kv_cache: "KV cache", recurrent: "recurrent state", compute: "compute buffers", output: "output buffer", overhead: "overhead" };
+const RATE_SPAN = [1, 30000];  // tokens per second that the lines of the speeds reach from and to
+
+// --- from JSON to the estimate layer
+
+const coefficients$default_coefficients = () => shared().coefficients;
+const config$_checked = (knobs) => knobs;  // controls offer nothing that a configuration refuses
+
+function fromJson(value) {
+  if (Array.isArray(value)) return value.map(fromJson);
+  if (typeof value !== "object" || value === null) return value;
+  if (value.skipped) return new gguf$SkippedArray(...value.skipped);
+  return $dict(Object.entries(value).map(([key, item]) => [key, fromJson(item)]));
+}
+const readJson = (element) => JSON.parse(element.textContent);
+const readCoefficients = (facts) => facts && $construct(coefficients$Coefficients, fromJson(facts));
+const readCard = (facts) => facts && new gpus$GpuSpec(...facts);
+function readModel({ name, arch, metadata, tensors }) {
+  const infos = tensors.map(([tensor, ne, type]) => [tensor, new gguf$TensorInfo(tensor, ne, quants$QUANTS.get(type))]);
+  return new modelspec$ModelSpec(name, arch, fromJson(metadata), $dict(infos), name);
+}
+function shared() {
+  return shared.facts ??= (({ cards, coefficients }) => ({ cards: cards.map(readCard), coefficients: readCoefficients(coefficients) }))(
+    readJson(document.getElementById("what-if-shared")),
+  );
+}
+
+// One model, answering for any card (null for none) and knobs; what a card has computed is kept.
+function ask(facts) {
+  const model = readModel(facts.model), own = readCard(facts.card), coefficients = readCoefficients(facts.coefficients);
+  const estimators = new Map();
+  const on = (card) => {
+    if (!estimators.has(card)) {
+      const bytes = card && card === own ? facts.memory_bytes : null;
+      estimators.set(card, new estimator$Estimator(model, card, bytes, coefficients));
+    }
+    return estimators.get(card);
+  };
+  return {
+    own,
+    predict: (card, knobs) => on(card).predict($construct(config$RunConfig, fromJson(knobs)), false),
+    longest: (card, knobs) => on(card).max_context(undefined, fromJson(knobs)),
+  };
+}
+
+// --- from controls to knobs
+
+const CARDLESS = "none";
+const spoken = {
+  n_ctx: (n) => `${n.toLocaleString("en")} tokens`, n_expert_used: (n) => (n === 1 ? "1 expert" : `${n} experts`),
+  filled: (share) => (share === 0 ? "empty" : share === 1 ? "full" : `${100 * share} % full`),
+  n_ubatch: (n) => `${n} tokens`, n_gpu_layers: (n, all) => (n === all ? "all" : n === 0 ? "none" : `${n} of ${all}`),
+  n_cpu_moe: (n) => (n === 0 ? "none" : n === 1 ? "1 layer" : `${n} layers`),
+};
+
+function knobsOf(form, { start, positions }) {
+  const chosen = Object.fromEntries(Object.entries(positions).map(([knob, values]) => {
+    const control = form.elements[knob];
+    return [knob, control.type === "range" ? values[control.value] : control.value];
+  }));
+  const { filled, ...knobs } = chosen;
+  if (!form.elements.apart.checked) knobs.type_v = knobs.type_k;
+  if (form.elements.card.value === CARDLESS) Object.assign(knobs, { n_gpu_layers: -1, n_cpu_moe: 0 });
+  if (knobs.n_gpu_layers === positions.n_gpu_layers.at(-1)) knobs.n_gpu_layers = -1;  // all, in llama.cpp's words
+  const n_devices = form.elements.card.value === CARDLESS ? 0 : Math.max(start.n_devices ?? 1, 1);
+  return { ...start, ...knobs, n_devices, n_depth: Math.floor(filled * knobs.n_ctx) };
+}
+
+function setUp(form, { start, positions }, { own }) {
+  for (const [knob, values] of Object.entries(positions)) {
+    const control = form.elements[knob];
+    if (control.type !== "range") { control.value = start[knob] ?? control.value; continue; }
+    control.max = values.length - 1;
+    const at = values.indexOf(start[knob] ?? Number(control.dataset.start));
+    control.value = at < 0 ? values.length - 1 : at;  // -1 layers are all
+  }
+  form.elements.apart.checked = form.elements.type_v.value !== form.elements.type_k.value;
+  const { card } = form.elements, groups = new Map([["Without a card", [new Option("CPU alone", CARDLESS)]]]);
+  if (own) groups.set("This machine", [new Option(own.name, "own")]);
+  shared().cards.forEach((spec, i) => {
+    const name = spec.name.replace(/^NVIDIA (GeForce )?/, "");
+    groups.set(spec.generation, [...(groups.get(spec.generation) ?? []), new Option(`${name} · ${mib(spec.memory_bytes)}`, i)]);
+  });
+  for (const [label, options] of groups) {
+    const group = document.createElement("optgroup");
+    group.label = label;
+    group.append(...options);
+    card.append(group);
+  }
+  const same = shared().cards.findIndex((spec) => own && $eq(spec, own));
+  card.value = start.n_devices === 0 ? CARDLESS : own ? "own" : String(Math.max(same, 0));
+}
+
+function label(form, positions, isCardless) {
+  for (const [knob, values] of Object.entries(positions)) {
+    const control = form.elements[knob];
+    if (control.type !== "range") continue;
+    const said = spoken[knob](values[control.value], values.at(-1));
+    control.setAttribute("aria-valuetext", said);
+    form.querySelector(`output[for="${control.id}"]`).textContent = said;
+  }
+  for (const knob of ["n_gpu_layers", "n_cpu_moe"]) if (form.elements[knob]) form.elements[knob].disabled = isCardless;
+  form.querySelector(".apart").hidden = !form.elements.apart.checked;
+}
+
+// --- from an answer to the page
+
+const mib = (bytes) => `${Math.round(bytes / MIB).toLocaleString("en")} MiB`;
+const tokens = (rate) => (rate >= 100 ? Math.round(rate).toLocaleString("en") : String(Number(rate.toPrecision(3))));
+function element(tag, text = "", className = "") {
+  const made = document.createElement(tag);
+  made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}
+const total = (parts) => parts.reduce((sum, [, bytes]) => sum + bytes, 0);
+
+// The devices of an answer as rows to draw: each card by itself, and what lies in the host's memory.
+function places(answer, limit) {
+  const sum = (devices) => Object.keys(PARTS).map((part) => [part, devices.reduce((n, device) => n + device[`${part}_bytes`], 0)]);
+  const all = answer.memory.devices.items();
+  const cards = all.filter(([name]) => prediction$is_card(name)), host = all.filter(([name]) => !prediction$is_card(name));
+  return [
+    ...cards.map(([name, device]) => ({ name: cards.length > 1 ? name : "Card", parts: sum([device]), limit })),
+    { name: "Host", parts: sum(host.map(([, device]) => device)), limit: null },
+  ];
+}
+
+function drawBar({ name, parts, limit }, scale) {
+  const used = total(parts);
+  const row = element("div", "", "place"), bar = element("div", "", "bar");
+  const free = limit === null ? "" : used > limit ? `, ${mib(used - limit)} too much` : `, ${mib(limit - used)} free`;
+  const said = limit === null ? mib(used) : `${mib(used)} of ${mib(limit)}${free}`;
+  bar.setAttribute("role", "img");
+  bar.setAttribute("aria-label", `${name}: ${said}`);
+  for (const [part, bytes] of parts) {
+    const piece = element("span", "", part);
+    piece.style.width = `${100 * bytes / scale}%`;
+    piece.title = `${PARTS[part]}: ${mib(bytes)}`;
+    if (bytes) bar.append(piece);
+  }
+  if (limit !== null) {
+    const mark = element("span", "", used > limit ? "limit over" : "limit");
+    mark.style.left = `${100 * limit / scale}%`;
+    bar.append(mark);
+  }
+  row.append(element("p", `${name}: ${said}`), bar);
+  return row;
+}
+
+function fillTable(table, rows) {
+  const shown = Object.keys(PARTS).filter((part, i) => rows.some(({ parts }) => parts[i][1]));
+  const head = element("tr");
+  head.append(element("th", "MiB"), ...rows.map(({ name }) => element("th", name, "number")));
+  const line = (name, values, className) => {
+    const row = element("tr"), first = element("th", name, className);
+    first.scope = "row";
+    row.append(first, ...values.map((bytes) => element("td", bytes === null ? "—" : (bytes / MIB).toLocaleString("en", { maximumFractionDigits: 2, minimumFractionDigits: 2 }), "number")));
+    return row;
+  };
+  const value = ({ parts }, part) => parts.find(([name]) => name === part)[1];
+  table.tHead.replaceChildren(head);
+  table.tBodies[0].replaceChildren(
+    ...shown.map((part) => line(PARTS[part], rows.map((row) => value(row, part)), `part ${part}`)),
+    line("total", rows.map(({ parts }) => total(parts))),
+    line("free", rows.map(({ parts, limit }) => (limit === null ? null : limit - total(parts)))),
+  );
+}
+
+function drawSpeed(tile, rate, interval) {
+  tile.querySelector(".rate").textContent = rate ? tokens(rate) : "—";
+  tile.querySelector(".interval").textContent = interval ? `tokens/s, 90 %: ${tokens(interval[0])} to ${tokens(interval[1])}` : "tokens/s";
+  const at = (x) => Math.min(Math.max(Math.log(x / RATE_SPAN[0]) / Math.log(RATE_SPAN[1] / RATE_SPAN[0]), 0), 1);
+  const line = tile.querySelector(".reach"), dot = tile.querySelector(".dot");
+  line.hidden = !interval;
+  dot.hidden = !rate;
+  if (interval) Object.assign(line.style, { left: `${100 * at(interval[0])}%`, right: `${100 * (1 - at(interval[1]))}%` });
+  if (rate) dot.style.left = `${100 * at(rate)}%`;
+}
+
+function verdict(answer, rows, card) {
+  const { fits, fit_probability: likely, speed } = answer;
+  const used = Math.max(...rows.filter(({ limit }) => limit !== null).map(({ parts }) => total(parts)), 0);
+  const chance = likely === null ? "" : likely > 0.995 ? " (more than 99 % likely)" : likely < 0.005 ? " (less than 1 % likely)" : ` (${Math.round(100 * likely)} % likely to fit)`;
+  const word = fits === null ? `Takes ${mib(total(rows.at(-1).parts))} of the host's memory` : `${fits ? "Fits" : "Does not fit"}${chance}: ${mib(used)} of ${mib(rows[0].limit)} on ${card.name}`;
+  return { word, state: fits === null ? "" : fits ? "fits" : "fails", speeds: speed ? ` Prefill ${tokens(speed.prefill_tokens_per_s)}, decode ${tokens(speed.decode_tokens_per_s)} tokens per second.` : "" };
+}
+
+// A command that asks the package the same; quoted for a shell, for names are foreign text.
+function command(reference, knobs, card) {
+  const quote = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+  const flags = Object.entries({ ...knobs, n_gpu_layers: knobs.n_devices ? knobs.n_gpu_layers : undefined });
+  const asked = flags.filter(([knob, value]) => value !== undefined && value !== DEFAULTS[knob] && typeof value !== "boolean" && typeof value !== "object");
+  const words = asked.map(([knob, value]) => `--${knob.replaceAll("_", "-")} ${quote(String(value))}`);
+  return ["oomph estimate", quote(reference), ...(card ? [`--gpu ${quote(card.name)}`] : []), ...words].join(" ");
+}
+const DEFAULTS = new config$RunConfig();
+
+function show(root, data, asked) {
+  const form = root.querySelector("form"), card = cardOf(form, asked), knobs = knobsOf(form, data);
+  label(form, data.positions, card === null);
+  const answer = asked.predict(card, knobs);
+  const limit = card ? (card === asked.own && data.facts.memory_bytes) || card.memory_bytes : null;
+  const rows = places(answer, limit);
+  const said = verdict(answer, rows, card), scale = Math.max(...rows.map(({ parts, limit }) => Math.max(limit ?? 0, total(parts))));
+  root.querySelector(".verdict").textContent = said.word;
+  root.querySelector(".verdict").dataset.state = said.state;
+  root.querySelector(".bars").replaceChildren(...rows.map((row) => drawBar(row, scale)));
+  fillTable(root.querySelector(".parts"), rows);
+  const { speed } = answer, [prefill, decode] = root.querySelectorAll(".speed");
+  drawSpeed(prefill, speed?.prefill_tokens_per_s, speed?.prefill_interval_90);
+  drawSpeed(decode, speed?.decode_tokens_per_s, speed?.decode_interval_90);
+  root.querySelector(".bound").textContent = speed ? `Bound by ${speed.bound_by.replace("prefill: ", "").replace("; decode: ", " in prefill, by ")} in decode.` : "";
+  root.querySelector(".notes").replaceChildren(...new Set(answer.warnings).values().map((text) => element("li", text)));
+  root.querySelector(".command code").textContent = command(data.reference, knobs, card);
+  root.querySelector(".find output").textContent = "";
+  root.querySelector(".find").hidden = card === null;
+  return said.word + "." + said.speeds;
+}
+
+function cardOf(form, asked) {
+  const chosen = form.elements.card.value;
+  return chosen === CARDLESS ? null : chosen === "own" ? asked.own : shared().cards[chosen];
+}
+
+// --- life of a page
+
+function start(root) {
+  const data = readJson(root.querySelector("script")), asked = ask(data.facts), form = root.querySelector("form");
+  const live = root.querySelector(".live");
+  let frame = null, rest = null;
+  const refresh = () => {
+    frame = null;
+    const said = attempt(() => show(root, data, asked));
+    clearTimeout(rest);
+    rest = setTimeout(() => { live.textContent = said; }, 700);  // a screen reader hears where a slider came to rest
+  };
+  const attempt = (act) => {
+    try {
+      return act();
+    } catch (error) {
+      if (!(error instanceof $Exception)) throw error;
+      root.querySelector(".verdict").textContent = error.message;
+      root.querySelector(".verdict").dataset.state = "fails";
+      return error.message;
+    }
+  };
+  setUp(form, data, asked);
+  form.addEventListener("input", () => { frame ??= requestAnimationFrame(refresh); });
+  form.addEventListener("submit", (event) => event.preventDefault());
+  root.querySelector(".find button").addEventListener("click", () => {
+    const output = root.querySelector(".find output");
+    output.textContent = "…";
+    setTimeout(() => {
+      const n = attempt(() => asked.longest(cardOf(form, asked), knobsOf(form, data)));
+      output.textContent = n ? `${n.toLocaleString("en")} tokens fit with the other settings as they are` : "No context fits with these settings";
+    });
+  });
+  form.hidden = root.querySelector(".answer").hidden = false;
+  root.querySelector(".without-script").hidden = true;
+  refresh();
+}
+document.querySelectorAll(".what-if").forEach(start);

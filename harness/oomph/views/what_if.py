@@ -1,0 +1,195 @@
+"""What a page needs to answer any setting of one model by itself: facts, coefficients and the estimator as JavaScript.
+
+The page holds the estimate layer itself, translated (`views.javascript`), so that it cannot say anything else than the
+package: the graphs are replayed there as here. Facts travel as JSON; what is not needed for an estimate, such as a chat
+template or a path, stays behind.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import cache
+from importlib import resources
+from typing import Any, Final
+
+from oomph.estimate.coefficients import Coefficients, default_coefficients
+from oomph.estimate.estimator import LONGEST_CONTEXT, Estimator
+from oomph.facts.config import FLASH_ATTN, RunConfig
+from oomph.facts.gguf import SkippedArray
+from oomph.facts.gpus import GpuSpec, gpu_specs
+from oomph.facts.modelspec import ModelSpec
+from oomph.units import MIB, count
+from oomph.views.javascript.program import Program
+from oomph.views.javascript.statements import translate
+from oomph.views.table import Cell, Table, number
+
+ROOTS: Final = (
+    "oomph.estimate.estimator:Estimator", "oomph.estimate.coefficients:Coefficients", "oomph.facts.config:RunConfig",
+    "oomph.facts.gpus:GpuSpec", "oomph.facts.modelspec:ModelSpec", "oomph.facts.gguf:TensorInfo",
+    "oomph.facts.gguf:SkippedArray", "oomph.facts.quants:QUANTS",
+)  # fmt: skip
+CALLED: Final = ("predict", "max_context", "for_card", "total_bytes")
+"""Methods that the page calls by name."""
+REPLACED: Final = ("oomph.estimate.coefficients:default_coefficients", "oomph.facts.config:_checked")
+"""What the page provides: the coefficients come as JSON, and its knobs need no check."""
+
+CACHE_TYPES: Final = ("f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "iq4_nl", "q4_0")
+UBATCHES: Final = (32, 64, 128, 256, 512, 1024, 2048)
+FILLED: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Shares of the context that are filled when speed is asked."""
+LEAST_REACH: Final = 1 << 17
+"""The context slider goes at least this far, and to twice the trained context."""
+MOST_EXPERTS: Final = 32
+"""The experts slider goes this far, or to twice the model's own number."""
+TABLE_CONTEXTS: Final = (4096, 8192, 16384, 32768, 65536, 131072)
+
+Knobs = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhatIf:
+    """One model to be asked: `facts` for the script, `start` and `positions` of the controls, a table without them.
+
+    `reference` is what names the model on a command line.
+    """
+
+    name: str
+    reference: str
+    facts: dict[str, Any]
+    start: Knobs
+    positions: dict[str, list[Any]]
+    table: Table
+
+    @property
+    def n_expert_used(self) -> int | None:
+        """The model's own number of active experts: where the slider stands unless `start` says otherwise."""
+        used: int | None = self.facts["model"]["metadata"].get(f"{self.facts['model']['arch']}.expert_used_count")
+        return used
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What the page's script reads, ready for JSON."""
+        return {"facts": self.facts, "start": self.start, "positions": self.positions, "reference": self.reference}
+
+
+def what_if(estimator: Estimator, config: RunConfig | None = None, *, reference: str | None = None) -> WhatIf:
+    """The questions to `estimator`'s model, beginning with `config` on the estimator's card (or without one).
+
+    Without a card, coefficients must be of a machine for the page to tell speeds of its CPU.
+    """
+    config = config or RunConfig(n_devices=1 if estimator.gpu else 0)
+    positions = control_positions(estimator.model, config)
+    return WhatIf(
+        name=estimator.model.name, reference=reference or estimator.model.source,
+        facts={
+            "model": model_facts(estimator.model),
+            "card": card_facts(estimator.gpu) if estimator.gpu else None,
+            "memory_bytes": estimator.gpu_memory_bytes,
+            "coefficients": coefficient_facts(estimator.coefficients) if estimator.coefficients else None,
+        },
+        start={knob: value for knob, value in config.to_dict().items() if value != getattr(RunConfig(), knob)},
+        positions=positions, table=default_table(estimator, config, positions["n_ctx"]),
+    )  # fmt: skip
+
+
+def shared_facts() -> dict[str, Any]:
+    """What all questions on a page share: the cards of the catalogue and the coefficients that ship with oomph."""
+    return {
+        "cards": [card_facts(gpu) for gpu in gpu_specs()],
+        "coefficients": coefficient_facts(default_coefficients()),
+    }
+
+
+@cache
+def estimator_script() -> str:
+    """The estimate layer as JavaScript, with what it needs of Python."""
+    program = Program(ROOTS, replaced=REPLACED, called=CALLED)
+    runtime = resources.files("oomph.views").joinpath("page", "python.js").read_text(encoding="utf-8")
+    return runtime + translate(program)
+
+
+# --- facts
+
+
+def model_facts(model: ModelSpec) -> dict[str, Any]:
+    """A model's numbers and tensors; arrays that were stepped over as [element type, length]."""
+    return {
+        "name": model.name,
+        "arch": model.arch,
+        "metadata": {key: _value(value) for key, value in model.metadata.items() if _is_asked(model, key, value)},
+        "tensors": [[tensor.name, tensor.ne, tensor.quant.name] for tensor in model.tensors.values()],
+    }
+
+
+def _is_asked(model: ModelSpec, key: str, value: object) -> bool:
+    """Whether an estimate may look at a metadata value: all numbers, but texts of the architecture alone."""
+    return key.startswith(f"{model.arch}.") or not isinstance(value, str)
+
+
+def _value(value: object) -> object:
+    return {"skipped": [value.element_type, value.count]} if isinstance(value, SkippedArray) else value
+
+
+def card_facts(gpu: GpuSpec) -> list[Any]:
+    """A card's values in the order of GpuSpec's fields, without where they come from."""
+    return [getattr(gpu, field.name) for field in fields(GpuSpec) if field.name != "source"]
+
+
+def coefficient_facts(coefficients: Coefficients) -> dict[str, Any]:
+    """What formulas and intervals read of coefficients: nothing of the machine they were fitted on."""
+    content = asdict(coefficients)
+    return {name: content[name] for name in ("values", "cards", "interval_widths", "seen", "covered")}
+
+
+# --- controls
+
+
+def control_positions(model: ModelSpec, config: RunConfig) -> dict[str, list[Any]]:
+    """The values that each control can take, `config`'s own among them."""
+    layers = list(range(model.n_layer + 1))
+    positions: dict[str, list[Any]] = {
+        "n_ctx": sorted({*_contexts(model), config.n_ctx}),
+        "filled": list(FILLED),
+        "type_k": list(dict.fromkeys((*CACHE_TYPES, config.type_k))),
+        "type_v": list(dict.fromkeys((*CACHE_TYPES, config.type_v))),
+        "n_ubatch": sorted({*UBATCHES, config.n_ubatch}),
+        "flash_attn": sorted(FLASH_ATTN),
+        "n_gpu_layers": [*layers, model.n_layer + 1],
+    }
+    if model.is_moe:
+        most = min(model.n_expert, max(2 * model.n_expert_used, MOST_EXPERTS if model.n_expert <= MOST_EXPERTS else 16))
+        positions["n_expert_used"] = sorted({*range(1, most + 1), config.n_expert_used or model.n_expert_used})
+        positions["n_cpu_moe"] = layers
+    return positions
+
+
+def _contexts(model: ModelSpec) -> Iterator[int]:
+    """Powers of two with three steps between, as far as twice the trained context, and that itself."""
+    reach = min(max(LEAST_REACH, 2 * model.n_ctx_train), LONGEST_CONTEXT)
+    yield min(model.n_ctx_train, reach)
+    power = 512
+    while power <= reach:
+        yield from (n for n in range(power, min(2 * power, reach + 1), max(power // 4, 256)))
+        power *= 2
+
+
+def default_table(estimator: Estimator, config: RunConfig, contexts: Sequence[int]) -> Table:
+    """What a reader without scripts sees: memory and speed by context, the other knobs as they are."""
+    rows = []
+    for n_ctx in [n for n in contexts if n in TABLE_CONTEXTS or n == config.n_ctx]:
+        answer = estimator.predict(config.with_(n_ctx=n_ctx, n_depth=0), longest=False)
+        on_host = config.n_devices == 0
+        total = sum(part.total_bytes for part in answer.memory.devices.values())
+        likely = answer.fit_probability
+        speed = answer.speed
+        rows.append(
+            (
+                Cell(count(n_ctx), n_ctx),
+                number(total if on_host else answer.memory.total_vram_bytes, unit=MIB),
+                number(None if likely is None else 100 * likely),
+                number(speed.prefill_tokens_per_s if speed else None, digits=1),
+                number(speed.decode_tokens_per_s if speed else None, digits=1),
+            )
+        )
+    place = estimator.gpu.name if estimator.gpu else "CPU" if config.n_devices == 0 else "a card"
+    columns = ("n_ctx", "MiB", "fits, %", "prefill t/s", "decode t/s")
+    return Table(caption=f"Predicted for {estimator.model.name} on {place}", columns=columns, rows=tuple(rows))

@@ -1,0 +1,52 @@
+"""The question page of one model: one self-contained HTML file that answers without a network.
+
+Stands apart from `what_if`, which knows what is asked, because the report shows the same controls among its sections.
+"""
+
+import hashlib
+from base64 import b64encode
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from oomph.views.what_if import WhatIf, estimator_script, shared_facts
+
+if TYPE_CHECKING:
+    import jinja2
+
+
+def render_what_if(what_if: WhatIf) -> str:
+    """The page for `what_if`: controls, the answer, and a table where scripts do not run."""
+    script = page_script(asks=True)
+    return page_templates().get_template("ask.html.jinja").render(
+        what_if=what_if, shared=shared_facts(), style=page_style(), script=script, script_hash=content_hash(script),
+    )  # fmt: skip
+
+
+def page_templates() -> "jinja2.Environment":
+    """The templates of every page; what they are given is escaped."""
+    import jinja2
+
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("oomph.views", "page"), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+
+
+def page_script(*, asks: bool) -> str:
+    """What a page runs: sorting and copying, and where it `asks`, the estimate layer with its controls."""
+    return page_file("page.js") + (estimator_script() + page_file("what_if.js") if asks else "")
+
+
+def page_style() -> str:
+    """The style sheet of every page."""
+    return page_file("page.css") + page_file("what_if.css")
+
+
+def content_hash(script: str) -> str:
+    """A script's hash as a content security policy names it: the page runs this script and no other."""
+    return f"sha256-{b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
+
+
+def page_file(name: str) -> str:
+    """The text of a file of the page."""
+    return resources.files("oomph.views").joinpath("page", name).read_text(encoding="utf-8")
