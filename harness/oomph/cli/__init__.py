@@ -30,6 +30,7 @@ from oomph.cli import (
     records,
     report,
     sweep,
+    what_if,
 )
 from oomph.errors import OomphError
 
@@ -69,6 +70,7 @@ phantom.register(app)
 records.register(app)
 report.register(app)
 sweep.register(app)
+what_if.register(app)
 
 
 def main() -> None:

@@ -40,6 +40,8 @@ LEAST_REACH: Final = 1 << 17
 """The context slider goes at least this far, and to twice the trained context."""
 MOST_EXPERTS: Final = 32
 """The experts slider goes this far, or to twice the model's own number."""
+USUAL_CARD: Final = "NVIDIA GeForce RTX 4090"
+"""The card to begin with where none is named or seen."""
 TABLE_CONTEXTS: Final = (4096, 8192, 16384, 32768, 65536, 131072)
 
 Knobs = dict[str, Any]

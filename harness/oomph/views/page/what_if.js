@@ -213,7 +213,7 @@ function show(root, data, asked) {
   const { speed } = answer, [prefill, decode] = root.querySelectorAll(".speed");
   drawSpeed(prefill, speed?.prefill_tokens_per_s, speed?.prefill_interval_90);
   drawSpeed(decode, speed?.decode_tokens_per_s, speed?.decode_interval_90);
-  root.querySelector(".bound").textContent = speed ? `Bound by ${speed.bound_by.replace("prefill: ", "").replace("; decode: ", " in prefill, by ")} in decode.` : "";
+  root.querySelector(".bound").textContent = speed ? `Bound by ${speed.bound_by.replace("prefill: ", "").replace("; decode: ", " in prefill, by ")} in decode.` : "A CPU's speed is foretold once `oomph calibrate` has measured it.";
   root.querySelector(".notes").replaceChildren(...new Set(answer.warnings).values().map((text) => element("li", text)));
   root.querySelector(".command code").textContent = command(data.reference, knobs, card);
   root.querySelector(".find output").textContent = "";
