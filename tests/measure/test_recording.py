@@ -72,6 +72,29 @@ def test_the_log_of_a_failure_is_kept_in_part_and_without_places_of_this_machine
     assert "somebody" not in record.model_dump_json()
 
 
+def _card(watts: float | None) -> dict[str, Any]:
+    """What the probe says of a card that runs at a constant power from second 0 to 10."""
+    readings = [] if watts is None else [(tenth * 10**8, watts * tenth / 10) for tenth in range(101)]
+    return {"throttle": [], "other_processes": [], "energy_readings": readings, "energy_method": "counter"}
+
+
+@pytest.mark.parametrize(("watts", "joules"), [((100.0, 50.0), 300.0), ((100.0, None), None), ((), None)])
+def test_a_tests_energy_is_that_of_all_cards_over_its_samples(
+    watts: tuple[float | None, ...], joules: float | None
+) -> None:
+    timing = {"test": "tg8", "n_tokens": 8, "samples_ns": [10**9] * 2, "ended_ns": [2 * 10**9, 4 * 10**9]}
+    record = SETTING.record_of(
+        _completed(
+            reply={"load_ns": 1, "timings": [timing]},
+            conditions={"cards": {f"CUDA{index}": _card(each) for index, each in enumerate(watts)}},
+        )
+    )
+    (kept,) = record.timings
+    assert kept.energy_j == (None if joules is None else pytest.approx(joules))
+    assert "readings" not in record.model_dump_json()
+    assert "ended_ns" not in record.model_dump_json()
+
+
 def test_what_disturbed_any_card_is_gathered() -> None:
     cards = {
         "CUDA0": {"throttle": ["power_cap"], "other_processes": [{"pid": 1}]},
