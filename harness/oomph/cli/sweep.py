@@ -57,7 +57,7 @@ def sweep(
         n_points = len(loaded.points()) * len(found.places)
         typer.echo(f"{loaded.name}: {n_pending} of {n_points} points to measure into {out}{_on(found)}")
         try:
-            n_measured = follow(runner.run(loaded), store, n_pending)
+            n_measured = follow(runner.run(loaded), store, n_pending, names_cards=len(bench.cards) > 1)
         except KeyboardInterrupt:
             typer.echo(
                 f"\nStopped; every finished point is in {store.path}. The same command goes on from there.", err=True
@@ -77,8 +77,11 @@ def _on(found: "Spread") -> str:
     return f", {found.at_once} at once on {' and '.join(kinds)}{each}"
 
 
-def follow(records: "Iterator[Record]", store: "Store", n_pending: int) -> int:
-    """Print each record as it comes, under a progress bar on a terminal, and where the time went; their number."""
+def follow(records: "Iterator[Record]", store: "Store", n_pending: int, *, names_cards: bool = False) -> int:
+    """Print each record as it comes, under a progress bar on a terminal, and where the time went; their number.
+
+    `names_cards` says on which of the machine's cards each was measured.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -93,7 +96,7 @@ def follow(records: "Iterator[Record]", store: "Store", n_pending: int) -> int:
             count += not is_repeat(record)
             if count == 1 and store.healed:
                 console.print(store.healed, markup=False, soft_wrap=True)
-            console.print(f"[{count}/{n_pending}] {_line(record)}", markup=False, soft_wrap=True)
+            console.print(f"[{count}/{n_pending}] {_line(record, names_cards)}", markup=False, soft_wrap=True)
             progress.update(task, completed=count)
             done.append(record)
     if any(record.wall_ns for record in done):
@@ -101,14 +104,15 @@ def follow(records: "Iterator[Record]", store: "Store", n_pending: int) -> int:
     return count
 
 
-def _line(record: "Record") -> str:
+def _line(record: "Record", names_cards: bool) -> str:
     """One record in a line: what it was, how it ended, what it took, what puts it in doubt."""
     from statistics import median
 
     from oomph.units import duration, mib, rate
     from oomph.views.readings import remarks
 
-    parts = [f"{record.label}{_card_of(record)}: {record.outcome.label}"]
+    cards = " + ".join(f"card {card['index']} ({card['name']})" for card in record.environment.gpus)
+    parts = [f"{record.label}{f' on {cards}' if names_cards else ''}: {record.outcome.label}"]
     peaks = {f"{series.quantity} {series.device}": series.peak_bytes for series in record.memory}
     parts += [f"{name} {mib(peak)}" for name, peak in peaks.items() if name == "rss host" or name.startswith("vram")]
     best: dict[str, float] = {}
@@ -121,10 +125,3 @@ def _line(record: "Record") -> str:
         parts.append(record.outcome.message)
     parts += [duration(record.wall_ns) if record.wall_ns else "", *(f"NOTE {remark}" for remark in remarks(record))]
     return ", ".join(filter(None, parts))
-
-
-def _card_of(record: "Record") -> str:
-    """The card that one of several workers ran on."""
-    if "n_workers_beside" not in record.conditions:
-        return ""
-    return " on " + " + ".join(f"card {card['index']} ({card['name']})" for card in record.environment.gpus)

@@ -7,13 +7,17 @@ knows the difference, so that the frontier's search and the claims' table speak 
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from oomph.errors import UnknownNameError
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.overhead import context_bytes, pool_bytes
 from oomph.estimate.prediction import MemoryEstimate, is_card
 from oomph.facts.config import RunConfig
-from oomph.facts.gpus import GpuSpec
+from oomph.facts.gpus import GpuSpec, gpu
 from oomph.facts.modelspec import ModelSpec
+from oomph.measure.bench import Bench
+from oomph.measure.nvml import Card
+from oomph.measure.places import Fits
 
 PHANTOM: Final = "phantom"
 
@@ -58,3 +62,18 @@ class Expectation:
         gpu = self._cards[index]
         context = 0 if self._backend == PHANTOM else context_bytes(gpu, self._coefficients)
         return context + pool_bytes(self._spec, config, gpu)
+
+
+def expected_to_fit(spec: ModelSpec, bench: Bench) -> Fits:
+    """Whether a configuration is expected to fit one card of the bench; None for a card that no catalogue has."""
+    phantoms = {card.name: card for card in bench.phantom.specs} if bench.phantom else {}
+
+    def fits(config: RunConfig, card: Card) -> bool | None:
+        try:
+            known = phantoms.get(card.name) or gpu(card.name)
+        except UnknownNameError:
+            return None
+        expected = Expectation(spec, [known], backend=bench.environment.backend)
+        return expected.slack([card.usable_bytes])(config) >= 0
+
+    return fits

@@ -5,16 +5,17 @@ The one place that knows which probes, which backend and which environment go to
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 from oomph.errors import ToolchainError
 from oomph.measure.card_probe import CardProbe
-from oomph.measure.executors import LocalExecutor
+from oomph.measure.cards_executor import Share, shared_cpus
+from oomph.measure.executors import Executor, LocalExecutor
 from oomph.measure.nvml import Card, Nvml, visible_cards
-from oomph.measure.probes import HostProbe, Probe
+from oomph.measure.probes import HostProbe
 from oomph.phantom.cards import Phantom, phantom_cards
 from oomph.records.environment import installed_backend, read_environment
 from oomph.records.schema import Environment
@@ -24,12 +25,21 @@ PCI_ORDER: Final = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 """CUDA counts cards by speed unless told otherwise; NVML counts them by bus."""
 
 
+Sharing = Callable[[Sequence[Card], bool], Share]
+"""Some of a machine's cards, and whether their worker is kept to the CPUs near them, as a part of the machine."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """An executor and what its records say of the machine; `phantom` are the cards if they are phantoms."""
+    """An executor and what its records say of the machine; `phantom` are the cards if they are phantoms.
 
-    executor: LocalExecutor
+    The executor takes all `cards` together, as llama.cpp does by itself; `share` gives some of them only.
+    """
+
+    executor: Executor
     environment: Environment
+    cards: tuple[Card, ...]
+    share: Sharing
     phantom: Phantom | None = None
 
 
@@ -45,35 +55,53 @@ def open_bench(phantom: str | None = None, *, interval_s: float = CARD_INTERVAL_
     elif installed_backend() == "cuda":
         yield _card_bench(interval_s)
     else:
-        yield Bench(executor=LocalExecutor(), environment=read_environment())
+        yield _bench((), lambda cards, pinned: Share(executor=LocalExecutor(), environment=read_environment()))
 
 
 def _phantom_bench(phantom: Phantom, interval_s: float) -> Bench:
-    def probes() -> Sequence[Probe]:
-        return HostProbe(), CardProbe(phantom)
-
-    executor = LocalExecutor(
-        probes=probes, interval_s=interval_s, backend_path=phantom.backend_path, environment=phantom.environment()
-    )
     with Nvml(phantom.nvml_path) as nvml:
-        cards = [_facts(card) for card in nvml.cards()]
-        environment = read_environment(backend="phantom", gpus=cards, driver=nvml.driver)
-    return Bench(executor=executor, environment=environment, phantom=phantom)
+        cards, driver = nvml.cards(), nvml.driver
+
+    def share(cards: Sequence[Card], pinned: bool) -> Share:
+        shown = phantom.environment([card.index for card in cards])
+        cpus = shared_cpus(cards) if pinned else ()
+        executor = LocalExecutor(
+            probes=lambda: (HostProbe(), CardProbe(phantom, visible=shown["CUDA_VISIBLE_DEVICES"])),
+            interval_s=interval_s, backend_path=phantom.backend_path, environment=shown, cpus=cpus,
+        )  # fmt: skip
+        environment = read_environment(backend="phantom", gpus=map(_facts, cards), driver=driver)
+        return Share(executor=executor, environment=environment, cpus=cpus)
+
+    return _bench(cards, share, phantom)
 
 
 def _card_bench(interval_s: float) -> Bench:
     try:
         with Nvml() as nvml:
-            cards = [_facts(card) for card in visible_cards(nvml.cards(), os.environ)]
-            environment = read_environment(backend="cuda", gpus=cards, driver=nvml.driver)
+            cards, driver = visible_cards(nvml.cards(), os.environ), nvml.driver
     except ToolchainError as error:
         raise ToolchainError(f"llama-cpp-python is built for CUDA, and {error}") from None
-    executor = LocalExecutor(probes=lambda: (HostProbe(), CardProbe()), interval_s=interval_s, environment=PCI_ORDER)
-    return Bench(executor=executor, environment=environment)
+
+    def share(cards: Sequence[Card], pinned: bool) -> Share:
+        shown = {"CUDA_VISIBLE_DEVICES": ",".join(card.uuid for card in cards)}
+        cpus = shared_cpus(cards) if pinned else ()
+        executor = LocalExecutor(
+            probes=lambda: (HostProbe(), CardProbe(visible=shown["CUDA_VISIBLE_DEVICES"])), interval_s=interval_s,
+            environment=PCI_ORDER | shown, cpus=cpus,
+        )  # fmt: skip
+        environment = read_environment(backend="cuda", gpus=map(_facts, cards), driver=driver)
+        return Share(executor=executor, environment=environment, cpus=cpus)
+
+    return _bench(cards, share)
+
+
+def _bench(cards: tuple[Card, ...], share: Sharing, phantom: Phantom | None = None) -> Bench:
+    whole = share(cards, False)
+    return Bench(executor=whole.executor, environment=whole.environment, phantom=phantom, cards=cards, share=share)
 
 
 def _facts(card: Card) -> dict[str, Any]:
     return {
-        "name": card.name, "uuid": card.uuid, "compute_capability": card.compute_capability,
+        "index": card.index, "name": card.name, "uuid": card.uuid, "compute_capability": card.compute_capability,
         "total_bytes": card.total_bytes, "usable_bytes": card.usable_bytes,
     }  # fmt: skip

@@ -9,6 +9,7 @@ import ctypes
 import importlib.util
 import os
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -207,8 +208,8 @@ def _load(library: Path | None) -> ModuleType:
         import pynvml
 
         return pynvml  # type: ignore[no-any-return]
-    found = importlib.util.find_spec("pynvml")
-    spec = importlib.util.spec_from_file_location("pynvml_copy", found.origin) if found and found.origin else None
+    found, name = importlib.util.find_spec("pynvml"), f"pynvml_{threading.get_ident()}"
+    spec = importlib.util.spec_from_file_location(name, found.origin) if found and found.origin else None
     if spec is None or spec.loader is None:
         raise ToolchainError("nvidia-ml-py is not installed; run `pip install nvidia-ml-py`")
     module = importlib.util.module_from_spec(spec)

@@ -156,6 +156,14 @@ class Sweep:
             loads.setdefault(point.load_key, []).append(point)
         return tuple(point for load in loads.values() for point in sorted(load, key=_context_order))
 
+    def cards_named(self) -> frozenset[int | None]:
+        """The values of `n_devices` that its groups name; None stands for a group that names none."""
+        where, named = str(self.path or "sweep"), set[int | None]()
+        for group in self.file.group or [Group(name=self.name)]:
+            fixed, axes = self.file.config | group.config, self.file.axes | group.axes
+            named |= set(_axis("n_devices", axes.get("n_devices", [fixed.get("n_devices")]), where))
+        return frozenset(named)
+
     def _group_points(self, group: Group, n_devices: int, where: str) -> Iterable[Point]:
         where = f"{where}: group {group.name!r}" if self.file.group else where
         workload = _table(Workload, self.file.measure, group.measure, where=f"{where}: measure")
