@@ -20,7 +20,8 @@ from oomph.views.pictures import (
     speed_pictures,
 )
 from oomph.views.table import Table, trim
-from oomph.views.tables import experts_table, fit_table, machine_table, outcomes_table, points_table, time_taken
+from oomph.views.tables import experts_table, fit_table, machine_table, outcomes_table, points_table
+from oomph.views.timings import first_token_table, time_in_words, timings_table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +54,12 @@ def build_chapter(material: Material) -> Chapter:
         Section(title="Memory", pictures=tuple(memory_pictures(material))),
         Section(title="Witnesses", text=_WITNESSES, pictures=tuple(account_pictures(material))),
         Section(title="Speed", pictures=tuple(speed_pictures(material))),
+        Section(title="First token", text=_FIRST_TOKEN, tables=(trim(first_token_table(records)),)),
         Section(title="Quality", pictures=tuple(quality_pictures(material))),
         _estimate_section(material),
         _outcome_section(records),
         Section(title="Every point", tables=(trim(points_table(records, material.predictions)),)),
+        Section(title="Every test", tables=(trim(timings_table(records)),)),
         Section(title="Machine and model", tables=(machine_table(records[-1]),)),
         _repeat_section(records),
     )
@@ -71,6 +74,11 @@ _WITNESSES = (
     " in which llama.cpp's CUDA backend allocates on a phantom card and nothing is computed; and the highest use that"
     " a probe saw from outside: NVML's for a card, the kernel's for the process on a host, where pages that were asked"
     " for and never touched do not count."
+)
+
+_FIRST_TOKEN = (
+    "A prompt's last position gives the first token, so the wait is its prefill in an empty context: cold is the first"
+    " prompt after the load, warm the median of later ones."
 )
 
 
@@ -105,5 +113,5 @@ def _repeat_section(records: Sequence[Record]) -> Section:
         commands += [f"oomph sweep {spec} --model {file} --out {out}", f"oomph report {out} --open"]
     if any(record.sweep == "demo" for record in records):
         commands = ["oomph demo", *commands]
-    text = f"The {len(records)} points took {time_taken(records)} on the machine above."
+    text = f"The {len(records)} points took {time_in_words(records)}, on the machine above."
     return Section(title="How to repeat it", text=text, commands=tuple(commands))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from oomph.estimate.prediction import Prediction
 from oomph.records.grouping import by_setting
 from oomph.records.schema import Environment, Record
-from oomph.units import MIB, NOT_MEASURED, count, duration, gib, rate, share
+from oomph.units import MIB, NOT_MEASURED, count, gib, rate, share
 from oomph.views.by_experts import rates_by_experts
 from oomph.views.readings import (
     Perplexity,
@@ -221,11 +221,6 @@ def _gpu(gpu: Mapping[str, object]) -> str:
     name = str(gpu.get("name", "unnamed"))
     memory = gpu.get("usable_bytes")
     return f"{name}, {gib(memory)}" if isinstance(memory, int) else name
-
-
-def time_taken(records: Iterable[Record]) -> str:
-    """The sum of the points' wall times."""
-    return duration(sum(record.wall_ns for record in records))
 
 
 def memory_word(records: Sequence[Record]) -> str:
