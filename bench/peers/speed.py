@@ -4,12 +4,15 @@
 
 DIR holds speed.jsonl, rows of llama-bench tables. Each card, and each model, is left out in turn and predicted by a
 fit that never saw it: with the build's date, and without (as `oomph estimate` answers). Beside it on the same rows:
-bandwidth / size x 0.55 (llmfit's rule) and the plain roofline.
+bandwidth / size x 0.55 (llmfit's rule) and the plain roofline. Cards and models weigh by their rows; in brackets each
+machine counts once.
 """
 
 import math
+import random
 import sys
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -17,8 +20,7 @@ import numpy as np
 
 from oomph.errors import OomphError
 from oomph.estimate.card import Card
-from oomph.fitting.defaults import card_of, model_of
-from oomph.fitting.intervals import conformal_width, coverage
+from oomph.fitting.held_out import LEFT_OUT, card_of, model_of, nested_coverage, unseen_errors
 from oomph.fitting.learn import Learned, fits_without, held_out_errors, learn
 from oomph.fitting.observations import Parameters, SpeedObservation
 from oomph.fitting.public_rows import public_observations
@@ -27,7 +29,12 @@ from oomph.fitting.speed_fit import solve_own
 GROUPS = ("decode dense", "decode MoE", "prefill dense", "prefill MoE")
 BARS = {"decode dense": (5, 13), "decode MoE": (9, 25), "prefill dense": (7, 20), "prefill MoE": (15, 35)}
 CALIBRATION_ROWS = 3
+DRAWS = 8
+"""How often three rows of a machine are drawn at random."""
 DEEP = 1024
+
+Scored = tuple[SpeedObservation, float]
+"""A row and ln(predicted / measured)."""
 
 
 def main(folder: Path) -> None:
@@ -38,35 +45,49 @@ def main(folder: Path) -> None:
     print(f"{rows.n_rows} rows, {len(dated)} comparable; left out:")
     for reason, count in rows.left_out.items():
         print(f"  {count:5} {reason}")
-    print("\n|predicted / measured - 1| in %, median / 90th percentile over rows")
-    print(f"{'':34}" + "".join(f"{group:>17}" for group in GROUPS))
-    print(f"{'bar for a card never seen':34}" + "".join(f"{f'{a} / {b}':>17}" for a, b in BARS.values()))
+    print("\n|predicted / measured - 1| in %, median / 90th percentile over rows [each machine once]")
+    print(f"{'':34}" + "".join(f"{group:>26}" for group in GROUPS))
+    print(f"{'bar for a card never seen':34}" + "".join(f"{f'{a} / {b}':>26}" for a, b in BARS.values()))
     whole = learn(dated)
-    without_card = fits_without(dated, card_of, whole)
-    unseen = held_out_errors(dated, card_of, without_card)
-    _row("card left out", dated, unseen)
-    _row("card left out, date not given", undated, held_out_errors(undated, card_of, without_card))
-    without_model = fits_without(dated, model_of, whole)
-    _row("model left out", dated, held_out_errors(dated, model_of, without_model))
-    _row(f"card left out, {CALIBRATION_ROWS} rows of it", dated, _calibrated(dated, without_card, card_of))
-    _row(f"card left out, {CALIBRATION_ROWS} of its machine", dated, _calibrated(dated, without_card, machine_of))
-    _row("bandwidth / size x 0.55", dated, [_rule_of_thumb(o) for o in dated])
-    _row("plain roofline", dated, [_roofline(o) for o in dated])
-    print("\n90 % intervals from other cards: coverage of the card left out, half width as a factor")
-    for group in GROUPS:
-        print("  ", group, _interval(dated, unseen, group))
+    without_card, without_model = fits_without(dated, card_of, whole), fits_without(dated, model_of, whole)
+    unseen = unseen_errors(dated, undated, whole)
+    _row("card left out", zip(dated, held_out_errors(dated, card_of, without_card), strict=True))
+    _row("card left out, date not given", zip(undated, unseen["card"], strict=True))
+    _row("model left out", zip(dated, held_out_errors(dated, model_of, without_model), strict=True))
+    _row("  whose kernels others show", zip(undated, unseen["model"], strict=True))
+    _row(f"card left out, {CALIBRATION_ROWS} rows of it", _calibrated(dated, without_card, card_of))
+    _row(f"card left out, {CALIBRATION_ROWS} of its machine", _calibrated(dated, without_card, machine_of))
+    _row("bandwidth / size x 0.55", ((o, _rule_of_thumb(o)) for o in dated))
+    _row("plain roofline", ((o, _roofline(o)) for o in dated))
+    print("\n90 % intervals without the date, their widths chosen without what is left out:")
+    print("share of rows covered, mean of the shares [of each label], median half width as a factor")
+    for name in LEFT_OUT:
+        cells = [nested_coverage(undated, unseen, group, name) for group in GROUPS]
+        texts = (f"{c.rows:.0%} [{c.labels:.0%}] x/÷ {math.exp(c.width):.2f}" if c else "-" for c in cells)
+        print(f"{name + ' left out':34}" + "".join(f"{text:>26}" for text in texts))
     print(f"\nslope of decode against depth, median error: {_slopes(dated, without_card)}")
+    print(f"MoE prefill after one MoE row of the machine at the same n_ubatch: {_one_row(dated, without_card)}")
+    print("\nthe same thing measured again elsewhere (card, model, test, flash attention):")
+    for group in GROUPS:
+        print("  ", group, _repeats(dated, group))
 
 
-def _row(title: str, observations: Sequence[SpeedObservation], errors: Sequence[float]) -> None:
+def _row(title: str, scored: Iterable[Scored]) -> None:
+    kept = [(o, abs(math.expm1(error))) for o, error in scored if math.isfinite(error)]
     cells = []
     for group in GROUPS:
-        sizes = sorted(
-            abs(math.expm1(e)) for o, e in zip(observations, errors, strict=True)
-            if o.group.startswith(group) and math.isfinite(e)
-        )  # fmt: skip
-        cells.append(f"{100 * median(sizes):.1f} / {100 * np.quantile(sizes, 0.9):.1f}" if sizes else "-")
-    print(f"{title:34}" + "".join(f"{cell:>17}" for cell in cells), flush=True)
+        found = [(o, size) for o, size in kept if o.group.startswith(group)]
+        sizes = [size for _, size in found]
+        each = Counter(machine_of(o) for o, _ in found)
+        once = [1 / each[machine_of(o)] for o, _ in found]
+        cells.append(f"{_two(sizes)} [{_two(sizes, once)}]" if sizes else "-")
+    print(f"{title:34}" + "".join(f"{cell:>26}" for cell in cells), flush=True)
+
+
+def _two(sizes: Sequence[float], weights: Sequence[float] | None = None) -> str:
+    """Median and 90th percentile in %."""
+    low, high = np.quantile(sizes, (0.5, 0.9), weights=weights, method="inverted_cdf")
+    return f"{100 * low:.1f} / {100 * high:.1f}"
 
 
 def machine_of(observation: SpeedObservation) -> str:
@@ -76,37 +97,59 @@ def machine_of(observation: SpeedObservation) -> str:
 
 def _calibrated(
     observations: Sequence[SpeedObservation], fits: dict[str, Learned], by: Callable[[SpeedObservation], str]
-) -> list[float]:
-    """Rows predicted after three others with the same label, evenly spread over them, moved the card's own effects."""
-    errors = [math.nan] * len(observations)
-    alike: dict[str, list[int]] = {}
-    for i, o in enumerate(observations):
-        alike.setdefault(by(o), []).append(i)
+) -> list[Scored]:
+    """Rows predicted after three others with the same label, drawn at random, moved the card's own effects."""
+    draw = random.Random(1)
+    scored: list[Scored] = []
+    alike: dict[str, list[SpeedObservation]] = {}
+    for o in observations:
+        alike.setdefault(by(o), []).append(o)
     for rows in alike.values():
-        if len(rows) <= CALIBRATION_ROWS:
-            continue
-        chosen = {rows[round(k * (len(rows) - 1) / (CALIBRATION_ROWS - 1))] for k in range(CALIBRATION_ROWS)}
-        card = observations[rows[0]].card
-        own = Parameters(fits[card].values, (), (card,))
-        solution = solve_own(own, [observations[i] for i in sorted(chosen)])
-        values = {**fits[card].values, **own.own(solution.parameters)[card]}
-        for i in set(rows) - chosen:
-            errors[i] = observations[i].log_error(values)
-    return errors
+        for _ in range(DRAWS if len(rows) > CALIBRATION_ROWS else 0):
+            chosen = draw.sample(rows, CALIBRATION_ROWS)
+            values = _values_after(chosen, fits)
+            scored += [(o, o.log_error(values)) for o in rows if o not in chosen]
+    return scored
 
 
-def _interval(observations: Sequence[SpeedObservation], errors: Sequence[float], group: str) -> str:
-    by_card: dict[str, list[float]] = {}
-    for o, error in zip(observations, errors, strict=True):
-        if o.group.startswith(group):
-            by_card.setdefault(o.card, []).append(error)
-    covered, widths = [], []
-    for card, own in by_card.items():
-        others = [error for other, errors in by_card.items() if other != card for error in errors]
-        if others:
-            widths.append(conformal_width(others))
-            covered += [coverage([error], widths[-1]) for error in own]
-    return f"{100 * sum(covered) / len(covered):.0f} %, x/÷ {math.exp(median(widths)):.2f}" if covered else "-"
+def _values_after(chosen: Sequence[SpeedObservation], fits: dict[str, Learned]) -> dict[str, float]:
+    """The coefficients without the card, and its own effects from these rows of it."""
+    card = chosen[0].card
+    own = Parameters(fits[card].values, (), (card,))
+    return {**fits[card].values, **own.own(solve_own(own, chosen).parameters)[card]}
+
+
+def _one_row(observations: Sequence[SpeedObservation], fits: dict[str, Learned]) -> str:
+    """Errors of a machine's other MoE prompts at the n_ubatch of one of them, before and after it was taken in."""
+    runs: dict[tuple[str, int], list[SpeedObservation]] = {}
+    for o in observations:
+        if o.group.startswith("prefill MoE"):
+            runs.setdefault((machine_of(o), o.question.config.n_ubatch), []).append(o)
+    before, after = [], []
+    for run in runs.values():
+        for chosen in run if len(run) > 1 else ():
+            values = _values_after([chosen], fits)
+            rest = [o for o in run if o is not chosen]
+            before += [abs(math.expm1(o.log_error(fits[o.card].values))) for o in rest]
+            after += [abs(math.expm1(o.log_error(values))) for o in rest]
+    return f"{_two(before)} before, {_two(after)} after, {len(runs)} runs" if before else "no MoE run"
+
+
+def _repeats(observations: Sequence[SpeedObservation], group: str) -> str:
+    """How far rates of the same question are apart when another table, build or day gives them."""
+    alike: dict[tuple[object, ...], list[SpeedObservation]] = {}
+    for o in observations:
+        if o.group == group:
+            config = o.question.config
+            key = (o.card, o.model, o.n_prompt, o.n_depth, config.n_ubatch, o.question.flash)
+            alike.setdefault(key, []).append(o)
+    spreads = [
+        math.log(max(o.tokens_per_s for o in same) / min(o.tokens_per_s for o in same))
+        for same in alike.values() if len({(o.source, o.question.builds) for o in same}) > 1
+    ]  # fmt: skip
+    if not spreads:
+        return "-"
+    return f"x {math.exp(median(spreads)):.2f} between extremes (median), x {math.exp(max(spreads)):.2f} at most, {len(spreads)} questions"  # noqa: E501
 
 
 def _slopes(observations: Sequence[SpeedObservation], fits: dict[str, Learned]) -> str:

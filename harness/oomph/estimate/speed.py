@@ -24,7 +24,8 @@ Builds = tuple[tuple[float, float], ...]
 """Build dates as years, each with its share."""
 
 FLASH_BUILDS: Final[Builds] = ((2025.68, 0.8), (2025.87, 0.2))
-PLAIN_BUILDS: Final[Builds] = ((2024.36, 0.7), (2025.75, 0.3))
+PLAIN_BUILDS: Final[Builds] = ((2024.36, 1.0),)
+SCOREBOARD_BUILDS: Final[Builds] = ((2025.75, 1.0),)
 WIDER_EACH_DOUBLING: Final = 0.25
 """How much wider an interval gets with each doubling of the depth beyond the deepest measured one."""
 
@@ -88,7 +89,10 @@ def reference_builds(card: Card | None, work: Work, config: RunConfig) -> Builds
     """
     if card and card.generation == "Blackwell":
         return BLACKWELL_BUILDS
-    return FLASH_BUILDS if config.flash_attn != "off" or work.expert_share else PLAIN_BUILDS
+    if config.flash_attn != "off" or work.expert_share:
+        return FLASH_BUILDS
+    legacy = work.dense_bytes.get("q4_0", 0.0) > sum(work.dense_bytes.values()) / 2
+    return SCOREBOARD_BUILDS if legacy else PLAIN_BUILDS
 
 
 def decode_seconds(question: SpeedQuestion, values: Values, *, n_depth: float) -> float:
@@ -204,20 +208,25 @@ def predict_speed(spec: ModelSpec, gpu: GpuSpec | None, config: RunConfig, coeff
 def interval_width(question: SpeedQuestion, coefficients: Coefficients, test: str, *, n_depth: float) -> float | None:
     """Half width of the 90 % interval as a logarithm; None where nothing of the kind was held out.
 
-    It depends on what is known: a calibration of this machine, the model on this card, the card's own effects, its
-    generation alone; and it grows with each doubling of the depth beyond what was measured.
+    It depends on what was measured: this machine, the model on this card, the model elsewhere, other models alone; and
+    it grows with each doubling of the depth beyond what was measured.
     """
     widths = coefficients.interval_widths.get(question.group(test), {})
     if question.card is None or not question.on_host.is_idle:
         known = "host"
     else:
-        models = coefficients.seen.get(question.card.name)
-        known = "generation" if models is None else "model on card" if question.model in models else "card"
+        known = _known(question.model, coefficients.seen, question.card.name)
     width = widths.get("calibrated", widths.get(known))
     deepest = coefficients.covered.get("n_depth", (0, math.inf))[1]
     if width is None or n_depth <= max(deepest, 1):
         return width
     return width * (1 + WIDER_EACH_DOUBLING * math.log2(n_depth / max(deepest, 1)))
+
+
+def _known(model: str, seen: Mapping[str, tuple[str, ...]], card: str) -> str:
+    if model in seen.get(card, ()):
+        return "model on card"
+    return "model elsewhere" if any(model in models for models in seen.values()) else "new model"
 
 
 def _interval(rate: float, width: float | None) -> tuple[float, float] | None:

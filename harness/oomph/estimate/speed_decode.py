@@ -79,18 +79,25 @@ def kernel_seconds(card: Card, c: Values, build_year: float) -> float:
 
 
 def attention_seconds(card: Card, group: AttentionWork, c: Values, *, n_depth: float, flash: bool) -> float:
-    """Seconds that one token's attention takes in these layers: KV bytes, and clocks for each cell."""
+    """Seconds that one token's attention takes in these layers: KV bytes and clocks, in squares as for the weights.
+
+    Flash attention takes clocks for each score, spread over the SMs. Without it softmax and the product with V walk
+    each row of cells in one block: clocks for each cell, however many SMs and heads there are.
+    """
     cells = group.cells(n_depth) * group.layers
-    sm_hz_each = clock_hz(card, c) / card.sm_count
-    per_kv_head = 16 if group.is_latent else group.n_head / group.n_head_kv
     if flash:
-        factor: float = c["attention.flash_byte_factor"] * (per_kv_head / 4) ** c["attention.flash_gqa_exponent"]
-        clocks = c["attention.flash_clocks_per_cell"]
+        factor = c["attention.flash_byte_factor"]
+        clocks = c["attention.flash_clocks_per_score"] * group.n_head
+        hz = clock_hz(card, c)
     else:
         factor = c["attention.plain_byte_factor"]
         clocks = c["attention.plain_clocks_per_cell"] * c[f"attention.plain_clocks_factor.{card.generation}"]
+        if card.is_server:
+            clocks = clocks * c["attention.plain_server_factor"]
+        hz = clock_hz(card, c) / card.sm_count
     read = factor * group.row_bytes * memory_byte_seconds(card, c) / c["card.bandwidth_factor"]
-    return cells * (read + clocks / sm_hz_each)
+    seconds: float = cells * (read**2 + (clocks / hz) ** 2) ** 0.5
+    return seconds
 
 
 def memory_byte_seconds(card: Card, c: Values) -> float:

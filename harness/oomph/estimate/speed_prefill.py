@@ -78,8 +78,9 @@ def compute_seconds(card: Card, work: Work, c: Values, *, n: float, build_year: 
 
 def rate(card: Card, c: Values, kind: str, build_year: float) -> float:
     """FLOP/s that products of this tensor kind reach: int8 kernels where there are any, else cuBLAS in 16 bits."""
-    slow = clock_share(card, c) * c["card.compute_factor"] * boost(card, c)
-    fp16 = c["prefill.fp16_share"] * c[f"prefill.fp16_factor.{card.generation}"] * card.fp16_flops * slow
+    own = c["card.compute_factor"] * boost(card, c)
+    fp16_clock = clock_share(card, c, c["card.fp16_w_factor"]) * own
+    fp16 = c["prefill.fp16_share"] * c[f"prefill.fp16_factor.{card.generation}"] * card.fp16_flops * fp16_clock
     if kind == "f16":
         return fp16
     if not uses_int8(card, build_year):
@@ -87,7 +88,7 @@ def rate(card: Card, c: Values, kind: str, build_year: float) -> float:
     share = c["prefill.int8_share"] * c[f"prefill.int8_factor.{card.generation}"]
     if card.is_server:
         share = share * c["prefill.int8_server_factor"]
-    int8 = share * _growth(c["prefill.int8_growth_per_year"], build_year) * card.int8_ops * slow
+    int8 = share * _growth(c["prefill.int8_growth_per_year"], build_year) * card.int8_ops * clock_share(card, c, 1.0) * own
     if kind == "fp4" and card.has_fp4 and build_year > NATIVE_FP4_BUILD:
         int8 = int8 * c["prefill.native_fp4_factor"]
     return int8 * c[f"prefill.kind_factor.{kind}"]
@@ -131,13 +132,13 @@ def prompt_attention_seconds(card: Card, group: AttentionWork, c: Values, *, n_p
         return traffic / c["card.bandwidth_factor"] + flops / rate(card, c, "f16", LAST_YEAR)
     share = c["attention.flash_share"] * c[f"attention.flash_factor.{card.generation}"]
     head: float = (min(group.head_size, 256) / 128) ** c["attention.flash_head_exponent"]
-    slow: float = clock_share(card, c) * c["card.compute_factor"] ** 0.5 * boost(card, c)
+    slow: float = clock_share(card, c, 1.0) * c["card.compute_factor"] ** 0.5 * boost(card, c)
     return flops / (share * head * card.fp16_flops * slow)
 
 
-def clock_share(card: Card, c: Values) -> float:
-    """The clock that the board's power limit leaves for prefill: 1 where it has watts to spare."""
-    watts = card.relative_w_per_sm_ghz / c["card.prefill_w_per_sm_ghz"]
+def clock_share(card: Card, c: Values, appetite: float) -> float:
+    """The clock that the board's power limit leaves to products of this appetite: 1 where it has watts to spare."""
+    watts = card.relative_w_per_sm_ghz / (c["card.prefill_w_per_sm_ghz"] * appetite)
     share: float = (1 + watts**-4.0) ** (-c["card.clock_exponent"] / 4)
     return share
 

@@ -1,10 +1,9 @@
 """Makes the shipped coefficients from a folder of public rows.
 
-Stands apart from `learn`, which fits: this holds out cards, models and runs, turns the errors into widths, adds what
+Stands apart from `learn`, which fits, and `held_out`, which says how far to believe it: this joins the two, adds what
 the memory rows say of CUDA contexts, and counts the sources. Run by `scripts/learn_defaults DIR`.
 """
 
-import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -17,15 +16,13 @@ from oomph.errors import UnknownNameError
 from oomph.estimate.card import card_facts
 from oomph.estimate.coefficients import GENERATIONS, Coefficients, definitions
 from oomph.facts.gpus import GpuSpec, gpu
-from oomph.fitting.intervals import conformal_width, coverage
-from oomph.fitting.learn import as_coefficients, fits_without, held_out_errors, learn
+from oomph.fitting.held_out import LEFT_OUT, Errors, known_widths, nested_coverage, unseen_errors
+from oomph.fitting.intervals import conformal_width
+from oomph.fitting.learn import as_coefficients, learn
 from oomph.fitting.observations import SpeedObservation
 from oomph.fitting.public_rows import public_observations, read_rows
 from oomph.units import MIB
 
-RUN_FOLDS: Final = 8
-ROW_FOLDS: Final = 40
-"""Parts into which runs and rows are dealt, to hold them out."""
 HOST_WIDTH: Final = 0.7
 """Half width where the host takes part and was not calibrated: a factor of two, a judgement and no measurement."""
 CONTEXT_NOISE: Final = 0.1
@@ -38,13 +35,10 @@ def learned_defaults(folder: Path) -> Coefficients:
     rows = public_observations(path)
     undated = public_observations(path, dated=False).observations
     learned = learn(rows.observations)
-    held_out = {
-        known: held_out_errors(undated, label, fits_without(rows.observations, label, learned))
-        for known, label in (("generation", card_of), ("card", run_of), ("row", row_of))
-    }
-    held_out["model on card"] = [o.log_error({**learned.values, **learned.cards[o.card]}) for o in undated]
     coefficients = as_coefficients(learned)
-    widths = {group: _widths(undated, held_out, group) for group in sorted({o.group for o in undated})}
+    errors = unseen_errors(rows.observations, undated, learned)
+    groups = sorted({o.group for o in undated})
+    widths = {group: known_widths(undated, errors, group) | {"host": HOST_WIDTH} for group in groups}
     return replace(
         coefficients,
         values={**coefficients.values, **context_values(folder / "memory.jsonl")},
@@ -54,53 +48,14 @@ def learned_defaults(folder: Path) -> Coefficients:
         seen=_models_by_card(rows.observations),
         covered={"n_depth": (0.0, max(o.n_depth for o in rows.observations))},
         provenance=provenance(rows.observations, rows.left_out, rows.n_rows)
-        | {"coverage_of_rows_held_out": _row_coverage(undated, held_out["row"], widths)},
+        | {"coverage_of_what_was_left_out": {group: _coverage(undated, errors, group) for group in groups}},
     )  # fmt: skip
 
 
-def card_of(observation: SpeedObservation) -> str:
-    """The label that is left out to ask for a card never seen."""
-    return observation.card
-
-
-def model_of(observation: SpeedObservation) -> str:
-    """The label that is left out to ask for a model never seen, in whatever quantisation."""
-    return observation.model.partition(":")[0]
-
-
-def run_of(observation: SpeedObservation) -> str:
-    """The fold that is left out to ask for a new run on a known card: all rows of a run are in one."""
-    return _fold(f"{observation.card} {observation.model} {observation.source} {observation.test}", RUN_FOLDS)
-
-
-def row_of(observation: SpeedObservation) -> str:
-    """The fold that is left out to ask for other settings of a known model on a known card."""
-    return _fold(f"{observation.card} {observation.model} {observation.source} {observation.label}", ROW_FOLDS)
-
-
-def _fold(text: str, n_folds: int) -> str:
-    return str(zlib.crc32(text.encode()) % n_folds)
-
-
-def _widths(
-    observations: Sequence[SpeedObservation], errors: Mapping[str, Sequence[float]], group: str
-) -> dict[str, float]:
-    """By how much is known of the card. A model with rows on it is mostly asked for what was measured there, so its
-    width is what the fit leaves; `_row_coverage` says how that holds for settings that were not.
-    """
-    rows = [i for i, observation in enumerate(observations) if observation.group == group]
-    widths = {known: conformal_width([found[i] for i in rows]) for known, found in errors.items() if known != "row"}
-    return widths | {"host": HOST_WIDTH}
-
-
-def _row_coverage(
-    observations: Sequence[SpeedObservation], errors: Sequence[float], widths: Mapping[str, Mapping[str, float]]
-) -> dict[str, float]:
-    """By group, the share of rows held out alone that the interval of a model with rows on the card covers."""
-    by_group: dict[str, list[float]] = defaultdict(list)
-    for observation, error in zip(observations, errors, strict=True):
-        by_group[observation.group].append(error)
-    return {group: round(coverage(found, widths[group]["model on card"]), 3) for group, found in by_group.items()}
+def _coverage(asked: Sequence[SpeedObservation], errors: Errors, group: str) -> dict[str, float]:
+    """The share of a group's rows covered by what was left out, with widths that did not see it either."""
+    found = {name: nested_coverage(asked, errors, group, name) for name in LEFT_OUT}
+    return {name: round(each.rows, 3) for name, each in found.items() if each}
 
 
 def _models_by_card(observations: Sequence[SpeedObservation]) -> dict[str, tuple[str, ...]]:

@@ -13,7 +13,7 @@ from oomph.estimate.coefficients import Coefficients, definitions, prior_values
 from oomph.fitting.least_squares import Array, Solution, solve
 from oomph.fitting.observations import Parameters, SpeedObservation
 
-NOISE_SD = 0.06
+NOISE_SD = 0.07
 """Standard deviation of a row's logarithm that the model cannot explain even at best: host, build, thermals."""
 ROBUST_SCALE = 0.15
 """Errors beyond this count less: a row that is far off is more often another machine than another law."""

@@ -140,7 +140,7 @@ def _observation(row: Row, models: dict[str, ModelSpec], *, dated: bool) -> Spee
     card, spec = resolved_gpu(row["gpu"]), _model(row, models)
     year = build_year(row["date"], row["build"])
     flash = row["flash_attn"] in (1, "1", "on", True, "True") if row["flash_attn"] is not None else (
-        dated and year >= FLASH_DEFAULT_YEAR
+        year >= FLASH_DEFAULT_YEAR
     )  # fmt: skip
     n_prompt, n_gen, before = row["n_prompt"] or 0, row["n_gen"] or 0, row["n_depth"] or 0
     config = RunConfig(

@@ -23,6 +23,8 @@ SPEED_NOISE_SD: Final = 0.05
 NOISE_WEIGHT: Final = 4.0
 """How many records that belief is worth."""
 ROBUST_SCALE: Final = 0.25
+MACHINES_APART: Final = 2**0.5
+"""How much further from its generation one machine may be than its card: hosts scatter about their card as much."""
 LEAST_SLOPE: Final = 1e-6
 """A coefficient on which no measurement depends more than this is not varied."""
 FOLLOWS: Final = 0.6
@@ -85,7 +87,7 @@ def solve_own(parameters: Parameters, observations: Sequence[SpeedObservation]) 
 def _solve(parameters: Parameters, observations: Sequence[SpeedObservation], noise_sd: float) -> Solution:
     return solve(
         lambda x: parameters.evaluate(observations, x), parameters.start(), lower=parameters.lower(),
-        upper=parameters.upper(), prior_sd=parameters.column(lambda d: d.sd),
+        upper=parameters.upper(), prior_sd=parameters.column(lambda d: d.sd * MACHINES_APART),
         weights=np.array([o.weight for o in observations]), noise_sd=noise_sd, robust_scale=ROBUST_SCALE,
     )  # fmt: skip
 
