@@ -25,7 +25,7 @@ def _record(*, n_ctx: int = 1024, n_expert_used: int | None = 8, **changes: Any)
     fields: dict[str, Any] = {
         "record_id": f"r{n_ctx}-{n_expert_used}", "point_id": f"p{n_ctx}-{n_expert_used}", "sweep": "demo",
         "label": f"n_ctx={n_ctx} n_expert_used={n_expert_used}", "started_at": "2026-01-02T03:04:05Z",
-        "wall_ns": 4_200_000_000,
+        "wall_ns": 24_000_000_000,
         "model": {"name": "Tiny-8x192", "path": "/home/me/models/tiny.gguf", "arch": "llama",
                   "file_bytes": 98 * MIB, "header_sha256": "ab" * 32},
         "config": {"n_ctx": n_ctx, "n_expert_used": n_expert_used, "n_devices": 0},
