@@ -78,3 +78,9 @@ def test_host_memory_counts_what_is_not_on_a_card() -> None:
     )
     weights = 100 * shipped["memory.host_weights_share"]
     assert host_bytes(memory, shipped) == round(shipped["memory.host_base_bytes"] + weights + 50)
+
+
+def test_a_model_without_attention_has_a_pool_for_its_products_alone() -> None:
+    mamba = catalogue_model("mamba2-2.7b", "Q8_0")
+    fused, plain = (pool_bytes(mamba, RunConfig(flash_attn=fa), gpu("RTX 4090")) for fa in ("on", "off"))
+    assert 0 < fused == plain

@@ -78,6 +78,8 @@ def _needs(spec: ModelSpec, config: RunConfig, gpu: GpuSpec, n: int) -> Iterator
             yield _expert_product(tensor, gpu, n, n_used)
         elif "conv1d" not in tensor.name and "rel_b" not in tensor.name:
             yield _dense_product(tensor, gpu, n)
+    if not max(spec.per_layer("attention.head_count", 1)):  # recurrent layers alone
+        return
     if config.flash_attn != "off":
         yield _flash_attention(spec, gpu), False
     elif config.offload_kqv:
