@@ -21,6 +21,7 @@ from oomph.cli import (
     doctor,
     estimate,
     exchange,
+    explain,
     facts,
     frontier,
     launch,
@@ -61,6 +62,7 @@ demo_model.register(app)
 doctor.register(app)
 estimate.register(app)
 exchange.register(app)
+explain.register(app)
 facts.register(app)
 frontier.register(app)
 launch.register(app)

@@ -84,7 +84,7 @@ def _told(answer: Answer) -> dict[str, Any]:
         "on_phantom": f"--{PHANTOM}" in (answer.next_command or ""),
         "needs_file": MODEL_FILE in (answer.next_command or ""),
         "scaling_name": None if scaling is None else {"yarn": "YaRN"}.get(scaling.type, scaling.type),
-        "scaling_flags": None if scaling is None else _flags(scaling),
+        "scaling_flags": None if scaling is None else rope_flags(scaling),
     }  # fmt: skip
 
 
@@ -107,7 +107,7 @@ def _is_split(answer: Answer) -> bool:
     return bool(some_layers or config.n_cpu_moe or config.override_tensor or not config.offload_kqv)
 
 
-def _flags(scaling: RopeScaling) -> str:
+def rope_flags(scaling: RopeScaling) -> str:
     """As llama-server spells it."""
     origin = f" --yarn-orig-ctx {scaling.original_context_length}" if scaling.type == "yarn" else ""
     return f"--rope-scaling {scaling.type} --rope-scale {scaling.factor:g}{origin}"

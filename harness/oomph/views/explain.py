@@ -1,0 +1,200 @@
+"""Explanations in plain words, with the figures of one model on one card put in.
+
+Stands apart from `oomph.fitting.lessons`, which computes the figures: here they get their tables and templates
+(`texts/*/explain`), the same figures in every language.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from oomph.errors import ConfigError
+from oomph.estimate.estimator import Estimator
+from oomph.facts.config import RunConfig
+from oomph.facts.rope import has_positions, longest_extension, native_context
+from oomph.fitting.answer import max_context
+from oomph.fitting.lessons import (
+    Lesson,
+    batch_lesson,
+    cache_lesson,
+    experts_lesson,
+    flash_lesson,
+    oom_lesson,
+    rope_lesson,
+)
+from oomph.fitting.tiers import Tier, context_tiers
+from oomph.fitting.variants import quantisation_of
+from oomph.records.schema import Record
+from oomph.units import MIB, NOT_MEASURED, count, rate, size, wait
+from oomph.views.answer import rope_flags
+from oomph.views.language import chance, render_text, respell
+
+TOPICS: Final = ("oom", "context", "experts", "kv", "flash-attention", "batch", "rope")
+
+_HEADERS: Final = {
+    "en": {
+        "experts": ("active experts", "VRAM MiB", "compute MiB", "decode t/s, empty", "full", "prefill t/s"),
+        "kv": ("type", "a token", "KV MiB", "longest context"),
+        "flash-attention": ("-fa", "compute MiB", "pool MiB", "longest context", "decode t/s, full", "prefill t/s"),
+        "batch": ("n_ubatch", "compute MiB", "pool MiB", "VRAM MiB", "prefill t/s"),
+        "context": ("n_ctx", "VRAM MiB", "margin MiB", "fits", "decode t/s", "prefill t/s", "first token", "YaRN"),
+    },
+    "ru": {
+        "experts": (
+            "активных экспертов", "VRAM, МиБ", "буфер, МиБ", "генерация, ток/с: пустой", "полный", "промпт, ток/с",
+        ),
+        "kv": ("тип", "на токен", "KV, МиБ", "самый длинный контекст"),
+        "flash-attention": (
+            "-fa", "буфер, МиБ", "пул, МиБ", "самый длинный контекст", "генерация, ток/с", "промпт, ток/с",
+        ),
+        "batch": ("n_ubatch", "буфер, МиБ", "пул, МиБ", "VRAM, МиБ", "промпт, ток/с"),
+        "context": (
+            "n_ctx", "VRAM, МиБ", "запас, МиБ", "поместится", "генерация, ток/с", "промпт, ток/с", "первый токен",
+            "YaRN",
+        ),
+    },
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topic:
+    """What is explained of whom. `is_example_model` and `is_example_card` say that the user named none."""
+
+    estimator: Estimator
+    config: RunConfig
+    records: Sequence[Record] = ()
+    is_example_model: bool = False
+    is_example_card: bool = False
+
+
+def explain_text(name: str | None, topic: Topic, language: str) -> str:
+    """The explanation `name` of TOPICS; None lists them. ConfigError for another."""
+    if name is None:
+        return render_text("explain/topics", language)
+    if name not in TOPICS:
+        raise ConfigError(f"there is no explanation of {name!r}; the topics are {', '.join(TOPICS)}")
+    values = _VALUES[name](topic)
+    rows = [_HEADERS[language][name], *values.pop("rows")] if "rows" in values else []
+    return render_text(
+        f"explain/{name}", language, f=_facts(topic), rows=rows, columns=lambda rows: _columns(rows, language), **values
+    )
+
+
+def _facts(topic: Topic) -> dict[str, Any]:
+    """What every explanation may mention."""
+    estimator, model = topic.estimator, topic.estimator.model
+    scaling = longest_extension(model)
+    return {
+        "model": model.name, "quantisation": quantisation_of(model), "arch": model.arch, "is_moe": model.is_moe,
+        "card": estimator.gpu.name if estimator.gpu else NOT_MEASURED, "memory_bytes": estimator.gpu_memory_bytes,
+        "n_ctx": topic.config.n_ctx, "example_model": topic.is_example_model, "example_card": topic.is_example_card,
+        "native": native_context(model), "extended": scaling.reach if scaling else None,
+        "longest": max_context(estimator, topic.config), "has_positions": has_positions(model),
+        "has_attention": max(model.per_layer("attention.head_count", 1)) > 0,
+    }  # fmt: skip
+
+
+def _oom(topic: Topic) -> dict[str, Any]:
+    return {"l": oom_lesson(topic.estimator, topic.config)}
+
+
+def _context(topic: Topic) -> dict[str, Any]:
+    tiers = context_tiers(topic.estimator, topic.config, topic.records)
+    return {
+        "l": cache_lesson(topic.estimator, topic.config), "tiers": tiers, "rows": [_tier_row(tier) for tier in tiers]
+    }  # fmt: skip
+
+
+def _tier_row(tier: Tier) -> tuple[str, ...]:
+    speed = tier.speed
+    return (
+        count(tier.n_ctx), _mib(tier.total_vram_bytes), _mib(tier.margin_bytes),
+        NOT_MEASURED if tier.probability is None else chance(tier.probability),
+        _range(speed.decode_tokens_per_s, speed.decode_interval_90) if speed else NOT_MEASURED,
+        _range(speed.prefill_tokens_per_s, speed.prefill_interval_90) if speed else NOT_MEASURED,
+        wait(tier.first_token_s), f"× {tier.scaling.factor:g}" if tier.scaling else "",
+    )  # fmt: skip
+
+
+def _range(value: float, interval: tuple[float, float] | None) -> str:
+    return f"{rate(value)} ({rate(interval[0])}–{rate(interval[1])})" if interval else rate(value)
+
+
+def _experts(topic: Topic) -> dict[str, Any]:
+    lesson = experts_lesson(topic.estimator, topic.config)
+    rows = [
+        (str(row.value), _mib(row.device.total_bytes), _mib(row.device.compute_bytes), *_decode(row), _prefill(row))
+        for row in (lesson.rows if lesson else ())
+    ]
+    return {"l": lesson, "rows": rows}
+
+
+def _kv(topic: Topic) -> dict[str, Any]:
+    lesson = cache_lesson(topic.estimator, topic.config)
+    rows = [
+        (str(row.value), size(n_bytes), _mib(row.device.kv_cache_bytes), _longest(row))
+        for row, n_bytes in zip(lesson.rows, lesson.per_token_bytes, strict=True)
+    ]
+    return {"l": lesson, "rows": rows}
+
+
+def _flash(topic: Topic) -> dict[str, Any]:
+    lessons = flash_lesson(topic.estimator, topic.config)
+    rows = [
+        (
+            str(row.value), _mib(row.device.compute_bytes), _mib(row.pool_bytes), _longest(row), _decode(row)[1],
+            _prefill(row),
+        )
+        for row in lessons
+    ]  # fmt: skip
+    return {"l": lessons, "rows": rows}
+
+
+def _batch(topic: Topic) -> dict[str, Any]:
+    lesson = batch_lesson(topic.estimator, topic.config)
+    rows = [
+        (
+            count(int(row.value)), _mib(row.device.compute_bytes), _mib(row.pool_bytes), _mib(row.device.total_bytes),
+            _prefill(row),
+        )
+        for row in lesson.rows
+    ]  # fmt: skip
+    return {"l": lesson, "rows": rows}
+
+
+def _rope(topic: Topic) -> dict[str, Any]:
+    lesson = rope_lesson(topic.estimator, topic.config)
+    return {"l": lesson, "flags": rope_flags(lesson.scaling) if lesson.scaling else ""}
+
+
+_VALUES: Final[dict[str, Callable[[Topic], dict[str, Any]]]] = {
+    "oom": _oom, "context": _context, "experts": _experts, "kv": _kv, "flash-attention": _flash, "batch": _batch,
+    "rope": _rope,
+}  # fmt: skip
+
+
+def _mib(n_bytes: float) -> str:
+    return f"{n_bytes / MIB:,.0f}"
+
+
+def _longest(row: Lesson) -> str:
+    return count(row.longest) if row.longest else NOT_MEASURED
+
+
+def _decode(row: Lesson) -> tuple[str, str]:
+    if row.speeds is None:
+        return NOT_MEASURED, NOT_MEASURED
+    return rate(row.speeds.empty.decode_tokens_per_s), rate(row.speeds.full.decode_tokens_per_s)
+
+
+def _prefill(row: Lesson) -> str:
+    return rate(row.speeds.full.prefill_tokens_per_s) if row.speeds else NOT_MEASURED
+
+
+def _columns(rows: Iterable[Sequence[str]], language: str) -> str:
+    """Aligned lines that stay as they are: the first row is the columns' names."""
+    header, *body = rows
+    cells = [tuple(header), *(tuple(respell(cell, language) for cell in row) for row in body)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    lines = ("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in cells)
+    return "\n".join(f"    {line}" for line in lines)
