@@ -129,6 +129,7 @@ class Quality(_Part):
     n_pass: int | None = Field(
         default=None, description="tokens of one pass; item i of a pass is given i + 1 tokens, so each has n_pass - 1"
     )
+    tokens_sha256: str | None = Field(default=None, description="hash of the tokens: only equal texts are compared")
     kl_nats: list[float] = Field(
         default=[], description="Kullback-Leibler divergence from the sweep's reference, of each predicted token"
     )

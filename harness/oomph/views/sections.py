@@ -19,6 +19,7 @@ from oomph.views.pictures import (
     quality_pictures,
     speed_pictures,
 )
+from oomph.views.quality import quality_table, recall_table
 from oomph.views.table import Table, trim
 from oomph.views.tables import experts_table, fit_table, machine_table, outcomes_table, points_table
 from oomph.views.timings import first_token_table, time_in_words, timings_table
@@ -55,7 +56,11 @@ def build_chapter(material: Material) -> Chapter:
         Section(title="Witnesses", text=_WITNESSES, pictures=tuple(account_pictures(material))),
         Section(title="Speed", pictures=tuple(speed_pictures(material))),
         Section(title="First token", text=_FIRST_TOKEN, tables=(trim(first_token_table(records)),)),
-        Section(title="Quality", pictures=tuple(quality_pictures(material))),
+        Section(
+            title="Quality",
+            pictures=tuple(quality_pictures(material)),
+            tables=tuple(trim(table) for table in (quality_table(records), recall_table(records)) if table.rows),
+        ),
         _estimate_section(material),
         _outcome_section(records),
         Section(title="Every point", tables=(trim(points_table(records, material.predictions)),)),

@@ -11,8 +11,8 @@ from oomph.records.grouping import by_setting
 from oomph.records.schema import Environment, Record
 from oomph.units import MIB, NOT_MEASURED, count, gib, rate, share
 from oomph.views.by_experts import rates_by_experts
+from oomph.views.quality_cells import cost_against_reference, divergence_cell, perplexity_cell, ratio_cell
 from oomph.views.readings import (
-    Perplexity,
     has_cards,
     measured_components,
     memory_limit_bytes,
@@ -38,15 +38,6 @@ VARIED_KNOBS: Final = (
 
 def _rate(value: float | None) -> Cell:
     return Cell(rate(value), value)
-
-
-def _perplexity(value: Perplexity | None) -> Cell:
-    if value is None:
-        return Cell(NOT_MEASURED)
-    text = f"{value.value:,.0f}" if value.value >= 1000 else f"{value.value:,.2f}"
-    if value.high is not None:
-        text += f" ± {value.high - value.value:,.0f}" if value.value >= 1000 else f" ± {value.high - value.value:,.2f}"
-    return Cell(text, value.value)
 
 
 def varied_knobs(records: Sequence[Record]) -> tuple[str, ...]:
@@ -83,13 +74,18 @@ def _point_row(record: Record, knobs: Sequence[str], limited: bool, prediction: 
     guess = sum(predicted_components(prediction.memory).values()) if prediction else None
     prefill, decode = rates(record, "pp"), rates(record, "tg")
     return (
-        *(_knob_cell(_as_asked(record, name)) for name in knobs),
+        *knob_cells(record, knobs),
         *((number(memory_limit_bytes(record), unit=MIB),) if limited else ()),
         number(sum(parts.values()) if parts else None, unit=MIB), number(guess, unit=MIB),
         number(peak_bytes(record), unit=MIB), _rate(prefill[0].tokens_per_s if prefill else None),
-        _rate(decode[0].tokens_per_s if decode else None), _perplexity(perplexity(record)),
+        _rate(decode[0].tokens_per_s if decode else None), perplexity_cell(perplexity(record)),
         Cell(record.outcome.label), Cell("; ".join(remarks(record))), Cell(record.origin or ""),
     )  # fmt: skip
+
+
+def knob_cells(record: Record, knobs: Sequence[str]) -> tuple[Cell, ...]:
+    """A cell for each of the knobs, as asked."""
+    return tuple(_knob_cell(_as_asked(record, name)) for name in knobs)
 
 
 def _knob_cell(value: int | str | None) -> Cell:
@@ -101,26 +97,29 @@ def _knob_cell(value: int | str | None) -> Cell:
 def experts_table(records: Sequence[Record]) -> Table:
     """One row for each number of active experts: the range of memory over contexts, speed, quality, outcomes."""
     experts = sorted({n_expert_used(record) for record in records}, key=lambda e: e or 0)
-    rows = tuple(_experts_row(e, [record for record in records if n_expert_used(record) == e]) for e in experts)
+    rows = tuple(_experts_row(e, records) for e in experts)
     columns = (
-        "n_expert_used", "memory MiB", "prefill t/s", "decode t/s", "decode t/s at depth", "perplexity", "outcomes",
-        "remarks",
+        "n_expert_used", "memory MiB", "prefill t/s", "decode t/s", "decode t/s at depth", "perplexity",
+        "ratio to reference", "KL divergence, nats", "outcomes", "remarks",
     )  # fmt: skip
     return Table(caption="By number of active experts", columns=columns, rows=rows)
 
 
-def _experts_row(experts: int | None, records: Sequence[Record]) -> tuple[Cell, ...]:
+def _experts_row(experts: int | None, everything: Sequence[Record]) -> tuple[Cell, ...]:
+    records = [record for record in everything if n_expert_used(record) == experts]
     free = [record for record in records if memory_limit_bytes(record) is None and succeeded(record)]
     totals = sorted(sum(parts.values()) for record in free if (parts := measured_components(record)))
     prefill, decode = (rates_by_experts(records, kind).get(experts, ()) for kind in ("pp", "tg"))
-    quality = next((value for record in free if (value := perplexity(record))), None)
+    scored = next((record for record in free if perplexity(record)), None)
+    found = cost_against_reference(scored, everything) if scored else None
     return (
         Cell("dense") if experts is None else Cell(str(experts), experts),
         _span(totals),
         _rate(prefill[0].tokens_per_s if prefill else None), _rate(decode[0].tokens_per_s if decode else None),
         Cell(f"{rate(decode[-1].tokens_per_s)} @ {decode[-1].n_depth:,}", decode[-1].tokens_per_s)
         if decode and decode[-1].n_depth else Cell(NOT_MEASURED),
-        _perplexity(quality), Cell(outcome_counts(records)), Cell("; ".join(_merged_remarks(records))),
+        perplexity_cell(perplexity(scored) if scored else None), ratio_cell(found), divergence_cell(found),
+        Cell(outcome_counts(records)), Cell("; ".join(_merged_remarks(records))),
     )  # fmt: skip
 
 

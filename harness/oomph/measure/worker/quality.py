@@ -1,5 +1,7 @@
 """What a text costs the model, token by token: negative log-likelihoods by position, and the way from a reference."""
 
+import hashlib
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -56,12 +58,15 @@ def passes(context: Context, model: Any, text: dict[str, Any]) -> tuple[int, lis
 def score(context: Context, model: Any, text: dict[str, Any]) -> dict[str, Any]:
     """Negative log-likelihood of the text by position, and its divergence from the reference's distributions."""
     n_pass, pieces = passes(context, model, text)
-    head = heading([token for piece in pieces for token in piece], n_pass, context.n_vocab)
-    n_rows = len(pieces) * (n_pass - 1)
+    tokens_sha256, n_rows = hashlib.sha256(json.dumps(pieces).encode()).hexdigest(), len(pieces) * (n_pass - 1)
+    head = heading(tokens_sha256, n_rows, n_pass, context.n_vocab)
     compared = open_reference(text["compare"], head, n_rows=n_rows, n_vocab=context.n_vocab)
     nats: list[float] = []
     for piece in pieces:
         for log_probs, chosen in log_probabilities(context, piece):
             nats.extend((-chosen).tolist())
             compared.take(log_probs)
-    return {"n_pass": n_pass, "nll_nats": [round(value, 5) for value in nats], **compared.result()}
+    return {
+        "n_pass": n_pass, "tokens_sha256": tokens_sha256, "nll_nats": [round(value, 5) for value in nats],
+        **compared.result(),
+    }  # fmt: skip

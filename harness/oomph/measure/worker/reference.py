@@ -5,7 +5,6 @@ what it is of; a file that is of something else, or not whole, is no reference, 
 """
 
 import contextlib
-import hashlib
 import json
 import os
 from typing import Any
@@ -51,10 +50,9 @@ def divergence(reference: Any, log_probs: Any) -> Any:
     return (np.exp(reference) * (reference - log_probs)).sum(axis=1, dtype=np.float64)
 
 
-def heading(tokens: list[int], n_pass: int, n_vocab: int) -> bytes:
+def heading(tokens_sha256: str, n_rows: int, n_pass: int, n_vocab: int) -> bytes:
     """The first line of a file: what its rows are of."""
-    digest = hashlib.sha256(json.dumps(tokens).encode()).hexdigest()
-    said = {"tokens_sha256": digest, "n_tokens": len(tokens), "n_pass": n_pass, "n_vocab": n_vocab}
+    said = {"tokens_sha256": tokens_sha256, "n_rows": n_rows, "n_pass": n_pass, "n_vocab": n_vocab}
     return json.dumps(said).encode() + b"\n"
 
 
