@@ -32,6 +32,8 @@ CALIBRATION_ROWS = 3
 DRAWS = 8
 """How often three rows of a machine are drawn at random."""
 DEEP = 1024
+ALIKE = 0.1
+"""Answers to one question that are further apart, as a logarithm, are of two builds."""
 
 Scored = tuple[SpeedObservation, float]
 """A row and ln(predicted / measured)."""
@@ -120,36 +122,45 @@ def _values_after(chosen: Sequence[SpeedObservation], fits: dict[str, Learned]) 
 
 
 def _one_row(observations: Sequence[SpeedObservation], fits: dict[str, Learned]) -> str:
-    """Errors of a machine's other MoE prompts at the n_ubatch of one of them, before and after it was taken in."""
+    """Errors of a machine's other MoE prompts at the n_ubatch of one of them, before and after it was taken in.
+
+    Runs that answer one question twice, with two builds, and not alike are left out: they hold nothing to agree with.
+    """
     runs: dict[tuple[str, int], list[SpeedObservation]] = {}
     for o in observations:
         if o.group.startswith("prefill MoE"):
             runs.setdefault((machine_of(o), o.question.config.n_ubatch), []).append(o)
-    before, after = [], []
+    pairs = []
     for run in runs.values():
-        for chosen in run if len(run) > 1 else ():
-            values = _values_after([chosen], fits)
-            rest = [o for o in run if o is not chosen]
-            before += [abs(math.expm1(o.log_error(fits[o.card].values))) for o in rest]
-            after += [abs(math.expm1(o.log_error(values))) for o in rest]
-    return f"{_two(before)} before, {_two(after)} after, {len(runs)} runs" if before else "no MoE run"
+        if len(run) < 2 or max(_spreads(run), default=0.0) > ALIKE:
+            continue
+        found = [(o, chosen) for chosen in run for o in run if o is not chosen]
+        after = {id(chosen): _values_after([chosen], fits) for chosen in run}
+        pairs.append((
+            median(abs(math.expm1(o.log_error(fits[o.card].values))) for o, _ in found),
+            median(abs(math.expm1(o.log_error(after[id(chosen)]))) for o, chosen in found),
+        ))  # fmt: skip
+    before, later = (median(sizes) for sizes in zip(*pairs, strict=True))
+    return f"{100 * before:.1f} % before, {100 * later:.1f} % after, medians of {len(pairs)} runs"
 
 
 def _repeats(observations: Sequence[SpeedObservation], group: str) -> str:
     """How far rates of the same question are apart when another table, build or day gives them."""
-    alike: dict[tuple[object, ...], list[SpeedObservation]] = {}
-    for o in observations:
-        if o.group == group:
-            config = o.question.config
-            key = (o.card, o.model, o.n_prompt, o.n_depth, config.n_ubatch, o.question.flash)
-            alike.setdefault(key, []).append(o)
-    spreads = [
-        math.log(max(o.tokens_per_s for o in same) / min(o.tokens_per_s for o in same))
-        for same in alike.values() if len({(o.source, o.question.builds) for o in same}) > 1
-    ]  # fmt: skip
+    spreads = _spreads([o for o in observations if o.group == group])
     if not spreads:
         return "-"
-    return f"x {math.exp(median(spreads)):.2f} between extremes (median), x {math.exp(max(spreads)):.2f} at most, {len(spreads)} questions"  # noqa: E501
+    middle, most = math.exp(median(spreads)), math.exp(max(spreads))
+    return f"x {middle:.2f} between extremes (median), x {most:.2f} at most, {len(spreads)} questions"
+
+
+def _spreads(observations: Sequence[SpeedObservation]) -> list[float]:
+    """ln(largest / smallest) of each question that has more than one answer."""
+    alike: dict[tuple[object, ...], list[float]] = {}
+    for o in observations:
+        config = o.question.config
+        key = (o.card, o.model, o.test, o.n_prompt, o.n_depth, config.n_ubatch, o.question.flash)
+        alike.setdefault(key, []).append(o.tokens_per_s)
+    return [math.log(max(rates) / min(rates)) for rates in alike.values() if len(rates) > 1]
 
 
 def _slopes(observations: Sequence[SpeedObservation], fits: dict[str, Learned]) -> str:

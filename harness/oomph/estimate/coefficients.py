@@ -24,7 +24,7 @@ KINDS: Final = ("f16", "q8_0", "q4_0", "q4_k", "q6_k", "q2_k", "iq4", "iq2", "fp
 GENERATIONS: Final = ("Pascal", "P100", "Volta", "Turing", "A100", "Ampere", "Ada", "Hopper", "Blackwell")
 """Generations as the kernels see them: compute capabilities 6.0 and 8.0 are apart from their families."""
 
-OWN: Final = ("card.bandwidth_factor", "card.overhead_factor", "card.compute_factor")
+OWN: Final = ("card.bandwidth_factor", "card.overhead_factor", "card.compute_factor", "card.expert_factor")
 """The effects that one card has of its own; each is 1 for a card that was never measured."""
 
 

@@ -72,7 +72,7 @@ def compute_seconds(card: Card, work: Work, c: Values, *, n: float, build_year: 
     tokens = n * work.expert_share / touched
     fill: float = (tokens / (tokens + c["expert.half_rate_tokens"])) ** c["expert.fill_exponent"]
     growth = _growth(c["expert.growth_per_year"], build_year)
-    share = c["expert.rate_share"] * growth * fill
+    share = c["expert.rate_share"] * c["card.expert_factor"] * growth * fill
     return dense + sum(flops * n / rates[kind] for kind, flops in work.expert_flops.items()) / share
 
 
@@ -88,7 +88,8 @@ def rate(card: Card, c: Values, kind: str, build_year: float) -> float:
     share = c["prefill.int8_share"] * c[f"prefill.int8_factor.{card.generation}"]
     if card.is_server:
         share = share * c["prefill.int8_server_factor"]
-    int8 = share * _growth(c["prefill.int8_growth_per_year"], build_year) * card.int8_ops * clock_share(card, c, 1.0) * own
+    growth = _growth(c["prefill.int8_growth_per_year"], build_year)
+    int8 = share * growth * card.int8_ops * clock_share(card, c, 1.0) * own
     if kind == "fp4" and card.has_fp4 and build_year > NATIVE_FP4_BUILD:
         int8 = int8 * c["prefill.native_fp4_factor"]
     return int8 * c[f"prefill.kind_factor.{kind}"]

@@ -17,6 +17,7 @@ _WHAT_IDENTIFIES: Final = {
     "card.bandwidth_factor": "measure decode of a large dense model at depth 0",
     "card.overhead_factor": "measure decode of a small model, whose launches outweigh its bytes",
     "card.compute_factor": "measure prefill with n_ubatch 512 or more",
+    "card.expert_factor": "measure prefill of a model with experts",
     "host.bandwidth_bytes_per_s": "measure decode at depth 0 with few and with many active experts",
     "host.flops_per_s": "measure prefill of 256 tokens or more",
     "host.node_s": "measure decode with few active experts, whose nodes outweigh their bytes",
