@@ -3,7 +3,7 @@
 import sys
 import webbrowser
 from collections.abc import Hashable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -71,11 +71,13 @@ def report_on(records: "Sequence[Record]", *, model: str | None = None, calibrat
     from oomph.records.grouping import by_subject, subject
     from oomph.views.pictures import MOST_MAPS
     from oomph.views.report import build_report
+    from oomph.views.what_if import WhatIf, what_if
 
     predictions: dict[str, Prediction] = {}
     comparisons: list[Comparison] = []
     fits: dict[Hashable, FitResult] = {}
     around: list[Surface] = []
+    what_ifs: dict[Hashable, WhatIf] = {}
     for own in by_subject(records):
         try:
             estimator = estimator_of(own[0], model=model)
@@ -91,4 +93,8 @@ def report_on(records: "Sequence[Record]", *, model: str | None = None, calibrat
         predictions |= {record.record_id: estimator.predict(record_config(record)) for record in own}
         comparisons += compare(estimator, own)
         around += surfaces(estimator, own, most=MOST_MAPS)
-    return build_report(records, predictions=predictions, comparisons=comparisons, fits=fits, surfaces=around)
+        largest = max(map(record_config, own), key=lambda config: (config.n_ctx, config.n_expert_used or 0))
+        what_ifs[subject(own[0])] = what_if(estimator, largest, reference=model or PurePath(own[0].model.path).name)
+    return build_report(
+        records, predictions=predictions, comparisons=comparisons, fits=fits, surfaces=around, what_ifs=what_ifs
+    )

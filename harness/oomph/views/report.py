@@ -4,12 +4,9 @@ Stands apart because it is the only view that writes. The page needs no network 
 which a content security policy in its head enforces; names, paths and logs are escaped by the template engine.
 """
 
-import hashlib
 import re
-from base64 import b64encode
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +20,8 @@ from oomph.views.readings import n_ctx, n_expert_used
 from oomph.views.sections import Chapter, Section, build_chapter
 from oomph.views.style import render_svg, write_figure
 from oomph.views.table import escape_markdown, render_markdown
+from oomph.views.what_if import WhatIf, shared_facts
+from oomph.views.what_if_page import content_hash, page_script, page_style, page_templates
 
 if TYPE_CHECKING:
     from oomph.fitting.compare import Comparison
@@ -32,10 +31,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What is published: a title and one chapter for each model and machine."""
+    """What is published: a title, one chapter for each model and machine, and the model of each to be asked."""
 
     title: str
     chapters: tuple[Chapter, ...]
+    what_ifs: tuple[WhatIf | None, ...]
 
 
 def build_report(
@@ -45,9 +45,10 @@ def build_report(
     comparisons: Sequence["Comparison"] = (),
     fits: Mapping[Hashable, "FitResult"] | None = None,
     surfaces: Sequence["Surface"] = (),
+    what_ifs: Mapping[Hashable, WhatIf] | None = None,
     title: str | None = None,
 ) -> Report:
-    """The report of these records; `predictions` by record id and `fits` by `grouping.subject`, where there are any.
+    """The report of these records; `predictions` by record id, `fits` and `what_ifs` by `grouping.subject`, if any.
 
     Raises StoreError where there is no record.
     """
@@ -66,7 +67,10 @@ def build_report(
         for group in groups
     ]  # fmt: skip
     chapters = _told_apart(chapters, [group[0] for group in groups])
-    return Report(title=title or " · ".join(chapter.title for chapter in chapters), chapters=tuple(chapters))
+    return Report(
+        title=title or " · ".join(chapter.title for chapter in chapters), chapters=tuple(chapters),
+        what_ifs=tuple((what_ifs or {}).get(subject(group[0])) for group in groups),
+    )  # fmt: skip
 
 
 def _configuration(record: Record) -> Hashable:
@@ -93,22 +97,12 @@ def _told_apart(chapters: Sequence[Chapter], firsts: Sequence[Record]) -> list[C
 
 def render_html(report: Report) -> str:
     """The whole page. Figures are inline SVG, tables sort, commands copy, the reader's colour scheme is kept."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("oomph.views", "page"), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+    asks = any(report.what_ifs)
+    script = page_script(asks=asks)
+    return page_templates().get_template("page.html.jinja").render(
+        report=report, figures=_inline_figures(report), anchor=anchor, style=page_style(), script=script,
+        script_hash=content_hash(script), shared=shared_facts() if asks else None,
     )  # fmt: skip
-    script = _page_file("page.js")
-    digest = b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return environment.get_template("page.html.jinja").render(
-        report=report, figures=_inline_figures(report), anchor=anchor, style=_page_file("page.css"), script=script,
-        script_hash=f"sha256-{digest}",
-    )  # fmt: skip
-
-
-def _page_file(name: str) -> str:
-    return resources.files("oomph.views").joinpath("page", name).read_text(encoding="utf-8")
 
 
 def _inline_figures(report: Report) -> dict[tuple[int, str], str]:

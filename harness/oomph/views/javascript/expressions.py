@@ -120,7 +120,8 @@ class Expressions:
         return f"$dict([{', '.join(pairs)}])"
 
     def _starred(self, node: ast.Starred) -> str:
-        return f"...{self.expression(node.value)}"
+        value = node.value
+        return f"...{self._listcomp(value) if isinstance(value, ast.GeneratorExp) else self.expression(value)}"
 
     def _subscript(self, node: ast.Subscript) -> str:
         value = self.expression(node.value)

@@ -111,9 +111,8 @@ function $delete(x, at) {
   else x.drop(at);
 }
 function $slice(x, start, stop, step) {
-  const items = x instanceof $Range ? [...x] : x;
-  if (step === null || step === 1) return items.slice(start ?? 0, stop ?? undefined);
-  if (step === -1 && start === null && stop === null) return [...items].reverse();
+  if (step === null || step === 1) return x.slice(start ?? 0, stop ?? undefined);
+  if (step === -1 && start === null && stop === null) return [...x].reverse();
   throw new $ValueError("slices go by 1, or all the way back");
 }
 
@@ -151,12 +150,6 @@ class $Set {
   issuperset(items) { return [...items].every((item) => this.has(item)); }
   [Symbol.iterator]() { return this.dict[Symbol.iterator](); }
 }
-class $Range {
-  constructor(start, stop, step) { Object.assign(this, { start, step, length: Math.max(0, Math.ceil((stop - start) / step)) }); }
-  __getitem__(i) { return this.start + (i < 0 ? this.length + i : i) * this.step; }
-  *[Symbol.iterator]() { for (let i = 0; i < this.length; i++) yield this.start + i * this.step; }
-}
-
 // --- builtins
 
 const $dict = (items = []) => new $Dict(items);
@@ -168,7 +161,12 @@ const $tuple = $list;
 const $bool = $truth;
 const $abs = Math.abs;
 const $len = (x) => x.length ?? x.size;
-const $range = (a, b, step = 1) => (b === undefined ? new $Range(0, a, 1) : new $Range(a, b, step));
+function $range(a, b, step = 1) {
+  if (b === undefined) return $range(0, a);
+  const items = [];
+  for (let i = a; step > 0 ? i < b : i > b; i += step) items.push(i);
+  return items;
+}
 const $reversed = (items) => [...items].reverse();
 const $float = Number;
 const $enumerate = (items, start = 0) => [...items].map((item, i) => [i + start, item]);

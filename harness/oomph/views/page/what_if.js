@@ -131,7 +131,7 @@ function places(answer, limit) {
 
 function drawBar({ name, parts, limit }, scale) {
   const used = total(parts);
-  const row = element("div", "", "place"), bar = element("div", "", "bar");
+  const row = element("div", "", "place"), bar = element("div", "", limit === null ? "bar" : "bar limited");
   const free = limit === null ? "" : used > limit ? `, ${mib(used - limit)} too much` : `, ${mib(limit - used)} free`;
   const said = limit === null ? mib(used) : `${mib(used)} of ${mib(limit)}${free}`;
   bar.setAttribute("role", "img");
@@ -143,9 +143,10 @@ function drawBar({ name, parts, limit }, scale) {
     if (bytes) bar.append(piece);
   }
   if (limit !== null) {
-    const mark = element("span", "", used > limit ? "limit over" : "limit");
-    mark.style.left = `${100 * limit / scale}%`;
-    bar.append(mark);
+    const mark = element("span", "", "limit"), excess = element("span", "", "excess");
+    mark.style.left = excess.style.left = `${100 * limit / scale}%`;
+    excess.style.width = `${100 * Math.max(used - limit, 0) / scale}%`;
+    bar.append(excess, mark);
   }
   row.append(element("p", `${name}: ${said}`), bar);
   return row;
@@ -166,8 +167,9 @@ function fillTable(table, rows) {
   table.tBodies[0].replaceChildren(
     ...shown.map((part) => line(PARTS[part], rows.map((row) => value(row, part)), `part ${part}`)),
     line("total", rows.map(({ parts }) => total(parts))),
-    line("free", rows.map(({ parts, limit }) => (limit === null ? null : limit - total(parts)))),
   );
+  const free = rows.map(({ parts, limit }) => (limit === null ? null : limit - total(parts)));
+  if (rows.length > 1) table.tBodies[0].append(line("free", free));
 }
 
 function drawSpeed(tile, rate, interval) {
@@ -186,7 +188,7 @@ function verdict(answer, rows, card) {
   const used = Math.max(...rows.filter(({ limit }) => limit !== null).map(({ parts }) => total(parts)), 0);
   const chance = likely === null ? "" : likely > 0.995 ? " (more than 99 % likely)" : likely < 0.005 ? " (less than 1 % likely)" : ` (${Math.round(100 * likely)} % likely to fit)`;
   const word = fits === null ? `Takes ${mib(total(rows.at(-1).parts))} of the host's memory` : `${fits ? "Fits" : "Does not fit"}${chance}: ${mib(used)} of ${mib(rows[0].limit)} on ${card.name}`;
-  return { word, state: fits === null ? "" : fits ? "fits" : "fails", speeds: speed ? ` Prefill ${tokens(speed.prefill_tokens_per_s)}, decode ${tokens(speed.decode_tokens_per_s)} tokens per second.` : "" };
+  return { word, state: fits === null ? "" : fits ? "fits" : "fails", speeds: speed ? `Prefill ${tokens(speed.prefill_tokens_per_s)}, decode ${tokens(speed.decode_tokens_per_s)} tokens/s` : "" };
 }
 
 // A command that asks the package the same; quoted for a shell, for names are foreign text.
@@ -210,15 +212,16 @@ function show(root, data, asked) {
   root.querySelector(".verdict").dataset.state = said.state;
   root.querySelector(".bars").replaceChildren(...rows.map((row) => drawBar(row, scale)));
   fillTable(root.querySelector(".parts"), rows);
+  root.querySelector(".brief").textContent = said.speeds;
   const { speed } = answer, [prefill, decode] = root.querySelectorAll(".speed");
   drawSpeed(prefill, speed?.prefill_tokens_per_s, speed?.prefill_interval_90);
   drawSpeed(decode, speed?.decode_tokens_per_s, speed?.decode_interval_90);
-  root.querySelector(".bound").textContent = speed ? `Bound by ${speed.bound_by.replace("prefill: ", "").replace("; decode: ", " in prefill, by ")} in decode.` : "A CPU's speed is foretold once `oomph calibrate` has measured it.";
+  root.querySelector(".bound").textContent = speed ? `Bound by ${speed.bound_by.replace("prefill: ", "").replace("; decode: ", " in prefill, by ")} in decode.` : "A CPU's speed is foretold once oomph calibrate has measured it.";
   root.querySelector(".notes").replaceChildren(...new Set(answer.warnings).values().map((text) => element("li", text)));
   root.querySelector(".command code").textContent = command(data.reference, knobs, card);
   root.querySelector(".find output").textContent = "";
   root.querySelector(".find").hidden = card === null;
-  return said.word + "." + said.speeds;
+  return `${said.word}. ${said.speeds}`;
 }
 
 function cardOf(form, asked) {
@@ -259,7 +262,7 @@ function start(root) {
       output.textContent = n ? `${n.toLocaleString("en")} tokens fit with the other settings as they are` : "No context fits with these settings";
     });
   });
-  form.hidden = root.querySelector(".answer").hidden = false;
+  for (const part of [form, ...root.querySelectorAll(".answer")]) part.hidden = false;
   root.querySelector(".without-script").hidden = true;
   refresh();
 }
