@@ -7,6 +7,7 @@ import pytest
 
 from oomph.errors import ToolchainError
 from oomph.facts.catalogue import catalogue_model
+from oomph.measure.boot import built_server
 from oomph.models.synth import write_synthetic
 from oomph.phantom.backend import Backend, fetch_backend, installed_backend
 from oomph.phantom.build import compiler
@@ -40,3 +41,12 @@ def qwen3_30b(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Qwen3-30B-A3B in Q4_K_M: its exact shape, 18 GB that take a few MB."""
     spec = catalogue_model("qwen3-30b-a3b", "Q4_K_M")
     return write_synthetic(spec, tmp_path_factory.mktemp("sparse") / "qwen3-30b-a3b-q4_k_m.gguf")
+
+
+@pytest.fixture(scope="session")
+def llama_server() -> Path:
+    """The llama-server of the wheel's own sources."""
+    server = built_server()
+    if server is None:
+        pytest.skip("llama-server is not built; `scripts/llama-tools llama-server` builds it in about ten minutes")
+    return server

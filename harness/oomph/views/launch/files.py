@@ -1,0 +1,44 @@
+"""All launch files of one configuration, and why one is left out."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from oomph.fitting.launch import Launch
+from oomph.views.launch.koboldcpp import render_koboldcpp
+from oomph.views.launch.library import render_python
+from oomph.views.launch.notes import render_notes
+from oomph.views.launch.ollama import render_modelfile
+from oomph.views.launch.saying import Unsayable
+from oomph.views.launch.server import render_preset, render_script
+from oomph.views.launch.textgen import render_cmd_flags, render_settings
+from oomph.views.launch.transformers import render_config_patch
+
+SCRIPT: Final = "llama-server.sh"
+PRESET: Final = "models.ini"
+_RENDERERS: Final[Mapping[str, Callable[[Launch], str]]] = {
+    SCRIPT: render_script, PRESET: render_preset, "text-generation-webui/CMD_FLAGS.txt": render_cmd_flags,
+    "text-generation-webui/settings.yaml": render_settings, "koboldcpp.sh": render_koboldcpp,
+    "Modelfile": render_modelfile, "llama_cpp_python.py": render_python,
+    "config.rope_scaling.json": render_config_patch,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchFiles:
+    """`texts` by path within the folder, `left_out` by path why there is none."""
+
+    texts: Mapping[str, str]
+    left_out: Mapping[str, str]
+
+
+def launch_files(launch: Launch) -> LaunchFiles:
+    """Every file that can be written of `launch`. ConfigError for a path or an architecture that none can hold."""
+    texts, left_out = dict[str, str](), dict[str, str]()
+    for path, render in _RENDERERS.items():
+        try:
+            texts[path] = render(launch)
+        except Unsayable as error:
+            left_out[path] = str(error)
+    texts["NOTES.md"] = render_notes(launch, tuple(texts), left_out)
+    return LaunchFiles(texts=texts, left_out=left_out)

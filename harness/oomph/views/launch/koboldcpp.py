@@ -1,0 +1,70 @@
+"""koboldcpp: a start script.
+
+Written against its version 1.117.1. Flash attention is its default, and one batch size is both of llama.cpp's. It has
+no YaRN: past the trained context it stretches the base frequency by a rule of its own.
+"""
+
+import shlex
+from typing import Final
+
+from oomph.fitting.launch import Launch
+from oomph.views.launch.saying import Unsayable, about, checked_path, commented, n_card_layers
+from oomph.views.launch.server import Flags
+
+_CACHE_TYPES: Final = ("f16", "bf16", "q8_0", "q5_1", "q4_0")
+_BATCH_SIZES: Final = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
+_LONGEST: Final = 262_144
+
+
+def render_koboldcpp(launch: Launch) -> str:
+    """A bash script that becomes koboldcpp. Unsayable for a configuration that its flags cannot spell."""
+    config = launch.config
+    _check(launch)
+    flags: Flags = {
+        "model": checked_path(launch.model_path), "contextsize": str(config.n_ctx), "batchsize": str(config.n_ubatch),
+        "quantkv": config.type_k, "gpulayers": str(n_card_layers(launch) if config.n_devices else 0),
+    }  # fmt: skip
+    if config.n_expert_used:
+        flags["moeexperts"] = str(config.n_expert_used)
+    if config.n_cpu_moe:
+        flags["moecpu"] = str(config.n_cpu_moe)
+    if config.override_tensor:
+        flags["overridetensors"] = checked_path(config.override_tensor)
+    if config.main_gpu:
+        flags["maingpu"] = str(config.main_gpu)
+    if config.n_threads:
+        flags["threads"] = str(config.n_threads)
+    switches = {
+        "noflashattention": config.flash_attn == "off", "lowvram": not config.offload_kqv, "noswa": config.swa_full,
+        "usecpu": config.n_devices == 0,
+    }  # fmt: skip
+    arguments = [f"--{name} {shlex.quote(value)}" for name, value in flags.items() if value is not None]
+    arguments += [f"--{name}" for name, is_on in switches.items() if is_on]
+    if config.tensor_split:  # takes as many words as follow
+        arguments.insert(0, "--tensor_split " + " ".join(f"{part:g}" for part in config.tensor_split))
+    if config.n_devices:  # takes words too
+        arguments.insert(0, "--usecuda")
+    return (
+        "#!/usr/bin/env bash\n" + commented((*about(launch), *_notes(launch)))
+        + 'set -euo pipefail\nexec "${KOBOLDCPP:-koboldcpp}" \\\n'
+        + "".join(f"    {argument} \\\n" for argument in arguments) + '    "$@"\n'
+    )  # fmt: skip
+
+
+def _check(launch: Launch) -> None:
+    config = launch.config
+    if config.type_k != config.type_v or config.type_k not in _CACHE_TYPES:
+        raise Unsayable(f"koboldcpp takes one cache type for K and V, of {', '.join(_CACHE_TYPES)}")
+    if not 256 <= config.n_ctx <= _LONGEST:
+        raise Unsayable(f"koboldcpp takes a context of 256 to {_LONGEST:,} tokens")
+    if config.n_ubatch not in _BATCH_SIZES:
+        raise Unsayable(f"koboldcpp takes a batch size of {', '.join(map(str, _BATCH_SIZES))}")
+    if config.n_seq_max > 1 or config.split_mode != "layer" or not config.op_offload:
+        raise Unsayable("several slots, other split modes and --no-op-offload have other words or none in koboldcpp")
+
+
+def _notes(launch: Launch) -> tuple[str, ...]:
+    """What koboldcpp does in its own way."""
+    own = "The memory is what llama-server would take; koboldcpp, a program of its own, was not measured."
+    rope = "koboldcpp has no YaRN flag: it stretches RoPE's base by a rule of its own (--ropeconfig changes it)."
+    return (own, rope) if launch.scaling else (own,)

@@ -1,0 +1,102 @@
+"""What every launch file says of itself in a comment, and how foreign text gets into one.
+
+A path, a model's name and its architecture are untrusted: a line break in one of them would end the comment or the
+value that it stands in. What breaks lines is refused in a path and left out of a name.
+"""
+
+import re
+from typing import Final
+
+from oomph.errors import ConfigError, OomphError
+from oomph.estimate.prediction import DeviceMemory, Prediction
+from oomph.fitting.launch import Launch
+from oomph.units import MIB, count, share
+from oomph.views.estimates import COMPONENTS, warnings
+
+_ARCHITECTURE: Final = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+class Unsayable(OomphError):
+    """This configuration has no spelling in the program that the file is for; the sentence says what is missing."""
+
+
+def checked_path(path: str) -> str:
+    """`path` unless it holds a line break or another character that does not print: then ConfigError."""
+    if not path or not path.isprintable():
+        raise ConfigError(f"the path {path!r} has characters that no launch file can hold; rename the model")
+    return path
+
+
+def plain(text: str) -> str:
+    """Foreign text on one line, without what does not print."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def alias(launch: Launch) -> str:
+    """The model's name as an identifier: letters, digits, `.`, `_` and `-`."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", launch.spec.name).strip("-.") or "model"
+
+
+def metadata_key(launch: Launch, key: str) -> str:
+    """`{architecture}.{key}`; ConfigError for an architecture that is no identifier."""
+    if not _ARCHITECTURE.fullmatch(launch.spec.arch):
+        raise ConfigError(f"{launch.spec.arch!r} is no architecture of llama.cpp; is the file what it says it is?")
+    return f"{launch.spec.arch}.{key}"
+
+
+def about(launch: Launch) -> tuple[str, ...]:
+    """What a comment says of the configuration, one line each: what, why, memory by device, RoPE."""
+    config = launch.config
+    experts = f", {config.n_expert_used} active experts" if config.n_expert_used else ""
+    lines = [f"{plain(launch.spec.name)}: n_ctx {count(config.n_ctx)}{experts}", plain(launch.reason)]
+    lines += ["Predicted memory of llama-server in MiB:"]
+    lines += [f"  {name}: {_components(memory)}" for name, memory in launch.prediction.memory.devices.items()]
+    notes = (f"Note: {plain(note)}" for note in warnings(launch.prediction))
+    return (*lines, verdict(launch), *_rope(launch), *notes)
+
+
+def verdict(launch: Launch, prediction: Prediction | None = None) -> str:
+    """Whether `prediction` (llama-server's, unless another is given) fits, and how likely."""
+    prediction = prediction or launch.prediction
+    if prediction.fits is None:
+        return "Whether it fits was not asked: no card was named."
+    card = plain(launch.card) if launch.card else "the card"
+    fits = f"It fits {card}" if prediction.fits else f"It does NOT fit {card}"
+    return f"{fits}{_likely(prediction.fit_probability)}."
+
+
+def _likely(probability: float | None) -> str:
+    """Never certain: what no log line prints is known by a width only."""
+    if probability is None:
+        return ""
+    if not 0.01 <= probability <= 0.99:
+        return ": more than 99 % likely" if probability > 0.5 else ": less than 1 % likely"
+    return f": {share(probability, 0)} likely"
+
+
+def _components(memory: DeviceMemory) -> str:
+    parts = ((label, getattr(memory, name)) for name, label in COMPONENTS.items())
+    sum_ = " + ".join(f"{label} {n_bytes / MIB:,.2f}" for label, n_bytes in parts if n_bytes)
+    return f"{memory.total_bytes / MIB:,.2f} = {sum_}" if sum_ else "0"
+
+
+def _rope(launch: Launch) -> tuple[str, ...]:
+    scaling = launch.scaling
+    if scaling is None:
+        return ()
+    return (
+        f"RoPE: {scaling.type}, {count(scaling.original_context_length)} tokens × {scaling.factor:g}; without it "
+        f"llama-server caps each slot at the file's {count(launch.spec.n_ctx_train)}.",
+        f"  {scaling.reason}; the factor holds for short texts too, at a little of their quality.",
+    )
+
+
+def commented(lines: tuple[str, ...], mark: str = "#") -> str:
+    """The lines as comments, each ended by a line break."""
+    return "".join(f"{mark} {line}".rstrip() + "\n" for line in lines)
+
+
+def n_card_layers(launch: Launch) -> int:
+    """`n_gpu_layers` as a number, for programs that read -1 as "choose for me"."""
+    layers = launch.config.n_gpu_layers
+    return layers if layers >= 0 else launch.spec.n_layer + 1

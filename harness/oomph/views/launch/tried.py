@@ -1,0 +1,16 @@
+"""What a started launch script kept of its promises, as a table."""
+
+from collections.abc import Sequence
+
+from oomph.fitting.launched import Finding
+from oomph.views.launch.saying import plain
+from oomph.views.table import Cell, Table
+
+
+def findings_table(findings: Sequence[Finding]) -> Table:
+    """A row a promise."""
+    rows = tuple(
+        (Cell(each.what), Cell(each.promised), Cell(plain(each.reported)), Cell("yes" if each.holds else "NO"))
+        for each in findings
+    )
+    return Table(caption="what the files promise", columns=("", "promised", "reported", "holds"), rows=rows)

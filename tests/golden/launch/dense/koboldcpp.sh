@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# llama-3.1-8b: n_ctx 32,768
+# long-context: the context is kept; an f16 cache and n_ubatch 2048 fit
+# Predicted memory of llama-server in MiB:
+#   CUDA0: 12,683.99 = weights 7,605.33 + KV cache 4,096.00 + compute buffer 560.04 + overhead 422.62
+#   CUDA_Host: 192.54 = compute buffer 192.05 + output buffer 0.49
+#   CPU: 532.31 = weights 532.31
+# It fits NVIDIA GeForce RTX 4090: more than 99 % likely.
+# The memory is what llama-server would take; koboldcpp, a program of its own, was not measured.
+set -euo pipefail
+exec "${KOBOLDCPP:-koboldcpp}" \
+    --usecuda \
+    --model '/models/Llama 3.1 8B.gguf' \
+    --contextsize 32768 \
+    --batchsize 2048 \
+    --quantkv f16 \
+    --gpulayers 33 \
+    "$@"

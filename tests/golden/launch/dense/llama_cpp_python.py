@@ -1,0 +1,29 @@
+# llama-3.1-8b: n_ctx 32,768
+# long-context: the context is kept; an f16 cache and n_ubatch 2048 fit
+# Predicted memory of llama-server in MiB:
+#   CUDA0: 12,683.99 = weights 7,605.33 + KV cache 4,096.00 + compute buffer 560.04 + overhead 422.62
+#   CUDA_Host: 192.54 = compute buffer 192.05 + output buffer 0.49
+#   CPU: 532.31 = weights 532.31
+# It fits NVIDIA GeForce RTX 4090: more than 99 % likely.
+# llama-cpp-python keeps logits for a whole batch and takes 13,158 MiB on cards. It fits NVIDIA GeForce RTX 4090: more than 99 % likely.
+import sys
+
+import llama_cpp
+
+llama = llama_cpp.Llama(
+    model_path='/models/Llama 3.1 8B.gguf',
+    n_ctx=32768,
+    n_batch=2048,
+    n_ubatch=2048,
+    n_gpu_layers=-1,
+    flash_attn=True,
+    type_k=llama_cpp.GGML_TYPE_F16,
+    type_v=llama_cpp.GGML_TYPE_F16,
+    swa_full=False,
+    offload_kqv=True,
+    op_offload=True,
+    verbose=False,
+)
+question = sys.argv[1] if len(sys.argv) > 1 else "Hello"
+answer = llama.create_chat_completion([{"role": "user", "content": question}], max_tokens=64)
+print(answer["choices"][0]["message"]["content"])
