@@ -19,6 +19,7 @@ LAYERS = [
     "phantom",
     "measure",
     "fitting",
+    "chat",
     "views",
     "cli",
 ]

@@ -13,6 +13,7 @@ import typer
 from oomph.cli import (
     answer,
     calibrate,
+    chat,
     claims,
     classify,
     compare,
@@ -54,6 +55,7 @@ def _version() -> None:
 
 answer.register(app)
 calibrate.register(app)
+chat.register(app)
 claims.register(app)
 classify.register(app)
 compare.register(app)

@@ -90,7 +90,7 @@ def reference_of(record: Record, records: Iterable[Record]) -> Record | None:
     knobs = compared_with(record)
     if knobs is None or record.quality is None:
         return None
-    wanted = record.config | knobs
+    wanted = {**record.config, **knobs}
     return next(
         (
             other for other in records

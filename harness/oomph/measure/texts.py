@@ -37,14 +37,19 @@ def _read(name: str | None, sweep: Sweep) -> str:
     if name is None:
         return ranking_text()
     if name == PYDOC:
-        from pydoc_data.topics import topics  # half a megabyte, when it is asked for
-
-        return "\n\n".join(topics[topic] for topic in sorted(topics))
+        return pydoc_text()
     path = (sweep.path.parent if sweep.path else Path()) / name
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror}); check measure.text.file") from None
+
+
+def pydoc_text() -> str:
+    """Python's language reference as `help()` has it: half a megabyte that needs no download."""
+    from pydoc_data.topics import topics
+
+    return "\n\n".join(topics[topic] for topic in sorted(topics))
 
 
 def references_folder(*identity: object) -> Path:

@@ -1,0 +1,103 @@
+"""The two models a conversation can be held with: one in this process, or a llama-server by its address.
+
+The seam is small on purpose: count tokens, and stream an answer to messages.
+"""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from oomph.chat.budget import Message
+from oomph.errors import ConfigError, ModelFileError
+
+TIMEOUT_S: Final = 600.0
+"""A long prompt on a slow machine says nothing for minutes."""
+
+
+class Backend(Protocol):
+    """A model to talk to, with room for `n_ctx` tokens."""
+
+    @property
+    def n_ctx(self) -> int:
+        """Tokens of prompt and answer together."""
+
+    def count(self, text: str) -> int:
+        """The text's tokens, without what a chat template puts around it."""
+
+    def stream(self, messages: Sequence[Message], *, n_answer: int) -> Iterator[str]:
+        """The answer, piece by piece, `n_answer` tokens at most."""
+
+
+class LocalBackend:
+    """A GGUF file, run by llama-cpp-python, which keeps the cells of a prompt's unchanged beginning."""
+
+    def __init__(self, path: Path, *, n_ctx: int, temperature: float = 0.7, n_threads: int | None = None) -> None:
+        from llama_cpp import Llama
+
+        self.n_ctx, self._temperature = n_ctx, temperature
+        try:
+            self._llama = Llama(str(path), n_ctx=n_ctx, n_gpu_layers=-1, n_threads=n_threads, verbose=False)
+        except ValueError as error:  # llama-cpp-python's own way to say that llama.cpp returned NULL
+            raise ModelFileError(
+                f"{path} cannot be run with n_ctx {n_ctx} ({error}); `oomph estimate` says what it takes"
+            ) from None
+
+    def count(self, text: str) -> int:
+        """The text's tokens."""
+        return len(self._llama.tokenize(text.encode(), add_bos=False, special=False))
+
+    def stream(self, messages: Sequence[Message], *, n_answer: int) -> Iterator[str]:
+        """The answer, piece by piece."""
+        said: Any = self._llama.create_chat_completion(
+            [{"role": message.role, "content": message.content} for message in messages],  # type: ignore[misc]
+            max_tokens=n_answer, temperature=self._temperature, stream=True,
+        )  # fmt: skip
+        for piece in said:
+            yield piece["choices"][0]["delta"].get("content") or ""
+
+
+class ServerBackend:
+    """A llama-server at `url`; ConfigError where none answers there."""
+
+    def __init__(self, url: str, *, n_ctx: int | None = None, temperature: float = 0.7) -> None:
+        self._url, self._temperature = url.rstrip("/").removesuffix("/v1"), temperature
+        slot = self._props()["default_generation_settings"]["n_ctx"]
+        if n_ctx is not None and n_ctx > slot:
+            raise ConfigError(f"--n-ctx is {n_ctx}, and a slot of {self._url} has {slot}; start it with a larger -c")
+        self.n_ctx = n_ctx or slot
+
+    def count(self, text: str) -> int:
+        """The text's tokens."""
+        with self._open("/tokenize", {"content": text}) as answer:
+            return len(json.load(answer)["tokens"])
+
+    def stream(self, messages: Sequence[Message], *, n_answer: int) -> Iterator[str]:
+        """The answer, piece by piece; closing the iterator closes the connection, and the server stops."""
+        asked = {
+            "messages": [{"role": message.role, "content": message.content} for message in messages],
+            "max_tokens": n_answer, "temperature": self._temperature, "stream": True, "cache_prompt": True,
+        }  # fmt: skip
+        with self._open("/v1/chat/completions", asked) as answer:
+            for line in answer:
+                event = line.decode().removeprefix("data: ").strip()
+                if line.startswith(b"data: ") and event != "[DONE]":
+                    for choice in json.loads(event)["choices"]:
+                        yield choice["delta"].get("content") or ""
+
+    def _props(self) -> Any:
+        with self._open("/props") as answer:
+            return json.load(answer)
+
+    def _open(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self._url + path, data, {"Content-Type": "application/json"})
+        try:
+            return urllib.request.urlopen(request, timeout=TIMEOUT_S)
+        except urllib.error.HTTPError as error:
+            said = error.read(500).decode(errors="replace")
+            raise ConfigError(f"{self._url}{path} answers {error.code}: {said}; is it a llama-server?") from None
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"no llama-server answers at {self._url} ({error}); check --url") from None

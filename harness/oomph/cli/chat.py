@@ -1,0 +1,110 @@
+"""`oomph chat`: a conversation that outlives its context, on a terminal or from a pipe."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from oomph.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from oomph.chat.backends import Backend
+    from oomph.chat.history import History
+    from oomph.chat.loop import Conversation
+
+HELP = "/memory shows what the model has noted, /quit ends; Ctrl-C stops an answer, Ctrl-D ends"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("chat")(chat)
+
+
+def chat(
+    model: Annotated[str | None, typer.Argument(help="GGUF file, or `demo`.")] = None,
+    url: Annotated[str | None, typer.Option(help="A running llama-server instead of a file.")] = None,
+    n_ctx: Annotated[int | None, typer.Option(help="Tokens of prompt and answer: 4096, or a slot's.")] = None,
+    history: Annotated[Path | None, typer.Option(help="SQLite file that keeps the whole conversation.")] = None,
+    resume: Annotated[bool, typer.Option(help="Go on with the conversation in --history.")] = False,
+    summarise: Annotated[bool, typer.Option(help="Let the model note what left the window.")] = False,
+    recall: Annotated[bool, typer.Option(help="Put back earlier exchanges that share its words.")] = True,
+    temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 0.7,
+) -> None:
+    """Talk with a model in a conversation that outlives its context."""
+    from oomph.chat.history import History
+    from oomph.chat.loop import Conversation, Memory
+
+    path = history or _new_history()
+    if resume and (history is None or not path.exists()):
+        raise ConfigError("--resume goes on with a conversation: name its file with --history, which must be there")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with History(path) as kept:
+        if not resume and kept.finished():
+            raise ConfigError(f"{path} holds a conversation already; go on with it by --resume, or name another file")
+        backend = _backend(model, url, n_ctx, temperature)
+        memory = Memory(recall=recall, summarise=summarise)
+        _greet(kept, path, backend)
+        _talk(Conversation(backend, kept, memory=memory), kept)
+
+
+def _backend(model: str | None, url: str | None, n_ctx: int | None, temperature: float) -> "Backend":
+    from oomph.chat.backends import LocalBackend, ServerBackend
+    from oomph.models.demo import demo_model
+
+    if (model is None) == (url is None):
+        raise ConfigError("name a model or give --url, one of the two")
+    if url is not None:
+        return ServerBackend(url, n_ctx=n_ctx, temperature=temperature)
+    path = demo_model() if model == "demo" else Path(str(model))
+    return LocalBackend(path, n_ctx=n_ctx or 4096, temperature=temperature)
+
+
+def _new_history() -> Path:
+    from oomph.cache import cache_folder
+
+    return cache_folder() / "chats" / f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}.sqlite"
+
+
+def _greet(kept: "History", path: Path, backend: "Backend") -> None:
+    n_before = len(kept.finished())
+    typer.echo(f"n_ctx {backend.n_ctx:,}; the conversation ({n_before} exchanges so far) is kept in {path}", err=True)
+    if (question := kept.unanswered()) is not None:
+        typer.echo(f"your last question had no answer yet: {question}", err=True)
+    if sys.stdin.isatty():
+        typer.echo(HELP, err=True)
+
+
+def _talk(conversation: "Conversation", kept: "History") -> None:
+    for line in _lines():
+        if line == "/quit":
+            return
+        if line == "/memory":
+            typer.echo(kept.memory[1] or "nothing yet: the whole conversation is in the window, or --summarise is off")
+        elif line:
+            _answer(conversation, line)
+
+
+def _lines() -> "Iterator[str]":
+    prompt = "> " if sys.stdin.isatty() else ""
+    while True:
+        try:
+            yield input(prompt).strip()
+        except (EOFError, KeyboardInterrupt):
+            return
+
+
+def _answer(conversation: "Conversation", question: str) -> None:
+    pieces = conversation.say(question)
+    try:
+        for piece in pieces:
+            sys.stdout.write(piece)
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        pieces.close()  # type: ignore[attr-defined]  # a generator: what was said is kept
+    except ConfigError as error:  # a question too long, a server gone: the conversation goes on
+        typer.echo(f"oomph: {error}", err=True)
+    sys.stdout.write("\n")
