@@ -204,11 +204,14 @@ def test_one_prefill_is_enough_at_a_stop_that_its_neighbours_bear_out() -> None:
 
 
 @pytest.mark.parametrize("stop", [0, 256, 512])
-def test_a_stop_that_is_off_its_neighbours_line_is_timed_again_on_the_way_back(stop: int) -> None:
-    context, samples = climbed(bumps={stop: 1.06}, neighbours=True)
-    assert context.prefilled == [*range(0, 576, 64), stop, stop]
+@pytest.mark.parametrize(("bump", "n_more"), [(1.02, 0), (1.04, 1), (1.3, 2)])
+def test_a_stop_that_is_off_its_neighbours_line_is_timed_again_until_its_median_is_on_it(
+    stop: int, bump: float, n_more: int
+) -> None:
+    context, samples = climbed(bumps={stop: bump}, neighbours=True)
+    assert context.prefilled == [*range(0, 576, 64), *[stop] * n_more]
     straight = 1_000_000 + 1_000 * stop
-    assert samples["pp64", stop] == [round(straight * 1.06), straight, straight]
+    assert samples["pp64", stop] == [round(straight * bump), *[straight] * n_more]
 
 
 def test_a_neighbour_that_is_off_the_line_moves_no_stop() -> None:

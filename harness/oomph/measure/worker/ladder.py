@@ -72,16 +72,15 @@ class Samples:
         return list(self._timings.values())
 
     def _of_neighbours(self, depth: int) -> list[int]:
-        """The nearest depths' samples of prefill, moved here along their line, where the one taken here lies on it.
+        """The nearest depths' samples of prefill, moved here along their line, where those taken here lie on it.
 
         Prefill takes longer by the same for each cell of depth, until it does not (a sliding window is full, a
-        kernel changes, the machine was disturbed): a sample that is off the line says so, and then they are none, nor
-        are they where it has been taken again.
+        kernel changes, the machine was disturbed): a median that is off the line says so, and then they are none.
         """
         own = self.of("pp", depth)
         points = [(at, median(self.of("pp", at))) for kind, at in self._timings if kind == "pp" and at != depth]
         nearest = sorted(points, key=lambda point: abs(point[0] - depth))[:MOST_NEIGHBOURS]
-        if len(own) != 1 or len(nearest) < LEAST_NEIGHBOURS:
+        if not own or len(nearest) < LEAST_NEIGHBOURS:
             return []
         slope = median((t2 - t1) / (d2 - d1) for (d1, t1), (d2, t2) in itertools.combinations(nearest, 2))
         moved = [round(ns + slope * (depth - at)) for at, ns in nearest]
