@@ -63,3 +63,14 @@ def test_a_spread_needs_two_values() -> None:
     assert spread(totals, fixed=1) == 20 * MIB
     assert spread(totals, fixed=0) == 5 * MIB
     assert spread({(1024, 4): MIB}, fixed=0) is None
+
+
+def test_the_headline_is_also_said_in_russian(records: list[Record], make_record: Make, make_failure: Make) -> None:
+    russian = headline(records, "ru").replace("\u00a0", " ")
+    assert russian == (
+        "Tiny-8x192 занимает 225 МиБ при n_ctx 1 024 и 316 МиБ при 4 096:"
+        " всё решает контекст, число активных экспертов почти не важно"
+    )
+    alone = headline([make_record()], "ru").replace("\u00a0", " ")
+    assert alone == "Tiny-8x192 занимает 225 МиБ памяти при n_ctx 1 024"
+    assert headline([make_failure(n_ctx=2048)], "ru") == "Tiny-8x192: ни одна точка не дошла до конца (1 oom_kv)"

@@ -35,12 +35,14 @@ def report(
     ] = False,
     png: Annotated[bool, typer.Option("--png", help="Write each figure as PNG too, beside its SVG.")] = False,
     open_page: Annotated[bool, typer.Option("--open", help="Show the page in a browser.")] = False,
+    lang: Annotated[str, typer.Option("--lang", help="en or ru, of the headline")] = "en",
 ) -> None:
     """Write report.html (one file, no network), report.md and figures/ from measured records."""
+    from oomph.views.language import checked_language
     from oomph.views.report import write_report
 
     records = read_records(folders)
-    made = report_on(records, model=model, calibrate=calibrate)
+    made = report_on(records, model=model, calibrate=calibrate, language=checked_language(lang))
     page = write_report(made, out or folders[0], png=png)
     typer.echo(page)
     if open_page:
@@ -60,10 +62,12 @@ def read_records(folders: Sequence[Path]) -> "list[Record]":
     return records
 
 
-def report_on(records: "Sequence[Record]", *, model: str | None = None, calibrate: bool = False) -> "Report":
+def report_on(
+    records: "Sequence[Record]", *, model: str | None = None, calibrate: bool = False, language: str = "en"
+) -> "Report":
     """The report, with predictions for each model whose facts are at hand; where they are not, stderr says so.
 
-    `calibrate` fits the coefficients to the records first, where these hold enough for it.
+    `calibrate` fits the coefficients to the records first, where these hold enough; `language` is the headlines'.
     """
     from oomph.fitting.calibrate import fit
     from oomph.fitting.compare import compare, record_config
@@ -96,5 +100,6 @@ def report_on(records: "Sequence[Record]", *, model: str | None = None, calibrat
         largest = max(map(record_config, own), key=lambda config: (config.n_ctx, config.n_expert_used or 0))
         what_ifs[subject(own[0])] = what_if(estimator, largest, reference=model or PurePath(own[0].model.path).name)
     return build_report(
-        records, predictions=predictions, comparisons=comparisons, fits=fits, surfaces=around, what_ifs=what_ifs
-    )
+        records, predictions=predictions, comparisons=comparisons, fits=fits, surfaces=around, what_ifs=what_ifs,
+        language=language,
+    )  # fmt: skip

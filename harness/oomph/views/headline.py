@@ -4,13 +4,14 @@ Stands apart because it is the only view that draws conclusions. A sentence is m
 alone and left out where they do not carry it; none says more than its figures.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from oomph.records.grouping import Setting, by_setting, leading, setting, setting_words
 from oomph.records.schema import Record
 from oomph.units import count, mib, rate, share
 from oomph.views.by_experts import quality_by_experts, rates_by_experts
+from oomph.views.language import render_text
 from oomph.views.plots_fit import QUANTITY_NAMES, Agreement, agreements
 from oomph.views.plots_map import memory_map
 from oomph.views.plots_speed import KIND_NAMES
@@ -26,7 +27,7 @@ from oomph.views.readings import (
     succeeded,
     was_skipped,
 )
-from oomph.views.tables import memory_word, outcome_counts
+from oomph.views.tables import outcome_counts
 
 if TYPE_CHECKING:
     from oomph.fitting.compare import Comparison
@@ -35,36 +36,47 @@ NEGLIGIBLE: Final = 0.05
 """Experts "hardly change" memory where they move it by less than this share of what the context moves it by."""
 
 
-def headline(records: Sequence[Record]) -> str:
+def headline(records: Sequence[Record], language: str = "en") -> str:
     """One sentence on what the model takes and what decides it, or on how the points ended.
 
     Of several settings it speaks of the one with the most points that ran, and says which that is.
     """
+    said = render_text("headline", language, width=None, model=records[0].model.name, **_findings(records))
+    return said.strip()
+
+
+def _findings(records: Sequence[Record]) -> dict[str, Any]:
+    """Which of the template's cases this is, and its figures."""
     shown = leading([r for r in records if memory_limit_bytes(r) is None], succeeded)
     totals = _totals(shown)
-    model = records[0].model.name
     if not totals:
-        return f"{model}: {_without_memory(records)}"
-    words = setting_words(setting(shown[0]), by_setting(records))
-    under = f" with {words}" if words else ""
+        return _without_memory(records)
     (low_at, low), (high_at, high) = min(totals.items(), key=_bytes), max(totals.items(), key=_bytes)
-    if len({context for context, _ in totals}) < 2:
-        return f"{model} takes {mib(high)} of {memory_word(records)} at n_ctx {high_at[0]:,}{under}"
-    said = f"{model} takes {mib(low)} at n_ctx {low_at[0]:,} and {mib(high)} at {high_at[0]:,}{under}"
     by_context, by_experts = spread(totals, fixed=1), spread(totals, fixed=0)
+    return {
+        "case": _case({context for context, _ in totals}, by_context, by_experts), "low": low, "low_at": low_at[0],
+        "high": high, "high_at": high_at[0], "by_context": by_context, "by_experts": by_experts,
+        "on_cards": all(map(has_cards, records)), "setting": setting_words(setting(shown[0]), by_setting(records)),
+    }  # fmt: skip
+
+
+def _case(contexts: Collection[int], by_context: int | None, by_experts: int | None) -> str:
+    if len(contexts) < 2:
+        return "one context"
     if by_experts is None or by_context is None:
-        return said
-    if by_experts <= NEGLIGIBLE * by_context:
-        return f"{said}: the context decides, the number of active experts hardly matters"
-    return f"{said}: context moves it by up to {mib(by_context)}, active experts by up to {mib(by_experts)}"
+        return "two contexts"
+    return "context decides" if by_experts <= NEGLIGIBLE * by_context else "both"
 
 
-def _without_memory(records: Sequence[Record]) -> str:
+def _without_memory(records: Sequence[Record]) -> dict[str, Any]:
     """What can be said where no buffer is known: imported tables have speeds alone."""
+    outcomes = outcome_counts(records)
     if not any(succeeded(record) for record in records):
-        return f"no point ran to its end ({outcome_counts(records)})"
+        return {"case": "nothing ran", "outcomes": outcomes}
     first = next((points[0] for points in rates_by_experts(records, "tg").values()), None)
-    return f"{rate(first.tokens_per_s)} tokens/s decoding" if first else f"{outcome_counts(records)}"
+    if first is None:
+        return {"case": "outcomes only", "outcomes": outcomes}
+    return {"case": "speed only", "tokens_per_s": first.tokens_per_s}
 
 
 def _bytes(item: tuple[tuple[int, int | None], int]) -> int:

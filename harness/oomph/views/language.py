@@ -42,14 +42,15 @@ def checked_language(code: str) -> str:
     return code
 
 
-def render_text(template: str, language: str, **values: Any) -> str:
-    """The template `{language}/{template}.jinja` filled with `values`, wrapped at WIDTH columns.
+def render_text(template: str, language: str, *, width: int | None = WIDTH, **values: Any) -> str:
+    """The template `{language}/{template}.jinja` filled with `values`, wrapped at `width` columns (None: not at all).
 
     A paragraph ends at an empty line or where a bullet (`- `) begins; a line that begins with four spaces stays as it
     is.
     """
     text = _environment(language).get_template(f"{template}.jinja").render(**values)
-    wrapped = "\n\n".join(filter(None, map(_block, re.split(r"\n\s*\n", text.strip("\n"))))) + "\n"
+    blocks = (_block(block, width or len(text)) for block in re.split(r"\n\s*\n", text.strip("\n")))
+    wrapped = "\n\n".join(filter(None, blocks)) + "\n"
     return wrapped if language == "ru" else wrapped.replace(NBSP, " ")
 
 
@@ -91,7 +92,7 @@ def _respelled(to_text: Callable[..., str], language: str) -> Callable[..., str]
     return lambda *arguments, **named: respell(to_text(*arguments, **named), language)
 
 
-def _block(block: str) -> str:
+def _block(block: str, width: int) -> str:
     """One block of lines: its paragraphs and bullets, each wrapped."""
     paragraphs: list[str] = []
     for line in block.splitlines():
@@ -99,12 +100,12 @@ def _block(block: str) -> str:
             paragraphs.append(line.rstrip())
         elif line.strip():
             paragraphs[-1] += " " + line.strip()
-    return "\n".join(_wrapped(paragraph) for paragraph in paragraphs if paragraph.strip())
+    return "\n".join(_wrapped(paragraph, width) for paragraph in paragraphs if paragraph.strip())
 
 
-def _wrapped(paragraph: str) -> str:
+def _wrapped(paragraph: str, width: int) -> str:
     if paragraph.startswith("    "):
         return paragraph
     indent = "  " if paragraph.startswith("- ") else ""
     words = re.sub(r"(?<=\d) %", f"{NBSP}%", re.sub(r"[ \t]+", " ", paragraph))
-    return textwrap.fill(words, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return textwrap.fill(words, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)

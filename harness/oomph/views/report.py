@@ -47,10 +47,11 @@ def build_report(
     surfaces: Sequence["Surface"] = (),
     what_ifs: Mapping[Hashable, WhatIf] | None = None,
     title: str | None = None,
+    language: str = "en",
 ) -> Report:
     """The report of these records; `predictions` by record id, `fits` and `what_ifs` by `grouping.subject`, if any.
 
-    Raises StoreError where there is no record.
+    `language` is the headlines'; the rest is in English. Raises StoreError where there is no record.
     """
     groups = by_subject(records)
     if not groups:
@@ -62,7 +63,8 @@ def build_report(
                 records=group, predictions=predictions or {}, surfaces=surfaces,
                 comparisons=[c for c in comparisons if c.record_id in {record.record_id for record in group}],
                 fit=(fits or {}).get(subject(group[0])), dry_runs=_dry_runs(group, dry),
-            )
+            ),
+            language,
         )
         for group in groups
     ]  # fmt: skip

@@ -47,8 +47,8 @@ class Chapter:
     sections: tuple[Section, ...]
 
 
-def build_chapter(material: Material) -> Chapter:
-    """A chapter of records of one model on one machine, of which there must be one."""
+def build_chapter(material: Material, language: str = "en") -> Chapter:
+    """A chapter of records of one model on one machine, of which there must be one; `language` is the headline's."""
     records = material.records
     sections = (
         Section(title="At a glance", tables=(trim(experts_table(records)),)),
@@ -69,7 +69,8 @@ def build_chapter(material: Material) -> Chapter:
         _repeat_section(records),
     )
     return Chapter(
-        title=_title(records[0]), headline=headline(records), evidence=evidence(records, material.comparisons),
+        title=_title(records[0]), headline=headline(records, language),
+        evidence=evidence(records, material.comparisons),
         sections=tuple(s for s in sections if s.pictures or s.commands or any(t.rows for t in s.tables)),
     )  # fmt: skip
 
