@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from oomph.errors import FitError, UnknownNameError
-from oomph.fitting.public_rows import build_year, public_observations, quantisation, resolved_gpu
+from oomph.fitting.public_rows import public_observations, quantisation, resolved_gpu, row_year
 
 ROW: dict[str, Any] = {
     "source_url": "https://example.org/a", "date": "2025-10-01", "build": "6600", "engine": "llama.cpp",
@@ -69,7 +69,7 @@ def test_forgetting_dates_takes_the_builds_that_figures_are_of(tmp_path: Path) -
      ("1735689600", None, 2025.0)],
 )  # fmt: skip
 def test_dates_of_any_spelling_are_years(date: str | None, build: str | None, year: float) -> None:
-    assert build_year(date, build) == pytest.approx(year, abs=0.01)
+    assert row_year(date, build) == pytest.approx(year, abs=0.01)
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,9 @@ def _estimate(
         Path | None,
         typer.Option(help="coefficients that `oomph calibrate` wrote; the newest kept that match, or `none`"),
     ] = None,
+    build: Annotated[
+        int | None, typer.Option(min=1000, help="build number of an older llama.cpp, 8829 for b8829")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a configuration, a line each")] = False,
     *,
     knobs: dict[str, Any],
@@ -50,7 +53,7 @@ def _estimate(
     if not asked:
         raise ConfigError(f"{configs} has no configuration; write one JSON object of knobs a line")
     on_host = any(config.n_devices == 0 for config in asked)
-    estimator, origin = named_estimator(model, gpu, gpu_mem, calibration, on_host=on_host)
+    estimator, origin = named_estimator(model, gpu, gpu_mem, calibration, on_host=on_host, build=build)
     if as_json:
         _print_json(estimator, asked, strict=not (grid or configs), calibration=origin)
     else:

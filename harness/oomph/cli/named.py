@@ -30,11 +30,12 @@ SHIPPED: Final = "none"
 
 
 def named_estimator(
-    model: str, gpu: str | None, gpu_mem: float | None, calibration: Path | None, *, on_host: bool
-) -> "tuple[Estimator, str | None]":
+    model: str, gpu: str | None, gpu_mem: float | None, calibration: Path | None, *, on_host: bool,
+    build: int | None = None,
+) -> "tuple[Estimator, str | None]":  # fmt: skip
     """The estimator, and the file that its coefficients are of, if they are a calibration's.
 
-    `gpu_mem` is in MiB. OomphError for a model, card or file that cannot be.
+    `gpu_mem` is in MiB, `build` the number of an older llama.cpp. OomphError for a model, card or file that cannot be.
     """
     from oomph.errors import ConfigError
     from oomph.estimate.estimator import Estimator
@@ -47,7 +48,7 @@ def named_estimator(
     spec, card = read_model(model), find_gpu(gpu) if gpu else None
     coefficients, origin = _calibration(calibration, spec.arch, card.name if card else None, on_host=on_host)
     memory_bytes = round(gpu_mem * MIB) if gpu_mem else None
-    return Estimator(spec, card, gpu_memory_bytes=memory_bytes, coefficients=coefficients), origin
+    return Estimator(spec, card, gpu_memory_bytes=memory_bytes, coefficients=coefficients, build=build), origin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,12 @@
-"""Builds of llama.cpp whose graphs differ from 0.5.0, by build number.
+"""Builds of llama.cpp whose graphs differ from 0.5.0, and when a build was made, by build number.
 
 The estimator is exact for llama.cpp 0.5.0. Logs and programs of other months are of other builds, and some changes
-move a compute buffer by hundreds of MiB. Stands apart because it is a fact about a program, and no knob of a run.
+move a compute buffer by hundreds of MiB, others speed by half. Stands apart because it is a fact about a program, and
+no knob of a run.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 
@@ -40,3 +42,19 @@ the choice of experts, logs say only that it came between b7772 and b7896, or af
 def build_of(number: int | None) -> Build:
     """What build `number` does (`b8829` is 8829); None is llama.cpp 0.5.0."""
     return LATEST if number is None else Build(**{change: number >= first for change, first in _SINCE.items()})
+
+
+_DATES: Final = (
+    (2000, 2024.03), (2824, 2024.353), (3300, 2024.50), (4000, 2024.84), (4500, 2025.04), (5000, 2025.25),
+    (5500, 2025.40), (6000, 2025.565), (6500, 2025.71), (7000, 2025.855), (7500, 2025.97), (8000, 2026.12),
+    (10066, 2026.545), (10809, 2026.695),
+)  # fmt: skip
+"""llama.cpp's build numbers and when they were, as years; their days are those of its releases."""
+
+
+def build_year(number: int) -> float:
+    """When build `number` was made, as a year, to a few weeks; the ends of the table for builds beyond it."""
+    for (low, start), (high, end) in pairwise(_DATES):
+        if number <= high:
+            return start + (end - start) * max(number - low, 0) / (high - low)
+    return _DATES[-1][1]

@@ -10,11 +10,11 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
 from oomph.errors import FitError, UnknownNameError
+from oomph.estimate.build import build_year
 from oomph.estimate.card import card_facts
 from oomph.estimate.speed import speed_question
 from oomph.facts.catalogue import catalogue_model
@@ -45,12 +45,6 @@ _MODELS: Final = (
 _MISTRAL_NEMO_PARAMS_B: Final = 12.25
 """llama-bench calls Mistral Nemo "llama 13B"."""
 
-_BUILDS: Final = (
-    (2000, 2024.03), (2824, 2024.353), (3300, 2024.50), (4000, 2024.84), (4500, 2025.04), (5000, 2025.25),
-    (5500, 2025.40), (6000, 2025.565), (6500, 2025.71), (7000, 2025.855), (7500, 2025.97), (8000, 2026.12),
-    (10066, 2026.545), (10809, 2026.695),
-)  # fmt: skip
-"""llama.cpp's build numbers and when they were, as years."""
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 FLASH_DEFAULT_YEAR: Final = 2025.66
 """llama.cpp turns flash attention on by itself since September 2025 (PR 15434)."""
@@ -138,7 +132,7 @@ def resolved_gpu(name: str) -> GpuSpec:
 
 def _observation(row: Row, models: dict[str, ModelSpec], *, dated: bool) -> SpeedObservation:
     card, spec = resolved_gpu(row["gpu"]), _model(row, models)
-    year = build_year(row["date"], row["build"])
+    year = row_year(row["date"], row["build"])
     flash = row["flash_attn"] in (1, "1", "on", True, "True") if row["flash_attn"] is not None else (
         year >= FLASH_DEFAULT_YEAR
     )  # fmt: skip
@@ -177,7 +171,7 @@ def quantisation(label: str) -> str:
     return "MXFP4" if label.startswith("gpt-oss") else found[1]
 
 
-def build_year(date: object, build: object) -> float:
+def row_year(date: object, build: object) -> float:
     """When a build was made, as a year, from a date of any spelling or its number; `UNKNOWN_YEAR` for neither."""
     text = str(date or "")
     if "collected" in text:
@@ -188,15 +182,8 @@ def build_year(date: object, build: object) -> float:
         return int(found[3]) + (_MONTHS.index(found[1].lower()) + (int(found[2]) - 1) / 31) / 12
     number = str(build or text).lstrip("b")
     if number.isdigit() and 1000 < int(number) < 20000:
-        return _interpolated(int(number))
+        return build_year(int(number))
     return 1970 + float(text) / 31556952 if re.fullmatch(r"1[67]\d{8}(\.0)?", text) else UNKNOWN_YEAR
-
-
-def _interpolated(build: int) -> float:
-    for (low, start), (high, end) in pairwise(_BUILDS):
-        if build <= high:
-            return start + (end - start) * (build - low) / (high - low)
-    return _BUILDS[-1][1]
 
 
 def _weighted(observations: Sequence[SpeedObservation]) -> Iterator[SpeedObservation]:
