@@ -167,3 +167,6 @@ def test_a_context_beyond_training_is_said(dense: ModelSpec) -> None:
     assert any("YaRN" in warning for warning in estimator.predict(RunConfig(n_ctx=12289)).warnings)
     assert not estimator.predict(RunConfig(n_ctx=12288)).warnings
     assert not estimator.predict(RunConfig(n_ctx=20_000, rope_scaling="yarn", rope_scale=2)).warnings
+    assert not estimator.predict(RunConfig(n_ctx=20_000, n_seq_max=2)).warnings
+    without_positions = Estimator(catalogue_model("granite-4.0-h-tiny", "Q4_K_M"))
+    assert not without_positions.predict(RunConfig(n_ctx=150_000)).warnings

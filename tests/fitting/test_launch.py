@@ -8,7 +8,8 @@ from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
 from oomph.facts.catalogue import catalogue_model
 from oomph.facts.gpus import gpu
-from oomph.fitting.launch import PROFILES, SURE, Launch, choose, server_config
+from oomph.fitting.alternatives import SURE
+from oomph.fitting.launch import PROFILES, Launch, choose, server_config
 from oomph.units import GIB
 
 MIXTURE = catalogue_model("qwen3-30b-a3b", "Q4_K_M")
@@ -36,7 +37,8 @@ def test_without_room_profiles_give_up_different_things() -> None:
     for each in (longest, quality):
         assert each.prediction.fits
         assert (each.prediction.fit_probability or 0) >= SURE
-    assert "q8_0 cache" in longest.reason
+    assert "a q8_0 cache and n_ubatch " in longest.reason
+    assert longest.reason.endswith("fit, f16 does not")
     assert f"experts of {quality.config.n_cpu_moe} layers" in quality.reason
 
 
@@ -66,6 +68,7 @@ def test_what_cannot_fit_says_so() -> None:
     found = launch("quality", gib=2, n_cpu_moe=0)
     assert found.prediction.fits is False
     assert found.prediction.fit_probability == 0
+    assert found.reason.endswith("nothing that it may choose fits")
 
 
 def test_without_a_card_nothing_is_chosen_or_promised() -> None:

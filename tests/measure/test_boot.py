@@ -11,12 +11,14 @@ import pytest
 
 from oomph.errors import ToolchainError
 from oomph.estimate.estimator import Estimator
+from oomph.facts.catalogue import catalogue_model
 from oomph.facts.gpus import gpu
 from oomph.facts.modelspec import read_model_file
 from oomph.fitting.launch import Launch, choose
 from oomph.fitting.launched import held_against
 from oomph.measure.boot import Boot, boot, find_server, phantom_arguments, serving
 from oomph.models.demo import demo_model
+from oomph.models.synth import write_synthetic
 from oomph.phantom.backend import Backend
 from oomph.phantom.cards import phantom_cards
 from oomph.views.launch.server import render_preset, render_script
@@ -96,6 +98,24 @@ class TestOnThePhantomCard:
         findings = held_against(launch, booted(script(render_script(launch)), "RTX 4090, RTX 4090"))
         assert [finding for finding in findings if not finding.holds] == []
         assert sum("breakdown" in finding.what for finding in findings) == 2
+
+    @pytest.mark.parametrize(
+        ("name", "card", "knobs"),
+        [
+            ("granite-4.0-h-tiny", "small:8000:8.9:100", {"n_ctx": 150_000}),  # no positions: only the cap is lifted
+            ("olmoe-1b-7b", "small:3500:8.9:100", {"n_ctx": 4096}),  # experts of some layers on the host
+            ("gemma-3-1b", "small:4000:8.9:100", {"n_ctx": 60_000, "n_seq_max": 1}),  # sliding windows, and YaRN
+            ("qwen3-0.6b", "small:8000:8.9:100", {"n_ctx": 32_768, "n_seq_max": 4}),
+        ],
+    )
+    def test_other_kinds_of_models_keep_every_promise(
+        self, name: str, card: str, knobs: dict[str, int], booted: Callable[..., Boot], script: Write, tmp_path: Path
+    ) -> None:
+        path = write_synthetic(catalogue_model(name, "Q4_K_M"), tmp_path / "model.gguf")
+        launch = choose(Estimator(read_model_file(path), gpu(card)), knobs, model_path=str(path), profile="quality")
+        findings = held_against(launch, booted(script(render_script(launch)), card))
+        assert [finding for finding in findings if not finding.holds] == []
+        assert (launch.config.n_cpu_moe > 0) == (name == "olmoe-1b-7b")
 
 
 @pytest.mark.llama

@@ -24,6 +24,7 @@ from oomph.estimate.speed import predict_speed
 from oomph.facts.config import RunConfig
 from oomph.facts.gpus import GpuSpec
 from oomph.facts.modelspec import ModelSpec
+from oomph.facts.rope import has_positions, native_context
 from oomph.units import count
 
 CONTEXT_STEP: Final = 256
@@ -78,10 +79,12 @@ class Estimator:
         return map(self.predict, configs)
 
     def _beyond_training(self, config: RunConfig) -> Iterator[str]:
-        trained = self.model.n_ctx_train
-        if config.n_ctx > trained and config.rope_scaling is None:
+        n_ctx = config.n_ctx if config.kv_unified else config.n_ctx // config.n_seq_max
+        if n_ctx <= self.model.n_ctx_train or config.rope_scaling is not None or not has_positions(self.model):
+            return
+        if n_ctx > (trained := native_context(self.model)):
             yield (
-                f"n_ctx {count(config.n_ctx)} is beyond the {count(trained)} tokens that the model was trained for: it "
+                f"n_ctx {count(n_ctx)} is beyond the {count(trained)} tokens that the model was trained for: it "
                 "takes this memory, but needs RoPE scaling (YaRN) to make sense, and llama-server caps its slots"
             )
 

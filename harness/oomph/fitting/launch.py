@@ -15,11 +15,10 @@ from oomph.estimate.prediction import Prediction
 from oomph.facts.config import RunConfig
 from oomph.facts.modelspec import ModelSpec
 from oomph.facts.rope import RopeScaling, extension, longest_extension, native_context, uncapped_context_length
+from oomph.fitting.alternatives import SURE
 from oomph.fitting.speeds import speeds
 from oomph.units import count
 
-SURE: Final = 0.9
-"""The probability of fitting from which a configuration is launched without a warning."""
 UBATCHES: Final = (2048, 1024, 512)
 """n_ubatch from the fastest prefill to llama.cpp's default."""
 ANSWER: Final = 512
@@ -135,7 +134,7 @@ def _chosen(estimator: Estimator, base: RunConfig, knobs: Mapping[str, Any], pro
     for holds in (sure.fits, estimator.fits):
         if found := _best(estimator, tried, holds, profile):
             return found
-    return tried[-1]
+    return tried[-1][0], "nothing that it may choose fits"
 
 
 def _best(
@@ -148,7 +147,7 @@ def _best(
     timed = [(seconds, each) for each in held if (seconds := _seconds(estimator, each[0])) is not None]
     if not timed:
         return held[0] if held else None
-    seconds, (config, why) = min(timed, key=lambda item: item[0])
+    _, (config, why) = min(timed, key=lambda item: item[0])
     return config, f"{why}, predicted the quickest of what fits"
 
 
@@ -166,8 +165,9 @@ def _tries(
     for kind in kinds:
         cached = base if kind is None else base.with_(type_k=kind, type_v=kind)
         said = "the cache as asked" if kind is None else f"{'an' if kind == 'f16' else 'a'} {kind} cache"
+        larger = f", {kinds[0]} does not" if kind != kinds[0] else ""
         for n_ubatch in _ubatches(base, knobs):
-            yield cached.with_(n_ubatch=n_ubatch), f"{said} and n_ubatch {n_ubatch} fit"
+            yield cached.with_(n_ubatch=n_ubatch), f"{said} and n_ubatch {n_ubatch} fit{larger}"
     if not {"n_gpu_layers", "n_cpu_moe", "override_tensor"} & knobs.keys():
         yield _offloaded(estimator.cautious(SURE), cached.with_(n_ubatch=_ubatches(base, knobs)[-1]), said)
 

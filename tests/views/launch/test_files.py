@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oomph.errors import ConfigError
@@ -77,6 +77,7 @@ def test_a_hostile_name_reaches_the_program_as_it_is_and_runs_nothing(dense: Lau
     assert not (tmp_path / "x").exists()
 
 
+@settings(max_examples=40)
 @given(path=PATHS)
 def test_every_reader_gives_the_path_back(launches: dict[str, Launch], path: str) -> None:
     launch = replace(launches["dense"], model_path=f"/m/{path}x")

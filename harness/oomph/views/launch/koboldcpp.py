@@ -13,7 +13,7 @@ from oomph.views.launch.server import Flags
 
 _CACHE_TYPES: Final = ("f16", "bf16", "q8_0", "q5_1", "q4_0")
 _BATCH_SIZES: Final = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
-_LONGEST: Final = 262_144
+_LONGEST: Final = 524_288
 
 
 def render_koboldcpp(launch: Launch) -> str:
