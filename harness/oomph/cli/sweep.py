@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from oomph.cli.executors import Cluster, Where, open_places
 from oomph.cli.phantom import PhantomOption
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from oomph.measure.places import Spread
     from oomph.records.schema import Record
     from oomph.records.store import Store
 
@@ -30,16 +30,25 @@ def sweep(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Workers at once, at most; by default one a card, and one on a CPU.")
     ] = None,
+    executor: Annotated[Where, typer.Option(help="This machine, or an existing Ray or Slurm cluster.")] = Where.LOCAL,
+    model_path_on: Annotated[
+        list[str] | None, typer.Option(metavar="NODE=PATH", help="Cluster: where the model lies on a node.")
+    ] = None,
+    gpu: Annotated[str | None, typer.Option(help="Cluster: the GPU to run on; for Ray by Ray's name.")] = None,
+    ray_address: Annotated[
+        str | None, typer.Option(help="Ray: the cluster's address, if it is not this node's.")
+    ] = None,
+    partition: Annotated[str | None, typer.Option(help="Slurm: the partition.")] = None,
+    gres: Annotated[
+        str | None, typer.Option(help="Slurm: what a job asks for; by default gpu:N or a whole node.")
+    ] = None,
 ) -> None:
     """Measure memory, speed and quality over the points of a sweep, on every card of the machine.
 
     A point that names no n_devices runs on one card, unless no point of the sweep is expected to fit one: then on all
-    of them. Cards of one kind share the points; every kind measures all of them.
+    of them. Cards of one kind share the points; every kind measures all of them. On a cluster each load of the model is
+    a job; the model lies there at the same path, in $OOMPH_MODEL_DIR, or where --model-path-on says.
     """
-    from oomph.fitting.expected import expected_to_fit
-    from oomph.fitting.expected_time import expected_time
-    from oomph.measure.bench import open_bench
-    from oomph.measure.places import spread
     from oomph.measure.plan import open_subject
     from oomph.measure.runner import Runner
     from oomph.measure.sweep import Sweep
@@ -47,17 +56,19 @@ def sweep(
 
     loaded, store = Sweep.load(spec), Store(out)
     subject = open_subject(loaded, model=model)
-    with open_bench(phantom) as bench:
-        found = spread(loaded, subject.spec, bench, workers=workers, fits=expected_to_fit(subject.spec, bench))
+    cluster = Cluster(
+        ray_address=ray_address, gpu=gpu, partition=partition, gres=gres, model_path_on=model_path_on or ()
+    )  # fmt: skip
+    with open_places(
+        executor, loaded, subject.spec, phantom=phantom, workers=workers, out=out, cluster=cluster
+    ) as chosen:  # fmt: skip
         runner = Runner(
-            store, found.places, model=subject, prune=prune, expect=expected_time(subject.spec, bench),
-            at_once=found.at_once,
+            store, chosen.places, model=subject, prune=prune, expect=chosen.expect, at_once=chosen.at_once
         )  # fmt: skip
-        n_pending = len(runner.pending(loaded))
-        n_points = len(loaded.points()) * len(found.places)
-        typer.echo(f"{loaded.name}: {n_pending} of {n_points} points to measure into {out}{_on(found)}")
+        n_pending, n_points = len(runner.pending(loaded)), len(loaded.points()) * len(chosen.places)
+        typer.echo(f"{loaded.name}: {n_pending} of {n_points} points to measure into {out}{chosen.in_words}")
         try:
-            n_measured = follow(runner.run(loaded), store, n_pending, names_cards=len(bench.cards) > 1)
+            n_measured = follow(runner.run(loaded), store, n_pending, names_cards=chosen.names_cards)
         except KeyboardInterrupt:
             typer.echo(
                 f"\nStopped; every finished point is in {store.path}. The same command goes on from there.", err=True
@@ -65,16 +76,6 @@ def sweep(
             raise typer.Exit(130) from None
     if n_measured < n_pending:
         typer.echo(f"The sweep's time is up with {n_pending - n_measured} points left; the same command goes on.")
-
-
-def _on(found: "Spread") -> str:
-    """Which cards take part, where there are several."""
-    cards = [card for place in found.places for card in place.environment.gpus]
-    if len(cards) < 2:
-        return ""
-    kinds = [f"{len(place.environment.gpus)} × {place.environment.gpus[0]['name']}" for place in found.places]
-    each = "" if len(kinds) == 1 else ", each kind all of them"
-    return f", {found.at_once} at once on {' and '.join(kinds)}{each}"
 
 
 def follow(records: "Iterator[Record]", store: "Store", n_pending: int, *, names_cards: bool = False) -> int:

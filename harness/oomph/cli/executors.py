@@ -1,0 +1,129 @@
+"""Where `oomph sweep` measures: the machine's cards, its CPU, phantom cards, or a cluster."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from oomph.errors import ConfigError, UnknownNameError
+
+if TYPE_CHECKING:
+    from oomph.facts.modelspec import ModelSpec
+    from oomph.measure.limits import Expect
+    from oomph.measure.plan import Place
+    from oomph.measure.sweep import Sweep
+
+
+class Where(StrEnum):
+    """The values of --executor."""
+
+    LOCAL = "local"
+    RAY = "ray"
+    SLURM = "slurm"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """Places to measure at, `at_once` jobs at most (None: as many as they take), and how long points may take."""
+
+    places: "Sequence[Place]"
+    at_once: int | None
+    expect: "Expect"
+    in_words: str = ""
+    names_cards: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """The options of clusters, as they were given."""
+
+    ray_address: str | None = None
+    gpu: str | None = None
+    partition: str | None = None
+    gres: str | None = None
+    model_path_on: Sequence[str] = ()
+
+    def models(self) -> dict[str, str]:
+        """--model-path-on as paths by host name."""
+        split = [item.partition("=") for item in self.model_path_on]
+        if bad := [node for node, _, path in split if not (node and path)]:
+            raise ConfigError(f"--model-path-on {bad[0]} names no path; it takes NODE=PATH")
+        return {node: path for node, _, path in split}
+
+    def refuse(self, where: Where, **taken: bool) -> None:
+        """ConfigError for an option that this executor would ignore."""
+        given = {name: value for name in Cluster.__slots__ if (value := getattr(self, name))}
+        for name in given:
+            if not taken.get(name):
+                raise ConfigError(f"--{name.replace('_', '-')} says nothing to --executor {where.value}; leave it out")
+
+
+@contextmanager
+def open_places(
+    where: Where, sweep: "Sweep", spec: "ModelSpec", *, phantom: str | None, workers: int | None, out: Path,
+    cluster: Cluster,
+) -> Iterator[Chosen]:  # fmt: skip
+    """What the command line chose, for as long as the block."""
+    if where is Where.LOCAL:
+        cluster.refuse(where)
+        with _on_this_machine(sweep, spec, phantom, workers) as chosen:
+            yield chosen
+        return
+    if phantom:
+        raise ConfigError(f"phantom cards are of this machine only; leave --executor {where.value} or --phantom out")
+    if where is Where.RAY:
+        from oomph.measure.ray_executor import ray_place
+
+        cluster.refuse(where, ray_address=True, gpu=True, model_path_on=True)
+        with ray_place(
+            cluster.ray_address or "auto", models=cluster.models(), accelerator=cluster.gpu
+        ) as place:  # fmt: skip
+            yield _on_cluster(place, spec, workers, cluster.gpu)
+    else:
+        from oomph.measure.slurm_executor import slurm_place
+
+        cluster.refuse(where, partition=True, gres=True, gpu=True, model_path_on=True)
+        place = slurm_place(
+            out / ".slurm", partition=cluster.partition, gres=cluster.gres, models=cluster.models()
+        )  # fmt: skip
+        yield _on_cluster(place, spec, workers, cluster.gpu)
+
+
+@contextmanager
+def _on_this_machine(
+    sweep: "Sweep", spec: "ModelSpec", phantom: str | None, workers: int | None
+) -> Iterator[Chosen]:  # fmt: skip
+    from oomph.fitting.expected import expected_to_fit
+    from oomph.fitting.expected_time import expected_time
+    from oomph.measure.bench import open_bench
+    from oomph.measure.places import spread
+
+    with open_bench(phantom) as bench:
+        found = spread(sweep, spec, bench, workers=workers, fits=expected_to_fit(spec, bench))
+        several = len(bench.cards) > 1
+        yield Chosen(
+            places=found.places, at_once=found.at_once, expect=expected_time(spec, bench), names_cards=several,
+            in_words=_cards_in_words(found.places, found.at_once) if several else "",
+        )  # fmt: skip
+
+
+def _on_cluster(place: "Place", spec: "ModelSpec", workers: int | None, gpu_name: str | None) -> Chosen:
+    from oomph.facts.gpus import gpu
+    from oomph.fitting.expected_time import ExpectedTime
+
+    try:
+        card = gpu(gpu_name) if gpu_name else None
+    except UnknownNameError:  # Ray has names of its own
+        card = None
+    at_once = min(workers or place.at_once, place.at_once)
+    return Chosen(
+        places=(place,), at_once=at_once, expect=ExpectedTime(spec, card), in_words=f", up to {at_once} jobs at once"
+    )
+
+
+def _cards_in_words(places: "Sequence[Place]", at_once: int) -> str:
+    """Which cards take part."""
+    kinds = [f"{len(place.environment.gpus)} × {place.environment.gpus[0]['name']}" for place in places]
+    return f", {at_once} at once on {' and '.join(kinds)}{', each kind all of them' if len(kinds) > 1 else ''}"
