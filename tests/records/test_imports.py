@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from oomph.errors import StoreError
 from oomph.records.exports import llama_bench_rows
+from oomph.records.grouping import model_key
 from oomph.records.imports import import_records
-from oomph.records.schema import Record
+from oomph.records.schema import ModelIdentity, Record
 from oomph.units import MIB
 
 ROW: dict[str, Any] = {
@@ -182,3 +183,66 @@ def test_what_goes_out_as_llama_bench_comes_back(tmp_path: Path) -> None:
     (again,) = import_records(path)
     assert again.timings == record.timings
     assert again.config == record.config
+
+
+MARKDOWN = """\
+ggml_cuda_init: found 1 CUDA devices:
+  Device 0: NVIDIA GeForce RTX 4090, compute capability 8.9, VMM: yes
+| model                          |       size |     params | backend    | ngl |            test |                  t/s |
+| ------------------------------ | ---------: | ---------: | ---------- | --: | --------------: | -------------------: |
+| qwen3moe 30B.A3B Q4_K - Medium |  17.28 GiB |    30.53 B | CUDA       |  99 |     pp512 @ d64 |       4000.00 ± 9.00 |
+
+build: 0c1e570 (1)
+"""
+
+
+def test_a_pasted_table_tells_sizes_card_and_build(tmp_path: Path) -> None:
+    path = tmp_path / "table.md"
+    path.write_text(MARKDOWN)
+    (record,) = import_records(path)
+    assert record.environment.gpus == [{"name": "NVIDIA GeForce RTX 4090"}]
+    assert record.environment.backend == "cuda"
+    assert record.environment.llama_cpp_commit == "0c1e570"
+    assert record.model.n_params == 30_530_000_000
+    assert record.model.tensor_bytes == round(17.28 * 1024 * MIB)
+    assert record.config == {"n_ctx": 576, "n_devices": 1, "n_gpu_layers": 99}
+
+
+def test_two_models_in_a_file_are_two_models(tmp_path: Path) -> None:
+    rows = [ROW, ROW | {"model_filename": "/m/other.gguf"}, ROW | {"model_size": 9 * 10**9}]
+    path = tmp_path / "bench.json"
+    path.write_text(json.dumps(rows))
+    records = import_records(path)
+    assert len({model_key(record.model) for record in records}) == 3
+    assert len({record.point_id for record in records}) == 3
+
+
+def test_a_given_file_is_the_model_of_the_rows_of_its_size(tmp_path: Path) -> None:
+    own = ModelIdentity(name="mine", path="mine.gguf", arch="qwen3moe", file_bytes=18_560_000_000, header_sha256="ab")
+    path = tmp_path / "bench.json"
+    path.write_text(json.dumps([ROW, ROW | {"model_size": 9 * 10**9}]))
+    mine, other = import_records(path, model=own)
+    assert mine.model == own
+    assert (other.model.header_sha256, other.model.tensor_bytes) == ("", 9 * 10**9)
+
+
+def test_a_backend_is_what_computed(tmp_path: Path) -> None:
+    path = tmp_path / "bench.json"
+    for said, cards, expected in (("CPU", "", "cpu"), ("BLAS", "", "cpu"), ("Metal,BLAS", "Apple M3", "metal"),
+                                  ("Vulkan", "RX 7900", "vulkan"), ("CUDA", "RTX 4090", "cuda")):  # fmt: skip
+        path.write_text(json.dumps([ROW | {"backends": said, "gpu_info": cards}]))
+        (record,) = import_records(path)
+        assert record.environment.backend == expected
+        assert record.config["n_devices"] == (0 if expected == "cpu" else 1)
+
+
+def test_what_a_tool_does_not_say_of_its_card_can_be_told(tmp_path: Path) -> None:
+    path = tmp_path / "sweep.jsonl"
+    path.write_text(json.dumps({"n_kv_max": 64, "pp": 8, "tg": 4, "n_kv": 0, "t_pp": 1.0, "t_tg": 1.0}))
+    (untold,) = import_records(path)
+    assert (untold.environment.backend, untold.environment.gpus) == ("unknown", [])
+    (told,) = import_records(path, card="RTX 4090")
+    assert (told.environment.backend, told.environment.gpus) == ("cuda", [{"name": "RTX 4090"}])
+    path.write_text(json.dumps([ROW]))
+    (named,) = import_records(path, card="RTX 3060")
+    assert named.environment.gpus[0]["name"] == "NVIDIA RTX 4090"

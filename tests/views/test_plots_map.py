@@ -94,8 +94,8 @@ def test_an_outcome_is_no_mathematics_and_a_dense_model_has_one_row(make_record:
     chart = memory_map([failed], {})
     figure = plot_map(chart, cards=False)
     assert r"\$x\$" in _texts(figure)
-    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["dense"]
-    assert map_in_words(chart) == "dense: 1,024 — oom_$x$"
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["not set"]
+    assert map_in_words(chart) == "n_expert_used not set: 1,024 — oom_$x$"
 
 
 def test_the_table_says_what_the_map_shows(cramped: list[Record], surface: Surface) -> None:

@@ -37,7 +37,7 @@ def test_the_summary_has_one_row_for_each_number_of_experts(records: list[Record
     assert _column(table, "memory MiB") == ["225 to 316"] * 3
     assert _column(table, "decode t/s at depth")[2] == "50 @ 2,048"
     assert _column(table, "outcomes") == ["3 ok", "3 ok", "3 ok, 2 oom_kv"]
-    assert _column(experts_table([make_record(n_expert_used=None)]), "n_expert_used") == ["dense"]
+    assert _column(experts_table([make_record(n_expert_used=None)]), "n_expert_used") == ["not set"]
 
 
 @pytest.mark.parametrize("build", [lambda r: points_table(r, {}), experts_table, outcomes_table])

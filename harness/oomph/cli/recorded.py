@@ -6,6 +6,7 @@ from oomph.errors import ModelFileError, UnknownNameError
 
 if TYPE_CHECKING:
     from oomph.estimate.estimator import Estimator
+    from oomph.facts.modelspec import ModelSpec
     from oomph.records.schema import Record
 
 
@@ -25,11 +26,7 @@ def estimator_of(
 
     reference = model or record.model.path
     spec = read_model(demo_model() if reference == DEMO else reference)
-    if spec.file_bytes not in (None, record.model.file_bytes):
-        raise ModelFileError(
-            f"{reference} has {spec.file_bytes:,} bytes and the measured file had {record.model.file_bytes:,};"
-            " name the measured one with --model"
-        )
+    _check_same_file(reference, spec, record)
     cards = record.environment.gpus
     name = gpu or (str(cards[0].get("name")) if cards else None)
     try:
@@ -39,3 +36,19 @@ def estimator_of(
             raise
         card = None
     return Estimator(spec, card)
+
+
+def _check_same_file(reference: str, spec: "ModelSpec", record: "Record") -> None:
+    """ModelFileError where the model is not the measured one; an imported row knows its tensors' size at best."""
+    from oomph.records.imports import is_same_size
+
+    own, measured = spec.file_bytes, record.model.file_bytes
+    if not measured:
+        own, measured = sum(tensor.n_bytes for tensor in spec.tensors.values()), record.model.tensor_bytes or 0
+        is_same = not measured or is_same_size(own, measured)
+    else:
+        is_same = own in (None, measured)
+    if not is_same:
+        raise ModelFileError(
+            f"{reference} has {own:,} bytes and the measured model had {measured:,}; name the measured one with --model"
+        )

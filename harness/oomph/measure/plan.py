@@ -149,6 +149,12 @@ def _model_path(sweep: Sweep, reference: str, *, is_given: bool) -> Path:
     return (base / Path(reference).expanduser()).resolve()
 
 
+def identify(path: Path) -> ModelIdentity:
+    """The identity of a model's file, as a sweep over it would record; ModelFileError where it cannot be read."""
+    file = read_gguf(path)
+    return _identity(file, spec_from_gguf(file, source=str(path)), path, str(path))
+
+
 def _identity(file: GGUFFile, spec: ModelSpec, path: Path, reference: str) -> ModelIdentity:
     with path.open("rb") as stream:
         header = hashlib.sha256(stream.read(file.data_offset)).hexdigest()

@@ -1,19 +1,30 @@
 """Records as llama-bench writes them, so that its own tools read ours.
 
-Apart from `frames` because the layout is another program's: each timing is an object with every field of
-`llama-bench -o json`, in its order. What a record does not hold is llama-bench's default, or empty.
+Apart from `frames` because the layout is another program's: each timing is a row with every field of
+`llama-bench -o json`, in its order. What a record does not hold is llama-bench's default, or empty. llama-bench knows
+no number of active experts: it stands behind the model's type, so that its tools do not average over it.
 """
 
-from collections.abc import Iterable, Iterator
+import csv
+import io
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, Final
 
+from oomph.errors import StoreError
 from oomph.records.schema import Record, Timing
 
-_FLASH_ATTN: Final = {"on": 1, "off": 0, "auto": -1}
+Row = dict[str, Any]
+SAMPLES: Final = ("samples_ns", "samples_ts")
+"""Lists, which only the JSON layouts have room for."""
+
+_FLASH_ATTN: Final = {"on": 1, "off": 0, "auto": -1, "enabled": 1, "disabled": 0}
 
 
-def llama_bench_rows(records: Iterable[Record]) -> Iterator[dict[str, Any]]:
+def llama_bench_rows(records: Iterable[Record]) -> Iterator[Row]:
     """One row a warm single-sequence timing of a successful record."""
     for record in records:
         if record.outcome.label == "ok":
@@ -23,28 +34,54 @@ def llama_bench_rows(records: Iterable[Record]) -> Iterator[dict[str, Any]]:
                     yield {**shared, **_timing(timing), "test_time": record.started_at}
 
 
-def _shared(record: Record) -> dict[str, Any]:
+def _shared(record: Record) -> Row:
     config, environment = record.config, record.environment
     return {
-        "build_commit": environment.llama_cpp_commit or "unknown", "build_number": 0, "cpu_info": environment.cpu,
+        "build_commit": (environment.llama_cpp_commit or "unknown").removesuffix("-dirty"),
+        "build_number": _number(record, "build_number"),
+        "cpu_info": environment.cpu,
         "gpu_info": ", ".join(str(gpu.get("name", "")) for gpu in environment.gpus),
         "backends": "CUDA" if environment.gpus else "CPU", "model_filename": record.model.path,
-        "model_type": f"{record.model.arch} {record.model.name}".strip(), "model_size": record.model.file_bytes,
-        "model_n_params": 0, "n_batch": config.get("n_batch", 2048), "n_ubatch": config.get("n_ubatch", 512),
+        "model_type": _model_type(record), "model_size": record.model.tensor_bytes or record.model.file_bytes,
+        "model_n_params": record.model.n_params or 0, "n_batch": config.get("n_batch", 2048),
+        "n_ubatch": config.get("n_ubatch", 512),
         "n_threads": config.get("n_threads") or record.conditions.get("n_threads") or 0, "cpu_mask": "0x0",
         "cpu_strict": False, "poll": 50, "type_k": config.get("type_k", "f16"), "type_v": config.get("type_v", "f16"),
         "n_gpu_layers": config.get("n_gpu_layers", -1), "n_cpu_moe": config.get("n_cpu_moe", 0),
         "split_mode": config.get("split_mode", "layer"), "main_gpu": config.get("main_gpu", 0),
         "no_kv_offload": not config.get("offload_kqv", True),
-        "flash_attn": _FLASH_ATTN.get(config.get("flash_attn", "auto"), -1), "devices": "auto",
-        "tensor_split": "0.00", "tensor_buft_overrides": config.get("override_tensor") or "none",
+        "flash_attn": _flash_attn(record), "devices": "auto", "tensor_split": _tensor_split(record),
+        "tensor_buft_overrides": (config.get("override_tensor") or "none").replace(",", ";"),
         "load_mode": record.workload.get("load_mode", "auto"), "lazy_mode": "auto", "embeddings": False,
         "no_op_offload": int(not config.get("op_offload", True)), "no_host": False, "repack": True, "fit_target": 0,
         "fit_min_ctx": 0,
     }  # fmt: skip
 
 
-def _timing(timing: Timing) -> dict[str, Any]:
+def _number(record: Record, key: str) -> int:
+    """What an imported record brought along, and we do not measure."""
+    return int((record.model_extra or {}).get(key) or 0)
+
+
+def _model_type(record: Record) -> str:
+    """llama-bench's words for the model where they were imported, else ours; with the experts, if they were set."""
+    said = (record.model_extra or {}).get("model_type")
+    experts = record.config.get("n_expert_used")
+    words = str(said or f"{record.model.arch} {record.model.name}").strip()
+    return f"{words}, {experts} experts" if experts else words
+
+
+def _flash_attn(record: Record) -> int:
+    """As llama.cpp resolved it, else as it was asked for."""
+    taken = record.reported.flash_attn or ""
+    return _FLASH_ATTN.get(taken, _FLASH_ATTN.get(record.config.get("flash_attn", "auto"), -1))
+
+
+def _tensor_split(record: Record) -> str:
+    return "/".join(f"{part:.2f}" for part in record.config.get("tensor_split") or ()) or "0.00"
+
+
+def _timing(timing: Timing) -> Row:
     n_prompt, n_gen = (timing.n_tokens if timing.test.startswith(kind) else 0 for kind in ("pp", "tg"))
     if "+" in timing.test:  # imported from llama-bench -pg
         n_prompt, n_gen = (int(part[2:]) for part in timing.test.split("+"))
@@ -56,3 +93,65 @@ def _timing(timing: Timing) -> dict[str, Any]:
         "avg_ts": fmean(rates), "stddev_ts": stdev(rates) if several else 0.0, "samples_ns": timing.samples_ns,
         "samples_ts": rates,
     }  # fmt: skip
+
+
+def render_json(rows: Sequence[Row]) -> str:
+    """As `llama-bench -o json`."""
+    return json.dumps(rows, indent=2)
+
+
+def write_rows(rows: Sequence[Row], path: Path) -> None:
+    """Write the rows as the suffix says: .json, .jsonl, .csv or .sqlite. StoreError for another, or for no row."""
+    if not rows:
+        raise StoreError("there is no timing to export: llama-bench's rows are tests of points that ran to their end")
+    try:
+        if path.suffix in (".sqlite", ".db"):
+            _write_sqlite(rows, path)
+        elif path.suffix in _TEXTS:
+            path.write_text(_TEXTS[path.suffix](rows), encoding="utf-8")
+        else:
+            raise StoreError(f"{path} has no suffix that says its layout; end it in .json, .jsonl, .csv or .sqlite")
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written ({error.strerror}); name another path with --out") from None
+    except sqlite3.Error as error:
+        raise StoreError(f"{path} takes no rows of llama-bench ({error}); name another file with --out") from None
+
+
+def _render_jsonl(rows: Sequence[Row]) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def _render_csv(rows: Sequence[Row]) -> str:
+    """As llama-bench quotes it: every value in quotes, truth as 0 and 1."""
+    columns, text = _columns(rows), io.StringIO()
+    writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n")
+    text.write(",".join(columns) + "\n")
+    writer.writerows([_plain(row[column]) for column in columns] for row in rows)
+    return text.getvalue()
+
+
+_TEXTS: Final = {".json": lambda rows: render_json(rows) + "\n", ".jsonl": _render_jsonl, ".csv": _render_csv}
+
+
+def _write_sqlite(rows: Sequence[Row], path: Path) -> None:
+    """The table `llama_bench`, added to where it exists: so llama-bench's own `-o sql | sqlite3` gathers runs."""
+    columns = _columns(rows)
+    kinds = {str: "TEXT", float: "REAL"}
+    declared = ", ".join(f"{column} {kinds.get(type(rows[0][column]), 'INTEGER')}" for column in columns)
+    places = ", ".join("?" for _ in columns)
+    connection = sqlite3.connect(path)
+    try:
+        with connection:
+            connection.execute(f"CREATE TABLE IF NOT EXISTS llama_bench ({declared})")
+            values = ([_plain(row[column]) for column in columns] for row in rows)
+            connection.executemany(f"INSERT INTO llama_bench ({', '.join(columns)}) VALUES ({places})", values)
+    finally:
+        connection.close()
+
+
+def _columns(rows: Sequence[Row]) -> list[str]:
+    return [column for column in rows[0] if column not in SAMPLES]
+
+
+def _plain(value: Any) -> Any:
+    return int(value) if isinstance(value, bool) else value

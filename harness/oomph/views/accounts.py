@@ -1,8 +1,9 @@
 """One run's memory as each witness tells it: the estimate, llama.cpp's lines, a dry run, the peak that was seen.
 
 Stands apart from the bars by context because the witnesses are held against each other here, run by run, and what
-none of them explains gets a bar of its own. A dry run is the same configuration on a phantom card, where llama.cpp's
-CUDA backend allocates everything and computes nothing. A witness that was not asked has no bar.
+none of them explains gets a bar of its own. A dry run allots memory and computes nothing: the same configuration on a
+phantom card, or llama.cpp's own breakdown from when it fits its parameters to a card. A witness that was not asked
+has no bar.
 """
 
 from collections.abc import Mapping, Sequence
@@ -87,12 +88,18 @@ def _run(record: Record, label: str, prediction: Prediction | None, dry: Record 
     accounts = [Account(witness="predicted", parts=predicted_components(prediction.memory))] if prediction else []
     if lines:
         accounts.append(Account(witness=LINES, parts=lines))
-    if dry is not None and (allocated := peak_bytes(dry)) is not None:
-        accounts.append(Account(witness="dry run", parts=_peak_parts(allocated, 0, sum(lines.values()))))
+    if (allotted := _dry_bytes(record, dry)) is not None:
+        accounts.append(Account(witness="dry run", parts=_peak_parts(allotted, 0, sum(lines.values()))))
     if peak is not None:
         accounts.append(Account(witness=_peak_name(record), parts=_peak_parts(peak, before, sum(lines.values()))))
     rest = peak - before - sum(lines.values()) if peak is not None and lines else None
     return RunAccounts(label=label, accounts=tuple(accounts), unexplained_bytes=rest)
+
+
+def _dry_bytes(record: Record, dry: Record | None) -> int | None:
+    """What a phantom's run of the configuration took, else what llama.cpp itself allotted to the cards beforehand."""
+    allotted = record.conditions.get("dry_run_mib")
+    return peak_bytes(dry) if dry is not None else sum(allotted.values()) * MIB if allotted else None
 
 
 def _peak_name(record: Record) -> str:

@@ -11,7 +11,7 @@ from oomph.views.plots_fit import QUANTITY_NAMES, is_memory
 from oomph.views.plots_map import MemoryMap
 from oomph.views.plots_memory import COMPONENT_NAMES, MemoryBar
 from oomph.views.plots_quality import PositionLoss, TradePoint, not_beaten
-from oomph.views.readings import COMPONENTS, Perplexity, Rate
+from oomph.views.readings import COMPONENTS, Perplexity, Rate, experts_word
 from oomph.views.table import Cell, Table, number
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _quantity(comparison: "Comparison", value: float | None) -> Cell:
 
 
 def _experts(experts: int | None) -> Cell:
-    return Cell("dense") if experts is None else Cell(str(experts), experts)
+    return Cell(experts_word(experts), experts)
 
 
 def _rate(value: float | None) -> Cell:

@@ -16,6 +16,8 @@ from oomph.views.plots_fit import QUANTITY_NAMES, Agreement, agreements
 from oomph.views.plots_map import memory_map
 from oomph.views.plots_speed import KIND_NAMES
 from oomph.views.readings import (
+    UNSET,
+    experts_word,
     has_cards,
     measured_components,
     memory_limit_bytes,
@@ -113,10 +115,10 @@ def _frontier(records: Sequence[Record], settings: Iterable[Setting]) -> str | N
     chart = memory_map([record for record in records if memory_limit_bytes(record) is None], {})
     ends: dict[tuple[int | None, int | None], list[str]] = {}
     for experts in chart.experts:
-        ends.setdefault(chart.measured(experts), []).append("dense" if experts is None else str(experts))
+        ends.setdefault(chart.measured(experts), []).append(experts_word(experts))
     said = [
         f"n_ctx {count(ran)} runs and {count(full)} runs out of memory ({', '.join(experts)}"
-        f"{'' if experts == ['dense'] else ' active experts'})"
+        f"{'' if experts == [UNSET] else ' active experts'})"
         for (ran, full), experts in ends.items() if ran is not None and full is not None
     ]  # fmt: skip
     if not said:

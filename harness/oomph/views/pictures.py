@@ -30,7 +30,16 @@ from oomph.views.plots_map import map_in_words, memory_map, plot_map
 from oomph.views.plots_memory import MemoryBar, memory_bars, plot_memory
 from oomph.views.plots_quality import losses_by_experts, plot_losses, plot_quality, plot_trade, trade_points
 from oomph.views.plots_speed import KIND_NAMES, plot_speed_by_depth
-from oomph.views.readings import has_cards, memory_limit_bytes, n_ctx, n_expert_used, perplexity, rates, succeeded
+from oomph.views.readings import (
+    experts_word,
+    has_cards,
+    memory_limit_bytes,
+    n_ctx,
+    n_expert_used,
+    perplexity,
+    rates,
+    succeeded,
+)
 from oomph.views.table import Table, trim
 from oomph.views.tables import memory_word
 
@@ -103,6 +112,8 @@ def memory_pictures(material: Material) -> Iterator[Picture]:
     """Memory by context and by experts, the maps, and a figure for each limit that workers were put under."""
     shown, capital = material.leading(succeeded), material.memory_word
     words, predictions = material.words(shown), material.predictions
+    if not any(bar.measured or bar.failed for bar in memory_bars(shown, predictions, by=n_ctx)):
+        return
     most = max((e for record in shown if (e := n_expert_used(record))), default=None)
     by_context = memory_bars([r for r in shown if n_expert_used(r) == most], predictions, by=n_ctx)
     deepest = max((n_ctx(record) for record in shown if succeeded(record)), default=None)
@@ -195,7 +206,7 @@ def speed_pictures(material: Material) -> Iterator[Picture]:
         if not series:
             continue
         words = "; ".join(
-            f"{experts or 'dense'}: {rate(points[0].tokens_per_s)} at {points[0].n_depth:,}"
+            f"{experts_word(experts)}: {rate(points[0].tokens_per_s)} at {points[0].n_depth:,}"
             + (f" to {rate(points[-1].tokens_per_s)} at {points[-1].n_depth:,}" if len(points) > 1 else "")
             for experts, points in series.items()
         )
@@ -221,7 +232,7 @@ def quality_pictures(material: Material) -> Iterator[Picture]:
         )  # fmt: skip
     if losses := losses_by_experts(shown):
         said = "; ".join(
-            f"{experts or 'dense'}: {bins[0].mean_nats:.2f} in the first {bins[0].last} tokens, "
+            f"{experts_word(experts)}: {bins[0].mean_nats:.2f} in the first {bins[0].last} tokens, "
             f"{bins[-1].mean_nats:.2f} from {bins[-1].first:,} on" for experts, bins in losses.items()
         )  # fmt: skip
         yield Picture(

@@ -14,6 +14,7 @@ from oomph.records.schema import Record
 from oomph.units import GIB, MIB, count, mib
 from oomph.views.plots_memory import plain
 from oomph.views.readings import (
+    experts_word,
     has_cards,
     measured_components,
     memory_limit_bytes,
@@ -135,7 +136,7 @@ def plot_map(chart: MemoryMap, *, cards: bool) -> "Figure":
         _predicted_frontier(axes, y, contexts, chart.predicted.get(expert))
         _measured_frontier(axes, y, contexts, *chart.measured(expert))
     axes.set_xticks(range(len(contexts)), [thousands(context) for context in contexts], fontsize=7)
-    axes.set_yticks(range(len(experts)), ["dense" if expert is None else str(expert) for expert in experts])
+    axes.set_yticks(range(len(experts)), [experts_word(expert) for expert in experts])
     axes.set_xlim(-0.5, len(contexts) - 0.5)
     axes.set_ylim(-0.5, len(experts) - 0.5)
     axes.tick_params(length=0)
@@ -212,4 +213,4 @@ def _row_in_words(chart: MemoryMap, expert: int | None) -> str:
     row = [square for square in chart.squares if square.n_expert_used == expert and square.outcome]
     said = ", ".join(f"{count(square.n_ctx)} {mib(square.n_bytes)} {square.outcome}" for square in row)
     fits = f", predicted to fit to {count(chart.predicted[expert])}" if expert in chart.predicted else ""
-    return f"{'dense' if expert is None else f'{expert} experts'}: {said}{fits}"
+    return f"n_expert_used {experts_word(expert)}: {said}{fits}"

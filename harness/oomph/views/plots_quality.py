@@ -15,6 +15,7 @@ from oomph.units import MIB
 from oomph.views.by_experts import quality_by_experts, quality_records
 from oomph.views.readings import (
     Perplexity,
+    experts_word,
     measured_components,
     memory_limit_bytes,
     n_ctx,
@@ -100,7 +101,7 @@ def plot_losses(losses: Mapping[int | None, Sequence[PositionLoss]]) -> "Figure"
         axes.errorbar(
             [math.sqrt(each.first * each.last) for each in bins], [each.mean_nats for each in bins],
             yerr=[each.error_nats for each in bins], **series_style(number), capsize=2, elinewidth=0.9,
-            label="dense" if experts is None else str(experts),
+            label=experts_word(experts),
         )  # fmt: skip
     edges = sorted({each.last for bins in losses.values() for each in bins})
     axes.set_xscale("log", base=2)

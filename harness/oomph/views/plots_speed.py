@@ -6,7 +6,7 @@ to the fastest.
 
 from typing import TYPE_CHECKING, Final
 
-from oomph.views.readings import Rate
+from oomph.views.readings import Rate, experts_word
 from oomph.views.style import legend_above, new_figure, series_style, thousands
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def plot_speed_by_depth(series: dict[int | None, tuple[Rate, ...]], *, kind: str
             yerr=[[rate.tokens_per_s - rate.slowest for rate in points],
                   [rate.fastest - rate.tokens_per_s for rate in points]],
             **series_style(number), capsize=2, elinewidth=0.9,
-            label="dense" if experts is None else str(experts),
+            label=experts_word(experts),
         )  # fmt: skip
     axes.set_xlabel("n_depth: cells filled before the test")
     axes.set_ylabel(f"{KIND_NAMES[kind]}, tokens per second")

@@ -74,6 +74,14 @@ def n_expert_used(record: Record) -> int | None:
     return (record.config.get("n_expert_used") if reported is None else reported) or None
 
 
+UNSET: Final = "not set"
+
+
+def experts_word(experts: int | None) -> str:
+    """The number of active experts; a dense model has none, and an imported row may not say."""
+    return UNSET if experts is None else str(experts)
+
+
 def run_words(record: Record, settings: Iterable[Setting]) -> str:
     """The run by its axes, and by what tells its setting from the other `settings` on the page."""
     experts = n_expert_used(record)

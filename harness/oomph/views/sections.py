@@ -77,20 +77,17 @@ def build_chapter(material: Material, language: str = "en") -> Chapter:
 
 _WITNESSES = (
     "The estimate, made from the model's header alone; what llama.cpp says it allocated; where there is one, a dry run,"
-    " in which llama.cpp's CUDA backend allocates on a phantom card and nothing is computed; and the highest use that"
-    " a probe saw from outside: NVML's for a card, the kernel's for the process on a host, where pages that were asked"
-    " for and never touched do not count."
-)
-
-_FIRST_TOKEN = (
-    "A prompt's last position gives the first token, so the wait is its prefill in an empty context: cold is the first"
-    " prompt after the load, warm the median of later ones."
+    " in which memory is allotted and nothing is computed (llama.cpp's CUDA backend on a phantom card, or llama.cpp's"
+    " own breakdown from when it fits its parameters to a card); and the highest use that a probe saw from outside:"
+    " NVML's for a card, the kernel's for the process on a host, where pages that were asked for and never touched do"
+    " not count."
 )
 
 
 def _title(record: Record) -> str:
     cards = ", ".join(str(card.get("name", "a card")) for card in record.environment.gpus)
-    return f"{record.model.name} on {record.environment.machine}" + (f" ({cards})" if cards else "")
+    where = f"imported from {record.origin}" if record.origin else f"on {record.environment.machine}"
+    return f"{record.model.name} {where}" + (f" ({cards})" if cards else "")
 
 
 def _estimate_section(material: Material) -> Section:

@@ -13,6 +13,7 @@ from oomph.units import MIB, NOT_MEASURED, count, gib, rate, share
 from oomph.views.by_experts import rates_by_experts
 from oomph.views.quality_cells import cost_against_reference, divergence_cell, perplexity_cell, ratio_cell
 from oomph.views.readings import (
+    experts_word,
     has_cards,
     measured_components,
     memory_limit_bytes,
@@ -113,7 +114,7 @@ def _experts_row(experts: int | None, everything: Sequence[Record]) -> tuple[Cel
     scored = next((record for record in free if perplexity(record)), None)
     found = cost_against_reference(scored, everything) if scored else None
     return (
-        Cell("dense") if experts is None else Cell(str(experts), experts),
+        Cell(experts_word(experts), experts),
         _span(totals),
         _rate(prefill[0].tokens_per_s if prefill else None), _rate(decode[0].tokens_per_s if decode else None),
         Cell(f"{rate(decode[-1].tokens_per_s)} @ {decode[-1].n_depth:,}", decode[-1].tokens_per_s)
