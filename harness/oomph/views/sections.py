@@ -84,6 +84,12 @@ _WITNESSES = (
 )
 
 
+_FIRST_TOKEN = (
+    "A prompt's last position gives the first token, so the wait is its prefill in an empty context: cold is the first"
+    " prompt after the load, warm the median of later ones."
+)
+
+
 def _title(record: Record) -> str:
     cards = ", ".join(str(card.get("name", "a card")) for card in record.environment.gpus)
     where = f"imported from {record.origin}" if record.origin else f"on {record.environment.machine}"
