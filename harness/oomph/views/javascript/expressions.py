@@ -20,6 +20,8 @@ BUILTINS = frozenset({
 RESERVED = frozenset({"arguments", "case", "const", "default", "delete", "eval", "export", "extends", "function", "new",
                       "super", "switch", "this", "typeof", "var", "void"})  # fmt: skip
 
+LARGEST_INTEGER = 1 << 53
+
 _ARITHMETIC = {ast.Mult: "*", ast.Div: "/"}
 _HELPERS = {ast.Add: "$add", ast.Sub: "$sub", ast.Mod: "$mod", ast.FloorDiv: "$floordiv", ast.BitOr: "$union",
             ast.BitAnd: "$both"}  # fmt: skip
@@ -63,6 +65,8 @@ class Expressions:
     def _constant(self, node: ast.Constant) -> str:
         if not isinstance(node.value, str | int | float | None):
             raise NotTranslated("no such constant")
+        if isinstance(node.value, int) and abs(node.value) > LARGEST_INTEGER:
+            raise NotTranslated("more than JavaScript counts to")
         return json.dumps(node.value)
 
     def _name(self, node: ast.Name) -> str:
@@ -98,7 +102,7 @@ class Expressions:
         place = self.place(node)
         if place:
             return self.global_name(place)
-        if node.attr in self.program.method_signatures and node.attr not in self.program.field_names:
+        if node.attr in self.program.method_signatures:
             return f"$bound({self.expression(node.value)}, {json.dumps(node.attr)})"
         return f"{self.expression(node.value)}.{node.attr}"
 
@@ -180,6 +184,9 @@ class Expressions:
         if isinstance(node.op, ast.Pow):
             return f"(({left}) ** ({right}))"
         if isinstance(node.op, ast.LShift):
+            if isinstance(node.left, ast.Constant) and isinstance(node.right, ast.Constant):
+                value = ast.literal_eval(node.left) << ast.literal_eval(node.right)
+                return self.expression(ast.copy_location(ast.Constant(value), node))
             return f"({left} * 2 ** {right})"
         if isinstance(node.op, ast.Add | ast.Sub) and any(is_number(n) for n in (node.left, node.right)):
             return f"({left} {'+' if isinstance(node.op, ast.Add) else '-'} {right})"

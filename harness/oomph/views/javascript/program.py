@@ -104,18 +104,6 @@ class Program:
                     found.setdefault(name, set()).add(signature_of(method, bound=True))
         return found
 
-    @cached_property
-    def field_names(self) -> set[str]:
-        """The names of attributes that hold data: a dataclass's fields, and whatever is assigned to."""
-        names: set[str] = set()
-        for place in self.reached:
-            node = self.definition(place)
-            if isinstance(node, ast.ClassDef):
-                names |= set(fields_of(node)) if is_dataclass(node) else set()
-                stored = (n for method in self.kept_methods(node).values() for n in ast.walk(method))
-                names |= {n.attr for n in stored if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store)}
-        return names
-
     def is_replaced(self, module: Module, name: str) -> bool:
         """Whether the page provides this definition."""
         return (module.name, name) in self._replaced

@@ -73,10 +73,7 @@ const $sub = (a, b) => (a instanceof $Set ? $set([...a].filter((item) => !b.has(
 const $mod = (a, b) => a - b * Math.floor(a / b);
 const $floordiv = (a, b) => Math.floor(a / b);
 const $repeat = (a, b) => (Array.isArray(a) ? Array.from({ length: b }, () => a).flat() : $repeat(b, a));
-function $union(a, b) {
-  if (a instanceof $Dict) return $updated($dict(a), b);
-  return a instanceof $Set ? $set([...a, ...b]) : a | b;
-}
+const $union = (a, b) => $updated(a instanceof $Dict ? $dict(a) : a instanceof $Set ? $set(a) : a, b);
 const $both = (a, b) => (a instanceof $Set ? $set([...a].filter((item) => b.has(item))) : a & b);
 function $extended(a, b) {  // +=
   if (!Array.isArray(a)) return $add(a, b);
@@ -84,8 +81,9 @@ function $extended(a, b) {  // +=
   return a;
 }
 function $updated(a, b) {  // |=
-  if (!(a instanceof $Dict)) return $union(a, b);
-  for (const [key, value] of b.items()) a.put(key, value);
+  if (a instanceof $Set) for (const item of b) a.add(item);
+  else if (a instanceof $Dict) for (const [key, value] of b.items()) a.put(key, value);
+  else return a | b;
   return a;
 }
 function $in(item, x) {
@@ -121,21 +119,32 @@ function $slice(x, start, stop, step) {
 class $Dict {
   constructor(pairs = []) {
     this.map = new Map();
+    this.originals = null;  // keys by what they are equal by, where that is not the key itself
     for (const [key, value] of pairs instanceof $Dict ? pairs.items() : pairs) this.put(key, value);
   }
   get size() { return this.map.size; }
   has(key) { return this.map.has($key(key)); }
-  put(key, value) { this.map.set($key(key), [key, value]); }
-  drop(key) { return this.map.delete($key(key)); }
-  get(key, missing = null) { const found = this.map.get($key(key)); return found ? found[1] : missing; }
+  put(key, value) {
+    const own = $key(key);
+    this.map.set(own, value);
+    if (own !== key) (this.originals ??= new Map()).set(own, key);
+  }
+  drop(key) { this.map.delete($key(key)); }
+  get(key, missing = null) {
+    const value = this.map.get($key(key));
+    return value === undefined ? missing : value;
+  }
   missing(key) { throw new $KeyError(String(key)); }
-  __getitem__(key) { const found = this.map.get($key(key)); return found ? found[1] : this.missing(key); }
-  items() { return [...this.map.values()]; }
-  keys() { return this.items().map(([key]) => key); }
-  values() { return this.items().map(([, value]) => value); }
+  __getitem__(key) {
+    const value = this.map.get($key(key));
+    return value === undefined ? this.missing(key) : value;
+  }
+  keys() { return this.originals ? Array.from(this.map.keys(), (own) => this.originals.get(own) ?? own) : [...this.map.keys()]; }
+  values() { return [...this.map.values()]; }
+  items() { return this.originals ? Array.from(this.map, ([own, value]) => [this.originals.get(own) ?? own, value]) : [...this.map]; }
   setdefault(key, value = null) { if (!this.has(key)) this.put(key, value); return this.get(key); }
   update(other) { $updated(this, $dict(other)); }
-  *[Symbol.iterator]() { for (const [key] of this.map.values()) yield key; }
+  [Symbol.iterator]() { return this.keys()[Symbol.iterator](); }
 }
 class $Counter extends $Dict { missing() { return 0; } }
 class $Default extends $Dict {
@@ -143,13 +152,17 @@ class $Default extends $Dict {
   missing(key) { const value = this.factory(); this.put(key, value); return value; }
 }
 class $Set {
-  constructor(items) { this.dict = new $Dict(); for (const item of items) this.dict.put(item, null); }
-  get size() { return this.dict.size; }
-  has(item) { return this.dict.has(item); }
-  add(item) { this.dict.put(item, null); }
+  constructor(items) {
+    this.map = new Map();
+    for (const item of items) this.add(item);
+  }
+  get size() { return this.map.size; }
+  has(item) { return this.map.has($key(item)); }
+  add(item) { this.map.set($key(item), item); }
   issuperset(items) { return [...items].every((item) => this.has(item)); }
-  [Symbol.iterator]() { return this.dict[Symbol.iterator](); }
+  [Symbol.iterator]() { return this.map.values(); }
 }
+
 // --- builtins
 
 const $dict = (items = []) => new $Dict(items);
@@ -278,7 +291,10 @@ const $string = {
 
 function $dataclass(type, fields, frozen) { type.$fields = fields; type.$frozen = frozen; }
 const $construct = (type, values) => new type(...type.$fields.map((field) => (values.has(field) ? values.get(field) : undefined)));
-const $bound = (x, name) => x[name].bind(x);
+function $bound(x, name) {  // an attribute that may be a method: then with its object
+  const value = x[name];
+  return typeof value === "function" && !Object.hasOwn(x, name) ? value.bind(x) : value;
+}
 function $kept(x, name) { return x[`$kept_${name}`] ??= x[`$${name}`](); }
 
 // --- libraries

@@ -1,0 +1,83 @@
+"""Python that becomes JavaScript, and Python that is refused with file and line."""
+
+import ast
+
+import pytest
+
+from oomph.views.javascript.program import Module, Program
+from oomph.views.javascript.signatures import NotTranslated, Signature, signature_of
+from oomph.views.javascript.statements import Statements, translate
+
+
+def _function(source: str) -> str:
+    tree = ast.parse(source).body[0]
+    assert isinstance(tree, ast.FunctionDef)
+    module = Module("oomph.test", {tree.name: tree})
+    program = Program(())
+    program.modules[module.name] = module
+    return " ".join(Statements(program, module).definition(tree))
+
+
+@pytest.mark.parametrize(
+    ("python", "javascript"),
+    [
+        ("return -(-a // b) * b", "return ((-$floordiv((-a), b)) * b);"),
+        ("return a[-1] if a else None", "return ($truth(a) ? $get(a, (-1)) : null);"),
+        ("return 0 <= a < b", "return ((0 <= a) && $lt(a, b));"),
+        ("return a is None or not b", "return ((a == null) || !$truth(b));"),
+        ("return [x for x in a if x]", "for (const x of a) { if ($truth(x)) { $into.push(x); } }"),
+        ("return any(x > 1 for x in a)", "for (const x of a) { if ((x > 1)) return true; } return false;"),
+        ("return f'{a:,} of {b}'", '("" + $format(a, ("" + ",")) + " of " + $str(b))'),
+        ("a += b\n return a", "a = $extended(a, b);"),
+        ("return 1 << 40", "return 1099511627776;"),
+        ("return isinstance(a, int | tuple)", "(($it) => $is.int($it) || $is.tuple($it))(a)"),
+        ("del a[b]", "$delete(a, b);"),
+        ("return max(a, key=lambda x: -x)", "$max(a, new $Named({key: ((x) => (-x))}))"),
+    ],
+)
+def test_what_differs_goes_through_the_runtime(python: str, javascript: str) -> None:
+    assert javascript in _function(f"def f(a, b):\n {python}")
+
+
+def test_variables_are_the_functions_and_reserved_words_are_renamed() -> None:
+    text = _function("def f(new, *rest, n=2):\n for i in rest:\n  x = i\n return x, new, n")
+    assert text.startswith("function test$f(new$, n = 2, ...rest) { let i, x;")
+
+
+@pytest.mark.parametrize(
+    ("python", "why"),
+    [
+        ("with a: pass", "With is not translated"), ("return 1 << 62", "more than JavaScript counts to"),
+        ("return unknown", "a name that is not known"), ("a.sort(key=b)", "no method sort is known"),
+        ("for x in a: pass\n else: return b", "the else of a loop"), ("return a @ b", "MatMult is not translated"),
+    ],
+)  # fmt: skip
+def test_what_is_not_known_is_refused_with_its_place(python: str, why: str) -> None:
+    with pytest.raises(NotTranslated, match=rf"oomph\.test:\d+: .*{why}"):
+        _function(f"def f(a, b):\n {python}")
+
+
+def test_named_arguments_find_their_places() -> None:
+    tree = ast.parse("def f(self, op, ne, *src, quant=1, name=''): pass").body[0]
+    assert isinstance(tree, ast.FunctionDef)
+    signature = signature_of(tree, bound=True)
+    assert signature == Signature(positional=("op", "ne"), keywords=("quant", "name"), rest="src")
+    assert signature.lay_out(["a", "b"], {"name": "n"}) == ["a", "b", "undefined", "n"]
+    assert signature.lay_out(["a", "b", "c"], {}) == ["a", "b", "undefined", "undefined", "c"]
+    with pytest.raises(NotTranslated, match="no parameter colour"):
+        signature.lay_out([], {"colour": "red"})
+
+
+def test_only_what_is_reached_comes_along() -> None:
+    program = Program(["oomph.estimate.allocator:Pool"], called=("take",))
+    text = translate(program)
+    assert "class allocator$Pool" in text
+    assert "take(n_bytes)" in text
+    assert "function tensor$pad" in text
+    assert "give_back" not in text
+    assert "class tensor$Tensor" not in text
+
+
+def test_a_root_that_is_not_there_is_named() -> None:
+    with pytest.raises(NotTranslated, match=r"oomph\.units defines no furlong"):
+        Program(["oomph.units:furlong"])

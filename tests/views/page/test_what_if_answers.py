@@ -1,0 +1,126 @@
+"""What a page computes is what the package computes: a thousand random settings in a real browser."""
+
+import json
+import random
+import re
+from collections.abc import Callable, Iterator
+from html import unescape
+from typing import Any
+
+import pytest
+
+from oomph.estimate.coefficients import Coefficients, default_coefficients
+from oomph.estimate.estimator import Estimator
+from oomph.estimate.prediction import Prediction
+from oomph.facts.catalogue import catalogue_model
+from oomph.facts.config import RunConfig
+from oomph.facts.gpus import GpuSpec, gpu_specs
+from oomph.views.what_if import WhatIf, shared_facts, what_if
+from oomph.views.what_if_page import page_script
+
+Dom = Callable[..., str]
+Question = dict[str, Any]
+
+MODELS = {
+    "qwen3-30b-a3b": "Q4_K_M", "gpt-oss-20b": "MXFP4", "deepseek-v2-lite": "Q4_K_M", "granite-4.0-h-tiny": "Q8_0",
+    "gemma-3-1b": "F16",
+}  # fmt: skip
+"""Experts, sliding windows with sinks, latent attention, recurrent layers, a dense model with two caches."""
+SHAPES, CONTEXTS = 20, 10
+"""Of each model: what changes its graph, drawn so often, and each time as many contexts, depths and cards."""
+
+ASKER = """
+const { data, questions } = JSON.parse(document.getElementById("case").textContent);
+const asked = ask(data.facts);
+const answers = questions.map(({ card, knobs }) => {
+  const answer = asked.predict(card === null ? null : shared().cards[card], knobs), speed = answer.speed;
+  return {
+    devices: Object.fromEntries(answer.memory.devices.items().map(([name, parts]) => [name, { ...parts }])),
+    rates: speed && [speed.prefill_tokens_per_s, speed.decode_tokens_per_s],
+    intervals: speed && [speed.prefill_interval_90, speed.decode_interval_90],
+    bound_by: speed && speed.bound_by, fits: answer.fits, likely: answer.fit_probability,
+    warnings: answer.warnings, longest: answer.max_context,
+  };
+});
+const result = document.createElement("pre");
+result.id = "result";
+result.textContent = JSON.stringify(answers);
+document.body.append(result);
+"""
+
+
+def _in_browser(dom: Dom, asked: WhatIf, questions: list[Question]) -> list[dict[str, Any]]:
+    """What the page's script answers."""
+    case = {"data": asked.data, "questions": questions}
+    html = f"""<!doctype html><meta charset="utf-8"><body>
+    <script type="application/json" id="what-if-shared">{json.dumps(shared_facts())}</script>
+    <script type="application/json" id="case">{json.dumps(case)}</script>
+    <script>{page_script(asks=True)}</script><script>{ASKER}</script>"""
+    found = re.search(r'<pre id="result">(.*?)</pre>', dom(html), re.DOTALL)
+    assert found, "the page's script did not come to its end"
+    answers: list[dict[str, Any]] = json.loads(unescape(found[1]))
+    return answers
+
+
+def _settings(asked: WhatIf, seed: int) -> Iterator[Question]:
+    """Random positions of every control."""
+    chance = random.Random(seed)
+    positions = asked.positions
+    for _ in range(SHAPES):
+        shape = {knob: chance.choice(values) for knob, values in positions.items() if knob not in ("n_ctx", "filled")}
+        if chance.random() < 0.5:
+            shape["n_gpu_layers"] = -1
+        on_card = chance.random() < 0.9
+        for _ in range(CONTEXTS):
+            n_ctx = chance.choice(positions["n_ctx"])
+            depth = int(chance.choice(positions["filled"]) * n_ctx)
+            knobs = {**shape, "n_ctx": n_ctx, "n_depth": depth, "n_devices": int(on_card)}
+            yield {"card": chance.randrange(len(gpu_specs())) if on_card else None, "knobs": knobs}
+
+
+def _expect_the_same(answer: dict[str, Any], prediction: Prediction) -> None:
+    """Memory to the byte, speed and likelihood to what rounding leaves: far within a thousandth."""
+    for name, device in prediction.memory.devices.items():
+        for part, n_bytes in answer["devices"].pop(name).items():
+            assert n_bytes == getattr(device, part), f"{name}.{part}"
+    assert not answer["devices"]
+    assert (answer["fits"], answer["warnings"]) == (prediction.fits, list(prediction.warnings))
+    assert answer["likely"] == pytest.approx(prediction.fit_probability, abs=1e-9)
+    speed = prediction.speed
+    if speed is None:
+        assert answer["rates"] is None
+        return
+    assert answer["rates"] == pytest.approx([speed.prefill_tokens_per_s, speed.decode_tokens_per_s], rel=1e-9)
+    for shown, told in zip(answer["intervals"], (speed.prefill_interval_90, speed.decode_interval_90), strict=True):
+        assert shown == (None if told is None else pytest.approx(told, rel=1e-9))
+    assert answer["bound_by"] == speed.bound_by
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
+def test_the_page_answers_random_settings_as_the_package_does(dom: Dom, name: str) -> None:
+    """200 of each of five models: a thousand."""
+    model = catalogue_model(name, MODELS[name])
+    asked = what_if(Estimator(model))
+    questions = list(_settings(asked, seed=len(name)))
+    estimators: dict[GpuSpec | None, Estimator] = {None: Estimator(model)}
+    memory = estimators[None]
+    for question, answer in zip(questions, _in_browser(dom, asked, questions), strict=True):
+        card = None if question["card"] is None else gpu_specs()[question["card"]]
+        estimator = estimators.setdefault(card, Estimator(model, card))
+        estimator._memory = memory._memory  # what was replayed for one card holds for all
+        _expect_the_same(answer, estimator.predict(RunConfig(**question["knobs"]), longest=False))
+
+
+def test_a_calibration_of_the_page_is_used(dom: Dom) -> None:
+    default = default_coefficients()
+    values = {**default.values, "host.bandwidth_bytes_per_s": 12e9, "host.flops_per_s": 5e10}
+    coefficients = Coefficients(values=values, interval_widths={"decode dense": {"calibrated": 0.1}})
+    estimator = Estimator(catalogue_model("smollm2-135m", "Q8_0"), coefficients=coefficients)
+    config = RunConfig(n_devices=0, n_ctx=2048, n_depth=1024)
+    asked = what_if(estimator, config)
+    (answer,) = _in_browser(dom, asked, [{"card": None, "knobs": {**asked.start, "n_depth": 1024}}])
+    prediction = estimator.predict(config)
+    assert prediction.speed is not None
+    assert prediction.speed.decode_interval_90 is not None
+    _expect_the_same(answer, prediction)

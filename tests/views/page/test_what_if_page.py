@@ -1,0 +1,156 @@
+"""The question page in a real browser: controls move the answer, foreign text stays text, colours can be told apart."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from html import unescape
+
+import pytest
+
+from oomph.estimate.estimator import Estimator
+from oomph.facts.catalogue import catalogue_model
+from oomph.facts.config import RunConfig
+from oomph.facts.gpus import gpu
+from oomph.units import MIB
+from oomph.views.what_if import what_if
+from oomph.views.what_if_page import page_file, render_what_if
+
+Dom = Callable[..., str]
+HOSTILE = "</script><script>document.title='hacked'</script><img src=x onerror=\"document.title='hacked'\">'$(id)`"
+
+
+@pytest.fixture(scope="module")
+def estimator() -> Estimator:
+    return Estimator(catalogue_model("olmoe-1b-7b", "Q4_K_M"), gpu("RTX 4060 Ti 16GB"))
+
+
+@pytest.fixture(scope="module")
+def page(estimator: Estimator) -> str:
+    return render_what_if(what_if(estimator, RunConfig(n_ctx=4096), reference="olmoe-1b-7b:Q4_K_M"))
+
+
+def _with_script(page: str, script: str) -> str:
+    """The page with a script of the test, which its policy would not run."""
+    return re.sub(r"<meta http-equiv=.*?>", "", page).replace("</body>", f"<script>{script}</script></body>")
+
+
+def _text(dom: str, kind: str) -> str:
+    found = re.search(rf'<(\w+) class="{kind}"[^>]*>(.*?)</\1>', dom, re.DOTALL)
+    assert found, f"the page has no {kind}"
+    return unescape(re.sub(r"<[^>]+>", "", found[2]))
+
+
+def test_the_page_opens_with_an_answer(dom: Dom, page: str, estimator: Estimator) -> None:
+    shown = dom(page)
+    memory = estimator.predict(RunConfig(n_ctx=4096)).memory
+    assert f"{round(memory.total_vram_bytes / MIB):,} MiB of" in _text(shown, "verdict")
+    assert _text(shown, "verdict").startswith("Fits")
+    assert '<form aria-label="Settings of olmoe-1b-7b">' in shown
+    assert 'class="without-script" hidden=""' in shown
+    assert "--n-ctx" not in _text(shown, "command")  # 4096 is the default
+
+
+def test_moving_a_control_moves_bar_speed_sentence_and_command(dom: Dom, page: str, estimator: Estimator) -> None:
+    at = what_if(estimator).positions["n_ctx"].index(65536)
+    moved = f"""
+    const form = document.querySelector("form");
+    form.elements.n_ctx.value = {at};
+    form.elements.type_k.value = "q8_0";
+    form.elements.n_expert_used.value = 3;
+    form.elements.filled.value = 4;
+    form.elements.n_ctx.dispatchEvent(new Event("input", {{ bubbles: true }}));"""
+    shown = dom(_with_script(page, moved))
+    config = RunConfig(n_ctx=65536, type_k="q8_0", type_v="q8_0", n_expert_used=4, n_depth=65536)
+    answer = estimator.predict(config)
+    assert answer.speed
+    total = f"{round(answer.memory.total_vram_bytes / MIB):,} MiB of"
+    assert total in _text(shown, "verdict")
+    assert total in _text(shown, "live unseen")  # what a screen reader is told
+    assert f"decode {answer.speed.decode_tokens_per_s:.3g} tokens/s" in _text(shown, "brief")
+    kv_cache = answer.memory.devices["CUDA0"].kv_cache_bytes
+    assert f'title="KV cache: {round(kv_cache / MIB):,} MiB"' in shown
+    assert 'aria-valuetext="65,536 tokens"' in shown
+    command = _text(shown, "command")
+    for words in ("oomph estimate olmoe-1b-7b:Q4_K_M", "--n-ctx 65536", "--type-v q8_0", "--n-depth 65536"):
+        assert words in command
+
+
+def test_the_largest_context_is_the_packages(dom: Dom, page: str, estimator: Estimator) -> None:
+    shown = dom(_with_script(page, 'document.querySelector(".find button").click();'))
+    assert f"{estimator.max_context():,} tokens fit" in _text(shown, "find")
+
+
+def test_without_scripts_there_is_a_table(page: str, estimator: Estimator) -> None:
+    assert "Predicted for olmoe-1b-7b on NVIDIA GeForce RTX 4060 Ti 16GB" in page
+    total = estimator.predict(RunConfig(n_ctx=4096)).memory.total_vram_bytes
+    assert f'data-key="{total}"' in page
+    assert "<form hidden" in page
+
+
+def test_a_models_name_runs_nothing(dom: Dom, estimator: Estimator) -> None:
+    model = replace(estimator.model, name=HOSTILE, source=HOSTILE)
+    asked = what_if(Estimator(model, estimator.gpu), reference=HOSTILE)
+    html = render_what_if(asked)
+    for each in (html, _with_script(html, "")):  # with its policy, and by escaping alone
+        shown = dom(each)
+        assert "<title>hacked" not in shown
+        assert "<img" not in shown
+        assert _text(shown, "title") == HOSTILE
+        assert "'\\''$(id)`'" in _text(shown, "command")  # one word to a shell
+
+
+def test_every_control_has_a_label(page: str) -> None:
+    labelled = set(re.findall(r'<label for="([^"]+)"', page))
+    controls = set(re.findall(r'<(?:input|select)[^>]* id="([^"]+)"', page))
+    assert controls
+    assert controls == labelled
+
+
+def test_keyboard_alone_moves_a_slider(dom: Dom, page: str) -> None:
+    """Every control can be focused, in the order of reading, and none is a picture of one."""
+    walk = """
+    const order = [...document.querySelectorAll("form select, form input, .find button, .copy")];
+    const takesFocus = (control) => { control.focus(); return document.activeElement === control; };
+    const focused = order.filter((control) => !control.closest("[hidden]") && takesFocus(control));
+    document.body.dataset.focused = focused.map((control) => control.name || control.textContent).join(" ");"""
+    shown = dom(_with_script(page, walk))
+    order = re.search(r'data-focused="([^"]*)"', shown)
+    assert order
+    assert order[1].startswith(
+        "card n_ctx filled n_expert_used n_gpu_layers n_cpu_moe n_ubatch type_k apart flash_attn"
+    )
+
+
+def _palettes() -> dict[str, dict[str, str]]:
+    style = page_file("page.css")
+    light = dict(re.findall(r"--(\w+): (#\w{6})", style.split("@media")[0]))
+    dark = dict(re.findall(r"--(\w+): (#\w{6})", style.split("prefers-color-scheme: dark")[1].split("\n}")[0]))
+    return {"light": light, "dark": {**light, **dark}}
+
+
+def _luminance(colour: str) -> float:
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def _contrast(one: str, other: str) -> float:
+    dark, light = sorted((_luminance(one), _luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("text", ["text", "quiet", "link", "ink"])
+@pytest.mark.parametrize("ground", ["paper", "panel"])
+def test_text_stands_out_from_its_ground(scheme: str, text: str, ground: str) -> None:
+    palette = _palettes()[scheme]
+    assert _contrast(palette[text], palette[ground]) >= 4.5
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_controls_and_components_can_be_seen(scheme: str) -> None:
+    """Edges of controls by WCAG's 3 to 1; neighbours of the memory bar by their lightness too."""
+    palette = _palettes()[scheme]
+    assert _contrast(palette["edge"], palette["paper"]) >= 3
+    assert _contrast(palette["link"], palette["paper"]) >= 3
+    assert _contrast(palette["blue"], palette["orange"]) >= 1.4
