@@ -14,4 +14,4 @@
 
 # command
 export SUBMITIT_EXECUTOR=slurm
-srun --unbuffered --output FOLDER/jobs/%j_%t_log.out --error FOLDER/jobs/%j_%t_log.err PYTHON3 -u -m submitit.core._submit FOLDER/jobs
+srun --unbuffered --output FOLDER/jobs/%j_%t_log.out --error FOLDER/jobs/%j_%t_log.err PYTHON -u -m submitit.core._submit FOLDER/jobs

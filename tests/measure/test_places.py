@@ -160,7 +160,10 @@ def test_a_worker_is_kept_to_the_cpus_of_its_card(sweep: Callable[[str], Sweep],
     assert record.conditions["n_threads"] == 1
 
 
-def test_an_interrupt_ends_the_workers_on_all_cards(qwen3_30b: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("how", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_the_end_of_the_sweep_is_the_end_of_the_workers_on_all_cards(
+    qwen3_30b: Path, tmp_path: Path, how: signal.Signals, exit_code: int
+) -> None:
     """Contexts so deep that filling them takes minutes."""
     spec = tmp_path / "long.toml"
     spec.write_text(
@@ -176,12 +179,12 @@ def test_an_interrupt_ends_the_workers_on_all_cards(qwen3_30b: Path, tmp_path: P
         deadline = time.monotonic() + 60
         while len(workers := psutil.Process(sweep.pid).children()) < 2 and time.monotonic() < deadline:
             time.sleep(0.05)
-        time.sleep(1)
-        sweep.send_signal(signal.SIGINT)
+        sweep.send_signal(how)
         _, said = sweep.communicate(timeout=30)
     finally:
         sweep.kill()
-    assert sweep.returncode == 130
-    assert "The same command goes on from there." in said
+    assert sweep.returncode == exit_code
+    assert ("The same command goes on from there." in said) == (how == signal.SIGINT)
     assert len(workers) == 2
-    assert not any(worker.is_running() for worker in workers)
+    _gone, alive = psutil.wait_procs(workers, timeout=5)
+    assert not alive

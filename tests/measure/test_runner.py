@@ -171,6 +171,34 @@ def test_killed_at_any_of_200_moments_nothing_is_lost_or_measured_twice(tmp_path
     assert len(list(Store(tmp_path / str(folders)).records())) == 60
 
 
+WELL = "load()\nfor point in points():\n    if point['config']['n_ctx'] == 512: fail()\n    measured(point)\n"
+
+
+@pytest.mark.parametrize(
+    ("fail", "label", "said"),
+    [
+        ("log('GGML_ASSERT(x) failed'); os.abort()", "crash", ""),
+        ("log('last words'); sys.exit(0)", "crash", "the worker ended without an answer"),
+        ("time.sleep(60)", "timeout", "the point took longer than its limit of 1 s, set by limits.point_timeout_s"),
+        ("log('y' * 5_000_000); os.abort()", "crash", ""),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "host_oom", ""),
+        ("subprocess.Popen(['sleep', '300'], close_fds=False); os.abort()", "crash", ""),
+    ],
+    ids=["aborts", "exits 0 without an answer", "hangs", "floods", "killed as the kernel does", "leaves a grandchild"],
+)
+def test_whatever_ends_the_worker_the_next_load_goes_on_from_the_next_point(
+    tmp_path: Path, make_sweep: MakeSweep, speaker: Callable[[str], Path], fail: str, label: str, said: str
+) -> None:
+    worker = speaker(f"def fail():\n    {fail}\n{WELL}")
+    sweep = make_sweep("axes.n_ctx = [256, 512, 1024]\nlimits.point_timeout_s = 1")
+    executor = LocalExecutor(worker=[str(worker)], interval_s=0.01)
+    records = list(Runner(Store(tmp_path), executor, environment=HERE, prune=False).run(sweep))
+    assert [record.outcome.label for record in records] == ["ok", label, "ok"]
+    outcome = records[1].outcome
+    assert said in outcome.message
+    assert any("n_expert_used" in line for line in outcome.log_tail) or "yyy" in outcome.log_tail[-1]
+
+
 @pytest.mark.llama
 def test_a_sweep_of_a_real_model_goes_on_after_a_real_failure(tmp_path: Path, make_sweep: MakeSweep) -> None:
     sweep = make_sweep(

@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from oomph.records.schema import Record
 from oomph.records.store import RECORDS, Store
 
 Make = Callable[..., Record]
+NOBODY = 65534
 HOLDER = """
 import sys, time
 from oomph.records.store import Store
@@ -127,11 +129,26 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, folder: str) -> N
         pass
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not hold root back")
-def test_a_folder_without_write_permission_is_named(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    with pytest.raises(StoreError, match="Permission denied"), Store(tmp_path):
-        pass
+def test_a_read_only_folder_is_named_and_keeps_its_records(make_record: Make) -> None:
+    """As nobody where the tests run as root, whom permissions do not hold back."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with Store(folder) as store:
+            store.append(make_record(1))
+        folder.chmod(0o555)
+        (folder / RECORDS).chmod(0o444)
+
+        def write() -> None:
+            if os.geteuid() == 0:
+                os.setuid(NOBODY)
+            with Store(folder) as store:
+                store.append(make_record(2))
+
+        error = _error_in_child(write)
+        assert f"{folder} cannot be written (Permission denied)" in error
+        assert "earlier records are untouched" in error
+        assert [record.record_id for record in store.records()] == ["r1"]
+        folder.chmod(0o755)
 
 
 def test_writing_needs_the_lock(tmp_path: Path, make_record: Make) -> None:
