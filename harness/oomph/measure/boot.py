@@ -8,18 +8,19 @@ import contextlib
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from oomph.cache import cache_folder
 from oomph.errors import ToolchainError
@@ -34,17 +35,18 @@ POLL_S: Final = 0.05
 GRACE_S: Final = 30.0
 """How long llama-server may take to end once it is asked to."""
 ANSWER_S: Final = 120.0
+_NO_REPLY: Final = (OSError, HTTPException, ValueError, LookupError, TypeError)
+"""What a server that does not answer, or not as llama-server does, ends a request with."""
 _SLOT: Final = re.compile(r"n_slots = (\d+), n_ctx_slot = (\d+)")
 _BREAKDOWN: Final = re.compile(r"\|\s+- (\w+)(?: \([^|]*\))?\s*\|[^|]*?(\d+) =\s+(\d+) \+\s+(\d+) \+\s+(\d+)\)?\s")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Boot:
-    """What a started llama-server said. `log` is its output, `exit_code` as a shell has it, None where it was killed.
+    """What a started llama-server said. `log` is its output, `exit_code` -n for signal n, None where it would not end.
 
     `health_s` is when `/health` first answered, in seconds since the start, None where it never did. `slot_n_ctx` is
-    what `/props` says of a slot, `answer` the text of a reply. `breakdown_mib` is (self, model, context, compute) of
-    each device as printed at the end, whole MiB.
+    what `/props` says of a slot, `answer` the text of a reply.
     """
 
     health_s: float | None
@@ -72,7 +74,7 @@ class Boot:
 
     @property
     def breakdown_mib(self) -> dict[str, tuple[int, int, int, int]]:
-        """By device: what it takes, and of that model, context and compute."""
+        """By device, as printed at the end: what it takes, and of that model, context and compute, in whole MiB."""
         found: dict[str, tuple[int, int, int, int]] = {}
         for line in self.log:
             if "memory_breakdown_print" in line and (match := _BREAKDOWN.search(line)):
@@ -100,75 +102,87 @@ def built_server() -> Path | None:
     return max(built, key=lambda path: path.stat().st_mtime, default=None)
 
 
-@dataclass(slots=True, kw_only=True)
 class Server:
-    """A llama-server while it runs: `url` is where it listens."""
+    """A command that becomes a llama-server on a free port, in a session of its own; `url` is where it listens.
 
-    process: "subprocess.Popen[bytes]"
-    url: str
-    log_path: Path
-    started: float = field(default_factory=time.monotonic)
+    Whether it lives is asked of a descriptor, and its group is killed before it is reaped: until then its number cannot
+    belong to anybody else.
+    """
+
+    def __init__(self, command: Sequence[str | Path], *, environment: Mapping[str, str], log: IO[bytes]) -> None:
+        port = _free_port()
+        self.url = f"http://{HOST}:{port}"
+        self._log_path, self._started, self._is_stopped = Path(log.name), time.monotonic(), False
+        self._process = subprocess.Popen(
+            [*map(str, command), "--host", HOST, "--port", str(port), *TELLING], stdin=subprocess.DEVNULL, stdout=log,
+            stderr=log, start_new_session=True, env={**os.environ, **QUIET, **environment},
+        )  # fmt: skip
+        self._ended = os.pidfd_open(self._process.pid)
+
+    @property
+    def pid(self) -> int:
+        """The process, its group and its session."""
+        return self._process.pid
+
+    def has_ended(self, wait_s: float = 0.0) -> bool:
+        """Whether it has ended, or does so within `wait_s`."""
+        return self._is_stopped or bool(select.select([self._ended], [], [], wait_s)[0])
 
     def await_health(self, timeout_s: float) -> float | None:
         """Seconds until `/health` answered; None where it ended before, or did not in `timeout_s`."""
-        while self.process.poll() is None and time.monotonic() - self.started < timeout_s:
-            with contextlib.suppress(OSError):
-                if self.get("/health", timeout_s=1.0).get("status") == "ok":
-                    return time.monotonic() - self.started
-            time.sleep(POLL_S)
+        while time.monotonic() - self._started < timeout_s and not self.has_ended(POLL_S):
+            with contextlib.suppress(*_NO_REPLY):
+                if self.get("/health", timeout_s=1.0)["status"] == "ok":
+                    return time.monotonic() - self._started
         return None
 
     def get(self, path: str, *, timeout_s: float = 10.0) -> Any:
-        """The JSON at `path`; OSError where there is none."""
-        with urllib.request.urlopen(self.url + path, timeout=timeout_s) as reply:
-            return json.load(reply)
+        """The JSON at `path`; OSError and its like where there is none."""
+        return _reply(urllib.request.Request(self.url + path), timeout_s)
 
     def ask(self, question: str, *, model: str = "", max_tokens: int = 8) -> str:
-        """What the model answers, over the chat API; OSError where the server refuses."""
-        body = {"model": model, "messages": [{"role": "user", "content": question}], "max_tokens": max_tokens, "temperature": 0}
+        """What the model answers, over the chat API; OSError and its like where the server refuses."""
+        message = {"role": "user", "content": question}
+        body = {"model": model, "messages": [message], "max_tokens": max_tokens, "temperature": 0}
         request = urllib.request.Request(
-            self.url + "/v1/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}
+            f"{self.url}/v1/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=ANSWER_S) as reply:
-            return str(json.load(reply)["choices"][0]["message"]["content"])
+        return str(_reply(request, ANSWER_S)["choices"][0]["message"]["content"])
 
     def log(self) -> tuple[str, ...]:
         """Its output so far."""
-        return tuple(self.log_path.read_text(encoding="utf-8", errors="replace").splitlines())
+        return tuple(self._log_path.read_text(encoding="utf-8", errors="replace").splitlines())
 
-    def stop(self) -> int | None:
-        """Ask it to end, and end its group if it does not; its exit code, None where it had to be killed."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-        try:
-            return self.process.wait(GRACE_S)
-        except subprocess.TimeoutExpired:
-            return None
-        finally:
-            self.kill()
-
-    def kill(self) -> None:
-        """Leave nothing of its group behind."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+    def stop(self, grace_s: float = GRACE_S) -> int | None:
+        """Ask it to end as Ctrl-C does, and kill what is left of its group then; its exit code, -n for signal n, None
+        where it would not end."""
+        if self._is_stopped:
+            return self._process.returncode
+        os.kill(self.pid, signal.SIGINT)
+        has_ended = self.has_ended(grace_s)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        code, self._is_stopped = self._process.wait(), True
+        os.close(self._ended)
+        return code if has_ended else None
 
 
 @contextlib.contextmanager
 def serving(command: Sequence[str | Path], *, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
-    """`command`, which becomes a llama-server, on a free port until the block ends; then no process of it is left."""
-    port = _free_port()
+    """`command`, which becomes a llama-server, until the block ends; then no process of it is left."""
     with tempfile.NamedTemporaryFile(prefix="oomph-server-", suffix=".log") as log:
-        words = [*map(str, command), "--host", HOST, "--port", str(port), *TELLING]
-        process = subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            env={**os.environ, **QUIET, **(environment or {})},
-        )  # fmt: skip
-        server = Server(process=process, url=f"http://{HOST}:{port}", log_path=Path(log.name))
+        server = Server(command, environment=environment or {}, log=log)
         try:
             yield server
         finally:
-            server.kill()
+            server.stop(0.0)
+
+
+def _reply(request: urllib.request.Request, timeout_s: float) -> Any:
+    """The JSON that answers; past any proxy, as the server is on this machine."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=timeout_s) as reply:
+        return json.load(reply)
 
 
 def boot(
@@ -181,9 +195,9 @@ def boot(
     """
     with serving([script, *arguments], environment=environment) as server:
         health_s = server.await_health(timeout_s)
-        timed_out = health_s is None and server.process.poll() is None
+        timed_out = health_s is None and not server.has_ended()
         slot_n_ctx, answer = None, None
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(*_NO_REPLY):
             if health_s is not None:
                 slot_n_ctx = int(server.get("/props")["default_generation_settings"]["n_ctx"])
                 answer = server.ask(question) if question is not None else None
