@@ -4,12 +4,13 @@ from collections.abc import Callable
 
 import pytest
 
-from oomph.estimate.build import LATEST, Build, build_of
+from oomph.estimate.build import LATEST, Build, build_of, build_year
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.prediction import DeviceMemory
 from oomph.facts.catalogue import catalogue_model
 from oomph.facts.config import RunConfig
+from oomph.facts.gpus import gpu
 from oomph.facts.modelspec import ModelSpec
 from oomph.units import MIB
 
@@ -73,3 +74,22 @@ def test_copies_of_a_quantised_cache_are_the_difference(make_model: MakeModel) -
 def test_weights_and_caches_are_of_no_build(make_model: MakeModel) -> None:
     new, old = changed_by(make_model(n_expert=8), build_of(0), type_k="q8_0", type_v="q8_0")
     assert (new.weights_bytes, new.kv_cache_bytes) == (old.weights_bytes, old.kv_cache_bytes)
+
+
+def test_builds_have_dates_that_only_grow() -> None:
+    years = [build_year(number) for number in range(1000, 12_000, 50)]
+    assert years == sorted(years)
+    assert build_year(2824) == pytest.approx(2024.353)
+    assert (years[0], years[-1]) == (2024.03, 2026.695)
+
+
+def test_the_build_that_is_named_sets_the_speed() -> None:
+    """Quantised prompts run on int8 tensor cores since June 2024: faster than cuBLAS in 16 bits, and growing."""
+    model, card = catalogue_model("llama-3.1-8b", "Q4_K_M"), gpu("RTX 4090")
+    rates = []
+    for build in (2824, 5000, 10_800):
+        speed = Estimator(model, card, build=build).predict(RunConfig(flash_attn="off")).speed
+        assert speed is not None
+        rates.append(speed.prefill_tokens_per_s)
+    assert rates == sorted(rates)
+    assert rates[-1] > 1.3 * rates[0]

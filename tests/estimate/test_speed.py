@@ -1,5 +1,6 @@
 """Speed: the formulas go the way that physics goes, in every corner of the configuration."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -12,6 +13,7 @@ from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.prediction import SpeedEstimate
 from oomph.estimate.speed import (
     decode_seconds,
+    interval_width,
     predict_speed,
     prefill_seconds,
     prompt_around,
@@ -21,6 +23,7 @@ from oomph.estimate.speed import (
 from oomph.facts.catalogue import catalogue_model
 from oomph.facts.config import RunConfig
 from oomph.facts.gpus import gpu
+from oomph.facts.modelspec import ModelSpec
 
 LLAMA = catalogue_model("llama-3.1-8b", "Q4_K_M")
 QWEN = catalogue_model("qwen3-30b-a3b", "Q4_K_M")
@@ -59,6 +62,29 @@ def test_decode_of_a_dense_model_is_below_the_roofline_and_not_far() -> None:
 def test_several_sequences_share_the_weights() -> None:
     alone, four = predict(LLAMA, n_parallel=1), predict(LLAMA, n_parallel=4)
     assert alone.decode_tokens_per_s < four.decode_tokens_per_s < 4 * alone.decode_tokens_per_s
+
+
+@settings(max_examples=10, deadline=None)
+@given(n_parallel=st.integers(1, 63), model=st.sampled_from((LLAMA, QWEN)))
+def test_one_more_sequence_is_never_slower_together_nor_faster_alone(n_parallel: int, model: ModelSpec) -> None:
+    """The context is shared between the sequences, so more of them take no more of the card's memory."""
+    fewer, more = (
+        predict(model, n_parallel=n, n_seq_max=n, n_depth=64).decode_tokens_per_s for n in (n_parallel, n_parallel + 1)
+    )
+    assert fewer <= more * (1 + 1e-9)
+    assert more / (n_parallel + 1) <= fewer / n_parallel * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("knob", ["n_cpu_moe", "layers on the host"])
+@pytest.mark.parametrize("name", ["qwen3-30b-a3b:Q4_K_M", "qwen3-next-80b-a3b:Q4_K_M", "deepseek-v2-lite:Q4_0"])
+def test_each_layer_to_the_host_costs_speed_and_frees_the_card(name: str, knob: str) -> None:
+    model, card = catalogue_model(*name.split(":")), gpu("RTX PRO 6000 Blackwell")
+    layers = range(0, model.n_layer + 1, 3)
+    knobs = ({"n_cpu_moe": n} if knob == "n_cpu_moe" else {"n_gpu_layers": model.n_layer + 1 - n} for n in layers)
+    answers = [predict(model, card, **each) for each in knobs]
+    for rates in ([a.decode_tokens_per_s for a in answers], [a.prefill_tokens_per_s for a in answers]):
+        assert rates == sorted(rates, reverse=True)
+        assert rates[-1] < rates[0] / 2
 
 
 def test_experts_on_the_host_cost_speed_and_the_host_binds() -> None:
@@ -119,18 +145,33 @@ def test_the_quoted_prompt_has_the_depth_as_its_middle(n_ctx: int, n_depth: int,
     assert prompt_around(RunConfig(n_ctx=n_ctx, n_depth=n_depth)) == prompt
 
 
-def test_intervals_hold_the_rate_and_are_wider_for_a_card_never_seen() -> None:
-    seen, unseen = gpu("A40"), gpu("RTX 5070")
-    assert seen.name in SHIPPED.cards
-    assert unseen.name not in SHIPPED.cards
+def test_intervals_hold_the_rate_and_are_narrower_for_a_model_measured_on_the_card() -> None:
+    measured, elsewhere = gpu("A40"), gpu("RTX 5070")
+    assert LLAMA.name in SHIPPED.seen[measured.name]
+    assert elsewhere.name not in SHIPPED.seen
     widths = []
-    for card in (seen, unseen):
+    for card in (measured, elsewhere):
         estimate = predict(LLAMA, card)
         assert estimate.decode_interval_90 is not None
         low, high = estimate.decode_interval_90
         assert low < estimate.decode_tokens_per_s < high
         widths.append(high / low)
     assert widths[1] > widths[0]
+
+
+def test_what_is_known_of_a_model_and_a_card_chooses_the_width() -> None:
+    told = {"model on card": 0.1, "model elsewhere": 0.2, "new model": 0.3, "host": 0.4}
+    coefficients = dataclasses.replace(
+        SHIPPED, seen={"NVIDIA A40": ("m",)}, interval_widths={"decode dense": told}, covered={}
+    )  # fmt: skip
+
+    def width(model: str, card: str) -> float | None:
+        question = dataclasses.replace(speed_question(LLAMA, gpu(card), RunConfig()), model=model)
+        return interval_width(question, coefficients, "decode", n_depth=0)
+
+    assert [width("m", "A40"), width("m", "RTX 5070"), width("other", "A40")] == [0.1, 0.2, 0.3]
+    nobody = speed_question(LLAMA, None, RunConfig())
+    assert interval_width(nobody, coefficients, "decode", n_depth=0) == 0.4
 
 
 def test_an_interval_widens_beyond_the_depths_that_were_measured() -> None:

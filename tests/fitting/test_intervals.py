@@ -23,6 +23,14 @@ def test_new_errors_of_the_same_kind_are_covered_at_the_level() -> None:
     assert hits / 4000 == pytest.approx(0.9 + 0.5 / 40, abs=0.02)
 
 
+def test_errors_of_one_cluster_count_as_the_facts_that_they_are() -> None:
+    """Twenty rows of one bad run do not outweigh twenty runs of one row; counted one by one they would."""
+    errors = [0.5] * 20 + [0.1] * 20
+    assert conformal_width(errors, [1 / 20] * 20 + [1.0] * 20) == 0.1
+    assert conformal_width(errors) == 0.5
+    assert conformal_width(errors, [2.0] * 40) == conformal_width(errors)
+
+
 def test_too_few_errors_take_the_largest_and_more() -> None:
     assert conformal_width([0.1, -0.3, 0.2]) == pytest.approx(0.3 * FEW_FACTOR)
 

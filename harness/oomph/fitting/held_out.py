@@ -65,11 +65,11 @@ def unseen_errors(
     found: dict[str, list[float]] = {}
     for name, label in LEFT_OUT.items():
         errors = held_out_errors(asked, label, fits_without(observations, label, whole))
-        found[name] = _where_kin_remains(observations, errors) if name == "model" else errors
+        found[name] = where_kin_remains(observations, errors) if name == "model" else errors
     return found
 
 
-def _where_kin_remains(observations: Sequence[SpeedObservation], errors: Sequence[float]) -> list[float]:
+def where_kin_remains(observations: Sequence[SpeedObservation], errors: Sequence[float]) -> list[float]:
     """Without the rows whose model is the only one with its kind of kernel on its generation of cards.
 
     The fit of all rows has seen every kind that a new model can ask for; one without that model has not.
