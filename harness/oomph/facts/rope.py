@@ -125,10 +125,10 @@ def longest_extension(spec: ModelSpec) -> RopeScaling | None:
     No more there is for a file that carries a scaling of its own, for learned positions and for none.
     """
     if published := _published(spec):
-        return _yarn(published.original, published.factor, published)
+        return _yarn(spec, published.original, published.factor, published)
     if not has_positions(spec) or _has_position_table(spec) or own_scaling(spec) or _has_frequency_factors(spec):
         return None
-    return _yarn(spec.n_ctx_train, CONVENTIONAL_FACTOR, None)
+    return _yarn(spec, spec.n_ctx_train, CONVENTIONAL_FACTOR, None)
 
 
 def extension(spec: ModelSpec, n_ctx: int) -> RopeScaling | None:
@@ -150,11 +150,12 @@ def extension(spec: ModelSpec, n_ctx: int) -> RopeScaling | None:
         factor = own.factor * _power_of_two(n_ctx, own.reach)
         return RopeScaling(
             type=own.type, factor=factor, original_context_length=own.original_context_length, is_published=False,
-            reason=f"a convention, no promise: {own.reason} and reaches {count(native_context(spec))}",
+            reason=f"a convention, no promise: the file's own {own.type} by {own.factor:g} reaches "
+            f"{count(native_context(spec))} tokens",
         )  # fmt: skip
     published = _published(spec)
     original = published.original if published else spec.n_ctx_train
-    return _yarn(original, _power_of_two(n_ctx, original), published)
+    return _yarn(spec, original, _power_of_two(n_ctx, original), published)
 
 
 def uncapped_context_length(spec: ModelSpec, n_ctx: int) -> int | None:
@@ -184,9 +185,11 @@ def _published(spec: ModelSpec) -> _Published | None:
     )
 
 
-def _yarn(original: int, factor: float, published: _Published | None) -> RopeScaling:
+def _yarn(spec: ModelSpec, original: int, factor: float, published: _Published | None) -> RopeScaling:
     vouched = published is not None and factor <= published.factor
-    if published is None:
+    if _has_frequency_factors(spec):
+        reason = f"a convention, no promise: its own frequency factors reach {count(original)} tokens"
+    elif published is None:
         reason = f"a convention, no promise: {count(original)} is the trained context, and its makers publish no YaRN"
     elif vouched:
         reason = f"published for this family: {published.source}"
