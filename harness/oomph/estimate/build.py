@@ -1,4 +1,4 @@
-"""Builds of llama.cpp whose graphs differ from 0.5.0, and when a build was made, by build number.
+"""Builds of llama.cpp by number: what their graphs do unlike 0.5.0, and their dates.
 
 The estimator is exact for llama.cpp 0.5.0. Logs and programs of other months are of other builds, and some changes
 move a compute buffer by hundreds of MiB, others speed by half. Stands apart because it is a fact about a program, and

@@ -67,12 +67,14 @@ class SpeedQuestion:
         return self.config.flash_attn != "off"
 
 
-def speed_question(spec: ModelSpec, gpu: GpuSpec | None, config: RunConfig, build_year: float | None = None,
+def speed_question(
+    spec: ModelSpec, gpu: GpuSpec | None, config: RunConfig, build_year: float | None = None,
+    work: tuple[Work, Work] | None = None,
 ) -> SpeedQuestion:  # fmt: skip
-    """The facts of a prediction. `build_year` None takes `reference_builds`."""
+    """The facts of a prediction. `build_year` None takes `reference_builds`; `work` is `forward_work`, if known."""
     if gpu is None:
         config = config.with_(n_devices=0)
-    on_card, on_host = forward_work(spec, config)
+    on_card, on_host = work or forward_work(spec, config)
     card = card_facts(gpu) if gpu else None
     return SpeedQuestion(
         model=spec.name, card=card, on_card=on_card, on_host=on_host, config=config,
@@ -159,9 +161,13 @@ def _mean_of_builds(question: SpeedQuestion, breakdown: Callable[[float], Mappin
 
 
 def _spilled_share(work: Work, config: RunConfig, gpu: GpuSpec) -> float:
-    """Share of the card's weights beyond its memory; the driver (or unified memory) then reads them over the bus."""
+    """Share of the card's weights beyond its memory; the driver (or unified memory) then reads them over the bus.
+
+    `n_ctx` is of all sequences together: each has its share, of which a layer keeps its window.
+    """
     weights = work.weight_bytes(None)
-    cache = sum(group.layers * group.cells(config.n_ctx) * group.row_bytes for group in work.attention)
+    share = config.n_ctx / config.n_seq_max
+    cache = sum(group.layers * group.cells(share) * group.row_bytes for group in work.attention)
     excess = weights + cache * config.n_seq_max - gpu.memory_bytes * max(config.n_devices, 1)
     return min(max(excess / weights, 0.0), 1.0) if weights else 0.0
 
@@ -179,13 +185,13 @@ def prompt_around(config: RunConfig) -> tuple[int, int]:
 
 
 def predict_speed(spec: ModelSpec, gpu: GpuSpec | None, config: RunConfig, coefficients: Coefficients, *,
-                  build_year: float | None = None) -> SpeedEstimate:  # fmt: skip
+                  build_year: float | None = None, work: tuple[Work, Work] | None = None) -> SpeedEstimate:  # fmt: skip
     """Prefill and decode at `config.n_depth` (all sequences together), with 90 % intervals and what binds.
 
     `gpu` None is a machine without a card. `build_year` is the date of the llama.cpp build as a year (2026.5); None
-    takes the builds that published figures are of (`reference_builds`).
+    takes the builds that published figures are of (`reference_builds`). `work` is `forward_work`'s, where it is known.
     """
-    question = speed_question(spec, gpu, config, build_year)
+    question = speed_question(spec, gpu, config, build_year, work)
     values = coefficients.for_card(gpu.name) if gpu else coefficients.values
     n_prompt, before = prompt_around(config)
     year = question.builds[0][0]
