@@ -24,9 +24,9 @@ from oomph.measure.needles import facts, filler
 from oomph.measure.workload import NeedleTest
 from oomph.models.demo import demo_model
 
-DISTANCES: Final = (100, 500, 1500, 4000)
+DISTANCES: Final = (100, 1000, 3000)
 """Tokens said since the last of the facts."""
-N_FACTS: Final = 10
+N_FACTS: Final = 8
 MEMORIES: Final = {
     "the latest exchanges only": Memory(recall=False),
     "and those found by BM25": Memory(),
@@ -46,7 +46,7 @@ def small_talk(seed: int) -> list[tuple[str, str]]:
 def converse(backend: LocalBackend, memory: Memory, folder: Path) -> dict[int, tuple[int, int, float]]:
     """By tokens since the facts: how many were found, the longest prompt, seconds for each question."""
     told: Sequence[dict[str, Any]] = facts(NeedleTest(depths=(0.0,) * N_FACTS, n_texts=1), seed=7)[0]
-    talk, since, found = iter(small_talk(7) * 9), 0, {}
+    talk, since, found = iter(small_talk(7) * 4), 0, {}
     with History(folder / f"{memory.recall}-{memory.summarise}.sqlite") as history:
         conversation = Conversation(backend, history, memory=memory)
         for fact in told:
@@ -72,7 +72,7 @@ def ask(backend: LocalBackend, conversation: Conversation, told: Sequence[dict[s
 
 def main(model: Path, n_ctx: int) -> None:
     """Print the table."""
-    backend = LocalBackend(model, n_ctx=n_ctx, temperature=0.0)
+    backend = LocalBackend(model, n_ctx=n_ctx, temperature=0.0, n_threads=1)
     print(f"{model.name}, n_ctx {n_ctx}, {Budget.of(n_ctx).n_prompt} of them for the prompt; {N_FACTS} facts\n")
     print(f"{'tokens since the facts':34}" + "".join(f"{distance:>12,}" for distance in DISTANCES))
     with tempfile.TemporaryDirectory() as folder:

@@ -1,1 +1,1 @@
-"""A conversation longer than its context: what is kept verbatim, what is put back, and where all of it stays."""
+"""A conversation longer than its context: what is kept, what is put back, where it stays."""

@@ -39,7 +39,9 @@ class LocalBackend:
 
         self.n_ctx, self._temperature = n_ctx, temperature
         try:
-            self._llama = Llama(str(path), n_ctx=n_ctx, n_gpu_layers=-1, n_threads=n_threads, verbose=False)
+            self._llama = Llama(
+                str(path), n_ctx=n_ctx, n_gpu_layers=-1, n_threads=n_threads, n_threads_batch=n_threads, verbose=False
+            )
         except ValueError as error:  # llama-cpp-python's own way to say that llama.cpp returned NULL
             raise ModelFileError(
                 f"{path} cannot be run with n_ctx {n_ctx} ({error}); `oomph estimate` says what it takes"

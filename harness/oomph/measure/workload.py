@@ -10,7 +10,6 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from oomph.measure.fields import Count, Fraction, Seconds, Table, as_float, expand
 
-
 Depth = Annotated[float, BeforeValidator(as_float), Field(ge=0, le=1)]
 
 
