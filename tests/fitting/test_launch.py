@@ -110,6 +110,11 @@ def test_an_n_ctx_that_nobody_asked_for_is_the_profiles() -> None:
 def test_scaling_that_is_asked_for_stays() -> None:
     asked = {"n_ctx": 90_000, "rope_scaling": "linear", "rope_scale": 3.0}
     assert server_config(MIXTURE, asked).to_dict().items() >= asked.items()
+    found = launch("long-context", **asked)
+    assert found.scaling is not None
+    assert (found.scaling.type, found.scaling.factor, found.scaling.reason) == ("linear", 3.0, "as asked for")
+    assert found.context_length == 90_112  # llama-server lifts its cap for YaRN only
+    assert launch("long-context", rope_scaling="none").scaling is None
 
 
 def test_a_profile_that_there_is_not_is_named() -> None:

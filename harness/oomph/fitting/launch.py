@@ -14,7 +14,14 @@ from oomph.estimate.estimator import Estimator
 from oomph.estimate.prediction import Prediction
 from oomph.facts.config import RunConfig
 from oomph.facts.modelspec import ModelSpec
-from oomph.facts.rope import RopeScaling, extension, longest_extension, native_context, uncapped_context_length
+from oomph.facts.rope import (
+    CONTEXT_STEP,
+    RopeScaling,
+    extension,
+    longest_extension,
+    native_context,
+    uncapped_context_length,
+)
 from oomph.fitting.alternatives import SURE
 from oomph.fitting.speeds import speeds
 from oomph.units import count
@@ -76,12 +83,12 @@ def choose(estimator: Estimator, knobs: Mapping[str, Any], *, model_path: str, p
         knobs = {**knobs, "n_ctx": _own_context(estimator, knobs, PROFILES[profile])}
     base = server_config(estimator.model, knobs)
     config, why = _chosen(estimator, base, knobs, PROFILES[profile])
-    spec, n_ctx = estimator.model, slot_context(config)
+    scaling = _scaling(estimator.model, config, is_asked="rope_scaling" in knobs)
     return Launch(
-        model_path=model_path, spec=spec, config=config, prediction=estimator.predict(config),
+        model_path=model_path, spec=estimator.model, config=config, prediction=estimator.predict(config),
         library=estimator.predict(config.with_(n_outputs_max=None)), profile=profile,
         reason=f"{profile}: {PROFILES[profile].aim}; {why}", card=estimator.gpu.name if estimator.gpu else None,
-        scaling=extension(spec, n_ctx), context_length=uncapped_context_length(spec, n_ctx),
+        scaling=scaling, context_length=_uncapped(estimator.model, config, scaling),
     )  # fmt: skip
 
 
@@ -96,6 +103,27 @@ def server_config(spec: ModelSpec, knobs: Mapping[str, Any]) -> RunConfig:
             yarn_orig_ctx=scaling.original_context_length if scaling.type == "yarn" else None,
         )  # fmt: skip
     return config.with_(n_outputs_max=config.n_seq_max)
+
+
+def _scaling(spec: ModelSpec, config: RunConfig, *, is_asked: bool) -> RopeScaling | None:
+    """The RoPE scaling that the configuration has, and where it comes from."""
+    if config.rope_scaling in (None, "none"):
+        return None
+    if not is_asked:
+        return extension(spec, slot_context(config))
+    return RopeScaling(
+        type=config.rope_scaling or "", factor=config.rope_scale or 1.0, is_published=False, reason="as asked for",
+        original_context_length=config.yarn_orig_ctx or spec.n_ctx_train,
+    )  # fmt: skip
+
+
+def _uncapped(spec: ModelSpec, config: RunConfig, scaling: RopeScaling | None) -> int | None:
+    """The context_length that llama-server must be told: it takes it anew for YaRN, and for nothing else."""
+    n_ctx = slot_context(config)
+    if scaling is None:
+        return uncapped_context_length(spec, n_ctx)
+    padded = -(-n_ctx // CONTEXT_STEP) * CONTEXT_STEP
+    return padded if scaling.type != "yarn" and padded > spec.n_ctx_train else None
 
 
 def _own_context(estimator: Estimator, knobs: Mapping[str, Any], profile: Profile) -> int:
