@@ -75,6 +75,15 @@ def test_the_model_notes_what_leaves_the_window_once() -> None:
         assert len(backend.prompts) == n_summaries
 
 
+def test_an_exchange_longer_than_a_prompt_is_noted_from_its_beginning() -> None:
+    backend = Parrot(400, words=FACT)
+    with History(":memory:") as history:
+        talk = Conversation(backend, history, memory=Memory(summarise=True))
+        talk.tell("word " * 2000, "Noted.")
+        assert FACT in talk.messages("What was that?")[0].content
+        assert _size(backend.prompts[0]) <= Budget.of(400).n_prompt
+
+
 def test_an_answer_that_is_stopped_in_the_middle_is_kept_as_far_as_it_came() -> None:
     with History(":memory:") as history:
         pieces = Conversation(Parrot(400, "one two three"), history).say("count")

@@ -98,10 +98,16 @@ class Conversation:
             room = self._budget.n_prompt - self._alone(_SUMMARISE + summary)
             batch = latest(gone[::-1], room)[::-1] or gone[:1]
             gone = gone[len(batch) :]
-            said = "\n".join(f"User: {e.question}\nAssistant: {e.answer}" for e in batch)
+            said = self._cut("\n".join(f"User: {e.question}\nAssistant: {e.answer}" for e in batch), room)
             asked = Message("user", _SUMMARISE.format(memory=summary or "none yet", said=said))
             summary = "".join(self._backend.stream([asked], n_answer=n_notes)).strip()
             self._history.remember(summary, upto=batch[-1].id)
+
+    def _cut(self, text: str, room: int) -> str:
+        """The beginning of the text that fits, for an exchange that is longer than what can be read at once."""
+        while (n_tokens := self._backend.count(text)) > room:
+            text = text[: len(text) * room // n_tokens - 1]
+        return text
 
     def _check_length(self, question: str) -> None:
         room = self._budget.n_prompt - self._alone(self._instruction)

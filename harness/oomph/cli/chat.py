@@ -71,7 +71,7 @@ def _new_history() -> Path:
 
 def _greet(kept: "History", path: Path, backend: "Backend") -> None:
     n_before = len(kept.finished())
-    typer.echo(f"n_ctx {backend.n_ctx:,}; the conversation ({n_before} exchanges so far) is kept in {path}", err=True)
+    typer.echo(f"n_ctx {backend.n_ctx:,}; the conversation (exchanges so far: {n_before}) is kept in {path}", err=True)
     if (question := kept.unanswered()) is not None:
         typer.echo(f"your last question had no answer yet: {question}", err=True)
     if sys.stdin.isatty():
