@@ -85,6 +85,9 @@ def test_a_check_starts_the_script_and_shows_what_it_kept(
     assert "1 × 90,112, over HTTP 90,112" in out
     assert "NO" not in out.split()
     assert "which computes nothing" in out
+    code, out, err = launch("--n-ctx", 8192, "--phantom", "RTX 4090,RTX 4090", "--server", llama_server, "--check")
+    assert code == 0, err
+    assert "CUDA1 KV cache, MiB" in out
 
 
 @pytest.mark.phantom

@@ -42,10 +42,12 @@ def _launch(
     """Write files that start a model: llama-server, text-generation-webui, koboldcpp, Ollama, llama-cpp-python."""
     from oomph.cli.named import asked_of
     from oomph.fitting.launch import choose
+    from oomph.phantom.cards import parse_cards
     from oomph.views.launch.files import launch_files
 
-    if phantom and gpu is None:
-        gpu = phantom.split(",")[0].strip()
+    if phantom:
+        gpu = gpu or phantom.split(",")[0].strip()
+        knobs = {"n_devices": len(parse_cards(phantom))} | knobs
     asked = asked_of(model, gpu, gpu_mem, calibration, knobs)
     said = dict(knobs) | {"n_devices": asked.config.n_devices}
     launch = choose(asked.estimator, said, model_path=_path(model, model_path, phantom), profile=profile)
