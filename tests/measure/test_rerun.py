@@ -21,14 +21,15 @@ def test_a_rerun_measures_the_same_point_with_what_the_record_says(
 ) -> None:
     here, executor = read_environment(backend="cpu"), LocalExecutor()
     sweep = make_sweep(
-        "load_mode = 'none'\naxes = {n_ctx = 512, n_expert_used = 3, type_k = 'q8_0'}\n"
+        "load_mode = 'none'\nconfig.n_ctx = 512\naxes = {n_expert_used = 3, type_k = ['q8_0', 'f16']}\n"
         "measure = {n_prompt = 8, n_gen = 1, depths = [0, 'full'], text = {n_tokens = 16}}\n"
         "limits = {memory_bytes = '2 GiB', point_timeout_s = 99}"
     )
-    (first,) = Runner(Store(tmp_path), executor, environment=here).run(sweep)
+    first = next(Runner(Store(tmp_path), executor, environment=here).run(sweep))
     again = sweep_of(find_record(Store(tmp_path), first.record_id[:16]))
     (second,) = Runner(Store(tmp_path), executor, environment=here, again=True).run(again)
     assert second.point_id == first.point_id
+    assert (second.label, second.workload["group"]) == (first.label, first.workload["group"])
     assert second.record_id != first.record_id
     assert (second.config, second.limits) == (first.config, first.limits)
     assert second.workload["load_mode"] == "none"

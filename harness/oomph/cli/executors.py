@@ -68,7 +68,7 @@ def open_places(
     """What the command line chose, for as long as the block."""
     if where is Where.LOCAL:
         cluster.refuse(where)
-        with _on_this_machine(sweep, spec, phantom, workers) as chosen:
+        with on_this_machine(sweep, spec, phantom, workers) as chosen:
             yield chosen
         return
     if phantom:
@@ -92,9 +92,10 @@ def open_places(
 
 
 @contextmanager
-def _on_this_machine(
-    sweep: "Sweep", spec: "ModelSpec", phantom: str | None, workers: int | None
+def on_this_machine(
+    sweep: "Sweep", spec: "ModelSpec", phantom: str | None, workers: int | None = None
 ) -> Iterator[Chosen]:  # fmt: skip
+    """Its cards, phantom cards, or its CPU."""
     from oomph.fitting.expected import expected_to_fit
     from oomph.fitting.expected_time import expected_time
     from oomph.measure.bench import open_bench

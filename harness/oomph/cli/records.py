@@ -58,16 +58,18 @@ def rerun(
     model: Annotated[str | None, typer.Option(help="The GGUF file, where the record's path is not it.")] = None,
     phantom: PhantomOption = None,
 ) -> None:
-    """Measure a recorded point again: the same model, knobs, work and limits."""
+    """Measure a recorded point again: the same model, knobs, work and limits, on its kind of card if that is here."""
+    from oomph.cli.executors import on_this_machine
     from oomph.cli.sweep import follow
-    from oomph.measure.bench import open_bench
+    from oomph.measure.plan import open_subject
     from oomph.measure.rerun import find_record, sweep_of
     from oomph.measure.runner import Runner
     from oomph.records.store import Store
 
     record = find_record(Store(folder), record_id)
-    store = Store(out)
-    with open_bench(phantom) as bench:
-        runner = Runner(store, bench.executor, model=model or record.model.path, prune=False,
-                        environment=bench.environment, again=True)  # fmt: skip
-        follow(runner.run(sweep_of(record)), store, 1)
+    sweep, store = sweep_of(record), Store(out)
+    subject = open_subject(sweep, model=model or record.model.path)
+    with on_this_machine(sweep, subject.spec, phantom) as chosen:
+        places = [place for place in chosen.places if place.holds(record)] or chosen.places
+        runner = Runner(store, places[:1], model=subject, prune=False, again=True, expect=chosen.expect)
+        follow(runner.run(sweep), store, 1, names_cards=chosen.names_cards)

@@ -3,12 +3,17 @@
 The model's hash is part of a point's id, so a file that is not the recorded one shows as another point.
 """
 
+import re
+from typing import Final
+
 from oomph.errors import StoreError
-from oomph.measure.sweep import Sweep, SweepFile
+from oomph.measure.sweep import Group, Sweep, SweepFile
 from oomph.records.schema import Record
 from oomph.records.store import Store
 
-_OURS = ("group", "load_mode")
+_NAMED: Final = re.compile(r"(\w+)=")
+"""A knob in a label."""
+_OURS: Final = ("group", "load_mode")
 """What a record's workload holds beside the sweep's `measure`."""
 
 
@@ -24,8 +29,10 @@ def find_record(store: Store, record_id: str) -> Record:
 def sweep_of(record: Record) -> Sweep:
     """The sweep that has this point and no other, under the record's own sweep's name."""
     measure = {key: value for key, value in record.workload.items() if key not in _OURS}
+    varied = {knob: [record.config[knob]] for knob in _NAMED.findall(record.label) if knob in record.config}
     file = SweepFile(
         name=record.sweep, model=record.model.path, config=record.config, measure=measure, limits=record.limits,
         load_mode=record.workload.get("load_mode", "mmap"),
+        group=[Group(name=record.workload.get("group", record.sweep), axes=varied)],
     )  # fmt: skip
     return Sweep(file=file)

@@ -50,6 +50,7 @@ def _point_columns(record: Record) -> dict[str, Any]:
     columns: dict[str, Any] = {
         "record_id": record.record_id, "point_id": record.point_id, "sweep": record.sweep, "label": record.label,
         "machine": record.environment.machine, "backend": record.environment.backend,
+        "cards": ", ".join(str(card.get("name")) for card in record.environment.gpus) or None,
         "model": record.model.name, "outcome": record.outcome.label, "stage": record.outcome.stage,
         "load_ns": record.load_ns,
     }  # fmt: skip

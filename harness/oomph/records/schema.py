@@ -161,7 +161,8 @@ class Outcome(_Part):
     """How the point ended."""
 
     label: str = Field(
-        description="`ok`, a label of `oomph classify`, `refused` (an override was not taken) or `skipped`"
+        description="`ok`, a label of `oomph classify`, `refused` (an override was not taken), `skipped`, "
+        "or `lost` with its machine (a cluster's)"
     )
     stage: str | None = Field(default=None, description="what was being allocated or done")
     message: str = Field(default="", description="what happened and what to do about it")
@@ -202,5 +203,7 @@ class Record(_Part):
     recall: Recall | None = None
     load_ns: int | None = Field(default=None, description="llama_model_load_from_file, shared by a process's points")
     conditions: dict[str, Any] = Field(
-        default={}, description="clocks, power, throttle reasons, other processes, CPUs busy with other work, threads"
+        default={},
+        description="clocks, power, throttle reasons, other processes, CPUs busy with other work, threads; "
+        "`n_workers_beside` on other cards, `cpus` that the worker was kept to, `n_lost` machines before this one",
     )
