@@ -22,11 +22,11 @@ Dom = Callable[..., str]
 Question = dict[str, Any]
 
 MODELS = {
-    "qwen3-30b-a3b": "Q4_K_M", "gpt-oss-20b": "MXFP4", "deepseek-v2-lite": "Q4_K_M", "granite-4.0-h-tiny": "Q8_0",
+    "qwen3-30b-a3b": "Q4_K_M", "gpt-oss-20b": "MXFP4", "deepseek-v2-lite": "Q4_K_M", "lfm2-8b-a1b": "Q8_0",
     "gemma-3-1b": "F16",
 }  # fmt: skip
 """Experts, sliding windows with sinks, latent attention, recurrent layers, a dense model with two caches."""
-SHAPES, CONTEXTS = 20, 10
+SHAPES, CONTEXTS = 5, 40
 """Of each model: what changes its graph, drawn so often, and each time as many contexts, depths and cards."""
 
 ASKER = """
