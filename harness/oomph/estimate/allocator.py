@@ -24,7 +24,8 @@ INPLACE_OPS: Final = frozenset({
 })  # fmt: skip
 """Operators whose result may take a source's place (ggml_op_can_inplace)."""
 
-_UNBOUNDED: Final = 1 << 62
+_UNBOUNDED: Final = 1 << 52
+"""More bytes than any machine has, and few enough for the numbers of JavaScript, in which pages compute the same."""
 
 
 class Pool:
