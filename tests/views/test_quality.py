@@ -35,7 +35,7 @@ def test_each_setting_stands_beside_the_reference(make_record: Make) -> None:
         NOT_MEASURED, "1.221 (1.221 to 1.221)", "1.649 (1.649 to 1.649)"
     ]  # fmt: skip
     assert [cell.text for cell in names["KL divergence, nats"]] == [NOT_MEASURED, "0.1000 ± 0.0000", NOT_MEASURED]
-    assert [cell.text for cell in names["same top token"]][1:] == ["75 %", NOT_MEASURED]
+    assert [cell.text for cell in names["same top token"]][1:] == ["75.0 %", NOT_MEASURED]
     assert [cell.text for cell in names["remarks"]] == [
         "the reference", "", "the reference's log-probabilities are not there"
     ]  # fmt: skip
