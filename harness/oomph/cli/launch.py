@@ -69,10 +69,10 @@ def _path(model: str, given: str | None, phantom: str | None) -> str:
     from oomph.models.sparse import model_path
 
     path = Path(given or model).expanduser()
-    if given is None and not path.is_file():
+    if given is None and not (path.is_file() and path.suffix == ".gguf"):
         if phantom is None:
             raise ConfigError(
-                f"{model} is no file, and launch files start one; say where it is or will be: --model-path"
+                f"{model} is no GGUF file, and launch files start one; say where it is or will be: --model-path"
             )
         path = model_path(model)
     return str(path.absolute())
