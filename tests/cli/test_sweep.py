@@ -97,6 +97,26 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--workers", "2"], "--workers is 2, and workers on one CPU disturb each other's timing"),
+        (["--gres", "gpu:1"], "--gres says nothing to --executor local"),
+        (["--executor", "ray", "--partition", "p"], "--partition says nothing to --executor ray"),
+        (["--executor", "ray", "--phantom", "RTX 5090"], "phantom cards are of this machine only"),
+        (["--executor", "ray", "--ray-address", "127.0.0.1:1"], "no Ray cluster answers at 127.0.0.1:1"),
+        (["--executor", "slurm", "--model-path-on", "node7"], "--model-path-on node7 names no path"),
+        (["--executor", "slurm"], "sbatch is not there"),
+    ],
+)
+def test_an_executor_that_cannot_be_had_is_one_sentence(
+    sweep_file: Callable[[str], Path], tmp_path: Path, options: list[str], sentence: str
+) -> None:
+    done = _oomph("sweep", sweep_file("axes.n_ctx = 256"), "--out", tmp_path / "out", *options)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert sentence in done.stderr
+
+
 def test_a_folder_that_cannot_be_written_is_one_sentence(sweep_file: Callable[[str], Path]) -> None:
     done = _oomph("sweep", sweep_file("axes.n_ctx = 256"), "--out", "/proc/oomph")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)

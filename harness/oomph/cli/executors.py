@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from oomph.errors import ConfigError, UnknownNameError
 
 if TYPE_CHECKING:
+    from oomph.facts.gpus import GpuSpec
     from oomph.facts.modelspec import ModelSpec
     from oomph.measure.limits import Expect
     from oomph.measure.plan import Place
@@ -77,18 +78,29 @@ def open_places(
         from oomph.measure.ray_executor import ray_place
 
         cluster.refuse(where, ray_address=True, gpu=True, model_path_on=True)
-        with ray_place(
-            cluster.ray_address or "auto", models=cluster.models(), accelerator=cluster.gpu
-        ) as place:  # fmt: skip
-            yield _on_cluster(place, spec, workers, cluster.gpu)
+        address, models = cluster.ray_address or "auto", cluster.models()
+        with ray_place(address, models=models, accelerator=cluster.gpu) as place:
+            yield _on_cluster(place, spec, workers, _known_card(cluster.gpu))
     else:
-        from oomph.measure.slurm_executor import slurm_place
+        from oomph.facts.gpus import gpu
+        from oomph.measure.slurm_executor import AT_ONCE, slurm_place
 
         cluster.refuse(where, partition=True, gres=True, gpu=True, model_path_on=True)
+        card, models = gpu(cluster.gpu) if cluster.gpu else None, cluster.models()
         place = slurm_place(
-            out / ".slurm", partition=cluster.partition, gres=cluster.gres, models=cluster.models()
+            out / ".slurm", partition=cluster.partition, gres=cluster.gres, models=models, at_once=workers or AT_ONCE
         )  # fmt: skip
-        yield _on_cluster(place, spec, workers, cluster.gpu)
+        yield _on_cluster(place, spec, workers, card)
+
+
+def _known_card(name: str | None) -> "GpuSpec | None":
+    """The catalogue's card by Ray's name for it, which may be one of Ray's own."""
+    from oomph.facts.gpus import gpu
+
+    try:
+        return gpu(name) if name else None
+    except UnknownNameError:
+        return None
 
 
 @contextmanager
@@ -110,14 +122,9 @@ def on_this_machine(
         )  # fmt: skip
 
 
-def _on_cluster(place: "Place", spec: "ModelSpec", workers: int | None, gpu_name: str | None) -> Chosen:
-    from oomph.facts.gpus import gpu
+def _on_cluster(place: "Place", spec: "ModelSpec", workers: int | None, card: "GpuSpec | None") -> Chosen:
     from oomph.fitting.expected_time import ExpectedTime
 
-    try:
-        card = gpu(gpu_name) if gpu_name else None
-    except UnknownNameError:  # Ray has names of its own
-        card = None
     at_once = min(workers or place.at_once, place.at_once)
     return Chosen(
         places=(place,), at_once=at_once, expect=ExpectedTime(spec, card), in_words=f", up to {at_once} jobs at once"

@@ -103,6 +103,7 @@ def _collect(batch: Any, folder: Path, stop: threading.Event) -> Iterator[Comple
 
 def slurm_place(
     folder: Path, *, partition: str | None = None, gres: str | None = None, models: Mapping[str, str] | None = None,
+    at_once: int = AT_ONCE,
 ) -> Place:  # fmt: skip
     """The cluster that this machine submits to as a place where a sweep is measured.
 
@@ -117,6 +118,6 @@ def slurm_place(
     backend = installed_backend()
     executor = SlurmExecutor(folder, partition=partition, gres=gres, models=models)
     return Place(
-        executor=executor, environment=read_environment(backend=backend), at_once=AT_ONCE,
+        executor=executor, environment=read_environment(backend=backend), at_once=at_once,
         n_devices=int(backend == "cuda"), anywhere=True,
     )  # fmt: skip
