@@ -98,11 +98,11 @@ function label(form, positions, isCardless) {
   for (const [knob, values] of Object.entries(positions)) {
     const control = form.elements[knob];
     if (control.type !== "range") continue;
-    const said = spoken[knob](values[control.value], values.at(-1));
+    control.disabled = isCardless && ["n_gpu_layers", "n_cpu_moe"].includes(knob);
+    const said = control.disabled ? "no card" : spoken[knob](values[control.value], values.at(-1));
     control.setAttribute("aria-valuetext", said);
     form.querySelector(`output[for="${control.id}"]`).textContent = said;
   }
-  for (const knob of ["n_gpu_layers", "n_cpu_moe"]) if (form.elements[knob]) form.elements[knob].disabled = isCardless;
   form.querySelector(".apart").hidden = !form.elements.apart.checked;
 }
 
