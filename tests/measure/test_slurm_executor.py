@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from oomph.errors import ModelFileError, ToolchainError
@@ -88,6 +89,29 @@ def test_a_failure_ends_its_batch_job_and_the_next_goes_on(tmp_path: Path, make_
     place = Place(executor=executor, environment=read_environment(backend="cpu"), n_devices=0, anywhere=True)
     records = list(Runner(Store(tmp_path / "out"), [place]).run(sweep))
     assert [record.outcome.label for record in records] == ["ok", "host_oom", "skipped"]
+
+
+@pytest.mark.llama
+def test_what_an_ended_batch_job_had_not_completed_is_measured_in_another(
+    tmp_path: Path, make_sweep: Callable[[str], Sweep], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first batch job is killed once its first point has come back."""
+    monkeypatch.setattr("oomph.measure.slurm_executor.POLL_S", 0.05)
+    sweep = make_sweep(
+        "config.n_threads = 1\naxes.n_ctx = [256, 512, 1024]\n"
+        "measure = {n_prompt = 8, n_gen = 8, repetitions = {least = 200, most = 200}}"
+    )
+    executor = SlurmExecutor(tmp_path / "jobs", cluster="local")
+    place = Place(executor=executor, environment=read_environment(backend="cpu"), n_devices=0, anywhere=True)
+    records = []
+    for record in Runner(Store(tmp_path / "out"), [place]).run(sweep):
+        if not records:
+            for batch in psutil.Process().children():
+                batch.kill()
+        records.append(record)
+    assert [record.outcome.label for record in records] == ["ok"] * 3
+    assert len({record.point_id for record in records}) == 3
+    assert [record.conditions.get("n_lost") for record in records].count(1) == 1
 
 
 def test_what_a_user_can_mend_comes_back_as_one_sentence(tmp_path: Path, make_sweep: Callable[[str], Sweep]) -> None:

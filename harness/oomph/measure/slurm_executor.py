@@ -10,7 +10,7 @@ import pickle
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,23 +63,27 @@ class SlurmExecutor:
             executor.update_parameters(**self.parameters(job))
             batch = executor.submit(leave_points, Errand(job=job, models=self._models), Path(points))
             try:
-                yield from _collect(batch, Path(points), stop)
-                if not stop.is_set() and isinstance(batch.exception(), submitit.core.utils.UncompletedJobError):
+                n_seen = yield from _collect(batch, Path(points), stop)
+                if stop.is_set():
+                    return
+                if isinstance(batch.exception(), submitit.core.utils.UncompletedJobError):
                     raise LostError(f"batch job {batch.job_id} ended as {batch.state}")
-                if not stop.is_set():
-                    batch.result()
+                if n_seen < batch.result():
+                    raise LostError(f"what batch job {batch.job_id} left on the shared file system did not arrive")
             finally:
                 if not batch.done():
                     batch.cancel(check=False)
 
 
-def leave_points(errand: Errand, folder: Path) -> None:
-    """In the batch job: write each completed point to the folder, or what a user has to mend."""
+def leave_points(errand: Errand, folder: Path) -> int:
+    """In the batch job: write each completed point to the folder, or what a user has to mend; how many points."""
+    n_left = 0
     try:
-        for index, completed in enumerate(run_errand(errand)):
-            _leave(folder / str(index), completed)
+        for n_left, completed in enumerate(run_errand(errand), start=1):
+            _leave(folder / str(n_left), completed)
     except OomphError as error:
         _leave(folder / ERROR, error)
+    return n_left
 
 
 def _leave(path: Path, what: object) -> None:
@@ -89,16 +93,17 @@ def _leave(path: Path, what: object) -> None:
     os.replace(part, path)
 
 
-def _collect(batch: Any, folder: Path, stop: threading.Event) -> Iterator[Completed]:
-    """The points as they come, until the batch job has ended or is called off."""
+def _collect(batch: Any, folder: Path, stop: threading.Event) -> Generator[Completed, None, int]:
+    """The points as they come, until the batch job has ended or is called off; how many there were."""
     n_seen, ended = 0, False
     while not ended:
         ended = stop.wait(POLL_S) or batch.done()  # asked before the folder is looked into for the last time
-        while (path := folder / str(n_seen)).exists():
+        while (path := folder / str(n_seen + 1)).exists():
             n_seen += 1
             yield pickle.loads(path.read_bytes())
     if (error := folder / ERROR).exists():
         raise pickle.loads(error.read_bytes())
+    return n_seen
 
 
 def slurm_place(
