@@ -1,4 +1,4 @@
-"""Rows of other tools' files, whichever of their layouts they are in: JSON, CSV, SQL, SQLite, Markdown.
+"""Rows of other tools' files, in any of their layouts: JSON, CSV, SQL, SQLite, Markdown.
 
 Apart from `imports`, which knows what a row means. Foreign text is parsed and never run: SQL goes to a database in
 memory that may open no other file.
