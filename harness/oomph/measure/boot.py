@@ -1,4 +1,4 @@
-"""Starts a launch script for real and reads what llama-server says of itself, until it is stopped.
+"""Starts a launch script for real and reads what llama-server says of itself.
 
 Apart from the executors because the child is llama-server and not our worker: it is asked over HTTP, tells its sizes in
 its log and a last breakdown when it ends, and must leave no process behind, whatever happens.
