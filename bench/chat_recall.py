@@ -24,7 +24,7 @@ from oomph.measure.needles import facts, filler
 from oomph.measure.workload import NeedleTest
 from oomph.models.demo import demo_model
 
-DISTANCES: Final = (100, 1000, 3000)
+DISTANCES: Final = (100, 1000, 2500)
 """Tokens said since the last of the facts."""
 N_FACTS: Final = 8
 MEMORIES: Final = {
@@ -46,11 +46,11 @@ def small_talk(seed: int) -> list[tuple[str, str]]:
 def converse(backend: LocalBackend, memory: Memory, folder: Path) -> dict[int, tuple[int, int, float]]:
     """By tokens since the facts: how many were found, the longest prompt, seconds for each question."""
     told: Sequence[dict[str, Any]] = facts(NeedleTest(depths=(0.0,) * N_FACTS, n_texts=1), seed=7)[0]
-    talk, since, found = iter(small_talk(7) * 4), 0, {}
+    talk, since, found = iter(small_talk(7) * 3), 0, {}
     with History(folder / f"{memory.recall}-{memory.summarise}.sqlite") as history:
         conversation = Conversation(backend, history, memory=memory)
         for fact in told:
-            conversation.tell(f"Please remember: {fact['sentence']}", "I will remember that.")
+            conversation.tell(f"Please remember: {fact['sentence']}", "Thank you.")
         for distance in DISTANCES:
             while since < distance:
                 conversation.tell(*next(talk))

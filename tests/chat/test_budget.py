@@ -43,11 +43,15 @@ def test_a_prompt_is_instruction_and_memory_then_turns_that_alternate() -> None:
     messages = assemble(
         instruction="Be brief.", memory="Marta: 1234", notes=["Tomas: 5"], recalled=[old], recent=[new], question="and?"
     )
-    assert [m.role for m in messages] == ["system", "user", "assistant", "user", "assistant", "user"]
-    assert [m.content for m in messages[1:]] == ["q1", "a1", "q9", "a9", "and?"]
-    assert messages[0].content.startswith("Be brief.")
-    assert "Marta: 1234" in messages[0].content
-    assert "- Tomas: 5" in messages[0].content
+    assert [m.role for m in messages] == ["system", "user", "assistant", "user"]
+    assert messages[0].content == "Be brief.\n\nWhat was said earlier, in short:\nMarta: 1234"
+    assert [m.content for m in messages[1:3]] == ["q9", "a9"]
+    assert messages[3].content == "Earlier in this conversation:\nTomas: 5\nI said: q1\nYou said: a1\n\nand?"
+
+
+def test_with_nothing_put_back_the_question_stands_alone() -> None:
+    messages = assemble(instruction="Be brief.", memory="", notes=[], recalled=[], recent=[], question="and?")
+    assert [(m.role, m.content) for m in messages] == [("system", "Be brief."), ("user", "and?")]
 
 
 @pytest.mark.parametrize("n_ctx", [0, 64, 100])

@@ -99,16 +99,17 @@ def assemble(
     recent: Sequence[Exchange],
     question: str,
 ) -> list[Message]:
-    """The prompt: instruction and memory, earlier exchanges, the latest ones, the question.
+    """The prompt: instruction and memory, the latest exchanges, the question with earlier exchanges before it.
 
-    Roles alternate strictly, as some chat templates demand, so only finished exchanges may come in.
+    What is put back stands in the question's own message: quoted, since a small model that sees its own earlier answer
+    as a turn repeats it, and last, since what comes before then stays the same from question to question and its cells
+    need no second prefill. Roles alternate strictly, as some chat templates demand: only finished exchanges come in.
     """  # fmt: skip
-    parts = [instruction]
-    if memory:
-        parts.append(f"What was said earlier, in short:\n{memory}")
-    if notes:
-        parts.append("Notes from earlier that may matter now:\n" + "\n".join(f"- {note}" for note in notes))
-    messages = [Message("system", "\n\n".join(parts))]
-    for exchange in (*recalled, *recent):
+    system = f"{instruction}\n\nWhat was said earlier, in short:\n{memory}" if memory else instruction
+    messages = [Message("system", system)]
+    for exchange in recent:
         messages += [Message("user", exchange.question), Message("assistant", exchange.answer or "")]
+    earlier = [*notes, *(f"I said: {exchange.question}\nYou said: {exchange.answer}" for exchange in recalled)]
+    if earlier:
+        question = "Earlier in this conversation:\n" + "\n".join(earlier) + f"\n\n{question}"
     return [*messages, Message("user", question)]

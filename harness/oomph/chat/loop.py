@@ -1,7 +1,7 @@
 """The conversation itself: before each question, what of the past goes with it; after it, what is kept.
 
 The latest exchanges are in the prompt as they were. Of earlier ones those that share words with the question are put
-back, as the exchanges that they were; with `summarise` the model also keeps a running memory, rewritten whenever
+back, quoted before it; with `summarise` the model also keeps a running memory, rewritten whenever
 exchanges leave the window, whose lines are found again as notes.
 """
 
