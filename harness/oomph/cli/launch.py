@@ -1,4 +1,4 @@
-"""`oomph launch`: files that start a model, checked against the card, and tried with llama-server."""
+"""`oomph launch`: files that start a model, checked against the card, tried with a server."""
 
 import contextlib
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""Files that start a model: one configuration in the words of llama.cpp and of the programs around it."""
+"""Files that start a model: one configuration in the words of llama.cpp and its neighbours."""

@@ -1,4 +1,4 @@
-"""NOTES.md of a launch folder: what each file is for, what is left out, and what does not exist.
+"""NOTES.md of a launch folder: what each file is for, what is left out, what does not exist.
 
 Chats and forum posts propose flags that llama.cpp never had; each is named here with the form that works.
 """
