@@ -27,10 +27,11 @@ def say(*values):
 
 
 @contextmanager
-def running(phantom: Phantom, code: str) -> Iterator["subprocess.Popen[str]"]:
-    """Python that has the phantom for a CUDA device; ended with the block."""
+def running(phantom: Phantom | dict[str, str], code: str) -> Iterator["subprocess.Popen[str]"]:
+    """Python that has the phantom, or what this environment shows of it, for CUDA devices; ended with the block."""
+    environment = phantom.environment() if isinstance(phantom, Phantom) else phantom
     child = subprocess.Popen(
-        [sys.executable, "-c", CUDA_CODE + code], env=os.environ | phantom.environment(), text=True,
+        [sys.executable, "-c", CUDA_CODE + code], env=os.environ | environment, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )  # fmt: skip
     try:
@@ -147,6 +148,38 @@ class TestMemory:
             folder = phantom.state_path.parent
             assert phantom.nvml_path.parent == folder
         assert not folder.exists()
+
+    @pytest.mark.parametrize(
+        ("shown", "n_devices", "charged"),
+        [("0,1,2", 3, 0), ("2,0", 2, 2), ("1", 1, 1), ("GPU-70686174-0000-0000-0000-000000000001,2", 2, 1),
+         ("1,9,0", 1, 1), ("", 0, None)],
+    )  # fmt: skip
+    def test_the_cards_that_are_shown_are_the_devices_in_that_order(
+        self, shown: str, n_devices: int, charged: int | None
+    ) -> None:
+        """CUDA's rule: numbers or the beginnings of UUIDs, up to the first that names no card."""
+        code = (
+            "n = ctypes.c_int(); cuda.cudaGetDeviceCount(ctypes.byref(n)); allocate(50 * MIB); say(n.value)\n"
+            "say(cuda.cudaSetDevice(n.value), cuda.cudaSetDevice(n.value - 1)); input()"
+        )
+        with phantom_cards("a:100:8.9:20,b:200:8.9:20,c:300:8.9:20") as phantom:
+            assert phantom.environment()["CUDA_VISIBLE_DEVICES"] == "0,1,2"
+            environment = phantom.environment() | {"CUDA_VISIBLE_DEVICES": shown}
+            with running(environment, code) as child:
+                assert line(child) == str(n_devices)
+                assert line(child) == f"101 {0 if n_devices else 101}"
+                used = [phantom.counters(card).used_bytes for card in range(3)]
+        assert used == [50 * MIB if card == charged else 0 for card in range(3)]
+
+    def test_the_peak_of_one_card_is_reset_alone(self) -> None:
+        code = "allocate(50 * MIB); cuda.cudaSetDevice(1); allocate(60 * MIB); say('held'); input()"
+        with phantom_cards("a:100:8.9:20,b:200:8.9:20") as phantom:
+            with running(phantom, code) as child:
+                line(child)
+            phantom.reset_peak(0)
+            assert [phantom.counters(card).peak_bytes for card in range(2)] == [0, 60 * MIB]
+            with pytest.raises(IndexError):
+                phantom.reset_peak(2)
 
     def test_a_card_that_is_not_there_is_an_index_error(self) -> None:
         with phantom_cards("mine:100:8.9:20") as phantom:
