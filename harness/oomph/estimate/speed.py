@@ -25,6 +25,7 @@ Builds = tuple[tuple[float, float], ...]
 
 FLASH_BUILDS: Final[Builds] = ((2025.68, 0.8), (2025.87, 0.2))
 PLAIN_BUILDS: Final[Builds] = ((2024.36, 1.0),)
+EXPERT_BUILDS: Final[Builds] = ((2025.68, 1.0),)
 SCOREBOARD_BUILDS: Final[Builds] = ((2025.75, 1.0),)
 WIDER_EACH_DOUBLING: Final = 0.25
 """How much wider an interval gets with each doubling of the depth beyond the deepest measured one."""
@@ -86,12 +87,14 @@ def speed_question(
 def reference_builds(card: Card | None, work: Work, config: RunConfig) -> Builds:
     """The builds taken where none is named: those that published figures of such a run are of, and their shares.
 
-    Figures without flash attention stopped when it became the default (2025-09); three in four are of spring 2024.
-    Blackwell cards and today's expert models have no figures that old.
+    Figures without flash attention are of spring 2024, but for the scoreboards of Q4_0, which are kept up. Blackwell
+    cards have none that old; those of expert models on other cards are of summer 2025, before the fusions.
     """
     if card and card.generation == "Blackwell":
         return BLACKWELL_BUILDS
-    if config.flash_attn != "off" or work.expert_share:
+    if work.expert_share:
+        return EXPERT_BUILDS
+    if config.flash_attn != "off":
         return FLASH_BUILDS
     legacy = work.dense_bytes.get("q4_0", 0.0) > sum(work.dense_bytes.values()) / 2
     return SCOREBOARD_BUILDS if legacy else PLAIN_BUILDS
