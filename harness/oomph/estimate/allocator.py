@@ -80,18 +80,6 @@ class Pool:
         free.insert(i, [at, n])
 
 
-class _Block:
-    """What the allocator knows of a tensor: who still needs it, and where it lies."""
-
-    __slots__ = ("address", "children", "is_allocated", "needs_room", "owner", "pool", "size", "tensor", "views")
-
-    def __init__(self, tensor: Tensor, owner: "_Block | None") -> None:
-        self.tensor, self.owner = tensor, owner
-        self.children = self.views = self.pool = self.address = self.size = 0
-        self.is_allocated = False
-        self.needs_room = owner is None and tensor.device is None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packing:
     """Bytes of each pool; `live_bytes` the most that was live at once; `states` the allocator's after each mark."""
@@ -110,104 +98,209 @@ def pack(
     `size(tensor, pool)` is a tensor's bytes in a pool. Tensors that have a `device`, and views of such, take no room.
     After each node in `marks` the state is kept: equal states go on equally.
     """
-    run = _Run(alignments, size)
-    for block, pool in [(run.block(tensor), pool) for tensor, pool in leafs]:
-        if block.needs_room:
-            run.allocate(block, pool)
-    steps = [(run.block(tensor), pool, [run.block(source) for source in tensor.src]) for tensor, pool in nodes]
-    run.count_uses(steps)
-    states = []
-    for block, pool, sources in steps:
-        for source in (*sources, block):
-            if source.needs_room:
-                run.allocate(source, pool)
-        for source in sources:
-            source.children -= 1
-            if not source.children and not source.views:
-                run.release(source)
-        if block.tensor in marks:
-            states.append(run.state())
-    return Packing(
-        bytes=tuple(pool.peak for pool in run.pools), live_bytes=tuple(pool.live_peak for pool in run.pools),
-        states=tuple(states),
-    )  # fmt: skip
+    program = Program(leafs, nodes, marks)
+    return program.run(program.sizes(size), program.likeness(), alignments)
 
 
-_Step = tuple[_Block, int, list[_Block]]
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What happens at a node: tensors that get their place, sources that have been read, whether the state is kept."""
+
+    takes: tuple[int, ...]
+    reads: tuple[int, ...]
+    is_marked: bool
+
+
+NOWHERE: Final = -1
+
+
+class Program:
+    """A scheduled graph as the allocator goes through it: tensors are numbers, and nothing has a size yet.
+
+    Graphs that differ only in sizes have the same `structure`. `run` takes the sizes of `places`, which are (tensor,
+    pool), each tensor's own pool first; and for each of `pairs`, (tensor, source), whether the two are alike, so that
+    the one may take the other's place.
+    """
+
+    def __init__(self, leafs: Sequence[Placed], nodes: Sequence[Placed], marks: Collection[Tensor] = ()) -> None:
+        self.tensors: list[Tensor] = []
+        self.owners: list[int] = []
+        self.pools: list[int] = []
+        self.candidates: list[tuple[tuple[int, int], ...]] = []
+        self.n_children: list[int] = []
+        self.n_views: list[int] = []
+        self.pairs: list[tuple[int, int]] = []
+        self._numbers: dict[Tensor, int] = {}
+        self.first = [number for t, pool in leafs for number in self._take(t, pool)]
+        inputs = [(source, pool) for t, pool in nodes for source in t.src if source.is_input]
+        self.first += [number for t, pool in inputs for number in self._take(t, pool)]
+        self.steps = [self._step(t, pool, t in marks) for t, pool in nodes]
+        self.elsewhere: dict[tuple[int, int], int] = {}
+        self.places = self._all_places()
+
+    @property
+    def structure(self) -> tuple[object, ...]:
+        """All that decides a run but sizes and likeness."""
+        ends = [t.is_output for t in self.tensors]
+        return self.first, self.steps, self.owners, self.pools, self.candidates, self.pairs, self.places, ends
+
+    def sizes(self, size: Callable[[Tensor, int], int]) -> list[int]:
+        """Bytes of each of `places`."""
+        return [size(self.tensors[number], pool) if pool != NOWHERE else 0 for number, pool in self.places]
+
+    def likeness(self) -> list[bool]:
+        """For each of `pairs`, whether shape and strides are the same."""
+        return [
+            self.tensors[one].ne == self.tensors[other].ne and self.tensors[one].nb == self.tensors[other].nb
+            for one, other in self.pairs
+        ]
+
+    def run(self, sizes: Sequence[int], alike: Sequence[bool], alignments: Sequence[int]) -> Packing:
+        """Allocate everything in its order."""
+        run = _Run(self, sizes, alike, alignments)
+        for number in self.first:
+            run.allocate(number)
+        states = []
+        for step in self.steps:
+            for number in step.takes:
+                run.allocate(number)
+            for number in step.reads:
+                run.children[number] -= 1
+                if not run.children[number] and not run.views[number]:
+                    run.release(number)
+            if step.is_marked:
+                states.append(run.state())
+        return Packing(
+            bytes=tuple(pool.peak for pool in run.pools), live_bytes=tuple(pool.live_peak for pool in run.pools),
+            states=tuple(states),
+        )  # fmt: skip
+
+    def _number(self, t: Tensor) -> int:
+        """The tensor's number, NOWHERE where its data have a device already."""
+        known = self._numbers.get(t)
+        if known is not None:
+            return known
+        if t.root.device is not None:
+            self._numbers[t] = NOWHERE
+            return NOWHERE
+        owner = self._number(t.view_src) if t.view_src else NOWHERE
+        number = self._numbers[t] = len(self.tensors)
+        self.tensors.append(t)
+        self.owners.append(owner)
+        self.pools.append(NOWHERE)
+        self.candidates.append(())
+        self.n_children.append(0)
+        self.n_views.append(0)
+        return number
+
+    def _take(self, t: Tensor, pool: int) -> tuple[int, ...]:
+        """The tensor's number where it gets its place now: it is no view, and has none yet."""
+        number = self._number(t)
+        if number == NOWHERE or self.owners[number] != NOWHERE or self.pools[number] != NOWHERE:
+            return ()
+        self.pools[number] = pool
+        if t.op in INPLACE_OPS:
+            self.candidates[number] = tuple(
+                (source, self._pair(number, source))
+                for source in map(self._number, t.src)
+                if source != NOWHERE and self.owners[source] == NOWHERE and self._gives(source, t)
+            )
+        return (number,)
+
+    def _gives(self, number: int, t: Tensor) -> bool:
+        return not self.tensors[number].is_output and self.tensors[number].quant is t.quant
+
+    def _pair(self, one: int, other: int) -> int:
+        self.pairs.append((one, other))
+        return len(self.pairs) - 1
+
+    def _step(self, t: Tensor, pool: int, is_marked: bool) -> Step:
+        takes = [number for each in (*t.src, t) for number in self._take(each, pool)]
+        reads = [number for number in map(self._number, t.src) if number != NOWHERE]
+        for number in reads:
+            self.n_children[number] += 1
+        own = self._number(t)
+        if own != NOWHERE and self.owners[own] != NOWHERE and t.op != "NONE":
+            self.n_views[self.owners[own]] += 1
+        return Step(tuple(takes), tuple(reads), is_marked)
+
+    def _all_places(self) -> list[tuple[int, int]]:
+        """Each tensor's own pool, and the others that it may come to lie in by taking a source's place."""
+        places = list(enumerate(self.pools))
+        reach = [{pool} for pool in self.pools]
+        for number in (*self.first, *(number for step in self.steps for number in step.takes)):
+            for source, _ in self.candidates[number]:
+                reach[number] |= reach[source]
+            for pool in sorted(reach[number] - {self.pools[number]}):
+                self.elsewhere[number, pool] = len(places)
+                places.append((number, pool))
+        return places
 
 
 class _Run:
     """One allocation in progress."""
 
-    def __init__(self, alignments: Sequence[int], size: Callable[[Tensor, int], int]) -> None:
+    __slots__ = (
+        "_address", "_alike", "_is_allocated", "_live", "_pool", "_program", "_size", "_sizes", "children", "pools",
+        "views",
+    )  # fmt: skip
+
+    def __init__(
+        self, program: Program, sizes: Sequence[int], alike: Sequence[bool], alignments: Sequence[int]
+    ) -> None:
+        self._program, self._sizes, self._alike = program, sizes, alike
         self.pools = [Pool(alignment) for alignment in alignments]
-        self._size = size
-        self._blocks: dict[Tensor, _Block] = {}
+        self.children, self.views = list(program.n_children), list(program.n_views)
+        self._pool = list(program.pools)
+        self._address, self._size = [0] * len(program.tensors), [0] * len(program.tensors)
+        self._is_allocated = [False] * len(program.tensors)
         self._live: dict[tuple[int, int], None] = {}
 
-    def block(self, tensor: Tensor) -> _Block:
-        """The block of `tensor`, and of what it is a view of."""
-        block = self._blocks.get(tensor)
-        if block is None:
-            owner = self.block(tensor.view_src) if tensor.view_src else None
-            block = self._blocks[tensor] = _Block(tensor, owner)
-        return block
-
-    def count_uses(self, steps: list[_Step]) -> None:
-        """Count what still needs each tensor; inputs get their place before any node."""
-        for block, pool, sources in steps:
-            if block.owner and block.tensor.op != "NONE":
-                block.owner.views += 1
-            for source in sources:
-                source.children += 1
-                if source.tensor.is_input and source.needs_room:
-                    self.allocate(source, pool)
-
-    def allocate(self, block: _Block, pool: int) -> None:
+    def allocate(self, number: int) -> None:
         """Give the tensor a source's place, or room of its own (ggml_gallocr_allocate_node)."""
-        tensor = block.tensor
-        block.is_allocated, block.needs_room = True, False
-        if tensor.op in INPLACE_OPS:
-            for source in tensor.src:
-                parent = self._blocks[source]
-                if parent.is_allocated and self._reuse(block, parent):
-                    return
-        block.pool, block.size = pool, self._size(tensor, pool)
-        block.address = self.pools[pool].take(block.size)
-        self._live[pool, block.address] = None
+        self._is_allocated[number] = True
+        for source, pair in self._program.candidates[number]:
+            if self._is_allocated[source] and self._alike[pair] and self._reuse(number, source):
+                return
+        pool, size = self._pool[number], self._sizes[number]
+        address = self.pools[pool].take(size)
+        self._size[number], self._address[number] = size, address
+        self._live[pool, address] = None
 
-    def _reuse(self, block: _Block, parent: _Block) -> bool:
-        """Take `parent`'s place if this is its last use and its layout the same; views have no place to give."""
-        old, new = parent.tensor, block.tensor
-        if parent.children != 1 or parent.views != 0 or old.is_output:
+    def _reuse(self, number: int, source: int) -> bool:
+        """Take the source's place if this is its last use: what is viewed has no place to give."""
+        if self.children[source] != 1 or self.views[source] != 0:
             return False
-        if old.ne != new.ne or old.nb != new.nb or old.quant is not new.quant:
-            return False
-        parent.is_allocated = False
-        block.pool, block.address = parent.pool, parent.address
-        block.size = self._size(block.tensor, block.pool)
-        pool = self.pools[block.pool]
-        needed = pad(block.size, pool.alignment)
-        if pad(parent.size, pool.alignment) > needed:
-            pool.give_back(block.address + needed, pad(parent.size, pool.alignment) - needed)
+        self._is_allocated[source] = False
+        number_pool, address = self._pool[source], self._address[source]
+        if number_pool == self._pool[number]:
+            size = self._sizes[number]
+        else:
+            size = self._sizes[self._program.elsewhere[number, number_pool]]
+        self._pool[number], self._address[number], self._size[number] = number_pool, address, size
+        pool = self.pools[number_pool]
+        needed, had = pad(size, pool.alignment), pad(self._size[source], pool.alignment)
+        if had > needed:
+            pool.give_back(address + needed, had - needed)
         return True
 
-    def release(self, block: _Block) -> None:
+    def release(self, number: int) -> None:
         """The tensor's last use is done: its place is free, unless it is a view of what is still used."""
-        owner = block.owner
-        if owner:
-            owner.views -= 1
-            if owner.views == 0 and owner.children == 0 and owner.is_allocated:
+        owner = self._program.owners[number]
+        if owner != NOWHERE:
+            self.views[owner] -= 1
+            if self.views[owner] == 0 and self.children[owner] == 0 and self._is_allocated[owner]:
                 self._free(owner)
-        elif block.is_allocated:
-            self._free(block)
+        elif self._is_allocated[number]:
+            self._free(number)
 
-    def _free(self, block: _Block) -> None:
-        if block.tensor.is_output:
+    def _free(self, number: int) -> None:
+        if self._program.tensors[number].is_output:
             return
-        self.pools[block.pool].give_back(block.address, block.size)
-        block.is_allocated = False
-        self._live.pop((block.pool, block.address), None)
+        pool, address = self._pool[number], self._address[number]
+        self.pools[pool].give_back(address, self._size[number])
+        self._is_allocated[number] = False
+        self._live.pop((pool, address), None)
 
     def state(self) -> object:
         """The holes of every pool, and the live addresses in order of allocation."""

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from oomph.errors import ModelFileError
-from oomph.estimate.allocator import Packing, pack
+from oomph.estimate.allocator import Packing, Program
 from oomph.estimate.backends import alignment, alloc_bytes
 from oomph.estimate.build import LATEST, Build
+from oomph.estimate.elastic import Elastic
 from oomph.estimate.graph.architectures import ARCHITECTURES
 from oomph.estimate.graph.builder import Builder, CacheTypes
 from oomph.estimate.graph.compose import build_graph
@@ -58,7 +59,9 @@ class ComputeModel:
         self._model, self._build = model, build
         self._contents = _layer_contents(model)
         self._has_layer_inputs = "per_layer_token_embd.weight" in model.tensors
+        self._n_ctx_before_rope = model.integer("rope.scaling.original_context_length", model.n_ctx_train)
         self._packings: dict[object, Packing] = {}
+        self._elastics: dict[object, Elastic] = {}
         self._selections: dict[object, Selection] = {}
         self._fuses: dict[object, bool] = {}
         self._settles: dict[object, int] = {}
@@ -142,6 +145,37 @@ class ComputeModel:
 
     def _replay_layers(self, setup: Setup, n_tokens: int, n_outputs: int, selection: Selection) -> Packing | None:
         """The packing of a graph of some layers; None where leaving out the others could matter."""
+        elastic = self._elastic(setup, n_tokens, n_outputs, selection)
+        if elastic.is_known:
+            program, sizes, alike = elastic.at(setup.sizes.cells)
+        else:
+            composed = self._program(setup, n_tokens, n_outputs, selection)
+            if composed is None:
+                return None
+            program, sizes = composed
+            alike = program.likeness()
+            elastic.learn(setup.sizes.cells, program, sizes)
+        packing = program.run(sizes, alike, [alignment(device) for device in setup.placement.backends])
+        marked = sorted({il for pair in selection.must_agree for il in pair})
+        states = dict(zip(marked, packing.states, strict=True))
+        return packing if all(states[a] == states[b] for a, b in selection.must_agree) else None
+
+    def _elastic(self, setup: Setup, n_tokens: int, n_outputs: int, selection: Selection) -> Elastic:
+        """What is known of the graph at other contexts; a graph whose operators depend on the context is rigid."""
+        sizes, hparams = setup.sizes, setup.hparams
+        window = None if sizes.cells_swa == sizes.cells else sizes.cells_swa  # either grows along, or stays
+        key = (
+            setup.placement.key, setup.cache, hparams.n_expert_used, setup.op_offload, n_tokens, n_outputs, selection,
+            window, sizes.n_stream, sizes.n_seqs, sizes.cells > self._n_ctx_before_rope,
+        )  # fmt: skip
+        if key not in self._elastics:
+            self._elastics[key] = Elastic(is_rigid=any(layer.index_width for layer in hparams.layers))
+        return self._elastics[key]
+
+    def _program(
+        self, setup: Setup, n_tokens: int, n_outputs: int, selection: Selection
+    ) -> tuple[Program, list[int]] | None:
+        """A graph of some layers, composed and scheduled, and its sizes."""
         devices = setup.placement.backends
         graph, ends = build_graph(self._builder(setup, n_tokens, n_outputs), selection.layers)
         n_copies = PIPELINE_COPIES if setup.placement.pipeline else 1
@@ -154,10 +188,8 @@ class ComputeModel:
         def size(tensor: Tensor, backend: int) -> int:
             return alloc_bytes(devices[backend], tensor, reserves_copies=self._build.reserves_copies)
 
-        marked = {ends[il]: il for pair in selection.must_agree for il in pair}
-        packing = pack(plan.leafs, plan.nodes, alignments=[alignment(d) for d in devices], size=size, marks=marked)
-        states = dict(zip(sorted(marked.values()), packing.states, strict=True))
-        return packing if all(states[a] == states[b] for a, b in selection.must_agree) else None
+        program = Program(plan.leafs, plan.nodes, {ends[il] for pair in selection.must_agree for il in pair})
+        return program, program.sizes(size)
 
     def _builder(self, setup: Setup, n_tokens: int, n_outputs: int) -> Builder:
         return Builder(

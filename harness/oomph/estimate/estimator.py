@@ -13,14 +13,15 @@ from dataclasses import replace
 from typing import Any, Final, Self
 
 from oomph.errors import ConfigError
-from oomph.estimate.build import build_of
+from oomph.estimate.build import build_of, build_year
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.compute import Setup
 from oomph.estimate.likelihood import fit_probability, reserve_bytes
 from oomph.estimate.memory import MemoryModel
-from oomph.estimate.overhead import overhead_bytes
+from oomph.estimate.overhead import overhead_bytes, pool_key
 from oomph.estimate.prediction import MemoryEstimate, Prediction, SpeedEstimate
 from oomph.estimate.speed import predict_speed
+from oomph.estimate.work import WORK_KNOBS, Work, forward_work
 from oomph.facts.config import RunConfig
 from oomph.facts.gpus import GpuSpec
 from oomph.facts.modelspec import ModelSpec
@@ -47,7 +48,8 @@ class Estimator:
 
     Without either, nothing is said of what fits; without `gpu` (or coefficients of a machine without one), nothing of
     speed. `coefficients` are a calibration's; None takes those that ship with the package. `build` is the number
-    of an older llama.cpp (8829 for b8829), None is 0.5.0.
+    of an older llama.cpp (8829 for b8829); None is 0.5.0 for memory, and for speed the builds that published figures
+    are of.
     """
 
     def __init__(
@@ -57,8 +59,10 @@ class Estimator:
         self.model, self.gpu, self.coefficients = model, gpu, coefficients
         self.gpu_memory_bytes = gpu_memory_bytes or (gpu.memory_bytes if gpu else None)
         self._memory = MemoryModel(model, build_of(build))
+        self._build_year = None if build is None else build_year(build)
         self._longest: dict[RunConfig, int] = {}
-        self._overheads: dict[RunConfig, Mapping[str, int]] = {}
+        self._overheads: dict[object, Mapping[str, int]] = {}
+        self._works: dict[object, tuple[Work, Work]] = {}
 
     def predict(self, config: RunConfig, *, longest: bool = True) -> Prediction:
         """Memory, whether it fits, the longest context with the other knobs as they are, and speed.
@@ -93,16 +97,23 @@ class Estimator:
         if not is_host_known and (self.gpu is None or config.n_devices == 0):
             return None
         gpu = self.gpu if config.n_devices else None
-        return predict_speed(self.model, gpu, config, self.coefficients or default_coefficients())
+        key = tuple(getattr(config, knob) for knob in WORK_KNOBS)
+        if key not in self._works:
+            self._works[key] = forward_work(self.model, config)
+        values = self.coefficients or default_coefficients()
+        return predict_speed(
+            self.model, gpu, config, values, build_year=self._build_year, work=self._works[key]
+        )  # fmt: skip
 
     def _overhead(self, config: RunConfig) -> Mapping[str, int]:
         """Bytes by card of what llama.cpp prints nowhere, never less for a longer context; none for an unnamed card."""
-        if config not in self._overheads:
+        key = pool_key(config)
+        if key not in self._overheads:
             gpu, values = self.gpu, self.coefficients or default_coefficients()
-            self._overheads[config] = {
+            self._overheads[key] = {
                 f"CUDA{i}": overhead_bytes(self.model, config, gpu, values, i) for i in range(config.n_devices) if gpu
             }
-        return self._overheads[config]
+        return self._overheads[key]
 
     def _with_overhead(self, memory: MemoryEstimate, config: RunConfig) -> MemoryEstimate:
         overhead = self._overhead(config)

@@ -18,7 +18,7 @@ from oomph.estimate.graph.architectures import ARCHITECTURES
 from oomph.estimate.graph.builder import CacheTypes
 from oomph.estimate.graph.hparams import Hparams, resolve_hparams
 from oomph.estimate.graph.placement import CPU, Placement, layer_of
-from oomph.estimate.graph.sizes import resolve_sizes
+from oomph.estimate.graph.sizes import Sizes, resolve_sizes
 from oomph.estimate.graph.tensor import pad
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate, is_card
 from oomph.facts.config import RunConfig
@@ -47,6 +47,7 @@ class MemoryModel:
         self._compute = ComputeModel(model, build)
         self._hparams: dict[int | None, Hparams] = {}
         self._weights: dict[object, Bytes] = {}
+        self._cache_rows: dict[object, Counter[CacheRow]] = {}
 
     @property
     def is_known(self) -> bool:
@@ -86,7 +87,7 @@ class MemoryModel:
     def fixed(self, setup: Setup) -> dict[str, Bytes]:
         """Everything but compute buffers, by component: what grows with the context grows in proportion."""
         return {
-            "weights_bytes": self._weight_bytes(setup), "kv_cache_bytes": kv_cache_bytes(setup),
+            "weights_bytes": self._weight_bytes(setup), "kv_cache_bytes": self._cache_bytes(setup),
             "recurrent_bytes": recurrent_bytes(setup),
             "output_bytes": Counter({_logits_home(setup.placement): 4 * setup.hparams.n_vocab * setup.sizes.n_seqs}),
         }  # fmt: skip
@@ -135,6 +136,12 @@ class MemoryModel:
                 f"llama.cpp aborts with {setup.hparams.n_expert_used} active experts (GGML_ASSERT(obj_new) failed): "
                 f"its graph has no room for so many; use fewer"
             )
+
+    def _cache_bytes(self, setup: Setup) -> Bytes:
+        key = (setup.placement.key, setup.cache)  # the layers' widths are the model's
+        if key not in self._cache_rows:
+            self._cache_rows[key] = cache_rows(setup)
+        return _bytes_of_rows(self._cache_rows[key], setup.sizes)
 
     def _weight_bytes(self, setup: Setup) -> Bytes:
         key = setup.placement.key
@@ -187,25 +194,41 @@ def _homes(name: str, model: ModelSpec, hparams: Hparams, placement: Placement) 
     return homes
 
 
+CacheRow = tuple[bool, QuantType, int, str]
+"""What a layer keeps of a cell: whether of a sliding window's cells, its type and width, the device that holds it."""
+
+
 def kv_cache_bytes(setup: Setup) -> Bytes:
     """Bytes of the KV cache by device: cells x rows of K and V for each layer that owns one.
 
     MLA keeps K only; an indexer (sparse attention) keeps its own K besides.
     """
-    total: Bytes = Counter()
-    hparams, sizes, cache = setup.hparams, setup.sizes, setup.cache
+    return _bytes_of_rows(cache_rows(setup), setup.sizes)
+
+
+def cache_rows(setup: Setup) -> Counter[CacheRow]:
+    """The rows that a cell has in all layers, equal ones counted: what does not change with the context."""
+    rows: Counter[CacheRow] = Counter()
+    hparams, cache = setup.hparams, setup.cache
     for il, layer in enumerate(hparams.layers):
-        if width := layer.index_width:
-            n_bytes, device = cache.k.row_bytes(width) * sizes.cells * sizes.n_stream, setup.placement.cache(il)
-            total[device] += padded_bytes(n_bytes, cache.k, width, device)
+        if layer.index_width:
+            rows[False, cache.k, layer.index_width, setup.placement.cache(il)] += 1
     for is_swa in (False, True):
-        cells = (sizes.cells_swa if is_swa else sizes.cells) * sizes.n_stream
         for il in hparams.cache_owners(is_swa=is_swa):
             layer, device = hparams.layers[il], setup.placement.cache(il)
             v_width = hparams.v_width_max if cache.transposes_v else layer.v_width
             for kind, width in ((cache.k, layer.k_width), (cache.v, 0 if hparams.is_mla else v_width)):
                 if width:
-                    total[device] += padded_bytes(kind.row_bytes(width) * cells, kind, width, device)
+                    rows[is_swa, kind, width, device] += 1
+    return rows
+
+
+def _bytes_of_rows(rows: Counter[CacheRow], sizes: Sizes) -> Bytes:
+    """Each layer's rows of all cells are a tensor of their own, padded as one."""
+    total: Bytes = Counter()
+    for (is_swa, kind, width, device), layers in rows.items():
+        cells = (sizes.cells_swa if is_swa else sizes.cells) * sizes.n_stream
+        total[device] += layers * padded_bytes(kind.row_bytes(width) * cells, kind, width, device)
     return total
 
 

@@ -63,6 +63,14 @@ def pool_bytes(spec: ModelSpec, config: RunConfig, gpu: GpuSpec) -> int:
     return workspace + -(-int(largest) // POOL_PIECE) * POOL_PIECE
 
 
+def pool_key(config: RunConfig) -> tuple[object, ...]:
+    """All that `pool_bytes` depends on in a configuration: of the context only without flash attention."""
+    fused = config.flash_attn != "off"
+    context = (0, 0, False) if fused else (config.n_ctx, config.n_seq_max, config.kv_unified)
+    n = min(config.n_ubatch, config.n_batch, config.n_ctx)
+    return n, config.n_expert_used, fused, config.offload_kqv, config.n_devices, *context
+
+
 def workspace_bytes(gpu: GpuSpec) -> int:
     """What ggml-cuda gives to cuBLAS: 32 MiB from Hopper on, 4 MiB before (common.cuh)."""
     return (32 if _capability(gpu) >= (9, 0) else 4) * MIB

@@ -133,6 +133,13 @@ def placement(spec: ModelSpec, config: RunConfig) -> Placement:
     )  # fmt: skip
 
 
+WORK_KNOBS: Final = (
+    "n_devices", "n_gpu_layers", "n_cpu_moe", "override_tensor", "n_expert_used", "type_k", "type_v", "flash_attn",
+    "offload_kqv",
+)  # fmt: skip
+"""The knobs that a forward pass depends on: `forward_work` is the same where their values are."""
+
+
 def forward_work(spec: ModelSpec, config: RunConfig) -> tuple[Work, Work]:
     """A token's work on the card and on the host."""
     place = placement(spec, config)
