@@ -49,7 +49,7 @@ def theirs(program: Path, model: Path, text: Path, base: Path, setting: tuple[in
     experts, kv = setting
     command = [
         str(program), "-m", str(model), "-f", str(text), "-c", str(n_ctx), "-b", str(BATCH), "-ub", str(BATCH),
-        "--chunks", str(n), "-t", "1", "-fa", "on", "-ctk", kv, "-ctv", kv,
+        "--chunks", str(n), "-t", "1", "-lv", "4", "-fa", "on", "-ctk", kv, "-ctv", kv,
         "--override-kv", f"llama.expert_used_count=int:{experts}", "--kl-divergence-base", str(base),
         *([] if setting == SETTINGS[0] else ["--kl-divergence"]),
     ]  # fmt: skip

@@ -26,6 +26,9 @@ CREATE VIRTUAL TABLE IF NOT EXISTS exchange_words USING fts5(question, answer, t
 CREATE VIRTUAL TABLE IF NOT EXISTS note_words USING fts5(note, tokenize = 'unicode61');
 """
 _LEAST_STEM: Final = 4
+_MOST_FOUND: Final = 50
+RELEVANT: Final = 0.5
+"""Of the best exchange's score, what another needs to be put back."""
 
 
 class History:
@@ -79,20 +82,22 @@ class History:
         row = self._db.execute("SELECT question, answer FROM exchanges ORDER BY id DESC LIMIT 1").fetchone()
         return row[0] if row and row[1] is None else None
 
-    def relevant(self, question: str, *, before: int, most: int = 50) -> list[Exchange]:
-        """Finished exchanges numbered below `before` that share words with the question, the most relevant first."""
+    def relevant(self, question: str, *, before: int) -> list[Exchange]:
+        """Finished exchanges numbered below `before` that share words with the question, the most relevant first:
+        those that score half as much as the best, or more. What shares only common words would crowd out the rest."""
         rows = self._db.execute(
-            "SELECT e.id, e.question, e.answer, e.n_tokens FROM exchange_words JOIN exchanges e"
-            " ON e.id = exchange_words.rowid WHERE exchange_words MATCH ? AND e.id < ?"
-            " ORDER BY bm25(exchange_words), e.id DESC LIMIT ?", (match_any(question), before, most),
-        )  # fmt: skip
-        return [_exchange(row) for row in rows]
+            "SELECT e.id, e.question, e.answer, e.n_tokens, bm25(exchange_words) AS score"
+            " FROM exchange_words JOIN exchanges e ON e.id = exchange_words.rowid"
+            " WHERE exchange_words MATCH ? AND e.id < ? ORDER BY score, e.id DESC LIMIT ?",
+            (match_any(question), before, _MOST_FOUND),
+        ).fetchall()
+        return [_exchange(row[:4]) for row in rows if row[4] <= RELEVANT * rows[0][4]]  # bm25() is negative
 
-    def relevant_notes(self, question: str, *, most: int = 50) -> list[str]:
+    def relevant_notes(self, question: str) -> list[str]:
         """Notes that share words with the question, the most relevant first."""
         rows = self._db.execute(
             "SELECT note FROM note_words WHERE note_words MATCH ? ORDER BY bm25(note_words) LIMIT ?",
-            (match_any(question), most),
+            (match_any(question), _MOST_FOUND),
         )
         return [row[0] for row in rows]
 
