@@ -60,7 +60,6 @@ class Estimator:
         self.gpu_memory_bytes = gpu_memory_bytes or (gpu.memory_bytes if gpu else None)
         self._memory = MemoryModel(model, build_of(build))
         self._build_year = None if build is None else build_year(build)
-        self._build_year = None if build is None else build_year(build)
         self._longest: dict[RunConfig, int] = {}
         self._overheads: dict[object, Mapping[str, int]] = {}
         self._works: dict[object, tuple[Work, Work]] = {}
