@@ -1,4 +1,4 @@
-"""How long a load and a point are expected to take: what the timeouts of a sweep are scaled by.
+"""How long a load and a point are expected to take: what timeouts are scaled by.
 
 The measured side cannot know it, so it is handed in. Only what the estimator can speak for is said: a run on a card of
 the catalogue, or on a host that was calibrated. Elsewhere the answer is None, and a fixed limit holds.

@@ -1,4 +1,4 @@
-"""Several jobs side by side, each in a thread of its own; what they complete comes out one by one.
+"""Jobs side by side, each in a thread of its own; what they complete comes one by one.
 
 Apart from the runner because it is about threads only. A lane that has completed a point waits until the next one is
 asked for, so that no worker goes on before the last record is on the disk.

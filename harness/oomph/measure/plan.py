@@ -1,4 +1,4 @@
-"""A sweep made ready for the place where it is measured: everything that must be right before a worker starts.
+"""A sweep made ready for its place: all that must be right before a worker starts.
 
 The sweep knows neither model nor machine; here it gets both, and what does not go together is one sentence.
 """

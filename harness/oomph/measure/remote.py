@@ -1,4 +1,4 @@
-"""A job on another machine: what is done there, and what when that machine does not come back.
+"""A job on another machine: what is done there, and what if that does not come back.
 
 The executors of clusters share this. The other machine has oomph and the model's file; it opens its own bench, so its
 records say what it is. What it completes travels back, and the one who asked writes the records.
