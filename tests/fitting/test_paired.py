@@ -108,3 +108,38 @@ def test_an_interval_agrees_with_scipy_and_needs_two_samples() -> None:
     interval = expected.confidence_interval(0.95)
     assert (low, high) == (pytest.approx(math.exp(interval.low)), pytest.approx(math.exp(interval.high)))
     assert ratio_interval([1.0], [2.0, 3.0]) == (None, None)
+
+
+def test_a_knob_that_changed_everywhere_is_the_change_and_pairs() -> None:
+    def side(n_threads: int) -> list[Record]:
+        return [
+            _record(n_ctx=n_ctx, config={"n_ctx": n_ctx, "n_devices": 1, "n_threads": n_threads})
+            for n_ctx in (512, 1024)
+        ]
+
+    before, after = side(8), side(4)
+    assert unpaired(before, after) == (0, 0)
+    assert len({d.label for d in paired_differences(before, after)}) == 2
+    assert environment_changes(before, after) == [("knob n_threads", "8", "4")]
+    assert unpaired([*before, *after], after) == (2, 0)  # here it is an axis
+    assert environment_changes([*before, *after], after) == []
+
+
+def test_memory_must_move_by_more_than_a_page_to_count() -> None:
+    def peak(n_bytes: int) -> Record:
+        return _record(memory=[{"probe": "host", "quantity": "rss", "device": "host", "peak_bytes": n_bytes}])
+
+    (same,) = [d for d in paired_differences([peak(10**9)], [peak(10**9 + 4096)]) if d.quantity.endswith("bytes")]
+    assert not same.is_regression(0.0)
+    (more,) = [d for d in paired_differences([peak(10**9)], [peak(11 * 10**8)]) if d.quantity.endswith("bytes")]
+    assert more.is_regression(0.05)
+
+
+def test_energy_is_compared_a_token_where_both_sides_have_it() -> None:
+    def taking(energy_j: float | None) -> Record:
+        return _record(timings=[{"test": "tg32", "n_tokens": 32, "samples_ns": [10**9] * 2, "energy_j": energy_j}])
+
+    (energy,) = [d for d in paired_differences([taking(64.0)], [taking(128.0)]) if d.quantity == "tg32 joules"]
+    assert (energy.before, energy.after) == (1.0, 2.0)
+    assert energy.is_regression(0.5)
+    assert not [d for d in paired_differences([taking(None)], [taking(1.0)]) if "joules" in d.quantity]

@@ -2,21 +2,25 @@
 
 Stands apart from `compare`, which holds predictions against records. Points pair by their knobs, their workload and
 their limits. A rate's interval is Welch's on the logarithms of the raw samples, a perplexity's that of the paired
-differences token by token; memory has none, since a peak is one number.
+differences token by token; memory has none, since a peak is one number, and must move by UNTOLD to count. A knob that
+each side has one value of, and not the same one, is the change itself: points pair across it.
 """
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median, variance
 from typing import Any, Final
 
-from oomph.records.schema import Environment, Record
+from oomph.records.schema import Environment, Record, Timing
 from oomph.units import NOT_MEASURED
 
 LEVEL: Final = 0.95
-LOWER_IS_BETTER: Final = ("bytes", "perplexity")
+UNTOLD: Final = 0.01
+"""A quantity without an interval has changed if it moved by more than this fraction: a process's memory is never the
+same to the page."""
+LOWER_IS_BETTER: Final = ("bytes", "perplexity", "joules")
 _FAILED_WORSE: Final = math.inf
 
 
@@ -49,8 +53,10 @@ class Difference:
 
     @property
     def is_certain(self) -> bool:
-        """Whether the interval leaves out "no change"; quantities without one count as certain."""
-        return self.low is None or self.high is None or not self.low <= 1 <= self.high
+        """Whether the interval leaves out "no change"; without one, whether it moved by more than UNTOLD."""
+        if self.low is None or self.high is None:
+            return abs(self.worse) > UNTOLD
+        return not self.low <= 1 <= self.high
 
     def is_regression(self, threshold: float) -> bool:
         """Whether it got worse by more than `threshold` (a fraction), and not by chance."""
@@ -59,12 +65,12 @@ class Difference:
 
 def paired_differences(before: Sequence[Record], after: Sequence[Record]) -> list[Difference]:
     """Every quantity that both of a pair measured, and every outcome that changed; the worst first."""
-    with_name = max(len({record.model.name for record in records}) for records in (before, after)) > 1
-    earlier = {_pairing(record, with_name): record for record in before}
+    key = _pairing(before, after)
+    earlier = {key(record): record for record in before}
     found = [
         difference
         for record in after
-        if (partner := earlier.get(_pairing(record, with_name))) is not None
+        if (partner := earlier.get(key(record))) is not None
         for difference in _differences(partner, record)
     ]
     return sorted(found, key=lambda difference: -difference.worse)
@@ -72,15 +78,37 @@ def paired_differences(before: Sequence[Record], after: Sequence[Record]) -> lis
 
 def unpaired(before: Sequence[Record], after: Sequence[Record]) -> tuple[int, int]:
     """How many points of each side have no partner on the other."""
-    with_name = max(len({record.model.name for record in records}) for records in (before, after)) > 1
-    left, right = ({_pairing(record, with_name) for record in records} for records in (before, after))
+    key = _pairing(before, after)
+    left, right = ({key(record) for record in records} for records in (before, after))
     return len(left - right), len(right - left)
 
 
-def _pairing(record: Record, with_name: bool) -> str:
-    knobs = {key: value for key, value in record.config.items() if value is not None and key != "n_devices"}
-    limits = record.limits.get("memory_bytes")
-    return json.dumps([knobs, record.workload, limits, record.model.name if with_name else ""], sort_keys=True)
+def _pairing(before: Sequence[Record], after: Sequence[Record]) -> Callable[[Record], str]:
+    """What two records share that are a pair: knobs, workload, limits, and the model where a side has several."""
+    with_name = max(len({record.model.name for record in records}) for records in (before, after)) > 1
+    left_out = {"n_devices", *changed_knobs(before, after)}
+
+    def key(record: Record) -> str:
+        knobs = {name: value for name, value in record.config.items() if value is not None and name not in left_out}
+        limits = record.limits.get("memory_bytes")
+        return json.dumps([knobs, record.workload, limits, record.model.name if with_name else ""], sort_keys=True)
+
+    return key
+
+
+def changed_knobs(before: Iterable[Record], after: Iterable[Record]) -> dict[str, tuple[Any, Any]]:
+    """Knobs that every record of a side has the same value of, and the other side another: (before, after)."""
+    old, new = _common_knobs(before), _common_knobs(after)
+    return {name: (old[name], new[name]) for name in sorted(old.keys() & new.keys()) if old[name] != new[name]}
+
+
+def _common_knobs(records: Iterable[Record]) -> dict[str, Any]:
+    values: dict[str, list[Any]] = {}
+    for record in records:
+        for name, value in record.config.items():
+            if value not in (seen := values.setdefault(name, [])):
+                seen.append(value)
+    return {name: seen[0] for name, seen in values.items() if len(seen) == 1}
 
 
 def _differences(before: Record, after: Record) -> Iterator[Difference]:
@@ -105,6 +133,23 @@ def _rates(before: Record, after: Record) -> Iterator[Difference]:
                 label=after.label, quantity=f"{test}{depth}{parallel} tokens_per_s", before=median(old),
                 after=median(new), low=low, high=high,
             )  # fmt: skip
+    yield from _energies(before, after)
+
+
+def _energies(before: Record, after: Record) -> Iterator[Difference]:
+    """Joules a token of tests that both sides have the energy of."""
+    earlier = {(timing.test, timing.n_depth, timing.n_parallel): joules_per_token(timing) for timing in before.timings}
+    for timing in after.timings:
+        old, new = earlier.get((timing.test, timing.n_depth, timing.n_parallel)), joules_per_token(timing)
+        if old and new:
+            quantity = f"{timing.test}{f' @ d{timing.n_depth}' if timing.n_depth else ''} joules"
+            yield Difference(label=after.label, quantity=quantity, before=old, after=new)
+
+
+def joules_per_token(timing: Timing) -> float | None:
+    """The cards' energy over the samples by the tokens in them; None where it was not measured."""
+    n_tokens = timing.n_tokens * timing.n_parallel * len(timing.samples_ns)
+    return timing.energy_j / n_tokens if timing.energy_j is not None and n_tokens else None
 
 
 def _samples(record: Record) -> dict[tuple[str, int, int], list[float]]:
@@ -158,10 +203,11 @@ def _qualities(before: Record, after: Record) -> Iterator[Difference]:
     )  # fmt: skip
 
 
-def environment_changes(before: Iterable[Record], after: Iterable[Record]) -> list[tuple[str, str, str]]:
-    """What differs between the two sides' machines, software and models: (what, before, after), sorted."""
+def environment_changes(before: Sequence[Record], after: Sequence[Record]) -> list[tuple[str, str, str]]:
+    """What differs between the two sides' machines, software, models and knobs: (what, before, after), sorted."""
+    knobs = [(f"knob {name}", str(old), str(new)) for name, (old, new) in changed_knobs(before, after).items()]
     old, new = _environment(before), _environment(after)
-    return [
+    return knobs + [
         (what, old.get(what, NOT_MEASURED), new.get(what, NOT_MEASURED))
         for what in sorted(old | new)
         if old.get(what) != new.get(what)

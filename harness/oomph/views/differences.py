@@ -37,6 +37,7 @@ def verdict(difference: Difference, threshold: float) -> str:
 
 def _quantity(difference: Difference) -> str:
     words = difference.quantity.replace("_peak_bytes", " peak, MiB").replace(" tokens_per_s", ", tokens/s")
+    words = words.replace(" joules", ", J/token")
     return f"outcome: {difference.words}" if difference.words else words
 
 
