@@ -1,4 +1,4 @@
-"""What a page needs to answer any setting of one model by itself: facts, coefficients and the estimator as JavaScript.
+"""What a page needs to answer any setting of a model: facts, coefficients, the estimator.
 
 The page holds the estimate layer itself, translated (`views.javascript`), so that it cannot say anything else than the
 package: the graphs are replayed there as here. Facts travel as JSON; what is not needed for an estimate, such as a chat
@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.estimator import LONGEST_CONTEXT, Estimator
+from oomph.estimate.prediction import Prediction
 from oomph.facts.config import FLASH_ATTN, RunConfig
 from oomph.facts.gguf import SkippedArray
 from oomph.facts.gpus import GpuSpec, gpu_specs
@@ -176,22 +177,22 @@ def _contexts(model: ModelSpec) -> Iterator[int]:
 
 def default_table(estimator: Estimator, config: RunConfig, contexts: Sequence[int]) -> Table:
     """What a reader without scripts sees: memory and speed by context, the other knobs as they are."""
-    rows = []
-    for n_ctx in [n for n in contexts if n in TABLE_CONTEXTS or n == config.n_ctx]:
-        answer = estimator.predict(config.with_(n_ctx=n_ctx, n_depth=0), longest=False)
-        on_host = config.n_devices == 0
-        total = sum(part.total_bytes for part in answer.memory.devices.values())
-        likely = answer.fit_probability
-        speed = answer.speed
-        rows.append(
-            (
-                Cell(count(n_ctx), n_ctx),
-                number(total if on_host else answer.memory.total_vram_bytes, unit=MIB),
-                number(None if likely is None else 100 * likely),
-                number(speed.prefill_tokens_per_s if speed else None, digits=1),
-                number(speed.decode_tokens_per_s if speed else None, digits=1),
-            )
-        )
+    shown = [n for n in contexts if n in TABLE_CONTEXTS or n == config.n_ctx]
+    answers = [estimator.predict(config.with_(n_ctx=n, n_depth=0), longest=False) for n in shown]
     place = estimator.gpu.name if estimator.gpu else "CPU" if config.n_devices == 0 else "a card"
     columns = ("n_ctx", "MiB", "fits, %", "prefill t/s", "decode t/s")
-    return Table(caption=f"Predicted for {estimator.model.name} on {place}", columns=columns, rows=tuple(rows))
+    return Table(
+        caption=f"Predicted for {estimator.model.name} on {place}", columns=columns, rows=tuple(map(_row, answers))
+    )
+
+
+def _row(answer: Prediction) -> tuple[Cell, ...]:
+    memory, likely, speed = answer.memory, answer.fit_probability, answer.speed
+    on_host = sum(part.total_bytes for part in memory.devices.values())
+    return (
+        Cell(count(answer.config.n_ctx), answer.config.n_ctx),
+        number(memory.total_vram_bytes if answer.config.n_devices else on_host, unit=MIB),
+        number(None if likely is None else 100 * likely),
+        number(speed.prefill_tokens_per_s if speed else None, digits=1),
+        number(speed.decode_tokens_per_s if speed else None, digits=1),
+    )

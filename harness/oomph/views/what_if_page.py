@@ -1,4 +1,4 @@
-"""The question page of one model: one self-contained HTML file that answers without a network.
+"""The question page of one model: one HTML file that answers without a network.
 
 Stands apart from `what_if`, which knows what is asked, because the report shows the same controls among its sections.
 """

@@ -11,7 +11,10 @@ from oomph.estimate.estimator import Estimator
 from oomph.facts.catalogue import catalogue_model
 from oomph.facts.config import RunConfig
 from oomph.facts.gpus import gpu
+from oomph.records.grouping import subject
+from oomph.records.schema import Record
 from oomph.units import MIB
+from oomph.views.report import build_report, render_html
 from oomph.views.what_if import what_if
 from oomph.views.what_if_page import page_file, render_what_if
 
@@ -97,6 +100,16 @@ def test_a_models_name_runs_nothing(dom: Dom, estimator: Estimator) -> None:
         assert "<img" not in shown
         assert _text(shown, "title") == HOSTILE
         assert "'\\''$(id)`'" in _text(shown, "command")  # one word to a shell
+
+
+def test_a_report_can_be_asked_too(dom: Dom, records: list[Record], estimator: Estimator) -> None:
+    asked = what_if(estimator, RunConfig(n_ctx=4096))
+    html = render_html(build_report(records, what_ifs={subject(records[0]): asked}))
+    assert len(html.encode()) < 3_000_000
+    shown = dom(html)
+    assert '<a href="#c0-what-if">What if</a>' in shown
+    assert _text(shown, "verdict").startswith("Fits")
+    assert "what-if-shared" not in render_html(build_report(records))
 
 
 def test_every_control_has_a_label(page: str) -> None:

@@ -1,7 +1,7 @@
-"""Python's pure functions as JavaScript, so that a page computes what the package computes
+"""Python's pure functions as JavaScript, so that a page computes what the package does.
 
-No translator that is kept up knows dataclasses, tuples as keys of a dict, or keyword arguments without a runtime of
-half a megabyte; the estimate layer needs little else. So this one knows the Python that `oomph.estimate` is written in
-and refuses the rest, with the file and the line. What Python means where JavaScript means something else (floor
+The estimate layer is pure and keeps to a part of Python: dataclasses, comprehensions, dicts keyed by tuples. This
+translates that part, by reading its source when a page is written, and refuses the rest with file and line.
+What Python means where JavaScript means something else (floor
 division, equality, truth, dicts) is in `page/python.js`.
 """

@@ -4,12 +4,14 @@ A function's variables are declared at its head, for Python's scope is the funct
 """
 
 import ast
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from oomph.views.javascript.calls import Calls
 from oomph.views.javascript.expressions import local_name, names_in
 from oomph.views.javascript.program import Program
 from oomph.views.javascript.signatures import (
+    NotTranslated,
     decorators_of,
     fields_of,
     is_dataclass,
@@ -20,6 +22,11 @@ from oomph.views.javascript.signatures import (
 def translate(program: Program) -> str:
     """Everything that `program` reaches, in an order in which each definition finds what it needs."""
     lines: list[str] = []
+    names = Counter(name.rpartition(".")[2] for name in {module for module, _ in program.reached})
+    if alike := [name for name, times in names.items() if times > 1]:
+        raise NotTranslated(
+            f"two modules are called {alike[0]}; a definition's JavaScript name begins with its module's"
+        )
     for module in program.modules.values():
         statements = Statements(program, module)
         nodes = {
