@@ -34,7 +34,7 @@ WIDEST: Final = 0.95
 
 Verdict = Literal["yes", "probably", "doubtful", "no", "refused"]
 """Fits with 90 % or more, even odds or more, 10 % or more, less; or llama.cpp refuses it whatever the card."""
-Refusal = Literal["experts", "quantised_v", "latent_types", "sequences"]
+Refusal = Literal["experts", "quantised_v", "latent_types"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,10 +84,12 @@ def answer(
     """Whether `config` runs, and all that follows; `calibration` names where the estimator's coefficients are from.
 
     `host_memory_bytes` is what a machine without a card has, for n_devices 0. ConfigError where neither it nor a card's
-    memory is known, or where the context cannot be.
+    memory is known, and for more sequences than llama.cpp serves.
     """
     on_host = config.n_devices == 0
     memory_bytes = host_memory_bytes if on_host else estimator.gpu_memory_bytes
+    if config.n_seq_max > MAX_SEQUENCES:
+        raise ConfigError(f"n_seq_max is {config.n_seq_max}; llama.cpp serves {MAX_SEQUENCES} sequences at most")
     if memory_bytes is None:
         raise ConfigError("what fits depends on the card: name a GPU, or give its memory")
     prediction = estimator.predict(config)
@@ -156,8 +158,6 @@ def _refusal(estimator: Estimator, config: RunConfig) -> Refusal | None:
         return None
     if memory.aborts(config):
         return "experts"
-    if config.n_seq_max > MAX_SEQUENCES:
-        return "sequences"
     return "quantised_v" if setup.cache.v.is_quantised and not setup.cache.flash_attn else "latent_types"
 
 

@@ -28,14 +28,17 @@ EXPLAINED_UBATCHES = (128, 512, 2048)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:
-    """A configuration's memory on its card, part by part, and its speeds; `pool_bytes` is taken in use."""
+    """A configuration's memory on its card, part by part, and its speeds; `pool_bytes` is taken in use.
+
+    `longest` is the longest context with the other knobs as they are, None where nobody looked.
+    """
 
     value: int | str
     device: DeviceMemory
     context_bytes: int
     pool_bytes: int
     margin_bytes: int
-    longest: int
+    longest: int | None
     speeds: Speeds | None
 
 
@@ -99,15 +102,18 @@ class BatchLesson:
     one_output_compute_bytes: int
 
 
-def lesson(estimator: Estimator, config: RunConfig, value: int | str = "") -> Lesson:
-    """One configuration on a named card; `value` is what tells it from the others of its table."""
+def lesson(estimator: Estimator, config: RunConfig, value: int | str = "", *, reach: bool = False) -> Lesson:
+    """One configuration on a named card; `value` is what tells it from the others of its table.
+
+    `reach` asks for the longest context too, which takes the most time.
+    """
     gpu, memory_bytes = _card(estimator)
     device = estimator.predict(config).memory.devices[CARD]
     values = estimator.coefficients or default_coefficients()
     return Lesson(
         value=value, device=device, context_bytes=context_bytes(gpu, values),
         pool_bytes=pool_bytes(estimator.model, config, gpu), margin_bytes=memory_bytes - device.total_bytes,
-        longest=max_context(estimator, config), speeds=speeds(estimator, config),
+        longest=max_context(estimator, config) if reach else None, speeds=speeds(estimator, config),
     )  # fmt: skip
 
 
@@ -116,7 +122,7 @@ def oom_lesson(estimator: Estimator, config: RunConfig) -> OomLesson:
     plain = config.with_(flash_attn="off", type_k="f16", type_v="f16")
     late = plain.with_(n_ctx=max_context(estimator, plain, EVEN) + CONTEXT_STEP)
     return OomLesson(
-        asked=lesson(estimator, config), late=shortage(estimator, late, estimator.predict(late).memory),
+        asked=lesson(estimator, config, reach=True), late=shortage(estimator, late, estimator.predict(late).memory),
         late_n_ctx=late.n_ctx,
     )  # fmt: skip
 
@@ -142,7 +148,7 @@ def cache_lesson(estimator: Estimator, config: RunConfig) -> CacheLesson:
     """What the cache takes by type, and what the model's own attention spares of it."""
     model = estimator.model
     fused = config.with_(flash_attn="on")
-    rows = tuple(lesson(estimator, fused.with_(type_k=kind, type_v=kind), kind) for kind in EXPLAINED_CACHES)
+    rows = tuple(_cached(estimator, fused, kind) for kind in EXPLAINED_CACHES)
     window = model.integer("attention.sliding_window", 0)
     within = estimator.predict(fused.with_(swa_full=False)).memory.devices[CARD] if window else None
     twice = config.with_(n_ctx=2 * config.n_ctx)
@@ -157,11 +163,16 @@ def cache_lesson(estimator: Estimator, config: RunConfig) -> CacheLesson:
     )  # fmt: skip
 
 
+def _cached(estimator: Estimator, config: RunConfig, kind: str) -> Lesson:
+    return lesson(estimator, config.with_(type_k=kind, type_v=kind), kind, reach=True)
+
+
 def flash_lesson(estimator: Estimator, config: RunConfig) -> tuple[Lesson, Lesson]:
     """With flash attention and without."""
     plain = config.with_(type_k="f16", type_v="f16")
     return (
-        lesson(estimator, plain.with_(flash_attn="on"), "on"), lesson(estimator, plain.with_(flash_attn="off"), "off"),
+        lesson(estimator, plain.with_(flash_attn="on"), "on", reach=True),
+        lesson(estimator, plain.with_(flash_attn="off"), "off", reach=True),
     )  # fmt: skip
 
 

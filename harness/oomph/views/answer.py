@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from oomph.facts.rope import RopeScaling
-from oomph.fitting.alternatives import Offer
+from oomph.fitting.alternatives import CRAWLS, Offer
 from oomph.fitting.answer import MODEL_FILE, Answer
 from oomph.fitting.expected import PHANTOM
 from oomph.units import MIB, NOT_MEASURED
@@ -77,6 +77,7 @@ def _told(answer: Answer) -> dict[str, Any]:
         "weights_alone": answer.shortage is not None and answer.shortage.stage in ("context", "weights"),
         "weights_bytes": max(part.weights_bytes for part in answer.memory.devices.values()),
         "easy": next((offer for offer in told_offers if offer["kind"] in EASY), None), "offers": told_offers,
+        "nearest": next((offer for offer in told_offers if (offer["decode_share"] or 1) >= CRAWLS), None),
         "parts": parts, "total_vram_bytes": answer.memory.total_vram_bytes, "is_split": _is_split(answer),
         "exact_compute": answer.memory.exact_compute,
         "is_dense_with_experts": answer.n_expert_used is None and answer.config.n_expert_used is not None,

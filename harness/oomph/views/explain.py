@@ -89,7 +89,7 @@ def _facts(topic: Topic) -> dict[str, Any]:
         "card": estimator.gpu.name if estimator.gpu else NOT_MEASURED, "memory_bytes": estimator.gpu_memory_bytes,
         "n_ctx": topic.config.n_ctx, "example_model": topic.is_example_model, "example_card": topic.is_example_card,
         "native": native_context(model), "extended": scaling.reach if scaling else None,
-        "longest": max_context(estimator, topic.config), "has_positions": has_positions(model),
+        "has_positions": has_positions(model),
         "has_attention": max(model.per_layer("attention.head_count", 1)) > 0,
     }  # fmt: skip
 
@@ -101,7 +101,8 @@ def _oom(topic: Topic) -> dict[str, Any]:
 def _context(topic: Topic) -> dict[str, Any]:
     tiers = context_tiers(topic.estimator, topic.config, topic.records)
     return {
-        "l": cache_lesson(topic.estimator, topic.config), "tiers": tiers, "rows": [_tier_row(tier) for tier in tiers]
+        "l": cache_lesson(topic.estimator, topic.config), "tiers": tiers, "rows": [_tier_row(tier) for tier in tiers],
+        "longest": max_context(topic.estimator, topic.config),
     }  # fmt: skip
 
 

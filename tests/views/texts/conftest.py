@@ -1,0 +1,58 @@
+"""What tests of texts share: golden files, the figures of a text, and speeds that no new coefficients move."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from oomph.estimate.prediction import SpeedEstimate
+from oomph.facts.config import RunConfig
+
+Golden = Callable[[str, str], None]
+Figures = Callable[[str], Counter[str]]
+
+
+def made_up_speed(*arguments: object, **_: object) -> SpeedEstimate:
+    """In the place of `predict_speed`: slower the deeper, by a law of its own."""
+    config = next(argument for argument in arguments if isinstance(argument, RunConfig))
+    on_host = config.n_cpu_moe / 8 + (5 if config.n_gpu_layers >= 0 else 0)
+    slower = 1 + config.n_depth / 32_768 + on_host
+    prefill, decode = 4000 / slower, 200 / slower
+    return SpeedEstimate(
+        prefill_tokens_per_s=prefill, decode_tokens_per_s=decode, prefill_interval_90=(0.8 * prefill, 1.25 * prefill),
+        decode_interval_90=(0.9 * decode, 1.11 * decode),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def _steady_speeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("speeds", "tiers"):
+        monkeypatch.setattr(f"oomph.fitting.{module}.predict_speed", made_up_speed)
+
+
+@pytest.fixture
+def figures() -> Figures:
+    """Every number of a text with how often it is there, spelled without thousands separators and with a point."""
+
+    def find(text: str) -> Counter[str]:
+        text = re.sub(r"(?<=\d)[,\u00a0](?=\d{3}(?!\d))", "", text)
+        return Counter(found.replace(",", ".") for found in re.findall(r"\d+(?:[.,]\d+)?", text))
+
+    return find
+
+
+@pytest.fixture
+def golden(repository: Path) -> Golden:
+    """Holds a text against `tests/golden/NAME`; with WRITE_GOLDEN=1 it becomes the file."""
+
+    def hold(name: str, text: str) -> None:
+        path = repository / "tests" / "golden" / "texts" / name
+        if os.environ.get("WRITE_GOLDEN"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        assert text == path.read_text(encoding="utf-8")
+
+    return hold
