@@ -48,3 +48,8 @@ def test_what_is_no_size_is_refused(text: str) -> None:
 @given(st.integers(0, 2**40))
 def test_mib_come_back_from_text(n_mib: int) -> None:
     assert units.parse_size(units.mib(n_mib * units.MIB).replace(",", "")) == n_mib * units.MIB
+
+
+def test_a_wait_is_no_finer_than_a_prediction() -> None:
+    waits = [units.wait(seconds) for seconds in (0.354, 3.44, 34.07, 59.6, 185.2, None)]
+    assert waits == ["0.35 s", "3.4 s", "34 s", "1 min 00 s", "3 min 05 s", "—"]
