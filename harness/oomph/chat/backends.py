@@ -1,4 +1,4 @@
-"""The two models a conversation can be held with: one in this process, or a llama-server by its address.
+"""Two models a conversation can be held with: one in this process, or a llama-server.
 
 The seam is small on purpose: count tokens, and stream an answer to messages.
 """

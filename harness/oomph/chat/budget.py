@@ -1,4 +1,4 @@
-"""What of a conversation goes into a prompt of so many tokens: pure arithmetic on what has been counted.
+"""What of a conversation goes into a prompt of so many tokens.
 
 Stands apart from the loop so that the promise (a prompt never exceeds its budget) can be tested without a model.
 """

@@ -1,4 +1,4 @@
-"""The conversation itself: before each question, what of the past goes with it; after it, what is kept.
+"""The conversation itself: what of the past goes with a question, and what is kept.
 
 The latest exchanges are in the prompt as they were. Of earlier ones those that share words with the question are put
 back, quoted before it; with `summarise` the model also keeps a running memory, rewritten whenever

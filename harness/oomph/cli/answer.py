@@ -1,4 +1,4 @@
-"""`oomph answer`: can I? In plain words first, then what they rest on, and what would do instead."""
+"""`oomph answer`: can I? In plain words first, then what they rest on."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`oomph explain`: how llama.cpp takes memory and time, with a model's and a card's own figures."""
+"""`oomph explain`: where memory and time go, in a model's and a card's own figures."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

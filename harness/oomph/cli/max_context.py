@@ -27,9 +27,7 @@ def _max_context(
     type_kv: Annotated[str, typer.Option(help="type of K and V, several by comma")] = "f16,q8_0,q4_0",
     gpu: GpuOption = None,
     gpu_mem: GpuMemoryOption = None,
-    records: Annotated[
-        list[Path] | None, typer.Option(help="results folders of `oomph frontier --out`")
-    ] = None,
+    records: Annotated[list[Path] | None, typer.Option(help="results folders of `oomph frontier --out`")] = None,
     limit: Annotated[int | None, typer.Option(help="look no further; else as far as the model's positions go")] = None,
     calibration: CalibrationOption = None,
     lang: LanguageOption = "en",

@@ -1,4 +1,4 @@
-"""Published models without a file: `qwen3-30b-a3b` and a quantisation give a whole ModelSpec.
+"""Published models without a file: `qwen3-30b-a3b` and a quantisation are enough.
 
 Stands apart from `shapes` and `quantise`, which know families and types but no model: this is where a name
 becomes metadata (`catalogue.toml`, each entry with its source), tensors and types. The result is what reading

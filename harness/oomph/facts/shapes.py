@@ -1,4 +1,4 @@
-"""Every tensor of a published model, from its metadata: which family is built of which parts.
+"""Every tensor of a published model: which family is built of which parts.
 
 Stands apart from the parts (`oomph.facts.tensor_parts`) so that a family is one row: what every block has, what
 an attention block has, what a recurrent one has instead, what a dense and what an expert feed-forward has. To

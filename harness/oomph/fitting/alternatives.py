@@ -1,4 +1,4 @@
-"""What would fit instead: other knobs, another quantisation, another card, the least given up first.
+"""What would fit instead, the least given up first: knobs, quantisation, card.
 
 Stands apart from `remedy`, which names a next step after a failure: here nothing has failed yet, every offer is priced
 in memory and speed, and only those are made that turn the verdict.

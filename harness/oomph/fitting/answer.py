@@ -1,4 +1,4 @@
-"""Can I? One configuration on one card, answered with everything that a careful person would want to see.
+"""Can I? One configuration on one card, with all that a careful person would ask.
 
 Stands apart from the estimate, which gives figures: an answer has a verdict, says what it rests on, what would fail
 first, what would settle it and what would do instead. It is data; its words are in `oomph.views.answer`.

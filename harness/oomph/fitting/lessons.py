@@ -1,4 +1,4 @@
-"""The figures behind `oomph explain`: what each mechanism of llama.cpp means for this model on this card.
+"""The figures behind `oomph explain`: what each mechanism means for this model.
 
 Stands apart from the words, which are in `views/texts`: everything here is computed, so that an explanation of another
 model has other numbers, and of a dense one says nothing of experts.

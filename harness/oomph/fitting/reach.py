@@ -1,4 +1,4 @@
-"""What is my maximum? The longest context by quantisation, experts and cache type: what fits, and what was seen to run.
+"""What is my maximum? The longest context that fits, and what was seen to run.
 
 Stands apart from the answer to one configuration: here the context is what is asked for, over everything that a user
 would trade for it.

@@ -1,4 +1,4 @@
-"""What runs out first, and at which fill: the allocation that a card refuses, in the order that llama.cpp makes them.
+"""What runs out first, and at which fill, in the order in which llama.cpp allocates.
 
 Stands apart from the sums of `estimate`, which only say how much: a configuration can load and die thousands of tokens
 later, because ggml-cuda's pool grows with the prompt, and without flash attention with every cell that is filled.

@@ -1,4 +1,4 @@
-"""How fast a configuration is where a user waits: an empty context, a full one, and the first token of a full prompt.
+"""How fast a configuration is where a user waits: empty, full, and the first token.
 
 Stands apart from `estimate.speed`, which answers for one depth: what a context costs is the way from empty to full.
 """

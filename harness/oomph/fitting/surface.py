@@ -1,4 +1,4 @@
-"""Predicted memory over context and experts, around what was measured, and where it meets the card.
+"""Predicted memory over context and experts, and where it meets the card.
 
 Stands apart from `compare`, which has one prediction a record: a map also shows what nobody has measured, and the
 line along which a card is full lies between two measurements.

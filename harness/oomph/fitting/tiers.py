@@ -1,4 +1,4 @@
-"""Context tiers: what a context of a usual length costs in memory and waiting, predicted and, where records tell, seen.
+"""Context tiers: what a usual length costs in memory and waiting, predicted or seen.
 
 Stands apart from `reach`, which looks for the longest: most work is done in a context that somebody has chosen.
 """

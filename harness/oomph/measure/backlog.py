@@ -1,4 +1,4 @@
-"""What of a sweep is left to do at one place: the next load, and the points that need no try.
+"""What of a sweep is left to do at one place: the next load, and what needs no try.
 
 Apart from the runner because it only decides; it starts nothing and writes nothing.
 """

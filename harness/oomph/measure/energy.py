@@ -1,4 +1,4 @@
-"""Joules of what was timed: a card's cumulative energy, read beside the worker, cut at the samples' ends.
+"""Joules of what was timed, from a card's cumulative counter.
 
 Apart from the probe, which only reads, and pure, so that it can be held against powers that are known. Sampler and
 worker share the monotonic clock.

@@ -1,4 +1,4 @@
-"""A log of llama-server, llama-cli or any llama.cpp program as a record: what it allocated, and how it ended.
+"""A log of any llama.cpp program as a record: what it allocated, and how it ended.
 
 Stands apart from `recording`, which knows what it had asked for: here the log is all there is. A knob that it does
 not say stays llama.cpp's own; speeds are left out, because a server's sums do not tell at which depth they were made.

@@ -1,4 +1,4 @@
-"""What a worker may take: memory, and time before it is ended, with the reason for that much.
+"""What a worker may take: memory, and time before it is ended.
 
 What the sweep file says of time holds. Otherwise a limit is a generous multiple of what is expected; how long that is
 comes from above, since nothing here knows a model's speed. Where nothing can be expected it is a fixed, long time.

@@ -1,4 +1,4 @@
-"""What is asked of the model beside speed: the texts to score, what they are compared with, the facts to find.
+"""What is asked of the model beside speed: texts, references, facts to find.
 
 The parent's side of `worker.quality` and `worker.needle`: it reads texts, names the file of a reference's
 log-probabilities, and refuses what would not fit on the disk before anything is loaded.

@@ -1,4 +1,4 @@
-"""Records as a table for pandas, CSV and Parquet: one row a timing, or a point that has none.
+"""Records as a table for pandas, CSV and Parquet: one row a timing or failed point.
 
 Apart from the store because it loads pandas, and because a table loses what a record keeps: raw samples, series, logs.
 """

@@ -1,4 +1,4 @@
-"""One run's memory as each witness tells it: the estimate, llama.cpp's lines, a dry run, the peak that was seen.
+"""One run's memory as each witness tells it: estimate, lines, dry run, peak.
 
 Stands apart from the bars by context because the witnesses are held against each other here, run by run, and what
 none of them explains gets a bar of its own. A dry run allots memory and computes nothing: the same configuration on a

@@ -1,4 +1,4 @@
-"""The data of each figure as a table: for whoever reads with ears, copies numbers, or doubts a curve.
+"""The data of each figure as a table, for whoever listens, copies or doubts.
 
 Apart from `tables`, which shows records: these rows are what a figure draws, point by point, in the figure's units.
 """

@@ -1,4 +1,4 @@
-"""Texts in English and Russian: one folder of templates a language, and numbers as each language writes them.
+"""Texts in English and Russian: one folder of templates a language, and its numbers.
 
 Stands apart from the views that fill the templates. `oomph.units` makes text of numbers; here that text is respelled,
 so that both languages show the same figures.

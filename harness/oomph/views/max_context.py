@@ -1,4 +1,4 @@
-"""The longest context, as a table over quantisation, experts and cache type, with what it means in words.
+"""The longest context as a table over quantisation, experts and cache type.
 
 Stands apart from `oomph.fitting.reach`, which finds the contexts.
 """

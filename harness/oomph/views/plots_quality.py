@@ -1,4 +1,4 @@
-"""Quality in pictures: against active experts, against the place in the context, and what it costs in speed.
+"""Quality in pictures: against experts, against the place in the context, and speed.
 
 A text's tokens are judged one by one, so the error of a mean is that of its tokens; where they stand in the context
 tells whether fewer experts hurt more, or less, the more there is to attend to.

@@ -1,4 +1,4 @@
-"""Quality as tables: what each setting costs against the reference, and which facts it still finds.
+"""Quality as tables: what each setting costs, and which facts it still finds.
 
 Stands apart from the table of points because a text is scored and facts are asked for by settings, not by points.
 """

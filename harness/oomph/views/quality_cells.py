@@ -1,4 +1,4 @@
-"""Cells for perplexity and what a setting costs against its reference, the same in every table."""
+"""Cells for perplexity and its difference from a reference, the same in every table."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""Results as a page: one self-contained HTML file, and the same as Markdown with SVG figures.
+"""Results as a page: one self-contained HTML file, and the same as Markdown.
 
 Stands apart because it is the only view that writes. The page needs no network and runs no script but its own,
 which a content security policy in its head enforces; names, paths and logs are escaped by the template engine.

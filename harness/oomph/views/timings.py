@@ -1,4 +1,4 @@
-"""Timings as tables: every test with its spread and energy, the wait for a first token, where the time went.
+"""Timings as tables: every test with its spread and energy, and where the time went.
 
 Apart from `tables`, which has a row a point: here a row is a test at a depth, and what puts a point in doubt stands
 on each of its rows.

@@ -1,4 +1,4 @@
-"""Whether the model still finds a fact in a long text: facts at chosen depths, asked for through its chat template.
+"""Whether the model still finds a fact in a long text, asked in its chat template.
 
 Stands apart from the text's score because it writes: a question's answer is generated greedily. The text is filled
 once and cut back after each question, so that many facts cost little more than one.

@@ -1,4 +1,4 @@
-"""What a text costs the model, token by token: negative log-likelihoods by position, and the way from a reference."""
+"""What a text costs the model, token by token, and how far from a reference."""
 
 import hashlib
 import json

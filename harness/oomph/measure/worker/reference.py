@@ -1,4 +1,4 @@
-"""The log-probabilities of a reference setting, kept in a file for other settings to be compared with.
+"""The log-probabilities of a reference setting, kept for others to be compared with.
 
 Stands apart because it is a format: the parent names the file, one process writes it, others read it. A header says
 what it is of; a file that is of something else, or not whole, is no reference, and the reason is said.
