@@ -138,6 +138,6 @@ if __name__ == "__main__":
     path = Path(arguments[2]) if 2 in arguments else demo_model()
     sys.exit(
         not main(
-            Path(sys.argv[1]) / "llama-perplexity", path, *(int(arguments.get(i, d)) for i, d in ((3, 512), (4, 4)))
+            Path(sys.argv[1]) / "llama-perplexity", path, *(int(arguments.get(i, d)) for i, d in ((3, 512), (4, 3)))
         )
     )
