@@ -21,7 +21,8 @@ def test_a_rerun_measures_the_same_point_with_what_the_record_says(
 ) -> None:
     here, executor = read_environment(backend="cpu"), LocalExecutor()
     sweep = make_sweep(
-        "load_mode = 'none'\nconfig = {n_ctx = 512, n_threads = 1}\naxes = {n_expert_used = 3, type_k = ['q8_0', 'f16']}\n"
+        "load_mode = 'none'\nconfig = {n_ctx = 512, n_threads = 1}\n"
+        "axes = {n_expert_used = 3, type_k = ['q8_0', 'f16']}\n"
         "measure = {n_prompt = 8, n_gen = 1, depths = [0, 'full'], text = {n_tokens = 16}}\n"
         "limits = {memory_bytes = '2 GiB', point_timeout_s = 99}"
     )
