@@ -33,7 +33,7 @@ def ratio_cell(found: Cost | None) -> Cell:
     if found is None:
         return Cell(NOT_MEASURED)
     ratio, ends = found.perplexity_ratio, found.ratio_interval
-    return Cell(f"{ratio:,.4g}" + (f" ({ends[0]:,.4g} to {ends[1]:,.4g})" if ends else ""), ratio)
+    return Cell(f"{ratio:,.3f}" + (f" ({ends[0]:,.3f} to {ends[1]:,.3f})" if ends else ""), ratio)
 
 
 def divergence_cell(found: Cost | None) -> Cell:
