@@ -171,3 +171,15 @@ def test_a_calibration_says_on_what_it_was_made_and_what_it_could_not_tell(
     assert "measure decode at two depths" in "".join(_Page(render_html(report)).text)
     untold = render_report_markdown(build_report(records, comparisons=comparisons))
     assert "With the coefficients that ship with oomph." in untold
+
+
+def test_a_search_is_repeated_by_its_own_command(make_record: Make) -> None:
+    environment = make_record().environment.model_copy(update={"backend": "phantom", "gpus": [{"name": "RTX $5090"}]})
+    config = {"n_ctx": 1024, "n_expert_used": 8, "type_k": "f16", "flash_attn": "on"}
+    changes = {"sweep": "frontier", "environment": environment}
+    records = [make_record(config=config, **changes), make_record(config=config | {"type_k": "q8_0"}, **changes)]
+    (section,) = [s for s in build_report(records).chapters[0].sections if s.title == "How to repeat it"]
+    assert section.commands[0] == (
+        "oomph frontier tiny.gguf --n-expert-used 8 --type-kv f16,q8_0 --flash-attn on --phantom 'RTX $5090'"
+        " --out results/frontier"
+    )

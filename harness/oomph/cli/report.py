@@ -93,12 +93,12 @@ def report_on(
         except OomphError as error:
             print(f"oomph: no predictions for {own[0].model.name}: {error}", file=sys.stderr)
             continue
-        estimator = as_measured(estimator, own[0])
+        asked, estimator = estimator, as_measured(estimator, own[0])  # what if it were a real card: not a phantom's
         predictions |= {record.record_id: estimator.predict(record_config(record)) for record in own}
         comparisons += compare(estimator, own)
         around += surfaces(estimator, own, most=MOST_MAPS)
         largest = max(map(record_config, own), key=lambda config: (config.n_ctx, config.n_expert_used or 0))
-        what_ifs[subject(own[0])] = what_if(estimator, largest, reference=model or PurePath(own[0].model.path).name)
+        what_ifs[subject(own[0])] = what_if(asked, largest, reference=model or PurePath(own[0].model.path).name)
     return build_report(
         records, predictions=predictions, comparisons=comparisons, fits=fits, surfaces=around, what_ifs=what_ifs,
         language=language,

@@ -28,7 +28,7 @@ from oomph.views.readings import (
     run_words,
     succeeded,
 )
-from oomph.views.style import COMPONENT_COLOURS, GRID, INK, VERMILLION, legend_above, new_figure, thousands
+from oomph.views.style import COMPONENT_COLOURS, INK, PURPLE, VERMILLION, legend_above, new_figure, thousands
 from oomph.views.table import Cell, Table, number
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 MOST_RUNS: Final = 8
 BEFORE, LINES, REST = "before the load", "llama.cpp's lines", "unexplained"
-_PEAK_COLOURS: Final[Mapping[str, str]] = {BEFORE: GRID, LINES: INK, REST: VERMILLION}
+_PEAK_COLOURS: Final[Mapping[str, str]] = {BEFORE: PURPLE, LINES: INK, REST: VERMILLION}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -118,9 +118,28 @@ def _repeat_section(records: Sequence[Record]) -> Section:
     for sweep in dict.fromkeys(record.sweep for record in records):
         model = next(record.model.path for record in records if record.sweep == sweep)
         file = shlex.quote(model.replace("\\", "/").rpartition("/")[2])
-        spec, out = shlex.quote(f"bench/sweeps/{sweep}.toml"), shlex.quote(f"results/{sweep}")
-        commands += [f"oomph sweep {spec} --model {file} --out {out}", f"oomph report {out} --open"]
+        out = shlex.quote(f"results/{sweep}")
+        commands += [_measuring(records, sweep, file, out), f"oomph report {out} --open"]
     if any(record.sweep == "demo" for record in records):
         commands = ["oomph demo", *commands]
     text = f"The {len(records)} points took {time_in_words(records)}, on the machine above."
     return Section(title="How to repeat it", text=text, commands=tuple(commands))
+
+
+def _measuring(records: Sequence[Record], sweep: str, model: str, out: str) -> str:
+    """The command that made the records of `sweep`: a search of frontiers and claims have their own."""
+    own = [record for record in records if record.sweep == sweep]
+    if sweep.startswith("claims-"):
+        claims = shlex.quote(f"bench/claims/{sweep.removeprefix('claims-')}.toml")
+        return f"oomph claims {claims} --out {out}"
+    if sweep != "frontier":
+        return f"oomph sweep {shlex.quote(f'bench/sweeps/{sweep}.toml')} --model {model} --out {out}"
+    axes = {"n-expert-used": "n_expert_used", "type-kv": "type_k", "flash-attn": "flash_attn", "n-ubatch": "n_ubatch"}
+    asked = {
+        option: dict.fromkeys(str(value) for record in own if (value := record.config.get(knob)) is not None)
+        for option, knob in axes.items()
+    }
+    options = [f"--{option} {shlex.quote(','.join(values))}" for option, values in asked.items() if values]
+    cards = ",".join(str(card.get("name")) for card in own[0].environment.gpus)
+    phantom = [f"--phantom {shlex.quote(cards)}"] if own[0].environment.backend == "phantom" else []
+    return " ".join(("oomph frontier", model, *options, *phantom, "--out", out))
