@@ -73,7 +73,7 @@ class ServerBackend:
 
     def count(self, text: str) -> int:
         """The text's tokens."""
-        with self._open("/tokenize", {"content": text}) as answer:
+        with self._open("/tokenize", {"content": text, "parse_special": False}) as answer:
             return len(json.load(answer)["tokens"])
 
     def stream(self, messages: Sequence[Message], *, n_answer: int) -> Iterator[str]:
