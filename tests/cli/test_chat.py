@@ -42,7 +42,9 @@ def test_what_cannot_be_is_one_sentence(tmp_path: Path) -> None:
 def test_a_conversation_from_a_pipe_is_kept_and_resumed(tmp_path: Path) -> None:
     path = tmp_path / "chat.sqlite"
     options = ("demo", "--n-ctx", "512", "--temperature", "0", "--history", str(path))
-    first = _chat(*options, said="The secret code of Marta is 4821. Please remember it.\n\n/memory\n/quit\nnever asked\n")
+    first = _chat(
+        *options, said="The secret code of Marta is 4821. Please remember it.\n\n/memory\n/quit\nnever asked\n"
+    )
     assert first.returncode == 0, first.stderr
     assert "nothing yet" in first.stdout
     second = _chat(*options, "--resume", said="What is the secret code of Marta?\n")

@@ -214,6 +214,15 @@ def test_a_stop_that_is_off_its_neighbours_line_is_timed_again_until_its_median_
     assert samples["pp64", stop] == [round(straight * bump), *[straight] * n_more]
 
 
+def test_neighbours_that_scatter_themselves_bear_out_what_lies_among_them() -> None:
+    noise = {depth: 1.03 if depth // 64 % 2 else 0.97 for depth in range(64, 576, 64)}
+    context, samples = climbed(bumps=noise | {256: 1.045}, neighbours=True)
+    assert context.prefilled.count(256) == 1
+    assert samples["pp64", 256] == [round(1_256_000 * 1.045)]
+    context, _ = climbed(bumps=noise | {256: 1.1}, neighbours=True)
+    assert context.prefilled.count(256) > 1
+
+
 def test_a_neighbour_that_is_off_the_line_moves_no_stop() -> None:
     context, samples = climbed(bumps={192: 1.5}, neighbours=True)
     assert context.prefilled == list(range(0, 576, 64))

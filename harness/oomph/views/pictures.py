@@ -25,6 +25,7 @@ from oomph.views.data_tables import (
     trade_table,
     within,
 )
+from oomph.views.plots_energy import energy_by_experts, energy_table, plot_energy_by_depth
 from oomph.views.plots_fit import QUANTITY_NAMES, agreements, is_memory, plot_predicted_vs_measured
 from oomph.views.plots_map import map_in_words, memory_map, plot_map
 from oomph.views.plots_memory import MemoryBar, memory_bars, plot_memory
@@ -215,6 +216,26 @@ def speed_pictures(material: Material) -> Iterator[Picture]:
             name=f"{name}-by-depth", figure=plot_speed_by_depth(series, kind=kind), table=rates_table(series),
             caption=f"{what}: medians, bars from the slowest to the fastest sample.",
             alt=f"{what}, tokens per second by n_expert_used and n_depth: {words}",
+        )  # fmt: skip
+
+
+def energy_pictures(material: Material) -> Iterator[Picture]:
+    """Joules a token against depth, where a card counted them."""
+    for kind, name in KIND_NAMES.items():
+        shown = material.leading(lambda record, kind=kind: bool(energy_by_experts([record], kind)))  # type: ignore[misc]
+        series = energy_by_experts(shown, kind)
+        if not series:
+            continue
+        what = f"Energy of {name} against depth{material.words(shown)}"
+        words = "; ".join(
+            f"{experts_word(experts)}: {points[0].joules:.3g} J at {points[0].n_depth:,}"
+            + (f" to {points[-1].joules:.3g} J at {points[-1].n_depth:,}" if len(points) > 1 else "")
+            for experts, points in series.items()
+        )
+        yield Picture(
+            name=f"{name}-energy-by-depth", figure=plot_energy_by_depth(series, kind=kind), table=energy_table(series),
+            caption=f"{what}: what all cards drew, by their own counters.",
+            alt=f"{what}, joules a token by n_expert_used and n_depth: {words}",
         )  # fmt: skip
 
 

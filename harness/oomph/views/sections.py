@@ -14,6 +14,7 @@ from oomph.views.pictures import (
     Material,
     Picture,
     account_pictures,
+    energy_pictures,
     fit_pictures,
     memory_pictures,
     quality_pictures,
@@ -54,7 +55,7 @@ def build_chapter(material: Material, language: str = "en") -> Chapter:
         Section(title="At a glance", tables=(trim(experts_table(records)),)),
         Section(title="Memory", pictures=tuple(memory_pictures(material))),
         Section(title="Witnesses", text=_WITNESSES, pictures=tuple(account_pictures(material))),
-        Section(title="Speed", pictures=tuple(speed_pictures(material))),
+        Section(title="Speed", pictures=(*speed_pictures(material), *energy_pictures(material))),
         Section(title="First token", text=_FIRST_TOKEN, tables=(trim(first_token_table(records)),)),
         Section(
             title="Quality",

@@ -10,8 +10,11 @@ from oomph.measure.worker.context import Context, Mark
 
 MOST_NEIGHBOURS, LEAST_NEIGHBOURS = 6, 4
 """Depths whose samples of prefill are held against a stop's: enough for a line, few enough for it to be straight."""
-AGREEMENT = 0.03
-"""How far a stop's prefill may be off its neighbours' line, as a fraction, to be borne out by them."""
+AGREEMENT, MOST_SCATTER = 0.03, 0.05
+"""How far a stop's prefill may be off its neighbours' line, as a fraction, to be borne out by them: so far in any case,
+and as far as they scatter about it themselves, but not further than the second."""
+MAD_SCALE = 1.4826
+"""Makes the median absolute deviation estimate the standard deviation of normal noise."""
 
 
 def median_half_width(samples: list[int]) -> float:
@@ -84,7 +87,9 @@ class Samples:
             return []
         slope = median((t2 - t1) / (d2 - d1) for (d1, t1), (d2, t2) in itertools.combinations(nearest, 2))
         moved = [round(ns + slope * (depth - at)) for at, ns in nearest]
-        return moved if abs(median(moved) / median(own) - 1) <= AGREEMENT else []
+        middle = median(moved)
+        scatter = 2 * MAD_SCALE * median(abs(ns / middle - 1) for ns in moved)
+        return moved if abs(middle / median(own) - 1) <= max(AGREEMENT, min(scatter, MOST_SCATTER)) else []
 
 
 def climb(context: Context) -> list[dict[str, Any]]:
