@@ -20,10 +20,11 @@ from oomph.records.store import Store
 
 pytest.importorskip("submitit", reason="submitit is an extra; pip install 'oomph[slurm]'")
 
+# It runs its copy, as Slurm does: submitit moves the script once sbatch has returned.
 SBATCH = """#!/bin/sh
 cp "$1" "$SAVED_SCRIPT"
 export SLURM_JOB_ID=7 SLURM_NTASKS=1 SLURM_PROCID=0 SLURM_LOCALID=0 SLURM_NODEID=0 SLURM_JOB_NUM_NODES=1
-sh "$1" >/dev/null 2>&1 &
+sh "$SAVED_SCRIPT" >/dev/null 2>&1 &
 echo "Submitted batch job 7"
 """
 SRUN = """#!/bin/sh
