@@ -33,6 +33,7 @@ def _answer(
     knobs: dict[str, Any],
 ) -> None:
     """Can I run it? n_ctx left out is the model's own context; no card named is the machine's."""
+    from oomph.cli.knobs import expert_counts
     from oomph.cli.named import asked_of
     from oomph.cli.report import read_records
     from oomph.fitting.answer import answer
@@ -41,7 +42,7 @@ def _answer(
 
     checked_language(lang)
     asked = asked_of(model, gpu, gpu_mem, calibration, knobs)
-    configs = [asked.config.with_(n_expert_used=n) for n in _counts(n_expert_used)]
+    configs = [asked.config.with_(n_expert_used=n) for n in expert_counts(n_expert_used)]
     found = read_records(records or [])
     answers = [
         answer(asked.estimator, config, found, calibration=asked.calibration, host_memory_bytes=_host_memory())
@@ -52,12 +53,6 @@ def _answer(
             typer.echo(json.dumps(answer_json(each)))
     else:
         _print(answers, lang)
-
-
-def _counts(text: str | None) -> list[int | None]:
-    from oomph.cli.knobs import knob_value
-
-    return [knob_value("n_expert_used", part) for part in text.split(",")] if text else [None]
 
 
 def _host_memory() -> int:

@@ -35,14 +35,15 @@ def _frontier(
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a combination")] = False,
 ) -> None:
     """Find the largest context that runs when it is filled to the end, by loading and filling it."""
+    from oomph.cli.knobs import expert_counts, knob_value
     from oomph.facts.config import RunConfig
     from oomph.measure.bench import open_bench
 
     config = RunConfig(n_cpu_moe=n_cpu_moe)
     axes: dict[str, list[Any]] = {
-        "n_expert_used": [int(n) for n in n_expert_used.split(",")] if n_expert_used else [None],
+        "n_expert_used": expert_counts(n_expert_used),
         "type_kv": type_kv.split(","), "flash_attn": flash_attn.split(","),
-        "n_ubatch": [int(n) for n in n_ubatch.split(",")],
+        "n_ubatch": [knob_value("n_ubatch", n) for n in n_ubatch.split(",")],
     }  # fmt: skip
     configs = [
         config.with_(n_expert_used=n, type_k=kind, type_v=kind, flash_attn=fused, n_ubatch=ubatch)

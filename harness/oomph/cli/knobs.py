@@ -38,6 +38,11 @@ def knob_value(knob: str, text: str) -> Any:
         raise ConfigError(f"{knob} is {text!r}; it takes {kind}") from None
 
 
+def expert_counts(text: str | None) -> list[int | None]:
+    """`8,10` as numbers of active experts; the model's own number where nothing is said."""
+    return [knob_value("n_expert_used", part) for part in text.split(",")] if text else [None]
+
+
 def parse_grid(text: str) -> dict[str, list[Any]]:
     """The axes that `n_ctx=1024,2048,n_expert_used=8,10` spells: a knob, `=`, values; again."""
     axes: dict[str, list[Any]] = {}

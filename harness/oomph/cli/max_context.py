@@ -36,7 +36,7 @@ def _max_context(
     knobs: dict[str, Any],
 ) -> None:
     """The longest context that fits, and that was seen to run full, for each combination."""
-    from oomph.cli.knobs import knob_value
+    from oomph.cli.knobs import expert_counts
     from oomph.cli.named import asked_of
     from oomph.cli.output import print_table
     from oomph.cli.report import read_records
@@ -46,14 +46,13 @@ def _max_context(
     from oomph.views.max_context import max_context_table, max_context_text, reach_json
 
     checked_language(lang)
-    experts = [knob_value("n_expert_used", part) for part in n_expert_used.split(",")] if n_expert_used else [None]
     asked = asked_of(_one_of(model), gpu, gpu_mem, calibration, knobs)
     if asked.config.n_devices == 0:
         raise ConfigError("max-context is about the memory of cards; name one with --gpu")
     spec, card = asked.estimator.model, asked.estimator.gpu
     found = list(
         reaches(
-            _estimators(model, asked), asked.config, experts=experts, caches=type_kv.split(","),
+            _estimators(model, asked), asked.config, experts=expert_counts(n_expert_used), caches=type_kv.split(","),
             records=read_records(records or []), limit=limit,
         )
     )  # fmt: skip
@@ -79,13 +78,9 @@ def _one_of(model: str) -> str:
 
 
 def _estimators(model: str, asked: "Asked") -> "list[Estimator]":
-    from oomph.estimate.estimator import Estimator
     from oomph.fitting.variants import published_variants
 
     first = asked.estimator
     if not _is_name(model):
         return [first]
-    return [
-        Estimator(each, first.gpu, gpu_memory_bytes=first.gpu_memory_bytes, coefficients=first.coefficients)
-        for each in published_variants(model.lower())
-    ]
+    return [first.with_(model=each) for each in published_variants(model.lower())]

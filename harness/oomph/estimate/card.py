@@ -26,8 +26,6 @@ _REACHABLE_PEAK: Final = {"9.0": 0.61, "10.0": 0.305, "10.3": 0.305}
 
 INT8_BUILD: Final = 2024.45
 """llama.cpp multiplies quantised matrices with int8 tensor cores since June 2024 (PR 7676, 8062)."""
-GRAPHS_BUILD: Final = 2024.3
-"""CUDA graphs since April 2024 (PR 6766), on cc 8.0 and later."""
 FUSION_BUILDS: Final = (2025.65, 2025.87)
 """Kernel fusions came one by one between August and November 2025 (PR 14800, 16130, 16715 and others)."""
 NATIVE_FP4_BUILD: Final = 2025.97

@@ -22,14 +22,11 @@ from oomph.estimate.overhead import overhead_bytes, pool_key
 from oomph.estimate.prediction import MemoryEstimate, Prediction, SpeedEstimate
 from oomph.estimate.speed import predict_speed
 from oomph.estimate.work import WORK_KNOBS, Work, forward_work
-from oomph.facts.config import RunConfig
+from oomph.facts.config import CONTEXT_STEP, RunConfig
 from oomph.facts.gpus import GpuSpec
 from oomph.facts.modelspec import ModelSpec
 from oomph.facts.rope import has_positions, native_context
 from oomph.units import count
-
-CONTEXT_STEP: Final = 256
-"""Cells that llama.cpp rounds a context up to."""
 
 LONGEST_CONTEXT: Final = 1 << 20
 """How far a largest context is looked for, unless the model was trained for more: llama.cpp has no limit of its own."""
@@ -58,7 +55,7 @@ class Estimator:
     ) -> None:  # fmt: skip
         self.model, self.gpu, self.coefficients = model, gpu, coefficients
         self.gpu_memory_bytes = gpu_memory_bytes or (gpu.memory_bytes if gpu else None)
-        self._memory = MemoryModel(model, build_of(build))
+        self._build, self._memory = build, MemoryModel(model, build_of(build))
         self._build_year = None if build is None else build_year(build)
         self._longest: dict[RunConfig, int] = {}
         self._overheads: dict[object, Mapping[str, int]] = {}
@@ -83,7 +80,7 @@ class Estimator:
         return map(self.predict, configs)
 
     def _beyond_training(self, config: RunConfig) -> Iterator[str]:
-        n_ctx = config.n_ctx if config.kv_unified else config.n_ctx // config.n_seq_max
+        n_ctx = config.n_ctx_seq
         if n_ctx <= self.model.n_ctx_train or config.rope_scaling is not None or not has_positions(self.model):
             return
         if n_ctx > (trained := native_context(self.model)):
@@ -121,6 +118,16 @@ class Estimator:
             name: replace(device, overhead_bytes=overhead.get(name, 0)) for name, device in memory.devices.items()
         }
         return replace(memory, devices=devices)
+
+    def with_(
+        self, *, model: ModelSpec | None = None, gpu: GpuSpec | None = None, gpu_memory_bytes: int | None = None,
+        coefficients: Coefficients | None = None,
+    ) -> "Estimator":  # fmt: skip
+        """The same question with what is given in place of its own; another card comes with its own memory."""
+        return Estimator(
+            model or self.model, gpu or self.gpu, coefficients=coefficients or self.coefficients, build=self._build,
+            gpu_memory_bytes=gpu_memory_bytes or (None if gpu else self.gpu_memory_bytes),
+        )  # fmt: skip
 
     def cautious(self, probability: float) -> Self:
         """The same question with so much of each card left free that what fits does so with this probability.

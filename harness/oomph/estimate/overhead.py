@@ -12,7 +12,7 @@ from typing import Final
 from oomph.estimate.card import card_facts
 from oomph.estimate.coefficients import Coefficients
 from oomph.estimate.prediction import MemoryEstimate, is_card
-from oomph.facts.config import RunConfig
+from oomph.facts.config import RunConfig, padded_context
 from oomph.facts.gguf import TensorInfo
 from oomph.facts.gpus import GpuSpec
 from oomph.facts.modelspec import ModelSpec
@@ -150,8 +150,7 @@ def _plain_attention(spec: ModelSpec, config: RunConfig, n: int) -> float:
     """Scores in 16 bits for every head at a full context, and the result of a micro-batch."""
     heads = max(spec.per_layer("attention.head_count", 1))
     value = spec.integer("attention.value_length", spec.n_embd // heads)
-    cells = -(-config.n_ctx // 256) * 256
-    return 2.0 * n * heads * (cells / (1 if config.kv_unified else config.n_seq_max) + value)
+    return 2.0 * n * heads * (padded_context(config.n_ctx) / (1 if config.kv_unified else config.n_seq_max) + value)
 
 
 def _has_quantised_kernels(gpu: GpuSpec) -> bool:

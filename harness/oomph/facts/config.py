@@ -13,6 +13,15 @@ from oomph.facts.quants import KV_CACHE_TYPES
 
 FLASH_ATTN: Final = ("on", "off", "auto")
 SPLIT_MODES: Final = ("none", "layer", "row")
+CONTEXT_STEP: Final = 256
+"""Cells to which llama.cpp rounds a context up."""
+
+
+def padded_context(n_ctx: int) -> int:
+    """The cells that llama.cpp makes of a context of `n_ctx`."""
+    return -(-n_ctx // CONTEXT_STEP) * CONTEXT_STEP
+
+
 ROPE_SCALINGS: Final = ("none", "linear", "yarn")
 
 
@@ -76,6 +85,11 @@ class RunConfig:
                 raise ConfigError(f"{key} is {getattr(self, key)}; it must be at least 1, or left out")
         if self.rope_scaling is not None and self.rope_scaling not in ROPE_SCALINGS:
             raise ConfigError(f"rope_scaling is {self.rope_scaling!r}; it must be one of {', '.join(ROPE_SCALINGS)}")
+
+    @property
+    def n_ctx_seq(self) -> int:
+        """Tokens that one sequence can hold: all of a unified cache, else its share."""
+        return self.n_ctx if self.kv_unified else self.n_ctx // self.n_seq_max
 
     def with_(self, **changes: Any) -> Self:
         """A copy with these knobs changed; ConfigError for a name that is no knob or a value it cannot take."""

@@ -21,7 +21,6 @@ from oomph.facts.quants import QUANTS, QuantType
 NOT_RUN_NOTE: Final = "llama.cpp does not run this format; estimate only"
 
 SCALE_BYTES: Final = 2
-GROUP_INDEX_BYTES: Final = 4
 
 _MODULES: Final = {
     "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj",

@@ -10,11 +10,10 @@ from math import ceil, log2
 from typing import Final
 
 from oomph.errors import ConfigError
+from oomph.facts.config import padded_context
 from oomph.facts.modelspec import ModelSpec
 from oomph.units import count
 
-CONTEXT_STEP: Final = 256
-"""Cells to which llama.cpp rounds a context up."""
 CONVENTIONAL_FACTOR: Final = 4.0
 """The factor that makers publish where they publish one; further nobody vouches for, fine-tuned models apart."""
 MAX_FACTOR: Final = 1 << 16
@@ -137,7 +136,7 @@ def extension(spec: ModelSpec, n_ctx: int) -> RopeScaling | None:
     The factor is the smallest power of two that covers n_ctx: a static factor costs quality at every length, and
     powers of two come out exact in llama.cpp's floats. ConfigError for a model with a table of learned positions.
     """
-    n_ctx = -(-n_ctx // CONTEXT_STEP) * CONTEXT_STEP
+    n_ctx = padded_context(n_ctx)
     if n_ctx <= native_context(spec) or not has_positions(spec):
         return None
     if _has_position_table(spec):
@@ -164,7 +163,7 @@ def uncapped_context_length(spec: ModelSpec, n_ctx: int) -> int | None:
     llama-server caps its slots at context_length, which it takes anew for a YaRN factor that is not the file's own.
     Left are files whose own scaling reaches further than they say, linear scaling, and models without positions.
     """
-    n_ctx = -(-n_ctx // CONTEXT_STEP) * CONTEXT_STEP
+    n_ctx = padded_context(n_ctx)
     if n_ctx <= spec.n_ctx_train:
         return None
     scaling = extension(spec, n_ctx)

@@ -12,11 +12,11 @@ from typing import Final, Literal
 
 from oomph.errors import ConfigError
 from oomph.estimate.coefficients import default_coefficients
-from oomph.estimate.estimator import CONTEXT_STEP, Estimator
+from oomph.estimate.estimator import Estimator
 from oomph.estimate.memory import MAX_SEQUENCES, MemoryModel
 from oomph.estimate.overhead import host_bytes as resident_bytes
 from oomph.estimate.prediction import MemoryEstimate
-from oomph.facts.config import RunConfig
+from oomph.facts.config import CONTEXT_STEP, RunConfig, padded_context
 from oomph.facts.rope import RopeScaling, extension, native_context
 from oomph.fitting.alternatives import SURE, Offer, host_bytes, offers
 from oomph.fitting.evidence import Evidence, evidence, settled
@@ -192,7 +192,7 @@ def settling_command(estimator: Estimator, config: RunConfig, *, on_card: bool =
         return None
     is_shape = estimator.model.file_bytes is None
     words = ["oomph", "frontier", MODEL_FILE if is_shape and on_card else estimator.model.source]
-    words += ["--limit", str(-(-config.n_ctx // CONTEXT_STEP) * CONTEXT_STEP)]
+    words += ["--limit", str(padded_context(config.n_ctx))]
     if config.n_expert_used is not None:
         words += ["--n-expert-used", str(config.n_expert_used)]
     words += ["--type-kv", config.type_k] if config.type_k != "f16" else []

@@ -50,10 +50,8 @@ def fit_models(parts: Sequence[Part]) -> FitResult:
         widths={group: width for part in fits for group, width in part.widths.items()},
     )  # fmt: skip
     return FitResult(
-        estimator=Estimator(
-            estimator.model, estimator.gpu, gpu_memory_bytes=estimator.gpu_memory_bytes, coefficients=coefficients
-        ),
-        coefficients=coefficients, fitted=tuple(fitted for part in fits for fitted in part.fitted),
+        estimator=estimator.with_(coefficients=coefficients), coefficients=coefficients,
+        fitted=tuple(fitted for part in fits for fitted in part.fitted),
         n_records=sum(len(records) for _, records in usable), n_measurements=n_measurements,
         noise_sd=speed.solution.noise_sd if speed else None,
         memory_error_bytes=memory.largest_error_bytes if memory else None,

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from oomph.errors import UnknownNameError
 from oomph.estimate.estimator import Estimator
-from oomph.facts.config import RunConfig
+from oomph.facts.config import RunConfig, padded_context
 from oomph.facts.gpus import gpu
 from oomph.facts.modelspec import ModelSpec
 from oomph.fitting.compare import measured_vram_bytes, record_config
@@ -105,7 +105,7 @@ def _says(record: Record, tried: RunConfig, asked: RunConfig, *, n_promised: int
 
 def _padded(config: RunConfig) -> RunConfig:
     """As llama.cpp rounds the context up, without what memory does not depend on."""
-    return config.with_(n_ctx=-(-config.n_ctx // 256) * 256, n_threads=None, n_depth=0, n_parallel=1)
+    return config.with_(n_ctx=padded_context(config.n_ctx), n_threads=None, n_depth=0, n_parallel=1)
 
 
 def _is_model(record: Record, model: ModelSpec) -> bool:

@@ -17,6 +17,7 @@ from oomph.fitting.kept import newest_matching
 from oomph.measure.bench import Bench
 from oomph.measure.limits import ExpectedSeconds
 from oomph.measure.places import uses_host
+from oomph.measure.worker.ladder import depths_within
 from oomph.measure.workload import Workload
 
 LOAD_BYTES_PER_S: Final = 500e6
@@ -76,10 +77,7 @@ def expected_time(spec: ModelSpec, bench: Bench) -> ExpectedTime:
 
 def _stops(config: RunConfig, workload: Workload) -> list[int]:
     """The depths that the context can hold, ascending."""
-    n_ctx_seq = config.n_ctx if config.kv_unified else config.n_ctx // config.n_seq_max
-    deepest = n_ctx_seq - max(workload.n_prompt, workload.n_gen)
-    wanted = {deepest if depth == "full" else depth for depth in workload.depths}
-    return sorted(depth for depth in wanted if 0 <= depth <= deepest)
+    return depths_within(config.n_ctx_seq, workload.depths, n_prompt=workload.n_prompt, n_gen=workload.n_gen)
 
 
 def _repeated(seconds: float, workload: Workload) -> float:

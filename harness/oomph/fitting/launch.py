@@ -12,10 +12,9 @@ from typing import Any, Final
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.prediction import Prediction
-from oomph.facts.config import RunConfig
+from oomph.facts.config import RunConfig, padded_context
 from oomph.facts.modelspec import ModelSpec
 from oomph.facts.rope import (
-    CONTEXT_STEP,
     RopeScaling,
     extension,
     longest_extension,
@@ -122,7 +121,7 @@ def _uncapped(spec: ModelSpec, config: RunConfig, scaling: RopeScaling | None) -
     n_ctx = slot_context(config)
     if scaling is None:
         return uncapped_context_length(spec, n_ctx)
-    padded = -(-n_ctx // CONTEXT_STEP) * CONTEXT_STEP
+    padded = padded_context(n_ctx)
     return padded if scaling.type != "yarn" and padded > spec.n_ctx_train else None
 
 
@@ -150,7 +149,7 @@ def _smallest(config: RunConfig, knobs: Mapping[str, Any], profile: Profile) -> 
 
 def slot_context(config: RunConfig) -> int:
     """Tokens that one of llama-server's slots holds: all of a unified cache, else its share."""
-    return config.n_ctx if config.kv_unified else max(config.n_ctx // config.n_seq_max, 1)
+    return max(config.n_ctx_seq, 1)
 
 
 def _chosen(estimator: Estimator, base: RunConfig, knobs: Mapping[str, Any], profile: Profile) -> tuple[RunConfig, str]:

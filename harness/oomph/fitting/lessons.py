@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from oomph.errors import ConfigError
 from oomph.estimate.coefficients import default_coefficients
-from oomph.estimate.estimator import CONTEXT_STEP, Estimator
+from oomph.estimate.estimator import Estimator
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.overhead import context_bytes, pool_bytes
 from oomph.estimate.prediction import DeviceMemory
-from oomph.facts.config import RunConfig
+from oomph.facts.config import CONTEXT_STEP, RunConfig
 from oomph.facts.gpus import GpuSpec
 from oomph.facts.roles import bytes_by_role
 from oomph.facts.rope import RopeScaling, longest_extension, native_context

@@ -7,8 +7,8 @@ would trade for it.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from oomph.estimate.estimator import CONTEXT_STEP, Estimator
-from oomph.facts.config import RunConfig
+from oomph.estimate.estimator import Estimator
+from oomph.facts.config import RunConfig, padded_context
 from oomph.facts.modelspec import ModelSpec
 from oomph.facts.rope import longest_extension, native_context
 from oomph.fitting.alternatives import SURE
@@ -51,7 +51,7 @@ class Positions:
     @property
     def furthest(self) -> int:
         """Either, rounded up as llama.cpp rounds a context."""
-        return -(-(self.extended or self.native) // CONTEXT_STEP) * CONTEXT_STEP
+        return padded_context(self.extended or self.native)
 
 
 def positions(model: ModelSpec) -> Positions:

@@ -85,10 +85,7 @@ def as_measured(estimator: Estimator, record: Record) -> Estimator:
     coefficients = estimator.coefficients
     if record.environment.backend == PHANTOM:
         coefficients = _without_context(coefficients or default_coefficients())
-    return Estimator(
-        estimator.model, estimator.gpu, coefficients=coefficients,
-        gpu_memory_bytes=min(sizes) if sizes else estimator.gpu_memory_bytes,
-    )  # fmt: skip
+    return estimator.with_(coefficients=coefficients, gpu_memory_bytes=min(sizes, default=None))
 
 
 def _without_context(coefficients: Coefficients) -> Coefficients:

@@ -9,14 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from oomph.facts.config import RunConfig
+from oomph.facts.config import CONTEXT_STEP, RunConfig
 from oomph.measure.runner import Runner
 from oomph.measure.sweep import Sweep, SweepFile
 from oomph.records.schema import Record
 from oomph.units import MIB
 
-STEP: Final = 256
-"""llama.cpp pads a context to this many cells."""
 LIMIT: Final = 131_072
 LEAST_FILL: Final = 1 / 8
 """An abort before this fraction of the context tells little of how memory grows with the fill."""
@@ -55,7 +53,7 @@ class FrontierSearch:
 
     def __init__(self, runner: Runner, *, model: str, limit: int = LIMIT) -> None:
         self._runner, self._model = runner, model
-        self._limit = limit // STEP * STEP
+        self._limit = limit // CONTEXT_STEP * CONTEXT_STEP
 
     def find(self, config: RunConfig, *, slack: Slack | None = None) -> Frontier:
         """The frontier of `config`, whose own n_ctx is ignored; about three probes where `slack` is good."""
@@ -73,17 +71,17 @@ class FrontierSearch:
 
 
 class _Search:
-    """What is known of one frontier, in contexts that are multiples of STEP: `low` runs, `high` does not.
+    """What is known of one frontier, in contexts that are multiples of CONTEXT_STEP: `low` runs, `high` does not.
 
     At both ends it is kept how far the prediction was off; between them the error is taken as linear.
     """
 
     def __init__(self, config: RunConfig, limit: int, slack: Slack | None) -> None:
         self._config, self._limit, self._slack = config, limit, slack
-        self._low, self._high = 0, limit + STEP
+        self._low, self._high = 0, limit + CONTEXT_STEP
         self._error_at_low: float | None = None
         self._error_at_high: float | None = None
-        self._stride, self._ran_last = STEP, True
+        self._stride, self._ran_last = CONTEXT_STEP, True
         self._failure: Record | None = None
         self._stop = False
         self.n_probes = 0
@@ -92,17 +90,17 @@ class _Search:
     def next_n_ctx(self) -> int | None:
         """Where to look next, None when the frontier is found."""
         low, high = self._low, self._high
-        if self._stop or high - low <= STEP:
+        if self._stop or high - low <= CONTEXT_STEP:
             return None
         if self._slack is None:
             return _middle(low, high)
         guess = self._largest_fitting()
         if not self.n_probes:
-            return max(guess, STEP)
+            return max(guess, CONTEXT_STEP)
         if self._ran_last:  # what ran may be the last: show that a little more does not
-            return min(max(guess, low + self._stride), high - STEP)
+            return min(max(guess, low + self._stride), high - CONTEXT_STEP)
         below = min(guess, high - self._stride)
-        return below if below > low else max(_middle(low, high), low + STEP)
+        return below if below > low else max(_middle(low, high), low + CONTEXT_STEP)
 
     def learn(self, n_ctx: int, record: Record) -> None:
         """Take in how a probe went."""
@@ -113,7 +111,7 @@ class _Search:
         if not ran and record.outcome.label not in TOO_BIG:
             self._stop = True
             return
-        self._stride = 2 * self._stride if ran == self._ran_last and self.n_probes > 1 else STEP
+        self._stride = 2 * self._stride if ran == self._ran_last and self.n_probes > 1 else CONTEXT_STEP
         self._ran_last = ran
         seen = measured_slack(record) if ran else estimated_slack(record)
         error = seen - self._slack(self._config.with_(n_ctx=n_ctx)) if self._slack and seen is not None else None
@@ -146,7 +144,7 @@ class _Search:
         """The largest context from `low` to below `high` that fits by the prediction as corrected."""
         assert self._slack is not None
         low, high = self._low, self._high
-        while high - low > STEP:
+        while high - low > CONTEXT_STEP:
             middle = _middle(low, high)
             if self._slack(self._config.with_(n_ctx=middle)) + self._error(middle) >= 0:
                 low = middle
@@ -209,4 +207,4 @@ def _sweep_of(config: RunConfig, model: str) -> Sweep:
 
 
 def _middle(low: int, high: int) -> int:
-    return (low + high) // 2 // STEP * STEP
+    return (low + high) // 2 // CONTEXT_STEP * CONTEXT_STEP

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from oomph.facts.config import RunConfig
+from oomph.facts.config import CONTEXT_STEP, RunConfig
 from oomph.records.schema import Buffers, Reported
 
 _STAMP: Final = r"^(?:[\d.]+ [A-Z] )?"  # some builds of 2026 put time and level before each line
@@ -33,8 +33,6 @@ _FREQ_SCALE: Final = re.compile(_STAMP + r"llama_context: freq_scale += +([\d.e+
 _KV_TYPES: Final = re.compile(r"K \((\w+)\): .*V \((\w+)\):")
 _FLASH_ATTN: Final = re.compile(r"Flash Attention (enabled|disabled|was auto, set to \w+)|flash_attn += (\w+)")
 _OFFLOADED: Final = re.compile(r"offloaded (\d+/\d+) layers to GPU")
-_PADDING: Final = 256
-"""llama.cpp rounds a context up to this many cells a sequence."""
 _PRINTED: Final = 1e-4
 """How far a figure may be off that was printed with six digits."""
 
@@ -84,7 +82,7 @@ def disagreement(config: RunConfig, reported: Reported) -> str | None:
     scale, reciprocal = config.rope_scale, reported.rope_freq_scale
     if scale is not None and (reciprocal is None or abs(reciprocal * scale - 1) > _PRINTED):
         return f"rope_scale was set to {scale:g} and llama.cpp reports a freq_scale of {reciprocal}"
-    most = config.n_ctx + _PADDING * config.n_seq_max
+    most = config.n_ctx + CONTEXT_STEP * config.n_seq_max
     if reported.n_ctx is not None and not config.n_ctx - config.n_seq_max < reported.n_ctx < most:
         return f"n_ctx was set to {config.n_ctx} and llama.cpp reports {reported.n_ctx}"
     return None

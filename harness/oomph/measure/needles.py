@@ -15,8 +15,6 @@ _NAMES: Final = (
     "Marta", "Tomas", "Ingrid", "Pavel", "Leila", "Oscar", "Nadia", "Hugo", "Sofia", "Emil", "Greta", "Ivan",
     "Clara", "Felix", "Irina", "Bruno", "Helena", "Viktor", "Amara", "Jonas", "Renata", "Kofi", "Lucia", "Anton",
 )  # fmt: skip
-MOST_NEEDLES: Final = len(_NAMES)
-"""In one text, so that no name has two codes."""
 
 
 def facts(test: NeedleTest, *, seed: int) -> list[list[dict[str, Any]]]:

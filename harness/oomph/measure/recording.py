@@ -14,13 +14,12 @@ from oomph.measure.executors import Completed
 from oomph.measure.logs import disagreement, read_buffers, read_reported
 from oomph.measure.outcome import classify
 from oomph.measure.sweep import Point
+from oomph.measure.worker.ladder import MAD_SCALE
 from oomph.records.schema import Environment, ModelIdentity, Outcome, Quality, Recall, Record, Timing
 from oomph.units import mib
 
 LOG_TAIL: Final = 40
 OUTLIER_MADS: Final = 3.5
-_MAD_SCALE: Final = 1.4826
-"""Makes the median absolute deviation estimate the standard deviation of normal noise."""
 _LABEL_OF_STAGE: Final = {"config": "bad_config", "backend": "driver_missing", "quality": "bad_config"}
 """What the worker's own complaint means where the log says no more."""
 
@@ -129,7 +128,7 @@ def _timing(raw: dict[str, Any], conditions: Mapping[str, Any]) -> Timing:
 def outliers(samples: list[int]) -> list[int]:
     """Indices of samples further than 3.5 scaled median absolute deviations from the median; they are kept."""
     middle = median(samples)
-    spread = _MAD_SCALE * median(abs(sample - middle) for sample in samples)
+    spread = MAD_SCALE * median(abs(sample - middle) for sample in samples)
     return [index for index, sample in enumerate(samples) if spread and abs(sample - middle) > OUTLIER_MADS * spread]
 
 

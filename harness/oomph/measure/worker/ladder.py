@@ -3,6 +3,7 @@
 import itertools
 import math
 import time
+from collections.abc import Iterable
 from statistics import median
 from typing import Any
 
@@ -37,12 +38,17 @@ def wants_more(samples: list[int], rule: dict[str, Any]) -> bool:
     return rule["half_width"] is None or median_half_width(samples) > rule["half_width"]
 
 
-def depths_to_stop_at(context: Context) -> list[int]:
-    """The workload's depths that this context can hold with a prompt and a generation on top, ascending."""
-    workload = context.workload
-    deepest = context.n_ctx_seq - max(workload["n_prompt"], workload["n_gen"])
-    wanted = {deepest if depth == "full" else depth for depth in workload["depths"]}
+def depths_within(n_ctx_seq: int, depths: Iterable[int | str], *, n_prompt: int, n_gen: int) -> list[int]:
+    """Those of `depths` that a sequence of `n_ctx_seq` cells holds with a prompt or a generation on top, ascending."""
+    deepest = n_ctx_seq - max(n_prompt, n_gen)
+    wanted = {deepest if isinstance(depth, str) else depth for depth in depths}  # the only word is "full"
     return sorted(depth for depth in wanted if 0 <= depth <= deepest)
+
+
+def depths_to_stop_at(context: Context) -> list[int]:
+    """The workload's depths that this context can hold."""
+    workload = context.workload
+    return depths_within(context.n_ctx_seq, workload["depths"], n_prompt=workload["n_prompt"], n_gen=workload["n_gen"])
 
 
 class Samples:
