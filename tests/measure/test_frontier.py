@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oomph.facts.config import RunConfig
+from oomph.facts.config import CONTEXT_STEP, RunConfig
 from oomph.measure.bench import open_bench
-from oomph.measure.frontier import STEP, Frontier, FrontierSearch, measured_slack
+from oomph.measure.frontier import Frontier, FrontierSearch, measured_slack
 from oomph.measure.runner import Runner
 from oomph.measure.sweep import Sweep
 from oomph.records.schema import Environment, MemorySeries, ModelIdentity, Outcome, Record
@@ -43,8 +43,8 @@ class FakeRunner:
 
     @property
     def truth(self) -> int:
-        """The last multiple of STEP that runs full."""
-        return (USABLE - self.fixed) // (self.slope + self.pool) // STEP * STEP
+        """The last multiple of CONTEXT_STEP that runs full."""
+        return (USABLE - self.fixed) // (self.slope + self.pool) // CONTEXT_STEP * CONTEXT_STEP
 
 
 def record_of(config: RunConfig, outcome: Outcome, conditions: dict[str, Any], peak_bytes: int) -> Record:
@@ -79,7 +79,7 @@ def test_the_frontier_is_found_whatever_the_prediction(fixed: int, slope: int, p
     found = find(runner, error=off * MIB)
     assert (found.n_ctx or 0) == min(runner.truth, 131_072)
     assert found.n_probes == len(runner.tried) == len(set(runner.tried))
-    assert all(n_ctx % STEP == 0 for n_ctx in runner.tried)
+    assert all(n_ctx % CONTEXT_STEP == 0 for n_ctx in runner.tried)
 
 
 @pytest.mark.parametrize("off", [-400, -60, -10, 0, 10, 60, 400])
@@ -92,9 +92,9 @@ def test_load_and_run_are_told_apart() -> None:
     runner = FakeRunner(fixed=5000 * MIB, slope=96 * 1024, pool=32 * 1024)
     found = find(runner)
     assert found.loads_and_aborts
-    assert found.failed_n_ctx == runner.truth + STEP
+    assert found.failed_n_ctx == runner.truth + CONTEXT_STEP
     assert found.n_filled is not None
-    assert 0 < found.n_filled < runner.truth + STEP
+    assert 0 < found.n_filled < runner.truth + CONTEXT_STEP
 
 
 def test_without_a_prediction_it_is_bisection() -> None:
