@@ -37,6 +37,11 @@ def count(n: int | None) -> str:
     return NOT_MEASURED if n is None else f"{n:,}"
 
 
+def counted(n: int, noun: str) -> str:
+    """How many of something: `counted(1, "record")` is `'1 record'`, `counted(2000, "record")` `'2,000 records'`."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
 def rate(per_second: float | None) -> str:
     """A rate with three significant digits below 100 and none after the point above: `'7.35'`, `'1,234'`."""
     if per_second is None:

@@ -162,6 +162,8 @@ class StraightContext:
     """A context without a model: prefill takes `base_ns` and `per_cell_ns` a cell of depth, and once `bump` more."""
 
     keeps_state = False
+    fills_the_host = False
+    cpu_ns = 0
 
     def __init__(self, *, bumps: Mapping[int, float], neighbours: bool, keeps_state: bool = False) -> None:
         self.depth, self.n_batch, self.n_ctx_seq = 0, 512, 4096
@@ -188,6 +190,41 @@ class StraightContext:
     def cut_back(self, depth: int) -> None:
         assert not self.keeps_state
         self.depth = depth
+
+
+class CrowdedContext(StraightContext):
+    """One whose every `each`-th call gets half of the processor time, and takes twice as long."""
+
+    fills_the_host = True
+
+    def __init__(self, *, each: int) -> None:
+        super().__init__(bumps={}, neighbours=False)
+        self.config, self.each, self.n_calls = {"n_threads": 2}, each, 0
+
+    def prefill(self, n_tokens: int) -> int:
+        return self._crowded(super().prefill(n_tokens))
+
+    def decode(self, n_tokens: int) -> int:
+        return self._crowded(super().decode(n_tokens))
+
+    def _crowded(self, elapsed: int) -> int:
+        self.n_calls, self.cpu_ns = self.n_calls + 1, 2 * elapsed
+        return 2 * elapsed if self.n_calls % self.each == 0 else elapsed
+
+
+def test_a_sample_that_was_put_aside_is_named_and_made_up_for() -> None:
+    timings = ladder.climb(cast("Context", CrowdedContext(each=3)))
+    assert any(timing["disturbed"] for timing in timings)
+    for timing in timings:
+        if timing["n_depth"] in (0, 256, 512):
+            assert len(timing["samples_ns"]) - len(timing["disturbed"]) == 3
+        quiet = [ns for i, ns in enumerate(timing["samples_ns"]) if i not in timing["disturbed"]]
+        assert len(set(quiet)) <= 1
+
+
+def test_a_machine_that_is_never_quiet_does_not_keep_a_sweep_for_ever() -> None:
+    timings = ladder.climb(cast("Context", CrowdedContext(each=1)))
+    assert max(len(timing["samples_ns"]) for timing in timings) == ladder.MOST_DISTURBED + 3
 
 
 def climbed(**described: Any) -> tuple[StraightContext, dict[tuple[str, int], list[int]]]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate
+from oomph.records.disturbance import remarks
 from oomph.records.schema import Record
 from oomph.units import MIB
 from oomph.views.readings import (
@@ -16,7 +17,6 @@ from oomph.views.readings import (
     perplexity,
     predicted_components,
     rates,
-    remarks,
 )
 
 Make = Callable[..., Record]

@@ -83,4 +83,4 @@ def _estimators(model: str, asked: "Asked") -> "list[Estimator]":
     first = asked.estimator
     if not _is_name(model):
         return [first]
-    return [first.with_(model=each) for each in published_variants(model.lower())]
+    return [first.changed(model=each) for each in published_variants(model.lower())]

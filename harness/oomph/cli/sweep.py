@@ -109,8 +109,8 @@ def _line(record: "Record", names_cards: bool) -> str:
     """One record in a line: what it was, how it ended, what it took, what puts it in doubt."""
     from statistics import median
 
+    from oomph.records.disturbance import remarks
     from oomph.units import duration, mib, rate
-    from oomph.views.readings import remarks
 
     cards = " + ".join(f"card {card['index']} ({card['name']})" for card in record.environment.gpus)
     parts = [f"{record.label}{f' on {cards}' if names_cards else ''}: {record.outcome.label}"]

@@ -9,13 +9,14 @@ with the names of the card and the machine that they hold for.
 import json
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, Self
 
 from oomph.errors import OomphError
+from oomph.estimate.posterior import Posterior
 
 FORMAT: Final = 1
 """Version of the JSON layout of defaults.json and of calibration files."""
@@ -49,7 +50,7 @@ class Coefficients:
     `cards` holds the own effects of cards that were measured, by card name. `interval_widths` holds, for
     `decode dense`, `prefill MoE` … the half width of the 90 % interval as a logarithm, by how much was known of the
     card. `seen` are the models that each card's rows are of, `covered` is the range of each quantity that was seen.
-    `calibrated_on` names the machine of a calibration.
+    `calibrated_on` names the machine of a calibration, `posterior` is what it knows of its coefficients together.
     """
 
     values: Mapping[str, float]
@@ -60,6 +61,7 @@ class Coefficients:
     covered: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     calibrated_on: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    posterior: Posterior | None = None
 
     def __getitem__(self, name: str) -> float:
         return self.values[name]
@@ -75,6 +77,8 @@ class Coefficients:
     def to_json(self) -> str:
         """The versioned JSON text that `read_coefficients` reads."""
         content = {"format": FORMAT} | {name: getattr(self, name) for name in _FIELDS}
+        if self.posterior:
+            content["posterior"] = asdict(self.posterior)
         return json.dumps(content, indent=1, default=list) + "\n"
 
     @classmethod
@@ -86,7 +90,8 @@ class Coefficients:
                 raise OomphError(
                     f"{where}: format {content['format']} is not {FORMAT}; calibrate again with this oomph"
                 )
-            return cls(**{name: content[name] for name in _FIELDS if name in content})
+            posterior = Posterior.from_mapping(content.get("posterior", {}))
+            return cls(**{name: content[name] for name in _FIELDS if name in content}, posterior=posterior)
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise OomphError(f"{where}: no coefficients of oomph ({error}); write them with oomph calibrate") from None
 

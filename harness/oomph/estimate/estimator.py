@@ -119,7 +119,7 @@ class Estimator:
         }
         return replace(memory, devices=devices)
 
-    def with_(
+    def changed(
         self, *, model: ModelSpec | None = None, gpu: GpuSpec | None = None, gpu_memory_bytes: int | None = None,
         coefficients: Coefficients | None = None,
     ) -> "Estimator":  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Final
 
 from oomph.estimate.card import Card, card_facts
 from oomph.estimate.coefficients import Coefficients
+from oomph.estimate.posterior import prediction_sd
 from oomph.estimate.prediction import SpeedEstimate
 from oomph.estimate.speed_decode import Values, decode_terms
 from oomph.estimate.speed_host import host_decode_terms, host_prefill_terms
@@ -205,31 +206,47 @@ def predict_speed(spec: ModelSpec, gpu: GpuSpec | None, config: RunConfig, coeff
     return SpeedEstimate(
         prefill_tokens_per_s=prefill_rate, decode_tokens_per_s=decode_rate,
         prefill_interval_90=_interval(
-            prefill_rate, interval_width(question, coefficients, "prefill", n_depth=config.n_depth)
+            prefill_rate, interval_width(question, coefficients, "prefill", n_prompt=n_prompt, n_depth=before)
         ),
         decode_interval_90=_interval(
-            decode_rate, interval_width(question, coefficients, "decode", n_depth=config.n_depth)
+            decode_rate, interval_width(question, coefficients, "decode", n_prompt=1, n_depth=config.n_depth)
         ),
         bound_by=f"prefill: {_largest(prefill)}; decode: {_largest(decode)}",
     )  # fmt: skip
 
 
-def interval_width(question: SpeedQuestion, coefficients: Coefficients, test: str, *, n_depth: float) -> float | None:
+def interval_width(
+    question: SpeedQuestion, coefficients: Coefficients, test: str, *, n_prompt: int, n_depth: float
+) -> float | None:
     """Half width of the 90 % interval as a logarithm; None where nothing of the kind was held out.
 
-    It depends on what was measured: this machine, the model on this card, the model elsewhere, other models alone; and
-    it grows with each doubling of the depth beyond what was measured.
+    A calibration knows it of its own coefficients. Else it depends on what was measured: the model on this card, the
+    model elsewhere, other models alone; and it grows with each doubling of the depth beyond what was measured.
     """
-    widths = coefficients.interval_widths.get(question.group(test), {})
+    group = question.group(test)
+    posterior = coefficients.posterior
+    card = question.card.name if question.card else ""
+    if posterior is not None and posterior.card == card and group in posterior.scales:
+        values = coefficients.for_card(card)
+        return posterior.scales[group] * prediction_sd(
+            posterior, test, values, lambda at: _seconds(question, at, test, n_prompt=n_prompt, n_depth=n_depth)
+        )
+    widths = coefficients.interval_widths.get(group, {})
     if question.card is None or not question.on_host.is_idle:
         known = "host"
     else:
         known = _known(question.model, coefficients.seen, question.card.name)
-    width = widths.get("calibrated", widths.get(known))
+    width = widths.get(known)
     deepest = coefficients.covered.get("n_depth", (0, math.inf))[1]
     if width is None or n_depth <= max(deepest, 1):
         return width
     return width * (1 + WIDER_EACH_DOUBLING * math.log2(n_depth / max(deepest, 1)))
+
+
+def _seconds(question: SpeedQuestion, values: Values, test: str, *, n_prompt: int, n_depth: float) -> float:
+    if test == "decode":
+        return decode_seconds(question, values, n_depth=n_depth)
+    return prefill_seconds(question, values, n_prompt=n_prompt, n_depth=n_depth)
 
 
 def _known(model: str, seen: Mapping[str, tuple[str, ...]], card: str) -> str:

@@ -20,7 +20,9 @@ def host_decode_terms(work: Work, c: Values, *, n_depth: float, n_parallel: int,
     """Seconds of one step on the host, by what takes them; nothing where nothing is placed there."""
     if work.is_idle:
         return {}
-    n_bytes = work.weight_bytes(n_parallel)
+    experts = sum(work.expert_bytes.values()) * work.touched(n_parallel)
+    dense = work.weight_bytes(n_parallel) - experts
+    n_bytes = dense + experts * c["host.expert_byte_factor"]
     flops = n_parallel * (_flops(work) + 2 * _head_weights(work))
     terms = {
         "host memory": _smooth_maximum(n_bytes / c["host.bandwidth_bytes_per_s"], flops / c["host.flops_per_s"]),

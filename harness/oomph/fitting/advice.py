@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from oomph.fitting.observations import SpeedObservation
+from oomph.fitting.result import MOVED
 from oomph.fitting.speed_fit import SpeedFit
 
 _WHAT_IDENTIFIES: Final = {
@@ -20,6 +21,7 @@ _WHAT_IDENTIFIES: Final = {
     "card.expert_factor": "measure prefill of a model with experts",
     "host.bandwidth_bytes_per_s": "measure decode at depth 0 with few and with many active experts",
     "host.flops_per_s": "measure prefill of 256 tokens or more",
+    "host.expert_byte_factor": "measure decode with few and with many active experts",
     "host.node_s": "measure decode with few active experts, whose nodes outweigh their bytes",
     "host.token_s": "measure two models with different numbers of layers",
     "host.kv_bandwidth_share": "measure decode at two depths, one of them 4096 or more",
@@ -33,11 +35,12 @@ LEAST_GAIN: Final = 0.1
 
 
 def advice(speed: SpeedFit, observations: Sequence[SpeedObservation]) -> tuple[str, ...]:
-    """Sentences: one for each coefficient that is not identified, and the most informative point."""
+    """Sentences: one for each coefficient that the records hardly moved, and the most informative point."""
     sentences = [
-        f"{fitted.name} ({fitted.meaning}) is not identified: {_WHAT_IDENTIFIES[fitted.name]}"
-        for fitted in speed.fitted if not fitted.is_identified and fitted.name in _WHAT_IDENTIFIES
-    ]  # fmt: skip
+        f"the records say little of {fitted.name} ({fitted.meaning}): {_WHAT_IDENTIFIES[fitted.name]}"
+        for fitted in speed.fitted
+        if fitted.moved < MOVED and fitted.name in _WHAT_IDENTIFIES
+    ]
     best = most_informative(speed, observations)
     return (*sentences, best) if best else tuple(sentences)
 
@@ -55,7 +58,8 @@ def most_informative(speed: SpeedFit, observations: Sequence[SpeedObservation]) 
     if variances[question] <= 0:
         return None
     shared = slopes @ covariance @ slopes[question]
-    gains = shared**2 / (speed.solution.noise_sd**2 + variances) / variances[question]
+    noise = np.array([speed.posterior.noise_sd[candidate.test] for candidate in candidates])
+    gains = shared**2 / (noise**2 + variances) / variances[question]
     best = int(np.argmax(gains))
     shrinks = 1 - float(np.sqrt(1 - gains[best]))
     if shrinks < LEAST_GAIN:

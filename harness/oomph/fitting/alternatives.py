@@ -110,7 +110,7 @@ def host_bytes(memory: MemoryEstimate) -> int:
 def _roomy(estimator: Estimator) -> Estimator:
     """The same card with room for anything: what the asked configuration would do if it fitted."""
     gpu = replace(estimator.gpu, memory_bytes=ROOM_FOR_ANYTHING) if estimator.gpu else None
-    return estimator.with_(gpu=gpu, gpu_memory_bytes=ROOM_FOR_ANYTHING)
+    return estimator.changed(gpu=gpu, gpu_memory_bytes=ROOM_FOR_ANYTHING)
 
 
 # --- one function a kind of change: those that fit, the mildest first
@@ -215,7 +215,7 @@ def _shorter(estimator: Estimator, config: RunConfig, probability: float) -> Ite
 
 def _coarser_weights(estimator: Estimator, config: RunConfig, probability: float) -> Iterator[_Change]:
     for quantisation, model in smaller_variants(estimator.model):
-        other = estimator.with_(model=model)
+        other = estimator.changed(model=model)
         if other.cautious(probability).fits(config):
             yield _Change(kind="quantisation", value=quantisation, estimator=other, config=config)
             return
@@ -228,7 +228,7 @@ def _more_cards(estimator: Estimator, config: RunConfig, probability: float) -> 
 def _larger_card(estimator: Estimator, config: RunConfig, probability: float) -> Iterator[_Change]:
     """The smallest card of the catalogue that suffices and is no step down in speed, the fastest of those."""
     for card in sorted(_cards_above(estimator), key=lambda c: (c.memory_bytes, -c.bandwidth_bytes_per_s)):
-        other = estimator.with_(gpu=card)
+        other = estimator.changed(gpu=card)
         if other.cautious(probability).fits(config):
             yield _Change(kind="card", value=card.name, estimator=other, config=config)
             return

@@ -18,7 +18,10 @@ from oomph.estimate.prediction import MemoryEstimate, is_card
 from oomph.estimate.speed import interval_width, speed_question
 from oomph.facts.config import RunConfig
 from oomph.fitting.observations import SpeedObservation
-from oomph.records.schema import Record
+from oomph.measure.sweep import LOAD_KNOBS
+from oomph.records.disturbance import quiet_samples
+from oomph.records.grouping import model_key
+from oomph.records.schema import Record, Timing
 from oomph.units import MIB
 
 _BUFFERS: Final = {
@@ -30,7 +33,10 @@ _KNOBS: Final = frozenset(RunConfig.__dataclass_fields__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """One quantity of one record: bytes or tokens per second. `lower` and `upper` are the 90 % interval, if any."""
+    """One quantity of one record: bytes or tokens per second. `lower` and `upper` are the 90 % interval, if any.
+
+    A disturbed one is shown and counts in no error.
+    """
 
     record_id: str
     label: str
@@ -41,6 +47,7 @@ class Comparison:
     measured: float
     lower: float | None = None
     upper: float | None = None
+    is_disturbed: bool = False
 
 
 def compare(estimator: Estimator, records: Iterable[Record]) -> list[Comparison]:
@@ -65,24 +72,43 @@ def record_config(record: Record) -> RunConfig:
     return config.with_(flash_attn=resolved) if resolved else config
 
 
+def load_of(record: Record) -> str:
+    """What was loaded for the record: its model with the knobs of a load; what one process loads errs together."""
+    knobs = (f"{knob}={record.config.get(knob)}" for knob in LOAD_KNOBS)
+    return " ".join((model_key(record.model), *knobs))
+
+
 def speed_observations(estimator: Estimator, record: Record) -> list[SpeedObservation]:
-    """The record's warm tests as observations: the median rate of each test at each depth."""
+    """The record's warm tests as observations: the median rate of each test at each depth.
+
+    Samples that something disturbed are passed over; where there are no others the observation is a disturbed one.
+    """
     config = record_config(record)
     gpu = estimator.gpu if config.n_devices else None
-    samples: dict[tuple[str, int, int, int], list[int]] = defaultdict(list)
+    tests: dict[tuple[str, int, int, int], list[Timing]] = defaultdict(list)
     for timing in record.timings:
-        if timing.test.startswith(("pp", "tg")):
-            samples[timing.test[:2], timing.n_tokens, timing.n_depth, timing.n_parallel] += timing.samples_ns
-    return [
-        SpeedObservation(
-            question=speed_question(estimator.model, gpu, config.with_(n_parallel=n_parallel)),
-            test="prefill" if kind == "pp" else "decode", n_prompt=n_tokens,
-            n_depth=n_depth if kind == "pp" else n_depth + n_tokens / 2,
-            tokens_per_s=n_tokens * n_parallel * 1e9 / median(found), card=gpu.name if gpu else "",
-            model=estimator.model.name, source=record.record_id, label=record.label,
+        if timing.test.startswith(("pp", "tg")) and timing.samples_ns:
+            tests[timing.test[:2], timing.n_tokens, timing.n_depth, timing.n_parallel].append(timing)
+    found = []
+    for (kind, n_tokens, n_depth, n_parallel), timings in tests.items():
+        quiet = [ns for timing in timings for ns in quiet_samples(record, timing)]
+        samples = quiet or [ns for timing in timings for ns in timing.samples_ns]
+        found.append(
+            SpeedObservation(
+                question=speed_question(estimator.model, gpu, config.with_(n_parallel=n_parallel)),
+                test="prefill" if kind == "pp" else "decode",
+                n_prompt=n_tokens,
+                n_depth=n_depth if kind == "pp" else n_depth + n_tokens / 2,
+                tokens_per_s=n_tokens * n_parallel * 1e9 / median(samples),
+                card=gpu.name if gpu else "",
+                model=estimator.model.name,
+                source=record.record_id,
+                label=record.label,
+                load=load_of(record),
+                is_disturbed=not quiet,
+            )
         )
-        for (kind, n_tokens, n_depth, n_parallel), found in samples.items() if found
-    ]  # fmt: skip
+    return found
 
 
 def measured_host_bytes(record: Record) -> int | None:
@@ -143,10 +169,12 @@ def _speed_line(record: Record, observation: SpeedObservation, coefficients: Coe
     quantity: Literal["prefill_tokens_per_s", "decode_tokens_per_s"] = (
         "prefill_tokens_per_s" if observation.test == "prefill" else "decode_tokens_per_s"
     )
-    width = interval_width(observation.question, coefficients, observation.test, n_depth=observation.n_depth)
+    width = interval_width(
+        observation.question, coefficients, observation.test, n_prompt=observation.n_prompt, n_depth=observation.n_depth
+    )
     return Comparison(
         record_id=record.record_id, label=record.label, quantity=quantity,
         device=observation.card or "CPU", n_depth=int(observation.n_depth), predicted=predicted,
         measured=observation.tokens_per_s, lower=None if width is None else predicted * exp(-width),
-        upper=None if width is None else predicted * exp(width),
+        upper=None if width is None else predicted * exp(width), is_disturbed=observation.is_disturbed,
     )  # fmt: skip

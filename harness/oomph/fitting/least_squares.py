@@ -140,8 +140,8 @@ def _solution(
 ) -> Solution:
     residuals, jacobian = problem.at(x)
     weights = np.ones(len(residuals)) if problem.weights is None else problem.weights
-    if robust_scale is not None:
-        weights = weights / (1 + residuals**2 / robust_scale**2)
+    if robust_scale is not None:  # what is far off counts less, by its residual as the search weighs it
+        weights = weights / (1 + weights * residuals**2 / robust_scale**2)
     if noise_sd is None:
         freedom = len(residuals) - len(x)
         if freedom < 1:

@@ -1,6 +1,7 @@
 """Fits what no log line prints to what the probes saw.
 
-Everything else in memory is exact, so it is taken from the prediction and only the rest is fitted, in MiB.
+Everything else in memory is exact, so it is taken from the prediction and only the rest is fitted, in MiB, all
+coefficients of a quantity together under their priors.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,16 +10,16 @@ from functools import partial
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from oomph.estimate.coefficients import Coefficients, Definition, definitions
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.overhead import context_bytes, host_bytes
 from oomph.facts.gpus import GpuSpec
-from oomph.fitting.compare import measured_host_bytes, measured_vram_bytes, record_config
-from oomph.fitting.intervals import conformal_width
+from oomph.fitting.compare import load_of, measured_host_bytes, measured_vram_bytes, record_config
+from oomph.fitting.folds import folds
 from oomph.fitting.least_squares import Array, Solution, solve
-from oomph.fitting.result import IDENTIFIED, FittedCoefficient
+from oomph.fitting.left_out import LeftOut, Quantity, interval_scale
+from oomph.fitting.result import FittedCoefficient, fitted_coefficients, known_together
 from oomph.records.schema import Record
 from oomph.units import MIB
 
@@ -29,25 +30,34 @@ PHANTOM: Final = "phantom"
 """The backend of records without a card: its memory holds no CUDA context."""
 STEP: Final = 1e-4
 VRAM: Final = ("memory.own_context_factor",)
+_WIDTHS: Final[Mapping[Quantity, str]] = {"vram": "total_vram_bytes", "host_memory": "host_bytes"}
 HOST: Final = ("memory.host_base_bytes", "memory.host_weights_share", "memory.host_compute_share")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryFit:
-    """Fitted values, interval half widths in bytes by quantity, and the largest error that is left."""
+    """Fitted values, interval half widths in bytes by quantity, and the errors that are left.
+
+    `errors` are ln(predicted / measured) of what was fitted, `left_out` of what a fit had not seen.
+    """
 
     values: Mapping[str, float]
     widths: Mapping[str, Mapping[str, float]]
     fitted: tuple[FittedCoefficient, ...]
+    known_together: tuple[str, ...]
+    errors: Mapping[Quantity, tuple[float, ...]]
+    left_out: tuple[LeftOut, ...]
     n_measurements: int
     largest_error_bytes: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Point:
-    """One measurement in bytes, and its prediction as a function of coefficients."""
+    """One measurement in bytes, what was loaded for it, and its prediction as a function of coefficients."""
 
     measured: float
+    load: str
+    source: str
     predict: Callable[[Coefficients], float]
 
 
@@ -55,16 +65,20 @@ def fit_memory(parts: Sequence[tuple[Estimator, Sequence[Record]]], base: Coeffi
     """The own context of the card and the host's memory, each where the records saw it; None where they saw neither."""
     vram = [point for estimator, records in parts for point in _vram_points(estimator, records, base)]
     host = [point for estimator, records in parts for point in _host_points(estimator, records)]
-    fits = [_fit("total_vram_bytes", VRAM, vram, base)] if vram else []
-    fits += [_fit("host_bytes", HOST, host, base)] if host else []
+    fits = [_fit("vram", VRAM, vram, base)] if vram else []
+    fits += [_fit("host_memory", HOST, host, base)] if host else []
     if not fits:
         return None
     return MemoryFit(
         values={name: value for fit in fits for name, value in fit.values.items()},
         widths={quantity: width for fit in fits for quantity, width in fit.widths.items()},
         fitted=tuple(fitted for fit in fits for fitted in fit.fitted),
-        n_measurements=len(vram) + len(host), largest_error_bytes=max(fit.largest_error_bytes for fit in fits),
-    )  # fmt: skip
+        known_together=tuple(sentence for fit in fits for sentence in fit.known_together),
+        errors={quantity: errors for fit in fits for quantity, errors in fit.errors.items()},
+        left_out=tuple(each for fit in fits for each in fit.left_out),
+        n_measurements=len(vram) + len(host),
+        largest_error_bytes=max(fit.largest_error_bytes for fit in fits),
+    )
 
 
 def _vram_points(estimator: Estimator, records: Sequence[Record], base: Coefficients) -> Iterator[_Point]:
@@ -78,7 +92,7 @@ def _vram_points(estimator: Estimator, records: Sequence[Record], base: Coeffici
         for device, measured in measured_vram_bytes(record).items():
             if device in memory.devices and record.environment.backend != PHANTOM:
                 rest = memory.devices[device].total_bytes - counted
-                yield _Point(measured=measured, predict=partial(_with_context, gpu, rest))
+                yield _Point(**_origin(record), measured=measured, predict=partial(_with_context, gpu, rest))
 
 
 def _with_context(gpu: GpuSpec, rest: int, coefficients: Coefficients) -> float:
@@ -90,47 +104,54 @@ def _host_points(estimator: Estimator, records: Sequence[Record]) -> Iterator[_P
         measured = measured_host_bytes(record)
         if measured is not None:
             memory = estimator.predict(record_config(record)).memory
-            yield _Point(measured=measured, predict=partial(host_bytes, memory))
+            yield _Point(**_origin(record), measured=measured, predict=partial(host_bytes, memory))
 
 
-def _fit(quantity: str, names: Sequence[str], points: Sequence[_Point], base: Coefficients) -> MemoryFit:
-    """Least squares in MiB of these coefficients; what the points leave uncertain goes back to its default."""
+def _origin(record: Record) -> dict[str, str]:
+    return {"load": load_of(record), "source": record.record_id}
+
+
+def _fit(quantity: Quantity, names: Sequence[str], points: Sequence[_Point], base: Coefficients) -> MemoryFit:
+    """Least squares in MiB of these coefficients."""
     known = [definitions()[name] for name in names]
-    start = np.log([base.values[name] for name in names])
-    solution = _solve(known, start, points, base)
-    identified = solution.informed >= IDENTIFIED
-    x = np.where(identified, solution.parameters, start)
-    if not identified.all():
-        solution = _solve(known, x, points, base, free=identified)
-        x = solution.parameters
-    errors = _residuals_mib(x, names, points, base) * MIB
-    values = {name: float(np.exp(value)) for name, value in zip(names, x, strict=True)}
+    solution = _solve(known, points, base)
+    start = {name: base.values[name] for name in names}
+    fitted = fitted_coefficients(known, start, solution)
+    left_out = tuple(_left_out(quantity, known, points, base))
+    errors = solution.residuals * MIB
+    scale = max(interval_scale([each.score for each in left_out]), 1.0)
     return MemoryFit(
-        values=values, n_measurements=len(points), largest_error_bytes=float(np.abs(errors).max()),
-        widths={quantity: {"calibrated": max(conformal_width(list(errors)), NOISE_MIB * MIB)}},
-        fitted=tuple(
-            FittedCoefficient(
-                name=d.name, value=values[d.name], default=base.values[d.name],
-                relative_error=float(error) if seen else d.sd,
-                is_identified=bool(seen), at_bound=bound, meaning=d.meaning,
-            )
-            for d, error, seen, bound in zip(
-                known, solution.standard_errors, identified, solution.at_bound, strict=True
-            )
-        ),
-    )  # fmt: skip
+        values={each.name: each.value for each in fitted},
+        widths={_WIDTHS[quantity]: {"calibrated": scale * NOISE_MIB * MIB}},
+        fitted=fitted,
+        known_together=known_together(fitted, solution),
+        errors={quantity: tuple(_log_error(e, p) for e, p in zip(errors, points, strict=True))},
+        left_out=left_out,
+        n_measurements=len(points),
+        largest_error_bytes=float(np.abs(errors).max()),
+    )
 
 
-def _solve(
-    known: Sequence[Definition],
-    start: Array,
-    points: Sequence[_Point],
-    base: Coefficients,
-    free: NDArray[np.bool_] | None = None,
-) -> Solution:
-    """The fit of the logarithms; `free` False holds one where it starts."""
+def _left_out(
+    quantity: Quantity, known: Sequence[Definition], points: Sequence[_Point], base: Coefficients
+) -> Iterator[LeftOut]:
+    """Each point's error by the fit that did not see its load."""
     names = [d.name for d in known]
-    sd = np.array([d.sd for d in known]) * (1.0 if free is None else np.where(free, 1.0, 1e-6))
+    for part in folds([(point.load, point.source) for point in points]):
+        solution = _solve(known, [point for i, point in enumerate(points) if i not in part], base)
+        own = [points[index] for index in sorted(part)]
+        for point, mib in zip(own, _residuals_mib(solution.parameters, names, own, base), strict=True):
+            error = _log_error(mib * MIB, point)
+            yield LeftOut(quantity=quantity, group=quantity, part=min(part), error=error, score=mib / NOISE_MIB)
+
+
+def _log_error(error_bytes: float, point: _Point) -> float:
+    return float(np.log(max(point.measured + error_bytes, 1.0) / point.measured))
+
+
+def _solve(known: Sequence[Definition], points: Sequence[_Point], base: Coefficients) -> Solution:
+    """The fit of the logarithms under their priors."""
+    names = [d.name for d in known]
 
     def evaluate(x: Array) -> tuple[Array, Array]:
         at = _residuals_mib(x, names, points, base)
@@ -138,9 +159,14 @@ def _solve(
         return at, np.stack([(_residuals_mib(x + step, names, points, base) - at) / STEP for step in steps], axis=1)
 
     return solve(
-        evaluate, start, lower=np.log([d.lower for d in known]), upper=np.log([d.upper for d in known]),
-        prior_sd=sd, noise_sd=NOISE_MIB, robust_scale=ROBUST_MIB,
-    )  # fmt: skip
+        evaluate,
+        np.log([base.values[name] for name in names]),
+        lower=np.log([d.lower for d in known]),
+        upper=np.log([d.upper for d in known]),
+        prior_sd=np.array([d.sd for d in known]),
+        noise_sd=NOISE_MIB,
+        robust_scale=ROBUST_MIB,
+    )
 
 
 def _residuals_mib(x: Array, names: Sequence[str], points: Sequence[_Point], base: Coefficients) -> Array:

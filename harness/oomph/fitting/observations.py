@@ -21,7 +21,11 @@ STEP: Final = 1e-5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeedObservation:
-    """One measured rate. Prefill is of `n_prompt` tokens after `n_depth` cells, decode at a mean depth of `n_depth`."""
+    """One measured rate. Prefill is of `n_prompt` tokens after `n_depth` cells, decode at a mean depth of `n_depth`.
+
+    `source` is where it comes from (a record's id, a public table), `load` what was loaded for it: rows of one load
+    err together. A disturbed one says little and is not fitted.
+    """
 
     question: SpeedQuestion
     test: Literal["prefill", "decode"]
@@ -33,18 +37,24 @@ class SpeedObservation:
     model: str = ""
     source: str = ""
     label: str = ""
+    load: str = ""
+    is_disturbed: bool = False
 
     @property
     def group(self) -> str:
         """`decode dense`, `prefill MoE` …: what errors and intervals are kept apart by."""
         return self.question.group(self.test)
 
+    def seconds(self, values: Mapping[str, float]) -> float:
+        """Predicted, of one decoding step or of the prompt; an array where `values` are arrays."""
+        if self.test == "decode":
+            return decode_seconds(self.question, values, n_depth=self.n_depth)
+        return prefill_seconds(self.question, values, n_prompt=self.n_prompt, n_depth=self.n_depth)
+
     def seconds_per_token(self, values: Mapping[str, float]) -> float:
         """Predicted; an array where `values` are arrays."""
-        if self.test == "decode":
-            n_parallel = self.question.config.n_parallel
-            return decode_seconds(self.question, values, n_depth=self.n_depth) / n_parallel
-        return prefill_seconds(self.question, values, n_prompt=self.n_prompt, n_depth=self.n_depth) / self.n_prompt
+        n_tokens = self.question.config.n_parallel if self.test == "decode" else self.n_prompt
+        return self.seconds(values) / n_tokens
 
     def log_error(self, values: Mapping[str, float]) -> float:
         """ln(predicted / measured) tokens per second."""

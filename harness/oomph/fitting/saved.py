@@ -14,8 +14,7 @@ from oomph.records.schema import Record
 def calibration_json(result: FitResult, records: Sequence[Record]) -> str:
     """The result's coefficients as text, with the machine, the build, the models and each fitted value's error."""
     fitted: dict[str, Any] = {
-        each.name: {"value": each.value, "relative_error": each.relative_error} if each.is_identified else "default"
-        for each in result.fitted
+        each.name: {"value": each.value, "relative_error": each.relative_error} for each in result.fitted
     }
     environments = {record.environment.machine: record.environment for record in records}
     calibrated_on = {
@@ -31,5 +30,8 @@ def calibration_json(result: FitResult, records: Sequence[Record]) -> str:
         "n_records": result.n_records,
         "n_measurements": result.n_measurements,
         "fitted": fitted,
+        "is_healthy": result.health.is_healthy,
+        "coverage_90": result.health.coverage_90,
+        "held_out_median": {q: errors.median for q, errors in result.health.held_out.items()},
     }
     return replace(result.coefficients, calibrated_on=calibrated_on).to_json()

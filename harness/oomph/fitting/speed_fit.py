@@ -1,131 +1,164 @@
-"""Fits a machine's rates: a card's own effects, or a host's bandwidth.
+"""Fits a machine's rates: a card's own effects, or a host's bandwidth, all together.
 
-Only coefficients that some measurement depends on are varied. One that the measurements leave uncertain is put back
-to its default, so a calibration never prints a number that it does not know.
+Every coefficient that some measurement depends on is estimated under its prior, and none is put back: what one row
+cannot tell apart another may, and what none can stays near its prior with the prior's uncertainty. Prefill and decode
+have a noise of their own, taken from what is left over; a row that is far beyond it counts less.
 """
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from oomph.estimate.coefficients import Coefficients, definitions
+from oomph.estimate.posterior import Posterior, prediction_sd
 from oomph.facts.gpus import GpuSpec
-from oomph.fitting.intervals import conformal_width
+from oomph.fitting.folds import folds
 from oomph.fitting.least_squares import Array, Solution, solve
+from oomph.fitting.left_out import LeftOut, interval_scale
 from oomph.fitting.observations import Parameters, SpeedObservation
-from oomph.fitting.result import IDENTIFIED, FittedCoefficient
+from oomph.fitting.result import FittedCoefficient, fitted_coefficients, known_together
 
-SPEED_NOISE_SD: Final = 0.05
+NOISE_SD: Final = 0.04
 """What one machine's rates scatter about the formulas, before its own records say better."""
 NOISE_WEIGHT: Final = 4.0
-"""How many records that belief is worth."""
-ROBUST_SCALE: Final = 0.25
+"""How many measurements that belief is worth."""
+LEAST_NOISE_SD: Final = 0.005
+"""No clock and no formula is better than this."""
+MAD_SCALE: Final = 1.4826
+"""Makes the median absolute deviation estimate the standard deviation of normal noise."""
+CAUCHY: Final = 2.385
+"""Scale of Cauchy's loss in standard deviations: 95 % efficient where noise is normal (Holland and Welsch 1977)."""
 MACHINES_APART: Final = 2**0.5
 """How much further from its generation one machine may be than its card: hosts scatter about their card as much."""
 LEAST_SLOPE: Final = 1e-6
 """A coefficient on which no measurement depends more than this is not varied."""
-FOLLOWS: Final = 0.6
-"""A correlation of residuals with a quantity, from which on they are said to follow it."""
+ROUNDS: Final = 3
+"""Fits in turn with the noise that the one before left over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeedFit:
-    """Fitted values, held-out interval widths by group, and the solver's own account."""
+    """Fitted values and what is known of them together; `left_out` are errors of loads that a fit had not seen."""
 
     values: Mapping[str, float]
-    widths: Mapping[str, Mapping[str, float]]
     fitted: tuple[FittedCoefficient, ...]
+    known_together: tuple[str, ...]
     parameters: Parameters
     solution: Solution
+    posterior: Posterior
+    observations: tuple[SpeedObservation, ...]
+    left_out: tuple[LeftOut, ...]
 
 
 def fit_speed(gpu: GpuSpec | None, observations: Sequence[SpeedObservation], base: Coefficients) -> SpeedFit:
     """Own effects of the card and the host's coefficients, as far as any observation depends on them."""
-    start = dict(base.for_card(gpu.name)) if gpu else dict(base.values)
+    card = gpu.name if gpu else ""
+    start = dict(base.for_card(card))
+    parameters = _varied(start, observations)
+    noise = dict.fromkeys(("prefill", "decode"), NOISE_SD)
+    solution = _solve(parameters, observations, noise)
+    for _ in range(ROUNDS - 1):
+        noise = _noise(observations, solution)
+        solution = _solve(parameters, observations, noise, solution.parameters)
+    values = parameters.values(solution.parameters)
+    left_out = _left_out(parameters, observations, noise, solution)
+    posterior = _posterior(card, parameters, solution, noise, _scales(left_out, observations))
+    fitted = fitted_coefficients(parameters.definitions, start, solution)
+    return SpeedFit(
+        values={name: values[name] for name in parameters.shared},
+        fitted=fitted,
+        known_together=known_together(fitted, solution),
+        parameters=parameters,
+        solution=solution,
+        posterior=posterior,
+        observations=tuple(observations),
+        left_out=left_out,
+    )
+
+
+def _varied(start: Mapping[str, float], observations: Sequence[SpeedObservation]) -> Parameters:
+    """The machine's own coefficients on which some observation depends."""
     names = [name for name, d in definitions().items() if d.own and not name.startswith("memory.")]
     everything = Parameters(start, names)
     _, slopes = everything.evaluate(observations, everything.start())
-    varied = Parameters(start, [n for n, s in zip(names, np.abs(slopes).max(axis=0), strict=True) if s > LEAST_SLOPE])
-    solution = _solve_twice(varied, observations)
-    least = min(IDENTIFIED, float(solution.informed.max()))
-    known = {name for name, share in zip(varied.shared, solution.informed, strict=True) if share >= least}
-    parameters = Parameters(start, [name for name in varied.shared if name in known])
-    solution = _solve_twice(parameters, observations)
-    values = parameters.values(solution.parameters)
-    errors = dict(zip(parameters.shared, solution.standard_errors, strict=True))
-    bounds = dict(zip(parameters.shared, solution.at_bound, strict=True))
-    return SpeedFit(
-        values={name: values[name] for name in varied.shared}, parameters=parameters, solution=solution,
-        widths=_speed_widths(parameters, observations, base),
-        fitted=tuple(
-            FittedCoefficient(
-                name=d.name, value=values[d.name], default=start[d.name],
-                relative_error=float(errors.get(d.name, d.sd)), is_identified=d.name in known,
-                at_bound=bounds.get(d.name, False), meaning=d.meaning,
-            )
-            for d in varied.definitions
-        ),
-    )  # fmt: skip
+    steepest = np.abs(slopes).max(axis=0)
+    return Parameters(start, [name for name, slope in zip(names, steepest, strict=True) if slope > LEAST_SLOPE])
 
 
-def _solve_twice(parameters: Parameters, observations: Sequence[SpeedObservation]) -> Solution:
-    """Once with the noise as believed, again with what the residuals say of it."""
-    first = _solve(parameters, observations, SPEED_NOISE_SD)
-    weights = 1 / (1 + (first.residuals / ROBUST_SCALE) ** 2)
-    scatter = NOISE_WEIGHT * SPEED_NOISE_SD**2 + float(np.sum(weights * first.residuals**2))
-    return _solve(parameters, observations, math.sqrt(scatter / (NOISE_WEIGHT + float(np.sum(weights)))))
-
-
-def solve_own(parameters: Parameters, observations: Sequence[SpeedObservation]) -> Solution:
-    """The fit of these parameters with the noise that rates of one machine have."""
-    return _solve(parameters, observations, SPEED_NOISE_SD)
-
-
-def _solve(parameters: Parameters, observations: Sequence[SpeedObservation], noise_sd: float) -> Solution:
+def _solve(
+    parameters: Parameters,
+    observations: Sequence[SpeedObservation],
+    noise: Mapping[str, float],
+    begin: Array | None = None,
+) -> Solution:
+    """The fit in units of each test's noise."""
     return solve(
-        lambda x: parameters.evaluate(observations, x), parameters.start(), lower=parameters.lower(),
-        upper=parameters.upper(), prior_sd=parameters.column(lambda d: d.sd * MACHINES_APART),
-        weights=np.array([o.weight for o in observations]), noise_sd=noise_sd, robust_scale=ROBUST_SCALE,
-    )  # fmt: skip
+        lambda x: parameters.evaluate(observations, x),
+        parameters.start(),
+        begin=begin,
+        lower=parameters.lower(),
+        upper=parameters.upper(),
+        prior_sd=parameters.column(lambda d: d.sd * MACHINES_APART),
+        weights=np.array([o.weight / noise[o.test] ** 2 for o in observations]),
+        noise_sd=1.0,
+        robust_scale=CAUCHY,
+    )
 
 
-def _speed_widths(
-    parameters: Parameters, observations: Sequence[SpeedObservation], base: Coefficients
-) -> dict[str, Mapping[str, float]]:
-    """Half widths by group from records left out in turn; none of a group that only one record holds."""
-    errors: dict[str, list[float]] = {}
-    for source in sorted({o.source for o in observations}):
-        rest = [o for o in observations if o.source != source]
-        held = [o for o in observations if o.source == source and any(r.group == o.group for r in rest)]
-        if held:
-            values = parameters.values(_solve(parameters, rest, SPEED_NOISE_SD).parameters)
-            for o in held:
-                errors.setdefault(o.group, []).append(o.log_error(values))
-    return {
-        group: {**base.interval_widths.get(group, {}), "calibrated": conformal_width(found)}
-        for group, found in errors.items()
-    }  # fmt: skip
+def _noise(observations: Sequence[SpeedObservation], solution: Solution) -> dict[str, float]:
+    """By test, what is left over: the median absolute deviation, whatever lies far off, beside what was believed.
 
-
-def residual_patterns(observations: Sequence[SpeedObservation], residuals: Array) -> tuple[str, ...]:
-    """What the residuals still follow: a formula that is wrong somewhere shows as a slope."""
-    quantities: dict[str, Callable[[SpeedObservation], float]] = {
-        "depth": lambda o: math.log1p(o.n_depth),
-        "active experts": lambda o: o.question.on_card.expert_share or o.question.on_host.expert_share,
-        "n_ctx": lambda o: math.log(o.question.config.n_ctx),
-    }
-    found = []
+    The parameters that the data determined have taken their share of the scatter away.
+    """
+    spent = float(np.clip(solution.informed, 0, 1).sum()) / len(observations)
+    found = {}
     for test in ("prefill", "decode"):
-        rows = [i for i, o in enumerate(observations) if o.test == test]
-        for name, quantity in quantities.items():
-            x = np.array([quantity(observations[i]) for i in rows])
-            if len(rows) >= 5 and np.std(x) > 0 and np.std(residuals[rows]) > 0:
-                r = float(np.corrcoef(x, residuals[rows])[0, 1])
-                if abs(r) >= FOLLOWS:
-                    found.append(
-                        f"{test}: predictions are too {'high' if r > 0 else 'low'} as {name} grows (r = {r:+.2f})"
-                    )
+        own = np.array([r for o, r in zip(observations, solution.residuals, strict=True) if o.test == test])
+        if not own.size:
+            found[test] = NOISE_SD
+            continue
+        scatter = MAD_SCALE * float(np.median(np.abs(own)))
+        freedom = max(own.size * (1 - spent), 1.0)
+        variance = (NOISE_WEIGHT * NOISE_SD**2 + own.size / freedom * own.size * scatter**2) / (NOISE_WEIGHT + own.size)
+        found[test] = max(variance**0.5, LEAST_NOISE_SD)
+    return found
+
+
+def _posterior(
+    card: str, parameters: Parameters, solution: Solution, noise: Mapping[str, float], scales: Mapping[str, float]
+) -> Posterior:
+    return Posterior(
+        card=card,
+        names=parameters.shared,
+        covariance=tuple(tuple(map(float, row)) for row in solution.covariance),
+        noise_sd=dict(noise),
+        scales=dict(scales),
+    )
+
+
+def _left_out(
+    parameters: Parameters, observations: Sequence[SpeedObservation], noise: Mapping[str, float], whole: Solution
+) -> tuple[LeftOut, ...]:
+    """Each observation's error by the fit that did not see its load (its record, where there is one load only)."""
+    found = []
+    for part in folds([(o.load, o.source) for o in observations]):
+        rest = [o for i, o in enumerate(observations) if i not in part]
+        if not rest:
+            continue
+        solution = _solve(parameters, rest, noise, whole.parameters)
+        values = parameters.values(solution.parameters)
+        posterior = _posterior("", parameters, solution, noise, {})
+        for index in sorted(part):
+            o = observations[index]
+            sd = prediction_sd(posterior, o.test, values, o.seconds)
+            error = o.log_error(values)
+            found.append(LeftOut(quantity=o.test, group=o.group, part=min(part), error=error, score=error / sd))
     return tuple(found)
+
+
+def _scales(left_out: Sequence[LeftOut], observations: Sequence[SpeedObservation]) -> dict[str, float]:
+    """Half of a 90 % interval in standard deviations of a prediction, by group."""
+    groups = sorted({o.group for o in observations})
+    return {group: interval_scale([each.score for each in left_out if each.group == group]) for group in groups}

@@ -85,7 +85,7 @@ def as_measured(estimator: Estimator, record: Record) -> Estimator:
     coefficients = estimator.coefficients
     if record.environment.backend == PHANTOM:
         coefficients = _without_context(coefficients or default_coefficients())
-    return estimator.with_(coefficients=coefficients, gpu_memory_bytes=min(sizes, default=None))
+    return estimator.changed(coefficients=coefficients, gpu_memory_bytes=min(sizes, default=None))
 
 
 def _without_context(coefficients: Coefficients) -> Coefficients:

@@ -94,6 +94,12 @@ class Timing(_Part):
     outliers: list[int] = Field(
         default=[], description="indices of samples further than 3.5 scaled MADs from the median"
     )
+    cpu_ns: list[int] = Field(default=[], description="processor time that the worker's threads got in each sample")
+    disturbed: list[int] | None = Field(
+        default=None,
+        description="indices of samples in which a thread was put aside for other work; None where that cannot be "
+        "told: on cards, or with cores to spare",
+    )
     energy_j: float | None = Field(
         default=None, description="joules of all cards over the samples, by NVML; None without, or for too short a time"
     )

@@ -7,9 +7,10 @@ alone and left out where they do not carry it; none says more than its figures.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from oomph.records.disturbance import remarks
 from oomph.records.grouping import Setting, by_setting, leading, setting, setting_words
 from oomph.records.schema import Record
-from oomph.units import count, mib, rate, share
+from oomph.units import count, counted, mib, rate, share
 from oomph.views.by_experts import quality_by_experts, rates_by_experts
 from oomph.views.language import render_text
 from oomph.views.plots_fit import QUANTITY_NAMES, Agreement, agreements
@@ -25,7 +26,6 @@ from oomph.views.readings import (
     n_expert_used,
     perplexity,
     rates,
-    remarks,
     succeeded,
     was_skipped,
 )
@@ -175,8 +175,12 @@ def _estimate(agreement: Agreement) -> str:
     off, worst = share(agreement.median_error), share(agreement.worst_error)
     return (
         f"Predicted {QUANTITY_NAMES[agreement.quantity]} is off by {off} in the median and {worst} at worst,"
-        f" over {agreement.n} measurements{band}."
+        f" over {agreement.n} measurements{_beside(agreement)}{band}."
     )
+
+
+def _beside(agreement: Agreement) -> str:
+    return f" ({counted(agreement.n_disturbed, 'disturbed one')} left aside)" if agreement.n_disturbed else ""
 
 
 def _failures(records: Sequence[Record]) -> str | None:

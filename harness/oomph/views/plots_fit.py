@@ -13,6 +13,7 @@ from oomph.units import MIB
 from oomph.views.style import GRID, INK, MARKERS, SERIES, legend_above, new_figure, spread_axis
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from oomph.fitting.compare import Comparison
@@ -26,13 +27,17 @@ QUANTITY_NAMES: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """How well predictions of one quantity met the measurements: fractions of the measured value."""
+    """How well predictions of one quantity met the measurements: fractions of the measured value.
+
+    The `n_disturbed` measurements that something disturbed are in none of the other figures.
+    """
 
     quantity: str
     n: int
     median_error: float
     worst_error: float
     within_band: float | None
+    n_disturbed: int = 0
 
 
 def is_memory(comparison: "Comparison") -> bool:
@@ -48,14 +53,15 @@ def agreements(comparisons: Sequence["Comparison"]) -> tuple[Agreement, ...]:
 
 
 def _agreement(quantity: str, comparisons: Sequence["Comparison"]) -> Agreement | None:
-    own = [c for c in comparisons if c.quantity == quantity and c.measured]
+    everything = [c for c in comparisons if c.quantity == quantity and c.measured]
+    own = [c for c in everything if not c.is_disturbed]
     if not own:
         return None
     errors = [abs(c.predicted - c.measured) / c.measured for c in own]
     banded = [c.lower <= c.measured <= c.upper for c in own if c.lower is not None and c.upper is not None]
     return Agreement(
         quantity=quantity, n=len(own), median_error=median(errors), worst_error=max(errors),
-        within_band=sum(banded) / len(banded) if banded else None,
+        within_band=sum(banded) / len(banded) if banded else None, n_disturbed=len(everything) - len(own),
     )  # fmt: skip
 
 
@@ -74,21 +80,36 @@ def plot_predicted_vs_measured(comparisons: Sequence["Comparison"]) -> "Figure":
         own = sorted((c for c in comparisons if c.quantity == quantity and c.measured), key=lambda c: c.measured)
         colour, marker = SERIES[number % len(SERIES)], MARKERS[number % len(MARKERS)]
         name = QUANTITY_NAMES.get(quantity, quantity)
-        measured = [c.measured / scale for c in own]
-        predicted = [c.predicted / scale for c in own]
         bands = [(c.measured, c.lower, c.upper) for c in own if c.lower is not None and c.upper is not None]
         for at, low, high in bands:
             above.plot([at / scale] * 2, [max(low, 0) / scale, high / scale], color=colour, linewidth=3.5, alpha=0.3)
-        above.plot(measured, predicted, linestyle="none", marker=marker, color=colour, label=name, markersize=4)
-        residuals = [100 * (c.predicted / c.measured - 1) for c in own]
-        below.plot(measured, residuals, linestyle="none", marker=marker, color=colour, markersize=4)
+        for is_disturbed, face in ((False, colour), (True, "none")):
+            shown = [c for c in own if c.is_disturbed == is_disturbed]
+            measured = [c.measured / scale for c in shown]
+            predicted = [c.predicted / scale for c in shown]
+            residuals = [100 * (c.predicted / c.measured - 1) for c in shown]
+            for axes, values, label in ((above, predicted, None if is_disturbed else name), (below, residuals, None)):
+                axes.plot(
+                    measured, values, linestyle="none", marker=marker, color=colour, markersize=4, markerfacecolor=face,
+                    label=label,
+                )  # fmt: skip
     values = [value / scale for c in comparisons for value in (c.predicted, c.measured) if value > 0]
     above.plot([min(values), max(values)], [min(values), max(values)], color=GRID, linewidth=1, label="equal")
     spread_axis(above, "x", values)
     spread_axis(above, "y", values)
     above.set_ylabel(f"predicted, {unit}")
+    _keep_in_view(below, comparisons)
     below.axhline(0, color=INK, linewidth=0.8)
     below.set_ylabel("residual, %")
-    below.set_xlabel(f"measured, {unit}   (bars: predicted 90 % band)")
+    hollow_words = "; hollow: disturbed" if any(c.is_disturbed for c in comparisons) else ""
+    below.set_xlabel(f"measured, {unit}   (bars: predicted 90 % band{hollow_words})")
     legend_above(above)
     return figure
+
+
+def _keep_in_view(axes: "Axes", comparisons: Sequence["Comparison"]) -> None:
+    """Let what was not disturbed set the residuals' axis; what lies beyond is at the edge, not off the page."""
+    quiet = [100 * (c.predicted / c.measured - 1) for c in comparisons if c.measured and not c.is_disturbed]
+    if quiet and len(quiet) < len(comparisons):
+        margin = 0.1 * (max(quiet) - min(quiet)) + 1
+        axes.set_ylim(min(quiet) - margin, max(quiet) + margin)

@@ -12,17 +12,13 @@ from statistics import fmean, median, stdev
 from typing import Final
 
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate, is_card
+from oomph.records.disturbance import quiet_samples
 from oomph.records.grouping import Setting, setting, setting_words
-from oomph.records.schema import MemorySeries, Record
-from oomph.units import MIB, count, percent
+from oomph.records.schema import MemorySeries, Record, Timing
+from oomph.units import MIB, count
 
 COMPONENTS: Final = ("weights", "kv_cache", "recurrent", "compute", "output", "overhead")
 """DeviceMemory's parts in the order they are stacked."""
-
-DRIFTED: Final = 0.05
-"""Change of an anchor point's time from which the sweep's speeds are in doubt."""
-CROWDED_CPUS: Final = 0.2
-"""CPUs kept busy by anything but the worker from which a speed is in doubt; the harness itself takes about 0.01."""
 
 _BUFFER_FIELDS: Final = {
     "weights": "model_mib", "kv_cache": "kv_cache_mib", "recurrent": "recurrent_mib", "compute": "compute_mib",
@@ -32,7 +28,10 @@ _BUFFER_FIELDS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """Tokens per second of one test at one depth: the median of the samples, the slowest and the fastest."""
+    """Tokens per second of one test at one depth: the median of the samples, the slowest and the fastest.
+
+    Samples that something disturbed count only where there are no others; the rate is then a disturbed one.
+    """
 
     test: str
     n_depth: int
@@ -40,6 +39,7 @@ class Rate:
     slowest: float
     fastest: float
     n_samples: int
+    is_disturbed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,18 +165,26 @@ def baseline_bytes(record: Record) -> int | None:
 
 def rates(record: Record, kind: str) -> tuple[Rate, ...]:
     """The record's tests of `kind` (`"pp"` or `"tg"`), one a depth, ascending; warm and of a single sequence."""
-    ns_per_token: dict[tuple[str, int], list[float]] = {}
+    tests: dict[tuple[str, int], list[Timing]] = {}
     for timing in record.timings:
-        if timing.test.startswith(kind) and timing.n_parallel == 1:
-            found = ns_per_token.setdefault((timing.test, timing.n_depth), [])
-            found += [ns / timing.n_tokens for ns in timing.samples_ns]
-    return tuple(
-        Rate(
-            test=test, n_depth=n_depth, tokens_per_s=1e9 / median(found), slowest=1e9 / max(found),
-            fastest=1e9 / min(found), n_samples=len(found),
-        )
-        for (test, n_depth), found in sorted(ns_per_token.items(), key=lambda item: item[0][1]) if found
-    )  # fmt: skip
+        if timing.test.startswith(kind) and timing.n_parallel == 1 and timing.samples_ns:
+            tests.setdefault((timing.test, timing.n_depth), []).append(timing)
+    return tuple(_rate(record, *tests[key]) for key in sorted(tests, key=lambda key: key[1]))
+
+
+def _rate(record: Record, *timings: Timing) -> Rate:
+    """The rate of timings of one test at one depth."""
+    quiet = [ns / timing.n_tokens for timing in timings for ns in quiet_samples(record, timing)]
+    found = quiet or [ns / timing.n_tokens for timing in timings for ns in timing.samples_ns]
+    return Rate(
+        test=timings[0].test,
+        n_depth=timings[0].n_depth,
+        tokens_per_s=1e9 / median(found),
+        slowest=1e9 / max(found),
+        fastest=1e9 / min(found),
+        n_samples=len(found),
+        is_disturbed=not quiet,
+    )
 
 
 def perplexity(record: Record) -> Perplexity | None:
@@ -192,17 +200,3 @@ def perplexity(record: Record) -> Perplexity | None:
         value=math.exp(mean), text=quality.text, n_tokens=quality.n_tokens,
         low=None if error is None else math.exp(mean - error), high=None if error is None else math.exp(mean + error),
     )  # fmt: skip
-
-
-def remarks(record: Record) -> tuple[str, ...]:
-    """What a reader has to know before believing the point: throttling, another process, a crowded processor."""
-    conditions, said = record.conditions, []
-    if reasons := conditions.get("throttle_reasons"):
-        said.append(f"throttled ({', '.join(map(str, reasons))})")
-    if others := conditions.get("other_processes"):
-        said.append(f"beside {len(others)} other process{'es' if len(others) > 1 else ''}")
-    if record.timings and (busy := conditions.get("other_cpus")) and busy > CROWDED_CPUS:
-        said.append(f"processor crowded ({busy:.1f} of {record.environment.cpu_count} cores busy with other work)")
-    if (drift := conditions.get("drift")) and abs(drift) > DRIFTED:
-        said.append(f"the machine had drifted: {percent(drift)} in time since the first measurement")
-    return tuple(said)

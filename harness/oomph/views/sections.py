@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from oomph.records.schema import Record
+from oomph.views.calibration import errors_table, fit_sentences, fit_table
 from oomph.views.headline import evidence, headline
 from oomph.views.pictures import (
     Material,
@@ -22,7 +23,7 @@ from oomph.views.pictures import (
 )
 from oomph.views.quality import quality_table, recall_table
 from oomph.views.table import Table, trim
-from oomph.views.tables import experts_table, fit_table, machine_table, outcomes_table, points_table
+from oomph.views.tables import experts_table, machine_table, outcomes_table, points_table
 from oomph.views.timings import first_token_table, time_in_words, timings_table
 
 
@@ -102,11 +103,12 @@ def _estimate_section(material: Material) -> Section:
     if fit is None:
         return Section(title=title, text="With the coefficients that ship with oomph.", pictures=pictures)
     text = (
-        f"With coefficients fitted to {fit.n_measurements} measurements of {fit.n_records} of these very points: the"
-        " residuals say how well the formulas describe this machine, not how well they foretell another."
+        f"With coefficients fitted to {fit.n_measurements} measurements of {fit.n_records} of these very points."
+        " What was left out in turn says how well they foretell, what was fitted how well the formulas describe this"
+        " machine."
     )
-    notes, tables = (*fit.residual_patterns, *fit.advice), (trim(fit_table(fit)),)
-    return Section(title=title, text=text, notes=notes, pictures=pictures, tables=tables)
+    tables = (trim(errors_table(fit)), trim(fit_table(fit)))
+    return Section(title=title, text=text, notes=fit_sentences(fit), pictures=pictures, tables=tables)
 
 
 def _outcome_section(records: Sequence[Record]) -> Section:

@@ -4,12 +4,13 @@ A point measured under throttling or beside another process says so in each.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from oomph.estimate.prediction import Prediction
+from oomph.records.disturbance import remarks
 from oomph.records.grouping import by_setting
 from oomph.records.schema import Environment, Record
-from oomph.units import MIB, NOT_MEASURED, count, gib, rate, share
+from oomph.units import MIB, NOT_MEASURED, count, gib, rate
 from oomph.views.by_experts import rates_by_experts
 from oomph.views.quality_cells import cost_against_reference, divergence_cell, perplexity_cell, ratio_cell
 from oomph.views.readings import (
@@ -22,14 +23,10 @@ from oomph.views.readings import (
     perplexity,
     predicted_components,
     rates,
-    remarks,
     run_words,
     succeeded,
 )
 from oomph.views.table import Cell, Table, number
-
-if TYPE_CHECKING:
-    from oomph.fitting.result import FitResult, FittedCoefficient
 
 VARIED_KNOBS: Final = (
     "n_ctx", "n_expert_used", "type_k", "type_v", "n_ubatch", "n_batch", "flash_attn", "n_gpu_layers", "n_cpu_moe",
@@ -164,27 +161,6 @@ def outcomes_table(records: Sequence[Record]) -> Table:
 def _reason(record: Record) -> str:
     lines = [line.strip() for line in record.outcome.evidence if line.strip()]
     return lines[0] if lines else NOT_MEASURED
-
-
-def fit_table(fit: "FitResult") -> Table:
-    """The fitted coefficients with their standard errors; those that the records could not tell are said to be so."""
-    rows = tuple(
-        (
-            Cell(fitted.name), Cell(f"{fitted.value:.4g}", fitted.value), Cell(f"{fitted.default:.4g}", fitted.default),
-            Cell(f"± {share(fitted.relative_error)}", fitted.relative_error)
-            if fitted.is_identified else Cell(NOT_MEASURED),
-            Cell(_standing(fitted)), Cell(fitted.meaning),
-        )
-        for fitted in fit.fitted
-    )  # fmt: skip
-    columns = ("coefficient", "value", "default", "standard error", "standing", "meaning")
-    return Table(caption="Fitted coefficients", columns=columns, rows=rows)
-
-
-def _standing(fitted: "FittedCoefficient") -> str:
-    if not fitted.is_identified:
-        return "not identified: the default"
-    return "at its bound" if fitted.at_bound else "identified"
 
 
 def machine_table(record: Record) -> Table:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from statistics import median
 
 from oomph.measure.worker.ladder import median_half_width
+from oomph.records.disturbance import remarks
 from oomph.records.schema import Record, Timing
 from oomph.units import NOT_MEASURED, count, duration, rate, share
-from oomph.views.readings import remarks
 from oomph.views.table import Cell, Table, number
 
 

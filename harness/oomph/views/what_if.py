@@ -26,7 +26,7 @@ from oomph.views.table import Cell, Table, number
 ROOTS: Final = (
     "oomph.estimate.estimator:Estimator", "oomph.estimate.coefficients:Coefficients", "oomph.facts.config:RunConfig",
     "oomph.facts.gpus:GpuSpec", "oomph.facts.modelspec:ModelSpec", "oomph.facts.gguf:TensorInfo",
-    "oomph.facts.gguf:SkippedArray", "oomph.facts.quants:QUANTS",
+    "oomph.facts.gguf:SkippedArray", "oomph.facts.quants:QUANTS", "oomph.estimate.posterior:Posterior",
 )  # fmt: skip
 CALLED: Final = ("predict", "max_context", "for_card", "total_bytes")
 """Methods that the page calls by name."""
@@ -140,7 +140,7 @@ def card_facts(gpu: GpuSpec) -> list[Any]:
 def coefficient_facts(coefficients: Coefficients) -> dict[str, Any]:
     """What formulas and intervals read of coefficients: nothing of the machine they were fitted on."""
     content = asdict(coefficients)
-    return {name: content[name] for name in ("values", "cards", "interval_widths", "seen", "covered")}
+    return {name: content[name] for name in ("values", "cards", "interval_widths", "seen", "covered", "posterior")}
 
 
 # --- controls

@@ -11,6 +11,7 @@ import pytest
 
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.estimator import Estimator
+from oomph.estimate.posterior import Posterior
 from oomph.estimate.prediction import Prediction
 from oomph.facts.catalogue import catalogue_model
 from oomph.facts.config import RunConfig
@@ -115,7 +116,14 @@ def test_the_page_answers_random_settings_as_the_package_does(dom: Dom, name: st
 def test_a_calibration_of_the_page_is_used(dom: Dom) -> None:
     default = default_coefficients()
     values = {**default.values, "host.bandwidth_bytes_per_s": 12e9, "host.flops_per_s": 5e10}
-    coefficients = Coefficients(values=values, interval_widths={"decode dense": {"calibrated": 0.1}})
+    known = Posterior(
+        card="",
+        names=("host.bandwidth_bytes_per_s",),
+        covariance=((0.01,),),
+        noise_sd={"prefill": 0.03, "decode": 0.05},
+        scales={"decode dense": 1.7},
+    )
+    coefficients = Coefficients(values=values, posterior=known)
     estimator = Estimator(catalogue_model("smollm2-135m", "Q8_0"), coefficients=coefficients)
     config = RunConfig(n_devices=0, n_ctx=2048, n_depth=1024)
     asked = what_if(estimator, config)

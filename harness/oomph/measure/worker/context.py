@@ -1,6 +1,7 @@
 """A context under measurement: sequences filled in step, timed, marked and cut back."""
 
 import ctypes
+import os
 import random
 import time
 from typing import Any
@@ -48,6 +49,16 @@ class Context:
         self.keeps_state = api.llama_model_is_recurrent(model) or api.llama_model_is_hybrid(model)
         self.random = random.Random(self.workload["seed"])
         self.depth = 0
+        self.cpu_ns = 0  # processor time of all threads in the last timed call
+
+    @property
+    def fills_the_host(self) -> bool:
+        """Whether all work is on the host and takes every processor that this process may use.
+
+        Then threads that wait for each other spin, and a call that got less than all processor time was disturbed.
+        """
+        n_cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return not self.config["n_devices"] and self.config["n_threads"] >= n_cpus
 
     def close(self) -> None:
         """Give the context's memory back."""
@@ -70,9 +81,10 @@ class Context:
                 for index in range(n_tokens)
             ]
         )
-        started = self.now()
+        started, cpu = self.now(), time.process_time_ns()
         self._decode(batches)
         elapsed = self.now() - started
+        self.cpu_ns = time.process_time_ns() - cpu
         self.depth += n_tokens
         return elapsed
 
@@ -82,12 +94,14 @@ class Context:
             self.batches([(self.random.randrange(self.n_vocab), depth, seq, True) for seq in range(self.n_parallel)])
             for depth in range(self.depth, self.depth + n_tokens)
         ]
-        started = self.now()
+        started, cpu = self.now(), time.process_time_ns()
         for step in steps:
             self._decode(step)
             self.api.llama_synchronize(self.handle)
             self.depth += 1
-        return self.now() - started
+        elapsed = self.now() - started
+        self.cpu_ns = time.process_time_ns() - cpu
+        return elapsed
 
     def _batch(self, tokens: list[tuple[int, int, int, bool]]) -> Any:
         """One llama_batch over arrays of its own, made before the clock runs: a fast card decodes 512 tokens in the

@@ -51,6 +51,12 @@ def depths_to_stop_at(context: Context) -> list[int]:
     return depths_within(context.n_ctx_seq, workload["depths"], n_prompt=workload["n_prompt"], n_gen=workload["n_gen"])
 
 
+LEAST_CPU_SHARE = 0.95
+"""Of the processor time that its threads could have had, what an undisturbed sample got at least."""
+MOST_DISTURBED = 3
+"""Disturbed samples of one test at one depth that are made up for by further ones."""
+
+
 class Samples:
     """The samples of one context by test and depth, in the order in which a test was first timed at a depth."""
 
@@ -62,14 +68,23 @@ class Samples:
         """One more sample at the context's depth: `n_tokens` of prefill ("pp") or decode ("tg") are appended."""
         test, depth = f"{kind}{n_tokens}", self._context.depth
         timing = self._timings.setdefault(
-            (kind, depth), {"test": test, "n_tokens": n_tokens, "n_depth": depth, "samples_ns": [], "ended_ns": []}
+            (kind, depth),
+            {"test": test, "n_tokens": n_tokens, "n_depth": depth, "samples_ns": [], "ended_ns": [], "cpu_ns": []}
+            | ({"disturbed": []} if self._context.fills_the_host else {}),
         )
-        timing["samples_ns"].append((self._context.prefill if kind == "pp" else self._context.decode)(n_tokens))
+        elapsed = (self._context.prefill if kind == "pp" else self._context.decode)(n_tokens)
+        cpu_ns = self._context.cpu_ns
+        if "disturbed" in timing and cpu_ns < LEAST_CPU_SHARE * self._context.config["n_threads"] * elapsed:
+            timing["disturbed"].append(len(timing["samples_ns"]))
+        timing["samples_ns"].append(elapsed)
+        timing["cpu_ns"].append(cpu_ns)
         timing["ended_ns"].append(time.monotonic_ns())
 
     def of(self, kind: str, depth: int) -> list[int]:
-        """Nanoseconds of each sample, none where there is none."""
-        return self._timings[kind, depth]["samples_ns"] if (kind, depth) in self._timings else []
+        """Nanoseconds of each sample that counts: the first few that were disturbed are made up for by others."""
+        timing = self._timings.get((kind, depth), {"samples_ns": []})
+        passed_over = timing.get("disturbed", ())[:MOST_DISTURBED]
+        return [ns for index, ns in enumerate(timing["samples_ns"]) if index not in passed_over]
 
     def wants_more(self, kind: str, depth: int) -> bool:
         """Whether the repetition rule asks for another sample here, once what the neighbours say has been counted."""
@@ -87,7 +102,8 @@ class Samples:
         kernel changes, the machine was disturbed): a median that is off the line says so, and then they are none.
         """
         own = self.of("pp", depth)
-        points = [(at, median(self.of("pp", at))) for kind, at in self._timings if kind == "pp" and at != depth]
+        others = [(at, self.of("pp", at)) for kind, at in self._timings if kind == "pp" and at != depth]
+        points = [(at, median(samples)) for at, samples in others if samples]
         nearest = sorted(points, key=lambda point: abs(point[0] - depth))[:MOST_NEIGHBOURS]
         if not own or len(nearest) < LEAST_NEIGHBOURS:
             return []

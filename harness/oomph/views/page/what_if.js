@@ -16,7 +16,12 @@ function fromJson(value) {
   return $dict(Object.entries(value).map(([key, item]) => [key, fromJson(item)]));
 }
 const readJson = (element) => JSON.parse(element.textContent);
-const readCoefficients = (facts) => facts && $construct(coefficients$Coefficients, fromJson(facts));
+function readCoefficients(facts) {
+  if (!facts) return facts;
+  const content = fromJson(facts);
+  if (facts.posterior) content.put("posterior", $construct(posterior$Posterior, content.get("posterior")));
+  return $construct(coefficients$Coefficients, content);
+}
 const readCard = (facts) => facts && new gpus$GpuSpec(...facts);
 function readModel({ name, arch, metadata, tensors }) {
   const infos = tensors.map(([tensor, ne, type]) => [tensor, new gguf$TensorInfo(tensor, ne, quants$QUANTS.get(type))]);
