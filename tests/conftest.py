@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from oomph.cuda.backend import Backend, fetch_backend, installed_backend
 from oomph.errors import ToolchainError
 from oomph.facts.catalogue import catalogue_model
 from oomph.measure.boot import built_server
 from oomph.models.synth import write_synthetic
-from oomph.phantom.backend import Backend, fetch_backend, installed_backend
 from oomph.phantom.build import compiler
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -12,6 +12,7 @@ LAYERS = [
     "errors",
     "units",
     "cache",
+    "cuda",
     "facts",
     "estimate",
     "records",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from oomph.phantom.backend import Backend
+from oomph.cuda.backend import Backend
 
 Oomph = Callable[..., tuple[int, str, str]]
 MODEL = "qwen3-30b-a3b:Q4_K_M"

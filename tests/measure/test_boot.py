@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from oomph.cuda.backend import Backend
 from oomph.errors import ToolchainError
 from oomph.estimate.estimator import Estimator
 from oomph.facts.catalogue import catalogue_model
@@ -16,7 +17,6 @@ from oomph.fitting.launched import held_against
 from oomph.measure.boot import Boot, boot, find_server, phantom_arguments, serving
 from oomph.models.demo import demo_model
 from oomph.models.synth import write_synthetic
-from oomph.phantom.backend import Backend
 from oomph.phantom.cards import phantom_cards
 from oomph.views.launch.server import render_preset, render_script
 

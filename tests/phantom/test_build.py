@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from oomph.cuda.backend import Backend
 from oomph.errors import ToolchainError
-from oomph.phantom.backend import Backend
 from oomph.phantom.build import SOURCES, compiler, libraries
 
 CUDA = Path(os.environ.get("CUDA_PATH", "/usr/local/cuda")) / "include"

@@ -28,8 +28,8 @@ def _setup(
     ] = None,
 ) -> None:
     """Fetch llama.cpp's CUDA backend, compile the phantom card, and say what was done."""
+    from oomph.cuda.backend import fetch_backend, install_library, installed_backend
     from oomph.errors import ToolchainError
-    from oomph.phantom.backend import fetch_backend, install_library, installed_backend
     from oomph.phantom.build import libraries
 
     if backend is not None:

@@ -14,9 +14,9 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from oomph.cache import cache_folder
+from oomph.cuda.backend import installed_backend
 from oomph.errors import ToolchainError
 from oomph.measure.nvml import Nvml
-from oomph.phantom.backend import installed_backend
 from oomph.phantom.cards import Phantom
 from oomph.units import mib, size
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from oomph.cache import cache_folder
+from oomph.cuda.backend import BASE, HOST_BASE, LIBRARY, Backend, installed_backend, require_match, wheel_libraries
 from oomph.errors import ToolchainError
-from oomph.phantom.backend import LIBRARY, Backend, installed_backend, require_match, wheel_libraries
 
 SOURCES: Final = Path(__file__).parent / "csrc"
 FLAGS: Final = (
@@ -77,7 +77,7 @@ def _key(backend: Backend, llama_cpp: Path) -> str:
     digest = hashlib.sha256()
     for source in sorted(SOURCES.iterdir()):
         digest.update(source.name.encode() + b"\0" + source.read_bytes())
-    for library in (backend.path, llama_cpp / "libggml-base.so.0"):
+    for library in (backend.path, llama_cpp / HOST_BASE):
         status = library.stat()
         digest.update(f"{library}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
     return digest.hexdigest()[:16]
@@ -91,8 +91,7 @@ def _lay_out(folder: Path, backend: Backend, llama_cpp: Path) -> None:
     for name in CUDA_NAMES:
         (folder / name).symlink_to("libphantom.so")
     (folder / LIBRARY).symlink_to(backend.path)
-    # The wheel holds each library twice, as files and not as links; libllama loaded the one that ends in .so.0.
-    (folder / "libggml-base.so").symlink_to(llama_cpp / "libggml-base.so.0")
+    (folder / BASE).symlink_to(llama_cpp / HOST_BASE)
 
 
 def _compile(target: Path, sources: tuple[str, ...], *flags: str) -> None:

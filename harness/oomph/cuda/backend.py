@@ -2,30 +2,34 @@
 
 An ordinary llama-cpp-python wheel is built for the CPU; its ggml takes a CUDA backend as a plug-in. The prebuilt
 libggml-cuda.so of an npm package is fetched once, checked against its published hash, and kept in the cache folder
-with the version of the ggml that it was built for.
+with the libggml-base.so that it was built with. The phantom card and real cards share it.
 """
 
 import base64
 import hashlib
 import importlib.util
-import mmap
 import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from oomph.cache import cache_folder
+from oomph.cuda.elf import read_elf
+from oomph.cuda.interface import differences, missing_symbols, read_interface
 from oomph.errors import ToolchainError
 
 PACKAGE: Final = "@node-llama-cpp/linux-x64-cuda@3.22.1"
 INTEGRITY: Final = "8rQCjyNNLZJUFit+YpjwlC4hwkKgOMIkB2wuycKBf8NU2O3ySKbiWZQ8aw9ku2nUTXjSnUIrE6KB88itduTBuA=="
 LIBRARY: Final = "libggml-cuda.so"
-CUDA_RUNTIME: Final = b"libcudart.so.13\0"
-SETUP: Final = "run `oomph phantom setup`"
+CUDA_RUNTIME: Final = "libcudart.so.13"
+SETUP: Final = "run `oomph phantom setup`, or `oomph setup cuda` for a real card"
+BASE: Final = "libggml-base.so"
+HOST_BASE: Final = "libggml-base.so.0"
+"""A wheel holds each library twice, as files and not as links; libllama loads the one that ends in .so.0."""
 _IN_TARBALL: Final = "package/bins/linux-x64-cuda"
 _PRINT_VERSION: Final = """import ctypes, sys
 ggml = ctypes.CDLL(sys.argv[1])
@@ -41,6 +45,14 @@ class Backend:
     ggml_version: str
     source: str
 
+    @property
+    def base(self) -> Path:
+        """The libggml-base that it was built with; ToolchainError where none lies beside it."""
+        beside = sorted(self.path.parent.glob(f"{BASE}*"))
+        if not beside:
+            raise ToolchainError(f"{self.path} has no {BASE} beside it, which tells its version; keep them together")
+        return beside[0]
+
 
 def installed_backend() -> Backend:
     """The backend in the cache folder; ToolchainError where none was set up."""
@@ -48,7 +60,7 @@ def installed_backend() -> Backend:
     try:
         version, source = (folder / "origin.txt").read_text().splitlines()
     except (OSError, ValueError):
-        raise ToolchainError(f"the CUDA backend for the phantom card is not installed; {SETUP}") from None
+        raise ToolchainError(f"llama.cpp's CUDA backend is not installed; {SETUP}") from None
     return Backend(path=folder / LIBRARY, ggml_version=version, source=source)
 
 
@@ -73,41 +85,59 @@ def install_tarball(tarball: Path) -> Backend:
     if digest != INTEGRITY:
         raise ToolchainError(f"{tarball.name} is not the published {PACKAGE}: its sha512 is {digest}; fetch it again")
     with tempfile.TemporaryDirectory(prefix="oomph-") as scratch, tarfile.open(tarball) as archive:
-        for name in (LIBRARY, "libggml-base.so"):
+        for name in (LIBRARY, BASE):
             archive.extract(f"{_IN_TARBALL}/{name}", scratch, filter="data")
         return install_library(Path(scratch) / _IN_TARBALL / LIBRARY, source=PACKAGE)
 
 
 def install_library(library: Path, *, source: str | None = None) -> Backend:
     """Install a libggml-cuda.so (with the libggml-base.so beside it); ToolchainError where it cannot serve."""
+    given = backend_at(library, source=source)
+    if CUDA_RUNTIME not in read_elf(library).needed:
+        raise ToolchainError(f"{library} is not built against CUDA 13, which is what the phantom card speaks; {SETUP}")
+    require_match(given, wheel_libraries())
+    folder = _folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    for original, name in ((given.path, LIBRARY), (given.base, BASE)):
+        fresh = folder / f"{name}.new"
+        shutil.copyfile(original, fresh)
+        fresh.replace(folder / name)
+    (folder / "origin.txt").write_text(f"{given.ggml_version}\n{given.source}\n")
+    return installed_backend()
+
+
+def backend_at(library: Path, *, source: str | None = None) -> Backend:
+    """A libggml-cuda.so where it lies, with the libggml-base.so beside it; ToolchainError where it is none."""
     if not library.is_file():
         raise ToolchainError(f"{library} is no file; give the libggml-cuda.so of a CUDA build of llama.cpp")
-    if not _contains(library, CUDA_RUNTIME):
-        raise ToolchainError(f"{library} is not built against CUDA 13, which is what the phantom card speaks; {SETUP}")
-    beside = sorted(library.parent.glob("libggml-base.so*"))
-    if not beside:
-        raise ToolchainError(f"{library} has no libggml-base.so beside it, which tells its version; keep them together")
-    backend = Backend(
-        path=_folder() / LIBRARY, ggml_version=ggml_version(beside[0]), source=source or str(library.resolve())
-    )
-    require_match(backend, wheel_libraries())
-    _folder().mkdir(parents=True, exist_ok=True)
-    fresh = backend.path.with_suffix(".new")
-    shutil.copyfile(library, fresh)
-    fresh.replace(backend.path)
-    (_folder() / "origin.txt").write_text(f"{backend.ggml_version}\n{backend.source}\n")
-    return backend
+    if not any(name.startswith("libcudart.so") for name in read_elf(library).needed):
+        raise ToolchainError(f"{library} is built without CUDA's run time; give the {LIBRARY} of a CUDA build")
+    found = Backend(path=library.resolve(), ggml_version="", source=source or str(library.resolve()))
+    return replace(found, ggml_version=ggml_version(found.base))
 
 
 def require_match(backend: Backend, llama_cpp: Path) -> None:
-    """ToolchainError unless the ggml of the backend and that in the folder `llama_cpp` agree in major.minor: between
-    minors structs change."""
-    ours = ggml_version(llama_cpp / "libggml-base.so.0")
+    """ToolchainError unless the ggml of the backend and that in the folder `llama_cpp` agree in major.minor, between
+    which structs change unseen, and in all that `oomph.cuda.interface` can hold against each other."""
+    ours = ggml_version(llama_cpp / HOST_BASE)
     if ours.split(".")[:2] != backend.ggml_version.split(".")[:2]:
         raise ToolchainError(
             f"the CUDA backend is built for ggml {backend.ggml_version} and {llama_cpp} has {ours}; "
             "they must agree in major.minor: install the matching one, or give --backend PATH"
         )
+    if found := interface_differences(backend, llama_cpp):
+        raise ToolchainError(
+            f"the CUDA backend (ggml {backend.ggml_version}) and {llama_cpp} (ggml {ours}) disagree: "
+            f"{'; '.join(found)}; install the matching one, or give --backend PATH"
+        )
+
+
+def interface_differences(backend: Backend, llama_cpp: Path) -> list[str]:
+    """In what the backend and the ggml in the folder `llama_cpp` disagree, a clause each; none where they fit."""
+    host = llama_cpp / HOST_BASE
+    found = differences(read_interface(backend.base), read_interface(host))
+    lacking = missing_symbols(backend.path, [host], ("ggml_", "gguf_"))
+    return found + ([f"the backend imports {', '.join(lacking)}, which llama.cpp's ggml lacks"] if lacking else [])
 
 
 def wheel_libraries() -> Path:
@@ -130,12 +160,7 @@ def ggml_version(library: Path) -> str:
 
 
 def _folder() -> Path:
-    return cache_folder() / "phantom" / "backend"
-
-
-def _contains(library: Path, needle: bytes) -> bool:
-    with library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        return data.find(needle) >= 0
+    return cache_folder() / "cuda" / "backend"
 
 
 def _last_line(text: str) -> str:

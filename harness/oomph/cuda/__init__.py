@@ -1,0 +1,1 @@
+"""llama.cpp's prebuilt CUDA backend: fetched, examined and laid out to be loaded."""
