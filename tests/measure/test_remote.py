@@ -64,7 +64,7 @@ def test_another_model_at_the_same_place_is_refused(job: Job, tiny_mamba: Path) 
 def test_a_machine_without_the_cards_says_so(job: Job) -> None:
     (point, *_) = job.points
     on_cards = replace(job, points=(replace(point, config=point.config.with_(n_devices=2)),))
-    with pytest.raises((ConfigError, Exception), match=f"on {platform.node()} is built without CUDA"):
+    with pytest.raises((ConfigError, Exception), match=f"{platform.node()} has no cards to give"):
         next(run_errand(Errand(job=on_cards)))
 
 

@@ -31,6 +31,7 @@ from oomph.cli import (
     phantom,
     records,
     report,
+    setup,
     sweep,
     what_if,
 )
@@ -73,6 +74,7 @@ models.register(app)
 phantom.register(app)
 records.register(app)
 report.register(app)
+setup.register(app)
 sweep.register(app)
 what_if.register(app)
 

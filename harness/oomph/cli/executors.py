@@ -118,7 +118,7 @@ def on_this_machine(
         several = len(bench.cards) > 1
         yield Chosen(
             places=found.places, at_once=found.at_once, expect=expected_time(spec, bench), names_cards=several,
-            in_words=_cards_in_words(found.places, found.at_once) if several else "",
+            in_words=_cards_in_words(found.places, found.at_once) if several else bench.remark and f", {bench.remark}",
         )  # fmt: skip
 
 

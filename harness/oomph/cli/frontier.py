@@ -50,6 +50,8 @@ def _frontier(
         for n, kind, fused, ubatch in itertools.product(*axes.values())
     ]
     with open_bench(phantom) as bench:
+        if bench.remark:
+            typer.echo(bench.remark, err=True)
         _search(model, configs, bench, limit=limit, out=out, as_json=as_json)
 
 

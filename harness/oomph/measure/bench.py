@@ -7,17 +7,18 @@ The one place that knows which probes, which backend and which environment go to
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from oomph.errors import ToolchainError
 from oomph.measure.card_probe import CardProbe
 from oomph.measure.cards_executor import Share, shared_cpus
+from oomph.measure.cuda_route import WITHOUT_DRIVER, CudaRoute, chosen_backend, cuda_route
 from oomph.measure.executors import Executor, LocalExecutor
 from oomph.measure.nvml import Card, Nvml, visible_cards
 from oomph.measure.probes import HostProbe
 from oomph.phantom.cards import Phantom, phantom_cards
-from oomph.records.environment import installed_backend, read_environment
+from oomph.records.environment import read_environment
 from oomph.records.schema import Environment
 
 CARD_INTERVAL_S: Final = 0.02
@@ -31,7 +32,8 @@ Sharing = Callable[[Sequence[Card], bool], Share]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """An executor and what its records say of the machine; `phantom` are the cards if they are phantoms.
+    """An executor and what its records say of the machine; `phantom` are the cards if they are phantoms, `remark` is
+    what whoever expected something else should know.
 
     The executor takes all `cards` together, as llama.cpp does by itself; `share` gives some of them only.
     """
@@ -41,21 +43,23 @@ class Bench:
     cards: tuple[Card, ...]
     share: Sharing
     phantom: Phantom | None = None
+    remark: str = ""
 
 
 @contextmanager
 def open_bench(phantom: str | None = None, *, interval_s: float = CARD_INTERVAL_S) -> Iterator[Bench]:
     """This machine, or phantom cards as `oomph.phantom.cards.parse_cards` reads them.
 
-    Raises ToolchainError where the phantom is not set up, or where the installed build wants a card and there is none.
+    Raises ToolchainError where the phantom is not set up, where the installed build wants a card and there is none, and
+    where the CUDA backend cannot run on the cards or their driver.
     """
     if phantom is not None:
         with phantom_cards(phantom) as cards:
             yield _phantom_bench(cards, interval_s)
-    elif installed_backend() == "cuda":
-        yield _card_bench(interval_s)
+    elif route := cuda_route():
+        yield _card_bench(route, interval_s)
     else:
-        yield _bench((), lambda cards, pinned: Share(executor=LocalExecutor(), environment=read_environment()))
+        yield replace(_cpu_bench(), remark=WITHOUT_DRIVER if chosen_backend() == "cuda" else "")
 
 
 def _phantom_bench(phantom: Phantom, interval_s: float) -> Bench:
@@ -75,19 +79,25 @@ def _phantom_bench(phantom: Phantom, interval_s: float) -> Bench:
     return _bench(cards, share, phantom)
 
 
-def _card_bench(interval_s: float) -> Bench:
+def _cpu_bench() -> Bench:
+    environment = read_environment(backend="cpu")
+    return _bench((), lambda cards, pinned: Share(executor=LocalExecutor(), environment=environment))
+
+
+def _card_bench(route: CudaRoute, interval_s: float) -> Bench:
     try:
         with Nvml() as nvml:
-            cards, driver = visible_cards(nvml.cards(), os.environ), nvml.driver
+            cards, driver, cuda_version = visible_cards(nvml.cards(), os.environ), nvml.driver, nvml.cuda_version
     except ToolchainError as error:
-        raise ToolchainError(f"llama-cpp-python is built for CUDA, and {error}") from None
+        raise ToolchainError(f"llama-cpp-python is set up for CUDA, and {error}") from None
+    route.require(cards, cuda_version)
 
     def share(cards: Sequence[Card], pinned: bool) -> Share:
         shown = {"CUDA_VISIBLE_DEVICES": ",".join(card.uuid for card in cards)}
         cpus = shared_cpus(cards) if pinned else ()
         executor = LocalExecutor(
             probes=lambda: (HostProbe(), CardProbe(visible=shown["CUDA_VISIBLE_DEVICES"])), interval_s=interval_s,
-            environment=PCI_ORDER | shown, cpus=cpus,
+            backend_path=route.backend_path, environment=PCI_ORDER | shown, cpus=cpus,
         )  # fmt: skip
         environment = read_environment(backend="cuda", gpus=map(_facts, cards), driver=driver)
         return Share(executor=executor, environment=environment, cpus=cpus)

@@ -9,16 +9,16 @@ import platform
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from oomph.cache import cache_folder
 from oomph.cuda.backend import installed_backend
 from oomph.errors import ToolchainError
-from oomph.measure.nvml import Nvml
+from oomph.measure.doctor_cuda import cuda_findings
+from oomph.measure.finding import Finding
 from oomph.phantom.cards import Phantom
-from oomph.units import mib, size
+from oomph.units import size
 
 PACKAGES: Final = ("llama-cpp-python", "nvidia-ml-py", "psutil", "numpy", "scipy", "pandas", "matplotlib", "gguf")
 EXTRAS: Final = {"huggingface_hub": "hf", "ray": "ray", "submitit": "slurm", "pyarrow": "parquet"}
@@ -27,16 +27,6 @@ _ASK_LLAMA: Final = """
 import ctypes, json, llama_cpp.llama_cpp as c
 print(json.dumps({"gpu": bool(c.llama_supports_gpu_offload()), "system": c.llama_print_system_info().decode()}))
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing looked at: `state` is "ok", "missing" (oomph's main job needs it) or "optional"."""
-
-    name: str
-    state: str
-    detail: str
-    remedy: str | None = None
 
 
 def _package(name: str) -> Finding:
@@ -60,14 +50,7 @@ def _llama_build() -> Finding:
         last = (asked.stderr.strip().splitlines() or ["no message"])[-1]
         return Finding(name=name, state="missing", detail=f"does not load: {last}", remedy="scripts/setup")
     answer = json.loads(asked.stdout.splitlines()[-1])
-    if answer["gpu"]:
-        return Finding(name=name, state="ok", detail="CUDA (offloads to cards)")
-    return Finding(
-        name=name,
-        state="ok",
-        detail="CPU only",
-        remedy="scripts/setup --cuda" if shutil.which("nvidia-smi") else None,
-    )
+    return Finding(name=name, state="ok", detail="CUDA (offloads to cards)" if answer["gpu"] else "CPU")
 
 
 def _program(name: str, purpose: str, remedy: str) -> Finding:
@@ -75,21 +58,6 @@ def _program(name: str, purpose: str, remedy: str) -> Finding:
     if where:
         return Finding(name=name, state="ok", detail=purpose)
     return Finding(name=name, state="optional", detail=f"not found; needed for {purpose}", remedy=remedy)
-
-
-def _cards(phantom: Phantom | None) -> list[Finding]:
-    try:
-        with Nvml(phantom.nvml_path if phantom else None) as nvml:
-            driver, cards = nvml.driver, nvml.cards()
-            memory = [nvml.memory(card.index) for card in cards]
-    except ToolchainError as error:
-        return [Finding(name="NVIDIA cards", state="optional", detail=str(error), remedy="oomph phantom setup")]
-    kind = "phantom card" if phantom else "card"
-    found = [Finding(name="NVIDIA driver", state="ok", detail=driver or "does not tell its version")]
-    for card, now in zip(cards, memory, strict=True):
-        detail = f"{card.name}, {mib(now.total_bytes)}, {mib(now.used_bytes)} in use"
-        found.append(Finding(name=f"{kind} {card.index}", state="ok", detail=detail))
-    return found
 
 
 def _phantom_parts() -> Finding:
@@ -105,7 +73,7 @@ def _disk() -> Finding:
     cache = cache_folder()
     there = next(folder for folder in (cache, *cache.parents) if folder.exists())
     free = shutil.disk_usage(there).free
-    kept = sum(file.stat().st_size for file in cache.rglob("*") if file.is_file()) if cache.exists() else 0
+    kept = sum(file.lstat().st_blocks * 512 for file in cache.rglob("*")) if cache.exists() else 0
     return Finding(name="cache folder", state="ok", detail=f"{cache}: {size(kept)} kept, {size(free)} free on the disk")
 
 
@@ -115,10 +83,10 @@ def examine(phantom: Phantom | None = None) -> list[Finding]:
         Finding(name="machine", state="ok", detail=f"{platform.platform()}, Python {platform.python_version()}"),
         *(_package(name) for name in PACKAGES),
         _llama_build(),
-        *_cards(phantom),
+        *cuda_findings(phantom),
         _phantom_parts(),
         _program("cc", "compiling the phantom card", "apt-get install build-essential"),
-        _program("npm", "fetching the phantom card's CUDA backend", "apt-get install npm"),
+        _program("npm", "fetching llama.cpp's CUDA backend", "apt-get install npm"),
         *(_extra(name, extra) for name, extra in EXTRAS.items()),
         _disk(),
     ]

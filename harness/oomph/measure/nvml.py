@@ -104,6 +104,12 @@ class Nvml:
         version = self._ask(self._module.nvmlSystemGetDriverVersion)
         return None if version is None else str(version)
 
+    @property
+    def cuda_version(self) -> tuple[int, int] | None:
+        """The newest CUDA version that the driver speaks: (13, 0)."""
+        version = self._ask(self._module.nvmlSystemGetCudaDriverVersion_v2)
+        return None if version is None else (version // 1000, version % 1000 // 10)
+
     def cards(self) -> tuple[Card, ...]:
         """The machine's cards, in NVML's order."""
         return tuple(self._card(index) for index in range(len(self._handles)))

@@ -71,7 +71,8 @@ def find_model(errand: Errand) -> Path:
 def _check_cards(job: Job, bench: Bench) -> None:
     wanted, here = job.points[0].config.n_devices, platform.node()
     if wanted and bench.environment.backend == "cpu":
-        raise ToolchainError(f"llama-cpp-python on {here} is built without CUDA; run `scripts/setup --cuda` there")
+        why = bench.remark or "llama-cpp-python is not set up for CUDA"
+        raise ToolchainError(f"{here} has no cards to give ({why}); run `scripts/setup --cuda` there")
     if wanted != len(bench.cards):
         raise ConfigError(f"n_devices is {wanted} and {here} shows a job {len(bench.cards)} cards; check its setup")
 

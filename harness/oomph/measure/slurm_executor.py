@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from oomph.errors import OomphError, ToolchainError
+from oomph.measure.cuda_route import chosen_backend
 from oomph.measure.executors import Completed, Job
 from oomph.measure.plan import Place
 from oomph.measure.remote import Errand, LostError, run_errand, try_elsewhere
-from oomph.records.environment import installed_backend, read_environment
+from oomph.records.environment import read_environment
 
 AT_ONCE: Final = 16
 """Batch jobs that wait or run at the same time, unless told otherwise: what they find still prunes the rest."""
@@ -120,7 +121,7 @@ def slurm_place(
         raise ToolchainError("submitit is not installed; `pip install 'oomph[slurm]'`") from None
     if shutil.which("sbatch") is None or shutil.which("srun") is None:
         raise ToolchainError("sbatch is not there; run this on a machine that submits to the Slurm cluster")
-    backend = installed_backend()
+    backend = chosen_backend()
     executor = SlurmExecutor(folder, partition=partition, gres=gres, models=models)
     return Place(
         executor=executor, environment=read_environment(backend=backend), at_once=at_once,

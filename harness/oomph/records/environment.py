@@ -43,7 +43,12 @@ def machine_name() -> str:
 
 def installed_backend() -> str:
     """'cuda' where the installed llama-cpp-python carries the CUDA backend, 'cpu' otherwise; loads nothing."""
-    return "cuda" if any(_library_folder().glob("libggml-cuda*")) else "cpu"
+    return "cuda" if built_with_cuda() else "cpu"
+
+
+def built_with_cuda() -> Path | None:
+    """The CUDA backend that the installed llama-cpp-python carries itself; None where it was built for the CPU."""
+    return next(iter(sorted(_library_folder().glob("libggml-cuda.so*"))), None)
 
 
 def physical_cores() -> int:
