@@ -1,4 +1,4 @@
-"""How this environment's llama.cpp reaches the machine's cards: built in, as a plug-in, or not at all."""
+"""How llama.cpp reaches this machine's cards here: built in, as a plug-in, or not at all."""
 
 import json
 import os

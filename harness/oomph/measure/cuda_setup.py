@@ -1,4 +1,4 @@
-"""Sets this environment's llama.cpp up for cards, by a plug-in or by compiling, and says what came of it."""
+"""Sets this environment's llama.cpp up for cards, by a plug-in or by compiling."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""What the doctor finds of CUDA: the backend, its ggml, its code, NVIDIA's libraries, the driver and the cards."""
+"""What the doctor finds of CUDA: backend, ggml, GPU code, libraries, driver and cards."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
