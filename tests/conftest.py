@@ -1,6 +1,8 @@
 """Fixtures that several rooms share."""
 
 import shutil
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from oomph.measure.boot import built_server
 from oomph.models.synth import write_synthetic
 from oomph.phantom.build import compiler
 
+Compile = Callable[..., Path]
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -50,3 +53,23 @@ def llama_server() -> Path:
     if server is None:
         pytest.skip("llama-server is not built; `scripts/llama-tools llama-server` builds it in about ten minutes")
     return server
+
+
+@pytest.fixture(scope="session")
+def compile_library() -> Compile:
+    """`compile_library(path, source, soname=…, needs=[…])` makes a shared library and gives its path."""
+    try:
+        command = compiler()
+    except ToolchainError as error:
+        pytest.skip(str(error))
+
+    def make(path: Path, source: str = "", *, soname: str | None = None, needs: tuple[Path, ...] = ()) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        flags = ["-shared", "-fPIC", "-Wl,--no-as-needed", f"-Wl,-soname,{soname or path.name}"]
+        subprocess.run(
+            [command, *flags, "-x", "c", "-", "-x", "none", *map(str, needs), "-o", str(path)],
+            input=source, text=True, check=True,
+        )  # fmt: skip
+        return path
+
+    return make
