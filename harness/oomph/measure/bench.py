@@ -89,7 +89,8 @@ def _card_bench(route: CudaRoute, interval_s: float) -> Bench:
         with Nvml() as nvml:
             cards, driver, cuda_version = visible_cards(nvml.cards(), os.environ), nvml.driver, nvml.cuda_version
     except ToolchainError as error:
-        raise ToolchainError(f"llama-cpp-python is set up for CUDA, and {error}") from None
+        back = "; `oomph setup cuda --off` goes back to the CPU" if route.plugin else ""
+        raise ToolchainError(f"llama-cpp-python is set up for CUDA, and {error}{back}") from None
     route.require(cards, cuda_version)
 
     def share(cards: Sequence[Card], pinned: bool) -> Share:
