@@ -16,7 +16,7 @@ from oomph.measure.cuda_route import load_backend
 from oomph.records.environment import built_with_cuda
 from oomph.units import size
 
-_NVCC: Final = ("/usr/local/cuda/bin/nvcc", "/opt/cuda/bin/nvcc")
+NVCC: Final = ("/usr/local/cuda/bin/nvcc", "/opt/cuda/bin/nvcc")
 
 
 def set_up_cuda(backend: Path | None, say: Callable[[str], None]) -> Iterator[str]:
@@ -47,7 +47,7 @@ def build_with_cuda(say: Callable[[str], None]) -> Iterator[str]:
 
     Raises ToolchainError without the toolkit's nvcc, or where pip fails.
     """
-    nvcc = shutil.which("nvcc") or next((path for path in _NVCC if os.access(path, os.X_OK)), None)
+    nvcc = shutil.which("nvcc") or next((path for path in NVCC if os.access(path, os.X_OK)), None)
     if nvcc is None:
         raise ToolchainError("no nvcc; install NVIDIA's CUDA toolkit for --build, or leave --build out")
     try:
@@ -62,12 +62,17 @@ def build_with_cuda(say: Callable[[str], None]) -> Iterator[str]:
         command, capture_output=True, text=True, check=False, env=os.environ | {"CMAKE_ARGS": flags, "CUDACXX": nvcc}
     )
     if done.returncode:
-        raise ToolchainError(f"compiling {wanted} with CUDA failed: {_cause(done.stderr)}; or leave --build out")
+        raise ToolchainError(f"compiling {wanted} with CUDA failed: {cause(done.stderr)} (or leave --build out)")
     yield f"{wanted} is compiled with CUDA; see `oomph doctor`"
 
 
-def _cause(text: str) -> str:
-    """CMake's or pip's line that says why, out of the thousands."""
+def cause(text: str) -> str:
+    """CMake's, the compiler's or pip's line that says why, out of the thousands, with the next where it ends in a
+    colon."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    telling = [line for line in lines if "CMake Error" in line or "fatal error" in line or line.startswith("ERROR")]
-    return (telling or lines or ["no message"])[0]
+    telling = (
+        i for i, line in enumerate(lines) if "CMake Error" in line or " error:" in line or line.startswith("ERROR")
+    )
+    first = next(telling, len(lines) - 1)
+    taken = lines[first : first + 2] if lines and lines[first].endswith(":") else lines[first : first + 1]
+    return " ".join(taken) or "no message"
