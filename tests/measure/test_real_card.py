@@ -17,6 +17,7 @@ import pytest
 
 from oomph.cuda import plugin
 from oomph.cuda.backend import Backend
+from oomph.cuda.nvidia import find_libraries
 from oomph.facts.gpus import gpu
 from oomph.measure.cuda_route import load_backend
 from oomph.phantom.cards import PhantomCard, phantom_cards
@@ -157,6 +158,25 @@ def test_a_part_that_is_gone_is_named_with_the_way_back(cuda_backend: Backend, s
         printed = machine.oomph("sweep", sweep, "--out", tmp_path / "out", code=2)
         assert "a part of the CUDA backend, is gone; run `oomph setup cuda` again" in printed
         assert "!!  CUDA backend" in machine.oomph("doctor", code=1)
+
+
+def test_nvidias_own_libraries_are_loaded_and_tell_an_old_driver(cuda_backend: Backend, tmp_path: Path) -> None:
+    """The real libcudart and libcublas out of the plug-in's folder; to them the phantom is a driver of no version."""
+    libraries, missing = find_libraries(cuda_backend.path)
+    if missing:
+        pytest.skip(f"{', '.join(missing)} is not here; `oomph setup cuda` fetches it")
+    with workstation("RTX 5090", cuda_backend, tmp_path) as machine:
+        driver = tmp_path / "driver"
+        driver.mkdir()
+        (driver / "libcuda.so.1").symlink_to(Path(machine.variables["LD_LIBRARY_PATH"], "libcuda.so.1"))
+        machine.variables |= {"LD_LIBRARY_PATH": str(driver), "CUDA_PATH": str(tmp_path)}
+        kept = tmp_path / "lib64"
+        kept.mkdir()
+        for library in libraries:
+            (kept / library.soname).symlink_to(library.path)
+        printed = machine.oomph("setup", "cuda")
+        assert "failed to initialize CUDA: CUDA driver version is insufficient for CUDA runtime version" in printed
+        assert "!!  CUDA in llama.cpp" in machine.oomph("doctor", code=1)
 
 
 def test_a_missing_cudart_is_told_in_ggmls_words(tmp_path: Path, compile_library: Compile) -> None:

@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from oomph.errors import ModelFileError, ToolchainError
+from oomph.measure import slurm_executor
 from oomph.measure.executors import Job
 from oomph.measure.plan import Place
 from oomph.measure.runner import Runner
@@ -55,8 +56,9 @@ SWEEP = "axes.n_ctx = [256, 512]\nmeasure = {n_prompt = 8, n_gen = 1}\nlimits = 
 
 @pytest.mark.llama
 def test_the_batch_script_is_the_golden_one_and_its_run_brings_the_records(
-    slurm: Path, tmp_path: Path, repository: Path, make_sweep: Callable[[str], Sweep]
+    slurm: Path, tmp_path: Path, repository: Path, make_sweep: Callable[[str], Sweep], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(slurm_executor, "chosen_backend", lambda: "cpu")
     place = slurm_place(tmp_path / "jobs", partition="gpu-short")
     records = list(Runner(Store(tmp_path / "out"), [place]).run(make_sweep(SWEEP)))
     assert [record.outcome.label for record in records] == ["ok", "ok"]

@@ -107,5 +107,12 @@ def _loaded(route: CudaRoute) -> Sequence[Finding]:
         cards = ", ".join(f"{device['name']} = {device['description']}" for device in loaded.cards)
         return [Finding(name=name, state="ok", detail=f"loads{version}: {cards}")]
     if plugin.has_driver():
-        return [Finding(name=name, state="missing", detail=loaded.complaint, remedy="see the lines above; nvidia-smi")]
+        return [
+            Finding(
+                name=name,
+                state="missing",
+                detail=loaded.complaint,
+                remedy="the lines above say why; check `nvidia-smi`",
+            )
+        ]
     return [Finding(name=name, state="optional", detail=loaded.complaint, remedy=DRIVER)]
