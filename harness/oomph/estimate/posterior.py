@@ -1,4 +1,4 @@
-"""What a calibration knows of its coefficients together, and how wide a prediction's interval is by it.
+"""What a calibration knows of its coefficients together, and the width of an interval by it.
 
 Coefficients that are uncertain one by one can be certain together (a token's time and its nodes' time are hard to tell
 apart, and their sum is not), so a width follows from the whole covariance: a prediction far from what was measured is

@@ -1,4 +1,4 @@
-"""Whether a calibration can be believed: its errors, seen and left out, what they follow, and what rests on a bound."""
+"""Whether a calibration can be believed: its errors, what they follow, what rests on a bound."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Errors of measurements that a fit had not seen, their sizes, and how often an interval held them."""
+"""Errors of measurements that a fit had not seen, and how often an interval held them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

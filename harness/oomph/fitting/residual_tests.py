@@ -1,4 +1,4 @@
-"""What the residuals of a fit still follow, beyond noise: a formula that is wrong somewhere shows as a trend.
+"""What the residuals of a fit still follow, beyond noise: a wrong formula shows as a trend.
 
 Each quantity is tested by rank (Spearman's rho), on the means of what shares a value within a load, so that many rows
 of one load are not taken for many facts. A trend counts where chance would rarely show one so clear and where it is
