@@ -19,14 +19,14 @@ from oomph.estimate.compute import Setup
 from oomph.estimate.likelihood import fit_probability, reserve_bytes
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.overhead import overhead_bytes, pool_key
-from oomph.estimate.prediction import MemoryEstimate, Prediction, SpeedEstimate
-from oomph.estimate.speed import predict_speed
-from oomph.estimate.work import WORK_KNOBS, Work, forward_work
+from oomph.estimate.prediction import MemoryEstimate, Prediction, SpeedEstimate, is_card
+from oomph.estimate.speed import check_depth, predict_speed, speed_question, spilled_share
+from oomph.estimate.work import Work, forward_work, work_key
 from oomph.facts.config import CONTEXT_STEP, RunConfig
 from oomph.facts.gpus import GpuSpec
 from oomph.facts.modelspec import ModelSpec
 from oomph.facts.rope import has_positions, native_context
-from oomph.units import count
+from oomph.units import count, mib
 
 LONGEST_CONTEXT: Final = 1 << 20
 """How far a largest context is looked for, unless the model was trained for more: llama.cpp has no limit of its own."""
@@ -35,6 +35,11 @@ MOST_TRIED: Final = 1024
 """Contexts beyond the bisected one that are tried; more are possible only where a cache takes next to nothing."""
 
 UBATCH_STEP: Final = 32
+
+MTP_NOTE: Final = (
+    "the file has layers for multi-token prediction (MTP), and the speed is of decoding token by token: speculative "
+    "decoding with them is not modelled"
+)
 
 BEST_KV_TYPES: Final = ("f16", "q8_0", "q5_1", "q5_0", "q4_1", "iq4_nl", "q4_0")
 """Cache types from the truest to the smallest."""
@@ -46,14 +51,16 @@ class Estimator:
     Without either, nothing is said of what fits; without `gpu` (or coefficients of a machine without one), nothing of
     speed. `coefficients` are a calibration's; None takes those that ship with the package. `build` is the number
     of an older llama.cpp (8829 for b8829); None is 0.5.0 for memory, and for speed the builds that published figures
-    are of.
+    are of. With `unified_memory` what a card cannot hold is read over the bus, as GGML_CUDA_ENABLE_UNIFIED_MEMORY=1 and
+    Windows' drivers have it: it loads, slowly. Without, what surely does not load has no speed.
     """
 
     def __init__(
         self, model: ModelSpec, gpu: GpuSpec | None = None, *, gpu_memory_bytes: int | None = None,
-        coefficients: Coefficients | None = None, build: int | None = None,
+        coefficients: Coefficients | None = None, build: int | None = None, unified_memory: bool = False,
     ) -> None:  # fmt: skip
         self.model, self.gpu, self.coefficients = model, gpu, coefficients
+        self.unified_memory = unified_memory
         self.gpu_memory_bytes = gpu_memory_bytes or (gpu.memory_bytes if gpu else None)
         self._build, self._memory = build, MemoryModel(model, build_of(build))
         self._build_year = None if build is None else build_year(build)
@@ -66,14 +73,28 @@ class Estimator:
 
         Without `longest`, `max_context` is None: its search takes as long as twenty estimates.
         """
-        memory = self._with_overhead(self._memory.estimate(config), config)
+        check_depth(config)
+        memory = self.memory(config)
         knows_card = self.gpu_memory_bytes is not None and config.n_devices > 0
+        fits = self.fits(config) if knows_card else None
+        speed = self._speed(config, memory)
         return Prediction(
-            model=self.model.name, config=config, memory=memory, fits=self.fits(config) if knows_card else None,
+            model=self.model.name, config=config, memory=memory, fits=fits,
             fit_probability=self._fit_probability(memory, config) if knows_card else None,
-            max_context=self._max_context(config) if knows_card and longest else None, speed=self._speed(config),
-            warnings=(*memory.warnings, *self._beyond_training(config)),
+            max_context=self._max_context(config) if knows_card and longest else None,
+            speed=None if isinstance(speed, str) else speed, speed_reason=speed if isinstance(speed, str) else None,
+            warnings=(*memory.warnings, *self._beyond_training(config), *self._doubts(config, fits, speed)),
         )  # fmt: skip
+
+    def memory(self, config: RunConfig) -> MemoryEstimate:
+        """What `config` takes on every device, with what llama.cpp prints nowhere (overhead)."""
+        return self._with_overhead(self._memory.estimate(config), config)
+
+    def speed(self, config: RunConfig) -> SpeedEstimate | None:
+        """`predict`'s speed alone; ConfigError for an `n_depth` beyond what a sequence holds."""
+        check_depth(config)
+        speed = self._speed(config, self.memory(config))
+        return None if isinstance(speed, str) else speed
 
     def predict_many(self, configs: Iterable[RunConfig]) -> Iterator[Prediction]:
         """`predict` for each configuration; what they share is computed once."""
@@ -89,18 +110,49 @@ class Estimator:
                 "takes this memory, but needs RoPE scaling (YaRN) to make sense, and llama-server caps its slots"
             )
 
-    def _speed(self, config: RunConfig) -> SpeedEstimate | None:
-        is_host_known = config.n_devices == 0 and self.coefficients is not None
-        if not is_host_known and (self.gpu is None or config.n_devices == 0):
-            return None
-        gpu = self.gpu if config.n_devices else None
-        key = tuple(getattr(config, knob) for knob in WORK_KNOBS)
+    def _doubts(self, config: RunConfig, fits: bool | None, speed: SpeedEstimate | str) -> Iterator[str]:
+        """What to know before believing a speed."""
+        if isinstance(speed, str):
+            return
+        if self.unified_memory and not fits and fits is not None:
+            yield "it does not fit: the speed is with unified memory, which reads the rest over the bus"
+        elif fits is False:
+            yield "it is not predicted to fit, by less than is known of the overhead: the speed is what it would have"
+        if self.model.integer("nextn_predict_layers", 0):
+            yield MTP_NOTE
+
+    def _speed(self, config: RunConfig, memory: MemoryEstimate) -> SpeedEstimate | str:
+        """The speed, or the sentence that says why there is none."""
+        if reason := self._no_speed(config, memory):
+            return reason
+        setup = self._memory.setup(config)
+        key = work_key(setup)
         if key not in self._works:
-            self._works[key] = forward_work(self.model, config)
-        values = self.coefficients or default_coefficients()
-        return predict_speed(
-            self.model, gpu, config, values, build_year=self._build_year, work=self._works[key]
+            self._works[key] = forward_work(self.model, setup)
+        knows_memory = self.unified_memory and self.gpu_memory_bytes is not None
+        question = speed_question(
+            self.model, self.gpu if config.n_devices else None, config, self._build_year, setup=setup,
+            work=self._works[key], spilled=spilled_share(memory, self.gpu_memory_bytes or 0) if knows_memory else 0.0,
         )  # fmt: skip
+        return predict_speed(question, self.coefficients or default_coefficients())
+
+    def _no_speed(self, config: RunConfig, memory: MemoryEstimate) -> str | None:
+        """Why nothing can be said of the speed: what llama.cpp refuses or surely cannot load has none."""
+        if config.n_devices == 0 and self.coefficients is None:
+            return "a CPU's speed is known once oomph calibrate has measured it"
+        if config.n_devices and self.gpu is None:
+            return "the speed depends on the card: name a GPU"
+        if refusal := next(self._memory.refusals(config, self._memory.setup(config)), None):
+            return refusal
+        if self.unified_memory or self.gpu_memory_bytes is None:
+            return None
+        for name, device in memory.devices.items():
+            certain = device.certain_bytes(exact_compute=memory.exact_compute)
+            if is_card(name) and certain > self.gpu_memory_bytes:
+                return (
+                    f"it does not load: {name} would have to hold {mib(certain)} and has {mib(self.gpu_memory_bytes)}"
+                )
+        return None
 
     def _overhead(self, config: RunConfig) -> Mapping[str, int]:
         """Bytes by card of what llama.cpp prints nowhere, never less for a longer context; none for an unnamed card."""
@@ -127,6 +179,7 @@ class Estimator:
         return Estimator(
             model or self.model, gpu or self.gpu, coefficients=coefficients or self.coefficients, build=self._build,
             gpu_memory_bytes=gpu_memory_bytes or (None if gpu else self.gpu_memory_bytes),
+            unified_memory=self.unified_memory,
         )  # fmt: skip
 
     def cautious(self, probability: float) -> Self:

@@ -174,12 +174,12 @@ def weight_bytes(model: ModelSpec, hparams: Hparams, placement: Placement) -> By
         il = layer_of(name)
         if il is not None and il >= hparams.n_layer:
             continue
-        for device in _homes(name, model, hparams, placement):
+        for device in homes(name, model, hparams, placement):
             total[device] += allocated_bytes(info, device)
     return total
 
 
-def _homes(name: str, model: ModelSpec, hparams: Hparams, placement: Placement) -> set[str]:
+def homes(name: str, model: ModelSpec, hparams: Hparams, placement: Placement) -> set[str]:
     """The devices that hold a tensor; tied embeddings serve as the output head where that is."""
     if name in _BY_LAYER:
         full_only = hparams.arch.rope_factors == "full"
@@ -188,10 +188,10 @@ def _homes(name: str, model: ModelSpec, hparams: Hparams, placement: Placement) 
         }
     if name in _OF_FIRST_LAYER:
         return {placement.weight(name, 0)}
-    homes = {placement.weight(name)}
+    found = {placement.weight(name)}
     if name == "token_embd.weight" and "output.weight" not in model.tensors:
-        homes.add(placement.output)
-    return homes
+        found.add(placement.output)
+    return found
 
 
 CacheRow = tuple[bool, QuantType, int, str]

@@ -28,6 +28,10 @@ class DeviceMemory:
             + self.compute_bytes + self.output_bytes + self.overhead_bytes
         )  # fmt: skip
 
+    def certain_bytes(self, *, exact_compute: bool) -> int:
+        """What llama.cpp allocates for certain: nothing of the overhead, and no compute buffer that is a guess."""
+        return self.total_bytes - self.overhead_bytes - (0 if exact_compute else self.compute_bytes)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryEstimate:
@@ -45,19 +49,36 @@ class MemoryEstimate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SlotsSpeed:
+    """All `n_slots` sequences decoding at once, each `n_depth` cells deep: tokens per second of all together."""
+
+    n_slots: int
+    n_depth: int
+    decode_tokens_per_s: float
+    decode_interval_90: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SpeedEstimate:
-    """Tokens per second at the configuration's depth, with 90 % intervals and the term that binds."""
+    """Tokens per second at the configuration's depth, with 90 % intervals and the term that binds.
+
+    Decode is of the configuration's `n_parallel` sequences; `slots` is of all `n_seq_max`, None where there is but one.
+    """
 
     prefill_tokens_per_s: float
     decode_tokens_per_s: float
     prefill_interval_90: tuple[float, float] | None = None
     decode_interval_90: tuple[float, float] | None = None
     bound_by: str = ""
+    slots: SlotsSpeed | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """The answer for one configuration. `fits` and `max_context` are None where no card was named."""
+    """The answer for one configuration. `fits` and `max_context` are None where no card was named.
+
+    `speed_reason` says why there is no `speed`, in one sentence; None where there is one.
+    """
 
     model: str
     config: RunConfig
@@ -66,6 +87,7 @@ class Prediction:
     fit_probability: float | None = None
     max_context: int | None = None
     speed: SpeedEstimate | None = None
+    speed_reason: str | None = None
     warnings: tuple[str, ...] = field(default=())
 
 

@@ -1,18 +1,22 @@
 """Tokens per second of a model on a card, a CPU or both, with 90 % intervals.
 
-The front of the speed model: it counts the work (`work`), lets `speed_decode`, `speed_prefill` and `speed_host` turn
-it into seconds, and adds how far to believe the figure. Depth is llama-bench's: how many cells are filled.
+The front of the speed model: it takes what the memory model makes of a configuration, counts the work (`work`), lets
+`speed_decode`, `speed_prefill` and `speed_host` turn it into seconds, and adds how far to believe the figure. Depth is
+llama-bench's: how many cells each sequence that decodes has filled.
 """
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
+from oomph.errors import ConfigError
 from oomph.estimate.card import Card, card_facts
 from oomph.estimate.coefficients import Coefficients
+from oomph.estimate.compute import Setup
+from oomph.estimate.memory import MemoryModel
 from oomph.estimate.posterior import prediction_sd
-from oomph.estimate.prediction import SpeedEstimate
+from oomph.estimate.prediction import MemoryEstimate, SlotsSpeed, SpeedEstimate, is_card
 from oomph.estimate.speed_decode import Values, decode_terms
 from oomph.estimate.speed_host import host_decode_terms, host_prefill_terms
 from oomph.estimate.speed_prefill import compute_seconds, prefill_terms
@@ -20,6 +24,7 @@ from oomph.estimate.work import Work, forward_work
 from oomph.facts.config import RunConfig
 from oomph.facts.gpus import GpuSpec
 from oomph.facts.modelspec import ModelSpec
+from oomph.units import count
 
 Builds = tuple[tuple[float, float], ...]
 """Build dates as years, each with its share."""
@@ -41,8 +46,8 @@ BLACKWELL_BUILDS: Final[Builds] = ((2025.87, 0.8), (2025.68, 0.2))
 class SpeedQuestion:
     """What is asked: facts only, ready to be evaluated with any coefficients.
 
-    `spilled_share` is the share of the card's weights that its memory cannot hold. `builds` has one entry where the
-    build is known.
+    `flash` is whether attention is fused, as the memory model resolves it. `spilled_share` is the share of the cards'
+    weights that is read over the bus. `builds` has one entry where the build is known.
     """
 
     model: str
@@ -50,8 +55,9 @@ class SpeedQuestion:
     on_card: Work
     on_host: Work
     config: RunConfig
-    spilled_share: float
+    flash: bool
     builds: Builds
+    spilled_share: float = 0.0
 
     @property
     def is_moe(self) -> bool:
@@ -63,29 +69,29 @@ class SpeedQuestion:
         few = test == "prefill" and self.is_moe and self.config.n_ubatch < SMALL_UBATCH
         return f"{test} {'MoE' if self.is_moe else 'dense'}{', small micro-batches' if few else ''}"
 
-    @property
-    def flash(self) -> bool:
-        """Whether attention is flash attention; `auto` is on, as llama.cpp resolves it on a card."""
-        return self.config.flash_attn != "off"
-
 
 def speed_question(
-    spec: ModelSpec, gpu: GpuSpec | None, config: RunConfig, build_year: float | None = None,
-    work: tuple[Work, Work] | None = None,
+    spec: ModelSpec, gpu: GpuSpec | None, config: RunConfig, build_year: float | None = None, *,
+    setup: Setup | None = None, work: tuple[Work, Work] | None = None, spilled: float = 0.0,
 ) -> SpeedQuestion:  # fmt: skip
-    """The facts of a prediction. `build_year` None takes `reference_builds`; `work` is `forward_work`, if known."""
+    """The facts of a prediction. `build_year` None takes `reference_builds`.
+
+    `setup` is the memory model's and `work` `forward_work`'s, where they are known; `spilled` is `spilled_share`'s.
+    """
     if gpu is None:
         config = config.with_(n_devices=0)
-    on_card, on_host = work or forward_work(spec, config)
-    card = card_facts(gpu) if gpu else None
+    if setup is None:
+        setup = MemoryModel(spec).setup(config)
+    on_card, on_host = work or forward_work(spec, setup)
+    card, flash = card_facts(gpu) if gpu else None, setup.cache.flash_attn
+    builds = reference_builds(card, on_card, flash=flash) if build_year is None else ((build_year, 1.0),)
     return SpeedQuestion(
-        model=spec.name, card=card, on_card=on_card, on_host=on_host, config=config,
-        spilled_share=_spilled_share(on_card, config, gpu) if gpu else 0.0,
-        builds=reference_builds(card, on_card, config) if build_year is None else ((build_year, 1.0),),
+        model=spec.name, card=card, on_card=on_card, on_host=on_host, config=config, flash=flash, builds=builds,
+        spilled_share=spilled,
     )  # fmt: skip
 
 
-def reference_builds(card: Card | None, work: Work, config: RunConfig) -> Builds:
+def reference_builds(card: Card | None, work: Work, *, flash: bool) -> Builds:
     """The builds taken where none is named: those that published figures of such a run are of, and their shares.
 
     Figures without flash attention are of spring 2024, but for the scoreboards of Q4_0, which are kept up. Blackwell
@@ -95,7 +101,7 @@ def reference_builds(card: Card | None, work: Work, config: RunConfig) -> Builds
         return BLACKWELL_BUILDS
     if work.expert_share:
         return EXPERT_BUILDS
-    if config.flash_attn != "off":
+    if flash:
         return FLASH_BUILDS
     legacy = work.dense_bytes.get("q4_0", 0.0) > sum(work.dense_bytes.values()) / 2
     return SCOREBOARD_BUILDS if legacy else PLAIN_BUILDS
@@ -164,55 +170,69 @@ def _mean_of_builds(question: SpeedQuestion, breakdown: Callable[[float], Mappin
     return mean
 
 
-def _spilled_share(work: Work, config: RunConfig, gpu: GpuSpec) -> float:
-    """Share of the card's weights beyond its memory; the driver (or unified memory) then reads them over the bus.
+def spilled_share(memory: MemoryEstimate, memory_bytes: int) -> float:
+    """Share of the cards' weights beyond `memory_bytes` of each: what unified memory then reads over the bus."""
+    cards = [device for name, device in memory.devices.items() if is_card(name)]
+    weights = sum(device.weights_bytes for device in cards)
+    excess = sum(max(device.total_bytes - memory_bytes, 0) for device in cards)
+    return min(excess / weights, 1.0) if weights else 0.0
 
-    `n_ctx` is of all sequences together: each has its share, of which a layer keeps its window.
-    """
-    weights = work.weight_bytes(None)
-    share = config.n_ctx / config.n_seq_max
-    cache = sum(group.layers * group.cells(share) * group.row_bytes for group in work.attention)
-    excess = weights + cache * config.n_seq_max - gpu.memory_bytes * max(config.n_devices, 1)
-    return min(max(excess / weights, 0.0), 1.0) if weights else 0.0
+
+def check_depth(config: RunConfig) -> None:
+    """ConfigError for an `n_depth` that a sequence cannot have filled."""
+    if config.n_depth <= config.deepest:
+        return
+    held = f"the context holds {count(config.n_ctx)} tokens"
+    if config.deepest < config.n_ctx:
+        shared = config.n_parallel if config.kv_unified else config.n_seq_max
+        held = f"each of {shared} sequences has {count(config.deepest)} of the {count(config.n_ctx)} tokens of n_ctx"
+    raise ConfigError(f"n_depth is {count(config.n_depth)}, but {held}; ask for a depth within, or raise n_ctx")
 
 
 def prompt_around(config: RunConfig) -> tuple[int, int]:
     """The prompt whose speed is quoted for a configuration: (n_prompt, cells before it).
 
-    It is the longest that has `n_depth` as its mean depth and fits into `n_ctx`; at depth 0, one micro-batch into an
-    empty cache, which is llama-bench's pp512 for llama.cpp's default n_ubatch.
+    It is one full micro-batch with `n_depth` in its middle, moved to lie within what a sequence holds: at depth 0 the
+    first one into an empty cache (llama-bench's pp512 for the default n_ubatch), at the end of the context the last.
     """
-    if config.n_depth == 0:
-        return min(config.n_ubatch, config.n_ctx), 0
-    half = max(min(config.n_depth, config.n_ctx - config.n_depth), 1)
-    return 2 * half, config.n_depth - half
+    deepest = max(config.deepest, 1)
+    n_prompt = min(config.n_ubatch, config.n_batch, deepest)
+    return n_prompt, min(max(config.n_depth - n_prompt // 2, 0), deepest - n_prompt)
 
 
-def predict_speed(spec: ModelSpec, gpu: GpuSpec | None, config: RunConfig, coefficients: Coefficients, *,
-                  build_year: float | None = None, work: tuple[Work, Work] | None = None) -> SpeedEstimate:  # fmt: skip
-    """Prefill and decode at `config.n_depth` (all sequences together), with 90 % intervals and what binds.
+def predict_speed(question: SpeedQuestion, coefficients: Coefficients) -> SpeedEstimate:
+    """Prefill and decode at the configuration's `n_depth`, with 90 % intervals and what binds.
 
-    `gpu` None is a machine without a card. `build_year` is the date of the llama.cpp build as a year (2026.5); None
-    takes the builds that published figures are of (`reference_builds`). `work` is `forward_work`'s, where it is known.
+    Decode is of `n_parallel` sequences together; of all `n_seq_max` together besides, where there are several.
     """
-    question = speed_question(spec, gpu, config, build_year, work)
-    values = coefficients.for_card(gpu.name) if gpu else coefficients.values
+    config = question.config
+    values = coefficients.for_card(question.card.name) if question.card else coefficients.values
     n_prompt, before = prompt_around(config)
     year = question.builds[0][0]
     decode = decode_breakdown(question, values, n_depth=config.n_depth, build_year=year)
     prefill = prefill_breakdown(question, values, n_prompt=n_prompt, n_depth=before, build_year=year)
     decode_rate = config.n_parallel / decode_seconds(question, values, n_depth=config.n_depth)
     prefill_rate = n_prompt / prefill_seconds(question, values, n_prompt=n_prompt, n_depth=before)
+    prefill_width = interval_width(question, coefficients, "prefill", n_prompt=n_prompt, n_depth=before)
+    decode_width = interval_width(question, coefficients, "decode", n_prompt=1, n_depth=config.n_depth)
     return SpeedEstimate(
         prefill_tokens_per_s=prefill_rate, decode_tokens_per_s=decode_rate,
-        prefill_interval_90=_interval(
-            prefill_rate, interval_width(question, coefficients, "prefill", n_prompt=n_prompt, n_depth=before)
-        ),
-        decode_interval_90=_interval(
-            decode_rate, interval_width(question, coefficients, "decode", n_prompt=1, n_depth=config.n_depth)
-        ),
+        prefill_interval_90=_interval(prefill_rate, prefill_width),
+        decode_interval_90=_interval(decode_rate, decode_width),
         bound_by=f"prefill: {_largest(prefill)}; decode: {_largest(decode)}",
+        slots=_slots_speed(question, coefficients, values) if config.n_seq_max > 1 else None,
     )  # fmt: skip
+
+
+def _slots_speed(question: SpeedQuestion, coefficients: Coefficients, values: Values) -> SlotsSpeed:
+    """All sequences decoding at once, each as deep as was asked, or as its share of a unified cache allows."""
+    config = question.config.with_(n_parallel=question.config.n_seq_max)
+    n_slots, n_depth = config.n_seq_max, min(config.n_depth, config.deepest)
+    rate = n_slots / decode_seconds(replace(question, config=config), values, n_depth=n_depth)
+    width = interval_width(question, coefficients, "decode", n_prompt=1, n_depth=n_depth)
+    return SlotsSpeed(
+        n_slots=n_slots, n_depth=n_depth, decode_tokens_per_s=rate, decode_interval_90=_interval(rate, width)
+    )
 
 
 def interval_width(

@@ -1,19 +1,20 @@
-"""What one forward pass asks of a place: bytes, products and kernels.
+"""What one forward pass asks of the cards and of the host: bytes, products and kernels.
 
-Stands apart from the speed model because it holds no coefficient: it is a sum over the header's tensor list, split
-between the card and the host as llama.cpp places them. Both decode and prefill read it, whatever the machine.
+Stands apart from the speed model because it holds no coefficient: it is a sum over the header's tensor list. Which
+layers have a window, a state or experts, and where each lies, is what the memory model makes of the configuration
+(`Setup`): nothing of it is decided here. Both decode and prefill read it, whatever the machine.
 """
 
-import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from oomph.facts.config import RunConfig
+from oomph.estimate.compute import Setup
+from oomph.estimate.graph.hparams import LayerShape
+from oomph.estimate.memory import homes
+from oomph.estimate.prediction import is_card
 from oomph.facts.gguf import TensorInfo
 from oomph.facts.modelspec import ModelSpec
-from oomph.facts.quants import quant
 
 _LEGACY: Final = ("Q4_0", "Q4_1", "Q5_0", "Q5_1")
 _KIND_BY_PREFIX: Final = (
@@ -22,17 +23,6 @@ _KIND_BY_PREFIX: Final = (
 )  # fmt: skip
 
 _RECURRENT: Final = ("ssm_", "shortconv", "time_mix")
-_WINDOW_PERIOD: Final = {
-    "gemma2": 2,
-    "gemma3": 6,
-    "gemma3n": 5,
-    "gpt-oss": 2,
-    "cohere2": 4,
-    "llama4": 4,
-    "exaone4": 4,
-    "olmo2": 4,
-}
-"""Every how many layers one sees all cells, where the header has no pattern (llama.cpp's set_swa_pattern)."""
 
 
 def kind_of(type_name: str) -> str:
@@ -44,9 +34,15 @@ def kind_of(type_name: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttentionWork:
-    """`layers` alike attention layers; each sees `window` cells at most, or all where it is None."""
+    """`layers` alike attention layers; each looks at `window` cells at most, or at all where it is None.
+
+    `row_bytes` is what a layer reads of a cell: K and V, of latent attention K alone, and an indexer's key. `owners`
+    are the layers that keep a cache of their own; the others read that of a layer before them. Attention in
+    chunks (llama4) reads what a window of the same size reads: cells of the chunk before are masked, not skipped.
+    """
 
     layers: int
+    owners: int
     window: int | None
     n_head: int
     n_head_kv: int
@@ -64,7 +60,7 @@ class Work:
     """One place's share of a forward pass; bytes and products (two FLOPs each weight and token) by tensor kind.
 
     `expert_*` are of all stored experts of a layer stack, of which a token uses `expert_share`. `inner_sizes` is the
-    sum of the matrices' inner dimensions. `recurrent_elements` is the state of one sequence.
+    sum of the matrices' inner dimensions. `recurrent_elements` is one sequence's state in F32, the convolution's too.
     """
 
     dense_bytes: dict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -99,70 +95,36 @@ class Work:
         return 1 - (1 - min(self.expert_share, 0.999999)) ** n_tokens if self.expert_share else 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Placement:
-    """Where the layers are: each first `host_layers` on the host, and the experts of the first `host_expert_layers`."""
-
-    n_layer: int
-    host_layers: int
-    host_expert_layers: int
-    head_on_host: bool
-    overrides: tuple[tuple[re.Pattern[str], bool], ...]
-
-    def on_host(self, tensor: str, layer: int | None) -> bool:
-        """Whether that weight is in host memory."""
-        for pattern, host in self.overrides:
-            if pattern.search(tensor):
-                return host
-        if layer is None:
-            return self.head_on_host
-        return layer < self.host_layers or (layer < self.host_expert_layers and "_exps" in tensor)
+def work_key(setup: Setup) -> tuple[object, ...]:
+    """All that `forward_work` depends on besides the model: it is the same where this is."""
+    return setup.placement.key, setup.cache, setup.hparams.n_expert_used
 
 
-def placement(spec: ModelSpec, config: RunConfig) -> Placement:
-    """llama.cpp's rule: the last `n_gpu_layers - 1` layers and the output go to the cards."""
-    n_layer = spec.n_layer
-    n_gpu = 0 if config.n_devices == 0 else n_layer + 1 if config.n_gpu_layers < 0 else config.n_gpu_layers
-    overrides = []
-    for item in (config.override_tensor or "").split(",") if config.override_tensor else ():
-        pattern, _, buffer_type = item.partition("=")
-        overrides.append((re.compile(pattern), not buffer_type.startswith("CUDA") or buffer_type.endswith("_Host")))
-    return Placement(
-        n_layer=n_layer, host_layers=max(n_layer + 1 - n_gpu, 0), host_expert_layers=config.n_cpu_moe,
-        head_on_host=n_gpu < 1, overrides=tuple(overrides),
-    )  # fmt: skip
-
-
-WORK_KNOBS: Final = (
-    "n_devices", "n_gpu_layers", "n_cpu_moe", "override_tensor", "n_expert_used", "type_k", "type_v", "flash_attn",
-    "offload_kqv",
-)  # fmt: skip
-"""The knobs that a forward pass depends on: `forward_work` is the same where their values are."""
-
-
-def forward_work(spec: ModelSpec, config: RunConfig) -> tuple[Work, Work]:
-    """A token's work on the card and on the host."""
-    place = placement(spec, config)
-    card, host = Work(n_vocab=spec.n_vocab, n_embd=spec.n_embd), Work(n_vocab=spec.n_vocab, n_embd=spec.n_embd)
-    layers: dict[int, list[str]] = defaultdict(list)
-    n_loaded = spec.n_layer - spec.integer("nextn_predict_layers", 0)
-    n_used = config.n_expert_used or spec.n_expert_used
+def forward_work(model: ModelSpec, setup: Setup) -> tuple[Work, Work]:
+    """A token's work on the cards together and on the host, each tensor and layer where the memory model has it."""
+    hparams, placement = setup.hparams, setup.placement
+    card, host = (Work(n_vocab=hparams.n_vocab, n_embd=hparams.n_embd) for _ in range(2))
+    parts_of: dict[int, list[str]] = defaultdict(list)
+    n_used = hparams.n_expert_used
     for work in (card, host):
-        work.expert_share = n_used / spec.n_expert if spec.n_expert else 0.0
-    tied = "output.weight" not in spec.tensors
-    for tensor in spec.tensors.values():
+        work.expert_share = n_used / hparams.n_expert if hparams.n_expert else 0.0
+    is_tied = "output.weight" not in model.tensors
+    for tensor in model.tensors.values():
         layer, part = _layer_and_part(tensor.name)
-        if layer is not None and layer >= n_loaded:
+        if layer is not None and layer >= hparams.n_layer:
             continue
         if layer is not None:
-            layers[layer].append(part)
+            parts_of[layer].append(part)
         if len(tensor.ne) < 2 or part.endswith("bias"):
             continue
-        _add_matrix(host if place.on_host(tensor.name, layer) else card, tensor, part, tied=tied, n_used=n_used)
-    for layer, parts in layers.items():
-        _count_kernels(host if layer < place.host_layers else card, parts)
-    _add_attention(spec, config, place, layers, card, host)
-    (host if place.head_on_host else card).kernels += 4
+        is_head = tensor.name == ("token_embd.weight" if is_tied else "output.weight")
+        for device in homes(tensor.name, model, hparams, placement):
+            if not (is_head and is_tied and device != placement.output):  # the copy that tokens are looked up in
+                _add_matrix(card if is_card(device) else host, tensor, part, is_head=is_head, n_used=n_used)
+    for il, layer_shape in enumerate(hparams.layers):
+        _count_kernels(card if is_card(placement.layer(il)) else host, layer_shape, parts_of[il])
+    _add_attention(setup, card, host)
+    (card if is_card(placement.output) else host).kernels += 4
     return card, host
 
 
@@ -174,10 +136,10 @@ def _layer_and_part(name: str) -> tuple[int | None, str]:
     return (int(number), part) if number.isdigit() else (None, name)
 
 
-def _add_matrix(work: Work, tensor: TensorInfo, part: str, *, tied: bool, n_used: int) -> None:
+def _add_matrix(work: Work, tensor: TensorInfo, part: str, *, is_head: bool, n_used: int) -> None:
     """Counts one matrix: embeddings are looked up, not read; the output head is multiplied for the last token only."""
     kind, n_bytes, n_weights = kind_of(tensor.quant.name), float(tensor.n_bytes), float(tensor.n_elements)
-    if part == "output.weight" or (tied and part == "token_embd.weight"):
+    if is_head:
         work.head_bytes[kind] += n_bytes
     elif "_exps." in part:
         n_expert = tensor.ne[-1]
@@ -190,7 +152,7 @@ def _add_matrix(work: Work, tensor: TensorInfo, part: str, *, tied: bool, n_used
         work.inner_sizes[kind] += tensor.ne[0]
 
 
-def _count_kernels(work: Work, parts: list[str]) -> None:
+def _count_kernels(work: Work, layer: LayerShape, parts: list[str]) -> None:
     """Kernels of a layer for one token: each matrix, norm and bias, and what joins them (ggml-cuda, CUDA graphs).
 
     A llama layer has 17 with flash attention: 7 products, 2 norms, 2 ropes, 2 cache writes, 2 of attention itself,
@@ -198,11 +160,11 @@ def _count_kernels(work: Work, parts: list[str]) -> None:
     """
     experts = any("_exps." in part for part in parts)
     shared = any("shexp" in part for part in parts)
-    recurrent = any(part.startswith(_RECURRENT) for part in parts)
-    if recurrent:
+    if layer.is_recurrent:
         work.recurrent_layers += 1
-    own = [part for part in parts if not part.startswith(("ffn_", *_RECURRENT)) and not recurrent]
-    work.kernels += sum(not part.endswith("bias") or part.startswith("attn") for part in own) + 5 * bool(own)
+    if layer.has_attention or not layer.is_recurrent:
+        own = [part for part in parts if not part.startswith(("ffn_", *_RECURRENT))]
+        work.kernels += sum(not part.endswith("bias") or part.startswith("attn") for part in own) + 5 * bool(own)
     if experts:
         work.routing_kernels += 12 + sum("_exps." in part and part.endswith("weight") for part in parts)
         work.routing_kernels += 4 * shared + sum("_exps." in part and part.endswith("bias") for part in parts)
@@ -210,56 +172,33 @@ def _count_kernels(work: Work, parts: list[str]) -> None:
         work.kernels += sum(part.startswith("ffn_") for part in parts) + 2 * any(p.startswith("ffn_") for p in parts)
 
 
-def _add_attention(
-    spec: ModelSpec, config: RunConfig, place: Placement, layers: Mapping[int, list[str]], card: Work, host: Work
-) -> None:
-    """Attention layers grouped by what they see, and the recurrent states, each where its layer is."""
-    groups: Counter[tuple[bool, int | None, int, int, int, float]] = Counter()
-    state = _recurrent_elements(spec)
-    heads, kv_heads = spec.per_layer("attention.head_count", 1), spec.per_layer("attention.head_count_kv", 1)
-    for layer, window in enumerate(_windows(spec)):
-        parts = layers.get(layer, [])
-        on_host = layer < place.host_layers or not config.offload_kqv
-        work = host if on_host else card
-        if any(part.startswith(_RECURRENT) for part in parts):
-            work.recurrent_elements += state
-        elif kv_heads[layer] and any(part.startswith("attn_") for part in parts):
-            groups[(on_host, window, heads[layer], *_head_sizes(spec, config, kv_heads[layer]))] += 1
-            work.kernels += 2 if config.flash_attn != "off" else 5
-    for (on_host, window, n_head, n_head_kv, head_size, row_bytes), count in groups.items():
-        (host if on_host else card).attention.append(AttentionWork(
-            layers=count, window=window, n_head=n_head, n_head_kv=n_head_kv, head_size=head_size, row_bytes=row_bytes,
-            is_latent=bool(spec.integer("attention.kv_lora_rank", 0)),
-        ))  # fmt: skip
+def _add_attention(setup: Setup, card: Work, host: Work) -> None:
+    """Attention layers grouped by what they read, and the recurrent states, each where its cache is."""
+    hparams, fused = setup.hparams, setup.cache.flash_attn
+    groups: Counter[tuple[bool, int | None, int, int, int, int]] = Counter()
+    owners: Counter[tuple[bool, int | None, int, int, int, int]] = Counter()
+    for il, layer in enumerate(hparams.layers):
+        on_card = is_card(setup.placement.cache(il))
+        work = card if on_card else host
+        if layer.is_recurrent and hparams.ssm is not None:
+            work.recurrent_elements += hparams.ssm.conv_state + hparams.ssm.ssm_state
+        if layer.has_attention and layer.k_width:
+            window = hparams.n_swa if layer.is_swa else None
+            group = (on_card, window, layer.n_head, layer.n_head_kv, layer.head_k, _row_bytes(setup, layer))
+            groups[group] += 1
+            owners[group] += layer.cache_layer == il
+            work.kernels += 2 if fused else 5
+    for group, count in groups.items():
+        on_card, window, n_head, n_head_kv, head_size, row_bytes = group
+        (card if on_card else host).attention.append(
+            AttentionWork(
+                layers=count, owners=owners[group], window=window, n_head=n_head, n_head_kv=n_head_kv,
+                head_size=head_size, row_bytes=row_bytes, is_latent=hparams.is_mla,
+            )
+        )  # fmt: skip
 
 
-def _head_sizes(spec: ModelSpec, config: RunConfig, n_head_kv: int) -> tuple[int, int, float]:
-    """KV heads, head size and the bytes of one cell in a layer; MLA keeps one latent row for all heads, K only."""
-    if latent := spec.integer("attention.kv_lora_rank", 0):
-        width = latent + spec.integer("rope.dimension_count", 64)
-        return 1, width, _row_bytes(config.type_k, width)
-    default = spec.n_embd // max(spec.integer("attention.head_count", 1), 1)
-    key, value = spec.integer("attention.key_length", default), spec.integer("attention.value_length", default)
-    return n_head_kv, key, _row_bytes(config.type_k, key * n_head_kv) + _row_bytes(config.type_v, value * n_head_kv)
-
-
-def _row_bytes(type_name: str, width: int) -> float:
-    return width * quant(type_name).bits_per_weight / 8
-
-
-def _windows(spec: ModelSpec) -> Iterator[int | None]:
-    """The sliding window of each layer, None for one that sees all cells."""
-    window = spec.integer("attention.sliding_window", 0)
-    pattern = spec.metadata.get(f"{spec.arch}.attention.sliding_window_pattern")
-    period = pattern if isinstance(pattern, int) else _WINDOW_PERIOD.get(spec.arch, 0)
-    for layer in range(spec.n_layer):
-        if isinstance(pattern, tuple):
-            slides = bool(pattern[layer % len(pattern)])
-        else:
-            slides = period > 0 and layer % period < period - 1
-        yield window if window and slides else None
-
-
-def _recurrent_elements(spec: ModelSpec) -> float:
-    """Elements of one layer's state: inner size x state size (Mamba, delta nets)."""
-    return float(spec.integer("ssm.inner_size", 0) * spec.integer("ssm.state_size", 0))
+def _row_bytes(setup: Setup, layer: LayerShape) -> int:
+    """Bytes of a cell that the layer's attention reads."""
+    keys = setup.cache.k.row_bytes(layer.k_width) + setup.cache.k.row_bytes(layer.index_width)
+    return keys if setup.hparams.is_mla else keys + setup.cache.v.row_bytes(layer.v_width)

@@ -32,8 +32,8 @@ class RunConfig:
     `n_gpu_layers` counts the output layer, -1 is all. `n_outputs_max` None is n_batch, as llama-cpp-python has
     it (llama-server sets its slots). `override_tensor` is llama.cpp's `pattern=buffer type` list, separated by
     commas. `n_devices` is the number of cards, 0 for a machine (or build) without one. `n_depth` is how many
-    cells are filled when speed is asked, `n_parallel` how many sequences decode. `rope_scale` is the factor that
-    positions are divided by; RoPE changes no memory.
+    cells each sequence has filled when speed is asked, `n_parallel` how many of them decode at once. `rope_scale` is
+    the factor that positions are divided by; RoPE changes no memory.
     """
 
     n_ctx: int = 4096
@@ -90,6 +90,11 @@ class RunConfig:
     def n_ctx_seq(self) -> int:
         """Tokens that one sequence can hold: all of a unified cache, else its share."""
         return self.n_ctx if self.kv_unified else self.n_ctx // self.n_seq_max
+
+    @property
+    def deepest(self) -> int:
+        """Cells that each of `n_parallel` sequences can fill at once: they share a unified cache between them."""
+        return self.n_ctx // self.n_parallel if self.kv_unified else self.n_ctx_seq
 
     def with_(self, **changes: Any) -> Self:
         """A copy with these knobs changed; ConfigError for a name that is no knob or a value it cannot take."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from oomph.estimate.estimator import Estimator
+from oomph.estimate.graph.hparams import sliding_window
 from oomph.estimate.prediction import MemoryEstimate, is_card
 from oomph.facts.config import RunConfig
 from oomph.facts.gpus import GpuSpec, gpu_specs
@@ -141,7 +142,7 @@ def _fewer_outputs(estimator: Estimator, config: RunConfig, probability: float) 
 
 def _window_only(estimator: Estimator, config: RunConfig, probability: float) -> Iterator[_Change]:
     """Sliding-window layers that keep their window alone, as llama-server has it."""
-    if config.swa_full and estimator.model.integer("attention.sliding_window", 0):
+    if config.swa_full and sliding_window(estimator.model):
         yield from _first("swa_full", "swa_full", (False,), estimator, config, probability)
 
 
@@ -173,7 +174,7 @@ def _together(estimator: Estimator, config: RunConfig, probability: float) -> It
     free = config.with_(n_outputs_max=config.n_outputs_max or config.n_seq_max)
     if config.flash_attn == "off":
         free = free.with_(flash_attn="on")
-    if estimator.model.integer("attention.sliding_window", 0):
+    if sliding_window(estimator.model):
         free = free.with_(swa_full=False)
     smaller = [free.with_(type_k=kind, type_v=kind) for kind in SMALLER_CACHES]
     for tried in (free, *smaller, smaller[-1].with_(n_ubatch=min(config.n_ubatch, SMALLER_UBATCHES[-1]))):

@@ -128,7 +128,7 @@ def max_context(estimator: Estimator, config: RunConfig, probability: float = SU
         return longest
 
     def is_unlikely(steps: int) -> bool:  # the doubt about a buffer of an unknown graph grows with the context
-        tried = estimator.predict(config.with_(n_ctx=steps * CONTEXT_STEP))
+        tried = estimator.predict(config.with_(n_ctx=steps * CONTEXT_STEP, n_depth=0), longest=False)
         return (tried.fit_probability or 0.0) < probability
 
     return CONTEXT_STEP * bisect_left(range(1, longest // CONTEXT_STEP + 1), True, key=is_unlikely)
@@ -168,7 +168,7 @@ def _first_to_fail(
     if verdict == "yes":
         longest = max_context(estimator, config, EVEN)
         config = config.with_(n_ctx=longest + CONTEXT_STEP)
-        memory = estimator.predict(config).memory
+        memory = estimator.memory(config)
         found = shortage(estimator, config, memory)
     else:
         found = shortage(estimator, config, memory) or shortage(estimator.cautious(WIDEST), config, memory)

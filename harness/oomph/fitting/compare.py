@@ -122,7 +122,7 @@ def measured_vram_bytes(record: Record) -> dict[str, int]:
 
 
 def _lines(estimator: Estimator, record: Record) -> Iterator[Comparison]:
-    memory = estimator.predict(record_config(record)).memory
+    memory = estimator.memory(record_config(record))
     coefficients = estimator.coefficients or default_coefficients()
     yield from _buffer_lines(record, memory)
     yield from _probe_lines(record, memory, coefficients)

@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 from oomph.errors import UnknownNameError
 from oomph.estimate.estimator import Estimator
+from oomph.estimate.graph.hparams import sliding_window
 from oomph.facts.config import RunConfig, padded_context
 from oomph.facts.gpus import gpu
 from oomph.facts.modelspec import ModelSpec
@@ -68,7 +69,7 @@ def settled(config: RunConfig, model: ModelSpec) -> RunConfig:
     return config.with_(
         n_expert_used=experts, flash_attn="off" if config.flash_attn == "off" else "on",
         n_gpu_layers=-1 if config.n_gpu_layers > model.n_layer else config.n_gpu_layers,
-        swa_full=config.swa_full or not model.integer("attention.sliding_window", 0),
+        swa_full=config.swa_full or not sliding_window(model),
         rope_scaling=None, rope_scale=None, yarn_orig_ctx=None,
     )  # fmt: skip
 

@@ -6,10 +6,10 @@ the catalogue, or on a host that was calibrated. Elsewhere the answer is None, a
 
 from typing import Final
 
-from oomph.errors import UnknownNameError
-from oomph.estimate.coefficients import Coefficients, default_coefficients
+from oomph.errors import OomphError, UnknownNameError
+from oomph.estimate.coefficients import Coefficients
+from oomph.estimate.estimator import Estimator
 from oomph.estimate.prediction import SpeedEstimate
-from oomph.estimate.speed import predict_speed
 from oomph.facts.config import RunConfig
 from oomph.facts.gpus import GpuSpec, gpu
 from oomph.facts.modelspec import ModelSpec
@@ -32,6 +32,7 @@ class ExpectedTime:
 
     def __init__(self, spec: ModelSpec, gpu: GpuSpec | None, coefficients: Coefficients | None = None) -> None:
         self._spec, self._gpu, self._calibrated = spec, gpu, coefficients
+        self._estimator = Estimator(spec, gpu, coefficients=coefficients)
 
     def __call__(self, config: RunConfig, workload: Workload) -> ExpectedSeconds:
         """What the point's load and the point itself are expected to take."""
@@ -43,7 +44,7 @@ class ExpectedTime:
     def _point_seconds(self, config: RunConfig, workload: Workload) -> float | None:
         """Everything at the speed of the deepest stop, which is the slowest."""
         stops = _stops(config, workload)
-        speed = self._speed(config.with_(n_depth=stops[-1] if stops else 0))
+        speed = self._speed(config.with_(n_depth=min(stops[-1], config.deepest) if stops else 0))
         if speed is None:
             return None
         prompt_s = workload.n_prompt * config.n_parallel / speed.prefill_tokens_per_s
@@ -56,8 +57,10 @@ class ExpectedTime:
         on_host = self._gpu is None or config.n_devices == 0 or uses_host(config, self._spec)
         if on_host and self._calibrated is None:
             return None
-        gpu = self._gpu if config.n_devices else None
-        return predict_speed(self._spec, gpu, config, self._calibrated or default_coefficients())
+        try:
+            return self._estimator.speed(config)
+        except OomphError:  # knobs that the model cannot have: running it will say so
+            return None
 
 
 def expected_time(spec: ModelSpec, bench: Bench) -> ExpectedTime:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from oomph.errors import ConfigError
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import Estimator
+from oomph.estimate.graph.hparams import sliding_window
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.overhead import context_bytes, pool_bytes
 from oomph.estimate.prediction import DeviceMemory
@@ -108,7 +109,7 @@ def lesson(estimator: Estimator, config: RunConfig, value: int | str = "", *, re
     `reach` asks for the longest context too, which takes the most time.
     """
     gpu, memory_bytes = _card(estimator)
-    device = estimator.predict(config).memory.devices[CARD]
+    device = estimator.memory(config).devices[CARD]
     values = estimator.coefficients or default_coefficients()
     return Lesson(
         value=value, device=device, context_bytes=context_bytes(gpu, values),
@@ -122,7 +123,7 @@ def oom_lesson(estimator: Estimator, config: RunConfig) -> OomLesson:
     plain = config.with_(flash_attn="off", type_k="f16", type_v="f16")
     late = plain.with_(n_ctx=max_context(estimator, plain, EVEN) + CONTEXT_STEP)
     return OomLesson(
-        asked=lesson(estimator, config, reach=True), late=shortage(estimator, late, estimator.predict(late).memory),
+        asked=lesson(estimator, config, reach=True), late=shortage(estimator, late, estimator.memory(late)),
         late_n_ctx=late.n_ctx,
     )  # fmt: skip
 
@@ -149,8 +150,8 @@ def cache_lesson(estimator: Estimator, config: RunConfig) -> CacheLesson:
     model = estimator.model
     fused = config.with_(flash_attn="on")
     rows = tuple(_cached(estimator, fused, kind) for kind in EXPLAINED_CACHES)
-    window = model.integer("attention.sliding_window", 0)
-    within = estimator.predict(fused.with_(swa_full=False)).memory.devices[CARD] if window else None
+    window = sliding_window(model)
+    within = estimator.memory(fused.with_(swa_full=False)).devices[CARD] if window else None
     twice = config.with_(n_ctx=2 * config.n_ctx)
     grown = tuple(
         lesson_bytes / config.n_ctx
@@ -183,7 +184,7 @@ def batch_lesson(estimator: Estimator, config: RunConfig) -> BatchLesson:
     return BatchLesson(
         rows=tuple(lesson(estimator, config.with_(n_ubatch=n), n) for n in EXPLAINED_UBATCHES), n_vocab=n_vocab,
         n_ubatch=config.n_ubatch, logits_bytes=4 * config.n_ubatch * n_vocab,
-        one_output_compute_bytes=estimator.predict(one).memory.devices[CARD].compute_bytes,
+        one_output_compute_bytes=estimator.memory(one).devices[CARD].compute_bytes,
     )  # fmt: skip
 
 
@@ -198,7 +199,7 @@ def rope_lesson(estimator: Estimator, config: RunConfig) -> RopeLesson:
 
 
 def _kv_bytes(estimator: Estimator, config: RunConfig) -> int:
-    return estimator.predict(config).memory.devices[CARD].kv_cache_bytes
+    return estimator.memory(config).devices[CARD].kv_cache_bytes
 
 
 def _card(estimator: Estimator) -> tuple[GpuSpec, int]:

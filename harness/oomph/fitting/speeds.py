@@ -7,10 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.prediction import SpeedEstimate
-from oomph.estimate.speed import predict_speed
 from oomph.facts.config import RunConfig
 from oomph.fitting.compare import record_config, speed_observations
 from oomph.fitting.evidence import is_of, settled
@@ -21,12 +19,14 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Speeds:
-    """Predictions for one configuration: `empty` at depth 0; `full` decodes in a full context.
+    """Predictions for one configuration: `empty` at depth 0; `full` decodes in a full context of `n_ctx` tokens.
 
-    `full`'s prefill is the mean over a prompt that fills the context, and `first_token_s` the seconds that it takes,
-    with a 90 % interval where there is one.
+    That is one sequence's: its share where several have a cache of their own, and `slots` of `full` is all of them at
+    once. `full`'s prefill is the mean over a prompt that fills the context, and `first_token_s` the seconds that it
+    takes, with a 90 % interval where there is one.
     """
 
+    n_ctx: int
     empty: SpeedEstimate
     full: SpeedEstimate
     first_token_s: float
@@ -45,25 +45,20 @@ class MeasuredRate:
 
 
 def speeds(estimator: Estimator, config: RunConfig) -> Speeds | None:
-    """None where no card is named; on a machine without one, where nothing was calibrated."""
-    gpu = estimator.gpu if config.n_devices else None
-    if gpu is None and (config.n_devices or estimator.coefficients is None):
+    """None where no card is named and, on a machine without one, nothing was calibrated; and for what cannot load."""
+    n_ctx = config.deepest
+    empty, prompt, decode = (estimator.speed(config.with_(n_depth=n)) for n in (0, n_ctx // 2, n_ctx))
+    if empty is None or prompt is None or decode is None:
         return None
-    values = estimator.coefficients or default_coefficients()
-
-    def at(n_depth: int) -> SpeedEstimate:
-        return predict_speed(estimator.model, gpu, config.with_(n_depth=n_depth), values)
-
-    decode, prompt = at(config.n_ctx), at(config.n_ctx // 2)
     rate, interval = prompt.prefill_tokens_per_s, prompt.prefill_interval_90
     return Speeds(
-        empty=at(0),
+        n_ctx=n_ctx, empty=empty,
         full=SpeedEstimate(
             prefill_tokens_per_s=rate, prefill_interval_90=interval, decode_tokens_per_s=decode.decode_tokens_per_s,
-            decode_interval_90=decode.decode_interval_90, bound_by=decode.bound_by,
+            decode_interval_90=decode.decode_interval_90, bound_by=decode.bound_by, slots=decode.slots,
         ),
-        first_token_s=config.n_ctx / rate,
-        first_token_interval_90=(config.n_ctx / interval[1], config.n_ctx / interval[0]) if interval else None,
+        first_token_s=n_ctx / rate,
+        first_token_interval_90=(n_ctx / interval[1], n_ctx / interval[0]) if interval else None,
     )  # fmt: skip
 
 

@@ -75,7 +75,7 @@ def _contexts(measured: set[int]) -> list[int]:
 
 
 def _bytes(estimator: Estimator, config: RunConfig) -> int:
-    memory = estimator.predict(config).memory
+    memory = estimator.memory(config)
     return memory.total_vram_bytes if config.n_devices else sum(d.total_bytes for d in memory.devices.values())
 
 

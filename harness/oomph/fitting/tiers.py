@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.prediction import SpeedEstimate
-from oomph.estimate.speed import predict_speed
 from oomph.facts.config import RunConfig
 from oomph.facts.rope import RopeScaling, extension
 from oomph.fitting.answer import POSSIBLE
@@ -57,7 +55,7 @@ def _tier(estimator: Estimator, config: RunConfig, low: int, seen: Sequence[Meas
     return Tier(
         low=low, n_ctx=config.n_ctx, total_vram_bytes=prediction.memory.total_vram_bytes,
         margin_bytes=margin_bytes(prediction.memory, estimator.gpu_memory_bytes or 0),
-        probability=prediction.fit_probability, speed=_speed_at_depth(estimator, config) if whole else None,
+        probability=prediction.fit_probability, speed=_speed_when_full(estimator, config) if whole else None,
         first_token_s=whole.first_token_s if whole else None,
         first_token_interval_90=whole.first_token_interval_90 if whole else None,
         scaling=extension(estimator.model, config.n_ctx),
@@ -65,12 +63,9 @@ def _tier(estimator: Estimator, config: RunConfig, low: int, seen: Sequence[Meas
     )  # fmt: skip
 
 
-def _speed_at_depth(estimator: Estimator, config: RunConfig) -> SpeedEstimate:
-    """Both rates at the end of the context: the last micro-batches of a prompt, and decoding after them."""
-    gpu = estimator.gpu if config.n_devices else None
-    values = estimator.coefficients or default_coefficients()
-    deep = config.with_(n_depth=max(config.n_ctx - config.n_ubatch, 0))
-    return predict_speed(estimator.model, gpu, deep, values)
+def _speed_when_full(estimator: Estimator, config: RunConfig) -> SpeedEstimate | None:
+    """Both rates at the end of the context: the last micro-batch of a prompt, and decoding after it."""
+    return estimator.speed(config.with_(n_depth=config.deepest))
 
 
 def _deepest(seen: Sequence[MeasuredRate], test: str) -> MeasuredRate | None:

@@ -6,6 +6,7 @@ Stands apart from `estimates` because nothing here depends on a configuration.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from oomph.estimate.graph.hparams import sliding_window
 from oomph.estimate.memory import MemoryModel, kv_cache_bytes
 from oomph.facts.config import RunConfig
 from oomph.facts.gpus import GpuSpec
@@ -45,10 +46,6 @@ def kv_cache_bytes_per_token(model: ModelSpec, *, swa_full: bool = True) -> dict
     return per_token
 
 
-def _has_window(model: ModelSpec) -> bool:
-    return model.integer("attention.sliding_window", 0) > 0
-
-
 def inspect_lines(model: ModelSpec) -> Iterator[str]:
     """Name, architecture, experts, context and size, a line each."""
     shape = f"{model.n_layer} layers, embedding {count(model.n_embd)}, vocabulary {count(model.n_vocab)}"
@@ -58,8 +55,8 @@ def inspect_lines(model: ModelSpec) -> Iterator[str]:
     factor, native = yarn_factor(model), native_context(model)
     stretched = f" (native {count(native)}, YaRN × {factor:g})" if factor else ""
     yield f"context: {count(model.n_ctx_train)} tokens{stretched}"
-    if _has_window(model):
-        yield f"sliding window: {count(model.integer('attention.sliding_window'))} tokens"
+    if window := sliding_window(model):
+        yield f"sliding window: {count(window)} tokens"
     n_weights = sum(tensor.n_elements for tensor in model.tensors.values())
     n_bytes = sum(tensor.n_bytes for tensor in model.tensors.values())
     yield f"weights: {n_weights / 1e9:.2f} × 10⁹ in {gib(n_bytes)}, {8 * n_bytes / max(n_weights, 1):.2f} bits each"
@@ -81,7 +78,7 @@ def roles_table(model: ModelSpec) -> Table:
 def kv_cache_table(model: ModelSpec) -> Table:
     """Bytes of KV cache per token for each cache type."""
     full = kv_cache_bytes_per_token(model)
-    beyond = kv_cache_bytes_per_token(model, swa_full=False) if _has_window(model) else {}
+    beyond = kv_cache_bytes_per_token(model, swa_full=False) if sliding_window(model) else {}
     rows = tuple(
         (Cell(kind), number(full[kind]), number(full[kind] * 4096, digits=1, unit=MIB), number(beyond.get(kind)))
         for kind in KV_CACHE_TYPES

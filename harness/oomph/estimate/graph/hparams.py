@@ -155,6 +155,11 @@ def resolve_hparams(model: ModelSpec, *, n_expert_used: int | None = None) -> Hp
     )  # fmt: skip
 
 
+def sliding_window(model: ModelSpec) -> int:
+    """The cells that a layer with a window, or with chunks, sees at most (n_swa); 0 where no layer has one."""
+    return _window(model, architecture(model.arch), model.n_layer - model.integer("nextn_predict_layers", 0))
+
+
 def _window(model: ModelSpec, arch: Architecture, n_layer: int) -> int:
     """The sliding window in tokens (n_swa), 0 where no layer has one."""
     if not arch.swa_period or arch.swa_n_layer not in (0, n_layer):

@@ -1,0 +1,110 @@
+"""Work and memory of one configuration agree: every model of the catalogue, in settings that move things about."""
+
+from dataclasses import replace
+from typing import Any, Final
+
+import pytest
+
+from oomph.estimate.compute import Setup
+from oomph.estimate.memory import Bytes, MemoryModel, kv_cache_bytes, recurrent_bytes, weight_bytes
+from oomph.estimate.prediction import is_card
+from oomph.estimate.work import AttentionWork, Work, forward_work
+from oomph.facts.catalogue import catalogue_model, catalogue_names
+from oomph.facts.config import RunConfig
+from oomph.facts.modelspec import ModelSpec
+
+SETTINGS: Final[dict[str, dict[str, Any]]] = {
+    "windows only": {"swa_full": False},
+    "windows in full": {"swa_full": True},
+    "eleven layers": {"swa_full": False, "n_gpu_layers": 11},
+    "experts of five layers on the CPU": {"swa_full": False, "n_cpu_moe": 5},
+    "a quantised cache": {"swa_full": False, "type_k": "q8_0", "type_v": "q8_0"},
+    "four slots": {"swa_full": False, "n_seq_max": 4},
+    "a cache for four": {"swa_full": False, "n_seq_max": 4, "kv_unified": True},
+    "the cache on the host": {"swa_full": False, "offload_kqv": False},
+    "two cards": {"swa_full": False, "n_devices": 2, "tensor_split": (3.0, 1.0)},
+    "some by name": {"swa_full": False, "override_tensor": r"blk\.[1-3]\.ffn_=CPU,token_embd=CPU"},
+    "no card": {"swa_full": False, "n_devices": 0},
+}
+PADDING_BYTES: Final = 128 + 512 * 34 // 32
+"""What memory takes more for a tensor at most: alignment, and on a card the last quantised row filled up."""
+
+MODELS: Final = {name: catalogue_model(name, "Q4_K_M") for name in catalogue_names()}
+
+
+def _settled(name: str, setting: str) -> tuple[ModelSpec, Setup, dict[bool, Work]]:
+    model = MODELS[name]
+    setup = MemoryModel(model).setup(RunConfig(n_ctx=40_000, flash_attn="on", **SETTINGS[setting]))
+    card, host = forward_work(model, setup)
+    return model, setup, {True: card, False: host}
+
+
+def _by_place(n_bytes: Bytes) -> dict[bool, int]:
+    return {on_card: sum(n for name, n in n_bytes.items() if is_card(name) is on_card) for on_card in (True, False)}
+
+
+def _stored_cells(group: AttentionWork, setup: Setup) -> int:
+    """Cells that memory keeps for a layer of the group, of all streams."""
+    cells = setup.sizes.cells if group.window is None else setup.sizes.cells_swa
+    return cells * setup.sizes.n_stream
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("name", catalogue_names())
+def test_work_and_memory_agree(name: str, setting: str) -> None:
+    model, setup, works = _settled(name, setting)
+    caches, states = _by_place(kv_cache_bytes(setup)), _by_place(recurrent_bytes(setup))
+    weights = _by_place(weight_bytes(_of_matrices(model), setup.hparams, setup.placement))
+    weights[False] -= _looked_up_bytes(model, setup)
+    for on_card, work in works.items():
+        read = sum(group.owners * group.row_bytes * _stored_cells(group, setup) for group in work.attention)
+        assert 0 <= caches[on_card] - read <= 3 * setup.hparams.n_layer * PADDING_BYTES
+        state = 4 * work.recurrent_elements * setup.sizes.n_seqs
+        assert 0 <= states[on_card] - state <= 2 * setup.hparams.n_layer * PADDING_BYTES
+        assert 0 <= weights[on_card] - work.weight_bytes(None) <= len(model.tensors) * PADDING_BYTES
+    _hold_windows(setup, works)
+
+
+def _of_matrices(model: ModelSpec) -> ModelSpec:
+    """The model's tensors that a pass multiplies with: no norms, biases, tables that are looked up, convolutions."""
+    tables = ("embd", "embed", "conv1d")
+    multiplied = {
+        name: tensor for name, tensor in model.tensors.items()
+        if len(tensor.ne) > 1 and not name.endswith("bias")
+        and (not any(word in name for word in tables) or _is_tied_head(name, model))
+    }  # fmt: skip
+    return replace(model, tensors=multiplied)
+
+
+def _is_tied_head(name: str, model: ModelSpec) -> bool:
+    return name == "token_embd.weight" and "output.weight" not in model.tensors
+
+
+def _looked_up_bytes(model: ModelSpec, setup: Setup) -> int:
+    """The copy of a tied output head that tokens are looked up in, where it is a copy."""
+    is_copied = is_card(setup.placement.output) and not is_card(setup.placement.weight("token_embd.weight"))
+    head = model.tensors["token_embd.weight"]
+    return head.n_bytes if _is_tied_head(head.name, model) and is_copied else 0
+
+
+def _hold_windows(setup: Setup, works: dict[bool, Work]) -> None:
+    """The layers that the graph gives a window are those that the speed model gives one."""
+    layers = [layer for layer in setup.hparams.layers if layer.has_attention and layer.k_width]
+    groups = [group for work in works.values() for group in work.attention]
+    within = [group for group in groups if group.window is not None]
+    assert {group.window for group in within} <= {setup.hparams.n_swa}
+    assert sum(group.layers for group in within) == sum(layer.is_swa for layer in layers)
+    assert sum(group.layers for group in groups) == len(layers)
+
+
+def test_the_catalogue_has_every_kind_of_attention() -> None:
+    """Else agreement would be of less than it says."""
+    found = {name: _settled(name, "windows only") for name in MODELS}
+    attention = {name: works[True].attention for name, (_, _, works) in found.items()}
+    assert {group.window for group in attention["llama-4-scout"]} == {8192, None}
+    assert any(group.owners < group.layers for group in attention["gemma-3n-e4b"])
+    assert any(group.is_latent for group in attention["deepseek-v3"])
+    assert found["deepseek-v3.2"][1].hparams.layers[0].index_width
+    assert not attention["mamba2-2.7b"]
+    assert attention["falcon-h1-7b"]
+    assert found["falcon-h1-7b"][2][True].recurrent_elements
