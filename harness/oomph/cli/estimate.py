@@ -36,6 +36,9 @@ def _estimate(
     build: Annotated[
         int | None, typer.Option(min=1000, help="build number of an older llama.cpp, 8829 for b8829")
     ] = None,
+    unified_memory: Annotated[
+        bool, typer.Option("--unified-memory", help="what a card cannot hold is read over the bus, where drivers do so")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a configuration, a line each")] = False,
     *,
     knobs: dict[str, Any],
@@ -53,7 +56,9 @@ def _estimate(
     if not asked:
         raise ConfigError(f"{configs} has no configuration; write one JSON object of knobs a line")
     on_host = any(config.n_devices == 0 for config in asked)
-    estimator, origin = named_estimator(model, gpu, gpu_mem, calibration, on_host=on_host, build=build)
+    estimator, origin = named_estimator(
+        model, gpu, gpu_mem, calibration, on_host=on_host, build=build, unified_memory=unified_memory
+    )
     if as_json:
         _print_json(estimator, asked, strict=not (grid or configs), calibration=origin)
     else:

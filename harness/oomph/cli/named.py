@@ -31,7 +31,7 @@ SHIPPED: Final = "none"
 
 def named_estimator(
     model: str, gpu: str | None, gpu_mem: float | None, calibration: Path | None, *, on_host: bool,
-    build: int | None = None,
+    build: int | None = None, unified_memory: bool = False,
 ) -> "tuple[Estimator, str | None]":  # fmt: skip
     """The estimator, and the file that its coefficients are of, if they are a calibration's.
 
@@ -48,7 +48,10 @@ def named_estimator(
     spec, card = read_model(model), find_gpu(gpu) if gpu else None
     coefficients, origin = _calibration(calibration, spec.arch, card.name if card else None, on_host=on_host)
     memory_bytes = round(gpu_mem * MIB) if gpu_mem else None
-    return Estimator(spec, card, gpu_memory_bytes=memory_bytes, coefficients=coefficients, build=build), origin
+    estimator = Estimator(
+        spec, card, gpu_memory_bytes=memory_bytes, coefficients=coefficients, build=build, unified_memory=unified_memory
+    )
+    return estimator, origin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,6 +48,7 @@ class MemoryModel:
         self._hparams: dict[int | None, Hparams] = {}
         self._weights: dict[object, Bytes] = {}
         self._cache_rows: dict[object, Counter[CacheRow]] = {}
+        self._setup: tuple[RunConfig, Setup] | None = None
 
     @property
     def is_known(self) -> bool:
@@ -67,7 +68,12 @@ class MemoryModel:
         return self._assemble(setup, self.compute(setup), tuple(warnings))
 
     def setup(self, config: RunConfig) -> Setup:
-        """`config` resolved for this model, flash attention decided."""
+        """`config` resolved for this model, flash attention decided; the last one is kept, for it is asked again."""
+        if self._setup is None or self._setup[0] != config:
+            self._setup = config, self._resolved(config)
+        return self._setup[1]
+
+    def _resolved(self, config: RunConfig) -> Setup:
         hparams = self.hparams(config.n_expert_used if self.model.is_moe else None)
         fused = config.flash_attn != "off"
         cache = CacheTypes(k=quant(config.type_k), v=quant(config.type_v), flash_attn=fused, transposes_v=not fused)

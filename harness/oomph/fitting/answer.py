@@ -46,7 +46,8 @@ class Answer:
     `probability` is None where nothing is known of the card but its memory. `is_measured` says that a record settled
     the verdict. `max_context` is the largest n_ctx that fits with 90 % probability, the other knobs as they are.
     `shortage` is what would fail first: of a configuration that surely fits, in the first context that does not.
-    `scaling` is what a context beyond the native one needs. `speeds` is None where it does not run, or none are known.
+    `scaling` is what a context beyond the native one needs. `speeds` is None where it does not run, or none are known;
+    `speed_reason` then says why, where the estimate can. `has_mtp` is whether the file has multi-token prediction.
     """
 
     model: str
@@ -70,6 +71,8 @@ class Answer:
     shortage: Shortage | None
     shortage_n_ctx: int | None
     speeds: Speeds | None
+    speed_reason: str | None
+    has_mtp: bool
     measured: tuple[MeasuredRate, ...]
     evidence: tuple[Evidence, ...]
     calibration: str | None
@@ -112,6 +115,7 @@ def answer(
         native_context=native_context(estimator.model), scaling=extension(estimator.model, config.n_ctx),
         shortage=short, shortage_n_ctx=short_n_ctx,
         speeds=speeds(estimator, config) if verdict in ("yes", "probably") else None,
+        speed_reason=prediction.speed_reason, has_mtp=estimator.model.integer("nextn_predict_layers", 0) > 0,
         measured=tuple(measured_rates(estimator, config, records)), evidence=witnesses, calibration=calibration,
         next_command=None if decisive or refusal or on_host or _is_hopeless(short) else settling_command(
             estimator, config, on_card=any(witness.says == "runs" for witness in witnesses)

@@ -4,11 +4,11 @@ The JSON is a contract with other programs, kept in `docs/estimate-json.md` fiel
 people and may change. Both are pure functions of a Prediction.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from oomph.estimate.prediction import Prediction, SpeedEstimate, is_card
+from oomph.estimate.prediction import Prediction, SlotsSpeed, SpeedEstimate, is_card
 from oomph.facts.config import RunConfig
 from oomph.units import MIB, NOT_MEASURED, count, mib, rate
 from oomph.views.table import Cell, Table, number
@@ -35,6 +35,7 @@ def prediction_json(prediction: Prediction) -> dict[str, Any]:
         "exact_compute": prediction.memory.exact_compute,
         "warnings": list(warnings(prediction)),
         "speed": speed_json(prediction.speed),
+        "speed_reason": prediction.speed_reason,
     }
 
 
@@ -50,6 +51,17 @@ def speed_json(speed: SpeedEstimate | None) -> dict[str, Any] | None:
             "decode": list(speed.decode_interval_90) if speed.decode_interval_90 else None,
         },
         "bound_by": speed.bound_by,
+        "slots": _slots_json(speed.slots) if speed.slots else None,
+    }
+
+
+def _slots_json(slots: SlotsSpeed) -> dict[str, Any]:
+    interval = slots.decode_interval_90
+    return {
+        "n_slots": slots.n_slots,
+        "n_depth": slots.n_depth,
+        "decode_tokens_per_s": slots.decode_tokens_per_s,
+        "interval_90": list(interval) if interval else None,
     }
 
 
@@ -81,13 +93,24 @@ def summary_lines(prediction: Prediction) -> list[str]:
     lines = [f"VRAM: {total}" + ("" if prediction.fits is None else f", {_fits(prediction)}")]
     if prediction.max_context is not None:
         lines.append(f"largest n_ctx that fits: {count(prediction.max_context)}")
-    if speed := prediction.speed:
-        depth = f"at depth {count(prediction.config.n_depth)}"
-        lines.append(f"prefill {depth}: {_rate(speed.prefill_tokens_per_s, speed.prefill_interval_90)}")
-        lines.append(f"decode {depth}: {_rate(speed.decode_tokens_per_s, speed.decode_interval_90)}")
-        if speed.bound_by:
-            lines.append(f"bound by: {speed.bound_by}")
+    if prediction.speed:
+        lines += _speed_lines(prediction.speed, prediction.config)
+    elif prediction.speed_reason:
+        lines.append(f"no speed: {prediction.speed_reason}")
     return lines + [f"note: {warning}" for warning in warnings(prediction)]
+
+
+def _speed_lines(speed: SpeedEstimate, config: RunConfig) -> Iterator[str]:
+    """Prefill and decode, of one sequence unless several were asked for, and of all slots where there are several."""
+    depth, n_parallel = f"at depth {count(config.n_depth)}", config.n_parallel
+    each = f" of {n_parallel} sequences together" if n_parallel > 1 else " of one slot" if speed.slots else ""
+    yield f"prefill {depth}: {_rate(speed.prefill_tokens_per_s, speed.prefill_interval_90)}"
+    yield f"decode{each} {depth}: {_rate(speed.decode_tokens_per_s, speed.decode_interval_90)}"
+    if (slots := speed.slots) and slots.n_slots != n_parallel:
+        together = _rate(slots.decode_tokens_per_s, slots.decode_interval_90)
+        yield f"decode of all {slots.n_slots} slots together, each at depth {count(slots.n_depth)}: {together}"
+    if speed.bound_by:
+        yield f"bound by: {speed.bound_by}"
 
 
 def grid_table(model: str, knobs: Sequence[str], answers: Sequence[tuple[RunConfig, Answer]]) -> Table:

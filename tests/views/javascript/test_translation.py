@@ -68,6 +68,13 @@ def test_named_arguments_find_their_places() -> None:
         signature.lay_out([], {"colour": "red"})
 
 
+def test_of_methods_with_one_name_the_one_is_taken_that_has_the_arguments() -> None:
+    tree = ast.parse("def f(self, *, model=None, gpu=None): pass\ndef g(self, **changes): pass")
+    of_one, of_another = (signature_of(node, bound=True) for node in tree.body if isinstance(node, ast.FunctionDef))
+    assert [of_one.takes(named) for named in (["gpu"], ["n_ctx"], [None])] == [True, False, False]
+    assert [of_another.takes(named) for named in (["gpu"], ["n_ctx"], [None])] == [True, True, True]
+
+
 def test_only_what_is_reached_comes_along() -> None:
     program = Program(["oomph.estimate.allocator:Pool"], called=("take",))
     text = translate(program)

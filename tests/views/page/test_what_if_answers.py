@@ -39,7 +39,7 @@ const answers = questions.map(({ card, knobs }) => {
     devices: Object.fromEntries(answer.memory.devices.items().map(([name, parts]) => [name, { ...parts }])),
     rates: speed && [speed.prefill_tokens_per_s, speed.decode_tokens_per_s],
     intervals: speed && [speed.prefill_interval_90, speed.decode_interval_90],
-    bound_by: speed && speed.bound_by, fits: answer.fits, likely: answer.fit_probability,
+    bound_by: speed && speed.bound_by, slots: speed && speed.slots, reason: answer.speed_reason, fits: answer.fits, likely: answer.fit_probability,
     warnings: answer.warnings, longest: answer.max_context,
   };
 });
@@ -69,13 +69,14 @@ def _settings(asked: WhatIf, seed: int) -> Iterator[Question]:
     positions = asked.positions
     for _ in range(SHAPES):
         shape = {knob: chance.choice(values) for knob, values in positions.items() if knob not in ("n_ctx", "filled")}
+        shape |= {"n_seq_max": chance.choice((1, 1, 4)), "kv_unified": chance.random() < 0.5}
         if chance.random() < 0.5:
             shape["n_gpu_layers"] = -1
         on_card = chance.random() < 0.9
         for _ in range(CONTEXTS):
             n_ctx = chance.choice(positions["n_ctx"])
-            depth = int(chance.choice(positions["filled"]) * n_ctx)
-            knobs = {**shape, "n_ctx": n_ctx, "n_depth": depth, "n_devices": int(on_card)}
+            knobs = {**shape, "n_ctx": n_ctx, "n_devices": int(on_card)}
+            knobs["n_depth"] = int(chance.choice(positions["filled"]) * RunConfig(**knobs).deepest)
             yield {"card": chance.randrange(len(gpu_specs())) if on_card else None, "knobs": knobs}
 
 
@@ -88,6 +89,7 @@ def _expect_the_same(answer: dict[str, Any], prediction: Prediction) -> None:
     assert (answer["fits"], answer["warnings"]) == (prediction.fits, list(prediction.warnings))
     assert answer["likely"] == pytest.approx(prediction.fit_probability, abs=1e-9)
     speed = prediction.speed
+    assert answer["reason"] == prediction.speed_reason
     if speed is None:
         assert answer["rates"] is None
         return
@@ -95,6 +97,13 @@ def _expect_the_same(answer: dict[str, Any], prediction: Prediction) -> None:
     for shown, told in zip(answer["intervals"], (speed.prefill_interval_90, speed.decode_interval_90), strict=True):
         assert shown == (None if told is None else pytest.approx(told, rel=1e-9))
     assert answer["bound_by"] == speed.bound_by
+    if speed.slots is None:
+        assert answer["slots"] is None
+        return
+    assert {key: value for key, value in answer["slots"].items() if key in ("n_slots", "n_depth")} == {
+        "n_slots": speed.slots.n_slots, "n_depth": speed.slots.n_depth,
+    }  # fmt: skip
+    assert answer["slots"]["decode_tokens_per_s"] == pytest.approx(speed.slots.decode_tokens_per_s, rel=1e-9)
 
 
 @pytest.mark.slow

@@ -82,6 +82,28 @@ def test_moving_a_control_moves_bar_speed_sentence_and_command(dom: Dom, page: s
         assert words in command
 
 
+def test_several_slots_are_told_alone_and_together(dom: Dom, estimator: Estimator) -> None:
+    asked = what_if(estimator, RunConfig(n_ctx=16384, n_seq_max=4))
+    fill = """
+    const form = document.querySelector("form");
+    form.elements.filled.value = 4;
+    form.elements.filled.dispatchEvent(new Event("input", { bubbles: true }));"""
+    shown = dom(_with_script(render_what_if(asked), fill))
+    speed = estimator.speed(RunConfig(n_ctx=16384, n_seq_max=4, n_depth=4096))
+    assert speed is not None
+    assert speed.slots is not None
+    assert f"decode {speed.decode_tokens_per_s:.3g} tokens/s" in _text(shown, "brief")
+    told = f"All 4 slots together, each 4,096 tokens deep, decode {speed.slots.decode_tokens_per_s:.3g} tokens/s"
+    assert told in _text(shown, "slots")
+
+
+def test_what_cannot_load_has_no_speed_but_a_reason(dom: Dom, estimator: Estimator) -> None:
+    shown = dom(render_what_if(what_if(estimator, RunConfig(n_ctx=1 << 20))))
+    assert _text(shown, "verdict").startswith("Does not fit")
+    assert "tokens/s" not in _text(shown, "brief")
+    assert _text(shown, "bound").startswith("No speed: it does not load: CUDA0 would have to hold")
+
+
 def test_the_largest_context_is_the_packages(dom: Dom, page: str, estimator: Estimator) -> None:
     shown = dom(_with_script(page, 'document.querySelector(".find button").click();'))
     assert f"{estimator.max_context():,} tokens fit" in _text(shown, "find")

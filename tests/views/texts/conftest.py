@@ -8,29 +8,33 @@ from pathlib import Path
 
 import pytest
 
-from oomph.estimate.prediction import SpeedEstimate
+from oomph.estimate.estimator import Estimator
+from oomph.estimate.prediction import SlotsSpeed, SpeedEstimate
 from oomph.facts.config import RunConfig
 
 Golden = Callable[[str, str], None]
 Figures = Callable[[str], Counter[str]]
 
 
-def made_up_speed(*arguments: object, **_: object) -> SpeedEstimate:
-    """In the place of `predict_speed`: slower the deeper, by a law of its own."""
-    config = next(argument for argument in arguments if isinstance(argument, RunConfig))
+def made_up_speed(_: Estimator, config: RunConfig) -> SpeedEstimate:
+    """In the place of `Estimator.speed`: slower the deeper, by a law of its own."""
     on_host = config.n_cpu_moe / 8 + (5 if config.n_gpu_layers >= 0 else 0)
     slower = 1 + config.n_depth / 32_768 + on_host
     prefill, decode = 4000 / slower, 200 / slower
+    n_slots, together = config.n_seq_max, 0.5 * config.n_seq_max * decode
+    slots = SlotsSpeed(
+        n_slots=n_slots, n_depth=min(config.n_depth, config.n_ctx // n_slots), decode_tokens_per_s=together,
+        decode_interval_90=(0.9 * together, 1.11 * together),
+    )  # fmt: skip
     return SpeedEstimate(
         prefill_tokens_per_s=prefill, decode_tokens_per_s=decode, prefill_interval_90=(0.8 * prefill, 1.25 * prefill),
-        decode_interval_90=(0.9 * decode, 1.11 * decode),
+        decode_interval_90=(0.9 * decode, 1.11 * decode), slots=slots if n_slots > 1 else None,
     )  # fmt: skip
 
 
 @pytest.fixture
 def _steady_speeds(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("speeds", "tiers"):
-        monkeypatch.setattr(f"oomph.fitting.{module}.predict_speed", made_up_speed)
+    monkeypatch.setattr("oomph.estimate.estimator.Estimator.speed", made_up_speed)
 
 
 @pytest.fixture

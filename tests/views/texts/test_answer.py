@@ -27,6 +27,7 @@ CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "refused": ("llama-3.2-1b:Q8_0", "RTX 3060", {"n_ctx": 8192, "type_v": "q8_0", "flash_attn": "off"}),
     "two-cards": ("llama-3.1-8b:Q8_0", "RTX 3060", {"n_ctx": 8192, "n_devices": 2}),
     "split": (QWEN, "RTX 3060", {"n_ctx": 8192, "n_cpu_moe": 30}),
+    "slots": ("glm-4.5-air:Q4_K_M", "RTX PRO 6000 Blackwell", {"n_ctx": 131_072, "n_seq_max": 4}),
     "dense": ("llama-3.1-8b:Q4_K_M", "RTX 3060", {"n_ctx": 8192, "n_expert_used": 8}),
 }  # fmt: skip
 

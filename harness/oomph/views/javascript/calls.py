@@ -75,7 +75,9 @@ class Calls(Expressions):
 
     def _call_of_method(self, node: ast.Call, method: ast.Attribute) -> str:
         owner, name = self.expression(method.value), method.attr
-        signatures = self.program.method_signatures.get(name, set())
+        named = [keyword.arg for keyword in node.keywords]
+        every = self.program.method_signatures.get(name, set())
+        signatures = {signature for signature in every if signature.takes(named)} or every
         if signatures and (len(signatures) == 1 or not node.keywords):
             placed = [signature for signature in signatures if signature.rest and signature.keywords]
             signature = next(iter(placed or signatures))

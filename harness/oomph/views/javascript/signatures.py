@@ -27,6 +27,10 @@ class Signature:
         """The parameters as JavaScript has them, but for the rest."""
         return (*self.positional, *self.keywords, *((self.others,) if self.others else ()))
 
+    def takes(self, named: Sequence[str | None]) -> bool:
+        """Whether a call may name these arguments; None is `**others`."""
+        return self.others is not None or all(name in self.order for name in named)
+
     def lay_out(self, given: Sequence[str], named: Mapping[str, str]) -> list[str]:
         """The arguments of a call in order; raises NotTranslated where they do not fit."""
         if not named and not (self.rest and self.keywords):

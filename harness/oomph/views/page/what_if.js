@@ -71,7 +71,8 @@ function knobsOf(form, { start, positions }) {
   if (form.elements.card.value === CARDLESS) Object.assign(knobs, { n_gpu_layers: -1, n_cpu_moe: 0 });
   if (knobs.n_gpu_layers === positions.n_gpu_layers.at(-1)) knobs.n_gpu_layers = -1;  // all, in llama.cpp's words
   const n_devices = form.elements.card.value === CARDLESS ? 0 : Math.max(start.n_devices ?? 1, 1);
-  return { ...start, ...knobs, n_devices, n_depth: Math.floor(filled * knobs.n_ctx) };
+  const asked = { ...start, ...knobs, n_devices };
+  return { ...asked, n_depth: Math.floor(filled * $construct(config$RunConfig, fromJson(asked)).deepest) };  // of one sequence
 }
 
 function setUp(form, { start, positions }, { own }) {
@@ -188,6 +189,9 @@ function drawSpeed(tile, rate, interval) {
   if (rate) dot.style.left = `${100 * at(rate)}%`;
 }
 
+const together = ({ n_slots, n_depth, decode_tokens_per_s: rate, decode_interval_90: interval }) =>
+  `That is one slot alone. All ${n_slots} slots together, each ${n_depth.toLocaleString("en")} tokens deep, decode ${tokens(rate)} tokens/s${interval ? ` (90 %: ${tokens(interval[0])} to ${tokens(interval[1])})` : ""}.`;
+
 function verdict(answer, rows, card) {
   const { fits, fit_probability: likely, speed } = answer;
   const used = Math.max(...rows.filter(({ limit }) => limit !== null).map(({ parts }) => total(parts)), 0);
@@ -221,7 +225,8 @@ function show(root, data, asked) {
   const { speed } = answer, [prefill, decode] = root.querySelectorAll(".speed");
   drawSpeed(prefill, speed?.prefill_tokens_per_s, speed?.prefill_interval_90);
   drawSpeed(decode, speed?.decode_tokens_per_s, speed?.decode_interval_90);
-  root.querySelector(".bound").textContent = speed ? `Bound by ${speed.bound_by.replace("prefill: ", "").replace("; decode: ", " in prefill, by ")} in decode.` : "A CPU's speed is foretold once oomph calibrate has measured it.";
+  root.querySelector(".bound").textContent = speed ? `Bound by ${speed.bound_by.replace("prefill: ", "").replace("; decode: ", " in prefill, by ")} in decode.` : `No speed: ${answer.speed_reason}.`;
+  root.querySelector(".slots").textContent = speed?.slots ? together(speed.slots) : "";
   root.querySelector(".notes").replaceChildren(...new Set(answer.warnings).values().map((text) => element("li", text)));
   root.querySelector(".command code").textContent = command(data.reference, knobs, card);
   root.querySelector(".find output").textContent = "";
