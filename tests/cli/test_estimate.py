@@ -59,6 +59,44 @@ def test_speed_needs_a_card_and_comes_with_intervals(oomph: Oomph, repository: P
         assert 0 < low < speed[f"{test}_tokens_per_s"] < high
 
 
+def test_slots_are_told_alone_and_together(oomph: Oomph, repository: Path) -> None:
+    asked = (MODEL, "--gpu", "4090", "-np", 4, "--n-ctx", 32768, "--n-depth", 8192)
+    (line,) = answers(oomph, *asked)
+    alone, slots = line["speed"], line["speed"]["slots"]
+    assert set(slots) == documented(repository)["slots"]
+    assert (slots["n_slots"], slots["n_depth"]) == (4, 8192)
+    assert alone["decode_tokens_per_s"] < slots["decode_tokens_per_s"] < 4 * alone["decode_tokens_per_s"]
+    _, out, _ = oomph("estimate", *asked)
+    assert "decode of one slot at depth 8,192: " in out
+    assert "decode of all 4 slots together, each at depth 8,192: " in out
+    _, out, _ = oomph("estimate", *asked, "--n-parallel", 4)
+    assert "decode of 4 sequences together at depth 8,192: " in out
+    assert "slots" not in out
+
+
+def test_what_cannot_load_has_a_reason_in_place_of_a_speed(oomph: Oomph) -> None:
+    asked = ("gemma-3-27b:Q4_K_M", "--gpu", "4090", "--n-ctx", 65536)
+    (line,) = answers(oomph, *asked)
+    assert line["speed"] is None
+    _, out, _ = oomph("estimate", *asked)
+    assert f"no speed: {line['speed_reason']}" in out
+    assert "tokens/s" not in out
+    (windows,) = answers(oomph, *asked, "--no-swa-full")
+    assert windows["speed"]
+    assert windows["speed_reason"] is None
+    (spilled,) = answers(oomph, *asked, "--unified-memory")
+    assert "spilled" in spilled["speed"]["bound_by"]
+
+
+def test_a_depth_beyond_the_context_is_refused_and_its_neighbours_answered(oomph: Oomph) -> None:
+    code, _, err = oomph("estimate", MODEL, "--gpu", "4090", "--n-ctx", 4096, "--n-depth", 4097)
+    assert code == 2
+    assert "n_depth is 4,097, but the context holds 4,096 tokens" in err
+    within, beyond = answers(oomph, MODEL, "--gpu", "4090", "--n-ctx", 4096, "--grid", "n_depth=4096,8192")
+    assert within["speed"]
+    assert "n_depth is 8,192" in beyond["error"]
+
+
 def test_fits_is_told_from_the_cards_memory(oomph: Oomph) -> None:
     assert answers(oomph, MODEL, "--gpu", "4090")[0]["fits"] is True
     assert answers(oomph, MODEL, "--gpu-mem", 1000)[0]["fits"] is False

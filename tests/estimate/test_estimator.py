@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import BEST_KV_TYPES, Estimator
+from oomph.estimate.prediction import Prediction
 from oomph.facts.catalogue import catalogue_model
 from oomph.facts.config import RunConfig
 from oomph.facts.gpus import gpu
 from oomph.facts.modelspec import ModelSpec
-from oomph.units import MIB
+from oomph.units import MIB, mib
 
 MakeModel = Callable[..., ModelSpec]
 
@@ -82,6 +83,96 @@ def test_what_llama_cpp_refuses_does_not_fit(dense: ModelSpec) -> None:
     assert estimator.fits(RunConfig(type_v="q8_0", flash_attn="on"))
     assert not estimator.fits(RunConfig(type_v="q8_0", flash_attn="off"))
     assert estimator.max_context(type_v="q8_0", flash_attn="off") == 0
+
+
+# --- what has a speed
+
+
+def on_card(model: ModelSpec, n_bytes: int, config: RunConfig, **more: bool) -> Prediction:
+    return Estimator(model, gpu("RTX 4090"), gpu_memory_bytes=n_bytes, **more).predict(config, longest=False)
+
+
+def test_what_surely_does_not_load_has_no_speed_and_says_by_how_much(dense: ModelSpec) -> None:
+    config = RunConfig(n_ctx=12288)
+    card = Estimator(dense, gpu("RTX 4090")).memory(config).devices["CUDA0"]
+    allocated = card.total_bytes - card.overhead_bytes
+    short, bare = on_card(dense, allocated - 1, config), on_card(dense, allocated, config)
+    assert short.speed is None
+    assert short.speed_reason is not None
+    assert f"CUDA0 would have to hold {mib(allocated)} and has {mib(allocated - 1)}" in short.speed_reason
+    assert bare.fits is False  # the CUDA context has no room
+    assert bare.speed is not None
+    assert bare.speed_reason is None
+    assert any("not predicted to fit" in warning for warning in bare.warnings)
+    roomy = on_card(dense, card.total_bytes, config)
+    assert roomy.fits
+    assert roomy.speed == bare.speed
+    assert not roomy.warnings
+
+
+def test_every_card_must_hold_its_part_to_have_a_speed(dense: ModelSpec) -> None:
+    config = RunConfig(n_devices=2, tensor_split=(5.0, 1.0))
+    devices = Estimator(dense, gpu("RTX 4090")).memory(config).devices
+    larger = max(devices[name].total_bytes - devices[name].overhead_bytes for name in ("CUDA0", "CUDA1"))
+    assert on_card(dense, larger, config).speed is not None
+    assert on_card(dense, larger - 1, config).speed is None
+
+
+def test_a_guessed_compute_buffer_denies_no_speed(make_model: MakeModel) -> None:
+    model = make_model("unheard-of")
+    card = Estimator(model, gpu("RTX 4090")).memory(RunConfig()).devices["CUDA0"]
+    assert card.compute_bytes
+    known = card.total_bytes - card.overhead_bytes - card.compute_bytes
+    assert on_card(model, known, RunConfig()).speed is not None
+    assert on_card(model, known - 1, RunConfig()).speed is None
+
+
+def test_with_unified_memory_what_is_too_much_crosses_the_bus(dense: ModelSpec) -> None:
+    config, plenty = RunConfig(n_ctx=12288), 1 << 40
+    whole, small = (on_card(dense, n_bytes, config, unified_memory=True) for n_bytes in (plenty, MIB))
+    assert whole.speed == on_card(dense, plenty, config).speed
+    assert whole.speed is not None
+    assert small.speed is not None
+    assert small.speed.decode_tokens_per_s < whole.speed.decode_tokens_per_s
+    assert any("unified memory" in warning for warning in small.warnings)
+
+
+def test_a_window_that_fits_is_not_said_to_spill_nor_a_full_cache_to_fit() -> None:
+    model, config = catalogue_model("gemma-3-27b", "Q4_K_M"), RunConfig(n_ctx=65_536, n_depth=65_536)
+    estimator = Estimator(model, gpu("RTX 4090"), unified_memory=True)
+    full, windows = (estimator.speed(config.with_(swa_full=swa_full)) for swa_full in (True, False))
+    assert full is not None
+    assert windows is not None
+    assert "spilled" in full.bound_by
+    assert "spilled" not in windows.bound_by
+    assert Estimator(model, gpu("RTX 4090")).speed(config) is None
+    assert Estimator(model, gpu("RTX 4090")).speed(config.with_(swa_full=False)) == windows
+
+
+def test_what_llama_cpp_refuses_has_no_speed(dense: ModelSpec) -> None:
+    refused = on_card(dense, 1 << 40, RunConfig(type_v="q8_0", flash_attn="off"))
+    assert refused.speed is None
+    assert refused.speed_reason in refused.warnings
+
+
+def test_the_reason_names_what_is_missing(dense: ModelSpec) -> None:
+    assert "name a GPU" in (Estimator(dense).predict(RunConfig()).speed_reason or "")
+    assert "oomph calibrate" in (Estimator(dense).predict(RunConfig(n_devices=0)).speed_reason or "")
+
+
+def test_a_depth_beyond_a_sequences_share_is_refused(dense: ModelSpec) -> None:
+    estimator = Estimator(dense, gpu("RTX 4090"))
+    for ask in (estimator.predict, estimator.speed):
+        with pytest.raises(ConfigError, match=r"^n_depth is 2,000, but each of 4 sequences has 1,024 of"):
+            ask(RunConfig(n_ctx=4096, n_seq_max=4, n_depth=2000))
+
+
+def test_of_a_file_with_mtp_the_speed_is_said_to_be_without() -> None:
+    said = [
+        any("speculative" in warning for warning in on_card(model, 1 << 40, RunConfig()).warnings)
+        for model in (catalogue_model("glm-4.5-air", "Q4_K_M"), catalogue_model("qwen3-30b-a3b", "Q4_K_M"))
+    ]
+    assert said == [True, False]
 
 
 def test_many_predictions_are_those_of_one_by_one(dense: ModelSpec) -> None:
