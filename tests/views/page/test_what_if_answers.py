@@ -39,7 +39,8 @@ const answers = questions.map(({ card, knobs }) => {
     devices: Object.fromEntries(answer.memory.devices.items().map(([name, parts]) => [name, { ...parts }])),
     rates: speed && [speed.prefill_tokens_per_s, speed.decode_tokens_per_s],
     intervals: speed && [speed.prefill_interval_90, speed.decode_interval_90],
-    bound_by: speed && speed.bound_by, slots: speed && speed.slots, reason: answer.speed_reason, fits: answer.fits, likely: answer.fit_probability,
+    bound_by: speed && speed.bound_by, slots: speed && speed.slots, reason: answer.speed_reason,
+    fits: answer.fits, likely: answer.fit_probability,
     warnings: answer.warnings, longest: answer.max_context,
   };
 });
