@@ -164,7 +164,7 @@ def _coefficients(fit: SpeedFit, truth: Mapping[str, float]) -> Iterator[Held]:
     errors = fit.solution.standard_errors
     for fitted, error in zip(fit.fitted, errors, strict=True):
         off = log(fitted.value / truth[fitted.name])
-        yield Held(name=fitted.name, error=off, is_inside=abs(off) <= INSIDE * error, moved=fitted.moved)
+        yield Held(name=fitted.name, error=off, is_inside=bool(abs(off) <= INSIDE * error), moved=fitted.moved)
 
 
 def _predictions(fit: SpeedFit, truth: Mapping[str, float], rng: np.random.Generator) -> Iterator[Held]:

@@ -5,7 +5,7 @@ residuals, so that what the data cannot identify stays where it was believed to 
 of three points is as well posed as one of five hundred. The solver is SciPy's trust region (`least_squares`, "trf").
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,6 +19,8 @@ Array = NDArray[np.float64]
 
 BOUND_TOLERANCE: Final = 1e-3
 """A parameter nearer to its bound than this share of its range counts as resting on it."""
+LEAST_CLUSTERS: Final = 8
+"""With fewer clusters their scatter says little of itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +114,27 @@ class _Problem:
     def jacobian(self, x: Array) -> Array:
         data = self.at(x)[1]
         return np.vstack([data * self.root_weights(len(data))[:, None], np.diag(1 / self.prior_sd)])
+
+
+def clustered_covariance(
+    covariance: Array, jacobian: Array, residuals: Array, weights: Array, prior_sd: Array, clusters: Sequence[Hashable]
+) -> Array:
+    """The covariance where residuals of one cluster err together (the sandwich of Liang and Zeger 1986).
+
+    `jacobian` and `residuals` are in units of their noise with `weights` for what counts less, `covariance` is the one
+    that takes all rows for independent. No standard error gets smaller by it; with fewer than `LEAST_CLUSTERS` they
+    stay as they are.
+    """
+    labels = list(dict.fromkeys(clusters))
+    if len(labels) < LEAST_CLUSTERS:
+        return covariance
+    scores = jacobian * (weights * residuals)[:, None]
+    rows = np.array([labels.index(cluster) for cluster in clusters])
+    sums = np.stack([scores[rows == number].sum(axis=0) for number in range(len(labels))])
+    meat = sums.T @ sums * len(labels) / (len(labels) - 1) + np.diag(1 / prior_sd**2)
+    found = covariance @ meat @ covariance
+    wider = np.sqrt(np.maximum(np.diag(covariance) / np.diag(found), 1.0))
+    return np.asarray(found * wider * wider[:, None])
 
 
 def _cauchy(n_data: int, scale: float) -> Callable[[Array], Array]:

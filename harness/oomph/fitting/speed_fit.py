@@ -6,7 +6,7 @@ have a noise of their own, taken from what is left over; a row that is far beyon
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -15,7 +15,7 @@ from oomph.estimate.coefficients import Coefficients, definitions
 from oomph.estimate.posterior import Posterior, prediction_sd
 from oomph.facts.gpus import GpuSpec
 from oomph.fitting.folds import folds
-from oomph.fitting.least_squares import Array, Solution, solve
+from oomph.fitting.least_squares import Array, Solution, clustered_covariance, solve
 from oomph.fitting.left_out import LeftOut, interval_scale
 from oomph.fitting.observations import Parameters, SpeedObservation
 from oomph.fitting.result import FittedCoefficient, fitted_coefficients, known_together
@@ -93,18 +93,32 @@ def _solve(
     noise: Mapping[str, float],
     begin: Array | None = None,
 ) -> Solution:
-    """The fit in units of each test's noise."""
-    return solve(
+    """The fit in units of each test's noise; rates of one record err together."""
+    prior_sd = parameters.column(lambda d: d.sd * MACHINES_APART)
+    weights = np.array([o.weight / noise[o.test] ** 2 for o in observations])
+    solution = solve(
         lambda x: parameters.evaluate(observations, x),
         parameters.start(),
         begin=begin,
         lower=parameters.lower(),
         upper=parameters.upper(),
-        prior_sd=parameters.column(lambda d: d.sd * MACHINES_APART),
-        weights=np.array([o.weight / noise[o.test] ** 2 for o in observations]),
+        prior_sd=prior_sd,
+        weights=weights,
         noise_sd=1.0,
         robust_scale=CAUCHY,
     )
+    residuals, jacobian = parameters.evaluate(observations, solution.parameters)
+    root = np.sqrt(weights)
+    covariance = clustered_covariance(
+        solution.covariance,
+        jacobian * root[:, None],
+        residuals * root,
+        1 / (1 + weights * residuals**2 / CAUCHY**2),
+        prior_sd,
+        [o.source for o in observations],
+    )
+    informed = 1 - np.diag(covariance) / prior_sd**2
+    return replace(solution, covariance=covariance, informed=informed)
 
 
 def _noise(observations: Sequence[SpeedObservation], solution: Solution) -> dict[str, float]:
