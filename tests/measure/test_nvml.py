@@ -10,8 +10,9 @@ import pytest
 
 from oomph.facts.gpus import gpu
 from oomph.measure.card_probe import SENSOR_EVERY, CardProbe
-from oomph.measure.nvml import Card, CardLostError, Nvml, detect_gpus, visible_cards
+from oomph.measure.nvml import Card, CardLostError, Nvml, detect_gpus
 from oomph.measure.probes import Reading
+from oomph.measure.visible import visible_cards
 from oomph.phantom.cards import Phantom, PhantomCard, Sensor, phantom_cards
 from oomph.units import MIB
 
@@ -167,7 +168,9 @@ class TestProbe:
         assert told["energy_method"] == "counter"
         for name in ("power_w", "sm_mhz", "temperature_c", "power_limit_w", "energy_j", "energy_method"):
             assert kept_back[name] is None
-        assert kept_back["throttle"] == kept_back["energy_readings"] == []
+        assert kept_back["throttle"] is None
+        assert kept_back["energy_readings"] == []
+        assert kept_back["unread"] == {}, "what is not to be told is not missed"
 
     def test_a_lost_card_is_noted_and_the_other_is_still_read(self) -> None:
         with phantom_cards("RTX 4090,RTX 4090") as phantom:

@@ -95,7 +95,7 @@ def _slack(path: Path, bench: "Bench") -> "Slack | None":
         specs = bench.phantom.specs if bench.phantom else tuple(gpu(card["name"]) for card in cards)
     except UnknownNameError:
         return None
-    if not specs:
+    if not specs or any(card["usable_bytes"] is None for card in cards):
         return None
     expected = Expectation(read_model(path), specs, backend=bench.environment.backend)
     return expected.slack([card["usable_bytes"] for card in cards])

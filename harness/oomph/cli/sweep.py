@@ -81,15 +81,16 @@ def sweep(
 def follow(records: "Iterator[Record]", store: "Store", n_pending: int, *, names_cards: bool = False) -> int:
     """Print each record as it comes, under a progress bar on a terminal, and where the time went; their number.
 
-    `names_cards` says on which of the machine's cards each was measured.
+    What the cards do not tell is said once. `names_cards` says on which of the machine's cards each was measured.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from oomph.measure.anchor import is_repeat
+    from oomph.views.readings import unread_reasons
     from oomph.views.timings import time_in_words
 
-    console, count, done = Console(file=sys.stdout, highlight=False), 0, []
+    console, count, done, told = Console(file=sys.stdout, highlight=False), 0, [], set[str]()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("points", total=n_pending)
@@ -98,6 +99,10 @@ def follow(records: "Iterator[Record]", store: "Store", n_pending: int, *, names
             if count == 1 and store.healed:
                 console.print(store.healed, markup=False, soft_wrap=True)
             console.print(f"[{count}/{n_pending}] {_line(record, names_cards)}", markup=False, soft_wrap=True)
+            for reason in unread_reasons(record):
+                if reason not in told:
+                    console.print(f"NOTE {reason}", markup=False, soft_wrap=True)
+                told.add(reason)
             progress.update(task, completed=count)
             done.append(record)
     if any(record.wall_ns for record in done):

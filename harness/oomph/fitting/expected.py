@@ -65,13 +65,16 @@ class Expectation:
 
 
 def expected_to_fit(spec: ModelSpec, bench: Bench) -> Fits:
-    """Whether a configuration is expected to fit one card of the bench; None for a card that no catalogue has."""
+    """Whether a configuration is expected to fit one card of the bench; None for a card that no catalogue has, or
+    that does not tell its memory."""
     phantoms = {card.name: card for card in bench.phantom.specs} if bench.phantom else {}
 
     def fits(config: RunConfig, card: Card) -> bool | None:
         try:
             known = phantoms.get(card.name) or gpu(card.name)
         except UnknownNameError:
+            return None
+        if card.usable_bytes is None:
             return None
         expected = Expectation(spec, [known], backend=bench.environment.backend)
         return expected.slack([card.usable_bytes])(config) >= 0

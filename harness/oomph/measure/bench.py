@@ -4,7 +4,6 @@ The one place that knows which probes, which backend and which environment go to
 `open_bench(phantom)` and the runner, the worker and the records are the same on a workstation and on a laptop.
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,8 +14,9 @@ from oomph.measure.card_probe import CardProbe
 from oomph.measure.cards_executor import Share, shared_cpus
 from oomph.measure.cuda_route import WITHOUT_DRIVER, CudaRoute, chosen_backend, cuda_route
 from oomph.measure.executors import Executor, LocalExecutor
-from oomph.measure.nvml import Card, Nvml, visible_cards
+from oomph.measure.nvml import Card, Nvml
 from oomph.measure.probes import HostProbe
+from oomph.measure.visible import seen_cards
 from oomph.phantom.cards import Phantom, phantom_cards
 from oomph.records.environment import read_environment
 from oomph.records.schema import Environment
@@ -87,14 +87,14 @@ def _cpu_bench() -> Bench:
 def _card_bench(route: CudaRoute, interval_s: float) -> Bench:
     try:
         with Nvml() as nvml:
-            cards, driver, cuda_version = visible_cards(nvml.cards(), os.environ), nvml.driver, nvml.cuda_version
+            cards, driver, cuda_version = seen_cards(nvml), nvml.driver, nvml.cuda_version
     except ToolchainError as error:
         back = "; `oomph setup cuda --off` goes back to the CPU" if route.plugin else ""
         raise ToolchainError(f"llama-cpp-python is set up for CUDA, and {error}{back}") from None
     route.require(cards, cuda_version)
 
     def share(cards: Sequence[Card], pinned: bool) -> Share:
-        shown = {"CUDA_VISIBLE_DEVICES": ",".join(card.uuid for card in cards)}
+        shown = {"CUDA_VISIBLE_DEVICES": ",".join(card.uuid or str(card.index) for card in cards)}
         cpus = shared_cpus(cards) if pinned else ()
         executor = LocalExecutor(
             probes=lambda: (HostProbe(), CardProbe(visible=shown["CUDA_VISIBLE_DEVICES"])), interval_s=interval_s,

@@ -12,7 +12,8 @@ from oomph.cuda.plugin import Plugin
 from oomph.errors import ToolchainError
 from oomph.measure.cuda_route import CudaRoute, load_backend
 from oomph.measure.finding import Finding
-from oomph.measure.nvml import Card, CardMemory, Nvml
+from oomph.measure.nvml import Card, CardLostError, CardMemory, Nvml
+from oomph.measure.nvml_library import DriverError
 from oomph.phantom.cards import Phantom
 from oomph.records.environment import built_with_cuda
 from oomph.units import mib
@@ -70,14 +71,25 @@ def _driver_and_cards(route: CudaRoute | None, phantom: Phantom | None) -> list[
         with Nvml(phantom.nvml_path if phantom else None) as nvml:
             driver, cuda_version, cards = nvml.driver, nvml.cuda_version, nvml.cards()
             memory = [nvml.memory(card.index) for card in cards]
-    except ToolchainError as error:
-        remedy = DRIVER if route else "oomph phantom setup"
-        return [Finding(name="NVIDIA cards", state="optional", detail=str(error), remedy=remedy)]
+    except DriverError as error:
+        return [_no_driver(error, route)]
+    except CardLostError as error:
+        remedy = "nvidia-smi --gpu-reset, or reboot"
+        return [Finding(name="NVIDIA cards", state="missing", detail=f"a card is lost: {error}", remedy=remedy)]
     found = [_driver(route, driver, cuda_version)]
     kind = "phantom card" if phantom else "card"
     for card, now in zip(cards, memory, strict=True):
         found.append(_card(f"{kind} {card.index}", card, now, route, cuda_version))
     return found
+
+
+def _no_driver(error: DriverError, route: CudaRoute | None) -> Finding:
+    """A machine without a driver can do most; one whose driver is broken has a card that cannot be used."""
+    if error.is_absent:
+        remedy = DRIVER if route else "oomph phantom setup"
+        return Finding(name="NVIDIA cards", state="optional", detail=str(error), remedy=remedy)
+    detail = f"NVML does not answer: {error.reason}"
+    return Finding(name="NVIDIA cards", state="missing", detail=detail, remedy=error.way_out)
 
 
 def _driver(route: CudaRoute | None, driver: str | None, cuda_version: Version | None) -> Finding:
@@ -90,8 +102,11 @@ def _driver(route: CudaRoute | None, driver: str | None, cuda_version: Version |
     return Finding(name="NVIDIA driver", state=state, detail=f"{detail}, {verdict.detail}", remedy=verdict.remedy)
 
 
-def _card(name: str, card: Card, now: CardMemory, route: CudaRoute | None, cuda_version: Version | None) -> Finding:
-    detail = f"{card.name}, {mib(now.total_bytes)}, {mib(now.used_bytes)} in use"
+def _card(
+    name: str, card: Card, now: CardMemory | None, route: CudaRoute | None, cuda_version: Version | None
+) -> Finding:
+    told = f"{mib(now.total_bytes)}, {mib(now.used_bytes)} in use" if now else "does not tell its memory"
+    detail = f"{card.name}, {told}"
     verdict = route.card_verdict(card, cuda_version) if route else None
     if verdict is None:
         return Finding(name=name, state="ok", detail=detail)

@@ -16,6 +16,21 @@ Reading = tuple[int, float]
 """Nanoseconds of the monotonic clock, and joules since some beginning."""
 
 
+def counter_fault(counted: Sequence[Reading], powers: Sequence[Reading]) -> str | None:
+    """Why a card's counter cannot be believed over a window; None where it can.
+
+    It begins again when the driver is loaded or the card is reset, and on some cards (vGPU) it never moves; `powers` is
+    the same window's energy from powers.
+    """
+    backwards = next((pair for pair in pairwise(joules for _, joules in counted) if pair[1] < pair[0]), None)
+    if backwards:
+        return f"the counter went back, from {backwards[0]:,.3f} J to {backwards[1]:,.3f} J"
+    moved = len(counted) < 2 or counted[-1][1] > counted[0][1]
+    if not moved and len(powers) > LEAST_READINGS and powers[-1][1] > powers[0][1]:
+        return "the counter stands still while the card draws power"
+    return None
+
+
 def integrated(powers: Sequence[tuple[int, float | None]]) -> list[Reading]:
     """Joules from watts at times (ns), by trapezoids, for a card without an energy counter."""
     told = [(at_ns, watts) for at_ns, watts in powers if watts is not None]

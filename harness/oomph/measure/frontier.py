@@ -164,9 +164,8 @@ def frontiers(
 def measured_slack(record: Record) -> float | None:
     """Bytes that a run left on its tightest card; None where the cards' memory was not watched."""
     peaks = {series.device: series.peak_bytes for series in record.memory if series.quantity == "vram"}
-    idle = {device: card["idle_bytes"] for device, card in record.conditions.get("cards", {}).items()}
-    usable = {f"CUDA{index}": card["usable_bytes"] for index, card in enumerate(record.environment.gpus)}
-    left = [usable[device] - idle.get(device, 0) - peak for device, peak in peaks.items() if device in usable]
+    room = _room(record)
+    left = [room[device] - peak for device, peak in peaks.items() if device in room]
     return min(left, default=None)
 
 
@@ -192,10 +191,20 @@ def _free_after_load(record: Record) -> float | None:
     for part in (buffers.model_mib, buffers.kv_cache_mib, buffers.recurrent_mib, buffers.compute_mib):
         for device, sizes in part.items():
             placed[device] = placed.get(device, 0.0) + sum(sizes) * MIB
+    room = _room(record)
+    left = [room[device] - size for device, size in placed.items() if device in room]
+    return min(left, default=None)
+
+
+def _room(record: Record) -> dict[str, int]:
+    """What each card had for the run, less what others held; without the cards that do not tell."""
     idle = {device: card["idle_bytes"] for device, card in record.conditions.get("cards", {}).items()}
     usable = {f"CUDA{index}": card["usable_bytes"] for index, card in enumerate(record.environment.gpus)}
-    left = [usable[device] - idle.get(device, 0) - size for device, size in placed.items() if device in usable]
-    return min(left, default=None)
+    return {
+        device: n_bytes - idle.get(device, 0)
+        for device, n_bytes in usable.items()
+        if n_bytes is not None and idle.get(device, 0) is not None
+    }
 
 
 def _sweep_of(config: RunConfig, model: str) -> Sweep:

@@ -1,26 +1,27 @@
 """The one door to NVML: what a card says of itself, with None for what it does not say.
 
-pynvml raises for every counter that a card, a driver or a container lacks; here such a counter is None, and a card
-that stopped answering is one exception, so that the code above has two cases to think of and not thirty. The door
-can be opened on another library than the driver's: the phantom card's.
+pynvml raises for every counter that a card, a driver or a container lacks; here such a counter is None, why is noted
+once by its name, and a card that stopped answering is one exception, so that the code above has two cases to think of
+and not thirty. The door can be opened on another library than the driver's: the phantom card's.
 """
 
 import ctypes
-import importlib.util
 import os
-import sys
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Final, Self
 
-from oomph.errors import ToolchainError
 from oomph.facts.gpus import GpuSpec, gpu
+from oomph.measure.nvml_library import open_library
 
-LOST: Final = frozenset({15, 16, 28, 999})
-"""NVML_ERROR_GPU_IS_LOST, RESET_REQUIRED, GPU_NOT_FOUND, and UNKNOWN, which is what a card off the bus gives."""
+LOST: Final = frozenset({15, 16, 28})
+"""NVML_ERROR_GPU_IS_LOST, RESET_REQUIRED, GPU_NOT_FOUND."""
+TOO_SMALL, UNKNOWN = 7, 999
+LIST_TRIES: Final = 3
+"""The list of processes is counted, then filled: what starts in between makes it too small, and it is asked again."""
+HIDDEN: Final = "processes are listed without their memory, as under WDDM and in some containers"
+WHOLE_GPU: Final = "the sensor is the whole GPU's, and this is a MIG instance"
 THROTTLE_REASONS: Final = {
     0x4: "power_cap", 0x8: "hw_slowdown", 0x10: "sync_boost", 0x20: "sw_thermal", 0x40: "hw_thermal",
     0x80: "power_brake", 0x100: "display",
@@ -30,6 +31,9 @@ THROTTLE_REASONS: Final = {
 
 _WORD_BITS: Final = 8 * ctypes.sizeof(ctypes.c_ulong)
 
+Unread = dict[str, str]
+"""Why a figure is not told, by the figure's name; the first reason stays."""
+
 
 class CardLostError(Exception):
     """The card no longer answers: not for users, it ends the point as `device_lost`."""
@@ -37,18 +41,22 @@ class CardLostError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """Which card: `index` is NVML's, which is CUDA's under CUDA_DEVICE_ORDER=PCI_BUS_ID.
+    """Which card: `index` counts what this process may use, as CUDA does under CUDA_DEVICE_ORDER=PCI_BUS_ID.
 
-    `cpus` are the CPUs of its NUMA node, empty where the driver does not tell or there is one node only.
+    `number` is CUDA's of its GPU, None where that is `index`: of a GPU that is cut up (MIG) each instance is a card and
+    has the GPU's. `cpus` are the CPUs of its NUMA node, empty where the driver does not tell or there is one node only.
+    Bytes are None where the driver does not tell, as of memory that a card shares with the host.
     """
 
     index: int
     name: str
     uuid: str
     compute_capability: str | None
-    total_bytes: int
-    usable_bytes: int
+    total_bytes: int | None
+    usable_bytes: int | None
     cpus: tuple[int, ...] = ()
+    number: int | None = None
+    is_instance: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +72,7 @@ class CardMemory:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardSensors:
     """What a card feels; None is what it does not tell. `throttle` names what slows its clocks now, `energy_j` counts
-    since the driver was loaded."""
+    since the driver was loaded. Of a MIG instance, power and energy are None: they are the whole GPU's."""
 
     power_w: float | None
     power_limit_w: float | None
@@ -73,20 +81,28 @@ class CardSensors:
     memory_mhz: int | None
     temperature_c: int | None
     utilisation_percent: int | None
-    throttle: tuple[str, ...]
+    throttle: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Device:
+    """Handles: of what memory and processes are asked of, and of the GPU that the sensors belong to."""
+
+    handle: Any
+    gpu: Any
+    number: int
+    is_instance: bool = False
 
 
 class Nvml:
-    """NVML, opened; a context manager. Every method but `close` raises CardLostError for a card that is gone."""
+    """NVML, opened; a context manager. Methods raise CardLostError for a card that is gone; where one takes `unread`,
+    it notes there what the card does not tell."""
 
     def __init__(self, library: Path | None = None) -> None:
         """Raises ToolchainError where there is no driver. `library` is another libnvidia-ml.so.1 to ask."""
-        self._module = _load(library)
-        try:
-            self._module.nvmlInit()
-        except self._module.NVMLError as error:
-            raise ToolchainError(f"NVML does not answer ({error}); install NVIDIA's driver, or use --phantom") from None
-        self._handles = [self._module.nvmlDeviceGetHandleByIndex(i) for i in range(self._module.nvmlDeviceGetCount())]
+        self._module = open_library(library)
+        self._devices = self._find_devices()
+        self._tells_reserved = set[int]()
 
     def __enter__(self) -> Self:
         return self
@@ -96,7 +112,7 @@ class Nvml:
 
     def close(self) -> None:
         """Let go of NVML."""
-        self._module.nvmlShutdown()
+        self._ask(self._module.nvmlShutdown)
 
     @property
     def driver(self) -> str | None:
@@ -111,75 +127,158 @@ class Nvml:
         return None if version is None else (version // 1000, version % 1000 // 10)
 
     def cards(self) -> tuple[Card, ...]:
-        """The machine's cards, in NVML's order."""
-        return tuple(self._card(index) for index in range(len(self._handles)))
+        """The cards that this process may use, in NVML's order."""
+        return tuple(self._card(index) for index in range(len(self._devices)))
 
-    def memory(self, index: int) -> CardMemory:
-        """The card's memory now: NVML's second version, which tells the reserved part, or else the first."""
-        module, handle = self._module, self._handles[index]
-        second = self._ask(module.nvmlDeviceGetMemoryInfo, handle, version=module.nvmlMemory_v2)
-        if second is not None:
-            return CardMemory(total_bytes=second.total, used_bytes=second.used, reserved_bytes=second.reserved)
-        first = module.nvmlDeviceGetMemoryInfo(handle)
-        return CardMemory(total_bytes=first.total, used_bytes=first.used, reserved_bytes=None)
+    def answering(self) -> tuple[tuple[Card, ...], str | None]:
+        """Those of the cards that answer, and why the others do not; None where all do."""
+        found, reason = list[Card](), None
+        for index in range(len(self._devices)):
+            try:
+                found.append(self._card(index))
+            except CardLostError as error:
+                reason = str(error)
+        return tuple(found), reason
 
-    def processes(self, index: int) -> dict[int, int | None]:
-        """Bytes by process, None where the driver lists a process and hides its memory (WDDM, containers)."""
+    def memory(self, index: int, unread: Unread | None = None) -> CardMemory | None:
+        """The card's memory now: NVML's second version, which tells the reserved part, or else the first.
+
+        A card that has once told the reserved part is not asked the other way: the figures differ by it. An unknown
+        error is what a card off the bus gives to this question, so it raises CardLostError, too.
+        """
+        module, handle = self._module, self._devices[index].handle
+        told, error = self._try(module.nvmlDeviceGetMemoryInfo, handle, version=module.nvmlMemory_v2)
+        if told is not None:
+            self._tells_reserved.add(index)
+            return CardMemory(total_bytes=told.total, used_bytes=told.used, reserved_bytes=told.reserved)
+        if index not in self._tells_reserved:
+            told, error = self._try(module.nvmlDeviceGetMemoryInfo, handle)
+        if told is not None:
+            return CardMemory(total_bytes=told.total, used_bytes=told.used, reserved_bytes=None)
+        if error.value == UNKNOWN:
+            raise CardLostError(str(error))
+        _note(unread, "memory", str(error))
+        return None
+
+    def processes(self, index: int, unread: Unread | None = None) -> dict[int, int | None] | None:
+        """Bytes by process, None where the driver lists a process and hides its memory (WDDM, containers); None where
+        there is no list."""
         found: dict[int, int | None] = {}
         for ask in (
             self._module.nvmlDeviceGetComputeRunningProcesses_v3,
             self._module.nvmlDeviceGetGraphicsRunningProcesses_v3,
         ):
-            for process in self._ask(ask, self._handles[index]) or ():
-                found[process.pid] = process.usedGpuMemory
+            listed = self._list(ask, index, unread)
+            if listed is None:
+                return None
+            found |= {process.pid: process.usedGpuMemory for process in listed if process.pid > 0}
+        if None in found.values():
+            _note(unread, "process_memory", HIDDEN)
         return found
 
-    def sensors(self, index: int) -> CardSensors:
+    def sensors(self, index: int, unread: Unread | None = None) -> CardSensors:
         """Power, clocks, temperature and what slows the card, now."""
-        module, handle = self._module, self._handles[index]
-        utilisation = self._ask(module.nvmlDeviceGetUtilizationRates, handle)
-        reasons = self._ask(module.nvmlDeviceGetCurrentClocksEventReasons, handle)
+        module, device = self._module, self._devices[index]
+
+        def ask(name: str, call: Callable[..., Any], *arguments: Any) -> Any:
+            return self._ask(call, device.gpu, *arguments, name=name, to=unread)
+
+        def ask_power(name: str, call: Callable[..., Any]) -> Any:
+            if not device.is_instance:
+                return ask(name, call)
+            _note(unread, name, WHOLE_GPU)
+            return None
+
+        utilisation = ask_power("utilisation", module.nvmlDeviceGetUtilizationRates)
+        reasons = self._ask(module.nvmlDeviceGetCurrentClocksEventReasons, device.gpu)
         if reasons is None:  # the name that drivers before 535 know
-            reasons = self._ask(module.nvmlDeviceGetCurrentClocksThrottleReasons, handle)
+            reasons = ask("throttle", module.nvmlDeviceGetCurrentClocksThrottleReasons)
         return CardSensors(
-            power_w=_scaled(self._ask(module.nvmlDeviceGetPowerUsage, handle), 1e-3),
-            power_limit_w=_scaled(self._ask(module.nvmlDeviceGetEnforcedPowerLimit, handle), 1e-3),
-            energy_j=_scaled(self._ask(module.nvmlDeviceGetTotalEnergyConsumption, handle), 1e-3),
-            sm_mhz=self._ask(module.nvmlDeviceGetClockInfo, handle, module.NVML_CLOCK_SM),
-            memory_mhz=self._ask(module.nvmlDeviceGetClockInfo, handle, module.NVML_CLOCK_MEM),
-            temperature_c=self._ask(module.nvmlDeviceGetTemperature, handle, module.NVML_TEMPERATURE_GPU),
+            power_w=_scaled(ask_power("power", module.nvmlDeviceGetPowerUsage), 1e-3),
+            power_limit_w=_scaled(ask_power("power_limit", module.nvmlDeviceGetEnforcedPowerLimit), 1e-3),
+            energy_j=_scaled(ask_power("energy", module.nvmlDeviceGetTotalEnergyConsumption), 1e-3),
+            sm_mhz=ask("sm_clock", module.nvmlDeviceGetClockInfo, module.NVML_CLOCK_SM),
+            memory_mhz=ask("memory_clock", module.nvmlDeviceGetClockInfo, module.NVML_CLOCK_MEM),
+            temperature_c=ask("temperature", module.nvmlDeviceGetTemperature, module.NVML_TEMPERATURE_GPU),
             utilisation_percent=None if utilisation is None else utilisation.gpu,
-            throttle=tuple(name for bit, name in THROTTLE_REASONS.items() if (reasons or 0) & bit),
+            throttle=None
+            if reasons is None
+            else tuple(name for bit, name in THROTTLE_REASONS.items() if reasons & bit),
         )
 
+    def _find_devices(self) -> list[_Device]:
+        """The GPUs that this process may use, of one that is cut up its instances. What it may not use (a container's
+        cgroup), CUDA does not count either."""
+        module, found, number = self._module, list[_Device](), -1
+        for index in range(self._ask(module.nvmlDeviceGetCount) or 0):
+            try:
+                gpu = self._ask(module.nvmlDeviceGetHandleByIndex, index)
+                mode = None if gpu is None else self._ask(module.nvmlDeviceGetMigMode, gpu)
+            except CardLostError as error:
+                gpu, mode = error, None  # it is one of the cards, and every question to it is answered with this
+            if gpu is None:
+                continue
+            number += 1
+            if not (mode and mode[0]):
+                found.append(_Device(handle=gpu, gpu=gpu, number=number))
+                continue
+            for slot in range(self._ask(module.nvmlDeviceGetMaxMigDeviceCount, gpu) or 0):
+                instance = self._ask(module.nvmlDeviceGetMigDeviceHandleByIndex, gpu, slot)
+                if instance is not None:
+                    found.append(_Device(handle=instance, gpu=gpu, number=number, is_instance=True))
+        return found
+
     def _card(self, index: int) -> Card:
-        handle, memory = self._handles[index], self.memory(index)
-        capability = self._ask(self._module.nvmlDeviceGetCudaComputeCapability, handle)
+        module, device, memory = self._module, self._devices[index], self.memory(index)
+        capability = self._ask(module.nvmlDeviceGetCudaComputeCapability, device.handle)
+        total = None if memory is None else memory.total_bytes
         return Card(
-            index=index, name=self._module.nvmlDeviceGetName(handle), uuid=self._module.nvmlDeviceGetUUID(handle),
-            compute_capability=None if capability is None else f"{capability[0]}.{capability[1]}",
-            total_bytes=memory.total_bytes, usable_bytes=memory.total_bytes - (memory.reserved_bytes or 0),
-            cpus=self._nearest_cpus(index),
+            index=index, name=self._ask(module.nvmlDeviceGetName, device.handle) or "a card without a name",
+            uuid=self._ask(module.nvmlDeviceGetUUID, device.handle) or "",
+            compute_capability=None if capability is None else f"{capability[0]}.{capability[1]}", total_bytes=total,
+            usable_bytes=None if memory is None or total is None else total - (memory.reserved_bytes or 0),
+            cpus=self._nearest_cpus(index), number=device.number, is_instance=device.is_instance,
         )  # fmt: skip
 
     def _nearest_cpus(self, index: int) -> tuple[int, ...]:
         """Those that this process may use of the card's NUMA node; none where these are all that it may use."""
         usable = os.sched_getaffinity(0)
         n_words = max(usable) // _WORD_BITS + 1
-        words = self._ask(self._module.nvmlDeviceGetCpuAffinity, self._handles[index], n_words) or ()
+        words = self._ask(self._module.nvmlDeviceGetCpuAffinity, self._devices[index].gpu, n_words) or ()
         nearest = {
             cpu for cpu in usable if cpu // _WORD_BITS < len(words) and words[cpu // _WORD_BITS] >> cpu % _WORD_BITS & 1
         }
         return tuple(sorted(nearest)) if nearest != usable else ()
 
-    def _ask(self, call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-        """The call's answer, None where the card or the driver does not know it."""
+    def _list(self, call: Callable[..., Any], index: int, unread: Unread | None) -> Sequence[Any] | None:
+        for _ in range(LIST_TRIES):
+            listed, error = self._try(call, self._devices[index].handle)
+            if error is None:
+                return listed  # type: ignore[no-any-return]
+            if error.value != TOO_SMALL:
+                break
+        _note(unread, "processes", str(error))
+        return None
+
+    def _ask(
+        self, call: Callable[..., Any], *arguments: Any, name: str = "", to: Unread | None = None, **named: Any
+    ) -> Any:
+        """The call's answer, None where the card or the driver does not know it; why is noted `to` under `name`."""
+        told, error = self._try(call, *arguments, **named)
+        if error is not None:
+            _note(to, name, str(error))
+        return told
+
+    def _try(self, call: Callable[..., Any], *arguments: Any, **named: Any) -> tuple[Any, Any]:
+        """The call's answer, or NVML's error."""
+        if arguments and isinstance(arguments[0], CardLostError):
+            raise arguments[0]
         try:
-            return call(*arguments, **named)
+            return call(*arguments, **named), None
         except self._module.NVMLError as error:
             if error.value in LOST:
                 raise CardLostError(str(error)) from None
-            return None
+            return None, error
 
 
 def detect_gpus(library: Path | None = None) -> tuple[GpuSpec, ...]:
@@ -188,42 +287,16 @@ def detect_gpus(library: Path | None = None) -> tuple[GpuSpec, ...]:
     Raises ToolchainError without a driver, UnknownNameError for a card that the catalogue lacks.
     """
     with Nvml(library) as nvml:
-        return tuple(replace(gpu(card.name), memory_bytes=card.usable_bytes) for card in nvml.cards())
+        return tuple(
+            replace(gpu(card.name), memory_bytes=card.usable_bytes) if card.usable_bytes else gpu(card.name)
+            for card in nvml.cards()
+        )
 
 
-def visible_cards(cards: Sequence[Card], environment: Mapping[str, str] = os.environ) -> tuple[Card, ...]:
-    """The cards that a CUDA program sees, in its order (CUDA0 first): all, or what CUDA_VISIBLE_DEVICES names.
-
-    As CUDA reads it: numbers or beginnings of UUIDs, and the first that names no card ends the list.
-    """
-    chosen = environment.get("CUDA_VISIBLE_DEVICES")
-    if chosen is None:
-        return tuple(cards)
-    seen: list[Card] = []
-    for item in (part.strip() for part in chosen.split(",")):
-        named = [card for card in cards if item == str(card.index) or (item and card.uuid.startswith(item))]
-        if not named:
-            break
-        seen.append(named[0])
-    return tuple(seen)
-
-
-def _load(library: Path | None) -> ModuleType:
-    """pynvml, or, for another library, a copy of the module of its own: pynvml keeps one library in a global."""
-    if library is None:
-        import pynvml
-
-        return pynvml  # type: ignore[no-any-return]
-    found, name = importlib.util.find_spec("pynvml"), f"pynvml_{threading.get_ident()}"
-    spec = importlib.util.spec_from_file_location(name, found.origin) if found and found.origin else None
-    if spec is None or spec.loader is None:
-        raise ToolchainError("nvidia-ml-py is not installed; run `pip install nvidia-ml-py`")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # it looks itself up while it is imported
-    spec.loader.exec_module(module)
-    del sys.modules[spec.name]
-    module.nvmlLib = ctypes.CDLL(str(library))  # type: ignore[attr-defined]
-    return module
+def _note(unread: Unread | None, name: str, reason: str) -> None:
+    """Keep the first reason."""
+    if unread is not None:
+        unread.setdefault(name, reason)
 
 
 def _scaled(value: float | None, factor: float) -> float | None:

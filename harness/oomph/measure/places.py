@@ -66,7 +66,7 @@ def spread(
 
 
 def _kinds(cards: Sequence[Card]) -> list[Sequence[Card]]:
-    kinds: dict[tuple[str, int], list[Card]] = {}
+    kinds: dict[tuple[str, int | None], list[Card]] = {}
     for card in cards:
         kinds.setdefault((card.name, card.total_bytes), []).append(card)
     return [*kinds.values()]
@@ -74,7 +74,7 @@ def _kinds(cards: Sequence[Card]) -> list[Sequence[Card]]:
 
 def _fits_one(points: Sequence[Point], cards: Sequence[Card], fits: Fits) -> bool:
     """Whether any point may fit one card."""
-    biggest = max(cards, key=lambda card: card.usable_bytes)
+    biggest = max(cards, key=lambda card: card.usable_bytes or 0)
     return any(fits(point.config.with_(n_devices=1), biggest) is not False for point in points)
 
 

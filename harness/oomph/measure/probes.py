@@ -21,6 +21,8 @@ from oomph.units import KIB
 KEPT_SAMPLES: Final = 240
 """Samples of one series that a record keeps; of each bucket that is folded the highest value survives."""
 
+SLOW_S: Final = 0.5
+"""A probe that takes longer to answer once leaves a gap in the series, which the record names."""
 PSS_INTERVAL_S: Final = 1.0
 """The kernel walks the whole page table for it, under the lock that the worker's own mappings need."""
 
@@ -152,11 +154,12 @@ class HostProbe:
 
 
 class _Series:
-    """Values over time, folded to at most KEPT_SAMPLES: a bucket keeps its highest."""
+    """Values over time, all found by one method, folded to at most KEPT_SAMPLES: a bucket keeps its highest."""
 
-    __slots__ = ("every", "last", "n_seen", "peak", "times", "values")
+    __slots__ = ("every", "last", "method", "n_seen", "peak", "times", "values")
 
-    def __init__(self) -> None:
+    def __init__(self, method: str | None = None) -> None:
+        self.method = method
         self.times: list[int] = []
         self.values: list[int] = []
         self.n_seen, self.every, self.last, self.peak = 0, 1, 0, 0
@@ -186,8 +189,9 @@ class Sampler:
     def __init__(self, probes: Sequence[Probe], *, interval_s: float = 0.05) -> None:
         self._probes, self._interval_s = probes, interval_s
         self._lock, self._stop = threading.Lock(), threading.Event()
-        self._baseline: dict[tuple[str, Reading], int] = {}
+        self._baseline: dict[tuple[str, Reading], tuple[str | None, int]] = {}
         self._series: dict[tuple[str, Reading], _Series] = {}
+        self._slowest: dict[str, float] = {}
         self._window_start_ns = time.monotonic_ns()
         self._thread = threading.Thread(target=self._watch, name="oomph-sampler", daemon=True)
 
@@ -205,13 +209,15 @@ class Sampler:
         """What the worker takes before it holds a model: interpreter, llama.cpp, the driver's context."""
         with self._lock:
             self._baseline = {
-                (probe.name, key): value for probe in self._probes for key, value in probe.sample().items()
+                (probe.name, key): (probe.method(key), value)
+                for probe in self._probes
+                for key, value in probe.sample().items()
             }
 
     def start_window(self) -> None:
         """A point begins: series and exact peaks start again."""
         with self._lock:
-            self._series, self._window_start_ns = {}, time.monotonic_ns()
+            self._series, self._slowest, self._window_start_ns = {}, {}, time.monotonic_ns()
             for probe in self._probes:
                 probe.reset_peaks()
             self._take()
@@ -226,25 +232,33 @@ class Sampler:
             )
 
     def conditions(self) -> dict[str, Any]:
-        """What the probes saw beside memory in this window."""
+        """What the probes saw beside memory in this window; `slow_probes` are the longest seconds of those that once
+        took too long to answer."""
         with self._lock:
-            return {key: value for probe in self._probes for key, value in probe.conditions().items()}
+            slow = {name: round(took_s, 3) for name, took_s in self._slowest.items() if took_s > SLOW_S}
+            seen = {key: value for probe in self._probes for key, value in probe.conditions().items()}
+            return seen | ({"slow_probes": slow} if slow else {})
 
     def _summary(self, key: tuple[str, Reading], series: _Series, peak: int) -> MemorySeries:
         probe, reading = key
-        named = next(each for each in self._probes if each.name == probe)
+        method, baseline = self._baseline.get(key, (None, None))
         return MemorySeries(
-            probe=probe, method=named.method(reading), quantity=reading.quantity, device=reading.device,
-            peak_bytes=peak, baseline_bytes=self._baseline.get(key), last_bytes=series.last, n_samples=series.n_seen,
-            interval_ns=round(self._interval_s * 1e9), values_bytes=series.values,
+            probe=probe, method=series.method, quantity=reading.quantity, device=reading.device, peak_bytes=peak,
+            baseline_bytes=baseline if method == series.method else None, last_bytes=series.last,
+            n_samples=series.n_seen, interval_ns=round(self._interval_s * 1e9), values_bytes=series.values,
             times_ns=[at - self._window_start_ns for at in series.times],
         )  # fmt: skip
 
     def _take(self) -> None:
-        now = time.monotonic_ns()
         for probe in self._probes:
-            for reading, value in probe.sample().items():
-                self._series.setdefault((probe.name, reading), _Series()).add(now, value)
+            asked = time.monotonic()
+            found, now = probe.sample(), time.monotonic_ns()
+            self._slowest[probe.name] = max(now / 1e9 - asked, self._slowest.get(probe.name, 0.0))
+            for reading, value in found.items():
+                key, method = (probe.name, reading), probe.method(reading)
+                if key not in self._series or self._series[key].method != method:  # figures that cannot be compared
+                    self._series[key] = _Series(method)
+                self._series[key].add(now, value)
 
     def _watch(self) -> None:
         started, ticks = time.monotonic(), 0

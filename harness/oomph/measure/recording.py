@@ -110,9 +110,18 @@ def _conditions(completed: Completed) -> dict[str, Any]:
         "context_ns": completed.reply.get("context_ns"),
         "scored_ns": completed.reply.get("scored_ns"),
         "n_filled": completed.reply.get("n_filled"),
-        "throttle_reasons": sorted({reason for card in cards.values() for reason in card["throttle"]}),
-        "other_processes": [process for card in cards.values() for process in card["other_processes"]],
+        "throttle_reasons": _gathered(cards, "throttle", sort=True),
+        "other_processes": _gathered(cards, "other_processes"),
     }
+
+
+def _gathered(cards: Mapping[str, Any], name: str, *, sort: bool = False) -> list[Any] | None:
+    """What the cards tell under `name`, together; None where there are cards and none tells."""
+    told = [card[name] for card in cards.values() if card[name] is not None]
+    if cards and not told:
+        return None
+    found = [each for one in told for each in one]
+    return sorted(set(found)) if sort else found
 
 
 def _timing(raw: dict[str, Any], conditions: Mapping[str, Any]) -> Timing:

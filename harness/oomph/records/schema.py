@@ -210,6 +210,7 @@ class Record(_Part):
     load_ns: int | None = Field(default=None, description="llama_model_load_from_file, shared by a process's points")
     conditions: dict[str, Any] = Field(
         default={},
-        description="clocks, power, throttle reasons, other processes, CPUs busy with other work, threads; "
+        description="clocks, power, throttle reasons, other processes, CPUs busy with other work, threads; by card "
+        "`unread`, why NVML does not tell the rest; `lost_devices` that stopped answering; "
         "`n_workers_beside` on other cards, `cpus` that the worker was kept to, `n_lost` machines before this one",
     )

@@ -200,3 +200,17 @@ def perplexity(record: Record) -> Perplexity | None:
         value=math.exp(mean), text=quality.text, n_tokens=quality.n_tokens,
         low=None if error is None else math.exp(mean - error), high=None if error is None else math.exp(mean + error),
     )  # fmt: skip
+
+
+def unread_reasons(record: Record) -> tuple[str, ...]:
+    """What the probes could not read of the cards, with the reasons that NVML gave, and which took long to answer."""
+    found = [
+        f"{probe} once took {took_s:.1f} s to answer"
+        for probe, took_s in (record.conditions.get("slow_probes") or {}).items()
+    ]
+    for device, card in record.conditions.get("cards", {}).items():
+        by_reason: dict[str, list[str]] = {}
+        for name, reason in (card.get("unread") or {}).items():
+            by_reason.setdefault(str(reason), []).append(str(name))
+        found += [f"{device}: NVML tells no {', '.join(names)} ({reason})" for reason, names in by_reason.items()]
+    return tuple(found)
