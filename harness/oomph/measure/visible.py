@@ -1,4 +1,4 @@
-"""From NVML's cards and CUDA_VISIBLE_DEVICES to the cards that a CUDA program sees, in its order."""
+"""From NVML's cards and CUDA_VISIBLE_DEVICES to what a CUDA program sees, in its order."""
 
 import os
 from collections.abc import Mapping, Sequence
