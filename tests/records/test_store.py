@@ -75,6 +75,58 @@ def test_a_second_writer_is_refused_until_the_first_is_gone(tmp_path: Path, make
         store.append(make_record())
 
 
+def test_the_lock_is_the_files_own(tmp_path: Path, make_record: Make) -> None:
+    """Removing what lies beside it lets nobody in."""
+    with Store(tmp_path) as store:
+        store.append(make_record())
+        for other in tmp_path.iterdir():
+            if other.name != RECORDS:
+                other.unlink()
+        with pytest.raises(StoreError, match="another sweep"), Store(tmp_path):
+            pass
+        assert os.listdir(tmp_path) == [RECORDS]
+
+
+def _replace(path: Path) -> None:
+    other = path.with_name("edited")
+    other.write_bytes(path.read_bytes())
+    other.replace(path)
+
+
+FAULTS = {
+    "removed": (Path.unlink, "was removed", ["r1", "r2", "r3"]),
+    "replaced": (_replace, "was replaced by another file", ["r1", "r2", "r3"]),
+    "emptied": (lambda path: path.write_text(""), r"was changed by another program \(it has 0 bytes", ["r3"]),
+    "written": (lambda path: path.open("a").write("{}\n"), "was changed by another", ["r1", "r2", None, "r3"]),
+}
+
+
+@pytest.mark.parametrize(("change", "says", "rescued"), FAULTS.values(), ids=FAULTS.keys())
+def test_a_file_that_is_no_longer_ours_is_not_written_and_nothing_is_lost(
+    tmp_path: Path, make_record: Make, change: Callable[[Path], object], says: str, rescued: list[str | None]
+) -> None:
+    with Store(tmp_path) as store:
+        store.append(make_record(1))
+        store.append(make_record(2))
+        change(store.path)
+        was = store.path.read_bytes() if store.path.exists() else None
+        with pytest.raises(StoreError, match=rf"records.jsonl {says}.* is in .*records.rescued-1.jsonl"):
+            store.append(make_record(3))
+        assert (store.path.read_bytes() if store.path.exists() else None) == was
+    lines = (tmp_path / "records.rescued-1.jsonl").read_text().splitlines()
+    assert [json.loads(line).get("record_id") for line in lines] == rescued
+
+
+def test_a_folder_that_is_moved_away_is_not_made_again(tmp_path: Path, make_record: Make) -> None:
+    with Store(tmp_path / "folder") as store:
+        store.append(make_record(1))
+        store.folder.rename(tmp_path / "moved")
+        with pytest.raises(StoreError, match="was removed while a sweep was writing it"):
+            store.append(make_record(2))
+    assert not store.folder.exists()
+    assert [record.record_id for record in Store(tmp_path / "moved").records()] == ["r1"]
+
+
 def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None

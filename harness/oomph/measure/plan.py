@@ -15,6 +15,7 @@ from oomph.facts.modelspec import ModelSpec, spec_from_gguf
 from oomph.facts.remote import is_remote
 from oomph.measure.executors import Executor, Job
 from oomph.measure.limits import Expect
+from oomph.measure.model_files import ModelFiles
 from oomph.measure.recording import Setting
 from oomph.measure.sweep import Point, Sweep
 from oomph.measure.texts import Texts, check_size, read_texts, reference_path, references_folder
@@ -63,11 +64,13 @@ def _card(card: Mapping[str, object]) -> tuple[object, object]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """The model that is measured: its file, what its header says, and what identifies it in records."""
+    """The model that is measured: its file, what its header says, what identifies it in records, and `files`, to tell
+    whether it is still the same."""
 
     path: Path
     spec: ModelSpec
     identity: ModelIdentity
+    files: ModelFiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +101,16 @@ class Plan:
         """The point's id, for this model."""
         return point.point_id(self.subject.identity.header_sha256)
 
+    def check_model(self, *, before_load: bool = False) -> None:
+        """ModelFileError where the model's file is no longer the one that was identified; `before_load` reads its
+        header, too. Another machine checks its own file."""
+        if self.place.anywhere:
+            return
+        if before_load:
+            self.subject.files.check_all()
+        else:
+            self.subject.files.check()
+
     def job(self, points: tuple[Point, ...]) -> Job:
         """The job that measures these points, which share a load."""
         return Job(
@@ -114,8 +127,8 @@ def open_subject(sweep: Sweep, *, model: Path | str | None = None, known_as: str
     reference = str(model or sweep.file.model)
     path = _model_path(sweep, reference, is_given=model is not None)
     file = read_gguf(path)
-    spec = spec_from_gguf(file, source=str(path))
-    return Subject(path=path, spec=spec, identity=_identity(file, spec, path, known_as or reference))
+    spec, files = spec_from_gguf(file, source=str(path)), ModelFiles.of(path, file)
+    return Subject(path=path, spec=spec, identity=_identity(file, spec, path, known_as or reference), files=files)
 
 
 def plan_sweep(sweep: Sweep, subject: Subject, place: Place, *, expect: Expect | None = None) -> Plan:

@@ -63,8 +63,9 @@ class Runner:
     def run(self, sweep: Sweep) -> Iterator[Record]:
         """Measure what is pending, yielding each record once it is on the disk.
 
-        Raises StoreError, ConfigError or ModelFileError before the first worker starts, and StoreError when the
-        disk fills. A point that fails is a record.
+        Raises StoreError, ConfigError or ModelFileError before the first worker starts; StoreError when the disk
+        fills or the records' file is not the one that was opened, and ModelFileError when the model's file changes. A
+        point that fails is a record.
         """
         plans, every_s = self._plans(sweep), sweep.file.anchor_every_s
         deadline = time.monotonic() + (sweep.file.sweep_timeout_s or math.inf)
@@ -87,6 +88,7 @@ class Runner:
                 if completed is None:
                     task.backlog.give_back(task)
                     continue
+                task.backlog.plan.check_model()  # replaced during the load, the record would name another
                 record = task.record_of(completed)
                 store.append(record)
                 if task.anchor is None:
@@ -103,6 +105,7 @@ class Runner:
             and sum(task.backlog is backlog for task in lanes.tasks) < place.at_once
             and (task := backlog.next_task())
         ):
+            backlog.plan.check_model(before_load=True)
             lanes.start(task, place.executor, backlog.plan.job(task.points))
 
     def _plans(self, sweep: Sweep) -> list[Plan]:

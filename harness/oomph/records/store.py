@@ -2,15 +2,18 @@
 
 The only place that writes records. A line is appended, flushed and synced before `append` returns; a published line
 is never rewritten. The last line of a file whose writer was killed may be torn: it is cut off, and said, when the
-next sweep takes the folder. A lock of the kernel's keeps a second sweep out, and dies with its process.
+next sweep takes the folder. A lock of the kernel's on the file itself keeps a second sweep out, and dies with its
+process. Before each line the open file is held against what its path names now.
 """
 
+import contextlib
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from pydantic import ValidationError
 
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
     import pandas
 
 RECORDS: Final = "records.jsonl"
-LOCK: Final = ".lock"
+RESCUED: Final = "records.rescued-{}.jsonl"
 
 
 class Store:
@@ -33,8 +36,8 @@ class Store:
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
         self.healed: str | None = None
-        self._lock: IO[str] | None = None
         self._file: int | None = None
+        self._end = 0
 
     @property
     def path(self) -> Path:
@@ -44,10 +47,10 @@ class Store:
     def __enter__(self) -> Self:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.folder / LOCK).open("a")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.healed = self._heal()
+            self._end = os.lseek(self._file, 0, os.SEEK_END)
         except BlockingIOError:
             self.close()
             raise StoreError(
@@ -67,23 +70,30 @@ class Store:
         """Give the folder free."""
         if self._file is not None:
             os.close(self._file)
-        if self._lock is not None:
-            self._lock.close()
-        self._file = self._lock = None
+        self._file = None
 
     def append(self, record: Record) -> None:
-        """Write one record and wait until it is on the disk. StoreError when it cannot be; the others stay whole."""
+        """Write one record and wait until it is on the disk.
+
+        StoreError when it cannot be, and the others stay whole; also when the file has been replaced, removed or
+        written by somebody else since it was opened: then this record and what the open file holds are rescued beside
+        it.
+        """
         if self._file is None:
             raise StoreError(f"{self.folder} is not open for writing; use `with store:`")
         line = record.model_dump_json().encode() + b"\n"
-        end = os.lseek(self._file, 0, os.SEEK_END)
+        if fault := self._fault():
+            raise StoreError(f"{self.path} {fault} while a sweep was writing it; {self._rescue(line)}")
+        end = self._end
         try:
             written = 0
             while written < len(line):
                 written += os.write(self._file, line[written:])
             os.fsync(self._file)
+            self._end += len(line)
         except OSError as error:
-            os.ftruncate(self._file, end)  # part of the line may be there: a disk fills in the middle of one
+            with contextlib.suppress(OSError):  # what cannot be cut off now is, when the folder is opened next
+                os.ftruncate(self._file, end)  # part of the line may be there: a disk fills in the middle of one
             raise self._cannot_write(error) from None
 
     def records(self) -> Iterator[Record]:
@@ -112,6 +122,43 @@ class Store:
         from oomph.records.frames import to_frame
 
         return to_frame(self.records())
+
+    def _fault(self) -> str | None:
+        """What has happened to the file since it was opened; None where it is the one that it was."""
+        assert self._file is not None
+        ours = os.fstat(self._file)
+        try:
+            named = os.stat(self.path)
+        except FileNotFoundError:
+            return "was removed"
+        except OSError as error:
+            raise self._cannot_write(error) from None
+        if (named.st_dev, named.st_ino) != (ours.st_dev, ours.st_ino):
+            return "was replaced by another file"
+        if ours.st_size != self._end:
+            return f"was changed by another program (it has {ours.st_size:,} bytes, and {self._end:,} were written)"
+        return None
+
+    def _rescue(self, line: bytes) -> str:
+        """Put what the open file holds, and `line`, into a new file of the folder; where that is, in words."""
+        assert self._file is not None
+        try:
+            for number in range(1, 1000):
+                path = self.folder / RESCUED.format(number)
+                try:
+                    rescued = path.open("xb")
+                except FileExistsError:
+                    continue
+                with rescued, open(self._file, "rb", closefd=False) as ours:
+                    ours.seek(0)
+                    shutil.copyfileobj(ours, rescued)
+                    rescued.write(line)
+                    rescued.flush()
+                    os.fsync(rescued.fileno())
+                return f"what was measured so far is in {path}: put the right file in its place and start again"
+        except OSError as error:
+            return f"what was measured last could not be rescued ({error.strerror}); start again"
+        return f"{self.folder} has a thousand rescued files already; start again"
 
     def _heal(self) -> str | None:
         """Cut a torn last line off, which no reader has ever been given."""
