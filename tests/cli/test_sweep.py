@@ -144,12 +144,13 @@ def test_an_interrupt_ends_the_worker_keeps_the_records_and_says_how_to_go_on(
         assert sweep.stdout is not None
         assert "2 of 2" in sweep.stdout.readline()
         assert sweep.stdout.readline().startswith("[1/2]")
-        (worker,) = psutil.Process(sweep.pid).children()
+        processes = psutil.Process(sweep.pid).children()
         sweep.send_signal(signal.SIGINT)
         _, said = sweep.communicate(timeout=60)
     finally:
         sweep.kill()  # an endless sweep must not outlive a test that fails
     assert sweep.returncode == 130
     assert "The same command goes on from there." in said
-    assert not worker.is_running()
+    assert len(processes) == 2, "the worker and its watch"
+    assert not any(process.is_running() for process in processes)
     assert [record.label for record in Store(out).records()] == ["n_ctx=256"]

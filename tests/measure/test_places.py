@@ -151,7 +151,7 @@ def test_a_worker_is_kept_to_the_cpus_of_its_card(sweep: Callable[[str], Sweep],
             sweep("axes.n_ctx = [512, 1024]")
         )
         record = next(records)
-        (worker,) = psutil.Process().children()
+        (worker,) = (each for each in psutil.Process().children() if "oomph.measure.worker" in each.cmdline())
         assert worker.cpu_affinity() == [mine[0]]
         records.close()  # type: ignore[attr-defined]
         assert not worker.is_running()
@@ -177,7 +177,7 @@ def test_the_end_of_the_sweep_is_the_end_of_the_workers_on_all_cards(
     )  # fmt: skip
     try:
         deadline = time.monotonic() + 60
-        while len(workers := psutil.Process(sweep.pid).children()) < 2 and time.monotonic() < deadline:
+        while len(workers := psutil.Process(sweep.pid).children()) < 4 and time.monotonic() < deadline:
             time.sleep(0.05)
         sweep.send_signal(how)
         _, said = sweep.communicate(timeout=30)
@@ -185,6 +185,6 @@ def test_the_end_of_the_sweep_is_the_end_of_the_workers_on_all_cards(
         sweep.kill()
     assert sweep.returncode == exit_code
     assert ("The same command goes on from there." in said) == (how == signal.SIGINT)
-    assert len(workers) == 2
+    assert len(workers) == 4, "two workers, each with its watch"
     _gone, alive = psutil.wait_procs(workers, timeout=5)
     assert not alive

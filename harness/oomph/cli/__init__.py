@@ -79,9 +79,16 @@ sweep.register(app)
 what_if.register(app)
 
 
+def _exit(number: int, _: object) -> None:
+    """An exit cleans up: workers end, no file is left behind."""
+    sys.exit(128 + number)
+
+
 def main() -> None:
     """The console script: exit code 2 and one sentence for what a user can mend."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exit cleans up: workers end, no file is left behind
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets SIGHUP
+            signal.signal(number, _exit)
     try:
         app()
     except OomphError as error:

@@ -8,11 +8,9 @@ import contextlib
 import json
 import os
 import re
-import select
 import shutil
 import signal
 import socket
-import subprocess
 import tempfile
 import time
 import urllib.request
@@ -26,6 +24,7 @@ from oomph.cache import cache_folder
 from oomph.errors import ToolchainError
 from oomph.measure.executors import QUIET
 from oomph.measure.logs import read_buffers, read_reported
+from oomph.measure.spawn import Process
 from oomph.records.schema import Buffers, Reported
 
 HOST: Final = "127.0.0.1"
@@ -103,21 +102,15 @@ def built_server() -> Path | None:
 
 
 class Server:
-    """A command that becomes a llama-server on a free port, in a session of its own; `url` is where it listens.
-
-    Whether it lives is asked of a descriptor, and its group is killed before it is reaped: until then its number cannot
-    belong to anybody else.
-    """
+    """A command that becomes a llama-server on a free port; `url` is where it listens. It ends with this process."""
 
     def __init__(self, command: Sequence[str | Path], *, environment: Mapping[str, str], log: IO[bytes]) -> None:
         port = _free_port()
         self.url = f"http://{HOST}:{port}"
-        self._log_path, self._started, self._is_stopped = Path(log.name), time.monotonic(), False
-        self._process = subprocess.Popen(
-            [*map(str, command), "--host", HOST, "--port", str(port), *TELLING], stdin=subprocess.DEVNULL, stdout=log,
-            stderr=log, start_new_session=True, env={**os.environ, **QUIET, **environment},
-        )  # fmt: skip
-        self._ended = os.pidfd_open(self._process.pid)
+        self._log_path, self._started = Path(log.name), time.monotonic()
+        self._process = Process(
+            [*command, "--host", HOST, "--port", str(port), *TELLING], environment=QUIET | dict(environment), log=log
+        )
 
     @property
     def pid(self) -> int:
@@ -126,7 +119,7 @@ class Server:
 
     def has_ended(self, wait_s: float = 0.0) -> bool:
         """Whether it has ended, or does so within `wait_s`."""
-        return self._is_stopped or bool(select.select([self._ended], [], [], wait_s)[0])
+        return self._process.has_ended(wait_s)
 
     def await_health(self, timeout_s: float) -> float | None:
         """Seconds until `/health` answered; None where it ended before, or did not in `timeout_s`."""
@@ -156,14 +149,11 @@ class Server:
     def stop(self, grace_s: float = GRACE_S) -> int | None:
         """Ask it to end as Ctrl-C does, and kill what is left of its group then; its exit code, -n for signal n, None
         where it would not end."""
-        if self._is_stopped:
-            return self._process.returncode
+        if self._process.exit_code is not None:
+            return self._process.exit_code
         os.kill(self.pid, signal.SIGINT)
         has_ended = self.has_ended(grace_s)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
-        code, self._is_stopped = self._process.wait(), True
-        os.close(self._ended)
+        code = self._process.kill()
         return code if has_ended else None
 
 

@@ -8,13 +8,13 @@ import contextlib
 import json
 import os
 import selectors
-import signal
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import IO, Any, Final
+
+from oomph.measure.spawn import Process
 
 GRACE_S: Final = 10.0
 """How long a worker may take to end by itself once it has nothing left to do."""
@@ -25,7 +25,7 @@ GLANCE_S: Final = 0.2
 class Child:
     """This Python with `arguments` in its own session: stdin takes commands, a pipe brings events, a file the log.
 
-    `stop`, set by another thread, ends the wait for an event.
+    `stop`, set by another thread, ends the wait for an event. `was_ended` says that it had to be killed from here.
     """
 
     def __init__(
@@ -34,15 +34,14 @@ class Child:
     ) -> None:  # fmt: skip
         self._stop = stop
         self._replies, theirs = os.pipe()
-        self._process = subprocess.Popen(
-            [sys.executable, *arguments, str(theirs)], stdin=subprocess.PIPE, stdout=log, stderr=log,
-            pass_fds=(theirs,), start_new_session=True, env={**os.environ, **environment}, bufsize=0,
+        self._process = Process(
+            [sys.executable, *arguments, str(theirs)], environment=environment, log=log, takes_input=True,
+            pass_fds=(theirs,),
         )  # fmt: skip
         os.close(theirs)
-        self._ended = os.pidfd_open(self._process.pid)
         self._buffer = b""
-        self._exit_code: int | None = None
         self.timed_out = False
+        self.was_ended = False
 
     @property
     def pid(self) -> int:
@@ -51,7 +50,6 @@ class Child:
 
     def send(self, command: Mapping[str, Any] | None) -> None:
         """One command; to a child that has died it goes nowhere, and the wait for its answer finds that out."""
-        assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(command).encode() + b"\n")
 
@@ -76,27 +74,19 @@ class Child:
         """The descriptors that can be read; none once it is too late or called off."""
         while True:
             until = deadline if self._stop is None else min(deadline, time.monotonic() + GLANCE_S)
-            readable = _readable((self._replies, self._ended), until)
+            readable = _readable((self._replies, self._process.ended), until)
             if readable or until == deadline or (self._stop and self._stop.is_set()):
                 return readable
 
     def end(self, *, at_once: bool = False) -> int:
-        """Give it a moment to finish unless it is past its time, then end its group; the exit code, -n for signal n.
-
-        The group is killed before the leader is reaped: until then its number cannot belong to anybody else.
-        """
-        if self._exit_code is None:
-            assert self._process.stdin is not None
+        """Give it a moment to finish unless it is past its time, then end its group; the exit code, -n for signal n."""
+        if self._process.exit_code is None:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.close()
-            if not (at_once or self.timed_out):
-                _readable((self._ended,), time.monotonic() + GRACE_S)
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)
-            self._exit_code = self._process.wait()
-            os.close(self._ended)
+            self.was_ended = not self._process.has_ended(0.0 if at_once or self.timed_out else GRACE_S)
+            self._process.kill()
             os.close(self._replies)
-        return self._exit_code
+        return self._process.kill()
 
 
 def _readable(descriptors: tuple[int, ...], deadline: float) -> set[int]:
