@@ -49,8 +49,11 @@ CASES = [
      "graph_compute: ggml_backend_sched_graph_compute_async failed with error -2"),
     ("oom_runtime", None, "error: Insufficient Memory (00000008:kIOGPUCommandBufferCallbackErrorOutOfMemory)"),
     # the host
-    ("host_oom", -9, "load_tensors: loading model tensors, this can take a while..."),
-    ("host_oom", 137, ""),
+    ("killed", -9, "load_tensors: loading model tensors, this can take a while..."),
+    ("killed", 137, ""),
+    ("killed", 143, "load_tensors: loading model tensors"),
+    ("killed", -1, ""),
+    ("host_oom", 137, "std::bad_alloc"),
     ("host_oom", 134, "terminate called after throwing an instance of 'std::bad_alloc'"),
     ("host_oom", None, "llama_model_load: error loading model: mmap failed: Cannot allocate memory"),
     ("host_oom", None, "Error: model requires more system memory (5.6 GiB) than is available (3.4 GiB)"),
@@ -122,6 +125,15 @@ def test_the_shortfall_is_what_was_asked_less_what_was_left() -> None:
     assert found.refusal.short_mib == pytest.approx(8448 - (24000 - 17524.43))
     assert found.advice.startswith("1,972 MiB short on CUDA0")
     assert found.stage == "kv_cache"
+
+
+def test_a_kill_is_for_memory_where_the_kernel_counted_one() -> None:
+    loading = ["load_tensors: loading"]
+    assert classify(-9, loading, oom_killed=True).outcome == "host_oom"
+    assert classify(-9, loading).outcome == "killed"
+    assert classify(-15, loading, oom_killed=True).outcome == "killed", "the kernel kills with SIGKILL"
+    assert classify(-6, loading, oom_killed=True).outcome == "crash"
+    assert classify(-9, POOL.splitlines()).outcome == "oom_runtime", "what llama.cpp said goes before"
 
 
 def test_a_timeout_yields_to_a_cause_in_the_log() -> None:

@@ -54,10 +54,13 @@ def test_other_work_or_limits_are_another_question() -> None:
     ("outcome", "knobs", "dominated"),
     [
         ("oom_weights", {"n_ctx": 256, "n_expert_used": 2}, True),
-        ("bad_model", {"n_ctx": 256}, True),
-        ("bad_config", {"n_expert_used": 2}, False),
+        ("host_oom", {"n_ctx": 256}, True),
+        ("host_oom", {"n_expert_used": 2}, False),
+        *((label, {"n_ctx": 16384}, False) for label in ("bad_model", "bad_config", "crash", "timeout", "killed")),
         ("oom_weights", {"n_gpu_layers": 10}, False),
     ],
 )
-def test_a_load_that_failed_fails_for_every_context(outcome: str, knobs: dict[str, object], dominated: bool) -> None:
+def test_a_load_that_ran_out_does_so_for_every_context_and_one_that_failed_otherwise_may_not(
+    outcome: str, knobs: dict[str, object], dominated: bool
+) -> None:
     assert dominates(FAILED, outcome, at_load=True, point=_point(**knobs)) is dominated

@@ -49,6 +49,7 @@ def sweep(
     of them. Cards of one kind share the points; every kind measures all of them. On a cluster each load of the model is
     a job; the model lies there at the same path, in $OOMPH_MODEL_DIR, or where --model-path-on says.
     """
+    from oomph.measure.accidents import TRIES
     from oomph.measure.plan import open_subject
     from oomph.measure.runner import Runner
     from oomph.measure.sweep import Sweep
@@ -67,6 +68,12 @@ def sweep(
         )  # fmt: skip
         n_pending, n_points = len(runner.pending(loaded)), len(loaded.points()) * len(chosen.places)
         typer.echo(f"{loaded.name}: {n_pending} of {n_points} points to measure into {out}{chosen.in_words}")
+        if again := runner.again(loaded):
+            reasons = ", ".join(f"{n} {reason}" for reason, n in again.most_common())
+            typer.echo(
+                f"{again.total()} of them again, as their records tell of an accident and not of the configuration "
+                f"({reasons}); a point is tried {TRIES} times at most"
+            )
         try:
             n_measured = follow(runner.run(loaded), store, n_pending, names_cards=chosen.names_cards)
         except KeyboardInterrupt:

@@ -16,7 +16,8 @@ from oomph.facts.gpus import gpu
 from oomph.facts.modelspec import ModelSpec
 from oomph.fitting.compare import measured_vram_bytes, record_config
 from oomph.fitting.expected import PHANTOM
-from oomph.measure.pruning import RAN_OUT, asks_at_least
+from oomph.measure.accidents import ran_out
+from oomph.measure.pruning import asks_at_least
 from oomph.records.schema import Record
 from oomph.units import MIB
 
@@ -101,7 +102,7 @@ def _says(record: Record, tried: RunConfig, asked: RunConfig, *, n_promised: int
     if record.outcome.label == "ok" and asks_at_least(tried, asked):
         return "runs" if (filled(record) or 0) >= n_promised else "loads"
     had_limit = record.limits.get("memory_bytes") is not None  # it ran out of less than the card
-    return "runs_out" if record.outcome.label in RAN_OUT and not had_limit and asks_at_least(asked, tried) else None
+    return "runs_out" if ran_out(record) and not had_limit and asks_at_least(asked, tried) else None
 
 
 def _padded(config: RunConfig) -> RunConfig:

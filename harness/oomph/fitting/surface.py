@@ -13,6 +13,7 @@ from oomph.estimate.estimator import Estimator
 from oomph.facts.config import RunConfig
 from oomph.fitting.compare import record_config
 from oomph.fitting.expected import PHANTOM
+from oomph.measure.accidents import ran_out
 from oomph.records.grouping import by_setting
 from oomph.records.schema import Record
 
@@ -48,7 +49,7 @@ def surfaces(estimator: Estimator, records: Iterable[Record], *, most: int) -> l
 
 
 def _tells(record: Record) -> bool:
-    return record.outcome.label == "ok" or record.outcome.is_out_of_memory
+    return record.outcome.label == "ok" or ran_out(record)
 
 
 def _surface(estimator: Estimator, records: Sequence[Record]) -> Surface:

@@ -85,6 +85,8 @@ _STEPS: Final[dict[str, str]] = {
     "llama.cpp",
     "bad_config": "change the knob that the evidence names",
     "timeout": "give it more time, or measure less (fewer tokens, a smaller depth)",
+    "killed": "somebody outside ended it, which says nothing of its configuration: run it again; `dmesg | grep -i oom` "
+    "tells whether the kernel did it for want of memory",
     "crash": "the log does not say why: run it again with verbose output and GGML_NO_BACKTRACE=1",
 }
 _CASES: Final[tuple[tuple[str, str, str], ...]] = (

@@ -8,17 +8,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import takewhile
-from typing import Final
 
+from oomph.measure.accidents import ran_out
 from oomph.measure.anchor import as_repeat, can_anchor
 from oomph.measure.executors import Completed
 from oomph.measure.plan import Plan
 from oomph.measure.pruning import dominates
 from oomph.measure.sweep import Point
 from oomph.records.schema import Record
-
-NO_PROOF: Final = ("ok", "skipped", "refused", "lost")
-"""Outcomes that show nothing of what another point would do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,9 +96,7 @@ class Backlog:
     def _proof(self, point: Point) -> Record | None:
         """A record that shows that this point cannot run."""
         for record in self._finished.values():
-            label = record.outcome.label
-            if label not in NO_PROOF and dominates(
-                self.plan.points[record.point_id], label, at_load=record.load_ns is None, point=point
-            ):
+            failed, label = self.plan.points[record.point_id], record.outcome.label
+            if ran_out(record) and dominates(failed, label, at_load=record.load_ns is None, point=point):
                 return record
         return None

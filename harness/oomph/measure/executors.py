@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any, Final, Protocol
 
 from oomph.measure.child import Child
+from oomph.measure.oom_kills import OomKills
 from oomph.measure.probes import HostProbe, Probe, Sampler
 from oomph.measure.sweep import LOAD_KNOBS, Point
 from oomph.measure.texts import Texts, questions
@@ -56,7 +57,9 @@ class Completed:
 
     `exit_code` is None where the worker lives on, `reply` merges what it said, `failure` is (stage, message) where it
     reported an error itself. `log` is llama.cpp's, of the load and of this point. `environment` is where it ran, if
-    that is not where it was asked for; `lost` says what became of that machine, if it did not come back.
+    that is not where it was asked for; `lost` says what became of that machine, if it did not come back. `oom_kills`
+    is how many processes the kernel killed for memory while the worker lived, by `oom_kills_by`, None where it does not
+    tell; `was_ended` says that the worker was killed by its parent.
     """
 
     point: Point
@@ -71,6 +74,9 @@ class Completed:
     conditions: Mapping[str, Any] = field(default_factory=dict)
     environment: Environment | None = None
     lost: str = ""
+    oom_kills: int | None = None
+    oom_kills_by: str = ""
+    was_ended: bool = False
 
     @property
     def loaded(self) -> bool:
@@ -143,6 +149,7 @@ class _Session:
         self._reply: dict[str, Any] = {}
         self._failure: tuple[str, str] | None = None
         self._watched: tuple[tuple[MemorySeries, ...], dict[str, Any]] | None = None
+        self._kills = OomKills(child.pid)
 
     def points(self) -> Iterator[Completed]:
         """Load, then measure; ends after a point that failed. The first point's time and peaks include the load."""
@@ -165,6 +172,8 @@ class _Session:
                 exit_code=exit_code, reply=self._reply, failure=self._failure, timed_out=self._child.timed_out,
                 log=(*self._lines(0, load_log_end), *self._lines(log_from, self._log_size())), memory=memory,
                 conditions=conditions | {"context_index": index, "n_threads": self._threads(point)},
+                oom_kills=self._kills.since(), oom_kills_by=str(self._kills.source or ""),
+                was_ended=self._child.was_ended,
             )  # fmt: skip
             if not well:
                 return

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from oomph.facts.config import CONTEXT_STEP, RunConfig
+from oomph.measure.accidents import ran_out
 from oomph.measure.runner import Runner
 from oomph.measure.sweep import Sweep, SweepFile
 from oomph.records.schema import Record
@@ -18,7 +19,6 @@ from oomph.units import MIB
 LIMIT: Final = 131_072
 LEAST_FILL: Final = 1 / 8
 """An abort before this fraction of the context tells little of how memory grows with the fill."""
-TOO_BIG: Final = ("oom_weights", "oom_kv", "oom_compute", "oom_runtime", "host_oom")
 
 Slack = Callable[[RunConfig], float]
 """Bytes that a configuration is predicted to leave free on the card that is tightest; negative is what is short."""
@@ -108,7 +108,7 @@ class _Search:
         ran = record.outcome.label == "ok"
         if not ran:
             self._failure = record
-        if not ran and record.outcome.label not in TOO_BIG:
+        if not ran and not ran_out(record):
             self._stop = True
             return
         self._stride = 2 * self._stride if ran == self._ran_last and self.n_probes > 1 else CONTEXT_STEP

@@ -16,10 +16,14 @@ from oomph.measure.signs import Phase, Sign, phase_of, sign_of
 
 LABELS: Final = (
     "ok", "oom_weights", "oom_kv", "oom_compute", "oom_runtime", "host_oom", "device_lost", "driver_missing",
-    "bad_model", "bad_config", "timeout", "crash", "not_an_error",
+    "bad_model", "bad_config", "timeout", "killed", "crash", "not_an_error",
 )  # fmt: skip
+RAN_OUT: Final = frozenset({"oom_weights", "oom_kv", "oom_compute", "oom_runtime", "host_oom"})
+"""How a point ends that did not get the memory it asked for."""
 
 SIGKILL_CODES: Final = frozenset({-9, 137})
+OUTSIDE_CODES: Final = SIGKILL_CODES | {-1, -2, -15, 129, 130, 143}
+"""SIGKILL, SIGHUP, SIGINT and SIGTERM: nothing that a program does to itself."""
 TIMEOUT_CODE: Final = 124  # what coreutils' timeout returns
 _MAX_EVIDENCE: Final = 6
 
@@ -89,18 +93,22 @@ _LABEL_OF_PHASE: Final = {phase: label for label, phase in _STAGES.items()}
 _ANSI: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
-def classify(exit_code: int | None, log: Sequence[str], *, timed_out: bool = False) -> Classification:
+def classify(
+    exit_code: int | None, log: Sequence[str], *, timed_out: bool = False, oom_killed: bool = False
+) -> Classification:
     """The outcome of a run that ended with `exit_code` (None if unknown, negative or 128 + n for a signal).
 
     `log` is what it printed, stdout and stderr together, line by line; `timed_out` says that whoever started it
-    ended it for taking too long. Never raises: a log that says nothing gives `ok` or, by its exit code, `crash`.
+    ended it for taking too long, `oom_killed` that the kernel counted a kill for memory meanwhile: without it SIGKILL
+    says only that somebody ended it. Never raises: a log that says nothing gives `ok` or, by its exit code, `crash` or
+    `killed`.
     """
     lines = [_ANSI.sub("", line).rstrip() for line in log]
     events = _events(lines)
     if exit_code in (0, None) and _ran_on(events, lines):
         events = [replace(event, sign=Sign.HARMLESS) for event in events]
-    label, event = _decide(events, exit_code, timed_out)
-    refusal = find_refusal(lines) if label.startswith("oom_") or label == "host_oom" else None
+    label, event = _decide(events, exit_code, timed_out, oom_killed)
+    refusal = find_refusal(lines) if label in RAN_OUT else None
     return Classification(
         outcome=label,
         stage=_stage(label, event),
@@ -137,7 +145,9 @@ def _ran_on(events: Sequence[_Event], lines: Sequence[str]) -> bool:
     return any(phase_of(line) is Phase.RUN for line in after)
 
 
-def _decide(events: Sequence[_Event], exit_code: int | None, timed_out: bool) -> tuple[str, _Event | None]:
+def _decide(
+    events: Sequence[_Event], exit_code: int | None, timed_out: bool, oom_killed: bool
+) -> tuple[str, _Event | None]:
     """The label and the event that decided it, None where the exit code did."""
     causes = [event for event in events if event.sign in _HARD or event.sign in _REFUSALS or event.sign in _ABORTS]
     if causes:
@@ -145,8 +155,10 @@ def _decide(events: Sequence[_Event], exit_code: int | None, timed_out: bool) ->
         return _HARD.get(first.sign) or _out_of_memory(first, events), first
     if timed_out:
         return "timeout", None
-    if exit_code in SIGKILL_CODES:
+    if exit_code in SIGKILL_CODES and oom_killed:
         return "host_oom", None
+    if exit_code in OUTSIDE_CODES:
+        return "killed", None
     for sign, label in _SOFT:
         for event in events:
             if event.sign is sign:

@@ -10,6 +10,7 @@ from typing import Final
 
 from oomph.facts.config import RunConfig
 from oomph.facts.quants import quant
+from oomph.measure.outcome import RAN_OUT
 from oomph.measure.sweep import LOAD_KNOBS, Point
 
 _Axis = Callable[[RunConfig], float]
@@ -24,22 +25,22 @@ GROWING: Final[dict[str, _Axis]] = {
 }
 NO_MEMORY: Final = frozenset({"n_threads", "n_depth", "n_parallel"})
 _CONTEXT_FREE: Final = "oom_weights"
-RAN_OUT: Final = frozenset({"oom_weights", "oom_kv", "oom_compute", "oom_runtime", "host_oom"})
-"""How a point ends that did not get the memory it asked for."""
 
 
 def dominates(failed: Point, outcome: str, *, at_load: bool, point: Point) -> bool:
     """Whether `failed`, which ended with `outcome`, shows that `point` cannot run either.
 
-    A load that failed, for whatever reason, fails again for every context; the number of experts that are active
+    Only running out of memory does. At the load it does so for every context; the number of experts that are active
     changes no weight, so running out for the weights holds for any.
     """
+    if outcome not in RAN_OUT:
+        return False
     if point.limits != failed.limits or point.load_mode != failed.load_mode:
         return False
     if at_load:
         knobs = [knob for knob in LOAD_KNOBS if outcome != _CONTEXT_FREE or knob != "n_expert_used"]
         return all(getattr(point.config, knob) == getattr(failed.config, knob) for knob in knobs)
-    return outcome in RAN_OUT and asks_at_least(point.config, failed.config) and _does_at_least(point, failed)
+    return asks_at_least(point.config, failed.config) and _does_at_least(point, failed)
 
 
 def asks_at_least(config: RunConfig, failed: RunConfig) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from oomph.measure.energy import energy_of
 from oomph.measure.executors import Completed
 from oomph.measure.logs import disagreement, read_buffers, read_reported
-from oomph.measure.outcome import classify
+from oomph.measure.outcome import SIGKILL_CODES, classify
 from oomph.measure.sweep import Point
 from oomph.measure.worker.ladder import MAD_SCALE
 from oomph.records.schema import Environment, ModelIdentity, Outcome, Quality, Recall, Record, Timing
@@ -66,9 +66,12 @@ class Setting:
             return Outcome(label="lost", message=completed.lost)
         if completed.exit_code is None:
             return Outcome(label="refused", message=disagreed) if disagreed else Outcome(label="ok")
-        found = classify(completed.exit_code, completed.log, timed_out=completed.timed_out)
+        oom_killed = bool(completed.oom_kills) and not completed.was_ended
+        found = classify(completed.exit_code, completed.log, timed_out=completed.timed_out, oom_killed=oom_killed)
         stage, said = completed.failure or (None, "")
         label = found.outcome if found.failed else "crash"
+        if label == "killed" and completed.was_ended:  # by the parent, which it gave no answer that means anything
+            label, said = "crash", said or "the worker said what is no answer, and was ended"
         if label == "crash" and stage in _LABEL_OF_STAGE:
             label = _LABEL_OF_STAGE[stage]
         if not said and completed.exit_code == 0:
@@ -81,7 +84,7 @@ class Setting:
         limited = f"this ran under limits.memory_bytes = {mib(limit)}" if limit and label == "host_oom" else ""
         return Outcome(
             label=label, stage=found.stage or stage, message="; ".join(filter(None, (said, limited, found.advice))),
-            evidence=[self._redact(line) for line in found.evidence], exit_code=completed.exit_code,
+            evidence=[*_counted(completed, label), *map(self._redact, found.evidence)], exit_code=completed.exit_code,
             asked_mib=found.refusal.asked_mib if found.refusal else None,
             short_mib=found.refusal.short_mib if found.refusal else None,
             log_tail=[self._redact(line) for line in completed.log[-LOG_TAIL:]],
@@ -90,6 +93,13 @@ class Setting:
     def _redact(self, line: str) -> str:
         """The line with the model's place on this machine left out: records are published."""
         return line.replace(self.model_path, self.model.path)
+
+
+def _counted(completed: Completed, label: str) -> list[str]:
+    """The kernel's own word, where a worker was killed and nothing else says for what."""
+    if label != "host_oom" or completed.exit_code not in SIGKILL_CODES or not completed.oom_kills:
+        return []
+    return [f"oom_kill rose by {completed.oom_kills} in {completed.oom_kills_by} while the worker lived"]
 
 
 def _too_late(completed: Completed) -> str:

@@ -6,9 +6,11 @@ are the same loop, and whatever ends it (an interrupt, an error, a power cut) lo
 
 import math
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from oomph.measure.accidents import standing
 from oomph.measure.anchor import is_repeat
 from oomph.measure.backlog import Backlog, Task
 from oomph.measure.executors import Executor
@@ -59,6 +61,10 @@ class Runner:
     def finished(self, sweep: Sweep) -> tuple[Record, ...]:
         """The records that the store has of the sweep's points, measured here."""
         return tuple(record for plan in self._plans(sweep) for record in self._finished(plan).values())
+
+    def again(self, sweep: Sweep) -> Counter[str]:
+        """How many points are tried again, by the reason: their records tell of accidents, not of configurations."""
+        return sum((standing(self._records_of(plan)).again for plan in self._plans(sweep)), Counter[str]())
 
     def run(self, sweep: Sweep) -> Iterator[Record]:
         """Measure what is pending, yielding each record once it is on the disk.
@@ -122,22 +128,26 @@ class Runner:
     def _finished(self, plan: Plan) -> dict[str, Record]:
         """Records of the plan's points that were measured at its place.
 
-        A point whose machine was lost is not finished, nor, without pruning, one that was skipped, nor a reference
-        that others wait for and whose log-probabilities were not kept.
+        A point whose machine was lost is not finished, nor one that ended in an accident too few times, nor, without
+        pruning, one that was skipped, nor a reference that others wait for and whose log-probabilities were not kept.
         """
-        unfinished = ("lost",) if self._prune else ("lost", "skipped")
-        found = {
-            record.point_id: record
-            for record in self._store.records()
-            if not self._again
-            and not is_repeat(record)
-            and record.point_id in plan.points
-            and plan.place.holds(record)
-            and record.outcome.label not in unfinished
-        }
+        found = standing(self._records_of(plan)).finished
         unkept = plan.unkept(found)
         return {
             point_id: record
             for point_id, record in found.items()
             if point_id not in unkept or record.outcome.label != "ok"
         }
+
+    def _records_of(self, plan: Plan) -> list[Record]:
+        """Every record of the plan's points that counts here."""
+        unfinished = ("lost",) if self._prune else ("lost", "skipped")
+        return [
+            record
+            for record in self._store.records()
+            if not self._again
+            and not is_repeat(record)
+            and record.point_id in plan.points
+            and plan.place.holds(record)
+            and record.outcome.label not in unfinished
+        ]

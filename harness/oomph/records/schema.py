@@ -168,7 +168,8 @@ class Outcome(_Part):
 
     label: str = Field(
         description="`ok`, a label of `oomph classify`, `refused` (an override was not taken), `skipped`, "
-        "or `lost` with its machine (a cluster's)"
+        "or `lost` with its machine (a cluster's); `killed`, `crash`, `timeout`, `device_lost` and `driver_missing` "
+        "say nothing of the configuration: such a point is tried three times at most, once a start"
     )
     stage: str | None = Field(default=None, description="what was being allocated or done")
     message: str = Field(default="", description="what happened and what to do about it")
@@ -177,11 +178,6 @@ class Outcome(_Part):
     asked_mib: float | None = Field(default=None, description="size of the allocation that was refused")
     short_mib: float | None = Field(default=None, description="by how much it exceeded what the card had left")
     log_tail: list[str] = Field(default=[], description="last lines of llama.cpp's log, of a point that failed")
-
-    @property
-    def is_out_of_memory(self) -> bool:
-        """Whether the label is one of running out of memory, a card's or the host's."""
-        return self.label == "host_oom" or self.label.partition("_")[0] == "oom"
 
 
 class Record(_Part):

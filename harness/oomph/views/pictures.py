@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from oomph.estimate.prediction import Prediction
+from oomph.measure.accidents import ran_out
 from oomph.records.grouping import by_setting, leading, setting, setting_words
 from oomph.records.schema import Record
 from oomph.units import MIB, mib, rate, share
@@ -152,7 +153,7 @@ def _maps(material: Material) -> Iterator[Picture]:
     groups = sorted(by_setting(material.free).values(), key=len, reverse=True)
     drawn = 0
     for group in groups:
-        if not any(succeeded(record) or record.outcome.is_out_of_memory for record in group) or drawn == MOST_MAPS:
+        if not any(succeeded(record) or ran_out(record) for record in group) or drawn == MOST_MAPS:
             continue
         chart = memory_map(group, material.predictions, material.surface(group))
         if len(chart.squares) < 2:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from oomph.estimate.prediction import Prediction
+from oomph.measure.accidents import ran_out
 from oomph.records.schema import Record
 from oomph.units import GIB, MIB, count, mib
 from oomph.views.plots_memory import plain
@@ -109,7 +110,7 @@ def _square(at: tuple[int, int | None], record: Record, prediction: Prediction |
         n_bytes = sum(predicted_components(prediction.memory).values())
     return MapSquare(
         n_ctx=at[0], n_expert_used=at[1], n_bytes=n_bytes, measured=measured, outcome=record.outcome.label,
-        is_full=record.outcome.is_out_of_memory,
+        is_full=ran_out(record),
     )  # fmt: skip
 
 

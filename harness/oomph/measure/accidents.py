@@ -1,0 +1,85 @@
+"""From a sweep's records to those that stand, and the points tried again for an accident."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from oomph.measure.outcome import RAN_OUT, SIGKILL_CODES, classify
+from oomph.records.schema import Record
+
+TRIES: Final = 3
+"""How often a point is tried that ends in accidents, over all starts of its sweep: then the last of them stands."""
+ACCIDENTS: Final = frozenset({"killed", "crash", "timeout", "device_lost", "driver_missing"})
+_NO_FILE: Final = re.compile(r"[Nn]o such file|does not exist|failed to open")
+_PROOF: Final = re.compile(r"^record (\S+)$")
+_SAID: Final = re.compile(r" ended with (\w+), and this asks for at least as much$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What a sweep's records come to: the one that stands for each point that needs no try, by its id, and of the
+    points that are tried again how many there are by the reason."""
+
+    finished: dict[str, Record]
+    again: Counter[str]
+
+
+def standing(records: Iterable[Record]) -> Standing:
+    """Of records of one sweep's points in the order in which they were measured; what is no accident goes first."""
+    by_point: dict[str, list[Record]] = {}
+    for record in records:
+        by_point.setdefault(record.point_id, []).append(record)
+    proofs = {record.record_id: record for tries in by_point.values() for record in tries}
+    finished, again = dict[str, Record](), Counter[str]()
+    for point_id, tries in by_point.items():
+        sound = [record for record in tries if not is_accident(record) and not _lacks_proof(record, proofs)]
+        accidents = [record for record in tries if is_accident(record)]
+        if sound or len(accidents) >= TRIES:
+            finished[point_id] = (sound or accidents)[-1]
+        else:
+            again[_reason(tries[-1])] += 1
+    return Standing(finished=finished, again=again)
+
+
+def ran_out(record: Record) -> bool:
+    """Whether the record shows that its configuration got less memory than it asked for."""
+    return record.outcome.label in RAN_OUT and not is_presumed(record)
+
+
+def is_accident(record: Record) -> bool:
+    """Whether the record says how a process died, and nothing of its configuration."""
+    outcome = record.outcome
+    lacked_file = outcome.label == "bad_model" and any(map(_NO_FILE.search, outcome.evidence))
+    return outcome.label in ACCIDENTS or lacked_file or is_presumed(record)
+
+
+def is_presumed(record: Record) -> bool:
+    """Whether it is `host_oom` for no other reason than SIGKILL, as oomph once took every SIGKILL for the kernel's."""
+    outcome = record.outcome
+    return (
+        outcome.label == "host_oom"
+        and outcome.exit_code in SIGKILL_CODES
+        and classify(None, outcome.evidence).outcome != "host_oom"
+    )
+
+
+def _lacks_proof(record: Record, records: dict[str, Record]) -> bool:
+    """Whether it was skipped because of a record that proves nothing: an accident, or a load that failed otherwise."""
+    if record.outcome.label != "skipped":
+        return False
+    named = (match[1] for line in record.outcome.evidence if (match := _PROOF.search(line)))
+    proof = records.get(next(named, ""))
+    if proof is not None:
+        return not ran_out(proof)
+    said = _SAID.search(record.outcome.message)
+    return said is not None and said[1] not in RAN_OUT
+
+
+def _reason(record: Record) -> str:
+    if is_presumed(record):
+        return "host_oom on the word of a signal alone"
+    if record.outcome.label == "skipped":
+        return "skipped without a proof"
+    return "without the model's file" if record.outcome.label == "bad_model" else record.outcome.label
