@@ -1,4 +1,4 @@
-"""From a command to a process in its own session that ends with its parent, however that ends.
+"""From a command to a process in its own session that ends with its parent, however it ends.
 
 PR_SET_PDEATHSIG alone would not do: a fork does not inherit it, so what a script starts would live on. Here a watch,
 two lines of shell, holds one end of a pipe; the kernel closes the other when the parent is gone, and the watch kills
