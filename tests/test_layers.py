@@ -22,6 +22,7 @@ LAYERS = [
     "fitting",
     "chat",
     "views",
+    "bundle",
     "cli",
 ]
 HEAVY = ["numpy", "pandas", "matplotlib", "scipy", "pydantic", "llama_cpp", "pynvml", "ray"]

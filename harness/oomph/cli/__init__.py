@@ -12,6 +12,7 @@ import typer
 
 from oomph.cli import (
     answer,
+    bundle,
     calibrate,
     chat,
     claims,
@@ -55,6 +56,7 @@ def _version() -> None:
 
 
 answer.register(app)
+bundle.register(app)
 calibrate.register(app)
 chat.register(app)
 claims.register(app)

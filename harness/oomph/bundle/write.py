@@ -1,0 +1,210 @@
+"""Writes a bundle: what oomph needs on a machine without a network, in parts, with a program that installs it.
+
+On the target that takes a shell, its Python and glibc; no pip, no compiler, no network.
+"""
+
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Final
+
+from oomph.bundle import installer
+from oomph.bundle.fatbin import capability, cut_library
+from oomph.bundle.packages import Target, checkout_of, fetch_wheels, own_wheel
+from oomph.bundle.parts import SMALLEST_PART, Part, write_parts, written_parts
+from oomph.bundle.portable import CPU_FLAGS, needed_glibc, portable_wheel
+from oomph.cache import cache_folder
+from oomph.errors import ConfigError, ToolchainError
+from oomph.models.demo import dense_model
+from oomph.phantom.backend import Backend, fetch_backend, installed_backend
+from oomph.units import parse_size
+
+OLDEST_PYTHON: Final = (3, 11)
+_SHELL: Final = """#!/bin/sh
+# Sets oomph up from the parts beside this file, without a network:  install /opt/oomph
+here=$(cd "$(dirname "$0")" && pwd) || exit 2
+for python in ${PYTHON:-python@PYTHON@ python3 python}; do
+    if "$python" -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != "@PYTHON@")' 2>/dev/null; then
+        exec "$python" -I "$here/install.py" "$@"
+    fi
+done
+echo "install: this bundle is for Python @PYTHON@, and ${PYTHON:-what PATH has} is none; name one:" \\
+    "PYTHON=/path/to/python@PYTHON@ $0 $*" >&2
+exit 2
+"""
+_NVIDIA: Final = ("nvidia-cuda-runtime>=13,<14", "nvidia-cublas>=13,<14")
+"""What the CUDA backend links besides the driver (`libcudart.so.13`, `libcublas.so.13`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What goes into a bundle.
+
+    `python` is the target's (`3.12`). With `cuda` the CUDA backend goes along, cut down to `architectures` (90 is 9.0)
+    where there are any, and NVIDIA's libraries that it links unless `system_cuda` says that the target has them.
+    `sweeps` is a folder of sweep files; the folder `claims` beside it goes along.
+    """
+
+    python: str
+    cuda: bool = False
+    architectures: Sequence[int] = ()
+    system_cuda: bool = False
+    sweeps: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """A bundle on disk."""
+
+    id: str
+    folder: Path
+    title: str
+    parts: tuple[Part, ...]
+
+
+def write_bundle(folder: Path, contents: Contents, *, part_bytes: int, llama_wheel: Path | None = None) -> Bundle:
+    """Write the parts, the manifest and `install` to `folder`, which is new, empty or an earlier bundle's.
+
+    `llama_wheel` is a llama-cpp-python to take instead of the portable build, with the instructions that it happens to
+    have. Raises ConfigError for contents or a folder that cannot be, ToolchainError where something cannot be fetched
+    or built.
+    """
+    _check(contents)
+    _claim(folder)
+    with tempfile.TemporaryDirectory(prefix=".making-", dir=folder) as scratch:
+        wheels, files = Path(scratch) / "wheels", _models() | _sweeps(contents.sweeps)
+        wheels.mkdir()
+        llama = llama_wheel or portable_wheel()
+        target = Target(python=contents.python, glibc=max(needed_glibc(llama), (2, 28)))
+        title = [f"oomph {distribution('oomph').version} for Python {contents.python}",
+                 "llama.cpp for " + ("this machine's CPU" if llama_wheel else "any CPU with AVX2")]  # fmt: skip
+        if contents.cuda:
+            backend, title_of_backend = _backend(contents.architectures, Path(scratch))
+            files |= backend
+            title.append(title_of_backend)
+        libraries = _NVIDIA if contents.cuda and not contents.system_cuda else ()
+        title += ["NVIDIA's CUDA libraries"] if libraries else []
+        gathered = fetch_wheels([own_wheel(wheels), llama, "pip", *libraries], target, wheels)
+        files |= {f"wheels/{wheel.name}": wheel for wheel in gathered}
+        about = {
+            "title": ", ".join(title), "python": contents.python, "machine": "x86_64",
+            "glibc": ".".join(map(str, target.glibc)), "cpu_flags": [] if llama_wheel else list(CPU_FLAGS),
+            "installed_bytes": _installed_bytes(files),
+        }  # fmt: skip
+        bundle, parts = write_parts(files, folder, part_bytes=part_bytes, about=about)
+    _write_installer(folder, contents.python)
+    return Bundle(id=bundle, folder=folder, title=str(about["title"]), parts=parts)
+
+
+def checkout_sweeps() -> Path | None:
+    """The sweeps of the checkout that oomph is installed from; None for an ordinary installation, which has none."""
+    checkout = checkout_of(distribution("oomph"))
+    sweeps = checkout / "bench" / "sweeps" if checkout else None
+    return sweeps if sweeps and sweeps.is_dir() else None
+
+
+def parse_architectures(text: str | None) -> tuple[int, ...]:
+    """`'9.0,12.0'` or `'90,120'` as (90, 120); ConfigError for anything else."""
+    words = [word.strip().removeprefix("sm_").replace(".", "") for word in (text or "").split(",") if word.strip()]
+    if not all(word.isdecimal() and 2 <= len(word) <= 3 for word in words):
+        raise ConfigError(f"--cuda-arch {text!r} is no compute capability; give it as 9.0, several by comma")
+    return tuple(map(int, words))
+
+
+def parse_part_size(text: str) -> int:
+    """`'60MB'` in bytes; ConfigError for what is no size, or one below `SMALLEST_PART`."""
+    try:
+        part_bytes = parse_size(text)
+    except ValueError:
+        raise ConfigError(f"--parts {text!r} is no size; give it as 60MB or 2GB") from None
+    if part_bytes < SMALLEST_PART:
+        raise ConfigError(f"--parts {text} is too small; give at least {SMALLEST_PART / 1e6:.0f}MB")
+    return part_bytes
+
+
+def _check(contents: Contents) -> None:
+    try:
+        major, minor = map(int, contents.python.split("."))
+    except ValueError:
+        raise ConfigError(f"--python {contents.python!r} is no version; give two numbers, as 3.12") from None
+    if (major, minor) < OLDEST_PYTHON:
+        raise ConfigError(f"--python {contents.python} is too old: oomph needs {OLDEST_PYTHON[0]}.{OLDEST_PYTHON[1]}")
+    if (contents.architectures or contents.system_cuda) and not contents.cuda:
+        raise ConfigError("--cuda-arch and --system-cuda say what of CUDA goes along; they need --cuda")
+    if contents.sweeps is not None and not contents.sweeps.is_dir():
+        raise ConfigError(f"--sweeps {contents.sweeps} is no folder; name one with sweep files")
+
+
+def _claim(folder: Path) -> None:
+    """Make `folder`, or take an earlier bundle out of it; ConfigError where it holds something else."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        earlier = written_parts(folder)
+        if earlier is None and any(folder.iterdir()):
+            raise ConfigError(f"{folder} holds other files; name a new folder for the bundle")
+        for name in (*(earlier or ()), installer.MANIFEST, "install", "install.py"):
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{error.filename or folder} cannot be written ({error.strerror}); name another") from None
+
+
+def _models() -> dict[str, Path]:
+    """The dense model, of which the target makes the demo model in seconds."""
+    model = dense_model()
+    return {f"cache/models/{model.name}": model}
+
+
+def _sweeps(folder: Path | None) -> dict[str, Path]:
+    if folder is None:
+        return {}
+    found = {f"bench/sweeps/{file.name}": file for file in folder.glob("*.toml")}
+    return found | {f"bench/claims/{file.name}": file for file in folder.parent.glob("claims/*.toml")}
+
+
+def _backend(architectures: Sequence[int], scratch: Path) -> tuple[dict[str, Path], str]:
+    """The CUDA backend's folder of the cache, its library cut where that is asked for; and what it is, in words."""
+    try:
+        backend = installed_backend()
+    except ToolchainError:
+        backend = fetch_backend()
+    files = _cached(backend)
+    if not architectures:
+        return files, "CUDA backend"
+    cut = scratch / backend.path.name
+    cut_library(backend.path, cut, architectures)
+    names = " and ".join(capability(one) for one in sorted(set(architectures)))
+    return {**files, _in_cache(backend.path): cut}, f"CUDA backend for compute capability {names}"
+
+
+def _cached(backend: Backend) -> dict[str, Path]:
+    return {_in_cache(file): file for file in backend.path.parent.iterdir() if file.is_file()}
+
+
+def _in_cache(file: Path) -> str:
+    return f"cache/{file.relative_to(cache_folder()).as_posix()}"
+
+
+def _installed_bytes(files: Mapping[str, Path]) -> int:
+    """What the target needs at most: the files, the wheels unpacked with their bytecode, the demo model."""
+    total = 0
+    for path, source in files.items():
+        size = source.stat().st_size
+        total += size
+        if path.startswith("wheels/"):
+            with zipfile.ZipFile(source) as archive:
+                total += sum(member.file_size for member in archive.infolist())
+                total += sum(member.file_size for member in archive.infolist() if member.filename.endswith(".py"))
+        elif path.startswith("cache/models/"):
+            total += size
+    return total
+
+
+def _write_installer(folder: Path, python: str) -> None:
+    shutil.copyfile(Path(installer.__file__), folder / "install.py")
+    shell = folder / "install"
+    shell.write_text(_SHELL.replace("@PYTHON@", python), encoding="utf-8")
+    shell.chmod(0o755)
