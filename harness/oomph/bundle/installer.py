@@ -64,7 +64,7 @@ def install(bundle: Path, folder: Path) -> None:
     check_parts(bundle, manifest)
     print(f"bundle {manifest['id']}: {len(manifest['parts'])} parts are whole", flush=True)
     _begin(folder)
-    _unpack(bundle, manifest, folder / _UNPACKED)
+    unpack(bundle, manifest, folder / _UNPACKED)
     _set_up(folder, manifest)
     print(f"ready: {folder}/oomph doctor, or in {folder}: ./oomph demo")
 
@@ -162,7 +162,7 @@ def _begin(folder: Path) -> None:
     shutil.rmtree(folder / "venv", ignore_errors=True)
 
 
-def _unpack(bundle: Path, manifest: dict[str, Any], folder: Path) -> None:
+def unpack(bundle: Path, manifest: dict[str, Any], folder: Path) -> None:
     """Write the files of the manifest, and no others, below `folder`; each is held against its sha256."""
     expected = {file["path"]: file["sha256"] for file in manifest["files"]}
     joined = io.BufferedReader(_Joined([bundle / part["name"] for part in manifest["parts"]]), _BLOCK)
@@ -195,8 +195,21 @@ def _set_up(folder: Path, manifest: dict[str, Any]) -> None:
     venv.EnvBuilder(symlinks=True, with_pip=False).create(folder / "venv")  # pip comes as a wheel: no ensurepip needed
     python = str(folder / "venv" / "bin" / "python")
     pip = next(wheel for wheel in wheels if wheel.name.startswith("pip-"))
-    _run([python, f"{pip}/pip", "--isolated", "--disable-pip-version-check", "install", "--quiet", "--no-index",
-          "--no-deps", "--no-cache-dir", "--root-user-action", "ignore", *map(str, wheels)])  # fmt: skip
+    quiet = ["--isolated", "--disable-pip-version-check", "install", "--quiet", "--root-user-action", "ignore"]
+    local = ["--no-index", "--no-deps", "--no-cache-dir", "--no-compile"]
+    _run([python, f"{pip}/pip", *quiet, *local, *map(str, wheels)])
+    compile_all = [
+        python,
+        "-m",
+        "compileall",
+        "-q",
+        "-j",
+        "0",
+        str(folder / "venv" / "lib"),
+    ]  # on all cores; pip takes one
+    subprocess.run(
+        compile_all, stdout=subprocess.DEVNULL, check=False, env=_bare()
+    )  # a package's tests need not compile
     print(f"{len(wheels)} wheels are installed in {folder / 'venv'}", flush=True)
     shutil.rmtree(unpacked / "wheels")
     for path in _files(unpacked):
@@ -209,9 +222,19 @@ def _set_up(folder: Path, manifest: dict[str, Any]) -> None:
     launcher.chmod(0o755)
     _run([python, "-c", "import llama_cpp"])
     print(f"llama.cpp loads; the demo model is {_run([str(launcher), 'demo-model'])}", flush=True)
+    if (folder / "cache" / "cuda" / "backend").is_dir():
+        _set_up_cuda(launcher)
     shutil.copyfile(Path(__file__).resolve().parent / MANIFEST, folder / STAMP)
     (folder / _BEGUN).unlink()
     print(f"installed: {manifest['title']}")
+
+
+def _set_up_cuda(launcher: Path) -> None:
+    """Let llama.cpp have the CUDA backend. Without NVIDIA's libraries or a driver that fails, and the rest serves."""
+    done = subprocess.run([str(launcher), "setup", "cuda"], capture_output=True, text=True, check=False, env=_bare())
+    print((done.stdout + done.stderr).strip())
+    if done.returncode:
+        print(f"the CUDA backend is not set up; mend that, then run {launcher} setup cuda", flush=True)
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -219,15 +242,17 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _run(command: list[str]) -> str:
-    """What a command printed; InstallError with its last line where it fails. It inherits no Python or pip settings."""
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHON", "OOMPH_"))
-    }
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    """What a command printed; InstallError with its last line where it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=_bare())
     if done.returncode:
         last = ((done.stderr or done.stdout).strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         raise InstallError(f"`{' '.join(command[:3])} …` failed: {last}")
     return done.stdout.strip()
+
+
+def _bare() -> dict[str, str]:
+    """The environment without what would change how Python, pip or oomph behave."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHON", "OOMPH_"))}
 
 
 def _cpu_flags() -> set[str]:

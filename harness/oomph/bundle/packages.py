@@ -95,7 +95,7 @@ def fetch_wheels(roots: Sequence[Path | str], target: Target, folder: Path) -> l
 
 
 def unmet(wheels: Iterable[Path], target: Target) -> list[str]:
-    """The requirements of `wheels` that none of them meets on `target`, sorted; those of extras count when asked for."""
+    """The requirements of `wheels` that none of them meets on `target`, sorted; an extra's where one asks for it."""
     metadata = [HeaderParser().parsestr(_metadata(wheel)) for wheel in wheels]
     there = {canonicalize_name(one["Name"]): one["Version"] for one in metadata}
     needs = {canonicalize_name(one["Name"]): [Requirement(text) for text in one.get_all("Requires-Dist", [])]

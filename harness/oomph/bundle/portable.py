@@ -64,7 +64,7 @@ def is_built() -> bool:
 
 
 def require_portable(wheel: Path) -> None:
-    """ToolchainError where a library in `wheel` has instructions beyond AVX2, or none has AVX: then nothing is proven."""
+    """ToolchainError where a library in `wheel` has instructions beyond AVX2, or none has AVX and nothing is proven."""
     with_avx = False
     for name, library in _libraries(wheel):
         newer, avx = _instructions(library)
@@ -106,9 +106,7 @@ def _build(requirement: str, folder: Path) -> Path:
     wheels = list(folder.glob("*.whl"))
     if done.returncode or not wheels:
         reason = next((line for line in done.stderr.splitlines() if "error" in line.lower()), "pip said nothing")
-        raise ToolchainError(
-            f"llama.cpp could not be built ({reason.strip()}); the build is `pip wheel` with CMAKE_ARGS set to {_CMAKE_ARGS}"
-        )
+        raise ToolchainError(f"llama.cpp could not be built ({reason.strip()}); mend it, and run `oomph bundle` again")
     return wheels[0]
 
 

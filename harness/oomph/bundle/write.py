@@ -6,21 +6,25 @@ On the target that takes a shell, its Python and glibc; no pip, no compiler, no 
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Final
 
 from oomph.bundle import installer
-from oomph.bundle.fatbin import capability, cut_library
 from oomph.bundle.packages import Target, checkout_of, fetch_wheels, own_wheel
 from oomph.bundle.parts import SMALLEST_PART, Part, write_parts, written_parts
-from oomph.bundle.portable import CPU_FLAGS, needed_glibc, portable_wheel
+from oomph.bundle.portable import CPU_FLAGS, is_built, needed_glibc, portable_wheel
 from oomph.cache import cache_folder
+from oomph.cuda.backend import Backend, fetch_backend, installed_backend
+from oomph.cuda.compatibility import parse_capability
+from oomph.cuda.cut import cut_library
+from oomph.cuda.fatbin import Version, dotted
+from oomph.cuda.native import compile_native
+from oomph.cuda.nvidia import cuda_major, fetch_libraries, fetched_libraries
 from oomph.errors import ConfigError, ToolchainError
 from oomph.models.demo import dense_model
-from oomph.phantom.backend import Backend, fetch_backend, installed_backend
 from oomph.units import parse_size
 
 OLDEST_PYTHON: Final = (3, 11)
@@ -36,22 +40,20 @@ echo "install: this bundle is for Python @PYTHON@, and ${PYTHON:-what PATH has} 
     "PYTHON=/path/to/python@PYTHON@ $0 $*" >&2
 exit 2
 """
-_NVIDIA: Final = ("nvidia-cuda-runtime>=13,<14", "nvidia-cublas>=13,<14")
-"""What the CUDA backend links besides the driver (`libcudart.so.13`, `libcublas.so.13`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
     """What goes into a bundle.
 
-    `python` is the target's (`3.12`). With `cuda` the CUDA backend goes along, cut down to `architectures` (90 is 9.0)
-    where there are any, and NVIDIA's libraries that it links unless `system_cuda` says that the target has them.
-    `sweeps` is a folder of sweep files; the folder `claims` beside it goes along.
+    `python` is the target's (`3.12`). With `cuda` the CUDA backend goes along, with native code for cards of the
+    compute capabilities `cards` alone where there are any, and NVIDIA's libraries that it links unless `system_cuda`
+    says that the target has them. `sweeps` is a folder of sweep files; the folder `claims` beside it goes along.
     """
 
     python: str
     cuda: bool = False
-    architectures: Sequence[int] = ()
+    cards: Sequence[Version] = ()
     system_cuda: bool = False
     sweeps: Path | None = None
 
@@ -66,29 +68,31 @@ class Bundle:
     parts: tuple[Part, ...]
 
 
-def write_bundle(folder: Path, contents: Contents, *, part_bytes: int, llama_wheel: Path | None = None) -> Bundle:
+def write_bundle(
+    folder: Path, contents: Contents, *, part_bytes: int, say: Callable[[str], None], llama_wheel: Path | None = None
+) -> Bundle:
     """Write the parts, the manifest and `install` to `folder`, which is new, empty or an earlier bundle's.
 
-    `llama_wheel` is a llama-cpp-python to take instead of the portable build, with the instructions that it happens to
-    have. Raises ConfigError for contents or a folder that cannot be, ToolchainError where something cannot be fetched
-    or built.
+    `say` hears what takes long. `llama_wheel` is a llama-cpp-python to take instead of the portable build, with the
+    instructions that it happens to have. Raises ConfigError for contents or a folder that cannot be, ToolchainError
+    where something cannot be fetched or built.
     """
     _check(contents)
     _claim(folder)
     with tempfile.TemporaryDirectory(prefix=".making-", dir=folder) as scratch:
         wheels, files = Path(scratch) / "wheels", _models() | _sweeps(contents.sweeps)
         wheels.mkdir()
+        if llama_wheel is None and not is_built():
+            say("building llama.cpp for any CPU with AVX2, once: about 7 minutes on 2 cores")
         llama = llama_wheel or portable_wheel()
         target = Target(python=contents.python, glibc=max(needed_glibc(llama), (2, 28)))
         title = [f"oomph {distribution('oomph').version} for Python {contents.python}",
                  "llama.cpp for " + ("this machine's CPU" if llama_wheel else "any CPU with AVX2")]  # fmt: skip
         if contents.cuda:
-            backend, title_of_backend = _backend(contents.architectures, Path(scratch))
-            files |= backend
-            title.append(title_of_backend)
-        libraries = _NVIDIA if contents.cuda and not contents.system_cuda else ()
-        title += ["NVIDIA's CUDA libraries"] if libraries else []
-        gathered = fetch_wheels([own_wheel(wheels), llama, "pip", *libraries], target, wheels)
+            files |= _backend(contents, Path(scratch), say)
+            title.append(f"its CUDA backend for {' and '.join(map(dotted, contents.cards)) or 'all cards'}")
+            title += [] if contents.system_cuda else ["NVIDIA's CUDA libraries"]
+        gathered = fetch_wheels([own_wheel(wheels), llama, "pip"], target, wheels)
         files |= {f"wheels/{wheel.name}": wheel for wheel in gathered}
         about = {
             "title": ", ".join(title), "python": contents.python, "machine": "x86_64",
@@ -107,12 +111,14 @@ def checkout_sweeps() -> Path | None:
     return sweeps if sweeps and sweeps.is_dir() else None
 
 
-def parse_architectures(text: str | None) -> tuple[int, ...]:
-    """`'9.0,12.0'` or `'90,120'` as (90, 120); ConfigError for anything else."""
-    words = [word.strip().removeprefix("sm_").replace(".", "") for word in (text or "").split(",") if word.strip()]
-    if not all(word.isdecimal() and 2 <= len(word) <= 3 for word in words):
-        raise ConfigError(f"--cuda-arch {text!r} is no compute capability; give it as 9.0, several by comma")
-    return tuple(map(int, words))
+def parse_cards(text: str | None) -> tuple[Version, ...]:
+    """`'9.0,12.0'` or `'90,120'` as ((9, 0), (12, 0)), each once; ConfigError for anything else."""
+    words = [word.strip().removeprefix("sm_") for word in (text or "").split(",") if word.strip()]
+    dots = [word if "." in word else f"{word[:-1]}.{word[-1:]}" for word in words]
+    try:
+        return tuple(sorted({parse_capability(word) for word in dots}))
+    except ValueError:
+        raise ConfigError(f"--cuda-arch {text!r} is no compute capability; give it as 9.0, several by comma") from None
 
 
 def parse_part_size(text: str) -> int:
@@ -133,7 +139,7 @@ def _check(contents: Contents) -> None:
         raise ConfigError(f"--python {contents.python!r} is no version; give two numbers, as 3.12") from None
     if (major, minor) < OLDEST_PYTHON:
         raise ConfigError(f"--python {contents.python} is too old: oomph needs {OLDEST_PYTHON[0]}.{OLDEST_PYTHON[1]}")
-    if (contents.architectures or contents.system_cuda) and not contents.cuda:
+    if (contents.cards or contents.system_cuda) and not contents.cuda:
         raise ConfigError("--cuda-arch and --system-cuda say what of CUDA goes along; they need --cuda")
     if contents.sweeps is not None and not contents.sweeps.is_dir():
         raise ConfigError(f"--sweeps {contents.sweeps} is no folder; name one with sweep files")
@@ -165,23 +171,37 @@ def _sweeps(folder: Path | None) -> dict[str, Path]:
     return found | {f"bench/claims/{file.name}": file for file in folder.parent.glob("claims/*.toml")}
 
 
-def _backend(architectures: Sequence[int], scratch: Path) -> tuple[dict[str, Path], str]:
-    """The CUDA backend's folder of the cache, its library cut where that is asked for; and what it is, in words."""
+def _backend(contents: Contents, scratch: Path, say: Callable[[str], None]) -> dict[str, Path]:
+    """The CUDA backend's files of the cache, cut where that is asked for, and NVIDIA's libraries."""
     try:
         backend = installed_backend()
     except ToolchainError:
+        say("fetching llama.cpp's prebuilt CUDA backend by npm, once (143 MB)")
         backend = fetch_backend()
-    files = _cached(backend)
-    if not architectures:
-        return files, "CUDA backend"
-    cut = scratch / backend.path.name
-    cut_library(backend.path, cut, architectures)
-    names = " and ".join(capability(one) for one in sorted(set(architectures)))
-    return {**files, _in_cache(backend.path): cut}, f"CUDA backend for compute capability {names}"
+    files = _cached(backend.path.parent)
+    if contents.cards:
+        files |= _cut(backend, contents.cards, scratch, say)
+    if not contents.system_cuda:
+        major = cuda_major(backend.path)
+        files |= _cached(fetched_libraries(major) or fetch_libraries(major, say))
+    return files
 
 
-def _cached(backend: Backend) -> dict[str, Path]:
-    return {_in_cache(file): file for file in backend.path.parent.iterdir() if file.is_file()}
+def _cut(backend: Backend, cards: Sequence[Version], scratch: Path, say: Callable[[str], None]) -> dict[str, Path]:
+    """The backend with native code for `cards`, compiled where it has PTX alone, and what tells of it."""
+    compiled: dict[int, bytes] = {}
+    for card in cards:
+        for offset, entry in compile_native(backend.path, card, say).items():
+            compiled[offset] = compiled.get(offset, b"") + entry
+    library, origin = scratch / backend.path.name, scratch / "origin.txt"
+    cut_library(backend.path, library, cards, compiled)
+    names = " and ".join(map(dotted, cards))
+    origin.write_text(f"{backend.ggml_version}\n{backend.source}, its GPU code for {names} alone\n", encoding="utf-8")
+    return {_in_cache(backend.path): library, _in_cache(backend.path.with_name("origin.txt")): origin}
+
+
+def _cached(folder: Path) -> dict[str, Path]:
+    return {_in_cache(file): file for file in folder.iterdir() if file.is_file()}
 
 
 def _in_cache(file: Path) -> str:

@@ -19,7 +19,7 @@ def _bundle(
     ] = f"{sys.version_info[0]}.{sys.version_info[1]}",
     cuda: Annotated[bool, typer.Option("--cuda", help="with llama.cpp's CUDA backend and NVIDIA's libraries")] = False,
     cuda_arch: Annotated[
-        str | None, typer.Option(help="the backend's code for these compute capabilities only: 9.0, several by comma")
+        str | None, typer.Option(help="native code for these compute capabilities only: 9.0, several by comma")
     ] = None,
     system_cuda: Annotated[
         bool, typer.Option("--system-cuda", help="the target has CUDA 13's libcudart and libcublas: leave them out")
@@ -28,17 +28,15 @@ def _bundle(
     sweeps: Annotated[Path | None, typer.Option(help="a folder of sweep files; by default the checkout's")] = None,
 ) -> None:
     """Pack oomph, its wheels, llama.cpp, the demo model and the sweeps; `DIR/install /opt/oomph` sets them up there."""
-    from oomph.bundle.portable import is_built
-    from oomph.bundle.write import Contents, checkout_sweeps, parse_architectures, parse_part_size, write_bundle
+    from oomph.bundle.write import Contents, checkout_sweeps, parse_cards, parse_part_size, write_bundle
 
     contents = Contents(
-        python=python, cuda=cuda, architectures=parse_architectures(cuda_arch), system_cuda=system_cuda,
+        python=python, cuda=cuda, cards=parse_cards(cuda_arch), system_cuda=system_cuda,
         sweeps=sweeps or checkout_sweeps(),
     )  # fmt: skip
-    part_bytes = parse_part_size(parts)
-    if not is_built():
-        typer.echo("building llama.cpp for any CPU with AVX2, once: about 7 minutes on 2 cores", err=True)
-    bundle = write_bundle(folder, contents, part_bytes=part_bytes)
+    bundle = write_bundle(
+        folder, contents, part_bytes=parse_part_size(parts), say=lambda text: typer.echo(text, err=True)
+    )
     for part in bundle.parts:
         typer.echo(f"{part.n_bytes / 1e6:6,.1f} MB  {part.name}")
     typer.echo(f"{sum(part.n_bytes for part in bundle.parts) / 1e6:6,.1f} MB  {bundle.title}")

@@ -17,8 +17,10 @@ _WEAK: Final = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """A named piece of the file, in bytes from its beginning; `link` is the number of the section of its strings."""
+    """A named piece of the file, in bytes from its beginning, at `address` in the program; `link` is the
+    number of the section of its strings."""
 
+    address: int
     offset: int
     size: int
     link: int
@@ -76,8 +78,8 @@ def _sections(data: mmap.mmap) -> Iterator[tuple[str, Section]]:
     entry_size, n_sections, names_index = struct.unpack_from("<HHH", data, 58)
     found = []
     for index in range(n_sections):
-        name, _, _, _, offset, size, link = struct.unpack_from("<IIQQQQI", data, table + index * entry_size)
-        found.append((name, Section(offset=offset, size=size, link=link)))
+        name, _, _, address, offset, size, link = struct.unpack_from("<IIQQQQI", data, table + index * entry_size)
+        found.append((name, Section(address=address, offset=offset, size=size, link=link)))
     for name, section in found:
         yield _text(data, found[names_index][1], name), section
 

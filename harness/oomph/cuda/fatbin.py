@@ -51,17 +51,44 @@ class GpuCode:
         return capability[0] == self.capability[0] and capability >= self.capability
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One piece of code in the file, header and padding included. `plain_bytes` is the code's size uncompressed, 0
+    where it is not compressed; `code` is None for a kind not known here."""
+
+    offset: int
+    size: int
+    code: GpuCode | None
+    plain_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FatBinary:
+    """The code of one source file: a header and `entries`. `size` is that of both."""
+
+    offset: int
+    header_size: int
+    size: int
+    entries: tuple[Entry, ...]
+
+
 def read_gpu_code(library: Path) -> tuple[GpuCode, ...]:
     """The kinds of code in the library, each once, native first; none where it has no GPU code.
 
     ToolchainError for a file that is no whole ELF library. Reads headers only: 0.2 s for 130 MB of code.
     """
+    found = (entry.code for binary in read_fat_binaries(library) for entry in binary.entries)
+    return tuple(sorted({code for code in found if code}))
+
+
+def read_fat_binaries(library: Path) -> tuple[FatBinary, ...]:
+    """The fat binaries in the library, in its order; the same errors."""
     section = read_elf(library).sections.get(SECTION)
     if section is None:
         return ()
     try:
         with library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return tuple(sorted(set(_entries(data, section.offset, section.offset + section.size))))
+            return tuple(_fat_binaries(data, section.offset, section.offset + section.size))
     except struct.error:
         raise ToolchainError(f"{library} ends within its GPU code; take it again from where it came") from None
 
@@ -82,21 +109,28 @@ def dotted(version: Version) -> str:
     return f"{version[0]}.{version[1]}"
 
 
-def _entries(data: mmap.mmap, at: int, end: int) -> Iterator[GpuCode]:
+def _fat_binaries(data: mmap.mmap, at: int, end: int) -> Iterator[FatBinary]:
     while at + 16 <= end:
         magic, _, header_size, size = struct.unpack_from("<IHHQ", data, at)
         if magic != _MAGIC:  # between two of them is padding
             at += 8
             continue
-        at += header_size
-        last = at + size
-        while at < last:
-            kind, _, entry_header, entry_size, _, _, minor, major, arch = struct.unpack_from("<HHIQIIHHI", data, at)
-            (flags,) = struct.unpack_from("<Q", data, at + 40)
-            if kind in (_PTX, _NATIVE):
-                suffix = "a" if flags & _ARCH_SPECIFIC else "f" if flags & _FAMILY_SPECIFIC else ""
-                isa = (major, minor) if kind == _PTX else (0, 0)
-                yield GpuCode(is_ptx=kind == _PTX, capability=divmod(arch, 10), suffix=suffix, isa=isa)
-            if not entry_header + entry_size:
-                raise struct.error
-            at += entry_header + entry_size
+        last = at + header_size + size
+        entries = tuple(_entries(data, at + header_size, last))
+        yield FatBinary(offset=at, header_size=header_size, size=header_size + size, entries=entries)
+        at = last
+
+
+def _entries(data: mmap.mmap, at: int, last: int) -> Iterator[Entry]:
+    while at < last:
+        kind, _, header, size, _, _, minor, major, arch = struct.unpack_from("<HHIQIIHHI", data, at)
+        flags, _, plain_bytes = struct.unpack_from("<QQQ", data, at + 40)
+        code = None
+        if kind in (_PTX, _NATIVE):
+            suffix = "a" if flags & _ARCH_SPECIFIC else "f" if flags & _FAMILY_SPECIFIC else ""
+            isa = (major, minor) if kind == _PTX else (0, 0)
+            code = GpuCode(is_ptx=kind == _PTX, capability=divmod(arch, 10), suffix=suffix, isa=isa)
+        if not header + size:
+            raise struct.error
+        yield Entry(offset=at, size=header + size, code=code, plain_bytes=plain_bytes)
+        at += header + size

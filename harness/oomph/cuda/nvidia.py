@@ -128,6 +128,12 @@ def fetch_libraries(major: str, say: Callable[[str], None]) -> Path:
     return target
 
 
+def fetched_libraries(major: str) -> Path | None:
+    """The folder that `fetch_libraries` filled; None where it did not."""
+    folder = _cached(major)
+    return folder if all((folder / f"{name}.{major}").is_file() for name in OURS) else None
+
+
 def ask_loader(sonames: Iterable[str]) -> dict[str, Path]:
     """Where the dynamic loader finds these, asked in a process of its own; those it cannot load are left out."""
     command = [sys.executable, "-c", _ASK_LOADER, *sonames]
