@@ -56,7 +56,7 @@ def test_capabilities_and_sizes_are_read_as_people_write_them() -> None:
     assert parse_cards(None) == ()
     assert parse_part_size("60MB") == 60_000_000
     for wrong in ("hopper", "9.x", "9.0.0"):
-        with pytest.raises(ConfigError, match="give it as 9.0"):
+        with pytest.raises(ConfigError, match=r"give it as 9\.0"):
             parse_cards(wrong)
     for wrong, complaint in (("much", "is no size"), ("10KiB", "too small; give at least 1MB")):
         with pytest.raises(ConfigError, match=complaint):
