@@ -1,4 +1,4 @@
-"""Sets oomph up from a bundle's parts, on a machine without a network: `install.py` beside the parts.
+"""Sets oomph up from a bundle's parts, without a network: `install.py` beside them.
 
 It imports the standard library alone, for it runs before anything else is there. The parts are checked against the
 manifest first, all of them, and nothing is written before they are whole.

@@ -1,4 +1,4 @@
-"""Gathers oomph's wheel and those of all it needs, for a Python and a Linux that need not be this machine's.
+"""Gathers oomph's wheel and those that it needs, for a Python that need not be this one.
 
 pip downloads for another Python but follows the markers (`python_version < "3.13"`) of the one it runs in. So what it
 brought is held against every wheel's own requirements, as that Python will read them, and what lacks is fetched too.

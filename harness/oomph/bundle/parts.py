@@ -1,4 +1,4 @@
-"""Packs files into parts of a limited size, with a manifest that tells them apart and proves them whole.
+"""Packs files into parts of a limited size, with a manifest that proves them whole.
 
 The files go into one compressed tar archive, which is cut where a part is full. A part's first line names the bundle
 and the part's number (`oomph.bundle.installer` reads both), and the bundle's id is a hash of what is in it: a part of

@@ -1,4 +1,4 @@
-"""Writes a bundle: what oomph needs on a machine without a network, in parts, with a program that installs it.
+"""Writes a bundle: what oomph needs without a network, in parts, with its installer.
 
 On the target that takes a shell, its Python and glibc; no pip, no compiler, no network.
 """

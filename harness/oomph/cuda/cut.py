@@ -1,4 +1,4 @@
-"""Writes a copy of a CUDA library with the GPU code of some cards only: the others' is zeros, which compress.
+"""Writes a copy of a CUDA library with the GPU code of some cards only; zeros for the rest.
 
 The host code points at each fat binary, so one may shrink but must stay where it is. In the copy everything lies where
 it lay: in a fat binary the kept entries close ranks behind the header, the header says the smaller size (what NVIDIA's

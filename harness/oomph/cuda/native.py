@@ -1,4 +1,4 @@
-"""Compiles the PTX in a CUDA library to native code for one kind of card, with NVIDIA's own tools from PyPI.
+"""Compiles the PTX in a CUDA library to native code for one card, with NVIDIA's ptxas.
 
 The driver would do that at the first run, for minutes, and only if it is as new as the PTX: the prebuilt backend's is
 of CUDA 13.1, so that an H100 (9.0, for which it has PTX alone) needs a driver of the 590 branch. Native code of a 13.x
