@@ -165,3 +165,11 @@ def test_the_command_prints_one_json_object(tmp_path: Path) -> None:
     assert printed.exit_code == 0
     assert json.loads(printed.stdout)["outcome"] == "oom_runtime"
     assert set(json.loads(printed.stdout)) == {"outcome", "stage", "evidence", "advice"}
+
+
+@pytest.mark.parametrize("exit_code", [-4, 132])
+def test_an_illegal_instruction_is_a_crash_with_its_way_out(exit_code: int) -> None:
+    found = classify(exit_code, ["llama_context: n_ctx = 512"])
+    assert found.outcome == "crash"
+    assert "-mno-amx-tile" in found.advice
+    assert "-mno-amx-tile" not in classify(-11, ["llama_context: n_ctx = 512"]).advice

@@ -20,6 +20,13 @@ _FREE: Final = re.compile(r"using device ((?:CUDA|ROCm|Vulkan)\d+) .* - (\d+) Mi
 _PLACED: Final = re.compile(r"((?:CUDA|ROCm|Vulkan)\d+) (?:model|KV|RS|compute|output) buffer size *=? *([\d.]+) MiB")
 
 
+ILLEGAL_INSTRUCTION: Final = (
+    "an instruction that this processor did not take: llama.cpp was built for another one, or for AMX by GCC 12, which"
+    " leaves its tiles unconfigured; build it again here, for AMX with CFLAGS and CXXFLAGS of -mno-amx-tile -mno-amx-int8"
+)
+"""What a death by SIGILL means: nothing is in the log, since no code of llama.cpp ran at the end."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
     """The allocation that failed: how much was asked of which device, and how much more than it had was asked.

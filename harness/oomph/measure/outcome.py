@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
-from oomph.measure.advice import Refusal, advise, find_refusal
+from oomph.measure.advice import ILLEGAL_INSTRUCTION, Refusal, advise, find_refusal
 from oomph.measure.signs import Phase, Sign, phase_of, sign_of
 
 LABELS: Final = (
@@ -22,6 +22,7 @@ RAN_OUT: Final = frozenset({"oom_weights", "oom_kv", "oom_compute", "oom_runtime
 """How a point ends that did not get the memory it asked for."""
 
 SIGKILL_CODES: Final = frozenset({-9, 137})
+SIGILL_CODES: Final = (-4, 128 + 4)
 OUTSIDE_CODES: Final = SIGKILL_CODES | {-1, -2, -15, 129, 130, 143}
 """SIGKILL, SIGHUP, SIGINT and SIGTERM: nothing that a program does to itself."""
 TIMEOUT_CODE: Final = 124  # what coreutils' timeout returns
@@ -113,7 +114,9 @@ def classify(
         outcome=label,
         stage=_stage(label, event),
         evidence=_evidence(events, event, label),
-        advice=advise(label, event.line if event else "", refusal),
+        advice=ILLEGAL_INSTRUCTION
+        if label == "crash" and exit_code in SIGILL_CODES
+        else advise(label, event.line if event else "", refusal),
         refusal=refusal,
     )
 
