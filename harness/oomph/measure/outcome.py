@@ -22,7 +22,7 @@ RAN_OUT: Final = frozenset({"oom_weights", "oom_kv", "oom_compute", "oom_runtime
 """How a point ends that did not get the memory it asked for."""
 
 SIGKILL_CODES: Final = frozenset({-9, 137})
-SIGILL_CODES: Final = (-4, 128 + 4)
+SIGILL_CODES: Final = frozenset({-4, 132})
 OUTSIDE_CODES: Final = SIGKILL_CODES | {-1, -2, -15, 129, 130, 143}
 """SIGKILL, SIGHUP, SIGINT and SIGTERM: nothing that a program does to itself."""
 TIMEOUT_CODE: Final = 124  # what coreutils' timeout returns
