@@ -2,10 +2,9 @@
 
     python bench/peers/speed.py DIR
 
-DIR holds speed.jsonl, rows of llama-bench tables. Each card, and each model, is left out in turn and predicted by a
-fit that never saw it: with the build's date, and without (as `oomph estimate` answers). Beside it on the same rows:
-bandwidth / size x 0.55 (llmfit's rule) and the plain roofline. Cards and models weigh by their rows; in brackets each
-machine counts once.
+DIR holds speed*.jsonl, rows of tables of speeds. Each card, each model, and each model on its card, is left out in turn
+and predicted by a fit that never saw it. Beside it on the same rows: bandwidth / size x 0.55 (llmfit's rule) and the
+plain roofline. Doubted rows are not scored. Cards and models weigh by their rows; in brackets each machine counts once.
 """
 
 import math
@@ -20,8 +19,9 @@ import numpy as np
 
 from oomph.errors import OomphError
 from oomph.estimate.card import Card
+from oomph.fitting.defaults import speed_tables
 from oomph.fitting.held_out import LEFT_OUT, card_of, model_of, nested_coverage, unseen_errors
-from oomph.fitting.learn import Learned, fits_without, held_out_errors, learn
+from oomph.fitting.learn import fits_without, held_out_errors, learn
 from oomph.fitting.observations import Parameters, SpeedObservation
 from oomph.fitting.public_rows import public_observations
 from oomph.fitting.speed_fit import solve_own
@@ -31,19 +31,22 @@ BARS = {"decode dense": (5, 13), "decode MoE": (9, 25), "prefill dense": (7, 20)
 CALIBRATION_ROWS = 3
 DRAWS = 8
 """How often three rows of a machine are drawn at random."""
+RECENT = 2026.2
+"""Rows of builds since then are of 2026's models and kernels."""
 DEEP = 1024
 ALIKE = 0.1
 """Answers to one question that are further apart, as a logarithm, are of two builds."""
 
+Fits = dict[str, dict[str, dict[str, float]]]
+"""By what was left out, each card's coefficients."""
 Scored = tuple[SpeedObservation, float]
 """A row and ln(predicted / measured)."""
 
 
 def main(folder: Path) -> None:
     """Print the tables for the rows in `folder`."""
-    path = folder / "speed.jsonl"
-    rows = public_observations(path)
-    dated, undated = rows.observations, public_observations(path, dated=False).observations
+    rows = public_observations(*speed_tables(folder))
+    dated = rows.observations
     print(f"{rows.n_rows} rows, {len(dated)} comparable; left out:")
     for reason, count in rows.left_out.items():
         print(f"  {count:5} {reason}")
@@ -52,19 +55,21 @@ def main(folder: Path) -> None:
     print(f"{'bar for a card never seen':34}" + "".join(f"{f'{a} / {b}':>26}" for a, b in BARS.values()))
     whole = learn(dated)
     without_card, without_model = fits_without(dated, card_of, whole), fits_without(dated, model_of, whole)
-    unseen = unseen_errors(dated, undated, whole)
-    _row("card left out", zip(dated, held_out_errors(dated, card_of, without_card), strict=True))
-    _row("card left out, date not given", zip(undated, unseen["card"], strict=True))
+    unseen = unseen_errors(dated, whole)
+    scored = list(zip(dated, unseen["card"], strict=True))
+    _row("card left out", scored)
+    _row("  rows of 2026", ((o, error) for o, error in scored if o.question.build_year >= RECENT))
+    _row("model on a card left out", zip(dated, unseen["model on card"], strict=True))
     _row("model left out", zip(dated, held_out_errors(dated, model_of, without_model), strict=True))
-    _row("  whose kernels others show", zip(undated, unseen["model"], strict=True))
+    _row("  whose kernels others show", zip(dated, unseen["model"], strict=True))
     _row(f"card left out, {CALIBRATION_ROWS} rows of it", _calibrated(dated, without_card, card_of))
     _row(f"card left out, {CALIBRATION_ROWS} of its machine", _calibrated(dated, without_card, machine_of))
     _row("bandwidth / size x 0.55", ((o, _rule_of_thumb(o)) for o in dated))
     _row("plain roofline", ((o, _roofline(o)) for o in dated))
-    print("\n90 % intervals without the date, their widths chosen without what is left out:")
+    print("\n90 % intervals, their widths chosen without what is left out:")
     print("share of rows covered, mean of the shares [of each label], median half width as a factor")
     for name in LEFT_OUT:
-        cells = [nested_coverage(undated, unseen, group, name) for group in GROUPS]
+        cells = [nested_coverage(dated, unseen, group, name) for group in GROUPS]
         texts = (f"{c.rows:.0%} [{c.labels:.0%}] x/÷ {math.exp(c.width):.2f}" if c else "-" for c in cells)
         print(f"{name + ' left out':34}" + "".join(f"{text:>26}" for text in texts))
     print(f"\nslope of decode against depth, median error: {_slopes(dated, without_card)}")
@@ -75,7 +80,7 @@ def main(folder: Path) -> None:
 
 
 def _row(title: str, scored: Iterable[Scored]) -> None:
-    kept = [(o, abs(math.expm1(error))) for o, error in scored if math.isfinite(error)]
+    kept = [(o, abs(math.expm1(error))) for o, error in scored if math.isfinite(error) and not o.is_doubted]
     cells = []
     for group in GROUPS:
         found = [(o, size) for o, size in kept if o.group.startswith(group)]
@@ -98,7 +103,7 @@ def machine_of(observation: SpeedObservation) -> str:
 
 
 def _calibrated(
-    observations: Sequence[SpeedObservation], fits: dict[str, Learned], by: Callable[[SpeedObservation], str]
+    observations: Sequence[SpeedObservation], fits: Fits, by: Callable[[SpeedObservation], str]
 ) -> list[Scored]:
     """Rows predicted after three others with the same label, drawn at random, moved the card's own effects."""
     draw = random.Random(1)
@@ -114,14 +119,15 @@ def _calibrated(
     return scored
 
 
-def _values_after(chosen: Sequence[SpeedObservation], fits: dict[str, Learned]) -> dict[str, float]:
+def _values_after(chosen: Sequence[SpeedObservation], fits: Fits) -> dict[str, float]:
     """The coefficients without the card, and its own effects from these rows of it."""
     card = chosen[0].card
-    own = Parameters(fits[card].values, (), (card,))
-    return {**fits[card].values, **own.own(solve_own(own, chosen).parameters)[card]}
+    values = fits[card][card]
+    own = Parameters(values, (), (card,))
+    return {**values, **own.own(solve_own(own, chosen).parameters)[card]}
 
 
-def _one_row(observations: Sequence[SpeedObservation], fits: dict[str, Learned]) -> str:
+def _one_row(observations: Sequence[SpeedObservation], fits: Fits) -> str:
     """Errors of a machine's other MoE prompts at the n_ubatch of one of them, before and after it was taken in.
 
     Runs that answer one question twice, with two builds, and not alike are left out: they hold nothing to agree with.
@@ -137,7 +143,7 @@ def _one_row(observations: Sequence[SpeedObservation], fits: dict[str, Learned])
         found = [(o, chosen) for chosen in run for o in run if o is not chosen]
         after = {id(chosen): _values_after([chosen], fits) for chosen in run}
         pairs.append((
-            median(abs(math.expm1(o.log_error(fits[o.card].values))) for o, _ in found),
+            median(abs(math.expm1(o.log_error(fits[o.card][o.card]))) for o, _ in found),
             median(abs(math.expm1(o.log_error(after[id(chosen)]))) for o, chosen in found),
         ))  # fmt: skip
     before, later = (median(sizes) for sizes in zip(*pairs, strict=True))
@@ -163,7 +169,7 @@ def _spreads(observations: Sequence[SpeedObservation]) -> list[float]:
     return [math.log(max(rates) / min(rates)) for rates in alike.values() if len(rates) > 1]
 
 
-def _slopes(observations: Sequence[SpeedObservation], fits: dict[str, Learned]) -> str:
+def _slopes(observations: Sequence[SpeedObservation], fits: Fits) -> str:
     """Seconds a token gains from the shallowest to the deepest row of a run, predicted against measured."""
     runs: dict[tuple[object, ...], list[SpeedObservation]] = {}
     for o in observations:
@@ -173,7 +179,7 @@ def _slopes(observations: Sequence[SpeedObservation], fits: dict[str, Learned]) 
     errors = []
     for run in runs.values():
         shallow, deep = min(run, key=lambda o: o.n_depth), max(run, key=lambda o: o.n_depth)
-        values = fits[deep.card].values
+        values = fits[deep.card][deep.card]
         gained = 1 / deep.tokens_per_s - 1 / shallow.tokens_per_s
         if deep.n_depth - shallow.n_depth > DEEP and gained > 0:
             errors.append(abs((deep.seconds_per_token(values) - shallow.seconds_per_token(values)) / gained - 1))

@@ -62,7 +62,7 @@ def errors(noisy: list[SpeedObservation]) -> dict[str, list[float]]:
 def test_each_row_has_an_error_for_each_thing_left_out() -> None:
     alone = rows(0.05, cards=("RTX 2080 Ti",), models=("llama-3.1-8b",))
     both = rows(0.05, cards=("RTX 3090",), models=("llama-3.1-8b", "qwen2.5-7b")) + alone
-    found = unseen_errors(both, both, learn(both))
+    found = unseen_errors(both, learn(both))
     assert set(found) == set(LEFT_OUT)
     assert all(np.isfinite(found[name]).all() for name in ("row", "model on card", "card"))
     assert np.isnan(found["model"][-len(alone) :]).all(), "no other model has run on that generation"

@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from oomph.errors import FitError, UnknownNameError
-from oomph.fitting.public_rows import public_observations, quantisation, resolved_gpu, row_year
+from oomph.estimate.build import build_year
+from oomph.estimate.coefficients import default_coefficients
+from oomph.fitting.public_rows import public_observations, resolved_gpu, row_year
+from oomph.fitting.row_models import quantisation
 
 ROW: dict[str, Any] = {
     "source_url": "https://example.org/a", "date": "2025-10-01", "build": "6600", "engine": "llama.cpp",
@@ -29,14 +32,14 @@ def test_a_row_becomes_an_observation_of_the_catalogues_model_and_card(tmp_path:
     (row,) = public_observations(written(tmp_path, {})).observations
     assert (row.card, row.model, row.group) == ("NVIDIA GeForce RTX 3090", "llama-3.1-8b:Q4_K_M", "prefill dense")
     assert row.question.flash, "the default since September 2025"
-    assert row.question.builds[0][0] == pytest.approx(2025.75, abs=0.01)
+    assert row.question.build_year == pytest.approx(2025.75, abs=0.01)
 
 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [({"engine": "ik_llama.cpp"}, "a fork or a branch of llama.cpp"), ({"gpu_count": 2}, "several cards"),
-     ({"n_cpu_moe": 4}, "tensors on the host"), ({"ngl": 20}, "layers on the host"),
-     ({"power_limit_w": 200}, "power-capped"), ({"stddev": 900.0}, "standard deviation above 15 %"),
+     ({"n_cpu_moe": 4}, "tensors on a host of unknown memory"), ({"ngl": 20}, "layers on the host"),
+     ({"stddev": 900.0}, "standard deviation above 15 %"),
      ({"backend": "Vulkan"}, "not CUDA"), ({"size_gib": 60.0}, "larger than the card"),
      ({"model": "strange 9B Q4_0"}, "model, quantisation or card in no catalogue"),
      ({"gpu": "a card of nobody"}, "model, quantisation or card in no catalogue"),
@@ -55,11 +58,70 @@ def test_many_rows_of_one_run_weigh_less_than_as_many_facts(tmp_path: Path) -> N
     assert sum(row.weight for row in rows) == pytest.approx(8**0.4)
 
 
-def test_forgetting_dates_takes_the_builds_that_figures_are_of(tmp_path: Path) -> None:
-    path = written(tmp_path, {"flash_attn": "1"})
-    (dated,), (undated,) = (public_observations(path, dated=d).observations for d in (True, False))
-    assert len(dated.question.builds) == 1
-    assert len(undated.question.builds) == 2
+NEW: dict[str, Any] = ROW | {
+    "model": "Qwen3.8-27B", "catalogue_model": "qwen3.6-27b", "quant": "Q4_K_M", "size_gib": None, "build": None,
+    "build_est": 10392, "tool": "llama-bench", "os": "Linux", "quality": "clean", "date": "2026-08-13",
+}  # fmt: skip
+"""A row of a table that names the catalogue's model, the program and the system."""
+
+
+def test_a_table_may_name_the_catalogues_model(tmp_path: Path) -> None:
+    (row,) = public_observations(written(tmp_path, NEW)).observations
+    assert row.model == "qwen3.6-27b:Q4_K_M"
+    assert row.question.build_year == pytest.approx(build_year(10392))
+    assert row.question.flash, "llama-bench's default since b9700"
+    assert not row.is_doubted
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [({"quality": "suspect"}, "contradicts itself, or says too little"),
+     ({"quality": "noisy", "quality_reason": "several cards"}, "contradicts itself, or says too little"),
+     ({"spec_type": "draft-mtp"}, "speculative decoding"), ({"n_parallel": 4}, "several sequences"),
+     ({"n_cpu_moe": 4}, "tensors on a host of unknown memory"), ({"gpu": "RTX 3060"}, "larger than the card"),
+     ({"quant": "UD-Q9"}, "model, quantisation or card in no catalogue")],
+)  # fmt: skip
+def test_what_such_a_table_doubts_is_left_out(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
+    assert public_observations(written(tmp_path, NEW | change)).left_out == {reason: 1}
+
+
+def test_a_doubted_row_weighs_less(tmp_path: Path) -> None:
+    doubted = NEW | {"quality": "noisy", "quality_reason": "no command told", "gpu": "RTX 4090"}
+    sure, other = public_observations(written(tmp_path, NEW, doubted)).observations
+    assert other.is_doubted
+    assert other.weight < sure.weight
+
+
+def test_rows_of_one_submitter_are_one_machines(tmp_path: Path) -> None:
+    rows = [NEW | {"submitter": "somebody", "source_url": f"https://example.org/{i}", "n_depth": i} for i in range(4)]
+    assert sum(row.weight for row in public_observations(written(tmp_path, *rows)).observations) < 4
+
+
+def test_a_mix_without_a_name_is_read_by_its_size(tmp_path: Path) -> None:
+    mixes = [NEW | {"quant": "UD-Q4_K_XL", "size_gib": size} for size in (14.0, 17.5)]
+    small, large = public_observations(written(tmp_path, *mixes)).observations
+    assert small.model == large.model == "qwen3.6-27b:Q4_K_M"
+    ratio = large.question.on_card.weight_bytes(1) / small.question.on_card.weight_bytes(1)
+    assert ratio == pytest.approx(17.5 / 14.0)
+
+
+def test_the_machine_of_a_row_is_asked_about(tmp_path: Path) -> None:
+    told = {"os": "Windows 11", "power_limit_w": 250, "n_cpu_moe": 4, "notes": "host Ryzen, DDR4-3200, PCIe 4"}
+    moe = NEW | {"catalogue_model": "qwen3.6-35b-a3b"} | told
+    (row,) = public_observations(written(tmp_path, moe)).observations
+    card = row.question.card
+    assert card is not None
+    assert card.is_windows
+    assert card.is_capped
+    assert row.question.host_bandwidth_bytes_per_s == 51.2e9
+    assert row.group == "prefill with the host"
+
+
+def test_a_servers_row_pays_for_sampling(tmp_path: Path) -> None:
+    gen = NEW | {"n_prompt": 0, "n_gen": 128, "test": "tg128"}
+    bench, server = public_observations(written(tmp_path, gen, gen | {"tool": "llama-server"})).observations
+    values = default_coefficients().values
+    assert server.seconds_per_token(values) > bench.seconds_per_token(values)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from oomph.cli.knob_options import takes_knobs
-from oomph.cli.named import CalibrationOption, GpuMemoryOption, GpuOption, LanguageOption, ModelArgument
+from oomph.cli.named import (
+    CalibrationOption,
+    GpuMemoryOption,
+    GpuOption,
+    HostBandwidthOption,
+    LanguageOption,
+    ModelArgument,
+    PowerLimitOption,
+    SystemOption,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +36,9 @@ def _answer(
     gpu_mem: GpuMemoryOption = None,
     records: Annotated[list[Path] | None, typer.Option(help="results folders that may hold the evidence")] = None,
     calibration: CalibrationOption = None,
+    system: SystemOption = None,
+    power_limit: PowerLimitOption = None,
+    host_bandwidth: HostBandwidthOption = None,
     lang: LanguageOption = "en",
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a number of experts, a line each")] = False,
     *,
@@ -36,12 +48,14 @@ def _answer(
     from oomph.cli.knobs import expert_counts
     from oomph.cli.named import asked_of
     from oomph.cli.report import read_records
+    from oomph.estimate.machine import told_machine
     from oomph.fitting.answer import answer
     from oomph.views.answer import answer_json
     from oomph.views.language import checked_language
 
     checked_language(lang)
-    asked = asked_of(model, gpu, gpu_mem, calibration, knobs)
+    machine = told_machine(system, power_limit, host_bandwidth)
+    asked = asked_of(model, gpu, gpu_mem, calibration, knobs, machine)
     configs = [asked.config.with_(n_expert_used=n) for n in expert_counts(n_expert_used)]
     found = read_records(records or [])
     answers = [
@@ -50,7 +64,7 @@ def _answer(
     ]
     if as_json:
         for each in answers:
-            typer.echo(json.dumps(answer_json(each)))
+            typer.echo(json.dumps(answer_json(each) | {"machine": machine.to_dict()}))
     else:
         _print(answers, lang)
 

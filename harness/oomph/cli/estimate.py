@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from oomph.cli.knob_options import takes_knobs
+from oomph.cli.named import HostBandwidthOption, PowerLimitOption, SystemOption
 
 if TYPE_CHECKING:
     from oomph.estimate.estimator import Estimator
@@ -39,6 +40,9 @@ def _estimate(
     unified_memory: Annotated[
         bool, typer.Option("--unified-memory", help="what a card cannot hold is read over the bus, where drivers do so")
     ] = False,
+    system: SystemOption = None,
+    power_limit: PowerLimitOption = None,
+    host_bandwidth: HostBandwidthOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a configuration, a line each")] = False,
     *,
     knobs: dict[str, Any],
@@ -47,8 +51,10 @@ def _estimate(
     from oomph.cli.knobs import grid_configs, read_configs
     from oomph.cli.named import named_estimator
     from oomph.errors import ConfigError
+    from oomph.estimate.machine import told_machine
     from oomph.facts.config import RunConfig
 
+    machine = told_machine(system, power_limit, host_bandwidth)
     if grid and configs:
         raise ConfigError("--grid and --configs both say which configurations to answer; give one of them")
     base = RunConfig.from_mapping(knobs, where="the command line")
@@ -57,7 +63,8 @@ def _estimate(
         raise ConfigError(f"{configs} has no configuration; write one JSON object of knobs a line")
     on_host = any(config.n_devices == 0 for config in asked)
     estimator, origin = named_estimator(
-        model, gpu, gpu_mem, calibration, on_host=on_host, build=build, unified_memory=unified_memory
+        model, gpu, gpu_mem, calibration, on_host=on_host, build=build, unified_memory=unified_memory,
+        machine=machine,
     )
     if as_json:
         _print_json(estimator, asked, strict=not (grid or configs), calibration=origin)
@@ -90,6 +97,7 @@ def _print_json(estimator: "Estimator", asked: "Iterable[RunConfig]", *, strict:
         else:
             line = prediction_json(answer)
             line["calibration"] = calibration
+            line["machine"] = estimator.machine.to_dict()
             line["warnings"] = list(dict.fromkeys((*line["warnings"], *estimator.model.notes)))
         sys.stdout.write(json.dumps(line) + "\n")
 

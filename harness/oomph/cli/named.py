@@ -12,6 +12,7 @@ import typer
 if TYPE_CHECKING:
     from oomph.estimate.coefficients import Coefficients
     from oomph.estimate.estimator import Estimator
+    from oomph.estimate.machine import Machine
     from oomph.facts.config import RunConfig
     from oomph.facts.gpus import GpuSpec
 
@@ -23,6 +24,14 @@ GpuMemoryOption = Annotated[float | None, typer.Option(help="memory of each card
 CalibrationOption = Annotated[
     Path | None, typer.Option(help="coefficients that `oomph calibrate` wrote; the newest kept that match, or `none`")
 ]
+SystemOption = Annotated[
+    str | None, typer.Option("--os", help="linux or windows, for speed; linux if left out", show_default=False)
+]
+PowerLimitOption = Annotated[float | None, typer.Option("--power-limit", help="the card's power limit in W, for speed")]
+HostBandwidthOption = Annotated[
+    str | None,
+    typer.Option("--host-bandwidth", help="RAM for what is on the host: GB/s, or DDR5-6000 (DDR4-3200x8: 8 channels)"),
+]
 LanguageOption = Annotated[str, typer.Option("--lang", help="en or ru")]
 
 SHIPPED: Final = "none"
@@ -31,7 +40,7 @@ SHIPPED: Final = "none"
 
 def named_estimator(
     model: str, gpu: str | None, gpu_mem: float | None, calibration: Path | None, *, on_host: bool,
-    build: int | None = None, unified_memory: bool = False,
+    build: int | None = None, unified_memory: bool = False, machine: "Machine | None" = None,
 ) -> "tuple[Estimator, str | None]":  # fmt: skip
     """The estimator, and the file that its coefficients are of, if they are a calibration's.
 
@@ -39,6 +48,7 @@ def named_estimator(
     """
     from oomph.errors import ConfigError
     from oomph.estimate.estimator import Estimator
+    from oomph.estimate.machine import LINUX
     from oomph.facts.gpus import gpu as find_gpu
     from oomph.facts.source import read_model
     from oomph.units import MIB
@@ -49,7 +59,8 @@ def named_estimator(
     coefficients, origin = _calibration(calibration, spec.arch, card.name if card else None, on_host=on_host)
     memory_bytes = round(gpu_mem * MIB) if gpu_mem else None
     estimator = Estimator(
-        spec, card, gpu_memory_bytes=memory_bytes, coefficients=coefficients, build=build, unified_memory=unified_memory
+        spec, card, gpu_memory_bytes=memory_bytes, coefficients=coefficients, build=build, unified_memory=unified_memory,
+        machine=machine or LINUX,
     )
     return estimator, origin
 
@@ -64,8 +75,9 @@ class Asked:
 
 
 def asked_of(
-    model: str, gpu: str | None, gpu_mem: float | None, calibration: Path | None, knobs: dict[str, Any]
-) -> Asked:
+    model: str, gpu: str | None, gpu_mem: float | None, calibration: Path | None, knobs: dict[str, Any],
+    machine: "Machine | None" = None,
+) -> Asked:  # fmt: skip
     """A model on a card: the one that is named, else the machine's own; without a card for `n_devices` 0.
 
     `n_ctx` left out is the model's own context. ConfigError where no card is named and none is seen.
@@ -79,7 +91,7 @@ def asked_of(
         gpu, gpu_mem = cards[0].name, cards[0].memory_bytes / 2**20
         knobs.setdefault("n_devices", len(cards))
     on_host = knobs.get("n_devices") == 0
-    estimator, origin = named_estimator(model, gpu, gpu_mem, calibration, on_host=on_host)
+    estimator, origin = named_estimator(model, gpu, gpu_mem, calibration, on_host=on_host, machine=machine)
     knobs.setdefault("n_ctx", native_context(estimator.model))
     config = RunConfig.from_mapping(knobs, where="the command line")
     return Asked(estimator=estimator, config=config, calibration=origin)

@@ -7,6 +7,7 @@ memory pays for ECC, which build fused kernels), not entries of a data sheet. No
 from dataclasses import dataclass
 from typing import Final
 
+from oomph.estimate.machine import LINUX, Machine
 from oomph.facts.gpus import GpuSpec
 
 _GENERATION: Final = {
@@ -21,8 +22,18 @@ _TYPICAL_W_PER_SM_GHZ: Final = {
 }  # fmt: skip
 """Board power for each SM and GHz against Ada and Blackwell: wider SMs and older processes take more."""
 
-_REACHABLE_PEAK: Final = {"9.0": 0.61, "10.0": 0.305, "10.3": 0.305}
+_REACHABLE_PEAK: Final = {"9.0": 0.61, "10.0": 0.305, "10.3": 0.305, "11.0": 0.305}
 """Share of the data sheet's tensor peak that `mma.sync` can reach: llama.cpp's kernels do not use wgmma or tcgen05."""
+
+_UNIFIED: Final = ("8.7", "11.0", "12.1")
+"""Compute capabilities of chips whose GPU has no memory of its own: Orin, Thor, GB10."""
+_WIDE: Final = ("8.7", "11.0")
+"""Chips whose SMs have the tensor cores of A100 and B200, twice as wide as those that the kernels are tuned for."""
+_TENSOR_OPS: Final = 512
+"""FP16 operations of an SM in a clock that only tensor cores do: TU116 and TU117 have none, and 256."""
+
+_OLD_BUS_SHARE: Final = 0.5
+"""PCIe 3 of cards before Ampere against the PCIe 4 that the bus's rate is of."""
 
 INT8_BUILD: Final = 2024.45
 """llama.cpp multiplies quantised matrices with int8 tensor cores since June 2024 (PR 7676, 8062)."""
@@ -34,7 +45,10 @@ NATIVE_FP4_BUILD: Final = 2025.97
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """Facts for the formulas. `int8_ops` and `fp16_flops` are dense peaks per second, `sm_hz` is SMs x clock."""
+    """Facts for the formulas. `int8_ops` and `fp16_flops` are dense peaks per second, `sm_hz` is SMs x clock.
+
+    `bus_share` is the bus's rate against PCIe 4.
+    """
 
     name: str
     generation: str
@@ -47,25 +61,39 @@ class Card:
     is_consumer: bool
     has_ecc: bool
     is_server: bool
+    has_wide_tensor_cores: bool
+    is_before_turing: bool
+    has_tensor_cores: bool
     has_int8_tensor_cores: bool
+    is_unified: bool
+    is_windows: bool
+    is_capped: bool
     has_graphs: bool
     has_fp4: bool
+    bus_share: float
 
 
-def card_facts(gpu: GpuSpec) -> Card:
-    """`gpu` in the terms of the speed model."""
+def card_facts(gpu: GpuSpec, machine: Machine = LINUX) -> Card:
+    """`gpu` in the terms of the speed model, in this machine."""
     capability = tuple(int(part) for part in gpu.compute_capability.split("."))
     generation = _GENERATION.get(gpu.compute_capability, "Blackwell" if capability >= (10, 0) else "Pascal")
     words = set(gpu.name.replace("-", " ").split())
-    watts = gpu.power_limit_w / (gpu.sm_count * gpu.clock_ghz)
+    watts = (machine.power_limit_w or gpu.power_limit_w) / (gpu.sm_count * gpu.clock_ghz)
+    fp16_ops = gpu.fp16_flops / (gpu.sm_count * gpu.clock_ghz * 1e9)
+    has_tensor_cores = capability >= (7, 0) and fp16_ops > _TENSOR_OPS
     reachable = _REACHABLE_PEAK.get(gpu.compute_capability, 1.0)
     return Card(
         name=gpu.name, generation=generation, bandwidth_bytes_per_s=gpu.bandwidth_bytes_per_s,
         sm_count=gpu.sm_count, sm_hz=gpu.sm_count * gpu.clock_ghz * 1e9, int8_ops=gpu.int8_ops * reachable,
         fp16_flops=gpu.fp16_flops * reachable, relative_w_per_sm_ghz=watts / _TYPICAL_W_PER_SM_GHZ.get(generation, 1.0),
         is_consumer=_is_consumer(gpu.name), has_ecc=bool(words & _ECC_CARDS), is_server=generation in _HBM_SERVER,
-        has_int8_tensor_cores=capability >= (7, 5) and "GTX" not in words, has_graphs=capability >= (8, 0),
-        has_fp4=capability >= (12, 0),
+        has_wide_tensor_cores=generation in _HBM_SERVER or gpu.compute_capability in _WIDE,
+        is_before_turing=capability < (7, 5),
+        has_tensor_cores=has_tensor_cores, has_int8_tensor_cores=capability >= (7, 5) and has_tensor_cores,
+        is_unified=gpu.compute_capability in _UNIFIED, is_windows=machine.system == "windows",
+        is_capped=machine.power_limit_w is not None and machine.power_limit_w < gpu.power_limit_w,
+        has_graphs=capability >= (8, 0), has_fp4=capability >= (12, 0),
+        bus_share=1.0 if capability >= (8, 0) else _OLD_BUS_SHARE,
     )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from oomph.estimate.posterior import Posterior
 FORMAT: Final = 1
 """Version of the JSON layout of defaults.json and of calibration files."""
 
-KINDS: Final = ("f16", "q8_0", "q4_0", "q4_k", "q6_k", "q2_k", "iq4", "iq2", "fp4")
+KINDS: Final = ("f16", "q8_0", "q4_0", "q4_k", "q5_k", "q6_k", "q2_k", "q3_k", "iq4", "iq3", "iq2", "fp4")
 GENERATIONS: Final = ("Pascal", "P100", "Volta", "Turing", "A100", "Ampere", "Ada", "Hopper", "Blackwell")
 """Generations as the kernels see them: compute capabilities 6.0 and 8.0 are apart from their families."""
 
@@ -49,8 +49,9 @@ class Coefficients:
 
     `cards` holds the own effects of cards that were measured, by card name. `interval_widths` holds, for
     `decode dense`, `prefill MoE` … the half width of the 90 % interval as a logarithm, by how much was known of the
-    card. `seen` are the models that each card's rows are of, `covered` is the range of each quantity that was seen.
-    `calibrated_on` names the machine of a calibration, `posterior` is what it knows of its coefficients together.
+    card. `seen` are the models that each card's rows are of, `covered` is the range of each quantity that was seen,
+    `tested` the rows that had each of `tested.asked_features`. `calibrated_on` names the machine of a calibration,
+    `posterior` is what it knows of its coefficients together.
     """
 
     values: Mapping[str, float]
@@ -59,6 +60,7 @@ class Coefficients:
     standard_errors: Mapping[str, float] = field(default_factory=dict)
     seen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     covered: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    tested: Mapping[str, int] = field(default_factory=dict)
     calibrated_on: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     posterior: Posterior | None = None
@@ -97,7 +99,7 @@ class Coefficients:
 
 
 _FIELDS: Final = (
-    "values", "cards", "interval_widths", "standard_errors", "seen", "covered", "calibrated_on", "provenance",
+    "values", "cards", "interval_widths", "standard_errors", "seen", "covered", "tested", "calibrated_on", "provenance",
 )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from oomph.estimate.build import build_of, build_year
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.compute import Setup
 from oomph.estimate.likelihood import fit_probability, reserve_bytes
+from oomph.estimate.machine import LINUX, Machine
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.overhead import overhead_bytes, pool_key
 from oomph.estimate.prediction import MemoryEstimate, Prediction, SpeedEstimate, is_card
@@ -45,21 +46,28 @@ BEST_KV_TYPES: Final = ("f16", "q8_0", "q5_1", "q5_0", "q4_1", "iq4_nl", "q4_0")
 """Cache types from the truest to the smallest."""
 
 
+def _untested_notes(speed: SpeedEstimate) -> Iterator[str]:
+    if speed.untested:
+        yield f"no measured row has {', '.join(speed.untested)}: speed rests on formulas there, and its band is wider"
+
+
 class Estimator:
     """Predicts for one model. `gpu_memory_bytes`, of each card, goes before the memory of `gpu`.
 
     Without either, nothing is said of what fits; without `gpu` (or coefficients of a machine without one), nothing of
     speed. `coefficients` are a calibration's; None takes those that ship with the package. `build` is the number
-    of an older llama.cpp (8829 for b8829); None is 0.5.0 for memory, and for speed the builds that published figures
-    are of. With `unified_memory` what a card cannot hold is read over the bus, as GGML_CUDA_ENABLE_UNIFIED_MEMORY=1 and
-    Windows' drivers have it: it loads, slowly. Without, what surely does not load has no speed.
+    of an older llama.cpp (8829 for b8829); None is 0.5.0 for memory, and for speed the newest of which any are known.
+    `machine` is what is around the card: its system, a power limit, its RAM. With `unified_memory` what a card cannot
+    hold is read over the bus, as GGML_CUDA_ENABLE_UNIFIED_MEMORY=1 and Windows' drivers have it: it loads, slowly.
+    Without, what surely does not load has no speed.
     """
 
     def __init__(
         self, model: ModelSpec, gpu: GpuSpec | None = None, *, gpu_memory_bytes: int | None = None,
         coefficients: Coefficients | None = None, build: int | None = None, unified_memory: bool = False,
+        machine: Machine = LINUX,
     ) -> None:  # fmt: skip
-        self.model, self.gpu, self.coefficients = model, gpu, coefficients
+        self.model, self.gpu, self.coefficients, self.machine = model, gpu, coefficients, machine
         self.unified_memory = unified_memory
         self.gpu_memory_bytes = gpu_memory_bytes or (gpu.memory_bytes if gpu else None)
         self._build, self._memory = build, MemoryModel(model, build_of(build))
@@ -118,6 +126,7 @@ class Estimator:
             yield "it does not fit: the speed is with unified memory, which reads the rest over the bus"
         elif fits is False:
             yield "it is not predicted to fit, by less than is known of the overhead: the speed is what it would have"
+        yield from _untested_notes(speed)
         if self.model.integer("nextn_predict_layers", 0):
             yield MTP_NOTE
 
@@ -133,6 +142,7 @@ class Estimator:
         question = speed_question(
             self.model, self.gpu if config.n_devices else None, config, self._build_year, setup=setup,
             work=self._works[key], spilled=spilled_share(memory, self.gpu_memory_bytes or 0) if knows_memory else 0.0,
+            machine=self.machine,
         )  # fmt: skip
         return predict_speed(question, self.coefficients or default_coefficients())
 
@@ -178,7 +188,7 @@ class Estimator:
         """The same question with what is given in place of its own; another card comes with its own memory."""
         return Estimator(
             model or self.model, gpu or self.gpu, coefficients=coefficients or self.coefficients, build=self._build,
-            gpu_memory_bytes=gpu_memory_bytes or (None if gpu else self.gpu_memory_bytes),
+            machine=self.machine, gpu_memory_bytes=gpu_memory_bytes or (None if gpu else self.gpu_memory_bytes),
             unified_memory=self.unified_memory,
         )  # fmt: skip
 

@@ -63,6 +63,7 @@ class SpeedEstimate:
     """Tokens per second at the configuration's depth, with 90 % intervals and the term that binds.
 
     Decode is of the configuration's `n_parallel` sequences; `slots` is of all `n_seq_max`, None where there is but one.
+    `untested` is what was asked and no measured row had, in words; the intervals are wider for it.
     """
 
     prefill_tokens_per_s: float
@@ -71,6 +72,7 @@ class SpeedEstimate:
     decode_interval_90: tuple[float, float] | None = None
     bound_by: str = ""
     slots: SlotsSpeed | None = None
+    untested: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ llama-bench's: how many cells each sequence that decodes has filled.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -14,32 +14,29 @@ from oomph.errors import ConfigError
 from oomph.estimate.card import Card, card_facts
 from oomph.estimate.coefficients import Coefficients
 from oomph.estimate.compute import Setup
+from oomph.estimate.machine import LINUX, Machine
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.posterior import prediction_sd
 from oomph.estimate.prediction import MemoryEstimate, SlotsSpeed, SpeedEstimate, is_card
 from oomph.estimate.speed_decode import Values, decode_terms
-from oomph.estimate.speed_host import host_decode_terms, host_prefill_terms
+from oomph.estimate.speed_host import host_decode_terms, host_prefill_terms, host_values
 from oomph.estimate.speed_prefill import compute_seconds, prefill_terms
+from oomph.estimate.tested import WIDER_UNTESTED, untested
 from oomph.estimate.work import Work, forward_work
 from oomph.facts.config import RunConfig
 from oomph.facts.gpus import GpuSpec
 from oomph.facts.modelspec import ModelSpec
 from oomph.units import count
 
-Builds = tuple[tuple[float, float], ...]
-"""Build dates as years, each with its share."""
+NEWEST_YEAR: Final = 2026.7
+"""The build that is answered for where none is named: the newest llama.cpp of which speeds are known (b10809)."""
 
-FLASH_BUILDS: Final[Builds] = ((2025.68, 0.8), (2025.87, 0.2))
-PLAIN_BUILDS: Final[Builds] = ((2024.36, 1.0),)
-EXPERT_BUILDS: Final[Builds] = ((2025.68, 1.0),)
-SCOREBOARD_BUILDS: Final[Builds] = ((2025.75, 1.0),)
 WIDER_EACH_DOUBLING: Final = 0.25
 """How much wider an interval gets with each doubling of the depth beyond the deepest measured one."""
 
 SMALL_UBATCH: Final = 128
 """Below so many tokens a micro-batch's experts are multiplied by other kernels, and predictions are worse."""
-
-BLACKWELL_BUILDS: Final[Builds] = ((2025.87, 0.8), (2025.68, 0.2))
+ON_HOST: Final = "with the host"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +44,7 @@ class SpeedQuestion:
     """What is asked: facts only, ready to be evaluated with any coefficients.
 
     `flash` is whether attention is fused, as the memory model resolves it. `spilled_share` is the share of the cards'
-    weights that is read over the bus. `builds` has one entry where the build is known.
+    weights that is read over the bus. `build_year` dates llama.cpp.
     """
 
     model: str
@@ -56,8 +53,9 @@ class SpeedQuestion:
     on_host: Work
     config: RunConfig
     flash: bool
-    builds: Builds
+    build_year: float
     spilled_share: float = 0.0
+    host_bandwidth_bytes_per_s: float | None = None
 
     @property
     def is_moe(self) -> bool:
@@ -66,6 +64,8 @@ class SpeedQuestion:
 
     def group(self, test: str) -> str:
         """`decode dense`, `prefill MoE` …: what errors and intervals are kept apart by."""
+        if self.card and not self.on_host.is_idle:
+            return f"{test} {ON_HOST}"
         few = test == "prefill" and self.is_moe and self.config.n_ubatch < SMALL_UBATCH
         return f"{test} {'MoE' if self.is_moe else 'dense'}{', small micro-batches' if few else ''}"
 
@@ -73,8 +73,9 @@ class SpeedQuestion:
 def speed_question(
     spec: ModelSpec, gpu: GpuSpec | None, config: RunConfig, build_year: float | None = None, *,
     setup: Setup | None = None, work: tuple[Work, Work] | None = None, spilled: float = 0.0,
+    machine: Machine = LINUX,
 ) -> SpeedQuestion:  # fmt: skip
-    """The facts of a prediction. `build_year` None takes `reference_builds`.
+    """The facts of a prediction. `build_year` None is `NEWEST_YEAR`'s.
 
     `setup` is the memory model's and `work` `forward_work`'s, where they are known; `spilled` is `spilled_share`'s.
     """
@@ -83,63 +84,42 @@ def speed_question(
     if setup is None:
         setup = MemoryModel(spec).setup(config)
     on_card, on_host = work or forward_work(spec, setup)
-    card, flash = card_facts(gpu) if gpu else None, setup.cache.flash_attn
-    builds = reference_builds(card, on_card, flash=flash) if build_year is None else ((build_year, 1.0),)
     return SpeedQuestion(
-        model=spec.name, card=card, on_card=on_card, on_host=on_host, config=config, flash=flash, builds=builds,
-        spilled_share=spilled,
+        model=spec.name, card=card_facts(gpu, machine) if gpu else None, on_card=on_card, on_host=on_host, config=config,
+        flash=setup.cache.flash_attn, build_year=NEWEST_YEAR if build_year is None else build_year,
+        spilled_share=spilled, host_bandwidth_bytes_per_s=machine.host_bandwidth_bytes_per_s,
     )  # fmt: skip
 
 
-def reference_builds(card: Card | None, work: Work, *, flash: bool) -> Builds:
-    """The builds taken where none is named: those that published figures of such a run are of, and their shares.
-
-    Figures without flash attention are of spring 2024, but for the scoreboards of Q4_0, which are kept up. Blackwell
-    cards have none that old; those of expert models on other cards are of summer 2025, before the fusions.
-    """
-    if card and card.generation == "Blackwell":
-        return BLACKWELL_BUILDS
-    if work.expert_share:
-        return EXPERT_BUILDS
-    if flash:
-        return FLASH_BUILDS
-    legacy = work.dense_bytes.get("q4_0", 0.0) > sum(work.dense_bytes.values()) / 2
-    return SCOREBOARD_BUILDS if legacy else PLAIN_BUILDS
-
-
 def decode_seconds(question: SpeedQuestion, values: Values, *, n_depth: float) -> float:
-    """Seconds of one decoding step of all sequences; between several builds, their geometric mean."""
-    return _mean_of_builds(question, lambda year: decode_breakdown(question, values, n_depth=n_depth, build_year=year))
+    """Seconds of one decoding step of all sequences."""
+    return sum(decode_breakdown(question, values, n_depth=n_depth).values())
 
 
 def prefill_seconds(question: SpeedQuestion, values: Values, *, n_prompt: int, n_depth: float) -> float:
-    """Seconds of `n_prompt` tokens after `n_depth` cells; between several builds, their geometric mean."""
-    return _mean_of_builds(
-        question,
-        lambda year: prefill_breakdown(question, values, n_prompt=n_prompt, n_depth=n_depth, build_year=year),
-    )
+    """Seconds of `n_prompt` tokens after `n_depth` cells."""
+    return sum(prefill_breakdown(question, values, n_prompt=n_prompt, n_depth=n_depth).values())
 
 
-def decode_breakdown(question: SpeedQuestion, values: Values, *, n_depth: float, build_year: float,
-) -> dict[str, float]:  # fmt: skip
+def decode_breakdown(question: SpeedQuestion, values: Values, *, n_depth: float) -> dict[str, float]:
     """Seconds of one decoding step of `n_parallel` sequences by what takes them."""
     config, work = question.config, question.on_card
     terms: dict[str, float] = {}
     if question.card and not work.is_idle:
         terms |= decode_terms(
             question.card, work, values, n_depth=n_depth, n_parallel=config.n_parallel, flash=question.flash,
-            build_year=build_year,
+            build_year=question.build_year,
         )  # fmt: skip
         if question.spilled_share:
             n_bytes = work.weight_bytes(config.n_parallel) * question.spilled_share
             terms["memory spilled to the host"] = n_bytes / values["host.pcie_bytes_per_s"]
+    host = _host_values(question, values)
     return terms | host_decode_terms(
-        question.on_host, values, n_depth=n_depth, n_parallel=config.n_parallel, has_card=question.card is not None
+        question.on_host, host, n_depth=n_depth, n_parallel=config.n_parallel, has_card=question.card is not None
     )
 
 
-def prefill_breakdown(question: SpeedQuestion, values: Values, *, n_prompt: int, n_depth: float, build_year: float,
-) -> dict[str, float]:  # fmt: skip
+def prefill_breakdown(question: SpeedQuestion, values: Values, *, n_prompt: int, n_depth: float) -> dict[str, float]:
     """Seconds of `n_prompt` tokens that follow `n_depth` cells by what takes them."""
     config, work = question.config, question.on_card
     n_ubatch = min(config.n_ubatch, config.n_batch)
@@ -149,25 +129,25 @@ def prefill_breakdown(question: SpeedQuestion, values: Values, *, n_prompt: int,
     if question.card and not work.is_idle:
         terms |= prefill_terms(
             question.card, work, values, n_prompt=n_prompt, n_depth=n_depth, n_ubatch=n_ubatch, flash=question.flash,
-            build_year=build_year,
+            build_year=question.build_year,
         )  # fmt: skip
         if question.spilled_share:
             n_bytes = work.weight_bytes(n) * question.spilled_share * -(-n_prompt // n)
             terms["memory spilled to the host"] = n_bytes / values["host.pcie_bytes_per_s"]
     if question.card and not question.on_host.is_idle:
-        on_card_s = compute_seconds(question.card, question.on_host, values, n=n, build_year=build_year)
+        on_card_s = compute_seconds(question.card, question.on_host, values, n=n, build_year=question.build_year)
     host = host_prefill_terms(
-        question.on_host, values, n_prompt=n_prompt, n_depth=n_depth, n_ubatch=n_ubatch,
+        question.on_host, _host_values(question, values), n_prompt=n_prompt, n_depth=n_depth, n_ubatch=n_ubatch,
         op_offload=config.op_offload, card_compute_s=on_card_s,
     )  # fmt: skip
     return {name: terms.get(name, 0.0) + host.get(name, 0.0) for name in {**terms, **host}}
 
 
-def _mean_of_builds(question: SpeedQuestion, breakdown: Callable[[float], Mapping[str, float]]) -> float:
-    mean = 1.0
-    for year, share in question.builds:
-        mean = mean * sum(breakdown(year).values()) ** share
-    return mean
+def _host_values(question: SpeedQuestion, values: Values) -> Values:
+    if question.on_host.is_idle:
+        return values
+    bus_share = question.card.bus_share if question.card else 1.0
+    return host_values(values, question.host_bandwidth_bytes_per_s, bus_share)
 
 
 def spilled_share(memory: MemoryEstimate, memory_bytes: int) -> float:
@@ -208,11 +188,9 @@ def predict_speed(question: SpeedQuestion, coefficients: Coefficients) -> SpeedE
     config = question.config
     values = coefficients.for_card(question.card.name) if question.card else coefficients.values
     n_prompt, before = prompt_around(config)
-    year = question.builds[0][0]
-    decode = decode_breakdown(question, values, n_depth=config.n_depth, build_year=year)
-    prefill = prefill_breakdown(question, values, n_prompt=n_prompt, n_depth=before, build_year=year)
-    decode_rate = config.n_parallel / decode_seconds(question, values, n_depth=config.n_depth)
-    prefill_rate = n_prompt / prefill_seconds(question, values, n_prompt=n_prompt, n_depth=before)
+    decode = decode_breakdown(question, values, n_depth=config.n_depth)
+    prefill = prefill_breakdown(question, values, n_prompt=n_prompt, n_depth=before)
+    decode_rate, prefill_rate = config.n_parallel / sum(decode.values()), n_prompt / sum(prefill.values())
     prefill_width = interval_width(question, coefficients, "prefill", n_prompt=n_prompt, n_depth=before)
     decode_width = interval_width(question, coefficients, "decode", n_prompt=1, n_depth=config.n_depth)
     return SpeedEstimate(
@@ -220,6 +198,7 @@ def predict_speed(question: SpeedQuestion, coefficients: Coefficients) -> SpeedE
         prefill_interval_90=_interval(prefill_rate, prefill_width),
         decode_interval_90=_interval(decode_rate, decode_width),
         bound_by=f"prefill: {_largest(prefill)}; decode: {_largest(decode)}",
+        untested=(*_untested(question, coefficients, "prefill"), *_untested(question, coefficients, "decode")),
         slots=_slots_speed(question, coefficients, values) if config.n_seq_max > 1 else None,
     )  # fmt: skip
 
@@ -252,11 +231,15 @@ def interval_width(
             posterior, test, values, lambda at: _seconds(question, at, test, n_prompt=n_prompt, n_depth=n_depth)
         )
     widths = coefficients.interval_widths.get(group, {})
-    if question.card is None or not question.on_host.is_idle:
+    if question.card is None:
         known = "host"
+    elif not question.on_host.is_idle:
+        known = "host" if question.host_bandwidth_bytes_per_s is None else "told RAM"
     else:
         known = _known(question.model, coefficients.seen, question.card.name)
     width = widths.get(known)
+    if width is not None and _untested(question, coefficients, test):
+        width = width * WIDER_UNTESTED
     deepest = coefficients.covered.get("n_depth", (0, math.inf))[1]
     if width is None or n_depth <= max(deepest, 1):
         return width
@@ -267,6 +250,13 @@ def _seconds(question: SpeedQuestion, values: Values, test: str, *, n_prompt: in
     if test == "decode":
         return decode_seconds(question, values, n_depth=n_depth)
     return prefill_seconds(question, values, n_prompt=n_prompt, n_depth=n_depth)
+
+
+def _untested(question: SpeedQuestion, coefficients: Coefficients, test: str) -> tuple[str, ...]:
+    """What was asked of the card and no row had; a calibrated machine was measured itself."""
+    if question.card is None or question.on_card.is_idle or coefficients.calibrated_on:
+        return ()
+    return untested(question.card, question.on_card, test, coefficients.tested)
 
 
 def _known(model: str, seen: Mapping[str, tuple[str, ...]], card: str) -> str:

@@ -6,6 +6,7 @@ Coefficients are looked up by name and only added, multiplied and raised to powe
 (one entry a varied coefficient) where a prediction passes floats.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -16,6 +17,11 @@ LOGITS_BYTES_PER_S: Final = 12e9
 """Copying the logits to the host: PCIe to pageable memory."""
 MATVEC_COLUMNS: Final = 8
 """Up to so many tokens ggml-cuda multiplies column by column (MMVQ_MAX_BATCH_SIZE)."""
+
+REFERENCE_YEAR: Final = 2025.6
+"""The build date that the rates are of; they grow before and after it."""
+LAST_YEAR: Final = 2026.7
+"""The newest build of which rates are known: they are taken to stay after it."""
 
 Values = Mapping[str, float]
 
@@ -28,11 +34,12 @@ def decode_terms(card: Card, work: Work, c: Values, *, n_depth: float, n_paralle
     return {
         "weights": (matrix_seconds(card, c, work.dense_bytes) + head) * columns,
         "experts": expert_seconds(card, work, c, n_tokens=n_parallel),
-        "kernels": c["decode.token_s"] / c["card.overhead_factor"]
+        "kernels": token_seconds(card, c)
         + kernel_count(work, c, build_year) * kernel_seconds(card, c, build_year)
         + work.n_vocab * 4 * n_parallel / LOGITS_BYTES_PER_S,
         "attention": n_parallel * sum(
-            attention_seconds(card, group, c, n_depth=n_depth, flash=flash) for group in work.attention
+            attention_seconds(card, group, c, n_depth=n_depth, flash=flash, build_year=build_year)
+            for group in work.attention
         ),
         "recurrent": n_parallel * work.recurrent_elements * 4 * c["decode.recurrent_passes"]
         / card.bandwidth_bytes_per_s,
@@ -42,6 +49,8 @@ def decode_terms(card: Card, work: Work, c: Values, *, n_depth: float, n_paralle
 def byte_seconds(card: Card, c: Values, kind: str) -> float:
     """Seconds to read and multiply one byte of a matrix with one column: memory and arithmetic, in squares."""
     share = c["matvec.bandwidth_share"] * c[f"matvec.bandwidth_factor.{card.generation}"]
+    if card.is_unified:
+        share = share * c["card.unified_bandwidth_factor"]
     memory = memory_byte_seconds(card, c) / share
     clocks = c["matvec.clocks_per_byte"] * c[f"matvec.clocks_factor.{kind}"]
     if card.generation == "P100":
@@ -74,20 +83,46 @@ def kernel_seconds(card: Card, c: Values, build_year: float) -> float:
     seconds = c["decode.kernel_s"] * c[f"decode.kernel_factor.{card.generation}"] / c["card.overhead_factor"]
     if not card.has_graphs:
         seconds = seconds * c["decode.no_graph_factor"]
+    if card.is_unified:
+        seconds = seconds * c["card.unified_kernel_factor"]
     fused: float = c["decode.fused_factor"] ** fused_share(build_year)
-    return seconds * fused
+    return seconds * fused * growth(-c["decode.launch_gain_per_year"], build_year) * launch_factor(card, c)
 
 
-def attention_seconds(card: Card, group: AttentionWork, c: Values, *, n_depth: float, flash: bool) -> float:
+def token_seconds(card: Card, c: Values) -> float:
+    """Seconds that a token takes whatever the model: sampling, synchronisation."""
+    return c["decode.token_s"] / c["card.overhead_factor"] * launch_factor(card, c)
+
+
+def launch_factor(card: Card, c: Values) -> float:
+    """What the operating system makes of launches: Windows' display driver model puts a queue before the card."""
+    return c["card.windows_launch_factor"] if card.is_windows else 1.0
+
+
+def growth(per_year: float, build_year: float) -> float:
+    """`exp(per_year * years since the reference)`; e as a power, so that `per_year` may be an array."""
+    factor: float = math.e ** (per_year * (min(build_year, LAST_YEAR) - REFERENCE_YEAR))
+    return factor
+
+
+def attention_seconds(card: Card, group: AttentionWork, c: Values, *, n_depth: float, flash: bool, build_year: float,
+) -> float:  # fmt: skip
     """Seconds that one token's attention takes in these layers: KV bytes and clocks, in squares as for the weights.
 
-    Flash attention takes clocks for each score, spread over the SMs. Without it softmax and the product with V walk
+    Flash attention takes clocks for each score, spread over the SMs; of a quantised cache each query head unpacks the
+    elements anew, which takes clocks for each of them. Without it softmax and the product with V walk
     each row of cells in one block: clocks for each cell, however many SMs and heads there are.
     """
     cells = group.cells(n_depth) * group.layers
     if flash:
         factor = c["attention.flash_byte_factor"]
         clocks = c["attention.flash_clocks_per_score"] * group.n_head
+        clocks = clocks * growth(-c["attention.flash_gain_per_year"], build_year)
+        if card.is_before_turing:
+            clocks = clocks * c["attention.flash_clocks_old_factor"]
+        if group.quantised_share:
+            unpacked = group.quantised_share * group.head_size * group.n_head
+            clocks = clocks + c["attention.quantised_clocks_per_element"] * unpacked
         hz = clock_hz(card, c)
     else:
         factor = c["attention.plain_byte_factor"]

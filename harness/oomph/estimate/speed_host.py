@@ -16,6 +16,22 @@ OP_OFFLOAD_TOKENS: Final = 32
 """From so many tokens on, a node with host weights is sent to the card (ggml_backend_cuda_device_offload_op)."""
 
 
+def host_values(c: Values, ram_bytes_per_s: float | None, bus_share: float) -> Values:
+    """The coefficients for a card's bus, and for a told RAM where there is one.
+
+    Weights on their way to the card pass through RAM several times: read, staged in pinned memory, read again.
+    """
+    bus = c["host.pcie_bytes_per_s"] * bus_share
+    if ram_bytes_per_s is None:
+        return {**c, "host.pcie_bytes_per_s": bus}
+    copied = ram_bytes_per_s / c["host.copy_passes"]
+    return {
+        **c,
+        "host.bandwidth_bytes_per_s": ram_bytes_per_s * c["host.ram_share"],
+        "host.pcie_bytes_per_s": (copied**-HOST_OVERLAP + bus**-HOST_OVERLAP) ** (-1 / HOST_OVERLAP),
+    }
+
+
 def host_decode_terms(work: Work, c: Values, *, n_depth: float, n_parallel: int, has_card: bool) -> dict[str, float]:
     """Seconds of one step on the host, by what takes them; nothing where nothing is placed there."""
     if work.is_idle:

@@ -5,26 +5,26 @@ touches once (memory); the two overlap, so they meet in a smooth maximum. Expert
 tiles badly; attention comes on top. As in `speed_decode`, coefficients may be floats or numpy arrays.
 """
 
-import math
 from typing import Final
 
 from oomph.estimate.card import INT8_BUILD, NATIVE_FP4_BUILD, Card
 from oomph.estimate.speed_decode import (
+    LAST_YEAR,
     MATVEC_COLUMNS,
     Values,
     boost,
     expert_seconds,
+    growth,
     kernel_count,
     kernel_seconds,
+    launch_factor,
     matrix_seconds,
     memory_byte_seconds,
+    token_seconds,
 )  # fmt: skip
 from oomph.estimate.work import AttentionWork, Work
 
 TILE_FLOPS: Final = 2 * 128 * 128
-REFERENCE_YEAR: Final = 2025.6
-"""The build date that the rates are of; they grow before and after it."""
-LAST_YEAR: Final = 2026.5
 LATENT_HEAD_SIZE: Final = 544
 """MLA's mean product size: (576 for the scores + 512 for the values) / 2."""
 
@@ -40,12 +40,13 @@ def prefill_terms(card: Card, work: Work, c: Values, *, n_prompt: int, n_depth: 
     both = (compute**power + memory**power) ** (1 / power)
     touched = work.expert_matrices * work.touched(n) * c["expert.matrix_s"]
     kernels = kernel_count(work, c, build_year)
-    launches = (kernels * c["prefill.kernel_s"] + c["prefill.micro_batch_s"]) / c["card.overhead_factor"] + touched
+    own = launch_factor(card, c) / c["card.overhead_factor"]
+    launches = (kernels * c["prefill.kernel_s"] + c["prefill.micro_batch_s"]) * own + touched
     products, waiting = both, launches
     if n <= (1.5 if work.expert_share else MATVEC_COLUMNS):
         columns = matvec_seconds(card, work, c, n=n)
-        launch = kernel_seconds(card, c, build_year) if n < 1.5 else c["prefill.kernel_s"] / c["card.overhead_factor"]
-        column_launches = kernels * launch + c["decode.token_s"] / c["card.overhead_factor"]
+        launch = kernel_seconds(card, c, build_year) if n < 1.5 else c["prefill.kernel_s"] * own
+        column_launches = kernels * launch + token_seconds(card, c)
         products = _lesser(columns + column_launches, both + launches)
         waiting = column_launches * 0
     return {
@@ -58,7 +59,20 @@ def prefill_terms(card: Card, work: Work, c: Values, *, n_prompt: int, n_depth: 
         ),
         "recurrent": n_prompt * work.recurrent_elements * 4 * c["prefill.recurrent_passes"]
         / card.bandwidth_bytes_per_s,
+        "activations": n_prompt * activation_seconds(card, work, c),
+        "mask": n_prompt * _mean_cells(work, n_prompt, n_depth, n) * c["prefill.mask_entry_s"],
     }  # fmt: skip
+
+
+def activation_seconds(card: Card, work: Work, c: Values) -> float:
+    """Seconds a token's activations take on their way through memory between the products: norms, quantising, sums."""
+    n_bytes = 4 * sum(work.inner_sizes.values()) * c["prefill.activation_passes"]
+    return n_bytes * memory_byte_seconds(card, c) / c["card.bandwidth_factor"]
+
+
+def _mean_cells(work: Work, n_prompt: int, n_depth: float, n: float) -> float:
+    """Cells that a token's row of the attention mask has in the mean; the host fills it, once for all layers."""
+    return n_depth + (n_prompt + n) / 2 if work.attention else 0.0
 
 
 def compute_seconds(card: Card, work: Work, c: Values, *, n: float, build_year: float) -> float:
@@ -71,8 +85,8 @@ def compute_seconds(card: Card, work: Work, c: Values, *, n: float, build_year: 
     touched = work.touched(n)
     tokens = n * work.expert_share / touched
     fill: float = (tokens / (tokens + c["expert.half_rate_tokens"])) ** c["expert.fill_exponent"]
-    growth = _growth(c["expert.growth_per_year"], build_year)
-    share = c["expert.rate_share"] * c["card.expert_factor"] * growth * fill
+    grown = growth(c["expert.growth_per_year"], build_year)
+    share = c["expert.rate_share"] * c["card.expert_factor"] * grown * fill
     return dense + sum(flops * n / rates[kind] for kind, flops in work.expert_flops.items()) / share
 
 
@@ -86,10 +100,14 @@ def rate(card: Card, c: Values, kind: str, build_year: float) -> float:
     if not uses_int8(card, build_year):
         return fp16 * c[f"prefill.kind_factor.{kind}"]
     share = c["prefill.int8_share"] * c[f"prefill.int8_factor.{card.generation}"]
-    if card.is_server:
+    if card.generation == "Turing" and not card.has_int8_tensor_cores:
+        share = share * c["prefill.dp4a_factor"]
+    if card.has_wide_tensor_cores:
         share = share * c["prefill.int8_server_factor"]
-    growth = _growth(c["prefill.int8_growth_per_year"], build_year)
-    int8 = share * growth * card.int8_ops * clock_share(card, c, 1.0) * own
+    elif card.is_unified:
+        share = share * c["card.unified_compute_factor"]
+    grown = growth(c["prefill.int8_growth_per_year"], build_year)
+    int8 = share * grown * card.int8_ops * clock_share(card, c, 1.0) * own
     if kind == "fp4" and card.has_fp4 and build_year > NATIVE_FP4_BUILD:
         int8 = int8 * c["prefill.native_fp4_factor"]
     return int8 * c[f"prefill.kind_factor.{kind}"]
@@ -121,7 +139,8 @@ def prompt_attention_seconds(card: Card, group: AttentionWork, c: Values, *, n_p
     """Seconds of a prompt's attention in these layers.
 
     The upper half of each micro-batch's square is masked but computed; a window's cache holds the window and the
-    micro-batch. Without flash attention the scores go through memory several times.
+    micro-batch. Without flash attention the scores go through memory several times; with it, each micro-batch first
+    unpacks a quantised cache to 16 bits.
     """
     cells = n_depth + n_prompt / 2
     if group.window is not None:
@@ -132,9 +151,13 @@ def prompt_attention_seconds(card: Card, group: AttentionWork, c: Values, *, n_p
         traffic = scores * c["attention.plain_bytes_per_score"] * memory_byte_seconds(card, c)
         return traffic / c["card.bandwidth_factor"] + flops / rate(card, c, "f16", LAST_YEAR)
     share = c["attention.flash_share"] * c[f"attention.flash_factor.{card.generation}"]
+    if not card.has_tensor_cores:
+        share = share * c["attention.no_tensor_cores_factor"]
     head: float = (min(group.head_size, 256) / 128) ** c["attention.flash_head_exponent"]
     slow: float = clock_share(card, c, 1.0) * c["card.compute_factor"] ** 0.5 * boost(card, c)
-    return flops / (share * head * card.fp16_flops * slow)
+    unpacked = n_prompt / n * cells * group.layers * group.n_head_kv * group.head_size * 2 * group.quantised_share
+    traffic = unpacked * 4 * c["attention.unpack_passes"] * memory_byte_seconds(card, c)
+    return flops / (share * head * card.fp16_flops * slow) + traffic / c["card.bandwidth_factor"]
 
 
 def clock_share(card: Card, c: Values, appetite: float) -> float:
@@ -142,12 +165,6 @@ def clock_share(card: Card, c: Values, appetite: float) -> float:
     watts = card.relative_w_per_sm_ghz / (c["card.prefill_w_per_sm_ghz"] * appetite)
     share: float = (1 + watts**-4.0) ** (-c["card.clock_exponent"] / 4)
     return share
-
-
-def _growth(per_year: float, build_year: float) -> float:
-    """`exp(per_year * years since the reference)`; e as a power, so that `per_year` may be an array."""
-    growth: float = math.e ** (per_year * (min(build_year, LAST_YEAR) - REFERENCE_YEAR))
-    return growth
 
 
 def _lesser(a: float, b: float) -> float:

@@ -18,15 +18,15 @@ from oomph.facts.modelspec import ModelSpec
 
 _LEGACY: Final = ("Q4_0", "Q4_1", "Q5_0", "Q5_1")
 _KIND_BY_PREFIX: Final = (
-    ("IQ4", "iq4"), ("IQ", "iq2"), ("TQ", "iq2"), ("Q8", "q8_0"), ("Q6", "q6_k"), ("Q4_K", "q4_k"), ("Q5_K", "q4_k"),
-    ("Q2", "q2_k"), ("Q3", "q2_k"), ("Q1", "iq2"), ("MXFP4", "fp4"), ("NVFP4", "fp4"),
+    ("IQ4", "iq4"), ("IQ3", "iq3"), ("IQ", "iq2"), ("TQ", "iq2"), ("Q8", "q8_0"), ("Q6", "q6_k"), ("Q4_K", "q4_k"),
+    ("Q5_K", "q5_k"), ("Q2", "q2_k"), ("Q3", "q3_k"), ("Q1", "iq2"), ("MXFP4", "fp4"), ("NVFP4", "fp4"),
 )  # fmt: skip
 
 _RECURRENT: Final = ("ssm_", "shortconv", "time_mix")
 
 
 def kind_of(type_name: str) -> str:
-    """The tensor kind whose kernels handle ggml's type: `kind_of("Q5_K")` is `"q4_k"`."""
+    """The tensor kind whose kernels handle ggml's type: `kind_of("Q5_1")` is `"q4_0"`."""
     if type_name in _LEGACY:
         return "q4_0"
     return next((kind for prefix, kind in _KIND_BY_PREFIX if type_name.startswith(prefix)), "f16")
@@ -39,6 +39,7 @@ class AttentionWork:
     `row_bytes` is what a layer reads of a cell: K and V, of latent attention K alone, and an indexer's key. `owners`
     are the layers that keep a cache of their own; the others read that of a layer before them. Attention in
     chunks (llama4) reads what a window of the same size reads: cells of the chunk before are masked, not skipped.
+    `quantised_share` is the share of K and V that the cache holds quantised: 0, a half or 1.
     """
 
     layers: int
@@ -49,6 +50,7 @@ class AttentionWork:
     head_size: int
     row_bytes: float
     is_latent: bool = False
+    quantised_share: float = 0.0
 
     def cells(self, n_depth: float) -> float:
         """Cells that a token at depth `n_depth` looks at in one layer."""
@@ -194,6 +196,7 @@ def _add_attention(setup: Setup, card: Work, host: Work) -> None:
             AttentionWork(
                 layers=count, owners=owners[group], window=window, n_head=n_head, n_head_kv=n_head_kv,
                 head_size=head_size, row_bytes=row_bytes, is_latent=hparams.is_mla,
+                quantised_share=(setup.cache.k.is_quantised + setup.cache.v.is_quantised) / 2,
             )
         )  # fmt: skip
 

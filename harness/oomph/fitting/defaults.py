@@ -5,51 +5,82 @@ the memory rows say of CUDA contexts, and counts the sources. Run by `scripts/le
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from oomph.errors import UnknownNameError
+from oomph.errors import FitError
 from oomph.estimate.card import card_facts
 from oomph.estimate.coefficients import GENERATIONS, Coefficients, definitions
-from oomph.facts.gpus import GpuSpec, gpu
+from oomph.estimate.speed import ON_HOST
+from oomph.estimate.tested import asked_features
+from oomph.facts.gpus import GpuSpec
+from oomph.fitting.context_rows import SeenContext, contexts_by_card
 from oomph.fitting.held_out import LEFT_OUT, Errors, known_widths, nested_coverage, unseen_errors
 from oomph.fitting.intervals import conformal_width
 from oomph.fitting.learn import as_coefficients, learn
 from oomph.fitting.observations import SpeedObservation
-from oomph.fitting.public_rows import public_observations, read_rows
-from oomph.units import MIB
+from oomph.fitting.public_rows import public_observations
 
+WELL_KNOWN: Final = 0.2
+"""Contexts whose noise is below this say how far a prediction is off."""
+FEW_HOSTS: Final = 1.5
+"""What widths of hosts with told RAM are multiplied with: rows are of three of them, a judgement."""
 HOST_WIDTH: Final = 0.7
 """Half width where the host takes part and was not calibrated: a factor of two, a judgement and no measurement."""
-CONTEXT_NOISE: Final = 0.1
-"""Scatter of the logarithm of a CUDA context between drivers."""
 
 
 def learned_defaults(folder: Path) -> Coefficients:
-    """The coefficients that the rows in `folder` (speed.jsonl, memory.jsonl) teach, ready to be shipped."""
-    path = folder / "speed.jsonl"
-    rows = public_observations(path)
-    undated = public_observations(path, dated=False).observations
+    """The coefficients that the rows in `folder` (speed*.jsonl, memory.jsonl, vram-2026.jsonl) teach, to be shipped."""
+    rows = public_observations(*speed_tables(folder))
     learned = learn(rows.observations)
-    coefficients = as_coefficients(learned)
-    errors = unseen_errors(rows.observations, undated, learned)
-    groups = sorted({o.group for o in undated})
-    widths = {group: known_widths(undated, errors, group) | {"host": HOST_WIDTH} for group in groups}
+    errors = unseen_errors(rows.observations, learned)
+    groups = sorted({o.group for o in rows.observations})
+    widths = {group: _widths(rows.observations, errors, group) for group in groups}
+    coefficients, contexts = as_coefficients(learned), contexts_by_card(folder)
+    values = {**coefficients.values, **context_values(contexts)}
+    own = own_contexts(contexts, values)
     return replace(
         coefficients,
-        values={**coefficients.values, **context_values(folder / "memory.jsonl")},
-        interval_widths=widths | {
-            "context_bytes": {"generation": conformal_width(context_errors(folder / "memory.jsonl"))}
+        values=values,
+        cards={
+            card: {**coefficients.cards.get(card, {}), **own.get(card, {})}
+            for card in sorted({*coefficients.cards, *own})
         },
+        interval_widths=widths | {"context_bytes": {"generation": conformal_width(context_errors(contexts))}},
         seen=_models_by_card(rows.observations),
+        tested=_tested(rows.observations),
         covered={"n_depth": (0.0, max(o.n_depth for o in rows.observations))},
         provenance=provenance(rows.observations, rows.left_out, rows.n_rows)
-        | {"coverage_of_what_was_left_out": {group: _coverage(undated, errors, group) for group in groups}},
+        | {"coverage_of_what_was_left_out": {group: _coverage(rows.observations, errors, group) for group in groups}},
     )  # fmt: skip
+
+
+def _widths(observations: Sequence[SpeedObservation], errors: Errors, group: str) -> dict[str, float]:
+    """A group's half widths by what is known; where a host takes part, by whether its RAM is told."""
+    known = known_widths(observations, errors, group)
+    if group.endswith(ON_HOST):
+        return {"host": HOST_WIDTH, "told RAM": max(known.values()) * FEW_HOSTS}
+    return known | {"host": HOST_WIDTH}
+
+
+def _tested(observations: Sequence[SpeedObservation]) -> dict[str, int]:
+    """How many rows had each thing that a question may ask for."""
+    found: Counter[str] = Counter()
+    for o in observations:
+        if o.question.card and not o.question.on_card.is_idle:
+            found.update(set(asked_features(o.question.card, o.question.on_card, o.test)))
+    return dict(sorted(found.items()))
+
+
+def speed_tables(folder: Path) -> list[Path]:
+    """The files of speeds in a folder of rows, by name; FitError where there is none."""
+    if found := sorted(folder.glob("speed*.jsonl")):
+        return found
+    raise FitError(f"{folder}: holds no speed.jsonl; give a folder of public rows")
 
 
 def _coverage(asked: Sequence[SpeedObservation], errors: Errors, group: str) -> dict[str, float]:
@@ -65,66 +96,57 @@ def _models_by_card(observations: Sequence[SpeedObservation]) -> dict[str, tuple
     return {card: tuple(sorted(models)) for card, models in sorted(seen.items())}
 
 
-def context_values(path: Path) -> dict[str, float]:
-    """CUDA contexts by generation, from what cards had in use when llama.cpp started on them.
+Contexts = Mapping[GpuSpec, SeenContext]
 
-    A desktop or another process only adds, so the least that a card was seen with counts; each generation's factor is
-    shrunk towards 1 as its prior says.
+
+def context_values(contexts: Contexts) -> dict[str, float]:
+    """The coefficients of memory: CUDA contexts by generation, from those of cards.
+
+    Each generation's factor is shrunk towards 1 as its prior says.
     """
-    known, found = definitions(), _context_logs(path)
+    known, found = definitions(), _context_logs(contexts)
     values = {name: known[name].prior for name in known if name.startswith("memory.")}
     for generation in GENERATIONS:
         values[f"memory.context_factor.{generation}"] = float(np.exp(_shrunk(found.get(generation, []))))
     return values
 
 
-def context_errors(path: Path) -> list[float]:
-    """ln(predicted / seen) of each card's context, predicted from the other cards of its generation."""
+def own_contexts(contexts: Contexts, values: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    """By card, its own context against its generation's, shrunk as the factor's prior and the rows' noise say."""
+    own_sd = definitions()["memory.own_context_factor"].sd
+    own = {}
+    for card, seen in contexts.items():
+        generation = values[f"memory.context_factor.{card_facts(card).generation}"]
+        expected = values["memory.context_bytes_per_sm"] * card.sm_count * generation
+        kept = own_sd**2 / (own_sd**2 + seen.noise**2)
+        own[card.name] = {"memory.own_context_factor": float((seen.n_bytes / expected) ** kept)}
+    return own
+
+
+def context_errors(contexts: Contexts) -> list[float]:
+    """ln(predicted / seen) of each well-known card's context, predicted from the other cards of its generation."""
     return [
         _shrunk(logs[:i] + logs[i + 1 :]) - seen
-        for logs in _context_logs(path).values()
-        for i, seen in enumerate(logs)
+        for logs in _context_logs(contexts).values()
+        for i, (seen, noise) in enumerate(logs)
+        if noise < WELL_KNOWN
     ]  # fmt: skip
 
 
-def _context_logs(path: Path) -> dict[str, list[float]]:
-    """By generation, the logarithm of each card's context against the prior's."""
+def _context_logs(contexts: Contexts) -> dict[str, list[tuple[float, float]]]:
+    """By generation, the logarithm of each card's context against the prior's, and its noise."""
     per_sm = definitions()["memory.context_bytes_per_sm"].prior
-    found: dict[str, list[float]] = defaultdict(list)
-    for card, least in _least_in_use(read_rows(path)).items():
-        found[card_facts(card).generation].append(float(np.log(least / (per_sm * card.sm_count))))
+    found: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for card, seen in contexts.items():
+        found[card_facts(card).generation].append((float(np.log(seen.n_bytes / (per_sm * card.sm_count))), seen.noise))
     return found
 
 
-def _shrunk(logs: Sequence[float]) -> float:
-    """Their mean, drawn towards 0 as the prior of a generation's factor says."""
+def _shrunk(logs: Sequence[tuple[float, float]]) -> float:
+    """Their mean, each weighing as its noise says, drawn towards 0 as the prior of a generation's factor says."""
     sd = definitions()[f"memory.context_factor.{GENERATIONS[0]}"].sd
-    return sum(logs) / (len(logs) + (CONTEXT_NOISE / sd) ** 2)
-
-
-MOST_CONTEXT_BYTES: Final = 800 * MIB
-"""More in use than any context takes: something else was on the card."""
-
-
-def _least_in_use(rows: Sequence[Mapping[str, Any]]) -> dict[GpuSpec, float]:
-    least: dict[GpuSpec, float] = {}
-    for row in rows:
-        for name, in_use_mib in _in_use(row):
-            try:
-                card = gpu(name)
-            except UnknownNameError:
-                continue
-            if 0 < in_use_mib * MIB < MOST_CONTEXT_BYTES:
-                least[card] = min(least.get(card, np.inf), in_use_mib * MIB)
-    return least
-
-
-def _in_use(row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """(card, MiB in use) as llama.cpp found it at its start, from the device lines of a row."""
-    total, free = row.get("gpu_total_mib") or {}, row.get("gpu_free_at_load_mib") or {}
-    for name, device in zip(row["gpu"], total, strict=False):
-        if device in free:
-            yield name, total[device] - free[device]
+    weights = [noise**-2 for _, noise in logs]
+    return sum(w * log for w, (log, _) in zip(weights, logs, strict=True)) / (sum(weights) + sd**-2)
 
 
 def provenance(observations: Sequence[SpeedObservation], left_out: Mapping[str, int], n_rows: int) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 Stands apart from `learn`, which fits: a width is honest only where neither the row that it is held to, nor what is
 alike, was in the fit. What is alike depends on what a question leaves unknown, so each kind of knowledge has a label
-that is left out in turn. Errors are those of questions that do not know the build's date.
+that is left out in turn. Doubted rows tell no width.
 """
 
 import math
@@ -55,16 +55,14 @@ TELLS: Final[Mapping[str, tuple[str, ...]]] = {
 """Which of them tell the width for what is known of a question: a card's other models say little of a further one."""
 
 
-def unseen_errors(
-    observations: Sequence[SpeedObservation], asked: Sequence[SpeedObservation], whole: Learned
-) -> dict[str, list[float]]:
-    """The errors of `asked`, the same rows as questions, with each of `LEFT_OUT` left out of `observations` in turn.
+def unseen_errors(observations: Sequence[SpeedObservation], whole: Learned) -> dict[str, list[float]]:
+    """The errors of the observations with each of `LEFT_OUT` left out of them in turn.
 
     `whole` is the fit of them all, to begin from.
     """
     found: dict[str, list[float]] = {}
     for name, label in LEFT_OUT.items():
-        errors = held_out_errors(asked, label, fits_without(observations, label, whole))
+        errors = held_out_errors(observations, label, fits_without(observations, label, whole))
         found[name] = where_kin_remains(observations, errors) if name == "model" else errors
     return found
 
@@ -84,17 +82,20 @@ def where_kin_remains(observations: Sequence[SpeedObservation], errors: Sequence
 
 def _kernels_of(observation: SpeedObservation) -> tuple[str, str, str]:
     """What runs on which generation: prompts on int8 or in 16 bits, and one token at a time."""
-    card, year = observation.question.card, observation.question.builds[0][0]
+    card, year = observation.question.card, observation.question.build_year
     assert card is not None, "rows of tables are of cards"
     in_16_bits = "f16" in observation.question.on_card.dense_flops or not uses_int8(card, year)
     return observation.group, card.generation, "" if observation.test == "decode" else "16" if in_16_bits else "8"
 
 
 def known_widths(asked: Sequence[SpeedObservation], errors: Errors, group: str) -> dict[str, float]:
-    """Half widths of a group by what is known of a question; the widest of them for knowledge that no row tells of."""
+    """Half widths of a group by what is known of a question; the widest of them for knowledge that no row tells of.
+
+    Empty where the group has none but doubted rows.
+    """
     told = {known: _errors_of(asked, errors, group, names) for known, names in TELLS.items()}
     widths = {known: _width(found, known) for known, found in told.items() if found}
-    return dict.fromkeys(TELLS, max(widths.values())) | widths
+    return dict.fromkeys(TELLS, max(widths.values())) | widths if widths else {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +149,7 @@ def _errors_of(
         _Unseen(row=row, left_out=name, error=error)
         for name in names
         for row, error in zip(asked, errors[name], strict=True)
-        if row.group == group and math.isfinite(error)
+        if row.group == group and math.isfinite(error) and not row.is_doubted
     ]
 
 

@@ -15,6 +15,8 @@ from oomph.fitting.observations import Parameters, SpeedObservation
 
 NOISE_SD = 0.07
 """Standard deviation of a row's logarithm that the model cannot explain even at best: host, build, thermals."""
+BOUND = 1e-9
+"""How near to a bound counts as on it."""
 ROBUST_SCALE = 0.15
 """Errors beyond this count less: a row that is far off is more often another machine than another law."""
 
@@ -34,14 +36,17 @@ def shared_names() -> tuple[str, ...]:
     return tuple(name for name, d in definitions().items() if not d.own and not name.startswith("memory."))
 
 
-def learn(observations: Sequence[SpeedObservation], start: Learned | None = None) -> Learned:
-    """Fits shared coefficients and each card's own effects; `start` is a nearby fit to begin from."""
+NEARBY_STEPS = 3
+"""Gauss-Newton steps from a fit to that of most of its rows: a fourth moves predictions by less than 0.5 %."""
+
+
+def learn(observations: Sequence[SpeedObservation]) -> Learned:
+    """Fits shared coefficients and each card's own effects."""
     cards = sorted({o.card for o in observations})
     parameters = Parameters(prior_values(), shared_names(), cards)
     solution = solve(
         lambda x: parameters.evaluate(observations, x),
         parameters.start(),
-        begin=None if start is None else _begin(parameters, start),
         lower=parameters.lower(), upper=parameters.upper(), prior_sd=parameters.column(lambda d: d.sd),
         weights=np.array([o.weight for o in observations]), noise_sd=NOISE_SD, robust_scale=ROBUST_SCALE,
     )  # fmt: skip
@@ -49,27 +54,59 @@ def learn(observations: Sequence[SpeedObservation], start: Learned | None = None
     return Learned(values=parameters.values(x), cards=parameters.own(x), parameters=parameters, solution=solution)
 
 
-def _begin(parameters: Parameters, start: Learned) -> Array:
-    nearby = Parameters(start.values, parameters.shared, parameters.cards)
-    return nearby.start(start.cards)
-
-
 def fits_without(
     observations: Sequence[SpeedObservation], by: Callable[[SpeedObservation], str], whole: Learned
-) -> dict[str, Learned]:
-    """For each label that `by` gives (a card, a model), a fit that saw no observation with it."""
-    labels = sorted({by(o) for o in observations})
-    return {label: learn([o for o in observations if by(o) != label], whole) for label in labels}
+) -> dict[str, dict[str, dict[str, float]]]:
+    """For each label that `by` gives (a card, a model), every card's values by a fit that saw no row with it.
+
+    `whole` is the fit of all, from which each is a few steps away. A card without a row left has no effects of its own.
+    """
+    labels = [by(o) for o in observations]
+    residuals, jacobian = whole.parameters.evaluate(observations, whole.solution.parameters)
+    found = {}
+    for label in sorted(set(labels)):
+        rows = np.array([other != label for other in labels])
+        kept = [o for o, is_kept in zip(observations, rows, strict=True) if is_kept]
+        x = nearby_solution(kept, whole, (residuals[rows], jacobian[rows]))
+        shared, own = whole.parameters.values(x), whole.parameters.own(x)
+        found[label] = {card: shared | effects for card, effects in own.items()}
+    return found
+
+
+def nearby_solution(
+    observations: Sequence[SpeedObservation], whole: Learned, evaluated: tuple[Array, Array]
+) -> Array:  # fmt: skip
+    """The vector that fits `observations`, a part of `whole`'s; `evaluated` are residuals and slopes at `whole`'s own.
+
+    Gauss-Newton on the same robust loss and priors as `solve`: a row weighs less the further it is off, and a parameter
+    that a step would take over its bound stays on it.
+    """
+    parameters = whole.parameters
+    mean, lower, upper = parameters.start(), parameters.lower(), parameters.upper()
+    precision = parameters.column(lambda d: d.sd) ** -2
+    weights = np.array([o.weight for o in observations]) / NOISE_SD**2
+    x = whole.solution.parameters
+    for step in range(NEARBY_STEPS):
+        residuals, jacobian = evaluated if step == 0 else parameters.evaluate(observations, x)
+        robust = weights / (1 + (residuals / ROBUST_SCALE) ** 2)
+        slope = jacobian.T @ (robust * residuals) + precision * (x - mean)
+        curvature = (jacobian * robust[:, None]).T @ jacobian + np.diag(precision)
+        free = ~(((x <= lower + BOUND) & (slope > 0)) | ((x >= upper - BOUND) & (slope < 0)))
+        moved = np.zeros_like(x)
+        moved[free] = -np.linalg.solve(curvature[np.ix_(free, free)], slope[free])
+        x = np.clip(x + moved, lower, upper)
+    return x
 
 
 def held_out_errors(
-    observations: Sequence[SpeedObservation], by: Callable[[SpeedObservation], str], fits: Mapping[str, Learned]
-) -> list[float]:
+    observations: Sequence[SpeedObservation], by: Callable[[SpeedObservation], str],
+    fits: Mapping[str, Mapping[str, Mapping[str, float]]],
+) -> list[float]:  # fmt: skip
     """ln(predicted / measured) of each observation by the fit that did not see its label.
 
     A card left out has no effects of its own; a model left out is predicted with those of the card's other rows.
     """
-    return [o.log_error({**fits[by(o)].values, **fits[by(o)].cards.get(o.card, {})}) for o in observations]
+    return [o.log_error(fits[by(o)][o.card]) for o in observations]
 
 
 def as_coefficients(learned: Learned) -> Coefficients:

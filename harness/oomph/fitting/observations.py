@@ -24,7 +24,8 @@ class SpeedObservation:
     """One measured rate. Prefill is of `n_prompt` tokens after `n_depth` cells, decode at a mean depth of `n_depth`.
 
     `source` is where it comes from (a record's id, a public table), `load` what was loaded for it: rows of one load
-    err together. A disturbed one says little and is not fitted.
+    err together. A disturbed one says little and is not fitted. A sampled one is a server's, which draws each token
+    from the whole vocabulary; llama-bench draws none. A doubted one is learned from at a low weight, and tells no error.
     """
 
     question: SpeedQuestion
@@ -39,6 +40,8 @@ class SpeedObservation:
     label: str = ""
     load: str = ""
     is_disturbed: bool = False
+    is_doubted: bool = False
+    is_sampled: bool = False
 
     @property
     def group(self) -> str:
@@ -48,7 +51,10 @@ class SpeedObservation:
     def seconds(self, values: Mapping[str, float]) -> float:
         """Predicted, of one decoding step or of the prompt; an array where `values` are arrays."""
         if self.test == "decode":
-            return decode_seconds(self.question, values, n_depth=self.n_depth)
+            seconds = decode_seconds(self.question, values, n_depth=self.n_depth)
+            if self.is_sampled:
+                seconds = seconds + self.question.on_card.n_vocab * values["decode.sampled_logit_s"]
+            return seconds
         return prefill_seconds(self.question, values, n_prompt=self.n_prompt, n_depth=self.n_depth)
 
     def seconds_per_token(self, values: Mapping[str, float]) -> float:

@@ -51,6 +51,7 @@ def speed_json(speed: SpeedEstimate | None) -> dict[str, Any] | None:
             "decode": list(speed.decode_interval_90) if speed.decode_interval_90 else None,
         },
         "bound_by": speed.bound_by,
+        "untested": list(speed.untested),
         "slots": _slots_json(speed.slots) if speed.slots else None,
     }
 
