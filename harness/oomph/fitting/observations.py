@@ -25,7 +25,7 @@ class SpeedObservation:
 
     `source` is where it comes from (a record's id, a public table), `load` what was loaded for it: rows of one load
     err together. A disturbed one says little and is not fitted. A sampled one is a server's, which draws each token
-    from the whole vocabulary; llama-bench draws none. A doubted one is learned from at a low weight, and tells no error.
+    from the whole vocabulary; llama-bench draws none. A doubted one weighs little, and tells no error.
     """
 
     question: SpeedQuestion
