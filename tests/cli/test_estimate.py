@@ -97,6 +97,16 @@ def test_a_depth_beyond_the_context_is_refused_and_its_neighbours_answered(oomph
     assert "n_depth is 8,192" in beyond["error"]
 
 
+def test_the_machine_is_told_beside_the_knobs_and_told_back(oomph: Oomph) -> None:
+    card = (MODEL, "--gpu", "4090")
+    told = ("--os", "windows", "--power-limit", 200, "--host-bandwidth", "DDR4-3200")
+    (plain,), (line,) = answers(oomph, *card), answers(oomph, *card, *told)
+    assert plain["machine"] == {"os": "linux", "power_limit_w": None, "host_bandwidth_gb_s": None}
+    assert line["machine"] == {"os": "windows", "power_limit_w": 200, "host_bandwidth_gb_s": 51.2}
+    assert line["speed"]["decode_tokens_per_s"] < plain["speed"]["decode_tokens_per_s"]
+    assert line["devices"] == plain["devices"], "the machine is about speed alone"
+
+
 def test_fits_is_told_from_the_cards_memory(oomph: Oomph) -> None:
     assert answers(oomph, MODEL, "--gpu", "4090")[0]["fits"] is True
     assert answers(oomph, MODEL, "--gpu-mem", 1000)[0]["fits"] is False
@@ -210,6 +220,9 @@ def test_bad_file_of_configurations_names_line_and_key(
         ((MODEL, "--grid", "n_ctx=1", "--configs", "x"), "give one of them"),
         ((MODEL, "-ngl", "some"), "n_gpu_layers is 'some'"),
         ((MODEL, "--calibration", "none.json"), "none.json"),
+        ((MODEL, "--os", "amiga"), "--os is 'amiga'; it is one of linux, windows"),
+        ((MODEL, "--power-limit", 0), "--power-limit is 0"),
+        ((MODEL, "--host-bandwidth", "quick"), "--host-bandwidth is 'quick'"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(oomph: Oomph, args: tuple[object, ...], message: str) -> None:

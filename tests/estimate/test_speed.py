@@ -219,11 +219,11 @@ def test_what_is_known_of_a_model_and_a_card_chooses_the_width() -> None:
 
     def width(model: str, card: str) -> float | None:
         question = dataclasses.replace(speed_question(LLAMA, gpu(card), RunConfig()), model=model)
-        return interval_width(question, coefficients, "decode", n_depth=0)
+        return interval_width(question, coefficients, "decode", n_prompt=1, n_depth=0)
 
     assert [width("m", "A40"), width("m", "RTX 5070"), width("other", "A40")] == [0.1, 0.2, 0.3]
     nobody = speed_question(LLAMA, None, RunConfig())
-    assert interval_width(nobody, coefficients, "decode", n_depth=0) == 0.4
+    assert interval_width(nobody, coefficients, "decode", n_prompt=1, n_depth=0) == 0.4
 
 
 def test_an_interval_widens_beyond_the_depths_that_were_measured() -> None:
