@@ -1,4 +1,4 @@
-"""The catalogue's model that a row of a public table is of, and its work at the told file size.
+"""The catalogue's model that a public table's row is of, and its work at the told file size.
 
 Stands apart from which rows are kept: tables spell models and mixes of quantisations in many ways, and unsloth's "UD"
 mixes are no plain quantisation of the same letters.
