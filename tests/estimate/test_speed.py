@@ -126,9 +126,7 @@ def test_a_later_build_is_not_slower() -> None:
 
 
 def test_the_answer_is_for_the_newest_build_that_rows_are_of() -> None:
-    assert predict() == predict_speed(
-        speed_question(QWEN, CARD, RunConfig(n_ctx=32768), NEWEST_YEAR), SHIPPED
-    )
+    assert predict() == predict_speed(speed_question(QWEN, CARD, RunConfig(n_ctx=32768), NEWEST_YEAR), SHIPPED)
 
 
 @pytest.mark.parametrize(

@@ -161,9 +161,7 @@ def test_memory_of_the_host_is_nothing_to_what_is_all_on_the_card() -> None:
 def test_what_no_row_had_is_named_and_widens_the_band() -> None:
     bare = SHIPPED.with_values(tested={name: n for name, n in SHIPPED.tested.items() if "Ada" not in name})
     config = RunConfig()
-    known, unknown = (
-        predict_speed(speed_question(LLAMA, gpu("RTX 4090"), config), each) for each in (SHIPPED, bare)
-    )
+    known, unknown = (predict_speed(speed_question(LLAMA, gpu("RTX 4090"), config), each) for each in (SHIPPED, bare))
     assert known.untested == ()
     assert unknown.untested == ("prefill on Ada", "decode on Ada")
     assert known.decode_interval_90 is not None

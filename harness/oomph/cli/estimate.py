@@ -63,7 +63,13 @@ def _estimate(
         raise ConfigError(f"{configs} has no configuration; write one JSON object of knobs a line")
     on_host = any(config.n_devices == 0 for config in asked)
     estimator, origin = named_estimator(
-        model, gpu, gpu_mem, calibration, on_host=on_host, build=build, unified_memory=unified_memory,
+        model,
+        gpu,
+        gpu_mem,
+        calibration,
+        on_host=on_host,
+        build=build,
+        unified_memory=unified_memory,
         machine=machine,
     )
     if as_json:

@@ -59,7 +59,12 @@ def named_estimator(
     coefficients, origin = _calibration(calibration, spec.arch, card.name if card else None, on_host=on_host)
     memory_bytes = round(gpu_mem * MIB) if gpu_mem else None
     estimator = Estimator(
-        spec, card, gpu_memory_bytes=memory_bytes, coefficients=coefficients, build=build, unified_memory=unified_memory,
+        spec,
+        card,
+        gpu_memory_bytes=memory_bytes,
+        coefficients=coefficients,
+        build=build,
+        unified_memory=unified_memory,
         machine=machine or LINUX,
     )
     return estimator, origin

@@ -85,8 +85,8 @@ def speed_question(
         setup = MemoryModel(spec).setup(config)
     on_card, on_host = work or forward_work(spec, setup)
     return SpeedQuestion(
-        model=spec.name, card=card_facts(gpu, machine) if gpu else None, on_card=on_card, on_host=on_host, config=config,
-        flash=setup.cache.flash_attn, build_year=NEWEST_YEAR if build_year is None else build_year,
+        model=spec.name, card=card_facts(gpu, machine) if gpu else None, on_card=on_card, on_host=on_host,
+        config=config, flash=setup.cache.flash_attn, build_year=NEWEST_YEAR if build_year is None else build_year,
         spilled_share=spilled, host_bandwidth_bytes_per_s=machine.host_bandwidth_bytes_per_s,
     )  # fmt: skip
 
