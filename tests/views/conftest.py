@@ -10,6 +10,8 @@ from oomph.estimate.coefficients import Coefficients
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate, Prediction
 from oomph.facts.config import RunConfig
 from oomph.fitting.compare import Comparison
+from oomph.fitting.health import judge
+from oomph.fitting.left_out import LeftOut
 from oomph.fitting.result import FitResult, FittedCoefficient
 from oomph.records.schema import Record
 from oomph.units import MIB
@@ -118,16 +120,45 @@ def comparisons(records: list[Record]) -> list[Comparison]:
 def calibration() -> FitResult:
     """A fit that told one coefficient and left another at its default."""
     told = FittedCoefficient(
-        name="host.flops_per_s", value=1.5e10, default=2e11, relative_error=0.14, is_identified=True, at_bound=False,
+        name="host.flops_per_s",
+        value=1.5e10,
+        default=2e11,
+        relative_error=0.14,
+        moved=0.98,
+        at_bound=False,
         meaning="what prefill computes",
-    )  # fmt: skip
+    )
     untold = FittedCoefficient(
-        name="host.token_s", value=1e-4, default=1e-4, relative_error=1.0, is_identified=False, at_bound=False,
+        name="host.token_s",
+        value=1e-4,
+        default=1e-4,
+        relative_error=1.0,
+        moved=0.02,
+        at_bound=False,
         meaning="time of a token",
-    )  # fmt: skip
+    )
+    left_out = [
+        LeftOut(quantity="decode", group="decode dense", part=part, error=0.05 * part, score=part) for part in range(3)
+    ]
     values = {told.name: told.value, untold.name: untold.value}
     return FitResult(
-        estimator=SimpleNamespace(), coefficients=Coefficients(values=values), fitted=(told, untold),
-        n_records=9, n_measurements=36, noise_sd=0.1, memory_error_bytes=None, condition=10.0, covered={},
-        residual_patterns=(), advice=("measure decode at two depths",),
-    )  # fmt: skip
+        estimator=SimpleNamespace(),
+        coefficients=Coefficients(values=values),
+        fitted=(told, untold),
+        known_together=(),
+        n_records=9,
+        n_measurements=36,
+        noise_sd={"prefill": 0.03, "decode": 0.1},
+        memory_error_bytes=None,
+        covered={},
+        health=judge(
+            in_sample={"decode": [0.01, 0.02, 0.03]},
+            left_out=left_out,
+            trends=(),
+            at_bound=(),
+            n_records=9,
+            n_disturbed=1,
+            notes=("2 disturbed rates of 1 record took no part",),
+        ),
+        advice=("measure decode at two depths",),
+    )

@@ -1,5 +1,6 @@
 """Figures are tested by what they hold: marks, labels and axes, not pixels."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -152,3 +153,15 @@ def test_a_figures_file_is_the_same_each_time(suffix: str, tmp_path: Path, recor
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"missing/x\.svg cannot be written"):
         write_figure(new_figure()[0], tmp_path / "missing" / "x.svg")
+
+
+def test_what_was_disturbed_is_drawn_hollow_and_counts_in_no_error(comparisons: list[Comparison]) -> None:
+    speeds = [c for c in comparisons if c.quantity == "decode_tokens_per_s"]
+    far = dataclasses.replace(speeds[0], measured=speeds[0].measured / 50, is_disturbed=True)
+    (quiet,), (both,) = agreements(speeds), agreements([*speeds, far])
+    assert (both.n, both.worst_error, both.n_disturbed) == (quiet.n, quiet.worst_error, 1)
+    above, below = plot_predicted_vs_measured([*speeds, far]).axes
+    hollow = [line for line in above.get_lines() if line.get_markerfacecolor() == "none" and len(line.get_xdata()) == 1]
+    assert len(hollow) == 1
+    assert below.get_ylim()[1] < 1000
+    assert "hollow: disturbed" in below.get_xlabel()

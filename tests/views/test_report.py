@@ -165,9 +165,11 @@ def test_a_calibration_says_on_what_it_was_made_and_what_it_could_not_tell(
     report = build_report(records, comparisons=comparisons, fits={subject(records[0]): calibration})
     text = render_report_markdown(report)
     assert "fitted to 36 measurements of 9 of these very points" in text
-    assert "- measure decode at two depths" in text
-    assert "| host.flops_per_s | 1.5e+10 | 2e+11 | ± 14.0 % | identified | what prefill computes |" in text
-    assert "| host.token_s | 0.0001 | 0.0001 | — | not identified: the default | time of a token |" in text
+    assert "- next: measure decode at two depths" in text
+    assert "This calibration can be believed within its intervals." in text
+    assert "- note: 2 disturbed rates of 1 record took no part" in text
+    assert "| host.flops_per_s | 1.5e+10 | 2e+11 | ± 14 % | identified | what prefill computes |" in text
+    assert "| host.token_s | 0.0001 | 0.0001 | ± 100 % | not by itself: 2 % of its prior variance gone |" in text
     assert "measure decode at two depths" in "".join(_Page(render_html(report)).text)
     untold = render_report_markdown(build_report(records, comparisons=comparisons))
     assert "With the coefficients that ship with oomph." in untold

@@ -85,6 +85,8 @@ def plot_predicted_vs_measured(comparisons: Sequence["Comparison"]) -> "Figure":
             above.plot([at / scale] * 2, [max(low, 0) / scale, high / scale], color=colour, linewidth=3.5, alpha=0.3)
         for is_disturbed, face in ((False, colour), (True, "none")):
             shown = [c for c in own if c.is_disturbed == is_disturbed]
+            if not shown:
+                continue
             measured = [c.measured / scale for c in shown]
             predicted = [c.predicted / scale for c in shown]
             residuals = [100 * (c.predicted / c.measured - 1) for c in shown]
