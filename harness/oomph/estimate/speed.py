@@ -207,8 +207,9 @@ def _slots_speed(question: SpeedQuestion, coefficients: Coefficients, values: Va
     """All sequences decoding at once, each as deep as was asked, or as its share of a unified cache allows."""
     config = question.config.with_(n_parallel=question.config.n_seq_max)
     n_slots, n_depth = config.n_seq_max, min(config.n_depth, config.deepest)
-    rate = n_slots / decode_seconds(replace(question, config=config), values, n_depth=n_depth)
-    width = interval_width(question, coefficients, "decode", n_prompt=1, n_depth=n_depth)
+    together = replace(question, config=config)
+    rate = n_slots / decode_seconds(together, values, n_depth=n_depth)
+    width = interval_width(together, coefficients, "decode", n_prompt=1, n_depth=n_depth)
     return SlotsSpeed(
         n_slots=n_slots, n_depth=n_depth, decode_tokens_per_s=rate, decode_interval_90=_interval(rate, width)
     )
