@@ -62,6 +62,13 @@ def open_bench(phantom: str | None = None, *, interval_s: float = CARD_INTERVAL_
         yield replace(_cpu_bench(), remark=WITHOUT_DRIVER if chosen_backend() == "cuda" else "")
 
 
+def cpu_bench() -> Bench:
+    """This machine's processor, also where there is a card: no CUDA program sees it."""
+    hidden = {"CUDA_VISIBLE_DEVICES": ""}
+    environment = read_environment(backend="cpu")
+    return _bench((), lambda cards, pinned: Share(executor=LocalExecutor(environment=hidden), environment=environment))
+
+
 def _phantom_bench(phantom: Phantom, interval_s: float) -> Bench:
     with Nvml(phantom.nvml_path) as nvml:
         cards, driver = nvml.cards(), nvml.driver

@@ -228,6 +228,35 @@ class Nvml:
                     found.append(_Device(handle=instance, gpu=gpu, number=number, is_instance=True))
         return found
 
+    def facts(self, index: int) -> dict[str, Any]:
+        """What of the card does not change while it works, and its links; None for what it does not tell. Of a MIG
+        instance, all but its memory is the whole GPU's."""
+        module, handle = self._module, self._devices[index].gpu
+        power = self._ask(module.nvmlDeviceGetPowerManagementLimitConstraints, handle)
+        ecc, mig = (self._ask(ask, handle) for ask in (module.nvmlDeviceGetEccMode, module.nvmlDeviceGetMigMode))
+        memory = self.memory(index)
+        return {
+            "total_bytes": memory.total_bytes if memory else None,
+            "reserved_bytes": memory.reserved_bytes if memory else None,
+            "used_bytes": memory.used_bytes if memory else None, "driver": self.driver,
+            "driver_cuda_version": self._ask(module.nvmlSystemGetCudaDriverVersion),
+            "compute_capability": self._card(index).compute_capability,
+            "pcie_generation": self._ask(module.nvmlDeviceGetCurrPcieLinkGeneration, handle),
+            "pcie_generation_max": self._ask(module.nvmlDeviceGetMaxPcieLinkGeneration, handle),
+            "pcie_width": self._ask(module.nvmlDeviceGetCurrPcieLinkWidth, handle),
+            "pcie_width_max": self._ask(module.nvmlDeviceGetMaxPcieLinkWidth, handle),
+            "sm_mhz_max": self._ask(module.nvmlDeviceGetMaxClockInfo, handle, module.NVML_CLOCK_SM),
+            "memory_mhz_max": self._ask(module.nvmlDeviceGetMaxClockInfo, handle, module.NVML_CLOCK_MEM),
+            "power_limit_w": _scaled(self._ask(module.nvmlDeviceGetEnforcedPowerLimit, handle), 1e-3),
+            "power_limit_default_w": _scaled(self._ask(module.nvmlDeviceGetPowerManagementDefaultLimit, handle), 1e-3),
+            "power_limits_w": None if power is None else [limit * 1e-3 for limit in power],
+            "bus_width_bits": self._ask(module.nvmlDeviceGetMemoryBusWidth, handle),
+            "ecc_enabled": None if ecc is None else bool(ecc[0]),
+            "mig_enabled": None if mig is None else bool(mig[0]),
+            "persistence": self._ask(module.nvmlDeviceGetPersistenceMode, handle),
+            "compute_mode": self._ask(module.nvmlDeviceGetComputeMode, handle),
+        }  # fmt: skip
+
     def _card(self, index: int) -> Card:
         module, device, memory = self._module, self._devices[index], self.memory(index)
         capability = self._ask(module.nvmlDeviceGetCudaComputeCapability, device.handle)

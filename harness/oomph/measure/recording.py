@@ -22,6 +22,8 @@ LOG_TAIL: Final = 40
 OUTLIER_MADS: Final = 3.5
 _LABEL_OF_STAGE: Final = {"config": "bad_config", "backend": "driver_missing", "quality": "bad_config"}
 """What the worker's own complaint means where the log says no more."""
+_FREE: Final = ("free_after_load_bytes", "free_after_context_bytes", "free_after_run_bytes")
+"""What CUDA says is left of each card, by llama.cpp's device name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +122,7 @@ def _conditions(completed: Completed) -> dict[str, Any]:
         "context_ns": completed.reply.get("context_ns"),
         "scored_ns": completed.reply.get("scored_ns"),
         "n_filled": completed.reply.get("n_filled"),
+        **{key: free for key in _FREE if (free := completed.reply.get(key))},
         "throttle_reasons": _gathered(cards, "throttle", sort=True),
         "other_processes": _gathered(cards, "other_processes"),
     }

@@ -26,11 +26,16 @@ def model_path(reference: str) -> Path:
 
 def sparse_file(spec: ModelSpec) -> Path:
     """The sparse file of that shape in the cache folder, written if it is not there."""
-    path = cache_folder() / "sparse" / f"{spec.name.replace('/', '-')}-{_fingerprint(spec)}.gguf"
+    path = cache_folder() / "sparse" / file_name(spec)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         write_synthetic(spec, path)
     return path
+
+
+def file_name(spec: ModelSpec) -> str:
+    """A name for a synthetic file of that shape, which two shapes never share."""
+    return f"{spec.name.replace('/', '-')}-{_fingerprint(spec)}.gguf"
 
 
 def _fingerprint(spec: ModelSpec) -> str:

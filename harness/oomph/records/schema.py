@@ -208,5 +208,7 @@ class Record(_Part):
         default={},
         description="clocks, power, throttle reasons, other processes, CPUs busy with other work, threads; by card "
         "`unread`, why NVML does not tell the rest; `lost_devices` that stopped answering; "
+        "what CUDA says is left of each card (`free_after_load_bytes`, `free_after_context_bytes`, "
+        "`free_after_run_bytes`); "
         "`n_workers_beside` on other cards, `cpus` that the worker was kept to, `n_lost` machines before this one",
     )

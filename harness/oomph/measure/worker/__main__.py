@@ -1,36 +1,33 @@
 """The worker's process: its limits, its protocol, one load and the points that share it."""
 
-import ctypes
 import json
 import os
 import resource
-import signal
 import sys
 import time
 from typing import IO, Any
 
 from oomph.measure.worker.context import Context
 from oomph.measure.worker.ladder import climb, fill, first_touch
-from oomph.measure.worker.loading import StageError, import_llama, load_ggml, model_params
+from oomph.measure.worker.loading import StageError, free_bytes, import_llama, load_ggml, model_params
 from oomph.measure.worker.needle import ask
+from oomph.measure.worker.parent import die_with
 from oomph.measure.worker.quality import score
 
-PR_SET_PDEATHSIG = 1
 
-
-def measure(api: Any, model: Any, commands: IO[str], say: Any, *, point: dict[str, Any]) -> None:
+def measure(api: Any, ggml: Any, model: Any, commands: IO[str], say: Any, *, point: dict[str, Any]) -> None:
     """One point, from its context to its samples, said as it goes."""
     started = time.perf_counter_ns()
     context = Context(api, model, point)
-    say("context", context_ns=time.perf_counter_ns() - started)
+    say("context", context_ns=time.perf_counter_ns() - started, free_after_context_bytes=free_bytes(ggml))
     if point["workload"]["timing"]:
         timings = first_touch(context)
         timings.extend(climb(context))
         timings = [{"n_depth": 0, "n_parallel": context.n_parallel} | timing for timing in timings]
-        say("measured", timings=timings)
+        say("measured", timings=timings, free_after_run_bytes=free_bytes(ggml))
     else:
         fill(context, say)
-        say("measured", timings=[])
+        say("measured", timings=[], free_after_run_bytes=free_bytes(ggml))
     asked = json.loads(commands.readline() or "null") or {}
     started = time.perf_counter_ns()
     quality = score(context, model, asked["text"]) if asked.get("text") else None
@@ -58,18 +55,11 @@ def serve(commands: IO[str], say: Any) -> None:
     model = api.llama_model_load_from_file(job["model_path"].encode(), params)
     if not model:
         raise StageError("load", "llama_model_load_from_file returned NULL")
-    say("loaded", load_ns=time.perf_counter_ns() - started)
+    say("loaded", load_ns=time.perf_counter_ns() - started, free_after_load_bytes=free_bytes(ggml))
     for line in commands:
-        measure(api, model, commands, say, point=json.loads(line))
+        measure(api, ggml, model, commands, say, point=json.loads(line))
     api.llama_model_free(model)
     del kept, log  # C has held pointers to them until here
-
-
-def die_with(parent_pid: int) -> None:
-    """Let the kernel end this process when its parent dies, so that nothing keeps a card's memory."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent_pid:  # it died before the call
-        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def limit(job: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 SPLIT_MODES = {"none": 0, "layer": 1, "row": 2}
 LOAD_MODES = {"auto": -1, "none": 0, "mmap": 1, "mlock": 2, "dio": 4}
 LOG_DEBUG, LOG_CONTINUED = 1, 5
+DEVICE_TYPE_GPU = 1
 
 
 class StageError(Exception):
@@ -51,9 +52,27 @@ def load_ggml(api: Any) -> Any:
         "ggml_backend_cpu_buffer_type": [],
     }.items():
         getattr(ggml, name).restype, getattr(ggml, name).argtypes = ctypes.c_void_p, arguments
+    size = ctypes.POINTER(ctypes.c_size_t)
+    ggml.ggml_backend_dev_memory.restype, ggml.ggml_backend_dev_memory.argtypes = None, [ctypes.c_void_p, size, size]
+    ggml.ggml_backend_dev_type.restype, ggml.ggml_backend_dev_type.argtypes = ctypes.c_int, [ctypes.c_void_p]
+    ggml.ggml_backend_dev_name.restype, ggml.ggml_backend_dev_name.argtypes = ctypes.c_char_p, [ctypes.c_void_p]
     ggml.ggml_backend_dev_count.restype, ggml.ggml_backend_dev_count.argtypes = ctypes.c_size_t, []
     ggml.ggml_backend_buft_name.restype, ggml.ggml_backend_buft_name.argtypes = ctypes.c_char_p, [ctypes.c_void_p]
     return ggml
+
+
+def free_bytes(ggml: Any) -> dict[str, int]:
+    """What each card has left, as CUDA says it (cudaMemGetInfo through ggml), by llama.cpp's name; not the CPU's.
+
+    Once the model is loaded the CUDA context is there: asking makes none.
+    """
+    found = {}
+    for index in range(ggml.ggml_backend_dev_count()):
+        device, free, total = ggml.ggml_backend_dev_get(index), ctypes.c_size_t(), ctypes.c_size_t()
+        if ggml.ggml_backend_dev_type(device) == DEVICE_TYPE_GPU:
+            ggml.ggml_backend_dev_memory(device, ctypes.byref(free), ctypes.byref(total))
+            found[ggml.ggml_backend_dev_name(device).decode()] = free.value
+    return found
 
 
 def tensor_overrides(ggml: Any, job: dict[str, Any]) -> Any:

@@ -130,6 +130,37 @@ API int cuDeviceGetAttribute(int *value, int attribute, int index) {
     return cudaDeviceGetAttribute(value, attribute, index);
 }
 
+
+/* ---- the driver's door, for a process that holds a context and memory by itself ---- */
+
+API int cuInit(unsigned flags) { return n_devices() ? OK : NO_DEVICE; }
+API int cuDriverGetVersion(int *version) { *version = 13000; return OK; }
+API int cuDeviceGetCount(int *n) { *n = n_devices(); return OK; }
+API int cuDeviceGetName(char *out, int size, int index) {
+    if (!known(index)) return BAD_DEVICE;
+    snprintf(out, size, "%s", card(index)->card.name);
+    return OK;
+}
+API int cuDeviceTotalMem_v2(size_t *n, int index) {
+    if (!known(index)) return BAD_DEVICE;
+    *n = card(index)->card.memory_bytes;
+    return OK;
+}
+API int cuDevicePrimaryCtxRetain(void **out, int index) {
+    if (!known(index)) return BAD_DEVICE;
+    int failed = reach(), granted;
+    if (failed || !phantom_lock()) return failed;
+    granted = phantom_charge(visible[index], 0);        /* the context's own memory */
+    phantom_unlock();
+    *out = card(index);
+    return granted ? OK : OUT_OF_MEMORY;
+}
+API int cuCtxSetCurrent(void *context) {
+    for (int i = 0; i < n_devices(); i++)
+        if (context == card(i)) current = i;
+    return OK;
+}
+
 /* ---- errors ---- */
 
 API int cudaGetLastError(void) { int error = last_error; last_error = OK; return error; }

@@ -87,6 +87,10 @@ API int cudaMemGetInfo(size_t *free_bytes, size_t *total) {
     return OK;
 }
 
+API int cuMemAlloc_v2(void **out, size_t n) { return allocate(out, n, DEVICE); }
+API int cuMemFree_v2(void *at) { return release(at); }
+API int cuMemGetInfo_v2(size_t *free_bytes, size_t *total) { return cudaMemGetInfo(free_bytes, total); }
+
 /* Mapping a model's file must not read it: llama.cpp asks for MAP_POPULATE and WILLNEED, which would pull a sparse
  * model's 60 GB of holes into the page cache. In force where this library is preloaded. */
 API void *mmap(void *at, size_t n, int protection, int flags, int fd, off_t offset) {

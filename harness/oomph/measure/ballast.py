@@ -1,0 +1,158 @@
+"""A card with less memory than it has: a child holds the rest, and an executor runs in what is left.
+
+So a card of 80 GB runs out of memory as one of 24 GB does, with CUDA's own refusals. The child is `worker.holder`; it
+ends with this process whatever ends it. A ballast that dies while a point runs falsifies it: that point is not
+recorded, and one sentence says so.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from oomph.errors import ToolchainError
+from oomph.measure.bench import PCI_ORDER, Bench
+from oomph.measure.child import readable_by
+from oomph.measure.executors import Completed, Executor, Job
+from oomph.measure.nvml import Card
+from oomph.records.schema import Environment
+from oomph.units import mib
+
+HOLDER: Final = ("-P", "-m", "oomph.measure.worker.holder")
+PATIENCE_S: Final = 120.0
+"""A context takes a second, and on a machine whose driver has to start up some tens of them."""
+GRACE_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """How a child reaches the CUDA driver and sees one card only, as its device 0."""
+
+    library: str
+    environment: Mapping[str, str]
+
+
+def door_to(bench: Bench, card: Card) -> Door:
+    """The door to a card of the bench, real or phantom."""
+    if bench.phantom:
+        return Door(library=str(bench.phantom.cuda_path), environment=bench.phantom.environment([card.index]))
+    return Door(library="libcuda.so.1", environment=PCI_ORDER | {"CUDA_VISIBLE_DEVICES": card.uuid})
+
+
+class Holder:
+    """A living child with a CUDA context; `said` is what the driver told it (see `worker.holder`)."""
+
+    def __init__(self, door: Door, *, leave_bytes: int | None = None) -> None:
+        """Raises ToolchainError, with the driver's words, where the card does not give what is asked."""
+        arguments = [door.library, str(os.getpid()), *([] if leave_bytes is None else [str(leave_bytes)])]
+        self._log = tempfile.TemporaryFile()
+        self._process = subprocess.Popen(
+            [sys.executable, *HOLDER, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log,
+            env={**os.environ, **door.environment}, start_new_session=True,
+        )  # fmt: skip
+        try:
+            self.said = self._answer()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def pid(self) -> int:
+        """The child's process number."""
+        return self._process.pid
+
+    @property
+    def ended(self) -> str | None:
+        """How the child has ended, None while it lives."""
+        code = self._process.poll()
+        return None if code is None else f"signal {-code}" if code < 0 else f"exit code {code}"
+
+    def close(self) -> None:
+        """End the child and give its memory back."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(GRACE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+        self._log.close()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = b""
+        if readable_by((self._process.stdout.fileno(),), time.monotonic() + PATIENCE_S):
+            line = self._process.stdout.readline()
+        try:
+            said = json.loads(line)
+        except ValueError:
+            raise ToolchainError(f"the CUDA driver did not answer ({self._last_line()}); see `oomph doctor`") from None
+        if said.pop("event") != "holds":
+            raise ToolchainError(f"the CUDA driver refuses: {said['message']}; see `oomph doctor`")
+        return dict(said)
+
+    def _last_line(self) -> str:
+        self._log.seek(0)
+        lines = self._log.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else f"it said nothing; {self.ended or 'it hangs'}"
+
+
+@contextmanager
+def holding(door: Door, *, leave_bytes: int | None = None) -> Iterator[Holder]:
+    """A context on the card, and with `leave_bytes` all memory beyond it, until the block ends."""
+    holder = Holder(door, leave_bytes=leave_bytes)
+    try:
+        yield holder
+    finally:
+        holder.close()
+
+
+class BallastedExecutor:
+    """Runs jobs by `executor` beside a ballast, which is left out of the other processes that its records name.
+
+    ToolchainError where the ballast has ended in the meantime: the point at hand had more memory than it says.
+    """
+
+    def __init__(self, executor: Executor, ballast: Holder) -> None:
+        self._executor, self._ballast = executor, ballast
+
+    def run(self, job: Job, stop: threading.Event | None = None) -> Iterator[Completed]:
+        """Each point of the job in turn; see `Executor`."""
+        self._check()
+        for completed in self._executor.run(job, stop):
+            self._check()
+            yield replace(completed, conditions=_without(completed.conditions, self._ballast.pid))
+
+    def _check(self) -> None:
+        if (how := self._ballast.ended) is not None:
+            raise ToolchainError(
+                f"the ballast that held {mib(self._ballast.said['held_bytes'])} of the card has ended ({how}), and the "
+                "point at hand is not kept; what is on disk stays, and the same command goes on"
+            )
+
+
+def ballasted(environment: Environment, ballast: Holder) -> Environment:
+    """The environment with the ballast on its card, so that no record is taken for one of the whole card."""
+    held = {
+        "ballast_bytes": ballast.said["total_with_context_bytes"] - ballast.said["free_bytes"],
+        "left_bytes": ballast.said["free_bytes"],
+    }
+    return environment.model_copy(update={"gpus": [{**gpu, **held} for gpu in environment.gpus]})
+
+
+def _without(conditions: Mapping[str, Any], pid: int) -> dict[str, Any]:
+    cards = {
+        device: {**card, "other_processes": [p for p in card.get("other_processes", ()) if p.get("pid") != pid]}
+        for device, card in conditions.get("cards", {}).items()
+    }
+    return {**conditions, **({"cards": cards} if cards else {})}
