@@ -25,6 +25,7 @@ from oomph.cli import (
     exchange,
     explain,
     facts,
+    first_card,
     frontier,
     launch,
     max_context,
@@ -69,6 +70,7 @@ estimate.register(app)
 exchange.register(app)
 explain.register(app)
 facts.register(app)
+first_card.register(app)
 frontier.register(app)
 launch.register(app)
 max_context.register(app)

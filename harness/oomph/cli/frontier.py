@@ -75,7 +75,7 @@ def _search(
         settled = [config.with_(n_devices=n_devices) for config in configs]
         lines = []
         for found in frontiers(search, settled, slack=_slack(path, bench)):
-            lines.append(_line(found))
+            lines.append(frontier_line(found))
             typer.echo(json.dumps(_plain(found)) if as_json else lines[-1])
     if out is not None:
         cards = ", ".join(card["name"] for card in bench.environment.gpus) or "the CPU"
@@ -110,7 +110,7 @@ def _plain(found: "Frontier") -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _line(found: "Frontier") -> str:
+def frontier_line(found: "Frontier") -> str:
     """One combination and its frontier, with how the next one up ends."""
     from oomph.units import count
 

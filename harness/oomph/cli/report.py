@@ -2,7 +2,7 @@
 
 import sys
 import webbrowser
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +12,7 @@ from oomph.cli.recorded import estimator_of
 from oomph.errors import FitError, OomphError, StoreError
 
 if TYPE_CHECKING:
+    from oomph.estimate.estimator import Estimator
     from oomph.estimate.prediction import Prediction
     from oomph.fitting.compare import Comparison
     from oomph.fitting.result import FitResult
@@ -63,11 +64,13 @@ def read_records(folders: Sequence[Path]) -> "list[Record]":
 
 
 def report_on(
-    records: "Sequence[Record]", *, model: str | None = None, calibrate: bool = False, language: str = "en"
-) -> "Report":
+    records: "Sequence[Record]", *, model: str | None = None, calibrate: bool = False, language: str = "en",
+    estimator_for: "Callable[[Record], Estimator] | None" = None,
+) -> "Report":  # fmt: skip
     """The report, with predictions for each model whose facts are at hand; where they are not, stderr says so.
 
     `calibrate` fits the coefficients to the records first, where these hold enough; `language` is the headlines'.
+    `estimator_for` knows a record's model and card where the record's own names do not.
     """
     from oomph.fitting.calibrate import fit
     from oomph.fitting.compare import compare, record_config
@@ -84,7 +87,7 @@ def report_on(
     what_ifs: dict[Hashable, WhatIf] = {}
     for own in by_subject(records):
         try:
-            estimator = estimator_of(own[0], model=model)
+            estimator = estimator_for(own[0]) if estimator_for else estimator_of(own[0], model=model)
             if calibrate:
                 fits[subject(own[0])] = fit(estimator, own)
                 estimator = fits[subject(own[0])].estimator

@@ -105,7 +105,8 @@ def follow(records: "Iterator[Record]", store: "Store", n_pending: int, *, names
             count += not is_repeat(record)
             if count == 1 and store.healed:
                 console.print(store.healed, markup=False, soft_wrap=True)
-            console.print(f"[{count}/{n_pending}] {_line(record, names_cards)}", markup=False, soft_wrap=True)
+            line = record_line(record, names_cards=names_cards)
+            console.print(f"[{count}/{n_pending}] {line}", markup=False, soft_wrap=True)
             for reason in unread_reasons(record):
                 if reason not in told:
                     console.print(f"NOTE {reason}", markup=False, soft_wrap=True)
@@ -117,7 +118,7 @@ def follow(records: "Iterator[Record]", store: "Store", n_pending: int, *, names
     return count
 
 
-def _line(record: "Record", names_cards: bool) -> str:
+def record_line(record: "Record", *, names_cards: bool = False) -> str:
     """One record in a line: what it was, how it ended, what it took, what puts it in doubt."""
     from statistics import median
 

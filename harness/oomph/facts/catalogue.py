@@ -107,16 +107,20 @@ def build_model(
     )
 
 
-def catalogue_model(name: str, quantisation: str) -> ModelSpec:
+def catalogue_model(
+    name: str, quantisation: str, *, changes: Mapping[str, Value] | None = None, called: str | None = None
+) -> ModelSpec:
     """The published model `name` (Hugging Face base name, any case) quantised as llama-quantize does.
 
+    `changes` are keys of its architecture with other values, for a model that was never published, `called` so.
     UnknownNameError, listing the nearest names and the quantisations, where the catalogue lacks one of the two.
     """
     entry = _entry(_entries(), name.strip().lower())
     arch, kept = entry["arch"], entry.get("kept_types", {})
     hparams = {key: value for key, value in entry.items() if key not in _OWN_KEYS}
     notes = tuple(f"{mark} tensors stay in {kind}, as published" for mark, kind in kept.items())
+    metadata = _flat(hparams, arch) | {f"{arch}.{key}": value for key, value in (changes or {}).items()}
     return build_model(
-        name.strip().lower(), arch, _flat(hparams, arch), quantisation, source=f"{name}:{quantisation}",
+        called or name.strip().lower(), arch, metadata, quantisation, source=f"{called or name}:{quantisation}",
         extras=entry.get("extras", ()), kept_types=kept, notes=notes,
     )  # fmt: skip

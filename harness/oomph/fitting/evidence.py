@@ -101,7 +101,9 @@ def _witness(record: Record, asked: RunConfig, estimator: Estimator) -> Evidence
 def _says(record: Record, tried: RunConfig, asked: RunConfig, *, n_promised: int) -> Says | None:
     if record.outcome.label == "ok" and asks_at_least(tried, asked):
         return "runs" if (filled(record) or 0) >= n_promised else "loads"
-    had_limit = record.limits.get("memory_bytes") is not None  # it ran out of less than the card
+    cards = record.environment.gpus
+    had_limit = record.limits.get("memory_bytes") is not None or any("ballast_bytes" in card for card in cards)
+    # with a limit, or beside a ballast, it ran out of less than the card
     return "runs_out" if ran_out(record) and not had_limit and asks_at_least(asked, tried) else None
 
 

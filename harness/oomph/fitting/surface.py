@@ -85,11 +85,12 @@ def as_measured(estimator: Estimator, record: Record) -> Estimator:
     sizes = [size for card in record.environment.gpus if isinstance(size := card.get("usable_bytes"), int)]
     coefficients = estimator.coefficients
     if record.environment.backend == PHANTOM:
-        coefficients = _without_context(coefficients or default_coefficients())
+        coefficients = without_context(coefficients or default_coefficients())
     return estimator.changed(coefficients=coefficients, gpu_memory_bytes=min(sizes, default=None))
 
 
-def _without_context(coefficients: Coefficients) -> Coefficients:
+def without_context(coefficients: Coefficients) -> Coefficients:
+    """The coefficients of a card whose processes have no CUDA context."""
     none = {"memory.context_bytes_per_sm": 0.0}
     cards = {card: {**own, **none} for card, own in coefficients.cards.items()}
     return coefficients.with_values(values={**coefficients.values, **none}, cards=cards)

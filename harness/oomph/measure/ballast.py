@@ -141,13 +141,15 @@ class BallastedExecutor:
             )
 
 
-def ballasted(environment: Environment, ballast: Holder) -> Environment:
-    """The environment with the ballast on its card, so that no record is taken for one of the whole card."""
-    held = {
-        "ballast_bytes": ballast.said["total_with_context_bytes"] - ballast.said["free_bytes"],
-        "left_bytes": ballast.said["free_bytes"],
-    }
-    return environment.model_copy(update={"gpus": [{**gpu, **held} for gpu in environment.gpus]})
+def ballasted(environment: Environment, ballast: Holder, leave_bytes: int) -> Environment:
+    """The environment with a smaller card, so that no record is taken for one of the whole card: `usable_bytes` is what
+    CUDA says is left, `leave_bytes` what was asked to be left, `ballast_bytes` what is gone."""
+    left = ballast.said["free_bytes"]
+    smaller = {
+        "usable_bytes": left, "leave_bytes": leave_bytes,
+        "ballast_bytes": ballast.said["total_with_context_bytes"] - left,
+    }  # fmt: skip
+    return environment.model_copy(update={"gpus": [{**gpu, **smaller} for gpu in environment.gpus]})
 
 
 def _without(conditions: Mapping[str, Any], pid: int) -> dict[str, Any]:

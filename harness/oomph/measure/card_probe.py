@@ -36,6 +36,7 @@ class _Watch:
     method: str = "device_minus_idle"
     lost: bool = False
     n_samples: int = 0
+    most_used_bytes: int | None = None
     sensors: list[tuple[int, CardSensors]] = field(default_factory=list)
     others: dict[int, int | None] | None = None
     unread: Unread = field(default_factory=dict)
@@ -97,6 +98,7 @@ class CardProbe:
         """A point begins."""
         for watch in self._watches:
             watch.sensors, watch.others, watch.unread, watch.n_samples = [], None, {}, 0
+            watch.most_used_bytes = None
             if self._phantom:
                 self._phantom.reset_peak(watch.card.index)
 
@@ -139,6 +141,8 @@ class CardProbe:
         index = watch.card.index
         used = _used(self._nvml, index, watch.unread)
         processes = self._nvml.processes(index, watch.unread)
+        if used is not None:
+            watch.most_used_bytes = max(watch.most_used_bytes or 0, used)
         if watch.n_samples % SENSOR_EVERY == 0:
             unread = watch.unread if self._tells_sensors else {}
             watch.sensors.append((time.monotonic_ns(), self._nvml.sensors(index, unread)))
@@ -188,6 +192,7 @@ def _summary(watch: _Watch, sensors: Sequence[tuple[int, CardSensors]]) -> dict[
     reasons = [each.throttle for each in seen if each.throttle is not None]
     return {
         "idle_bytes": watch.idle_bytes,
+        "most_used_bytes": watch.most_used_bytes,
         "vram_method": watch.method,
         "sm_mhz": _extremes([s.sm_mhz for s in seen]),
         "memory_mhz": _extremes([s.memory_mhz for s in seen]),

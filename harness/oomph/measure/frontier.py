@@ -64,7 +64,7 @@ class FrontierSearch:
 
     def _probe(self, config: RunConfig) -> Record:
         """Load, fill and generate; the record of an earlier run where there is one."""
-        sweep = _sweep_of(config, self._model)
+        sweep = filled_sweep(config, self._model)
         measured = list(self._runner.run(sweep))
         (record,) = measured or self._runner.finished(sweep)
         return record
@@ -197,18 +197,19 @@ def _free_after_load(record: Record) -> float | None:
 
 
 def _room(record: Record) -> dict[str, int]:
-    """What each card had for the run, less what others held; without the cards that do not tell."""
+    """What each card had for the run, less what others held; without the cards that do not tell. A ballast is among
+    the others, and what is usable beside it was told already."""
     idle = {device: card["idle_bytes"] for device, card in record.conditions.get("cards", {}).items()}
-    usable = {f"CUDA{index}": card["usable_bytes"] for index, card in enumerate(record.environment.gpus)}
+    cards = {f"CUDA{index}": card for index, card in enumerate(record.environment.gpus)}
     return {
-        device: n_bytes - idle.get(device, 0)
-        for device, n_bytes in usable.items()
-        if n_bytes is not None and idle.get(device, 0) is not None
+        device: card["usable_bytes"] - max(0, held - card.get("ballast_bytes", 0))
+        for device, card in cards.items()
+        if card["usable_bytes"] is not None and (held := idle.get(device, 0)) is not None
     }
 
 
-def _sweep_of(config: RunConfig, model: str) -> Sweep:
-    """One point: the context loaded, filled to the end, and generated into."""
+def filled_sweep(config: RunConfig, model: str) -> Sweep:
+    """A sweep of one point: the context loaded, filled to the end, and generated into."""
     knobs: dict[str, Any] = config.to_dict()
     n_prompt = min(config.n_ubatch, config.n_ctx // 2)
     measure = {"timing": False, "depths": ("full",), "n_prompt": n_prompt, "n_gen": 4}

@@ -58,8 +58,10 @@ class Place:
         return (there.machine, there.backend) == (here.machine, here.backend) and same_cards
 
 
-def _card(card: Mapping[str, object]) -> tuple[object, object]:
-    return card.get("name"), card.get("total_bytes")
+def _card(card: Mapping[str, object]) -> tuple[object, ...]:
+    """What makes it another card: with a ballast it is a smaller one."""
+    left = (card["leave_bytes"],) if "leave_bytes" in card else ()
+    return card.get("name"), card.get("total_bytes"), *left
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,8 +140,7 @@ def plan_sweep(sweep: Sweep, subject: Subject, place: Place, *, expect: Expect |
     """
     n_cards = len(place.environment.gpus)
     points = sweep.points(n_devices=n_cards if place.n_devices is None else place.n_devices)
-    if place.environment.backend == "phantom":  # its kernels do nothing: a speed or a text's score is garbage
-        points = tuple(replace(point, workload=point.workload.memory_only()) for point in points)
+    points = tuple(as_measurable(point, place.environment) for point in points)
     if expect:
         points = tuple(replace(point, expected=expect(point.config, point.workload)) for point in points)
     _check_experts(points, subject, sweep)
@@ -151,6 +152,14 @@ def plan_sweep(sweep: Sweep, subject: Subject, place: Place, *, expect: Expect |
         texts=read_texts(points, sweep), references=_references(points, subject, sweep, place), setting=Setting(
             sweep=sweep.name, model=identity, environment=place.environment, model_path=str(subject.path)),
     )  # fmt: skip
+
+
+def as_measurable(point: Point, environment: Environment) -> Point:
+    """The point as it can be measured there: on a phantom card without a clock, as its kernels do nothing and a speed or
+    a text's score would be garbage."""
+    if environment.backend == "phantom":
+        return replace(point, workload=point.workload.memory_only())
+    return point
 
 
 def _model_path(sweep: Sweep, reference: str, *, is_given: bool) -> Path:

@@ -61,6 +61,11 @@ def filled_file(spec: ModelSpec, *, folder: Path | None = None) -> Filled:
     return Filled(path=path, seconds=time.monotonic() - started, in_memory=path == in_memory)
 
 
+def is_filled(spec: ModelSpec) -> bool:
+    """Whether the file is there."""
+    return any(path.exists() for path in (random_folder() / file_name(spec), MEMORY / "oomph" / file_name(spec)))
+
+
 def _place(spec: ModelSpec, kept: Path, in_memory: Path) -> Path:
     """The disk if it has room and is fast, else memory if there is enough, else the disk however slow it is."""
     n_bytes = sum(tensor.n_bytes for tensor in spec.tensors.values())

@@ -132,6 +132,8 @@ def _repeat_section(records: Sequence[Record]) -> Section:
 def _measuring(records: Sequence[Record], sweep: str, model: str, out: str) -> str:
     """The command that made the records of `sweep`: a search of frontiers and claims have their own."""
     own = [record for record in records if record.sweep == sweep]
+    if sweep == "first-card":
+        return f"oomph first-card --out {out}"
     if sweep.startswith("claims-"):
         claims = shlex.quote(f"bench/claims/{sweep.removeprefix('claims-')}.toml")
         return f"oomph claims {claims} --out {out}"

@@ -1,0 +1,75 @@
+"""What of the protocol is done: one JSON line a step, so that the same command goes on where it stopped."""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from oomph.errors import StoreError
+
+State = Literal["done", "stopped", "left out", "failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """How a step ended: `why` says what kept it from being done; `seconds` is what it took."""
+
+    step: str
+    state: State
+    seconds: float = 0.0
+    why: str = ""
+    facts: dict[str, Any] | None = None
+
+
+class Lines:
+    """A file of JSON lines that is only appended to, each line synced; a torn last line is no line."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, *values: dict[str, Any]) -> None:
+        """Add lines; StoreError where the disk does not take them."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            torn = self.path.exists() and not self.path.read_bytes().endswith(b"\n") and self.path.stat().st_size > 0
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write("\n" if torn else "")
+                file.writelines(json.dumps(value) + "\n" for value in values)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be written ({error.strerror}); choose another --out") from None
+
+    def read(self) -> Iterator[dict[str, Any]]:
+        """The lines that are whole."""
+        if self.path.exists():
+            for line in self.path.read_text(encoding="utf-8").splitlines():
+                try:
+                    found = json.loads(line)
+                except ValueError:
+                    continue
+                if isinstance(found, dict):
+                    yield found
+
+
+class Journal:
+    """The journal of one results folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._lines = Lines(folder / "journal.jsonl")
+
+    def note(self, entry: Entry) -> None:
+        """Put down how a step ended."""
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        self._lines.append({"at": at, **{key: value for key, value in asdict(entry).items() if value is not None}})
+
+    def entries(self) -> dict[str, Entry]:
+        """The last entry of each step, in the order in which they first came."""
+        found: dict[str, Entry] = {}
+        for line in self._lines.read():
+            known = {key: line[key] for key in Entry.__slots__ if key in line}
+            found[str(line.get("step"))] = Entry(**known)
+        return found

@@ -1,0 +1,224 @@
+"""The verdict on a card's first day as tables and as the first chapter of its page."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from oomph.fitting.first_card import Errors, Verdict
+from oomph.measure.first_card.visit import Planned
+from oomph.records.schema import Record
+from oomph.units import MIB, NOT_MEASURED, count, mib, percent, share, wait
+from oomph.views.sections import Chapter, Section
+from oomph.views.table import Cell, Table, number
+
+_QUANTITIES: Final = {
+    "total_vram_bytes": "all of the card's memory", "weights_bytes": "weights", "kv_cache_bytes": "KV cache",
+    "compute_bytes": "compute buffer", "host_bytes": "host memory", "prefill_tokens_per_s": "prefill",
+    "decode_tokens_per_s": "decode",
+}  # fmt: skip
+_NOT_THE_SAME: Final = (
+    "predictions.jsonl is not what was sealed before the first step: the figures below say nothing of foresight"
+)
+
+
+def plan_table(plan: list[Planned], *, minutes: float) -> Table:
+    """What is going to be done, in order, with the minutes that it is expected to take."""
+    rows, at = [], 0.0
+    for step in plan:
+        at += 0.0 if step.done else step.seconds or 0.0
+        is_in_time = step.done or (step.seconds is not None and at <= minutes * 60)
+        state = "done" if step.done else step.why or ("" if is_in_time else "if time is left")
+        rows.append((Cell(step.name), Cell(step.asks), Cell(wait(step.seconds), step.seconds), Cell(state)))
+    return Table(
+        caption=f"The plan, {minutes:g} minutes", columns=("step", "question", "about", ""), rows=tuple(rows)
+    )  # fmt: skip
+
+
+def errors_table(verdict: Verdict) -> Table:
+    """One row a quantity: how far the predictions made before were off, and what a calibration leaves."""
+    columns = (
+        "quantity", "n", "median error", "worst", "bias", "inside 90 %", "calibrated, median", "calibrated, worst",
+        "calibrated, inside 90 %",
+    )  # fmt: skip
+    return Table(
+        caption="Predicted before the card was seen, beside measured (calibrated: on points that the fit did not see)",
+        columns=columns, rows=tuple(_error_row(each) for each in verdict.errors),
+    )  # fmt: skip
+
+
+def _error_row(errors: Errors) -> tuple[Cell, ...]:
+    after = errors.calibrated
+    return (
+        Cell(_QUANTITIES.get(errors.quantity, errors.quantity)), number(errors.n), _size(errors.median, errors),
+        _size(errors.worst, errors), _signed(errors.bias, errors), _share(errors.coverage),
+        _size(after.median if after else None, errors), _size(after.worst if after else None, errors),
+        _share(after.coverage if after else None),
+    )  # fmt: skip
+
+
+def _size(value: float | None, errors: Errors) -> Cell:
+    if value is None:
+        return Cell(NOT_MEASURED)
+    return Cell(share(value) if errors.is_rate else mib(value, 2), value)
+
+
+def _signed(value: float, errors: Errors) -> Cell:
+    return Cell(percent(value) if errors.is_rate else f"{value / MIB:+,.2f} MiB", value)
+
+
+def _share(value: float | None) -> Cell:
+    return Cell(NOT_MEASURED) if value is None else Cell(share(value, 0), value)
+
+
+def views_table(verdict: Verdict) -> Table:
+    """One row a run on a card: its memory by every account."""
+    before = {c.record_id: c.predicted for c in verdict.comparisons if c.quantity == "total_vram_bytes"}
+    rows = tuple(
+        (
+            Cell(views.record.model.name), Cell(_run(views.record)),
+            number(before.get(views.record.record_id), unit=MIB, digits=1), number(views.buffers, unit=MIB, digits=1),
+            number(views.nvml_process, unit=MIB, digits=1), number(views.nvml_device, unit=MIB, digits=1),
+            number(views.cuda, unit=MIB, digits=1),
+        )
+        for views in verdict.views
+    )  # fmt: skip
+    return Table(
+        caption="The card's memory by each account (MiB)", rows=rows,
+        columns=("model", "run", "predicted before", "llama.cpp's lines", "NVML, process", "NVML, card", "cudaMemGetInfo"),
+    )  # fmt: skip
+
+
+def frontiers_table(verdict: Verdict) -> Table:
+    """Where contexts end in what a ballast left."""
+    rows = tuple(
+        (
+            Cell(found.step), Cell(_knobs(found.config)), number(found.predicted), number(found.measured),
+            Cell(f"{count(found.failed_n_ctx)}: {found.failed}" if found.failed else ""), number(found.n_probes),
+        )
+        for found in verdict.frontiers
+    )
+    return Table(
+        caption="The largest n_ctx that runs full in what a ballast leaves",
+        columns=("step", "setting", "predicted before", "runs full", "next one up", "probes"), rows=rows,
+    )  # fmt: skip
+
+
+def stages_table(verdict: Verdict) -> Table:
+    """How each setting that was to run out of memory did, in CUDA's own words."""
+    rows = tuple(
+        (
+            Cell(seen.step), Cell(_knobs(seen.config)), number(int(seen.config["n_ctx"])), Cell(seen.predicted),
+            Cell(seen.seen), number(seen.n_filled), Cell(seen.evidence),
+        )
+        for seen in verdict.stages
+    )
+    return Table(
+        caption="Running out of memory, stage by stage",
+        columns=("step", "setting", "n_ctx", "predicted before", "seen", "tokens in", "the log says"), rows=rows,
+    )  # fmt: skip
+
+
+def facts_table(facts: Mapping[str, Any]) -> Table:
+    """What NVML and the driver say of the card, and what a context without any allocation takes."""
+    rows = [
+        (Cell(source), Cell(key.replace("_", " ")), _fact(key, value))
+        for source in ("nvml", "cuda", "context")
+        for key, value in facts[source].items()
+        if value is not None
+    ]
+    return Table(caption=str(facts["name"]), columns=("told by", "fact", "value"), rows=tuple(rows))
+
+
+def _fact(key: str, value: Any) -> Cell:
+    if key.endswith("_bytes"):
+        return Cell(mib(value, 1))
+    return Cell(", ".join(f"{each:g}" for each in value) if isinstance(value, list) else str(value))
+
+
+def steps_table(verdict: Verdict) -> Table:
+    """How each step ended and what it took."""
+    rows = tuple(
+        (Cell(entry.step), Cell(entry.state), Cell(wait(entry.seconds) if entry.seconds else "", entry.seconds), Cell(entry.why))
+        for entry in verdict.steps
+    )
+    return Table(caption="Steps", columns=("step", "state", "took", "why"), rows=rows)
+
+
+def first_chapter(verdict: Verdict, title: str) -> Chapter:
+    """What stands before the page's chapters of single models."""
+    facts = (facts_table(verdict.facts),) if verdict.facts else ()
+    sections = (
+        Section(title="Predicted before, measured after", text=_sealed(verdict), tables=(errors_table(verdict),)),
+        Section(title="Out of memory", tables=(frontiers_table(verdict), stages_table(verdict))),
+        Section(title="Accounts", text=_ACCOUNTS, tables=(views_table(verdict),)),
+        Section(title="The card", tables=facts),
+        Section(title="Steps", tables=(steps_table(verdict),)),
+    )
+    shown = [
+        Section(title=s.title, text=s.text, notes=s.notes, tables=tuple(t for t in s.tables if t.rows)) for s in sections
+    ]
+    return Chapter(
+        title=title, headline=_headline(verdict), evidence=tuple(evidence(verdict)),
+        sections=tuple(section for section in shown if section.tables),
+    )  # fmt: skip
+
+
+_ACCOUNTS: Final = (
+    "llama.cpp's lines leave out the CUDA context, cuBLAS's workspace and the pool that grows in use. NVML counts the"
+    " worker's process, and the card less what was on it before; cudaMemGetInfo is asked by the worker after its last"
+    " token, so it misses what was given back by then."
+)
+
+
+def _sealed(verdict: Verdict) -> str:
+    if not verdict.is_sealed:
+        return _NOT_THE_SAME + "."
+    return "The predictions were on disk, and their hash in the journal, before the first step began."
+
+
+def _headline(verdict: Verdict) -> str:
+    ran = sum(record.outcome.label == "ok" for record in verdict.records)
+    right = sum(seen.predicted == seen.seen for seen in verdict.stages)
+    stages = f", {right} of {len(verdict.stages)} stages of running out as predicted" if verdict.stages else ""
+    return f"{ran} of {len(verdict.records)} points ran{stages}"
+
+
+def evidence(verdict: Verdict) -> Iterator[str]:
+    """The verdict in sentences."""
+    if not verdict.is_sealed and verdict.records:
+        yield _NOT_THE_SAME
+    for errors in verdict.errors:
+        if errors.quantity in ("total_vram_bytes", "host_bytes", "prefill_tokens_per_s", "decode_tokens_per_s"):
+            yield _error_sentence(errors)
+    for found in verdict.frontiers:
+        if found.predicted is not None:
+            yield f"{found.step}: predicted to end at n_ctx {count(found.predicted)}, ends at {count(found.measured)}"
+    if verdict.facts:
+        context = verdict.facts["context"]
+        yield f"a CUDA context without any allocation takes {mib(context['nvml_device_bytes'])} by NVML"
+    for entry in verdict.steps:
+        if entry.state in ("left out", "failed", "stopped"):
+            yield f"{entry.step}: {entry.state}, {entry.why}"
+    if verdict.unfitted:
+        yield f"not calibrated: {verdict.unfitted}"
+
+
+def _error_sentence(errors: Errors) -> str:
+    said = f"{_QUANTITIES[errors.quantity]}: off by {_size(errors.median, errors).text} (median of {errors.n})"
+    if errors.coverage is not None:
+        said += f", {share(errors.coverage, 0)} inside the 90 % interval"
+    if errors.calibrated:
+        said += f"; calibrated, on points that the fit did not see, {_size(errors.calibrated.median, errors).text}"
+    return said
+
+
+def _run(record: Record) -> str:
+    experts = record.reported.n_expert_used or record.config.get("n_expert_used")
+    parts = [f"n_ctx {count(int(record.config['n_ctx']))}", f"{experts} experts" if experts else ""]
+    group = str(record.workload.get("group", "")).rpartition(": ")[2]
+    return ", ".join(part for part in (*parts, group) if part)
+
+
+def _knobs(config: Mapping[str, Any]) -> str:
+    told = [f"{config['n_expert_used']} experts"] if config.get("n_expert_used") else []
+    told += [f"flash_attn {config['flash_attn']}", f"n_ubatch {count(config['n_ubatch'])}"]
+    return ", ".join(told)
