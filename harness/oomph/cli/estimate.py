@@ -93,7 +93,8 @@ def _answers(estimator: "Estimator", asked: "Iterable[RunConfig]") -> "Iterator[
 
 def _print_json(estimator: "Estimator", asked: "Iterable[RunConfig]", *, strict: bool, calibration: str | None) -> None:
     from oomph.errors import ConfigError
-    from oomph.views.estimates import prediction_json, refusal_json
+    from oomph.fitting.cited import cited
+    from oomph.views.estimates import citations_json, prediction_json, refusal_json
 
     for config, answer in _answers(estimator, asked):
         if isinstance(answer, str):
@@ -104,6 +105,7 @@ def _print_json(estimator: "Estimator", asked: "Iterable[RunConfig]", *, strict:
             line = prediction_json(answer)
             line["calibration"] = calibration
             line["machine"] = estimator.machine.to_dict()
+            line["measured"] = citations_json(cited(estimator, config))
             line["warnings"] = list(dict.fromkeys((*line["warnings"], *estimator.model.notes)))
         sys.stdout.write(json.dumps(line) + "\n")
 
@@ -128,9 +130,12 @@ def _notes(estimator: "Estimator", answers: "list[tuple[RunConfig, Answer]]") ->
 
 def _print_one(estimator: "Estimator", asked: "list[RunConfig]") -> None:
     from oomph.cli.output import print_table
-    from oomph.views.estimates import devices_table, summary_lines
+    from oomph.fitting.cited import cited
+    from oomph.views.estimates import citation_lines, devices_table, summary_lines
 
     prediction = estimator.predict(asked[0])
     print_table(devices_table(prediction))
     for line in (*summary_lines(prediction), *(f"note: {note}" for note in estimator.model.notes)):
+        typer.echo(line)
+    for line in citation_lines(cited(estimator, asked[0])):
         typer.echo(line)

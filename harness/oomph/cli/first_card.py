@@ -100,12 +100,15 @@ class _Day:
             for event in self.visit.run():
                 typer.echo(_line(event))
         except KeyboardInterrupt:
-            typer.echo(f"\nStopped; what was measured is in {self.folder}. The same command goes on from there.", err=True)
+            typer.echo(
+                f"\nStopped; what was measured is in {self.folder}. The same command goes on from there.", err=True
+            )
             raise typer.Exit(130) from None
 
     def judge(self, *, keeps: bool) -> None:
         """The verdict, printed, and the page; what a real card taught is kept for `oomph estimate`."""
         from oomph.cli.output import print_table
+        from oomph.fitting.cited import keep_measured
         from oomph.fitting.first_card import verdict
         from oomph.views.first_card import errors_table, evidence, frontiers_table, stages_table
 
@@ -120,8 +123,12 @@ class _Day:
             typer.echo(f"- {sentence}")
         if found.fit is not None:
             self._calibration(found, keeps=keeps and self.bench.environment.backend == "cuda")
+        if keeps and found.records:
+            for path in keep_measured(found.records):
+                typer.echo(f"measured runs kept in {path}; oomph estimate cites them for this card")
         if found.records:
             typer.echo(f"The page: {self._page(found)}")
+            typer.echo(f"To give it to others without what names you: oomph export {self.folder} --share FILE")
 
     def estimator_of(self, record: "Record") -> "Estimator":
         """The estimate as it was before the card was seen, for the model of a record."""
@@ -180,10 +187,8 @@ def _day(
         foreseen = Foreseen(_spec(bench), bench.environment.backend)
         visit = Visit(
             protocol, bench, folder=folder, minutes=max(0.0, minutes - REPORT_S / 60), foresight=foreseen, models=models
-        )  # fmt: skip
-        yield _Day(
-            bench=bench, folder=folder, protocol=protocol, models=models, foreseen=foreseen, visit=visit
-        )  # fmt: skip
+        )
+        yield _Day(bench=bench, folder=folder, protocol=protocol, models=models, foreseen=foreseen, visit=visit)
 
 
 def _folder(bench: "Bench") -> Path:

@@ -18,7 +18,7 @@ from oomph.fitting.compare import measured_vram_bytes, record_config
 from oomph.fitting.expected import PHANTOM
 from oomph.measure.accidents import ran_out
 from oomph.measure.pruning import asks_at_least
-from oomph.records.schema import Record
+from oomph.records.schema import ModelIdentity, Record
 from oomph.units import MIB
 
 HEADER: Final = 64 * MIB
@@ -61,7 +61,7 @@ def evidence(estimator: Estimator, config: RunConfig, records: Iterable[Record])
 
 def is_of(record: Record, estimator: Estimator) -> bool:
     """Whether a record is of the estimator's model and card (or of a machine without one, where none is named)."""
-    return _is_model(record, estimator.model) and _is_card(record, estimator)
+    return is_model(record.model, estimator.model) and _is_card(record, estimator)
 
 
 def settled(config: RunConfig, model: ModelSpec) -> RunConfig:
@@ -112,14 +112,15 @@ def _padded(config: RunConfig) -> RunConfig:
     return config.with_(n_ctx=padded_context(config.n_ctx), n_threads=None, n_depth=0, n_parallel=1)
 
 
-def _is_model(record: Record, model: ModelSpec) -> bool:
-    if record.model.arch != model.arch:
+def is_model(measured: ModelIdentity, model: ModelSpec) -> bool:
+    """Whether a record's model is this one: by its file's size, its published name, or the size of its tensors."""
+    if measured.arch != model.arch:
         return False
     if model.file_bytes is not None:
-        return record.model.file_bytes == model.file_bytes
-    if _is_published(record.model.path) and _is_published(model.source):
-        return record.model.path.lower() == model.source.lower()
-    return 0 <= record.model.file_bytes - sum(tensor.n_bytes for tensor in model.tensors.values()) < HEADER
+        return measured.file_bytes == model.file_bytes
+    if _is_published(measured.path) and _is_published(model.source):
+        return measured.path.lower() == model.source.lower()
+    return 0 <= measured.file_bytes - sum(tensor.n_bytes for tensor in model.tensors.values()) < HEADER
 
 
 def _is_published(source: str) -> bool:

@@ -41,8 +41,8 @@ FOLDS: Final = 2
 class Errors:
     """How far predictions of one quantity were off: bytes for memory, fractions of the measured rate for speed.
 
-    `median` and `worst` are of the absolute error, `bias` is the median of the signed one; `coverage` is the share inside
-    the 90 % interval, None where there is none. `calibrated` is of points that its fit did not see, None without a fit.
+    `median` and `worst` are of the absolute error, `bias` is the median of the signed one; `coverage` is the share
+    inside the 90 % interval, None where there is none.
     """
 
     quantity: str
@@ -51,12 +51,21 @@ class Errors:
     worst: float
     bias: float
     coverage: float | None
-    calibrated: "Errors | None" = None
 
     @property
     def is_rate(self) -> bool:
         """Whether the errors are fractions."""
         return self.quantity.endswith("_per_s")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """One quantity's errors: `before` the card was seen (None where nothing was said), and `calibrated`, of points that
+    the fit did not see (None without a fit)."""
+
+    quantity: str
+    before: Errors | None
+    calibrated: Errors | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,13 +110,13 @@ class Views:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """All that the protocol brought. `is_sealed` says whether the predictions are those written before the first step."""
+    """All that the protocol brought. `is_sealed` says whether the predictions are those of before the first step."""
 
     records: Sequence[Record]
     ballast_records: Mapping[str, Sequence[Record]]
     steps: Sequence[Entry]
     is_sealed: bool
-    errors: Sequence[Errors]
+    errors: Sequence[Judged]
     comparisons: Sequence[Comparison]
     frontiers: Sequence[FrontierFound]
     stages: Sequence[StageSeen]
@@ -122,23 +131,29 @@ def verdict(folder: Path, protocol: Protocol, estimator_of: EstimatorOf) -> Verd
     records = [record for record in Store(folder).records() if "anchor_of" not in record.conditions]
     worked = [record for record in records if did_work(record)]
     ballasts = {
-        step.name: list(Store(folder / ballast_folder(step)).records()) for step in protocol.step if step.leave is not None
+        step.name: list(Store(folder / ballast_folder(step)).records())
+        for step in protocol.step
+        if step.leave is not None
     }
     entries = Journal(folder).entries()
     comparisons = held_against(read_predictions(folder), _compared(worked, estimator_of), worked)
     fit, unfitted = _fit(_parts(worked, estimator_of))
     calibrated = _held_out(worked, estimator_of) if fit else []
-    keys = {(each.record_id, each.quantity, each.device, each.n_depth) for each in comparisons}
-    same = [each for each in calibrated if (each.record_id, each.quantity, each.device, each.n_depth) in keys]
     facts = entries.get("facts")
     return Verdict(
-        records=records, ballast_records=ballasts, steps=list(entries.values()), is_sealed=is_sealed(folder),
-        errors=_errors(comparisons, same), comparisons=comparisons,
+        records=records,
+        ballast_records=ballasts,
+        steps=list(entries.values()),
+        is_sealed=is_sealed(folder),
+        errors=_judged(comparisons, calibrated),
+        comparisons=comparisons,
         frontiers=[each for step, own in ballasts.items() for each in _frontiers(step, own, folder)],
         stages=[each for step, own in ballasts.items() for each in _stages(step, own, folder)],
         views=[_views(record) for record in records if record.outcome.label == "ok" and record.environment.gpus],
-        facts=facts.facts if facts else None, fit=fit, unfitted=unfitted,
-    )  # fmt: skip
+        facts=facts.facts if facts else None,
+        fit=fit,
+        unfitted=unfitted,
+    )
 
 
 def _compared(records: Sequence[Record], estimator_of: EstimatorOf) -> list[Comparison]:
@@ -168,28 +183,43 @@ def _held_out(records: Sequence[Record], estimator_of: EstimatorOf) -> list[Comp
         others = [record for record in records if record not in asked]
         fit, _ = _fit(_parts(others, estimator_of))
         if fit is not None:
-            found += _compared(asked, lambda record: estimator_of(record).with_(coefficients=fit.coefficients))
+            for estimator, own in _parts(asked, estimator_of):
+                found += compare(estimator.with_(coefficients=fit.coefficients), own)
     return found
 
 
-def _errors(before: Sequence[Comparison], calibrated: Sequence[Comparison]) -> list[Errors]:
-    after = {each.quantity: each for each in _errors(calibrated, ())} if calibrated else {}
-    found = []
-    for quantity in dict.fromkeys(each.quantity for each in before):
-        own = [each for each in before if each.quantity == quantity and each.measured]
-        if not own:
-            continue
-        is_rate = quantity.endswith("_per_s")
-        errors = [(each.predicted - each.measured) / (each.measured if is_rate else 1) for each in own]
-        told = [each for each in own if each.lower is not None and each.upper is not None]
-        inside = [each for each in told if (each.lower or 0) <= each.measured <= (each.upper or 0)]
-        found.append(
-            Errors(
-                quantity=quantity, n=len(own), median=median(map(abs, errors)), worst=max(map(abs, errors)),
-                bias=median(errors), coverage=len(inside) / len(told) if told else None, calibrated=after.get(quantity),
-            )
-        )  # fmt: skip
-    return found
+def _judged(before: Sequence[Comparison], calibrated: Sequence[Comparison]) -> list[Judged]:
+    """Both sides of each quantity, over the same measurements where there are predictions of it."""
+    foretold = {_key(each) for each in before}
+    quantities = dict.fromkeys(each.quantity for each in (*before, *calibrated))
+    judged = []
+    for quantity in quantities:
+        told = [each for each in before if each.quantity == quantity]
+        after = [each for each in calibrated if each.quantity == quantity and (not told or _key(each) in foretold)]
+        judged.append(Judged(quantity=quantity, before=_errors(quantity, told), calibrated=_errors(quantity, after)))
+    return judged
+
+
+def _key(comparison: Comparison) -> tuple[object, ...]:
+    return comparison.record_id, comparison.quantity, comparison.device, comparison.n_depth
+
+
+def _errors(quantity: str, comparisons: Sequence[Comparison]) -> Errors | None:
+    own = [each for each in comparisons if each.measured]
+    if not own:
+        return None
+    is_rate = quantity.endswith("_per_s")
+    errors = [(each.predicted - each.measured) / (each.measured if is_rate else 1) for each in own]
+    told = [each for each in own if each.lower is not None and each.upper is not None]
+    inside = [each for each in told if (each.lower or 0) <= each.measured <= (each.upper or 0)]
+    return Errors(
+        quantity=quantity,
+        n=len(own),
+        median=median(map(abs, errors)),
+        worst=max(map(abs, errors)),
+        bias=median(errors),
+        coverage=len(inside) / len(told) if told else None,
+    )
 
 
 def _frontiers(step: str, records: Sequence[Record], folder: Path) -> list[FrontierFound]:
@@ -204,11 +234,15 @@ def _frontiers(step: str, records: Sequence[Record], folder: Path) -> list[Front
         first = min(failed, key=lambda record: int(record.config["n_ctx"]), default=None)
         found.append(
             FrontierFound(
-                step=step, config=probes[0].config, predicted=predicted.get((step, setting)),
-                measured=max(ran, default=None), failed_n_ctx=int(first.config["n_ctx"]) if first else None,
-                failed=first.outcome.label if first else None, n_probes=len(probes),
+                step=step,
+                config=probes[0].config,
+                predicted=predicted.get((step, setting)),
+                measured=max(ran, default=None),
+                failed_n_ctx=int(first.config["n_ctx"]) if first else None,
+                failed=first.outcome.label if first else None,
+                n_probes=len(probes),
             )
-        )  # fmt: skip
+        )
     return found
 
 
@@ -220,10 +254,14 @@ def _stages(step: str, records: Sequence[Record], folder: Path) -> list[StageSee
         if record.sweep != "frontier" and key in predicted:
             found.append(
                 StageSeen(
-                    step=step, config=record.config, predicted=predicted[key], seen=record.outcome.label,
-                    evidence=next(iter(record.outcome.evidence), ""), n_filled=record.conditions.get("n_filled"),
+                    step=step,
+                    config=record.config,
+                    predicted=predicted[key],
+                    seen=record.outcome.label,
+                    evidence=next(iter(record.outcome.evidence), ""),
+                    n_filled=record.conditions.get("n_filled"),
                 )
-            )  # fmt: skip
+            )
     return found
 
 
@@ -236,7 +274,13 @@ def _views(record: Record) -> Views:
     buffers = record.buffers
     printed = [
         sum(sizes) if part is not buffers.compute_mib else max(sizes)
-        for part in (buffers.model_mib, buffers.kv_cache_mib, buffers.recurrent_mib, buffers.compute_mib, buffers.output_mib)
+        for part in (
+            buffers.model_mib,
+            buffers.kv_cache_mib,
+            buffers.recurrent_mib,
+            buffers.compute_mib,
+            buffers.output_mib,
+        )
         for device, sizes in part.items()
         if device.startswith("CUDA") and device != "CUDA_Host" and sizes
     ]
@@ -246,4 +290,4 @@ def _views(record: Record) -> Views:
         nvml_device=None if most is None or idle is None else most - idle,
         cuda=None if usable is None or free is None or idle is None else usable - free - idle,
         buffers=round(sum(printed) * MIB) if printed else None,
-    )  # fmt: skip
+    )

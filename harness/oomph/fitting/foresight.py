@@ -124,7 +124,7 @@ class Foreseen:
         if self.backend == PHANTOM:
             stops = depths_within(
                 point.config.n_ctx_seq, workload.depths, n_prompt=workload.n_prompt, n_gen=workload.n_gen
-            )  # fmt: skip
+            )
             return (max(stops, default=0) + workload.n_prompt) / PHANTOM_TOKENS_PER_S
         if not (workload.n_prompt or workload.n_gen):
             return 0.0

@@ -41,7 +41,12 @@ class Foretold:
 
 
 def write_predictions(
-    steps: Sequence[Step], protocol: Protocol, models: Models, foreseen: Foreseen, environment: Environment, folder: Path
+    steps: Sequence[Step],
+    protocol: Protocol,
+    models: Models,
+    foreseen: Foreseen,
+    environment: Environment,
+    folder: Path,
 ) -> int:
     """Predict every step that has neither predictions nor an end yet, and seal the file; the number of new lines.
 
@@ -51,10 +56,11 @@ def write_predictions(
     known = {line["step"] for line in lines.read()} | journal.entries().keys()
     fresh = [
         {"step": step.name, "model": subject.identity.path, **line}
-        for step in steps if step.name not in known
+        for step in steps
+        if step.name not in known
         for subject in [models.resolve(protocol.models[step.model])[0]]
         for line in _predictions(step, subject, foreseen, environment)
-    ]  # fmt: skip
+    ]
     if fresh:
         lines.append(*fresh)
         journal.note(Entry(step=SEAL, state="done", facts={"sha256": _hash(lines.path), "n_lines": len(fresh)}))
@@ -80,23 +86,31 @@ def read_predictions(folder: Path) -> dict[Key, Foretold]:
 def read_frontiers(folder: Path) -> dict[tuple[str, str], int]:
     """The predicted frontiers, by step and setting (as `setting_of` spells it)."""
     lines = Lines(folder / FILE).read()
-    return {(line["step"], line["setting"]): line["predicted"] for line in lines if line["quantity"] == "frontier_n_ctx"}
+    return {
+        (line["step"], line["setting"]): line["predicted"] for line in lines if line["quantity"] == "frontier_n_ctx"
+    }
 
 
 def read_outcomes(folder: Path) -> dict[tuple[str, str, int], str]:
     """The predicted stages at which settings run out of memory, by step, setting and context."""
     lines = Lines(folder / FILE).read()
-    return {(each["step"], each["setting"], each["n_ctx"]): each["predicted"] for each in lines if each["quantity"] == "outcome"}
+    return {
+        (each["step"], each["setting"], each["n_ctx"]): each["predicted"]
+        for each in lines
+        if each["quantity"] == "outcome"
+    }
 
 
 def setting_of(config: Mapping[str, Any]) -> str:
     """The knobs of a frontier as one key: all but the context."""
-    return " ".join(f"{knob}={value}" for knob, value in sorted(config.items()) if knob != "n_ctx" and value is not None)
+    return " ".join(
+        f"{knob}={value}" for knob, value in sorted(config.items()) if knob != "n_ctx" and value is not None
+    )
 
 
-def held_against(foretold: Mapping[Key, Foretold], comparisons: Iterable[Comparison], records: Iterable[Record]) -> list[
-    Comparison
-]:  # fmt: skip
+def held_against(
+    foretold: Mapping[Key, Foretold], comparisons: Iterable[Comparison], records: Iterable[Record]
+) -> list[Comparison]:
     """The comparisons whose prediction was written down before, with that prediction in place of their own."""
     point = {record.record_id: record.point_id for record in records}
     found = []
@@ -105,11 +119,17 @@ def held_against(foretold: Mapping[Key, Foretold], comparisons: Iterable[Compari
         if before is not None:
             found.append(
                 Comparison(
-                    record_id=each.record_id, label=each.label, quantity=each.quantity, device=each.device,
-                    n_depth=each.n_depth, predicted=before.predicted, measured=each.measured, lower=before.lower,
+                    record_id=each.record_id,
+                    label=each.label,
+                    quantity=each.quantity,
+                    device=each.device,
+                    n_depth=each.n_depth,
+                    predicted=before.predicted,
+                    measured=each.measured,
+                    lower=before.lower,
                     upper=before.upper,
                 )
-            )  # fmt: skip
+            )
     return found
 
 
@@ -120,17 +140,25 @@ def did_work(record: Record) -> bool:
 
 def _predictions(
     step: Step, subject: Subject, foreseen: Foreseen, environment: Environment
-) -> Iterator[dict[str, Any]]:  # fmt: skip
+) -> Iterator[dict[str, Any]]:
     estimator = foreseen.estimator(subject.spec)
     for point in step.points(n_devices=len(environment.gpus)):
         record = unmeasured(as_measurable(point, environment), subject, environment)
         if not did_work(record):
             continue
         for line in compare(estimator, [record]):
+            if foreseen.gpu is None and line.quantity.endswith("_per_s"):
+                continue  # of a processor nothing is known before it is calibrated
             yield {
-                "point_id": record.point_id, "label": line.label, "quantity": line.quantity, "device": line.device,
-                "n_depth": line.n_depth, "predicted": line.predicted, "lower": line.lower, "upper": line.upper,
-            }  # fmt: skip
+                "point_id": record.point_id,
+                "label": line.label,
+                "quantity": line.quantity,
+                "device": line.device,
+                "n_depth": line.n_depth,
+                "predicted": line.predicted,
+                "lower": line.lower,
+                "upper": line.upper,
+            }
     for provoked in foreseen.provoked(step, subject):
         setting = setting_of(provoked.config.to_dict())
         n_ctx = provoked.config.n_ctx
@@ -144,25 +172,38 @@ def _predictions(
 def unmeasured(point: Point, subject: Subject, environment: Environment) -> Record:
     """The record that the point will have, with every quantity that is predicted and no figure of its own."""
     workload = point.workload
-    stops = depths_within(
-        point.config.n_ctx_seq, workload.depths, n_prompt=workload.n_prompt, n_gen=workload.n_gen
-    )  # fmt: skip
+    stops = depths_within(point.config.n_ctx_seq, workload.depths, n_prompt=workload.n_prompt, n_gen=workload.n_gen)
     tests = [(kind, n) for kind, n in (("pp", workload.n_prompt), ("tg", workload.n_gen)) if n and workload.timing]
     cards = [f"CUDA{index}" for index in range(point.config.n_devices)]
-    return Record.model_validate({
-        "record_id": "unmeasured", "point_id": point.point_id(subject.identity.header_sha256), "sweep": point.group,
-        "label": point.label, "started_at": "", "wall_ns": 0, "model": subject.identity.model_dump(),
-        "config": point.config.to_dict(), "workload": workload.model_dump(mode="json"),
-        "environment": environment.model_dump(), "outcome": {"label": "ok"},
-        "timings": [
-            {"test": f"{kind}{n}", "n_tokens": n, "n_depth": stop, "n_parallel": point.config.n_parallel,
-             "samples_ns": [1]}
-            for stop in stops for kind, n in tests
-        ],
-        "memory": [{"probe": "nvml", "quantity": "vram", "device": card, "peak_bytes": 0} for card in cards]
-        + [{"probe": "host", "quantity": "rss", "device": "host", "peak_bytes": 0}],
-        "buffers": {part: {card: [0.0] for card in cards or ["CPU"]} for part in _BUFFERS},
-    })  # fmt: skip
+    return Record.model_validate(
+        {
+            "record_id": "unmeasured",
+            "point_id": point.point_id(subject.identity.header_sha256),
+            "sweep": point.group,
+            "label": point.label,
+            "started_at": "",
+            "wall_ns": 0,
+            "model": subject.identity.model_dump(),
+            "config": point.config.to_dict(),
+            "workload": workload.model_dump(mode="json"),
+            "environment": environment.model_dump(),
+            "outcome": {"label": "ok"},
+            "timings": [
+                {
+                    "test": f"{kind}{n}",
+                    "n_tokens": n,
+                    "n_depth": stop,
+                    "n_parallel": point.config.n_parallel,
+                    "samples_ns": [1],
+                }
+                for stop in stops
+                for kind, n in tests
+            ],
+            "memory": [{"probe": "nvml", "quantity": "vram", "device": card, "peak_bytes": 0} for card in cards]
+            + [{"probe": "host", "quantity": "rss", "device": "host", "peak_bytes": 0}],
+            "buffers": {part: {card: [0.0] for card in cards or ["CPU"]} for part in _BUFFERS},
+        }
+    )
 
 
 def _hash(path: Path) -> str:

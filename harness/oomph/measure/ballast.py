@@ -53,11 +53,15 @@ class Holder:
     def __init__(self, door: Door, *, leave_bytes: int | None = None) -> None:
         """Raises ToolchainError, with the driver's words, where the card does not give what is asked."""
         arguments = [door.library, str(os.getpid()), *([] if leave_bytes is None else [str(leave_bytes)])]
-        self._log = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the child
         self._process = subprocess.Popen(
-            [sys.executable, *HOLDER, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log,
-            env={**os.environ, **door.environment}, start_new_session=True,
-        )  # fmt: skip
+            [sys.executable, *HOLDER, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            env={**os.environ, **door.environment},
+            start_new_session=True,
+        )
         try:
             self.said = self._answer()
         except BaseException:
@@ -77,7 +81,8 @@ class Holder:
 
     def close(self) -> None:
         """End the child and give its memory back."""
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
         try:
@@ -146,9 +151,10 @@ def ballasted(environment: Environment, ballast: Holder, leave_bytes: int) -> En
     CUDA says is left, `leave_bytes` what was asked to be left, `ballast_bytes` what is gone."""
     left = ballast.said["free_bytes"]
     smaller = {
-        "usable_bytes": left, "leave_bytes": leave_bytes,
+        "usable_bytes": left,
+        "leave_bytes": leave_bytes,
         "ballast_bytes": ballast.said["total_with_context_bytes"] - left,
-    }  # fmt: skip
+    }
     return environment.model_copy(update={"gpus": [{**gpu, **smaller} for gpu in environment.gpus]})
 
 

@@ -155,8 +155,8 @@ def plan_sweep(sweep: Sweep, subject: Subject, place: Place, *, expect: Expect |
 
 
 def as_measurable(point: Point, environment: Environment) -> Point:
-    """The point as it can be measured there: on a phantom card without a clock, as its kernels do nothing and a speed or
-    a text's score would be garbage."""
+    """The point as it can be measured there: on a phantom card without a clock, as its kernels do nothing and a speed
+    or a text's score would be garbage."""
     if environment.backend == "phantom":
         return replace(point, workload=point.workload.memory_only())
     return point

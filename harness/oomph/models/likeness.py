@@ -14,9 +14,12 @@ from oomph.facts.modelspec import ModelSpec
 MOST: Final = {"block_count": 2, "expert_count": 16, "vocab_size": 2048}
 """Of these no more remain than so many."""
 DIVIDED: Final = (
-    "embedding_length", "feed_forward_length", "expert_feed_forward_length", "attention.head_count",
+    "embedding_length",
+    "feed_forward_length",
+    "expert_feed_forward_length",
+    "attention.head_count",
     "attention.head_count_kv",
-)  # fmt: skip
+)
 DIVISOR: Final = 4
 
 

@@ -35,7 +35,7 @@ _OWN_KEYS: Final = ("tokenizer.", "split.", "general.architecture", "general.ali
 
 _ALIGNMENT: Final = 32
 SHARED_BYTES: Final = 512 * 1024**2
-"""From this size on several processes make the weights: one core makes about 2 GB/s, and starting one takes a second."""
+"""From this size on several processes make the weights: a core makes about 1 GB/s, and starting one takes a second."""
 
 Placed = tuple[int, int, TensorInfo]
 """A tensor with its number and the byte of the file at which its data begin."""
@@ -150,7 +150,9 @@ def _fill(path: Path, placed: list[Placed], seed: int) -> None:
         fill_tensors(path, placed, seed)
         return
     largest_first = sorted(placed, key=lambda each: -each[2].n_bytes)
-    with ProcessPoolExecutor(cores, mp_context=get_context("spawn")) as pool:  # a fork would copy locks that threads hold
+    with ProcessPoolExecutor(
+        cores, mp_context=get_context("spawn")
+    ) as pool:  # a fork would copy locks that threads hold
         for done in [pool.submit(fill_tensors, path, [each], seed) for each in largest_first]:
             done.result()
 

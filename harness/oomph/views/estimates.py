@@ -6,18 +6,22 @@ people and may change. Both are pure functions of a Prediction.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from oomph.estimate.prediction import Prediction, SlotsSpeed, SpeedEstimate, is_card
 from oomph.facts.config import RunConfig
 from oomph.units import MIB, NOT_MEASURED, count, mib, rate
 from oomph.views.table import Cell, Table, number
 
+if TYPE_CHECKING:
+    from oomph.fitting.cited import Citation
+
 COMPONENTS: Final = {
     "weights_bytes": "weights", "kv_cache_bytes": "KV cache", "recurrent_bytes": "recurrent state",
     "compute_bytes": "compute buffer", "output_bytes": "output buffer", "overhead_bytes": "overhead",
 }  # fmt: skip
 
+MOST_CITED: Final = 3
 Answer = Prediction | str
 """What one configuration is answered with: a prediction, or the sentence that says why there is none."""
 
@@ -112,6 +116,23 @@ def _speed_lines(speed: SpeedEstimate, config: RunConfig) -> Iterator[str]:
         yield f"decode of all {slots.n_slots} slots together, each at depth {count(slots.n_depth)}: {together}"
     if speed.bound_by:
         yield f"bound by: {speed.bound_by}"
+
+
+def citation_lines(citations: Sequence["Citation"]) -> list[str]:
+    """What was measured of the same model, settings and card: one sentence a run, the newest few."""
+    lines = []
+    for each in citations[:MOST_CITED]:
+        told = [f"{mib(each.vram_bytes)}" if each.vram_bytes is not None else ""]
+        for name, found in (("prefill", each.prefill), ("decode", each.decode)):
+            told.append(f"{name} {rate(found[1])} tokens/s at depth {count(found[0])}" if found else "")
+        where = f"at n_ctx {count(each.n_ctx)} " if each.vram_bytes is None else ""
+        lines.append(f"measured on {each.card} {where}on {each.day}: {', '.join(filter(None, told))}")
+    return lines
+
+
+def citations_json(citations: Sequence["Citation"]) -> list[dict[str, Any]]:
+    """The same for programs; a rate as `[n_depth, tokens_per_s]`."""
+    return [asdict(each) for each in citations]
 
 
 def grid_table(model: str, knobs: Sequence[str], answers: Sequence[tuple[RunConfig, Answer]]) -> Table:

@@ -1,9 +1,10 @@
 """The verdict on a card's first day as tables and as the first chapter of its page."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from oomph.fitting.first_card import Errors, Verdict
+from oomph.fitting.first_card import Errors, Judged, Verdict
+from oomph.fitting.foretold import SEAL
 from oomph.measure.first_card.visit import Planned
 from oomph.records.schema import Record
 from oomph.units import MIB, NOT_MEASURED, count, mib, percent, share, wait
@@ -11,10 +12,18 @@ from oomph.views.sections import Chapter, Section
 from oomph.views.table import Cell, Table, number
 
 _QUANTITIES: Final = {
-    "total_vram_bytes": "all of the card's memory", "weights_bytes": "weights", "kv_cache_bytes": "KV cache",
-    "compute_bytes": "compute buffer", "host_bytes": "host memory", "prefill_tokens_per_s": "prefill",
+    "total_vram_bytes": "all of the card's memory",
+    "weights_bytes": "weights",
+    "kv_cache_bytes": "KV cache",
+    "compute_bytes": "compute buffer",
+    "host_bytes": "host memory",
+    "prefill_tokens_per_s": "prefill",
     "decode_tokens_per_s": "decode",
-}  # fmt: skip
+}
+_VIEWS: Final = (
+    "model", "run", "predicted before", "llama.cpp's lines", "NVML, process", "NVML, card", "cudaMemGetInfo",
+)  # fmt: skip
+_TOLD: Final = ("total_vram_bytes", "host_bytes", "prefill_tokens_per_s", "decode_tokens_per_s")
 _NOT_THE_SAME: Final = (
     "predictions.jsonl is not what was sealed before the first step: the figures below say nothing of foresight"
 )
@@ -28,45 +37,61 @@ def plan_table(plan: list[Planned], *, minutes: float) -> Table:
         is_in_time = step.done or (step.seconds is not None and at <= minutes * 60)
         state = "done" if step.done else step.why or ("" if is_in_time else "if time is left")
         rows.append((Cell(step.name), Cell(step.asks), Cell(wait(step.seconds), step.seconds), Cell(state)))
-    return Table(
-        caption=f"The plan, {minutes:g} minutes", columns=("step", "question", "about", ""), rows=tuple(rows)
-    )  # fmt: skip
+    return Table(caption=f"The plan, {minutes:g} minutes", columns=("step", "question", "about", ""), rows=tuple(rows))
 
 
 def errors_table(verdict: Verdict) -> Table:
     """One row a quantity: how far the predictions made before were off, and what a calibration leaves."""
     columns = (
-        "quantity", "n", "median error", "worst", "bias", "inside 90 %", "calibrated, median", "calibrated, worst",
+        "quantity",
+        "n",
+        "median error",
+        "worst",
+        "bias",
+        "inside 90 %",
+        "calibrated, median",
+        "calibrated, worst",
         "calibrated, inside 90 %",
-    )  # fmt: skip
+    )
     return Table(
         caption="Predicted before the card was seen, beside measured (calibrated: on points that the fit did not see)",
-        columns=columns, rows=tuple(_error_row(each) for each in verdict.errors),
-    )  # fmt: skip
+        columns=columns,
+        rows=tuple(_error_row(each) for each in verdict.errors),
+    )
 
 
-def _error_row(errors: Errors) -> tuple[Cell, ...]:
-    after = errors.calibrated
+def _error_row(judged: Judged) -> tuple[Cell, ...]:
+    before, after = judged.before, judged.calibrated
     return (
-        Cell(_QUANTITIES.get(errors.quantity, errors.quantity)), number(errors.n), _size(errors.median, errors),
-        _size(errors.worst, errors), _signed(errors.bias, errors), _share(errors.coverage),
-        _size(after.median if after else None, errors), _size(after.worst if after else None, errors),
-        _share(after.coverage if after else None),
-    )  # fmt: skip
+        Cell(_QUANTITIES.get(judged.quantity, judged.quantity)),
+        number(next((each.n for each in (before, after) if each), None)),
+        _size(before, "median"),
+        _size(before, "worst"),
+        _bias(before),
+        _inside(before),
+        _size(after, "median"),
+        _size(after, "worst"),
+        _inside(after),
+    )
 
 
-def _size(value: float | None, errors: Errors) -> Cell:
-    if value is None:
+def _size(errors: Errors | None, which: Literal["median", "worst"]) -> Cell:
+    if errors is None:
         return Cell(NOT_MEASURED)
+    value: float = getattr(errors, which)
     return Cell(share(value) if errors.is_rate else mib(value, 2), value)
 
 
-def _signed(value: float, errors: Errors) -> Cell:
-    return Cell(percent(value) if errors.is_rate else f"{value / MIB:+,.2f} MiB", value)
+def _bias(errors: Errors | None) -> Cell:
+    if errors is None:
+        return Cell(NOT_MEASURED)
+    return Cell(percent(errors.bias) if errors.is_rate else f"{errors.bias / MIB:+,.2f} MiB", errors.bias)
 
 
-def _share(value: float | None) -> Cell:
-    return Cell(NOT_MEASURED) if value is None else Cell(share(value, 0), value)
+def _inside(errors: Errors | None) -> Cell:
+    if errors is None or errors.coverage is None:
+        return Cell(NOT_MEASURED)
+    return Cell(share(errors.coverage, 0), errors.coverage)
 
 
 def views_table(verdict: Verdict) -> Table:
@@ -74,47 +99,62 @@ def views_table(verdict: Verdict) -> Table:
     before = {c.record_id: c.predicted for c in verdict.comparisons if c.quantity == "total_vram_bytes"}
     rows = tuple(
         (
-            Cell(views.record.model.name), Cell(_run(views.record)),
-            number(before.get(views.record.record_id), unit=MIB, digits=1), number(views.buffers, unit=MIB, digits=1),
-            number(views.nvml_process, unit=MIB, digits=1), number(views.nvml_device, unit=MIB, digits=1),
+            Cell(views.record.model.name),
+            Cell(_run(views.record)),
+            number(before.get(views.record.record_id), unit=MIB, digits=1),
+            number(views.buffers, unit=MIB, digits=1),
+            number(views.nvml_process, unit=MIB, digits=1),
+            number(views.nvml_device, unit=MIB, digits=1),
             number(views.cuda, unit=MIB, digits=1),
         )
         for views in verdict.views
-    )  # fmt: skip
+    )
     return Table(
-        caption="The card's memory by each account (MiB)", rows=rows,
-        columns=("model", "run", "predicted before", "llama.cpp's lines", "NVML, process", "NVML, card", "cudaMemGetInfo"),
-    )  # fmt: skip
+        caption="The card's memory by each account (MiB)",
+        rows=rows,
+        columns=_VIEWS,
+    )
 
 
 def frontiers_table(verdict: Verdict) -> Table:
     """Where contexts end in what a ballast left."""
     rows = tuple(
         (
-            Cell(found.step), Cell(_knobs(found.config)), number(found.predicted), number(found.measured),
-            Cell(f"{count(found.failed_n_ctx)}: {found.failed}" if found.failed else ""), number(found.n_probes),
+            Cell(found.step),
+            Cell(_knobs(found.config)),
+            number(found.predicted),
+            number(found.measured),
+            Cell(f"{count(found.failed_n_ctx)}: {found.failed}" if found.failed else ""),
+            number(found.n_probes),
         )
         for found in verdict.frontiers
     )
     return Table(
         caption="The largest n_ctx that runs full in what a ballast leaves",
-        columns=("step", "setting", "predicted before", "runs full", "next one up", "probes"), rows=rows,
-    )  # fmt: skip
+        columns=("step", "setting", "predicted before", "runs full", "next one up", "probes"),
+        rows=rows,
+    )
 
 
 def stages_table(verdict: Verdict) -> Table:
     """How each setting that was to run out of memory did, in CUDA's own words."""
     rows = tuple(
         (
-            Cell(seen.step), Cell(_knobs(seen.config)), number(int(seen.config["n_ctx"])), Cell(seen.predicted),
-            Cell(seen.seen), number(seen.n_filled), Cell(seen.evidence),
+            Cell(seen.step),
+            Cell(_knobs(seen.config)),
+            number(int(seen.config["n_ctx"])),
+            Cell(seen.predicted),
+            Cell(seen.seen),
+            number(seen.n_filled),
+            Cell(seen.evidence),
         )
         for seen in verdict.stages
     )
     return Table(
         caption="Running out of memory, stage by stage",
-        columns=("step", "setting", "n_ctx", "predicted before", "seen", "tokens in", "the log says"), rows=rows,
-    )  # fmt: skip
+        columns=("step", "setting", "n_ctx", "predicted before", "seen", "tokens in", "the log says"),
+        rows=rows,
+    )
 
 
 def facts_table(facts: Mapping[str, Any]) -> Table:
@@ -137,8 +177,14 @@ def _fact(key: str, value: Any) -> Cell:
 def steps_table(verdict: Verdict) -> Table:
     """How each step ended and what it took."""
     rows = tuple(
-        (Cell(entry.step), Cell(entry.state), Cell(wait(entry.seconds) if entry.seconds else "", entry.seconds), Cell(entry.why))
+        (
+            Cell(entry.step),
+            Cell(entry.state),
+            Cell(wait(entry.seconds) if entry.seconds else "", entry.seconds),
+            Cell(entry.why),
+        )
         for entry in verdict.steps
+        if entry.step != SEAL
     )
     return Table(caption="Steps", columns=("step", "state", "took", "why"), rows=rows)
 
@@ -154,12 +200,15 @@ def first_chapter(verdict: Verdict, title: str) -> Chapter:
         Section(title="Steps", tables=(steps_table(verdict),)),
     )
     shown = [
-        Section(title=s.title, text=s.text, notes=s.notes, tables=tuple(t for t in s.tables if t.rows)) for s in sections
+        Section(title=s.title, text=s.text, notes=s.notes, tables=tuple(t for t in s.tables if t.rows))
+        for s in sections
     ]
     return Chapter(
-        title=title, headline=_headline(verdict), evidence=tuple(evidence(verdict)),
+        title=title,
+        headline=_headline(verdict),
+        evidence=tuple(evidence(verdict)),
         sections=tuple(section for section in shown if section.tables),
-    )  # fmt: skip
+    )
 
 
 _ACCOUNTS: Final = (
@@ -187,14 +236,15 @@ def evidence(verdict: Verdict) -> Iterator[str]:
     if not verdict.is_sealed and verdict.records:
         yield _NOT_THE_SAME
     for errors in verdict.errors:
-        if errors.quantity in ("total_vram_bytes", "host_bytes", "prefill_tokens_per_s", "decode_tokens_per_s"):
+        if errors.quantity in _TOLD and (errors.before or errors.calibrated):
             yield _error_sentence(errors)
     for found in verdict.frontiers:
         if found.predicted is not None:
             yield f"{found.step}: predicted to end at n_ctx {count(found.predicted)}, ends at {count(found.measured)}"
     if verdict.facts:
         context = verdict.facts["context"]
-        yield f"a CUDA context without any allocation takes {mib(context['nvml_device_bytes'])} by NVML"
+        if context["nvml_device_bytes"]:
+            yield f"a CUDA context without any allocation takes {mib(context['nvml_device_bytes'])} by NVML"
     for entry in verdict.steps:
         if entry.state in ("left out", "failed", "stopped"):
             yield f"{entry.step}: {entry.state}, {entry.why}"
@@ -202,13 +252,14 @@ def evidence(verdict: Verdict) -> Iterator[str]:
         yield f"not calibrated: {verdict.unfitted}"
 
 
-def _error_sentence(errors: Errors) -> str:
-    said = f"{_QUANTITIES[errors.quantity]}: off by {_size(errors.median, errors).text} (median of {errors.n})"
-    if errors.coverage is not None:
-        said += f", {share(errors.coverage, 0)} inside the 90 % interval"
-    if errors.calibrated:
-        said += f"; calibrated, on points that the fit did not see, {_size(errors.calibrated.median, errors).text}"
-    return said
+def _error_sentence(judged: Judged) -> str:
+    said = []
+    if before := judged.before:
+        inside = "" if before.coverage is None else f", {share(before.coverage, 0)} inside the 90 % interval"
+        said.append(f"off by {_size(before, 'median').text} (median of {before.n}){inside}")
+    if after := judged.calibrated:
+        said.append(f"calibrated, on points that the fit did not see, {_size(after, 'median').text}")
+    return f"{_QUANTITIES[judged.quantity]}: {'; '.join(said)}"
 
 
 def _run(record: Record) -> str:

@@ -21,11 +21,13 @@ def card_facts(bench: Bench, card: Card) -> dict[str, Any]:
             cuda = holder.said
     taken = cuda["total_with_context_bytes"] - cuda["free_with_context_bytes"]
     return {
-        "name": card.name, "nvml": facts, "cuda": cuda,
+        "name": card.name,
+        "nvml": facts,
+        "cuda": cuda,
         "context": {
             "nvml_device_bytes": used - before,
             "nvml_process_bytes": processes.get(holder.pid),
             # where NVML cannot tell the driver's own memory apart, what was in use before cannot be told either
             "cuda_bytes": None if facts["reserved_bytes"] is None else taken - before,
         },
-    }  # fmt: skip
+    }

@@ -33,13 +33,13 @@ class Step(Table):
     asks: str
     model: str
     needs: tuple[Literal["card", "speed"], ...] = ()
-    config: dict[str, Any] = {}
-    measure: dict[str, Any] = {}
-    group: list[dict[str, Any]] = []
+    config: dict[str, Any] = Field(default={})
+    measure: dict[str, Any] = Field(default={})
+    group: list[dict[str, Any]] = Field(default=[])
     leave: Bytes | None = None
     limit: int = LIMIT
-    frontier: list[dict[str, Any]] = []
-    provoke: list[dict[str, Any]] = []
+    frontier: list[dict[str, Any]] = Field(default=[])
+    provoke: list[dict[str, Any]] = Field(default=[])
 
     @model_validator(mode="before")
     @classmethod
@@ -50,12 +50,18 @@ class Step(Table):
         """The step's sweep over the model that it is given."""
         assert self.leave is None, "a ballast has frontiers"
         return Sweep(
-            file=SweepFile.model_validate({
-                "name": SWEEP, "question": self.asks, "model": model, "load_mode": LOAD_MODE, "config": self.config,
-                "measure": self.measure,
-                "group": [{**group, "name": f"{self.name}: {group['name']}"} for group in self.group],
-            })
-        )  # fmt: skip
+            file=SweepFile.model_validate(
+                {
+                    "name": SWEEP,
+                    "question": self.asks,
+                    "model": model,
+                    "load_mode": LOAD_MODE,
+                    "config": self.config,
+                    "measure": self.measure,
+                    "group": [{**group, "name": f"{self.name}: {group['name']}"} for group in self.group],
+                }
+            )
+        )
 
     def points(self, *, n_devices: int) -> tuple[Point, ...]:
         """The points of its sweep; of a ballast none, as they follow from what is found."""

@@ -78,7 +78,7 @@ class Models(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """A step and how long it is expected to take; `done` where an earlier run did it, `why` where it is not for here."""
+    """A step and how long it is expected to take; `done` where an earlier run did it, `why` if it is not for here."""
 
     name: str
     asks: str
@@ -108,9 +108,15 @@ class Visit:
     """
 
     def __init__(
-        self, steps: Steps, bench: Bench, *, folder: Path, minutes: float, foresight: Foresight,
+        self,
+        steps: Steps,
+        bench: Bench,
+        *,
+        folder: Path,
+        minutes: float,
+        foresight: Foresight,
         models: Models,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._steps, self._bench, self._folder = steps, bench, folder
         self._foresight, self._models = foresight, models
         self._card: Card | None = bench.cards[0] if bench.cards else None
@@ -202,7 +208,8 @@ class Visit:
 
     def _ballast(self, step: Step, subject: Subject) -> Ending:
         """Frontiers and every stage of running out, in what a ballast leaves of the card."""
-        assert self._card is not None and step.leave is not None
+        assert self._card is not None
+        assert step.leave is not None
         folder = self._folder / ballast_folder(step)
         with holding(door_to(self._bench, self._card), leave_bytes=step.leave) as ballast:
             said = ballast.said
