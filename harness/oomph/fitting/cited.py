@@ -18,8 +18,8 @@ from oomph.estimate.estimator import Estimator
 from oomph.facts.config import RunConfig, padded_context
 from oomph.fitting.compare import measured_vram_bytes, record_config
 from oomph.fitting.evidence import is_model, settled
-from oomph.records.schema import ModelIdentity, Record
 from oomph.records.harmless import scrub
+from oomph.records.schema import ModelIdentity, Record
 
 SHIPPED: Final = Path(__file__).parent / "measured"
 ANY: Final = {"n_threads": None, "n_depth": 0, "n_parallel": 1}

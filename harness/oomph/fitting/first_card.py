@@ -189,9 +189,10 @@ def _held_out(records: Sequence[Record], estimator_of: EstimatorOf) -> list[Comp
 
 
 def _judged(before: Sequence[Comparison], calibrated: Sequence[Comparison]) -> list[Judged]:
-    """Both sides of each quantity, over the same measurements where there are predictions of it."""
+    """Both sides of each quantity that was predicted, and of rates, over the same measurements where it was."""
     foretold = {_key(each) for each in before}
-    quantities = dict.fromkeys(each.quantity for each in (*before, *calibrated))
+    rates = (each for each in calibrated if each.quantity.endswith("_per_s"))
+    quantities = dict.fromkeys(each.quantity for each in (*before, *rates))
     judged = []
     for quantity in quantities:
         told = [each for each in before if each.quantity == quantity]

@@ -75,9 +75,19 @@ def _numbers(*names: str) -> dict[str, Rule]:
     return dict.fromkeys(names, _number)
 
 
+def _whole(*needed: str, part: Rule) -> Rule:
+    """The part where all that it is nothing without came through."""
+
+    def scrub(value: Any) -> Any:
+        kept = part(value)
+        return kept if kept is not _GONE and all(kept.get(name) is not None for name in needed) else _GONE
+
+    return scrub
+
+
 _NUMBERS: Final = _list_of(_number)
 _SHA256: Final = _shaped(r"[0-9a-f]{64}")
-_COMMIT: Final = _shaped(r"(?=.*[a-f])[0-9a-f]{7,40}(-dirty)?")  # digits alone may be a serial number
+_COMMIT: Final = _shaped(r"(?=.*[a-f])([0-9a-f]{7,10}|[0-9a-f]{40})(-dirty)?")  # digits alone may be a serial number
 _RELEASE: Final = _shaped(r"\d{1,4}(\.\d{1,4}){0,3}((a|b|rc|\.post|\.dev)\d{1,4})?")
 _DATE: Final = _shaped(r"\d{4}-\d\d-\d\d")
 _DEVICE: Final = _shaped(r"(CUDA\d{1,2}|CUDA_Host|CPU|CPU_Mapped|CPU_REPACK|AMX|host)")
@@ -97,7 +107,7 @@ _OUTCOMES: Final = (
 _STAGES: Final = ("weights", "kv_cache", "compute", "run", "load", "context", "decode", "config", "backend", "quality")
 _KNOB_WORDS: Final[dict[str, Rule]] = {
     "type_k": _one_of(*KV_CACHE_TYPES), "type_v": _one_of(*KV_CACHE_TYPES), "flash_attn": _one_of(*FLASH_ATTN),
-    "split_mode": _one_of(*SPLIT_MODES), "rope_scaling": _one_of(*ROPE_SCALINGS), "tensor_split": _NUMBERS,
+    "split_mode": _one_of(*SPLIT_MODES), "rope_scaling": _one_of(*ROPE_SCALINGS), "tensor_split": lambda value: None if value is None else _NUMBERS(value),
     "override_tensor": lambda value: None if value is None else _GONE,
 }  # fmt: skip
 
@@ -173,16 +183,22 @@ _RECORD: Final = _fields(
         compute_grown_mib=_SIZES,
     ),
     timings=_list_of(
-        _fields(
-            test=_TEST, samples_ns=_NUMBERS, outliers=_NUMBERS,
-            **_numbers("n_tokens", "n_depth", "n_parallel", "energy_j"),
+        _whole(
+            "test", "n_tokens", "samples_ns",
+            part=_fields(
+                test=_TEST, samples_ns=_NUMBERS, outliers=_NUMBERS,
+                **_numbers("n_tokens", "n_depth", "n_parallel", "energy_j"),
+            ),
         )
     ),
     memory=_list_of(
-        _fields(
-            probe=_one_of("host", "nvml"), quantity=_one_of("rss", "anon", "pss", "vram"), device=_DEVICE,
-            method=_one_of("per_process", "device_minus_idle"),
-            **_numbers("peak_bytes", "baseline_bytes", "last_bytes", "n_samples", "interval_ns"),
+        _whole(
+            "probe", "quantity", "device", "peak_bytes",
+            part=_fields(
+                probe=_one_of("host", "nvml"), quantity=_one_of("rss", "anon", "pss", "vram"), device=_DEVICE,
+                method=_one_of("per_process", "device_minus_idle"),
+                **_numbers("peak_bytes", "baseline_bytes", "last_bytes", "n_samples", "interval_ns"),
+            ),
         )
     ),
     conditions=_fields(

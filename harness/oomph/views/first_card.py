@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal
 
+from oomph.fitting.compare import Comparison
 from oomph.fitting.first_card import Errors, Judged, Verdict
 from oomph.fitting.foretold import SEAL
 from oomph.measure.first_card.visit import Planned
 from oomph.records.schema import Record
-from oomph.units import MIB, NOT_MEASURED, count, mib, percent, share, wait
+from oomph.units import MIB, NOT_MEASURED, count, mib, percent, rate, share, wait
 from oomph.views.sections import Chapter, Section
 from oomph.views.table import Cell, Table, number
 
@@ -20,6 +21,12 @@ _QUANTITIES: Final = {
     "prefill_tokens_per_s": "prefill",
     "decode_tokens_per_s": "decode",
 }
+_ERRORS: Final = (
+    "quantity", "n", "median error", "worst", "bias", "in 90 %", "calibrated", "its worst", "its 90 %",
+)  # fmt: skip
+_RATES: Final = (
+    "model", "run", "test", "depth", "predicted before", "90 %", "measured", "error", "J a token",
+)  # fmt: skip
 _VIEWS: Final = (
     "model", "run", "predicted before", "llama.cpp's lines", "NVML, process", "NVML, card", "cudaMemGetInfo",
 )  # fmt: skip
@@ -42,20 +49,9 @@ def plan_table(plan: list[Planned], *, minutes: float) -> Table:
 
 def errors_table(verdict: Verdict) -> Table:
     """One row a quantity: how far the predictions made before were off, and what a calibration leaves."""
-    columns = (
-        "quantity",
-        "n",
-        "median error",
-        "worst",
-        "bias",
-        "inside 90 %",
-        "calibrated, median",
-        "calibrated, worst",
-        "calibrated, inside 90 %",
-    )
     return Table(
         caption="Predicted before the card was seen, beside measured (calibrated: on points that the fit did not see)",
-        columns=columns,
+        columns=_ERRORS,
         rows=tuple(_error_row(each) for each in verdict.errors),
     )
 
@@ -92,6 +88,40 @@ def _inside(errors: Errors | None) -> Cell:
     if errors is None or errors.coverage is None:
         return Cell(NOT_MEASURED)
     return Cell(share(errors.coverage, 0), errors.coverage)
+
+
+def rates_table(verdict: Verdict) -> Table:
+    """Every rate that was predicted before, beside the measured one, with the energy of a token."""
+    rows = []
+    records = {record.record_id: record for record in verdict.records}
+    for each in verdict.comparisons:
+        if each.quantity.endswith("_per_s"):
+            record = records[each.record_id]
+            interval = "" if each.lower is None else f"{rate(each.lower)} to {rate(each.upper)}"
+            rows.append(
+                (
+                    Cell(record.model.name),
+                    Cell(_run(record)),
+                    Cell(_QUANTITIES[each.quantity]),
+                    number(each.n_depth),
+                    Cell(rate(each.predicted), each.predicted),
+                    Cell(interval),
+                    Cell(rate(each.measured), each.measured),
+                    Cell(percent(each.predicted / each.measured - 1), each.predicted / each.measured - 1),
+                    number(joules_per_token(record, each), digits=3),
+                )
+            )
+    return Table(caption="Tokens per second, and joules of a token", columns=_RATES, rows=tuple(rows))
+
+
+def joules_per_token(record: Record, comparison: Comparison) -> float | None:
+    """The card's energy of one token of the test that a rate is of; None where nobody counted."""
+    kind = "pp" if comparison.quantity.startswith("prefill") else "tg"
+    for timing in record.timings:
+        depth = timing.n_depth if kind == "pp" else int(timing.n_depth + timing.n_tokens / 2)
+        if timing.test.startswith(kind) and depth == comparison.n_depth and timing.energy_j is not None:
+            return timing.energy_j / (timing.n_tokens * timing.n_parallel * len(timing.samples_ns))
+    return None
 
 
 def views_table(verdict: Verdict) -> Table:
@@ -194,6 +224,7 @@ def first_chapter(verdict: Verdict, title: str) -> Chapter:
     facts = (facts_table(verdict.facts),) if verdict.facts else ()
     sections = (
         Section(title="Predicted before, measured after", text=_sealed(verdict), tables=(errors_table(verdict),)),
+        Section(title="Rates", tables=(rates_table(verdict),)),
         Section(title="Out of memory", tables=(frontiers_table(verdict), stages_table(verdict))),
         Section(title="Accounts", text=_ACCOUNTS, tables=(views_table(verdict),)),
         Section(title="The card", tables=facts),
