@@ -184,7 +184,7 @@ def _held_out(records: Sequence[Record], estimator_of: EstimatorOf) -> list[Comp
         fit, _ = _fit(_parts(others, estimator_of))
         if fit is not None:
             for estimator, own in _parts(asked, estimator_of):
-                found += compare(estimator.with_(coefficients=fit.coefficients), own)
+                found += compare(estimator.changed(coefficients=fit.coefficients), own)
     return found
 
 

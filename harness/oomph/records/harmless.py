@@ -86,6 +86,7 @@ def _whole(*needed: str, part: Rule) -> Rule:
 
 
 _NUMBERS: Final = _list_of(_number)
+_NUMBERS_OR_NONE: Final[Rule] = lambda value: None if value is None else _NUMBERS(value)  # noqa: E731
 _SHA256: Final = _shaped(r"[0-9a-f]{64}")
 _COMMIT: Final = _shaped(r"(?=.*[a-f])([0-9a-f]{7,10}|[0-9a-f]{40})(-dirty)?")  # digits alone may be a serial number
 _RELEASE: Final = _shaped(r"\d{1,4}(\.\d{1,4}){0,3}((a|b|rc|\.post|\.dev)\d{1,4})?")
@@ -107,7 +108,7 @@ _OUTCOMES: Final = (
 _STAGES: Final = ("weights", "kv_cache", "compute", "run", "load", "context", "decode", "config", "backend", "quality")
 _KNOB_WORDS: Final[dict[str, Rule]] = {
     "type_k": _one_of(*KV_CACHE_TYPES), "type_v": _one_of(*KV_CACHE_TYPES), "flash_attn": _one_of(*FLASH_ATTN),
-    "split_mode": _one_of(*SPLIT_MODES), "rope_scaling": _one_of(*ROPE_SCALINGS), "tensor_split": lambda value: None if value is None else _NUMBERS(value),
+    "split_mode": _one_of(*SPLIT_MODES), "rope_scaling": _one_of(*ROPE_SCALINGS), "tensor_split": _NUMBERS_OR_NONE,
     "override_tensor": lambda value: None if value is None else _GONE,
 }  # fmt: skip
 
@@ -142,7 +143,7 @@ _CARD_CONDITIONS: Final = _fields(
     throttle=_list_of(_one_of(*_REASONS)),
     **dict.fromkeys(
         ("sm_mhz", "memory_mhz", "temperature_c", "power_w", "power_limit_w", "utilisation_percent"),
-        lambda value: None if value is None else _NUMBERS(value),
+        _NUMBERS_OR_NONE,
     ),
     **_numbers("idle_bytes", "most_used_bytes", "energy_j"),
 )  # fmt: skip
