@@ -10,7 +10,7 @@ from oomph.errors import ConfigError
 if TYPE_CHECKING:
     from oomph.records.schema import ModelIdentity, Record
 
-FORMATS = ("llama-bench",)
+FORMATS = ("llama-bench", "rows")
 
 
 def register(app: typer.Typer) -> None:
@@ -73,7 +73,9 @@ def _identity(model: str | None) -> "str | ModelIdentity | None":
 
 def export_results(
     folder: Annotated[Path, typer.Argument(help="Results folder.")],
-    layout: Annotated[str, typer.Option("--format", help="Only llama-bench so far.")] = "llama-bench",
+    layout: Annotated[
+        str, typer.Option("--format", help="llama-bench, or rows: the speed table that coefficients are learned from.")
+    ] = "llama-bench",
     out: Annotated[
         Path | None, typer.Option(help="Write here: .json, .jsonl, .csv or .sqlite; JSON to stdout by default.")
     ] = None,
@@ -89,13 +91,15 @@ def export_results(
     """
     from oomph.cli.report import read_records
     from oomph.records.exports import llama_bench_rows, render_json, write_rows
+    from oomph.records.training_rows import training_rows
 
     if share is not None:
         _share(folder, share, yes=yes)
         return
     if layout not in FORMATS:
         raise ConfigError(f"--format is {layout!r}; it must be {' or '.join(FORMATS)}")
-    rows = list(llama_bench_rows(read_records([folder])))
+    records = read_records([folder])
+    rows = list(training_rows(records) if layout == "rows" else llama_bench_rows(records))
     if out is None:
         typer.echo(render_json(rows))
     else:

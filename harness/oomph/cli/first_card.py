@@ -143,7 +143,7 @@ class _Day:
         assert found.fit is not None
         text = calibration_json(found.fit, found.records)
         (self.folder / "calibration.json").write_text(text, encoding="utf-8")
-        if keeps:
+        if keeps and found.fit.health.is_healthy:
             typer.echo(f"calibration kept in {keep(text)}; oomph estimate uses it for this card and these families")
 
     def _page(self, found: "Verdict") -> Path:

@@ -18,6 +18,7 @@ from oomph.estimate.estimator import Estimator
 from oomph.facts.config import RunConfig, padded_context
 from oomph.fitting.compare import measured_vram_bytes, record_config
 from oomph.fitting.evidence import is_model, settled
+from oomph.records.disturbance import quiet_samples
 from oomph.records.harmless import scrub
 from oomph.records.schema import ModelIdentity, Record
 
@@ -80,9 +81,9 @@ def cited(estimator: Estimator, config: RunConfig, *, folders: Sequence[Path] | 
 def _row(record: Record) -> dict[str, Any]:
     rates: dict[str, dict[int, list[float]]] = {"pp": {}, "tg": {}}
     for timing in record.timings:
-        if timing.test[:2] in rates and timing.n_parallel == 1 and "+" not in timing.test and timing.samples_ns:
-            per_s = timing.n_tokens * 1e9 / median(timing.samples_ns)
-            rates[timing.test[:2]].setdefault(timing.n_depth, []).append(per_s)
+        quiet = quiet_samples(record, timing)
+        if timing.test[:2] in rates and timing.n_parallel == 1 and "+" not in timing.test and quiet:
+            rates[timing.test[:2]].setdefault(timing.n_depth, []).append(timing.n_tokens * 1e9 / median(quiet))
     kept = ("name", "path", "arch", "file_bytes", "header_sha256")
     did_work = record.workload.get("n_prompt") or record.workload.get("n_gen")
     return {

@@ -1,4 +1,4 @@
-"""A card with less memory than it has: a child holds the rest, and an executor runs in what is left.
+"""A card with less memory than it has: a child holds the rest, llama.cpp has what is left.
 
 So a card of 80 GB runs out of memory as one of 24 GB does, with CUDA's own refusals. The child is `worker.holder`; it
 ends with this process whatever ends it. A ballast that dies while a point runs falsifies it: that point is not
@@ -8,11 +8,11 @@ recorded, and one sentence says so.
 import contextlib
 import json
 import os
+import select
 import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,7 +20,6 @@ from typing import Any, Final
 
 from oomph.errors import ToolchainError
 from oomph.measure.bench import PCI_ORDER, Bench
-from oomph.measure.child import readable_by
 from oomph.measure.executors import Completed, Executor, Job
 from oomph.measure.nvml import Card
 from oomph.records.schema import Environment
@@ -44,7 +43,7 @@ def door_to(bench: Bench, card: Card) -> Door:
     """The door to a card of the bench, real or phantom."""
     if bench.phantom:
         return Door(library=str(bench.phantom.cuda_path), environment=bench.phantom.environment([card.index]))
-    return Door(library="libcuda.so.1", environment=PCI_ORDER | {"CUDA_VISIBLE_DEVICES": card.uuid})
+    return Door(library="libcuda.so.1", environment=PCI_ORDER | {"CUDA_VISIBLE_DEVICES": card.uuid or str(card.index)})
 
 
 class Holder:
@@ -96,7 +95,7 @@ class Holder:
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         line = b""
-        if readable_by((self._process.stdout.fileno(),), time.monotonic() + PATIENCE_S):
+        if select.select([self._process.stdout], [], [], PATIENCE_S)[0]:
             line = self._process.stdout.readline()
         try:
             said = json.loads(line)

@@ -59,7 +59,7 @@ def open_bench(phantom: str | None = None, *, interval_s: float = CARD_INTERVAL_
     elif route := cuda_route():
         yield _card_bench(route, interval_s)
     else:
-        yield replace(_cpu_bench(), remark=WITHOUT_DRIVER if chosen_backend() == "cuda" else "")
+        yield replace(cpu_bench(), remark=WITHOUT_DRIVER if chosen_backend() == "cuda" else "")
 
 
 def cpu_bench() -> Bench:
@@ -84,11 +84,6 @@ def _phantom_bench(phantom: Phantom, interval_s: float) -> Bench:
         return Share(executor=executor, environment=environment, cpus=cpus)
 
     return _bench(cards, share, phantom)
-
-
-def _cpu_bench() -> Bench:
-    environment = read_environment(backend="cpu")
-    return _bench((), lambda cards, pinned: Share(executor=LocalExecutor(), environment=environment))
 
 
 def _card_bench(route: CudaRoute, interval_s: float) -> Bench:

@@ -1,4 +1,4 @@
-"""A published model's small likeness: its architecture and quantisation at a fraction of its size.
+"""A published model's small likeness: its architecture and quantisation, far smaller.
 
 For protocols in seconds: what it takes and how fast it is says nothing of the model itself, but every kind of tensor,
 kernel, cache and buffer is there.

@@ -1,4 +1,4 @@
-"""What of a record may be given away: only what is known to be harmless is kept, everything else is left out.
+"""What of a record may be given away: what is known to be harmless, and nothing else.
 
 A whitelist, field by field: numbers under known names, words of closed lists, and texts of a strict shape (a version, a
 commit, a card's or a model's name). So no host name, path, user, serial number or UUID can come through, however it got
@@ -187,7 +187,7 @@ _RECORD: Final = _fields(
         _whole(
             "test", "n_tokens", "samples_ns",
             part=_fields(
-                test=_TEST, samples_ns=_NUMBERS, outliers=_NUMBERS,
+                test=_TEST, samples_ns=_NUMBERS, outliers=_NUMBERS, disturbed=_NUMBERS_OR_NONE,
                 **_numbers("n_tokens", "n_depth", "n_parallel", "energy_j"),
             ),
         )

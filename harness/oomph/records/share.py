@@ -1,4 +1,4 @@
-"""A results folder as one file that may be given away, and back: JSON lines, each record scrubbed.
+"""A results folder as one file that may be given away, and back: JSON lines, scrubbed.
 
 Its first line says what it is. What is kept of a record is `harmless`'s business; here is the file, and what is said of
 its contents before it is written.

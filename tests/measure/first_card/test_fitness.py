@@ -1,7 +1,6 @@
 """Which cards the protocol refuses, each by one sentence."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
@@ -28,10 +27,6 @@ def test_a_machine_without_a_card_is_told_how_to_try_it() -> None:
 class TestOnAPhantom:
     def test_an_idle_card_is_ready(self, bench: Bench) -> None:
         refuse_unready(bench, only_card(bench))
-
-    def test_a_card_that_is_too_old_is_refused(self, bench: Bench) -> None:
-        with pytest.raises(ToolchainError, match=r"has compute capability 7\.0.*begins at 7\.5"):
-            refuse_unready(bench, replace(only_card(bench), compute_capability="7.0"))
 
     def test_a_busy_card_is_refused_and_its_process_named(self, bench: Bench) -> None:
         card = only_card(bench)
