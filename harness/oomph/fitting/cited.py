@@ -1,4 +1,4 @@
-"""What was measured on a card like the one that is asked about: kept in small files, cited beside an estimate.
+"""What was measured on the card that is asked about: kept small, cited beside an estimate.
 
 One file a card and source in the cache folder (or, once a card was measured by us, beside this module), a line a run.
 A card without a file costs one look into the folder.

@@ -1,4 +1,4 @@
-"""The verdict on a card's first day: predicted before it was seen, beside measured, uncalibrated and calibrated.
+"""The verdict on a card's first day: predicted before, beside measured and calibrated.
 
 Everything is read back from the results folder, so that a protocol which was stopped and taken up again has the same
 verdict as one that ran through.

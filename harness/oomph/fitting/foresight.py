@@ -1,4 +1,4 @@
-"""What the protocol of a card's first day is expected to bring: times, frontiers, and how it runs out of memory.
+"""What a card's first day is expected to bring: times, frontiers, ends of memory.
 
 The measured side plans by it and cannot know it. Everything is of the coefficients that ship with oomph: a calibration
 of the same card would know what is to be found out.

@@ -1,4 +1,4 @@
-"""What was predicted before a card was seen, on disk and sealed, and held against what was measured after.
+"""What was predicted before a card was seen: on disk, sealed, held against what came.
 
 Predictions are lines of `predictions.jsonl`, written before the first step; the journal keeps the file's hash, so that
 a later change shows. A line is keyed by what `compare` keys its own by, because it is made by `compare` itself, of a

@@ -5,14 +5,10 @@ ends with this process whatever ends it. A ballast that dies while a point runs 
 recorded, and one sentence says so.
 """
 
-import contextlib
-import json
 import os
-import select
-import subprocess
-import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,6 +16,7 @@ from typing import Any, Final
 
 from oomph.errors import ToolchainError
 from oomph.measure.bench import PCI_ORDER, Bench
+from oomph.measure.child import Child
 from oomph.measure.executors import Completed, Executor, Job
 from oomph.measure.nvml import Card
 from oomph.records.schema import Environment
@@ -28,7 +25,6 @@ from oomph.units import mib
 HOLDER: Final = ("-P", "-m", "oomph.measure.worker.holder")
 PATIENCE_S: Final = 120.0
 """A context takes a second, and on a machine whose driver has to start up some tens of them."""
-GRACE_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,16 +47,9 @@ class Holder:
 
     def __init__(self, door: Door, *, leave_bytes: int | None = None) -> None:
         """Raises ToolchainError, with the driver's words, where the card does not give what is asked."""
-        arguments = [door.library, str(os.getpid()), *([] if leave_bytes is None else [str(leave_bytes)])]
+        arguments = (*HOLDER, door.library, str(os.getpid()), "" if leave_bytes is None else str(leave_bytes))
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the child
-        self._process = subprocess.Popen(
-            [sys.executable, *HOLDER, *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            env={**os.environ, **door.environment},
-            start_new_session=True,
-        )
+        self._child = Child(arguments, environment=door.environment, log=self._log)
         try:
             self.said = self._answer()
         except BaseException:
@@ -70,40 +59,28 @@ class Holder:
     @property
     def pid(self) -> int:
         """The child's process number."""
-        return self._process.pid
+        return self._child.pid
 
     @property
     def ended(self) -> str | None:
         """How the child has ended, None while it lives."""
-        code = self._process.poll()
-        return None if code is None else f"signal {-code}" if code < 0 else f"exit code {code}"
+        if not self._child.has_ended:
+            return None
+        code = self._child.end(at_once=True)
+        return f"signal {-code}" if code < 0 else f"exit code {code}"
 
     def close(self) -> None:
         """End the child and give its memory back."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.close()
-        try:
-            self._process.wait(GRACE_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process.stdout.close()
+        self._child.end()
         self._log.close()
 
     def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = b""
-        if select.select([self._process.stdout], [], [], PATIENCE_S)[0]:
-            line = self._process.stdout.readline()
-        try:
-            said = json.loads(line)
-        except ValueError:
-            raise ToolchainError(f"the CUDA driver did not answer ({self._last_line()}); see `oomph doctor`") from None
+        said = self._child.event(time.monotonic() + PATIENCE_S)
+        if said is None:
+            raise ToolchainError(f"the CUDA driver did not answer ({self._last_line()}); see `oomph doctor`")
         if said.pop("event") != "holds":
             raise ToolchainError(f"the CUDA driver refuses: {said['message']}; see `oomph doctor`")
-        return dict(said)
+        return said
 
     def _last_line(self) -> str:
         self._log.seek(0)

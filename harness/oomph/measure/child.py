@@ -48,6 +48,11 @@ class Child:
         """The process, and its group."""
         return self._process.pid
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has ended by itself, or was ended."""
+        return self._process.has_ended()
+
     def send(self, command: Mapping[str, Any] | None) -> None:
         """One command; to a child that has died it goes nowhere, and the wait for its answer finds that out."""
         with contextlib.suppress(BrokenPipeError):

@@ -1,1 +1,1 @@
-"""A card's first day: a protocol of steps, most valuable first, each on disk before the next."""
+"""A card's first day: steps, most valuable first, each on disk before the next."""

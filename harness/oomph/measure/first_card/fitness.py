@@ -28,6 +28,8 @@ def refuse_unready(bench: Bench, card: Card) -> None:
             memory, processes = nvml.memory(card.index), nvml.processes(card.index) or {}
     except CardLostError as error:
         raise ToolchainError(f"{card.name} does not answer ({error}); reset it or the machine") from None
+    if memory is None:  # an integrated GPU: what is in use is the host's
+        return
     idle = IDLE_BYTES if memory.reserved_bytes is not None else 2 * IDLE_BYTES  # else the driver's own part is in it
     if (used := memory.used_bytes) > idle:
         who = ", ".join(f"process {pid}" for pid in sorted(processes)) or "a process that cannot be seen from here"

@@ -1,4 +1,4 @@
-"""What of the protocol is done: one JSON line a step, so that the same command goes on where it stopped."""
+"""What of the protocol is done: a JSON line a step, so that the same command goes on."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The protocol's models: the demo's, a file that a user names, or a published shape filled or sparse.
+"""The protocol's models: the demo's, a user's file, or a published shape filled or sparse.
 
 On a card that computes, and on the CPU, the weights are random: speed is real. On a phantom card the file is sparse.
 """

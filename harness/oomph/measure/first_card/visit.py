@@ -1,4 +1,4 @@
-"""Takes a card through the protocol: step after step within its minutes, each on disk before the next.
+"""Takes a card through the protocol: a step after the other, within its minutes.
 
 What the measured side cannot know (how long a step takes, where a frontier lies, which setting runs out at which stage)
 is asked of a `Foresight`, which is handed in. `Visit.run` is a generator, so a terminal, a notebook and a test are the
@@ -238,12 +238,14 @@ class Visit:
         """Why a step is not for this machine, empty where it is."""
         if self._card is None:
             return "it needs a card" if "card" in step.needs else ""
-        spec = self._models.resolve(self._steps.models[step.model])[0].spec
+        spec, has = self._models.resolve(self._steps.models[step.model])[0].spec, self._card.usable_bytes
         weights = sum(tensor.n_bytes for tensor in spec.tensors.values())
-        if step.leave is None and weights > self._card.usable_bytes:
-            return f"the weights alone take {gib(weights)}, and the card has {gib(self._card.usable_bytes)}"
-        if step.leave is not None and step.leave > self._card.usable_bytes:
-            return f"the card has {gib(self._card.usable_bytes)} itself"
+        if has is None:
+            return "" if step.leave is None else "the card does not tell its memory"
+        if step.leave is None and weights > has:
+            return f"the weights alone take {gib(weights)}, and the card has {gib(has)}"
+        if step.leave is not None and step.leave > has:
+            return f"the card has {gib(has)} itself"
         return ""
 
     def _left_s(self) -> float:

@@ -1,10 +1,10 @@
 """A child with a CUDA context of its own: tells what the driver says, and may hold memory.
 
-Run as `python -m oomph.measure.worker.holder LIBRARY PARENT_PID [LEAVE_BYTES]`. It asks the driver (libcuda, which
-comes with every driver, where libcudart may be missing) for the first card that it is shown, opens the card's primary
-context, which is what a CUDA program's first call does, and says one JSON line. With LEAVE_BYTES it takes memory first,
-until the card has so much left. Then it waits for the end of stdin: it ends with its parent, however that ends, by the
-kernel's signal and by the closed pipe.
+Run as a worker is, with LIBRARY PARENT_PID LEAVE_BYTES before the descriptor for its answer. It asks the driver
+(libcuda, which comes with every driver, where libcudart may be missing) for the first card that it is shown, opens the
+card's primary context, which is what a CUDA program's first call does, and says one JSON line. With LEAVE_BYTES (which
+may be empty) it takes memory first, until the card has so much left. Then it waits for the end of stdin: it ends with
+its parent, however that ends, by the kernel's signal and by the closed pipe.
 """
 
 import ctypes
@@ -127,17 +127,17 @@ def hold(library: str, leave_bytes: int | None) -> dict[str, Any]:
 
 def main(arguments: list[str]) -> int:
     """The script: 0 when stdin ended, 1 where the driver refused."""
-    library, parent_pid, *leave = arguments
+    library, parent_pid, leave, reply_fd = arguments
     die_with(int(parent_pid))
-    try:
-        said = {"event": "holds", **hold(library, int(leave[0]) if leave else None)}
-    except (DriverError, AttributeError) as error:  # a call that an old driver does not have
-        print(json.dumps({"event": "failed", "message": str(error)}), flush=True)
-        return 1
-    print(json.dumps(said), flush=True)
-    while os.read(0, 4096):
+    with os.fdopen(int(reply_fd), "w") as replies:
+        try:
+            said = {"event": "holds", **hold(library, int(leave) if leave else None)}
+        except (DriverError, AttributeError) as error:  # a call that an old driver does not have
+            said = {"event": "failed", "message": str(error)}
+        replies.write(json.dumps(said) + "\n")
+    while said["event"] == "holds" and os.read(0, 4096):
         pass
-    return 0
+    return 0 if said["event"] == "holds" else 1
 
 
 if __name__ == "__main__":
