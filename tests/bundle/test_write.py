@@ -80,10 +80,10 @@ def other_python() -> Path:
 @pytest.fixture
 def llama_wheel() -> Path:
     """The wheel that this environment's llama.cpp came from: for this CPU. The portable one takes minutes to build."""
-    built = sorted((cache_folder() / "wheels").glob("llama_cpp_python-*/llama_cpp_python-*.whl"))
+    built = list((cache_folder() / "wheels").glob("llama_cpp_python-*-cpu-*/llama_cpp_python-*.whl"))
     if not built:
         pytest.skip("no built llama-cpp-python is in the cache; scripts/setup builds it")
-    return next((wheel for wheel in built if "-cpu-" in wheel.parent.name), built[0])
+    return max(built, key=lambda wheel: wheel.stat().st_mtime)
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ _HEADER_SIZE: Final = 16
 
 def compile_native(library: Path, capability: Version, say: Callable[[str], None]) -> dict[int, bytes]:
     """Native code for `capability` where `library` has PTX alone: an entry by the offset of its fat binary; empty where
-    it has native code. About ten minutes of a core for the prebuilt backend, the first time.
+    it has native code. About a quarter of an hour of one core for the prebuilt backend, the first time.
 
     `say` hears what takes long. ToolchainError where the tools cannot be had or fail.
     """
@@ -46,7 +46,9 @@ def compile_native(library: Path, capability: Version, say: Callable[[str], None
     kept.mkdir(parents=True, exist_ok=True)
     missing = [number for number, _, _ in wanted if not (kept / f"{number}.fatbin").exists()]
     if missing:
-        say(f"compiling the backend's PTX for {dotted(capability)}, once: {len(missing) / 14:.0f} minutes of one core")
+        say(
+            f"compiling the backend's PTX for {dotted(capability)}, once: some {-(-len(missing) // 10)} min of one core"
+        )
         codes = {entry.code.capability for _, _, entry in wanted if entry.code}
         sizes = {number: entry.plain_bytes for number, _, entry in wanted}
         with tempfile.TemporaryDirectory(prefix="oomph-") as scratch:
