@@ -29,7 +29,7 @@ def record(repository: Path) -> Record:
         {"test": "cold_pp512", "n_tokens": 512, "n_depth": 0, "samples_ns": [1]},
     ]
     environment = seen.environment.model_dump() | {"backend": "cuda", "gpus": [{"name": CARD, "usable_bytes": 1}]}
-    return Record.model_validate(seen.model_dump() | {"environment": environment, "timings": timings})
+    return Record.model_validate(seen.model_dump() | {"environment": environment, "timings": timings, "conditions": {}})
 
 
 def asked(folder: Path, *, model: str = MODEL, card: str = CARD, **knobs: Any) -> list[Citation]:
@@ -81,6 +81,14 @@ def test_a_context_that_was_never_used_says_nothing_of_memory(record: Record, tm
     keep_measured([idle], tmp_path)
     (found,) = asked(tmp_path, n_ctx=int(record.config["n_ctx"]))
     assert found.vram_bytes is None
+
+
+def test_a_disturbed_rate_is_not_cited(record: Record, tmp_path: Path) -> None:
+    crowded = record.model_copy(update={"conditions": {"other_cpus": 1.5}})
+    keep_measured([crowded], tmp_path)
+    (found,) = asked(tmp_path, n_ctx=int(record.config["n_ctx"]))
+    assert found.vram_bytes is not None
+    assert (found.prefill, found.decode) == (None, None)
 
 
 def test_a_torn_file_is_passed_over(record: Record, tmp_path: Path) -> None:

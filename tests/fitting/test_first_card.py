@@ -1,6 +1,7 @@
 """The verdict: what was predicted before beside what was measured, over folders made up to be known."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ def estimator_of(record: Record) -> Estimator:
     return FORESEEN.estimator(MODELS.resolve(by_path[record.model.path])[0].spec)
 
 
-def measured(folder: Path, *, factor: float, extra_bytes: int) -> None:
+def measured(folder: Path, *, factor: float, extra_bytes: int, conditions: dict[str, Any] | None = None) -> None:
     """The protocol's points as if they were measured: rates are `factor` times the predicted, memory is larger."""
     write_predictions(PROTOCOL.step, PROTOCOL, MODELS, FORESEEN, HERE, folder)
     foretold = read_predictions(folder)
@@ -57,7 +58,8 @@ def measured(folder: Path, *, factor: float, extra_bytes: int) -> None:
                 changes = {
                     "record_id": f"{step.name}-{number}", "timings": timings, "memory": [vram],
                     "buffers": {"model_mib": {"CUDA0": [8.0], "CPU": [3.0]}, "compute_mib": {"CUDA0": [1.0, 2.0]}},
-                    "conditions": {"cards": cards, "free_after_run_bytes": free},
+                    "conditions": {"cards": cards, "free_after_run_bytes": free}
+                    | (conditions or {}),
                 }  # fmt: skip
                 store.append(Record.model_validate(blank.model_dump() | changes))
 
@@ -93,6 +95,15 @@ def test_a_calibration_on_other_points_takes_most_of_it_away(found: Verdict) -> 
             assert judged.calibrated is not None
             assert judged.calibrated.n == judged.before.n
             assert judged.calibrated.median < judged.before.median / 3, judged.quantity
+
+
+def test_what_was_disturbed_is_shown_and_counts_in_no_error(tmp_path: Path) -> None:
+    measured(tmp_path, factor=1.25, extra_bytes=0, conditions={"throttle_reasons": ["power_cap"]})
+    disturbed = verdict(tmp_path, PROTOCOL, estimator_of)
+    decode = next(each for each in disturbed.errors if each.quantity == "decode_tokens_per_s")
+    assert decode.before is None
+    assert decode.n_disturbed > 0
+    assert any(row[-2].text.endswith(", disturbed") for row in rates_table(disturbed).rows)
 
 
 def test_each_account_is_of_the_worker_alone(found: Verdict) -> None:

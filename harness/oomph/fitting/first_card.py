@@ -61,9 +61,10 @@ class Errors:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
     """One quantity's errors: `before` the card was seen (None where nothing was said), and `calibrated`, of points that
-    the fit did not see (None without a fit)."""
+    the fit did not see (None without a fit). `n_disturbed` measurements are left aside in both."""
 
     quantity: str
+    n_disturbed: int
     before: Errors | None
     calibrated: Errors | None
 
@@ -197,7 +198,14 @@ def _judged(before: Sequence[Comparison], calibrated: Sequence[Comparison]) -> l
     for quantity in quantities:
         told = [each for each in before if each.quantity == quantity]
         after = [each for each in calibrated if each.quantity == quantity and (not told or _key(each) in foretold)]
-        judged.append(Judged(quantity=quantity, before=_errors(quantity, told), calibrated=_errors(quantity, after)))
+        judged.append(
+            Judged(
+                quantity=quantity,
+                n_disturbed=sum(each.is_disturbed for each in told or after),
+                before=_errors(quantity, told),
+                calibrated=_errors(quantity, after),
+            )
+        )
     return judged
 
 
@@ -206,7 +214,7 @@ def _key(comparison: Comparison) -> tuple[object, ...]:
 
 
 def _errors(quantity: str, comparisons: Sequence[Comparison]) -> Errors | None:
-    own = [each for each in comparisons if each.measured]
+    own = [each for each in comparisons if each.measured and not each.is_disturbed]
     if not own:
         return None
     is_rate = quantity.endswith("_per_s")

@@ -7,7 +7,7 @@ record that has no measurement yet.
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -117,19 +117,7 @@ def held_against(
     for each in comparisons:
         before = foretold.get((point[each.record_id], each.quantity, each.device, each.n_depth))
         if before is not None:
-            found.append(
-                Comparison(
-                    record_id=each.record_id,
-                    label=each.label,
-                    quantity=each.quantity,
-                    device=each.device,
-                    n_depth=each.n_depth,
-                    predicted=before.predicted,
-                    measured=each.measured,
-                    lower=before.lower,
-                    upper=before.upper,
-                )
-            )
+            found.append(replace(each, predicted=before.predicted, lower=before.lower, upper=before.upper))
     return found
 
 

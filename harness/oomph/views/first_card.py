@@ -8,7 +8,7 @@ from oomph.fitting.first_card import Errors, Judged, Verdict
 from oomph.fitting.foretold import SEAL
 from oomph.measure.first_card.visit import Planned
 from oomph.records.schema import Record
-from oomph.units import MIB, NOT_MEASURED, count, mib, percent, rate, share, wait
+from oomph.units import MIB, NOT_MEASURED, count, counted, mib, percent, rate, share, wait
 from oomph.views.sections import Chapter, Section
 from oomph.views.table import Cell, Table, number
 
@@ -107,11 +107,16 @@ def rates_table(verdict: Verdict) -> Table:
                     Cell(rate(each.predicted), each.predicted),
                     Cell(interval),
                     Cell(rate(each.measured), each.measured),
-                    Cell(percent(each.predicted / each.measured - 1), each.predicted / each.measured - 1),
+                    _error(each),
                     number(joules_per_token(record, each), digits=3),
                 )
             )
     return Table(caption="Tokens per second, and joules of a token", columns=_RATES, rows=tuple(rows))
+
+
+def _error(comparison: Comparison) -> Cell:
+    error = comparison.predicted / comparison.measured - 1
+    return Cell(percent(error) + (", disturbed" if comparison.is_disturbed else ""), error)
 
 
 def joules_per_token(record: Record, comparison: Comparison) -> float | None:
@@ -290,6 +295,8 @@ def _error_sentence(judged: Judged) -> str:
         said.append(f"off by {_size(before, 'median').text} (median of {before.n}){inside}")
     if after := judged.calibrated:
         said.append(f"calibrated, on points that the fit did not see, {_size(after, 'median').text}")
+    if judged.n_disturbed:
+        said.append(f"{counted(judged.n_disturbed, 'disturbed measurement')} left aside")
     return f"{_QUANTITIES[judged.quantity]}: {'; '.join(said)}"
 
 
