@@ -26,8 +26,8 @@ def stored(work: Work) -> float:
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("Q4_K", "q4_k"), ("Q5_K", "q4_k"), ("Q5_1", "q4_0"), ("IQ4_NL", "iq4"), ("IQ2_XS", "iq2"), ("BF16", "f16"),
-     ("F32", "f16"), ("MXFP4", "fp4"), ("Q3_K", "q2_k"), ("Q8_0", "q8_0"), ("TQ1_0", "iq2")],
+    [("Q4_K", "q4_k"), ("Q5_K", "q5_k"), ("Q5_1", "q4_0"), ("IQ4_NL", "iq4"), ("IQ2_XS", "iq2"), ("BF16", "f16"),
+     ("F32", "f16"), ("MXFP4", "fp4"), ("Q3_K", "q3_k"), ("IQ3_XXS", "iq3"), ("Q8_0", "q8_0"), ("TQ1_0", "iq2")],
 )  # fmt: skip
 def test_every_type_has_the_kind_whose_kernels_take_it(name: str, kind: str) -> None:
     assert kind_of(name) == kind

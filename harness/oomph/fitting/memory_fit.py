@@ -88,7 +88,7 @@ def _vram_points(estimator: Estimator, records: Sequence[Record], base: Coeffici
         return
     counted = context_bytes(gpu, base)
     for record in records:
-        memory = estimator.predict(record_config(record)).memory
+        memory = estimator.memory(record_config(record))
         for device, measured in measured_vram_bytes(record).items():
             if device in memory.devices and record.environment.backend != PHANTOM:
                 rest = memory.devices[device].total_bytes - counted
@@ -103,7 +103,7 @@ def _host_points(estimator: Estimator, records: Sequence[Record]) -> Iterator[_P
     for record in records:
         measured = measured_host_bytes(record)
         if measured is not None:
-            memory = estimator.predict(record_config(record)).memory
+            memory = estimator.memory(record_config(record))
             yield _Point(**_origin(record), measured=measured, predict=partial(host_bytes, memory))
 
 
