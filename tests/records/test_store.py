@@ -231,3 +231,16 @@ def test_a_kill_at_any_moment_loses_no_record_that_was_acknowledged(tmp_path: Pa
     assert len(acknowledged) >= 30
     assert set(acknowledged) <= set(found)
     assert len(found) <= len(acknowledged) + 60, "at most the one in hand is there unacknowledged"
+
+
+def test_a_held_store_can_be_entered_again_and_is_free_after_the_last(tmp_path: Path, make_record: Make) -> None:
+    store, other = Store(tmp_path), Store(tmp_path)
+    with store:
+        with store:
+            store.append(make_record())
+        store.append(make_record())
+        with pytest.raises(StoreError, match="another sweep"), other:
+            pass
+    with other:
+        other.append(make_record())
+    assert len(list(store.records())) == 3

@@ -30,6 +30,7 @@ RESCUED: Final = "records.rescued-{}.jsonl"
 class Store:
     """The records of one results folder. Reading needs no lock; `with store:` takes it for writing.
 
+    It may be entered again where it is open, as a runner does with a store that its caller holds.
     `healed` says what was cut off the end of the file when the lock was taken, None where nothing was.
     """
 
@@ -37,7 +38,7 @@ class Store:
         self.folder = Path(folder)
         self.healed: str | None = None
         self._file: int | None = None
-        self._end = 0
+        self._end, self._n_entered = 0, 0
 
     @property
     def path(self) -> Path:
@@ -45,6 +46,9 @@ class Store:
         return self.folder / RECORDS
 
     def __enter__(self) -> Self:
+        self._n_entered += 1
+        if self._file is not None:
+            return self
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
@@ -64,13 +68,15 @@ class Store:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self._n_entered -= 1
+        if self._n_entered < 1:
+            self.close()
 
     def close(self) -> None:
         """Give the folder free."""
         if self._file is not None:
             os.close(self._file)
-        self._file = None
+        self._file, self._n_entered = None, 0
 
     def append(self, record: Record) -> None:
         """Write one record and wait until it is on the disk.
