@@ -161,7 +161,7 @@ def test_a_part_that_is_gone_is_named_with_the_way_back(cuda_backend: Backend, s
 
 
 def test_nvidias_own_libraries_are_loaded_and_tell_an_old_driver(cuda_backend: Backend, tmp_path: Path) -> None:
-    """The real libcudart and libcublas out of the plug-in's folder; to them the phantom is a driver that lacks most calls."""
+    """The real libcudart and libcublas out of the plug-in's folder; to them the phantom lacks most of a driver."""
     libraries, missing = find_libraries(cuda_backend.path)
     if missing:
         pytest.skip(f"{', '.join(missing)} is not here; `oomph setup cuda` fetches it")
