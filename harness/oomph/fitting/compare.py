@@ -19,7 +19,7 @@ from oomph.estimate.speed import interval_width, speed_question
 from oomph.facts.config import RunConfig
 from oomph.fitting.observations import SpeedObservation
 from oomph.measure.sweep import LOAD_KNOBS
-from oomph.records.disturbance import quiet_samples
+from oomph.records.disturbance import counting_samples
 from oomph.records.grouping import model_key
 from oomph.records.schema import Record, Timing
 from oomph.units import MIB
@@ -91,8 +91,7 @@ def speed_observations(estimator: Estimator, record: Record) -> list[SpeedObserv
             tests[timing.test[:2], timing.n_tokens, timing.n_depth, timing.n_parallel].append(timing)
     found = []
     for (kind, n_tokens, n_depth, n_parallel), timings in tests.items():
-        quiet = [ns for timing in timings for ns in quiet_samples(record, timing)]
-        samples = quiet or [ns for timing in timings for ns in timing.samples_ns]
+        samples, is_disturbed = counting_samples(record, timings)
         found.append(
             SpeedObservation(
                 question=speed_question(estimator.model, gpu, config.with_(n_parallel=n_parallel)),
@@ -105,7 +104,7 @@ def speed_observations(estimator: Estimator, record: Record) -> list[SpeedObserv
                 source=record.record_id,
                 label=record.label,
                 load=load_of(record),
-                is_disturbed=not quiet,
+                is_disturbed=is_disturbed,
             )
         )
     return found

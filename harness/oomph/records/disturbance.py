@@ -4,7 +4,7 @@ A speed that was taken while something else had the processor says little of the
 by the processor time that it got, single samples are judged; else the record as a whole.
 """
 
-from statistics import median
+from collections.abc import Iterable
 from typing import Final
 
 from oomph.records.schema import Record, Timing
@@ -55,17 +55,11 @@ def quiet_samples(record: Record, timing: Timing) -> list[int]:
     return [ns for index, ns in enumerate(timing.samples_ns) if index not in (timing.disturbed or ())]
 
 
-def n_disturbed_samples(record: Record) -> int:
-    """How many of the warm samples something disturbed."""
-    warm = [timing for timing in record.timings if not timing.test.startswith("cold")]
-    return sum(len(timing.samples_ns) - len(quiet_samples(record, timing)) for timing in warm)
-
-
-def typical_ns(record: Record, timing: Timing) -> tuple[float, bool] | None:
-    """The median sample in nanoseconds, and whether it was disturbed; None where there is no sample."""
-    if quiet := quiet_samples(record, timing):
-        return median(quiet), False
-    return (median(timing.samples_ns), True) if timing.samples_ns else None
+def counting_samples(record: Record, timings: Iterable[Timing]) -> tuple[list[int], bool]:
+    """Nanoseconds of the samples of one test that count, and whether they were disturbed: quiet ones, or else all."""
+    timings = list(timings)
+    quiet = [ns for timing in timings for ns in quiet_samples(record, timing)]
+    return quiet or [ns for timing in timings for ns in timing.samples_ns], not quiet
 
 
 def _is_judged_by_sample(record: Record) -> bool:

@@ -12,7 +12,7 @@ from statistics import fmean, median, stdev
 from typing import Final
 
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate, is_card
-from oomph.records.disturbance import quiet_samples
+from oomph.records.disturbance import counting_samples
 from oomph.records.grouping import Setting, setting, setting_words
 from oomph.records.schema import MemorySeries, Record, Timing
 from oomph.units import MIB, count
@@ -174,8 +174,8 @@ def rates(record: Record, kind: str) -> tuple[Rate, ...]:
 
 def _rate(record: Record, *timings: Timing) -> Rate:
     """The rate of timings of one test at one depth."""
-    quiet = [ns / timing.n_tokens for timing in timings for ns in quiet_samples(record, timing)]
-    found = quiet or [ns / timing.n_tokens for timing in timings for ns in timing.samples_ns]
+    samples, is_disturbed = counting_samples(record, timings)
+    found = [ns / timings[0].n_tokens for ns in samples]
     return Rate(
         test=timings[0].test,
         n_depth=timings[0].n_depth,
@@ -183,7 +183,7 @@ def _rate(record: Record, *timings: Timing) -> Rate:
         slowest=1e9 / max(found),
         fastest=1e9 / min(found),
         n_samples=len(found),
-        is_disturbed=not quiet,
+        is_disturbed=is_disturbed,
     )
 
 
