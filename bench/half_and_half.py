@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, median
 
+from oomph.calibrate.comparison import Comparison, comparable, compare
+from oomph.calibrate.fit import fit
 from oomph.cli.recorded import estimator_of
 from oomph.errors import OomphError
 from oomph.estimate.estimator import Estimator
-from oomph.fitting.calibrate import fit
-from oomph.fitting.compare import Comparison, comparable, compare
 from oomph.records.schema import Record
 from oomph.records.store import Store
 from oomph.views.plots_fit import QUANTITY_NAMES, Agreement, agreements, is_memory, plot_predicted_vs_measured

@@ -10,7 +10,7 @@ import pytest
 from oomph.cuda.backend import Backend, fetch_backend, installed_backend
 from oomph.errors import ToolchainError
 from oomph.facts.catalogue import catalogue_model
-from oomph.measure.boot import built_server
+from oomph.measure.server_run import built_server
 from oomph.models.synth import write_synthetic
 from oomph.phantom.build import compiler
 

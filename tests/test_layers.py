@@ -19,7 +19,9 @@ LAYERS = [
     "models",
     "phantom",
     "measure",
-    "fitting",
+    "calibrate",
+    "advise",
+    "analysis",
     "chat",
     "views",
     "bundle",
@@ -59,7 +61,7 @@ def test_imports_only_from_its_own_layer_or_lower(module: Path) -> None:
 
 
 @pytest.mark.parametrize(("room", "other"), [("estimate", "measure"), ("measure", "estimate")])
-def test_prediction_and_measurement_never_meet_below_fitting(room: str, other: str) -> None:
+def test_prediction_and_measurement_never_meet_below_calibrate(room: str, other: str) -> None:
     guilty = [m.name for m in MODULES if layer_of(m) == room and other in own_layers(m)]
     assert not guilty
 

@@ -1,6 +1,6 @@
 """Total VRAM of published runs after calibrating on the same cards, as nvidia-smi saw it.
 
-    python bench/peers/calibrated_memory.py DIR
+    python -m bench.peers.calibrated_memory DIR
 
 DIR holds memory.jsonl, figures that llama.cpp and nvidia-smi printed. What nvidia-smi counts beyond the printed buffers
 is a card's CUDA context after loading, and the pool as well after a prompt. The context of a kind of card is taken from
@@ -17,13 +17,13 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from bench.train.public_rows import read_rows
 
 from oomph.errors import OomphError
 from oomph.estimate.overhead import pool_bytes
 from oomph.facts.catalogue import catalogue_model
 from oomph.facts.config import RunConfig
 from oomph.facts.gpus import gpu
-from oomph.fitting.public_rows import read_rows
 from oomph.units import MIB
 
 BUFFERS = ("model_buffer", "kv_buffer", "compute_buffer", "rs_buffer")

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from oomph.fitting.quality import Mean, mean_of
+from oomph.analysis.quality import Mean, mean_of
 from oomph.measure.bench import open_bench
 from oomph.measure.runner import Runner
 from oomph.measure.sweep import Sweep, SweepFile

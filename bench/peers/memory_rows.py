@@ -18,7 +18,7 @@ from oomph.errors import OomphError
 from oomph.estimate.prediction import is_card
 from oomph.facts.catalogue import catalogue_model, catalogue_names
 from oomph.facts.config import RunConfig
-from oomph.facts.file_types import canonical_quantisation
+from oomph.facts.file_types import canonical_quantization
 from oomph.facts.modelspec import ModelSpec
 from oomph.facts.quants import QUANTS
 from oomph.facts.source import read_model
@@ -168,15 +168,15 @@ def _log_config(line: Json, n_devices: int, overrides: str | None) -> RunConfig:
 
 
 def _log_model(line: Json) -> tuple[ModelSpec, bool]:
-    """The catalogue's model of the log's shape and quantisation, and whether the file's types are just those."""
+    """The catalogue's model of the log's shape and quantization, and whether the file's types are just those."""
     try:
-        quantisation = canonical_quantisation(line["file_type"])
+        quantization = canonical_quantization(line["file_type"])
     except (KeyError, OomphError):
-        raise _LeftOut("quantisation that llama-quantize does not make") from None
+        raise _LeftOut("quantization that llama-quantize does not make") from None
     names = [name for name in catalogue_names() if _is_shape(_shape(name), line)]
     if not names:
         raise _LeftOut("shape that the catalogue lacks")
-    model = catalogue_model(names[0], quantisation)
+    model = catalogue_model(names[0], quantization)
     counts: dict[str, int] = {}
     for tensor in model.tensors.values():
         counts[tensor.quant.name.lower()] = counts.get(tensor.quant.name.lower(), 0) + 1

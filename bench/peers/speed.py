@@ -1,6 +1,6 @@
 """Predicted against published rates, cross-validated, beside what other estimators use.
 
-    python bench/peers/speed.py DIR
+    python -m bench.peers.speed DIR
 
 DIR holds speed*.jsonl, rows of tables of speeds. Each card, each model, and each model on its card, is left out in turn
 and predicted by a fit that never saw it. Beside it on the same rows: bandwidth / size x 0.55 (llmfit's rule) and the
@@ -16,15 +16,15 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from bench.train.defaults import speed_tables
+from bench.train.held_out import LEFT_OUT, card_of, model_of, nested_coverage, unseen_errors
+from bench.train.learn import fits_without, held_out_errors, learn
+from bench.train.public_rows import public_observations
 
+from oomph.calibrate.observations import Parameters, SpeedObservation
+from oomph.calibrate.speed_fit import solve_own
 from oomph.errors import OomphError
 from oomph.estimate.card import Card
-from oomph.fitting.defaults import speed_tables
-from oomph.fitting.held_out import LEFT_OUT, card_of, model_of, nested_coverage, unseen_errors
-from oomph.fitting.learn import fits_without, held_out_errors, learn
-from oomph.fitting.observations import Parameters, SpeedObservation
-from oomph.fitting.public_rows import public_observations
-from oomph.fitting.speed_fit import solve_own
 
 GROUPS = ("decode dense", "decode MoE", "prefill dense", "prefill MoE")
 BARS = {"decode dense": (5, 13), "decode MoE": (9, 25), "prefill dense": (7, 20), "prefill MoE": (15, 35)}

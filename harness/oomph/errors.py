@@ -16,7 +16,7 @@ class ModelFileError(OomphError):
 
 
 class UnknownNameError(OomphError):
-    """A GPU, model or quantisation that no catalogue knows; lists the nearest names."""
+    """A GPU, model or quantization that no catalogue knows; lists the nearest names."""
 
 
 class ConfigError(OomphError):

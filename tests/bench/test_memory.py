@@ -50,7 +50,7 @@ def test_a_log_becomes_a_model_a_configuration_and_bytes(tmp_path: Path) -> None
     [({"fork": "ik_llama.cpp"}, "another program around llama.cpp"), ({"date": "2024-05-11"}, "before 2025"),
      ({"quality": "buffers"}, "incomplete log"), ({"n_embd": 4097}, "shape that the catalogue lacks"),
      ({"n_gpu_layers": "20/37"}, "layers off the card"),
-     ({"file_type": "Q9_X"}, "quantisation that llama-quantize does not make"),
+     ({"file_type": "Q9_X"}, "quantization that llama-quantize does not make"),
      ({"model_buffer": {"CUDA0": 1000.0}}, "weights off the cards by rules that the log does not name")],
 )  # fmt: skip
 def test_what_cannot_be_compared_is_counted_by_reason(tmp_path: Path, changes: dict[str, Any], reason: str) -> None:

@@ -9,7 +9,7 @@ from oomph.chat.budget import Budget, Message
 from oomph.chat.history import History
 from oomph.chat.loop import Conversation, Memory
 from oomph.errors import ConfigError, ModelFileError, ToolchainError
-from oomph.measure.boot import find_server, serving
+from oomph.measure.server_run import find_server, serving
 from oomph.models.demo import demo_model
 
 pytestmark = pytest.mark.llama

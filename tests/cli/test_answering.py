@@ -29,7 +29,7 @@ def test_answer_is_also_json_a_line_each(oomph: Oomph, repository: Path) -> None
     assert lines[0]["memory"]["devices"]["CUDA0"]["weights_bytes"] > 0
 
 
-def test_max_context_of_a_name_is_every_quantisation_and_of_a_file_its_own(oomph: Oomph) -> None:
+def test_max_context_of_a_name_is_every_quantization_and_of_a_file_its_own(oomph: Oomph) -> None:
     _, out, _ = oomph("max-context", "llama-3.2-1b", "--gpu", "3060", "--type-kv", "f16", "--limit", 8192)
     assert {"F16", "Q8_0", "Q4_K_M", "IQ1_S"} <= {line.split()[0] for line in out.splitlines() if line}
     _, out, _ = oomph("max-context", "llama-3.2-1b:Q8_0", "--gpu", "3060", "--json")

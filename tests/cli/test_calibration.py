@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from oomph.calibrate.store import keep
 from oomph.estimate.coefficients import default_coefficients
 from oomph.facts.gpus import gpu
-from oomph.fitting.kept import keep
 from oomph.records.environment import llama_cpp_commit
 
 Oomph = Callable[..., tuple[int, str, str]]

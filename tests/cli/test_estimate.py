@@ -208,7 +208,7 @@ def test_bad_file_of_configurations_names_line_and_key(
     ("args", "message"),
     [
         (("nowhere.gguf",), "nowhere.gguf does not exist"),
-        (("llama-3.2-3b",), "say in which quantisation"),
+        (("llama-3.2-3b",), "say in which quantization"),
         (("llama-9-9b:Q4_K_M",), "llama-9-9b"),
         ((MODEL, "--gpu", "RTX 9999"), "no card 'RTX 9999' is known"),
         ((MODEL, "--gpu-mem", -5), "--gpu-mem is -5"),

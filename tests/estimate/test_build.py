@@ -62,7 +62,7 @@ def test_a_cast_mask_takes_three_times_the_room(make_model: MakeModel) -> None:
     assert old == new
 
 
-def test_copies_of_a_quantised_cache_are_the_difference(make_model: MakeModel) -> None:
+def test_copies_of_a_quantized_cache_are_the_difference(make_model: MakeModel) -> None:
     """Two F16 copies of 32768 cells, two heads of 64."""
     cache = {"type_k": "q8_0", "type_v": "q8_0", "n_outputs_max": 1}
     new, old = changed_by(make_model(), Build(reserves_copies=False), **cache)
@@ -84,7 +84,7 @@ def test_builds_have_dates_that_only_grow() -> None:
 
 
 def test_the_build_that_is_named_sets_the_speed() -> None:
-    """Quantised prompts run on int8 tensor cores since June 2024: faster than cuBLAS in 16 bits, and growing."""
+    """Quantized prompts run on int8 tensor cores since June 2024: faster than cuBLAS in 16 bits, and growing."""
     model, card = catalogue_model("llama-3.1-8b", "Q4_K_M"), gpu("RTX 4090")
     rates = []
     for build in (2824, 5000, 10_800):

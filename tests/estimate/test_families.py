@@ -1,7 +1,7 @@
 """Families beyond the common transformers: what llama.cpp 0.5.0's CUDA backend allocated, size by size.
 
 `tests/data/families.json` holds our own runs on the phantom card: published shapes in Q4_K_M as sparse files, five
-configurations each (flash attention on and off, a quantised cache, several sequences, half of the layers on the card,
+configurations each (flash attention on and off, a quantized cache, several sequences, half of the layers on the card,
 two cards). A row is the knobs and, for each device, MiB of weights, KV cache, recurrent state and compute buffer as
 llama.cpp printed them.
 """

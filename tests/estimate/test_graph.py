@@ -47,7 +47,7 @@ def test_a_fresh_tensor_is_contiguous_and_a_permuted_one_is_not() -> None:
     assert y.root is x
 
 
-def test_a_quantised_tensor_counts_blocks() -> None:
+def test_a_quantized_tensor_counts_blocks() -> None:
     assert Graph().leaf(QUANTS["Q8_0"], 64, 3, name="w").n_bytes == 2 * 34 * 3
 
 
@@ -177,7 +177,7 @@ def test_only_the_rows_that_need_logits_pass_the_last_layer(make_model: MakeMode
     assert graph.nodes[-1].ne == (1000, 1, 1, 1)
 
 
-def test_a_quantised_cache_is_rotated(make_model: MakeModel) -> None:
+def test_a_quantized_cache_is_rotated(make_model: MakeModel) -> None:
     plain, _ = graph_of(make_model())
     rotated, _ = graph_of(make_model(), type_k="q8_0", type_v="q8_0")
     assert {t.name for t in rotated.leafs} - {t.name for t in plain.leafs} == {"attn_inp_k_rot", "attn_inp_v_rot"}

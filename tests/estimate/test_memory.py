@@ -35,11 +35,11 @@ def in_mib(n_bytes: int) -> float:
 
 
 @pytest.mark.parametrize(
-    ("quantisation", "on_card", "on_host"),
+    ("quantization", "on_card", "on_host"),
     [("BF16", 57666.30, 593.50), ("F16", 57666.30, 593.50), ("Q8_0", 30658.12, 315.30), ("Q4_K_M", 17524.43, 166.92)],
 )
-def test_weights_of_qwen3_30b(quantisation: str, on_card: float, on_host: float) -> None:
-    devices = MemoryModel(catalogue_model("qwen3-30b-a3b", quantisation)).estimate(RunConfig()).devices
+def test_weights_of_qwen3_30b(quantization: str, on_card: float, on_host: float) -> None:
+    devices = MemoryModel(catalogue_model("qwen3-30b-a3b", quantization)).estimate(RunConfig()).devices
     assert in_mib(devices["CUDA0"].weights_bytes) == on_card
     assert in_mib(devices["CPU"].weights_bytes) == on_host
 

@@ -38,15 +38,15 @@ def kept(n_depth: int, **knobs: object) -> float:
 
 @settings(max_examples=15, deadline=None)
 @given(n_depth=st.integers(4096, 120_000), kind=st.sampled_from(("q8_0", "q4_0")))
-def test_a_quantised_cache_slows_more_with_depth_than_f16(n_depth: int, kind: str) -> None:
+def test_a_quantized_cache_slows_more_with_depth_than_f16(n_depth: int, kind: str) -> None:
     """It holds fewer bytes, but each query head unpacks every element anew."""
     assert kept(n_depth, type_k=kind, type_v=kind) < kept(n_depth)
 
 
-def test_a_quantised_cache_slows_a_deep_prompt_too() -> None:
+def test_a_quantized_cache_slows_a_deep_prompt_too() -> None:
     deep = {"n_depth": 100_000}
-    quantised = predict(type_k="q8_0", type_v="q8_0", **deep).prefill_tokens_per_s  # type: ignore[arg-type]
-    assert quantised < predict(**deep).prefill_tokens_per_s  # type: ignore[arg-type]
+    quantized = predict(type_k="q8_0", type_v="q8_0", **deep).prefill_tokens_per_s  # type: ignore[arg-type]
+    assert quantized < predict(**deep).prefill_tokens_per_s  # type: ignore[arg-type]
 
 
 def test_newer_builds_lose_less_to_depth() -> None:

@@ -109,6 +109,6 @@ def test_recurrent_layers_keep_a_state_and_no_cells() -> None:
     assert card.recurrent_elements > 0
 
 
-def test_a_quantised_cache_has_smaller_rows() -> None:
+def test_a_quantized_cache_has_smaller_rows() -> None:
     plain, small = (work_of(LLAMA, type_k=t, type_v=t)[0].attention[0] for t in ("f16", "q8_0"))
     assert small.row_bytes / plain.row_bytes == pytest.approx(34 / 64)

@@ -18,7 +18,7 @@ SETTINGS: Final[dict[str, dict[str, Any]]] = {
     "windows in full": {"swa_full": True},
     "eleven layers": {"swa_full": False, "n_gpu_layers": 11},
     "experts of five layers on the CPU": {"swa_full": False, "n_cpu_moe": 5},
-    "a quantised cache": {"swa_full": False, "type_k": "q8_0", "type_v": "q8_0"},
+    "a quantized cache": {"swa_full": False, "type_k": "q8_0", "type_v": "q8_0"},
     "four slots": {"swa_full": False, "n_seq_max": 4},
     "a cache for four": {"swa_full": False, "n_seq_max": 4, "kv_unified": True},
     "the cache on the host": {"swa_full": False, "offload_kqv": False},
@@ -27,7 +27,7 @@ SETTINGS: Final[dict[str, dict[str, Any]]] = {
     "no card": {"swa_full": False, "n_devices": 0},
 }
 PADDING_BYTES: Final = 128 + 512 * 34 // 32
-"""What memory takes more for a tensor at most: alignment, and on a card the last quantised row filled up."""
+"""What memory takes more for a tensor at most: alignment, and on a card the last quantized row filled up."""
 
 MODELS: Final = {name: catalogue_model(name, "Q4_K_M") for name in catalogue_names()}
 

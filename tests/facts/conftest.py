@@ -33,8 +33,8 @@ def write_small_model(
     for il in range(n_layer):
         writer.add_tensor(f"blk.{il}.attn_norm.weight", np.ones(64, dtype=np.float32))
         writer.add_tensor(f"blk.{il}.attn_q.weight", np.zeros((64, 64), dtype=np.float16))
-        quantised = gguf.quants.quantize(np.zeros((64, 64), dtype=np.float32), gguf.GGMLQuantizationType.Q8_0)
-        writer.add_tensor(f"blk.{il}.attn_k.weight", quantised, raw_dtype=gguf.GGMLQuantizationType.Q8_0)
+        quantized = gguf.quants.quantize(np.zeros((64, 64), dtype=np.float32), gguf.GGMLQuantizationType.Q8_0)
+        writer.add_tensor(f"blk.{il}.attn_k.weight", quantized, raw_dtype=gguf.GGMLQuantizationType.Q8_0)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

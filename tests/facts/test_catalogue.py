@@ -62,9 +62,9 @@ PUBLISHED_GIB = (
 """What llama.cpp prints for published files: the sum of their tensors' bytes, with the page that has it."""
 
 
-@pytest.mark.parametrize(("name", "quantisation", "published_gib", "source"), PUBLISHED_GIB)
-def test_size_is_the_published_one(name: str, quantisation: str, published_gib: float, source: str) -> None:
-    spec = catalogue_model(name, quantisation)
+@pytest.mark.parametrize(("name", "quantization", "published_gib", "source"), PUBLISHED_GIB)
+def test_size_is_the_published_one(name: str, quantization: str, published_gib: float, source: str) -> None:
+    spec = catalogue_model(name, quantization)
     size_gib = sum(tensor.n_bytes for tensor in spec.tensors.values()) / GIB
     assert size_gib == pytest.approx(published_gib, rel=0.005), source
 

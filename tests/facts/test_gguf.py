@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from oomph.errors import ModelFileError
-from oomph.facts.cursor import MAX_HEADER_BYTES, TruncatedHeaderError
+from oomph.facts.bounded_reader import MAX_HEADER_BYTES, TruncatedHeaderError
 from oomph.facts.gguf import KEPT_ARRAY, SkippedArray, parse_header, part_names, read_gguf
 
 U32, STRING, ARRAY, U64 = 4, 8, 9, 10

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from oomph.errors import ModelFileError
-from oomph.facts.cursor import TruncatedHeaderError
+from oomph.facts.bounded_reader import TruncatedHeaderError
 from oomph.facts.gguf import GGUFFile, parse_header
 from oomph.facts.modelspec import spec_from_gguf
 

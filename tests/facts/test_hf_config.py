@@ -136,7 +136,7 @@ def test_config_gives_the_catalogue_model(name: str) -> None:
             )
 
 
-def test_without_a_quantisation_it_is_the_model_as_published() -> None:
+def test_without_a_quantization_it_is_the_model_as_published() -> None:
     assert spec_from_hf_config(LLAMA_3_1_8B).tensors["output.weight"].quant.name == "BF16"
     half = LLAMA_3_1_8B | {"torch_dtype": "float16"}
     assert spec_from_hf_config(half).tensors["output.weight"].quant.name == "F16"
@@ -184,15 +184,15 @@ def test_published_awq_checkpoint_is_as_large() -> None:
     assert sum(tensor.n_bytes for tensor in spec.tensors.values()) / 1e9 == pytest.approx(5.73, rel=0.005)
 
 
-def test_quantisation_of_llama_cpp_overrules_the_checkpoint() -> None:
+def test_quantization_of_llama_cpp_overrules_the_checkpoint() -> None:
     packed = LLAMA_3_1_8B | {"quantization_config": AWQ}
     assert spec_from_hf_config(packed, "Q4_K_M").tensors == catalogue_model("llama-3.1-8b", "Q4_K_M").tensors
     assert spec_from_hf_config(packed, "Q4_K_M").notes == ()
 
 
-def test_other_quantisations_are_named_and_not_counted() -> None:
+def test_other_quantizations_are_named_and_not_counted() -> None:
     spec = spec_from_hf_config(LLAMA_3_1_8B | {"quantization_config": {"quant_method": "fp8"}})
-    assert spec.notes == ("quantisation by 'fp8' is not counted",)
+    assert spec.notes == ("quantization by 'fp8' is not counted",)
     assert spec.tensors["output.weight"].quant.name == "BF16"
 
 

@@ -24,7 +24,7 @@ def test_numbers_are_unique_and_rows_follow_from_blocks() -> None:
     assert len(QUANTS_BY_NUMBER) == len(QUANTS)
     assert quant("q4_k").row_bytes(4096) == 16 * 144
     assert quant("Q8_0").bits_per_weight == 8.5
-    assert [name for name in ("F32", "BF16", "I8", "Q4_0", "MXFP4") if quant(name).is_quantised] == ["Q4_0", "MXFP4"]
+    assert [name for name in ("F32", "BF16", "I8", "Q4_0", "MXFP4") if quant(name).is_quantized] == ["Q4_0", "MXFP4"]
 
 
 def test_every_cache_type_is_a_tensor_type() -> None:

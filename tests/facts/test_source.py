@@ -39,7 +39,7 @@ def test_published_name_needs_no_file() -> None:
     assert (spec.arch, spec.n_expert, spec.n_expert_used, spec.file_bytes) == ("qwen3moe", 128, 8, None)
 
 
-def test_published_name_without_quantisation_says_how_to_add_it() -> None:
+def test_published_name_without_quantization_says_how_to_add_it() -> None:
     with pytest.raises(UnknownNameError, match="qwen3-30b-a3b:Q4_K_M"):
         read_model("qwen3-30b-a3b")
 
@@ -49,12 +49,12 @@ def test_unknown_published_name_lists_what_is_near() -> None:
         read_model("qwen3-30b-a3c:Q4_K_M")
 
 
-def test_config_json_is_read_as_stored_quantised_or_from_its_folder(tmp_path: Path) -> None:
+def test_config_json_is_read_as_stored_quantized_or_from_its_folder(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text(json.dumps(CONFIG))
-    stored, quantised, folder = read_model(path), read_model(f"{path}:Q8_0"), read_model(tmp_path)
+    stored, quantized, folder = read_model(path), read_model(f"{path}:Q8_0"), read_model(tmp_path)
     assert stored.tensors["blk.0.ffn_up.weight"].quant.name == "BF16"
-    assert quantised.tensors["blk.0.ffn_up.weight"].quant.name == "Q8_0"
+    assert quantized.tensors["blk.0.ffn_up.weight"].quant.name == "Q8_0"
     assert folder.tensors == stored.tensors
 
 

@@ -69,10 +69,10 @@ def test_settings_are_compared_resumed_and_never_with_the_wrong_thing(sweep: Swe
     assert all(quality is not None and quality.kl_missing is None for quality in qualities.values())
     n_tokens = {setting: len(quality.kl_nats) for setting, quality in qualities.items() if quality}
     assert n_tokens == {(4, "f16"): 0, (4, "q8_0"): 58, (2, "f16"): 58, (2, "q8_0"): 58}
-    quantised, fewer = qualities[4, "q8_0"], qualities[2, "f16"]
-    assert quantised is not None
+    quantized, fewer = qualities[4, "q8_0"], qualities[2, "f16"]
+    assert quantized is not None
     assert fewer is not None
-    assert 0 <= sum(quantised.kl_nats) < sum(fewer.kl_nats), "an 8-bit cache is nearer than half of the experts"
+    assert 0 <= sum(quantized.kl_nats) < sum(fewer.kl_nats), "an 8-bit cache is nearer than half of the experts"
     assert len({quality.tokens_sha256 for quality in qualities.values() if quality}) == 1
 
     # One point is to be measured again, and the cache was emptied: its reference is measured again with it.

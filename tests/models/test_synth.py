@@ -56,7 +56,7 @@ def load(how: Literal["shape", "decode"], *paths: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def tiny(arch: str, quantisation: str, **hparams: Value) -> ModelSpec:
+def tiny(arch: str, quantization: str, **hparams: Value) -> ModelSpec:
     """A model of four blocks whose random weights fit in a few MiB."""
     keys: dict[str, Value] = {
         "vocab_size": N_VOCAB, "context_length": 512, "block_count": 4, "embedding_length": 256,
@@ -65,7 +65,7 @@ def tiny(arch: str, quantisation: str, **hparams: Value) -> ModelSpec:
     }  # fmt: skip
     keys |= {key.replace("__", "."): value for key, value in hparams.items()}
     return build_model(
-        "tiny", arch, {f"{arch}.{key}": value for key, value in keys.items()}, quantisation, source="tiny"
+        "tiny", arch, {f"{arch}.{key}": value for key, value in keys.items()}, quantization, source="tiny"
     )
 
 

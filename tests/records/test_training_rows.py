@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bench.train.public_rows import public_observations
 
-from oomph.fitting.public_rows import public_observations
 from oomph.records.schema import Record
 from oomph.records.training_rows import training_rows
 

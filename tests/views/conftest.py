@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from oomph.calibrate.comparison import Comparison
+from oomph.calibrate.health import judge
+from oomph.calibrate.left_out import LeftOut
+from oomph.calibrate.result import FitResult, FittedCoefficient
 from oomph.estimate.coefficients import Coefficients
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate, Prediction
 from oomph.facts.config import RunConfig
-from oomph.fitting.compare import Comparison
-from oomph.fitting.health import judge
-from oomph.fitting.left_out import LeftOut
-from oomph.fitting.result import FitResult, FittedCoefficient
 from oomph.records.schema import Record
 from oomph.units import MIB
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from oomph.fitting.compare import Comparison
+from oomph.calibrate.comparison import Comparison
 from oomph.records.schema import Record
 from oomph.units import MIB
 from oomph.views.headline import evidence, headline, spread

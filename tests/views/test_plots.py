@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from matplotlib.container import BarContainer, ErrorbarContainer
 
+from oomph.calibrate.comparison import Comparison
 from oomph.errors import StoreError
 from oomph.estimate.prediction import Prediction
-from oomph.fitting.compare import Comparison
 from oomph.records.schema import Record
 from oomph.views.by_experts import quality_by_experts, rates_by_experts
 from oomph.views.plots_fit import agreements, plot_predicted_vs_measured

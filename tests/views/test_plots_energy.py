@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from oomph.records.schema import Record, Timing
-from oomph.views.pictures import Material, energy_pictures
+from oomph.views.figures import Material, energy_pictures
 from oomph.views.plots_energy import energy_by_experts, energy_table, plot_energy_by_depth
 
 Make = Callable[..., Record]

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
+from oomph.advise.memory_map import Surface
 from oomph.estimate.prediction import Prediction
-from oomph.fitting.surface import Surface
 from oomph.records.schema import Record
 from oomph.units import GIB, MIB
 from oomph.views.data_tables import map_table

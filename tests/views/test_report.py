@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from oomph.calibrate.comparison import Comparison
+from oomph.calibrate.result import FitResult
 from oomph.errors import StoreError
 from oomph.estimate.prediction import Prediction
-from oomph.fitting.compare import Comparison
-from oomph.fitting.result import FitResult
 from oomph.records.grouping import subject
 from oomph.records.schema import Record
 from oomph.views.report import Report, anchor, build_report, render_html, render_report_markdown, write_report

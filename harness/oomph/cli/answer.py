@@ -21,7 +21,7 @@ from oomph.cli.named import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from oomph.fitting.answer import Answer
+    from oomph.advise.answer import Answer
 
 
 def register(app: typer.Typer) -> None:
@@ -45,11 +45,11 @@ def _answer(
     knobs: dict[str, Any],
 ) -> None:
     """Can I run it? n_ctx left out is the model's own context; no card named is the machine's."""
+    from oomph.advise.answer import answer
     from oomph.cli.knobs import expert_counts
     from oomph.cli.named import asked_of
     from oomph.cli.report import read_records
     from oomph.estimate.machine import told_machine
-    from oomph.fitting.answer import answer
     from oomph.views.answer import answer_json
     from oomph.views.language import checked_language
 

@@ -24,11 +24,11 @@ def _calibrate(
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
 ) -> None:
     """Calibrate speed and memory on a machine's own records."""
+    from oomph.calibrate.fit import fit_models, records_of
+    from oomph.calibrate.store import calibration_json
     from oomph.cli.output import print_table
     from oomph.cli.recorded import estimator_of
     from oomph.cli.report import read_records
-    from oomph.fitting.calibrate import fit_models, records_of
-    from oomph.fitting.saved import calibration_json
     from oomph.records.grouping import by_model
     from oomph.views.calibration import errors_table, fit_json, fit_sentences, fit_table
 
@@ -46,7 +46,7 @@ def _calibrate(
 
 def _store(text: str, out: Path | None, *, is_healthy: bool) -> str:
     """Write the calibration to `out`, or keep it where it can be believed; a sentence on where it is."""
-    from oomph.fitting.kept import keep
+    from oomph.calibrate.store import keep
 
     if out:
         out.write_text(text, encoding="utf-8")

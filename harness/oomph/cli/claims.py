@@ -8,8 +8,8 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from oomph.analysis.claims import ClaimsFile, Tried
     from oomph.facts.config import RunConfig
-    from oomph.fitting.claims import ClaimsFile, Tried
     from oomph.measure.bench import Bench
     from oomph.measure.sweep import Sweep
     from oomph.records.store import Store
@@ -29,7 +29,7 @@ def _claims(
     """Hold claims about memory against the estimate and the phantom of the card that they are about."""
     from rich.console import Console
 
-    from oomph.fitting.claims import read_claims
+    from oomph.analysis.claims import read_claims
     from oomph.measure.bench import open_bench
     from oomph.records.store import Store
     from oomph.views.table import render_markdown, render_rich
@@ -37,9 +37,9 @@ def _claims(
     claims, store = read_claims(file), Store(out)
     with open_bench(phantom or claims.card) as bench:
         tried = {
-            (quantisation, each.config): each
-            for quantisation in claims.quantisations()
-            for each in _try(claims, quantisation, bench, store)
+            (quantization, each.config): each
+            for quantization in claims.quantizations()
+            for each in _try(claims, quantization, bench, store)
         }
         sentences, tables = _judged(claims, tried, bench.environment.gpus[0]["name"])
     page = [f"# {claims.name}: claims and measurements", "\n".join(f"- {sentence}" for sentence in sentences)]
@@ -52,20 +52,20 @@ def _claims(
     console.print(f"written to {out / 'claims.md'}", markup=False, highlight=False)
 
 
-def _try(claims: "ClaimsFile", quantisation: str, bench: "Bench", store: "Store") -> "Iterator[Tried]":
-    """Every configuration of one quantisation, from the store where it was tried before."""
+def _try(claims: "ClaimsFile", quantization: str, bench: "Bench", store: "Store") -> "Iterator[Tried]":
+    """Every configuration of one quantization, from the store where it was tried before."""
+    from oomph.analysis.claims import Tried
+    from oomph.calibrate.expected_memory import PHANTOM, Expectation
     from oomph.facts.source import read_model
-    from oomph.fitting.claims import Tried
-    from oomph.fitting.expected import PHANTOM, Expectation
     from oomph.measure.runner import Runner
     from oomph.models.sparse import model_path
 
-    reference = f"{claims.model}:{quantisation}"
+    reference = f"{claims.model}:{quantization}"
     path = model_path(reference)
     assert bench.phantom is not None, "claims are tried on phantom cards"
     expected = Expectation(read_model(path), bench.phantom.specs, backend=PHANTOM)
     runner = Runner(store, bench.executor, model=path, known_as=reference, environment=bench.environment)
-    for config in claims.configs(quantisation):
+    for config in claims.configs(quantization):
         sweep = _sweep(claims, reference, config)
         for record in runner.run(sweep):
             typer.echo(f"{reference} {record.label}: {record.outcome.label}")
@@ -91,16 +91,16 @@ def _judged(
     claims: "ClaimsFile", tried: "Mapping[tuple[str, RunConfig], Tried]", card: str
 ) -> "tuple[list[str], tuple[Table, Table]]":
     """Every claim and rule under every setting: the answer in sentences, and the tables that carry it."""
-    from oomph.fitting.claims import judge, judge_rule
+    from oomph.analysis.claims import judge, judge_rule
     from oomph.views.claims import claims_summary, claims_table, rules_table
 
     judged, ruled = [], []
     for claim in claims.claim:
         for setting in claims.settings():
-            each = tried[claim.quantisation, claim.config(setting)]
+            each = tried[claim.quantization, claim.config(setting)]
             judged.append((claim, each, judge(claim, each)))
     for rule in claims.rule:
         for setting in claims.settings():
-            series = [tried[rule.quantisation, config] for config in rule.configs(setting)]
+            series = [tried[rule.quantization, config] for config in rule.configs(setting)]
             ruled.append((rule, series[0], judge_rule(rule, series)))
     return claims_summary(judged), (claims_table(card, judged), rules_table(ruled))

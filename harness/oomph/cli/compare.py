@@ -23,8 +23,8 @@ def compare(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown instead of a table.")] = False,
 ) -> None:
     """Pair the points of two folders: differences with intervals, regressions first, and what changed around them."""
+    from oomph.analysis.paired_runs import environment_changes, paired_differences, unpaired
     from oomph.cli.output import print_table
-    from oomph.fitting.paired import environment_changes, paired_differences, unpaired
     from oomph.views.differences import changes_table, differences_table
     from oomph.views.table import render_markdown
 

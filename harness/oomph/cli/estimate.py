@@ -92,8 +92,8 @@ def _answers(estimator: "Estimator", asked: "Iterable[RunConfig]") -> "Iterator[
 
 
 def _print_json(estimator: "Estimator", asked: "Iterable[RunConfig]", *, strict: bool, calibration: str | None) -> None:
+    from oomph.advise.citations import cited
     from oomph.errors import ConfigError
-    from oomph.fitting.cited import cited
     from oomph.views.estimates import citations_json, prediction_json, refusal_json
 
     for config, answer in _answers(estimator, asked):
@@ -129,8 +129,8 @@ def _notes(estimator: "Estimator", answers: "list[tuple[RunConfig, Answer]]") ->
 
 
 def _print_one(estimator: "Estimator", asked: "list[RunConfig]") -> None:
+    from oomph.advise.citations import cited
     from oomph.cli.output import print_table
-    from oomph.fitting.cited import cited
     from oomph.views.estimates import citation_lines, devices_table, summary_lines
 
     prediction = estimator.predict(asked[0])

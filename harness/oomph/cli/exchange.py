@@ -36,7 +36,7 @@ def import_results(
 
     A log must show the buffer sizes: llama-server does with `--log-verbosity 4`. Its speeds are not read.
     """
-    from oomph.fitting.cited import keep_measured
+    from oomph.advise.citations import keep_measured
     from oomph.records.share import is_share, read_share
     from oomph.records.store import Store
 

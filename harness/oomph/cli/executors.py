@@ -108,10 +108,10 @@ def on_this_machine(
     sweep: "Sweep", spec: "ModelSpec", phantom: str | None, workers: int | None = None
 ) -> Iterator[Chosen]:  # fmt: skip
     """Its cards, phantom cards, or its CPU."""
-    from oomph.fitting.expected import expected_to_fit
-    from oomph.fitting.expected_time import expected_time
+    from oomph.calibrate.expected_memory import expected_to_fit
+    from oomph.calibrate.expected_time import expected_time
     from oomph.measure.bench import open_bench
-    from oomph.measure.places import spread
+    from oomph.measure.targets import spread
 
     with open_bench(phantom) as bench:
         found = spread(sweep, spec, bench, workers=workers, fits=expected_to_fit(spec, bench))
@@ -123,7 +123,7 @@ def on_this_machine(
 
 
 def _on_cluster(place: "Place", spec: "ModelSpec", workers: int | None, card: "GpuSpec | None") -> Chosen:
-    from oomph.fitting.expected_time import ExpectedTime
+    from oomph.calibrate.expected_time import ExpectedTime
 
     at_once = min(workers or place.at_once, place.at_once)
     return Chosen(

@@ -13,10 +13,10 @@ from oomph.cli.phantom import PhantomOption
 from oomph.errors import ConfigError
 
 if TYPE_CHECKING:
+    from oomph.analysis.first_card.expectations import Foreseen
+    from oomph.analysis.first_card.verdict import Verdict
     from oomph.estimate.estimator import Estimator
     from oomph.facts.gpus import GpuSpec
-    from oomph.fitting.first_card import Verdict
-    from oomph.fitting.foresight import Foreseen
     from oomph.measure.bench import Bench
     from oomph.measure.first_card.models import ProtocolModels
     from oomph.measure.first_card.protocol import Protocol
@@ -87,7 +87,7 @@ class _Day:
 
     def run(self) -> None:
         """Predict, then measure, saying each thing as it comes; exit code 130 where it is interrupted."""
-        from oomph.fitting.foretold import FILE, write_predictions
+        from oomph.analysis.first_card.predictions import FILE, write_predictions
 
         open_steps = [step.name for step in self.visit.plan() if not (step.done or step.why)]
         steps = [step for step in self.protocol.step if step.name in open_steps]
@@ -107,9 +107,9 @@ class _Day:
 
     def judge(self, *, keeps: bool) -> None:
         """The verdict, printed, and the page; what a real card taught is kept for `oomph estimate`."""
+        from oomph.advise.citations import keep_measured
+        from oomph.analysis.first_card.verdict import verdict
         from oomph.cli.output import print_table
-        from oomph.fitting.cited import keep_measured
-        from oomph.fitting.first_card import verdict
         from oomph.views.first_card import errors_table, evidence, frontiers_table, stages_table
 
         found = verdict(self.folder, self.protocol, self.estimator_of)
@@ -137,8 +137,7 @@ class _Day:
         return self.foreseen.estimator(subject.spec)
 
     def _calibration(self, found: "Verdict", *, keeps: bool) -> None:
-        from oomph.fitting.kept import keep
-        from oomph.fitting.saved import calibration_json
+        from oomph.calibrate.store import calibration_json, keep
 
         assert found.fit is not None
         text = calibration_json(found.fit, found.records)
@@ -165,7 +164,7 @@ class _Day:
 def _day(
     phantom: str | None, *, cpu: bool, size: Size, model: str | None, busy: bool, out: Path | None, minutes: float
 ) -> Iterator[_Day]:
-    from oomph.fitting.foresight import Foreseen
+    from oomph.analysis.first_card.expectations import Foreseen
     from oomph.measure.bench import cpu_bench, open_bench
     from oomph.measure.first_card.fitness import only_card, refuse_unready
     from oomph.measure.first_card.models import ProtocolModels

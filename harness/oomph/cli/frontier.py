@@ -85,10 +85,10 @@ def _search(
 
 def _slack(path: Path, bench: "Bench") -> "Slack | None":
     """The estimate as a guide; none on a machine without cards, or with one that the catalogue lacks."""
+    from oomph.calibrate.expected_memory import Expectation
     from oomph.errors import UnknownNameError
     from oomph.facts.gpus import gpu
     from oomph.facts.source import read_model
-    from oomph.fitting.expected import Expectation
 
     cards = bench.environment.gpus
     try:

@@ -11,8 +11,8 @@ from oomph.cli.named import CalibrationOption, GpuMemoryOption, GpuOption, Model
 from oomph.cli.phantom import PhantomOption
 
 if TYPE_CHECKING:
+    from oomph.advise.launch_plan import Launch
     from oomph.estimate.estimator import Estimator
-    from oomph.fitting.launch import Launch
     from oomph.views.launch.files import LaunchFiles
 
 QUESTION: Final = "Say hello."
@@ -40,8 +40,8 @@ def _launch(
     knobs: dict[str, Any],
 ) -> None:
     """Write files that start a model: llama-server, text-generation-webui, koboldcpp, Ollama, llama-cpp-python."""
+    from oomph.advise.launch_plan import choose
     from oomph.cli.named import asked_of
-    from oomph.fitting.launch import choose
     from oomph.phantom.cards import parse_cards
     from oomph.views.launch.files import launch_files
 
@@ -80,9 +80,9 @@ def _path(model: str, given: str | None, phantom: str | None) -> str:
 
 def _refuse(estimator: "Estimator", launch: "Launch") -> None:
     """What llama.cpp would not run, or what is short and what would do."""
+    from oomph.advise.first_failure import margin_bytes
+    from oomph.advise.remedy import remedy
     from oomph.errors import ConfigError
-    from oomph.fitting.remedy import remedy
-    from oomph.fitting.shortage import margin_bytes
     from oomph.units import count, mib
     from oomph.views.estimates import warnings
     from oomph.views.launch.saying import verdict
@@ -119,9 +119,9 @@ def _tell(out: Path, launch: "Launch", files: "LaunchFiles") -> None:
 
 def _check(out: Path, launch: "Launch", *, server: Path | None, phantom: str | None) -> None:
     """Start the script and hold what llama-server reports against its promises; exit code 1 where one is not kept."""
+    from oomph.advise.launch_check import held_against
     from oomph.cli.output import print_table
-    from oomph.fitting.launched import held_against
-    from oomph.measure.boot import boot, find_server, phantom_arguments
+    from oomph.measure.server_run import boot, find_server, phantom_arguments
     from oomph.phantom.cards import phantom_cards
     from oomph.views.launch.files import SCRIPT
     from oomph.views.launch.tried import findings_table

@@ -1,4 +1,4 @@
-"""`oomph max-context`: what is my maximum? Over quantisations, experts and cache types."""
+"""`oomph max-context`: what is my maximum? Over quantizations, experts and cache types."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _max_context(
-    model: Annotated[str, typer.Argument(help="a GGUF file or name:QUANT; a name alone is every quantisation of it")],
+    model: Annotated[str, typer.Argument(help="a GGUF file or name:QUANT; a name alone is every quantization of it")],
     n_expert_used: Annotated[str | None, typer.Option(help="active experts, several by comma")] = None,
     type_kv: Annotated[str, typer.Option(help="type of K and V, several by comma")] = "f16,q8_0,q4_0",
     gpu: GpuOption = None,
@@ -36,12 +36,12 @@ def _max_context(
     knobs: dict[str, Any],
 ) -> None:
     """The longest context that fits, and that was seen to run full, for each combination."""
+    from oomph.advise.max_context import positions, reaches
     from oomph.cli.knobs import expert_counts
     from oomph.cli.named import asked_of
     from oomph.cli.output import print_table
     from oomph.cli.report import read_records
     from oomph.errors import ConfigError
-    from oomph.fitting.reach import positions, reaches
     from oomph.views.language import checked_language
     from oomph.views.max_context import max_context_table, max_context_text, reach_json
 
@@ -67,7 +67,7 @@ def _max_context(
 
 
 def _is_name(model: str) -> bool:
-    """Whether it is a name of the catalogue without a quantisation (and no file of that name)."""
+    """Whether it is a name of the catalogue without a quantization (and no file of that name)."""
     from oomph.facts.catalogue import catalogue_names
 
     return model.lower() in catalogue_names() and not Path(model).exists()
@@ -78,7 +78,7 @@ def _one_of(model: str) -> str:
 
 
 def _estimators(model: str, asked: "Asked") -> "list[Estimator]":
-    from oomph.fitting.variants import published_variants
+    from oomph.advise.quantizations import published_variants
 
     first = asked.estimator
     if not _is_name(model):

@@ -126,8 +126,8 @@ def _calibration(
     Unless a file or `none` is asked for, the newest kept calibration of the same card, build and family of models; with
     no card named, one of this machine, and only for what runs without a card.
     """
+    from oomph.calibrate.store import calibrations_folder, newest_matching
     from oomph.estimate.coefficients import read_coefficients
-    from oomph.fitting.kept import calibrations_folder, newest_matching
 
     if asked is not None:
         return (None, None) if str(asked) == SHIPPED else (read_coefficients(asked), str(asked))

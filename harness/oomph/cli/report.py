@@ -12,10 +12,10 @@ from oomph.cli.recorded import estimator_of
 from oomph.errors import FitError, OomphError, StoreError
 
 if TYPE_CHECKING:
+    from oomph.calibrate.comparison import Comparison
+    from oomph.calibrate.result import FitResult
     from oomph.estimate.estimator import Estimator
     from oomph.estimate.prediction import Prediction
-    from oomph.fitting.compare import Comparison
-    from oomph.fitting.result import FitResult
     from oomph.records.schema import Record
     from oomph.views.report import Report
 
@@ -72,11 +72,11 @@ def report_on(
     `calibrate` fits the coefficients to the records first, where these hold enough; `language` is the headlines'.
     `estimator_for` knows a record's model and card where the record's own names do not.
     """
-    from oomph.fitting.calibrate import fit
-    from oomph.fitting.compare import compare, record_config
-    from oomph.fitting.surface import Surface, as_measured, surfaces
+    from oomph.advise.memory_map import Surface, as_measured, surfaces
+    from oomph.calibrate.comparison import compare, record_config
+    from oomph.calibrate.fit import fit
     from oomph.records.grouping import by_subject, subject
-    from oomph.views.pictures import MOST_MAPS
+    from oomph.views.figures import MOST_MAPS
     from oomph.views.report import build_report
     from oomph.views.what_if import WhatIf, what_if
 

@@ -93,7 +93,7 @@ def follow(records: "Iterator[Record]", store: "Store", n_pending: int, *, names
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from oomph.measure.anchor import is_repeat
+    from oomph.measure.drift_check import is_repeat
     from oomph.views.readings import unread_reasons
     from oomph.views.timings import time_in_words
 

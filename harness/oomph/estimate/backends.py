@@ -15,7 +15,7 @@ CUDA_ALIGNMENT: Final = 128
 """Bytes that every allocation in a backend's buffers is padded to (ggml_backend_buft_get_alignment)."""
 
 MATRIX_ROW_PADDING: Final = 512
-"""Elements that CUDA pads the last row of a quantised tensor to (MATRIX_ROW_PADDING in ggml-cuda/common.cuh)."""
+"""Elements that CUDA pads the last row of a quantized tensor to (MATRIX_ROW_PADDING in ggml-cuda/common.cuh)."""
 
 OFFLOAD_MIN_BATCH: Final = 32
 """Rows from which a card takes a node from the CPU although its weights must be copied (GGML_OP_OFFLOAD_MIN_BATCH)."""
@@ -66,14 +66,14 @@ def wants_offload(node: Tensor) -> bool:
 def alloc_bytes(device: str, tensor: Tensor, *, reserves_copies: bool = True) -> int:
     """Bytes that a backend's buffer type asks for a tensor, before alignment (get_alloc_size).
 
-    `reserves_copies` counts flash attention's F16 copies of a quantised cache, which older builds took from a pool.
+    `reserves_copies` counts flash attention's F16 copies of a quantized cache, which older builds took from a pool.
     """
     if device == "CPU":
         return tensor.n_bytes
     n = tensor.n_bytes
     if tensor.op == "FLASH_ATTN_EXT" and reserves_copies:
         n = _fused_bytes(tensor, n)
-    if tensor.quant.is_quantised and tensor.ne[0] % MATRIX_ROW_PADDING:
+    if tensor.quant.is_quantized and tensor.ne[0] % MATRIX_ROW_PADDING:
         n += tensor.quant.row_bytes(MATRIX_ROW_PADDING - tensor.ne[0] % MATRIX_ROW_PADDING)
     return n
 

@@ -14,10 +14,10 @@ from typing import Final
 class Build:
     """What a build does; the defaults are llama.cpp 0.5.0's.
 
-    `embeds_inputs`: the graph has an input for embeddings beside the tokens. `rotates_cache`: a quantised cache holds
+    `embeds_inputs`: the graph has an input for embeddings beside the tokens. `rotates_cache`: a quantized cache holds
     rotated K and V (pull request 21038). `keeps_all_rows`: architectures whose last norm feeds a prediction head keep
     it for every token. `narrow_mask`: flash attention's mask is F16 from the start, not cast from F32 (23764).
-    `reserves_copies`: flash attention's F16 copies of a quantised cache are in the compute buffer, not in the pool that
+    `reserves_copies`: flash attention's F16 copies of a quantized cache are in the compute buffer, not in the pool that
     grows in use (23907). `fuses_experts`: the choice and the sum of experts are fused and keep tensors alive (25952).
     """
 

@@ -36,7 +36,7 @@ _OLD_BUS_SHARE: Final = 0.5
 """PCIe 3 of cards before Ampere against the PCIe 4 that the bus's rate is of."""
 
 INT8_BUILD: Final = 2024.45
-"""llama.cpp multiplies quantised matrices with int8 tensor cores since June 2024 (PR 7676, 8062)."""
+"""llama.cpp multiplies quantized matrices with int8 tensor cores since June 2024 (PR 7676, 8062)."""
 FUSION_BUILDS: Final = (2025.65, 2025.87)
 """Kernel fusions came one by one between August and November 2025 (PR 14800, 16130, 16715 and others)."""
 NATIVE_FP4_BUILD: Final = 2025.97

@@ -87,7 +87,7 @@ class Coefficients:
     def from_json(cls, text: str, *, where: str) -> Self:
         """The coefficients in `text`; `where` names the source in the error for another layout."""
         try:
-            content = json.loads(text)
+            content = json.loads(text.replace("quantis", "quantiz"))  # how calibrations were spelled first
             if content["format"] != FORMAT:
                 raise OomphError(
                     f"{where}: format {content['format']} is not {FORMAT}; calibrate again with this oomph"

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from oomph.errors import ModelFileError
+from oomph.estimate.affine_sizes import Elastic
 from oomph.estimate.allocator import Packing, Program
 from oomph.estimate.backends import alignment, alloc_bytes
 from oomph.estimate.build import LATEST, Build
-from oomph.estimate.elastic import Elastic
 from oomph.estimate.graph.architectures import ARCHITECTURES
 from oomph.estimate.graph.builder import Builder, CacheTypes
 from oomph.estimate.graph.compose import build_graph

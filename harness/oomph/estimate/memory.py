@@ -81,7 +81,7 @@ class MemoryModel:
             hparams=hparams, placement=Placement(config, hparams.n_layer_all), sizes=resolve_sizes(config, hparams),
             cache=cache, op_offload=config.op_offload,
         )  # fmt: skip
-        is_open = config.flash_attn == "auto" and not cache.v.is_quantised  # a quantised V turns auto into on
+        is_open = config.flash_attn == "auto" and not cache.v.is_quantized  # a quantized V turns auto into on
         if is_open and not self._compute.fuses_attention(setup):
             setup = replace(setup, cache=replace(cache, flash_attn=False))
         return setup
@@ -133,7 +133,7 @@ class MemoryModel:
         cache = setup.cache
         if config.n_seq_max > MAX_SEQUENCES:
             yield f"llama.cpp refuses n_seq_max {config.n_seq_max}: {MAX_SEQUENCES} is the most"
-        if cache.v.is_quantised and not cache.flash_attn:
+        if cache.v.is_quantized and not cache.flash_attn:
             yield f"llama.cpp refuses type_v {config.type_v} without flash attention; set flash_attn on, or type_v f16"
         if setup.hparams.is_mla and cache.k != cache.v:
             yield f"llama.cpp refuses type_k {config.type_k} with type_v {config.type_v} for latent attention"
@@ -162,13 +162,13 @@ def _logits_home(placement: Placement) -> str:
 
 
 def allocated_bytes(info: TensorInfo, device: str) -> int:
-    """Bytes that a tensor takes in a device's buffer: CUDA pads a quantised tensor's last row, every buffer aligns."""
+    """Bytes that a tensor takes in a device's buffer: CUDA pads a quantized tensor's last row, every buffer aligns."""
     return padded_bytes(info.n_bytes, info.quant, info.ne[0], device)
 
 
 def padded_bytes(n_bytes: int, kind: QuantType, width: int, device: str) -> int:
     """`n_bytes` of rows of `width` elements with the device's row padding and alignment."""
-    if is_card(device) and kind.is_quantised and width % MATRIX_ROW_PADDING:
+    if is_card(device) and kind.is_quantized and width % MATRIX_ROW_PADDING:
         n_bytes += kind.row_bytes(MATRIX_ROW_PADDING - width % MATRIX_ROW_PADDING)
     return pad(n_bytes, alignment(device))
 

@@ -21,7 +21,7 @@ from oomph.units import MIB
 POOL_PIECE: Final = 2 * MIB
 """Granularity of CUDA's virtual memory (ggml_cuda_pool_vmm)."""
 ROW_PADDING: Final = 512
-"""MATRIX_ROW_PADDING: the inner size that quantised activations are padded to."""
+"""MATRIX_ROW_PADDING: the inner size that quantized activations are padded to."""
 Q8_1_BYTES: Final = 9 / 8
 """Bytes of an activation in block_q8_1 (36 for 32); Blackwell multiplies FP4 weights with FP4 ones, of half that."""
 TILE: Final = 128
@@ -95,10 +95,10 @@ def _needs(spec: ModelSpec, config: RunConfig, gpu: GpuSpec, n: int) -> Iterator
 
 
 def _dense_product(tensor: TensorInfo, gpu: GpuSpec, n: int) -> tuple[float, bool]:
-    """Quantised: activations in q8_1 and stream-k's fix-up. Float: activations and, for F16, the result in 16 bits."""
+    """Quantized: activations in q8_1 and stream-k's fix-up. Float: activations and, for F16, the result in 16 bits."""
     inner, rows = tensor.ne[0], tensor.ne[1]
-    if tensor.quant.is_quantised:
-        if _has_quantised_kernels(gpu):
+    if tensor.quant.is_quantized:
+        if _has_quantized_kernels(gpu):
             return _activations(tensor, gpu, n) + _fixup(rows, n, 1, gpu), False
         return 2.0 * (inner * rows + n * inner + n * rows), True
     if tensor.quant.name == "F32" or n <= FLOAT_COLUMNS:
@@ -113,7 +113,7 @@ def _expert_product(tensor: TensorInfo, gpu: GpuSpec, n: int, n_used: int) -> tu
     inner, rows, n_expert = tensor.ne[0], tensor.ne[1], tensor.ne[-1]
     sorted_rows = n * n_used
     indices = 8.0 * sorted_rows + 4.0 * (n_expert + 1)
-    if tensor.quant.is_quantised:
+    if tensor.quant.is_quantized:
         return indices + _activations(tensor, gpu, sorted_rows) + _fixup(rows, n, n_expert, gpu), False
     if n <= (512 if rows <= 1024 else 128):
         return indices, False
@@ -121,7 +121,7 @@ def _expert_product(tensor: TensorInfo, gpu: GpuSpec, n: int, n_used: int) -> tu
 
 
 def _activations(tensor: TensorInfo, gpu: GpuSpec, n: int) -> float:
-    """Activations as the quantised kernels take them, and one tile more."""
+    """Activations as the quantized kernels take them, and one tile more."""
     in_fp4 = tensor.quant.name in ("MXFP4", "NVFP4") and _capability(gpu) >= (12, 0)
     row = -(-tensor.ne[0] // ROW_PADDING) * ROW_PADDING * Q8_1_BYTES / (2 if in_fp4 else 1)
     return n * row + TILE * 144
@@ -153,8 +153,8 @@ def _plain_attention(spec: ModelSpec, config: RunConfig, n: int) -> float:
     return 2.0 * n * heads * (padded_context(config.n_ctx) / (1 if config.kv_unified else config.n_seq_max) + value)
 
 
-def _has_quantised_kernels(gpu: GpuSpec) -> bool:
-    """Whether prompts of quantised weights run on int8 (mmq): with dp4a or int8 tensor cores, not on Volta."""
+def _has_quantized_kernels(gpu: GpuSpec) -> bool:
+    """Whether prompts of quantized weights run on int8 (mmq): with dp4a or int8 tensor cores, not on Volta."""
     return gpu.int8_ops > 0
 
 

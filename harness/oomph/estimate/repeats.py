@@ -1,6 +1,6 @@
 """Which layers of a model stand for all of them when a graph is replayed.
 
-Layers repeat: one after the other, or in a period (sliding windows, hybrids, quantisation mixes), and the allocator
+Layers repeat: one after the other, or in a period (sliding windows, hybrids, quantization mixes), and the allocator
 soon does the same for each. So a run of repetitions is cut to its first few, once for runs of single layers and once
 more for periods of what is left. Whether that was right is seen after the replay: `Selection.must_agree` names layers
 after which the allocator's state must be the same, for then it would have been the same after all that was left out.

@@ -109,7 +109,7 @@ def attention_seconds(card: Card, group: AttentionWork, c: Values, *, n_depth: f
 ) -> float:  # fmt: skip
     """Seconds that one token's attention takes in these layers: KV bytes and clocks, in squares as for the weights.
 
-    Flash attention takes clocks for each score, spread over the SMs; of a quantised cache each query head unpacks the
+    Flash attention takes clocks for each score, spread over the SMs; of a quantized cache each query head unpacks the
     elements anew, which takes clocks for each of them. Without it softmax and the product with V walk
     each row of cells in one block: clocks for each cell, however many SMs and heads there are.
     """
@@ -120,9 +120,9 @@ def attention_seconds(card: Card, group: AttentionWork, c: Values, *, n_depth: f
         clocks = clocks * growth(-c["attention.flash_gain_per_year"], build_year)
         if card.is_before_turing:
             clocks = clocks * c["attention.flash_clocks_old_factor"]
-        if group.quantised_share:
-            unpacked = group.quantised_share * group.head_size * group.n_head
-            clocks = clocks + c["attention.quantised_clocks_per_element"] * unpacked
+        if group.quantized_share:
+            unpacked = group.quantized_share * group.head_size * group.n_head
+            clocks = clocks + c["attention.quantized_clocks_per_element"] * unpacked
         hz = clock_hz(card, c)
     else:
         factor = c["attention.plain_byte_factor"]

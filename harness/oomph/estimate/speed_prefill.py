@@ -65,7 +65,7 @@ def prefill_terms(card: Card, work: Work, c: Values, *, n_prompt: int, n_depth: 
 
 
 def activation_seconds(card: Card, work: Work, c: Values) -> float:
-    """Seconds a token's activations take on their way through memory between the products: norms, quantising, sums."""
+    """Seconds a token's activations take on their way through memory between the products: norms, quantizing, sums."""
     n_bytes = 4 * sum(work.inner_sizes.values()) * c["prefill.activation_passes"]
     return n_bytes * memory_byte_seconds(card, c) / c["card.bandwidth_factor"]
 
@@ -114,16 +114,16 @@ def rate(card: Card, c: Values, kind: str, build_year: float) -> float:
 
 
 def uses_int8(card: Card, build_year: float) -> bool:
-    """Whether quantised products run on int8: dp4a always (Pascal), tensor cores since June 2024 (Turing and later)."""
+    """Whether quantized products run on int8: dp4a always (Pascal), tensor cores since June 2024 (Turing and later)."""
     return card.int8_ops > 0 and (not card.has_int8_tensor_cores or build_year >= INT8_BUILD)
 
 
 def read_seconds(card: Card, work: Work, c: Values, *, n: float, build_year: float) -> float:
-    """Seconds of reading the weights that a micro-batch touches, and of dequantising them for cuBLAS."""
+    """Seconds of reading the weights that a micro-batch touches, and of dequantizing them for cuBLAS."""
     n_bytes = work.weight_bytes(n)
     if not uses_int8(card, build_year):
-        quantised = sum(flops for kind, flops in work.dense_flops.items() if kind != "f16")
-        n_bytes = n_bytes + c["prefill.dequantise_factor"] * 2 * quantised
+        quantized = sum(flops for kind, flops in work.dense_flops.items() if kind != "f16")
+        n_bytes = n_bytes + c["prefill.dequantize_factor"] * 2 * quantized
     return n_bytes * memory_byte_seconds(card, c) * c["prefill.weight_read_factor"] / c["card.bandwidth_factor"]
 
 
@@ -140,7 +140,7 @@ def prompt_attention_seconds(card: Card, group: AttentionWork, c: Values, *, n_p
 
     The upper half of each micro-batch's square is masked but computed; a window's cache holds the window and the
     micro-batch. Without flash attention the scores go through memory several times; with it, each micro-batch first
-    unpacks a quantised cache to 16 bits.
+    unpacks a quantized cache to 16 bits.
     """
     cells = n_depth + n_prompt / 2
     if group.window is not None:
@@ -155,7 +155,7 @@ def prompt_attention_seconds(card: Card, group: AttentionWork, c: Values, *, n_p
         share = share * c["attention.no_tensor_cores_factor"]
     head: float = (min(group.head_size, 256) / 128) ** c["attention.flash_head_exponent"]
     slow: float = clock_share(card, c, 1.0) * c["card.compute_factor"] ** 0.5 * boost(card, c)
-    unpacked = n_prompt / n * cells * group.layers * group.n_head_kv * group.head_size * 2 * group.quantised_share
+    unpacked = n_prompt / n * cells * group.layers * group.n_head_kv * group.head_size * 2 * group.quantized_share
     traffic = unpacked * 4 * c["attention.unpack_passes"] * memory_byte_seconds(card, c)
     return flops / (share * head * card.fp16_flops * slow) + traffic / c["card.bandwidth_factor"]
 

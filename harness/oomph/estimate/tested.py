@@ -25,8 +25,8 @@ def asked_features(card: Card, work: Work, test: str) -> Iterator[str]:
         yield f"{test} under Windows"
     if card.is_capped:
         yield f"{test} at a lowered power limit"
-    if any(group.quantised_share for group in work.attention):
-        yield f"{test} with a quantised cache"
+    if any(group.quantized_share for group in work.attention):
+        yield f"{test} with a quantized cache"
     total = work.weight_bytes(None)
     for kind in (*work.dense_bytes, *work.expert_bytes):
         if work.dense_bytes.get(kind, 0.0) + work.expert_bytes.get(kind, 0.0) > MAIN_SHARE * total:

@@ -39,7 +39,7 @@ class AttentionWork:
     `row_bytes` is what a layer reads of a cell: K and V, of latent attention K alone, and an indexer's key. `owners`
     are the layers that keep a cache of their own; the others read that of a layer before them. Attention in
     chunks (llama4) reads what a window of the same size reads: cells of the chunk before are masked, not skipped.
-    `quantised_share` is the share of K and V that the cache holds quantised: 0, a half or 1.
+    `quantized_share` is the share of K and V that the cache holds quantized: 0, a half or 1.
     """
 
     layers: int
@@ -50,7 +50,7 @@ class AttentionWork:
     head_size: int
     row_bytes: float
     is_latent: bool = False
-    quantised_share: float = 0.0
+    quantized_share: float = 0.0
 
     def cells(self, n_depth: float) -> float:
         """Cells that a token at depth `n_depth` looks at in one layer."""
@@ -196,7 +196,7 @@ def _add_attention(setup: Setup, card: Work, host: Work) -> None:
             AttentionWork(
                 layers=count, owners=owners[group], window=window, n_head=n_head, n_head_kv=n_head_kv,
                 head_size=head_size, row_bytes=row_bytes, is_latent=hparams.is_mla,
-                quantised_share=(setup.cache.k.is_quantised + setup.cache.v.is_quantised) / 2,
+                quantized_share=(setup.cache.k.is_quantized + setup.cache.v.is_quantized) / 2,
             )
         )  # fmt: skip
 

@@ -1,6 +1,6 @@
-"""Published models without a file: `qwen3-30b-a3b` and a quantisation are enough.
+"""Published models without a file: `qwen3-30b-a3b` and a quantization are enough.
 
-Stands apart from `shapes` and `quantise`, which know families and types but no model: this is where a name
+Stands apart from `shapes` and `quantize`, which know families and types but no model: this is where a name
 becomes metadata (`catalogue.toml`, each entry with its source), tensors and types. The result is what reading
 the header of such a file gives, so nothing further on asks where a spec came from.
 """
@@ -13,10 +13,10 @@ from importlib.resources import files
 from typing import Any, Final
 
 from oomph.errors import UnknownNameError
-from oomph.facts.file_types import FILE_TYPES, canonical_quantisation
+from oomph.facts.file_types import FILE_TYPES, canonical_quantization
 from oomph.facts.gguf import TensorInfo, Value
 from oomph.facts.modelspec import ModelSpec
-from oomph.facts.quantise import tensor_types
+from oomph.facts.quantize import tensor_types
 from oomph.facts.quants import QUANTS
 from oomph.facts.shapes import tensor_shapes
 
@@ -41,7 +41,7 @@ def _entry(entries: Mapping[str, dict[str, Any]], name: str) -> dict[str, Any]:
     if name not in entries:
         raise UnknownNameError(
             f"no model of the catalogue is called {name!r}; the nearest are {', '.join(_nearest(entries, name))};"
-            f" quantisations are {', '.join(FILE_TYPES)}"
+            f" quantizations are {', '.join(FILE_TYPES)}"
         )
     entry = entries[name]
     return entry if "like" not in entry else _merged(_entry(entries, entry["like"]), entry)
@@ -75,7 +75,7 @@ def build_model(
     name: str,
     arch: str,
     metadata: Mapping[str, Value],
-    quantisation: str,
+    quantization: str,
     *,
     source: str,
     extras: Collection[str] = (),
@@ -85,9 +85,9 @@ def build_model(
     """The spec of a file that llama-quantize would write of the model that `metadata` describes.
 
     `metadata` has GGUF's full keys. `extras` as in `tensor_shapes`. `kept_types` names types that tensors have
-    whatever the quantisation, by a part of their name (gpt-oss publishes its experts in MXFP4 only).
+    whatever the quantization, by a part of their name (gpt-oss publishes its experts in MXFP4 only).
     """
-    kind = canonical_quantisation(quantisation)
+    kind = canonical_quantization(quantization)
     bare = ModelSpec(name=name, arch=arch, metadata=metadata, tensors={}, source=source)
     shapes = tensor_shapes(bare, extras=extras)
     types = tensor_types(bare, shapes, kind)
@@ -108,12 +108,12 @@ def build_model(
 
 
 def catalogue_model(
-    name: str, quantisation: str, *, changes: Mapping[str, Value] | None = None, called: str | None = None
+    name: str, quantization: str, *, changes: Mapping[str, Value] | None = None, called: str | None = None
 ) -> ModelSpec:
-    """The published model `name` (Hugging Face base name, any case) quantised as llama-quantize does.
+    """The published model `name` (Hugging Face base name, any case) quantized as llama-quantize does.
 
     `changes` are keys of its architecture with other values, for a model that was never published, `called` so.
-    UnknownNameError, listing the nearest names and the quantisations, where the catalogue lacks one of the two.
+    UnknownNameError, listing the nearest names and the quantizations, where the catalogue lacks one of the two.
     """
     entry = _entry(_entries(), name.strip().lower())
     arch, kept = entry["arch"], entry.get("kept_types", {})
@@ -121,6 +121,6 @@ def catalogue_model(
     notes = tuple(f"{mark} tensors stay in {kind}, as published" for mark, kind in kept.items())
     metadata = _flat(hparams, arch) | {f"{arch}.{key}": value for key, value in (changes or {}).items()}
     return build_model(
-        called or name.strip().lower(), arch, metadata, quantisation, source=f"{called or name}:{quantisation}",
+        called or name.strip().lower(), arch, metadata, quantization, source=f"{called or name}:{quantization}",
         extras=entry.get("extras", ()), kept_types=kept, notes=notes,
     )  # fmt: skip

@@ -1,7 +1,7 @@
-"""llama.cpp's file types: what a user means by a quantisation (`Q4_K_M`).
+"""llama.cpp's file types: what a user means by a quantization (`Q4_K_M`).
 
 Stands apart from `quants` because a file type is a recipe and not a format: most tensors of a `Q4_K_M` file are
-of the type Q4_K, some of Q6_K and F32 (`oomph.facts.quantise` says which).
+of the type Q4_K, some of Q6_K and F32 (`oomph.facts.quantize` says which).
 
 Numbers: `enum llama_ftype` in llama.cpp's `include/llama.h`; default types: `llama_ftype_get_default_type`.
 """
@@ -29,7 +29,7 @@ _ALIASES: Final = {
 }  # fmt: skip
 
 
-def canonical_quantisation(name: str) -> str:
+def canonical_quantization(name: str) -> str:
     """llama.cpp's name of a file type, from any usual spelling (`q4_k_m`, `Q4_K - Medium`, `MXFP4 MoE`).
 
     UnknownNameError, listing the nearest, for a name that llama-quantize does not have.
@@ -39,5 +39,5 @@ def canonical_quantisation(name: str) -> str:
     text = _ALIASES.get(text, text)
     if text not in FILE_TYPES:
         nearest = difflib.get_close_matches(text, FILE_TYPES, n=5, cutoff=0.3) or list(FILE_TYPES)
-        raise UnknownNameError(f"no quantisation is called {name!r}; the nearest are {', '.join(nearest)}")
+        raise UnknownNameError(f"no quantization is called {name!r}; the nearest are {', '.join(nearest)}")
     return text

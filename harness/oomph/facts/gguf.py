@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from oomph.errors import ModelFileError
-from oomph.facts.cursor import Cursor
+from oomph.facts.bounded_reader import Cursor
 from oomph.facts.quants import QUANTS_BY_NUMBER, QuantType
 
 MAGIC: Final = b"GGUF"

@@ -259,10 +259,10 @@ def _extras(arch: str, config: Config) -> tuple[str, ...]:
     return tuple(name for name, is_there in there.items() if is_there)
 
 
-def spec_from_hf_config(config: Config, quantisation: str | None = None, *, source: str = "config.json") -> ModelSpec:
+def spec_from_hf_config(config: Config, quantization: str | None = None, *, source: str = "config.json") -> ModelSpec:
     """The spec of the model that a parsed config.json describes.
 
-    `quantisation` is llama.cpp's, as for a catalogue entry. None is the model as published: in 4 bits where its
+    `quantization` is llama.cpp's, as for a catalogue entry. None is the model as published: in 4 bits where its
     `quantization_config` says so (a note then says that llama.cpp does not run it), else in its own float type.
     UnknownNameError for a model_type without a translation, ModelFileError naming a key that is missing.
     """
@@ -276,15 +276,15 @@ def spec_from_hf_config(config: Config, quantisation: str | None = None, *, sour
     stored = _FLOAT_TYPES.get(str(text.get("dtype", text.get("torch_dtype"))), "BF16")
     method = own_format.get("quant_method")
     kept = {"_exps": "MXFP4"} if method == "mxfp4" else {}
-    packed = None if quantisation else packed_format(own_format, source)
-    notes = () if quantisation or packed or not method or kept else (f"quantisation by {method!r} is not counted",)
+    packed = None if quantization else packed_format(own_format, source)
+    notes = () if quantization or packed or not method or kept else (f"quantization by {method!r} is not counted",)
     spec = build_model(
-        name, arch, metadata, quantisation or stored, source=source, extras=extras, kept_types=kept, notes=notes
+        name, arch, metadata, quantization or stored, source=source, extras=extras, kept_types=kept, notes=notes
     )
     return as_stored_in_4_bits(spec, packed, stored) if packed else spec
 
 
-def read_hf_config(path: Path | str, quantisation: str | None = None) -> ModelSpec:
+def read_hf_config(path: Path | str, quantization: str | None = None) -> ModelSpec:
     """The spec of the config.json at `path`; as `spec_from_hf_config`, ModelFileError where it cannot be read."""
     path = Path(path)
     try:
@@ -297,4 +297,4 @@ def read_hf_config(path: Path | str, quantisation: str | None = None) -> ModelSp
         raise ModelFileError(f"{path} is no JSON ({error}); download it again") from None
     if not isinstance(config, dict):
         raise ModelFileError(f"{path} holds no JSON object; is it a model's config.json?")
-    return spec_from_hf_config(config, quantisation, source=str(path))
+    return spec_from_hf_config(config, quantization, source=str(path))

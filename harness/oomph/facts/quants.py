@@ -27,7 +27,7 @@ class QuantType:
         return 8 * self.block_bytes / self.block
 
     @property
-    def is_quantised(self) -> bool:
+    def is_quantized(self) -> bool:
         """Whether weights share a scale in a block (ggml_is_quantized)."""
         return self.block > 1
 

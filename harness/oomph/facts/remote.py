@@ -20,7 +20,7 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from urllib.request import HTTPRedirectHandler, OpenerDirector, Request, build_opener
 
 from oomph.errors import ModelFileError
-from oomph.facts.cursor import MAX_HEADER_BYTES, TruncatedHeaderError
+from oomph.facts.bounded_reader import MAX_HEADER_BYTES, TruncatedHeaderError
 from oomph.facts.gguf import GGUFFile, join_parts, parse_header, part_names
 from oomph.units import MIB, size
 

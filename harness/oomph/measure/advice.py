@@ -77,7 +77,7 @@ _STEPS: Final[dict[str, str]] = {
     "ok": "nothing to mend",
     "not_an_error": "nothing to mend: these lines sound alarming, and the program ran on",
     "oom_weights": "put fewer layers on the card (n_gpu_layers), or the experts of some layers on the CPU (n_cpu_moe), "
-    "or take a smaller quantisation",
+    "or take a smaller quantization",
     "oom_kv": "take a smaller n_ctx, or type_k and type_v q8_0 with flash attention, which nearly halves the KV cache",
     "oom_compute": "take a smaller n_ubatch, or turn flash attention on: without it this buffer grows with n_ctx",
     "oom_runtime": "leave a reserve: it loaded, and the run needed more; lower n_ctx or n_ubatch, or turn flash "

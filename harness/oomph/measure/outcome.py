@@ -1,8 +1,8 @@
 """How a run ended: one label from an exit code and a log, and the next step to take.
 
 llama.cpp has no error codes for "out of memory": it returns NULL, aborts or is killed, and only the log tells the
-four shapes apart. `classify` reads what any build of it prints; the phrases are in `oomph.measure.signs`. The first
-line that names a cause counts, because what follows it is its consequence; lines that only sound alarming do not.
+four shapes apart. `classify` reads what any build of it prints; the phrases are in `oomph.measure.log_patterns`. The
+first line that names a cause counts, because what follows it is its consequence; lines that only sound alarming do not.
 """
 
 import re
@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Final
 
 from oomph.measure.advice import ILLEGAL_INSTRUCTION, Refusal, advise, find_refusal
-from oomph.measure.signs import Phase, Sign, phase_of, sign_of
+from oomph.measure.log_patterns import Phase, Sign, phase_of, sign_of
 
 LABELS: Final = (
     "ok", "oom_weights", "oom_kv", "oom_compute", "oom_runtime", "host_oom", "device_lost", "driver_missing",

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from oomph.measure.accidents import standing
-from oomph.measure.anchor import is_repeat
-from oomph.measure.backlog import Backlog, Task
+from oomph.measure.drift_check import is_repeat
 from oomph.measure.executors import Executor
-from oomph.measure.lanes import Lanes
 from oomph.measure.limits import Expect
 from oomph.measure.plan import Place, Plan, Subject, open_subject, plan_sweep
+from oomph.measure.pool import Lanes
+from oomph.measure.queue import Backlog, Task
 from oomph.measure.sweep import Point, Sweep
 from oomph.records.environment import read_environment
 from oomph.records.schema import Environment, Record

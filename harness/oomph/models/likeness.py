@@ -1,4 +1,4 @@
-"""A published model's small likeness: its architecture and quantisation, far smaller.
+"""A published model's small likeness: its architecture and quantization, far smaller.
 
 For protocols in seconds: what it takes and how fast it is says nothing of the model itself, but every kind of tensor,
 kernel, cache and buffer is there.
@@ -26,15 +26,15 @@ DIVISOR: Final = 4
 def likeness(reference: str) -> ModelSpec:
     """The likeness of the catalogue's model `name:QUANT`; ConfigError for what is no such name.
 
-    Raises UnknownNameError where the catalogue lacks the model or the quantisation.
+    Raises UnknownNameError where the catalogue lacks the model or the quantization.
     """
-    name, _, quantisation = reference.partition(":")
-    if not quantisation or "/" in reference or name.endswith(".gguf"):
-        raise ConfigError(f"a likeness is made of a name of the catalogue with a quantisation, and not of {reference}")
-    whole = catalogue_model(name, quantisation)
+    name, _, quantization = reference.partition(":")
+    if not quantization or "/" in reference or name.endswith(".gguf"):
+        raise ConfigError(f"a likeness is made of a name of the catalogue with a quantization, and not of {reference}")
+    whole = catalogue_model(name, quantization)
     changes: dict[str, Value] = {key: min(most, value) for key, most in MOST.items() if (value := _of(whole, key))}
     changes |= {key: max(1, value // DIVISOR) for key in DIVIDED if (value := _of(whole, key))}
-    return catalogue_model(name, quantisation, changes=changes, called=f"{name}-likeness")
+    return catalogue_model(name, quantization, changes=changes, called=f"{name}-likeness")
 
 
 def _of(spec: ModelSpec, key: str) -> int | None:

@@ -1,9 +1,9 @@
 """Random weights of any ggml type that a model computes finite values with.
 
-Stands apart from `synth`, which knows files: this knows blocks. Quantising billions of random floats would take
+Stands apart from `synth`, which knows files: this knows blocks. Quantizing billions of random floats would take
 hours, so the bits of a block are random and only its scales are set, such that the weights of a row of n have
 the spread 1/sqrt(n) and a vector keeps its length through a matrix. What that takes is measured on a few blocks
-with the `gguf` package's own dequantisation.
+with the `gguf` package's own dequantization.
 """
 
 from collections.abc import Iterator
@@ -40,14 +40,14 @@ _ONES: Final = ("norm.weight", "rope_freqs.weight", "rope_factors_long.weight", 
 def random_chunks(tensor: TensorInfo, rng: np.random.Generator) -> Iterator[memoryview]:
     """The data of `tensor`, at most `CHUNK_BYTES` at a time: random matrices and biases, norms of ones.
 
-    ConfigError for a quantised type whose blocks have no factor to set (IQ1_M).
+    ConfigError for a quantized type whose blocks have no factor to set (IQ1_M).
     """
     quant = tensor.quant
     spread = 1 / np.sqrt(tensor.ne[0]) if tensor.name.endswith("weight") else 0.01
     n_left = tensor.n_elements // quant.block
     while n_left:
         n = min(n_left, CHUNK_BYTES // max(4, quant.block_bytes))
-        if quant.is_quantised:
+        if quant.is_quantized:
             yield _random_blocks(quant, n, spread, rng).data
         else:
             yield _as_stored(_values(tensor.name, n, spread, rng), quant).data
@@ -84,7 +84,7 @@ def _set_factor(blocks: NDArray[np.uint8], quant: QuantType, factor: float) -> N
         return
     if quant.name not in _FACTORS:
         raise ConfigError(
-            f"random weights of type {quant.name} cannot be made; take another quantisation, or sparse ones"
+            f"random weights of type {quant.name} cannot be made; take another quantization, or sparse ones"
         )
     for offset, relative in _FACTORS[quant.name]:
         blocks[:, offset : offset + 2] = np.frombuffer(np.float16(factor * relative).tobytes(), np.uint8)

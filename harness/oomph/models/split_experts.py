@@ -2,8 +2,8 @@
 
 Stands apart because it is the only place that rewrites weights. It makes a model on which quality against
 active experts is real and can be measured on a laptop: with all experts active the split model computes what
-the dense one did, and with fewer it loses neurons, the least wanted first. Nothing is requantised. The rows of
-`ffn_gate` and `ffn_up` are dealt out in order, `ffn_down` is cut along its columns, between quantised blocks,
+the dense one did, and with fewer it loses neurons, the least wanted first. Nothing is requantized. The rows of
+`ffn_gate` and `ffn_up` are dealt out in order, `ffn_down` is cut along its columns, between quantized blocks,
 and its scales are multiplied by the number of experts, because llama.cpp normalises the weights of the chosen
 experts to sum 1 (`build_moe_ffn`, norm_w). That factor is a power of two, so the product is exact in f16.
 """
@@ -106,7 +106,7 @@ def _check_width(spec: ModelSpec, tensor: TensorInfo, n_ff: int, n_expert: int) 
 
 
 def _known_types() -> str:
-    return f"only {', '.join((*_FLOATS, *SCALE_OFFSETS))} can be split; requantise it with llama-quantize"
+    return f"only {', '.join((*_FLOATS, *SCALE_OFFSETS))} can be split; requantize it with llama-quantize"
 
 
 def _add_metadata(

@@ -51,7 +51,7 @@ def write_synthetic(spec: ModelSpec, path: Path | str, *, weights: Weights = "sp
     """
     path = Path(path)
     if foreign := sorted({tensor.quant.name for tensor in spec.tensors.values()} - set(QUANTS)):
-        raise ConfigError(f"{spec.source}: GGUF has no {foreign[0]} weights; take one of llama.cpp's quantisations")
+        raise ConfigError(f"{spec.source}: GGUF has no {foreign[0]} weights; take one of llama.cpp's quantizations")
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         if weights == "random":

@@ -124,12 +124,12 @@ def _card_name(value: Any) -> Any:
 
 
 def _model_name(value: Any) -> Any:
-    """A published model's name, with or without its quantisation or that it is a likeness of one."""
+    """A published model's name, with or without its quantization or that it is a likeness of one."""
     if not isinstance(value, str):
         return _GONE
-    name, _, quantisation = value.lower().partition(":")
+    name, _, quantization = value.lower().partition(":")
     known = name.removesuffix("-likeness") in catalogue_names() or value in ("demo", *_EMBEDDED)
-    return value if known and (not quantisation or quantisation.upper() in FILE_TYPES) else _GONE
+    return value if known and (not quantization or quantization.upper() in FILE_TYPES) else _GONE
 
 
 _EMBEDDED: Final = ("SmolLM2-135M-Instruct-8x192",)

@@ -1,6 +1,6 @@
 """Records of real cards as rows of the speed table that coefficients are learned from.
 
-A row has the keys that `fitting.public_rows` reads, so a file of them lies beside tables of other people's. What a
+A row has the keys that `bench.train.public_rows` reads, so a file of them lies beside tables of other people's. What a
 trainer could not use is left out here: a phantom, a model that nobody published, a point that something disturbed.
 """
 

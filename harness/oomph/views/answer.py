@@ -1,6 +1,6 @@
 """An answer as sentences in plain words, as a table of several, and as JSON.
 
-Stands apart from `oomph.fitting.answer`, which finds it out: here it only gets its words, which are in the templates
+Stands apart from `oomph.advise.answer`, which finds it out: here it only gets its words, which are in the templates
 `texts/*/answer.jinja`, one a language.
 """
 
@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
+from oomph.advise.alternatives import CRAWLS, Offer
+from oomph.advise.answer import MODEL_FILE, Answer
+from oomph.calibrate.expected_memory import PHANTOM
 from oomph.facts.rope import RopeScaling
-from oomph.fitting.alternatives import CRAWLS, Offer
-from oomph.fitting.answer import MODEL_FILE, Answer
-from oomph.fitting.expected import PHANTOM
 from oomph.units import MIB, NOT_MEASURED
 from oomph.views.language import NBSP, chance, render_text, respell
 from oomph.views.readings import predicted_components
@@ -81,7 +81,7 @@ def _told(answer: Answer) -> dict[str, Any]:
         "parts": parts, "total_vram_bytes": answer.memory.total_vram_bytes, "is_split": _is_split(answer),
         "exact_compute": answer.memory.exact_compute,
         "is_dense_with_experts": answer.n_expert_used is None and answer.config.n_expert_used is not None,
-        "quantised_cache": answer.config.type_k not in ("f16", "bf16", "f32"),
+        "quantized_cache": answer.config.type_k not in ("f16", "bf16", "f32"),
         "on_phantom": f"--{PHANTOM}" in (answer.next_command or ""),
         "needs_file": MODEL_FILE in (answer.next_command or ""),
         "scaling_name": None if scaling is None else {"yarn": "YaRN"}.get(scaling.type, scaling.type),

@@ -7,8 +7,8 @@ from oomph.units import NOT_MEASURED, mib, share
 from oomph.views.table import Cell, Table
 
 if TYPE_CHECKING:
-    from oomph.fitting.left_out import Errors
-    from oomph.fitting.result import FitResult, FittedCoefficient
+    from oomph.calibrate.left_out import Errors
+    from oomph.calibrate.result import FitResult, FittedCoefficient
 
 
 def fit_json(fit: "FitResult") -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from oomph.fitting.claims import GB, Claim, Rule, Tried, Verdict
+from oomph.analysis.claims import GB, Claim, Rule, Tried, Verdict
 from oomph.views.table import Cell, Table, number
 
 

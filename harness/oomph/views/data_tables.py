@@ -15,7 +15,7 @@ from oomph.views.readings import COMPONENTS, Perplexity, Rate, experts_word
 from oomph.views.table import Cell, Table, number
 
 if TYPE_CHECKING:
-    from oomph.fitting.compare import Comparison
+    from oomph.calibrate.comparison import Comparison
 
 
 def bars_table(bars: Sequence[MemoryBar], *, axis: str) -> Table:

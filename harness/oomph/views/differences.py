@@ -5,7 +5,7 @@ Regressions stand first and are marked; a change whose interval holds "none" is 
 
 from collections.abc import Sequence
 
-from oomph.fitting.paired import Difference
+from oomph.analysis.paired_runs import Difference
 from oomph.units import MIB, NOT_MEASURED, percent, rate
 from oomph.views.table import Cell, Table
 

@@ -14,7 +14,7 @@ from oomph.units import MIB, NOT_MEASURED, count, mib, rate
 from oomph.views.table import Cell, Table, number
 
 if TYPE_CHECKING:
-    from oomph.fitting.cited import Citation
+    from oomph.advise.citations import Citation
 
 COMPONENTS: Final = {
     "weights_bytes": "weights", "kv_cache_bytes": "KV cache", "recurrent_bytes": "recurrent state",

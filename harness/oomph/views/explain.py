@@ -1,6 +1,6 @@
 """Explanations in plain words, with the figures of one model on one card put in.
 
-Stands apart from `oomph.fitting.lessons`, which computes the figures: here they get their tables and templates
+Stands apart from `oomph.advise.explanations`, which computes the figures: here they get their tables and templates
 (`texts/*/explain`), the same figures in every language.
 """
 
@@ -8,12 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from oomph.errors import ConfigError
-from oomph.estimate.estimator import Estimator
-from oomph.facts.config import RunConfig
-from oomph.facts.rope import has_positions, longest_extension, native_context
-from oomph.fitting.answer import max_context
-from oomph.fitting.lessons import (
+from oomph.advise.answer import max_context
+from oomph.advise.context_tiers import Tier, context_tiers
+from oomph.advise.explanations import (
     Lesson,
     batch_lesson,
     cache_lesson,
@@ -22,8 +19,11 @@ from oomph.fitting.lessons import (
     oom_lesson,
     rope_lesson,
 )
-from oomph.fitting.tiers import Tier, context_tiers
-from oomph.fitting.variants import quantisation_of
+from oomph.advise.quantizations import quantization_of
+from oomph.errors import ConfigError
+from oomph.estimate.estimator import Estimator
+from oomph.facts.config import RunConfig
+from oomph.facts.rope import has_positions, longest_extension, native_context
 from oomph.records.schema import Record
 from oomph.units import MIB, NOT_MEASURED, count, rate, size, wait
 from oomph.views.answer import rope_flags
@@ -85,7 +85,7 @@ def _facts(topic: Topic) -> dict[str, Any]:
     estimator, model = topic.estimator, topic.estimator.model
     scaling = longest_extension(model)
     return {
-        "model": model.name, "quantisation": quantisation_of(model), "arch": model.arch, "is_moe": model.is_moe,
+        "model": model.name, "quantization": quantization_of(model), "arch": model.arch, "is_moe": model.is_moe,
         "card": estimator.gpu.name if estimator.gpu else NOT_MEASURED, "memory_bytes": estimator.gpu_memory_bytes,
         "n_ctx": topic.config.n_ctx, "example_model": topic.is_example_model, "example_card": topic.is_example_card,
         "native": native_context(model), "extended": scaling.reach if scaling else None,

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal
 
-from oomph.fitting.compare import Comparison
-from oomph.fitting.first_card import Errors, Judged, Verdict
-from oomph.fitting.foretold import SEAL
+from oomph.analysis.first_card.predictions import SEAL
+from oomph.analysis.first_card.verdict import Errors, Judged, Verdict
+from oomph.calibrate.comparison import Comparison
 from oomph.measure.first_card.visit import Planned
 from oomph.records.schema import Record
 from oomph.units import MIB, NOT_MEASURED, count, counted, mib, percent, rate, share, wait

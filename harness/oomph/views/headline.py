@@ -32,7 +32,7 @@ from oomph.views.readings import (
 from oomph.views.tables import outcome_counts
 
 if TYPE_CHECKING:
-    from oomph.fitting.compare import Comparison
+    from oomph.calibrate.comparison import Comparison
 
 NEGLIGIBLE: Final = 0.05
 """Experts "hardly change" memory where they move it by less than this share of what the context moves it by."""

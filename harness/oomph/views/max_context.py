@@ -1,13 +1,13 @@
-"""The longest context as a table over quantisation, experts and cache type.
+"""The longest context as a table over quantization, experts and cache type.
 
-Stands apart from `oomph.fitting.reach`, which finds the contexts.
+Stands apart from `oomph.advise.max_context`, which finds the contexts.
 """
 
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from oomph.fitting.reach import Positions, Reach
+from oomph.advise.max_context import Positions, Reach
 from oomph.units import GIB, NOT_MEASURED, count
 from oomph.views.language import NBSP, render_text, respell
 from oomph.views.table import Cell, Table, number
@@ -32,12 +32,12 @@ def max_context_text(
 
 
 def max_context_table(model: str, reaches: Sequence[Reach], language: str) -> Table:
-    """A row for each quantisation and number of experts, three columns for each cache type."""
+    """A row for each quantization and number of experts, three columns for each cache type."""
     weights, gib, experts, cells = _COLUMNS[language]
     caches = tuple(dict.fromkeys(reach.type_kv for reach in reaches))
     rows: dict[tuple[str | None, int | None], list[Reach]] = {}
     for reach in reaches:
-        rows.setdefault((reach.quantisation, reach.n_expert_used), []).append(reach)
+        rows.setdefault((reach.quantization, reach.n_expert_used), []).append(reach)
     return Table(
         caption=model, columns=(weights, gib, experts, *(cell.format(kind) for kind in caches for cell in cells)),
         rows=tuple(_row(found, language) for found in rows.values()),
@@ -52,7 +52,7 @@ def reach_json(reach: Reach, positions: Positions) -> dict[str, Any]:
 def _row(found: Sequence[Reach], language: str) -> tuple[Cell, ...]:
     first = found[0]
     cells = [
-        Cell(first.quantisation or NOT_MEASURED), number(first.weights_bytes, digits=1, unit=GIB),
+        Cell(first.quantization or NOT_MEASURED), number(first.weights_bytes, digits=1, unit=GIB),
         number(first.n_expert_used),
         *(cell for reach in found for cell in _reach_cells(reach, language)),
     ]  # fmt: skip

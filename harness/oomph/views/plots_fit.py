@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from oomph.fitting.compare import Comparison
+    from oomph.calibrate.comparison import Comparison
 
 QUANTITY_NAMES: Final = {
     "total_vram_bytes": "VRAM", "host_bytes": "host memory", "weights_bytes": "weights", "kv_cache_bytes": "KV cache",

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from oomph.fitting.surface import Surface
+    from oomph.advise.memory_map import Surface
 
 IN_GIB: Final = 10 * GIB
 """From here on squares are told in GiB: five digits of MiB do not fit in one."""

@@ -5,7 +5,7 @@ Stands apart from the table of points because a text is scored and facts are ask
 
 from collections.abc import Sequence
 
-from oomph.fitting.quality import compared_with, recall_by_depth, reference_of
+from oomph.analysis.quality import compared_with, recall_by_depth, reference_of
 from oomph.records.schema import Record
 from oomph.units import NOT_MEASURED, share
 from oomph.views.quality_cells import cost_against_reference, divergence_cell, perplexity_cell, ratio_cell

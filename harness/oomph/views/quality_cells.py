@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from oomph.fitting.quality import Cost, Mean, cost, reference_of
+from oomph.analysis.quality import Cost, Mean, cost, reference_of
 from oomph.records.schema import Record
 from oomph.units import NOT_MEASURED
 from oomph.views.readings import Perplexity

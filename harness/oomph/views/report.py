@@ -15,7 +15,7 @@ from oomph.estimate.prediction import Prediction
 from oomph.records.grouping import by_subject, model_key, setting, subject
 from oomph.records.schema import Record
 from oomph.units import size
-from oomph.views.pictures import Material, Picture
+from oomph.views.figures import Material, Picture
 from oomph.views.readings import n_ctx, n_expert_used
 from oomph.views.sections import Chapter, Section, build_chapter
 from oomph.views.style import render_svg, write_figure
@@ -24,9 +24,9 @@ from oomph.views.what_if import WhatIf, shared_facts
 from oomph.views.what_if_page import content_hash, page_script, page_style, page_templates
 
 if TYPE_CHECKING:
-    from oomph.fitting.compare import Comparison
-    from oomph.fitting.result import FitResult
-    from oomph.fitting.surface import Surface
+    from oomph.advise.memory_map import Surface
+    from oomph.calibrate.comparison import Comparison
+    from oomph.calibrate.result import FitResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +88,7 @@ def _dry_runs(records: Sequence[Record], dry: Mapping[Hashable, Record]) -> dict
 
 
 def _told_apart(chapters: Sequence[Chapter], firsts: Sequence[Record]) -> list[Chapter]:
-    """Chapters of equal titles get the size of their model's file: quantisations often share a name."""
+    """Chapters of equal titles get the size of their model's file: quantizations often share a name."""
     titles = [chapter.title for chapter in chapters]
     return [
         replace(chapter, title=f"{chapter.title}, file of {size(record.model.file_bytes or record.model.tensor_bytes)}")

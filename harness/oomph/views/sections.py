@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 from oomph.records.schema import Record
 from oomph.views.calibration import errors_table, fit_sentences, fit_table
-from oomph.views.headline import evidence, headline
-from oomph.views.pictures import (
+from oomph.views.figures import (
     Material,
     Picture,
     account_pictures,
@@ -21,6 +20,7 @@ from oomph.views.pictures import (
     quality_pictures,
     speed_pictures,
 )
+from oomph.views.headline import evidence, headline
 from oomph.views.quality import quality_table, recall_table
 from oomph.views.table import Table, trim
 from oomph.views.tables import experts_table, machine_table, outcomes_table, points_table

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from oomph.advise.launch_plan import Launch, choose
 from oomph.estimate.estimator import Estimator
 from oomph.facts.catalogue import catalogue_model
 from oomph.facts.gpus import gpu
-from oomph.fitting.launch import Launch, choose
 
 Make = Callable[..., Launch]
 
@@ -19,8 +19,8 @@ def make_launch() -> Make:
         model: str, card: str | None = None, *, profile: str = "long-context", path: str = "/models/model.gguf",
         **knobs: Any,
     ) -> Launch:  # fmt: skip
-        name, quantisation = model.split(":")
-        estimator = Estimator(catalogue_model(name, quantisation), gpu(card) if card else None)
+        name, quantization = model.split(":")
+        estimator = Estimator(catalogue_model(name, quantization), gpu(card) if card else None)
         return choose(estimator, knobs, model_path=path, profile=profile)
 
     return make

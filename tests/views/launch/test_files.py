@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from oomph.advise.launch_plan import Launch
 from oomph.errors import ConfigError
-from oomph.fitting.launch import Launch
 from oomph.views.launch.files import launch_files
 from oomph.views.launch.saying import Unsayable
 from oomph.views.launch.server import render_preset, render_script, server_flags

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from oomph.advise.answer import Answer, answer
 from oomph.cli.output import render_plain
 from oomph.estimate.estimator import Estimator
 from oomph.facts.config import RunConfig
 from oomph.facts.gpus import gpu
 from oomph.facts.source import read_model
-from oomph.fitting.answer import Answer, answer
 from oomph.views.answer import answers_table, details_text, verdicts_text
 
 pytestmark = pytest.mark.usefixtures("_steady_speeds")

@@ -9,15 +9,15 @@ from typing import Any, get_args, get_type_hints
 import pytest
 from typer.testing import CliRunner
 
+from oomph.advise.answer import Answer, Verdict, answer
+from oomph.advise.evidence import Evidence
+from oomph.advise.speeds import MeasuredRate
 from oomph.cli import app
 from oomph.cli.output import render_plain
 from oomph.estimate.estimator import Estimator
 from oomph.facts.config import RunConfig
 from oomph.facts.gpus import gpu
 from oomph.facts.source import read_model
-from oomph.fitting.answer import Answer, Verdict, answer
-from oomph.fitting.evidence import Evidence
-from oomph.fitting.speeds import MeasuredRate
 from oomph.units import MIB
 from oomph.views.answer import answer_json, answers_table, details_text, verdicts_text
 
@@ -27,7 +27,7 @@ EVIDENCE = Evidence(
     n_filled=4096, vram_bytes=5 * MIB,
 )  # fmt: skip
 RATE = MeasuredRate(test="decode", n_prompt=0, n_depth=512, tokens_per_s=20.0, record_id="r")
-REFUSALS = ("experts", "quantised_v", "latent_types", None)
+REFUSALS = ("experts", "quantized_v", "latent_types", None)
 
 
 @cache

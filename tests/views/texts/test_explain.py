@@ -7,12 +7,12 @@ from functools import cache
 
 import pytest
 
+from oomph.advise.speeds import MeasuredRate
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
 from oomph.facts.config import RunConfig
 from oomph.facts.gpus import gpu
 from oomph.facts.source import read_model
-from oomph.fitting.speeds import MeasuredRate
 from oomph.views.explain import TOPICS, Topic, explain_text
 
 pytestmark = pytest.mark.usefixtures("_steady_speeds")
@@ -68,7 +68,7 @@ def test_tiers_tell_what_was_measured_from_what_is_predicted(monkeypatch: pytest
         MeasuredRate(test="decode", n_prompt=1, n_depth=depth, tokens_per_s=123.4, record_id=f"r{depth}")
         for depth in (100, 8000, 30_000)
     ]
-    monkeypatch.setattr("oomph.fitting.tiers.measured_rates", lambda *_: seen)
+    monkeypatch.setattr("oomph.advise.context_tiers.measured_rates", lambda *_: seen)
     text = explain_text("context", topic(), "en")
     assert "measured up to 8,192: decode 123 tokens/s at depth 8,000 (record r8000)" in " ".join(text.split())
     assert "measured up to 32,768: decode 123 tokens/s at depth 30,000 (record r30000)" in " ".join(text.split())

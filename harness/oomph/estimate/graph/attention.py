@@ -11,7 +11,7 @@ from oomph.estimate.graph.builder import Builder
 from oomph.estimate.graph.tensor import F16, F32, I64, Tensor
 
 ROTATION_STEP = 64
-"""Head widths that a quantised cache's Hadamard rotation divides."""
+"""Head widths that a quantized cache's Hadamard rotation divides."""
 
 
 def attend(
@@ -61,11 +61,11 @@ def _rotation(b: Builder, il: int, *, latent: bool) -> tuple[int, int]:
     owners = b.hparams.cache_owners(is_swa=b.shape(il).is_swa)
     widths_k, widths_v = ({getattr(b.shape(i), which) for i in owners} for which in ("head_k", "head_v"))
     k_width = v_width = 0
-    if not latent and b.cache.k.is_quantised and _is_one_width(widths_k) and b.shape(0).head_k % ROTATION_STEP == 0:
+    if not latent and b.cache.k.is_quantized and _is_one_width(widths_k) and b.shape(0).head_k % ROTATION_STEP == 0:
         k_width = ROTATION_STEP
         while b.shape(il).head_k % (2 * k_width) == 0:
             k_width *= 2
-    if not latent and b.cache.v.is_quantised and _is_one_width(widths_v) and b.shape(0).head_v % ROTATION_STEP == 0:
+    if not latent and b.cache.v.is_quantized and _is_one_width(widths_v) and b.shape(0).head_v % ROTATION_STEP == 0:
         v_width = ROTATION_STEP
     return k_width, v_width
 
@@ -75,7 +75,7 @@ def _is_one_width(widths: set[int]) -> bool:
 
 
 def _rotate(b: Builder, x: Tensor, which: str, width: int, il: int) -> Tensor:
-    """`x` times the Hadamard matrix that spreads outliers before a cache is quantised (llama_mul_mat_hadamard)."""
+    """`x` times the Hadamard matrix that spreads outliers before a cache is quantized (llama_mul_mat_hadamard)."""
     graph = b.graph
     matrix = b.input(f"attn_inp_{which}_rot{_tag(b, il)}", F32, width, width)
     flat = (graph.reshape if x.is_contiguous else graph.cont)(x, width, prod(x.ne) // width)

@@ -68,7 +68,7 @@ class ProtocolModels:
 
 
 def is_published(reference: str) -> bool:
-    """Whether it is a name of the catalogue with a quantisation, and no file."""
+    """Whether it is a name of the catalogue with a quantization, and no file."""
     return ":" in reference and not reference.endswith(".gguf")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from oomph.fitting.launch import Launch
+from oomph.advise.launch_plan import Launch
 from oomph.views.launch.koboldcpp import render_koboldcpp
 from oomph.views.launch.library import render_python
 from oomph.views.launch.notes import render_notes

@@ -7,7 +7,7 @@ no YaRN: past the trained context it stretches the base frequency by a rule of i
 import shlex
 from typing import Final
 
-from oomph.fitting.launch import Launch
+from oomph.advise.launch_plan import Launch
 from oomph.views.launch.saying import Unsayable, about, checked_path, commented, n_card_layers
 from oomph.views.launch.server import Flags
 

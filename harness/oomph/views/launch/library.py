@@ -4,7 +4,7 @@ Written against its version 0.3.36. Unlike llama-server it keeps logits for a wh
 its `Llama` has no word for single tensors or experts on the CPU.
 """
 
-from oomph.fitting.launch import Launch
+from oomph.advise.launch_plan import Launch
 from oomph.units import mib
 from oomph.views.launch.saying import Unsayable, about, checked_path, commented, metadata_key, verdict
 

@@ -6,7 +6,7 @@ Chats and forum posts propose flags that llama.cpp never had; each is named here
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from oomph.fitting.launch import Launch
+from oomph.advise.launch_plan import Launch
 from oomph.units import count
 from oomph.views.launch.saying import about, metadata_key
 from oomph.views.launch.server import rope_flags
@@ -19,7 +19,7 @@ _USES: Final[Mapping[str, str]] = {
     "koboldcpp.sh": "`./koboldcpp.sh`; written against version 1.117.1",
     "Modelfile": "`ollama create NAME -f Modelfile`; written against version 0.33.0",
     "llama_cpp_python.py": "`python llama_cpp_python.py 'a question'`; llama-cpp-python 0.3.36",
-    "config.rope_scaling.json": "merge into the config.json of the unquantised model, for transformers and vLLM",
+    "config.rope_scaling.json": "merge into the config.json of the unquantized model, for transformers and vLLM",
 }
 
 

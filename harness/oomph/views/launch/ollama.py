@@ -6,7 +6,7 @@ types, RoPE or experts on the CPU, and Ollama cuts num_ctx to the context_length
 
 from collections.abc import Iterator
 
-from oomph.fitting.launch import Launch, slot_context
+from oomph.advise.launch_plan import Launch, slot_context
 from oomph.units import count
 from oomph.views.launch.saying import about, checked_path, commented, n_card_layers
 

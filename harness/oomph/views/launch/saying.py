@@ -7,9 +7,9 @@ value that it stands in. What breaks lines is refused in a path and left out of 
 import re
 from typing import Final
 
+from oomph.advise.launch_plan import Launch
 from oomph.errors import ConfigError, OomphError
 from oomph.estimate.prediction import DeviceMemory, Prediction
-from oomph.fitting.launch import Launch
 from oomph.units import MIB, count, share
 from oomph.views.estimates import COMPONENTS, warnings
 

@@ -6,8 +6,8 @@ its own program cannot say. `--fit off`, because llama-server would else change 
 
 import shlex
 
+from oomph.advise.launch_plan import Launch
 from oomph.facts.config import RunConfig
-from oomph.fitting.launch import Launch
 from oomph.views.launch.saying import Unsayable, about, alias, checked_path, commented, metadata_key
 
 Flags = dict[str, str | None]

@@ -9,7 +9,7 @@ import shlex
 from pathlib import PurePath
 from typing import Final
 
-from oomph.fitting.launch import Launch, slot_context
+from oomph.advise.launch_plan import Launch, slot_context
 from oomph.views.launch.saying import about, checked_path, commented, n_card_layers
 from oomph.views.launch.server import Flags, server_flags
 

@@ -5,7 +5,7 @@ A GGUF needs none of it. Newer releases of transformers call the object rope_par
 
 import json
 
-from oomph.fitting.launch import Launch
+from oomph.advise.launch_plan import Launch
 from oomph.views.launch.saying import Unsayable
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from oomph.fitting.launched import Finding
+from oomph.advise.launch_check import Finding
 from oomph.views.launch.saying import plain
 from oomph.views.table import Cell, Table
 

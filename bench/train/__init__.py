@@ -1,0 +1,1 @@
+"""What learns the shipped coefficients from public rows; no part of the wheel."""

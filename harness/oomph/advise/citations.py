@@ -1,0 +1,130 @@
+"""What was measured on the card that is asked about: kept small, cited beside an estimate.
+
+One file a card and source in the cache folder (or, once a card was measured by us, beside this module), a line a run.
+A card without a file costs one look into the folder.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+from oomph.advise.evidence import is_model, settled
+from oomph.cache import cache_folder
+from oomph.calibrate.comparison import measured_vram_bytes, record_config
+from oomph.estimate.estimator import Estimator
+from oomph.facts.config import RunConfig, padded_context
+from oomph.records.disturbance import quiet_samples
+from oomph.records.harmless import scrub
+from oomph.records.schema import ModelIdentity, Record
+
+SHIPPED: Final = Path(__file__).parent / "measured"
+ANY: Final = {"n_threads": None, "n_depth": 0, "n_parallel": 1}
+"""Knobs that a run's memory and its speed at a depth do not hang on, once a context is whole on a card."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Citation:
+    """A measured run of the model and settings that are asked about. `vram_bytes` is None where its context was another
+    one; rates are in tokens per second with the depth that they were measured at, the nearest to the one asked."""
+
+    card: str
+    day: str
+    n_ctx: int
+    vram_bytes: int | None
+    prefill: tuple[int, float] | None
+    decode: tuple[int, float] | None
+
+
+def measured_folder() -> Path:
+    """Where runs of real cards are kept; may not exist yet."""
+    return cache_folder() / "measured"
+
+
+def keep_measured(records: Iterable[Record], folder: Path | None = None) -> list[Path]:
+    """Keep what ran on single real cards, scrubbed as for sharing; the files written, none where nothing did."""
+    by_card: dict[str, list[str]] = {}
+    for record in map(scrub, records):
+        names = [card.get("name") for card in record.environment.gpus]
+        if record.environment.backend == "cuda" and record.outcome.label == "ok" and len(names) == 1 and names[0]:
+            row = json.dumps(_row(record), sort_keys=True)
+            by_card.setdefault(names[0], []).append(row)
+    folder, written = folder or measured_folder(), []
+    for name, rows in by_card.items():
+        text = "\n".join(dict.fromkeys(rows)) + "\n"
+        path = folder / f"{_slug(name)}--{hashlib.sha256(text.encode()).hexdigest()[:8]}.jsonl"
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        written.append(path)
+    return written
+
+
+def cited(estimator: Estimator, config: RunConfig, *, folders: Sequence[Path] | None = None) -> list[Citation]:
+    """What was measured of this model with these settings on this card, newest first; memory only at the same n_ctx."""
+    if estimator.gpu is None or config.n_devices != 1:
+        return []
+    asked = settled(config, estimator.model)
+    found = [
+        citation
+        for row in _rows(estimator.gpu.name, folders or (SHIPPED, measured_folder()))
+        if is_model(ModelIdentity.model_validate(row["model"]), estimator.model)
+        and (citation := _citation(row, asked, estimator))
+    ]
+    best = sorted(found, key=lambda each: (each.vram_bytes is not None, each.day), reverse=True)
+    return list(dict.fromkeys(best))
+
+
+def _row(record: Record) -> dict[str, Any]:
+    rates: dict[str, dict[int, list[float]]] = {"pp": {}, "tg": {}}
+    for timing in record.timings:
+        quiet = quiet_samples(record, timing)
+        if timing.test[:2] in rates and timing.n_parallel == 1 and "+" not in timing.test and quiet:
+            rates[timing.test[:2]].setdefault(timing.n_depth, []).append(timing.n_tokens * 1e9 / median(quiet))
+    kept = ("name", "path", "arch", "file_bytes", "header_sha256")
+    did_work = record.workload.get("n_prompt") or record.workload.get("n_gen")
+    return {
+        "card": record.environment.gpus[0]["name"],
+        "day": record.started_at,
+        "model": {key: getattr(record.model, key) for key in kept},
+        "config": record_config(record).to_dict(),
+        "vram_bytes": measured_vram_bytes(record).get("CUDA0") if did_work else None,
+        **{kind: [[depth, max(found)] for depth, found in sorted(each.items())] for kind, each in rates.items()},
+    }
+
+
+def _rows(card: str, folders: Iterable[Path]) -> Iterator[Mapping[str, Any]]:
+    for folder in folders:
+        for path in sorted(folder.glob(f"{_slug(card)}--*.jsonl")):
+            for line in path.read_text(encoding="utf-8").splitlines():
+                try:
+                    row = json.loads(line)
+                except ValueError:
+                    continue
+                if isinstance(row, dict) and row.get("card") == card:
+                    yield row
+
+
+def _citation(row: Mapping[str, Any], asked: RunConfig, estimator: Estimator) -> Citation | None:
+    """The row as a citation, None where it is of other settings or says nothing."""
+    run = settled(RunConfig.from_mapping(row["config"]), estimator.model)
+    if run.with_(n_ctx=1, **ANY) != asked.with_(n_ctx=1, **ANY):
+        return None
+    is_same = padded_context(run.n_ctx) == padded_context(asked.n_ctx)
+    vram = row["vram_bytes"] if is_same else None
+    prefill, decode = (_nearest(row[kind], asked.n_depth) for kind in ("pp", "tg"))
+    if vram is None and prefill is None and decode is None:
+        return None
+    return Citation(card=row["card"], day=row["day"], n_ctx=run.n_ctx, vram_bytes=vram, prefill=prefill, decode=decode)
+
+
+def _nearest(rates: Sequence[Sequence[float]], depth: int) -> tuple[int, float] | None:
+    found = min(rates, key=lambda each: abs(each[0] - depth), default=None)
+    return None if found is None else (int(found[0]), float(found[1]))
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

@@ -1,0 +1,208 @@
+"""The figures behind `oomph explain`: what each mechanism means for this model.
+
+Stands apart from the words, which are in `views/texts`: everything here is computed, so that an explanation of another
+model has other numbers, and of a dense one says nothing of experts.
+"""
+
+from bisect import bisect_left
+from dataclasses import dataclass
+
+from oomph.advise.answer import EVEN, max_context
+from oomph.advise.first_failure import Shortage, shortage
+from oomph.advise.speeds import Speeds, speeds
+from oomph.errors import ConfigError
+from oomph.estimate.coefficients import default_coefficients
+from oomph.estimate.estimator import Estimator
+from oomph.estimate.graph.hparams import sliding_window
+from oomph.estimate.memory import MemoryModel
+from oomph.estimate.overhead import context_bytes, pool_bytes
+from oomph.estimate.prediction import DeviceMemory
+from oomph.facts.config import CONTEXT_STEP, RunConfig
+from oomph.facts.gpus import GpuSpec
+from oomph.facts.roles import bytes_by_role
+from oomph.facts.rope import RopeScaling, longest_extension, native_context
+
+CARD = "CUDA0"
+EXPLAINED_CACHES = ("f16", "q8_0", "q4_0")
+EXPLAINED_UBATCHES = (128, 512, 2048)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """A configuration's memory on its card, part by part, and its speeds; `pool_bytes` is taken in use.
+
+    `longest` is the longest context with the other knobs as they are, None where nobody looked.
+    """
+
+    value: int | str
+    device: DeviceMemory
+    context_bytes: int
+    pool_bytes: int
+    margin_bytes: int
+    longest: int | None
+    speeds: Speeds | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OomLesson:
+    """The four stages, as this configuration passes them, and what dies late without flash attention.
+
+    `late` is the failure of the first context that does not fit without flash attention, `late_n_ctx` that context.
+    """
+
+    asked: Lesson
+    late: Shortage | None
+    late_n_ctx: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpertsLesson:
+    """Experts of one layer, how many bytes all of them take, the most that can be active, and rows by active ones."""
+
+    n_expert: int
+    n_expert_used: int
+    expert_bytes: int
+    weights_bytes: int
+    most: int
+    rows: tuple[Lesson, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheLesson:
+    """Rows by cache type; `per_token_bytes` of each. A window, a state or latent attention where the model has one.
+
+    `window_bytes` is the f16 cache with sliding-window layers that keep their window only, None without such layers.
+    """
+
+    rows: tuple[Lesson, ...]
+    per_token_bytes: tuple[float, ...]
+    window: int
+    window_bytes: int | None
+    recurrent_bytes: int
+    is_latent: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RopeLesson:
+    """How far the positions reach, what extends them, and what the cache of the extended context takes."""
+
+    trained: int
+    native: int
+    scaling: RopeScaling | None
+    extended_kv_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchLesson:
+    """Rows by n_ubatch; logits of one micro-batch of `n_ubatch` tokens, and the compute buffer without them."""
+
+    rows: tuple[Lesson, ...]
+    n_vocab: int
+    n_ubatch: int
+    logits_bytes: int
+    one_output_compute_bytes: int
+
+
+def lesson(estimator: Estimator, config: RunConfig, value: int | str = "", *, reach: bool = False) -> Lesson:
+    """One configuration on a named card; `value` is what tells it from the others of its table.
+
+    `reach` asks for the longest context too, which takes the most time.
+    """
+    gpu, memory_bytes = _card(estimator)
+    device = estimator.memory(config).devices[CARD]
+    values = estimator.coefficients or default_coefficients()
+    return Lesson(
+        value=value, device=device, context_bytes=context_bytes(gpu, values),
+        pool_bytes=pool_bytes(estimator.model, config, gpu), margin_bytes=memory_bytes - device.total_bytes,
+        longest=max_context(estimator, config) if reach else None, speeds=speeds(estimator, config),
+    )  # fmt: skip
+
+
+def oom_lesson(estimator: Estimator, config: RunConfig) -> OomLesson:
+    """What is allocated when, and how a context that loads dies all the same."""
+    plain = config.with_(flash_attn="off", type_k="f16", type_v="f16")
+    late = plain.with_(n_ctx=max_context(estimator, plain, EVEN) + CONTEXT_STEP)
+    return OomLesson(
+        asked=lesson(estimator, config, reach=True), late=shortage(estimator, late, estimator.memory(late)),
+        late_n_ctx=late.n_ctx,
+    )  # fmt: skip
+
+
+def experts_lesson(estimator: Estimator, config: RunConfig) -> ExpertsLesson | None:
+    """None for a dense model."""
+    model = estimator.model
+    if not model.is_moe:
+        return None
+    memory = MemoryModel(model)
+    counts = range(1, model.n_expert + 1)
+    most = bisect_left(counts, True, key=lambda n: memory.aborts(config.with_(n_expert_used=n)))
+    own = model.n_expert_used
+    shown = sorted({n for n in (own // 2, own, own + 2, 2 * own) if 1 <= n <= most})
+    return ExpertsLesson(
+        n_expert=model.n_expert, n_expert_used=own, expert_bytes=bytes_by_role(model).get("experts", 0),
+        weights_bytes=sum(bytes_by_role(model).values()), most=most,
+        rows=tuple(lesson(estimator, config.with_(n_expert_used=n), n) for n in shown),
+    )  # fmt: skip
+
+
+def cache_lesson(estimator: Estimator, config: RunConfig) -> CacheLesson:
+    """What the cache takes by type, and what the model's own attention spares of it."""
+    model = estimator.model
+    fused = config.with_(flash_attn="on")
+    rows = tuple(_cached(estimator, fused, kind) for kind in EXPLAINED_CACHES)
+    window = sliding_window(model)
+    within = estimator.memory(fused.with_(swa_full=False)).devices[CARD] if window else None
+    twice = config.with_(n_ctx=2 * config.n_ctx)
+    grown = tuple(
+        lesson_bytes / config.n_ctx
+        for row, kind in zip(rows, EXPLAINED_CACHES, strict=True)
+        for lesson_bytes in [_kv_bytes(estimator, twice.with_(type_k=kind, type_v=kind)) - row.device.kv_cache_bytes]
+    )
+    return CacheLesson(
+        rows=rows, per_token_bytes=grown, window=window, window_bytes=within.kv_cache_bytes if within else None,
+        recurrent_bytes=rows[0].device.recurrent_bytes, is_latent=model.integer("attention.kv_lora_rank", 0) > 0,
+    )  # fmt: skip
+
+
+def _cached(estimator: Estimator, config: RunConfig, kind: str) -> Lesson:
+    return lesson(estimator, config.with_(type_k=kind, type_v=kind), kind, reach=True)
+
+
+def flash_lesson(estimator: Estimator, config: RunConfig) -> tuple[Lesson, Lesson]:
+    """With flash attention and without."""
+    plain = config.with_(type_k="f16", type_v="f16")
+    return (
+        lesson(estimator, plain.with_(flash_attn="on"), "on", reach=True),
+        lesson(estimator, plain.with_(flash_attn="off"), "off", reach=True),
+    )  # fmt: skip
+
+
+def batch_lesson(estimator: Estimator, config: RunConfig) -> BatchLesson:
+    """What a larger micro-batch takes and brings, and what of it is logits."""
+    n_vocab = estimator.model.n_vocab
+    one = config.with_(n_outputs_max=config.n_seq_max)
+    return BatchLesson(
+        rows=tuple(lesson(estimator, config.with_(n_ubatch=n), n) for n in EXPLAINED_UBATCHES), n_vocab=n_vocab,
+        n_ubatch=config.n_ubatch, logits_bytes=4 * config.n_ubatch * n_vocab,
+        one_output_compute_bytes=estimator.memory(one).devices[CARD].compute_bytes,
+    )  # fmt: skip
+
+
+def rope_lesson(estimator: Estimator, config: RunConfig) -> RopeLesson:
+    """How far the context goes, and what extends it."""
+    model, scaling = estimator.model, longest_extension(estimator.model)
+    reach = scaling.reach if scaling else native_context(model)
+    return RopeLesson(
+        trained=model.n_ctx_train, native=native_context(model), scaling=scaling,
+        extended_kv_bytes=_kv_bytes(estimator, config.with_(n_ctx=reach)),
+    )  # fmt: skip
+
+
+def _kv_bytes(estimator: Estimator, config: RunConfig) -> int:
+    return estimator.memory(config).devices[CARD].kv_cache_bytes
+
+
+def _card(estimator: Estimator) -> tuple[GpuSpec, int]:
+    if estimator.gpu is None or estimator.gpu_memory_bytes is None:
+        raise ConfigError("an explanation in figures is about a card: name one")
+    return estimator.gpu, estimator.gpu_memory_bytes

@@ -1,0 +1,103 @@
+"""What is my maximum? The longest context that fits, and what was seen to run.
+
+Stands apart from the answer to one configuration: here the context is what is asked for, over everything that a user
+would trade for it.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from oomph.advise.alternatives import SURE
+from oomph.advise.answer import EVEN, max_context
+from oomph.advise.evidence import filled, is_of, settled
+from oomph.advise.quantizations import quantization_of, weight_bytes
+from oomph.calibrate.comparison import record_config
+from oomph.estimate.estimator import Estimator
+from oomph.facts.config import RunConfig, padded_context
+from oomph.facts.modelspec import ModelSpec
+from oomph.facts.rope import longest_extension, native_context
+from oomph.records.schema import Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """How far one combination goes, in tokens. `n_expert_used` is None for a dense model.
+
+    `sure_n_ctx` fits with 90 % probability and `even_n_ctx` with 50 %: 0 where not even the smallest does, and
+    `limit` where nothing longer was looked for. `ran_n_ctx` is the longest that a record shows to run when it is
+    filled to the end, None where no record tells; `ran_backend` is where ('cuda', 'phantom' or 'cpu').
+    """
+
+    quantization: str | None
+    weights_bytes: int
+    n_expert_used: int | None
+    type_kv: str
+    sure_n_ctx: int
+    even_n_ctx: int
+    limit: int
+    ran_n_ctx: int | None
+    ran_backend: str | None
+    record_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Positions:
+    """How far a model's positions go: by itself, and with RoPE scaling (None where there is none)."""
+
+    native: int
+    extended: int | None
+    is_published: bool
+
+    @property
+    def furthest(self) -> int:
+        """Either, rounded up as llama.cpp rounds a context."""
+        return padded_context(self.extended or self.native)
+
+
+def positions(model: ModelSpec) -> Positions:
+    """What the metadata and the model's makers say of its context."""
+    scaling = longest_extension(model)
+    return Positions(
+        native=native_context(model), extended=scaling.reach if scaling else None,
+        is_published=scaling is not None and scaling.is_published,
+    )  # fmt: skip
+
+
+def reaches(
+    estimators: Iterable[Estimator], config: RunConfig, *, experts: Sequence[int | None], caches: Sequence[str],
+    records: Sequence[Record] = (), limit: int | None = None,
+) -> Iterator[Reach]:  # fmt: skip
+    """Every combination of model, number of experts and cache type, the other knobs as in `config`, as it is found.
+
+    Nothing longer is looked for than `limit`; None is as far as the model's positions go.
+    """
+    for estimator in estimators:
+        furthest = limit or positions(estimator.model).furthest
+        own = [record for record in records if is_of(record, estimator)]
+        for n_expert_used in experts:
+            for kind in caches:
+                asked = config.with_(n_expert_used=n_expert_used, type_k=kind, type_v=kind)
+                yield _reach(estimator, asked, own, furthest)
+
+
+def _reach(estimator: Estimator, config: RunConfig, records: Sequence[Record], limit: int) -> Reach:
+    asked = _any_context(settled(config, estimator.model))
+    ran = [
+        record for record in records
+        if record.outcome.label == "ok" and filled(record) == record.config["n_ctx"]
+        and _any_context(settled(record_config(record), estimator.model)) == asked
+    ]  # fmt: skip
+    longest = max(ran, key=lambda record: int(record.config["n_ctx"]), default=None)
+    return Reach(
+        quantization=quantization_of(estimator.model), weights_bytes=weight_bytes(estimator.model),
+        n_expert_used=asked.n_expert_used, type_kv=config.type_k, limit=limit,
+        sure_n_ctx=max_context(estimator, config, SURE, limit=limit),
+        even_n_ctx=max_context(estimator, config, EVEN, limit=limit),
+        ran_n_ctx=int(longest.config["n_ctx"]) if longest else None,
+        ran_backend=longest.environment.backend if longest else None,
+        record_id=longest.record_id if longest else None,
+    )  # fmt: skip
+
+
+def _any_context(config: RunConfig) -> RunConfig:
+    return config.with_(n_ctx=1, n_threads=None, n_depth=0, n_parallel=1)

@@ -1,0 +1,63 @@
+"""The same model in other quantizations: its tensors as llama-quantize would write them.
+
+Stands apart from the catalogue, which builds a model from its published shape: a file in hand names its own tensors.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from oomph.facts.catalogue import catalogue_model, catalogue_names
+from oomph.facts.file_types import FILE_TYPES
+from oomph.facts.modelspec import ModelSpec
+from oomph.facts.quantize import tensor_types
+
+USUAL: Final = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "IQ4_XS", "Q3_K_M", "IQ3_XXS", "Q2_K")
+"""What is published of most models, the truest first."""
+
+
+RARE: Final = frozenset({"F32", "TQ1_0", "TQ2_0"})
+"""Nobody runs a model in F32, and ternary types are for models that were trained so."""
+
+
+def published_variants(name: str) -> list[ModelSpec]:
+    """A published model in every quantization that it makes sense in, the largest first."""
+    models = [catalogue_model(name, quantization) for quantization in FILE_TYPES if quantization not in RARE]
+    fitting = [model for model in models if model.is_moe or quantization_of(model) != "MXFP4"]
+    return sorted(fitting, key=weight_bytes, reverse=True)
+
+
+def quantization_of(model: ModelSpec) -> str | None:
+    """llama.cpp's name of the model's file type, None where the header does not say (or says another's number)."""
+    number = model.metadata.get("general.file_type")
+    return next((name for name, (known, _) in FILE_TYPES.items() if known == number), None)
+
+
+def smaller_variants(model: ModelSpec) -> Iterator[tuple[str, ModelSpec]]:
+    """The usual quantizations that take less than the model as it is, the truest first.
+
+    None of a model that is published in four-bit floats only: llama-quantize leaves its experts as they are.
+    """
+    own = weight_bytes(model)
+    if any(tensor.quant.name in ("MXFP4", "NVFP4") for tensor in model.tensors.values()):
+        return
+    for quantization in USUAL:
+        variant = requantized(model, quantization)
+        if weight_bytes(variant) < own:
+            yield quantization, variant
+
+
+def requantized(model: ModelSpec, quantization: str) -> ModelSpec:
+    """`model` in another quantization: of the catalogue if it is from there, else its own tensors with other types."""
+    name, _, _ = model.source.partition(":")
+    if model.file_bytes is None and name.lower() in catalogue_names():
+        return catalogue_model(name, quantization)
+    shapes = [(tensor.name, tensor.ne) for tensor in model.tensors.values()]
+    types = tensor_types(model, shapes, quantization)
+    tensors = {name: replace(tensor, quant=types[name]) for name, tensor in model.tensors.items()}
+    return replace(model, tensors=tensors, file_bytes=None)
+
+
+def weight_bytes(model: ModelSpec) -> int:
+    """Bytes of all tensors."""
+    return sum(tensor.n_bytes for tensor in model.tensors.values())

@@ -1,0 +1,1 @@
+"""A card's first day: what is expected of it beforehand, and the verdict afterwards."""

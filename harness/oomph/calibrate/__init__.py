@@ -1,0 +1,1 @@
+"""From records to a machine's own coefficients, and whether to believe them."""

@@ -1,0 +1,136 @@
+"""Can I: the verdict, what it rests on, and the command that settles it."""
+
+import shlex
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from oomph.advise.answer import Answer, answer, max_context
+from oomph.cli import app
+from oomph.errors import ConfigError
+from oomph.estimate.estimator import Estimator
+from oomph.facts.config import RunConfig
+from oomph.facts.gpus import gpu
+from oomph.facts.source import read_model
+from oomph.records.schema import Record
+from oomph.records.store import Store
+from oomph.units import GIB
+
+MODEL = "qwen3-30b-a3b:Q4_K_M"
+
+
+@cache
+def estimator(model: str = MODEL, card: str = "RTX 4090") -> Estimator:
+    return Estimator(read_model(model), gpu(card))  # it keeps what it has computed from one test to the next
+
+
+def ask(model: str = MODEL, records: list[Record] | None = None, **knobs: Any) -> Answer:
+    return answer(estimator(model), RunConfig(**knobs), records or [])
+
+
+@pytest.fixture(scope="module")
+def seen(repository: Path) -> list[Record]:
+    return list(Store(repository / "results/phantom/frontier-qwen3-30b-a3b/rtx-4090").records())
+
+
+@pytest.mark.parametrize(
+    ("n_ctx", "verdict"), [(32_768, "yes"), (61_440, "probably"), (63_232, "doubtful"), (90_000, "no")]
+)
+def test_the_verdict_follows_the_probability(n_ctx: int, verdict: str) -> None:
+    found = ask(n_ctx=n_ctx)
+    assert found.verdict == verdict
+    assert found.probability is not None
+    assert (found.margin_bytes >= 0) == (found.probability >= 0.5)
+    assert (found.speeds is None) == (verdict in ("doubtful", "no"))
+    assert bool(found.offers) == (verdict != "yes")
+
+
+def test_a_measurement_overrules_the_estimate(seen: list[Record]) -> None:
+    out = ask(records=seen, n_ctx=90_000, n_expert_used=8)
+    assert (out.verdict, out.is_measured, out.next_command) == ("no", True, None)
+    real = [Record.model_validate(r.model_dump() | {"environment": r.environment.model_dump() | {"backend": "cuda"}})
+            for r in seen]  # fmt: skip
+    ran = ask(records=real, n_ctx=66_304, n_expert_used=8)
+    assert (ran.verdict, ran.is_measured) == ("yes", True)
+    assert ran.probability is not None
+    assert ran.probability < 0.1, "what the estimate said stays in the answer"
+
+
+def test_a_phantom_leaves_the_context_of_a_real_card_open(seen: list[Record]) -> None:
+    found = ask(records=seen, n_ctx=60_000, n_expert_used=8)
+    assert (found.is_measured, found.evidence[0].says) == (False, "runs")
+    assert found.next_command == "oomph frontier MODEL.gguf --limit 60160 --n-expert-used 8"
+
+
+@pytest.mark.parametrize(
+    ("knobs", "refusal"),
+    [({"n_expert_used": 32}, "experts"), ({"type_v": "q8_0", "flash_attn": "off"}, "quantized_v")],
+)
+def test_what_llama_cpp_refuses_fits_no_card(knobs: dict[str, Any], refusal: str) -> None:
+    found = ask(**knobs)
+    assert (found.verdict, found.refusal) == ("refused", refusal)
+    assert (found.shortage, found.speeds, found.next_command) == (None, None, None)
+
+
+def test_more_sequences_than_llama_cpp_serves_are_a_mistake() -> None:
+    with pytest.raises(ConfigError, match="256 sequences at most"):
+        ask(n_seq_max=300, n_ctx=131_072)
+
+
+def test_latent_attention_wants_one_cache_type() -> None:
+    assert ask("deepseek-v2-lite:Q4_K_M", type_k="q8_0").refusal == "latent_types"
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [{}, {"n_expert_used": 10, "n_ctx": 90_000, "flash_attn": "off"}, {"n_cpu_moe": 12},
+     {"type_k": "q8_0", "type_v": "q8_0", "n_ubatch": 256}],
+)  # fmt: skip
+def test_the_command_that_settles_it_parses_and_asks_for_the_same(knobs: dict[str, Any]) -> None:
+    command = ask(**knobs).next_command
+    assert command is not None
+    words = shlex.split(command)
+    frontier = typer.main.get_command(app).commands["frontier"]  # type: ignore[attr-defined]
+    given = frontier.make_context(words[0], words[2:]).params
+    assert (given["model"], given["phantom"]) == (MODEL, "NVIDIA GeForce RTX 4090")
+    assert given["limit"] >= knobs.get("n_ctx", 4096) > given["limit"] - 256
+    assert given["flash_attn"] == knobs.get("flash_attn", "on")
+    assert given["type_kv"] == knobs.get("type_k", "f16")
+    assert given["n_cpu_moe"] == knobs.get("n_cpu_moe", 0)
+
+
+def test_what_the_frontier_does_not_take_is_not_commanded() -> None:
+    assert ask(n_seq_max=4).next_command is None
+    assert ask("llama-3.3-70b:Q4_K_M").next_command is None, "the weights alone do not fit"
+
+
+def test_beyond_the_native_context_it_names_the_scaling() -> None:
+    beyond, within = ask(n_ctx=65_536), ask(n_ctx=32_768)
+    assert beyond.scaling is not None
+    assert (beyond.scaling.factor, beyond.scaling.is_published) == (2.0, True)
+    assert (within.scaling, within.native_context) == (None, 40_960)
+
+
+def test_without_a_card_it_is_the_hosts_memory_that_counts() -> None:
+    nameless, config = Estimator(read_model("llama-3.1-8b:Q8_0")), RunConfig(n_devices=0, n_ctx=8192)
+    enough = answer(nameless, config, host_memory_bytes=32 * GIB)
+    assert (enough.verdict, enough.card, enough.max_context, enough.offers) == ("yes", None, None, ())
+    assert answer(nameless, config, host_memory_bytes=4 * GIB).verdict == "no"
+    with pytest.raises(ConfigError, match="name a GPU"):
+        answer(nameless, RunConfig())
+
+
+def test_an_unknown_architecture_is_trusted_less() -> None:
+    model = read_model("llama-3.1-8b:Q4_K_M")
+    metadata = {key.replace("llama.", "novel."): value for key, value in model.metadata.items()}
+    novel = replace(model, arch="novel", metadata=metadata | {"general.architecture": "novel"})
+    unsure = Estimator(novel, gpu("RTX 3060"))
+    assert not answer(unsure, RunConfig(n_ctx=4096)).memory.exact_compute
+    longest = max_context(unsure, RunConfig())
+    assert longest < unsure.cautious(0.9).max_context()
+    at, beyond = (unsure.predict(RunConfig(n_ctx=n)).fit_probability or 0 for n in (longest, longest + 256))
+    assert beyond < 0.9 <= at

@@ -1,0 +1,59 @@
+"""Predictions around measurements: the measured contexts and round ones, and where the card is full."""
+
+from pathlib import Path
+
+import pytest
+
+from oomph.advise.memory_map import as_measured, surfaces
+from oomph.calibrate.comparison import record_config
+from oomph.estimate.estimator import Estimator
+from oomph.records.schema import Record
+from oomph.records.store import Store
+
+FRONTIER = "results/phantom/frontier-qwen3-30b-a3b/rtx-5090"
+
+
+@pytest.fixture(scope="module")
+def records(repository: Path) -> list[Record]:
+    """Real ones: Qwen3-30B-A3B on a phantom RTX 5090."""
+    return list(Store(repository / FRONTIER).records())
+
+
+@pytest.fixture(scope="module")
+def estimator() -> Estimator:
+    from oomph.facts.gpus import gpu
+    from oomph.facts.source import read_model
+
+    return Estimator(read_model("qwen3-30b-a3b:Q4_K_M"), gpu("RTX 5090"))
+
+
+def test_on_a_phantom_no_cuda_context_is_expected(records: list[Record], estimator: Estimator) -> None:
+    ran = next(record for record in records if record.outcome.label == "ok")
+    config = record_config(ran)
+    peak = next(series.peak_bytes for series in ran.memory if series.quantity == "vram")
+    own = as_measured(estimator, ran)
+    assert own.predict(config).memory.total_vram_bytes == pytest.approx(peak, rel=0.001)
+    assert estimator.predict(config).memory.total_vram_bytes > 1.01 * peak
+    assert own.gpu_memory_bytes == ran.environment.gpus[0]["usable_bytes"]
+
+
+def test_the_frontier_is_predicted_within_two_steps_of_where_it_was_found(
+    records: list[Record], estimator: Estimator
+) -> None:
+    plain = [r for r in records if r.config["flash_attn"] == "off" and r.config["type_k"] == "f16"]
+    (surface,) = surfaces(as_measured(estimator, records[0]), plain, most=4)
+    assert surface.record_ids == {record.record_id for record in plain}
+    assert set(surface.frontier) == {8, 9, 10, 16}
+    for experts, predicted in surface.frontier.items():
+        ran = max(r.config["n_ctx"] for r in plain if r.reported.n_expert_used == experts and r.outcome.label == "ok")
+        assert abs(predicted - ran) <= 2 * 256
+    assert {8192, 65536, 76288} <= {n_ctx for n_ctx, _ in surface.n_bytes}
+
+
+def test_refused_settings_are_left_out_and_the_most_measured_come_first(
+    records: list[Record], estimator: Estimator
+) -> None:
+    found = surfaces(as_measured(estimator, records[0]), records, most=2)
+    assert [len(surface.record_ids) for surface in found] == [8, 4]
+    refused = [record for record in records if record.outcome.label == "bad_config"]
+    assert surfaces(estimator, refused, most=2) == []

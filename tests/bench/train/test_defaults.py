@@ -1,0 +1,109 @@
+"""What rows of memory teach of CUDA contexts: by generation and card, as far as their noise lets them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench.train.context_rows import SeenContext, least_in_use, readings
+from bench.train.defaults import context_errors, context_values, own_contexts, speed_tables
+from bench.train.public_rows import spec_bytes
+
+from oomph.errors import FitError
+from oomph.estimate.build import build_of
+from oomph.estimate.coefficients import default_coefficients, definitions
+from oomph.estimate.memory import MemoryModel
+from oomph.estimate.overhead import context_bytes, pool_bytes
+from oomph.facts.catalogue import catalogue_model
+from oomph.facts.config import RunConfig
+from oomph.facts.gpus import gpu
+from oomph.units import MIB
+
+MODEL = catalogue_model("qwen3-8b", "Q4_K_M")
+ROW: dict[str, Any] = {
+    "backend": "CUDA", "engine": "llama.cpp", "gpu": "RTX 3090", "gpu_count": 1, "model": "Qwen3-8B",
+    "catalogue_model": "qwen3-8b", "quant": "Q4_K_M", "size_gib": spec_bytes(MODEL) / 2**30, "n_ctx": 8192,
+    "tool": "llama-bench", "flash_attn": "on", "build_est": 10392, "vram_quality": "clean",
+}  # fmt: skip
+
+
+def reading_with(context_mib: float, **changes: Any) -> dict[str, Any]:
+    config = RunConfig(n_ctx=8192, flash_attn="on", swa_full=False)
+    buffers = MemoryModel(MODEL, build_of(10392)).estimate(config).devices["CUDA0"].total_bytes
+    taken = buffers + pool_bytes(MODEL, config, gpu("RTX 3090"))
+    return ROW | {"peak_vram_mib": taken / MIB + context_mib} | changes
+
+
+def written(folder: Path, *rows: dict[str, Any]) -> Path:
+    path = folder / "vram-2026.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def test_what_remains_of_a_reading_is_the_context(tmp_path: Path) -> None:
+    (reading,) = readings(written(tmp_path, reading_with(300)))
+    assert reading.context_bytes / MIB == pytest.approx(300, abs=1)
+
+
+def test_a_prediction_head_that_nobody_loads_is_not_on_the_card(tmp_path: Path) -> None:
+    """The file is larger by its share of the parameters; the card is not."""
+    own = sum(tensor.n_elements for tensor in MODEL.tensors.values())
+    with_head = {"params_b": own * 1.05 / 1e9, "size_gib": ROW["size_gib"] * 1.05}
+    (reading,) = readings(written(tmp_path, reading_with(300, **with_head)))
+    assert reading.context_bytes / MIB == pytest.approx(300, abs=5)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"spec_type": "draft-mtp"}, {"vram_quality": "noisy"}, {"gpu_count": 2}, {"size_gib": None}, {"n_cpu_moe": 4},
+     {"backend": "ROCm"}, {"gpu": "a card of nobody"}],
+)  # fmt: skip
+def test_readings_that_hold_other_things_are_left_out(tmp_path: Path, change: dict[str, Any]) -> None:
+    assert not list(readings(written(tmp_path, reading_with(300, **change))))
+
+
+def test_a_desktop_only_adds() -> None:
+    rows = [
+        {"gpu": ["RTX 3090"], "gpu_total_mib": {"CUDA0": 24000}, "gpu_free_at_load_mib": {"CUDA0": free}}
+        for free in (23000, 23700, 23400)
+    ]
+    assert least_in_use(rows) == {gpu("RTX 3090"): 300 * MIB}
+
+
+def test_contexts_that_are_planted_come_back_by_generation() -> None:
+    """Cards of one generation with as much a multiprocessor teach it; others keep their prior."""
+    per_sm = definitions()["memory.context_bytes_per_sm"].prior
+    seen = {
+        gpu(name): SeenContext(n_bytes=1.3 * per_sm * gpu(name).sm_count, noise=0.01)
+        for name in ("RTX 4090", "RTX 4070", "RTX 4060")
+    }
+    values = context_values(seen)
+    assert values["memory.context_factor.Ada"] == pytest.approx(1.3, rel=0.01)
+    assert values["memory.context_factor.Hopper"] == 1.0
+    assert context_errors(seen) == pytest.approx([0, 0, 0], abs=0.01)
+
+
+def test_a_noisy_card_moves_less_than_a_well_known_one() -> None:
+    per_sm = definitions()["memory.context_bytes_per_sm"].prior
+
+    def moved(noise: float) -> tuple[float, float]:
+        seen = {gpu("RTX 4090"): SeenContext(n_bytes=2 * per_sm * 128, noise=noise)}
+        values = context_values(seen)
+        own = own_contexts(seen, values)["NVIDIA GeForce RTX 4090"]["memory.own_context_factor"]
+        return values["memory.context_factor.Ada"], own
+
+    sure, doubtful = moved(0.05), moved(0.8)
+    assert 1 < doubtful[0] < sure[0] <= 2
+    assert sure[0] * sure[1] == pytest.approx(2, rel=0.02)
+
+
+def test_a_cards_own_context_goes_before_its_generations() -> None:
+    shipped = default_coefficients()
+    bare = shipped.with_values(cards={})
+    card = gpu("RTX 5090")
+    assert context_bytes(card, shipped) > context_bytes(card, bare)
+
+
+def test_a_folder_without_tables_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FitError, match=r"holds no speed\.jsonl"):
+        speed_tables(tmp_path)

@@ -1,0 +1,85 @@
+"""Sizes between replayed contexts are those that a replay of the context itself gives."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oomph.estimate.affine_sizes import N_SAMPLES, Elastic
+from oomph.estimate.allocator import Placed, Program
+from oomph.estimate.graph.tensor import F32, Graph, Tensor
+from oomph.estimate.memory import MemoryModel
+from oomph.facts.catalogue import catalogue_model
+from oomph.facts.config import RunConfig
+from oomph.facts.quants import QUANTS, QuantType
+
+
+@pytest.mark.parametrize(
+    ("name", "knobs"),
+    [
+        ("gemma-3-4b", {}), ("gemma-3-4b", {"swa_full": False}), ("qwen3-0.6b", {"n_cpu_moe": 4, "op_offload": True}),
+        ("qwen3-0.6b", {"flash_attn": "off", "n_ubatch": 256}), ("granite-4.0-h-tiny", {"n_seq_max": 3}),
+        ("deepseek-v2-lite", {"n_gpu_layers": 7, "type_k": "q8_0"}), ("phi-4-mini", {"n_devices": 2}),
+    ],
+)  # fmt: skip
+def test_a_context_between_replayed_ones_has_the_buffers_of_its_own_replay(name: str, knobs: dict[str, object]) -> None:
+    model = catalogue_model(name, "Q4_K_M")
+    warm = MemoryModel(model)
+    for n_ctx in (65_536, 32_768, 16_384):
+        warm.estimate(RunConfig(n_ctx=n_ctx).with_(**knobs))
+    for n_ctx in (256, 4_352, 40_192, 131_072):
+        config = RunConfig(n_ctx=n_ctx).with_(**knobs)
+        assert warm.compute(warm.setup(config)) == MemoryModel(model).compute(warm.setup(config))
+
+
+def program(n_cells: int, *, quant: QuantType = F32, extra: int = 0) -> tuple[Program, list[int]]:
+    """A node over all cells whose place a node of 1,024 elements takes, if they are as many."""
+    graph = Graph()
+    x = graph.leaf(F32, 1024, name="x", is_input=True)
+    over_cells = graph.expand(graph.node("MUL_MAT", (n_cells,), x, quant=quant))
+    wide = graph.expand(Tensor("ADD", F32, (1024, 1, 1, 1), [over_cells]))
+    for _ in range(extra):
+        wide = graph.expand(graph.scale(wide))
+    leafs: list[Placed] = [(t, 0) for t in graph.leafs]
+    made = Program(leafs, [(t, 0) for t in graph.nodes])
+    return made, made.sizes(lambda tensor, pool: tensor.n_bytes)
+
+
+def learned(*cells: int, **described: int) -> Elastic:
+    elastic = Elastic()
+    for n_cells in cells:
+        elastic.learn(n_cells, *program(n_cells, **described))
+    return elastic
+
+
+@given(st.integers(1, 4096))
+def test_what_may_take_a_place_at_one_context_only_does_so_there(blocks: int) -> None:
+    elastic = learned(256, 512, 768)
+    known, sizes, alike = elastic.at(256 * blocks)
+    own, own_sizes = program(256 * blocks)
+    assert (sizes, alike) == (own_sizes, own.likeness())
+    assert alike == [blocks == 4]
+    assert known.run(sizes, alike, [128]) == own.run(own_sizes, own.likeness(), [128])
+
+
+def test_so_many_different_contexts_are_replayed_first() -> None:
+    assert not learned(256, 512, 512, 256).is_known
+    assert learned(256, 512, 512, 768).is_known
+    assert N_SAMPLES == 3
+
+
+def test_another_graph_or_a_size_off_the_line_is_not_drawn_through() -> None:
+    elastic = learned(256, 512)
+    elastic.learn(768, *program(768, extra=1))
+    assert elastic.is_rigid
+    bent = learned(256, 512)
+    made, sizes = program(768)
+    bent.learn(768, made, [size + 1 for size in sizes])
+    assert bent.is_rigid
+    assert not bent.is_known
+
+
+def test_a_quantized_row_of_cells_is_padded_and_no_line() -> None:
+    elastic = Elastic()
+    for n_cells in (512, 1024, 1536):
+        elastic.learn(n_cells, *program(n_cells, quant=QUANTS["Q8_0"]))
+    assert elastic.is_rigid
