@@ -1,12 +1,13 @@
-"""Proves the calibration by simulation: machines whose coefficients are known, measured as the demo measures.
+"""Proves the calibration by simulation: machines whose coefficients are known, measured as the demo
+measures.
 
     python bench/calibration_study.py [--machines 200] [--seed 1] [--out FILE.md] [--jobs 2]
 
-Each machine's coefficients are drawn from the priors. It is measured by the demo's own sweep, with noise and
-disturbances as real records of it have them, and with outliers that nobody flags; the calibration then says what it
-thinks. Reported: bias, error and coverage of every coefficient, and of predictions of depths and numbers of experts
-that were not measured. The bars: 90 % intervals hold 87 to 93 % of new measurements, and unmeasured depths are off by
-6 % at most in the median.
+Each machine's coefficients are drawn from the priors. It is measured by the demo's own sweep, with
+noise and disturbances as real records of it have them, and with outliers that nobody flags; the
+calibration then says what it thinks. Reported: bias, error and coverage of every coefficient, and
+of predictions of depths and numbers of experts that were not measured. The bars: 90 % intervals
+hold 87 to 93 % of new measurements, and unmeasured depths are off by 6 % at most in the median.
 """
 
 import argparse
@@ -58,7 +59,8 @@ Test = Literal["prefill", "decode"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """One figure of one machine: its error as a logarithm, and whether its 90 % interval held it."""
+    """One figure of one machine: its error as a logarithm, and whether its 90 % interval held
+    it."""
 
     name: str
     error: float
@@ -79,7 +81,8 @@ def _design() -> tuple[SpeedObservation, ...]:
 
 
 def _of_point(point: Point, source: str) -> Iterator[SpeedObservation]:
-    """The ladder's stops, and the chunks that fill the way up to them, which are samples of prefill too."""
+    """The ladder's stops, and the chunks that fill the way up to them, which are samples of prefill
+    too."""
     work = point.workload
     stops = depths_within(point.config.n_ctx, work.depths, n_prompt=work.n_prompt, n_gen=work.n_gen)
     make = partial(_observation, point.config, source, str(point.config.n_expert_used))
@@ -153,7 +156,13 @@ def _measured(truth: Mapping[str, float], rng: np.random.Generator) -> Iterator[
             yield replace(o, tokens_per_s=_rate(o, truth, rng) / slow)
 
 
-def _rate(o: SpeedObservation, truth: Mapping[str, float], rng: np.random.Generator, *, clean: bool = False) -> float:
+def _rate(
+    o: SpeedObservation,
+    truth: Mapping[str, float],
+    rng: np.random.Generator,
+    *,
+    clean: bool = False,
+) -> float:
     slow = exp(SAMPLE_SD[o.test] * rng.normal())
     if not clean and rng.random() < OUTLIERS:
         slow *= rng.uniform(*OUTLIER_FACTOR)
@@ -164,17 +173,28 @@ def _coefficients(fit: SpeedFit, truth: Mapping[str, float]) -> Iterator[Held]:
     errors = fit.solution.standard_errors
     for fitted, error in zip(fit.fitted, errors, strict=True):
         off = log(fitted.value / truth[fitted.name])
-        yield Held(name=fitted.name, error=off, is_inside=bool(abs(off) <= INSIDE * error), moved=fitted.moved)
+        yield Held(
+            name=fitted.name,
+            error=off,
+            is_inside=bool(abs(off) <= INSIDE * error),
+            moved=fitted.moved,
+        )
 
 
-def _predictions(fit: SpeedFit, truth: Mapping[str, float], rng: np.random.Generator) -> Iterator[Held]:
+def _predictions(
+    fit: SpeedFit, truth: Mapping[str, float], rng: np.random.Generator
+) -> Iterator[Held]:
     """New quiet measurements of what was not measured, beside the calibration's intervals."""
     values = {**default_coefficients().values, **fit.values}
     for o in _unmeasured():
         measured = _rate(o, truth, rng, clean=True) / exp(LOAD_SD * rng.normal())
         error = replace(o, tokens_per_s=measured).log_error(values)
-        width = fit.posterior.scales[o.group] * prediction_sd(fit.posterior, o.test, values, o.seconds)
-        yield Held(name=f"{o.test} at an unmeasured {_kind(o)}", error=error, is_inside=abs(error) <= width)
+        width = fit.posterior.scales[o.group] * prediction_sd(
+            fit.posterior, o.test, values, o.seconds
+        )
+        yield Held(
+            name=f"{o.test} at an unmeasured {_kind(o)}", error=error, is_inside=abs(error) <= width
+        )
 
 
 def _kind(o: SpeedObservation) -> str:
@@ -185,7 +205,14 @@ def _table(found: Sequence[Held]) -> Table:
     by_name: dict[str, list[Held]] = defaultdict(list)
     for each in found:
         by_name[each.name].append(each)
-    columns = ("what", "bias", "median error", "inside its 90 % interval", "prior variance gone", "n")
+    columns = (
+        "what",
+        "bias",
+        "median error",
+        "inside its 90 % interval",
+        "prior variance gone",
+        "n",
+    )
     rows = tuple(
         (
             Cell(name),
@@ -211,7 +238,10 @@ def main() -> None:
     seeds = range(asked.seed, asked.seed + asked.machines)
     with ProcessPoolExecutor(asked.jobs) as pool:
         found = [held for machine in pool.map(study, seeds, chunksize=4) for held in machine]
-    text = f"{asked.machines} machines, seeds {seeds[0]} to {seeds[-1]}.\n\n{render_markdown(_table(found))}"
+    text = (
+        f"{asked.machines} machines, seeds {seeds[0]} to "
+        f"{seeds[-1]}.\n\n{render_markdown(_table(found))}"
+    )
     print(text)
     if asked.out:
         asked.out.write_text(text, encoding="utf-8")

@@ -1,10 +1,12 @@
-"""Recall of facts told N tokens ago in a conversation, with and without the memory loop, at the same n_ctx.
+"""Recall of facts told N tokens ago in a conversation, with and without the memory loop, at the
+same n_ctx.
 
     python bench/chat_recall.py [MODEL [N_CTX]]
 
-Codes of names are told, one an exchange, then the conversation goes on about other things for N tokens, then each code
-is asked for; nothing of the asking stays in the conversation. MODEL is the demo model without one. A window of the
-latest exchanges, the same with exchanges found by BM25 put back, and with the model's own running memory beside it.
+Codes of names are told, one an exchange, then the conversation goes on about other things for N
+tokens, then each code is asked for; nothing of the asking stays in the conversation. MODEL is the
+demo model without one. A window of the latest exchanges, the same with exchanges found by BM25 put
+back, and with the model's own running memory beside it.
 """
 
 import random
@@ -31,7 +33,7 @@ MEMORIES: Final = {
     "the latest exchanges only": Memory(recall=False),
     "and those found by BM25": Memory(),
     "and the model's own memory": Memory(summarise=True),
-}  # fmt: skip
+}
 N_ANSWER: Final = 32
 
 
@@ -43,9 +45,14 @@ def small_talk(seed: int) -> list[tuple[str, str]]:
     return [(f"Listen: {first}", f"I see. {second}") for first, second in pairs]
 
 
-def converse(backend: LocalBackend, memory: Memory, folder: Path) -> dict[int, tuple[int, int, float]]:
-    """By tokens since the facts: how many were found, the longest prompt, seconds for each question."""
-    told: Sequence[dict[str, Any]] = facts(NeedleTest(depths=(0.0,) * N_FACTS, n_texts=1), seed=7)[0]
+def converse(
+    backend: LocalBackend, memory: Memory, folder: Path
+) -> dict[int, tuple[int, int, float]]:
+    """By tokens since the facts: how many were found, the longest prompt, seconds for each
+    question."""
+    told: Sequence[dict[str, Any]] = facts(NeedleTest(depths=(0.0,) * N_FACTS, n_texts=1), seed=7)[
+        0
+    ]
     talk, since, found = iter(small_talk(7) * 3), 0, {}
     with History(folder / f"{memory.recall}-{memory.summarise}.sqlite") as history:
         conversation = Conversation(backend, history, memory=memory)
@@ -59,7 +66,9 @@ def converse(backend: LocalBackend, memory: Memory, folder: Path) -> dict[int, t
     return found
 
 
-def ask(backend: LocalBackend, conversation: Conversation, told: Sequence[dict[str, Any]]) -> tuple[int, int, float]:
+def ask(
+    backend: LocalBackend, conversation: Conversation, told: Sequence[dict[str, Any]]
+) -> tuple[int, int, float]:
     """Ask for each of the facts; nothing of it is kept."""
     n_found, longest, started = 0, 0, time.monotonic()
     for fact in told:
@@ -73,16 +82,29 @@ def ask(backend: LocalBackend, conversation: Conversation, told: Sequence[dict[s
 def main(model: Path, n_ctx: int) -> None:
     """Print the table."""
     backend = LocalBackend(model, n_ctx=n_ctx, temperature=0.0, n_threads=1)
-    print(f"{model.name}, n_ctx {n_ctx}, {Budget.of(n_ctx).n_prompt} of them for the prompt; {N_FACTS} facts\n")
+    print(
+        f"{model.name}, n_ctx {n_ctx}, {Budget.of(n_ctx).n_prompt} of them for the prompt; "
+        f"{N_FACTS} facts\n"
+    )
     print(f"{'tokens since the facts':34}" + "".join(f"{distance:>12,}" for distance in DISTANCES))
     with tempfile.TemporaryDirectory() as folder:
         for name, memory in MEMORIES.items():
             found = converse(backend, memory, Path(folder))
-            print(f"{name:34}" + "".join(f"{found[d][0]:>6} of {N_FACTS}" for d in DISTANCES), flush=True)
-            print(f"{'   seconds a question':34}" + "".join(f"{found[d][2]:>12.1f}" for d in DISTANCES), flush=True)
+            print(
+                f"{name:34}" + "".join(f"{found[d][0]:>6} of {N_FACTS}" for d in DISTANCES),
+                flush=True,
+            )
+            print(
+                f"{'   seconds a question':34}"
+                + "".join(f"{found[d][2]:>12.1f}" for d in DISTANCES),
+                flush=True,
+            )
 
 
 if __name__ == "__main__":
     if len(sys.argv) > 3:
         sys.exit(__doc__)
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else demo_model(), int(sys.argv[2]) if len(sys.argv) > 2 else 768)
+    main(
+        Path(sys.argv[1]) if len(sys.argv) > 1 else demo_model(),
+        int(sys.argv[2]) if len(sys.argv) > 2 else 768,
+    )

@@ -2,9 +2,10 @@
 
     python bench/half_and_half.py RESULTS OUT
 
-RESULTS is a results folder of one model, as `oomph sweep --out` writes it. OUT gets half-and-half.md and a picture of
-the half that the calibration never saw, predicted against measured, with the 90 % band of each prediction. Which
-points are in which half is drawn at random, and drawn again for the table, so that no half is picked for its looks.
+RESULTS is a results folder of one model, as `oomph sweep --out` writes it. OUT gets
+half-and-half.md and a picture of the half that the calibration never saw, predicted against
+measured, with the 90 % band of each prediction. Which points are in which half is drawn at random,
+and drawn again for the table, so that no half is picked for its looks.
 """
 
 import random
@@ -20,7 +21,13 @@ from oomph.errors import OomphError
 from oomph.estimate.estimator import Estimator
 from oomph.records.schema import Record
 from oomph.records.store import Store
-from oomph.views.plots_fit import QUANTITY_NAMES, Agreement, agreements, is_memory, plot_predicted_vs_measured
+from oomph.views.plots_fit import (
+    QUANTITY_NAMES,
+    Agreement,
+    agreements,
+    is_memory,
+    plot_predicted_vs_measured,
+)
 from oomph.views.style import write_figure
 from oomph.views.table import Cell, Table, render_markdown
 
@@ -37,7 +44,10 @@ def main(results: Path, out: Path) -> None:
     usable = comparable(estimator, records)
     halves = [_other_half(estimator, usable, seed) for seed in range(DRAWS)]
     out.mkdir(parents=True, exist_ok=True)
-    write_figure(plot_predicted_vs_measured([c for c in halves[0] if not is_memory(c)]), out / f"{PICTURE}.svg")
+    write_figure(
+        plot_predicted_vs_measured([c for c in halves[0] if not is_memory(c)]),
+        out / f"{PICTURE}.svg",
+    )
     page = _page(usable, [agreements(half) for half in halves])
     (out / "half-and-half.md").write_text(page, encoding="utf-8")
     print(page)
@@ -59,16 +69,24 @@ def _page(records: Sequence[Record], draws: Sequence[Sequence[Agreement]]) -> st
         for agreement in draw:
             found.setdefault(agreement.quantity, []).append(agreement)
     table = Table(
-        caption="", columns=("quantity", "measurements", "median error", "largest error", "within the 90 % band"),
+        caption="",
+        columns=(
+            "quantity",
+            "measurements",
+            "median error",
+            "largest error",
+            "within the 90 % band",
+        ),
         rows=tuple(_row(quantity, alike) for quantity, alike in found.items()),
-    )  # fmt: skip
+    )
     return f"""# Calibrated on one half, the other half predicted
 
-{len(records)} points of {records[0].model.name} on {environment.cpu} ({environment.backend}): {half} drawn at random
-calibrate, {len(records) - half} are predicted. The picture is of the first draw, the figures are medians over
-{len(draws)} draws. Repeat it with `python bench/half_and_half.py RESULTS OUT`.
+{len(records)} points of {records[0].model.name} on {environment.cpu} ({environment.backend}):
+{half} drawn at random calibrate, {len(records) - half} are predicted. The picture is of the first
+draw, the figures are medians over {len(draws)} draws. Repeat it with
+`python bench/half_and_half.py RESULTS OUT`.
 
-![Tokens per second of the points that the calibration never saw: predicted against measured]({PICTURE}.svg)
+![Tokens per second of points that the calibration never saw]({PICTURE}.svg)
 
 {render_markdown(table)}
 """
@@ -77,11 +95,12 @@ calibrate, {len(records) - half} are predicted. The picture is of the first draw
 def _row(quantity: str, alike: Sequence[Agreement]) -> tuple[Cell, ...]:
     bands = [agreement.within_band for agreement in alike if agreement.within_band is not None]
     return (
-        Cell(QUANTITY_NAMES[quantity]), Cell(str(round(median(a.n for a in alike)))),
+        Cell(QUANTITY_NAMES[quantity]),
+        Cell(str(round(median(a.n for a in alike)))),
         Cell(f"{100 * median(a.median_error for a in alike):.1f} %"),
         Cell(f"{100 * median(a.worst_error for a in alike):.1f} %"),
         Cell(f"{100 * mean(bands):.0f} %" if bands else "exact, has none"),
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

@@ -2,9 +2,10 @@
 
     python bench/overhead.py [--rounds 6]
 
-Without, the worker reads its commands from a file and writes its answers to another while this process sleeps. With,
-it is run as every point is: its answers read as they come, host memory sampled from a thread. In turns, the order
-changing from round to round. Exit code 1 where a goal is missed.
+Without, the worker reads its commands from a file and writes its answers to another while this
+process sleeps. With, it is run as every point is: its answers read as they come, host memory
+sampled from a thread. In turns, the order changing from round to round. Exit code 1 where a goal is
+missed.
 """
 
 import argparse
@@ -69,17 +70,27 @@ def commands_of(job: Job, folder: Path) -> Path:
 
 def run_bare(commands: Path, folder: Path) -> Rates:
     """The worker on its own."""
-    with commands.open() as told, (folder / "replies.jsonl").open("w+") as replies, (folder / "log").open("w") as log:
+    with (
+        commands.open() as told,
+        (folder / "replies.jsonl").open("w+") as replies,
+        (folder / "log").open("w") as log,
+    ):
         subprocess.run(
-            [sys.executable, *WORKER, str(replies.fileno())], stdin=told, stdout=log, stderr=log,
-            pass_fds=(replies.fileno(),), env=os.environ | QUIET, check=True,
-        )  # fmt: skip
+            [sys.executable, *WORKER, str(replies.fileno())],
+            stdin=told,
+            stdout=log,
+            stderr=log,
+            pass_fds=(replies.fileno(),),
+            env=os.environ | QUIET,
+            check=True,
+        )
     events = [json.loads(line) for line in (folder / "replies.jsonl").read_text().splitlines()]
     return rates_of(next(event for event in events if event["event"] == "measured")["timings"])
 
 
 def run_watched(job: Job) -> tuple[Rates, float]:
-    """The same as every point is run, and the share of one core that this process took meanwhile."""
+    """The same as every point is run, and the share of one core that this process took
+    meanwhile."""
     started, busy = time.monotonic(), cpu_seconds()
     (completed,) = LocalExecutor().run(job)
     share = (cpu_seconds() - busy) / (time.monotonic() - started)
@@ -95,16 +106,21 @@ def cpu_seconds() -> float:
 def rates_of(timings: Sequence[dict[str, object]]) -> Rates:
     """The medians of the warm tests."""
     return {
-        (str(timing["test"]), int(str(timing["n_depth"]))): int(str(timing["n_tokens"])) * 1e9 / median(samples)
+        (str(timing["test"]), int(str(timing["n_depth"]))): int(str(timing["n_tokens"]))
+        * 1e9
+        / median(samples)
         for timing in timings
-        if isinstance(samples := timing["samples_ns"], list) and not str(timing["test"]).startswith("cold")
+        if isinstance(samples := timing["samples_ns"], list)
+        and not str(timing["test"]).startswith("cold")
     }
 
 
 def main() -> None:
     """Run both in turns and print what the harness takes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=6, help="each is one run of both, some 25 seconds")
+    parser.add_argument(
+        "--rounds", type=int, default=6, help="each is one run of both, some 25 seconds"
+    )
     given = parser.parse_args()
     points = Sweep.parse(SWEEP).points(n_devices=0)
     job = Job(model_path=demo_model(), arch="llama", points=points, n_threads=physical_cores())
@@ -117,11 +133,17 @@ def main() -> None:
             watched, share = run_watched(job)
             bare = bare or run_bare(commands, folder)
             lost = median(1 - watched[cell] / bare[cell] for cell in bare)
-            print(f"round {index + 1}: {share:.2%} of a core, {lost:+.2%} of the tokens/s lost", flush=True)
+            print(
+                f"round {index + 1}: {share:.2%} of a core, {lost:+.2%} of the tokens/s lost",
+                flush=True,
+            )
             shares.append(share)
             losses.append(lost)
     print(f"the harness takes {median(shares):.2%} of one core (goal: at most {GOAL:.0%})")
-    print(f"and {median(losses):+.2%} of the tokens/s, median over tests and rounds (goal: at most {GOAL:.0%})")
+    print(
+        f"and {median(losses):+.2%} of the tokens/s, median over tests and rounds (goal: at most "
+        f"{GOAL:.0%})"
+    )
     sys.exit(not (median(shares) <= GOAL and median(losses) <= GOAL))
 
 

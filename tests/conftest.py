@@ -51,25 +51,33 @@ def llama_server() -> Path:
     """The llama-server of the wheel's own sources."""
     server = built_server()
     if server is None:
-        pytest.skip("llama-server is not built; `scripts/llama-tools llama-server` builds it in about ten minutes")
+        pytest.skip(
+            "llama-server is not built; `scripts/llama-tools llama-server` builds it in about ten "
+            "minutes"
+        )
     return server
 
 
 @pytest.fixture(scope="session")
 def compile_library() -> Compile:
-    """`compile_library(path, source, soname=…, needs=[…])` makes a shared library and gives its path."""
+    """`compile_library(path, source, soname=…, needs=[…])` makes a shared library and gives its
+    path."""
     try:
         command = compiler()
     except ToolchainError as error:
         pytest.skip(str(error))
 
-    def make(path: Path, source: str = "", *, soname: str | None = None, needs: tuple[Path, ...] = ()) -> Path:
+    def make(
+        path: Path, source: str = "", *, soname: str | None = None, needs: tuple[Path, ...] = ()
+    ) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         flags = ["-shared", "-fPIC", "-Wl,--no-as-needed", f"-Wl,-soname,{soname or path.name}"]
         subprocess.run(
             [command, *flags, "-x", "c", "-", "-x", "none", *map(str, needs), "-o", str(path)],
-            input=source, text=True, check=True,
-        )  # fmt: skip
+            input=source,
+            text=True,
+            check=True,
+        )
         return path
 
     return make

@@ -32,7 +32,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
 def layer_of(module: Path) -> str:
-    """The layer of a module by the first part of its path; the package's own __init__ stands above all."""
+    """The layer of a module by the first part of its path; the package's own __init__ stands above
+    all."""
     first = module.relative_to(PACKAGE).parts[0].removesuffix(".py")
     return "cli" if first == "__init__" else first
 
@@ -50,7 +51,9 @@ def imported(module: Path) -> set[str]:
 
 def own_layers(module: Path) -> set[str]:
     """The layers of ours that a module imports from."""
-    return {name.split(".")[1] for name in imported(module) if name.startswith("oomph.")} & set(LAYERS)
+    return {name.split(".")[1] for name in imported(module) if name.startswith("oomph.")} & set(
+        LAYERS
+    )
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda m: str(m.relative_to(PACKAGE)))
@@ -66,15 +69,21 @@ def test_prediction_and_measurement_never_meet_below_calibrate(room: str, other:
     assert not guilty
 
 
-@pytest.mark.parametrize("module", sorted((PACKAGE / "measure" / "worker").glob("*.py")), ids=lambda m: m.name)
+@pytest.mark.parametrize(
+    "module", sorted((PACKAGE / "measure" / "worker").glob("*.py")), ids=lambda m: m.name
+)
 def test_the_worker_imports_nothing_of_ours_but_itself(module: Path) -> None:
     ours = {name for name in imported(module) if name.startswith("oomph")}
     assert all(name.startswith("oomph.measure.worker.") for name in ours)
-    foreign = {name.split(".")[0] for name in imported(module) - ours} - set(sys.stdlib_module_names)
+    foreign = {name.split(".")[0] for name in imported(module) - ours} - set(
+        sys.stdlib_module_names
+    )
     assert foreign <= {"llama_cpp", "numpy"}
     top = ast.parse(module.read_text(encoding="utf-8")).body
     at_import = {alias.name for node in top if isinstance(node, ast.Import) for alias in node.names}
-    assert not at_import & {"llama_cpp", "numpy"}, "the worker imports llama_cpp inside a function only"
+    assert not at_import & {"llama_cpp", "numpy"}, (
+        "the worker imports llama_cpp inside a function only"
+    )
 
 
 @pytest.mark.parametrize("layer", ["facts", "estimate"])
@@ -85,8 +94,12 @@ def test_facts_and_estimates_touch_no_gpu_no_process_no_numpy(layer: str) -> Non
             assert not {name.split(".")[0] for name in imported(module)} & forbidden, module
 
 
-@pytest.mark.parametrize("code", ["import oomph", "from oomph.cli import app; app(['--help'], standalone_mode=False)"])
+@pytest.mark.parametrize(
+    "code", ["import oomph", "from oomph.cli import app; app(['--help'], standalone_mode=False)"]
+)
 def test_start_up_loads_nothing_heavy(code: str) -> None:
     script = f"import sys\n{code}\nprint('HEAVY', *(m for m in {HEAVY} if m in sys.modules))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip().endswith("HEAVY"), done.stdout.splitlines()[-1]

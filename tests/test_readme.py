@@ -36,14 +36,18 @@ def test_every_command_is_named() -> None:
 
 
 def test_every_link_resolves(repository: Path) -> None:
-    links = [link.split("#")[0] for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
+    links = [
+        link.split("#")[0] for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link
+    ]
     assert len(links) > 3
     assert [link for link in links if not (repository / link).exists()] == []
 
 
 def test_the_first_python_block_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     block = next(text for kind, text in BLOCKS if kind == "python")
-    monkeypatch.setattr("oomph.facts.source.read_model", lambda _: read_model("qwen3-30b-a3b:Q4_K_M"))
+    monkeypatch.setattr(
+        "oomph.facts.source.read_model", lambda _: read_model("qwen3-30b-a3b:Q4_K_M")
+    )
     namespace: dict[str, object] = {}
     exec(block, namespace)
     assert namespace["model"].arch == "qwen3moe"  # type: ignore[attr-defined]

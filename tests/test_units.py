@@ -10,20 +10,31 @@ from oomph import units
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (units.mib(90 * units.GIB), "92,160 MiB"), (units.mib(1.5 * units.MIB, 2), "1.50 MiB"),
-        (units.gib(3 * units.GIB // 2), "1.50 GiB"), (units.size(512), "512 B"), (units.size(2048), "2.0 KiB"),
-        (units.size(5 * units.MIB), "5.0 MiB"), (units.size(units.GIB), "1.00 GiB"), (units.count(90112), "90,112"),
-        (units.rate(7.349), "7.35"), (units.rate(1234.5), "1,234"), (units.duration(350e3), "350 µs"),
-        (units.duration(12.3e6), "12.3 ms"), (units.duration(4.2e9), "4.20 s"), (units.duration(185e9), "3 min 05 s"),
-        (units.percent(0.031), "+3.1 %"), (units.percent(-0.5, 0), "-50 %"),
+        (units.mib(90 * units.GIB), "92,160 MiB"),
+        (units.mib(1.5 * units.MIB, 2), "1.50 MiB"),
+        (units.gib(3 * units.GIB // 2), "1.50 GiB"),
+        (units.size(512), "512 B"),
+        (units.size(2048), "2.0 KiB"),
+        (units.size(5 * units.MIB), "5.0 MiB"),
+        (units.size(units.GIB), "1.00 GiB"),
+        (units.count(90112), "90,112"),
+        (units.rate(7.349), "7.35"),
+        (units.rate(1234.5), "1,234"),
+        (units.duration(350e3), "350 µs"),
+        (units.duration(12.3e6), "12.3 ms"),
+        (units.duration(4.2e9), "4.20 s"),
+        (units.duration(185e9), "3 min 05 s"),
+        (units.percent(0.031), "+3.1 %"),
+        (units.percent(-0.5, 0), "-50 %"),
     ],
-)  # fmt: skip
+)
 def test_quantity_is_shown_in_its_unit(text: str, expected: str) -> None:
     assert text == expected
 
 
 @pytest.mark.parametrize(
-    "show", [units.mib, units.gib, units.size, units.count, units.rate, units.duration, units.percent]
+    "show",
+    [units.mib, units.gib, units.size, units.count, units.rate, units.duration, units.percent],
 )
 def test_what_was_not_measured_is_a_dash_and_never_zero(show) -> None:  # type: ignore[no-untyped-def]
     assert show(None) == units.NOT_MEASURED
@@ -32,9 +43,16 @@ def test_what_was_not_measured_is_a_dash_and_never_zero(show) -> None:  # type: 
 
 @pytest.mark.parametrize(
     ("text", "n_bytes"),
-    [("97247", 97247 * units.MIB), ("97247MiB", 97247 * units.MIB), ("96 GiB", 96 * units.GIB), ("24GB", 24 * 10**9),
-     ("1.5g", 3 * units.GIB // 2), ("100 B", 100), ("8 kib", 8192)],
-)  # fmt: skip
+    [
+        ("97247", 97247 * units.MIB),
+        ("97247MiB", 97247 * units.MIB),
+        ("96 GiB", 96 * units.GIB),
+        ("24GB", 24 * 10**9),
+        ("1.5g", 3 * units.GIB // 2),
+        ("100 B", 100),
+        ("8 kib", 8192),
+    ],
+)
 def test_size_is_parsed_with_or_without_unit(text: str, n_bytes: int) -> None:
     assert units.parse_size(text) == n_bytes
 

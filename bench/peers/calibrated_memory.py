@@ -2,9 +2,10 @@
 
     python -m bench.peers.calibrated_memory DIR
 
-DIR holds memory.jsonl, figures that llama.cpp and nvidia-smi printed. What nvidia-smi counts beyond the printed buffers
-is a card's CUDA context after loading, and the pool as well after a prompt. The context of a kind of card is taken from
-its runs of the smallest context after loading; all others of it are predicted, at other contexts and micro-batches.
+DIR holds memory.jsonl, figures that llama.cpp and nvidia-smi printed. What nvidia-smi counts beyond
+the printed buffers is a card's CUDA context after loading, and the pool as well after a prompt. The
+context of a kind of card is taken from its runs of the smallest context after loading; all others
+of it are predicted, at other contexts and micro-batches.
 """
 
 import re
@@ -29,13 +30,15 @@ from oomph.units import MIB
 BUFFERS = ("model_buffer", "kv_buffer", "compute_buffer", "rs_buffer")
 AFTER_PROMPT = "nvidia_smi_after_inference"
 MODELS = (("Qwen3.5-122B", "qwen3.5-122b-a10b", "Q4_K_M"),)
-"""Names in logs, to the catalogue's: whose pool is computed. Other models' runs after a prompt are left out."""
+"""Names in logs, to the catalogue's: whose pool is computed. Other models' runs after a prompt are
+left out."""
 LEAST_MIB, LEAST_SHARE = 100.0, 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """One card of one run: its total, what is beyond the printed buffers, and what its pool is predicted to be."""
+    """One card of one run: its total, what is beyond the printed buffers, and what its pool is
+    predicted to be."""
 
     n_ctx: int
     total_mib: float
@@ -57,8 +60,13 @@ def main(folder: Path) -> None:
         smallest = min(seen.n_ctx for seen in loaded)
         taught = [seen for seen in loaded if seen.n_ctx == smallest]
         context = median(seen.beyond_mib for seen in taught)
-        print(f"{card}: a context of {context:.0f} MiB from {len(taught)} readings at n_ctx {smallest}")
-        _print_errors("after loading, longer contexts", [s for s in loaded if s.n_ctx != smallest], context)
+        print(
+            f"{card}: a context of {context:.0f} MiB from {len(taught)} readings at n_ctx "
+            f"{smallest}"
+        )
+        _print_errors(
+            "after loading, longer contexts", [s for s in loaded if s.n_ctx != smallest], context
+        )
         _print_errors("after a prompt", [s for s in found if not s.is_loaded_only], context)
 
 
@@ -69,7 +77,8 @@ def _print_errors(title: str, found: list[Seen], context: float) -> None:
     within = np.mean(errors <= [max(LEAST_MIB, LEAST_SHARE * seen.total_mib) for seen in found])
     print(
         f"  {title}: {len(found)} readings, |error| median {np.median(errors):.1f} MiB,"
-        f" 95th percentile {np.quantile(errors, 0.95):.1f} MiB; {within:.0%} within max(100 MiB, 1 %)"
+        f" 95th percentile {np.quantile(errors, 0.95):.1f} MiB; {within:.0%} within max(100 MiB, "
+        f"1 %)"
     )
 
 
@@ -81,13 +90,17 @@ def _seen(row: Mapping[str, Any]) -> Iterator[Seen]:
             if pool is not None and any(device in (row.get(name) or {}) for name in BUFFERS):
                 printed = sum((row.get(name) or {}).get(device, 0.0) for name in BUFFERS)
                 yield Seen(
-                    n_ctx=row["n_ctx"], total_mib=total, beyond_mib=total - printed, pool_mib=pool,
+                    n_ctx=row["n_ctx"],
+                    total_mib=total,
+                    beyond_mib=total - printed,
+                    pool_mib=pool,
                     is_loaded_only=key != AFTER_PROMPT,
-                )  # fmt: skip
+                )
 
 
 def _used_mib(readings: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """(llama.cpp's device name, MiB in use) of nvidia-smi's readings, as numbers or as its own lines."""
+    """(llama.cpp's device name, MiB in use) of nvidia-smi's readings, as numbers or as its own
+    lines."""
     for device, reading in {**readings, **(readings.get("raw") or {})}.items():
         if device.startswith("CUDA") and isinstance(reading, dict) and "used" in reading:
             yield device, float(reading["used"])
@@ -96,11 +109,16 @@ def _used_mib(readings: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
 
 
 def _pool_mib(row: Mapping[str, Any]) -> float | None:
-    """The pool that is predicted for a row after a prompt; None for a model that `MODELS` does not name."""
-    known = next(((name, mix) for prefix, name, mix in MODELS if prefix in str(row["model_name"])), None)
+    """The pool that is predicted for a row after a prompt; None for a model that `MODELS` does not
+    name."""
+    known = next(
+        ((name, mix) for prefix, name, mix in MODELS if prefix in str(row["model_name"])), None
+    )
     if known is None:
         return None
-    config = RunConfig(n_ctx=row["n_ctx"], n_ubatch=row["n_ubatch"], flash_attn=row["flash_attn"] or "on")
+    config = RunConfig(
+        n_ctx=row["n_ctx"], n_ubatch=row["n_ubatch"], flash_attn=row["flash_attn"] or "on"
+    )
     return pool_bytes(catalogue_model(*known), config, gpu(row["gpu"][0])) / MIB
 
 

@@ -2,8 +2,9 @@
 
     python bench/peers/header.py [MODEL.gguf]
 
-Both read the same file in the same process, in turns; the fastest of the rounds of each counts. Without a file one
-is written with the gguf package: a real model's metadata and 400 tensors without their data.
+Both read the same file in the same process, in turns; the fastest of the rounds of each counts.
+Without a file one is written with the gguf package: a real model's metadata and 400 tensors without
+their data.
 """
 
 import argparse
@@ -57,14 +58,19 @@ def compare(path: Path, rounds: int) -> bool:
     n_tokens = tokens.count if isinstance(tokens, SkippedArray) else 0
     fast, slow = min(ours), min(theirs)
     print(f"vocabulary of {n_tokens:,} tokens, {path.stat().st_size / 2**20:.1f} MiB")
-    print(f"oomph {fast * 1e3:.1f} ms   gguf.GGUFReader {slow * 1e3:,.0f} ms   {slow / fast:.0f} times as fast")
+    print(
+        f"oomph {fast * 1e3:.1f} ms   gguf.GGUFReader {slow * 1e3:,.0f} ms   {slow / fast:.0f} "
+        f"times as fast"
+    )
     return fast < GOAL_SECONDS and slow / fast >= GOAL_RATIO
 
 
 def main() -> None:
     """Parse the command line, compare, exit 1 where a goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", nargs="?", type=Path, help="a GGUF file; without one, a file is written")
+    parser.add_argument(
+        "model", nargs="?", type=Path, help="a GGUF file; without one, a file is written"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -1,14 +1,17 @@
-"""The depth ladder beside llama-bench: the same table on the same machine, in turns; times and medians.
+"""The depth ladder beside llama-bench: the same table on the same machine, in turns; times and
+medians.
 
     python bench/peers/llama_bench.py [--rounds 2]
 
-llama-bench is built by scripts/llama-tools from the sources that llama-cpp-python carries. Both are whole processes
-with the same model, threads, batches, KV type and flash attention; the order changes from round to round, so that a
-machine that warms up or slows down speaks for neither. Exit code 1 where a goal is missed.
+llama-bench is built by scripts/llama-tools from the sources that llama-cpp-python carries. Both are
+whole processes with the same model, threads, batches, KV type and flash attention; the order
+changes from round to round, so that a machine that warms up or slows down speaks for neither. Exit
+code 1 where a goal is missed.
 
-What differs, and cannot be made equal: llama-bench makes a context for each cell, warms each up at depth 0 and fills
-to each depth anew; oomph makes one context that holds the deepest cell, warms up once and fills once. llama-bench's
-first token of a prompt at depth 0 is the beginning of a sequence, oomph's are all random.
+What differs, and cannot be made equal: llama-bench makes a context for each cell, warms each up at
+depth 0 and fills to each depth anew; oomph makes one context that holds the deepest cell, warms up
+once and fills once. llama-bench's first token of a prompt at depth 0 is the beginning of a
+sequence, oomph's are all random.
 """
 
 import argparse
@@ -36,7 +39,14 @@ SWEEP = """
 name = "llama-bench"
 model = "{model}"
 axes = {{ n_ctx = {n_ctx} }}
-config = {{ n_batch = 2048, n_ubatch = 512, type_k = "f16", type_v = "f16", flash_attn = "auto", n_threads = {n} }}
+
+[config]
+n_batch = 2048
+n_ubatch = 512
+type_k = "f16"
+type_v = "f16"
+flash_attn = "auto"
+n_threads = {n}
 
 [measure]
 n_prompt = {n_prompt}
@@ -48,7 +58,8 @@ repetitions = {{ least = {repetitions}, most = {repetitions} }}
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One program's whole table: seconds from its start to its end, and nanoseconds of each sample by cell."""
+    """One program's whole table: seconds from its start to its end, and nanoseconds of each sample
+    by cell."""
 
     wall_s: float
     samples: dict[Cell, list[int]]
@@ -71,15 +82,42 @@ def run_llama_bench(program: Path, model: Path, threads: int) -> Run:
     """llama-bench's own table."""
     wall_s, printed = timed(
         [
-            program, "-m", model, "-d", ",".join(map(str, DEPTHS)), "-p", str(N_PROMPT), "-n", str(N_GEN),
-            "-r", str(REPETITIONS), "-t", str(threads), "-b", "2048", "-ub", "512", "-ctk", "f16", "-ctv", "f16",
-            "-fa", "auto", "-o", "jsonl",
+            program,
+            "-m",
+            model,
+            "-d",
+            ",".join(map(str, DEPTHS)),
+            "-p",
+            str(N_PROMPT),
+            "-n",
+            str(N_GEN),
+            "-r",
+            str(REPETITIONS),
+            "-t",
+            str(threads),
+            "-b",
+            "2048",
+            "-ub",
+            "512",
+            "-ctk",
+            "f16",
+            "-ctv",
+            "f16",
+            "-fa",
+            "auto",
+            "-o",
+            "jsonl",
         ]
-    )  # fmt: skip
+    )
     rows = [json.loads(line) for line in printed.splitlines()]
     return Run(
         wall_s,
-        {(f"pp{r['n_prompt']}" if r["n_prompt"] else f"tg{r['n_gen']}", r["n_depth"]): r["samples_ns"] for r in rows},
+        {
+            (f"pp{r['n_prompt']}" if r["n_prompt"] else f"tg{r['n_gen']}", r["n_depth"]): r[
+                "samples_ns"
+            ]
+            for r in rows
+        },
     )
 
 
@@ -89,10 +127,15 @@ def run_oomph(model: Path, threads: int) -> Run:
         spec, out = Path(folder) / "sweep.toml", Path(folder) / "results"
         spec.write_text(
             SWEEP.format(
-                model=model, n_ctx=max(DEPTHS) + max(N_PROMPT, N_GEN), n=threads, n_prompt=N_PROMPT, n_gen=N_GEN,
-                depths=list(DEPTHS), repetitions=REPETITIONS,
+                model=model,
+                n_ctx=max(DEPTHS) + max(N_PROMPT, N_GEN),
+                n=threads,
+                n_prompt=N_PROMPT,
+                n_gen=N_GEN,
+                depths=list(DEPTHS),
+                repetitions=REPETITIONS,
             )
-        )  # fmt: skip
+        )
         wall_s, _ = timed([Path(sys.executable).parent / "oomph", "sweep", spec, "--out", out])
         (record,) = Store(out).records()
     cells = {(timing.test, timing.n_depth): timing.samples_ns for timing in record.timings}
@@ -106,7 +149,9 @@ def wanted_cells() -> list[Cell]:
 
 def compare(theirs: Sequence[Run], ours: Sequence[Run]) -> bool:
     """Print the cells and the times; whether both goals are met."""
-    print(f"\n{'cell':18}{'llama-bench':>12}{'oomph':>9}  t/s, median of rounds{'ratio':>10}  samples")
+    print(
+        f"\n{'cell':18}{'llama-bench':>12}{'oomph':>9}  t/s, median of rounds{'ratio':>10}  samples"
+    )
     ratios = []
     for cell in wanted_cells():
         their_rate, our_rate = (median(run.rate(cell) for run in runs) for runs in (theirs, ours))
@@ -114,7 +159,8 @@ def compare(theirs: Sequence[Run], ours: Sequence[Run]) -> bool:
         n_samples = [sum(len(run.samples[cell]) for run in runs) for runs in (theirs, ours)]
         spread = max(run.rate(cell) for run in theirs) / min(run.rate(cell) for run in theirs) - 1
         print(
-            f"{f'{cell[0]} @ d{cell[1]}':18}{their_rate:12.2f}{our_rate:9.2f}{'':23}{ratios[-1]:10.3f}"
+            f"{f'{cell[0]} @ d{cell[1]}':18}{their_rate:12.2f}{our_rate:9.2f}"
+            f"{'':23}{ratios[-1]:10.3f}"
             f"  {n_samples[0]} / {n_samples[1]}; llama-bench's own rounds lie {spread:.1%} apart"
         )
     walls = [our.wall_s / their.wall_s for our, their in zip(ours, theirs, strict=True)]
@@ -128,11 +174,19 @@ def compare(theirs: Sequence[Run], ours: Sequence[Run]) -> bool:
 def main() -> None:
     """Build or find llama-bench, run both in turns, compare."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=2, help="each is one table of both, some four minutes")
+    parser.add_argument(
+        "--rounds", type=int, default=2, help="each is one table of both, some four minutes"
+    )
     given = parser.parse_args()
     scripts = Path(__file__).parents[2] / "scripts"
-    tools = subprocess.run([scripts / "llama-tools", "llama-bench"], stdout=subprocess.PIPE, text=True, check=True)
-    program, model, threads = Path(tools.stdout.strip()) / "llama-bench", demo_model(), physical_cores()
+    tools = subprocess.run(
+        [scripts / "llama-tools", "llama-bench"], stdout=subprocess.PIPE, text=True, check=True
+    )
+    program, model, threads = (
+        Path(tools.stdout.strip()) / "llama-bench",
+        demo_model(),
+        physical_cores(),
+    )
     theirs, ours = list[Run](), list[Run]()
     for index in range(given.rounds):
         if index % 2:
@@ -140,7 +194,11 @@ def main() -> None:
         theirs.append(run_llama_bench(program, model, threads))
         if not index % 2:
             ours.append(run_oomph(model, threads))
-        print(f"round {index + 1}: llama-bench {theirs[-1].wall_s:.1f} s, oomph {ours[-1].wall_s:.1f} s", flush=True)
+        print(
+            f"round {index + 1}: llama-bench {theirs[-1].wall_s:.1f} s, oomph "
+            f"{ours[-1].wall_s:.1f} s",
+            flush=True,
+        )
     sys.exit(not compare(theirs, ours))
 
 

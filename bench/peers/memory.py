@@ -2,8 +2,9 @@
 
     python bench/peers/memory.py PHANTOM.jsonl LOGS.jsonl PROGRAM FOLDER
 
-PHANTOM.jsonl holds runs of llama.cpp 0.5.0's CUDA backend on a phantom card, whose models PROGRAM writes into FOLDER
-(`PROGRAM gguf MODEL MIX PATH`); LOGS.jsonl what llama.cpp printed on real cards. Exit code 1 where a goal is missed.
+PHANTOM.jsonl holds runs of llama.cpp 0.5.0's CUDA backend on a phantom card, whose models PROGRAM
+writes into FOLDER (`PROGRAM gguf MODEL MIX PATH`); LOGS.jsonl what llama.cpp printed on real cards.
+Exit code 1 where a goal is missed.
 """
 
 import shutil
@@ -35,7 +36,8 @@ EXACT_GOAL, NEAR_GOAL = 0.99, 0.90
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Everyone's total of one row in MiB by name, and our errors by component: (component, predicted - printed)."""
+    """Everyone's total of one row in MiB by name, and our errors by component: (component,
+    predicted - printed)."""
 
     row: Row
     totals: Mapping[str, float]
@@ -76,9 +78,14 @@ def _errors(row: Row, memory: MemoryEstimate) -> list[tuple[str, float, float]]:
 def print_totals(title: str, answers: Sequence[Answer]) -> None:
     """The table of totals: |predicted - allocated| in MiB, and how often one is too low."""
     print(f"\n{title}: {len(answers)} rows, all cards of a run together\n")
-    print(f"{'':32}{'median':>10}{'p95':>10}{'worst':>10}{'under':>8}   MiB; under: by more than {UNDER:.1%}")
+    print(
+        f"{'':32}{'median':>10}{'p95':>10}{'worst':>10}{'under':>8}   MiB; under: by more than "
+        f"{UNDER:.1%}"
+    )
     for name in ("oomph", *FORMULAS):
-        errors = [(answer.totals[name] - answer.row.total_mib, answer.row.total_mib) for answer in answers]
+        errors = [
+            (answer.totals[name] - answer.row.total_mib, answer.row.total_mib) for answer in answers
+        ]
         sizes = sorted(abs(error) for error, _ in errors)
         under = sum(error < -UNDER * total for error, total in errors) / len(errors)
         p95 = sizes[min(int(0.95 * len(sizes)), len(sizes) - 1)]
@@ -93,7 +100,8 @@ def print_totals(title: str, answers: Sequence[Answer]) -> None:
 
 
 def print_exact(answers: Iterable[Answer]) -> float:
-    """Print how many sizes are equal to what was printed, by component; the share of compute buffers."""
+    """Print how many sizes are equal to what was printed, by component; the share of compute
+    buffers."""
     equal: Counter[str] = Counter()
     seen: Counter[str] = Counter()
     for answer in answers:
@@ -107,15 +115,24 @@ def print_exact(answers: Iterable[Answer]) -> float:
 
 
 def print_near(answers: Sequence[Answer]) -> float:
-    """Print the real logs' compute buffers by group of rows, and the rows that are not near; the share that is."""
+    """Print the real logs' compute buffers by group of rows, and the rows that are not near; the
+    share that is."""
     groups: dict[str, list[bool]] = {}
-    print(f"\n   rows with every card's compute buffer within max({NEAR_MIB:.0f} MiB, {NEAR_SHARE:.0%}):")
+    print(
+        f"\n   rows with every card's compute buffer within max({NEAR_MIB:.0f} MiB, "
+        f"{NEAR_SHARE:.0%}):"
+    )
     for answer in answers:
-        compute = [(error, printed) for part, error, printed in answer.errors if part == "compute_bytes"]
+        compute = [
+            (error, printed) for part, error, printed in answer.errors if part == "compute_bytes"
+        ]
         near = all(abs(error) <= max(NEAR_MIB, NEAR_SHARE * printed) for error, printed in compute)
         groups.setdefault(answer.row.group, []).append(near)
         if not near:
-            print(f"      far: {answer.row.label}: {', '.join(f'{e:+.2f} of {p:.2f}' for e, p in compute)}")
+            print(
+                f"      far: {answer.row.label}: "
+                f"{', '.join(f'{e:+.2f} of {p:.2f}' for e, p in compute)}"
+            )
     for group, found in groups.items():
         print(f"      {group:28}{sum(found):5} of {len(found):5}  {sum(found) / len(found):7.1%}")
     everything = [near for found in groups.values() for near in found]
@@ -127,13 +144,20 @@ def main(phantom: Path, logs: Path, program: Path, folder: Path) -> bool:
     answers, left_out = Answers(), dict[str, int]()
     allocated = [answers.answer(row) for row in phantom_rows(phantom, program, folder)]
     whole = [answer for answer in allocated if answer.row.is_whole and not answer.row.group]
-    print_totals("llama.cpp 0.5.0's CUDA backend, everything on the cards, after the last step", whole)
+    print_totals(
+        "llama.cpp 0.5.0's CUDA backend, everything on the cards, after the last step", whole
+    )
     print(f"\n   every placement: {len(allocated)} rows")
     exact = print_exact(allocated)
     printed = [answers.answer(row) for row in log_rows(logs, left_out)]
     same = [answer for answer in printed if answer.row.has_types and answer.row.is_whole]
-    print_totals("Real cards, mainline builds from 2025 on, files of llama-quantize's own mixtures", same)
-    print(f"\n   every mainline log from 2025 on with a known shape and placement: {len(printed)} rows")
+    print_totals(
+        "Real cards, mainline builds from 2025 on, files of llama-quantize's own mixtures", same
+    )
+    print(
+        f"\n   every mainline log from 2025 on with a known shape and placement: {len(printed)} "
+        f"rows"
+    )
     near = print_near(printed)
     print_exact(same)
     print("\n   left out:")

@@ -2,9 +2,10 @@
 
     python -m bench.peers.speed DIR
 
-DIR holds speed*.jsonl, rows of tables of speeds. Each card, each model, and each model on its card, is left out in turn
-and predicted by a fit that never saw it. Beside it on the same rows: bandwidth / size x 0.55 (llmfit's rule) and the
-plain roofline. Doubted rows are not scored. Cards and models weigh by their rows; in brackets each machine counts once.
+DIR holds speed*.jsonl, rows of tables of speeds. Each card, each model, and each model on its card,
+is left out in turn and predicted by a fit that never saw it. Beside it on the same rows: bandwidth
+/ size x 0.55 (llmfit's rule) and the plain roofline. Doubted rows are not scored. Cards and models
+weigh by their rows; in brackets each machine counts once.
 """
 
 import math
@@ -27,7 +28,12 @@ from oomph.errors import OomphError
 from oomph.estimate.card import Card
 
 GROUPS = ("decode dense", "decode MoE", "prefill dense", "prefill MoE")
-BARS = {"decode dense": (5, 13), "decode MoE": (9, 25), "prefill dense": (7, 20), "prefill MoE": (15, 35)}
+BARS = {
+    "decode dense": (5, 13),
+    "decode MoE": (9, 25),
+    "prefill dense": (7, 20),
+    "prefill MoE": (15, 35),
+}
 CALIBRATION_ROWS = 3
 DRAWS = 8
 """How often three rows of a machine are drawn at random."""
@@ -50,11 +56,19 @@ def main(folder: Path) -> None:
     print(f"{rows.n_rows} rows, {len(dated)} comparable; left out:")
     for reason, count in rows.left_out.items():
         print(f"  {count:5} {reason}")
-    print("\n|predicted / measured - 1| in %, median / 90th percentile over rows [each machine once]")
+    print(
+        "\n|predicted / measured - 1| in %, median / 90th percentile over rows [each machine once]"
+    )
     print(f"{'':34}" + "".join(f"{group:>26}" for group in GROUPS))
-    print(f"{'bar for a card never seen':34}" + "".join(f"{f'{a} / {b}':>26}" for a, b in BARS.values()))
+    print(
+        f"{'bar for a card never seen':34}"
+        + "".join(f"{f'{a} / {b}':>26}" for a, b in BARS.values())
+    )
     whole = learn(dated)
-    without_card, without_model = fits_without(dated, card_of, whole), fits_without(dated, model_of, whole)
+    without_card, without_model = (
+        fits_without(dated, card_of, whole),
+        fits_without(dated, model_of, whole),
+    )
     unseen = unseen_errors(dated, whole)
     scored = list(zip(dated, unseen["card"], strict=True))
     _row("card left out", scored)
@@ -63,24 +77,39 @@ def main(folder: Path) -> None:
     _row("model left out", zip(dated, held_out_errors(dated, model_of, without_model), strict=True))
     _row("  whose kernels others show", zip(dated, unseen["model"], strict=True))
     _row(f"card left out, {CALIBRATION_ROWS} rows of it", _calibrated(dated, without_card, card_of))
-    _row(f"card left out, {CALIBRATION_ROWS} of its machine", _calibrated(dated, without_card, machine_of))
+    _row(
+        f"card left out, {CALIBRATION_ROWS} of its machine",
+        _calibrated(dated, without_card, machine_of),
+    )
     _row("bandwidth / size x 0.55", ((o, _rule_of_thumb(o)) for o in dated))
     _row("plain roofline", ((o, _roofline(o)) for o in dated))
     print("\n90 % intervals, their widths chosen without what is left out:")
-    print("share of rows covered, mean of the shares [of each label], median half width as a factor")
+    print(
+        "share of rows covered, mean of the shares [of each label], median half width as a factor"
+    )
     for name in LEFT_OUT:
         cells = [nested_coverage(dated, unseen, group, name) for group in GROUPS]
-        texts = (f"{c.rows:.0%} [{c.labels:.0%}] x/÷ {math.exp(c.width):.2f}" if c else "-" for c in cells)
+        texts = (
+            f"{c.rows:.0%} [{c.labels:.0%}] x/÷ {math.exp(c.width):.2f}" if c else "-"
+            for c in cells
+        )
         print(f"{name + ' left out':34}" + "".join(f"{text:>26}" for text in texts))
     print(f"\nslope of decode against depth, median error: {_slopes(dated, without_card)}")
-    print(f"MoE prefill after one MoE row of the machine at the same n_ubatch: {_one_row(dated, without_card)}")
+    print(
+        f"MoE prefill after one MoE row of the machine at the same n_ubatch: "
+        f"{_one_row(dated, without_card)}"
+    )
     print("\nthe same thing measured again elsewhere (card, model, test, flash attention):")
     for group in GROUPS:
         print("  ", group, _repeats(dated, group))
 
 
 def _row(title: str, scored: Iterable[Scored]) -> None:
-    kept = [(o, abs(math.expm1(error))) for o, error in scored if math.isfinite(error) and not o.is_doubted]
+    kept = [
+        (o, abs(math.expm1(error)))
+        for o, error in scored
+        if math.isfinite(error) and not o.is_doubted
+    ]
     cells = []
     for group in GROUPS:
         found = [(o, size) for o, size in kept if o.group.startswith(group)]
@@ -105,7 +134,8 @@ def machine_of(observation: SpeedObservation) -> str:
 def _calibrated(
     observations: Sequence[SpeedObservation], fits: Fits, by: Callable[[SpeedObservation], str]
 ) -> list[Scored]:
-    """Rows predicted after three others with the same label, drawn at random, moved the card's own effects."""
+    """Rows predicted after three others with the same label, drawn at random, moved the card's own
+    effects."""
     draw = random.Random(1)
     scored: list[Scored] = []
     alike: dict[str, list[SpeedObservation]] = {}
@@ -128,9 +158,11 @@ def _values_after(chosen: Sequence[SpeedObservation], fits: Fits) -> dict[str, f
 
 
 def _one_row(observations: Sequence[SpeedObservation], fits: Fits) -> str:
-    """Errors of a machine's other MoE prompts at the n_ubatch of one of them, before and after it was taken in.
+    """Errors of a machine's other MoE prompts at the n_ubatch of one of them, before and after it
+    was taken in.
 
-    Runs that answer one question twice, with two builds, and not alike are left out: they hold nothing to agree with.
+    Runs that answer one question twice, with two builds, and not alike are left out: they hold
+    nothing to agree with.
     """
     runs: dict[tuple[str, int], list[SpeedObservation]] = {}
     for o in observations:
@@ -142,10 +174,12 @@ def _one_row(observations: Sequence[SpeedObservation], fits: Fits) -> str:
             continue
         found = [(o, chosen) for chosen in run for o in run if o is not chosen]
         after = {id(chosen): _values_after([chosen], fits) for chosen in run}
-        pairs.append((
-            median(abs(math.expm1(o.log_error(fits[o.card][o.card]))) for o, _ in found),
-            median(abs(math.expm1(o.log_error(after[id(chosen)]))) for o, chosen in found),
-        ))  # fmt: skip
+        pairs.append(
+            (
+                median(abs(math.expm1(o.log_error(fits[o.card][o.card]))) for o, _ in found),
+                median(abs(math.expm1(o.log_error(after[id(chosen)]))) for o, chosen in found),
+            )
+        )
     before, later = (median(sizes) for sizes in zip(*pairs, strict=True))
     return f"{100 * before:.1f} % before, {100 * later:.1f} % after, medians of {len(pairs)} runs"
 
@@ -156,7 +190,9 @@ def _repeats(observations: Sequence[SpeedObservation], group: str) -> str:
     if not spreads:
         return "-"
     middle, most = math.exp(median(spreads)), math.exp(max(spreads))
-    return f"x {middle:.2f} between extremes (median), x {most:.2f} at most, {len(spreads)} questions"
+    return (
+        f"x {middle:.2f} between extremes (median), x {most:.2f} at most, {len(spreads)} questions"
+    )
 
 
 def _spreads(observations: Sequence[SpeedObservation]) -> list[float]:
@@ -170,7 +206,8 @@ def _spreads(observations: Sequence[SpeedObservation]) -> list[float]:
 
 
 def _slopes(observations: Sequence[SpeedObservation], fits: Fits) -> str:
-    """Seconds a token gains from the shallowest to the deepest row of a run, predicted against measured."""
+    """Seconds a token gains from the shallowest to the deepest row of a run, predicted against
+    measured."""
     runs: dict[tuple[object, ...], list[SpeedObservation]] = {}
     for o in observations:
         if o.test == "decode":
@@ -182,8 +219,15 @@ def _slopes(observations: Sequence[SpeedObservation], fits: Fits) -> str:
         values = fits[deep.card][deep.card]
         gained = 1 / deep.tokens_per_s - 1 / shallow.tokens_per_s
         if deep.n_depth - shallow.n_depth > DEEP and gained > 0:
-            errors.append(abs((deep.seconds_per_token(values) - shallow.seconds_per_token(values)) / gained - 1))
-    return f"{100 * median(errors):.0f} % over {len(errors)} runs" if errors else "no run with depth"
+            errors.append(
+                abs(
+                    (deep.seconds_per_token(values) - shallow.seconds_per_token(values)) / gained
+                    - 1
+                )
+            )
+    return (
+        f"{100 * median(errors):.0f} % over {len(errors)} runs" if errors else "no run with depth"
+    )
 
 
 def _card(observation: SpeedObservation) -> Card:
@@ -194,7 +238,11 @@ def _card(observation: SpeedObservation) -> Card:
 def _rule_of_thumb(observation: SpeedObservation) -> float:
     if observation.test == "prefill":
         return math.nan
-    rate = 0.55 * _card(observation).bandwidth_bytes_per_s / observation.question.on_card.weight_bytes(1)
+    rate = (
+        0.55
+        * _card(observation).bandwidth_bytes_per_s
+        / observation.question.on_card.weight_bytes(1)
+    )
     return math.log(rate / observation.tokens_per_s)
 
 

@@ -1,7 +1,8 @@
 """CUDA contexts of real cards, from logs of free memory and from readings of a whole card.
 
-Stands apart from what is learned of them because both kinds of rows hold other things too: a log's first line what else
-was on the card, a reading all of llama.cpp's buffers, which are taken off as they are estimated.
+Stands apart from what is learned of them because both kinds of rows hold other things too: a log's
+first line what else was on the card, a reading all of llama.cpp's buffers, which are taken off as
+they are estimated.
 """
 
 import math
@@ -30,14 +31,16 @@ MOST_CONTEXT_BYTES: Final = 800 * MIB
 LOG_NOISE: Final = 0.1
 """Scatter of the logarithm of a CUDA context between drivers."""
 READING_NOISE: Final = 0.4
-"""The same of one reading, from which all buffers and a file's own mix were taken off as they are estimated."""
+"""The same of one reading, from which all buffers and a file's own mix were taken off as they are
+estimated."""
 SERVER_SLOTS: Final = 4
 """What llama-server makes of a context by itself, sharing one cache."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """The memory in use of a whole card, and what llama.cpp's buffers and pool take of it as they are estimated."""
+    """The memory in use of a whole card, and what llama.cpp's buffers and pool take of it as they
+    are estimated."""
 
     card: GpuSpec
     seen_bytes: float
@@ -59,21 +62,27 @@ class SeenContext:
 
 
 def contexts_by_card(folder: Path) -> dict[GpuSpec, SeenContext]:
-    """Each card's context: the least that a log found in use, else the median of its clean readings."""
+    """Each card's context: the least that a log found in use, else the median of its clean
+    readings."""
     found: dict[GpuSpec, list[float]] = {}
     for reading in readings(folder / "vram-2026.jsonl"):
         if 0 < reading.context_bytes < MOST_CONTEXT_BYTES:
             found.setdefault(reading.card, []).append(reading.context_bytes)
     read = {
-        card: SeenContext(n_bytes=median_low(each), noise=math.hypot(LOG_NOISE, READING_NOISE / len(each) ** 0.5))
+        card: SeenContext(
+            n_bytes=median_low(each), noise=math.hypot(LOG_NOISE, READING_NOISE / len(each) ** 0.5)
+        )
         for card, each in found.items()
     }
     logged = least_in_use(read_rows(folder / "memory.jsonl"))
-    return read | {card: SeenContext(n_bytes=n_bytes, noise=LOG_NOISE) for card, n_bytes in logged.items()}
+    return read | {
+        card: SeenContext(n_bytes=n_bytes, noise=LOG_NOISE) for card, n_bytes in logged.items()
+    }
 
 
 def least_in_use(rows: Sequence[Row]) -> dict[GpuSpec, float]:
-    """By card, the least memory that was in use when llama.cpp started on it: a desktop only adds."""
+    """By card, the least memory that was in use when llama.cpp started on it: a desktop only
+    adds."""
     least: dict[GpuSpec, float] = {}
     for row in rows:
         for name, in_use_mib in _in_use(row):
@@ -95,25 +104,32 @@ def _in_use(row: Row) -> Iterator[tuple[str, float]]:
 
 
 def readings(path: Path) -> Iterator[Reading]:
-    """The clean readings of one card that held a whole model of the catalogue and nothing else; none without a file."""
+    """The clean readings of one card that held a whole model of the catalogue and nothing else;
+    none without a file."""
     models: dict[tuple[object, ...], ModelSpec] = {}
     rows = read_rows(path) if path.is_file() else []
     n_params = {row["model"]: row["params_b"] for row in rows if row.get("params_b")}
     for row in rows:
         if _is_comparable(row):
             try:
-                yield _reading({**row, "params_b": row.get("params_b") or n_params.get(row["model"])}, models)
+                yield _reading(
+                    {**row, "params_b": row.get("params_b") or n_params.get(row["model"])}, models
+                )
             except OomphError:
                 continue
 
 
 def _is_comparable(row: Row) -> bool:
     return bool(
-        row["backend"] == "CUDA" and row["engine"] == "llama.cpp" and row["gpu_count"] == 1
-        and row.get("catalogue_model") and row.get("size_gib") and row.get("n_ctx")
+        row["backend"] == "CUDA"
+        and row["engine"] == "llama.cpp"
+        and row["gpu_count"] == 1
+        and row.get("catalogue_model")
+        and row.get("size_gib")
+        and row.get("n_ctx")
         and not (row.get("spec_type") or row.get("mmproj") or row.get("n_cpu_moe"))
         and row.get("vram_quality") == "clean"
-    )  # fmt: skip
+    )
 
 
 def _reading(row: Row, models: dict[tuple[object, ...], ModelSpec]) -> Reading:
@@ -122,16 +138,21 @@ def _reading(row: Row, models: dict[tuple[object, ...], ModelSpec]) -> Reading:
     pool = 0 if "as loaded" in str(row.get("notes")) else pool_bytes(spec, config, card)
     other_mix = row["size_gib"] * 2**30 - _head_bytes(row, spec) - spec_bytes(spec)
     return Reading(
-        card=card, seen_bytes=row["peak_vram_mib"] * MIB, model=spec.source,
+        card=card,
+        seen_bytes=row["peak_vram_mib"] * MIB,
+        model=spec.source,
         estimated_bytes=on_card.total_bytes + other_mix + pool,
-    )  # fmt: skip
+    )
 
 
 def _head_bytes(row: Row, spec: ModelSpec) -> float:
-    """Bytes of a prediction head that the file holds and nobody loads: the share of parameters that are not ours."""
+    """Bytes of a prediction head that the file holds and nobody loads: the share of parameters that
+    are not ours."""
     if not row.get("params_b"):
         return 0.0
-    excess = 1 - sum(tensor.n_elements for tensor in spec.tensors.values()) / (row["params_b"] * 1e9)
+    excess = 1 - sum(tensor.n_elements for tensor in spec.tensors.values()) / (
+        row["params_b"] * 1e9
+    )
     return float(max(excess, 0.0) * row["size_gib"] * 2**30)
 
 
@@ -142,8 +163,14 @@ def _config(row: Row) -> RunConfig:
     automatic = is_server or (row.get("build_est") or 0) >= BENCH_FLASH_BUILD
     slots = (row.get("n_parallel") or SERVER_SLOTS) if is_server else 1
     return RunConfig(
-        n_ctx=row["n_ctx"], n_batch=n_batch, n_ubatch=min(row.get("n_ubatch") or 512, n_batch), swa_full=False,
+        n_ctx=row["n_ctx"],
+        n_batch=n_batch,
+        n_ubatch=min(row.get("n_ubatch") or 512, n_batch),
+        swa_full=False,
         flash_attn="on" if (automatic if told is None else told in ("on", True, 1)) else "off",
-        type_k=row.get("type_k") or "f16", type_v=row.get("type_v") or "f16",
-        n_seq_max=slots, kv_unified=slots > 1, n_outputs_max=slots if is_server else None,
-    )  # fmt: skip
+        type_k=row.get("type_k") or "f16",
+        type_v=row.get("type_v") or "f16",
+        n_seq_max=slots,
+        kv_unified=slots > 1,
+        n_outputs_max=slots if is_server else None,
+    )

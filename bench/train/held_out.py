@@ -1,8 +1,8 @@
 """Errors on rows that a fit did not see, and the widths of the intervals that follow.
 
-Stands apart from `learn`, which fits: a width is honest only where neither the row that it is held to, nor what is
-alike, was in the fit. What is alike depends on what a question leaves unknown, so each kind of knowledge has a label
-that is left out in turn. Doubted rows tell no width.
+Stands apart from `learn`, which fits: a width is honest only where neither the row that it is held
+to, nor what is alike, was in the fit. What is alike depends on what a question leaves unknown, so
+each kind of knowledge has a label that is left out in turn. Doubted rows tell no width.
 """
 
 import math
@@ -21,7 +21,8 @@ from oomph.estimate.speed_prefill import uses_int8
 
 Label = Callable[[SpeedObservation], str]
 Errors = Mapping[str, Sequence[float]]
-"""ln(predicted / measured) of every row by what was left out; NaN where nothing of its kind remained to learn from."""
+"""ln(predicted / measured) of every row by what was left out; NaN where nothing of its kind
+remained to learn from."""
 
 ROW_FOLDS: Final = 40
 """Parts into which rows are dealt, to hold out some settings of a known model on a known card."""
@@ -48,15 +49,25 @@ def model_of(observation: SpeedObservation) -> str:
     return observation.model.partition(":")[0]
 
 
-LEFT_OUT: Final[Mapping[str, Label]] = {"row": row_of, "model on card": pair_of, "card": card_of, "model": model_of}
+LEFT_OUT: Final[Mapping[str, Label]] = {
+    "row": row_of,
+    "model on card": pair_of,
+    "card": card_of,
+    "model": model_of,
+}
 """What is left out in turn, by name."""
 TELLS: Final[Mapping[str, tuple[str, ...]]] = {
-    "model on card": ("row",), "model elsewhere": ("model on card", "card"), "new model": ("model",),
-}  # fmt: skip
-"""Which of them tell the width for what is known of a question: a card's other models say little of a further one."""
+    "model on card": ("row",),
+    "model elsewhere": ("model on card", "card"),
+    "new model": ("model",),
+}
+"""Which of them tell the width for what is known of a question: a card's other models say little of
+a further one."""
 
 
-def unseen_errors(observations: Sequence[SpeedObservation], whole: Learned) -> dict[str, list[float]]:
+def unseen_errors(
+    observations: Sequence[SpeedObservation], whole: Learned
+) -> dict[str, list[float]]:
     """The errors of the observations with each of `LEFT_OUT` left out of them in turn.
 
     `whole` is the fit of them all, to begin from.
@@ -68,17 +79,22 @@ def unseen_errors(observations: Sequence[SpeedObservation], whole: Learned) -> d
     return found
 
 
-def where_kin_remains(observations: Sequence[SpeedObservation], errors: Sequence[float]) -> list[float]:
-    """Without the rows whose model is the only one with its kind of kernel on its generation of cards.
+def where_kin_remains(
+    observations: Sequence[SpeedObservation], errors: Sequence[float]
+) -> list[float]:
+    """Without the rows whose model is the only one with its kind of kernel on its generation of
+    cards.
 
-    The fit of all rows has seen every kind that a new model can ask for; one without that model has not.
+    The fit of all rows has seen every kind that a new model can ask for; one without that model has
+    not.
     """
     models: dict[tuple[str, str, str], set[str]] = {}
     for o in observations:
         models.setdefault(_kernels_of(o), set()).add(model_of(o))
     return [
-        error if len(models[_kernels_of(o)]) > 1 else math.nan for o, error in zip(observations, errors, strict=True)
-    ]  # fmt: skip
+        error if len(models[_kernels_of(o)]) > 1 else math.nan
+        for o, error in zip(observations, errors, strict=True)
+    ]
 
 
 def _kernels_of(observation: SpeedObservation) -> tuple[str, str, str]:
@@ -86,11 +102,16 @@ def _kernels_of(observation: SpeedObservation) -> tuple[str, str, str]:
     card, year = observation.question.card, observation.question.build_year
     assert card is not None, "rows of tables are of cards"
     in_16_bits = "f16" in observation.question.on_card.dense_flops or not uses_int8(card, year)
-    return observation.group, card.generation, "" if observation.test == "decode" else "16" if in_16_bits else "8"
+    return (
+        observation.group,
+        card.generation,
+        "" if observation.test == "decode" else "16" if in_16_bits else "8",
+    )
 
 
 def known_widths(asked: Sequence[SpeedObservation], errors: Errors, group: str) -> dict[str, float]:
-    """Half widths of a group by what is known of a question; the widest of them for knowledge that no row tells of.
+    """Half widths of a group by what is known of a question; the widest of them for knowledge that
+    no row tells of.
 
     Empty where the group has none but doubted rows.
     """
@@ -103,8 +124,8 @@ def known_widths(asked: Sequence[SpeedObservation], errors: Errors, group: str) 
 class Coverage:
     """How an interval held for what was left out when its width was chosen without that too.
 
-    `rows` is the share of rows that it covered, `labels` the mean of the shares of each label, `width` the median half
-    width.
+    `rows` is the share of rows that it covered, `labels` the mean of the shares of each label,
+    `width` the median half width.
     """
 
     rows: float
@@ -114,8 +135,9 @@ class Coverage:
 
 def nested_coverage(
     asked: Sequence[SpeedObservation], errors: Errors, group: str, left_out: str
-) -> Coverage | None:  # fmt: skip
-    """The coverage of a group with what `left_out` names left out; None where it has one label only."""
+) -> Coverage | None:
+    """The coverage of a group with what `left_out` names left out; None where it has one label
+    only."""
     known, names = next((known, names) for known, names in TELLS.items() if left_out in names)
     by_label: dict[str, list[_Unseen]] = {}
     for each in _errors_of(asked, errors, group, names):
@@ -145,7 +167,7 @@ class _Unseen:
 
 def _errors_of(
     asked: Sequence[SpeedObservation], errors: Errors, group: str, names: Sequence[str]
-) -> list[_Unseen]:  # fmt: skip
+) -> list[_Unseen]:
     return [
         _Unseen(row=row, left_out=name, error=error)
         for name in names
@@ -155,9 +177,11 @@ def _errors_of(
 
 
 def _width(found: Sequence[_Unseen], known: str) -> float:
-    """Rows count as they would be asked for: each where a sweep is completed, as in the fit where card and model meet.
+    """Rows count as they would be asked for: each where a sweep is completed, as in the fit where
+    card and model meet.
 
-    Where models are new, halfway between each row and each model once: two models have most of the rows.
+    Where models are new, halfway between each row and each model once: two models have most of the
+    rows.
     """
     of_model = Counter(model_of(each.row) for each in found)
     weights = {

@@ -1,8 +1,8 @@
 """Public tables of speeds (llama-bench, llama-server) as observations, cleaned.
 
-Stands apart because it judges foreign text. A row is kept when one mainline llama.cpp build ran one whole model on
-one whole card; the reason for each other row is counted. The rows stay where they are: only what is learned from
-them enters the project.
+Stands apart because it judges foreign text. A row is kept when one mainline llama.cpp build ran one
+whole model on one whole card; the reason for each other row is counted. The rows stay where they
+are: only what is learned from them enters the project.
 """
 
 import json
@@ -26,12 +26,26 @@ from oomph.facts.modelspec import ModelSpec
 
 Row = Mapping[str, Any]
 
-_MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTHS: Final = (
+    "jan",
+    "feb",
+    "mar",
+    "apr",
+    "may",
+    "jun",
+    "jul",
+    "aug",
+    "sep",
+    "oct",
+    "nov",
+    "dec",
+)
 FLASH_DEFAULT_YEAR: Final = 2025.66
 """llama.cpp turns flash attention on by itself since September 2025 (PR 15434)."""
 UNKNOWN_YEAR: Final = 2025.8
 BENCH_FLASH_BUILD: Final = 9700
-"""llama-bench has flash attention on by itself since about this build, half a year after llama-server."""
+"""llama-bench has flash attention on by itself since about this build, half a year after
+llama-server."""
 _MOST_LAYERS: Final = 48
 _BULK_DATES: Final = frozenset({"2026-08-11"})
 """Days on which many rows were entered at once, measured before."""
@@ -43,7 +57,8 @@ _NOISY_SHARE: Final = 0.15
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublicRows:
-    """What a folder of rows gave: observations, and how many rows were left out for which reason."""
+    """What a folder of rows gave: observations, and how many rows were left out for which
+    reason."""
 
     observations: tuple[SpeedObservation, ...]
     left_out: Mapping[str, int]
@@ -56,7 +71,9 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         lines = path.read_text(encoding="utf-8").splitlines()
         return [json.loads(line) for line in lines if line.strip()]
     except (OSError, json.JSONDecodeError) as error:
-        raise FitError(f"{path}: cannot be read as JSON lines ({error}); give a folder with such a file") from None
+        raise FitError(
+            f"{path}: cannot be read as JSON lines ({error}); give a folder with such a file"
+        ) from None
 
 
 def public_observations(*paths: Path) -> PublicRows:
@@ -76,7 +93,9 @@ def public_observations(*paths: Path) -> PublicRows:
             except ConfigError:
                 reason = "larger than the card"
         left_out[reason] += 1
-    return PublicRows(observations=tuple(_weighted(kept)), left_out=dict(left_out.most_common()), n_rows=len(rows))
+    return PublicRows(
+        observations=tuple(_weighted(kept)), left_out=dict(left_out.most_common()), n_rows=len(rows)
+    )
 
 
 def _notes(row: Row) -> str:
@@ -84,12 +103,17 @@ def _notes(row: Row) -> str:
 
 
 _SPOILT: Final = re.compile(
-    "another mix than|engine other|larger than the card|several cards|two cards|four cards|end-to-end|not settled|"
+    "another mix than|engine other|larger than the card|several cards|two cards|four "
+    "cards|end-to-end|not settled|"
     "totals over|also labelled|custom|source says|unlocked|slower at depth|average of whole|spilled"
 )
 """What a table's keeper notes of a row that then says nothing of one card, model and length."""
-_SPOILT_DECODE: Final = re.compile("depth of its decode test is unclear|context length stands for the depth")
-_SPOILT_PREFILL: Final = re.compile("lengths look like|prompt length not told|lengths not told|short prompt")
+_SPOILT_DECODE: Final = re.compile(
+    "depth of its decode test is unclear|context length stands for the depth"
+)
+_SPOILT_PREFILL: Final = re.compile(
+    "lengths look like|prompt length not told|lengths not told|short prompt"
+)
 
 
 def _is_spoilt(row: Row) -> bool:
@@ -100,7 +124,9 @@ def _is_spoilt(row: Row) -> bool:
 
 def _layers_on_host(row: Row) -> bool:
     """Fewer layers than any model has, but for tables that tell the number of the model's own."""
-    return row["ngl"] is not None and row["ngl"] < (_MOST_LAYERS if row.get("catalogue_model") else 99)
+    return row["ngl"] is not None and row["ngl"] < (
+        _MOST_LAYERS if row.get("catalogue_model") else 99
+    )
 
 
 _REASONS: Final[tuple[tuple[str, Callable[[Row], bool]], ...]] = (
@@ -108,21 +134,44 @@ _REASONS: Final[tuple[tuple[str, Callable[[Row], bool]], ...]] = (
     ("not CUDA", lambda r: r["backend"] != "CUDA"),
     ("a fork or a branch of llama.cpp", lambda r: r["engine"] != "llama.cpp"),
     ("several cards", lambda r: r["gpu_count"] != 1),
-    ("contradicts itself, or says too little", lambda r: r.get("quality") == "suspect" or _is_spoilt(r)),
+    (
+        "contradicts itself, or says too little",
+        lambda r: r.get("quality") == "suspect" or _is_spoilt(r),
+    ),
     ("speculative decoding", lambda r: bool(r.get("spec_type"))),
     ("several sequences", lambda r: (r.get("n_parallel") or 1) > 1),
-    ("tensors on a host of unknown memory", lambda r: "rest on the host" in _notes(r)
-     or (bool(r["tensor_overrides"] or r["n_cpu_moe"]) and told_ram(_notes(r)) is None)),
+    (
+        "tensors on a host of unknown memory",
+        lambda r: (
+            "rest on the host" in _notes(r)
+            or (bool(r["tensor_overrides"] or r["n_cpu_moe"]) and told_ram(_notes(r)) is None)
+        ),
+    ),
     ("layers on the host", _layers_on_host),
     ("other active experts", lambda r: bool(r["n_expert_used"])),
     ("larger than the card", lambda r: "UNIFIED_MEMORY" in _notes(r) or _larger_than_card(r)),
-    ("prompt and generation timed together", lambda r: "+tg" in r["test"] or bool(r["n_prompt"] and r["n_gen"])),
-    ("length unknown or timed through a server", lambda r: "unspecified" in r["test"] or "after a" in r["test"]
-     or not (r["n_prompt"] or r["n_gen"])),
-    ("doubted by its author", lambda r: "prompt speed far below" in _notes(r) and bool(r["n_prompt"])),
-    ("standard deviation above 15 %", lambda r: (r.get("stddev") or 0) > _NOISY_SHARE * r["tokens_per_s"]),
+    (
+        "prompt and generation timed together",
+        lambda r: "+tg" in r["test"] or bool(r["n_prompt"] and r["n_gen"]),
+    ),
+    (
+        "length unknown or timed through a server",
+        lambda r: (
+            "unspecified" in r["test"]
+            or "after a" in r["test"]
+            or not (r["n_prompt"] or r["n_gen"])
+        ),
+    ),
+    (
+        "doubted by its author",
+        lambda r: "prompt speed far below" in _notes(r) and bool(r["n_prompt"]),
+    ),
+    (
+        "standard deviation above 15 %",
+        lambda r: (r.get("stddev") or 0) > _NOISY_SHARE * r["tokens_per_s"],
+    ),
     ("kernel fusion switched off", lambda r: "DISABLE_FUSION=1" in _notes(r)),
-)  # fmt: skip
+)
 
 
 def _reason_against(row: Row) -> str | None:
@@ -133,7 +182,9 @@ def _reason_against(row: Row) -> str | None:
 def _larger_than_card(row: Row) -> bool:
     try:
         held = row["n_cpu_moe"] or row["tensor_overrides"]
-        return not held and (row["size_gib"] or 0) * 2**30 > resolved_gpu(str(row["gpu"])).memory_bytes
+        return (
+            not held and (row["size_gib"] or 0) * 2**30 > resolved_gpu(str(row["gpu"])).memory_bytes
+        )
     except UnknownNameError:
         return False
 
@@ -147,16 +198,22 @@ def _observation(row: Row, models: dict[tuple[object, ...], ModelSpec]) -> Speed
     card, spec = resolved_gpu(row["gpu"]), row_model(row, models)
     year = row_year(row["date"], row["build"], row.get("build_est"))
     machine = Machine(
-        power_limit_w=row["power_limit_w"], system=_system(row), host_bandwidth_bytes_per_s=told_ram(_notes(row))
+        power_limit_w=row["power_limit_w"],
+        system=_system(row),
+        host_bandwidth_bytes_per_s=told_ram(_notes(row)),
     )
     n_prompt, n_gen, before = row["n_prompt"] or 0, row["n_gen"] or 0, row["n_depth"] or 0
     n_batch = max(row["n_batch"] or 2048, 512)
     config = RunConfig(
-        n_ctx=before + n_prompt + n_gen, n_ubatch=min(row["n_ubatch"] or 512, n_batch), n_batch=n_batch,
+        n_ctx=before + n_prompt + n_gen,
+        n_ubatch=min(row["n_ubatch"] or 512, n_batch),
+        n_batch=n_batch,
         flash_attn="on" if _flash(row, year) else "off",
-        type_k=str(row["type_k"] or "f16"), type_v=str(row["type_v"] or "f16"),
-        n_cpu_moe=min(row["n_cpu_moe"] or 0, spec.n_layer), override_tensor=row["tensor_overrides"],
-    )  # fmt: skip
+        type_k=str(row["type_k"] or "f16"),
+        type_v=str(row["type_v"] or "f16"),
+        n_cpu_moe=min(row["n_cpu_moe"] or 0, spec.n_layer),
+        override_tensor=row["tensor_overrides"],
+    )
     question = speed_question(spec, card, config, year, machine=machine)
     n_bytes = row["size_gib"] * 2**30 if row["size_gib"] else spec_bytes(spec)
     if n_bytes > card.memory_bytes and question.on_host.is_idle:
@@ -165,12 +222,20 @@ def _observation(row: Row, models: dict[tuple[object, ...], ModelSpec]) -> Speed
         share = n_bytes / spec_bytes(spec)
         question = replace(question, on_card=work_at_size(question.on_card, share))
     return SpeedObservation(
-        question=question, test="decode" if n_gen else "prefill", n_prompt=n_prompt, n_depth=before + n_gen / 2,
-        tokens_per_s=row["tokens_per_s"], card=card.name, model=spec.source,
-        source=row.get("submitter") or row["source_url"], weight=_DOUBTED_WEIGHT if _is_doubted(row) else 1.0,
-        is_doubted=_is_doubted(row), is_sampled=row.get("tool") == "llama-server",
-        label=f"{row['test']} {row['n_ubatch']} {row['date']} {row.get('quant')} {row['power_limit_w']}",
-    )  # fmt: skip
+        question=question,
+        test="decode" if n_gen else "prefill",
+        n_prompt=n_prompt,
+        n_depth=before + n_gen / 2,
+        tokens_per_s=row["tokens_per_s"],
+        card=card.name,
+        model=spec.source,
+        source=row.get("submitter") or row["source_url"],
+        weight=_DOUBTED_WEIGHT if _is_doubted(row) else 1.0,
+        is_doubted=_is_doubted(row),
+        is_sampled=row.get("tool") == "llama-server",
+        label=f"{row['test']} {row['n_ubatch']} {row['date']} {row.get('quant')} "
+        f"{row['power_limit_w']}",
+    )
 
 
 def spec_bytes(spec: ModelSpec) -> int:
@@ -185,7 +250,8 @@ def _system(row: Row) -> str:
 
 
 def _flash(row: Row, year: float) -> bool:
-    """Whether a row ran with flash attention; where none is told, llama.cpp's default of its tool and day."""
+    """Whether a row ran with flash attention; where none is told, llama.cpp's default of its tool
+    and day."""
     if row["flash_attn"] is not None:
         return row["flash_attn"] in (1, "1", "on", True, "True")
     if row.get("tool") == "llama-bench" and row.get("build_est"):
@@ -194,7 +260,8 @@ def _flash(row: Row, year: float) -> bool:
 
 
 def told_ram(notes: str) -> float | None:
-    """Bytes per second of the RAM that notes name as DDR4-3000: a desktop's two channels of 8 bytes; else None."""
+    """Bytes per second of the RAM that notes name as DDR4-3000: a desktop's two channels of 8
+    bytes; else None."""
     found = re.search(r"\bDDR[345]-(\d{4})\b", notes)
     return int(found[1]) * 1e6 * 16 if found else None
 
@@ -205,7 +272,8 @@ def _is_doubted(row: Row) -> bool:
 
 
 def row_year(date: object, build: object, estimated: int | None = None) -> float:
-    """When a build was made, as a year, from a date of any spelling or its number; `UNKNOWN_YEAR` for neither.
+    """When a build was made, as a year, from a date of any spelling or its number; `UNKNOWN_YEAR`
+    for neither.
 
     `estimated` is the number of the build as a table's keeper has it, and goes first.
     """
@@ -221,11 +289,14 @@ def row_year(date: object, build: object, estimated: int | None = None) -> float
     number = str(build or text).lstrip("b")
     if number.isdigit() and 1000 < int(number) < 20000:
         return build_year(int(number))
-    return 1970 + float(text) / 31556952 if re.fullmatch(r"1[67]\d{8}(\.0)?", text) else UNKNOWN_YEAR
+    return (
+        1970 + float(text) / 31556952 if re.fullmatch(r"1[67]\d{8}(\.0)?", text) else UNKNOWN_YEAR
+    )
 
 
 def _weighted(observations: Sequence[SpeedObservation]) -> Iterator[SpeedObservation]:
-    """Each observation with the weight that its cluster (card, source, model, test, settings) leaves it."""
+    """Each observation with the weight that its cluster (card, source, model, test, settings)
+    leaves it."""
 
     def cluster(o: SpeedObservation) -> tuple[object, ...]:
         return (

@@ -1,9 +1,10 @@
 """The errors that a user can mend, each one sentence with the way out.
 
-`OomphError` and its children are raised for bad input or a missing part, carry one sentence that names the
-file, the key and the remedy, and are caught once, in `oomph.cli`, which prints the sentence and exits with 2.
-Anything else that escapes is a bug of ours and keeps its traceback. A measured point that fails is none of
-these: it is a record with an outcome (`oomph.measure.outcome`).
+`OomphError` and its children are raised for bad input or a missing part, carry one sentence that
+names the file, the key and the remedy, and are caught once, in `oomph.cli`, which prints the
+sentence and exits with 2. Anything else that escapes is a bug of ours and keeps its traceback. A
+measured point that fails is none of these: it is a record with an outcome
+(`oomph.measure.outcome`).
 """
 
 
@@ -28,7 +29,8 @@ class StoreError(OomphError):
 
 
 class ToolchainError(OomphError):
-    """A part that is not installed (compiler, npm, CUDA backend, extra); names the command that mends it."""
+    """A part that is not installed (compiler, npm, CUDA backend, extra); names the command that
+    mends it."""
 
 
 class FitError(OomphError):

@@ -1,7 +1,8 @@
 """Numbers become text here and nowhere else.
 
-Sizes are bytes everywhere in the package and MiB (2^20) or GiB (2^30) only when printed, durations are
-nanoseconds, rates are per second. What was not measured is `None` and prints as an em dash, never as 0.
+Sizes are bytes everywhere in the package and MiB (2^20) or GiB (2^30) only when printed, durations
+are nanoseconds, rates are per second. What was not measured is `None` and prints as an em dash,
+never as 0.
 """
 
 KIB = 1024
@@ -38,12 +39,14 @@ def count(n: int | None) -> str:
 
 
 def counted(n: int, noun: str) -> str:
-    """How many of something: `counted(1, "record")` is `'1 record'`, `counted(2000, "record")` `'2,000 records'`."""
+    """How many of something: `counted(1, "record")` is `'1 record'`, `counted(2000, "record")`
+    `'2,000 records'`."""
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def rate(per_second: float | None) -> str:
-    """A rate with three significant digits below 100 and none after the point above: `'7.35'`, `'1,234'`."""
+    """A rate with three significant digits below 100 and none after the point above: `'7.35'`,
+    `'1,234'`."""
     if per_second is None:
         return NOT_MEASURED
     return f"{per_second:,.0f}" if abs(per_second) >= 100 else f"{per_second:.3g}"
@@ -62,7 +65,8 @@ def duration(ns: float | None) -> str:
 
 
 def wait(seconds: float | None) -> str:
-    """How long somebody waits, no finer than a prediction is: `'0.35 s'`, `'3.4 s'`, `'34 s'` or `'3 min 05 s'`."""
+    """How long somebody waits, no finer than a prediction is: `'0.35 s'`, `'3.4 s'`, `'34 s'` or
+    `'3 min 05 s'`."""
     if seconds is None:
         return NOT_MEASURED
     if round(seconds) >= 60:
@@ -81,11 +85,25 @@ def share(fraction: float | None, digits: int = 1) -> str:
 
 
 def parse_size(text: str) -> int:
-    """`'96GiB'`, `'24 GB'`, `'97247MiB'` or a bare number of MiB as bytes; ValueError for anything else."""
-    units = {"": MIB, "MIB": MIB, "M": MIB, "GIB": GIB, "G": GIB, "KIB": KIB, "MB": 10**6, "GB": 10**9, "B": 1}
+    """`'96GiB'`, `'24 GB'`, `'97247MiB'` or a bare number of MiB as bytes; ValueError for anything
+    else."""
+    units = {
+        "": MIB,
+        "MIB": MIB,
+        "M": MIB,
+        "GIB": GIB,
+        "G": GIB,
+        "KIB": KIB,
+        "MB": 10**6,
+        "GB": 10**9,
+        "B": 1,
+    }
     stripped = text.strip()
     digits = stripped.rstrip("abgikmABGIKM ")
     unit = stripped[len(digits) :].strip().upper()
     if unit not in units:
-        raise ValueError(f"{text!r} is no size: give a number of MiB, or a unit of {', '.join(u for u in units if u)}")
+        raise ValueError(
+            f"{text!r} is no size: give a number of MiB, or a unit of "
+            f"{', '.join(u for u in units if u)}"
+        )
     return round(float(digits) * units[unit])

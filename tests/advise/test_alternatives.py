@@ -1,4 +1,5 @@
-"""What would do instead: every offer fits, the mildest of its kind, and the least given up comes first."""
+"""What would do instead: every offer fits, the mildest of its kind, and the least given up comes
+first."""
 
 from functools import cache
 from typing import Any
@@ -14,7 +15,8 @@ from oomph.facts.source import read_model
 
 @cache
 def estimator(model: str, card: str) -> Estimator:
-    return Estimator(read_model(model), gpu(card))  # it keeps what it has computed from one test to the next
+    # it keeps what it has computed from one test to the next
+    return Estimator(read_model(model), gpu(card))
 
 
 def offered(model: str, card: str, **knobs: Any) -> dict[str, Offer]:
@@ -45,7 +47,9 @@ def test_the_mildest_of_a_kind_is_offered() -> None:
 
 
 def test_flash_attention_spares_the_rest() -> None:
-    found = offered("qwen3-30b-a3b:F16", "RTX PRO 6000 Blackwell", n_ctx=90_000, flash_attn="off", n_ubatch=2048)
+    found = offered(
+        "qwen3-30b-a3b:F16", "RTX PRO 6000 Blackwell", n_ctx=90_000, flash_attn="off", n_ubatch=2048
+    )
     assert next(iter(found)) == "flash_attn"
     assert "type_kv" not in found
 
@@ -65,10 +69,14 @@ def test_what_leaves_little_speed_goes_last() -> None:
 
 
 def test_too_many_experts_are_answered_with_fewer() -> None:
-    assert offered("qwen3-30b-a3b:Q4_K_M", "RTX 4090", n_expert_used=32)["n_expert_used"].value == 24
+    assert (
+        offered("qwen3-30b-a3b:Q4_K_M", "RTX 4090", n_expert_used=32)["n_expert_used"].value == 24
+    )
 
 
 @pytest.mark.parametrize("model", ["gpt-oss-20b:MXFP4", "qwen3-8b:Q4_K_M"])
 def test_a_smaller_quantization_is_offered_where_there_is_one(model: str) -> None:
-    found = offered(model, "RTX 3060", n_ctx=40_960, n_ubatch=2048, type_k="q8_0", type_v="q8_0", n_seq_max=4)
+    found = offered(
+        model, "RTX 3060", n_ctx=40_960, n_ubatch=2048, type_k="q8_0", type_v="q8_0", n_seq_max=4
+    )
     assert ("quantization" in found) == (model != "gpt-oss-20b:MXFP4")

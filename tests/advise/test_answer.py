@@ -25,7 +25,8 @@ MODEL = "qwen3-30b-a3b:Q4_K_M"
 
 @cache
 def estimator(model: str = MODEL, card: str = "RTX 4090") -> Estimator:
-    return Estimator(read_model(model), gpu(card))  # it keeps what it has computed from one test to the next
+    # it keeps what it has computed from one test to the next
+    return Estimator(read_model(model), gpu(card))
 
 
 def ask(model: str = MODEL, records: list[Record] | None = None, **knobs: Any) -> Answer:
@@ -38,7 +39,8 @@ def seen(repository: Path) -> list[Record]:
 
 
 @pytest.mark.parametrize(
-    ("n_ctx", "verdict"), [(32_768, "yes"), (61_440, "probably"), (63_232, "doubtful"), (90_000, "no")]
+    ("n_ctx", "verdict"),
+    [(32_768, "yes"), (61_440, "probably"), (63_232, "doubtful"), (90_000, "no")],
 )
 def test_the_verdict_follows_the_probability(n_ctx: int, verdict: str) -> None:
     found = ask(n_ctx=n_ctx)
@@ -52,8 +54,12 @@ def test_the_verdict_follows_the_probability(n_ctx: int, verdict: str) -> None:
 def test_a_measurement_overrules_the_estimate(seen: list[Record]) -> None:
     out = ask(records=seen, n_ctx=90_000, n_expert_used=8)
     assert (out.verdict, out.is_measured, out.next_command) == ("no", True, None)
-    real = [Record.model_validate(r.model_dump() | {"environment": r.environment.model_dump() | {"backend": "cuda"}})
-            for r in seen]  # fmt: skip
+    real = [
+        Record.model_validate(
+            r.model_dump() | {"environment": r.environment.model_dump() | {"backend": "cuda"}}
+        )
+        for r in seen
+    ]
     ran = ask(records=real, n_ctx=66_304, n_expert_used=8)
     assert (ran.verdict, ran.is_measured) == ("yes", True)
     assert ran.probability is not None
@@ -87,9 +93,13 @@ def test_latent_attention_wants_one_cache_type() -> None:
 
 @pytest.mark.parametrize(
     "knobs",
-    [{}, {"n_expert_used": 10, "n_ctx": 90_000, "flash_attn": "off"}, {"n_cpu_moe": 12},
-     {"type_k": "q8_0", "type_v": "q8_0", "n_ubatch": 256}],
-)  # fmt: skip
+    [
+        {},
+        {"n_expert_used": 10, "n_ctx": 90_000, "flash_attn": "off"},
+        {"n_cpu_moe": 12},
+        {"type_k": "q8_0", "type_v": "q8_0", "n_ubatch": 256},
+    ],
+)
 def test_the_command_that_settles_it_parses_and_asks_for_the_same(knobs: dict[str, Any]) -> None:
     command = ask(**knobs).next_command
     assert command is not None
@@ -116,9 +126,17 @@ def test_beyond_the_native_context_it_names_the_scaling() -> None:
 
 
 def test_without_a_card_it_is_the_hosts_memory_that_counts() -> None:
-    nameless, config = Estimator(read_model("llama-3.1-8b:Q8_0")), RunConfig(n_devices=0, n_ctx=8192)
+    nameless, config = (
+        Estimator(read_model("llama-3.1-8b:Q8_0")),
+        RunConfig(n_devices=0, n_ctx=8192),
+    )
     enough = answer(nameless, config, host_memory_bytes=32 * GIB)
-    assert (enough.verdict, enough.card, enough.max_context, enough.offers) == ("yes", None, None, ())
+    assert (enough.verdict, enough.card, enough.max_context, enough.offers) == (
+        "yes",
+        None,
+        None,
+        (),
+    )
     assert answer(nameless, config, host_memory_bytes=4 * GIB).verdict == "no"
     with pytest.raises(ConfigError, match="name a GPU"):
         answer(nameless, RunConfig())
@@ -132,5 +150,7 @@ def test_an_unknown_architecture_is_trusted_less() -> None:
     assert not answer(unsure, RunConfig(n_ctx=4096)).memory.exact_compute
     longest = max_context(unsure, RunConfig())
     assert longest < unsure.cautious(0.9).max_context()
-    at, beyond = (unsure.predict(RunConfig(n_ctx=n)).fit_probability or 0 for n in (longest, longest + 256))
+    at, beyond = (
+        unsure.predict(RunConfig(n_ctx=n)).fit_probability or 0 for n in (longest, longest + 256)
+    )
     assert beyond < 0.9 <= at

@@ -1,4 +1,5 @@
-"""Witnesses: who asked for as much and ran, or for no more and ran out, of the same model on the same card."""
+"""Witnesses: who asked for as much and ran, or for no more and ran out, of the same model on the
+same card."""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,9 @@ def seen(repository: Path) -> list[Record]:
     return list(Store(repository / "results/phantom/frontier-qwen3-30b-a3b/rtx-4090").records())
 
 
-def on(records: list[Record], *, model: str = MODEL, card: str = CARD, **knobs: Any) -> tuple[Evidence, ...]:
+def on(
+    records: list[Record], *, model: str = MODEL, card: str = CARD, **knobs: Any
+) -> tuple[Evidence, ...]:
     estimator = Estimator(read_model(model), gpu(card))
     return evidence(estimator, RunConfig(**{"n_expert_used": 8, "n_ctx": 66_304} | knobs), records)
 
@@ -44,16 +47,30 @@ def test_what_asks_for_less_and_ran_out_settles_it(seen: list[Record]) -> None:
 
 
 def test_two_spellings_of_one_configuration_are_the_same(seen: list[Record]) -> None:
-    spelled = {"flash_attn": "auto", "n_expert_used": None, "n_gpu_layers": 49, "rope_scaling": "yarn", "n_ctx": 66_200}
+    spelled = {
+        "flash_attn": "auto",
+        "n_expert_used": None,
+        "n_gpu_layers": 49,
+        "rope_scaling": "yarn",
+        "n_ctx": 66_200,
+    }
     assert on(seen, **spelled)[0].is_same
 
 
 @pytest.mark.parametrize(
     "other",
-    [{"model": "qwen3-30b-a3b:Q5_K_M"}, {"model": "qwen3-coder-30b-a3b:Q4_K_M"}, {"card": "RTX 3090"},
-     {"n_expert_used": 7}, {"n_cpu_moe": 4}, {"n_devices": 2}],
-)  # fmt: skip
-def test_other_models_cards_and_placements_are_no_witnesses(seen: list[Record], other: dict[str, Any]) -> None:
+    [
+        {"model": "qwen3-30b-a3b:Q5_K_M"},
+        {"model": "qwen3-coder-30b-a3b:Q4_K_M"},
+        {"card": "RTX 3090"},
+        {"n_expert_used": 7},
+        {"n_cpu_moe": 4},
+        {"n_devices": 2},
+    ],
+)
+def test_other_models_cards_and_placements_are_no_witnesses(
+    seen: list[Record], other: dict[str, Any]
+) -> None:
     assert on(seen, **other) == ()
 
 
@@ -68,7 +85,9 @@ def test_a_context_that_was_not_filled_shows_only_that_it_loads(seen: list[Recor
 
 
 def test_running_out_under_a_limit_says_nothing_of_the_card(seen: list[Record]) -> None:
-    limited = [changed(r, limits={"memory_bytes": 1 << 30}) for r in seen if r.outcome.label != "ok"]
+    limited = [
+        changed(r, limits={"memory_bytes": 1 << 30}) for r in seen if r.outcome.label != "ok"
+    ]
     assert on(limited, n_ctx=90_000) == ()
 
 

@@ -19,8 +19,10 @@ STAGES = {"oom_kv": "kv_cache", "oom_compute": "compute", "oom_runtime": "run"}
 
 
 def failures(repository: Path) -> list[Record]:
-    folders = [*(repository / "results/phantom/frontier-qwen3-30b-a3b").iterdir(),
-               repository / "results/phantom/claims-qwen3-30b-a3b"]  # fmt: skip
+    folders = [
+        *(repository / "results/phantom/frontier-qwen3-30b-a3b").iterdir(),
+        repository / "results/phantom/claims-qwen3-30b-a3b",
+    ]
     return [r for folder in folders for r in Store(folder).records() if r.outcome.label in STAGES]
 
 
@@ -30,22 +32,30 @@ def without_context(record: Record, *, spare_bytes: int = 0) -> Estimator:
     bare = values.with_values(values={**values.values, "memory.context_bytes_per_sm": 0.0})
     card = record.environment.gpus[0]
     return Estimator(
-        read_model(record.model.path), gpu(card["name"]), coefficients=bare,
+        read_model(record.model.path),
+        gpu(card["name"]),
+        coefficients=bare,
         gpu_memory_bytes=card["usable_bytes"] - spare_bytes,
-    )  # fmt: skip
+    )
 
 
 def test_stage_and_fill_are_those_that_were_seen(repository: Path) -> None:
-    """The abort is met within two micro-batches, on a card that is two pieces of the pool (4 MiB) smaller."""
+    """The abort is met within two micro-batches, on a card that is two pieces of the pool (4 MiB)
+    smaller."""
     seen = failures(repository)
     assert {record.outcome.label for record in seen} == {"oom_compute", "oom_runtime"}
     for record in seen:
-        config, estimator = record_config(record), without_context(record, spare_bytes=2 * POOL_PIECE)
+        config, estimator = (
+            record_config(record),
+            without_context(record, spare_bytes=2 * POOL_PIECE),
+        )
         found = shortage(estimator, config, estimator.predict(config).memory)
         assert found is not None, record.record_id
         assert found.stage == STAGES[record.outcome.label], record.record_id
         if found.stage == "run":
-            assert found.n_filled == pytest.approx(record.conditions["n_filled"] or 0, abs=2 * config.n_ubatch)
+            assert found.n_filled == pytest.approx(
+                record.conditions["n_filled"] or 0, abs=2 * config.n_ubatch
+            )
 
 
 @pytest.mark.parametrize(

@@ -65,17 +65,29 @@ def test_a_boot_that_kept_everything_holds(launch: Launch, boot: Boot) -> None:
     [
         ("n_ctx_slot = 90112", "n_ctx_slot = 40960", "tokens in each slot"),
         ("n_expert_used         = 10", "n_expert_used         = 8", "active experts"),
-        ("freq_scale            = 0.25", "freq_scale            = 1", "cache types, RoPE and context as asked"),
+        (
+            "freq_scale            = 0.25",
+            "freq_scale            = 1",
+            "cache types, RoPE and context as asked",
+        ),
         ("K (f16)", "K (q8_0)", "cache types, RoPE and context as asked"),
-        ("compute buffer size =   189.01", "compute buffer size =   300.75", "CUDA0 compute buffer, MiB"),
+        (
+            "compute buffer size =   189.01",
+            "compute buffer size =   300.75",
+            "CUDA0 compute buffer, MiB",
+        ),
         ("(26161 = 17524", "(26261 = 17624", "CUDA0 in the breakdown at the end, MiB"),
     ],
 )
-def test_each_promise_can_be_broken(launch: Launch, boot: Boot, old: str, new: str, what: str) -> None:
+def test_each_promise_can_be_broken(
+    launch: Launch, boot: Boot, old: str, new: str, what: str
+) -> None:
     assert what in broken(launch, changed(boot, old, new))
 
 
-def test_a_server_that_was_killed_or_says_otherwise_over_http_is_noticed(launch: Launch, boot: Boot) -> None:
+def test_a_server_that_was_killed_or_says_otherwise_over_http_is_noticed(
+    launch: Launch, boot: Boot
+) -> None:
     assert broken(launch, replace(boot, exit_code=None)) == ["ends when it is asked to"]
     assert broken(launch, replace(boot, slot_n_ctx=40960)) == ["tokens in each slot"]
 

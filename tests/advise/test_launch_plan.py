@@ -17,9 +17,16 @@ DENSE = catalogue_model("qwen3-14b", "Q8_0")
 
 
 def launch(
-    profile: str, card: str | None = "RTX 4090", *, model: Any = MIXTURE, gib: float | None = None, **knobs: Any
+    profile: str,
+    card: str | None = "RTX 4090",
+    *,
+    model: Any = MIXTURE,
+    gib: float | None = None,
+    **knobs: Any,
 ) -> Launch:
-    estimator = Estimator(model, gpu(card) if card else None, gpu_memory_bytes=round(gib * GIB) if gib else None)
+    estimator = Estimator(
+        model, gpu(card) if card else None, gpu_memory_bytes=round(gib * GIB) if gib else None
+    )
     return choose(estimator, {"n_ctx": 90_000} | knobs, model_path="/m.gguf", profile=profile)
 
 
@@ -57,7 +64,8 @@ def test_a_dense_model_leaves_whole_layers_on_the_host() -> None:
 
 
 @pytest.mark.parametrize(
-    "knobs", [{"type_k": "f16", "type_v": "f16"}, {"n_ubatch": 64}, {"n_cpu_moe": 7}, {"n_gpu_layers": 20}]
+    "knobs",
+    [{"type_k": "f16", "type_v": "f16"}, {"n_ubatch": 64}, {"n_cpu_moe": 7}, {"n_gpu_layers": 20}],
 )
 def test_what_is_asked_for_stays(knobs: dict[str, Any]) -> None:
     config = launch("long-context", **knobs).config
@@ -86,17 +94,25 @@ def test_llama_servers_defaults_are_not_the_librarys() -> None:
 
 def test_a_slots_share_decides_about_rope_and_its_override() -> None:
     assert server_config(MIXTURE, {"n_ctx": 90_000, "n_seq_max": 4}).rope_scaling is None
-    assert server_config(MIXTURE, {"n_ctx": 90_000, "n_seq_max": 4, "kv_unified": True}).rope_scaling == "yarn"
+    assert (
+        server_config(MIXTURE, {"n_ctx": 90_000, "n_seq_max": 4, "kv_unified": True}).rope_scaling
+        == "yarn"
+    )
     assert launch("long-context", n_ctx=90_000).context_length is None
     assert (
-        launch("long-context", model=catalogue_model("nemotron-h-8b", "Q4_K_M"), n_ctx=20_000).context_length == 20_224
+        launch(
+            "long-context", model=catalogue_model("nemotron-h-8b", "Q4_K_M"), n_ctx=20_000
+        ).context_length
+        == 20_224
     )
 
 
 def test_an_n_ctx_that_nobody_asked_for_is_the_profiles() -> None:
     def chosen(profile: str, gib: float | None = None) -> int:
         estimator = Estimator(
-            MIXTURE, gpu("RTX PRO 6000 Blackwell"), gpu_memory_bytes=round(gib * GIB) if gib else None
+            MIXTURE,
+            gpu("RTX PRO 6000 Blackwell"),
+            gpu_memory_bytes=round(gib * GIB) if gib else None,
         )
         found = choose(estimator, {}, model_path="/m.gguf", profile=profile)
         assert found.prediction.fits
@@ -112,11 +128,17 @@ def test_scaling_that_is_asked_for_stays() -> None:
     assert server_config(MIXTURE, asked).to_dict().items() >= asked.items()
     found = launch("long-context", **asked)
     assert found.scaling is not None
-    assert (found.scaling.type, found.scaling.factor, found.scaling.reason) == ("linear", 3.0, "as asked for")
+    assert (found.scaling.type, found.scaling.factor, found.scaling.reason) == (
+        "linear",
+        3.0,
+        "as asked for",
+    )
     assert found.context_length == 90_112  # llama-server lifts its cap for YaRN only
     assert launch("long-context", rope_scaling="none").scaling is None
 
 
 def test_a_profile_that_there_is_not_is_named() -> None:
-    with pytest.raises(ConfigError, match="no profile 'best'; take one of long-context, fast, quality"):
+    with pytest.raises(
+        ConfigError, match="no profile 'best'; take one of long-context, fast, quality"
+    ):
         launch("best")

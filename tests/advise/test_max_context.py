@@ -3,7 +3,13 @@
 from pathlib import Path
 
 from oomph.advise.max_context import positions, reaches
-from oomph.advise.quantizations import published_variants, quantization_of, requantized, smaller_variants, weight_bytes
+from oomph.advise.quantizations import (
+    published_variants,
+    quantization_of,
+    requantized,
+    smaller_variants,
+    weight_bytes,
+)
 from oomph.estimate.estimator import Estimator
 from oomph.facts.config import RunConfig
 from oomph.facts.gpus import gpu
@@ -16,18 +22,34 @@ CARD = gpu("RTX 4090")
 def test_reaches_are_predicted_and_held_beside_what_ran(repository: Path) -> None:
     records = list(Store(repository / "results/phantom/frontier-qwen3-30b-a3b/rtx-4090").records())
     estimator = Estimator(read_model("qwen3-30b-a3b:Q4_K_M"), CARD)
-    found = list(reaches([estimator], RunConfig(), experts=(8, 10), caches=("f16", "q8_0"), records=records))
+    found = list(
+        reaches([estimator], RunConfig(), experts=(8, 10), caches=("f16", "q8_0"), records=records)
+    )
     assert [(r.n_expert_used, r.type_kv, r.ran_n_ctx) for r in found] == [
-        (8, "f16", 66_304), (8, "q8_0", 122_624), (10, "f16", 66_304), (10, "q8_0", 123_392)
-    ]  # fmt: skip
-    assert all(0 < r.sure_n_ctx < r.even_n_ctx < (r.ran_n_ctx or 0) for r in found), "a phantom has no CUDA context"
+        (8, "f16", 66_304),
+        (8, "q8_0", 122_624),
+        (10, "f16", 66_304),
+        (10, "q8_0", 123_392),
+    ]
+    assert all(0 < r.sure_n_ctx < r.even_n_ctx < (r.ran_n_ctx or 0) for r in found), (
+        "a phantom has no CUDA context"
+    )
     assert {r.ran_backend for r in found} == {"phantom"}
-    off = list(reaches([estimator], RunConfig(flash_attn="off"), experts=(8,), caches=("f16",), records=records))
+    off = list(
+        reaches(
+            [estimator], RunConfig(flash_attn="off"), experts=(8,), caches=("f16",), records=records
+        )
+    )
     assert off[0].ran_n_ctx == 34_048
 
 
 def test_without_records_nothing_is_said_to_run() -> None:
-    (one,) = reaches([Estimator(read_model("qwen3-8b:Q4_K_M"), CARD)], RunConfig(), experts=(None,), caches=("f16",))
+    (one,) = reaches(
+        [Estimator(read_model("qwen3-8b:Q4_K_M"), CARD)],
+        RunConfig(),
+        experts=(None,),
+        caches=("f16",),
+    )
     assert (one.ran_n_ctx, one.ran_backend, one.record_id) == (None, None, None)
     assert one.sure_n_ctx == one.limit == 131_072
 
@@ -47,11 +69,14 @@ def test_a_published_model_comes_in_every_sensible_quantization() -> None:
 
 
 def test_a_file_is_requantized_as_the_catalogue_has_it() -> None:
-    """llama-quantize's rules go by tensor: from a file's own tensors they give what the published shape gives."""
+    """llama-quantize's rules go by tensor: from a file's own tensors they give what the published
+    shape gives."""
     from dataclasses import replace
 
     published = read_model("qwen3-30b-a3b:Q8_0")
     file = replace(published, source="Qwen3.gguf", file_bytes=weight_bytes(published))
-    assert weight_bytes(requantized(file, "Q4_K_M")) == weight_bytes(read_model("qwen3-30b-a3b:Q4_K_M"))
+    assert weight_bytes(requantized(file, "Q4_K_M")) == weight_bytes(
+        read_model("qwen3-30b-a3b:Q4_K_M")
+    )
     assert [name for name, _ in smaller_variants(file)][:2] == ["Q6_K", "Q5_K_M"]
     assert list(smaller_variants(read_model("gpt-oss-20b:MXFP4"))) == []

@@ -1,4 +1,5 @@
-"""Predictions around measurements: the measured contexts and round ones, and where the card is full."""
+"""Predictions around measurements: the measured contexts and round ones, and where the card is
+full."""
 
 from pathlib import Path
 
@@ -27,7 +28,9 @@ def estimator() -> Estimator:
     return Estimator(read_model("qwen3-30b-a3b:Q4_K_M"), gpu("RTX 5090"))
 
 
-def test_on_a_phantom_no_cuda_context_is_expected(records: list[Record], estimator: Estimator) -> None:
+def test_on_a_phantom_no_cuda_context_is_expected(
+    records: list[Record], estimator: Estimator
+) -> None:
     ran = next(record for record in records if record.outcome.label == "ok")
     config = record_config(ran)
     peak = next(series.peak_bytes for series in ran.memory if series.quantity == "vram")
@@ -45,7 +48,11 @@ def test_the_frontier_is_predicted_within_two_steps_of_where_it_was_found(
     assert surface.record_ids == {record.record_id for record in plain}
     assert set(surface.frontier) == {8, 9, 10, 16}
     for experts, predicted in surface.frontier.items():
-        ran = max(r.config["n_ctx"] for r in plain if r.reported.n_expert_used == experts and r.outcome.label == "ok")
+        ran = max(
+            r.config["n_ctx"]
+            for r in plain
+            if r.reported.n_expert_used == experts and r.outcome.label == "ok"
+        )
         assert abs(predicted - ran) <= 2 * 256
     assert {8192, 65536, 76288} <= {n_ctx for n_ctx, _ in surface.n_bytes}
 

@@ -53,7 +53,9 @@ def test_other_endings_have_no_remedy_of_this_kind(estimator: Estimator, outcome
 
 def test_the_knobs_are_read_from_the_log() -> None:
     lines = [
-        "llama_context: n_ctx                 = 8192", "llama_context: n_ubatch              = 1024",
-        "llama_context: flash_attn            = disabled", "print_info: n_expert_used         = 0",
-    ]  # fmt: skip
+        "llama_context: n_ctx                 = 8192",
+        "llama_context: n_ubatch              = 1024",
+        "llama_context: flash_attn            = disabled",
+        "print_info: n_expert_used         = 0",
+    ]
     assert logged_config(lines) == RunConfig(n_ctx=8192, n_ubatch=1024, flash_attn="off")

@@ -7,25 +7,55 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oomph.analysis.paired_runs import Difference, environment_changes, paired_differences, ratio_interval, unpaired
+from oomph.analysis.paired_runs import (
+    Difference,
+    environment_changes,
+    paired_differences,
+    ratio_interval,
+    unpaired,
+)
 from oomph.records.schema import Record
 from oomph.units import MIB
 
 
-def _record(*, n_ctx: int = 1024, decode_ns: tuple[int, ...] = (100, 101, 99), **changes: Any) -> Record:
+def _record(
+    *, n_ctx: int = 1024, decode_ns: tuple[int, ...] = (100, 101, 99), **changes: Any
+) -> Record:
     fields: dict[str, Any] = {
-        "record_id": f"r{n_ctx}", "point_id": f"p{n_ctx}", "sweep": "s", "label": f"n_ctx={n_ctx}",
-        "started_at": "2026-01-01T00:00:00Z", "wall_ns": 1,
-        "model": {"name": "m", "path": "m.gguf", "arch": "llama", "file_bytes": 1, "header_sha256": "h"},
+        "record_id": f"r{n_ctx}",
+        "point_id": f"p{n_ctx}",
+        "sweep": "s",
+        "label": f"n_ctx={n_ctx}",
+        "started_at": "2026-01-01T00:00:00Z",
+        "wall_ns": 1,
+        "model": {
+            "name": "m",
+            "path": "m.gguf",
+            "arch": "llama",
+            "file_bytes": 1,
+            "header_sha256": "h",
+        },
         "config": {"n_ctx": n_ctx, "n_devices": 1},
-        "environment": {"machine": "a", "os": "Linux", "python": "3.11", "cpu": "c", "cpu_count": 2,
-                        "memory_bytes": 1, "backend": "cuda", "driver": "570",
-                        "packages": {"llama-cpp-python": "0.3.36"}},
+        "environment": {
+            "machine": "a",
+            "os": "Linux",
+            "python": "3.11",
+            "cpu": "c",
+            "cpu_count": 2,
+            "memory_bytes": 1,
+            "backend": "cuda",
+            "driver": "570",
+            "packages": {"llama-cpp-python": "0.3.36"},
+        },
         "outcome": {"label": "ok"},
-        "timings": [{"test": "tg32", "n_tokens": 32, "samples_ns": [ns * 10**6 for ns in decode_ns]}],
-        "memory": [{"probe": "nvml", "quantity": "vram", "device": "CUDA0", "peak_bytes": 1000 * MIB}],
+        "timings": [
+            {"test": "tg32", "n_tokens": 32, "samples_ns": [ns * 10**6 for ns in decode_ns]}
+        ],
+        "memory": [
+            {"probe": "nvml", "quantity": "vram", "device": "CUDA0", "peak_bytes": 1000 * MIB}
+        ],
         "quality": {"text": "t", "n_tokens": 4, "nll_nats": [3.0, 2.0, 4.0, 3.0]},
-    }  # fmt: skip
+    }
     return Record.model_validate(fields | changes)
 
 
@@ -35,22 +65,32 @@ def _by_quantity(differences: list[Difference]) -> dict[str, Difference]:
 
 def test_each_quantity_of_a_pair_is_compared_and_the_worst_stands_first() -> None:
     slower = _record(
-        decode_ns=(200, 201, 199), quality={"text": "t", "n_tokens": 4, "nll_nats": [3.1, 2.1, 4.1, 3.1]},
+        decode_ns=(200, 201, 199),
+        quality={"text": "t", "n_tokens": 4, "nll_nats": [3.1, 2.1, 4.1, 3.1]},
         memory=[{"probe": "nvml", "quantity": "vram", "device": "CUDA0", "peak_bytes": 900 * MIB}],
-    )  # fmt: skip
+    )
     differences = paired_differences([_record()], [slower])
-    assert [d.quantity for d in differences] == ["tg32 tokens_per_s", "perplexity", "CUDA0 vram_peak_bytes"]
+    assert [d.quantity for d in differences] == [
+        "tg32 tokens_per_s",
+        "perplexity",
+        "CUDA0 vram_peak_bytes",
+    ]
     decode, quality, memory = differences
     assert decode.worse == pytest.approx(0.5)
     assert decode.is_regression(0.05)
     assert quality.ratio == pytest.approx(math.exp(0.1))
-    assert (quality.low, quality.high) == (pytest.approx(math.exp(0.1)), pytest.approx(math.exp(0.1)))
+    assert (quality.low, quality.high) == (
+        pytest.approx(math.exp(0.1)),
+        pytest.approx(math.exp(0.1)),
+    )
     assert memory.worse == pytest.approx(-0.1)
     assert not memory.is_regression(0.0)
 
 
 def test_a_change_within_the_noise_is_no_regression() -> None:
-    noisy = _by_quantity(paired_differences([_record(decode_ns=(80, 100, 120))], [_record(decode_ns=(90, 112, 140))]))
+    noisy = _by_quantity(
+        paired_differences([_record(decode_ns=(80, 100, 120))], [_record(decode_ns=(90, 112, 140))])
+    )
     decode = noisy["tg32 tokens_per_s"]
     assert decode.worse > 0.05
     assert not decode.is_certain
@@ -75,7 +115,13 @@ def test_points_pair_by_knobs_limits_and_workload() -> None:
 
 
 def test_another_quantization_pairs_and_two_models_in_a_folder_do_not_mix() -> None:
-    model = {"name": "m-q4", "path": "q.gguf", "arch": "llama", "file_bytes": 1, "header_sha256": "i"}
+    model = {
+        "name": "m-q4",
+        "path": "q.gguf",
+        "arch": "llama",
+        "file_bytes": 1,
+        "header_sha256": "i",
+    }
     assert paired_differences([_record()], [_record(model=model)])
     both = [_record(), _record(model=model)]
     assert len({d.label for d in paired_differences(both, both)}) == 1
@@ -83,16 +129,25 @@ def test_another_quantization_pairs_and_two_models_in_a_folder_do_not_mix() -> N
 
 
 def test_what_changed_around_the_points_is_told() -> None:
-    environment = _record().environment.model_copy(update={"driver": "580", "packages": {"llama-cpp-python": "0.3.40"}})
+    environment = _record().environment.model_copy(
+        update={"driver": "580", "packages": {"llama-cpp-python": "0.3.40"}}
+    )
     changes = environment_changes([_record()], [_record(environment=environment.model_dump())])
     assert changes == [("driver", "570", "580"), ("package llama-cpp-python", "0.3.36", "0.3.40")]
     assert environment_changes([_record()], [_record()]) == []
 
 
-@given(st.lists(st.floats(1, 1000), min_size=2, max_size=6), st.lists(st.floats(1, 1000), min_size=2, max_size=6))
-def test_an_interval_holds_the_ratio_of_the_geometric_means(before: list[float], after: list[float]) -> None:
+@given(
+    st.lists(st.floats(1, 1000), min_size=2, max_size=6),
+    st.lists(st.floats(1, 1000), min_size=2, max_size=6),
+)
+def test_an_interval_holds_the_ratio_of_the_geometric_means(
+    before: list[float], after: list[float]
+) -> None:
     low, high = ratio_interval(before, after)
-    ratio = math.exp(sum(map(math.log, after)) / len(after) - sum(map(math.log, before)) / len(before))
+    ratio = math.exp(
+        sum(map(math.log, after)) / len(after) - sum(map(math.log, before)) / len(before)
+    )
     assert low is not None
     assert high is not None
     assert low <= ratio * (1 + 1e-9)
@@ -104,9 +159,14 @@ def test_an_interval_agrees_with_scipy_and_needs_two_samples() -> None:
 
     before, after = [10.0, 11.0, 10.5, 9.8], [12.0, 12.5, 11.7]
     low, high = ratio_interval(before, after)
-    expected = ttest_ind([math.log(x) for x in after], [math.log(x) for x in before], equal_var=False)
+    expected = ttest_ind(
+        [math.log(x) for x in after], [math.log(x) for x in before], equal_var=False
+    )
     interval = expected.confidence_interval(0.95)
-    assert (low, high) == (pytest.approx(math.exp(interval.low)), pytest.approx(math.exp(interval.high)))
+    assert (low, high) == (
+        pytest.approx(math.exp(interval.low)),
+        pytest.approx(math.exp(interval.high)),
+    )
     assert ratio_interval([1.0], [2.0, 3.0]) == (None, None)
 
 
@@ -127,19 +187,39 @@ def test_a_knob_that_changed_everywhere_is_the_change_and_pairs() -> None:
 
 def test_memory_must_move_by_more_than_a_page_to_count() -> None:
     def peak(n_bytes: int) -> Record:
-        return _record(memory=[{"probe": "host", "quantity": "rss", "device": "host", "peak_bytes": n_bytes}])
+        return _record(
+            memory=[{"probe": "host", "quantity": "rss", "device": "host", "peak_bytes": n_bytes}]
+        )
 
-    (same,) = [d for d in paired_differences([peak(10**9)], [peak(10**9 + 4096)]) if d.quantity.endswith("bytes")]
+    (same,) = [
+        d
+        for d in paired_differences([peak(10**9)], [peak(10**9 + 4096)])
+        if d.quantity.endswith("bytes")
+    ]
     assert not same.is_regression(0.0)
-    (more,) = [d for d in paired_differences([peak(10**9)], [peak(11 * 10**8)]) if d.quantity.endswith("bytes")]
+    (more,) = [
+        d
+        for d in paired_differences([peak(10**9)], [peak(11 * 10**8)])
+        if d.quantity.endswith("bytes")
+    ]
     assert more.is_regression(0.05)
 
 
 def test_energy_is_compared_a_token_where_both_sides_have_it() -> None:
     def taking(energy_j: float | None) -> Record:
-        return _record(timings=[{"test": "tg32", "n_tokens": 32, "samples_ns": [10**9] * 2, "energy_j": energy_j}])
+        return _record(
+            timings=[
+                {"test": "tg32", "n_tokens": 32, "samples_ns": [10**9] * 2, "energy_j": energy_j}
+            ]
+        )
 
-    (energy,) = [d for d in paired_differences([taking(64.0)], [taking(128.0)]) if d.quantity == "tg32 joules"]
+    (energy,) = [
+        d
+        for d in paired_differences([taking(64.0)], [taking(128.0)])
+        if d.quantity == "tg32 joules"
+    ]
     assert (energy.before, energy.after) == (1.0, 2.0)
     assert energy.is_regression(0.5)
-    assert not [d for d in paired_differences([taking(None)], [taking(1.0)]) if "joules" in d.quantity]
+    assert not [
+        d for d in paired_differences([taking(None)], [taking(1.0)]) if "joules" in d.quantity
+    ]

@@ -19,8 +19,14 @@ def wheel(tmp_path: Path) -> Wheel:
     def make(name: str, version: str, *requires: str) -> Path:
         path = tmp_path / f"{name}-{version}-py3-none-any.whl"
         with zipfile.ZipFile(path, "w") as archive:
-            lines = [f"Name: {name}", f"Version: {version}", *(f"Requires-Dist: {need}" for need in requires)]
-            archive.writestr(f"{name}-{version}.dist-info/METADATA", "\n".join(lines) + "\n\ntext\n")
+            lines = [
+                f"Name: {name}",
+                f"Version: {version}",
+                *(f"Requires-Dist: {need}" for need in requires),
+            ]
+            archive.writestr(
+                f"{name}-{version}.dist-info/METADATA", "\n".join(lines) + "\n\ntext\n"
+            )
         return path
 
     return make
@@ -31,7 +37,11 @@ def test_a_set_that_is_whole_lacks_nothing(wheel: Wheel) -> None:
 
 
 def test_markers_are_read_as_the_target_reads_them(wheel: Wheel) -> None:
-    needs = ("old; python_version < '3.12'", "new; python_version >= '3.12'", "win; sys_platform == 'win32'")
+    needs = (
+        "old; python_version < '3.12'",
+        "new; python_version >= '3.12'",
+        "win; sys_platform == 'win32'",
+    )
     assert unmet([wheel("a", "1.0", *needs)], TARGET) == ["new"]
     assert unmet([wheel("a", "1.0", *needs)], Target(python="3.11", glibc=(2, 34))) == ["old"]
 

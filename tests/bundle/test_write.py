@@ -1,4 +1,5 @@
-"""What cannot be bundled is told before anything is fetched; and a whole bundle, on a machine without a network."""
+"""What cannot be bundled is told before anything is fetched; and a whole bundle, on a machine
+without a network."""
 
 import json
 import os
@@ -38,7 +39,9 @@ text = { n_tokens = 64 }
         ({"python": "3.12", "sweeps": Path("nowhere")}, "--sweeps nowhere is no folder"),
     ],
 )
-def test_contents_that_cannot_be_are_told(tmp_path: Path, contents: dict[str, object], complaint: str) -> None:
+def test_contents_that_cannot_be_are_told(
+    tmp_path: Path, contents: dict[str, object], complaint: str
+) -> None:
     with pytest.raises(ConfigError, match=complaint):
         write_bundle(tmp_path / "b", Contents(**contents), part_bytes=10**6, say=print)  # type: ignore[arg-type]
     assert not (tmp_path / "b").exists()
@@ -69,18 +72,27 @@ def other_python() -> Path:
     here = sys.version_info[:2]
     versions = [(3, minor) for minor in (12, 13, 14, 11) if (3, minor) != here]
     for major, minor in versions:
-        places = [shutil.which(f"python{major}.{minor}"), *Path("~/.pyenv/versions").expanduser().glob("*/bin/python3")]
+        places = [
+            shutil.which(f"python{major}.{minor}"),
+            *Path("~/.pyenv/versions").expanduser().glob("*/bin/python3"),
+        ]
         for python in filter(None, places):
             ask = f"import sys, venv, zlib; sys.exit(sys.version_info[:2] != ({major}, {minor}))"
-            if subprocess.run([python, "-c", ask], capture_output=True, check=False).returncode == 0:
+            if (
+                subprocess.run([python, "-c", ask], capture_output=True, check=False).returncode
+                == 0
+            ):
                 return Path(python)
     return Path(sys.base_exec_prefix) / "bin" / "python3"
 
 
 @pytest.fixture
 def llama_wheel() -> Path:
-    """The wheel that this environment's llama.cpp came from: for this CPU. The portable one takes minutes to build."""
-    built = list((cache_folder() / "wheels").glob("llama_cpp_python-*-cpu-*/llama_cpp_python-*.whl"))
+    """The wheel that this environment's llama.cpp came from: for this CPU. The portable one takes
+    minutes to build."""
+    built = list(
+        (cache_folder() / "wheels").glob("llama_cpp_python-*-cpu-*/llama_cpp_python-*.whl")
+    )
     if not built:
         pytest.skip("no built llama-cpp-python is in the cache; scripts/setup builds it")
     return max(built, key=lambda wheel: wheel.stat().st_mtime)
@@ -88,10 +100,17 @@ def llama_wheel() -> Path:
 
 @pytest.fixture
 def offline(tmp_path: Path, other_python: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run a command in a network namespace without a network, with another home and nothing of this environment."""
+    """Run a command in a network namespace without a network, with another home and nothing of this
+    environment."""
     home = tmp_path / "home"
     home.mkdir()
-    bare = ["env", "-i", f"HOME={home}", f"PATH={other_python.parent}:/usr/bin:/bin", "OMP_NUM_THREADS=2"]
+    bare = [
+        "env",
+        "-i",
+        f"HOME={home}",
+        f"PATH={other_python.parent}:/usr/bin:/bin",
+        "OMP_NUM_THREADS=2",
+    ]
 
     def run(*command: object, cwd: Path = home) -> subprocess.CompletedProcess[str]:
         words = ["unshare", "--net", *bare, *map(str, command)]
@@ -108,13 +127,22 @@ def offline(tmp_path: Path, other_python: Path) -> Callable[..., subprocess.Comp
 @pytest.mark.llama
 @pytest.mark.timeout(900)
 def test_a_machine_without_a_network_is_set_up_and_measures(
-    tmp_path: Path, other_python: Path, llama_wheel: Path, offline: Callable[..., subprocess.CompletedProcess[str]]
+    tmp_path: Path,
+    other_python: Path,
+    llama_wheel: Path,
+    offline: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
     ask = "import sys; print('%d.%d' % sys.version_info[:2])"
-    version = subprocess.run([other_python, "-c", ask], capture_output=True, text=True, check=True).stdout.strip()
+    version = subprocess.run(
+        [other_python, "-c", ask], capture_output=True, text=True, check=True
+    ).stdout.strip()
     contents = Contents(python=version, sweeps=checkout_sweeps())
     made = write_bundle(
-        tmp_path / "made", contents, part_bytes=parse_part_size("60MB"), say=print, llama_wheel=llama_wheel
+        tmp_path / "made",
+        contents,
+        part_bytes=parse_part_size("60MB"),
+        say=print,
+        llama_wheel=llama_wheel,
     )
     assert len(made.parts) > 2
     carried, target = made.folder.rename(tmp_path / "carried"), tmp_path / "opt" / "oomph"
@@ -122,28 +150,45 @@ def test_a_machine_without_a_network_is_set_up_and_measures(
     first = offline(carried / "install", target)
     assert first.returncode == 0, first.stderr
     assert first.stdout.startswith(f"bundle {made.id}: {len(made.parts)} parts are whole\n")
-    assert f"installed: oomph 0.1.0 for Python {version}, llama.cpp for this machine's CPU" in first.stdout
+    assert (
+        f"installed: oomph 0.1.0 for Python {version}, llama.cpp for this machine's CPU"
+        in first.stdout
+    )
     before = {path: path.lstat().st_mtime_ns for path in target.rglob("*")}
     again = offline(carried / "install", target)
     assert again.stdout == f"bundle {made.id} is installed in {target}: nothing to do\n"
     assert {path: path.lstat().st_mtime_ns for path in target.rglob("*")} == before
 
     oomph = target / "oomph"
-    told = offline(oomph, "estimate", "qwen3-30b-a3b:Q4_K_M", "--n-ctx", 90_000, "--gpu", "RTX 4090", "--json")
+    told = offline(
+        oomph, "estimate", "qwen3-30b-a3b:Q4_K_M", "--n-ctx", 90_000, "--gpu", "RTX 4090", "--json"
+    )
     assert json.loads(told.stdout)["config"]["n_ctx"] == 90_000, told.stderr
     small = tmp_path / "small.toml"
     small.write_text(SWEEP)
     demo = offline(oomph, "demo", "--spec", small, "--out", tmp_path / "results", cwd=target)
-    assert demo.stdout.splitlines()[-1] == f"The page: {tmp_path / 'results' / 'report.html'}", demo.stderr
-    lines = [json.loads(line) for line in (tmp_path / "results" / "records.jsonl").read_text().splitlines()]
+    assert demo.stdout.splitlines()[-1] == f"The page: {tmp_path / 'results' / 'report.html'}", (
+        demo.stderr
+    )
+    lines = [
+        json.loads(line)
+        for line in (tmp_path / "results" / "records.jsonl").read_text().splitlines()
+    ]
     points = [line for line in lines if "outcome" in line]
     assert len(points) == 2
     assert (target / "bench" / "sweeps" / "demo.toml").is_file()
 
-    pack = "from pathlib import Path; from oomph.bundle.packages import own_wheel; own_wheel(Path('.'))"
+    pack = (
+        "from pathlib import Path; from oomph.bundle.packages import own_wheel; "
+        "own_wheel(Path('.'))"
+    )
     packed = offline(target / "venv" / "bin" / "python", "-c", pack, cwd=tmp_path)
     assert packed.returncode == 0, packed.stderr
     with zipfile.ZipFile(next(tmp_path.glob("oomph-*.whl"))) as archive:
         names = set(archive.namelist())
-    assert {"oomph/__init__.py", "oomph/phantom/csrc/cuda.c", "oomph-0.1.0.dist-info/entry_points.txt"} <= names
+    assert {
+        "oomph/__init__.py",
+        "oomph/phantom/csrc/cuda.c",
+        "oomph-0.1.0.dist-info/entry_points.txt",
+    } <= names
     assert not [name for name in names if name.endswith(".pyc") or name.startswith("..")]

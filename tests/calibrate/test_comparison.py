@@ -1,4 +1,5 @@
-"""Comparisons: each measured quantity beside its prediction, in one unit, and nothing that was not measured."""
+"""Comparisons: each measured quantity beside its prediction, in one unit, and nothing that was not
+measured."""
 
 import pytest
 
@@ -31,14 +32,31 @@ PREDICTED = ESTIMATOR.predict(CONFIG)
 def record(**changes: object) -> Record:
     """A record of CONFIG on CARD that holds nothing measured but what `changes` say."""
     environment = Environment(
-        machine="m", os="Linux", python="3.11", cpu="cpu", cpu_count=2, memory_bytes=1 << 34, backend="cuda"
+        machine="m",
+        os="Linux",
+        python="3.11",
+        cpu="cpu",
+        cpu_count=2,
+        memory_bytes=1 << 34,
+        backend="cuda",
     )
     fields: dict[str, object] = {
-        "record_id": "r", "point_id": "p", "sweep": "s", "label": "a point", "wall_ns": 1, "timings": [],
-        "started_at": "2026-11-22T12:00:00+00:00", "config": CONFIG.to_dict(), "reported": Reported(), "memory": [],
-        "outcome": Outcome(label="ok"), "environment": environment,
-        "model": ModelIdentity(name=SPEC.name, path="x", arch=SPEC.arch, file_bytes=0, header_sha256="h"),
-    }  # fmt: skip
+        "record_id": "r",
+        "point_id": "p",
+        "sweep": "s",
+        "label": "a point",
+        "wall_ns": 1,
+        "timings": [],
+        "started_at": "2026-11-22T12:00:00+00:00",
+        "config": CONFIG.to_dict(),
+        "reported": Reported(),
+        "memory": [],
+        "outcome": Outcome(label="ok"),
+        "environment": environment,
+        "model": ModelIdentity(
+            name=SPEC.name, path="x", arch=SPEC.arch, file_bytes=0, header_sha256="h"
+        ),
+    }
     return Record(**fields | changes)  # type: ignore[arg-type]
 
 
@@ -62,7 +80,9 @@ def test_buffers_are_compared_as_printed_device_by_device() -> None:
 
 
 def test_of_a_compute_buffer_reserved_again_the_largest_counts() -> None:
-    line = only(compare(ESTIMATOR, [record(buffers=Buffers(compute_mib={"CUDA0": [100.0, 300.0]}))]))
+    line = only(
+        compare(ESTIMATOR, [record(buffers=Buffers(compute_mib={"CUDA0": [100.0, 300.0]}))])
+    )
     assert (line.quantity, line.measured) == ("compute_bytes", 300 * MIB)
 
 
@@ -86,7 +106,12 @@ def test_memory_is_compared_as_the_probes_saw_it() -> None:
 
 def test_rates_are_the_median_of_the_raw_samples_within_their_interval() -> None:
     samples = [4 * 10**9, 2 * 10**9, 9 * 10**9]
-    line = only(compare(ESTIMATOR, [record(timings=[Timing(test="tg32", n_tokens=32, n_depth=0, samples_ns=samples)])]))
+    line = only(
+        compare(
+            ESTIMATOR,
+            [record(timings=[Timing(test="tg32", n_tokens=32, n_depth=0, samples_ns=samples)])],
+        )
+    )
     assert (line.quantity, line.device) == ("decode_tokens_per_s", CARD.name)
     assert line.measured == pytest.approx(8.0)
     assert line.lower is not None
@@ -95,7 +120,10 @@ def test_rates_are_the_median_of_the_raw_samples_within_their_interval() -> None
 
 
 def test_decode_is_at_the_depth_halfway_and_prefill_at_its_start() -> None:
-    timings = [Timing(test=test, n_tokens=64, n_depth=4096, samples_ns=[10**8]) for test in ("pp64", "tg64")]
+    timings = [
+        Timing(test=test, n_tokens=64, n_depth=4096, samples_ns=[10**8])
+        for test in ("pp64", "tg64")
+    ]
     depths = {line.quantity: line.n_depth for line in compare(ESTIMATOR, [record(timings=timings)])}
     assert depths == {"prefill_tokens_per_s": 4096, "decode_tokens_per_s": 4128}
 
@@ -104,7 +132,8 @@ def test_only_what_ended_well_and_is_of_the_model_is_compared() -> None:
     buffers = Buffers(kv_cache_mib={"CUDA0": [256.0]})
     failed = record(buffers=buffers, outcome=Outcome(label="oom_kv"))
     other = record(
-        buffers=buffers, model=ModelIdentity(name="x", path="x", arch="qwen3", file_bytes=0, header_sha256="h")
+        buffers=buffers,
+        model=ModelIdentity(name="x", path="x", arch="qwen3", file_bytes=0, header_sha256="h"),
     )
     kept = record(buffers=buffers, record_id="kept")
     assert [line.record_id for line in compare(ESTIMATOR, [failed, other, kept])] == ["kept"]
@@ -112,6 +141,12 @@ def test_only_what_ended_well_and_is_of_the_model_is_compared() -> None:
 
 def test_flash_attention_is_as_llama_cpp_resolved_it() -> None:
     automatic = RunConfig(flash_attn="auto").to_dict()
-    assert record_config(record(config=automatic, reported=Reported(flash_attn="disabled"))).flash_attn == "off"
-    assert record_config(record(config=automatic, reported=Reported(flash_attn="enabled"))).flash_attn == "on"
+    assert (
+        record_config(record(config=automatic, reported=Reported(flash_attn="disabled"))).flash_attn
+        == "off"
+    )
+    assert (
+        record_config(record(config=automatic, reported=Reported(flash_attn="enabled"))).flash_attn
+        == "on"
+    )
     assert record_config(record(config=automatic)).flash_attn == "auto"

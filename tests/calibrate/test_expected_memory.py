@@ -24,32 +24,47 @@ CARD = "RTX PRO 6000 Blackwell"
 def test_a_grid_of_configurations_takes_what_was_predicted(qwen3_30b: Path, tmp_path: Path) -> None:
     sweep = Sweep(
         file=SweepFile(
-            name="grid", model=str(qwen3_30b), config={"n_ubatch": 512},
-            axes={"n_expert_used": [8, 10, 16], "flash_attn": ["on", "off"], "n_ctx": [4096, 32768]},
+            name="grid",
+            model=str(qwen3_30b),
+            config={"n_ubatch": 512},
+            axes={
+                "n_expert_used": [8, 10, 16],
+                "flash_attn": ["on", "off"],
+                "n_ctx": [4096, 32768],
+            },
             measure={"n_prompt": 512, "n_gen": 2, "depths": [0]},
         )
-    )  # fmt: skip
+    )
     expected = Expectation(read_model(qwen3_30b), [gpu(CARD)], backend="phantom")
     with open_bench(CARD) as bench:
-        records = list(Runner(Store(tmp_path), bench.executor, environment=bench.environment).run(sweep))
+        records = list(
+            Runner(Store(tmp_path), bench.executor, environment=bench.environment).run(sweep)
+        )
     assert [record.outcome.label for record in records] == ["ok"] * 12
     for record in records:
         memory = expected.memory(RunConfig.from_mapping(record.config))
         printed = {
-            "weights_bytes": record.buffers.model_mib, "kv_cache_bytes": record.buffers.kv_cache_mib,
+            "weights_bytes": record.buffers.model_mib,
+            "kv_cache_bytes": record.buffers.kv_cache_mib,
             "compute_bytes": record.buffers.compute_mib,
-        }  # fmt: skip
+        }
         for device, predicted in memory.devices.items():
             if is_card(device):
                 for component, by_device in printed.items():
-                    assert sum(by_device[device]) == pytest.approx(getattr(predicted, component) / MIB, abs=0.01)
+                    assert sum(by_device[device]) == pytest.approx(
+                        getattr(predicted, component) / MIB, abs=0.01
+                    )
 
 
-@pytest.mark.parametrize(("card", "n_ctx"), [("mine:24564:8.9:128", 61_696), ("RTX 5090", 131_072), (CARD, 131_072)])
+@pytest.mark.parametrize(
+    ("card", "n_ctx"), [("mine:24564:8.9:128", 61_696), ("RTX 5090", 131_072), (CARD, 131_072)]
+)
 def test_the_frontier_of_qwen3_30b(qwen3_30b: Path, tmp_path: Path, card: str, n_ctx: int) -> None:
     with open_bench(card) as bench:
         assert bench.phantom is not None
-        runner = Runner(Store(tmp_path), bench.executor, model=qwen3_30b, environment=bench.environment)
+        runner = Runner(
+            Store(tmp_path), bench.executor, model=qwen3_30b, environment=bench.environment
+        )
         expected = Expectation(read_model(qwen3_30b), bench.phantom.specs, backend="phantom")
         slack = expected.slack([each["usable_bytes"] for each in bench.environment.gpus])
         config = RunConfig(n_expert_used=10, flash_attn="on", n_ubatch=2048)

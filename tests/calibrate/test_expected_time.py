@@ -1,4 +1,5 @@
-"""How long a point is expected to take: more work takes longer, and nothing is said of what nobody knows."""
+"""How long a point is expected to take: more work takes longer, and nothing is said of what nobody
+knows."""
 
 from typing import Any
 
@@ -10,7 +11,15 @@ from oomph.calibrate.expected_time import LOAD_BYTES_PER_S, ExpectedTime
 from oomph.facts.catalogue import catalogue_model
 from oomph.facts.config import RunConfig
 from oomph.facts.gpus import gpu
-from oomph.measure.limits import GENEROSITY, LEAST_S, LOAD_S, POINT_S, ExpectedSeconds, Limits, Timeouts
+from oomph.measure.limits import (
+    GENEROSITY,
+    LEAST_S,
+    LOAD_S,
+    POINT_S,
+    ExpectedSeconds,
+    Limits,
+    Timeouts,
+)
 from oomph.measure.workload import Repetitions, Text, Workload
 
 MODEL = catalogue_model("qwen3-30b-a3b", "Q4_K_M")
@@ -26,10 +35,11 @@ def test_deeper_contexts_more_samples_and_texts_take_longer() -> None:
     base = seconds(n_ctx=8192)
     assert base is not None
     longer = [
-        seconds(n_ctx=65_536), seconds(n_ctx=8192, n_parallel=4, n_seq_max=1),
+        seconds(n_ctx=65_536),
+        seconds(n_ctx=8192, n_parallel=4, n_seq_max=1),
         seconds(work=WORK.model_copy(update={"repetitions": Repetitions(most=9)}), n_ctx=8192),
         seconds(work=WORK.model_copy(update={"text": Text(n_tokens=100_000)}), n_ctx=8192),
-    ]  # fmt: skip
+    ]
     assert all(each is not None and each > base for each in longer)
 
 
@@ -44,7 +54,10 @@ def test_nothing_is_said_of_a_host_that_was_not_calibrated() -> None:
     assert seconds(ExpectedTime(MODEL, None), n_devices=0) is None
     assert seconds(n_cpu_moe=8) is None
     assert seconds(n_gpu_layers=20) is None
-    assert MODEL.file_bytes is None or ON_CARD(RunConfig(), WORK).load_s == MODEL.file_bytes / LOAD_BYTES_PER_S
+    assert (
+        MODEL.file_bytes is None
+        or ON_CARD(RunConfig(), WORK).load_s == MODEL.file_bytes / LOAD_BYTES_PER_S
+    )
 
 
 def test_a_context_too_small_for_any_stop_is_still_answered() -> None:
@@ -52,9 +65,13 @@ def test_a_context_too_small_for_any_stop_is_still_answered() -> None:
 
 
 @given(st.floats(0, 1e5), st.floats(0, 1e5))
-def test_timeouts_grow_with_what_is_expected_and_never_below_the_least(less: float, more: float) -> None:
+def test_timeouts_grow_with_what_is_expected_and_never_below_the_least(
+    less: float, more: float
+) -> None:
     less, more = sorted((less, more))
-    small, large = (Timeouts.of(Limits(), ExpectedSeconds(load_s=s, point_s=s)) for s in (less, more))
+    small, large = (
+        Timeouts.of(Limits(), ExpectedSeconds(load_s=s, point_s=s)) for s in (less, more)
+    )
     assert LEAST_S <= small.point.seconds <= large.point.seconds == max(LEAST_S, GENEROSITY * more)
     assert (small.load.seconds, large.load.seconds) == (small.point.seconds, large.point.seconds)
 
@@ -64,7 +81,8 @@ def test_the_sweep_files_own_limit_wins_and_each_says_where_it_comes_from() -> N
     assert str(asked.point) == "5 s, set by limits.point_timeout_s"
     assert (
         str(asked.load)
-        == "2,000 s, 20 times the 100 s expected but 600 s at least (limits.load_timeout_s sets another)"
+        == "2,000 s, 20 times the 100 s expected but 600 s at least (limits.load_timeout_s sets "
+        "another)"
     )
     unknown = Timeouts.of(Limits())
     assert (unknown.load.seconds, unknown.point.seconds) == (LOAD_S, POINT_S)

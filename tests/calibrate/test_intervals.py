@@ -14,7 +14,8 @@ def test_a_width_covers_its_share_of_what_it_was_made_from(errors: list[float]) 
 
 
 def test_new_errors_of_the_same_kind_are_covered_at_the_level() -> None:
-    """Marginal coverage over many calibrations lies between the level and the level + 1 / (n + 1)."""
+    """Marginal coverage over many calibrations lies between the level and the level + 1 / (n +
+    1)."""
     rng = np.random.default_rng(3)
     hits = 0
     for _ in range(4000):
@@ -24,7 +25,8 @@ def test_new_errors_of_the_same_kind_are_covered_at_the_level() -> None:
 
 
 def test_errors_of_one_cluster_count_as_the_facts_that_they_are() -> None:
-    """Twenty rows of one bad run do not outweigh twenty runs of one row; counted one by one they would."""
+    """Twenty rows of one bad run do not outweigh twenty runs of one row; counted one by one they
+    would."""
     errors = [0.5] * 20 + [0.1] * 20
     assert conformal_width(errors, [1 / 20] * 20 + [1.0] * 20) == 0.1
     assert conformal_width(errors) == 0.5

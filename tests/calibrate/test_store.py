@@ -10,10 +10,19 @@ from oomph.calibrate.store import calibrations_folder, keep, newest_matching
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 
 ORIGIN: dict[str, Any] = {
-    "machines": ["here"], "backends": ["cuda"], "llama_cpp_commits": ["c0ffee"], "card": "A card",
-    "families": ["llama"], "last": "2026-11-20T10:00:00+00:00",
-}  # fmt: skip
-QUESTION: dict[str, Any] = {"card": "A card", "arch": "llama", "machine": "elsewhere", "commit": "c0ffee"}
+    "machines": ["here"],
+    "backends": ["cuda"],
+    "llama_cpp_commits": ["c0ffee"],
+    "card": "A card",
+    "families": ["llama"],
+    "last": "2026-11-20T10:00:00+00:00",
+}
+QUESTION: dict[str, Any] = {
+    "card": "A card",
+    "arch": "llama",
+    "machine": "elsewhere",
+    "commit": "c0ffee",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +32,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def calibration(**origin: Any) -> str:
-    return Coefficients(values=default_coefficients().values, calibrated_on=ORIGIN | origin).to_json()
+    return Coefficients(
+        values=default_coefficients().values, calibrated_on=ORIGIN | origin
+    ).to_json()
 
 
 def test_without_a_folder_nothing_matches() -> None:

@@ -1,4 +1,5 @@
-"""Both backends on the real demo model: they count alike, stream, and keep a conversation's promise."""
+"""Both backends on the real demo model: they count alike, stream, and keep a conversation's
+promise."""
 
 from collections.abc import Iterator
 
@@ -29,7 +30,9 @@ def server_url() -> Iterator[str]:
         program = find_server()
     except ToolchainError as error:
         pytest.skip(str(error))
-    with serving([program, "-m", demo_model(), "-c", str(N_CTX), "-np", "1", "-t", "1", "--no-warmup"]) as server:
+    with serving(
+        [program, "-m", demo_model(), "-c", str(N_CTX), "-np", "1", "-t", "1", "--no-warmup"]
+    ) as server:
         assert server.await_health(60.0) is not None
         yield server.url
 
@@ -39,7 +42,9 @@ def remote(server_url: str) -> Backend:
     return ServerBackend(server_url, temperature=0.0)
 
 
-def test_the_same_model_counts_and_answers_alike_in_process_and_over_http(local: Backend, remote: Backend) -> None:
+def test_the_same_model_counts_and_answers_alike_in_process_and_over_http(
+    local: Backend, remote: Backend
+) -> None:
     assert (local.n_ctx, remote.n_ctx) == (N_CTX, N_CTX)
     for text in ("The secret code of Marta is 4821.", "Секретный код Марты", "<|im_start|>"):
         assert local.count(text) == remote.count(text) > 0
@@ -48,7 +53,9 @@ def test_the_same_model_counts_and_answers_alike_in_process_and_over_http(local:
 
 
 @pytest.mark.parametrize("which", ["local", "remote"])
-def test_a_fact_that_left_the_window_is_answered_from_the_history(which: str, request: pytest.FixtureRequest) -> None:
+def test_a_fact_that_left_the_window_is_answered_from_the_history(
+    which: str, request: pytest.FixtureRequest
+) -> None:
     backend: Backend = request.getfixturevalue(which)
     with History(":memory:") as history:
         talk = Conversation(backend, history)
@@ -68,7 +75,9 @@ def test_a_template_takes_no_more_than_is_reckoned_with(local: LocalBackend) -> 
     with History(":memory:") as history:
         talk = Conversation(local, history)
         for number in range(60):
-            talk.tell(f"Number {number}?", "Yes.")  # short messages: what surrounds them weighs most
+            talk.tell(
+                f"Number {number}?", "Yes."
+            )  # short messages: what surrounds them weighs most
         prompt = talk.messages("And now?")
         answer = local._llama.create_chat_completion(
             [{"role": message.role, "content": message.content} for message in prompt], max_tokens=1

@@ -23,15 +23,20 @@ def _told(path: Path | str, *exchanges: tuple[str, str]) -> History:
 
 def test_what_shares_rare_words_comes_first_and_only_from_before() -> None:
     history = _told(
-        ":memory:", ("The code of Marta is 4821.", "Noted."), ("The code of Tomas is 1111.", "Noted."),
-        ("How is the weather?", "Fine."), ("What was the code of Marta?", "4821."),
-    )  # fmt: skip
+        ":memory:",
+        ("The code of Marta is 4821.", "Noted."),
+        ("The code of Tomas is 1111.", "Noted."),
+        ("How is the weather?", "Fine."),
+        ("What was the code of Marta?", "4821."),
+    )
     assert [e.id for e in history.relevant("Tell me the code of Marta", before=4)][:2] == [1, 2]
     assert history.relevant("umbrella", before=9) == []
 
 
 def test_russian_is_found_whatever_its_endings_and_case() -> None:
-    history = _told(":memory:", ("Секретный код Марты: 4821.", "Запомнил."), ("Какая погода?", "Ясно."))
+    history = _told(
+        ":memory:", ("Секретный код Марты: 4821.", "Запомнил."), ("Какая погода?", "Ясно.")
+    )
     assert [e.id for e in history.relevant("назови секретного кода МАРТЕ", before=9)] == [1]
 
 
@@ -73,7 +78,10 @@ sys.stdin.read()
 def test_what_was_finished_survives_a_kill_and_the_open_question_is_known(tmp_path: Path) -> None:
     path = tmp_path / "chat.sqlite"
     child = subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", WRITER, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert child.stdout is not None
     assert child.stdout.readline() == "ready\n"

@@ -36,8 +36,14 @@ def _size(messages: list[Message]) -> int:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.tuples(st.integers(1, 60), st.integers(1, 60)), max_size=25), st.booleans(), st.booleans())
-def test_a_prompt_never_exceeds_its_budget(sizes: list[tuple[int, int]], recall: bool, summarise: bool) -> None:
+@given(
+    st.lists(st.tuples(st.integers(1, 60), st.integers(1, 60)), max_size=25),
+    st.booleans(),
+    st.booleans(),
+)
+def test_a_prompt_never_exceeds_its_budget(
+    sizes: list[tuple[int, int]], recall: bool, summarise: bool
+) -> None:
     backend = Parrot(512, words="note " * 500)
     with History(":memory:") as history:
         talk = Conversation(backend, history, memory=Memory(recall=recall, summarise=summarise))
@@ -48,7 +54,9 @@ def test_a_prompt_never_exceeds_its_budget(sizes: list[tuple[int, int]], recall:
 
 
 @pytest.mark.parametrize(("recall", "expected"), [(True, True), (False, False)])
-def test_what_has_left_the_window_comes_back_when_it_is_asked_for(recall: bool, expected: bool) -> None:
+def test_what_has_left_the_window_comes_back_when_it_is_asked_for(
+    recall: bool, expected: bool
+) -> None:
     with History(":memory:") as history:
         talk = Conversation(Parrot(400), history, memory=Memory(recall=recall))
         talk.tell(FACT, "Noted.")
@@ -56,7 +64,9 @@ def test_what_has_left_the_window_comes_back_when_it_is_asked_for(recall: bool, 
             talk.tell(f"Weather report number {number} from the coast", "It rains.")
         messages = talk.messages("What is the secret code of Marta?")
         assert any(FACT in message.content for message in messages) == expected
-        assert any("number 29" in message.content for message in messages), "the latest are there as well"
+        assert any("number 29" in message.content for message in messages), (
+            "the latest are there as well"
+        )
         contents = "\n".join(message.content for message in messages)
         numbers = re.findall(r"number (\d+) ", contents)
         assert len(numbers) == len(set(numbers)), "nothing stands twice"

@@ -13,16 +13,34 @@ MOE = "qwen3-30b-a3b:Q4_K_M"
 
 
 def test_answer_says_yes_or_no_first(oomph: Oomph) -> None:
-    code, out, _ = oomph("answer", MOE, "--gpu", "4090", "--n-ctx", 90_000, "--n-expert-used", "9,10")
+    code, out, _ = oomph(
+        "answer", MOE, "--gpu", "4090", "--n-ctx", 90_000, "--n-expert-used", "9,10"
+    )
     assert code == 0
-    assert out.startswith("Yes, with a q8_0 KV cache. As asked, qwen3-30b-a3b Q4_K_M with 9 active experts")
+    assert out.startswith(
+        "Yes, with a q8_0 KV cache. As asked, qwen3-30b-a3b Q4_K_M with 9 active experts"
+    )
     assert "with 10 active experts" in out
-    assert oomph("answer", "llama-3.1-8b:Q4_K_M", "--gpu", "4090", "-c", 8192, "--lang", "ru")[1].startswith("Да: ")
+    assert oomph("answer", "llama-3.1-8b:Q4_K_M", "--gpu", "4090", "-c", 8192, "--lang", "ru")[
+        1
+    ].startswith("Да: ")
 
 
 def test_answer_is_also_json_a_line_each(oomph: Oomph, repository: Path) -> None:
     folder = repository / "results/phantom/frontier-qwen3-30b-a3b/rtx-4090"
-    arguments = ("answer", MOE, "--gpu", "4090", "-c", 66_304, "--n-expert-used", "8,10", "--records", folder, "--json")
+    arguments = (
+        "answer",
+        MOE,
+        "--gpu",
+        "4090",
+        "-c",
+        66_304,
+        "--n-expert-used",
+        "8,10",
+        "--records",
+        folder,
+        "--json",
+    )
     lines = [json.loads(line) for line in oomph(*arguments)[1].splitlines()]
     assert [line["n_expert_used"] for line in lines] == [8, 10]
     assert lines[0]["evidence"][0]["record_id"] == "85623b22b8d5-3d7692e8"
@@ -30,8 +48,12 @@ def test_answer_is_also_json_a_line_each(oomph: Oomph, repository: Path) -> None
 
 
 def test_max_context_of_a_name_is_every_quantization_and_of_a_file_its_own(oomph: Oomph) -> None:
-    _, out, _ = oomph("max-context", "llama-3.2-1b", "--gpu", "3060", "--type-kv", "f16", "--limit", 8192)
-    assert {"F16", "Q8_0", "Q4_K_M", "IQ1_S"} <= {line.split()[0] for line in out.splitlines() if line}
+    _, out, _ = oomph(
+        "max-context", "llama-3.2-1b", "--gpu", "3060", "--type-kv", "f16", "--limit", 8192
+    )
+    assert {"F16", "Q8_0", "Q4_K_M", "IQ1_S"} <= {
+        line.split()[0] for line in out.splitlines() if line
+    }
     _, out, _ = oomph("max-context", "llama-3.2-1b:Q8_0", "--gpu", "3060", "--json")
     lines = [json.loads(line) for line in out.splitlines()]
     assert [line["type_kv"] for line in lines] == ["f16", "q8_0", "q4_0"]
@@ -40,14 +62,18 @@ def test_max_context_of_a_name_is_every_quantization_and_of_a_file_its_own(oomph
     assert "сама по себе держит контекст до 131\u00a0072 токенов" in out.replace("\n", " ")
 
 
-def test_explain_without_names_takes_an_example_and_says_so(oomph: Oomph, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_explain_without_names_takes_an_example_and_says_so(
+    oomph: Oomph, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def no_driver() -> None:
         raise ToolchainError("NVML does not answer")
 
     monkeypatch.setattr("oomph.measure.nvml.detect_gpus", no_driver)
     _, out, _ = oomph("explain", "batch")
     assert "an example, since neither a model nor a card was named" in " ".join(out.split())
-    _, out, _ = oomph("explain", "kv", "--model", "llama-3.1-8b:Q4_K_M", "--gpu", "3060", "--n-ctx", 4096)
+    _, out, _ = oomph(
+        "explain", "kv", "--model", "llama-3.1-8b:Q4_K_M", "--gpu", "3060", "--n-ctx", 4096
+    )
     assert "example" not in out
     assert "n_ctx 4,096" in out
 

@@ -23,9 +23,13 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A calibration of a card that is half as fast as its data sheet."""
     monkeypatch.setenv("OOMPH_CACHE", str(tmp_path))
     origin: dict[str, Any] = {
-        "machines": ["rack-7"], "backends": ["cuda"], "card": CARD.name, "families": ["llama"],
-        "llama_cpp_commits": [llama_cpp_commit()], "last": "2026-11-20T10:00:00+00:00",
-    }  # fmt: skip
+        "machines": ["rack-7"],
+        "backends": ["cuda"],
+        "card": CARD.name,
+        "families": ["llama"],
+        "llama_cpp_commits": [llama_cpp_commit()],
+        "last": "2026-11-20T10:00:00+00:00",
+    }
     shipped = default_coefficients()
     slow = {**shipped.cards, CARD.name: {"card.bandwidth_factor": 0.5, "card.compute_factor": 0.5}}
     return keep(dataclasses.replace(shipped, cards=slow, calibrated_on=origin).to_json())
@@ -43,7 +47,10 @@ def decode(line: dict[str, Any]) -> float:
 
 
 def test_the_kept_calibration_is_used_and_named(oomph: Oomph, kept: Path) -> None:
-    own, shipped = answer(oomph, "--gpu", "4090"), answer(oomph, "--gpu", "4090", "--calibration", "none")
+    own, shipped = (
+        answer(oomph, "--gpu", "4090"),
+        answer(oomph, "--gpu", "4090", "--calibration", "none"),
+    )
     assert (own["calibration"], shipped["calibration"]) == (str(kept), None)
     assert decode(own) < 0.7 * decode(shipped)
     _, out, _ = oomph("estimate", MODEL, "--gpu", "4090")
@@ -56,7 +63,9 @@ def test_another_card_and_another_family_are_not_spoken_for(oomph: Oomph, kept: 
     assert (code, json.loads(out)["calibration"]) == (0, None)
 
 
-def test_a_file_that_is_named_goes_before_what_is_kept(oomph: Oomph, kept: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_named_goes_before_what_is_kept(
+    oomph: Oomph, kept: Path, tmp_path: Path
+) -> None:
     file = tmp_path / "mine.json"
     file.write_text(default_coefficients().to_json(), encoding="utf-8")
     line = answer(oomph, "--gpu", "4090", "--calibration", file)

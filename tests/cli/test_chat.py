@@ -1,4 +1,5 @@
-"""`oomph chat` as it is typed: refusals in one sentence, and a conversation from a pipe, ended and resumed."""
+"""`oomph chat` as it is typed: refusals in one sentence, and a conversation from a pipe, ended and
+resumed."""
 
 import os
 import subprocess
@@ -15,7 +16,12 @@ COMMAND = (sys.executable, "-c", "from oomph.cli import main; main()", "chat")
 def _chat(*arguments: str, said: str = "") -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        [*COMMAND, *arguments], input=said, capture_output=True, text=True, env=environment, check=False
+        [*COMMAND, *arguments],
+        input=said,
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
     )
 
 
@@ -29,9 +35,16 @@ def test_what_cannot_be_is_one_sentence(tmp_path: Path) -> None:
         (("--url", "http://127.0.0.1:1"), "no llama-server answers at http://127.0.0.1:1"),
         (("demo", "--resume"), "name its file with --history"),
         (("demo", "--resume", "--history", str(tmp_path / "none.sqlite")), "which must be there"),
-        (("demo", "--history", str(path)), "holds a conversation already; go on with it by --resume"),
+        (
+            ("demo", "--history", str(path)),
+            "holds a conversation already; go on with it by --resume",
+        ),
     ):
-        own = () if "--history" in arguments or "--resume" in arguments else ("--history", str(tmp_path / "new.sqlite"))
+        own = (
+            ()
+            if "--history" in arguments or "--resume" in arguments
+            else ("--history", str(tmp_path / "new.sqlite"))
+        )
         done = _chat(*arguments, *own)
         assert done.returncode == 2, done.stderr
         assert sentence in done.stderr
@@ -43,7 +56,9 @@ def test_a_conversation_from_a_pipe_is_kept_and_resumed(tmp_path: Path) -> None:
     path = tmp_path / "chat.sqlite"
     options = ("demo", "--n-ctx", "512", "--temperature", "0", "--history", str(path))
     first = _chat(
-        *options, said="The secret code of Marta is 4821. Please remember it.\n\n/memory\n/quit\nnever asked\n"
+        *options,
+        said="The secret code of Marta is 4821. Please remember it.\n\n/memory\n/quit\nnever "
+        "asked\n",
     )
     assert first.returncode == 0, first.stderr
     assert "nothing yet" in first.stdout

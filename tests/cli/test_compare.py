@@ -23,28 +23,68 @@ def app() -> typer.Typer:
 def _write(folder: Path, *, decode_ns: int, driver: str = "570") -> Path:
     folder.mkdir()
     record: dict[str, Any] = {
-        "record_id": "r", "point_id": "p", "sweep": "s", "label": "n_ctx=1024", "started_at": "2026-01-01T00:00:00Z",
-        "wall_ns": 1, "config": {"n_ctx": 1024, "n_devices": 0}, "outcome": {"label": "ok"},
-        "model": {"name": "m", "path": str(folder / "gone.gguf"), "arch": "llama", "file_bytes": 1,
-                  "header_sha256": ""},
-        "environment": {"machine": "a", "os": "Linux", "python": "3.11", "cpu": "c", "cpu_count": 2,
-                        "memory_bytes": 1, "backend": "cpu", "driver": driver},
-        "timings": [{"test": "tg32", "n_tokens": 32, "samples_ns": [decode_ns, decode_ns + 1, decode_ns + 2]}],
-    }  # fmt: skip
+        "record_id": "r",
+        "point_id": "p",
+        "sweep": "s",
+        "label": "n_ctx=1024",
+        "started_at": "2026-01-01T00:00:00Z",
+        "wall_ns": 1,
+        "config": {"n_ctx": 1024, "n_devices": 0},
+        "outcome": {"label": "ok"},
+        "model": {
+            "name": "m",
+            "path": str(folder / "gone.gguf"),
+            "arch": "llama",
+            "file_bytes": 1,
+            "header_sha256": "",
+        },
+        "environment": {
+            "machine": "a",
+            "os": "Linux",
+            "python": "3.11",
+            "cpu": "c",
+            "cpu_count": 2,
+            "memory_bytes": 1,
+            "backend": "cpu",
+            "driver": driver,
+        },
+        "timings": [
+            {
+                "test": "tg32",
+                "n_tokens": 32,
+                "samples_ns": [decode_ns, decode_ns + 1, decode_ns + 2],
+            }
+        ],
+    }
     (folder / "records.jsonl").write_text(json.dumps(record) + "\n")
     return folder
 
 
-def test_a_regression_ends_with_1_only_beyond_the_threshold(tmp_path: Path, app: typer.Typer) -> None:
-    before, after = _write(tmp_path / "a", decode_ns=10**8), _write(tmp_path / "b", decode_ns=11 * 10**7, driver="580")
+def test_a_regression_ends_with_1_only_beyond_the_threshold(
+    tmp_path: Path, app: typer.Typer
+) -> None:
+    before, after = (
+        _write(tmp_path / "a", decode_ns=10**8),
+        _write(tmp_path / "b", decode_ns=11 * 10**7, driver="580"),
+    )
     runner = CliRunner()
     told = runner.invoke(app, ["compare", str(before), str(after), "--markdown"])
     assert told.exit_code == 0
     assert "| driver | 570 | 580 |" in told.stdout
-    assert "| n_ctx=1024 | tg32, tokens/s | 320 | 291 | -9.1 % | -9.1 % to -9.1 % | regression |" in told.stdout
-    assert runner.invoke(app, ["compare", str(before), str(after), "--fail-over", "5%"]).exit_code == 1
-    assert runner.invoke(app, ["compare", str(before), str(after), "--fail-over", "0.2"]).exit_code == 0
-    assert runner.invoke(app, ["compare", str(after), str(before), "--fail-over", "5%"]).exit_code == 0
+    assert (
+        "| n_ctx=1024 | tg32, tokens/s | 320 | 291 | -9.1 % | -9.1 % to -9.1 % | regression |"
+        in told.stdout
+    )
+    assert (
+        runner.invoke(app, ["compare", str(before), str(after), "--fail-over", "5%"]).exit_code == 1
+    )
+    assert (
+        runner.invoke(app, ["compare", str(before), str(after), "--fail-over", "0.2"]).exit_code
+        == 0
+    )
+    assert (
+        runner.invoke(app, ["compare", str(after), str(before), "--fail-over", "5%"]).exit_code == 0
+    )
 
 
 @pytest.mark.parametrize("text", ["five", "-1%", "500%"])
@@ -55,7 +95,9 @@ def test_a_threshold_that_is_none_is_named(text: str, tmp_path: Path, app: typer
     assert "give a percentage such as 5%" in str(result.exception)
 
 
-def test_a_report_is_written_without_its_model_and_says_so(tmp_path: Path, app: typer.Typer) -> None:
+def test_a_report_is_written_without_its_model_and_says_so(
+    tmp_path: Path, app: typer.Typer
+) -> None:
     folder = _write(tmp_path / "a", decode_ns=10**8)
     result = CliRunner().invoke(app, ["report", str(folder), "--out", str(tmp_path / "page")])
     assert result.exit_code == 0

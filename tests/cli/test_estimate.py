@@ -35,16 +35,22 @@ def documented(repository: Path) -> dict[str, set[str]]:
     return keys
 
 
-def test_every_key_is_documented_and_every_documented_key_is_there(oomph: Oomph, repository: Path) -> None:
+def test_every_key_is_documented_and_every_documented_key_is_there(
+    oomph: Oomph, repository: Path
+) -> None:
     page = documented(repository)
     (line,) = answers(oomph, MODEL, "--gpu", "4090")
     assert set(line) == page["A configuration that is answered"]
     assert all(set(memory) == page["devices"] for memory in line["devices"].values())
     assert set(line["config"]) == page["config"]
-    (scaled,) = answers(oomph, MODEL, "--rope-scaling", "yarn", "--rope-scale", "2", "--yarn-orig-ctx", "4096")
+    (scaled,) = answers(
+        oomph, MODEL, "--rope-scaling", "yarn", "--rope-scale", "2", "--yarn-orig-ctx", "4096"
+    )
     assert set(scaled["config"]) - page["config"] == page["config`, where asked for"]
     assert page["devices"] == {field.name for field in fields(DeviceMemory)}
-    assert page["config"] | page["config`, where asked for"] == {field.name for field in fields(RunConfig)}
+    assert page["config"] | page["config`, where asked for"] == {
+        field.name for field in fields(RunConfig)
+    }
 
 
 def test_speed_needs_a_card_and_comes_with_intervals(oomph: Oomph, repository: Path) -> None:
@@ -65,7 +71,11 @@ def test_slots_are_told_alone_and_together(oomph: Oomph, repository: Path) -> No
     alone, slots = line["speed"], line["speed"]["slots"]
     assert set(slots) == documented(repository)["slots"]
     assert (slots["n_slots"], slots["n_depth"]) == (4, 8192)
-    assert alone["decode_tokens_per_s"] < slots["decode_tokens_per_s"] < 4 * alone["decode_tokens_per_s"]
+    assert (
+        alone["decode_tokens_per_s"]
+        < slots["decode_tokens_per_s"]
+        < 4 * alone["decode_tokens_per_s"]
+    )
     _, out, _ = oomph("estimate", *asked)
     assert "decode of one slot at depth 8,192: " in out
     assert "decode of all 4 slots together, each at depth 8,192: " in out
@@ -92,7 +102,9 @@ def test_a_depth_beyond_the_context_is_refused_and_its_neighbours_answered(oomph
     code, _, err = oomph("estimate", MODEL, "--gpu", "4090", "--n-ctx", 4096, "--n-depth", 4097)
     assert code == 2
     assert "n_depth is 4,097, but the context holds 4,096 tokens" in err
-    within, beyond = answers(oomph, MODEL, "--gpu", "4090", "--n-ctx", 4096, "--grid", "n_depth=4096,8192")
+    within, beyond = answers(
+        oomph, MODEL, "--gpu", "4090", "--n-ctx", 4096, "--grid", "n_depth=4096,8192"
+    )
     assert within["speed"]
     assert "n_depth is 8,192" in beyond["error"]
 
@@ -124,14 +136,26 @@ def test_total_is_the_sum_over_the_cards(oomph: Oomph) -> None:
     ("spelled", "knobs"),
     [
         (("-c", 8192, "-b", 1024, "-ub", 256), {"n_ctx": 8192, "n_batch": 1024, "n_ubatch": 256}),
-        (("--n-ctx", 512, "--n-batch", 64, "--n-ubatch", 32), {"n_ctx": 512, "n_batch": 64, "n_ubatch": 32}),
-        (("-ctk", "q8_0", "-ctv", "q4_0", "-fa", "on"), {"type_k": "q8_0", "type_v": "q4_0", "flash_attn": "on"}),
+        (
+            ("--n-ctx", 512, "--n-batch", 64, "--n-ubatch", 32),
+            {"n_ctx": 512, "n_batch": 64, "n_ubatch": 32},
+        ),
+        (
+            ("-ctk", "q8_0", "-ctv", "q4_0", "-fa", "on"),
+            {"type_k": "q8_0", "type_v": "q4_0", "flash_attn": "on"},
+        ),
         (("-ngl", 5, "-nkvo"), {"n_gpu_layers": 5, "offload_kqv": False}),
         (("-ngl", "all"), {"n_gpu_layers": -1}),
         (("-ngl", -1), {"n_gpu_layers": -1}),
         (("-np", 4, "-kvu"), {"n_seq_max": 4, "kv_unified": True}),
-        (("-ot", "ffn_up=CPU", "-ot", "ffn_down=CPU"), {"override_tensor": "ffn_up=CPU,ffn_down=CPU"}),
-        (("-ts", "3,1", "-sm", "layer", "--n-devices", 2), {"tensor_split": [3.0, 1.0], "n_devices": 2}),
+        (
+            ("-ot", "ffn_up=CPU", "-ot", "ffn_down=CPU"),
+            {"override_tensor": "ffn_up=CPU,ffn_down=CPU"},
+        ),
+        (
+            ("-ts", "3,1", "-sm", "layer", "--n-devices", 2),
+            {"tensor_split": [3.0, 1.0], "n_devices": 2},
+        ),
         (("--no-swa-full", "--n-outputs-max", 1), {"swa_full": False, "n_outputs_max": 1}),
         (("--n-depth", 1000, "--n-parallel", 2), {"n_depth": 1000, "n_parallel": 2}),
     ],
@@ -146,7 +170,9 @@ def test_knobs_are_spelled_as_llama_cpp_spells_them(
 def test_experts_on_the_cpu_leave_the_card(oomph: Oomph) -> None:
     (whole,) = answers(oomph, MOE)
     (half,) = answers(oomph, MOE, "-ncmoe", 24)
-    assert half["devices"]["CUDA0"]["weights_bytes"] < 0.6 * whole["devices"]["CUDA0"]["weights_bytes"]
+    assert (
+        half["devices"]["CUDA0"]["weights_bytes"] < 0.6 * whole["devices"]["CUDA0"]["weights_bytes"]
+    )
 
 
 def test_grid_is_answered_in_order_the_first_axis_slowest(oomph: Oomph) -> None:
@@ -156,15 +182,22 @@ def test_grid_is_answered_in_order_the_first_axis_slowest(oomph: Oomph) -> None:
     assert {line["config"]["n_ubatch"] for line in lines} == {128}
 
 
-def test_configs_are_answered_line_by_line_over_the_command_line(oomph: Oomph, tmp_path: Path) -> None:
+def test_configs_are_answered_line_by_line_over_the_command_line(
+    oomph: Oomph, tmp_path: Path
+) -> None:
     file = tmp_path / "configs.jsonl"
     file.write_text(
-        '{"n_ctx": 1024}\n\n{"n_ctx": 2048, "type_k": "q8_0", "offload_kqv": false, "tensor_split": [3, 1]}\n'
+        '{"n_ctx": 1024}\n\n{"n_ctx": 2048, "type_k": "q8_0", "offload_kqv": false, '
+        '"tensor_split": [3, 1]}\n'
     )
     first, second = answers(oomph, MODEL, "--configs", file, "-ub", 64)
     assert (first["config"]["n_ctx"], first["config"]["n_ubatch"]) == (1024, 64)
     assert second["config"]["type_k"] == "q8_0"
-    assert second["devices"]["CPU"]["kv_cache_bytes"] > 0 == second["devices"]["CUDA0"]["kv_cache_bytes"]
+    assert (
+        second["devices"]["CPU"]["kv_cache_bytes"]
+        > 0
+        == second["devices"]["CUDA0"]["kv_cache_bytes"]
+    )
 
 
 def test_what_the_model_cannot_have_keeps_its_place(oomph: Oomph, repository: Path) -> None:
@@ -225,7 +258,9 @@ def test_bad_file_of_configurations_names_line_and_key(
         ((MODEL, "--host-bandwidth", "quick"), "--host-bandwidth is 'quick'"),
     ],
 )
-def test_bad_input_is_one_sentence_and_exit_code_2(oomph: Oomph, args: tuple[object, ...], message: str) -> None:
+def test_bad_input_is_one_sentence_and_exit_code_2(
+    oomph: Oomph, args: tuple[object, ...], message: str
+) -> None:
     code, _, err = oomph("estimate", *args)
     assert code == 2
     assert message in err

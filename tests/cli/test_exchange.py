@@ -13,9 +13,15 @@ from oomph.errors import ConfigError, StoreError
 from oomph.facts.config import RunConfig
 
 ROW = {
-    "model_filename": "m.gguf", "model_type": "llama 1B Q4_0", "n_prompt": 512, "n_gen": 0, "n_depth": 0,
-    "avg_ns": 10**9, "samples_ns": [10**9, 2 * 10**9], "gpu_info": "",
-}  # fmt: skip
+    "model_filename": "m.gguf",
+    "model_type": "llama 1B Q4_0",
+    "n_prompt": 512,
+    "n_gen": 0,
+    "n_depth": 0,
+    "avg_ns": 10**9,
+    "samples_ns": [10**9, 2 * 10**9],
+    "gpu_info": "",
+}
 
 
 @pytest.fixture
@@ -40,7 +46,9 @@ def test_the_same_file_is_imported_once(tmp_path: Path, app: typer.Typer, bench:
     assert len((out / "records.jsonl").read_text().splitlines()) == 1
 
 
-def test_an_import_comes_out_as_llama_bench_wrote_it(tmp_path: Path, app: typer.Typer, bench: Path) -> None:
+def test_an_import_comes_out_as_llama_bench_wrote_it(
+    tmp_path: Path, app: typer.Typer, bench: Path
+) -> None:
     out = str(tmp_path / "results")
     CliRunner().invoke(app, ["import", str(bench), "--out", out])
     (row,) = json.loads(CliRunner().invoke(app, ["export", out]).stdout)
@@ -63,23 +71,44 @@ def test_what_cannot_be_is_one_sentence(tmp_path: Path, app: typer.Typer, bench:
 
 
 def on_a_card(folder: Path) -> Path:
-    """A results folder with one run of a published model on a real card, of a machine that has a name."""
+    """A results folder with one run of a published model on a real card, of a machine that has a
+    name."""
     path = folder / "results"
     path.mkdir()
     record = {
-        "record_id": "a", "point_id": "b", "sweep": "mine", "label": "on zq-host", "wall_ns": 1,
+        "record_id": "a",
+        "point_id": "b",
+        "sweep": "mine",
+        "label": "on zq-host",
+        "wall_ns": 1,
         "started_at": "2026-11-27T10:00:00+00:00",
-        "model": {"name": "qwen3-30b-a3b", "path": "qwen3-30b-a3b:Q4_K_M", "arch": "qwen3moe",
-                  "file_bytes": 18_553_832_512, "header_sha256": "c"},
+        "model": {
+            "name": "qwen3-30b-a3b",
+            "path": "qwen3-30b-a3b:Q4_K_M",
+            "arch": "qwen3moe",
+            "file_bytes": 18_553_832_512,
+            "header_sha256": "c",
+        },
         "config": RunConfig(n_ctx=4096, n_expert_used=8, flash_attn="on").to_dict(),
         "workload": {"n_prompt": 512, "n_gen": 64},
-        "environment": {"machine": "zq-host", "os": "Linux zq", "python": "3.11", "cpu": "zq", "cpu_count": 2,
-                        "memory_bytes": 9, "backend": "cuda",
-                        "gpus": [{"name": "NVIDIA H100 80GB HBM3", "uuid": "GPU-zq", "usable_bytes": 85_000_000_000}]},
+        "environment": {
+            "machine": "zq-host",
+            "os": "Linux zq",
+            "python": "3.11",
+            "cpu": "zq",
+            "cpu_count": 2,
+            "memory_bytes": 9,
+            "backend": "cuda",
+            "gpus": [
+                {"name": "NVIDIA H100 80GB HBM3", "uuid": "GPU-zq", "usable_bytes": 85_000_000_000}
+            ],
+        },
         "outcome": {"label": "ok", "log_tail": ["/home/zq"]},
         "timings": [{"test": "tg64", "n_tokens": 64, "samples_ns": [500_000_000]}],
-        "memory": [{"probe": "nvml", "quantity": "vram", "device": "CUDA0", "peak_bytes": 19_000_000_000}],
-    }  # fmt: skip
+        "memory": [
+            {"probe": "nvml", "quantity": "vram", "device": "CUDA0", "peak_bytes": 19_000_000_000}
+        ],
+    }
     (path / "records.jsonl").write_text(json.dumps(record) + "\n")
     return path
 
@@ -90,7 +119,9 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def test_a_folder_is_shared_only_once_it_was_shown_and_agreed_to(app: typer.Typer, tmp_path: Path) -> None:
+def test_a_folder_is_shared_only_once_it_was_shown_and_agreed_to(
+    app: typer.Typer, tmp_path: Path
+) -> None:
     folder, file = on_a_card(tmp_path), tmp_path / "card.jsonl"
     command = ["export", str(folder), "--share", str(file)]
     refused = CliRunner().invoke(app, command, input="n\n")
@@ -104,7 +135,9 @@ def test_a_folder_is_shared_only_once_it_was_shown_and_agreed_to(app: typer.Type
     assert "zq" not in refused.stdout.replace(str(file), "")
 
 
-def test_what_is_imported_is_cited_by_the_estimate(app: typer.Typer, tmp_path: Path, empty_cache: Path) -> None:
+def test_what_is_imported_is_cited_by_the_estimate(
+    app: typer.Typer, tmp_path: Path, empty_cache: Path
+) -> None:
     folder, file = on_a_card(tmp_path), tmp_path / "card.jsonl"
     CliRunner().invoke(app, ["export", str(folder), "--share", str(file), "--yes"])
     done = CliRunner().invoke(app, ["import", str(file), "--out", str(tmp_path / "theirs")])
@@ -112,8 +145,20 @@ def test_what_is_imported_is_cited_by_the_estimate(app: typer.Typer, tmp_path: P
     assert "oomph estimate cites it" in done.stdout
     again = CliRunner().invoke(app, ["import", str(file), "--out", str(tmp_path / "theirs")])
     assert "0 of 1 records are new" in again.stdout
-    asked = ["estimate", "qwen3-30b-a3b:Q4_K_M", "--gpu", "H100", "--n-ctx", "4096", "--flash-attn", "on"]
-    cited = "measured on NVIDIA H100 80GB HBM3 on 2026-11-27: 18,120 MiB, decode 128 tokens/s at depth 0"
+    asked = [
+        "estimate",
+        "qwen3-30b-a3b:Q4_K_M",
+        "--gpu",
+        "H100",
+        "--n-ctx",
+        "4096",
+        "--flash-attn",
+        "on",
+    ]
+    cited = (
+        "measured on NVIDIA H100 80GB HBM3 on 2026-11-27: 18,120 MiB, decode 128 tokens/s at "
+        "depth 0"
+    )
     assert cited in CliRunner().invoke(whole, asked).stdout
     (line,) = CliRunner().invoke(whole, [*asked, "--json"]).stdout.splitlines()
     (measured,) = json.loads(line)["measured"]
@@ -124,7 +169,9 @@ def test_what_is_imported_is_cited_by_the_estimate(app: typer.Typer, tmp_path: P
 
 def test_rows_for_the_trainer_are_a_layout(app: typer.Typer, tmp_path: Path) -> None:
     folder, file = on_a_card(tmp_path), tmp_path / "speed-mine.jsonl"
-    CliRunner().invoke(app, ["export", str(folder), "--format", "rows", "--out", str(file)], catch_exceptions=False)
+    CliRunner().invoke(
+        app, ["export", str(folder), "--format", "rows", "--out", str(file)], catch_exceptions=False
+    )
     (row,) = (json.loads(line) for line in file.read_text().splitlines())
     assert (row["catalogue_model"], row["quant"], row["n_gen"]) == ("qwen3-30b-a3b", "Q4_K_M", 64)
     assert row["tokens_per_s"] == pytest.approx(128)

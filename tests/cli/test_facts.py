@@ -25,7 +25,11 @@ def test_inspect_json_agrees_with_arithmetic(oomph: Oomph) -> None:
     facts = json.loads(out)
     assert facts["kv_cache_bytes_per_token"]["f16"] == 32 * 2 * 1024 * 2
     assert facts["kv_cache_bytes_per_token"]["q8_0"] == 32 * 2 * 1024 * 34 / 32
-    assert (facts["n_expert"], facts["yarn_factor"], facts["n_ctx_native"]) == (0, None, facts["n_ctx_train"])
+    assert (facts["n_expert"], facts["yarn_factor"], facts["n_ctx_native"]) == (
+        0,
+        None,
+        facts["n_ctx_train"],
+    )
     assert sum(facts["bytes_by_role"].values()) == sum(facts["bytes_by_type"].values())
 
 
@@ -48,7 +52,9 @@ def test_gpus_lists_all_and_shows_one_with_its_sources(oomph: Oomph) -> None:
     assert json.loads(as_json)["memory_bytes"] == 24080 << 20
 
 
-@pytest.mark.parametrize("args", [("gpus", "RTX 9999"), ("inspect", "nowhere.gguf"), ("inspect", "x:Q4_K_M")])
+@pytest.mark.parametrize(
+    "args", [("gpus", "RTX 9999"), ("inspect", "nowhere.gguf"), ("inspect", "x:Q4_K_M")]
+)
 def test_unknown_name_is_one_sentence_and_exit_code_2(oomph: Oomph, args: tuple[str, ...]) -> None:
     code, out, err = oomph(*args)
     assert (code, out) == (2, "")

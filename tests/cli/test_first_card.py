@@ -1,4 +1,5 @@
-"""A card's first day as a user types it: the whole protocol on a phantom card, its speed on a CPU, what it refuses."""
+"""A card's first day as a user types it: the whole protocol on a phantom card, its speed on a CPU,
+what it refuses."""
 
 import json
 import os
@@ -60,7 +61,9 @@ def test_the_whole_protocol_on_a_phantom_card(oomph: Oomph, tmp_path: Path) -> N
         wanted = record.workload["group"].removeprefix("to run out in: ")
         assert record.sweep == "frontier" or record.outcome.label == wanted
         assert record.conditions["other_processes"] == []
-    ran = [int(r.config["n_ctx"]) for r in beside if r.sweep == "frontier" and r.outcome.label == "ok"]
+    ran = [
+        int(r.config["n_ctx"]) for r in beside if r.sweep == "frontier" and r.outcome.label == "ok"
+    ]
     assert f"{max(ran):,} runs full" in printed
     page = (tmp_path / "report.html").read_text()
     assert "cudaMalloc failed: out of memory" in page
@@ -72,7 +75,9 @@ def test_the_whole_protocol_on_a_phantom_card(oomph: Oomph, tmp_path: Path) -> N
 
 
 @pytest.mark.llama
-def test_speed_on_the_processor(oomph: Oomph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_speed_on_the_processor(
+    oomph: Oomph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Protocol, "read", classmethod(lambda cls, size: cls.parse(ONE_STEP)))
     monkeypatch.setenv("OOMPH_CACHE", str(tmp_path / "cache"))
     code, printed, _ = oomph("first-card", "--cpu", "--out", tmp_path / "out")
@@ -82,7 +87,10 @@ def test_speed_on_the_processor(oomph: Oomph, tmp_path: Path, monkeypatch: pytes
     records = list(Store(tmp_path / "out").records())
     assert [record.outcome.label for record in records] == ["ok", "ok"]
     assert {timing.test for record in records for timing in record.timings} >= {"pp16", "tg4"}
-    lines = [json.loads(line) for line in (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()]
+    lines = [
+        json.loads(line)
+        for line in (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()
+    ]
     assert {line["quantity"] for line in lines} >= {"host_bytes", "weights_bytes"}
     assert (tmp_path / "out" / "report.html").exists()
 
@@ -96,7 +104,10 @@ def test_a_plan_measures_nothing(oomph: Oomph, tmp_path: Path) -> None:
 
 def test_two_places_at_once_are_refused(oomph: Oomph) -> None:
     code, _, said = oomph("first-card", "--cpu", "--phantom", CARD)
-    assert (code, said) == (2, "oomph: --cpu and --phantom both say where to measure; give one of them\n")
+    assert (code, said) == (
+        2,
+        "oomph: --cpu and --phantom both say where to measure; give one of them\n",
+    )
 
 
 def test_a_machine_without_a_card_is_told_what_to_do(oomph: Oomph, tmp_path: Path) -> None:
@@ -116,9 +127,16 @@ class TestOnAPhantom:
         assert "compute capability 7.0" in said
         assert said.count("\n") == 1
 
-    def test_a_busy_card_is_refused(self, oomph: Oomph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        with open_bench(CARD) as bench, holding(door_to(bench, bench.cards[0]), leave_bytes=60 * GIB) as other:
-            monkeypatch.setattr("oomph.measure.bench.open_bench", lambda phantom: nullcontext(bench))
+    def test_a_busy_card_is_refused(
+        self, oomph: Oomph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with (
+            open_bench(CARD) as bench,
+            holding(door_to(bench, bench.cards[0]), leave_bytes=60 * GIB) as other,
+        ):
+            monkeypatch.setattr(
+                "oomph.measure.bench.open_bench", lambda phantom: nullcontext(bench)
+            )
             code, _, said = oomph("first-card", "--phantom", CARD, "--out", tmp_path)
         assert code == 2
         assert f"in use by process {other.pid}" in said
@@ -126,9 +144,23 @@ class TestOnAPhantom:
 
     def test_interrupted_it_ends_its_children_and_says_how_to_go_on(self, tmp_path: Path) -> None:
         script = "from oomph.cli import main; main()"
-        command = [sys.executable, "-c", script, "first-card", "--phantom", CARD, "--size", "small", "--out", tmp_path]
+        command = [
+            sys.executable,
+            "-c",
+            script,
+            "first-card",
+            "--phantom",
+            CARD,
+            "--size",
+            "small",
+            "--out",
+            tmp_path,
+        ]
         child = subprocess.Popen(
-            [str(word) for word in command], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, env=os.environ
+            [str(word) for word in command],
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            env=os.environ,
         )
         assert child.stderr is not None
         while not list(Store(tmp_path).records()):

@@ -23,7 +23,9 @@ def said(*args: str, without: tuple[str, ...] = ()) -> tuple[int, dict[str, Any]
 
 def test_every_knob_of_a_configuration_has_an_option() -> None:
     negated = {"no_kv_offload": "offload_kqv", "no_op_offload": "op_offload"}
-    assert {negated.get(name, name) for name in OPTIONS} == {field.name for field in fields(RunConfig)}
+    assert {negated.get(name, name) for name in OPTIONS} == {
+        field.name for field in fields(RunConfig)
+    }
 
 
 def test_only_what_was_said_is_handed_on() -> None:
@@ -32,9 +34,14 @@ def test_only_what_was_said_is_handed_on() -> None:
     code, knobs = said(*spelled.split())
     assert code == 0
     assert knobs == {
-        "model": "m", "n_gpu_layers": -1, "override_tensor": "a=CPU,b=CPU", "tensor_split": (3.0, 1.0),
-        "offload_kqv": False, "op_offload": False, "n_cpu_moe": 0,
-    }  # fmt: skip
+        "model": "m",
+        "n_gpu_layers": -1,
+        "override_tensor": "a=CPU,b=CPU",
+        "tensor_split": (3.0, 1.0),
+        "offload_kqv": False,
+        "op_offload": False,
+        "n_cpu_moe": 0,
+    }
     assert said("-ngl", "0")[1]["n_gpu_layers"] == 0
 
 

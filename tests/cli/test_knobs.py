@@ -12,28 +12,42 @@ from oomph.facts.config import RunConfig
 @pytest.mark.parametrize(
     ("knob", "text", "value"),
     [
-        ("n_ctx", "4096", 4096), ("n_gpu_layers", "-1", -1), ("type_k", "q8_0", "q8_0"), ("kv_unified", "on", True),
-        ("offload_kqv", "0", False), ("n_expert_used", "none", None), ("tensor_split", "3/1", (3.0, 1.0)),
+        ("n_ctx", "4096", 4096),
+        ("n_gpu_layers", "-1", -1),
+        ("type_k", "q8_0", "q8_0"),
+        ("kv_unified", "on", True),
+        ("offload_kqv", "0", False),
+        ("n_expert_used", "none", None),
+        ("tensor_split", "3/1", (3.0, 1.0)),
         ("flash_attn", "auto", "auto"),
     ],
-)  # fmt: skip
+)
 def test_text_becomes_the_knobs_kind(knob: str, text: str, value: object) -> None:
     assert knob_value(knob, text) == value
 
 
-@pytest.mark.parametrize(("knob", "text"), [("n_ctx", "x"), ("n_ctx", "none"), ("kv_unified", "maybe"), ("nope", "1")])
+@pytest.mark.parametrize(
+    ("knob", "text"), [("n_ctx", "x"), ("n_ctx", "none"), ("kv_unified", "maybe"), ("nope", "1")]
+)
 def test_text_of_another_kind_is_refused(knob: str, text: str) -> None:
     with pytest.raises(ConfigError, match=knob):
         knob_value(knob, text)
 
 
-@given(st.lists(st.integers(1, 1 << 20), min_size=1, max_size=5), st.lists(st.integers(1, 64), min_size=1, max_size=5))
+@given(
+    st.lists(st.integers(1, 1 << 20), min_size=1, max_size=5),
+    st.lists(st.integers(1, 64), min_size=1, max_size=5),
+)
 def test_grid_is_every_combination_in_order(contexts: list[int], experts: list[int]) -> None:
     text = f"n_ctx={','.join(map(str, contexts))},n_expert_used={','.join(map(str, experts))}"
     assert parse_grid(text) == {"n_ctx": contexts, "n_expert_used": experts}
     configs = grid_configs(RunConfig(n_ubatch=64), [text])
-    assert [(c.n_ctx, c.n_expert_used) for c in configs] == [(c, e) for c in contexts for e in experts]
-    assert configs == grid_configs(RunConfig(n_ubatch=64), text.replace(",n_expert", " n_expert").split())
+    assert [(c.n_ctx, c.n_expert_used) for c in configs] == [
+        (c, e) for c in contexts for e in experts
+    ]
+    assert configs == grid_configs(
+        RunConfig(n_ubatch=64), text.replace(",n_expert", " n_expert").split()
+    )
 
 
 @pytest.mark.parametrize("text", ["", "1,2", "n_ctx", "n_ctx=1,n_ctx=2", "=1"])

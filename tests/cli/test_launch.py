@@ -1,4 +1,5 @@
-"""`oomph launch`: what is written, what is refused, and a check from end to end on the phantom card."""
+"""`oomph launch`: what is written, what is refused, and a check from end to end on the phantom
+card."""
 
 import os
 import stat
@@ -22,7 +23,9 @@ def launch(oomph: Oomph, tmp_path: Path) -> Oomph:
 
 
 def test_files_say_what_was_chosen_and_the_script_can_be_run(launch: Oomph, tmp_path: Path) -> None:
-    code, out, err = launch("--n-ctx", 90_000, "--n-expert-used", 10, "--gpu", "RTX 4090", "--model-path", "/m/q.gguf")
+    code, out, err = launch(
+        "--n-ctx", 90_000, "--n-expert-used", 10, "--gpu", "RTX 4090", "--model-path", "/m/q.gguf"
+    )
     assert code == 0, err
     assert "It fits NVIDIA GeForce RTX 4090" in out
     script = tmp_path / "out" / "llama-server.sh"
@@ -30,12 +33,28 @@ def test_files_say_what_was_chosen_and_the_script_can_be_run(launch: Oomph, tmp_
     text = script.read_text()
     assert "--model /m/q.gguf" in text
     assert "--cache-type-k q8_0" in text
-    assert {"NOTES.md", "Modelfile", "models.ini"} <= {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"NOTES.md", "Modelfile", "models.ini"} <= {
+        path.name for path in (tmp_path / "out").iterdir()
+    }
 
 
-def test_what_does_not_fit_is_refused_with_what_would_and_written_by_force(launch: Oomph, tmp_path: Path) -> None:
-    asked = ("--n-ctx", 90_000, "--gpu", "RTX 4090", "--model-path", "/m/q.gguf", "-ctk", "f16", "-ctv", "f16",
-             "-ncmoe", 0)  # fmt: skip
+def test_what_does_not_fit_is_refused_with_what_would_and_written_by_force(
+    launch: Oomph, tmp_path: Path
+) -> None:
+    asked = (
+        "--n-ctx",
+        90_000,
+        "--gpu",
+        "RTX 4090",
+        "--model-path",
+        "/m/q.gguf",
+        "-ctk",
+        "f16",
+        "-ctv",
+        "f16",
+        "-ncmoe",
+        0,
+    )
     code, _, err = launch(*asked)
     assert code == 2
     assert "It does NOT fit NVIDIA GeForce RTX 4090" in err
@@ -62,9 +81,18 @@ def test_a_file_of_another_configuration_does_not_stay(launch: Oomph, tmp_path: 
     [
         (("--gpu", "RTX 4090"), "say where it is or will be: --model-path"),
         (("--gpu", "RTX 4090", "--model-path", "/m/a\nb.gguf"), "rename the model"),
-        (("--gpu", "RTX 4090", "--model-path", "/m.gguf", "--profile", "best"), "no profile 'best'"),
-        (("--gpu", "RTX 4090", "--model-path", "/m.gguf", "--check", "--server", "/none"), "/none cannot be run"),
-        (("--gpu", "RTX 4090", "--model-path", "/m.gguf", "--n-expert-used", "25"), "aborts with 25 active experts"),
+        (
+            ("--gpu", "RTX 4090", "--model-path", "/m.gguf", "--profile", "best"),
+            "no profile 'best'",
+        ),
+        (
+            ("--gpu", "RTX 4090", "--model-path", "/m.gguf", "--check", "--server", "/none"),
+            "/none cannot be run",
+        ),
+        (
+            ("--gpu", "RTX 4090", "--model-path", "/m.gguf", "--n-expert-used", "25"),
+            "aborts with 25 active experts",
+        ),
     ],
 )
 def test_what_cannot_be_is_one_sentence(launch: Oomph, args: tuple[str, ...], message: str) -> None:
@@ -79,21 +107,45 @@ def test_what_cannot_be_is_one_sentence(launch: Oomph, args: tuple[str, ...], me
 def test_a_check_starts_the_script_and_shows_what_it_kept(
     launch: Oomph, cuda_backend: Backend, llama_server: Path
 ) -> None:
-    asked = ("--n-ctx", 90_000, "--n-expert-used", 10, "--phantom", "RTX PRO 6000 Blackwell", "--server", llama_server)
+    asked = (
+        "--n-ctx",
+        90_000,
+        "--n-expert-used",
+        10,
+        "--phantom",
+        "RTX PRO 6000 Blackwell",
+        "--server",
+        llama_server,
+    )
     code, out, err = launch(*asked, "--check")
     assert code == 0, err
     assert "1 × 90,112, over HTTP 90,112" in out
     assert "NO" not in out.split()
     assert "which computes nothing" in out
-    code, out, err = launch("--n-ctx", 8192, "--phantom", "RTX 4090,RTX 4090", "--server", llama_server, "--check")
+    code, out, err = launch(
+        "--n-ctx", 8192, "--phantom", "RTX 4090,RTX 4090", "--server", llama_server, "--check"
+    )
     assert code == 0, err
     assert "CUDA1 KV cache, MiB" in out
 
 
 @pytest.mark.phantom
 @pytest.mark.llama
-def test_a_check_of_a_broken_promise_fails(launch: Oomph, cuda_backend: Backend, llama_server: Path) -> None:
-    asked = ("--n-ctx", 90_000, "--phantom", "small:20000:8.9:100", "-ctk", "f16", "-ctv", "f16", "-ncmoe", 0)
+def test_a_check_of_a_broken_promise_fails(
+    launch: Oomph, cuda_backend: Backend, llama_server: Path
+) -> None:
+    asked = (
+        "--n-ctx",
+        90_000,
+        "--phantom",
+        "small:20000:8.9:100",
+        "-ctk",
+        "f16",
+        "-ctv",
+        "f16",
+        "-ncmoe",
+        0,
+    )
     code, out, _ = launch(*asked, "--server", llama_server, "--check", "--force")
     assert code == 1
     assert "oom_kv" in out

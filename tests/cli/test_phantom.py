@@ -32,31 +32,62 @@ def test_setup_says_what_there_is() -> None:
 
 def test_the_frontier_is_one_json_object_a_combination(qwen3_30b: Path) -> None:
     printed = run(
-        "frontier", str(qwen3_30b), "--n-expert-used", "8,10", "--limit", "1024", "--phantom", "RTX 4090", "--json",
-    )  # fmt: skip
+        "frontier",
+        str(qwen3_30b),
+        "--n-expert-used",
+        "8,10",
+        "--limit",
+        "1024",
+        "--phantom",
+        "RTX 4090",
+        "--json",
+    )
     found = [json.loads(line) for line in printed.splitlines()]
     assert [(each["n_expert_used"], each["n_ctx"], each["reached_limit"]) for each in found] == [
-        (8, 1024, True), (10, 1024, True),
-    ]  # fmt: skip
+        (8, 1024, True),
+        (10, 1024, True),
+    ]
     assert all(each["n_probes"] == 1 for each in found)
 
 
 def test_a_combination_that_cannot_be_says_why(qwen3_30b: Path) -> None:
     printed = run(
-        "frontier", str(qwen3_30b), "--type-kv", "q8_0", "--flash-attn", "off", "--limit", "1024", "--phantom", "4090",
-    )  # fmt: skip
+        "frontier",
+        str(qwen3_30b),
+        "--type-kv",
+        "q8_0",
+        "--flash-attn",
+        "off",
+        "--limit",
+        "1024",
+        "--phantom",
+        "4090",
+    )
     assert "none runs (bad_config" in printed
 
 
-def test_a_sweep_that_is_ended_leaves_no_process_and_no_file(qwen3_30b: Path, tmp_path: Path) -> None:
+def test_a_sweep_that_is_ended_leaves_no_process_and_no_file(
+    qwen3_30b: Path, tmp_path: Path
+) -> None:
     sweep, scratch = tmp_path / "sweep.toml", tmp_path / "scratch"
     scratch.mkdir()
-    sweep.write_text(f'name = "s"\nmodel = "{qwen3_30b}"\n[config]\nn_ctx = 90_000\n[measure]\ndepths = ["full"]\n')
-    command = [sys.executable, "-c", "from oomph.cli import main; main()", "sweep", str(sweep), "--out"]
+    sweep.write_text(
+        f'name = "s"\nmodel = "{qwen3_30b}"\n[config]\nn_ctx = 90_000\n[measure]\ndepths = '
+        f'["full"]\n'
+    )
+    command = [
+        sys.executable,
+        "-c",
+        "from oomph.cli import main; main()",
+        "sweep",
+        str(sweep),
+        "--out",
+    ]
     child = subprocess.Popen(
-        [*command, str(tmp_path / "out"), "--phantom", CARD_OF_96_GB], env=os.environ | {"TMPDIR": str(scratch)},
+        [*command, str(tmp_path / "out"), "--phantom", CARD_OF_96_GB],
+        env=os.environ | {"TMPDIR": str(scratch)},
         stdout=subprocess.DEVNULL,
-    )  # fmt: skip
+    )
     while not (workers := psutil.Process(child.pid).children()):
         time.sleep(0.05)
     child.terminate()

@@ -1,4 +1,5 @@
-"""`oomph sweep` and its neighbours as a user runs them: in a process of their own, on a real tiny model."""
+"""`oomph sweep` and its neighbours as a user runs them: in a process of their own, on a real tiny
+model."""
 
 import os
 import signal
@@ -24,19 +25,38 @@ OOMPH = (sys.executable, "-c", "from oomph.cli import main; main()")
 def dense(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dense model of one layer."""
     n = 64
-    shapes = {"token_embd": (n, 300), "output_norm": (n,), "blk.0.attn_norm": (n,), "blk.0.ffn_norm": (n,)}
-    shapes |= {f"blk.0.{part}": (n, n) for part in (
-        "attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")}  # fmt: skip
-    tensors = [TensorInfo(name=f"{k}.weight", ne=ne, quant=QUANTS["F32"], offset=0) for k, ne in shapes.items()]
+    shapes = {
+        "token_embd": (n, 300),
+        "output_norm": (n,),
+        "blk.0.attn_norm": (n,),
+        "blk.0.ffn_norm": (n,),
+    }
+    shapes |= {
+        f"blk.0.{part}": (n, n)
+        for part in ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
+    }
+    tensors = [
+        TensorInfo(name=f"{k}.weight", ne=ne, quant=QUANTS["F32"], offset=0)
+        for k, ne in shapes.items()
+    ]
     spec = ModelSpec(
-        name="dense", arch="llama", source="test", tensors={tensor.name: tensor for tensor in tensors},
+        name="dense",
+        arch="llama",
+        source="test",
+        tensors={tensor.name: tensor for tensor in tensors},
         metadata={
-            "general.architecture": "llama", "general.name": "dense", "llama.block_count": 1,
-            "llama.embedding_length": n, "llama.feed_forward_length": n, "llama.context_length": 4096,
-            "llama.attention.head_count": 2, "llama.attention.head_count_kv": 2,
-            "llama.attention.layer_norm_rms_epsilon": 1e-5, "llama.rope.dimension_count": n // 2,
+            "general.architecture": "llama",
+            "general.name": "dense",
+            "llama.block_count": 1,
+            "llama.embedding_length": n,
+            "llama.feed_forward_length": n,
+            "llama.context_length": 4096,
+            "llama.attention.head_count": 2,
+            "llama.attention.head_count_kv": 2,
+            "llama.attention.layer_norm_rms_epsilon": 1e-5,
+            "llama.rope.dimension_count": n // 2,
         },
-    )  # fmt: skip
+    )
     return write_synthetic(spec, tmp_path_factory.mktemp("model") / "dense.gguf", weights="random")
 
 
@@ -54,13 +74,18 @@ def sweep_file(tmp_path: Path, dense: Path) -> Callable[[str], Path]:
 
 
 def _oomph(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*OOMPH, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(
+        [*OOMPH, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=120
+    )
 
 
 def test_a_sweep_prints_plain_lines_resumes_merges_exports_and_reruns(
     tmp_path: Path, sweep_file: Callable[[str], Path]
 ) -> None:
-    spec, out = sweep_file("axes.n_ctx = [256, 512]\nmeasure = {n_prompt = 8, n_gen = 2}"), tmp_path / "out"
+    spec, out = (
+        sweep_file("axes.n_ctx = [256, 512]\nmeasure = {n_prompt = 8, n_gen = 2}"),
+        tmp_path / "out",
+    )
     first = _oomph("sweep", spec, "--out", out)
     assert first.returncode == 0, first.stderr
     lines = first.stdout.splitlines()
@@ -68,11 +93,23 @@ def test_a_sweep_prints_plain_lines_resumes_merges_exports_and_reruns(
     assert lines[1].startswith("[1/2] n_ctx=256: ok, rss host ")
     assert "pp8" in lines[2]
     assert "\x1b" not in first.stdout
-    assert _oomph("sweep", spec, "--out", out).stdout == f"mine: 0 of 2 points to measure into {out}\n"
+    assert (
+        _oomph("sweep", spec, "--out", out).stdout == f"mine: 0 of 2 points to measure into {out}\n"
+    )
     record = next(Store(out).records())
-    again = _oomph("rerun", out, record.record_id, "--out", tmp_path / "again", "--model", tmp_path / "model.gguf")
+    again = _oomph(
+        "rerun",
+        out,
+        record.record_id,
+        "--out",
+        tmp_path / "again",
+        "--model",
+        tmp_path / "model.gguf",
+    )
     assert again.returncode == 0, again.stderr
-    assert _oomph("merge", out, tmp_path / "again", "--out", tmp_path / "all").stdout.endswith("3 new records\n")
+    assert _oomph("merge", out, tmp_path / "again", "--out", tmp_path / "all").stdout.endswith(
+        "3 new records\n"
+    )
     assert _oomph("records", "export", tmp_path / "all", tmp_path / "t.csv").returncode == 0
     assert (tmp_path / "t.csv").read_text().count("\n") > 3
 
@@ -81,7 +118,10 @@ def test_a_sweep_prints_plain_lines_resumes_merges_exports_and_reruns(
     ("text", "sentence"),
     [
         ("axes.n_ctxx = 5", "unknown knob 'n_ctxx'"),
-        ("axes.n_expert_used = [2, 4]", "n_expert_used is set, but model.gguf is a dense model without experts"),
+        (
+            "axes.n_expert_used = [2, 4]",
+            "n_expert_used is set, but model.gguf is a dense model without experts",
+        ),
         ("measure.text.file = 'none.txt'", "none.txt cannot be read"),
         ("config.n_devices = 7", "n_devices is 7 and this machine shows"),
     ],
@@ -104,8 +144,14 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
         (["--gres", "gpu:1"], "--gres says nothing to --executor local"),
         (["--executor", "ray", "--partition", "p"], "--partition says nothing to --executor ray"),
         (["--executor", "ray", "--phantom", "RTX 5090"], "phantom cards are of this machine only"),
-        (["--executor", "ray", "--ray-address", "127.0.0.1:1"], "no Ray cluster answers at 127.0.0.1:1"),
-        (["--executor", "slurm", "--model-path-on", "node7"], "--model-path-on node7 names no path"),
+        (
+            ["--executor", "ray", "--ray-address", "127.0.0.1:1"],
+            "no Ray cluster answers at 127.0.0.1:1",
+        ),
+        (
+            ["--executor", "slurm", "--model-path-on", "node7"],
+            "--model-path-on node7 names no path",
+        ),
         (["--executor", "slurm"], "sbatch is not there"),
     ],
 )
@@ -135,11 +181,14 @@ def test_an_interrupt_ends_the_worker_keeps_the_records_and_says_how_to_go_on(
     )
     out = tmp_path / "out"
     sweep = subprocess.Popen(
-        [*OOMPH, "sweep", str(spec), "--out", str(out)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [*OOMPH, "sweep", str(spec), "--out", str(out)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
         # A shell starts its background jobs with SIGINT ignored, and children inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )  # fmt: skip
+    )
     try:
         assert sweep.stdout is not None
         assert "2 of 2" in sweep.stdout.readline()

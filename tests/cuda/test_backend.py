@@ -37,7 +37,9 @@ def test_without_a_backend_the_error_names_the_command() -> None:
         installed_backend()
 
 
-def test_a_tarball_that_is_not_the_published_one_is_not_unpacked(empty_cache: Path, tmp_path: Path) -> None:
+def test_a_tarball_that_is_not_the_published_one_is_not_unpacked(
+    empty_cache: Path, tmp_path: Path
+) -> None:
     tarball = tmp_path / "package.tgz"
     with tarfile.open(tarball, "w:gz") as archive:
         archive.add(__file__, "package/bins/linux-x64-cuda/libggml-cuda.so")
@@ -66,7 +68,10 @@ def test_a_library_that_cannot_serve_is_refused(tmp_path: Path, compile_library:
     compile_library(lib, "int x;")
     with pytest.raises(ToolchainError, match="built without CUDA's run time"):
         install_library(lib)
-    for major, complaint in (("12", "libggml-base.so beside it"), ("13", "libggml-base.so beside it")):
+    for major, complaint in (
+        ("12", "libggml-base.so beside it"),
+        ("13", "libggml-base.so beside it"),
+    ):
         cudart = compile_library(tmp_path / f"libcudart.so.{major}", "int y;")
         compile_library(lib, "int x;", needs=(cudart,))
         with pytest.raises(ToolchainError, match=complaint):
@@ -80,14 +85,21 @@ def test_a_library_that_cannot_serve_is_refused(tmp_path: Path, compile_library:
 
 
 @pytest.mark.usefixtures("empty_cache")
-def test_a_backend_of_another_ggml_is_refused_by_what_differs(tmp_path: Path, compile_library: Compile) -> None:
-    """One that imports what this ggml does not export, and one whose operations have other numbers."""
+def test_a_backend_of_another_ggml_is_refused_by_what_differs(
+    tmp_path: Path, compile_library: Compile
+) -> None:
+    """One that imports what this ggml does not export, and one whose operations have other
+    numbers."""
     cudart = compile_library(tmp_path / "libcudart.so.13", "int y;")
     lib = compile_library(
-        tmp_path / LIBRARY, "void ggml_of_tomorrow(void); void f(void) { ggml_of_tomorrow(); }", needs=(cudart,)
+        tmp_path / LIBRARY,
+        "void ggml_of_tomorrow(void); void f(void) { ggml_of_tomorrow(); }",
+        needs=(cudart,),
     )
     shutil.copy(wheel_libraries() / HOST_BASE, tmp_path / BASE)
-    with pytest.raises(ToolchainError, match=r"imports ggml_of_tomorrow, which llama\.cpp's ggml lacks"):
+    with pytest.raises(
+        ToolchainError, match=r"imports ggml_of_tomorrow, which llama\.cpp's ggml lacks"
+    ):
         install_library(lib)
     compile_library(lib, "int x;", needs=(cudart,))
     compile_library(tmp_path / BASE, other_ggml(ggml_version(wheel_libraries() / HOST_BASE)))

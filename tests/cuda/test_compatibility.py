@@ -20,9 +20,12 @@ def test_native_code_runs_on_the_first_driver_of_its_major(capability: tuple[int
 
 
 @pytest.mark.parametrize(
-    ("capability", "best"), [((7, 5), "7.5"), ((8, 0), "8.0"), ((9, 0), "9.0"), ((10, 0), "9.0"), ((10, 3), "9.0")]
+    ("capability", "best"),
+    [((7, 5), "7.5"), ((8, 0), "8.0"), ((9, 0), "9.0"), ((10, 0), "9.0"), ((10, 3), "9.0")],
 )
-def test_other_cards_compile_the_newest_ptx_that_they_take(capability: tuple[int, int], best: str) -> None:
+def test_other_cards_compile_the_newest_ptx_that_they_take(
+    capability: tuple[int, int], best: str
+) -> None:
     verdict = card_verdict(CODE, capability, (13, 1))
     assert verdict.runs
     assert verdict.compiles_first
@@ -32,8 +35,13 @@ def test_other_cards_compile_the_newest_ptx_that_they_take(capability: tuple[int
 def test_an_older_driver_of_the_same_major_cannot_compile_newer_ptx() -> None:
     verdict = card_verdict(CODE, (9, 0), (13, 0))
     assert not verdict.runs
-    assert "the driver (CUDA 13.0) is too old to compile the backend's PTX (CUDA 13.1)" in verdict.detail
-    assert "install a driver for CUDA 13.1 or newer (590), or scripts/setup --cuda=build" in str(verdict.remedy)
+    assert (
+        "the driver (CUDA 13.0) is too old to compile the backend's PTX (CUDA 13.1)"
+        in verdict.detail
+    )
+    assert "install a driver for CUDA 13.1 or newer (590), or scripts/setup --cuda=build" in str(
+        verdict.remedy
+    )
 
 
 @pytest.mark.parametrize("capability", [(6, 1), (7, 0)])
@@ -50,11 +58,23 @@ def test_a_library_without_code_runs_nowhere() -> None:
 
 @pytest.mark.parametrize(
     ("major", "spoken", "runs"),
-    [("13", (13, 0), True), ("13", (14, 2), True), ("13", (12, 9), False), ("12", (13, 1), True), ("13", None, True)],
+    [
+        ("13", (13, 0), True),
+        ("13", (14, 2), True),
+        ("13", (12, 9), False),
+        ("12", (13, 1), True),
+        ("13", None, True),
+    ],
 )
-def test_a_driver_takes_its_own_major_and_those_before(major: str, spoken: tuple[int, int] | None, runs: bool) -> None:
+def test_a_driver_takes_its_own_major_and_those_before(
+    major: str, spoken: tuple[int, int] | None, runs: bool
+) -> None:
     verdict = driver_verdict(major, spoken)
     assert verdict.runs is runs
     if not runs:
         assert verdict.detail == "CUDA 12.9, the backend needs 13"
-        assert verdict.remedy == "install driver 580.65 or newer, or scripts/setup --cuda=build with CUDA 12's toolkit"
+        assert (
+            verdict.remedy
+            == "install driver 580.65 or newer, or scripts/setup --cuda=build with CUDA 12's "
+            "toolkit"
+        )

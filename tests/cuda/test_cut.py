@@ -1,4 +1,5 @@
-"""A library cut down to some cards: what stays, where it lies, and that what the host code points at is still there."""
+"""A library cut down to some cards: what stays, where it lies, and that what the host code points
+at is still there."""
 
 import struct
 import subprocess
@@ -24,7 +25,12 @@ SIZES = {(PTX, 75): 40, (PTX, 90): 80, (NATIVE, 86): 160, (NATIVE, 89): 24}
 
 def entry(kind: int, arch: int, payload: bytes) -> bytes:
     """An entry as nvcc writes it: a header of 64 bytes, then the code."""
-    return struct.pack("<HHIQIIHHIIIQQQ", kind, 0x101, 64, len(payload), 0, 0, 1, 9, arch, 0, 0, 0x8011, 0, 0) + payload
+    return (
+        struct.pack(
+            "<HHIQIIHHIIIQQQ", kind, 0x101, 64, len(payload), 0, 0, 1, 9, arch, 0, 0, 0x8011, 0, 0
+        )
+        + payload
+    )
 
 
 def fat_binary(name: bytes) -> bytes:
@@ -34,20 +40,23 @@ def fat_binary(name: bytes) -> bytes:
 
 @pytest.fixture
 def library(tmp_path: Path, compile_library: Compile) -> Path:
-    """A library with two fat binaries that its wrappers point at, as a compiled CUDA program has them."""
+    """A library with two fat binaries that its wrappers point at, as a compiled CUDA program has
+    them."""
     return compile_library(tmp_path / "lib.so", source("code_a", "code_b"))
 
 
 def source(*registered: str) -> str:
     codes = "".join(
-        f'__attribute__((used, section(".nv_fatbin"), aligned(8))) static const unsigned char code_{name}[] = '
+        f'__attribute__((used, section(".nv_fatbin"), aligned(8))) static const unsigned char '
+        f"code_{name}[] = "
         f"{{{','.join(map(str, fat_binary(name.encode() * 4)))}}};\n"
         for name in "ab"
     )
     wrappers = ",".join(f"{{0x466243b1, 1, {name}, 0}}" for name in registered)
     return (
         f"{codes}struct wrapper {{ int magic, version; const void *code, *unused; }};\n"
-        f'__attribute__((section(".nvFatBinSegment"))) struct wrapper wrappers[] = {{{wrappers}}};\n'
+        f'__attribute__((section(".nvFatBinSegment"))) struct wrapper wrappers[] = '
+        f"{{{wrappers}}};\n"
     )
 
 
@@ -89,12 +98,16 @@ def test_the_loaded_host_code_points_at_the_smaller_fat_binaries(library: Path) 
     target = library.with_name("cut.so")
     cut_library(library, target, [(8, 9)])
     ask = (
-        "import ctypes, sys; words = (ctypes.c_uint64 * 6).in_dll(ctypes.CDLL(sys.argv[1]), 'wrappers');"
+        "import ctypes, sys; words = (ctypes.c_uint64 * 6).in_dll(ctypes.CDLL(sys.argv[1]), "
+        "'wrappers');"
         "print(*(ctypes.string_at(words[i], 16 + 64 + 24).hex() for i in (1, 4)))"
     )
-    told = subprocess.run([sys.executable, "-c", ask, str(target)], capture_output=True, text=True, check=True)
+    told = subprocess.run(
+        [sys.executable, "-c", ask, str(target)], capture_output=True, text=True, check=True
+    )
     assert told.stdout.split() == [
-        (struct.pack("<IHHQ", 0xBA55ED50, 1, 16, 64 + 24) + entry(NATIVE, 89, name * 24)).hex() for name in (b"a", b"b")
+        (struct.pack("<IHHQ", 0xBA55ED50, 1, 16, 64 + 24) + entry(NATIVE, 89, name * 24)).hex()
+        for name in (b"a", b"b")
     ]
 
 
@@ -109,13 +122,20 @@ def test_compiled_code_takes_the_place_of_ptx(library: Path) -> None:
 
 
 def test_a_card_that_it_has_nothing_for_is_named_with_what_there_is(library: Path) -> None:
-    with pytest.raises(ToolchainError, match=r"no code that a card of compute capability 7\.0 takes.*PTX .* for 7\.5"):
+    with pytest.raises(
+        ToolchainError,
+        match=r"no code that a card of compute capability 7\.0 takes.*PTX .* for 7\.5",
+    ):
         cut_library(library, library.with_name("cut.so"), [(7, 0)])
     assert not library.with_name("cut.so").exists()
 
 
-@pytest.mark.parametrize("text", ["int x;", source("code_a"), source("code_a", "code_b", "code_b + 8")])
-def test_code_that_is_registered_in_another_way_is_not_cut(tmp_path: Path, compile_library: Compile, text: str) -> None:
+@pytest.mark.parametrize(
+    "text", ["int x;", source("code_a"), source("code_a", "code_b", "code_b + 8")]
+)
+def test_code_that_is_registered_in_another_way_is_not_cut(
+    tmp_path: Path, compile_library: Compile, text: str
+) -> None:
     with pytest.raises(ToolchainError, match="leave the cut out"):
         cut_library(compile_library(tmp_path / "lib.so", text), tmp_path / "cut.so", [(9, 0)])
 

@@ -16,8 +16,12 @@ int here(void) { return there() + (perhaps ? perhaps() : 0); }
 
 
 def test_what_a_library_needs_imports_and_exports(tmp_path: Path, compile_library: Compile) -> None:
-    other = compile_library(tmp_path / "libother.so", "int there(void) { return 1; }", soname="libother.so.7")
-    found = read_elf(compile_library(tmp_path / "lib.so", SOURCE, soname="lib.so.3", needs=(other,)))
+    other = compile_library(
+        tmp_path / "libother.so", "int there(void) { return 1; }", soname="libother.so.7"
+    )
+    found = read_elf(
+        compile_library(tmp_path / "lib.so", SOURCE, soname="lib.so.3", needs=(other,))
+    )
     assert found.soname == "lib.so.3"
     assert found.needed[0] == "libother.so.7"
     assert "there" in found.imports

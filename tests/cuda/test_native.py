@@ -1,4 +1,5 @@
-"""PTX in a library becomes native code by NVIDIA's ptxas, and NVIDIA's own tools find it in the cut library."""
+"""PTX in a library becomes native code by NVIDIA's ptxas, and NVIDIA's own tools find it in the cut
+library."""
 
 import subprocess
 from collections.abc import Callable
@@ -37,7 +38,8 @@ def tools() -> Path:
 
 @pytest.fixture
 def library(tmp_path: Path, tools: Path, compile_library: Compile) -> Path:
-    """A library with PTX for 8.0 of two kernels, packed by `fatbinary` and registered as CUDA programs do it."""
+    """A library with PTX for 8.0 of two kernels, packed by `fatbinary` and registered as CUDA
+    programs do it."""
     return compile_library(tmp_path / "lib.so", source(tmp_path, tools, KERNEL))
 
 
@@ -45,11 +47,19 @@ def source(folder: Path, tools: Path, kernel: str) -> str:
     codes = ""
     for name in "ab":
         text, fat = folder / f"{name}.ptx", folder / f"{name}.fatbin"
-        room = "    mul.f32 %f1, %f1, %f1;\n" * 300  # what nothing uses is not compiled; so native code has room
+        room = (
+            "    mul.f32 %f1, %f1, %f1;\n" * 300
+        )  # what nothing uses is not compiled; so native code has room
         text.write_text(kernel.replace("NAME", name).replace("ROOM", room))
         image = f"--image3=kind=ptx,sm=80,file={text}"
-        subprocess.run([tools / "fatbinary", "-64", "--compress-mode=none", image, f"--create={fat}"], check=True)
-        codes += f'__attribute__((used, section(".nv_fatbin"), aligned(8))) static const unsigned char code_{name}[] = '
+        subprocess.run(
+            [tools / "fatbinary", "-64", "--compress-mode=none", image, f"--create={fat}"],
+            check=True,
+        )
+        codes += (
+            f'__attribute__((used, section(".nv_fatbin"), aligned(8))) static const unsigned char '
+            f"code_{name}[] = "
+        )
         codes += f"{{{','.join(map(str, fat.read_bytes()))}}};\n"
     return (
         f"{codes}struct wrapper {{ int magic, version; const void *code, *unused; }};\n"
@@ -72,9 +82,15 @@ def test_a_library_with_ptx_alone_becomes_one_with_native_code(
     cut_library(library, target, [(9, 0)], compiled)
     assert in_words(read_gpu_code(target)) == "native for 9.0"
     symbols = subprocess.run(
-        [tools / "cuobjdump", "--dump-elf-symbols", target], capture_output=True, text=True, check=True
+        [tools / "cuobjdump", "--dump-elf-symbols", target],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
-    assert [line.split()[-1] for line in symbols.splitlines() if "twice_" in line] == ["twice_a", "twice_b"], symbols
+    assert [line.split()[-1] for line in symbols.splitlines() if "twice_" in line] == [
+        "twice_a",
+        "twice_b",
+    ], symbols
     assert native.compile_native(library, (9, 0), said.append) == compiled
     assert len(said) == 1, "what was compiled is compiled once"
     assert native.compile_native(target, (9, 0), said.append) == {}
@@ -83,19 +99,27 @@ def test_a_library_with_ptx_alone_becomes_one_with_native_code(
 def test_what_ptxas_refuses_is_told_in_its_words(
     tmp_path: Path, tools: Path, compile_library: Compile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    library = compile_library(tmp_path / "lib.so", source(tmp_path, tools, KERNEL.replace("add.f32", "adds.f32")))
+    library = compile_library(
+        tmp_path / "lib.so", source(tmp_path, tools, KERNEL.replace("add.f32", "adds.f32"))
+    )
     cache = tmp_path / "cache" / "cuda"
     cache.mkdir(parents=True)
     (cache / tools.parent.parent.name).symlink_to(tools.parent.parent)
     monkeypatch.setenv("OOMPH_CACHE", str(cache.parent))
-    with pytest.raises(ToolchainError, match=r"ptxas could not compile the backend \(.*; leave --cuda-arch out"):
+    with pytest.raises(
+        ToolchainError, match=r"ptxas could not compile the backend \(.*; leave --cuda-arch out"
+    ):
         native.compile_native(library, (9, 0), print)
 
 
-def test_without_the_tools_the_sentence_says_what_pip_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_tools_the_sentence_says_what_pip_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OOMPH_CACHE", str(tmp_path))
     monkeypatch.setattr(native, "TOOLS", ("nvidia-cuda-nvcc==0.0.0",))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    with pytest.raises(ToolchainError, match=r"pip could not fetch NVIDIA's ptxas \(.*nvidia-cuda-nvcc==0\.0\.0"):
+    with pytest.raises(
+        ToolchainError, match=r"pip could not fetch NVIDIA's ptxas \(.*nvidia-cuda-nvcc==0\.0\.0"
+    ):
         native.tools()
     assert not list((tmp_path / "cuda").iterdir())

@@ -26,12 +26,15 @@ def test_the_major_is_that_of_the_libcudart_it_needs(backend: Path) -> None:
     assert cuda_major(backend) == "99"
 
 
-def test_libraries_are_found_with_what_they_need_in_turn(backend: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_libraries_are_found_with_what_they_need_in_turn(
+    backend: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lib = backend.parent / "lib"
     monkeypatch.setenv("LD_LIBRARY_PATH", str(lib))
     found, missing = find_libraries(backend)
     assert [(each.soname, each.path.parent, each.origin) for each in found] == [
-        (name, lib, "system") for name in ("libcudart.so.99", "libcublas.so.99", "libcublasLt.so.99")
+        (name, lib, "system")
+        for name in ("libcudart.so.99", "libcublas.so.99", "libcublasLt.so.99")
     ]
     assert missing == ()
 
@@ -57,7 +60,9 @@ def test_what_was_fetched_is_found_last(backend: Path, empty_cache: Path) -> Non
     assert missing == ()
 
 
-def test_another_major_does_not_serve(backend: Path, monkeypatch: pytest.MonkeyPatch, compile_library: Compile) -> None:
+def test_another_major_does_not_serve(
+    backend: Path, monkeypatch: pytest.MonkeyPatch, compile_library: Compile
+) -> None:
     """A system with CUDA 98 only: what CUDA 99 needs is still missing."""
     lib = backend.parent / "other"
     for name in ("libcudart.so", "libcublas.so"):
@@ -66,7 +71,9 @@ def test_another_major_does_not_serve(backend: Path, monkeypatch: pytest.MonkeyP
     assert find_libraries(backend) == ((), ("libcudart.so.99", "libcublas.so.99"))
 
 
-def test_a_library_that_cannot_be_loaded_is_not_found(backend: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_library_that_cannot_be_loaded_is_not_found(
+    backend: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lib = backend.parent / "lib"
     (lib / "libcublasLt.so.99").unlink()
     monkeypatch.setenv("LD_LIBRARY_PATH", str(lib))
@@ -82,12 +89,15 @@ def test_a_major_that_pypi_lacks_is_one_sentence() -> None:
 def test_a_wheel_with_another_hash_is_not_unpacked(
     empty_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """pip holds what it fetches against the hashes; here it finds a wheel of that name that is another."""
+    """pip holds what it fetches against the hashes; here it finds a wheel of that name that is
+    another."""
     wheel = tmp_path / "oomph_no_such-1.0-py3-none-any.whl"
     wheel.write_bytes(b"PK\x05\x06" + bytes(18))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
-    monkeypatch.setattr(nvidia, "PACKAGES", {"99": (f"oomph-no-such==1.0 --hash=sha256:{'0' * 64}",)})
+    monkeypatch.setattr(
+        nvidia, "PACKAGES", {"99": (f"oomph-no-such==1.0 --hash=sha256:{'0' * 64}",)}
+    )
     with pytest.raises(ToolchainError) as refused:
         fetch_libraries("99", lambda line: None)
     assert "HASHES" in str(refused.value)

@@ -12,8 +12,17 @@ from oomph.facts.quants import quant
 MakeModel = Callable[..., ModelSpec]
 
 
-def _tensors(n_layer: int, n_embd: int, n_head: int, n_head_kv: int, head: int, n_ff: int, n_expert: int, kind: str,
-             n_vocab: int) -> dict[str, TensorInfo]:  # fmt: skip
+def _tensors(
+    n_layer: int,
+    n_embd: int,
+    n_head: int,
+    n_head_kv: int,
+    head: int,
+    n_ff: int,
+    n_expert: int,
+    kind: str,
+    n_vocab: int,
+) -> dict[str, TensorInfo]:
     found: dict[str, TensorInfo] = {}
 
     def add(name: str, *ne: int, quant_name: str = "F32") -> None:
@@ -45,21 +54,41 @@ def make_model() -> MakeModel:
     """A factory of llama-like models; `n_expert` makes them mixtures, `metadata` adds keys."""
 
     def make(
-        arch: str = "llama", *, n_layer: int = 6, n_embd: int = 256, n_head: int = 4, n_head_kv: int = 2,
-        head: int = 64, n_ff: int = 512, n_expert: int = 0, n_vocab: int = 1000, kind: str = "Q8_0",
-        n_ctx_train: int = 16384, metadata: dict[str, Any] | None = None,
-    ) -> ModelSpec:  # fmt: skip
+        arch: str = "llama",
+        *,
+        n_layer: int = 6,
+        n_embd: int = 256,
+        n_head: int = 4,
+        n_head_kv: int = 2,
+        head: int = 64,
+        n_ff: int = 512,
+        n_expert: int = 0,
+        n_vocab: int = 1000,
+        kind: str = "Q8_0",
+        n_ctx_train: int = 16384,
+        metadata: dict[str, Any] | None = None,
+    ) -> ModelSpec:
         numbers: dict[str, Any] = {
-            "block_count": n_layer, "embedding_length": n_embd, "context_length": n_ctx_train,
-            "feed_forward_length": n_ff, "attention.head_count": n_head, "attention.head_count_kv": n_head_kv,
-            "attention.key_length": head, "attention.value_length": head,
-        }  # fmt: skip
+            "block_count": n_layer,
+            "embedding_length": n_embd,
+            "context_length": n_ctx_train,
+            "feed_forward_length": n_ff,
+            "attention.head_count": n_head,
+            "attention.head_count_kv": n_head_kv,
+            "attention.key_length": head,
+            "attention.value_length": head,
+        }
         if n_expert:
             numbers |= {"expert_count": n_expert, "expert_used_count": 2}
         numbers |= metadata or {}
         return ModelSpec(
-            name="small", arch=arch, metadata={f"{arch}.{key}": value for key, value in numbers.items()},
-            tensors=_tensors(n_layer, n_embd, n_head, n_head_kv, head, n_ff, n_expert, kind, n_vocab), source="small",
-        )  # fmt: skip
+            name="small",
+            arch=arch,
+            metadata={f"{arch}.{key}": value for key, value in numbers.items()},
+            tensors=_tensors(
+                n_layer, n_embd, n_head, n_head_kv, head, n_ff, n_expert, kind, n_vocab
+            ),
+            source="small",
+        )
 
     return make

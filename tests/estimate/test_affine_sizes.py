@@ -16,12 +16,18 @@ from oomph.facts.quants import QUANTS, QuantType
 @pytest.mark.parametrize(
     ("name", "knobs"),
     [
-        ("gemma-3-4b", {}), ("gemma-3-4b", {"swa_full": False}), ("qwen3-0.6b", {"n_cpu_moe": 4, "op_offload": True}),
-        ("qwen3-0.6b", {"flash_attn": "off", "n_ubatch": 256}), ("granite-4.0-h-tiny", {"n_seq_max": 3}),
-        ("deepseek-v2-lite", {"n_gpu_layers": 7, "type_k": "q8_0"}), ("phi-4-mini", {"n_devices": 2}),
+        ("gemma-3-4b", {}),
+        ("gemma-3-4b", {"swa_full": False}),
+        ("qwen3-0.6b", {"n_cpu_moe": 4, "op_offload": True}),
+        ("qwen3-0.6b", {"flash_attn": "off", "n_ubatch": 256}),
+        ("granite-4.0-h-tiny", {"n_seq_max": 3}),
+        ("deepseek-v2-lite", {"n_gpu_layers": 7, "type_k": "q8_0"}),
+        ("phi-4-mini", {"n_devices": 2}),
     ],
-)  # fmt: skip
-def test_a_context_between_replayed_ones_has_the_buffers_of_its_own_replay(name: str, knobs: dict[str, object]) -> None:
+)
+def test_a_context_between_replayed_ones_has_the_buffers_of_its_own_replay(
+    name: str, knobs: dict[str, object]
+) -> None:
     model = catalogue_model(name, "Q4_K_M")
     warm = MemoryModel(model)
     for n_ctx in (65_536, 32_768, 16_384):

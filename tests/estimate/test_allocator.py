@@ -1,4 +1,5 @@
-"""The graph allocator, by graphs small enough to work through by hand and by what must hold of any."""
+"""The graph allocator, by graphs small enough to work through by hand and by what must hold of
+any."""
 
 from collections.abc import Sequence
 
@@ -17,7 +18,9 @@ def own_bytes(tensor: Tensor, pool: int) -> int:
 
 def packed(graph: Graph, *, marks: Sequence[Tensor] = ()) -> Packing:
     leafs: list[Placed] = [(t, 0) for t in graph.leafs]
-    return pack(leafs, [(t, 0) for t in graph.nodes], alignments=(ALIGNMENT,), size=own_bytes, marks=marks)
+    return pack(
+        leafs, [(t, 0) for t in graph.nodes], alignments=(ALIGNMENT,), size=own_bytes, marks=marks
+    )
 
 
 def leaf(graph: Graph, n: int, *, device: str | None = None) -> Tensor:
@@ -124,13 +127,23 @@ def test_blocks_never_overlap_and_all_is_one_hole_in_the_end(sizes: list[int]) -
     assert [block for block in pool.free if block[1]] == [[0, 1 << 52]]
 
 
-@given(st.lists(st.tuples(st.integers(1, 500), st.integers(1, 4), st.integers(0, 4)), min_size=1, max_size=30))
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 500), st.integers(1, 4), st.integers(0, 4)),
+        min_size=1,
+        max_size=30,
+    )
+)
 def test_a_buffer_holds_at_least_what_is_live_at_once(recipe: list[tuple[int, int, int]]) -> None:
     """Against an oracle that knows no addresses: uses counted, sizes summed."""
     graph = Graph()
     made = [leaf(graph, 16)]
     for n, reach, second in recipe:
-        made.append(graph.expand(step(graph, n, made[-min(reach, len(made))], made[-min(second + 1, len(made))])))
+        made.append(
+            graph.expand(
+                step(graph, n, made[-min(reach, len(made))], made[-min(second + 1, len(made))])
+            )
+        )
     last_use = {source: i for i, node in enumerate(graph.nodes) for source in node.src}
     live, most = {graph.leafs[0]: 0}, 0
     for i, node in enumerate(graph.nodes):

@@ -1,4 +1,5 @@
-"""Headers that are well formed and make no sense: an estimate or one sentence, never a crash or a hang."""
+"""Headers that are well formed and make no sense: an estimate or one sentence, never a crash or a
+hang."""
 
 import random
 from collections.abc import Iterator
@@ -16,19 +17,44 @@ from oomph.facts.modelspec import ModelSpec, spec_from_gguf
 from oomph.facts.source import read_model
 
 VALUES = (
-    0, 1, 3, 255, 511, 2**16, 2**31 - 1, 2**32 - 1, 2**63, -1, 0.5, float("nan"), float("inf"), "x", (1, 2, 3), (),
-)  # fmt: skip
-MODELS = {"qwen3-0.6b:Q4_K_M": gpu("4090"), "olmoe-1b-7b:Q4_K_M": None, "granite-4.0-h-tiny:Q4_K_M": None}
+    0,
+    1,
+    3,
+    255,
+    511,
+    2**16,
+    2**31 - 1,
+    2**32 - 1,
+    2**63,
+    -1,
+    0.5,
+    float("nan"),
+    float("inf"),
+    "x",
+    (1, 2, 3),
+    (),
+)
+MODELS = {
+    "qwen3-0.6b:Q4_K_M": gpu("4090"),
+    "olmoe-1b-7b:Q4_K_M": None,
+    "granite-4.0-h-tiny:Q4_K_M": None,
+}
 
 
 def nonsense(model: ModelSpec, source: random.Random) -> Iterator[GGUFFile]:
-    """Headers like the model's: each numeric key with a value it cannot have, each kind of tensor gone or reshaped."""
+    """Headers like the model's: each numeric key with a value it cannot have, each kind of tensor
+    gone or reshaped."""
 
     def file(metadata: dict[str, object], tensors: dict[str, object]) -> GGUFFile:
         return GGUFFile(
-            name="bad.gguf", version=3, big_endian=False, metadata={**metadata, "general.architecture": model.arch},
-            tensors=tuple(tensors.values()), data_offset=0, file_bytes=1 << 40,
-        )  # type: ignore[arg-type]  # fmt: skip
+            name="bad.gguf",
+            version=3,
+            big_endian=False,
+            metadata={**metadata, "general.architecture": model.arch},
+            tensors=tuple(tensors.values()),
+            data_offset=0,
+            file_bytes=1 << 40,
+        )  # type: ignore[arg-type]
 
     for key in model.metadata:
         if key.startswith(model.arch):
@@ -37,7 +63,10 @@ def nonsense(model: ModelSpec, source: random.Random) -> Iterator[GGUFFile]:
         tensor = model.tensors[name]
         wider = replace(tensor, ne=(256 * source.choice((1, 2, 2**20)), *tensor.ne[1:]))
         yield file(dict(model.metadata), {**model.tensors, name: wider})
-        yield file(dict(model.metadata), {other: info for other, info in model.tensors.items() if other != name})
+        yield file(
+            dict(model.metadata),
+            {other: info for other, info in model.tensors.items() if other != name},
+        )
 
 
 @pytest.mark.timeout(60)

@@ -27,35 +27,51 @@ def compute_mib(name: str, config: RunConfig, build: int | None) -> tuple[float,
 def test_no_number_is_the_latest_and_a_large_one_equals_it() -> None:
     assert build_of(None) == build_of(100_000) == LATEST == Build()
     assert build_of(0) == Build(
-        embeds_inputs=False, rotates_cache=False, keeps_all_rows=False, narrow_mask=False, reserves_copies=False,
+        embeds_inputs=False,
+        rotates_cache=False,
+        keeps_all_rows=False,
+        narrow_mask=False,
+        reserves_copies=False,
         fuses_experts=False,
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "knobs", "build", "printed"),
-    [("gpt-oss-20b", {"n_ctx": 16384}, 7772, (398.38, 39.15)),
-     ("qwen3.5-9b", {"n_ctx": 65536, "type_k": "q8_0", "type_v": "q8_0"}, 8193, (493.00, 144.02)),
-     ("qwen3.5-27b", {"n_ctx": 262144}, 8836, (824.02, 532.02)),
-     ("gemma-4-26b-a4b", {"n_ctx": 262144}, 8836, (829.02, 526.02))],
-)  # fmt: skip
+    [
+        ("gpt-oss-20b", {"n_ctx": 16384}, 7772, (398.38, 39.15)),
+        (
+            "qwen3.5-9b",
+            {"n_ctx": 65536, "type_k": "q8_0", "type_v": "q8_0"},
+            8193,
+            (493.00, 144.02),
+        ),
+        ("qwen3.5-27b", {"n_ctx": 262144}, 8836, (824.02, 532.02)),
+        ("gemma-4-26b-a4b", {"n_ctx": 262144}, 8836, (829.02, 526.02)),
+    ],
+)
 def test_real_cards_of_older_builds(
     name: str, knobs: dict[str, object], build: int, printed: tuple[float, float]
 ) -> None:
-    """What llama-server of that build printed on a real card, with flash attention and n_ubatch 512.
+    """What llama-server of that build printed on a real card, with flash attention and n_ubatch
+    512.
 
-    Logs: github.com/ghghang2/v1.6, llama_server.log at commits d1f510a99, cf1b43dc7, c5c574035 (twice).
+    Logs: github.com/ghghang2/v1.6, llama_server.log at commits d1f510a99, cf1b43dc7, c5c574035
+    (twice).
     """
     assert compute_mib(name, DEEP.with_(**knobs), build) == pytest.approx(printed, abs=0.01)
 
 
-def changed_by(model: ModelSpec, build: Build, **knobs: object) -> tuple[DeviceMemory, DeviceMemory]:
+def changed_by(
+    model: ModelSpec, build: Build, **knobs: object
+) -> tuple[DeviceMemory, DeviceMemory]:
     config = DEEP.with_(**knobs)
     return tuple(MemoryModel(model, b).estimate(config).devices["CUDA0"] for b in (LATEST, build))  # type: ignore[return-value]
 
 
 def test_a_cast_mask_takes_three_times_the_room(make_model: MakeModel) -> None:
-    """F32 in, F16 out: 6 bytes a cell and token for 2. No logits, so that the mask decides, but for what is freed."""
+    """F32 in, F16 out: 6 bytes a cell and token for 2. No logits, so that the mask decides, but for
+    what is freed."""
     new, old = changed_by(make_model(), Build(narrow_mask=False), n_outputs_max=1)
     assert old.compute_bytes - new.compute_bytes == pytest.approx(4 * 32768 * 512, rel=0.05)
     new, old = changed_by(make_model(), Build(narrow_mask=False), n_outputs_max=1, flash_attn="off")
@@ -84,7 +100,8 @@ def test_builds_have_dates_that_only_grow() -> None:
 
 
 def test_the_build_that_is_named_sets_the_speed() -> None:
-    """Quantized prompts run on int8 tensor cores since June 2024: faster than cuBLAS in 16 bits, and growing."""
+    """Quantized prompts run on int8 tensor cores since June 2024: faster than cuBLAS in 16 bits,
+    and growing."""
     model, card = catalogue_model("llama-3.1-8b", "Q4_K_M"), gpu("RTX 4090")
     rates = []
     for build in (2824, 5000, 10_800):

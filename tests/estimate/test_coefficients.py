@@ -1,4 +1,5 @@
-"""Coefficients: every one defined, shipped within its bounds, and the same after a trip through a file."""
+"""Coefficients: every one defined, shipped within its bounds, and the same after a trip through a
+file."""
 
 import json
 import math
@@ -43,16 +44,21 @@ def test_a_measured_card_has_effects_of_its_own_and_another_has_none() -> None:
 def test_the_shipped_values_say_where_they_come_from_and_hold_no_row() -> None:
     shipped = default_coefficients()
     assert shipped.provenance["kept"] > 100
-    assert sum(shipped.provenance["left_out"].values()) + shipped.provenance["kept"] == shipped.provenance["rows"]
+    assert (
+        sum(shipped.provenance["left_out"].values()) + shipped.provenance["kept"]
+        == shipped.provenance["rows"]
+    )
     assert "tokens_per_s" not in shipped.to_json()
 
 
 def test_json_and_back_is_the_same(tmp_path) -> None:  # type: ignore[no-untyped-def]
     before = Coefficients(
-        values=prior_values(), cards={"a card": {"card.compute_factor": 0.9}},
-        interval_widths={"decode dense": {"card": 0.1}}, covered={"n_depth": (0.0, 4096.0)},
+        values=prior_values(),
+        cards={"a card": {"card.compute_factor": 0.9}},
+        interval_widths={"decode dense": {"card": 0.1}},
+        covered={"n_depth": (0.0, 4096.0)},
         calibrated_on={"machines": ["here"]},
-    )  # fmt: skip
+    )
     path = tmp_path / "calibration.json"
     path.write_text(before.to_json(), encoding="utf-8")
     after = read_coefficients(path)
@@ -63,9 +69,16 @@ def test_json_and_back_is_the_same(tmp_path) -> None:  # type: ignore[no-untyped
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("{}", "format"), ("no json", "no coefficients"), ('{"format": 99}', "format 99"), ("[1]", "no coefficients")],
+    [
+        ("{}", "format"),
+        ("no json", "no coefficients"),
+        ('{"format": 99}', "format 99"),
+        ("[1]", "no coefficients"),
+    ],
 )
-def test_a_file_that_is_no_calibration_is_refused_in_one_sentence(tmp_path, text: str, says: str) -> None:  # type: ignore[no-untyped-def]
+def test_a_file_that_is_no_calibration_is_refused_in_one_sentence(
+    tmp_path, text: str, says: str
+) -> None:  # type: ignore[no-untyped-def]
     path = tmp_path / "x.json"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(OomphError, match=says) as caught:

@@ -17,14 +17,20 @@ from oomph.units import MIB, mib
 
 MakeModel = Callable[..., ModelSpec]
 
-few = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+few = settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 memories = st.integers(2 * MIB, 90 * MIB)
 contexts = st.sampled_from([512, 2048, 6000, 16384])
 knob_sets = st.fixed_dictionaries(
-    {"flash_attn": st.sampled_from(["on", "off"]), "n_ubatch": st.sampled_from([64, 512]),
-     "n_seq_max": st.sampled_from([1, 3]), "type_k": st.sampled_from(["f16", "q8_0"]),
-     "n_gpu_layers": st.sampled_from([-1, 3])},
-)  # fmt: skip
+    {
+        "flash_attn": st.sampled_from(["on", "off"]),
+        "n_ubatch": st.sampled_from([64, 512]),
+        "n_seq_max": st.sampled_from([1, 3]),
+        "type_k": st.sampled_from(["f16", "q8_0"]),
+        "n_gpu_layers": st.sampled_from([-1, 3]),
+    },
+)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +73,9 @@ def test_a_named_card_gives_fit_speed_and_overhead(dense: ModelSpec) -> None:
 
 
 def test_given_memory_goes_before_the_cards_own(dense: ModelSpec) -> None:
-    assert Estimator(dense, gpu("RTX 4090"), gpu_memory_bytes=MIB).predict(RunConfig()).fits is False
+    assert (
+        Estimator(dense, gpu("RTX 4090"), gpu_memory_bytes=MIB).predict(RunConfig()).fits is False
+    )
 
 
 def test_every_card_has_to_hold_its_share(dense: ModelSpec) -> None:
@@ -89,7 +97,9 @@ def test_what_llama_cpp_refuses_does_not_fit(dense: ModelSpec) -> None:
 
 
 def on_card(model: ModelSpec, n_bytes: int, config: RunConfig, **more: bool) -> Prediction:
-    return Estimator(model, gpu("RTX 4090"), gpu_memory_bytes=n_bytes, **more).predict(config, longest=False)
+    return Estimator(model, gpu("RTX 4090"), gpu_memory_bytes=n_bytes, **more).predict(
+        config, longest=False
+    )
 
 
 def test_what_surely_does_not_load_has_no_speed_and_says_by_how_much(dense: ModelSpec) -> None:
@@ -99,7 +109,10 @@ def test_what_surely_does_not_load_has_no_speed_and_says_by_how_much(dense: Mode
     short, bare = on_card(dense, allocated - 1, config), on_card(dense, allocated, config)
     assert short.speed is None
     assert short.speed_reason is not None
-    assert f"CUDA0 would have to hold {mib(allocated)} and has {mib(allocated - 1)}" in short.speed_reason
+    assert (
+        f"CUDA0 would have to hold {mib(allocated)} and has {mib(allocated - 1)}"
+        in short.speed_reason
+    )
     assert bare.fits is False  # the CUDA context has no room
     assert bare.speed is not None
     assert bare.speed_reason is None
@@ -113,7 +126,9 @@ def test_what_surely_does_not_load_has_no_speed_and_says_by_how_much(dense: Mode
 def test_every_card_must_hold_its_part_to_have_a_speed(dense: ModelSpec) -> None:
     config = RunConfig(n_devices=2, tensor_split=(5.0, 1.0))
     devices = Estimator(dense, gpu("RTX 4090")).memory(config).devices
-    larger = max(devices[name].total_bytes - devices[name].overhead_bytes for name in ("CUDA0", "CUDA1"))
+    larger = max(
+        devices[name].total_bytes - devices[name].overhead_bytes for name in ("CUDA0", "CUDA1")
+    )
     assert on_card(dense, larger, config).speed is not None
     assert on_card(dense, larger - 1, config).speed is None
 
@@ -129,7 +144,9 @@ def test_a_guessed_compute_buffer_denies_no_speed(make_model: MakeModel) -> None
 
 def test_with_unified_memory_what_is_too_much_crosses_the_bus(dense: ModelSpec) -> None:
     config, plenty = RunConfig(n_ctx=12288), 1 << 40
-    whole, small = (on_card(dense, n_bytes, config, unified_memory=True) for n_bytes in (plenty, MIB))
+    whole, small = (
+        on_card(dense, n_bytes, config, unified_memory=True) for n_bytes in (plenty, MIB)
+    )
     assert whole.speed == on_card(dense, plenty, config).speed
     assert whole.speed is not None
     assert small.speed is not None
@@ -138,7 +155,10 @@ def test_with_unified_memory_what_is_too_much_crosses_the_bus(dense: ModelSpec) 
 
 
 def test_a_window_that_fits_is_not_said_to_spill_nor_a_full_cache_to_fit() -> None:
-    model, config = catalogue_model("gemma-3-27b", "Q4_K_M"), RunConfig(n_ctx=65_536, n_depth=65_536)
+    model, config = (
+        catalogue_model("gemma-3-27b", "Q4_K_M"),
+        RunConfig(n_ctx=65_536, n_depth=65_536),
+    )
     estimator = Estimator(model, gpu("RTX 4090"), unified_memory=True)
     full, windows = (estimator.speed(config.with_(swa_full=swa_full)) for swa_full in (True, False))
     assert full is not None
@@ -157,27 +177,36 @@ def test_what_llama_cpp_refuses_has_no_speed(dense: ModelSpec) -> None:
 
 def test_the_reason_names_what_is_missing(dense: ModelSpec) -> None:
     assert "name a GPU" in (Estimator(dense).predict(RunConfig()).speed_reason or "")
-    assert "oomph calibrate" in (Estimator(dense).predict(RunConfig(n_devices=0)).speed_reason or "")
+    assert "oomph calibrate" in (
+        Estimator(dense).predict(RunConfig(n_devices=0)).speed_reason or ""
+    )
 
 
 def test_a_depth_beyond_a_sequences_share_is_refused(dense: ModelSpec) -> None:
     estimator = Estimator(dense, gpu("RTX 4090"))
     for ask in (estimator.predict, estimator.speed):
-        with pytest.raises(ConfigError, match=r"^n_depth is 2,000, but each of 4 sequences has 1,024 of"):
+        with pytest.raises(
+            ConfigError, match=r"^n_depth is 2,000, but each of 4 sequences has 1,024 of"
+        ):
             ask(RunConfig(n_ctx=4096, n_seq_max=4, n_depth=2000))
 
 
 def test_of_a_file_with_mtp_the_speed_is_said_to_be_without() -> None:
     said = [
         any("speculative" in warning for warning in on_card(model, 1 << 40, RunConfig()).warnings)
-        for model in (catalogue_model("glm-4.5-air", "Q4_K_M"), catalogue_model("qwen3-30b-a3b", "Q4_K_M"))
+        for model in (
+            catalogue_model("glm-4.5-air", "Q4_K_M"),
+            catalogue_model("qwen3-30b-a3b", "Q4_K_M"),
+        )
     ]
     assert said == [True, False]
 
 
 def test_many_predictions_are_those_of_one_by_one(dense: ModelSpec) -> None:
     configs = [RunConfig(n_ctx=n, n_ubatch=u) for n in (1024, 4096) for u in (128, 512)]
-    assert list(Estimator(dense).predict_many(configs)) == [Estimator(dense).predict(config) for config in configs]
+    assert list(Estimator(dense).predict_many(configs)) == [
+        Estimator(dense).predict(config) for config in configs
+    ]
 
 
 # --- inverse
@@ -185,34 +214,50 @@ def test_many_predictions_are_those_of_one_by_one(dense: ModelSpec) -> None:
 
 @few
 @given(memories, knob_sets)
-def test_max_context_is_the_longest_of_all_that_fit(dense: ModelSpec, n_bytes: int, knobs: dict[str, object]) -> None:
+def test_max_context_is_the_longest_of_all_that_fit(
+    dense: ModelSpec, n_bytes: int, knobs: dict[str, object]
+) -> None:
     every = (RunConfig(n_ctx=n).with_(**knobs) for n in range(256, 12288 + 1, 256))
     best = max((config.n_ctx for config in runs(dense, n_bytes, every)), default=0)
     assert Estimator(dense, gpu_memory_bytes=n_bytes).max_context(**knobs, limit=12288) == best
 
 
 def test_max_context_is_exact_where_a_longer_context_takes_less() -> None:
-    """With n_ubatch 2048, Qwen3-30B-A3B's holes close at 25,600 cells: 139 MiB less than with 256 cells fewer."""
+    """With n_ubatch 2048, Qwen3-30B-A3B's holes close at 25,600 cells: 139 MiB less than with 256
+    cells fewer."""
     model = catalogue_model("qwen3-30b-a3b", "Q4_K_M")
     every = [RunConfig(n_ctx=n, n_ubatch=2048) for n in range(23808, 27649, 256)]
-    sizes = [prediction.memory.total_vram_bytes for prediction in Estimator(model).predict_many(every)]
+    sizes = [
+        prediction.memory.total_vram_bytes for prediction in Estimator(model).predict_many(every)
+    ]
     assert sizes != sorted(sizes)
     for n_bytes in range(sizes[0], sizes[-1], 29 * MIB):
-        best = max(config.n_ctx for config, size in zip(every, sizes, strict=True) if size <= n_bytes)
-        assert Estimator(model, gpu_memory_bytes=n_bytes).max_context(n_ubatch=2048, limit=27648) == best
+        best = max(
+            config.n_ctx for config, size in zip(every, sizes, strict=True) if size <= n_bytes
+        )
+        assert (
+            Estimator(model, gpu_memory_bytes=n_bytes).max_context(n_ubatch=2048, limit=27648)
+            == best
+        )
 
 
 @few
 @given(memories, contexts)
-def test_max_experts_is_the_most_of_all_that_fit(mixture: ModelSpec, n_bytes: int, n_ctx: int) -> None:
-    fitting = runs(mixture, n_bytes, (RunConfig(n_ctx=n_ctx, n_expert_used=n) for n in range(1, 17)))
+def test_max_experts_is_the_most_of_all_that_fit(
+    mixture: ModelSpec, n_bytes: int, n_ctx: int
+) -> None:
+    fitting = runs(
+        mixture, n_bytes, (RunConfig(n_ctx=n_ctx, n_expert_used=n) for n in range(1, 17))
+    )
     best = max((config.n_expert_used or 0 for config in fitting), default=0)
     assert Estimator(mixture, gpu_memory_bytes=n_bytes).max_experts(n_ctx=n_ctx) == best
 
 
 @few
 @given(memories, contexts)
-def test_max_ubatch_is_the_largest_of_all_that_fit(dense: ModelSpec, n_bytes: int, n_ctx: int) -> None:
+def test_max_ubatch_is_the_largest_of_all_that_fit(
+    dense: ModelSpec, n_bytes: int, n_ctx: int
+) -> None:
     every = (RunConfig(n_ctx=n_ctx, n_batch=512, n_ubatch=n) for n in range(32, 513, 32))
     best = max((config.n_ubatch for config in runs(dense, n_bytes, every)), default=0)
     assert Estimator(dense, gpu_memory_bytes=n_bytes).max_ubatch(n_ctx=n_ctx, n_batch=512) == best
@@ -220,7 +265,9 @@ def test_max_ubatch_is_the_largest_of_all_that_fit(dense: ModelSpec, n_bytes: in
 
 @few
 @given(memories, contexts)
-def test_max_gpu_layers_leaves_the_fewest_layers_off(dense: ModelSpec, n_bytes: int, n_ctx: int) -> None:
+def test_max_gpu_layers_leaves_the_fewest_layers_off(
+    dense: ModelSpec, n_bytes: int, n_ctx: int
+) -> None:
     every = (RunConfig(n_ctx=n_ctx, n_gpu_layers=n) for n in range(1, 8))
     best = max((config.n_gpu_layers for config in runs(dense, n_bytes, every)), default=0)
     assert Estimator(dense, gpu_memory_bytes=n_bytes).max_gpu_layers(n_ctx=n_ctx) == best
@@ -228,7 +275,9 @@ def test_max_gpu_layers_leaves_the_fewest_layers_off(dense: ModelSpec, n_bytes: 
 
 @few
 @given(memories, contexts)
-def test_min_cpu_moe_keeps_the_fewest_experts_off(mixture: ModelSpec, n_bytes: int, n_ctx: int) -> None:
+def test_min_cpu_moe_keeps_the_fewest_experts_off(
+    mixture: ModelSpec, n_bytes: int, n_ctx: int
+) -> None:
     fitting = runs(mixture, n_bytes, (RunConfig(n_ctx=n_ctx, n_cpu_moe=n) for n in range(7)))
     best = min((config.n_cpu_moe for config in fitting), default=None)
     assert Estimator(mixture, gpu_memory_bytes=n_bytes).min_cpu_moe(n_ctx=n_ctx) == best
@@ -237,7 +286,9 @@ def test_min_cpu_moe_keeps_the_fewest_experts_off(mixture: ModelSpec, n_bytes: i
 @few
 @given(memories, contexts)
 def test_best_kv_type_is_the_truest_that_fits(dense: ModelSpec, n_bytes: int, n_ctx: int) -> None:
-    fitting = runs(dense, n_bytes, (RunConfig(n_ctx=n_ctx, type_k=kind, type_v=kind) for kind in BEST_KV_TYPES))
+    fitting = runs(
+        dense, n_bytes, (RunConfig(n_ctx=n_ctx, type_k=kind, type_v=kind) for kind in BEST_KV_TYPES)
+    )
     best = fitting[0].type_k if fitting else None
     assert Estimator(dense, gpu_memory_bytes=n_bytes).best_kv_type(n_ctx=n_ctx) == best
 
@@ -257,7 +308,9 @@ def test_a_context_beyond_training_is_said(dense: ModelSpec) -> None:
     estimator = Estimator(dense)
     assert any("YaRN" in warning for warning in estimator.predict(RunConfig(n_ctx=12289)).warnings)
     assert not estimator.predict(RunConfig(n_ctx=12288)).warnings
-    assert not estimator.predict(RunConfig(n_ctx=20_000, rope_scaling="yarn", rope_scale=2)).warnings
+    assert not estimator.predict(
+        RunConfig(n_ctx=20_000, rope_scaling="yarn", rope_scale=2)
+    ).warnings
     assert not estimator.predict(RunConfig(n_ctx=20_000, n_seq_max=2)).warnings
     without_positions = Estimator(catalogue_model("granite-4.0-h-tiny", "Q4_K_M"))
     assert not without_positions.predict(RunConfig(n_ctx=150_000)).warnings

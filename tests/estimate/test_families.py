@@ -1,9 +1,10 @@
-"""Families beyond the common transformers: what llama.cpp 0.5.0's CUDA backend allocated, size by size.
+"""Families beyond the common transformers: what llama.cpp 0.5.0's CUDA backend allocated, size by
+size.
 
-`tests/data/families.json` holds our own runs on the phantom card: published shapes in Q4_K_M as sparse files, five
-configurations each (flash attention on and off, a quantized cache, several sequences, half of the layers on the card,
-two cards). A row is the knobs and, for each device, MiB of weights, KV cache, recurrent state and compute buffer as
-llama.cpp printed them.
+`tests/data/families.json` holds our own runs on the phantom card: published shapes in Q4_K_M as
+sparse files, five configurations each (flash attention on and off, a quantized cache, several
+sequences, half of the layers on the card, two cards). A row is the knobs and, for each device, MiB
+of weights, KV cache, recurrent state and compute buffer as llama.cpp printed them.
 """
 
 import json
@@ -20,7 +21,9 @@ from oomph.facts.config import RunConfig
 from oomph.facts.shapes import FAMILIES
 from oomph.units import MIB
 
-RUNS: Final[dict[str, list[Any]]] = json.loads((Path(__file__).parents[1] / "data" / "families.json").read_text())
+RUNS: Final[dict[str, list[Any]]] = json.loads(
+    (Path(__file__).parents[1] / "data" / "families.json").read_text()
+)
 COMPONENTS: Final = ("weights_bytes", "kv_cache_bytes", "recurrent_bytes", "compute_bytes")
 PRINTED_MIB: Final = 0.0051
 """llama.cpp prints two decimals."""
@@ -33,7 +36,9 @@ def test_sizes_are_those_allocated(name: str) -> None:
     for knobs, devices in RUNS[name]:
         estimate = memory.estimate(RunConfig.from_mapping(knobs))
         for device, printed in devices.items():
-            predicted = [getattr(estimate.devices[device], component) / MIB for component in COMPONENTS]
+            predicted = [
+                getattr(estimate.devices[device], component) / MIB for component in COMPONENTS
+            ]
             if device == "CUDA_Host":
                 predicted[:3] = [0, 0, 0]  # weights beside the card are mapped, not allocated there
             assert predicted == pytest.approx(printed, abs=PRINTED_MIB), (knobs, device)
@@ -72,10 +77,13 @@ def test_falcon_h1_keeps_both() -> None:
 
 
 def test_auto_flash_attention_leaves_v_as_it_was() -> None:
-    """With the cache on the CPU auto turns flash attention off, and V is not padded to the widest layer's."""
+    """With the cache on the CPU auto turns flash attention off, and V is not padded to the widest
+    layer's."""
     memory = MemoryModel(catalogue_model("gemma-4-26b-a4b", "Q8_0"))
     wide, narrow = (
-        memory.estimate(RunConfig(n_ctx=4096, flash_attn=flash_attn, offload_kqv=False)).devices["CPU"].kv_cache_bytes
+        memory.estimate(RunConfig(n_ctx=4096, flash_attn=flash_attn, offload_kqv=False))
+        .devices["CPU"]
+        .kv_cache_bytes
         for flash_attn in ("off", "auto")
     )
     assert narrow < wide

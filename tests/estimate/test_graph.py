@@ -1,4 +1,5 @@
-"""ggml's tensors, a configuration's sizes and placement, and the graphs that are composed of them."""
+"""ggml's tensors, a configuration's sizes and placement, and the graphs that are composed of
+them."""
 
 from collections.abc import Callable
 
@@ -28,7 +29,13 @@ def graph_of(model: ModelSpec, **knobs: object) -> tuple[Graph, dict[int, Tensor
     setup = MemoryModel(model).setup(RunConfig().with_(**knobs))
     sizes = setup.sizes
     b = Builder(
-        model, setup.hparams, setup.placement, sizes, setup.cache, n_tokens=sizes.n_tokens, n_outputs=sizes.n_outputs
+        model,
+        setup.hparams,
+        setup.placement,
+        sizes,
+        setup.cache,
+        n_tokens=sizes.n_tokens,
+        n_outputs=sizes.n_outputs,
     )
     return build_graph(b, range(setup.hparams.n_layer))
 
@@ -82,13 +89,15 @@ def test_expanding_visits_sources_first_and_each_once() -> None:
 
 @pytest.mark.parametrize(
     ("knobs", "cells", "n_tokens", "n_outputs"),
-    [({"n_ctx": 90_000}, 90_112, 512, 512),
-     ({"n_ctx": 1000, "n_ubatch": 4096}, 1024, 1000, 1000),
-     ({"n_ctx": 5000, "n_seq_max": 4}, 1280, 512, 512),
-     ({"n_ctx": 5000, "n_seq_max": 4, "kv_unified": True, "n_outputs_max": 4}, 5120, 512, 4),
-     ({"n_ctx": 4096, "n_seq_max": 3, "n_ubatch": 100}, 1536, 102, 100)],
+    [
+        ({"n_ctx": 90_000}, 90_112, 512, 512),
+        ({"n_ctx": 1000, "n_ubatch": 4096}, 1024, 1000, 1000),
+        ({"n_ctx": 5000, "n_seq_max": 4}, 1280, 512, 512),
+        ({"n_ctx": 5000, "n_seq_max": 4, "kv_unified": True, "n_outputs_max": 4}, 5120, 512, 4),
+        ({"n_ctx": 4096, "n_seq_max": 3, "n_ubatch": 100}, 1536, 102, 100),
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_contexts_and_batches_are_padded_as_llama_context_does(
     make_model: MakeModel, knobs: dict[str, object], cells: int, n_tokens: int, n_outputs: int
 ) -> None:
@@ -109,7 +118,9 @@ def test_a_window_keeps_its_own_cells_and_a_micro_batch_more(make_model: MakeMod
 
 
 @given(st.integers(0, 80), st.integers(-1, 90), st.integers(0, 4))
-def test_layers_lie_on_the_cards_in_order_after_those_on_the_cpu(n_layer: int, n_gpu: int, n_cards: int) -> None:
+def test_layers_lie_on_the_cards_in_order_after_those_on_the_cpu(
+    n_layer: int, n_gpu: int, n_cards: int
+) -> None:
     place = Placement(RunConfig(n_gpu_layers=n_gpu, n_devices=n_cards), n_layer)
     devices = [place.layer(il) for il in range(n_layer + 1)]
     ranks = [-1 if device == CPU else int(device.removeprefix("CUDA")) for device in devices]
@@ -137,10 +148,16 @@ def test_the_first_pattern_that_matches_decides() -> None:
     assert place.weight("blk.2.attn_q.weight") == CPU
 
 
-@pytest.mark.parametrize("knobs", [
-    {"override_tensor": "attn"}, {"override_tensor": "attn=CUDA7"}, {"override_tensor": "(=CPU"},
-    {"tensor_split": (1, -1), "n_devices": 2}, {"split_mode": "none", "main_gpu": 3},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"override_tensor": "attn"},
+        {"override_tensor": "attn=CUDA7"},
+        {"override_tensor": "(=CPU"},
+        {"tensor_split": (1, -1), "n_devices": 2},
+        {"split_mode": "none", "main_gpu": 3},
+    ],
+)
 def test_impossible_placements_are_refused(knobs: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
         Placement(RunConfig().with_(**knobs), 4)
@@ -180,7 +197,10 @@ def test_only_the_rows_that_need_logits_pass_the_last_layer(make_model: MakeMode
 def test_a_quantized_cache_is_rotated(make_model: MakeModel) -> None:
     plain, _ = graph_of(make_model())
     rotated, _ = graph_of(make_model(), type_k="q8_0", type_v="q8_0")
-    assert {t.name for t in rotated.leafs} - {t.name for t in plain.leafs} == {"attn_inp_k_rot", "attn_inp_v_rot"}
+    assert {t.name for t in rotated.leafs} - {t.name for t in plain.leafs} == {
+        "attn_inp_k_rot",
+        "attn_inp_v_rot",
+    }
 
 
 def test_a_missing_tensor_is_named(make_model: MakeModel) -> None:
@@ -190,9 +210,17 @@ def test_a_missing_tensor_is_named(make_model: MakeModel) -> None:
         graph_of(model)
 
 
-@pytest.mark.parametrize("metadata", [
-    {"nextn_predict_layers": 6}, {"block_count": 10_000}, {"expert_count": 100_000}, {"embedding_length": 1 << 40},
-])  # fmt: skip
-def test_numbers_that_no_model_has_are_refused(make_model: MakeModel, metadata: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"nextn_predict_layers": 6},
+        {"block_count": 10_000},
+        {"expert_count": 100_000},
+        {"embedding_length": 1 << 40},
+    ],
+)
+def test_numbers_that_no_model_has_are_refused(
+    make_model: MakeModel, metadata: dict[str, int]
+) -> None:
     with pytest.raises(ModelFileError):
         resolve_hparams(make_model(metadata=metadata))

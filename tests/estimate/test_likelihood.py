@@ -33,8 +33,12 @@ def test_what_just_fits_is_as_likely_to_fit_as_not() -> None:
 
 
 def test_the_ends_of_the_90_percent_interval_hold_5_percent_each() -> None:
-    assert probability(MEMORY, FULL.total_bytes + round(HALF_WIDTH)) == pytest.approx(0.95, abs=1e-4)
-    assert probability(MEMORY, FULL.total_bytes - round(HALF_WIDTH)) == pytest.approx(0.05, abs=1e-4)
+    assert probability(MEMORY, FULL.total_bytes + round(HALF_WIDTH)) == pytest.approx(
+        0.95, abs=1e-4
+    )
+    assert probability(MEMORY, FULL.total_bytes - round(HALF_WIDTH)) == pytest.approx(
+        0.05, abs=1e-4
+    )
 
 
 @given(smaller=st.integers(0, 24000), more=st.integers(1, 4000))
@@ -46,7 +50,9 @@ def test_more_memory_is_never_less_likely_to_do(smaller: int, more: int) -> None
 def test_an_unknown_graph_is_less_sure_either_way() -> None:
     unknown = replace(MEMORY, exact_compute=False)
     for beyond in (-200 * MIB, 200 * MIB):
-        sure, unsure = (probability(memory, FULL.total_bytes + beyond) for memory in (MEMORY, unknown))
+        sure, unsure = (
+            probability(memory, FULL.total_bytes + beyond) for memory in (MEMORY, unknown)
+        )
         assert abs(unsure - 0.5) < abs(sure - 0.5)
 
 
@@ -54,18 +60,25 @@ def test_the_fullest_card_decides() -> None:
     fuller = replace(FULL, kv_cache_bytes=100 * MIB)
     both = MemoryEstimate(devices={"CUDA0": FULL, "CUDA1": fuller})
     alone = MemoryEstimate(devices={"CUDA0": fuller})
-    assert probability(both, 9400 * MIB) == probability(alone, 9400 * MIB) < probability(MEMORY, 9400 * MIB)
+    assert (
+        probability(both, 9400 * MIB)
+        == probability(alone, 9400 * MIB)
+        < probability(MEMORY, 9400 * MIB)
+    )
 
 
 def test_a_calibrated_card_is_surer_and_other_cards_are_not() -> None:
     own = replace(
-        SHIPPED, cards={CARD.name: {"memory.own_context_factor": 1.1}},
+        SHIPPED,
+        cards={CARD.name: {"memory.own_context_factor": 1.1}},
         interval_widths={**SHIPPED.interval_widths, "total_vram_bytes": {"calibrated": 6.0 * MIB}},
-    )  # fmt: skip
+    )
     assert context_half_width_bytes(CARD, own) == 6 * MIB
     other = gpu("RTX 3090")
     without = replace(SHIPPED, cards={})  # what ships knows some cards' own contexts
-    assert context_half_width_bytes(other, own) == context_half_width_bytes(other, without) > 50 * MIB
+    assert (
+        context_half_width_bytes(other, own) == context_half_width_bytes(other, without) > 50 * MIB
+    )
 
 
 def test_a_prediction_says_how_likely_it_fits(make_model: Callable[..., ModelSpec]) -> None:
@@ -82,7 +95,9 @@ def test_a_prediction_says_how_likely_it_fits(make_model: Callable[..., ModelSpe
 
 
 def test_nothing_is_said_where_no_card_is_named(make_model: Callable[..., ModelSpec]) -> None:
-    assert Estimator(make_model(), gpu_memory_bytes=MIB).predict(RunConfig()).fit_probability is None
+    assert (
+        Estimator(make_model(), gpu_memory_bytes=MIB).predict(RunConfig()).fit_probability is None
+    )
 
 
 def test_what_llama_cpp_refuses_cannot_fit(make_model: Callable[..., ModelSpec]) -> None:
@@ -93,16 +108,18 @@ def test_what_llama_cpp_refuses_cannot_fit(make_model: Callable[..., ModelSpec])
 
 @given(st.floats(0.05, 0.95))
 def test_what_is_kept_free_buys_the_probability(wanted: float) -> None:
-    assert probability(MEMORY, FULL.total_bytes + reserve_bytes(CARD, SHIPPED, wanted)) == pytest.approx(
-        wanted, abs=1e-4
-    )
+    assert probability(
+        MEMORY, FULL.total_bytes + reserve_bytes(CARD, SHIPPED, wanted)
+    ) == pytest.approx(wanted, abs=1e-4)
 
 
 def test_a_cautious_estimator_finds_the_last_context_that_is_likely_enough() -> None:
     model = catalogue_model("llama-3.1-8b", "Q4_K_M")
     estimator = Estimator(model, CARD)
     longest = estimator.cautious(0.9).max_context()
-    at, beyond = (estimator.predict(RunConfig(n_ctx=n)).fit_probability or 0 for n in (longest, longest + 256))
+    at, beyond = (
+        estimator.predict(RunConfig(n_ctx=n)).fit_probability or 0 for n in (longest, longest + 256)
+    )
     assert beyond < 0.9 <= at
     assert longest < estimator.max_context() == estimator.cautious(0.5).max_context()
     nameless = Estimator(model, gpu_memory_bytes=CARD.memory_bytes)
@@ -110,6 +127,8 @@ def test_a_cautious_estimator_finds_the_last_context_that_is_likely_enough() -> 
 
 
 def test_where_every_byte_is_known_there_is_nothing_in_between() -> None:
-    certain = SHIPPED.with_values(values={**SHIPPED.values, "memory.context_bytes_per_sm": 0.0}, cards={})
+    certain = SHIPPED.with_values(
+        values={**SHIPPED.values, "memory.context_bytes_per_sm": 0.0}, cards={}
+    )
     assert fit_probability(MEMORY, CARD, FULL.total_bytes, certain) == 1.0
     assert fit_probability(MEMORY, CARD, FULL.total_bytes - 1, certain) == 0.0

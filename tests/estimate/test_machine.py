@@ -8,7 +8,13 @@ from oomph.estimate.machine import LINUX, ram_bandwidth, told_machine
 
 @pytest.mark.parametrize(
     ("text", "gb_s"),
-    [("51.2", 51.2), ("DDR4-3200", 51.2), ("ddr5-6000", 96.0), ("DDR4-2933x8", 187.712), ("LPDDR5X-8000", 128.0)],
+    [
+        ("51.2", 51.2),
+        ("DDR4-3200", 51.2),
+        ("ddr5-6000", 96.0),
+        ("DDR4-2933x8", 187.712),
+        ("LPDDR5X-8000", 128.0),
+    ],
 )
 def test_memory_is_a_rate_or_a_kind(text: str, gb_s: float) -> None:
     assert ram_bandwidth(text) == pytest.approx(gb_s * 1e9)
@@ -26,7 +32,11 @@ def test_nothing_told_is_linux_and_the_cards_own_limit() -> None:
 
 def test_a_told_machine_is_kept() -> None:
     machine = told_machine("Windows", 250.0, "DDR4-3200")
-    assert machine.to_dict() == {"os": "windows", "power_limit_w": 250.0, "host_bandwidth_gb_s": 51.2}
+    assert machine.to_dict() == {
+        "os": "windows",
+        "power_limit_w": 250.0,
+        "host_bandwidth_gb_s": 51.2,
+    }
 
 
 @pytest.mark.parametrize("watts", [0.0, -1.0, 5000.0, float("nan")])

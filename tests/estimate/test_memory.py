@@ -1,6 +1,8 @@
-"""Bytes of every device: against what llama.cpp allocated for Qwen3-30B-A3B, and by rule on small models.
+"""Bytes of every device: against what llama.cpp allocated for Qwen3-30B-A3B, and by rule on small
+models.
 
-The figures of Qwen3-30B-A3B are those that llama.cpp 0.5.0's CUDA backend printed on the phantom card, in MiB.
+The figures of Qwen3-30B-A3B are those that llama.cpp 0.5.0's CUDA backend printed on the phantom
+card, in MiB.
 """
 
 from collections.abc import Callable
@@ -36,16 +38,24 @@ def in_mib(n_bytes: int) -> float:
 
 @pytest.mark.parametrize(
     ("quantization", "on_card", "on_host"),
-    [("BF16", 57666.30, 593.50), ("F16", 57666.30, 593.50), ("Q8_0", 30658.12, 315.30), ("Q4_K_M", 17524.43, 166.92)],
+    [
+        ("BF16", 57666.30, 593.50),
+        ("F16", 57666.30, 593.50),
+        ("Q8_0", 30658.12, 315.30),
+        ("Q4_K_M", 17524.43, 166.92),
+    ],
 )
 def test_weights_of_qwen3_30b(quantization: str, on_card: float, on_host: float) -> None:
-    devices = MemoryModel(catalogue_model("qwen3-30b-a3b", quantization)).estimate(RunConfig()).devices
+    devices = (
+        MemoryModel(catalogue_model("qwen3-30b-a3b", quantization)).estimate(RunConfig()).devices
+    )
     assert in_mib(devices["CUDA0"].weights_bytes) == on_card
     assert in_mib(devices["CPU"].weights_bytes) == on_host
 
 
 @pytest.mark.parametrize(
-    ("n_ctx", "f16", "q8_0"), [(4096, 384, 204), (32768, 3072, 1632), (90_000, 8448, 4488), (131_072, 12288, 6528)]
+    ("n_ctx", "f16", "q8_0"),
+    [(4096, 384, 204), (32768, 3072, 1632), (90_000, 8448, 4488), (131_072, 12288, 6528)],
 )
 def test_kv_cache_of_qwen3_30b(qwen: MemoryModel, n_ctx: int, f16: int, q8_0: int) -> None:
     assert card(qwen, n_ctx=n_ctx).kv_cache_bytes == f16 * MIB
@@ -69,17 +79,34 @@ COMPUTE = [
 
 @pytest.mark.parametrize(("flash_attn", "kind", "n_ubatch", "n_used", "wanted"), COMPUTE)
 def test_compute_buffer_of_qwen3_30b(
-    qwen: MemoryModel, flash_attn: str, kind: str, n_ubatch: int, n_used: int, wanted: tuple[float, ...]
+    qwen: MemoryModel,
+    flash_attn: str,
+    kind: str,
+    n_ubatch: int,
+    n_used: int,
+    wanted: tuple[float, ...],
 ) -> None:
     got = [
-        card(qwen, n_ctx=n, flash_attn=flash_attn, type_k=kind, type_v=kind, n_ubatch=n_ubatch, n_expert_used=n_used)
+        card(
+            qwen,
+            n_ctx=n,
+            flash_attn=flash_attn,
+            type_k=kind,
+            type_v=kind,
+            n_ubatch=n_ubatch,
+            n_expert_used=n_used,
+        )
         for n in CONTEXTS
     ]
     assert tuple(in_mib(memory.compute_bytes) for memory in got) == wanted
 
 
-@pytest.mark.parametrize(("n_used", "wanted"), [(8, 341.54), (9, 348.76), (10, 300.75), (16, 300.75)])
-def test_fragmentation_makes_the_buffer_jump_with_the_experts(qwen: MemoryModel, n_used: int, wanted: float) -> None:
+@pytest.mark.parametrize(
+    ("n_used", "wanted"), [(8, 341.54), (9, 348.76), (10, 300.75), (16, 300.75)]
+)
+def test_fragmentation_makes_the_buffer_jump_with_the_experts(
+    qwen: MemoryModel, n_used: int, wanted: float
+) -> None:
     assert in_mib(card(qwen, n_expert_used=n_used).compute_bytes) == wanted
 
 
@@ -101,7 +128,9 @@ def test_more_than_24_experts_abort(qwen: MemoryModel, n_used: int, aborts: bool
 # --- by rule
 
 
-def test_weights_are_those_of_the_tensors_with_the_token_embedding_on_the_cpu(make_model: MakeModel) -> None:
+def test_weights_are_those_of_the_tensors_with_the_token_embedding_on_the_cpu(
+    make_model: MakeModel,
+) -> None:
     model = make_model()
     devices = MemoryModel(model).estimate(RunConfig()).devices
     embedding = model.tensors["token_embd.weight"].n_bytes
@@ -133,7 +162,10 @@ def test_without_a_card_everything_is_on_the_cpu(make_model: MakeModel) -> None:
     estimate = MemoryModel(make_model()).estimate(RunConfig(n_devices=0))
     assert set(estimate.devices) == {"CPU"}
     memory = estimate.devices["CPU"]
-    assert min(memory.weights_bytes, memory.kv_cache_bytes, memory.compute_bytes, memory.output_bytes) > 0
+    assert (
+        min(memory.weights_bytes, memory.kv_cache_bytes, memory.compute_bytes, memory.output_bytes)
+        > 0
+    )
     assert estimate.total_vram_bytes == 0
 
 
@@ -166,7 +198,9 @@ def test_an_unknown_architecture_is_answered_with_a_warning(make_model: MakeMode
     assert "tomorrow" in unknown.warnings[0]
 
 
-def test_an_unknown_architecture_without_the_usual_tensors_still_gets_an_answer(make_model: MakeModel) -> None:
+def test_an_unknown_architecture_without_the_usual_tensors_still_gets_an_answer(
+    make_model: MakeModel,
+) -> None:
     model = make_model("tomorrow")
     for il in range(6):
         del model.tensors[f"blk.{il}.attn_k.weight"]  # type: ignore[attr-defined]

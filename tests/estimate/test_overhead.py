@@ -7,7 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oomph.estimate.coefficients import default_coefficients
-from oomph.estimate.overhead import context_bytes, host_bytes, overhead_bytes, pool_bytes, workspace_bytes
+from oomph.estimate.overhead import (
+    context_bytes,
+    host_bytes,
+    overhead_bytes,
+    pool_bytes,
+    workspace_bytes,
+)
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate
 from oomph.facts.catalogue import catalogue_model
 from oomph.facts.config import RunConfig
@@ -21,19 +27,36 @@ CARD = gpu("RTX PRO 6000 Blackwell")
 
 @pytest.mark.parametrize(
     ("model", "n_ubatch", "n_expert_used", "expected_mib"),
-    [(QWEN_Q4, 512, 8, 48), (QWEN_Q4, 512, 10, 48), (QWEN_Q4, 512, 16, 52), (QWEN_Q4, 2048, 8, 70),
-     (QWEN_Q4, 2048, 10, 78), (QWEN_Q4, 2048, 16, 106), (QWEN_BF16, 512, 8, 72), (QWEN_BF16, 512, 10, 80),
-     (QWEN_BF16, 512, 16, 110), (QWEN_BF16, 2048, 8, 186), (QWEN_BF16, 2048, 10, 224), (QWEN_BF16, 2048, 16, 338)],
-)  # fmt: skip
-def test_the_pool_is_what_the_cuda_backend_took(model, n_ubatch: int, n_expert_used: int, expected_mib: int) -> None:  # type: ignore[no-untyped-def]
-    """Workspace and pool after a prompt with flash attention, as llama.cpp 0.5.0 took them on a phantom card."""
+    [
+        (QWEN_Q4, 512, 8, 48),
+        (QWEN_Q4, 512, 10, 48),
+        (QWEN_Q4, 512, 16, 52),
+        (QWEN_Q4, 2048, 8, 70),
+        (QWEN_Q4, 2048, 10, 78),
+        (QWEN_Q4, 2048, 16, 106),
+        (QWEN_BF16, 512, 8, 72),
+        (QWEN_BF16, 512, 10, 80),
+        (QWEN_BF16, 512, 16, 110),
+        (QWEN_BF16, 2048, 8, 186),
+        (QWEN_BF16, 2048, 10, 224),
+        (QWEN_BF16, 2048, 16, 338),
+    ],
+)
+def test_the_pool_is_what_the_cuda_backend_took(
+    model, n_ubatch: int, n_expert_used: int, expected_mib: int
+) -> None:  # type: ignore[no-untyped-def]
+    """Workspace and pool after a prompt with flash attention, as llama.cpp 0.5.0 took them on a
+    phantom card."""
     config = RunConfig(n_ctx=32768, n_ubatch=n_ubatch, flash_attn="on", n_expert_used=n_expert_used)
     assert pool_bytes(model, config, CARD) == expected_mib * MIB
 
 
 def test_without_flash_attention_the_pool_grows_with_the_fill() -> None:
     """1,062 MiB were taken at a full 32k, of which the last micro-batch did not see all cells."""
-    sizes = [pool_bytes(QWEN_Q4, RunConfig(n_ctx=c, flash_attn="off"), CARD) / MIB for c in (4096, 32768, 90112)]
+    sizes = [
+        pool_bytes(QWEN_Q4, RunConfig(n_ctx=c, flash_attn="off"), CARD) / MIB
+        for c in (4096, 32768, 90112)
+    ]
     assert sizes == sorted(sizes)
     assert sizes[1] == pytest.approx(1062, abs=4)
 
@@ -44,7 +67,8 @@ def test_a_larger_micro_batch_needs_no_smaller_activations(n_ubatch: int, more: 
     """The fix-up buffer may vanish as tiles fill the card, by no more than its size."""
     fixup = 4 * CARD.sm_count * 128 * 128
     small, large = (
-        pool_bytes(QWEN_BF16, RunConfig(n_ubatch=n, flash_attn="on"), CARD) for n in (n_ubatch, n_ubatch + more)
+        pool_bytes(QWEN_BF16, RunConfig(n_ubatch=n, flash_attn="on"), CARD)
+        for n in (n_ubatch, n_ubatch + more)
     )
     assert large >= small - fixup - 2 * MIB
 
@@ -54,9 +78,13 @@ def test_the_workspace_depends_on_the_generation() -> None:
     assert workspace_bytes(gpu("H100 PCIe")) == workspace_bytes(CARD) == 32 * MIB
 
 
-@pytest.mark.parametrize(("card", "seen_mib"), [("RTX 4060 Ti", 107), ("RTX PRO 6000 Blackwell", 555)])
+@pytest.mark.parametrize(
+    ("card", "seen_mib"), [("RTX 4060 Ti", 107), ("RTX PRO 6000 Blackwell", 555)]
+)
 def test_the_context_is_near_what_was_published(card: str, seen_mib: int) -> None:
-    assert context_bytes(gpu(card), default_coefficients()) / MIB == pytest.approx(seen_mib, rel=0.08)
+    assert context_bytes(gpu(card), default_coefficients()) / MIB == pytest.approx(
+        seen_mib, rel=0.08
+    )
 
 
 def test_a_calibrated_card_has_its_own_context() -> None:
@@ -74,7 +102,10 @@ def test_a_card_that_is_not_used_has_no_overhead() -> None:
 def test_host_memory_counts_what_is_not_on_a_card() -> None:
     shipped = default_coefficients()
     memory = MemoryEstimate(
-        devices={"CPU": DeviceMemory(weights_bytes=100, kv_cache_bytes=50), "CUDA0": DeviceMemory(weights_bytes=10**9)}
+        devices={
+            "CPU": DeviceMemory(weights_bytes=100, kv_cache_bytes=50),
+            "CUDA0": DeviceMemory(weights_bytes=10**9),
+        }
     )
     weights = 100 * shipped["memory.host_weights_share"]
     assert host_bytes(memory, shipped) == round(shipped["memory.host_base_bytes"] + weights + 50)
@@ -82,5 +113,7 @@ def test_host_memory_counts_what_is_not_on_a_card() -> None:
 
 def test_a_model_without_attention_has_a_pool_for_its_products_alone() -> None:
     mamba = catalogue_model("mamba2-2.7b", "Q8_0")
-    fused, plain = (pool_bytes(mamba, RunConfig(flash_attn=fa), gpu("RTX 4090")) for fa in ("on", "off"))
+    fused, plain = (
+        pool_bytes(mamba, RunConfig(flash_attn=fa), gpu("RTX 4090")) for fa in ("on", "off")
+    )
     assert 0 < fused == plain

@@ -40,10 +40,17 @@ def test_every_kind_of_layer_stays_in_order(signatures: list[str], cut: Cut) -> 
 @pytest.mark.parametrize("model", ["qwen3-30b-a3b", "gemma-3-4b", "gpt-oss-20b"])
 @pytest.mark.parametrize(
     "knobs",
-    [{}, {"n_ctx": 32768, "n_ubatch": 2048}, {"flash_attn": "off"}, {"n_gpu_layers": 9}, {"n_cpu_moe": 7},
-     {"n_devices": 2}, {"type_k": "q8_0", "type_v": "q8_0", "swa_full": False}],
+    [
+        {},
+        {"n_ctx": 32768, "n_ubatch": 2048},
+        {"flash_attn": "off"},
+        {"n_gpu_layers": 9},
+        {"n_cpu_moe": 7},
+        {"n_devices": 2},
+        {"type_k": "q8_0", "type_v": "q8_0", "swa_full": False},
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_what_was_left_out_would_not_have_mattered(
     model: str, knobs: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:

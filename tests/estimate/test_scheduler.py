@@ -28,8 +28,12 @@ def test_a_product_runs_where_its_weight_is() -> None:
     assert [t.name for t in copied] == ["copy of x"]
 
 
-@pytest.mark.parametrize(("n_tokens", "op_offload", "backend"), [(31, True, 1), (32, True, 0), (32, False, 1)])
-def test_a_large_batch_fetches_its_weights_from_the_cpu(n_tokens: int, op_offload: bool, backend: int) -> None:
+@pytest.mark.parametrize(
+    ("n_tokens", "op_offload", "backend"), [(31, True, 1), (32, True, 0), (32, False, 1)]
+)
+def test_a_large_batch_fetches_its_weights_from_the_cpu(
+    n_tokens: int, op_offload: bool, backend: int
+) -> None:
     graph = Graph()
     product(graph, n_tokens=n_tokens, device="CPU")
     assert where(schedule(graph, CARD, op_offload=op_offload), "MUL_MAT") == [backend]

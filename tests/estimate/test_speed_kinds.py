@@ -1,4 +1,5 @@
-"""Speed of kinds of chips, caches, tensors and machines: each goes the way that its physics goes."""
+"""Speed of kinds of chips, caches, tensors and machines: each goes the way that its physics
+goes."""
 
 from dataclasses import replace
 
@@ -21,9 +22,12 @@ SHIPPED = default_coefficients()
 
 
 def predict(
-    model: ModelSpec = LLAMA, card: str | GpuSpec = "RTX 4090", machine: Machine = LINUX, year: float | None = None,
+    model: ModelSpec = LLAMA,
+    card: str | GpuSpec = "RTX 4090",
+    machine: Machine = LINUX,
+    year: float | None = None,
     **knobs: object,
-) -> SpeedEstimate:  # fmt: skip
+) -> SpeedEstimate:
     spec = gpu(card) if isinstance(card, str) else card
     config = RunConfig.from_mapping({"n_ctx": 131072, **knobs}, where="a test")
     shared = SHIPPED.with_values(cards={})  # one card's own effects are not its kind's
@@ -58,7 +62,8 @@ def test_newer_builds_lose_less_to_depth() -> None:
 
 
 def test_turing_without_tensor_cores_is_slower_at_prompts_than_with_them() -> None:
-    """TU116 has 22 SMs of 30, and an eighth of the operations at least is not in the SMs but in the tensor cores."""
+    """TU116 has 22 SMs of 30, and an eighth of the operations at least is not in the SMs but in the
+    tensor cores."""
     without, with_them = predict(card="GTX 1660 SUPER"), predict(card="RTX 2060")
     assert without.prefill_tokens_per_s < with_them.prefill_tokens_per_s * 22 / 30 / 1.5
     assert without.decode_tokens_per_s > with_them.decode_tokens_per_s / 2, "the memory is alike"
@@ -80,7 +85,9 @@ def test_blackwell_multiplies_fp4_natively_since_late_2025() -> None:
     model = catalogue_model("gpt-oss-20b", "MXFP4")
 
     def gained(card: str) -> float:
-        before, after = (predict(model, card, year=year).prefill_tokens_per_s for year in (2025.96, 2025.98))
+        before, after = (
+            predict(model, card, year=year).prefill_tokens_per_s for year in (2025.96, 2025.98)
+        )
         return after / before
 
     assert gained("RTX 5090") > 1.1
@@ -88,7 +95,8 @@ def test_blackwell_multiplies_fp4_natively_since_late_2025() -> None:
 
 
 def test_unpacking_few_bits_costs_most_where_arithmetic_is_scarce() -> None:
-    """Bits a weight fall, clocks a byte rise: an old card gains less from IQ2 than one with many clocks a byte."""
+    """Bits a weight fall, clocks a byte rise: an old card gains less from IQ2 than one with many
+    clocks a byte."""
     small, plain = (catalogue_model("llama-3.1-8b", quant) for quant in ("IQ2_M", "Q4_0"))
 
     def gained(card: str) -> float:
@@ -128,7 +136,8 @@ def test_windows_costs_launches_and_so_small_models_most() -> None:
 
     def kept_under_windows(model: ModelSpec) -> float:
         return (
-            predict(model, machine=Machine(system="windows")).decode_tokens_per_s / predict(model).decode_tokens_per_s
+            predict(model, machine=Machine(system="windows")).decode_tokens_per_s
+            / predict(model).decode_tokens_per_s
         )
 
     assert kept_under_windows(tiny) < kept_under_windows(LLAMA) < 1
@@ -136,7 +145,9 @@ def test_windows_costs_launches_and_so_small_models_most() -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(slow=st.floats(10e9, 200e9), more=st.floats(1.05, 4), layers=st.integers(1, 48))
-def test_faster_memory_makes_experts_on_the_host_faster(slow: float, more: float, layers: int) -> None:
+def test_faster_memory_makes_experts_on_the_host_faster(
+    slow: float, more: float, layers: int
+) -> None:
     rates = [
         predict(QWEN, machine=Machine(host_bandwidth_bytes_per_s=rate), n_cpu_moe=layers)
         for rate in (slow, slow * more)
@@ -159,9 +170,14 @@ def test_memory_of_the_host_is_nothing_to_what_is_all_on_the_card() -> None:
 
 
 def test_what_no_row_had_is_named_and_widens_the_band() -> None:
-    bare = SHIPPED.with_values(tested={name: n for name, n in SHIPPED.tested.items() if "Ada" not in name})
+    bare = SHIPPED.with_values(
+        tested={name: n for name, n in SHIPPED.tested.items() if "Ada" not in name}
+    )
     config = RunConfig()
-    known, unknown = (predict_speed(speed_question(LLAMA, gpu("RTX 4090"), config), each) for each in (SHIPPED, bare))
+    known, unknown = (
+        predict_speed(speed_question(LLAMA, gpu("RTX 4090"), config), each)
+        for each in (SHIPPED, bare)
+    )
     assert known.untested == ()
     assert unknown.untested == ("prefill on Ada", "decode on Ada")
     assert known.decode_interval_90 is not None

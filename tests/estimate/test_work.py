@@ -1,4 +1,5 @@
-"""Work: what a pass reads and multiplies, counted from the tensors and placed as llama.cpp places them."""
+"""Work: what a pass reads and multiplies, counted from the tensors and placed as llama.cpp places
+them."""
 
 from typing import Any
 
@@ -26,9 +27,21 @@ def stored(work: Work) -> float:
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("Q4_K", "q4_k"), ("Q5_K", "q5_k"), ("Q5_1", "q4_0"), ("IQ4_NL", "iq4"), ("IQ2_XS", "iq2"), ("BF16", "f16"),
-     ("F32", "f16"), ("MXFP4", "fp4"), ("Q3_K", "q3_k"), ("IQ3_XXS", "iq3"), ("Q8_0", "q8_0"), ("TQ1_0", "iq2")],
-)  # fmt: skip
+    [
+        ("Q4_K", "q4_k"),
+        ("Q5_K", "q5_k"),
+        ("Q5_1", "q4_0"),
+        ("IQ4_NL", "iq4"),
+        ("IQ2_XS", "iq2"),
+        ("BF16", "f16"),
+        ("F32", "f16"),
+        ("MXFP4", "fp4"),
+        ("Q3_K", "q3_k"),
+        ("IQ3_XXS", "iq3"),
+        ("Q8_0", "q8_0"),
+        ("TQ1_0", "iq2"),
+    ],
+)
 def test_every_type_has_the_kind_whose_kernels_take_it(name: str, kind: str) -> None:
     assert kind_of(name) == kind
 
@@ -50,7 +63,9 @@ def test_a_token_multiplies_the_experts_that_it_uses() -> None:
     few, many = (work_of(QWEN, n_expert_used=n)[0] for n in (4, 8))
     assert few.expert_bytes == many.expert_bytes
     assert sum(many.expert_flops.values()) == 2 * sum(few.expert_flops.values())
-    assert many.weight_bytes(1) - few.weight_bytes(1) == pytest.approx(sum(many.expert_bytes.values()) * 4 / 128)
+    assert many.weight_bytes(1) - few.weight_bytes(1) == pytest.approx(
+        sum(many.expert_bytes.values()) * 4 / 128
+    )
 
 
 def test_more_tokens_touch_more_experts_but_never_more_than_all() -> None:

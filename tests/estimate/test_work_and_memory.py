@@ -1,4 +1,5 @@
-"""Work and memory of one configuration agree: every model of the catalogue, in settings that move things about."""
+"""Work and memory of one configuration agree: every model of the catalogue, in settings that move
+things about."""
 
 from dataclasses import replace
 from typing import Any, Final
@@ -27,7 +28,8 @@ SETTINGS: Final[dict[str, dict[str, Any]]] = {
     "no card": {"swa_full": False, "n_devices": 0},
 }
 PADDING_BYTES: Final = 128 + 512 * 34 // 32
-"""What memory takes more for a tensor at most: alignment, and on a card the last quantized row filled up."""
+"""What memory takes more for a tensor at most: alignment, and on a card the last quantized row
+filled up."""
 
 MODELS: Final = {name: catalogue_model(name, "Q4_K_M") for name in catalogue_names()}
 
@@ -40,7 +42,10 @@ def _settled(name: str, setting: str) -> tuple[ModelSpec, Setup, dict[bool, Work
 
 
 def _by_place(n_bytes: Bytes) -> dict[bool, int]:
-    return {on_card: sum(n for name, n in n_bytes.items() if is_card(name) is on_card) for on_card in (True, False)}
+    return {
+        on_card: sum(n for name, n in n_bytes.items() if is_card(name) is on_card)
+        for on_card in (True, False)
+    }
 
 
 def _stored_cells(group: AttentionWork, setup: Setup) -> int:
@@ -57,7 +62,9 @@ def test_work_and_memory_agree(name: str, setting: str) -> None:
     weights = _by_place(weight_bytes(_of_matrices(model), setup.hparams, setup.placement))
     weights[False] -= _looked_up_bytes(model, setup)
     for on_card, work in works.items():
-        read = sum(group.owners * group.row_bytes * _stored_cells(group, setup) for group in work.attention)
+        read = sum(
+            group.owners * group.row_bytes * _stored_cells(group, setup) for group in work.attention
+        )
         assert 0 <= caches[on_card] - read <= 3 * setup.hparams.n_layer * PADDING_BYTES
         state = 4 * work.recurrent_elements * setup.sizes.n_seqs
         assert 0 <= states[on_card] - state <= 2 * setup.hparams.n_layer * PADDING_BYTES
@@ -66,13 +73,16 @@ def test_work_and_memory_agree(name: str, setting: str) -> None:
 
 
 def _of_matrices(model: ModelSpec) -> ModelSpec:
-    """The model's tensors that a pass multiplies with: no norms, biases, tables that are looked up, convolutions."""
+    """The model's tensors that a pass multiplies with: no norms, biases, tables that are looked up,
+    convolutions."""
     tables = ("embd", "embed", "conv1d")
     multiplied = {
-        name: tensor for name, tensor in model.tensors.items()
-        if len(tensor.ne) > 1 and not name.endswith("bias")
+        name: tensor
+        for name, tensor in model.tensors.items()
+        if len(tensor.ne) > 1
+        and not name.endswith("bias")
         and (not any(word in name for word in tables) or _is_tied_head(name, model))
-    }  # fmt: skip
+    }
     return replace(model, tensors=multiplied)
 
 
@@ -82,7 +92,9 @@ def _is_tied_head(name: str, model: ModelSpec) -> bool:
 
 def _looked_up_bytes(model: ModelSpec, setup: Setup) -> int:
     """The copy of a tied output head that tokens are looked up in, where it is a copy."""
-    is_copied = is_card(setup.placement.output) and not is_card(setup.placement.weight("token_embd.weight"))
+    is_copied = is_card(setup.placement.output) and not is_card(
+        setup.placement.weight("token_embd.weight")
+    )
     head = model.tensors["token_embd.weight"]
     return head.n_bytes if _is_tied_head(head.name, model) and is_copied else 0
 

@@ -9,9 +9,14 @@ import pytest
 
 
 def write_small_model(
-    path: Path, *, n_layer: int = 2, n_vocab: int = 48, endianess: gguf.GGUFEndian = gguf.GGUFEndian.LITTLE
+    path: Path,
+    *,
+    n_layer: int = 2,
+    n_vocab: int = 48,
+    endianess: gguf.GGUFEndian = gguf.GGUFEndian.LITTLE,
 ) -> Path:
-    """A complete `llama` model of a few KiB, with a vocabulary, merges, a per-layer array and a chat template."""
+    """A complete `llama` model of a few KiB, with a vocabulary, merges, a per-layer array and a
+    chat template."""
     writer = gguf.GGUFWriter(path, "llama", endianess=endianess)
     writer.add_name("small")
     writer.add_block_count(n_layer)
@@ -33,8 +38,12 @@ def write_small_model(
     for il in range(n_layer):
         writer.add_tensor(f"blk.{il}.attn_norm.weight", np.ones(64, dtype=np.float32))
         writer.add_tensor(f"blk.{il}.attn_q.weight", np.zeros((64, 64), dtype=np.float16))
-        quantized = gguf.quants.quantize(np.zeros((64, 64), dtype=np.float32), gguf.GGMLQuantizationType.Q8_0)
-        writer.add_tensor(f"blk.{il}.attn_k.weight", quantized, raw_dtype=gguf.GGMLQuantizationType.Q8_0)
+        quantized = gguf.quants.quantize(
+            np.zeros((64, 64), dtype=np.float32), gguf.GGMLQuantizationType.Q8_0
+        )
+        writer.add_tensor(
+            f"blk.{il}.attn_k.weight", quantized, raw_dtype=gguf.GGMLQuantizationType.Q8_0
+        )
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -12,13 +12,18 @@ from oomph.facts.quants import KV_CACHE_TYPES
 
 CONFIGS = st.builds(
     RunConfig,
-    n_ctx=st.integers(1, 1 << 20), n_ubatch=st.integers(1, 4096), kv_unified=st.booleans(),
-    type_k=st.sampled_from(KV_CACHE_TYPES), flash_attn=st.sampled_from(FLASH_ATTN),
+    n_ctx=st.integers(1, 1 << 20),
+    n_ubatch=st.integers(1, 4096),
+    kv_unified=st.booleans(),
+    type_k=st.sampled_from(KV_CACHE_TYPES),
+    flash_attn=st.sampled_from(FLASH_ATTN),
     tensor_split=st.none() | st.lists(st.floats(0, 10), max_size=4).map(tuple),
-    override_tensor=st.none() | st.text(max_size=10), n_expert_used=st.none() | st.integers(1, 256),
-    n_devices=st.integers(0, 16), rope_scaling=st.none() | st.sampled_from(ROPE_SCALINGS),
+    override_tensor=st.none() | st.text(max_size=10),
+    n_expert_used=st.none() | st.integers(1, 256),
+    n_devices=st.integers(0, 16),
+    rope_scaling=st.none() | st.sampled_from(ROPE_SCALINGS),
     rope_scale=st.none() | st.floats(1, 64),
-)  # fmt: skip
+)
 
 
 @given(CONFIGS)
@@ -35,7 +40,10 @@ def test_dictionary_and_json_come_back_as_the_same_configuration(config: RunConf
         ({"type_k": "q3_k"}, "type_k is 'q3_k'; it must be one of f32, f16"),
         ({"flash_attn": True}, "flash_attn is True; it takes str"),
         ({"split_mode": "tensor"}, "split_mode is 'tensor'; it must be one of none, layer, row"),
-        ({"rope_scaling": "dynamic"}, "rope_scaling is 'dynamic'; it must be one of none, linear, yarn"),
+        (
+            {"rope_scaling": "dynamic"},
+            "rope_scaling is 'dynamic'; it must be one of none, linear, yarn",
+        ),
         ({"rope_scale": float("nan")}, "rope_scale is nan; it must be at least 1, or left out"),
         ({"n_ctx": "4096"}, "n_ctx is '4096'; it takes int"),
         ({"n_ctx": True}, "n_ctx is True; it takes int"),
@@ -65,4 +73,7 @@ def test_change_leaves_the_original_and_the_other_knobs() -> None:
 def test_knobs_of_rope_are_spelled_only_where_set_so_that_older_points_keep_their_ids() -> None:
     assert not {"rope_scaling", "rope_scale", "yarn_orig_ctx"} & RunConfig().to_dict().keys()
     scaled = RunConfig(rope_scaling="yarn", rope_scale=4, yarn_orig_ctx=32768)
-    assert scaled.to_dict().items() >= {"rope_scaling": "yarn", "rope_scale": 4, "yarn_orig_ctx": 32768}.items()
+    assert (
+        scaled.to_dict().items()
+        >= {"rope_scaling": "yarn", "rope_scale": 4, "yarn_orig_ctx": 32768}.items()
+    )

@@ -1,4 +1,5 @@
-"""Families with parts of their own: as many weights as llama.cpp counts, and the tensors that set them apart."""
+"""Families with parts of their own: as many weights as llama.cpp counts, and the tensors that set
+them apart."""
 
 import pytest
 
@@ -6,13 +7,18 @@ from oomph.facts.catalogue import catalogue_model
 from oomph.facts.modelspec import ModelSpec
 
 N_PARAMS_B = {
-    "gemma-3n-e2b": 4.46, "gemma-3n-e4b": 6.87, "gemma-4-26b-a4b": 25.23, "gemma-4-31b": 30.70, "llama-4-scout": 107.77,
+    "gemma-3n-e2b": 4.46, "gemma-3n-e4b": 6.87, "gemma-4-26b-a4b": 25.23, "gemma-4-31b": 30.70,
+    "llama-4-scout": 107.77,
     "llama-4-maverick": 400.71, "seed-oss-36b": 36.15, "smollm3-3b": 3.08, "exaone-4.0-32b": 32.00,
-    "exaone-4.0-1.2b": 1.28, "command-r7b": 8.03, "command-r-35b": 34.98, "command-a": 111.06, "starcoder2-3b": 3.03,
-    "starcoder2-7b": 7.17, "granite-3.3-8b": 8.17, "internlm2.5-7b": 7.74, "qwen2.5-vl-7b": 7.62, "minimax-m2": 228.69,
+    "exaone-4.0-1.2b": 1.28, "command-r7b": 8.03, "command-r-35b": 34.98, "command-a": 111.06,
+    "starcoder2-3b": 3.03,
+    "starcoder2-7b": 7.17, "granite-3.3-8b": 8.17, "internlm2.5-7b": 7.74, "qwen2.5-vl-7b": 7.62,
+    "minimax-m2": 228.69,
     "hunyuan-a13b": 80.39, "ling-mini-2.0": 16.26, "dots.llm1": 142.77, "deepseek-moe-16b": 16.38,
-    "mamba2-2.7b": 2.70, "mamba-codestral-7b": 7.29, "falcon-h1-7b": 7.59, "falcon-h1-34b": 33.64, "lfm2-1.2b": 1.17,
-    "lfm2-8b-a1b": 8.34, "nemotron-nano-9b-v2": 8.89, "nemotron-h-8b": 8.10, "nemotron-3-nano-30b-a3b": 31.58,
+    "mamba2-2.7b": 2.70, "mamba-codestral-7b": 7.29, "falcon-h1-7b": 7.59, "falcon-h1-34b": 33.64,
+    "lfm2-1.2b": 1.17,
+    "lfm2-8b-a1b": 8.34, "nemotron-nano-9b-v2": 8.89, "nemotron-h-8b": 8.10,
+    "nemotron-3-nano-30b-a3b": 31.58,
 }  # fmt: skip
 """Billions of weights of the published models."""
 

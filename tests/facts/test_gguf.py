@@ -22,7 +22,12 @@ def text(value: str | bytes) -> bytes:
 
 
 def header(
-    *, metadata: bytes = b"", n_metadata: int = 0, tensors: bytes = b"", n_tensors: int = 0, version: int = 3
+    *,
+    metadata: bytes = b"",
+    n_metadata: int = 0,
+    tensors: bytes = b"",
+    n_tensors: int = 0,
+    version: int = 3,
 ) -> bytes:
     """A little-endian header of hand-made parts."""
     return b"GGUF" + struct.pack("<IQQ", version, n_tensors, n_metadata) + metadata + tensors
@@ -65,14 +70,17 @@ def test_numbers_are_kept_up_to_a_length(tmp_path: Path) -> None:
 
     data = header(
         n_metadata=2,
-        metadata=metadata("kept", ARRAY, array(KEPT_ARRAY)) + metadata("long", ARRAY, array(KEPT_ARRAY + 1)),
+        metadata=metadata("kept", ARRAY, array(KEPT_ARRAY))
+        + metadata("long", ARRAY, array(KEPT_ARRAY + 1)),
     )
     read = parse_header(data, name="x").metadata
     assert read["kept"] == tuple(range(KEPT_ARRAY))
     assert read["long"] == SkippedArray(element_type=U32, count=KEPT_ARRAY + 1)
 
 
-def test_big_endian_file_says_the_same(small_model: Path, make_model: Callable[..., Path], tmp_path: Path) -> None:
+def test_big_endian_file_says_the_same(
+    small_model: Path, make_model: Callable[..., Path], tmp_path: Path
+) -> None:
     big = read_gguf(make_model(tmp_path / "big.gguf", endianess=gguf.GGUFEndian.BIG))
     little = read_gguf(small_model)
     assert big.big_endian
@@ -140,7 +148,10 @@ class TestPrefix:
             fetched += [needed] if needed is not None else []
         assert len(fetched) > 10
         assert fetched == sorted(set(fetched))
-        assert parse_header(data[: fetched[-1]], name="far", file_bytes=total).tensors == read_gguf(small_model).tensors
+        assert (
+            parse_header(data[: fetched[-1]], name="far", file_bytes=total).tensors
+            == read_gguf(small_model).tensors
+        )
 
     @staticmethod
     def needed(prefix: bytes, total: int) -> int | None:
@@ -162,39 +173,83 @@ MALFORMED = {
     "empty": (b"", "the file ends inside the magic"),
     "many tensors": (header(n_tensors=2**63), "not plausible at byte 8"),
     "many keys": (header(n_metadata=2**63), "not plausible at byte 8"),
-    "more than fit": (header(n_tensors=1000), "the file ends inside 0 metadata keys and 1000 tensors.* at byte 8"),
-    "huge key": (header(n_metadata=1, metadata=struct.pack("<Q", 2**63) + b"x" * 64), "ends inside a metadata key"),
+    "more than fit": (
+        header(n_tensors=1000),
+        "the file ends inside 0 metadata keys and 1000 tensors.* at byte 8",
+    ),
+    "huge key": (
+        header(n_metadata=1, metadata=struct.pack("<Q", 2**63) + b"x" * 64),
+        "ends inside a metadata key",
+    ),
     "huge string": (
         header(n_metadata=1, metadata=metadata("k", STRING, struct.pack("<Q", 2**63) + b"x" * 64)),
         "inside the value of 'k' .9223372036854775808 bytes wanted, 64 left. at byte 37",
     ),
     "huge strings": (
-        header(n_metadata=1, metadata=metadata("k", ARRAY, struct.pack("<IQQ", STRING, 2, 2**64 - 1) + b"x" * 64)),
+        header(
+            n_metadata=1,
+            metadata=metadata("k", ARRAY, struct.pack("<IQQ", STRING, 2, 2**64 - 1) + b"x" * 64),
+        ),
         "inside the strings of 'k'",
     ),
     "many strings": (
-        header(n_metadata=1, metadata=metadata("k", ARRAY, struct.pack("<IQ", STRING, 2**62) + b"\0" * 64)),
+        header(
+            n_metadata=1,
+            metadata=metadata("k", ARRAY, struct.pack("<IQ", STRING, 2**62) + b"\0" * 64),
+        ),
         "inside the strings of 'k'",
     ),
     "many numbers": (
-        header(n_metadata=1, metadata=metadata("k", ARRAY, struct.pack("<IQ", U64, 2**61) + b"\0" * 64)),
+        header(
+            n_metadata=1, metadata=metadata("k", ARRAY, struct.pack("<IQ", U64, 2**61) + b"\0" * 64)
+        ),
         "inside the array 'k'",
     ),
-    "nested array": (header(n_metadata=1, metadata=NESTED), "'k' is an array of type 9, .*nested at byte 37"),
-    "value type": (header(n_metadata=1, metadata=metadata("k", 13, b"1234")), "'k' has the value type 13"),
-    "twice the key": (header(n_metadata=2, metadata=metadata("k", U32, b"1234") * 2), "'k' is there twice at byte 41"),
-    "no key": (header(n_metadata=1, metadata=metadata("", U32, b"1234")), "a metadata key is empty"),
+    "nested array": (
+        header(n_metadata=1, metadata=NESTED),
+        "'k' is an array of type 9, .*nested at byte 37",
+    ),
+    "value type": (
+        header(n_metadata=1, metadata=metadata("k", 13, b"1234")),
+        "'k' has the value type 13",
+    ),
+    "twice the key": (
+        header(n_metadata=2, metadata=metadata("k", U32, b"1234") * 2),
+        "'k' is there twice at byte 41",
+    ),
+    "no key": (
+        header(n_metadata=1, metadata=metadata("", U32, b"1234")),
+        "a metadata key is empty",
+    ),
     "alignment": (
         header(n_metadata=1, metadata=metadata("general.alignment", U32, struct.pack("<I", 48))),
         "general.alignment is 48",
     ),
     "dimensions": (header(n_tensors=1, tensors=tensor("t", [1] * 5, 0, 0)), "'t' has 5 dimensions"),
-    "no dimension": (header(n_tensors=1, tensors=tensor("tensor", [], 0, 0) + b"\0" * 8), "has 0 dimensions"),
-    "tensor type": (header(n_tensors=1, tensors=tensor("t", [32], 99, 0)), "unknown ggml type 99 at byte 24"),
-    "part of a block": (header(n_tensors=1, tensors=tensor("t", [33], 8, 0)), r"impossible shape \[33\] for Q8_0"),
-    "zero wide": (header(n_tensors=1, tensors=tensor("t", [32, 0], 0, 0)), r"impossible shape \[32, 0\]"),
-    "overflow": (header(n_tensors=1, tensors=tensor("t", [2**32, 2**32], 0, 0)), "impossible shape"),
-    "twice the name": (header(n_tensors=2, tensors=tensor("t", [1], 0, 0) * 2), "'t' is there twice"),
+    "no dimension": (
+        header(n_tensors=1, tensors=tensor("tensor", [], 0, 0) + b"\0" * 8),
+        "has 0 dimensions",
+    ),
+    "tensor type": (
+        header(n_tensors=1, tensors=tensor("t", [32], 99, 0)),
+        "unknown ggml type 99 at byte 24",
+    ),
+    "part of a block": (
+        header(n_tensors=1, tensors=tensor("t", [33], 8, 0)),
+        r"impossible shape \[33\] for Q8_0",
+    ),
+    "zero wide": (
+        header(n_tensors=1, tensors=tensor("t", [32, 0], 0, 0)),
+        r"impossible shape \[32, 0\]",
+    ),
+    "overflow": (
+        header(n_tensors=1, tensors=tensor("t", [2**32, 2**32], 0, 0)),
+        "impossible shape",
+    ),
+    "twice the name": (
+        header(n_tensors=2, tensors=tensor("t", [1], 0, 0) * 2),
+        "'t' is there twice",
+    ),
     "overlap": (
         header(n_tensors=2, tensors=tensor("a", [8], 0, 0) + tensor("b", [8], 0, 16)) + b"\0" * 128,
         "data of 'b' overlaps that of 'a' at byte 112",
@@ -203,7 +258,10 @@ MALFORMED = {
         header(n_tensors=1, tensors=tensor("a", [8], 0, 0)) + b"\0" * 20,
         "not within the file bounds: 96 bytes needed, 77 there",
     ),
-    "offset past the end": (header(n_tensors=1, tensors=tensor("a", [8], 0, 2**64 - 1)), "not within the file bounds"),
+    "offset past the end": (
+        header(n_tensors=1, tensors=tensor("a", [8], 0, 2**64 - 1)),
+        "not within the file bounds",
+    ),
 }
 
 
@@ -217,7 +275,9 @@ def test_malformed_header_is_refused_with_its_offset(name: str) -> None:
 def test_zeroed_giant_ends_at_the_largest_header(tmp_path: Path) -> None:
     path = tmp_path / "giant.gguf"
     with path.open("wb") as file:  # sparse: 64 GiB of zero-length strings
-        file.write(header(n_metadata=1, metadata=metadata("k", ARRAY, struct.pack("<IQ", STRING, 2**32))))
+        file.write(
+            header(n_metadata=1, metadata=metadata("k", ARRAY, struct.pack("<IQ", STRING, 2**32)))
+        )
         file.truncate(1 << 36)
     with pytest.raises(ModelFileError, match=f"longer than {MAX_HEADER_BYTES >> 20} MiB"):
         read_gguf(path)

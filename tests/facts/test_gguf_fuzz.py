@@ -1,4 +1,5 @@
-"""A header may say anything: the reader answers with an error that names the offset, quickly and in little memory."""
+"""A header may say anything: the reader answers with an error that names the offset, quickly and in
+little memory."""
 
 import random
 import re
@@ -14,7 +15,26 @@ from oomph.facts.modelspec import spec_from_gguf
 
 MUTATIONS = 24_000
 PEAK_BYTES = 4 << 20
-NUMBERS = (0, 1, 2, 3, 8, 9, 13, 32, 255, 2**16, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**61, 2**63 - 1, 2**63, 2**64 - 1)
+NUMBERS = (
+    0,
+    1,
+    2,
+    3,
+    8,
+    9,
+    13,
+    32,
+    255,
+    2**16,
+    2**31 - 1,
+    2**31,
+    2**32 - 1,
+    2**40,
+    2**61,
+    2**63 - 1,
+    2**63,
+    2**64 - 1,
+)
 ERROR = re.compile(r"fuzz: .+ at byte \d+; ", re.DOTALL)
 
 
@@ -27,7 +47,8 @@ def attempt(data: bytes, file_bytes: int | None = None) -> GGUFFile | ModelFileE
 
 
 def mutated(data: bytes, source: random.Random) -> bytes:
-    """`data` with one to four changes: a byte, a number, a piece removed, doubled or moved, an end cut off."""
+    """`data` with one to four changes: a byte, a number, a piece removed, doubled or moved, an end
+    cut off."""
     changed = bytearray(data)
     for _ in range(source.choice((1, 1, 2, 4))):
         at = source.randrange(len(changed))
@@ -35,7 +56,9 @@ def mutated(data: bytes, source: random.Random) -> bytes:
         if kind == 0:
             changed[at] = source.randrange(256)
         elif kind == 1:
-            changed[at : at + 8] = source.choice(NUMBERS).to_bytes(8, source.choice(("little", "big")))
+            changed[at : at + 8] = source.choice(NUMBERS).to_bytes(
+                8, source.choice(("little", "big"))
+            )
         elif kind == 2:
             changed[at : at + 4] = (source.choice(NUMBERS) & 0xFFFFFFFF).to_bytes(4, "little")
         elif kind == 3:
@@ -72,7 +95,10 @@ def test_mutated_headers_give_a_file_or_an_error_that_names_the_offset(seed: byt
 def test_no_header_makes_the_reader_take_much_memory(seed: bytes) -> None:
     source, absurd = random.Random(1), (2**63, 2**64 - 1, 2**40, 2**24)
     headers = [mutated(seed, source) for _ in range(300)]
-    headers += [seed[:at] + absurd[at % 4].to_bytes(8, "little") + seed[at + 8 :] for at in range(8, len(seed) - 8, 3)]
+    headers += [
+        seed[:at] + absurd[at % 4].to_bytes(8, "little") + seed[at + 8 :]
+        for at in range(8, len(seed) - 8, 3)
+    ]
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()

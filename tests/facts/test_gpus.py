@@ -1,4 +1,5 @@
-"""The catalogue of cards: every usual spelling finds its card, every figure is plausible and has a source."""
+"""The catalogue of cards: every usual spelling finds its card, every figure is plausible and has a
+source."""
 
 import contextlib
 import math
@@ -12,9 +13,11 @@ from oomph.facts.gpus import GpuSpec, gpu, gpu_names, gpu_specs
 from oomph.units import MIB
 
 SPELLINGS = {
-    "NVIDIA GeForce RTX 4090": ["NVIDIA GeForce RTX 4090", "GeForce RTX 4090", "rtx4090", "4090", "RTX 4090 24GB"],
+    "NVIDIA GeForce RTX 4090": ["NVIDIA GeForce RTX 4090", "GeForce RTX 4090", "rtx4090", "4090",
+    "RTX 4090 24GB"],
     "NVIDIA GeForce RTX 4090 D": ["RTX 4090 D", "4090d"],
-    "NVIDIA GeForce RTX 4090 Laptop GPU": ["RTX 4090 Laptop", "NVIDIA GeForce RTX 4090 Mobile", "4090 laptop gpu"],
+    "NVIDIA GeForce RTX 4090 Laptop GPU": ["RTX 4090 Laptop", "NVIDIA GeForce RTX 4090 Mobile",
+    "4090 laptop gpu"],
     "NVIDIA GeForce RTX 4070 Ti SUPER": ["4070 Ti Super", "RTX4070TiSUPER", "rtx 4070ti super"],
     "NVIDIA GeForce RTX 4070 Ti": ["4070 ti", "RTX 4070Ti"],
     "NVIDIA GeForce RTX 4060 Ti": ["RTX 4060 Ti", "4060ti-8g"],
@@ -23,7 +26,8 @@ SPELLINGS = {
     "NVIDIA GeForce GTX 1060 6GB": ["GTX 1060", "NVIDIA GeForce GTX 1060"],
     "NVIDIA GeForce GTX 1080 Ti": ["NVIDIA GTX 1080 Ti", "1080ti"],
     "NVIDIA RTX PRO 6000 Blackwell Workstation Edition": ["RTX PRO 6000 Blackwell", "PRO 6000"],
-    "NVIDIA RTX PRO 6000 Blackwell Max-Q Workstation Edition": ["RTX PRO 6000 Max-Q", "rtx pro 6000 maxq"],
+    "NVIDIA RTX PRO 6000 Blackwell Max-Q Workstation Edition": ["RTX PRO 6000 Max-Q",
+    "rtx pro 6000 maxq"],
     "NVIDIA RTX PRO 6000 Blackwell Server Edition": ["RTX PRO 6000 Blackwell Server Edition"],
     "NVIDIA RTX PRO 4000 Blackwell SFF Edition": ["NVIDIA RTX PRO 4000 Blackwell SFF"],
     "NVIDIA RTX 6000 Ada Generation": ["RTX 6000 Ada", "NVIDIA RTX 6000 Ada Generation"],
@@ -37,7 +41,8 @@ SPELLINGS = {
     "NVIDIA A100-SXM4-80GB": ["A100", "A100 80 GB", "NVIDIA A100-SXM4-80GB", "A100 SXM 80GB"],
     "NVIDIA A100-SXM4-40GB": ["A100 40GB"],
     "NVIDIA A100 80GB PCIe": ["A100 PCIe 80GB", "NVIDIA A100 80GB PCIe"],
-    "NVIDIA H100 80GB HBM3": ["H100", "H100 SXM", "H100 80GB HBM3", "NVIDIA H100 SXM 80GB", "NVIDIA H100 80 GB"],
+    "NVIDIA H100 80GB HBM3": ["H100", "H100 SXM", "H100 80GB HBM3", "NVIDIA H100 SXM 80GB",
+    "NVIDIA H100 80 GB"],
     "NVIDIA H100 PCIe": ["H100 PCIe"],
     "NVIDIA A40": ["CUDA0: NVIDIA A40", "a40"],
     "NVIDIA GB10": ["GB10", "DGX Spark"],
@@ -45,7 +50,9 @@ SPELLINGS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("spelling", "name"), [(s, name) for name, spelled in SPELLINGS.items() for s in spelled])
+@pytest.mark.parametrize(
+    ("spelling", "name"), [(s, name) for name, spelled in SPELLINGS.items() for s in spelled]
+)
 def test_usual_spelling_finds_the_card(spelling: str, name: str) -> None:
     assert gpu(spelling).name == name
 
@@ -61,8 +68,14 @@ def test_names_are_unique() -> None:
 
 @pytest.mark.parametrize(
     ("spelling", "near"),
-    [("RTX 4090 SUPER", "4080 SUPER"), ("RTX 9999", "RTX"), ("", "NVIDIA"), ("H1000", "H100"), ("4090 3GB", "4090")],
-)  # fmt: skip
+    [
+        ("RTX 4090 SUPER", "4080 SUPER"),
+        ("RTX 9999", "RTX"),
+        ("", "NVIDIA"),
+        ("H1000", "H100"),
+        ("4090 3GB", "4090"),
+    ],
+)
 def test_unknown_name_lists_the_nearest(spelling: str, near: str) -> None:
     with pytest.raises(UnknownNameError, match="near it are") as caught:
         gpu(spelling)
@@ -76,21 +89,39 @@ def test_any_text_is_a_card_or_an_unknown_name(text: str) -> None:
 
 
 def test_name_of_several_generations_is_not_guessed() -> None:
-    with pytest.raises(UnknownNameError, match="Quadro RTX 6000 or NVIDIA RTX 6000 Ada Generation or"):
+    with pytest.raises(
+        UnknownNameError, match="Quadro RTX 6000 or NVIDIA RTX 6000 Ada Generation or"
+    ):
         gpu("RTX 6000")
 
 
 @pytest.mark.parametrize(
     ("name", "tflops", "tops"),
     [  # NVIDIA's dense tensor peaks: FP16 with FP16 accumulate, INT8
-        ("RTX 2080 Ti", 107.6, 215.2), ("T4", 65, 130), ("V100", 125, 0), ("A100", 312, 624), ("A30", 165, 330),
-        ("A10", 125, 250), ("A40", 149.7, 299.3), ("RTX 3090", 142, 284), ("RTX A6000", 154.8, 309.7),
-        ("RTX 4090", 330.3, 660.6), ("RTX 6000 Ada", 364.2, 728.5), ("L4", 121, 242), ("L40S", 366, 733),
-        ("H100", 989.4, 1978.9), ("H100 PCIe", 756, 1513), ("H200", 989.4, 1978.9), ("B200", 2250, 4500),
-        ("RTX 5090", 419, 838), ("RTX 5080", 225.1, 450.2), ("RTX 5070 Ti", 175.8, 351.5),
-        ("RTX PRO 6000", 503.8, 1007.6), ("Jetson AGX Orin", 42.5, 85),
+        ("RTX 2080 Ti", 107.6, 215.2),
+        ("T4", 65, 130),
+        ("V100", 125, 0),
+        ("A100", 312, 624),
+        ("A30", 165, 330),
+        ("A10", 125, 250),
+        ("A40", 149.7, 299.3),
+        ("RTX 3090", 142, 284),
+        ("RTX A6000", 154.8, 309.7),
+        ("RTX 4090", 330.3, 660.6),
+        ("RTX 6000 Ada", 364.2, 728.5),
+        ("L4", 121, 242),
+        ("L40S", 366, 733),
+        ("H100", 989.4, 1978.9),
+        ("H100 PCIe", 756, 1513),
+        ("H200", 989.4, 1978.9),
+        ("B200", 2250, 4500),
+        ("RTX 5090", 419, 838),
+        ("RTX 5080", 225.1, 450.2),
+        ("RTX 5070 Ti", 175.8, 351.5),
+        ("RTX PRO 6000", 503.8, 1007.6),
+        ("Jetson AGX Orin", 42.5, 85),
     ],
-)  # fmt: skip
+)
 def test_peaks_are_the_data_sheets(name: str, tflops: float, tops: float) -> None:
     spec = gpu(name)
     assert spec.fp16_flops == pytest.approx(tflops * 1e12, rel=0.02)
@@ -99,9 +130,18 @@ def test_peaks_are_the_data_sheets(name: str, tflops: float, tops: float) -> Non
 
 @pytest.mark.parametrize(
     ("name", "reported_mib"),
-    [("RTX PRO 6000", 97247), ("RTX PRO 6000 Server", 97250), ("P100", 16269), ("T4", 14912), ("GTX 1080", 8098),
-     ("RTX 5070 Ti", 15842), ("Quadro RTX 5000", 15927), ("A6000", 48531), ("RTX 4090", 24080)],
-)  # fmt: skip
+    [
+        ("RTX PRO 6000", 97247),
+        ("RTX PRO 6000 Server", 97250),
+        ("P100", 16269),
+        ("T4", 14912),
+        ("GTX 1080", 8098),
+        ("RTX 5070 Ti", 15842),
+        ("Quadro RTX 5000", 15927),
+        ("A6000", 48531),
+        ("RTX 4090", 24080),
+    ],
+)
 def test_memory_is_what_cuda_reported(name: str, reported_mib: int) -> None:
     assert gpu(name).memory_bytes == reported_mib * MIB
 
@@ -127,7 +167,9 @@ class TestCustom:
         assert math.isclose(spec.fp16_flops, 64 * spec.clock_ghz * 1e9 * 1024)
         assert "described by hand" in spec.source
 
-    @pytest.mark.parametrize("text", ["m:0:8.9:64", "m:x:8.9:64", "m:24000:3.5:64", "m:24000:8.9:0", ":24000:8.9:64"])
+    @pytest.mark.parametrize(
+        "text", ["m:0:8.9:64", "m:x:8.9:64", "m:24000:3.5:64", "m:24000:8.9:0", ":24000:8.9:64"]
+    )
     def test_what_is_no_card_says_how_it_is_written(self, text: str) -> None:
         with pytest.raises(UnknownNameError, match="NAME:MEMORY_MIB:COMPUTE_CAPABILITY:SMS"):
             gpu(text)

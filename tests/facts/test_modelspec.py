@@ -20,18 +20,28 @@ def file(small_model: Path) -> GGUFFile:
 def changed(file: GGUFFile, changes: Mapping[str, Any]) -> GGUFFile:
     """`file` with these metadata values; None takes a key away."""
     metadata = {**file.metadata, **changes}
-    return replace(file, metadata={key: value for key, value in metadata.items() if value is not None})
+    return replace(
+        file, metadata={key: value for key, value in metadata.items() if value is not None}
+    )
 
 
 def test_numbers_come_from_the_metadata_and_the_tensors(small_model: Path) -> None:
     spec = read_model_file(small_model)
-    assert (spec.name, spec.arch, spec.n_layer, spec.n_embd, spec.n_ctx_train) == ("small", "llama", 2, 64, 2048)
+    assert (spec.name, spec.arch, spec.n_layer, spec.n_embd, spec.n_ctx_train) == (
+        "small",
+        "llama",
+        2,
+        64,
+        2048,
+    )
     assert (spec.n_vocab, spec.n_expert, spec.n_expert_used, spec.is_moe) == (48, 0, 0, False)
     assert next(iter(spec.tensors)) == "token_embd.weight"
 
 
 def test_array_is_by_layer_and_scalar_is_repeated(file: GGUFFile) -> None:
-    spec = spec_from_gguf(changed(file, {"llama.attention.head_count": (4, 8), "llama.attention.head_count_kv": 2}))
+    spec = spec_from_gguf(
+        changed(file, {"llama.attention.head_count": (4, 8), "llama.attention.head_count_kv": 2})
+    )
     assert spec.per_layer("attention.head_count") == (4, 8)
     assert spec.per_layer("attention.head_count_kv") == (2, 2)
     assert spec.per_layer("attention.sliding_window", 0) == (0, 0)
@@ -58,7 +68,10 @@ def test_vocabulary_is_the_tokenizers_list_or_the_embeddings_rows(file: GGUFFile
         ({"llama.block_count": "two"}, "llama.block_count is missing or no number"),
         ({"llama.block_count": 0}, "llama.block_count is 0, which no model has"),
         ({"llama.block_count": MAX_BLOCKS + 1}, "llama.block_count is 513, which no model has"),
-        ({"llama.block_count": 2**63}, "llama.block_count is 9223372036854775808, which no model has"),
+        (
+            {"llama.block_count": 2**63},
+            "llama.block_count is 9223372036854775808, which no model has",
+        ),
         ({"llama.block_count": float("nan")}, "llama.block_count is nan, which no model has"),
         ({"llama.context_length": float("inf")}, "llama.context_length is inf"),
         ({"llama.context_length": -1}, "llama.context_length is -1"),
@@ -67,7 +80,9 @@ def test_vocabulary_is_the_tokenizers_list_or_the_embeddings_rows(file: GGUFFile
         ({"llama.embedding_length": 7}, "embedding_length is 7, and token_embd.weight is 64 wide"),
     ],
 )
-def test_what_no_model_has_is_refused_by_key(file: GGUFFile, changes: dict[str, Any], message: str) -> None:
+def test_what_no_model_has_is_refused_by_key(
+    file: GGUFFile, changes: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ModelFileError, match=message):
         spec_from_gguf(changed(file, changes))
 
@@ -75,5 +90,7 @@ def test_what_no_model_has_is_refused_by_key(file: GGUFFile, changes: dict[str, 
 def test_missing_key_without_default_names_model_and_key(file: GGUFFile) -> None:
     spec: ModelSpec = spec_from_gguf(file)
     assert spec.hparam("rope.scale", 1.0) == 1.0
-    with pytest.raises(ModelFileError, match=r"small\.gguf: metadata key llama\.rope\.scale is missing"):
+    with pytest.raises(
+        ModelFileError, match=r"small\.gguf: metadata key llama\.rope\.scale is missing"
+    ):
         spec.hparam("rope.scale")

@@ -26,14 +26,17 @@ log = []
 def keep(level, text, _):
     log.append(text.decode(errors="replace"))
 C.llama_log_set(keep, ctypes.c_void_p(0))
-pattern = re.compile(r"\\d\\] +(\\S+) +- \\[.*?\\], type = +(\\w+), size =.*?MiB(?: -> +[\\d.]+ MiB \\((\\w+)\\))?\\n")
+pattern = re.compile(
+    r"\\d\\] +(\\S+) +- \\[.*?\\], type = +(\\w+), size =.*?MiB"
+    r"(?: -> +[\\d.]+ MiB \\((\\w+)\\))?\\n")
 types = {}
 for name, number in json.loads(sys.argv[2]).items():
     log.clear()
     params = C.llama_model_quantize_default_params()
     params.ftype, params.dry_run, params.allow_requantize = number, True, True
     assert C.llama_model_quantize(sys.argv[1].encode(), b"not-written", ctypes.byref(params)) == 0
-    types[name] = {tensor: (new or old).upper() for tensor, old, new in pattern.findall("".join(log))}
+    found = pattern.findall("".join(log))
+    types[name] = {tensor: (new or old).upper() for tensor, old, new in found}
 print(json.dumps(types))
 """
 """Asks the installed llama.cpp what llama-quantize would make of a file, for many file types."""
@@ -52,19 +55,38 @@ def with_few_tokens(spec: ModelSpec) -> ModelSpec:
 @pytest.mark.llama
 @pytest.mark.parametrize(
     "name",
-    ["llama-3.3-70b", "qwen2.5-0.5b", "mixtral-8x7b", "qwen3-30b-a3b", "gpt-oss-20b", "qwen3.6-27b", "glm-4.7-flash",
-     "granite-4.0-h-tiny", "phi-3-mini", "gemma-3-1b", "gemma-3n-e2b", "glm-4.5-air",
-     "nemotron-3-nano-30b-a3b"],
-)  # fmt: skip
+    [
+        "llama-3.3-70b",
+        "qwen2.5-0.5b",
+        "mixtral-8x7b",
+        "qwen3-30b-a3b",
+        "gpt-oss-20b",
+        "qwen3.6-27b",
+        "glm-4.7-flash",
+        "granite-4.0-h-tiny",
+        "phi-3-mini",
+        "gemma-3-1b",
+        "gemma-3n-e2b",
+        "glm-4.5-air",
+        "nemotron-3-nano-30b-a3b",
+    ],
+)
 def test_types_are_those_that_llama_quantize_chooses(name: str, tmp_path: Path) -> None:
     spec = with_few_tokens(catalogue_model(name, "F16"))
     shapes = [(tensor.name, tensor.ne) for tensor in spec.tensors.values()]
     file = write_synthetic(spec, tmp_path / "f16.gguf")
-    numbers = {kind: number for kind, (number, _) in FILE_TYPES.items() if kind not in ("F32", "BF16")}
-    done = subprocess.run([sys.executable, "-c", DRY_RUN, file, json.dumps(numbers)], capture_output=True, check=True)
+    numbers = {
+        kind: number for kind, (number, _) in FILE_TYPES.items() if kind not in ("F32", "BF16")
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", DRY_RUN, file, json.dumps(numbers)], capture_output=True, check=True
+    )
     chosen = json.loads(done.stdout)
     for kind in numbers:
-        ours = {tensor: quant.name for tensor, quant in tensor_types(spec, shapes, kind, imatrix=False).items()}
+        ours = {
+            tensor: quant.name
+            for tensor, quant in tensor_types(spec, shapes, kind, imatrix=False).items()
+        }
         assert ours == chosen[kind], kind
 
 
@@ -99,17 +121,31 @@ def test_importance_matrix_changes_the_first_eighth() -> None:
 
 
 @given(
-    kind=st.sampled_from(sorted(FILE_TYPES)), n_embd=st.integers(1, 40).map(lambda n: n * 16),
-    n_layer=st.integers(1, 9), n_expert=st.sampled_from([0, 4, 8]), tied=st.booleans(),
-)  # fmt: skip
-def test_every_type_fits_its_rows(kind: str, n_embd: int, n_layer: int, n_expert: int, tied: bool) -> None:
+    kind=st.sampled_from(sorted(FILE_TYPES)),
+    n_embd=st.integers(1, 40).map(lambda n: n * 16),
+    n_layer=st.integers(1, 9),
+    n_expert=st.sampled_from([0, 4, 8]),
+    tied=st.booleans(),
+)
+def test_every_type_fits_its_rows(
+    kind: str, n_embd: int, n_layer: int, n_expert: int, tied: bool
+) -> None:
     keys = {
-        "vocab_size": 512, "context_length": 4096, "block_count": n_layer, "embedding_length": n_embd,
-        "feed_forward_length": 3 * n_embd, "attention.head_count": 4, "attention.head_count_kv": 1,
+        "vocab_size": 512,
+        "context_length": 4096,
+        "block_count": n_layer,
+        "embedding_length": n_embd,
+        "feed_forward_length": 3 * n_embd,
+        "attention.head_count": 4,
+        "attention.head_count_kv": 1,
         "expert_count": n_expert,
-    }  # fmt: skip
+    }
     model = ModelSpec(
-        name="m", arch="llama", metadata={f"llama.{k}": v for k, v in keys.items()}, tensors={}, source="m"
+        name="m",
+        arch="llama",
+        metadata={f"llama.{k}": v for k, v in keys.items()},
+        tensors={},
+        source="m",
     )
     shapes = tensor_shapes(model, extras=("tied_output",) if tied else ())
     chosen = tensor_types(model, shapes, kind)
@@ -121,9 +157,17 @@ def test_every_type_fits_its_rows(kind: str, n_embd: int, n_layer: int, n_expert
 
 @pytest.mark.parametrize(
     ("spelling", "name"),
-    [("q4_k_m", "Q4_K_M"), ("Q4_K - Medium", "Q4_K_M"), ("Q2_K - Medium", "Q2_K"), ("MXFP4 MoE", "MXFP4"),
-     ("MXFP4_MOE", "MXFP4"), ("IQ4_XS - 4.25 bpw", "IQ4_XS"), (" fp16 ", "F16"), ("Q5_K", "Q5_K_M")],
-)  # fmt: skip
+    [
+        ("q4_k_m", "Q4_K_M"),
+        ("Q4_K - Medium", "Q4_K_M"),
+        ("Q2_K - Medium", "Q2_K"),
+        ("MXFP4 MoE", "MXFP4"),
+        ("MXFP4_MOE", "MXFP4"),
+        ("IQ4_XS - 4.25 bpw", "IQ4_XS"),
+        (" fp16 ", "F16"),
+        ("Q5_K", "Q5_K_M"),
+    ],
+)
 def test_usual_spellings(spelling: str, name: str) -> None:
     assert canonical_quantization(spelling) == name
 

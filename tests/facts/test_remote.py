@@ -22,7 +22,8 @@ read_far = partial(read_remote_gguf, pause_s=0.0, timeout_s=5.0)
 
 @dataclass
 class Behaviour:
-    """What the server does and what it was asked: `requests` holds (path, first byte, authorization)."""
+    """What the server does and what it was asked: `requests` holds (path, first byte,
+    authorization)."""
 
     folder: Path
     ranges: bool = True
@@ -42,9 +43,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         does = self.behaviour
-        first, last = (int(n) for n in re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers["Range"]).groups())
+        first, last = (
+            int(n) for n in re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers["Range"]).groups()
+        )
         does.requests.append((self.path, first, self.headers.get("Authorization")))
-        path = does.folder / self.path.partition("?")[0].lstrip("/").removeprefix("owner/repo/resolve/main/")
+        path = does.folder / self.path.partition("?")[0].lstrip("/").removeprefix(
+            "owner/repo/resolve/main/"
+        )
         if does.redirect_to:
             self.reply(302, b"", Location=does.redirect_to + self.path)
         elif does.status or not path.is_file():
@@ -54,8 +59,11 @@ class Handler(BaseHTTPRequestHandler):
         else:
             whole = path.read_bytes()
             body = whole[first : last + 1]
+            start = first + does.shift
             self.reply(
-                206, body, **{"Content-Range": f"bytes {first + does.shift}-{first + len(body) - 1}/{len(whole)}"}
+                206,
+                body,
+                **{"Content-Range": f"bytes {start}-{first + len(body) - 1}/{len(whole)}"},
             )
 
     def reply(self, status: int, body: bytes, **headers: str) -> None:
@@ -127,8 +135,11 @@ def big(does: Behaviour, big_bytes: bytes) -> GGUFFile:
 
 def same_header(far: GGUFFile, near: GGUFFile) -> bool:
     return (far.metadata, far.tensors, far.data_offset, far.file_bytes) == (
-        near.metadata, near.tensors, near.data_offset, near.file_bytes,
-    )  # fmt: skip
+        near.metadata,
+        near.tensors,
+        near.data_offset,
+        near.file_bytes,
+    )
 
 
 def test_small_header_takes_one_request(server: str, does: Behaviour, small_model: Path) -> None:
@@ -147,13 +158,17 @@ def test_prefix_grows_until_the_header_is_whole_and_no_byte_travels_twice(
     assert does.sent_bytes <= 2 * big.data_offset < big.file_bytes
 
 
-def test_broken_connection_goes_on_from_the_byte_reached(server: str, does: Behaviour, big: GGUFFile) -> None:
+def test_broken_connection_goes_on_from_the_byte_reached(
+    server: str, does: Behaviour, big: GGUFFile
+) -> None:
     does.drop_after = 300_000
     assert same_header(read_far(f"{server}/big.gguf"), big)
     assert [first for _, first, _ in does.requests[:4]] == [0, 300_000, 600_000, 900_000]
 
 
-def test_connection_that_never_brings_anything_is_given_up(server: str, does: Behaviour, big: GGUFFile) -> None:
+def test_connection_that_never_brings_anything_is_given_up(
+    server: str, does: Behaviour, big: GGUFFile
+) -> None:
     does.drop_after = 0
     with pytest.raises(ModelFileError, match=r"big\.gguf: .* after 0 B, 4 times in a row"):
         read_far(f"{server}/big.gguf")
@@ -172,7 +187,9 @@ def test_server_without_ranges_says_so_at_once(server: str, does: Behaviour, big
     assert len(does.requests) == 1
 
 
-def test_server_that_sends_another_range_is_not_believed(server: str, does: Behaviour, big: GGUFFile) -> None:
+def test_server_that_sends_another_range_is_not_believed(
+    server: str, does: Behaviour, big: GGUFFile
+) -> None:
     does.shift = 1
     with pytest.raises(ModelFileError, match="does not serve byte ranges"):
         read_far(f"{server}/big.gguf")
@@ -180,22 +197,33 @@ def test_server_that_sends_another_range_is_not_believed(server: str, does: Beha
 
 @pytest.mark.parametrize(
     ("status", "message", "n_requests"),
-    [(404, "404 .*no such file", 1), (401, "401 .*set HF_TOKEN", 1), (403, "403 .*accept the model's terms", 1),
-     (503, "503 .*4 times in a row", 4)],
-)  # fmt: skip
+    [
+        (404, "404 .*no such file", 1),
+        (401, "401 .*set HF_TOKEN", 1),
+        (403, "403 .*accept the model's terms", 1),
+        (503, "503 .*4 times in a row", 4),
+    ],
+)
 def test_refusal_is_one_sentence_with_the_way_out(
     server: str, does: Behaviour, status: int, message: str, n_requests: int
 ) -> None:
     does.status = status
-    with pytest.raises(ModelFileError, match=rf"^{server}/x\.gguf: the server answers {message}") as caught:
+    with pytest.raises(
+        ModelFileError, match=rf"^{server}/x\.gguf: the server answers {message}"
+    ) as caught:
         read_far(f"{server}/x.gguf")
     assert "\n" not in str(caught.value)
     assert len(does.requests) == n_requests
 
 
 def test_silent_server_times_out() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(ModelFileError, match="timed out after 0 B"):
-        read_remote_gguf(f"http://127.0.0.1:{listener.getsockname()[1]}/x.gguf", pause_s=0.0, timeout_s=0.05)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        pytest.raises(ModelFileError, match="timed out after 0 B"),
+    ):
+        read_remote_gguf(
+            f"http://127.0.0.1:{listener.getsockname()[1]}/x.gguf", pause_s=0.0, timeout_s=0.05
+        )
 
 
 def test_malformed_header_names_the_offset(server: str, does: Behaviour) -> None:
@@ -216,7 +244,9 @@ def test_split_model_is_read_from_all_its_parts(server: str, does: Behaviour) ->
     far = read_far(f"{server}/m-00002-of-00003.gguf?download=true")
     assert same_header(far, read_gguf(does.folder / "m-00001-of-00003.gguf"))
     assert far.n_parts == 3
-    assert {path for path, _, _ in does.requests} == {f"/m-0000{n}-of-00003.gguf?download=true" for n in (1, 2, 3)}
+    assert {path for path, _, _ in does.requests} == {
+        f"/m-0000{n}-of-00003.gguf?download=true" for n in (1, 2, 3)
+    }
 
 
 class TestHuggingFace:
@@ -233,9 +263,13 @@ class TestHuggingFace:
             resolve_url(reference)
 
     def test_token_goes_to_the_endpoint_and_not_where_it_redirects(
-        self, server: str, does: Behaviour, small_model: Path, tmp_path_factory: pytest.TempPathFactory,
+        self,
+        server: str,
+        does: Behaviour,
+        small_model: Path,
+        tmp_path_factory: pytest.TempPathFactory,
         monkeypatch: pytest.MonkeyPatch,
-    ) -> None:  # fmt: skip
+    ) -> None:
         store = Behaviour(folder=tmp_path_factory.mktemp("store"))
         (store.folder / "f.gguf").write_bytes(small_model.read_bytes())
         monkeypatch.setenv("HF_ENDPOINT", server)
@@ -254,7 +288,9 @@ class TestHuggingFace:
         assert does.requests == [("/f.gguf", 0, None)]
 
 
-@pytest.mark.parametrize("address", ["file:///etc/passwd", "http://[::1/x.gguf", "http://bücher.example/x.gguf"])
+@pytest.mark.parametrize(
+    "address", ["file:///etc/passwd", "http://[::1/x.gguf", "http://bücher.example/x.gguf"]
+)
 def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(ModelFileError, match="no http or https address"):
         read_far(address)

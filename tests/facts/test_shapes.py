@@ -14,9 +14,14 @@ from oomph.facts.shapes import is_expert_block, is_recurrent, n_decoding, tensor
 def bare(arch: str, **hparams: Value) -> ModelSpec:
     """A small model of that architecture; keywords are metadata keys with `__` for the dot."""
     keys: dict[str, Value] = {
-        "vocab_size": 512, "context_length": 4096, "block_count": 4, "embedding_length": 64,
-        "feed_forward_length": 128, "attention.head_count": 4, "attention.head_count_kv": 2,
-    }  # fmt: skip
+        "vocab_size": 512,
+        "context_length": 4096,
+        "block_count": 4,
+        "embedding_length": 64,
+        "feed_forward_length": 128,
+        "attention.head_count": 4,
+        "attention.head_count_kv": 2,
+    }
     keys |= {key.replace("__", "."): value for key, value in hparams.items()}
     metadata = {f"{arch}.{key}": value for key, value in keys.items()}
     return ModelSpec(name="small", arch=arch, metadata=metadata, tensors={}, source="small")
@@ -25,15 +30,25 @@ def bare(arch: str, **hparams: Value) -> ModelSpec:
 def block(model: ModelSpec, il: int) -> dict[str, tuple[int, ...]]:
     """The tensors of one block by the name that follows its number."""
     prefix = f"blk.{il}."
-    return {name.removeprefix(prefix): ne for name, ne in tensor_shapes(model) if name.startswith(prefix)}
+    return {
+        name.removeprefix(prefix): ne
+        for name, ne in tensor_shapes(model)
+        if name.startswith(prefix)
+    }
 
 
 def test_dense_llama_block() -> None:
     assert block(bare("llama"), 3) == {
-        "attn_norm.weight": (64,), "ffn_norm.weight": (64,), "attn_q.weight": (64, 64), "attn_k.weight": (64, 32),
-        "attn_v.weight": (64, 32), "attn_output.weight": (64, 64), "ffn_gate.weight": (64, 128),
-        "ffn_up.weight": (64, 128), "ffn_down.weight": (128, 64),
-    }  # fmt: skip
+        "attn_norm.weight": (64,),
+        "ffn_norm.weight": (64,),
+        "attn_q.weight": (64, 64),
+        "attn_k.weight": (64, 32),
+        "attn_v.weight": (64, 32),
+        "attn_output.weight": (64, 64),
+        "ffn_gate.weight": (64, 128),
+        "ffn_up.weight": (64, 128),
+        "ffn_down.weight": (128, 64),
+    }
 
 
 def test_head_size_of_its_own_changes_the_projections() -> None:
@@ -47,9 +62,13 @@ def test_head_size_of_its_own_changes_the_projections() -> None:
 
 def test_leading_dense_blocks_of_a_moe() -> None:
     model = bare(
-        "ernie4_5-moe", expert_count=8, expert_used_count=2, expert_feed_forward_length=32, leading_dense_block_count=1,
+        "ernie4_5-moe",
+        expert_count=8,
+        expert_used_count=2,
+        expert_feed_forward_length=32,
+        leading_dense_block_count=1,
         expert_shared_feed_forward_length=48,
-    )  # fmt: skip
+    )
     assert [is_expert_block(model, il) for il in range(4)] == [False, True, True, True]
     assert "ffn_up.weight" in block(model, 0)
     assert block(model, 1)["ffn_down_exps.weight"] == (32, 64, 8)
@@ -95,19 +114,32 @@ def test_unknown_architecture_names_the_known_ones() -> None:
 
 
 @given(
-    n_layer=st.integers(1, 12), n_embd=st.integers(1, 64).map(lambda n: n * 8), n_head_kv=st.integers(1, 4),
-    group=st.integers(1, 8), n_expert=st.integers(0, 16), dense=st.integers(0, 3),
-)  # fmt: skip
+    n_layer=st.integers(1, 12),
+    n_embd=st.integers(1, 64).map(lambda n: n * 8),
+    n_head_kv=st.integers(1, 4),
+    group=st.integers(1, 8),
+    n_expert=st.integers(0, 16),
+    dense=st.integers(0, 3),
+)
 def test_list_is_in_order_without_doubles(
     n_layer: int, n_embd: int, n_head_kv: int, group: int, n_expert: int, dense: int
 ) -> None:
     model = bare(
-        "qwen3moe", block_count=n_layer, embedding_length=n_embd, attention__head_count_kv=n_head_kv,
-        attention__head_count=n_head_kv * group, attention__key_length=16, attention__value_length=16,
-        expert_count=n_expert, expert_used_count=min(2, n_expert), leading_dense_block_count=dense,
-    )  # fmt: skip
+        "qwen3moe",
+        block_count=n_layer,
+        embedding_length=n_embd,
+        attention__head_count_kv=n_head_kv,
+        attention__head_count=n_head_kv * group,
+        attention__key_length=16,
+        attention__value_length=16,
+        expert_count=n_expert,
+        expert_used_count=min(2, n_expert),
+        leading_dense_block_count=dense,
+    )
     names = [name for name, _ in tensor_shapes(model)]
     assert len(set(names)) == len(names)
     order = [(int(name.split(".")[1]) if name.startswith("blk.") else -1, name) for name in names]
     assert order == sorted(order)
-    assert sum("_exps" in name for name in names) == 3 * (max(0, n_layer - dense) if n_expert else 0)
+    assert sum("_exps" in name for name in names) == 3 * (
+        max(0, n_layer - dense) if n_expert else 0
+    )

@@ -1,4 +1,5 @@
-"""A model of a few thousand weights that llama.cpp really runs, and children that only speak the worker's protocol."""
+"""A model of a few thousand weights that llama.cpp really runs, and children that only speak the
+worker's protocol."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -38,7 +39,8 @@ def points():
 def measured(point):
     report(point["config"]["n_ctx"])
     say("context", context_ns=1)
-    say("measured", timings=[{"test": "pp1", "n_tokens": 1, "samples_ns": [point["config"]["n_ctx"]]}])
+    timing = {"test": "pp1", "n_tokens": 1, "samples_ns": [point["config"]["n_ctx"]]}
+    say("measured", timings=[timing])
 """
 
 
@@ -49,20 +51,42 @@ def tiny_moe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for layer in range(N_LAYER):
         block = f"blk.{layer}"
         shapes |= {f"{block}.{name}": (N_EMBD,) for name in ("attn_norm", "ffn_norm")}
-        shapes |= {f"{block}.{name}": (N_EMBD, N_EMBD) for name in ("attn_q", "attn_k", "attn_v", "attn_output")}
-        shapes |= {f"{block}.{name}": (N_EMBD, N_FF, N_EXPERT) for name in ("ffn_gate_exps", "ffn_up_exps")}
-        shapes |= {f"{block}.ffn_gate_inp": (N_EMBD, N_EXPERT), f"{block}.ffn_down_exps": (N_FF, N_EMBD, N_EXPERT)}
-    tensors = [TensorInfo(name=f"{name}.weight", ne=ne, quant=QUANTS["F32"], offset=0) for name, ne in shapes.items()]
+        shapes |= {
+            f"{block}.{name}": (N_EMBD, N_EMBD)
+            for name in ("attn_q", "attn_k", "attn_v", "attn_output")
+        }
+        shapes |= {
+            f"{block}.{name}": (N_EMBD, N_FF, N_EXPERT) for name in ("ffn_gate_exps", "ffn_up_exps")
+        }
+        shapes |= {
+            f"{block}.ffn_gate_inp": (N_EMBD, N_EXPERT),
+            f"{block}.ffn_down_exps": (N_FF, N_EMBD, N_EXPERT),
+        }
+    tensors = [
+        TensorInfo(name=f"{name}.weight", ne=ne, quant=QUANTS["F32"], offset=0)
+        for name, ne in shapes.items()
+    ]
     spec = ModelSpec(
-        name="tiny", arch="llama", source="test", tensors={tensor.name: tensor for tensor in tensors},
+        name="tiny",
+        arch="llama",
+        source="test",
+        tensors={tensor.name: tensor for tensor in tensors},
         metadata={
-            "general.architecture": "llama", "general.name": "tiny", "llama.block_count": N_LAYER,
-            "llama.embedding_length": N_EMBD, "llama.feed_forward_length": N_FF, "llama.context_length": 4096,
-            "llama.attention.head_count": 2, "llama.attention.head_count_kv": 2,
-            "llama.attention.layer_norm_rms_epsilon": 1e-5, "llama.rope.dimension_count": N_EMBD // 2,
-            "llama.expert_count": N_EXPERT, "llama.expert_used_count": 2, "llama.vocab_size": N_VOCAB,
+            "general.architecture": "llama",
+            "general.name": "tiny",
+            "llama.block_count": N_LAYER,
+            "llama.embedding_length": N_EMBD,
+            "llama.feed_forward_length": N_FF,
+            "llama.context_length": 4096,
+            "llama.attention.head_count": 2,
+            "llama.attention.head_count_kv": 2,
+            "llama.attention.layer_norm_rms_epsilon": 1e-5,
+            "llama.rope.dimension_count": N_EMBD // 2,
+            "llama.expert_count": N_EXPERT,
+            "llama.expert_used_count": 2,
+            "llama.vocab_size": N_VOCAB,
         },
-    )  # fmt: skip
+    )
     return write_synthetic(spec, tmp_path_factory.mktemp("model") / "tiny.gguf", weights="random")
 
 
@@ -71,24 +95,46 @@ def tiny_mamba(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A recurrent model with random weights: its state cannot be cut, only saved and restored."""
     n_inner, n_state, n_conv, n_dt = 2 * N_EMBD, 16, 4, 4
     block = {
-        "attn_norm.weight": (N_EMBD,), "ssm_in.weight": (N_EMBD, 2 * n_inner), "ssm_conv1d.weight": (n_conv, n_inner),
-        "ssm_conv1d.bias": (n_inner,), "ssm_x.weight": (n_inner, n_dt + 2 * n_state), "ssm_dt.weight": (n_dt, n_inner),
-        "ssm_dt.bias": (n_inner,), "ssm_a": (n_state, n_inner), "ssm_d": (n_inner,),
+        "attn_norm.weight": (N_EMBD,),
+        "ssm_in.weight": (N_EMBD, 2 * n_inner),
+        "ssm_conv1d.weight": (n_conv, n_inner),
+        "ssm_conv1d.bias": (n_inner,),
+        "ssm_x.weight": (n_inner, n_dt + 2 * n_state),
+        "ssm_dt.weight": (n_dt, n_inner),
+        "ssm_dt.bias": (n_inner,),
+        "ssm_a": (n_state, n_inner),
+        "ssm_d": (n_inner,),
         "ssm_out.weight": (n_inner, N_EMBD),
-    }  # fmt: skip
-    shapes: dict[str, tuple[int, ...]] = {"token_embd.weight": (N_EMBD, N_VOCAB), "output_norm.weight": (N_EMBD,)}
+    }
+    shapes: dict[str, tuple[int, ...]] = {
+        "token_embd.weight": (N_EMBD, N_VOCAB),
+        "output_norm.weight": (N_EMBD,),
+    }
     shapes |= {f"blk.{layer}.{name}": ne for layer in range(N_LAYER) for name, ne in block.items()}
     spec = ModelSpec(
-        name="tiny-mamba", arch="mamba", source="test",
-        tensors={name: TensorInfo(name=name, ne=ne, quant=QUANTS["F32"], offset=0) for name, ne in shapes.items()},
-        metadata={
-            "general.architecture": "mamba", "general.name": "tiny-mamba", "mamba.block_count": N_LAYER,
-            "mamba.embedding_length": N_EMBD, "mamba.feed_forward_length": 0, "mamba.context_length": 4096,
-            "mamba.attention.head_count": 0, "mamba.attention.layer_norm_rms_epsilon": 1e-5,
-            "mamba.ssm.conv_kernel": n_conv, "mamba.ssm.inner_size": n_inner, "mamba.ssm.state_size": n_state,
-            "mamba.ssm.time_step_rank": n_dt, "mamba.vocab_size": N_VOCAB,
+        name="tiny-mamba",
+        arch="mamba",
+        source="test",
+        tensors={
+            name: TensorInfo(name=name, ne=ne, quant=QUANTS["F32"], offset=0)
+            for name, ne in shapes.items()
         },
-    )  # fmt: skip
+        metadata={
+            "general.architecture": "mamba",
+            "general.name": "tiny-mamba",
+            "mamba.block_count": N_LAYER,
+            "mamba.embedding_length": N_EMBD,
+            "mamba.feed_forward_length": 0,
+            "mamba.context_length": 4096,
+            "mamba.attention.head_count": 0,
+            "mamba.attention.layer_norm_rms_epsilon": 1e-5,
+            "mamba.ssm.conv_kernel": n_conv,
+            "mamba.ssm.inner_size": n_inner,
+            "mamba.ssm.state_size": n_state,
+            "mamba.ssm.time_step_rank": n_dt,
+            "mamba.vocab_size": N_VOCAB,
+        },
+    )
     return write_synthetic(spec, tmp_path_factory.mktemp("model") / "mamba.gguf", weights="random")
 
 

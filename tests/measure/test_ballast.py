@@ -1,4 +1,5 @@
-"""The ballast: it holds what it is told, ends with whoever started it, and marks what ran beside it."""
+"""The ballast: it holds what it is told, ends with whoever started it, and marks what ran beside
+it."""
 
 import os
 import signal
@@ -59,20 +60,30 @@ def test_without_memory_to_leave_it_is_a_context_and_nothing_else() -> None:
     with phantom_cards([card]) as phantom:
         door = Door(library=str(phantom.cuda_path), environment=phantom.environment())
         with holding(door) as context:
-            assert context.said["total_with_context_bytes"] - context.said["free_with_context_bytes"] == 555 * MIB
-            assert (context.said["compute_capability"], context.said["cuda_version"]) == ("12.0", "13.0")
+            assert (
+                context.said["total_with_context_bytes"] - context.said["free_with_context_bytes"]
+                == 555 * MIB
+            )
+            assert (context.said["compute_capability"], context.said["cuda_version"]) == (
+                "12.0",
+                "13.0",
+            )
             assert context.said["name"] == gpu(CARD).name
         assert phantom.counters().used_bytes == 0
 
 
 def test_what_the_card_does_not_have_is_one_sentence(bench: Bench) -> None:
     door = door_to(bench, bench.cards[0])
-    with pytest.raises(ToolchainError, match=r"only 97,247 MiB are free, less than the 204,800 MiB to leave"):
+    with pytest.raises(
+        ToolchainError, match=r"only 97,247 MiB are free, less than the 204,800 MiB to leave"
+    ):
         Holder(door, leave_bytes=200 * GIB)
 
 
 def test_without_a_driver_it_is_one_sentence() -> None:
-    with pytest.raises(ToolchainError, match=r"the CUDA driver refuses: libnothing\.so cannot be loaded"):
+    with pytest.raises(
+        ToolchainError, match=r"the CUDA driver refuses: libnothing\.so cannot be loaded"
+    ):
         Holder(Door(library="libnothing.so", environment={}))
 
 
@@ -89,13 +100,18 @@ def test_it_ends_with_its_parent_however_that_ends(bench: Bench, how: signal.Sig
     assert phantom.counters().used_bytes > 80 * GIB
     parent.send_signal(how)
     parent.wait()
-    while Path(f"/proc/{pid}").exists() and "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text():
+    while (
+        Path(f"/proc/{pid}").exists()
+        and "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    ):
         time.sleep(0.02)  # the test's own time limit ends this
     assert phantom.counters().used_bytes == 0
     parent.stdout.close()
 
 
-def test_a_killed_ballast_ends_the_step_and_keeps_no_point(bench: Bench, qwen3_30b: Path, tmp_path: Path) -> None:
+def test_a_killed_ballast_ends_the_step_and_keeps_no_point(
+    bench: Bench, qwen3_30b: Path, tmp_path: Path
+) -> None:
     with holding(door_to(bench, bench.cards[0]), leave_bytes=24 * GIB) as ballast:
         runner = Runner(
             Store(tmp_path),
@@ -111,12 +127,16 @@ def test_a_killed_ballast_ends_the_step_and_keeps_no_point(bench: Bench, qwen3_3
     assert [each.record_id for each in Store(tmp_path).records()] == [record.record_id]
 
 
-def test_what_runs_beside_it_is_of_a_smaller_card(bench: Bench, qwen3_30b: Path, tmp_path: Path) -> None:
+def test_what_runs_beside_it_is_of_a_smaller_card(
+    bench: Bench, qwen3_30b: Path, tmp_path: Path
+) -> None:
     sweep = filled_sweep(RunConfig(n_ctx=512, flash_attn="on"), str(qwen3_30b))
     with holding(door_to(bench, bench.cards[0]), leave_bytes=24 * GIB) as ballast:
         smaller = ballasted(bench.environment, ballast, 24 * GIB)
         executor = BallastedExecutor(bench.executor, ballast)
-        (record,) = Runner(Store(tmp_path), executor, model=qwen3_30b, environment=smaller).run(sweep)
+        (record,) = Runner(Store(tmp_path), executor, model=qwen3_30b, environment=smaller).run(
+            sweep
+        )
         left = ballast.said["free_bytes"]
     assert record.conditions["other_processes"] == []
     assert record.conditions["cards"]["CUDA0"]["other_processes"] == []

@@ -1,4 +1,5 @@
-"""The real CUDA backend on phantom cards, end to end: sweeps, the four failures, two cards, a lost card."""
+"""The real CUDA backend on phantom cards, end to end: sweeps, the four failures, two cards, a lost
+card."""
 
 import threading
 import time
@@ -22,7 +23,14 @@ pytestmark = [pytest.mark.phantom, pytest.mark.usefixtures("cuda_backend")]
 CARD = "mine:24576:8.9:128"
 
 
-def run(bench: Bench, model: Path, folder: Path, *, measure: Mapping[str, Any] | None = None, **config: Any) -> Record:
+def run(
+    bench: Bench,
+    model: Path,
+    folder: Path,
+    *,
+    measure: Mapping[str, Any] | None = None,
+    **config: Any,
+) -> Record:
     """One point on the bench; filled with one prompt unless told otherwise."""
     measured = {"n_prompt": 512, "n_gen": 2, "depths": (0,)} | dict(measure or {})
     sweep = Sweep(file=SweepFile(name="test", model=str(model), config=config, measure=measured))
@@ -31,14 +39,21 @@ def run(bench: Bench, model: Path, folder: Path, *, measure: Mapping[str, Any] |
 
 
 def vram_mib(record: Record, device: str = "CUDA0") -> float:
-    return next(s.peak_bytes for s in record.memory if (s.quantity, s.device) == ("vram", device)) / 2**20
+    return (
+        next(s.peak_bytes for s in record.memory if (s.quantity, s.device) == ("vram", device))
+        / 2**20
+    )
 
 
 @pytest.mark.parametrize(
     ("config", "label", "asked"),
     [
         ({"n_ctx": 90_000, "flash_attn": "on"}, "oom_kv", "8,448 MiB were asked for"),
-        ({"n_ctx": 32_768, "flash_attn": "off", "n_ubatch": 2048, "n_expert_used": 10}, "oom_compute", "8,552 MiB"),
+        (
+            {"n_ctx": 32_768, "flash_attn": "off", "n_ubatch": 2048, "n_expert_used": 10},
+            "oom_compute",
+            "8,552 MiB",
+        ),
         ({"n_ctx": 71_936, "flash_attn": "on", "n_expert_used": 10}, "oom_runtime", "it loaded"),
     ],
 )
@@ -48,13 +63,17 @@ def test_each_stage_of_out_of_memory_on_24_gib(
     with open_bench(CARD) as bench:
         record = run(bench, qwen3_30b, tmp_path, **config)
         assert bench.phantom is not None
-        assert bench.phantom.counters().used_bytes == 0, "the worker is gone and gave its memory back"
+        assert bench.phantom.counters().used_bytes == 0, (
+            "the worker is gone and gave its memory back"
+        )
     assert record.outcome.label == label
     assert asked in record.outcome.message
 
 
 def test_weights_that_do_not_fit(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    model = write_synthetic(catalogue_model("qwen3-30b-a3b", "Q8_0"), tmp_path_factory.mktemp("q8") / "q8_0.gguf")
+    model = write_synthetic(
+        catalogue_model("qwen3-30b-a3b", "Q8_0"), tmp_path_factory.mktemp("q8") / "q8_0.gguf"
+    )
     with open_bench(CARD) as bench:
         record = run(bench, model, tmp_path)
     assert (record.outcome.label, record.load_ns) == ("oom_weights", None)
@@ -62,7 +81,8 @@ def test_weights_that_do_not_fit(tmp_path: Path, tmp_path_factory: pytest.TempPa
 
 
 def test_sizes_of_qwen3_30b_at_90k(qwen3_30b: Path, tmp_path: Path) -> None:
-    """What llama.cpp 0.5.0 allocates on an RTX PRO 6000 Blackwell, and the 48 MiB that the run adds."""
+    """What llama.cpp 0.5.0 allocates on an RTX PRO 6000 Blackwell, and the 48 MiB that the run
+    adds."""
     with open_bench("RTX PRO 6000 Blackwell") as bench:
         record = run(bench, qwen3_30b, tmp_path, n_ctx=90_000, n_expert_used=10, flash_attn="on")
     assert record.outcome.label == "ok"
@@ -72,7 +92,9 @@ def test_sizes_of_qwen3_30b_at_90k(qwen3_30b: Path, tmp_path: Path) -> None:
     assert vram_mib(record) == 26_324
 
 
-def test_a_record_says_that_the_card_was_a_phantom_and_has_no_speed(qwen3_30b: Path, tmp_path: Path) -> None:
+def test_a_record_says_that_the_card_was_a_phantom_and_has_no_speed(
+    qwen3_30b: Path, tmp_path: Path
+) -> None:
     with open_bench("RTX 5090") as bench:
         record = run(bench, qwen3_30b, tmp_path, measure={"timing": True, "text": {"n_tokens": 64}})
     assert record.environment.backend == "phantom"
@@ -97,7 +119,9 @@ def test_two_cards_share_the_layers(qwen3_30b: Path, tmp_path: Path) -> None:
     assert vram_mib(record, "CUDA0") > vram_mib(record, "CUDA1") > second
 
 
-def test_a_card_lost_in_the_middle_ends_the_point_and_not_the_program(qwen3_30b: Path, tmp_path: Path) -> None:
+def test_a_card_lost_in_the_middle_ends_the_point_and_not_the_program(
+    qwen3_30b: Path, tmp_path: Path
+) -> None:
     with open_bench(CARD) as bench:
         phantom = bench.phantom
         assert phantom is not None
@@ -109,7 +133,9 @@ def test_a_card_lost_in_the_middle_ends_the_point_and_not_the_program(qwen3_30b:
 
         thread = threading.Thread(target=lose_when_it_runs)
         thread.start()
-        record = run(bench, qwen3_30b, tmp_path, n_ctx=65_536, flash_attn="on", measure={"depths": ("full",)})
+        record = run(
+            bench, qwen3_30b, tmp_path, n_ctx=65_536, flash_attn="on", measure={"depths": ("full",)}
+        )
         thread.join()
         assert record.outcome.label == "device_lost"
         phantom.set(Sensor.LOST, 0)

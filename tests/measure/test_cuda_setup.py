@@ -33,5 +33,7 @@ def test_the_line_that_says_why_is_found(text: str, said: str) -> None:
 def test_without_nvcc_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(cuda_setup, "NVCC", ())
-    with pytest.raises(ToolchainError, match="install NVIDIA's CUDA toolkit for --build, or leave --build out"):
+    with pytest.raises(
+        ToolchainError, match="install NVIDIA's CUDA toolkit for --build, or leave --build out"
+    ):
         next(build_with_cuda(print))

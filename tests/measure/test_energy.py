@@ -9,7 +9,9 @@ from oomph.measure.energy import LEAST_READINGS, energy_of, integrated
 SECOND = 10**9
 
 
-def readings_of(watts: float, *, n: int = 101, every_ns: int = SECOND // 10) -> list[tuple[int, float]]:
+def readings_of(
+    watts: float, *, n: int = 101, every_ns: int = SECOND // 10
+) -> list[tuple[int, float]]:
     """A counter that runs at a constant power, from a beginning that is not ours."""
     return [(index * every_ns, 5_000 + watts * index * every_ns / SECOND) for index in range(n)]
 
@@ -21,7 +23,10 @@ def test_at_a_constant_power_it_is_power_times_time(watts: float, first: int, ta
 
 
 def test_only_the_spans_count_not_what_lies_between_them() -> None:
-    powers = [(tenth * SECOND // 10, 300.0 if 10 <= tenth < 20 or 30 <= tenth < 40 else 10.0) for tenth in range(60)]
+    powers = [
+        (tenth * SECOND // 10, 300.0 if 10 <= tenth < 20 or 30 <= tenth < 40 else 10.0)
+        for tenth in range(60)
+    ]
     readings = integrated([(at_ns, watts) for at_ns, watts in powers])
     spans = [(11 * SECOND // 10, 18 * SECOND // 10), (31 * SECOND // 10, 38 * SECOND // 10)]
     assert energy_of(spans, readings) == pytest.approx(300 * 1.4)
@@ -37,12 +42,15 @@ def test_only_the_spans_count_not_what_lies_between_them() -> None:
         ([(0, (LEAST_READINGS - 1) * SECOND // 10)], 101),  # a few readings' time: mostly edges
     ],
 )
-def test_what_the_readings_do_not_hold_is_none(spans: list[tuple[int, int]], n_readings: int) -> None:
+def test_what_the_readings_do_not_hold_is_none(
+    spans: list[tuple[int, int]], n_readings: int
+) -> None:
     assert energy_of(spans, readings_of(300, n=n_readings)) is None
 
 
 def test_power_is_integrated_where_there_is_no_counter() -> None:
     assert integrated([(0, None), (SECOND, 100.0), (3 * SECOND, 200.0), (4 * SECOND, None)]) == [
-        (SECOND, 0.0), (3 * SECOND, 300.0)
-    ]  # fmt: skip
+        (SECOND, 0.0),
+        (3 * SECOND, 300.0),
+    ]
     assert integrated([(0, None)]) == []

@@ -1,4 +1,5 @@
-"""An NVML that misbehaves in every way that a real one does, under a sweep: None with its reason, and on it goes.
+"""An NVML that misbehaves in every way that a real one does, under a sweep: None with its reason,
+and on it goes.
 
 The library is real C under NVIDIA's name, and the pynvml that is installed loads it by itself.
 """
@@ -60,8 +61,14 @@ for line in sys.stdin:
 """
 HEALTHY: Final = f"used {IDLE + OWN}\nenergy 5000000\nprocess OWN_PID {OWN}"
 SENSORS: Final = (
-    "sm_mhz", "memory_mhz", "temperature_c", "power_w", "power_limit_w", "utilisation_percent", "energy_j",
-)  # fmt: skip
+    "sm_mhz",
+    "memory_mhz",
+    "temperature_c",
+    "power_w",
+    "power_limit_w",
+    "utilisation_percent",
+    "energy_j",
+)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +79,16 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     except ToolchainError as error:
         pytest.skip(str(error))
     target = tmp_path_factory.mktemp("nvml") / "libnvidia-ml.so.1"
-    command = [cc, *FLAGS, "-Wno-misleading-indentation", "-I", str(SOURCES), "-o", str(target), str(SOURCE)]
+    command = [
+        cc,
+        *FLAGS,
+        "-Wno-misleading-indentation",
+        "-I",
+        str(SOURCES),
+        "-o",
+        str(target),
+        str(SOURCE),
+    ]
     subprocess.run([*command, "-Wl,-soname,libnvidia-ml.so.1"], check=True)
     return target.parent
 
@@ -85,10 +101,18 @@ class Machine:
     says: Path
 
     def run(self, *command: str) -> "subprocess.CompletedProcess[str]":
-        environment = os.environ | {"LD_LIBRARY_PATH": str(self.library), "FAULTY_NVML": str(self.says)}
+        environment = os.environ | {
+            "LD_LIBRARY_PATH": str(self.library),
+            "FAULTY_NVML": str(self.says),
+        }
         environment.pop("CUDA_VISIBLE_DEVICES", None)
         return subprocess.run(
-            [sys.executable, *command], env=environment, capture_output=True, text=True, check=False, timeout=120
+            [sys.executable, *command],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
         )
 
 
@@ -104,7 +128,12 @@ def sweep(
     machine: Machine, tmp_path: Path, tiny_moe: Path, speaker: Callable[[str], Path]
 ) -> Callable[..., list[dict[str, Any]]]:
     def run(
-        fault: str, *, healthy: str = HEALTHY, before: str = "", dies: str = "pass", begin: str = f"used {IDLE}"
+        fault: str,
+        *,
+        healthy: str = HEALTHY,
+        before: str = "",
+        dies: str = "pass",
+        begin: str = f"used {IDLE}",
     ) -> list[dict[str, Any]]:
         machine.says.write_text(begin)
         worker = speaker(WORKER.format(healthy=healthy, fault=fault, before=before, dies=dies))
@@ -132,7 +161,11 @@ def test_a_healthy_one_tells_everything(sweep: Callable[..., list[dict[str, Any]
         assert all(card(record)[name] for name in SENSORS)
         series = vram(record)
         assert series is not None
-        assert (series["method"], series["peak_bytes"], series["last_bytes"]) == ("per_process", OWN, OWN)
+        assert (series["method"], series["peak_bytes"], series["last_bytes"]) == (
+            "per_process",
+            OWN,
+            OWN,
+        )
 
 
 FIELDS: Final = {
@@ -146,7 +179,8 @@ FIELDS: Final = {
 
 
 @pytest.mark.parametrize(
-    ("code", "reason"), [(3, "Not Supported"), (999, "Unknown Error"), (1, "Uninitialized"), (77, "an error that pyn")]
+    ("code", "reason"),
+    [(3, "Not Supported"), (999, "Unknown Error"), (1, "Uninitialized"), (77, "an error that pyn")],
 )
 def test_a_figure_that_is_not_told_is_none_with_its_reason_once(
     sweep: Callable[..., list[dict[str, Any]]], code: int, reason: str
@@ -166,17 +200,27 @@ def test_a_figure_that_is_not_told_is_none_with_its_reason_once(
         assert series["peak_bytes"] == OWN
 
 
-@pytest.mark.parametrize(("code", "reason"), [(15, "GPU is lost"), (999, "Unknown Error"), (16, "GPU requires rest")])
+@pytest.mark.parametrize(
+    ("code", "reason"), [(15, "GPU is lost"), (999, "Unknown Error"), (16, "GPU requires rest")]
+)
 def test_a_card_that_is_lost_in_the_middle_is_named_and_the_next_point_is_measured(
     sweep: Callable[..., list[dict[str, Any]]], code: int, reason: str
 ) -> None:
-    well, lost, after = sweep(f"{HEALTHY}\nerror * {code}\ninits 1", dies="time.sleep(0.1); os.abort()")
-    assert [record["outcome"]["label"] for record in (well, lost, after)] == ["ok", "device_lost", "ok"]
+    well, lost, after = sweep(
+        f"{HEALTHY}\nerror * {code}\ninits 1", dies="time.sleep(0.1); os.abort()"
+    )
+    assert [record["outcome"]["label"] for record in (well, lost, after)] == [
+        "ok",
+        "device_lost",
+        "ok",
+    ]
     assert "CUDA0 stopped answering" in lost["outcome"]["message"]
     assert lost["conditions"]["lost_devices"] == ["CUDA0"]
     assert card(lost)["unread"]["card"].startswith(reason)
     series = vram(lost)
-    assert series is None or min(series["values_bytes"]) == OWN, "no 0 was made of what was not told"
+    assert series is None or min(series["values_bytes"]) == OWN, (
+        "no 0 was made of what was not told"
+    )
     assert "lost_devices" not in after["conditions"]
     assert card(after)["unread"] == {}
 
@@ -185,9 +229,13 @@ def test_a_card_that_stays_lost_ends_the_sweep_with_a_sentence_and_its_records(
     machine: Machine, tmp_path: Path, tiny_moe: Path, speaker: Callable[[str], Path]
 ) -> None:
     fault = f"{HEALTHY}\nerror * 15"
-    worker = speaker(WORKER.format(healthy=HEALTHY, fault=fault, dies="time.sleep(0.1); os.abort()", before=""))
+    worker = speaker(
+        WORKER.format(healthy=HEALTHY, fault=fault, dies="time.sleep(0.1); os.abort()", before="")
+    )
     done = machine.run("-c", SWEEP, str(tiny_moe), str(worker), str(tmp_path / "out"))
-    assert done.stderr.splitlines()[-1].endswith("a card does not answer (GPU is lost); reset it or the machine")
+    assert done.stderr.splitlines()[-1].endswith(
+        "a card does not answer (GPU is lost); reset it or the machine"
+    )
     labels = [json.loads(line)["outcome"]["label"] for line in done.stdout.splitlines()]
     assert labels == ["ok", "device_lost"]
 
@@ -204,7 +252,9 @@ def test_a_lost_card_is_no_matter_to_a_worker_on_another(machine: Machine) -> No
         assert "a card does not answer (GPU is lost)" in machine.run("-c", body, asked).stderr
 
 
-def test_a_card_that_was_silent_for_a_moment_is_not_lost(sweep: Callable[..., list[dict[str, Any]]]) -> None:
+def test_a_card_that_was_silent_for_a_moment_is_not_lost(
+    sweep: Callable[..., list[dict[str, Any]]],
+) -> None:
     silent = "put(*HEALTHY, 'error * 999'); time.sleep(0.1); put(*HEALTHY)"
     _, moment, _ = sweep(HEALTHY, dies=silent)
     assert moment["outcome"]["label"] == "ok"
@@ -230,7 +280,9 @@ def test_a_counter_that_is_reset_yields_to_the_powers(
     assert card(reset)["unread"]["energy"].startswith(reason)
 
 
-def test_a_counter_that_is_reset_on_a_card_without_powers_is_none(sweep: Callable[..., list[dict[str, Any]]]) -> None:
+def test_a_counter_that_is_reset_on_a_card_without_powers_is_none(
+    sweep: Callable[..., list[dict[str, Any]]],
+) -> None:
     healthy = f"{HEALTHY}\nerror nvmlDeviceGetPowerUsage 3"
     _, reset, _ = sweep(healthy.replace("energy 5000000", "energy 7"), healthy=healthy)
     assert card(reset)["energy_j"] is None
@@ -340,16 +392,29 @@ def test_a_call_that_hangs_for_a_second_delays_nothing_but_the_samples(
     assert set(series["values_bytes"]) == {OWN}
 
 
-def test_of_a_gpu_that_is_cut_up_the_instance_is_measured(sweep: Callable[..., list[dict[str, Any]]]) -> None:
-    """Memory is the instance's; clocks are the GPU's; power, energy and utilisation are nobody's."""
-    for record in sweep(f"{HEALTHY}\nmig 2", healthy=f"{HEALTHY}\nmig 2", begin=f"used {IDLE}\nmig 2\ngpus 2"):
+def test_of_a_gpu_that_is_cut_up_the_instance_is_measured(
+    sweep: Callable[..., list[dict[str, Any]]],
+) -> None:
+    """Memory is the instance's; clocks are the GPU's; power, energy and utilisation are
+    nobody's."""
+    for record in sweep(
+        f"{HEALTHY}\nmig 2", healthy=f"{HEALTHY}\nmig 2", begin=f"used {IDLE}\nmig 2\ngpus 2"
+    ):
         assert list(record["conditions"]["cards"]) == ["CUDA0"], "CUDA shows a process one instance"
         assert card(record)["sm_mhz"] == [2520, 2520]
         assert card(record)["throttle"] == ["power_cap"]
-        for name in ("power_w", "power_limit_w", "energy_j", "energy_method", "utilisation_percent"):
+        for name in (
+            "power_w",
+            "power_limit_w",
+            "energy_j",
+            "energy_method",
+            "utilisation_percent",
+        ):
             assert card(record)[name] is None
         assert set(card(record)["unread"]) == {"power", "power_limit", "energy", "utilisation"}
-        assert {"the sensor is the whole GPU's, and this is a MIG instance"} == set(card(record)["unread"].values())
+        assert {"the sensor is the whole GPU's, and this is a MIG instance"} == set(
+            card(record)["unread"].values()
+        )
         series = vram(record)
         assert series is not None
         assert series["peak_bytes"] == OWN
@@ -372,9 +437,15 @@ def test_instances_are_cards_and_a_process_sees_one(machine: Machine) -> None:
     machine.says.write_text("gpus 2\nmig 2\n")
     cards, seen = json.loads(machine.run("-c", CARDS).stdout)
     assert [(each["uuid"], each["number"], each["is_instance"]) for each in cards] == [
-        ("MIG-100", 0, True), ("MIG-101", 0, True), ("GPU-2", 1, False)
-    ]  # fmt: skip
-    assert [each["total_bytes"] for each in cards] == [2 * 1024 * MIB, 2 * 1024 * MIB, 16 * 1024 * MIB]
+        ("MIG-100", 0, True),
+        ("MIG-101", 0, True),
+        ("GPU-2", 1, False),
+    ]
+    assert [each["total_bytes"] for each in cards] == [
+        2 * 1024 * MIB,
+        2 * 1024 * MIB,
+        16 * 1024 * MIB,
+    ]
     assert seen == [[0], [0], [2], [1], [2], [1]]
 
 
@@ -386,21 +457,39 @@ def test_a_card_that_this_process_may_not_use_is_left_out(machine: Machine) -> N
     machine.says.write_text("".join(f"error nvmlDeviceGet{name} 3\n" for name in quiet))
     (only,), _ = json.loads(machine.run("-c", CARDS).stdout)
     assert (only["name"], only["uuid"], only["total_bytes"], only["usable_bytes"]) == (
-        "a card without a name", "", None, None
-    )  # fmt: skip
+        "a card without a name",
+        "",
+        None,
+        None,
+    )
 
 
 @pytest.mark.parametrize(
     ("says", "code", "mark", "words"),
     [
-        ("error nvmlInitWithFlags 18", 1, "!!", "version mismatch.  ->  the driver was updated while its kernel"),
+        (
+            "error nvmlInitWithFlags 18",
+            1,
+            "!!",
+            "version mismatch.  ->  the driver was updated while its kernel",
+        ),
         ("error nvmlInitWithFlags 999", 1, "!!", "Unknown Error  ->  restart the container"),
         ("error nvmlInitWithFlags 4", 1, "!!", "Insufficient Permissions  ->  run it as a user"),
         ("error nvmlInitWithFlags 9", 0, "--", "Driver Not Loaded"),
         ("error nvmlDeviceGetHandleByIndex_v2 15", 1, "!!", "GPU is lost"),
         ("error * 15", 1, "!!", "GPU is lost"),
-        ("error nvmlDeviceGetMemoryInfo 15\nerror nvmlDeviceGetMemoryInfo_v2 15", 1, "!!", "GPU is lost"),
-        ("error nvmlDeviceGetMemoryInfo 3\nerror nvmlDeviceGetMemoryInfo_v2 3", 0, "ok", "does not tell its memory"),
+        (
+            "error nvmlDeviceGetMemoryInfo 15\nerror nvmlDeviceGetMemoryInfo_v2 15",
+            1,
+            "!!",
+            "GPU is lost",
+        ),
+        (
+            "error nvmlDeviceGetMemoryInfo 3\nerror nvmlDeviceGetMemoryInfo_v2 3",
+            0,
+            "ok",
+            "does not tell its memory",
+        ),
         ("error nvmlSystemGetDriverVersion 3", 0, "ok", "does not tell its version"),
         ("error * 3", 0, "ok", "580.00"),
     ],
@@ -413,7 +502,9 @@ def test_the_doctor_names_the_fault_and_what_mends_it(
     assert done.stderr == ""
     (line,) = [line for line in done.stdout.splitlines() if words in line]
     assert line.startswith(mark)
-    missing = [line for line in done.stdout.splitlines() if line.startswith("!!") and words not in line]
+    missing = [
+        line for line in done.stdout.splitlines() if line.startswith("!!") and words not in line
+    ]
     assert done.returncode == code or missing
 
 
@@ -427,7 +518,9 @@ def test_the_doctor_names_the_fault_and_what_mends_it(
         ("error * 15", "a card does not answer (GPU is lost); reset it or the machine"),
     ],
 )
-def test_a_card_that_is_lost_before_the_start_is_one_sentence(machine: Machine, says: str, sentence: str) -> None:
+def test_a_card_that_is_lost_before_the_start_is_one_sentence(
+    machine: Machine, says: str, sentence: str
+) -> None:
     machine.says.write_text(says)
     body = "from oomph.measure.card_probe import CardProbe; CardProbe().open()"
     done = machine.run("-c", body)

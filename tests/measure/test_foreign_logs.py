@@ -1,4 +1,5 @@
-"""A log becomes what it says: knobs, buffers, the dry run before and the driver's view after; nothing else."""
+"""A log becomes what it says: knobs, buffers, the dry run before and the driver's view after;
+nothing else."""
 
 from pathlib import Path
 
@@ -48,7 +49,7 @@ REFUSED = """\
 ggml_backend_cuda_buffer_type_alloc_buffer: allocating 3072.00 MiB on device 0: cudaMalloc failed: out of memory
 alloc_tensor_range: failed to allocate CUDA0 buffer of size 3221225472
 llama_init_from_model: failed to initialize the context: failed to allocate buffer for kv cache
-"""
+"""  # noqa: E501
 
 
 def _log(tmp_path: Path, *parts: str) -> Path:
@@ -63,23 +64,45 @@ def test_a_servers_log_is_a_record(tmp_path: Path) -> None:
     (record,) = read_log(path)
     assert record.origin == "llama.cpp log"
     assert record.outcome.label == "ok"
-    assert (record.model.name, record.model.path, record.model.arch) == ("Qwen3 <b>30B</b>", "qwen3.gguf", "qwen3moe")
+    assert (record.model.name, record.model.path, record.model.arch) == (
+        "Qwen3 <b>30B</b>",
+        "qwen3.gguf",
+        "qwen3moe",
+    )
     assert (record.model.file_bytes, record.model.n_params) == (0, 30_530_000_000)
-    knobs = {"n_ctx": 32768, "n_seq_max": 4, "n_outputs_max": 4, "kv_unified": True, "n_expert_used": 8,
-             "flash_attn": "on", "type_k": "f16", "n_gpu_layers": -1, "n_devices": 1}  # fmt: skip
+    knobs = {
+        "n_ctx": 32768,
+        "n_seq_max": 4,
+        "n_outputs_max": 4,
+        "kv_unified": True,
+        "n_expert_used": 8,
+        "flash_attn": "on",
+        "type_k": "f16",
+        "n_gpu_layers": -1,
+        "n_devices": 1,
+    }
     assert {knob: record.config[knob] for knob in knobs} == knobs
     assert record.buffers.model_mib == {"CPU_Mapped": [166.92], "CUDA0": [17524.43]}
     assert record.environment.llama_cpp_commit == "0c1e570"
     (card,) = record.environment.gpus
-    assert card == {"name": "NVIDIA RTX PRO 6000 Blackwell Workstation Edition", "usable_bytes": 97247 * MIB}
+    assert card == {
+        "name": "NVIDIA RTX PRO 6000 Blackwell Workstation Edition",
+        "usable_bytes": 97247 * MIB,
+    }
     assert record.timings == []
 
 
-def test_the_breakdown_before_is_the_dry_run_and_the_one_after_the_drivers_view(tmp_path: Path) -> None:
+def test_the_breakdown_before_is_the_dry_run_and_the_one_after_the_drivers_view(
+    tmp_path: Path,
+) -> None:
     (record,) = read_log(_log(tmp_path, FIT, LOAD, ROOM, END))
     assert record.conditions["dry_run_mib"] == {"CUDA0": 20712}
     (series,) = record.memory
-    assert (series.device, series.peak_bytes, series.baseline_bytes) == ("CUDA0", 21273 * MIB, 555 * MIB)
+    assert (series.device, series.peak_bytes, series.baseline_bytes) == (
+        "CUDA0",
+        21273 * MIB,
+        555 * MIB,
+    )
     first, last = read_breakdowns((FIT + END).splitlines())
     assert (first.is_dry, last.is_dry) == (True, False)
     assert last.total == last.free + last.own + last.rest
@@ -105,17 +128,24 @@ def test_each_model_that_is_loaded_is_a_record_of_its_own(tmp_path: Path) -> Non
 def test_a_failed_load_keeps_its_outcome(tmp_path: Path) -> None:
     (record,) = read_log(_log(tmp_path, LOAD, REFUSED))
     assert record.outcome.label == "oom_kv"
-    assert any("cudaMalloc failed" in line or "kv cache" in line for line in record.outcome.evidence)
+    assert any(
+        "cudaMalloc failed" in line or "kv cache" in line for line in record.outcome.evidence
+    )
 
 
 def test_the_given_file_goes_before_what_the_log_says(tmp_path: Path) -> None:
-    own = ModelIdentity(name="mine", path="mine.gguf", arch="qwen3moe", file_bytes=7, header_sha256="ab")
+    own = ModelIdentity(
+        name="mine", path="mine.gguf", arch="qwen3moe", file_bytes=7, header_sha256="ab"
+    )
     (record,) = read_log(_log(tmp_path, LOAD, ROOM), model=own)
     assert record.model == own
 
 
 def test_a_quiet_log_is_told_how_to_speak(tmp_path: Path) -> None:
-    quiet = "0.00.012.748 I srv    load_model: loading model 'm.gguf'\n0.00.709.170 I srv  llama_server: model loaded\n"
+    quiet = (
+        "0.00.012.748 I srv    load_model: loading model 'm.gguf'\n0.00.709.170 I srv  "
+        "llama_server: model loaded\n"
+    )
     path = _log(tmp_path, quiet)
     assert is_log(path)
     with pytest.raises(StoreError, match="--log-verbosity 4"):

@@ -21,7 +21,8 @@ USABLE = 10_000 * MIB
 
 
 class FakeRunner:
-    """Stands in for Runner: a context takes `fixed + slope * n_ctx` bytes and `pool * n_ctx` more once it is full."""
+    """Stands in for Runner: a context takes `fixed + slope * n_ctx` bytes and `pool * n_ctx` more
+    once it is full."""
 
     def __init__(self, *, fixed: int, slope: int, pool: int = 0) -> None:
         self.fixed, self.slope, self.pool = fixed, slope, pool
@@ -31,13 +32,26 @@ class FakeRunner:
         (point,) = sweep.points()
         n_ctx = point.config.n_ctx
         self.tried.append(n_ctx)
-        loaded, full = self.fixed + self.slope * n_ctx, self.fixed + (self.slope + self.pool) * n_ctx
+        loaded, full = (
+            self.fixed + self.slope * n_ctx,
+            self.fixed + (self.slope + self.pool) * n_ctx,
+        )
         conditions: dict[str, Any] = {"cards": {"CUDA0": {"idle_bytes": 0}}}
         if loaded > USABLE:
-            yield record_of(point.config, Outcome(label="oom_kv", short_mib=(loaded - USABLE) / MIB), conditions, 0)
+            yield record_of(
+                point.config,
+                Outcome(label="oom_kv", short_mib=(loaded - USABLE) / MIB),
+                conditions,
+                0,
+            )
         elif full > USABLE:
             n_filled = (USABLE - loaded) // self.pool
-            yield record_of(point.config, Outcome(label="oom_runtime"), conditions | {"n_filled": n_filled}, USABLE)
+            yield record_of(
+                point.config,
+                Outcome(label="oom_runtime"),
+                conditions | {"n_filled": n_filled},
+                USABLE,
+            )
         else:
             yield record_of(point.config, Outcome(label="ok"), conditions, full)
 
@@ -47,17 +61,33 @@ class FakeRunner:
         return (USABLE - self.fixed) // (self.slope + self.pool) // CONTEXT_STEP * CONTEXT_STEP
 
 
-def record_of(config: RunConfig, outcome: Outcome, conditions: dict[str, Any], peak_bytes: int) -> Record:
+def record_of(
+    config: RunConfig, outcome: Outcome, conditions: dict[str, Any], peak_bytes: int
+) -> Record:
     environment = Environment(
-        machine="m", os="o", python="3", cpu="c", cpu_count=1, memory_bytes=1, backend="phantom",
+        machine="m",
+        os="o",
+        python="3",
+        cpu="c",
+        cpu_count=1,
+        memory_bytes=1,
+        backend="phantom",
         gpus=[{"usable_bytes": USABLE}],
-    )  # fmt: skip
+    )
     return Record(
-        record_id="r", point_id="p", sweep="s", label="l", started_at="", wall_ns=1, config=config.to_dict(),
-        model=ModelIdentity(name="m", path="m", arch="a", file_bytes=1, header_sha256="0"), outcome=outcome,
-        environment=environment, conditions=conditions,
+        record_id="r",
+        point_id="p",
+        sweep="s",
+        label="l",
+        started_at="",
+        wall_ns=1,
+        config=config.to_dict(),
+        model=ModelIdentity(name="m", path="m", arch="a", file_bytes=1, header_sha256="0"),
+        outcome=outcome,
+        environment=environment,
+        conditions=conditions,
         memory=[MemorySeries(probe="nvml", quantity="vram", device="CUDA0", peak_bytes=peak_bytes)],
-    )  # fmt: skip
+    )
 
 
 def search(runner: FakeRunner, *, limit: int = 131_072) -> FrontierSearch:
@@ -73,8 +103,15 @@ def find(runner: FakeRunner, *, error: int = 0, factor: float = 1.0) -> Frontier
     return search(runner).find(RunConfig(), slack=slack)
 
 
-@given(fixed=st.integers(0, 9_900), slope=st.integers(20, 400), pool=st.integers(0, 100), off=st.integers(-300, 300))
-def test_the_frontier_is_found_whatever_the_prediction(fixed: int, slope: int, pool: int, off: int) -> None:
+@given(
+    fixed=st.integers(0, 9_900),
+    slope=st.integers(20, 400),
+    pool=st.integers(0, 100),
+    off=st.integers(-300, 300),
+)
+def test_the_frontier_is_found_whatever_the_prediction(
+    fixed: int, slope: int, pool: int, off: int
+) -> None:
     runner = FakeRunner(fixed=fixed * MIB, slope=slope * 1024, pool=pool * 1024)
     found = find(runner, error=off * MIB)
     assert (found.n_ctx or 0) == min(runner.truth, 131_072)
@@ -114,14 +151,23 @@ def test_what_is_no_memory_failure_ends_the_search() -> None:
     class Refuses(FakeRunner):
         def run(self, sweep: Sweep) -> Iterator[Record]:
             (point,) = sweep.points()
-            yield record_of(point.config, Outcome(label="bad_config", message="needs flash attention"), {}, 0)
+            yield record_of(
+                point.config, Outcome(label="bad_config", message="needs flash attention"), {}, 0
+            )
 
     found = search(Refuses(fixed=0, slope=1)).find(RunConfig())
-    assert (found.n_ctx, found.failed, found.reason, found.n_probes) == (None, "bad_config", "needs flash attention", 1)
+    assert (found.n_ctx, found.failed, found.reason, found.n_probes) == (
+        None,
+        "bad_config",
+        "needs flash attention",
+        1,
+    )
 
 
 def test_the_slack_is_that_of_the_tightest_card() -> None:
-    record = record_of(RunConfig(), Outcome(label="ok"), {"cards": {"CUDA0": {"idle_bytes": 5 * MIB}}}, 9000 * MIB)
+    record = record_of(
+        RunConfig(), Outcome(label="ok"), {"cards": {"CUDA0": {"idle_bytes": 5 * MIB}}}, 9000 * MIB
+    )
     assert measured_slack(record) == 995 * MIB
 
 

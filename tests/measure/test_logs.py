@@ -29,7 +29,7 @@ sched_reserve:      CUDA0 compute buffer size =   341.54 MiB
 sched_reserve:  CUDA_Host compute buffer size =    12.01 MiB
 sched_reserve: graph (pp bs=512, tg bs=1): nodes = 2935 / 2900, splits = 2, input objects = 4, input tensors = 6
 ~llama_context:      CUDA0 compute buffer size of 350.0000 MiB, does not match expectation of 341.5400 MiB
-""".splitlines()
+""".splitlines()  # noqa: E501
 
 
 def test_buffers_are_read_by_kind_and_device_as_printed() -> None:
@@ -46,9 +46,18 @@ def test_buffers_are_read_by_kind_and_device_as_printed() -> None:
 def test_knobs_are_read_as_reported_whatever_stands_before_the_line(stamp: str) -> None:
     reported = read_reported([stamp + line for line in LOG])
     assert reported == Reported(
-        n_ctx=4096, n_ctx_seq=4096, n_batch=2048, n_ubatch=512, n_expert_used=10, type_k="f16", type_v="q8_0",
-        flash_attn="enabled", graph_nodes=2935, graph_splits=2, offloaded_layers="49/49",
-    )  # fmt: skip
+        n_ctx=4096,
+        n_ctx_seq=4096,
+        n_batch=2048,
+        n_ubatch=512,
+        n_expert_used=10,
+        type_k="f16",
+        type_v="q8_0",
+        flash_attn="enabled",
+        graph_nodes=2935,
+        graph_splits=2,
+        offloaded_layers="49/49",
+    )
 
 
 def test_a_log_that_says_nothing_reports_nothing() -> None:
@@ -62,11 +71,23 @@ def test_a_log_that_says_nothing_reports_nothing() -> None:
         ({}, {"n_ctx": 4096, "n_expert_used": 8, "type_k": "f16"}, None),
         ({"n_ctx": 4000}, {"n_ctx": 4096}, None),
         ({"n_ctx": 4095, "n_seq_max": 2}, {"n_ctx": 4094}, None),
-        ({"n_ctx": 90_000}, {"n_ctx": 40_960}, "n_ctx was set to 90000 and llama.cpp reports 40960"),
-        ({"n_expert_used": 10}, {"n_expert_used": 8}, "n_expert_used was set to 10 and llama.cpp reports 8"),
+        (
+            {"n_ctx": 90_000},
+            {"n_ctx": 40_960},
+            "n_ctx was set to 90000 and llama.cpp reports 40960",
+        ),
+        (
+            {"n_expert_used": 10},
+            {"n_expert_used": 8},
+            "n_expert_used was set to 10 and llama.cpp reports 8",
+        ),
         ({"n_expert_used": 10}, {}, "did not report it back"),
         ({"rope_scale": 3.0}, {"rope_freq_scale": 0.333333}, None),
-        ({"rope_scale": 4.0}, {"rope_freq_scale": 1.0}, "set to 4 and llama.cpp reports a freq_scale of 1"),
+        (
+            {"rope_scale": 4.0},
+            {"rope_freq_scale": 1.0},
+            "set to 4 and llama.cpp reports a freq_scale of 1",
+        ),
         ({"rope_scale": 4.0}, {}, "freq_scale of None"),
         ({"type_v": "q8_0"}, {"type_v": "f16"}, "type_v was set to q8_0 and llama.cpp reports f16"),
     ],

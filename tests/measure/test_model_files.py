@@ -1,4 +1,5 @@
-"""A model's file that is swapped, touched or removed while a sweep runs: no record under the wrong name."""
+"""A model's file that is swapped, touched or removed while a sweep runs: no record under the wrong
+name."""
 
 import os
 import shutil
@@ -79,11 +80,19 @@ def test_every_part_of_a_split_model_is_watched(tmp_path: Path, tiny_moe: Path) 
 
 @pytest.mark.parametrize(("change", "says"), CHANGES.values(), ids=CHANGES.keys())
 def test_a_sweep_ends_before_it_measures_the_wrong_model(
-    model: Path, tmp_path: Path, speaker: Callable[[str], Path], change: Callable[[Path], None], says: str
+    model: Path,
+    tmp_path: Path,
+    speaker: Callable[[str], Path],
+    change: Callable[[Path], None],
+    says: str,
 ) -> None:
-    sweep = Sweep.parse(f'name = "t"\nmodel = "{model}"\nfresh_process = true\naxes.n_ctx = [256, 512, 1024]')
+    sweep = Sweep.parse(
+        f'name = "t"\nmodel = "{model}"\nfresh_process = true\naxes.n_ctx = [256, 512, 1024]'
+    )
     worker = speaker("load()\nfor point in points(): measured(point)\n")
-    runner = Runner(Store(tmp_path / "out"), LocalExecutor(worker=[str(worker)]), environment=read_environment())
+    runner = Runner(
+        Store(tmp_path / "out"), LocalExecutor(worker=[str(worker)]), environment=read_environment()
+    )
 
     def run() -> Iterator[str]:
         for record in runner.run(sweep):
@@ -101,7 +110,9 @@ def test_one_that_is_swapped_while_it_loads_leaves_no_record(
     sweep = Sweep.parse(f'name = "t"\nmodel = "{model}"\naxes.n_ctx = [256, 512]')
     swaps = f"os.replace({str(shutil.copy(model, tmp_path / 'other'))!r}, {str(model)!r})"
     worker = speaker(f"{swaps}\nload()\nfor point in points(): measured(point)\n")
-    runner = Runner(Store(tmp_path / "out"), LocalExecutor(worker=[str(worker)]), environment=read_environment())
+    runner = Runner(
+        Store(tmp_path / "out"), LocalExecutor(worker=[str(worker)]), environment=read_environment()
+    )
     with pytest.raises(ModelFileError, match="is another file"):
         list(runner.run(sweep))
     assert list(Store(tmp_path / "out").records()) == []
@@ -115,7 +126,14 @@ def test_the_command_ends_with_a_sentence_and_exit_2(model: Path, tmp_path: Path
         f'name = "t"\nmodel = "{model}"\nfresh_process = true\naxes.n_ctx = [256, 512, 1024]\n'
         "[measure]\nn_prompt = 8\nn_gen = 1\n"
     )
-    command = [sys.executable, "-c", "from oomph.cli import main; main()", "sweep", str(spec), "--out"]
+    command = [
+        sys.executable,
+        "-c",
+        "from oomph.cli import main; main()",
+        "sweep",
+        str(spec),
+        "--out",
+    ]
     with subprocess.Popen(
         [*command, str(tmp_path / "out")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as sweep:

@@ -29,9 +29,13 @@ CUDA0 = Reading("vram", "CUDA0")
 def holding(phantom: Phantom, n_bytes: int) -> Iterator[int]:
     """A process, in a group of its own, that holds so much of CUDA0; its pid."""
     child = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(n_bytes)], env=os.environ | phantom.environment(), text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
-    )  # fmt: skip
+        [sys.executable, "-c", HOLD, str(n_bytes)],
+        env=os.environ | phantom.environment(),
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
     try:
         assert child.stdout is not None
         assert child.stdout.readline() == "0\n"
@@ -42,16 +46,32 @@ def holding(phantom: Phantom, n_bytes: int) -> Iterator[int]:
 
 def cards(n: int) -> list[Card]:
     return [
-        Card(index=i, name="card", uuid=f"GPU-{i}{i}", compute_capability="8.9", total_bytes=0, usable_bytes=0)
+        Card(
+            index=i,
+            name="card",
+            uuid=f"GPU-{i}{i}",
+            compute_capability="8.9",
+            total_bytes=0,
+            usable_bytes=0,
+        )
         for i in range(n)
     ]
 
 
 @pytest.mark.parametrize(
     ("chosen", "seen"),
-    [(None, [0, 1, 2]), ("2,0", [2, 0]), ("", []), ("1,-1,0", [1]), ("GPU-22,GPU-0", [2, 0]), ("7", [])],
+    [
+        (None, [0, 1, 2]),
+        ("2,0", [2, 0]),
+        ("", []),
+        ("1,-1,0", [1]),
+        ("GPU-22,GPU-0", [2, 0]),
+        ("7", []),
+    ],
 )
-def test_the_visible_cards_are_those_that_cuda_would_show(chosen: str | None, seen: list[int]) -> None:
+def test_the_visible_cards_are_those_that_cuda_would_show(
+    chosen: str | None, seen: list[int]
+) -> None:
     environment = {} if chosen is None else {"CUDA_VISIBLE_DEVICES": chosen}
     assert [card.index for card in visible_cards(cards(3), environment)] == seen
 
@@ -72,7 +92,10 @@ class TestDoor:
             assert memory.total_bytes == counters.total_bytes + 400 * MIB
             assert nvml.processes(0) == {pid: 334 * MIB}
             (seen,) = nvml.cards()
-            assert (seen.name, seen.usable_bytes) == (gpu("RTX 4090").name, gpu("RTX 4090").memory_bytes)
+            assert (seen.name, seen.usable_bytes) == (
+                gpu("RTX 4090").name,
+                gpu("RTX 4090").memory_bytes,
+            )
 
     def test_an_old_driver_has_no_reserved_memory_apart(self) -> None:
         card = PhantomCard(spec=gpu("RTX 4090"), reserved_bytes=400 * MIB)
@@ -93,7 +116,12 @@ class TestDoor:
             phantom.set(Sensor.MEMORY_MHZ, 10_501)
             phantom.set(Sensor.THROTTLE_REASONS, 0x4 | 0x40 | 0x1)
             felt = nvml.sensors(0)
-        assert (felt.power_w, felt.temperature_c, felt.sm_mhz, felt.memory_mhz) == (450.0, 83, 1200, 10_501)
+        assert (felt.power_w, felt.temperature_c, felt.sm_mhz, felt.memory_mhz) == (
+            450.0,
+            83,
+            1200,
+            10_501,
+        )
         assert felt.throttle == ("power_cap", "hw_thermal")
 
     def test_a_card_that_disappears_is_one_exception(self) -> None:
@@ -121,7 +149,9 @@ class TestProbe:
                 assert probe.method(CUDA0) == "per_process"
                 seen = probe.conditions()["cards"]["CUDA0"]
                 assert seen["idle_bytes"] == 500 * MIB
-                assert [(p["pid"], p["vram_bytes"]) for p in seen["other_processes"]] == [(other, 500 * MIB)]
+                assert [(p["pid"], p["vram_bytes"]) for p in seen["other_processes"]] == [
+                    (other, 500 * MIB)
+                ]
                 assert seen["other_processes"][0]["name"].startswith("python")
             probe.close()
 
@@ -147,7 +177,9 @@ class TestProbe:
             assert probe.exact_peaks() == {CUDA0: 100 * MIB}
             probe.close()
 
-    def test_sensors_are_summed_up_over_the_window_and_kept_back_where_they_are_stand_ins(self) -> None:
+    def test_sensors_are_summed_up_over_the_window_and_kept_back_where_they_are_stand_ins(
+        self,
+    ) -> None:
         with phantom_cards("RTX 4090") as phantom:
             seen = []
             for tells in (True, False):
@@ -166,7 +198,14 @@ class TestProbe:
         assert told["throttle"] == ["power_cap"]
         assert len(told["energy_readings"]) == 2
         assert told["energy_method"] == "counter"
-        for name in ("power_w", "sm_mhz", "temperature_c", "power_limit_w", "energy_j", "energy_method"):
+        for name in (
+            "power_w",
+            "sm_mhz",
+            "temperature_c",
+            "power_limit_w",
+            "energy_j",
+            "energy_method",
+        ):
             assert kept_back[name] is None
         assert kept_back["throttle"] is None
         assert kept_back["energy_readings"] == []

@@ -1,4 +1,5 @@
-"""The kernel's own word on who was killed for memory: its counters, and a real kill where a group can be made."""
+"""The kernel's own word on who was killed for memory: its counters, and a real kill where a group
+can be made."""
 
 import json
 import os
@@ -81,7 +82,10 @@ def test_the_real_files_are_read() -> None:
 def small_group() -> Iterator[Path]:
     """A control group of 160 MiB; only root on a machine that hands groups out can make one."""
     made = []
-    for controllers, root, limit in (("memory", MOUNT / "memory", "memory.limit_in_bytes"), ("", MOUNT, "memory.max")):
+    for controllers, root, limit in (
+        ("memory", MOUNT / "memory", "memory.limit_in_bytes"),
+        ("", MOUNT, "memory.max"),
+    ):
         group = _own_path(root, controllers) / f"oomph-test-{os.getpid()}"
         try:
             group.mkdir()
@@ -104,12 +108,24 @@ def test_a_real_kill_for_memory_is_host_oom_and_rules_out_more_and_an_outside_ki
 ) -> None:
     def sweep(name: str, end: str) -> list[dict[str, object]]:
         worker = speaker(
-            f"load()\nfor point in points():\n    if point['config']['n_ctx'] >= 512: {end}\n    measured(point)\n"
+            f"load()\nfor point in points():\n    if point['config']['n_ctx'] >= 512: {end}\n    "
+            f"measured(point)\n"
         )
         done = subprocess.run(
-            [sys.executable, "-c", SWEEP, str(tiny_moe), str(worker), str(tmp_path / name),
-             str(small_group / "cgroup.procs")], capture_output=True, text=True, check=False, timeout=200,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-c",
+                SWEEP,
+                str(tiny_moe),
+                str(worker),
+                str(tmp_path / name),
+                str(small_group / "cgroup.procs"),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=200,
+        )
         assert done.stderr == ""
         return [json.loads(line) for line in done.stdout.splitlines()]
 

@@ -12,7 +12,8 @@ from oomph.cli import app
 from oomph.measure.outcome import LABELS, classify
 
 CUDA_ALLOC = (
-    "ggml_backend_cuda_buffer_type_alloc_buffer: allocating {} MiB on device 0: cudaMalloc failed: out of memory"
+    "ggml_backend_cuda_buffer_type_alloc_buffer: allocating {} MiB on device 0: cudaMalloc "
+    "failed: out of memory"
 )
 POOL = """CUDA error: out of memory
   current device: 0, in function alloc at ggml-cuda.cu:527
@@ -20,34 +21,85 @@ POOL = """CUDA error: out of memory
 
 CASES = [
     # device memory: weights
-    ("oom_weights", 1, f"load_tensors: (mmap = true)\n{CUDA_ALLOC.format(40543.11)}\n"
-     "llama_model_load: error loading model: unable to allocate CUDA0 buffer"),
-    ("oom_weights", None, "Error: llama runner process has terminated: cudaMalloc failed: out of memory\n"
-     "llama_model_load: error loading model: unable to allocate backend buffer"),
-    ("oom_weights", None, "llm_load_tensors: VRAM used: 9000 MB\nCUDA error 2 at ggml-cuda.cu:7949: out of memory"),
-    ("oom_weights", None, "ggml_vulkan: vk::Device::allocateMemory: ErrorOutOfDeviceMemory\n"
-     "llama_model_load: error loading model: unable to allocate Vulkan0 buffer"),
+    (
+        "oom_weights",
+        1,
+        f"load_tensors: (mmap = true)\n{CUDA_ALLOC.format(40543.11)}\n"
+        "llama_model_load: error loading model: unable to allocate CUDA0 buffer",
+    ),
+    (
+        "oom_weights",
+        None,
+        "Error: llama runner process has terminated: cudaMalloc failed: out of memory\n"
+        "llama_model_load: error loading model: unable to allocate backend buffer",
+    ),
+    (
+        "oom_weights",
+        None,
+        "llm_load_tensors: VRAM used: 9000 MB\nCUDA error 2 at ggml-cuda.cu:7949: out of memory",
+    ),
+    (
+        "oom_weights",
+        None,
+        "ggml_vulkan: vk::Device::allocateMemory: ErrorOutOfDeviceMemory\n"
+        "llama_model_load: error loading model: unable to allocate Vulkan0 buffer",
+    ),
     # KV cache
-    ("oom_kv", None, "cudaMalloc failed: out of memory\nllama_kv_cache_init: failed to allocate buffer for kv cache"),
-    ("oom_kv", 1, "llama_init_from_model: failed to initialize the context: failed to allocate buffer for rs cache"),
-    ("oom_kv", None, "llama_new_context_with_model: n_ctx = 16384\n"
-     "llama_kv_cache_init: offloading v cache to GPU\n"
-     "CUDA error 2 at ggml-cuda.cu:5509: out of memory"),
+    (
+        "oom_kv",
+        None,
+        "cudaMalloc failed: out of memory\nllama_kv_cache_init: failed to allocate buffer for kv "
+        "cache",
+    ),
+    (
+        "oom_kv",
+        1,
+        "llama_init_from_model: failed to initialize the context: failed to allocate buffer for "
+        "rs cache",
+    ),
+    (
+        "oom_kv",
+        None,
+        "llama_new_context_with_model: n_ctx = 16384\n"
+        "llama_kv_cache_init: offloading v cache to GPU\n"
+        "CUDA error 2 at ggml-cuda.cu:5509: out of memory",
+    ),
     # compute buffer
-    ("oom_compute", -11, f"{CUDA_ALLOC.format(8494.79)}\nggml_gallocr_reserve_n: failed to allocate CUDA0 buffer\n"
-     "llama_init_from_model: failed to initialize the context: failed to allocate compute pp buffers"),
-    ("oom_compute", 1, f"{CUDA_ALLOC.format(9)}\ngraph_reserve: failed to allocate compute buffers\n"
-     "llama_context: compute buffer allocation failed, retrying without pipeline parallelism\n"
-     f"{CUDA_ALLOC.format(9)}\ngraph_reserve: failed to allocate compute buffers"),
+    (
+        "oom_compute",
+        -11,
+        f"{CUDA_ALLOC.format(8494.79)}\nggml_gallocr_reserve_n: failed to allocate CUDA0 buffer\n"
+        "llama_init_from_model: failed to initialize the context: failed to allocate compute pp "
+        "buffers",
+    ),
+    (
+        "oom_compute",
+        1,
+        f"{CUDA_ALLOC.format(9)}\ngraph_reserve: failed to allocate compute buffers\n"
+        "llama_context: compute buffer allocation failed, retrying without pipeline parallelism\n"
+        f"{CUDA_ALLOC.format(9)}\ngraph_reserve: failed to allocate compute buffers",
+    ),
     # run time
     ("oom_runtime", -6, f"llama_context: graph nodes  = 1350\n{POOL}"),
     ("oom_runtime", 134, f"load_tensors: offloaded 49/49 layers to GPU\n{POOL}"),
-    ("oom_runtime", -6, "CUDA error: CUBLAS_STATUS_ALLOC_FAILED\n  in function cublas_handle at common.cuh:1123"),
+    (
+        "oom_runtime",
+        -6,
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED\n  in function cublas_handle at common.cuh:1123",
+    ),
     ("oom_runtime", None, "0.52.003.528 E ROCm error: out of memory"),
-    ("oom_runtime", None, f"slot update_slots: id  0 | prompt processing\n{CUDA_ALLOC.format(602.02)}\n"
-     "ggml_gallocr_reserve_n: failed to allocate CUDA0 buffer of size 631265280\n"
-     "graph_compute: ggml_backend_sched_graph_compute_async failed with error -2"),
-    ("oom_runtime", None, "error: Insufficient Memory (00000008:kIOGPUCommandBufferCallbackErrorOutOfMemory)"),
+    (
+        "oom_runtime",
+        None,
+        f"slot update_slots: id  0 | prompt processing\n{CUDA_ALLOC.format(602.02)}\n"
+        "ggml_gallocr_reserve_n: failed to allocate CUDA0 buffer of size 631265280\n"
+        "graph_compute: ggml_backend_sched_graph_compute_async failed with error -2",
+    ),
+    (
+        "oom_runtime",
+        None,
+        "error: Insufficient Memory (00000008:kIOGPUCommandBufferCallbackErrorOutOfMemory)",
+    ),
     # the host
     ("killed", -9, "load_tensors: loading model tensors, this can take a while..."),
     ("killed", 137, ""),
@@ -55,29 +107,85 @@ CASES = [
     ("killed", -1, ""),
     ("host_oom", 137, "std::bad_alloc"),
     ("host_oom", 134, "terminate called after throwing an instance of 'std::bad_alloc'"),
-    ("host_oom", None, "llama_model_load: error loading model: mmap failed: Cannot allocate memory"),
-    ("host_oom", None, "Error: model requires more system memory (5.6 GiB) than is available (3.4 GiB)"),
+    (
+        "host_oom",
+        None,
+        "llama_model_load: error loading model: mmap failed: Cannot allocate memory",
+    ),
+    (
+        "host_oom",
+        None,
+        "Error: model requires more system memory (5.6 GiB) than is available (3.4 GiB)",
+    ),
     ("host_oom", None, "./run.sh: line 3:  4711 Killed                  ./llama-server -m x.gguf"),
-    ("host_oom", None, "ggml_backend_cpu_buffer_type_alloc_buffer: failed to allocate buffer of size 18253611040\n"
-     "llama_model_load: error loading model: unable to allocate CPU buffer"),
+    (
+        "host_oom",
+        None,
+        "ggml_backend_cpu_buffer_type_alloc_buffer: failed to allocate buffer of size 18253611040\n"
+        "llama_model_load: error loading model: unable to allocate CPU buffer",
+    ),
     # the card and the driver
-    ("device_lost", -6, "CUDA error: unspecified launch failure\n  in function ggml_backend_cuda_synchronize"),
-    ("device_lost", None, "kernel: NVRM: Xid (PCI:0000:01:00): 79, pid=4711, GPU has fallen off the bus."),
+    (
+        "device_lost",
+        -6,
+        "CUDA error: unspecified launch failure\n  in function ggml_backend_cuda_synchronize",
+    ),
+    (
+        "device_lost",
+        None,
+        "kernel: NVRM: Xid (PCI:0000:01:00): 79, pid=4711, GPU has fallen off the bus.",
+    ),
     ("device_lost", None, "ggml_vulkan: vk::Queue::submit: ErrorDeviceLost"),
-    ("device_lost", None, "CUDA error 700 at ggml-cuda.cu:6951: an illegal memory access was encountered"),
-    ("driver_missing", None, "CUDA error 100 at ggml-cuda.cu:485: no CUDA-capable device is detected"),
-    ("driver_missing", 0, "ggml_init_cublas: no CUDA devices found, CUDA will be disabled\neval time = 9 ms"),
-    ("driver_missing", 1, "OSError: libcudart.so.12: cannot open shared object file: No such file or directory"),
-    ("driver_missing", -6, "CUDA error: the provided PTX was compiled with an unsupported toolchain."),
+    (
+        "device_lost",
+        None,
+        "CUDA error 700 at ggml-cuda.cu:6951: an illegal memory access was encountered",
+    ),
+    (
+        "driver_missing",
+        None,
+        "CUDA error 100 at ggml-cuda.cu:485: no CUDA-capable device is detected",
+    ),
+    (
+        "driver_missing",
+        0,
+        "ggml_init_cublas: no CUDA devices found, CUDA will be disabled\neval time = 9 ms",
+    ),
+    (
+        "driver_missing",
+        1,
+        "OSError: libcudart.so.12: cannot open shared object file: No such file or directory",
+    ),
+    (
+        "driver_missing",
+        -6,
+        "CUDA error: the provided PTX was compiled with an unsupported toolchain.",
+    ),
     # the file
     ("bad_model", 1, "gguf_init_from_file_impl: invalid magic characters: '<!do', expected 'GGUF'"),
-    ("bad_model", 1, "llama_model_load: error loading model: missing tensor 'blk.0.attn_q_norm.weight'"),
-    ("bad_model", 1, "llama_model_load: error loading model: done_getting_tensors: wrong number of tensors"),
+    (
+        "bad_model",
+        1,
+        "llama_model_load: error loading model: missing tensor 'blk.0.attn_q_norm.weight'",
+    ),
+    (
+        "bad_model",
+        1,
+        "llama_model_load: error loading model: done_getting_tensors: wrong number of tensors",
+    ),
     ("bad_model", 1, "ValueError: Model path does not exist: m.gguf"),
-    ("bad_model", None, "error loading model: unknown (magic, version) combination: 46554747, 00000001"),
+    (
+        "bad_model",
+        None,
+        "error loading model: unknown (magic, version) combination: 46554747, 00000001",
+    ),
     # the configuration
     ("bad_config", 1, "llama_init_from_model: quantized V cache requires flash_attn to be enabled"),
-    ("bad_config", -6, "llama-model.cpp:1000: GGML_ASSERT(hparams.n_expert_used <= hparams.n_expert) failed"),
+    (
+        "bad_config",
+        -6,
+        "llama-model.cpp:1000: GGML_ASSERT(hparams.n_expert_used <= hparams.n_expert) failed",
+    ),
     ("bad_config", -6, "ggml.c:1700: GGML_ASSERT(obj_new) failed"),
     ("bad_config", 1, "error: invalid argument: --num-experts"),
     ("bad_config", 1, "ValueError: Requested tokens (5012) exceed context window of 4096"),
@@ -86,18 +194,43 @@ CASES = [
     ("timeout", 124, "load_tensors: loading model tensors"),
     ("crash", -11, "llama_model_loader: loaded meta data with 37 key-value pairs"),
     ("crash", 3221225477, "load_tensors: loading"),
-    ("crash", None, "ggml.c:2500: GGML_ASSERT(ggml_can_mul_mat(a, b)) failed\nAborted (core dumped)"),
+    (
+        "crash",
+        None,
+        "ggml.c:2500: GGML_ASSERT(ggml_can_mul_mat(a, b)) failed\nAborted (core dumped)",
+    ),
     ("ok", 0, "llama_perf_context_print: eval time = 10 ms"),
     ("ok", 0, ""),
     # alarming, and it runs on
-    ("not_an_error", 0, "ggml_cuda_host_malloc: failed to allocate 9000.00 MiB of pinned memory: out of memory"),
-    ("not_an_error", None, "warning: failed to mlock 1158266880-byte buffer: Cannot allocate memory"),
-    ("not_an_error", None, "ggml_vulkan: Failed to allocate pinned memory.\n"
-     "ggml_vulkan: vk::Device::allocateMemory: ErrorOutOfDeviceMemory\nmain: server is listening on port 8080"),
-    ("not_an_error", 0, f"{CUDA_ALLOC.format(9)}\ngraph_reserve: failed to allocate compute buffers\n"
-     "sched_reserve: compute buffer allocation failed, retrying without pipeline parallelism"),
-    ("not_an_error", 0, f"{CUDA_ALLOC.format(9)}\nmain: model loaded\nmain: server is listening on port 8080"),
-]  # fmt: skip
+    (
+        "not_an_error",
+        0,
+        "ggml_cuda_host_malloc: failed to allocate 9000.00 MiB of pinned memory: out of memory",
+    ),
+    (
+        "not_an_error",
+        None,
+        "warning: failed to mlock 1158266880-byte buffer: Cannot allocate memory",
+    ),
+    (
+        "not_an_error",
+        None,
+        "ggml_vulkan: Failed to allocate pinned memory.\n"
+        "ggml_vulkan: vk::Device::allocateMemory: ErrorOutOfDeviceMemory\nmain: server is "
+        "listening on port 8080",
+    ),
+    (
+        "not_an_error",
+        0,
+        f"{CUDA_ALLOC.format(9)}\ngraph_reserve: failed to allocate compute buffers\n"
+        "sched_reserve: compute buffer allocation failed, retrying without pipeline parallelism",
+    ),
+    (
+        "not_an_error",
+        0,
+        f"{CUDA_ALLOC.format(9)}\nmain: model loaded\nmain: server is listening on port 8080",
+    ),
+]
 
 
 @pytest.mark.parametrize(("label", "exit_code", "log"), CASES)
@@ -106,19 +239,24 @@ def test_each_ending_gets_its_label(label: str, exit_code: int | None, log: str)
 
 
 @pytest.mark.parametrize(
-    "prefix", ["", "0.52.003.528 E ", "May 15 08:57:36 host llama-server[4711]: ", "web  | ", "\x1b[31m"]
+    "prefix",
+    ["", "0.52.003.528 E ", "May 15 08:57:36 host llama-server[4711]: ", "web  | ", "\x1b[31m"],
 )
 @pytest.mark.parametrize(("label", "exit_code", "log"), [case for case in CASES if "\n" in case[2]])
-def test_a_prefix_before_each_line_changes_nothing(label: str, exit_code: int | None, log: str, prefix: str) -> None:
+def test_a_prefix_before_each_line_changes_nothing(
+    label: str, exit_code: int | None, log: str, prefix: str
+) -> None:
     assert classify(exit_code, [prefix + line for line in log.splitlines()]).outcome == label
 
 
 def test_the_shortfall_is_what_was_asked_less_what_was_left() -> None:
     log = [
-        "llama_model_load_from_file_impl: using device CUDA0 (NVIDIA GeForce RTX 4090) (0000:01:00.0) - 24000 MiB free",
+        "llama_model_load_from_file_impl: using device CUDA0 (NVIDIA GeForce RTX 4090) "
+        "(0000:01:00.0) - 24000 MiB free",
         "load_tensors:        CUDA0 model buffer size = 17524.43 MiB",
         CUDA_ALLOC.format(8448.00),
-        "llama_init_from_model: failed to initialize the context: failed to allocate buffer for kv cache",
+        "llama_init_from_model: failed to initialize the context: failed to allocate buffer for "
+        "kv cache",
     ]
     found = classify(1, log)
     assert found.refusal is not None
@@ -131,9 +269,13 @@ def test_a_kill_is_for_memory_where_the_kernel_counted_one() -> None:
     loading = ["load_tensors: loading"]
     assert classify(-9, loading, oom_killed=True).outcome == "host_oom"
     assert classify(-9, loading).outcome == "killed"
-    assert classify(-15, loading, oom_killed=True).outcome == "killed", "the kernel kills with SIGKILL"
+    assert classify(-15, loading, oom_killed=True).outcome == "killed", (
+        "the kernel kills with SIGKILL"
+    )
     assert classify(-6, loading, oom_killed=True).outcome == "crash"
-    assert classify(-9, POOL.splitlines()).outcome == "oom_runtime", "what llama.cpp said goes before"
+    assert classify(-9, POOL.splitlines()).outcome == "oom_runtime", (
+        "what llama.cpp said goes before"
+    )
 
 
 def test_a_timeout_yields_to_a_cause_in_the_log() -> None:
@@ -151,7 +293,9 @@ def test_the_evidence_begins_with_the_line_that_decides() -> None:
 
 
 @given(st.integers() | st.none(), st.lists(st.text(max_size=80), max_size=8), st.booleans())
-def test_any_text_gets_a_label_and_advice(exit_code: int | None, log: list[str], timed_out: bool) -> None:
+def test_any_text_gets_a_label_and_advice(
+    exit_code: int | None, log: list[str], timed_out: bool
+) -> None:
     found = classify(exit_code, log, timed_out=timed_out)
     assert found.outcome in LABELS
     assert found.advice

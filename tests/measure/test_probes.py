@@ -1,4 +1,5 @@
-"""The worker's host memory against what a process really takes, and the sampler's windows and folding."""
+"""The worker's host memory against what a process really takes, and the sampler's windows and
+folding."""
 
 import subprocess
 import sys
@@ -53,9 +54,9 @@ def test_the_kernels_high_water_mark_catches_what_no_sample_saw_and_begins_again
     probe.attach(hog.process.pid)
     before = probe.sample()
     hog.hold(200)
-    assert probe.sample()[Reading("anon", "host")] - before[Reading("anon", "host")] == pytest.approx(
-        200 * MIB, abs=4 * MIB
-    )
+    assert probe.sample()[Reading("anon", "host")] - before[
+        Reading("anon", "host")
+    ] == pytest.approx(200 * MIB, abs=4 * MIB)
     hog.hold(1)
     assert probe.sample()[RSS] < before[RSS] + 50 * MIB
     assert probe.exact_peaks()[RSS] >= before[RSS] + 195 * MIB
@@ -143,4 +144,6 @@ def test_folding_keeps_the_peak_the_order_and_the_bound(values: Sequence[int]) -
     assert series.times == sorted(series.times)
     assert (series.n_seen, series.last) == (len(values), values[-1])
     assert all(values[at] == value for at, value in zip(series.times, series.values, strict=True))
-    assert MemorySeries(probe="p", quantity="q", device="d", peak_bytes=series.peak).peak_bytes == max(values)
+    assert MemorySeries(
+        probe="p", quantity="q", device="d", peak_bytes=series.peak
+    ).peak_bytes == max(values)

@@ -1,4 +1,5 @@
-"""Which points another has shown not to fit: only what asks for at least as much of everything that grows."""
+"""Which points another has shown not to fit: only what asks for at least as much of everything that
+grows."""
 
 import pytest
 
@@ -9,11 +10,18 @@ from oomph.measure.sweep import Point
 from oomph.measure.workload import Workload
 
 
-def _point(workload: Workload | None = None, limits: Limits | None = None, **knobs: object) -> Point:
+def _point(
+    workload: Workload | None = None, limits: Limits | None = None, **knobs: object
+) -> Point:
     return Point(
-        group="g", label="l", config=RunConfig.from_mapping({"n_ctx": 8192, "n_expert_used": 8} | knobs),
-        workload=workload or Workload(), limits=limits or Limits(), load_mode="mmap", fresh_process=False,
-    )  # fmt: skip
+        group="g",
+        label="l",
+        config=RunConfig.from_mapping({"n_ctx": 8192, "n_expert_used": 8} | knobs),
+        workload=workload or Workload(),
+        limits=limits or Limits(),
+        load_mode="mmap",
+        fresh_process=False,
+    )
 
 
 FAILED = _point(n_ubatch=512)
@@ -36,7 +44,9 @@ FAILED = _point(n_ubatch=512)
     ],
 )
 @pytest.mark.parametrize("outcome", ["oom_kv", "oom_compute", "oom_runtime", "host_oom"])
-def test_a_context_that_ran_out_rules_out_larger_ones(knobs: dict[str, object], dominated: bool, outcome: str) -> None:
+def test_a_context_that_ran_out_rules_out_larger_ones(
+    knobs: dict[str, object], dominated: bool, outcome: str
+) -> None:
     assert dominates(FAILED, outcome, at_load=False, point=_point(**knobs)) is dominated
 
 
@@ -46,8 +56,12 @@ def test_what_is_not_about_memory_rules_out_nothing_once_loaded(outcome: str) ->
 
 
 def test_other_work_or_limits_are_another_question() -> None:
-    assert not dominates(FAILED, "oom_kv", at_load=False, point=_point(limits=Limits(memory_bytes=9)))
-    assert not dominates(FAILED, "oom_runtime", at_load=False, point=_point(workload=Workload(n_prompt=1)))
+    assert not dominates(
+        FAILED, "oom_kv", at_load=False, point=_point(limits=Limits(memory_bytes=9))
+    )
+    assert not dominates(
+        FAILED, "oom_runtime", at_load=False, point=_point(workload=Workload(n_prompt=1))
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,7 +70,10 @@ def test_other_work_or_limits_are_another_question() -> None:
         ("oom_weights", {"n_ctx": 256, "n_expert_used": 2}, True),
         ("host_oom", {"n_ctx": 256}, True),
         ("host_oom", {"n_expert_used": 2}, False),
-        *((label, {"n_ctx": 16384}, False) for label in ("bad_model", "bad_config", "crash", "timeout", "killed")),
+        *(
+            (label, {"n_ctx": 16384}, False)
+            for label in ("bad_model", "bad_config", "crash", "timeout", "killed")
+        ),
         ("oom_weights", {"n_gpu_layers": 10}, False),
     ],
 )

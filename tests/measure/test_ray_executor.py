@@ -1,4 +1,5 @@
-"""A sweep on a real Ray cluster of two nodes on this machine, one of which is killed in the middle."""
+"""A sweep on a real Ray cluster of two nodes on this machine, one of which is killed in the
+middle."""
 
 import platform
 import threading
@@ -53,7 +54,8 @@ def _is_ours(process: psutil.Process) -> bool:
 def test_a_lost_nodes_points_are_measured_on_another(
     cluster: Any, tmp_path: Path, make_sweep: Callable[[str], Sweep], tiny_moe: Path
 ) -> None:
-    """Each load takes long enough that one is running on either node when the second node is killed."""
+    """Each load takes long enough that one is running on either node when the second node is
+    killed."""
     sweep = make_sweep(
         "config.n_threads = 1\naxes = {n_expert_used = [1, 2, 3, 4], n_ctx = [256, 512]}\n"
         "measure = {n_prompt = 16, n_gen = 8, repetitions = {least = 40, most = 40}}"
@@ -71,12 +73,15 @@ def test_a_lost_nodes_points_are_measured_on_another(
         threading.Thread(target=kill_when_both_are_busy, daemon=True).start()
         records = list(Runner(Store(tmp_path), [place]).run(sweep))
         assert killed.is_set()
-        assert list(Runner(Store(tmp_path), [place]).run(sweep)) == [], "a cluster's records count wherever they ran"
+        assert list(Runner(Store(tmp_path), [place]).run(sweep)) == [], (
+            "a cluster's records count wherever they ran"
+        )
     assert {record.outcome.label for record in records} == {"ok"}
     assert len({record.point_id for record in records}) == len(records) == 8
     n_lost = [record.conditions.get("n_lost", 0) for record in records]
     assert sum(n_lost) <= 1, (
-        "only what was on that node is tried again; nothing was if Ray had put both jobs on the other"
+        "only what was on that node is tried again; nothing was if Ray had put both jobs on the "
+        "other"
     )
     assert all(record.environment.machine == machine_name() for record in records)
     _gone, alive = psutil.wait_procs(workers(), timeout=10)

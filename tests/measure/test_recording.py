@@ -16,20 +16,33 @@ from oomph.records.environment import read_environment
 from oomph.records.schema import ModelIdentity
 
 SETTING = Setting(
-    sweep="s", environment=read_environment(backend="cpu"), model_path="/home/somebody/secret/m.gguf",
+    sweep="s",
+    environment=read_environment(backend="cpu"),
+    model_path="/home/somebody/secret/m.gguf",
     model=ModelIdentity(name="m", path="m.gguf", arch="llama", file_bytes=1, header_sha256="ab"),
-)  # fmt: skip
+)
 POINT = Point(
-    group="g", label="l", config=RunConfig(), workload=Workload(), limits=Limits(), load_mode="mmap",
+    group="g",
+    label="l",
+    config=RunConfig(),
+    workload=Workload(),
+    limits=Limits(),
+    load_mode="mmap",
     fresh_process=False,
-)  # fmt: skip
+)
 
 
 def _completed(point: Point = POINT, **changes: Any) -> Completed:
     fields: dict[str, Any] = {
-        "point": point, "started_at": datetime(2026, 1, 2, tzinfo=UTC), "wall_ns": 5, "exit_code": None,
-        "reply": {"load_ns": 1}, "failure": None, "timed_out": False, "log": (),
-    }  # fmt: skip
+        "point": point,
+        "started_at": datetime(2026, 1, 2, tzinfo=UTC),
+        "wall_ns": 5,
+        "exit_code": None,
+        "reply": {"load_ns": 1},
+        "failure": None,
+        "timed_out": False,
+        "log": (),
+    }
     return Completed(**fields | changes)
 
 
@@ -42,18 +55,54 @@ def _completed(point: Point = POINT, **changes: Any) -> Completed:
         ({"exit_code": -9}, "killed", "somebody outside ended it"),
         ({"exit_code": -9, "oom_kills": 0}, "killed", ""),
         ({"exit_code": -15, "oom_kills": 1}, "killed", ""),
-        ({"exit_code": -9, "oom_kills": 1, "oom_kills_by": "/proc/vmstat"}, "host_oom", "host's memory"),
-        ({"exit_code": -9, "was_ended": True, "oom_kills": 1}, "crash", "the worker said what is no answer"),
-        ({"exit_code": -9, "timed_out": True}, "timeout", "the point took longer than its limit of 3,600 s, as noth"),
-        ({"exit_code": -9, "timed_out": True, "reply": {}}, "timeout", "the load took longer than its limit of 1,800"),
-        ({"exit_code": 1, "failure": ("config", "override_tensor names 'X'")}, "bad_config", "override_tensor names"),
-        ({"exit_code": 1, "failure": ("decode", "llama_decode returned -3")}, "crash", "llama_decode returned -3"),
+        (
+            {"exit_code": -9, "oom_kills": 1, "oom_kills_by": "/proc/vmstat"},
+            "host_oom",
+            "host's memory",
+        ),
+        (
+            {"exit_code": -9, "was_ended": True, "oom_kills": 1},
+            "crash",
+            "the worker said what is no answer",
+        ),
+        (
+            {"exit_code": -9, "timed_out": True},
+            "timeout",
+            "the point took longer than its limit of 3,600 s, as noth",
+        ),
+        (
+            {"exit_code": -9, "timed_out": True, "reply": {}},
+            "timeout",
+            "the load took longer than its limit of 1,800",
+        ),
+        (
+            {"exit_code": 1, "failure": ("config", "override_tensor names 'X'")},
+            "bad_config",
+            "override_tensor names",
+        ),
+        (
+            {"exit_code": 1, "failure": ("decode", "llama_decode returned -3")},
+            "crash",
+            "llama_decode returned -3",
+        ),
         ({"exit_code": -6, "conditions": {"lost_devices": ["CUDA0"]}}, "device_lost", ""),
-        ({"exit_code": -6, "log": ("CUDA error: out of memory", "  in function alloc at ggml-cuda.cu:1",
-                                   "  cuMemCreate(&handle, reserve_size, &prop, 0)")}, "oom_runtime", ""),
+        (
+            {
+                "exit_code": -6,
+                "log": (
+                    "CUDA error: out of memory",
+                    "  in function alloc at ggml-cuda.cu:1",
+                    "  cuMemCreate(&handle, reserve_size, &prop, 0)",
+                ),
+            },
+            "oom_runtime",
+            "",
+        ),
     ],
-)  # fmt: skip
-def test_the_outcome_follows_from_the_end_and_the_log(changes: dict[str, Any], label: str, message: str) -> None:
+)
+def test_the_outcome_follows_from_the_end_and_the_log(
+    changes: dict[str, Any], label: str, message: str
+) -> None:
     outcome = SETTING.record_of(_completed(**changes)).outcome
     assert outcome.label == label
     assert message in outcome.message
@@ -69,7 +118,11 @@ def test_running_out_under_a_limit_of_ours_says_so() -> None:
 
 
 def test_the_log_of_a_failure_is_kept_in_part_and_without_places_of_this_machine() -> None:
-    log = ("first", *["middle"] * LOG_TAIL, "error loading model /home/somebody/secret/m.gguf: tensor data is bad")
+    log = (
+        "first",
+        *["middle"] * LOG_TAIL,
+        "error loading model /home/somebody/secret/m.gguf: tensor data is bad",
+    )
     record = SETTING.record_of(_completed(exit_code=1, log=log))
     assert len(record.outcome.log_tail) == LOG_TAIL
     assert record.outcome.log_tail[-1] == "error loading model m.gguf: tensor data is bad"
@@ -78,15 +131,29 @@ def test_the_log_of_a_failure_is_kept_in_part_and_without_places_of_this_machine
 
 def _card(watts: float | None) -> dict[str, Any]:
     """What the probe says of a card that runs at a constant power from second 0 to 10."""
-    readings = [] if watts is None else [(tenth * 10**8, watts * tenth / 10) for tenth in range(101)]
-    return {"throttle": [], "other_processes": [], "energy_readings": readings, "energy_method": "counter"}
+    readings = (
+        [] if watts is None else [(tenth * 10**8, watts * tenth / 10) for tenth in range(101)]
+    )
+    return {
+        "throttle": [],
+        "other_processes": [],
+        "energy_readings": readings,
+        "energy_method": "counter",
+    }
 
 
-@pytest.mark.parametrize(("watts", "joules"), [((100.0, 50.0), 300.0), ((100.0, None), None), ((), None)])
+@pytest.mark.parametrize(
+    ("watts", "joules"), [((100.0, 50.0), 300.0), ((100.0, None), None), ((), None)]
+)
 def test_a_tests_energy_is_that_of_all_cards_over_its_samples(
     watts: tuple[float | None, ...], joules: float | None
 ) -> None:
-    timing = {"test": "tg8", "n_tokens": 8, "samples_ns": [10**9] * 2, "ended_ns": [2 * 10**9, 4 * 10**9]}
+    timing = {
+        "test": "tg8",
+        "n_tokens": 8,
+        "samples_ns": [10**9] * 2,
+        "ended_ns": [2 * 10**9, 4 * 10**9],
+    }
     record = SETTING.record_of(
         _completed(
             reply={"load_ns": 1, "timings": [timing]},
@@ -110,7 +177,13 @@ def test_what_disturbed_any_card_is_gathered() -> None:
 
 
 def test_samples_stay_raw_with_outliers_named() -> None:
-    timing = {"test": "pp8", "n_tokens": 8, "n_depth": 0, "n_parallel": 1, "samples_ns": [100, 101, 99, 100, 300]}
+    timing = {
+        "test": "pp8",
+        "n_tokens": 8,
+        "n_depth": 0,
+        "n_parallel": 1,
+        "samples_ns": [100, 101, 99, 100, 300],
+    }
     record = SETTING.record_of(_completed(reply={"load_ns": 1, "timings": [timing]}))
     assert record.timings[0].samples_ns == [100, 101, 99, 100, 300]
     assert record.timings[0].outliers == [4]

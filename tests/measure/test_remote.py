@@ -1,4 +1,5 @@
-"""What another machine does with a job: find the model, and what becomes of its points when it is lost."""
+"""What another machine does with a job: find the model, and what becomes of its points when it is
+lost."""
 
 import hashlib
 import pickle
@@ -14,7 +15,15 @@ from oomph.errors import ConfigError, ModelFileError
 from oomph.facts.gguf import read_gguf
 from oomph.measure.executors import Completed, Job
 from oomph.measure.recording import Setting
-from oomph.measure.remote import MODEL_DIR, TRIES, Errand, LostError, find_model, run_errand, try_elsewhere
+from oomph.measure.remote import (
+    MODEL_DIR,
+    TRIES,
+    Errand,
+    LostError,
+    find_model,
+    run_errand,
+    try_elsewhere,
+)
 from oomph.measure.sweep import Point, Sweep
 from oomph.records.environment import machine_name, read_environment
 from oomph.records.schema import ModelIdentity
@@ -22,16 +31,26 @@ from oomph.records.schema import ModelIdentity
 
 @pytest.fixture
 def job(make_sweep: Callable[[str], Sweep], tiny_moe: Path) -> Job:
-    points = make_sweep("axes.n_ctx = [256, 512, 1024]\nmeasure = {n_prompt = 8, n_gen = 1}").points(n_devices=0)
+    points = make_sweep(
+        "axes.n_ctx = [256, 512, 1024]\nmeasure = {n_prompt = 8, n_gen = 1}"
+    ).points(n_devices=0)
     header = hashlib.sha256(tiny_moe.read_bytes()[: read_gguf(tiny_moe).data_offset]).hexdigest()
     return Job(model_path=tiny_moe, arch="llama", points=points, n_threads=7, header_sha256=header)
 
 
 def completed(point: Point) -> Completed:
     return Completed(
-        point=point, started_at=datetime.now(UTC), wall_ns=1, exit_code=None, reply={"load_ns": 1}, failure=None,
-        timed_out=False, log=(), environment=read_environment(backend="cpu"), conditions={"context_index": 0},
-    )  # fmt: skip
+        point=point,
+        started_at=datetime.now(UTC),
+        wall_ns=1,
+        exit_code=None,
+        reply={"load_ns": 1},
+        failure=None,
+        timed_out=False,
+        log=(),
+        environment=read_environment(backend="cpu"),
+        conditions={"context_index": 0},
+    )
 
 
 def test_jobs_and_what_they_complete_travel_as_they_are(job: Job) -> None:
@@ -47,7 +66,9 @@ def test_a_model_lies_where_the_mapping_or_the_machine_says(
     moved.write_bytes(job.model_path.read_bytes())
     elsewhere = replace(job, model_path=Path("/no/such/place/there.gguf"))
     assert find_model(Errand(job=job)) == job.model_path
-    with pytest.raises(ModelFileError, match=rf"there\.gguf is not there on {platform.node()}; .*--model-path-on"):
+    with pytest.raises(
+        ModelFileError, match=rf"there\.gguf is not there on {platform.node()}; .*--model-path-on"
+    ):
         find_model(Errand(job=elsewhere))
     assert find_model(Errand(job=elsewhere, models={platform.node(): str(moved)})) == moved
     with pytest.raises(ModelFileError, match="is not there"):
@@ -78,7 +99,9 @@ def test_an_errand_measures_and_brings_its_machine_with_it(job: Job, tmp_path: P
         assert each.exit_code is None
         assert each.environment is not None
         assert each.environment.machine == machine_name()
-        assert not any("secret" in line for line in each.log), "a record does not tell where a node keeps its files"
+        assert not any("secret" in line for line in each.log), (
+            "a record does not tell where a node keeps its files"
+        )
 
 
 class TestTryElsewhere:
@@ -112,4 +135,7 @@ class TestTryElsewhere:
         setting = Setting(sweep="s", environment=read_environment(), model_path="m", model=identity)
         outcome = setting.record_of(given_up).outcome
         assert outcome.label == "lost"
-        assert outcome.message == "given up after 3 machines were lost with it; last: node 10.0.0.7 died"
+        assert (
+            outcome.message
+            == "given up after 3 machines were lost with it; last: node 10.0.0.7 died"
+        )

@@ -34,7 +34,9 @@ def test_a_rerun_measures_the_same_point_with_what_the_record_says(
     assert second.record_id != first.record_id
     assert (second.config, second.limits) == (first.config, first.limits)
     assert second.workload["load_mode"] == "none"
-    assert [(t.test, t.n_depth) for t in second.timings] == [(t.test, t.n_depth) for t in first.timings]
+    assert [(t.test, t.n_depth) for t in second.timings] == [
+        (t.test, t.n_depth) for t in first.timings
+    ]
     with pytest.raises(StoreError, match="has 2 records with an id that begins with"):
         find_record(Store(tmp_path), first.point_id)
     with pytest.raises(StoreError, match="no record"):

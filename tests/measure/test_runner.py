@@ -1,4 +1,5 @@
-"""The runner with an executor that answers at once: resuming, pruning, refusing, and being killed at any moment."""
+"""The runner with an executor that answers at once: resuming, pruning, refusing, and being killed
+at any moment."""
 
 import os
 import random
@@ -33,9 +34,15 @@ class Answering:
         self.jobs.append(job)
         for point in job.points:
             completed = Completed(
-                point=point, started_at=datetime.now(UTC), wall_ns=1, exit_code=None, failure=None, timed_out=False,
-                reply={"load_ns": 1, "timings": []}, log=(f"llama_context: n_ctx = {point.config.n_ctx}",),
-            )  # fmt: skip
+                point=point,
+                started_at=datetime.now(UTC),
+                wall_ns=1,
+                exit_code=None,
+                failure=None,
+                timed_out=False,
+                reply={"load_ns": 1, "timings": []},
+                log=(f"llama_context: n_ctx = {point.config.n_ctx}",),
+            )
             completed = replace(completed, **self.answer(point))  # type: ignore[arg-type]
             yield completed
             if completed.exit_code is not None:
@@ -43,27 +50,38 @@ class Answering:
 
 
 KV_REFUSED = {
-    "exit_code": 1, "failure": ("context", "llama_init_from_model returned NULL"),
-    "log": ("alloc_tensor_range: failed to allocate CUDA0 buffer of size 9",
-            "llama_init_from_model: failed to initialize the context: failed to allocate buffer for kv cache"),
-}  # fmt: skip
+    "exit_code": 1,
+    "failure": ("context", "llama_init_from_model returned NULL"),
+    "log": (
+        "alloc_tensor_range: failed to allocate CUDA0 buffer of size 9",
+        "llama_init_from_model: failed to initialize the context: failed to allocate buffer for "
+        "kv cache",
+    ),
+}
 
 
 def _runner(folder: Path, executor: Answering, *, prune: bool = True) -> Runner:
     return Runner(Store(folder), executor, environment=HERE, prune=prune)
 
 
-def test_every_point_becomes_a_record_on_disk_before_it_is_yielded(tmp_path: Path, make_sweep: MakeSweep) -> None:
+def test_every_point_becomes_a_record_on_disk_before_it_is_yielded(
+    tmp_path: Path, make_sweep: MakeSweep
+) -> None:
     sweep = make_sweep("axes = {n_ctx = [512, 256]}")
     for record in _runner(tmp_path, Answering()).run(sweep):
         assert list(Store(tmp_path).records())[-1] == record
     records = list(Store(tmp_path).records())
-    assert [(record.label, record.outcome.label) for record in records] == [("n_ctx=256", "ok"), ("n_ctx=512", "ok")]
+    assert [(record.label, record.outcome.label) for record in records] == [
+        ("n_ctx=256", "ok"),
+        ("n_ctx=512", "ok"),
+    ]
     assert {record.model.arch for record in records} == {"llama"}
     assert all(record.model.sha256 and record.point_id in record.record_id for record in records)
 
 
-def test_points_share_a_load_unless_a_fresh_process_is_asked_for(tmp_path: Path, make_sweep: MakeSweep) -> None:
+def test_points_share_a_load_unless_a_fresh_process_is_asked_for(
+    tmp_path: Path, make_sweep: MakeSweep
+) -> None:
     shared, fresh = Answering(), Answering()
     axes = "axes = {n_ctx = [256, 512], n_expert_used = [1, 2]}"
     list(_runner(tmp_path / "shared", shared).run(make_sweep(axes)))
@@ -81,7 +99,9 @@ def test_started_again_it_measures_only_what_is_left(tmp_path: Path, make_sweep:
     assert len(runner.pending(sweep)) == 2
     assert [record.label for record in runner.run(sweep)] == ["n_ctx=512", "n_ctx=1024"]
     assert runner.pending(sweep) == ()
-    assert [record.label for record in runner.run(make_sweep("axes.n_ctx = [512, 2048]"))] == ["n_ctx=2048"]
+    assert [record.label for record in runner.run(make_sweep("axes.n_ctx = [512, 2048]"))] == [
+        "n_ctx=2048"
+    ]
     elsewhere = HERE.model_copy(update={"machine": "another"})
     assert len(Runner(Store(tmp_path), Answering(), environment=elsewhere).pending(sweep)) == 3
 
@@ -107,22 +127,30 @@ def test_what_another_point_has_shown_not_to_fit_is_skipped_with_its_proof(
 
 def test_without_pruning_everything_is_tried(tmp_path: Path, make_sweep: MakeSweep) -> None:
     executor = Answering(lambda point: KV_REFUSED)
-    records = list(_runner(tmp_path, executor, prune=False).run(make_sweep("axes.n_ctx = [256, 512, 1024]")))
+    records = list(
+        _runner(tmp_path, executor, prune=False).run(make_sweep("axes.n_ctx = [256, 512, 1024]"))
+    )
     assert [record.outcome.label for record in records] == ["oom_kv"] * 3
 
 
 def test_a_load_that_fails_for_another_reason_than_memory_is_tried_for_every_context(
     tmp_path: Path, make_sweep: MakeSweep
 ) -> None:
-    failed = {"exit_code": 1, "failure": ("load", "llama_model_load_from_file returned NULL"), "reply": {},
-              "log": ("llama_model_load: error loading model: unknown model architecture: 'x'",)}  # fmt: skip
+    failed = {
+        "exit_code": 1,
+        "failure": ("load", "llama_model_load_from_file returned NULL"),
+        "reply": {},
+        "log": ("llama_model_load: error loading model: unknown model architecture: 'x'",),
+    }
     executor = Answering(lambda point: failed if point.config.n_gpu_layers == 0 else {})
     sweep = make_sweep("axes = {n_ctx = [256, 512], n_gpu_layers = [0, 1]}")
     labels = [record.outcome.label for record in _runner(tmp_path, executor).run(sweep)]
     assert labels == ["bad_model", "bad_model", "ok", "ok"]
 
 
-def test_an_override_that_is_not_reported_back_makes_the_record_refused(tmp_path: Path, make_sweep: MakeSweep) -> None:
+def test_an_override_that_is_not_reported_back_makes_the_record_refused(
+    tmp_path: Path, make_sweep: MakeSweep
+) -> None:
     said = {"log": ("print_info: n_expert_used         = 2",)}
     sweep = make_sweep("axes.n_expert_used = [2, 3]")
     records = list(_runner(tmp_path, Answering(lambda point: said)).run(sweep))
@@ -130,7 +158,9 @@ def test_an_override_that_is_not_reported_back_makes_the_record_refused(tmp_path
     assert "n_expert_used was set to 3 and llama.cpp reports 2" in records[1].outcome.message
 
 
-def test_the_sweeps_time_limit_leaves_the_rest_for_the_next_start(tmp_path: Path, make_sweep: MakeSweep) -> None:
+def test_the_sweeps_time_limit_leaves_the_rest_for_the_next_start(
+    tmp_path: Path, make_sweep: MakeSweep
+) -> None:
     sweep = make_sweep("sweep_timeout_s = 0.2\nfresh_process = true\naxes.n_ctx = '256-2560+256'")
 
     def slowly(point: Point) -> dict[str, object]:
@@ -142,7 +172,9 @@ def test_the_sweeps_time_limit_leaves_the_rest_for_the_next_start(tmp_path: Path
     assert len(runner.pending(sweep)) > 0
 
 
-def test_bad_input_is_one_sentence_before_any_worker_starts(tmp_path: Path, make_sweep: MakeSweep) -> None:
+def test_bad_input_is_one_sentence_before_any_worker_starts(
+    tmp_path: Path, make_sweep: MakeSweep
+) -> None:
     executor = Answering()
     with pytest.raises(ModelFileError, match=r"nowhere\.gguf does not exist"):
         list(Runner(Store(tmp_path), executor, model="nowhere.gguf").run(make_sweep("")))
@@ -151,7 +183,9 @@ def test_bad_input_is_one_sentence_before_any_worker_starts(tmp_path: Path, make
     assert executor.jobs == []
 
 
-def test_killed_at_any_of_200_moments_nothing_is_lost_or_measured_twice(tmp_path: Path, make_sweep: MakeSweep) -> None:
+def test_killed_at_any_of_200_moments_nothing_is_lost_or_measured_twice(
+    tmp_path: Path, make_sweep: MakeSweep
+) -> None:
     sweep = make_sweep("fresh_process = true\naxes.n_ctx = '256-15360+256'")
     moments, folders = random.Random(5), 0
     for _ in range(200):
@@ -173,7 +207,10 @@ def test_killed_at_any_of_200_moments_nothing_is_lost_or_measured_twice(tmp_path
     assert len(list(Store(tmp_path / str(folders)).records())) == 60
 
 
-WELL = "load()\nfor point in points():\n    if point['config']['n_ctx'] == 512: fail()\n    measured(point)\n"
+WELL = (
+    "load()\nfor point in points():\n    if point['config']['n_ctx'] == 512: fail()\n    "
+    "measured(point)\n"
+)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +218,11 @@ WELL = "load()\nfor point in points():\n    if point['config']['n_ctx'] == 512: 
     [
         ("log('GGML_ASSERT(x) failed'); os.abort()", "crash", ""),
         ("log('last words'); sys.exit(0)", "crash", "the worker ended without an answer"),
-        ("time.sleep(60)", "timeout", "the point took longer than its limit of 1 s, set by limits.point_timeout_s"),
+        (
+            "time.sleep(60)",
+            "timeout",
+            "the point took longer than its limit of 1 s, set by limits.point_timeout_s",
+        ),
         ("log('y' * 5_000_000); os.abort()", "crash", ""),
         ("os.kill(os.getpid(), signal.SIGKILL)", "killed", "somebody outside ended it"),
         ("subprocess.Popen(['sleep', '300'], close_fds=False); os.abort()", "crash", ""),
@@ -189,7 +230,12 @@ WELL = "load()\nfor point in points():\n    if point['config']['n_ctx'] == 512: 
     ids=["aborts", "exits 0 without an answer", "hangs", "floods", "killed", "leaves a grandchild"],
 )
 def test_whatever_ends_the_worker_the_next_load_goes_on_from_the_next_point(
-    tmp_path: Path, make_sweep: MakeSweep, speaker: Callable[[str], Path], fail: str, label: str, said: str
+    tmp_path: Path,
+    make_sweep: MakeSweep,
+    speaker: Callable[[str], Path],
+    fail: str,
+    label: str,
+    said: str,
 ) -> None:
     worker = speaker(f"def fail():\n    {fail}\n{WELL}")
     sweep = make_sweep("axes.n_ctx = [256, 512, 1024]\nlimits.point_timeout_s = 1")
@@ -198,21 +244,34 @@ def test_whatever_ends_the_worker_the_next_load_goes_on_from_the_next_point(
     assert [record.outcome.label for record in records] == ["ok", label, "ok"]
     outcome = records[1].outcome
     assert said in outcome.message
-    assert any("n_expert_used" in line for line in outcome.log_tail) or "yyy" in outcome.log_tail[-1]
+    assert (
+        any("n_expert_used" in line for line in outcome.log_tail) or "yyy" in outcome.log_tail[-1]
+    )
 
 
 @pytest.mark.llama
-def test_a_sweep_of_a_real_model_goes_on_after_a_real_failure(tmp_path: Path, make_sweep: MakeSweep) -> None:
+def test_a_sweep_of_a_real_model_goes_on_after_a_real_failure(
+    tmp_path: Path, make_sweep: MakeSweep
+) -> None:
     sweep = make_sweep(
         "[measure]\nn_prompt = 16\nn_gen = 2\n"
-        "[[group]]\nname = 'limit'\naxes.n_ctx = [256, 4194304, 8388608]\nlimits.memory_bytes = '400 MiB'\n"
-        "[[group]]\nname = 'experts'\naxes.n_expert_used = [1, 4, 5]\nmeasure.text = {n_tokens = 64}\n"
+        "[[group]]\nname = 'limit'\naxes.n_ctx = [256, 4194304, 8388608]\nlimits.memory_bytes = "
+        "'400 MiB'\n"
+        "[[group]]\nname = 'experts'\naxes.n_expert_used = [1, 4, 5]\nmeasure.text = {n_tokens = "
+        "64}\n"
     )
-    records = {record.label: record for record in Runner(Store(tmp_path), LocalExecutor(), environment=HERE).run(sweep)}
+    records = {
+        record.label: record
+        for record in Runner(Store(tmp_path), LocalExecutor(), environment=HERE).run(sweep)
+    }
     assert {label: record.outcome.label for label, record in records.items()} == {
-        "n_ctx=256": "ok", "n_ctx=4194304": "host_oom", "n_ctx=8388608": "skipped",
-        "n_expert_used=1": "ok", "n_expert_used=4": "ok", "n_expert_used=5": "bad_config",
-    }  # fmt: skip
+        "n_ctx=256": "ok",
+        "n_ctx=4194304": "host_oom",
+        "n_ctx=8388608": "skipped",
+        "n_expert_used=1": "ok",
+        "n_expert_used=4": "ok",
+        "n_expert_used=5": "bad_config",
+    }
     assert records["n_ctx=4194304"].outcome.stage == "kv_cache"
     four = records["n_expert_used=4"]
     assert four.quality is not None
@@ -230,13 +289,23 @@ def test_an_anchor_is_measured_again_and_says_how_far_the_machine_has_drifted(
     clock = iter(range(100, 200, 10))
 
     def slower_each_time(point: Point) -> dict[str, object]:
-        timing = {"test": "pp8", "n_tokens": 8, "n_depth": 0, "n_parallel": 1, "samples_ns": [next(clock)] * 3}
+        timing = {
+            "test": "pp8",
+            "n_tokens": 8,
+            "n_depth": 0,
+            "n_parallel": 1,
+            "samples_ns": [next(clock)] * 3,
+        }
         return {"reply": {"load_ns": 1, "timings": [timing]}}
 
     sweep = make_sweep("anchor_every_s = 1e-6\nfresh_process = true\naxes.n_ctx = [256, 512]")
     runner = _runner(tmp_path, Answering(slower_each_time))
     first, again, _, last = runner.run(sweep)
-    assert [first.label, again.label, last.label] == ["n_ctx=256", "n_ctx=256 (again)", "n_ctx=256 (again)"]
+    assert [first.label, again.label, last.label] == [
+        "n_ctx=256",
+        "n_ctx=256 (again)",
+        "n_ctx=256 (again)",
+    ]
     assert again.conditions["anchor_of"] == last.conditions["anchor_of"] == first.record_id
     assert again.conditions["drift"] == pytest.approx(0.1)
     assert last.conditions["drift"] == pytest.approx(0.3)
@@ -246,7 +315,9 @@ def test_an_anchor_is_measured_again_and_says_how_far_the_machine_has_drifted(
 def test_a_model_on_hugging_face_is_downloaded_and_recorded_as_it_was_named(
     tmp_path: Path, make_sweep: MakeSweep, tiny_moe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("oomph.measure.plan.download_model", {"hf:o/r/m.gguf": tiny_moe}.__getitem__)
+    monkeypatch.setattr(
+        "oomph.measure.plan.download_model", {"hf:o/r/m.gguf": tiny_moe}.__getitem__
+    )
     executor = Answering()
     runner = Runner(Store(tmp_path), executor, model="hf:o/r/m.gguf", environment=HERE)
     (record,) = runner.run(make_sweep(""))

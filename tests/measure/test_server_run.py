@@ -1,4 +1,5 @@
-"""Launch scripts started for real: llama-server on the phantom card and on the CPU, and programs that misbehave."""
+"""Launch scripts started for real: llama-server on the phantom card and on the CPU, and programs
+that misbehave."""
 
 import contextlib
 from collections.abc import Callable
@@ -60,15 +61,19 @@ class TestOnThePhantomCard:
         def start(path: Path, cards: str = "RTX 5090") -> Boot:
             with phantom_cards(cards, llama_cpp=llama_server.parent) as phantom:
                 environment = phantom.program_environment() | {"LLAMA_SERVER": str(llama_server)}
-                found = boot(path, arguments=phantom_arguments(len(phantom.cards)), environment=environment)
-                assert [phantom.counters(card).used_bytes for card in range(len(phantom.cards))] == [0] * len(
-                    phantom.cards
+                found = boot(
+                    path, arguments=phantom_arguments(len(phantom.cards)), environment=environment
                 )
+                assert [
+                    phantom.counters(card).used_bytes for card in range(len(phantom.cards))
+                ] == [0] * len(phantom.cards)
                 return found
 
         return start
 
-    def test_the_script_keeps_every_promise(self, launch: Launch, booted: Callable[..., Boot], script: Write) -> None:
+    def test_the_script_keeps_every_promise(
+        self, launch: Launch, booted: Callable[..., Boot], script: Write
+    ) -> None:
         found = booted(script(render_script(launch)))
         findings = held_against(launch, found)
         assert [finding for finding in findings if not finding.holds] == []
@@ -82,7 +87,11 @@ class TestOnThePhantomCard:
         self, launch: Launch, booted: Callable[..., Boot], script: Write
     ) -> None:
         """Why the script carries the flags of YaRN."""
-        lines = [line for line in render_script(launch).splitlines() if "--rope" not in line and "--yarn" not in line]
+        lines = [
+            line
+            for line in render_script(launch).splitlines()
+            if "--rope" not in line and "--yarn" not in line
+        ]
         found = booted(script("\n".join(lines) + "\n"))
         assert found.slots == (1, 40960)
         assert found.slot_n_ctx == 40960
@@ -93,10 +102,14 @@ class TestOnThePhantomCard:
     def test_a_card_that_is_too_small_is_told_with_the_stage(
         self, launch: Launch, booted: Callable[..., Boot], script: Write
     ) -> None:
-        (finding,) = held_against(launch, booted(script(render_script(launch)), "small:20000:8.9:100"))
+        (finding,) = held_against(
+            launch, booted(script(render_script(launch)), "small:20000:8.9:100")
+        )
         assert finding.reported.startswith("oom_kv")
 
-    def test_two_cards_share_as_predicted(self, qwen3_30b: Path, booted: Callable[..., Boot], script: Write) -> None:
+    def test_two_cards_share_as_predicted(
+        self, qwen3_30b: Path, booted: Callable[..., Boot], script: Write
+    ) -> None:
         estimator = Estimator(read_model_file(qwen3_30b), gpu("RTX 4090"))
         knobs = {"n_ctx": 32_768, "n_devices": 2, "tensor_split": (3.0, 1.0), "n_ubatch": 512}
         launch = choose(estimator, knobs, model_path=str(qwen3_30b), profile="long-context")
@@ -107,17 +120,40 @@ class TestOnThePhantomCard:
     @pytest.mark.parametrize(
         ("name", "card", "knobs"),
         [
-            ("granite-4.0-h-tiny", "small:8000:8.9:100", {"n_ctx": 150_000}),  # no positions: only the cap is lifted
-            ("olmoe-1b-7b", "small:3500:8.9:100", {"n_ctx": 4096}),  # experts of some layers on the host
-            ("gemma-3-1b", "small:4000:8.9:100", {"n_ctx": 60_000, "n_seq_max": 1}),  # sliding windows, and YaRN
+            (
+                "granite-4.0-h-tiny",
+                "small:8000:8.9:100",
+                {"n_ctx": 150_000},
+            ),  # no positions: only the cap is lifted
+            (
+                "olmoe-1b-7b",
+                "small:3500:8.9:100",
+                {"n_ctx": 4096},
+            ),  # experts of some layers on the host
+            (
+                "gemma-3-1b",
+                "small:4000:8.9:100",
+                {"n_ctx": 60_000, "n_seq_max": 1},
+            ),  # sliding windows, and YaRN
             ("qwen3-0.6b", "small:8000:8.9:100", {"n_ctx": 32_768, "n_seq_max": 4}),
         ],
     )
     def test_other_kinds_of_models_keep_every_promise(
-        self, name: str, card: str, knobs: dict[str, int], booted: Callable[..., Boot], script: Write, tmp_path: Path
+        self,
+        name: str,
+        card: str,
+        knobs: dict[str, int],
+        booted: Callable[..., Boot],
+        script: Write,
+        tmp_path: Path,
     ) -> None:
         path = write_synthetic(catalogue_model(name, "Q4_K_M"), tmp_path / "model.gguf")
-        launch = choose(Estimator(read_model_file(path), gpu(card)), knobs, model_path=str(path), profile="quality")
+        launch = choose(
+            Estimator(read_model_file(path), gpu(card)),
+            knobs,
+            model_path=str(path),
+            profile="quality",
+        )
         findings = held_against(launch, booted(script(render_script(launch)), card))
         assert [finding for finding in findings if not finding.holds] == []
         assert (launch.config.n_cpu_moe > 0) == (name == "olmoe-1b-7b")
@@ -132,15 +168,30 @@ class TestOnTheCpu:
         hostile = tmp_path / "$(touch pwned) 'a\" b.gguf"
         hostile.symlink_to(demo_model())
         spec = read_model_file(hostile)
-        knobs = {"n_ctx": 1024, "n_expert_used": 7, "n_devices": 0, "n_threads": 1, "type_k": "q8_0"}
+        knobs = {
+            "n_ctx": 1024,
+            "n_expert_used": 7,
+            "n_devices": 0,
+            "n_threads": 1,
+            "type_k": "q8_0",
+        }
         return choose(Estimator(spec), knobs, model_path=str(hostile), profile="long-context")
 
     def test_the_script_of_a_hostile_name_answers_a_request(
-        self, launch: Launch, llama_server: Path, script: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self,
+        launch: Launch,
+        llama_server: Path,
+        script: Write,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.chdir(tmp_path)
         environment = {"LLAMA_SERVER": str(llama_server)}
-        found = boot(script(render_script(launch)), environment=environment, question="What is the capital of France?")
+        found = boot(
+            script(render_script(launch)),
+            environment=environment,
+            question="What is the capital of France?",
+        )
         assert [finding for finding in held_against(launch, found) if not finding.holds] == []
         assert found.answer
         assert not (tmp_path / "pwned").exists()
@@ -157,7 +208,9 @@ class TestOnTheCpu:
             assert server.ask("What is the capital of France?", model="SmolLM2-135M-Instruct-8x192")
             status = {model["id"]: model["status"] for model in server.get("/models")["data"]}
             arguments = status["SmolLM2-135M-Instruct-8x192"]["args"]
-            assert arguments[arguments.index("--override-kv") + 1] == "llama.expert_used_count=int:7"
+            assert (
+                arguments[arguments.index("--override-kv") + 1] == "llama.expert_used_count=int:7"
+            )
             assert server.stop() == 0
             assert living(server.pid) == 0
 
@@ -166,7 +219,9 @@ class TestPrograms:
     """What is no llama-server."""
 
     def test_one_that_ends_at_once_is_told_with_its_output(self, script: Write) -> None:
-        found = boot(script("#!/bin/sh\necho 'error: invalid argument: --num-experts' >&2\nexit 1\n"))
+        found = boot(
+            script("#!/bin/sh\necho 'error: invalid argument: --num-experts' >&2\nexit 1\n")
+        )
         assert (found.health_s, found.exit_code, found.timed_out) == (None, 1, False)
         assert found.log == ("error: invalid argument: --num-experts",)
 
@@ -189,10 +244,14 @@ class TestPrograms:
         assert living(server.pid) == 0
 
     def test_a_server_that_cannot_run_is_one_sentence(self, tmp_path: Path) -> None:
-        with pytest.raises(ToolchainError, match=r"missing cannot be run; name one with --server, or build it"):
+        with pytest.raises(
+            ToolchainError, match=r"missing cannot be run; name one with --server, or build it"
+        ):
             find_server(tmp_path / "missing")
 
-    def test_a_given_server_goes_before_the_environments(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_given_server_goes_before_the_environments(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         paths = [tmp_path / name for name in ("given", "llama-server")]
         for path in paths:
             path.write_text("#!/bin/sh\n")

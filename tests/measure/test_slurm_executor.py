@@ -1,4 +1,5 @@
-"""Slurm through submitit: the batch script against a golden file, and the way of the data through real processes."""
+"""Slurm through submitit: the batch script against a golden file, and the way of the data through
+real processes."""
 
 import os
 import stat
@@ -24,12 +25,15 @@ pytest.importorskip("submitit", reason="submitit is an extra; pip install 'oomph
 # It runs its copy, as Slurm does: submitit moves the script once sbatch has returned.
 SBATCH = """#!/bin/sh
 cp "$1" "$SAVED_SCRIPT"
-export SLURM_JOB_ID=7 SLURM_NTASKS=1 SLURM_PROCID=0 SLURM_LOCALID=0 SLURM_NODEID=0 SLURM_JOB_NUM_NODES=1
+export SLURM_JOB_ID=7 SLURM_NTASKS=1 SLURM_PROCID=0
+export SLURM_LOCALID=0 SLURM_NODEID=0 SLURM_JOB_NUM_NODES=1
 sh "$SAVED_SCRIPT" >/dev/null 2>&1 &
 echo "Submitted batch job 7"
 """
 SRUN = """#!/bin/sh
-while true; do case "$1" in --unbuffered) shift;; --output|--error) shift 2;; *) exec "$@";; esac; done
+while true; do
+    case "$1" in --unbuffered) shift;; --output|--error) shift 2;; *) exec "$@";; esac
+done
 """
 SACCT = """#!/bin/sh
 printf 'JobID|State|NodeList\\n7|RUNNING|here\\n'
@@ -38,7 +42,8 @@ printf 'JobID|State|NodeList\\n7|RUNNING|here\\n'
 
 @pytest.fixture
 def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine that submits: Slurm's commands as shell scripts that run the batch script here; where it is kept."""
+    """A machine that submits: Slurm's commands as shell scripts that run the batch script here;
+    where it is kept."""
     programs = {"sbatch": SBATCH, "srun": SRUN, "sacct": SACCT, "scancel": "#!/bin/sh\n"}
     for name, text in programs.items():
         path = tmp_path / "bin" / name
@@ -51,12 +56,18 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "script.sh"
 
 
-SWEEP = "axes.n_ctx = [256, 512]\nmeasure = {n_prompt = 8, n_gen = 1}\nlimits = {load_timeout_s = 600}"
+SWEEP = (
+    "axes.n_ctx = [256, 512]\nmeasure = {n_prompt = 8, n_gen = 1}\nlimits = {load_timeout_s = 600}"
+)
 
 
 @pytest.mark.llama
 def test_the_batch_script_is_the_golden_one_and_its_run_brings_the_records(
-    slurm: Path, tmp_path: Path, repository: Path, make_sweep: Callable[[str], Sweep], monkeypatch: pytest.MonkeyPatch
+    slurm: Path,
+    tmp_path: Path,
+    repository: Path,
+    make_sweep: Callable[[str], Sweep],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(slurm_executor, "chosen_backend", lambda: "cpu")
     place = slurm_place(tmp_path / "jobs", partition="gpu-short")
@@ -70,11 +81,19 @@ def test_the_batch_script_is_the_golden_one_and_its_run_brings_the_records(
 
 @pytest.mark.parametrize(
     ("n_devices", "gres", "asked"),
-    [(1, None, {"slurm_gres": "gpu:1"}), (2, None, {"slurm_gres": "gpu:2"}), (0, None, {"slurm_exclusive": True}),
-     (1, "gpu:h100:1", {"slurm_gres": "gpu:h100:1"})],
-)  # fmt: skip
+    [
+        (1, None, {"slurm_gres": "gpu:1"}),
+        (2, None, {"slurm_gres": "gpu:2"}),
+        (0, None, {"slurm_exclusive": True}),
+        (1, "gpu:h100:1", {"slurm_gres": "gpu:h100:1"}),
+    ],
+)
 def test_a_job_asks_for_its_cards_or_a_node_and_for_the_time_of_its_timeouts(
-    tmp_path: Path, make_sweep: Callable[[str], Sweep], n_devices: int, gres: str | None, asked: dict[str, object]
+    tmp_path: Path,
+    make_sweep: Callable[[str], Sweep],
+    n_devices: int,
+    gres: str | None,
+    asked: dict[str, object],
 ) -> None:
     points = make_sweep(SWEEP).points(n_devices=n_devices)
     job = Job(model_path=Path("m.gguf"), arch="llama", points=points, n_threads=1)
@@ -83,13 +102,18 @@ def test_a_job_asks_for_its_cards_or_a_node_and_for_the_time_of_its_timeouts(
 
 
 @pytest.mark.llama
-def test_a_failure_ends_its_batch_job_and_the_next_goes_on(tmp_path: Path, make_sweep: Callable[[str], Sweep]) -> None:
+def test_a_failure_ends_its_batch_job_and_the_next_goes_on(
+    tmp_path: Path, make_sweep: Callable[[str], Sweep]
+) -> None:
     """On submitit's executor of this machine, whose jobs are processes."""
     sweep = make_sweep(
-        "axes.n_ctx = [256, 4194304, 8388608]\nmeasure = {n_prompt = 8, n_gen = 1}\nlimits.memory_bytes = '400 MiB'"
+        "axes.n_ctx = [256, 4194304, 8388608]\nmeasure = {n_prompt = 8, n_gen = "
+        "1}\nlimits.memory_bytes = '400 MiB'"
     )
     executor = SlurmExecutor(tmp_path / "jobs", cluster="local")
-    place = Place(executor=executor, environment=read_environment(backend="cpu"), n_devices=0, anywhere=True)
+    place = Place(
+        executor=executor, environment=read_environment(backend="cpu"), n_devices=0, anywhere=True
+    )
     records = list(Runner(Store(tmp_path / "out"), [place]).run(sweep))
     assert [record.outcome.label for record in records] == ["ok", "host_oom", "skipped"]
 
@@ -105,7 +129,9 @@ def test_what_an_ended_batch_job_had_not_completed_is_measured_in_another(
         "measure = {n_prompt = 8, n_gen = 8, repetitions = {least = 200, most = 200}}"
     )
     executor = SlurmExecutor(tmp_path / "jobs", cluster="local")
-    place = Place(executor=executor, environment=read_environment(backend="cpu"), n_devices=0, anywhere=True)
+    place = Place(
+        executor=executor, environment=read_environment(backend="cpu"), n_devices=0, anywhere=True
+    )
     records = []
     for record in Runner(Store(tmp_path / "out"), [place]).run(sweep):
         if not records:
@@ -117,9 +143,15 @@ def test_what_an_ended_batch_job_had_not_completed_is_measured_in_another(
     assert [record.conditions.get("n_lost") for record in records].count(1) == 1
 
 
-def test_what_a_user_can_mend_comes_back_as_one_sentence(tmp_path: Path, make_sweep: Callable[[str], Sweep]) -> None:
-    executor = SlurmExecutor(tmp_path / "jobs", cluster="local", models={os.uname().nodename: "/no/such.gguf"})
-    place = Place(executor=executor, environment=read_environment(backend="cpu"), n_devices=0, anywhere=True)
+def test_what_a_user_can_mend_comes_back_as_one_sentence(
+    tmp_path: Path, make_sweep: Callable[[str], Sweep]
+) -> None:
+    executor = SlurmExecutor(
+        tmp_path / "jobs", cluster="local", models={os.uname().nodename: "/no/such.gguf"}
+    )
+    place = Place(
+        executor=executor, environment=read_environment(backend="cpu"), n_devices=0, anywhere=True
+    )
     with pytest.raises(ModelFileError, match=r"^/no/such\.gguf is not there on"):
         list(Runner(Store(tmp_path / "out"), [place]).run(make_sweep("")))
 

@@ -1,4 +1,5 @@
-"""Children that would outlive their parent: killed, hung up on, or at a closed terminal, nothing of them stays."""
+"""Children that would outlive their parent: killed, hung up on, or at a closed terminal, nothing of
+them stays."""
 
 import contextlib
 import os
@@ -18,7 +19,8 @@ from oomph.measure.spawn import Process
 
 MARK = "OOMPH_TEST_SPAWN"
 STUBBORN = (
-    "#!/bin/sh\ntrap '' INT HUP TERM\nsleep 1000 &\nsetsid true\necho $$ > \"$0.pid\"\nwhile :; do sleep 1000; done\n"
+    "#!/bin/sh\ntrap '' INT HUP TERM\nsleep 1000 &\nsetsid true\necho $$ > \"$0.pid\"\nwhile :; "
+    "do sleep 1000; done\n"
 )
 PARENT = """
 import sys, time
@@ -85,7 +87,8 @@ ENDS: dict[str, Callable[[int, int], None]] = {
 
 
 def run_at_terminal(command: list[str], mark: str) -> tuple[int, int]:
-    """Start a command as the foreground job of a terminal of its own; its pid and the terminal's other end."""
+    """Start a command as the foreground job of a terminal of its own; its pid and the terminal's
+    other end."""
     pid, terminal = pty.fork()
     if pid == 0:
         os.execve(command[0], command, os.environ | {MARK: mark})
@@ -105,7 +108,9 @@ def reaped(pid: int) -> int:
 
 
 @pytest.mark.parametrize("how", ENDS)
-def test_however_the_parent_ends_its_childs_group_ends(how: str, mark: str, script: Callable[[str], Path]) -> None:
+def test_however_the_parent_ends_its_childs_group_ends(
+    how: str, mark: str, script: Callable[[str], Path]
+) -> None:
     path = script(STUBBORN)
     parent, terminal = run_at_terminal([sys.executable, "-c", PARENT, str(path)], mark)
     started(path)
@@ -123,7 +128,10 @@ def test_killed_at_any_moment_of_the_start_nothing_stays(
     path = script(STUBBORN)
     ready = PARENT.replace("child =", "print('ready', flush=True)\nchild =")
     parent = subprocess.Popen(
-        [sys.executable, "-c", ready, str(path)], env=os.environ | {MARK: mark}, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", ready, str(path)],
+        env=os.environ | {MARK: mark},
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert parent.stdout is not None
     assert parent.stdout.readline() == "ready\n"
@@ -134,9 +142,15 @@ def test_killed_at_any_moment_of_the_start_nothing_stays(
     assert none_left(mark)
 
 
-def test_the_exit_code_is_the_commands_own_and_the_watch_is_gone(script: Callable[[str], Path]) -> None:
+def test_the_exit_code_is_the_commands_own_and_the_watch_is_gone(
+    script: Callable[[str], Path],
+) -> None:
     before = set(psutil.Process().children())
-    for text, code in (("exit 7", 7), ("kill -SEGV $$", -signal.SIGSEGV), ("exec no-such-program", 127)):
+    for text, code in (
+        ("exit 7", 7),
+        ("kill -SEGV $$", -signal.SIGSEGV),
+        ("exec no-such-program", 127),
+    ):
         with tempfile.TemporaryFile() as log:
             child = Process([script(f"#!/bin/sh\n{text}\n")], environment={}, log=log)
             assert child.has_ended(20)
@@ -169,9 +183,23 @@ def test_the_server_that_a_launch_is_checked_with_ends_with_it(
 ) -> None:
     server = script(STUBBORN)
     command = [
-        sys.executable, "-c", "from oomph.cli import main; main()", "launch", "llama-3.2-1b:Q8_0", "--gpu", "RTX 3060",
-        "--n-ctx", "4096", "--model-path", "x.gguf", "--out", str(tmp_path / "out"), "--check", "--server", str(server),
-    ]  # fmt: skip
+        sys.executable,
+        "-c",
+        "from oomph.cli import main; main()",
+        "launch",
+        "llama-3.2-1b:Q8_0",
+        "--gpu",
+        "RTX 3060",
+        "--n-ctx",
+        "4096",
+        "--model-path",
+        "x.gguf",
+        "--out",
+        str(tmp_path / "out"),
+        "--check",
+        "--server",
+        str(server),
+    ]
     parent, terminal = run_at_terminal(command, mark)
     started(server)
     ENDS[how](parent, terminal)

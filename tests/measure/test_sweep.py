@@ -16,7 +16,10 @@ HEAD = 'name = "test"\nmodel = "demo"\n'
 
 
 def _points(text: str) -> list[tuple[int, int | None]]:
-    return [(p.config.n_ctx, p.config.n_expert_used) for p in Sweep.parse(HEAD + text).points(n_devices=0)]
+    return [
+        (p.config.n_ctx, p.config.n_expert_used)
+        for p in Sweep.parse(HEAD + text).points(n_devices=0)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -32,7 +35,9 @@ def _points(text: str) -> list[tuple[int, int | None]]:
         ("640", [640]),
     ],
 )
-def test_an_axis_is_a_value_a_list_a_range_or_llama_benchs_spelling(axis: str, values: list[int]) -> None:
+def test_an_axis_is_a_value_a_list_a_range_or_llama_benchs_spelling(
+    axis: str, values: list[int]
+) -> None:
     assert [n_ctx for n_ctx, _ in _points(f"axes.n_ctx = {axis}")] == values
 
 
@@ -54,11 +59,14 @@ def test_groups_change_axes_knobs_measurement_and_limits_and_share_points() -> N
         HEAD + "axes.n_ctx = [256, 512]\nmeasure.n_gen = 3\n"
         "[[group]]\nname = 'plain'\n"
         "[[group]]\nname = 'same again'\n"
-        "[[group]]\nname = 'limited'\nconfig.n_ubatch = 64\nmeasure.n_prompt = 5\nlimits.memory_bytes = '1 GiB'\n"
+        "[[group]]\nname = 'limited'\nconfig.n_ubatch = 64\nmeasure.n_prompt = "
+        "5\nlimits.memory_bytes = '1 GiB'\n"
     )
     plain, limited = sweep.points()[:2], sweep.points()[2:]
     assert {point.group for point in plain} == {"plain"}
-    assert [(p.config.n_ubatch, p.workload.n_prompt, p.workload.n_gen) for p in limited] == [(64, 5, 3)] * 2
+    assert [(p.config.n_ubatch, p.workload.n_prompt, p.workload.n_gen) for p in limited] == [
+        (64, 5, 3)
+    ] * 2
     assert {point.limits.memory_bytes for point in limited} == {1024**3}
     assert plain[0].load_key != limited[0].load_key, "a limit is set before the model is loaded"
 
@@ -69,13 +77,17 @@ def test_a_points_id_is_its_models_knobs_work_and_limits_and_nothing_else() -> N
         return point.point_id(header)
 
     base = point_id("axes.n_ctx = 512")
-    assert base == point_id("axes.n_ctx = '512-512'\nquestion = 'other words'\nlimits.point_timeout_s = 5")
+    assert base == point_id(
+        "axes.n_ctx = '512-512'\nquestion = 'other words'\nlimits.point_timeout_s = 5"
+    )
     assert len(base) == 12
     others = {
-        point_id("axes.n_ctx = 513"), point_id("axes.n_ctx = 512", header="cd"),
-        point_id("axes.n_ctx = 512", n_devices=1), point_id("axes.n_ctx = 512\nmeasure.n_gen = 5"),
+        point_id("axes.n_ctx = 513"),
+        point_id("axes.n_ctx = 512", header="cd"),
+        point_id("axes.n_ctx = 512", n_devices=1),
+        point_id("axes.n_ctx = 512\nmeasure.n_gen = 5"),
         point_id("axes.n_ctx = 512\nlimits.memory_bytes = 99"),
-    }  # fmt: skip
+    }
     assert len(others | {base}) == 6
 
 
@@ -92,13 +104,19 @@ def test_depths_take_ranges_and_full() -> None:
         ("axes.n_ctx = 'many'", r"n_ctx is 'many'; it takes int"),
         ("axes.n_ctx = 0", r"n_ctx is 0; it must be at least 1"),
         ("axes.n_ctx = []", r"axes.n_ctx has no values"),
-        ("axes.n_ctx = {first = 1, last = 9, mul = 2}", r"axes.n_ctx unknown key 'mul'; .* first, last, step, mult"),
+        (
+            "axes.n_ctx = {first = 1, last = 9, mul = 2}",
+            r"axes.n_ctx unknown key 'mul'; .* first, last, step, mult",
+        ),
         ("axes.n_ctx = {first = 9, last = 1}", r"axes.n_ctx ends \(1\) before it starts \(9\)"),
         ("axes.type_k = 'q9_0'", r"type_k is 'q9_0'; it must be one of f32, f16"),
         ("measure.n_prompts = 5", r"measure: unknown key 'n_prompts'; the keys there are n_prompt"),
         ("measure.n_prompt = 'x'", r"measure: n_prompt is 'x'; input should be a valid integer"),
         ("measure.repetitions = {least = 5, most = 2}", r"most = 2, below least = 5"),
-        ("measure.text = {fil = 'x'}", r"unknown key 'text.fil'; the keys there are file, n_tokens, n_ctx"),
+        (
+            "measure.text = {fil = 'x'}",
+            r"unknown key 'text.fil'; the keys there are file, n_tokens, n_ctx",
+        ),
         ("limits.memory_bytes = '5 parsecs'", r"limits: memory_bytes is '5 parsecs'"),
         ("limits.load_timeout_s = -1", r"load_timeout_s is -1.*greater than 0"),
         ("[[group]]\naxes.n_ctx = 5", r"key 'group.0.name' is missing"),
@@ -126,5 +144,7 @@ def test_every_sweep_that_comes_with_oomph_is_whole(repository: Path) -> None:
     files = sorted((repository / "bench" / "sweeps").glob("*.toml"))
     assert files
     for file in files:
-        assert file.read_text().startswith("# "), f"{file.name} does not say which question it answers"
+        assert file.read_text().startswith("# "), (
+            f"{file.name} does not say which question it answers"
+        )
         assert Sweep.load(file).points()

@@ -1,4 +1,5 @@
-"""How a sweep is spread over cards, and one worker a card, on phantom cards with the real CUDA backend."""
+"""How a sweep is spread over cards, and one worker a card, on phantom cards with the real CUDA
+backend."""
 
 import os
 import signal
@@ -35,14 +36,20 @@ SMALL, LARGE = "small:16384:8.9:80", "large:32768:8.9:80"
 @pytest.fixture
 def sweep(qwen3_30b: Path) -> Callable[[str], Sweep]:
     def make(text: str = "") -> Sweep:
-        return Sweep.parse(f'name = "cards"\nmodel = "{qwen3_30b}"\nmeasure = {{n_prompt = 64, n_gen = 1}}\n{text}')
+        return Sweep.parse(
+            f'name = "cards"\nmodel = "{qwen3_30b}"\nmeasure = {{n_prompt = 64, n_gen = 1}}\n{text}'
+        )
 
     return make
 
 
-def records_of(sweep: Sweep, bench: Bench, folder: Path, *, workers: int | None = None) -> list[Record]:
+def records_of(
+    sweep: Sweep, bench: Bench, folder: Path, *, workers: int | None = None
+) -> list[Record]:
     subject = open_subject(sweep)
-    found = spread(sweep, subject.spec, bench, workers=workers, fits=expected_to_fit(subject.spec, bench))
+    found = spread(
+        sweep, subject.spec, bench, workers=workers, fits=expected_to_fit(subject.spec, bench)
+    )
     return list(Runner(Store(folder), found.places, at_once=found.at_once).run(sweep))
 
 
@@ -63,50 +70,75 @@ def test_cards_of_one_kind_share_the_loads_and_each_record_names_its_card(
 ) -> None:
     with open_bench(f"{LARGE},{LARGE},{LARGE}") as bench:
         records = records_of(sweep(LOADS), bench, tmp_path)
-        assert records_of(sweep(LOADS), bench, tmp_path) == [], "started again, it finds everything measured"
+        assert records_of(sweep(LOADS), bench, tmp_path) == [], (
+            "started again, it finds everything measured"
+        )
         assert bench.phantom is not None
         assert bench.phantom.counters(1).n_allocations > 0
     assert [record.outcome.label for record in records] == ["ok"] * 8
     assert {indices(record) for record in records} == {(0,), (1,), (2,)}
     assert all(record.config["n_devices"] == 1 for record in records)
-    assert all([s.device for s in record.memory if s.quantity == "vram"] == ["CUDA0"] for record in records)
+    assert all(
+        [s.device for s in record.memory if s.quantity == "vram"] == ["CUDA0"] for record in records
+    )
     assert max(record.conditions["n_workers_beside"] for record in records) == 2
     for n_expert_used in (4, 6, 8, 10):
-        load = [indices(record) for record in records if record.config["n_expert_used"] == n_expert_used]
+        load = [
+            indices(record) for record in records if record.config["n_expert_used"] == n_expert_used
+        ]
         assert len(load) == 2
         assert len(set(load)) == 1, "a load's points stay together"
 
 
-def test_every_kind_of_card_measures_every_point(sweep: Callable[[str], Sweep], tmp_path: Path) -> None:
+def test_every_kind_of_card_measures_every_point(
+    sweep: Callable[[str], Sweep], tmp_path: Path
+) -> None:
     with open_bench(f"{SMALL},{LARGE}") as bench:
         records = records_of(sweep("axes.n_ctx = [512, 1024]"), bench, tmp_path)
-    ended = {(record.environment.gpus[0]["name"], record.label): record.outcome.label for record in records}
+    ended = {
+        (record.environment.gpus[0]["name"], record.label): record.outcome.label
+        for record in records
+    }
     assert ended == {
-        ("small", "n_ctx=512"): "oom_weights", ("small", "n_ctx=1024"): "skipped",
-        ("large", "n_ctx=512"): "ok", ("large", "n_ctx=1024"): "ok",
-    }, "what one kind cannot hold says nothing of the other"  # fmt: skip
+        ("small", "n_ctx=512"): "oom_weights",
+        ("small", "n_ctx=1024"): "skipped",
+        ("large", "n_ctx=512"): "ok",
+        ("large", "n_ctx=1024"): "ok",
+    }, "what one kind cannot hold says nothing of the other"
 
 
-def test_a_model_that_fits_no_card_is_spread_over_all_of_them(sweep: Callable[[str], Sweep], tmp_path: Path) -> None:
+def test_a_model_that_fits_no_card_is_spread_over_all_of_them(
+    sweep: Callable[[str], Sweep], tmp_path: Path
+) -> None:
     with open_bench(f"{SMALL},{SMALL}") as bench:
         (record,) = records_of(sweep("axes.n_ctx = 512"), bench, tmp_path)
     assert (record.outcome.label, record.config["n_devices"], indices(record)) == ("ok", 2, (0, 1))
 
 
-def test_points_take_as_many_cards_as_they_name(sweep: Callable[[str], Sweep], tmp_path: Path) -> None:
+def test_points_take_as_many_cards_as_they_name(
+    sweep: Callable[[str], Sweep], tmp_path: Path
+) -> None:
     with open_bench(",".join([LARGE] * 4)) as bench:
-        records = records_of(sweep("axes = {n_devices = [1, 2], n_expert_used = [6, 8]}"), bench, tmp_path)
+        records = records_of(
+            sweep("axes = {n_devices = [1, 2], n_expert_used = [6, 8]}"), bench, tmp_path
+        )
         with pytest.raises(ConfigError, match=r"n_devices is 5 and this machine shows 4 cards"):
             records_of(sweep("config.n_devices = 5"), bench, tmp_path)
     assert {record.label: len(indices(record)) for record in records} == {
-        "n_devices=1 n_expert_used=6": 1, "n_devices=1 n_expert_used=8": 1,
-        "n_devices=2 n_expert_used=6": 2, "n_devices=2 n_expert_used=8": 2,
-    }  # fmt: skip
+        "n_devices=1 n_expert_used=6": 1,
+        "n_devices=1 n_expert_used=8": 1,
+        "n_devices=2 n_expert_used=6": 2,
+        "n_devices=2 n_expert_used=8": 2,
+    }
     first, second = (r for r in records if r.config["n_devices"] == 2)
-    assert not set(indices(first)) & set(indices(second)) or not overlaps([first, second]), "no card has two workers"
+    assert not set(indices(first)) & set(indices(second)) or not overlaps([first, second]), (
+        "no card has two workers"
+    )
 
 
-def test_one_worker_at_a_time_where_that_is_asked_for(sweep: Callable[[str], Sweep], tmp_path: Path) -> None:
+def test_one_worker_at_a_time_where_that_is_asked_for(
+    sweep: Callable[[str], Sweep], tmp_path: Path
+) -> None:
     with open_bench(f"{LARGE},{LARGE}") as bench:
         records = records_of(sweep("axes.n_expert_used = [4, 6, 8]"), bench, tmp_path, workers=1)
     assert [record.conditions["n_workers_beside"] for record in records] == [0, 0, 0]
@@ -123,9 +155,15 @@ def test_on_a_cpu_there_is_one_worker(sweep: Callable[[str], Sweep]) -> None:
 
 @pytest.mark.parametrize(
     ("knobs", "expected"),
-    [({}, False), ({"n_gpu_layers": 49}, False), ({"n_gpu_layers": 48}, True), ({"n_cpu_moe": 1}, True),
-     ({"override_tensor": "exps=CPU"}, True), ({"offload_kqv": False}, True)],
-)  # fmt: skip
+    [
+        ({}, False),
+        ({"n_gpu_layers": 49}, False),
+        ({"n_gpu_layers": 48}, True),
+        ({"n_cpu_moe": 1}, True),
+        ({"override_tensor": "exps=CPU"}, True),
+        ({"offload_kqv": False}, True),
+    ],
+)
 def test_what_lies_in_the_hosts_memory_is_timed_alone(
     sweep: Callable[[str], Sweep], knobs: dict[str, object], expected: bool
 ) -> None:
@@ -134,7 +172,9 @@ def test_what_lies_in_the_hosts_memory_is_timed_alone(
     assert uses_host(point.config.with_(**knobs), QWEN3) is expected
 
 
-def test_a_worker_is_kept_to_the_cpus_of_its_card(sweep: Callable[[str], Sweep], tmp_path: Path) -> None:
+def test_a_worker_is_kept_to_the_cpus_of_its_card(
+    sweep: Callable[[str], Sweep], tmp_path: Path
+) -> None:
     mine = sorted(os.sched_getaffinity(0))
     if len(mine) < 2 or max(mine) > 63:
         pytest.skip("needs two of the first 64 CPUs to choose from")
@@ -146,12 +186,16 @@ def test_a_worker_is_kept_to_the_cpus_of_its_card(sweep: Callable[[str], Sweep],
             assert card.cpus == (mine[0],)
             bench.phantom.set(Sensor.CPUS, sum(1 << cpu for cpu in mine))
             assert nvml.cards()[0].cpus == (), "all that there are is no choice"
-        executor = CardsExecutor([card], lambda taken: bench.share(taken, True), at_once=1, company=Company())
+        executor = CardsExecutor(
+            [card], lambda taken: bench.share(taken, True), at_once=1, company=Company()
+        )
         records = Runner(Store(tmp_path), executor, environment=bench.environment).run(
             sweep("axes.n_ctx = [512, 1024]")
         )
         record = next(records)
-        (worker,) = (each for each in psutil.Process().children() if "oomph.measure.worker" in each.cmdline())
+        (worker,) = (
+            each for each in psutil.Process().children() if "oomph.measure.worker" in each.cmdline()
+        )
         assert worker.cpu_affinity() == [mine[0]]
         records.close()  # type: ignore[attr-defined]
         assert not worker.is_running()
@@ -160,7 +204,9 @@ def test_a_worker_is_kept_to_the_cpus_of_its_card(sweep: Callable[[str], Sweep],
     assert record.conditions["n_threads"] == 1
 
 
-@pytest.mark.parametrize(("how", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(
+    ("how", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
+)
 def test_the_end_of_the_sweep_is_the_end_of_the_workers_on_all_cards(
     qwen3_30b: Path, tmp_path: Path, how: signal.Signals, exit_code: int
 ) -> None:
@@ -171,13 +217,27 @@ def test_the_end_of_the_sweep_is_the_end_of_the_workers_on_all_cards(
         "axes = {n_expert_used = [4, 8], n_ctx = 65536}"
     )
     sweep = subprocess.Popen(
-        [sys.executable, "-c", "from oomph.cli import main; main()", "sweep", str(spec), "--out", str(tmp_path / "out"),
-         "--phantom", f"{LARGE},{LARGE}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [
+            sys.executable,
+            "-c",
+            "from oomph.cli import main; main()",
+            "sweep",
+            str(spec),
+            "--out",
+            str(tmp_path / "out"),
+            "--phantom",
+            f"{LARGE},{LARGE}",
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )  # fmt: skip
+    )
     try:
         deadline = time.monotonic() + 60
-        while len(workers := psutil.Process(sweep.pid).children()) < 4 and time.monotonic() < deadline:
+        while (
+            len(workers := psutil.Process(sweep.pid).children()) < 4 and time.monotonic() < deadline
+        ):
             time.sleep(0.05)
         sweep.send_signal(how)
         _, said = sweep.communicate(timeout=30)

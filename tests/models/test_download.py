@@ -12,7 +12,8 @@ from oomph.models.download import download_model
 
 
 class Hub:
-    """Stands in for huggingface_hub: `folder` is the cache into which every asked file has been downloaded."""
+    """Stands in for huggingface_hub: `folder` is the cache into which every asked file has been
+    downloaded."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.asked = folder, list[tuple[str, str]]()
@@ -43,18 +44,28 @@ def test_the_file_is_asked_for_by_repository_and_name(hub: Hub, tmp_path: Path) 
     assert hub.asked == [("owner/repo", "quants/m.gguf")]
 
 
-def test_all_parts_of_a_split_model_come_and_the_named_one_is_the_answer(hub: Hub, tmp_path: Path) -> None:
-    assert download_model("hf:o/r/q/m-00002-of-00003.gguf") == tmp_path / "q" / "m-00002-of-00003.gguf"
-    assert [name for _, name in hub.asked] == [f"q/{name}" for name in split_names("m-00001-of-00003.gguf")]
+def test_all_parts_of_a_split_model_come_and_the_named_one_is_the_answer(
+    hub: Hub, tmp_path: Path
+) -> None:
+    assert (
+        download_model("hf:o/r/q/m-00002-of-00003.gguf") == tmp_path / "q" / "m-00002-of-00003.gguf"
+    )
+    assert [name for _, name in hub.asked] == [
+        f"q/{name}" for name in split_names("m-00001-of-00003.gguf")
+    ]
     assert len(hub.asked) == 3
 
 
 @pytest.mark.parametrize(
-    "error", [OSError("404 not there.\nmore"), ValueError("404 not there"), TransportError("404 not there")]
+    "error",
+    [OSError("404 not there.\nmore"), ValueError("404 not there"), TransportError("404 not there")],
 )
 def test_what_does_not_come_is_one_sentence(hub: Hub, error: Exception) -> None:
     hub.error = error
-    with pytest.raises(ModelFileError, match=r"^hf:o/r/m\.gguf cannot be downloaded \(404 not there\); check the name"):
+    with pytest.raises(
+        ModelFileError,
+        match=r"^hf:o/r/m\.gguf cannot be downloaded \(404 not there\); check the name",
+    ):
         download_model("hf:o/r/m.gguf")
 
 

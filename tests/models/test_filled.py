@@ -1,4 +1,5 @@
-"""Files of random weights: where they go, that they are sound whoever writes them, and a model's small likeness."""
+"""Files of random weights: where they go, that they are sound whoever writes them, and a model's
+small likeness."""
 
 from pathlib import Path
 
@@ -55,10 +56,14 @@ def test_every_weight_is_finite_and_has_its_spread(empty_cache: Path) -> None:
         weights = gguf.dequantize(tensor.data, tensor.tensor_type)
         assert np.isfinite(weights).all(), tensor.name
         if "norm" not in tensor.name:
-            assert float(weights.std()) == pytest.approx(tensor.shape[0] ** -0.5, rel=0.1), tensor.name
+            assert float(weights.std()) == pytest.approx(tensor.shape[0] ** -0.5, rel=0.1), (
+                tensor.name
+            )
 
 
-def test_several_writers_write_what_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_writers_write_what_one_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spec = likeness(MODELS[0])
     one = write_synthetic(spec, tmp_path / "one.gguf", weights="random").read_bytes()
     monkeypatch.setattr(synth, "SHARED_BYTES", 0)
@@ -66,7 +71,9 @@ def test_several_writers_write_what_one_does(tmp_path: Path, monkeypatch: pytest
     assert write_synthetic(spec, tmp_path / "three.gguf", weights="random").read_bytes() == one
 
 
-def test_a_slow_disk_gives_way_to_memory(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_disk_gives_way_to_memory(
+    empty_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(filled, "TRIED_BYTES", 1 << 22)
     monkeypatch.setattr(filled, "FAST_BYTES_PER_S", 1e15)
     made = filled_file(likeness(MODELS[1]))
@@ -81,11 +88,15 @@ def test_a_fast_disk_is_taken(empty_cache: Path, monkeypatch: pytest.MonkeyPatch
     assert not filled_file(likeness(MODELS[1])).in_memory
 
 
-def test_without_room_anywhere_it_is_one_sentence(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_room_anywhere_it_is_one_sentence(
+    empty_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Full:
         free = 1000
 
     monkeypatch.setattr("shutil.disk_usage", lambda path: Full)
-    with pytest.raises(ModelFileError, match=r"random has 0\.00 GiB free.*set OOMPH_CACHE to a larger disk"):
+    with pytest.raises(
+        ModelFileError, match=r"random has 0\.00 GiB free.*set OOMPH_CACHE to a larger disk"
+    ):
         filled_file(likeness(MODELS[1]))
     assert not any(empty_cache.rglob("*.gguf"))

@@ -40,9 +40,11 @@ for path in sys.argv[2:]:
     context = C.llama_init_from_model(model, context_params)
     assert context, path + " gives no graph"
     if sys.argv[1] == "decode":
-        assert C.llama_decode(context, C.llama_batch_get_one((C.llama_token * 4)(1, 2, 3, 4), 4)) == 0
+        batch = C.llama_batch_get_one((C.llama_token * 4)(1, 2, 3, 4), 4)
+        assert C.llama_decode(context, batch) == 0
         logits = C.llama_get_logits_ith(context, -1)
-        found["logits"] = [logits[i] for i in range(C.llama_vocab_n_tokens(C.llama_model_get_vocab(model)))]
+        n_vocab = C.llama_vocab_n_tokens(C.llama_model_get_vocab(model))
+        found["logits"] = [logits[i] for i in range(n_vocab)]
     C.llama_free(context)
     C.llama_model_free(model)
     print(json.dumps(found), flush=True)
@@ -51,7 +53,9 @@ for path in sys.argv[2:]:
 
 def load(how: Literal["shape", "decode"], *paths: Path) -> list[dict[str, Any]]:
     """What llama.cpp says of each file: by its shape alone, or after decoding four tokens."""
-    done = subprocess.run([sys.executable, "-c", LOAD, how, *paths], capture_output=True, text=True, timeout=240)
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD, how, *paths], capture_output=True, text=True, timeout=240
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -59,20 +63,37 @@ def load(how: Literal["shape", "decode"], *paths: Path) -> list[dict[str, Any]]:
 def tiny(arch: str, quantization: str, **hparams: Value) -> ModelSpec:
     """A model of four blocks whose random weights fit in a few MiB."""
     keys: dict[str, Value] = {
-        "vocab_size": N_VOCAB, "context_length": 512, "block_count": 4, "embedding_length": 256,
-        "feed_forward_length": 512, "attention.head_count": 4, "attention.head_count_kv": 2,
-        "attention.layer_norm_rms_epsilon": 1e-6, "rope.dimension_count": 64, "rope.freq_base": 1e4,
-    }  # fmt: skip
+        "vocab_size": N_VOCAB,
+        "context_length": 512,
+        "block_count": 4,
+        "embedding_length": 256,
+        "feed_forward_length": 512,
+        "attention.head_count": 4,
+        "attention.head_count_kv": 2,
+        "attention.layer_norm_rms_epsilon": 1e-6,
+        "rope.dimension_count": 64,
+        "rope.freq_base": 1e4,
+    }
     keys |= {key.replace("__", "."): value for key, value in hparams.items()}
     return build_model(
-        "tiny", arch, {f"{arch}.{key}": value for key, value in keys.items()}, quantization, source="tiny"
+        "tiny",
+        arch,
+        {f"{arch}.{key}": value for key, value in keys.items()},
+        quantization,
+        source="tiny",
     )
 
 
-MOE: dict[str, Value] = {"expert_count": 8, "expert_used_count": 2, "expert_feed_forward_length": 256}
+MOE: dict[str, Value] = {
+    "expert_count": 8,
+    "expert_used_count": 2,
+    "expert_feed_forward_length": 256,
+}
 
 
-@pytest.mark.parametrize("name", ["qwen3-30b-a3b", "gpt-oss-20b", "granite-4.0-h-tiny", "glm-4.5-air", "llama-3.2-1b"])
+@pytest.mark.parametrize(
+    "name", ["qwen3-30b-a3b", "gpt-oss-20b", "granite-4.0-h-tiny", "glm-4.5-air", "llama-3.2-1b"]
+)
 def test_header_read_back_is_the_catalogue_model(name: str, tmp_path: Path) -> None:
     spec = catalogue_model(name, "Q4_K_M")
     path = write_synthetic(spec, tmp_path / "model.gguf")
@@ -86,7 +107,11 @@ def test_header_read_back_is_the_catalogue_model(name: str, tmp_path: Path) -> N
     for key, value in spec.metadata.items():
         if isinstance(value, float):
             assert back.metadata[key] == pytest.approx(value, rel=1e-6)
-    assert back.file_bytes == path.stat().st_size > sum(tensor.n_bytes for tensor in spec.tensors.values())
+    assert (
+        back.file_bytes
+        == path.stat().st_size
+        > sum(tensor.n_bytes for tensor in spec.tensors.values())
+    )
     assert path.stat().st_blocks * 512 < 12 * 2**20  # the rest is a hole
     assert list(tmp_path.iterdir()) == [path]
 
@@ -94,18 +119,26 @@ def test_header_read_back_is_the_catalogue_model(name: str, tmp_path: Path) -> N
 def with_few_tokens(spec: ModelSpec) -> ModelSpec:
     """The model with a vocabulary that is quick to read."""
     tensors = {
-        name: replace(tensor, ne=(tensor.ne[0], 1024)) if tensor.ne[1:] == (spec.n_vocab,) else tensor
+        name: replace(tensor, ne=(tensor.ne[0], 1024))
+        if tensor.ne[1:] == (spec.n_vocab,)
+        else tensor
         for name, tensor in spec.tensors.items()
     }
-    return replace(spec, tensors=tensors, metadata={**spec.metadata, f"{spec.arch}.vocab_size": 1024})
+    return replace(
+        spec, tensors=tensors, metadata={**spec.metadata, f"{spec.arch}.vocab_size": 1024}
+    )
 
 
 def one_of_each_family() -> list[str]:
-    """The smallest model of the catalogue in each architecture, and two that differ from their family's smallest."""
+    """The smallest model of the catalogue in each architecture, and two that differ from their
+    family's smallest."""
     smallest: dict[str, ModelSpec] = {}
     for name in catalogue_names():
         spec = catalogue_model(name, "F16")
-        if len(spec.tensors) < len(smallest.get(spec.arch, spec).tensors) or spec.arch not in smallest:
+        if (
+            len(spec.tensors) < len(smallest.get(spec.arch, spec).tensors)
+            or spec.arch not in smallest
+        ):
             smallest[spec.arch] = spec
     return sorted({*(spec.name for spec in smallest.values()), "mixtral-8x7b", "deepseek-v3"})
 
@@ -116,19 +149,27 @@ def test_llama_cpp_loads_the_shape_of_every_family(tmp_path: Path) -> None:
     paths = [write_synthetic(spec, tmp_path / f"{spec.name}.gguf") for spec in specs]
     found = load("shape", *paths)
     for spec, said in zip(specs, found, strict=True):
-        assert said["n_params"] == sum(tensor.n_elements for tensor in spec.tensors.values()), spec.name
+        assert said["n_params"] == sum(tensor.n_elements for tensor in spec.tensors.values()), (
+            spec.name
+        )
         assert said["n_bytes"] == sum(tensor.n_bytes for tensor in spec.tensors.values()), spec.name
 
 
 @pytest.mark.llama
 def test_random_weights_of_any_type_compute_what_a_model_could(tmp_path: Path) -> None:
     kinds = [kind for kind in FILE_TYPES if kind not in ("IQ1_M", "MXFP4")]
-    specs = [tiny("llama", kind) for kind in kinds] + [tiny("qwen3moe", kind, **MOE) for kind in ("Q6_K", "MXFP4")]
-    paths = [write_synthetic(spec, tmp_path / f"{i}.gguf", weights="random") for i, spec in enumerate(specs)]
+    specs = [tiny("llama", kind) for kind in kinds] + [
+        tiny("qwen3moe", kind, **MOE) for kind in ("Q6_K", "MXFP4")
+    ]
+    paths = [
+        write_synthetic(spec, tmp_path / f"{i}.gguf", weights="random")
+        for i, spec in enumerate(specs)
+    ]
     for spec, said in zip(specs, load("decode", *paths), strict=True):
         assert len(said["logits"]) == N_VOCAB
         spread = sqrt(sum(value * value for value in said["logits"]) / N_VOCAB)
-        assert 0.3 < spread < 3, spec.metadata  # a row times a normed vector; NaN and infinity fail too
+        # a row times a normed vector; NaN and infinity fail too
+        assert 0.3 < spread < 3, spec.metadata
 
 
 def test_spec_of_another_file_is_written_with_this_file_s_alignment(tmp_path: Path) -> None:
@@ -149,22 +190,34 @@ def test_random_weights_repeat_with_their_seed(tmp_path: Path) -> None:
 
 def test_full_disk_is_said_before_anything_is_written(tmp_path: Path) -> None:
     huge = catalogue_model("deepseek-v3", "F32")
-    with pytest.raises(ModelFileError, match=r"random weights take 2,\d+\.\d+ GiB and the disk has"):
+    with pytest.raises(
+        ModelFileError, match=r"random weights take 2,\d+\.\d+ GiB and the disk has"
+    ):
         write_synthetic(huge, tmp_path / "huge.gguf", weights="random")
     assert not list(tmp_path.iterdir())
 
 
 def test_types_that_cannot_be_written_are_named(tmp_path: Path) -> None:
     spec = tiny("llama", "F16")
-    foreign = {name: replace(t, quant=QuantType("AWQ", -1, t.ne[0], t.ne[0])) for name, t in spec.tensors.items()}
+    foreign = {
+        name: replace(t, quant=QuantType("AWQ", -1, t.ne[0], t.ne[0]))
+        for name, t in spec.tensors.items()
+    }
     with pytest.raises(ConfigError, match="no AWQ weights"):
         write_synthetic(replace(spec, tensors=foreign), tmp_path / "x.gguf")
     no_factor = {
-        name: replace(t, quant=QUANTS["IQ1_M"]) for name, t in spec.tensors.items() if "ffn" in name and t.ne[1:]
+        name: replace(t, quant=QUANTS["IQ1_M"])
+        for name, t in spec.tensors.items()
+        if "ffn" in name and t.ne[1:]
     }
     with pytest.raises(ConfigError, match="IQ1_M"):
-        write_synthetic(replace(spec, tensors=no_factor | {"token_embd.weight": spec.tensors["token_embd.weight"]}),
-                        tmp_path / "x.gguf", weights="random")  # fmt: skip
+        write_synthetic(
+            replace(
+                spec, tensors=no_factor | {"token_embd.weight": spec.tensors["token_embd.weight"]}
+            ),
+            tmp_path / "x.gguf",
+            weights="random",
+        )
     assert not list(tmp_path.iterdir())
 
 
@@ -175,7 +228,9 @@ def test_unwritable_path_is_an_error_of_one_sentence(tmp_path: Path) -> None:
 
 def test_command_writes_a_file_of_a_published_shape(tmp_path: Path) -> None:
     path = tmp_path / "smollm.gguf"
-    done = CliRunner().invoke(app, ["synth", "smollm2-135m:Q8_0", str(path), "--random", "--seed", "7"])
+    done = CliRunner().invoke(
+        app, ["synth", "smollm2-135m:Q8_0", str(path), "--random", "--seed", "7"]
+    )
     assert done.exit_code == 0, done.output
     assert "272 tensors" in done.output
     assert read_model_file(path).tensors == catalogue_model("smollm2-135m", "Q8_0").tensors

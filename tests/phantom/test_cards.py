@@ -28,12 +28,16 @@ def say(*values):
 
 @contextmanager
 def running(phantom: Phantom | dict[str, str], code: str) -> Iterator["subprocess.Popen[str]"]:
-    """Python that has the phantom, or what this environment shows of it, for CUDA devices; ended with the block."""
+    """Python that has the phantom, or what this environment shows of it, for CUDA devices; ended
+    with the block."""
     environment = phantom.environment() if isinstance(phantom, Phantom) else phantom
     child = subprocess.Popen(
-        [sys.executable, "-c", CUDA_CODE + code], env=os.environ | environment, text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-    )  # fmt: skip
+        [sys.executable, "-c", CUDA_CODE + code],
+        env=os.environ | environment,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
     try:
         yield child
     finally:
@@ -56,9 +60,14 @@ class TestDescriptions:
 
     @pytest.mark.parametrize(
         ("text", "error"),
-        [("", ConfigError), (",".join(["RTX 5090"] * 17), ConfigError), ("GTX 1080", ConfigError),
-         ("no such card", UnknownNameError), ("mine:much:8.9:20", UnknownNameError)],
-    )  # fmt: skip
+        [
+            ("", ConfigError),
+            (",".join(["RTX 5090"] * 17), ConfigError),
+            ("GTX 1080", ConfigError),
+            ("no such card", UnknownNameError),
+            ("mine:much:8.9:20", UnknownNameError),
+        ],
+    )
     def test_what_cannot_be_is_one_sentence(self, text: str, error: type[Exception]) -> None:
         with pytest.raises(error):
             parse_cards(text)
@@ -88,7 +97,11 @@ class TestMemory:
         with phantom_cards("mine:100:8.9:20") as phantom, running(phantom, code) as child:
             assert line(child) == "0 2 0"
             counters = phantom.counters()
-        assert (counters.used_bytes, counters.n_refused, counters.refused_bytes) == (100 * MIB, 1, 60 * MIB)
+        assert (counters.used_bytes, counters.n_refused, counters.refused_bytes) == (
+            100 * MIB,
+            1,
+            60 * MIB,
+        )
 
     def test_another_process_leaves_less(self) -> None:
         with (
@@ -111,7 +124,10 @@ class TestMemory:
         assert (counters.used_bytes, counters.peak_bytes) == (0, 70 * MIB)
 
     def test_freed_memory_can_be_had_again(self) -> None:
-        code = "ok, at = allocate(80 * MIB); say(ok, cuda.cudaFree(at), allocate(80 * MIB)[0]); input()"
+        code = (
+            "ok, at = allocate(80 * MIB); say(ok, cuda.cudaFree(at), allocate(80 * MIB)[0]); "
+            "input()"
+        )
         with phantom_cards("mine:100:8.9:20") as phantom, running(phantom, code) as child:
             assert line(child) == "0 0 0"
             assert phantom.counters().used_bytes == 80 * MIB
@@ -141,7 +157,10 @@ class TestMemory:
         ):
             line(child)
             assert (one.counters().used_bytes, two.counters().used_bytes) == (0, 70 * MIB)
-            assert (one.counters().total_bytes, two.counters().total_bytes) == (100 * MIB, 200 * MIB)
+            assert (one.counters().total_bytes, two.counters().total_bytes) == (
+                100 * MIB,
+                200 * MIB,
+            )
 
     def test_nothing_is_left_behind(self) -> None:
         with phantom_cards("mine:100:8.9:20") as phantom:
@@ -151,15 +170,22 @@ class TestMemory:
 
     @pytest.mark.parametrize(
         ("shown", "n_devices", "charged"),
-        [("0,1,2", 3, 0), ("2,0", 2, 2), ("1", 1, 1), ("GPU-70686174-0000-0000-0000-000000000001,2", 2, 1),
-         ("1,9,0", 1, 1), ("", 0, None)],
-    )  # fmt: skip
+        [
+            ("0,1,2", 3, 0),
+            ("2,0", 2, 2),
+            ("1", 1, 1),
+            ("GPU-70686174-0000-0000-0000-000000000001,2", 2, 1),
+            ("1,9,0", 1, 1),
+            ("", 0, None),
+        ],
+    )
     def test_the_cards_that_are_shown_are_the_devices_in_that_order(
         self, shown: str, n_devices: int, charged: int | None
     ) -> None:
         """CUDA's rule: numbers or the beginnings of UUIDs, up to the first that names no card."""
         code = (
-            "n = ctypes.c_int(); cuda.cudaGetDeviceCount(ctypes.byref(n)); allocate(50 * MIB); say(n.value)\n"
+            "n = ctypes.c_int(); cuda.cudaGetDeviceCount(ctypes.byref(n)); allocate(50 * MIB); "
+            "say(n.value)\n"
             "say(cuda.cudaSetDevice(n.value), cuda.cudaSetDevice(n.value - 1)); input()"
         )
         with phantom_cards("a:100:8.9:20,b:200:8.9:20,c:300:8.9:20") as phantom:

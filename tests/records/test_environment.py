@@ -5,7 +5,12 @@ import re
 import psutil
 import pytest
 
-from oomph.records.environment import installed_backend, machine_name, physical_cores, read_environment
+from oomph.records.environment import (
+    installed_backend,
+    machine_name,
+    physical_cores,
+    read_environment,
+)
 
 
 def test_the_machine_is_described_as_it_is() -> None:
@@ -18,7 +23,11 @@ def test_the_machine_is_described_as_it_is() -> None:
     assert here.llama_cpp_commit, "ggml says what it was built from"
 
 
-@pytest.mark.parametrize(("given", "name"), [("My Box!", "my-box"), ("a/../b", "a-b"), ("--", "machine")])
-def test_a_machines_name_can_be_a_folders(monkeypatch: pytest.MonkeyPatch, given: str, name: str) -> None:
+@pytest.mark.parametrize(
+    ("given", "name"), [("My Box!", "my-box"), ("a/../b", "a-b"), ("--", "machine")]
+)
+def test_a_machines_name_can_be_a_folders(
+    monkeypatch: pytest.MonkeyPatch, given: str, name: str
+) -> None:
     monkeypatch.setenv("OOMPH_MACHINE", given)
     assert machine_name() == name

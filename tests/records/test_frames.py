@@ -14,7 +14,9 @@ from oomph.records.store import Store
 Make = Callable[..., Record]
 
 
-def test_a_timing_is_a_row_and_a_point_without_any_is_one_too(tmp_path: Path, make_record: Make) -> None:
+def test_a_timing_is_a_row_and_a_point_without_any_is_one_too(
+    tmp_path: Path, make_record: Make
+) -> None:
     with Store(tmp_path) as store:
         store.append(make_record(1))
         store.append(make_record(2, timings=[], outcome={"label": "oom_kv"}))

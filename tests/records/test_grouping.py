@@ -1,20 +1,40 @@
-"""Records are put together by model, machine and setting, and a setting is named by what tells it apart."""
+"""Records are put together by model, machine and setting, and a setting is named by what tells it
+apart."""
 
 from collections.abc import Callable
 
-from oomph.records.grouping import by_setting, by_subject, leading, model_key, setting, setting_words
+from oomph.records.grouping import (
+    by_setting,
+    by_subject,
+    leading,
+    model_key,
+    setting,
+    setting_words,
+)
 from oomph.records.schema import ModelIdentity, Record
 
 Make = Callable[..., Record]
 
 
 def _config(**knobs: object) -> dict[str, object]:
-    return {"n_ctx": 512, "n_expert_used": 4, "type_k": "f16", "type_v": "f16", "flash_attn": "on"} | knobs
+    return {
+        "n_ctx": 512,
+        "n_expert_used": 4,
+        "type_k": "f16",
+        "type_v": "f16",
+        "flash_attn": "on",
+    } | knobs
 
 
 def test_a_setting_is_every_knob_but_the_axes(make_record: Make) -> None:
-    one, far = make_record(config=_config()), make_record(config=_config(n_ctx=9000, n_expert_used=8))
-    other, unset = make_record(config=_config(flash_attn="off")), make_record(config=_config(n_threads=None))
+    one, far = (
+        make_record(config=_config()),
+        make_record(config=_config(n_ctx=9000, n_expert_used=8)),
+    )
+    other, unset = (
+        make_record(config=_config(flash_attn="off")),
+        make_record(config=_config(n_threads=None)),
+    )
     assert setting(one) == setting(far) == setting(unset)
     assert [len(group) for group in by_setting([one, far, other, unset]).values()] == [3, 1]
 
@@ -39,16 +59,26 @@ def test_the_leading_setting_has_the_most_that_count(make_record: Make) -> None:
 def test_files_without_a_header_are_told_by_name_and_size(make_record: Make) -> None:
     def imported(name: str, tensor_bytes: int | None) -> ModelIdentity:
         return ModelIdentity(
-            name=name, path=name, arch="llama", file_bytes=0, header_sha256="", tensor_bytes=tensor_bytes
+            name=name,
+            path=name,
+            arch="llama",
+            file_bytes=0,
+            header_sha256="",
+            tensor_bytes=tensor_bytes,
         )
 
     assert model_key(imported("a", 1)) == model_key(imported("a", 1))
-    assert len({model_key(imported(*pair)) for pair in (("a", 1), ("a", 2), ("b", 1), ("a", None))}) == 4
+    assert (
+        len({model_key(imported(*pair)) for pair in (("a", 1), ("a", 2), ("b", 1), ("a", None))})
+        == 4
+    )
     records = [make_record(model=imported(name, 1).model_dump()) for name in ("a", "b", "a")]
     assert [len(group) for group in by_subject(records)] == [2, 1]
 
 
 def test_other_cards_are_another_subject(make_record: Make) -> None:
     base = make_record().environment.model_dump()
-    records = [make_record(environment=base | {"gpus": [{"name": card}]}) for card in ("A", "B", "A")]
+    records = [
+        make_record(environment=base | {"gpus": [{"name": card}]}) for card in ("A", "B", "A")
+    ]
     assert [len(group) for group in by_subject(records)] == [2, 1]

@@ -18,7 +18,9 @@ def _store(folder: Path, *records: Record) -> Store:
     return store
 
 
-def test_every_record_is_taken_once_in_order(tmp_path: Path, make_record: Callable[..., Record]) -> None:
+def test_every_record_is_taken_once_in_order(
+    tmp_path: Path, make_record: Callable[..., Record]
+) -> None:
     one, two, three = (make_record(number, strange_key=number) for number in range(3))
     sources = [_store(tmp_path / "a", one, two), _store(tmp_path / "b", two, three)]
     target = Store(tmp_path / "c")
@@ -27,7 +29,9 @@ def test_every_record_is_taken_once_in_order(tmp_path: Path, make_record: Callab
     assert merge(sources, target) == 0
 
 
-def test_a_folder_that_is_none_or_the_target_is_named(tmp_path: Path, make_record: Callable[..., Record]) -> None:
+def test_a_folder_that_is_none_or_the_target_is_named(
+    tmp_path: Path, make_record: Callable[..., Record]
+) -> None:
     source = _store(tmp_path / "a", make_record())
     with pytest.raises(StoreError, match=r"none has no records\.jsonl"):
         merge([Store(tmp_path / "none")], Store(tmp_path / "c"))

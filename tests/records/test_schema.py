@@ -1,4 +1,5 @@
-"""The format of records: the frozen specimen of each version still reads, and the page says what the schema says."""
+"""The format of records: the frozen specimen of each version still reads, and the page says what
+the schema says."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,5 @@
-"""Shared files: nothing of the machine comes through, however it got into a record, and what is harmless does."""
+"""Shared files: nothing of the machine comes through, however it got into a record, and what is
+harmless does."""
 
 import json
 import random
@@ -38,20 +39,29 @@ RESULTS = Path(__file__).resolve().parents[2] / "results"
 def measured() -> tuple[Record, ...]:
     """Records of a CPU and of a phantom card, of all outcomes."""
     folders = ("epyc-2-cores/demo", "phantom/frontier-qwen3-30b-a3b/rtx-4090")
-    return tuple(record for folder in folders for record in list(Store(RESULTS / folder).records())[:12])
+    return tuple(
+        record for folder in folders for record in list(Store(RESULTS / folder).records())[:12]
+    )
 
 
 def spoiled(value: Any, secret: str, pick: Callable[[], int], *, key: str = "") -> Any:
-    """The value with the secret in some of its texts and lists of texts, and under keys that no schema knows."""
+    """The value with the secret in some of its texts and lists of texts, and under keys that no
+    schema knows."""
     if isinstance(value, dict):
-        added = {secret: [1.0]} if key.endswith("_mib") else {secret: secret, "hostname": {"serial": [secret]}}
+        added = (
+            {secret: [1.0]}
+            if key.endswith("_mib")
+            else {secret: secret, "hostname": {"serial": [secret]}}
+        )
         if key == "packages":
             added = {secret: secret}
         changed = {name: spoiled(item, secret, pick, key=name) for name, item in value.items()}
         return changed | (added if pick() == 0 else {})
     if isinstance(value, list):
         is_of_texts = all(isinstance(item, str) for item in value)
-        return [spoiled(item, secret, pick) for item in value] + ([secret] if value and is_of_texts else [])
+        return [spoiled(item, secret, pick) for item in value] + (
+            [secret] if value and is_of_texts else []
+        )
     if isinstance(value, str):
         return [value, value, secret, f"{value} {secret}", f"{secret}{value}"][pick()]
     return value
@@ -72,7 +82,9 @@ def test_no_string_of_the_environment_survives(number: int, seed: int, secret: s
 def test_a_record_that_is_nothing_but_secrets_says_nothing(secret: str) -> None:
     for record in measured()[::6]:
         dirty = Record.model_validate(spoiled(record.model_dump(mode="json"), secret, lambda: 2))
-        assert secret in dirty.model_dump_json() or json.dumps(secret)[1:-1] in dirty.model_dump_json()
+        assert (
+            secret in dirty.model_dump_json() or json.dumps(secret)[1:-1] in dirty.model_dump_json()
+        )
         text = render_share([dirty])
         assert secret.strip() not in text
         assert "zq" not in text
@@ -93,12 +105,23 @@ def test_what_is_harmless_is_kept() -> None:
         assert kept.environment.machine == "shared"
     names = {card["name"] for record in measured() for card in scrub(record).environment.gpus}
     assert names == {"NVIDIA GeForce RTX 4090"}
-    assert {scrub(record).model.path for record in measured() if record.environment.gpus} == {"qwen3-30b-a3b:Q4_K_M"}
+    assert {scrub(record).model.path for record in measured() if record.environment.gpus} == {
+        "qwen3-30b-a3b:Q4_K_M"
+    }
 
 
-def test_a_model_that_nobody_published_loses_its_name_and_the_contents_say_so(make_record: Any) -> None:
-    record = make_record(model={"name": "ours", "path": "/x/ours.gguf", "arch": "llama", "file_bytes": 9,
-                                "header_sha256": "a" * 64})  # fmt: skip
+def test_a_model_that_nobody_published_loses_its_name_and_the_contents_say_so(
+    make_record: Any,
+) -> None:
+    record = make_record(
+        model={
+            "name": "ours",
+            "path": "/x/ours.gguf",
+            "arch": "llama",
+            "file_bytes": 9,
+            "header_sha256": "a" * 64,
+        }
+    )
     assert scrub(record).model.name == "a model that the catalogue lacks"
     assert scrub(record).model.header_sha256 == "a" * 64
     assert any("lose their model's name" in sentence for sentence in contents([record]))
@@ -135,7 +158,9 @@ def test_a_file_from_elsewhere_is_scrubbed_when_it_is_read(tmp_path: Path) -> No
         (lambda text: "", "is no file that"),
     ],
 )
-def test_what_is_no_shared_file_is_one_sentence(tmp_path: Path, change: Callable[[str], str], complaint: str) -> None:
+def test_what_is_no_shared_file_is_one_sentence(
+    tmp_path: Path, change: Callable[[str], str], complaint: str
+) -> None:
     path = tmp_path / "share.jsonl"
     path.write_text(change(render_share(measured()[:2])))
     with pytest.raises(StoreError, match=complaint):

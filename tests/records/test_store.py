@@ -42,7 +42,9 @@ def test_a_folder_without_records_has_none(tmp_path: Path) -> None:
     assert list(Store(tmp_path / "nothing").records()) == []
 
 
-def test_a_line_torn_at_any_byte_is_cut_off_and_said_and_costs_only_itself(tmp_path: Path, make_record: Make) -> None:
+def test_a_line_torn_at_any_byte_is_cut_off_and_said_and_costs_only_itself(
+    tmp_path: Path, make_record: Make
+) -> None:
     whole = make_record(1).model_dump_json().encode() + b"\n"
     torn = make_record(2).model_dump_json().encode()
     for n_bytes in range(1, len(torn) + 1, 7):
@@ -55,7 +57,9 @@ def test_a_line_torn_at_any_byte_is_cut_off_and_said_and_costs_only_itself(tmp_p
         assert [record.record_id for record in store.records()] == ["r1", "r3"]
 
 
-def test_a_foreign_line_is_named_and_unknown_keys_are_kept(tmp_path: Path, make_record: Make) -> None:
+def test_a_foreign_line_is_named_and_unknown_keys_are_kept(
+    tmp_path: Path, make_record: Make
+) -> None:
     newer = json.loads(make_record(1).model_dump_json()) | {"new_key": 1}
     newer["outcome"]["newer_still"] = 2
     path = tmp_path / RECORDS
@@ -68,7 +72,9 @@ def test_a_foreign_line_is_named_and_unknown_keys_are_kept(tmp_path: Path, make_
         next(records)
 
 
-def test_a_second_writer_is_refused_until_the_first_is_gone(tmp_path: Path, make_record: Make) -> None:
+def test_a_second_writer_is_refused_until_the_first_is_gone(
+    tmp_path: Path, make_record: Make
+) -> None:
     with Store(tmp_path), pytest.raises(StoreError, match="another sweep"), Store(tmp_path):
         pass
     with Store(tmp_path) as store:
@@ -96,21 +102,35 @@ def _replace(path: Path) -> None:
 FAULTS = {
     "removed": (Path.unlink, "was removed", ["r1", "r2", "r3"]),
     "replaced": (_replace, "was replaced by another file", ["r1", "r2", "r3"]),
-    "emptied": (lambda path: path.write_text(""), r"was changed by another program \(it has 0 bytes", ["r3"]),
-    "written": (lambda path: path.open("a").write("{}\n"), "was changed by another", ["r1", "r2", None, "r3"]),
+    "emptied": (
+        lambda path: path.write_text(""),
+        r"was changed by another program \(it has 0 bytes",
+        ["r3"],
+    ),
+    "written": (
+        lambda path: path.open("a").write("{}\n"),
+        "was changed by another",
+        ["r1", "r2", None, "r3"],
+    ),
 }
 
 
 @pytest.mark.parametrize(("change", "says", "rescued"), FAULTS.values(), ids=FAULTS.keys())
 def test_a_file_that_is_no_longer_ours_is_not_written_and_nothing_is_lost(
-    tmp_path: Path, make_record: Make, change: Callable[[Path], object], says: str, rescued: list[str | None]
+    tmp_path: Path,
+    make_record: Make,
+    change: Callable[[Path], object],
+    says: str,
+    rescued: list[str | None],
 ) -> None:
     with Store(tmp_path) as store:
         store.append(make_record(1))
         store.append(make_record(2))
         change(store.path)
         was = store.path.read_bytes() if store.path.exists() else None
-        with pytest.raises(StoreError, match=rf"records.jsonl {says}.* is in .*records.rescued-1.jsonl"):
+        with pytest.raises(
+            StoreError, match=rf"records.jsonl {says}.* is in .*records.rescued-1.jsonl"
+        ):
             store.append(make_record(3))
         assert (store.path.read_bytes() if store.path.exists() else None) == was
     lines = (tmp_path / "records.rescued-1.jsonl").read_text().splitlines()
@@ -128,7 +148,9 @@ def test_a_folder_that_is_moved_away_is_not_made_again(tmp_path: Path, make_reco
 
 
 def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
-    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
     with pytest.raises(StoreError, match="another sweep"), Store(tmp_path):
@@ -177,7 +199,10 @@ def _error_in_child(act: Callable[[], None]) -> str:
 @pytest.mark.parametrize("folder", ["/proc/oomph", "file/folder"])
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, folder: str) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StoreError, match=rf"{folder} cannot be written .*--out"), Store(tmp_path / folder):
+    with (
+        pytest.raises(StoreError, match=rf"{folder} cannot be written .*--out"),
+        Store(tmp_path / folder),
+    ):
         pass
 
 
@@ -208,7 +233,9 @@ def test_writing_needs_the_lock(tmp_path: Path, make_record: Make) -> None:
         Store(tmp_path).append(make_record())
 
 
-def test_a_kill_at_any_moment_loses_no_record_that_was_acknowledged(tmp_path: Path, make_record: Make) -> None:
+def test_a_kill_at_any_moment_loses_no_record_that_was_acknowledged(
+    tmp_path: Path, make_record: Make
+) -> None:
     acknowledged: list[str] = []
     for kill in range(60):
         read, write = os.pipe()
@@ -219,7 +246,9 @@ def test_a_kill_at_any_moment_loses_no_record_that_was_acknowledged(tmp_path: Pa
                     os.write(write, f"r{kill * 10_000 + number}\n".encode())
         os.close(write)
         with os.fdopen(read) as pipe:
-            if kill % 2:  # every other one is killed while it writes, however slow the machine; the rest at any moment
+            # every other one is killed while it writes, however slow the machine; the rest at any
+            # moment
+            if kill % 2:
                 acknowledged += pipe.readline().split()
             time.sleep((kill % 20) / 1000)
             os.kill(pid, signal.SIGKILL)
@@ -233,7 +262,9 @@ def test_a_kill_at_any_moment_loses_no_record_that_was_acknowledged(tmp_path: Pa
     assert len(found) <= len(acknowledged) + 60, "at most the one in hand is there unacknowledged"
 
 
-def test_a_held_store_can_be_entered_again_and_is_free_after_the_last(tmp_path: Path, make_record: Make) -> None:
+def test_a_held_store_can_be_entered_again_and_is_free_after_the_last(
+    tmp_path: Path, make_record: Make
+) -> None:
     store, other = Store(tmp_path), Store(tmp_path)
     with store:
         with store:

@@ -1,4 +1,5 @@
-"""Rows for the trainer: what a real card did comes back as the trainer's own observations, and nothing else does."""
+"""Rows for the trainer: what a real card did comes back as the trainer's own observations, and
+nothing else does."""
 
 import json
 from pathlib import Path
@@ -29,14 +30,27 @@ def record(make_record: Any) -> Record:
             "file_bytes": 18_553_832_512,
             "header_sha256": "a",
         },
-        config={"n_ctx": 8192, "n_ubatch": 512, "n_batch": 2048, "type_k": "f16", "type_v": "f16", "n_expert_used": 8},
+        config={
+            "n_ctx": 8192,
+            "n_ubatch": 512,
+            "n_batch": 2048,
+            "type_k": "f16",
+            "type_v": "f16",
+            "n_expert_used": 8,
+        },
         environment={
-            "machine": "here", "os": "Linux", "python": "3", "cpu": "c", "cpu_count": 2, "memory_bytes": 9,
-            "backend": "cuda", "gpus": [{"name": "NVIDIA H100 80GB HBM3"}],
+            "machine": "here",
+            "os": "Linux",
+            "python": "3",
+            "cpu": "c",
+            "cpu_count": 2,
+            "memory_bytes": 9,
+            "backend": "cuda",
+            "gpus": [{"name": "NVIDIA H100 80GB HBM3"}],
         },
         reported={"flash_attn": "enabled"},
         timings=TIMINGS,
-    )  # fmt: skip
+    )
     return made
 
 
@@ -46,14 +60,20 @@ def test_the_trainer_reads_what_was_measured(record: Record, tmp_path: Path) -> 
     read = public_observations(path)
     assert (read.n_rows, read.left_out) == (2, {})
     prefill, decode = sorted(read.observations, key=lambda each: each.test, reverse=True)
-    assert (prefill.n_prompt, prefill.n_depth, prefill.tokens_per_s) == (512, 4096, pytest.approx(5120))
+    assert (prefill.n_prompt, prefill.n_depth, prefill.tokens_per_s) == (
+        512,
+        4096,
+        pytest.approx(5120),
+    )
     assert (decode.n_depth, decode.tokens_per_s) == (4096 + 32, pytest.approx(128))
     assert {each.card for each in read.observations} == {"NVIDIA H100 80GB HBM3"}
     assert {each.model for each in read.observations} == {"qwen3-30b-a3b:Q4_K_M"}
     assert all(each.question.flash for each in read.observations)
 
 
-def test_other_active_experts_say_so_and_the_trainer_leaves_them_out(record: Record, tmp_path: Path) -> None:
+def test_other_active_experts_say_so_and_the_trainer_leaves_them_out(
+    record: Record, tmp_path: Path
+) -> None:
     ten = record.model_copy(update={"config": {**record.config, "n_expert_used": 10}})
     path = tmp_path / "speed.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in training_rows([ten])))
@@ -64,7 +84,15 @@ def test_other_active_experts_say_so_and_the_trainer_leaves_them_out(record: Rec
     "change",
     [
         {"outcome": {"label": "oom_kv"}},
-        {"model": {"name": "x", "path": "mine.gguf", "arch": "a", "file_bytes": 1, "header_sha256": ""}},
+        {
+            "model": {
+                "name": "x",
+                "path": "mine.gguf",
+                "arch": "a",
+                "file_bytes": 1,
+                "header_sha256": "",
+            }
+        },
         {"conditions": {"throttle_reasons": ["power_cap"]}},
     ],
 )

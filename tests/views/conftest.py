@@ -1,4 +1,5 @@
-"""A small sweep, made up: 3 contexts x 3 numbers of experts, and two points under a memory limit that fail."""
+"""A small sweep, made up: 3 contexts x 3 numbers of experts, and two points under a memory limit
+that fail."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -25,51 +26,101 @@ def _record(*, n_ctx: int = 1024, n_expert_used: int | None = 8, **changes: Any)
     """A record that went well on a machine without a card; `changes` replace whole fields."""
     kv_mib, compute_mib = n_ctx / 1024 * 22.5, 100 + n_ctx / 128
     fields: dict[str, Any] = {
-        "record_id": f"r{n_ctx}-{n_expert_used}", "point_id": f"p{n_ctx}-{n_expert_used}", "sweep": "demo",
-        "label": f"n_ctx={n_ctx} n_expert_used={n_expert_used}", "started_at": "2026-01-02T03:04:05Z",
+        "record_id": f"r{n_ctx}-{n_expert_used}",
+        "point_id": f"p{n_ctx}-{n_expert_used}",
+        "sweep": "demo",
+        "label": f"n_ctx={n_ctx} n_expert_used={n_expert_used}",
+        "started_at": "2026-01-02T03:04:05Z",
         "wall_ns": 24_000_000_000,
-        "model": {"name": "Tiny-8x192", "path": "/home/me/models/tiny.gguf", "arch": "llama",
-                  "file_bytes": 98 * MIB, "header_sha256": "ab" * 32},
+        "model": {
+            "name": "Tiny-8x192",
+            "path": "/home/me/models/tiny.gguf",
+            "arch": "llama",
+            "file_bytes": 98 * MIB,
+            "header_sha256": "ab" * 32,
+        },
         "config": {"n_ctx": n_ctx, "n_expert_used": n_expert_used, "n_devices": 0},
-        "environment": {"machine": "bench-1", "os": "Linux 6.1", "python": "3.11.9", "cpu": "Some CPU",
-                        "cpu_count": 2, "memory_bytes": 16 * 1024 * MIB, "backend": "cpu",
-                        "llama_cpp_commit": "abc1234", "packages": {"numpy": "2.0", "oomph": "0.1.0"}},
+        "environment": {
+            "machine": "bench-1",
+            "os": "Linux 6.1",
+            "python": "3.11.9",
+            "cpu": "Some CPU",
+            "cpu_count": 2,
+            "memory_bytes": 16 * 1024 * MIB,
+            "backend": "cpu",
+            "llama_cpp_commit": "abc1234",
+            "packages": {"numpy": "2.0", "oomph": "0.1.0"},
+        },
         "outcome": {"label": "ok"},
         "reported": {"n_ctx": n_ctx, "n_expert_used": n_expert_used},
-        "buffers": {"model_mib": {"CPU_Mapped": [94.0]}, "kv_cache_mib": {"CPU": [kv_mib]},
-                    "compute_mib": {"CPU": [compute_mib, compute_mib]}, "output_mib": {"CPU": [0.19]}},
+        "buffers": {
+            "model_mib": {"CPU_Mapped": [94.0]},
+            "kv_cache_mib": {"CPU": [kv_mib]},
+            "compute_mib": {"CPU": [compute_mib, compute_mib]},
+            "output_mib": {"CPU": [0.19]},
+        },
         "timings": [
-            {"test": "pp512", "n_tokens": 512, "n_depth": depth, "samples_ns": [int(ns), int(ns * 1.1), int(ns * 1.2)]}
-            for depth in (0, n_ctx // 2) for ns in [2e9 * (1 + depth / 8192) * (n_expert_used or 8) / 8]
-        ] + [
-            {"test": "tg32", "n_tokens": 32, "n_depth": depth, "samples_ns": [int(ns), int(ns * 1.05)]}
-            for depth in (0, n_ctx // 2) for ns in [5e8 * (1 + depth / 8192) * (n_expert_used or 8) / 8]
+            {
+                "test": "pp512",
+                "n_tokens": 512,
+                "n_depth": depth,
+                "samples_ns": [int(ns), int(ns * 1.1), int(ns * 1.2)],
+            }
+            for depth in (0, n_ctx // 2)
+            for ns in [2e9 * (1 + depth / 8192) * (n_expert_used or 8) / 8]
+        ]
+        + [
+            {
+                "test": "tg32",
+                "n_tokens": 32,
+                "n_depth": depth,
+                "samples_ns": [int(ns), int(ns * 1.05)],
+            }
+            for depth in (0, n_ctx // 2)
+            for ns in [5e8 * (1 + depth / 8192) * (n_expert_used or 8) / 8]
         ],
-        "memory": [{"probe": "host", "quantity": "rss", "device": "host", "peak_bytes": 400 * MIB},
-                   {"probe": "host", "quantity": "anon", "device": "host", "peak_bytes": 300 * MIB}],
-        "quality": {"text": "ranking", "n_tokens": 400,
-                    "nll_nats": [100 * (NLL.get(n_expert_used or 8, 3.0) + shift) for shift in (-0.1, 0.1, 0, 0)]},
-    }  # fmt: skip
+        "memory": [
+            {"probe": "host", "quantity": "rss", "device": "host", "peak_bytes": 400 * MIB},
+            {"probe": "host", "quantity": "anon", "device": "host", "peak_bytes": 300 * MIB},
+        ],
+        "quality": {
+            "text": "ranking",
+            "n_tokens": 400,
+            "nll_nats": [
+                100 * (NLL.get(n_expert_used or 8, 3.0) + shift) for shift in (-0.1, 0.1, 0, 0)
+            ],
+        },
+    }
     return Record.model_validate(fields | changes)
 
 
 def _failure(*, n_ctx: int, limit_mib: int = 200) -> Record:
     """The same under a limit that it exceeds."""
     return _record(
-        n_ctx=n_ctx, record_id=f"f{n_ctx}", limits={"memory_bytes": limit_mib * MIB, "memory_kind": "data"},
-        outcome={"label": "oom_kv", "stage": "kv_cache", "message": "lower n_ctx", "exit_code": 1,
-                 "evidence": ["llama_kv_cache: failed to allocate buffer for kv cache"]},
-        timings=[], buffers={}, quality=None,
-    )  # fmt: skip
+        n_ctx=n_ctx,
+        record_id=f"f{n_ctx}",
+        limits={"memory_bytes": limit_mib * MIB, "memory_kind": "data"},
+        outcome={
+            "label": "oom_kv",
+            "stage": "kv_cache",
+            "message": "lower n_ctx",
+            "exit_code": 1,
+            "evidence": ["llama_kv_cache: failed to allocate buffer for kv cache"],
+        },
+        timings=[],
+        buffers={},
+        quality=None,
+    )
 
 
 def _prediction(record: Record) -> Prediction:
     """Close to what `_record` prints."""
     n_ctx = record.config["n_ctx"]
     memory = DeviceMemory(
-        weights_bytes=94 * MIB, kv_cache_bytes=round(n_ctx / 1024 * 22.5 * MIB),
+        weights_bytes=94 * MIB,
+        kv_cache_bytes=round(n_ctx / 1024 * 22.5 * MIB),
         compute_bytes=round((98 + n_ctx / 128) * MIB),
-    )  # fmt: skip
+    )
     return Prediction(
         model=record.model.name,
         config=RunConfig(n_ctx=n_ctx, n_devices=0),
@@ -104,16 +155,25 @@ def predictions(records: list[Record]) -> dict[str, Prediction]:
 
 @pytest.fixture
 def comparisons(records: list[Record]) -> list[Comparison]:
-    """Every rate of the points that went well, predicted 10 % too fast, in a band that only prefill stays in."""
+    """Every rate of the points that went well, predicted 10 % too fast, in a band that only prefill
+    stays in."""
     return [
         Comparison(
-            record_id=record.record_id, label=record.label, device="CPU", n_depth=timing.n_depth,
-            quantity="prefill_tokens_per_s" if timing.test.startswith("pp") else "decode_tokens_per_s",
-            measured=(measured := timing.n_tokens / timing.samples_ns[0] * 1e9), predicted=1.1 * measured,
-            lower=0.9 * measured, upper=(1.3 if timing.test.startswith("pp") else 0.95) * measured,
+            record_id=record.record_id,
+            label=record.label,
+            device="CPU",
+            n_depth=timing.n_depth,
+            quantity="prefill_tokens_per_s"
+            if timing.test.startswith("pp")
+            else "decode_tokens_per_s",
+            measured=(measured := timing.n_tokens / timing.samples_ns[0] * 1e9),
+            predicted=1.1 * measured,
+            lower=0.9 * measured,
+            upper=(1.3 if timing.test.startswith("pp") else 0.95) * measured,
         )
-        for record in records for timing in record.timings
-    ]  # fmt: skip
+        for record in records
+        for timing in record.timings
+    ]
 
 
 @pytest.fixture
@@ -138,7 +198,8 @@ def calibration() -> FitResult:
         meaning="time of a token",
     )
     left_out = [
-        LeftOut(quantity="decode", group="decode dense", part=part, error=0.05 * part, score=part) for part in range(3)
+        LeftOut(quantity="decode", group="decode dense", part=part, error=0.05 * part, score=part)
+        for part in range(3)
     ]
     values = {told.name: told.value, untold.name: untold.value}
     return FitResult(

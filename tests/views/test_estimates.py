@@ -19,19 +19,29 @@ from oomph.views.estimates import (
 
 MEMORY = MemoryEstimate(
     devices={
-        "CUDA0": DeviceMemory(weights_bytes=1000 * MIB, kv_cache_bytes=200 * MIB, compute_bytes=30 * MIB),
+        "CUDA0": DeviceMemory(
+            weights_bytes=1000 * MIB, kv_cache_bytes=200 * MIB, compute_bytes=30 * MIB
+        ),
         "CUDA_Host": DeviceMemory(compute_bytes=4 * MIB),
         "CPU": DeviceMemory(weights_bytes=50 * MIB),
     },
     warnings=("the memory's",),
 )
-PLAIN = Prediction(model="m", config=RunConfig(), memory=MEMORY, warnings=("its own", "the memory's"))
+PLAIN = Prediction(
+    model="m", config=RunConfig(), memory=MEMORY, warnings=("its own", "the memory's")
+)
 ON_CARD = replace(
-    PLAIN, fits=False, fit_probability=0.25, max_context=8192,
+    PLAIN,
+    fits=False,
+    fit_probability=0.25,
+    max_context=8192,
     speed=SpeedEstimate(
-        prefill_tokens_per_s=1234.0, decode_tokens_per_s=56.7, decode_interval_90=(50.0, 60.0), bound_by="bandwidth"
+        prefill_tokens_per_s=1234.0,
+        decode_tokens_per_s=56.7,
+        decode_interval_90=(50.0, 60.0),
+        bound_by="bandwidth",
     ),
-)  # fmt: skip
+)
 
 
 def test_json_keeps_what_is_not_known_null() -> None:

@@ -16,13 +16,20 @@ def test_the_headline_names_what_decides_memory(records: list[Record], make_reco
         " the context decides, the number of active experts hardly matters"
     )
     offload = [
-        make_record(n_ctx=n_ctx, n_expert_used=e, buffers={"kv_cache_mib": {"CPU": [n_ctx / 32 + 100 * e]}})
-        for n_ctx in (1024, 2048) for e in (4, 8)
-    ]  # fmt: skip
-    assert headline(offload).endswith("context moves it by up to 32 MiB, active experts by up to 400 MiB")
+        make_record(
+            n_ctx=n_ctx, n_expert_used=e, buffers={"kv_cache_mib": {"CPU": [n_ctx / 32 + 100 * e]}}
+        )
+        for n_ctx in (1024, 2048)
+        for e in (4, 8)
+    ]
+    assert headline(offload).endswith(
+        "context moves it by up to 32 MiB, active experts by up to 400 MiB"
+    )
 
 
-def test_the_headline_claims_nothing_that_was_not_varied(make_record: Make, make_failure: Make) -> None:
+def test_the_headline_claims_nothing_that_was_not_varied(
+    make_record: Make, make_failure: Make
+) -> None:
     assert headline([make_record()]) == "Tiny-8x192 takes 225 MiB of memory at n_ctx 1,024"
     contexts = [make_record(n_ctx=1024), make_record(n_ctx=2048)]
     assert headline(contexts) == "Tiny-8x192 takes 225 MiB at n_ctx 1,024 and 255 MiB at 2,048"
@@ -33,16 +40,23 @@ def test_the_evidence_is_speed_quality_estimate_and_failures(
     records: list[Record], comparisons: list[Comparison]
 ) -> None:
     prefill, decode, quality, *estimates, failures = evidence(records, comparisons)
-    assert prefill.startswith("Prefill: 465 tokens/s with 4 active experts, 233 with 8; with 8 it goes from 233 to")
+    assert prefill.startswith(
+        "Prefill: 465 tokens/s with 4 active experts, 233 with 8; with 8 it goes from 233 to"
+    )
     assert "62.4 to 50 tokens/s as the depth grows from 0 to 2,048" in decode
-    assert quality.startswith("Perplexity by active experts: 22.2 with 8, 49.4 with 6, 99.5 with 4.")
+    assert quality.startswith(
+        "Perplexity by active experts: 22.2 with 8, 49.4 with 6, 99.5 with 4."
+    )
     assert estimates == [
-        "Predicted prefill is off by 10.0 % in the median and 10.0 % at worst, over 18 measurements,"
+        "Predicted prefill is off by 10.0 % in the median and 10.0 % at worst, over 18 "
+        "measurements,"
         " 100 % inside the predicted 90 % band.",
         "Predicted decode is off by 10.0 % in the median and 10.0 % at worst, over 18 measurements,"
         " 0 % inside the predicted 90 % band.",
     ]
-    assert failures.startswith("2 of 11 points failed (2 oom_kv) under a memory limit set for the purpose")
+    assert failures.startswith(
+        "2 of 11 points failed (2 oom_kv) under a memory limit set for the purpose"
+    )
 
 
 def test_a_failure_without_a_limit_is_not_excused(make_record: Make) -> None:
@@ -50,7 +64,9 @@ def test_a_failure_without_a_limit_is_not_excused(make_record: Make) -> None:
     assert evidence([crashed], []) == (
         "1 of 1 points failed (1 crash); each is a record below, and the sweep went on.",
     )
-    assert evidence([make_record(timings=[], quality=None)], []) == ("All 1 points ran to their end.",)
+    assert evidence([make_record(timings=[], quality=None)], []) == (
+        "All 1 points ran to their end.",
+    )
 
 
 def test_disturbed_points_are_counted(make_record: Make) -> None:
@@ -65,7 +81,9 @@ def test_a_spread_needs_two_values() -> None:
     assert spread({(1024, 4): MIB}, fixed=0) is None
 
 
-def test_the_headline_is_also_said_in_russian(records: list[Record], make_record: Make, make_failure: Make) -> None:
+def test_the_headline_is_also_said_in_russian(
+    records: list[Record], make_record: Make, make_failure: Make
+) -> None:
     russian = headline(records, "ru").replace("\u00a0", " ")
     assert russian == (
         "Tiny-8x192 занимает 225 МиБ при n_ctx 1 024 и 316 МиБ при 4 096:"
@@ -73,4 +91,7 @@ def test_the_headline_is_also_said_in_russian(records: list[Record], make_record
     )
     alone = headline([make_record()], "ru").replace("\u00a0", " ")
     assert alone == "Tiny-8x192 занимает 225 МиБ памяти при n_ctx 1 024"
-    assert headline([make_failure(n_ctx=2048)], "ru") == "Tiny-8x192: ни одна точка не дошла до конца (1 oom_kv)"
+    assert (
+        headline([make_failure(n_ctx=2048)], "ru")
+        == "Tiny-8x192: ни одна точка не дошла до конца (1 oom_kv)"
+    )

@@ -13,10 +13,14 @@ from oomph.views.language import NBSP, WIDTH, chance, checked_language, plural, 
 @pytest.mark.parametrize(
     ("english", "russian"),
     [
-        ("92,160 MiB", "92 160 МиБ"), ("1.50 GiB", "1,50 ГиБ"), ("3 min 05 s", "3 мин 05 с"), ("-2,648", "-2 648"),
-        ("90 %", "90 %"), ("—", "—"),
+        ("92,160 MiB", "92 160 МиБ"),
+        ("1.50 GiB", "1,50 ГиБ"),
+        ("3 min 05 s", "3 мин 05 с"),
+        ("-2,648", "-2 648"),
+        ("90 %", "90 %"),
+        ("—", "—"),
     ],
-)  # fmt: skip
+)
 def test_numbers_are_respelled(english: str, russian: str) -> None:
     assert respell(english, "ru").replace(NBSP, " ") == russian
     assert respell(english, "en").replace(NBSP, " ") == english
@@ -30,9 +34,21 @@ def test_respelling_keeps_the_digits(whole: int, hundredths: int) -> None:
 
 @pytest.mark.parametrize(
     ("n", "form"),
-    [(1, "токен"), (2, "токена"), (4, "токена"), (5, "токенов"), (11, "токенов"), (14, "токенов"), (21, "токен"),
-     (22, "токена"), (111, "токенов"), (131_072, "токена"), (90_000, "токенов"), (0, "токенов")],
-)  # fmt: skip
+    [
+        (1, "токен"),
+        (2, "токена"),
+        (4, "токена"),
+        (5, "токенов"),
+        (11, "токенов"),
+        (14, "токенов"),
+        (21, "токен"),
+        (22, "токена"),
+        (111, "токенов"),
+        (131_072, "токена"),
+        (90_000, "токенов"),
+        (0, "токенов"),
+    ],
+)
 def test_russian_has_three_forms_after_a_number(n: int, form: str) -> None:
     assert plural(n, "токен", "токена", "токенов") == form
 
@@ -41,7 +57,9 @@ def test_english_has_two() -> None:
     assert [plural(n, "expert", "experts") for n in (0, 1, 2)] == ["experts", "expert", "experts"]
 
 
-@pytest.mark.parametrize(("probability", "text"), [(0.0, "<1 %"), (0.71, "71 %"), (0.995, ">99 %"), (1.0, ">99 %")])
+@pytest.mark.parametrize(
+    ("probability", "text"), [(0.0, "<1 %"), (0.71, "71 %"), (0.995, ">99 %"), (1.0, ">99 %")]
+)
 def test_a_probability_is_never_certain(probability: float, text: str) -> None:
     assert chance(probability) == text
 

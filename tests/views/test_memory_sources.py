@@ -24,16 +24,26 @@ from oomph.views.memory_sources import (
 Make = Callable[..., Record]
 
 
-def _on_card(make_record: Make, *, backend: str, peak_mib: int, baseline_mib: int | None = None) -> Record:
+def _on_card(
+    make_record: Make, *, backend: str, peak_mib: int, baseline_mib: int | None = None
+) -> Record:
     environment = make_record().environment.model_copy(update={"backend": backend})
     series: dict[str, Any] = {
-        "probe": "nvml", "quantity": "vram", "device": "CUDA0", "peak_bytes": peak_mib * MIB,
+        "probe": "nvml",
+        "quantity": "vram",
+        "device": "CUDA0",
+        "peak_bytes": peak_mib * MIB,
         "baseline_bytes": None if baseline_mib is None else baseline_mib * MIB,
-    }  # fmt: skip
+    }
     return make_record(
-        environment=environment, memory=[series], record_id=backend,
-        buffers={"model_mib": {"CUDA0": [800.0], "CPU_Mapped": [50.0]}, "kv_cache_mib": {"CUDA0": [100.0]}},
-    )  # fmt: skip
+        environment=environment,
+        memory=[series],
+        record_id=backend,
+        buffers={
+            "model_mib": {"CUDA0": [800.0], "CPU_Mapped": [50.0]},
+            "kv_cache_mib": {"CUDA0": [100.0]},
+        },
+    )
 
 
 def test_a_card_has_four_witnesses_and_the_rest_of_its_own(
@@ -41,8 +51,15 @@ def test_a_card_has_four_witnesses_and_the_rest_of_its_own(
 ) -> None:
     real = _on_card(make_record, backend="cuda", peak_mib=1400, baseline_mib=400)
     dry = _on_card(make_record, backend="phantom", peak_mib=930)
-    (run,) = run_accounts([real], {real.record_id: next(iter(predictions.values()))}, {real.record_id: dry})
-    assert [account.witness for account in run.accounts] == ["predicted", LINES, "dry run", "NVML peak"]
+    (run,) = run_accounts(
+        [real], {real.record_id: next(iter(predictions.values()))}, {real.record_id: dry}
+    )
+    assert [account.witness for account in run.accounts] == [
+        "predicted",
+        LINES,
+        "dry run",
+        "NVML peak",
+    ]
     assert run.accounts[1].parts == {"weights": 800 * MIB, "kv_cache": 100 * MIB}
     assert run.accounts[2].parts == {LINES: 900 * MIB, REST: 30 * MIB}
     assert run.accounts[3].parts == {BEFORE: 400 * MIB, LINES: 900 * MIB, REST: 100 * MIB}
@@ -58,7 +75,13 @@ def test_pages_that_were_never_touched_shorten_the_bar_and_are_told(make_record:
     (run,) = run_accounts([make_record()], {})  # 225 MiB of lines, 400 MiB resident
     assert run.unexplained_bytes == pytest.approx((400 - 225) * MIB, rel=0.01)
     small = [
-        {"probe": "host", "quantity": "rss", "device": "host", "peak_bytes": 200 * MIB, "baseline_bytes": 50 * MIB}
+        {
+            "probe": "host",
+            "quantity": "rss",
+            "device": "host",
+            "peak_bytes": 200 * MIB,
+            "baseline_bytes": 50 * MIB,
+        }
     ]
     (run,) = run_accounts([make_record(memory=small)], {})
     assert run.accounts[-1].parts == {BEFORE: 50 * MIB, LINES: 150 * MIB}
@@ -76,17 +99,25 @@ def test_a_bar_is_as_long_as_the_peak(peak: int, before: int, lines: int) -> Non
     assert all(part > 0 for part in parts.values())
 
 
-def test_failed_limited_and_repeated_runs_are_left_out(records: list[Record], make_failure: Make) -> None:
+def test_failed_limited_and_repeated_runs_are_left_out(
+    records: list[Record], make_failure: Make
+) -> None:
     assert len(run_accounts([*records[:9], *records[:9], make_failure(n_ctx=2048)], {})) == 9
     assert run_accounts([record.model_copy(update={"memory": []}) for record in records], {}) == ()
 
 
-def test_few_runs_are_drawn_and_all_are_in_the_table(records: list[Record], predictions: dict[str, Prediction]) -> None:
+def test_few_runs_are_drawn_and_all_are_in_the_table(
+    records: list[Record], predictions: dict[str, Prediction]
+) -> None:
     runs = run_accounts(records, predictions)
     shown = shown_runs(runs)
     assert len(shown) == MOST_RUNS < len(runs) == len(accounts_table(runs).rows)
     axes = plot_accounts(shown, cards=False).axes[0]
-    assert [label.get_text() for label in axes.get_yticklabels()][:3] == ["predicted", LINES, "RSS peak"]
+    assert [label.get_text() for label in axes.get_yticklabels()][:3] == [
+        "predicted",
+        LINES,
+        "RSS peak",
+    ]
     assert "n_ctx 4,096, 8 experts" in [text.get_text() for text in axes.texts]
     longest = max(patch.get_x() + patch.get_width() for patch in axes.patches)
     assert longest == pytest.approx(400)

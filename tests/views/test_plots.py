@@ -26,19 +26,29 @@ def _texts(figure) -> list[str]:
     return [text.get_text() for text in figure.axes[0].texts]
 
 
-def test_bars_stand_measured_beside_predicted(records: list[Record], predictions: dict[str, Prediction]) -> None:
+def test_bars_stand_measured_beside_predicted(
+    records: list[Record], predictions: dict[str, Prediction]
+) -> None:
     bars = memory_bars(records[:3], predictions, by=n_ctx)
     assert [bar.at for bar in bars] == [1024, 2048, 4096]
     figure = plot_memory(bars, axis="n_ctx", cards=False)
     axes = figure.axes[0]
-    stacked = [c for c in axes.containers if isinstance(c, BarContainer) and c.patches[0].get_height() > 0]
-    assert len(stacked) == 3 * (4 + 3)  # measured: weights, KV cache, compute, output; predicted: without output
+    stacked = [
+        c for c in axes.containers if isinstance(c, BarContainer) and c.patches[0].get_height() > 0
+    ]
+    # measured: weights, KV cache, compute, output; predicted: without output
+    assert len(stacked) == 3 * (4 + 3)
     tops = [patch.get_y() + patch.get_height() for c in stacked for patch in c.patches]
     assert max(tops) == pytest.approx(94 + 90 + 132 + 0.19, abs=0.01)
     assert sum(bool(c.patches[0].get_hatch()) for c in stacked) == 9
     assert axes.get_ylabel() == "memory, MiB"
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1,024", "2,048", "4,096"]
-    assert [t.get_text() for t in axes.get_legend().get_texts()] == ["weights", "KV cache", "compute buffer", "output"]
+    assert [t.get_text() for t in axes.get_legend().get_texts()] == [
+        "weights",
+        "KV cache",
+        "compute buffer",
+        "output",
+    ]
 
 
 def test_a_failed_point_has_a_cross_at_its_predicted_height_and_no_measured_bar(
@@ -49,12 +59,16 @@ def test_a_failed_point_has_a_cross_at_its_predicted_height_and_no_measured_bar(
     assert all(not bar.measured for bar in bars)
     figure = plot_memory(bars, axis="n_ctx", cards=True)
     crosses = [line for line in figure.axes[0].lines if line.get_marker() == "X"]
-    assert [line.get_ydata()[0] for line in crosses] == pytest.approx([94 + 45 + 114, 94 + 90 + 130], abs=0.01)
+    assert [line.get_ydata()[0] for line in crosses] == pytest.approx(
+        [94 + 45 + 114, 94 + 90 + 130], abs=0.01
+    )
     assert _texts(figure) == ["oom_kv", "oom_kv"]
     assert figure.axes[0].get_ylabel() == "VRAM, MiB"
 
 
-def test_of_two_points_at_one_place_the_one_that_ran_is_drawn(make_record: Make, make_failure: Make) -> None:
+def test_of_two_points_at_one_place_the_one_that_ran_is_drawn(
+    make_record: Make, make_failure: Make
+) -> None:
     failed, ran = make_failure(n_ctx=1024), make_record(n_ctx=1024)
     for order in ([failed, ran], [ran, failed]):
         (bar,) = memory_bars(order, {}, by=n_ctx)
@@ -91,9 +105,15 @@ def test_quality_is_drawn_with_its_error(records: list[Record]) -> None:
 
 
 def test_only_points_that_nothing_beats_get_a_ring(records: list[Record]) -> None:
-    good = TradePoint(n_expert_used=8, n_ctx=1024, decode_tokens_per_s=50, perplexity=20, n_bytes=100)
-    slow = TradePoint(n_expert_used=7, n_ctx=1024, decode_tokens_per_s=40, perplexity=30, n_bytes=100)
-    roomy = TradePoint(n_expert_used=8, n_ctx=4096, decode_tokens_per_s=40, perplexity=20, n_bytes=300)
+    good = TradePoint(
+        n_expert_used=8, n_ctx=1024, decode_tokens_per_s=50, perplexity=20, n_bytes=100
+    )
+    slow = TradePoint(
+        n_expert_used=7, n_ctx=1024, decode_tokens_per_s=40, perplexity=30, n_bytes=100
+    )
+    roomy = TradePoint(
+        n_expert_used=8, n_ctx=4096, decode_tokens_per_s=40, perplexity=20, n_bytes=300
+    )
     assert slow.dominated_by(good)
     assert not good.dominated_by(slow)
     assert not good.dominated_by(good)
@@ -119,15 +139,20 @@ def test_predictions_are_judged_by_quantity(comparisons: list[Comparison]) -> No
 
 
 @pytest.mark.parametrize(
-    ("values", "scale"), [([10, 1000], "log"), ([10, 12], "linear"), ([0, 1000], "linear"), ([], "linear")]
+    ("values", "scale"),
+    [([10, 1000], "log"), ([10, 12], "linear"), ([0, 1000], "linear"), ([], "linear")],
 )
-def test_an_axis_is_logarithmic_only_where_the_values_are_far_apart(values: list[float], scale: str) -> None:
+def test_an_axis_is_logarithmic_only_where_the_values_are_far_apart(
+    values: list[float], scale: str
+) -> None:
     _, (axes,) = new_figure()
     spread_axis(axes, "y", values)
     assert axes.get_yscale() == scale
 
 
-def test_a_figure_in_a_page_has_only_the_pages_colours_own_ids_and_an_alternative(records: list[Record]) -> None:
+def test_a_figure_in_a_page_has_only_the_pages_colours_own_ids_and_an_alternative(
+    records: list[Record],
+) -> None:
     figure = plot_speed_by_depth(rates_by_experts(records, "pp"), kind="pp")
     svg = render_svg(figure, name="speed", alt='says "much" & <more>')
     assert svg.startswith('<svg role="img" aria-label="says &quot;much&quot; &amp; &lt;more&gt;"')
@@ -140,11 +165,15 @@ def test_a_figure_in_a_page_has_only_the_pages_colours_own_ids_and_an_alternativ
 
 
 @pytest.mark.parametrize("suffix", [".svg", ".png"])
-def test_a_figures_file_is_the_same_each_time(suffix: str, tmp_path: Path, records: list[Record]) -> None:
+def test_a_figures_file_is_the_same_each_time(
+    suffix: str, tmp_path: Path, records: list[Record]
+) -> None:
     written = []
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
-        path = write_figure(plot_quality(quality_by_experts(records)), tmp_path / folder / f"quality{suffix}")
+        path = write_figure(
+            plot_quality(quality_by_experts(records)), tmp_path / folder / f"quality{suffix}"
+        )
         written.append(path.read_bytes())
     assert written[0] == written[1]
     assert len(written[0]) > 1000
@@ -155,13 +184,19 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
         write_figure(new_figure()[0], tmp_path / "missing" / "x.svg")
 
 
-def test_what_was_disturbed_is_drawn_hollow_and_counts_in_no_error(comparisons: list[Comparison]) -> None:
+def test_what_was_disturbed_is_drawn_hollow_and_counts_in_no_error(
+    comparisons: list[Comparison],
+) -> None:
     speeds = [c for c in comparisons if c.quantity == "decode_tokens_per_s"]
     far = dataclasses.replace(speeds[0], measured=speeds[0].measured / 50, is_disturbed=True)
     (quiet,), (both,) = agreements(speeds), agreements([*speeds, far])
     assert (both.n, both.worst_error, both.n_disturbed) == (quiet.n, quiet.worst_error, 1)
     above, below = plot_predicted_vs_measured([*speeds, far]).axes
-    hollow = [line for line in above.get_lines() if line.get_markerfacecolor() == "none" and len(line.get_xdata()) == 1]
+    hollow = [
+        line
+        for line in above.get_lines()
+        if line.get_markerfacecolor() == "none" and len(line.get_xdata()) == 1
+    ]
     assert len(hollow) == 1
     assert below.get_ylim()[1] < 1000
     assert "hollow: disturbed" in below.get_xlabel()

@@ -22,7 +22,14 @@ def _texts(figure) -> list[str]:
 def cramped(records: list[Record], make_record: Make) -> list[Record]:
     """The nine points that ran, and one more context that did not."""
     full = [
-        make_record(n_ctx=8192, n_expert_used=e, record_id=f"x{e}", outcome={"label": "oom_kv"}, buffers={}, timings=[])
+        make_record(
+            n_ctx=8192,
+            n_expert_used=e,
+            record_id=f"x{e}",
+            outcome={"label": "oom_kv"},
+            buffers={},
+            timings=[],
+        )
         for e in (4, 6)
     ]
     return [*records[:9], *full]
@@ -30,7 +37,9 @@ def cramped(records: list[Record], make_record: Make) -> list[Record]:
 
 @pytest.fixture
 def surface(cramped: list[Record]) -> Surface:
-    n_bytes = {(n_ctx, e): n_ctx * MIB // 8 for n_ctx in (1024, 2048, 4096, 8192, 16384) for e in (4, 6, 8)}
+    n_bytes = {
+        (n_ctx, e): n_ctx * MIB // 8 for n_ctx in (1024, 2048, 4096, 8192, 16384) for e in (4, 6, 8)
+    }
     ids = frozenset(record.record_id for record in cramped)
     return Surface(record_ids=ids, n_bytes=n_bytes, frontier={4: 6144, 6: 4096, 8: 99999})
 
@@ -46,7 +55,9 @@ def test_each_tried_square_is_measured_or_struck_through(
     assert _texts(figure).count("kv") == 2
 
 
-def test_untried_squares_hold_the_prediction_in_brackets(cramped: list[Record], surface: Surface) -> None:
+def test_untried_squares_hold_the_prediction_in_brackets(
+    cramped: list[Record], surface: Surface
+) -> None:
     chart = memory_map(cramped, {}, surface)
     assert len(chart.squares) == 15
     told = {(s.n_ctx, s.n_expert_used): (s.n_bytes, s.measured, s.outcome) for s in chart.squares}
@@ -55,12 +66,18 @@ def test_untried_squares_hold_the_prediction_in_brackets(cramped: list[Record], 
     assert "(2,048)" in _texts(plot_map(chart, cards=False))
 
 
-def test_the_measured_frontier_lies_between_what_ran_and_what_did_not(cramped: list[Record]) -> None:
+def test_the_measured_frontier_lies_between_what_ran_and_what_did_not(
+    cramped: list[Record],
+) -> None:
     chart = memory_map(cramped, {})
     assert chart.measured(4) == chart.measured(6) == (4096, 8192)
     assert chart.measured(8) == (4096, None)
-    points = [line for line in plot_map(chart, cards=False).axes[0].lines if line.get_marker() == "D"]
-    assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in points if len(line.get_xdata())] == [
+    points = [
+        line for line in plot_map(chart, cards=False).axes[0].lines if line.get_marker() == "D"
+    ]
+    assert [
+        (line.get_xdata()[0], line.get_ydata()[0]) for line in points if len(line.get_xdata())
+    ] == [
         (2.5, 0),
         (2.5, 1),
     ]
@@ -70,9 +87,17 @@ def test_the_predicted_frontier_stands_behind_the_last_column_that_fits(
     cramped: list[Record], surface: Surface
 ) -> None:
     figure = plot_map(memory_map(cramped, {}, surface), cards=True)
-    lines = [line for line in figure.axes[0].lines if line.get_linewidth() == 2.5 and len(line.get_xdata())]
+    lines = [
+        line
+        for line in figure.axes[0].lines
+        if line.get_linewidth() == 2.5 and len(line.get_xdata())
+    ]
     assert [line.get_xdata()[0] for line in lines] == [2.5, 2.5, 4.5]
-    assert [text for text in _texts(figure) if text.startswith("≤")] == ["≤ 6,144", "≤ 4,096", "≤ 99,999"]
+    assert [text for text in _texts(figure) if text.startswith("≤")] == [
+        "≤ 6,144",
+        "≤ 4,096",
+        "≤ 99,999",
+    ]
     words = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert words == ["predicted frontier", "measured frontier", "(in brackets: predicted)"]
 
@@ -81,7 +106,9 @@ def test_a_card_is_shown_by_its_peak_and_large_ones_in_gib(make_record: Make) ->
     base = make_record()
     environment = base.environment.model_copy(update={"backend": "cuda"})
     vram = [{"probe": "nvml", "quantity": "vram", "device": "CUDA0", "peak_bytes": 12 * GIB}]
-    record = make_record(environment=environment, memory=vram, buffers={"model_mib": {"CUDA0": [5000.0]}})
+    record = make_record(
+        environment=environment, memory=vram, buffers={"model_mib": {"CUDA0": [5000.0]}}
+    )
     chart = memory_map([record], {})
     assert chart.squares[0].n_bytes == 12 * GIB
     figure = plot_map(chart, cards=True)

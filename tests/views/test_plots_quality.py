@@ -1,4 +1,5 @@
-"""Likelihood by position: bins that double, errors of the mean, and no position where none is told."""
+"""Likelihood by position: bins that double, errors of the mean, and no position where none is
+told."""
 
 import itertools
 import math
@@ -11,7 +12,12 @@ from hypothesis import strategies as st
 
 from oomph.records.schema import Quality, Record
 from oomph.views.data_tables import losses_table
-from oomph.views.plots_quality import FEWEST_TOKENS, losses_by_experts, losses_by_position, plot_losses
+from oomph.views.plots_quality import (
+    FEWEST_TOKENS,
+    losses_by_experts,
+    losses_by_position,
+    plot_losses,
+)
 
 Make = Callable[..., Record]
 
@@ -51,7 +57,10 @@ def test_no_token_is_counted_twice(n_pass: int, n_passes: int) -> None:
 
 
 def test_a_line_for_each_number_of_experts(make_record: Make) -> None:
-    records = [make_record(n_expert_used=e, quality=_quality(257, start=-e / 10).model_dump()) for e in (2, 4)]
+    records = [
+        make_record(n_expert_used=e, quality=_quality(257, start=-e / 10).model_dump())
+        for e in (2, 4)
+    ]
     losses = losses_by_experts(records)
     assert list(losses) == [2, 4]
     axes = plot_losses(losses).axes[0]

@@ -27,17 +27,24 @@ def test_buffers_of_the_memory_that_counts_add_up_and_a_compute_buffer_reserved_
 ) -> None:
     on_host = make_record(n_ctx=1024)
     assert measured_components(on_host) == {
-        "weights": 94 * MIB, "kv_cache": round(22.5 * MIB), "compute": 108 * MIB, "output": round(0.19 * MIB),
-    }  # fmt: skip
+        "weights": 94 * MIB,
+        "kv_cache": round(22.5 * MIB),
+        "compute": 108 * MIB,
+        "output": round(0.19 * MIB),
+    }
     buffers = {
         "model_mib": {"CUDA0": [10.0, 2.0], "CUDA1": [5.0], "CPU_Mapped": [94.0]},
         "compute_mib": {"CUDA0": [3.0, 4.0], "CUDA_Host": [9.0]},
     }
-    on_cards = make_record(environment=on_host.environment.model_copy(update={"backend": "cuda"}), buffers=buffers)
+    on_cards = make_record(
+        environment=on_host.environment.model_copy(update={"backend": "cuda"}), buffers=buffers
+    )
     assert measured_components(on_cards) == {"weights": 17 * MIB, "compute": 4 * MIB}
 
 
-def test_the_peak_is_the_cards_where_there_are_cards_and_resident_memory_elsewhere(make_record: Make) -> None:
+def test_the_peak_is_the_cards_where_there_are_cards_and_resident_memory_elsewhere(
+    make_record: Make,
+) -> None:
     on_host = make_record()
     assert peak_bytes(on_host) == 400 * MIB
     cuda = on_host.environment.model_copy(update={"backend": "cuda"})
@@ -51,9 +58,14 @@ def test_the_peak_is_the_cards_where_there_are_cards_and_resident_memory_elsewhe
 
 
 def test_predictions_count_the_same_memory() -> None:
-    parts = {"CUDA0": DeviceMemory(weights_bytes=5, overhead_bytes=2), "CPU": DeviceMemory(weights_bytes=3)}
+    parts = {
+        "CUDA0": DeviceMemory(weights_bytes=5, overhead_bytes=2),
+        "CPU": DeviceMemory(weights_bytes=3),
+    }
     assert predicted_components(MemoryEstimate(devices=parts)) == {"weights": 5, "overhead": 2}
-    assert predicted_components(MemoryEstimate(devices={"CPU": DeviceMemory(kv_cache_bytes=3)})) == {"kv_cache": 3}
+    assert predicted_components(
+        MemoryEstimate(devices={"CPU": DeviceMemory(kv_cache_bytes=3)})
+    ) == {"kv_cache": 3}
 
 
 def test_rates_are_medians_by_depth_of_single_sequences(make_record: Make) -> None:
@@ -65,7 +77,12 @@ def test_rates_are_medians_by_depth_of_single_sequences(make_record: Make) -> No
         {"test": "tg32", "n_tokens": 32, "n_depth": 64, "samples_ns": []},
     ]
     shallow, deep = rates(make_record(timings=timings), "tg")
-    assert (shallow.n_depth, shallow.tokens_per_s, shallow.slowest, shallow.fastest) == (0, 64, 32, 80)
+    assert (shallow.n_depth, shallow.tokens_per_s, shallow.slowest, shallow.fastest) == (
+        0,
+        64,
+        32,
+        80,
+    )
     assert (deep.n_depth, deep.tokens_per_s) == (512, 32)
     assert rates(make_record(timings=timings), "pp") == ()
 
@@ -90,10 +107,16 @@ def test_experts_are_what_llama_cpp_reported_and_none_for_a_dense_model(make_rec
 
 
 def test_what_disturbed_a_point_is_said(make_record: Make) -> None:
-    conditions = {"throttle_reasons": ["sw_power_cap"], "other_processes": [{"pid": 1}], "other_cpus": 1.26}
+    conditions = {
+        "throttle_reasons": ["sw_power_cap"],
+        "other_processes": [{"pid": 1}],
+        "other_cpus": 1.26,
+    }
     assert remarks(make_record(conditions=conditions)) == (
-        "throttled (sw_power_cap)", "beside 1 other process", "processor crowded (1.3 of 2 cores busy with other work)",
-    )  # fmt: skip
+        "throttled (sw_power_cap)",
+        "beside 1 other process",
+        "processor crowded (1.3 of 2 cores busy with other work)",
+    )
     drifted = remarks(make_record(conditions={"drift": 0.08}))
     assert drifted == ("the machine had drifted: +8.0 % in time since the first measurement",)
     assert remarks(make_record(conditions={"drift": -0.04})) == ()
@@ -102,7 +125,9 @@ def test_what_disturbed_a_point_is_said(make_record: Make) -> None:
 
 def test_what_the_cards_can_give_is_known_only_where_each_says(make_record: Make) -> None:
     base = make_record().environment
-    two = base.model_copy(update={"gpus": [{"name": "A", "usable_bytes": 5}, {"name": "B", "usable_bytes": 7}]})
+    two = base.model_copy(
+        update={"gpus": [{"name": "A", "usable_bytes": 5}, {"name": "B", "usable_bytes": 7}]}
+    )
     silent = base.model_copy(update={"gpus": [{"name": "A", "usable_bytes": 5}, {"name": "B"}]})
     assert card_bytes(make_record(environment=two)) == 12
     assert card_bytes(make_record(environment=silent)) is None

@@ -1,4 +1,5 @@
-"""The page stands alone, says what the records say, and runs nothing that a record brought along."""
+"""The page stands alone, says what the records say, and runs nothing that a record brought
+along."""
 
 import re
 from collections.abc import Callable
@@ -13,7 +14,14 @@ from oomph.errors import StoreError
 from oomph.estimate.prediction import Prediction
 from oomph.records.grouping import subject
 from oomph.records.schema import Record
-from oomph.views.report import Report, anchor, build_report, render_html, render_report_markdown, write_report
+from oomph.views.report import (
+    Report,
+    anchor,
+    build_report,
+    render_html,
+    render_report_markdown,
+    write_report,
+)
 
 Make = Callable[..., Record]
 GOLDEN = Path(__file__).parent.parent / "golden" / "report.md"
@@ -48,7 +56,9 @@ class _Page(HTMLParser):
 
 
 @pytest.fixture
-def report(records: list[Record], predictions: dict[str, Prediction], comparisons: list[Comparison]) -> Report:
+def report(
+    records: list[Record], predictions: dict[str, Prediction], comparisons: list[Comparison]
+) -> Report:
     return build_report(records, predictions=predictions, comparisons=comparisons)
 
 
@@ -59,12 +69,19 @@ def test_the_markdown_is_the_one_that_was_agreed(report: Report) -> None:
 def test_the_page_needs_nothing_from_outside(report: Report) -> None:
     html = render_html(report)
     page = _Page(html)
-    addresses = [v for _, attrs in page.tags for k, v in attrs.items() if k in ("src", "href", "xlink:href", "action")]
+    addresses = [
+        v
+        for _, attrs in page.tags
+        for k, v in attrs.items()
+        if k in ("src", "href", "xlink:href", "action")
+    ]
     assert addresses
     assert all(address and address.startswith("#") for address in addresses)
     assert not re.search(r"url\((?!#)", html)
     assert "@import" not in html
-    names = {attrs.get("xmlns") for _, attrs in page.tags} | {attrs.get("xmlns:xlink") for _, attrs in page.tags}
+    names = {attrs.get("xmlns") for _, attrs in page.tags} | {
+        attrs.get("xmlns:xlink") for _, attrs in page.tags
+    }
     assert set(re.findall(r"https?://[^\s\"'<]+", html)) <= names
     assert len(html) < 3_000_000
 
@@ -90,7 +107,9 @@ def test_every_table_sorts_and_every_command_copies(report: Report) -> None:
     page = _Page(html)
     sections = report.chapters[0].sections
     tables = [table for section in sections for table in section.tables]
-    tables += [picture.table for section in sections for picture in section.pictures if picture.table]
+    tables += [
+        picture.table for section in sections for picture in section.pictures if picture.table
+    ]
     assert page.count("details") == sum(len(section.pictures) for section in sections)
     commands = [command for section in report.chapters[0].sections for command in section.commands]
     assert page.count("table") == len(tables)
@@ -102,9 +121,16 @@ def test_every_table_sorts_and_every_command_copies(report: Report) -> None:
 
 def test_untrusted_text_stays_text_in_the_page(make_record: Make, make_failure: Make) -> None:
     base = make_record()
-    model = base.model.model_copy(update={"name": HOSTILE, "path": f"/x/{HOSTILE}.gguf", "arch": HOSTILE})
+    model = base.model.model_copy(
+        update={"name": HOSTILE, "path": f"/x/{HOSTILE}.gguf", "arch": HOSTILE}
+    )
     environment = base.environment.model_copy(update={"machine": HOSTILE, "cpu": HOSTILE})
-    outcome = {"label": "crash" + HOSTILE, "evidence": [HOSTILE], "message": HOSTILE, "stage": HOSTILE}
+    outcome = {
+        "label": "crash" + HOSTILE,
+        "evidence": [HOSTILE],
+        "message": HOSTILE,
+        "stage": HOSTILE,
+    }
     changes = {"model": model, "environment": environment, "sweep": HOSTILE, "label": HOSTILE}
     records = [make_record(**changes), make_failure(n_ctx=2048).model_copy(update=changes)]
     failed = Record.model_validate(records[1].model_dump() | {"outcome": outcome})
@@ -115,7 +141,11 @@ def test_untrusted_text_stays_text_in_the_page(make_record: Make, make_failure: 
     assert not any(key.startswith("on") for _, attrs in page.tags for key in attrs)
     assert 'alert("x")' in "".join(page.text)
     assert "{{7*7}}" in "".join(page.text)
-    policy = next(attrs["content"] for tag, attrs in page.tags if attrs.get("http-equiv") == "Content-Security-Policy")
+    policy = next(
+        attrs["content"]
+        for tag, attrs in page.tags
+        if attrs.get("http-equiv") == "Content-Security-Policy"
+    )
     assert "default-src 'none'" in str(policy)
     assert "script-src 'sha256-" in str(policy)
 
@@ -132,8 +162,13 @@ def test_untrusted_text_brings_no_markup_into_the_markdown(make_record: Make) ->
 def test_models_and_machines_are_chapters_of_their_own(make_record: Make) -> None:
     base = make_record()
     other = base.environment.model_copy(update={"machine": "bench-2"})
-    report = build_report([base, make_record(environment=other, record_id="b"), make_record(record_id="c")])
-    assert [chapter.title for chapter in report.chapters] == ["Tiny-8x192 on bench-1", "Tiny-8x192 on bench-2"]
+    report = build_report(
+        [base, make_record(environment=other, record_id="b"), make_record(record_id="c")]
+    )
+    assert [chapter.title for chapter in report.chapters] == [
+        "Tiny-8x192 on bench-1",
+        "Tiny-8x192 on bench-2",
+    ]
     ids = [attrs["id"] for _, attrs in _Page(render_html(report)).tags if "id" in attrs]
     assert len(ids) == len(set(ids))
 
@@ -168,20 +203,34 @@ def test_a_calibration_says_on_what_it_was_made_and_what_it_could_not_tell(
     assert "- next: measure decode at two depths" in text
     assert "This calibration can be believed within its intervals." in text
     assert "- note: 2 disturbed rates of 1 record took no part" in text
-    assert "| host.flops_per_s | 1.5e+10 | 2e+11 | ± 14 % | identified | what prefill computes |" in text
-    assert "| host.token_s | 0.0001 | 0.0001 | ± 100 % | not by itself: 2 % of its prior variance gone |" in text
+    assert (
+        "| host.flops_per_s | 1.5e+10 | 2e+11 | ± 14 % | identified | what prefill computes |"
+        in text
+    )
+    assert (
+        "| host.token_s | 0.0001 | 0.0001 | ± 100 % | not by itself: 2 % of its prior variance "
+        "gone |" in text
+    )
     assert "measure decode at two depths" in "".join(_Page(render_html(report)).text)
     untold = render_report_markdown(build_report(records, comparisons=comparisons))
     assert "With the coefficients that ship with oomph." in untold
 
 
 def test_a_search_is_repeated_by_its_own_command(make_record: Make) -> None:
-    environment = make_record().environment.model_copy(update={"backend": "phantom", "gpus": [{"name": "RTX $5090"}]})
+    environment = make_record().environment.model_copy(
+        update={"backend": "phantom", "gpus": [{"name": "RTX $5090"}]}
+    )
     config = {"n_ctx": 1024, "n_expert_used": 8, "type_k": "f16", "flash_attn": "on"}
     changes = {"sweep": "frontier", "environment": environment}
-    records = [make_record(config=config, **changes), make_record(config=config | {"type_k": "q8_0"}, **changes)]
-    (section,) = [s for s in build_report(records).chapters[0].sections if s.title == "How to repeat it"]
+    records = [
+        make_record(config=config, **changes),
+        make_record(config=config | {"type_k": "q8_0"}, **changes),
+    ]
+    (section,) = [
+        s for s in build_report(records).chapters[0].sections if s.title == "How to repeat it"
+    ]
     assert section.commands[0] == (
-        "oomph frontier tiny.gguf --n-expert-used 8 --type-kv f16,q8_0 --flash-attn on --phantom 'RTX $5090'"
+        "oomph frontier tiny.gguf --n-expert-used 8 --type-kv f16,q8_0 --flash-attn on --phantom "
+        "'RTX $5090'"
         " --out results/frontier"
     )

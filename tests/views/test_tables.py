@@ -8,7 +8,15 @@ import pytest
 from oomph.estimate.prediction import Prediction
 from oomph.records.schema import Record
 from oomph.units import NOT_MEASURED
-from oomph.views.table import Cell, Table, escape_markdown, number, render_markdown, render_rich, trim
+from oomph.views.table import (
+    Cell,
+    Table,
+    escape_markdown,
+    number,
+    render_markdown,
+    render_rich,
+    trim,
+)
 from oomph.views.tables import experts_table, machine_table, outcomes_table, points_table
 
 Make = Callable[..., Record]
@@ -31,7 +39,9 @@ def test_every_point_is_a_row_and_only_knobs_that_vary_are_columns(
     assert _column(table, "prefill t/s")[-1] == NOT_MEASURED
 
 
-def test_the_summary_has_one_row_for_each_number_of_experts(records: list[Record], make_record: Make) -> None:
+def test_the_summary_has_one_row_for_each_number_of_experts(
+    records: list[Record], make_record: Make
+) -> None:
     table = experts_table(records)
     assert _column(table, "n_expert_used") == ["4", "6", "8"]
     assert _column(table, "memory MiB") == ["225 to 316"] * 3
@@ -41,10 +51,15 @@ def test_the_summary_has_one_row_for_each_number_of_experts(records: list[Record
 
 
 @pytest.mark.parametrize("build", [lambda r: points_table(r, {}), experts_table, outcomes_table])
-def test_a_disturbed_point_says_so_in_every_table(build, make_record: Make, make_failure: Make) -> None:
+def test_a_disturbed_point_says_so_in_every_table(
+    build, make_record: Make, make_failure: Make
+) -> None:
     throttled = {"throttle_reasons": ["hw_thermal_slowdown"]}
     table = build(
-        [make_record(conditions=throttled), make_failure(n_ctx=2048).model_copy(update={"conditions": throttled})]
+        [
+            make_record(conditions=throttled),
+            make_failure(n_ctx=2048).model_copy(update={"conditions": throttled}),
+        ]
     )
     assert all("throttled" in text for text in _column(table, "remarks"))
 
@@ -52,7 +67,10 @@ def test_a_disturbed_point_says_so_in_every_table(build, make_record: Make, make
 def test_outcomes_give_the_line_of_the_log_and_the_next_step(records: list[Record]) -> None:
     table = outcomes_table(records)
     assert _column(table, "outcome") == ["oom_kv", "oom_kv"]
-    assert _column(table, "what the log says")[0] == "llama_kv_cache: failed to allocate buffer for kv cache"
+    assert (
+        _column(table, "what the log says")[0]
+        == "llama_kv_cache: failed to allocate buffer for kv cache"
+    )
     assert _column(table, "what to do")[0] == "lower n_ctx"
     assert outcomes_table(records[:3]).rows == ()
 
@@ -67,7 +85,9 @@ def test_the_machine_is_told_without_the_folders_of_its_owner(make_record: Make)
 
 
 def test_columns_in_which_nothing_is_said_are_left_out() -> None:
-    table = Table(caption="c", columns=("a", "b", "c"), rows=((Cell("x"), Cell(NOT_MEASURED), Cell("")),))
+    table = Table(
+        caption="c", columns=("a", "b", "c"), rows=((Cell("x"), Cell(NOT_MEASURED), Cell("")),)
+    )
     assert trim(table).columns == ("a",)
     assert render_markdown(table) == "| a |\n| --- |\n| x |\n"
 
@@ -76,8 +96,11 @@ def test_markdown_sets_numbers_flush_right_and_lets_no_cell_break_out() -> None:
     rows = ((number(1234.5), Cell("a|b\n<script>`x`[y](z)*")), (Cell(NOT_MEASURED), Cell("&")))
     table = Table(caption="c", columns=("n", "text"), rows=rows)
     assert render_markdown(table).splitlines() == [
-        "| n | text |", "| ---: | --- |", "| 1,234 | a\\|b &lt;script>\\`x\\`\\[y](z)\\* |", "| — | &amp; |",
-    ]  # fmt: skip
+        "| n | text |",
+        "| ---: | --- |",
+        "| 1,234 | a\\|b &lt;script>\\`x\\`\\[y](z)\\* |",
+        "| — | &amp; |",
+    ]
     assert escape_markdown("back\\slash") == "back\\\\slash"
 
 
@@ -85,5 +108,7 @@ def test_a_terminal_shows_markup_in_names_as_text() -> None:
     from rich.console import Console
 
     console = Console(file=io.StringIO(), width=80)
-    console.print(render_rich(Table(caption="c", columns=("name",), rows=((Cell("[red]loud[/red]"),),))))
+    console.print(
+        render_rich(Table(caption="c", columns=("name",), rows=((Cell("[red]loud[/red]"),),)))
+    )
     assert "[red]loud[/red]" in console.file.getvalue()

@@ -59,6 +59,10 @@ def test_a_page_is_small_and_asks_no_network(moe: ModelSpec) -> None:
 
 def test_the_script_is_the_estimate_layer_of_today() -> None:
     script = estimator_script()
-    for definition in ("class estimator$Estimator", "function speed_decode$decode_terms", "class allocator$Pool"):
+    for definition in (
+        "class estimator$Estimator",
+        "function speed_decode$decode_terms",
+        "class allocator$Pool",
+    ):
         assert definition in script
     assert "read_text" not in script

@@ -1,7 +1,7 @@
 """What would fit instead, the least given up first: knobs, quantization, card.
 
-Stands apart from `remedy`, which names a next step after a failure: here nothing has failed yet, every offer is priced
-in memory and speed, and only those are made that turn the verdict.
+Stands apart from `remedy`, which names a next step after a failure: here nothing has failed yet,
+every offer is priced in memory and speed, and only those are made that turn the verdict.
 """
 
 from bisect import bisect_left
@@ -33,10 +33,22 @@ CRAWLS: Final = 0.25
 ROOM_FOR_ANYTHING: Final = 1 << 60
 
 Kind = Literal[
-    "flash_attn", "n_outputs_max", "swa_full", "n_ubatch", "type_kv", "together", "n_cpu_moe", "n_gpu_layers",
-    "n_expert_used", "n_ctx", "quantization", "cards", "card",
-]  # fmt: skip
-"""What is changed, in the order of what it gives up: nothing but workspace, precision of the cache, speed, …"""
+    "flash_attn",
+    "n_outputs_max",
+    "swa_full",
+    "n_ubatch",
+    "type_kv",
+    "together",
+    "n_cpu_moe",
+    "n_gpu_layers",
+    "n_expert_used",
+    "n_ctx",
+    "quantization",
+    "cards",
+    "card",
+]
+"""What is changed, in the order of what it gives up: nothing but workspace, precision of the cache,
+speed, …"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +57,8 @@ class Offer:
 
     `together` is several small ones at once, where none would do alone: `config` has them.
 
-    The shares are of the speed in a full context that the asked configuration would have if it fitted; None where no
-    speed is known. `host_bytes` are weights and caches in the host's memory.
+    The shares are of the speed in a full context that the asked configuration would have if it
+    fitted; None where no speed is known. `host_bytes` are weights and caches in the host's memory.
     """
 
     kind: Kind
@@ -71,14 +83,25 @@ class _Change:
     config: RunConfig
 
 
-def offers(estimator: Estimator, config: RunConfig, *, probability: float = SURE) -> tuple[Offer, ...]:
+def offers(
+    estimator: Estimator, config: RunConfig, *, probability: float = SURE
+) -> tuple[Offer, ...]:
     """Every single change that fits with `probability`: of each kind the mildest that suffices.
 
-    The least given up comes first, and what leaves too little of the speed last. Speeds are those of a full context.
+    The least given up comes first, and what leaves too little of the speed last. Speeds are those
+    of a full context.
     """
     intact = speeds(_roomy(estimator), config)
-    found = (_priced(change, intact) for make in _CHANGES for change in make(estimator, config, probability))
-    return tuple(sorted(found, key=lambda offer: offer.decode_share is not None and offer.decode_share < CRAWLS))
+    found = (
+        _priced(change, intact)
+        for make in _CHANGES
+        for change in make(estimator, config, probability)
+    )
+    return tuple(
+        sorted(
+            found, key=lambda offer: offer.decode_share is not None and offer.decode_share < CRAWLS
+        )
+    )
 
 
 def _priced(change: _Change, intact: Speeds | None) -> Offer:
@@ -87,10 +110,17 @@ def _priced(change: _Change, intact: Speeds | None) -> Offer:
     priced = speeds(change.estimator, change.config)
     shares = _shares(priced, intact) if priced and intact else (None, None)
     return Offer(
-        kind=change.kind, value=change.value, config=change.config, total_vram_bytes=memory.total_vram_bytes,
-        margin_bytes=margin_bytes(memory, memory_bytes), probability=prediction.fit_probability,
-        host_bytes=host_bytes(memory), speeds=priced, decode_share=shares[0], prefill_share=shares[1],
-    )  # fmt: skip
+        kind=change.kind,
+        value=change.value,
+        config=change.config,
+        total_vram_bytes=memory.total_vram_bytes,
+        margin_bytes=margin_bytes(memory, memory_bytes),
+        probability=prediction.fit_probability,
+        host_bytes=host_bytes(memory),
+        speeds=priced,
+        decode_share=shares[0],
+        prefill_share=shares[1],
+    )
 
 
 def _shares(priced: Speeds, intact: Speeds) -> tuple[float, float]:
@@ -104,8 +134,9 @@ def host_bytes(memory: MemoryEstimate) -> int:
     """Weights and caches that stay in the host's memory."""
     return sum(
         device.weights_bytes + device.kv_cache_bytes + device.recurrent_bytes
-        for name, device in memory.devices.items() if not is_card(name)
-    )  # fmt: skip
+        for name, device in memory.devices.items()
+        if not is_card(name)
+    )
 
 
 def _roomy(estimator: Estimator) -> Estimator:
@@ -118,10 +149,15 @@ def _roomy(estimator: Estimator) -> Estimator:
 
 
 def _first(
-    kind: Kind, knob: str, values: Sequence[int | str | bool], estimator: Estimator, config: RunConfig,
+    kind: Kind,
+    knob: str,
+    values: Sequence[int | str | bool],
+    estimator: Estimator,
+    config: RunConfig,
     probability: float,
-) -> Iterator[_Change]:  # fmt: skip
-    """The first of `values` of `knob` that fits, each taking less than the one before: found by bisection."""
+) -> Iterator[_Change]:
+    """The first of `values` of `knob` that fits, each taking less than the one before: found by
+    bisection."""
     sure = estimator.cautious(probability)
     at = bisect_left(values, True, key=lambda value: sure.fits(config.with_(**{knob: value})))
     if at < len(values):
@@ -134,10 +170,15 @@ def _fused(estimator: Estimator, config: RunConfig, probability: float) -> Itera
         yield from _first("flash_attn", "flash_attn", ("on",), estimator, config, probability)
 
 
-def _fewer_outputs(estimator: Estimator, config: RunConfig, probability: float) -> Iterator[_Change]:
-    """Logits for one token a sequence: what llama-server asks for, and llama-cpp-python does not."""
+def _fewer_outputs(
+    estimator: Estimator, config: RunConfig, probability: float
+) -> Iterator[_Change]:
+    """Logits for one token a sequence: what llama-server asks for, and llama-cpp-python does
+    not."""
     if config.n_outputs_max is None:
-        yield from _first("n_outputs_max", "n_outputs_max", (config.n_seq_max,), estimator, config, probability)
+        yield from _first(
+            "n_outputs_max", "n_outputs_max", (config.n_seq_max,), estimator, config, probability
+        )
 
 
 def _window_only(estimator: Estimator, config: RunConfig, probability: float) -> Iterator[_Change]:
@@ -146,12 +187,16 @@ def _window_only(estimator: Estimator, config: RunConfig, probability: float) ->
         yield from _first("swa_full", "swa_full", (False,), estimator, config, probability)
 
 
-def _smaller_batch(estimator: Estimator, config: RunConfig, probability: float) -> Iterator[_Change]:
+def _smaller_batch(
+    estimator: Estimator, config: RunConfig, probability: float
+) -> Iterator[_Change]:
     smaller = [n for n in SMALLER_UBATCHES if n < min(config.n_ubatch, config.n_batch)]
     yield from _first("n_ubatch", "n_ubatch", smaller, estimator, config, probability)
 
 
-def _coarser_cache(estimator: Estimator, config: RunConfig, probability: float) -> Iterator[_Change]:
+def _coarser_cache(
+    estimator: Estimator, config: RunConfig, probability: float
+) -> Iterator[_Change]:
     """Smaller types for K and V, unless flash attention, which they need, would do by itself."""
     sure = estimator.cautious(probability)
     fused = config.with_(flash_attn="on") if config.flash_attn == "off" else config
@@ -166,7 +211,8 @@ def _coarser_cache(estimator: Estimator, config: RunConfig, probability: float) 
 
 
 def _together(estimator: Estimator, config: RunConfig, probability: float) -> Iterator[_Change]:
-    """All that costs next to nothing at once, then smaller caches and a smaller batch on top of it."""
+    """All that costs next to nothing at once, then smaller caches and a smaller batch on top of
+    it."""
     sure = estimator.cautious(probability)
     makers = (_fused, _fewer_outputs, _window_only, _smaller_batch, _coarser_cache)
     if any(True for make in makers for _ in make(estimator, config, probability)):
@@ -177,29 +223,43 @@ def _together(estimator: Estimator, config: RunConfig, probability: float) -> It
     if sliding_window(estimator.model):
         free = free.with_(swa_full=False)
     smaller = [free.with_(type_k=kind, type_v=kind) for kind in SMALLER_CACHES]
-    for tried in (free, *smaller, smaller[-1].with_(n_ubatch=min(config.n_ubatch, SMALLER_UBATCHES[-1]))):
+    for tried in (
+        free,
+        *smaller,
+        smaller[-1].with_(n_ubatch=min(config.n_ubatch, SMALLER_UBATCHES[-1])),
+    ):
         if sure.fits(tried):
             changed = sum(
-                tried.to_dict()[knob] != value for knob, value in config.to_dict().items() if knob != "type_v"
+                tried.to_dict()[knob] != value
+                for knob, value in config.to_dict().items()
+                if knob != "type_v"
             )
             yield _Change(kind="together", value=changed, estimator=estimator, config=tried)
             return
 
 
-def _experts_on_cpu(estimator: Estimator, config: RunConfig, probability: float) -> Iterator[_Change]:
+def _experts_on_cpu(
+    estimator: Estimator, config: RunConfig, probability: float
+) -> Iterator[_Change]:
     if estimator.model.is_moe and config.override_tensor is None:
         layers = range(config.n_cpu_moe + 1, estimator.model.n_layer + 1)
         yield from _first("n_cpu_moe", "n_cpu_moe", layers, estimator, config, probability)
 
 
-def _layers_on_cpu(estimator: Estimator, config: RunConfig, probability: float) -> Iterator[_Change]:
+def _layers_on_cpu(
+    estimator: Estimator, config: RunConfig, probability: float
+) -> Iterator[_Change]:
     if not estimator.model.is_moe:  # a mixture is split by its experts, which costs less
         whole = estimator.model.n_layer + 1
         most = whole if config.n_gpu_layers < 0 else min(config.n_gpu_layers, whole)
-        yield from _first("n_gpu_layers", "n_gpu_layers", range(most - 1, 0, -1), estimator, config, probability)
+        yield from _first(
+            "n_gpu_layers", "n_gpu_layers", range(most - 1, 0, -1), estimator, config, probability
+        )
 
 
-def _fewer_experts(estimator: Estimator, config: RunConfig, probability: float) -> Iterator[_Change]:
+def _fewer_experts(
+    estimator: Estimator, config: RunConfig, probability: float
+) -> Iterator[_Change]:
     if estimator.model.is_moe:
         asked = config.n_expert_used or estimator.model.n_expert_used
         fewer = range(asked - 1, 0, -1)
@@ -214,7 +274,9 @@ def _shorter(estimator: Estimator, config: RunConfig, probability: float) -> Ite
         yield _Change(kind="n_ctx", value=n_ctx, estimator=estimator, config=shorter)
 
 
-def _coarser_weights(estimator: Estimator, config: RunConfig, probability: float) -> Iterator[_Change]:
+def _coarser_weights(
+    estimator: Estimator, config: RunConfig, probability: float
+) -> Iterator[_Change]:
     for quantization, model in smaller_variants(estimator.model):
         other = estimator.changed(model=model)
         if other.cautious(probability).fits(config):
@@ -223,12 +285,22 @@ def _coarser_weights(estimator: Estimator, config: RunConfig, probability: float
 
 
 def _more_cards(estimator: Estimator, config: RunConfig, probability: float) -> Iterator[_Change]:
-    yield from _first("cards", "n_devices", range(config.n_devices + 1, MOST_CARDS + 1), estimator, config, probability)
+    yield from _first(
+        "cards",
+        "n_devices",
+        range(config.n_devices + 1, MOST_CARDS + 1),
+        estimator,
+        config,
+        probability,
+    )
 
 
 def _larger_card(estimator: Estimator, config: RunConfig, probability: float) -> Iterator[_Change]:
-    """The smallest card of the catalogue that suffices and is no step down in speed, the fastest of those."""
-    for card in sorted(_cards_above(estimator), key=lambda c: (c.memory_bytes, -c.bandwidth_bytes_per_s)):
+    """The smallest card of the catalogue that suffices and is no step down in speed, the fastest of
+    those."""
+    for card in sorted(
+        _cards_above(estimator), key=lambda c: (c.memory_bytes, -c.bandwidth_bytes_per_s)
+    ):
         other = estimator.changed(gpu=card)
         if other.cautious(probability).fits(config):
             yield _Change(kind="card", value=card.name, estimator=other, config=config)
@@ -239,13 +311,29 @@ def _cards_above(estimator: Estimator) -> Iterator[GpuSpec]:
     for card in gpu_specs():
         capability = tuple(int(part) for part in card.compute_capability.split("."))
         is_faster = (
-            estimator.gpu is None or card.bandwidth_bytes_per_s >= NO_STEP_DOWN * estimator.gpu.bandwidth_bytes_per_s
+            estimator.gpu is None
+            or card.bandwidth_bytes_per_s >= NO_STEP_DOWN * estimator.gpu.bandwidth_bytes_per_s
         )
-        if is_faster and capability >= OLDEST_OFFERED and card.memory_bytes > (estimator.gpu_memory_bytes or 0):
+        if (
+            is_faster
+            and capability >= OLDEST_OFFERED
+            and card.memory_bytes > (estimator.gpu_memory_bytes or 0)
+        ):
             yield card
 
 
 _CHANGES: Final[tuple[Callable[[Estimator, RunConfig, float], Iterator[_Change]], ...]] = (
-    _fused, _fewer_outputs, _window_only, _smaller_batch, _coarser_cache, _together, _experts_on_cpu, _layers_on_cpu,
-    _fewer_experts, _shorter, _coarser_weights, _more_cards, _larger_card,
-)  # fmt: skip
+    _fused,
+    _fewer_outputs,
+    _window_only,
+    _smaller_batch,
+    _coarser_cache,
+    _together,
+    _experts_on_cpu,
+    _layers_on_cpu,
+    _fewer_experts,
+    _shorter,
+    _coarser_weights,
+    _more_cards,
+    _larger_card,
+)

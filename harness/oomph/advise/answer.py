@@ -1,7 +1,8 @@
 """Can I? One configuration on one card, with all that a careful person would ask.
 
-Stands apart from the estimate, which gives figures: an answer has a verdict, says what it rests on, what would fail
-first, what would settle it and what would do instead. It is data; its words are in `oomph.views.answer`.
+Stands apart from the estimate, which gives figures: an answer has a verdict, says what it rests on,
+what would fail first, what would settle it and what would do instead. It is data; its words are in
+`oomph.views.answer`.
 """
 
 import shlex
@@ -33,7 +34,8 @@ WIDEST: Final = 0.95
 """The unlucky end of a 90 % interval: what then fails first is what to watch."""
 
 Verdict = Literal["yes", "probably", "doubtful", "no", "refused"]
-"""Fits with 90 % or more, even odds or more, 10 % or more, less; or llama.cpp refuses it whatever the card."""
+"""Fits with 90 % or more, even odds or more, 10 % or more, less; or llama.cpp refuses it whatever
+the card."""
 Refusal = Literal["experts", "quantized_v", "latent_types"]
 
 
@@ -41,13 +43,14 @@ Refusal = Literal["experts", "quantized_v", "latent_types"]
 class Answer:
     """What can be said of `config` for `model` on `card` (None: on the host's memory).
 
-    `n_expert_used` is None for a dense model. `margin_bytes` is what the fullest card (or the host) has left when the
-    context is full; negative is what is short.
-    `probability` is None where nothing is known of the card but its memory. `is_measured` says that a record settled
-    the verdict. `max_context` is the largest n_ctx that fits with 90 % probability, the other knobs as they are.
-    `shortage` is what would fail first: of a configuration that surely fits, in the first context that does not.
-    `scaling` is what a context beyond the native one needs. `speeds` is None where it does not run, or none are known;
-    `speed_reason` then says why, where the estimate can. `has_mtp` is whether the file has multi-token prediction.
+    `n_expert_used` is None for a dense model. `margin_bytes` is what the fullest card (or the host)
+    has left when the context is full; negative is what is short. `probability` is None where
+    nothing is known of the card but its memory. `is_measured` says that a record settled the
+    verdict. `max_context` is the largest n_ctx that fits with 90 % probability, the other knobs as
+    they are. `shortage` is what would fail first: of a configuration that surely fits, in the first
+    context that does not. `scaling` is what a context beyond the native one needs. `speeds` is None
+    where it does not run, or none are known; `speed_reason` then says why, where the estimate can.
+    `has_mtp` is whether the file has multi-token prediction.
     """
 
     model: str
@@ -81,58 +84,93 @@ class Answer:
 
 
 def answer(
-    estimator: Estimator, config: RunConfig, records: Sequence[Record] = (), *, calibration: str | None = None,
+    estimator: Estimator,
+    config: RunConfig,
+    records: Sequence[Record] = (),
+    *,
+    calibration: str | None = None,
     host_memory_bytes: int | None = None,
-) -> Answer:  # fmt: skip
-    """Whether `config` runs, and all that follows; `calibration` names where the estimator's coefficients are from.
+) -> Answer:
+    """Whether `config` runs, and all that follows; `calibration` names where the estimator's
+    coefficients are from.
 
-    `host_memory_bytes` is what a machine without a card has, for n_devices 0. ConfigError where neither it nor a card's
-    memory is known, and for more sequences than llama.cpp serves.
+    `host_memory_bytes` is what a machine without a card has, for n_devices 0. ConfigError where
+    neither it nor a card's memory is known, and for more sequences than llama.cpp serves.
     """
     on_host = config.n_devices == 0
     memory_bytes = host_memory_bytes if on_host else estimator.gpu_memory_bytes
     if config.n_seq_max > MAX_SEQUENCES:
-        raise ConfigError(f"n_seq_max is {config.n_seq_max}; llama.cpp serves {MAX_SEQUENCES} sequences at most")
+        raise ConfigError(
+            f"n_seq_max is {config.n_seq_max}; llama.cpp serves {MAX_SEQUENCES} sequences at most"
+        )
     if memory_bytes is None:
         raise ConfigError("what fits depends on the card: name a GPU, or give its memory")
     prediction = estimator.predict(config)
     memory, refusal = prediction.memory, _refusal(estimator, config)
-    left = memory_bytes - _resident(estimator, memory) if on_host else margin_bytes(memory, memory_bytes)
+    left = (
+        memory_bytes - _resident(estimator, memory)
+        if on_host
+        else margin_bytes(memory, memory_bytes)
+    )
     probability = prediction.fit_probability
     witnesses = evidence(estimator, config, records)
     decisive = next((witness for witness in witnesses if witness.settles), None)
     verdict = _verdict(refusal, decisive, probability, left)
-    short, short_n_ctx = (None, None) if on_host or refusal else _first_to_fail(estimator, config, memory, verdict)
+    short, short_n_ctx = (
+        (None, None) if on_host or refusal else _first_to_fail(estimator, config, memory, verdict)
+    )
     is_wanting = verdict != "yes" and not on_host
     return Answer(
-        model=estimator.model.name, quantization=quantization_of(estimator.model),
-        arch=estimator.model.arch, n_layer=estimator.model.n_layer,
+        model=estimator.model.name,
+        quantization=quantization_of(estimator.model),
+        arch=estimator.model.arch,
+        n_layer=estimator.model.n_layer,
         n_expert_used=settled(config, estimator.model).n_expert_used,
-        card=None if on_host or not estimator.gpu else estimator.gpu.name, config=config,
-        verdict=verdict, is_measured=decisive is not None, refusal=refusal, probability=probability, memory=memory,
-        memory_bytes=memory_bytes, margin_bytes=left, host_bytes=host_bytes(memory),
+        card=None if on_host or not estimator.gpu else estimator.gpu.name,
+        config=config,
+        verdict=verdict,
+        is_measured=decisive is not None,
+        refusal=refusal,
+        probability=probability,
+        memory=memory,
+        memory_bytes=memory_bytes,
+        margin_bytes=left,
+        host_bytes=host_bytes(memory),
         max_context=None if on_host else max_context(estimator, config),
-        native_context=native_context(estimator.model), scaling=extension(estimator.model, config.n_ctx),
-        shortage=short, shortage_n_ctx=short_n_ctx,
+        native_context=native_context(estimator.model),
+        scaling=extension(estimator.model, config.n_ctx),
+        shortage=short,
+        shortage_n_ctx=short_n_ctx,
         speeds=speeds(estimator, config) if verdict in ("yes", "probably") else None,
-        speed_reason=prediction.speed_reason, has_mtp=estimator.model.integer("nextn_predict_layers", 0) > 0,
-        measured=tuple(measured_rates(estimator, config, records)), evidence=witnesses, calibration=calibration,
-        next_command=None if decisive or refusal or on_host or _is_hopeless(short) else settling_command(
+        speed_reason=prediction.speed_reason,
+        has_mtp=estimator.model.integer("nextn_predict_layers", 0) > 0,
+        measured=tuple(measured_rates(estimator, config, records)),
+        evidence=witnesses,
+        calibration=calibration,
+        next_command=None
+        if decisive or refusal or on_host or _is_hopeless(short)
+        else settling_command(
             estimator, config, on_card=any(witness.says == "runs" for witness in witnesses)
         ),
         offers=offers(estimator, config) if is_wanting else (),
-    )  # fmt: skip
+    )
 
 
-def max_context(estimator: Estimator, config: RunConfig, probability: float = SURE, *, limit: int | None = None) -> int:
-    """The largest n_ctx up to `limit` that fits with `probability`, other knobs as they are; 0 where none does."""
+def max_context(
+    estimator: Estimator, config: RunConfig, probability: float = SURE, *, limit: int | None = None
+) -> int:
+    """The largest n_ctx up to `limit` that fits with `probability`, other knobs as they are; 0
+    where none does."""
     knobs = {name: value for name, value in config.to_dict().items() if name != "n_ctx"}
     longest = estimator.cautious(probability).max_context(limit=limit, **knobs)
     if estimator.gpu is None or MemoryModel(estimator.model).is_known or not longest:
         return longest
 
-    def is_unlikely(steps: int) -> bool:  # the doubt about a buffer of an unknown graph grows with the context
-        tried = estimator.predict(config.with_(n_ctx=steps * CONTEXT_STEP, n_depth=0), longest=False)
+    # the doubt about a buffer of an unknown graph grows with the context
+    def is_unlikely(steps: int) -> bool:
+        tried = estimator.predict(
+            config.with_(n_ctx=steps * CONTEXT_STEP, n_depth=0), longest=False
+        )
         return (tried.fit_probability or 0.0) < probability
 
     return CONTEXT_STEP * bisect_left(range(1, longest // CONTEXT_STEP + 1), True, key=is_unlikely)
@@ -142,7 +180,9 @@ def _resident(estimator: Estimator, memory: MemoryEstimate) -> int:
     return resident_bytes(memory, estimator.coefficients or default_coefficients())
 
 
-def _verdict(refusal: Refusal | None, decisive: Evidence | None, probability: float | None, left: int) -> Verdict:
+def _verdict(
+    refusal: Refusal | None, decisive: Evidence | None, probability: float | None, left: int
+) -> Verdict:
     if decisive:
         return "yes" if decisive.says == "runs" else "no"
     if refusal:
@@ -162,20 +202,27 @@ def _refusal(estimator: Estimator, config: RunConfig) -> Refusal | None:
         return None
     if memory.aborts(config):
         return "experts"
-    return "quantized_v" if setup.cache.v.is_quantized and not setup.cache.flash_attn else "latent_types"
+    return (
+        "quantized_v"
+        if setup.cache.v.is_quantized and not setup.cache.flash_attn
+        else "latent_types"
+    )
 
 
 def _first_to_fail(
     estimator: Estimator, config: RunConfig, memory: MemoryEstimate, verdict: Verdict
 ) -> tuple[Shortage | None, int | None]:
-    """What fails first and in which context: the asked one, or, where that surely fits, the first that does not."""
+    """What fails first and in which context: the asked one, or, where that surely fits, the first
+    that does not."""
     if verdict == "yes":
         longest = max_context(estimator, config, EVEN)
         config = config.with_(n_ctx=longest + CONTEXT_STEP)
         memory = estimator.memory(config)
         found = shortage(estimator, config, memory)
     else:
-        found = shortage(estimator, config, memory) or shortage(estimator.cautious(WIDEST), config, memory)
+        found = shortage(estimator, config, memory) or shortage(
+            estimator.cautious(WIDEST), config, memory
+        )
     return found, config.n_ctx if found else None
 
 
@@ -184,7 +231,9 @@ def _is_hopeless(short: Shortage | None) -> bool:
     return short is not None and short.stage in ("context", "weights")
 
 
-def settling_command(estimator: Estimator, config: RunConfig, *, on_card: bool = False) -> str | None:
+def settling_command(
+    estimator: Estimator, config: RunConfig, *, on_card: bool = False
+) -> str | None:
     """The command that loads this configuration and fills it; None for knobs that it does not take.
 
     A file is tried on the card itself, a published shape on a phantom of it unless `on_card`.

@@ -1,7 +1,7 @@
 """What was measured on the card that is asked about: kept small, cited beside an estimate.
 
-One file a card and source in the cache folder (or, once a card was measured by us, beside this module), a line a run.
-A card without a file costs one look into the folder.
+One file a card and source in the cache folder (or, once a card was measured by us, beside this
+module), a line a run. A card without a file costs one look into the folder.
 """
 
 import hashlib
@@ -24,13 +24,15 @@ from oomph.records.schema import ModelIdentity, Record
 
 SHIPPED: Final = Path(__file__).parent / "measured"
 ANY: Final = {"n_threads": None, "n_depth": 0, "n_parallel": 1}
-"""Knobs that a run's memory and its speed at a depth do not hang on, once a context is whole on a card."""
+"""Knobs that a run's memory and its speed at a depth do not hang on, once a context is whole on a
+card."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Citation:
-    """A measured run of the model and settings that are asked about. `vram_bytes` is None where its context was another
-    one; rates are in tokens per second with the depth that they were measured at, the nearest to the one asked."""
+    """A measured run of the model and settings that are asked about. `vram_bytes` is None where its
+    context was another one; rates are in tokens per second with the depth that they were measured
+    at, the nearest to the one asked."""
 
     card: str
     day: str
@@ -46,11 +48,17 @@ def measured_folder() -> Path:
 
 
 def keep_measured(records: Iterable[Record], folder: Path | None = None) -> list[Path]:
-    """Keep what ran on single real cards, scrubbed as for sharing; the files written, none where nothing did."""
+    """Keep what ran on single real cards, scrubbed as for sharing; the files written, none where
+    nothing did."""
     by_card: dict[str, list[str]] = {}
     for record in map(scrub, records):
         names = [card.get("name") for card in record.environment.gpus]
-        if record.environment.backend == "cuda" and record.outcome.label == "ok" and len(names) == 1 and names[0]:
+        if (
+            record.environment.backend == "cuda"
+            and record.outcome.label == "ok"
+            and len(names) == 1
+            and names[0]
+        ):
             row = json.dumps(_row(record), sort_keys=True)
             by_card.setdefault(names[0], []).append(row)
     folder, written = folder or measured_folder(), []
@@ -63,8 +71,11 @@ def keep_measured(records: Iterable[Record], folder: Path | None = None) -> list
     return written
 
 
-def cited(estimator: Estimator, config: RunConfig, *, folders: Sequence[Path] | None = None) -> list[Citation]:
-    """What was measured of this model with these settings on this card, newest first; memory only at the same n_ctx."""
+def cited(
+    estimator: Estimator, config: RunConfig, *, folders: Sequence[Path] | None = None
+) -> list[Citation]:
+    """What was measured of this model with these settings on this card, newest first; memory only
+    at the same n_ctx."""
     if estimator.gpu is None or config.n_devices != 1:
         return []
     asked = settled(config, estimator.model)
@@ -83,7 +94,9 @@ def _row(record: Record) -> dict[str, Any]:
     for timing in record.timings:
         quiet = quiet_samples(record, timing)
         if timing.test[:2] in rates and timing.n_parallel == 1 and "+" not in timing.test and quiet:
-            rates[timing.test[:2]].setdefault(timing.n_depth, []).append(timing.n_tokens * 1e9 / median(quiet))
+            rates[timing.test[:2]].setdefault(timing.n_depth, []).append(
+                timing.n_tokens * 1e9 / median(quiet)
+            )
     kept = ("name", "path", "arch", "file_bytes", "header_sha256")
     did_work = record.workload.get("n_prompt") or record.workload.get("n_gen")
     return {
@@ -92,7 +105,10 @@ def _row(record: Record) -> dict[str, Any]:
         "model": {key: getattr(record.model, key) for key in kept},
         "config": record_config(record).to_dict(),
         "vram_bytes": measured_vram_bytes(record).get("CUDA0") if did_work else None,
-        **{kind: [[depth, max(found)] for depth, found in sorted(each.items())] for kind, each in rates.items()},
+        **{
+            kind: [[depth, max(found)] for depth, found in sorted(each.items())]
+            for kind, each in rates.items()
+        },
     }
 
 
@@ -118,7 +134,14 @@ def _citation(row: Mapping[str, Any], asked: RunConfig, estimator: Estimator) ->
     prefill, decode = (_nearest(row[kind], asked.n_depth) for kind in ("pp", "tg"))
     if vram is None and prefill is None and decode is None:
         return None
-    return Citation(card=row["card"], day=row["day"], n_ctx=run.n_ctx, vram_bytes=vram, prefill=prefill, decode=decode)
+    return Citation(
+        card=row["card"],
+        day=row["day"],
+        n_ctx=run.n_ctx,
+        vram_bytes=vram,
+        prefill=prefill,
+        decode=decode,
+    )
 
 
 def _nearest(rates: Sequence[Sequence[float]], depth: int) -> tuple[int, float] | None:

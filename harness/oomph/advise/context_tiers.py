@@ -1,6 +1,7 @@
 """Context tiers: what a usual length costs in memory and waiting, predicted or seen.
 
-Stands apart from `reach`, which looks for the longest: most work is done in a context that somebody has chosen.
+Stands apart from `reach`, which looks for the longest: most work is done in a context that somebody
+has chosen.
 """
 
 from collections.abc import Sequence
@@ -22,10 +23,11 @@ TIERS: Final = ((4096, 8192), (16384, 32768), (65536, 90_000), (131_072, 131_072
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tier:
-    """A context of `n_ctx` tokens when it is full: `speed` is at that depth, `first_token_s` of a prompt that fills it.
-    Both are None where it does not run.
+    """A context of `n_ctx` tokens when it is full: `speed` is at that depth, `first_token_s` of a
+    prompt that fills it. Both are None where it does not run.
 
-    `measured_decode` and `measured_prefill` are the deepest that records hold between the tier's ends; None without.
+    `measured_decode` and `measured_prefill` are the deepest that records hold between the tier's
+    ends; None without.
     """
 
     low: int
@@ -41,7 +43,9 @@ class Tier:
     measured_prefill: MeasuredRate | None
 
 
-def context_tiers(estimator: Estimator, config: RunConfig, records: Sequence[Record] = ()) -> tuple[Tier, ...]:
+def context_tiers(
+    estimator: Estimator, config: RunConfig, records: Sequence[Record] = ()
+) -> tuple[Tier, ...]:
     """Every tier with the other knobs as in `config`."""
     seen = list(measured_rates(estimator, config, records))
     return tuple(_tier(estimator, config.with_(n_ctx=high), low, seen) for low, high in TIERS)
@@ -53,20 +57,27 @@ def _tier(estimator: Estimator, config: RunConfig, low: int, seen: Sequence[Meas
     whole = speeds(estimator, config) if runs else None
     within = [rate for rate in seen if low // 2 < rate.n_depth <= config.n_ctx]
     return Tier(
-        low=low, n_ctx=config.n_ctx, total_vram_bytes=prediction.memory.total_vram_bytes,
+        low=low,
+        n_ctx=config.n_ctx,
+        total_vram_bytes=prediction.memory.total_vram_bytes,
         margin_bytes=margin_bytes(prediction.memory, estimator.gpu_memory_bytes or 0),
-        probability=prediction.fit_probability, speed=_speed_when_full(estimator, config) if whole else None,
+        probability=prediction.fit_probability,
+        speed=_speed_when_full(estimator, config) if whole else None,
         first_token_s=whole.first_token_s if whole else None,
         first_token_interval_90=whole.first_token_interval_90 if whole else None,
         scaling=extension(estimator.model, config.n_ctx),
-        measured_decode=_deepest(within, "decode"), measured_prefill=_deepest(within, "prefill"),
-    )  # fmt: skip
+        measured_decode=_deepest(within, "decode"),
+        measured_prefill=_deepest(within, "prefill"),
+    )
 
 
 def _speed_when_full(estimator: Estimator, config: RunConfig) -> SpeedEstimate | None:
-    """Both rates at the end of the context: the last micro-batch of a prompt, and decoding after it."""
+    """Both rates at the end of the context: the last micro-batch of a prompt, and decoding after
+    it."""
     return estimator.speed(config.with_(n_depth=config.deepest))
 
 
 def _deepest(seen: Sequence[MeasuredRate], test: str) -> MeasuredRate | None:
-    return max((rate for rate in seen if rate.test == test), key=lambda rate: rate.n_depth, default=None)
+    return max(
+        (rate for rate in seen if rate.test == test), key=lambda rate: rate.n_depth, default=None
+    )

@@ -1,7 +1,8 @@
 """Which records speak for a configuration on a card, and what they say.
 
-Stands apart from `compare`, which puts figures beside figures: here a record is a witness. One that asked for at least
-as much and ran full shows that the configuration runs; one that asked for no more and ran out shows that it cannot.
+Stands apart from `compare`, which puts figures beside figures: here a record is a witness. One that
+asked for at least as much and ran full shows that the configuration runs; one that asked for no
+more and ran out shows that it cannot.
 """
 
 from collections.abc import Iterable
@@ -22,17 +23,20 @@ from oomph.records.schema import ModelIdentity, Record
 from oomph.units import MIB
 
 HEADER: Final = 64 * MIB
-"""More than the header and the padding of any GGUF file: tensors of a published shape and their file differ by less."""
+"""More than the header and the padding of any GGUF file: tensors of a published shape and their
+file differ by less."""
 
 Says = Literal["runs", "loads", "runs_out"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What one record says. `is_same` is False where it asked for more (and ran) or for less (and ran out).
+    """What one record says. `is_same` is False where it asked for more (and ran) or for less (and
+    ran out).
 
-    `n_filled` are the tokens that were in the context at the end, `vram_bytes` the peak on the cards; None where
-    nobody looked. A phantom card has no CUDA context: there, what runs has yet to fit beside one.
+    `n_filled` are the tokens that were in the context at the end, `vram_bytes` the peak on the
+    cards; None where nobody looked. A phantom card has no CUDA context: there, what runs has yet to
+    fit beside one.
     """
 
     record_id: str
@@ -51,28 +55,41 @@ class Evidence:
         return self.says == "runs_out" or (self.says == "runs" and self.backend != PHANTOM)
 
 
-def evidence(estimator: Estimator, config: RunConfig, records: Iterable[Record]) -> tuple[Evidence, ...]:
-    """What `records` say of `config` on the estimator's card; what settles the question first, then the closest."""
+def evidence(
+    estimator: Estimator, config: RunConfig, records: Iterable[Record]
+) -> tuple[Evidence, ...]:
+    """What `records` say of `config` on the estimator's card; what settles the question first, then
+    the closest."""
     asked = settled(config, estimator.model)
     found = (_witness(record, asked, estimator) for record in records if is_of(record, estimator))
     told = [each for each in found if each]
-    return tuple(sorted(told, key=lambda each: (not each.settles, not each.is_same, abs(each.n_ctx - config.n_ctx))))
+    return tuple(
+        sorted(
+            told,
+            key=lambda each: (not each.settles, not each.is_same, abs(each.n_ctx - config.n_ctx)),
+        )
+    )
 
 
 def is_of(record: Record, estimator: Estimator) -> bool:
-    """Whether a record is of the estimator's model and card (or of a machine without one, where none is named)."""
+    """Whether a record is of the estimator's model and card (or of a machine without one, where
+    none is named)."""
     return is_model(record.model, estimator.model) and _is_card(record, estimator)
 
 
 def settled(config: RunConfig, model: ModelSpec) -> RunConfig:
-    """`config` with what two spellings of one configuration differ in made equal; for comparison only."""
+    """`config` with what two spellings of one configuration differ in made equal; for comparison
+    only."""
     experts = (config.n_expert_used or model.n_expert_used) if model.is_moe else None
     return config.with_(
-        n_expert_used=experts, flash_attn="off" if config.flash_attn == "off" else "on",
+        n_expert_used=experts,
+        flash_attn="off" if config.flash_attn == "off" else "on",
         n_gpu_layers=-1 if config.n_gpu_layers > model.n_layer else config.n_gpu_layers,
         swa_full=config.swa_full or not sliding_window(model),
-        rope_scaling=None, rope_scale=None, yarn_orig_ctx=None,
-    )  # fmt: skip
+        rope_scaling=None,
+        rope_scale=None,
+        yarn_orig_ctx=None,
+    )
 
 
 def filled(record: Record) -> int | None:
@@ -92,17 +109,25 @@ def _witness(record: Record, asked: RunConfig, estimator: Estimator) -> Evidence
         return None
     peaks = measured_vram_bytes(record).values()
     return Evidence(
-        record_id=record.record_id, says=says, is_same=_padded(tried) == _padded(asked),
-        outcome=record.outcome.label, backend=record.environment.backend, machine=record.environment.machine,
-        n_ctx=tried.n_ctx, n_filled=filled(record), vram_bytes=sum(peaks) if peaks else None,
-    )  # fmt: skip
+        record_id=record.record_id,
+        says=says,
+        is_same=_padded(tried) == _padded(asked),
+        outcome=record.outcome.label,
+        backend=record.environment.backend,
+        machine=record.environment.machine,
+        n_ctx=tried.n_ctx,
+        n_filled=filled(record),
+        vram_bytes=sum(peaks) if peaks else None,
+    )
 
 
 def _says(record: Record, tried: RunConfig, asked: RunConfig, *, n_promised: int) -> Says | None:
     if record.outcome.label == "ok" and asks_at_least(tried, asked):
         return "runs" if (filled(record) or 0) >= n_promised else "loads"
     cards = record.environment.gpus
-    had_limit = record.limits.get("memory_bytes") is not None or any("ballast_bytes" in card for card in cards)
+    had_limit = record.limits.get("memory_bytes") is not None or any(
+        "ballast_bytes" in card for card in cards
+    )
     # with a limit, or beside a ballast, it ran out of less than the card
     return "runs_out" if ran_out(record) and not had_limit and asks_at_least(asked, tried) else None
 
@@ -113,14 +138,17 @@ def _padded(config: RunConfig) -> RunConfig:
 
 
 def is_model(measured: ModelIdentity, model: ModelSpec) -> bool:
-    """Whether a record's model is this one: by its file's size, its published name, or the size of its tensors."""
+    """Whether a record's model is this one: by its file's size, its published name, or the size of
+    its tensors."""
     if measured.arch != model.arch:
         return False
     if model.file_bytes is not None:
         return measured.file_bytes == model.file_bytes
     if _is_published(measured.path) and _is_published(model.source):
         return measured.path.lower() == model.source.lower()
-    return 0 <= measured.file_bytes - sum(tensor.n_bytes for tensor in model.tensors.values()) < HEADER
+    return (
+        0 <= measured.file_bytes - sum(tensor.n_bytes for tensor in model.tensors.values()) < HEADER
+    )
 
 
 def _is_published(source: str) -> bool:

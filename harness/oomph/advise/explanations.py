@@ -1,7 +1,7 @@
 """The figures behind `oomph explain`: what each mechanism means for this model.
 
-Stands apart from the words, which are in `views/texts`: everything here is computed, so that an explanation of another
-model has other numbers, and of a dense one says nothing of experts.
+Stands apart from the words, which are in `views/texts`: everything here is computed, so that an
+explanation of another model has other numbers, and of a dense one says nothing of experts.
 """
 
 from bisect import bisect_left
@@ -29,7 +29,8 @@ EXPLAINED_UBATCHES = (128, 512, 2048)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesson:
-    """A configuration's memory on its card, part by part, and its speeds; `pool_bytes` is taken in use.
+    """A configuration's memory on its card, part by part, and its speeds; `pool_bytes` is taken in
+    use.
 
     `longest` is the longest context with the other knobs as they are, None where nobody looked.
     """
@@ -45,9 +46,11 @@ class Lesson:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OomLesson:
-    """The four stages, as this configuration passes them, and what dies late without flash attention.
+    """The four stages, as this configuration passes them, and what dies late without flash
+    attention.
 
-    `late` is the failure of the first context that does not fit without flash attention, `late_n_ctx` that context.
+    `late` is the failure of the first context that does not fit without flash attention,
+    `late_n_ctx` that context.
     """
 
     asked: Lesson
@@ -57,7 +60,8 @@ class OomLesson:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpertsLesson:
-    """Experts of one layer, how many bytes all of them take, the most that can be active, and rows by active ones."""
+    """Experts of one layer, how many bytes all of them take, the most that can be active, and rows
+    by active ones."""
 
     n_expert: int
     n_expert_used: int
@@ -69,9 +73,11 @@ class ExpertsLesson:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheLesson:
-    """Rows by cache type; `per_token_bytes` of each. A window, a state or latent attention where the model has one.
+    """Rows by cache type; `per_token_bytes` of each. A window, a state or latent attention where
+    the model has one.
 
-    `window_bytes` is the f16 cache with sliding-window layers that keep their window only, None without such layers.
+    `window_bytes` is the f16 cache with sliding-window layers that keep their window only, None
+    without such layers.
     """
 
     rows: tuple[Lesson, ...]
@@ -84,7 +90,8 @@ class CacheLesson:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RopeLesson:
-    """How far the positions reach, what extends them, and what the cache of the extended context takes."""
+    """How far the positions reach, what extends them, and what the cache of the extended context
+    takes."""
 
     trained: int
     native: int
@@ -94,7 +101,8 @@ class RopeLesson:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchLesson:
-    """Rows by n_ubatch; logits of one micro-batch of `n_ubatch` tokens, and the compute buffer without them."""
+    """Rows by n_ubatch; logits of one micro-batch of `n_ubatch` tokens, and the compute buffer
+    without them."""
 
     rows: tuple[Lesson, ...]
     n_vocab: int
@@ -103,7 +111,9 @@ class BatchLesson:
     one_output_compute_bytes: int
 
 
-def lesson(estimator: Estimator, config: RunConfig, value: int | str = "", *, reach: bool = False) -> Lesson:
+def lesson(
+    estimator: Estimator, config: RunConfig, value: int | str = "", *, reach: bool = False
+) -> Lesson:
     """One configuration on a named card; `value` is what tells it from the others of its table.
 
     `reach` asks for the longest context too, which takes the most time.
@@ -112,10 +122,14 @@ def lesson(estimator: Estimator, config: RunConfig, value: int | str = "", *, re
     device = estimator.memory(config).devices[CARD]
     values = estimator.coefficients or default_coefficients()
     return Lesson(
-        value=value, device=device, context_bytes=context_bytes(gpu, values),
-        pool_bytes=pool_bytes(estimator.model, config, gpu), margin_bytes=memory_bytes - device.total_bytes,
-        longest=max_context(estimator, config) if reach else None, speeds=speeds(estimator, config),
-    )  # fmt: skip
+        value=value,
+        device=device,
+        context_bytes=context_bytes(gpu, values),
+        pool_bytes=pool_bytes(estimator.model, config, gpu),
+        margin_bytes=memory_bytes - device.total_bytes,
+        longest=max_context(estimator, config) if reach else None,
+        speeds=speeds(estimator, config),
+    )
 
 
 def oom_lesson(estimator: Estimator, config: RunConfig) -> OomLesson:
@@ -123,9 +137,10 @@ def oom_lesson(estimator: Estimator, config: RunConfig) -> OomLesson:
     plain = config.with_(flash_attn="off", type_k="f16", type_v="f16")
     late = plain.with_(n_ctx=max_context(estimator, plain, EVEN) + CONTEXT_STEP)
     return OomLesson(
-        asked=lesson(estimator, config, reach=True), late=shortage(estimator, late, estimator.memory(late)),
+        asked=lesson(estimator, config, reach=True),
+        late=shortage(estimator, late, estimator.memory(late)),
         late_n_ctx=late.n_ctx,
-    )  # fmt: skip
+    )
 
 
 def experts_lesson(estimator: Estimator, config: RunConfig) -> ExpertsLesson | None:
@@ -139,10 +154,13 @@ def experts_lesson(estimator: Estimator, config: RunConfig) -> ExpertsLesson | N
     own = model.n_expert_used
     shown = sorted({n for n in (own // 2, own, own + 2, 2 * own) if 1 <= n <= most})
     return ExpertsLesson(
-        n_expert=model.n_expert, n_expert_used=own, expert_bytes=bytes_by_role(model).get("experts", 0),
-        weights_bytes=sum(bytes_by_role(model).values()), most=most,
+        n_expert=model.n_expert,
+        n_expert_used=own,
+        expert_bytes=bytes_by_role(model).get("experts", 0),
+        weights_bytes=sum(bytes_by_role(model).values()),
+        most=most,
         rows=tuple(lesson(estimator, config.with_(n_expert_used=n), n) for n in shown),
-    )  # fmt: skip
+    )
 
 
 def cache_lesson(estimator: Estimator, config: RunConfig) -> CacheLesson:
@@ -156,12 +174,18 @@ def cache_lesson(estimator: Estimator, config: RunConfig) -> CacheLesson:
     grown = tuple(
         lesson_bytes / config.n_ctx
         for row, kind in zip(rows, EXPLAINED_CACHES, strict=True)
-        for lesson_bytes in [_kv_bytes(estimator, twice.with_(type_k=kind, type_v=kind)) - row.device.kv_cache_bytes]
+        for lesson_bytes in [
+            _kv_bytes(estimator, twice.with_(type_k=kind, type_v=kind)) - row.device.kv_cache_bytes
+        ]
     )
     return CacheLesson(
-        rows=rows, per_token_bytes=grown, window=window, window_bytes=within.kv_cache_bytes if within else None,
-        recurrent_bytes=rows[0].device.recurrent_bytes, is_latent=model.integer("attention.kv_lora_rank", 0) > 0,
-    )  # fmt: skip
+        rows=rows,
+        per_token_bytes=grown,
+        window=window,
+        window_bytes=within.kv_cache_bytes if within else None,
+        recurrent_bytes=rows[0].device.recurrent_bytes,
+        is_latent=model.integer("attention.kv_lora_rank", 0) > 0,
+    )
 
 
 def _cached(estimator: Estimator, config: RunConfig, kind: str) -> Lesson:
@@ -174,7 +198,7 @@ def flash_lesson(estimator: Estimator, config: RunConfig) -> tuple[Lesson, Lesso
     return (
         lesson(estimator, plain.with_(flash_attn="on"), "on", reach=True),
         lesson(estimator, plain.with_(flash_attn="off"), "off", reach=True),
-    )  # fmt: skip
+    )
 
 
 def batch_lesson(estimator: Estimator, config: RunConfig) -> BatchLesson:
@@ -182,10 +206,12 @@ def batch_lesson(estimator: Estimator, config: RunConfig) -> BatchLesson:
     n_vocab = estimator.model.n_vocab
     one = config.with_(n_outputs_max=config.n_seq_max)
     return BatchLesson(
-        rows=tuple(lesson(estimator, config.with_(n_ubatch=n), n) for n in EXPLAINED_UBATCHES), n_vocab=n_vocab,
-        n_ubatch=config.n_ubatch, logits_bytes=4 * config.n_ubatch * n_vocab,
+        rows=tuple(lesson(estimator, config.with_(n_ubatch=n), n) for n in EXPLAINED_UBATCHES),
+        n_vocab=n_vocab,
+        n_ubatch=config.n_ubatch,
+        logits_bytes=4 * config.n_ubatch * n_vocab,
         one_output_compute_bytes=estimator.memory(one).devices[CARD].compute_bytes,
-    )  # fmt: skip
+    )
 
 
 def rope_lesson(estimator: Estimator, config: RunConfig) -> RopeLesson:
@@ -193,9 +219,11 @@ def rope_lesson(estimator: Estimator, config: RunConfig) -> RopeLesson:
     model, scaling = estimator.model, longest_extension(estimator.model)
     reach = scaling.reach if scaling else native_context(model)
     return RopeLesson(
-        trained=model.n_ctx_train, native=native_context(model), scaling=scaling,
+        trained=model.n_ctx_train,
+        native=native_context(model),
+        scaling=scaling,
         extended_kv_bytes=_kv_bytes(estimator, config.with_(n_ctx=reach)),
-    )  # fmt: skip
+    )
 
 
 def _kv_bytes(estimator: Estimator, config: RunConfig) -> int:

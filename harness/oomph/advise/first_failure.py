@@ -1,7 +1,8 @@
 """What runs out first, and at which fill, in the order in which llama.cpp allocates.
 
-Stands apart from the sums of `estimate`, which only say how much: a configuration can load and die thousands of tokens
-later, because ggml-cuda's pool grows with the prompt, and without flash attention with every cell that is filled.
+Stands apart from the sums of `estimate`, which only say how much: a configuration can load and die
+thousands of tokens later, because ggml-cuda's pool grows with the prompt, and without flash
+attention with every cell that is filled.
 """
 
 from bisect import bisect_left
@@ -15,14 +16,17 @@ from oomph.estimate.prediction import DeviceMemory, MemoryEstimate, is_card
 from oomph.facts.config import CONTEXT_STEP, RunConfig
 
 Stage = Literal["context", "weights", "kv_cache", "compute", "run"]
-"""The CUDA context; weights while the model loads; cache and compute buffer while the context is made; the pool."""
+"""The CUDA context; weights while the model loads; cache and compute buffer while the context is
+made; the pool."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shortage:
-    """The first allocation that fails on `device`; `short_bytes` is what the whole configuration lacks there.
+    """The first allocation that fails on `device`; `short_bytes` is what the whole configuration
+    lacks there.
 
-    `n_filled` is how many tokens are in the context by then: None before there is a context, 0 in the first prompt.
+    `n_filled` is how many tokens are in the context by then: None before there is a context, 0 in
+    the first prompt.
     """
 
     device: str
@@ -42,7 +46,10 @@ def shortage(estimator: Estimator, config: RunConfig, memory: MemoryEstimate) ->
     if estimator.gpu_memory_bytes is None:
         return None
     cards = {name: device for name, device in memory.devices.items() if is_card(name)}
-    found = [_on_card(estimator, config, name, device, estimator.gpu_memory_bytes) for name, device in cards.items()]
+    found = [
+        _on_card(estimator, config, name, device, estimator.gpu_memory_bytes)
+        for name, device in cards.items()
+    ]
     return min((each for each in found if each), key=_order, default=None)
 
 
@@ -60,19 +67,24 @@ def _on_card(
     gpu = estimator.gpu
     context = context_bytes(gpu, estimator.coefficients or default_coefficients()) if gpu else 0
     parts: tuple[tuple[Stage, int], ...] = (
-        ("context", context), ("weights", device.weights_bytes),
-        ("kv_cache", device.kv_cache_bytes + device.recurrent_bytes), ("compute", device.compute_bytes),
-    )  # fmt: skip
+        ("context", context),
+        ("weights", device.weights_bytes),
+        ("kv_cache", device.kv_cache_bytes + device.recurrent_bytes),
+        ("compute", device.compute_bytes),
+    )
     left = memory_bytes
     for stage, n_bytes in parts:
         left -= n_bytes
         if left < 0:
             return Shortage(device=name, stage=stage, short_bytes=short)
-    return Shortage(device=name, stage="run", short_bytes=short, n_filled=_last_fill(estimator, config, left))
+    return Shortage(
+        device=name, stage="run", short_bytes=short, n_filled=_last_fill(estimator, config, left)
+    )
 
 
 def _last_fill(estimator: Estimator, config: RunConfig, room_bytes: int) -> int:
-    """The tokens up to which the pool stays within `room_bytes`, in whole micro-batches; 0 where none does.
+    """The tokens up to which the pool stays within `room_bytes`, in whole micro-batches; 0 where
+    none does.
 
     A pool at a fill is that of a context of so many tokens.
     """
@@ -80,7 +92,9 @@ def _last_fill(estimator: Estimator, config: RunConfig, room_bytes: int) -> int:
     gpu, steps = estimator.gpu, -(-config.n_ctx // CONTEXT_STEP)
 
     def is_short(step: int) -> bool:
-        return pool_bytes(estimator.model, config.with_(n_ctx=step * CONTEXT_STEP), gpu) > room_bytes
+        return (
+            pool_bytes(estimator.model, config.with_(n_ctx=step * CONTEXT_STEP), gpu) > room_bytes
+        )
 
     held = bisect_left(range(1, steps), True, key=is_short) * CONTEXT_STEP
     return held // config.n_ubatch * config.n_ubatch

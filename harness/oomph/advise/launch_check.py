@@ -1,6 +1,7 @@
 """A started launch script held against what its files promise: knobs, slots, memory.
 
-The only place that knows both the promise (a configuration and its estimate) and what llama-server reported.
+The only place that knows both the promise (a configuration and its estimate) and what llama-server
+reported.
 """
 
 from collections.abc import Iterator, Mapping
@@ -32,34 +33,52 @@ def held_against(launch: Launch, boot: Boot) -> tuple[Finding, ...]:
     """Every promise that can be told from a boot; the first is that it starts."""
     if boot.health_s is None:
         ended = classify(boot.exit_code, boot.log, timed_out=boot.timed_out)
-        return (Finding(what="starts", promised="yes", reported=f"{ended.outcome}: {ended.advice}", holds=False),)
+        return (
+            Finding(
+                what="starts",
+                promised="yes",
+                reported=f"{ended.outcome}: {ended.advice}",
+                holds=False,
+            ),
+        )
     return (*_knobs(launch, boot), *_memory(launch, boot), *_end(boot))
 
 
 def _knobs(launch: Launch, boot: Boot) -> Iterator[Finding]:
     config, reported = launch.config, boot.reported
-    yield Finding(what="starts", promised="yes", reported=f"healthy after {boot.health_s:.1f} s", holds=True)
+    yield Finding(
+        what="starts", promised="yes", reported=f"healthy after {boot.health_s:.1f} s", holds=True
+    )
     slots, n_ctx = boot.slots or (None, None)
     wanted = slot_context(config)
     yield Finding(
-        what="tokens in each slot", promised=f"{config.n_seq_max} × {count(wanted)}",
+        what="tokens in each slot",
+        promised=f"{config.n_seq_max} × {count(wanted)}",
         reported=f"{slots} × {count(n_ctx)}, over HTTP {count(boot.slot_n_ctx)}",
-        holds=slots == config.n_seq_max and n_ctx is not None and n_ctx >= wanted and boot.slot_n_ctx == n_ctx,
-    )  # fmt: skip
+        holds=slots == config.n_seq_max
+        and n_ctx is not None
+        and n_ctx >= wanted
+        and boot.slot_n_ctx == n_ctx,
+    )
     if config.n_expert_used is not None:
         yield Finding(
-            what="active experts", promised=str(config.n_expert_used), reported=str(reported.n_expert_used),
+            what="active experts",
+            promised=str(config.n_expert_used),
+            reported=str(reported.n_expert_used),
             holds=reported.n_expert_used == config.n_expert_used,
-        )  # fmt: skip
+        )
     wrong = disagreement(config, reported)
     yield Finding(
-        what="cache types, RoPE and context as asked", promised="yes", reported=wrong or "yes", holds=wrong is None
+        what="cache types, RoPE and context as asked",
+        promised="yes",
+        reported=wrong or "yes",
+        holds=wrong is None,
     )
 
 
 def _memory(launch: Launch, boot: Boot) -> Iterator[Finding]:
-    """Weights, caches and compute buffer of each card, or of the host where there is none, as llama.cpp printed them;
-    what no log line prints is not compared."""
+    """Weights, caches and compute buffer of each card, or of the host where there is none, as
+    llama.cpp printed them; what no log line prints is not compared."""
     devices = launch.prediction.memory.devices
     cards = [name for name in devices if is_card(name)]
     for device in cards or ["CPU"]:
@@ -69,16 +88,24 @@ def _memory(launch: Launch, boot: Boot) -> Iterator[Finding]:
 def _device(device: str, memory: DeviceMemory, boot: Boot) -> Iterator[Finding]:
     buffers = boot.buffers
     parts: dict[str, tuple[int, Mapping[str, list[float]]]] = {
-        "weights": (memory.weights_bytes, buffers.model_mib), "KV cache": (memory.kv_cache_bytes, buffers.kv_cache_mib),
-        "compute buffer": (memory.compute_bytes, {name: sizes[-1:] for name, sizes in buffers.compute_mib.items()}),
-    }  # fmt: skip
+        "weights": (memory.weights_bytes, buffers.model_mib),
+        "KV cache": (memory.kv_cache_bytes, buffers.kv_cache_mib),
+        "compute buffer": (
+            memory.compute_bytes,
+            {name: sizes[-1:] for name, sizes in buffers.compute_mib.items()},
+        ),
+    }
     for what, (n_bytes, printed) in parts.items():
-        names = [name for name in printed if name == device or name.startswith(f"{device}_")]  # CPU_Mapped, CPU_REPACK
+        names = [
+            name for name in printed if name == device or name.startswith(f"{device}_")
+        ]  # CPU_Mapped, CPU_REPACK
         taken = sum(sum(printed[name]) for name in names)
         yield Finding(
-            what=f"{device} {what}, MiB", promised=f"{n_bytes / MIB:,.2f}", reported=f"{taken:,.2f}",
+            what=f"{device} {what}, MiB",
+            promised=f"{n_bytes / MIB:,.2f}",
+            reported=f"{taken:,.2f}",
             holds=abs(n_bytes / MIB - taken) <= ROUNDED_MIB,
-        )  # fmt: skip
+        )
     if is_card(device):
         yield _breakdown(device, (memory.total_bytes - memory.overhead_bytes) / MIB, boot)
 
@@ -87,12 +114,17 @@ def _breakdown(device: str, promised_mib: float, boot: Boot) -> Finding:
     """llama.cpp's own sum for a card, in whole MiB."""
     said = boot.breakdown_mib.get(device)
     return Finding(
-        what=f"{device} in the breakdown at the end, MiB", promised=f"{promised_mib:,.0f}",
-        reported=count(said[0]) if said else "not printed", holds=said is not None and abs(said[0] - promised_mib) <= 1,
-    )  # fmt: skip
+        what=f"{device} in the breakdown at the end, MiB",
+        promised=f"{promised_mib:,.0f}",
+        reported=count(said[0]) if said else "not printed",
+        holds=said is not None and abs(said[0] - promised_mib) <= 1,
+    )
 
 
 def _end(boot: Boot) -> Iterator[Finding]:
     yield Finding(
-        what="ends when it is asked to", promised="0", reported=str(boot.exit_code), holds=boot.exit_code == 0
+        what="ends when it is asked to",
+        promised="0",
+        reported=str(boot.exit_code),
+        holds=boot.exit_code == 0,
     )

@@ -1,8 +1,8 @@
 """What to launch: a profile's choice of the knobs that nobody asked for, made by what fits.
 
-Stands apart from `alternatives`, which prices every way out of a configuration that does not fit: here one is
-chosen, in the order in which a profile gives things up, and settled for llama-server, whose defaults are not those of
-llama-cpp-python.
+Stands apart from `alternatives`, which prices every way out of a configuration that does not fit:
+here one is chosen, in the order in which a profile gives things up, and settled for llama-server,
+whose defaults are not those of llama-cpp-python.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -28,16 +28,17 @@ from oomph.units import count
 UBATCHES: Final = (2048, 1024, 512)
 """n_ubatch from the fastest prefill to llama.cpp's default."""
 ANSWER: Final = 512
-"""Tokens of an answer, to weigh a prompt against: a prompt of half the context is read, then so many are written."""
+"""Tokens of an answer, to weigh a prompt against: a prompt of half the context is read, then so
+many are written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
     """A model file and the one configuration that all launch files of it spell.
 
-    `prediction` is llama-server's, `library` that of llama-cpp-python. `reason` says in a sentence why the profile
-    chose so. `scaling` is the RoPE scaling that n_ctx needs, `context_length` the one to override so that no slot is
-    capped. `card` is None where none is named.
+    `prediction` is llama-server's, `library` that of llama-cpp-python. `reason` says in a sentence
+    why the profile chose so. `scaling` is the RoPE scaling that n_ctx needs, `context_length` the
+    one to override so that no slot is capped. `card` is None where none is named.
     """
 
     model_path: str
@@ -54,8 +55,9 @@ class Launch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """How a profile goes about it: KV types from the one it likes best, whether it weighs the time that each way takes,
-    and whether an n_ctx that nobody asked for is the longest that its makers publish instead of the native one."""
+    """How a profile goes about it: KV types from the one it likes best, whether it weighs the time
+    that each way takes, and whether an n_ctx that nobody asked for is the longest that its makers
+    publish instead of the native one."""
 
     kv_types: tuple[str, ...]
     aim: str
@@ -70,11 +72,15 @@ PROFILES: Final[Mapping[str, Profile]] = {
 }
 
 
-def choose(estimator: Estimator, knobs: Mapping[str, Any], *, model_path: str, profile: str) -> Launch:
-    """The launch of `profile` with `knobs` (RunConfig's) as they are asked for; n_ctx left out is the profile's too.
+def choose(
+    estimator: Estimator, knobs: Mapping[str, Any], *, model_path: str, profile: str
+) -> Launch:
+    """The launch of `profile` with `knobs` (RunConfig's) as they are asked for; n_ctx left out is
+    the profile's too.
 
-    Where nothing that the profile may choose fits, the launch is its last resort: `launch.prediction.fits` says so.
-    ConfigError for a profile that there is not, or knobs that the model cannot have.
+    Where nothing that the profile may choose fits, the launch is its last resort:
+    `launch.prediction.fits` says so. ConfigError for a profile that there is not, or knobs that the
+    model cannot have.
     """
     if profile not in PROFILES:
         raise ConfigError(f"there is no profile {profile!r}; take one of {', '.join(PROFILES)}")
@@ -84,23 +90,32 @@ def choose(estimator: Estimator, knobs: Mapping[str, Any], *, model_path: str, p
     config, why = _chosen(estimator, base, knobs, PROFILES[profile])
     scaling = _scaling(estimator.model, config, is_asked="rope_scaling" in knobs)
     return Launch(
-        model_path=model_path, spec=estimator.model, config=config, prediction=estimator.predict(config),
-        library=estimator.predict(config.with_(n_outputs_max=None)), profile=profile,
-        reason=f"{profile}: {PROFILES[profile].aim}; {why}", card=estimator.gpu.name if estimator.gpu else None,
-        scaling=scaling, context_length=_uncapped(estimator.model, config, scaling),
-    )  # fmt: skip
+        model_path=model_path,
+        spec=estimator.model,
+        config=config,
+        prediction=estimator.predict(config),
+        library=estimator.predict(config.with_(n_outputs_max=None)),
+        profile=profile,
+        reason=f"{profile}: {PROFILES[profile].aim}; {why}",
+        card=estimator.gpu.name if estimator.gpu else None,
+        scaling=scaling,
+        context_length=_uncapped(estimator.model, config, scaling),
+    )
 
 
 def server_config(spec: ModelSpec, knobs: Mapping[str, Any]) -> RunConfig:
-    """`knobs` over llama-server's defaults: logits for its slots alone, sliding windows only; one slot, RoPE scaling as
-    a slot's context needs it."""
-    config = RunConfig.from_mapping({"swa_full": False, "flash_attn": "on"} | dict(knobs), where="the command line")
+    """`knobs` over llama-server's defaults: logits for its slots alone, sliding windows only; one
+    slot, RoPE scaling as a slot's context needs it."""
+    config = RunConfig.from_mapping(
+        {"swa_full": False, "flash_attn": "on"} | dict(knobs), where="the command line"
+    )
     scaling = extension(spec, slot_context(config))
     if scaling and config.rope_scaling is None:
         config = config.with_(
-            rope_scaling=scaling.type, rope_scale=scaling.factor,
+            rope_scaling=scaling.type,
+            rope_scale=scaling.factor,
             yarn_orig_ctx=scaling.original_context_length if scaling.type == "yarn" else None,
-        )  # fmt: skip
+        )
     return config.with_(n_outputs_max=config.n_seq_max)
 
 
@@ -111,13 +126,17 @@ def _scaling(spec: ModelSpec, config: RunConfig, *, is_asked: bool) -> RopeScali
     if not is_asked:
         return extension(spec, slot_context(config))
     return RopeScaling(
-        type=config.rope_scaling or "", factor=config.rope_scale or 1.0, is_published=False, reason="as asked for",
+        type=config.rope_scaling or "",
+        factor=config.rope_scale or 1.0,
+        is_published=False,
+        reason="as asked for",
         original_context_length=config.yarn_orig_ctx or spec.n_ctx_train,
-    )  # fmt: skip
+    )
 
 
 def _uncapped(spec: ModelSpec, config: RunConfig, scaling: RopeScaling | None) -> int | None:
-    """The context_length that llama-server must be told: it takes it anew for YaRN, and for nothing else."""
+    """The context_length that llama-server must be told: it takes it anew for YaRN, and for nothing
+    else."""
     n_ctx = slot_context(config)
     if scaling is None:
         return uncapped_context_length(spec, n_ctx)
@@ -126,7 +145,8 @@ def _uncapped(spec: ModelSpec, config: RunConfig, scaling: RopeScaling | None) -
 
 
 def _own_context(estimator: Estimator, knobs: Mapping[str, Any], profile: Profile) -> int:
-    """The context that the model has, or that its makers publish for it, as far as it surely fits on the card."""
+    """The context that the model has, or that its makers publish for it, as far as it surely fits
+    on the card."""
     spec = estimator.model
     longest = longest_extension(spec) if profile.stretches else None
     n_ctx = max(native_context(spec), longest.reach if longest and longest.is_published else 0)
@@ -142,7 +162,9 @@ def _own_context(estimator: Estimator, knobs: Mapping[str, Any], profile: Profil
 def _smallest(config: RunConfig, knobs: Mapping[str, Any], profile: Profile) -> RunConfig:
     """What takes the least of all that the profile may choose and that stays on the card."""
     kinds = (
-        {} if {"type_k", "type_v"} & knobs.keys() else {"type_k": profile.kv_types[-1], "type_v": profile.kv_types[-1]}
+        {}
+        if {"type_k", "type_v"} & knobs.keys()
+        else {"type_k": profile.kv_types[-1], "type_v": profile.kv_types[-1]}
     )
     return config.with_(**kinds, n_ubatch=_ubatches(config, knobs)[-1])
 
@@ -152,7 +174,9 @@ def slot_context(config: RunConfig) -> int:
     return max(config.n_ctx_seq, 1)
 
 
-def _chosen(estimator: Estimator, base: RunConfig, knobs: Mapping[str, Any], profile: Profile) -> tuple[RunConfig, str]:
+def _chosen(
+    estimator: Estimator, base: RunConfig, knobs: Mapping[str, Any], profile: Profile
+) -> tuple[RunConfig, str]:
     """The profile's configuration, and why."""
     if estimator.gpu_memory_bytes is None or base.n_devices == 0:
         return base, "without a card there is nothing to choose by, so llama.cpp's defaults stand"
@@ -165,13 +189,19 @@ def _chosen(estimator: Estimator, base: RunConfig, knobs: Mapping[str, Any], pro
 
 
 def _best(
-    estimator: Estimator, tried: list[tuple[RunConfig, str]], holds: Callable[[RunConfig], bool], profile: Profile
+    estimator: Estimator,
+    tried: list[tuple[RunConfig, str]],
+    holds: Callable[[RunConfig], bool],
+    profile: Profile,
 ) -> tuple[RunConfig, str] | None:
-    """The first that holds; the quickest instead, where that is not the favourite of a profile that weighs time."""
+    """The first that holds; the quickest instead, where that is not the favourite of a profile that
+    weighs time."""
     if not profile.weighs_time or holds(tried[0][0]):
         return next((each for each in tried if holds(each[0])), None)
     held = [each for each in tried if holds(each[0])]
-    timed = [(seconds, each) for each in held if (seconds := _seconds(estimator, each[0])) is not None]
+    timed = [
+        (seconds, each) for each in held if (seconds := _seconds(estimator, each[0])) is not None
+    ]
     if not timed:
         return held[0] if held else None
     _, (config, why) = min(timed, key=lambda item: item[0])
@@ -179,7 +209,8 @@ def _best(
 
 
 def _seconds(estimator: Estimator, config: RunConfig) -> float | None:
-    """Seconds for a prompt of half the context and an answer after it; None where no speed is known."""
+    """Seconds for a prompt of half the context and an answer after it; None where no speed is
+    known."""
     half = speeds(estimator, config.with_(n_ctx=max(config.n_ctx // 2, 1)))
     return half.first_token_s + ANSWER / half.full.decode_tokens_per_s if half else None
 
@@ -187,16 +218,23 @@ def _seconds(estimator: Estimator, config: RunConfig) -> float | None:
 def _tries(
     estimator: Estimator, base: RunConfig, knobs: Mapping[str, Any], profile: Profile
 ) -> Iterator[tuple[RunConfig, str]]:
-    """What the profile may choose, what it likes best first, each with its reason; asked-for knobs stay as they are."""
+    """What the profile may choose, what it likes best first, each with its reason; asked-for knobs
+    stay as they are."""
     kinds = profile.kv_types if not {"type_k", "type_v"} & knobs.keys() else (None,)
     for kind in kinds:
         cached = base if kind is None else base.with_(type_k=kind, type_v=kind)
-        said = "the cache as asked" if kind is None else f"{'an' if kind == 'f16' else 'a'} {kind} cache"
+        said = (
+            "the cache as asked"
+            if kind is None
+            else f"{'an' if kind == 'f16' else 'a'} {kind} cache"
+        )
         larger = f", {kinds[0]} does not" if kind != kinds[0] else ""
         for n_ubatch in _ubatches(base, knobs):
             yield cached.with_(n_ubatch=n_ubatch), f"{said} and n_ubatch {n_ubatch} fit{larger}"
     if not {"n_gpu_layers", "n_cpu_moe", "override_tensor"} & knobs.keys():
-        yield _offloaded(estimator.cautious(SURE), cached.with_(n_ubatch=_ubatches(base, knobs)[-1]), said)
+        yield _offloaded(
+            estimator.cautious(SURE), cached.with_(n_ubatch=_ubatches(base, knobs)[-1]), said
+        )
 
 
 def _ubatches(base: RunConfig, knobs: Mapping[str, Any]) -> tuple[int, ...]:
@@ -206,14 +244,24 @@ def _ubatches(base: RunConfig, knobs: Mapping[str, Any]) -> tuple[int, ...]:
 
 
 def _offloaded(estimator: Estimator, config: RunConfig, said: str) -> tuple[RunConfig, str]:
-    """As little as possible moved to the host: experts of a mixture, whole layers of a dense model."""
-    free = {name: value for name, value in config.to_dict().items() if name not in ("n_cpu_moe", "n_gpu_layers")}
+    """As little as possible moved to the host: experts of a mixture, whole layers of a dense
+    model."""
+    free = {
+        name: value
+        for name, value in config.to_dict().items()
+        if name not in ("n_cpu_moe", "n_gpu_layers")
+    }
     if estimator.model.is_moe:
         layers = estimator.min_cpu_moe(**free)
         if layers is None:
-            return config.with_(n_cpu_moe=estimator.model.n_layer), "not even without its experts does it fit"
+            return config.with_(
+                n_cpu_moe=estimator.model.n_layer
+            ), "not even without its experts does it fit"
         why = f"{said} fits once the experts of {count(layers)} layers stay in host memory"
         return config.with_(n_cpu_moe=layers), why
     layers = estimator.max_gpu_layers(**free)
-    why = f"{said} fits with {count(layers)} of {count(estimator.model.n_layer + 1)} layers on the card"
+    why = (
+        f"{said} fits with {count(layers)} of {count(estimator.model.n_layer + 1)} layers on the "
+        f"card"
+    )
     return config.with_(n_gpu_layers=layers), why

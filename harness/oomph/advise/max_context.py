@@ -1,7 +1,7 @@
 """What is my maximum? The longest context that fits, and what was seen to run.
 
-Stands apart from the answer to one configuration: here the context is what is asked for, over everything that a user
-would trade for it.
+Stands apart from the answer to one configuration: here the context is what is asked for, over
+everything that a user would trade for it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,9 +23,10 @@ from oomph.records.schema import Record
 class Reach:
     """How far one combination goes, in tokens. `n_expert_used` is None for a dense model.
 
-    `sure_n_ctx` fits with 90 % probability and `even_n_ctx` with 50 %: 0 where not even the smallest does, and
-    `limit` where nothing longer was looked for. `ran_n_ctx` is the longest that a record shows to run when it is
-    filled to the end, None where no record tells; `ran_backend` is where ('cuda', 'phantom' or 'cpu').
+    `sure_n_ctx` fits with 90 % probability and `even_n_ctx` with 50 %: 0 where not even the
+    smallest does, and `limit` where nothing longer was looked for. `ran_n_ctx` is the longest that
+    a record shows to run when it is filled to the end, None where no record tells; `ran_backend` is
+    where ('cuda', 'phantom' or 'cpu').
     """
 
     quantization: str | None
@@ -42,7 +43,8 @@ class Reach:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Positions:
-    """How far a model's positions go: by itself, and with RoPE scaling (None where there is none)."""
+    """How far a model's positions go: by itself, and with RoPE scaling (None where there is
+    none)."""
 
     native: int
     extended: int | None
@@ -58,16 +60,23 @@ def positions(model: ModelSpec) -> Positions:
     """What the metadata and the model's makers say of its context."""
     scaling = longest_extension(model)
     return Positions(
-        native=native_context(model), extended=scaling.reach if scaling else None,
+        native=native_context(model),
+        extended=scaling.reach if scaling else None,
         is_published=scaling is not None and scaling.is_published,
-    )  # fmt: skip
+    )
 
 
 def reaches(
-    estimators: Iterable[Estimator], config: RunConfig, *, experts: Sequence[int | None], caches: Sequence[str],
-    records: Sequence[Record] = (), limit: int | None = None,
-) -> Iterator[Reach]:  # fmt: skip
-    """Every combination of model, number of experts and cache type, the other knobs as in `config`, as it is found.
+    estimators: Iterable[Estimator],
+    config: RunConfig,
+    *,
+    experts: Sequence[int | None],
+    caches: Sequence[str],
+    records: Sequence[Record] = (),
+    limit: int | None = None,
+) -> Iterator[Reach]:
+    """Every combination of model, number of experts and cache type, the other knobs as in `config`,
+    as it is found.
 
     Nothing longer is looked for than `limit`; None is as far as the model's positions go.
     """
@@ -83,20 +92,25 @@ def reaches(
 def _reach(estimator: Estimator, config: RunConfig, records: Sequence[Record], limit: int) -> Reach:
     asked = _any_context(settled(config, estimator.model))
     ran = [
-        record for record in records
-        if record.outcome.label == "ok" and filled(record) == record.config["n_ctx"]
+        record
+        for record in records
+        if record.outcome.label == "ok"
+        and filled(record) == record.config["n_ctx"]
         and _any_context(settled(record_config(record), estimator.model)) == asked
-    ]  # fmt: skip
+    ]
     longest = max(ran, key=lambda record: int(record.config["n_ctx"]), default=None)
     return Reach(
-        quantization=quantization_of(estimator.model), weights_bytes=weight_bytes(estimator.model),
-        n_expert_used=asked.n_expert_used, type_kv=config.type_k, limit=limit,
+        quantization=quantization_of(estimator.model),
+        weights_bytes=weight_bytes(estimator.model),
+        n_expert_used=asked.n_expert_used,
+        type_kv=config.type_k,
+        limit=limit,
         sure_n_ctx=max_context(estimator, config, SURE, limit=limit),
         even_n_ctx=max_context(estimator, config, EVEN, limit=limit),
         ran_n_ctx=int(longest.config["n_ctx"]) if longest else None,
         ran_backend=longest.environment.backend if longest else None,
         record_id=longest.record_id if longest else None,
-    )  # fmt: skip
+    )
 
 
 def _any_context(config: RunConfig) -> RunConfig:

@@ -1,7 +1,7 @@
 """Predicted memory over context and experts, and where it meets the card.
 
-Stands apart from `compare`, which has one prediction a record: a map also shows what nobody has measured, and the
-line along which a card is full lies between two measurements.
+Stands apart from `compare`, which has one prediction a record: a map also shows what nobody has
+measured, and the line along which a card is full lies between two measurements.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,9 +29,11 @@ Square = tuple[int, int | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surface:
-    """One setting's predicted bytes on the cards, and by experts the largest context that is predicted to fit.
+    """One setting's predicted bytes on the cards, and by experts the largest context that is
+    predicted to fit.
 
-    Without a card the bytes are the host's and there is no frontier. `record_ids` are the setting's records.
+    Without a card the bytes are the host's and there is no frontier. `record_ids` are the setting's
+    records.
     """
 
     record_ids: frozenset[str]
@@ -40,11 +42,14 @@ class Surface:
 
 
 def surfaces(estimator: Estimator, records: Iterable[Record], *, most: int) -> list[Surface]:
-    """Of records of the estimator's model and card: the settings with the most points, at most `most` of them.
+    """Of records of the estimator's model and card: the settings with the most points, at most
+    `most` of them.
 
     A setting in which nothing ran and nothing ran out of memory is left out: llama.cpp refuses it.
     """
-    groups = [group for group in by_setting(records).values() if any(_tells(record) for record in group)]
+    groups = [
+        group for group in by_setting(records).values() if any(_tells(record) for record in group)
+    ]
     return [_surface(estimator, group) for group in sorted(groups, key=len, reverse=True)[:most]]
 
 
@@ -56,7 +61,8 @@ def _surface(estimator: Estimator, records: Sequence[Record]) -> Surface:
     by_experts: dict[int | None, RunConfig] = {}
     for record in records:
         by_experts.setdefault(
-            record.reported.n_expert_used or record.config.get("n_expert_used"), record_config(record)
+            record.reported.n_expert_used or record.config.get("n_expert_used"),
+            record_config(record),
         )
     contexts = _contexts({int(record.config["n_ctx"]) for record in records})
     n_bytes: dict[Square, int] = {}
@@ -67,22 +73,39 @@ def _surface(estimator: Estimator, records: Sequence[Record]) -> Surface:
         if estimator.gpu_memory_bytes and config.n_devices:
             knobs = {knob: value for knob, value in config.to_dict().items() if knob != "n_ctx"}
             frontier[experts] = estimator.max_context(limit=BEYOND * contexts[-1], **knobs)
-    return Surface(record_ids=frozenset(record.record_id for record in records), n_bytes=n_bytes, frontier=frontier)
+    return Surface(
+        record_ids=frozenset(record.record_id for record in records),
+        n_bytes=n_bytes,
+        frontier=frontier,
+    )
 
 
 def _contexts(measured: set[int]) -> list[int]:
-    between = {n_ctx for n_ctx in ROUND_CONTEXTS if n_ctx < max(measured)} if len(measured) < FEWEST_CONTEXTS else set()
+    between = (
+        {n_ctx for n_ctx in ROUND_CONTEXTS if n_ctx < max(measured)}
+        if len(measured) < FEWEST_CONTEXTS
+        else set()
+    )
     return sorted(measured | between)
 
 
 def _bytes(estimator: Estimator, config: RunConfig) -> int:
     memory = estimator.memory(config)
-    return memory.total_vram_bytes if config.n_devices else sum(d.total_bytes for d in memory.devices.values())
+    return (
+        memory.total_vram_bytes
+        if config.n_devices
+        else sum(d.total_bytes for d in memory.devices.values())
+    )
 
 
 def as_measured(estimator: Estimator, record: Record) -> Estimator:
-    """The estimator for the very card of `record`: its own usable bytes, and no CUDA context on a phantom."""
-    sizes = [size for card in record.environment.gpus if isinstance(size := card.get("usable_bytes"), int)]
+    """The estimator for the very card of `record`: its own usable bytes, and no CUDA context on a
+    phantom."""
+    sizes = [
+        size
+        for card in record.environment.gpus
+        if isinstance(size := card.get("usable_bytes"), int)
+    ]
     coefficients = estimator.coefficients
     if record.environment.backend == PHANTOM:
         coefficients = without_context(coefficients or default_coefficients())

@@ -1,6 +1,7 @@
 """The same model in other quantizations: its tensors as llama-quantize would write them.
 
-Stands apart from the catalogue, which builds a model from its published shape: a file in hand names its own tensors.
+Stands apart from the catalogue, which builds a model from its published shape: a file in hand names
+its own tensors.
 """
 
 from collections.abc import Iterator
@@ -22,13 +23,18 @@ RARE: Final = frozenset({"F32", "TQ1_0", "TQ2_0"})
 
 def published_variants(name: str) -> list[ModelSpec]:
     """A published model in every quantization that it makes sense in, the largest first."""
-    models = [catalogue_model(name, quantization) for quantization in FILE_TYPES if quantization not in RARE]
+    models = [
+        catalogue_model(name, quantization)
+        for quantization in FILE_TYPES
+        if quantization not in RARE
+    ]
     fitting = [model for model in models if model.is_moe or quantization_of(model) != "MXFP4"]
     return sorted(fitting, key=weight_bytes, reverse=True)
 
 
 def quantization_of(model: ModelSpec) -> str | None:
-    """llama.cpp's name of the model's file type, None where the header does not say (or says another's number)."""
+    """llama.cpp's name of the model's file type, None where the header does not say (or says
+    another's number)."""
     number = model.metadata.get("general.file_type")
     return next((name for name, (known, _) in FILE_TYPES.items() if known == number), None)
 
@@ -36,7 +42,8 @@ def quantization_of(model: ModelSpec) -> str | None:
 def smaller_variants(model: ModelSpec) -> Iterator[tuple[str, ModelSpec]]:
     """The usual quantizations that take less than the model as it is, the truest first.
 
-    None of a model that is published in four-bit floats only: llama-quantize leaves its experts as they are.
+    None of a model that is published in four-bit floats only: llama-quantize leaves its experts as
+    they are.
     """
     own = weight_bytes(model)
     if any(tensor.quant.name in ("MXFP4", "NVFP4") for tensor in model.tensors.values()):
@@ -48,7 +55,8 @@ def smaller_variants(model: ModelSpec) -> Iterator[tuple[str, ModelSpec]]:
 
 
 def requantized(model: ModelSpec, quantization: str) -> ModelSpec:
-    """`model` in another quantization: of the catalogue if it is from there, else its own tensors with other types."""
+    """`model` in another quantization: of the catalogue if it is from there, else its own tensors
+    with other types."""
     name, _, _ = model.source.partition(":")
     if model.file_bytes is None and name.lower() in catalogue_names():
         return catalogue_model(name, quantization)

@@ -1,7 +1,8 @@
 """What would have fitted: the step to take after an out-of-memory, found with the estimator.
 
-The measured side knows what was short, the estimated side what a smaller knob would take; this is where the two meet.
-Of the knobs that could be turned, those are offered that shrink what was being allocated.
+The measured side knows what was short, the estimated side what a smaller knob would take; this is
+where the two meet. Of the knobs that could be turned, those are offered that shrink what was being
+allocated.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +17,8 @@ _LOGGED_FLASH_ATTN: Final = {"enabled": "on", "1": "on", "disabled": "off", "0":
 
 
 def remedy(estimator: Estimator, config: RunConfig, outcome: str) -> str | None:
-    """One sentence with a value that fits the estimator's card, None where the outcome is none of memory.
+    """One sentence with a value that fits the estimator's card, None where the outcome is none of
+    memory.
 
     Raises ConfigError where the estimator knows no card.
     """
@@ -25,7 +27,10 @@ def remedy(estimator: Estimator, config: RunConfig, outcome: str) -> str | None:
         return None
     found = [offer for make in offers for offer in make(estimator, config)]
     if not found:
-        return "nothing smaller of these knobs fits the card either: take a smaller quantization or another card"
+        return (
+            "nothing smaller of these knobs fits the card either: take a smaller quantization or "
+            "another card"
+        )
     return f"{' or '.join(found[:2])} would have fitted"
 
 
@@ -72,7 +77,10 @@ def _fused(estimator: Estimator, config: RunConfig) -> Iterator[str]:
 
 
 def _fewer_on_card(estimator: Estimator, config: RunConfig) -> Iterator[str]:
-    if estimator.model.is_moe and (layers := estimator.min_cpu_moe(**_but(config, "n_cpu_moe"))) is not None:
+    if (
+        estimator.model.is_moe
+        and (layers := estimator.min_cpu_moe(**_but(config, "n_cpu_moe"))) is not None
+    ):
         if layers > config.n_cpu_moe:
             yield f"n_cpu_moe {layers}"
     elif layers := estimator.max_gpu_layers(**_but(config, "n_gpu_layers")):

@@ -1,8 +1,9 @@
 """Published claims about memory, held against an estimate and against what was allocated.
 
-A claim is a figure somebody gave for one configuration; a rule is a statement about how memory changes with a knob.
-Both are tried with every combination of the settings that claims leave out (flash attention, n_ubatch), because a
-figure that is wrong under one may be right under another. GB are 10^9 bytes, as claims mean them.
+A claim is a figure somebody gave for one configuration; a rule is a statement about how memory
+changes with a knob. Both are tried with every combination of the settings that claims leave out
+(flash attention, n_ubatch), because a figure that is wrong under one may be right under another. GB
+are 10^9 bytes, as claims mean them.
 """
 
 import tomllib
@@ -59,7 +60,8 @@ class Claim(_Table):
 
 
 class Rule(_Table):
-    """A statement of how memory changes with `varies`: it grows with experts, or in a line with the context."""
+    """A statement of how memory changes with `varies`: it grows with experts, or in a line with the
+    context."""
 
     says: str
     quantization: str
@@ -70,11 +72,14 @@ class Rule(_Table):
     def configs(self, setting: Mapping[str, Any]) -> tuple[RunConfig, ...]:
         """The series that it is about, under `setting`."""
         pairs = product(self.n_expert_used, self.n_ctx)
-        return tuple(RunConfig(n_expert_used=n_used, n_ctx=n_ctx, **setting) for n_used, n_ctx in pairs)
+        return tuple(
+            RunConfig(n_expert_used=n_used, n_ctx=n_ctx, **setting) for n_used, n_ctx in pairs
+        )
 
 
 class ClaimsFile(_Table):
-    """The whole of a claims file: whose claims, on which card, under which settings they are tried."""
+    """The whole of a claims file: whose claims, on which card, under which settings they are
+    tried."""
 
     name: str
     model: str
@@ -110,7 +115,8 @@ class ClaimsFile(_Table):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tried:
-    """One configuration: bytes on the cards as predicted, and the record of the run, filled to the end."""
+    """One configuration: bytes on the cards as predicted, and the record of the run, filled to the
+    end."""
 
     config: RunConfig
     predicted_bytes: int
@@ -137,7 +143,9 @@ def read_claims(path: Path) -> ClaimsFile:
     try:
         return ClaimsFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read ({error.strerror}); check the path of the claims file") from None
+        raise ConfigError(
+            f"{path} cannot be read ({error.strerror}); check the path of the claims file"
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}; mend that line") from None
     except ValidationError as error:
@@ -159,7 +167,8 @@ def judge(claim: Claim, tried: Tried) -> Verdict:
     off = allocated / GB - (low if allocated / GB < low else min(allocated / GB, high))
     holds = abs(off) <= TOLERANCE * low
     return Verdict(
-        holds=holds, reason=parts if holds else f"{abs(off):.1f} GB {'more' if off > 0 else 'less'}: {parts}"
+        holds=holds,
+        reason=parts if holds else f"{abs(off):.1f} GB {'more' if off > 0 else 'less'}: {parts}",
     )
 
 
@@ -170,8 +179,16 @@ def judge_rule(rule: Rule, tried: Sequence[Tried]) -> Verdict:
     if len(series) < 2:
         return Verdict(holds=False, reason="too few of the configurations run to tell")
     verdict = _judge_growth(series) if rule.varies == "n_expert_used" else _judge_line(series)
-    failed = [f"{getattr(e.config, rule.varies)}: {e.record.outcome.label}" for e in tried if e.allocated_bytes is None]
-    return replace(verdict, reason=f"{verdict.reason}; not run: {', '.join(failed)}") if failed else verdict
+    failed = [
+        f"{getattr(e.config, rule.varies)}: {e.record.outcome.label}"
+        for e in tried
+        if e.allocated_bytes is None
+    ]
+    return (
+        replace(verdict, reason=f"{verdict.reason}; not run: {', '.join(failed)}")
+        if failed
+        else verdict
+    )
 
 
 def _judge_growth(series: Sequence[tuple[int, int]]) -> Verdict:
@@ -181,7 +198,8 @@ def _judge_growth(series: Sequence[tuple[int, int]]) -> Verdict:
     shown = ", ".join(f"{value}: {n_bytes / GB:.2f}" for value, n_bytes in series)
     return Verdict(
         holds=grows and spread > NOTICEABLE * min(sizes),
-        reason=f"{spread / MIB:,.0f} MiB between the extremes, {spread / min(sizes):.1%} of the total (GB by experts "
+        reason=f"{spread / MIB:,.0f} MiB between the extremes, {spread / min(sizes):.1%} of the "
+        f"total (GB by experts "
         f"{shown}): all experts are resident, however many are active",
     )
 
@@ -193,7 +211,8 @@ def _judge_line(series: Sequence[tuple[int, int]]) -> Verdict:
     off = max(abs(n_bytes - least - slope * (value - first)) / n_bytes for value, n_bytes in series)
     return Verdict(
         holds=off <= STRAIGHT,
-        reason=f"{slope * 1024 / MIB:.1f} MiB for each 1,024 tokens on top of {(least - slope * first) / GB:.1f} GB, "
+        reason=f"{slope * 1024 / MIB:.1f} MiB for each 1,024 tokens on top of "
+        f"{(least - slope * first) / GB:.1f} GB, "
         f"no point further than {off:.1%} from the line",
     )
 
@@ -202,7 +221,10 @@ def _failure(record: Record) -> str:
     """How a configuration ended that did not run."""
     outcome, n_filled = record.outcome, record.conditions.get("n_filled")
     if outcome.label == "oom_runtime":
-        return f"it loads, and aborts after {count(n_filled or 0)} of {count(int(record.config['n_ctx']))} tokens"
+        return (
+            f"it loads, and aborts after {count(n_filled or 0)} of "
+            f"{count(int(record.config['n_ctx']))} tokens"
+        )
     short = "" if outcome.short_mib is None else f", {outcome.short_mib:,.0f} MiB short"
     return f"it does not load ({outcome.label}{short})"
 
@@ -210,9 +232,16 @@ def _failure(record: Record) -> str:
 def _composition(record: Record, allocated: int) -> str:
     """Where the bytes went, in GB: llama.cpp's buffers on the cards, and what the run added."""
     buffers = record.buffers
-    parts = {"weights": buffers.model_mib, "KV cache": buffers.kv_cache_mib, "compute": buffers.compute_mib}
+    parts = {
+        "weights": buffers.model_mib,
+        "KV cache": buffers.kv_cache_mib,
+        "compute": buffers.compute_mib,
+    }
     named = {
-        name: sum(sum(sizes) for device, sizes in devices.items() if is_card(device)) for name, devices in parts.items()
+        name: sum(sum(sizes) for device, sizes in devices.items() if is_card(device))
+        for name, devices in parts.items()
     }
     run_time = allocated / MIB - sum(named.values())
-    return " + ".join(f"{name} {mib * MIB / GB:.1f}" for name, mib in (named | {"run time": run_time}).items())
+    return " + ".join(
+        f"{name} {mib * MIB / GB:.1f}" for name, mib in (named | {"run time": run_time}).items()
+    )

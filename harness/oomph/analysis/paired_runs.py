@@ -1,9 +1,10 @@
 """Two sets of records held against each other, point by point.
 
-Stands apart from `compare`, which holds predictions against records. Points pair by their knobs, their workload and
-their limits. A rate's interval is Welch's on the logarithms of the raw samples, a perplexity's that of the paired
-differences token by token; memory has none, since a peak is one number, and must move by UNTOLD to count. A knob that
-each side has one value of, and not the same one, is the change itself: points pair across it.
+Stands apart from `compare`, which holds predictions against records. Points pair by their knobs,
+their workload and their limits. A rate's interval is Welch's on the logarithms of the raw samples,
+a perplexity's that of the paired differences token by token; memory has none, since a peak is one
+number, and must move by UNTOLD to count. A knob that each side has one value of, and not the same
+one, is the change itself: points pair across it.
 """
 
 import json
@@ -18,15 +19,16 @@ from oomph.units import NOT_MEASURED
 
 LEVEL: Final = 0.95
 UNTOLD: Final = 0.01
-"""A quantity without an interval has changed if it moved by more than this fraction: a process's memory is never the
-same to the page."""
+"""A quantity without an interval has changed if it moved by more than this fraction: a process's
+memory is never the same to the page."""
 LOWER_IS_BETTER: Final = ("bytes", "perplexity", "joules")
 _FAILED_WORSE: Final = math.inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """One quantity of one pair: `ratio` is after / before, `low` and `high` its 95 % interval where there is one.
+    """One quantity of one pair: `ratio` is after / before, `low` and `high` its 95 % interval where
+    there is one.
 
     For an outcome that changed, `before` and `after` are None and `words` has both labels.
     """
@@ -46,14 +48,16 @@ class Difference:
 
     @property
     def worse(self) -> float:
-        """By which fraction it got worse; negative where it got better, infinite where a point no longer runs."""
+        """By which fraction it got worse; negative where it got better, infinite where a point no
+        longer runs."""
         if self.ratio is None:
             return _FAILED_WORSE if self.words.startswith("ok ") else -_FAILED_WORSE
         return self.ratio - 1 if self.quantity.endswith(LOWER_IS_BETTER) else 1 - self.ratio
 
     @property
     def is_certain(self) -> bool:
-        """Whether the interval leaves out "no change"; without one, whether it moved by more than UNTOLD."""
+        """Whether the interval leaves out "no change"; without one, whether it moved by more than
+        UNTOLD."""
         if self.low is None or self.high is None:
             return abs(self.worse) > UNTOLD
         return not self.low <= 1 <= self.high
@@ -64,7 +68,8 @@ class Difference:
 
 
 def paired_differences(before: Sequence[Record], after: Sequence[Record]) -> list[Difference]:
-    """Every quantity that both of a pair measured, and every outcome that changed; the worst first."""
+    """Every quantity that both of a pair measured, and every outcome that changed; the worst
+    first."""
     key = _pairing(before, after)
     earlier = {key(record): record for record in before}
     found = [
@@ -84,22 +89,36 @@ def unpaired(before: Sequence[Record], after: Sequence[Record]) -> tuple[int, in
 
 
 def _pairing(before: Sequence[Record], after: Sequence[Record]) -> Callable[[Record], str]:
-    """What two records share that are a pair: knobs, workload, limits, and the model where a side has several."""
-    with_name = max(len({record.model.name for record in records}) for records in (before, after)) > 1
+    """What two records share that are a pair: knobs, workload, limits, and the model where a side
+    has several."""
+    with_name = (
+        max(len({record.model.name for record in records}) for records in (before, after)) > 1
+    )
     left_out = {"n_devices", *changed_knobs(before, after)}
 
     def key(record: Record) -> str:
-        knobs = {name: value for name, value in record.config.items() if value is not None and name not in left_out}
+        knobs = {
+            name: value
+            for name, value in record.config.items()
+            if value is not None and name not in left_out
+        }
         limits = record.limits.get("memory_bytes")
-        return json.dumps([knobs, record.workload, limits, record.model.name if with_name else ""], sort_keys=True)
+        return json.dumps(
+            [knobs, record.workload, limits, record.model.name if with_name else ""], sort_keys=True
+        )
 
     return key
 
 
 def changed_knobs(before: Iterable[Record], after: Iterable[Record]) -> dict[str, tuple[Any, Any]]:
-    """Knobs that every record of a side has the same value of, and the other side another: (before, after)."""
+    """Knobs that every record of a side has the same value of, and the other side another: (before,
+    after)."""
     old, new = _common_knobs(before), _common_knobs(after)
-    return {name: (old[name], new[name]) for name in sorted(old.keys() & new.keys()) if old[name] != new[name]}
+    return {
+        name: (old[name], new[name])
+        for name in sorted(old.keys() & new.keys())
+        if old[name] != new[name]
+    }
 
 
 def _common_knobs(records: Iterable[Record]) -> dict[str, Any]:
@@ -130,17 +149,27 @@ def _rates(before: Record, after: Record) -> Iterator[Difference]:
             depth = f" @ d{n_depth}" if n_depth else ""
             parallel = f" x{n_parallel}" if n_parallel > 1 else ""
             yield Difference(
-                label=after.label, quantity=f"{test}{depth}{parallel} tokens_per_s", before=median(old),
-                after=median(new), low=low, high=high,
-            )  # fmt: skip
+                label=after.label,
+                quantity=f"{test}{depth}{parallel} tokens_per_s",
+                before=median(old),
+                after=median(new),
+                low=low,
+                high=high,
+            )
     yield from _energies(before, after)
 
 
 def _energies(before: Record, after: Record) -> Iterator[Difference]:
     """Joules a token of tests that both sides have the energy of."""
-    earlier = {(timing.test, timing.n_depth, timing.n_parallel): joules_per_token(timing) for timing in before.timings}
+    earlier = {
+        (timing.test, timing.n_depth, timing.n_parallel): joules_per_token(timing)
+        for timing in before.timings
+    }
     for timing in after.timings:
-        old, new = earlier.get((timing.test, timing.n_depth, timing.n_parallel)), joules_per_token(timing)
+        old, new = (
+            earlier.get((timing.test, timing.n_depth, timing.n_parallel)),
+            joules_per_token(timing),
+        )
         if old and new:
             quantity = f"{timing.test}{f' @ d{timing.n_depth}' if timing.n_depth else ''} joules"
             yield Difference(label=after.label, quantity=quantity, before=old, after=new)
@@ -161,8 +190,11 @@ def _samples(record: Record) -> dict[tuple[str, int, int], list[float]]:
     return found
 
 
-def ratio_interval(before: Sequence[float], after: Sequence[float]) -> tuple[float | None, float | None]:
-    """The 95 % interval of after / before (Welch, on logarithms); None with fewer than two samples on a side."""
+def ratio_interval(
+    before: Sequence[float], after: Sequence[float]
+) -> tuple[float | None, float | None]:
+    """The 95 % interval of after / before (Welch, on logarithms); None with fewer than two samples
+    on a side."""
     if len(before) < 2 or len(after) < 2:
         return None, None
     from scipy.stats import t
@@ -184,7 +216,9 @@ def _peaks(before: Record, after: Record) -> Iterator[Difference]:
         old = earlier.get((series.quantity, series.device))
         if old:
             quantity = f"{series.device} {series.quantity}_peak_bytes"
-            yield Difference(label=after.label, quantity=quantity, before=old, after=series.peak_bytes)
+            yield Difference(
+                label=after.label, quantity=quantity, before=old, after=series.peak_bytes
+            )
 
 
 def _qualities(before: Record, after: Record) -> Iterator[Difference]:
@@ -198,14 +232,24 @@ def _qualities(before: Record, after: Record) -> Iterator[Difference]:
         half = 1.96 * math.sqrt(variance(changes) / len(changes))
         low, high = math.exp(fmean(changes) - half), math.exp(fmean(changes) + half)
     yield Difference(
-        label=after.label, quantity="perplexity", before=math.exp(sum(old.nll_nats) / old.n_tokens),
-        after=math.exp(sum(new.nll_nats) / new.n_tokens), low=low, high=high,
-    )  # fmt: skip
+        label=after.label,
+        quantity="perplexity",
+        before=math.exp(sum(old.nll_nats) / old.n_tokens),
+        after=math.exp(sum(new.nll_nats) / new.n_tokens),
+        low=low,
+        high=high,
+    )
 
 
-def environment_changes(before: Sequence[Record], after: Sequence[Record]) -> list[tuple[str, str, str]]:
-    """What differs between the two sides' machines, software, models and knobs: (what, before, after), sorted."""
-    knobs = [(f"knob {name}", str(old), str(new)) for name, (old, new) in changed_knobs(before, after).items()]
+def environment_changes(
+    before: Sequence[Record], after: Sequence[Record]
+) -> list[tuple[str, str, str]]:
+    """What differs between the two sides' machines, software, models and knobs: (what, before,
+    after), sorted."""
+    knobs = [
+        (f"knob {name}", str(old), str(new))
+        for name, (old, new) in changed_knobs(before, after).items()
+    ]
     old, new = _environment(before), _environment(after)
     return knobs + [
         (what, old.get(what, NOT_MEASURED), new.get(what, NOT_MEASURED))
@@ -225,6 +269,11 @@ def _environment(records: Iterable[Record]) -> dict[str, str]:
 def _facts(environment: Environment, record: Record) -> dict[str, str]:
     facts: dict[str, Any] = environment.model_dump(exclude={"packages", "gpus"})
     facts |= {f"package {name}": version for name, version in environment.packages.items()}
-    facts |= {f"GPU {index}": gpu.get("name", "unnamed") for index, gpu in enumerate(environment.gpus)}
-    facts |= {"model": record.model.name, "model sha256": record.model.sha256 or record.model.header_sha256}
+    facts |= {
+        f"GPU {index}": gpu.get("name", "unnamed") for index, gpu in enumerate(environment.gpus)
+    }
+    facts |= {
+        "model": record.model.name,
+        "model sha256": record.model.sha256 or record.model.header_sha256,
+    }
     return {what: str(value) for what, value in facts.items() if value is not None}

@@ -1,7 +1,7 @@
 """Sets oomph up from a bundle's parts, without a network: `install.py` beside them.
 
-It imports the standard library alone, for it runs before anything else is there. The parts are checked against the
-manifest first, all of them, and nothing is written before they are whole.
+It imports the standard library alone, for it runs before anything else is there. The parts are
+checked against the manifest first, all of them, and nothing is written before they are whole.
 """
 
 import argparse
@@ -28,7 +28,7 @@ _BEGUN: Final = ".oomph-install"
 _UNPACKED: Final = ".unpacked"
 _BLOCK: Final = 1 << 20
 _LAUNCHER: Final = """#!/bin/sh
-# oomph with the models and backends that came with it; OOMPH_CACHE, where set, names another folder for them.
+# oomph with the models and backends that came with it; OOMPH_CACHE names another folder for them.
 here=$(dirname "$(readlink -f "$0")")
 OOMPH_CACHE=${OOMPH_CACHE:-$here/cache} exec "$here/venv/bin/oomph" "$@"
 """
@@ -41,7 +41,8 @@ class InstallError(Exception):
 def main() -> None:
     """The program: exit code 2 and one sentence for what a user can mend."""
     parser = argparse.ArgumentParser(
-        prog="install", description="Set oomph up from the parts beside this file, without a network."
+        prog="install",
+        description="Set oomph up from the parts beside this file, without a network.",
     )
     parser.add_argument("folder", type=Path, help="where to: /opt/oomph, ~/oomph, …")
     options = parser.parse_args()
@@ -50,11 +51,15 @@ def main() -> None:
     except InstallError as error:
         sys.exit(f"install: {error}")
     except OSError as error:
-        sys.exit(f"install: {error.filename or options.folder}: {error.strerror}; mend it and run install again")
+        sys.exit(
+            f"install: {error.filename or options.folder}: {error.strerror}; mend it and run "
+            f"install again"
+        )
 
 
 def install(bundle: Path, folder: Path) -> None:
-    """Set up in `folder` what the parts in `bundle` hold; nothing is done where that stands already."""
+    """Set up in `folder` what the parts in `bundle` hold; nothing is done where that stands
+    already."""
     manifest = read_manifest(bundle)
     folder = folder.expanduser().absolute()
     if _installed(folder) == manifest["id"]:
@@ -75,11 +80,18 @@ def read_manifest(bundle: Path) -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads((bundle / MANIFEST).read_text(encoding="utf-8"))
         written = manifest["oomph_bundle"]
     except FileNotFoundError:
-        raise InstallError(f"{bundle / MANIFEST} is missing; copy it from the bundle, beside install") from None
+        raise InstallError(
+            f"{bundle / MANIFEST} is missing; copy it from the bundle, beside install"
+        ) from None
     except (ValueError, KeyError, TypeError):
-        raise InstallError(f"{bundle / MANIFEST} is damaged; copy it from the bundle again") from None
+        raise InstallError(
+            f"{bundle / MANIFEST} is damaged; copy it from the bundle again"
+        ) from None
     if written != FORMAT:
-        raise InstallError(f"{bundle / MANIFEST} has format {written} and install.py knows {FORMAT}; copy both again")
+        raise InstallError(
+            f"{bundle / MANIFEST} has format {written} and install.py knows {FORMAT}; copy both "
+            f"again"
+        )
     return manifest
 
 
@@ -92,42 +104,61 @@ def check_machine(manifest: dict[str, Any], folder: Path) -> None:
             f"name one that is: PYTHON=/path/to/python{manifest['python']} install {folder}"
         )
     if os.uname().machine != manifest["machine"]:
-        raise InstallError(f"this bundle is for {manifest['machine']} and this machine is {os.uname().machine}")
+        raise InstallError(
+            f"this bundle is for {manifest['machine']} and this machine is {os.uname().machine}"
+        )
     flags = _cpu_flags()
     if flags and (missing := [flag for flag in manifest["cpu_flags"] if flag not in flags]):
-        raise InstallError(f"llama.cpp in this bundle needs a CPU with {', '.join(missing)}, and this one has none")
+        raise InstallError(
+            f"llama.cpp in this bundle needs a CPU with {', '.join(missing)}, and this one has none"
+        )
     glibc = _glibc()
     if glibc < _version(manifest["glibc"]):
         raise InstallError(
-            f"this bundle needs glibc {manifest['glibc']} and this system has {'.'.join(map(str, glibc)) or 'none'}; "
+            f"this bundle needs glibc {manifest['glibc']} and this system has "
+            f"{'.'.join(map(str, glibc)) or 'none'}; "
             "take a newer distribution"
         )
     there = next(place for place in (folder, *folder.parents) if place.exists())
     needed, free = manifest["installed_bytes"], shutil.disk_usage(there).free
     if free < needed:
-        raise InstallError(f"{folder} needs {needed / 1e6:,.0f} MB and {free / 1e6:,.0f} MB are free on its disk")
+        raise InstallError(
+            f"{folder} needs {needed / 1e6:,.0f} MB and {free / 1e6:,.0f} MB are free on its disk"
+        )
 
 
 def check_parts(bundle: Path, manifest: dict[str, Any]) -> None:
-    """InstallError naming the parts that are missing, or the first that is damaged or of another bundle."""
+    """InstallError naming the parts that are missing, or the first that is damaged or of another
+    bundle."""
     parts, mine = manifest["parts"], manifest["id"]
-    strange = [path.name for path in sorted(bundle.glob("oomph-*-part*")) if _owner(path) not in (mine, None)]
+    strange = [
+        path.name
+        for path in sorted(bundle.glob("oomph-*-part*"))
+        if _owner(path) not in (mine, None)
+    ]
     if missing := [part["name"] for part in parts if not (bundle / part["name"]).is_file()]:
         others = f" ({', '.join(strange)} belongs to another bundle)" if strange else ""
         raise InstallError(
-            f"{len(missing)} of {len(parts)} parts are missing: {', '.join(missing)}{others}; copy them beside install"
+            f"{len(missing)} of {len(parts)} parts are missing: {', '.join(missing)}{others}; "
+            f"copy them beside install"
         )
     for part in parts:
         path = bundle / part["name"]
         if (owner := _owner(path)) not in (mine, None):
-            raise InstallError(f"{part['name']} is a part of bundle {owner}, and this is {mine}; copy the right one")
+            raise InstallError(
+                f"{part['name']} is a part of bundle {owner}, and this is {mine}; copy the right "
+                f"one"
+            )
         if (size := path.stat().st_size) != part["n_bytes"]:
-            raise InstallError(f"{part['name']} has {size:,} bytes of {part['n_bytes']:,}; copy it again")
+            raise InstallError(
+                f"{part['name']} has {size:,} bytes of {part['n_bytes']:,}; copy it again"
+            )
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if digest != part["sha256"]:
             raise InstallError(
-                f"{part['name']} is damaged: its sha256 is {digest[:16]}… and not {part['sha256'][:16]}…; copy it again"
+                f"{part['name']} is damaged: its sha256 is {digest[:16]}… and not "
+                f"{part['sha256'][:16]}…; copy it again"
             )
     for name in strange:
         print(f"left aside: {name} belongs to another bundle")
@@ -137,7 +168,11 @@ def _owner(part: Path) -> str | None:
     """The bundle that a part's first line names; None for no such line."""
     with part.open("rb") as file:
         words = file.readline(200).decode("ascii", "replace").split()
-    return words[2] if len(words) == 5 and words[:2] == ["oomph", "bundle"] and words[3] == "part" else None
+    return (
+        words[2]
+        if len(words) == 5 and words[:2] == ["oomph", "bundle"] and words[3] == "part"
+        else None
+    )
 
 
 def _installed(folder: Path) -> str | None:
@@ -163,19 +198,31 @@ def _begin(folder: Path) -> None:
 
 
 def unpack(bundle: Path, manifest: dict[str, Any], folder: Path) -> None:
-    """Write the files of the manifest, and no others, below `folder`; each is held against its sha256."""
+    """Write the files of the manifest, and no others, below `folder`; each is held against its
+    sha256."""
     expected = {file["path"]: file["sha256"] for file in manifest["files"]}
-    joined = io.BufferedReader(_Joined([bundle / part["name"] for part in manifest["parts"]]), _BLOCK)
-    with gzip.GzipFile(fileobj=joined) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+    joined = io.BufferedReader(
+        _Joined([bundle / part["name"] for part in manifest["parts"]]), _BLOCK
+    )
+    with (
+        gzip.GzipFile(fileobj=joined) as stream,
+        tarfile.open(fileobj=stream, mode="r|") as archive,
+    ):
         for member in archive:
             source = archive.extractfile(member)
             digest = expected.pop(member.name, None)
             if source is None or digest is None:
-                raise InstallError(f"the parts hold {member.name!r}, which the manifest does not name; make them again")
+                raise InstallError(
+                    f"the parts hold {member.name!r}, which the manifest does not name; make them "
+                    f"again"
+                )
             target = folder / member.name
             target.parent.mkdir(parents=True, exist_ok=True)
             if _copy(source, target) != digest:
-                raise InstallError(f"{member.name} in the parts is not what the manifest says; make the bundle again")
+                raise InstallError(
+                    f"{member.name} in the parts is not what the manifest says; make the bundle "
+                    f"again"
+                )
     if expected:
         raise InstallError(f"the parts do not hold {min(expected)}; make the bundle again")
 
@@ -192,10 +239,19 @@ def _copy(source: IO[bytes], target: Path) -> str:
 def _set_up(folder: Path, manifest: dict[str, Any]) -> None:
     unpacked = folder / _UNPACKED
     wheels = sorted((unpacked / "wheels").glob("*.whl"))
-    venv.EnvBuilder(symlinks=True, with_pip=False).create(folder / "venv")  # pip comes as a wheel: no ensurepip needed
+    venv.EnvBuilder(symlinks=True, with_pip=False).create(
+        folder / "venv"
+    )  # pip comes as a wheel: no ensurepip needed
     python = str(folder / "venv" / "bin" / "python")
     pip = next(wheel for wheel in wheels if wheel.name.startswith("pip-"))
-    quiet = ["--isolated", "--disable-pip-version-check", "install", "--quiet", "--root-user-action", "ignore"]
+    quiet = [
+        "--isolated",
+        "--disable-pip-version-check",
+        "install",
+        "--quiet",
+        "--root-user-action",
+        "ignore",
+    ]
     local = ["--no-index", "--no-deps", "--no-cache-dir", "--no-compile"]
     _run([python, f"{pip}/pip", *quiet, *local, *map(str, wheels)])
     compile_all = [
@@ -230,11 +286,16 @@ def _set_up(folder: Path, manifest: dict[str, Any]) -> None:
 
 
 def _set_up_cuda(launcher: Path) -> None:
-    """Let llama.cpp have the CUDA backend. Without NVIDIA's libraries or a driver that fails, and the rest serves."""
-    done = subprocess.run([str(launcher), "setup", "cuda"], capture_output=True, text=True, check=False, env=_bare())
+    """Let llama.cpp have the CUDA backend. Without NVIDIA's libraries or a driver that fails, and
+    the rest serves."""
+    done = subprocess.run(
+        [str(launcher), "setup", "cuda"], capture_output=True, text=True, check=False, env=_bare()
+    )
     print((done.stdout + done.stderr).strip())
     if done.returncode:
-        print(f"the CUDA backend is not set up; mend that, then run {launcher} setup cuda", flush=True)
+        print(
+            f"the CUDA backend is not set up; mend that, then run {launcher} setup cuda", flush=True
+        )
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -245,14 +306,20 @@ def _run(command: list[str]) -> str:
     """What a command printed; InstallError with its last line where it fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=_bare())
     if done.returncode:
-        last = ((done.stderr or done.stdout).strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        last = (
+            (done.stderr or done.stdout).strip().splitlines() or [f"exit code {done.returncode}"]
+        )[-1]
         raise InstallError(f"`{' '.join(command[:3])} …` failed: {last}")
     return done.stdout.strip()
 
 
 def _bare() -> dict[str, str]:
     """The environment without what would change how Python, pip or oomph behave."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHON", "OOMPH_"))}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PIP_", "PYTHON", "OOMPH_"))
+    }
 
 
 def _cpu_flags() -> set[str]:
@@ -260,7 +327,9 @@ def _cpu_flags() -> set[str]:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return set()
-    return next((set(line.split()) for line in text.splitlines() if line.startswith("flags")), set())
+    return next(
+        (set(line.split()) for line in text.splitlines() if line.startswith("flags")), set()
+    )
 
 
 def _glibc() -> tuple[int, ...]:

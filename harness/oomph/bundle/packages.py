@@ -1,7 +1,8 @@
 """Gathers oomph's wheel and those that it needs, for a Python that need not be this one.
 
-pip downloads for another Python but follows the markers (`python_version < "3.13"`) of the one it runs in. So what it
-brought is held against every wheel's own requirements, as that Python will read them, and what lacks is fetched too.
+pip downloads for another Python but follows the markers (`python_version < "3.13"`) of the one it
+runs in. So what it brought is held against every wheel's own requirements, as that Python will read
+them, and what lacks is fetched too.
 """
 
 import base64
@@ -40,11 +41,18 @@ class Target:
     def markers(self) -> dict[str, str]:
         """PEP 508's markers as they read there."""
         return {
-            "python_version": self.python, "python_full_version": f"{self.python}.0", "os_name": "posix",
-            "implementation_name": "cpython", "implementation_version": f"{self.python}.0",
-            "platform_python_implementation": "CPython", "platform_system": "Linux", "sys_platform": "linux",
-            "platform_machine": _MACHINE, "platform_release": "", "platform_version": "",
-        }  # fmt: skip
+            "python_version": self.python,
+            "python_full_version": f"{self.python}.0",
+            "os_name": "posix",
+            "implementation_name": "cpython",
+            "implementation_version": f"{self.python}.0",
+            "platform_python_implementation": "CPython",
+            "platform_system": "Linux",
+            "sys_platform": "linux",
+            "platform_machine": _MACHINE,
+            "platform_release": "",
+            "platform_version": "",
+        }
 
     def pip_options(self) -> list[str]:
         """What makes pip choose wheels for it; a glibc takes wheels for every older one."""
@@ -54,11 +62,21 @@ class Target:
         tag = f"cp{self.python.replace('.', '')}"
         abis = [option for abi in (tag, "abi3", "none") for option in ("--abi", abi)]
         platforms = [option for name in names for option in ("--platform", name)]
-        return ["--only-binary", ":all:", "--python-version", self.python, "--implementation", "cp", *abis, *platforms]
+        return [
+            "--only-binary",
+            ":all:",
+            "--python-version",
+            self.python,
+            "--implementation",
+            "cp",
+            *abis,
+            *platforms,
+        ]
 
 
 def own_wheel(folder: Path) -> Path:
-    """oomph itself as a wheel in `folder`: built where it is installed from a checkout, else packed from its files."""
+    """oomph itself as a wheel in `folder`: built where it is installed from a checkout, else packed
+    from its files."""
     installed = distribution("oomph")
     if (checkout := checkout_of(installed)) is None:
         return _packed(installed, folder)
@@ -91,15 +109,23 @@ def fetch_wheels(roots: Sequence[Path | str], target: Target, folder: Path) -> l
         if not lacking:
             return wheels
         asked += lacking
-    raise ToolchainError(f"the wheels for Python {target.python} do not fit together: {', '.join(lacking)} is not met")
+    raise ToolchainError(
+        f"the wheels for Python {target.python} do not fit together: {', '.join(lacking)} is not "
+        f"met"
+    )
 
 
 def unmet(wheels: Iterable[Path], target: Target) -> list[str]:
-    """The requirements of `wheels` that none of them meets on `target`, sorted; an extra's where one asks for it."""
+    """The requirements of `wheels` that none of them meets on `target`, sorted; an extra's where
+    one asks for it."""
     metadata = [HeaderParser().parsestr(_metadata(wheel)) for wheel in wheels]
     there = {canonicalize_name(one["Name"]): one["Version"] for one in metadata}
-    needs = {canonicalize_name(one["Name"]): [Requirement(text) for text in one.get_all("Requires-Dist", [])]
-             for one in metadata}  # fmt: skip
+    needs = {
+        canonicalize_name(one["Name"]): [
+            Requirement(text) for text in one.get_all("Requires-Dist", [])
+        ]
+        for one in metadata
+    }
     wanted = {(name, "") for name in there}
     lacking: set[str] = set()
     to_read = list(wanted)
@@ -128,10 +154,13 @@ def _metadata(wheel: Path) -> str:
 
 
 def _packed(installed: Distribution, folder: Path) -> Path:
-    """The wheel that an ordinary installation came from, made again from its files: pure Python, so nothing is lost."""
+    """The wheel that an ordinary installation came from, made again from its files: pure Python, so
+    nothing is lost."""
     wheel = folder / f"oomph-{installed.version}-py3-none-any.whl"
     info = f"oomph-{installed.version}.dist-info/"
-    made_here = {f"{info}{name}" for name in ("INSTALLER", "RECORD", "REQUESTED", "direct_url.json")}
+    made_here = {
+        f"{info}{name}" for name in ("INSTALLER", "RECORD", "REQUESTED", "direct_url.json")
+    }
     lines = io.StringIO()
     record = csv.writer(lines, lineterminator="\n")
     with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -140,7 +169,9 @@ def _packed(installed: Distribution, folder: Path) -> Path:
             if name.startswith("..") or name.endswith(".pyc") or name in made_here:
                 continue
             content = Path(str(file.locate())).read_bytes()
-            digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+            digest = (
+                base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+            )
             archive.writestr(name, content)
             record.writerow((name, f"sha256={digest}", len(content)))
         record.writerow((f"{info}RECORD", "", ""))
@@ -152,5 +183,9 @@ def _pip(arguments: list[str], failure: str) -> None:
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
-        raise ToolchainError(f"{failure} ({(errors or ['pip said nothing'])[-1].strip()}); mend pip or its index")
+        errors = [
+            line for line in done.stderr.splitlines() if line.startswith("ERROR")
+        ] or done.stderr.splitlines()
+        raise ToolchainError(
+            f"{failure} ({(errors or ['pip said nothing'])[-1].strip()}); mend pip or its index"
+        )

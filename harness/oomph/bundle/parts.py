@@ -1,8 +1,8 @@
 """Packs files into parts of a limited size, with a manifest that proves them whole.
 
-The files go into one compressed tar archive, which is cut where a part is full. A part's first line names the bundle
-and the part's number (`oomph.bundle.installer` reads both), and the bundle's id is a hash of what is in it: a part of
-another bundle cannot pass for one of this.
+The files go into one compressed tar archive, which is cut where a part is full. A part's first line
+names the bundle and the part's number (`oomph.bundle.installer` reads both), and the bundle's id is
+a hash of what is in it: a part of another bundle cannot pass for one of this.
 """
 
 import gzip
@@ -20,7 +20,8 @@ from oomph.bundle.installer import FORMAT, HEADER, MANIFEST
 SMALLEST_PART: Final = 1_000_000
 """Bytes: below that a bundle is hundreds of parts."""
 _LEVEL: Final = 6
-"""Of gzip: most of the bytes are compressed already, and a higher level takes twice the time for 1 %."""
+"""Of gzip: most of the bytes are compressed already, and a higher level takes twice the time for 1
+%."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +36,8 @@ class Part:
 def write_parts(
     files: Mapping[str, Path], folder: Path, *, part_bytes: int, about: Mapping[str, Any]
 ) -> tuple[str, tuple[Part, ...]]:
-    """Write `files` (their path in the bundle, and where they are now) to parts in `folder`, and the manifest with what
-    is `about` them; the bundle's id and the parts.
+    """Write `files` (their path in the bundle, and where they are now) to parts in `folder`, and
+    the manifest with what is `about` them; the bundle's id and the parts.
 
     A part is at most `part_bytes` long. The same files and the same `about` give the same bytes.
     """
@@ -49,7 +50,9 @@ def write_parts(
     stream = _Parts(folder, bundle, part_bytes)
     with (
         io.BufferedWriter(stream, 1 << 20) as buffered,
-        gzip.GzipFile(filename="", fileobj=buffered, mode="wb", compresslevel=_LEVEL, mtime=0) as packed,
+        gzip.GzipFile(
+            filename="", fileobj=buffered, mode="wb", compresslevel=_LEVEL, mtime=0
+        ) as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
     ):
         for path, source in sorted(files.items()):
@@ -59,24 +62,35 @@ def write_parts(
                 archive.addfile(member, file)
     parts = tuple(stream.parts)
     manifest = {
-        "oomph_bundle": FORMAT, "id": bundle, **about, "files": listed,
-        "parts": [{"name": part.name, "n_bytes": part.n_bytes, "sha256": part.sha256} for part in parts],
-    }  # fmt: skip
+        "oomph_bundle": FORMAT,
+        "id": bundle,
+        **about,
+        "files": listed,
+        "parts": [
+            {"name": part.name, "n_bytes": part.n_bytes, "sha256": part.sha256} for part in parts
+        ],
+    }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     return bundle, parts
 
 
 def written_parts(folder: Path) -> Sequence[str] | None:
-    """The names of the parts that the manifest in `folder` speaks of; None where there is no manifest of a bundle."""
+    """The names of the parts that the manifest in `folder` speaks of; None where there is no
+    manifest of a bundle."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        return [str(part["name"]) for part in manifest["parts"]] if "oomph_bundle" in manifest else None
+        return (
+            [str(part["name"]) for part in manifest["parts"]]
+            if "oomph_bundle" in manifest
+            else None
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 class _Parts(io.RawIOBase):
-    """A stream into one file after the other, each at most `part_bytes` long; `parts` are those that are full."""
+    """A stream into one file after the other, each at most `part_bytes` long; `parts` are those
+    that are full."""
 
     def __init__(self, folder: Path, bundle: str, part_bytes: int) -> None:
         self.parts: list[Part] = []

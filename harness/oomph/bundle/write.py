@@ -32,12 +32,13 @@ _SHELL: Final = """#!/bin/sh
 # Sets oomph up from the parts beside this file, without a network:  install /opt/oomph
 here=$(cd "$(dirname "$0")" && pwd) || exit 2
 for python in ${PYTHON:-python@PYTHON@ python3 python}; do
-    if "$python" -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != "@PYTHON@")' 2>/dev/null; then
+    version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+    if [ "$version" = "@PYTHON@" ]; then
         exec "$python" -I "$here/install.py" "$@"
     fi
 done
-echo "install: this bundle is for Python @PYTHON@, and ${PYTHON:-what PATH has} is none; name one:" \\
-    "PYTHON=/path/to/python@PYTHON@ $0 $*" >&2
+echo "install: this bundle is for Python @PYTHON@, and ${PYTHON:-what PATH has} is none;" \\
+    "name one: PYTHON=/path/to/python@PYTHON@ $0 $*" >&2
 exit 2
 """
 
@@ -46,9 +47,10 @@ exit 2
 class Contents:
     """What goes into a bundle.
 
-    `python` is the target's (`3.12`). With `cuda` the CUDA backend goes along, with native code for cards of the
-    compute capabilities `cards` alone where there are any, and NVIDIA's libraries that it links unless `system_cuda`
-    says that the target has them. `sweeps` is a folder of sweep files; the folder `claims` beside it goes along.
+    `python` is the target's (`3.12`). With `cuda` the CUDA backend goes along, with native code for
+    cards of the compute capabilities `cards` alone where there are any, and NVIDIA's libraries that
+    it links unless `system_cuda` says that the target has them. `sweeps` is a folder of sweep
+    files; the folder `claims` beside it goes along.
     """
 
     python: str
@@ -69,13 +71,19 @@ class Bundle:
 
 
 def write_bundle(
-    folder: Path, contents: Contents, *, part_bytes: int, say: Callable[[str], None], llama_wheel: Path | None = None
+    folder: Path,
+    contents: Contents,
+    *,
+    part_bytes: int,
+    say: Callable[[str], None],
+    llama_wheel: Path | None = None,
 ) -> Bundle:
-    """Write the parts, the manifest and `install` to `folder`, which is new, empty or an earlier bundle's.
+    """Write the parts, the manifest and `install` to `folder`, which is new, empty or an earlier
+    bundle's.
 
-    `say` hears what takes long. `llama_wheel` is a llama-cpp-python to take instead of the portable build, with the
-    instructions that it happens to have. Raises ConfigError for contents or a folder that cannot be, ToolchainError
-    where something cannot be fetched or built.
+    `say` hears what takes long. `llama_wheel` is a llama-cpp-python to take instead of the portable
+    build, with the instructions that it happens to have. Raises ConfigError for contents or a
+    folder that cannot be, ToolchainError where something cannot be fetched or built.
     """
     _check(contents)
     _claim(folder)
@@ -86,26 +94,34 @@ def write_bundle(
             say("building llama.cpp for any CPU with AVX2, once: about 7 minutes on 2 cores")
         llama = llama_wheel or portable_wheel()
         target = Target(python=contents.python, glibc=max(needed_glibc(llama), (2, 28)))
-        title = [f"oomph {distribution('oomph').version} for Python {contents.python}",
-                 "llama.cpp for " + ("this machine's CPU" if llama_wheel else "any CPU with AVX2")]  # fmt: skip
+        title = [
+            f"oomph {distribution('oomph').version} for Python {contents.python}",
+            "llama.cpp for " + ("this machine's CPU" if llama_wheel else "any CPU with AVX2"),
+        ]
         if contents.cuda:
             files |= _backend(contents, Path(scratch), say)
-            title.append(f"its CUDA backend for {' and '.join(map(dotted, contents.cards)) or 'all cards'}")
+            title.append(
+                f"its CUDA backend for {' and '.join(map(dotted, contents.cards)) or 'all cards'}"
+            )
             title += [] if contents.system_cuda else ["NVIDIA's CUDA libraries"]
         gathered = fetch_wheels([own_wheel(wheels), llama, "pip"], target, wheels)
         files |= {f"wheels/{wheel.name}": wheel for wheel in gathered}
         about = {
-            "title": ", ".join(title), "python": contents.python, "machine": "x86_64",
-            "glibc": ".".join(map(str, target.glibc)), "cpu_flags": [] if llama_wheel else list(CPU_FLAGS),
+            "title": ", ".join(title),
+            "python": contents.python,
+            "machine": "x86_64",
+            "glibc": ".".join(map(str, target.glibc)),
+            "cpu_flags": [] if llama_wheel else list(CPU_FLAGS),
             "installed_bytes": _installed_bytes(files),
-        }  # fmt: skip
+        }
         bundle, parts = write_parts(files, folder, part_bytes=part_bytes, about=about)
     _write_installer(folder, contents.python)
     return Bundle(id=bundle, folder=folder, title=str(about["title"]), parts=parts)
 
 
 def checkout_sweeps() -> Path | None:
-    """The sweeps of the checkout that oomph is installed from; None for an ordinary installation, which has none."""
+    """The sweeps of the checkout that oomph is installed from; None for an ordinary installation,
+    which has none."""
     checkout = checkout_of(distribution("oomph"))
     sweeps = checkout / "bench" / "sweeps" if checkout else None
     return sweeps if sweeps and sweeps.is_dir() else None
@@ -118,7 +134,9 @@ def parse_cards(text: str | None) -> tuple[Version, ...]:
     try:
         return tuple(sorted({parse_capability(word) for word in dots}))
     except ValueError:
-        raise ConfigError(f"--cuda-arch {text!r} is no compute capability; give it as 9.0, several by comma") from None
+        raise ConfigError(
+            f"--cuda-arch {text!r} is no compute capability; give it as 9.0, several by comma"
+        ) from None
 
 
 def parse_part_size(text: str) -> int:
@@ -136,17 +154,25 @@ def _check(contents: Contents) -> None:
     try:
         major, minor = map(int, contents.python.split("."))
     except ValueError:
-        raise ConfigError(f"--python {contents.python!r} is no version; give two numbers, as 3.12") from None
+        raise ConfigError(
+            f"--python {contents.python!r} is no version; give two numbers, as 3.12"
+        ) from None
     if (major, minor) < OLDEST_PYTHON:
-        raise ConfigError(f"--python {contents.python} is too old: oomph needs {OLDEST_PYTHON[0]}.{OLDEST_PYTHON[1]}")
+        raise ConfigError(
+            f"--python {contents.python} is too old: oomph needs "
+            f"{OLDEST_PYTHON[0]}.{OLDEST_PYTHON[1]}"
+        )
     if (contents.cards or contents.system_cuda) and not contents.cuda:
-        raise ConfigError("--cuda-arch and --system-cuda say what of CUDA goes along; they need --cuda")
+        raise ConfigError(
+            "--cuda-arch and --system-cuda say what of CUDA goes along; they need --cuda"
+        )
     if contents.sweeps is not None and not contents.sweeps.is_dir():
         raise ConfigError(f"--sweeps {contents.sweeps} is no folder; name one with sweep files")
 
 
 def _claim(folder: Path) -> None:
-    """Make `folder`, or take an earlier bundle out of it; ConfigError where it holds something else."""
+    """Make `folder`, or take an earlier bundle out of it; ConfigError where it holds something
+    else."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         earlier = written_parts(folder)
@@ -155,7 +181,9 @@ def _claim(folder: Path) -> None:
         for name in (*(earlier or ()), installer.MANIFEST, "install", "install.py"):
             (folder / name).unlink(missing_ok=True)
     except OSError as error:
-        raise ConfigError(f"{error.filename or folder} cannot be written ({error.strerror}); name another") from None
+        raise ConfigError(
+            f"{error.filename or folder} cannot be written ({error.strerror}); name another"
+        ) from None
 
 
 def _models() -> dict[str, Path]:
@@ -168,11 +196,14 @@ def _sweeps(folder: Path | None) -> dict[str, Path]:
     if folder is None:
         return {}
     found = {f"bench/sweeps/{file.name}": file for file in folder.glob("*.toml")}
-    return found | {f"bench/claims/{file.name}": file for file in folder.parent.glob("claims/*.toml")}
+    return found | {
+        f"bench/claims/{file.name}": file for file in folder.parent.glob("claims/*.toml")
+    }
 
 
 def _backend(contents: Contents, scratch: Path, say: Callable[[str], None]) -> dict[str, Path]:
-    """The CUDA backend's files of the cache, cut where that is asked for, and NVIDIA's libraries."""
+    """The CUDA backend's files of the cache, cut where that is asked for, and NVIDIA's
+    libraries."""
     try:
         backend = installed_backend()
     except ToolchainError:
@@ -187,8 +218,11 @@ def _backend(contents: Contents, scratch: Path, say: Callable[[str], None]) -> d
     return files
 
 
-def _cut(backend: Backend, cards: Sequence[Version], scratch: Path, say: Callable[[str], None]) -> dict[str, Path]:
-    """The backend with native code for `cards`, compiled where it has PTX alone, and what tells of it."""
+def _cut(
+    backend: Backend, cards: Sequence[Version], scratch: Path, say: Callable[[str], None]
+) -> dict[str, Path]:
+    """The backend with native code for `cards`, compiled where it has PTX alone, and what tells of
+    it."""
     compiled: dict[int, bytes] = {}
     for card in cards:
         for offset, entry in compile_native(backend.path, card, say).items():
@@ -196,8 +230,14 @@ def _cut(backend: Backend, cards: Sequence[Version], scratch: Path, say: Callabl
     library, origin = scratch / backend.path.name, scratch / "origin.txt"
     cut_library(backend.path, library, cards, compiled)
     names = " and ".join(map(dotted, cards))
-    origin.write_text(f"{backend.ggml_version}\n{backend.source}, its GPU code for {names} alone\n", encoding="utf-8")
-    return {_in_cache(backend.path): library, _in_cache(backend.path.with_name("origin.txt")): origin}
+    origin.write_text(
+        f"{backend.ggml_version}\n{backend.source}, its GPU code for {names} alone\n",
+        encoding="utf-8",
+    )
+    return {
+        _in_cache(backend.path): library,
+        _in_cache(backend.path.with_name("origin.txt")): origin,
+    }
 
 
 def _cached(folder: Path) -> dict[str, Path]:
@@ -209,7 +249,8 @@ def _in_cache(file: Path) -> str:
 
 
 def _installed_bytes(files: Mapping[str, Path]) -> int:
-    """What the target needs at most: the files, the wheels unpacked with their bytecode, the demo model."""
+    """What the target needs at most: the files, the wheels unpacked with their bytecode, the demo
+    model."""
     total = 0
     for path, source in files.items():
         size = source.stat().st_size
@@ -217,7 +258,11 @@ def _installed_bytes(files: Mapping[str, Path]) -> int:
         if path.startswith("wheels/"):
             with zipfile.ZipFile(source) as archive:
                 total += sum(member.file_size for member in archive.infolist())
-                total += sum(member.file_size for member in archive.infolist() if member.filename.endswith(".py"))
+                total += sum(
+                    member.file_size
+                    for member in archive.infolist()
+                    if member.filename.endswith(".py")
+                )
         elif path.startswith("cache/models/"):
             total += size
     return total

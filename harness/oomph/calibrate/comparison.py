@@ -1,7 +1,8 @@
 """Predictions beside measurements: one line a quantity of a record.
 
-The only place, with the fit, where `estimate` and what was measured meet. Buffers are compared as llama.cpp printed
-them, memory as the probes saw it, rates as the median of the raw samples; what a record does not hold is left out.
+The only place, with the fit, where `estimate` and what was measured meet. Buffers are compared as
+llama.cpp printed them, memory as the probes saw it, rates as the median of the raw samples; what a
+record does not hold is left out.
 """
 
 from collections import defaultdict
@@ -25,15 +26,19 @@ from oomph.records.schema import Record, Timing
 from oomph.units import MIB
 
 _BUFFERS: Final = {
-    "weights_bytes": "model_mib", "kv_cache_bytes": "kv_cache_mib", "recurrent_bytes": "recurrent_mib",
-    "compute_bytes": "compute_mib", "output_bytes": "output_mib",
-}  # fmt: skip
+    "weights_bytes": "model_mib",
+    "kv_cache_bytes": "kv_cache_mib",
+    "recurrent_bytes": "recurrent_mib",
+    "compute_bytes": "compute_mib",
+    "output_bytes": "output_mib",
+}
 _KNOBS: Final = frozenset(RunConfig.__dataclass_fields__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """One quantity of one record: bytes or tokens per second. `lower` and `upper` are the 90 % interval, if any.
+    """One quantity of one record: bytes or tokens per second. `lower` and `upper` are the 90 %
+    interval, if any.
 
     A disturbed one is shown and counts in no error.
     """
@@ -56,24 +61,30 @@ def compare(estimator: Estimator, records: Iterable[Record]) -> list[Comparison]
 
 
 def comparable(estimator: Estimator, records: Iterable[Record]) -> list[Record]:
-    """The records that ended well and are of the estimator's model, by architecture and file size."""
+    """The records that ended well and are of the estimator's model, by architecture and file
+    size."""
     model = estimator.model
     return [
-        record for record in records
-        if record.outcome.label == "ok" and record.model.arch == model.arch
+        record
+        for record in records
+        if record.outcome.label == "ok"
+        and record.model.arch == model.arch
         and (model.file_bytes is None or record.model.file_bytes in (0, model.file_bytes))
-    ]  # fmt: skip
+    ]
 
 
 def record_config(record: Record) -> RunConfig:
     """The record's knobs, with flash attention as llama.cpp resolved it."""
-    config = RunConfig.from_mapping({key: value for key, value in record.config.items() if key in _KNOBS})
+    config = RunConfig.from_mapping(
+        {key: value for key, value in record.config.items() if key in _KNOBS}
+    )
     resolved = {"enabled": "on", "disabled": "off"}.get(record.reported.flash_attn or "")
     return config.with_(flash_attn=resolved) if resolved else config
 
 
 def load_of(record: Record) -> str:
-    """What was loaded for the record: its model with the knobs of a load; what one process loads errs together."""
+    """What was loaded for the record: its model with the knobs of a load; what one process loads
+    errs together."""
     knobs = (f"{knob}={record.config.get(knob)}" for knob in LOAD_KNOBS)
     return " ".join((model_key(record.model), *knobs))
 
@@ -81,14 +92,17 @@ def load_of(record: Record) -> str:
 def speed_observations(estimator: Estimator, record: Record) -> list[SpeedObservation]:
     """The record's warm tests as observations: the median rate of each test at each depth.
 
-    Samples that something disturbed are passed over; where there are no others the observation is a disturbed one.
+    Samples that something disturbed are passed over; where there are no others the observation is a
+    disturbed one.
     """
     config = record_config(record)
     gpu = estimator.gpu if config.n_devices else None
     tests: dict[tuple[str, int, int, int], list[Timing]] = defaultdict(list)
     for timing in record.timings:
         if timing.test.startswith(("pp", "tg")) and timing.samples_ns:
-            tests[timing.test[:2], timing.n_tokens, timing.n_depth, timing.n_parallel].append(timing)
+            tests[timing.test[:2], timing.n_tokens, timing.n_depth, timing.n_parallel].append(
+                timing
+            )
     found = []
     for (kind, n_tokens, n_depth, n_parallel), timings in tests.items():
         samples, is_disturbed = counting_samples(record, timings)
@@ -112,12 +126,17 @@ def speed_observations(estimator: Estimator, record: Record) -> list[SpeedObserv
 
 def measured_host_bytes(record: Record) -> int | None:
     """The worker's peak resident memory, None where no probe saw it."""
-    return max((s.peak_bytes for s in record.memory if s.quantity == "rss" and s.device == "host"), default=None)
+    return max(
+        (s.peak_bytes for s in record.memory if s.quantity == "rss" and s.device == "host"),
+        default=None,
+    )
 
 
 def measured_vram_bytes(record: Record) -> dict[str, int]:
     """The worker's peak on each card, by llama.cpp's device name."""
-    return {s.device: s.peak_bytes for s in record.memory if s.quantity == "vram" and is_card(s.device)}
+    return {
+        s.device: s.peak_bytes for s in record.memory if s.quantity == "vram" and is_card(s.device)
+    }
 
 
 def _lines(estimator: Estimator, record: Record) -> Iterator[Comparison]:
@@ -130,7 +149,8 @@ def _lines(estimator: Estimator, record: Record) -> Iterator[Comparison]:
 
 
 def _buffer_lines(record: Record, memory: MemoryEstimate) -> Iterator[Comparison]:
-    """llama.cpp's own lines by device; those of host buffer types together, as the estimate has them."""
+    """llama.cpp's own lines by device; those of host buffer types together, as the estimate has
+    them."""
     for quantity, name in _BUFFERS.items():
         printed: dict[str, float] = defaultdict(float)
         for device, sizes in getattr(record.buffers, name).items():
@@ -143,37 +163,70 @@ def _buffer_lines(record: Record, memory: MemoryEstimate) -> Iterator[Comparison
                 yield _line(record, quantity, device, predicted, measured)
 
 
-def _probe_lines(record: Record, memory: MemoryEstimate, coefficients: Coefficients) -> Iterator[Comparison]:
+def _probe_lines(
+    record: Record, memory: MemoryEstimate, coefficients: Coefficients
+) -> Iterator[Comparison]:
     for device, measured in measured_vram_bytes(record).items():
         if device in memory.devices:
             width = coefficients.interval_widths.get("total_vram_bytes", {}).get("calibrated")
-            yield _line(record, "total_vram_bytes", device, memory.devices[device].total_bytes, measured, width)
+            yield _line(
+                record,
+                "total_vram_bytes",
+                device,
+                memory.devices[device].total_bytes,
+                measured,
+                width,
+            )
     resident = measured_host_bytes(record)
     if resident is not None:
         width = coefficients.interval_widths.get("host_bytes", {}).get("calibrated")
         yield _line(record, "host_bytes", "host", host_bytes(memory, coefficients), resident, width)
 
 
-def _line(record: Record, quantity: str, device: str, predicted: float, measured: float, width: float | None = None,
-) -> Comparison:  # fmt: skip
+def _line(
+    record: Record,
+    quantity: str,
+    device: str,
+    predicted: float,
+    measured: float,
+    width: float | None = None,
+) -> Comparison:
     return Comparison(
-        record_id=record.record_id, label=record.label, quantity=quantity, device=device, n_depth=None,
-        predicted=predicted, measured=measured, lower=None if width is None else predicted - width,
+        record_id=record.record_id,
+        label=record.label,
+        quantity=quantity,
+        device=device,
+        n_depth=None,
+        predicted=predicted,
+        measured=measured,
+        lower=None if width is None else predicted - width,
         upper=None if width is None else predicted + width,
-    )  # fmt: skip
+    )
 
 
-def _speed_line(record: Record, observation: SpeedObservation, coefficients: Coefficients) -> Comparison:
+def _speed_line(
+    record: Record, observation: SpeedObservation, coefficients: Coefficients
+) -> Comparison:
     predicted = 1 / observation.seconds_per_token(coefficients.for_card(observation.card))
     quantity: Literal["prefill_tokens_per_s", "decode_tokens_per_s"] = (
         "prefill_tokens_per_s" if observation.test == "prefill" else "decode_tokens_per_s"
     )
     width = interval_width(
-        observation.question, coefficients, observation.test, n_prompt=observation.n_prompt, n_depth=observation.n_depth
+        observation.question,
+        coefficients,
+        observation.test,
+        n_prompt=observation.n_prompt,
+        n_depth=observation.n_depth,
     )
     return Comparison(
-        record_id=record.record_id, label=record.label, quantity=quantity,
-        device=observation.card or "CPU", n_depth=int(observation.n_depth), predicted=predicted,
-        measured=observation.tokens_per_s, lower=None if width is None else predicted * exp(-width),
-        upper=None if width is None else predicted * exp(width), is_disturbed=observation.is_disturbed,
-    )  # fmt: skip
+        record_id=record.record_id,
+        label=record.label,
+        quantity=quantity,
+        device=observation.card or "CPU",
+        n_depth=int(observation.n_depth),
+        predicted=predicted,
+        measured=observation.tokens_per_s,
+        lower=None if width is None else predicted * exp(-width),
+        upper=None if width is None else predicted * exp(width),
+        is_disturbed=observation.is_disturbed,
+    )

@@ -1,7 +1,8 @@
 """What a configuration is expected to take on the cards of a bench.
 
-The estimate's sum for a real card has its CUDA context in it; a phantom card has none. This is the one place that
-knows the difference, so that the frontier's search and the claims' table speak of the same bytes.
+The estimate's sum for a real card has its CUDA context in it; a phantom card has none. This is the
+one place that knows the difference, so that the frontier's search and the claims' table speak of
+the same bytes.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,10 +24,16 @@ PHANTOM: Final = "phantom"
 
 
 class Expectation:
-    """Bytes by card that `spec` is expected to take on `cards`, filled; `backend` is the records' own word."""
+    """Bytes by card that `spec` is expected to take on `cards`, filled; `backend` is the records'
+    own word."""
 
     def __init__(
-        self, spec: ModelSpec, cards: Sequence[GpuSpec], *, backend: str, coefficients: Coefficients | None = None
+        self,
+        spec: ModelSpec,
+        cards: Sequence[GpuSpec],
+        *,
+        backend: str,
+        coefficients: Coefficients | None = None,
     ) -> None:
         self._spec, self._cards, self._backend = spec, cards, backend
         self._memory, self._coefficients = MemoryModel(spec), coefficients or default_coefficients()
@@ -53,7 +60,9 @@ class Expectation:
 
         def left(config: RunConfig) -> float:
             taken = self.by_card(config)
-            return min(usable - taken.get(f"CUDA{index}", 0) for index, usable in enumerate(usable_bytes))
+            return min(
+                usable - taken.get(f"CUDA{index}", 0) for index, usable in enumerate(usable_bytes)
+            )
 
         return left
 
@@ -65,8 +74,8 @@ class Expectation:
 
 
 def expected_to_fit(spec: ModelSpec, bench: Bench) -> Fits:
-    """Whether a configuration is expected to fit one card of the bench; None for a card that no catalogue has, or
-    that does not tell its memory."""
+    """Whether a configuration is expected to fit one card of the bench; None for a card that no
+    catalogue has, or that does not tell its memory."""
     phantoms = {card.name: card for card in bench.phantom.specs} if bench.phantom else {}
 
     def fits(config: RunConfig, card: Card) -> bool | None:

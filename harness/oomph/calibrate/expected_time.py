@@ -1,7 +1,8 @@
 """How long a load and a point are expected to take: what timeouts are scaled by.
 
-The measured side cannot know it, so it is handed in. Only what the estimator can speak for is said: a run on a card of
-the catalogue, or on a host that was calibrated. Elsewhere the answer is None, and a fixed limit holds.
+The measured side cannot know it, so it is handed in. Only what the estimator can speak for is said:
+a run on a card of the catalogue, or on a host that was calibrated. Elsewhere the answer is None,
+and a fixed limit holds.
 """
 
 from typing import Final
@@ -25,12 +26,15 @@ LOAD_BYTES_PER_S: Final = 500e6
 
 
 class ExpectedTime:
-    """Seconds for `spec` on `gpu`, None for a machine without one; a function of configuration and workload.
+    """Seconds for `spec` on `gpu`, None for a machine without one; a function of configuration and
+    workload.
 
     `coefficients` are a calibration's: without one nothing is said of what runs on the host.
     """
 
-    def __init__(self, spec: ModelSpec, gpu: GpuSpec | None, coefficients: Coefficients | None = None) -> None:
+    def __init__(
+        self, spec: ModelSpec, gpu: GpuSpec | None, coefficients: Coefficients | None = None
+    ) -> None:
         self._spec, self._gpu, self._calibrated = spec, gpu, coefficients
         self._estimator = Estimator(spec, gpu, coefficients=coefficients)
 
@@ -38,7 +42,8 @@ class ExpectedTime:
         """What the point's load and the point itself are expected to take."""
         n_bytes = self._spec.file_bytes
         return ExpectedSeconds(
-            load_s=n_bytes / LOAD_BYTES_PER_S if n_bytes else None, point_s=self._point_seconds(config, workload)
+            load_s=n_bytes / LOAD_BYTES_PER_S if n_bytes else None,
+            point_s=self._point_seconds(config, workload),
         )
 
     def _point_seconds(self, config: RunConfig, workload: Workload) -> float | None:
@@ -64,7 +69,8 @@ class ExpectedTime:
 
 
 def expected_time(spec: ModelSpec, bench: Bench) -> ExpectedTime:
-    """On the bench's slowest card, or its host, with the newest calibration kept; a phantom card has no speed."""
+    """On the bench's slowest card, or its host, with the newest calibration kept; a phantom card
+    has no speed."""
     here = bench.environment
     try:
         cards = () if bench.phantom else [gpu(card.name) for card in bench.cards]
@@ -72,7 +78,10 @@ def expected_time(spec: ModelSpec, bench: Bench) -> ExpectedTime:
         cards = ()
     slowest = min(cards, key=lambda card: card.bandwidth_bytes_per_s, default=None)
     kept = newest_matching(
-        card=slowest.name if slowest else None, arch=spec.arch, machine=here.machine, commit=here.llama_cpp_commit
+        card=slowest.name if slowest else None,
+        arch=spec.arch,
+        machine=here.machine,
+        commit=here.llama_cpp_commit,
     )
     speaks = kept is not None and (slowest is not None or here.backend == "cpu")
     return ExpectedTime(spec, slowest, kept.coefficients if speaks and kept else None)
@@ -80,7 +89,9 @@ def expected_time(spec: ModelSpec, bench: Bench) -> ExpectedTime:
 
 def _stops(config: RunConfig, workload: Workload) -> list[int]:
     """The depths that the context can hold, ascending."""
-    return depths_within(config.n_ctx_seq, workload.depths, n_prompt=workload.n_prompt, n_gen=workload.n_gen)
+    return depths_within(
+        config.n_ctx_seq, workload.depths, n_prompt=workload.n_prompt, n_gen=workload.n_gen
+    )
 
 
 def _repeated(seconds: float, workload: Workload) -> float:
@@ -94,5 +105,7 @@ def _repeated(seconds: float, workload: Workload) -> float:
 def _n_asked(config: RunConfig, workload: Workload) -> int:
     """Tokens of the texts that are scored or searched."""
     needle, text = workload.needle, workload.text
-    searched = needle.n_texts * (needle.n_tokens or config.n_ctx) * len(needle.depths) if needle else 0
+    searched = (
+        needle.n_texts * (needle.n_tokens or config.n_ctx) * len(needle.depths) if needle else 0
+    )
     return searched + (text.n_tokens if text else 0)

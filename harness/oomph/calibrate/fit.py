@@ -1,8 +1,8 @@
 """Fits one machine's own coefficients to its records, and says whether to believe them.
 
-All coefficients on which the records depend are estimated together under their priors, which are the shipped values:
-rates on the logarithm, memory in MiB. Disturbed samples take no part. The result is an estimator with the new
-coefficients, and what a reader needs to judge it.
+All coefficients on which the records depend are estimated together under their priors, which are
+the shipped values: rates on the logarithm, memory in MiB. Disturbed samples take no part. The
+result is an estimator with the new coefficients, and what a reader needs to judge it.
 """
 
 from collections import Counter
@@ -37,37 +37,56 @@ def fit(estimator: Estimator, records: Iterable[Record]) -> FitResult:
     return fit_models([(estimator, list(records))])
 
 
-def records_of(records: Sequence[Record], *, machine: str | None, build: str | None) -> list[Record]:
-    """Those of this machine and this llama.cpp commit (or the start of one); FitError where there is none."""
+def records_of(
+    records: Sequence[Record], *, machine: str | None, build: str | None
+) -> list[Record]:
+    """Those of this machine and this llama.cpp commit (or the start of one); FitError where there
+    is none."""
     found = [
         record
         for record in records
-        if (machine is None or _machine(record) == machine) and (build is None or _build(record).startswith(build))
+        if (machine is None or _machine(record) == machine)
+        and (build is None or _build(record).startswith(build))
     ]
     if not found:
-        there = sorted({f"{_machine(record)} with llama.cpp {_build(record)}" for record in records})
-        raise FitError(f"no record is of the machine and build asked for; there are {', '.join(there)}")
+        there = sorted(
+            {f"{_machine(record)} with llama.cpp {_build(record)}" for record in records}
+        )
+        raise FitError(
+            f"no record is of the machine and build asked for; there are {', '.join(there)}"
+        )
     return found
 
 
 def fit_models(parts: Sequence[Part]) -> FitResult:
-    """One calibration from the records of several models on one machine; for the first one's estimator.
+    """One calibration from the records of several models on one machine; for the first one's
+    estimator.
 
     FitError where the records are of several machines, cards or builds, or hold too little.
     """
     estimator = parts[0][0]
     _refuse_mixture([record for _, records in parts for record in records])
     usable = [(each, comparable(each, records)) for each, records in parts]
-    kept = [(each, [record for record in records if not broken(record)]) for each, records in usable]
+    kept = [
+        (each, [record for record in records if not broken(record)]) for each, records in usable
+    ]
     notes = [broken(record) for _, records in usable for record in records if broken(record)]
     base = estimator.coefficients or default_coefficients()
-    everything = [o for each, records in kept for record in records for o in speed_observations(each, record)]
+    everything = [
+        o for each, records in kept for record in records for o in speed_observations(each, record)
+    ]
     observations = [o for o in everything if not o.is_disturbed]
-    memory = fit_memory([(each, [r for r in records if not has_neighbours(r)]) for each, records in kept], base)
+    memory = fit_memory(
+        [(each, [r for r in records if not has_neighbours(r)]) for each, records in kept], base
+    )
     n_measurements = len(observations) + (memory.n_measurements if memory else 0)
     if n_measurements < LEAST_MEASUREMENTS:
         raise FitError(_too_few(parts, usable, n_measurements, len(everything)))
-    speed = fit_speed(estimator.gpu, observations, base) if len(observations) >= LEAST_MEASUREMENTS else None
+    speed = (
+        fit_speed(estimator.gpu, observations, base)
+        if len(observations) >= LEAST_MEASUREMENTS
+        else None
+    )
     fits = [part for part in (speed, memory) if part]
     records = [record for _, own in kept for record in own]
     covered = _covered(records, observations)
@@ -83,7 +102,9 @@ def fit_models(parts: Sequence[Part]) -> FitResult:
         noise_sd=speed.posterior.noise_sd if speed else None,
         memory_error_bytes=memory.largest_error_bytes if memory else None,
         covered=covered,
-        health=_health(speed, memory, fitted, records, everything, [note for note in notes if note]),
+        health=_health(
+            speed, memory, fitted, records, everything, [note for note in notes if note]
+        ),
         advice=advice(speed, observations) if speed else (),
     )
 
@@ -95,7 +116,8 @@ def _refuse_mixture(records: Sequence[Record]) -> None:
         if len(found) > 1:
             said = ", ".join(f"{name} ({counted(n, 'record')})" for name, n in found.most_common())
             raise FitError(
-                f"these records are of {len(found)} {what}: {said}; each has rates of its own, so calibrate them apart"
+                f"these records are of {len(found)} {what}: {said}; each has rates of its own, so "
+                f"calibrate them apart"
                 " (--machine and --build choose)"
             )
 
@@ -117,8 +139,13 @@ def broken(record: Record) -> str | None:
     """Why a record cannot be fitted, naming it; None where it can."""
     for timing in record.timings:
         if not timing.samples_ns or min(timing.samples_ns) <= 0 or timing.n_tokens <= 0:
-            what = "no sample" if not timing.samples_ns else f"a sample of {min(timing.samples_ns)} ns"
-            return f"record {record.record_id} ({record.label}) is left out: {timing.test} holds {what}"
+            what = (
+                "no sample" if not timing.samples_ns else f"a sample of {min(timing.samples_ns)} ns"
+            )
+            return (
+                f"record {record.record_id} ({record.label}) is left out: {timing.test} holds "
+                f"{what}"
+            )
     return None
 
 
@@ -135,7 +162,9 @@ def _health(
         pairs = list(zip(speed.observations, speed.solution.residuals, strict=True))
         errors["prefill"] = [float(r) for o, r in pairs if o.test == "prefill"]
         errors["decode"] = [float(r) for o, r in pairs if o.test == "decode"]
-    disturbed = {o.source for o in everything if o.is_disturbed} | {r.record_id for r in records if is_disturbed(r)}
+    disturbed = {o.source for o in everything if o.is_disturbed} | {
+        r.record_id for r in records if is_disturbed(r)
+    }
     n_rows = sum(o.is_disturbed for o in everything)
     return judge(
         in_sample=errors,
@@ -160,9 +189,12 @@ def _calibrated(
     memory: MemoryFit | None,
     covered: Mapping[str, tuple[float, float]],
 ) -> Coefficients:
-    """`base` with the card's own effects under its name, and the machine's values in place of the defaults."""
+    """`base` with the card's own effects under its name, and the machine's values in place of the
+    defaults."""
     values = {**(speed.values if speed else {}), **(memory.values if memory else {})}
-    of_host = {name: value for name, value in values.items() if name.startswith(("host.", "memory.host"))}
+    of_host = {
+        name: value for name, value in values.items() if name.startswith(("host.", "memory.host"))
+    }
     of_card = {name: value for name, value in values.items() if name not in of_host}
     cards = dict(base.cards)
     if estimator.gpu:
@@ -177,7 +209,9 @@ def _calibrated(
     )
 
 
-def _covered(records: Sequence[Record], observations: Sequence[SpeedObservation]) -> dict[str, tuple[float, float]]:
+def _covered(
+    records: Sequence[Record], observations: Sequence[SpeedObservation]
+) -> dict[str, tuple[float, float]]:
     """The range of each quantity that the records span."""
     spans: dict[str, list[float]] = {"n_depth": [o.n_depth for o in observations]}
     for record in records:
@@ -188,17 +222,23 @@ def _covered(records: Sequence[Record], observations: Sequence[SpeedObservation]
     return {name: (min(found), max(found)) for name, found in spans.items() if found}
 
 
-def _too_few(given: Sequence[Part], usable: Sequence[Part], n_measurements: int, n_rows: int) -> str:
+def _too_few(
+    given: Sequence[Part], usable: Sequence[Part], n_measurements: int, n_rows: int
+) -> str:
     """Why nothing can be fitted, and what to do."""
     outcomes = sorted({record.outcome.label for _, records in given for record in records})
     if not outcomes:
         return "there is no record to fit; run a sweep first"
     if not any(records for _, records in usable):
         return (
-            f"no record ended well with the model at hand (outcomes: {', '.join(outcomes)}), so no coefficient can be"
+            f"no record ended well with the model at hand (outcomes: {', '.join(outcomes)}), so "
+            f"no coefficient can be"
             " identified; measure a configuration that fits"
         )
     if n_rows >= LEAST_MEASUREMENTS:
-        return f"all {n_rows} rates were disturbed while they were measured; measure again on a quiet machine"
+        return (
+            f"all {n_rows} rates were disturbed while they were measured; measure again on a "
+            f"quiet machine"
+        )
     few = counted(n_measurements, "measurement")
     return f"{few} cannot identify any coefficient; measure prefill and decode at two depths"

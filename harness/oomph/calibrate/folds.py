@@ -1,7 +1,7 @@
 """Which measurements to leave out together, so that errors are of what a fit has not seen.
 
-Rows of one load (a model loaded with so many experts) err together, so they are left out together; where everything
-is of one load its records are, and of one record its rows.
+Rows of one load (a model loaded with so many experts) err together, so they are left out together;
+where everything is of one load its records are, and of one record its rows.
 """
 
 from collections.abc import Hashable, Sequence
@@ -14,7 +14,8 @@ LEAST_FOLDS: Final = 3
 
 
 def folds(labels: Sequence[tuple[Hashable, Hashable]]) -> list[set[int]]:
-    """The indices of `labels` (load, record) in at most ten parts; none for fewer than three rows."""
+    """The indices of `labels` (load, record) in at most ten parts; none for fewer than three
+    rows."""
     for level in (0, 1):
         found = _dealt([label[level] for label in labels])
         if len(found) >= LEAST_FOLDS:

@@ -21,7 +21,8 @@ NORMAL_WEIGHT: Final = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
-    """A measurement that was left out with its `part`: `error` is ln(predicted / measured), `score` in noise units.
+    """A measurement that was left out with its `part`: `error` is ln(predicted / measured), `score`
+    in noise units.
 
     Errors of one `group` are judged together.
     """
@@ -48,11 +49,14 @@ def errors_of(log_errors: Iterable[float]) -> Errors:
     sizes = [abs(expm1(error)) for error in log_errors]
     if not sizes:
         return Errors(median=None, p90=None, worst=None, n=0)
-    return Errors(median=median(sizes), p90=float(np.quantile(sizes, 0.9)), worst=max(sizes), n=len(sizes))
+    return Errors(
+        median=median(sizes), p90=float(np.quantile(sizes, 0.9)), worst=max(sizes), n=len(sizes)
+    )
 
 
 def interval_scale(scores: Sequence[float]) -> float:
-    """Half of a 90 % interval in noise units: of left-out errors, drawn to what normal noise has where they are few."""
+    """Half of a 90 % interval in noise units: of left-out errors, drawn to what normal noise has
+    where they are few."""
     if not scores:
         return NORMAL_SCALE
     weight = len(scores) / (len(scores) + NORMAL_WEIGHT)
@@ -60,7 +64,8 @@ def interval_scale(scores: Sequence[float]) -> float:
 
 
 def nested_coverage(left_out: Sequence[LeftOut]) -> float | None:
-    """The share of left-out measurements inside an interval whose scale did not see their part either."""
+    """The share of left-out measurements inside an interval whose scale did not see their part
+    either."""
     held = []
     for each in left_out:
         others = [e.score for e in left_out if e.group == each.group and e.part != each.part]

@@ -1,7 +1,7 @@
 """Fits what no log line prints to what the probes saw.
 
-Everything else in memory is exact, so it is taken from the prediction and only the rest is fitted, in MiB, all
-coefficients of a quantity together under their priors.
+Everything else in memory is exact, so it is taken from the prediction and only the rest is fitted,
+in MiB, all coefficients of a quantity together under their priors.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,7 +11,12 @@ from typing import Final
 
 import numpy as np
 
-from oomph.calibrate.comparison import load_of, measured_host_bytes, measured_vram_bytes, record_config
+from oomph.calibrate.comparison import (
+    load_of,
+    measured_host_bytes,
+    measured_vram_bytes,
+    record_config,
+)
 from oomph.calibrate.folds import folds
 from oomph.calibrate.least_squares import Array, Solution, solve
 from oomph.calibrate.left_out import LeftOut, Quantity, interval_scale
@@ -53,7 +58,8 @@ class MemoryFit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Point:
-    """One measurement in bytes, what was loaded for it, and its prediction as a function of coefficients."""
+    """One measurement in bytes, what was loaded for it, and its prediction as a function of
+    coefficients."""
 
     measured: float
     load: str
@@ -61,9 +67,14 @@ class _Point:
     predict: Callable[[Coefficients], float]
 
 
-def fit_memory(parts: Sequence[tuple[Estimator, Sequence[Record]]], base: Coefficients) -> MemoryFit | None:
-    """The own context of the card and the host's memory, each where the records saw it; None where they saw neither."""
-    vram = [point for estimator, records in parts for point in _vram_points(estimator, records, base)]
+def fit_memory(
+    parts: Sequence[tuple[Estimator, Sequence[Record]]], base: Coefficients
+) -> MemoryFit | None:
+    """The own context of the card and the host's memory, each where the records saw it; None where
+    they saw neither."""
+    vram = [
+        point for estimator, records in parts for point in _vram_points(estimator, records, base)
+    ]
     host = [point for estimator, records in parts for point in _host_points(estimator, records)]
     fits = [_fit("vram", VRAM, vram, base)] if vram else []
     fits += [_fit("host_memory", HOST, host, base)] if host else []
@@ -81,7 +92,9 @@ def fit_memory(parts: Sequence[tuple[Estimator, Sequence[Record]]], base: Coeffi
     )
 
 
-def _vram_points(estimator: Estimator, records: Sequence[Record], base: Coefficients) -> Iterator[_Point]:
+def _vram_points(
+    estimator: Estimator, records: Sequence[Record], base: Coefficients
+) -> Iterator[_Point]:
     """Cards: the measured peak against all that is exact, plus the context."""
     gpu = estimator.gpu
     if gpu is None:
@@ -92,7 +105,9 @@ def _vram_points(estimator: Estimator, records: Sequence[Record], base: Coeffici
         for device, measured in measured_vram_bytes(record).items():
             if device in memory.devices and record.environment.backend != PHANTOM:
                 rest = memory.devices[device].total_bytes - counted
-                yield _Point(**_origin(record), measured=measured, predict=partial(_with_context, gpu, rest))
+                yield _Point(
+                    **_origin(record), measured=measured, predict=partial(_with_context, gpu, rest)
+                )
 
 
 def _with_context(gpu: GpuSpec, rest: int, coefficients: Coefficients) -> float:
@@ -111,7 +126,9 @@ def _origin(record: Record) -> dict[str, str]:
     return {"load": load_of(record), "source": record.record_id}
 
 
-def _fit(quantity: Quantity, names: Sequence[str], points: Sequence[_Point], base: Coefficients) -> MemoryFit:
+def _fit(
+    quantity: Quantity, names: Sequence[str], points: Sequence[_Point], base: Coefficients
+) -> MemoryFit:
     """Least squares in MiB of these coefficients."""
     known = [definitions()[name] for name in names]
     solution = _solve(known, points, base)
@@ -140,9 +157,17 @@ def _left_out(
     for part in folds([(point.load, point.source) for point in points]):
         solution = _solve(known, [point for i, point in enumerate(points) if i not in part], base)
         own = [points[index] for index in sorted(part)]
-        for point, mib in zip(own, _residuals_mib(solution.parameters, names, own, base), strict=True):
+        for point, mib in zip(
+            own, _residuals_mib(solution.parameters, names, own, base), strict=True
+        ):
             error = _log_error(mib * MIB, point)
-            yield LeftOut(quantity=quantity, group=quantity, part=min(part), error=error, score=mib / NOISE_MIB)
+            yield LeftOut(
+                quantity=quantity,
+                group=quantity,
+                part=min(part),
+                error=error,
+                score=mib / NOISE_MIB,
+            )
 
 
 def _log_error(error_bytes: float, point: _Point) -> float:
@@ -156,7 +181,9 @@ def _solve(known: Sequence[Definition], points: Sequence[_Point], base: Coeffici
     def evaluate(x: Array) -> tuple[Array, Array]:
         at = _residuals_mib(x, names, points, base)
         steps = np.eye(len(x)) * STEP
-        return at, np.stack([(_residuals_mib(x + step, names, points, base) - at) / STEP for step in steps], axis=1)
+        return at, np.stack(
+            [(_residuals_mib(x + step, names, points, base) - at) / STEP for step in steps], axis=1
+        )
 
     return solve(
         evaluate,
@@ -169,6 +196,10 @@ def _solve(known: Sequence[Definition], points: Sequence[_Point], base: Coeffici
     )
 
 
-def _residuals_mib(x: Array, names: Sequence[str], points: Sequence[_Point], base: Coefficients) -> Array:
-    coefficients = replace(base, values={**base.values, **dict(zip(names, np.exp(x).tolist(), strict=True))}, cards={})
+def _residuals_mib(
+    x: Array, names: Sequence[str], points: Sequence[_Point], base: Coefficients
+) -> Array:
+    coefficients = replace(
+        base, values={**base.values, **dict(zip(names, np.exp(x).tolist(), strict=True))}, cards={}
+    )
     return np.array([(point.predict(coefficients) - point.measured) / MIB for point in points])

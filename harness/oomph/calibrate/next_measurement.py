@@ -1,7 +1,7 @@
 """What to measure next: what would narrow the answer most.
 
-Stands apart from the fit because it looks ahead: it asks of points that were not measured how much the covariance of
-the coefficients, and so the interval of the question at hand, would shrink.
+Stands apart from the fit because it looks ahead: it asks of points that were not measured how much
+the covariance of the coefficients, and so the interval of the question at hand, would shrink.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,16 +28,18 @@ _WHAT_IDENTIFIES: Final = {
     "host.attention_flops_share": "measure prefill at two depths, one of them 4096 or more",
     "host.pcie_bytes_per_s": "measure prefill with layers or experts on the CPU",
     "host.transfer_s": "measure decode with layers or experts on the CPU",
-}  # fmt: skip
+}
 
 LEAST_GAIN: Final = 0.1
 """The share by which an interval must shrink for a point to be worth naming."""
 
 
 def advice(speed: SpeedFit, observations: Sequence[SpeedObservation]) -> tuple[str, ...]:
-    """Sentences: one for each coefficient that the records hardly moved, and the most informative point."""
+    """Sentences: one for each coefficient that the records hardly moved, and the most informative
+    point."""
     sentences = [
-        f"the records say little of {fitted.name} ({fitted.meaning}): {_WHAT_IDENTIFIES[fitted.name]}"
+        f"the records say little of {fitted.name} ({fitted.meaning}): "
+        f"{_WHAT_IDENTIFIES[fitted.name]}"
         for fitted in speed.fitted
         if fitted.moved < MOVED and fitted.name in _WHAT_IDENTIFIES
     ]
@@ -46,9 +48,11 @@ def advice(speed: SpeedFit, observations: Sequence[SpeedObservation]) -> tuple[s
 
 
 def most_informative(speed: SpeedFit, observations: Sequence[SpeedObservation]) -> str | None:
-    """The point that would narrow the widest interval among candidates most; None where none would by a tenth.
+    """The point that would narrow the widest interval among candidates most; None where none would
+    by a tenth.
 
-    With covariance C and derivatives j of a log rate, measuring point p takes (jCp)^2 / (s^2 + pCp) from jCj.
+    With covariance C and derivatives j of a log rate, measuring point p takes (jCp)^2 / (s^2 + pCp)
+    from jCj.
     """
     candidates = list(_candidates(observations))
     parameters, covariance = speed.parameters, speed.solution.covariance
@@ -65,11 +69,14 @@ def most_informative(speed: SpeedFit, observations: Sequence[SpeedObservation]) 
     if shrinks < LEAST_GAIN:
         return None
     asked = candidates[question].label
-    return f"measure {candidates[best].label}: the interval of {asked} would shrink by {shrinks:.0%}"
+    return (
+        f"measure {candidates[best].label}: the interval of {asked} would shrink by {shrinks:.0%}"
+    )
 
 
 def _candidates(observations: Sequence[SpeedObservation]) -> Iterator[SpeedObservation]:
-    """Decode and prefill at the ends of what a user may ask: empty and deep, few tokens and many."""
+    """Decode and prefill at the ends of what a user may ask: empty and deep, few tokens and
+    many."""
     deepest = max((o.question.config.n_ctx for o in observations), default=4096)
     for test in ("decode", "prefill"):
         template = next((o for o in observations if o.test == test), observations[0])
@@ -77,5 +84,9 @@ def _candidates(observations: Sequence[SpeedObservation]) -> Iterator[SpeedObser
             for n_prompt in (32, 512) if test == "prefill" else (1,):
                 name = f"pp{n_prompt}" if test == "prefill" else "tg32"
                 yield replace(
-                    template, test=test, n_prompt=n_prompt, n_depth=n_depth, label=f"{name} at depth {n_depth}"
+                    template,
+                    test=test,
+                    n_prompt=n_prompt,
+                    n_depth=n_depth,
+                    label=f"{name} at depth {n_depth}",
                 )

@@ -1,8 +1,9 @@
 """Measured speeds beside the question that each answers.
 
-Stands apart from the solver and from where rows come from: public tables (`public_rows`) and our own records
-(`compare`) both become observations. The formulas of `estimate` take numpy arrays for coefficients, so one
-evaluation with an entry a varied coefficient gives the whole row of the Jacobian.
+Stands apart from the solver and from where rows come from: public tables (`public_rows`) and our
+own records (`compare`) both become observations. The formulas of `estimate` take numpy arrays for
+coefficients, so one evaluation with an entry a varied coefficient gives the whole row of the
+Jacobian.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,11 +22,13 @@ STEP: Final = 1e-5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeedObservation:
-    """One measured rate. Prefill is of `n_prompt` tokens after `n_depth` cells, decode at a mean depth of `n_depth`.
+    """One measured rate. Prefill is of `n_prompt` tokens after `n_depth` cells, decode at a mean
+    depth of `n_depth`.
 
-    `source` is where it comes from (a record's id, a public table), `load` what was loaded for it: rows of one load
-    err together. A disturbed one says little and is not fitted. A sampled one is a server's, which draws each token
-    from the whole vocabulary; llama-bench draws none. A doubted one weighs little, and tells no error.
+    `source` is where it comes from (a record's id, a public table), `load` what was loaded for it:
+    rows of one load err together. A disturbed one says little and is not fitted. A sampled one is a
+    server's, which draws each token from the whole vocabulary; llama-bench draws none. A doubted
+    one weighs little, and tells no error.
     """
 
     question: SpeedQuestion
@@ -68,18 +71,23 @@ class SpeedObservation:
 
 
 class Parameters:
-    """Which coefficients a fit varies: shared ones, and own effects of each card; logarithms unless linear.
+    """Which coefficients a fit varies: shared ones, and own effects of each card; logarithms unless
+    linear.
 
     A fit's vector holds the shared ones first, then the own ones card by card.
     """
 
-    def __init__(self, base: Mapping[str, float], shared: Sequence[str], cards: Sequence[str] = ()) -> None:
+    def __init__(
+        self, base: Mapping[str, float], shared: Sequence[str], cards: Sequence[str] = ()
+    ) -> None:
         self.base = dict(base)
         self.shared = tuple(shared)
         self.cards = tuple(cards)
         known = definitions()
         self.definitions: tuple[Definition, ...] = tuple(known[name] for name in self.shared)
-        self.own_definitions: tuple[Definition, ...] = tuple(known[name] for name in OWN) if cards else ()
+        self.own_definitions: tuple[Definition, ...] = (
+            tuple(known[name] for name in OWN) if cards else ()
+        )
 
     @property
     def all_definitions(self) -> tuple[Definition, ...]:
@@ -110,20 +118,24 @@ class Parameters:
 
     def values(self, x: Array) -> dict[str, float]:
         """All coefficients with the shared ones of the vector."""
-        return self.base | {d.name: _from_vector(d, v) for d, v in zip(self.definitions, x, strict=False)}
+        return self.base | {
+            d.name: _from_vector(d, v) for d, v in zip(self.definitions, x, strict=False)
+        }
 
     def own(self, x: Array) -> dict[str, dict[str, float]]:
         """The own effects of each card."""
         offset, size = len(self.shared), len(self.own_definitions)
         return {
             card: {
-                d.name: _from_vector(d, x[offset + i * size + j]) for j, d in enumerate(self.own_definitions)
+                d.name: _from_vector(d, x[offset + i * size + j])
+                for j, d in enumerate(self.own_definitions)
             }
             for i, card in enumerate(self.cards)
-        }  # fmt: skip
+        }
 
     def evaluate(self, observations: Sequence[SpeedObservation], x: Array) -> tuple[Array, Array]:
-        """ln(predicted / measured) of each observation and its derivatives by the vector's entries."""
+        """ln(predicted / measured) of each observation and its derivatives by the vector's
+        entries."""
         n_shared, n_own = len(self.shared), len(self.own_definitions)
         width = n_shared + n_own + 1
         varied: dict[str, Array | float] = dict(self.base)
@@ -133,13 +145,15 @@ class Parameters:
         residuals, jacobian = np.empty(len(observations)), np.zeros((len(observations), len(x)))
         own: dict[str, dict[str, Array]] = {
             card: {
-                d.name: _varied(d, x[offset + j], n_shared + j + 1, width) for j, d in enumerate(self.own_definitions)
+                d.name: _varied(d, x[offset + j], n_shared + j + 1, width)
+                for j, d in enumerate(self.own_definitions)
             }
             for card, offset in offsets.items()
         }
         for row, observation in enumerate(observations):
             values = varied | own.get(observation.card, {})
-            errors = -np.log(np.asarray(observation.seconds_per_token(values)) * observation.tokens_per_s)  # type: ignore[arg-type]
+            seconds = observation.seconds_per_token(values)  # type: ignore[arg-type]
+            errors = -np.log(np.asarray(seconds) * observation.tokens_per_s)
             errors = np.broadcast_to(errors, (width,))
             residuals[row] = errors[0]
             slopes = (errors[1:] - errors[0]) / STEP

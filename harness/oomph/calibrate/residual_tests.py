@@ -1,8 +1,8 @@
 """What the residuals of a fit still follow, beyond noise: a wrong formula shows as a trend.
 
-Each quantity is tested by rank (Spearman's rho), on the means of what shares a value within a load, so that many rows
-of one load are not taken for many facts. A trend counts where chance would rarely show one so clear and where it is
-large enough to matter.
+Each quantity is tested by rank (Spearman's rho), on the means of what shares a value within a load,
+so that many rows of one load are not taken for many facts. A trend counts where chance would rarely
+show one so clear and where it is large enough to matter.
 """
 
 from collections import defaultdict
@@ -27,7 +27,8 @@ LEAST_VALUES: Final = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trend:
-    """Predictions of a test are too high (`size` > 0) or too low as a quantity grows, by `size` over its range."""
+    """Predictions of a test are too high (`size` > 0) or too low as a quantity grows, by `size`
+    over its range."""
 
     test: str
     quantity: str
@@ -35,12 +36,17 @@ class Trend:
 
     def __str__(self) -> str:
         direction = "high" if self.size > 0 else "low"
-        return f"{self.test}: predictions get {abs(self.size):.0%} too {direction} as {self.quantity} grows"
+        return (
+            f"{self.test}: predictions get {abs(self.size):.0%} too {direction} as "
+            f"{self.quantity} grows"
+        )
 
 
 _QUANTITIES: Final[Mapping[str, Callable[[SpeedObservation], float]]] = {
     "the depth": lambda o: log1p(o.n_depth),
-    "the number of active experts": lambda o: o.question.on_card.expert_share or o.question.on_host.expert_share,
+    "the number of active experts": lambda o: (
+        o.question.on_card.expert_share or o.question.on_host.expert_share
+    ),
     "n_ctx": lambda o: log(o.question.config.n_ctx),
     "n_ubatch": lambda o: log(o.question.config.n_ubatch),
     "the number of threads": lambda o: log(o.question.config.n_threads or 1),
@@ -52,15 +58,24 @@ def _attention(observation: SpeedObservation) -> list[AttentionWork]:
     return [*observation.question.on_card.attention, *observation.question.on_host.attention]
 
 
-def trends(observations: Sequence[SpeedObservation], residuals: Sequence[float]) -> tuple[Trend, ...]:
+def trends(
+    observations: Sequence[SpeedObservation], residuals: Sequence[float]
+) -> tuple[Trend, ...]:
     """The trends of ln(predicted / measured), test by test."""
     tests = [(test, name) for test in ("prefill", "decode") for name in _QUANTITIES]
-    found = (_trend(observations, residuals, test, name, SIGNIFICANT / len(tests)) for test, name in tests)
+    found = (
+        _trend(observations, residuals, test, name, SIGNIFICANT / len(tests))
+        for test, name in tests
+    )
     return tuple(trend for trend in found if trend)
 
 
 def _trend(
-    observations: Sequence[SpeedObservation], residuals: Sequence[float], test: str, name: str, level: float
+    observations: Sequence[SpeedObservation],
+    residuals: Sequence[float],
+    test: str,
+    name: str,
+    level: float,
 ) -> Trend | None:
     x, y = np.array(list(_means(observations, residuals, test, _QUANTITIES[name]))).reshape(-1, 2).T
     if len(x) < LEAST_VALUES or np.ptp(x) == 0 or np.ptp(y) == 0:

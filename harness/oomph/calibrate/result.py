@@ -13,17 +13,19 @@ from oomph.estimate.coefficients import Coefficients, Definition
 from oomph.estimate.estimator import Estimator
 
 MOVED: Final = 0.5
-"""A coefficient is identified where the records took away at least this share of its prior variance …"""
+"""A coefficient is identified where the records took away at least this share of its prior variance
+…"""
 KNOWN_TO: Final = 0.25
 """… and it is known to better than this share of itself."""
 TOGETHER: Final = 0.8
-"""Correlation from which on two coefficients are said to be known together rather than each by itself."""
+"""Correlation from which on two coefficients are said to be known together rather than each by
+itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FittedCoefficient:
-    """One coefficient: `relative_error` is its standard error as a share of it, `moved` what share of its prior
-    variance the records took away."""
+    """One coefficient: `relative_error` is its standard error as a share of it, `moved` what share
+    of its prior variance the records took away."""
 
     name: str
     value: float
@@ -41,10 +43,12 @@ class FittedCoefficient:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitResult:
-    """A calibration: `health` says whether to believe it, `advice` what to measure next, `notes` what was left out.
+    """A calibration: `health` says whether to believe it, `advice` what to measure next, `notes`
+    what was left out.
 
-    `noise_sd` is of the logarithm of rates by test, `memory_error_bytes` the largest left in memory; None where the
-    records held nothing of the kind. `known_together` are sentences on coefficients that cannot be told apart.
+    `noise_sd` is of the logarithm of rates by test, `memory_error_bytes` the largest left in
+    memory; None where the records held nothing of the kind. `known_together` are sentences on
+    coefficients that cannot be told apart.
     """
 
     estimator: Estimator
@@ -68,8 +72,12 @@ class FitResult:
 def fitted_coefficients(
     definitions: Sequence[Definition], start: Mapping[str, float], solution: Solution
 ) -> tuple[FittedCoefficient, ...]:
-    """What a solution on the definitions' vector says of each; errors of logarithms as shares of the value."""
-    values = [x if d.linear else float(np.exp(x)) for d, x in zip(definitions, solution.parameters, strict=True)]
+    """What a solution on the definitions' vector says of each; errors of logarithms as shares of
+    the value."""
+    values = [
+        x if d.linear else float(np.exp(x))
+        for d, x in zip(definitions, solution.parameters, strict=True)
+    ]
     return tuple(
         FittedCoefficient(
             name=d.name,
@@ -81,17 +89,24 @@ def fitted_coefficients(
             meaning=d.meaning,
         )
         for d, value, error, moved, at_bound in zip(
-            definitions, values, solution.standard_errors, solution.informed, solution.at_bound, strict=True
+            definitions,
+            values,
+            solution.standard_errors,
+            solution.informed,
+            solution.at_bound,
+            strict=True,
         )
     )
 
 
 def known_together(fitted: Sequence[FittedCoefficient], solution: Solution) -> tuple[str, ...]:
-    """A sentence on each pair of which one at least is not identified and that the records tie to each other."""
+    """A sentence on each pair of which one at least is not identified and that the records tie to
+    each other."""
     errors = solution.standard_errors
     correlations = solution.covariance / np.outer(errors, errors)
     return tuple(
-        f"{one.name} and {other.name} are known together, not apart (correlation {correlations[i, j]:+.2f})"
+        f"{one.name} and {other.name} are known together, not apart (correlation "
+        f"{correlations[i, j]:+.2f})"
         for i, one in enumerate(fitted)
         for j, other in enumerate(fitted[:i])
         if abs(correlations[i, j]) >= TOGETHER and not (one.is_identified and other.is_identified)

@@ -1,8 +1,9 @@
 """Fits a machine's rates: a card's own effects, or a host's bandwidth, all together.
 
-Every coefficient that some measurement depends on is estimated under its prior, and none is put back: what one row
-cannot tell apart another may, and what none can stays near its prior with the prior's uncertainty. Prefill and decode
-have a noise of their own, taken from what is left over; a row that is far beyond it counts less.
+Every coefficient that some measurement depends on is estimated under its prior, and none is put
+back: what one row cannot tell apart another may, and what none can stays near its prior with the
+prior's uncertainty. Prefill and decode have a noise of their own, taken from what is left over; a
+row that is far beyond it counts less.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,9 +30,11 @@ LEAST_NOISE_SD: Final = 0.005
 MAD_SCALE: Final = 1.4826
 """Makes the median absolute deviation estimate the standard deviation of normal noise."""
 CAUCHY: Final = 2.385
-"""Scale of Cauchy's loss in standard deviations: 95 % efficient where noise is normal (Holland and Welsch 1977)."""
+"""Scale of Cauchy's loss in standard deviations: 95 % efficient where noise is normal (Holland and
+Welsch 1977)."""
 MACHINES_APART: Final = 2**0.5
-"""How much further from its generation one machine may be than its card: hosts scatter about their card as much."""
+"""How much further from its generation one machine may be than its card: hosts scatter about their
+card as much."""
 LEAST_SLOPE: Final = 1e-6
 """A coefficient on which no measurement depends more than this is not varied."""
 ROUNDS: Final = 3
@@ -40,7 +43,8 @@ ROUNDS: Final = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeedFit:
-    """Fitted values and what is known of them together; `left_out` are errors of loads that a fit had not seen."""
+    """Fitted values and what is known of them together; `left_out` are errors of loads that a fit
+    had not seen."""
 
     values: Mapping[str, float]
     fitted: tuple[FittedCoefficient, ...]
@@ -52,8 +56,11 @@ class SpeedFit:
     left_out: tuple[LeftOut, ...]
 
 
-def fit_speed(gpu: GpuSpec | None, observations: Sequence[SpeedObservation], base: Coefficients) -> SpeedFit:
-    """Own effects of the card and the host's coefficients, as far as any observation depends on them."""
+def fit_speed(
+    gpu: GpuSpec | None, observations: Sequence[SpeedObservation], base: Coefficients
+) -> SpeedFit:
+    """Own effects of the card and the host's coefficients, as far as any observation depends on
+    them."""
     card = gpu.name if gpu else ""
     start = dict(base.for_card(card))
     parameters = _varied(start, observations)
@@ -84,7 +91,9 @@ def _varied(start: Mapping[str, float], observations: Sequence[SpeedObservation]
     everything = Parameters(start, names)
     _, slopes = everything.evaluate(observations, everything.start())
     steepest = np.abs(slopes).max(axis=0)
-    return Parameters(start, [name for name, slope in zip(names, steepest, strict=True) if slope > LEAST_SLOPE])
+    return Parameters(
+        start, [name for name, slope in zip(names, steepest, strict=True) if slope > LEAST_SLOPE]
+    )
 
 
 def _solve(
@@ -122,26 +131,35 @@ def _solve(
 
 
 def _noise(observations: Sequence[SpeedObservation], solution: Solution) -> dict[str, float]:
-    """By test, what is left over: the median absolute deviation, whatever lies far off, beside what was believed.
+    """By test, what is left over: the median absolute deviation, whatever lies far off, beside what
+    was believed.
 
     The parameters that the data determined have taken their share of the scatter away.
     """
     spent = float(np.clip(solution.informed, 0, 1).sum()) / len(observations)
     found = {}
     for test in ("prefill", "decode"):
-        own = np.array([r for o, r in zip(observations, solution.residuals, strict=True) if o.test == test])
+        own = np.array(
+            [r for o, r in zip(observations, solution.residuals, strict=True) if o.test == test]
+        )
         if not own.size:
             found[test] = NOISE_SD
             continue
         scatter = MAD_SCALE * float(np.median(np.abs(own)))
         freedom = max(own.size * (1 - spent), 1.0)
-        variance = (NOISE_WEIGHT * NOISE_SD**2 + own.size / freedom * own.size * scatter**2) / (NOISE_WEIGHT + own.size)
+        variance = (NOISE_WEIGHT * NOISE_SD**2 + own.size / freedom * own.size * scatter**2) / (
+            NOISE_WEIGHT + own.size
+        )
         found[test] = max(variance**0.5, LEAST_NOISE_SD)
     return found
 
 
 def _posterior(
-    card: str, parameters: Parameters, solution: Solution, noise: Mapping[str, float], scales: Mapping[str, float]
+    card: str,
+    parameters: Parameters,
+    solution: Solution,
+    noise: Mapping[str, float],
+    scales: Mapping[str, float],
 ) -> Posterior:
     return Posterior(
         card=card,
@@ -153,9 +171,13 @@ def _posterior(
 
 
 def _left_out(
-    parameters: Parameters, observations: Sequence[SpeedObservation], noise: Mapping[str, float], whole: Solution
+    parameters: Parameters,
+    observations: Sequence[SpeedObservation],
+    noise: Mapping[str, float],
+    whole: Solution,
 ) -> tuple[LeftOut, ...]:
-    """Each observation's error by the fit that did not see its load (its record, where there is one load only)."""
+    """Each observation's error by the fit that did not see its load (its record, where there is one
+    load only)."""
     found = []
     for part in folds([(o.load, o.source) for o in observations]):
         rest = [o for i, o in enumerate(observations) if i not in part]
@@ -168,11 +190,20 @@ def _left_out(
             o = observations[index]
             sd = prediction_sd(posterior, o.test, values, o.seconds)
             error = o.log_error(values)
-            found.append(LeftOut(quantity=o.test, group=o.group, part=min(part), error=error, score=error / sd))
+            found.append(
+                LeftOut(
+                    quantity=o.test, group=o.group, part=min(part), error=error, score=error / sd
+                )
+            )
     return tuple(found)
 
 
-def _scales(left_out: Sequence[LeftOut], observations: Sequence[SpeedObservation]) -> dict[str, float]:
+def _scales(
+    left_out: Sequence[LeftOut], observations: Sequence[SpeedObservation]
+) -> dict[str, float]:
     """Half of a 90 % interval in standard deviations of a prediction, by group."""
     groups = sorted({o.group for o in observations})
-    return {group: interval_scale([each.score for each in left_out if each.group == group]) for group in groups}
+    return {
+        group: interval_scale([each.score for each in left_out if each.group == group])
+        for group in groups
+    }

@@ -1,7 +1,7 @@
 """Calibrations on disk: their text, where they lie, and the newest that matches a question.
 
-A calibration is versioned JSON, whose format `oomph.estimate.coefficients` owns. One that was made on a phantom card
-speaks for no other, since nothing there has a speed.
+A calibration is versioned JSON, whose format `oomph.estimate.coefficients` owns. One that was made
+on a phantom card speaks for no other, since nothing there has a speed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,16 +32,26 @@ class KeptCalibration:
 
 
 def calibration_json(result: FitResult, records: Sequence[Record]) -> str:
-    """The result's coefficients as text, with the machine, the build, the models and each fitted value's error."""
+    """The result's coefficients as text, with the machine, the build, the models and each fitted
+    value's error."""
     fitted: dict[str, Any] = {
-        each.name: {"value": each.value, "relative_error": each.relative_error} for each in result.fitted
+        each.name: {"value": each.value, "relative_error": each.relative_error}
+        for each in result.fitted
     }
     environments = {record.environment.machine: record.environment for record in records}
     calibrated_on = {
         "machines": sorted(environments),
         "backends": sorted({environment.backend for environment in environments.values()}),
-        "llama_cpp_commits": sorted({environment.llama_cpp_commit or "" for environment in environments.values()}),
-        "cards": sorted({str(gpu.get("name")) for environment in environments.values() for gpu in environment.gpus}),
+        "llama_cpp_commits": sorted(
+            {environment.llama_cpp_commit or "" for environment in environments.values()}
+        ),
+        "cards": sorted(
+            {
+                str(gpu.get("name"))
+                for environment in environments.values()
+                for gpu in environment.gpus
+            }
+        ),
         "card": result.estimator.gpu.name if result.estimator.gpu else None,
         "families": sorted({record.model.arch for record in records}),
         "models": sorted({record.model.name for record in records}),
@@ -63,19 +73,31 @@ def calibrations_folder() -> Path:
 
 
 def keep(text: str) -> Path:
-    """Write a calibration's text into the folder; one of the same machine, card, build and families is replaced."""
+    """Write a calibration's text into the folder; one of the same machine, card, build and families
+    is replaced."""
     on = Coefficients.from_json(text, where="the calibration").calibrated_on
-    parts = (*on["machines"], on["card"] or "cpu", *on["families"], *(commit[:9] for commit in on["llama_cpp_commits"]))
-    path = calibrations_folder() / ("-".join(filter(None, parts)).replace(" ", "-").replace("/", "-") + ".json")
+    parts = (
+        *on["machines"],
+        on["card"] or "cpu",
+        *on["families"],
+        *(commit[:9] for commit in on["llama_cpp_commits"]),
+    )
+    path = calibrations_folder() / (
+        "-".join(filter(None, parts)).replace(" ", "-").replace("/", "-") + ".json"
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     return path
 
 
-def newest_matching(*, card: str | None, arch: str, machine: str, commit: str | None) -> KeptCalibration | None:
-    """The newest for this card, architecture and llama.cpp commit; without a card it has to be of this `machine`.
+def newest_matching(
+    *, card: str | None, arch: str, machine: str, commit: str | None
+) -> KeptCalibration | None:
+    """The newest for this card, architecture and llama.cpp commit; without a card it has to be of
+    this `machine`.
 
-    `commit` None, where llama.cpp is not installed, takes any build. A file that cannot be read is passed over.
+    `commit` None, where llama.cpp is not installed, takes any build. A file that cannot be read is
+    passed over.
     """
     fitting = (kept for kept in _kept() if _matches(kept.coefficients, card, arch, machine, commit))
     return max(fitting, key=lambda kept: (kept.last, kept.path), default=None)
@@ -89,7 +111,9 @@ def _kept() -> Iterator[KeptCalibration]:
             continue
 
 
-def _matches(coefficients: Coefficients, card: str | None, arch: str, machine: str, commit: str | None) -> bool:
+def _matches(
+    coefficients: Coefficients, card: str | None, arch: str, machine: str, commit: str | None
+) -> bool:
     on = coefficients.calibrated_on
     return (
         arch in on.get("families", ())

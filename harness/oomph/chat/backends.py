@@ -32,19 +32,29 @@ class Backend(Protocol):
 
 
 class LocalBackend:
-    """A GGUF file, run by llama-cpp-python, which keeps the cells of a prompt's unchanged beginning."""
+    """A GGUF file, run by llama-cpp-python, which keeps the cells of a prompt's unchanged
+    beginning."""
 
-    def __init__(self, path: Path, *, n_ctx: int, temperature: float = 0.7, n_threads: int | None = None) -> None:
+    def __init__(
+        self, path: Path, *, n_ctx: int, temperature: float = 0.7, n_threads: int | None = None
+    ) -> None:
         from llama_cpp import Llama
 
         self.n_ctx, self._temperature = n_ctx, temperature
         try:
             self._llama = Llama(
-                str(path), n_ctx=n_ctx, n_gpu_layers=-1, n_threads=n_threads, n_threads_batch=n_threads, verbose=False
+                str(path),
+                n_ctx=n_ctx,
+                n_gpu_layers=-1,
+                n_threads=n_threads,
+                n_threads_batch=n_threads,
+                verbose=False,
             )
-        except ValueError as error:  # llama-cpp-python's own way to say that llama.cpp returned NULL
+        # llama-cpp-python's own way to say that llama.cpp returned NULL
+        except ValueError as error:
             raise ModelFileError(
-                f"{path} cannot be run with n_ctx {n_ctx} ({error}); `oomph estimate` says what it takes"
+                f"{path} cannot be run with n_ctx {n_ctx} ({error}); `oomph estimate` says what "
+                f"it takes"
             ) from None
 
     def count(self, text: str) -> int:
@@ -55,8 +65,10 @@ class LocalBackend:
         """The answer, piece by piece."""
         said: Any = self._llama.create_chat_completion(
             [{"role": message.role, "content": message.content} for message in messages],  # type: ignore[misc]
-            max_tokens=n_answer, temperature=self._temperature, stream=True,
-        )  # fmt: skip
+            max_tokens=n_answer,
+            temperature=self._temperature,
+            stream=True,
+        )
         for piece in said:
             yield piece["choices"][0]["delta"].get("content") or ""
 
@@ -68,7 +80,10 @@ class ServerBackend:
         self._url, self._temperature = url.rstrip("/").removesuffix("/v1"), temperature
         slot = self._props()["default_generation_settings"]["n_ctx"]
         if n_ctx is not None and n_ctx > slot:
-            raise ConfigError(f"--n-ctx is {n_ctx}, and a slot of {self._url} has {slot}; start it with a larger -c")
+            raise ConfigError(
+                f"--n-ctx is {n_ctx}, and a slot of {self._url} has {slot}; start it with a "
+                f"larger -c"
+            )
         self.n_ctx = n_ctx or slot
 
     def count(self, text: str) -> int:
@@ -77,11 +92,17 @@ class ServerBackend:
             return len(json.load(answer)["tokens"])
 
     def stream(self, messages: Sequence[Message], *, n_answer: int) -> Iterator[str]:
-        """The answer, piece by piece; closing the iterator closes the connection, and the server stops."""
+        """The answer, piece by piece; closing the iterator closes the connection, and the server
+        stops."""
         asked = {
-            "messages": [{"role": message.role, "content": message.content} for message in messages],
-            "max_tokens": n_answer, "temperature": self._temperature, "stream": True, "cache_prompt": True,
-        }  # fmt: skip
+            "messages": [
+                {"role": message.role, "content": message.content} for message in messages
+            ],
+            "max_tokens": n_answer,
+            "temperature": self._temperature,
+            "stream": True,
+            "cache_prompt": True,
+        }
         with self._open("/v1/chat/completions", asked) as answer:
             for line in answer:
                 event = line.decode().removeprefix("data: ").strip()
@@ -95,11 +116,17 @@ class ServerBackend:
 
     def _open(self, path: str, body: dict[str, Any] | None = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self._url + path, data, {"Content-Type": "application/json"})
+        request = urllib.request.Request(
+            self._url + path, data, {"Content-Type": "application/json"}
+        )
         try:
             return urllib.request.urlopen(request, timeout=TIMEOUT_S)
         except urllib.error.HTTPError as error:
             said = error.read(500).decode(errors="replace")
-            raise ConfigError(f"{self._url}{path} answers {error.code}: {said}; is it a llama-server?") from None
+            raise ConfigError(
+                f"{self._url}{path} answers {error.code}: {said}; is it a llama-server?"
+            ) from None
         except (OSError, ValueError) as error:
-            raise ConfigError(f"no llama-server answers at {self._url} ({error}); check --url") from None
+            raise ConfigError(
+                f"no llama-server answers at {self._url} ({error}); check --url"
+            ) from None

@@ -1,6 +1,7 @@
 """What of a conversation goes into a prompt of so many tokens.
 
-Stands apart from the loop so that the promise (a prompt never exceeds its budget) can be tested without a model.
+Stands apart from the loop so that the promise (a prompt never exceeds its budget) can be tested
+without a model.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,7 +19,8 @@ LEAST_QUESTION: Final = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """A question and its answer, None while it is not finished; `n_tokens` of both with what surrounds them."""
+    """A question and its answer, None while it is not finished; `n_tokens` of both with what
+    surrounds them."""
 
     id: int
     question: str
@@ -36,7 +38,8 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """Tokens of a context of `n_ctx`, shared out: `n_answer` for the answer, at most so many for each part before."""
+    """Tokens of a context of `n_ctx`, shared out: `n_answer` for the answer, at most so many for
+    each part before."""
 
     n_ctx: int
     n_answer: int
@@ -44,7 +47,8 @@ class Budget:
     def __post_init__(self) -> None:
         if self.n_answer < LEAST_ANSWER or self.n_prompt < LEAST_QUESTION + 2 * MESSAGE_TOKENS:
             raise ConfigError(
-                f"n_ctx is {self.n_ctx} and the answer takes up to {self.n_answer} of it: no room to talk; "
+                f"n_ctx is {self.n_ctx} and the answer takes up to {self.n_answer} of it: no room "
+                f"to talk; "
                 "give a larger --n-ctx"
             )
 
@@ -81,7 +85,8 @@ def latest(exchanges: Sequence[Exchange], n_tokens: int) -> list[Exchange]:
 
 
 def fitting(ranked: Iterable[Exchange], n_tokens: int) -> list[Exchange]:
-    """Of exchanges by falling relevance those that fit, each where there is still room for it; in their order."""
+    """Of exchanges by falling relevance those that fit, each where there is still room for it; in
+    their order."""
     kept: list[Exchange] = []
     for exchange in ranked:
         if exchange.n_tokens <= n_tokens:
@@ -99,17 +104,27 @@ def assemble(
     recent: Sequence[Exchange],
     question: str,
 ) -> list[Message]:
-    """The prompt: instruction and memory, the latest exchanges, the question with earlier exchanges before it.
+    """The prompt: instruction and memory, the latest exchanges, the question with earlier exchanges
+    before it.
 
-    What is put back stands in the question's own message: quoted, since a small model that sees its own earlier answer
-    as a turn repeats it, and last, since what comes before then stays the same from question to question and its cells
-    need no second prefill. Roles alternate strictly, as some chat templates demand: only finished exchanges come in.
-    """  # fmt: skip
-    system = f"{instruction}\n\nWhat was said earlier, in short:\n{memory}" if memory else instruction
+    What is put back stands in the question's own message: quoted, since a small model that sees its
+    own earlier answer as a turn repeats it, and last, since what comes before then stays the same
+    from question to question and its cells need no second prefill. Roles alternate strictly, as
+    some chat templates demand: only finished exchanges come in.
+    """
+    system = (
+        f"{instruction}\n\nWhat was said earlier, in short:\n{memory}" if memory else instruction
+    )
     messages = [Message("system", system)]
     for exchange in recent:
-        messages += [Message("user", exchange.question), Message("assistant", exchange.answer or "")]
-    earlier = [*notes, *(f"I said: {exchange.question}\nYou said: {exchange.answer}" for exchange in recalled)]
+        messages += [
+            Message("user", exchange.question),
+            Message("assistant", exchange.answer or ""),
+        ]
+    earlier = [
+        *notes,
+        *(f"I said: {exchange.question}\nYou said: {exchange.answer}" for exchange in recalled),
+    ]
     if earlier:
         question = "Earlier in this conversation:\n" + "\n".join(earlier) + f"\n\n{question}"
     return [*messages, Message("user", question)]

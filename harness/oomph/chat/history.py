@@ -1,8 +1,9 @@
 """The whole of a conversation on disk, and the search in it: one SQLite file.
 
-Stands apart because it is what must survive: a question is on the disk before the model sees it, an answer when it is
-finished, each in a transaction of its own. Relevance is BM25, by SQLite's FTS5; its `unicode61` folds case in every
-script, and words are sought by their beginnings, since neither Russian nor English keeps a word's ending.
+Stands apart because it is what must survive: a question is on the disk before the model sees it, an
+answer when it is finished, each in a transaction of its own. Relevance is BM25, by SQLite's FTS5;
+its `unicode61` folds case in every script, and words are sought by their beginnings, since neither
+Russian nor English keeps a word's ending.
 """
 
 import re
@@ -22,7 +23,8 @@ CREATE TABLE IF NOT EXISTS exchanges (
 );
 CREATE TABLE IF NOT EXISTS memory (upto_id INTEGER NOT NULL, summary TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, note TEXT NOT NULL UNIQUE);
-CREATE VIRTUAL TABLE IF NOT EXISTS exchange_words USING fts5(question, answer, tokenize = 'unicode61');
+CREATE VIRTUAL TABLE IF NOT EXISTS exchange_words
+    USING fts5(question, answer, tokenize = 'unicode61');
 CREATE VIRTUAL TABLE IF NOT EXISTS note_words USING fts5(note, tokenize = 'unicode61');
 """
 _LEAST_STEM: Final = 4
@@ -42,61 +44,79 @@ class History:
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.executescript(_SCHEMA)
         except sqlite3.Error as error:
-            raise StoreError(f"{path} is no history of a conversation ({error}); name another file") from None
+            raise StoreError(
+                f"{path} is no history of a conversation ({error}); name another file"
+            ) from None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._db.close()
 
     def ask(self, question: str) -> int:
         """Keep a question; its number."""
         with self._transaction():
-            row = self._db.execute("INSERT INTO exchanges (question, n_tokens) VALUES (?, 0)", (question,))
+            row = self._db.execute(
+                "INSERT INTO exchanges (question, n_tokens) VALUES (?, 0)", (question,)
+            )
         assert row.lastrowid is not None
         return row.lastrowid
 
     def answer(self, number: int, answer: str, *, n_tokens: int) -> None:
         """Keep the answer to a question, and make both findable."""
         with self._transaction():
-            self._db.execute("UPDATE exchanges SET answer = ?, n_tokens = ? WHERE id = ?", (answer, n_tokens, number))
+            self._db.execute(
+                "UPDATE exchanges SET answer = ?, n_tokens = ? WHERE id = ?",
+                (answer, n_tokens, number),
+            )
             self._db.execute("DELETE FROM exchange_words WHERE rowid = ?", (number,))
             self._db.execute(
-                "INSERT INTO exchange_words (rowid, question, answer) SELECT id, question, answer FROM exchanges"
-                " WHERE id = ?", (number,),
-            )  # fmt: skip
+                "INSERT INTO exchange_words (rowid, question, answer) SELECT id, question, answer "
+                "FROM exchanges"
+                " WHERE id = ?",
+                (number,),
+            )
 
     def finished(self, *, after: int = 0) -> list[Exchange]:
         """The exchanges with an answer, in their order."""
         rows = self._db.execute(
-            "SELECT id, question, answer, n_tokens FROM exchanges WHERE answer IS NOT NULL AND id > ? ORDER BY id",
+            "SELECT id, question, answer, n_tokens FROM exchanges WHERE answer IS NOT NULL AND id "
+            "> ? ORDER BY id",
             (after,),
         )
         return [_exchange(row) for row in rows]
 
     def unanswered(self) -> str | None:
         """The last question, if what ended the program ended it before the answer."""
-        row = self._db.execute("SELECT question, answer FROM exchanges ORDER BY id DESC LIMIT 1").fetchone()
+        row = self._db.execute(
+            "SELECT question, answer FROM exchanges ORDER BY id DESC LIMIT 1"
+        ).fetchone()
         return row[0] if row and row[1] is None else None
 
     def relevant(self, question: str, *, before: int) -> list[Exchange]:
-        """Finished exchanges numbered below `before` that share words with the question, the most relevant first:
-        those that score half as much as the best, or more. What shares only common words would crowd out the rest."""
+        """Finished exchanges numbered below `before` that share words with the question, the most
+        relevant first: those that score half as much as the best, or more. What shares only common
+        words would crowd out the rest."""
         rows = self._db.execute(
             "SELECT e.id, e.question, e.answer, e.n_tokens, bm25(exchange_words) AS score"
             " FROM exchange_words JOIN exchanges e ON e.id = exchange_words.rowid"
             " WHERE exchange_words MATCH ? AND e.id < ? ORDER BY score, e.id DESC LIMIT ?",
             (match_any(question), before, _MOST_FOUND),
         ).fetchall()
-        return [_exchange(row[:4]) for row in rows if row[4] <= RELEVANT * rows[0][4]]  # bm25() is negative
+        # bm25() is negative
+        return [_exchange(row[:4]) for row in rows if row[4] <= RELEVANT * rows[0][4]]
 
     def relevant_notes(self, question: str) -> list[str]:
         """Notes that share words with the question, the most relevant first."""
         rows = self._db.execute(
-            "SELECT note FROM note_words WHERE note_words MATCH ? ORDER BY bm25(note_words) LIMIT ?",
+            "SELECT note FROM note_words WHERE note_words MATCH ? ORDER BY bm25(note_words) LIMIT "
+            "?",
             (match_any(question), _MOST_FOUND),
         )
         return [row[0] for row in rows]
@@ -104,11 +124,14 @@ class History:
     @property
     def memory(self) -> tuple[int, str]:
         """The running memory and the number of the last exchange that is in it."""
-        row = self._db.execute("SELECT upto_id, summary FROM memory ORDER BY upto_id DESC LIMIT 1").fetchone()
+        row = self._db.execute(
+            "SELECT upto_id, summary FROM memory ORDER BY upto_id DESC LIMIT 1"
+        ).fetchone()
         return row or (0, "")
 
     def remember(self, summary: str, *, upto: int) -> None:
-        """Keep a new running memory, and each line of it as a note; earlier ones stay in the file."""
+        """Keep a new running memory, and each line of it as a note; earlier ones stay in the
+        file."""
         with self._transaction():
             self._db.execute("INSERT INTO memory (upto_id, summary) VALUES (?, ?)", (upto, summary))
             for note in filter(None, (line.strip(" -*•\t") for line in summary.splitlines())):
@@ -121,7 +144,8 @@ class History:
 
 
 class _Transaction:
-    """Commits at its end or leaves nothing; sqlite3's own context manager begins none in this mode."""
+    """Commits at its end or leaves nothing; sqlite3's own context manager begins none in this
+    mode."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db

@@ -1,8 +1,8 @@
 """The conversation itself: what of the past goes with a question, and what is kept.
 
-The latest exchanges are in the prompt as they were. Of earlier ones those that share words with the question are put
-back, quoted before it; with `summarise` the model also keeps a running memory, rewritten whenever
-exchanges leave the window, whose lines are found again as notes.
+The latest exchanges are in the prompt as they were. Of earlier ones those that share words with the
+question are put back, quoted before it; with `summarise` the model also keeps a running memory,
+rewritten whenever exchanges leave the window, whose lines are found again as notes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,14 +16,17 @@ from oomph.errors import ConfigError
 
 INSTRUCTION: Final = "You are a helpful assistant."
 _SUMMARISE: Final = (
-    "Here are notes on a conversation, and what was said since. Write the notes anew, one fact a line: keep every name,"
-    " number and decision, leave out greetings and small talk.\n\nNotes:\n{memory}\n\nSaid since:\n{said}"
+    "Here are notes on a conversation, and what was said since. Write the notes anew, one fact a "
+    "line: keep every name,"
+    " number and decision, leave out greetings and small talk.\n\nNotes:\n{memory}\n\nSaid "
+    "since:\n{said}"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """What of the past beyond the window goes into a prompt: exchanges found again, and the model's own summary."""
+    """What of the past beyond the window goes into a prompt: exchanges found again, and the model's
+    own summary."""
 
     recall: bool = True
     summarise: bool = False
@@ -33,17 +36,25 @@ class Conversation:
     """A conversation with `backend`, all of it in `history`."""
 
     def __init__(
-        self, backend: Backend, history: History, *, memory: Memory | None = None, instruction: str = INSTRUCTION
+        self,
+        backend: Backend,
+        history: History,
+        *,
+        memory: Memory | None = None,
+        instruction: str = INSTRUCTION,
     ) -> None:
         self._backend, self._history, self._memory = backend, history, memory or Memory()
         self._budget, self._instruction = Budget.of(backend.n_ctx), instruction
 
     def say(self, question: str) -> Iterator[str]:
-        """The answer, piece by piece. What was streamed is kept, even if the caller ends it in the middle."""
+        """The answer, piece by piece. What was streamed is kept, even if the caller ends it in the
+        middle."""
         self._check_length(question)
         number, said = self._history.ask(question), list[str]()
         try:
-            for piece in self._backend.stream(self.messages(question), n_answer=self._budget.n_answer):
+            for piece in self._backend.stream(
+                self.messages(question), n_answer=self._budget.n_answer
+            ):
                 said.append(piece)
                 yield piece
         finally:
@@ -52,10 +63,13 @@ class Conversation:
 
     def tell(self, question: str, answer: str) -> None:
         """Put an exchange into the history as if it had been said."""
-        self._history.answer(self._history.ask(question), answer, n_tokens=self._size(question, answer))
+        self._history.answer(
+            self._history.ask(question), answer, n_tokens=self._size(question, answer)
+        )
 
     def messages(self, question: str) -> list[Message]:
-        """The prompt for a question, within the budget; summarises first what has left the window."""
+        """The prompt for a question, within the budget; summarises first what has left the
+        window."""
         exchanges, budget = self._history.finished(), self._budget
         room = budget.n_prompt - self._alone(self._instruction) - self._alone(question)
         if sum(exchange.n_tokens for exchange in exchanges) <= room:
@@ -66,19 +80,31 @@ class Conversation:
         summary, notes = self._remembered(question, first) if self._memory.summarise else ("", [])
         found = self._history.relevant(question, before=first) if self._memory.recall else []
         recalled = fitting(found, budget.n_recalled)
-        return self._assemble(question, recent=recent, recalled=recalled, memory=summary, notes=notes)
+        return self._assemble(
+            question, recent=recent, recalled=recalled, memory=summary, notes=notes
+        )
 
     def _assemble(
-        self, question: str, *, recent: Sequence[Exchange], recalled: Sequence[Exchange] = (), memory: str = "",
+        self,
+        question: str,
+        *,
+        recent: Sequence[Exchange],
+        recalled: Sequence[Exchange] = (),
+        memory: str = "",
         notes: Sequence[str] = (),
-    ) -> list[Message]:  # fmt: skip
+    ) -> list[Message]:
         return assemble(
-            instruction=self._instruction, memory=memory, notes=notes, recalled=recalled, recent=recent,
+            instruction=self._instruction,
+            memory=memory,
+            notes=notes,
+            recalled=recalled,
+            recent=recent,
             question=question,
-        )  # fmt: skip
+        )
 
     def _remembered(self, question: str, first: int) -> tuple[str, list[str]]:
-        """The running memory with all that came before `first` in it, and relevant notes that it no longer holds."""
+        """The running memory with all that came before `first` in it, and relevant notes that it no
+        longer holds."""
         self._summarise(first)
         _, summary = self._history.memory
         room = self._budget.n_memory - self._alone(summary)
@@ -90,7 +116,8 @@ class Conversation:
         return summary, notes
 
     def _summarise(self, first: int) -> None:
-        """Let the model take into its notes what has left the window since it last did, as much at once as fits."""
+        """Let the model take into its notes what has left the window since it last did, as much at
+        once as fits."""
         upto, summary = self._history.memory
         gone = [exchange for exchange in self._history.finished(after=upto) if exchange.id < first]
         n_notes = self._budget.n_memory - 2 * MESSAGE_TOKENS
@@ -98,13 +125,16 @@ class Conversation:
             room = self._budget.n_prompt - self._alone(_SUMMARISE + summary)
             batch = latest(gone[::-1], room)[::-1] or gone[:1]
             gone = gone[len(batch) :]
-            said = self._cut("\n".join(f"User: {e.question}\nAssistant: {e.answer}" for e in batch), room)
+            said = self._cut(
+                "\n".join(f"User: {e.question}\nAssistant: {e.answer}" for e in batch), room
+            )
             asked = Message("user", _SUMMARISE.format(memory=summary or "none yet", said=said))
             summary = "".join(self._backend.stream([asked], n_answer=n_notes)).strip()
             self._history.remember(summary, upto=batch[-1].id)
 
     def _cut(self, text: str, room: int) -> str:
-        """The beginning of the text that fits, for an exchange that is longer than what can be read at once."""
+        """The beginning of the text that fits, for an exchange that is longer than what can be read
+        at once."""
         while (n_tokens := self._backend.count(text)) > room:
             text = text[: len(text) * room // n_tokens - 1]
         return text
@@ -112,7 +142,9 @@ class Conversation:
     def _check_length(self, question: str) -> None:
         room = self._budget.n_prompt - self._alone(self._instruction)
         if self._alone(question) > room:
-            raise ConfigError(f"that is longer than the {room} tokens there are for a question; shorten it")
+            raise ConfigError(
+                f"that is longer than the {room} tokens there are for a question; shorten it"
+            )
 
     def _alone(self, text: str) -> int:
         return self._backend.count(text) + MESSAGE_TOKENS

@@ -1,7 +1,7 @@
 """The command line: parse, call one library function, print.
 
-One module a group of commands; each defines functions that `main` registers. Errors that a user can mend are
-caught here, once.
+One module a group of commands; each defines functions that `main` registers. Errors that a user can
+mend are caught here, once.
 """
 
 import signal
@@ -40,9 +40,13 @@ from oomph.cli import (
 from oomph.errors import OomphError
 
 app = typer.Typer(
-    name="oomph", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-    help="Will this GGUF model, with this context and this many experts, fit on this card, and how fast?",
-)  # fmt: skip
+    name="oomph",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Will this GGUF model, with this context and this many experts, fit on this card, and "
+    "how fast?",
+)
 
 
 @app.callback(invoke_without_command=False)

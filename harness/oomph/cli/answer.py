@@ -31,16 +31,22 @@ def register(app: typer.Typer) -> None:
 
 def _answer(
     model: ModelArgument,
-    n_expert_used: Annotated[str | None, typer.Option(help="active experts, several by comma")] = None,
+    n_expert_used: Annotated[
+        str | None, typer.Option(help="active experts, several by comma")
+    ] = None,
     gpu: GpuOption = None,
     gpu_mem: GpuMemoryOption = None,
-    records: Annotated[list[Path] | None, typer.Option(help="results folders that may hold the evidence")] = None,
+    records: Annotated[
+        list[Path] | None, typer.Option(help="results folders that may hold the evidence")
+    ] = None,
     calibration: CalibrationOption = None,
     system: SystemOption = None,
     power_limit: PowerLimitOption = None,
     host_bandwidth: HostBandwidthOption = None,
     lang: LanguageOption = "en",
-    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a number of experts, a line each")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="one JSON object a number of experts, a line each")
+    ] = False,
     *,
     knobs: dict[str, Any],
 ) -> None:
@@ -59,7 +65,13 @@ def _answer(
     configs = [asked.config.with_(n_expert_used=n) for n in expert_counts(n_expert_used)]
     found = read_records(records or [])
     answers = [
-        answer(asked.estimator, config, found, calibration=asked.calibration, host_memory_bytes=_host_memory())
+        answer(
+            asked.estimator,
+            config,
+            found,
+            calibration=asked.calibration,
+            host_memory_bytes=_host_memory(),
+        )
         for config in configs
     ]
     if as_json:

@@ -13,29 +13,52 @@ def register(app: typer.Typer) -> None:
 
 
 def _bundle(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="a new folder for the parts and `install`")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="a new folder for the parts and `install`")
+    ],
     python: Annotated[
         str, typer.Option(help="the target's Python; by default this one's version")
     ] = f"{sys.version_info[0]}.{sys.version_info[1]}",
-    cuda: Annotated[bool, typer.Option("--cuda", help="with llama.cpp's CUDA backend and NVIDIA's libraries")] = False,
+    cuda: Annotated[
+        bool, typer.Option("--cuda", help="with llama.cpp's CUDA backend and NVIDIA's libraries")
+    ] = False,
     cuda_arch: Annotated[
-        str | None, typer.Option(help="native code for these compute capabilities only: 9.0, several by comma")
+        str | None,
+        typer.Option(help="native code for these compute capabilities only: 9.0, several by comma"),
     ] = None,
     system_cuda: Annotated[
-        bool, typer.Option("--system-cuda", help="the target has CUDA 13's libcudart and libcublas: leave them out")
+        bool,
+        typer.Option(
+            "--system-cuda", help="the target has CUDA 13's libcudart and libcublas: leave them out"
+        ),
     ] = False,
     parts: Annotated[str, typer.Option(help="the largest size of a part: 60MB, 2GB")] = "60MB",
-    sweeps: Annotated[Path | None, typer.Option(help="a folder of sweep files; by default the checkout's")] = None,
+    sweeps: Annotated[
+        Path | None, typer.Option(help="a folder of sweep files; by default the checkout's")
+    ] = None,
 ) -> None:
-    """Pack oomph, its wheels, llama.cpp, the demo model and the sweeps; `DIR/install /opt/oomph` sets them up there."""
-    from oomph.bundle.write import Contents, checkout_sweeps, parse_cards, parse_part_size, write_bundle
+    """Pack oomph, its wheels, llama.cpp, the demo model and the sweeps; `DIR/install /opt/oomph`
+    sets them up there."""
+    from oomph.bundle.write import (
+        Contents,
+        checkout_sweeps,
+        parse_cards,
+        parse_part_size,
+        write_bundle,
+    )
 
     contents = Contents(
-        python=python, cuda=cuda, cards=parse_cards(cuda_arch), system_cuda=system_cuda,
+        python=python,
+        cuda=cuda,
+        cards=parse_cards(cuda_arch),
+        system_cuda=system_cuda,
         sweeps=sweeps or checkout_sweeps(),
-    )  # fmt: skip
+    )
     bundle = write_bundle(
-        folder, contents, part_bytes=parse_part_size(parts), say=lambda text: typer.echo(text, err=True)
+        folder,
+        contents,
+        part_bytes=parse_part_size(parts),
+        say=lambda text: typer.echo(text, err=True),
     )
     for part in bundle.parts:
         typer.echo(f"{part.n_bytes / 1e6:6,.1f} MB  {part.name}")

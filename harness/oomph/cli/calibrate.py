@@ -13,13 +13,20 @@ def register(app: typer.Typer) -> None:
 
 
 def _calibrate(
-    folders: Annotated[list[Path], typer.Argument(help="results folders, as `oomph sweep --out` writes them")],
-    model: Annotated[str | None, typer.Option(help="the model, where it is not at the path the records name")] = None,
+    folders: Annotated[
+        list[Path], typer.Argument(help="results folders, as `oomph sweep --out` writes them")
+    ],
+    model: Annotated[
+        str | None, typer.Option(help="the model, where it is not at the path the records name")
+    ] = None,
     gpu: Annotated[str | None, typer.Option(help="the card; the records' own by default")] = None,
     machine: Annotated[str | None, typer.Option(help="only records of this machine")] = None,
     build: Annotated[str | None, typer.Option(help="only records of this llama.cpp commit")] = None,
     out: Annotated[
-        Path | None, typer.Option(help="write the coefficients here instead of keeping them for `oomph estimate`")
+        Path | None,
+        typer.Option(
+            help="write the coefficients here instead of keeping them for `oomph estimate`"
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
 ) -> None:
@@ -34,7 +41,9 @@ def _calibrate(
 
     records = records_of(read_records(folders), machine=machine, build=build)
     groups = by_model(records)
-    result = fit_models([(estimator_of(group[0], model=model, gpu=gpu, needs_card=True), group) for group in groups])
+    result = fit_models(
+        [(estimator_of(group[0], model=model, gpu=gpu, needs_card=True), group) for group in groups]
+    )
     stored = _store(calibration_json(result, records), out, is_healthy=result.health.is_healthy)
     if as_json:
         typer.echo(json.dumps(fit_json(result)))
@@ -45,12 +54,16 @@ def _calibrate(
 
 
 def _store(text: str, out: Path | None, *, is_healthy: bool) -> str:
-    """Write the calibration to `out`, or keep it where it can be believed; a sentence on where it is."""
+    """Write the calibration to `out`, or keep it where it can be believed; a sentence on where it
+    is."""
     from oomph.calibrate.store import keep
 
     if out:
         out.write_text(text, encoding="utf-8")
         return f"written to {out}; oomph estimate --calibration {out} uses it"
     if not is_healthy:
-        return "not kept: it cannot be believed; --out FILE writes it all the same, for --calibration FILE"
+        return (
+            "not kept: it cannot be believed; --out FILE writes it all the same, for "
+            "--calibration FILE"
+        )
     return f"kept in {keep(text)}; oomph estimate uses it for this card, build and family of models"

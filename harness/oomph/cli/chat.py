@@ -26,12 +26,22 @@ def register(app: typer.Typer) -> None:
 
 def chat(
     model: Annotated[str | None, typer.Argument(help="GGUF file, or `demo`.")] = None,
-    url: Annotated[str | None, typer.Option(help="A running llama-server instead of a file.")] = None,
-    n_ctx: Annotated[int | None, typer.Option(help="Tokens of prompt and answer: 4096, or a slot's.")] = None,
-    history: Annotated[Path | None, typer.Option(help="SQLite file that keeps the whole conversation.")] = None,
+    url: Annotated[
+        str | None, typer.Option(help="A running llama-server instead of a file.")
+    ] = None,
+    n_ctx: Annotated[
+        int | None, typer.Option(help="Tokens of prompt and answer: 4096, or a slot's.")
+    ] = None,
+    history: Annotated[
+        Path | None, typer.Option(help="SQLite file that keeps the whole conversation.")
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Go on with the conversation in --history.")] = False,
-    summarise: Annotated[bool, typer.Option(help="Let the model note what left the window.")] = False,
-    recall: Annotated[bool, typer.Option(help="Put back earlier exchanges that share its words.")] = True,
+    summarise: Annotated[
+        bool, typer.Option(help="Let the model note what left the window.")
+    ] = False,
+    recall: Annotated[
+        bool, typer.Option(help="Put back earlier exchanges that share its words.")
+    ] = True,
     temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 0.7,
 ) -> None:
     """Talk with a model in a conversation that outlives its context."""
@@ -40,18 +50,26 @@ def chat(
 
     path = history or _new_history()
     if resume and (history is None or not path.exists()):
-        raise ConfigError("--resume goes on with a conversation: name its file with --history, which must be there")
+        raise ConfigError(
+            "--resume goes on with a conversation: name its file with --history, which must be "
+            "there"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     with History(path) as kept:
         if not resume and kept.finished():
-            raise ConfigError(f"{path} holds a conversation already; go on with it by --resume, or name another file")
+            raise ConfigError(
+                f"{path} holds a conversation already; go on with it by --resume, or name another "
+                f"file"
+            )
         backend = _backend(model, url, n_ctx, temperature)
         memory = Memory(recall=recall, summarise=summarise)
         _greet(kept, path, backend)
         _talk(Conversation(backend, kept, memory=memory), kept)
 
 
-def _backend(model: str | None, url: str | None, n_ctx: int | None, temperature: float) -> "Backend":
+def _backend(
+    model: str | None, url: str | None, n_ctx: int | None, temperature: float
+) -> "Backend":
     from oomph.chat.backends import LocalBackend, ServerBackend
     from oomph.models.demo import demo_model
 
@@ -71,7 +89,11 @@ def _new_history() -> Path:
 
 def _greet(kept: "History", path: Path, backend: "Backend") -> None:
     n_before = len(kept.finished())
-    typer.echo(f"n_ctx {backend.n_ctx:,}; the conversation (exchanges so far: {n_before}) is kept in {path}", err=True)
+    typer.echo(
+        f"n_ctx {backend.n_ctx:,}; the conversation (exchanges so far: {n_before}) is kept in "
+        f"{path}",
+        err=True,
+    )
     if (question := kept.unanswered()) is not None:
         typer.echo(f"your last question had no answer yet: {question}", err=True)
     if sys.stdin.isatty():
@@ -83,7 +105,10 @@ def _talk(conversation: "Conversation", kept: "History") -> None:
         if line == "/quit":
             return
         if line == "/memory":
-            typer.echo(kept.memory[1] or "nothing yet: the whole conversation is in the window, or --summarise is off")
+            typer.echo(
+                kept.memory[1]
+                or "nothing yet: the whole conversation is in the window, or --summarise is off"
+            )
         elif line:
             _answer(conversation, line)
 

@@ -26,7 +26,8 @@ def _claims(
     out: Annotated[Path, typer.Option(help="results folder; started again, it goes on from there")],
     phantom: Annotated[str | None, typer.Option(help="another card than the claims name")] = None,
 ) -> None:
-    """Hold claims about memory against the estimate and the phantom of the card that they are about."""
+    """Hold claims about memory against the estimate and the phantom of the card that they are
+    about."""
     from rich.console import Console
 
     from oomph.analysis.claims import read_claims
@@ -42,7 +43,10 @@ def _claims(
             for each in _try(claims, quantization, bench, store)
         }
         sentences, tables = _judged(claims, tried, bench.environment.gpus[0]["name"])
-    page = [f"# {claims.name}: claims and measurements", "\n".join(f"- {sentence}" for sentence in sentences)]
+    page = [
+        f"# {claims.name}: claims and measurements",
+        "\n".join(f"- {sentence}" for sentence in sentences),
+    ]
     page += [f"## {table.caption}\n\n{render_markdown(table).strip()}" for table in tables]
     (out / "claims.md").write_text("\n\n".join(page) + "\n", encoding="utf-8")
     console = Console()
@@ -52,7 +56,9 @@ def _claims(
     console.print(f"written to {out / 'claims.md'}", markup=False, highlight=False)
 
 
-def _try(claims: "ClaimsFile", quantization: str, bench: "Bench", store: "Store") -> "Iterator[Tried]":
+def _try(
+    claims: "ClaimsFile", quantization: str, bench: "Bench", store: "Store"
+) -> "Iterator[Tried]":
     """Every configuration of one quantization, from the store where it was tried before."""
     from oomph.analysis.claims import Tried
     from oomph.calibrate.expected_memory import PHANTOM, Expectation
@@ -64,7 +70,9 @@ def _try(claims: "ClaimsFile", quantization: str, bench: "Bench", store: "Store"
     path = model_path(reference)
     assert bench.phantom is not None, "claims are tried on phantom cards"
     expected = Expectation(read_model(path), bench.phantom.specs, backend=PHANTOM)
-    runner = Runner(store, bench.executor, model=path, known_as=reference, environment=bench.environment)
+    runner = Runner(
+        store, bench.executor, model=path, known_as=reference, environment=bench.environment
+    )
     for config in claims.configs(quantization):
         sweep = _sweep(claims, reference, config)
         for record in runner.run(sweep):
@@ -80,17 +88,20 @@ def _sweep(claims: "ClaimsFile", reference: str, config: "RunConfig") -> "Sweep"
     told = ("n_expert_used", "n_ctx", "flash_attn", "n_ubatch")
     return Sweep(
         file=SweepFile(
-            name=f"claims-{claims.name}", model=reference, config=config.to_dict(),
+            name=f"claims-{claims.name}",
+            model=reference,
+            config=config.to_dict(),
             group=[Group(name=" ".join(f"{knob}={getattr(config, knob)}" for knob in told))],
             measure={"timing": False, "depths": ("full",), "n_prompt": config.n_ubatch, "n_gen": 4},
         )
-    )  # fmt: skip
+    )
 
 
 def _judged(
     claims: "ClaimsFile", tried: "Mapping[tuple[str, RunConfig], Tried]", card: str
 ) -> "tuple[list[str], tuple[Table, Table]]":
-    """Every claim and rule under every setting: the answer in sentences, and the tables that carry it."""
+    """Every claim and rule under every setting: the answer in sentences, and the tables that carry
+    it."""
     from oomph.analysis.claims import judge, judge_rule
     from oomph.views.claims import claims_summary, claims_table, rules_table
 

@@ -18,11 +18,15 @@ def compare(
     before: Annotated[Path, typer.Argument(help="Results folder to compare with.")],
     after: Annotated[Path, typer.Argument(help="Results folder to judge.")],
     fail_over: Annotated[
-        str | None, typer.Option(help="Exit with 1 if anything got worse by more than this, such as 5%.")
+        str | None,
+        typer.Option(help="Exit with 1 if anything got worse by more than this, such as 5%."),
     ] = None,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown instead of a table.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print Markdown instead of a table.")
+    ] = False,
 ) -> None:
-    """Pair the points of two folders: differences with intervals, regressions first, and what changed around them."""
+    """Pair the points of two folders: differences with intervals, regressions first, and what
+    changed around them."""
     from oomph.analysis.paired_runs import environment_changes, paired_differences, unpaired
     from oomph.cli.output import print_table
     from oomph.views.differences import changes_table, differences_table
@@ -32,7 +36,10 @@ def compare(
     old, new = read_records([before]), read_records([after])
     differences = paired_differences(old, new)
     only_before, only_after = unpaired(old, new)
-    changes, shown = environment_changes(old, new), differences_table(differences, threshold=threshold)
+    changes, shown = (
+        environment_changes(old, new),
+        differences_table(differences, threshold=threshold),
+    )
     for table in (*((changes_table(changes),) if changes else ()), shown):
         if markdown:
             typer.echo(render_markdown(table))
@@ -54,5 +61,7 @@ def _fraction(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value < 1:
-        raise ConfigError(f"--fail-over is {text!r}; give a percentage such as 5%, or a fraction such as 0.05")
+        raise ConfigError(
+            f"--fail-over is {text!r}; give a percentage such as 5%, or a fraction such as 0.05"
+        )
     return value

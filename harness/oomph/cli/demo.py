@@ -16,13 +16,16 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    out: Annotated[Path | None, typer.Option(help="Results folder; by default results/<machine>/demo.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Results folder; by default results/<machine>/demo.")
+    ] = None,
     spec: Annotated[Path, typer.Option(help="The sweep to run, from a checkout's root.")] = Path(
         "bench/sweeps/demo.toml"
     ),
     open_page: Annotated[bool, typer.Option("--open", help="Show the page in a browser.")] = False,
 ) -> None:
-    """Make the demo model, measure it, calibrate the estimate on it and write the page. Started again, it resumes."""
+    """Make the demo model, measure it, calibrate the estimate on it and write the page. Started
+    again, it resumes."""
     from oomph.cli.output import print_table
     from oomph.records.environment import machine_name
     from oomph.views.report import write_report

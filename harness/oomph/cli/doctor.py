@@ -11,7 +11,8 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(phantom: PhantomOption = None) -> None:
-    """Say what is installed, which build and cards are seen, and the command that mends what is missing.
+    """Say what is installed, which build and cards are seen, and the command that mends what is
+    missing.
 
     Exit code 1 where a part of the main job is missing.
     """

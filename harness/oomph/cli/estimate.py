@@ -24,26 +24,46 @@ def register(app: typer.Typer) -> None:
 
 def _estimate(
     model: Annotated[
-        str, typer.Argument(help="GGUF file, https URL, hf:owner/repo/file.gguf, name:QUANT, config.json")
+        str,
+        typer.Argument(
+            help="GGUF file, https URL, hf:owner/repo/file.gguf, name:QUANT, config.json"
+        ),
     ],
-    gpu: Annotated[str | None, typer.Option(help="a card of `oomph gpus`, for speed and for whether it fits")] = None,
-    gpu_mem: Annotated[float | None, typer.Option(help="memory of each card in MiB, as CUDA reports it")] = None,
-    grid: Annotated[list[str] | None, typer.Option(help="axes: n_ctx=1024,2048,n_expert_used=8,10")] = None,
-    configs: Annotated[Path | None, typer.Option(help="a file with a JSON object of knobs a line")] = None,
+    gpu: Annotated[
+        str | None, typer.Option(help="a card of `oomph gpus`, for speed and for whether it fits")
+    ] = None,
+    gpu_mem: Annotated[
+        float | None, typer.Option(help="memory of each card in MiB, as CUDA reports it")
+    ] = None,
+    grid: Annotated[
+        list[str] | None, typer.Option(help="axes: n_ctx=1024,2048,n_expert_used=8,10")
+    ] = None,
+    configs: Annotated[
+        Path | None, typer.Option(help="a file with a JSON object of knobs a line")
+    ] = None,
     calibration: Annotated[
         Path | None,
-        typer.Option(help="coefficients that `oomph calibrate` wrote; the newest kept that match, or `none`"),
+        typer.Option(
+            help="coefficients that `oomph calibrate` wrote; the newest kept that match, or `none`"
+        ),
     ] = None,
     build: Annotated[
-        int | None, typer.Option(min=1000, help="build number of an older llama.cpp, 8829 for b8829")
+        int | None,
+        typer.Option(min=1000, help="build number of an older llama.cpp, 8829 for b8829"),
     ] = None,
     unified_memory: Annotated[
-        bool, typer.Option("--unified-memory", help="what a card cannot hold is read over the bus, where drivers do so")
+        bool,
+        typer.Option(
+            "--unified-memory",
+            help="what a card cannot hold is read over the bus, where drivers do so",
+        ),
     ] = False,
     system: SystemOption = None,
     power_limit: PowerLimitOption = None,
     host_bandwidth: HostBandwidthOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a configuration, a line each")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="one JSON object a configuration, a line each")
+    ] = False,
     *,
     knobs: dict[str, Any],
 ) -> None:
@@ -56,7 +76,9 @@ def _estimate(
 
     machine = told_machine(system, power_limit, host_bandwidth)
     if grid and configs:
-        raise ConfigError("--grid and --configs both say which configurations to answer; give one of them")
+        raise ConfigError(
+            "--grid and --configs both say which configurations to answer; give one of them"
+        )
     base = RunConfig.from_mapping(knobs, where="the command line")
     asked = list(read_configs(configs, base)) if configs else grid_configs(base, grid or [])
     if not asked:
@@ -80,8 +102,11 @@ def _estimate(
             typer.echo(f"calibration: {origin}")
 
 
-def _answers(estimator: "Estimator", asked: "Iterable[RunConfig]") -> "Iterator[tuple[RunConfig, Answer]]":
-    """A prediction for each configuration, or why the model cannot have it; the others are answered all the same."""
+def _answers(
+    estimator: "Estimator", asked: "Iterable[RunConfig]"
+) -> "Iterator[tuple[RunConfig, Answer]]":
+    """A prediction for each configuration, or why the model cannot have it; the others are answered
+    all the same."""
     from oomph.errors import OomphError
 
     for config in asked:
@@ -91,7 +116,9 @@ def _answers(estimator: "Estimator", asked: "Iterable[RunConfig]") -> "Iterator[
             yield config, str(error)
 
 
-def _print_json(estimator: "Estimator", asked: "Iterable[RunConfig]", *, strict: bool, calibration: str | None) -> None:
+def _print_json(
+    estimator: "Estimator", asked: "Iterable[RunConfig]", *, strict: bool, calibration: str | None
+) -> None:
     from oomph.advise.citations import cited
     from oomph.errors import ConfigError
     from oomph.views.estimates import citations_json, prediction_json, refusal_json

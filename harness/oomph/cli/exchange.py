@@ -23,18 +23,26 @@ def import_results(
     files: Annotated[
         list[Path],
         typer.Argument(
-            help="Output of llama-bench, batched-bench, sweep-bench or ctxprobe, a llama.cpp log, or a shared file."
+            help="Output of llama-bench, batched-bench, sweep-bench or ctxprobe, a llama.cpp log, "
+            "or a shared file."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Results folder to add the records to.")],
     model: Annotated[
-        str | None, typer.Option(help="The model's file, or its name: ties the rows to it where the tool does not.")
+        str | None,
+        typer.Option(
+            help="The model's file, or its name: ties the rows to it where the tool does not."
+        ),
     ] = None,
-    gpu: Annotated[str | None, typer.Option(help="The card they ran on, where the tool does not say.")] = None,
+    gpu: Annotated[
+        str | None, typer.Option(help="The card they ran on, where the tool does not say.")
+    ] = None,
 ) -> None:
-    """Read other tools' results, or a file of `export --share`, into records; what is there already is left out.
+    """Read other tools' results, or a file of `export --share`, into records; what is there already
+    is left out.
 
-    A log must show the buffer sizes: llama-server does with `--log-verbosity 4`. Its speeds are not read.
+    A log must show the buffer sizes: llama-server does with `--log-verbosity 4`. Its speeds are not
+    read.
     """
     from oomph.advise.citations import keep_measured
     from oomph.records.share import is_share, read_share
@@ -42,7 +50,9 @@ def import_results(
 
     identity = _identity(model)
     shared = [record for file in files if is_share(file) for record in read_share(file)]
-    records = [record for file in files if not is_share(file) for record in _read(file, identity, gpu)] + shared
+    records = [
+        record for file in files if not is_share(file) for record in _read(file, identity, gpu)
+    ] + shared
     with Store(out) as store:
         known = {record.record_id for record in store.records()}
         new = {record.record_id: record for record in records if record.record_id not in known}
@@ -74,20 +84,28 @@ def _identity(model: str | None) -> "str | ModelIdentity | None":
 def export_results(
     folder: Annotated[Path, typer.Argument(help="Results folder.")],
     layout: Annotated[
-        str, typer.Option("--format", help="llama-bench, or rows: the speed table that coefficients are learned from.")
+        str,
+        typer.Option(
+            "--format",
+            help="llama-bench, or rows: the speed table that coefficients are learned from.",
+        ),
     ] = "llama-bench",
     out: Annotated[
-        Path | None, typer.Option(help="Write here: .json, .jsonl, .csv or .sqlite; JSON to stdout by default.")
+        Path | None,
+        typer.Option(help="Write here: .json, .jsonl, .csv or .sqlite; JSON to stdout by default."),
     ] = None,
     share: Annotated[
-        Path | None, typer.Option(help="Write the folder's records to this one file, without what names you.")
+        Path | None,
+        typer.Option(help="Write the folder's records to this one file, without what names you."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Share without being asked.")] = False,
 ) -> None:
-    """Write a folder's timings as another tool has them: llama.cpp's compare-llama-bench.py reads each layout.
+    """Write a folder's timings as another tool has them: llama.cpp's compare-llama-bench.py reads
+    each layout.
 
-    With --share it is a file for others instead: what is in it is shown before it is written, and `oomph import` reads
-    it. Host, user, paths, UUIDs, serial numbers, processes, logs and texts are not in it.
+    With --share it is a file for others instead: what is in it is shown before it is written, and
+    `oomph import` reads it. Host, user, paths, UUIDs, serial numbers, processes, logs and texts are
+    not in it.
     """
     from oomph.cli.report import read_records
     from oomph.records.exports import llama_bench_rows, render_json, write_rows
@@ -111,7 +129,9 @@ def _share(folder: Path, file: Path, *, yes: bool) -> None:
     from oomph.errors import StoreError
     from oomph.records.share import contents, render_share
 
-    inside = [path.parent for path in sorted(folder.glob("*/records.jsonl"))]  # what ran beside ballasts
+    inside = [
+        path.parent for path in sorted(folder.glob("*/records.jsonl"))
+    ]  # what ran beside ballasts
     records = read_records([folder, *inside])
     text = render_share(records)
     for sentence in contents(records):
@@ -123,5 +143,7 @@ def _share(folder: Path, file: Path, *, yes: bool) -> None:
     try:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise StoreError(f"{file} cannot be written ({error.strerror}); name another path with --share") from None
+        raise StoreError(
+            f"{file} cannot be written ({error.strerror}); name another path with --share"
+        ) from None
     typer.echo(f"written to {file}; `oomph import {file} --out FOLDER` reads it")

@@ -27,7 +27,8 @@ class Where(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """Places to measure at, `at_once` jobs at most (None: as many as they take), and how long points may take."""
+    """Places to measure at, `at_once` jobs at most (None: as many as they take), and how long
+    points may take."""
 
     places: "Sequence[Place]"
     at_once: int | None
@@ -58,14 +59,23 @@ class Cluster:
         given = {name: value for name in Cluster.__slots__ if (value := getattr(self, name))}
         for name in given:
             if not taken.get(name):
-                raise ConfigError(f"--{name.replace('_', '-')} says nothing to --executor {where.value}; leave it out")
+                raise ConfigError(
+                    f"--{name.replace('_', '-')} says nothing to --executor {where.value}; leave "
+                    f"it out"
+                )
 
 
 @contextmanager
 def open_places(
-    where: Where, sweep: "Sweep", spec: "ModelSpec", *, phantom: str | None, workers: int | None, out: Path,
+    where: Where,
+    sweep: "Sweep",
+    spec: "ModelSpec",
+    *,
+    phantom: str | None,
+    workers: int | None,
+    out: Path,
     cluster: Cluster,
-) -> Iterator[Chosen]:  # fmt: skip
+) -> Iterator[Chosen]:
     """What the command line chose, for as long as the block."""
     if where is Where.LOCAL:
         cluster.refuse(where)
@@ -73,7 +83,10 @@ def open_places(
             yield chosen
         return
     if phantom:
-        raise ConfigError(f"phantom cards are of this machine only; leave --executor {where.value} or --phantom out")
+        raise ConfigError(
+            f"phantom cards are of this machine only; leave --executor {where.value} or --phantom "
+            f"out"
+        )
     if where is Where.RAY:
         from oomph.measure.ray_executor import ray_place
 
@@ -88,8 +101,12 @@ def open_places(
         cluster.refuse(where, partition=True, gres=True, gpu=True, model_path_on=True)
         card, models = gpu(cluster.gpu) if cluster.gpu else None, cluster.models()
         place = slurm_place(
-            out / ".slurm", partition=cluster.partition, gres=cluster.gres, models=models, at_once=workers or AT_ONCE
-        )  # fmt: skip
+            out / ".slurm",
+            partition=cluster.partition,
+            gres=cluster.gres,
+            models=models,
+            at_once=workers or AT_ONCE,
+        )
         yield _on_cluster(place, spec, workers, card)
 
 
@@ -106,7 +123,7 @@ def _known_card(name: str | None) -> "GpuSpec | None":
 @contextmanager
 def on_this_machine(
     sweep: "Sweep", spec: "ModelSpec", phantom: str | None, workers: int | None = None
-) -> Iterator[Chosen]:  # fmt: skip
+) -> Iterator[Chosen]:
     """Its cards, phantom cards, or its CPU."""
     from oomph.calibrate.expected_memory import expected_to_fit
     from oomph.calibrate.expected_time import expected_time
@@ -117,21 +134,36 @@ def on_this_machine(
         found = spread(sweep, spec, bench, workers=workers, fits=expected_to_fit(spec, bench))
         several = len(bench.cards) > 1
         yield Chosen(
-            places=found.places, at_once=found.at_once, expect=expected_time(spec, bench), names_cards=several,
-            in_words=_cards_in_words(found.places, found.at_once) if several else bench.remark and f", {bench.remark}",
-        )  # fmt: skip
+            places=found.places,
+            at_once=found.at_once,
+            expect=expected_time(spec, bench),
+            names_cards=several,
+            in_words=_cards_in_words(found.places, found.at_once)
+            if several
+            else bench.remark and f", {bench.remark}",
+        )
 
 
-def _on_cluster(place: "Place", spec: "ModelSpec", workers: int | None, card: "GpuSpec | None") -> Chosen:
+def _on_cluster(
+    place: "Place", spec: "ModelSpec", workers: int | None, card: "GpuSpec | None"
+) -> Chosen:
     from oomph.calibrate.expected_time import ExpectedTime
 
     at_once = min(workers or place.at_once, place.at_once)
     return Chosen(
-        places=(place,), at_once=at_once, expect=ExpectedTime(spec, card), in_words=f", up to {at_once} jobs at once"
+        places=(place,),
+        at_once=at_once,
+        expect=ExpectedTime(spec, card),
+        in_words=f", up to {at_once} jobs at once",
     )
 
 
 def _cards_in_words(places: "Sequence[Place]", at_once: int) -> str:
     """Which cards take part."""
-    kinds = [f"{len(place.environment.gpus)} × {place.environment.gpus[0]['name']}" for place in places]
-    return f", {at_once} at once on {' and '.join(kinds)}{', each kind all of them' if len(kinds) > 1 else ''}"
+    kinds = [
+        f"{len(place.environment.gpus)} × {place.environment.gpus[0]['name']}" for place in places
+    ]
+    return (
+        f", {at_once} at once on "
+        f"{' and '.join(kinds)}{', each kind all of them' if len(kinds) > 1 else ''}"
+    )

@@ -23,17 +23,27 @@ def register(app: typer.Typer) -> None:
 
 def _explain(
     topic: Annotated[
-        str | None, typer.Argument(help="oom, context, experts, kv, flash-attention, batch, rope; left out: a list")
+        str | None,
+        typer.Argument(
+            help="oom, context, experts, kv, flash-attention, batch, rope; left out: a list"
+        ),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="as in `oomph answer`; an example if left out")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="as in `oomph answer`; an example if left out")
+    ] = None,
     gpu: GpuOption = None,
     gpu_mem: GpuMemoryOption = None,
-    n_ctx: Annotated[int | None, typer.Option("--n-ctx", "-c", help="32,768, or the model's own if less")] = None,
-    records: Annotated[list[Path] | None, typer.Option(help="results folders with measured speeds (context)")] = None,
+    n_ctx: Annotated[
+        int | None, typer.Option("--n-ctx", "-c", help="32,768, or the model's own if less")
+    ] = None,
+    records: Annotated[
+        list[Path] | None, typer.Option(help="results folders with measured speeds (context)")
+    ] = None,
     calibration: CalibrationOption = None,
     lang: LanguageOption = "en",
 ) -> None:
-    """Explain how memory and time are spent, in figures of one model on one card. `context` has the tiers."""
+    """Explain how memory and time are spent, in figures of one model on one card. `context` has the
+    tiers."""
     from oomph.cli.report import read_records
     from oomph.views.explain import explain_text
     from oomph.views.language import checked_language
@@ -43,9 +53,13 @@ def _explain(
 
 
 def _subject(
-    model: str | None, gpu: str | None, gpu_mem: float | None, n_ctx: int | None, calibration: Path | None,
+    model: str | None,
+    gpu: str | None,
+    gpu_mem: float | None,
+    n_ctx: int | None,
+    calibration: Path | None,
     records: "list[Record]",
-) -> "Topic":  # fmt: skip
+) -> "Topic":
     """The model and the card that were named, the machine's own card, or examples."""
     from oomph.cli.named import asked_of, seen_cards
     from oomph.errors import ConfigError
@@ -57,9 +71,16 @@ def _subject(
             gpu = seen_cards()[0].name
         except ConfigError:
             gpu, is_example_card = EXAMPLE_CARD, True
-    asked = asked_of(model or EXAMPLE_MODEL, gpu, gpu_mem, calibration, {"n_ctx": n_ctx} if n_ctx else {})
-    config = asked.config if n_ctx else asked.config.with_(n_ctx=min(asked.config.n_ctx, USUAL_CONTEXT))
+    asked = asked_of(
+        model or EXAMPLE_MODEL, gpu, gpu_mem, calibration, {"n_ctx": n_ctx} if n_ctx else {}
+    )
+    config = (
+        asked.config if n_ctx else asked.config.with_(n_ctx=min(asked.config.n_ctx, USUAL_CONTEXT))
+    )
     return Topic(
-        estimator=asked.estimator, config=config, records=records, is_example_model=model is None,
+        estimator=asked.estimator,
+        config=config,
+        records=records,
+        is_example_model=model is None,
         is_example_card=is_example_card,
-    )  # fmt: skip
+    )

@@ -14,11 +14,15 @@ def register(app: typer.Typer) -> None:
 
 def _inspect(
     model: Annotated[
-        str, typer.Argument(help="GGUF file, https URL, hf:owner/repo/file.gguf, name:QUANT, config.json")
+        str,
+        typer.Argument(
+            help="GGUF file, https URL, hf:owner/repo/file.gguf, name:QUANT, config.json"
+        ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
-    """Show a model's architecture, experts, context, bytes by role and bytes of KV cache per token."""
+    """Show a model's architecture, experts, context, bytes by role and bytes of KV cache per
+    token."""
     from oomph.cli.output import print_table
     from oomph.facts.source import read_model
     from oomph.views.facts import inspect_lines, kv_cache_table, model_json, roles_table
@@ -34,8 +38,12 @@ def _inspect(
 
 
 def _gpus(
-    name: Annotated[str | None, typer.Argument(help="any spelling: 4090, RTX 4090, NVIDIA GeForce RTX 4090")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a card, a line each")] = False,
+    name: Annotated[
+        str | None, typer.Argument(help="any spelling: 4090, RTX 4090, NVIDIA GeForce RTX 4090")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="one JSON object a card, a line each")
+    ] = False,
 ) -> None:
     """List the cards that are known, or show one with the sources of its figures."""
     from dataclasses import asdict

@@ -40,25 +40,41 @@ def register(app: typer.Typer) -> None:
 
 
 def first_card(
-    minutes: Annotated[float, typer.Option(min=0.1, help="how long it may take; what does not fit is left out")] = 10.0,
+    minutes: Annotated[
+        float, typer.Option(min=0.1, help="how long it may take; what does not fit is left out")
+    ] = 10.0,
     out: Annotated[
-        Path | None, typer.Option(help="results folder, by default results/<machine>/first-card; it goes on from there")
+        Path | None,
+        typer.Option(
+            help="results folder, by default results/<machine>/first-card; it goes on from there"
+        ),
     ] = None,
     phantom: PhantomOption = None,
-    cpu: Annotated[bool, typer.Option("--cpu", help="on the processor: speed without a card")] = False,
-    size: Annotated[Size | None, typer.Option(help="small: likenesses of the models, seconds; CPU's default")] = None,
-    model: Annotated[str | None, typer.Option(help="the model in question: a GGUF file, or name:QUANT")] = None,
-    busy: Annotated[bool, typer.Option("--busy", help="measure beside what else is on the card")] = False,
+    cpu: Annotated[
+        bool, typer.Option("--cpu", help="on the processor: speed without a card")
+    ] = False,
+    size: Annotated[
+        Size | None, typer.Option(help="small: likenesses of the models, seconds; CPU's default")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="the model in question: a GGUF file, or name:QUANT")
+    ] = None,
+    busy: Annotated[
+        bool, typer.Option("--busy", help="measure beside what else is on the card")
+    ] = False,
     plan: Annotated[bool, typer.Option("--plan", help="print the plan and do nothing")] = False,
 ) -> None:
-    """Measure what matters on a card that was never measured: memory, speed, running out, beside what was predicted.
+    """Measure what matters on a card that was never measured: memory, speed, running out, beside
+    what was predicted.
 
     Each step is on the disk before the next; interrupted, the same command goes on.
     """
     if cpu and phantom:
         raise ConfigError("--cpu and --phantom both say where to measure; give one of them")
     chosen = size or (Size.SMALL if cpu else Size.FULL)
-    with _day(phantom, cpu=cpu, size=chosen, model=model, busy=busy, out=out, minutes=minutes) as day:
+    with _day(
+        phantom, cpu=cpu, size=chosen, model=model, busy=busy, out=out, minutes=minutes
+    ) as day:
         day.print_plan(minutes)
         if not plan:
             day.run()
@@ -86,27 +102,39 @@ class _Day:
         print_table(plan_table(self.visit.plan(), minutes=minutes))
 
     def run(self) -> None:
-        """Predict, then measure, saying each thing as it comes; exit code 130 where it is interrupted."""
+        """Predict, then measure, saying each thing as it comes; exit code 130 where it is
+        interrupted."""
         from oomph.analysis.first_card.predictions import FILE, write_predictions
 
         open_steps = [step.name for step in self.visit.plan() if not (step.done or step.why)]
         steps = [step for step in self.protocol.step if step.name in open_steps]
         try:
             n_lines = write_predictions(
-                steps, self.protocol, self.models, self.foreseen, self.visit.environment, self.folder
+                steps,
+                self.protocol,
+                self.models,
+                self.foreseen,
+                self.visit.environment,
+                self.folder,
             )
             if n_lines:
-                typer.echo(f"{n_lines} predictions are in {self.folder / FILE}, before anything is measured")
+                typer.echo(
+                    f"{n_lines} predictions are in {self.folder / FILE}, before anything is "
+                    f"measured"
+                )
             for event in self.visit.run():
                 typer.echo(_line(event))
         except KeyboardInterrupt:
             typer.echo(
-                f"\nStopped; what was measured is in {self.folder}. The same command goes on from there.", err=True
+                f"\nStopped; what was measured is in {self.folder}. The same command goes on from "
+                f"there.",
+                err=True,
             )
             raise typer.Exit(130) from None
 
     def judge(self, *, keeps: bool) -> None:
-        """The verdict, printed, and the page; what a real card taught is kept for `oomph estimate`."""
+        """The verdict, printed, and the page; what a real card taught is kept for `oomph
+        estimate`."""
         from oomph.advise.citations import keep_measured
         from oomph.analysis.first_card.verdict import verdict
         from oomph.cli.output import print_table
@@ -128,11 +156,17 @@ class _Day:
                 typer.echo(f"measured runs kept in {path}; oomph estimate cites them for this card")
         if found.records:
             typer.echo(f"The page: {self._page(found)}")
-            typer.echo(f"To give it to others without what names you: oomph export {self.folder} --share FILE")
+            typer.echo(
+                f"To give it to others without what names you: oomph export {self.folder} --share "
+                f"FILE"
+            )
 
     def estimator_of(self, record: "Record") -> "Estimator":
         """The estimate as it was before the card was seen, for the model of a record."""
-        by_name = {self.models.resolve(each)[0].identity.path: each for each in self.protocol.models.values()}
+        by_name = {
+            self.models.resolve(each)[0].identity.path: each
+            for each in self.protocol.models.values()
+        }
         subject, _ = self.models.resolve(by_name.get(record.model.path, record.model.path))
         return self.foreseen.estimator(subject.spec)
 
@@ -143,7 +177,10 @@ class _Day:
         text = calibration_json(found.fit, found.records)
         (self.folder / "calibration.json").write_text(text, encoding="utf-8")
         if keeps and found.fit.health.is_healthy:
-            typer.echo(f"calibration kept in {keep(text)}; oomph estimate uses it for this card and these families")
+            typer.echo(
+                f"calibration kept in {keep(text)}; oomph estimate uses it for this card and "
+                f"these families"
+            )
 
     def _page(self, found: "Verdict") -> Path:
         from dataclasses import replace
@@ -155,14 +192,24 @@ class _Day:
         where = self.bench.cards[0].name if self.bench.cards else self.bench.environment.cpu
         report = report_on(found.records, estimator_for=self.estimator_of)
         first = first_chapter(found, f"The first day of {where}")
-        chapters = (first, *report.chapters)  # without sliders: they are for asking, and this is what was seen
-        whole = replace(report, title=first.title, chapters=chapters, what_ifs=(None,) * len(chapters))
+        # without sliders: they are for asking, and this is what was seen
+        chapters = (first, *report.chapters)
+        whole = replace(
+            report, title=first.title, chapters=chapters, what_ifs=(None,) * len(chapters)
+        )
         return write_report(whole, self.folder)
 
 
 @contextmanager
 def _day(
-    phantom: str | None, *, cpu: bool, size: Size, model: str | None, busy: bool, out: Path | None, minutes: float
+    phantom: str | None,
+    *,
+    cpu: bool,
+    size: Size,
+    model: str | None,
+    busy: bool,
+    out: Path | None,
+    minutes: float,
 ) -> Iterator[_Day]:
     from oomph.analysis.first_card.expectations import Foreseen
     from oomph.measure.bench import cpu_bench, open_bench
@@ -185,9 +232,21 @@ def _day(
         stack.callback(models.close)
         foreseen = Foreseen(_spec(bench), bench.environment.backend)
         visit = Visit(
-            protocol, bench, folder=folder, minutes=max(0.0, minutes - REPORT_S / 60), foresight=foreseen, models=models
+            protocol,
+            bench,
+            folder=folder,
+            minutes=max(0.0, minutes - REPORT_S / 60),
+            foresight=foreseen,
+            models=models,
         )
-        yield _Day(bench=bench, folder=folder, protocol=protocol, models=models, foreseen=foreseen, visit=visit)
+        yield _Day(
+            bench=bench,
+            folder=folder,
+            protocol=protocol,
+            models=models,
+            foreseen=foreseen,
+            visit=visit,
+        )
 
 
 def _folder(bench: "Bench") -> Path:
@@ -196,7 +255,9 @@ def _folder(bench: "Bench") -> Path:
     from oomph.records.environment import machine_name
 
     if bench.phantom:
-        return Path("results") / "phantom" / f"{SWEEP}-{'-'.join(bench.cards[0].name.lower().split())}"
+        return (
+            Path("results") / "phantom" / f"{SWEEP}-{'-'.join(bench.cards[0].name.lower().split())}"
+        )
     return Path("results") / machine_name() / (SWEEP if bench.cards else f"{SWEEP}-cpu")
 
 

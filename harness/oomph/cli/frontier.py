@@ -21,8 +21,12 @@ def register(app: typer.Typer) -> None:
 
 
 def _frontier(
-    model: Annotated[str, typer.Argument(help="a GGUF file; on a phantom card also name:QUANT, made sparse")],
-    n_expert_used: Annotated[str | None, typer.Option(help="active experts, several by comma")] = None,
+    model: Annotated[
+        str, typer.Argument(help="a GGUF file; on a phantom card also name:QUANT, made sparse")
+    ],
+    n_expert_used: Annotated[
+        str | None, typer.Option(help="active experts, several by comma")
+    ] = None,
     type_kv: Annotated[str, typer.Option(help="type of K and V, several by comma")] = "f16",
     flash_attn: Annotated[str, typer.Option(help="on, off or auto, several by comma")] = "on",
     n_ubatch: Annotated[str, typer.Option(help="several by comma")] = "512",
@@ -30,11 +34,13 @@ def _frontier(
     phantom: PhantomOption = None,
     limit: Annotated[int, typer.Option(help="the largest context that is tried")] = 131_072,
     out: Annotated[
-        Path | None, typer.Option(help="folder for records and frontier.md; started again, it goes on")
+        Path | None,
+        typer.Option(help="folder for records and frontier.md; started again, it goes on"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a combination")] = False,
 ) -> None:
-    """Find the largest context that runs when it is filled to the end, by loading and filling it."""
+    """Find the largest context that runs when it is filled to the end, by loading and filling
+    it."""
     from oomph.cli.knobs import expert_counts, knob_value
     from oomph.facts.config import RunConfig
     from oomph.measure.bench import open_bench
@@ -42,9 +48,10 @@ def _frontier(
     config = RunConfig(n_cpu_moe=n_cpu_moe)
     axes: dict[str, list[Any]] = {
         "n_expert_used": expert_counts(n_expert_used),
-        "type_kv": type_kv.split(","), "flash_attn": flash_attn.split(","),
+        "type_kv": type_kv.split(","),
+        "flash_attn": flash_attn.split(","),
         "n_ubatch": [knob_value("n_ubatch", n) for n in n_ubatch.split(",")],
-    }  # fmt: skip
+    }
     configs = [
         config.with_(n_expert_used=n, type_k=kind, type_v=kind, flash_attn=fused, n_ubatch=ubatch)
         for n, kind, fused, ubatch in itertools.product(*axes.values())
@@ -56,7 +63,13 @@ def _frontier(
 
 
 def _search(
-    model: str, configs: "list[RunConfig]", bench: "Bench", *, limit: int, out: Path | None, as_json: bool
+    model: str,
+    configs: "list[RunConfig]",
+    bench: "Bench",
+    *,
+    limit: int,
+    out: Path | None,
+    as_json: bool,
 ) -> None:
     import contextlib
     import tempfile
@@ -69,8 +82,12 @@ def _search(
     path = model_path(model) if bench.phantom else Path(model)
     n_devices = len(bench.environment.gpus)
     with contextlib.ExitStack() as stack:
-        store = Store(out or stack.enter_context(tempfile.TemporaryDirectory(prefix="oomph-frontier-")))
-        runner = Runner(store, bench.executor, model=path, known_as=model, environment=bench.environment)
+        store = Store(
+            out or stack.enter_context(tempfile.TemporaryDirectory(prefix="oomph-frontier-"))
+        )
+        runner = Runner(
+            store, bench.executor, model=path, known_as=model, environment=bench.environment
+        )
         search = FrontierSearch(runner, model=model, limit=limit)
         settled = [config.with_(n_devices=n_devices) for config in configs]
         lines = []
@@ -79,12 +96,18 @@ def _search(
             typer.echo(json.dumps(_plain(found)) if as_json else lines[-1])
     if out is not None:
         cards = ", ".join(card["name"] for card in bench.environment.gpus) or "the CPU"
-        answer = [f"# How long a context of {model} runs on {cards}", "", *(f"- {line}" for line in lines), ""]
+        answer = [
+            f"# How long a context of {model} runs on {cards}",
+            "",
+            *(f"- {line}" for line in lines),
+            "",
+        ]
         (out / "frontier.md").write_text("\n".join(answer), encoding="utf-8")
 
 
 def _slack(path: Path, bench: "Bench") -> "Slack | None":
-    """The estimate as a guide; none on a machine without cards, or with one that the catalogue lacks."""
+    """The estimate as a guide; none on a machine without cards, or with one that the catalogue
+    lacks."""
     from oomph.calibrate.expected_memory import Expectation
     from oomph.errors import UnknownNameError
     from oomph.facts.gpus import gpu
@@ -104,10 +127,14 @@ def _slack(path: Path, bench: "Bench") -> "Slack | None":
 def _plain(found: "Frontier") -> dict[str, Any]:
     knobs = ("n_expert_used", "type_k", "type_v", "flash_attn", "n_ubatch", "n_cpu_moe")
     return {knob: getattr(found.config, knob) for knob in knobs} | {
-        "n_ctx": found.n_ctx, "predicted_n_ctx": found.predicted_n_ctx, "n_probes": found.n_probes,
-        "reached_limit": found.reached_limit, "failed": found.failed, "failed_n_ctx": found.failed_n_ctx,
+        "n_ctx": found.n_ctx,
+        "predicted_n_ctx": found.predicted_n_ctx,
+        "n_probes": found.n_probes,
+        "reached_limit": found.reached_limit,
+        "failed": found.failed,
+        "failed_n_ctx": found.failed_n_ctx,
         "n_filled": found.n_filled,
-    }  # fmt: skip
+    }
 
 
 def frontier_line(found: "Frontier") -> str:
@@ -116,7 +143,9 @@ def frontier_line(found: "Frontier") -> str:
 
     config = found.config
     experts = "" if config.n_expert_used is None else f"{config.n_expert_used} experts, "
-    what = f"{experts}KV {config.type_k}, flash_attn {config.flash_attn}, n_ubatch {config.n_ubatch}"
+    what = (
+        f"{experts}KV {config.type_k}, flash_attn {config.flash_attn}, n_ubatch {config.n_ubatch}"
+    )
     if found.n_ctx is None:
         return f"{what}: none runs ({found.failed}: {found.reason})"
     guess = "" if found.predicted_n_ctx is None else f", predicted {count(found.predicted_n_ctx)}"

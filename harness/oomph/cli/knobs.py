@@ -1,7 +1,7 @@
 """Knobs as text, from a command line, a grid or a file, as RunConfigs.
 
-Stands apart from the commands that take knobs so that `--grid n_ctx=…`, `--configs FILE` and the options agree on
-names and values, and errors name where the text stood.
+Stands apart from the commands that take knobs so that `--grid n_ctx=…`, `--configs FILE` and the
+options agree on names and values, and errors name where the text stood.
 """
 
 import itertools
@@ -14,13 +14,16 @@ from typing import Any, Final
 from oomph.errors import ConfigError
 from oomph.facts.config import RunConfig
 
-_KINDS: Final = {field.name: str(getattr(field.type, "__name__", field.type)) for field in fields(RunConfig)}
+_KINDS: Final = {
+    field.name: str(getattr(field.type, "__name__", field.type)) for field in fields(RunConfig)
+}
 _WORDS: Final = {"on": True, "true": True, "1": True, "off": False, "false": False, "0": False}
 MAX_CONFIGS: Final = 1_000_000
 
 
 def knob_value(knob: str, text: str) -> Any:
-    """The value that `text` spells for `knob`: `1024`, `q8_0`, `on`, `3/1` (a tensor split), `none`."""
+    """The value that `text` spells for `knob`: `1024`, `q8_0`, `on`, `3/1` (a tensor split),
+    `none`."""
     if knob not in _KINDS:
         raise ConfigError(f"unknown knob {knob!r}; the knobs are {', '.join(_KINDS)}")
     kind = _KINDS[knob]
@@ -55,7 +58,9 @@ def parse_grid(text: str) -> dict[str, list[Any]]:
                 raise ConfigError(f"--grid {text}: {knob} is there twice; list its values once")
             axes[knob] = []
         if not knob:
-            raise ConfigError(f"--grid {text}: {part!r} stands before any knob; write n_ctx=1024,2048")
+            raise ConfigError(
+                f"--grid {text}: {part!r} stands before any knob; write n_ctx=1024,2048"
+            )
         axes[knob].append(knob_value(knob, value.strip()))
     return axes
 
@@ -70,11 +75,15 @@ def grid_configs(base: RunConfig, grids: Sequence[str]) -> list[RunConfig]:
         total *= len(values)
     if total > MAX_CONFIGS:
         raise ConfigError(f"--grid asks for {total:,} configurations; {MAX_CONFIGS:,} is the most")
-    return [base.with_(**dict(zip(axes, values, strict=True))) for values in itertools.product(*axes.values())]
+    return [
+        base.with_(**dict(zip(axes, values, strict=True)))
+        for values in itertools.product(*axes.values())
+    ]
 
 
 def read_configs(path: Path, base: RunConfig) -> Iterator[RunConfig]:
-    """The configurations in a file of JSON objects, one a line, each over `base`; empty lines are left out."""
+    """The configurations in a file of JSON objects, one a line, each over `base`; empty lines are
+    left out."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
@@ -82,10 +91,14 @@ def read_configs(path: Path, base: RunConfig) -> Iterator[RunConfig]:
             f"{path} cannot be read ({error.strerror}); name a file of JSON objects, one a line"
         ) from None
     except UnicodeDecodeError:
-        raise ConfigError(f"{path} is no UTF-8 text; name a file of JSON objects, one a line") from None
+        raise ConfigError(
+            f"{path} is no UTF-8 text; name a file of JSON objects, one a line"
+        ) from None
     for no, line in enumerate(lines, start=1):
         if line.strip():
-            yield RunConfig.from_mapping(base.to_dict() | _json_object(line, f"{path}:{no}"), where=f"{path}:{no}")
+            yield RunConfig.from_mapping(
+                base.to_dict() | _json_object(line, f"{path}:{no}"), where=f"{path}:{no}"
+            )
 
 
 def _json_object(line: str, where: str) -> dict[str, Any]:

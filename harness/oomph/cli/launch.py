@@ -30,16 +30,25 @@ def _launch(
     profile: Annotated[str, typer.Option(help="long-context, fast or quality")] = "long-context",
     gpu: GpuOption = None,
     gpu_mem: GpuMemoryOption = None,
-    model_path: Annotated[str | None, typer.Option(help="where the GGUF file is, or will be")] = None,
+    model_path: Annotated[
+        str | None, typer.Option(help="where the GGUF file is, or will be")
+    ] = None,
     calibration: CalibrationOption = None,
-    force: Annotated[bool, typer.Option("--force", help="write the files even if it does not fit")] = False,
-    check: Annotated[bool, typer.Option("--check", help="start the script, verify what it promises, stop it")] = False,
-    server: Annotated[Path | None, typer.Option(help="llama-server for --check; else $LLAMA_SERVER, PATH")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="write the files even if it does not fit")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="start the script, verify what it promises, stop it")
+    ] = False,
+    server: Annotated[
+        Path | None, typer.Option(help="llama-server for --check; else $LLAMA_SERVER, PATH")
+    ] = None,
     phantom: PhantomOption = None,
     *,
     knobs: dict[str, Any],
 ) -> None:
-    """Write files that start a model: llama-server, text-generation-webui, koboldcpp, Ollama, llama-cpp-python."""
+    """Write files that start a model: llama-server, text-generation-webui, koboldcpp, Ollama,
+    llama-cpp-python."""
     from oomph.advise.launch_plan import choose
     from oomph.cli.named import asked_of
     from oomph.phantom.cards import parse_cards
@@ -50,7 +59,9 @@ def _launch(
         knobs = {"n_devices": len(parse_cards(phantom))} | knobs
     asked = asked_of(model, gpu, gpu_mem, calibration, knobs)
     said = dict(knobs) | {"n_devices": asked.config.n_devices}
-    launch = choose(asked.estimator, said, model_path=_path(model, model_path, phantom), profile=profile)
+    launch = choose(
+        asked.estimator, said, model_path=_path(model, model_path, phantom), profile=profile
+    )
     if launch.prediction.fits is False and not force:
         _refuse(asked.estimator, launch)
     files = launch_files(launch)
@@ -72,7 +83,8 @@ def _path(model: str, given: str | None, phantom: str | None) -> str:
     if given is None and not (path.is_file() and path.suffix == ".gguf"):
         if phantom is None:
             raise ConfigError(
-                f"{model} is no GGUF file, and launch files start one; say where it is or will be: --model-path"
+                f"{model} is no GGUF file, and launch files start one; say where it is or will "
+                f"be: --model-path"
             )
         path = model_path(model)
     return str(path.absolute())
@@ -89,10 +101,14 @@ def _refuse(estimator: "Estimator", launch: "Launch") -> None:
 
     short = -margin_bytes(launch.prediction.memory, estimator.gpu_memory_bytes or 0)
     if short <= 0:
-        raise ConfigError(f"{'; '.join(warnings(launch.prediction))}; --force writes the files all the same")
+        raise ConfigError(
+            f"{'; '.join(warnings(launch.prediction))}; --force writes the files all the same"
+        )
     raise ConfigError(
-        f"n_ctx {count(launch.config.n_ctx)} in profile {launch.profile}: {verdict(launch).rstrip('.')} ({mib(short)} "
-        f"short); {remedy(estimator, launch.config, 'oom_kv')}; --force writes the files all the same"
+        f"n_ctx {count(launch.config.n_ctx)} in profile {launch.profile}: "
+        f"{verdict(launch).rstrip('.')} ({mib(short)} "
+        f"short); {remedy(estimator, launch.config, 'oom_kv')}; --force writes the files all the "
+        f"same"
     )
 
 
@@ -118,7 +134,8 @@ def _tell(out: Path, launch: "Launch", files: "LaunchFiles") -> None:
 
 
 def _check(out: Path, launch: "Launch", *, server: Path | None, phantom: str | None) -> None:
-    """Start the script and hold what llama-server reports against its promises; exit code 1 where one is not kept."""
+    """Start the script and hold what llama-server reports against its promises; exit code 1 where
+    one is not kept."""
     from oomph.advise.launch_check import held_against
     from oomph.cli.output import print_table
     from oomph.measure.server_run import boot, find_server, phantom_arguments
@@ -134,13 +151,18 @@ def _check(out: Path, launch: "Launch", *, server: Path | None, phantom: str | N
             environment |= cards.program_environment()
             arguments = phantom_arguments(len(cards.cards))
         booted = boot(
-            (out / SCRIPT).absolute(), arguments=arguments, environment=environment,
+            (out / SCRIPT).absolute(),
+            arguments=arguments,
+            environment=environment,
             question=None if phantom else QUESTION,
-        )  # fmt: skip
+        )
     findings = held_against(launch, booted)
     print_table(findings_table(findings))
     if booted.answer is not None:
         typer.echo(f"asked {QUESTION!r}, it answered {booted.answer!r}")
-    typer.echo(f"tried with {program}{f' on a phantom {phantom}, which computes nothing' if phantom else ''}")
+    typer.echo(
+        f"tried with "
+        f"{program}{f' on a phantom {phantom}, which computes nothing' if phantom else ''}"
+    )
     if not all(finding.holds for finding in findings):
         raise typer.Exit(1)

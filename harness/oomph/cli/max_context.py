@@ -22,16 +22,29 @@ def register(app: typer.Typer) -> None:
 
 
 def _max_context(
-    model: Annotated[str, typer.Argument(help="a GGUF file or name:QUANT; a name alone is every quantization of it")],
-    n_expert_used: Annotated[str | None, typer.Option(help="active experts, several by comma")] = None,
-    type_kv: Annotated[str, typer.Option(help="type of K and V, several by comma")] = "f16,q8_0,q4_0",
+    model: Annotated[
+        str,
+        typer.Argument(help="a GGUF file or name:QUANT; a name alone is every quantization of it"),
+    ],
+    n_expert_used: Annotated[
+        str | None, typer.Option(help="active experts, several by comma")
+    ] = None,
+    type_kv: Annotated[
+        str, typer.Option(help="type of K and V, several by comma")
+    ] = "f16,q8_0,q4_0",
     gpu: GpuOption = None,
     gpu_mem: GpuMemoryOption = None,
-    records: Annotated[list[Path] | None, typer.Option(help="results folders of `oomph frontier --out`")] = None,
-    limit: Annotated[int | None, typer.Option(help="look no further; else as far as the model's positions go")] = None,
+    records: Annotated[
+        list[Path] | None, typer.Option(help="results folders of `oomph frontier --out`")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="look no further; else as far as the model's positions go")
+    ] = None,
     calibration: CalibrationOption = None,
     lang: LanguageOption = "en",
-    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a combination, a line each")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="one JSON object a combination, a line each")
+    ] = False,
     *,
     knobs: dict[str, Any],
 ) -> None:
@@ -52,17 +65,23 @@ def _max_context(
     spec, card = asked.estimator.model, asked.estimator.gpu
     found = list(
         reaches(
-            _estimators(model, asked), asked.config, experts=expert_counts(n_expert_used), caches=type_kv.split(","),
-            records=read_records(records or []), limit=limit,
+            _estimators(model, asked),
+            asked.config,
+            experts=expert_counts(n_expert_used),
+            caches=type_kv.split(","),
+            records=read_records(records or []),
+            limit=limit,
         )
-    )  # fmt: skip
+    )
     reach = positions(spec)
     if as_json:
         for each in found:
             typer.echo(json.dumps(reach_json(each, reach)))
         return
     name = card.name if card else "the card"
-    typer.echo(max_context_text(spec.name, name, reach, found, lang, n_cards=asked.config.n_devices))
+    typer.echo(
+        max_context_text(spec.name, name, reach, found, lang, n_cards=asked.config.n_devices)
+    )
     print_table(max_context_table(spec.name, found, lang))
 
 

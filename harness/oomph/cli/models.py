@@ -7,14 +7,24 @@ import typer
 
 
 def synth(
-    model: Annotated[str, typer.Argument(help="Whose shape: qwen3-30b-a3b:Q4_K_M, a GGUF file or URL, a config.json.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="Whose shape: qwen3-30b-a3b:Q4_K_M, a GGUF file or URL, a config.json."
+        ),
+    ],
     out: Annotated[Path, typer.Argument(help="The GGUF file to write.")],
     random: Annotated[
-        bool, typer.Option("--random", help="Fill it with random weights, so that speed is real; takes the full size.")
+        bool,
+        typer.Option(
+            "--random",
+            help="Fill it with random weights, so that speed is real; takes the full size.",
+        ),
     ] = False,
     seed: Annotated[int, typer.Option(help="Of the random weights.")] = 0,
 ) -> None:
-    """Write a GGUF with the tensors of MODEL that llama.cpp loads: sparse, a few MB on disk, unless --random."""
+    """Write a GGUF with the tensors of MODEL that llama.cpp loads: sparse, a few MB on disk, unless
+    --random."""
     from oomph.facts.source import read_model
     from oomph.models.synth import write_synthetic
     from oomph.units import size
@@ -22,7 +32,10 @@ def synth(
     spec = read_model(model)
     path = write_synthetic(spec, out, weights="random" if random else "sparse", seed=seed)
     occupied = size(path.stat().st_blocks * 512)
-    typer.echo(f"{path}: {len(spec.tensors)} tensors, {size(path.stat().st_size)}, {occupied} of it on disk")
+    typer.echo(
+        f"{path}: {len(spec.tensors)} tensors, {size(path.stat().st_size)}, {occupied} of it on "
+        f"disk"
+    )
 
 
 def register(app: typer.Typer) -> None:

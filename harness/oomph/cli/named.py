@@ -17,20 +17,34 @@ if TYPE_CHECKING:
     from oomph.facts.gpus import GpuSpec
 
 ModelArgument = Annotated[
-    str, typer.Argument(help="GGUF file, https URL, hf:owner/repo/file.gguf, name:QUANT, config.json")
+    str,
+    typer.Argument(help="GGUF file, https URL, hf:owner/repo/file.gguf, name:QUANT, config.json"),
 ]
-GpuOption = Annotated[str | None, typer.Option("--gpu", help="a card of `oomph gpus`; the machine's own if left out")]
-GpuMemoryOption = Annotated[float | None, typer.Option(help="memory of each card in MiB, as CUDA reports it")]
+GpuOption = Annotated[
+    str | None, typer.Option("--gpu", help="a card of `oomph gpus`; the machine's own if left out")
+]
+GpuMemoryOption = Annotated[
+    float | None, typer.Option(help="memory of each card in MiB, as CUDA reports it")
+]
 CalibrationOption = Annotated[
-    Path | None, typer.Option(help="coefficients that `oomph calibrate` wrote; the newest kept that match, or `none`")
+    Path | None,
+    typer.Option(
+        help="coefficients that `oomph calibrate` wrote; the newest kept that match, or `none`"
+    ),
 ]
 SystemOption = Annotated[
-    str | None, typer.Option("--os", help="linux or windows, for speed; linux if left out", show_default=False)
+    str | None,
+    typer.Option("--os", help="linux or windows, for speed; linux if left out", show_default=False),
 ]
-PowerLimitOption = Annotated[float | None, typer.Option("--power-limit", help="the card's power limit in W, for speed")]
+PowerLimitOption = Annotated[
+    float | None, typer.Option("--power-limit", help="the card's power limit in W, for speed")
+]
 HostBandwidthOption = Annotated[
     str | None,
-    typer.Option("--host-bandwidth", help="RAM for what is on the host: GB/s, or DDR5-6000 (DDR4-3200x8: 8 channels)"),
+    typer.Option(
+        "--host-bandwidth",
+        help="RAM for what is on the host: GB/s, or DDR5-6000 (DDR4-3200x8: 8 channels)",
+    ),
 ]
 LanguageOption = Annotated[str, typer.Option("--lang", help="en or ru")]
 
@@ -39,12 +53,20 @@ SHIPPED: Final = "none"
 
 
 def named_estimator(
-    model: str, gpu: str | None, gpu_mem: float | None, calibration: Path | None, *, on_host: bool,
-    build: int | None = None, unified_memory: bool = False, machine: "Machine | None" = None,
-) -> "tuple[Estimator, str | None]":  # fmt: skip
+    model: str,
+    gpu: str | None,
+    gpu_mem: float | None,
+    calibration: Path | None,
+    *,
+    on_host: bool,
+    build: int | None = None,
+    unified_memory: bool = False,
+    machine: "Machine | None" = None,
+) -> "tuple[Estimator, str | None]":
     """The estimator, and the file that its coefficients are of, if they are a calibration's.
 
-    `gpu_mem` is in MiB, `build` the number of an older llama.cpp. OomphError for a model, card or file that cannot be.
+    `gpu_mem` is in MiB, `build` the number of an older llama.cpp. OomphError for a model, card or
+    file that cannot be.
     """
     from oomph.errors import ConfigError
     from oomph.estimate.estimator import Estimator
@@ -54,9 +76,13 @@ def named_estimator(
     from oomph.units import MIB
 
     if gpu_mem is not None and not 1 <= gpu_mem < 1 << 40:
-        raise ConfigError(f"--gpu-mem is {gpu_mem:g}; give the memory of a card in MiB, for example 24080")
+        raise ConfigError(
+            f"--gpu-mem is {gpu_mem:g}; give the memory of a card in MiB, for example 24080"
+        )
     spec, card = read_model(model), find_gpu(gpu) if gpu else None
-    coefficients, origin = _calibration(calibration, spec.arch, card.name if card else None, on_host=on_host)
+    coefficients, origin = _calibration(
+        calibration, spec.arch, card.name if card else None, on_host=on_host
+    )
     memory_bytes = round(gpu_mem * MIB) if gpu_mem else None
     estimator = Estimator(
         spec,
@@ -72,7 +98,8 @@ def named_estimator(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What a command asks about; `calibration` is the file that the estimator's coefficients are of, if of one."""
+    """What a command asks about; `calibration` is the file that the estimator's coefficients are
+    of, if of one."""
 
     estimator: "Estimator"
     config: "RunConfig"
@@ -80,12 +107,18 @@ class Asked:
 
 
 def asked_of(
-    model: str, gpu: str | None, gpu_mem: float | None, calibration: Path | None, knobs: dict[str, Any],
+    model: str,
+    gpu: str | None,
+    gpu_mem: float | None,
+    calibration: Path | None,
+    knobs: dict[str, Any],
     machine: "Machine | None" = None,
-) -> Asked:  # fmt: skip
-    """A model on a card: the one that is named, else the machine's own; without a card for `n_devices` 0.
+) -> Asked:
+    """A model on a card: the one that is named, else the machine's own; without a card for
+    `n_devices` 0.
 
-    `n_ctx` left out is the model's own context. ConfigError where no card is named and none is seen.
+    `n_ctx` left out is the model's own context. ConfigError where no card is named and none is
+    seen.
     """
     from oomph.facts.config import RunConfig
     from oomph.facts.rope import native_context
@@ -96,14 +129,17 @@ def asked_of(
         gpu, gpu_mem = cards[0].name, cards[0].memory_bytes / 2**20
         knobs.setdefault("n_devices", len(cards))
     on_host = knobs.get("n_devices") == 0
-    estimator, origin = named_estimator(model, gpu, gpu_mem, calibration, on_host=on_host, machine=machine)
+    estimator, origin = named_estimator(
+        model, gpu, gpu_mem, calibration, on_host=on_host, machine=machine
+    )
     knobs.setdefault("n_ctx", native_context(estimator.model))
     config = RunConfig.from_mapping(knobs, where="the command line")
     return Asked(estimator=estimator, config=config, calibration=origin)
 
 
 def seen_cards() -> "tuple[GpuSpec, ...]":
-    """The machine's cards that are like its first; ConfigError where NVML shows none that the catalogue knows."""
+    """The machine's cards that are like its first; ConfigError where NVML shows none that the
+    catalogue knows."""
     from oomph.errors import ConfigError, ToolchainError, UnknownNameError
     from oomph.measure.nvml import detect_gpus
 
@@ -112,7 +148,8 @@ def seen_cards() -> "tuple[GpuSpec, ...]":
     except (ToolchainError, UnknownNameError) as error:
         why = f": {error}" if isinstance(error, UnknownNameError) else ""
         raise ConfigError(
-            f"no card is seen here{why}; name one with --gpu (`oomph gpus` lists them), or ask about this machine's "
+            f"no card is seen here{why}; name one with --gpu (`oomph gpus` lists them), or ask "
+            f"about this machine's "
             "processor and memory with --n-devices 0"
         ) from None
     return tuple(card for card in cards if card == cards[0])
@@ -121,10 +158,12 @@ def seen_cards() -> "tuple[GpuSpec, ...]":
 def _calibration(
     asked: Path | None, arch: str, card: str | None, *, on_host: bool
 ) -> "tuple[Coefficients | None, str | None]":
-    """The coefficients to use and the file that they are of; nothing for those that ship with the package.
+    """The coefficients to use and the file that they are of; nothing for those that ship with the
+    package.
 
-    Unless a file or `none` is asked for, the newest kept calibration of the same card, build and family of models; with
-    no card named, one of this machine, and only for what runs without a card.
+    Unless a file or `none` is asked for, the newest kept calibration of the same card, build and
+    family of models; with no card named, one of this machine, and only for what runs without a
+    card.
     """
     from oomph.calibrate.store import calibrations_folder, newest_matching
     from oomph.estimate.coefficients import read_coefficients

@@ -1,6 +1,7 @@
 """Tables on the way out: set by rich on a terminal, aligned plain text in a pipe or a file.
 
-Stands apart from the commands so that none of them decides how wide a terminal is; a pipe gets every cell in full.
+Stands apart from the commands so that none of them decides how wide a terminal is; a pipe gets
+every cell in full.
 """
 
 import sys
@@ -22,7 +23,8 @@ def print_table(table: Table) -> None:
 
 
 def render_plain(table: Table) -> str:
-    """Caption, columns and rows as aligned text, numbers flush right, without the columns that say nothing."""
+    """Caption, columns and rows as aligned text, numbers flush right, without the columns that say
+    nothing."""
     shown = trim(table)
     cells = [shown.columns, *(tuple(_printable(cell.text) for cell in row) for row in shown.rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(shown.columns))]
@@ -32,7 +34,8 @@ def render_plain(table: Table) -> str:
 
 def _line(row: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
     padded = (
-        text.rjust(width) if flush else text.ljust(width) for text, width, flush in zip(row, widths, right, strict=True)
+        text.rjust(width) if flush else text.ljust(width)
+        for text, width, flush in zip(row, widths, right, strict=True)
     )
     return "  ".join(padded).rstrip()
 

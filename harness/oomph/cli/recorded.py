@@ -15,8 +15,8 @@ def estimator_of(
 ) -> "Estimator":
     """For the model and the first card that `record` names, unless others are given.
 
-    OomphError where the model is not there or is another file. A card that no catalogue knows leaves an estimator of
-    memory alone; with `needs_card` it is an UnknownNameError.
+    OomphError where the model is not there or is another file. A card that no catalogue knows
+    leaves an estimator of memory alone; with `needs_card` it is an UnknownNameError.
     """
     from oomph.estimate.estimator import Estimator
     from oomph.facts.gpus import gpu as find_gpu
@@ -39,16 +39,21 @@ def estimator_of(
 
 
 def _check_same_file(reference: str, spec: "ModelSpec", record: "Record") -> None:
-    """ModelFileError where the model is not the measured one; an imported row knows its tensors' size at best."""
+    """ModelFileError where the model is not the measured one; an imported row knows its tensors'
+    size at best."""
     from oomph.records.imports import is_same_size
 
     own, measured = spec.file_bytes, record.model.file_bytes
     if not measured:
-        own, measured = sum(tensor.n_bytes for tensor in spec.tensors.values()), record.model.tensor_bytes or 0
+        own, measured = (
+            sum(tensor.n_bytes for tensor in spec.tensors.values()),
+            record.model.tensor_bytes or 0,
+        )
         is_same = not measured or is_same_size(own, measured)
     else:
         is_same = own in (None, measured)
     if not is_same:
         raise ModelFileError(
-            f"{reference} has {own:,} bytes and the measured model had {measured:,}; name the measured one with --model"
+            f"{reference} has {own:,} bytes and the measured model had {measured:,}; name the "
+            f"measured one with --model"
         )

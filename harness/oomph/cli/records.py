@@ -12,7 +12,9 @@ Folder = Annotated[Path, typer.Argument(help="A results folder.")]
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
-    group = typer.Typer(no_args_is_help=True, help="What is in a results folder, and how records are written.")
+    group = typer.Typer(
+        no_args_is_help=True, help="What is in a results folder, and how records are written."
+    )
     group.command("schema")(schema)
     group.command("export")(export)
     app.add_typer(group, name="records")
@@ -28,7 +30,8 @@ def schema() -> None:
 
 
 def export(
-    folder: Folder, to: Annotated[Path, typer.Argument(help="The table to write: a .csv or .parquet file.")]
+    folder: Folder,
+    to: Annotated[Path, typer.Argument(help="The table to write: a .csv or .parquet file.")],
 ) -> None:
     """Write the records as a table, one row a timing."""
     from oomph.records.frames import write_frame
@@ -40,7 +43,9 @@ def export(
 
 
 def merge(
-    folders: Annotated[list[Path], typer.Argument(help="Results folders, of one machine or several.")],
+    folders: Annotated[
+        list[Path], typer.Argument(help="Results folders, of one machine or several.")
+    ],
     out: Annotated[Path, typer.Option(help="The folder that gets all their records.")],
 ) -> None:
     """Join results folders; a record that is in two of them is taken once."""
@@ -55,10 +60,13 @@ def rerun(
     folder: Folder,
     record_id: Annotated[str, typer.Argument(help="A record's id, or the beginning of one.")],
     out: Annotated[Path, typer.Option(help="Results folder for the new record.")],
-    model: Annotated[str | None, typer.Option(help="The GGUF file, where the record's path is not it.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The GGUF file, where the record's path is not it.")
+    ] = None,
     phantom: PhantomOption = None,
 ) -> None:
-    """Measure a recorded point again: the same model, knobs, work and limits, on its kind of card if that is here."""
+    """Measure a recorded point again: the same model, knobs, work and limits, on its kind of card
+    if that is here."""
     from oomph.cli.executors import on_this_machine
     from oomph.cli.sweep import follow
     from oomph.measure.plan import open_subject
@@ -71,5 +79,7 @@ def rerun(
     subject = open_subject(sweep, model=model or record.model.path)
     with on_this_machine(sweep, subject.spec, phantom) as chosen:
         places = [place for place in chosen.places if place.holds(record)] or chosen.places
-        runner = Runner(store, places[:1], model=subject, prune=False, again=True, expect=chosen.expect)
+        runner = Runner(
+            store, places[:1], model=subject, prune=False, again=True, expect=chosen.expect
+        )
         follow(runner.run(sweep), store, 1, names_cards=chosen.names_cards)

@@ -26,15 +26,25 @@ def register(app: typer.Typer) -> None:
 
 
 def report(
-    folders: Annotated[list[Path], typer.Argument(help="Results folders, as `oomph sweep --out` writes them.")],
-    out: Annotated[Path | None, typer.Option(help="Write the page here; by default into the first folder.")] = None,
+    folders: Annotated[
+        list[Path], typer.Argument(help="Results folders, as `oomph sweep --out` writes them.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Write the page here; by default into the first folder.")
+    ] = None,
     model: Annotated[
-        str | None, typer.Option(help="The model, where it is no longer at the path that the records name.")
+        str | None,
+        typer.Option(help="The model, where it is no longer at the path that the records name."),
     ] = None,
     calibrate: Annotated[
-        bool, typer.Option(help="Fit the coefficients to these records first; the page says that it was done.")
+        bool,
+        typer.Option(
+            help="Fit the coefficients to these records first; the page says that it was done."
+        ),
     ] = False,
-    png: Annotated[bool, typer.Option("--png", help="Write each figure as PNG too, beside its SVG.")] = False,
+    png: Annotated[
+        bool, typer.Option("--png", help="Write each figure as PNG too, beside its SVG.")
+    ] = False,
     open_page: Annotated[bool, typer.Option("--open", help="Show the page in a browser.")] = False,
     lang: Annotated[str, typer.Option("--lang", help="en or ru, of the headline")] = "en",
 ) -> None:
@@ -58,19 +68,27 @@ def read_records(folders: Sequence[Path]) -> "list[Record]":
     for folder in folders:
         found = list(Store(folder).records())
         if not found:
-            raise StoreError(f"{folder} has no records; name a folder that `oomph sweep --out` has written")
+            raise StoreError(
+                f"{folder} has no records; name a folder that `oomph sweep --out` has written"
+            )
         records += found
     return records
 
 
 def report_on(
-    records: "Sequence[Record]", *, model: str | None = None, calibrate: bool = False, language: str = "en",
+    records: "Sequence[Record]",
+    *,
+    model: str | None = None,
+    calibrate: bool = False,
+    language: str = "en",
     estimator_for: "Callable[[Record], Estimator] | None" = None,
-) -> "Report":  # fmt: skip
-    """The report, with predictions for each model whose facts are at hand; where they are not, stderr says so.
+) -> "Report":
+    """The report, with predictions for each model whose facts are at hand; where they are not,
+    stderr says so.
 
-    `calibrate` fits the coefficients to the records first, where these hold enough; `language` is the headlines'.
-    `estimator_for` knows a record's model and card where the record's own names do not.
+    `calibrate` fits the coefficients to the records first, where these hold enough; `language` is
+    the headlines'. `estimator_for` knows a record's model and card where the record's own names do
+    not.
     """
     from oomph.advise.memory_map import Surface, as_measured, surfaces
     from oomph.calibrate.comparison import compare, record_config
@@ -87,7 +105,9 @@ def report_on(
     what_ifs: dict[Hashable, WhatIf] = {}
     for own in by_subject(records):
         try:
-            estimator = estimator_for(own[0]) if estimator_for else estimator_of(own[0], model=model)
+            estimator = (
+                estimator_for(own[0]) if estimator_for else estimator_of(own[0], model=model)
+            )
             if calibrate:
                 fits[subject(own[0])] = fit(estimator, own)
                 estimator = fits[subject(own[0])].estimator
@@ -96,13 +116,25 @@ def report_on(
         except OomphError as error:
             print(f"oomph: no predictions for {own[0].model.name}: {error}", file=sys.stderr)
             continue
-        asked, estimator = estimator, as_measured(estimator, own[0])  # what if it were a real card: not a phantom's
-        predictions |= {record.record_id: estimator.predict(record_config(record)) for record in own}
+        # what if it were a real card: not a phantom's
+        asked, estimator = estimator, as_measured(estimator, own[0])
+        predictions |= {
+            record.record_id: estimator.predict(record_config(record)) for record in own
+        }
         comparisons += compare(estimator, own)
         around += surfaces(estimator, own, most=MOST_MAPS)
-        largest = max(map(record_config, own), key=lambda config: (config.n_ctx, config.n_expert_used or 0))
-        what_ifs[subject(own[0])] = what_if(asked, largest, reference=model or PurePath(own[0].model.path).name)
+        largest = max(
+            map(record_config, own), key=lambda config: (config.n_ctx, config.n_expert_used or 0)
+        )
+        what_ifs[subject(own[0])] = what_if(
+            asked, largest, reference=model or PurePath(own[0].model.path).name
+        )
     return build_report(
-        records, predictions=predictions, comparisons=comparisons, fits=fits, surfaces=around, what_ifs=what_ifs,
+        records,
+        predictions=predictions,
+        comparisons=comparisons,
+        fits=fits,
+        surfaces=around,
+        what_ifs=what_ifs,
         language=language,
-    )  # fmt: skip
+    )

@@ -20,14 +20,21 @@ def _group() -> None:
 
 def _cuda(
     backend: Annotated[
-        Path | None, typer.Option(help="a libggml-cuda.so of your own to load instead of the prebuilt one")
+        Path | None,
+        typer.Option(help="a libggml-cuda.so of your own to load instead of the prebuilt one"),
     ] = None,
     build: Annotated[
-        bool, typer.Option("--build", help="compile llama-cpp-python with CUDA instead; needs the CUDA toolkit")
+        bool,
+        typer.Option(
+            "--build", help="compile llama-cpp-python with CUDA instead; needs the CUDA toolkit"
+        ),
     ] = False,
-    off: Annotated[bool, typer.Option("--off", help="go back to the CPU; what was fetched stays")] = False,
+    off: Annotated[
+        bool, typer.Option("--off", help="go back to the CPU; what was fetched stays")
+    ] = False,
 ) -> None:
-    """Give this environment's llama.cpp the prebuilt CUDA backend: no toolkit, no compiler, 550 MB fetched once."""
+    """Give this environment's llama.cpp the prebuilt CUDA backend: no toolkit, no compiler, 550 MB
+    fetched once."""
     from oomph.cuda import plugin
     from oomph.errors import ConfigError
     from oomph.measure.cuda_setup import build_with_cuda, set_up_cuda
@@ -35,7 +42,11 @@ def _cuda(
     if sum((backend is not None, build, off)) > 1:
         raise ConfigError("--backend, --build and --off exclude each other; give one of them")
     if off:
-        typer.echo("llama.cpp is for the CPU again" if plugin.forget() else "llama.cpp was for the CPU already")
+        typer.echo(
+            "llama.cpp is for the CPU again"
+            if plugin.forget()
+            else "llama.cpp was for the CPU already"
+        )
         return
     lines = build_with_cuda(typer.echo) if build else set_up_cuda(backend, typer.echo)
     for line in lines:

@@ -19,10 +19,13 @@ def what_if(
     gpu: GpuOption = None,
     calibration: CalibrationOption = None,
     n_ctx: Annotated[int, typer.Option(help="the context that the page begins with")] = 8192,
-    out: Annotated[Path | None, typer.Option(help="write the page here; what-if.html if left out")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="write the page here; what-if.html if left out")
+    ] = None,
     open_page: Annotated[bool, typer.Option("--open", help="show the page in a browser")] = False,
 ) -> None:
-    """Write a page with sliders for context, experts, cache types, layers and card. It needs no network."""
+    """Write a page with sliders for context, experts, cache types, layers and card. It needs no
+    network."""
     from oomph.errors import ConfigError, StoreError
     from oomph.facts.config import RunConfig
     from oomph.units import MIB
@@ -42,7 +45,9 @@ def what_if(
     try:
         path.write_text(page, encoding="utf-8")
     except OSError as error:
-        raise StoreError(f"{path} cannot be written ({error.strerror}); name another file with --out") from None
+        raise StoreError(
+            f"{path} cannot be written ({error.strerror}); name another file with --out"
+        ) from None
     typer.echo(path)
     if open_page:
         webbrowser.open(path.resolve().as_uri())

@@ -17,8 +17,8 @@ _WEAK: Final = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """A named piece of the file, in bytes from its beginning, at `address` in the program; `link` is the
-    number of the section of its strings."""
+    """A named piece of the file, in bytes from its beginning, at `address` in the program; `link`
+    is the number of the section of its strings."""
 
     address: int
     offset: int
@@ -28,8 +28,8 @@ class Section:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Elf:
-    """`needed` are the sonames that the loader must find, `imports` the symbols that others must have (weak ones left
-    out), `exports` those that it has for others."""
+    """`needed` are the sonames that the loader must find, `imports` the symbols that others must
+    have (weak ones left out), `exports` those that it has for others."""
 
     path: Path
     soname: str | None
@@ -45,9 +45,13 @@ def read_elf(path: Path) -> Elf:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return _read(path, data)
     except OSError as error:
-        raise ToolchainError(f"{path} cannot be read ({error.strerror}); name another library") from None
+        raise ToolchainError(
+            f"{path} cannot be read ({error.strerror}); name another library"
+        ) from None
     except (struct.error, ValueError, IndexError, KeyError):
-        raise ToolchainError(f"{path} is no whole 64-bit ELF library; take it again from where it came") from None
+        raise ToolchainError(
+            f"{path} is no whole 64-bit ELF library; take it again from where it came"
+        ) from None
 
 
 def _read(path: Path, data: mmap.mmap) -> Elf:
@@ -57,8 +61,14 @@ def _read(path: Path, data: mmap.mmap) -> Elf:
     sections = dict(in_order)
     dynamic, symbols = sections[".dynamic"], sections[".dynsym"]
     strings = in_order[dynamic.link][1]
-    tags = [struct.unpack_from("<qQ", data, at) for at in range(dynamic.offset, dynamic.offset + dynamic.size, 16)]
-    named = {tag: [_text(data, strings, value) for t, value in tags if t == tag] for tag in (_NEEDED, _SONAME)}
+    tags = [
+        struct.unpack_from("<qQ", data, at)
+        for at in range(dynamic.offset, dynamic.offset + dynamic.size, 16)
+    ]
+    named = {
+        tag: [_text(data, strings, value) for t, value in tags if t == tag]
+        for tag in (_NEEDED, _SONAME)
+    }
     imports, exports = set(), set()
     names = in_order[symbols.link][1]
     for at in range(symbols.offset + 24, symbols.offset + symbols.size, 24):  # the first is empty
@@ -68,9 +78,13 @@ def _read(path: Path, data: mmap.mmap) -> Elf:
         elif info >> 4 != _WEAK:
             imports.add(_text(data, names, name))
     return Elf(
-        path=path, soname=next(iter(named[_SONAME]), None), needed=tuple(named[_NEEDED]), imports=frozenset(imports),
-        exports=frozenset(exports), sections=sections,
-    )  # fmt: skip
+        path=path,
+        soname=next(iter(named[_SONAME]), None),
+        needed=tuple(named[_NEEDED]),
+        imports=frozenset(imports),
+        exports=frozenset(exports),
+        sections=sections,
+    )
 
 
 def _sections(data: mmap.mmap) -> Iterator[tuple[str, Section]]:
@@ -78,7 +92,9 @@ def _sections(data: mmap.mmap) -> Iterator[tuple[str, Section]]:
     entry_size, n_sections, names_index = struct.unpack_from("<HHH", data, 58)
     found = []
     for index in range(n_sections):
-        name, _, _, address, offset, size, link = struct.unpack_from("<IIQQQQI", data, table + index * entry_size)
+        name, _, _, address, offset, size, link = struct.unpack_from(
+            "<IIQQQQI", data, table + index * entry_size
+        )
         found.append((name, Section(address=address, offset=offset, size=size, link=link)))
     for name, section in found:
         yield _text(data, found[names_index][1], name), section

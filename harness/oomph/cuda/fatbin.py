@@ -1,8 +1,9 @@
 """The GPU code in a library: native code and PTX, by the compute capability that it is for.
 
-CUDA's compiler keeps it in the section `.nv_fatbin` as fat binaries one after another, each a header and entries.
-NVIDIA does not document the layout; the fields used here are those that change with the options of nvcc 13.0, and a
-test compiles some kernels to hold them to that where nvcc is installed.
+CUDA's compiler keeps it in the section `.nv_fatbin` as fat binaries one after another, each a
+header and entries. NVIDIA does not document the layout; the fields used here are those that change
+with the options of nvcc 13.0, and a test compiles some kernels to hold them to that where nvcc is
+installed.
 """
 
 import mmap
@@ -26,11 +27,11 @@ Version: TypeAlias = tuple[int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class GpuCode:
-    """Code for one kind of card. `is_ptx` is code that the driver compiles on the user's machine, and `isa` then its
-    PTX ISA version, (0, 0) for native code.
+    """Code for one kind of card. `is_ptx` is code that the driver compiles on the user's machine,
+    and `isa` then its PTX ISA version, (0, 0) for native code.
 
-    `suffix` is nvcc's: "a" for code that runs on this very compute capability only, "f" on its family, "" on later
-    ones too.
+    `suffix` is nvcc's: "a" for code that runs on this very compute capability only, "f" on its
+    family, "" on later ones too.
     """
 
     is_ptx: bool
@@ -42,8 +43,8 @@ class GpuCode:
         return f"{dotted(self.capability)}{self.suffix}"
 
     def runs_on(self, capability: Version) -> bool:
-        """Whether a card of this compute capability takes it: CUDA C++ Programming Guide, "Binary Compatibility",
-        "PTX Compatibility" and "Family-Specific Features"."""
+        """Whether a card of this compute capability takes it: CUDA C++ Programming Guide, "Binary
+        Compatibility", "PTX Compatibility" and "Family-Specific Features"."""
         if self.suffix == "a":
             return capability == self.capability
         if self.is_ptx and not self.suffix:
@@ -53,8 +54,8 @@ class GpuCode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One piece of code in the file, header and padding included. `plain_bytes` is the code's size uncompressed, 0
-    where it is not compressed; `code` is None for a kind not known here."""
+    """One piece of code in the file, header and padding included. `plain_bytes` is the code's size
+    uncompressed, 0 where it is not compressed; `code` is None for a kind not known here."""
 
     offset: int
     size: int
@@ -75,7 +76,8 @@ class FatBinary:
 def read_gpu_code(library: Path) -> tuple[GpuCode, ...]:
     """The kinds of code in the library, each once, native first; none where it has no GPU code.
 
-    ToolchainError for a file that is no whole ELF library. Reads headers only: 0.2 s for 130 MB of code.
+    ToolchainError for a file that is no whole ELF library. Reads headers only: 0.2 s for 130 MB of
+    code.
     """
     found = (entry.code for binary in read_fat_binaries(library) for entry in binary.entries)
     return tuple(sorted({code for code in found if code}))
@@ -87,10 +89,15 @@ def read_fat_binaries(library: Path) -> tuple[FatBinary, ...]:
     if section is None:
         return ()
     try:
-        with library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        with (
+            library.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+        ):
             return tuple(_fat_binaries(data, section.offset, section.offset + section.size))
     except struct.error:
-        raise ToolchainError(f"{library} ends within its GPU code; take it again from where it came") from None
+        raise ToolchainError(
+            f"{library} ends within its GPU code; take it again from where it came"
+        ) from None
 
 
 def in_words(codes: tuple[GpuCode, ...]) -> str:
@@ -99,7 +106,11 @@ def in_words(codes: tuple[GpuCode, ...]) -> str:
     for is_ptx in (False, True):
         chosen = [code for code in codes if code.is_ptx is is_ptx]
         if chosen:
-            kind = f"PTX (ISA {', '.join(sorted({dotted(code.isa) for code in chosen}))})" if is_ptx else "native"
+            kind = (
+                f"PTX (ISA {', '.join(sorted({dotted(code.isa) for code in chosen}))})"
+                if is_ptx
+                else "native"
+            )
             parts.append(f"{kind} for {', '.join(map(str, chosen))}")
     return "; ".join(parts) or "no GPU code"
 
@@ -117,7 +128,9 @@ def _fat_binaries(data: mmap.mmap, at: int, end: int) -> Iterator[FatBinary]:
             continue
         last = at + header_size + size
         entries = tuple(_entries(data, at + header_size, last))
-        yield FatBinary(offset=at, header_size=header_size, size=header_size + size, entries=entries)
+        yield FatBinary(
+            offset=at, header_size=header_size, size=header_size + size, entries=entries
+        )
         at = last
 
 

@@ -1,9 +1,10 @@
 """Whether two builds of ggml agree in what a backend that is a plug-in shares with its host.
 
-ggml's own check at load compares GGML_BACKEND_API_VERSION, which has stayed 2 while the signature of a backend's
-`graph_optimize` changed. So more is held against each other, of the libggml-base that the backend was built with and of
-the one that it will meet: the numbers of operations, activations, gated activations and tensor types, the sizes of a
-tensor and of a graph, and every symbol that the backend imports.
+ggml's own check at load compares GGML_BACKEND_API_VERSION, which has stayed 2 while the signature
+of a backend's `graph_optimize` changed. So more is held against each other, of the libggml-base
+that the backend was built with and of the one that it will meet: the numbers of operations,
+activations, gated activations and tensor types, the sizes of a tensor and of a graph, and every
+symbol that the backend imports.
 """
 
 import json
@@ -26,14 +27,16 @@ def ask(function, kind, *arguments):
     call.restype, call.argtypes = kind, [ctypes.c_int] * len(arguments)
     return call(*arguments)
 def names(function, most=512):
-    # ggml exports no counts, and reads its tables unchecked: a name that is none, or that was there, is past the end
+    # ggml exports no counts and reads its tables unchecked: a name that is none, or that was
+    # there, is past the end
     found = []
     while len(found) < most:
         at = ask(function, ctypes.c_void_p, len(found))
         if not at or not any(first <= at < last for first, last in ranges):
             break
         name = ctypes.string_at(at)
-        if not re.fullmatch(rb"[A-Za-z][\w ,-]*", name) or name.decode() in found and name != b"DEPRECATED":
+        was_there = name.decode() in found and name != b"DEPRECATED"
+        if was_there or not re.fullmatch(rb"[A-Za-z][\w ,-]*", name):
             break
         found.append(name.decode())
     return found
@@ -44,7 +47,8 @@ print(json.dumps({
     "activation": names("ggml_unary_op_name"),
     "gated activation": names("ggml_glu_op_name"),
     "tensor type": [
-        f"{name} ({ask('ggml_type_size', ctypes.c_size_t, i)} bytes for {ask('ggml_blck_size', ctypes.c_int64, i)})"
+        f"{name} ({ask('ggml_type_size', ctypes.c_size_t, i)} bytes for "
+        f"{ask('ggml_blck_size', ctypes.c_int64, i)})"
         for i, name in enumerate(types)
     ],
     "tensor_bytes": ask("ggml_tensor_overhead", ctypes.c_size_t),
@@ -66,17 +70,22 @@ class Interface:
 
 def read_interface(base: Path) -> Interface:
     """Ask a libggml-base, in a process of its own; ToolchainError where it does not answer."""
-    done = subprocess.run([sys.executable, "-c", _ASK, str(base)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", _ASK, str(base)], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise ToolchainError(f"{base} does not tell what it is ({last}); take a newer build of llama.cpp")
+        raise ToolchainError(
+            f"{base} does not tell what it is ({last}); take a newer build of llama.cpp"
+        )
     told = json.loads(done.stdout)
     names = {kind: tuple(told[kind]) for kind in _LISTS}
     return Interface(version=told["version"], names=names, sizes={key: told[key] for key in _SIZES})
 
 
 def differences(backend: Interface, host: Interface) -> list[str]:
-    """In what the two disagree, a clause each; what the host alone knows, at the end of a list, does no harm."""
+    """In what the two disagree, a clause each; what the host alone knows, at the end of a list,
+    does no harm."""
     found = []
     for kind in _LISTS:
         ours, theirs = backend.names[kind], host.names[kind]
@@ -88,11 +97,17 @@ def differences(backend: Interface, host: Interface) -> list[str]:
                 break  # what follows is shifted
     for key, what in _SIZES.items():
         if backend.sizes[key] != host.sizes[key]:
-            found.append(f"{what} takes {backend.sizes[key]} bytes for the backend and {host.sizes[key]} for llama.cpp")
+            found.append(
+                f"{what} takes {backend.sizes[key]} bytes for the backend and {host.sizes[key]} "
+                f"for llama.cpp"
+            )
     return found
 
 
 def missing_symbols(library: Path, providers: list[Path], prefixes: tuple[str, ...]) -> list[str]:
-    """The symbols beginning so that `library` imports and none of the `providers` exports, sorted."""
+    """The symbols beginning so that `library` imports and none of the `providers` exports,
+    sorted."""
     exported = frozenset[str]().union(*(read_elf(provider).exports for provider in providers))
-    return sorted(name for name in read_elf(library).imports - exported if name.startswith(prefixes))
+    return sorted(
+        name for name in read_elf(library).imports - exported if name.startswith(prefixes)
+    )

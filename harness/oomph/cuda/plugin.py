@@ -1,16 +1,20 @@
 """The CUDA backend as a plug-in of an ordinary llama.cpp: set up once, found again, laid out.
 
-The backend looks for ggml's base and for NVIDIA's libraries beside itself ($ORIGIN). So a folder is made, keyed by all
-that is in it, of links to them; whoever loads `Plugin.path` out of it (`ggml_backend_load`, or llama.cpp's own programs
-by GGML_BACKEND_PATH) needs no search path and no preloaded library. The driver's libcuda.so.1 is the system's.
+The backend looks for ggml's base and for NVIDIA's libraries beside itself ($ORIGIN). So a folder is
+made, keyed by all that is in it, of links to them; whoever loads `Plugin.path` out of it
+(`ggml_backend_load`, or llama.cpp's own programs by GGML_BACKEND_PATH) needs no search path and no
+preloaded library. The driver's libcuda.so.1 is the system's.
 
 For those who measure:
 
-- `set_up(…)` fetches what is missing and chooses the plug-in for the llama.cpp of this Python environment;
-- `chosen(llama_cpp=None)` is that plug-in, laid out, or None where it was never set up (the phantom does not count);
+- `set_up(…)` fetches what is missing and chooses the plug-in for the llama.cpp of this Python
+  environment;
+- `chosen(llama_cpp=None)` is that plug-in, laid out, or None where it was never set up (the phantom
+  does not count);
 - `is_chosen()` is the same as a cheap question, `forget()` takes the choice back;
 - `has_driver()` says whether the loader finds a driver at all;
-- `Plugin.code` and `Plugin.cuda_major` are what `oomph.cuda.compatibility` holds against cards and their driver.
+- `Plugin.code` and `Plugin.cuda_major` are what `oomph.cuda.compatibility` holds against cards and
+  their driver.
 """
 
 import hashlib
@@ -36,7 +40,14 @@ from oomph.cuda.backend import (
 )
 from oomph.cuda.fatbin import GpuCode, read_gpu_code
 from oomph.cuda.interface import missing_symbols
-from oomph.cuda.nvidia import DRIVER, NvidiaLibrary, ask_loader, cuda_major, fetch_libraries, find_libraries
+from oomph.cuda.nvidia import (
+    DRIVER,
+    NvidiaLibrary,
+    ask_loader,
+    cuda_major,
+    fetch_libraries,
+    find_libraries,
+)
 from oomph.errors import ToolchainError
 
 SETUP: Final = "run `oomph setup cuda`"
@@ -45,7 +56,8 @@ _NVIDIA_PREFIXES: Final = ("cuda", "__cuda", "cublas")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plugin:
-    """A CUDA backend laid out for one llama.cpp: `path` is what to load, `libraries` are NVIDIA's that it will use."""
+    """A CUDA backend laid out for one llama.cpp: `path` is what to load, `libraries` are NVIDIA's
+    that it will use."""
 
     path: Path
     backend: Backend
@@ -69,8 +81,9 @@ class Plugin:
 def set_up(*, backend: Path | None = None, say: Callable[[str], None]) -> Plugin:
     """Fetch what is missing, lay it out, and let this environment's llama.cpp have it from now on.
 
-    `backend` is a libggml-cuda.so of the user's own, taken where it lies; None is the prebuilt one. `say` hears what is
-    done. Raises ToolchainError where a part cannot be had or does not fit; then nothing is chosen.
+    `backend` is a libggml-cuda.so of the user's own, taken where it lies; None is the prebuilt one.
+    `say` hears what is done. Raises ToolchainError where a part cannot be had or does not fit; then
+    nothing is chosen.
     """
     chosen = _fetched_backend(say) if backend is None else backend_at(backend)
     llama_cpp = wheel_libraries()
@@ -80,19 +93,27 @@ def set_up(*, backend: Path | None = None, say: Callable[[str], None]) -> Plugin
         fetch_libraries(cuda_major(chosen.path), say)
         libraries, missing = find_libraries(chosen.path)
     if missing:
-        raise ToolchainError(f"{', '.join(missing)} is nowhere, and not on PyPI; install NVIDIA's CUDA toolkit")
-    lacking = missing_symbols(chosen.path, [library.path for library in libraries], _NVIDIA_PREFIXES)
+        raise ToolchainError(
+            f"{', '.join(missing)} is nowhere, and not on PyPI; install NVIDIA's CUDA toolkit"
+        )
+    lacking = missing_symbols(
+        chosen.path, [library.path for library in libraries], _NVIDIA_PREFIXES
+    )
     if lacking:
         places = ", ".join(str(library.path) for library in libraries)
-        raise ToolchainError(f"the CUDA backend needs {', '.join(lacking)}, which {places} lack; install a newer CUDA")
+        raise ToolchainError(
+            f"the CUDA backend needs {', '.join(lacking)}, which {places} lack; install a newer "
+            f"CUDA"
+        )
     plugin = _laid_out(chosen, libraries, llama_cpp)
     _write_choice(chosen, libraries, llama_cpp)
     return plugin
 
 
 def chosen(llama_cpp: Path | None = None) -> Plugin | None:
-    """The plug-in for the llama.cpp whose libraries are in the folder `llama_cpp` (None: the installed wheel's), laid
-    out anew where a part of it has changed; None where this environment was not set up.
+    """The plug-in for the llama.cpp whose libraries are in the folder `llama_cpp` (None: the
+    installed wheel's), laid out anew where a part of it has changed; None where this environment
+    was not set up.
 
     Raises ToolchainError where a part is gone, or fits this llama.cpp no more.
     """
@@ -100,9 +121,17 @@ def chosen(llama_cpp: Path | None = None) -> Plugin | None:
     if own is None or not (choice := _choice_path(own)).exists():
         return None
     told = json.loads(choice.read_text())
-    backend = Backend(path=Path(told["backend"]), ggml_version=told["ggml_version"], source=told["source"])
-    libraries = tuple(NvidiaLibrary(**each | {"path": Path(each["path"])}) for each in told["libraries"])
-    gone = [path for path in (backend.path, *(library.path for library in libraries)) if not path.is_file()]
+    backend = Backend(
+        path=Path(told["backend"]), ggml_version=told["ggml_version"], source=told["source"]
+    )
+    libraries = tuple(
+        NvidiaLibrary(**each | {"path": Path(each["path"])}) for each in told["libraries"]
+    )
+    gone = [
+        path
+        for path in (backend.path, *(library.path for library in libraries))
+        if not path.is_file()
+    ]
     if gone:
         raise ToolchainError(f"{gone[0]}, a part of the CUDA backend, is gone; {SETUP} again")
     return _laid_out(backend, libraries, llama_cpp or own)
@@ -115,7 +144,8 @@ def is_chosen() -> bool:
 
 
 def forget() -> bool:
-    """Let this environment's llama.cpp be for the CPU again; whether it was not. What was fetched stays."""
+    """Let this environment's llama.cpp be for the CPU again; whether it was not. What was fetched
+    stays."""
     there = is_chosen()
     _choice_path(wheel_libraries()).unlink(missing_ok=True)
     return there
@@ -143,7 +173,12 @@ def _wheel_or_none() -> Path | None:
 
 def _choice_path(llama_cpp: Path) -> Path:
     """One file an environment: two that share a cache may differ."""
-    return cache_folder() / "cuda" / "chosen" / f"{hashlib.sha256(os.fsencode(llama_cpp)).hexdigest()[:16]}.json"
+    return (
+        cache_folder()
+        / "cuda"
+        / "chosen"
+        / f"{hashlib.sha256(os.fsencode(llama_cpp)).hexdigest()[:16]}.json"
+    )
 
 
 def _write_choice(backend: Backend, libraries: tuple[NvidiaLibrary, ...], llama_cpp: Path) -> None:
@@ -152,7 +187,10 @@ def _write_choice(backend: Backend, libraries: tuple[NvidiaLibrary, ...], llama_
         "backend": str(backend.path),
         "ggml_version": backend.ggml_version,
         "source": backend.source,
-        "libraries": [{"soname": each.soname, "path": str(each.path), "origin": each.origin} for each in libraries],
+        "libraries": [
+            {"soname": each.soname, "path": str(each.path), "origin": each.origin}
+            for each in libraries
+        ],
     }
     path = _choice_path(llama_cpp)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -163,7 +201,9 @@ def _write_choice(backend: Backend, libraries: tuple[NvidiaLibrary, ...], llama_
 
 def _laid_out(backend: Backend, libraries: tuple[NvidiaLibrary, ...], llama_cpp: Path) -> Plugin:
     """The folder of links, complete or not at all: several processes may make it at once."""
-    links = {LIBRARY: backend.path, BASE: llama_cpp / HOST_BASE} | {each.soname: each.path for each in libraries}
+    links = {LIBRARY: backend.path, BASE: llama_cpp / HOST_BASE} | {
+        each.soname: each.path for each in libraries
+    }
     folder = cache_folder() / "cuda" / _key(links)
     if not folder.exists():
         require_match(backend, llama_cpp)

@@ -1,8 +1,9 @@
 """One graph at many contexts: what was replayed for a few gives the sizes for all others.
 
-A context changes no operator of a graph, only the cells that some of its tensors have as a dimension. So each size and
-each stride is a straight line over the cells, and three replays of one topology give all of them: two make the lines,
-and all must lie on them. Composing and scheduling a graph takes ten times as long as allocating it.
+A context changes no operator of a graph, only the cells that some of its tensors have as a
+dimension. So each size and each stride is a straight line over the cells, and three replays of one
+topology give all of them: two make the lines, and all must lie on them. Composing and scheduling a
+graph takes ten times as long as allocating it.
 """
 
 from dataclasses import dataclass, field
@@ -26,7 +27,8 @@ class _Sample:
 
 @dataclass(slots=True)
 class Elastic:
-    """The replays of one topology. `is_rigid` where they do not lie on lines: then each context is a replay."""
+    """The replays of one topology. `is_rigid` where they do not lie on lines: then each context is
+    a replay."""
 
     is_rigid: bool = False
     _samples: list[_Sample] = field(default_factory=list)
@@ -51,11 +53,15 @@ class Elastic:
     def at(self, cells: int) -> tuple[Program, list[int], list[bool]]:
         """The program, and what it runs on at so many cells."""
         sizes = [base + step * cells for base, step in self._sizes]
-        alike = [is_alike or at == cells for is_alike, at in zip(self._is_alike, self._alike_at, strict=True)]
+        alike = [
+            is_alike or at == cells
+            for is_alike, at in zip(self._is_alike, self._alike_at, strict=True)
+        ]
         return self._samples[0].program, sizes, alike
 
     def _draw(self) -> bool:
-        """Lines through the first two samples; False where a sample is no equal graph or lies off them."""
+        """Lines through the first two samples; False where a sample is no equal graph or lies off
+        them."""
         first, second, _ = self._samples
         at = [sample.cells for sample in self._samples]
         if any(sample.program.structure != first.program.structure for sample in self._samples):
@@ -64,7 +70,8 @@ class Elastic:
             return False
         sizes = [_line(at, [s.sizes[i] for s in self._samples]) for i in range(len(first.sizes))]
         gaps = [
-            _gap(at, [_difference(s.program, pair) for s in self._samples]) for pair in range(len(first.program.pairs))
+            _gap(at, [_difference(s.program, pair) for s in self._samples])
+            for pair in range(len(first.program.pairs))
         ]
         if None in sizes or None in gaps:
             return False
@@ -77,13 +84,16 @@ class Elastic:
 def _twins(one: _Sample, other: _Sample) -> list[tuple[Tensor, Tensor]]:
     return [
         (a, b)
-        for a, b, pool in zip(one.program.tensors, other.program.tensors, one.program.pools, strict=True)
+        for a, b, pool in zip(
+            one.program.tensors, other.program.tensors, one.program.pools, strict=True
+        )
         if pool != NOWHERE
     ]
 
 
 def _is_padded_by_cells(one: Tensor, other: Tensor) -> bool:
-    """Whether the cells are a quantized tensor's rows: CUDA pads these to a multiple of 512, contexts are of 256."""
+    """Whether the cells are a quantized tensor's rows: CUDA pads these to a multiple of 512,
+    contexts are of 256."""
     return one.quant.is_quantized and one.ne[0] != other.ne[0]
 
 
@@ -94,19 +104,26 @@ def _difference(program: Program, pair: int) -> list[int]:
 
 
 def _line(at: list[int], values: list[int]) -> Line | None:
-    """The line through the values at these cells; None where they lie on none, or on none of whole numbers."""
+    """The line through the values at these cells; None where they lie on none, or on none of whole
+    numbers."""
     rise, run = values[1] - values[0], at[1] - at[0]
     if rise % run:
         return None
     step = rise // run
     base = values[0] - step * at[0]
-    return (base, step) if all(base + step * x == value for x, value in zip(at, values, strict=True)) else None
+    return (
+        (base, step)
+        if all(base + step * x == value for x, value in zip(at, values, strict=True))
+        else None
+    )
 
 
 def _gap(at: list[int], differences: list[list[int]]) -> list[Line] | None:
     """The lines of those differences that are not always 0; None where one is no line."""
     lines = [_line(at, list(values)) for values in zip(*differences, strict=True)]
-    return None if None in lines else [line for line in lines if line is not None and line != (0, 0)]
+    return (
+        None if None in lines else [line for line in lines if line is not None and line != (0, 0)]
+    )
 
 
 def _meeting(gap: list[Line]) -> int | None:

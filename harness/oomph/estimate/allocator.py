@@ -1,11 +1,12 @@
 """ggml's graph allocator, replayed: how large a compute buffer becomes.
 
-A buffer's size is the high-water mark of a best-fit allocator with merging free blocks, which serves the nodes in
-their order, frees a result after its last use and lets some nodes overwrite a source. Fragmentation makes it larger
-than the largest sum of live tensors, and not monotone in anything; so it is replayed, not computed.
+A buffer's size is the high-water mark of a best-fit allocator with merging free blocks, which
+serves the nodes in their order, frees a result after its last use and lets some nodes overwrite a
+source. Fragmentation makes it larger than the largest sum of live tensors, and not monotone in
+anything; so it is replayed, not computed.
 
-`live_bytes` is that largest sum. It never exceeds the size, and it grows with every tensor: the bound that makes
-searching over the size exact (`oomph.estimate.estimator`).
+`live_bytes` is that largest sum. It never exceeds the size, and it grows with every tensor: the
+bound that makes searching over the size exact (`oomph.estimate.estimator`).
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -18,14 +19,17 @@ Placed = tuple[Tensor, int]
 """A tensor and the number of the backend whose pool it is allocated in."""
 
 INPLACE_OPS: Final = frozenset({
-    "SCALE", "DIAG_MASK_ZERO", "DIAG_MASK_INF", "ADD", "ADD_ID", "ADD1", "SUB", "MUL", "DIV", "SQR", "SQRT", "LOG",
-    "UNARY", "ROPE", "ROPE_BACK", "SILU_BACK", "RMS_NORM", "RMS_NORM_BACK", "SOFT_MAX", "SOFT_MAX_BACK", "FILL",
+    "SCALE", "DIAG_MASK_ZERO", "DIAG_MASK_INF", "ADD", "ADD_ID", "ADD1", "SUB", "MUL", "DIV",
+    "SQR", "SQRT", "LOG",
+    "UNARY", "ROPE", "ROPE_BACK", "SILU_BACK", "RMS_NORM", "RMS_NORM_BACK", "SOFT_MAX",
+    "SOFT_MAX_BACK", "FILL",
     "CLAMP",
 })  # fmt: skip
 """Operators whose result may take a source's place (ggml_op_can_inplace)."""
 
 _UNBOUNDED: Final = 1 << 52
-"""More bytes than any machine has, and few enough for the numbers of JavaScript, in which pages compute the same."""
+"""More bytes than any machine has, and few enough for the numbers of JavaScript, in which pages
+compute the same."""
 
 
 class Pool:
@@ -39,7 +43,8 @@ class Pool:
         self.peak = self.live = self.live_peak = 0
 
     def take(self, n_bytes: int) -> int:
-        """The offset of a block of `n_bytes`: from the smallest hole that holds it, the later one of equals."""
+        """The offset of a block of `n_bytes`: from the smallest hole that holds it, the later one
+        of equals."""
         n, free = pad(n_bytes, self.alignment), self.free
         best, best_size = len(free) - 1, _UNBOUNDED
         for i in range(len(free) - 1):
@@ -82,7 +87,8 @@ class Pool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packing:
-    """Bytes of each pool; `live_bytes` the most that was live at once; `states` the allocator's after each mark."""
+    """Bytes of each pool; `live_bytes` the most that was live at once; `states` the allocator's
+    after each mark."""
 
     bytes: tuple[int, ...]
     live_bytes: tuple[int, ...]
@@ -90,13 +96,17 @@ class Packing:
 
 
 def pack(
-    leafs: Sequence[Placed], nodes: Sequence[Placed], *, alignments: Sequence[int],
-    size: Callable[[Tensor, int], int], marks: Collection[Tensor] = (),
-) -> Packing:  # fmt: skip
+    leafs: Sequence[Placed],
+    nodes: Sequence[Placed],
+    *,
+    alignments: Sequence[int],
+    size: Callable[[Tensor, int], int],
+    marks: Collection[Tensor] = (),
+) -> Packing:
     """Allocate a scheduled graph as ggml_gallocr_reserve does.
 
-    `size(tensor, pool)` is a tensor's bytes in a pool. Tensors that have a `device`, and views of such, take no room.
-    After each node in `marks` the state is kept: equal states go on equally.
+    `size(tensor, pool)` is a tensor's bytes in a pool. Tensors that have a `device`, and views of
+    such, take no room. After each node in `marks` the state is kept: equal states go on equally.
     """
     program = Program(leafs, nodes, marks)
     return program.run(program.sizes(size), program.likeness(), alignments)
@@ -104,7 +114,8 @@ def pack(
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What happens at a node: tensors that get their place, sources that have been read, whether the state is kept."""
+    """What happens at a node: tensors that get their place, sources that have been read, whether
+    the state is kept."""
 
     takes: tuple[int, ...]
     reads: tuple[int, ...]
@@ -115,14 +126,17 @@ NOWHERE: Final = -1
 
 
 class Program:
-    """A scheduled graph as the allocator goes through it: tensors are numbers, and nothing has a size yet.
+    """A scheduled graph as the allocator goes through it: tensors are numbers, and nothing has a
+    size yet.
 
-    Graphs that differ only in sizes have the same `structure`. `run` takes the sizes of `places`, which are (tensor,
-    pool), each tensor's own pool first; and for each of `pairs`, (tensor, source), whether the two are alike, so that
-    the one may take the other's place.
+    Graphs that differ only in sizes have the same `structure`. `run` takes the sizes of `places`,
+    which are (tensor, pool), each tensor's own pool first; and for each of `pairs`, (tensor,
+    source), whether the two are alike, so that the one may take the other's place.
     """
 
-    def __init__(self, leafs: Sequence[Placed], nodes: Sequence[Placed], marks: Collection[Tensor] = ()) -> None:
+    def __init__(
+        self, leafs: Sequence[Placed], nodes: Sequence[Placed], marks: Collection[Tensor] = ()
+    ) -> None:
         self.tensors: list[Tensor] = []
         self.owners: list[int] = []
         self.pools: list[int] = []
@@ -142,20 +156,35 @@ class Program:
     def structure(self) -> tuple[object, ...]:
         """All that decides a run but sizes and likeness."""
         ends = [t.is_output for t in self.tensors]
-        return self.first, self.steps, self.owners, self.pools, self.candidates, self.pairs, self.places, ends
+        return (
+            self.first,
+            self.steps,
+            self.owners,
+            self.pools,
+            self.candidates,
+            self.pairs,
+            self.places,
+            ends,
+        )
 
     def sizes(self, size: Callable[[Tensor, int], int]) -> list[int]:
         """Bytes of each of `places`."""
-        return [size(self.tensors[number], pool) if pool != NOWHERE else 0 for number, pool in self.places]
+        return [
+            size(self.tensors[number], pool) if pool != NOWHERE else 0
+            for number, pool in self.places
+        ]
 
     def likeness(self) -> list[bool]:
         """For each of `pairs`, whether shape and strides are the same."""
         return [
-            self.tensors[one].ne == self.tensors[other].ne and self.tensors[one].nb == self.tensors[other].nb
+            self.tensors[one].ne == self.tensors[other].ne
+            and self.tensors[one].nb == self.tensors[other].nb
             for one, other in self.pairs
         ]
 
-    def run(self, sizes: Sequence[int], alike: Sequence[bool], alignments: Sequence[int]) -> Packing:
+    def run(
+        self, sizes: Sequence[int], alike: Sequence[bool], alignments: Sequence[int]
+    ) -> Packing:
         """Allocate everything in its order."""
         run = _Run(self, sizes, alike, alignments)
         for number in self.first:
@@ -171,9 +200,10 @@ class Program:
             if step.is_marked:
                 states.append(run.state())
         return Packing(
-            bytes=tuple(pool.peak for pool in run.pools), live_bytes=tuple(pool.live_peak for pool in run.pools),
+            bytes=tuple(pool.peak for pool in run.pools),
+            live_bytes=tuple(pool.live_peak for pool in run.pools),
             states=tuple(states),
-        )  # fmt: skip
+        )
 
     def _number(self, t: Tensor) -> int:
         """The tensor's number, NOWHERE where its data have a device already."""
@@ -225,7 +255,8 @@ class Program:
         return Step(tuple(takes), tuple(reads), is_marked)
 
     def _all_places(self) -> list[tuple[int, int]]:
-        """Each tensor's own pool, and the others that it may come to lie in by taking a source's place."""
+        """Each tensor's own pool, and the others that it may come to lie in by taking a source's
+        place."""
         places = list(enumerate(self.pools))
         reach = [{pool} for pool in self.pools]
         for number in (*self.first, *(number for step in self.steps for number in step.takes)):
@@ -241,12 +272,25 @@ class _Run:
     """One allocation in progress."""
 
     __slots__ = (
-        "_address", "_alike", "_is_allocated", "_live", "_pool", "_program", "_size", "_sizes", "children", "pools",
+        "_address",
+        "_alike",
+        "_is_allocated",
+        "_live",
+        "_pool",
+        "_program",
+        "_size",
+        "_sizes",
+        "children",
+        "pools",
         "views",
-    )  # fmt: skip
+    )
 
     def __init__(
-        self, program: Program, sizes: Sequence[int], alike: Sequence[bool], alignments: Sequence[int]
+        self,
+        program: Program,
+        sizes: Sequence[int],
+        alike: Sequence[bool],
+        alignments: Sequence[int],
     ) -> None:
         self._program, self._sizes, self._alike = program, sizes, alike
         self.pools = [Pool(alignment) for alignment in alignments]
@@ -285,7 +329,8 @@ class _Run:
         return True
 
     def release(self, number: int) -> None:
-        """The tensor's last use is done: its place is free, unless it is a view of what is still used."""
+        """The tensor's last use is done: its place is free, unless it is a view of what is still
+        used."""
         owner = self._program.owners[number]
         if owner != NOWHERE:
             self.views[owner] -= 1

@@ -1,7 +1,7 @@
 """What ggml's CPU and CUDA backends can run, want to run, and need room for.
 
-The facts of llama.cpp 0.5.0's `ggml-cuda.cu` that decide where a node goes and how large its result is; `scheduler`
-and `allocator` hold the algorithms and know no operator by themselves.
+The facts of llama.cpp 0.5.0's `ggml-cuda.cu` that decide where a node goes and how large its result
+is; `scheduler` and `allocator` hold the algorithms and know no operator by themselves.
 """
 
 from math import prod
@@ -12,13 +12,16 @@ from oomph.facts.quants import QUANTS
 
 ALIGNMENT: Final = {"CPU": 32}
 CUDA_ALIGNMENT: Final = 128
-"""Bytes that every allocation in a backend's buffers is padded to (ggml_backend_buft_get_alignment)."""
+"""Bytes that every allocation in a backend's buffers is padded to
+(ggml_backend_buft_get_alignment)."""
 
 MATRIX_ROW_PADDING: Final = 512
-"""Elements that CUDA pads the last row of a quantized tensor to (MATRIX_ROW_PADDING in ggml-cuda/common.cuh)."""
+"""Elements that CUDA pads the last row of a quantized tensor to (MATRIX_ROW_PADDING in
+ggml-cuda/common.cuh)."""
 
 OFFLOAD_MIN_BATCH: Final = 32
-"""Rows from which a card takes a node from the CPU although its weights must be copied (GGML_OP_OFFLOAD_MIN_BATCH)."""
+"""Rows from which a card takes a node from the CPU although its weights must be copied
+(GGML_OP_OFFLOAD_MIN_BATCH)."""
 
 _FUSED_HEADS: Final = frozenset({40, 64, 72, 80, 96, 112, 128, 256})
 _FUSED_LATENT: Final = frozenset({(576, 512), (512, 512)})
@@ -30,7 +33,8 @@ def alignment(device: str) -> int:
 
 
 def supports(device: str, node: Tensor) -> bool:
-    """Whether the device has a kernel for the node; the CPU has one for every node (supports_op)."""
+    """Whether the device has a kernel for the node; the CPU has one for every node
+    (supports_op)."""
     if device == "CPU":
         return True
     if node.op == "FLASH_ATTN_EXT":
@@ -53,7 +57,8 @@ def _fuses(node: Tensor) -> bool:
 
 
 def wants_offload(node: Tensor) -> bool:
-    """Whether the batch is large enough to copy the node's weights to a card for it (offload_op)."""
+    """Whether the batch is large enough to copy the node's weights to a card for it
+    (offload_op)."""
     if node.op == "GET_ROWS":
         return False
     if node.op == "MUL_MAT":
@@ -66,7 +71,8 @@ def wants_offload(node: Tensor) -> bool:
 def alloc_bytes(device: str, tensor: Tensor, *, reserves_copies: bool = True) -> int:
     """Bytes that a backend's buffer type asks for a tensor, before alignment (get_alloc_size).
 
-    `reserves_copies` counts flash attention's F16 copies of a quantized cache, which older builds took from a pool.
+    `reserves_copies` counts flash attention's F16 copies of a quantized cache, which older builds
+    took from a pool.
     """
     if device == "CPU":
         return tensor.n_bytes
@@ -79,14 +85,23 @@ def alloc_bytes(device: str, tensor: Tensor, *, reserves_copies: bool = True) ->
 
 
 def _fused_bytes(node: Tensor, n: int) -> int:
-    """Flash attention's result and, behind it, f16 copies of K and V where a kernel cannot read them as they are."""
+    """Flash attention's result and, behind it, f16 copies of K and V where a kernel cannot read
+    them as they are."""
     q, k, v = node.src[:3]
-    vector = q.ne[0] <= 256 and q.ne[0] % 64 == 0 and k.ne[1] % 256 == 0 and q.ne[1] <= 2 and k.quant is v.quant
+    vector = (
+        q.ne[0] <= 256
+        and q.ne[0] % 64 == 0
+        and k.ne[1] % 256 == 0
+        and q.ne[1] <= 2
+        and k.quant is v.quant
+    )
     if vector:
         return n
     if k.quant is not F16:
         n = pad(n, CUDA_ALIGNMENT) + prod(k.ne) * 2
-    shares_k = v.view_src is not None and (v.view_src is k or (v.view_src is k.view_src and v.offset == k.offset))
+    shares_k = v.view_src is not None and (
+        v.view_src is k or (v.view_src is k.view_src and v.offset == k.offset)
+    )
     if v.quant is not F16 and not shares_k:
         n = pad(n, CUDA_ALIGNMENT) + prod(v.ne) * 2
     return n

@@ -1,9 +1,10 @@
 """Coefficients of the speed and overhead models: named values with their origin.
 
-Stands apart from the models because values come from measured rows and formulas do not: the formulas are in
-`speed`, `speed_decode`, `speed_prefill`, `speed_host` and `overhead`; what each coefficient means and may be is in
-`coefficients.toml`; the values learned from public rows are in `defaults.json`. A calibration is such values again,
-with the names of the card and the machine that they hold for.
+Stands apart from the models because values come from measured rows and formulas do not: the
+formulas are in `speed`, `speed_decode`, `speed_prefill`, `speed_host` and `overhead`; what each
+coefficient means and may be is in `coefficients.toml`; the values learned from public rows are in
+`defaults.json`. A calibration is such values again, with the names of the card and the machine that
+they hold for.
 """
 
 import json
@@ -21,17 +22,47 @@ from oomph.estimate.posterior import Posterior
 FORMAT: Final = 1
 """Version of the JSON layout of defaults.json and of calibration files."""
 
-KINDS: Final = ("f16", "q8_0", "q4_0", "q4_k", "q5_k", "q6_k", "q2_k", "q3_k", "iq4", "iq3", "iq2", "fp4")
-GENERATIONS: Final = ("Pascal", "P100", "Volta", "Turing", "A100", "Ampere", "Ada", "Hopper", "Blackwell")
-"""Generations as the kernels see them: compute capabilities 6.0 and 8.0 are apart from their families."""
+KINDS: Final = (
+    "f16",
+    "q8_0",
+    "q4_0",
+    "q4_k",
+    "q5_k",
+    "q6_k",
+    "q2_k",
+    "q3_k",
+    "iq4",
+    "iq3",
+    "iq2",
+    "fp4",
+)
+GENERATIONS: Final = (
+    "Pascal",
+    "P100",
+    "Volta",
+    "Turing",
+    "A100",
+    "Ampere",
+    "Ada",
+    "Hopper",
+    "Blackwell",
+)
+"""Generations as the kernels see them: compute capabilities 6.0 and 8.0 are apart from their
+families."""
 
-OWN: Final = ("card.bandwidth_factor", "card.overhead_factor", "card.compute_factor", "card.expert_factor")
+OWN: Final = (
+    "card.bandwidth_factor",
+    "card.overhead_factor",
+    "card.compute_factor",
+    "card.expert_factor",
+)
 """The effects that one card has of its own; each is 1 for a card that was never measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
-    """What a coefficient means and may be; `sd` is of the logarithm unless `linear`, and `own` is a machine's."""
+    """What a coefficient means and may be; `sd` is of the logarithm unless `linear`, and `own` is a
+    machine's."""
 
     name: str
     prior: float
@@ -45,13 +76,15 @@ class Definition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coefficients:
-    """Values by name (`matvec.bandwidth_share`, `decode.kernel_factor.Ada`), in the unit the name ends with.
+    """Values by name (`matvec.bandwidth_share`, `decode.kernel_factor.Ada`), in the unit the name
+    ends with.
 
-    `cards` holds the own effects of cards that were measured, by card name. `interval_widths` holds, for
-    `decode dense`, `prefill MoE` … the half width of the 90 % interval as a logarithm, by how much was known of the
-    card. `seen` are the models that each card's rows are of, `covered` is the range of each quantity that was seen,
-    `tested` the rows that had each of `tested.asked_features`. `calibrated_on` names the machine of a calibration,
-    `posterior` is what it knows of its coefficients together.
+    `cards` holds the own effects of cards that were measured, by card name. `interval_widths`
+    holds, for `decode dense`, `prefill MoE` … the half width of the 90 % interval as a logarithm,
+    by how much was known of the card. `seen` are the models that each card's rows are of, `covered`
+    is the range of each quantity that was seen, `tested` the rows that had each of
+    `tested.asked_features`. `calibrated_on` names the machine of a calibration, `posterior` is what
+    it knows of its coefficients together.
     """
 
     values: Mapping[str, float]
@@ -87,42 +120,63 @@ class Coefficients:
     def from_json(cls, text: str, *, where: str) -> Self:
         """The coefficients in `text`; `where` names the source in the error for another layout."""
         try:
-            content = json.loads(text.replace("quantis", "quantiz"))  # how calibrations were spelled first
+            content = json.loads(
+                text.replace("quantis", "quantiz")
+            )  # how calibrations were spelled first
             if content["format"] != FORMAT:
                 raise OomphError(
-                    f"{where}: format {content['format']} is not {FORMAT}; calibrate again with this oomph"
+                    f"{where}: format {content['format']} is not {FORMAT}; calibrate again with "
+                    f"this oomph"
                 )
             posterior = Posterior.from_mapping(content.get("posterior", {}))
-            return cls(**{name: content[name] for name in _FIELDS if name in content}, posterior=posterior)
+            return cls(
+                **{name: content[name] for name in _FIELDS if name in content}, posterior=posterior
+            )
         except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise OomphError(f"{where}: no coefficients of oomph ({error}); write them with oomph calibrate") from None
+            raise OomphError(
+                f"{where}: no coefficients of oomph ({error}); write them with oomph calibrate"
+            ) from None
 
 
 _FIELDS: Final = (
-    "values", "cards", "interval_widths", "standard_errors", "seen", "covered", "tested", "calibrated_on", "provenance",
-)  # fmt: skip
+    "values",
+    "cards",
+    "interval_widths",
+    "standard_errors",
+    "seen",
+    "covered",
+    "tested",
+    "calibrated_on",
+    "provenance",
+)
 
 
 @cache
 def default_coefficients() -> Coefficients:
-    """The values that ship with the package, learned from public rows by `scripts/learn_defaults`."""
+    """The values that ship with the package, learned from public rows by
+    `scripts/learn_defaults`."""
     text = (files("oomph.estimate") / "defaults.json").read_text(encoding="utf-8")
     return Coefficients.from_json(text, where="defaults.json")
 
 
 def read_coefficients(path: Path | str) -> Coefficients:
-    """The coefficients in the file at `path`; OomphError where it is missing or of another layout."""
+    """The coefficients in the file at `path`; OomphError where it is missing or of another
+    layout."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
-        raise OomphError(f"{path}: cannot be read ({error.strerror}); give a file that oomph calibrate wrote") from None
+        raise OomphError(
+            f"{path}: cannot be read ({error.strerror}); give a file that oomph calibrate wrote"
+        ) from None
     return Coefficients.from_json(text, where=str(path))
 
 
 @cache
 def definitions() -> Mapping[str, Definition]:
     """Every coefficient by its full name, those by kind and by generation spelled out."""
-    tables = tomllib.loads((files("oomph.estimate") / "coefficients.toml").read_text(encoding="utf-8"))
+    tables = tomllib.loads(
+        (files("oomph.estimate") / "coefficients.toml").read_text(encoding="utf-8")
+    )
     return {definition.name: definition for definition in _spelled_out(tables)}
 
 
@@ -138,6 +192,11 @@ def _spelled_out(tables: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Itera
             for label in labels:
                 yield Definition(
                     name=f"{group}.{key}.{label}".rstrip("."),
-                    prior=entry["prior"], sd=entry["sd"], lower=entry["lower"], upper=entry["upper"],
-                    linear=entry.get("scale") == "linear", own=entry.get("own", False), meaning=entry["meaning"],
-                )  # fmt: skip
+                    prior=entry["prior"],
+                    sd=entry["sd"],
+                    lower=entry["lower"],
+                    upper=entry["upper"],
+                    linear=entry.get("scale") == "linear",
+                    own=entry.get("own", False),
+                    meaning=entry["meaning"],
+                )

@@ -1,9 +1,10 @@
 """Compute buffers: the graphs that llama.cpp reserves, scheduled and allocated.
 
-A buffer is the maximum over the prompt graph and the single-token graph (llama_context::sched_reserve). Layers repeat,
-and so does the allocator's state: a run of equal layers is cut to its first few, and the answer counts only if the
-state after two of the repetitions is the same, for then it is the same after all. Otherwise the whole graph is
-replayed. Either way the result is exact.
+A buffer is the maximum over the prompt graph and the single-token graph
+(llama_context::sched_reserve). Layers repeat, and so does the allocator's state: a run of equal
+layers is cut to its first few, and the answer counts only if the state after two of the repetitions
+is the same, for then it is the same after all. Otherwise the whole graph is replayed. Either way
+the result is exact.
 """
 
 from collections import defaultdict
@@ -28,9 +29,14 @@ from oomph.estimate.scheduler import PIPELINE_COPIES, schedule
 from oomph.facts.modelspec import ModelSpec
 
 CUTS: Final = (
-    Cut(2, (1, 2)), Cut(2, (1, 2), True), Cut(2, (1, 2), True, 3), Cut(3, (1, 2), True), Cut(4, (2, 3), True),
-)  # fmt: skip
-"""How repetitions of layers are cut, each tried where the state had not settled with the one before."""
+    Cut(2, (1, 2)),
+    Cut(2, (1, 2), True),
+    Cut(2, (1, 2), True, 3),
+    Cut(3, (1, 2), True),
+    Cut(4, (2, 3), True),
+)
+"""How repetitions of layers are cut, each tried where the state had not settled with the one
+before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,20 +52,24 @@ class Setup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComputeBuffers:
-    """Bytes by backend, and the most that is live at once in each: never more, and monotone in every size."""
+    """Bytes by backend, and the most that is live at once in each: never more, and monotone in
+    every size."""
 
     bytes: dict[str, int]
     live_bytes: dict[str, int]
 
 
 class ComputeModel:
-    """The compute buffers of one model; what was replayed for one configuration is kept for the next."""
+    """The compute buffers of one model; what was replayed for one configuration is kept for the
+    next."""
 
     def __init__(self, model: ModelSpec, build: Build = LATEST) -> None:
         self._model, self._build = model, build
         self._contents = _layer_contents(model)
         self._has_layer_inputs = "per_layer_token_embd.weight" in model.tensors
-        self._n_ctx_before_rope = model.integer("rope.scaling.original_context_length", model.n_ctx_train)
+        self._n_ctx_before_rope = model.integer(
+            "rope.scaling.original_context_length", model.n_ctx_train
+        )
         self._packings: dict[object, Packing] = {}
         self._elastics: dict[object, Elastic] = {}
         self._selections: dict[object, Selection] = {}
@@ -69,7 +79,8 @@ class ComputeModel:
         self._composes: bool | None = None
 
     def composes(self, setup: Setup) -> bool:
-        """Whether a graph can be composed: always for a known architecture, else if the file has the usual tensors."""
+        """Whether a graph can be composed: always for a known architecture, else if the file has
+        the usual tensors."""
         if self._composes is None:
             try:
                 build_graph(self._builder(setup, 1, 1), range(setup.hparams.n_layer))
@@ -81,11 +92,14 @@ class ComputeModel:
         return self._composes
 
     def buffers(self, setup: Setup) -> ComputeBuffers:
-        """The buffers that llama.cpp reserves for `setup`; by rule of thumb where no graph can be composed."""
+        """The buffers that llama.cpp reserves for `setup`; by rule of thumb where no graph can be
+        composed."""
         sizes, devices = setup.sizes, setup.placement.backends
         if not self.composes(setup):
             n_ff = self._model.integer("feed_forward_length", 4 * setup.hparams.n_embd)
-            rough = rough_buffers(setup.hparams, sizes, devices, n_ff=n_ff, flash_attn=setup.cache.flash_attn)
+            rough = rough_buffers(
+                setup.hparams, sizes, devices, n_ff=n_ff, flash_attn=setup.cache.flash_attn
+            )
             return ComputeBuffers(bytes=rough, live_bytes=rough)
         batches = ((sizes.n_tokens, sizes.n_outputs), (sizes.n_seqs, sizes.n_seqs))
         packings = [self._packing(setup, *batch) for batch in batches]
@@ -95,10 +109,14 @@ class ComputeModel:
         )
 
     def graph_surplus(self, setup: Setup) -> int:
-        """Tensors of the prompt graph beyond what llama_context::graph_max_nodes makes room for: above 0 it aborts."""
+        """Tensors of the prompt graph beyond what llama_context::graph_max_nodes makes room for:
+        above 0 it aborts."""
         if not self.composes(setup):
             return 0
-        sizes, key = setup.sizes, (setup.hparams.layers, setup.cache, setup.sizes.n_stream, setup.sizes.n_seqs)
+        sizes, key = (
+            setup.sizes,
+            (setup.hparams.layers, setup.cache, setup.sizes.n_stream, setup.sizes.n_seqs),
+        )
         if key not in self._graph_sizes:
             b = self._builder(setup, sizes.n_tokens, sizes.n_outputs)
             graph, _ = build_graph(b, range(setup.hparams.n_layer))
@@ -106,7 +124,8 @@ class ComputeModel:
         return self._graph_sizes[key] - _room_for_tensors(self._model, setup)
 
     def fuses_attention(self, setup: Setup) -> bool:
-        """What `flash_attn` auto becomes: on if each layer's attention would run on the layer's device."""
+        """What `flash_attn` auto becomes: on if each layer's attention would run on the layer's
+        device."""
         if not self.composes(setup):
             return True
         key = (setup.placement.key, setup.cache, setup.sizes.n_seqs, setup.sizes.n_stream)
@@ -124,15 +143,28 @@ class ComputeModel:
         return self._fuses[key]
 
     def _packing(self, setup: Setup, n_tokens: int, n_outputs: int) -> Packing:
-        key = (setup.placement.key, setup.sizes.caches, setup.cache, setup.hparams.layers, setup.op_offload,
-               n_tokens, n_outputs)  # fmt: skip
+        key = (
+            setup.placement.key,
+            setup.sizes.caches,
+            setup.cache,
+            setup.hparams.layers,
+            setup.op_offload,
+            n_tokens,
+            n_outputs,
+        )
         if key not in self._packings:
             self._packings[key] = self._replay(setup, n_tokens, n_outputs)
         return self._packings[key]
 
     def _replay(self, setup: Setup, n_tokens: int, n_outputs: int) -> Packing:
-        """Replay with the first cut that settles, beginning with the one that did for a graph like this."""
-        kind = (setup.placement.key, setup.cache, setup.hparams.layers, n_tokens == setup.sizes.n_seqs)
+        """Replay with the first cut that settles, beginning with the one that did for a graph like
+        this."""
+        kind = (
+            setup.placement.key,
+            setup.cache,
+            setup.hparams.layers,
+            n_tokens == setup.sizes.n_seqs,
+        )
         for i in range(self._settles.get(kind, 0), len(CUTS)):
             packing = self._replay_layers(setup, n_tokens, n_outputs, self._select(setup, CUTS[i]))
             if packing:
@@ -143,7 +175,9 @@ class ComputeModel:
         assert packing is not None  # nothing was left out, so nothing has to agree
         return packing
 
-    def _replay_layers(self, setup: Setup, n_tokens: int, n_outputs: int, selection: Selection) -> Packing | None:
+    def _replay_layers(
+        self, setup: Setup, n_tokens: int, n_outputs: int, selection: Selection
+    ) -> Packing | None:
         """The packing of a graph of some layers; None where leaving out the others could matter."""
         elastic = self._elastic(setup, n_tokens, n_outputs, selection)
         if elastic.is_known:
@@ -155,21 +189,38 @@ class ComputeModel:
             program, sizes = composed
             alike = program.likeness()
             elastic.learn(setup.sizes.cells, program, sizes)
-        packing = program.run(sizes, alike, [alignment(device) for device in setup.placement.backends])
+        packing = program.run(
+            sizes, alike, [alignment(device) for device in setup.placement.backends]
+        )
         marked = sorted({il for pair in selection.must_agree for il in pair})
         states = dict(zip(marked, packing.states, strict=True))
         return packing if all(states[a] == states[b] for a, b in selection.must_agree) else None
 
-    def _elastic(self, setup: Setup, n_tokens: int, n_outputs: int, selection: Selection) -> Elastic:
-        """What is known of the graph at other contexts; a graph whose operators depend on the context is rigid."""
+    def _elastic(
+        self, setup: Setup, n_tokens: int, n_outputs: int, selection: Selection
+    ) -> Elastic:
+        """What is known of the graph at other contexts; a graph whose operators depend on the
+        context is rigid."""
         sizes, hparams = setup.sizes, setup.hparams
-        window = None if sizes.cells_swa == sizes.cells else sizes.cells_swa  # either grows along, or stays
+        # either grows along, or stays
+        window = None if sizes.cells_swa == sizes.cells else sizes.cells_swa
         key = (
-            setup.placement.key, setup.cache, hparams.n_expert_used, setup.op_offload, n_tokens, n_outputs, selection,
-            window, sizes.n_stream, sizes.n_seqs, sizes.cells > self._n_ctx_before_rope,
-        )  # fmt: skip
+            setup.placement.key,
+            setup.cache,
+            hparams.n_expert_used,
+            setup.op_offload,
+            n_tokens,
+            n_outputs,
+            selection,
+            window,
+            sizes.n_stream,
+            sizes.n_seqs,
+            sizes.cells > self._n_ctx_before_rope,
+        )
         if key not in self._elastics:
-            self._elastics[key] = Elastic(is_rigid=any(layer.index_width for layer in hparams.layers))
+            self._elastics[key] = Elastic(
+                is_rigid=any(layer.index_width for layer in hparams.layers)
+            )
         return self._elastics[key]
 
     def _program(
@@ -180,22 +231,42 @@ class ComputeModel:
         graph, ends = build_graph(self._builder(setup, n_tokens, n_outputs), selection.layers)
         n_copies = PIPELINE_COPIES if setup.placement.pipeline else 1
         plan = schedule(
-            graph, devices, op_offload=setup.op_offload, n_copies=n_copies, fuses_experts=self._build.fuses_experts
+            graph,
+            devices,
+            op_offload=setup.op_offload,
+            n_copies=n_copies,
+            fuses_experts=self._build.fuses_experts,
         )
-        if n_copies > 1 and selection.must_agree and (plan.n_splits > len(devices) or self._has_layer_inputs):
-            return None  # every copy between splits stays for good, so every split and every layer's input counts
+        if (
+            n_copies > 1
+            and selection.must_agree
+            and (plan.n_splits > len(devices) or self._has_layer_inputs)
+        ):
+            # every copy between splits stays for good, so every split and every layer's input
+            # counts
+            return None
 
         def size(tensor: Tensor, backend: int) -> int:
-            return alloc_bytes(devices[backend], tensor, reserves_copies=self._build.reserves_copies)
+            return alloc_bytes(
+                devices[backend], tensor, reserves_copies=self._build.reserves_copies
+            )
 
-        program = Program(plan.leafs, plan.nodes, {ends[il] for pair in selection.must_agree for il in pair})
+        program = Program(
+            plan.leafs, plan.nodes, {ends[il] for pair in selection.must_agree for il in pair}
+        )
         return program, program.sizes(size)
 
     def _builder(self, setup: Setup, n_tokens: int, n_outputs: int) -> Builder:
         return Builder(
-            self._model, setup.hparams, setup.placement, setup.sizes, setup.cache, n_tokens=n_tokens,
-            n_outputs=n_outputs, build=self._build,
-        )  # fmt: skip
+            self._model,
+            setup.hparams,
+            setup.placement,
+            setup.sizes,
+            setup.cache,
+            n_tokens=n_tokens,
+            n_outputs=n_outputs,
+            build=self._build,
+        )
 
     def _select(self, setup: Setup, cut: Cut) -> Selection:
         key = (setup.placement.key, setup.hparams.layers, cut)
@@ -205,7 +276,8 @@ class ComputeModel:
         return self._selections[key]
 
     def _signature(self, setup: Setup, il: int) -> object:
-        """All that decides a layer's nodes. A weight's type does where it lies on the CPU and may be copied."""
+        """All that decides a layer's nodes. A weight's type does where it lies on the CPU and may
+        be copied."""
         placement = setup.placement
         device, content = placement.layer(il), self._contents.get(il, ())
         if placement.has_overrides:
@@ -214,7 +286,14 @@ class ComputeModel:
             places = device
         types = tuple(t for _, _, t in content) if device == CPU or placement.has_overrides else ()
         tensors = tuple((name, ne) for name, ne, _ in content)
-        return setup.hparams.layers[il].kind(il), device, placement.cache(il), places, types, tensors
+        return (
+            setup.hparams.layers[il].kind(il),
+            device,
+            placement.cache(il),
+            places,
+            types,
+            tensors,
+        )
 
 
 def _room_for_tensors(model: ModelSpec, setup: Setup) -> int:

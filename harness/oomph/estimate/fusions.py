@@ -1,7 +1,8 @@
 """Two CUDA fusions that keep tensors alive past their last use.
 
-A fused kernel reads its sources until its last node, so their room cannot be given to a node in between. Only the
-choice of experts and the weighted sum of their outputs are fused over so many nodes that it changes a buffer's size.
+A fused kernel reads its sources until its last node, so their room cannot be given to a node in
+between. Only the choice of experts and the weighted sum of their outputs are fused over so many
+nodes that it changes a buffer's size.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,10 +14,13 @@ MAX_CHOSEN_FROM = 512
 _ALSO_CHOSEN_FROM = (288, 576)
 
 Kept = dict[Tensor, list[Tensor]]
-"""Tensors to keep alive until the node that is the key has run; it may be the first node of the next split."""
+"""Tensors to keep alive until the node that is the key has run; it may be the first node of the
+next split."""
 
 
-def kept_by_fusions(nodes: Sequence[Tensor], start: int, end: int, n_uses: Mapping[Tensor, int], kept: Kept) -> None:
+def kept_by_fusions(
+    nodes: Sequence[Tensor], start: int, end: int, n_uses: Mapping[Tensor, int], kept: Kept
+) -> None:
     """Add to `kept` what the fusions of a split, nodes `start` to `end`, keep alive."""
     i = start
     while i < end:
@@ -27,11 +31,15 @@ def kept_by_fusions(nodes: Sequence[Tensor], start: int, end: int, n_uses: Mappi
                 _keep(kept, nodes[i + length - 1], node.src[:2])
                 i += length - 1
                 node = nodes[i]
-        if (node.op == "SOFT_MAX" and len(node.src) == 1) or (node.op == "UNARY" and node.kind == "SIGMOID"):
+        if (node.op == "SOFT_MAX" and len(node.src) == 1) or (
+            node.op == "UNARY" and node.kind == "SIGMOID"
+        ):
             length = _choice(nodes, i, end, n_uses)
             if length:
                 part = nodes[i : i + length]
-                _keep(kept, nodes[i + length], [t for member in part for t in (member, *member.src)])
+                _keep(
+                    kept, nodes[i + length], [t for member in part for t in (member, *member.src)]
+                )
                 i += length - 1
         i += 1
 
@@ -42,7 +50,8 @@ def _keep(kept: Kept, until: Tensor, tensors: Sequence[Tensor]) -> None:
 
 
 def _weighted_sum(nodes: Sequence[Tensor], i: int, end: int) -> int:
-    """Nodes of the fused weighted sum that starts at `i`: MUL, a view an expert, and the additions; 0 for none."""
+    """Nodes of the fused weighted sum that starts at `i`: MUL, a view an expert, and the additions;
+    0 for none."""
     mul = nodes[i]
     if len(mul.src) != 2:
         return 0
@@ -65,7 +74,8 @@ def _choice(nodes: Sequence[Tensor], i: int, end: int, n_uses: Mapping[Tensor, i
         return 0
     length = 1 + len(wanted)
     scores = nodes[i + 2] if "ADD" in wanted else nodes[i]
-    if nodes[i + length - 3].src[0] is not scores:  # llama4 sorts the logits and weighs by the scores
+    # llama4 sorts the logits and weighs by the scores
+    if nodes[i + length - 3].src[0] is not scores:
         return 0
     ids = nodes[i + length - 2]
     if ops[length : length + 5] == ["RESHAPE", "SUM_ROWS", "CLAMP", "DIV", "RESHAPE"]:
@@ -75,7 +85,10 @@ def _choice(nodes: Sequence[Tensor], i: int, end: int, n_uses: Mapping[Tensor, i
     if i + length > end or i + length == len(nodes):
         return 0
     n_experts = ids.nb[1] // ids.nb[0]
-    if not (_is_power_of_two(n_experts) and n_experts <= MAX_CHOSEN_FROM) and n_experts not in _ALSO_CHOSEN_FROM:
+    if (
+        not (_is_power_of_two(n_experts) and n_experts <= MAX_CHOSEN_FROM)
+        and n_experts not in _ALSO_CHOSEN_FROM
+    ):
         return 0
     return length if _is_closed(nodes[i : i + length], (ids, nodes[i + length - 1]), n_uses) else 0
 
@@ -84,7 +97,9 @@ def _is_power_of_two(n: int) -> bool:
     return n & (n - 1) == 0
 
 
-def _is_closed(part: Sequence[Tensor], outputs: tuple[Tensor, ...], n_uses: Mapping[Tensor, int]) -> bool:
+def _is_closed(
+    part: Sequence[Tensor], outputs: tuple[Tensor, ...], n_uses: Mapping[Tensor, int]
+) -> bool:
     """Whether nothing outside `part` reads its members but `outputs` (ggml_can_fuse_subgraph)."""
     for t in part:
         if t in outputs:

@@ -1,8 +1,9 @@
 """How likely a configuration fits, where the CUDA context is known by a width only.
 
-Stands apart from the sums because it is about their errors. Weights, caches and the buffers of a known architecture
-are exact and add no doubt. The CUDA context does, by as much as contexts of held-out cards (or of the calibrated
-card's own records) were off; and so does the compute buffer of an architecture whose graph is not known.
+Stands apart from the sums because it is about their errors. Weights, caches and the buffers of a
+known architecture are exact and add no doubt. The CUDA context does, by as much as contexts of
+held-out cards (or of the calibrated card's own records) were off; and so does the compute buffer of
+an architecture whose graph is not known.
 """
 
 from math import expm1, hypot
@@ -18,35 +19,50 @@ NORMAL: Final = NormalDist()
 SDS_OF_HALF_WIDTH: Final = NORMAL.inv_cdf(0.95)
 """Standard deviations in half of a 90 % interval."""
 UNKNOWN_GRAPH_SHARE: Final = 0.5
-"""Half width of a compute buffer that follows the general transformer rule, as a share: a judgement."""
+"""Half width of a compute buffer that follows the general transformer rule, as a share: a
+judgement."""
 
 
 def fit_probability(
     memory: MemoryEstimate, gpu: GpuSpec, gpu_memory_bytes: int, coefficients: Coefficients
-) -> float:  # fmt: skip
-    """The probability that every card of kind `gpu` holds its part, 0 to 1; one half where the estimate just fits.
+) -> float:
+    """The probability that every card of kind `gpu` holds its part, 0 to 1; one half where the
+    estimate just fits.
 
     The cards share a driver, so their contexts err together: the fullest one decides.
     """
     context = context_half_width_bytes(gpu, coefficients)
     cards = [device for device in memory.devices.values() if device.overhead_bytes]
-    return min((_probability(card, context, gpu_memory_bytes, memory.exact_compute) for card in cards), default=1.0)
+    return min(
+        (_probability(card, context, gpu_memory_bytes, memory.exact_compute) for card in cards),
+        default=1.0,
+    )
 
 
 def context_half_width_bytes(gpu: GpuSpec, coefficients: Coefficients) -> float:
-    """Half of the 90 % interval of what is not exact on a card: the card's own if calibrated, else other cards'."""
+    """Half of the 90 % interval of what is not exact on a card: the card's own if calibrated, else
+    other cards'."""
     own = coefficients.interval_widths.get("total_vram_bytes", {}).get("calibrated")
     if own is not None and "memory.own_context_factor" in coefficients.cards.get(gpu.name, {}):
         return own
-    return context_bytes(gpu, coefficients) * expm1(coefficients.interval_widths["context_bytes"]["generation"])
+    return context_bytes(gpu, coefficients) * expm1(
+        coefficients.interval_widths["context_bytes"]["generation"]
+    )
 
 
 def reserve_bytes(gpu: GpuSpec, coefficients: Coefficients, probability: float) -> int:
-    """What to leave free of a card for a sum of exact buffers to fit with `probability`; negative below one half."""
-    return round(NORMAL.inv_cdf(probability) * context_half_width_bytes(gpu, coefficients) / SDS_OF_HALF_WIDTH)
+    """What to leave free of a card for a sum of exact buffers to fit with `probability`; negative
+    below one half."""
+    return round(
+        NORMAL.inv_cdf(probability)
+        * context_half_width_bytes(gpu, coefficients)
+        / SDS_OF_HALF_WIDTH
+    )
 
 
-def _probability(card: DeviceMemory, context: float, memory_bytes: int, exact_compute: bool) -> float:
+def _probability(
+    card: DeviceMemory, context: float, memory_bytes: int, exact_compute: bool
+) -> float:
     unknown = 0.0 if exact_compute else UNKNOWN_GRAPH_SHARE * card.compute_bytes
     sd_bytes = hypot(context, unknown) / SDS_OF_HALF_WIDTH
     if not sd_bytes:  # a card without a CUDA context, whose every byte is known

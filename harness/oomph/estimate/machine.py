@@ -1,6 +1,7 @@
 """What a question says of the machine around the card: its system, a power limit, its RAM.
 
-Stands apart from a run's knobs and from the data sheet of a card: it is neither llama.cpp's nor NVIDIA's.
+Stands apart from a run's knobs and from the data sheet of a card: it is neither llama.cpp's nor
+NVIDIA's.
 """
 
 import re
@@ -16,7 +17,8 @@ _MOST_W: Final = 2000.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """`system` is one of `SYSTEMS`. None is the card's own power limit, and the RAM that coefficients are of."""
+    """`system` is one of `SYSTEMS`. None is the card's own power limit, and the RAM that
+    coefficients are of."""
 
     system: str = "linux"
     power_limit_w: float | None = None
@@ -26,8 +28,10 @@ class Machine:
         """The machine by its options' names, ready for JSON; RAM in GB/s."""
         rate = self.host_bandwidth_bytes_per_s
         return {
-            "os": self.system, "power_limit_w": self.power_limit_w, "host_bandwidth_gb_s": rate and rate / 1e9,
-        }  # fmt: skip
+            "os": self.system,
+            "power_limit_w": self.power_limit_w,
+            "host_bandwidth_gb_s": rate and rate / 1e9,
+        }
 
 
 LINUX: Final = Machine()
@@ -40,7 +44,8 @@ _MOST_BANDWIDTH: Final = 2e12
 
 
 def ram_bandwidth(text: str) -> float:
-    """Bytes per second of RAM told in GB/s (`51.2`), or as `DDR5-6000`, of two channels unless `x4`, `x8` follows.
+    """Bytes per second of RAM told in GB/s (`51.2`), or as `DDR5-6000`, of two channels unless
+    `x4`, `x8` follows.
 
     ConfigError for what is neither.
     """
@@ -54,12 +59,17 @@ def ram_bandwidth(text: str) -> float:
         except ValueError:
             rate = 0.0
     if not _LEAST_BANDWIDTH <= rate <= _MOST_BANDWIDTH:
-        raise ConfigError(f"--host-bandwidth is {text!r}; give the RAM's GB/s, as 51.2, or its kind, as DDR5-6000")
+        raise ConfigError(
+            f"--host-bandwidth is {text!r}; give the RAM's GB/s, as 51.2, or its kind, as DDR5-6000"
+        )
     return rate
 
 
-def told_machine(system: str | None, power_limit_w: float | None, host_bandwidth: str | None) -> Machine:
-    """The machine that a command line tells of; ConfigError for a system, power or memory that cannot be.
+def told_machine(
+    system: str | None, power_limit_w: float | None, host_bandwidth: str | None
+) -> Machine:
+    """The machine that a command line tells of; ConfigError for a system, power or memory that
+    cannot be.
 
     None are Linux, the card's own power limit, and memory of which nothing is known.
     """
@@ -67,6 +77,8 @@ def told_machine(system: str | None, power_limit_w: float | None, host_bandwidth
     if name not in SYSTEMS:
         raise ConfigError(f"--os is {system!r}; it is one of {', '.join(SYSTEMS)}")
     if power_limit_w is not None and not _LEAST_W <= power_limit_w <= _MOST_W:
-        raise ConfigError(f"--power-limit is {power_limit_w:g}; give the card's limit in W, for example 250")
+        raise ConfigError(
+            f"--power-limit is {power_limit_w:g}; give the card's limit in W, for example 250"
+        )
     rate = ram_bandwidth(host_bandwidth) if host_bandwidth is not None else None
     return Machine(system=name, power_limit_w=power_limit_w, host_bandwidth_bytes_per_s=rate)

@@ -1,8 +1,9 @@
 """Where a configuration's memory goes, device by device.
 
-Everything but the compute buffers is a plain sum over tensors, as llama.cpp 0.5.0 allocates them (llama-model.cpp,
-llama-kv-cache.cpp, llama-memory-recurrent.cpp, llama-context.cpp); the compute buffers are replayed (`compute`).
-Weights on the CPU are the bytes that are needed there, of which a memory-mapped file holds every one.
+Everything but the compute buffers is a plain sum over tensors, as llama.cpp 0.5.0 allocates them
+(llama-model.cpp, llama-kv-cache.cpp, llama-memory-recurrent.cpp, llama-context.cpp); the compute
+buffers are replayed (`compute`). Weights on the CPU are the bytes that are needed there, of which a
+memory-mapped file holds every one.
 """
 
 from collections import Counter
@@ -40,7 +41,8 @@ Bytes = Counter[str]
 
 
 class MemoryModel:
-    """The memory of one model under any configuration; sums and replays are kept from one to the next."""
+    """The memory of one model under any configuration; sums and replays are kept from one to the
+    next."""
 
     def __init__(self, model: ModelSpec, build: Build = LATEST) -> None:
         self.model = model
@@ -52,7 +54,8 @@ class MemoryModel:
 
     @property
     def is_known(self) -> bool:
-        """Whether the architecture's graph is in the table, so that the compute buffers are exact."""
+        """Whether the architecture's graph is in the table, so that the compute buffers are
+        exact."""
         return self.model.arch in ARCHITECTURES
 
     def hparams(self, n_expert_used: int | None = None) -> Hparams:
@@ -62,13 +65,15 @@ class MemoryModel:
         return self._hparams[n_expert_used]
 
     def estimate(self, config: RunConfig) -> MemoryEstimate:
-        """Bytes of every device under `config`, without what llama.cpp prints nowhere (overhead)."""
+        """Bytes of every device under `config`, without what llama.cpp prints nowhere
+        (overhead)."""
         setup = self.setup(config)
         warnings = [*self._general_warnings(config), *self.refusals(config, setup)]
         return self._assemble(setup, self.compute(setup), tuple(warnings))
 
     def setup(self, config: RunConfig) -> Setup:
-        """`config` resolved for this model, flash attention decided; the last one is kept, for it is asked again."""
+        """`config` resolved for this model, flash attention decided; the last one is kept, for it
+        is asked again."""
         if self._setup is None or self._setup[0] != config:
             self._setup = config, self._resolved(config)
         return self._setup[1]
@@ -76,12 +81,19 @@ class MemoryModel:
     def _resolved(self, config: RunConfig) -> Setup:
         hparams = self.hparams(config.n_expert_used if self.model.is_moe else None)
         fused = config.flash_attn != "off"
-        cache = CacheTypes(k=quant(config.type_k), v=quant(config.type_v), flash_attn=fused, transposes_v=not fused)
+        cache = CacheTypes(
+            k=quant(config.type_k), v=quant(config.type_v), flash_attn=fused, transposes_v=not fused
+        )
         setup = Setup(
-            hparams=hparams, placement=Placement(config, hparams.n_layer_all), sizes=resolve_sizes(config, hparams),
-            cache=cache, op_offload=config.op_offload,
-        )  # fmt: skip
-        is_open = config.flash_attn == "auto" and not cache.v.is_quantized  # a quantized V turns auto into on
+            hparams=hparams,
+            placement=Placement(config, hparams.n_layer_all),
+            sizes=resolve_sizes(config, hparams),
+            cache=cache,
+            op_offload=config.op_offload,
+        )
+        is_open = (
+            config.flash_attn == "auto" and not cache.v.is_quantized
+        )  # a quantized V turns auto into on
         if is_open and not self._compute.fuses_attention(setup):
             setup = replace(setup, cache=replace(cache, flash_attn=False))
         return setup
@@ -91,21 +103,32 @@ class MemoryModel:
         return self._compute.buffers(setup)
 
     def fixed(self, setup: Setup) -> dict[str, Bytes]:
-        """Everything but compute buffers, by component: what grows with the context grows in proportion."""
+        """Everything but compute buffers, by component: what grows with the context grows in
+        proportion."""
         return {
-            "weights_bytes": self._weight_bytes(setup), "kv_cache_bytes": self._cache_bytes(setup),
+            "weights_bytes": self._weight_bytes(setup),
+            "kv_cache_bytes": self._cache_bytes(setup),
             "recurrent_bytes": recurrent_bytes(setup),
-            "output_bytes": Counter({_logits_home(setup.placement): 4 * setup.hparams.n_vocab * setup.sizes.n_seqs}),
-        }  # fmt: skip
+            "output_bytes": Counter(
+                {_logits_home(setup.placement): 4 * setup.hparams.n_vocab * setup.sizes.n_seqs}
+            ),
+        }
 
-    def _assemble(self, setup: Setup, compute: ComputeBuffers, warnings: tuple[str, ...]) -> MemoryEstimate:
+    def _assemble(
+        self, setup: Setup, compute: ComputeBuffers, warnings: tuple[str, ...]
+    ) -> MemoryEstimate:
         components = self.fixed(setup)
         components["compute_bytes"] = Counter(
-            {setup.placement.host if device == CPU else device: n for device, n in compute.bytes.items()}
+            {
+                setup.placement.host if device == CPU else device: n
+                for device, n in compute.bytes.items()
+            }
         )
         names = dict.fromkeys((*setup.placement.cards, setup.placement.host, CPU))
         devices = {
-            name: DeviceMemory(**{component: by_device[name] for component, by_device in components.items()})
+            name: DeviceMemory(
+                **{component: by_device[name] for component, by_device in components.items()}
+            )
             for name in names
         }
         return MemoryEstimate(devices=devices, exact_compute=self.is_known, warnings=warnings)
@@ -113,16 +136,20 @@ class MemoryModel:
     def _general_warnings(self, config: RunConfig) -> Iterator[str]:
         if not self.is_known:
             yield (
-                f"architecture {self.model.arch!r} is not known: its compute buffers follow the general transformer "
+                f"architecture {self.model.arch!r} is not known: its compute buffers follow the "
+                f"general transformer "
                 f"rule, and its KV cache the usual metadata"
             )
         if config.split_mode == "row" and config.n_devices > 1:
             yield (
-                "split_mode row is counted as layer: what each card takes differs, for llama.cpp gives each of them "
+                "split_mode row is counted as layer: what each card takes differs, for llama.cpp "
+                "gives each of them "
                 "rows of every matrix"
             )
         if config.n_expert_used is not None and not self.model.is_moe:
-            yield f"n_expert_used changes nothing: {self.model.name} is a dense model without experts"
+            yield (
+                f"n_expert_used changes nothing: {self.model.name} is a dense model without experts"
+            )
 
     def aborts(self, config: RunConfig) -> bool:
         """Whether llama.cpp aborts while it builds the graph: too many active experts."""
@@ -134,12 +161,19 @@ class MemoryModel:
         if config.n_seq_max > MAX_SEQUENCES:
             yield f"llama.cpp refuses n_seq_max {config.n_seq_max}: {MAX_SEQUENCES} is the most"
         if cache.v.is_quantized and not cache.flash_attn:
-            yield f"llama.cpp refuses type_v {config.type_v} without flash attention; set flash_attn on, or type_v f16"
+            yield (
+                f"llama.cpp refuses type_v {config.type_v} without flash attention; set "
+                f"flash_attn on, or type_v f16"
+            )
         if setup.hparams.is_mla and cache.k != cache.v:
-            yield f"llama.cpp refuses type_k {config.type_k} with type_v {config.type_v} for latent attention"
+            yield (
+                f"llama.cpp refuses type_k {config.type_k} with type_v {config.type_v} for latent "
+                f"attention"
+            )
         if self.aborts(config):
             yield (
-                f"llama.cpp aborts with {setup.hparams.n_expert_used} active experts (GGML_ASSERT(obj_new) failed): "
+                f"llama.cpp aborts with {setup.hparams.n_expert_used} active experts "
+                f"(GGML_ASSERT(obj_new) failed): "
                 f"its graph has no room for so many; use fewer"
             )
 
@@ -157,12 +191,14 @@ class MemoryModel:
 
 
 def _logits_home(placement: Placement) -> str:
-    """Where the logits are kept for the caller: pinned where a card computes them (llama_context::output_reserve)."""
+    """Where the logits are kept for the caller: pinned where a card computes them
+    (llama_context::output_reserve)."""
     return placement.host if is_card(placement.output) else CPU
 
 
 def allocated_bytes(info: TensorInfo, device: str) -> int:
-    """Bytes that a tensor takes in a device's buffer: CUDA pads a quantized tensor's last row, every buffer aligns."""
+    """Bytes that a tensor takes in a device's buffer: CUDA pads a quantized tensor's last row,
+    every buffer aligns."""
     return padded_bytes(info.n_bytes, info.quant, info.ne[0], device)
 
 
@@ -174,7 +210,8 @@ def padded_bytes(n_bytes: int, kind: QuantType, width: int, device: str) -> int:
 
 
 def weight_bytes(model: ModelSpec, hparams: Hparams, placement: Placement) -> Bytes:
-    """Bytes of the tensors that llama.cpp loads, by device. Multi-token-prediction layers are not loaded."""
+    """Bytes of the tensors that llama.cpp loads, by device. Multi-token-prediction layers are not
+    loaded."""
     total: Bytes = Counter()
     for name, info in model.tensors.items():
         il = layer_of(name)
@@ -190,7 +227,9 @@ def homes(name: str, model: ModelSpec, hparams: Hparams, placement: Placement) -
     if name in _BY_LAYER:
         full_only = hparams.arch.rope_factors == "full"
         return {
-            placement.weight(name, il) for il, layer in enumerate(hparams.layers) if not (full_only and layer.is_swa)
+            placement.weight(name, il)
+            for il, layer in enumerate(hparams.layers)
+            if not (full_only and layer.is_swa)
         }
     if name in _OF_FIRST_LAYER:
         return {placement.weight(name, 0)}
@@ -201,7 +240,8 @@ def homes(name: str, model: ModelSpec, hparams: Hparams, placement: Placement) -
 
 
 CacheRow = tuple[bool, QuantType, int, str]
-"""What a layer keeps of a cell: whether of a sliding window's cells, its type and width, the device that holds it."""
+"""What a layer keeps of a cell: whether of a sliding window's cells, its type and width, the device
+that holds it."""
 
 
 def kv_cache_bytes(setup: Setup) -> Bytes:
@@ -213,7 +253,8 @@ def kv_cache_bytes(setup: Setup) -> Bytes:
 
 
 def cache_rows(setup: Setup) -> Counter[CacheRow]:
-    """The rows that a cell has in all layers, equal ones counted: what does not change with the context."""
+    """The rows that a cell has in all layers, equal ones counted: what does not change with the
+    context."""
     rows: Counter[CacheRow] = Counter()
     hparams, cache = setup.hparams, setup.cache
     for il, layer in enumerate(hparams.layers):
@@ -223,7 +264,10 @@ def cache_rows(setup: Setup) -> Counter[CacheRow]:
         for il in hparams.cache_owners(is_swa=is_swa):
             layer, device = hparams.layers[il], setup.placement.cache(il)
             v_width = hparams.v_width_max if cache.transposes_v else layer.v_width
-            for kind, width in ((cache.k, layer.k_width), (cache.v, 0 if hparams.is_mla else v_width)):
+            for kind, width in (
+                (cache.k, layer.k_width),
+                (cache.v, 0 if hparams.is_mla else v_width),
+            ):
                 if width:
                     rows[is_swa, kind, width, device] += 1
     return rows
@@ -245,7 +289,9 @@ def recurrent_bytes(setup: Setup) -> Bytes:
     for il, layer in enumerate(hparams.layers):
         if layer.is_recurrent:
             if hparams.ssm is None:
-                raise ModelFileError(f"layer {il} is recurrent, and the file has no ssm.* metadata; is it complete?")
+                raise ModelFileError(
+                    f"layer {il} is recurrent, and the file has no ssm.* metadata; is it complete?"
+                )
             device = setup.placement.cache(il)
             for width in (hparams.ssm.conv_state, hparams.ssm.ssm_state):
                 total[device] += pad(4 * width * setup.sizes.n_seqs, alignment(device))

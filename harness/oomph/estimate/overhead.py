@@ -1,9 +1,10 @@
 """VRAM that no log line prints: CUDA context, workspace, the growing pool.
 
-Stands apart from the exact sums of `memory` because its parts belong to the card and its driver, or appear only
-once a prompt runs. The pool follows ggml-cuda's kernels (mmq.cu, mmf.cu, ggml-cuda.cu of llama.cpp 0.5.0): each
-matrix product takes scratch and gives it back, so the pool is as large as the largest need, rounded up to the pieces
-in which CUDA maps memory. It is taken at the promised fill: a full context, a full micro-batch.
+Stands apart from the exact sums of `memory` because its parts belong to the card and its driver, or
+appear only once a prompt runs. The pool follows ggml-cuda's kernels (mmq.cu, mmf.cu, ggml-cuda.cu
+of llama.cpp 0.5.0): each matrix product takes scratch and gives it back, so the pool is as large as
+the largest need, rounded up to the pieces in which CUDA maps memory. It is taken at the promised
+fill: a full context, a full micro-batch.
 """
 
 from collections.abc import Iterator
@@ -23,7 +24,8 @@ POOL_PIECE: Final = 2 * MIB
 ROW_PADDING: Final = 512
 """MATRIX_ROW_PADDING: the inner size that quantized activations are padded to."""
 Q8_1_BYTES: Final = 9 / 8
-"""Bytes of an activation in block_q8_1 (36 for 32); Blackwell multiplies FP4 weights with FP4 ones, of half that."""
+"""Bytes of an activation in block_q8_1 (36 for 32); Blackwell multiplies FP4 weights with FP4 ones,
+of half that."""
 TILE: Final = 128
 """Rows and most columns of an mmq tile."""
 FULL_WAVES: Final = 90
@@ -31,15 +33,22 @@ FULL_WAVES: Final = 90
 FLOAT_COLUMNS: Final = 16
 """Up to so many tokens float matrices are multiplied without cuBLAS (ggml_cuda_should_use_mmf)."""
 FLASH_COLUMNS: Final = 128
-"""Query columns that flash attention's blocks on one multiprocessor hold together; a quarter with MLA's wide heads."""
+"""Query columns that flash attention's blocks on one multiprocessor hold together; a quarter with
+MLA's wide heads."""
 
 
 def overhead_bytes(
-    spec: ModelSpec, config: RunConfig, gpu: GpuSpec, coefficients: Coefficients, device_index: int = 0
+    spec: ModelSpec,
+    config: RunConfig,
+    gpu: GpuSpec,
+    coefficients: Coefficients,
+    device_index: int = 0,
 ) -> int:
-    """Bytes on the card beyond weights, caches and compute buffers, once the context has been filled.
+    """Bytes on the card beyond weights, caches and compute buffers, once the context has been
+    filled.
 
-    `device_index` is the card's number among those of the run; each has a context, a workspace and a pool.
+    `device_index` is the card's number among those of the run; each has a context, a workspace and
+    a pool.
     """
     if device_index >= max(config.n_devices, 1):
         return 0
@@ -47,10 +56,13 @@ def overhead_bytes(
 
 
 def context_bytes(gpu: GpuSpec, coefficients: Coefficients) -> int:
-    """The CUDA context: as much for each SM, by generation, and what a calibration found for the card itself."""
+    """The CUDA context: as much for each SM, by generation, and what a calibration found for the
+    card itself."""
     values = coefficients.for_card(gpu.name)
     by_generation = values[f"memory.context_factor.{card_facts(gpu).generation}"]
-    for_each_sm = values["memory.context_bytes_per_sm"] * by_generation * values["memory.own_context_factor"]
+    for_each_sm = (
+        values["memory.context_bytes_per_sm"] * by_generation * values["memory.own_context_factor"]
+    )
     return round(for_each_sm * gpu.sm_count)
 
 
@@ -64,7 +76,8 @@ def pool_bytes(spec: ModelSpec, config: RunConfig, gpu: GpuSpec) -> int:
 
 
 def pool_key(config: RunConfig) -> tuple[object, ...]:
-    """All that `pool_bytes` depends on in a configuration: of the context only without flash attention."""
+    """All that `pool_bytes` depends on in a configuration: of the context only without flash
+    attention."""
     fused = config.flash_attn != "off"
     context = (0, 0, False) if fused else (config.n_ctx, config.n_seq_max, config.kv_unified)
     n = min(config.n_ubatch, config.n_batch, config.n_ctx)
@@ -76,11 +89,17 @@ def workspace_bytes(gpu: GpuSpec) -> int:
     return (32 if _capability(gpu) >= (9, 0) else 4) * MIB
 
 
-def _needs(spec: ModelSpec, config: RunConfig, gpu: GpuSpec, n: int) -> Iterator[tuple[float, bool]]:
+def _needs(
+    spec: ModelSpec, config: RunConfig, gpu: GpuSpec, n: int
+) -> Iterator[tuple[float, bool]]:
     """(scratch bytes, whether it goes through cuBLAS) of each product of a prompt's micro-batch."""
     n_used = config.n_expert_used or spec.n_expert_used
     for tensor in spec.tensors.values():
-        if len(tensor.ne) < 2 or not tensor.name.startswith("blk.") or not tensor.name.endswith(".weight"):
+        if (
+            len(tensor.ne) < 2
+            or not tensor.name.startswith("blk.")
+            or not tensor.name.endswith(".weight")
+        ):
             continue
         if "_exps." in tensor.name:
             yield _expert_product(tensor, gpu, n, n_used)
@@ -95,7 +114,8 @@ def _needs(spec: ModelSpec, config: RunConfig, gpu: GpuSpec, n: int) -> Iterator
 
 
 def _dense_product(tensor: TensorInfo, gpu: GpuSpec, n: int) -> tuple[float, bool]:
-    """Quantized: activations in q8_1 and stream-k's fix-up. Float: activations and, for F16, the result in 16 bits."""
+    """Quantized: activations in q8_1 and stream-k's fix-up. Float: activations and, for F16, the
+    result in 16 bits."""
     inner, rows = tensor.ne[0], tensor.ne[1]
     if tensor.quant.is_quantized:
         if _has_quantized_kernels(gpu):
@@ -104,7 +124,11 @@ def _dense_product(tensor: TensorInfo, gpu: GpuSpec, n: int) -> tuple[float, boo
     if tensor.quant.name == "F32" or n <= FLOAT_COLUMNS:
         return 0.0, n > FLOAT_COLUMNS
     channels = tensor.ne[2] if len(tensor.ne) > 2 else 1
-    result = 2.0 * n * rows * channels if tensor.quant.name == "F16" and _capability(gpu) != (7, 0) else 0.0
+    result = (
+        2.0 * n * rows * channels
+        if tensor.quant.name == "F16" and _capability(gpu) != (7, 0)
+        else 0.0
+    )
     return 2.0 * n * inner * channels + result, True
 
 
@@ -114,7 +138,9 @@ def _expert_product(tensor: TensorInfo, gpu: GpuSpec, n: int, n_used: int) -> tu
     sorted_rows = n * n_used
     indices = 8.0 * sorted_rows + 4.0 * (n_expert + 1)
     if tensor.quant.is_quantized:
-        return indices + _activations(tensor, gpu, sorted_rows) + _fixup(rows, n, n_expert, gpu), False
+        return indices + _activations(tensor, gpu, sorted_rows) + _fixup(
+            rows, n, n_expert, gpu
+        ), False
     if n <= (512 if rows <= 1024 else 128):
         return indices, False
     return indices + sorted_rows * (2.0 * inner + 4.0 * rows), True
@@ -128,7 +154,8 @@ def _activations(tensor: TensorInfo, gpu: GpuSpec, n: int) -> float:
 
 
 def _fixup(rows: int, n: int, channels: int, gpu: GpuSpec) -> float:
-    """Stream-k's buffer of partial tiles: one a multiprocessor, unless whole tiles keep 90 % of them busy."""
+    """Stream-k's buffer of partial tiles: one a multiprocessor, unless whole tiles keep 90 % of
+    them busy."""
     columns = -(-n // TILE)
     width = -(-n // columns // 8) * 8 if n % (columns * 8) else n // columns
     tiles = -(-rows // TILE) * -(-n // width) * channels
@@ -139,7 +166,8 @@ def _fixup(rows: int, n: int, channels: int, gpu: GpuSpec) -> float:
 
 
 def _flash_attention(spec: ModelSpec, gpu: GpuSpec) -> float:
-    """Stream-k's partial results: a row of the value size and two sums for each column in flight (fattn-common.cuh)."""
+    """Stream-k's partial results: a row of the value size and two sums for each column in flight
+    (fattn-common.cuh)."""
     latent = spec.integer("attention.kv_lora_rank", 0)
     heads = max(spec.per_layer("attention.head_count", 1))
     size = latent or spec.integer("attention.value_length", spec.n_embd // heads)
@@ -150,11 +178,17 @@ def _plain_attention(spec: ModelSpec, config: RunConfig, n: int) -> float:
     """Scores in 16 bits for every head at a full context, and the result of a micro-batch."""
     heads = max(spec.per_layer("attention.head_count", 1))
     value = spec.integer("attention.value_length", spec.n_embd // heads)
-    return 2.0 * n * heads * (padded_context(config.n_ctx) / (1 if config.kv_unified else config.n_seq_max) + value)
+    return (
+        2.0
+        * n
+        * heads
+        * (padded_context(config.n_ctx) / (1 if config.kv_unified else config.n_seq_max) + value)
+    )
 
 
 def _has_quantized_kernels(gpu: GpuSpec) -> bool:
-    """Whether prompts of quantized weights run on int8 (mmq): with dp4a or int8 tensor cores, not on Volta."""
+    """Whether prompts of quantized weights run on int8 (mmq): with dp4a or int8 tensor cores, not
+    on Volta."""
     return gpu.int8_ops > 0
 
 
@@ -163,9 +197,11 @@ def _capability(gpu: GpuSpec) -> tuple[int, ...]:
 
 
 def host_bytes(memory: MemoryEstimate, coefficients: Coefficients) -> int:
-    """Resident memory of the process on the host: its base, its weights and caches, and the buffers it touches.
+    """Resident memory of the process on the host: its base, its weights and caches, and the buffers
+    it touches.
 
-    Without a calibration the base is a guess: it is Python's and the libraries', and one machine's own.
+    Without a calibration the base is a guess: it is Python's and the libraries', and one machine's
+    own.
     """
     total = coefficients["memory.host_base_bytes"]
     for name, device in memory.devices.items():

@@ -1,8 +1,9 @@
 """What a calibration knows of its coefficients together, and the width of an interval by it.
 
-Coefficients that are uncertain one by one can be certain together (a token's time and its nodes' time are hard to tell
-apart, and their sum is not), so a width follows from the whole covariance: a prediction far from what was measured is
-wider by itself. The scale of each group comes from measurements that were left out, not from a distribution.
+Coefficients that are uncertain one by one can be certain together (a token's time and its nodes'
+time are hard to tell apart, and their sum is not), so a width follows from the whole covariance: a
+prediction far from what was measured is wider by itself. The scale of each group comes from
+measurements that were left out, not from a distribution.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,11 +19,12 @@ STEP: Final = 1e-4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Posterior:
-    """Of the own coefficients of a machine with `card` (empty: with none), in logarithms: `covariance` by `names`.
+    """Of the own coefficients of a machine with `card` (empty: with none), in logarithms:
+    `covariance` by `names`.
 
-    `noise_sd` is what measurements of a test (`prefill`, `decode`) scatter about the formulas, as a logarithm;
-    `scales` is, for `decode dense`, `prefill MoE` …, the half width of the 90 % interval in standard deviations of a
-    prediction.
+    `noise_sd` is what measurements of a test (`prefill`, `decode`) scatter about the formulas, as a
+    logarithm; `scales` is, for `decode dense`, `prefill MoE` …, the half width of the 90 % interval
+    in standard deviations of a prediction.
     """
 
     card: str
@@ -33,7 +35,8 @@ class Posterior:
 
     @classmethod
     def from_mapping(cls, content: Mapping[str, Any]) -> "Posterior | None":
-        """What a calibration's JSON holds; None where it holds none. KeyError or TypeError for another layout."""
+        """What a calibration's JSON holds; None where it holds none. KeyError or TypeError for
+        another layout."""
         if not content:
             return None
         return cls(
@@ -45,7 +48,9 @@ class Posterior:
         )
 
 
-def prediction_sd(posterior: Posterior, test: str, values: Values, seconds: Callable[[Values], float]) -> float:
+def prediction_sd(
+    posterior: Posterior, test: str, values: Values, seconds: Callable[[Values], float]
+) -> float:
     """Standard deviation of a measurement about its prediction, as a logarithm.
 
     `seconds` is the predicted time as a function of the coefficients.

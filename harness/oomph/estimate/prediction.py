@@ -10,7 +10,8 @@ from oomph.facts.config import RunConfig
 class DeviceMemory:
     """Bytes on one device: `weights + kv_cache + recurrent + compute + output + overhead`.
 
-    `overhead_bytes` is what llama.cpp prints nowhere: CUDA context, cuBLAS workspace, the pool that grows in use.
+    `overhead_bytes` is what llama.cpp prints nowhere: CUDA context, cuBLAS workspace, the pool that
+    grows in use.
     """
 
     weights_bytes: int = 0
@@ -24,19 +25,25 @@ class DeviceMemory:
     def total_bytes(self) -> int:
         """The sum of the components."""
         return (
-            self.weights_bytes + self.kv_cache_bytes + self.recurrent_bytes
-            + self.compute_bytes + self.output_bytes + self.overhead_bytes
-        )  # fmt: skip
+            self.weights_bytes
+            + self.kv_cache_bytes
+            + self.recurrent_bytes
+            + self.compute_bytes
+            + self.output_bytes
+            + self.overhead_bytes
+        )
 
     def certain_bytes(self, *, exact_compute: bool) -> int:
-        """What llama.cpp allocates for certain: nothing of the overhead, and no compute buffer that is a guess."""
+        """What llama.cpp allocates for certain: nothing of the overhead, and no compute buffer that
+        is a guess."""
         return self.total_bytes - self.overhead_bytes - (0 if exact_compute else self.compute_bytes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryEstimate:
-    """Memory by llama.cpp's device name (`CUDA0`…, `CUDA_Host`, `CPU`); `exact_compute` is False where the
-    architecture's graph is not known and the compute buffer follows the general transformer rule."""
+    """Memory by llama.cpp's device name (`CUDA0`…, `CUDA_Host`, `CPU`); `exact_compute` is False
+    where the architecture's graph is not known and the compute buffer follows the general
+    transformer rule."""
 
     devices: Mapping[str, DeviceMemory]
     exact_compute: bool = True
@@ -50,7 +57,8 @@ class MemoryEstimate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotsSpeed:
-    """All `n_slots` sequences decoding at once, each `n_depth` cells deep: tokens per second of all together."""
+    """All `n_slots` sequences decoding at once, each `n_depth` cells deep: tokens per second of all
+    together."""
 
     n_slots: int
     n_depth: int
@@ -62,8 +70,9 @@ class SlotsSpeed:
 class SpeedEstimate:
     """Tokens per second at the configuration's depth, with 90 % intervals and the term that binds.
 
-    Decode is of the configuration's `n_parallel` sequences; `slots` is of all `n_seq_max`, None where there is but one.
-    `untested` is what was asked and no measured row had, in words; the intervals are wider for it.
+    Decode is of the configuration's `n_parallel` sequences; `slots` is of all `n_seq_max`, None
+    where there is but one. `untested` is what was asked and no measured row had, in words; the
+    intervals are wider for it.
     """
 
     prefill_tokens_per_s: float
@@ -94,5 +103,6 @@ class Prediction:
 
 
 def is_card(device: str) -> bool:
-    """Whether llama.cpp's device name is a graphics card's own memory (`CUDA0` is, `CUDA_Host` is not)."""
+    """Whether llama.cpp's device name is a graphics card's own memory (`CUDA0` is, `CUDA_Host` is
+    not)."""
     return device.startswith("CUDA") and device != "CUDA_Host"

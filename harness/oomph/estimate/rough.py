@@ -1,7 +1,8 @@
 """A compute buffer by rule of thumb, for a model whose graph cannot be composed.
 
-Only an architecture that is not in the table and lacks the usual tensors comes here; the estimate says that it is not
-exact. The buffer is taken as its largest phase: logits, a layer's widest activations, or attention's scores.
+Only an architecture that is not in the table and lacks the usual tensors comes here; the estimate
+says that it is not exact. The buffer is taken as its largest phase: logits, a layer's widest
+activations, or attention's scores.
 """
 
 from oomph.estimate.graph.hparams import Hparams
@@ -21,8 +22,12 @@ def rough_buffers(
     activations = WIDTHS_OF_EMBEDDING * hparams.n_embd
     mask = n_tokens * sizes.cells * (2 if flash_attn else 4)
     phases = (
-        4 * sizes.n_outputs * (hparams.n_vocab + hparams.n_embd), 4 * n_tokens * (2 * n_ff + activations),
+        4 * sizes.n_outputs * (hparams.n_vocab + hparams.n_embd),
+        4 * n_tokens * (2 * n_ff + activations),
         0 if flash_attn else 8 * n_tokens * cells * heads,
-    )  # fmt: skip
+    )
     inputs = mask + 8 * n_tokens * hparams.n_embd
-    return {device: inputs + (0 if device == CPU and len(backends) > 1 else max(phases)) for device in backends}
+    return {
+        device: inputs + (0 if device == CPU and len(backends) > 1 else max(phases))
+        for device in backends
+    }

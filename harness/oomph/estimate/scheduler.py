@@ -1,8 +1,9 @@
 """ggml's backend scheduler, replayed: what runs where, what is copied.
 
-`schedule` is ggml_backend_sched_split_graph of llama.cpp 0.5.0: nodes are assigned to backends by their weights and
-caches, the rest spreads from its neighbours, the order is cut into splits where the backend changes, and what a split
-needs from elsewhere is copied at its start. The result is what the allocator serves, in its order.
+`schedule` is ggml_backend_sched_split_graph of llama.cpp 0.5.0: nodes are assigned to backends by
+their weights and caches, the rest spreads from its neighbours, the order is cut into splits where
+the backend changes, and what a split needs from elsewhere is copied at its start. The result is
+what the allocator serves, in its order.
 """
 
 from collections import Counter
@@ -27,7 +28,8 @@ _IGNORE_WEIGHTS: Final = ("ROPE", "FLASH_ATTN_EXT")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """Tensors with their backends: `leafs` allocated first, then `nodes`, copies at the start of their splits."""
+    """Tensors with their backends: `leafs` allocated first, then `nodes`, copies at the start of
+    their splits."""
 
     leafs: list[Placed]
     nodes: list[Placed]
@@ -43,18 +45,32 @@ class _Split:
 
 
 def schedule(
-    graph: Graph, backends: tuple[str, ...], *, op_offload: bool = True, n_copies: int = 1, fuses_experts: bool = True
+    graph: Graph,
+    backends: tuple[str, ...],
+    *,
+    op_offload: bool = True,
+    n_copies: int = 1,
+    fuses_experts: bool = True,
 ) -> Schedule:
-    """Assign and cut `graph` for `backends`, by priority, the CPU last; its tensors are changed in the process."""
-    return _Scheduler(graph, backends, op_offload=op_offload, n_copies=n_copies, fuses_experts=fuses_experts).run()
+    """Assign and cut `graph` for `backends`, by priority, the CPU last; its tensors are changed in
+    the process."""
+    return _Scheduler(
+        graph, backends, op_offload=op_offload, n_copies=n_copies, fuses_experts=fuses_experts
+    ).run()
 
 
 class _Scheduler:
     """One graph being scheduled; the methods before `run` are ggml's passes in their order."""
 
     def __init__(
-        self, graph: Graph, backends: tuple[str, ...], *, op_offload: bool, n_copies: int, fuses_experts: bool
-    ) -> None:  # fmt: skip
+        self,
+        graph: Graph,
+        backends: tuple[str, ...],
+        *,
+        op_offload: bool,
+        n_copies: int,
+        fuses_experts: bool,
+    ) -> None:
         self._graph, self._backends, self._n_copies = graph, backends, n_copies
         self._cpu = len(backends) - 1
         self._number = {device: i for i, device in enumerate(backends)}
@@ -106,7 +122,12 @@ class _Scheduler:
     def _spread(self) -> None:
         """Unassigned nodes join their neighbours: the cards' first, down and up, then anyone's."""
         backwards = self._nodes[::-1]
-        for order, cards_only in ((self._nodes, True), (backwards, True), (self._nodes, False), (backwards, False)):
+        for order, cards_only in (
+            (self._nodes, True),
+            (backwards, True),
+            (self._nodes, False),
+            (backwards, False),
+        ):
             self._spread_along(order, cards_only=cards_only)
 
     def _spread_along(self, order: Iterable[Tensor], *, cards_only: bool) -> None:
@@ -129,7 +150,8 @@ class _Scheduler:
         return placed and self._is_local(t, backend)
 
     def _is_local(self, t: Tensor, backend: int) -> bool:
-        """Whether the backend can read the tensor where it is (ggml_backend_sched_buffer_supported)."""
+        """Whether the backend can read the tensor where it is
+        (ggml_backend_sched_buffer_supported)."""
         device = t.root.device
         if device is not None:
             return self._number[device] == backend
@@ -150,7 +172,8 @@ class _Scheduler:
                 t.backend = next(b for b in range(self._cpu + 1) if supports(self._backends[b], t))
 
     def _cut(self) -> list[_Split]:
-        """Cut the order where the backend changes, and before a second weight that must be copied."""
+        """Cut the order where the backend changes, and before a second weight that must be
+        copied."""
         nodes = self._graph.nodes
         split = _Split(self._nodes[0].backend, 0, len(nodes), [])
         splits = [split]
@@ -168,7 +191,10 @@ class _Scheduler:
         return splits
 
     def _needs_weight(self, t: Tensor) -> bool:
-        return any(s.is_weight and s.backend != t.backend and not self._is_local(s, t.backend) for s in t.src)
+        return any(
+            s.is_weight and s.backend != t.backend and not self._is_local(s, t.backend)
+            for s in t.src
+        )
 
     def _copy(self, source: Tensor, split: _Split) -> Tensor:
         """The copy of `source` for the split's backend, made once for the whole graph."""
@@ -181,24 +207,31 @@ class _Scheduler:
 
     def _twin(self, source: Tensor) -> Tensor:
         """A tensor like `source`; with pipeline parallelism it is never freed."""
-        twin = Tensor("NONE", source.quant, source.ne, [], nb=source.nb, name=f"copy of {source.name}")
+        twin = Tensor(
+            "NONE", source.quant, source.ne, [], nb=source.nb, name=f"copy of {source.name}"
+        )
         twin.is_input = twin.is_output = self._n_copies > 1
         return twin
 
     def _permanent(self, splits: list[_Split]) -> list[Placed]:
-        """With pipeline parallelism every input and every copy exists several times, first and for good."""
+        """With pipeline parallelism every input and every copy exists several times, first and for
+        good."""
         head: list[Placed] = []
         for t in self._graph.leafs:
             if t.is_input:
                 t.is_output = True
-                head += [(twin, t.backend) for twin in (t, *(self._twin(t) for _ in range(self._n_copies - 1)))]
+                head += [
+                    (twin, t.backend)
+                    for twin in (t, *(self._twin(t) for _ in range(self._n_copies - 1)))
+                ]
         for split in splits:
             for source in split.inputs:
                 head += [(copy, split.backend) for copy in self._copies[source, split.backend]]
         return head
 
     def _ordered(self, splits: list[_Split], kept: Kept) -> list[Placed]:
-        """The final order: each split's copies behind a view that keeps their source alive, then its nodes."""
+        """The final order: each split's copies behind a view that keeps their source alive, then
+        its nodes."""
         ordered: list[Placed] = []
         for split in splits:
             for source in split.inputs:

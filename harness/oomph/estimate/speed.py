@@ -1,8 +1,9 @@
 """Tokens per second of a model on a card, a CPU or both, with 90 % intervals.
 
-The front of the speed model: it takes what the memory model makes of a configuration, counts the work (`work`), lets
-`speed_decode`, `speed_prefill` and `speed_host` turn it into seconds, and adds how far to believe the figure. Depth is
-llama-bench's: how many cells each sequence that decodes has filled.
+The front of the speed model: it takes what the memory model makes of a configuration, counts the
+work (`work`), lets `speed_decode`, `speed_prefill` and `speed_host` turn it into seconds, and adds
+how far to believe the figure. Depth is llama-bench's: how many cells each sequence that decodes has
+filled.
 """
 
 import math
@@ -29,13 +30,16 @@ from oomph.facts.modelspec import ModelSpec
 from oomph.units import count
 
 NEWEST_YEAR: Final = 2026.7
-"""The build that is answered for where none is named: the newest llama.cpp of which speeds are known (b10809)."""
+"""The build that is answered for where none is named: the newest llama.cpp of which speeds are
+known (b10809)."""
 
 WIDER_EACH_DOUBLING: Final = 0.25
-"""How much wider an interval gets with each doubling of the depth beyond the deepest measured one."""
+"""How much wider an interval gets with each doubling of the depth beyond the deepest measured one.
+"""
 
 SMALL_UBATCH: Final = 128
-"""Below so many tokens a micro-batch's experts are multiplied by other kernels, and predictions are worse."""
+"""Below so many tokens a micro-batch's experts are multiplied by other kernels, and predictions are
+worse."""
 ON_HOST: Final = "with the host"
 
 
@@ -43,8 +47,8 @@ ON_HOST: Final = "with the host"
 class SpeedQuestion:
     """What is asked: facts only, ready to be evaluated with any coefficients.
 
-    `flash` is whether attention is fused, as the memory model resolves it. `spilled_share` is the share of the cards'
-    weights that is read over the bus. `build_year` dates llama.cpp.
+    `flash` is whether attention is fused, as the memory model resolves it. `spilled_share` is the
+    share of the cards' weights that is read over the bus. `build_year` dates llama.cpp.
     """
 
     model: str
@@ -71,13 +75,20 @@ class SpeedQuestion:
 
 
 def speed_question(
-    spec: ModelSpec, gpu: GpuSpec | None, config: RunConfig, build_year: float | None = None, *,
-    setup: Setup | None = None, work: tuple[Work, Work] | None = None, spilled: float = 0.0,
+    spec: ModelSpec,
+    gpu: GpuSpec | None,
+    config: RunConfig,
+    build_year: float | None = None,
+    *,
+    setup: Setup | None = None,
+    work: tuple[Work, Work] | None = None,
+    spilled: float = 0.0,
     machine: Machine = LINUX,
-) -> SpeedQuestion:  # fmt: skip
+) -> SpeedQuestion:
     """The facts of a prediction. `build_year` None is `NEWEST_YEAR`'s.
 
-    `setup` is the memory model's and `work` `forward_work`'s, where they are known; `spilled` is `spilled_share`'s.
+    `setup` is the memory model's and `work` `forward_work`'s, where they are known; `spilled` is
+    `spilled_share`'s.
     """
     if gpu is None:
         config = config.with_(n_devices=0)
@@ -85,10 +96,16 @@ def speed_question(
         setup = MemoryModel(spec).setup(config)
     on_card, on_host = work or forward_work(spec, setup)
     return SpeedQuestion(
-        model=spec.name, card=card_facts(gpu, machine) if gpu else None, on_card=on_card, on_host=on_host,
-        config=config, flash=setup.cache.flash_attn, build_year=NEWEST_YEAR if build_year is None else build_year,
-        spilled_share=spilled, host_bandwidth_bytes_per_s=machine.host_bandwidth_bytes_per_s,
-    )  # fmt: skip
+        model=spec.name,
+        card=card_facts(gpu, machine) if gpu else None,
+        on_card=on_card,
+        on_host=on_host,
+        config=config,
+        flash=setup.cache.flash_attn,
+        build_year=NEWEST_YEAR if build_year is None else build_year,
+        spilled_share=spilled,
+        host_bandwidth_bytes_per_s=machine.host_bandwidth_bytes_per_s,
+    )
 
 
 def decode_seconds(question: SpeedQuestion, values: Values, *, n_depth: float) -> float:
@@ -96,30 +113,45 @@ def decode_seconds(question: SpeedQuestion, values: Values, *, n_depth: float) -
     return sum(decode_breakdown(question, values, n_depth=n_depth).values())
 
 
-def prefill_seconds(question: SpeedQuestion, values: Values, *, n_prompt: int, n_depth: float) -> float:
+def prefill_seconds(
+    question: SpeedQuestion, values: Values, *, n_prompt: int, n_depth: float
+) -> float:
     """Seconds of `n_prompt` tokens after `n_depth` cells."""
     return sum(prefill_breakdown(question, values, n_prompt=n_prompt, n_depth=n_depth).values())
 
 
-def decode_breakdown(question: SpeedQuestion, values: Values, *, n_depth: float) -> dict[str, float]:
+def decode_breakdown(
+    question: SpeedQuestion, values: Values, *, n_depth: float
+) -> dict[str, float]:
     """Seconds of one decoding step of `n_parallel` sequences by what takes them."""
     config, work = question.config, question.on_card
     terms: dict[str, float] = {}
     if question.card and not work.is_idle:
         terms |= decode_terms(
-            question.card, work, values, n_depth=n_depth, n_parallel=config.n_parallel, flash=question.flash,
+            question.card,
+            work,
+            values,
+            n_depth=n_depth,
+            n_parallel=config.n_parallel,
+            flash=question.flash,
             build_year=question.build_year,
-        )  # fmt: skip
+        )
         if question.spilled_share:
             n_bytes = work.weight_bytes(config.n_parallel) * question.spilled_share
             terms["memory spilled to the host"] = n_bytes / values["host.pcie_bytes_per_s"]
     host = _host_values(question, values)
     return terms | host_decode_terms(
-        question.on_host, host, n_depth=n_depth, n_parallel=config.n_parallel, has_card=question.card is not None
+        question.on_host,
+        host,
+        n_depth=n_depth,
+        n_parallel=config.n_parallel,
+        has_card=question.card is not None,
     )
 
 
-def prefill_breakdown(question: SpeedQuestion, values: Values, *, n_prompt: int, n_depth: float) -> dict[str, float]:
+def prefill_breakdown(
+    question: SpeedQuestion, values: Values, *, n_prompt: int, n_depth: float
+) -> dict[str, float]:
     """Seconds of `n_prompt` tokens that follow `n_depth` cells by what takes them."""
     config, work = question.config, question.on_card
     n_ubatch = min(config.n_ubatch, config.n_batch)
@@ -128,18 +160,31 @@ def prefill_breakdown(question: SpeedQuestion, values: Values, *, n_prompt: int,
     on_card_s = None
     if question.card and not work.is_idle:
         terms |= prefill_terms(
-            question.card, work, values, n_prompt=n_prompt, n_depth=n_depth, n_ubatch=n_ubatch, flash=question.flash,
+            question.card,
+            work,
+            values,
+            n_prompt=n_prompt,
+            n_depth=n_depth,
+            n_ubatch=n_ubatch,
+            flash=question.flash,
             build_year=question.build_year,
-        )  # fmt: skip
+        )
         if question.spilled_share:
             n_bytes = work.weight_bytes(n) * question.spilled_share * -(-n_prompt // n)
             terms["memory spilled to the host"] = n_bytes / values["host.pcie_bytes_per_s"]
     if question.card and not question.on_host.is_idle:
-        on_card_s = compute_seconds(question.card, question.on_host, values, n=n, build_year=question.build_year)
+        on_card_s = compute_seconds(
+            question.card, question.on_host, values, n=n, build_year=question.build_year
+        )
     host = host_prefill_terms(
-        question.on_host, _host_values(question, values), n_prompt=n_prompt, n_depth=n_depth, n_ubatch=n_ubatch,
-        op_offload=config.op_offload, card_compute_s=on_card_s,
-    )  # fmt: skip
+        question.on_host,
+        _host_values(question, values),
+        n_prompt=n_prompt,
+        n_depth=n_depth,
+        n_ubatch=n_ubatch,
+        op_offload=config.op_offload,
+        card_compute_s=on_card_s,
+    )
     return {name: terms.get(name, 0.0) + host.get(name, 0.0) for name in {**terms, **host}}
 
 
@@ -151,7 +196,8 @@ def _host_values(question: SpeedQuestion, values: Values) -> Values:
 
 
 def spilled_share(memory: MemoryEstimate, memory_bytes: int) -> float:
-    """Share of the cards' weights beyond `memory_bytes` of each: what unified memory then reads over the bus."""
+    """Share of the cards' weights beyond `memory_bytes` of each: what unified memory then reads
+    over the bus."""
     cards = [device for name, device in memory.devices.items() if is_card(name)]
     weights = sum(device.weights_bytes for device in cards)
     excess = sum(max(device.total_bytes - memory_bytes, 0) for device in cards)
@@ -165,15 +211,21 @@ def check_depth(config: RunConfig) -> None:
     held = f"the context holds {count(config.n_ctx)} tokens"
     if config.deepest < config.n_ctx:
         shared = config.n_parallel if config.kv_unified else config.n_seq_max
-        held = f"each of {shared} sequences has {count(config.deepest)} of the {count(config.n_ctx)} tokens of n_ctx"
-    raise ConfigError(f"n_depth is {count(config.n_depth)}, but {held}; ask for a depth within, or raise n_ctx")
+        held = (
+            f"each of {shared} sequences has {count(config.deepest)} of the {count(config.n_ctx)} "
+            f"tokens of n_ctx"
+        )
+    raise ConfigError(
+        f"n_depth is {count(config.n_depth)}, but {held}; ask for a depth within, or raise n_ctx"
+    )
 
 
 def prompt_around(config: RunConfig) -> tuple[int, int]:
     """The prompt whose speed is quoted for a configuration: (n_prompt, cells before it).
 
-    It is one full micro-batch with `n_depth` in its middle, moved to lie within what a sequence holds: at depth 0 the
-    first one into an empty cache (llama-bench's pp512 for the default n_ubatch), at the end of the context the last.
+    It is one full micro-batch with `n_depth` in its middle, moved to lie within what a sequence
+    holds: at depth 0 the first one into an empty cache (llama-bench's pp512 for the default
+    n_ubatch), at the end of the context the last.
     """
     deepest = max(config.deepest, 1)
     n_prompt = min(config.n_ubatch, config.n_batch, deepest)
@@ -183,35 +235,51 @@ def prompt_around(config: RunConfig) -> tuple[int, int]:
 def predict_speed(question: SpeedQuestion, coefficients: Coefficients) -> SpeedEstimate:
     """Prefill and decode at the configuration's `n_depth`, with 90 % intervals and what binds.
 
-    Decode is of `n_parallel` sequences together; of all `n_seq_max` together besides, where there are several.
+    Decode is of `n_parallel` sequences together; of all `n_seq_max` together besides, where there
+    are several.
     """
     config = question.config
     values = coefficients.for_card(question.card.name) if question.card else coefficients.values
     n_prompt, before = prompt_around(config)
     decode = decode_breakdown(question, values, n_depth=config.n_depth)
     prefill = prefill_breakdown(question, values, n_prompt=n_prompt, n_depth=before)
-    decode_rate, prefill_rate = config.n_parallel / sum(decode.values()), n_prompt / sum(prefill.values())
-    prefill_width = interval_width(question, coefficients, "prefill", n_prompt=n_prompt, n_depth=before)
-    decode_width = interval_width(question, coefficients, "decode", n_prompt=1, n_depth=config.n_depth)
+    decode_rate, prefill_rate = (
+        config.n_parallel / sum(decode.values()),
+        n_prompt / sum(prefill.values()),
+    )
+    prefill_width = interval_width(
+        question, coefficients, "prefill", n_prompt=n_prompt, n_depth=before
+    )
+    decode_width = interval_width(
+        question, coefficients, "decode", n_prompt=1, n_depth=config.n_depth
+    )
     return SpeedEstimate(
-        prefill_tokens_per_s=prefill_rate, decode_tokens_per_s=decode_rate,
+        prefill_tokens_per_s=prefill_rate,
+        decode_tokens_per_s=decode_rate,
         prefill_interval_90=_interval(prefill_rate, prefill_width),
         decode_interval_90=_interval(decode_rate, decode_width),
         bound_by=f"prefill: {_largest(prefill)}; decode: {_largest(decode)}",
-        untested=(*_untested(question, coefficients, "prefill"), *_untested(question, coefficients, "decode")),
+        untested=(
+            *_untested(question, coefficients, "prefill"),
+            *_untested(question, coefficients, "decode"),
+        ),
         slots=_slots_speed(question, coefficients, values) if config.n_seq_max > 1 else None,
-    )  # fmt: skip
+    )
 
 
 def _slots_speed(question: SpeedQuestion, coefficients: Coefficients, values: Values) -> SlotsSpeed:
-    """All sequences decoding at once, each as deep as was asked, or as its share of a unified cache allows."""
+    """All sequences decoding at once, each as deep as was asked, or as its share of a unified cache
+    allows."""
     config = question.config.with_(n_parallel=question.config.n_seq_max)
     n_slots, n_depth = config.n_seq_max, min(config.n_depth, config.deepest)
     together = replace(question, config=config)
     rate = n_slots / decode_seconds(together, values, n_depth=n_depth)
     width = interval_width(together, coefficients, "decode", n_prompt=1, n_depth=n_depth)
     return SlotsSpeed(
-        n_slots=n_slots, n_depth=n_depth, decode_tokens_per_s=rate, decode_interval_90=_interval(rate, width)
+        n_slots=n_slots,
+        n_depth=n_depth,
+        decode_tokens_per_s=rate,
+        decode_interval_90=_interval(rate, width),
     )
 
 
@@ -220,8 +288,9 @@ def interval_width(
 ) -> float | None:
     """Half width of the 90 % interval as a logarithm; None where nothing of the kind was held out.
 
-    A calibration knows it of its own coefficients. Else it depends on what was measured: the model on this card, the
-    model elsewhere, other models alone; and it grows with each doubling of the depth beyond what was measured.
+    A calibration knows it of its own coefficients. Else it depends on what was measured: the model
+    on this card, the model elsewhere, other models alone; and it grows with each doubling of the
+    depth beyond what was measured.
     """
     group = question.group(test)
     posterior = coefficients.posterior
@@ -229,7 +298,10 @@ def interval_width(
     if posterior is not None and posterior.card == card and group in posterior.scales:
         values = coefficients.for_card(card)
         return posterior.scales[group] * prediction_sd(
-            posterior, test, values, lambda at: _seconds(question, at, test, n_prompt=n_prompt, n_depth=n_depth)
+            posterior,
+            test,
+            values,
+            lambda at: _seconds(question, at, test, n_prompt=n_prompt, n_depth=n_depth),
         )
     widths = coefficients.interval_widths.get(group, {})
     if question.card is None:
@@ -247,7 +319,9 @@ def interval_width(
     return width * (1 + WIDER_EACH_DOUBLING * math.log2(n_depth / max(deepest, 1)))
 
 
-def _seconds(question: SpeedQuestion, values: Values, test: str, *, n_prompt: int, n_depth: float) -> float:
+def _seconds(
+    question: SpeedQuestion, values: Values, test: str, *, n_prompt: int, n_depth: float
+) -> float:
     if test == "decode":
         return decode_seconds(question, values, n_depth=n_depth)
     return prefill_seconds(question, values, n_prompt=n_prompt, n_depth=n_depth)

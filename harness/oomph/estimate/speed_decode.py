@@ -1,9 +1,10 @@
 """Seconds of one decoding step on a card: weights read, kernels launched, cells attended.
 
-Every weight that a token uses is read once, so bandwidth leads; what keeps a card from its data sheet's bandwidth is
-the arithmetic of unpacking (SM clocks for each byte), which adds in squares, and the kernels' launch times, which add.
-Coefficients are looked up by name and only added, multiplied and raised to powers, so a fit may pass numpy arrays
-(one entry a varied coefficient) where a prediction passes floats.
+Every weight that a token uses is read once, so bandwidth leads; what keeps a card from its data
+sheet's bandwidth is the arithmetic of unpacking (SM clocks for each byte), which adds in squares,
+and the kernels' launch times, which add. Coefficients are looked up by name and only added,
+multiplied and raised to powers, so a fit may pass numpy arrays (one entry a varied coefficient)
+where a prediction passes floats.
 """
 
 import math
@@ -26,9 +27,18 @@ LAST_YEAR: Final = 2026.7
 Values = Mapping[str, float]
 
 
-def decode_terms(card: Card, work: Work, c: Values, *, n_depth: float, n_parallel: int, flash: bool, build_year: float,
-) -> dict[str, float]:  # fmt: skip
-    """Seconds of one step of `n_parallel` sequences, each `n_depth` cells deep, by what takes them."""
+def decode_terms(
+    card: Card,
+    work: Work,
+    c: Values,
+    *,
+    n_depth: float,
+    n_parallel: int,
+    flash: bool,
+    build_year: float,
+) -> dict[str, float]:
+    """Seconds of one step of `n_parallel` sequences, each `n_depth` cells deep, by what takes
+    them."""
     columns = 1 + c["matvec.column_share"] * (n_parallel - 1)
     head = matrix_seconds(card, c, work.head_bytes)
     return {
@@ -37,17 +47,22 @@ def decode_terms(card: Card, work: Work, c: Values, *, n_depth: float, n_paralle
         "kernels": token_seconds(card, c)
         + kernel_count(work, c, build_year) * kernel_seconds(card, c, build_year)
         + work.n_vocab * 4 * n_parallel / LOGITS_BYTES_PER_S,
-        "attention": n_parallel * sum(
+        "attention": n_parallel
+        * sum(
             attention_seconds(card, group, c, n_depth=n_depth, flash=flash, build_year=build_year)
             for group in work.attention
         ),
-        "recurrent": n_parallel * work.recurrent_elements * 4 * c["decode.recurrent_passes"]
+        "recurrent": n_parallel
+        * work.recurrent_elements
+        * 4
+        * c["decode.recurrent_passes"]
         / card.bandwidth_bytes_per_s,
-    }  # fmt: skip
+    }
 
 
 def byte_seconds(card: Card, c: Values, kind: str) -> float:
-    """Seconds to read and multiply one byte of a matrix with one column: memory and arithmetic, in squares."""
+    """Seconds to read and multiply one byte of a matrix with one column: memory and arithmetic, in
+    squares."""
     share = c["matvec.bandwidth_share"] * c[f"matvec.bandwidth_factor.{card.generation}"]
     if card.is_unified:
         share = share * c["card.unified_bandwidth_factor"]
@@ -74,19 +89,30 @@ def expert_seconds(card: Card, work: Work, c: Values, *, n_tokens: float) -> flo
 
 def kernel_count(work: Work, c: Values, build_year: float) -> float:
     """Kernels of a token; fusions take most of those that route to experts."""
-    routing: float = work.routing_kernels * c["decode.fused_routing_factor"] ** fused_share(build_year)
+    routing: float = work.routing_kernels * c["decode.fused_routing_factor"] ** fused_share(
+        build_year
+    )
     return work.kernels + routing + work.recurrent_layers * c["decode.recurrent_kernels"]
 
 
 def kernel_seconds(card: Card, c: Values, build_year: float) -> float:
     """Seconds that a kernel takes beyond its bytes."""
-    seconds = c["decode.kernel_s"] * c[f"decode.kernel_factor.{card.generation}"] / c["card.overhead_factor"]
+    seconds = (
+        c["decode.kernel_s"]
+        * c[f"decode.kernel_factor.{card.generation}"]
+        / c["card.overhead_factor"]
+    )
     if not card.has_graphs:
         seconds = seconds * c["decode.no_graph_factor"]
     if card.is_unified:
         seconds = seconds * c["card.unified_kernel_factor"]
     fused: float = c["decode.fused_factor"] ** fused_share(build_year)
-    return seconds * fused * growth(-c["decode.launch_gain_per_year"], build_year) * launch_factor(card, c)
+    return (
+        seconds
+        * fused
+        * growth(-c["decode.launch_gain_per_year"], build_year)
+        * launch_factor(card, c)
+    )
 
 
 def token_seconds(card: Card, c: Values) -> float:
@@ -95,23 +121,34 @@ def token_seconds(card: Card, c: Values) -> float:
 
 
 def launch_factor(card: Card, c: Values) -> float:
-    """What the operating system makes of launches: Windows' display driver model puts a queue before the card."""
+    """What the operating system makes of launches: Windows' display driver model puts a queue
+    before the card."""
     return c["card.windows_launch_factor"] if card.is_windows else 1.0
 
 
 def growth(per_year: float, build_year: float) -> float:
-    """`exp(per_year * years since the reference)`; e as a power, so that `per_year` may be an array."""
+    """`exp(per_year * years since the reference)`; e as a power, so that `per_year` may be an
+    array."""
     factor: float = math.e ** (per_year * (min(build_year, LAST_YEAR) - REFERENCE_YEAR))
     return factor
 
 
-def attention_seconds(card: Card, group: AttentionWork, c: Values, *, n_depth: float, flash: bool, build_year: float,
-) -> float:  # fmt: skip
-    """Seconds that one token's attention takes in these layers: KV bytes and clocks, in squares as for the weights.
+def attention_seconds(
+    card: Card,
+    group: AttentionWork,
+    c: Values,
+    *,
+    n_depth: float,
+    flash: bool,
+    build_year: float,
+) -> float:
+    """Seconds that one token's attention takes in these layers: KV bytes and clocks, in squares as
+    for the weights.
 
-    Flash attention takes clocks for each score, spread over the SMs; of a quantized cache each query head unpacks the
-    elements anew, which takes clocks for each of them. Without it softmax and the product with V walk
-    each row of cells in one block: clocks for each cell, however many SMs and heads there are.
+    Flash attention takes clocks for each score, spread over the SMs; of a quantized cache each
+    query head unpacks the elements anew, which takes clocks for each of them. Without it softmax
+    and the product with V walk each row of cells in one block: clocks for each cell, however many
+    SMs and heads there are.
     """
     cells = group.cells(n_depth) * group.layers
     if flash:
@@ -126,7 +163,10 @@ def attention_seconds(card: Card, group: AttentionWork, c: Values, *, n_depth: f
         hz = clock_hz(card, c)
     else:
         factor = c["attention.plain_byte_factor"]
-        clocks = c["attention.plain_clocks_per_cell"] * c[f"attention.plain_clocks_factor.{card.generation}"]
+        clocks = (
+            c["attention.plain_clocks_per_cell"]
+            * c[f"attention.plain_clocks_factor.{card.generation}"]
+        )
         if card.is_server:
             clocks = clocks * c["attention.plain_server_factor"]
         hz = clock_hz(card, c) / card.sm_count
@@ -153,5 +193,7 @@ def boost(card: Card, c: Values) -> float:
 
 def power_slowdown(card: Card, c: Values) -> float:
     """How much a board's power limit slows one-token work: 1 where it has watts to spare."""
-    slowdown: float = (1 + (card.relative_w_per_sm_ghz / c["card.decode_w_per_sm_ghz"]) ** -4.0) ** 0.25
+    slowdown: float = (
+        1 + (card.relative_w_per_sm_ghz / c["card.decode_w_per_sm_ghz"]) ** -4.0
+    ) ** 0.25
     return slowdown

@@ -1,8 +1,9 @@
 """Seconds of a prompt on a card: products, weights read, cells attended.
 
-A prompt goes in micro-batches. Each multiplies its tokens with every matrix (compute) and reads every weight that it
-touches once (memory); the two overlap, so they meet in a smooth maximum. Experts get few tokens each and so fill the
-tiles badly; attention comes on top. As in `speed_decode`, coefficients may be floats or numpy arrays.
+A prompt goes in micro-batches. Each multiplies its tokens with every matrix (compute) and reads
+every weight that it touches once (memory); the two overlap, so they meet in a smooth maximum.
+Experts get few tokens each and so fill the tiles badly; attention comes on top. As in
+`speed_decode`, coefficients may be floats or numpy arrays.
 """
 
 from typing import Final
@@ -21,7 +22,7 @@ from oomph.estimate.speed_decode import (
     matrix_seconds,
     memory_byte_seconds,
     token_seconds,
-)  # fmt: skip
+)
 from oomph.estimate.work import AttentionWork, Work
 
 TILE_FLOPS: Final = 2 * 128 * 128
@@ -29,8 +30,17 @@ LATENT_HEAD_SIZE: Final = 544
 """MLA's mean product size: (576 for the scores + 512 for the values) / 2."""
 
 
-def prefill_terms(card: Card, work: Work, c: Values, *, n_prompt: int, n_depth: float, n_ubatch: int, flash: bool,
-                  build_year: float) -> dict[str, float]:  # fmt: skip
+def prefill_terms(
+    card: Card,
+    work: Work,
+    c: Values,
+    *,
+    n_prompt: int,
+    n_depth: float,
+    n_ubatch: int,
+    flash: bool,
+    build_year: float,
+) -> dict[str, float]:
     """Seconds of `n_prompt` tokens after `n_depth` cells, by what takes them."""
     micro_batches = -(-n_prompt // min(n_ubatch, n_prompt))
     n = n_prompt / micro_batches
@@ -54,32 +64,45 @@ def prefill_terms(card: Card, work: Work, c: Values, *, n_prompt: int, n_depth: 
         "weights": micro_batches * products * (memory / (compute + memory)),
         "kernels": micro_batches * waiting,
         "attention": sum(
-            prompt_attention_seconds(card, group, c, n_prompt=n_prompt, n_depth=n_depth, n=n, flash=flash)
+            prompt_attention_seconds(
+                card, group, c, n_prompt=n_prompt, n_depth=n_depth, n=n, flash=flash
+            )
             for group in work.attention
         ),
-        "recurrent": n_prompt * work.recurrent_elements * 4 * c["prefill.recurrent_passes"]
+        "recurrent": n_prompt
+        * work.recurrent_elements
+        * 4
+        * c["prefill.recurrent_passes"]
         / card.bandwidth_bytes_per_s,
         "activations": n_prompt * activation_seconds(card, work, c),
         "mask": n_prompt * _mean_cells(work, n_prompt, n_depth, n) * c["prefill.mask_entry_s"],
-    }  # fmt: skip
+    }
 
 
 def activation_seconds(card: Card, work: Work, c: Values) -> float:
-    """Seconds a token's activations take on their way through memory between the products: norms, quantizing, sums."""
+    """Seconds a token's activations take on their way through memory between the products: norms,
+    quantizing, sums."""
     n_bytes = 4 * sum(work.inner_sizes.values()) * c["prefill.activation_passes"]
     return n_bytes * memory_byte_seconds(card, c) / c["card.bandwidth_factor"]
 
 
 def _mean_cells(work: Work, n_prompt: int, n_depth: float, n: float) -> float:
-    """Cells that a token's row of the attention mask has in the mean; the host fills it, once for all layers."""
+    """Cells that a token's row of the attention mask has in the mean; the host fills it, once for
+    all layers."""
     return n_depth + (n_prompt + n) / 2 if work.attention else 0.0
 
 
 def compute_seconds(card: Card, work: Work, c: Values, *, n: float, build_year: float) -> float:
-    """Seconds of a micro-batch's products at the rate of each tensor kind, tiles lost at the edges included."""
+    """Seconds of a micro-batch's products at the rate of each tensor kind, tiles lost at the edges
+    included."""
     tile = c["prefill.tile_fill"] * TILE_FLOPS * card.sm_count
-    rates = {kind: rate(card, c, kind, build_year) for kind in (*work.dense_flops, *work.expert_flops)}
-    dense = sum((flops * n + work.inner_sizes[kind] * tile) / rates[kind] for kind, flops in work.dense_flops.items())
+    rates = {
+        kind: rate(card, c, kind, build_year) for kind in (*work.dense_flops, *work.expert_flops)
+    }
+    dense = sum(
+        (flops * n + work.inner_sizes[kind] * tile) / rates[kind]
+        for kind, flops in work.dense_flops.items()
+    )
     if not work.expert_share:
         return dense
     touched = work.touched(n)
@@ -91,10 +114,16 @@ def compute_seconds(card: Card, work: Work, c: Values, *, n: float, build_year: 
 
 
 def rate(card: Card, c: Values, kind: str, build_year: float) -> float:
-    """FLOP/s that products of this tensor kind reach: int8 kernels where there are any, else cuBLAS in 16 bits."""
+    """FLOP/s that products of this tensor kind reach: int8 kernels where there are any, else cuBLAS
+    in 16 bits."""
     own = c["card.compute_factor"] * boost(card, c)
     fp16_clock = clock_share(card, c, c["card.fp16_w_factor"]) * own
-    fp16 = c["prefill.fp16_share"] * c[f"prefill.fp16_factor.{card.generation}"] * card.fp16_flops * fp16_clock
+    fp16 = (
+        c["prefill.fp16_share"]
+        * c[f"prefill.fp16_factor.{card.generation}"]
+        * card.fp16_flops
+        * fp16_clock
+    )
     if kind == "f16":
         return fp16
     if not uses_int8(card, build_year):
@@ -114,17 +143,24 @@ def rate(card: Card, c: Values, kind: str, build_year: float) -> float:
 
 
 def uses_int8(card: Card, build_year: float) -> bool:
-    """Whether quantized products run on int8: dp4a always (Pascal), tensor cores since June 2024 (Turing and later)."""
+    """Whether quantized products run on int8: dp4a always (Pascal), tensor cores since June 2024
+    (Turing and later)."""
     return card.int8_ops > 0 and (not card.has_int8_tensor_cores or build_year >= INT8_BUILD)
 
 
 def read_seconds(card: Card, work: Work, c: Values, *, n: float, build_year: float) -> float:
-    """Seconds of reading the weights that a micro-batch touches, and of dequantizing them for cuBLAS."""
+    """Seconds of reading the weights that a micro-batch touches, and of dequantizing them for
+    cuBLAS."""
     n_bytes = work.weight_bytes(n)
     if not uses_int8(card, build_year):
         quantized = sum(flops for kind, flops in work.dense_flops.items() if kind != "f16")
         n_bytes = n_bytes + c["prefill.dequantize_factor"] * 2 * quantized
-    return n_bytes * memory_byte_seconds(card, c) * c["prefill.weight_read_factor"] / c["card.bandwidth_factor"]
+    return (
+        n_bytes
+        * memory_byte_seconds(card, c)
+        * c["prefill.weight_read_factor"]
+        / c["card.bandwidth_factor"]
+    )
 
 
 def matvec_seconds(card: Card, work: Work, c: Values, *, n: float) -> float:
@@ -134,13 +170,21 @@ def matvec_seconds(card: Card, work: Work, c: Values, *, n: float) -> float:
     return once * (1 + c["matvec.column_share"] * (n - 1))
 
 
-def prompt_attention_seconds(card: Card, group: AttentionWork, c: Values, *, n_prompt: int, n_depth: float, n: float,
-                             flash: bool) -> float:  # fmt: skip
+def prompt_attention_seconds(
+    card: Card,
+    group: AttentionWork,
+    c: Values,
+    *,
+    n_prompt: int,
+    n_depth: float,
+    n: float,
+    flash: bool,
+) -> float:
     """Seconds of a prompt's attention in these layers.
 
-    The upper half of each micro-batch's square is masked but computed; a window's cache holds the window and the
-    micro-batch. Without flash attention the scores go through memory several times; with it, each micro-batch first
-    unpacks a quantized cache to 16 bits.
+    The upper half of each micro-batch's square is masked but computed; a window's cache holds the
+    window and the micro-batch. Without flash attention the scores go through memory several times;
+    with it, each micro-batch first unpacks a quantized cache to 16 bits.
     """
     cells = n_depth + n_prompt / 2
     if group.window is not None:
@@ -155,13 +199,23 @@ def prompt_attention_seconds(card: Card, group: AttentionWork, c: Values, *, n_p
         share = share * c["attention.no_tensor_cores_factor"]
     head: float = (min(group.head_size, 256) / 128) ** c["attention.flash_head_exponent"]
     slow: float = clock_share(card, c, 1.0) * c["card.compute_factor"] ** 0.5 * boost(card, c)
-    unpacked = n_prompt / n * cells * group.layers * group.n_head_kv * group.head_size * 2 * group.quantized_share
+    unpacked = (
+        n_prompt
+        / n
+        * cells
+        * group.layers
+        * group.n_head_kv
+        * group.head_size
+        * 2
+        * group.quantized_share
+    )
     traffic = unpacked * 4 * c["attention.unpack_passes"] * memory_byte_seconds(card, c)
     return flops / (share * head * card.fp16_flops * slow) + traffic / c["card.bandwidth_factor"]
 
 
 def clock_share(card: Card, c: Values, appetite: float) -> float:
-    """The clock that the board's power limit leaves to products of this appetite: 1 where it has watts to spare."""
+    """The clock that the board's power limit leaves to products of this appetite: 1 where it has
+    watts to spare."""
     watts = card.relative_w_per_sm_ghz / (c["card.prefill_w_per_sm_ghz"] * appetite)
     share: float = (1 + watts**-4.0) ** (-c["card.clock_exponent"] / 4)
     return share

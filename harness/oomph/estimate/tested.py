@@ -1,6 +1,7 @@
 """What of a question any measured row had: kinds of chips, tensors, caches and machines.
 
-Stands apart from the formulas, which answer whatever is asked: a figure that rests on a formula alone must say so.
+Stands apart from the formulas, which answer whatever is asked: a figure that rests on a formula
+alone must say so.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,8 +17,13 @@ WIDER_UNTESTED: Final = 1.5
 
 
 def asked_features(card: Card, work: Work, test: str) -> Iterator[str]:
-    """What a question of `test` ("prefill", "decode") on this card has that rows may not have had, in words."""
-    chips = card.generation if card.has_tensor_cores or card.generation != "Turing" else "Turing without tensor cores"
+    """What a question of `test` ("prefill", "decode") on this card has that rows may not have had,
+    in words."""
+    chips = (
+        card.generation
+        if card.has_tensor_cores or card.generation != "Turing"
+        else "Turing without tensor cores"
+    )
     yield f"{test} on {chips}"
     if card.is_unified:
         yield f"{test} from memory shared with the host"
@@ -34,7 +40,12 @@ def asked_features(card: Card, work: Work, test: str) -> Iterator[str]:
 
 
 def untested(card: Card, work: Work, test: str, rows: Mapping[str, int]) -> tuple[str, ...]:
-    """Which of them no row had; nothing where it is not known what rows had, as with a calibration's own."""
+    """Which of them no row had; nothing where it is not known what rows had, as with a
+    calibration's own."""
     if not rows:
         return ()
-    return tuple(dict.fromkeys(feature for feature in asked_features(card, work, test) if feature not in rows))
+    return tuple(
+        dict.fromkeys(
+            feature for feature in asked_features(card, work, test) if feature not in rows
+        )
+    )

@@ -1,8 +1,9 @@
 """What one forward pass asks of the cards and of the host: bytes, products and kernels.
 
-Stands apart from the speed model because it holds no coefficient: it is a sum over the header's tensor list. Which
-layers have a window, a state or experts, and where each lies, is what the memory model makes of the configuration
-(`Setup`): nothing of it is decided here. Both decode and prefill read it, whatever the machine.
+Stands apart from the speed model because it holds no coefficient: it is a sum over the header's
+tensor list. Which layers have a window, a state or experts, and where each lies, is what the memory
+model makes of the configuration (`Setup`): nothing of it is decided here. Both decode and prefill
+read it, whatever the machine.
 """
 
 from collections import Counter, defaultdict
@@ -18,9 +19,20 @@ from oomph.facts.modelspec import ModelSpec
 
 _LEGACY: Final = ("Q4_0", "Q4_1", "Q5_0", "Q5_1")
 _KIND_BY_PREFIX: Final = (
-    ("IQ4", "iq4"), ("IQ3", "iq3"), ("IQ", "iq2"), ("TQ", "iq2"), ("Q8", "q8_0"), ("Q6", "q6_k"), ("Q4_K", "q4_k"),
-    ("Q5_K", "q5_k"), ("Q2", "q2_k"), ("Q3", "q3_k"), ("Q1", "iq2"), ("MXFP4", "fp4"), ("NVFP4", "fp4"),
-)  # fmt: skip
+    ("IQ4", "iq4"),
+    ("IQ3", "iq3"),
+    ("IQ", "iq2"),
+    ("TQ", "iq2"),
+    ("Q8", "q8_0"),
+    ("Q6", "q6_k"),
+    ("Q4_K", "q4_k"),
+    ("Q5_K", "q5_k"),
+    ("Q2", "q2_k"),
+    ("Q3", "q3_k"),
+    ("Q1", "iq2"),
+    ("MXFP4", "fp4"),
+    ("NVFP4", "fp4"),
+)
 
 _RECURRENT: Final = ("ssm_", "shortconv", "time_mix")
 
@@ -34,12 +46,14 @@ def kind_of(type_name: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttentionWork:
-    """`layers` alike attention layers; each looks at `window` cells at most, or at all where it is None.
+    """`layers` alike attention layers; each looks at `window` cells at most, or at all where it is
+    None.
 
-    `row_bytes` is what a layer reads of a cell: K and V, of latent attention K alone, and an indexer's key. `owners`
-    are the layers that keep a cache of their own; the others read that of a layer before them. Attention in
-    chunks (llama4) reads what a window of the same size reads: cells of the chunk before are masked, not skipped.
-    `quantized_share` is the share of K and V that the cache holds quantized: 0, a half or 1.
+    `row_bytes` is what a layer reads of a cell: K and V, of latent attention K alone, and an
+    indexer's key. `owners` are the layers that keep a cache of their own; the others read that of a
+    layer before them. Attention in chunks (llama4) reads what a window of the same size reads:
+    cells of the chunk before are masked, not skipped. `quantized_share` is the share of K and V
+    that the cache holds quantized: 0, a half or 1.
     """
 
     layers: int
@@ -59,10 +73,12 @@ class AttentionWork:
 
 @dataclass(slots=True, kw_only=True)
 class Work:
-    """One place's share of a forward pass; bytes and products (two FLOPs each weight and token) by tensor kind.
+    """One place's share of a forward pass; bytes and products (two FLOPs each weight and token) by
+    tensor kind.
 
-    `expert_*` are of all stored experts of a layer stack, of which a token uses `expert_share`. `inner_sizes` is the
-    sum of the matrices' inner dimensions. `recurrent_elements` is one sequence's state in F32, the convolution's too.
+    `expert_*` are of all stored experts of a layer stack, of which a token uses `expert_share`.
+    `inner_sizes` is the sum of the matrices' inner dimensions. `recurrent_elements` is one
+    sequence's state in F32, the convolution's too.
     """
 
     dense_bytes: dict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -93,7 +109,8 @@ class Work:
         return dense + sum(self.expert_bytes.values()) * touched
 
     def touched(self, n_tokens: float) -> float:
-        """Expected share of the experts that `n_tokens` tokens use between them, each token drawing its own."""
+        """Expected share of the experts that `n_tokens` tokens use between them, each token drawing
+        its own."""
         return 1 - (1 - min(self.expert_share, 0.999999)) ** n_tokens if self.expert_share else 0.0
 
 
@@ -103,7 +120,8 @@ def work_key(setup: Setup) -> tuple[object, ...]:
 
 
 def forward_work(model: ModelSpec, setup: Setup) -> tuple[Work, Work]:
-    """A token's work on the cards together and on the host, each tensor and layer where the memory model has it."""
+    """A token's work on the cards together and on the host, each tensor and layer where the memory
+    model has it."""
     hparams, placement = setup.hparams, setup.placement
     card, host = (Work(n_vocab=hparams.n_vocab, n_embd=hparams.n_embd) for _ in range(2))
     parts_of: dict[int, list[str]] = defaultdict(list)
@@ -121,8 +139,11 @@ def forward_work(model: ModelSpec, setup: Setup) -> tuple[Work, Work]:
             continue
         is_head = tensor.name == ("token_embd.weight" if is_tied else "output.weight")
         for device in homes(tensor.name, model, hparams, placement):
-            if not (is_head and is_tied and device != placement.output):  # the copy that tokens are looked up in
-                _add_matrix(card if is_card(device) else host, tensor, part, is_head=is_head, n_used=n_used)
+            # the copy that tokens are looked up in
+            if not (is_head and is_tied and device != placement.output):
+                _add_matrix(
+                    card if is_card(device) else host, tensor, part, is_head=is_head, n_used=n_used
+                )
     for il, layer_shape in enumerate(hparams.layers):
         _count_kernels(card if is_card(placement.layer(il)) else host, layer_shape, parts_of[il])
     _add_attention(setup, card, host)
@@ -139,8 +160,13 @@ def _layer_and_part(name: str) -> tuple[int | None, str]:
 
 
 def _add_matrix(work: Work, tensor: TensorInfo, part: str, *, is_head: bool, n_used: int) -> None:
-    """Counts one matrix: embeddings are looked up, not read; the output head is multiplied for the last token only."""
-    kind, n_bytes, n_weights = kind_of(tensor.quant.name), float(tensor.n_bytes), float(tensor.n_elements)
+    """Counts one matrix: embeddings are looked up, not read; the output head is multiplied for the
+    last token only."""
+    kind, n_bytes, n_weights = (
+        kind_of(tensor.quant.name),
+        float(tensor.n_bytes),
+        float(tensor.n_elements),
+    )
     if is_head:
         work.head_bytes[kind] += n_bytes
     elif "_exps." in part:
@@ -155,10 +181,12 @@ def _add_matrix(work: Work, tensor: TensorInfo, part: str, *, is_head: bool, n_u
 
 
 def _count_kernels(work: Work, layer: LayerShape, parts: list[str]) -> None:
-    """Kernels of a layer for one token: each matrix, norm and bias, and what joins them (ggml-cuda, CUDA graphs).
+    """Kernels of a layer for one token: each matrix, norm and bias, and what joins them (ggml-cuda,
+    CUDA graphs).
 
-    A llama layer has 17 with flash attention: 7 products, 2 norms, 2 ropes, 2 cache writes, 2 of attention itself,
-    the activation, and 1 for both residuals after fusion. The attention's two are added by `_add_attention`.
+    A llama layer has 17 with flash attention: 7 products, 2 norms, 2 ropes, 2 cache writes, 2 of
+    attention itself, the activation, and 1 for both residuals after fusion. The attention's two are
+    added by `_add_attention`.
     """
     experts = any("_exps." in part for part in parts)
     shared = any("shexp" in part for part in parts)
@@ -166,16 +194,25 @@ def _count_kernels(work: Work, layer: LayerShape, parts: list[str]) -> None:
         work.recurrent_layers += 1
     if layer.has_attention or not layer.is_recurrent:
         own = [part for part in parts if not part.startswith(("ffn_", *_RECURRENT))]
-        work.kernels += sum(not part.endswith("bias") or part.startswith("attn") for part in own) + 5 * bool(own)
+        work.kernels += sum(
+            not part.endswith("bias") or part.startswith("attn") for part in own
+        ) + 5 * bool(own)
     if experts:
-        work.routing_kernels += 12 + sum("_exps." in part and part.endswith("weight") for part in parts)
-        work.routing_kernels += 4 * shared + sum("_exps." in part and part.endswith("bias") for part in parts)
+        work.routing_kernels += 12 + sum(
+            "_exps." in part and part.endswith("weight") for part in parts
+        )
+        work.routing_kernels += 4 * shared + sum(
+            "_exps." in part and part.endswith("bias") for part in parts
+        )
     else:
-        work.kernels += sum(part.startswith("ffn_") for part in parts) + 2 * any(p.startswith("ffn_") for p in parts)
+        work.kernels += sum(part.startswith("ffn_") for part in parts) + 2 * any(
+            p.startswith("ffn_") for p in parts
+        )
 
 
 def _add_attention(setup: Setup, card: Work, host: Work) -> None:
-    """Attention layers grouped by what they read, and the recurrent states, each where its cache is."""
+    """Attention layers grouped by what they read, and the recurrent states, each where its cache
+    is."""
     hparams, fused = setup.hparams, setup.cache.flash_attn
     groups: Counter[tuple[bool, int | None, int, int, int, int]] = Counter()
     owners: Counter[tuple[bool, int | None, int, int, int, int]] = Counter()
@@ -186,7 +223,14 @@ def _add_attention(setup: Setup, card: Work, host: Work) -> None:
             work.recurrent_elements += hparams.ssm.conv_state + hparams.ssm.ssm_state
         if layer.has_attention and layer.k_width:
             window = hparams.n_swa if layer.is_swa else None
-            group = (on_card, window, layer.n_head, layer.n_head_kv, layer.head_k, _row_bytes(setup, layer))
+            group = (
+                on_card,
+                window,
+                layer.n_head,
+                layer.n_head_kv,
+                layer.head_k,
+                _row_bytes(setup, layer),
+            )
             groups[group] += 1
             owners[group] += layer.cache_layer == il
             work.kernels += 2 if fused else 5
@@ -194,11 +238,17 @@ def _add_attention(setup: Setup, card: Work, host: Work) -> None:
         on_card, window, n_head, n_head_kv, head_size, row_bytes = group
         (card if on_card else host).attention.append(
             AttentionWork(
-                layers=count, owners=owners[group], window=window, n_head=n_head, n_head_kv=n_head_kv,
-                head_size=head_size, row_bytes=row_bytes, is_latent=hparams.is_mla,
+                layers=count,
+                owners=owners[group],
+                window=window,
+                n_head=n_head,
+                n_head_kv=n_head_kv,
+                head_size=head_size,
+                row_bytes=row_bytes,
+                is_latent=hparams.is_mla,
                 quantized_share=(setup.cache.k.is_quantized + setup.cache.v.is_quantized) / 2,
             )
-        )  # fmt: skip
+        )
 
 
 def _row_bytes(setup: Setup, layer: LayerShape) -> int:

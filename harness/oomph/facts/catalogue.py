@@ -1,8 +1,9 @@
 """Published models without a file: `qwen3-30b-a3b` and a quantization are enough.
 
-Stands apart from `shapes` and `quantize`, which know families and types but no model: this is where a name
-becomes metadata (`catalogue.toml`, each entry with its source), tensors and types. The result is what reading
-the header of such a file gives, so nothing further on asks where a spec came from.
+Stands apart from `shapes` and `quantize`, which know families and types but no model: this is where
+a name becomes metadata (`catalogue.toml`, each entry with its source), tensors and types. The
+result is what reading the header of such a file gives, so nothing further on asks where a spec came
+from.
 """
 
 import difflib
@@ -28,7 +29,9 @@ _OWN_KEYS: Final = ("arch", "extras", "kept_types", "like", "source")
 
 @cache
 def _entries() -> dict[str, dict[str, Any]]:
-    return tomllib.loads(files("oomph.facts").joinpath("catalogue.toml").read_text(encoding="utf-8"))
+    return tomllib.loads(
+        files("oomph.facts").joinpath("catalogue.toml").read_text(encoding="utf-8")
+    )
 
 
 def catalogue_names() -> tuple[str, ...]:
@@ -40,7 +43,8 @@ def _entry(entries: Mapping[str, dict[str, Any]], name: str) -> dict[str, Any]:
     """The entry of that name, with what it inherits from the entry that it is `like`."""
     if name not in entries:
         raise UnknownNameError(
-            f"no model of the catalogue is called {name!r}; the nearest are {', '.join(_nearest(entries, name))};"
+            f"no model of the catalogue is called {name!r}; the nearest are "
+            f"{', '.join(_nearest(entries, name))};"
             f" quantizations are {', '.join(FILE_TYPES)}"
         )
     entry = entries[name]
@@ -84,43 +88,67 @@ def build_model(
 ) -> ModelSpec:
     """The spec of a file that llama-quantize would write of the model that `metadata` describes.
 
-    `metadata` has GGUF's full keys. `extras` as in `tensor_shapes`. `kept_types` names types that tensors have
-    whatever the quantization, by a part of their name (gpt-oss publishes its experts in MXFP4 only).
+    `metadata` has GGUF's full keys. `extras` as in `tensor_shapes`. `kept_types` names types that
+    tensors have whatever the quantization, by a part of their name (gpt-oss publishes its experts
+    in MXFP4 only).
     """
     kind = canonical_quantization(quantization)
     bare = ModelSpec(name=name, arch=arch, metadata=metadata, tensors={}, source=source)
     shapes = tensor_shapes(bare, extras=extras)
     types = tensor_types(bare, shapes, kind)
     for mark, kept in (kept_types or {}).items():
-        types |= {tensor: QUANTS[kept] for tensor in types if mark in tensor and tensor.endswith("weight")}
+        types |= {
+            tensor: QUANTS[kept] for tensor in types if mark in tensor and tensor.endswith("weight")
+        }
     tensors: dict[str, TensorInfo] = {}
     offset = 0
     for tensor, ne in shapes:
         tensors[tensor] = TensorInfo(name=tensor, ne=ne, quant=types[tensor], offset=offset)
         offset += -(-tensors[tensor].n_bytes // ALIGNMENT) * ALIGNMENT
     general: dict[str, Value] = {
-        "general.architecture": arch, "general.name": name, "general.file_type": FILE_TYPES[kind][0],
+        "general.architecture": arch,
+        "general.name": name,
+        "general.file_type": FILE_TYPES[kind][0],
         "general.quantization_version": 2,
-    }  # fmt: skip
+    }
     return ModelSpec(
-        name=name, arch=arch, metadata=general | dict(metadata), tensors=tensors, source=source, notes=notes
+        name=name,
+        arch=arch,
+        metadata=general | dict(metadata),
+        tensors=tensors,
+        source=source,
+        notes=notes,
     )
 
 
 def catalogue_model(
-    name: str, quantization: str, *, changes: Mapping[str, Value] | None = None, called: str | None = None
+    name: str,
+    quantization: str,
+    *,
+    changes: Mapping[str, Value] | None = None,
+    called: str | None = None,
 ) -> ModelSpec:
-    """The published model `name` (Hugging Face base name, any case) quantized as llama-quantize does.
+    """The published model `name` (Hugging Face base name, any case) quantized as llama-quantize
+    does.
 
-    `changes` are keys of its architecture with other values, for a model that was never published, `called` so.
-    UnknownNameError, listing the nearest names and the quantizations, where the catalogue lacks one of the two.
+    `changes` are keys of its architecture with other values, for a model that was never published,
+    `called` so. UnknownNameError, listing the nearest names and the quantizations, where the
+    catalogue lacks one of the two.
     """
     entry = _entry(_entries(), name.strip().lower())
     arch, kept = entry["arch"], entry.get("kept_types", {})
     hparams = {key: value for key, value in entry.items() if key not in _OWN_KEYS}
     notes = tuple(f"{mark} tensors stay in {kind}, as published" for mark, kind in kept.items())
-    metadata = _flat(hparams, arch) | {f"{arch}.{key}": value for key, value in (changes or {}).items()}
+    metadata = _flat(hparams, arch) | {
+        f"{arch}.{key}": value for key, value in (changes or {}).items()
+    }
     return build_model(
-        called or name.strip().lower(), arch, metadata, quantization, source=f"{called or name}:{quantization}",
-        extras=entry.get("extras", ()), kept_types=kept, notes=notes,
-    )  # fmt: skip
+        called or name.strip().lower(),
+        arch,
+        metadata,
+        quantization,
+        source=f"{called or name}:{quantization}",
+        extras=entry.get("extras", ()),
+        kept_types=kept,
+        notes=notes,
+    )

@@ -1,7 +1,8 @@
 """Tensors of a block that a single family of models has.
 
-They stand apart so that the parts which many families share stay easy to survey. A function that takes no block is
-for tensors outside the blocks. Names and dimensions are llama.cpp's (`load_arch_tensors` of `src/models/*.cpp`).
+They stand apart so that the parts which many families share stay easy to survey. A function that
+takes no block is for tensors outside the blocks. Names and dimensions are llama.cpp's
+(`load_arch_tensors` of `src/models/*.cpp`).
 """
 
 from collections.abc import Iterator
@@ -14,7 +15,8 @@ from oomph.facts.tensor_parts import Part, Tensor
 N_ALTUP: Final = 4
 LAUREL_RANK: Final = 64
 PER_LAYER_WIDTH: Final = 256
-"""Gemma 3n's numbers that no key tells: residual streams, rank of the side path, width of a layer's embedding."""
+"""Gemma 3n's numbers that no key tells: residual streams, rank of the side path, width of a layer's
+embedding."""
 
 
 def biases(*names: str) -> Part:
@@ -53,7 +55,9 @@ def shared_as_wide_as_routed(model: ModelSpec, il: int) -> Iterator[Tensor]:
 
 def per_layer_width(model: ModelSpec) -> int:
     """Width of a layer's own embedding; 0 for a model without."""
-    return model.integer("embedding_length_per_layer_input", PER_LAYER_WIDTH if model.arch == "gemma3n" else 0)
+    return model.integer(
+        "embedding_length_per_layer_input", PER_LAYER_WIDTH if model.arch == "gemma3n" else 0
+    )
 
 
 def per_layer_gate(model: ModelSpec, il: int) -> Iterator[Tensor]:
@@ -92,11 +96,15 @@ def altup_projections(model: ModelSpec) -> Iterator[Tensor]:
 
 
 def windowed_attention(model: ModelSpec, il: int) -> Iterator[Tensor]:
-    """Gemma 4: narrower heads in layers with a window, no K and V where another layer's cache is read.
+    """Gemma 4: narrower heads in layers with a window, no K and V where another layer's cache is
+    read.
 
     Models whose layers have different KV heads use K as V in the layers without a window.
     """
-    windows, counts = model.per_layer("attention.sliding_window_pattern"), model.per_layer("attention.head_count_kv")
+    windows, counts = (
+        model.per_layer("attention.sliding_window_pattern"),
+        model.per_layer("attention.head_count_kv"),
+    )
     (n_head, n_head_kv), n_embd = parts.heads(model, il), model.n_embd
     head = model.integer("attention.key_length_swa" if windows[il] else "attention.key_length")
     yield "attn_q.weight", (n_embd, n_head * head)
@@ -111,7 +119,8 @@ def windowed_attention(model: ModelSpec, il: int) -> Iterator[Tensor]:
 
 
 def experts_beside_dense(model: ModelSpec, il: int) -> Iterator[Tensor]:
-    """Gemma 4's experts, gate and up in one, beside the dense feed-forward, each with norms of its own."""
+    """Gemma 4's experts, gate and up in one, beside the dense feed-forward, each with norms of its
+    own."""
     n_embd, n_expert, n_ff = model.n_embd, model.n_expert, parts.expert_width(model)
     for name in ("pre_ffw_norm_2", "post_ffw_norm_1", "post_ffw_norm_2"):
         yield f"{name}.weight", (n_embd,)
@@ -140,7 +149,8 @@ def unnormed_mamba2(model: ModelSpec, il: int) -> Iterator[Tensor]:
 
 
 def ungated_experts(model: ModelSpec, il: int) -> Iterator[Tensor]:
-    """Nemotron-H's experts: no gate, and on a narrower projection of the tokens where the model has one."""
+    """Nemotron-H's experts: no gate, and on a narrower projection of the tokens where the model has
+    one."""
     n_embd, n_expert, n_ff = model.n_embd, model.n_expert, parts.expert_width(model)
     shared = model.integer("expert_shared_feed_forward_length", 0)
     width = model.integer("moe_latent_size", 0) or n_embd

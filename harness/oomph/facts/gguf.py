@@ -1,11 +1,12 @@
 """Reads the header of a GGUF file: metadata and tensor infos, in milliseconds.
 
-Stands apart from `modelspec` because it knows the file format and nothing of models. The `gguf` package builds
-a Python object for every string of the vocabulary, which takes seconds; an estimate needs none of them, so
-long arrays are stepped over (`SkippedArray`). Everything read is untrusted: each length is held against the
-file's end before it is used, and each error names the byte offset.
+Stands apart from `modelspec` because it knows the file format and nothing of models. The `gguf`
+package builds a Python object for every string of the vocabulary, which takes seconds; an estimate
+needs none of them, so long arrays are stepped over (`SkippedArray`). Everything read is untrusted:
+each length is held against the file's end before it is used, and each error names the byte offset.
 
-Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md (versions 2 and 3, both byte orders).
+Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md (versions 2 and 3, both byte
+orders).
 """
 
 import mmap
@@ -28,9 +29,22 @@ MAX_METADATA: Final = 1 << 16
 MAX_NAME_BYTES: Final = 1 << 10
 MAX_STRING_BYTES: Final = 1 << 20
 KEPT_ARRAY: Final = 1024
-"""Numeric arrays up to this length are kept (head counts by layer); longer ones are vocabularies, stepped over."""
+"""Numeric arrays up to this length are kept (head counts by layer); longer ones are vocabularies,
+stepped over."""
 
-_NUMBER_FORMATS: Final = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+_NUMBER_FORMATS: Final = {
+    0: "B",
+    1: "b",
+    2: "H",
+    3: "h",
+    4: "I",
+    5: "i",
+    6: "f",
+    7: "?",
+    10: "Q",
+    11: "q",
+    12: "d",
+}
 _STRING: Final = 8
 _ARRAY: Final = 9
 
@@ -48,7 +62,8 @@ Value = int | float | bool | str | tuple[int | float | bool, ...] | SkippedArray
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TensorInfo:
-    """One tensor as the header lists it: dimensions `ne` with the contiguous one first, bytes as stored."""
+    """One tensor as the header lists it: dimensions `ne` with the contiguous one first, bytes as
+    stored."""
 
     name: str
     ne: tuple[int, ...]
@@ -68,7 +83,8 @@ class TensorInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GGUFFile:
-    """A header as read: `metadata` by key, `tensors` in file order, sizes in bytes (of all parts if split)."""
+    """A header as read: `metadata` by key, `tensors` in file order, sizes in bytes (of all parts if
+    split)."""
 
     name: str
     version: int
@@ -87,7 +103,10 @@ def _read_array(cursor: Cursor, key: str) -> Value:
         cursor.skip_strings(count, f"the strings of {key!r}")
         return SkippedArray(element_type, count)
     if element_type not in _NUMBER_FORMATS:
-        raise cursor.fail(f"{key!r} is an array of type {element_type}, which GGUF does not have or allow nested", at)
+        raise cursor.fail(
+            f"{key!r} is an array of type {element_type}, which GGUF does not have or allow nested",
+            at,
+        )
     code = _NUMBER_FORMATS[element_type]
     if count <= KEPT_ARRAY:
         return cursor.numbers(code, count, f"the array {key!r}")
@@ -127,14 +146,18 @@ def _read_tensor(cursor: Cursor) -> TensorInfo:
     at, name = cursor.pos, _read_name(cursor, "a tensor's name")
     n_dims = cursor.u32(f"the number of dimensions of {name!r}")
     if not 1 <= n_dims <= MAX_DIMS:
-        raise cursor.fail(f"tensor {name!r} has {n_dims} dimensions, 1 to {MAX_DIMS} are possible", at)
+        raise cursor.fail(
+            f"tensor {name!r} has {n_dims} dimensions, 1 to {MAX_DIMS} are possible", at
+        )
     ne = tuple(int(n) for n in cursor.numbers("Q", n_dims, f"the dimensions of {name!r}"))
     number, offset = cursor.u32(f"the type of {name!r}"), cursor.u64(f"the offset of {name!r}")
     if number not in QUANTS_BY_NUMBER:
         raise cursor.fail(f"tensor {name!r} has the unknown ggml type {number}", at)
     quant = QUANTS_BY_NUMBER[number]
     if min(ne) < 1 or prod(ne) >= 1 << 62 or ne[0] % quant.block:
-        raise cursor.fail(f"tensor {name!r} has the impossible shape {list(ne)} for {quant.name}", at)
+        raise cursor.fail(
+            f"tensor {name!r} has the impossible shape {list(ne)} for {quant.name}", at
+        )
     return TensorInfo(name=name, ne=ne, quant=quant, offset=offset)
 
 
@@ -163,32 +186,46 @@ def _read_version(cursor: Cursor) -> tuple[int, bool]:
     return version, big_endian
 
 
-def _check_data(cursor: Cursor, tensors: tuple[TensorInfo, ...], data_offset: int, file_bytes: int) -> None:
+def _check_data(
+    cursor: Cursor, tensors: tuple[TensorInfo, ...], data_offset: int, file_bytes: int
+) -> None:
     """Refuse tensors that lie on each other or past the file's end."""
     end, previous = 0, ""
     for tensor in sorted(tensors, key=lambda t: t.offset):
         if tensor.offset < end:
-            raise cursor.fail(f"the data of {tensor.name!r} overlaps that of {previous!r}", data_offset + tensor.offset)
+            raise cursor.fail(
+                f"the data of {tensor.name!r} overlaps that of {previous!r}",
+                data_offset + tensor.offset,
+            )
         end, previous = tensor.offset + tensor.n_bytes, tensor.name
     if tensors and data_offset + end > file_bytes:
         raise cursor.fail(
-            f"tensor data is not within the file bounds: {data_offset + end:,} bytes needed, {file_bytes:,} there",
+            f"tensor data is not within the file bounds: {data_offset + end:,} bytes needed, "
+            f"{file_bytes:,} there",
             file_bytes,
         )
 
 
-def parse_header(buffer: mmap.mmap | bytes, *, name: str, file_bytes: int | None = None) -> GGUFFile:
-    """The header at the start of `buffer`; `file_bytes` is the whole file's size where the buffer is a prefix.
+def parse_header(
+    buffer: mmap.mmap | bytes, *, name: str, file_bytes: int | None = None
+) -> GGUFFile:
+    """The header at the start of `buffer`; `file_bytes` is the whole file's size where the buffer
+    is a prefix.
 
-    Raises TruncatedHeaderError where a prefix ends before the header does, and ModelFileError, naming the byte
-    offset, for anything that is not a complete GGUF header or whose tensors overlap or reach past `file_bytes`.
+    Raises TruncatedHeaderError where a prefix ends before the header does, and ModelFileError,
+    naming the byte offset, for anything that is not a complete GGUF header or whose tensors overlap
+    or reach past `file_bytes`.
     """
     cursor = Cursor(buffer, name=name, file_bytes=file_bytes)
     version, big_endian = _read_version(cursor)
     n_tensors, n_metadata = cursor.u64("the tensor count"), cursor.u64("the metadata count")
     if n_tensors > MAX_TENSORS or n_metadata > MAX_METADATA:
-        raise cursor.fail(f"{n_tensors} tensors and {n_metadata} metadata keys are not plausible", 8)
-    cursor.require(14 * n_metadata + 33 * n_tensors, f"{n_metadata} metadata keys and {n_tensors} tensors", 8)
+        raise cursor.fail(
+            f"{n_tensors} tensors and {n_metadata} metadata keys are not plausible", 8
+        )
+    cursor.require(
+        14 * n_metadata + 33 * n_tensors, f"{n_metadata} metadata keys and {n_tensors} tensors", 8
+    )
     metadata = _read_metadata(cursor, n_metadata)
     tensors = _read_tensors(cursor, n_tensors)
     alignment = metadata.get("general.alignment", 32)
@@ -198,9 +235,14 @@ def parse_header(buffer: mmap.mmap | bytes, *, name: str, file_bytes: int | None
     total = len(buffer) if file_bytes is None else file_bytes
     _check_data(cursor, tensors, data_offset, total)
     return GGUFFile(
-        name=name, version=version, big_endian=big_endian, metadata=metadata, tensors=tensors,
-        data_offset=data_offset, file_bytes=total,
-    )  # fmt: skip
+        name=name,
+        version=version,
+        big_endian=big_endian,
+        metadata=metadata,
+        tensors=tensors,
+        data_offset=data_offset,
+        file_bytes=total,
+    )
 
 
 def _read_part(path: Path) -> GGUFFile:
@@ -215,16 +257,20 @@ def _read_part(path: Path) -> GGUFFile:
             f"{path} does not exist; check the path, or run `oomph demo-model` for one to try"
         ) from None
     except OSError as error:
-        raise ModelFileError(f"{path} cannot be read ({error.strerror}); check path and permissions") from None
+        raise ModelFileError(
+            f"{path} cannot be read ({error.strerror}); check path and permissions"
+        ) from None
 
 
 _SPLIT_NAME: Final = re.compile(r"(?P<stem>.*)-(?P<no>\d{5})-of-(?P<count>\d{5})\.gguf")
 
 
 def part_names(file: GGUFFile, file_name: str) -> list[str]:
-    """The names of all parts of the split model that `file` is one of; just its own where it is whole.
+    """The names of all parts of the split model that `file` is one of; just its own where it is
+    whole.
 
-    Raises ModelFileError where the metadata says split and the name does not (llama_split_path's format).
+    Raises ModelFileError where the metadata says split and the name does not (llama_split_path's
+    format).
     """
     n_parts = file.metadata.get("split.count", 1)
     if not isinstance(n_parts, int) or n_parts <= 1:
@@ -232,17 +278,22 @@ def part_names(file: GGUFFile, file_name: str) -> list[str]:
     names = split_names(file_name)
     if len(names) != n_parts:
         raise ModelFileError(
-            f"{file.name} says it is one of {n_parts} parts, but is not named like -00001-of-{n_parts:05}.gguf"
+            f"{file.name} says it is one of {n_parts} parts, but is not named like "
+            f"-00001-of-{n_parts:05}.gguf"
         )
     return names
 
 
 def split_names(file_name: str) -> list[str]:
-    """The names of all parts of which `file_name` (`…-00001-of-0000N.gguf`) is one; just its own where it is none."""
+    """The names of all parts of which `file_name` (`…-00001-of-0000N.gguf`) is one; just its own
+    where it is none."""
     match = _SPLIT_NAME.fullmatch(file_name)
     if not match:
         return [file_name]
-    return [f"{match['stem']}-{no:05}-of-{match['count']}.gguf" for no in range(1, int(match["count"]) + 1)]
+    return [
+        f"{match['stem']}-{no:05}-of-{match['count']}.gguf"
+        for no in range(1, int(match["count"]) + 1)
+    ]
 
 
 def join_parts(parts: Sequence[GGUFFile]) -> GGUFFile:
@@ -256,11 +307,14 @@ def join_parts(parts: Sequence[GGUFFile]) -> GGUFFile:
 
 
 def read_gguf(path: Path | str) -> GGUFFile:
-    """The header of the file at `path`; of a split model (`-00001-of-0000N`) the headers of all its parts.
+    """The header of the file at `path`; of a split model (`-00001-of-0000N`) the headers of all its
+    parts.
 
     Raises ModelFileError naming the file and the byte offset, or the part that is missing.
     """
     path = Path(path)
     file = _read_part(path)
     names = part_names(file, path.name)
-    return join_parts([file if name == path.name else _read_part(path.with_name(name)) for name in names])
+    return join_parts(
+        [file if name == path.name else _read_part(path.with_name(name)) for name in names]
+    )

@@ -1,9 +1,10 @@
 """Which ggml type llama-quantize gives each tensor.
 
-Stands apart from `shapes` because it knows tensors by name only: the rules look at what a tensor is for, at the
-block it is in, and at a few numbers of the model. They are those of `src/llama-quant.cpp` in llama.cpp 0.5.0
-(`tensor_allows_quantization`, `llama_tensor_get_type_impl`, `tensor_type_fallback`), for files without a
-`--tensor-type` override; what llama-quantize leaves alone has the type that convert_hf_to_gguf wrote.
+Stands apart from `shapes` because it knows tensors by name only: the rules look at what a tensor is
+for, at the block it is in, and at a few numbers of the model. They are those of
+`src/llama-quant.cpp` in llama.cpp 0.5.0 (`tensor_allows_quantization`,
+`llama_tensor_get_type_impl`, `tensor_type_fallback`), for files without a `--tensor-type` override;
+what llama-quantize leaves alone has the type that convert_hf_to_gguf wrote.
 """
 
 from collections.abc import Sequence
@@ -16,17 +17,24 @@ from oomph.facts.quants import QUANTS, QuantType, quant
 from oomph.facts.tensor_parts import Tensor
 
 _FALLBACKS: Final = {
-    "IQ1_S": "IQ4_NL", "IQ1_M": "IQ4_NL", "IQ2_XXS": "IQ4_NL", "IQ2_XS": "IQ4_NL", "IQ2_S": "IQ4_NL",
-    "IQ3_XXS": "IQ4_NL", "IQ3_S": "IQ4_NL", "IQ4_XS": "IQ4_NL", "Q2_K": "Q4_0", "Q3_K": "Q4_0", "TQ1_0": "Q4_0",
+    "IQ1_S": "IQ4_NL", "IQ1_M": "IQ4_NL", "IQ2_XXS": "IQ4_NL", "IQ2_XS": "IQ4_NL",
+    "IQ2_S": "IQ4_NL",
+    "IQ3_XXS": "IQ4_NL", "IQ3_S": "IQ4_NL", "IQ4_XS": "IQ4_NL", "Q2_K": "Q4_0", "Q3_K": "Q4_0",
+    "TQ1_0": "Q4_0",
     "TQ2_0": "Q4_0", "Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0",
 }  # fmt: skip
 _LOW_BIT: Final = ("IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ2_M", "IQ1_S", "IQ1_M")
 _LARGER_LOW_BIT: Final = ("IQ2_S", "IQ2_M")
 
 _ALWAYS_F32: Final = (
-    "_norm.weight", "ffn_gate_inp.weight", "ffn_gate_inp_shexp.weight", "ssm_conv1d", "shortconv.conv",
-    "altup_correct_coef", "altup_predict_coef",
-)  # fmt: skip
+    "_norm.weight",
+    "ffn_gate_inp.weight",
+    "ffn_gate_inp_shexp.weight",
+    "ssm_conv1d",
+    "shortconv.conv",
+    "altup_correct_coef",
+    "altup_predict_coef",
+)
 _KEPT: Final = (*_ALWAYS_F32, "altup", "laurel", "per_layer_model_proj")
 
 
@@ -155,17 +163,34 @@ def _ffn_down(mix: _Mixture, i: int) -> str:
 
 
 _EIGHT_EXPERTS_OUTPUT: Final = (
-    "Q2_K", "IQ3_XS", "IQ3_XXS", "Q3_K_S", "Q3_K_M", "IQ4_NL", "Q4_K_S", "Q4_K_M", "IQ3_S", "IQ3_M", "IQ4_XS",
-)  # fmt: skip
+    "Q2_K",
+    "IQ3_XS",
+    "IQ3_XXS",
+    "Q3_K_S",
+    "Q3_K_M",
+    "IQ4_NL",
+    "Q4_K_S",
+    "Q4_K_M",
+    "IQ3_S",
+    "IQ3_M",
+    "IQ4_XS",
+)
 
 
 def _attention_output(mix: _Mixture) -> str:
     if mix.n_expert == 8:
         return "Q5_K" if mix.is_low_bit or mix.any_of(*_EIGHT_EXPERTS_OUTPUT) else mix.base
     larger = {
-        "Q2_K": "Q3_K", "IQ3_XXS": "IQ3_S", "Q3_K_M": "Q4_K", "Q3_K_L": "Q5_K", "IQ3_M": "Q4_K",
-        "IQ1_S": "IQ2_XXS", "IQ1_M": "IQ2_XXS", "IQ2_S": "IQ3_S", "IQ2_M": "IQ3_S",
-    }  # fmt: skip
+        "Q2_K": "Q3_K",
+        "IQ3_XXS": "IQ3_S",
+        "Q3_K_M": "Q4_K",
+        "Q3_K_L": "Q5_K",
+        "IQ3_M": "Q4_K",
+        "IQ1_S": "IQ2_XXS",
+        "IQ1_M": "IQ2_XXS",
+        "IQ2_S": "IQ3_S",
+        "IQ2_M": "IQ3_S",
+    }
     return larger.get(mix.name, mix.base)
 
 
@@ -175,10 +200,14 @@ def _ffn_gate_up(mix: _Mixture, i: int) -> str:
 
 
 _CATEGORIES: Final = (
-    ("attention_v", ("attn_qkv.weight", "attn_kv_b.weight", "attn_v.weight")), ("attention_k", ("attn_k.weight",)),
-    ("attention_q", ("attn_q.weight",)), ("attention_output", ("attn_output.weight",)),
-    ("ffn_up", ("ffn_up",)), ("ffn_gate", ("ffn_gate",)), ("ffn_down", ("ffn_down",)),
-)  # fmt: skip
+    ("attention_v", ("attn_qkv.weight", "attn_kv_b.weight", "attn_v.weight")),
+    ("attention_k", ("attn_k.weight",)),
+    ("attention_q", ("attn_q.weight",)),
+    ("attention_output", ("attn_output.weight",)),
+    ("ffn_up", ("ffn_up",)),
+    ("ffn_gate", ("ffn_gate",)),
+    ("ffn_down", ("ffn_down",)),
+)
 
 
 def _category(name: str) -> str:
@@ -187,17 +216,22 @@ def _category(name: str) -> str:
         return "output"
     if name in ("token_embd.weight", "per_layer_token_embd.weight"):
         return "embedding"
-    return next((category for category, marks in _CATEGORIES if any(mark in name for mark in marks)), "other")
+    return next(
+        (category for category, marks in _CATEGORIES if any(mark in name for mark in marks)),
+        "other",
+    )
 
 
 def _is_quantized(name: str, ne: tuple[int, ...]) -> bool:
-    """Whether llama-quantize touches the tensor: weight matrices, without norms, routers and small ones."""
+    """Whether llama-quantize touches the tensor: weight matrices, without norms, routers and small
+    ones."""
     is_matrix = any(n > 1 for n in ne[1:])
     return is_matrix and name.endswith("weight") and not any(mark in name for mark in _KEPT)
 
 
 def _kept_type(base: str, name: str, ne: tuple[int, ...]) -> str:
-    """What convert_hf_to_gguf wrote for a tensor that llama-quantize leaves alone (F16 where it had a choice)."""
+    """What convert_hf_to_gguf wrote for a tensor that llama-quantize leaves alone (F16 where it had
+    a choice)."""
     if len(ne) < 2 or not name.endswith("weight") or any(mark in name for mark in _ALWAYS_F32):
         return "F32"
     return base if base in ("F32", "BF16") else "F16"
@@ -213,7 +247,8 @@ def _fallback(chosen: str, ne0: int) -> str:
 
 def _choose(mix: _Mixture, category: str, ne: tuple[int, ...], *, index: int, block: int) -> str:
     """The type of the `index`-th tensor of its category, which is in block `block`."""
-    layer = block if mix.n_expert > 1 else index  # experts were once tensors of their own, so names count there
+    # experts were once tensors of their own, so names count there
+    layer = block if mix.n_expert > 1 else index
     if category == "output" or (category == "embedding" and mix.tied):
         return _output(mix, ne[0])
     if mix.name == "MXFP4":
@@ -241,11 +276,17 @@ def _mixture(model: ModelSpec, shapes: Sequence[Tensor], name: str, imatrix: boo
     n_head_kv = model.per_layer("attention.head_count_kv", n_head)[0]
     names = [tensor for tensor, _ in shapes]
     return _Mixture(
-        name=name, base=FILE_TYPES[name][1], n_layer=model.n_layer, n_expert=max(1, model.n_expert),
+        name=name,
+        base=FILE_TYPES[name][1],
+        n_layer=model.n_layer,
+        n_expert=max(1, model.n_expert),
         n_attention_v=sum(_category(tensor) == "attention_v" for tensor in names),
-        n_gqa=n_head // n_head_kv if n_head_kv else 0, tied="output.weight" not in names, imatrix=imatrix,
-        is_70b=model.n_layer == 80 and (model.arch == "qwen2" or (model.arch == "llama" and n_head != n_head_kv)),
-    )  # fmt: skip
+        n_gqa=n_head // n_head_kv if n_head_kv else 0,
+        tied="output.weight" not in names,
+        imatrix=imatrix,
+        is_70b=model.n_layer == 80
+        and (model.arch == "qwen2" or (model.arch == "llama" and n_head != n_head_kv)),
+    )
 
 
 def tensor_types(
@@ -253,9 +294,10 @@ def tensor_types(
 ) -> dict[str, QuantType]:
     """The type of every tensor in a file of `quantization`, by name.
 
-    `shapes` are in llama.cpp's order (`oomph.facts.shapes.tensor_shapes`), for the rules count. `imatrix` says
-    whether llama-quantize had an importance matrix; None is as published files have it: with one for the IQ
-    types (which mostly require it), without for the others. UnknownNameError for an unknown quantization.
+    `shapes` are in llama.cpp's order (`oomph.facts.shapes.tensor_shapes`), for the rules count.
+    `imatrix` says whether llama-quantize had an importance matrix; None is as published files have
+    it: with one for the IQ types (which mostly require it), without for the others.
+    UnknownNameError for an unknown quantization.
     """
     name = canonical_quantization(quantization)
     mix = _mixture(model, shapes, name, name.startswith("IQ") if imatrix is None else imatrix)

@@ -1,11 +1,12 @@
 """Reads a GGUF header over HTTP: only the header travels, never the weights.
 
-`https://…gguf` and `hf:owner/repo/file.gguf` are read by range requests, a growing prefix until the header is
-whole, so that an 18 GB model is judged after some 6 MiB. A broken connection is taken up at the byte reached.
-Standard library only; the server is untrusted, so what it sends is bounded and every length checked.
+`https://…gguf` and `hf:owner/repo/file.gguf` are read by range requests, a growing prefix until the
+header is whole, so that an 18 GB model is judged after some 6 MiB. A broken connection is taken up
+at the byte reached. Standard library only; the server is untrusted, so what it sends is bounded and
+every length checked.
 
-HF_ENDPOINT names another Hugging Face server, HF_TOKEN the token for gated models; the token goes to that
-server alone, never to a host it redirects to.
+HF_ENDPOINT names another Hugging Face server, HF_TOKEN the token for gated models; the token goes
+to that server alone, never to a host it redirects to.
 """
 
 import http.client
@@ -26,14 +27,16 @@ from oomph.units import MIB, size
 
 FIRST_BYTES: Final = MIB
 ATTEMPTS: Final = 4
-"""Connections in a row that may break with less than PROGRESS_BYTES gained before the reading is given up."""
+"""Connections in a row that may break with less than PROGRESS_BYTES gained before the reading is
+given up."""
 PROGRESS_BYTES: Final = 16 << 10
 
 _HF_REFERENCE: Final = re.compile(r"hf:(?P<repo>[^/\s]+/[^/\s]+)/(?P<file>\S+\.gguf)")
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 _ADVICE: Final = {
     401: "it needs a token: set HF_TOKEN to one that may read it",
-    403: "the server refuses it: accept the model's terms and set HF_TOKEN to a token that may read it",
+    403: "the server refuses it: accept the model's terms and set HF_TOKEN to a token that may "
+    "read it",
     404: "there is no such file: check owner, repository and file name",
     416: "the file is empty, or shorter than it was a moment ago",
 }
@@ -45,7 +48,8 @@ def is_remote(reference: str) -> bool:
 
 
 def resolve_url(reference: str) -> str:
-    """The URL behind a reference; ModelFileError where `hf:` is not followed by owner, repository and file."""
+    """The URL behind a reference; ModelFileError where `hf:` is not followed by owner, repository
+    and file."""
     if not reference.startswith("hf:"):
         return reference
     repository, file = hf_file(reference)
@@ -53,10 +57,13 @@ def resolve_url(reference: str) -> str:
 
 
 def hf_file(reference: str) -> tuple[str, str]:
-    """Repository and file of `hf:owner/repo/file.gguf`; ModelFileError where it is spelt otherwise."""
+    """Repository and file of `hf:owner/repo/file.gguf`; ModelFileError where it is spelt
+    otherwise."""
     match = _HF_REFERENCE.fullmatch(reference)
     if not match:
-        raise ModelFileError(f"{reference}: write hf:owner/repository/file.gguf, with the file's full name")
+        raise ModelFileError(
+            f"{reference}: write hf:owner/repository/file.gguf, with the file's full name"
+        )
     return match["repo"], match["file"]
 
 
@@ -65,10 +72,17 @@ def _hf_endpoint() -> str:
 
 
 class _SafeRedirect(HTTPRedirectHandler):
-    """Follows to http(s) only and leaves the token behind when scheme or host change, which urllib does not."""
+    """Follows to http(s) only and leaves the token behind when scheme or host change, which urllib
+    does not."""
 
     def redirect_request(
-        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: http.client.HTTPMessage, newurl: str
+        self,
+        req: Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
     ) -> Request | None:
         request = super().redirect_request(req, fp, code, msg, headers, newurl)
         if request is not None and urlsplit(newurl)[:2] != urlsplit(req.full_url)[:2]:
@@ -77,7 +91,8 @@ class _SafeRedirect(HTTPRedirectHandler):
 
 
 class _RemoteFile:
-    """The growing prefix of the file at `url`: `data` so far, `total_bytes` once the server has said it."""
+    """The growing prefix of the file at `url`: `data` so far, `total_bytes` once the server has
+    said it."""
 
     def __init__(self, url: str, *, timeout_s: float, pause_s: float) -> None:
         self.url, self.data, self.total_bytes = url, bytearray(), 0
@@ -88,7 +103,8 @@ class _RemoteFile:
         return len(self.data) >= (min(wanted, self.total_bytes) if self.total_bytes else wanted)
 
     def grow(self, wanted: int) -> None:
-        """Fetch until `wanted` bytes are there or the file ends; broken connections are taken up where they broke."""
+        """Fetch until `wanted` bytes are there or the file ends; broken connections are taken up
+        where they broke."""
         failures = 0
         while not self._has(wanted):
             before = len(self.data)
@@ -102,7 +118,8 @@ class _RemoteFile:
             failures = 0 if len(self.data) - before >= PROGRESS_BYTES else failures + 1
             if failures == ATTEMPTS:
                 raise ModelFileError(
-                    f"{self.url}: {reason} after {size(len(self.data))}, {ATTEMPTS} times in a row; check address and"
+                    f"{self.url}: {reason} after {size(len(self.data))}, {ATTEMPTS} times in a "
+                    f"row; check address and"
                     " network"
                 )
             if failures:
@@ -118,7 +135,10 @@ class _RemoteFile:
 
     @contextmanager
     def _open(self, wanted: int) -> Iterator[Any]:
-        request = Request(self.url, headers={"Range": f"bytes={len(self.data)}-{wanted - 1}", "User-Agent": "oomph"})
+        request = Request(
+            self.url,
+            headers={"Range": f"bytes={len(self.data)}-{wanted - 1}", "User-Agent": "oomph"},
+        )
         token = os.environ.get("HF_TOKEN")
         if token and self.url.startswith(_hf_endpoint() + "/"):
             request.add_header("Authorization", f"Bearer {token}")
@@ -126,10 +146,13 @@ class _RemoteFile:
             response = self._opener.open(request, timeout=self._timeout_s)
         except HTTPError as error:
             error.close()
-            if error.code >= 500 or error.code == 429:  # the server's trouble of the moment: worth another attempt
+            # the server's trouble of the moment: worth another attempt
+            if error.code >= 500 or error.code == 429:
                 raise URLError(f"the server answers {error.code} {error.reason}") from None
             advice = _ADVICE.get(error.code, "check the address")
-            raise ModelFileError(f"{self.url}: the server answers {error.code} {error.reason}; {advice}") from None
+            raise ModelFileError(
+                f"{self.url}: the server answers {error.code} {error.reason}; {advice}"
+            ) from None
         with response:
             self._check_range(response)
             yield response
@@ -138,7 +161,8 @@ class _RemoteFile:
         match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
         if response.status != 206 or not match or int(match[1]) != len(self.data):
             raise ModelFileError(
-                f"{self.url}: the server does not serve byte ranges, so the header cannot be read alone; download the"
+                f"{self.url}: the server does not serve byte ranges, so the header cannot be read "
+                f"alone; download the"
                 " file and name its path"
             )
         if self.total_bytes not in (0, int(match[3])):
@@ -155,19 +179,24 @@ def _read_part(url: str, *, limit_bytes: int, timeout_s: float, pause_s: float) 
         except TruncatedHeaderError as error:
             if len(remote.data) >= limit_bytes:
                 raise ModelFileError(
-                    f"{url}: the header is not complete within {size(limit_bytes)}; download the file and name its path"
+                    f"{url}: the header is not complete within {size(limit_bytes)}; download the "
+                    f"file and name its path"
                 ) from None
             wanted = max(2 * len(remote.data), error.needed_bytes)
 
 
 def read_remote_gguf(
-    reference: str, *, limit_bytes: int = MAX_HEADER_BYTES, timeout_s: float = 20.0, pause_s: float = 0.5
+    reference: str,
+    *,
+    limit_bytes: int = MAX_HEADER_BYTES,
+    timeout_s: float = 20.0,
+    pause_s: float = 0.5,
 ) -> GGUFFile:
     """The header behind a URL or `hf:` reference; of a split model the headers of all its parts.
 
-    At most `limit_bytes` of each part are fetched. `timeout_s` is the longest silence of the server, `pause_s` the
-    first wait after a broken connection (it doubles). Raises ModelFileError: one sentence with what the server
-    answered, or the byte offset of what is malformed.
+    At most `limit_bytes` of each part are fetched. `timeout_s` is the longest silence of the
+    server, `pause_s` the first wait after a broken connection (it doubles). Raises ModelFileError:
+    one sentence with what the server answered, or the byte offset of what is malformed.
     """
     url = resolve_url(reference)
     try:
@@ -185,4 +214,6 @@ def read_remote_gguf(
 
     first_name = unquote(file_name)
     first = read(first_name)
-    return join_parts([first if name == first_name else read(name) for name in part_names(first, first_name)])
+    return join_parts(
+        [first if name == first_name else read(name) for name in part_names(first, first_name)]
+    )

@@ -1,7 +1,7 @@
 """What a tensor is for, by its name: attention, experts, router, embeddings …
 
-Stands apart from `modelspec` because it is a reading of llama.cpp's tensor names (llama-arch.cpp), good for
-saying where a model's bytes are; no estimate rests on it.
+Stands apart from `modelspec` because it is a reading of llama.cpp's tensor names (llama-arch.cpp),
+good for saying where a model's bytes are; no estimate rests on it.
 """
 
 from typing import Final
@@ -20,14 +20,17 @@ _MARKS: Final = (
     ("token embedding", ("token_embd", "per_layer_token_embd")),
     ("output head", ("output.",)),
 )
-"""A role and what marks a name as its own; the first that fits, as a shared expert's is an ffn_ too."""
+"""A role and what marks a name as its own; the first that fits, as a shared expert's is an ffn_
+too."""
 
 ROLES: Final = (*(role for role, _ in _MARKS), "other")
 
 
 def role(tensor_name: str) -> str:
     """One of `ROLES` for a tensor under llama.cpp's name."""
-    return next((role for role, marks in _MARKS if any(mark in tensor_name for mark in marks)), "other")
+    return next(
+        (role for role, marks in _MARKS if any(mark in tensor_name for mark in marks)), "other"
+    )
 
 
 def bytes_by_role(model: ModelSpec) -> dict[str, int]:

@@ -1,12 +1,13 @@
 """Every tensor of a published model: which family is built of which parts.
 
-Stands apart from the parts (`oomph.facts.tensor_parts`) so that a family is one row: what every block has, what
-an attention block has, what a recurrent one has instead, what a dense and what an expert feed-forward has. To
-add a family: add its row to `FAMILIES` (and a part where it has tensors that no other has), then its models to
-`catalogue.toml` under llama.cpp's own metadata keys; everything else follows.
+Stands apart from the parts (`oomph.facts.tensor_parts`) so that a family is one row: what every
+block has, what an attention block has, what a recurrent one has instead, what a dense and what an
+expert feed-forward has. To add a family: add its row to `FAMILIES` (and a part where it has tensors
+that no other has), then its models to `catalogue.toml` under llama.cpp's own metadata keys;
+everything else follows.
 
-The list is in llama.cpp's order (`llama_model_loader::weight_name_comparer`: by block, then by name), which is
-the order in which llama-quantize counts and writes.
+The list is in llama.cpp's order (`llama_model_loader::weight_name_comparer`: by block, then by
+name), which is the order in which llama-quantize counts and writes.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -24,10 +25,10 @@ from oomph.facts.tensor_parts import Part, Tensor
 class Family:
     """The parts of one architecture's blocks.
 
-    `every` is in each block. A block has `attention`, or `recurrent` where `is_recurrent` says so; it has
-    `experts` where `is_expert_block` says so, `dense` elsewhere; with `one_part` it has only one of the four.
-    `next_token` is added to the blocks past the last one that decodes (multi-token prediction). `outside` is in no
-    block.
+    `every` is in each block. A block has `attention`, or `recurrent` where `is_recurrent` says so;
+    it has `experts` where `is_expert_block` says so, `dense` elsewhere; with `one_part` it has only
+    one of the four. `next_token` is added to the blocks past the last one that decodes (multi-token
+    prediction). `outside` is in no block.
     """
 
     every: tuple[Part, ...] = (parts.norm("attn_norm", "ffn_norm"),)
@@ -51,13 +52,18 @@ _BALANCED_SHARED: Final = (*_SHARED, parts.selection_bias)
 
 _WIDE_SHARED: Final = (parts.experts, own.shared_as_wide_as_routed)
 _LFM2: Final = Family(
-    attention=_NORMED, recurrent=(own.short_convolution,), experts=(parts.experts, parts.selection_bias),
+    attention=_NORMED,
+    recurrent=(own.short_convolution,),
+    experts=(parts.experts, parts.selection_bias),
     output_norm="token_embd_norm",
-)  # fmt: skip
+)
 _NEMOTRON_H: Final = Family(
-    every=(parts.norm("attn_norm"),), recurrent=(parts.mamba2,), dense=(own.plain,), experts=(own.ungated_experts,),
+    every=(parts.norm("attn_norm"),),
+    recurrent=(parts.mamba2,),
+    dense=(own.plain,),
+    experts=(own.ungated_experts,),
     one_part=True,
-)  # fmt: skip
+)
 
 
 def _output_norm_bias(model: ModelSpec) -> Iterator[Tensor]:
@@ -77,17 +83,24 @@ FAMILIES: Final[dict[str, Family]] = {
     "seed_oss": Family(every=_POST_NORM, attention=_BIASED),
     "starcoder2": Family(
         every=(parts.norm("attn_norm", "ffn_norm"), own.biases("attn_norm", "ffn_norm")),
-        attention=(*_BIASED, parts.output_bias), dense=(own.plain, own.plain_bias), outside=(_output_norm_bias,),
+        attention=(*_BIASED, parts.output_bias),
+        dense=(own.plain, own.plain_bias),
+        outside=(_output_norm_bias,),
     ),
     "command-r": Family(every=(parts.norm("attn_norm"),)),
     "cohere2": Family(every=(parts.norm("attn_norm"),)),
-    "exaone4": Family(every=(parts.norm("post_attention_norm", "post_ffw_norm"),), attention=_NORMED),
+    "exaone4": Family(
+        every=(parts.norm("post_attention_norm", "post_ffw_norm"),), attention=_NORMED
+    ),
     "hunyuan-moe": Family(attention=_NORMED, experts=_SHARED),
     "minimax-m2": Family(
-        attention=(parts.query_key_value, parts.full_width_norm), experts=(parts.experts, parts.selection_bias)
+        attention=(parts.query_key_value, parts.full_width_norm),
+        experts=(parts.experts, parts.selection_bias),
     ),
     "dots1": Family(attention=_NORMED, experts=_BALANCED_SHARED),
-    "bailingmoe2": Family(attention=(parts.fused_query_key_value, parts.head_norm), experts=_BALANCED_SHARED),
+    "bailingmoe2": Family(
+        attention=(parts.fused_query_key_value, parts.head_norm), experts=_BALANCED_SHARED
+    ),
     "deepseek": Family(experts=_SHARED),
     "deepseek32": Family(attention=(parts.latent_attention, own.indexer), experts=_BALANCED_SHARED),
     "qwen2": Family(attention=_BIASED),
@@ -98,30 +111,39 @@ FAMILIES: Final[dict[str, Family]] = {
     "qwen3vl": Family(attention=_NORMED),
     "qwen3vlmoe": Family(attention=_NORMED),
     "qwen3next": Family(
-        every=_POST_NORM, attention=(parts.gated_query_key_value, parts.head_norm),
-        recurrent=(parts.gated_delta_net, parts.fused_beta_alpha), experts=_GATED_SHARED,
+        every=_POST_NORM,
+        attention=(parts.gated_query_key_value, parts.head_norm),
+        recurrent=(parts.gated_delta_net, parts.fused_beta_alpha),
+        experts=_GATED_SHARED,
     ),
     "qwen35": Family(
-        every=_POST_NORM, attention=(parts.gated_query_key_value, parts.head_norm),
+        every=_POST_NORM,
+        attention=(parts.gated_query_key_value, parts.head_norm),
         recurrent=(parts.gated_delta_net, parts.split_beta_alpha),
     ),
     "qwen35moe": Family(
-        every=_POST_NORM, attention=(parts.gated_query_key_value, parts.head_norm),
-        recurrent=(parts.gated_delta_net, parts.split_beta_alpha), experts=_GATED_SHARED,
+        every=_POST_NORM,
+        attention=(parts.gated_query_key_value, parts.head_norm),
+        recurrent=(parts.gated_delta_net, parts.split_beta_alpha),
+        experts=_GATED_SHARED,
     ),
     "gemma2": Family(every=_SANDWICH),
     "gemma3": Family(every=_SANDWICH, attention=_NORMED),
     "gemma3n": Family(
-        every=(*_SANDWICH, own.altup, own.per_layer_gate), attention=_NORMED,
+        every=(*_SANDWICH, own.altup, own.per_layer_gate),
+        attention=_NORMED,
         outside=(own.per_layer_table, own.altup_projections),
     ),
     "gemma4": Family(
-        every=(*_SANDWICH, own.per_layer_gate), attention=(own.windowed_attention,),
-        experts=(parts.gated, own.experts_beside_dense), outside=(own.per_layer_table,),
+        every=(*_SANDWICH, own.per_layer_gate),
+        attention=(own.windowed_attention,),
+        experts=(parts.gated, own.experts_beside_dense),
+        outside=(own.per_layer_table,),
     ),
     "phi3": Family(attention=(parts.fused_query_key_value,), dense=(parts.fused_gated,)),
     "gpt-oss": Family(
-        every=_POST_NORM, attention=(*_BIASED, parts.output_bias, parts.attention_sinks),
+        every=_POST_NORM,
+        attention=(*_BIASED, parts.output_bias, parts.attention_sinks),
         experts=(parts.experts, parts.experts_bias),
     ),
     "olmoe": Family(attention=(parts.query_key_value, parts.full_width_norm)),
@@ -138,11 +160,12 @@ FAMILIES: Final[dict[str, Family]] = {
     ),
     "nemotron_h": _NEMOTRON_H,
     "nemotron_h_moe": _NEMOTRON_H,
-}  # fmt: skip
+}
 """The families whose tensors are known here, by llama.cpp's architecture name."""
 
 EXTRAS: Final = ("tied_output", "rope_freqs", "rope_factors")
-"""What a file may have or lack without its metadata saying so; a catalogue entry lists them under `extras`."""
+"""What a file may have or lack without its metadata saying so; a catalogue entry lists them under
+`extras`."""
 
 
 def is_recurrent(model: ModelSpec, il: int) -> bool:
@@ -160,9 +183,14 @@ def _only_feeds(model: ModelSpec, il: int) -> bool:
 
 
 def is_expert_block(model: ModelSpec, il: int) -> bool:
-    """Whether block `il` routes its tokens: past the leading dense blocks, and then every n-th of them."""
+    """Whether block `il` routes its tokens: past the leading dense blocks, and then every n-th of
+    them."""
     step = max(model.integer("interleave_moe_layer_step", 1), 1)
-    return model.is_moe and il >= model.integer("leading_dense_block_count", 0) and (il + 1) % step == 0
+    return (
+        model.is_moe
+        and il >= model.integer("leading_dense_block_count", 0)
+        and (il + 1) % step == 0
+    )
 
 
 def n_decoding(model: ModelSpec) -> int:
@@ -202,13 +230,14 @@ def _outside_blocks(model: ModelSpec, extras: Collection[str]) -> Iterator[Tenso
 def tensor_shapes(model: ModelSpec, *, extras: Collection[str] = ()) -> tuple[Tensor, ...]:
     """Name and dimensions of every tensor of `model`, whose own `tensors` need not be known.
 
-    `extras` (of `EXTRAS`) says what the metadata does not: `tied_output` (no output.weight), `rope_freqs` and
-    `rope_factors` (tables of rotary frequencies). UnknownNameError for an architecture without a row in
-    `FAMILIES`.
+    `extras` (of `EXTRAS`) says what the metadata does not: `tied_output` (no output.weight),
+    `rope_freqs` and `rope_factors` (tables of rotary frequencies). UnknownNameError for an
+    architecture without a row in `FAMILIES`.
     """
     if model.arch not in FAMILIES:
         raise UnknownNameError(
-            f"{model.source}: the tensors of architecture {model.arch!r} are not known without a file;"
+            f"{model.source}: the tensors of architecture {model.arch!r} are not known without a "
+            f"file;"
             f" those of {', '.join(sorted(FAMILIES))} are"
         )
     found = sorted(_outside_blocks(model, extras))

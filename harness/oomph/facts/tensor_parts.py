@@ -1,11 +1,12 @@
 """The parts of a transformer block as tensors: names and shapes, one function a part.
 
-A family of models (`oomph.facts.shapes`) is a handful of these put together, so a new architecture is usually
-a new row there and at most one new part here. A part takes the model's metadata (a `ModelSpec` whose tensors
-are not known yet) and the number of the block, and yields `(name, ne)` pairs: the name after `blk.N.`, the
-dimensions with the contiguous one first, as GGUF has them.
+A family of models (`oomph.facts.shapes`) is a handful of these put together, so a new architecture
+is usually a new row there and at most one new part here. A part takes the model's metadata (a
+`ModelSpec` whose tensors are not known yet) and the number of the block, and yields `(name, ne)`
+pairs: the name after `blk.N.`, the dimensions with the contiguous one first, as GGUF has them.
 
-Names and dimensions are llama.cpp's (`src/llama-arch.cpp` and the `load_arch_tensors` of `src/models/*.cpp`).
+Names and dimensions are llama.cpp's (`src/llama-arch.cpp` and the `load_arch_tensors` of
+`src/models/*.cpp`).
 """
 
 from collections.abc import Callable, Iterator
@@ -17,13 +18,17 @@ Tensor = tuple[str, tuple[int, ...]]
 Part = Callable[[ModelSpec, int], Iterator[Tensor]]
 
 SIGMOID: Final = 2
-"""expert_gating_func of a router that scores each expert by itself (llama_expert_gating_func_type)."""
+"""expert_gating_func of a router that scores each expert by itself (llama_expert_gating_func_type).
+"""
 
 
 def head_size(model: ModelSpec) -> tuple[int, int]:
-    """Width of a key head and of a value head (attention.key_length and value_length, or n_embd / n_head)."""
+    """Width of a key head and of a value head (attention.key_length and value_length, or n_embd /
+    n_head)."""
     default = model.n_embd // max(1, model.integer("attention.head_count"))
-    return model.integer("attention.key_length", default), model.integer("attention.value_length", default)
+    return model.integer("attention.key_length", default), model.integer(
+        "attention.value_length", default
+    )
 
 
 def heads(model: ModelSpec, il: int) -> tuple[int, int]:
@@ -100,10 +105,14 @@ def attention_sinks(model: ModelSpec, il: int) -> Iterator[Tensor]:
 
 
 def latent_attention(model: ModelSpec, il: int) -> Iterator[Tensor]:
-    """Multi-head latent attention (DeepSeek V2 and V3): low-rank query and a compressed KV stream."""
+    """Multi-head latent attention (DeepSeek V2 and V3): low-rank query and a compressed KV
+    stream."""
     n_head, n_embd = heads(model, il)[0], model.n_embd
     rank, rope = model.integer("attention.kv_lora_rank"), model.integer("rope.dimension_count")
-    head_k, head_v = model.integer("attention.key_length_mla"), model.integer("attention.value_length_mla")
+    head_k, head_v = (
+        model.integer("attention.key_length_mla"),
+        model.integer("attention.value_length_mla"),
+    )
     if rank_q := model.integer("attention.q_lora_rank", 0):
         yield "attn_q_a.weight", (n_embd, rank_q)
         yield "attn_q_a_norm.weight", (rank_q,)
@@ -136,7 +145,8 @@ def mamba2(model: ModelSpec, il: int) -> Iterator[Tensor]:
 
 
 def gated_delta_net(model: ModelSpec, il: int) -> Iterator[Tensor]:
-    """Linear attention by the gated delta rule, without its two small input projections (Qwen3-Next, Qwen3.5)."""
+    """Linear attention by the gated delta rule, without its two small input projections
+    (Qwen3-Next, Qwen3.5)."""
     inner, rank = model.integer("ssm.inner_size"), model.integer("ssm.time_step_rank")
     state = model.integer("ssm.state_size")
     conv = inner + 2 * model.integer("ssm.group_count") * state
@@ -184,7 +194,8 @@ def expert_width(model: ModelSpec) -> int:
 
 
 def experts(model: ModelSpec, il: int) -> Iterator[Tensor]:
-    """The router and the routed experts' three projections, an expert a slice of the last dimension."""
+    """The router and the routed experts' three projections, an expert a slice of the last
+    dimension."""
     n_ff, n_expert = expert_width(model), model.n_expert
     yield "ffn_gate_inp.weight", (model.n_embd, n_expert)
     yield "ffn_gate_exps.weight", (model.n_embd, n_ff, n_expert)
@@ -202,7 +213,8 @@ def experts_bias(model: ModelSpec, il: int) -> Iterator[Tensor]:
 
 
 def selection_bias(model: ModelSpec, il: int) -> Iterator[Tensor]:
-    """The bias that balances the choice of experts, where the router is no softmax (DeepSeek V3, GLM 4.5)."""
+    """The bias that balances the choice of experts, where the router is no softmax (DeepSeek V3,
+    GLM 4.5)."""
     if model.integer("expert_gating_func", SIGMOID) == SIGMOID:
         yield "exp_probs_b.bias", (model.n_expert,)
 
@@ -210,7 +222,8 @@ def selection_bias(model: ModelSpec, il: int) -> Iterator[Tensor]:
 def shared_expert(model: ModelSpec, il: int) -> Iterator[Tensor]:
     """The expert that sees every token; several shared ones are stored as one wide one."""
     n_ff = model.integer(
-        "expert_shared_feed_forward_length", expert_width(model) * model.integer("expert_shared_count", 0)
+        "expert_shared_feed_forward_length",
+        expert_width(model) * model.integer("expert_shared_count", 0),
     )
     if n_ff:
         yield "ffn_gate_shexp.weight", (model.n_embd, n_ff)
@@ -227,7 +240,8 @@ def shared_expert_gate(model: ModelSpec, il: int) -> Iterator[Tensor]:
 
 
 def next_token_head(model: ModelSpec, il: int) -> Iterator[Tensor]:
-    """What a block that predicts further tokens adds (GLM 4.5); llama.cpp keeps it in the file and skips it."""
+    """What a block that predicts further tokens adds (GLM 4.5); llama.cpp keeps it in the file and
+    skips it."""
     n_embd, n_vocab = model.n_embd, model.integer("vocab_size")
     yield "nextn.eh_proj.weight", (2 * n_embd, n_embd)
     yield "nextn.embed_tokens.weight", (n_embd, n_vocab)

@@ -10,7 +10,8 @@ from oomph.measure.outcome import RAN_OUT, SIGKILL_CODES, classify
 from oomph.records.schema import Record
 
 TRIES: Final = 3
-"""How often a point is tried that ends in accidents, over all starts of its sweep: then the last of them stands."""
+"""How often a point is tried that ends in accidents, over all starts of its sweep: then the last of
+them stands."""
 ACCIDENTS: Final = frozenset({"killed", "crash", "timeout", "device_lost", "driver_missing"})
 _NO_FILE: Final = re.compile(r"[Nn]o such file|does not exist|failed to open")
 _PROOF: Final = re.compile(r"^record (\S+)$")
@@ -19,22 +20,27 @@ _SAID: Final = re.compile(r" ended with (\w+), and this asks for at least as muc
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """What a sweep's records come to: the one that stands for each point that needs no try, by its id, and of the
-    points that are tried again how many there are by the reason."""
+    """What a sweep's records come to: the one that stands for each point that needs no try, by its
+    id, and of the points that are tried again how many there are by the reason."""
 
     finished: dict[str, Record]
     again: Counter[str]
 
 
 def standing(records: Iterable[Record]) -> Standing:
-    """Of records of one sweep's points in the order in which they were measured; what is no accident goes first."""
+    """Of records of one sweep's points in the order in which they were measured; what is no
+    accident goes first."""
     by_point: dict[str, list[Record]] = {}
     for record in records:
         by_point.setdefault(record.point_id, []).append(record)
     proofs = {record.record_id: record for tries in by_point.values() for record in tries}
     finished, again = dict[str, Record](), Counter[str]()
     for point_id, tries in by_point.items():
-        sound = [record for record in tries if not is_accident(record) and not _lacks_proof(record, proofs)]
+        sound = [
+            record
+            for record in tries
+            if not is_accident(record) and not _lacks_proof(record, proofs)
+        ]
         accidents = [record for record in tries if is_accident(record)]
         if sound or len(accidents) >= TRIES:
             finished[point_id] = (sound or accidents)[-1]
@@ -56,7 +62,8 @@ def is_accident(record: Record) -> bool:
 
 
 def is_presumed(record: Record) -> bool:
-    """Whether it is `host_oom` for no other reason than SIGKILL, as oomph once took every SIGKILL for the kernel's."""
+    """Whether it is `host_oom` for no other reason than SIGKILL, as oomph once took every SIGKILL
+    for the kernel's."""
     outcome = record.outcome
     return (
         outcome.label == "host_oom"
@@ -66,7 +73,8 @@ def is_presumed(record: Record) -> bool:
 
 
 def _lacks_proof(record: Record, records: dict[str, Record]) -> bool:
-    """Whether it was skipped because of a record that proves nothing: an accident, or a load that failed otherwise."""
+    """Whether it was skipped because of a record that proves nothing: an accident, or a load that
+    failed otherwise."""
     if record.outcome.label != "skipped":
         return False
     named = (match[1] for line in record.outcome.evidence if (match := _PROOF.search(line)))
@@ -82,4 +90,6 @@ def _reason(record: Record) -> str:
         return "host_oom on the word of a signal alone"
     if record.outcome.label == "skipped":
         return "skipped without a proof"
-    return "without the model's file" if record.outcome.label == "bad_model" else record.outcome.label
+    return (
+        "without the model's file" if record.outcome.label == "bad_model" else record.outcome.label
+    )

@@ -1,8 +1,8 @@
 """A card with less memory than it has: a child holds the rest, llama.cpp has what is left.
 
-So a card of 80 GB runs out of memory as one of 24 GB does, with CUDA's own refusals. The child is `worker.holder`; it
-ends with this process whatever ends it. A ballast that dies while a point runs falsifies it: that point is not
-recorded, and one sentence says so.
+So a card of 80 GB runs out of memory as one of 24 GB does, with CUDA's own refusals. The child is
+`worker.holder`; it ends with this process whatever ends it. A ballast that dies while a point runs
+falsifies it: that point is not recorded, and one sentence says so.
 """
 
 import os
@@ -38,16 +38,29 @@ class Door:
 def door_to(bench: Bench, card: Card) -> Door:
     """The door to a card of the bench, real or phantom."""
     if bench.phantom:
-        return Door(library=str(bench.phantom.cuda_path), environment=bench.phantom.environment([card.index]))
-    return Door(library="libcuda.so.1", environment=PCI_ORDER | {"CUDA_VISIBLE_DEVICES": card.uuid or str(card.index)})
+        return Door(
+            library=str(bench.phantom.cuda_path),
+            environment=bench.phantom.environment([card.index]),
+        )
+    return Door(
+        library="libcuda.so.1",
+        environment=PCI_ORDER | {"CUDA_VISIBLE_DEVICES": card.uuid or str(card.index)},
+    )
 
 
 class Holder:
-    """A living child with a CUDA context; `said` is what the driver told it (see `worker.holder`)."""
+    """A living child with a CUDA context; `said` is what the driver told it (see
+    `worker.holder`)."""
 
     def __init__(self, door: Door, *, leave_bytes: int | None = None) -> None:
-        """Raises ToolchainError, with the driver's words, where the card does not give what is asked."""
-        arguments = (*HOLDER, door.library, str(os.getpid()), "" if leave_bytes is None else str(leave_bytes))
+        """Raises ToolchainError, with the driver's words, where the card does not give what is
+        asked."""
+        arguments = (
+            *HOLDER,
+            door.library,
+            str(os.getpid()),
+            "" if leave_bytes is None else str(leave_bytes),
+        )
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the child
         self._child = Child(arguments, environment=door.environment, log=self._log)
         try:
@@ -77,7 +90,9 @@ class Holder:
     def _answer(self) -> dict[str, Any]:
         said = self._child.event(time.monotonic() + PATIENCE_S)
         if said is None:
-            raise ToolchainError(f"the CUDA driver did not answer ({self._last_line()}); see `oomph doctor`")
+            raise ToolchainError(
+                f"the CUDA driver did not answer ({self._last_line()}); see `oomph doctor`"
+            )
         if said.pop("event") != "holds":
             raise ToolchainError(f"the CUDA driver refuses: {said['message']}; see `oomph doctor`")
         return said
@@ -99,9 +114,11 @@ def holding(door: Door, *, leave_bytes: int | None = None) -> Iterator[Holder]:
 
 
 class BallastedExecutor:
-    """Runs jobs by `executor` beside a ballast, which is left out of the other processes that its records name.
+    """Runs jobs by `executor` beside a ballast, which is left out of the other processes that its
+    records name.
 
-    ToolchainError where the ballast has ended in the meantime: the point at hand had more memory than it says.
+    ToolchainError where the ballast has ended in the meantime: the point at hand had more memory
+    than it says.
     """
 
     def __init__(self, executor: Executor, ballast: Holder) -> None:
@@ -117,14 +134,16 @@ class BallastedExecutor:
     def _check(self) -> None:
         if (how := self._ballast.ended) is not None:
             raise ToolchainError(
-                f"the ballast that held {mib(self._ballast.said['held_bytes'])} of the card has ended ({how}), and the "
+                f"the ballast that held {mib(self._ballast.said['held_bytes'])} of the card has "
+                f"ended ({how}), and the "
                 "point at hand is not kept; what is on disk stays, and the same command goes on"
             )
 
 
 def ballasted(environment: Environment, ballast: Holder, leave_bytes: int) -> Environment:
-    """The environment with a smaller card, so that no record is taken for one of the whole card: `usable_bytes` is what
-    CUDA says is left, `leave_bytes` what was asked to be left, `ballast_bytes` what is gone."""
+    """The environment with a smaller card, so that no record is taken for one of the whole card:
+    `usable_bytes` is what CUDA says is left, `leave_bytes` what was asked to be left,
+    `ballast_bytes` what is gone."""
     left = ballast.said["free_bytes"]
     smaller = {
         "usable_bytes": left,
@@ -136,7 +155,10 @@ def ballasted(environment: Environment, ballast: Holder, leave_bytes: int) -> En
 
 def _without(conditions: Mapping[str, Any], pid: int) -> dict[str, Any]:
     cards = {
-        device: {**card, "other_processes": [p for p in card.get("other_processes", ()) if p.get("pid") != pid]}
+        device: {
+            **card,
+            "other_processes": [p for p in card.get("other_processes", ()) if p.get("pid") != pid],
+        }
         for device, card in conditions.get("cards", {}).items()
     }
     return {**conditions, **({"cards": cards} if cards else {})}

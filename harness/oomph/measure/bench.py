@@ -1,7 +1,8 @@
 """Where points are measured: cards, the CPU or phantom cards.
 
-The one place that knows which probes, which backend and which environment go together, so that a command says
-`open_bench(phantom)` and the runner, the worker and the records are the same on a workstation and on a laptop.
+The one place that knows which probes, which backend and which environment go together, so that a
+command says `open_bench(phantom)` and the runner, the worker and the records are the same on a
+workstation and on a laptop.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -27,15 +28,17 @@ PCI_ORDER: Final = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 
 
 Sharing = Callable[[Sequence[Card], bool], Share]
-"""Some of a machine's cards, and whether their worker is kept to the CPUs near them, as a part of the machine."""
+"""Some of a machine's cards, and whether their worker is kept to the CPUs near them, as a part of
+the machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """An executor and what its records say of the machine; `phantom` are the cards if they are phantoms, `remark` is
-    what whoever expected something else should know.
+    """An executor and what its records say of the machine; `phantom` are the cards if they are
+    phantoms, `remark` is what whoever expected something else should know.
 
-    The executor takes all `cards` together, as llama.cpp does by itself; `share` gives some of them only.
+    The executor takes all `cards` together, as llama.cpp does by itself; `share` gives some of them
+    only.
     """
 
     executor: Executor
@@ -47,11 +50,13 @@ class Bench:
 
 
 @contextmanager
-def open_bench(phantom: str | None = None, *, interval_s: float = CARD_INTERVAL_S) -> Iterator[Bench]:
+def open_bench(
+    phantom: str | None = None, *, interval_s: float = CARD_INTERVAL_S
+) -> Iterator[Bench]:
     """This machine, or phantom cards as `oomph.phantom.cards.parse_cards` reads them.
 
-    Raises ToolchainError where the phantom is not set up, where the installed build wants a card and there is none, and
-    where the CUDA backend cannot run on the cards or their driver.
+    Raises ToolchainError where the phantom is not set up, where the installed build wants a card
+    and there is none, and where the CUDA backend cannot run on the cards or their driver.
     """
     if phantom is not None:
         with phantom_cards(phantom) as cards:
@@ -66,7 +71,12 @@ def cpu_bench() -> Bench:
     """This machine's processor, also where there is a card: no CUDA program sees it."""
     hidden = {"CUDA_VISIBLE_DEVICES": ""}
     environment = read_environment(backend="cpu")
-    return _bench((), lambda cards, pinned: Share(executor=LocalExecutor(environment=hidden), environment=environment))
+    return _bench(
+        (),
+        lambda cards, pinned: Share(
+            executor=LocalExecutor(environment=hidden), environment=environment
+        ),
+    )
 
 
 def _phantom_bench(phantom: Phantom, interval_s: float) -> Bench:
@@ -78,8 +88,11 @@ def _phantom_bench(phantom: Phantom, interval_s: float) -> Bench:
         cpus = shared_cpus(cards) if pinned else ()
         executor = LocalExecutor(
             probes=lambda: (HostProbe(), CardProbe(phantom, visible=shown["CUDA_VISIBLE_DEVICES"])),
-            interval_s=interval_s, backend_path=phantom.backend_path, environment=shown, cpus=cpus,
-        )  # fmt: skip
+            interval_s=interval_s,
+            backend_path=phantom.backend_path,
+            environment=shown,
+            cpus=cpus,
+        )
         environment = read_environment(backend="phantom", gpus=map(_facts, cards), driver=driver)
         return Share(executor=executor, environment=environment, cpus=cpus)
 
@@ -99,9 +112,12 @@ def _card_bench(route: CudaRoute, interval_s: float) -> Bench:
         shown = {"CUDA_VISIBLE_DEVICES": ",".join(card.uuid or str(card.index) for card in cards)}
         cpus = shared_cpus(cards) if pinned else ()
         executor = LocalExecutor(
-            probes=lambda: (HostProbe(), CardProbe(visible=shown["CUDA_VISIBLE_DEVICES"])), interval_s=interval_s,
-            backend_path=route.backend_path, environment=PCI_ORDER | shown, cpus=cpus,
-        )  # fmt: skip
+            probes=lambda: (HostProbe(), CardProbe(visible=shown["CUDA_VISIBLE_DEVICES"])),
+            interval_s=interval_s,
+            backend_path=route.backend_path,
+            environment=PCI_ORDER | shown,
+            cpus=cpus,
+        )
         environment = read_environment(backend="cuda", gpus=map(_facts, cards), driver=driver)
         return Share(executor=executor, environment=environment, cpus=cpus)
 
@@ -110,11 +126,21 @@ def _card_bench(route: CudaRoute, interval_s: float) -> Bench:
 
 def _bench(cards: tuple[Card, ...], share: Sharing, phantom: Phantom | None = None) -> Bench:
     whole = share(cards, False)
-    return Bench(executor=whole.executor, environment=whole.environment, phantom=phantom, cards=cards, share=share)
+    return Bench(
+        executor=whole.executor,
+        environment=whole.environment,
+        phantom=phantom,
+        cards=cards,
+        share=share,
+    )
 
 
 def _facts(card: Card) -> dict[str, Any]:
     return {
-        "index": card.index, "name": card.name, "uuid": card.uuid, "compute_capability": card.compute_capability,
-        "total_bytes": card.total_bytes, "usable_bytes": card.usable_bytes,
-    }  # fmt: skip
+        "index": card.index,
+        "name": card.name,
+        "uuid": card.uuid,
+        "compute_capability": card.compute_capability,
+        "total_bytes": card.total_bytes,
+        "usable_bytes": card.usable_bytes,
+    }

@@ -1,9 +1,9 @@
 """A worker's memory on the cards, sampled through NVML.
 
-The figure wanted is the worker's own. Where NVML tells it by process it is taken (`per_process`); in most
-containers it does not, and then it is what the card shows less what it showed before the worker started
-(`device_minus_idle`), which another program that comes or goes falsifies: such programs are named. What a card does
-not tell is None and never 0, and `unread` says why.
+The figure wanted is the worker's own. Where NVML tells it by process it is taken (`per_process`);
+in most containers it does not, and then it is what the card shows less what it showed before the
+worker started (`device_minus_idle`), which another program that comes or goes falsifies: such
+programs are named. What a card does not tell is None and never 0, and `unread` says why.
 """
 
 import contextlib
@@ -23,12 +23,14 @@ from oomph.measure.visible import seen_cards
 from oomph.phantom.cards import Phantom
 
 SENSOR_EVERY: Final = 5
-"""Sensors are read at every fifth sample: they change slowly and cost the driver more than memory does."""
+"""Sensors are read at every fifth sample: they change slowly and cost the driver more than memory
+does."""
 
 
 @dataclass(slots=True)
 class _Watch:
-    """One card while a worker is on it. `lost` is how its last sample went; `others` is None without a list."""
+    """One card while a worker is on it. `lost` is how its last sample went; `others` is None
+    without a list."""
 
     card: Card
     device: str
@@ -45,15 +47,20 @@ class _Watch:
 class CardProbe:
     """The worker's `vram` on every card that CUDA shows it, by llama.cpp's names (CUDA0, CUDA1).
 
-    `visible` is the worker's CUDA_VISIBLE_DEVICES where it differs from this process's. With `phantom` it watches
-    phantom cards, whose own account of the highest use is exact, and whose sensors read what somebody has set: what
-    they say is left out of the conditions unless `tells_stand_ins` asks for it.
+    `visible` is the worker's CUDA_VISIBLE_DEVICES where it differs from this process's. With
+    `phantom` it watches phantom cards, whose own account of the highest use is exact, and whose
+    sensors read what somebody has set: what they say is left out of the conditions unless
+    `tells_stand_ins` asks for it.
     """
 
     name: Final = "nvml"
 
     def __init__(
-        self, phantom: Phantom | None = None, *, visible: str | None = None, tells_stand_ins: bool = False
+        self,
+        phantom: Phantom | None = None,
+        *,
+        visible: str | None = None,
+        tells_stand_ins: bool = False,
     ) -> None:
         self._phantom = phantom
         self._tells_sensors = phantom is None or tells_stand_ins
@@ -65,7 +72,8 @@ class CardProbe:
         self._pid: int | None = None
 
     def open(self) -> None:
-        """Note what the idle cards show. ToolchainError without a driver, or where one of the cards is gone already."""
+        """Note what the idle cards show. ToolchainError without a driver, or where one of the cards
+        is gone already."""
         self._nvml = nvml = Nvml(self._phantom.nvml_path if self._phantom else None)
         try:
             cards = seen_cards(nvml, self._environment)
@@ -74,7 +82,9 @@ class CardProbe:
                 for position, card in enumerate(cards)
             ]
         except CardLostError as error:
-            raise ToolchainError(f"a card does not answer ({error}); reset it or the machine") from None
+            raise ToolchainError(
+                f"a card does not answer ({error}); reset it or the machine"
+            ) from None
 
     def attach(self, pid: int) -> None:
         """Count as the worker's what belongs to the process group `pid`."""
@@ -92,7 +102,9 @@ class CardProbe:
 
     def method(self, reading: Reading) -> str | None:
         """How the worker's share was found: `per_process` or `device_minus_idle`."""
-        return next((watch.method for watch in self._watches if watch.device == reading.device), None)
+        return next(
+            (watch.method for watch in self._watches if watch.device == reading.device), None
+        )
 
     def reset_peaks(self) -> None:
         """A point begins."""
@@ -107,16 +119,20 @@ class CardProbe:
         if self._phantom is None:
             return {}
         return {
-            Reading("vram", watch.device): self._phantom.counters(watch.card.index).peak_bytes - watch.idle_bytes
+            Reading("vram", watch.device): self._phantom.counters(watch.card.index).peak_bytes
+            - watch.idle_bytes
             for watch in self._watches
             if watch.idle_bytes is not None
         }
 
     def conditions(self) -> Mapping[str, Any]:
-        """By card: sensors over the window, other processes on it, and `unread`, why the rest is None; `lost_devices`
-        where some had stopped answering at its end."""
+        """By card: sensors over the window, other processes on it, and `unread`, why the rest is
+        None; `lost_devices` where some had stopped answering at its end."""
         lost = [watch.device for watch in self._watches if watch.lost]
-        cards = {watch.device: _summary(watch, watch.sensors if self._tells_sensors else ()) for watch in self._watches}
+        cards = {
+            watch.device: _summary(watch, watch.sensors if self._tells_sensors else ())
+            for watch in self._watches
+        }
         return {"cards": cards} | ({"lost_devices": lost} if lost else {})
 
     def close(self) -> None:
@@ -136,7 +152,8 @@ class CardProbe:
             watch.unread.setdefault("card", str(error))
 
     def _share(self, watch: _Watch) -> int | None:
-        """The worker's bytes; None where this sample cannot tell them in the way that the others did."""
+        """The worker's bytes; None where this sample cannot tell them in the way that the others
+        did."""
         assert self._nvml is not None, "open comes before sample"
         index = watch.card.index
         used = _used(self._nvml, index, watch.unread)
@@ -151,13 +168,19 @@ class CardProbe:
         if sizes and None not in sizes:
             watch.method = "per_process"
         if watch.method == "per_process":
-            return None if sizes is None or None in sizes else sum(size for size in sizes if size is not None)
+            return (
+                None
+                if sizes is None or None in sizes
+                else sum(size for size in sizes if size is not None)
+            )
         return None if used is None or watch.idle_bytes is None else max(0, used - watch.idle_bytes)
 
     def _own(self, watch: _Watch, processes: Mapping[int, int | None]) -> list[int | None]:
         """The sizes of the worker's own processes; the others are noted."""
         own = {pid for pid in processes if _group_of(pid) == self._pid}
-        watch.others = (watch.others or {}) | {pid: size for pid, size in processes.items() if pid not in own}
+        watch.others = (watch.others or {}) | {
+            pid: size for pid, size in processes.items() if pid not in own
+        }
         return [processes[pid] for pid in own]
 
 
@@ -173,8 +196,11 @@ def _group_of(pid: int) -> int | None:
         return None
 
 
-def _energy(sensors: Sequence[tuple[int, CardSensors]], unread: Unread) -> tuple[Sequence[Joules], str | None]:
-    """The window's energy over time, and how it was found: by the card's counter where that can be believed."""
+def _energy(
+    sensors: Sequence[tuple[int, CardSensors]], unread: Unread
+) -> tuple[Sequence[Joules], str | None]:
+    """The window's energy over time, and how it was found: by the card's counter where that can be
+    believed."""
     counted = [(at_ns, each.energy_j) for at_ns, each in sensors if each.energy_j is not None]
     powers = integrated([(at_ns, each.power_w) for at_ns, each in sensors])
     if fault := counter_fault(counted, powers):
@@ -186,7 +212,8 @@ def _energy(sensors: Sequence[tuple[int, CardSensors]], unread: Unread) -> tuple
 
 
 def _summary(watch: _Watch, sensors: Sequence[tuple[int, CardSensors]]) -> dict[str, Any]:
-    """One card's window: extremes of what it felt, the energy it took, who else was on it, and what it did not tell."""
+    """One card's window: extremes of what it felt, the energy it took, who else was on it, and what
+    it did not tell."""
     seen, unread = [each for _, each in sensors], dict(watch.unread)
     readings, method = _energy(sensors, unread)
     reasons = [each.throttle for each in seen if each.throttle is not None]
@@ -206,7 +233,10 @@ def _summary(watch: _Watch, sensors: Sequence[tuple[int, CardSensors]]) -> dict[
         "throttle": sorted({reason for each in reasons for reason in each}) if reasons else None,
         "other_processes": None
         if watch.others is None
-        else [{"pid": pid, "name": _name_of(pid), "vram_bytes": size} for pid, size in sorted(watch.others.items())],
+        else [
+            {"pid": pid, "name": _name_of(pid), "vram_bytes": size}
+            for pid, size in sorted(watch.others.items())
+        ],
         "unread": unread,
     }
 
@@ -218,7 +248,8 @@ def _extremes(values: Sequence[float | None]) -> list[float] | None:
 
 
 def _name_of(pid: int) -> str | None:
-    """The program's name, None for one that is gone or out of sight (a container's own process numbers)."""
+    """The program's name, None for one that is gone or out of sight (a container's own process
+    numbers)."""
     try:
         return Path(f"/proc/{pid}/comm").read_text().strip()
     except OSError:

@@ -1,7 +1,8 @@
 """One worker a card: jobs side by side on one machine, each on as many cards as it asks for.
 
-A worker sees its own cards only (CUDA_VISIBLE_DEVICES), and its record names only these. How many workers ran beside
-it is in the record's conditions: they share the host's memory bandwidth and the way to the cards with it.
+A worker sees its own cards only (CUDA_VISIBLE_DEVICES), and its record names only these. How many
+workers ran beside it is in the record's conditions: they share the host's memory bandwidth and the
+way to the cards with it.
 """
 
 import contextlib
@@ -20,8 +21,8 @@ from oomph.records.schema import Environment
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """A part of a machine: an executor that uses no more of it, what its records say of the machine, and the CPUs
-    that its worker is kept to (none: all)."""
+    """A part of a machine: an executor that uses no more of it, what its records say of the
+    machine, and the CPUs that its worker is kept to (none: all)."""
 
     executor: Executor
     environment: Environment
@@ -47,26 +48,36 @@ class Company:
 
 
 class CardsExecutor:
-    """Runs jobs on `cards`; `share` makes the part of the machine that has some of them. `at_once` is how many jobs it
-    will be given at once, `company` counts the workers of the whole machine."""
+    """Runs jobs on `cards`; `share` makes the part of the machine that has some of them. `at_once`
+    is how many jobs it will be given at once, `company` counts the workers of the whole machine."""
 
     def __init__(
-        self, cards: Sequence[Card], share: Callable[[tuple[Card, ...]], Share], *, at_once: int, company: Company
+        self,
+        cards: Sequence[Card],
+        share: Callable[[tuple[Card, ...]], Share],
+        *,
+        at_once: int,
+        company: Company,
     ) -> None:
         self._share, self._at_once, self._company = share, at_once, company
         self._free, self._all = list(cards), tuple(cards)
         self._turn, self._changed = threading.Lock(), threading.Condition()
 
     def run(self, job: Job, stop: threading.Event | None = None) -> Iterator[Completed]:
-        """Each point of the job in turn, once as many cards are free as it asks for; see `Executor`."""
+        """Each point of the job in turn, once as many cards are free as it asks for; see
+        `Executor`."""
         with self._taken(job.points[0].config.n_devices, stop or threading.Event()) as cards:
             if not cards:
                 return
             share = self._share(cards)
             with self._company.joined():
                 at_start = self._company.n_workers
-                for completed in share.executor.run(replace(job, n_threads=self._threads(cards, share)), stop):
-                    seen: dict[str, Any] = {"n_workers_beside": max(at_start, self._company.n_workers) - 1}
+                for completed in share.executor.run(
+                    replace(job, n_threads=self._threads(cards, share)), stop
+                ):
+                    seen: dict[str, Any] = {
+                        "n_workers_beside": max(at_start, self._company.n_workers) - 1
+                    }
                     if share.cpus:
                         seen["cpus"] = list(share.cpus)
                     conditions = {**completed.conditions, **seen}
@@ -89,7 +100,8 @@ class CardsExecutor:
                 self._changed.notify_all()
 
     def _threads(self, cards: tuple[Card, ...], share: Share) -> int:
-        """Cores for one worker: those it is kept to, shared with the workers that may be kept to them, too."""
+        """Cores for one worker: those it is kept to, shared with the workers that may be kept to
+        them, too."""
         n_cores, sharing = physical_cores(), len(self._all)
         if share.cpus:
             n_cores = n_cores * len(share.cpus) // len(os.sched_getaffinity(0))
@@ -98,5 +110,6 @@ class CardsExecutor:
 
 
 def shared_cpus(cards: Sequence[Card]) -> tuple[int, ...]:
-    """The CPUs near all of these cards; none where they are on several nodes or the driver does not tell."""
+    """The CPUs near all of these cards; none where they are on several nodes or the driver does not
+    tell."""
     return cards[0].cpus if len({card.cpus for card in cards}) == 1 else ()

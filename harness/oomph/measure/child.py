@@ -1,7 +1,7 @@
 """The worker process as its parent holds it, to an end that leaves no orphan.
 
-Apart from the executor because it is about processes only: it knows nothing of points, and whatever the child does
-(abort, hang, say nonsense, leave a grandchild) it returns, never raises.
+Apart from the executor because it is about processes only: it knows nothing of points, and whatever
+the child does (abort, hang, say nonsense, leave a grandchild) it returns, never raises.
 """
 
 import contextlib
@@ -23,21 +23,30 @@ GLANCE_S: Final = 0.2
 
 
 class Child:
-    """This Python with `arguments` in its own session: stdin takes commands, a pipe brings events, a file the log.
+    """This Python with `arguments` in its own session: stdin takes commands, a pipe brings events,
+    a file the log.
 
-    `stop`, set by another thread, ends the wait for an event. `was_ended` says that it had to be killed from here.
+    `stop`, set by another thread, ends the wait for an event. `was_ended` says that it had to be
+    killed from here.
     """
 
     def __init__(
-        self, arguments: Sequence[str], *, environment: Mapping[str, str], log: IO[bytes],
+        self,
+        arguments: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        log: IO[bytes],
         stop: threading.Event | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._stop = stop
         self._replies, theirs = os.pipe()
         self._process = Process(
-            [sys.executable, *arguments, str(theirs)], environment=environment, log=log, takes_input=True,
+            [sys.executable, *arguments, str(theirs)],
+            environment=environment,
+            log=log,
+            takes_input=True,
             pass_fds=(theirs,),
-        )  # fmt: skip
+        )
         os.close(theirs)
         self._buffer = b""
         self.timed_out = False
@@ -54,13 +63,14 @@ class Child:
         return self._process.has_ended()
 
     def send(self, command: Mapping[str, Any] | None) -> None:
-        """One command; to a child that has died it goes nowhere, and the wait for its answer finds that out."""
+        """One command; to a child that has died it goes nowhere, and the wait for its answer finds
+        that out."""
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(command).encode() + b"\n")
 
     def event(self, deadline: float) -> dict[str, Any] | None:
-        """The next event; None when the child has ended, says what is no event, `deadline` (monotonic) passed, or the
-        wait was called off."""
+        """The next event; None when the child has ended, says what is no event, `deadline`
+        (monotonic) passed, or the wait was called off."""
         while b"\n" not in self._buffer:
             readable = self._wait(deadline)
             self.timed_out = not readable
@@ -84,11 +94,14 @@ class Child:
                 return readable
 
     def end(self, *, at_once: bool = False) -> int:
-        """Give it a moment to finish unless it is past its time, then end its group; the exit code, -n for signal n."""
+        """Give it a moment to finish unless it is past its time, then end its group; the exit code,
+        -n for signal n."""
         if self._process.exit_code is None:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.close()
-            self.was_ended = not self._process.has_ended(0.0 if at_once or self.timed_out else GRACE_S)
+            self.was_ended = not self._process.has_ended(
+                0.0 if at_once or self.timed_out else GRACE_S
+            )
             self._process.kill()
             os.close(self._replies)
         return self._process.kill()

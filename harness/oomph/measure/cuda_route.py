@@ -19,13 +19,16 @@ from oomph.errors import ToolchainError
 from oomph.measure.nvml import Card
 from oomph.records.environment import built_with_cuda
 
-WITHOUT_DRIVER: Final = "on the CPU: the CUDA backend is set up, and this machine has no NVIDIA driver"
+WITHOUT_DRIVER: Final = (
+    "on the CPU: the CUDA backend is set up, and this machine has no NVIDIA driver"
+)
 _NOISE: Final = ("ggml_backend_load_best:", "load_backend: loaded")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CudaRoute:
-    """The CUDA backend that will run: `library` has its code, `plugin` is None where llama.cpp was built with it."""
+    """The CUDA backend that will run: `library` has its code, `plugin` is None where llama.cpp was
+    built with it."""
 
     library: Path
     plugin: Plugin | None
@@ -50,10 +53,12 @@ class CudaRoute:
         return card_verdict(self.code(), parse_capability(card.compute_capability), driver_cuda)
 
     def require(self, cards: Sequence[Card], driver_cuda: Version | None) -> None:
-        """ToolchainError for the first reason why it cannot run on these cards: a driver or a card too old, or another
-        ggml that the loader would find first."""
+        """ToolchainError for the first reason why it cannot run on these cards: a driver or a card
+        too old, or another ggml that the loader would find first."""
         if self.plugin and (other := _other_ggml(self.plugin)):
-            raise ToolchainError(f"LD_LIBRARY_PATH leads to another ggml, {other}; take its folder out of it")
+            raise ToolchainError(
+                f"LD_LIBRARY_PATH leads to another ggml, {other}; take its folder out of it"
+            )
         driver = self.driver_verdict(driver_cuda)
         if not driver.runs:
             raise ToolchainError(f"the NVIDIA driver speaks {driver.detail}: {driver.remedy}")
@@ -67,7 +72,8 @@ class CudaRoute:
 class Loaded:
     """What came of loading a backend in a child: its devices by name, and what llama.cpp said.
 
-    `api_version` is GGML_BACKEND_API_VERSION as the backend has it; None where it is built in or did not load.
+    `api_version` is GGML_BACKEND_API_VERSION as the backend has it; None where it is built in or
+    did not load.
     """
 
     loaded: bool
@@ -83,27 +89,34 @@ class Loaded:
     @property
     def complaint(self) -> str:
         """The line that says why there is no card, without paths where it is long."""
-        telling = [line for line in self.words if any(word in line for word in ("failed", "error", "no CUDA", "rror:"))]
+        telling = [
+            line
+            for line in self.words
+            if any(word in line for word in ("failed", "error", "no CUDA", "rror:"))
+        ]
         return (telling or self.words or ("it said nothing",))[-1].strip()
 
 
 def chosen_backend() -> str:
-    """'cuda' where this environment's llama.cpp was built or set up for cards, whatever this machine has; else
-    'cpu'."""
+    """'cuda' where this environment's llama.cpp was built or set up for cards, whatever this
+    machine has; else 'cpu'."""
     return "cuda" if built_with_cuda() or plugin.is_chosen() else "cpu"
 
 
 def _other_ggml(chosen: Plugin) -> Path | None:
-    """A libggml-base that stands in for the plug-in's own: LD_LIBRARY_PATH comes before a library's own folder."""
+    """A libggml-base that stands in for the plug-in's own: LD_LIBRARY_PATH comes before a library's
+    own folder."""
     own = chosen.path.with_name(BASE)
-    named = (Path(folder, BASE) for folder in os.environ.get("LD_LIBRARY_PATH", "").split(":") if folder)
+    named = (
+        Path(folder, BASE) for folder in os.environ.get("LD_LIBRARY_PATH", "").split(":") if folder
+    )
     first = next((path for path in named if path.exists()), own)
     return None if first.samefile(own) else first
 
 
 def cuda_route() -> CudaRoute | None:
-    """What runs on this machine's cards; None where llama.cpp is for the CPU, or was given the plug-in and there is no
-    driver to load it on.
+    """What runs on this machine's cards; None where llama.cpp is for the CPU, or was given the
+    plug-in and there is no driver to load it on.
 
     Raises ToolchainError where a part of the plug-in is gone or fits no more.
     """
@@ -114,11 +127,16 @@ def cuda_route() -> CudaRoute | None:
 
 
 def load_backend(path: Path | None, environment: Mapping[str, str] | None = None) -> Loaded:
-    """Load a backend as the worker does, in a child, which may die of it. None loads what llama.cpp was built with."""
+    """Load a backend as the worker does, in a child, which may die of it. None loads what llama.cpp
+    was built with."""
     command = [sys.executable, "-P", "-m", "oomph.measure.worker.presence", str(path or "")]
     variables = {**os.environ, **(environment or {})}
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, env=variables)
-    words = tuple(line for line in done.stderr.splitlines() if line.strip() and not line.startswith(_NOISE))
+    done = subprocess.run(
+        command, capture_output=True, text=True, errors="replace", check=False, env=variables
+    )
+    words = tuple(
+        line for line in done.stderr.splitlines() if line.strip() and not line.startswith(_NOISE)
+    )
     try:
         told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):

@@ -1,7 +1,7 @@
 """What is installed, which build, which cards, and the command that mends what is missing.
 
-Everything is looked at without changing anything. llama.cpp is asked in a child process: loading its CUDA
-backend into this one would take memory on the card that is to be measured.
+Everything is looked at without changing anything. llama.cpp is asked in a child process: loading
+its CUDA backend into this one would take memory on the card that is to be measured.
 """
 
 import json
@@ -20,12 +20,22 @@ from oomph.measure.finding import Finding
 from oomph.phantom.cards import Phantom
 from oomph.units import size
 
-PACKAGES: Final = ("llama-cpp-python", "nvidia-ml-py", "psutil", "numpy", "scipy", "pandas", "matplotlib", "gguf")
+PACKAGES: Final = (
+    "llama-cpp-python",
+    "nvidia-ml-py",
+    "psutil",
+    "numpy",
+    "scipy",
+    "pandas",
+    "matplotlib",
+    "gguf",
+)
 EXTRAS: Final = {"huggingface_hub": "hf", "ray": "ray", "submitit": "slurm", "pyarrow": "parquet"}
 
 _ASK_LLAMA: Final = """
 import ctypes, json, llama_cpp.llama_cpp as c
-print(json.dumps({"gpu": bool(c.llama_supports_gpu_offload()), "system": c.llama_print_system_info().decode()}))
+gpu, system = c.llama_supports_gpu_offload(), c.llama_print_system_info().decode()
+print(json.dumps({"gpu": bool(gpu), "system": system}))
 """
 
 
@@ -40,24 +50,37 @@ def _extra(name: str, extra: str) -> Finding:
     try:
         return Finding(name=name, state="ok", detail=version(name))
     except PackageNotFoundError:
-        return Finding(name=name, state="optional", detail="not installed", remedy=f"pip install 'oomph[{extra}]'")
+        return Finding(
+            name=name,
+            state="optional",
+            detail="not installed",
+            remedy=f"pip install 'oomph[{extra}]'",
+        )
 
 
 def _llama_build() -> Finding:
     name = "llama.cpp build"
-    asked = subprocess.run([sys.executable, "-c", _ASK_LLAMA], capture_output=True, text=True, check=False)
+    asked = subprocess.run(
+        [sys.executable, "-c", _ASK_LLAMA], capture_output=True, text=True, check=False
+    )
     if asked.returncode != 0:
         last = (asked.stderr.strip().splitlines() or ["no message"])[-1]
-        return Finding(name=name, state="missing", detail=f"does not load: {last}", remedy="scripts/setup")
+        return Finding(
+            name=name, state="missing", detail=f"does not load: {last}", remedy="scripts/setup"
+        )
     answer = json.loads(asked.stdout.splitlines()[-1])
-    return Finding(name=name, state="ok", detail="CUDA (offloads to cards)" if answer["gpu"] else "CPU")
+    return Finding(
+        name=name, state="ok", detail="CUDA (offloads to cards)" if answer["gpu"] else "CPU"
+    )
 
 
 def _program(name: str, purpose: str, remedy: str) -> Finding:
     where = shutil.which(name)
     if where:
         return Finding(name=name, state="ok", detail=purpose)
-    return Finding(name=name, state="optional", detail=f"not found; needed for {purpose}", remedy=remedy)
+    return Finding(
+        name=name, state="optional", detail=f"not found; needed for {purpose}", remedy=remedy
+    )
 
 
 def _phantom_parts() -> Finding:
@@ -66,7 +89,11 @@ def _phantom_parts() -> Finding:
         backend = installed_backend()
     except ToolchainError as error:
         return Finding(name=name, state="optional", detail=str(error), remedy="oomph phantom setup")
-    return Finding(name=name, state="ok", detail=f"CUDA backend of {backend.source}, ggml {backend.ggml_version}")
+    return Finding(
+        name=name,
+        state="ok",
+        detail=f"CUDA backend of {backend.source}, ggml {backend.ggml_version}",
+    )
 
 
 def _disk() -> Finding:
@@ -74,13 +101,22 @@ def _disk() -> Finding:
     there = next(folder for folder in (cache, *cache.parents) if folder.exists())
     free = shutil.disk_usage(there).free
     kept = sum(file.lstat().st_blocks * 512 for file in cache.rglob("*")) if cache.exists() else 0
-    return Finding(name="cache folder", state="ok", detail=f"{cache}: {size(kept)} kept, {size(free)} free on the disk")
+    return Finding(
+        name="cache folder",
+        state="ok",
+        detail=f"{cache}: {size(kept)} kept, {size(free)} free on the disk",
+    )
 
 
 def examine(phantom: Phantom | None = None) -> list[Finding]:
-    """Everything that oomph's jobs rest on, in the order in which a user would mend it; with `phantom`, its cards."""
+    """Everything that oomph's jobs rest on, in the order in which a user would mend it; with
+    `phantom`, its cards."""
     return [
-        Finding(name="machine", state="ok", detail=f"{platform.platform()}, Python {platform.python_version()}"),
+        Finding(
+            name="machine",
+            state="ok",
+            detail=f"{platform.platform()}, Python {platform.python_version()}",
+        ),
         *(_package(name) for name in PACKAGES),
         _llama_build(),
         *cuda_findings(phantom),

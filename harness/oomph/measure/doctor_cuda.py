@@ -23,46 +23,76 @@ DRIVER: Final = "install NVIDIA's driver; the CPU and the phantom card work with
 
 
 def cuda_findings(phantom: Phantom | None = None) -> list[Finding]:
-    """The backend and the cards that it meets; with `phantom`, those cards, which bring a backend of their own."""
+    """The backend and the cards that it meets; with `phantom`, those cards, which bring a backend
+    of their own."""
     try:
         route, found = _route()
     except ToolchainError as error:
         route, found = (
             None,
-            [Finding(name="CUDA backend", state="missing", detail=str(error), remedy="oomph setup cuda")],
+            [
+                Finding(
+                    name="CUDA backend",
+                    state="missing",
+                    detail=str(error),
+                    remedy="oomph setup cuda",
+                )
+            ],
         )
-    return [*found, *_driver_and_cards(None if phantom else route, phantom), *(_loaded(route) if route else ())]
+    return [
+        *found,
+        *_driver_and_cards(None if phantom else route, phantom),
+        *(_loaded(route) if route else ()),
+    ]
 
 
 def _route() -> tuple[CudaRoute | None, list[Finding]]:
     if library := built_with_cuda():
         code = read_gpu_code(library)
         detail = f"built into llama.cpp for CUDA {cuda_major(library)}: {in_words(code)}"
-        return CudaRoute(library=library, plugin=None), [Finding(name=BACKEND, state="ok", detail=detail)]
+        return CudaRoute(library=library, plugin=None), [
+            Finding(name=BACKEND, state="ok", detail=detail)
+        ]
     chosen = plugin.chosen()
     if chosen is None:
         remedy = "scripts/setup --cuda, or oomph setup cuda" if plugin.has_driver() else None
         return None, [
-            Finding(name="CUDA backend", state="ok", detail="not set up: llama.cpp is for the CPU", remedy=remedy)
+            Finding(
+                name="CUDA backend",
+                state="ok",
+                detail="not set up: llama.cpp is for the CPU",
+                remedy=remedy,
+            )
         ]
     return CudaRoute(library=chosen.backend.path, plugin=chosen), list(_parts(chosen))
 
 
 def _parts(chosen: Plugin) -> Iterator[Finding]:
     backend = chosen.backend
-    yield Finding(name=BACKEND, state="ok", detail=f"{backend.source}, as a plug-in: {backend.path}")
+    yield Finding(
+        name=BACKEND, state="ok", detail=f"{backend.source}, as a plug-in: {backend.path}"
+    )
     wheel = wheel_libraries()
     host, built_with = read_interface(wheel / HOST_BASE), read_interface(backend.base)
     versions = f"backend {built_with.version}, llama.cpp {host.version}"
     if differing := interface_differences(backend, wheel):
         detail = f"{versions}: {'; '.join(differing)}"
-        yield Finding(name="ggml", state="missing", detail=detail, remedy="oomph setup cuda --backend PATH")
+        yield Finding(
+            name="ggml", state="missing", detail=detail, remedy="oomph setup cuda --backend PATH"
+        )
     else:
-        agreed = f"{len(built_with.names['operation'])} operations, {len(built_with.names['tensor type'])} tensor types"
+        agreed = (
+            f"{len(built_with.names['operation'])} operations, "
+            f"{len(built_with.names['tensor type'])} tensor types"
+        )
         detail = f"{versions}: they agree in {agreed}, the size of a tensor and every symbol"
         yield Finding(name="ggml", state="ok", detail=detail)
-    yield Finding(name="GPU code", state="ok", detail=f"CUDA {chosen.cuda_major}: {in_words(chosen.code)}")
-    places = ", ".join(f"{each.soname} ({each.origin}: {each.path.resolve().parent})" for each in chosen.libraries)
+    yield Finding(
+        name="GPU code", state="ok", detail=f"CUDA {chosen.cuda_major}: {in_words(chosen.code)}"
+    )
+    places = ", ".join(
+        f"{each.soname} ({each.origin}: {each.path.resolve().parent})" for each in chosen.libraries
+    )
     yield Finding(name="CUDA libraries", state="ok", detail=places)
 
 
@@ -75,7 +105,14 @@ def _driver_and_cards(route: CudaRoute | None, phantom: Phantom | None) -> list[
         return [_no_driver(error, route)]
     except CardLostError as error:
         remedy = "nvidia-smi --gpu-reset, or reboot"
-        return [Finding(name="NVIDIA cards", state="missing", detail=f"a card is lost: {error}", remedy=remedy)]
+        return [
+            Finding(
+                name="NVIDIA cards",
+                state="missing",
+                detail=f"a card is lost: {error}",
+                remedy=remedy,
+            )
+        ]
     found = [_driver(route, driver, cuda_version)]
     kind = "phantom card" if phantom else "card"
     for card, now in zip(cards, memory, strict=True):
@@ -84,7 +121,8 @@ def _driver_and_cards(route: CudaRoute | None, phantom: Phantom | None) -> list[
 
 
 def _no_driver(error: DriverError, route: CudaRoute | None) -> Finding:
-    """A machine without a driver can do most; one whose driver is broken has a card that cannot be used."""
+    """A machine without a driver can do most; one whose driver is broken has a card that cannot be
+    used."""
     if error.is_absent:
         remedy = DRIVER if route else "oomph phantom setup"
         return Finding(name="NVIDIA cards", state="optional", detail=str(error), remedy=remedy)
@@ -99,19 +137,34 @@ def _driver(route: CudaRoute | None, driver: str | None, cuda_version: Version |
         return Finding(name="NVIDIA driver", state="ok", detail=detail + spoken)
     verdict = route.driver_verdict(cuda_version)
     state = "ok" if verdict.runs else "missing"
-    return Finding(name="NVIDIA driver", state=state, detail=f"{detail}, {verdict.detail}", remedy=verdict.remedy)
+    return Finding(
+        name="NVIDIA driver",
+        state=state,
+        detail=f"{detail}, {verdict.detail}",
+        remedy=verdict.remedy,
+    )
 
 
 def _card(
-    name: str, card: Card, now: CardMemory | None, route: CudaRoute | None, cuda_version: Version | None
+    name: str,
+    card: Card,
+    now: CardMemory | None,
+    route: CudaRoute | None,
+    cuda_version: Version | None,
 ) -> Finding:
-    told = f"{mib(now.total_bytes)}, {mib(now.used_bytes)} in use" if now else "does not tell its memory"
+    told = (
+        f"{mib(now.total_bytes)}, {mib(now.used_bytes)} in use"
+        if now
+        else "does not tell its memory"
+    )
     detail = f"{card.name}, {told}"
     verdict = route.card_verdict(card, cuda_version) if route else None
     if verdict is None:
         return Finding(name=name, state="ok", detail=detail)
     state = "ok" if verdict.runs else "missing"
-    return Finding(name=name, state=state, detail=f"{detail}; {verdict.detail}", remedy=verdict.remedy)
+    return Finding(
+        name=name, state=state, detail=f"{detail}; {verdict.detail}", remedy=verdict.remedy
+    )
 
 
 def _loaded(route: CudaRoute) -> Sequence[Finding]:

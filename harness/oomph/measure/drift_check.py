@@ -1,8 +1,9 @@
 """One point measured again through a sweep, to see the machine drift.
 
-A card that warms up, a governor that wakes up or a neighbour that moves in shows as a change of the same figures;
-without it a slow hour looks like a slow configuration. The repeated records stand beside the others and say what
-they are under `conditions`: `anchor_of` (the first record's id) and `drift` (the largest change of a median).
+A card that warms up, a governor that wakes up or a neighbour that moves in shows as a change of the
+same figures; without it a slow hour looks like a slow configuration. The repeated records stand
+beside the others and say what they are under `conditions`: `anchor_of` (the first record's id) and
+`drift` (the largest change of a median).
 """
 
 from collections.abc import Mapping
@@ -24,11 +25,15 @@ def can_anchor(record: Record) -> bool:
 
 
 def as_repeat(record: Record, *, first: Record) -> Record:
-    """`record` as the repetition of `first`, with the change of the test that changed most, signed, as a fraction.
+    """`record` as the repetition of `first`, with the change of the test that changed most, signed,
+    as a fraction.
 
     On another card of the machine it says nothing of drift.
     """
-    before, after = _medians(first), _medians(record) if record.environment == first.environment else {}
+    before, after = (
+        _medians(first),
+        _medians(record) if record.environment == first.environment else {},
+    )
     changes = [after[test] / before[test] - 1 for test in after.keys() & before.keys()]
     drift = max(changes, key=abs) if changes else None
     conditions = {**record.conditions, "anchor_of": first.record_id, "drift": drift}

@@ -1,7 +1,7 @@
 """Joules of what was timed, from a card's cumulative counter.
 
-Apart from the probe, which only reads, and pure, so that it can be held against powers that are known. Sampler and
-worker share the monotonic clock.
+Apart from the probe, which only reads, and pure, so that it can be held against powers that are
+known. Sampler and worker share the monotonic clock.
 """
 
 from bisect import bisect_right
@@ -10,7 +10,8 @@ from itertools import pairwise
 from typing import Final
 
 LEAST_READINGS: Final = 5
-"""Readings' intervals that a test's samples must last together: below it the edges are a large part of the sum."""
+"""Readings' intervals that a test's samples must last together: below it the edges are a large part
+of the sum."""
 
 Reading = tuple[int, float]
 """Nanoseconds of the monotonic clock, and joules since some beginning."""
@@ -19,10 +20,12 @@ Reading = tuple[int, float]
 def counter_fault(counted: Sequence[Reading], powers: Sequence[Reading]) -> str | None:
     """Why a card's counter cannot be believed over a window; None where it can.
 
-    It begins again when the driver is loaded or the card is reset, and on some cards (vGPU) it never moves; `powers` is
-    the same window's energy from powers.
+    It begins again when the driver is loaded or the card is reset, and on some cards (vGPU) it
+    never moves; `powers` is the same window's energy from powers.
     """
-    backwards = next((pair for pair in pairwise(joules for _, joules in counted) if pair[1] < pair[0]), None)
+    backwards = next(
+        (pair for pair in pairwise(joules for _, joules in counted) if pair[1] < pair[0]), None
+    )
     if backwards:
         return f"the counter went back, from {backwards[0]:,.3f} J to {backwards[1]:,.3f} J"
     moved = len(counted) < 2 or counted[-1][1] > counted[0][1]
@@ -36,7 +39,9 @@ def integrated(powers: Sequence[tuple[int, float | None]]) -> list[Reading]:
     told = [(at_ns, watts) for at_ns, watts in powers if watts is not None]
     readings = [(at_ns, 0.0) for at_ns, _ in told[:1]]
     for (before_ns, before_w), (at_ns, watts) in pairwise(told):
-        readings.append((at_ns, readings[-1][1] + (before_w + watts) / 2 * (at_ns - before_ns) / 1e9))
+        readings.append(
+            (at_ns, readings[-1][1] + (before_w + watts) / 2 * (at_ns - before_ns) / 1e9)
+        )
     return readings
 
 

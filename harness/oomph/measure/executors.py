@@ -1,9 +1,9 @@
 """Where a job runs: the seam `Executor`, and the executor of this machine.
 
-A job is a load and the points that share it. An executor runs it and yields each point as it ends; after one that
-failed the process is gone, so the iterator ends and the caller hands in what is left as a new job. Whatever happens
-to the child is an outcome of the point, never an exception here. Jobs and what they complete are plain data: they
-travel to other machines and back.
+A job is a load and the points that share it. An executor runs it and yields each point as it ends;
+after one that failed the process is gone, so the iterator ends and the caller hands in what is left
+as a new job. Whatever happens to the child is an outcome of the point, never an exception here.
+Jobs and what they complete are plain data: they travel to other machines and back.
 """
 
 import contextlib
@@ -27,9 +27,11 @@ from oomph.records.schema import Environment, MemorySeries
 WORKER: Final = ("-P", "-m", "oomph.measure.worker")
 """What Python is told to run; -P keeps modules of the current folder out of it."""
 QUIET: Final = {"GGML_NO_BACKTRACE": "1"}
-"""An abort calls gdb where there is one, which prints a backtrace and keeps the card's memory meanwhile."""
+"""An abort calls gdb where there is one, which prints a backtrace and keeps the card's memory
+meanwhile."""
 HOST_INTERVAL_S: Final = 0.1
-"""Peaks of host memory are exact whatever the interval; twenty samples a second cost 1.2 % of a core, ten half."""
+"""Peaks of host memory are exact whatever the interval; twenty samples a second cost 1.2 % of a
+core, ten half."""
 MAX_LOG_BYTES: Final = 4 * 1024**2
 """Of a longer log the beginning and the end are read."""
 
@@ -38,8 +40,9 @@ MAX_LOG_BYTES: Final = 4 * 1024**2
 class Job:
     """One load of a model and the points to measure in it, which share a load key.
 
-    `texts` holds, by the name that a point's workload gives, the texts to score. `n_threads` is for points that name
-    none. `header_sha256` is what a machine that has a file of its own holds it against.
+    `texts` holds, by the name that a point's workload gives, the texts to score. `n_threads` is for
+    points that name none. `header_sha256` is what a machine that has a file of its own holds it
+    against.
     """
 
     model_path: Path
@@ -55,11 +58,12 @@ class Job:
 class Completed:
     """How a point went, before anything is concluded from it.
 
-    `exit_code` is None where the worker lives on, `reply` merges what it said, `failure` is (stage, message) where it
-    reported an error itself. `log` is llama.cpp's, of the load and of this point. `environment` is where it ran, if
-    that is not where it was asked for; `lost` says what became of that machine, if it did not come back. `oom_kills`
-    is how many processes the kernel killed for memory while the worker lived, by `oom_kills_by`, None where it does not
-    tell; `was_ended` says that the worker was killed by its parent.
+    `exit_code` is None where the worker lives on, `reply` merges what it said, `failure` is (stage,
+    message) where it reported an error itself. `log` is llama.cpp's, of the load and of this point.
+    `environment` is where it ran, if that is not where it was asked for; `lost` says what became of
+    that machine, if it did not come back. `oom_kills` is how many processes the kernel killed for
+    memory while the worker lived, by `oom_kills_by`, None where it does not tell; `was_ended` says
+    that the worker was killed by its parent.
     """
 
     point: Point
@@ -90,25 +94,36 @@ class Executor(Protocol):
     def run(self, job: Job, stop: threading.Event | None = None) -> Iterator[Completed]:
         """Each point of the job in turn, ending after one that failed.
 
-        Closing the iterator ends the worker; so does `stop`, from another thread, in the middle of a point, which is
-        then not yielded. Jobs may be run from several threads at once, as far as the executor has room for them.
+        Closing the iterator ends the worker; so does `stop`, from another thread, in the middle of
+        a point, which is then not yielded. Jobs may be run from several threads at once, as far as
+        the executor has room for them.
         """
 
 
 class LocalExecutor:
     """Runs a job in a child process of its own group, with probes beside it.
 
-    `backend_path` is a ggml backend to load as a plug-in, `environment` what to add to the child's, `cpus` those that
-    it is kept to (none: all); `probes` makes the probes of one job, `worker` is what Python is told to run.
+    `backend_path` is a ggml backend to load as a plug-in, `environment` what to add to the child's,
+    `cpus` those that it is kept to (none: all); `probes` makes the probes of one job, `worker` is
+    what Python is told to run.
     """
 
     def __init__(
-        self, *, probes: Callable[[], Sequence[Probe]] = lambda: (HostProbe(),), interval_s: float = HOST_INTERVAL_S,
-        backend_path: Path | None = None, environment: Mapping[str, str] | None = None, cpus: Sequence[int] = (),
+        self,
+        *,
+        probes: Callable[[], Sequence[Probe]] = lambda: (HostProbe(),),
+        interval_s: float = HOST_INTERVAL_S,
+        backend_path: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        cpus: Sequence[int] = (),
         worker: Sequence[str] = WORKER,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._probes, self._interval_s, self._worker = probes, interval_s, tuple(worker)
-        self._backend_path, self._environment, self._cpus = backend_path, dict(environment or {}), tuple(cpus)
+        self._backend_path, self._environment, self._cpus = (
+            backend_path,
+            dict(environment or {}),
+            tuple(cpus),
+        )
 
     def run(self, job: Job, stop: threading.Event | None = None) -> Iterator[Completed]:
         """Each point of the job in turn, ending after one that failed; see `Executor`."""
@@ -117,7 +132,8 @@ class LocalExecutor:
             for probe in probes:
                 probe.open()
                 opened.callback(probe.close)
-            sampler = opened.enter_context(Sampler(probes, interval_s=self._interval_s))  # ends before a probe closes
+            # ends before a probe closes
+            sampler = opened.enter_context(Sampler(probes, interval_s=self._interval_s))
             log = opened.enter_context(tempfile.TemporaryFile())
             child = Child(self._worker, environment=QUIET | self._environment, log=log, stop=stop)
             try:
@@ -134,25 +150,38 @@ class LocalExecutor:
     def _opening(self, job: Job) -> dict[str, Any]:
         first = job.points[0]
         return {knob: getattr(first.config, knob) for knob in LOAD_KNOBS} | {
-            "model_path": str(job.model_path), "arch": job.arch, "load_mode": first.load_mode,
-            "memory_bytes": first.limits.memory_bytes, "memory_kind": first.limits.memory_kind,
-            "backend_path": str(self._backend_path) if self._backend_path else None, "parent_pid": os.getpid(),
+            "model_path": str(job.model_path),
+            "arch": job.arch,
+            "load_mode": first.load_mode,
+            "memory_bytes": first.limits.memory_bytes,
+            "memory_kind": first.limits.memory_kind,
+            "backend_path": str(self._backend_path) if self._backend_path else None,
+            "parent_pid": os.getpid(),
             "cpus": self._cpus,
-        }  # fmt: skip
+        }
 
 
 class _Session:
     """One child and the points it is taken through."""
 
-    def __init__(self, job: Job, child: Child, sampler: Sampler, log: IO[bytes], stop: threading.Event) -> None:
-        self._job, self._child, self._sampler, self._log, self._stop = job, child, sampler, log, stop
+    def __init__(
+        self, job: Job, child: Child, sampler: Sampler, log: IO[bytes], stop: threading.Event
+    ) -> None:
+        self._job, self._child, self._sampler, self._log, self._stop = (
+            job,
+            child,
+            sampler,
+            log,
+            stop,
+        )
         self._reply: dict[str, Any] = {}
         self._failure: tuple[str, str] | None = None
         self._watched: tuple[tuple[MemorySeries, ...], dict[str, Any]] | None = None
         self._kills = OomKills(child.pid)
 
     def points(self) -> Iterator[Completed]:
-        """Load, then measure; ends after a point that failed. The first point's time and peaks include the load."""
+        """Load, then measure; ends after a point that failed. The first point's time and peaks
+        include the load."""
         started_at, started = self._begin()
         well = self._until("loaded", started + self._job.points[0].timeouts.load.seconds)
         load_reply, load_log_end = dict(self._reply), self._log_size()
@@ -168,13 +197,20 @@ class _Session:
             memory, conditions = self._watched or self._stop_watching()
             exit_code = None if well else self._child.end()
             yield Completed(
-                point=point, started_at=started_at, wall_ns=round((time.monotonic() - started) * 1e9),
-                exit_code=exit_code, reply=self._reply, failure=self._failure, timed_out=self._child.timed_out,
-                log=(*self._lines(0, load_log_end), *self._lines(log_from, self._log_size())), memory=memory,
+                point=point,
+                started_at=started_at,
+                wall_ns=round((time.monotonic() - started) * 1e9),
+                exit_code=exit_code,
+                reply=self._reply,
+                failure=self._failure,
+                timed_out=self._child.timed_out,
+                log=(*self._lines(0, load_log_end), *self._lines(log_from, self._log_size())),
+                memory=memory,
                 conditions=conditions | {"context_index": index, "n_threads": self._threads(point)},
-                oom_kills=self._kills.since(), oom_kills_by=str(self._kills.source or ""),
+                oom_kills=self._kills.since(),
+                oom_kills_by=str(self._kills.source or ""),
                 was_ended=self._child.was_ended,
-            )  # fmt: skip
+            )
             if not well:
                 return
 
@@ -190,7 +226,8 @@ class _Session:
         return point.config.n_threads or self._job.n_threads
 
     def _measure(self, point: Point) -> bool:
-        """Take the child through one point; the probes are read before the text is scored, which takes memory too."""
+        """Take the child through one point; the probes are read before the text is scored, which
+        takes memory too."""
         deadline = time.monotonic() + point.timeouts.point.seconds
         config = point.config.to_dict() | {"n_threads": self._threads(point)}
         self._child.send({"config": config, "workload": point.workload.model_dump(mode="json")})
@@ -201,7 +238,8 @@ class _Session:
         return self._until("done", deadline)
 
     def _until(self, wanted: str, deadline: float) -> bool:
-        """Collect what the child says up to the event `wanted`; False when it fails, ends or is too late."""
+        """Collect what the child says up to the event `wanted`; False when it fails, ends or is too
+        late."""
         while (said := self._child.event(deadline)) is not None:
             event = said.pop("event")
             if event == "ready":

@@ -34,7 +34,8 @@ Count = Annotated[int, Field(ge=0)]
 
 
 class Range(Table):
-    """`{first, last, step}` or `{first, last, mult}`: both ends included where the stride meets them."""
+    """`{first, last, step}` or `{first, last, mult}`: both ends included where the stride meets
+    them."""
 
     first: int
     last: int
@@ -56,7 +57,8 @@ class Range(Table):
         if not self.mult:
             return tuple(range(self.first, self.last + 1, self.step or 1))
         powers = itertools.takewhile(
-            lambda value: value <= self.last, (self.first * self.mult**power for power in itertools.count())
+            lambda value: value <= self.last,
+            (self.first * self.mult**power for power in itertools.count()),
         )
         return tuple(powers)
 
@@ -65,12 +67,15 @@ _RANGE_TEXT: Final = re.compile(r"(\d+)-(\d+)(?:([+*])(\d+))?")
 
 
 def expand(value: Any) -> tuple[Any, ...]:
-    """The values of an axis: a list, a range table, llama-bench's `first-last+step`, or one value."""
+    """The values of an axis: a list, a range table, llama-bench's `first-last+step`, or one
+    value."""
     if isinstance(value, dict):
         return Range.model_validate(value).values()
     if isinstance(value, list):
         return tuple(
-            itertools.chain.from_iterable(expand(item) if isinstance(item, str) else (item,) for item in value)
+            itertools.chain.from_iterable(
+                expand(item) if isinstance(item, str) else (item,) for item in value
+            )
         )
     if isinstance(value, str) and (match := _RANGE_TEXT.fullmatch(value)):
         stride = {{"+": "step", "*": "mult"}[match[3]]: int(match[4])} if match[3] else {}

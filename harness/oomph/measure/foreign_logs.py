@@ -1,9 +1,10 @@
 """A log of any llama.cpp program as a record: what it allocated, and how it ended.
 
-Stands apart from `recording`, which knows what it had asked for: here the log is all there is. A knob that it does
-not say stays llama.cpp's own; speeds are left out, because a server's sums do not tell at which depth they were made.
-The breakdown that llama.cpp prints when it fits its parameters to the card, before anything is allocated, is kept as
-its own dry run; the one at the end gives the use that the driver saw.
+Stands apart from `recording`, which knows what it had asked for: here the log is all there is. A
+knob that it does not say stays llama.cpp's own; speeds are left out, because a server's sums do not
+tell at which depth they were made. The breakdown that llama.cpp prints when it fits its parameters
+to the card, before anything is allocated, is kept as its own dry run; the one at the end gives the
+use that the driver saw.
 """
 
 import hashlib
@@ -26,15 +27,20 @@ ORIGIN: Final = "llama.cpp log"
 _LOGGED: Final = re.compile(r"llama_model_loader:|print_info:|llama_context:|srv +load_model:")
 _TABLE: Final = re.compile(r"^\| *model ", re.MULTILINE)
 _LOADED: Final = re.compile(r"llama_model_loader: loaded meta data .* from (.+?) \(version")
-_CONTEXT: Final = re.compile(r"llama_context: (?P<knob>n_seq_max|n_outputs_max|kv_unified) += +(?P<value>\w+)")
+_CONTEXT: Final = re.compile(
+    r"llama_context: (?P<knob>n_seq_max|n_outputs_max|kv_unified) += +(?P<value>\w+)"
+)
 _NAME: Final = re.compile(r"print_info: general\.name += (.+)$")
 _ARCH: Final = re.compile(r"print_info: arch += (\S+)")
 _FILE_SIZE: Final = re.compile(r"print_info: file size += ([\d.]+) (MiB|GiB)")
 _PARAMS: Final = re.compile(r"print_info: model params += ([\d.]+) (M|B|T)\b")
-_DEVICE: Final = re.compile(r"using device (CUDA\d+) \(([^)]*(?:\([^)]*\))?[^)]*)\).* - (\d+) MiB free")
+_DEVICE: Final = re.compile(
+    r"using device (CUDA\d+) \(([^)]*(?:\([^)]*\))?[^)]*)\).* - (\d+) MiB free"
+)
 _BUILD: Final = re.compile(r"\bbuild:? (?:= )?b?(\d+) \(([0-9a-f]{6,})\)")
 _BREAKDOWN: Final = re.compile(
-    r"\| +- (?P<device>\S+)[^|]*\| *(?P<total>\d+) = +(?P<free>\d+) \+ \( *(?P<own>\d+) = +(?P<model>\d+) \+"
+    r"\| +- (?P<device>\S+)[^|]*\| *(?P<total>\d+) = +(?P<free>\d+) \+ \( *(?P<own>\d+) = "
+    r"+(?P<model>\d+) \+"
     r" +(?P<context>\d+) \+ +(?P<compute>\d+)\) \+ +(?P<rest>-?\d+) \|"
 )
 _SCALES: Final = {"MiB": MIB, "GiB": GIB, "M": 10**6, "B": 10**9, "T": 10**12}
@@ -43,7 +49,8 @@ TELLING: Final = "--log-verbosity 4"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Breakdown:
-    """One device's line of llama.cpp's memory breakdown, in whole MiB; `rest` is what it calls unaccounted."""
+    """One device's line of llama.cpp's memory breakdown, in whole MiB; `rest` is what it calls
+    unaccounted."""
 
     device: str
     total: int
@@ -56,7 +63,8 @@ class Breakdown:
 
     @property
     def is_dry(self) -> bool:
-        """Whether it was printed before the allocation: then all of its own is missing from what is used."""
+        """Whether it was printed before the allocation: then all of its own is missing from what is
+        used."""
         return self.own > 0 and self.rest <= -self.own // 2
 
 
@@ -102,7 +110,9 @@ def read_breakdowns(lines: Sequence[str]) -> list[Breakdown]:
     """Every device's line of every breakdown, in the order printed."""
     found = (_BREAKDOWN.search(line) for line in lines if "breakdown" in line)
     return [
-        Breakdown(device=match["device"], **{name: int(match[name]) for name in _FIGURES}) for match in found if match
+        Breakdown(device=match["device"], **{name: int(match[name]) for name in _FIGURES})
+        for match in found
+        if match
     ]
 
 
@@ -110,11 +120,16 @@ _FIGURES: Final = ("total", "free", "own", "model", "context", "compute", "rest"
 
 
 def _record(
-    path: Path, part: Sequence[str], whole: Sequence[str], breakdowns: Sequence[Breakdown],
+    path: Path,
+    part: Sequence[str],
+    whole: Sequence[str],
+    breakdowns: Sequence[Breakdown],
     model: str | ModelIdentity | None,
-) -> Record:  # fmt: skip
+) -> Record:
     reported, found = read_reported(part), classify(None, part)
-    devices = {match[1]: (match[2], int(match[3])) for line in part if (match := _DEVICE.search(line))}
+    devices = {
+        match[1]: (match[2], int(match[3])) for line in part if (match := _DEVICE.search(line))
+    }
     config, identity = _config(part, reported, len(devices)), _model(part, model)
     memory = [_series(last, devices) for last in _last(breakdowns).values()]
     totals = {each.device: each.total for each in breakdowns}
@@ -124,28 +139,52 @@ def _record(
     ]
     point_id = _digest([model_key(identity), config.to_dict()], 12)
     outcome = found.outcome if found.failed else "ok"
-    return Record.model_validate({
-        "record_id": f"{point_id}-{_digest(list(part), 8)}", "point_id": point_id, "sweep": path.stem, "origin": ORIGIN,
-        "label": f"n_ctx={config.n_ctx}", "started_at": "", "wall_ns": 0, "model": identity,
-        "config": config.to_dict(), "reported": reported, "buffers": read_buffers(part), "memory": memory,
-        "environment": {
-            "machine": f"imported from a {ORIGIN}", "os": "", "python": "", "cpu": "", "cpu_count": None,
-            "memory_bytes": None, "backend": "cuda" if devices else "cpu", "gpus": cards,
-            "llama_cpp_commit": _first(_BUILD, whole, 2),
-        },
-        "outcome": {"label": outcome, "stage": found.stage if found.failed else None,
-                    "message": found.advice if found.failed else "", "evidence": list(found.evidence)},
-        "conditions": {"dry_run_mib": {each.device: each.own for each in breakdowns if each.is_dry}},
-    })  # fmt: skip
+    return Record.model_validate(
+        {
+            "record_id": f"{point_id}-{_digest(list(part), 8)}",
+            "point_id": point_id,
+            "sweep": path.stem,
+            "origin": ORIGIN,
+            "label": f"n_ctx={config.n_ctx}",
+            "started_at": "",
+            "wall_ns": 0,
+            "model": identity,
+            "config": config.to_dict(),
+            "reported": reported,
+            "buffers": read_buffers(part),
+            "memory": memory,
+            "environment": {
+                "machine": f"imported from a {ORIGIN}",
+                "os": "",
+                "python": "",
+                "cpu": "",
+                "cpu_count": None,
+                "memory_bytes": None,
+                "backend": "cuda" if devices else "cpu",
+                "gpus": cards,
+                "llama_cpp_commit": _first(_BUILD, whole, 2),
+            },
+            "outcome": {
+                "label": outcome,
+                "stage": found.stage if found.failed else None,
+                "message": found.advice if found.failed else "",
+                "evidence": list(found.evidence),
+            },
+            "conditions": {
+                "dry_run_mib": {each.device: each.own for each in breakdowns if each.is_dry}
+            },
+        }
+    )
 
 
 def _config(lines: Sequence[str], reported: Reported, n_devices: int) -> RunConfig:
     """The knobs as llama.cpp says it took them."""
     said = {match["knob"]: match["value"] for line in lines if (match := _CONTEXT.search(line))}
     knobs: dict[str, Any] = {
-        name: value for name in ("n_ctx", "n_batch", "n_ubatch", "type_k", "type_v")
+        name: value
+        for name in ("n_ctx", "n_batch", "n_ubatch", "type_k", "type_v")
         if (value := getattr(reported, name)) is not None
-    }  # fmt: skip
+    }
     knobs |= {name: int(said[name]) for name in ("n_seq_max", "n_outputs_max") if name in said}
     if "kv_unified" in said:
         knobs["kv_unified"] = said["kv_unified"] == "true"
@@ -155,7 +194,9 @@ def _config(lines: Sequence[str], reported: Reported, n_devices: int) -> RunConf
         on_cards, of = map(int, reported.offloaded_layers.split("/"))
         knobs["n_gpu_layers"] = -1 if on_cards == of else on_cards
     flash = {"enabled": "on", "disabled": "off"}.get(reported.flash_attn or "")
-    return RunConfig().with_(n_devices=n_devices, **knobs, **({"flash_attn": flash} if flash else {}))
+    return RunConfig().with_(
+        n_devices=n_devices, **knobs, **({"flash_attn": flash} if flash else {})
+    )
 
 
 def _model(lines: Sequence[str], model: str | ModelIdentity | None) -> ModelIdentity:
@@ -163,10 +204,14 @@ def _model(lines: Sequence[str], model: str | ModelIdentity | None) -> ModelIden
         return model
     file = (_first(_LOADED, lines, 1) or "").replace("\\", "/").rpartition("/")[2]
     return ModelIdentity(
-        name=_first(_NAME, lines, 1) or file.removesuffix(".gguf"), path=model or file,
-        arch=_first(_ARCH, lines, 1) or "", file_bytes=0, header_sha256="",
-        tensor_bytes=_amount(_FILE_SIZE, lines), n_params=_amount(_PARAMS, lines),
-    )  # fmt: skip
+        name=_first(_NAME, lines, 1) or file.removesuffix(".gguf"),
+        path=model or file,
+        arch=_first(_ARCH, lines, 1) or "",
+        file_bytes=0,
+        header_sha256="",
+        tensor_bytes=_amount(_FILE_SIZE, lines),
+        n_params=_amount(_PARAMS, lines),
+    )
 
 
 def _first(pattern: re.Pattern[str], lines: Sequence[str], group: int) -> str | None:
@@ -184,14 +229,20 @@ def _last(breakdowns: Sequence[Breakdown]) -> dict[str, Breakdown]:
 
 
 def _series(last: Breakdown, devices: dict[str, tuple[str, int]]) -> dict[str, Any]:
-    """The card's use at the end; before the load it had what was not free then, the process's own context in it."""
+    """The card's use at the end; before the load it had what was not free then, the process's own
+    context in it."""
     free = devices.get(last.device, ("", None))[1]
     return {
-        "probe": "llama.cpp", "quantity": "vram", "device": last.device, "method": "device_total",
+        "probe": "llama.cpp",
+        "quantity": "vram",
+        "device": last.device,
+        "method": "device_total",
         "peak_bytes": (last.total - last.free) * MIB,
         "baseline_bytes": None if free is None else (last.total - free) * MIB,
-    }  # fmt: skip
+    }
 
 
 def _digest(content: list[Any], n_digits: int) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=list).encode()).hexdigest()[:n_digits]
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=list).encode()).hexdigest()[
+        :n_digits
+    ]

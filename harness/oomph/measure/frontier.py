@@ -1,8 +1,9 @@
 """The frontier: the largest context that really runs, filled to what it promises.
 
-Loading proves nothing: without flash attention the run-time pool grows with the fill, and a context that loads can
-abort thousands of tokens in. So every probe fills its context, and the search looks for the last that survives. A
-prediction, where one is handed in, says where to look first; every probe corrects it by what it saw.
+Loading proves nothing: without flash attention the run-time pool grows with the fill, and a context
+that loads can abort thousands of tokens in. So every probe fills its context, and the search looks
+for the last that survives. A prediction, where one is handed in, says where to look first; every
+probe corrects it by what it saw.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,15 +22,17 @@ LEAST_FILL: Final = 1 / 8
 """An abort before this fraction of the context tells little of how memory grows with the fill."""
 
 Slack = Callable[[RunConfig], float]
-"""Bytes that a configuration is predicted to leave free on the card that is tightest; negative is what is short."""
+"""Bytes that a configuration is predicted to leave free on the card that is tightest; negative is
+what is short."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frontier:
-    """The end of one search. `n_ctx` is the largest that ran full, None where not even the smallest did.
+    """The end of one search. `n_ctx` is the largest that ran full, None where not even the smallest
+    did.
 
-    `reached_limit` says that nothing larger was asked; else `failed` is how the next one up (`failed_n_ctx`) ended:
-    `n_filled` tokens in where it loaded, None where it did not.
+    `reached_limit` says that nothing larger was asked; else `failed` is how the next one up
+    (`failed_n_ctx`) ended: `n_filled` tokens in where it loaded, None where it did not.
     """
 
     config: RunConfig
@@ -49,14 +52,16 @@ class Frontier:
 
 
 class FrontierSearch:
-    """Searches one model's frontiers through `runner`, which keeps every probe's record and finds it again."""
+    """Searches one model's frontiers through `runner`, which keeps every probe's record and finds
+    it again."""
 
     def __init__(self, runner: Runner, *, model: str, limit: int = LIMIT) -> None:
         self._runner, self._model = runner, model
         self._limit = limit // CONTEXT_STEP * CONTEXT_STEP
 
     def find(self, config: RunConfig, *, slack: Slack | None = None) -> Frontier:
-        """The frontier of `config`, whose own n_ctx is ignored; about three probes where `slack` is good."""
+        """The frontier of `config`, whose own n_ctx is ignored; about three probes where `slack` is
+        good."""
         search = _Search(config, self._limit, slack)
         while (n_ctx := search.next_n_ctx()) is not None:
             search.learn(n_ctx, self._probe(config.with_(n_ctx=n_ctx)))
@@ -71,9 +76,11 @@ class FrontierSearch:
 
 
 class _Search:
-    """What is known of one frontier, in contexts that are multiples of CONTEXT_STEP: `low` runs, `high` does not.
+    """What is known of one frontier, in contexts that are multiples of CONTEXT_STEP: `low` runs,
+    `high` does not.
 
-    At both ends it is kept how far the prediction was off; between them the error is taken as linear.
+    At both ends it is kept how far the prediction was off; between them the error is taken as
+    linear.
     """
 
     def __init__(self, config: RunConfig, limit: int, slack: Slack | None) -> None:
@@ -111,10 +118,16 @@ class _Search:
         if not ran and not ran_out(record):
             self._stop = True
             return
-        self._stride = 2 * self._stride if ran == self._ran_last and self.n_probes > 1 else CONTEXT_STEP
+        self._stride = (
+            2 * self._stride if ran == self._ran_last and self.n_probes > 1 else CONTEXT_STEP
+        )
         self._ran_last = ran
         seen = measured_slack(record) if ran else estimated_slack(record)
-        error = seen - self._slack(self._config.with_(n_ctx=n_ctx)) if self._slack and seen is not None else None
+        error = (
+            seen - self._slack(self._config.with_(n_ctx=n_ctx))
+            if self._slack and seen is not None
+            else None
+        )
         if ran:
             self._low, self._error_at_low = n_ctx, error
         else:
@@ -125,13 +138,15 @@ class _Search:
         failure = self._failure
         return Frontier(
             config=self._config.with_(n_ctx=self._low) if self._low else self._config,
-            n_ctx=self._low or None, predicted_n_ctx=self._predicted, n_probes=self.n_probes,
+            n_ctx=self._low or None,
+            predicted_n_ctx=self._predicted,
+            n_probes=self.n_probes,
             reached_limit=self._low == self._limit,
             failed=failure.outcome.label if failure else None,
             failed_n_ctx=int(failure.config["n_ctx"]) if failure else None,
             n_filled=failure.conditions.get("n_filled") if failure else None,
             reason=failure.outcome.message if failure else "",
-        )  # fmt: skip
+        )
 
     def _error(self, n_ctx: int) -> float:
         """By how much the prediction is off at `n_ctx`, from what the ends have shown."""
@@ -141,7 +156,8 @@ class _Search:
         return low if low is not None else high or 0.0
 
     def _largest_fitting(self) -> int:
-        """The largest context from `low` to below `high` that fits by the prediction as corrected."""
+        """The largest context from `low` to below `high` that fits by the prediction as
+        corrected."""
         assert self._slack is not None
         low, high = self._low, self._high
         while high - low > CONTEXT_STEP:
@@ -163,7 +179,9 @@ def frontiers(
 
 def measured_slack(record: Record) -> float | None:
     """Bytes that a run left on its tightest card; None where the cards' memory was not watched."""
-    peaks = {series.device: series.peak_bytes for series in record.memory if series.quantity == "vram"}
+    peaks = {
+        series.device: series.peak_bytes for series in record.memory if series.quantity == "vram"
+    }
     room = _room(record)
     left = [room[device] - peak for device, peak in peaks.items() if device in room]
     return min(left, default=None)
@@ -172,8 +190,9 @@ def measured_slack(record: Record) -> float | None:
 def estimated_slack(record: Record) -> float | None:
     """Bytes that a failed run would have been short of; None where it left no trace of how many.
 
-    A refused allocation tells what was missing for itself. An abort while filling tells at which depth the free
-    memory was used up: the pool that grows with the fill would have grown on at that rate.
+    A refused allocation tells what was missing for itself. An abort while filling tells at which
+    depth the free memory was used up: the pool that grows with the fill would have grown on at that
+    rate.
     """
     if record.outcome.short_mib is not None:
         return -record.outcome.short_mib * MIB
@@ -188,7 +207,12 @@ def _free_after_load(record: Record) -> float | None:
     """What llama.cpp's own buffers left on the tightest card."""
     buffers = record.buffers
     placed: dict[str, float] = {}
-    for part in (buffers.model_mib, buffers.kv_cache_mib, buffers.recurrent_mib, buffers.compute_mib):
+    for part in (
+        buffers.model_mib,
+        buffers.kv_cache_mib,
+        buffers.recurrent_mib,
+        buffers.compute_mib,
+    ):
         for device, sizes in part.items():
             placed[device] = placed.get(device, 0.0) + sum(sizes) * MIB
     room = _room(record)
@@ -197,9 +221,11 @@ def _free_after_load(record: Record) -> float | None:
 
 
 def _room(record: Record) -> dict[str, int]:
-    """What each card had for the run, less what others held; without the cards that do not tell. A ballast is among
-    the others, and what is usable beside it was told already."""
-    idle = {device: card["idle_bytes"] for device, card in record.conditions.get("cards", {}).items()}
+    """What each card had for the run, less what others held; without the cards that do not tell. A
+    ballast is among the others, and what is usable beside it was told already."""
+    idle = {
+        device: card["idle_bytes"] for device, card in record.conditions.get("cards", {}).items()
+    }
     cards = {f"CUDA{index}": card for index, card in enumerate(record.environment.gpus)}
     return {
         device: card["usable_bytes"] - max(0, held - card.get("ballast_bytes", 0))

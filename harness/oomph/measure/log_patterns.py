@@ -1,9 +1,10 @@
 """What a line of a log says: the phrases of failure, sorted by cause.
 
-A table and nothing else, apart from `outcome` because it grows with every new build while the reasoning over
-it does not. The phrases are those of llama.cpp from 2023 to 2026 (CUDA, ROCm, Vulkan, Metal, CPU), of ik_llama.cpp,
-llama-cpp-python, Ollama and the Linux kernel. They are searched anywhere in a line, because journals, containers
-and newer builds put times, levels and names in front.
+A table and nothing else, apart from `outcome` because it grows with every new build while the
+reasoning over it does not. The phrases are those of llama.cpp from 2023 to 2026 (CUDA, ROCm,
+Vulkan, Metal, CPU), of ik_llama.cpp, llama-cpp-python, Ollama and the Linux kernel. They are
+searched anywhere in a line, because journals, containers and newer builds put times, levels and
+names in front.
 """
 
 import re
@@ -13,7 +14,8 @@ from typing import Final
 
 
 class Sign(Enum):
-    """What one line points to. The order is that of precedence within a line: the first that matches counts."""
+    """What one line points to. The order is that of precedence within a line: the first that
+    matches counts."""
 
     HARMLESS = "alarming words, and the program runs on"
     RETRY = "the allocation that failed is tried again in another way"
@@ -27,7 +29,9 @@ class Sign(Enum):
     HOST_ALLOCATION = "a buffer in host memory was refused, its purpose is in another line"
     DEVICE_ALLOCATION = "a buffer on a card was refused, its purpose is in another line"
     POOL_ABORT = "a run-time allocation was refused and the process aborts"
-    DEVICE_ABORT = "CUDA ran out of memory and the process aborts, at a place that the line does not name"
+    DEVICE_ABORT = (
+        "CUDA ran out of memory and the process aborts, at a place that the line does not name"
+    )
     BAD_MODEL = "the file is no model that this build can load"
     NO_CARD = "no card was found; the program may go on without"
     TOO_LONG = "one request was longer than the context; the program may go on without it"
@@ -48,7 +52,9 @@ class Phase(Enum):
 
 
 _GPU_ERROR: Final = r"(?:CUDA|ROCm|HIP|MUSA) error(?: \d+)?(?: at [^ ]+)?: ?"
-_OUT_OF_MEMORY: Final = r"(?:out of memory|OUT_OF_MEMORY|ErrorOutOfDeviceMemory|ErrorMemoryAllocation)"
+_OUT_OF_MEMORY: Final = (
+    r"(?:out of memory|OUT_OF_MEMORY|ErrorOutOfDeviceMemory|ErrorMemoryAllocation)"
+)
 _HOST_BUFFER: Final = r"(?:CPU(?:_\w+)?|CUDA_Host|ROCm_Host|Vulkan_Host|SYCL_Host|AMX|BLAS)"
 
 _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
@@ -62,7 +68,8 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"cannot reallocate multi buffer graph automatically",
         r"(?:madvise|posix_fadvise|munmap|PrefetchVirtualMemory)\b.{0,60}(?:failed|unavailable)",
         r"VRAM usage didn't recover within timeout",
-        r"failed to (?:initialize|load).{0,40}(?:backend|libggml).{0,80}(?:rocm|hip|vulkan|sycl|cann|musa)",
+        r"failed to (?:initialize|load).{0,40}(?:backend|libggml)"
+        r".{0,80}(?:rocm|hip|vulkan|sycl|cann|musa)",
         r"failed to (?:find a memory slot|find free space in the KV cache).{0,60}retry",
         r"cudaMemGetInfo failed .{0,60}returning 0/0",
         r"falling back to (?:cpu|hipMalloc|buffered I/O)",
@@ -75,47 +82,66 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
     ),
     Sign.DEVICE_LOST: (
         _GPU_ERROR + r"(?:an )?illegal (?:memory access|instruction|address)",
-        _GPU_ERROR + r"(?:unspecified launch failure|misaligned address|hardware stack error|device-side assert)",
-        _GPU_ERROR + r"(?:uncorrectable|the launch timed out|unknown error|GPU is lost|external device)",
-        _GPU_ERROR + r"(?:all CUDA-capable devices are busy|invalid program counter|invalid address space)",
-        r"illegal memory access was encountered|unspecified launch failure|uncorrectable (?:ECC|NVLink) error",
+        _GPU_ERROR + r"(?:unspecified launch failure|misaligned address|hardware stack error)",
+        _GPU_ERROR + r"device-side assert",
+        _GPU_ERROR
+        + r"(?:uncorrectable|the launch timed out|unknown error|GPU is lost|external device)",
+        _GPU_ERROR
+        + r"(?:all CUDA-capable devices are busy|invalid program counter|invalid address space)",
+        r"illegal memory access was encountered|unspecified launch failure",
+        r"uncorrectable (?:ECC|NVLink) error",
         r"\bXid\b.{0,60}\b\d+,",
-        r"GPU (?:is lost|has fallen off the bus)|fallen off the bus|GPU_IS_LOST|Unable to determine the device handle",
-        r"DEVICE_LOST|ErrorDeviceLost|DeviceLostError|device lost|GPU reset|amdgpu: ring \w+ timeout",
+        r"GPU (?:is lost|has fallen off the bus)|fallen off the bus|GPU_IS_LOST",
+        r"Unable to determine the device handle",
+        r"DEVICE_LOST|ErrorDeviceLost|DeviceLostError|device lost|GPU reset",
+        r"amdgpu: ring \w+ timeout",
         r"Memory access fault by GPU|HSA_STATUS_ERROR_(?!OUT_OF)|HW Exception by GPU",
         r"CUBLAS_STATUS_(?:EXECUTION_FAILED|MAPPING_ERROR)",
     ),
     Sign.DRIVER_MISSING: (
-        _GPU_ERROR + r"(?:no (?:CUDA|ROCm)-capable device|(?:CUDA )?driver version is insufficient|no kernel image)",
-        _GPU_ERROR + r"(?:initialization error|invalid device function|the provided PTX|system (?:has|not yet))",
-        _GPU_ERROR + r"(?:forward compatibility|named symbol not found|API call is not supported|driver shutting down)",
+        _GPU_ERROR + r"(?:no (?:CUDA|ROCm)-capable device|no kernel image)",
+        _GPU_ERROR + r"(?:CUDA )?driver version is insufficient",
+        _GPU_ERROR + r"(?:initialization error|invalid device function|the provided PTX)",
+        _GPU_ERROR + r"system (?:has|not yet)",
+        _GPU_ERROR + r"(?:forward compatibility|named symbol not found|API call is not supported)",
+        _GPU_ERROR + r"driver shutting down",
         r"driver version is insufficient|no kernel image is available|unsupported toolchain",
-        r"has no device code compatible with|was not compiled for (?:this|the current) (?:GPU|device|arch)",
+        r"has no device code compatible with",
+        r"was not compiled for (?:this|the current) (?:GPU|device|arch)",
         r"CUBLAS_STATUS_(?:ARCH_MISMATCH|NOT_SUPPORTED)",
-        r"lib(?:cuda|cudart|cublas|cublasLt|nvidia-ml|amdhip64|hipblas|rocblas|vulkan)[\w.-]*: cannot open",
+        r"lib(?:cuda|cudart|cublas|cublasLt|nvidia-ml|amdhip64|hipblas|rocblas|vulkan)"
+        r"[\w.-]*: cannot open",
         r"(?:nvcuda|cudart64\w*|cublas64\w*)\.dll.{0,40}(?:not found|missing|could not)",
-        r"ErrorIncompatibleDriver|ErrorExtensionNotPresent|rocBLAS error: Cannot read .*TensileLibrary",
+        r"ErrorIncompatibleDriver|ErrorExtensionNotPresent",
+        r"rocBLAS error: Cannot read .*TensileLibrary",
     ),
     Sign.BAD_CONFIG: (
         r"[Vv] cache quantization requires|quantized V cache (?:requires|was requested)",
         r"quantized (?:V|KV) cache.{0,40}(?:requires|not supported|without)",
-        r"cache type \S+ with block size \d+ does not divide|does not support different K .*and V .*cache types",
+        r"cache type \S+ with block size \d+ does not divide",
+        r"does not support different K .*and V .*cache types",
         r"[Uu]nsupported (?:KV )?cache type|[Ii]nvalid (?:KV )?cache type",
         r"all tensors in the context are already allocated",
-        r"GGML_ASSERT\(.{0,20}n_expert_used|n_expert_used.{0,30}(?:n_expert\b|must|exceed|greater)",
+        r"GGML_ASSERT\(.{0,20}n_expert_used",
+        r"n_expert_used.{0,30}(?:n_expert\b|must|exceed|greater)",
         r"GGML_ASSERT\(obj_new\)|not enough space in the context's memory pool",
         r"GGML_ASSERT\(.{0,60}(?:n_batch|n_ubatch|n_ctx|n_seq_max|n_outputs)",
         r"n_batch and n_ubatch cannot both be zero|cannot both be zero",
-        r"SPLIT_MODE_\w+ (?:requires|is not|not)|split[ _-]mode.{0,40}not (?:supported|implemented)",
-        r"invalid value for main_gpu|invalid device(?: ordinal|:)|requested device .{0,20}not found",
-        r"error: (?:unknown|invalid|unrecognized) (?:argument|option|parameter)|error while handling argument",
+        r"SPLIT_MODE_\w+ (?:requires|is not|not)",
+        r"split[ _-]mode.{0,40}not (?:supported|implemented)",
+        r"invalid value for main_gpu|invalid device(?: ordinal|:)",
+        r"requested device .{0,20}not found",
+        r"error: (?:unknown|invalid|unrecognized) (?:argument|option|parameter)",
+        r"error while handling argument",
         r"unrecognized arguments:|invalid (?:parameter|argument) for (?:argument|option)?:? ?-",
         r"couldn't bind|[Aa]ddress already in use",
-        r"unexpected keyword argument|unknown buffer type|invalid (?:kv|KV) override|error parsing (?:kv|tensor)",
+        r"unexpected keyword argument|unknown buffer type|invalid (?:kv|KV) override",
+        r"error parsing (?:kv|tensor)",
     ),
     Sign.KV_ALLOCATION: (
         r"failed to allocate buffer for (?:kv|rs|\w+ (?:kv|rs)|recurrent|\w+ compressor)",
-        r"llama_kv_cache_init\(\) failed|failed to (?:create|initialize|allocate) (?:the )?(?:kv|KV|memory module)",
+        r"llama_kv_cache_init\(\) failed",
+        r"failed to (?:create|initialize|allocate) (?:the )?(?:kv|KV|memory module)",
         r"kv_cache_init.{0,40}(?:failed|unable|out of memory)",
         r"unable to allocate KV cache|allocate .{0,30}\bKV cache\b.{0,20}failed",
     ),
@@ -129,18 +155,23 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"std::bad_alloc|bad allocation|bad_alloc error|\bMemoryError\b",
         r"ctx->mem_buffer != NULL|insufficient memory \(attempted to allocate",
         r"ggml_aligned_malloc: (?:insufficient|failed)",
-        r"mmap failed: (?:Cannot|Not enough)|(?:read|mmap|malloc|alloc)\b.{0,40}Cannot allocate memory",
-        r"[Oo]ut of memory: Kill(?:ed)? process|oom-kill|OOM killer|OOMKilled|[Oo]om_kill|Killed process \d+",
+        r"mmap failed: (?:Cannot|Not enough)",
+        r"(?:read|mmap|malloc|alloc)\b.{0,40}Cannot allocate memory",
+        r"[Oo]ut of memory: Kill(?:ed)? process|oom-kill|OOM killer|OOMKilled|[Oo]om_kill",
+        r"Killed process \d+",
         r"signal: killed|^\s*Killed\b|\d+ Killed\s|\d+ killed +\S|\bKilled: 9\b",
         r"died with <Signals\.SIGKILL|exit(?:ed)?(?: status| with| code)* 137",
-        r"requires more system memory|model request too large for system|insufficient system memory",
+        r"requires more system memory|model request too large for system",
+        r"insufficient system memory",
         r"paging file is too small|not enough memory: you tried to allocate",
         r"[Nn]ot enough (?:system )?(?:RAM|host memory)",
-        r"failed to allocate (?:[\d.]+ (?:MB|bytes)|context for|\d+ bytes)|memory size overflow while allocating",
+        r"failed to allocate (?:[\d.]+ (?:MB|bytes)|context for|\d+ bytes)",
+        r"memory size overflow while allocating",
     ),
     Sign.WEIGHTS_ALLOCATION: (
         r"error loading model: unable to allocate (?!" + _HOST_BUFFER + r" buffer)",
-        r"error loading model: (?:failed to allocate|[Ee]rror allocating|unable to create).{0,30}(?:buffer|memory)",
+        r"error loading model: (?:failed to allocate|[Ee]rror allocating|unable to create)"
+        r".{0,30}(?:buffer|memory)",
         r"error loading model: .{0,60}" + _OUT_OF_MEMORY,
         r"unable to allocate (?:backend|(?:CUDA|ROCm|Vulkan|SYCL|Metal|MTL|HIP)\w*) buffer",
     ),
@@ -150,37 +181,52 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
     ),
     Sign.POOL_ABORT: (
         r"in function (?:alloc|ggml_cuda_pool|cublas_handle)\b",
-        r"cuMem(?:Create|SetAccess|Map|AddressReserve)\(|cublas_workspaces|cublasCreate(?:_v2)?\(",
-        r"cudaGraphInstantiate\(|cudaStreamCreate\w*\(|cudaEventCreate\w*\(|ggml_cuda_pool_(?:vmm|leg|malloc)",
+        r"cuMem(?:Create|SetAccess|Map|AddressReserve)\(|cublas_workspaces",
+        r"cublasCreate(?:_v2)?\(",
+        r"cudaGraphInstantiate\(|cudaStreamCreate\w*\(|cudaEventCreate\w*\(",
+        r"ggml_cuda_pool_(?:vmm|leg|malloc)",
         r"CUBLAS_STATUS_(?:ALLOC_FAILED|NOT_INITIALIZED)|HSA_STATUS_ERROR_OUT_OF_RESOURCES",
-        r"kIOGPUCommandBufferCallbackErrorOutOfMemory|command buffer \d+ failed.{0,60}Insufficient Memory",
+        r"kIOGPUCommandBufferCallbackErrorOutOfMemory",
+        r"command buffer \d+ failed.{0,60}Insufficient Memory",
     ),
-    Sign.DEVICE_ABORT: (_GPU_ERROR + r"out of memory", r"CUDA_ERROR_OUT_OF_MEMORY|hipErrorOutOfMemory"),
+    Sign.DEVICE_ABORT: (
+        _GPU_ERROR + r"out of memory",
+        r"CUDA_ERROR_OUT_OF_MEMORY|hipErrorOutOfMemory",
+    ),
     Sign.DEVICE_ALLOCATION: (
         r"(?:cuda|hip|musa)Malloc\w* failed: " + _OUT_OF_MEMORY,
-        r"alloc_tensor_range: failed to allocate|(?:device|Device) memory allocation of size \d+ failed",
+        r"alloc_tensor_range: failed to allocate",
+        r"(?:device|Device) memory allocation of size \d+ failed",
         r"vk::\S+: " + _OUT_OF_MEMORY + r"|ErrorOutOfDeviceMemory|ErrorOutOfHostMemory",
-        r"buffer_type_alloc_buffer: .{0,80}(?:failed|out of memory)|can't allocate \d+ Bytes of memory on device",
+        r"buffer_type_alloc_buffer: .{0,80}(?:failed|out of memory)",
+        r"can't allocate \d+ Bytes of memory on device",
         r"ggml_metal\S*: error: failed to allocate|insufficient VRAM to load",
         r"insufficient memory - required allocations",
         r"(?:not enough|insufficient) (?:VRAM|GPU memory|device memory)|CUDA out of memory",
     ),
     Sign.BAD_MODEL: (
-        r"unknown model architecture|unsupported model architecture|does not (?:yet )?support (?:this|the) model",
-        r"model (?:architecture )?(?:is )?not supported by (?:your|this) version|unsupported architecture",
-        r"(?:invalid|bad|wrong|failed to read) magic|magic/version mismatch|unknown \(magic, version\)",
+        r"unknown model architecture|unsupported model architecture",
+        r"does not (?:yet )?support (?:this|the) model",
+        r"model (?:architecture )?(?:is )?not supported by (?:your|this) version",
+        r"unsupported architecture",
+        r"(?:invalid|bad|wrong|failed to read) magic|magic/version mismatch",
+        r"unknown \(magic, version\)",
         r"not within the file bounds|model is corrupted or incomplete",
         r"unexpectedly reached end of file|file is truncated",
-        r"tensor '?[\w.]+'? (?:not found|is missing|has wrong|has invalid|has unexpected|data is)|missing tensor",
+        r"tensor '?[\w.]+'? (?:not found|is missing|has wrong|has invalid|has unexpected|data is)",
+        r"missing tensor",
         r"wrong number of tensors|check_tensor_dims|done_getting_tensors",
         r"key not found in model|error reading.*hyperparam",
-        r"error loading model (?:hyperparameters|vocabulary|architecture)|unknown pre-tokenizer|cannot find tokenizer",
-        r"GGUFv1 is no longer supported|unsupported (?:file|GGUF) version|no longer supported|too old, regenerate",
+        r"error loading model (?:hyperparameters|vocabulary|architecture)|unknown pre-tokenizer",
+        r"cannot find tokenizer",
+        r"GGUFv1 is no longer supported|unsupported (?:file|GGUF) version|no longer supported",
+        r"too old, regenerate",
         r"gguf_init_from_(?:file|reader)\w*: (?:failed|invalid|tensor|key|duplicate|encountered)",
         r"failed to open GGUF file",
         r"(?:illegal|invalid|missing|wrong).{0,20}split",
         r"failed to load GGUF split|invalid ggml type|unknown type in GGUF",
-        r"Model path does not exist|[Nn]o such file or directory.{0,80}gguf|gguf.{0,80}No such file or directory",
+        r"Model path does not exist|[Nn]o such file or directory.{0,80}gguf",
+        r"gguf.{0,80}No such file or directory",
         r"CLIP cannot be used as main model|invalid model file",
         r"failed to read (?:header|key-value|tensor)|unsupported (?:tensor|quantization) type",
         r"pull model manifest|error loading model: (?!.{0,40}(?:alloc|memory))",
@@ -188,49 +234,73 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
     Sign.NO_CARD: (
         r"failed to initialize (?:CUDA|ROCm|HIP|Vulkan)",
         r"no (?:CUDA|ROCm|HIP|Vulkan)(?:-capable)? devices? (?:is |are |were )?(?:found|detected)",
-        r"pinned memory: no CUDA|no compatible GPUs|no usable GPU found|not compiled with GPU(?: offload)? support",
-        r"compiled without (?:support for )?GPU|NVML: Driver Not Loaded|couldn't communicate with the NVIDIA driver",
+        r"pinned memory: no CUDA|no compatible GPUs|no usable GPU found",
+        r"not compiled with GPU(?: offload)? support",
+        r"compiled without (?:support for )?GPU|NVML: Driver Not Loaded",
+        r"couldn't communicate with the NVIDIA driver",
         r"failed to load \S*libggml-cuda|unsupported display driver",
     ),
     Sign.TOO_LONG: (
         r"exceeds? the available context size|[Rr]equested tokens \(\d+\) exceed",
-        r"prompt is too long|input is too large to process|failed to find (?:a )?(?:KV|memory) (?:cache )?slot",
+        r"prompt is too long|input is too large to process",
+        r"failed to find (?:a )?(?:KV|memory) (?:cache )?slot",
     ),
     Sign.DECODE_FAILED: (
-        r"graph_compute\S* failed|failed to (?:decode|eval|compute graph)|compute failed while|decode\S* returned -\d",
+        r"graph_compute\S* failed|failed to (?:decode|eval|compute graph)|compute failed while",
+        r"decode\S* returned -\d",
     ),
     Sign.TIMEOUT: (
-        r"timed out waiting for|deadline exceeded|TimeoutExpired|DUE TO TIME LIMIT|(?:process|point|run) timed out",
+        r"timed out waiting for|deadline exceeded|TimeoutExpired|DUE TO TIME LIMIT",
+        r"(?:process|point|run) timed out",
         r"killed after \d+ ?s|watchdog.{0,30}(?:timeout|timed out)",
     ),
     Sign.CRASH: (
-        r"[Ss]egmentation fault|\bsegfault at\b|SIGSEGV|SIGABRT|SIGILL|SIGBUS|SIGFPE|[Ii]llegal instruction|Bus error",
-        r"GGML_ASSERT|GGML_ABORT|\bAborted\b|terminate called|core dumped|^panic:|fatal error|Floating point exception",
+        r"[Ss]egmentation fault|\bsegfault at\b|SIGSEGV|SIGABRT|SIGILL|SIGBUS|SIGFPE",
+        r"[Ii]llegal instruction|Bus error",
+        r"GGML_ASSERT|GGML_ABORT|\bAborted\b|terminate called|core dumped|^panic:|fatal error",
+        r"Floating point exception",
         r"access violation|0xc000000[0-9a-f]|0xC0000409|munmap_chunk\(\)",
         r"double free|corrupted (?:size|double|unsorted)",
-        r"ggml-cuda[/\w.-]*\.cu\w*:\d+: (?:CUDA|ROCm) error|" + _GPU_ERROR + r"\S|OSError: exception",
-        r"runner (?:process )?(?:has )?(?:terminated|no longer running|crashed)|Traceback \(most recent call last\)",
+        r"ggml-cuda[/\w.-]*\.cu\w*:\d+: (?:CUDA|ROCm) error|"
+        + _GPU_ERROR
+        + r"\S|OSError: exception",
+        r"runner (?:process )?(?:has )?(?:terminated|no longer running|crashed)",
+        r"Traceback \(most recent call last\)",
     ),
     Sign.LOAD_FAILED: (
-        r"failed to load model|unable to load model|Failed to load model from file|[Cc]ould not load (?:Llama )?model",
+        r"failed to load model|unable to load model|Failed to load model from file",
+        r"[Cc]ould not load (?:Llama )?model",
     ),
     Sign.CONTEXT_FAILED: (
-        r"failed to create (?:the )?(?:llama_)?context|Failed to create llama_context|unable to create llama context",
-        r"failed to (?:initialize|create) the context|failed to create_context|error: failed to create context",
+        r"failed to create (?:the )?(?:llama_)?context|Failed to create llama_context",
+        r"unable to create llama context",
+        r"failed to (?:initialize|create) the context|failed to create_context",
+        r"error: failed to create context",
     ),
-}  # fmt: skip
+}
 
-_PHASES: Final[dict[Phase, str]] = {
-    Phase.RUN: r"warming up the model|update_slots|launch_slot|slot +\w+:|prompt processing|generate: n_ctx|n_kv_max ="
-    r"|eval time|print_timings|server is listening|all slots are idle|llama_decode|process_ubatch|llama_perf"
-    r"|perplexity:|create_check|sampler (?:seq|chain|params)|decode: |model loaded|total VRAM used|runner started",
-    Phase.COMPUTE: r"sched_reserve|graph_reserve|compute buffer|graph nodes|pipeline parallelism enabled|worst-case"
-    r"|VRAM scratch buffer|reserving (?:full|worst)|VRAM kv self|[Kk][Vv] self size",
-    Phase.KV_CACHE: r"llama_kv_cache|llama_memory_|constructing llama_context|KV buffer size|RS buffer size"
-    r"|llama_context:? +n_ctx|new_context_with_model: n_\w+ +=|kv_cache_init|creating .*KV cache",
-    Phase.WEIGHTS: r"load_tensors|llama_model_loader|print_meta|print_info|model_load_internal|loaded meta data"
-    r"|loading model|llama_load_model|using device CUDA\d",
-}  # fmt: skip
+_PHASES: Final[dict[Phase, tuple[str, ...]]] = {
+    Phase.RUN: (
+        r"warming up the model|update_slots|launch_slot|slot +\w+:|prompt processing",
+        r"generate: n_ctx|n_kv_max =|eval time|print_timings|server is listening",
+        r"all slots are idle|llama_decode|process_ubatch|llama_perf|perplexity:|create_check",
+        r"sampler (?:seq|chain|params)|decode: |model loaded|total VRAM used|runner started",
+    ),
+    Phase.COMPUTE: (
+        r"sched_reserve|graph_reserve|compute buffer|graph nodes|pipeline parallelism enabled",
+        r"worst-case|VRAM scratch buffer|reserving (?:full|worst)",
+        r"VRAM kv self|[Kk][Vv] self size",
+    ),
+    Phase.KV_CACHE: (
+        r"llama_kv_cache|llama_memory_|constructing llama_context|KV buffer size|RS buffer size",
+        r"llama_context:? +n_ctx|new_context_with_model: n_\w+ +=|kv_cache_init",
+        r"creating .*KV cache",
+    ),
+    Phase.WEIGHTS: (
+        r"load_tensors|llama_model_loader|print_meta|print_info|model_load_internal",
+        r"loaded meta data|loading model|llama_load_model|using device CUDA\d",
+    ),
+}
 
 
 @cache
@@ -240,7 +310,7 @@ def _patterns() -> tuple[tuple[Sign, re.Pattern[str]], ...]:
 
 @cache
 def _phase_patterns() -> tuple[tuple[Phase, re.Pattern[str]], ...]:
-    return tuple((phase, re.compile(pattern)) for phase, pattern in _PHASES.items())
+    return tuple((phase, re.compile("|".join(_PHASES[phase]))) for phase in _PHASES)
 
 
 def sign_of(line: str) -> Sign | None:

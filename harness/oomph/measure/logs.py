@@ -1,7 +1,8 @@
 """What llama.cpp reports in its log: buffer sizes, and the knobs as it took them.
 
-Stands apart from `outcome`, which reads the same lines for how a run ended. An override counts only when llama.cpp
-says it back, because it ignores a key that it does not know without a word; `disagreement` holds the two together.
+Stands apart from `outcome`, which reads the same lines for how a run ended. An override counts only
+when llama.cpp says it back, because it ignores a key that it does not know without a word;
+`disagreement` holds the two together.
 """
 
 import re
@@ -31,14 +32,17 @@ _NUMBERS: Final = {
 }
 _FREQ_SCALE: Final = re.compile(_STAMP + r"llama_context: freq_scale += +([\d.e+-]+)")
 _KV_TYPES: Final = re.compile(r"K \((\w+)\): .*V \((\w+)\):")
-_FLASH_ATTN: Final = re.compile(r"Flash Attention (enabled|disabled|was auto, set to \w+)|flash_attn += (\w+)")
+_FLASH_ATTN: Final = re.compile(
+    r"Flash Attention (enabled|disabled|was auto, set to \w+)|flash_attn += (\w+)"
+)
 _OFFLOADED: Final = re.compile(r"offloaded (\d+/\d+) layers to GPU")
 _PRINTED: Final = 1e-4
 """How far a figure may be off that was printed with six digits."""
 
 
 def read_buffers(lines: Sequence[str]) -> Buffers:
-    """The buffer lines, by kind and device, in MiB as printed; a size of 0 is printed for what is not there."""
+    """The buffer lines, by kind and device, in MiB as printed; a size of 0 is printed for what is
+    not there."""
     kinds: dict[str, dict[str, list[float]]] = {kind: {} for kind in _BUFFERS}
     for line in lines:
         if "buffer size" not in line:
@@ -69,16 +73,25 @@ def read_reported(lines: Sequence[str]) -> Reported:
 
 
 def disagreement(config: RunConfig, reported: Reported) -> str | None:
-    """Why these figures are not those of `config`, as one sentence; None where llama.cpp took every override."""
+    """Why these figures are not those of `config`, as one sentence; None where llama.cpp took every
+    override."""
     asked = {
-        "n_expert_used": config.n_expert_used, "type_k": config.type_k, "type_v": config.type_v,
-    }  # fmt: skip
+        "n_expert_used": config.n_expert_used,
+        "type_k": config.type_k,
+        "type_v": config.type_v,
+    }
     for key, wanted in asked.items():
         taken = getattr(reported, key)
         if wanted is not None and taken is not None and taken != wanted:
-            return f"{key} was set to {wanted} and llama.cpp reports {taken}: the override was not taken"
+            return (
+                f"{key} was set to {wanted} and llama.cpp reports {taken}: the override was not "
+                f"taken"
+            )
     if config.n_expert_used is not None and reported.n_expert_used is None:
-        return "n_expert_used was set and llama.cpp did not report it back, so nothing shows that it was taken"
+        return (
+            "n_expert_used was set and llama.cpp did not report it back, so nothing shows that it "
+            "was taken"
+        )
     scale, reciprocal = config.rope_scale, reported.rope_freq_scale
     if scale is not None and (reciprocal is None or abs(reciprocal * scale - 1) > _PRINTED):
         return f"rope_scale was set to {scale:g} and llama.cpp reports a freq_scale of {reciprocal}"

@@ -21,7 +21,8 @@ class ModelFiles:
 
     @classmethod
     def of(cls, path: Path, file: GGUFFile) -> Self:
-        """Those of the header `file`, which was read at `path`. ModelFileError where one is gone already."""
+        """Those of the header `file`, which was read at `path`. ModelFileError where one is gone
+        already."""
         paths = tuple(path.with_name(name) for name in part_names(file, path.name))
         marks, header = _marks(paths), _header(paths[0], file.data_offset)
         return cls(paths=paths, marks=marks, header_bytes=file.data_offset, header_sha256=header)
@@ -36,7 +37,9 @@ class ModelFiles:
         """The same with the header, which tells a file that took over the other's size and time."""
         self.check()
         if _header(self.paths[0], self.header_bytes) != self.header_sha256:
-            raise ModelFileError(_sentence(self.paths[0], "has another header than when the sweep began"))
+            raise ModelFileError(
+                _sentence(self.paths[0], "has another header than when the sweep began")
+            )
 
 
 def _marks(paths: Sequence[Path]) -> tuple[tuple[int, int, int], ...]:
@@ -45,7 +48,9 @@ def _marks(paths: Sequence[Path]) -> tuple[tuple[int, int, int], ...]:
         try:
             seen = path.stat()
         except OSError as error:
-            raise ModelFileError(_sentence(path, f"cannot be read any more ({error.strerror})")) from None
+            raise ModelFileError(
+                _sentence(path, f"cannot be read any more ({error.strerror})")
+            ) from None
         found.append((seen.st_size, seen.st_mtime_ns, seen.st_ino))
     return tuple(found)
 
@@ -55,8 +60,13 @@ def _header(path: Path, n_bytes: int) -> str:
         with path.open("rb") as stream:
             return hashlib.sha256(stream.read(n_bytes)).hexdigest()
     except OSError as error:
-        raise ModelFileError(_sentence(path, f"cannot be read any more ({error.strerror})")) from None
+        raise ModelFileError(
+            _sentence(path, f"cannot be read any more ({error.strerror})")
+        ) from None
 
 
 def _sentence(path: Path, what: str) -> str:
-    return f"{path} {what}; what was measured before is kept: put the right file there and start the sweep again"
+    return (
+        f"{path} {what}; what was measured before is kept: put the right file there and start the "
+        f"sweep again"
+    )

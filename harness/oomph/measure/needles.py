@@ -1,7 +1,8 @@
 """Facts to hide in a long text, each with its question: seeded, and in words of ours.
 
-A fact is a code of four digits that belongs to a name: guessing finds one in nine thousand, and a model of 135 million
-weights can answer it at a short distance, which a question that takes a thought would not tell from forgetting.
+A fact is a code of four digits that belongs to a name: guessing finds one in nine thousand, and a
+model of 135 million weights can answer it at a short distance, which a question that takes a
+thought would not tell from forgetting.
 """
 
 import random
@@ -12,8 +13,10 @@ from oomph.measure.workload import NeedleTest
 from oomph.models.demo import ranking_text
 
 _NAMES: Final = (
-    "Marta", "Tomas", "Ingrid", "Pavel", "Leila", "Oscar", "Nadia", "Hugo", "Sofia", "Emil", "Greta", "Ivan",
-    "Clara", "Felix", "Irina", "Bruno", "Helena", "Viktor", "Amara", "Jonas", "Renata", "Kofi", "Lucia", "Anton",
+    "Marta", "Tomas", "Ingrid", "Pavel", "Leila", "Oscar", "Nadia", "Hugo", "Sofia", "Emil",
+    "Greta", "Ivan",
+    "Clara", "Felix", "Irina", "Bruno", "Helena", "Viktor", "Amara", "Jonas", "Renata", "Kofi",
+    "Lucia", "Anton",
 )  # fmt: skip
 
 
@@ -30,11 +33,14 @@ def facts(test: NeedleTest, *, seed: int) -> list[list[dict[str, Any]]]:
 
 def _fact(depth: float, name: str, code: int) -> dict[str, Any]:
     return {
-        "depth": depth, "sentence": f"The secret code of {name} is {code}.",
-        "question": f"What is the secret code of {name}? Answer briefly.", "answer": str(code),
-    }  # fmt: skip
+        "depth": depth,
+        "sentence": f"The secret code of {name} is {code}.",
+        "question": f"What is the secret code of {name}? Answer briefly.",
+        "answer": str(code),
+    }
 
 
 def filler() -> list[str]:
-    """The sentences that facts are hidden among: those of the text that comes with oomph, which holds no digits."""
+    """The sentences that facts are hidden among: those of the text that comes with oomph, which
+    holds no digits."""
     return re.split(r"(?<=[.!?])\s+", ranking_text().strip())

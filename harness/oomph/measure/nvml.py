@@ -1,8 +1,9 @@
 """The one door to NVML: what a card says of itself, with None for what it does not say.
 
-pynvml raises for every counter that a card, a driver or a container lacks; here such a counter is None, why is noted
-once by its name, and a card that stopped answering is one exception, so that the code above has two cases to think of
-and not thirty. The door can be opened on another library than the driver's: the phantom card's.
+pynvml raises for every counter that a card, a driver or a container lacks; here such a counter is
+None, why is noted once by its name, and a card that stopped answering is one exception, so that the
+code above has two cases to think of and not thirty. The door can be opened on another library than
+the driver's: the phantom card's.
 """
 
 import ctypes
@@ -19,13 +20,19 @@ LOST: Final = frozenset({15, 16, 28})
 """NVML_ERROR_GPU_IS_LOST, RESET_REQUIRED, GPU_NOT_FOUND."""
 TOO_SMALL, UNKNOWN = 7, 999
 LIST_TRIES: Final = 3
-"""The list of processes is counted, then filled: what starts in between makes it too small, and it is asked again."""
+"""The list of processes is counted, then filled: what starts in between makes it too small, and it
+is asked again."""
 HIDDEN: Final = "processes are listed without their memory, as under WDDM and in some containers"
 WHOLE_GPU: Final = "the sensor is the whole GPU's, and this is a MIG instance"
 THROTTLE_REASONS: Final = {
-    0x4: "power_cap", 0x8: "hw_slowdown", 0x10: "sync_boost", 0x20: "sw_thermal", 0x40: "hw_thermal",
-    0x80: "power_brake", 0x100: "display",
-}  # fmt: skip
+    0x4: "power_cap",
+    0x8: "hw_slowdown",
+    0x10: "sync_boost",
+    0x20: "sw_thermal",
+    0x40: "hw_thermal",
+    0x80: "power_brake",
+    0x100: "display",
+}
 """nvmlClocksEventReasons that slow a busy card; idle and clocks set by the user are none."""
 
 
@@ -41,11 +48,13 @@ class CardLostError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """Which card: `index` counts what this process may use, as CUDA does under CUDA_DEVICE_ORDER=PCI_BUS_ID.
+    """Which card: `index` counts what this process may use, as CUDA does under
+    CUDA_DEVICE_ORDER=PCI_BUS_ID.
 
-    `number` is CUDA's of its GPU, None where that is `index`: of a GPU that is cut up (MIG) each instance is a card and
-    has the GPU's. `cpus` are the CPUs of its NUMA node, empty where the driver does not tell or there is one node only.
-    Bytes are None where the driver does not tell, as of memory that a card shares with the host.
+    `number` is CUDA's of its GPU, None where that is `index`: of a GPU that is cut up (MIG) each
+    instance is a card and has the GPU's. `cpus` are the CPUs of its NUMA node, empty where the
+    driver does not tell or there is one node only. Bytes are None where the driver does not tell,
+    as of memory that a card shares with the host.
     """
 
     index: int
@@ -61,8 +70,8 @@ class Card:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardMemory:
-    """Bytes on a card. `reserved_bytes` is the driver's, kept out of `used_bytes`; None where the driver has no such
-    figure, and then it is in `used_bytes`."""
+    """Bytes on a card. `reserved_bytes` is the driver's, kept out of `used_bytes`; None where the
+    driver has no such figure, and then it is in `used_bytes`."""
 
     total_bytes: int
     used_bytes: int
@@ -71,8 +80,9 @@ class CardMemory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardSensors:
-    """What a card feels; None is what it does not tell. `throttle` names what slows its clocks now, `energy_j` counts
-    since the driver was loaded. Of a MIG instance, power and energy are None: they are the whole GPU's."""
+    """What a card feels; None is what it does not tell. `throttle` names what slows its clocks now,
+    `energy_j` counts since the driver was loaded. Of a MIG instance, power and energy are None:
+    they are the whole GPU's."""
 
     power_w: float | None
     power_limit_w: float | None
@@ -86,7 +96,8 @@ class CardSensors:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Device:
-    """Handles: of what memory and processes are asked of, and of the GPU that the sensors belong to."""
+    """Handles: of what memory and processes are asked of, and of the GPU that the sensors belong
+    to."""
 
     handle: Any
     gpu: Any
@@ -95,11 +106,12 @@ class _Device:
 
 
 class Nvml:
-    """NVML, opened; a context manager. Methods raise CardLostError for a card that is gone; where one takes `unread`,
-    it notes there what the card does not tell."""
+    """NVML, opened; a context manager. Methods raise CardLostError for a card that is gone; where
+    one takes `unread`, it notes there what the card does not tell."""
 
     def __init__(self, library: Path | None = None) -> None:
-        """Raises ToolchainError where there is no driver. `library` is another libnvidia-ml.so.1 to ask."""
+        """Raises ToolchainError where there is no driver. `library` is another libnvidia-ml.so.1 to
+        ask."""
         self._module = open_library(library)
         self._devices = self._find_devices()
         self._tells_reserved = set[int]()
@@ -141,16 +153,22 @@ class Nvml:
         return tuple(found), reason
 
     def memory(self, index: int, unread: Unread | None = None) -> CardMemory | None:
-        """The card's memory now: NVML's second version, which tells the reserved part, or else the first.
+        """The card's memory now: NVML's second version, which tells the reserved part, or else the
+        first.
 
-        A card that has once told the reserved part is not asked the other way: the figures differ by it. An unknown
-        error is what a card off the bus gives to this question, so it raises CardLostError, too.
+        A card that has once told the reserved part is not asked the other way: the figures differ
+        by it. An unknown error is what a card off the bus gives to this question, so it raises
+        CardLostError, too.
         """
         module, handle = self._module, self._devices[index].handle
-        told, error = self._try(module.nvmlDeviceGetMemoryInfo, handle, version=module.nvmlMemory_v2)
+        told, error = self._try(
+            module.nvmlDeviceGetMemoryInfo, handle, version=module.nvmlMemory_v2
+        )
         if told is not None:
             self._tells_reserved.add(index)
-            return CardMemory(total_bytes=told.total, used_bytes=told.used, reserved_bytes=told.reserved)
+            return CardMemory(
+                total_bytes=told.total, used_bytes=told.used, reserved_bytes=told.reserved
+            )
         if index not in self._tells_reserved:
             told, error = self._try(module.nvmlDeviceGetMemoryInfo, handle)
         if told is not None:
@@ -161,8 +179,8 @@ class Nvml:
         return None
 
     def processes(self, index: int, unread: Unread | None = None) -> dict[int, int | None] | None:
-        """Bytes by process, None where the driver lists a process and hides its memory (WDDM, containers); None where
-        there is no list."""
+        """Bytes by process, None where the driver lists a process and hides its memory (WDDM,
+        containers); None where there is no list."""
         found: dict[int, int | None] = {}
         for ask in (
             self._module.nvmlDeviceGetComputeRunningProcesses_v3,
@@ -195,11 +213,15 @@ class Nvml:
             reasons = ask("throttle", module.nvmlDeviceGetCurrentClocksThrottleReasons)
         return CardSensors(
             power_w=_scaled(ask_power("power", module.nvmlDeviceGetPowerUsage), 1e-3),
-            power_limit_w=_scaled(ask_power("power_limit", module.nvmlDeviceGetEnforcedPowerLimit), 1e-3),
+            power_limit_w=_scaled(
+                ask_power("power_limit", module.nvmlDeviceGetEnforcedPowerLimit), 1e-3
+            ),
             energy_j=_scaled(ask_power("energy", module.nvmlDeviceGetTotalEnergyConsumption), 1e-3),
             sm_mhz=ask("sm_clock", module.nvmlDeviceGetClockInfo, module.NVML_CLOCK_SM),
             memory_mhz=ask("memory_clock", module.nvmlDeviceGetClockInfo, module.NVML_CLOCK_MEM),
-            temperature_c=ask("temperature", module.nvmlDeviceGetTemperature, module.NVML_TEMPERATURE_GPU),
+            temperature_c=ask(
+                "temperature", module.nvmlDeviceGetTemperature, module.NVML_TEMPERATURE_GPU
+            ),
             utilisation_percent=None if utilisation is None else utilisation.gpu,
             throttle=None
             if reasons is None
@@ -207,15 +229,16 @@ class Nvml:
         )
 
     def _find_devices(self) -> list[_Device]:
-        """The GPUs that this process may use, of one that is cut up its instances. What it may not use (a container's
-        cgroup), CUDA does not count either."""
+        """The GPUs that this process may use, of one that is cut up its instances. What it may not
+        use (a container's cgroup), CUDA does not count either."""
         module, found, number = self._module, list[_Device](), -1
         for index in range(self._ask(module.nvmlDeviceGetCount) or 0):
             try:
                 gpu = self._ask(module.nvmlDeviceGetHandleByIndex, index)
                 mode = None if gpu is None else self._ask(module.nvmlDeviceGetMigMode, gpu)
             except CardLostError as error:
-                gpu, mode = error, None  # it is one of the cards, and every question to it is answered with this
+                # it is one of the cards, and every question to it is answered with this
+                gpu, mode = error, None
             if gpu is None:
                 continue
             number += 1
@@ -229,16 +252,20 @@ class Nvml:
         return found
 
     def facts(self, index: int) -> dict[str, Any]:
-        """What of the card does not change while it works, and its links; None for what it does not tell. Of a MIG
-        instance, all but its memory is the whole GPU's."""
+        """What of the card does not change while it works, and its links; None for what it does not
+        tell. Of a MIG instance, all but its memory is the whole GPU's."""
         module, handle = self._module, self._devices[index].gpu
         power = self._ask(module.nvmlDeviceGetPowerManagementLimitConstraints, handle)
-        ecc, mig = (self._ask(ask, handle) for ask in (module.nvmlDeviceGetEccMode, module.nvmlDeviceGetMigMode))
+        ecc, mig = (
+            self._ask(ask, handle)
+            for ask in (module.nvmlDeviceGetEccMode, module.nvmlDeviceGetMigMode)
+        )
         memory = self.memory(index)
         return {
             "total_bytes": memory.total_bytes if memory else None,
             "reserved_bytes": memory.reserved_bytes if memory else None,
-            "used_bytes": memory.used_bytes if memory else None, "driver": self.driver,
+            "used_bytes": memory.used_bytes if memory else None,
+            "driver": self.driver,
             "driver_cuda_version": self._ask(module.nvmlSystemGetCudaDriverVersion),
             "compute_capability": self._card(index).compute_capability,
             "pcie_generation": self._ask(module.nvmlDeviceGetCurrPcieLinkGeneration, handle),
@@ -246,40 +273,60 @@ class Nvml:
             "pcie_width": self._ask(module.nvmlDeviceGetCurrPcieLinkWidth, handle),
             "pcie_width_max": self._ask(module.nvmlDeviceGetMaxPcieLinkWidth, handle),
             "sm_mhz_max": self._ask(module.nvmlDeviceGetMaxClockInfo, handle, module.NVML_CLOCK_SM),
-            "memory_mhz_max": self._ask(module.nvmlDeviceGetMaxClockInfo, handle, module.NVML_CLOCK_MEM),
-            "power_limit_w": _scaled(self._ask(module.nvmlDeviceGetEnforcedPowerLimit, handle), 1e-3),
-            "power_limit_default_w": _scaled(self._ask(module.nvmlDeviceGetPowerManagementDefaultLimit, handle), 1e-3),
+            "memory_mhz_max": self._ask(
+                module.nvmlDeviceGetMaxClockInfo, handle, module.NVML_CLOCK_MEM
+            ),
+            "power_limit_w": _scaled(
+                self._ask(module.nvmlDeviceGetEnforcedPowerLimit, handle), 1e-3
+            ),
+            "power_limit_default_w": _scaled(
+                self._ask(module.nvmlDeviceGetPowerManagementDefaultLimit, handle), 1e-3
+            ),
             "power_limits_w": None if power is None else [limit * 1e-3 for limit in power],
             "bus_width_bits": self._ask(module.nvmlDeviceGetMemoryBusWidth, handle),
             "ecc_enabled": None if ecc is None else bool(ecc[0]),
             "mig_enabled": None if mig is None else bool(mig[0]),
             "persistence": self._ask(module.nvmlDeviceGetPersistenceMode, handle),
             "compute_mode": self._ask(module.nvmlDeviceGetComputeMode, handle),
-        }  # fmt: skip
+        }
 
     def _card(self, index: int) -> Card:
         module, device, memory = self._module, self._devices[index], self.memory(index)
         capability = self._ask(module.nvmlDeviceGetCudaComputeCapability, device.handle)
         total = None if memory is None else memory.total_bytes
         return Card(
-            index=index, name=self._ask(module.nvmlDeviceGetName, device.handle) or "a card without a name",
+            index=index,
+            name=self._ask(module.nvmlDeviceGetName, device.handle) or "a card without a name",
             uuid=self._ask(module.nvmlDeviceGetUUID, device.handle) or "",
-            compute_capability=None if capability is None else f"{capability[0]}.{capability[1]}", total_bytes=total,
-            usable_bytes=None if memory is None or total is None else total - (memory.reserved_bytes or 0),
-            cpus=self._nearest_cpus(index), number=device.number, is_instance=device.is_instance,
-        )  # fmt: skip
+            compute_capability=None if capability is None else f"{capability[0]}.{capability[1]}",
+            total_bytes=total,
+            usable_bytes=None
+            if memory is None or total is None
+            else total - (memory.reserved_bytes or 0),
+            cpus=self._nearest_cpus(index),
+            number=device.number,
+            is_instance=device.is_instance,
+        )
 
     def _nearest_cpus(self, index: int) -> tuple[int, ...]:
-        """Those that this process may use of the card's NUMA node; none where these are all that it may use."""
+        """Those that this process may use of the card's NUMA node; none where these are all that it
+        may use."""
         usable = os.sched_getaffinity(0)
         n_words = max(usable) // _WORD_BITS + 1
-        words = self._ask(self._module.nvmlDeviceGetCpuAffinity, self._devices[index].gpu, n_words) or ()
+        words = (
+            self._ask(self._module.nvmlDeviceGetCpuAffinity, self._devices[index].gpu, n_words)
+            or ()
+        )
         nearest = {
-            cpu for cpu in usable if cpu // _WORD_BITS < len(words) and words[cpu // _WORD_BITS] >> cpu % _WORD_BITS & 1
+            cpu
+            for cpu in usable
+            if cpu // _WORD_BITS < len(words) and words[cpu // _WORD_BITS] >> cpu % _WORD_BITS & 1
         }
         return tuple(sorted(nearest)) if nearest != usable else ()
 
-    def _list(self, call: Callable[..., Any], index: int, unread: Unread | None) -> Sequence[Any] | None:
+    def _list(
+        self, call: Callable[..., Any], index: int, unread: Unread | None
+    ) -> Sequence[Any] | None:
         for _ in range(LIST_TRIES):
             listed, error = self._try(call, self._devices[index].handle)
             if error is None:
@@ -290,9 +337,15 @@ class Nvml:
         return None
 
     def _ask(
-        self, call: Callable[..., Any], *arguments: Any, name: str = "", to: Unread | None = None, **named: Any
+        self,
+        call: Callable[..., Any],
+        *arguments: Any,
+        name: str = "",
+        to: Unread | None = None,
+        **named: Any,
     ) -> Any:
-        """The call's answer, None where the card or the driver does not know it; why is noted `to` under `name`."""
+        """The call's answer, None where the card or the driver does not know it; why is noted `to`
+        under `name`."""
         told, error = self._try(call, *arguments, **named)
         if error is not None:
             _note(to, name, str(error))
@@ -317,7 +370,9 @@ def detect_gpus(library: Path | None = None) -> tuple[GpuSpec, ...]:
     """
     with Nvml(library) as nvml:
         return tuple(
-            replace(gpu(card.name), memory_bytes=card.usable_bytes) if card.usable_bytes else gpu(card.name)
+            replace(gpu(card.name), memory_bytes=card.usable_bytes)
+            if card.usable_bytes
+            else gpu(card.name)
             for card in nvml.cards()
         )
 

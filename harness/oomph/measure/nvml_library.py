@@ -14,16 +14,20 @@ from typing import Final
 from oomph.errors import ToolchainError
 
 NOT_THERE: Final = frozenset({9, 12})
-"""NVML_ERROR_DRIVER_NOT_LOADED and LIBRARY_NOT_FOUND: a machine without NVIDIA's driver, which is no fault."""
+"""NVML_ERROR_DRIVER_NOT_LOADED and LIBRARY_NOT_FOUND: a machine without NVIDIA's driver, which is
+no fault."""
 _WAYS_OUT: Final = {
     4: "run it as a user who may open /dev/nvidiactl",
-    18: "the driver was updated while its kernel module was loaded: reboot, or unload the nvidia modules and load them",
-    999: "restart the container if it runs in one (it loses its cards when systemd reloads), else the driver",
+    18: "the driver was updated while its kernel module was loaded: reboot, or unload the nvidia "
+    "modules and load them",
+    999: "restart the container if it runs in one (it loses its cards when systemd reloads), else "
+    "the driver",
 }
 
 
 class DriverError(ToolchainError):
-    """NVML cannot be used; `is_absent` where there is no driver at all, `way_out` is what mends it."""
+    """NVML cannot be used; `is_absent` where there is no driver at all, `way_out` is what mends
+    it."""
 
     def __init__(self, reason: str, way_out: str, *, is_absent: bool) -> None:
         super().__init__(f"NVML does not answer ({reason}); {way_out}")
@@ -31,7 +35,8 @@ class DriverError(ToolchainError):
 
 
 def open_library(library: Path | None = None) -> ModuleType:
-    """pynvml, with NVML initialised; `library` is another libnvidia-ml.so.1 to ask. DriverError where it cannot be."""
+    """pynvml, with NVML initialised; `library` is another libnvidia-ml.so.1 to ask. DriverError
+    where it cannot be."""
     module = _load(library)
     try:
         module.nvmlInit()
@@ -42,13 +47,18 @@ def open_library(library: Path | None = None) -> ModuleType:
 
 
 def _load(library: Path | None) -> ModuleType:
-    """pynvml, or, for another library, a copy of the module of its own: pynvml keeps one library in a global."""
+    """pynvml, or, for another library, a copy of the module of its own: pynvml keeps one library in
+    a global."""
     if library is None:
         import pynvml
 
         return pynvml  # type: ignore[no-any-return]
     found, name = importlib.util.find_spec("pynvml"), f"pynvml_{threading.get_ident()}"
-    spec = importlib.util.spec_from_file_location(name, found.origin) if found and found.origin else None
+    spec = (
+        importlib.util.spec_from_file_location(name, found.origin)
+        if found and found.origin
+        else None
+    )
     if spec is None or spec.loader is None:
         raise ToolchainError("nvidia-ml-py is not installed; run `pip install nvidia-ml-py`")
     module = importlib.util.module_from_spec(spec)

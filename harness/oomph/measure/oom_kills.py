@@ -1,8 +1,9 @@
 """From the kernel's counters to whether it killed for want of memory while a worker lived.
 
-A process that ends by SIGKILL does not say who sent it. The kernel counts its own: `oom_kill` of the worker's control
-group (memory.events of cgroup v2, memory.oom_control of v1), which counts victims of that group under any limit, or,
-where neither can be read, of the whole machine in /proc/vmstat.
+A process that ends by SIGKILL does not say who sent it. The kernel counts its own: `oom_kill` of
+the worker's control group (memory.events of cgroup v2, memory.oom_control of v1), which counts
+victims of that group under any limit, or, where neither can be read, of the whole machine in
+/proc/vmstat.
 """
 
 import re
@@ -15,8 +16,8 @@ _COUNT: Final = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
 
 
 class OomKills:
-    """The OOM kills that the kernel counts where the process `pid` is, from now on. `source` is the file that tells,
-    None where the kernel does not."""
+    """The OOM kills that the kernel counts where the process `pid` is, from now on. `source` is the
+    file that tells, None where the kernel does not."""
 
     def __init__(self, pid: int, *, mount: Path = MOUNT, vmstat: Path = VMSTAT) -> None:
         self.source: Path | None = None
@@ -34,9 +35,11 @@ class OomKills:
 
 
 def _group_files(pid: int, mount: Path) -> list[Path]:
-    """Where the counters of the process's control group may be: at its path, or at the root of a container's own view.
+    """Where the counters of the process's control group may be: at its path, or at the root of a
+    container's own view.
 
-    `man 7 cgroups`: a line is hierarchy:controllers:path, and cgroup v2's has neither number nor controllers.
+    `man 7 cgroups`: a line is hierarchy:controllers:path, and cgroup v2's has neither number nor
+    controllers.
     """
     try:
         lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()

@@ -1,8 +1,9 @@
 """How a run ended: one label from an exit code and a log, and the next step to take.
 
-llama.cpp has no error codes for "out of memory": it returns NULL, aborts or is killed, and only the log tells the
-four shapes apart. `classify` reads what any build of it prints; the phrases are in `oomph.measure.log_patterns`. The
-first line that names a cause counts, because what follows it is its consequence; lines that only sound alarming do not.
+llama.cpp has no error codes for "out of memory": it returns NULL, aborts or is killed, and only the
+log tells the four shapes apart. `classify` reads what any build of it prints; the phrases are in
+`oomph.measure.log_patterns`. The first line that names a cause counts, because what follows it is
+its consequence; lines that only sound alarming do not.
 """
 
 import re
@@ -15,9 +16,21 @@ from oomph.measure.advice import ILLEGAL_INSTRUCTION, Refusal, advise, find_refu
 from oomph.measure.log_patterns import Phase, Sign, phase_of, sign_of
 
 LABELS: Final = (
-    "ok", "oom_weights", "oom_kv", "oom_compute", "oom_runtime", "host_oom", "device_lost", "driver_missing",
-    "bad_model", "bad_config", "timeout", "killed", "crash", "not_an_error",
-)  # fmt: skip
+    "ok",
+    "oom_weights",
+    "oom_kv",
+    "oom_compute",
+    "oom_runtime",
+    "host_oom",
+    "device_lost",
+    "driver_missing",
+    "bad_model",
+    "bad_config",
+    "timeout",
+    "killed",
+    "crash",
+    "not_an_error",
+)
 RAN_OUT: Final = frozenset({"oom_weights", "oom_kv", "oom_compute", "oom_runtime", "host_oom"})
 """How a point ends that did not get the memory it asked for."""
 
@@ -33,8 +46,8 @@ _MAX_EVIDENCE: Final = 6
 class Classification:
     """How a run ended. `outcome` is one of `LABELS`; `evidence` are lines of the log, as printed.
 
-    `stage` is what was being allocated or done (weights, kv_cache, compute, run), None where the log does not say.
-    `refusal` is the allocation that failed, where the log gives its size.
+    `stage` is what was being allocated or done (weights, kv_cache, compute, run), None where the
+    log does not say. `refusal` is the allocation that failed, where the log gives its size.
     """
 
     outcome: str
@@ -65,10 +78,13 @@ _HARD: Final[dict[Sign, str]] = {
 }
 _REFUSALS: Final = frozenset(
     {
-        Sign.KV_ALLOCATION, Sign.COMPUTE_ALLOCATION, Sign.WEIGHTS_ALLOCATION,
-        Sign.HOST_ALLOCATION, Sign.DEVICE_ALLOCATION,
+        Sign.KV_ALLOCATION,
+        Sign.COMPUTE_ALLOCATION,
+        Sign.WEIGHTS_ALLOCATION,
+        Sign.HOST_ALLOCATION,
+        Sign.DEVICE_ALLOCATION,
     }
-)  # fmt: skip
+)
 _ABORTS: Final = frozenset({Sign.POOL_ABORT, Sign.DEVICE_ABORT})
 _SOFT: Final[tuple[tuple[Sign, str], ...]] = (
     (Sign.NO_CARD, "driver_missing"),
@@ -97,12 +113,13 @@ _ANSI: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 def classify(
     exit_code: int | None, log: Sequence[str], *, timed_out: bool = False, oom_killed: bool = False
 ) -> Classification:
-    """The outcome of a run that ended with `exit_code` (None if unknown, negative or 128 + n for a signal).
+    """The outcome of a run that ended with `exit_code` (None if unknown, negative or 128 + n for a
+    signal).
 
-    `log` is what it printed, stdout and stderr together, line by line; `timed_out` says that whoever started it
-    ended it for taking too long, `oom_killed` that the kernel counted a kill for memory meanwhile: without it SIGKILL
-    says only that somebody ended it. Never raises: a log that says nothing gives `ok` or, by its exit code, `crash` or
-    `killed`.
+    `log` is what it printed, stdout and stderr together, line by line; `timed_out` says that
+    whoever started it ended it for taking too long, `oom_killed` that the kernel counted a kill for
+    memory meanwhile: without it SIGKILL says only that somebody ended it. Never raises: a log that
+    says nothing gives `ok` or, by its exit code, `crash` or `killed`.
     """
     lines = [_ANSI.sub("", line).rstrip() for line in log]
     events = _events(lines)
@@ -122,16 +139,22 @@ def classify(
 
 
 def _events(lines: Sequence[str]) -> list[_Event]:
-    """The lines that say something, in order, each with the phase it falls in; what a retry undid is left out."""
+    """The lines that say something, in order, each with the phase it falls in; what a retry undid
+    is left out."""
     events: list[_Event] = []
     phase: Phase | None = None
     for before, line in pairwise(["", *lines]):
         phase = phase_of(line) or phase
         sign = sign_of(line)
         if sign is Sign.RETRY:
-            events = [replace(event, sign=Sign.HARMLESS) if event.sign in _REFUSALS else event for event in events]
+            events = [
+                replace(event, sign=Sign.HARMLESS) if event.sign in _REFUSALS else event
+                for event in events
+            ]
             sign = Sign.HARMLESS
-        if sign in _REFUSALS and "llocate pinned memory" in before:  # Vulkan says why in a line of its own
+        if (
+            sign in _REFUSALS and "llocate pinned memory" in before
+        ):  # Vulkan says why in a line of its own
             sign = Sign.HARMLESS
         if sign is not None:
             events.append(_Event(line=line, sign=sign, phase=phase))
@@ -139,8 +162,16 @@ def _events(lines: Sequence[str]) -> list[_Event]:
 
 
 def _ran_on(events: Sequence[_Event], lines: Sequence[str]) -> bool:
-    """Whether allocations were refused but nothing gave up: no failed load or context, no abort, work afterwards."""
-    gave_up = {Sign.LOAD_FAILED, Sign.CONTEXT_FAILED, Sign.DECODE_FAILED, Sign.CRASH, *_ABORTS, *_HARD}
+    """Whether allocations were refused but nothing gave up: no failed load or context, no abort,
+    work afterwards."""
+    gave_up = {
+        Sign.LOAD_FAILED,
+        Sign.CONTEXT_FAILED,
+        Sign.DECODE_FAILED,
+        Sign.CRASH,
+        *_ABORTS,
+        *_HARD,
+    }
     refused = [event.line for event in events if event.sign in _REFUSALS]
     if not refused or any(event.sign in gave_up for event in events):
         return False
@@ -152,7 +183,11 @@ def _decide(
     events: Sequence[_Event], exit_code: int | None, timed_out: bool, oom_killed: bool
 ) -> tuple[str, _Event | None]:
     """The label and the event that decided it, None where the exit code did."""
-    causes = [event for event in events if event.sign in _HARD or event.sign in _REFUSALS or event.sign in _ABORTS]
+    causes = [
+        event
+        for event in events
+        if event.sign in _HARD or event.sign in _REFUSALS or event.sign in _ABORTS
+    ]
     if causes:
         first = causes[0]
         return _HARD.get(first.sign) or _out_of_memory(first, events), first
@@ -172,7 +207,8 @@ def _decide(
 
 
 def _out_of_memory(first: _Event, events: Sequence[_Event]) -> str:
-    """Which of the four stages, or the host, an out-of-memory that begins with `first` belongs to."""
+    """Which of the four stages, or the host, an out-of-memory that begins with `first` belongs
+    to."""
     rest = events[events.index(first) :]
     signs = [event.sign for event in rest]
     if first.sign in _ABORTS:
@@ -192,7 +228,8 @@ def _out_of_memory(first: _Event, events: Sequence[_Event]) -> str:
 
 
 def _abort_by_phase(event: _Event) -> str:
-    """The stage of a CUDA abort that names no function: before 2024 every allocation ended in one."""
+    """The stage of a CUDA abort that names no function: before 2024 every allocation ended in
+    one."""
     if event.phase is Phase.COMPUTE and re.search(r"error 2 at", event.line) is None:
         return "oom_runtime"  # later builds return NULL for a compute buffer; only the pool aborts
     return _LABEL_OF_PHASE[event.phase or Phase.RUN]

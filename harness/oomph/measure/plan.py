@@ -1,6 +1,7 @@
 """A sweep made ready for its place: all that must be right before a worker starts.
 
-The sweep knows neither model nor machine; here it gets both, and what does not go together is one sentence.
+The sweep knows neither model nor machine; here it gets both, and what does not go together is one
+sentence.
 """
 
 import hashlib
@@ -27,16 +28,18 @@ from oomph.records.schema import Environment, ModelIdentity, Record
 DEMO: Final = "demo"
 """The `model` of a sweep that means the demo model, made on first use."""
 HASHED_BYTES: Final = 2 * 1024**3
-"""Up to this size a model file is hashed whole; beyond it its header, its size and its name identify it."""
+"""Up to this size a model file is hashed whole; beyond it its header, its size and its name
+identify it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a sweep is measured: an executor, the machine that it runs on, and how many jobs it takes at once.
+    """Where a sweep is measured: an executor, the machine that it runs on, and how many jobs it
+    takes at once.
 
-    `n_devices` is the number of cards of a point that names none, None for all that the environment shows; with
-    `divides` a point may take fewer than all. At a place that is `anywhere`, a cluster, the environment is a
-    stand-in: every record brings its own, and one from any machine counts.
+    `n_devices` is the number of cards of a point that names none, None for all that the environment
+    shows; with `divides` a point may take fewer than all. At a place that is `anywhere`, a cluster,
+    the environment is a stand-in: every record brings its own, and one from any machine counts.
     """
 
     executor: Executor
@@ -47,7 +50,8 @@ class Place:
     anywhere: bool = False
 
     def holds(self, record: Record) -> bool:
-        """Whether the record was measured at this place, on as many of its cards as the point takes."""
+        """Whether the record was measured at this place, on as many of its cards as the point
+        takes."""
         here, there = self.environment, record.environment
         if self.anywhere:
             return there.backend == here.backend
@@ -66,8 +70,8 @@ def _card(card: Mapping[str, object]) -> tuple[object, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """The model that is measured: its file, what its header says, what identifies it in records, and `files`, to tell
-    whether it is still the same."""
+    """The model that is measured: its file, what its header says, what identifies it in records,
+    and `files`, to tell whether it is still the same."""
 
     path: Path
     spec: ModelSpec
@@ -87,7 +91,8 @@ class Plan:
     setting: Setting
 
     def unkept(self, finished: Container[str]) -> set[str]:
-        """The finished references whose log-probabilities are no longer there, though other points wait for them."""
+        """The finished references whose log-probabilities are no longer there, though other points
+        wait for them."""
         if self.references is None:
             return set()
         waiting = [point for point_id, point in self.points.items() if point_id not in finished]
@@ -104,8 +109,8 @@ class Plan:
         return point.point_id(self.subject.identity.header_sha256)
 
     def check_model(self, *, before_load: bool = False) -> None:
-        """ModelFileError where the model's file is no longer the one that was identified; `before_load` reads its
-        header, too. Another machine checks its own file."""
+        """ModelFileError where the model's file is no longer the one that was identified;
+        `before_load` reads its header, too. Another machine checks its own file."""
         if self.place.anywhere:
             return
         if before_load:
@@ -116,12 +121,19 @@ class Plan:
     def job(self, points: tuple[Point, ...]) -> Job:
         """The job that measures these points, which share a load."""
         return Job(
-            model_path=self.subject.path, arch=self.subject.spec.arch, points=points, n_threads=physical_cores(),
-            texts=self.texts, references=self.references, header_sha256=self.subject.identity.header_sha256,
-        )  # fmt: skip
+            model_path=self.subject.path,
+            arch=self.subject.spec.arch,
+            points=points,
+            n_threads=physical_cores(),
+            texts=self.texts,
+            references=self.references,
+            header_sha256=self.subject.identity.header_sha256,
+        )
 
 
-def open_subject(sweep: Sweep, *, model: Path | str | None = None, known_as: str | None = None) -> Subject:
+def open_subject(
+    sweep: Sweep, *, model: Path | str | None = None, known_as: str | None = None
+) -> Subject:
     """The sweep's model, or `model` instead; `known_as` names it in the records.
 
     ModelFileError where it cannot be read, ConfigError where it cannot be found.
@@ -130,11 +142,19 @@ def open_subject(sweep: Sweep, *, model: Path | str | None = None, known_as: str
     path = _model_path(sweep, reference, is_given=model is not None)
     file = read_gguf(path)
     spec, files = spec_from_gguf(file, source=str(path)), ModelFiles.of(path, file)
-    return Subject(path=path, spec=spec, identity=_identity(file, spec, path, known_as or reference), files=files)
+    return Subject(
+        path=path,
+        spec=spec,
+        identity=_identity(file, spec, path, known_as or reference),
+        files=files,
+    )
 
 
-def plan_sweep(sweep: Sweep, subject: Subject, place: Place, *, expect: Expect | None = None) -> Plan:
-    """The sweep at this place; ConfigError where it asks for what the model or the place does not have.
+def plan_sweep(
+    sweep: Sweep, subject: Subject, place: Place, *, expect: Expect | None = None
+) -> Plan:
+    """The sweep at this place; ConfigError where it asks for what the model or the place does not
+    have.
 
     `expect` says how long a point is expected to take: what its timeouts are scaled by.
     """
@@ -142,21 +162,31 @@ def plan_sweep(sweep: Sweep, subject: Subject, place: Place, *, expect: Expect |
     points = sweep.points(n_devices=n_cards if place.n_devices is None else place.n_devices)
     points = tuple(as_measurable(point, place.environment) for point in points)
     if expect:
-        points = tuple(replace(point, expected=expect(point.config, point.workload)) for point in points)
+        points = tuple(
+            replace(point, expected=expect(point.config, point.workload)) for point in points
+        )
     _check_experts(points, subject, sweep)
     if not place.anywhere:
         _check_cards(points, sweep, n_cards=n_cards, divides=place.divides)
     identity = subject.identity
     return Plan(
-        place=place, points={point.point_id(identity.header_sha256): point for point in points}, subject=subject,
-        texts=read_texts(points, sweep), references=_references(points, subject, sweep, place), setting=Setting(
-            sweep=sweep.name, model=identity, environment=place.environment, model_path=str(subject.path)),
-    )  # fmt: skip
+        place=place,
+        points={point.point_id(identity.header_sha256): point for point in points},
+        subject=subject,
+        texts=read_texts(points, sweep),
+        references=_references(points, subject, sweep, place),
+        setting=Setting(
+            sweep=sweep.name,
+            model=identity,
+            environment=place.environment,
+            model_path=str(subject.path),
+        ),
+    )
 
 
 def as_measurable(point: Point, environment: Environment) -> Point:
-    """The point as it can be measured there: on a phantom card without a clock, as its kernels do nothing and a speed
-    or a text's score would be garbage."""
+    """The point as it can be measured there: on a phantom card without a clock, as its kernels do
+    nothing and a speed or a text's score would be garbage."""
     if environment.backend == "phantom":
         return replace(point, workload=point.workload.memory_only())
     return point
@@ -172,7 +202,8 @@ def _model_path(sweep: Sweep, reference: str, *, is_given: bool) -> Path:
 
 
 def identify(path: Path) -> ModelIdentity:
-    """The identity of a model's file, as a sweep over it would record; ModelFileError where it cannot be read."""
+    """The identity of a model's file, as a sweep over it would record; ModelFileError where it
+    cannot be read."""
     file = read_gguf(path)
     return _identity(file, spec_from_gguf(file, source=str(path)), path, str(path))
 
@@ -181,9 +212,18 @@ def _identity(file: GGUFFile, spec: ModelSpec, path: Path, reference: str) -> Mo
     with path.open("rb") as stream:
         header = hashlib.sha256(stream.read(file.data_offset)).hexdigest()
         stream.seek(0)
-        whole = hashlib.file_digest(stream, "sha256").hexdigest() if file.file_bytes <= HASHED_BYTES else None
+        whole = (
+            hashlib.file_digest(stream, "sha256").hexdigest()
+            if file.file_bytes <= HASHED_BYTES
+            else None
+        )
     return ModelIdentity(
-        name=spec.name, path=reference, arch=spec.arch, file_bytes=file.file_bytes, header_sha256=header, sha256=whole
+        name=spec.name,
+        path=reference,
+        arch=spec.arch,
+        file_bytes=file.file_bytes,
+        header_sha256=header,
+        sha256=whole,
     )
 
 
@@ -191,27 +231,35 @@ def _check_experts(points: tuple[Point, ...], subject: Subject, sweep: Sweep) ->
     """A dense model ignores the override in silence: say so before hours are spent."""
     if not subject.spec.is_moe and any(point.config.n_expert_used is not None for point in points):
         raise ConfigError(
-            f"{sweep.path or 'sweep'}: n_expert_used is set, but {subject.identity.path} is a dense model without "
+            f"{sweep.path or 'sweep'}: n_expert_used is set, but {subject.identity.path} is a "
+            f"dense model without "
             "experts; leave that axis out, or name a mixture-of-experts model"
         )
 
 
 def _check_cards(points: tuple[Point, ...], sweep: Sweep, *, n_cards: int, divides: bool) -> None:
-    """llama.cpp takes every card that it sees, so a record that says another number would be wrong."""
+    """llama.cpp takes every card that it sees, so a record that says another number would be
+    wrong."""
     possible = range(1, n_cards + 1) if divides else (n_cards,)
     for point in points:
         if point.config.n_devices not in possible:
             raise ConfigError(
-                f"{sweep.path or 'sweep'}: n_devices is {point.config.n_devices} and this machine shows {n_cards} "
-                "cards; leave it out to use them all, or choose them with CUDA_VISIBLE_DEVICES or --phantom"
+                f"{sweep.path or 'sweep'}: n_devices is {point.config.n_devices} and this machine "
+                f"shows {n_cards} "
+                "cards; leave it out to use them all, or choose them with CUDA_VISIBLE_DEVICES or "
+                "--phantom"
             )
 
 
-def _references(points: tuple[Point, ...], subject: Subject, sweep: Sweep, place: Place) -> Path | None:
+def _references(
+    points: tuple[Point, ...], subject: Subject, sweep: Sweep, place: Place
+) -> Path | None:
     """The folder of references for this model, build and place; None where nothing is compared."""
     if all(point.reference_point is None for point in points):
         return None
     check_size(points, subject.spec, sweep)
     here = place.environment
     cards = [_card(card) for card in here.gpus]
-    return references_folder(subject.identity.header_sha256, here.llama_cpp_commit, here.machine, here.backend, cards)
+    return references_folder(
+        subject.identity.header_sha256, here.llama_cpp_commit, here.machine, here.backend, cards
+    )

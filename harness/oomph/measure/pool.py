@@ -1,7 +1,7 @@
 """Jobs side by side, each in a thread of its own; what they complete comes one by one.
 
-Apart from the runner because it is about threads only. A lane that has completed a point waits until the next one is
-asked for, so that no worker goes on before the last record is on the disk.
+Apart from the runner because it is about threads only. A lane that has completed a point waits
+until the next one is asked for, so that no worker goes on before the last record is on the disk.
 """
 
 import queue
@@ -23,7 +23,8 @@ class _Lane(Generic[T]):
 
 
 class Lanes(Generic[T]):
-    """Up to `at_once` jobs, each known by the task that it is started for; leaving the block ends them all.
+    """Up to `at_once` jobs, each known by the task that it is started for; leaving the block ends
+    them all.
 
     The threads live as long as the block: a worker is told to die with the thread that started it.
     """
@@ -31,7 +32,9 @@ class Lanes(Generic[T]):
     def __init__(self, at_once: int) -> None:
         self._pool = ThreadPoolExecutor(max_workers=at_once, thread_name_prefix="oomph-lane")
         self._running: set[_Lane[T]] = set()
-        self._said: queue.SimpleQueue[tuple[_Lane[T], Completed | Future[None]]] = queue.SimpleQueue()
+        self._said: queue.SimpleQueue[tuple[_Lane[T], Completed | Future[None]]] = (
+            queue.SimpleQueue()
+        )
         self._held: _Lane[T] | None = None
         self._stop, self._enough = threading.Event(), threading.Event()
 
@@ -39,7 +42,10 @@ class Lanes(Generic[T]):
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._stop.set()
         self.let_end()

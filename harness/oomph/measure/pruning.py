@@ -1,8 +1,9 @@
 """Which points need no try because another has shown that they cannot fit.
 
-A point is dominated by one that ran out of memory when it asks for at least as much in every axis that memory grows
-with and is the same in every other: same model, placement and limits. The compute buffer alone is not monotone in
-n_ctx (ggml's allocator packs some larger graphs tighter), but KV cache and compute buffer together grow.
+A point is dominated by one that ran out of memory when it asks for at least as much in every axis
+that memory grows with and is the same in every other: same model, placement and limits. The compute
+buffer alone is not monotone in n_ctx (ggml's allocator packs some larger graphs tighter), but KV
+cache and compute buffer together grow.
 """
 
 from collections.abc import Callable
@@ -30,8 +31,8 @@ _CONTEXT_FREE: Final = "oom_weights"
 def dominates(failed: Point, outcome: str, *, at_load: bool, point: Point) -> bool:
     """Whether `failed`, which ended with `outcome`, shows that `point` cannot run either.
 
-    Only running out of memory does. At the load it does so for every context; the number of experts that are active
-    changes no weight, so running out for the weights holds for any.
+    Only running out of memory does. At the load it does so for every context; the number of experts
+    that are active changes no weight, so running out for the weights holds for any.
     """
     if outcome not in RAN_OUT:
         return False
@@ -44,7 +45,8 @@ def dominates(failed: Point, outcome: str, *, at_load: bool, point: Point) -> bo
 
 
 def asks_at_least(config: RunConfig, failed: RunConfig) -> bool:
-    """Whether `config` takes at least the memory of `failed`: as much or more of what grows, all else the same."""
+    """Whether `config` takes at least the memory of `failed`: as much or more of what grows, all
+    else the same."""
     same = set(config.to_dict()) - GROWING.keys() - NO_MEMORY
     return all(getattr(config, knob) == getattr(failed, knob) for knob in same) and all(
         size(config) >= size(failed) for size in GROWING.values()

@@ -20,7 +20,8 @@ from oomph.records.schema import Record
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """A load that is being run, and the points of it; with `anchor` the repetition of that record's point."""
+    """A load that is being run, and the points of it; with `anchor` the repetition of that record's
+    point."""
 
     backlog: "Backlog"
     points: tuple[Point, ...]
@@ -35,7 +36,9 @@ class Task:
 class Backlog:
     """The points of a plan that are not `finished`, in the order of the plan."""
 
-    def __init__(self, plan: Plan, finished: Mapping[str, Record], *, prune: bool, anchor_every_s: float) -> None:
+    def __init__(
+        self, plan: Plan, finished: Mapping[str, Record], *, prune: bool, anchor_every_s: float
+    ) -> None:
         self.plan, self._prune, self._anchor_every_s = plan, prune, anchor_every_s
         self._finished, self._in_hand = dict(finished), set[str]()
         self._news = True  # whether more may be hopeless than when that was last asked
@@ -48,10 +51,17 @@ class Backlog:
         }
 
     def next_task(self) -> Task | None:
-        """What to start now; None where all is done or in hand, or waits for a reference that is in hand."""
-        if self._anchor and self._measured_since and time.monotonic() - self._anchored > self._anchor_every_s:
+        """What to start now; None where all is done or in hand, or waits for a reference that is in
+        hand."""
+        if (
+            self._anchor
+            and self._measured_since
+            and time.monotonic() - self._anchored > self._anchor_every_s
+        ):
             self._anchored, self._measured_since = time.monotonic(), False
-            return Task(backlog=self, points=(self.plan.points[self._anchor.point_id],), anchor=self._anchor)
+            return Task(
+                backlog=self, points=(self.plan.points[self._anchor.point_id],), anchor=self._anchor
+            )
         waiting = [point for point_id, point in self._waiting() if self._is_ready(point_id)]
         if not waiting:
             return None
@@ -80,7 +90,10 @@ class Backlog:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         for _, point in list(self._waiting()):
             if proof := self._proof(point):
-                because = f"{proof.label} ended with {proof.outcome.label}, and this asks for at least as much"
+                because = (
+                    f"{proof.label} ended with {proof.outcome.label}, and this asks for at least "
+                    f"as much"
+                )
                 yield self.plan.setting.skipped(point, because=because, proof=proof, at=now)
 
     def _waiting(self) -> Iterator[tuple[str, Point]]:
@@ -97,6 +110,8 @@ class Backlog:
         """A record that shows that this point cannot run."""
         for record in self._finished.values():
             failed, label = self.plan.points[record.point_id], record.outcome.label
-            if ran_out(record) and dominates(failed, label, at_load=record.load_ns is None, point=point):
+            if ran_out(record) and dominates(
+                failed, label, at_load=record.load_ns is None, point=point
+            ):
                 return record
         return None

@@ -1,7 +1,8 @@
 """Jobs on an existing Ray cluster: one task a load, on as many GPUs as its points name.
 
-Ray decides where a task runs; on a cluster without GPUs it gets a whole node, since workers on one CPU disturb each
-other's timing. The tasks write nothing: what they complete comes back as it is measured.
+Ray decides where a task runs; on a cluster without GPUs it gets a whole node, since workers on one
+CPU disturb each other's timing. The tasks write nothing: what they complete comes back as it is
+measured.
 """
 
 import socket
@@ -26,12 +27,15 @@ CONNECT_S: Final = 5.0
 
 
 class RayExecutor:
-    """Runs jobs as tasks of the cluster that this process is connected to; `n_cpus` is what a job without a GPU takes.
+    """Runs jobs as tasks of the cluster that this process is connected to; `n_cpus` is what a job
+    without a GPU takes.
 
     `accelerator` is the GPU that a job must have, by Ray's name; None is any.
     """
 
-    def __init__(self, *, models: Mapping[str, str], n_cpus: float, accelerator: str | None = None) -> None:
+    def __init__(
+        self, *, models: Mapping[str, str], n_cpus: float, accelerator: str | None = None
+    ) -> None:
         self._models, self._n_cpus = dict(models), n_cpus
         self._resources = {f"{ACCELERATOR}{accelerator}": 0.001} if accelerator else {}
 
@@ -45,9 +49,14 @@ class RayExecutor:
 
         n_gpus = job.points[0].config.n_devices
         task = ray.remote(run_errand).options(
-            num_gpus=n_gpus, num_cpus=1 if n_gpus else self._n_cpus, resources=self._resources, max_retries=0,
-            num_returns="streaming", scheduling_strategy="SPREAD", name="oomph",
-        )  # fmt: skip
+            num_gpus=n_gpus,
+            num_cpus=1 if n_gpus else self._n_cpus,
+            resources=self._resources,
+            max_retries=0,
+            num_returns="streaming",
+            scheduling_strategy="SPREAD",
+            name="oomph",
+        )
         stream: Any = task.remote(Errand(job=job, models=self._models))
         try:
             while not stop.is_set():
@@ -65,17 +74,22 @@ class RayExecutor:
 
 @contextmanager
 def ray_place(
-    address: str = "auto", *, models: Mapping[str, str] | None = None, accelerator: str | None = None
+    address: str = "auto",
+    *,
+    models: Mapping[str, str] | None = None,
+    accelerator: str | None = None,
 ) -> Iterator[Place]:
     """The cluster at `address` as a place where a sweep is measured, for as long as the block.
 
-    ToolchainError where Ray is not installed or no cluster answers, ConfigError where it has several kinds of GPU and
-    `accelerator` names none of them.
+    ToolchainError where Ray is not installed or no cluster answers, ConfigError where it has
+    several kinds of GPU and `accelerator` names none of them.
     """
     try:
         import ray
     except ImportError:
-        raise ToolchainError("Ray is not installed; `pip install 'oomph[ray]'`, on every node") from None
+        raise ToolchainError(
+            "Ray is not installed; `pip install 'oomph[ray]'`, on every node"
+        ) from None
     was_connected = ray.is_initialized()
     if not was_connected:
         _connect(ray, address)
@@ -94,7 +108,8 @@ def _connect(ray: "ModuleType", address: str) -> None:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except OSError:  # ConnectionError and a timeout are such
         raise ToolchainError(
-            f"no Ray cluster answers at {address}; start one with `ray start --head`, run this on one of its nodes, "
+            f"no Ray cluster answers at {address}; start one with `ray start --head`, run this on "
+            f"one of its nodes, "
             "or name its address with --ray-address"
         ) from None
 
@@ -103,17 +118,28 @@ def _place(ray: "ModuleType", models: Mapping[str, str], accelerator: str | None
     nodes: list[dict[str, Any]] = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     n_gpus = int(sum(node.get("GPU", 0) for node in nodes))
     n_cpus = [node["CPU"] for node in nodes if node.get("CPU")]
-    kinds = {key.removeprefix(ACCELERATOR) for node in nodes for key in node if key.startswith(ACCELERATOR)}
+    kinds = {
+        key.removeprefix(ACCELERATOR)
+        for node in nodes
+        for key in node
+        if key.startswith(ACCELERATOR)
+    }
     if accelerator not in kinds and (accelerator or len(kinds) > 1):
         raise ConfigError(
-            f"the kinds of GPU that Ray knows in this cluster are {', '.join(sorted(kinds)) or 'none'}, and a sweep is "
+            f"the kinds of GPU that Ray knows in this cluster are "
+            f"{', '.join(sorted(kinds)) or 'none'}, and a sweep is "
             "measured on one of them; name it with --gpu"
         )
     if not (n_gpus or n_cpus):
-        raise ConfigError("the Ray cluster has neither GPUs nor CPUs for tasks; give its nodes some")
+        raise ConfigError(
+            "the Ray cluster has neither GPUs nor CPUs for tasks; give its nodes some"
+        )
     executor = RayExecutor(models=models, n_cpus=min(n_cpus, default=1), accelerator=accelerator)
     environment = read_environment(backend="cuda" if n_gpus else "cpu")
     return Place(
-        executor=executor, environment=environment, at_once=n_gpus or len(n_cpus), n_devices=min(n_gpus, 1),
+        executor=executor,
+        environment=environment,
+        at_once=n_gpus or len(n_cpus),
+        n_devices=min(n_gpus, 1),
         anywhere=True,
-    )  # fmt: skip
+    )

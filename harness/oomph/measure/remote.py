@@ -1,7 +1,8 @@
 """A job on another machine: what is done there, and what if that does not come back.
 
-The executors of clusters share this. The other machine has oomph and the model's file; it opens its own bench, so its
-records say what it is. What it completes travels back, and the one who asked writes the records.
+The executors of clusters share this. The other machine has oomph and the model's file; it opens its
+own bench, so its records say what it is. What it completes travels back, and the one who asked
+writes the records.
 """
 
 import hashlib
@@ -31,7 +32,8 @@ class LostError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Errand:
-    """A job for another machine. `models` says where the model lies on a machine, by its host name."""
+    """A job for another machine. `models` says where the model lies on a machine, by its host
+    name."""
 
     job: Job
     models: Mapping[str, str] = field(default_factory=dict)
@@ -40,31 +42,38 @@ class Errand:
 def run_errand(errand: Errand) -> Iterator[Completed]:
     """On the other machine: each point of the job in turn, with that machine's environment.
 
-    ModelFileError where the model is not there or is another one, ToolchainError or ConfigError where the machine
-    lacks the cards that the job is for.
+    ModelFileError where the model is not there or is another one, ToolchainError or ConfigError
+    where the machine lacks the cards that the job is for.
     """
     job, path = errand.job, find_model(errand)
     with open_bench() as bench:
         _check_cards(job, bench)
-        for completed in bench.executor.run(replace(job, model_path=path, n_threads=physical_cores())):
+        for completed in bench.executor.run(
+            replace(job, model_path=path, n_threads=physical_cores())
+        ):
             log = tuple(line.replace(str(path), str(job.model_path)) for line in completed.log)
             yield replace(completed, environment=bench.environment, log=log)
 
 
 def find_model(errand: Errand) -> Path:
-    """The model's file on this machine: where `models` or $OOMPH_MODEL_DIR says, or at the same path as there."""
+    """The model's file on this machine: where `models` or $OOMPH_MODEL_DIR says, or at the same
+    path as there."""
     job, here = errand.job, platform.node()
     named, folder = errand.models.get(here), os.environ.get(MODEL_DIR)
     path = Path(named) if named else Path(folder, job.model_path.name) if folder else job.model_path
     if not path.is_file():
         raise ModelFileError(
-            f"{path} is not there on {here}; copy the model, name its place with --model-path-on {here}=PATH, or set "
+            f"{path} is not there on {here}; copy the model, name its place with --model-path-on "
+            f"{here}=PATH, or set "
             f"{MODEL_DIR} there to the folder that has {job.model_path.name}"
         )
     with path.open("rb") as file:
         header = file.read(read_gguf(path).data_offset)
     if hashlib.sha256(header).hexdigest() != job.header_sha256:
-        raise ModelFileError(f"{path} on {here} is another model than the one that was asked for; copy that one there")
+        raise ModelFileError(
+            f"{path} on {here} is another model than the one that was asked for; copy that one "
+            f"there"
+        )
     return path
 
 
@@ -72,15 +81,22 @@ def _check_cards(job: Job, bench: Bench) -> None:
     wanted, here = job.points[0].config.n_devices, platform.node()
     if wanted and bench.environment.backend == "cpu":
         why = bench.remark or "llama-cpp-python is not set up for CUDA"
-        raise ToolchainError(f"{here} has no cards to give ({why}); run `scripts/setup --cuda` there")
+        raise ToolchainError(
+            f"{here} has no cards to give ({why}); run `scripts/setup --cuda` there"
+        )
     if wanted != len(bench.cards):
-        raise ConfigError(f"n_devices is {wanted} and {here} shows a job {len(bench.cards)} cards; check its setup")
+        raise ConfigError(
+            f"n_devices is {wanted} and {here} shows a job {len(bench.cards)} cards; check its "
+            f"setup"
+        )
 
 
 def try_elsewhere(job: Job, attempt: Callable[[Job], Iterator[Completed]]) -> Iterator[Completed]:
-    """Each point of the job in turn; `attempt` runs it somewhere and raises LostError when that machine is gone.
+    """Each point of the job in turn; `attempt` runs it somewhere and raises LostError when that
+    machine is gone.
 
-    What was not completed is then tried again. A point that is lost TRIES times is completed as `lost`.
+    What was not completed is then tried again. A point that is lost TRIES times is completed as
+    `lost`.
     """
     points, n_lost = job.points, 0
     while points:
@@ -95,7 +111,14 @@ def try_elsewhere(job: Job, attempt: Callable[[Job], Iterator[Completed]]) -> It
             n_lost += 1
             if n_lost == TRIES:
                 yield Completed(
-                    point=points[0], started_at=datetime.now(UTC), wall_ns=0, exit_code=None, reply={}, failure=None,
-                    timed_out=False, log=(), lost=f"given up after {TRIES} machines were lost with it; last: {error}",
-                )  # fmt: skip
+                    point=points[0],
+                    started_at=datetime.now(UTC),
+                    wall_ns=0,
+                    exit_code=None,
+                    reply={},
+                    failure=None,
+                    timed_out=False,
+                    log=(),
+                    lost=f"given up after {TRIES} machines were lost with it; last: {error}",
+                )
                 return

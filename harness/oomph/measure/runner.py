@@ -1,7 +1,8 @@
 """Takes a sweep through executors into a store, a record at a time.
 
-`Runner.run` is a generator: each record is on the disk before it is yielded, so a progress bar, a notebook and a test
-are the same loop, and whatever ends it (an interrupt, an error, a power cut) loses the points in hand at most.
+`Runner.run` is a generator: each record is on the disk before it is yielded, so a progress bar, a
+notebook and a test are the same loop, and whatever ends it (an interrupt, an error, a power cut)
+loses the points in hand at most.
 """
 
 import math
@@ -24,19 +25,29 @@ from oomph.records.store import Store
 
 
 class Runner:
-    """Runs sweeps into `store`: one job after another on an executor of the machine that `environment` describes, or
-    side by side at several places, each of which measures every point, `at_once` at most.
+    """Runs sweeps into `store`: one job after another on an executor of the machine that
+    `environment` describes, or side by side at several places, each of which measures every point,
+    `at_once` at most.
 
-    `model` stands in for the sweep's own, as a path or opened already; `known_as` names it in the records, where the
-    file is a stand-in in a folder of this machine. `prune=False` tries what cannot fit, too; `again` measures points
-    that have a record, too. `expect` says how long points are expected to take: their timeouts are scaled by it.
+    `model` stands in for the sweep's own, as a path or opened already; `known_as` names it in the
+    records, where the file is a stand-in in a folder of this machine. `prune=False` tries what
+    cannot fit, too; `again` measures points that have a record, too. `expect` says how long points
+    are expected to take: their timeouts are scaled by it.
     """
 
     def __init__(
-        self, store: Store, where: Executor | Sequence[Place], *, model: Subject | Path | str | None = None,
-        prune: bool = True, environment: Environment | None = None, known_as: str | None = None, again: bool = False,
-        expect: Expect | None = None, at_once: int | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        store: Store,
+        where: Executor | Sequence[Place],
+        *,
+        model: Subject | Path | str | None = None,
+        prune: bool = True,
+        environment: Environment | None = None,
+        known_as: str | None = None,
+        again: bool = False,
+        expect: Expect | None = None,
+        at_once: int | None = None,
+    ) -> None:
         self._store, self._prune, self._again, self._expect = store, prune, again, expect
         self._model, self._known_as = model, known_as
         self._places = (
@@ -49,7 +60,8 @@ class Runner:
         self._opened: tuple[Sweep, Subject] | None = None
 
     def pending(self, sweep: Sweep) -> tuple[Point, ...]:
-        """The points that the store has no record of yet, place by place, in the order in which they will be tried."""
+        """The points that the store has no record of yet, place by place, in the order in which
+        they will be tried."""
         plans = self._plans(sweep)
         return tuple(
             point
@@ -60,25 +72,31 @@ class Runner:
 
     def finished(self, sweep: Sweep) -> tuple[Record, ...]:
         """The records that the store has of the sweep's points, measured here."""
-        return tuple(record for plan in self._plans(sweep) for record in self._finished(plan).values())
+        return tuple(
+            record for plan in self._plans(sweep) for record in self._finished(plan).values()
+        )
 
     def again(self, sweep: Sweep) -> Counter[str]:
-        """How many points are tried again, by the reason: their records tell of accidents, not of configurations."""
-        return sum((standing(self._records_of(plan)).again for plan in self._plans(sweep)), Counter[str]())
+        """How many points are tried again, by the reason: their records tell of accidents, not of
+        configurations."""
+        return sum(
+            (standing(self._records_of(plan)).again for plan in self._plans(sweep)), Counter[str]()
+        )
 
     def run(self, sweep: Sweep) -> Iterator[Record]:
         """Measure what is pending, yielding each record once it is on the disk.
 
-        Raises StoreError, ConfigError or ModelFileError before the first worker starts; StoreError when the disk
-        fills or the records' file is not the one that was opened, and ModelFileError when the model's file changes. A
-        point that fails is a record.
+        Raises StoreError, ConfigError or ModelFileError before the first worker starts; StoreError
+        when the disk fills or the records' file is not the one that was opened, and ModelFileError
+        when the model's file changes. A point that fails is a record.
         """
         plans, every_s = self._plans(sweep), sweep.file.anchor_every_s
         deadline = time.monotonic() + (sweep.file.sweep_timeout_s or math.inf)
         lanes = Lanes[Task](self._at_once)
         with self._store as store, lanes:
             backlogs = [
-                Backlog(plan, self._finished(plan), prune=self._prune, anchor_every_s=every_s) for plan in plans
+                Backlog(plan, self._finished(plan), prune=self._prune, anchor_every_s=every_s)
+                for plan in plans
             ]
             while True:
                 for backlog in backlogs:
@@ -94,7 +112,8 @@ class Runner:
                 if completed is None:
                     task.backlog.give_back(task)
                     continue
-                task.backlog.plan.check_model()  # replaced during the load, the record would name another
+                # replaced during the load, the record would name another
+                task.backlog.plan.check_model()
                 record = task.record_of(completed)
                 store.append(record)
                 if task.anchor is None:
@@ -121,15 +140,17 @@ class Runner:
     def _open(self, sweep: Sweep) -> Subject:
         if isinstance(self._model, Subject):
             return self._model
-        if self._opened is None or self._opened[0] is not sweep:  # hashing a large model takes seconds
+        # hashing a large model takes seconds
+        if self._opened is None or self._opened[0] is not sweep:
             self._opened = (sweep, open_subject(sweep, model=self._model, known_as=self._known_as))
         return self._opened[1]
 
     def _finished(self, plan: Plan) -> dict[str, Record]:
         """Records of the plan's points that were measured at its place.
 
-        A point whose machine was lost is not finished, nor one that ended in an accident too few times, nor, without
-        pruning, one that was skipped, nor a reference that others wait for and whose log-probabilities were not kept.
+        A point whose machine was lost is not finished, nor one that ended in an accident too few
+        times, nor, without pruning, one that was skipped, nor a reference that others wait for and
+        whose log-probabilities were not kept.
         """
         found = standing(self._records_of(plan)).finished
         unkept = plan.unkept(found)

@@ -1,7 +1,8 @@
 """Starts a launch script for real and reads what llama-server says of itself.
 
-Apart from the executors because the child is llama-server and not our worker: it is asked over HTTP, tells its sizes in
-its log and a last breakdown when it ends, and must leave no process behind, whatever happens.
+Apart from the executors because the child is llama-server and not our worker: it is asked over
+HTTP, tells its sizes in its log and a last breakdown when it ends, and must leave no process
+behind, whatever happens.
 """
 
 import contextlib
@@ -37,15 +38,18 @@ ANSWER_S: Final = 120.0
 _NO_REPLY: Final = (OSError, HTTPException, ValueError, LookupError, TypeError)
 """What a server that does not answer, or not as llama-server does, ends a request with."""
 _SLOT: Final = re.compile(r"n_slots = (\d+), n_ctx_slot = (\d+)")
-_BREAKDOWN: Final = re.compile(r"\|\s+- (\w+)(?: \([^|]*\))?\s*\|[^|]*?(\d+) =\s+(\d+) \+\s+(\d+) \+\s+(\d+)\)?\s")
+_BREAKDOWN: Final = re.compile(
+    r"\|\s+- (\w+)(?: \([^|]*\))?\s*\|[^|]*?(\d+) =\s+(\d+) \+\s+(\d+) \+\s+(\d+)\)?\s"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Boot:
-    """What a started llama-server said. `log` is its output, `exit_code` -n for signal n, None where it would not end.
+    """What a started llama-server said. `log` is its output, `exit_code` -n for signal n, None
+    where it would not end.
 
-    `health_s` is when `/health` first answered, in seconds since the start, None where it never did. `slot_n_ctx` is
-    what `/props` says of a slot, `answer` the text of a reply.
+    `health_s` is when `/health` first answered, in seconds since the start, None where it never
+    did. `slot_n_ctx` is what `/props` says of a slot, `answer` the text of a reply.
     """
 
     health_s: float | None
@@ -73,7 +77,8 @@ class Boot:
 
     @property
     def breakdown_mib(self) -> dict[str, tuple[int, int, int, int]]:
-        """By device, as printed at the end: what it takes, and of that model, context and compute, in whole MiB."""
+        """By device, as printed at the end: what it takes, and of that model, context and compute,
+        in whole MiB."""
         found: dict[str, tuple[int, int, int, int]] = {}
         for line in self.log:
             if "memory_breakdown_print" in line and (match := _BREAKDOWN.search(line)):
@@ -82,7 +87,8 @@ class Boot:
 
 
 def find_server(given: Path | None = None) -> Path:
-    """The llama-server to try with: the one given, $LLAMA_SERVER, of PATH, or that scripts/llama-tools built.
+    """The llama-server to try with: the one given, $LLAMA_SERVER, of PATH, or that
+    scripts/llama-tools built.
 
     ToolchainError, saying how to get one, where there is none.
     """
@@ -90,7 +96,8 @@ def find_server(given: Path | None = None) -> Path:
     found = Path(named) if named else built_server()
     if found is None or not os.access(found, os.X_OK) or not found.is_file():
         raise ToolchainError(
-            f"{found or 'llama-server'} cannot be run; name one with --server, or build it: scripts/llama-tools"
+            f"{found or 'llama-server'} cannot be run; name one with --server, or build it: "
+            f"scripts/llama-tools"
         )
     return found.resolve()
 
@@ -102,14 +109,19 @@ def built_server() -> Path | None:
 
 
 class Server:
-    """A command that becomes a llama-server on a free port; `url` is where it listens. It ends with this process."""
+    """A command that becomes a llama-server on a free port; `url` is where it listens. It ends with
+    this process."""
 
-    def __init__(self, command: Sequence[str | Path], *, environment: Mapping[str, str], log: IO[bytes]) -> None:
+    def __init__(
+        self, command: Sequence[str | Path], *, environment: Mapping[str, str], log: IO[bytes]
+    ) -> None:
         port = _free_port()
         self.url = f"http://{HOST}:{port}"
         self._log_path, self._started = Path(log.name), time.monotonic()
         self._process = Process(
-            [*command, "--host", HOST, "--port", str(port), *TELLING], environment=QUIET | dict(environment), log=log
+            [*command, "--host", HOST, "--port", str(port), *TELLING],
+            environment=QUIET | dict(environment),
+            log=log,
         )
 
     @property
@@ -122,7 +134,8 @@ class Server:
         return self._process.has_ended(wait_s)
 
     def await_health(self, timeout_s: float) -> float | None:
-        """Seconds until `/health` answered; None where it ended before, or did not in `timeout_s`."""
+        """Seconds until `/health` answered; None where it ended before, or did not in
+        `timeout_s`."""
         while time.monotonic() - self._started < timeout_s and not self.has_ended(POLL_S):
             with contextlib.suppress(*_NO_REPLY):
                 if self.get("/health", timeout_s=1.0)["status"] == "ok":
@@ -134,11 +147,14 @@ class Server:
         return _reply(urllib.request.Request(self.url + path), timeout_s)
 
     def ask(self, question: str, *, model: str = "", max_tokens: int = 8) -> str:
-        """What the model answers, over the chat API; OSError and its like where the server refuses."""
+        """What the model answers, over the chat API; OSError and its like where the server
+        refuses."""
         message = {"role": "user", "content": question}
         body = {"model": model, "messages": [message], "max_tokens": max_tokens, "temperature": 0}
         request = urllib.request.Request(
-            f"{self.url}/v1/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}
+            f"{self.url}/v1/chat/completions",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
         )
         return str(_reply(request, ANSWER_S)["choices"][0]["message"]["content"])
 
@@ -147,8 +163,8 @@ class Server:
         return tuple(self._log_path.read_text(encoding="utf-8", errors="replace").splitlines())
 
     def stop(self, grace_s: float = GRACE_S) -> int | None:
-        """Ask it to end as Ctrl-C does, and kill what is left of its group then; its exit code, -n for signal n, None
-        where it would not end."""
+        """Ask it to end as Ctrl-C does, and kill what is left of its group then; its exit code, -n
+        for signal n, None where it would not end."""
         if self._process.exit_code is not None:
             return self._process.exit_code
         os.kill(self.pid, signal.SIGINT)
@@ -158,8 +174,11 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(command: Sequence[str | Path], *, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
-    """`command`, which becomes a llama-server, until the block ends; then no process of it is left."""
+def serving(
+    command: Sequence[str | Path], *, environment: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """`command`, which becomes a llama-server, until the block ends; then no process of it is
+    left."""
     with tempfile.NamedTemporaryFile(prefix="oomph-server-", suffix=".log") as log:
         server = Server(command, environment=environment or {}, log=log)
         try:
@@ -176,12 +195,17 @@ def _reply(request: urllib.request.Request, timeout_s: float) -> Any:
 
 
 def boot(
-    script: Path, *, arguments: Sequence[str] = (), environment: Mapping[str, str] | None = None,
-    question: str | None = None, timeout_s: float = 300.0,
-) -> Boot:  # fmt: skip
+    script: Path,
+    *,
+    arguments: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+    question: str | None = None,
+    timeout_s: float = 300.0,
+) -> Boot:
     """Start `script`, wait until it is healthy, ask it `question` if there is one, and stop it.
 
-    `arguments` are appended for llama-server. What goes wrong is in what is returned, never an exception.
+    `arguments` are appended for llama-server. What goes wrong is in what is returned, never an
+    exception.
     """
     with serving([script, *arguments], environment=environment) as server:
         health_s = server.await_health(timeout_s)
@@ -193,16 +217,20 @@ def boot(
                 answer = server.ask(question) if question is not None else None
         exit_code = server.stop()
         return Boot(
-            health_s=health_s, slot_n_ctx=slot_n_ctx, answer=answer, exit_code=exit_code, log=server.log(),
+            health_s=health_s,
+            slot_n_ctx=slot_n_ctx,
+            answer=answer,
+            exit_code=exit_code,
+            log=server.log(),
             timed_out=timed_out,
-        )  # fmt: skip
+        )
 
 
 def phantom_arguments(n_cards: int) -> list[str]:
     """What llama-server needs besides to start on phantom cards.
 
-    It loads a backend that is a plug-in only when it has to list devices. A sparse file is read as such by direct I/O,
-    where mmap would touch each page of it.
+    It loads a backend that is a plug-in only when it has to list devices. A sparse file is read as
+    such by direct I/O, where mmap would touch each page of it.
     """
     return ["--device", ",".join(f"CUDA{index}" for index in range(n_cards)), "--load-mode", "dio"]
 

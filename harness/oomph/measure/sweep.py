@@ -1,8 +1,9 @@
 """A sweep file: which configurations to measure, how, and under which limits.
 
-Foreign text enters here, so the file's tables are pydantic's with unknown keys forbidden; out come `Point`s,
-ordered so that all points that share a load (the same weights in the same places) stand together. A sweep knows
-nothing of models or machines: the same file runs on a laptop and on a workstation.
+Foreign text enters here, so the file's tables are pydantic's with unknown keys forbidden; out come
+`Point`s, ordered so that all points that share a load (the same weights in the same places) stand
+together. A sweep knows nothing of models or machines: the same file runs on a laptop and on a
+workstation.
 """
 
 import hashlib
@@ -23,14 +24,21 @@ from oomph.measure.limits import ExpectedSeconds, Limits, Timeouts
 from oomph.measure.workload import Workload
 
 LOAD_KNOBS: Final = (
-    "n_expert_used", "n_gpu_layers", "n_cpu_moe", "override_tensor", "tensor_split", "split_mode", "main_gpu",
+    "n_expert_used",
+    "n_gpu_layers",
+    "n_cpu_moe",
+    "override_tensor",
+    "tensor_split",
+    "split_mode",
+    "main_gpu",
     "n_devices",
-)  # fmt: skip
+)
 """The knobs of llama_model_params: a change of one means loading the model again."""
 
 
 class Group(Table):
-    """One table `[[group]]`: axes of its own, and what it changes of the sweep's knobs, measurement and limits."""
+    """One table `[[group]]`: axes of its own, and what it changes of the sweep's knobs, measurement
+    and limits."""
 
     name: Annotated[str, Field(min_length=1)]
     axes: dict[str, Any] = Field(default={})
@@ -59,8 +67,8 @@ class SweepFile(Table):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """One configuration to measure. `label` names it by the knobs that its sweep varies; `expected` is how long it is
-    said to take, which is no part of what it is."""
+    """One configuration to measure. `label` names it by the knobs that its sweep varies; `expected`
+    is how long it is said to take, which is no part of what it is."""
 
     group: str
     label: str
@@ -77,16 +85,21 @@ class Point:
         return Timeouts.of(self.limits, self.expected)
 
     def point_id(self, header_sha256: str) -> str:
-        """Twelve hex digits that say "the same point of the same model": what a resumed sweep goes by."""
+        """Twelve hex digits that say "the same point of the same model": what a resumed sweep goes
+        by."""
         what = {
-            "model": header_sha256, "config": self.config.to_dict(), "workload": self.workload.identity(),
-            "limits": self.limits.model_dump(include={"memory_bytes", "memory_kind"}), "load_mode": self.load_mode,
-        }  # fmt: skip
+            "model": header_sha256,
+            "config": self.config.to_dict(),
+            "workload": self.workload.identity(),
+            "limits": self.limits.model_dump(include={"memory_bytes", "memory_kind"}),
+            "load_mode": self.load_mode,
+        }
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
 
     @property
     def reference_point(self) -> Self | None:
-        """The point whose likelihoods this one's text is compared with, None where the sweep names none."""
+        """The point whose likelihoods this one's text is compared with, None where the sweep names
+        none."""
         text = self.workload.text
         knobs = text.reference if text else None
         return replace(self, config=self.config.with_(**knobs)) if knobs else None
@@ -117,14 +130,17 @@ class Sweep:
         try:
             text = path.read_text(encoding="utf-8")
         except OSError as error:
-            raise ConfigError(f"{path} cannot be read ({error.strerror}); check the path of the sweep file") from None
+            raise ConfigError(
+                f"{path} cannot be read ({error.strerror}); check the path of the sweep file"
+            ) from None
         except UnicodeDecodeError:
             raise ConfigError(f"{path} is no UTF-8 text; a sweep file is TOML") from None
         return cls.parse(text, path=path)
 
     @classmethod
     def parse(cls, text: str, *, path: Path | None = None) -> Self:
-        """The sweep that `text` (TOML) spells; all its points are built once, so that no error waits for later."""
+        """The sweep that `text` (TOML) spells; all its points are built once, so that no error
+        waits for later."""
         where = str(path or "sweep")
         try:
             sweep = cls(file=SweepFile.model_validate(tomllib.loads(text)), path=path)
@@ -141,13 +157,17 @@ class Sweep:
         return self.file.name
 
     def points(self, *, n_devices: int = 1) -> tuple[Point, ...]:
-        """Every point, loads together in the order of the file and their contexts ascending; references first.
+        """Every point, loads together in the order of the file and their contexts ascending;
+        references first.
 
-        `n_devices` is what the machine has, for sweeps that do not say. Points that two groups share stand once.
+        `n_devices` is what the machine has, for sweeps that do not say. Points that two groups
+        share stand once.
         """
         where = str(self.path or "sweep")
         groups = self.file.group or [Group(name=self.name)]
-        points = [point for group in groups for point in self._group_points(group, n_devices, where)]
+        points = [
+            point for group in groups for point in self._group_points(group, n_devices, where)
+        ]
         unique: dict[str, Point] = {}
         for point in points:
             unique.setdefault(point.point_id(""), point)
@@ -157,7 +177,8 @@ class Sweep:
         return tuple(point for load in loads.values() for point in sorted(load, key=_context_order))
 
     def cards_named(self) -> frozenset[int | None]:
-        """The values of `n_devices` that its groups name; None stands for a group that names none."""
+        """The values of `n_devices` that its groups name; None stands for a group that names
+        none."""
         where, named = str(self.path or "sweep"), set[int | None]()
         for group in self.file.group or [Group(name=self.name)]:
             fixed, axes = self.file.config | group.config, self.file.axes | group.axes
@@ -169,15 +190,21 @@ class Sweep:
         workload = _table(Workload, self.file.measure, group.measure, where=f"{where}: measure")
         limits = _table(Limits, self.file.limits, group.limits, where=f"{where}: limits")
         fixed = {"n_devices": n_devices} | self.file.config | group.config
-        axes = {key: _axis(key, value, where) for key, value in (self.file.axes | group.axes).items()}
+        axes = {
+            key: _axis(key, value, where) for key, value in (self.file.axes | group.axes).items()
+        }
         fresh = self.file.fresh_process if group.fresh_process is None else group.fresh_process
         for values in itertools.product(*axes.values()):
             varied = dict(zip(axes, values, strict=True))
             yield Point(
-                group=group.name, label=_label(group, varied, axes), workload=workload, limits=limits,
+                group=group.name,
+                label=_label(group, varied, axes),
+                workload=workload,
+                limits=limits,
                 config=RunConfig.from_mapping(fixed | varied, where=where),
-                load_mode=self.file.load_mode, fresh_process=fresh,
-            )  # fmt: skip
+                load_mode=self.file.load_mode,
+                fresh_process=fresh,
+            )
 
 
 def _check_references(points: Iterable[Point], where: str) -> None:
@@ -198,23 +225,34 @@ def _axis(key: str, value: Any, where: str) -> tuple[Any, ...]:
     except ValidationError as error:
         raise ConfigError(f"{where}: axes.{key} {_sentence(error, Range)}") from None
     if not values:
-        raise ConfigError(f"{where}: axes.{key} has no values; give at least one, or leave the axis out")
+        raise ConfigError(
+            f"{where}: axes.{key} has no values; give at least one, or leave the axis out"
+        )
     return values
 
 
 def _label(group: Group, varied: Mapping[str, Any], axes: Mapping[str, tuple[Any, ...]]) -> str:
-    named = [f"{key}={value}" for key, value in varied.items() if len(axes[key]) > 1 or key in group.axes]
+    named = [
+        f"{key}={value}" for key, value in varied.items() if len(axes[key]) > 1 or key in group.axes
+    ]
     return " ".join(named) or group.name
 
 
 def _context_order(point: Point) -> tuple[bool, int, int, int]:
-    return (not point.is_reference, point.config.n_ctx, point.config.n_ubatch, point.config.n_seq_max)
+    return (
+        not point.is_reference,
+        point.config.n_ctx,
+        point.config.n_ubatch,
+        point.config.n_seq_max,
+    )
 
 
 _T = TypeVar("_T", bound=Table)
 
 
-def _table(kind: type[_T], base: Mapping[str, Any], changes: Mapping[str, Any], *, where: str) -> _T:
+def _table(
+    kind: type[_T], base: Mapping[str, Any], changes: Mapping[str, Any], *, where: str
+) -> _T:
     try:
         return kind.model_validate({**base, **changes})
     except ValidationError as error:
@@ -226,7 +264,10 @@ def _sentence(error: ValidationError, kind: type[BaseModel]) -> str:
     first = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        return f"unknown key {key!r}; the keys there are {', '.join(_table_at(kind, first['loc']).model_fields)}"
+        return (
+            f"unknown key {key!r}; the keys there are "
+            f"{', '.join(_table_at(kind, first['loc']).model_fields)}"
+        )
     if first["type"] == "missing":
         return f"key {key!r} is missing; add it"
     message = first["msg"].removeprefix("Value error, ")
@@ -239,5 +280,7 @@ def _table_at(kind: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseMod
         field = kind.model_fields.get(str(part))
         if field is not None:
             options = (field.annotation, *get_args(field.annotation))
-            kind = next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), kind)
+            kind = next(
+                (o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), kind
+            )
     return kind

@@ -1,11 +1,14 @@
 """How a sweep is spread over the cards of a machine.
 
-- A point that names `n_devices` runs on so many cards. One that names none runs on one card, unless no point of the
-  sweep is expected to fit one: then on all of them, as llama.cpp spreads a model by itself.
-- Cards of one kind (name and memory) share the points. Every kind measures all of them: speeds of two kinds in one
-  curve would say nothing. Where no kind has as many cards as a point asks for, all cards are one kind.
-- Workers on different cards run side by side, but only one at a time where a point times the host: layers, experts or
-  caches in its memory, which all workers would share. A machine without cards has one worker.
+- A point that names `n_devices` runs on so many cards. One that names none runs on one card, unless
+  no point of the sweep is expected to fit one: then on all of them, as llama.cpp spreads a model by
+  itself.
+- Cards of one kind (name and memory) share the points. Every kind measures all of them: speeds of
+  two kinds in one curve would say nothing. Where no kind has as many cards as a point asks for, all
+  cards are one kind.
+- Workers on different cards run side by side, but only one at a time where a point times the host:
+  layers, experts or caches in its memory, which all workers would share. A machine without cards
+  has one worker.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,7 +38,12 @@ class Spread:
 
 
 def spread(
-    sweep: Sweep, spec: ModelSpec, bench: Bench, *, workers: int | None = None, fits: Fits = lambda config, card: None
+    sweep: Sweep,
+    spec: ModelSpec,
+    bench: Bench,
+    *,
+    workers: int | None = None,
+    fits: Fits = lambda config, card: None,
 ) -> Spread:
     """Where the sweep is measured on this bench, by `workers` at once at most.
 
@@ -44,23 +52,34 @@ def spread(
     if not bench.cards:
         if workers not in (None, 1):
             raise ConfigError(
-                f"--workers is {workers}, and workers on one CPU disturb each other's timing; leave it out"
+                f"--workers is {workers}, and workers on one CPU disturb each other's timing; "
+                f"leave it out"
             )
-        return Spread(places=(Place(executor=bench.executor, environment=bench.environment),), at_once=1)
+        return Spread(
+            places=(Place(executor=bench.executor, environment=bench.environment),), at_once=1
+        )
     points = sweep.points()
     n_default = 1 if _fits_one(points, bench.cards, fits) else len(bench.cards)
     asked = [n_default if n is None else n for n in sweep.cards_named()]
-    alone = bench.phantom is None and any(p.workload.timing and uses_host(p.config, spec) for p in points)
+    alone = bench.phantom is None and any(
+        p.workload.timing and uses_host(p.config, spec) for p in points
+    )
     most = 1 if alone else workers or len(bench.cards)
     company, places = Company(), list[Place]()
     for cards in [kind for kind in _kinds(bench.cards) if len(kind) >= max(asked)] or [bench.cards]:
         at_once = max(1, min(most, len(cards) // max(1, min(asked))))
         executor = CardsExecutor(
             cards, lambda taken: bench.share(taken, not alone), at_once=at_once, company=company
-        )  # fmt: skip
+        )
         environment = bench.share(cards, False).environment
         places.append(
-            Place(executor=executor, environment=environment, at_once=at_once, n_devices=n_default, divides=True)
+            Place(
+                executor=executor,
+                environment=environment,
+                at_once=at_once,
+                n_devices=n_default,
+                divides=True,
+            )
         )
     return Spread(places=tuple(places), at_once=min(most, sum(place.at_once for place in places)))
 

@@ -1,7 +1,7 @@
 """What is asked of the model beside speed: texts, references, facts to find.
 
-The parent's side of `worker.quality` and `worker.needle`: it reads texts, names the file of a reference's
-log-probabilities, and refuses what would not fit on the disk before anything is loaded.
+The parent's side of `worker.quality` and `worker.needle`: it reads texts, names the file of a
+reference's log-probabilities, and refuses what would not fit on the disk before anything is loaded.
 """
 
 import hashlib
@@ -42,7 +42,9 @@ def _read(name: str | None, sweep: Sweep) -> str:
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read ({error.strerror}); check measure.text.file") from None
+        raise ConfigError(
+            f"{path} cannot be read ({error.strerror}); check measure.text.file"
+        ) from None
 
 
 def pydoc_text() -> str:
@@ -53,22 +55,24 @@ def pydoc_text() -> str:
 
 
 def references_folder(*identity: object) -> Path:
-    """Where the references of one model in one place are kept, made if need be; beside other caches, since it is
-    large and can be measured again."""
+    """Where the references of one model in one place are kept, made if need be; beside other
+    caches, since it is large and can be measured again."""
     digest = hashlib.sha256(json.dumps(identity, default=str).encode()).hexdigest()[:16]
     folder = cache_folder() / "references" / digest
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(
-            f"{folder} cannot be made ({error.strerror}); set OOMPH_CACHE to a folder that can, or leave "
+            f"{folder} cannot be made ({error.strerror}); set OOMPH_CACHE to a folder that can, "
+            f"or leave "
             "measure.text.reference out"
         ) from None
     return folder
 
 
 def reference_path(point: Point, texts: Texts, folder: Path) -> Path | None:
-    """The file with what this point's text is compared with, None where it is compared with nothing."""
+    """The file with what this point's text is compared with, None where it is compared with
+    nothing."""
     reference, text = point.reference_point, point.workload.text
     if reference is None or text is None:
         return None
@@ -77,7 +81,8 @@ def reference_path(point: Point, texts: Texts, folder: Path) -> Path | None:
 
 
 def check_size(points: Iterable[Point], spec: ModelSpec, sweep: Sweep) -> None:
-    """ConfigError where the log-probabilities of a reference would take more than the sweep allows."""
+    """ConfigError where the log-probabilities of a reference would take more than the sweep
+    allows."""
     for point in points:
         text = point.workload.text
         if text is None or not point.is_reference:
@@ -85,21 +90,27 @@ def check_size(points: Iterable[Point], spec: ModelSpec, sweep: Sweep) -> None:
         n_bytes, limit = text.n_tokens * spec.n_vocab * LEVEL_BYTES, point.limits.reference_bytes
         if n_bytes > limit:
             raise ConfigError(
-                f"{sweep.path or 'sweep'}: the log-probabilities of measure.text.reference may take {gib(n_bytes)} and"
-                f" limits.reference_bytes is {gib(limit)}; raise it, or lower text.n_tokens from {text.n_tokens}"
+                f"{sweep.path or 'sweep'}: the log-probabilities of measure.text.reference may "
+                f"take {gib(n_bytes)} and"
+                f" limits.reference_bytes is {gib(limit)}; raise it, or lower text.n_tokens from "
+                f"{text.n_tokens}"
             )
 
 
 def questions(point: Point, texts: Texts, references: Path | None) -> dict[str, Any] | None:
-    """What the worker is asked once the point's memory and speed are known; None where nothing is."""
+    """What the worker is asked once the point's memory and speed are known; None where nothing
+    is."""
     text, needle = point.workload.text, point.workload.needle
     asked: dict[str, Any] = {}
     if text is not None:
         path = reference_path(point, texts, references) if references else None
         compare = {"path": str(path), "keep": point.is_reference} if path else None
         asked["text"] = {
-            "content": texts[text.file], "n_tokens": text.n_tokens, "n_ctx": text.n_ctx, "compare": compare
-        }  # fmt: skip
+            "content": texts[text.file],
+            "n_tokens": text.n_tokens,
+            "n_ctx": text.n_ctx,
+            "compare": compare,
+        }
     if needle is not None:
         hidden = facts(needle, seed=point.workload.seed)
         asked["needle"] = {"filler": filler(), "texts": hidden, "n_tokens": needle.n_tokens}

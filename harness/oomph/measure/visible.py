@@ -8,19 +8,25 @@ from oomph.measure.nvml import Card, Nvml
 
 
 def seen_cards(nvml: Nvml, environment: Mapping[str, str] = os.environ) -> tuple[Card, ...]:
-    """`visible_cards` of this machine; ToolchainError where one of them is lost, which is no matter to the others."""
+    """`visible_cards` of this machine; ToolchainError where one of them is lost, which is no matter
+    to the others."""
     cards, reason = nvml.answering()
     seen, chosen = visible_cards(cards, environment), environment.get("CUDA_VISIBLE_DEVICES")
-    if reason and (chosen is None or len(seen) < len(chosen.split(",")) or chosen.replace(",", "").isdigit()):
+    if reason and (
+        chosen is None or len(seen) < len(chosen.split(",")) or chosen.replace(",", "").isdigit()
+    ):
         raise ToolchainError(f"a card does not answer ({reason}); reset it or the machine")
     return seen
 
 
-def visible_cards(cards: Sequence[Card], environment: Mapping[str, str] = os.environ) -> tuple[Card, ...]:
-    """The cards that a CUDA program sees, in its order (CUDA0 first): all, or what CUDA_VISIBLE_DEVICES names.
+def visible_cards(
+    cards: Sequence[Card], environment: Mapping[str, str] = os.environ
+) -> tuple[Card, ...]:
+    """The cards that a CUDA program sees, in its order (CUDA0 first): all, or what
+    CUDA_VISIBLE_DEVICES names.
 
-    As CUDA reads it: numbers of GPUs or beginnings of UUIDs, and the first that names no card ends the list. Of MIG
-    instances a process is shown one, and no other card beside it.
+    As CUDA reads it: numbers of GPUs or beginnings of UUIDs, and the first that names no card ends
+    the list. Of MIG instances a process is shown one, and no other card beside it.
     """
     chosen = environment.get("CUDA_VISIBLE_DEVICES")
     seen = list(cards) if chosen is None else _named(chosen, cards)
@@ -31,7 +37,11 @@ def visible_cards(cards: Sequence[Card], environment: Mapping[str, str] = os.env
 def _named(chosen: str, cards: Sequence[Card]) -> list[Card]:
     seen: list[Card] = []
     for item in (part.strip() for part in chosen.split(",")):
-        named = [card for card in cards if item == str(_number(card)) or (item and card.uuid.startswith(item))]
+        named = [
+            card
+            for card in cards
+            if item == str(_number(card)) or (item and card.uuid.startswith(item))
+        ]
         if not named:
             break
         seen.append(named[0])

@@ -14,11 +14,13 @@ Depth = Annotated[float, BeforeValidator(as_float), Field(ge=0, le=1)]
 
 
 class Repetitions(Table):
-    """How often one test is timed: at least `least`, then on until the median is known to `half_width`.
+    """How often one test is timed: at least `least`, then on until the median is known to
+    `half_width`.
 
-    `half_width` is the 95 % interval of the median, halved, as a fraction of it; it needs six samples to be known
-    at all. `most` and `budget_s` end the wait. With `neighbours` the chunks that fill the context count as samples of
-    prefill at a stop, moved there along their line, as long as the stop's own lies on it within 3 %.
+    `half_width` is the 95 % interval of the median, halved, as a fraction of it; it needs six
+    samples to be known at all. `most` and `budget_s` end the wait. With `neighbours` the chunks
+    that fill the context count as samples of prefill at a stop, moved there along their line, as
+    long as the stop's own lies on it within 3 %.
     """
 
     least: Annotated[int, Field(ge=1)] = 3
@@ -35,12 +37,14 @@ class Repetitions(Table):
 
 
 class Text(Table):
-    """A text whose negative log-likelihood is taken: its first `n_tokens`, in passes of `n_ctx` (one by default).
+    """A text whose negative log-likelihood is taken: its first `n_tokens`, in passes of `n_ctx`
+    (one by default).
 
-    `file` stands beside the sweep file. Without one it is the text that comes with oomph, some 1,600 tokens; `pydoc`
-    is the language reference that every CPython carries, some 120,000, which differs between versions of Python.
-    `reference` names the knobs of the setting to compare with (`{ n_expert_used = 8, type_k = "f16" }`): the point
-    that has them and shares all others keeps its log-probabilities, and the others' divergence from them is taken.
+    `file` stands beside the sweep file. Without one it is the text that comes with oomph, some
+    1,600 tokens; `pydoc` is the language reference that every CPython carries, some 120,000, which
+    differs between versions of Python. `reference` names the knobs of the setting to compare with
+    (`{ n_expert_used = 8, type_k = "f16" }`): the point that has them and shares all others keeps
+    its log-probabilities, and the others' divergence from them is taken.
     """
 
     file: str | None = None
@@ -51,18 +55,28 @@ class Text(Table):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.reference is not None and (not self.reference or "n_ctx" in self.reference):
-            raise ValueError("has a reference without knobs, or with n_ctx; name n_expert_used, type_k or the like")
+            raise ValueError(
+                "has a reference without knobs, or with n_ctx; name n_expert_used, type_k or the "
+                "like"
+            )
         return self
 
 
 class NeedleTest(Table):
     """Facts hidden in a long text and asked for, through the chat template of an instruct model.
 
-    The text fills the context, or `n_tokens` of it, with one fact at each of `depths` (0 is its beginning, 1 its end,
-    just before the question). It is made `n_texts` times, with other facts: that many answers a depth.
+    The text fills the context, or `n_tokens` of it, with one fact at each of `depths` (0 is its
+    beginning, 1 its end, just before the question). It is made `n_texts` times, with other facts:
+    that many answers a depth.
     """
 
-    depths: Annotated[tuple[Depth, ...], Field(min_length=1, max_length=24)] = (0.0, 0.25, 0.5, 0.75, 1.0)
+    depths: Annotated[tuple[Depth, ...], Field(min_length=1, max_length=24)] = (
+        0.0,
+        0.25,
+        0.5,
+        0.75,
+        1.0,
+    )
     n_texts: Annotated[int, Field(ge=1)] = 4
     n_tokens: Annotated[int, Field(ge=64)] | None = None
 
@@ -77,9 +91,10 @@ class NeedleTest(Table):
 class Workload(Table):
     """What is done with a context once it stands.
 
-    `depths` are the fills at which `n_prompt` tokens of prefill and `n_gen` of decode are timed, `"full"` being the
-    deepest that still takes both; depths that a context cannot hold are left out of it. Without `timing` the context
-    is filled to the deepest of them and nothing is clocked (a card that only counts memory).
+    `depths` are the fills at which `n_prompt` tokens of prefill and `n_gen` of decode are timed,
+    `"full"` being the deepest that still takes both; depths that a context cannot hold are left out
+    of it. Without `timing` the context is filled to the deepest of them and nothing is clocked (a
+    card that only counts memory).
     """
 
     n_prompt: Count = 512
@@ -92,19 +107,27 @@ class Workload(Table):
     seed: int = 1
 
     def memory_only(self) -> Self:
-        """The same fill with nothing clocked or scored: what a card that does not compute can do."""
+        """The same fill with nothing clocked or scored: what a card that does not compute can
+        do."""
         return self.model_copy(update={"timing": False, "text": None, "needle": None})
 
     @model_validator(mode="before")
     @classmethod
     def _tuples(cls, data: Any) -> Any:
         if isinstance(data, dict) and isinstance(data.get("depths"), list):
-            return {**data, "depths": tuple(itertools.chain.from_iterable(
-                expand(item) if item != "full" else (item,) for item in data["depths"]))}  # fmt: skip
+            return {
+                **data,
+                "depths": tuple(
+                    itertools.chain.from_iterable(
+                        expand(item) if item != "full" else (item,) for item in data["depths"]
+                    )
+                ),
+            }
         return data
 
     def identity(self) -> dict[str, Any]:
-        """What makes two workloads the same: every key, but not those of later versions while they are unset."""
+        """What makes two workloads the same: every key, but not those of later versions while they
+        are unset."""
         said = self.model_dump()
         if said["repetitions"]["neighbours"]:
             del said["repetitions"]["neighbours"]

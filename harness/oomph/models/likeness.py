@@ -1,7 +1,7 @@
 """A published model's small likeness: its architecture and quantization, far smaller.
 
-For protocols in seconds: what it takes and how fast it is says nothing of the model itself, but every kind of tensor,
-kernel, cache and buffer is there.
+For protocols in seconds: what it takes and how fast it is says nothing of the model itself, but
+every kind of tensor, kernel, cache and buffer is there.
 """
 
 from typing import Final
@@ -30,9 +30,14 @@ def likeness(reference: str) -> ModelSpec:
     """
     name, _, quantization = reference.partition(":")
     if not quantization or "/" in reference or name.endswith(".gguf"):
-        raise ConfigError(f"a likeness is made of a name of the catalogue with a quantization, and not of {reference}")
+        raise ConfigError(
+            f"a likeness is made of a name of the catalogue with a quantization, and not of "
+            f"{reference}"
+        )
     whole = catalogue_model(name, quantization)
-    changes: dict[str, Value] = {key: min(most, value) for key, most in MOST.items() if (value := _of(whole, key))}
+    changes: dict[str, Value] = {
+        key: min(most, value) for key, most in MOST.items() if (value := _of(whole, key))
+    }
     changes |= {key: max(1, value // DIVISOR) for key in DIVIDED if (value := _of(whole, key))}
     return catalogue_model(name, quantization, changes=changes, called=f"{name}-likeness")
 

@@ -1,7 +1,8 @@
 """A model file for whatever names a model, without a download.
 
-A sparse file takes a few MB whatever the model's size; it is made once, kept in the cache folder under a name that
-its contents decide, and stands for the published model on a card that only counts memory.
+A sparse file takes a few MB whatever the model's size; it is made once, kept in the cache folder
+under a name that its contents decide, and stands for the published model on a card that only counts
+memory.
 """
 
 import hashlib
@@ -14,7 +15,8 @@ from oomph.models.synth import write_synthetic
 
 
 def model_path(reference: str) -> Path:
-    """The GGUF file that `reference` names, or a sparse one of its shape where it names a published model.
+    """The GGUF file that `reference` names, or a sparse one of its shape where it names a published
+    model.
 
     Raises what `oomph.facts.source.read_model` raises.
     """

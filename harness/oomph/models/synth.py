@@ -1,8 +1,9 @@
 """Writes a GGUF file of any shape that llama.cpp loads: sparse, or with random weights.
 
-Stands apart because it turns a ModelSpec back into a file. A sparse one has a hole for its data: a few MB on
-disk, yet llama.cpp allocates for it what the published model takes, so memory is real. Random weights make
-speed real too. The vocabulary is invented (the 256 byte tokens and numbered ones), of the right length.
+Stands apart because it turns a ModelSpec back into a file. A sparse one has a hole for its data: a
+few MB on disk, yet llama.cpp allocates for it what the published model takes, so memory is real.
+Random weights make speed real too. The vocabulary is invented (the 256 byte tokens and numbered
+ones), of the right length.
 """
 
 import os
@@ -27,7 +28,8 @@ Weights = Literal["sparse", "random"]
 
 _BYTE_TOKENS: Final = 256
 _EXPECTED_TOKENS: Final = ("<unk>", "<s>", "</s>", "<|endoftext|>")
-"""Tokens that llama.cpp looks up without asking in a model whose name has phi-3 in it (llama-vocab.cpp)."""
+"""Tokens that llama.cpp looks up without asking in a model whose name has phi-3 in it
+(llama-vocab.cpp)."""
 
 _NORMAL, _CONTROL = 1, 3
 _OWN_KEYS: Final = ("tokenizer.", "split.", "general.architecture", "general.alignment", "GGUF.")
@@ -35,23 +37,30 @@ _OWN_KEYS: Final = ("tokenizer.", "split.", "general.architecture", "general.ali
 
 _ALIGNMENT: Final = 32
 SHARED_BYTES: Final = 512 * 1024**2
-"""From this size on several processes make the weights: a core makes about 1 GB/s, and starting one takes a second."""
+"""From this size on several processes make the weights: a core makes about 1 GB/s, and starting one
+takes a second."""
 
 Placed = tuple[int, int, TensorInfo]
 """A tensor with its number and the byte of the file at which its data begin."""
 
 
-def write_synthetic(spec: ModelSpec, path: Path | str, *, weights: Weights = "sparse", seed: int = 0) -> Path:
-    """Write `spec` to `path` with its metadata, its tensors and an invented vocabulary; returns the path.
+def write_synthetic(
+    spec: ModelSpec, path: Path | str, *, weights: Weights = "sparse", seed: int = 0
+) -> Path:
+    """Write `spec` to `path` with its metadata, its tensors and an invented vocabulary; returns the
+    path.
 
-    `weights="random"` fills the data, in bounded memory and the same for the same `seed`; "sparse" leaves a hole
-    that reads as zeros. ModelFileError where the file cannot be written or the disk has no room for it, ConfigError
-    for types that GGUF does not have or that random weights cannot be made in; `path` appears complete or not at
-    all.
+    `weights="random"` fills the data, in bounded memory and the same for the same `seed`; "sparse"
+    leaves a hole that reads as zeros. ModelFileError where the file cannot be written or the disk
+    has no room for it, ConfigError for types that GGUF does not have or that random weights cannot
+    be made in; `path` appears complete or not at all.
     """
     path = Path(path)
     if foreign := sorted({tensor.quant.name for tensor in spec.tensors.values()} - set(QUANTS)):
-        raise ConfigError(f"{spec.source}: GGUF has no {foreign[0]} weights; take one of llama.cpp's quantizations")
+        raise ConfigError(
+            f"{spec.source}: GGUF has no {foreign[0]} weights; take one of llama.cpp's "
+            f"quantizations"
+        )
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         if weights == "random":
@@ -60,7 +69,9 @@ def write_synthetic(spec: ModelSpec, path: Path | str, *, weights: Weights = "sp
         _write_data(spec, partial, random=weights == "random", seed=seed)
         partial.replace(path)
     except OSError as error:
-        raise ModelFileError(f"{path} cannot be written ({error.strerror}); name another path") from None
+        raise ModelFileError(
+            f"{path} cannot be written ({error.strerror}); name another path"
+        ) from None
     finally:
         partial.unlink(missing_ok=True)
     return path
@@ -75,7 +86,8 @@ def _check_room(spec: ModelSpec, path: Path) -> None:
     free = shutil.disk_usage(path.parent).free
     if needed > free:
         raise ModelFileError(
-            f"{path}: random weights take {gib(needed)} and the disk has {gib(free)} free; write a sparse file instead"
+            f"{path}: random weights take {gib(needed)} and the disk has {gib(free)} free; write "
+            f"a sparse file instead"
         )
 
 
@@ -85,9 +97,12 @@ def _write_header(spec: ModelSpec, path: Path) -> None:
     _add_vocabulary(writer, spec.n_vocab)
     for tensor in spec.tensors.values():
         writer.add_tensor_info(
-            tensor.name, tensor.ne[::-1], np.dtype(np.float32), tensor.n_bytes,
+            tensor.name,
+            tensor.ne[::-1],
+            np.dtype(np.float32),
+            tensor.n_bytes,
             raw_dtype=gguf.GGMLQuantizationType[tensor.quant.name],
-        )  # fmt: skip
+        )
     writer.write_header_to_file(path)
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
@@ -111,7 +126,8 @@ def _add_metadata(writer: gguf.GGUFWriter, metadata: Mapping[str, Value]) -> Non
 
 
 def _add_vocabulary(writer: gguf.GGUFWriter, n_vocab: int) -> None:
-    """A byte-level BPE vocabulary that tokenises any text into bytes; the last token begins and ends it."""
+    """A byte-level BPE vocabulary that tokenises any text into bytes; the last token begins and
+    ends it."""
     tokens = [*_byte_tokens(), *_EXPECTED_TOKENS]
     tokens += [f"<t{i}>" for i in range(len(tokens), n_vocab)]
     last = n_vocab - 1
@@ -128,7 +144,9 @@ def _add_vocabulary(writer: gguf.GGUFWriter, n_vocab: int) -> None:
 def _byte_tokens() -> list[str]:
     """GPT-2's spelling of the 256 bytes: printable ones as they are, others past U+0100."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    return [chr(byte) for byte in printable] + [chr(256 + n) for n in range(_BYTE_TOKENS - len(printable))]
+    return [chr(byte) for byte in printable] + [
+        chr(256 + n) for n in range(_BYTE_TOKENS - len(printable))
+    ]
 
 
 def _write_data(spec: ModelSpec, path: Path, *, random: bool, seed: int) -> None:
@@ -158,9 +176,12 @@ def _fill(path: Path, placed: list[Placed], seed: int) -> None:
 
 
 def fill_tensors(path: Path, placed: Iterable[Placed], seed: int) -> None:
-    """Write random weights of these tensors into the file, each from numbers of its own: the same whoever writes it."""
+    """Write random weights of these tensors into the file, each from numbers of its own: the same
+    whoever writes it."""
     with path.open("r+b") as file:
         for number, position, tensor in placed:
             file.seek(position)
-            for chunk in random_chunks(tensor, np.random.Generator(np.random.SFC64([seed, number]))):
+            for chunk in random_chunks(
+                tensor, np.random.Generator(np.random.SFC64([seed, number]))
+            ):
                 file.write(chunk)

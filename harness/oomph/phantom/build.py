@@ -1,8 +1,9 @@
 """The phantom's libraries, compiled at first use.
 
-The backend looks for NVIDIA's libraries and for ggml's base beside itself ($ORIGIN). So a folder is made, keyed by
-everything in it, that holds a link to the backend, the phantom under NVIDIA's names, and under the name that the
-backend asks for the libggml-base of the llama.cpp that will load it: the wheel's, or that of a build of its own.
+The backend looks for NVIDIA's libraries and for ggml's base beside itself ($ORIGIN). So a folder is
+made, keyed by everything in it, that holds a link to the backend, the phantom under NVIDIA's names,
+and under the name that the backend asks for the libggml-base of the llama.cpp that will load it:
+the wheel's, or that of a build of its own.
 """
 
 import hashlib
@@ -15,7 +16,15 @@ from pathlib import Path
 from typing import Final
 
 from oomph.cache import cache_folder
-from oomph.cuda.backend import BASE, HOST_BASE, LIBRARY, Backend, installed_backend, require_match, wheel_libraries
+from oomph.cuda.backend import (
+    BASE,
+    HOST_BASE,
+    LIBRARY,
+    Backend,
+    installed_backend,
+    require_match,
+    wheel_libraries,
+)
 from oomph.errors import ToolchainError
 
 SOURCES: Final = Path(__file__).parent / "csrc"
@@ -34,7 +43,8 @@ CUDA_NAMES: Final = ("libcudart.so.13", "libcublas.so.13", "libcuda.so.1")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Libraries:
-    """The laid out folder: the backend to load, the CUDA stand-in to preload, and NVML's stand-in."""
+    """The laid out folder: the backend to load, the CUDA stand-in to preload, and NVML's
+    stand-in."""
 
     backend: Path
     cuda: Path
@@ -42,11 +52,11 @@ class Libraries:
 
 
 def libraries(llama_cpp: Path | None = None) -> Libraries:
-    """The folder for the installed backend and a llama.cpp, made if need be (about a second); ToolchainError if it
-    cannot be.
+    """The folder for the installed backend and a llama.cpp, made if need be (about a second);
+    ToolchainError if it cannot be.
 
-    `llama_cpp` is the folder of that llama.cpp's libraries, None the installed wheel's. Safe to call from several
-    processes at once: the folder appears complete or not at all.
+    `llama_cpp` is the folder of that llama.cpp's libraries, None the installed wheel's. Safe to
+    call from several processes at once: the folder appears complete or not at all.
     """
     backend, llama_cpp = installed_backend(), llama_cpp or wheel_libraries()
     folder = cache_folder() / "phantom" / _key(backend, llama_cpp)
@@ -61,7 +71,9 @@ def libraries(llama_cpp: Path | None = None) -> Libraries:
             except OSError:  # another process was faster
                 if not folder.exists():
                     raise
-    return Libraries(backend=folder / LIBRARY, cuda=folder / "libphantom.so", nvml=folder / "libnvidia-ml.so.1")
+    return Libraries(
+        backend=folder / LIBRARY, cuda=folder / "libphantom.so", nvml=folder / "libnvidia-ml.so.1"
+    )
 
 
 def compiler() -> str:
@@ -73,7 +85,8 @@ def compiler() -> str:
 
 
 def _key(backend: Backend, llama_cpp: Path) -> str:
-    """A hash of the sources, the backend and ggml's base: the folder's links are right for these only."""
+    """A hash of the sources, the backend and ggml's base: the folder's links are right for these
+    only."""
     digest = hashlib.sha256()
     for source in sorted(SOURCES.iterdir()):
         digest.update(source.name.encode() + b"\0" + source.read_bytes())
@@ -86,7 +99,11 @@ def _key(backend: Backend, llama_cpp: Path) -> str:
 def _lay_out(folder: Path, backend: Backend, llama_cpp: Path) -> None:
     folder.mkdir()
     versions = SOURCES / "exports.map"
-    _compile(folder / "libphantom.so", ("state.c", "memory.c", "cuda.c"), f"-Wl,--version-script={versions}")
+    _compile(
+        folder / "libphantom.so",
+        ("state.c", "memory.c", "cuda.c"),
+        f"-Wl,--version-script={versions}",
+    )
     _compile(folder / "libnvidia-ml.so.1", ("state.c", "nvml.c"), "-Wl,-soname,libnvidia-ml.so.1")
     for name in CUDA_NAMES:
         (folder / name).symlink_to("libphantom.so")
@@ -95,8 +112,18 @@ def _lay_out(folder: Path, backend: Backend, llama_cpp: Path) -> None:
 
 
 def _compile(target: Path, sources: tuple[str, ...], *flags: str) -> None:
-    command = [compiler(), *FLAGS, *flags, "-o", str(target), *(str(SOURCES / name) for name in sources), "-lpthread"]
+    command = [
+        compiler(),
+        *FLAGS,
+        *flags,
+        "-o",
+        str(target),
+        *(str(SOURCES / name) for name in sources),
+        "-lpthread",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         first = (done.stderr.strip().splitlines() or ["no message"])[0]
-        raise ToolchainError(f"{command[0]} could not build the phantom card: {first}; set CC to another C compiler")
+        raise ToolchainError(
+            f"{command[0]} could not build the phantom card: {first}; set CC to another C compiler"
+        )

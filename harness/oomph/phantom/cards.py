@@ -1,7 +1,8 @@
 """The phantom cards of one experiment, for as long as a `with` block.
 
-`phantom_cards("RTX 5090")` makes the cards' shared accounts and says what environment a child needs to see them as
-CUDA devices. The experimenter reads the counters and may heat, throttle or lose a card meanwhile.
+`phantom_cards("RTX 5090")` makes the cards' shared accounts and says what environment a child needs
+to see them as CUDA devices. The experimenter reads the counters and may heat, throttle or lose a
+card meanwhile.
 """
 
 import ctypes
@@ -26,8 +27,8 @@ OLDEST_CAPABILITY: Final = (7, 5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhantomCard:
-    """One card of the shape `spec`. `reserved_bytes` is what NVML shows on top of the memory that CUDA reports,
-    `context_bytes` what every process's CUDA context takes (0: not modelled)."""
+    """One card of the shape `spec`. `reserved_bytes` is what NVML shows on top of the memory that
+    CUDA reports, `context_bytes` what every process's CUDA context takes (0: not modelled)."""
 
     spec: GpuSpec
     reserved_bytes: int = 0
@@ -50,7 +51,8 @@ class Sensor(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counters:
-    """A card's accounts in bytes: `used` by all living processes in whole 2 MiB pieces, `live` as asked for."""
+    """A card's accounts in bytes: `used` by all living processes in whole 2 MiB pieces, `live` as
+    asked for."""
 
     used_bytes: int
     peak_bytes: int
@@ -64,8 +66,8 @@ class Counters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phantom:
-    """Phantom cards that exist: `state_path` is their shared account, `backend_path` the CUDA backend that sees them,
-    `nvml_path` the libnvidia-ml.so.1 that reads them."""
+    """Phantom cards that exist: `state_path` is their shared account, `backend_path` the CUDA
+    backend that sees them, `nvml_path` the libnvidia-ml.so.1 that reads them."""
 
     cards: tuple[PhantomCard, ...]
     state_path: Path
@@ -79,16 +81,18 @@ class Phantom:
         return tuple(card.spec for card in self.cards)
 
     def environment(self, shown: Sequence[int] | None = None) -> dict[str, str]:
-        """What a child's environment needs on top of its own to find these cards, or those `shown`, as its CUDA
-        devices; what this process's own says of real cards does not hold for them."""
+        """What a child's environment needs on top of its own to find these cards, or those `shown`,
+        as its CUDA devices; what this process's own says of real cards does not hold for them."""
         devices = range(len(self.cards)) if shown is None else shown
         return {
-            "PHANTOM_STATE": str(self.state_path), "LD_PRELOAD": str(self.cuda_path),
+            "PHANTOM_STATE": str(self.state_path),
+            "LD_PRELOAD": str(self.cuda_path),
             "CUDA_VISIBLE_DEVICES": ",".join(map(str, devices)),
-        }  # fmt: skip
+        }
 
     def program_environment(self) -> dict[str, str]:
-        """`environment` for one of llama.cpp's own programs, which looks for a backend where this names it."""
+        """`environment` for one of llama.cpp's own programs, which looks for a backend where this
+        names it."""
         return self.environment() | {"GGML_BACKEND_PATH": str(self.backend_path)}
 
     def counters(self, card: int = 0) -> Counters:
@@ -104,7 +108,8 @@ class Phantom:
             raise IndexError(f"there is no phantom card {card}")
 
     def set(self, sensor: Sensor, value: int, *, card: int = 0) -> None:
-        """Change what a sensor of the card reads, or lose the card; IndexError for a card that is not there."""
+        """Change what a sensor of the card reads, or lose the card; IndexError for a card that is
+        not there."""
         if self._library().phantom_set(card, int(sensor), ctypes.c_uint64(value)):
             raise IndexError(f"there is no phantom card {card}")
 
@@ -116,17 +121,25 @@ class _Card(ctypes.Structure):
     """struct phantom_card of phantom.h."""
 
     _fields_ = (
-        ("name", ctypes.c_char * 96), ("memory_bytes", ctypes.c_uint64), ("reserved_bytes", ctypes.c_uint64),
-        ("context_bytes", ctypes.c_uint64), ("compute_capability", ctypes.c_uint32), ("sm_count", ctypes.c_uint32),
-    )  # fmt: skip
+        ("name", ctypes.c_char * 96),
+        ("memory_bytes", ctypes.c_uint64),
+        ("reserved_bytes", ctypes.c_uint64),
+        ("context_bytes", ctypes.c_uint64),
+        ("compute_capability", ctypes.c_uint32),
+        ("sm_count", ctypes.c_uint32),
+    )
 
 
 @contextmanager
-def phantom_cards(cards: str | Sequence[PhantomCard], *, llama_cpp: Path | None = None) -> Iterator[Phantom]:
-    """The cards, given or described as in `parse_cards`, until the block ends; then no file of them is left.
+def phantom_cards(
+    cards: str | Sequence[PhantomCard], *, llama_cpp: Path | None = None
+) -> Iterator[Phantom]:
+    """The cards, given or described as in `parse_cards`, until the block ends; then no file of them
+    is left.
 
-    They are for the llama.cpp whose libraries are in the folder `llama_cpp`, None for the installed wheel's.
-    Raises ConfigError for a description that cannot be, ToolchainError where the phantom is not set up.
+    They are for the llama.cpp whose libraries are in the folder `llama_cpp`, None for the installed
+    wheel's. Raises ConfigError for a description that cannot be, ToolchainError where the phantom
+    is not set up.
     """
     given = parse_cards(cards) if isinstance(cards, str) else tuple(cards)
     with tempfile.TemporaryDirectory(prefix="oomph-phantom-") as folder:
@@ -134,26 +147,32 @@ def phantom_cards(cards: str | Sequence[PhantomCard], *, llama_cpp: Path | None 
 
 
 def parse_cards(description: str) -> tuple[PhantomCard, ...]:
-    """`RTX 5090`, `name:memory MiB:compute capability:SMs`, or several of either, separated by commas.
+    """`RTX 5090`, `name:memory MiB:compute capability:SMs`, or several of either, separated by
+    commas.
 
-    Raises UnknownNameError for a card that `oomph.facts.gpus.gpu` does not find, ConfigError for the rest.
+    Raises UnknownNameError for a card that `oomph.facts.gpus.gpu` does not find, ConfigError for
+    the rest.
     """
     cards = tuple(_parse_card(item.strip()) for item in description.split(",") if item.strip())
     if not 1 <= len(cards) <= MAX_CARDS:
-        raise ConfigError(f"--phantom {description!r} names {len(cards)} cards; name 1 to {MAX_CARDS}")
+        raise ConfigError(
+            f"--phantom {description!r} names {len(cards)} cards; name 1 to {MAX_CARDS}"
+        )
     return cards
 
 
 def _parse_card(item: str) -> PhantomCard:
     spec = gpu(item)
     if tuple(map(int, spec.compute_capability.split("."))) < OLDEST_CAPABILITY:
-        raise ConfigError(f"{spec.name} has compute capability {spec.compute_capability}; CUDA 13 begins at 7.5")
+        raise ConfigError(
+            f"{spec.name} has compute capability {spec.compute_capability}; CUDA 13 begins at 7.5"
+        )
     return PhantomCard(spec=spec)
 
 
 def _create(cards: tuple[PhantomCard, ...], folder: Path, built: Libraries) -> Phantom:
-    """Make the accounts. NVML's stand-in is copied beside them: a library of its own, so that experiments in one
-    process do not see each other's cards."""
+    """Make the accounts. NVML's stand-in is copied beside them: a library of its own, so that
+    experiments in one process do not see each other's cards."""
     nvml = Path(shutil.copy(built.nvml, folder))
     state = folder / "state"
     library = ctypes.CDLL(str(nvml))
@@ -161,13 +180,23 @@ def _create(cards: tuple[PhantomCard, ...], folder: Path, built: Libraries) -> P
     error = library.phantom_create(os.fsencode(state), len(cards), structs)
     if error := error or library.phantom_attach(os.fsencode(state)):
         raise OSError(error, os.strerror(error), str(state))
-    return Phantom(cards=cards, state_path=state, backend_path=built.backend, cuda_path=built.cuda, nvml_path=nvml)
+    return Phantom(
+        cards=cards,
+        state_path=state,
+        backend_path=built.backend,
+        cuda_path=built.cuda,
+        nvml_path=nvml,
+    )
 
 
 def _struct(card: PhantomCard) -> _Card:
     spec = card.spec
     major, minor = spec.compute_capability.split(".")
     return _Card(
-        name=spec.name.encode()[:95], memory_bytes=spec.memory_bytes, reserved_bytes=card.reserved_bytes,
-        context_bytes=card.context_bytes, compute_capability=int(major) * 10 + int(minor), sm_count=spec.sm_count,
-    )  # fmt: skip
+        name=spec.name.encode()[:95],
+        memory_bytes=spec.memory_bytes,
+        reserved_bytes=card.reserved_bytes,
+        context_bytes=card.context_bytes,
+        compute_capability=int(major) * 10 + int(minor),
+        sm_count=spec.sm_count,
+    )

@@ -1,7 +1,8 @@
 """What disturbed a record while it was measured, and which of its samples are still good.
 
-A speed that was taken while something else had the processor says little of the machine. Where the worker could tell
-by the processor time that it got, single samples are judged; else the record as a whole.
+A speed that was taken while something else had the processor says little of the machine. Where the
+worker could tell by the processor time that it got, single samples are judged; else the record as a
+whole.
 """
 
 from collections.abc import Iterable
@@ -13,11 +14,13 @@ from oomph.units import percent
 DRIFTED: Final = 0.05
 """Change of an anchor point's time from which the sweep's speeds are in doubt."""
 CROWDED_CPUS: Final = 0.2
-"""CPUs kept busy by anything but the worker from which a speed is in doubt; the harness itself takes about 0.01."""
+"""CPUs kept busy by anything but the worker from which a speed is in doubt; the harness itself
+takes about 0.01."""
 
 
 def remarks(record: Record) -> tuple[str, ...]:
-    """What a reader has to know before believing the point: throttling, another process, a crowded processor."""
+    """What a reader has to know before believing the point: throttling, another process, a crowded
+    processor."""
     conditions, said = record.conditions, []
     if reasons := conditions.get("throttle_reasons"):
         said.append(f"throttled ({', '.join(map(str, reasons))})")
@@ -26,20 +29,27 @@ def remarks(record: Record) -> tuple[str, ...]:
         said.append(f"beside {n_others} other process{'es' if n_others > 1 else ''}")
     if is_crowded(record):
         busy = conditions["other_cpus"]
-        said.append(f"processor crowded ({busy:.1f} of {record.environment.cpu_count} cores busy with other work)")
+        said.append(
+            f"processor crowded ({busy:.1f} of {record.environment.cpu_count} cores busy with "
+            f"other work)"
+        )
     if (drift := conditions.get("drift")) and abs(drift) > DRIFTED:
-        said.append(f"the machine had drifted: {percent(drift)} in time since the first measurement")
+        said.append(
+            f"the machine had drifted: {percent(drift)} in time since the first measurement"
+        )
     return tuple(said)
 
 
 def is_crowded(record: Record) -> bool:
-    """Whether other work kept processors busy and no sample can say that it did not suffer from it."""
+    """Whether other work kept processors busy and no sample can say that it did not suffer from
+    it."""
     busy = record.conditions.get("other_cpus") or 0.0
     return bool(record.timings) and busy > CROWDED_CPUS and not _is_judged_by_sample(record)
 
 
 def has_neighbours(record: Record) -> bool:
-    """Whether other processes were on the cards, so that their memory may be in what a probe saw."""
+    """Whether other processes were on the cards, so that their memory may be in what a probe
+    saw."""
     return bool(record.conditions.get("other_processes"))
 
 
@@ -49,19 +59,24 @@ def is_disturbed(record: Record) -> bool:
 
 
 def quiet_samples(record: Record, timing: Timing) -> list[int]:
-    """Nanoseconds of those samples of `timing` that nothing disturbed; empty where none is known to be so."""
+    """Nanoseconds of those samples of `timing` that nothing disturbed; empty where none is known to
+    be so."""
     if is_disturbed(record):
         return []
-    return [ns for index, ns in enumerate(timing.samples_ns) if index not in (timing.disturbed or ())]
+    return [
+        ns for index, ns in enumerate(timing.samples_ns) if index not in (timing.disturbed or ())
+    ]
 
 
 def counting_samples(record: Record, timings: Iterable[Timing]) -> tuple[list[int], bool]:
-    """Nanoseconds of the samples of one test that count, and whether they were disturbed: quiet ones, or else all."""
+    """Nanoseconds of the samples of one test that count, and whether they were disturbed: quiet
+    ones, or else all."""
     timings = list(timings)
     quiet = [ns for timing in timings for ns in quiet_samples(record, timing)]
     return quiet or [ns for timing in timings for ns in timing.samples_ns], not quiet
 
 
 def _is_judged_by_sample(record: Record) -> bool:
-    """Whether the worker could tell of each sample whether its threads had been put aside for other work."""
+    """Whether the worker could tell of each sample whether its threads had been put aside for other
+    work."""
     return any(timing.disturbed is not None for timing in record.timings)

@@ -26,13 +26,22 @@ _CPU_INFO: Final = Path("/proc/cpuinfo")
 def read_environment(
     *, backend: str | None = None, gpus: Iterable[Mapping[str, Any]] = (), driver: str | None = None
 ) -> Environment:
-    """This machine as it is now. `backend` None is what the installed build has: 'cuda' or 'cpu'."""
+    """This machine as it is now. `backend` None is what the installed build has: 'cuda' or
+    'cpu'."""
     return Environment(
-        machine=machine_name(), os=f"{platform.system()} {platform.release()}", python=platform.python_version(),
-        cpu=_cpu_name(), cpu_count=physical_cores(), memory_bytes=psutil.virtual_memory().total,
-        governor=_first_line(_GOVERNOR), backend=backend or installed_backend(), gpus=[dict(gpu) for gpu in gpus],
-        driver=driver, llama_cpp_commit=llama_cpp_commit(), packages=_packages(),
-    )  # fmt: skip
+        machine=machine_name(),
+        os=f"{platform.system()} {platform.release()}",
+        python=platform.python_version(),
+        cpu=_cpu_name(),
+        cpu_count=physical_cores(),
+        memory_bytes=psutil.virtual_memory().total,
+        governor=_first_line(_GOVERNOR),
+        backend=backend or installed_backend(),
+        gpus=[dict(gpu) for gpu in gpus],
+        driver=driver,
+        llama_cpp_commit=llama_cpp_commit(),
+        packages=_packages(),
+    )
 
 
 def machine_name() -> str:
@@ -42,12 +51,14 @@ def machine_name() -> str:
 
 
 def installed_backend() -> str:
-    """'cuda' where the installed llama-cpp-python carries the CUDA backend, 'cpu' otherwise; loads nothing."""
+    """'cuda' where the installed llama-cpp-python carries the CUDA backend, 'cpu' otherwise; loads
+    nothing."""
     return "cuda" if built_with_cuda() else "cpu"
 
 
 def built_with_cuda() -> Path | None:
-    """The CUDA backend that the installed llama-cpp-python carries itself; None where it was built for the CPU."""
+    """The CUDA backend that the installed llama-cpp-python carries itself; None where it was built
+    for the CPU."""
     return next(iter(sorted(_library_folder().glob("libggml-cuda.so*"))), None)
 
 
@@ -63,7 +74,8 @@ def _library_folder() -> Path:
 
 
 def llama_cpp_commit() -> str | None:
-    """What ggml says it was built from; ggml-base is small and has no devices, so it may be loaded here."""
+    """What ggml says it was built from; ggml-base is small and has no devices, so it may be loaded
+    here."""
     for library in sorted(_library_folder().glob("libggml-base.so*"))[:1]:
         ggml = ctypes.CDLL(str(library))
         ggml.ggml_commit.restype = ctypes.c_char_p

@@ -1,8 +1,9 @@
 """Records as llama-bench writes them, so that its own tools read ours.
 
-Apart from `frames` because the layout is another program's: each timing is a row with every field of
-`llama-bench -o json`, in its order. What a record does not hold is llama-bench's default, or empty. llama-bench knows
-no number of active experts: it stands behind the model's type, so that its tools do not average over it.
+Apart from `frames` because the layout is another program's: each timing is a row with every field
+of `llama-bench -o json`, in its order. What a record does not hold is llama-bench's default, or
+empty. llama-bench knows no number of active experts: it stands behind the model's type, so that its
+tools do not average over it.
 """
 
 import csv
@@ -30,7 +31,11 @@ def llama_bench_rows(records: Iterable[Record]) -> Iterator[Row]:
         if record.outcome.label == "ok":
             shared = _shared(record)
             for timing in record.timings:
-                if timing.test.startswith(("pp", "tg")) and timing.n_parallel == 1 and timing.samples_ns:
+                if (
+                    timing.test.startswith(("pp", "tg"))
+                    and timing.n_parallel == 1
+                    and timing.samples_ns
+                ):
                     yield {**shared, **_timing(timing), "test_time": record.started_at}
 
 
@@ -41,21 +46,37 @@ def _shared(record: Record) -> Row:
         "build_number": _number(record, "build_number"),
         "cpu_info": environment.cpu,
         "gpu_info": ", ".join(str(gpu.get("name", "")) for gpu in environment.gpus),
-        "backends": "CUDA" if environment.gpus else "CPU", "model_filename": record.model.path,
-        "model_type": _model_type(record), "model_size": record.model.tensor_bytes or record.model.file_bytes,
-        "model_n_params": record.model.n_params or 0, "n_batch": config.get("n_batch", 2048),
+        "backends": "CUDA" if environment.gpus else "CPU",
+        "model_filename": record.model.path,
+        "model_type": _model_type(record),
+        "model_size": record.model.tensor_bytes or record.model.file_bytes,
+        "model_n_params": record.model.n_params or 0,
+        "n_batch": config.get("n_batch", 2048),
         "n_ubatch": config.get("n_ubatch", 512),
-        "n_threads": config.get("n_threads") or record.conditions.get("n_threads") or 0, "cpu_mask": "0x0",
-        "cpu_strict": False, "poll": 50, "type_k": config.get("type_k", "f16"), "type_v": config.get("type_v", "f16"),
-        "n_gpu_layers": config.get("n_gpu_layers", -1), "n_cpu_moe": config.get("n_cpu_moe", 0),
-        "split_mode": config.get("split_mode", "layer"), "main_gpu": config.get("main_gpu", 0),
+        "n_threads": config.get("n_threads") or record.conditions.get("n_threads") or 0,
+        "cpu_mask": "0x0",
+        "cpu_strict": False,
+        "poll": 50,
+        "type_k": config.get("type_k", "f16"),
+        "type_v": config.get("type_v", "f16"),
+        "n_gpu_layers": config.get("n_gpu_layers", -1),
+        "n_cpu_moe": config.get("n_cpu_moe", 0),
+        "split_mode": config.get("split_mode", "layer"),
+        "main_gpu": config.get("main_gpu", 0),
         "no_kv_offload": not config.get("offload_kqv", True),
-        "flash_attn": _flash_attn(record), "devices": "auto", "tensor_split": _tensor_split(record),
+        "flash_attn": _flash_attn(record),
+        "devices": "auto",
+        "tensor_split": _tensor_split(record),
         "tensor_buft_overrides": (config.get("override_tensor") or "none").replace(",", ";"),
-        "load_mode": record.workload.get("load_mode", "auto"), "lazy_mode": "auto", "embeddings": False,
-        "no_op_offload": int(not config.get("op_offload", True)), "no_host": False, "repack": True, "fit_target": 0,
+        "load_mode": record.workload.get("load_mode", "auto"),
+        "lazy_mode": "auto",
+        "embeddings": False,
+        "no_op_offload": int(not config.get("op_offload", True)),
+        "no_host": False,
+        "repack": True,
+        "fit_target": 0,
         "fit_min_ctx": 0,
-    }  # fmt: skip
+    }
 
 
 def _number(record: Record, key: str) -> int:
@@ -64,7 +85,8 @@ def _number(record: Record, key: str) -> int:
 
 
 def _model_type(record: Record) -> str:
-    """llama-bench's words for the model where they were imported, else ours; with the experts, if they were set."""
+    """llama-bench's words for the model where they were imported, else ours; with the experts, if
+    they were set."""
     said = (record.model_extra or {}).get("model_type")
     experts = record.config.get("n_expert_used")
     words = str(said or f"{record.model.arch} {record.model.name}").strip()
@@ -82,17 +104,25 @@ def _tensor_split(record: Record) -> str:
 
 
 def _timing(timing: Timing) -> Row:
-    n_prompt, n_gen = (timing.n_tokens if timing.test.startswith(kind) else 0 for kind in ("pp", "tg"))
+    n_prompt, n_gen = (
+        timing.n_tokens if timing.test.startswith(kind) else 0 for kind in ("pp", "tg")
+    )
     if "+" in timing.test:  # imported from llama-bench -pg
         n_prompt, n_gen = (int(part[2:]) for part in timing.test.split("+"))
     rates = [timing.n_tokens / ns * 1e9 for ns in timing.samples_ns]
     several = len(rates) > 1
     return {
-        "n_prompt": n_prompt, "n_gen": n_gen, "n_depth": timing.n_depth, "test_time": "",
-        "avg_ns": round(fmean(timing.samples_ns)), "stddev_ns": round(stdev(timing.samples_ns)) if several else 0,
-        "avg_ts": fmean(rates), "stddev_ts": stdev(rates) if several else 0.0, "samples_ns": timing.samples_ns,
+        "n_prompt": n_prompt,
+        "n_gen": n_gen,
+        "n_depth": timing.n_depth,
+        "test_time": "",
+        "avg_ns": round(fmean(timing.samples_ns)),
+        "stddev_ns": round(stdev(timing.samples_ns)) if several else 0,
+        "avg_ts": fmean(rates),
+        "stddev_ts": stdev(rates) if several else 0.0,
+        "samples_ns": timing.samples_ns,
         "samples_ts": rates,
-    }  # fmt: skip
+    }
 
 
 def render_json(rows: Sequence[Row]) -> str:
@@ -101,20 +131,31 @@ def render_json(rows: Sequence[Row]) -> str:
 
 
 def write_rows(rows: Sequence[Row], path: Path) -> None:
-    """Write the rows as the suffix says: .json, .jsonl, .csv or .sqlite. StoreError for another, or for no row."""
+    """Write the rows as the suffix says: .json, .jsonl, .csv or .sqlite. StoreError for another, or
+    for no row."""
     if not rows:
-        raise StoreError("there is no timing to export: llama-bench's rows are tests of points that ran to their end")
+        raise StoreError(
+            "there is no timing to export: llama-bench's rows are tests of points that ran to "
+            "their end"
+        )
     try:
         if path.suffix in (".sqlite", ".db"):
             _write_sqlite(rows, path)
         elif path.suffix in _TEXTS:
             path.write_text(_TEXTS[path.suffix](rows), encoding="utf-8")
         else:
-            raise StoreError(f"{path} has no suffix that says its layout; end it in .json, .jsonl, .csv or .sqlite")
+            raise StoreError(
+                f"{path} has no suffix that says its layout; end it in .json, .jsonl, .csv or "
+                f".sqlite"
+            )
     except OSError as error:
-        raise StoreError(f"{path} cannot be written ({error.strerror}); name another path with --out") from None
+        raise StoreError(
+            f"{path} cannot be written ({error.strerror}); name another path with --out"
+        ) from None
     except sqlite3.Error as error:
-        raise StoreError(f"{path} takes no rows of llama-bench ({error}); name another file with --out") from None
+        raise StoreError(
+            f"{path} takes no rows of llama-bench ({error}); name another file with --out"
+        ) from None
 
 
 def _render_jsonl(rows: Sequence[Row]) -> str:
@@ -130,21 +171,30 @@ def _render_csv(rows: Sequence[Row]) -> str:
     return text.getvalue()
 
 
-_TEXTS: Final = {".json": lambda rows: render_json(rows) + "\n", ".jsonl": _render_jsonl, ".csv": _render_csv}
+_TEXTS: Final = {
+    ".json": lambda rows: render_json(rows) + "\n",
+    ".jsonl": _render_jsonl,
+    ".csv": _render_csv,
+}
 
 
 def _write_sqlite(rows: Sequence[Row], path: Path) -> None:
-    """The table `llama_bench`, added to where it exists: so llama-bench's own `-o sql | sqlite3` gathers runs."""
+    """The table `llama_bench`, added to where it exists: so llama-bench's own `-o sql | sqlite3`
+    gathers runs."""
     columns = _columns(rows)
     kinds = {str: "TEXT", float: "REAL"}
-    declared = ", ".join(f"{column} {kinds.get(type(rows[0][column]), 'INTEGER')}" for column in columns)
+    declared = ", ".join(
+        f"{column} {kinds.get(type(rows[0][column]), 'INTEGER')}" for column in columns
+    )
     places = ", ".join("?" for _ in columns)
     connection = sqlite3.connect(path)
     try:
         with connection:
             connection.execute(f"CREATE TABLE IF NOT EXISTS llama_bench ({declared})")
             values = ([_plain(row[column]) for column in columns] for row in rows)
-            connection.executemany(f"INSERT INTO llama_bench ({', '.join(columns)}) VALUES ({places})", values)
+            connection.executemany(
+                f"INSERT INTO llama_bench ({', '.join(columns)}) VALUES ({places})", values
+            )
     finally:
         connection.close()
 

@@ -1,7 +1,7 @@
 """Rows of other tools' files, in any of their layouts: JSON, CSV, SQL, SQLite, Markdown.
 
-Apart from `imports`, which knows what a row means. Foreign text is parsed and never run: SQL goes to a database in
-memory that may open no other file.
+Apart from `imports`, which knows what a row means. Foreign text is parsed and never run: SQL goes
+to a database in memory that may open no other file.
 """
 
 import csv
@@ -18,17 +18,26 @@ Row = Mapping[str, Any]
 
 _SQLITE: Final = b"SQLite format 3\x00"
 _MARKDOWN_NAMES: Final = {
-    "model": "model_type", "ngl": "n_gpu_layers", "sm": "split_mode", "threads": "n_threads", "fa": "flash_attn",
-    "ncmoe": "n_cpu_moe", "nkvo": "no_kv_offload", "nopo": "no_op_offload", "mg": "main_gpu", "backend": "backends",
+    "model": "model_type",
+    "ngl": "n_gpu_layers",
+    "sm": "split_mode",
+    "threads": "n_threads",
+    "fa": "flash_attn",
+    "ncmoe": "n_cpu_moe",
+    "nkvo": "no_kv_offload",
+    "nopo": "no_op_offload",
+    "mg": "main_gpu",
+    "backend": "backends",
     "ot": "tensor_buft_overrides",
-}  # fmt: skip
+}
 _UNITS: Final = {"MiB": MIB, "GiB": GIB, "M": 10**6, "B": 10**9, "T": 10**12}
 _CUDA_DEVICE: Final = re.compile(r"^\s*Device \d+: ([^,]+), compute capability", re.MULTILINE)
 _BUILD: Final = re.compile(r"^build: (\w+) \((\d+)\)", re.MULTILINE)
 
 
 def read_rows(data: bytes) -> list[Row]:
-    """The rows of a file by its content; raises what the parsers of its layout raise, or ValueError."""
+    """The rows of a file by its content; raises what the parsers of its layout raise, or
+    ValueError."""
     if data.startswith(_SQLITE):
         return _query(database=data)
     text = data.decode("utf-8-sig")
@@ -42,11 +51,14 @@ def read_rows(data: bytes) -> list[Row]:
     if re.search(r"^\| *model ", text, re.MULTILINE):
         return _markdown_rows(text)
     first = text.lstrip().partition("\n")[0]
-    return list(csv.DictReader(io.StringIO(text.lstrip()), delimiter="\t" if "\t" in first else ","))
+    return list(
+        csv.DictReader(io.StringIO(text.lstrip()), delimiter="\t" if "\t" in first else ",")
+    )
 
 
 def _query(*, database: bytes | None = None, script: str = "") -> list[Row]:
-    """Rows of the table `llama_bench`, held in memory; a foreign script may open no other file (no ATTACH)."""
+    """Rows of the table `llama_bench`, held in memory; a foreign script may open no other file (no
+    ATTACH)."""
     connection = sqlite3.connect(":memory:")
     connection.row_factory = sqlite3.Row
     try:
@@ -60,7 +72,11 @@ def _query(*, database: bytes | None = None, script: str = "") -> list[Row]:
 
 
 def _allow(action: int, *_: object) -> int:
-    return sqlite3.SQLITE_DENY if action in (sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_PRAGMA) else sqlite3.SQLITE_OK
+    return (
+        sqlite3.SQLITE_DENY
+        if action in (sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_PRAGMA)
+        else sqlite3.SQLITE_OK
+    )
 
 
 def _markdown_rows(text: str) -> list[Row]:
@@ -68,7 +84,9 @@ def _markdown_rows(text: str) -> list[Row]:
 
     Around the table stand, where they were kept, the cards that ggml found and the build.
     """
-    lines = [line.strip().strip("|").split("|") for line in text.splitlines() if line.startswith("|")]
+    lines = [
+        line.strip().strip("|").split("|") for line in text.splitlines() if line.startswith("|")
+    ]
     header, *body = [[cell.strip() for cell in line] for line in lines]
     around: dict[str, Any] = {"gpu_info": ", ".join(_CUDA_DEVICE.findall(text))}
     if build := _BUILD.search(text):
@@ -83,10 +101,17 @@ def _from_markdown(cells: dict[str, str]) -> Row:
         raise ValueError("a test that is neither pp, tg nor both")
     n_prompt, n_gen, n_depth = (int(group or 0) for group in match.groups())
     mean = float(re.split(r"\s*±", cells.pop("t/s"))[0])
-    sizes = {"model_size": _amount(cells.pop("size", "")), "model_n_params": _amount(cells.pop("params", ""))}
+    sizes = {
+        "model_size": _amount(cells.pop("size", "")),
+        "model_n_params": _amount(cells.pop("params", "")),
+    }
     return {_MARKDOWN_NAMES.get(name, name): value for name, value in cells.items()} | {
-        "n_prompt": n_prompt, "n_gen": n_gen, "n_depth": n_depth, "avg_ts": mean, **sizes,
-    }  # fmt: skip
+        "n_prompt": n_prompt,
+        "n_gen": n_gen,
+        "n_depth": n_depth,
+        "avg_ts": mean,
+        **sizes,
+    }
 
 
 def _amount(text: str) -> int | None:

@@ -1,8 +1,9 @@
 """What of a record may be given away: what is known to be harmless, and nothing else.
 
-A whitelist, field by field: numbers under known names, words of closed lists, and texts of a strict shape (a version, a
-commit, a card's or a model's name). So no host name, path, user, serial number or UUID can come through, however it got
-into a record: not because it is recognised, but because nothing asks for it.
+A whitelist, field by field: numbers under known names, words of closed lists, and texts of a strict
+shape (a version, a commit, a card's or a model's name). So no host name, path, user, serial number
+or UUID can come through, however it got into a record: not because it is recognised, but because
+nothing asks for it.
 """
 
 import hashlib
@@ -32,7 +33,9 @@ def _number(value: Any) -> Any:
 
 def _one_of(*words: str) -> Rule:
     allowed = frozenset(words)
-    return lambda value: value if value is None or (isinstance(value, str) and value in allowed) else _GONE
+    return lambda value: (
+        value if value is None or (isinstance(value, str) and value in allowed) else _GONE
+    )
 
 
 def _shaped(pattern: str) -> Rule:
@@ -43,7 +46,9 @@ def _shaped(pattern: str) -> Rule:
 def _list_of(rule: Rule) -> Rule:
     """A list with the items that pass; none of the others leaves a trace."""
     return lambda value: (
-        [kept for item in value if (kept := rule(item)) is not _GONE] if isinstance(value, list | tuple) else _GONE
+        [kept for item in value if (kept := rule(item)) is not _GONE]
+        if isinstance(value, list | tuple)
+        else _GONE
     )
 
 
@@ -54,7 +59,9 @@ def _map_of(key: Rule, rule: Rule) -> Rule:
         if not isinstance(value, Mapping):
             return _GONE
         kept = {key(name): rule(item) for name, item in value.items()}
-        return {name: item for name, item in kept.items() if name is not _GONE and item is not _GONE}
+        return {
+            name: item for name, item in kept.items() if name is not _GONE and item is not _GONE
+        }
 
     return scrub
 
@@ -80,7 +87,11 @@ def _whole(*needed: str, part: Rule) -> Rule:
 
     def scrub(value: Any) -> Any:
         kept = part(value)
-        return kept if kept is not _GONE and all(kept.get(name) is not None for name in needed) else _GONE
+        return (
+            kept
+            if kept is not _GONE and all(kept.get(name) is not None for name in needed)
+            else _GONE
+        )
 
     return scrub
 
@@ -88,7 +99,9 @@ def _whole(*needed: str, part: Rule) -> Rule:
 _NUMBERS: Final = _list_of(_number)
 _NUMBERS_OR_NONE: Final[Rule] = lambda value: None if value is None else _NUMBERS(value)  # noqa: E731
 _SHA256: Final = _shaped(r"[0-9a-f]{64}")
-_COMMIT: Final = _shaped(r"(?=.*[a-f])([0-9a-f]{7,10}|[0-9a-f]{40})(-dirty)?")  # digits alone may be a serial number
+_COMMIT: Final = _shaped(
+    r"(?=.*[a-f])([0-9a-f]{7,10}|[0-9a-f]{40})(-dirty)?"
+)  # digits alone may be a serial number
 _RELEASE: Final = _shaped(r"\d{1,4}(\.\d{1,4}){0,3}((a|b|rc|\.post|\.dev)\d{1,4})?")
 _DATE: Final = _shaped(r"\d{4}-\d\d-\d\d")
 _DEVICE: Final = _shaped(r"(CUDA\d{1,2}|CUDA_Host|CPU|CPU_Mapped|CPU_REPACK|AMX|host)")
@@ -100,17 +113,54 @@ _CPU_WORD: Final = (
 )
 _CPU: Final = _shaped(rf"{_CPU_WORD}( {_CPU_WORD}){{0,9}}")
 _PACKAGE: Final = _one_of("oomph", "llama-cpp-python", "numpy", "psutil", "nvidia-ml-py")
-_REASONS: Final = ("power_cap", "hw_slowdown", "sync_boost", "sw_thermal", "hw_thermal", "power_brake", "display")
+_REASONS: Final = (
+    "power_cap",
+    "hw_slowdown",
+    "sync_boost",
+    "sw_thermal",
+    "hw_thermal",
+    "power_brake",
+    "display",
+)
 _OUTCOMES: Final = (
-    "ok", "oom_weights", "oom_kv", "oom_compute", "oom_runtime", "host_oom", "device_lost", "driver_missing",
-    "bad_model", "bad_config", "timeout", "crash", "not_an_error", "refused", "skipped", "lost",
-)  # fmt: skip
-_STAGES: Final = ("weights", "kv_cache", "compute", "run", "load", "context", "decode", "config", "backend", "quality")
+    "ok",
+    "oom_weights",
+    "oom_kv",
+    "oom_compute",
+    "oom_runtime",
+    "host_oom",
+    "device_lost",
+    "driver_missing",
+    "bad_model",
+    "bad_config",
+    "timeout",
+    "crash",
+    "not_an_error",
+    "refused",
+    "skipped",
+    "lost",
+)
+_STAGES: Final = (
+    "weights",
+    "kv_cache",
+    "compute",
+    "run",
+    "load",
+    "context",
+    "decode",
+    "config",
+    "backend",
+    "quality",
+)
 _KNOB_WORDS: Final[dict[str, Rule]] = {
-    "type_k": _one_of(*KV_CACHE_TYPES), "type_v": _one_of(*KV_CACHE_TYPES), "flash_attn": _one_of(*FLASH_ATTN),
-    "split_mode": _one_of(*SPLIT_MODES), "rope_scaling": _one_of(*ROPE_SCALINGS), "tensor_split": _NUMBERS_OR_NONE,
+    "type_k": _one_of(*KV_CACHE_TYPES),
+    "type_v": _one_of(*KV_CACHE_TYPES),
+    "flash_attn": _one_of(*FLASH_ATTN),
+    "split_mode": _one_of(*SPLIT_MODES),
+    "rope_scaling": _one_of(*ROPE_SCALINGS),
+    "tensor_split": _NUMBERS_OR_NONE,
     "override_tensor": lambda value: None if value is None else _GONE,
-}  # fmt: skip
+}
 
 
 def _card_name(value: Any) -> Any:
@@ -124,7 +174,8 @@ def _card_name(value: Any) -> Any:
 
 
 def _model_name(value: Any) -> Any:
-    """A published model's name, with or without its quantization or that it is a likeness of one."""
+    """A published model's name, with or without its quantization or that it is a likeness of
+    one."""
     if not isinstance(value, str):
         return _GONE
     name, _, quantization = value.lower().partition(":")
@@ -135,92 +186,162 @@ def _model_name(value: Any) -> Any:
 _EMBEDDED: Final = ("SmolLM2-135M-Instruct-8x192",)
 
 _CARD: Final = _fields(
-    name=_card_name, compute_capability=_shaped(r"\d{1,2}\.\d"),
+    name=_card_name,
+    compute_capability=_shaped(r"\d{1,2}\.\d"),
     **_numbers("index", "total_bytes", "usable_bytes", "leave_bytes", "ballast_bytes"),
-)  # fmt: skip
+)
 _CARD_CONDITIONS: Final = _fields(
-    vram_method=_one_of("per_process", "device_minus_idle"), energy_method=_one_of("counter", "integrated_power"),
+    vram_method=_one_of("per_process", "device_minus_idle"),
+    energy_method=_one_of("counter", "integrated_power"),
     throttle=_list_of(_one_of(*_REASONS)),
     **dict.fromkeys(
-        ("sm_mhz", "memory_mhz", "temperature_c", "power_w", "power_limit_w", "utilisation_percent"),
+        (
+            "sm_mhz",
+            "memory_mhz",
+            "temperature_c",
+            "power_w",
+            "power_limit_w",
+            "utilisation_percent",
+        ),
         _NUMBERS_OR_NONE,
     ),
     **_numbers("idle_bytes", "most_used_bytes", "energy_j"),
-)  # fmt: skip
+)
 _FREE: Final = _map_of(_DEVICE, _number)
 _SIZES: Final = _map_of(_DEVICE, _NUMBERS)
 _MEASURE: Final = _fields(
     depths=_list_of(lambda value: value if value == "full" else _number(value)),
     repetitions=_fields(**_numbers("least", "most", "half_width", "budget_s", "neighbours")),
-    load_mode=_one_of("auto", "none", "mmap", "mlock", "dio"), **_numbers("n_prompt", "n_gen", "timing", "seed"),
-)  # fmt: skip
+    load_mode=_one_of("auto", "none", "mmap", "mlock", "dio"),
+    **_numbers("n_prompt", "n_gen", "timing", "seed"),
+)
 
 _RECORD: Final = _fields(
-    schema_version=_number, wall_ns=_number, load_ns=_number,
+    schema_version=_number,
+    wall_ns=_number,
+    load_ns=_number,
     model=_fields(
-        name=_model_name, path=_model_name, arch=_one_of(*FAMILIES), header_sha256=_SHA256,
+        name=_model_name,
+        path=_model_name,
+        arch=_one_of(*FAMILIES),
+        header_sha256=_SHA256,
         **_numbers("file_bytes", "tensor_bytes", "n_params"),
     ),
     config=_fields(**dict.fromkeys(RunConfig.__dataclass_fields__, _number) | _KNOB_WORDS),
     workload=_MEASURE,
     limits=_fields(memory_kind=_one_of("data", "address_space"), memory_bytes=_number),
     environment=_fields(
-        python=_RELEASE, cpu=_CPU, backend=_one_of("cpu", "cuda", "phantom"), gpus=_list_of(_CARD), driver=_RELEASE,
-        llama_cpp_commit=_COMMIT, packages=_map_of(_PACKAGE, _RELEASE), **_numbers("cpu_count", "memory_bytes"),
+        python=_RELEASE,
+        cpu=_CPU,
+        backend=_one_of("cpu", "cuda", "phantom"),
+        gpus=_list_of(_CARD),
+        driver=_RELEASE,
+        llama_cpp_commit=_COMMIT,
+        packages=_map_of(_PACKAGE, _RELEASE),
+        **_numbers("cpu_count", "memory_bytes"),
     ),
     outcome=_fields(
-        label=_one_of(*_OUTCOMES), stage=_one_of(*_STAGES), **_numbers("exit_code", "asked_mib", "short_mib")
+        label=_one_of(*_OUTCOMES),
+        stage=_one_of(*_STAGES),
+        **_numbers("exit_code", "asked_mib", "short_mib"),
     ),
     reported=_fields(
-        type_k=_one_of(*KV_CACHE_TYPES), type_v=_one_of(*KV_CACHE_TYPES),
-        flash_attn=_one_of("enabled", "disabled", "auto"), offloaded_layers=_LAYERS,
+        type_k=_one_of(*KV_CACHE_TYPES),
+        type_v=_one_of(*KV_CACHE_TYPES),
+        flash_attn=_one_of("enabled", "disabled", "auto"),
+        offloaded_layers=_LAYERS,
         **_numbers(
-            "n_ctx", "n_ctx_seq", "n_batch", "n_ubatch", "n_expert_used", "rope_freq_scale", "graph_nodes",
+            "n_ctx",
+            "n_ctx_seq",
+            "n_batch",
+            "n_ubatch",
+            "n_expert_used",
+            "rope_freq_scale",
+            "graph_nodes",
             "graph_splits",
         ),
     ),
     buffers=_fields(
-        model_mib=_SIZES, kv_cache_mib=_SIZES, recurrent_mib=_SIZES, compute_mib=_SIZES, output_mib=_SIZES,
+        model_mib=_SIZES,
+        kv_cache_mib=_SIZES,
+        recurrent_mib=_SIZES,
+        compute_mib=_SIZES,
+        output_mib=_SIZES,
         compute_grown_mib=_SIZES,
     ),
     timings=_list_of(
         _whole(
-            "test", "n_tokens", "samples_ns",
+            "test",
+            "n_tokens",
+            "samples_ns",
             part=_fields(
-                test=_TEST, samples_ns=_NUMBERS, outliers=_NUMBERS, disturbed=_NUMBERS_OR_NONE,
+                test=_TEST,
+                samples_ns=_NUMBERS,
+                outliers=_NUMBERS,
+                disturbed=_NUMBERS_OR_NONE,
                 **_numbers("n_tokens", "n_depth", "n_parallel", "energy_j"),
             ),
         )
     ),
     memory=_list_of(
         _whole(
-            "probe", "quantity", "device", "peak_bytes",
+            "probe",
+            "quantity",
+            "device",
+            "peak_bytes",
             part=_fields(
-                probe=_one_of("host", "nvml"), quantity=_one_of("rss", "anon", "pss", "vram"), device=_DEVICE,
+                probe=_one_of("host", "nvml"),
+                quantity=_one_of("rss", "anon", "pss", "vram"),
+                device=_DEVICE,
                 method=_one_of("per_process", "device_minus_idle"),
-                **_numbers("peak_bytes", "baseline_bytes", "last_bytes", "n_samples", "interval_ns"),
+                **_numbers(
+                    "peak_bytes", "baseline_bytes", "last_bytes", "n_samples", "interval_ns"
+                ),
             ),
         )
     ),
     conditions=_fields(
-        cards=_map_of(_DEVICE, _CARD_CONDITIONS), throttle_reasons=_list_of(_one_of(*_REASONS)),
-        free_after_load_bytes=_FREE, free_after_context_bytes=_FREE, free_after_run_bytes=_FREE,
-        **_numbers("worker_cpus", "other_cpus", "context_index", "n_threads", "context_ns", "n_filled", "drift"),
+        cards=_map_of(_DEVICE, _CARD_CONDITIONS),
+        throttle_reasons=_list_of(_one_of(*_REASONS)),
+        free_after_load_bytes=_FREE,
+        free_after_context_bytes=_FREE,
+        free_after_run_bytes=_FREE,
+        **_numbers(
+            "worker_cpus",
+            "other_cpus",
+            "context_index",
+            "n_threads",
+            "context_ns",
+            "n_filled",
+            "drift",
+        ),
     ),
-)  # fmt: skip
+)
 
 
 def scrub(record: Record) -> Record:
-    """The record with what is harmless; its machine, ids, sweep and label are made anew, and its date has no hour."""
+    """The record with what is harmless; its machine, ids, sweep and label are made anew, and its
+    date has no hour."""
     kept = _RECORD(record.model_dump(mode="json"))
     date = _DATE(record.started_at[:10])
     others = record.conditions.get("other_processes") or ()
     kept["conditions"]["other_processes"] = [{} for _ in others]  # how many, and nothing else
     name = kept["model"].get("name", "a model that the catalogue lacks")
-    kept |= {"sweep": "shared", "label": _label(kept["config"]), "started_at": "" if date is _GONE else date}
+    kept |= {
+        "sweep": "shared",
+        "label": _label(kept["config"]),
+        "started_at": "" if date is _GONE else date,
+    }
     kept["model"] = {"name": name, "path": kept["model"].get("path", name), **kept["model"]}
     kept["model"] = {"arch": "", "file_bytes": 0, "header_sha256": "", **kept["model"]}
-    machine = {"machine": "shared", "os": "", "python": "", "cpu": "", "cpu_count": None, "memory_bytes": None}
+    machine = {
+        "machine": "shared",
+        "os": "",
+        "python": "",
+        "cpu": "",
+        "cpu_count": None,
+        "memory_bytes": None,
+    }
     kept["environment"] = {**machine, "backend": "unknown", **kept["environment"]}
     kept["outcome"] = {"label": "crash", **kept["outcome"]}
     point_id = _digest([kept["model"]["header_sha256"], kept["config"], kept["workload"]], 12)

@@ -1,9 +1,10 @@
 """Other tools' results as records: llama-bench, llama-batched-bench, sweep-bench, ctxprobe.
 
-Foreign files are read for what they say and nothing is made up: what a row does not tell is None, a record's
-`origin` names the tool, and a mean without samples is one sample. Imported rows then calibrate and plot like our own.
-llama-bench wrote `use_mmap` until 2026 and `load_mode` since; both are read (tools/llama-bench/llama-bench.cpp).
-Its Markdown rounds sizes to two decimals and leaves defaults out: such rows know less than the other layouts'.
+Foreign files are read for what they say and nothing is made up: what a row does not tell is None, a
+record's `origin` names the tool, and a mean without samples is one sample. Imported rows then
+calibrate and plot like our own. llama-bench wrote `use_mmap` until 2026 and `load_mode` since; both
+are read (tools/llama-bench/llama-bench.cpp). Its Markdown rounds sizes to two decimals and leaves
+defaults out: such rows know less than the other layouts'.
 """
 
 import csv
@@ -34,18 +35,23 @@ _KNOBS: Final = (
     "main_gpu",
     "n_threads",
 )
-_INTS: Final = frozenset({"n_batch", "n_ubatch", "n_gpu_layers", "n_cpu_moe", "main_gpu", "n_threads"})
+_INTS: Final = frozenset(
+    {"n_batch", "n_ubatch", "n_gpu_layers", "n_cpu_moe", "main_gpu", "n_threads"}
+)
 _FLASH_ATTN: Final = {"-1": "auto", "0": "off", "1": "on", "false": "off", "true": "on"}
 SAME_SIZE: Final = 0.02
-"""By how much of itself a size may differ and still be the same model's: Markdown rounds, and llama.cpp leaves out
-tensors that it does not load."""
+"""By how much of itself a size may differ and still be the same model's: Markdown rounds, and
+llama.cpp leaves out tensors that it does not load."""
 
 
-def import_records(path: Path, *, model: str | ModelIdentity | None = None, card: str | None = None) -> list[Record]:
+def import_records(
+    path: Path, *, model: str | ModelIdentity | None = None, card: str | None = None
+) -> list[Record]:
     """The records that a results file of another tool holds, its format found by its content.
 
-    `model` names the model, or is its file's identity: then rows whose size is another model's keep their own.
-    `card` is where it ran, for tools that do not say. Raises StoreError, naming file and line or format.
+    `model` names the model, or is its file's identity: then rows whose size is another model's keep
+    their own. `card` is where it ran, for tools that do not say. Raises StoreError, naming file and
+    line or format.
     """
     try:
         data = path.read_bytes()
@@ -54,10 +60,19 @@ def import_records(path: Path, *, model: str | ModelIdentity | None = None, card
     try:
         rows = read_rows(data)
         records = _to_records(rows, path, model)
-    except (ValueError, KeyError, TypeError, csv.Error, sqlite3.Error, ValidationError, ConfigError) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        csv.Error,
+        sqlite3.Error,
+        ValidationError,
+        ConfigError,
+    ) as error:
         reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
         raise StoreError(
-            f"{path} is not what llama-bench, batched-bench, sweep-bench or ctxprobe write ({reason});"
+            f"{path} is not what llama-bench, batched-bench, sweep-bench or ctxprobe write "
+            f"({reason});"
             " give their json, jsonl, csv, sql, SQLite, md or tsv output"
         ) from None
     return [record_on(record, card) for record in records] if card else records
@@ -67,7 +82,9 @@ def record_on(record: Record, card: str) -> Record:
     """The record with its card named, where its tool did not say one."""
     if record.environment.gpus or record.environment.backend == "cpu":
         return record
-    environment = record.environment.model_copy(update={"backend": "cuda", "gpus": [{"name": card}]})
+    environment = record.environment.model_copy(
+        update={"backend": "cuda", "gpus": [{"name": card}]}
+    )
     return record.model_copy(update={"environment": environment})
 
 
@@ -81,12 +98,18 @@ def _to_records(rows: list[Row], path: Path, model: str | ModelIdentity | None) 
     return _from_llama_bench(rows, path, model)
 
 
-def _from_llama_bench(rows: Iterable[Row], path: Path, model: str | ModelIdentity | None) -> list[Record]:
-    """One record for each model, build and configuration: its tests and depths are the record's timings."""
+def _from_llama_bench(
+    rows: Iterable[Row], path: Path, model: str | ModelIdentity | None
+) -> list[Record]:
+    """One record for each model, build and configuration: its tests and depths are the record's
+    timings."""
     groups: dict[str, list[Row]] = {}
     for row in rows:
         key = json.dumps(
-            [_bench_config(row), *(str(row.get(k)) for k in (*_IDENTITY, "build_commit", "gpu_info", "backends"))]
+            [
+                _bench_config(row),
+                *(str(row.get(k)) for k in (*_IDENTITY, "build_commit", "gpu_info", "backends")),
+            ]
         )
         groups.setdefault(key, []).append(row)
     return [_bench_record(group, path, model) for group in groups.values()]
@@ -97,21 +120,32 @@ _IDENTITY: Final = ("model_filename", "model_type", "model_size", "model_n_param
 
 def _bench_record(rows: list[Row], path: Path, model: str | ModelIdentity | None) -> Record:
     first = rows[0]
-    n_ctx = max(sum(int(row.get(key) or 0) for key in ("n_prompt", "n_gen", "n_depth")) for row in rows)
+    n_ctx = max(
+        sum(int(row.get(key) or 0) for key in ("n_prompt", "n_gen", "n_depth")) for row in rows
+    )
     timings = [_bench_timing(row) for row in rows]
     cards = [name.strip() for name in str(first.get("gpu_info") or "").split(",") if name.strip()]
     backend = _backend(str(first.get("backends") or ""), cards)
     n_devices = 0 if backend == "cpu" else max(len(cards), 1)
     return _record(
-        path, origin="llama-bench", config={"n_ctx": n_ctx, "n_devices": n_devices, **_bench_config(first)},
-        model=_bench_model(first, model), started_at=str(first.get("test_time") or ""), timings=timings,
-        cpu=str(first.get("cpu_info") or ""), backend=backend, cards=cards, commit=first.get("build_commit"),
-        model_type=first.get("model_type"), build_number=first.get("build_number"),
-    )  # fmt: skip
+        path,
+        origin="llama-bench",
+        config={"n_ctx": n_ctx, "n_devices": n_devices, **_bench_config(first)},
+        model=_bench_model(first, model),
+        started_at=str(first.get("test_time") or ""),
+        timings=timings,
+        cpu=str(first.get("cpu_info") or ""),
+        backend=backend,
+        cards=cards,
+        commit=first.get("build_commit"),
+        model_type=first.get("model_type"),
+        build_number=first.get("build_number"),
+    )
 
 
 def _backend(backends: str, cards: list[str]) -> str:
-    """Records' word for ggml's list of backends: what computed if it was no CPU, in small letters."""
+    """Records' word for ggml's list of backends: what computed if it was no CPU, in small
+    letters."""
     named = [name.strip().lower() for name in backends.split(",") if name.strip()]
     others = [name for name in named if name not in ("cpu", "blas", "rpc")]
     return others[0] if others else "cuda" if cards else "cpu"
@@ -120,15 +154,21 @@ def _backend(backends: str, cards: list[str]) -> str:
 def _bench_model(row: Row, model: str | ModelIdentity | None) -> ModelIdentity:
     """Which model a row is of: the given file where the sizes agree, else what the row says."""
     said, kind = int(row.get("model_size") or 0), str(row.get("model_type") or "")
-    if isinstance(model, ModelIdentity) and (not said or is_same_size(model.tensor_bytes or model.file_bytes, said)):
+    if isinstance(model, ModelIdentity) and (
+        not said or is_same_size(model.tensor_bytes or model.file_bytes, said)
+    ):
         return model
     file = str(row.get("model_filename") or "").replace("\\", "/").rpartition("/")[2]
     name = model if isinstance(model, str) else file.removesuffix(".gguf") or kind
     return ModelIdentity(
-        name=Path(name).name.removesuffix(".gguf"), path=model if isinstance(model, str) else file or kind,
-        arch=kind.partition(" ")[0], file_bytes=0, header_sha256="", tensor_bytes=said or None,
+        name=Path(name).name.removesuffix(".gguf"),
+        path=model if isinstance(model, str) else file or kind,
+        arch=kind.partition(" ")[0],
+        file_bytes=0,
+        header_sha256="",
+        tensor_bytes=said or None,
         n_params=int(row.get("model_n_params") or 0) or None,
-    )  # fmt: skip
+    )
 
 
 def is_same_size(own: int, said: int) -> bool:
@@ -138,7 +178,9 @@ def is_same_size(own: int, said: int) -> bool:
 
 def _bench_config(row: Row) -> dict[str, Any]:
     config: dict[str, Any] = {
-        knob: int(row[knob]) if knob in _INTS else row[knob] for knob in _KNOBS if row.get(knob) not in (None, "")
+        knob: int(row[knob]) if knob in _INTS else row[knob]
+        for knob in _KNOBS
+        if row.get(knob) not in (None, "")
     }
     if config.get("n_threads") == 0:  # how an export says that it does not know
         del config["n_threads"]
@@ -155,15 +197,20 @@ def _bench_config(row: Row) -> dict[str, Any]:
 def _bench_timing(row: Row) -> dict[str, Any]:
     n_prompt, n_gen = int(row.get("n_prompt") or 0), int(row.get("n_gen") or 0)
     test = "+".join(f"{kind}{n}" for kind, n in (("pp", n_prompt), ("tg", n_gen)) if n)
-    samples = row.get("samples_ns") or [row.get("avg_ns") or (n_prompt + n_gen) / float(row["avg_ts"]) * 1e9]
+    samples = row.get("samples_ns") or [
+        row.get("avg_ns") or (n_prompt + n_gen) / float(row["avg_ts"]) * 1e9
+    ]
     return {
-        "test": test, "n_tokens": n_prompt + n_gen, "n_depth": int(row.get("n_depth") or 0),
+        "test": test,
+        "n_tokens": n_prompt + n_gen,
+        "n_depth": int(row.get("n_depth") or 0),
         "samples_ns": [round(float(ns)) for ns in samples],
-    }  # fmt: skip
+    }
 
 
 def _from_batched(rows: list[Row], path: Path, model: str | ModelIdentity | None) -> list[Record]:
-    """llama-batched-bench (`pl` sequences in step) or sweep-bench (a depth `n_kv` a row): one record a file."""
+    """llama-batched-bench (`pl` sequences in step) or sweep-bench (a depth `n_kv` a row): one
+    record a file."""
     first, timings = rows[0], []
     for row in rows:
         n_parallel = int(row.get("pl") or 1)
@@ -174,18 +221,26 @@ def _from_batched(rows: list[Row], path: Path, model: str | ModelIdentity | None
             ("tg", int(row["tg"]), n_parallel, depth + int(row["pp"]) if "pl" in row else depth),
         ):
             if n_tokens and float(row[f"t_{kind}"]) > 0:
-                timings.append({
-                    "test": f"{kind}{n_tokens}", "n_tokens": n_tokens, "n_depth": at, "n_parallel": n_sequences,
-                    "samples_ns": [round(float(row[f"t_{kind}"]) * 1e9)],
-                })  # fmt: skip
+                timings.append(
+                    {
+                        "test": f"{kind}{n_tokens}",
+                        "n_tokens": n_tokens,
+                        "n_depth": at,
+                        "n_parallel": n_sequences,
+                        "samples_ns": [round(float(row[f"t_{kind}"]) * 1e9)],
+                    }
+                )
     config = {"n_ctx": int(first["n_kv_max"]), **_bench_config(first)}
     origin = "llama-batched-bench" if "pl" in first else "sweep-bench"
     named = _named(model, path)
-    return [_record(path, origin=origin, config=config, model=named, timings=timings, backend="unknown")]
+    return [
+        _record(path, origin=origin, config=config, model=named, timings=timings, backend="unknown")
+    ]
 
 
 def _named(model: str | ModelIdentity | None, path: Path) -> ModelIdentity:
-    """The model of a file that does not say it: the given one, else known by the file's own name."""
+    """The model of a file that does not say it: the given one, else known by the file's own
+    name."""
     if isinstance(model, ModelIdentity):
         return model
     name = model or path.stem
@@ -196,42 +251,94 @@ def _from_ctxprobe(row: Row, path: Path, model: str | ModelIdentity | None) -> R
     """One context that was tried: whether it ran, the card's peak, the two speeds."""
     went_well = str(row["result"]).lower() in ("ok", "success", "pass")
     timings = []
-    for kind, key, n_tokens in (("pp", "prefill_tps", row.get("prompt_tokens")), ("tg", "generate_tps", 1)):
+    for kind, key, n_tokens in (
+        ("pp", "prefill_tps", row.get("prompt_tokens")),
+        ("tg", "generate_tps", 1),
+    ):
         if float(row.get(key) or 0) > 0 and int(n_tokens or 0) > 0:
             ns = round(int(n_tokens or 0) / float(row[key]) * 1e9)
-            timings.append({"test": f"{kind}{n_tokens}", "n_tokens": int(n_tokens or 0), "samples_ns": [ns]})
+            timings.append(
+                {"test": f"{kind}{n_tokens}", "n_tokens": int(n_tokens or 0), "samples_ns": [ns]}
+            )
     peak = row.get("peak_vram_mib")
     return _record(
-        path, origin="ctxprobe", config={"n_ctx": int(row["context"])}, model=_named(model, path), timings=timings,
+        path,
+        origin="ctxprobe",
+        config={"n_ctx": int(row["context"])},
+        model=_named(model, path),
+        timings=timings,
         backend="cuda",
-        outcome={"label": "ok" if went_well else "oom" if "oom" in str(row["result"]).lower() else "crash",
-                 "message": str(row["result"])},
-        memory=[{"probe": "ctxprobe", "quantity": "vram", "device": "CUDA0", "peak_bytes": round(float(peak) * MIB)}]
-        if peak else [],
-    )  # fmt: skip
+        outcome={
+            "label": "ok"
+            if went_well
+            else "oom"
+            if "oom" in str(row["result"]).lower()
+            else "crash",
+            "message": str(row["result"]),
+        },
+        memory=[
+            {
+                "probe": "ctxprobe",
+                "quantity": "vram",
+                "device": "CUDA0",
+                "peak_bytes": round(float(peak) * MIB),
+            }
+        ]
+        if peak
+        else [],
+    )
 
 
 def _record(
-    path: Path, *, origin: str, config: dict[str, Any], model: ModelIdentity, timings: list[dict[str, Any]],
-    started_at: str = "", cpu: str = "", backend: str, cards: Iterable[str] = (), commit: Any = None,
+    path: Path,
+    *,
+    origin: str,
+    config: dict[str, Any],
+    model: ModelIdentity,
+    timings: list[dict[str, Any]],
+    started_at: str = "",
+    cpu: str = "",
+    backend: str,
+    cards: Iterable[str] = (),
+    commit: Any = None,
     **more: Any,
-) -> Record:  # fmt: skip
+) -> Record:
     RunConfig.from_mapping(config, where=str(path))
     identity = json.dumps([model_key(model), config], sort_keys=True)
     point_id = hashlib.sha256(identity.encode()).hexdigest()[:12]
-    row_id = hashlib.sha256(json.dumps([timings, more], sort_keys=True, default=str).encode()).hexdigest()[:8]
-    return Record.model_validate({
-        "record_id": f"{point_id}-{row_id}", "point_id": point_id, "sweep": path.stem, "label": _label(config),
-        "started_at": started_at, "wall_ns": sum(sum(timing["samples_ns"]) for timing in timings), "config": config,
-        "model": model,
-        "environment": {
-            "machine": f"imported from {origin}", "os": "", "python": "", "cpu": cpu, "cpu_count": None,
-            "memory_bytes": None, "backend": backend, "gpus": [{"name": card} for card in cards],
-            "llama_cpp_commit": commit,
-        },
-        "outcome": {"label": "ok"}, "timings": timings, "origin": origin, **more,
-    })  # fmt: skip
+    row_id = hashlib.sha256(
+        json.dumps([timings, more], sort_keys=True, default=str).encode()
+    ).hexdigest()[:8]
+    return Record.model_validate(
+        {
+            "record_id": f"{point_id}-{row_id}",
+            "point_id": point_id,
+            "sweep": path.stem,
+            "label": _label(config),
+            "started_at": started_at,
+            "wall_ns": sum(sum(timing["samples_ns"]) for timing in timings),
+            "config": config,
+            "model": model,
+            "environment": {
+                "machine": f"imported from {origin}",
+                "os": "",
+                "python": "",
+                "cpu": cpu,
+                "cpu_count": None,
+                "memory_bytes": None,
+                "backend": backend,
+                "gpus": [{"name": card} for card in cards],
+                "llama_cpp_commit": commit,
+            },
+            "outcome": {"label": "ok"},
+            "timings": timings,
+            "origin": origin,
+            **more,
+        }
+    )
 
 
 def _label(config: Mapping[str, Any]) -> str:
-    return " ".join(f"{knob}={config[knob]}" for knob in ("n_ctx", "type_k", "n_gpu_layers") if knob in config)
+    return " ".join(
+        f"{knob}={config[knob]}" for knob in ("n_ctx", "type_k", "n_gpu_layers") if knob in config
+    )

@@ -19,9 +19,13 @@ def merge(sources: Sequence[Store], target: Store) -> int:
         before = len(known)
         for source in sources:
             if source.folder.resolve() == target.folder.resolve():
-                raise StoreError(f"{source.folder} cannot be merged into itself; give another folder with --out")
+                raise StoreError(
+                    f"{source.folder} cannot be merged into itself; give another folder with --out"
+                )
             if not source.path.exists():
-                raise StoreError(f"{source.folder} has no {source.path.name}; check the folder's name")
+                raise StoreError(
+                    f"{source.folder} has no {source.path.name}; check the folder's name"
+                )
             for record in source.records():
                 if record.record_id not in known:
                     target.append(record)

@@ -1,7 +1,7 @@
 """A results folder as one file that may be given away, and back: JSON lines, scrubbed.
 
-Its first line says what it is. What is kept of a record is `harmless`'s business; here is the file, and what is said of
-its contents before it is written.
+Its first line says what it is. What is kept of a record is `harmless`'s business; here is the file,
+and what is said of its contents before it is written.
 """
 
 import hashlib
@@ -23,7 +23,8 @@ _MACHINE: Final = re.compile(r"shared-[0-9a-f]{8}")
 
 
 def render_share(records: Iterable[Record]) -> str:
-    """The file's text: its head, then the records, each scrubbed. The machine is called by a hash of the records.
+    """The file's text: its head, then the records, each scrubbed. The machine is called by a hash
+    of the records.
 
     StoreError where there is none.
     """
@@ -32,7 +33,11 @@ def render_share(records: Iterable[Record]) -> str:
         raise StoreError("there are no records to share; measure something first")
     digest = hashlib.sha256("\n".join(map(_line, lines)).encode()).hexdigest()[:8]
     named = [
-        line.model_copy(update={"environment": line.environment.model_copy(update={"machine": f"shared-{digest}"})})
+        line.model_copy(
+            update={
+                "environment": line.environment.model_copy(update={"machine": f"shared-{digest}"})
+            }
+        )
         for line in lines
     ]
     head = json.dumps({HEAD: VERSION, "schema_version": SCHEMA_VERSION, "n_records": len(named)})
@@ -53,22 +58,28 @@ def is_share(path: Path) -> bool:
 
 
 def read_share(path: Path) -> list[Record]:
-    """The records of a shared file, scrubbed again: who wrote it need not have been oomph. StoreError if it is none."""
+    """The records of a shared file, scrubbed again: who wrote it need not have been oomph.
+    StoreError if it is none."""
     try:
         head, *lines = path.read_text(encoding="utf-8").splitlines()
         said = json.loads(head)
         if said[HEAD] != VERSION:
             raise StoreError(
-                f"{path} is a shared file of version {said[HEAD]}, and this oomph reads {VERSION}; update it"
+                f"{path} is a shared file of version {said[HEAD]}, and this oomph reads "
+                f"{VERSION}; update it"
             )
         records = [Record.model_validate_json(line) for line in lines]
         if len(records) != said["n_records"]:
-            raise StoreError(f"{path} names {said['n_records']} records and has {len(records)}; fetch it again")
+            raise StoreError(
+                f"{path} names {said['n_records']} records and has {len(records)}; fetch it again"
+            )
     except OSError as error:
         raise StoreError(f"{path} cannot be read ({error.strerror}); check the path") from None
     except (ValueError, KeyError, TypeError, ValidationError) as error:
         reason = str(error).splitlines()[0]
-        raise StoreError(f"{path} is no file that `oomph export --share` wrote ({reason}); fetch it again") from None
+        raise StoreError(
+            f"{path} is no file that `oomph export --share` wrote ({reason}); fetch it again"
+        ) from None
     return [_as_received(record) for record in records]
 
 
@@ -76,7 +87,9 @@ def _as_received(record: Record) -> Record:
     machine = record.environment.machine
     scrubbed = scrub(record)
     named = machine if _MACHINE.fullmatch(machine) else "shared"
-    return scrubbed.model_copy(update={"environment": scrubbed.environment.model_copy(update={"machine": named})})
+    return scrubbed.model_copy(
+        update={"environment": scrubbed.environment.model_copy(update={"machine": named})}
+    )
 
 
 def contents(records: Sequence[Record]) -> list[str]:
@@ -86,7 +99,9 @@ def contents(records: Sequence[Record]) -> list[str]:
     def told(values: Iterable[Any]) -> str:
         return ", ".join(sorted({str(value) for value in values if value})) or "none"
 
-    unnamed = sum(record.model.name != each.model.name for record, each in zip(records, shared, strict=True))
+    unnamed = sum(
+        record.model.name != each.model.name for record, each in zip(records, shared, strict=True)
+    )
     sentences = [
         f"{len(shared)} records of {told(record.started_at for record in shared)}",
         f"models: {told(record.model.name for record in shared)}",
@@ -94,7 +109,11 @@ def contents(records: Sequence[Record]) -> list[str]:
         f"drivers: {told(record.environment.driver for record in shared)}",
         f"processors: {told(record.environment.cpu for record in shared)}",
         f"outcomes: {told(record.outcome.label for record in shared)}",
-        "kept of each: knobs, sizes, durations, llama.cpp's buffer sizes, clocks, power, versions, the day",
-        "left out: host, user, paths, UUIDs and serial numbers, processes, logs, texts, scores, the hour",
+        "kept of each: knobs, sizes, durations, llama.cpp's buffer sizes, clocks, power, "
+        "versions, the day",
+        "left out: host, user, paths, UUIDs and serial numbers, processes, logs, texts, scores, "
+        "the hour",
     ]
-    return sentences + ([f"{unnamed} of them lose their model's name, which no catalogue has"] if unnamed else [])
+    return sentences + (
+        [f"{unnamed} of them lose their model's name, which no catalogue has"] if unnamed else []
+    )

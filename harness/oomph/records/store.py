@@ -1,9 +1,10 @@
 """A results folder: one line a record, surviving whatever ends the writer.
 
-The only place that writes records. A line is appended, flushed and synced before `append` returns; a published line
-is never rewritten. The last line of a file whose writer was killed may be torn: it is cut off, and said, when the
-next sweep takes the folder. A lock of the kernel's on the file itself keeps a second sweep out, and dies with its
-process. Before each line the open file is held against what its path names now.
+The only place that writes records. A line is appended, flushed and synced before `append` returns;
+a published line is never rewritten. The last line of a file whose writer was killed may be torn: it
+is cut off, and said, when the next sweep takes the folder. A lock of the kernel's on the file
+itself keeps a second sweep out, and dies with its process. Before each line the open file is held
+against what its path names now.
 """
 
 import contextlib
@@ -31,7 +32,8 @@ class Store:
     """The records of one results folder. Reading needs no lock; `with store:` takes it for writing.
 
     It may be entered again where it is open, as a runner does with a store that its caller holds.
-    `healed` says what was cut off the end of the file when the lock was taken, None where nothing was.
+    `healed` says what was cut off the end of the file when the lock was taken, None where nothing
+    was.
     """
 
     def __init__(self, folder: Path | str) -> None:
@@ -58,7 +60,8 @@ class Store:
         except BlockingIOError:
             self.close()
             raise StoreError(
-                f"{self.folder} is being written by another sweep; wait for it, or give another --out"
+                f"{self.folder} is being written by another sweep; wait for it, or give another "
+                f"--out"
             ) from None
         except OSError as error:
             self.close()
@@ -66,7 +69,10 @@ class Store:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._n_entered -= 1
         if self._n_entered < 1:
@@ -81,15 +87,17 @@ class Store:
     def append(self, record: Record) -> None:
         """Write one record and wait until it is on the disk.
 
-        StoreError when it cannot be, and the others stay whole; also when the file has been replaced, removed or
-        written by somebody else since it was opened: then this record and what the open file holds are rescued beside
-        it.
+        StoreError when it cannot be, and the others stay whole; also when the file has been
+        replaced, removed or written by somebody else since it was opened: then this record and what
+        the open file holds are rescued beside it.
         """
         if self._file is None:
             raise StoreError(f"{self.folder} is not open for writing; use `with store:`")
         line = record.model_dump_json().encode() + b"\n"
         if fault := self._fault():
-            raise StoreError(f"{self.path} {fault} while a sweep was writing it; {self._rescue(line)}")
+            raise StoreError(
+                f"{self.path} {fault} while a sweep was writing it; {self._rescue(line)}"
+            )
         end = self._end
         try:
             written = 0
@@ -98,8 +106,10 @@ class Store:
             os.fsync(self._file)
             self._end += len(line)
         except OSError as error:
-            with contextlib.suppress(OSError):  # what cannot be cut off now is, when the folder is opened next
-                os.ftruncate(self._file, end)  # part of the line may be there: a disk fills in the middle of one
+            # what cannot be cut off now is, when the folder is opened next
+            with contextlib.suppress(OSError):
+                # part of the line may be there: a disk fills in the middle of one
+                os.ftruncate(self._file, end)
             raise self._cannot_write(error) from None
 
     def records(self) -> Iterator[Record]:
@@ -112,25 +122,30 @@ class Store:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise StoreError(f"{self.path} cannot be read ({error.strerror}); check its permissions") from None
+            raise StoreError(
+                f"{self.path} cannot be read ({error.strerror}); check its permissions"
+            ) from None
         for number, line in enumerate(lines[:-1], start=1):
             try:
                 yield Record.model_validate_json(line)
             except ValidationError as error:
                 what = error.errors(include_url=False)[0]
                 raise StoreError(
-                    f"{self.path}: line {number} is no record ({'.'.join(map(str, what['loc']))}: {what['msg']}); "
+                    f"{self.path}: line {number} is no record ({'.'.join(map(str, what['loc']))}: "
+                    f"{what['msg']}); "
                     "restore the file, or move that line out of it"
                 ) from None
 
     def to_pandas(self) -> "pandas.DataFrame":
-        """One row a timing, or a point without any: its knobs, outcome, reported values and medians."""
+        """One row a timing, or a point without any: its knobs, outcome, reported values and
+        medians."""
         from oomph.records.frames import to_frame
 
         return to_frame(self.records())
 
     def _fault(self) -> str | None:
-        """What has happened to the file since it was opened; None where it is the one that it was."""
+        """What has happened to the file since it was opened; None where it is the one that it
+        was."""
         assert self._file is not None
         ours = os.fstat(self._file)
         try:
@@ -142,11 +157,15 @@ class Store:
         if (named.st_dev, named.st_ino) != (ours.st_dev, ours.st_ino):
             return "was replaced by another file"
         if ours.st_size != self._end:
-            return f"was changed by another program (it has {ours.st_size:,} bytes, and {self._end:,} were written)"
+            return (
+                f"was changed by another program (it has {ours.st_size:,} bytes, and "
+                f"{self._end:,} were written)"
+            )
         return None
 
     def _rescue(self, line: bytes) -> str:
-        """Put what the open file holds, and `line`, into a new file of the folder; where that is, in words."""
+        """Put what the open file holds, and `line`, into a new file of the folder; where that is,
+        in words."""
         assert self._file is not None
         try:
             for number in range(1, 1000):
@@ -161,7 +180,10 @@ class Store:
                     rescued.write(line)
                     rescued.flush()
                     os.fsync(rescued.fileno())
-                return f"what was measured so far is in {path}: put the right file in its place and start again"
+                return (
+                    f"what was measured so far is in {path}: put the right file in its place and "
+                    f"start again"
+                )
         except OSError as error:
             return f"what was measured last could not be rescued ({error.strerror}); start again"
         return f"{self.folder} has a thousand rescued files already; start again"
@@ -175,12 +197,14 @@ class Store:
             return None
         os.ftruncate(self._file, whole)
         return (
-            f"{self.path}: the last line was torn (its writer was ended after {len(data) - whole} bytes of it) and has "
+            f"{self.path}: the last line was torn (its writer was ended after {len(data) - whole} "
+            f"bytes of it) and has "
             "been cut off; its point will be measured again"
         )
 
     def _cannot_write(self, error: OSError) -> StoreError:
         return StoreError(
-            f"{self.folder} cannot be written ({error.strerror}); free or choose another place with --out, "
+            f"{self.folder} cannot be written ({error.strerror}); free or choose another place "
+            f"with --out, "
             "earlier records are untouched"
         )

@@ -1,7 +1,8 @@
 """Records of real cards as rows of the speed table that coefficients are learned from.
 
-A row has the keys that `bench.train.public_rows` reads, so a file of them lies beside tables of other people's. What a
-trainer could not use is left out here: a phantom, a model that nobody published, a point that something disturbed.
+A row has the keys that `bench.train.public_rows` reads, so a file of them lies beside tables of
+other people's. What a trainer could not use is left out here: a phantom, a model that nobody
+published, a point that something disturbed.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,9 +18,14 @@ Row = dict[str, Any]
 
 
 def training_rows(records: Iterable[Record]) -> Iterator[Row]:
-    """One row a warm test at a depth, of records that ran on one real card of the catalogue's models."""
+    """One row a warm test at a depth, of records that ran on one real card of the catalogue's
+    models."""
     for record in records:
-        if record.environment.backend != "cuda" or len(record.environment.gpus) != 1 or record.outcome.label != "ok":
+        if (
+            record.environment.backend != "cuda"
+            or len(record.environment.gpus) != 1
+            or record.outcome.label != "ok"
+        ):
             continue
         name, _, quant = record.model.path.partition(":")
         try:
@@ -32,22 +38,45 @@ def training_rows(records: Iterable[Record]) -> Iterator[Row]:
                 yield _row(record, timing, samples, name=name, quant=quant, own_experts=own_experts)
 
 
-def _row(record: Record, timing: Timing, samples: list[int], *, name: str, quant: str, own_experts: int) -> Row:
+def _row(
+    record: Record, timing: Timing, samples: list[int], *, name: str, quant: str, own_experts: int
+) -> Row:
     config, is_prompt = record.config, timing.test.startswith("pp")
     rates = [timing.n_tokens * timing.n_parallel * 1e9 / ns for ns in samples]
     experts = config.get("n_expert_used")
     flash = {"enabled": 1, "disabled": 0}.get(record.reported.flash_attn or "")
     n_layers = int(config.get("n_gpu_layers", -1))
     return {
-        "tool": "oomph", "engine": "llama.cpp", "backend": "CUDA", "gpu": record.environment.gpus[0].get("name"),
-        "gpu_count": 1, "model": f"{name}:{quant}", "catalogue_model": name, "quant": quant, "params_b": None,
-        "size_gib": record.model.file_bytes / 2**30 or None, "ngl": None if n_layers < 0 else n_layers,
-        "n_cpu_moe": config.get("n_cpu_moe") or 0, "tensor_overrides": config.get("override_tensor"),
+        "tool": "oomph",
+        "engine": "llama.cpp",
+        "backend": "CUDA",
+        "gpu": record.environment.gpus[0].get("name"),
+        "gpu_count": 1,
+        "model": f"{name}:{quant}",
+        "catalogue_model": name,
+        "quant": quant,
+        "params_b": None,
+        "size_gib": record.model.file_bytes / 2**30 or None,
+        "ngl": None if n_layers < 0 else n_layers,
+        "n_cpu_moe": config.get("n_cpu_moe") or 0,
+        "tensor_overrides": config.get("override_tensor"),
         "n_expert_used": None if experts in (None, own_experts) else experts,
-        "n_prompt": timing.n_tokens if is_prompt else 0, "n_gen": 0 if is_prompt else timing.n_tokens,
-        "n_depth": timing.n_depth, "n_parallel": timing.n_parallel, "n_batch": config.get("n_batch"),
-        "n_ubatch": config.get("n_ubatch"), "type_k": config.get("type_k"), "type_v": config.get("type_v"),
-        "flash_attn": flash, "test": f"{timing.test} @ d{timing.n_depth}", "tokens_per_s": median(rates),
-        "stddev": stdev(rates) if len(rates) > 1 else None, "date": record.started_at[:10], "build": None,
-        "power_limit_w": None, "os": "Linux", "notes": "", "source_url": f"oomph, {record.environment.machine}",
-    }  # fmt: skip
+        "n_prompt": timing.n_tokens if is_prompt else 0,
+        "n_gen": 0 if is_prompt else timing.n_tokens,
+        "n_depth": timing.n_depth,
+        "n_parallel": timing.n_parallel,
+        "n_batch": config.get("n_batch"),
+        "n_ubatch": config.get("n_ubatch"),
+        "type_k": config.get("type_k"),
+        "type_v": config.get("type_v"),
+        "flash_attn": flash,
+        "test": f"{timing.test} @ d{timing.n_depth}",
+        "tokens_per_s": median(rates),
+        "stddev": stdev(rates) if len(rates) > 1 else None,
+        "date": record.started_at[:10],
+        "build": None,
+        "power_limit_w": None,
+        "os": "Linux",
+        "notes": "",
+        "source_url": f"oomph, {record.environment.machine}",
+    }

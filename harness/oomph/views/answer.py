@@ -1,7 +1,7 @@
 """An answer as sentences in plain words, as a table of several, and as JSON.
 
-Stands apart from `oomph.advise.answer`, which finds it out: here it only gets its words, which are in the templates
-`texts/*/answer.jinja`, one a language.
+Stands apart from `oomph.advise.answer`, which finds it out: here it only gets its words, which are
+in the templates `texts/*/answer.jinja`, one a language.
 """
 
 from collections.abc import Sequence
@@ -17,35 +17,71 @@ from oomph.views.language import NBSP, chance, render_text, respell
 from oomph.views.readings import predicted_components
 from oomph.views.table import Cell, Table, number
 
-EASY: Final = frozenset({"flash_attn", "n_outputs_max", "swa_full", "n_ubatch", "type_kv", "together"})
+EASY: Final = frozenset(
+    {"flash_attn", "n_outputs_max", "swa_full", "n_ubatch", "type_kv", "together"}
+)
 """Changes that leave model, context, experts and card as they were asked for."""
 
 _COLUMNS: Final = {
-    "en": ("experts", "verdict", "probability", "VRAM MiB", "margin MiB", "prefill t/s", "decode t/s", "first token s"),
-    "ru": ("экспертов", "ответ", "вероятность", "VRAM, МиБ", "запас, МиБ", "префилл, ток/с", "генерация, ток/с",
-           "первый токен, с"),
-}  # fmt: skip
+    "en": (
+        "experts",
+        "verdict",
+        "probability",
+        "VRAM MiB",
+        "margin MiB",
+        "prefill t/s",
+        "decode t/s",
+        "first token s",
+    ),
+    "ru": (
+        "экспертов",
+        "ответ",
+        "вероятность",
+        "VRAM, МиБ",
+        "запас, МиБ",
+        "префилл, ток/с",
+        "генерация, ток/с",
+        "первый токен, с",
+    ),
+}
 _VERDICTS: Final = {
-    "en": {"yes": "yes", "probably": "probably", "doubtful": "probably not", "no": "no", "refused": "no"},
-    "ru": {"yes": "да", "probably": "скорее да", "doubtful": "скорее нет", "no": "нет", "refused": "нет"},
+    "en": {
+        "yes": "yes",
+        "probably": "probably",
+        "doubtful": "probably not",
+        "no": "no",
+        "refused": "no",
+    },
+    "ru": {
+        "yes": "да",
+        "probably": "скорее да",
+        "doubtful": "скорее нет",
+        "no": "нет",
+        "refused": "нет",
+    },
 }
 _CAPTIONS: Final = {"en": "In a full context", "ru": "При заполненном контексте"}
 
 
 def verdicts_text(answers: Sequence[Answer], language: str) -> str:
     """One sentence for each answer: yes, no or how likely, and by how much."""
-    return render_text("answer", language, part="verdicts", answers=[_told(answer) for answer in answers])
+    return render_text(
+        "answer", language, part="verdicts", answers=[_told(answer) for answer in answers]
+    )
 
 
 def details_text(answer: Answer, language: str) -> str:
-    """What the verdict rests on: memory, speed, what runs out first, evidence, next step, what would do instead."""
+    """What the verdict rests on: memory, speed, what runs out first, evidence, next step, what
+    would do instead."""
     return render_text("answer", language, part="details", a=_told(answer))
 
 
 def answers_table(answers: Sequence[Answer], language: str) -> Table:
     """Several numbers of experts side by side."""
     return Table(
-        caption=_CAPTIONS[language], columns=_COLUMNS[language], rows=tuple(_row(a, language) for a in answers)
+        caption=_CAPTIONS[language],
+        columns=_COLUMNS[language],
+        rows=tuple(_row(a, language) for a in answers),
     )
 
 
@@ -57,48 +93,69 @@ def answer_json(answer: Answer) -> dict[str, Any]:
 def _row(answer: Answer, language: str) -> tuple[Cell, ...]:
     speeds = answer.speeds
     cells = (
-        number(answer.n_expert_used), Cell(_VERDICTS[language][answer.verdict]),
-        Cell(NOT_MEASURED if answer.probability is None else chance(answer.probability), answer.probability),
-        number(answer.memory.total_vram_bytes, unit=MIB), number(answer.margin_bytes, unit=MIB),
+        number(answer.n_expert_used),
+        Cell(_VERDICTS[language][answer.verdict]),
+        Cell(
+            NOT_MEASURED if answer.probability is None else chance(answer.probability),
+            answer.probability,
+        ),
+        number(answer.memory.total_vram_bytes, unit=MIB),
+        number(answer.margin_bytes, unit=MIB),
         number(speeds.full.prefill_tokens_per_s if speeds else None),
         number(speeds.full.decode_tokens_per_s if speeds else None, digits=1),
         number(speeds.first_token_s if speeds else None, digits=1),
-    )  # fmt: skip
+    )
     return tuple(Cell(respell(cell.text, language).replace(NBSP, " "), cell.key) for cell in cells)
 
 
 def _told(answer: Answer) -> dict[str, Any]:
     """The answer's fields and what the sentences ask of them besides."""
-    parts = {"recurrent": 0, "overhead": 0, "kv_cache": 0, "compute": 0} | predicted_components(answer.memory)
+    parts = {"recurrent": 0, "overhead": 0, "kv_cache": 0, "compute": 0} | predicted_components(
+        answer.memory
+    )
     told_offers = [_offer(offer, answer) for offer in answer.offers]
     scaling = answer.scaling
     fields = {name: getattr(answer, name) for name in Answer.__dataclass_fields__}
     return fields | {
-        "weights_alone": answer.shortage is not None and answer.shortage.stage in ("context", "weights"),
+        "weights_alone": answer.shortage is not None
+        and answer.shortage.stage in ("context", "weights"),
         "weights_bytes": max(part.weights_bytes for part in answer.memory.devices.values()),
-        "easy": next((offer for offer in told_offers if offer["kind"] in EASY), None), "offers": told_offers,
-        "nearest": next((offer for offer in told_offers if (offer["decode_share"] or 1) >= CRAWLS), None),
-        "parts": parts, "total_vram_bytes": answer.memory.total_vram_bytes, "is_split": _is_split(answer),
+        "easy": next((offer for offer in told_offers if offer["kind"] in EASY), None),
+        "offers": told_offers,
+        "nearest": next(
+            (offer for offer in told_offers if (offer["decode_share"] or 1) >= CRAWLS), None
+        ),
+        "parts": parts,
+        "total_vram_bytes": answer.memory.total_vram_bytes,
+        "is_split": _is_split(answer),
         "exact_compute": answer.memory.exact_compute,
-        "is_dense_with_experts": answer.n_expert_used is None and answer.config.n_expert_used is not None,
+        "is_dense_with_experts": answer.n_expert_used is None
+        and answer.config.n_expert_used is not None,
         "quantized_cache": answer.config.type_k not in ("f16", "bf16", "f32"),
         "on_phantom": f"--{PHANTOM}" in (answer.next_command or ""),
         "needs_file": MODEL_FILE in (answer.next_command or ""),
-        "scaling_name": None if scaling is None else {"yarn": "YaRN"}.get(scaling.type, scaling.type),
+        "scaling_name": None
+        if scaling is None
+        else {"yarn": "YaRN"}.get(scaling.type, scaling.type),
         "scaling_flags": None if scaling is None else rope_flags(scaling),
-    }  # fmt: skip
+    }
 
 
 def _offer(offer: Offer, answer: Answer) -> dict[str, Any]:
     fields = {name: getattr(offer, name) for name in Offer.__dataclass_fields__}
-    knobs = {name: name for name in ("flash_attn", "n_outputs_max", "swa_full", "n_ubatch")} | {"type_k": "type_kv"}
+    knobs = {name: name for name in ("flash_attn", "n_outputs_max", "swa_full", "n_ubatch")} | {
+        "type_k": "type_kv"
+    }
     changed = [
-        {"kind": kind, "value": getattr(offer.config, knob)} for knob, kind in knobs.items()
+        {"kind": kind, "value": getattr(offer.config, knob)}
+        for knob, kind in knobs.items()
         if getattr(offer.config, knob) != getattr(answer.config, knob)
-    ]  # fmt: skip
+    ]
     return fields | {
-        "n_layer": answer.n_layer, "moves_to_host": offer.host_bytes > answer.host_bytes, "parts": changed
-    }  # fmt: skip
+        "n_layer": answer.n_layer,
+        "moves_to_host": offer.host_bytes > answer.host_bytes,
+        "parts": changed,
+    }
 
 
 def _is_split(answer: Answer) -> bool:

@@ -1,6 +1,7 @@
 """Records gathered by number of active experts: which point speaks for each.
 
-Stands apart so that tables, sentences and plots show the same figure for the same number of experts.
+Stands apart so that tables, sentences and plots show the same figure for the same number of
+experts.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,8 @@ from oomph.views.readings import (
 
 
 def rates_by_experts(records: Sequence[Record], kind: str) -> dict[int | None, tuple[Rate, ...]]:
-    """The rates of the roomiest successful point of each number of experts, which has been to the deepest."""
+    """The rates of the roomiest successful point of each number of experts, which has been to the
+    deepest."""
     chosen: dict[int | None, tuple[int, tuple[Rate, ...]]] = {}
     for record in records:
         found = rates(record, kind)
@@ -32,7 +34,8 @@ def rates_by_experts(records: Sequence[Record], kind: str) -> dict[int | None, t
 
 
 def quality_records(records: Sequence[Record]) -> dict[int | None, Record]:
-    """The first successful record that judged a text, of each number of active experts; None is a dense model."""
+    """The first successful record that judged a text, of each number of active experts; None is a
+    dense model."""
     found: dict[int | None, Record] = {}
     for record in records:
         if perplexity(record) is not None and succeeded(record):
@@ -43,6 +46,7 @@ def quality_records(records: Sequence[Record]) -> dict[int | None, Record]:
 def quality_by_experts(records: Sequence[Record]) -> dict[int, Perplexity]:
     """The perplexity at each number of active experts."""
     return {
-        experts: quality for experts, record in quality_records(records).items()
+        experts: quality
+        for experts, record in quality_records(records).items()
         if experts is not None and (quality := perplexity(record)) is not None
-    }  # fmt: skip
+    }

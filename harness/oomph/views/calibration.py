@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 
 def fit_json(fit: "FitResult") -> dict[str, Any]:
-    """One object with the errors by quantity, seen and left out, and what they say of the calibration."""
+    """One object with the errors by quantity, seen and left out, and what they say of the
+    calibration."""
     health = fit.health
     return {
         "n_records": fit.n_records,
@@ -38,23 +39,47 @@ def fit_json(fit: "FitResult") -> dict[str, Any]:
 
 
 def errors_table(fit: "FitResult") -> Table:
-    """The sizes of the errors by quantity: of loads left out first, of what was fitted beside them."""
-    columns = ("quantity", "left out: median", "p90", "worst", "n", "fitted: median", "p90 ", "worst ", "n ")
+    """The sizes of the errors by quantity: of loads left out first, of what was fitted beside
+    them."""
+    columns = (
+        "quantity",
+        "left out: median",
+        "p90",
+        "worst",
+        "n",
+        "fitted: median",
+        "p90 ",
+        "worst ",
+        "n ",
+    )
     health = fit.health
     rows = tuple(
-        (Cell(quantity.replace("_", " ").replace("vram", "VRAM")), *_cells(health.held_out[quantity]), *_cells(seen))
-        for quantity, seen in health.in_sample.items() if seen.n
-    )  # fmt: skip
-    return Table(caption="Errors, predicted against measured, without what was disturbed", columns=columns, rows=rows)
+        (
+            Cell(quantity.replace("_", " ").replace("vram", "VRAM")),
+            *_cells(health.held_out[quantity]),
+            *_cells(seen),
+        )
+        for quantity, seen in health.in_sample.items()
+        if seen.n
+    )
+    return Table(
+        caption="Errors, predicted against measured, without what was disturbed",
+        columns=columns,
+        rows=rows,
+    )
 
 
 def _cells(errors: "Errors") -> tuple[Cell, ...]:
     sizes = (errors.median, errors.p90, errors.worst)
-    return (*(Cell(share(s) if s is not None else NOT_MEASURED, s) for s in sizes), Cell(str(errors.n), errors.n))
+    return (
+        *(Cell(share(s) if s is not None else NOT_MEASURED, s) for s in sizes),
+        Cell(str(errors.n), errors.n),
+    )
 
 
 def fit_table(fit: "FitResult") -> Table:
-    """The fitted coefficients with their standard errors, and how far the records tell each by itself."""
+    """The fitted coefficients with their standard errors, and how far the records tell each by
+    itself."""
     columns = ("coefficient", "value", "shipped", "standard error", "standing", "meaning")
     rows = tuple(
         (
@@ -79,11 +104,15 @@ def _standing(each: "FittedCoefficient") -> str:
 
 
 def fit_sentences(fit: "FitResult") -> tuple[str, ...]:
-    """Whether to believe it and why not; noise, range, what is known together, what to measure next."""
+    """Whether to believe it and why not; noise, range, what is known together, what to measure
+    next."""
     health = fit.health
     said = [verdict(fit), f"{fit.n_measurements} measurements of {fit.n_records} records"]
     if health.coverage_90 is not None:
-        said.append(f"intervals: {share(health.coverage_90, 0)} of what was left out is inside its 90 % interval")
+        said.append(
+            f"intervals: {share(health.coverage_90, 0)} of what was left out is inside its 90 % "
+            f"interval"
+        )
     if fit.noise_sd is not None:
         scatter = ", ".join(f"{test} {share(sd)}" for test, sd in fit.noise_sd.items())
         said.append(f"rates scatter about the formulas: {scatter}")

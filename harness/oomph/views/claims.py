@@ -10,29 +10,54 @@ def claims_table(card: str, rows: Iterable[tuple[Claim, Tried, Verdict]]) -> Tab
     """One row a claim and setting, in GB of 10^9 bytes."""
     return Table(
         caption=f"Claims, tried on {card} (GB are 10^9 bytes; without the CUDA context)",
-        columns=("claim", "flash_attn", "n_ubatch", "claimed", "predicted", "allocated", "holds", "because"),
+        columns=(
+            "claim",
+            "flash_attn",
+            "n_ubatch",
+            "claimed",
+            "predicted",
+            "allocated",
+            "holds",
+            "because",
+        ),
         rows=tuple(
             (
-                Cell(claim.says), Cell(tried.config.flash_attn), number(tried.config.n_ubatch), Cell(_claimed(claim)),
-                number(tried.predicted_bytes, digits=1, unit=GB), number(tried.allocated_bytes, digits=1, unit=GB),
-                Cell("yes" if verdict.holds else "no"), Cell(verdict.reason),
+                Cell(claim.says),
+                Cell(tried.config.flash_attn),
+                number(tried.config.n_ubatch),
+                Cell(_claimed(claim)),
+                number(tried.predicted_bytes, digits=1, unit=GB),
+                number(tried.allocated_bytes, digits=1, unit=GB),
+                Cell("yes" if verdict.holds else "no"),
+                Cell(verdict.reason),
             )
             for claim, tried, verdict in rows
         ),
-    )  # fmt: skip
+    )
 
 
 def claims_summary(rows: Iterable[tuple[Claim, Tried, Verdict]]) -> list[str]:
-    """One sentence a claim: under which settings it holds, and what is allocated between the extremes."""
+    """One sentence a claim: under which settings it holds, and what is allocated between the
+    extremes."""
     by_claim: dict[str, list[tuple[Tried, Verdict]]] = {}
     for claim, tried, verdict in rows:
         by_claim.setdefault(claim.says, []).append((tried, verdict))
     sentences = []
     for says, tries in by_claim.items():
-        holding = [f"flash_attn {t.config.flash_attn}, n_ubatch {t.config.n_ubatch}" for t, v in tries if v.holds]
+        holding = [
+            f"flash_attn {t.config.flash_attn}, n_ubatch {t.config.n_ubatch}"
+            for t, v in tries
+            if v.holds
+        ]
         sizes = [size / GB for t, _ in tries if (size := t.allocated_bytes) is not None]
-        span = f"; what runs takes {min(sizes):.1f} to {max(sizes):.1f} GB" if sizes else "; none of the settings runs"
-        sentences.append(f"{says}: holds with {' and with '.join(holding) or 'none of the settings'}{span}.")
+        span = (
+            f"; what runs takes {min(sizes):.1f} to {max(sizes):.1f} GB"
+            if sizes
+            else "; none of the settings runs"
+        )
+        sentences.append(
+            f"{says}: holds with {' and with '.join(holding) or 'none of the settings'}{span}."
+        )
     return sentences
 
 
@@ -43,12 +68,15 @@ def rules_table(rows: Iterable[tuple[Rule, Tried, Verdict]]) -> Table:
         columns=("rule", "flash_attn", "n_ubatch", "holds", "because"),
         rows=tuple(
             (
-                Cell(rule.says), Cell(tried.config.flash_attn), number(tried.config.n_ubatch),
-                Cell("yes" if verdict.holds else "no"), Cell(verdict.reason),
+                Cell(rule.says),
+                Cell(tried.config.flash_attn),
+                number(tried.config.n_ubatch),
+                Cell("yes" if verdict.holds else "no"),
+                Cell(verdict.reason),
             )
             for rule, tried, verdict in rows
         ),
-    )  # fmt: skip
+    )
 
 
 def _claimed(claim: Claim) -> str:

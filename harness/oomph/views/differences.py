@@ -11,15 +11,20 @@ from oomph.views.table import Cell, Table
 
 
 def differences_table(differences: Sequence[Difference], *, threshold: float) -> Table:
-    """One row a difference, in the order given: before, after, change with its interval, and a verdict."""
+    """One row a difference, in the order given: before, after, change with its interval, and a
+    verdict."""
     rows = tuple(
         (
-            Cell(difference.label), Cell(_quantity(difference)), _value(difference, difference.before),
-            _value(difference, difference.after), _change(difference), Cell(_interval(difference)),
+            Cell(difference.label),
+            Cell(_quantity(difference)),
+            _value(difference, difference.before),
+            _value(difference, difference.after),
+            _change(difference),
+            Cell(_interval(difference)),
             Cell(verdict(difference, threshold)),
         )
         for difference in differences
-    )  # fmt: skip
+    )
     columns = ("point", "quantity", "before", "after", "change", "95 % interval", "verdict")
     return Table(caption="After against before, the worst first", columns=columns, rows=rows)
 
@@ -36,7 +41,9 @@ def verdict(difference: Difference, threshold: float) -> str:
 
 
 def _quantity(difference: Difference) -> str:
-    words = difference.quantity.replace("_peak_bytes", " peak, MiB").replace(" tokens_per_s", ", tokens/s")
+    words = difference.quantity.replace("_peak_bytes", " peak, MiB").replace(
+        " tokens_per_s", ", tokens/s"
+    )
     words = words.replace(" joules", ", J/token")
     return f"outcome: {difference.words}" if difference.words else words
 
@@ -44,7 +51,9 @@ def _quantity(difference: Difference) -> str:
 def _value(difference: Difference, value: float | None) -> Cell:
     if value is None:
         return Cell(NOT_MEASURED)
-    return Cell(f"{value / MIB:,.1f}" if difference.quantity.endswith("bytes") else rate(value), value)
+    return Cell(
+        f"{value / MIB:,.1f}" if difference.quantity.endswith("bytes") else rate(value), value
+    )
 
 
 def _change(difference: Difference) -> Cell:
@@ -62,4 +71,6 @@ def _interval(difference: Difference) -> str:
 def changes_table(changes: Sequence[tuple[str, str, str]]) -> Table:
     """What differs around the points: (what, before, after) as rows."""
     rows = tuple(tuple(Cell(text) for text in change) for change in changes)
-    return Table(caption="What changed around the points", columns=("what", "before", "after"), rows=rows)
+    return Table(
+        caption="What changed around the points", columns=("what", "before", "after"), rows=rows
+    )

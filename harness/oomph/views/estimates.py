@@ -1,7 +1,7 @@
 """Predictions as a stable JSON object and as tables.
 
-The JSON is a contract with other programs, kept in `docs/estimate-json.md` field by field; the tables are for
-people and may change. Both are pure functions of a Prediction.
+The JSON is a contract with other programs, kept in `docs/estimate-json.md` field by field; the
+tables are for people and may change. Both are pure functions of a Prediction.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,13 +17,18 @@ if TYPE_CHECKING:
     from oomph.advise.citations import Citation
 
 COMPONENTS: Final = {
-    "weights_bytes": "weights", "kv_cache_bytes": "KV cache", "recurrent_bytes": "recurrent state",
-    "compute_bytes": "compute buffer", "output_bytes": "output buffer", "overhead_bytes": "overhead",
-}  # fmt: skip
+    "weights_bytes": "weights",
+    "kv_cache_bytes": "KV cache",
+    "recurrent_bytes": "recurrent state",
+    "compute_bytes": "compute buffer",
+    "output_bytes": "output buffer",
+    "overhead_bytes": "overhead",
+}
 
 MOST_CITED: Final = 3
 Answer = Prediction | str
-"""What one configuration is answered with: a prediction, or the sentence that says why there is none."""
+"""What one configuration is answered with: a prediction, or the sentence that says why there is
+none."""
 
 
 def prediction_json(prediction: Prediction) -> dict[str, Any]:
@@ -81,14 +86,24 @@ def warnings(prediction: Prediction) -> tuple[str, ...]:
 
 
 def devices_table(prediction: Prediction) -> Table:
-    """What one configuration takes: a row for each component that anything has, a column for each device."""
+    """What one configuration takes: a row for each component that anything has, a column for each
+    device."""
     devices = prediction.memory.devices
     rows = [
-        (Cell(label), *(number(getattr(memory, name) or None, digits=2, unit=MIB) for memory in devices.values()))
+        (
+            Cell(label),
+            *(
+                number(getattr(memory, name) or None, digits=2, unit=MIB)
+                for memory in devices.values()
+            ),
+        )
         for name, label in COMPONENTS.items()
     ]
     shown = [row for row in rows if any(cell.text != NOT_MEASURED for cell in row[1:])]
-    total = (Cell("total"), *(number(memory.total_bytes, digits=2, unit=MIB) for memory in devices.values()))
+    total = (
+        Cell("total"),
+        *(number(memory.total_bytes, digits=2, unit=MIB) for memory in devices.values()),
+    )
     return Table(caption=f"{prediction.model} (MiB)", columns=("", *devices), rows=(*shown, total))
 
 
@@ -106,27 +121,42 @@ def summary_lines(prediction: Prediction) -> list[str]:
 
 
 def _speed_lines(speed: SpeedEstimate, config: RunConfig) -> Iterator[str]:
-    """Prefill and decode, of one sequence unless several were asked for, and of all slots where there are several."""
+    """Prefill and decode, of one sequence unless several were asked for, and of all slots where
+    there are several."""
     depth, n_parallel = f"at depth {count(config.n_depth)}", config.n_parallel
-    each = f" of {n_parallel} sequences together" if n_parallel > 1 else " of one slot" if speed.slots else ""
+    each = (
+        f" of {n_parallel} sequences together"
+        if n_parallel > 1
+        else " of one slot"
+        if speed.slots
+        else ""
+    )
     yield f"prefill {depth}: {_rate(speed.prefill_tokens_per_s, speed.prefill_interval_90)}"
     yield f"decode{each} {depth}: {_rate(speed.decode_tokens_per_s, speed.decode_interval_90)}"
     if (slots := speed.slots) and slots.n_slots != n_parallel:
         together = _rate(slots.decode_tokens_per_s, slots.decode_interval_90)
-        yield f"decode of all {slots.n_slots} slots together, each at depth {count(slots.n_depth)}: {together}"
+        yield (
+            f"decode of all {slots.n_slots} slots together, each at depth {count(slots.n_depth)}: "
+            f"{together}"
+        )
     if speed.bound_by:
         yield f"bound by: {speed.bound_by}"
 
 
 def citation_lines(citations: Sequence["Citation"]) -> list[str]:
-    """What was measured of the same model, settings and card: one sentence a run, the newest few."""
+    """What was measured of the same model, settings and card: one sentence a run, the newest
+    few."""
     lines = []
     for each in citations[:MOST_CITED]:
         told = [f"{mib(each.vram_bytes)}" if each.vram_bytes is not None else ""]
         for name, found in (("prefill", each.prefill), ("decode", each.decode)):
-            told.append(f"{name} {rate(found[1])} tokens/s at depth {count(found[0])}" if found else "")
+            told.append(
+                f"{name} {rate(found[1])} tokens/s at depth {count(found[0])}" if found else ""
+            )
         where = f"at n_ctx {count(each.n_ctx)} " if each.vram_bytes is None else ""
-        lines.append(f"measured on {each.card} {where}on {each.day}: {', '.join(filter(None, told))}")
+        lines.append(
+            f"measured on {each.card} {where}on {each.day}: {', '.join(filter(None, told))}"
+        )
     return lines
 
 
@@ -135,20 +165,33 @@ def citations_json(citations: Sequence["Citation"]) -> list[dict[str, Any]]:
     return [asdict(each) for each in citations]
 
 
-def grid_table(model: str, knobs: Sequence[str], answers: Sequence[tuple[RunConfig, Answer]]) -> Table:
+def grid_table(
+    model: str, knobs: Sequence[str], answers: Sequence[tuple[RunConfig, Answer]]
+) -> Table:
     """Many configurations, a row each; `knobs` are those that differ among them."""
-    rows = tuple((*(_knob(config, knob) for knob in knobs), *_outcome(answer)) for config, answer in answers)
+    rows = tuple(
+        (*(_knob(config, knob) for knob in knobs), *_outcome(answer)) for config, answer in answers
+    )
     return Table(caption=model, columns=(*knobs, *_OUTCOME_COLUMNS), rows=rows)
 
 
 _OUTCOME_COLUMNS: Final = (
-    "VRAM MiB", "KV MiB", "compute MiB", "host MiB", "fits", "max n_ctx", "prefill t/s", "decode t/s",
-)  # fmt: skip
+    "VRAM MiB",
+    "KV MiB",
+    "compute MiB",
+    "host MiB",
+    "fits",
+    "max n_ctx",
+    "prefill t/s",
+    "decode t/s",
+)
 
 
 def _outcome(answer: Answer) -> tuple[Cell, ...]:
     if isinstance(answer, str):
-        return tuple(Cell("refused" if name == "fits" else NOT_MEASURED) for name in _OUTCOME_COLUMNS)
+        return tuple(
+            Cell("refused" if name == "fits" else NOT_MEASURED) for name in _OUTCOME_COLUMNS
+        )
     memory, speed = answer.memory, answer.speed
     on_cards = [part for name, part in memory.devices.items() if is_card(name)]
     host = sum(part.total_bytes for name, part in memory.devices.items() if not is_card(name))
@@ -159,8 +202,12 @@ def _outcome(answer: Answer) -> tuple[Cell, ...]:
         number(host, unit=MIB),
         Cell(_verdict(answer)),
         number(answer.max_context),
-        Cell(rate(speed.prefill_tokens_per_s), speed.prefill_tokens_per_s) if speed else Cell(NOT_MEASURED),
-        Cell(rate(speed.decode_tokens_per_s), speed.decode_tokens_per_s) if speed else Cell(NOT_MEASURED),
+        Cell(rate(speed.prefill_tokens_per_s), speed.prefill_tokens_per_s)
+        if speed
+        else Cell(NOT_MEASURED),
+        Cell(rate(speed.decode_tokens_per_s), speed.decode_tokens_per_s)
+        if speed
+        else Cell(NOT_MEASURED),
     )
 
 
@@ -181,7 +228,11 @@ def _verdict(prediction: Prediction) -> str:
 
 def _fits(prediction: Prediction) -> str:
     verdict = "fits" if prediction.fits else "does not fit"
-    return verdict if prediction.fit_probability is None else f"{verdict} ({prediction.fit_probability:.0%} likely to)"
+    return (
+        verdict
+        if prediction.fit_probability is None
+        else f"{verdict} ({prediction.fit_probability:.0%} likely to)"
+    )
 
 
 def _rate(per_second: float, interval: tuple[float, float] | None) -> str:
@@ -193,4 +244,6 @@ def differing_knobs(configs: Sequence[RunConfig]) -> list[str]:
     """The knobs that are not the same in all of `configs`."""
     spelled: list[Mapping[str, Any]] = [config.to_dict() for config in configs]
     knobs = dict.fromkeys(knob for config in spelled for knob in config)
-    return [knob for knob in knobs if any(other.get(knob) != spelled[0].get(knob) for other in spelled)]
+    return [
+        knob for knob in knobs if any(other.get(knob) != spelled[0].get(knob) for other in spelled)
+    ]

@@ -1,7 +1,7 @@
 """Explanations in plain words, with the figures of one model on one card put in.
 
-Stands apart from `oomph.advise.explanations`, which computes the figures: here they get their tables and templates
-(`texts/*/explain`), the same figures in every language.
+Stands apart from `oomph.advise.explanations`, which computes the figures: here they get their
+tables and templates (`texts/*/explain`), the same figures in every language.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -33,32 +33,72 @@ TOPICS: Final = ("oom", "context", "experts", "kv", "flash-attention", "batch", 
 
 _HEADERS: Final = {
     "en": {
-        "experts": ("active experts", "VRAM MiB", "compute MiB", "decode t/s, empty", "full", "prefill t/s"),
-        "kv": ("type", "a token", "KV MiB", "longest context"),
-        "flash-attention": ("-fa", "compute MiB", "pool MiB", "longest context", "decode t/s, full", "prefill t/s"),
-        "batch": ("n_ubatch", "compute MiB", "pool MiB", "VRAM MiB", "prefill t/s"),
-        "context": ("n_ctx", "VRAM MiB", "margin MiB", "fits", "decode t/s", "prefill t/s", "first token", "YaRN"),
-    },
-    "ru": {
         "experts": (
-            "активных экспертов", "VRAM, МиБ", "буфер, МиБ", "генерация, ток/с: пустой", "полный", "промпт, ток/с",
+            "active experts",
+            "VRAM MiB",
+            "compute MiB",
+            "decode t/s, empty",
+            "full",
+            "prefill t/s",
         ),
-        "kv": ("тип", "на токен", "KV, МиБ", "самый длинный контекст"),
+        "kv": ("type", "a token", "KV MiB", "longest context"),
         "flash-attention": (
-            "-fa", "буфер, МиБ", "пул, МиБ", "самый длинный контекст", "генерация, ток/с", "промпт, ток/с",
+            "-fa",
+            "compute MiB",
+            "pool MiB",
+            "longest context",
+            "decode t/s, full",
+            "prefill t/s",
         ),
-        "batch": ("n_ubatch", "буфер, МиБ", "пул, МиБ", "VRAM, МиБ", "промпт, ток/с"),
+        "batch": ("n_ubatch", "compute MiB", "pool MiB", "VRAM MiB", "prefill t/s"),
         "context": (
-            "n_ctx", "VRAM, МиБ", "запас, МиБ", "поместится", "генерация, ток/с", "промпт, ток/с", "первый токен",
+            "n_ctx",
+            "VRAM MiB",
+            "margin MiB",
+            "fits",
+            "decode t/s",
+            "prefill t/s",
+            "first token",
             "YaRN",
         ),
     },
-}  # fmt: skip
+    "ru": {
+        "experts": (
+            "активных экспертов",
+            "VRAM, МиБ",
+            "буфер, МиБ",
+            "генерация, ток/с: пустой",
+            "полный",
+            "промпт, ток/с",
+        ),
+        "kv": ("тип", "на токен", "KV, МиБ", "самый длинный контекст"),
+        "flash-attention": (
+            "-fa",
+            "буфер, МиБ",
+            "пул, МиБ",
+            "самый длинный контекст",
+            "генерация, ток/с",
+            "промпт, ток/с",
+        ),
+        "batch": ("n_ubatch", "буфер, МиБ", "пул, МиБ", "VRAM, МиБ", "промпт, ток/с"),
+        "context": (
+            "n_ctx",
+            "VRAM, МиБ",
+            "запас, МиБ",
+            "поместится",
+            "генерация, ток/с",
+            "промпт, ток/с",
+            "первый токен",
+            "YaRN",
+        ),
+    },
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topic:
-    """What is explained of whom. `is_example_model` and `is_example_card` say that the user named none."""
+    """What is explained of whom. `is_example_model` and `is_example_card` say that the user named
+    none."""
 
     estimator: Estimator
     config: RunConfig
@@ -72,11 +112,18 @@ def explain_text(name: str | None, topic: Topic, language: str) -> str:
     if name is None:
         return render_text("explain/topics", language)
     if name not in TOPICS:
-        raise ConfigError(f"there is no explanation of {name!r}; the topics are {', '.join(TOPICS)}")
+        raise ConfigError(
+            f"there is no explanation of {name!r}; the topics are {', '.join(TOPICS)}"
+        )
     values = _VALUES[name](topic)
     rows = [_HEADERS[language][name], *values.pop("rows")] if "rows" in values else []
     return render_text(
-        f"explain/{name}", language, f=_facts(topic), rows=rows, columns=lambda rows: _columns(rows, language), **values
+        f"explain/{name}",
+        language,
+        f=_facts(topic),
+        rows=rows,
+        columns=lambda rows: _columns(rows, language),
+        **values,
     )
 
 
@@ -85,13 +132,20 @@ def _facts(topic: Topic) -> dict[str, Any]:
     estimator, model = topic.estimator, topic.estimator.model
     scaling = longest_extension(model)
     return {
-        "model": model.name, "quantization": quantization_of(model), "arch": model.arch, "is_moe": model.is_moe,
-        "card": estimator.gpu.name if estimator.gpu else NOT_MEASURED, "memory_bytes": estimator.gpu_memory_bytes,
-        "n_ctx": topic.config.n_ctx, "example_model": topic.is_example_model, "example_card": topic.is_example_card,
-        "native": native_context(model), "extended": scaling.reach if scaling else None,
+        "model": model.name,
+        "quantization": quantization_of(model),
+        "arch": model.arch,
+        "is_moe": model.is_moe,
+        "card": estimator.gpu.name if estimator.gpu else NOT_MEASURED,
+        "memory_bytes": estimator.gpu_memory_bytes,
+        "n_ctx": topic.config.n_ctx,
+        "example_model": topic.is_example_model,
+        "example_card": topic.is_example_card,
+        "native": native_context(model),
+        "extended": scaling.reach if scaling else None,
         "has_positions": has_positions(model),
         "has_attention": max(model.per_layer("attention.head_count", 1)) > 0,
-    }  # fmt: skip
+    }
 
 
 def _oom(topic: Topic) -> dict[str, Any]:
@@ -101,20 +155,25 @@ def _oom(topic: Topic) -> dict[str, Any]:
 def _context(topic: Topic) -> dict[str, Any]:
     tiers = context_tiers(topic.estimator, topic.config, topic.records)
     return {
-        "l": cache_lesson(topic.estimator, topic.config), "tiers": tiers, "rows": [_tier_row(tier) for tier in tiers],
+        "l": cache_lesson(topic.estimator, topic.config),
+        "tiers": tiers,
+        "rows": [_tier_row(tier) for tier in tiers],
         "longest": max_context(topic.estimator, topic.config),
-    }  # fmt: skip
+    }
 
 
 def _tier_row(tier: Tier) -> tuple[str, ...]:
     speed = tier.speed
     return (
-        count(tier.n_ctx), _mib(tier.total_vram_bytes), _mib(tier.margin_bytes),
+        count(tier.n_ctx),
+        _mib(tier.total_vram_bytes),
+        _mib(tier.margin_bytes),
         NOT_MEASURED if tier.probability is None else chance(tier.probability),
         _range(speed.decode_tokens_per_s, speed.decode_interval_90) if speed else NOT_MEASURED,
         _range(speed.prefill_tokens_per_s, speed.prefill_interval_90) if speed else NOT_MEASURED,
-        wait(tier.first_token_s), f"× {tier.scaling.factor:g}" if tier.scaling else "",
-    )  # fmt: skip
+        wait(tier.first_token_s),
+        f"× {tier.scaling.factor:g}" if tier.scaling else "",
+    )
 
 
 def _range(value: float, interval: tuple[float, float] | None) -> str:
@@ -124,7 +183,13 @@ def _range(value: float, interval: tuple[float, float] | None) -> str:
 def _experts(topic: Topic) -> dict[str, Any]:
     lesson = experts_lesson(topic.estimator, topic.config)
     rows = [
-        (str(row.value), _mib(row.device.total_bytes), _mib(row.device.compute_bytes), *_decode(row), _prefill(row))
+        (
+            str(row.value),
+            _mib(row.device.total_bytes),
+            _mib(row.device.compute_bytes),
+            *_decode(row),
+            _prefill(row),
+        )
         for row in (lesson.rows if lesson else ())
     ]
     return {"l": lesson, "rows": rows}
@@ -143,11 +208,15 @@ def _flash(topic: Topic) -> dict[str, Any]:
     lessons = flash_lesson(topic.estimator, topic.config)
     rows = [
         (
-            str(row.value), _mib(row.device.compute_bytes), _mib(row.pool_bytes), _longest(row), _decode(row)[1],
+            str(row.value),
+            _mib(row.device.compute_bytes),
+            _mib(row.pool_bytes),
+            _longest(row),
+            _decode(row)[1],
             _prefill(row),
         )
         for row in lessons
-    ]  # fmt: skip
+    ]
     return {"l": lessons, "rows": rows}
 
 
@@ -155,11 +224,14 @@ def _batch(topic: Topic) -> dict[str, Any]:
     lesson = batch_lesson(topic.estimator, topic.config)
     rows = [
         (
-            count(int(row.value)), _mib(row.device.compute_bytes), _mib(row.pool_bytes), _mib(row.device.total_bytes),
+            count(int(row.value)),
+            _mib(row.device.compute_bytes),
+            _mib(row.pool_bytes),
+            _mib(row.device.total_bytes),
             _prefill(row),
         )
         for row in lesson.rows
-    ]  # fmt: skip
+    ]
     return {"l": lesson, "rows": rows}
 
 
@@ -169,9 +241,14 @@ def _rope(topic: Topic) -> dict[str, Any]:
 
 
 _VALUES: Final[dict[str, Callable[[Topic], dict[str, Any]]]] = {
-    "oom": _oom, "context": _context, "experts": _experts, "kv": _kv, "flash-attention": _flash, "batch": _batch,
+    "oom": _oom,
+    "context": _context,
+    "experts": _experts,
+    "kv": _kv,
+    "flash-attention": _flash,
+    "batch": _batch,
     "rope": _rope,
-}  # fmt: skip
+}
 
 
 def _mib(n_bytes: float) -> str:
@@ -197,5 +274,8 @@ def _columns(rows: Iterable[Sequence[str]], language: str) -> str:
     header, *body = rows
     cells = [tuple(header), *(tuple(respell(cell, language) for cell in row) for row in body)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
-    lines = ("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in cells)
+    lines = (
+        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        for row in cells
+    )
     return "\n".join(f"    {line}" for line in lines)

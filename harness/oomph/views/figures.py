@@ -1,8 +1,8 @@
 """A page's figures, each with its caption, its words and its data.
 
-Stands between the plots, which draw what they are handed, and the sections, which put figures in order: here is
-decided which records a figure may speak for. A figure shows one setting; where a page has several, the one with the
-most points of that kind, and its caption says which.
+Stands between the plots, which draw what they are handed, and the sections, which put figures in
+order: here is decided which records a figure may speak for. A figure shows one setting; where a
+page has several, the one with the most points of that kind, and its caption says which.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,7 +30,13 @@ from oomph.views.plots_energy import energy_by_experts, energy_table, plot_energ
 from oomph.views.plots_fit import QUANTITY_NAMES, agreements, is_memory, plot_predicted_vs_measured
 from oomph.views.plots_map import map_in_words, memory_map, plot_map
 from oomph.views.plots_memory import MemoryBar, memory_bars, plot_memory
-from oomph.views.plots_quality import losses_by_experts, plot_losses, plot_quality, plot_trade, trade_points
+from oomph.views.plots_quality import (
+    losses_by_experts,
+    plot_losses,
+    plot_quality,
+    plot_trade,
+    trade_points,
+)
 from oomph.views.plots_speed import KIND_NAMES, plot_speed_by_depth
 from oomph.views.readings import (
     experts_word,
@@ -58,7 +64,8 @@ MOST_MAPS: Final = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """A figure with its caption; `name` names its file, `alt` says what can be read off it, `table` holds its data."""
+    """A figure with its caption; `name` names its file, `alt` says what can be read off it, `table`
+    holds its data."""
 
     name: str
     figure: "Figure"
@@ -69,9 +76,11 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Material:
-    """What a chapter is made of: records of one model on one machine, and what is computed around them.
+    """What a chapter is made of: records of one model on one machine, and what is computed around
+    them.
 
-    `dry_runs` are records of the same configurations on phantom cards, by the record id of the real run.
+    `dry_runs` are records of the same configurations on phantom cards, by the record id of the real
+    run.
     """
 
     records: Sequence[Record]
@@ -101,17 +110,22 @@ class Material:
         return leading(self.free, counts)
 
     def words(self, records: Sequence[Record]) -> str:
-        """` (KV f16, flash_attn on)`: what tells these records' setting from the others; empty for the only one."""
+        """` (KV f16, flash_attn on)`: what tells these records' setting from the others; empty for
+        the only one."""
         words = setting_words(setting(records[0]), by_setting(self.free)) if records else ""
         return f" ({words})" if words else ""
 
     def surface(self, records: Sequence[Record]) -> "Surface | None":
         """What is predicted around these records."""
-        return next((each for each in self.surfaces if records and records[0].record_id in each.record_ids), None)
+        return next(
+            (each for each in self.surfaces if records and records[0].record_id in each.record_ids),
+            None,
+        )
 
 
 def memory_pictures(material: Material) -> Iterator[Picture]:
-    """Memory by context and by experts, the maps, and a figure for each limit that workers were put under."""
+    """Memory by context and by experts, the maps, and a figure for each limit that workers were put
+    under."""
     shown, capital = material.leading(succeeded), material.memory_word
     words, predictions = material.words(shown), material.predictions
     if not any(bar.measured or bar.failed for bar in memory_bars(shown, predictions, by=n_ctx)):
@@ -119,25 +133,45 @@ def memory_pictures(material: Material) -> Iterator[Picture]:
     most = max((e for record in shown if (e := n_expert_used(record))), default=None)
     by_context = memory_bars([r for r in shown if n_expert_used(r) == most], predictions, by=n_ctx)
     deepest = max((n_ctx(record) for record in shown if succeeded(record)), default=None)
-    by_experts = memory_bars([r for r in shown if n_ctx(r) == deepest], predictions, by=n_expert_used)
+    by_experts = memory_bars(
+        [r for r in shown if n_ctx(r) == deepest], predictions, by=n_expert_used
+    )
     if len(by_context) > 1 or (by_context and len(by_experts) < 2):
         what = f"{capital} by context{f' with {most} active experts' if most else ''}{words}"
-        yield _bars("memory-by-context", by_context, material, axis="n_ctx", what=what, more=", by llama.cpp's buffers")
+        yield _bars(
+            "memory-by-context",
+            by_context,
+            material,
+            axis="n_ctx",
+            what=what,
+            more=", by llama.cpp's buffers",
+        )
     if len(by_experts) > 1:
         what = f"{capital} by active experts at n_ctx {deepest:,}{words}"
         more = ". All experts are resident, whatever is active"
-        yield _bars("memory-by-experts", by_experts, material, axis="n_expert_used", what=what, more=more)
+        yield _bars(
+            "memory-by-experts", by_experts, material, axis="n_expert_used", what=what, more=more
+        )
     yield from _maps(material)
     yield from _limited(material)
 
 
 def _bars(
-    name: str, bars: Sequence[MemoryBar], material: Material, *, axis: str, what: str, more: str = ""
-) -> Picture:  # fmt: skip
+    name: str,
+    bars: Sequence[MemoryBar],
+    material: Material,
+    *,
+    axis: str,
+    what: str,
+    more: str = "",
+) -> Picture:
     return Picture(
-        name=name, figure=plot_memory(bars, axis=axis, cards=material.cards), caption=f"{what}{more}.",
-        alt=f"{what}: {_bars_in_words(bars)}", table=bars_table(bars, axis=axis),
-    )  # fmt: skip
+        name=name,
+        figure=plot_memory(bars, axis=axis, cards=material.cards),
+        caption=f"{what}{more}.",
+        alt=f"{what}: {_bars_in_words(bars)}",
+        table=bars_table(bars, axis=axis),
+    )
 
 
 def _bars_in_words(bars: Sequence[MemoryBar]) -> str:
@@ -159,27 +193,42 @@ def _maps(material: Material) -> Iterator[Picture]:
         if len(chart.squares) < 2:
             continue
         drawn += 1
-        caption = f"{material.memory_word} for each context and number of active experts{material.words(group)}."
+        caption = (
+            f"{material.memory_word} for each context and number of active "
+            f"experts{material.words(group)}."
+        )
         if chart.predicted:
             caption += " What fits the card is left of the line."
         yield Picture(
-            name="memory-map" if drawn == 1 else f"memory-map-{drawn}", figure=plot_map(chart, cards=material.cards),
-            caption=caption, alt=f"{caption} {map_in_words(chart)}", table=trim(map_table(chart)),
-        )  # fmt: skip
+            name="memory-map" if drawn == 1 else f"memory-map-{drawn}",
+            figure=plot_map(chart, cards=material.cards),
+            caption=caption,
+            alt=f"{caption} {map_in_words(chart)}",
+            table=trim(map_table(chart)),
+        )
 
 
 def _limited(material: Material) -> Iterator[Picture]:
     """One picture for each memory limit that workers were put under."""
-    for limit in sorted({size for record in material.records if (size := memory_limit_bytes(record)) is not None}):
+    for limit in sorted(
+        {size for record in material.records if (size := memory_limit_bytes(record)) is not None}
+    ):
         limited = [record for record in material.records if memory_limit_bytes(record) == limit]
         bars = memory_bars(limited, material.predictions, by=n_ctx)
         exempt = limited[0].limits.get("memory_kind") == "data"
-        words = "private memory, from which mapped weights are exempt" if exempt else "everything mapped"
+        words = (
+            "private memory, from which mapped weights are exempt"
+            if exempt
+            else "everything mapped"
+        )
         more = (
-            ": a cross is a point that llama.cpp could not allocate, or one that was skipped because it asks for more"
+            ": a cross is a point that llama.cpp could not allocate, or one that was skipped "
+            "because it asks for more"
         )
         what = f"Under a limit of {mib(limit)} on {words}"
-        yield _bars(f"memory-limit-{limit // MIB}", bars, material, axis="n_ctx", what=what, more=more)
+        yield _bars(
+            f"memory-limit-{limit // MIB}", bars, material, axis="n_ctx", what=what, more=more
+        )
 
 
 def account_pictures(material: Material) -> Iterator[Picture]:
@@ -188,16 +237,24 @@ def account_pictures(material: Material) -> Iterator[Picture]:
     if not runs:
         return
     shown = shown_runs(runs)
-    some = "" if len(shown) == len(runs) else f" {len(shown)} of {len(runs)} runs, from the smallest to the largest."
+    some = (
+        ""
+        if len(shown) == len(runs)
+        else f" {len(shown)} of {len(runs)} runs, from the smallest to the largest."
+    )
     said = "; ".join(
-        f"{run.label}: " + ", ".join(f"{account.witness} {mib(account.total_bytes)}" for account in run.accounts)
+        f"{run.label}: "
+        + ", ".join(f"{account.witness} {mib(account.total_bytes)}" for account in run.accounts)
         for run in shown
     )
     yield Picture(
-        name="accounts", figure=plot_accounts(shown, cards=material.cards), table=accounts_table(runs),
-        caption=f"Each run as every witness tells it; what none explains is a part of its own.{some}",
+        name="accounts",
+        figure=plot_accounts(shown, cards=material.cards),
+        table=accounts_table(runs),
+        caption=f"Each run as every witness tells it; what none explains is a part of its "
+        f"own.{some}",
         alt=f"Memory of each run by witness: {said}",
-    )  # fmt: skip
+    )
 
 
 def speed_pictures(material: Material) -> Iterator[Picture]:
@@ -209,15 +266,21 @@ def speed_pictures(material: Material) -> Iterator[Picture]:
             continue
         words = "; ".join(
             f"{experts_word(experts)}: {rate(points[0].tokens_per_s)} at {points[0].n_depth:,}"
-            + (f" to {rate(points[-1].tokens_per_s)} at {points[-1].n_depth:,}" if len(points) > 1 else "")
+            + (
+                f" to {rate(points[-1].tokens_per_s)} at {points[-1].n_depth:,}"
+                if len(points) > 1
+                else ""
+            )
             for experts, points in series.items()
         )
         what = f"{name.capitalize()} against depth{material.words(shown)}"
         yield Picture(
-            name=f"{name}-by-depth", figure=plot_speed_by_depth(series, kind=kind), table=rates_table(series),
+            name=f"{name}-by-depth",
+            figure=plot_speed_by_depth(series, kind=kind),
+            table=rates_table(series),
             caption=f"{what}: medians, bars from the slowest to the fastest sample.",
             alt=f"{what}, tokens per second by n_expert_used and n_depth: {words}",
-        )  # fmt: skip
+        )
 
 
 def energy_pictures(material: Material) -> Iterator[Picture]:
@@ -230,48 +293,68 @@ def energy_pictures(material: Material) -> Iterator[Picture]:
         what = f"Energy of {name} against depth{material.words(shown)}"
         words = "; ".join(
             f"{experts_word(experts)}: {points[0].joules:.3g} J at {points[0].n_depth:,}"
-            + (f" to {points[-1].joules:.3g} J at {points[-1].n_depth:,}" if len(points) > 1 else "")
+            + (
+                f" to {points[-1].joules:.3g} J at {points[-1].n_depth:,}"
+                if len(points) > 1
+                else ""
+            )
             for experts, points in series.items()
         )
         yield Picture(
-            name=f"{name}-energy-by-depth", figure=plot_energy_by_depth(series, kind=kind), table=energy_table(series),
+            name=f"{name}-energy-by-depth",
+            figure=plot_energy_by_depth(series, kind=kind),
+            table=energy_table(series),
             caption=f"{what}: what all cards drew, by their own counters.",
             alt=f"{what}, joules a token by n_expert_used and n_depth: {words}",
-        )  # fmt: skip
+        )
 
 
 def quality_pictures(material: Material) -> Iterator[Picture]:
-    """Perplexity against experts, likelihood against the place in the context, and both against speed."""
+    """Perplexity against experts, likelihood against the place in the context, and both against
+    speed."""
     shown = material.leading(lambda record: perplexity(record) is not None)
     quality, words = quality_by_experts(shown), material.words(shown)
     if len(quality) > 1:
         n_tokens = max(point.n_tokens for point in quality.values())
         yield Picture(
-            name="quality-by-experts", figure=plot_quality(quality), table=perplexity_table(quality),
-            caption=f"Perplexity of {n_tokens:,} tokens by active experts{words}, with one standard error to either"
+            name="quality-by-experts",
+            figure=plot_quality(quality),
+            table=perplexity_table(quality),
+            caption=f"Perplexity of {n_tokens:,} tokens by active experts{words}, with one "
+            f"standard error to either"
             " side.",
-            alt="Perplexity by n_expert_used: " + "; ".join(f"{e}: {p.value:,.1f}" for e, p in quality.items()),
-        )  # fmt: skip
+            alt="Perplexity by n_expert_used: "
+            + "; ".join(f"{e}: {p.value:,.1f}" for e, p in quality.items()),
+        )
     if losses := losses_by_experts(shown):
         said = "; ".join(
             f"{experts_word(experts)}: {bins[0].mean_nats:.2f} in the first {bins[0].last} tokens, "
-            f"{bins[-1].mean_nats:.2f} from {bins[-1].first:,} on" for experts, bins in losses.items()
-        )  # fmt: skip
+            f"{bins[-1].mean_nats:.2f} from {bins[-1].first:,} on"
+            for experts, bins in losses.items()
+        )
         yield Picture(
-            name="quality-by-context", figure=plot_losses(losses), table=losses_table(losses),
-            caption=f"What a token costs by how much context it was given{words}, with one standard error.",
+            name="quality-by-context",
+            figure=plot_losses(losses),
+            table=losses_table(losses),
+            caption=f"What a token costs by how much context it was given{words}, with one "
+            f"standard error.",
             alt=f"Nats a token by n_expert_used and context: {said}",
-        )  # fmt: skip
+        )
     points = trade_points(shown)
     if len(points) > 1:
         yield Picture(
-            name="speed-quality-memory", figure=plot_trade(points, cards=material.cards), table=trade_table(points),
-            caption="Speed, quality and memory at once: a ring marks points that no other beats in all three.",
+            name="speed-quality-memory",
+            figure=plot_trade(points, cards=material.cards),
+            table=trade_table(points),
+            caption="Speed, quality and memory at once: a ring marks points that no other beats "
+            "in all three.",
             alt="; ".join(
-                f"{p.n_expert_used} experts at n_ctx {p.n_ctx}: {rate(p.decode_tokens_per_s)} tokens/s, perplexity"
-                f" {p.perplexity:,.1f}, {mib(p.n_bytes)}" for p in points
+                f"{p.n_expert_used} experts at n_ctx {p.n_ctx}: {rate(p.decode_tokens_per_s)} "
+                f"tokens/s, perplexity"
+                f" {p.perplexity:,.1f}, {mib(p.n_bytes)}"
+                for p in points
             ),
-        )  # fmt: skip
+        )
 
 
 def fit_pictures(comparisons: Sequence["Comparison"]) -> Iterator[Picture]:
@@ -281,12 +364,16 @@ def fit_pictures(comparisons: Sequence["Comparison"]) -> Iterator[Picture]:
         if not own:
             continue
         words = "; ".join(
-            f"{QUANTITY_NAMES.get(a.quantity, a.quantity)}: median error {share(a.median_error)}, worst"
-            f" {share(a.worst_error)}, {a.n} measurements" for a in agreements(own)
-        )  # fmt: skip
+            f"{QUANTITY_NAMES.get(a.quantity, a.quantity)}: median error {share(a.median_error)}, "
+            f"worst"
+            f" {share(a.worst_error)}, {a.n} measurements"
+            for a in agreements(own)
+        )
         band = f" {said}." if (said := within(own)) else ""
         yield Picture(
-            name=f"predicted-{name}", figure=plot_predicted_vs_measured(own), table=trim(comparisons_table(own)),
+            name=f"predicted-{name}",
+            figure=plot_predicted_vs_measured(own),
+            table=trim(comparisons_table(own)),
             caption=f"Predicted {name} against measured, residuals beneath.{band}",
             alt=f"Predicted {name} against measured. {words}",
-        )  # fmt: skip
+        )

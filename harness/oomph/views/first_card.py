@@ -22,17 +22,40 @@ _QUANTITIES: Final = {
     "decode_tokens_per_s": "decode",
 }
 _ERRORS: Final = (
-    "quantity", "n", "median error", "worst", "bias", "in 90 %", "calibrated", "its worst", "its 90 %",
-)  # fmt: skip
+    "quantity",
+    "n",
+    "median error",
+    "worst",
+    "bias",
+    "in 90 %",
+    "calibrated",
+    "its worst",
+    "its 90 %",
+)
 _RATES: Final = (
-    "model", "run", "test", "depth", "predicted before", "90 %", "measured", "error", "J a token",
-)  # fmt: skip
+    "model",
+    "run",
+    "test",
+    "depth",
+    "predicted before",
+    "90 %",
+    "measured",
+    "error",
+    "J a token",
+)
 _VIEWS: Final = (
-    "model", "run", "predicted before", "llama.cpp's lines", "NVML, process", "NVML, card", "cudaMemGetInfo",
-)  # fmt: skip
+    "model",
+    "run",
+    "predicted before",
+    "llama.cpp's lines",
+    "NVML, process",
+    "NVML, card",
+    "cudaMemGetInfo",
+)
 _TOLD: Final = ("total_vram_bytes", "host_bytes", "prefill_tokens_per_s", "decode_tokens_per_s")
 _NOT_THE_SAME: Final = (
-    "predictions.jsonl is not what was sealed before the first step: the figures below say nothing of foresight"
+    "predictions.jsonl is not what was sealed before the first step: the figures below say "
+    "nothing of foresight"
 )
 
 
@@ -43,14 +66,22 @@ def plan_table(plan: list[Planned], *, minutes: float) -> Table:
         at += 0.0 if step.done else step.seconds or 0.0
         is_in_time = step.done or (step.seconds is not None and at <= minutes * 60)
         state = "done" if step.done else step.why or ("" if is_in_time else "if time is left")
-        rows.append((Cell(step.name), Cell(step.asks), Cell(wait(step.seconds), step.seconds), Cell(state)))
-    return Table(caption=f"The plan, {minutes:g} minutes", columns=("step", "question", "about", ""), rows=tuple(rows))
+        rows.append(
+            (Cell(step.name), Cell(step.asks), Cell(wait(step.seconds), step.seconds), Cell(state))
+        )
+    return Table(
+        caption=f"The plan, {minutes:g} minutes",
+        columns=("step", "question", "about", ""),
+        rows=tuple(rows),
+    )
 
 
 def errors_table(verdict: Verdict) -> Table:
-    """One row a quantity: how far the predictions made before were off, and what a calibration leaves."""
+    """One row a quantity: how far the predictions made before were off, and what a calibration
+    leaves."""
     return Table(
-        caption="Predicted before the card was seen, beside measured (calibrated: on points that the fit did not see)",
+        caption="Predicted before the card was seen, beside measured (calibrated: on points that "
+        "the fit did not see)",
         columns=_ERRORS,
         rows=tuple(_error_row(each) for each in verdict.errors),
     )
@@ -81,7 +112,9 @@ def _size(errors: Errors | None, which: Literal["median", "worst"]) -> Cell:
 def _bias(errors: Errors | None) -> Cell:
     if errors is None:
         return Cell(NOT_MEASURED)
-    return Cell(percent(errors.bias) if errors.is_rate else f"{errors.bias / MIB:+,.2f} MiB", errors.bias)
+    return Cell(
+        percent(errors.bias) if errors.is_rate else f"{errors.bias / MIB:+,.2f} MiB", errors.bias
+    )
 
 
 def _inside(errors: Errors | None) -> Cell:
@@ -111,7 +144,9 @@ def rates_table(verdict: Verdict) -> Table:
                     number(joules_per_token(record, each), digits=3),
                 )
             )
-    return Table(caption="Tokens per second, and joules of a token", columns=_RATES, rows=tuple(rows))
+    return Table(
+        caption="Tokens per second, and joules of a token", columns=_RATES, rows=tuple(rows)
+    )
 
 
 def _error(comparison: Comparison) -> Cell:
@@ -124,14 +159,20 @@ def joules_per_token(record: Record, comparison: Comparison) -> float | None:
     kind = "pp" if comparison.quantity.startswith("prefill") else "tg"
     for timing in record.timings:
         depth = timing.n_depth if kind == "pp" else int(timing.n_depth + timing.n_tokens / 2)
-        if timing.test.startswith(kind) and depth == comparison.n_depth and timing.energy_j is not None:
+        if (
+            timing.test.startswith(kind)
+            and depth == comparison.n_depth
+            and timing.energy_j is not None
+        ):
             return timing.energy_j / (timing.n_tokens * timing.n_parallel * len(timing.samples_ns))
     return None
 
 
 def views_table(verdict: Verdict) -> Table:
     """One row a run on a card: its memory by every account."""
-    before = {c.record_id: c.predicted for c in verdict.comparisons if c.quantity == "total_vram_bytes"}
+    before = {
+        c.record_id: c.predicted for c in verdict.comparisons if c.quantity == "total_vram_bytes"
+    }
     rows = tuple(
         (
             Cell(views.record.model.name),
@@ -187,7 +228,15 @@ def stages_table(verdict: Verdict) -> Table:
     )
     return Table(
         caption="Running out of memory, stage by stage",
-        columns=("step", "setting", "n_ctx", "predicted before", "seen", "tokens in", "the log says"),
+        columns=(
+            "step",
+            "setting",
+            "n_ctx",
+            "predicted before",
+            "seen",
+            "tokens in",
+            "the log says",
+        ),
         rows=rows,
     )
 
@@ -228,7 +277,11 @@ def first_chapter(verdict: Verdict, title: str) -> Chapter:
     """What stands before the page's chapters of single models."""
     facts = (facts_table(verdict.facts),) if verdict.facts else ()
     sections = (
-        Section(title="Predicted before, measured after", text=_sealed(verdict), tables=(errors_table(verdict),)),
+        Section(
+            title="Predicted before, measured after",
+            text=_sealed(verdict),
+            tables=(errors_table(verdict),),
+        ),
         Section(title="Rates", tables=(rates_table(verdict),)),
         Section(title="Out of memory", tables=(frontiers_table(verdict), stages_table(verdict))),
         Section(title="Accounts", text=_ACCOUNTS, tables=(views_table(verdict),)),
@@ -236,7 +289,9 @@ def first_chapter(verdict: Verdict, title: str) -> Chapter:
         Section(title="Steps", tables=(steps_table(verdict),)),
     )
     shown = [
-        Section(title=s.title, text=s.text, notes=s.notes, tables=tuple(t for t in s.tables if t.rows))
+        Section(
+            title=s.title, text=s.text, notes=s.notes, tables=tuple(t for t in s.tables if t.rows)
+        )
         for s in sections
     ]
     return Chapter(
@@ -248,8 +303,10 @@ def first_chapter(verdict: Verdict, title: str) -> Chapter:
 
 
 _ACCOUNTS: Final = (
-    "llama.cpp's lines leave out the CUDA context, cuBLAS's workspace and the pool that grows in use. NVML counts the"
-    " worker's process, and the card less what was on it before; cudaMemGetInfo is asked by the worker after its last"
+    "llama.cpp's lines leave out the CUDA context, cuBLAS's workspace and the pool that grows in "
+    "use. NVML counts the"
+    " worker's process, and the card less what was on it before; cudaMemGetInfo is asked by the "
+    "worker after its last"
     " token, so it misses what was given back by then."
 )
 
@@ -257,13 +314,19 @@ _ACCOUNTS: Final = (
 def _sealed(verdict: Verdict) -> str:
     if not verdict.is_sealed:
         return _NOT_THE_SAME + "."
-    return "The predictions were on disk, and their hash in the journal, before the first step began."
+    return (
+        "The predictions were on disk, and their hash in the journal, before the first step began."
+    )
 
 
 def _headline(verdict: Verdict) -> str:
     ran = sum(record.outcome.label == "ok" for record in verdict.records)
     right = sum(seen.predicted == seen.seen for seen in verdict.stages)
-    stages = f", {right} of {len(verdict.stages)} stages of running out as predicted" if verdict.stages else ""
+    stages = (
+        f", {right} of {len(verdict.stages)} stages of running out as predicted"
+        if verdict.stages
+        else ""
+    )
     return f"{ran} of {len(verdict.records)} points ran{stages}"
 
 
@@ -276,11 +339,17 @@ def evidence(verdict: Verdict) -> Iterator[str]:
             yield _error_sentence(errors)
     for found in verdict.frontiers:
         if found.predicted is not None:
-            yield f"{found.step}: predicted to end at n_ctx {count(found.predicted)}, ends at {count(found.measured)}"
+            yield (
+                f"{found.step}: predicted to end at n_ctx {count(found.predicted)}, ends at "
+                f"{count(found.measured)}"
+            )
     if verdict.facts:
         context = verdict.facts["context"]
         if context["nvml_device_bytes"]:
-            yield f"a CUDA context without any allocation takes {mib(context['nvml_device_bytes'])} by NVML"
+            yield (
+                f"a CUDA context without any allocation takes {mib(context['nvml_device_bytes'])} "
+                f"by NVML"
+            )
     for entry in verdict.steps:
         if entry.state in ("left out", "failed", "stopped"):
             yield f"{entry.step}: {entry.state}, {entry.why}"
@@ -291,10 +360,16 @@ def evidence(verdict: Verdict) -> Iterator[str]:
 def _error_sentence(judged: Judged) -> str:
     said = []
     if before := judged.before:
-        inside = "" if before.coverage is None else f", {share(before.coverage, 0)} inside the 90 % interval"
+        inside = (
+            ""
+            if before.coverage is None
+            else f", {share(before.coverage, 0)} inside the 90 % interval"
+        )
         said.append(f"off by {_size(before, 'median').text} (median of {before.n}){inside}")
     if after := judged.calibrated:
-        said.append(f"calibrated, on points that the fit did not see, {_size(after, 'median').text}")
+        said.append(
+            f"calibrated, on points that the fit did not see, {_size(after, 'median').text}"
+        )
     if judged.n_disturbed:
         said.append(f"{counted(judged.n_disturbed, 'disturbed measurement')} left aside")
     return f"{_QUANTITIES[judged.quantity]}: {'; '.join(said)}"

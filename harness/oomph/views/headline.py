@@ -1,7 +1,7 @@
 """The answer in sentences, each with the figures that carry it.
 
-Stands apart because it is the only view that draws conclusions. A sentence is made from records and comparisons
-alone and left out where they do not carry it; none says more than its figures.
+Stands apart because it is the only view that draws conclusions. A sentence is made from records and
+comparisons alone and left out where they do not carry it; none says more than its figures.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from oomph.calibrate.comparison import Comparison
 
 NEGLIGIBLE: Final = 0.05
-"""Experts "hardly change" memory where they move it by less than this share of what the context moves it by."""
+"""Experts "hardly change" memory where they move it by less than this share of what the context
+moves it by."""
 
 
 def headline(records: Sequence[Record], language: str = "en") -> str:
@@ -43,7 +44,9 @@ def headline(records: Sequence[Record], language: str = "en") -> str:
 
     Of several settings it speaks of the one with the most points that ran, and says which that is.
     """
-    said = render_text("headline", language, width=None, model=records[0].model.name, **_findings(records))
+    said = render_text(
+        "headline", language, width=None, model=records[0].model.name, **_findings(records)
+    )
     return said.strip()
 
 
@@ -53,13 +56,22 @@ def _findings(records: Sequence[Record]) -> dict[str, Any]:
     totals = _totals(shown)
     if not totals:
         return _without_memory(records)
-    (low_at, low), (high_at, high) = min(totals.items(), key=_bytes), max(totals.items(), key=_bytes)
+    (low_at, low), (high_at, high) = (
+        min(totals.items(), key=_bytes),
+        max(totals.items(), key=_bytes),
+    )
     by_context, by_experts = spread(totals, fixed=1), spread(totals, fixed=0)
     return {
-        "case": _case({context for context, _ in totals}, by_context, by_experts), "low": low, "low_at": low_at[0],
-        "high": high, "high_at": high_at[0], "by_context": by_context, "by_experts": by_experts,
-        "on_cards": all(map(has_cards, records)), "setting": setting_words(setting(shown[0]), by_setting(records)),
-    }  # fmt: skip
+        "case": _case({context for context, _ in totals}, by_context, by_experts),
+        "low": low,
+        "low_at": low_at[0],
+        "high": high,
+        "high_at": high_at[0],
+        "by_context": by_context,
+        "by_experts": by_experts,
+        "on_cards": all(map(has_cards, records)),
+        "setting": setting_words(setting(shown[0]), by_setting(records)),
+    }
 
 
 def _case(contexts: Collection[int], by_context: int | None, by_experts: int | None) -> str:
@@ -90,28 +102,44 @@ def _totals(records: Iterable[Record]) -> dict[tuple[int, int | None], int]:
     return {
         (n_ctx(record), n_expert_used(record)): sum(parts.values())
         for record in records
-        if succeeded(record) and memory_limit_bytes(record) is None and (parts := measured_components(record))
+        if succeeded(record)
+        and memory_limit_bytes(record) is None
+        and (parts := measured_components(record))
     }
 
 
 def spread(totals: Mapping[tuple[int, int | None], int], *, fixed: int) -> int | None:
-    """The largest difference in bytes while the key's part `fixed` stays the same; None where it never does."""
+    """The largest difference in bytes while the key's part `fixed` stays the same; None where it
+    never does."""
     groups: dict[int | None, list[int]] = {}
     for key, n_bytes in totals.items():
         groups.setdefault(key[fixed], []).append(n_bytes)
-    return max((max(group) - min(group) for group in groups.values() if len(group) > 1), default=None)
+    return max(
+        (max(group) - min(group) for group in groups.values() if len(group) > 1), default=None
+    )
 
 
 def evidence(records: Sequence[Record], comparisons: Sequence["Comparison"]) -> tuple[str, ...]:
-    """The findings below the headline: speed, quality, how the estimate did, failures, what disturbed."""
-    estimates = _estimates([c for c in comparisons if c.device != "host" or not has_cards(records[0])])
+    """The findings below the headline: speed, quality, how the estimate did, failures, what
+    disturbed."""
+    estimates = _estimates(
+        [c for c in comparisons if c.device != "host" or not has_cards(records[0])]
+    )
     frontiers = (_frontier(group, by_setting(records)) for group in by_setting(records).values())
-    found = [*frontiers, *(_speed(records, kind) for kind in KIND_NAMES), _quality(records), *estimates]
-    return tuple(s for s in (*found, _failures(records), _disturbed(records), _imported(records)) if s)
+    found = [
+        *frontiers,
+        *(_speed(records, kind) for kind in KIND_NAMES),
+        _quality(records),
+        *estimates,
+    ]
+    return tuple(
+        s for s in (*found, _failures(records), _disturbed(records), _imported(records)) if s
+    )
 
 
 def _frontier(records: Sequence[Record], settings: Iterable[Setting]) -> str | None:
-    """Between which contexts a setting runs out of memory, by experts; None where it was never seen to."""
+    """Between which contexts a setting runs out of memory, by experts; None where it was never seen
+    to."""
     chart = memory_map([record for record in records if memory_limit_bytes(record) is None], {})
     ends: dict[tuple[int | None, int | None], list[str]] = {}
     for experts in chart.experts:
@@ -119,8 +147,9 @@ def _frontier(records: Sequence[Record], settings: Iterable[Setting]) -> str | N
     said = [
         f"n_ctx {count(ran)} runs and {count(full)} runs out of memory ({', '.join(experts)}"
         f"{'' if experts == [UNSET] else ' active experts'})"
-        for (ran, full), experts in ends.items() if ran is not None and full is not None
-    ]  # fmt: skip
+        for (ran, full), experts in ends.items()
+        if ran is not None and full is not None
+    ]
     if not said:
         return None
     words = setting_words(setting(records[0]), settings)
@@ -129,7 +158,11 @@ def _frontier(records: Sequence[Record], settings: Iterable[Setting]) -> str | N
 
 def _speed(records: Sequence[Record], kind: str) -> str | None:
     records = leading(records, lambda record: bool(rates(record, kind)))
-    series = {experts: points for experts, points in rates_by_experts(records, kind).items() if experts is not None}
+    series = {
+        experts: points
+        for experts, points in rates_by_experts(records, kind).items()
+        if experts is not None
+    }
     if not series:
         return None
     fewest, most = min(series), max(series)
@@ -137,12 +170,14 @@ def _speed(records: Sequence[Record], kind: str) -> str | None:
     if fewest != most:
         few, many = series[fewest][0], series[most][0]
         parts.append(
-            f"{rate(few.tokens_per_s)} tokens/s with {fewest} active experts, {rate(many.tokens_per_s)} with {most}"
+            f"{rate(few.tokens_per_s)} tokens/s with {fewest} active experts, "
+            f"{rate(many.tokens_per_s)} with {most}"
         )
     first, last = series[most][0], series[most][-1]
     if last.n_depth > first.n_depth:
         parts.append(
-            f"with {most} it goes from {rate(first.tokens_per_s)} to {rate(last.tokens_per_s)} tokens/s"
+            f"with {most} it goes from {rate(first.tokens_per_s)} to {rate(last.tokens_per_s)} "
+            f"tokens/s"
             f" as the depth grows from {first.n_depth:,} to {last.n_depth:,}"
         )
     return f"{KIND_NAMES[kind].capitalize()}: {'; '.join(parts)}." if parts else None
@@ -157,7 +192,8 @@ def _quality(records: Sequence[Record]) -> str | None:
         for e, point in sorted(quality.items(), reverse=True)
     )
     return (
-        f"Perplexity by active experts: {values}. The text ranks settings of this model and compares with no benchmark."
+        f"Perplexity by active experts: {values}. The text ranks settings of this model and "
+        f"compares with no benchmark."
     )
 
 
@@ -165,22 +201,35 @@ def _estimates(comparisons: Sequence["Comparison"]) -> list[str]:
     return [_estimate(a) for a in agreements(comparisons) if a.quantity in _HEADLINED]
 
 
-_HEADLINED: Final = ("total_vram_bytes", "host_bytes", "compute_bytes", "prefill_tokens_per_s", "decode_tokens_per_s")
+_HEADLINED: Final = (
+    "total_vram_bytes",
+    "host_bytes",
+    "compute_bytes",
+    "prefill_tokens_per_s",
+    "decode_tokens_per_s",
+)
 
 
 def _estimate(agreement: Agreement) -> str:
     band = (
-        "" if agreement.within_band is None else f", {share(agreement.within_band, 0)} inside the predicted 90 % band"
+        ""
+        if agreement.within_band is None
+        else f", {share(agreement.within_band, 0)} inside the predicted 90 % band"
     )
     off, worst = share(agreement.median_error), share(agreement.worst_error)
     return (
-        f"Predicted {QUANTITY_NAMES[agreement.quantity]} is off by {off} in the median and {worst} at worst,"
+        f"Predicted {QUANTITY_NAMES[agreement.quantity]} is off by {off} in the median and "
+        f"{worst} at worst,"
         f" over {agreement.n} measurements{_beside(agreement)}{band}."
     )
 
 
 def _beside(agreement: Agreement) -> str:
-    return f" ({counted(agreement.n_disturbed, 'disturbed one')} left aside)" if agreement.n_disturbed else ""
+    return (
+        f" ({counted(agreement.n_disturbed, 'disturbed one')} left aside)"
+        if agreement.n_disturbed
+        else ""
+    )
 
 
 def _failures(records: Sequence[Record]) -> str | None:
@@ -210,4 +259,7 @@ def _disturbed(records: Sequence[Record]) -> str | None:
     n_disturbed = sum(bool(remarks(record)) for record in records)
     if not n_disturbed:
         return None
-    return f"{n_disturbed} of {len(records)} points were disturbed while they ran; the tables say by what."
+    return (
+        f"{n_disturbed} of {len(records)} points were disturbed while they ran; the tables say by "
+        f"what."
+    )

@@ -1,7 +1,7 @@
 """Texts in English and Russian: one folder of templates a language, and its numbers.
 
-Stands apart from the views that fill the templates. `oomph.units` makes text of numbers; here that text is respelled,
-so that both languages show the same figures.
+Stands apart from the views that fill the templates. `oomph.units` makes text of numbers; here that
+text is respelled, so that both languages show the same figures.
 """
 
 import re
@@ -20,33 +20,53 @@ WIDTH: Final = 100
 NBSP: Final = "\u00a0"
 """Keeps a number and its unit on one line; between thousands it is how Russian writes them."""
 
-_RUSSIAN_UNITS: Final = {"MiB": "МиБ", "GiB": "ГиБ", "KiB": "КиБ", "B": "Б", "min": "мин", "s": "с", "ms": "мс"}
+_RUSSIAN_UNITS: Final = {
+    "MiB": "МиБ",
+    "GiB": "ГиБ",
+    "KiB": "КиБ",
+    "B": "Б",
+    "min": "мин",
+    "s": "с",
+    "ms": "мс",
+}
 
 
 def chance(probability: float) -> str:
-    """A probability no surer than it is: nothing is certain that rests on a normal distribution's far end."""
-    return "<1 %" if probability < 0.01 else ">99 %" if probability > 0.99 else share(probability, 0)
+    """A probability no surer than it is: nothing is certain that rests on a normal distribution's
+    far end."""
+    return (
+        "<1 %" if probability < 0.01 else ">99 %" if probability > 0.99 else share(probability, 0)
+    )
 
 
 _FILTERS: Final[Mapping[str, Callable[..., str]]] = {
-    "count": count, "gib": lambda n_bytes, digits=1: gib(n_bytes, digits), "mib": mib, "rate": rate, "wait": wait,
-    "share": lambda fraction, digits=0: share(fraction, digits), "size": size, "factor": lambda factor: f"{factor:g}",
+    "count": count,
+    "gib": lambda n_bytes, digits=1: gib(n_bytes, digits),
+    "mib": mib,
+    "rate": rate,
+    "wait": wait,
+    "share": lambda fraction, digits=0: share(fraction, digits),
+    "size": size,
+    "factor": lambda factor: f"{factor:g}",
     "chance": chance,
-}  # fmt: skip
+}
 
 
 def checked_language(code: str) -> str:
     """`code`, one of LANGUAGES; ConfigError for another."""
     if code not in LANGUAGES:
-        raise ConfigError(f"--lang {code} is not spoken here; the languages are {' and '.join(LANGUAGES)}")
+        raise ConfigError(
+            f"--lang {code} is not spoken here; the languages are {' and '.join(LANGUAGES)}"
+        )
     return code
 
 
 def render_text(template: str, language: str, *, width: int | None = WIDTH, **values: Any) -> str:
-    """The template `{language}/{template}.jinja` filled with `values`, wrapped at `width` columns (None: not at all).
+    """The template `{language}/{template}.jinja` filled with `values`, wrapped at `width` columns
+    (None: not at all).
 
-    A paragraph ends at an empty line or where a bullet (`- `) begins; a line that begins with four spaces stays as it
-    is.
+    A paragraph ends at an empty line or where a bullet (`- `) begins; a line that begins with four
+    spaces stays as it is.
     """
     text = _environment(language).get_template(f"{template}.jinja").render(**values)
     blocks = (_block(block, width or len(text)) for block in re.split(r"\n\s*\n", text.strip("\n")))
@@ -55,7 +75,8 @@ def render_text(template: str, language: str, *, width: int | None = WIDTH, **va
 
 
 def respell(text: str, language: str) -> str:
-    """A number of `oomph.units` as `language` writes it: `92,160.5 MiB` is `92 160,5 МиБ` in Russian."""
+    """A number of `oomph.units` as `language` writes it: `92,160.5 MiB` is `92 160,5 МиБ` in
+    Russian."""
     if language == "ru":
         text = text.replace(",", NBSP).replace(".", ",")
         text = re.sub(r"[A-Za-z]+", lambda word: _RUSSIAN_UNITS.get(word[0], word[0]), text)
@@ -74,9 +95,12 @@ def plural(n: int, *forms: str) -> str:
 @cache
 def _environment(language: str) -> Environment:
     environment = Environment(  # plain text for a terminal: there is nothing to escape
-        loader=PackageLoader("oomph.views", f"texts/{language}"), undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, autoescape=False,
-    )  # fmt: skip
+        loader=PackageLoader("oomph.views", f"texts/{language}"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,
+    )
     environment.filters |= {"plural": plural, "card": _card}
     for name, to_text in _FILTERS.items():
         environment.filters[name] = _respelled(to_text, language)
@@ -96,7 +120,12 @@ def _block(block: str, width: int) -> str:
     """One block of lines: its paragraphs and bullets, each wrapped."""
     paragraphs: list[str] = []
     for line in block.splitlines():
-        if line.startswith("    ") or not paragraphs or line.startswith("- ") or paragraphs[-1].startswith("    "):
+        if (
+            line.startswith("    ")
+            or not paragraphs
+            or line.startswith("- ")
+            or paragraphs[-1].startswith("    ")
+        ):
             paragraphs.append(line.rstrip())
         elif line.strip():
             paragraphs[-1] += " " + line.strip()
@@ -108,4 +137,6 @@ def _wrapped(paragraph: str, width: int) -> str:
         return paragraph
     indent = "  " if paragraph.startswith("- ") else ""
     words = re.sub(r"(?<=\d) %", f"{NBSP}%", re.sub(r"[ \t]+", " ", paragraph))
-    return textwrap.fill(words, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return textwrap.fill(
+        words, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )

@@ -1,6 +1,7 @@
 """Energy in pictures: joules of the cards for one token, against the depth of the context.
 
-Apart from speed because hardly any record has it: a card must count energy, and the test must last long enough.
+Apart from speed because hardly any record has it: a card must count energy, and the test must last
+long enough.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,8 +28,11 @@ class TokenEnergy:
     joules: float
 
 
-def energy_by_experts(records: Sequence[Record], kind: str) -> dict[int | None, tuple[TokenEnergy, ...]]:
-    """Tests of `kind` (`"pp"` or `"tg"`) of the roomiest point of each number of experts, by depth; empty without."""
+def energy_by_experts(
+    records: Sequence[Record], kind: str
+) -> dict[int | None, tuple[TokenEnergy, ...]]:
+    """Tests of `kind` (`"pp"` or `"tg"`) of the roomiest point of each number of experts, by depth;
+    empty without."""
     found: dict[int | None, tuple[TokenEnergy, ...]] = {}
     for record in sorted((r for r in records if succeeded(r)), key=n_ctx):
         if points := _energies(record, kind):
@@ -40,19 +44,25 @@ def _energies(record: Record, kind: str) -> tuple[TokenEnergy, ...]:
     points = (
         TokenEnergy(test=timing.test, n_depth=timing.n_depth, joules=joules)
         for timing in record.timings
-        if timing.test.startswith(kind) and timing.n_parallel == 1 and (joules := joules_per_token(timing)) is not None
+        if timing.test.startswith(kind)
+        and timing.n_parallel == 1
+        and (joules := joules_per_token(timing)) is not None
     )
     return tuple(sorted(points, key=lambda point: point.n_depth))
 
 
-def plot_energy_by_depth(series: Mapping[int | None, Sequence[TokenEnergy]], *, kind: str) -> "Figure":
+def plot_energy_by_depth(
+    series: Mapping[int | None, Sequence[TokenEnergy]], *, kind: str
+) -> "Figure":
     """Joules a token against the cells already filled, a line for each number of active experts."""
     figure, (axes,) = new_figure()
     for number_of_line, (experts, points) in enumerate(series.items()):
         axes.plot(
-            [point.n_depth for point in points], [point.joules for point in points], **series_style(number_of_line),
+            [point.n_depth for point in points],
+            [point.joules for point in points],
+            **series_style(number_of_line),
             label=experts_word(experts),
-        )  # fmt: skip
+        )
     axes.set_xlabel("n_depth: cells filled before the test")
     axes.set_ylabel(f"{KIND_NAMES[kind]}, joules per token")
     axes.xaxis.set_major_formatter(thousands)
@@ -64,9 +74,17 @@ def plot_energy_by_depth(series: Mapping[int | None, Sequence[TokenEnergy]], *, 
 def energy_table(series: Mapping[int | None, Sequence[TokenEnergy]]) -> Table:
     """What the figure draws, point by point."""
     rows = tuple(
-        (Cell(experts_word(experts), experts), Cell(each.test), number(each.n_depth), number(each.joules, digits=3))
-        for experts, points in series.items() for each in points
-    )  # fmt: skip
+        (
+            Cell(experts_word(experts), experts),
+            Cell(each.test),
+            number(each.n_depth),
+            number(each.joules, digits=3),
+        )
+        for experts, points in series.items()
+        for each in points
+    )
     return Table(
-        caption="Joules per token by depth", columns=("n_expert_used", "test", "n_depth", "J/token"), rows=rows
+        caption="Joules per token by depth",
+        columns=("n_expert_used", "test", "n_depth", "J/token"),
+        rows=rows,
     )

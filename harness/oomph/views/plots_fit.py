@@ -1,7 +1,8 @@
 """Predicted against measured: how far to believe the estimate.
 
-Above, each prediction against what was measured, with the predicted 90 % band; below, what is left over in per
-cent. Both axes are logarithmic where the values are far apart, so that 100 MiB and 60 GiB are judged alike.
+Above, each prediction against what was measured, with the predicted 90 % band; below, what is left
+over in per cent. Both axes are logarithmic where the values are far apart, so that 100 MiB and 60
+GiB are judged alike.
 """
 
 from collections.abc import Sequence
@@ -19,10 +20,17 @@ if TYPE_CHECKING:
     from oomph.calibrate.comparison import Comparison
 
 QUANTITY_NAMES: Final = {
-    "total_vram_bytes": "VRAM", "host_bytes": "host memory", "weights_bytes": "weights", "kv_cache_bytes": "KV cache",
-    "recurrent_bytes": "recurrent state", "compute_bytes": "compute buffer", "output_bytes": "output",
-    "overhead_bytes": "overhead", "prefill_tokens_per_s": "prefill", "decode_tokens_per_s": "decode",
-}  # fmt: skip
+    "total_vram_bytes": "VRAM",
+    "host_bytes": "host memory",
+    "weights_bytes": "weights",
+    "kv_cache_bytes": "KV cache",
+    "recurrent_bytes": "recurrent state",
+    "compute_bytes": "compute buffer",
+    "output_bytes": "output",
+    "overhead_bytes": "overhead",
+    "prefill_tokens_per_s": "prefill",
+    "decode_tokens_per_s": "decode",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +56,12 @@ def is_memory(comparison: "Comparison") -> bool:
 def agreements(comparisons: Sequence["Comparison"]) -> tuple[Agreement, ...]:
     """One for each quantity with a measured value, in the order of QUANTITY_NAMES, then by name."""
     order = list(QUANTITY_NAMES)
-    quantities = sorted({c.quantity for c in comparisons}, key=lambda q: (order.index(q) if q in order else 99, q))
-    return tuple(agreement for quantity in quantities if (agreement := _agreement(quantity, comparisons)))
+    quantities = sorted(
+        {c.quantity for c in comparisons}, key=lambda q: (order.index(q) if q in order else 99, q)
+    )
+    return tuple(
+        agreement for quantity in quantities if (agreement := _agreement(quantity, comparisons))
+    )
 
 
 def _agreement(quantity: str, comparisons: Sequence["Comparison"]) -> Agreement | None:
@@ -58,17 +70,24 @@ def _agreement(quantity: str, comparisons: Sequence["Comparison"]) -> Agreement 
     if not own:
         return None
     errors = [abs(c.predicted - c.measured) / c.measured for c in own]
-    banded = [c.lower <= c.measured <= c.upper for c in own if c.lower is not None and c.upper is not None]
+    banded = [
+        c.lower <= c.measured <= c.upper for c in own if c.lower is not None and c.upper is not None
+    ]
     return Agreement(
-        quantity=quantity, n=len(own), median_error=median(errors), worst_error=max(errors),
-        within_band=sum(banded) / len(banded) if banded else None, n_disturbed=len(everything) - len(own),
-    )  # fmt: skip
+        quantity=quantity,
+        n=len(own),
+        median_error=median(errors),
+        worst_error=max(errors),
+        within_band=sum(banded) / len(banded) if banded else None,
+        n_disturbed=len(everything) - len(own),
+    )
 
 
 def plot_predicted_vs_measured(comparisons: Sequence["Comparison"]) -> "Figure":
     """Identity and bands above, residuals in per cent below.
 
-    Of a mixture of bytes and rates, those with the first one's unit are drawn. Raises ValueError for none at all.
+    Of a mixture of bytes and rates, those with the first one's unit are drawn. Raises ValueError
+    for none at all.
     """
     if not comparisons:
         raise ValueError("nothing to plot: no record has both a prediction and a measurement")
@@ -77,12 +96,25 @@ def plot_predicted_vs_measured(comparisons: Sequence["Comparison"]) -> "Figure":
     scale, unit = (MIB, "MiB") if is_memory(comparisons[0]) else (1, "tokens per second")
     quantities = list(dict.fromkeys(c.quantity for c in comparisons))
     for number, quantity in enumerate(quantities):
-        own = sorted((c for c in comparisons if c.quantity == quantity and c.measured), key=lambda c: c.measured)
+        own = sorted(
+            (c for c in comparisons if c.quantity == quantity and c.measured),
+            key=lambda c: c.measured,
+        )
         colour, marker = SERIES[number % len(SERIES)], MARKERS[number % len(MARKERS)]
         name = QUANTITY_NAMES.get(quantity, quantity)
-        bands = [(c.measured, c.lower, c.upper) for c in own if c.lower is not None and c.upper is not None]
+        bands = [
+            (c.measured, c.lower, c.upper)
+            for c in own
+            if c.lower is not None and c.upper is not None
+        ]
         for at, low, high in bands:
-            above.plot([at / scale] * 2, [max(low, 0) / scale, high / scale], color=colour, linewidth=3.5, alpha=0.3)
+            above.plot(
+                [at / scale] * 2,
+                [max(low, 0) / scale, high / scale],
+                color=colour,
+                linewidth=3.5,
+                alpha=0.3,
+            )
         for is_disturbed, face in ((False, colour), (True, "none")):
             shown = [c for c in own if c.is_disturbed == is_disturbed]
             if not shown:
@@ -90,13 +122,30 @@ def plot_predicted_vs_measured(comparisons: Sequence["Comparison"]) -> "Figure":
             measured = [c.measured / scale for c in shown]
             predicted = [c.predicted / scale for c in shown]
             residuals = [100 * (c.predicted / c.measured - 1) for c in shown]
-            for axes, values, label in ((above, predicted, None if is_disturbed else name), (below, residuals, None)):
+            for axes, values, label in (
+                (above, predicted, None if is_disturbed else name),
+                (below, residuals, None),
+            ):
                 axes.plot(
-                    measured, values, linestyle="none", marker=marker, color=colour, markersize=4, markerfacecolor=face,
+                    measured,
+                    values,
+                    linestyle="none",
+                    marker=marker,
+                    color=colour,
+                    markersize=4,
+                    markerfacecolor=face,
                     label=label,
-                )  # fmt: skip
-    values = [value / scale for c in comparisons for value in (c.predicted, c.measured) if value > 0]
-    above.plot([min(values), max(values)], [min(values), max(values)], color=GRID, linewidth=1, label="equal")
+                )
+    values = [
+        value / scale for c in comparisons for value in (c.predicted, c.measured) if value > 0
+    ]
+    above.plot(
+        [min(values), max(values)],
+        [min(values), max(values)],
+        color=GRID,
+        linewidth=1,
+        label="equal",
+    )
     spread_axis(above, "x", values)
     spread_axis(above, "y", values)
     above.set_ylabel(f"predicted, {unit}")
@@ -110,8 +159,13 @@ def plot_predicted_vs_measured(comparisons: Sequence["Comparison"]) -> "Figure":
 
 
 def _keep_in_view(axes: "Axes", comparisons: Sequence["Comparison"]) -> None:
-    """Let what was not disturbed set the residuals' axis; what lies beyond is at the edge, not off the page."""
-    quiet = [100 * (c.predicted / c.measured - 1) for c in comparisons if c.measured and not c.is_disturbed]
+    """Let what was not disturbed set the residuals' axis; what lies beyond is at the edge, not off
+    the page."""
+    quiet = [
+        100 * (c.predicted / c.measured - 1)
+        for c in comparisons
+        if c.measured and not c.is_disturbed
+    ]
     if quiet and len(quiet) < len(comparisons):
         margin = 0.1 * (max(quiet) - min(quiet)) + 1
         axes.set_ylim(min(quiet) - margin, max(quiet) + margin)

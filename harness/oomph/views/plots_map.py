@@ -1,8 +1,9 @@
 """The map of memory: n_ctx by n_expert_used, with the line along which the card is full.
 
-Stands apart from the bars because it also shows what nobody has measured: a square without a record holds the
-prediction, in brackets. The predicted frontier is a line, the measured one a point between the last context that ran
-and the first that ran out of memory. One map shows one setting; of several, each has its own.
+Stands apart from the bars because it also shows what nobody has measured: a square without a record
+holds the prediction, in brackets. The predicted frontier is a line, the measured one a point
+between the last context that ran and the first that ran out of memory. One map shows one setting;
+of several, each has its own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,7 +41,8 @@ LIMIT_WORDS: Final = "≤ "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapSquare:
-    """One square: bytes measured, else predicted (`measured` False), and how it ended; None where it was not tried.
+    """One square: bytes measured, else predicted (`measured` False), and how it ended; None where
+    it was not tried.
 
     `is_full`: it ran out of memory.
     """
@@ -60,7 +62,8 @@ class MapSquare:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryMap:
-    """The squares of one setting; `predicted` has the largest context that fits, by experts, where a card is known."""
+    """The squares of one setting; `predicted` has the largest context that fits, by experts, where
+    a card is known."""
 
     squares: tuple[MapSquare, ...]
     predicted: Mapping[int | None, int]
@@ -76,24 +79,34 @@ class MemoryMap:
         return sorted({square.n_expert_used for square in self.squares}, key=lambda e: e or 0)
 
     def measured(self, experts: int | None) -> tuple[int | None, int | None]:
-        """The largest context that ran with so many experts, and the smallest beyond it that ran out of memory."""
+        """The largest context that ran with so many experts, and the smallest beyond it that ran
+        out of memory."""
         row = [square for square in self.squares if square.n_expert_used == experts]
         ran = max((square.n_ctx for square in row if square.outcome == "ok"), default=None)
-        full = min((square.n_ctx for square in row if square.is_full and square.n_ctx > (ran or 0)), default=None)
+        full = min(
+            (square.n_ctx for square in row if square.is_full and square.n_ctx > (ran or 0)),
+            default=None,
+        )
         return ran, full
 
 
 def memory_map(
-    records: Sequence[Record], predictions: Mapping[str, Prediction], surface: "Surface | None" = None
+    records: Sequence[Record],
+    predictions: Mapping[str, Prediction],
+    surface: "Surface | None" = None,
 ) -> MemoryMap:
-    """The map of records of one setting: the last record of a square speaks, unlimited ones before limited.
+    """The map of records of one setting: the last record of a square speaks, unlimited ones before
+    limited.
 
-    On cards a measured square is the peak that a probe saw, without one what llama.cpp's buffers take together.
+    On cards a measured square is the peak that a probe saw, without one what llama.cpp's buffers
+    take together.
     """
     latest: dict[tuple[int, int | None], Record] = {}
     for record in sorted(records, key=lambda r: memory_limit_bytes(r) is None):
         latest[n_ctx(record), n_expert_used(record)] = record
-    squares = {at: _square(at, record, predictions.get(record.record_id)) for at, record in latest.items()}
+    squares = {
+        at: _square(at, record, predictions.get(record.record_id)) for at, record in latest.items()
+    }
     if surface is not None:
         squares = {
             at: MapSquare(n_ctx=at[0], n_expert_used=at[1], n_bytes=n_bytes, measured=False)
@@ -109,13 +122,18 @@ def _square(at: tuple[int, int | None], record: Record, prediction: Prediction |
     if n_bytes is None and prediction is not None:
         n_bytes = sum(predicted_components(prediction.memory).values())
     return MapSquare(
-        n_ctx=at[0], n_expert_used=at[1], n_bytes=n_bytes, measured=measured, outcome=record.outcome.label,
+        n_ctx=at[0],
+        n_expert_used=at[1],
+        n_bytes=n_bytes,
+        measured=measured,
+        outcome=record.outcome.label,
         is_full=ran_out(record),
-    )  # fmt: skip
+    )
 
 
 def _measured_bytes(record: Record) -> int | None:
-    """A card's peak; on a host the buffers, since resident memory holds the interpreter and lacks untouched pages."""
+    """A card's peak; on a host the buffers, since resident memory holds the interpreter and lacks
+    untouched pages."""
     parts = measured_components(record)
     together = sum(parts.values()) if parts else None
     return (peak_bytes(record) or together) if has_cards(record) else together
@@ -143,13 +161,17 @@ def plot_map(chart: MemoryMap, *, cards: bool) -> "Figure":
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    axes.set_xlabel(f"n_ctx   ({'VRAM' if cards else 'memory'} in {'GiB' if unit == GIB else 'MiB'})")
+    axes.set_xlabel(
+        f"n_ctx   ({'VRAM' if cards else 'memory'} in {'GiB' if unit == GIB else 'MiB'})"
+    )
     axes.set_ylabel("n_expert_used")
     _name_marks(axes, chart)
     return figure
 
 
-def _draw_square(axes: "Axes", at: tuple[int, int], square: MapSquare, share: float, unit: int) -> None:
+def _draw_square(
+    axes: "Axes", at: tuple[int, int], square: MapSquare, share: float, unit: int
+) -> None:
     import matplotlib as mpl
     from matplotlib.patches import Rectangle
 
@@ -160,7 +182,14 @@ def _draw_square(axes: "Axes", at: tuple[int, int], square: MapSquare, share: fl
         return
     face = mpl.colormaps["cividis"](share)
     axes.add_patch(
-        Rectangle((x - 0.48, y - 0.47), 0.96, 0.94, facecolor=face, linewidth=0, alpha=0.45 if square.failed else 1.0)
+        Rectangle(
+            (x - 0.48, y - 0.47),
+            0.96,
+            0.94,
+            facecolor=face,
+            linewidth=0,
+            alpha=0.45 if square.failed else 1.0,
+        )
     )
     said = f"{square.n_bytes / GIB:.1f}" if unit == GIB else thousands(square.n_bytes / MIB)
     text = said if square.measured else f"({said})"
@@ -172,27 +201,46 @@ def _draw_square(axes: "Axes", at: tuple[int, int], square: MapSquare, share: fl
 
 
 def _predicted_frontier(axes: "Axes", y: int, contexts: Sequence[int], largest: int | None) -> None:
-    """A line behind the last column that is predicted to fit, and the context itself at the row's end."""
+    """A line behind the last column that is predicted to fit, and the context itself at the row's
+    end."""
     if largest is None:
         return
     x = sum(context <= largest for context in contexts) - 0.5
     axes.plot([x, x], [y - 0.5, y + 0.5], color=VERMILLION, linewidth=2.5, clip_on=False)
     axes.annotate(
-        f"{LIMIT_WORDS}{thousands(largest)}", (1, y), xycoords=("axes fraction", "data"), xytext=(4, 0),
-        textcoords="offset points", va="center", fontsize=7, color=VERMILLION, annotation_clip=False,
-    )  # fmt: skip
+        f"{LIMIT_WORDS}{thousands(largest)}",
+        (1, y),
+        xycoords=("axes fraction", "data"),
+        xytext=(4, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=7,
+        color=VERMILLION,
+        annotation_clip=False,
+    )
 
 
-def _measured_frontier(axes: "Axes", y: int, contexts: Sequence[int], ran: int | None, full: int | None) -> None:
-    """A point between the last context that ran and the first that did not; none where nothing ran out of memory."""
+def _measured_frontier(
+    axes: "Axes", y: int, contexts: Sequence[int], ran: int | None, full: int | None
+) -> None:
+    """A point between the last context that ran and the first that did not; none where nothing ran
+    out of memory."""
     if full is None:
         return
     right = contexts.index(full)
     left = contexts.index(ran) if ran is not None else right - 1
     axes.plot(
-        [(left + right) / 2], [y], marker="D", markersize=6, color=VERMILLION, markeredgecolor="#ffffff",
-        markeredgewidth=0.8, linestyle="none", clip_on=False, zorder=5,
-    )  # fmt: skip
+        [(left + right) / 2],
+        [y],
+        marker="D",
+        markersize=6,
+        color=VERMILLION,
+        markeredgecolor="#ffffff",
+        markeredgewidth=0.8,
+        linestyle="none",
+        clip_on=False,
+        zorder=5,
+    )
 
 
 def _name_marks(axes: "Axes", chart: MemoryMap) -> None:
@@ -212,6 +260,12 @@ def map_in_words(chart: MemoryMap) -> str:
 
 def _row_in_words(chart: MemoryMap, expert: int | None) -> str:
     row = [square for square in chart.squares if square.n_expert_used == expert and square.outcome]
-    said = ", ".join(f"{count(square.n_ctx)} {mib(square.n_bytes)} {square.outcome}" for square in row)
-    fits = f", predicted to fit to {count(chart.predicted[expert])}" if expert in chart.predicted else ""
+    said = ", ".join(
+        f"{count(square.n_ctx)} {mib(square.n_bytes)} {square.outcome}" for square in row
+    )
+    fits = (
+        f", predicted to fit to {count(chart.predicted[expert])}"
+        if expert in chart.predicted
+        else ""
+    )
     return f"n_expert_used {experts_word(expert)}: {said}{fits}"

@@ -1,8 +1,8 @@
 """Memory in bars: by context and by experts, measured beside predicted.
 
-A bar is a stack of llama.cpp's components. Beside each measured bar stands the predicted one; a point that failed
-has no measured bar but a cross at the height that was predicted for it. A view takes predictions by record id and
-draws without them where there are none.
+A bar is a stack of llama.cpp's components. Beside each measured bar stands the predicted one; a
+point that failed has no measured bar but a cross at the height that was predicted for it. A view
+takes predictions by record id and draws without them where there are none.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,14 +25,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COMPONENT_NAMES: Final[Mapping[str, str]] = {
-    "weights": "weights", "kv_cache": "KV cache", "recurrent": "recurrent state", "compute": "compute buffer",
-    "output": "output", "overhead": "overhead",
-}  # fmt: skip
+    "weights": "weights",
+    "kv_cache": "KV cache",
+    "recurrent": "recurrent state",
+    "compute": "compute buffer",
+    "output": "output",
+    "overhead": "overhead",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryBar:
-    """One place on the axis: components in bytes, measured and predicted, and the outcome where the point failed."""
+    """One place on the axis: components in bytes, measured and predicted, and the outcome where the
+    point failed."""
 
     at: int
     measured: Mapping[str, int]
@@ -41,28 +46,38 @@ class MemoryBar:
 
 
 def memory_bars(
-    records: Sequence[Record], predictions: Mapping[str, Prediction], *, by: Callable[[Record], int | None]
+    records: Sequence[Record],
+    predictions: Mapping[str, Prediction],
+    *,
+    by: Callable[[Record], int | None],
 ) -> tuple[MemoryBar, ...]:
-    """One bar for each value of `by`, ascending; of several records there, the first that was measured to its end."""
+    """One bar for each value of `by`, ascending; of several records there, the first that was
+    measured to its end."""
     chosen: dict[int, Record] = {}
     for record in records:
         at = by(record)
-        if at is not None and (at not in chosen or (succeeded(record) and not succeeded(chosen[at]))):
+        if at is not None and (
+            at not in chosen or (succeeded(record) and not succeeded(chosen[at]))
+        ):
             chosen[at] = record
-    return tuple(_bar(at, chosen[at], predictions.get(chosen[at].record_id)) for at in sorted(chosen))
+    return tuple(
+        _bar(at, chosen[at], predictions.get(chosen[at].record_id)) for at in sorted(chosen)
+    )
 
 
 def _bar(at: int, record: Record, prediction: Prediction | None) -> MemoryBar:
     ok = succeeded(record)
     return MemoryBar(
-        at=at, measured=measured_components(record) if ok else {},
+        at=at,
+        measured=measured_components(record) if ok else {},
         predicted=predicted_components(prediction.memory) if prediction else {},
         failed=None if ok else record.outcome.label,
-    )  # fmt: skip
+    )
 
 
 def plot_memory(bars: Sequence[MemoryBar], *, axis: str, cards: bool) -> "Figure":
-    """Stacked components, measured (left, filled) beside predicted (right, hatched), failed points crossed."""
+    """Stacked components, measured (left, filled) beside predicted (right, hatched), failed points
+    crossed."""
     figure, (axes,) = new_figure(height=3.4)
     width = 0.38
     for place, bar in enumerate(bars):
@@ -79,7 +94,9 @@ def plot_memory(bars: Sequence[MemoryBar], *, axis: str, cards: bool) -> "Figure
     return figure
 
 
-def _stack(axes: "Axes", x: float, components: Mapping[str, int], width: float, *, measured: bool) -> None:
+def _stack(
+    axes: "Axes", x: float, components: Mapping[str, int], width: float, *, measured: bool
+) -> None:
     bottom = 0.0
     for component in COMPONENTS:
         height = components.get(component, 0) / MIB
@@ -89,20 +106,44 @@ def _stack(axes: "Axes", x: float, components: Mapping[str, int], width: float, 
         if measured:
             axes.bar(x, height, width, bottom=bottom, color=colour)
         else:
-            axes.bar(x, height, width, bottom=bottom, fill=False, edgecolor=colour, hatch="////", linewidth=0.8)
+            axes.bar(
+                x,
+                height,
+                width,
+                bottom=bottom,
+                fill=False,
+                edgecolor=colour,
+                hatch="////",
+                linewidth=0.8,
+            )
         bottom += height
 
 
 def _cross(axes: "Axes", x: float, n_bytes: int, outcome: str) -> None:
-    axes.plot([x], [n_bytes / MIB], marker="X", color=VERMILLION, markersize=8, linestyle="none", clip_on=False)
-    axes.annotate(
-        plain(outcome), (x, n_bytes / MIB), xytext=(0, 7), textcoords="offset points", ha="center", fontsize=7.5,
+    axes.plot(
+        [x],
+        [n_bytes / MIB],
+        marker="X",
         color=VERMILLION,
-    )  # fmt: skip
+        markersize=8,
+        linestyle="none",
+        clip_on=False,
+    )
+    axes.annotate(
+        plain(outcome),
+        (x, n_bytes / MIB),
+        xytext=(0, 7),
+        textcoords="offset points",
+        ha="center",
+        fontsize=7.5,
+        color=VERMILLION,
+    )
 
 
 def _name_components(axes: "Axes", bars: Sequence[MemoryBar]) -> None:
-    used = {component for bar in bars for part in (bar.measured, bar.predicted) for component in part}
+    used = {
+        component for bar in bars for part in (bar.measured, bar.predicted) for component in part
+    }
     for component in COMPONENTS:
         if component in used:
             axes.bar([0], [0], color=COMPONENT_COLOURS[component], label=COMPONENT_NAMES[component])
@@ -110,5 +151,6 @@ def _name_components(axes: "Axes", bars: Sequence[MemoryBar]) -> None:
 
 
 def plain(text: str) -> str:
-    """Text that came from a record, so that matplotlib takes no dollar sign in it for mathematics."""
+    """Text that came from a record, so that matplotlib takes no dollar sign in it for
+    mathematics."""
     return text.replace("$", r"\$")

@@ -1,7 +1,7 @@
 """Quality in pictures: against experts, against the place in the context, and speed.
 
-A text's tokens are judged one by one, so the error of a mean is that of its tokens; where they stand in the context
-tells whether fewer experts hurt more, or less, the more there is to attend to.
+A text's tokens are judged one by one, so the error of a mean is that of its tokens; where they
+stand in the context tells whether fewer experts hurt more, or less, the more there is to attend to.
 """
 
 import math
@@ -43,9 +43,13 @@ def plot_quality(quality: dict[int, Perplexity]) -> "Figure":
     axes.errorbar(experts, values, yerr=[below, above], **series_style(0), capsize=3)
     for expert, value in zip(experts, values, strict=True):
         axes.annotate(
-            f"{value:,.0f}" if value >= 100 else f"{value:.1f}", (expert, value), xytext=(6, 5),
-            textcoords="offset points", fontsize=8, color=INK,
-        )  # fmt: skip
+            f"{value:,.0f}" if value >= 100 else f"{value:.1f}",
+            (expert, value),
+            xytext=(6, 5),
+            textcoords="offset points",
+            fontsize=8,
+            color=INK,
+        )
     spread_axis(axes, "y", values)
     axes.set_xticks(experts)
     axes.margins(x=0.12, y=0.12)
@@ -56,7 +60,8 @@ def plot_quality(quality: dict[int, Perplexity]) -> "Figure":
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PositionLoss:
-    """The mean negative log-likelihood, in nats, of tokens that were given from `first` to `last` tokens."""
+    """The mean negative log-likelihood, in nats, of tokens that were given from `first` to `last`
+    tokens."""
 
     first: int
     last: int
@@ -66,17 +71,22 @@ class PositionLoss:
 
 
 def losses_by_position(quality: Quality) -> tuple[PositionLoss, ...]:
-    """By bins of context that double in length; empty where the record does not tell the tokens' positions."""
+    """By bins of context that double in length; empty where the record does not tell the tokens'
+    positions."""
     bins: dict[int, list[float]] = {}
     for position, loss in zip(_positions(quality), quality.nll_nats, strict=False):
         bins.setdefault(max((position - 1) // FIRST_BIN, 0).bit_length(), []).append(loss)
     return tuple(
         PositionLoss(
-            first=1 + (FIRST_BIN << number >> 1 if number else 0), last=FIRST_BIN << number, n_tokens=len(losses),
-            mean_nats=fmean(losses), error_nats=stdev(losses) / math.sqrt(len(losses)),
+            first=1 + (FIRST_BIN << number >> 1 if number else 0),
+            last=FIRST_BIN << number,
+            n_tokens=len(losses),
+            mean_nats=fmean(losses),
+            error_nats=stdev(losses) / math.sqrt(len(losses)),
         )
-        for number, losses in sorted(bins.items()) if len(losses) >= FEWEST_TOKENS
-    )  # fmt: skip
+        for number, losses in sorted(bins.items())
+        if len(losses) >= FEWEST_TOKENS
+    )
 
 
 def _positions(quality: Quality) -> Sequence[int]:
@@ -88,21 +98,30 @@ def _positions(quality: Quality) -> Sequence[int]:
 
 
 def losses_by_experts(records: Sequence[Record]) -> dict[int | None, tuple[PositionLoss, ...]]:
-    """`losses_by_position` of the first successful record of each number of experts that has positions."""
-    found = {experts: losses_by_position(record.quality) for experts, record in quality_records(records).items()
-             if record.quality is not None}  # fmt: skip
+    """`losses_by_position` of the first successful record of each number of experts that has
+    positions."""
+    found = {
+        experts: losses_by_position(record.quality)
+        for experts, record in quality_records(records).items()
+        if record.quality is not None
+    }
     return {experts: losses for experts, losses in found.items() if len(losses) > 1}
 
 
 def plot_losses(losses: Mapping[int | None, Sequence[PositionLoss]]) -> "Figure":
-    """Nats a token against the context it was given, a line for each number of experts, one standard error."""
+    """Nats a token against the context it was given, a line for each number of experts, one
+    standard error."""
     figure, (axes,) = new_figure()
     for number, (experts, bins) in enumerate(losses.items()):
         axes.errorbar(
-            [math.sqrt(each.first * each.last) for each in bins], [each.mean_nats for each in bins],
-            yerr=[each.error_nats for each in bins], **series_style(number), capsize=2, elinewidth=0.9,
+            [math.sqrt(each.first * each.last) for each in bins],
+            [each.mean_nats for each in bins],
+            yerr=[each.error_nats for each in bins],
+            **series_style(number),
+            capsize=2,
+            elinewidth=0.9,
             label=experts_word(experts),
-        )  # fmt: skip
+        )
     edges = sorted({each.last for bins in losses.values() for each in bins})
     axes.set_xscale("log", base=2)
     axes.set_xticks(edges, [thousands(edge) for edge in edges])
@@ -115,7 +134,8 @@ def plot_losses(losses: Mapping[int | None, Sequence[PositionLoss]]) -> "Figure"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TradePoint:
-    """One successful point as a trade: decode speed where the context is empty, perplexity, bytes."""
+    """One successful point as a trade: decode speed where the context is empty, perplexity,
+    bytes."""
 
     n_expert_used: int
     n_ctx: int
@@ -124,54 +144,90 @@ class TradePoint:
     n_bytes: int
 
     def dominated_by(self, other: "TradePoint") -> bool:
-        """Whether `other` is at least as good in speed, quality and memory at the same context, and better in one."""
+        """Whether `other` is at least as good in speed, quality and memory at the same context, and
+        better in one."""
         mine = (-self.decode_tokens_per_s, self.perplexity, self.n_bytes)
         theirs = (-other.decode_tokens_per_s, other.perplexity, other.n_bytes)
-        return other.n_ctx >= self.n_ctx and theirs != mine and all(t <= m for t, m in zip(theirs, mine, strict=True))
+        return (
+            other.n_ctx >= self.n_ctx
+            and theirs != mine
+            and all(t <= m for t, m in zip(theirs, mine, strict=True))
+        )
 
 
 def trade_points(records: Sequence[Record]) -> tuple[TradePoint, ...]:
-    """The points whose speed, quality and memory are all known; quality is taken from its number of experts."""
+    """The points whose speed, quality and memory are all known; quality is taken from its number of
+    experts."""
     quality = quality_by_experts(records)
     points = []
     for record in records:
-        experts, decode, parts = n_expert_used(record), rates(record, "tg"), measured_components(record)
-        if experts in quality and decode and parts and succeeded(record) and memory_limit_bytes(record) is None:
+        experts, decode, parts = (
+            n_expert_used(record),
+            rates(record, "tg"),
+            measured_components(record),
+        )
+        if (
+            experts in quality
+            and decode
+            and parts
+            and succeeded(record)
+            and memory_limit_bytes(record) is None
+        ):
             points.append(
                 TradePoint(
-                    n_expert_used=experts, n_ctx=n_ctx(record), n_bytes=sum(parts.values()),
-                    decode_tokens_per_s=decode[0].tokens_per_s, perplexity=quality[experts].value,
+                    n_expert_used=experts,
+                    n_ctx=n_ctx(record),
+                    n_bytes=sum(parts.values()),
+                    decode_tokens_per_s=decode[0].tokens_per_s,
+                    perplexity=quality[experts].value,
                 )
-            )  # fmt: skip
+            )
     return tuple(points)
 
 
 def not_beaten(points: Sequence[TradePoint]) -> tuple[TradePoint, ...]:
-    """The Pareto front: points that no other beats in speed, quality and memory at their context."""
-    return tuple(point for point in points if not any(point.dominated_by(other) for other in points))
+    """The Pareto front: points that no other beats in speed, quality and memory at their
+    context."""
+    return tuple(
+        point for point in points if not any(point.dominated_by(other) for other in points)
+    )
 
 
 def plot_trade(points: Sequence[TradePoint], *, cards: bool) -> "Figure":
-    """Decode speed against perplexity; the area of a point is its memory, a ring marks what nothing else beats."""
+    """Decode speed against perplexity; the area of a point is its memory, a ring marks what nothing
+    else beats."""
     figure, (axes,) = new_figure()
     largest = max(point.n_bytes for point in points)
     for number, experts in enumerate(sorted({point.n_expert_used for point in points})):
         own = [point for point in points if point.n_expert_used == experts]
         axes.scatter(
-            [point.decode_tokens_per_s for point in own], [point.perplexity for point in own],
-            s=[90 * point.n_bytes / largest for point in own], **series_style(number), alpha=0.75, linewidths=0,
+            [point.decode_tokens_per_s for point in own],
+            [point.perplexity for point in own],
+            s=[90 * point.n_bytes / largest for point in own],
+            **series_style(number),
+            alpha=0.75,
+            linewidths=0,
             label=str(experts),
-        )  # fmt: skip
+        )
     best = not_beaten(points)
     axes.scatter(
-        [point.decode_tokens_per_s for point in best], [point.perplexity for point in best], s=170, facecolors="none",
-        edgecolors=INK, linewidths=1, label="not beaten",
-    )  # fmt: skip
+        [point.decode_tokens_per_s for point in best],
+        [point.perplexity for point in best],
+        s=170,
+        facecolors="none",
+        edgecolors=INK,
+        linewidths=1,
+        label="not beaten",
+    )
     spread_axis(axes, "y", [point.perplexity for point in points])
     axes.xaxis.set_major_formatter(thousands)
     axes.margins(0.12)
     axes.set_xlabel("decode at the shallowest depth, tokens/s (right is better)")
     axes.set_ylabel("perplexity (down is better)")
     what = "VRAM" if cards else "memory"
-    legend_above(axes, columns=6, title=f"n_expert_used; area is {what}, at most {thousands(largest / MIB)} MiB")
+    legend_above(
+        axes,
+        columns=6,
+        title=f"n_expert_used; area is {what}, at most {thousands(largest / MIB)} MiB",
+    )
     return figure

@@ -23,7 +23,12 @@ def perplexity_cell(value: Perplexity | None) -> Cell:
 def cost_against_reference(record: Record, records: Iterable[Record]) -> Cost | None:
     """What the record's setting costs; None for the reference itself and where there is none."""
     reference = reference_of(record, records)
-    if reference is None or reference.config == record.config or not record.quality or not reference.quality:
+    if (
+        reference is None
+        or reference.config == record.config
+        or not record.quality
+        or not reference.quality
+    ):
         return None
     return cost(record.quality, reference.quality)
 
@@ -41,4 +46,6 @@ def divergence_cell(found: Cost | None) -> Cell:
     mean: Mean | None = found.divergence_nats if found else None
     if mean is None:
         return Cell(NOT_MEASURED)
-    return Cell(f"{mean.value:.4f}" + ("" if mean.error is None else f" ± {mean.error:.4f}"), mean.value)
+    return Cell(
+        f"{mean.value:.4f}" + ("" if mean.error is None else f" ± {mean.error:.4f}"), mean.value
+    )

@@ -1,8 +1,8 @@
 """What one record says, in the units that views show: medians, sums, flags.
 
-Stands between the records, which keep raw samples and llama.cpp's printed MiB, and tables and plots, so that both
-compute the same number in the same way. Everything is a pure function of a `Record`; what the record does not
-hold is None or an empty tuple, never 0.
+Stands between the records, which keep raw samples and llama.cpp's printed MiB, and tables and
+plots, so that both compute the same number in the same way. Everything is a pure function of a
+`Record`; what the record does not hold is None or an empty tuple, never 0.
 """
 
 import math
@@ -21,16 +21,21 @@ COMPONENTS: Final = ("weights", "kv_cache", "recurrent", "compute", "output", "o
 """DeviceMemory's parts in the order they are stacked."""
 
 _BUFFER_FIELDS: Final = {
-    "weights": "model_mib", "kv_cache": "kv_cache_mib", "recurrent": "recurrent_mib", "compute": "compute_mib",
+    "weights": "model_mib",
+    "kv_cache": "kv_cache_mib",
+    "recurrent": "recurrent_mib",
+    "compute": "compute_mib",
     "output": "output_mib",
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """Tokens per second of one test at one depth: the median of the samples, the slowest and the fastest.
+    """Tokens per second of one test at one depth: the median of the samples, the slowest and the
+    fastest.
 
-    Samples that something disturbed count only where there are no others; the rate is then a disturbed one.
+    Samples that something disturbed count only where there are no others; the rate is then a
+    disturbed one.
     """
 
     test: str
@@ -44,7 +49,8 @@ class Rate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Perplexity:
-    """exp of the mean negative log-likelihood; `low` and `high` are one standard error away, None with one chunk."""
+    """exp of the mean negative log-likelihood; `low` and `high` are one standard error away, None
+    with one chunk."""
 
     value: float
     low: float | None
@@ -90,12 +96,14 @@ def run_words(record: Record, settings: Iterable[Setting]) -> str:
 
 
 def has_cards(record: Record) -> bool:
-    """Whether the memory that counts is a card's; without one everything is on llama.cpp's `CPU` devices."""
+    """Whether the memory that counts is a card's; without one everything is on llama.cpp's `CPU`
+    devices."""
     return record.environment.backend != "cpu"
 
 
 def card_bytes(record: Record) -> int | None:
-    """What the record's cards can give, together; None without a card, or where one does not say."""
+    """What the record's cards can give, together; None without a card, or where one does not
+    say."""
     cards = record.environment.gpus
     sizes = [size for card in cards if isinstance(size := card.get("usable_bytes"), int)]
     return sum(sizes) if sizes and len(sizes) == len(cards) else None
@@ -108,63 +116,86 @@ def memory_limit_bytes(record: Record) -> int | None:
 
 
 def measured_components(record: Record) -> dict[str, int]:
-    """Bytes by component from llama.cpp's own buffer lines, of the memory that counts; empty where it printed none.
+    """Bytes by component from llama.cpp's own buffer lines, of the memory that counts; empty where
+    it printed none.
 
-    Lines of one device add up, but for the compute buffer, which is printed again each time it is reserved: the
-    largest counts.
+    Lines of one device add up, but for the compute buffer, which is printed again each time it is
+    reserved: the largest counts.
     """
     found: dict[str, int] = {}
     for component, field in _BUFFER_FIELDS.items():
         devices: Mapping[str, list[float]] = getattr(record.buffers, field)
         together = max if component == "compute" else sum
-        sizes = [together(lines) for device, lines in devices.items() if lines and is_card(device) == has_cards(record)]
+        sizes = [
+            together(lines)
+            for device, lines in devices.items()
+            if lines and is_card(device) == has_cards(record)
+        ]
         if sizes:
             found[component] = round(sum(sizes) * MIB)
     return found
 
 
 def predicted_components(memory: MemoryEstimate) -> dict[str, int]:
-    """Bytes by component of a prediction, of the same memory: the cards', or the host's where there is no card."""
+    """Bytes by component of a prediction, of the same memory: the cards', or the host's where there
+    is no card."""
     cards = [device for name, device in memory.devices.items() if is_card(name)]
     counted: list[DeviceMemory] = cards or list(memory.devices.values())
-    sums = {component: sum(getattr(device, f"{component}_bytes") for device in counted) for component in COMPONENTS}
+    sums = {
+        component: sum(getattr(device, f"{component}_bytes") for device in counted)
+        for component in COMPONENTS
+    }
     return {component: n_bytes for component, n_bytes in sums.items() if n_bytes}
 
 
 def peak_series(record: Record) -> MemorySeries | None:
-    """The probe's series that holds the measured peak: the cards' by NVML, else the child's own memory on the host.
+    """The probe's series that holds the measured peak: the cards' by NVML, else the child's own
+    memory on the host.
 
     With several cards the one with the highest peak; None where no probe saw the point.
     """
     wanted = [series for series in record.memory if is_card(series.device) == has_cards(record)]
-    return max(wanted, key=lambda series: (_PREFERRED.get(series.quantity, 0), series.peak_bytes), default=None)
+    return max(
+        wanted,
+        key=lambda series: (_PREFERRED.get(series.quantity, 0), series.peak_bytes),
+        default=None,
+    )
 
 
 _PREFERRED: Final = {"vram": 3, "rss": 2, "pss": 1}
 
 
 def peak_bytes(record: Record) -> int | None:
-    """The measured peak: summed over the cards, or the child's resident memory on a machine without one."""
+    """The measured peak: summed over the cards, or the child's resident memory on a machine without
+    one."""
     series = peak_series(record)
     if series is None:
         return None
     if not has_cards(record):
         return series.peak_bytes
-    return sum(s.peak_bytes for s in record.memory if is_card(s.device) and s.quantity == series.quantity)
+    return sum(
+        s.peak_bytes for s in record.memory if is_card(s.device) and s.quantity == series.quantity
+    )
 
 
 def baseline_bytes(record: Record) -> int | None:
-    """What the process of the peak took before the model was loaded, over the same devices; None where unknown."""
+    """What the process of the peak took before the model was loaded, over the same devices; None
+    where unknown."""
     series = peak_series(record)
     if series is None:
         return None
-    same = [s for s in record.memory if s.quantity == series.quantity and is_card(s.device) == has_cards(record)]
+    same = [
+        s
+        for s in record.memory
+        if s.quantity == series.quantity and is_card(s.device) == has_cards(record)
+    ]
     sizes = [s.baseline_bytes for s in same if s.baseline_bytes is not None]
     return sum(sizes) if len(sizes) == len(same) else None
 
 
 def rates(record: Record, kind: str) -> tuple[Rate, ...]:
-    """The record's tests of `kind` (`"pp"` or `"tg"`), one a depth, ascending; warm and of a single sequence."""
+    """The record's tests of `kind` (`"pp"` or `"tg"`), one a depth, ascending; warm and of a single
+    sequence."""
     tests: dict[tuple[str, int], list[Timing]] = {}
     for timing in record.timings:
         if timing.test.startswith(kind) and timing.n_parallel == 1 and timing.samples_ns:
@@ -197,13 +228,17 @@ def perplexity(record: Record) -> Perplexity | None:
     mean = fmean(chunks) / per_chunk
     error = stdev(chunks) / per_chunk / math.sqrt(len(chunks)) if len(chunks) > 1 else None
     return Perplexity(
-        value=math.exp(mean), text=quality.text, n_tokens=quality.n_tokens,
-        low=None if error is None else math.exp(mean - error), high=None if error is None else math.exp(mean + error),
-    )  # fmt: skip
+        value=math.exp(mean),
+        text=quality.text,
+        n_tokens=quality.n_tokens,
+        low=None if error is None else math.exp(mean - error),
+        high=None if error is None else math.exp(mean + error),
+    )
 
 
 def unread_reasons(record: Record) -> tuple[str, ...]:
-    """What the probes could not read of the cards, with the reasons that NVML gave, and which took long to answer."""
+    """What the probes could not read of the cards, with the reasons that NVML gave, and which took
+    long to answer."""
     found = [
         f"{probe} once took {took_s:.1f} s to answer"
         for probe, took_s in (record.conditions.get("slow_probes") or {}).items()
@@ -212,5 +247,8 @@ def unread_reasons(record: Record) -> tuple[str, ...]:
         by_reason: dict[str, list[str]] = {}
         for name, reason in (card.get("unread") or {}).items():
             by_reason.setdefault(str(reason), []).append(str(name))
-        found += [f"{device}: NVML tells no {', '.join(names)} ({reason})" for reason, names in by_reason.items()]
+        found += [
+            f"{device}: NVML tells no {', '.join(names)} ({reason})"
+            for reason, names in by_reason.items()
+        ]
     return tuple(found)

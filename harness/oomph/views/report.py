@@ -1,7 +1,8 @@
 """Results as a page: one self-contained HTML file, and the same as Markdown.
 
-Stands apart because it is the only view that writes. The page needs no network and runs no script but its own,
-which a content security policy in its head enforces; names, paths and logs are escaped by the template engine.
+Stands apart because it is the only view that writes. The page needs no network and runs no script
+but its own, which a content security policy in its head enforces; names, paths and logs are escaped
+by the template engine.
 """
 
 import re
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What is published: a title, one chapter for each model and machine, and the model of each to be asked."""
+    """What is published: a title, one chapter for each model and machine, and the model of each to
+    be asked."""
 
     title: str
     chapters: tuple[Chapter, ...]
@@ -49,30 +51,43 @@ def build_report(
     title: str | None = None,
     language: str = "en",
 ) -> Report:
-    """The report of these records; `predictions` by record id, `fits` and `what_ifs` by `grouping.subject`, if any.
+    """The report of these records; `predictions` by record id, `fits` and `what_ifs` by
+    `grouping.subject`, if any.
 
-    `language` is the headlines'; the rest is in English. Raises StoreError where there is no record.
+    `language` is the headlines'; the rest is in English. Raises StoreError where there is no
+    record.
     """
     groups = by_subject(records)
     if not groups:
         raise StoreError("there are no records to report on; run `oomph sweep` first")
-    dry = {_configuration(r): r for group in groups for r in group if r.environment.backend == "phantom"}
+    dry = {
+        _configuration(r): r
+        for group in groups
+        for r in group
+        if r.environment.backend == "phantom"
+    }
     chapters = [
         build_chapter(
             Material(
-                records=group, predictions=predictions or {}, surfaces=surfaces,
-                comparisons=[c for c in comparisons if c.record_id in {record.record_id for record in group}],
-                fit=(fits or {}).get(subject(group[0])), dry_runs=_dry_runs(group, dry),
+                records=group,
+                predictions=predictions or {},
+                surfaces=surfaces,
+                comparisons=[
+                    c for c in comparisons if c.record_id in {record.record_id for record in group}
+                ],
+                fit=(fits or {}).get(subject(group[0])),
+                dry_runs=_dry_runs(group, dry),
             ),
             language,
         )
         for group in groups
-    ]  # fmt: skip
+    ]
     chapters = _told_apart(chapters, [group[0] for group in groups])
     return Report(
-        title=title or " · ".join(chapter.title for chapter in chapters), chapters=tuple(chapters),
+        title=title or " · ".join(chapter.title for chapter in chapters),
+        chapters=tuple(chapters),
         what_ifs=tuple((what_ifs or {}).get(subject(group[0])) for group in groups),
-    )  # fmt: skip
+    )
 
 
 def _configuration(record: Record) -> Hashable:
@@ -88,29 +103,47 @@ def _dry_runs(records: Sequence[Record], dry: Mapping[Hashable, Record]) -> dict
 
 
 def _told_apart(chapters: Sequence[Chapter], firsts: Sequence[Record]) -> list[Chapter]:
-    """Chapters of equal titles get the size of their model's file: quantizations often share a name."""
+    """Chapters of equal titles get the size of their model's file: quantizations often share a
+    name."""
     titles = [chapter.title for chapter in chapters]
     return [
-        replace(chapter, title=f"{chapter.title}, file of {size(record.model.file_bytes or record.model.tensor_bytes)}")
-        if titles.count(chapter.title) > 1 else chapter
+        replace(
+            chapter,
+            title=f"{chapter.title}, file of "
+            f"{size(record.model.file_bytes or record.model.tensor_bytes)}",
+        )
+        if titles.count(chapter.title) > 1
+        else chapter
         for chapter, record in zip(chapters, firsts, strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def render_html(report: Report) -> str:
-    """The whole page. Figures are inline SVG, tables sort, commands copy, the reader's colour scheme is kept."""
+    """The whole page. Figures are inline SVG, tables sort, commands copy, the reader's colour
+    scheme is kept."""
     asks = any(report.what_ifs)
     script = page_script(asks=asks)
-    return page_templates().get_template("page.html.jinja").render(
-        report=report, figures=_inline_figures(report), anchor=anchor, style=page_style(), script=script,
-        script_hash=content_hash(script), shared=shared_facts() if asks else None,
-    )  # fmt: skip
+    return (
+        page_templates()
+        .get_template("page.html.jinja")
+        .render(
+            report=report,
+            figures=_inline_figures(report),
+            anchor=anchor,
+            style=page_style(),
+            script=script,
+            script_hash=content_hash(script),
+            shared=shared_facts() if asks else None,
+        )
+    )
 
 
 def _inline_figures(report: Report) -> dict[tuple[int, str], str]:
     """SVG by chapter and name; ids carry both, so that figures on one page share none."""
     return {
-        (number, picture.name): render_svg(picture.figure, name=f"c{number}-{picture.name}", alt=picture.alt)
+        (number, picture.name): render_svg(
+            picture.figure, name=f"c{number}-{picture.name}", alt=picture.alt
+        )
         for number, chapter in enumerate(report.chapters)
         for section in chapter.sections
         for picture in section.pictures
@@ -123,10 +156,14 @@ def anchor(title: str) -> str:
 
 
 def render_report_markdown(report: Report, *, figures: str = "figures") -> str:
-    """The report as GitHub's Markdown; pictures are looked for in the folder `figures`, as `write_report` has them."""
+    """The report as GitHub's Markdown; pictures are looked for in the folder `figures`, as
+    `write_report` has them."""
     parts = []
     for number, chapter in enumerate(report.chapters):
-        parts += [f"# {escape_markdown(chapter.title)}", f"**{escape_markdown(chapter.headline)}.**"]
+        parts += [
+            f"# {escape_markdown(chapter.title)}",
+            f"**{escape_markdown(chapter.headline)}.**",
+        ]
         parts.append("\n".join(f"- {escape_markdown(sentence)}" for sentence in chapter.evidence))
         for section in chapter.sections:
             parts += _section_markdown(section, number, figures)
@@ -140,12 +177,17 @@ def _section_markdown(section: Section, chapter: int, figures: str) -> list[str]
         parts += _picture_markdown(picture, f"{figures}/{_file_name(chapter, picture.name)}")
     parts += [render_markdown(table).rstrip() for table in section.tables]
     if section.commands:
-        parts.append("\n".join("    " + re.sub(r"[\r\n]+", " ", command) for command in section.commands))
+        parts.append(
+            "\n".join("    " + re.sub(r"[\r\n]+", " ", command) for command in section.commands)
+        )
     return parts
 
 
 def _picture_markdown(picture: Picture, address: str) -> list[str]:
-    parts = [f"![{escape_markdown(picture.alt)}]({address})", f"*{escape_markdown(picture.caption)}*"]
+    parts = [
+        f"![{escape_markdown(picture.alt)}]({address})",
+        f"*{escape_markdown(picture.caption)}*",
+    ]
     if picture.table:
         data = render_markdown(picture.table).rstrip()
         parts += ["<details><summary>The figure’s data</summary>", data, "</details>"]
@@ -157,14 +199,17 @@ def _file_name(chapter: int, name: str) -> str:
 
 
 def write_report(report: Report, folder: Path, *, png: bool = False) -> Path:
-    """Write `report.html`, `report.md` and `figures/*.svg` (with `png` also `*.png`) into `folder`; the page's path."""
+    """Write `report.html`, `report.md` and `figures/*.svg` (with `png` also `*.png`) into `folder`;
+    the page's path."""
     page = folder / "report.html"
     try:
         (folder / "figures").mkdir(parents=True, exist_ok=True)
         (folder / "report.md").write_text(render_report_markdown(report), encoding="utf-8")
         page.write_text(render_html(report), encoding="utf-8")
     except OSError as error:
-        raise StoreError(f"{folder} cannot be written ({error.strerror}); name another folder with --out") from None
+        raise StoreError(
+            f"{folder} cannot be written ({error.strerror}); name another folder with --out"
+        ) from None
     for number, chapter in enumerate(report.chapters):
         for picture in (picture for section in chapter.sections for picture in section.pictures):
             path = folder / "figures" / _file_name(number, picture.name)

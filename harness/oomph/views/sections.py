@@ -1,7 +1,8 @@
 """What a page is made of: its sections, in reading order.
 
-Stands between the views, which know one thing each, and `report`, which knows only how to write. A section for
-which there are no data is left out. Captions say what is drawn, alternative texts what can be read off it.
+Stands between the views, which know one thing each, and `report`, which knows only how to write. A
+section for which there are no data is left out. Captions say what is drawn, alternative texts what
+can be read off it.
 """
 
 import shlex
@@ -50,7 +51,8 @@ class Chapter:
 
 
 def build_chapter(material: Material, language: str = "en") -> Chapter:
-    """A chapter of records of one model on one machine, of which there must be one; `language` is the headline's."""
+    """A chapter of records of one model on one machine, of which there must be one; `language` is
+    the headline's."""
     records = material.records
     sections = (
         Section(title="At a glance", tables=(trim(experts_table(records)),)),
@@ -61,7 +63,11 @@ def build_chapter(material: Material, language: str = "en") -> Chapter:
         Section(
             title="Quality",
             pictures=tuple(quality_pictures(material)),
-            tables=tuple(trim(table) for table in (quality_table(records), recall_table(records)) if table.rows),
+            tables=tuple(
+                trim(table)
+                for table in (quality_table(records), recall_table(records))
+                if table.rows
+            ),
         ),
         _estimate_section(material),
         _outcome_section(records),
@@ -71,48 +77,71 @@ def build_chapter(material: Material, language: str = "en") -> Chapter:
         _repeat_section(records),
     )
     return Chapter(
-        title=_title(records[0]), headline=headline(records, language),
+        title=_title(records[0]),
+        headline=headline(records, language),
         evidence=evidence(records, material.comparisons),
-        sections=tuple(s for s in sections if s.pictures or s.commands or any(t.rows for t in s.tables)),
-    )  # fmt: skip
+        sections=tuple(
+            s for s in sections if s.pictures or s.commands or any(t.rows for t in s.tables)
+        ),
+    )
 
 
 _WITNESSES = (
-    "The estimate, made from the model's header alone; what llama.cpp says it allocated; where there is one, a dry run,"
-    " in which memory is allotted and nothing is computed (llama.cpp's CUDA backend on a phantom card, or llama.cpp's"
-    " own breakdown from when it fits its parameters to a card); and the highest use that a probe saw from outside:"
-    " NVML's for a card, the kernel's for the process on a host, where pages that were asked for and never touched do"
+    "The estimate, made from the model's header alone; what llama.cpp says it allocated; where "
+    "there is one, a dry run,"
+    " in which memory is allotted and nothing is computed (llama.cpp's CUDA backend on a phantom "
+    "card, or llama.cpp's"
+    " own breakdown from when it fits its parameters to a card); and the highest use that a probe "
+    "saw from outside:"
+    " NVML's for a card, the kernel's for the process on a host, where pages that were asked for "
+    "and never touched do"
     " not count."
 )
 
 
 _FIRST_TOKEN = (
-    "A prompt's last position gives the first token, so the wait is its prefill in an empty context: cold is the first"
+    "A prompt's last position gives the first token, so the wait is its prefill in an empty "
+    "context: cold is the first"
     " prompt after the load, warm the median of later ones."
 )
 
 
 def _title(record: Record) -> str:
     cards = ", ".join(str(card.get("name", "a card")) for card in record.environment.gpus)
-    where = f"imported from {record.origin}" if record.origin else f"on {record.environment.machine}"
+    where = (
+        f"imported from {record.origin}" if record.origin else f"on {record.environment.machine}"
+    )
     return f"{record.model.name} {where}" + (f" ({cards})" if cards else "")
 
 
 def _estimate_section(material: Material) -> Section:
-    title, pictures, fit = "Predicted against measured", tuple(fit_pictures(material.comparisons)), material.fit
+    title, pictures, fit = (
+        "Predicted against measured",
+        tuple(fit_pictures(material.comparisons)),
+        material.fit,
+    )
     if fit is None:
-        return Section(title=title, text="With the coefficients that ship with oomph.", pictures=pictures)
+        return Section(
+            title=title, text="With the coefficients that ship with oomph.", pictures=pictures
+        )
     text = (
-        f"With coefficients fitted to {fit.n_measurements} measurements of {fit.n_records} of these very points."
-        " What was left out in turn says how well they foretell, what was fitted how well the formulas describe this"
+        f"With coefficients fitted to {fit.n_measurements} measurements of {fit.n_records} of "
+        f"these very points."
+        " What was left out in turn says how well they foretell, what was fitted how well the "
+        "formulas describe this"
         " machine."
     )
     tables = (trim(errors_table(fit)), trim(fit_table(fit)))
-    return Section(title=title, text=text, notes=fit_sentences(fit), pictures=pictures, tables=tables)
+    return Section(
+        title=title, text=text, notes=fit_sentences(fit), pictures=pictures, tables=tables
+    )
 
 
 def _outcome_section(records: Sequence[Record]) -> Section:
-    text = "A point that fails is a result too: its outcome, the line of llama.cpp's log that shows it, the next step."
+    text = (
+        "A point that fails is a result too: its outcome, the line of llama.cpp's log that shows "
+        "it, the next step."
+    )
     return Section(title="Outcomes", text=text, tables=(trim(outcomes_table(records)),))
 
 
@@ -130,7 +159,8 @@ def _repeat_section(records: Sequence[Record]) -> Section:
 
 
 def _measuring(records: Sequence[Record], sweep: str, model: str, out: str) -> str:
-    """The command that made the records of `sweep`: a search of frontiers and claims have their own."""
+    """The command that made the records of `sweep`: a search of frontiers and claims have their
+    own."""
     own = [record for record in records if record.sweep == sweep]
     if sweep == "first-card":
         return f"oomph first-card --out {out}"
@@ -138,13 +168,24 @@ def _measuring(records: Sequence[Record], sweep: str, model: str, out: str) -> s
         claims = shlex.quote(f"bench/claims/{sweep.removeprefix('claims-')}.toml")
         return f"oomph claims {claims} --out {out}"
     if sweep != "frontier":
-        return f"oomph sweep {shlex.quote(f'bench/sweeps/{sweep}.toml')} --model {model} --out {out}"
-    axes = {"n-expert-used": "n_expert_used", "type-kv": "type_k", "flash-attn": "flash_attn", "n-ubatch": "n_ubatch"}
+        return (
+            f"oomph sweep {shlex.quote(f'bench/sweeps/{sweep}.toml')} --model {model} --out {out}"
+        )
+    axes = {
+        "n-expert-used": "n_expert_used",
+        "type-kv": "type_k",
+        "flash-attn": "flash_attn",
+        "n-ubatch": "n_ubatch",
+    }
     asked = {
-        option: dict.fromkeys(str(value) for record in own if (value := record.config.get(knob)) is not None)
+        option: dict.fromkeys(
+            str(value) for record in own if (value := record.config.get(knob)) is not None
+        )
         for option, knob in axes.items()
     }
-    options = [f"--{option} {shlex.quote(','.join(values))}" for option, values in asked.items() if values]
+    options = [
+        f"--{option} {shlex.quote(','.join(values))}" for option, values in asked.items() if values
+    ]
     cards = ",".join(str(card.get("name")) for card in own[0].environment.gpus)
     phantom = [f"--phantom {shlex.quote(cards)}"] if own[0].environment.backend == "phantom" else []
     return " ".join(("oomph frontier", model, *options, *phantom, "--out", out))

@@ -1,8 +1,9 @@
 """How figures look, and how they are written: one palette, one size, one way to SVG and PNG.
 
-Stands apart so that the plots say only what they show. Colours are Okabe and Ito's, told apart by every kind of
-colour vision. Ink and grid are greys that stand on white and on black alike; in a page each colour becomes a CSS
-variable, so that the page's scheme decides. Text stays text: it can be selected and read aloud.
+Stands apart so that the plots say only what they show. Colours are Okabe and Ito's, told apart by
+every kind of colour vision. Ink and grid are greys that stand on white and on black alike; in a
+page each colour becomes a CSS variable, so that the page's scheme decides. Text stays text: it can
+be selected and read aloud.
 """
 
 import io
@@ -20,16 +21,34 @@ if TYPE_CHECKING:
 
 INK: Final = "#757b83"
 GRID: Final = "#9aa0a8"
-BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9"
+BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY = (
+    "#0072b2",
+    "#e69f00",
+    "#009e73",
+    "#d55e00",
+    "#cc79a7",
+    "#56b4e9",
+)
 SERIES: Final = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY)
 MARKERS: Final = ("o", "s", "^", "D", "v", "P")
 COMPONENT_COLOURS: Final[Mapping[str, str]] = {
-    "weights": BLUE, "kv_cache": ORANGE, "recurrent": PURPLE, "compute": GREEN, "output": SKY, "overhead": GRID,
-}  # fmt: skip
+    "weights": BLUE,
+    "kv_cache": ORANGE,
+    "recurrent": PURPLE,
+    "compute": GREEN,
+    "output": SKY,
+    "overhead": GRID,
+}
 PAGE_COLOURS: Final[Mapping[str, str]] = {
-    INK: "var(--ink)", GRID: "var(--grid)", BLUE: "var(--blue)", ORANGE: "var(--orange)", GREEN: "var(--green)",
-    VERMILLION: "var(--vermillion)", PURPLE: "var(--purple)", SKY: "var(--sky)",
-}  # fmt: skip
+    INK: "var(--ink)",
+    GRID: "var(--grid)",
+    BLUE: "var(--blue)",
+    ORANGE: "var(--orange)",
+    GREEN: "var(--green)",
+    VERMILLION: "var(--vermillion)",
+    PURPLE: "var(--purple)",
+    SKY: "var(--sky)",
+}
 """What a page's style sheet defines for each colour of the figures, in either scheme."""
 
 WIDTH: Final = 4.9
@@ -39,10 +58,14 @@ WIDE_SPAN: Final = 4.0
 """Largest by smallest value from which an axis is logarithmic."""
 
 _RC: Final[dict[str, Any]] = {
-    "font.size": 9, "axes.titlesize": 9.5, "axes.labelsize": 9, "legend.fontsize": 8, "xtick.labelsize": 8,
-    "ytick.labelsize": 8, "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": GRID, "xtick.color": INK,
-    "ytick.color": INK, "axes.titlecolor": INK, "axes.spines.top": False, "axes.spines.right": False,
-    "axes.titlelocation": "left", "legend.frameon": False, "figure.facecolor": "none", "axes.facecolor": "none",
+    "font.size": 9, "axes.titlesize": 9.5, "axes.labelsize": 9, "legend.fontsize": 8,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8, "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": GRID,
+    "xtick.color": INK,
+    "ytick.color": INK, "axes.titlecolor": INK, "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlelocation": "left", "legend.frameon": False, "figure.facecolor": "none",
+    "axes.facecolor": "none",
     "savefig.facecolor": "none", "grid.color": GRID, "grid.alpha": 0.35, "grid.linewidth": 0.6,
     "lines.linewidth": 1.6, "lines.markersize": 5, "hatch.linewidth": 0.7, "svg.fonttype": "none",
 }  # fmt: skip
@@ -50,17 +73,25 @@ _RC: Final[dict[str, Any]] = {
 
 def series_style(number: int) -> dict[str, Any]:
     """Colour and marker of the n-th series: the two together repeat only after all their pairs."""
-    return {"color": SERIES[number % len(SERIES)], "marker": MARKERS[(number + number // len(SERIES)) % len(MARKERS)]}
+    return {
+        "color": SERIES[number % len(SERIES)],
+        "marker": MARKERS[(number + number // len(SERIES)) % len(MARKERS)],
+    }
 
 
-def new_figure(*, height: float = 3.3, rows: int = 1, ratios: tuple[float, ...] = (1,)) -> "tuple[Figure, list[Axes]]":
-    """An empty figure of the house's width and its axes from top to bottom; no window, no global state of pyplot."""
+def new_figure(
+    *, height: float = 3.3, rows: int = 1, ratios: tuple[float, ...] = (1,)
+) -> "tuple[Figure, list[Axes]]":
+    """An empty figure of the house's width and its axes from top to bottom; no window, no global
+    state of pyplot."""
     from matplotlib import style
     from matplotlib.figure import Figure
 
     with style.context(_RC):
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
-        axes = figure.subplots(rows, 1, squeeze=False, sharex=rows > 1, gridspec_kw={"height_ratios": ratios[:rows]})
+        axes = figure.subplots(
+            rows, 1, squeeze=False, sharex=rows > 1, gridspec_kw={"height_ratios": ratios[:rows]}
+        )
         flat = [row[0] for row in axes]
         for each in flat:
             each.grid(visible=True, axis="y")
@@ -73,34 +104,50 @@ def legend_above(axes: "Axes", *, columns: int = 4, title: str | None = None) ->
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         axes.legend(
-            handles, labels, loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=min(columns, len(handles)),
-            title=title, alignment="left", fontsize=8, title_fontsize=8, frameon=False, labelcolor=INK,
-            handlelength=1.4, columnspacing=1.2, borderaxespad=0.2,
-        )  # fmt: skip
+            handles,
+            labels,
+            loc="lower left",
+            bbox_to_anchor=(-0.02, 1.0),
+            ncols=min(columns, len(handles)),
+            title=title,
+            alignment="left",
+            fontsize=8,
+            title_fontsize=8,
+            frameon=False,
+            labelcolor=INK,
+            handlelength=1.4,
+            columnspacing=1.2,
+            borderaxespad=0.2,
+        )
         legend = axes.get_legend()
         if legend is not None:
             legend.get_title().set_color(INK)
 
 
 def thousands(value: float, _position: object = None) -> str:
-    """A tick's label with separators; contexts and rates are read in digits, not in powers of ten."""
+    """A tick's label with separators; contexts and rates are read in digits, not in powers of
+    ten."""
     return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:g}"
 
 
 def spread_axis(axes: "Axes", which: Literal["x", "y"], values: Sequence[float]) -> None:
-    """A logarithmic axis where the values span WIDE_SPAN or more, else a linear one; labels in digits either way."""
+    """A logarithmic axis where the values span WIDE_SPAN or more, else a linear one; labels in
+    digits either way."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
     axis = axes.xaxis if which == "x" else axes.yaxis
     if values and min(values) > 0 and max(values) >= WIDE_SPAN * min(values):
         axes.set(**{f"{which}scale": "log"})
-        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if max(values) < 1000 * min(values) else (1.0,)))
+        axis.set_major_locator(
+            LogLocator(subs=(1.0, 2.0, 5.0) if max(values) < 1000 * min(values) else (1.0,))
+        )
         axis.set_minor_formatter(NullFormatter())
     axis.set_major_formatter(thousands)
 
 
 def render_svg(figure: "Figure", *, name: str, alt: str) -> str:
-    """The figure as an `<svg>` element for a page: `alt` is what a screen reader says, ids start with `name`.
+    """The figure as an `<svg>` element for a page: `alt` is what a screen reader says, ids start
+    with `name`.
 
     No prologue, no metadata, no external reference; each colour is a CSS variable of PAGE_COLOURS.
     """
@@ -108,7 +155,11 @@ def render_svg(figure: "Figure", *, name: str, alt: str) -> str:
 
     buffer = io.StringIO()
     with style.context({**_RC, "svg.hashsalt": name}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+        figure.savefig(
+            buffer,
+            format="svg",
+            metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
+        )
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
@@ -122,7 +173,8 @@ def render_svg(figure: "Figure", *, name: str, alt: str) -> str:
 
 
 def write_figure(figure: "Figure", path: Path) -> Path:
-    """The figure as a file, SVG or PNG by its suffix, transparent; the same bytes for the same data."""
+    """The figure as a file, SVG or PNG by its suffix, transparent; the same bytes for the same
+    data."""
     from matplotlib import style
 
     try:
@@ -130,5 +182,7 @@ def write_figure(figure: "Figure", path: Path) -> Path:
             metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
             figure.savefig(path, dpi=160, metadata=metadata)
     except OSError as error:
-        raise StoreError(f"{path} cannot be written ({error.strerror}); name another folder with --out") from None
+        raise StoreError(
+            f"{path} cannot be written ({error.strerror}); name another folder with --out"
+        ) from None
     return path

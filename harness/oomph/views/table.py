@@ -1,7 +1,7 @@
 """A table as data, and its way to Markdown and to a terminal.
 
-Stands apart from what is in it (`tables`), so that Markdown, the terminal and the page show the same cells, and
-the page can sort by the number behind a cell.
+Stands apart from what is in it (`tables`), so that Markdown, the terminal and the page show the
+same cells, and the page can sort by the number behind a cell.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,8 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
 
     def is_numeric(self, column: int) -> bool:
-        """Whether every cell of the column that says something carries a number: it is then set flush right."""
+        """Whether every cell of the column that says something carries a number: it is then set
+        flush right."""
         cells = [row[column] for row in self.rows if row[column].text != NOT_MEASURED]
         return bool(cells) and all(cell.key is not None for cell in cells)
 
@@ -41,7 +42,17 @@ def number(value: float | None, *, digits: int = 0, unit: float = 1) -> Cell:
 
 
 _MARKDOWN_SPECIALS: Final = str.maketrans(
-    {"|": "\\|", "<": "&lt;", "&": "&amp;", "`": "\\`", "[": "\\[", "*": "\\*", "\\": "\\\\", "\n": " ", "\r": " "}
+    {
+        "|": "\\|",
+        "<": "&lt;",
+        "&": "&amp;",
+        "`": "\\`",
+        "[": "\\[",
+        "*": "\\*",
+        "\\": "\\\\",
+        "\n": " ",
+        "\r": " ",
+    }
 )
 
 
@@ -51,12 +62,16 @@ def escape_markdown(text: str) -> str:
 
 
 def render_markdown(table: Table) -> str:
-    """The table as GitHub's Markdown, numbers flush right; empty columns at its end are left out."""
+    """The table as GitHub's Markdown, numbers flush right; empty columns at its end are left
+    out."""
     shown = _filled_columns(table)
     lines = [
         "| " + " | ".join(escape_markdown(table.columns[c]) for c in shown) + " |",
         "| " + " | ".join("---:" if table.is_numeric(c) else "---" for c in shown) + " |",
-        *("| " + " | ".join(escape_markdown(row[c].text) for c in shown) + " |" for row in table.rows),
+        *(
+            "| " + " | ".join(escape_markdown(row[c].text) for c in shown) + " |"
+            for row in table.rows
+        ),
     ]
     return "\n".join(lines) + "\n"
 
@@ -64,18 +79,20 @@ def render_markdown(table: Table) -> str:
 def _filled_columns(table: Table) -> list[int]:
     """Columns in which any row says something."""
     return [
-        column for column in range(len(table.columns))
+        column
+        for column in range(len(table.columns))
         if not table.rows or any(row[column].text not in ("", NOT_MEASURED) for row in table.rows)
-    ]  # fmt: skip
+    ]
 
 
 def trim(table: Table) -> Table:
     """The table without columns in which no row says anything."""
     shown = _filled_columns(table)
     return Table(
-        caption=table.caption, columns=tuple(table.columns[c] for c in shown),
+        caption=table.caption,
+        columns=tuple(table.columns[c] for c in shown),
         rows=tuple(tuple(row[c] for c in shown) for row in table.rows),
-    )  # fmt: skip
+    )
 
 
 def render_rich(table: Table) -> "RichTable":

@@ -12,7 +12,12 @@ from oomph.records.grouping import by_setting
 from oomph.records.schema import Environment, Record
 from oomph.units import MIB, NOT_MEASURED, count, gib, rate
 from oomph.views.by_experts import rates_by_experts
-from oomph.views.quality_cells import cost_against_reference, divergence_cell, perplexity_cell, ratio_cell
+from oomph.views.quality_cells import (
+    cost_against_reference,
+    divergence_cell,
+    perplexity_cell,
+    ratio_cell,
+)
 from oomph.views.readings import (
     experts_word,
     has_cards,
@@ -29,9 +34,19 @@ from oomph.views.readings import (
 from oomph.views.table import Cell, Table, number
 
 VARIED_KNOBS: Final = (
-    "n_ctx", "n_expert_used", "type_k", "type_v", "n_ubatch", "n_batch", "flash_attn", "n_gpu_layers", "n_cpu_moe",
-    "n_seq_max", "n_devices", "n_threads",
-)  # fmt: skip
+    "n_ctx",
+    "n_expert_used",
+    "type_k",
+    "type_v",
+    "n_ubatch",
+    "n_batch",
+    "flash_attn",
+    "n_gpu_layers",
+    "n_cpu_moe",
+    "n_seq_max",
+    "n_devices",
+    "n_threads",
+)
 
 
 def _rate(value: float | None) -> Cell:
@@ -40,26 +55,47 @@ def _rate(value: float | None) -> Cell:
 
 def varied_knobs(records: Sequence[Record]) -> tuple[str, ...]:
     """The knobs that differ between the records; always n_ctx."""
-    differ = [name for name in VARIED_KNOBS if len({_as_asked(record, name) for record in records}) > 1]
+    differ = [
+        name for name in VARIED_KNOBS if len({_as_asked(record, name) for record in records}) > 1
+    ]
     return tuple(differ) if "n_ctx" in differ else ("n_ctx", *differ)
 
 
 def _as_asked(record: Record, name: str) -> int | str | None:
-    """The knob as the sweep set it: a point that failed early has nothing reported; experts as llama.cpp took them."""
-    value: int | str | None = n_expert_used(record) if name == "n_expert_used" else record.config.get(name)
+    """The knob as the sweep set it: a point that failed early has nothing reported; experts as
+    llama.cpp took them."""
+    value: int | str | None = (
+        n_expert_used(record) if name == "n_expert_used" else record.config.get(name)
+    )
     return value
 
 
 def points_table(records: Sequence[Record], predictions: Mapping[str, Prediction]) -> Table:
-    """Every point: the knobs that vary, memory in MiB, rates at the shallowest depth, perplexity, how it ended."""
+    """Every point: the knobs that vary, memory in MiB, rates at the shallowest depth, perplexity,
+    how it ended."""
     knobs = varied_knobs(records)
     limited = any(memory_limit_bytes(record) is not None for record in records)
     columns = (
-        *knobs, *(("limit MiB",) if limited else ()), "buffers MiB", "predicted MiB",
-        f"peak {_peak_word(records)} MiB", "prefill t/s", "decode t/s", "perplexity", "outcome", "remarks", "origin",
-    )  # fmt: skip
-    rows = tuple(_point_row(record, knobs, limited, predictions.get(record.record_id)) for record in records)
-    return Table(caption="Memory in MiB; speeds are medians at the shallowest depth", columns=columns, rows=rows)
+        *knobs,
+        *(("limit MiB",) if limited else ()),
+        "buffers MiB",
+        "predicted MiB",
+        f"peak {_peak_word(records)} MiB",
+        "prefill t/s",
+        "decode t/s",
+        "perplexity",
+        "outcome",
+        "remarks",
+        "origin",
+    )
+    rows = tuple(
+        _point_row(record, knobs, limited, predictions.get(record.record_id)) for record in records
+    )
+    return Table(
+        caption="Memory in MiB; speeds are medians at the shallowest depth",
+        columns=columns,
+        rows=rows,
+    )
 
 
 def _peak_word(records: Sequence[Record]) -> str:
@@ -67,18 +103,25 @@ def _peak_word(records: Sequence[Record]) -> str:
     return "VRAM" if memory_word(records) == "VRAM" else "RSS"
 
 
-def _point_row(record: Record, knobs: Sequence[str], limited: bool, prediction: Prediction | None) -> tuple[Cell, ...]:
+def _point_row(
+    record: Record, knobs: Sequence[str], limited: bool, prediction: Prediction | None
+) -> tuple[Cell, ...]:
     parts = measured_components(record) if succeeded(record) else {}
     guess = sum(predicted_components(prediction.memory).values()) if prediction else None
     prefill, decode = rates(record, "pp"), rates(record, "tg")
     return (
         *knob_cells(record, knobs),
         *((number(memory_limit_bytes(record), unit=MIB),) if limited else ()),
-        number(sum(parts.values()) if parts else None, unit=MIB), number(guess, unit=MIB),
-        number(peak_bytes(record), unit=MIB), _rate(prefill[0].tokens_per_s if prefill else None),
-        _rate(decode[0].tokens_per_s if decode else None), perplexity_cell(perplexity(record)),
-        Cell(record.outcome.label), Cell("; ".join(remarks(record))), Cell(record.origin or ""),
-    )  # fmt: skip
+        number(sum(parts.values()) if parts else None, unit=MIB),
+        number(guess, unit=MIB),
+        number(peak_bytes(record), unit=MIB),
+        _rate(prefill[0].tokens_per_s if prefill else None),
+        _rate(decode[0].tokens_per_s if decode else None),
+        perplexity_cell(perplexity(record)),
+        Cell(record.outcome.label),
+        Cell("; ".join(remarks(record))),
+        Cell(record.origin or ""),
+    )
 
 
 def knob_cells(record: Record, knobs: Sequence[str]) -> tuple[Cell, ...]:
@@ -93,32 +136,50 @@ def _knob_cell(value: int | str | None) -> Cell:
 
 
 def experts_table(records: Sequence[Record]) -> Table:
-    """One row for each number of active experts: the range of memory over contexts, speed, quality, outcomes."""
+    """One row for each number of active experts: the range of memory over contexts, speed, quality,
+    outcomes."""
     experts = sorted({n_expert_used(record) for record in records}, key=lambda e: e or 0)
     rows = tuple(_experts_row(e, records) for e in experts)
     columns = (
-        "n_expert_used", "memory MiB", "prefill t/s", "decode t/s", "decode t/s at depth", "perplexity",
-        "ratio to reference", "KL divergence, nats", "outcomes", "remarks",
-    )  # fmt: skip
+        "n_expert_used",
+        "memory MiB",
+        "prefill t/s",
+        "decode t/s",
+        "decode t/s at depth",
+        "perplexity",
+        "ratio to reference",
+        "KL divergence, nats",
+        "outcomes",
+        "remarks",
+    )
     return Table(caption="By number of active experts", columns=columns, rows=rows)
 
 
 def _experts_row(experts: int | None, everything: Sequence[Record]) -> tuple[Cell, ...]:
     records = [record for record in everything if n_expert_used(record) == experts]
-    free = [record for record in records if memory_limit_bytes(record) is None and succeeded(record)]
-    totals = sorted(sum(parts.values()) for record in free if (parts := measured_components(record)))
+    free = [
+        record for record in records if memory_limit_bytes(record) is None and succeeded(record)
+    ]
+    totals = sorted(
+        sum(parts.values()) for record in free if (parts := measured_components(record))
+    )
     prefill, decode = (rates_by_experts(records, kind).get(experts, ()) for kind in ("pp", "tg"))
     scored = next((record for record in free if perplexity(record)), None)
     found = cost_against_reference(scored, everything) if scored else None
     return (
         Cell(experts_word(experts), experts),
         _span(totals),
-        _rate(prefill[0].tokens_per_s if prefill else None), _rate(decode[0].tokens_per_s if decode else None),
+        _rate(prefill[0].tokens_per_s if prefill else None),
+        _rate(decode[0].tokens_per_s if decode else None),
         Cell(f"{rate(decode[-1].tokens_per_s)} @ {decode[-1].n_depth:,}", decode[-1].tokens_per_s)
-        if decode and decode[-1].n_depth else Cell(NOT_MEASURED),
-        perplexity_cell(perplexity(scored) if scored else None), ratio_cell(found), divergence_cell(found),
-        Cell(outcome_counts(records)), Cell("; ".join(_merged_remarks(records))),
-    )  # fmt: skip
+        if decode and decode[-1].n_depth
+        else Cell(NOT_MEASURED),
+        perplexity_cell(perplexity(scored) if scored else None),
+        ratio_cell(found),
+        divergence_cell(found),
+        Cell(outcome_counts(records)),
+        Cell("; ".join(_merged_remarks(records))),
+    )
 
 
 def _span(totals: Sequence[int]) -> Cell:
@@ -139,21 +200,27 @@ def outcome_counts(records: Iterable[Record]) -> str:
 def _merged_remarks(records: Iterable[Record]) -> list[str]:
     said = [remark.partition(" (")[0] for record in records for remark in remarks(record)]
     return [
-        f"{remark}: {said.count(remark)} point{'s' if said.count(remark) > 1 else ''}" for remark in sorted(set(said))
+        f"{remark}: {said.count(remark)} point{'s' if said.count(remark) > 1 else ''}"
+        for remark in sorted(set(said))
     ]
 
 
 def outcomes_table(records: Sequence[Record]) -> Table:
-    """Every point that did not end well, with llama.cpp's own words and the next step; empty where all did."""
+    """Every point that did not end well, with llama.cpp's own words and the next step; empty where
+    all did."""
     settings = list(by_setting(records))
     rows = tuple(
         (
-            Cell(record.label if "=" in record.label else run_words(record, settings)), Cell(record.outcome.label),
+            Cell(record.label if "=" in record.label else run_words(record, settings)),
+            Cell(record.outcome.label),
             Cell(record.outcome.stage or NOT_MEASURED),
-            Cell(_reason(record)), Cell(record.outcome.message or NOT_MEASURED), Cell("; ".join(remarks(record))),
+            Cell(_reason(record)),
+            Cell(record.outcome.message or NOT_MEASURED),
+            Cell("; ".join(remarks(record))),
         )
-        for record in records if not succeeded(record)
-    )  # fmt: skip
+        for record in records
+        if not succeeded(record)
+    )
     columns = ("point", "outcome", "stage", "what the log says", "what to do", "remarks")
     return Table(caption="Points that did not run to their end", columns=columns, rows=rows)
 
@@ -164,32 +231,57 @@ def _reason(record: Record) -> str:
 
 
 def machine_table(record: Record) -> Table:
-    """The machine, the software and the model of a record: what a reader needs to judge and to repeat it."""
+    """The machine, the software and the model of a record: what a reader needs to judge and to
+    repeat it."""
     environment, model = record.environment, record.model
     facts: list[tuple[str, str | None]] = [
-        ("machine", environment.machine), ("system", environment.os),
-        ("CPU", f"{environment.cpu}, {environment.cpu_count} cores" if environment.cpu_count else environment.cpu),
+        ("machine", environment.machine),
+        ("system", environment.os),
+        (
+            "CPU",
+            f"{environment.cpu}, {environment.cpu_count} cores"
+            if environment.cpu_count
+            else environment.cpu,
+        ),
         ("memory", gib(environment.memory_bytes) if environment.memory_bytes else None),
         ("governor", environment.governor),
-        ("backend", _backend(environment)), *(("GPU", _gpu(gpu)) for gpu in environment.gpus),
-        ("driver", environment.driver), ("llama.cpp", environment.llama_cpp_commit), ("Python", environment.python),
-        ("packages", ", ".join(f"{name} {version}" for name, version in sorted(environment.packages.items()))),
-        ("model", model.name), ("architecture", model.arch), ("file", model.path.replace("\\", "/").rpartition("/")[2]),
+        ("backend", _backend(environment)),
+        *(("GPU", _gpu(gpu)) for gpu in environment.gpus),
+        ("driver", environment.driver),
+        ("llama.cpp", environment.llama_cpp_commit),
+        ("Python", environment.python),
+        (
+            "packages",
+            ", ".join(
+                f"{name} {version}" for name, version in sorted(environment.packages.items())
+            ),
+        ),
+        ("model", model.name),
+        ("architecture", model.arch),
+        ("file", model.path.replace("\\", "/").rpartition("/")[2]),
         ("file size", f"{model.file_bytes / MIB:,.1f} MiB" if model.file_bytes else None),
-        ("size of all tensors", f"{model.tensor_bytes / MIB:,.1f} MiB" if model.tensor_bytes else None),
+        (
+            "size of all tensors",
+            f"{model.tensor_bytes / MIB:,.1f} MiB" if model.tensor_bytes else None,
+        ),
         ("sha256", model.sha256),
-        ("sha256 of the header", model.header_sha256), ("measured", record.started_at),
+        ("sha256 of the header", model.header_sha256),
+        ("measured", record.started_at),
         ("origin", f"imported from {record.origin}" if record.origin else None),
-    ]  # fmt: skip
+    ]
     rows = tuple((Cell(name), Cell(value)) for name, value in facts if value)
-    return Table(caption="As the last of the points found them", columns=("what", "value"), rows=rows)
+    return Table(
+        caption="As the last of the points found them", columns=("what", "value"), rows=rows
+    )
 
 
 def _backend(environment: Environment) -> str:
     words = {
-        "cpu": "CPU build of llama.cpp: memory is the host's", "cuda": "CUDA build of llama.cpp on a real card",
-        "phantom": "CUDA build of llama.cpp on the phantom card: memory is real accounting, there is no speed",
-    }  # fmt: skip
+        "cpu": "CPU build of llama.cpp: memory is the host's",
+        "cuda": "CUDA build of llama.cpp on a real card",
+        "phantom": "CUDA build of llama.cpp on the phantom card: memory is real accounting, there "
+        "is no speed",
+    }
     return words.get(environment.backend, environment.backend)
 
 

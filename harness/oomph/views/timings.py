@@ -1,7 +1,7 @@
 """Timings as tables: every test with its spread and energy, and where the time went.
 
-Apart from `tables`, which has a row a point: here a row is a test at a depth, and what puts a point in doubt stands
-on each of its rows.
+Apart from `tables`, which has a row a point: here a row is a test at a depth, and what puts a point
+in doubt stands on each of its rows.
 """
 
 import math
@@ -17,18 +17,32 @@ from oomph.views.table import Cell, Table, number
 
 
 def timings_table(records: Sequence[Record]) -> Table:
-    """Every warm test at every depth: the median rate, how sure it is, joules a token of all cards, remarks."""
+    """Every warm test at every depth: the median rate, how sure it is, joules a token of all cards,
+    remarks."""
     columns = (
-        "point", "test", "depth", "sequences", "t/s", "slowest", "fastest", "± 95 %", "samples", "outliers", "J/token",
+        "point",
+        "test",
+        "depth",
+        "sequences",
+        "t/s",
+        "slowest",
+        "fastest",
+        "± 95 %",
+        "samples",
+        "outliers",
+        "J/token",
         "remarks",
-    )  # fmt: skip
+    )
     rows = tuple(
         _timing_row(record, timing)
         for record in records
         for timing in sorted(record.timings, key=lambda timing: (timing.test, timing.n_depth))
         if timing.samples_ns and not timing.test.startswith("cold")
     )
-    caption = "Every test: median of its samples, and the 95 % interval of the median where six samples tell it"
+    caption = (
+        "Every test: median of its samples, and the 95 % interval of the median where six samples "
+        "tell it"
+    )
     return Table(caption=caption, columns=columns, rows=rows)
 
 
@@ -36,17 +50,24 @@ def _timing_row(record: Record, timing: Timing) -> tuple[Cell, ...]:
     n_tokens = timing.n_tokens * timing.n_parallel
     middle, slowest, fastest = (
         n_tokens * 1e9 / pick(timing.samples_ns) for pick in (median, max, min)
-    )  # fmt: skip
+    )
     several, half_width = len(timing.samples_ns) > 1, median_half_width(timing.samples_ns)
     return (
-        Cell(record.label), Cell(timing.test), Cell(count(timing.n_depth), timing.n_depth),
+        Cell(record.label),
+        Cell(timing.test),
+        Cell(count(timing.n_depth), timing.n_depth),
         Cell(str(timing.n_parallel) if timing.n_parallel > 1 else NOT_MEASURED, timing.n_parallel),
-        Cell(rate(middle), middle), _rate(slowest if several else None), _rate(fastest if several else None),
+        Cell(rate(middle), middle),
+        _rate(slowest if several else None),
+        _rate(fastest if several else None),
         Cell(NOT_MEASURED) if math.isinf(half_width) else Cell(share(half_width), half_width),
         Cell(count(len(timing.samples_ns)), len(timing.samples_ns)),
-        Cell(count(len(timing.outliers)) if timing.outliers else NOT_MEASURED, len(timing.outliers)),
-        number(joules_per_token(timing), digits=3), Cell("; ".join(remarks(record))),
-    )  # fmt: skip
+        Cell(
+            count(len(timing.outliers)) if timing.outliers else NOT_MEASURED, len(timing.outliers)
+        ),
+        number(joules_per_token(timing), digits=3),
+        Cell("; ".join(remarks(record))),
+    )
 
 
 def _rate(value: float | None) -> Cell:
@@ -54,33 +75,55 @@ def _rate(value: float | None) -> Cell:
 
 
 def joules_per_token(timing: Timing) -> float | None:
-    """Joules of all cards for one token of one sequence; None where no card told its energy for long enough."""
+    """Joules of all cards for one token of one sequence; None where no card told its energy for
+    long enough."""
     n_tokens = timing.n_tokens * timing.n_parallel * len(timing.samples_ns)
     return None if timing.energy_j is None or not n_tokens else timing.energy_j / n_tokens
 
 
 def first_token_table(records: Sequence[Record]) -> Table:
-    """What a user waits for: the load, the first prompt after it (cold), the same prompt later (warm), in ms.
+    """What a user waits for: the load, the first prompt after it (cold), the same prompt later
+    (warm), in ms.
 
-    The first token is there when the prompt is, so the wait for it is the prompt's prefill at depth 0.
+    The first token is there when the prompt is, so the wait for it is the prompt's prefill at depth
+    0.
     """
     rows = tuple(row for record in records if (row := _first_token_row(record)))
-    columns = ("point", "prompt", "load", "first token, cold", "first token, warm", "next token, cold", "remarks")
+    columns = (
+        "point",
+        "prompt",
+        "load",
+        "first token, cold",
+        "first token, warm",
+        "next token, cold",
+        "remarks",
+    )
     return Table(
-        caption="Until the first token: after the load, and once everything is warm", columns=columns, rows=rows
+        caption="Until the first token: after the load, and once everything is warm",
+        columns=columns,
+        rows=rows,
     )
 
 
 def _first_token_row(record: Record) -> tuple[Cell, ...] | None:
-    cold, step = (next((t for t in record.timings if t.test.startswith(kind)), None) for kind in ("cold_pp", "cold_tg"))
+    cold, step = (
+        next((t for t in record.timings if t.test.startswith(kind)), None)
+        for kind in ("cold_pp", "cold_tg")
+    )
     if cold is None:
         return None
-    warm = next((t for t in record.timings if f"cold_{t.test}" == cold.test and t.n_depth == 0), None)
+    warm = next(
+        (t for t in record.timings if f"cold_{t.test}" == cold.test and t.n_depth == 0), None
+    )
     return (
-        Cell(record.label), Cell(count(cold.n_tokens), cold.n_tokens), _wait(record.load_ns),
-        _wait(cold.samples_ns[0]), _wait(median(warm.samples_ns) if warm else None),
-        _wait(step.samples_ns[0] if step else None), Cell("; ".join(remarks(record))),
-    )  # fmt: skip
+        Cell(record.label),
+        Cell(count(cold.n_tokens), cold.n_tokens),
+        _wait(record.load_ns),
+        _wait(cold.samples_ns[0]),
+        _wait(median(warm.samples_ns) if warm else None),
+        _wait(step.samples_ns[0] if step else None),
+        Cell("; ".join(remarks(record))),
+    )
 
 
 def _wait(ns: float | None) -> Cell:
@@ -89,7 +132,8 @@ def _wait(ns: float | None) -> Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeSpent:
-    """Nanoseconds of points, together: `wall_ns` holds the others, and what is left of it is the harness and starts."""
+    """Nanoseconds of points, together: `wall_ns` holds the others, and what is left of it is the
+    harness and starts."""
 
     wall_ns: int
     timed_ns: int
@@ -103,19 +147,31 @@ class TimeSpent:
 
 
 def time_spent(records: Iterable[Record]) -> TimeSpent:
-    """Where the time of these points went; a load counts once, with the first point of its process."""
+    """Where the time of these points went; a load counts once, with the first point of its
+    process."""
     records = list(records)
     return TimeSpent(
         wall_ns=sum(record.wall_ns for record in records),
         timed_ns=sum(sum(timing.samples_ns) for record in records for timing in record.timings),
         scored_ns=sum(record.conditions.get("scored_ns") or 0 for record in records),
-        load_ns=sum(record.load_ns or 0 for record in records if not record.conditions.get("context_index")),
+        load_ns=sum(
+            record.load_ns or 0 for record in records if not record.conditions.get("context_index")
+        ),
     )
 
 
 def time_in_words(records: Iterable[Record]) -> str:
-    """`'2 min 03 s, of which 84 % timed tests, 9 % scored texts, 3 % loading'`, without what took nothing."""
+    """`'2 min 03 s, of which 84 % timed tests, 9 % scored texts, 3 % loading'`, without what took
+    nothing."""
     spent = time_spent(records)
-    parts = {"timed tests": spent.timed_ns, "scored texts": spent.scored_ns, "loading": spent.load_ns}
-    shares = [f"{share(ns / spent.wall_ns, 0)} {name}" for name, ns in parts.items() if spent.wall_ns and ns]
+    parts = {
+        "timed tests": spent.timed_ns,
+        "scored texts": spent.scored_ns,
+        "loading": spent.load_ns,
+    }
+    shares = [
+        f"{share(ns / spent.wall_ns, 0)} {name}"
+        for name, ns in parts.items()
+        if spent.wall_ns and ns
+    ]
     return duration(spent.wall_ns) + (f", of which {', '.join(shares)}" if shares else "")

@@ -1,8 +1,8 @@
 """What a page needs to answer any setting of a model: facts, coefficients, the estimator.
 
-The page holds the estimate layer itself, translated (`views.javascript`), so that it cannot say anything else than the
-package: the graphs are replayed there as here. Facts travel as JSON; what is not needed for an estimate, such as a chat
-template or a path, stays behind.
+The page holds the estimate layer itself, translated (`views.javascript`), so that it cannot say
+anything else than the package: the graphs are replayed there as here. Facts travel as JSON; what is
+not needed for an estimate, such as a chat template or a path, stays behind.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,13 +24,22 @@ from oomph.views.javascript.statements import translate
 from oomph.views.table import Cell, Table, number
 
 ROOTS: Final = (
-    "oomph.estimate.estimator:Estimator", "oomph.estimate.coefficients:Coefficients", "oomph.facts.config:RunConfig",
-    "oomph.facts.gpus:GpuSpec", "oomph.facts.modelspec:ModelSpec", "oomph.facts.gguf:TensorInfo",
-    "oomph.facts.gguf:SkippedArray", "oomph.facts.quants:QUANTS", "oomph.estimate.posterior:Posterior",
-)  # fmt: skip
+    "oomph.estimate.estimator:Estimator",
+    "oomph.estimate.coefficients:Coefficients",
+    "oomph.facts.config:RunConfig",
+    "oomph.facts.gpus:GpuSpec",
+    "oomph.facts.modelspec:ModelSpec",
+    "oomph.facts.gguf:TensorInfo",
+    "oomph.facts.gguf:SkippedArray",
+    "oomph.facts.quants:QUANTS",
+    "oomph.estimate.posterior:Posterior",
+)
 CALLED: Final = ("predict", "max_context", "for_card", "total_bytes")
 """Methods that the page calls by name."""
-REPLACED: Final = ("oomph.estimate.coefficients:default_coefficients", "oomph.facts.config:_checked")
+REPLACED: Final = (
+    "oomph.estimate.coefficients:default_coefficients",
+    "oomph.facts.config:_checked",
+)
 """What the page provides: the coefficients come as JSON, and its knobs need no check."""
 
 CACHE_TYPES: Final = ("f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "iq4_nl", "q4_0")
@@ -50,7 +59,8 @@ Knobs = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WhatIf:
-    """One model to be asked: `facts` for the script, `start` and `positions` of the controls, a table without them.
+    """One model to be asked: `facts` for the script, `start` and `positions` of the controls, a
+    table without them.
 
     `reference` is what names the model on a command line.
     """
@@ -64,38 +74,58 @@ class WhatIf:
 
     @property
     def n_expert_used(self) -> int | None:
-        """The model's own number of active experts: where the slider stands unless `start` says otherwise."""
-        used: int | None = self.facts["model"]["metadata"].get(f"{self.facts['model']['arch']}.expert_used_count")
+        """The model's own number of active experts: where the slider stands unless `start` says
+        otherwise."""
+        used: int | None = self.facts["model"]["metadata"].get(
+            f"{self.facts['model']['arch']}.expert_used_count"
+        )
         return used
 
     @property
     def data(self) -> dict[str, Any]:
         """What the page's script reads, ready for JSON."""
-        return {"facts": self.facts, "start": self.start, "positions": self.positions, "reference": self.reference}
+        return {
+            "facts": self.facts,
+            "start": self.start,
+            "positions": self.positions,
+            "reference": self.reference,
+        }
 
 
-def what_if(estimator: Estimator, config: RunConfig | None = None, *, reference: str | None = None) -> WhatIf:
-    """The questions to `estimator`'s model, beginning with `config` on the estimator's card (or without one).
+def what_if(
+    estimator: Estimator, config: RunConfig | None = None, *, reference: str | None = None
+) -> WhatIf:
+    """The questions to `estimator`'s model, beginning with `config` on the estimator's card (or
+    without one).
 
     Without a card, coefficients must be of a machine for the page to tell speeds of its CPU.
     """
     config = config or RunConfig(n_devices=1 if estimator.gpu else 0)
     positions = control_positions(estimator.model, config)
     return WhatIf(
-        name=estimator.model.name, reference=reference or estimator.model.source,
+        name=estimator.model.name,
+        reference=reference or estimator.model.source,
         facts={
             "model": model_facts(estimator.model),
             "card": card_facts(estimator.gpu) if estimator.gpu else None,
             "memory_bytes": estimator.gpu_memory_bytes,
-            "coefficients": coefficient_facts(estimator.coefficients) if estimator.coefficients else None,
+            "coefficients": coefficient_facts(estimator.coefficients)
+            if estimator.coefficients
+            else None,
         },
-        start={knob: value for knob, value in config.to_dict().items() if value != getattr(RunConfig(), knob)},
-        positions=positions, table=default_table(estimator, config, positions["n_ctx"]),
-    )  # fmt: skip
+        start={
+            knob: value
+            for knob, value in config.to_dict().items()
+            if value != getattr(RunConfig(), knob)
+        },
+        positions=positions,
+        table=default_table(estimator, config, positions["n_ctx"]),
+    )
 
 
 def shared_facts() -> dict[str, Any]:
-    """What all questions on a page share: the cards of the catalogue and the coefficients that ship with oomph."""
+    """What all questions on a page share: the cards of the catalogue and the coefficients that ship
+    with oomph."""
     return {
         "cards": [card_facts(gpu) for gpu in gpu_specs()],
         "coefficients": coefficient_facts(default_coefficients()),
@@ -106,7 +136,9 @@ def shared_facts() -> dict[str, Any]:
 def estimator_script() -> str:
     """The estimate layer as JavaScript, with what it needs of Python."""
     program = Program(ROOTS, replaced=REPLACED, called=CALLED)
-    runtime = resources.files("oomph.views").joinpath("page", "python.js").read_text(encoding="utf-8")
+    runtime = (
+        resources.files("oomph.views").joinpath("page", "python.js").read_text(encoding="utf-8")
+    )
     return runtime + translate(program)
 
 
@@ -118,18 +150,27 @@ def model_facts(model: ModelSpec) -> dict[str, Any]:
     return {
         "name": model.name,
         "arch": model.arch,
-        "metadata": {key: _value(value) for key, value in model.metadata.items() if _is_asked(model, key, value)},
-        "tensors": [[tensor.name, tensor.ne, tensor.quant.name] for tensor in model.tensors.values()],
+        "metadata": {
+            key: _value(value)
+            for key, value in model.metadata.items()
+            if _is_asked(model, key, value)
+        },
+        "tensors": [
+            [tensor.name, tensor.ne, tensor.quant.name] for tensor in model.tensors.values()
+        ],
     }
 
 
 def _is_asked(model: ModelSpec, key: str, value: object) -> bool:
-    """Whether an estimate may look at a metadata value: all numbers, but texts of the architecture alone."""
+    """Whether an estimate may look at a metadata value: all numbers, but texts of the architecture
+    alone."""
     return key.startswith(f"{model.arch}.") or not isinstance(value, str)
 
 
 def _value(value: object) -> object:
-    return {"skipped": [value.element_type, value.count]} if isinstance(value, SkippedArray) else value
+    return (
+        {"skipped": [value.element_type, value.count]} if isinstance(value, SkippedArray) else value
+    )
 
 
 def card_facts(gpu: GpuSpec) -> list[Any]:
@@ -138,9 +179,13 @@ def card_facts(gpu: GpuSpec) -> list[Any]:
 
 
 def coefficient_facts(coefficients: Coefficients) -> dict[str, Any]:
-    """What formulas and intervals read of coefficients: nothing of the machine they were fitted on."""
+    """What formulas and intervals read of coefficients: nothing of the machine they were fitted
+    on."""
     content = asdict(coefficients)
-    return {name: content[name] for name in ("values", "cards", "interval_widths", "seen", "covered", "posterior")}
+    return {
+        name: content[name]
+        for name in ("values", "cards", "interval_widths", "seen", "covered", "posterior")
+    }
 
 
 # --- controls
@@ -159,14 +204,20 @@ def control_positions(model: ModelSpec, config: RunConfig) -> dict[str, list[Any
         "n_gpu_layers": [*layers, model.n_layer + 1],
     }
     if model.is_moe:
-        most = min(model.n_expert, max(2 * model.n_expert_used, MOST_EXPERTS if model.n_expert <= MOST_EXPERTS else 16))
-        positions["n_expert_used"] = sorted({*range(1, most + 1), config.n_expert_used or model.n_expert_used})
+        most = min(
+            model.n_expert,
+            max(2 * model.n_expert_used, MOST_EXPERTS if model.n_expert <= MOST_EXPERTS else 16),
+        )
+        positions["n_expert_used"] = sorted(
+            {*range(1, most + 1), config.n_expert_used or model.n_expert_used}
+        )
         positions["n_cpu_moe"] = layers
     return positions
 
 
 def _contexts(model: ModelSpec) -> Iterator[int]:
-    """Powers of two with three steps between, as far as twice the trained context, and that itself."""
+    """Powers of two with three steps between, as far as twice the trained context, and that
+    itself."""
     reach = min(max(LEAST_REACH, 2 * model.n_ctx_train), LONGEST_CONTEXT)
     yield min(model.n_ctx_train, reach)
     power = 512
@@ -176,13 +227,16 @@ def _contexts(model: ModelSpec) -> Iterator[int]:
 
 
 def default_table(estimator: Estimator, config: RunConfig, contexts: Sequence[int]) -> Table:
-    """What a reader without scripts sees: memory and speed by context, the other knobs as they are."""
+    """What a reader without scripts sees: memory and speed by context, the other knobs as they
+    are."""
     shown = [n for n in contexts if n in TABLE_CONTEXTS or n == config.n_ctx]
     answers = [estimator.predict(config.with_(n_ctx=n, n_depth=0), longest=False) for n in shown]
     place = estimator.gpu.name if estimator.gpu else "CPU" if config.n_devices == 0 else "a card"
     columns = ("n_ctx", "MiB", "fits, %", "prefill t/s", "decode t/s")
     return Table(
-        caption=f"Predicted for {estimator.model.name} on {place}", columns=columns, rows=tuple(map(_row, answers))
+        caption=f"Predicted for {estimator.model.name} on {place}",
+        columns=columns,
+        rows=tuple(map(_row, answers)),
     )
 
 

@@ -1,6 +1,7 @@
 """The question page of one model: one HTML file that answers without a network.
 
-Stands apart from `what_if`, which knows what is asked, because the report shows the same controls among its sections.
+Stands apart from `what_if`, which knows what is asked, because the report shows the same controls
+among its sections.
 """
 
 import hashlib
@@ -17,9 +18,17 @@ if TYPE_CHECKING:
 def render_what_if(what_if: WhatIf) -> str:
     """The page for `what_if`: controls, the answer, and a table where scripts do not run."""
     script = page_script(asks=True)
-    return page_templates().get_template("ask.html.jinja").render(
-        what_if=what_if, shared=shared_facts(), style=page_style(), script=script, script_hash=content_hash(script),
-    )  # fmt: skip
+    return (
+        page_templates()
+        .get_template("ask.html.jinja")
+        .render(
+            what_if=what_if,
+            shared=shared_facts(),
+            style=page_style(),
+            script=script,
+            script_hash=content_hash(script),
+        )
+    )
 
 
 def page_templates() -> "jinja2.Environment":
@@ -27,13 +36,17 @@ def page_templates() -> "jinja2.Environment":
     import jinja2
 
     return jinja2.Environment(
-        loader=jinja2.PackageLoader("oomph.views", "page"), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+        loader=jinja2.PackageLoader("oomph.views", "page"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 def page_script(*, asks: bool) -> str:
-    """What a page runs: sorting and copying, and where it `asks`, the estimate layer with its controls."""
+    """What a page runs: sorting and copying, and where it `asks`, the estimate layer with its
+    controls."""
     return page_file("page.js") + (estimator_script() + page_file("what_if.js") if asks else "")
 
 
@@ -43,7 +56,8 @@ def page_style() -> str:
 
 
 def content_hash(script: str) -> str:
-    """A script's hash as a content security policy names it: the page runs this script and no other."""
+    """A script's hash as a content security policy names it: the page runs this script and no
+    other."""
     return f"sha256-{b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
 
 

@@ -41,9 +41,13 @@ def environment(backend: str = "cuda") -> Environment:
     return read_environment(backend=backend, gpus=cards)
 
 
-def written(folder: Path, protocol: Protocol, models: ProtocolModels, *, backend: str = "cuda") -> int:
+def written(
+    folder: Path, protocol: Protocol, models: ProtocolModels, *, backend: str = "cuda"
+) -> int:
     foreseen = Foreseen(None if backend == "cpu" else CARD, backend)
-    return write_predictions(protocol.step, protocol, models, foreseen, environment(backend), folder)
+    return write_predictions(
+        protocol.step, protocol, models, foreseen, environment(backend), folder
+    )
 
 
 def test_every_quantity_of_every_point_is_predicted_once(
@@ -52,7 +56,12 @@ def test_every_quantity_of_every_point_is_predicted_once(
     assert written(tmp_path, protocol, models) > 0
     found = read_predictions(tmp_path)
     quantities = {quantity for _, quantity, _, _ in found}
-    assert {"total_vram_bytes", "prefill_tokens_per_s", "decode_tokens_per_s", "compute_bytes"} <= quantities
+    assert {
+        "total_vram_bytes",
+        "prefill_tokens_per_s",
+        "decode_tokens_per_s",
+        "compute_bytes",
+    } <= quantities
     assert all(each.predicted > 0 for each in found.values())
     assert written(tmp_path, protocol, models) == 0  # nothing is predicted a second time
     assert is_sealed(tmp_path)
@@ -79,18 +88,28 @@ def test_what_was_predicted_is_what_the_comparison_would_say(
         blank.model_dump()
         | {
             "record_id": "r",
-            "timings": [{**t.model_dump(), "samples_ns": [10**6, 2 * 10**6, 10**6]} for t in blank.timings],
-            "memory": [{"probe": "nvml", "quantity": "vram", "device": "CUDA0", "peak_bytes": 700 * MIB}],
+            "timings": [
+                {**t.model_dump(), "samples_ns": [10**6, 2 * 10**6, 10**6]} for t in blank.timings
+            ],
+            "memory": [
+                {"probe": "nvml", "quantity": "vram", "device": "CUDA0", "peak_bytes": 700 * MIB}
+            ],
         }
     )
-    lines = held_against(foretold, compare(Foreseen(CARD, "cuda").estimator(subject.spec), [record]), [record])
-    own = {(line.quantity, line.n_depth): line.predicted for line in compare(
-        Foreseen(CARD, "cuda").estimator(subject.spec), [record])}  # fmt: skip
+    lines = held_against(
+        foretold, compare(Foreseen(CARD, "cuda").estimator(subject.spec), [record]), [record]
+    )
+    own = {
+        (line.quantity, line.n_depth): line.predicted
+        for line in compare(Foreseen(CARD, "cuda").estimator(subject.spec), [record])
+    }
     assert {(line.quantity, line.n_depth): line.predicted for line in lines} == own
     assert {line.measured for line in lines if line.quantity == "total_vram_bytes"} == {700 * MIB}
 
 
-def test_of_a_processor_no_rate_is_foretold(tmp_path: Path, protocol: Protocol, models: ProtocolModels) -> None:
+def test_of_a_processor_no_rate_is_foretold(
+    tmp_path: Path, protocol: Protocol, models: ProtocolModels
+) -> None:
     written(tmp_path, protocol, models, backend="cpu")
     quantities = {quantity for _, quantity, _, _ in read_predictions(tmp_path)}
     assert "host_bytes" in quantities
@@ -101,7 +120,12 @@ def test_frontiers_and_every_stage_of_running_out_are_foretold(
     tmp_path: Path, protocol: Protocol, models: ProtocolModels
 ) -> None:
     written(tmp_path, protocol, models, backend="phantom")
-    assert set(read_outcomes(tmp_path).values()) == {"oom_weights", "oom_kv", "oom_compute", "oom_runtime"}
+    assert set(read_outcomes(tmp_path).values()) == {
+        "oom_weights",
+        "oom_kv",
+        "oom_compute",
+        "oom_runtime",
+    }
     ((step, setting),) = read_frontiers(tmp_path)
     assert step == "a small card"
     assert "n_expert_used=10" in setting
@@ -116,4 +140,5 @@ def test_what_is_larger_takes_longer(protocol: Protocol) -> None:
     subject, _ = models.resolve(full.models[step.model])
     ready, unwritten = (foreseen.seconds(step, subject, is_there=there) for there in (True, False))
     assert unwritten - ready == pytest.approx(18.5, rel=0.05)  # 18.5 GB at 1 GB/s
-    assert foreseen.seconds(full.step[2], subject, is_there=True) < ready  # the same ladder, four points fewer
+    # the same ladder, four points fewer
+    assert foreseen.seconds(full.step[2], subject, is_there=True) < ready

@@ -1,4 +1,5 @@
-"""The verdict: what was predicted before beside what was measured, over folders made up to be known."""
+"""The verdict: what was predicted before beside what was measured, over folders made up to be
+known."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +7,13 @@ from typing import Any
 import pytest
 
 from oomph.analysis.first_card.expectations import Foreseen
-from oomph.analysis.first_card.predictions import FILE, did_work, read_predictions, unmeasured, write_predictions
+from oomph.analysis.first_card.predictions import (
+    FILE,
+    did_work,
+    read_predictions,
+    unmeasured,
+    write_predictions,
+)
 from oomph.analysis.first_card.verdict import Verdict, verdict
 from oomph.calibrate.comparison import record_config
 from oomph.estimate.estimator import Estimator
@@ -18,11 +25,20 @@ from oomph.records.environment import read_environment
 from oomph.records.schema import Record
 from oomph.records.store import Store
 from oomph.units import MIB
-from oomph.views.first_card import errors_table, evidence, first_chapter, rates_table, stages_table, views_table
+from oomph.views.first_card import (
+    errors_table,
+    evidence,
+    first_chapter,
+    rates_table,
+    stages_table,
+    views_table,
+)
 
 CARD = gpu("RTX 4090")
 FORESEEN = Foreseen(CARD, "cuda")
-HERE = read_environment(backend="cuda", gpus=[{"name": CARD.name, "usable_bytes": CARD.memory_bytes}])
+HERE = read_environment(
+    backend="cuda", gpus=[{"name": CARD.name, "usable_bytes": CARD.memory_bytes}]
+)
 MODELS = ProtocolModels("small", computes=False)
 PROTOCOL = Protocol.read("small")
 
@@ -32,8 +48,11 @@ def estimator_of(record: Record) -> Estimator:
     return FORESEEN.estimator(MODELS.resolve(by_path[record.model.path])[0].spec)
 
 
-def measured(folder: Path, *, factor: float, extra_bytes: int, conditions: dict[str, Any] | None = None) -> None:
-    """The protocol's points as if they were measured: rates are `factor` times the predicted, memory is larger."""
+def measured(
+    folder: Path, *, factor: float, extra_bytes: int, conditions: dict[str, Any] | None = None
+) -> None:
+    """The protocol's points as if they were measured: rates are `factor` times the predicted,
+    memory is larger."""
     write_predictions(PROTOCOL.step, PROTOCOL, MODELS, FORESEEN, HERE, folder)
     foretold = read_predictions(folder)
     with Store(folder) as store:
@@ -48,19 +67,37 @@ def measured(folder: Path, *, factor: float, extra_bytes: int, conditions: dict[
                 for timing in blank.timings:
                     is_prompt = timing.test.startswith("pp")
                     quantity = "prefill_tokens_per_s" if is_prompt else "decode_tokens_per_s"
-                    depth = timing.n_depth if is_prompt else int(timing.n_depth + timing.n_tokens / 2)
+                    depth = (
+                        timing.n_depth if is_prompt else int(timing.n_depth + timing.n_tokens / 2)
+                    )
                     rate = factor * foretold[blank.point_id, quantity, CARD.name, depth].predicted
                     samples = [round(timing.n_tokens / rate * 1e9)] * 3
                     timings.append({**timing.model_dump(), "samples_ns": samples, "energy_j": 3.0})
-                vram = {"probe": "nvml", "quantity": "vram", "device": "CUDA0", "peak_bytes": total + extra_bytes}
-                cards = {"CUDA0": {"idle_bytes": 5, "most_used_bytes": total + 7, "vram_method": "per_process"}}
+                vram = {
+                    "probe": "nvml",
+                    "quantity": "vram",
+                    "device": "CUDA0",
+                    "peak_bytes": total + extra_bytes,
+                }
+                cards = {
+                    "CUDA0": {
+                        "idle_bytes": 5,
+                        "most_used_bytes": total + 7,
+                        "vram_method": "per_process",
+                    }
+                }
                 free = {"CUDA0": CARD.memory_bytes - total - 5}
                 changes = {
-                    "record_id": f"{step.name}-{number}", "timings": timings, "memory": [vram],
-                    "buffers": {"model_mib": {"CUDA0": [8.0], "CPU": [3.0]}, "compute_mib": {"CUDA0": [1.0, 2.0]}},
+                    "record_id": f"{step.name}-{number}",
+                    "timings": timings,
+                    "memory": [vram],
+                    "buffers": {
+                        "model_mib": {"CUDA0": [8.0], "CPU": [3.0]},
+                        "compute_mib": {"CUDA0": [1.0, 2.0]},
+                    },
                     "conditions": {"cards": cards, "free_after_run_bytes": free}
                     | (conditions or {}),
-                }  # fmt: skip
+                }
                 store.append(Record.model_validate(blank.model_dump() | changes))
 
 
@@ -126,18 +163,32 @@ def test_stages_and_frontiers_are_read_from_what_ran_beside_a_ballast(tmp_path: 
     with Store(tmp_path / ballast_folder(step)) as store:
         for number, provoked in enumerate(foreseen.provoked(step, subject)):
             outcome = {"label": provoked.stage, "evidence": ["cudaMalloc failed: out of memory"]}
-            changes = {"record_id": f"p{number}", "config": provoked.config.to_dict(), "outcome": outcome}
+            changes = {
+                "record_id": f"p{number}",
+                "config": provoked.config.to_dict(),
+                "outcome": outcome,
+            }
             store.append(Record.model_validate(blank | changes))
         for n_ctx, label in ((1024, "ok"), (1280, "ok"), (1536, "oom_kv"), (2048, "oom_kv")):
             config = step.configs("frontier")[0].with_(n_ctx=n_ctx).to_dict()
-            changes = {"record_id": f"f{n_ctx}", "sweep": "frontier", "config": config, "outcome": {"label": label}}
+            changes = {
+                "record_id": f"f{n_ctx}",
+                "sweep": "frontier",
+                "config": config,
+                "outcome": {"label": label},
+            }
             store.append(Record.model_validate(blank | changes))
     again = verdict(tmp_path, PROTOCOL, estimator_of)
     assert [seen.predicted == seen.seen for seen in again.stages] == [True] * len(again.stages)
     assert len(again.stages) >= 2
     assert stages_table(again).rows[0][-1].text == "cudaMalloc failed: out of memory"
     (frontier,) = again.frontiers
-    assert (frontier.measured, frontier.failed_n_ctx, frontier.failed, frontier.n_probes) == (1280, 1536, "oom_kv", 4)
+    assert (frontier.measured, frontier.failed_n_ctx, frontier.failed, frontier.n_probes) == (
+        1280,
+        1536,
+        "oom_kv",
+        4,
+    )
 
 
 def test_the_chapter_says_when_the_predictions_were_touched(tmp_path: Path) -> None:

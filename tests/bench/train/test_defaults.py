@@ -1,4 +1,5 @@
-"""What rows of memory teach of CUDA contexts: by generation and card, as far as their noise lets them."""
+"""What rows of memory teach of CUDA contexts: by generation and card, as far as their noise lets
+them."""
 
 import json
 from pathlib import Path
@@ -21,10 +22,20 @@ from oomph.units import MIB
 
 MODEL = catalogue_model("qwen3-8b", "Q4_K_M")
 ROW: dict[str, Any] = {
-    "backend": "CUDA", "engine": "llama.cpp", "gpu": "RTX 3090", "gpu_count": 1, "model": "Qwen3-8B",
-    "catalogue_model": "qwen3-8b", "quant": "Q4_K_M", "size_gib": spec_bytes(MODEL) / 2**30, "n_ctx": 8192,
-    "tool": "llama-bench", "flash_attn": "on", "build_est": 10392, "vram_quality": "clean",
-}  # fmt: skip
+    "backend": "CUDA",
+    "engine": "llama.cpp",
+    "gpu": "RTX 3090",
+    "gpu_count": 1,
+    "model": "Qwen3-8B",
+    "catalogue_model": "qwen3-8b",
+    "quant": "Q4_K_M",
+    "size_gib": spec_bytes(MODEL) / 2**30,
+    "n_ctx": 8192,
+    "tool": "llama-bench",
+    "flash_attn": "on",
+    "build_est": 10392,
+    "vram_quality": "clean",
+}
 
 
 def reading_with(context_mib: float, **changes: Any) -> dict[str, Any]:
@@ -55,16 +66,29 @@ def test_a_prediction_head_that_nobody_loads_is_not_on_the_card(tmp_path: Path) 
 
 @pytest.mark.parametrize(
     "change",
-    [{"spec_type": "draft-mtp"}, {"vram_quality": "noisy"}, {"gpu_count": 2}, {"size_gib": None}, {"n_cpu_moe": 4},
-     {"backend": "ROCm"}, {"gpu": "a card of nobody"}],
-)  # fmt: skip
-def test_readings_that_hold_other_things_are_left_out(tmp_path: Path, change: dict[str, Any]) -> None:
+    [
+        {"spec_type": "draft-mtp"},
+        {"vram_quality": "noisy"},
+        {"gpu_count": 2},
+        {"size_gib": None},
+        {"n_cpu_moe": 4},
+        {"backend": "ROCm"},
+        {"gpu": "a card of nobody"},
+    ],
+)
+def test_readings_that_hold_other_things_are_left_out(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
     assert not list(readings(written(tmp_path, reading_with(300, **change))))
 
 
 def test_a_desktop_only_adds() -> None:
     rows = [
-        {"gpu": ["RTX 3090"], "gpu_total_mib": {"CUDA0": 24000}, "gpu_free_at_load_mib": {"CUDA0": free}}
+        {
+            "gpu": ["RTX 3090"],
+            "gpu_total_mib": {"CUDA0": 24000},
+            "gpu_free_at_load_mib": {"CUDA0": free},
+        }
         for free in (23000, 23700, 23400)
     ]
     assert least_in_use(rows) == {gpu("RTX 3090"): 300 * MIB}

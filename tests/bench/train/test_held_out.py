@@ -14,7 +14,7 @@ from bench.train.held_out import (
     pair_of,
     unseen_errors,
     where_kin_remains,
-)  # fmt: skip
+)
 from bench.train.learn import learn
 
 from oomph.calibrate.observations import SpeedObservation
@@ -29,20 +29,33 @@ CARDS = ("RTX 3080", "RTX 3090", "RTX 4080", "RTX 4090")
 MODELS = ("llama-3.1-8b", "llama-3.2-3b", "qwen2.5-7b")
 
 
-def rows(noise: float, cards: tuple[str, ...] = CARDS, models: tuple[str, ...] = MODELS) -> list[SpeedObservation]:
+def rows(
+    noise: float, cards: tuple[str, ...] = CARDS, models: tuple[str, ...] = MODELS
+) -> list[SpeedObservation]:
     """What machines with the shipped coefficients would have published, with this scatter."""
     rng = np.random.default_rng(5)
     found = []
     for card in cards:
         for name in models:
-            question = speed_question(catalogue_model(name, "Q4_K_M"), gpu(card), RunConfig(), 2025.75)
+            question = speed_question(
+                catalogue_model(name, "Q4_K_M"), gpu(card), RunConfig(), 2025.75
+            )
             for depth in (0, 2048):
                 row = SpeedObservation(
-                    question=question, test="decode", n_prompt=0, n_depth=depth, tokens_per_s=1.0, card=gpu(card).name,
-                    model=f"{name}:Q4_K_M", source="table", label=f"tg at {depth}",
-                )  # fmt: skip
+                    question=question,
+                    test="decode",
+                    n_prompt=0,
+                    n_depth=depth,
+                    tokens_per_s=1.0,
+                    card=gpu(card).name,
+                    model=f"{name}:Q4_K_M",
+                    source="table",
+                    label=f"tg at {depth}",
+                )
                 seconds = row.seconds_per_token(SHIPPED.values)
-                found.append(dataclasses.replace(row, tokens_per_s=math.exp(noise * rng.normal()) / seconds))
+                found.append(
+                    dataclasses.replace(row, tokens_per_s=math.exp(noise * rng.normal()) / seconds)
+                )
     return found
 
 
@@ -65,7 +78,9 @@ def test_each_row_has_an_error_for_each_thing_left_out() -> None:
     found = unseen_errors(both, learn(both))
     assert set(found) == set(LEFT_OUT)
     assert all(np.isfinite(found[name]).all() for name in ("row", "model on card", "card"))
-    assert np.isnan(found["model"][-len(alone) :]).all(), "no other model has run on that generation"
+    assert np.isnan(found["model"][-len(alone) :]).all(), (
+        "no other model has run on that generation"
+    )
 
 
 def test_a_width_chosen_without_a_label_covers_it_about_as_often_as_it_says(

@@ -32,13 +32,23 @@ class TestOnAPhantom:
         card = only_card(bench)
         with (
             holding(door_to(bench, card), leave_bytes=20 * GIB) as other,
-            pytest.raises(ToolchainError, match=rf"is busy: .* MiB are in use by process {other.pid}.*--busy"),
+            pytest.raises(
+                ToolchainError, match=rf"is busy: .* MiB are in use by process {other.pid}.*--busy"
+            ),
         ):
             refuse_unready(bench, card)
 
     def test_the_facts_are_both_nvmls_and_the_drivers(self, bench: Bench) -> None:
         facts = card_facts(bench, only_card(bench))
-        assert facts["nvml"]["total_bytes"] == facts["cuda"]["total_bytes"] == only_card(bench).total_bytes
+        assert (
+            facts["nvml"]["total_bytes"]
+            == facts["cuda"]["total_bytes"]
+            == only_card(bench).total_bytes
+        )
         assert facts["nvml"]["compute_capability"] == facts["cuda"]["compute_capability"] == "8.9"
-        assert facts["context"]["nvml_device_bytes"] == 0  # a phantom's context takes nothing unless told to
-        assert facts["nvml"]["pcie_generation"] is None  # and what a card does not tell is not made up
+        assert (
+            facts["context"]["nvml_device_bytes"] == 0
+        )  # a phantom's context takes nothing unless told to
+        assert (
+            facts["nvml"]["pcie_generation"] is None
+        )  # and what a card does not tell is not made up

@@ -14,7 +14,10 @@ def test_the_last_entry_of_a_step_counts(tmp_path: Path) -> None:
     journal.note(Entry(step="b", state="done", seconds=2.5, facts={"x": 1}))
     journal.note(Entry(step="a", state="done"))
     entries = Journal(tmp_path / "new").entries()
-    assert [(entry.step, entry.state) for entry in entries.values()] == [("a", "done"), ("b", "done")]
+    assert [(entry.step, entry.state) for entry in entries.values()] == [
+        ("a", "done"),
+        ("b", "done"),
+    ]
     assert (entries["b"].seconds, entries["b"].facts) == (2.5, {"x": 1})
 
 

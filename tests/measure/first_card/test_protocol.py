@@ -23,7 +23,9 @@ def test_it_has_sweeps_and_ballasts_over_models_that_it_names(size: Size) -> Non
 def test_the_full_one_asks_the_question_at_every_context_and_number_of_experts() -> None:
     points = [point for step in Protocol.read("full").step for point in step.points(n_devices=1)]
     asked = {(point.config.n_expert_used, point.config.n_ctx) for point in points}
-    assert {(experts, n_ctx) for experts in (4, 8, 10, 16) for n_ctx in (4096, 32768, 90000, 131072)} <= asked
+    assert {
+        (experts, n_ctx) for experts in (4, 8, 10, 16) for n_ctx in (4096, 32768, 90000, 131072)
+    } <= asked
     ladders = [p for p in points if p.config.n_ctx == 90_000 and "full" in p.workload.depths]
     assert {point.config.n_expert_used for point in ladders} == {8, 10}
 
@@ -39,7 +41,11 @@ def test_what_is_meant_to_run_out_says_so_in_its_record() -> None:
     sweep = provoked_sweep(config, "demo", stage="oom_kv")
     (point,) = sweep.points()
     assert (sweep.name, point.group) == (SWEEP, "to run out in: oom_kv")
-    assert (point.config, point.workload.timing, point.workload.depths) == (config, False, ("full",))
+    assert (point.config, point.workload.timing, point.workload.depths) == (
+        config,
+        False,
+        ("full",),
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
-"""A visit with an executor that answers at once: order, time, failures, and going on where it stopped."""
+"""A visit with an executor that answers at once: order, time, failures, and going on where it
+stopped."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -86,7 +87,9 @@ class OneModel:
         self._path, self._fails = path, fails
 
     def resolve(self, reference: str) -> tuple[Subject, bool]:
-        return open_subject(Sweep(file=SweepFile(name="x", model="")), model=self._path, known_as=reference), True
+        return open_subject(
+            Sweep(file=SweepFile(name="x", model="")), model=self._path, known_as=reference
+        ), True
 
     def open(self, reference: str) -> Opened:
         if self._fails:
@@ -97,11 +100,18 @@ class OneModel:
 def bench_of(executor: Answering) -> Bench:
     environment = read_environment(backend="cpu")
     share = Share(executor=executor, environment=environment)
-    return Bench(executor=executor, environment=environment, cards=(), share=lambda cards, pinned: share)
+    return Bench(
+        executor=executor, environment=environment, cards=(), share=lambda cards, pinned: share
+    )
 
 
 def visit(
-    folder: Path, executor: Answering, model: OneModel, *, minutes: float = 1.0, seconds: float = 0.1
+    folder: Path,
+    executor: Answering,
+    model: OneModel,
+    *,
+    minutes: float = 1.0,
+    seconds: float = 0.1,
 ) -> list[Event]:
     visiting = Visit(
         Protocol.parse(STEPS),
@@ -118,16 +128,26 @@ def texts(events: Sequence[Event]) -> list[tuple[str, str]]:
     return [(event.step, event.text) for event in events if event.record is None]
 
 
-def test_steps_come_in_order_and_each_is_on_disk_before_the_next(tmp_path: Path, tiny_moe: Path) -> None:
+def test_steps_come_in_order_and_each_is_on_disk_before_the_next(
+    tmp_path: Path, tiny_moe: Path
+) -> None:
     seen: list[list[int]] = []
-    executor = Answering(lambda: seen.append([int(r.config["n_ctx"]) for r in Store(tmp_path).records()]))
+    executor = Answering(
+        lambda: seen.append([int(r.config["n_ctx"]) for r in Store(tmp_path).records()])
+    )
     events = visit(tmp_path, executor, OneModel(tiny_moe))
     assert executor.n_ctx == [256, 512, 768]
     assert seen == [[], [256], [256, 512]]
     assert [event.record.outcome.label for event in events if event.record] == ["ok"] * 3
     assert ("first", "made") in texts(events)
-    states = {entry.step: (entry.state, entry.why) for entry in Journal(tmp_path).entries().values()}
-    assert states == {"first": ("done", ""), "a card's": ("left out", "it needs a card"), "second": ("done", "")}
+    states = {
+        entry.step: (entry.state, entry.why) for entry in Journal(tmp_path).entries().values()
+    }
+    assert states == {
+        "first": ("done", ""),
+        "a card's": ("left out", "it needs a card"),
+        "second": ("done", ""),
+    }
 
 
 def test_the_same_command_does_nothing_twice(tmp_path: Path, tiny_moe: Path) -> None:
@@ -138,7 +158,9 @@ def test_the_same_command_does_nothing_twice(tmp_path: Path, tiny_moe: Path) -> 
     assert ("first", "done already") in texts(events)
 
 
-def test_what_does_not_fit_the_time_is_left_out_and_done_the_next_time(tmp_path: Path, tiny_moe: Path) -> None:
+def test_what_does_not_fit_the_time_is_left_out_and_done_the_next_time(
+    tmp_path: Path, tiny_moe: Path
+) -> None:
     executor = Answering()
     events = visit(tmp_path, executor, OneModel(tiny_moe), minutes=1, seconds=120)
     assert executor.n_ctx == []
@@ -165,7 +187,11 @@ def test_an_interrupt_keeps_what_is_there_and_the_next_run_goes_on(
 
 
 def test_a_model_that_cannot_be_had_costs_its_step_only(tmp_path: Path, tiny_moe: Path) -> None:
-    events = visit(tmp_path, Answering(), OneModel(tiny_moe, fails=ModelFileError("the disk is full; free some")))
+    events = visit(
+        tmp_path,
+        Answering(),
+        OneModel(tiny_moe, fails=ModelFileError("the disk is full; free some")),
+    )
     assert ("first", "failed: the disk is full; free some") in texts(events)
     assert ("second", "failed: the disk is full; free some") in texts(events)
 

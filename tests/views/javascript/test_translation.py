@@ -26,7 +26,10 @@ def _function(source: str) -> str:
         ("return 0 <= a < b", "return ((0 <= a) && $lt(a, b));"),
         ("return a is None or not b", "return ((a == null) || !$truth(b));"),
         ("return [x for x in a if x]", "for (const x of a) { if ($truth(x)) { $into.push(x); } }"),
-        ("return any(x > 1 for x in a)", "for (const x of a) { if ((x > 1)) return true; } return false;"),
+        (
+            "return any(x > 1 for x in a)",
+            "for (const x of a) { if ((x > 1)) return true; } return false;",
+        ),
         ("return f'{a:,} of {b}'", '("" + $format(a, ("" + ",")) + " of " + $str(b))'),
         ("a += b\n return a", "a = $extended(a, b);"),
         ("return 1 << 40", "return 1099511627776;"),
@@ -47,11 +50,14 @@ def test_variables_are_the_functions_and_reserved_words_are_renamed() -> None:
 @pytest.mark.parametrize(
     ("python", "why"),
     [
-        ("with a: pass", "With is not translated"), ("return 1 << 62", "more than JavaScript counts to"),
-        ("return unknown", "a name that is not known"), ("a.sort(key=b)", "no method sort is known"),
-        ("for x in a: pass\n else: return b", "the else of a loop"), ("return a @ b", "MatMult is not translated"),
+        ("with a: pass", "With is not translated"),
+        ("return 1 << 62", "more than JavaScript counts to"),
+        ("return unknown", "a name that is not known"),
+        ("a.sort(key=b)", "no method sort is known"),
+        ("for x in a: pass\n else: return b", "the else of a loop"),
+        ("return a @ b", "MatMult is not translated"),
     ],
-)  # fmt: skip
+)
 def test_what_is_not_known_is_refused_with_its_place(python: str, why: str) -> None:
     with pytest.raises(NotTranslated, match=rf"oomph\.test:\d+: .*{why}"):
         _function(f"def f(a, b):\n {python}")
@@ -70,7 +76,9 @@ def test_named_arguments_find_their_places() -> None:
 
 def test_of_methods_with_one_name_the_one_is_taken_that_has_the_arguments() -> None:
     tree = ast.parse("def f(self, *, model=None, gpu=None): pass\ndef g(self, **changes): pass")
-    of_one, of_another = (signature_of(node, bound=True) for node in tree.body if isinstance(node, ast.FunctionDef))
+    of_one, of_another = (
+        signature_of(node, bound=True) for node in tree.body if isinstance(node, ast.FunctionDef)
+    )
     assert [of_one.takes(named) for named in (["gpu"], ["n_ctx"], [None])] == [True, False, False]
     assert [of_another.takes(named) for named in (["gpu"], ["n_ctx"], [None])] == [True, True, True]
 

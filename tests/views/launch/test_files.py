@@ -1,4 +1,5 @@
-"""Launch files as text: the agreed ones, and every program's own reader over names that try to break out."""
+"""Launch files as text: the agreed ones, and every program's own reader over names that try to
+break out."""
 
 import ast
 import json
@@ -23,7 +24,11 @@ from oomph.views.launch.textgen import render_cmd_flags
 Make = Callable[..., Launch]
 GOLDEN = Path(__file__).parents[2] / "golden" / "launch"
 HOSTILE = "/models/$(touch x) `id` 'q\" \\ &&; é.gguf"
-PATHS = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")) | st.just(" "), min_size=1, max_size=30)
+PATHS = st.text(
+    st.characters(codec="utf-8", exclude_categories=("C", "Z")) | st.just(" "),
+    min_size=1,
+    max_size=30,
+)
 
 
 @pytest.fixture(scope="module")
@@ -39,18 +44,28 @@ def argv(script: str, tmp_path: Path, *arguments: str) -> list[str]:
     printer.write_text('#!/bin/sh\nprintf "%s\\0" "$@"\n')
     printer.chmod(0o755)
     programs = {"LLAMA_SERVER": str(printer), "KOBOLDCPP": str(printer), "PATH": "/usr/bin:/bin"}
-    done = subprocess.run(["bash", path, *arguments], env=programs, cwd=tmp_path, capture_output=True, check=True)
+    done = subprocess.run(
+        ["bash", path, *arguments], env=programs, cwd=tmp_path, capture_output=True, check=True
+    )
     return done.stdout.decode().split("\0")[:-1]
 
 
 def values(words: list[str]) -> dict[str, str]:
     """Each flag with the word after it."""
-    return {flag: value for flag, value in zip(words, [*words[1:], ""], strict=True) if flag.startswith("--")}
+    return {
+        flag: value
+        for flag, value in zip(words, [*words[1:], ""], strict=True)
+        if flag.startswith("--")
+    }
 
 
 @pytest.mark.parametrize("name", ["dense", "mixture-yarn", "partial-offload"])
 def test_every_file_is_the_one_that_was_agreed(launches: dict[str, Launch], name: str) -> None:
-    agreed = {str(path.relative_to(GOLDEN / name)): path for path in (GOLDEN / name).rglob("*") if path.is_file()}
+    agreed = {
+        str(path.relative_to(GOLDEN / name)): path
+        for path in (GOLDEN / name).rglob("*")
+        if path.is_file()
+    }
     files = launch_files(launches[name])
     assert set(files.texts) == set(agreed)
     assert {
@@ -62,14 +77,20 @@ def test_the_mixture_is_stretched_from_its_makers_context_and_the_dense_model_no
     launches: dict[str, Launch],
 ) -> None:
     flags = server_flags(launches["mixture-yarn"])
-    assert (flags["rope-scaling"], flags["rope-scale"], flags["yarn-orig-ctx"]) == ("yarn", "4", "32768")
+    assert (flags["rope-scaling"], flags["rope-scale"], flags["yarn-orig-ctx"]) == (
+        "yarn",
+        "4",
+        "32768",
+    )
     assert flags["override-kv"] == "qwen3moe.expert_used_count=int:10"
     assert not {"rope-scaling", "override-kv", "n-cpu-moe"} & server_flags(launches["dense"]).keys()
     assert int(server_flags(launches["partial-offload"])["n-cpu-moe"] or 0) > 0
 
 
 @pytest.mark.parametrize("file", ["llama-server.sh", "koboldcpp.sh"])
-def test_a_hostile_name_reaches_the_program_as_it_is_and_runs_nothing(dense: Launch, tmp_path: Path, file: str) -> None:
+def test_a_hostile_name_reaches_the_program_as_it_is_and_runs_nothing(
+    dense: Launch, tmp_path: Path, file: str
+) -> None:
     text = launch_files(replace(dense, model_path=HOSTILE)).texts[file]
     words = argv(text, tmp_path, "--port", "1")
     assert words[words.index("--model") + 1] == HOSTILE
@@ -84,19 +105,32 @@ def test_every_reader_gives_the_path_back(launches: dict[str, Launch], path: str
     files = launch_files(launch)
     script = files.texts["llama-server.sh"].partition("exec ")[2].replace("\\\n", " ")
     assert shlex.split(script)[2] == launch.model_path
-    flags = [line for line in files.texts["text-generation-webui/CMD_FLAGS.txt"].splitlines() if line[0] != "#"]
+    flags = [
+        line
+        for line in files.texts["text-generation-webui/CMD_FLAGS.txt"].splitlines()
+        if line[0] != "#"
+    ]
     asked = values(shlex.split(" ".join(flags)))
     assert f"{asked['--model-dir']}/{asked['--model']}" == launch.model_path
     assert f"FROM {launch.model_path}\n" in files.texts["Modelfile"]
-    calls = [node for node in ast.walk(ast.parse(files.texts["llama_cpp_python.py"])) if isinstance(node, ast.keyword)]
-    assert next(ast.literal_eval(call.value) for call in calls if call.arg == "model_path") == launch.model_path
+    calls = [
+        node
+        for node in ast.walk(ast.parse(files.texts["llama_cpp_python.py"]))
+        if isinstance(node, ast.keyword)
+    ]
+    assert (
+        next(ast.literal_eval(call.value) for call in calls if call.arg == "model_path")
+        == launch.model_path
+    )
     if "models.ini" in files.texts:
         assert f"\nmodel = {launch.model_path}\n" in files.texts["models.ini"]
     else:
         assert set(path) & set("#;")
 
 
-@pytest.mark.parametrize("path", ["/m/a\nb.gguf", "/m/a\rb.gguf", "/m/a\u2028b.gguf", "/m/\udcff.gguf", ""])
+@pytest.mark.parametrize(
+    "path", ["/m/a\nb.gguf", "/m/a\rb.gguf", "/m/a\u2028b.gguf", "/m/\udcff.gguf", ""]
+)
 def test_a_path_that_breaks_lines_is_refused(dense: Launch, path: str) -> None:
     with pytest.raises(ConfigError, match="rename the model"):
         launch_files(replace(dense, model_path=path))
@@ -127,10 +161,20 @@ def test_what_llama_cpps_preset_parser_cuts_is_not_written(dense: Launch, path: 
 def test_each_program_says_what_it_has_no_word_for(make_launch: Make) -> None:
     files = launch_files(
         make_launch(
-            "qwen3-30b-a3b:Q4_K_M", n_ctx=8192, n_cpu_moe=4, type_k="q8_0", type_v="q4_0", n_seq_max=2, n_expert_used=10
+            "qwen3-30b-a3b:Q4_K_M",
+            n_ctx=8192,
+            n_cpu_moe=4,
+            type_k="q8_0",
+            type_v="q4_0",
+            n_seq_max=2,
+            n_expert_used=10,
         )
     )
-    assert set(files.left_out) == {"koboldcpp.sh", "llama_cpp_python.py", "config.rope_scaling.json"}
+    assert set(files.left_out) == {
+        "koboldcpp.sh",
+        "llama_cpp_python.py",
+        "config.rope_scaling.json",
+    }
     modelfile = files.texts["Modelfile"]
     assert "the 10 active experts" in modelfile
     assert "experts on the CPU" in modelfile
@@ -141,24 +185,43 @@ def test_each_program_says_what_it_has_no_word_for(make_launch: Make) -> None:
 
 def test_text_generation_webui_hands_on_what_it_has_no_flag_for(make_launch: Make) -> None:
     launch = make_launch(
-        "qwen3-30b-a3b:Q4_K_M", "RTX PRO 6000 Blackwell", n_ctx=90_000, n_expert_used=10, n_cpu_moe=3, type_k="q8_0",
-        type_v="q5_1", main_gpu=1, split_mode="none", n_devices=2, n_ubatch=512,
-    )  # fmt: skip
+        "qwen3-30b-a3b:Q4_K_M",
+        "RTX PRO 6000 Blackwell",
+        n_ctx=90_000,
+        n_expert_used=10,
+        n_cpu_moe=3,
+        type_k="q8_0",
+        type_v="q5_1",
+        main_gpu=1,
+        split_mode="none",
+        n_devices=2,
+        n_ubatch=512,
+    )
     lines = [line for line in render_cmd_flags(launch).splitlines() if line[0] != "#"]
     asked = values(shlex.split(" ".join(lines)))
     assert asked["--gpu-layers"] == "49"
     assert asked["--split-mode"] == "none"
     extra = values(shlex.split(asked["--extra-flags"]))
     assert extra == {
-        "--cache-type-k": "q8_0", "--cache-type-v": "q5_1", "--n-cpu-moe": "3", "--main-gpu": "1",
-        "--rope-scaling": "yarn", "--rope-scale": "4", "--yarn-orig-ctx": "32768",
+        "--cache-type-k": "q8_0",
+        "--cache-type-v": "q5_1",
+        "--n-cpu-moe": "3",
+        "--main-gpu": "1",
+        "--rope-scaling": "yarn",
+        "--rope-scale": "4",
+        "--yarn-orig-ctx": "32768",
         "--override-kv": "qwen3moe.expert_used_count=int:10",
-    }  # fmt: skip
+    }
 
 
 def test_cards_that_share_are_named_in_every_program(make_launch: Make, tmp_path: Path) -> None:
     launch = make_launch(
-        "qwen3-30b-a3b:Q4_K_M", "RTX 4090", n_ctx=32_768, n_devices=2, tensor_split=(3.0, 1.0), main_gpu=1
+        "qwen3-30b-a3b:Q4_K_M",
+        "RTX 4090",
+        n_ctx=32_768,
+        n_devices=2,
+        tensor_split=(3.0, 1.0),
+        main_gpu=1,
     )
     files = launch_files(launch)
     words = values(argv(files.texts["llama-server.sh"], tmp_path))
@@ -172,12 +235,18 @@ def test_cards_that_share_are_named_in_every_program(make_launch: Make, tmp_path
 def test_the_patch_of_config_json_is_what_transformers_takes(launches: dict[str, Launch]) -> None:
     patch = json.loads(launch_files(launches["mixture-yarn"]).texts["config.rope_scaling.json"])
     assert patch == {
-        "rope_scaling": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768},
+        "rope_scaling": {
+            "rope_type": "yarn",
+            "factor": 4.0,
+            "original_max_position_embeddings": 32768,
+        },
         "max_position_embeddings": 131072,
     }
 
 
-def test_flags_of_the_script_are_those_of_llama_server(launches: dict[str, Launch], llama_server: Path) -> None:
+def test_flags_of_the_script_are_those_of_llama_server(
+    launches: dict[str, Launch], llama_server: Path
+) -> None:
     told = subprocess.run([llama_server, "--help"], capture_output=True, text=True, check=False)
     known = set(re.findall(r"--[a-z][a-z-]+", told.stdout + told.stderr))
     for launch in launches.values():

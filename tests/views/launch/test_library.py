@@ -20,7 +20,9 @@ from oomph.views.launch.library import render_python
 def make() -> Callable[[Path], Launch]:
     def launch(path: Path) -> Launch:
         knobs = {"n_ctx": 512, "n_devices": 0, "n_threads": 1, "n_expert_used": 7, "type_k": "q8_0"}
-        return choose(Estimator(read_model_file(path)), knobs, model_path=str(path), profile="quality")
+        return choose(
+            Estimator(read_model_file(path)), knobs, model_path=str(path), profile="quality"
+        )
 
     return launch
 
@@ -45,11 +47,16 @@ def test_every_argument_is_one_of_llamas(launches: dict[str, Launch], name: str)
 
 
 @pytest.mark.llama
-def test_the_program_answers_with_the_demo_model(tmp_path: Path, make: Callable[[Path], Launch]) -> None:
+def test_the_program_answers_with_the_demo_model(
+    tmp_path: Path, make: Callable[[Path], Launch]
+) -> None:
     program = tmp_path / "llama_cpp_python.py"
     program.write_text(render_python(make(demo_model())))
     done = subprocess.run(
-        [sys.executable, program, "What is the capital of France?"], capture_output=True, text=True, check=False
+        [sys.executable, program, "What is the capital of France?"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()

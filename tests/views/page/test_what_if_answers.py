@@ -1,4 +1,5 @@
-"""What a page computes is what the package computes: a thousand random settings in a real browser."""
+"""What a page computes is what the package computes: a thousand random settings in a real
+browser."""
 
 import json
 import random
@@ -23,20 +24,26 @@ Dom = Callable[..., str]
 Question = dict[str, Any]
 
 MODELS = {
-    "qwen3-30b-a3b": "Q4_K_M", "gpt-oss-20b": "MXFP4", "deepseek-v2-lite": "Q4_K_M", "lfm2-8b-a1b": "Q8_0",
+    "qwen3-30b-a3b": "Q4_K_M",
+    "gpt-oss-20b": "MXFP4",
+    "deepseek-v2-lite": "Q4_K_M",
+    "lfm2-8b-a1b": "Q8_0",
     "gemma-3-1b": "F16",
-}  # fmt: skip
-"""Experts, sliding windows with sinks, latent attention, recurrent layers, a dense model with two caches."""
+}
+"""Experts, sliding windows with sinks, latent attention, recurrent layers, a dense model with two
+caches."""
 SHAPES, CONTEXTS = 5, 40
-"""Of each model: what changes its graph, drawn so often, and each time as many contexts, depths and cards."""
+"""Of each model: what changes its graph, drawn so often, and each time as many contexts, depths and
+cards."""
 
 ASKER = """
 const { data, questions } = JSON.parse(document.getElementById("case").textContent);
 const asked = ask(data.facts);
 const answers = questions.map(({ card, knobs }) => {
-  const answer = asked.predict(card === null ? null : shared().cards[card], knobs), speed = answer.speed;
+  const answer = asked.predict(card === null ? null : shared().cards[card], knobs);
+  const speed = answer.speed, devices = answer.memory.devices.items();
   return {
-    devices: Object.fromEntries(answer.memory.devices.items().map(([name, parts]) => [name, { ...parts }])),
+    devices: Object.fromEntries(devices.map(([name, parts]) => [name, { ...parts }])),
     rates: speed && [speed.prefill_tokens_per_s, speed.decode_tokens_per_s],
     intervals: speed && [speed.prefill_interval_90, speed.decode_interval_90],
     bound_by: speed && speed.bound_by, slots: speed && speed.slots, reason: answer.speed_reason,
@@ -69,7 +76,11 @@ def _settings(asked: WhatIf, seed: int) -> Iterator[Question]:
     chance = random.Random(seed)
     positions = asked.positions
     for _ in range(SHAPES):
-        shape = {knob: chance.choice(values) for knob, values in positions.items() if knob not in ("n_ctx", "filled")}
+        shape = {
+            knob: chance.choice(values)
+            for knob, values in positions.items()
+            if knob not in ("n_ctx", "filled")
+        }
         shape |= {"n_seq_max": chance.choice((1, 1, 4)), "kv_unified": chance.random() < 0.5}
         if chance.random() < 0.5:
             shape["n_gpu_layers"] = -1
@@ -94,17 +105,26 @@ def _expect_the_same(answer: dict[str, Any], prediction: Prediction) -> None:
     if speed is None:
         assert answer["rates"] is None
         return
-    assert answer["rates"] == pytest.approx([speed.prefill_tokens_per_s, speed.decode_tokens_per_s], rel=1e-9)
-    for shown, told in zip(answer["intervals"], (speed.prefill_interval_90, speed.decode_interval_90), strict=True):
+    assert answer["rates"] == pytest.approx(
+        [speed.prefill_tokens_per_s, speed.decode_tokens_per_s], rel=1e-9
+    )
+    for shown, told in zip(
+        answer["intervals"], (speed.prefill_interval_90, speed.decode_interval_90), strict=True
+    ):
         assert shown == (None if told is None else pytest.approx(told, rel=1e-9))
     assert answer["bound_by"] == speed.bound_by
     if speed.slots is None:
         assert answer["slots"] is None
         return
-    assert {key: value for key, value in answer["slots"].items() if key in ("n_slots", "n_depth")} == {
-        "n_slots": speed.slots.n_slots, "n_depth": speed.slots.n_depth,
-    }  # fmt: skip
-    assert answer["slots"]["decode_tokens_per_s"] == pytest.approx(speed.slots.decode_tokens_per_s, rel=1e-9)
+    assert {
+        key: value for key, value in answer["slots"].items() if key in ("n_slots", "n_depth")
+    } == {
+        "n_slots": speed.slots.n_slots,
+        "n_depth": speed.slots.n_depth,
+    }
+    assert answer["slots"]["decode_tokens_per_s"] == pytest.approx(
+        speed.slots.decode_tokens_per_s, rel=1e-9
+    )
 
 
 @pytest.mark.slow

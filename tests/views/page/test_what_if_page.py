@@ -1,4 +1,5 @@
-"""The question page in a real browser: controls move the answer, foreign text stays text, colours can be told apart."""
+"""The question page in a real browser: controls move the answer, foreign text stays text, colours
+can be told apart."""
 
 import re
 from collections.abc import Callable
@@ -19,7 +20,10 @@ from oomph.views.what_if import what_if
 from oomph.views.what_if_page import page_file, render_what_if
 
 Dom = Callable[..., str]
-HOSTILE = "</script><script>document.title='hacked'</script><img src=x onerror=\"document.title='hacked'\">'$(id)`"
+HOSTILE = (
+    "</script><script>document.title='hacked'</script><img src=x "
+    "onerror=\"document.title='hacked'\">'$(id)`"
+)
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +39,13 @@ def page(estimator: Estimator) -> str:
 def _with_script(page: str, script: str) -> str:
     """The page with a script of the test, which its policy would not run.
 
-    Frames come by timer: the browser's virtual time waits for timers, but not for frames on a busy machine.
+    Frames come by timer: the browser's virtual time waits for timers, but not for frames on a busy
+    machine.
     """
     frames = "window.requestAnimationFrame = (draw) => setTimeout(draw, 16);"
-    return re.sub(r"<meta http-equiv=.*?>", "", page).replace("</body>", f"<script>{frames}{script}</script></body>")
+    return re.sub(r"<meta http-equiv=.*?>", "", page).replace(
+        "</body>", f"<script>{frames}{script}</script></body>"
+    )
 
 
 def _text(dom: str, kind: str) -> str:
@@ -57,7 +64,9 @@ def test_the_page_opens_with_an_answer(dom: Dom, page: str, estimator: Estimator
     assert "--n-ctx" not in _text(shown, "command")  # 4096 is the default
 
 
-def test_moving_a_control_moves_bar_speed_sentence_and_command(dom: Dom, page: str, estimator: Estimator) -> None:
+def test_moving_a_control_moves_bar_speed_sentence_and_command(
+    dom: Dom, page: str, estimator: Estimator
+) -> None:
     at = what_if(estimator).positions["n_ctx"].index(65536)
     moved = f"""
     const form = document.querySelector("form");
@@ -78,7 +87,12 @@ def test_moving_a_control_moves_bar_speed_sentence_and_command(dom: Dom, page: s
     assert f'title="KV cache: {round(kv_cache / MIB):,} MiB"' in shown
     assert 'aria-valuetext="65,536 tokens"' in shown
     command = _text(shown, "command")
-    for words in ("oomph estimate olmoe-1b-7b:Q4_K_M", "--n-ctx 65536", "--type-v q8_0", "--n-depth 65536"):
+    for words in (
+        "oomph estimate olmoe-1b-7b:Q4_K_M",
+        "--n-ctx 65536",
+        "--type-v q8_0",
+        "--n-depth 65536",
+    ):
         assert words in command
 
 
@@ -93,7 +107,10 @@ def test_several_slots_are_told_alone_and_together(dom: Dom, estimator: Estimato
     assert speed is not None
     assert speed.slots is not None
     assert f"decode {speed.decode_tokens_per_s:.3g} tokens/s" in _text(shown, "brief")
-    told = f"All 4 slots together, each 4,096 tokens deep, decode {speed.slots.decode_tokens_per_s:.3g} tokens/s"
+    told = (
+        f"All 4 slots together, each 4,096 tokens deep, decode "
+        f"{speed.slots.decode_tokens_per_s:.3g} tokens/s"
+    )
     assert told in _text(shown, "slots")
 
 
@@ -151,7 +168,8 @@ def test_keyboard_alone_moves_a_slider(dom: Dom, page: str) -> None:
     const order = [...document.querySelectorAll("form select, form input, .find button, .copy")];
     const takesFocus = (control) => { control.focus(); return document.activeElement === control; };
     const focused = order.filter((control) => !control.closest("[hidden]") && takesFocus(control));
-    document.body.dataset.focused = focused.map((control) => control.name || control.textContent).join(" ");"""
+    const names = focused.map((control) => control.name || control.textContent);
+    document.body.dataset.focused = names.join(" ");"""
     shown = dom(_with_script(page, walk))
     order = re.search(r'data-focused="([^"]*)"', shown)
     assert order
@@ -163,7 +181,11 @@ def test_keyboard_alone_moves_a_slider(dom: Dom, page: str) -> None:
 def _palettes() -> dict[str, dict[str, str]]:
     style = page_file("page.css")
     light = dict(re.findall(r"--(\w+): (#\w{6})", style.split("@media")[0]))
-    dark = dict(re.findall(r"--(\w+): (#\w{6})", style.split("prefers-color-scheme: dark")[1].split("\n}")[0]))
+    dark = dict(
+        re.findall(
+            r"--(\w+): (#\w{6})", style.split("prefers-color-scheme: dark")[1].split("\n}")[0]
+        )
+    )
     return {"light": light, "dark": {**light, **dark}}
 
 

@@ -1,4 +1,5 @@
-"""What tests of texts share: golden files, the figures of a text, and speeds that no new coefficients move."""
+"""What tests of texts share: golden files, the figures of a text, and speeds that no new
+coefficients move."""
 
 import os
 import re
@@ -23,13 +24,18 @@ def made_up_speed(_: Estimator, config: RunConfig) -> SpeedEstimate:
     prefill, decode = 4000 / slower, 200 / slower
     n_slots, together = config.n_seq_max, 0.5 * config.n_seq_max * decode
     slots = SlotsSpeed(
-        n_slots=n_slots, n_depth=min(config.n_depth, config.n_ctx // n_slots), decode_tokens_per_s=together,
+        n_slots=n_slots,
+        n_depth=min(config.n_depth, config.n_ctx // n_slots),
+        decode_tokens_per_s=together,
         decode_interval_90=(0.9 * together, 1.11 * together),
-    )  # fmt: skip
+    )
     return SpeedEstimate(
-        prefill_tokens_per_s=prefill, decode_tokens_per_s=decode, prefill_interval_90=(0.8 * prefill, 1.25 * prefill),
-        decode_interval_90=(0.9 * decode, 1.11 * decode), slots=slots if n_slots > 1 else None,
-    )  # fmt: skip
+        prefill_tokens_per_s=prefill,
+        decode_tokens_per_s=decode,
+        prefill_interval_90=(0.8 * prefill, 1.25 * prefill),
+        decode_interval_90=(0.9 * decode, 1.11 * decode),
+        slots=slots if n_slots > 1 else None,
+    )
 
 
 @pytest.fixture
@@ -39,7 +45,8 @@ def _steady_speeds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def figures() -> Figures:
-    """Every number of a text with how often it is there, spelled without thousands separators and with a point."""
+    """Every number of a text with how often it is there, spelled without thousands separators and
+    with a point."""
 
     def find(text: str) -> Counter[str]:
         text = re.sub(r"(?<=\d)[,\u00a0](?=\d{3}(?!\d))", "", text)

@@ -24,12 +24,16 @@ CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "probably": ("llama-3.2-3b:Q8_0", "RTX 3060", {"n_ctx": 75_520}),
     "doubtful": ("llama-3.2-3b:Q8_0", "RTX 3060", {"n_ctx": 47_104, "flash_attn": "off"}),
     "no": ("llama-3.1-8b:F16", "RTX 3060", {"n_ctx": 8192}),
-    "refused": ("llama-3.2-1b:Q8_0", "RTX 3060", {"n_ctx": 8192, "type_v": "q8_0", "flash_attn": "off"}),
+    "refused": (
+        "llama-3.2-1b:Q8_0",
+        "RTX 3060",
+        {"n_ctx": 8192, "type_v": "q8_0", "flash_attn": "off"},
+    ),
     "two-cards": ("llama-3.1-8b:Q8_0", "RTX 3060", {"n_ctx": 8192, "n_devices": 2}),
     "split": (QWEN, "RTX 3060", {"n_ctx": 8192, "n_cpu_moe": 30}),
     "slots": ("glm-4.5-air:Q4_K_M", "RTX PRO 6000 Blackwell", {"n_ctx": 131_072, "n_seq_max": 4}),
     "dense": ("llama-3.1-8b:Q4_K_M", "RTX 3060", {"n_ctx": 8192, "n_expert_used": 8}),
-}  # fmt: skip
+}
 
 
 def asked(case: str, **more: Any) -> Answer:
@@ -42,7 +46,10 @@ def test_answers_read_as_they_did_and_both_languages_hold_the_same_figures(
     case: str, golden: Callable[[str, str], None], figures: Callable[[str], Counter[str]]
 ) -> None:
     found = asked(case)
-    texts = {lang: verdicts_text([found], lang) + "\n" + details_text(found, lang) for lang in ("en", "ru")}
+    texts = {
+        lang: verdicts_text([found], lang) + "\n" + details_text(found, lang)
+        for lang in ("en", "ru")
+    }
     for lang, text in texts.items():
         golden(f"answer-{case}.{lang}.txt", text)
         assert "None" not in text

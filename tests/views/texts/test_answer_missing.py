@@ -1,4 +1,5 @@
-"""Answers in words where something is not known: every verdict with every field that may be missing, missing."""
+"""Answers in words where something is not known: every verdict with every field that may be
+missing, missing."""
 
 import json
 from collections.abc import Iterator
@@ -23,23 +24,35 @@ from oomph.views.answer import answer_json, answers_table, details_text, verdict
 
 LANGUAGES = ("en", "ru")
 EVIDENCE = Evidence(
-    record_id="r", says="runs_out", is_same=True, outcome="oom_kv", backend="cuda", machine="m", n_ctx=8192,
-    n_filled=4096, vram_bytes=5 * MIB,
-)  # fmt: skip
+    record_id="r",
+    says="runs_out",
+    is_same=True,
+    outcome="oom_kv",
+    backend="cuda",
+    machine="m",
+    n_ctx=8192,
+    n_filled=4096,
+    vram_bytes=5 * MIB,
+)
 RATE = MeasuredRate(test="decode", n_prompt=0, n_depth=512, tokens_per_s=20.0, record_id="r")
 REFUSALS = ("experts", "quantized_v", "latent_types", None)
 
 
 @cache
 def complete() -> Answer:
-    """An answer in which everything is known: RoPE scaling, speeds, offers with their shares, evidence, a next step."""
+    """An answer in which everything is known: RoPE scaling, speeds, offers with their shares,
+    evidence, a next step."""
     estimator = Estimator(read_model("qwen3-30b-a3b:Q4_K_M"), gpu("RTX 4090"))
     found = answer(estimator, RunConfig(n_ctx=90_000, n_expert_used=10), calibration="kept")
     speeds = next(offer.speeds for offer in found.offers if offer.speeds)
     evidence = tuple(replace(EVIDENCE, says=says) for says in ("runs_out", "runs", "loads"))
     return replace(
-        found, speeds=speeds, evidence=evidence, measured=(RATE,), next_command="oomph frontier MODEL.gguf",
-    )  # fmt: skip
+        found,
+        speeds=speeds,
+        evidence=evidence,
+        measured=(RATE,),
+        next_command="oomph frontier MODEL.gguf",
+    )
 
 
 def optional(value: Any) -> list[str]:
@@ -49,13 +62,17 @@ def optional(value: Any) -> list[str]:
 
 
 def without(value: Any) -> Iterator[tuple[str, Any]]:
-    """The value with each optional field missing, wherever it is in it, one at a time; with where that is."""
+    """The value with each optional field missing, wherever it is in it, one at a time; with where
+    that is."""
     for name in optional(value):
         yield name, replace(value, **{name: None})
     for field in fields(value):
         part = getattr(value, field.name)
         if is_dataclass(part):
-            yield from ((f"{field.name}.{at}", replace(value, **{field.name: less})) for at, less in without(part))
+            yield from (
+                (f"{field.name}.{at}", replace(value, **{field.name: less}))
+                for at, less in without(part)
+            )
         elif isinstance(part, tuple) and part and is_dataclass(part[0]):
             yield f"no {field.name}", replace(value, **{field.name: ()})
             for at, less in without(part[0]):
@@ -73,15 +90,24 @@ def render(found: Answer, language: str) -> str:
 def test_every_verdict_is_said_with_any_field_missing(verdict: Verdict, language: str) -> None:
     whole = replace(complete(), verdict=verdict)
     cases = [("nothing", whole), ("everything", replace(whole, **dict.fromkeys(optional(whole))))]
-    cases += [(f"all but {kept}", replace(cases[1][1], **{kept: getattr(whole, kept)})) for kept in optional(whole)]
+    cases += [
+        (f"all but {kept}", replace(cases[1][1], **{kept: getattr(whole, kept)}))
+        for kept in optional(whole)
+    ]
     cases += [(f"refusal {refusal}", replace(whole, refusal=refusal)) for refusal in REFUSALS]
     cases += [
-        (f"refusal {refusal}, experts", replace(whole, refusal=refusal, n_expert_used=None)) for refusal in REFUSALS
+        (f"refusal {refusal}, experts", replace(whole, refusal=refusal, n_expert_used=None))
+        for refusal in REFUSALS
     ]
     cases += list(without(whole))
-    assert {"probability", "max_context", "shortage.n_filled", "offers.decode_share", "offers.speeds", "card"} <= {
-        where for where, _ in cases
-    }
+    assert {
+        "probability",
+        "max_context",
+        "shortage.n_filled",
+        "offers.decode_share",
+        "offers.speeds",
+        "card",
+    } <= {where for where, _ in cases}
     for where, found in cases:
         try:
             text = render(found, language)
@@ -94,7 +120,9 @@ def test_every_verdict_is_said_with_any_field_missing(verdict: Verdict, language
     ("model", "memory_mib"),
     [("qwen3-30b-a3b:Q4_K_M", 1000), ("llama-3.2-3b:Q8_0", 5000), ("llama-3.1-8b:Q8_0", 100_000)],
 )
-def test_a_card_of_which_only_the_memory_is_known_gets_an_answer(model: str, memory_mib: int) -> None:
+def test_a_card_of_which_only_the_memory_is_known_gets_an_answer(
+    model: str, memory_mib: int
+) -> None:
     estimator = Estimator(read_model(model), gpu_memory_bytes=memory_mib * MIB)
     found = answer(estimator, RunConfig(n_ctx=32_768))
     for language in LANGUAGES:
@@ -102,6 +130,8 @@ def test_a_card_of_which_only_the_memory_is_known_gets_an_answer(model: str, mem
 
 
 def test_the_command_says_what_would_do_on_a_card_without_a_name() -> None:
-    done = CliRunner().invoke(app, ["answer", "qwen3-30b-a3b:Q4_K_M", "--gpu-mem", "19000", "--lang", "ru"])
+    done = CliRunner().invoke(
+        app, ["answer", "qwen3-30b-a3b:Q4_K_M", "--gpu-mem", "19000", "--lang", "ru"]
+    )
     assert done.exception is None
     assert "не хватает 2,60 ГиБ" in done.stdout.replace("\u00a0", " ")

@@ -19,7 +19,9 @@ pytestmark = pytest.mark.usefixtures("_steady_speeds")
 
 
 @cache
-def topic(model: str = "qwen3-30b-a3b:Q4_K_M", card: str = "RTX 4090", n_ctx: int = 32_768) -> Topic:
+def topic(
+    model: str = "qwen3-30b-a3b:Q4_K_M", card: str = "RTX 4090", n_ctx: int = 32_768
+) -> Topic:
     return Topic(estimator=Estimator(read_model(model), gpu(card)), config=RunConfig(n_ctx=n_ctx))
 
 
@@ -37,7 +39,11 @@ def test_explanations_read_as_they_did(
 @pytest.mark.parametrize("name", TOPICS)
 @pytest.mark.parametrize(
     ("model", "card"),
-    [("llama-3.2-1b:Q8_0", "RTX 3060"), ("mamba2-2.7b:Q8_0", "RTX 4090"), ("gemma-3-1b:Q8_0", "RTX 3060")],
+    [
+        ("llama-3.2-1b:Q8_0", "RTX 3060"),
+        ("mamba2-2.7b:Q8_0", "RTX 4090"),
+        ("gemma-3-1b:Q8_0", "RTX 3060"),
+    ],
 )
 def test_both_languages_hold_the_same_figures(
     name: str, model: str, card: str, figures: Callable[[str], Counter[str]]
@@ -62,21 +68,31 @@ def test_a_model_of_recurrent_layers_alone_has_neither_cache_nor_attention() -> 
     assert "no positions" in explain_text("rope", mamba, "en")
 
 
-def test_tiers_tell_what_was_measured_from_what_is_predicted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tiers_tell_what_was_measured_from_what_is_predicted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     assert "All of it is predicted" in explain_text("context", topic(), "en")
     seen = [
-        MeasuredRate(test="decode", n_prompt=1, n_depth=depth, tokens_per_s=123.4, record_id=f"r{depth}")
+        MeasuredRate(
+            test="decode", n_prompt=1, n_depth=depth, tokens_per_s=123.4, record_id=f"r{depth}"
+        )
         for depth in (100, 8000, 30_000)
     ]
     monkeypatch.setattr("oomph.advise.context_tiers.measured_rates", lambda *_: seen)
     text = explain_text("context", topic(), "en")
-    assert "measured up to 8,192: decode 123 tokens/s at depth 8,000 (record r8000)" in " ".join(text.split())
-    assert "measured up to 32,768: decode 123 tokens/s at depth 30,000 (record r30000)" in " ".join(text.split())
+    assert "measured up to 8,192: decode 123 tokens/s at depth 8,000 (record r8000)" in " ".join(
+        text.split()
+    )
+    assert "measured up to 32,768: decode 123 tokens/s at depth 30,000 (record r30000)" in " ".join(
+        text.split()
+    )
     assert "All of it is predicted" not in text
 
 
 def test_a_context_that_does_not_fit_has_no_speed() -> None:
-    last = next(line for line in explain_text("context", topic(), "en").splitlines() if "131,072 " in line)
+    last = next(
+        line for line in explain_text("context", topic(), "en").splitlines() if "131,072 " in line
+    )
     assert last.split()[-5:] == ["—", "—", "—", "×", "4"]
 
 

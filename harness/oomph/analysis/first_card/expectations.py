@@ -1,7 +1,7 @@
 """What a card's first day is expected to bring: times, frontiers, ends of memory.
 
-The measured side plans by it and cannot know it. Everything is of the coefficients that ship with oomph: a calibration
-of the same card would know what is to be found out.
+The measured side plans by it and cannot know it. Everything is of the coefficients that ship with
+oomph: a calibration of the same card would know what is to be found out.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,16 +30,22 @@ PROCESS_S: Final = 2.0
 """A worker, its libraries and its CUDA context."""
 CONTEXT_S: Final = 0.3
 PHANTOM_TOKENS_PER_S: Final = 12_000
-"""A phantom card computes nothing: this is llama.cpp's own work on one core of a shared server (17,000 were seen)."""
+"""A phantom card computes nothing: this is llama.cpp's own work on one core of a shared server
+(17,000 were seen)."""
 UNKNOWN_POINT_S: Final = 30.0
 PROBES: Final = 4
 """A frontier takes about three probes where the prediction is good."""
-STAGES: Final = {"weights": "oom_weights", "kv_cache": "oom_kv", "compute": "oom_compute", "run": "oom_runtime"}
+STAGES: Final = {
+    "weights": "oom_weights",
+    "kv_cache": "oom_kv",
+    "compute": "oom_compute",
+    "run": "oom_runtime",
+}
 
 
 class Foreseen:
-    """Implements `measure.first_card.visit.Foresight` for a card of the catalogue, None where there is none; `backend`
-    is the records' own word."""
+    """Implements `measure.first_card.visit.Foresight` for a card of the catalogue, None where there
+    is none; `backend` is the records' own word."""
 
     def __init__(self, gpu: GpuSpec | None, backend: str) -> None:
         self.gpu, self.backend = gpu, backend
@@ -62,7 +68,11 @@ class Foreseen:
             return writing + self._ballast_seconds(step, subject, load)
         points = step.points(n_devices=0 if self.gpu is None else 1)
         loads = len({point.load_key for point in points})
-        return writing + loads * load + sum(CONTEXT_S + self._point_seconds(spec, point) for point in points)
+        return (
+            writing
+            + loads * load
+            + sum(CONTEXT_S + self._point_seconds(spec, point) for point in points)
+        )
 
     def slack(self, subject: Subject, usable_bytes: int) -> Slack | None:
         """What a setting leaves of so much memory; None for a card that no catalogue knows."""
@@ -71,7 +81,8 @@ class Foreseen:
         return Expectation(subject.spec, [self.gpu], backend=self.backend).slack([usable_bytes])
 
     def provoked(self, step: Step, subject: Subject) -> Sequence[Provoked]:
-        """For each stage the setting that most contexts run out at it with, and the middle one of these."""
+        """For each stage the setting that most contexts run out at it with, and the middle one of
+        these."""
         if self.gpu is None or step.leave is None:
             return ()
         key = step.name, subject.identity.header_sha256
@@ -98,12 +109,15 @@ class Foreseen:
                 yield Provoked(stage=stage, config=widest[stage][middle])
 
     def frontier(self, step: Step, subject: Subject, config: RunConfig) -> int | None:
-        """The largest context that is predicted to run full in what the step leaves; None where nothing is known."""
+        """The largest context that is predicted to run full in what the step leaves; None where
+        nothing is known."""
         if self.gpu is None or step.leave is None:
             return None
         knobs = {knob: value for knob, value in config.to_dict().items() if knob != "n_ctx"}
         limit = step.limit // CONTEXT_STEP * CONTEXT_STEP
-        return self.estimator(subject.spec, memory_bytes=step.leave).max_context(limit=limit, **knobs)
+        return self.estimator(subject.spec, memory_bytes=step.leave).max_context(
+            limit=limit, **knobs
+        )
 
     def _ballast_seconds(self, step: Step, subject: Subject, load: float) -> float:
         seconds = 3 * PROCESS_S
@@ -112,7 +126,9 @@ class Foreseen:
             seconds += load + (self._fill_seconds(subject.spec, provoked.config) if runs else 0.0)
         for config in step.configs("frontier"):
             longest = self.frontier(step, subject, config) or CONTEXT_STEP
-            seconds += PROBES * (load + self._fill_seconds(subject.spec, config.with_(n_ctx=longest)))
+            seconds += PROBES * (
+                load + self._fill_seconds(subject.spec, config.with_(n_ctx=longest))
+            )
         return seconds
 
     def _fill_seconds(self, spec: ModelSpec, config: RunConfig) -> float:
@@ -123,7 +139,10 @@ class Foreseen:
         workload = point.workload
         if self.backend == PHANTOM:
             stops = depths_within(
-                point.config.n_ctx_seq, workload.depths, n_prompt=workload.n_prompt, n_gen=workload.n_gen
+                point.config.n_ctx_seq,
+                workload.depths,
+                n_prompt=workload.n_prompt,
+                n_gen=workload.n_gen,
             )
             return (max(stops, default=0) + workload.n_prompt) / PHANTOM_TOKENS_PER_S
         if not (workload.n_prompt or workload.n_gen):

@@ -1,8 +1,8 @@
 """What was predicted before a card was seen: on disk, sealed, held against what came.
 
-Predictions are lines of `predictions.jsonl`, written before the first step; the journal keeps the file's hash, so that
-a later change shows. A line is keyed by what `compare` keys its own by, because it is made by `compare` itself, of a
-record that has no measurement yet.
+Predictions are lines of `predictions.jsonl`, written before the first step; the journal keeps the
+file's hash, so that a later change shows. A line is keyed by what `compare` keys its own by,
+because it is made by `compare` itself, of a record that has no measurement yet.
 """
 
 import hashlib
@@ -48,7 +48,8 @@ def write_predictions(
     environment: Environment,
     folder: Path,
 ) -> int:
-    """Predict every step that has neither predictions nor an end yet, and seal the file; the number of new lines.
+    """Predict every step that has neither predictions nor an end yet, and seal the file; the number
+    of new lines.
 
     StoreError where the disk does not take them; OomphError where a model cannot be had.
     """
@@ -63,7 +64,11 @@ def write_predictions(
     ]
     if fresh:
         lines.append(*fresh)
-        journal.note(Entry(step=SEAL, state="done", facts={"sha256": _hash(lines.path), "n_lines": len(fresh)}))
+        journal.note(
+            Entry(
+                step=SEAL, state="done", facts={"sha256": _hash(lines.path), "n_lines": len(fresh)}
+            )
+        )
     return len(fresh)
 
 
@@ -76,7 +81,9 @@ def is_sealed(folder: Path) -> bool:
 def read_predictions(folder: Path) -> dict[Key, Foretold]:
     """The predictions of sweeps' points."""
     return {
-        key: Foretold(key=key, predicted=line["predicted"], lower=line["lower"], upper=line["upper"])
+        key: Foretold(
+            key=key, predicted=line["predicted"], lower=line["lower"], upper=line["upper"]
+        )
         for line in Lines(folder / FILE).read()
         if "point_id" in line
         for key in [(line["point_id"], line["quantity"], line["device"], line["n_depth"])]
@@ -87,7 +94,9 @@ def read_frontiers(folder: Path) -> dict[tuple[str, str], int]:
     """The predicted frontiers, by step and setting (as `setting_of` spells it)."""
     lines = Lines(folder / FILE).read()
     return {
-        (line["step"], line["setting"]): line["predicted"] for line in lines if line["quantity"] == "frontier_n_ctx"
+        (line["step"], line["setting"]): line["predicted"]
+        for line in lines
+        if line["quantity"] == "frontier_n_ctx"
     }
 
 
@@ -104,25 +113,31 @@ def read_outcomes(folder: Path) -> dict[tuple[str, str, int], str]:
 def setting_of(config: Mapping[str, Any]) -> str:
     """The knobs of a frontier as one key: all but the context."""
     return " ".join(
-        f"{knob}={value}" for knob, value in sorted(config.items()) if knob != "n_ctx" and value is not None
+        f"{knob}={value}"
+        for knob, value in sorted(config.items())
+        if knob != "n_ctx" and value is not None
     )
 
 
 def held_against(
     foretold: Mapping[Key, Foretold], comparisons: Iterable[Comparison], records: Iterable[Record]
 ) -> list[Comparison]:
-    """The comparisons whose prediction was written down before, with that prediction in place of their own."""
+    """The comparisons whose prediction was written down before, with that prediction in place of
+    their own."""
     point = {record.record_id: record.point_id for record in records}
     found = []
     for each in comparisons:
         before = foretold.get((point[each.record_id], each.quantity, each.device, each.n_depth))
         if before is not None:
-            found.append(replace(each, predicted=before.predicted, lower=before.lower, upper=before.upper))
+            found.append(
+                replace(each, predicted=before.predicted, lower=before.lower, upper=before.upper)
+            )
     return found
 
 
 def did_work(record: Record) -> bool:
-    """Whether its context was used: without a prompt the pool has not grown, which every estimate counts."""
+    """Whether its context was used: without a prompt the pool has not grown, which every estimate
+    counts."""
     return bool(record.workload.get("n_prompt") or record.workload.get("n_gen"))
 
 
@@ -150,18 +165,34 @@ def _predictions(
     for provoked in foreseen.provoked(step, subject):
         setting = setting_of(provoked.config.to_dict())
         n_ctx = provoked.config.n_ctx
-        yield {"quantity": "outcome", "setting": setting, "n_ctx": n_ctx, "predicted": provoked.stage}
+        yield {
+            "quantity": "outcome",
+            "setting": setting,
+            "n_ctx": n_ctx,
+            "predicted": provoked.stage,
+        }
     for config in step.configs("frontier"):
         longest = foreseen.frontier(step, subject, config)
         if longest is not None:
-            yield {"quantity": "frontier_n_ctx", "setting": setting_of(config.to_dict()), "predicted": longest}
+            yield {
+                "quantity": "frontier_n_ctx",
+                "setting": setting_of(config.to_dict()),
+                "predicted": longest,
+            }
 
 
 def unmeasured(point: Point, subject: Subject, environment: Environment) -> Record:
-    """The record that the point will have, with every quantity that is predicted and no figure of its own."""
+    """The record that the point will have, with every quantity that is predicted and no figure of
+    its own."""
     workload = point.workload
-    stops = depths_within(point.config.n_ctx_seq, workload.depths, n_prompt=workload.n_prompt, n_gen=workload.n_gen)
-    tests = [(kind, n) for kind, n in (("pp", workload.n_prompt), ("tg", workload.n_gen)) if n and workload.timing]
+    stops = depths_within(
+        point.config.n_ctx_seq, workload.depths, n_prompt=workload.n_prompt, n_gen=workload.n_gen
+    )
+    tests = [
+        (kind, n)
+        for kind, n in (("pp", workload.n_prompt), ("tg", workload.n_gen))
+        if n and workload.timing
+    ]
     cards = [f"CUDA{index}" for index in range(point.config.n_devices)]
     return Record.model_validate(
         {
@@ -187,7 +218,10 @@ def unmeasured(point: Point, subject: Subject, environment: Environment) -> Reco
                 for stop in stops
                 for kind, n in tests
             ],
-            "memory": [{"probe": "nvml", "quantity": "vram", "device": card, "peak_bytes": 0} for card in cards]
+            "memory": [
+                {"probe": "nvml", "quantity": "vram", "device": card, "peak_bytes": 0}
+                for card in cards
+            ]
             + [{"probe": "host", "quantity": "rss", "device": "host", "peak_bytes": 0}],
             "buffers": {part: {card: [0.0] for card in cards or ["CPU"]} for part in _BUFFERS},
         }

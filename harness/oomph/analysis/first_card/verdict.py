@@ -1,7 +1,7 @@
 """The verdict on a card's first day: predicted before, beside measured and calibrated.
 
-Everything is read back from the results folder, so that a protocol which was stopped and taken up again has the same
-verdict as one that ran through.
+Everything is read back from the results folder, so that a protocol which was stopped and taken up
+again has the same verdict as one that ran through.
 """
 
 import zlib
@@ -39,10 +39,11 @@ FOLDS: Final = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Errors:
-    """How far predictions of one quantity were off: bytes for memory, fractions of the measured rate for speed.
+    """How far predictions of one quantity were off: bytes for memory, fractions of the measured
+    rate for speed.
 
-    `median` and `worst` are of the absolute error, `bias` is the median of the signed one; `coverage` is the share
-    inside the 90 % interval, None where there is none.
+    `median` and `worst` are of the absolute error, `bias` is the median of the signed one;
+    `coverage` is the share inside the 90 % interval, None where there is none.
     """
 
     quantity: str
@@ -60,8 +61,9 @@ class Errors:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """One quantity's errors: `before` the card was seen (None where nothing was said), and `calibrated`, of points that
-    the fit did not see (None without a fit). `n_disturbed` measurements are left aside in both."""
+    """One quantity's errors: `before` the card was seen (None where nothing was said), and
+    `calibrated`, of points that the fit did not see (None without a fit). `n_disturbed`
+    measurements are left aside in both."""
 
     quantity: str
     n_disturbed: int
@@ -71,7 +73,8 @@ class Judged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrontierFound:
-    """A frontier in what a ballast left: the largest context that ran full, and how the next one up ended."""
+    """A frontier in what a ballast left: the largest context that ran full, and how the next one up
+    ended."""
 
     step: str
     config: Mapping[str, Any]
@@ -84,7 +87,8 @@ class FrontierFound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageSeen:
-    """A setting that was to run out of memory at a stage, how it ended, and the line of the log that shows it."""
+    """A setting that was to run out of memory at a stage, how it ended, and the line of the log
+    that shows it."""
 
     step: str
     config: Mapping[str, Any]
@@ -98,8 +102,8 @@ class StageSeen:
 class Views:
     """One run's memory on the card as each account has it, in bytes; None where one does not tell.
 
-    `nvml_process` is the worker's own, `nvml_device` and `cuda` all of the card less what was there before, `buffers`
-    llama.cpp's own lines.
+    `nvml_process` is the worker's own, `nvml_device` and `cuda` all of the card less what was there
+    before, `buffers` llama.cpp's own lines.
     """
 
     record: Record
@@ -111,7 +115,8 @@ class Views:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """All that the protocol brought. `is_sealed` says whether the predictions are those of before the first step."""
+    """All that the protocol brought. `is_sealed` says whether the predictions are those of before
+    the first step."""
 
     records: Sequence[Record]
     ballast_records: Mapping[str, Sequence[Record]]
@@ -148,9 +153,15 @@ def verdict(folder: Path, protocol: Protocol, estimator_of: EstimatorOf) -> Verd
         is_sealed=is_sealed(folder),
         errors=_judged(comparisons, calibrated),
         comparisons=comparisons,
-        frontiers=[each for step, own in ballasts.items() for each in _frontiers(step, own, folder)],
+        frontiers=[
+            each for step, own in ballasts.items() for each in _frontiers(step, own, folder)
+        ],
         stages=[each for step, own in ballasts.items() for each in _stages(step, own, folder)],
-        views=[_views(record) for record in records if record.outcome.label == "ok" and record.environment.gpus],
+        views=[
+            _views(record)
+            for record in records
+            if record.outcome.label == "ok" and record.environment.gpus
+        ],
         facts=facts.facts if facts else None,
         fit=fit,
         unfitted=unfitted,
@@ -158,7 +169,9 @@ def verdict(folder: Path, protocol: Protocol, estimator_of: EstimatorOf) -> Verd
 
 
 def _compared(records: Sequence[Record], estimator_of: EstimatorOf) -> list[Comparison]:
-    return [line for estimator, own in _parts(records, estimator_of) for line in compare(estimator, own)]
+    return [
+        line for estimator, own in _parts(records, estimator_of) for line in compare(estimator, own)
+    ]
 
 
 def _parts(records: Sequence[Record], estimator_of: EstimatorOf) -> list[Part]:
@@ -177,10 +190,13 @@ def _fit(parts: Sequence[Part]) -> tuple[FitResult | None, str]:
 
 
 def _held_out(records: Sequence[Record], estimator_of: EstimatorOf) -> list[Comparison]:
-    """Every point as predicted by a fit that did not see it: points are dealt into halves by their ids."""
+    """Every point as predicted by a fit that did not see it: points are dealt into halves by their
+    ids."""
     found: list[Comparison] = []
     for fold in range(FOLDS):
-        asked = [record for record in records if zlib.crc32(record.point_id.encode()) % FOLDS == fold]
+        asked = [
+            record for record in records if zlib.crc32(record.point_id.encode()) % FOLDS == fold
+        ]
         others = [record for record in records if record not in asked]
         fit, _ = _fit(_parts(others, estimator_of))
         if fit is not None:
@@ -190,14 +206,19 @@ def _held_out(records: Sequence[Record], estimator_of: EstimatorOf) -> list[Comp
 
 
 def _judged(before: Sequence[Comparison], calibrated: Sequence[Comparison]) -> list[Judged]:
-    """Both sides of each quantity that was predicted, and of rates, over the same measurements where it was."""
+    """Both sides of each quantity that was predicted, and of rates, over the same measurements
+    where it was."""
     foretold = {_key(each) for each in before}
     rates = (each for each in calibrated if each.quantity.endswith("_per_s"))
     quantities = dict.fromkeys(each.quantity for each in (*before, *rates))
     judged = []
     for quantity in quantities:
         told = [each for each in before if each.quantity == quantity]
-        after = [each for each in calibrated if each.quantity == quantity and (not told or _key(each) in foretold)]
+        after = [
+            each
+            for each in calibrated
+            if each.quantity == quantity and (not told or _key(each) in foretold)
+        ]
         judged.append(
             Judged(
                 quantity=quantity,
@@ -277,7 +298,10 @@ def _stages(step: str, records: Sequence[Record], folder: Path) -> list[StageSee
 def _views(record: Record) -> Views:
     cards = record.conditions.get("cards", {})
     card: Mapping[str, Any] = cards.get("CUDA0", {})
-    usable, peak = record.environment.gpus[0].get("usable_bytes"), measured_vram_bytes(record).get("CUDA0")
+    usable, peak = (
+        record.environment.gpus[0].get("usable_bytes"),
+        measured_vram_bytes(record).get("CUDA0"),
+    )
     free = record.conditions.get("free_after_run_bytes", {}).get("CUDA0")
     idle, most = card.get("idle_bytes"), card.get("most_used_bytes")
     buffers = record.buffers

@@ -1,7 +1,7 @@
 """Gemma 3n's alternating updates: four residual streams, one of them run.
 
-`stack` makes the streams [n_embd, n_tokens, n_altup] of the embedding, `layer` is one decoder layer with its
-low-rank side path (LAuReL), `merge` averages the streams again (src/models/gemma3n.cpp).
+`stack` makes the streams [n_embd, n_tokens, n_altup] of the embedding, `layer` is one decoder layer
+with its low-rank side path (LAuReL), `merge` averages the streams again (src/models/gemma3n.cpp).
 """
 
 from oomph.estimate.graph import attention, per_layer
@@ -33,13 +33,16 @@ def layer(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
     middle = graph.scale(graph.add(graph.add(y, active), side))
     y = b.norm(_feed(b, b.norm(middle, "ffn_norm", il), il), "post_ffw_norm", il, pins=False)
     corrected = _correct(b, predicted, graph.add(y, middle), il)
-    own = per_layer.gate(b, graph.mul(_stream(b, corrected, 0), b.weight("altup_correct_scale", il)), il)
+    own = per_layer.gate(
+        b, graph.mul(_stream(b, corrected, 0), b.weight("altup_correct_scale", il)), il
+    )
     first, rest = _stream(b, corrected, 0), _streams_after_first(b, corrected)
     return _join(b, first, graph.add(rest, own))
 
 
 def merge(b: Builder, cur: Tensor) -> Tensor:
-    """The mean of the streams, the others unprojected first; only the rows that logits are wanted for."""
+    """The mean of the streams, the others unprojected first; only the rows that logits are wanted
+    for."""
     graph = b.graph
     target = _magnitude(b, _stream(b, cur, 0))
     others = graph.mul_mat(b.weight("altup_unembd_proj"), _streams_after_first(b, cur))
@@ -76,7 +79,9 @@ def _modalities(b: Builder, x: Tensor, il: int) -> Tensor:
 def _predict(b: Builder, cur: Tensor, il: int) -> Tensor:
     graph = b.graph
     modalities = _modalities(b, _stream(b, cur, 0), il)
-    mixing = graph.reshape(b.linear("altup_predict_coef", modalities, il), N_ALTUP, N_ALTUP, b.n_tokens)
+    mixing = graph.reshape(
+        b.linear("altup_predict_coef", modalities, il), N_ALTUP, N_ALTUP, b.n_tokens
+    )
     predicted = graph.mul_mat(graph.cont(graph.permute(cur, 1, 2, 0, 3)), mixing)
     return graph.add(graph.cont(graph.permute(predicted, 0, 2, 1, 3)), cur)
 
@@ -98,7 +103,9 @@ def _feed(b: Builder, x: Tensor, il: int) -> Tensor:
     if b.shape(il).thins_gate:
         mean = graph.node("MEAN", (1, *gate.ne[1:]), gate)
         squares = graph.like("SQR", graph.like("SUB", gate, mean))
-        deviation = graph.like("SQRT", graph.scale(graph.node("SUM_ROWS", (1, *gate.ne[1:]), squares)))
+        deviation = graph.like(
+            "SQRT", graph.scale(graph.node("SUM_ROWS", (1, *gate.ne[1:]), squares))
+        )
         cutoff = graph.add(mean, graph.scale(deviation))
         gate = graph.unary("RELU", graph.like("SUB", gate, cutoff))
     return b.linear("ffn_down", graph.mul(up, graph.unary("GELU", gate)), il)

@@ -1,7 +1,8 @@
 """Attention, part by part: projections, norms, the KV cache, the product.
 
-`attend` is llama.cpp's build_attn with build_attn_mha; the functions after it are the kinds of attention that the
-architectures compose: standard and gated (qwen3next). Latent attention is in `latent`.
+`attend` is llama.cpp's build_attn with build_attn_mha; the functions after it are the kinds of
+attention that the architectures compose: standard and gated (qwen3next). Latent attention is in
+`latent`.
 """
 
 from collections.abc import Callable
@@ -15,13 +16,23 @@ ROTATION_STEP = 64
 
 
 def attend(
-    b: Builder, q: Tensor, k: Tensor | None, v: Tensor | None, il: int, *, output: str | None = "attn_output",
-    sinks: Tensor | None = None, up: Tensor | None = None, narrow: Callable[[Tensor], Tensor] | None = None,
-) -> Tensor:  # fmt: skip
-    """Attention of `q` [head_k, n_head, n_tokens] over the layer's cache, into which `k` and `v` are written first.
+    b: Builder,
+    q: Tensor,
+    k: Tensor | None,
+    v: Tensor | None,
+    il: int,
+    *,
+    output: str | None = "attn_output",
+    sinks: Tensor | None = None,
+    up: Tensor | None = None,
+    narrow: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
+    """Attention of `q` [head_k, n_head, n_tokens] over the layer's cache, into which `k` and `v`
+    are written first.
 
-    Without `k` and `v` the layer reads the cache of another (`LayerShape.cache_layer`). `output` names the output
-    projection. `up` is MLA's v_b: then `v` is the first `v.ne[0]` elements of the cached K.
+    Without `k` and `v` the layer reads the cache of another (`LayerShape.cache_layer`). `output`
+    names the output projection. `up` is MLA's v_b: then `v` is the first `v.ne[0]` elements of the
+    cached K.
     """
     rotates_k, rotates_v = _rotation(b, il, latent=up is not None)
     if rotates_k:
@@ -55,17 +66,30 @@ def _cells(b: Builder, il: int) -> int:
 
 
 def _rotation(b: Builder, il: int, *, latent: bool) -> tuple[int, int]:
-    """Widths of the rotations of K and V (llama_kv_cache::build_input_k_rot, _v_rot), 0 for none."""
+    """Widths of the rotations of K and V (llama_kv_cache::build_input_k_rot, _v_rot), 0 for
+    none."""
     if not b.build.rotates_cache:
         return 0, 0
     owners = b.hparams.cache_owners(is_swa=b.shape(il).is_swa)
-    widths_k, widths_v = ({getattr(b.shape(i), which) for i in owners} for which in ("head_k", "head_v"))
+    widths_k, widths_v = (
+        {getattr(b.shape(i), which) for i in owners} for which in ("head_k", "head_v")
+    )
     k_width = v_width = 0
-    if not latent and b.cache.k.is_quantized and _is_one_width(widths_k) and b.shape(0).head_k % ROTATION_STEP == 0:
+    if (
+        not latent
+        and b.cache.k.is_quantized
+        and _is_one_width(widths_k)
+        and b.shape(0).head_k % ROTATION_STEP == 0
+    ):
         k_width = ROTATION_STEP
         while b.shape(il).head_k % (2 * k_width) == 0:
             k_width *= 2
-    if not latent and b.cache.v.is_quantized and _is_one_width(widths_v) and b.shape(0).head_v % ROTATION_STEP == 0:
+    if (
+        not latent
+        and b.cache.v.is_quantized
+        and _is_one_width(widths_v)
+        and b.shape(0).head_v % ROTATION_STEP == 0
+    ):
         v_width = ROTATION_STEP
     return k_width, v_width
 
@@ -75,7 +99,8 @@ def _is_one_width(widths: set[int]) -> bool:
 
 
 def _rotate(b: Builder, x: Tensor, which: str, width: int, il: int) -> Tensor:
-    """`x` times the Hadamard matrix that spreads outliers before a cache is quantized (llama_mul_mat_hadamard)."""
+    """`x` times the Hadamard matrix that spreads outliers before a cache is quantized
+    (llama_mul_mat_hadamard)."""
     graph = b.graph
     matrix = b.input(f"attn_inp_{which}_rot{_tag(b, il)}", F32, width, width)
     flat = (graph.reshape if x.is_contiguous else graph.cont)(x, width, prod(x.ne) // width)
@@ -83,7 +108,8 @@ def _rotate(b: Builder, x: Tensor, which: str, width: int, il: int) -> Tensor:
 
 
 def store(b: Builder, x: Tensor, cache: Tensor, ids: Tensor) -> None:
-    """Write `x`, one row a token, to the rows `ids` of the cache (cpy_k, and cpy_v with flash attention)."""
+    """Write `x`, one row a token, to the rows `ids` of the cache (cpy_k, and cpy_v with flash
+    attention)."""
     graph, width = b.graph, x.ne[0] * x.ne[1]
     rows = graph.view(x, (width, x.ne[2]), (x.nb[2],))
     if b.sizes.n_stream > 1:
@@ -114,14 +140,17 @@ def _cached_v(b: Builder, v: Tensor | None, il: int) -> Tensor:
     width = b.hparams.v_width_max
     cache = b.stored("v", shape.cache_layer, quant, width, cells, n_stream)
     if v:
-        _store_transposed(b, v, cache, b.input(f"attn_inp_v_idxs{_tag(b, il)}", I64, b.n_tokens * width))
+        _store_transposed(
+            b, v, cache, b.input(f"attn_inp_v_idxs{_tag(b, il)}", I64, b.n_tokens * width)
+        )
     column = quant.row_bytes(cells)
     steps = (quant.row_bytes(cells * shape.head_v), column, quant.row_bytes(cells * width))
     return b.graph.view(cache, (cells, shape.n_head_kv, shape.head_v, n_stream), steps)
 
 
 def _store_transposed(b: Builder, v: Tensor, cache: Tensor, ids: Tensor) -> None:
-    """Write `v` element by element, each its own row; a narrower layer's V is padded to the cache's width."""
+    """Write `v` element by element, each its own row; a narrower layer's V is padded to the cache's
+    width."""
     graph, width = b.graph, v.ne[0] * v.ne[1]
     mergeable = v.quant.row_bytes(width) == v.nb[2]
     flat = (graph.reshape if mergeable else graph.cont)(v, width, v.ne[2])
@@ -149,7 +178,14 @@ def _by_head(b: Builder, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tenso
 
 
 def _fused(
-    b: Builder, q: Tensor, k: Tensor, v: Tensor, mask: Tensor, il: int, sinks: Tensor | None, up: Tensor | None
+    b: Builder,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    mask: Tensor,
+    il: int,
+    sinks: Tensor | None,
+    up: Tensor | None,
 ) -> Tensor:
     graph = b.graph
     q, k, v = _by_head(b, q, k, v)
@@ -162,7 +198,14 @@ def _fused(
 
 
 def _plain(
-    b: Builder, q: Tensor, k: Tensor, v: Tensor, mask: Tensor, il: int, sinks: Tensor | None, up: Tensor | None
+    b: Builder,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    mask: Tensor,
+    il: int,
+    sinks: Tensor | None,
+    up: Tensor | None,
 ) -> Tensor:
     graph, transposed = b.graph, v.nb[1] > v.nb[2]
     q, k, v = _by_head(b, q, k, v)
@@ -178,7 +221,8 @@ def _plain(
     y = graph.permute(y, 0, 2, 1, 3)
     y = graph.cont(y, y.ne[0] * y.ne[1], y.ne[2] * y.ne[3])
     if not b.placement.offloads_kqv:
-        y.pinned = b.placement.backends[-1]  # build_attn_mha keeps attention next to a cache on the CPU
+        # build_attn_mha keeps attention next to a cache on the CPU
+        y.pinned = b.placement.backends[-1]
     return y
 
 
@@ -188,7 +232,11 @@ def _plain(
 def project_qkv(b: Builder, x: Tensor, il: int) -> tuple[Tensor, Tensor, Tensor]:
     """q, k and v by head, from one fused matrix or three (build_qkv)."""
     graph, shape, n = b.graph, b.shape(il), b.n_tokens
-    cuts = ((shape.head_k, shape.n_head), (shape.head_k, shape.n_head_kv), (shape.head_v, shape.n_head_kv))
+    cuts = (
+        (shape.head_k, shape.n_head),
+        (shape.head_k, shape.n_head_kv),
+        (shape.head_v, shape.n_head_kv),
+    )
     if b.has("attn_qkv.weight", il):
         fused, offset, parts = b.linear("attn_qkv", x, il), 0, []
         for width, heads in cuts:
@@ -197,13 +245,18 @@ def project_qkv(b: Builder, x: Tensor, il: int) -> tuple[Tensor, Tensor, Tensor]
     else:
         q, k = b.linear("attn_q", x, il), b.linear("attn_k", x, il)
         v = b.linear("attn_v", x, il) if b.has("attn_v.weight", il) else k
-        parts = [graph.reshape(y, width, heads, n) for y, (width, heads) in zip((q, k, v), cuts, strict=True)]
+        parts = [
+            graph.reshape(y, width, heads, n)
+            for y, (width, heads) in zip((q, k, v), cuts, strict=True)
+        ]
     return parts[0], parts[1], parts[2]
 
 
 def rope(b: Builder, x: Tensor, il: int, *, factors: bool = True) -> Tensor:
     """`x` rotated by the tokens' positions."""
-    takes = factors and (b.arch.rope_factors == "all" or (b.arch.rope_factors == "full" and not b.shape(il).is_swa))
+    takes = factors and (
+        b.arch.rope_factors == "all" or (b.arch.rope_factors == "full" and not b.shape(il).is_swa)
+    )
     return b.graph.like("ROPE", x, b.positions(), b.rope_factors(il) if takes else None)
 
 
@@ -214,7 +267,9 @@ def standard(b: Builder, x: Tensor, il: int) -> Tensor:
     """Projections, q/k norms and RoPE where there are, attention."""
     sinks = b.weight_if("attn_sinks.weight", il)
     if b.shape(il).cache_layer != il:
-        q = b.graph.reshape(b.linear("attn_q", x, il), b.shape(il).head_k, b.shape(il).n_head, b.n_tokens)
+        q = b.graph.reshape(
+            b.linear("attn_q", x, il), b.shape(il).head_k, b.shape(il).n_head, b.n_tokens
+        )
         return attend(b, _positioned(b, q, "attn_q_norm", il), None, None, il, sinks=sinks)
     q, k, v = _normed_rows(b, x, il) if _norms_rows(b, il) else project_qkv(b, x, il)
     q, k = _positioned(b, q, "attn_q_norm", il), _positioned(b, k, "attn_k_norm", il)
@@ -231,7 +286,8 @@ def _norms_rows(b: Builder, il: int) -> bool:
 
 
 def _positioned(b: Builder, x: Tensor, norm: str, il: int) -> Tensor:
-    """q or k by head: normed where the file has `norm`, rotated where the layer has RoPE, in the order of the row."""
+    """q or k by head: normed where the file has `norm`, rotated where the layer has RoPE, in the
+    order of the row."""
     norms = b.has(f"{norm}.weight", il) and not _norms_rows(b, il)
     if norms and b.arch.qk_norm == "heads":
         x = b.norm(x, norm, il)
@@ -243,7 +299,8 @@ def _positioned(b: Builder, x: Tensor, norm: str, il: int) -> Tensor:
 
 
 def _tempered(b: Builder, q: Tensor, il: int) -> Tensor:
-    """q times a factor that grows with its position, on the layers that the row says (build_inp_attn_scale)."""
+    """q times a factor that grows with its position, on the layers that the row says
+    (build_inp_attn_scale)."""
     kind = b.arch.temperature
     by_layer = kind == "unrotated" and not b.shape(il).has_rope
     if by_layer or (kind == "metadata" and b.model.hparam("attention.temperature_scale", 0.0)):
@@ -257,9 +314,10 @@ def _normed_rows(b: Builder, x: Tensor, il: int) -> tuple[Tensor, Tensor, Tensor
     q, k, v = (b.linear(f"attn_{which}", x, il) for which in "qkv")
     q, k = b.norm(q, "attn_q_norm", il), b.norm(k, "attn_k_norm", il)
     return (
-        graph.reshape(q, shape.head_k, shape.n_head, n), graph.reshape(k, shape.head_k, shape.n_head_kv, n),
+        graph.reshape(q, shape.head_k, shape.n_head, n),
+        graph.reshape(k, shape.head_k, shape.n_head_kv, n),
         graph.reshape(v, shape.head_v, shape.n_head_kv, n),
-    )  # fmt: skip
+    )
 
 
 def gated(b: Builder, x: Tensor, il: int) -> Tensor:
@@ -273,7 +331,10 @@ def gated(b: Builder, x: Tensor, il: int) -> Tensor:
     steps = (8 * width, 8 * width * shape.n_head)
     q = graph.view(both, (width, shape.n_head, n), steps)
     gate = graph.view(both, (width, shape.n_head, n), steps, 4 * width)
-    k, v = graph.reshape(k, width, shape.n_head_kv, n), graph.reshape(v, shape.head_v, shape.n_head_kv, n)
+    k, v = (
+        graph.reshape(k, width, shape.n_head_kv, n),
+        graph.reshape(v, shape.head_v, shape.n_head_kv, n),
+    )
     q, k = b.norm(q, "attn_q_norm", il), b.norm(k, "attn_k_norm", il)
     y = attend(b, rope(b, q, il, factors=False), rope(b, k, il, factors=False), v, il, output=None)
     gate = graph.unary("SIGMOID", graph.cont(gate, width * shape.n_head, n))

@@ -1,7 +1,8 @@
 """What a layer's parts build with: weights, caches, inputs and norms.
 
-A `Builder` is one graph in the making: one model under one configuration for one batch. The parts in `attention`,
-`feed_forward` and `recurrent` are functions of a builder, a tensor and a layer's number.
+A `Builder` is one graph in the making: one model under one configuration for one batch. The parts
+in `attention`, `feed_forward` and `recurrent` are functions of a builder, a tensor and a layer's
+number.
 """
 
 from collections.abc import Callable
@@ -21,7 +22,8 @@ from oomph.facts.quants import QuantType
 class CacheTypes:
     """The types of the KV cache, and whether attention is fused (flash attention).
 
-    `transposes_v` is how V was laid out before `flash_attn` auto was decided: it stays as flash attention wants it.
+    `transposes_v` is how V was laid out before `flash_attn` auto was decided: it stays as flash
+    attention wants it.
     """
 
     k: QuantType
@@ -31,16 +33,25 @@ class CacheTypes:
 
 
 PINS_NORMS_BELOW = 32
-"""Batches below this many tokens have each layer's norm pinned to its device (llama_context::graph_get_cb)."""
+"""Batches below this many tokens have each layer's norm pinned to its device
+(llama_context::graph_get_cb)."""
 
 
 class Builder:
     """The graph of `n_tokens` tokens with `n_outputs` rows of logits."""
 
     def __init__(
-        self, model: ModelSpec, hparams: Hparams, placement: Placement, sizes: Sizes, cache: CacheTypes, *,
-        n_tokens: int, n_outputs: int, build: Build = LATEST,
-    ) -> None:  # fmt: skip
+        self,
+        model: ModelSpec,
+        hparams: Hparams,
+        placement: Placement,
+        sizes: Sizes,
+        cache: CacheTypes,
+        *,
+        n_tokens: int,
+        n_outputs: int,
+        build: Build = LATEST,
+    ) -> None:
         self.model, self.hparams, self.arch = model, hparams, hparams.arch
         self.placement, self.sizes, self.cache = placement, sizes, cache
         self.n_tokens, self.n_outputs, self.build = n_tokens, n_outputs, build
@@ -51,7 +62,8 @@ class Builder:
         self._made: dict[tuple[str, object], Tensor] = {}
 
     def once(self, key: str, about: object, make: Callable[[], Tensor]) -> Tensor:
-        """The tensor made at the first call with this key: inputs, weights and caches exist once."""
+        """The tensor made at the first call with this key: inputs, weights and caches exist
+        once."""
         tensor = self._made.get((key, about))
         if tensor is None:
             tensor = self._made[key, about] = make()
@@ -73,7 +85,8 @@ class Builder:
         return self._full(name, il) in self.model.tensors
 
     def weight(self, name: str, il: int | None = None) -> Tensor:
-        """The tensor `name` of layer `il`, `.weight` added unless the file has it bare; ModelFileError without it."""
+        """The tensor `name` of layer `il`, `.weight` added unless the file has it bare;
+        ModelFileError without it."""
         full = self._full(name, il)
         if full not in self.model.tensors and not full.endswith((".weight", ".bias", ".scale")):
             full += ".weight"
@@ -95,7 +108,8 @@ class Builder:
         return self._load("token_embd.weight", self.placement.output)
 
     def rope_factors(self, il: int) -> Tensor | None:
-        """RoPE's frequency factors for layer `il`: one copy a device (llama_model::get_rope_factors)."""
+        """RoPE's frequency factors for layer `il`: one copy a device
+        (llama_model::get_rope_factors)."""
         factors = next((n for n in self._rope_factor_names() if n in self.model.tensors), None)
         return self._load(factors, self.placement.weight(factors, il)) if factors else None
 
@@ -108,11 +122,14 @@ class Builder:
         info = self.model.tensors.get(full)
         if info is None:
             raise ModelFileError(
-                f"{self.model.source}: tensor {full!r} is missing, which architecture {self.model.arch} needs; "
+                f"{self.model.source}: tensor {full!r} is missing, which architecture "
+                f"{self.model.arch} needs; "
                 f"is the file complete?"
             )
         return self.once(
-            full, device, lambda: self.graph.leaf(info.quant, *info.ne, name=full, device=device, is_weight=True)
+            full,
+            device,
+            lambda: self.graph.leaf(info.quant, *info.ne, name=full, device=device, is_weight=True),
         )
 
     def _full(self, name: str, il: int | None) -> str:
@@ -131,7 +148,9 @@ class Builder:
 
     def input(self, name: str, quant: QuantType, *ne: int) -> Tensor:
         """An input of the graph, one tensor a name."""
-        return self.once(name, "input", lambda: self.graph.leaf(quant, *ne, name=name, is_input=True))
+        return self.once(
+            name, "input", lambda: self.graph.leaf(quant, *ne, name=name, is_input=True)
+        )
 
     def positions(self) -> Tensor:
         """The tokens' positions; four a token where RoPE has sections (M-RoPE)."""
@@ -144,16 +163,26 @@ class Builder:
     def stored(self, name: str, il: int, quant: QuantType, *ne: int) -> Tensor:
         """The cache or state `name` of layer `il`, where the placement keeps it."""
         device = self.placement.cache(il)
-        return self.once(name, il, lambda: self.graph.leaf(quant, *ne, name=f"cache_{name}_l{il}", device=device))
+        return self.once(
+            name, il, lambda: self.graph.leaf(quant, *ne, name=f"cache_{name}_l{il}", device=device)
+        )
 
     # --- norms
 
     def norm(
-        self, x: Tensor, name: str | None, il: int | None = None, *, pins: bool = True, kind: str | None = None
+        self,
+        x: Tensor,
+        name: str | None,
+        il: int | None = None,
+        *,
+        pins: bool = True,
+        kind: str | None = None,
     ) -> Tensor:
-        """`x` normed, times `name`'s weight and plus its bias; a layer's norm is pinned to the layer's device.
+        """`x` normed, times `name`'s weight and plus its bias; a layer's norm is pinned to the
+        layer's device.
 
-        `name` None norms without a weight, which llama.cpp does not pin; nor does it where `pins` is False.
+        `name` None norms without a weight, which llama.cpp does not pin; nor does it where `pins`
+        is False.
         """
         y = self.graph.like(kind or ("NORM" if self.arch.norm == "layer" else "RMS_NORM"), x)
         if name is None:
@@ -166,9 +195,11 @@ class Builder:
 
 
 def embed(b: Builder) -> Tensor:
-    """The token embedding, with the scales that the metadata or the architecture put on it (build_inp_embd).
+    """The token embedding, with the scales that the metadata or the architecture put on it
+    (build_inp_embd).
 
-    Tokens have zeros where an image's embedding is wider: `deepstack` adds the rest to the first layers.
+    Tokens have zeros where an image's embedding is wider: `deepstack` adds the rest to the first
+    layers.
     """
     graph, width = b.graph, b.hparams.n_embd_inp
     rows = graph.get_rows(b.weight("token_embd"), b.input("inp_tokens", I32, b.n_tokens))

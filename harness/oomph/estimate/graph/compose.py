@@ -1,7 +1,7 @@
 """Composes a model's graph from the parts of its layers.
 
-Which part a layer has is read off its tensors first and the architecture's row second; how the parts are wired is one
-of `LAYERS`. The result is the graph that llama.cpp reserves, node by node.
+Which part a layer has is read off its tensors first and the architecture's row second; how the
+parts are wired is one of `LAYERS`. The result is the graph that llama.cpp reserves, node by node.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,8 +14,10 @@ from oomph.estimate.graph.tensor import Graph, Tensor
 Part = Callable[[Builder, Tensor, int], Tensor]
 
 RECURRENT: Final[dict[str, Part]] = {
-    "mamba2": recurrent.mamba2, "delta_net": recurrent.delta_net, "short_conv": recurrent.short_conv,
-}  # fmt: skip
+    "mamba2": recurrent.mamba2,
+    "delta_net": recurrent.delta_net,
+    "short_conv": recurrent.short_conv,
+}
 ATTENTION: Final[dict[str, Part]] = {"standard": attention.standard, "gated": attention.gated}
 
 
@@ -35,7 +37,8 @@ def build_graph(b: Builder, layers: Sequence[int]) -> tuple[Graph, dict[int, Ten
 
 
 def mix_tokens(b: Builder, x: Tensor, il: int) -> Tensor:
-    """The part of a layer that looks at other tokens: a recurrence, latent attention, or the architecture's kind."""
+    """The part of a layer that looks at other tokens: a recurrence, latent attention, or the
+    architecture's kind."""
     if b.shape(il).is_recurrent:
         return RECURRENT[b.arch.recurrent_part](b, x, il)
     if b.shape(il).index_width:
@@ -47,14 +50,17 @@ def mix_tokens(b: Builder, x: Tensor, il: int) -> Tensor:
 
 def feed(b: Builder, x: Tensor, il: int) -> Tensor:
     """The feed-forward part of a layer: experts where it has a router."""
-    return (feed_forward.routed if b.has("ffn_gate_inp.weight", il) else feed_forward.dense)(b, x, il)
+    return (feed_forward.routed if b.has("ffn_gate_inp.weight", il) else feed_forward.dense)(
+        b, x, il
+    )
 
 
 def _sequential(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
     """Norm, tokens mixed, added; norm, feed-forward, added. Norms stand where the file has them.
 
-    `post_attention_norm` follows attention where another norm stands around the feed-forward (Gemma, EXAONE 4), and
-    is the feed-forward's own norm where there is none (gpt-oss, GLM-4.5, Qwen3-Next).
+    `post_attention_norm` follows attention where another norm stands around the feed-forward
+    (Gemma, EXAONE 4), and is the feed-forward's own norm where there is none (gpt-oss, GLM-4.5,
+    Qwen3-Next).
     """
     graph, residual = b.graph, cur
     x = b.norm(cur, "attn_norm", il) if b.has("attn_norm.weight", il) else cur
@@ -94,7 +100,10 @@ def _parallel(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
     fed = feed(b, x, il)
     if b.arch.parallel_sum == "residual_then_attention":
         return graph.add(graph.add(fed, residual), y)
-    return graph.add(graph.add(y, fed) if b.arch.parallel_sum == "onto_attention" else graph.add(fed, y), residual)
+    return graph.add(
+        graph.add(y, fed) if b.arch.parallel_sum == "onto_attention" else graph.add(fed, y),
+        residual,
+    )
 
 
 def _single(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
@@ -121,13 +130,20 @@ def _twin(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
 def _deepstack(b: Builder, cur: Tensor, tokens: Tensor, il: int) -> Tensor:
     """`cur` plus the part of the embedding that belongs to layer `il` (qwen3vl)."""
     graph, n_embd = b.graph, b.hparams.n_embd
-    return graph.add(cur, graph.view(tokens, (n_embd, b.n_tokens), (tokens.nb[1],), (il + 1) * n_embd * 4))
+    return graph.add(
+        cur, graph.view(tokens, (n_embd, b.n_tokens), (tokens.nb[1],), (il + 1) * n_embd * 4)
+    )
 
 
 LAYERS: Final[dict[str, Callable[[Builder, Tensor, int, bool], Tensor]]] = {
-    "sequential": _sequential, "parallel": _parallel, "single": _single, "twin": _twin, "altup": altup.layer,
-}  # fmt: skip
-"""How a layer's parts are wired, by `Architecture.layer`; the flag says to pick the output rows in this layer."""
+    "sequential": _sequential,
+    "parallel": _parallel,
+    "single": _single,
+    "twin": _twin,
+    "altup": altup.layer,
+}
+"""How a layer's parts are wired, by `Architecture.layer`; the flag says to pick the output rows in
+this layer."""
 
 
 def _scaled_residual(b: Builder, x: Tensor) -> Tensor:
@@ -135,7 +151,8 @@ def _scaled_residual(b: Builder, x: Tensor) -> Tensor:
 
 
 def _head(b: Builder, cur: Tensor) -> None:
-    """The last norm and the logits; what llama.cpp keeps for the caller is an output and never freed."""
+    """The last norm and the logits; what llama.cpp keeps for the caller is an output and never
+    freed."""
     graph = b.graph
     if b.outputs_at == "before_norm":
         cur.is_output = True

@@ -1,6 +1,7 @@
 """Feed-forward parts: gated or plain, and experts with their router.
 
-`dense` is llama.cpp's build_ffn, `experts` its build_moe_ffn; which tensors exist decides most of both.
+`dense` is llama.cpp's build_ffn, `experts` its build_moe_ffn; which tensors exist decides most of
+both.
 """
 
 from oomph.errors import ModelFileError
@@ -9,7 +10,8 @@ from oomph.estimate.graph.tensor import I32, Tensor
 
 
 def dense(b: Builder, x: Tensor, il: int, tag: str = "") -> Tensor:
-    """Up, activation, down; gated where the file has a gate, or where up holds both halves (phi3)."""
+    """Up, activation, down; gated where the file has a gate, or where up holds both halves
+    (phi3)."""
     up = b.linear(f"ffn_up{tag}", x, il)
     down = f"ffn_down{tag}"
     if b.has(f"ffn_gate{tag}.weight", il):
@@ -29,7 +31,8 @@ def activation(b: Builder, x: Tensor) -> Tensor:
 
 
 def routed(b: Builder, x: Tensor, il: int) -> Tensor:
-    """The experts, plus the shared expert where there is one, behind its own gate where it has one."""
+    """The experts, plus the shared expert where there is one, behind its own gate where it has
+    one."""
     y = _latent_experts(b, x, il) if b.has("ffn_latent_down.weight", il) else experts(b, x, il)
     if not b.has("ffn_up_shexp.weight", il):
         return y
@@ -50,9 +53,12 @@ def _shared_gate(b: Builder, x: Tensor, il: int) -> Tensor:
 
 
 def _latent_experts(b: Builder, x: Tensor, il: int) -> Tensor:
-    """Experts on a narrower projection of the tokens, which the router does not see (nemotron_h_moe)."""
+    """Experts on a narrower projection of the tokens, which the router does not see
+    (nemotron_h_moe)."""
     low = b.linear("ffn_latent_down", x, il)
-    return b.linear("ffn_latent_up", experts(b, low, il, logits=b.linear("ffn_gate_inp", x, il)), il)
+    return b.linear(
+        "ffn_latent_up", experts(b, low, il, logits=b.linear("ffn_gate_inp", x, il)), il
+    )
 
 
 def beside_dense(b: Builder, x: Tensor, il: int) -> Tensor:
@@ -72,8 +78,13 @@ def experts(b: Builder, x: Tensor, il: int, *, logits: Tensor | None = None) -> 
     """
     graph, n_used, n = b.graph, b.shape(il).n_expert_used, x.ne[1]
     if n_used < 1:
-        raise ModelFileError(f"{b.model.source}: layer {il} has a router, and the metadata say that no expert is used")
-    ids, weights = _route(b, b.linear("ffn_gate_inp", x, il) if logits is None else logits, il, n_used)
+        raise ModelFileError(
+            f"{b.model.source}: layer {il} has a router, and the metadata say that no expert is "
+            f"used"
+        )
+    ids, weights = _route(
+        b, b.linear("ffn_gate_inp", x, il) if logits is None else logits, il, n_used
+    )
     graph.expand(weights)
     tokens = graph.reshape(x, x.ne[0], 1, n)
     if b.arch.weighs_inputs:
@@ -82,7 +93,9 @@ def experts(b: Builder, x: Tensor, il: int, *, logits: Tensor | None = None) -> 
     if not b.arch.weighs_inputs:
         y = graph.mul(y, weights)
     graph.expand(y)
-    parts = [graph.expand(graph.view(y, (y.ne[0], n), (y.nb[2],), i * y.nb[1])) for i in range(n_used)]
+    parts = [
+        graph.expand(graph.view(y, (y.ne[0], n), (y.nb[2],), i * y.nb[1])) for i in range(n_used)
+    ]
     total = parts[0]
     for part in parts[1:]:
         total = graph.expand(graph.add(total, part))
@@ -90,7 +103,8 @@ def experts(b: Builder, x: Tensor, il: int, *, logits: Tensor | None = None) -> 
 
 
 def _each(b: Builder, which: str, x: Tensor, ids: Tensor, il: int) -> Tensor:
-    """The chosen experts' matrix `which` on `x`, times its scales and plus its bias where the file has them."""
+    """The chosen experts' matrix `which` on `x`, times its scales and plus its bias where the file
+    has them."""
     graph, n = b.graph, x.ne[2]
     y = graph.mul_mat_id(b.weight(f"ffn_{which}_exps", il), x, ids)
     if scale := b.weight_if(f"ffn_{which}_exps.scale", il):
@@ -130,7 +144,9 @@ def _route(b: Builder, logits: Tensor, il: int, n_used: int) -> tuple[Tensor, Te
     ids = top_k(b, logits if b.arch.weighs_inputs else scores, n_used)
     weights = graph.get_rows(graph.reshape(probs, 1, n_expert, n), ids)
     if gating == "softmax_weight":
-        weights = graph.reshape(graph.like("SOFT_MAX", graph.reshape(weights, n_used, n)), 1, n_used, n)
+        weights = graph.reshape(
+            graph.like("SOFT_MAX", graph.reshape(weights, n_used, n)), 1, n_used, n
+        )
     if _renorms(b):
         weights = graph.reshape(weights, n_used, n)
         total = graph.like("CLAMP", graph.node("SUM_ROWS", (1, n), weights))
@@ -141,9 +157,13 @@ def _route(b: Builder, logits: Tensor, il: int, n_used: int) -> tuple[Tensor, Te
 
 
 def _within_groups(b: Builder, scores: Tensor) -> Tensor:
-    """`scores` with all but the best groups of experts masked; a group counts by the sum of its best two."""
+    """`scores` with all but the best groups of experts masked; a group counts by the sum of its
+    best two."""
     graph, (n_expert, n) = b.graph, scores.ne[:2]
-    n_groups, n_used = b.model.integer("expert_group_count"), b.model.integer("expert_group_used_count", 1)
+    n_groups, n_used = (
+        b.model.integer("expert_group_count"),
+        b.model.integer("expert_group_used_count", 1),
+    )
     width = n_expert // n_groups
     groups = graph.reshape(scores, width, n_groups, n)
     best = top_k(b, groups, 2)

@@ -1,8 +1,8 @@
 """A model's numbers, layer by layer, as llama.cpp resolves them.
 
-Stands apart from `ModelSpec` because defaults and patterns differ by architecture: which layers have a sliding
-window, keep a recurrent state, or share another layer's cache. Both the graph and the sums of `oomph.estimate.memory`
-read these, so a layer's cache and its nodes cannot disagree.
+Stands apart from `ModelSpec` because defaults and patterns differ by architecture: which layers
+have a sliding window, keep a recurrent state, or share another layer's cache. Both the graph and
+the sums of `oomph.estimate.memory` read these, so a layer's cache and its nodes cannot disagree.
 """
 
 from dataclasses import dataclass, replace
@@ -20,7 +20,8 @@ THINNED_LAYERS: Final = 10
 MAX_LAYERS: Final = 512
 MAX_EXPERTS: Final = 512
 MAX_WIDTH: Final = 1 << 24
-"""LLAMA_MAX_LAYERS, LLAMA_MAX_EXPERTS, and a width that no model comes near: more is a broken file."""
+"""LLAMA_MAX_LAYERS, LLAMA_MAX_EXPERTS, and a width that no model comes near: more is a broken file.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,8 @@ class LayerShape:
     """Whether only the largest activations of the feed-forward's gate are kept (gemma3n)."""
 
     def kind(self, il: int) -> object:
-        """What makes layer `il` equal to another: everything but which cache it reads, if that is its own."""
+        """What makes layer `il` equal to another: everything but which cache it reads, if that is
+        its own."""
         return replace(self, cache_layer=0 if self.cache_layer == il else self.cache_layer)
 
     @property
@@ -61,7 +63,8 @@ class LayerShape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SsmShape:
-    """The widths of a recurrent layer (llama.cpp's ssm_d_conv, ssm_d_inner, ssm_d_state, ssm_dt_rank, ssm_n_group)."""
+    """The widths of a recurrent layer (llama.cpp's ssm_d_conv, ssm_d_inner, ssm_d_state,
+    ssm_dt_rank, ssm_n_group)."""
 
     conv_kernel: int
     inner: int
@@ -87,9 +90,11 @@ class SsmShape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hparams:
-    """A model's numbers. `layers` are those that run: multi-token-prediction layers count in `n_layer_all` only.
+    """A model's numbers. `layers` are those that run: multi-token-prediction layers count in
+    `n_layer_all` only.
 
-    `n_embd_inp` is the width of an embedding handed in: wider than `n_embd` where a vision encoder adds to layers.
+    `n_embd_inp` is the width of an embedding handed in: wider than `n_embd` where a vision encoder
+    adds to layers.
     """
 
     arch: Architecture
@@ -112,13 +117,15 @@ class Hparams:
     def cache_owners(self, *, is_swa: bool) -> tuple[int, ...]:
         """The layers that own a KV cache of the kind: with a sliding window, or without."""
         return tuple(
-            il for il, layer in enumerate(self.layers)
+            il
+            for il, layer in enumerate(self.layers)
             if layer.has_attention and layer.cache_layer == il and layer.is_swa == is_swa
-        )  # fmt: skip
+        )
 
     @property
     def has_swa(self) -> bool:
-        """Whether llama.cpp keeps two KV caches, one of them for the sliding-window layers (llama_kv_cache_iswa)."""
+        """Whether llama.cpp keeps two KV caches, one of them for the sliding-window layers
+        (llama_kv_cache_iswa)."""
         return any(layer.is_swa for layer in self.layers)
 
     @property
@@ -133,31 +140,46 @@ class Hparams:
 
 
 def resolve_hparams(model: ModelSpec, *, n_expert_used: int | None = None) -> Hparams:
-    """The numbers of `model`, with `n_expert_used` overridden as `expert_used_count` is on the command line.
+    """The numbers of `model`, with `n_expert_used` overridden as `expert_used_count` is on the
+    command line.
 
-    Raises ModelFileError for counts and widths that no model has, and for more experts than there are.
+    Raises ModelFileError for counts and widths that no model has, and for more experts than there
+    are.
     """
     arch = architecture(model.arch)
     n_layer_all = model.n_layer
     n_layer = n_layer_all - model.integer("nextn_predict_layers", 0)
     if not 1 <= n_layer <= n_layer_all <= MAX_LAYERS:
-        raise ModelFileError(f"{model.source}: {n_layer} of {n_layer_all} layers to run; 1 to {MAX_LAYERS} can be")
+        raise ModelFileError(
+            f"{model.source}: {n_layer} of {n_layer_all} layers to run; 1 to {MAX_LAYERS} can be"
+        )
     if not 0 <= model.n_expert <= MAX_EXPERTS:
-        raise ModelFileError(f"{model.source}: {model.n_expert} experts; llama.cpp takes at most {MAX_EXPERTS}")
+        raise ModelFileError(
+            f"{model.source}: {model.n_expert} experts; llama.cpp takes at most {MAX_EXPERTS}"
+        )
     _check_widths(model)
     n_swa = _window(model, arch, n_layer)
     return Hparams(
-        arch=arch, n_layer_all=n_layer_all, n_embd=model.n_embd,
-        n_embd_inp=model.n_embd * (1 + model.integer("n_deepstack_layers", 0)), n_vocab=model.n_vocab,
-        n_expert=model.n_expert, n_swa=n_swa, n_pos=4 if _has_sections(model, arch) else 1,
+        arch=arch,
+        n_layer_all=n_layer_all,
+        n_embd=model.n_embd,
+        n_embd_inp=model.n_embd * (1 + model.integer("n_deepstack_layers", 0)),
+        n_vocab=model.n_vocab,
+        n_expert=model.n_expert,
+        n_swa=n_swa,
+        n_pos=4 if _has_sections(model, arch) else 1,
         is_mla=bool(model.integer("attention.key_length_mla", 0)),
-        layers=_layers(model, arch, n_layer, n_swa, n_expert_used), ssm=_ssm(model),
-    )  # fmt: skip
+        layers=_layers(model, arch, n_layer, n_swa, n_expert_used),
+        ssm=_ssm(model),
+    )
 
 
 def sliding_window(model: ModelSpec) -> int:
-    """The cells that a layer with a window, or with chunks, sees at most (n_swa); 0 where no layer has one."""
-    return _window(model, architecture(model.arch), model.n_layer - model.integer("nextn_predict_layers", 0))
+    """The cells that a layer with a window, or with chunks, sees at most (n_swa); 0 where no layer
+    has one."""
+    return _window(
+        model, architecture(model.arch), model.n_layer - model.integer("nextn_predict_layers", 0)
+    )
 
 
 def _window(model: ModelSpec, arch: Architecture, n_layer: int) -> int:
@@ -169,21 +191,36 @@ def _window(model: ModelSpec, arch: Architecture, n_layer: int) -> int:
 
 
 def _check_widths(model: ModelSpec) -> None:
-    for key in ("embedding_length", "attention.head_count", "attention.head_count_kv", "attention.key_length",
-                "attention.value_length", "attention.sliding_window"):  # fmt: skip
+    for key in (
+        "embedding_length",
+        "attention.head_count",
+        "attention.head_count_kv",
+        "attention.key_length",
+        "attention.value_length",
+        "attention.sliding_window",
+    ):
         if not 0 <= model.integer(key, 0) <= MAX_WIDTH:
-            raise ModelFileError(f"{model.source}: {model.arch}.{key} is {model.integer(key)}, which no model has")
+            raise ModelFileError(
+                f"{model.source}: {model.arch}.{key} is {model.integer(key)}, which no model has"
+            )
 
 
 def _layers(
     model: ModelSpec, arch: Architecture, n_layer: int, n_swa: int, n_expert_used: int | None
 ) -> tuple[LayerShape, ...]:
     heads = model.per_layer("attention.head_count", 0)
-    kv_heads = model.per_layer("attention.head_count_kv") if _has(model, "attention.head_count_kv") else heads
+    kv_heads = (
+        model.per_layer("attention.head_count_kv")
+        if _has(model, "attention.head_count_kv")
+        else heads
+    )
     default = model.n_embd // max(heads) if max(heads) > 0 else 0
-    head_k, head_v = (model.integer(f"attention.{which}_length", default) for which in ("key", "value"))
+    head_k, head_v = (
+        model.integer(f"attention.{which}_length", default) for which in ("key", "value")
+    )
     head_k_swa, head_v_swa = (
-        model.integer(f"attention.{which}_length_swa", full) for which, full in (("key", head_k), ("value", head_v))
+        model.integer(f"attention.{which}_length_swa", full)
+        for which, full in (("key", head_k), ("value", head_v))
     )
     swa = _swa_layers(model, arch, n_layer) if n_swa > 0 else (False,) * n_layer
     recurrent = _recurrent_layers(model, arch, n_layer, kv_heads)
@@ -193,16 +230,22 @@ def _layers(
     rope = _rotated_layers(model, arch, swa)
     return tuple(
         LayerShape(
-            n_head=heads[il], n_head_kv=kv_heads[il], head_k=head_k_swa if swa[il] else head_k,
-            head_v=head_v_swa if swa[il] else head_v, is_swa=swa[il], is_recurrent=recurrent[il],
+            n_head=heads[il],
+            n_head_kv=kv_heads[il],
+            head_k=head_k_swa if swa[il] else head_k,
+            head_v=head_v_swa if swa[il] else head_v,
+            is_swa=swa[il],
+            is_recurrent=recurrent[il],
             has_attention=(not recurrent[il] or arch.recurrent == "beside") and not feeds_only[il],
-            cache_layer=il if il < owned else owned - (2 if swa[il] else 1), n_expert_used=used[il],
-            index_width=model.integer("attention.indexer.key_length", 0) if arch.has_indexer else 0, has_rope=rope[il],
+            cache_layer=il if il < owned else owned - (2 if swa[il] else 1),
+            n_expert_used=used[il],
+            index_width=model.integer("attention.indexer.key_length", 0) if arch.has_indexer else 0,
+            has_rope=rope[il],
             has_deepstack=il < model.integer("n_deepstack_layers", 0),
             thins_gate=arch.layer == "altup" and il < THINNED_LAYERS,
         )
         for il in range(n_layer)
-    )  # fmt: skip
+    )
 
 
 def _has(model: ModelSpec, key: str) -> bool:
@@ -215,23 +258,29 @@ def _experts_used(model: ModelSpec, override: int | None) -> tuple[int, ...]:
     used = (override,) * model.n_layer if override else model.per_layer("expert_used_count")
     if not 1 <= max(used) <= model.n_expert or min(used) < 0:
         raise ModelFileError(
-            f"{model.source}: n_expert_used is {max(used)}, and the model has {model.n_expert} experts; "
+            f"{model.source}: n_expert_used is {max(used)}, and the model has {model.n_expert} "
+            f"experts; "
             f"choose 1 to {model.n_expert}"
         )
     return used
 
 
 def _pattern(n_layer: int, period: int, *, dense_first: bool) -> tuple[bool, ...]:
-    """Every layer but one in `period` (llama_hparams::set_swa_pattern); every layer where the period is 0."""
+    """Every layer but one in `period` (llama_hparams::set_swa_pattern); every layer where the
+    period is 0."""
     if period == 0:
         return (True,) * n_layer
-    return tuple(il % period != 0 if dense_first else il % period < period - 1 for il in range(n_layer))
+    return tuple(
+        il % period != 0 if dense_first else il % period < period - 1 for il in range(n_layer)
+    )
 
 
 def _swa_layers(model: ModelSpec, arch: Architecture, n_layer: int) -> tuple[bool, ...]:
     listed = model.metadata.get(f"{model.arch}.attention.sliding_window_pattern")
     if isinstance(listed, tuple):
-        return tuple(bool(flag) for flag in model.per_layer("attention.sliding_window_pattern")[:n_layer])
+        return tuple(
+            bool(flag) for flag in model.per_layer("attention.sliding_window_pattern")[:n_layer]
+        )
     period = listed if isinstance(listed, int) and listed >= 0 else arch.swa_period
     return _pattern(n_layer, period, dense_first=arch.swa_dense_first)
 
@@ -244,23 +293,34 @@ def _feed_forward_layers(model: ModelSpec, arch: Architecture, n_layer: int) -> 
 
 
 def _layers_with_own_cache(model: ModelSpec, arch: Architecture, n_layer: int) -> int:
-    """The layers before the first that reads another's cache: the last of its kind, with a window or without."""
-    shared = model.integer("attention.shared_kv_layers", max(0, n_layer - (arch.shares_kv_from or n_layer)))
+    """The layers before the first that reads another's cache: the last of its kind, with a window
+    or without."""
+    shared = model.integer(
+        "attention.shared_kv_layers", max(0, n_layer - (arch.shares_kv_from or n_layer))
+    )
     if shared and n_layer - shared < 2:
-        raise ModelFileError(f"{model.source}: {shared} of {n_layer} layers share a KV cache; two must have their own")
+        raise ModelFileError(
+            f"{model.source}: {shared} of {n_layer} layers share a KV cache; two must have their "
+            f"own"
+        )
     return n_layer - shared
 
 
 def _has_sections(model: ModelSpec, arch: Architecture) -> bool:
-    """Whether tokens have four positions (M-RoPE): by the architecture, or by the sections that the metadata list."""
+    """Whether tokens have four positions (M-RoPE): by the architecture, or by the sections that the
+    metadata list."""
     sections = model.metadata.get(f"{model.arch}.rope.dimension_sections")
     listed = (
-        isinstance(sections, tuple) and len(sections) > 1 and all(isinstance(n, int) and n > 0 for n in sections[:2])
+        isinstance(sections, tuple)
+        and len(sections) > 1
+        and all(isinstance(n, int) and n > 0 for n in sections[:2])
     )
     return listed if arch.rope_sections == "listed" else arch.rope_sections == "always"
 
 
-def _rotated_layers(model: ModelSpec, arch: Architecture, swa: tuple[bool, ...]) -> tuple[bool, ...]:
+def _rotated_layers(
+    model: ModelSpec, arch: Architecture, swa: tuple[bool, ...]
+) -> tuple[bool, ...]:
     """The layers with rotary embeddings (has_rope, n_no_rope_layer_step)."""
     if arch.rope == "windowed" and any(swa):
         return swa
@@ -278,7 +338,10 @@ def _recurrent_layers(
         return (arch.recurrent != "none",) * n_layer
     if arch.recurrent == "no_kv_heads_no_ff":
         widths = model.per_layer("feed_forward_length", 0)
-        return tuple(heads == 0 and width == 0 for heads, width in zip(kv_heads[:n_layer], widths, strict=False))
+        return tuple(
+            heads == 0 and width == 0
+            for heads, width in zip(kv_heads[:n_layer], widths, strict=False)
+        )
     if arch.recurrent == "no_kv_heads":
         return tuple(heads == 0 for heads in kv_heads[:n_layer])
     if _has(model, "attention.recurrent_layers"):
@@ -289,14 +352,24 @@ def _recurrent_layers(
 
 def _ssm(model: ModelSpec) -> SsmShape | None:
     if _has(model, "shortconv.l_cache"):
-        return SsmShape(conv_kernel=model.integer("shortconv.l_cache"), inner=model.n_embd, state=0, rank=1, groups=0)
+        return SsmShape(
+            conv_kernel=model.integer("shortconv.l_cache"),
+            inner=model.n_embd,
+            state=0,
+            rank=1,
+            groups=0,
+        )
     if not _has(model, "ssm.inner_size"):
         return None
     shape = SsmShape(
-        conv_kernel=model.integer("ssm.conv_kernel"), inner=model.integer("ssm.inner_size"),
-        state=model.integer("ssm.state_size"), rank=model.integer("ssm.time_step_rank"),
+        conv_kernel=model.integer("ssm.conv_kernel"),
+        inner=model.integer("ssm.inner_size"),
+        state=model.integer("ssm.state_size"),
+        rank=model.integer("ssm.time_step_rank"),
         groups=model.integer("ssm.group_count", 0),
-    )  # fmt: skip
+    )
     if min(shape.conv_kernel, shape.inner, shape.state, shape.rank) < 1 or shape.inner > MAX_WIDTH:
-        raise ModelFileError(f"{model.source}: the ssm widths {shape} cannot be; is the file complete?")
+        raise ModelFileError(
+            f"{model.source}: the ssm widths {shape} cannot be; is the file complete?"
+        )
     return shape

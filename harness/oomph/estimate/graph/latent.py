@@ -1,7 +1,7 @@
 """DeepSeek's latent attention (MLA): dense, or over cells an indexer picks.
 
-K and V come from one low-rank latent. Sparse attention narrows the mask to the top cells of a small second attention
-whose keys have a cache of their own (build_attn with llm_graph_input_attn_k_dsa).
+K and V come from one low-rank latent. Sparse attention narrows the mask to the top cells of a small
+second attention whose keys have a cache of their own (build_attn with llm_graph_input_attn_k_dsa).
 """
 
 from collections.abc import Callable
@@ -12,12 +12,18 @@ from oomph.estimate.graph.tensor import F16, F32, I32, I64, Tensor
 
 
 def dense(
-    b: Builder, x: Tensor, il: int, *, compressed: Tensor | None = None,
+    b: Builder,
+    x: Tensor,
+    il: int,
+    *,
+    compressed: Tensor | None = None,
     narrow: Callable[[Tensor], Tensor] | None = None,
-) -> Tensor:  # fmt: skip
-    """DeepSeek's MLA: K and V from one low-rank latent, which alone is cached where the file has k_b and v_b.
+) -> Tensor:
+    """DeepSeek's MLA: K and V from one low-rank latent, which alone is cached where the file has
+    k_b and v_b.
 
-    `compressed` is the low-rank q where the caller has it already, `narrow` changes the mask (sparse attention).
+    `compressed` is the low-rank q where the caller has it already, `narrow` changes the mask
+    (sparse attention).
     """
     graph, n, n_head = b.graph, b.n_tokens, b.shape(il).n_head
     rank, n_rot = b.model.integer("attention.kv_lora_rank"), b.model.integer("rope.dimension_count")
@@ -41,11 +47,14 @@ def dense(
     absorbed = graph.mul_mat(b.weight("attn_k_b", il), graph.permute(nope, 0, 2, 1, 3))
     q = graph.concat(graph.permute(absorbed, 0, 2, 1, 3), q_rot)
     low = graph.reshape(low, rank, 1, n)
-    return attention.attend(b, q, graph.concat(low, k_rot), low, il, up=b.weight("attn_v_b", il), narrow=narrow)
+    return attention.attend(
+        b, q, graph.concat(low, k_rot), low, il, up=b.weight("attn_v_b", il), narrow=narrow
+    )
 
 
 def _expanded(b: Builder, q: Tensor, low: Tensor, k_rot: Tensor, il: int) -> Tensor:
-    """MLA without absorption: the latent is multiplied out to full heads, which are cached (older files)."""
+    """MLA without absorption: the latent is multiplied out to full heads, which are cached (older
+    files)."""
     graph, n, shape, n_rot = b.graph, b.n_tokens, b.shape(il), k_rot.ne[0]
     n_nope = shape.head_k - n_rot
     kv = b.linear("attn_kv_b", low, il)
@@ -64,13 +73,16 @@ def sparse(b: Builder, x: Tensor, il: int) -> Tensor:
 
 
 def _choose(b: Builder, x: Tensor, compressed: Tensor, il: int) -> Tensor:
-    """The best cells of each token [n_top_k, n_tokens / n_stream, 1, n_stream] by the lightning indexer."""
+    """The best cells of each token [n_top_k, n_tokens / n_stream, 1, n_stream] by the lightning
+    indexer."""
     graph, n, n_stream, cells = b.graph, b.n_tokens, b.sizes.n_stream, b.sizes.cells
     heads, width = b.model.integer("attention.indexer.head_count"), b.shape(il).index_width
     q = graph.reshape(graph.mul_mat(b.weight("indexer.attn_q_b", il), compressed), width, heads, n)
     q = attention.rope(b, q, il)
     k = graph.mul_mat(b.weight("indexer.attn_k", il), x)
-    k = attention.rope(b, graph.reshape(b.norm(k, "indexer.k_norm", il, kind="NORM"), width, 1, n), il)
+    k = attention.rope(
+        b, graph.reshape(b.norm(k, "indexer.k_norm", il, kind="NORM"), width, 1, n), il
+    )
     rotation = b.input("attn_inp_lid_k_rot", F32, width, width)
     q, k = graph.mul_mat(rotation, q), graph.mul_mat(rotation, k)
     cache = b.stored("lid_k", il, b.cache.k, width, cells, n_stream)
@@ -78,11 +90,15 @@ def _choose(b: Builder, x: Tensor, compressed: Tensor, il: int) -> Tensor:
     weights = graph.mul_mat(b.weight("indexer.proj", il), x)
     row = b.cache.k.row_bytes(width)
     k = graph.view(cache, (width, 1, cells, n_stream), (row, row, row * cells))
-    q = graph.view(q, (width, heads, n // n_stream, n_stream), (q.nb[1], q.nb[2], q.nb[3] // n_stream))
+    q = graph.view(
+        q, (width, heads, n // n_stream, n_stream), (q.nb[1], q.nb[2], q.nb[3] // n_stream)
+    )
     steps = (weights.nb[1], weights.nb[2] // n_stream, weights.nb[3] // n_stream)
     weights = graph.scale(graph.view(weights, (heads, n // n_stream, 1, n_stream), steps))
     mask = b.input("attn_inp_lid_kq_mask", F16, cells, n // n_stream, 1, n_stream)
-    scores = graph.node("LIGHTNING_INDEXER", (cells, n // n_stream, 1, n_stream), q, k, weights, mask)
+    scores = graph.node(
+        "LIGHTNING_INDEXER", (cells, n // n_stream, 1, n_stream), q, k, weights, mask
+    )
     best = min(cells, b.model.integer("attention.indexer.top_k"))
     return graph.cont(graph.node("TOP_K", (best, *scores.ne[1:]), scores, quant=I32))
 
@@ -93,7 +109,9 @@ def _narrow(b: Builder, mask: Tensor, chosen: Tensor) -> Tensor:
     closed = graph.like("FILL", mask)
     cells = graph.view(closed, (1, n_kv, n, n_stream), (closed.nb[0], closed.nb[1], closed.nb[2]))
     ids = graph.view(
-        chosen, (chosen.ne[0], chosen.ne[1], n_stream, 1), (chosen.nb[1], chosen.nb[2], n_stream * chosen.nb[3])
+        chosen,
+        (chosen.ne[0], chosen.ne[1], n_stream, 1),
+        (chosen.nb[1], chosen.nb[2], n_stream * chosen.nb[3]),
     )
     zeros = b.graph.leaf(F32, 1, ids.ne[0], ids.ne[1], ids.ne[2], name="zeros")
     opened = graph.set_rows(cells, graph.like("FILL", zeros), ids)

@@ -1,7 +1,8 @@
 """Embeddings of their own for each layer, beside the token embedding (Gemma 3n, Gemma 4).
 
-`project` mixes them with the token embedding once, `gate` adds a layer's slice to its output. They stand apart
-because their table stays on the CPU and their projection is computed in the first layer.
+`project` mixes them with the token embedding once, `gate` adds a layer's slice to its output. They
+stand apart because their table stays on the CPU and their projection is computed in the first
+layer.
 """
 
 from oomph.estimate.graph.builder import Builder
@@ -11,14 +12,17 @@ _MIXED = "per_layer_inputs"
 
 
 def project(b: Builder, tokens: Tensor) -> None:
-    """The layers' embeddings [width, n_tokens, n_layer] from their table and the token embedding."""
+    """The layers' embeddings [width, n_tokens, n_layer] from their table and the token
+    embedding."""
     graph, n_layer, n = b.graph, b.hparams.n_layer, b.n_tokens
     rows = graph.get_rows(b.weight("per_layer_token_embd"), b.input("inp_per_layer_tokens", I32, n))
     width = rows.ne[0] // n_layer
     own = graph.expand(graph.scale(graph.reshape(rows, width, n_layer, n)))
     mixed = graph.scale(graph.mul_mat(b.first_layer_weight("per_layer_model_proj"), tokens))
     mixed = graph.rms_norm(graph.reshape(mixed, width, n_layer, n))
-    mixed = graph.scale(graph.add(graph.mul(mixed, b.first_layer_weight("per_layer_proj_norm")), own))
+    mixed = graph.scale(
+        graph.add(graph.mul(mixed, b.first_layer_weight("per_layer_proj_norm")), own)
+    )
     b.once(_MIXED, None, lambda: graph.cont(graph.permute(mixed, 0, 2, 1, 3)))
 
 

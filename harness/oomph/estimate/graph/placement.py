@@ -17,14 +17,21 @@ _INPUT_TENSORS: Final = ("token_embd.", "position_embd.", "token_types.", "per_l
 """Tensors of the input layer, which always stays on the CPU (LLM_TENSOR_LAYER_INPUT)."""
 
 PLACEMENT_KNOBS: Final = (
-    "n_devices", "n_gpu_layers", "n_cpu_moe", "override_tensor", "tensor_split", "split_mode", "main_gpu",
+    "n_devices",
+    "n_gpu_layers",
+    "n_cpu_moe",
+    "override_tensor",
+    "tensor_split",
+    "split_mode",
+    "main_gpu",
     "offload_kqv",
-)  # fmt: skip
+)
 """The knobs that a placement depends on; `Placement.key` is their values."""
 
 _LAYER: Final = re.compile(r"blk\.(\d+)\.")
 _CPU_MOE: Final = r"blk\.{}\.ffn_(up|down|gate|gate_up)_(ch|)exps"
-"""What `--n-cpu-moe` overrides for a layer (llama.cpp common/common.h, llm_ffn_exps_block_regex)."""
+"""What `--n-cpu-moe` overrides for a layer (llama.cpp common/common.h, llm_ffn_exps_block_regex).
+"""
 
 
 def layer_of(name: str) -> int | None:
@@ -40,9 +47,10 @@ def _float32(x: float) -> float:
 class Placement:
     """Where everything of one model lies under one configuration.
 
-    Devices have llama.cpp's names. `n_layer_all` counts multi-token-prediction layers: the output is the layer after
-    them, and the first that goes to a card. Cards without a `tensor_split` are taken to have equal free memory, by
-    which llama.cpp divides the layers. Raises ConfigError for knobs that name no card or no valid pattern.
+    Devices have llama.cpp's names. `n_layer_all` counts multi-token-prediction layers: the output
+    is the layer after them, and the first that goes to a card. Cards without a `tensor_split` are
+    taken to have equal free memory, by which llama.cpp divides the layers. Raises ConfigError for
+    knobs that name no card or no valid pattern.
     """
 
     def __init__(self, config: RunConfig, n_layer_all: int) -> None:
@@ -58,9 +66,12 @@ class Placement:
         self._overrides = _overrides(config, self.cards, n_layer_all)
         self.has_overrides = bool(self._overrides)
         self.pipeline = (
-            len(self.cards) > 1 and self.offloads_all and config.offload_kqv and config.split_mode == "layer"
+            len(self.cards) > 1
+            and self.offloads_all
+            and config.offload_kqv
+            and config.split_mode == "layer"
             and not self.has_overrides
-        )  # fmt: skip
+        )
 
     @cached_property
     def backends(self) -> tuple[str, ...]:
@@ -69,7 +80,8 @@ class Placement:
 
     @property
     def host(self) -> str:
-        """The name of the buffers that the CPU backend computes in: pinned memory where there is a card."""
+        """The name of the buffers that the CPU backend computes in: pinned memory where there is a
+        card."""
         return CUDA_HOST if self.cards else CPU
 
     def layer(self, il: int) -> str:
@@ -89,7 +101,8 @@ class Placement:
         return self.layer(il) if self.offloads_kqv else CPU
 
     def weight(self, name: str, il: int | None = None) -> str:
-        """The device of a tensor; `il` for one without a layer's number that is loaded for a layer (rope_freqs)."""
+        """The device of a tensor; `il` for one without a layer's number that is loaded for a layer
+        (rope_freqs)."""
         for pattern, device in self._overrides:
             if pattern.search(name):
                 return device
@@ -106,7 +119,10 @@ def _cards(config: RunConfig) -> tuple[str, ...]:
     if config.split_mode != "none" or not names:
         return names
     if not 0 <= config.main_gpu < len(names):
-        raise ConfigError(f"main_gpu is {config.main_gpu}, and there are {len(names)} cards; choose one below that")
+        raise ConfigError(
+            f"main_gpu is {config.main_gpu}, and there are {len(names)} cards; choose one below "
+            f"that"
+        )
     return (names[config.main_gpu],)
 
 
@@ -115,15 +131,20 @@ def _splits(config: RunConfig, n_cards: int) -> list[float]:
     shares = list((config.tensor_split or ())[:n_cards])
     shares += [0.0] * (n_cards - len(shares))
     if any(share < 0 for share in shares):
-        raise ConfigError(f"tensor_split {config.tensor_split} has a negative share; give one of 0 or more a card")
+        raise ConfigError(
+            f"tensor_split {config.tensor_split} has a negative share; give one of 0 or more a card"
+        )
     if sum(shares) <= 0:
         shares = [1.0] * n_cards
     total = sum(shares)
     return [_float32(sofar / total) for sofar in accumulate(shares)]
 
 
-def _overrides(config: RunConfig, cards: tuple[str, ...], n_layer_all: int) -> list[tuple[re.Pattern[str], str]]:
-    """The patterns in the order that llama.cpp tries them, each with the device of its buffer type."""
+def _overrides(
+    config: RunConfig, cards: tuple[str, ...], n_layer_all: int
+) -> list[tuple[re.Pattern[str], str]]:
+    """The patterns in the order that llama.cpp tries them, each with the device of its buffer
+    type."""
     pairs = []
     for item in (config.override_tensor or "").split(","):
         if not item:
@@ -131,11 +152,14 @@ def _overrides(config: RunConfig, cards: tuple[str, ...], n_layer_all: int) -> l
         pattern, equals, buffer = item.rpartition("=")
         if not equals or buffer not in (*cards, CPU, CUDA_HOST):
             raise ConfigError(
-                f"override_tensor {item!r} is not pattern=buffer; the buffers are CPU, {', '.join(cards)}"
+                f"override_tensor {item!r} is not pattern=buffer; the buffers are CPU, "
+                f"{', '.join(cards)}"
             )
         pairs.append((pattern, CPU if buffer == CUDA_HOST else buffer))
     pairs += [(_CPU_MOE.format(il), CPU) for il in range(min(config.n_cpu_moe, n_layer_all))]
     try:
         return [(re.compile(pattern), device) for pattern, device in pairs]
     except re.error as error:
-        raise ConfigError(f"override_tensor has a pattern that is no regular expression: {error}") from None
+        raise ConfigError(
+            f"override_tensor has a pattern that is no regular expression: {error}"
+        ) from None

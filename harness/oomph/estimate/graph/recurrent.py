@@ -1,7 +1,7 @@
 """Layers with a state for a cache: Mamba-2, delta net, short convolution.
 
-Each reads the states of the batch's sequences, convolves, scans, and writes the new states back, as llama.cpp's
-build_rs, build_mamba2_layer and build_layer_attn_linear do.
+Each reads the states of the batch's sequences, convolves, scans, and writes the new states back, as
+llama.cpp's build_rs, build_mamba2_layer and build_layer_attn_linear do.
 """
 
 from collections.abc import Callable
@@ -17,13 +17,17 @@ def ssm_shape(b: Builder) -> SsmShape:
     """The recurrent widths; ModelFileError where the metadata lack them."""
     if b.hparams.ssm is None:
         raise ModelFileError(
-            f"{b.model.source}: a recurrent layer needs {b.model.arch}.ssm.* metadata; is it complete?"
+            f"{b.model.source}: a recurrent layer needs {b.model.arch}.ssm.* metadata; is it "
+            f"complete?"
         )
     return b.hparams.ssm
 
 
-def states(b: Builder, cache: Tensor, get: Callable[[Tensor, Tensor], Tensor] | None = None) -> Tensor:
-    """The rows of the batch's sequences, read by `get` (GET_ROWS where none is given); new ones cleared (build_rs)."""
+def states(
+    b: Builder, cache: Tensor, get: Callable[[Tensor, Tensor], Tensor] | None = None
+) -> Tensor:
+    """The rows of the batch's sequences, read by `get` (GET_ROWS where none is given); new ones
+    cleared (build_rs)."""
     graph, n_seqs, width = b.graph, b.sizes.n_seqs, cache.ne[0]
     rows = graph.reshape(cache, width, cache.ne[1])
     graph.expand(graph.scale_inplace(graph.view(rows, (width,))))
@@ -37,11 +41,14 @@ def states(b: Builder, cache: Tensor, get: Callable[[Tensor, Tensor], Tensor] | 
 
 
 def convolve(b: Builder, x: Tensor, il: int, *, kernel: str = "ssm_conv1d") -> Tensor:
-    """`x` [channels, n_seq_tokens, n_seqs] behind the last columns of the batch before, convolved along the tokens."""
+    """`x` [channels, n_seq_tokens, n_seqs] behind the last columns of the batch before, convolved
+    along the tokens."""
     graph, ssm, n_seqs = b.graph, ssm_shape(b), b.sizes.n_seqs
     width, channels = ssm.conv_kernel - 1, ssm.channels
     cache = b.stored("r", il, F32, ssm.conv_state, n_seqs)
-    window = graph.concat(graph.reshape(states(b, cache), width, channels, n_seqs), graph.transpose(x))
+    window = graph.concat(
+        graph.reshape(states(b, cache), width, channels, n_seqs), graph.transpose(x)
+    )
     last = graph.view(window, (width, channels, n_seqs), window.nb[1:3], (window.ne[0] - width) * 4)
     graph.expand(graph.cpy(last, graph.view(cache, (width * channels, n_seqs), (cache.nb[1],))))
     return graph.node("SSM_CONV", (channels, x.ne[1], n_seqs), window, b.weight(kernel, il))
@@ -73,17 +80,25 @@ def _scan(b: Builder, xbc: Tensor, heads: Tensor, dt: Tensor, il: int) -> Tensor
     cache = b.stored("s", il, F32, ssm.ssm_state, n_seqs)
     across = (ssm.state, ssm.groups, t, n_seqs)
     key = graph.view(xbc, across, (ssm.state * 4, *xbc.nb[1:3]), ssm.inner * 4)
-    query = graph.view(xbc, across, (ssm.state * 4, *xbc.nb[1:3]), (ssm.inner + ssm.groups * ssm.state) * 4)
+    query = graph.view(
+        xbc, across, (ssm.state * 4, *xbc.nb[1:3]), (ssm.inner + ssm.groups * ssm.state) * 4
+    )
     dt = graph.add(graph.cont(dt), b.weight("ssm_dt.bias", il))
 
     def scan(rows: Tensor, ids: Tensor) -> Tensor:
         before = graph.reshape(rows, ssm.state, head, rank, n_seqs)
         size = prod(heads.ne) + ssm.ssm_state * n_seqs
-        return graph.node("SSM_SCAN", (size,), before, heads, dt, b.weight("ssm_a", il), key, query, ids)
+        return graph.node(
+            "SSM_SCAN", (size,), before, heads, dt, b.weight("ssm_a", il), key, query, ids
+        )
 
     y, size = states(b, cache, scan), ssm.ssm_state * 4
     after = graph.view(y, (ssm.ssm_state, n_seqs, 1), (size, size * n_seqs), prod(heads.ne) * 4)
-    graph.expand(graph.cpy(after, graph.view(cache, (ssm.ssm_state, n_seqs, 1), (cache.nb[1], n_seqs * size))))
+    graph.expand(
+        graph.cpy(
+            after, graph.view(cache, (ssm.ssm_state, n_seqs, 1), (cache.nb[1], n_seqs * size))
+        )
+    )
     row = heads.nb[1]
     return graph.view(y, heads.ne, (row, rank * row, t * rank * row))
 
@@ -99,7 +114,16 @@ def delta_net(b: Builder, x: Tensor, il: int) -> Tensor:
     cache = b.stored("s", il, F32, ssm.ssm_state, n_seqs)
     before = graph.reshape(states(b, cache), head, head, ssm.rank, n_seqs)
     q, k, v = _delta_qkv(b, graph.unary("SILU", convolved))
-    y = graph.node("GATED_DELTA_NET", (head * ssm.rank, b.n_tokens + head * n_seqs), q, k, v, gate, beta, before)
+    y = graph.node(
+        "GATED_DELTA_NET",
+        (head * ssm.rank, b.n_tokens + head * n_seqs),
+        q,
+        k,
+        v,
+        gate,
+        beta,
+        before,
+    )
     row = head * 4
     out = graph.view(y, (head, ssm.rank, t, n_seqs), (row, row * ssm.rank, row * ssm.rank * t))
     steps = (row, row * head, row * head * ssm.rank)
@@ -116,8 +140,12 @@ def _beta_and_gate(b: Builder, x: Tensor, il: int) -> tuple[Tensor, Tensor]:
     graph, ssm, n_seqs = b.graph, ssm_shape(b), b.sizes.n_seqs
     t, half = b.n_tokens // n_seqs, ssm.rank // max(ssm.groups, 1)
     both = graph.reshape(b.linear("ssm_ba", x, il), 2 * half, ssm.groups, t, n_seqs)
-    beta = graph.unary("SIGMOID", graph.cont(graph.view(both, (half, ssm.groups, t, n_seqs), both.nb[1:])))
-    alpha = graph.cont(graph.view(both, (half, ssm.groups, t, n_seqs), both.nb[1:], half * 4), ssm.rank, t, n_seqs)
+    beta = graph.unary(
+        "SIGMOID", graph.cont(graph.view(both, (half, ssm.groups, t, n_seqs), both.nb[1:]))
+    )
+    alpha = graph.cont(
+        graph.view(both, (half, ssm.groups, t, n_seqs), both.nb[1:], half * 4), ssm.rank, t, n_seqs
+    )
     alpha = graph.unary("SOFTPLUS", graph.add(alpha, b.weight("ssm_dt.bias", il)))
     gate = graph.mul(alpha, b.weight("ssm_a", il))
     return graph.reshape(beta, 1, ssm.rank, t, n_seqs), graph.reshape(gate, 1, ssm.rank, t, n_seqs)
@@ -127,8 +155,13 @@ def _split_beta_and_gate(b: Builder, x: Tensor, il: int) -> tuple[Tensor, Tensor
     """How much each head writes and forgets, from a projection each (qwen35)."""
     graph, ssm, n_seqs = b.graph, ssm_shape(b), b.sizes.n_seqs
     t = b.n_tokens // n_seqs
-    beta = graph.unary("SIGMOID", graph.reshape(b.linear("ssm_beta", x, il), 1, ssm.rank, t, n_seqs))
-    alpha = graph.add(graph.reshape(b.linear("ssm_alpha", x, il), ssm.rank, t, n_seqs), b.weight("ssm_dt.bias", il))
+    beta = graph.unary(
+        "SIGMOID", graph.reshape(b.linear("ssm_beta", x, il), 1, ssm.rank, t, n_seqs)
+    )
+    alpha = graph.add(
+        graph.reshape(b.linear("ssm_alpha", x, il), ssm.rank, t, n_seqs),
+        b.weight("ssm_dt.bias", il),
+    )
     gate = graph.mul(graph.unary("SOFTPLUS", alpha), b.weight("ssm_a", il))
     return beta, graph.reshape(gate, 1, ssm.rank, t, n_seqs)
 
@@ -141,7 +174,10 @@ def _delta_qkv(b: Builder, mixed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     def part(width: int, heads: int, offset: int) -> Tensor:
         return graph.view(mixed, (width, heads, t, n_seqs), (width * 4, row, row * t), offset * 4)
 
-    q, k = (graph.scale(graph.rms_norm(part(ssm.state, ssm.groups, i * ssm.state * ssm.groups))) for i in (0, 1))
+    q, k = (
+        graph.scale(graph.rms_norm(part(ssm.state, ssm.groups, i * ssm.state * ssm.groups)))
+        for i in (0, 1)
+    )
     v = part(head, ssm.rank, 2 * ssm.state * ssm.groups)
     if b.arch.repeats_keys and ssm.groups != ssm.rank:
         q, k = (graph.reshape(x, ssm.state, 1, ssm.groups, b.n_tokens) for x in (q, k))
@@ -152,11 +188,14 @@ def _delta_qkv(b: Builder, mixed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def short_conv(b: Builder, x: Tensor, il: int) -> Tensor:
-    """A gated short convolution, whose state is the last columns alone (build_shortconv_block of lfm2)."""
+    """A gated short convolution, whose state is the last columns alone (build_shortconv_block of
+    lfm2)."""
     graph, n_seqs, n_embd = b.graph, b.sizes.n_seqs, b.hparams.n_embd
     t = b.n_tokens // n_seqs
     parts = b.linear("shortconv.in_proj", graph.reshape(x, x.ne[0], t, n_seqs), il)
-    gate_in, gate_out, value = (graph.view(parts, (n_embd, t, n_seqs), parts.nb[1:3], 4 * n_embd * i) for i in range(3))
+    gate_in, gate_out, value = (
+        graph.view(parts, (n_embd, t, n_seqs), parts.nb[1:3], 4 * n_embd * i) for i in range(3)
+    )
     y = convolve(b, graph.mul(gate_in, value), il, kernel="shortconv.conv")
     y = b.linear("shortconv.out_proj", graph.mul(gate_out, y), il)
     return graph.reshape(y, n_embd, b.n_tokens)

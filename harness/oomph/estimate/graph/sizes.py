@@ -12,7 +12,8 @@ from oomph.facts.config import RunConfig
 class Sizes:
     """`cells` and `cells_swa` are KV cells a stream, without and with a sliding window.
 
-    The prompt graph that llama.cpp reserves has `n_tokens` in `n_seqs` sequences and gives `n_outputs` rows of logits.
+    The prompt graph that llama.cpp reserves has `n_tokens` in `n_seqs` sequences and gives
+    `n_outputs` rows of logits.
     """
 
     cells: int
@@ -29,7 +30,8 @@ class Sizes:
 
 
 def resolve_sizes(config: RunConfig, hparams: Hparams) -> Sizes:
-    """llama_context's arithmetic: contexts padded to 256 cells, batches cut to the context, tokens padded to sequences.
+    """llama_context's arithmetic: contexts padded to 256 cells, batches cut to the context, tokens
+    padded to sequences.
 
     Raises ConfigError where a sequence's share of the context is empty.
     """
@@ -37,14 +39,19 @@ def resolve_sizes(config: RunConfig, hparams: Hparams) -> Sizes:
     padded = pad(config.n_ctx, 256)
     cells = padded if config.kv_unified else pad(padded // n_seqs, 256)
     if cells == 0:
-        raise ConfigError(f"n_ctx {config.n_ctx} leaves nothing for each of {n_seqs} sequences; raise n_ctx")
+        raise ConfigError(
+            f"n_ctx {config.n_ctx} leaves nothing for each of {n_seqs} sequences; raise n_ctx"
+        )
     n_ctx = cells if config.kv_unified else cells * n_seqs
     n_batch = min(config.n_ctx, config.n_batch)
     n_ubatch = min(n_batch, config.n_ubatch)
     n_tokens = min(n_ctx, n_ubatch)
     window = hparams.n_swa * (n_seqs if config.kv_unified else 1) + n_ubatch
     return Sizes(
-        cells=cells, cells_swa=cells if config.swa_full else pad(min(cells, window), 256),
-        n_stream=1 if config.kv_unified else n_seqs, n_seqs=n_seqs,
-        n_tokens=pad(n_tokens, n_seqs), n_outputs=min(n_tokens, config.n_outputs_max or n_batch),
-    )  # fmt: skip
+        cells=cells,
+        cells_swa=cells if config.swa_full else pad(min(cells, window), 256),
+        n_stream=1 if config.kv_unified else n_seqs,
+        n_seqs=n_seqs,
+        n_tokens=pad(n_tokens, n_seqs),
+        n_outputs=min(n_tokens, config.n_outputs_max or n_batch),
+    )

@@ -1,8 +1,9 @@
 """ggml's tensors and operators: shapes, strides, views and the order of a graph.
 
-Stands apart from the layers because it knows ggml and nothing of models: each method of `Graph` makes the tensor
-that the `ggml_*` function of its name makes, with the same sources in the same order, and `Graph.expand` visits
-them as `ggml_build_forward_expand` does. No data, only what decides memory.
+Stands apart from the layers because it knows ggml and nothing of models: each method of `Graph`
+makes the tensor that the `ggml_*` function of its name makes, with the same sources in the same
+order, and `Graph.expand` visits them as `ggml_build_forward_expand` does. No data, only what
+decides memory.
 """
 
 from math import prod
@@ -39,24 +40,57 @@ def strides(quant: QuantType, ne: Shape) -> Shape:
 
 
 class Tensor:
-    """One ggml tensor. `ne` elements and `nb` byte strides have four items, the contiguous dimension first.
+    """One ggml tensor. `ne` elements and `nb` byte strides have four items, the contiguous
+    dimension first.
 
-    `device` is set where the data already has a buffer (weights, caches) and names it; `pinned` is the device that
-    llama.cpp itself chose for a node. `backend` is the scheduler's: it also replaces sources by their copies, so a
-    graph is scheduled once.
+    `device` is set where the data already has a buffer (weights, caches) and names it; `pinned` is
+    the device that llama.cpp itself chose for a node. `backend` is the scheduler's: it also
+    replaces sources by their copies, so a graph is scheduled once.
     """
 
     __slots__ = (
-        "backend", "device", "is_input", "is_output", "is_weight", "kind", "n_bytes", "name", "nb", "ne", "offset",
-        "op", "pinned", "quant", "src", "view_src",
-    )  # fmt: skip
+        "backend",
+        "device",
+        "is_input",
+        "is_output",
+        "is_weight",
+        "kind",
+        "n_bytes",
+        "name",
+        "nb",
+        "ne",
+        "offset",
+        "op",
+        "pinned",
+        "quant",
+        "src",
+        "view_src",
+    )
 
     def __init__(
-        self, op: str, quant: QuantType, ne: Shape, src: "list[Tensor]", *, nb: Shape | None = None,
-        view_src: "Tensor | None" = None, offset: int = 0, name: str = "", kind: str = "", device: str | None = None,
-        is_input: bool = False, is_weight: bool = False,
-    ) -> None:  # fmt: skip
-        self.op, self.kind, self.name, self.quant, self.ne, self.src = op, kind, name, quant, ne, src
+        self,
+        op: str,
+        quant: QuantType,
+        ne: Shape,
+        src: "list[Tensor]",
+        *,
+        nb: Shape | None = None,
+        view_src: "Tensor | None" = None,
+        offset: int = 0,
+        name: str = "",
+        kind: str = "",
+        device: str | None = None,
+        is_input: bool = False,
+        is_weight: bool = False,
+    ) -> None:
+        self.op, self.kind, self.name, self.quant, self.ne, self.src = (
+            op,
+            kind,
+            name,
+            quant,
+            ne,
+            src,
+        )
         self.view_src, self.offset = view_src, offset
         self.device, self.is_weight = device, is_weight
         self.pinned: str | None = None
@@ -78,7 +112,9 @@ class Tensor:
     def is_contiguous(self) -> bool:
         """Whether the strides are those of a fresh tensor of this shape (ggml_is_contiguous)."""
         wanted = strides(self.quant, self.ne)
-        return all(n == 1 or have == want for n, have, want in zip(self.ne, self.nb, wanted, strict=True))
+        return all(
+            n == 1 or have == want for n, have, want in zip(self.ne, self.nb, wanted, strict=True)
+        )
 
     def __repr__(self) -> str:
         return f"{self.op} {self.name} {self.quant.name}{list(self.ne)}"
@@ -88,7 +124,11 @@ def _strided_bytes(quant: QuantType, ne: Shape, nb: Shape) -> int:
     """Bytes from the first to the last element (ggml_nbytes); 0 for an empty view."""
     if min(ne) <= 0:
         return 0
-    first = quant.block_bytes + (ne[0] - 1) * nb[0] if quant.block == 1 else ne[0] * nb[0] // quant.block
+    first = (
+        quant.block_bytes + (ne[0] - 1) * nb[0]
+        if quant.block == 1
+        else ne[0] * nb[0] // quant.block
+    )
     return first + (ne[1] - 1) * nb[1] + (ne[2] - 1) * nb[2] + (ne[3] - 1) * nb[3]
 
 
@@ -101,7 +141,8 @@ class Graph:
         self._visited: set[Tensor] = set()
 
     def expand(self, tensor: Tensor) -> Tensor:
-        """Append `tensor` and what it needs, sources first, left to right (ggml_build_forward_expand)."""
+        """Append `tensor` and what it needs, sources first, left to right
+        (ggml_build_forward_expand)."""
         if tensor not in self._visited:
             self._visited.add(tensor)
             for source in tensor.src:
@@ -112,13 +153,33 @@ class Graph:
 
     # --- tensors of their own
 
-    def leaf(self, quant: QuantType, *ne: int, name: str, device: str | None = None, is_input: bool = False,
-             is_weight: bool = False) -> Tensor:  # fmt: skip
-        """A tensor without sources: a weight or cache on `device`, or an input that the scheduler places."""
-        return Tensor("NONE", quant, shape(ne), [], name=name, device=device, is_input=is_input, is_weight=is_weight)
+    def leaf(
+        self,
+        quant: QuantType,
+        *ne: int,
+        name: str,
+        device: str | None = None,
+        is_input: bool = False,
+        is_weight: bool = False,
+    ) -> Tensor:
+        """A tensor without sources: a weight or cache on `device`, or an input that the scheduler
+        places."""
+        return Tensor(
+            "NONE",
+            quant,
+            shape(ne),
+            [],
+            name=name,
+            device=device,
+            is_input=is_input,
+            is_weight=is_weight,
+        )
 
-    def node(self, op: str, ne: tuple[int, ...], *src: Tensor | None, quant: QuantType = F32) -> Tensor:
-        """The result of an operator that needs no method of its own; absent sources are left out."""
+    def node(
+        self, op: str, ne: tuple[int, ...], *src: Tensor | None, quant: QuantType = F32
+    ) -> Tensor:
+        """The result of an operator that needs no method of its own; absent sources are left
+        out."""
         return Tensor(op, quant, shape(ne), [source for source in src if source is not None])
 
     def like(self, op: str, x: Tensor, *src: Tensor | None) -> Tensor:
@@ -172,12 +233,21 @@ class Graph:
     # --- views
 
     def _view_of(
-        self, op: str, x: Tensor, ne: Shape, nb: Shape, offset: int = 0, src: list[Tensor] | None = None
+        self,
+        op: str,
+        x: Tensor,
+        ne: Shape,
+        nb: Shape,
+        offset: int = 0,
+        src: list[Tensor] | None = None,
     ) -> Tensor:
         return Tensor(op, x.quant, ne, src or [x], nb=nb, view_src=x.root, offset=x.offset + offset)
 
-    def view(self, x: Tensor, ne: tuple[int, ...], nb: tuple[int, ...] = (), offset: int = 0) -> Tensor:
-        """A window on `x`: `nb` gives the strides from dimension 1 on, the rest follow (ggml_view_1d … _4d)."""
+    def view(
+        self, x: Tensor, ne: tuple[int, ...], nb: tuple[int, ...] = (), offset: int = 0
+    ) -> Tensor:
+        """A window on `x`: `nb` gives the strides from dimension 1 on, the rest follow
+        (ggml_view_1d … _4d)."""
         full = shape(ne)
         steps = [x.quant.block_bytes, *nb]
         if len(steps) == 1:

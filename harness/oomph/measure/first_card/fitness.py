@@ -12,28 +12,38 @@ IDLE_BYTES: Final = 1024 * MIB
 
 
 def only_card(bench: Bench) -> Card:
-    """The card that the protocol is for: the first that CUDA shows; ToolchainError where there is none."""
+    """The card that the protocol is for: the first that CUDA shows; ToolchainError where there is
+    none."""
     if not bench.cards:
         raise ToolchainError(
-            f"no card is seen{f' ({bench.remark})' if bench.remark else ''}: run `scripts/setup --cuda` and "
+            f"no card is seen{f' ({bench.remark})' if bench.remark else ''}: run `scripts/setup "
+            f"--cuda` and "
             "`oomph doctor`, or try the protocol without one by --phantom 'RTX 5090' or --cpu"
         )
     return bench.cards[0]
 
 
 def refuse_unready(bench: Bench, card: Card) -> None:
-    """ToolchainError for a card that is busy or gone, one sentence each; the bench has refused what is too old."""
+    """ToolchainError for a card that is busy or gone, one sentence each; the bench has refused what
+    is too old."""
     try:
         with Nvml(bench.phantom.nvml_path if bench.phantom else None) as nvml:
             memory, processes = nvml.memory(card.index), nvml.processes(card.index) or {}
     except CardLostError as error:
-        raise ToolchainError(f"{card.name} does not answer ({error}); reset it or the machine") from None
+        raise ToolchainError(
+            f"{card.name} does not answer ({error}); reset it or the machine"
+        ) from None
     if memory is None:  # an integrated GPU: what is in use is the host's
         return
-    idle = IDLE_BYTES if memory.reserved_bytes is not None else 2 * IDLE_BYTES  # else the driver's own part is in it
+    # else the driver's own part is in it
+    idle = IDLE_BYTES if memory.reserved_bytes is not None else 2 * IDLE_BYTES
     if (used := memory.used_bytes) > idle:
-        who = ", ".join(f"process {pid}" for pid in sorted(processes)) or "a process that cannot be seen from here"
+        who = (
+            ", ".join(f"process {pid}" for pid in sorted(processes))
+            or "a process that cannot be seen from here"
+        )
         raise ToolchainError(
-            f"{card.name} is busy: {mib(used)} are in use by {who}; end it, choose another card with "
+            f"{card.name} is busy: {mib(used)} are in use by {who}; end it, choose another card "
+            f"with "
             "CUDA_VISIBLE_DEVICES, or measure beside it with --busy"
         )

@@ -25,7 +25,8 @@ class Entry:
 
 
 class Lines:
-    """A file of JSON lines that is only appended to, each line synced; a torn last line is no line."""
+    """A file of JSON lines that is only appended to, each line synced; a torn last line is no
+    line."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -34,14 +35,20 @@ class Lines:
         """Add lines; StoreError where the disk does not take them."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            torn = self.path.exists() and not self.path.read_bytes().endswith(b"\n") and self.path.stat().st_size > 0
+            torn = (
+                self.path.exists()
+                and not self.path.read_bytes().endswith(b"\n")
+                and self.path.stat().st_size > 0
+            )
             with self.path.open("a", encoding="utf-8") as file:
                 file.write("\n" if torn else "")
                 file.writelines(json.dumps(value) + "\n" for value in values)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise StoreError(f"{self.path} cannot be written ({error.strerror}); choose another --out") from None
+            raise StoreError(
+                f"{self.path} cannot be written ({error.strerror}); choose another --out"
+            ) from None
 
     def read(self) -> Iterator[dict[str, Any]]:
         """The lines that are whole."""
@@ -64,7 +71,9 @@ class Journal:
     def note(self, entry: Entry) -> None:
         """Put down how a step ended."""
         at = datetime.now(UTC).isoformat(timespec="seconds")
-        self._lines.append({"at": at, **{key: value for key, value in asdict(entry).items() if value is not None}})
+        self._lines.append(
+            {"at": at, **{key: value for key, value in asdict(entry).items() if value is not None}}
+        )
 
     def entries(self) -> dict[str, Entry]:
         """The last entry of each step, in the order in which they first came."""

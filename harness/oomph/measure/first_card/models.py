@@ -1,6 +1,7 @@
 """The protocol's models: the demo's, a user's file, or a published shape filled or sparse.
 
-On a card that computes, and on the CPU, the weights are random: speed is real. On a phantom card the file is sparse.
+On a card that computes, and on the CPU, the weights are random: speed is real. On a phantom card
+the file is sparse.
 """
 
 from pathlib import Path
@@ -21,7 +22,8 @@ _ANY: Final = Sweep(file=SweepFile(name=SWEEP, model=""))
 
 
 class ProtocolModels:
-    """Opens the references of a protocol of that size; `computes` says whether their weights are made random.
+    """Opens the references of a protocol of that size; `computes` says whether their weights are
+    made random.
 
     `close` deletes what was written into the machine's memory.
     """
@@ -32,8 +34,8 @@ class ProtocolModels:
         self._in_memory: list[Path] = []
 
     def resolve(self, reference: str) -> tuple[Subject, bool]:
-        """What a reference names. A published shape's header is that of its sparse file, so it is known before the
-        weights are made. Raises what reading a model raises."""
+        """What a reference names. A published shape's header is that of its sparse file, so it is
+        known before the weights are made. Raises what reading a model raises."""
         if reference not in self._resolved:
             self._resolved[reference] = self._resolve(reference), self._is_there(reference)
         return self._resolved[reference]
@@ -64,7 +66,11 @@ class ProtocolModels:
         return _subject(sparse_file(spec), spec.source)
 
     def _is_there(self, reference: str) -> bool:
-        return not self._computes or not is_published(reference) or is_filled(self._resolve(reference).spec)
+        return (
+            not self._computes
+            or not is_published(reference)
+            or is_filled(self._resolve(reference).spec)
+        )
 
 
 def is_published(reference: str) -> bool:

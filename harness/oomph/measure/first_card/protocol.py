@@ -1,7 +1,7 @@
 """The protocol as data: which models, which steps, and what each step does.
 
-The two that come with oomph are `full.toml` and `small.toml` beside this file. A step is a sweep, or a ballast in what
-is left of the card.
+The two that come with oomph are `full.toml` and `small.toml` beside this file. A step is a sweep,
+or a ballast in what is left of the card.
 """
 
 import tomllib
@@ -23,10 +23,11 @@ LOAD_MODE: Final = "auto"
 
 
 class Step(Table):
-    """One step. `model` is a role of the protocol's; `leave` makes it a ballast's, else it is a sweep.
+    """One step. `model` is a role of the protocol's; `leave` makes it a ballast's, else it is a
+    sweep.
 
-    A ballast's step looks for the frontier of each of `frontier`, and makes each stage of running out of memory happen
-    with one of the settings in `provoke`, at contexts up to `limit`.
+    A ballast's step looks for the frontier of each of `frontier`, and makes each stage of running
+    out of memory happen with one of the settings in `provoke`, at contexts up to `limit`.
     """
 
     name: Annotated[str, Field(min_length=1)]
@@ -58,7 +59,9 @@ class Step(Table):
                     "load_mode": LOAD_MODE,
                     "config": self.config,
                     "measure": self.measure,
-                    "group": [{**group, "name": f"{self.name}: {group['name']}"} for group in self.group],
+                    "group": [
+                        {**group, "name": f"{self.name}: {group['name']}"} for group in self.group
+                    ],
                 }
             )
         )
@@ -69,7 +72,10 @@ class Step(Table):
 
     def configs(self, kind: Literal["frontier", "provoke"]) -> tuple[RunConfig, ...]:
         """The settings of a ballast's step."""
-        return tuple(RunConfig.from_mapping(knobs, where=f"step {self.name}") for knobs in getattr(self, kind))
+        return tuple(
+            RunConfig.from_mapping(knobs, where=f"step {self.name}")
+            for knobs in getattr(self, kind)
+        )
 
 
 class Protocol(Table):
@@ -81,21 +87,30 @@ class Protocol(Table):
     @classmethod
     def read(cls, size: Size) -> Self:
         """The protocol of that size."""
-        text = resources.files("oomph.measure.first_card").joinpath(f"{size}.toml").read_text(encoding="utf-8")
+        text = (
+            resources.files("oomph.measure.first_card")
+            .joinpath(f"{size}.toml")
+            .read_text(encoding="utf-8")
+        )
         return cls.parse(text)
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """A protocol that `text` (TOML) spells; ConfigError where it cannot be, each step's sweep included."""
+        """A protocol that `text` (TOML) spells; ConfigError where it cannot be, each step's sweep
+        included."""
         try:
             protocol = cls.model_validate(tomllib.loads(text))
             for step in protocol.step:
                 step.points(n_devices=1)
                 step.configs("frontier"), step.configs("provoke")
         except (tomllib.TOMLDecodeError, ValidationError) as error:
-            raise ConfigError(f"the protocol cannot be read: {str(error).splitlines()[0]}") from None
+            raise ConfigError(
+                f"the protocol cannot be read: {str(error).splitlines()[0]}"
+            ) from None
         if strangers := {step.model for step in protocol.step} - set(protocol.models):
-            raise ConfigError(f"the protocol has no model {min(strangers)!r}; name it in its table of models")
+            raise ConfigError(
+                f"the protocol has no model {min(strangers)!r}; name it in its table of models"
+            )
         return protocol
 
     def asking(self, model: str) -> Self:
@@ -107,5 +122,7 @@ def provoked_sweep(config: RunConfig, model: str, *, stage: str) -> Sweep:
     """One point that is meant to run out of memory, filled to its end as far as it comes."""
     sweep = filled_sweep(config, model)
     group = [{"name": f"to run out in: {stage}"}]
-    file = SweepFile.model_validate({**sweep.file.model_dump(), "name": SWEEP, "load_mode": LOAD_MODE, "group": group})
+    file = SweepFile.model_validate(
+        {**sweep.file.model_dump(), "name": SWEEP, "load_mode": LOAD_MODE, "group": group}
+    )
     return Sweep(file=file)

@@ -1,8 +1,9 @@
 """Takes a card through the protocol: a step after the other, within its minutes.
 
-What the measured side cannot know (how long a step takes, where a frontier lies, which setting runs out at which stage)
-is asked of a `Foresight`, which is handed in. `Visit.run` is a generator, so a terminal, a notebook and a test are the
-same loop, and whatever ends it loses the point in hand at most.
+What the measured side cannot know (how long a step takes, where a frontier lies, which setting runs
+out at which stage) is asked of a `Foresight`, which is handed in. `Visit.run` is a generator, so a
+terminal, a notebook and a test are the same loop, and whatever ends it loses the point in hand at
+most.
 """
 
 import time
@@ -39,17 +40,20 @@ TIME_IS_UP: Final = "the time is up; the same command goes on"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provoked:
-    """A setting that is predicted to run out of memory at `stage`: `oom_weights`, `oom_kv` and so on."""
+    """A setting that is predicted to run out of memory at `stage`: `oom_weights`, `oom_kv` and so
+    on."""
 
     stage: str
     config: RunConfig
 
 
 class Foresight(Protocol):
-    """What is expected, from above; every answer may be wrong, and none decides what is recorded."""
+    """What is expected, from above; every answer may be wrong, and none decides what is
+    recorded."""
 
     def seconds(self, step: Step, subject: Subject, *, is_there: bool) -> float:
-        """How long a step is expected to take, with the making of its model's file unless that is there."""
+        """How long a step is expected to take, with the making of its model's file unless that is
+        there."""
 
     def slack(self, subject: Subject, usable_bytes: int) -> Slack | None:
         """What a setting leaves of so much memory; None where nothing is known of the card."""
@@ -70,7 +74,8 @@ class Models(Protocol):
     """Where the protocol's models come from; both raise OomphError where one cannot be had."""
 
     def resolve(self, reference: str) -> tuple[Subject, bool]:
-        """What a reference names, before its file is made, and whether the file is there already."""
+        """What a reference names, before its file is made, and whether the file is there
+        already."""
 
     def open(self, reference: str) -> Opened:
         """The same with its file."""
@@ -78,7 +83,8 @@ class Models(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """A step and how long it is expected to take; `done` where an earlier run did it, `why` if it is not for here."""
+    """A step and how long it is expected to take; `done` where an earlier run did it, `why` if it
+    is not for here."""
 
     name: str
     asks: str
@@ -143,11 +149,14 @@ class Visit:
                 why, seconds = str(error), None
             if seconds:
                 made.add(reference)
-            plan.append(Planned(name=step.name, asks=step.asks, seconds=seconds, done=is_done, why=why))
+            plan.append(
+                Planned(name=step.name, asks=step.asks, seconds=seconds, done=is_done, why=why)
+            )
         return plan
 
     def run(self) -> Iterator[Event]:
-        """What is not done yet. StoreError where the disk does not take it; another OomphError ends its step only."""
+        """What is not done yet. StoreError where the disk does not take it; another OomphError ends
+        its step only."""
         steps = {step.name: step for step in self._steps.step}
         for planned in self.plan():
             if planned.done:
@@ -190,7 +199,11 @@ class Visit:
         opened = self._models.open(self._steps.models[step.model])
         if opened.note:
             yield Event(step=step.name, text=opened.note)
-        return (yield from self._ballast(step, opened.subject) if step.leave else self._sweep(step, opened.subject))
+        return (
+            yield from self._ballast(step, opened.subject)
+            if step.leave
+            else self._sweep(step, opened.subject)
+        )
 
     def _sweep(self, step: Step, subject: Subject) -> Ending:
         """The sweep's points that have no record yet, as far as the time goes."""
@@ -199,7 +212,11 @@ class Visit:
         yield from self._measured(step, runner, sweep)
         left = len(runner.pending(sweep))
         why = f"{left} points are left for want of time"
-        return Entry(step=step.name, state="stopped", why=why) if left else Entry(step=step.name, state="done")
+        return (
+            Entry(step=step.name, state="stopped", why=why)
+            if left
+            else Entry(step=step.name, state="done")
+        )
 
     def _measured(self, step: Step, runner: Runner, sweep: Sweep) -> Iterator[Event]:
         limited = sweep.file.model_copy(update={"sweep_timeout_s": max(1.0, self._left_s())})
@@ -231,14 +248,19 @@ class Visit:
                 yield Event(step=step.name, frontier=search.find(config, slack=slack))
         return Entry(step=step.name, state="done")
 
-    def _runner(self, folder: Path, subject: Subject, executor: Executor, environment: Environment) -> Runner:
+    def _runner(
+        self, folder: Path, subject: Subject, executor: Executor, environment: Environment
+    ) -> Runner:
         return Runner(Store(folder), executor, model=subject, environment=environment)
 
     def _unfit(self, step: Step) -> str:
         """Why a step is not for this machine, empty where it is."""
         if self._card is None:
             return "it needs a card" if "card" in step.needs else ""
-        spec, has = self._models.resolve(self._steps.models[step.model])[0].spec, self._card.usable_bytes
+        spec, has = (
+            self._models.resolve(self._steps.models[step.model])[0].spec,
+            self._card.usable_bytes,
+        )
         weights = sum(tensor.n_bytes for tensor in spec.tensors.values())
         if has is None:
             return "" if step.leave is None else "the card does not tell its memory"
@@ -254,7 +276,11 @@ class Visit:
     def _too_late(self, seconds: float) -> str:
         """Why a step is not begun, empty where there is time for it."""
         needed, left = max(seconds * self._pace, LEAST_S), self._left_s()
-        return f"it would take about {wait(needed)}, and {wait(max(0.0, left))} are left" if needed > left else ""
+        return (
+            f"it would take about {wait(needed)}, and {wait(max(0.0, left))} are left"
+            if needed > left
+            else ""
+        )
 
 
 def ballast_folder(step: Step) -> str:

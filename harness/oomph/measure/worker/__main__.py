@@ -9,17 +9,29 @@ from typing import IO, Any
 
 from oomph.measure.worker.context import Context
 from oomph.measure.worker.ladder import climb, fill, first_touch
-from oomph.measure.worker.loading import StageError, free_bytes, import_llama, load_ggml, model_params
+from oomph.measure.worker.loading import (
+    StageError,
+    free_bytes,
+    import_llama,
+    load_ggml,
+    model_params,
+)
 from oomph.measure.worker.needle import ask
 from oomph.measure.worker.parent import die_with
 from oomph.measure.worker.quality import score
 
 
-def measure(api: Any, ggml: Any, model: Any, commands: IO[str], say: Any, *, point: dict[str, Any]) -> None:
+def measure(
+    api: Any, ggml: Any, model: Any, commands: IO[str], say: Any, *, point: dict[str, Any]
+) -> None:
     """One point, from its context to its samples, said as it goes."""
     started = time.perf_counter_ns()
     context = Context(api, model, point)
-    say("context", context_ns=time.perf_counter_ns() - started, free_after_context_bytes=free_bytes(ggml))
+    say(
+        "context",
+        context_ns=time.perf_counter_ns() - started,
+        free_after_context_bytes=free_bytes(ggml),
+    )
     if point["workload"]["timing"]:
         timings = first_touch(context)
         timings.extend(climb(context))
@@ -42,7 +54,9 @@ def serve(commands: IO[str], say: Any) -> None:
     job = json.loads(commands.readline())
     die_with(job["parent_pid"])
     limit(job)
-    if job["cpus"]:  # before any memory is touched: Linux takes it from the node of the CPU that does
+    if job[
+        "cpus"
+    ]:  # before any memory is touched: Linux takes it from the node of the CPU that does
         os.sched_setaffinity(0, job["cpus"])
     api, log = import_llama()
     ggml = load_ggml(api)
@@ -63,7 +77,8 @@ def serve(commands: IO[str], say: Any) -> None:
 
 
 def limit(job: dict[str, Any]) -> None:
-    """Set the memory limit before llama.cpp is there, and no core files: a card's worth of them fills a disk."""
+    """Set the memory limit before llama.cpp is there, and no core files: a card's worth of them
+    fills a disk."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if job["memory_bytes"]:
         kind = resource.RLIMIT_AS if job["memory_kind"] == "address_space" else resource.RLIMIT_DATA
@@ -71,11 +86,14 @@ def limit(job: dict[str, Any]) -> None:
 
 
 def main(reply_fd: int) -> int:
-    """The script: 0 when stdin ended, 1 when llama.cpp returned an error, whatever kills it otherwise."""
+    """The script: 0 when stdin ended, 1 when llama.cpp returned an error, whatever kills it
+    otherwise."""
     with os.fdopen(reply_fd, "w") as replies:
 
         def say(event: str, **values: Any) -> None:
-            replies.write(json.dumps({"event": event, "at_ns": time.monotonic_ns(), **values}) + "\n")
+            replies.write(
+                json.dumps({"event": event, "at_ns": time.monotonic_ns(), **values}) + "\n"
+            )
             replies.flush()
 
         try:

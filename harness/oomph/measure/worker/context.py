@@ -9,8 +9,16 @@ from typing import Any
 from oomph.measure.worker.loading import StageError
 
 GGML_TYPES = {
-    "f32": 0, "f16": 1, "q4_0": 2, "q4_1": 3, "q5_0": 6, "q5_1": 7, "q8_0": 8, "iq4_nl": 20, "bf16": 30,
-}  # fmt: skip
+    "f32": 0,
+    "f16": 1,
+    "q4_0": 2,
+    "q4_1": 3,
+    "q5_0": 6,
+    "q5_1": 7,
+    "q8_0": 8,
+    "iq4_nl": 20,
+    "bf16": 30,
+}
 FLASH_ATTN = {"auto": -1, "off": 0, "on": 1}
 ROPE_SCALINGS = {None: -1, "none": 0, "linear": 1, "yarn": 2}
 
@@ -21,7 +29,16 @@ Mark = tuple[int, list[Any]]
 def context_params(api: Any, config: dict[str, Any]) -> Any:
     """llama_context_params for one point."""
     params = api.llama_context_default_params()
-    for name in ("n_ctx", "n_batch", "n_ubatch", "n_seq_max", "kv_unified", "swa_full", "offload_kqv", "op_offload"):
+    for name in (
+        "n_ctx",
+        "n_batch",
+        "n_ubatch",
+        "n_seq_max",
+        "kv_unified",
+        "swa_full",
+        "offload_kqv",
+        "op_offload",
+    ):
         setattr(params, name, config[name])
     params.n_outputs_max = config["n_outputs_max"] or 0
     params.n_threads = params.n_threads_batch = config["n_threads"]
@@ -55,9 +72,14 @@ class Context:
     def fills_the_host(self) -> bool:
         """Whether all work is on the host and takes every processor that this process may use.
 
-        Then threads that wait for each other spin, and a call that got less than all processor time was disturbed.
+        Then threads that wait for each other spin, and a call that got less than all processor time
+        was disturbed.
         """
-        n_cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        n_cpus = (
+            len(os.sched_getaffinity(0))
+            if hasattr(os, "sched_getaffinity")
+            else os.cpu_count() or 1
+        )
         return not self.config["n_devices"] and self.config["n_threads"] >= n_cpus
 
     def close(self) -> None:
@@ -65,8 +87,12 @@ class Context:
         self.api.llama_free(self.handle)
 
     def batches(self, tokens: list[tuple[int, int, int, bool]]) -> list[Any]:
-        """(token, position, sequence, wants logits) as the llama_batches of at most n_batch tokens that hold them."""
-        return [self._batch(tokens[first : first + self.n_batch]) for first in range(0, len(tokens), self.n_batch)]
+        """(token, position, sequence, wants logits) as the llama_batches of at most n_batch tokens
+        that hold them."""
+        return [
+            self._batch(tokens[first : first + self.n_batch])
+            for first in range(0, len(tokens), self.n_batch)
+        ]
 
     def submit(self, tokens: list[tuple[int, int, int, bool]]) -> None:
         """Decode tokens, in as many batches as they need."""
@@ -76,7 +102,12 @@ class Context:
         """Append `n_tokens` random tokens to every sequence; nanoseconds taken."""
         batches = self.batches(
             [
-                (self.random.randrange(self.n_vocab), self.depth + index, sequence, index == n_tokens - 1)
+                (
+                    self.random.randrange(self.n_vocab),
+                    self.depth + index,
+                    sequence,
+                    index == n_tokens - 1,
+                )
                 for sequence in range(self.n_parallel)
                 for index in range(n_tokens)
             ]
@@ -89,9 +120,15 @@ class Context:
         return elapsed
 
     def decode(self, n_tokens: int) -> int:
-        """Generate `n_tokens` for every sequence, one a step, as a sampler would have to; nanoseconds taken."""
+        """Generate `n_tokens` for every sequence, one a step, as a sampler would have to;
+        nanoseconds taken."""
         steps = [
-            self.batches([(self.random.randrange(self.n_vocab), depth, seq, True) for seq in range(self.n_parallel)])
+            self.batches(
+                [
+                    (self.random.randrange(self.n_vocab), depth, seq, True)
+                    for seq in range(self.n_parallel)
+                ]
+            )
             for depth in range(self.depth, self.depth + n_tokens)
         ]
         started, cpu = self.now(), time.process_time_ns()
@@ -104,20 +141,26 @@ class Context:
         return elapsed
 
     def _batch(self, tokens: list[tuple[int, int, int, bool]]) -> Any:
-        """One llama_batch over arrays of its own, made before the clock runs: a fast card decodes 512 tokens in the
-        time in which Python fills the fields of twenty."""
+        """One llama_batch over arrays of its own, made before the clock runs: a fast card decodes
+        512 tokens in the time in which Python fills the fields of twenty."""
         n, (ids, positions, sequences, logits) = len(tokens), zip(*tokens, strict=True)
         owners = (ctypes.c_int32 * n)(*sequences)
         first = ctypes.addressof(owners)
         pointers = (ctypes.c_void_p * n)(*range(first, first + 4 * n, 4))
         arrays: tuple[Any, ...] = (
-            (ctypes.c_int32 * n)(*ids), (ctypes.c_int32 * n)(*positions), (ctypes.c_int32 * n)(*[1] * n), pointers,
+            (ctypes.c_int32 * n)(*ids),
+            (ctypes.c_int32 * n)(*positions),
+            (ctypes.c_int32 * n)(*[1] * n),
+            pointers,
             (ctypes.c_int8 * n)(*logits),
-        )  # fmt: skip
+        )
         batch = self.api.llama_batch(n_tokens=n)
-        for name, array in zip(("token", "pos", "n_seq_id", "seq_id", "logits"), arrays, strict=True):
+        for name, array in zip(
+            ("token", "pos", "n_seq_id", "seq_id", "logits"), arrays, strict=True
+        ):
             setattr(batch, name, ctypes.cast(array, type(getattr(batch, name))))
-        batch.owners = owners  # kept alive with it, as ctypes keeps only what a field itself points to
+        # kept alive with it, as ctypes keeps only what a field itself points to
+        batch.owners = owners
         return batch
 
     def _decode(self, batches: list[Any]) -> None:
@@ -156,7 +199,9 @@ class Context:
         self.depth = depth
         for sequence in range(self.n_parallel):
             if not self.api.llama_memory_seq_rm(self.memory, sequence, depth, -1):
-                raise StageError("decode", f"llama_memory_seq_rm refused to cut sequence {sequence} at {depth}")
+                raise StageError(
+                    "decode", f"llama_memory_seq_rm refused to cut sequence {sequence} at {depth}"
+                )
 
     def clear(self) -> None:
         """Empty all sequences."""

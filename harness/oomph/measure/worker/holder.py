@@ -1,10 +1,11 @@
 """A child with a CUDA context of its own: tells what the driver says, and may hold memory.
 
-Run as a worker is, with LIBRARY PARENT_PID LEAVE_BYTES before the descriptor for its answer. It asks the driver
-(libcuda, which comes with every driver, where libcudart may be missing) for the first card that it is shown, opens the
-card's primary context, which is what a CUDA program's first call does, and says one JSON line. With LEAVE_BYTES (which
-may be empty) it takes memory first, until the card has so much left. Then it waits for the end of stdin: it ends with
-its parent, however that ends, by the kernel's signal and by the closed pipe.
+Run as a worker is, with LIBRARY PARENT_PID LEAVE_BYTES before the descriptor for its answer. It
+asks the driver (libcuda, which comes with every driver, where libcudart may be missing) for the
+first card that it is shown, opens the card's primary context, which is what a CUDA program's first
+call does, and says one JSON line. With LEAVE_BYTES (which may be empty) it takes memory first,
+until the card has so much left. Then it waits for the end of stdin: it ends with its parent,
+however that ends, by the kernel's signal and by the closed pipe.
 """
 
 import ctypes
@@ -19,9 +20,13 @@ GRAIN = 2 << 20
 """The driver hands memory out in pieces of 2 MiB."""
 PIECE = 1 << 30
 ATTRIBUTES = {
-    "sm_count": 16, "clock_khz": 13, "memory_clock_khz": 36, "bus_width_bits": 37, "l2_bytes": 38,
+    "sm_count": 16,
+    "clock_khz": 13,
+    "memory_clock_khz": 36,
+    "bus_width_bits": 37,
+    "l2_bytes": 38,
     "shared_bytes_per_sm": 81,
-}  # fmt: skip
+}
 """CUdevice_attribute's numbers (cuda.h); 0 is what a driver says that does not know."""
 FLAGS = {"is_integrated": 18, "ecc_enabled": 32}
 MAJOR, MINOR = 75, 76
@@ -60,10 +65,11 @@ class Driver:
         self.call("cuDeviceGetName", name, len(name), self._device)
         self.call("cuDeviceTotalMem_v2", ctypes.byref(total), self._device)
         facts: dict[str, Any] = {
-            "cuda_version": f"{version.value // 1000}.{version.value % 1000 // 10}", "name": name.value.decode(),
+            "cuda_version": f"{version.value // 1000}.{version.value % 1000 // 10}",
+            "name": name.value.decode(),
             "total_bytes": total.value,
             "compute_capability": f"{self.attribute(MAJOR)}.{self.attribute(MINOR)}",
-        }  # fmt: skip
+        }
         facts |= {key: self.attribute(number) or None for key, number in ATTRIBUTES.items()}
         return facts | {key: bool(self.attribute(number)) for key, number in FLAGS.items()}
 
@@ -94,7 +100,8 @@ class Driver:
         return code == 0
 
     def fill_up_to(self, leave_bytes: int) -> int:
-        """Take memory until no more than `leave_bytes` and one grain are free; the bytes that were taken."""
+        """Take memory until no more than `leave_bytes` and one grain are free; the bytes that were
+        taken."""
         taken, piece = 0, PIECE
         while (excess := self.memory()[0] - leave_bytes) >= GRAIN and piece >= GRAIN:
             n_bytes = min(piece, excess) // GRAIN * GRAIN
@@ -119,7 +126,10 @@ def hold(library: str, leave_bytes: int | None) -> dict[str, Any]:
     said |= {"free_with_context_bytes": free, "total_with_context_bytes": total}
     if leave_bytes is not None:
         if free < leave_bytes:
-            raise DriverError(f"only {free >> 20:,} MiB are free, less than the {leave_bytes >> 20:,} MiB to leave")
+            raise DriverError(
+                f"only {free >> 20:,} MiB are free, less than the {leave_bytes >> 20:,} MiB to "
+                f"leave"
+            )
         said["held_bytes"] = driver.fill_up_to(leave_bytes)
         said["free_bytes"] = driver.memory()[0]
     return said

@@ -25,8 +25,9 @@ class TensorOverride(ctypes.Structure):
 
 
 def import_llama() -> tuple[Any, Any]:
-    """llama_cpp's low-level API and the log callback to keep alive: unbuffered, so that each line is out before an
-    abort, and without the debug lines, which list every node of every reserved graph."""
+    """llama_cpp's low-level API and the log callback to keep alive: unbuffered, so that each line
+    is out before an abort, and without the debug lines, which list every node of every reserved
+    graph."""
     import llama_cpp.llama_cpp as api
 
     shown = True
@@ -53,16 +54,29 @@ def load_ggml(api: Any) -> Any:
     }.items():
         getattr(ggml, name).restype, getattr(ggml, name).argtypes = ctypes.c_void_p, arguments
     size = ctypes.POINTER(ctypes.c_size_t)
-    ggml.ggml_backend_dev_memory.restype, ggml.ggml_backend_dev_memory.argtypes = None, [ctypes.c_void_p, size, size]
-    ggml.ggml_backend_dev_type.restype, ggml.ggml_backend_dev_type.argtypes = ctypes.c_int, [ctypes.c_void_p]
-    ggml.ggml_backend_dev_name.restype, ggml.ggml_backend_dev_name.argtypes = ctypes.c_char_p, [ctypes.c_void_p]
+    ggml.ggml_backend_dev_memory.restype, ggml.ggml_backend_dev_memory.argtypes = (
+        None,
+        [ctypes.c_void_p, size, size],
+    )
+    ggml.ggml_backend_dev_type.restype, ggml.ggml_backend_dev_type.argtypes = (
+        ctypes.c_int,
+        [ctypes.c_void_p],
+    )
+    ggml.ggml_backend_dev_name.restype, ggml.ggml_backend_dev_name.argtypes = (
+        ctypes.c_char_p,
+        [ctypes.c_void_p],
+    )
     ggml.ggml_backend_dev_count.restype, ggml.ggml_backend_dev_count.argtypes = ctypes.c_size_t, []
-    ggml.ggml_backend_buft_name.restype, ggml.ggml_backend_buft_name.argtypes = ctypes.c_char_p, [ctypes.c_void_p]
+    ggml.ggml_backend_buft_name.restype, ggml.ggml_backend_buft_name.argtypes = (
+        ctypes.c_char_p,
+        [ctypes.c_void_p],
+    )
     return ggml
 
 
 def free_bytes(ggml: Any) -> dict[str, int]:
-    """What each card has left, as CUDA says it (cudaMemGetInfo through ggml), by llama.cpp's name; not the CPU's.
+    """What each card has left, as CUDA says it (cudaMemGetInfo through ggml), by llama.cpp's name;
+    not the CPU's.
 
     Once the model is loaded the CUDA context is there: asking makes none.
     """
@@ -76,8 +90,9 @@ def free_bytes(ggml: Any) -> dict[str, int]:
 
 
 def tensor_overrides(ggml: Any, job: dict[str, Any]) -> Any:
-    """The `pattern=buffer type` list of `override_tensor`, then the experts of the first `n_cpu_moe` layers on the
-    CPU (the pattern is that of llama.cpp's --n-cpu-moe), ended by an empty item; None where there are none."""
+    """The `pattern=buffer type` list of `override_tensor`, then the experts of the first
+    `n_cpu_moe` layers on the CPU (the pattern is that of llama.cpp's --n-cpu-moe), ended by an
+    empty item; None where there are none."""
     types = {}
     for index in range(ggml.ggml_backend_dev_count()):
         buft = ggml.ggml_backend_dev_buffer_type(ggml.ggml_backend_dev_get(index))
@@ -86,11 +101,16 @@ def tensor_overrides(ggml: Any, job: dict[str, Any]) -> Any:
     for item in filter(None, (job["override_tensor"] or "").split(",")):
         pattern, _, name = item.rpartition("=")
         if name not in types:
-            raise StageError("config", f"override_tensor names the buffer type {name!r}; there are {', '.join(types)}")
+            raise StageError(
+                "config",
+                f"override_tensor names the buffer type {name!r}; there are {', '.join(types)}",
+            )
         items.append(TensorOverride(pattern.encode(), types[name]))
     cpu = ggml.ggml_backend_cpu_buffer_type()
     pattern = r"blk\.%d\.ffn_(up|down|gate|gate_up)_(ch|)exps"
-    items.extend(TensorOverride((pattern % layer).encode(), cpu) for layer in range(job["n_cpu_moe"]))
+    items.extend(
+        TensorOverride((pattern % layer).encode(), cpu) for layer in range(job["n_cpu_moe"])
+    )
     return (TensorOverride * (len(items) + 1))(*items) if items else None
 
 
@@ -98,14 +118,22 @@ def model_params(api: Any, ggml: Any, job: dict[str, Any]) -> tuple[Any, list[An
     """llama_model_params for the job, and the arrays that must outlive the load."""
     params, kept = api.llama_model_default_params(), []
     params.n_gpu_layers, params.main_gpu = job["n_gpu_layers"], job["main_gpu"]
-    params.split_mode, params.load_mode = SPLIT_MODES[job["split_mode"]], LOAD_MODES[job["load_mode"]]
+    params.split_mode, params.load_mode = (
+        SPLIT_MODES[job["split_mode"]],
+        LOAD_MODES[job["load_mode"]],
+    )
     if job["tensor_split"]:
-        shares = list(job["tensor_split"]) + [0.0] * (api.llama_max_devices() - len(job["tensor_split"]))
+        shares = list(job["tensor_split"]) + [0.0] * (
+            api.llama_max_devices() - len(job["tensor_split"])
+        )
         params.tensor_split = (ctypes.c_float * len(shares))(*shares)
     if job["n_expert_used"] is not None:  # the array ends with an empty key
         overrides = (api.llama_model_kv_override * 2)()
         overrides[0].key = f"{job['arch']}.expert_used_count".encode()
-        overrides[0].tag, overrides[0].value.val_i64 = api.LLAMA_KV_OVERRIDE_TYPE_INT, job["n_expert_used"]
+        overrides[0].tag, overrides[0].value.val_i64 = (
+            api.LLAMA_KV_OVERRIDE_TYPE_INT,
+            job["n_expert_used"],
+        )
         params.kv_overrides = overrides
         kept.append(overrides)
     placed = tensor_overrides(ggml, job)

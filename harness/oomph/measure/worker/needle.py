@@ -1,7 +1,7 @@
 """Whether the model still finds a fact in a long text, asked in its chat template.
 
-Stands apart from the text's score because it writes: a question's answer is generated greedily. The text is filled
-once and cut back after each question, so that many facts cost little more than one.
+Stands apart from the text's score because it writes: a question's answer is generated greedily. The
+text is filled once and cut back after each question, so that many facts cost little more than one.
 """
 
 import ctypes
@@ -17,13 +17,15 @@ MAX_ANSWER = 32
 """Tokens of an answer at most."""
 MARK = "@@question@@"
 NO_THOUGHT = "<think>\n\n</think>\n\n"
-"""How a template of a model that thinks aloud writes that it does not (Qwen3's enable_thinking = false)."""
+"""How a template of a model that thinks aloud writes that it does not (Qwen3's enable_thinking =
+false)."""
 
 
 def ask(context: Context, model: Any, probe: dict[str, Any]) -> dict[str, Any]:
     """Each fact of each text: what the model answers, and how far the fact was.
 
-    `probe` has the filler's sentences, and for each text its facts by depth: sentence, question, answer and depth.
+    `probe` has the filler's sentences, and for each text its facts by depth: sentence, question,
+    answer and depth.
     """
     chat = split_chat(context.api, model)
     if chat is None:
@@ -35,7 +37,8 @@ def ask(context: Context, model: Any, probe: dict[str, Any]) -> dict[str, Any]:
 
 
 def split_chat(api: Any, model: Any) -> tuple[str, str] | None:
-    """What the model's chat template puts before and after a user's words; None without a template it can apply."""
+    """What the model's chat template puts before and after a user's words; None without a template
+    it can apply."""
     template = api.llama_model_chat_template(model, None)
     if not template:
         return None
@@ -48,7 +51,11 @@ def split_chat(api: Any, model: Any) -> tuple[str, str] | None:
 
 
 def _ask_one_text(
-    context: Context, model: Any, chat: tuple[str, str], facts: Sequence[dict[str, Any]], probe: dict[str, Any]
+    context: Context,
+    model: Any,
+    chat: tuple[str, str],
+    facts: Sequence[dict[str, Any]],
+    probe: dict[str, Any],
 ) -> list[dict[str, Any]]:
     def tokens_of(text: str, *, begins: bool = False, rendered: bool = False) -> list[int]:
         return tokenize(context.api, model, text, begins=begins, chat=rendered)
@@ -69,10 +76,16 @@ def _ask_one_text(
         n_before = len(head) + end
         answer = _generate(context, model, ending)
         context.restore(mark)
-        answers.append({
-            "depth": fact["depth"], "n_before": n_before, "n_after": mark[0] - n_before + len(ending),
-            "expected": fact["answer"], "answer": answer, "found": says(answer, fact["answer"]),
-        })  # fmt: skip
+        answers.append(
+            {
+                "depth": fact["depth"],
+                "n_before": n_before,
+                "n_after": mark[0] - n_before + len(ending),
+                "expected": fact["answer"],
+                "answer": answer,
+                "found": says(answer, fact["answer"]),
+            }
+        )
     return answers
 
 
@@ -84,8 +97,9 @@ def says(answer: str, expected: str) -> bool:
 def haystack(
     filler: Sequence[list[int]], needles: Sequence[tuple[float, list[int]]], room: int
 ) -> tuple[list[int], list[int]]:
-    """Sentences of the filler, begun again as often as it takes to fill `room` tokens, with the needles between them
-    at their depths (ascending fractions); and how many tokens there are up to the end of each needle."""
+    """Sentences of the filler, begun again as often as it takes to fill `room` tokens, with the
+    needles between them at their depths (ascending fractions); and how many tokens there are up to
+    the end of each needle."""
     n_filler, n_filled = room - sum(len(needle) for _, needle in needles), 0
     text: list[int] = []
     ends: list[int] = []
@@ -109,7 +123,9 @@ def _feed(context: Context, tokens: list[int]) -> None:
     for first in range(0, len(tokens), context.n_batch):
         piece = tokens[first : first + context.n_batch]
         last = len(piece) - 1
-        context.submit([(token, context.depth + at, 0, at == last) for at, token in enumerate(piece)])
+        context.submit(
+            [(token, context.depth + at, 0, at == last) for at, token in enumerate(piece)]
+        )
         context.depth += len(piece)
 
 
@@ -120,7 +136,9 @@ def _generate(context: Context, model: Any, prompt: list[int]) -> str:
     api, vocab, written = context.api, context.api.llama_model_get_vocab(model), b""
     _feed(context, prompt)
     for _ in range(MAX_ANSWER):
-        logits = np.ctypeslib.as_array(api.llama_get_logits_ith(context.handle, -1), (context.n_vocab,))
+        logits = np.ctypeslib.as_array(
+            api.llama_get_logits_ith(context.handle, -1), (context.n_vocab,)
+        )
         token = int(logits.argmax())
         if api.llama_vocab_is_eog(vocab, token):
             break

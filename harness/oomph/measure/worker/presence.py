@@ -11,7 +11,8 @@ TYPES = ("CPU", "GPU", "IGPU", "ACCEL", "META")
 
 
 def devices(ggml: Any) -> list[dict[str, Any]]:
-    """Each device of ggml's registry by its name, its description and the kind that ggml gives it."""
+    """Each device of ggml's registry by its name, its description and the kind that ggml gives
+    it."""
     ggml.ggml_backend_dev_name.restype = ggml.ggml_backend_dev_description.restype = ctypes.c_char_p
     found = []
     for index in range(ggml.ggml_backend_dev_count()):
@@ -28,11 +29,13 @@ def devices(ggml: Any) -> list[dict[str, Any]]:
 
 
 def main(backend_path: str) -> int:
-    """The script: one line of JSON on stdout, llama.cpp's words on stderr. An empty path loads no plug-in."""
+    """The script: one line of JSON on stdout, llama.cpp's words on stderr. An empty path loads no
+    plug-in."""
     api, log = import_llama()
     ggml = load_ggml(api)
     registry = ggml.ggml_backend_load(backend_path.encode()) if backend_path else None
-    version = ctypes.c_int.from_address(registry).value if registry else None  # ggml_backend_reg begins with it
+    # ggml_backend_reg begins with it
+    version = ctypes.c_int.from_address(registry).value if registry else None
     print(json.dumps({"loaded": bool(registry), "api_version": version, "devices": devices(ggml)}))
     del log  # C has held a pointer to it until here
     return 0

@@ -1,7 +1,8 @@
 """The log-probabilities of a reference setting, kept for others to be compared with.
 
-Stands apart because it is a format: the parent names the file, one process writes it, others read it. A header says
-what it is of; a file that is of something else, or not whole, is no reference, and the reason is said.
+Stands apart because it is a format: the parent names the file, one process writes it, others read
+it. A header says what it is of; a file that is of something else, or not whole, is no reference,
+and the reason is said.
 """
 
 import contextlib
@@ -10,10 +11,11 @@ import os
 from typing import Any
 
 RANGE_NATS = 24.0
-"""Below the likeliest word by more than this, words count as just this far: together less than 1e-5 of the mass."""
+"""Below the likeliest word by more than this, words count as just this far: together less than 1e-5
+of the mass."""
 LEVELS = 65535
-"""Log-probabilities are kept as 16-bit levels, as llama-perplexity's are, in steps of at most 24 / 65,535 nats.
-With 49,152 words a token's divergence moves by less than 3e-5 nats."""
+"""Log-probabilities are kept as 16-bit levels, as llama-perplexity's are, in steps of at most 24 /
+65,535 nats. With 49,152 words a token's divergence moves by less than 3e-5 nats."""
 
 
 def row_type(n_vocab: int) -> Any:
@@ -102,11 +104,15 @@ class Comparer:
 
     def result(self) -> dict[str, Any]:
         """The divergence of each token, and how many have the same likeliest word."""
-        return {"kl_nats": [round(value, 7) for value in self._nats], "n_same_top": self._n_same_top}
+        return {
+            "kl_nats": [round(value, 7) for value in self._nats],
+            "n_same_top": self._n_same_top,
+        }
 
 
 class Nobody:
-    """Stands in where there is nothing to compare with; `problem` is why, None where nobody asked."""
+    """Stands in where there is nothing to compare with; `problem` is why, None where nobody
+    asked."""
 
     def __init__(self, problem: str | None = None) -> None:
         self._problem = problem
@@ -124,8 +130,8 @@ def open_reference(
 ) -> Keeper | Comparer | Nobody:
     """What takes the log-probabilities of a text.
 
-    `asked` has the file's `path` and whether this setting is the reference (`keep`); `n_rows` is how many tokens of
-    the text will be scored.
+    `asked` has the file's `path` and whether this setting is the reference (`keep`); `n_rows` is
+    how many tokens of the text will be scored.
     """
     import numpy as np
 
@@ -139,7 +145,11 @@ def open_reference(
             is_ours = file.read(len(head)) == head
             n_bytes = os.fstat(file.fileno()).st_size
     except OSError:
-        return Nobody("the reference's log-probabilities are not there: it failed, or its file was deleted")
+        return Nobody(
+            "the reference's log-probabilities are not there: it failed, or its file was deleted"
+        )
     if not is_ours or n_bytes != len(head) + n_rows * kind.itemsize:
-        return Nobody("the file of the reference's log-probabilities is of another text, or not whole")
+        return Nobody(
+            "the file of the reference's log-probabilities is of another text, or not whole"
+        )
     return Comparer(np.memmap(asked["path"], kind, "r", offset=len(head), shape=(n_rows,)))

@@ -1,7 +1,7 @@
 """Calls of Python as JavaScript: of the package's own functions, of builtins, of methods.
 
-A call is translated by who is called. Ours are looked up for what their parameters are called; a method is known by its
-name alone, so classes must agree on its parameters where a call names one.
+A call is translated by who is called. Ours are looked up for what their parameters are called; a
+method is known by its name alone, so classes must agree on its parameters where a call names one.
 """
 
 import ast
@@ -11,13 +11,30 @@ from oomph.views.javascript.expressions import Expressions
 from oomph.views.javascript.program import Place
 from oomph.views.javascript.signatures import NotTranslated, Signature
 
-STRING_METHODS = frozenset({
-    "endswith", "format", "isdigit", "join", "lower", "lstrip", "partition", "removeprefix", "removesuffix",
-    "rpartition", "rstrip", "split", "startswith", "strip", "upper",
-})  # fmt: skip
+STRING_METHODS = frozenset(
+    {
+        "endswith",
+        "format",
+        "isdigit",
+        "join",
+        "lower",
+        "lstrip",
+        "partition",
+        "removeprefix",
+        "removesuffix",
+        "rpartition",
+        "rstrip",
+        "split",
+        "startswith",
+        "strip",
+        "upper",
+    }
+)
 """Methods that only strings have; `split` and `join` mean something else in JavaScript."""
 LIST_METHODS = frozenset({"append", "extend", "index", "insert", "pop"})
-EXHAUSTING = frozenset({"sum", "max", "min", "tuple", "list", "set", "frozenset", "sorted", "dict", "Counter", "join"})
+EXHAUSTING = frozenset(
+    {"sum", "max", "min", "tuple", "list", "set", "frozenset", "sorted", "dict", "Counter", "join"}
+)
 """What takes every item of a generator, so that a list serves it as well, and faster."""
 TYPES = frozenset({"int", "float", "str", "bool", "tuple", "list", "dict"})
 
@@ -47,14 +64,17 @@ class Calls(Expressions):
         return f"{new}{name}({', '.join(self._arguments(node, signature))})"
 
     def _call_of_library(self, node: ast.Call) -> str:
-        """A builtin, or another library's function: what is named goes last, for the runtime to unpack."""
+        """A builtin, or another library's function: what is named goes last, for the runtime to
+        unpack."""
         name = self.expression(node.func)
         if name in ("$any", "$all", "$next") and isinstance(node.args[0], ast.GeneratorExp):
             return self._shortcut(name, node.args[0], self.all(node.args[1:]))
         exhausts = name.rpartition(".")[2].lstrip("$") in EXHAUSTING
         arguments = [self._item(argument, exhausts=exhausts) for argument in node.args]
         if node.keywords and all(keyword.arg for keyword in node.keywords):
-            pairs = ", ".join(f"{keyword.arg}: {self.expression(keyword.value)}" for keyword in node.keywords)
+            pairs = ", ".join(
+                f"{keyword.arg}: {self.expression(keyword.value)}" for keyword in node.keywords
+            )
             arguments.append(f"new $Named({{{pairs}}})")
         elif node.keywords:
             arguments.append(f"$Named.of({self._others(node.keywords)})")
@@ -79,14 +99,18 @@ class Calls(Expressions):
         every = self.program.method_signatures.get(name, set())
         signatures = {signature for signature in every if signature.takes(named)} or every
         if signatures and (len(signatures) == 1 or not node.keywords):
-            placed = [signature for signature in signatures if signature.rest and signature.keywords]
+            placed = [
+                signature for signature in signatures if signature.rest and signature.keywords
+            ]
             signature = next(iter(placed or signatures))
             if len(signatures) == 1 or not placed:
                 return f"{owner}.{name}({', '.join(self._arguments(node, signature))})"
         if signatures:
             raise NotTranslated(f"classes disagree on what {name} takes")
         if node.keywords:
-            raise NotTranslated(f"no method {name} is known, so what its arguments are called neither")
+            raise NotTranslated(
+                f"no method {name} is known, so what its arguments are called neither"
+            )
         arguments = [self._item(argument, exhausts=name in EXHAUSTING) for argument in node.args]
         if name in STRING_METHODS:
             return f"$string.{name}({', '.join([owner, *arguments])})"
@@ -111,7 +135,10 @@ class Calls(Expressions):
     def _others(self, keywords: Sequence[ast.keyword]) -> str:
         """Named arguments as a dict."""
         return self._dict(
-            ast.Dict([ast.Constant(k.arg) if k.arg else None for k in keywords], [k.value for k in keywords])
+            ast.Dict(
+                [ast.Constant(k.arg) if k.arg else None for k in keywords],
+                [k.value for k in keywords],
+            )
         )
 
     def _isinstance(self, value: ast.expr, types: ast.expr) -> str:

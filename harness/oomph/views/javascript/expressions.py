@@ -1,7 +1,8 @@
 """Python expressions as JavaScript: one method for each kind that the estimate layer uses.
 
-Names that begin with `$` are the runtime's (`page/python.js`): what an operator, a builtin or a builtin type's method
-means in Python. What is translated is pure, so an operand may be written twice where Python evaluates it once.
+Names that begin with `$` are the runtime's (`page/python.js`): what an operator, a builtin or a
+builtin type's method means in Python. What is translated is pure, so an operand may be written
+twice where Python evaluates it once.
 """
 
 import ast
@@ -12,31 +13,90 @@ from contextlib import contextmanager
 from oomph.views.javascript.program import Module, Place, Program
 from oomph.views.javascript.signatures import NotTranslated, defaults_of
 
-BUILTINS = frozenset({
-    "abs", "all", "any", "bool", "dict", "enumerate", "filter", "float", "frozenset", "getattr", "int", "len", "list",
-    "map", "max", "min", "next", "range", "reversed", "round", "set", "sorted", "str", "sum", "tuple", "zip",
-    "Exception", "KeyError", "ValueError",
-})  # fmt: skip
-RESERVED = frozenset({"arguments", "case", "const", "default", "delete", "eval", "export", "extends", "function", "new",
-                      "super", "switch", "this", "typeof", "var", "void"})  # fmt: skip
+BUILTINS = frozenset(
+    {
+        "abs",
+        "all",
+        "any",
+        "bool",
+        "dict",
+        "enumerate",
+        "filter",
+        "float",
+        "frozenset",
+        "getattr",
+        "int",
+        "len",
+        "list",
+        "map",
+        "max",
+        "min",
+        "next",
+        "range",
+        "reversed",
+        "round",
+        "set",
+        "sorted",
+        "str",
+        "sum",
+        "tuple",
+        "zip",
+        "Exception",
+        "KeyError",
+        "ValueError",
+    }
+)
+RESERVED = frozenset(
+    {
+        "arguments",
+        "case",
+        "const",
+        "default",
+        "delete",
+        "eval",
+        "export",
+        "extends",
+        "function",
+        "new",
+        "super",
+        "switch",
+        "this",
+        "typeof",
+        "var",
+        "void",
+    }
+)
 
 LARGEST_INTEGER = 1 << 53
 
 _ARITHMETIC = {ast.Mult: "*", ast.Div: "/"}
-_HELPERS = {ast.Add: "$add", ast.Sub: "$sub", ast.Mod: "$mod", ast.FloorDiv: "$floordiv", ast.BitOr: "$union",
-            ast.BitAnd: "$both"}  # fmt: skip
-_ORDER = {ast.Lt: ("<", "$lt"), ast.LtE: ("<=", "$le"), ast.Gt: (">", "$gt"), ast.GtE: (">=", "$ge")}
+_HELPERS = {
+    ast.Add: "$add",
+    ast.Sub: "$sub",
+    ast.Mod: "$mod",
+    ast.FloorDiv: "$floordiv",
+    ast.BitOr: "$union",
+    ast.BitAnd: "$both",
+}
+_ORDER = {
+    ast.Lt: ("<", "$lt"),
+    ast.LtE: ("<=", "$le"),
+    ast.Gt: (">", "$gt"),
+    ast.GtE: (">=", "$ge"),
+}
 
 
 class Expressions:
-    """Translates the expressions of one module; `names` are the local names in reach, innermost last."""
+    """Translates the expressions of one module; `names` are the local names in reach, innermost
+    last."""
 
     def __init__(self, program: Program, module: Module) -> None:
         self.program, self.module = program, module
         self.names: list[set[str]] = []
 
     def expression(self, node: ast.expr) -> str:
-        """`node` as JavaScript; raises NotTranslated with file and line for what is not known here."""
+        """`node` as JavaScript; raises NotTranslated with file and line for what is not known
+        here."""
         translate = getattr(self, f"_{type(node).__name__.lower()}", None)
         if translate is None:
             raise self.refusal(node, f"{type(node).__name__} is not translated")
@@ -47,7 +107,9 @@ class Expressions:
 
     def refusal(self, node: ast.AST, why: str) -> NotTranslated:
         """The error that names the place."""
-        return NotTranslated(f"{self.module.name}:{getattr(node, 'lineno', '?')}: {why}: {ast.unparse(node)[:80]}")
+        return NotTranslated(
+            f"{self.module.name}:{getattr(node, 'lineno', '?')}: {why}: {ast.unparse(node)[:80]}"
+        )
 
     def all(self, nodes: Iterable[ast.expr]) -> list[str]:
         """Each of `nodes` as JavaScript."""
@@ -93,7 +155,8 @@ class Expressions:
         return None
 
     def global_name(self, place: Place) -> str:
-        """The JavaScript name of a definition: `speed_decode$rate`, or of a library's: `$math.exp`."""
+        """The JavaScript name of a definition: `speed_decode$rate`, or of a library's:
+        `$math.exp`."""
         module, name = place
         stem = module.rpartition(".")[2]
         return f"{stem}${name}" if self.program.module(module).is_ours else f"${stem}.{name}"
@@ -118,20 +181,27 @@ class Expressions:
 
     def _dict(self, node: ast.Dict) -> str:
         pairs = [
-            f"[{self.expression(key)}, {self.expression(value)}]" if key else f"...{self.expression(value)}.items()"
+            f"[{self.expression(key)}, {self.expression(value)}]"
+            if key
+            else f"...{self.expression(value)}.items()"
             for key, value in zip(node.keys, node.values, strict=True)
         ]
         return f"$dict([{', '.join(pairs)}])"
 
     def _starred(self, node: ast.Starred) -> str:
         value = node.value
-        return f"...{self._listcomp(value) if isinstance(value, ast.GeneratorExp) else self.expression(value)}"
+        if isinstance(value, ast.GeneratorExp):
+            return f"...{self._listcomp(value)}"
+        return f"...{self.expression(value)}"
 
     def _subscript(self, node: ast.Subscript) -> str:
         value = self.expression(node.value)
         if isinstance(node.slice, ast.Slice):
             ends = (node.slice.lower, node.slice.upper, node.slice.step)
-            return f"$slice({value}, {', '.join(self.expression(end) if end else 'null' for end in ends)})"
+            return (
+                f"$slice({value}, "
+                f"{', '.join(self.expression(end) if end else 'null' for end in ends)})"
+            )
         return f"$get({value}, {self.expression(node.slice)})"
 
     def _listcomp(self, node: ast.ListComp | ast.GeneratorExp | ast.SetComp) -> str:
@@ -143,8 +213,11 @@ class Expressions:
     def _dictcomp(self, node: ast.DictComp) -> str:
         return f"$dict({self._collected(node.generators, ast.Tuple([node.key, node.value]))})"
 
-    def _first(self, node: ast.GeneratorExp, found: str, missing: str, *, tests: bool = False) -> str:
-        """A loop over a generator's items that ends where `found` returns, and gives `missing` where it never does."""
+    def _first(
+        self, node: ast.GeneratorExp, found: str, missing: str, *, tests: bool = False
+    ) -> str:
+        """A loop over a generator's items that ends where `found` returns, and gives `missing`
+        where it never does."""
         translate = self.test if tests else self.expression
         loop = self._loop(node.generators, lambda: found.format(translate(node.elt)))
         return f"(() => {{ {loop} return {missing}; }})()"
@@ -158,7 +231,8 @@ class Expressions:
         return f"(() => {{ const $into = []; {loop} return $into; }})()"
 
     def _loop(self, generators: list[ast.comprehension], body: Callable[[], str]) -> str:
-        """Nested loops over `generators` around `body`, which is written where their names are known."""
+        """Nested loops over `generators` around `body`, which is written where their names are
+        known."""
         if not generators:
             return body()
         first, rest = generators[0], generators[1:]
@@ -172,14 +246,21 @@ class Expressions:
     def _pattern(self, target: ast.expr) -> str:
         """The loop variables of a comprehension; `_` may stand twice, and names nothing."""
         if isinstance(target, ast.Tuple):
-            return f"[{', '.join('' if names_in(item) == {'_'} else self._pattern(item) for item in target.elts)}]"
-        return f"...{self._pattern(target.value)}" if isinstance(target, ast.Starred) else self.expression(target)
+            items = ("" if names_in(item) == {"_"} else self._pattern(item) for item in target.elts)
+            return f"[{', '.join(items)}]"
+        return (
+            f"...{self._pattern(target.value)}"
+            if isinstance(target, ast.Starred)
+            else self.expression(target)
+        )
 
     # --- operators
 
     def _binop(self, node: ast.BinOp) -> str:
         left, right = self.expression(node.left), self.expression(node.right)
-        if isinstance(node.op, ast.Mult) and any(isinstance(n, ast.Tuple | ast.List) for n in (node.left, node.right)):
+        if isinstance(node.op, ast.Mult) and any(
+            isinstance(n, ast.Tuple | ast.List) for n in (node.left, node.right)
+        ):
             return f"$repeat({left}, {right})"
         if isinstance(node.op, ast.Pow):
             return f"(({left}) ** ({right}))"
@@ -188,7 +269,9 @@ class Expressions:
                 value = ast.literal_eval(node.left) << ast.literal_eval(node.right)
                 return self.expression(ast.copy_location(ast.Constant(value), node))
             return f"({left} * 2 ** {right})"
-        if isinstance(node.op, ast.Add | ast.Sub) and any(is_number(n) for n in (node.left, node.right)):
+        if isinstance(node.op, ast.Add | ast.Sub) and any(
+            is_number(n) for n in (node.left, node.right)
+        ):
             return f"({left} {'+' if isinstance(node.op, ast.Add) else '-'} {right})"
         if symbol := _ARITHMETIC.get(type(node.op)):
             return f"({left} {symbol} {right})"
@@ -216,7 +299,10 @@ class Expressions:
         return self.expression(node) if is_boolean(node) else f"$truth({self.expression(node)})"
 
     def _ifexp(self, node: ast.IfExp) -> str:
-        return f"({self.test(node.test)} ? {self.expression(node.body)} : {self.expression(node.orelse)})"
+        return (
+            f"({self.test(node.test)} ? {self.expression(node.body)} : "
+            f"{self.expression(node.orelse)})"
+        )
 
     def _namedexpr(self, node: ast.NamedExpr) -> str:
         return f"({self.expression(node.target)} = {self.expression(node.value)})"
@@ -233,12 +319,17 @@ class Expressions:
         if isinstance(op, ast.Is | ast.IsNot | ast.Eq | ast.NotEq):
             sign = "=" if isinstance(op, ast.Is | ast.Eq) else "!"
             if any(isinstance(side, ast.Constant) and side.value is None for side in (left, right)):
-                return f"({a} {sign}= {b})"  # a missing value is undefined to JavaScript, and None to Python
-            if isinstance(op, ast.Is | ast.IsNot) or any(isinstance(side, ast.Constant) for side in (left, right)):
+                # a missing value is undefined to JavaScript, and None to Python
+                return f"({a} {sign}= {b})"
+            if isinstance(op, ast.Is | ast.IsNot) or any(
+                isinstance(side, ast.Constant) for side in (left, right)
+            ):
                 return f"({a} {sign}== {b})"
             return f"{'!' if sign == '!' else ''}$eq({a}, {b})"
         symbol, helper = _ORDER[type(op)]
-        return f"({a} {symbol} {b})" if is_number(left) or is_number(right) else f"{helper}({a}, {b})"
+        return (
+            f"({a} {symbol} {b})" if is_number(left) or is_number(right) else f"{helper}({a}, {b})"
+        )
 
     # --- functions and text
 
@@ -251,7 +342,8 @@ class Expressions:
         """A parameter list with its defaults."""
         defaults = defaults_of(arguments)
         return ", ".join(
-            f"{local_name(n)} = {self.expression(defaults[n])}" if n in defaults else local_name(n) for n in names
+            f"{local_name(n)} = {self.expression(defaults[n])}" if n in defaults else local_name(n)
+            for n in names
         )
 
     def _joinedstr(self, node: ast.JoinedStr) -> str:
@@ -262,7 +354,11 @@ class Expressions:
         value = self.expression(node.value)
         if node.conversion == ord("r"):
             return f"$repr({value})"
-        return f"$format({value}, {self.expression(node.format_spec)})" if node.format_spec else f"$str({value})"
+        return (
+            f"$format({value}, {self.expression(node.format_spec)})"
+            if node.format_spec
+            else f"$str({value})"
+        )
 
 
 def local_name(name: str) -> str:
@@ -272,16 +368,24 @@ def local_name(name: str) -> str:
 
 def names_in(target: ast.expr) -> set[str]:
     """The names that an assignment to `target` binds."""
-    return {node.id for node in ast.walk(target) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    return {
+        node.id
+        for node in ast.walk(target)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
 
 
 def is_number(node: ast.expr) -> bool:
     """Whether `node` is a number wherever it stands."""
     if isinstance(node, ast.UnaryOp):
         return is_number(node.operand)
-    if isinstance(node, ast.BinOp) and not isinstance(node.op, ast.Add | ast.Mult | ast.BitOr | ast.BitAnd | ast.Sub):
+    if isinstance(node, ast.BinOp) and not isinstance(
+        node.op, ast.Add | ast.Mult | ast.BitOr | ast.BitAnd | ast.Sub
+    ):
         return True
-    is_length = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "len"
+    is_length = (
+        isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "len"
+    )
     return is_length or (isinstance(node, ast.Constant) and type(node.value) in (int, float))
 
 
@@ -292,5 +396,12 @@ def is_boolean(node: ast.expr) -> bool:
     if isinstance(node, ast.UnaryOp):
         return isinstance(node.op, ast.Not)
     if isinstance(node, ast.Call):
-        return isinstance(node.func, ast.Name) and node.func.id in ("any", "all", "bool", "isinstance")
-    return isinstance(node, ast.Compare) or (isinstance(node, ast.Constant) and isinstance(node.value, bool))
+        return isinstance(node.func, ast.Name) and node.func.id in (
+            "any",
+            "all",
+            "bool",
+            "isinstance",
+        )
+    return isinstance(node, ast.Compare) or (
+        isinstance(node, ast.Constant) and isinstance(node.value, bool)
+    )

@@ -1,7 +1,7 @@
 """Which definitions a page needs, found by following names from where it starts.
 
-Reads the package's own source files and never runs them. A class comes with those of its methods whose name is used
-somewhere, so that what reads files or prints stays behind.
+Reads the package's own source files and never runs them. A class comes with those of its methods
+whose name is used somewhere, so that what reads files or prints stays behind.
 """
 
 import ast
@@ -30,7 +30,8 @@ ALWAYS_KEPT = frozenset({"__init__", "__post_init__", "__getitem__"})
 
 @dataclass(frozen=True)
 class Module:
-    """One module: its top-level definitions, and what each imported name stands for. Other libraries' are empty."""
+    """One module: its top-level definitions, and what each imported name stands for. Other
+    libraries' are empty."""
 
     name: str
     definitions: dict[str, ast.stmt] = field(default_factory=dict)
@@ -48,7 +49,9 @@ class Program:
     `replaced` are definitions that the page provides itself, `called` the methods that it calls.
     """
 
-    def __init__(self, roots: Iterable[str], *, replaced: Iterable[str] = (), called: Iterable[str] = ()) -> None:
+    def __init__(
+        self, roots: Iterable[str], *, replaced: Iterable[str] = (), called: Iterable[str] = ()
+    ) -> None:
         self.modules: dict[str, Module] = {}
         self.reached: dict[Place, None] = {}
         self.attributes = {*ALWAYS_KEPT, *called}
@@ -69,7 +72,8 @@ class Program:
         return self.modules[name]
 
     def definition(self, place: Place) -> ast.stmt | None:
-        """The statement that defines `place`; None for a module, and for what another library defines."""
+        """The statement that defines `place`; None for a module, and for what another library
+        defines."""
         return self.module(place[0]).definitions.get(place[1])
 
     def resolve(self, module: Module, name: str) -> Place | None:
@@ -79,13 +83,16 @@ class Program:
         return module.imports.get(name)
 
     def member(self, module: Module, node: ast.Attribute) -> Place | None:
-        """What `node` stands for where it is a name in an imported module (`math.e`, `attention.standard`)."""
+        """What `node` stands for where it is a name in an imported module (`math.e`,
+        `attention.standard`)."""
         owner = self.resolve(module, node.value.id) if isinstance(node.value, ast.Name) else None
         return (owner[0], node.attr) if owner and not owner[1] else None
 
     def kept_methods(self, node: ast.ClassDef) -> dict[str, ast.FunctionDef]:
         """The methods of a class whose name is used."""
-        return {name: method for name, method in methods_of(node).items() if name in self.attributes}
+        return {
+            name: method for name, method in methods_of(node).items() if name in self.attributes
+        }
 
     def signature(self, place: Place) -> Signature | None:
         """What the function or class at `place` takes; None for anything else."""
@@ -99,7 +106,9 @@ class Program:
         """The signatures that methods of each name have: more than one where classes disagree."""
         found: dict[str, set[Signature]] = {}
         for node in filter(None, map(self.definition, self.reached)):
-            for name, method in (self.kept_methods(node) if isinstance(node, ast.ClassDef) else {}).items():
+            for name, method in (
+                self.kept_methods(node) if isinstance(node, ast.ClassDef) else {}
+            ).items():
                 if not decorators_of(method) & {"property", "cached_property"}:
                     found.setdefault(name, set()).add(signature_of(method, bound=True))
         return found
@@ -113,7 +122,9 @@ class Program:
     def _take(self, module: Module, statement: ast.stmt) -> None:
         """Enter a top-level statement into its module."""
         if isinstance(statement, ast.Import):
-            module.imports.update({(alias.asname or alias.name): (alias.name, "") for alias in statement.names})
+            module.imports.update(
+                {(alias.asname or alias.name): (alias.name, "") for alias in statement.names}
+            )
         elif isinstance(statement, ast.ImportFrom) and statement.module:
             for alias in statement.names:
                 whole = f"{statement.module}.{alias.name}"
@@ -124,7 +135,12 @@ class Program:
             module.definitions[statement.name] = statement
         elif isinstance(statement, ast.Assign | ast.AnnAssign):
             targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-            names = [name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)]
+            names = [
+                name.id
+                for target in targets
+                for name in ast.walk(target)
+                if isinstance(name, ast.Name)
+            ]
             module.definitions.update(dict.fromkeys(names, statement))
 
     def _reach(self, place: Place) -> None:
@@ -134,7 +150,8 @@ class Program:
             self.reached[place] = None
 
     def _follow_all(self) -> None:
-        """Follow names until nothing new is found; a newly named method is looked for in classes already reached."""
+        """Follow names until nothing new is found; a newly named method is looked for in classes
+        already reached."""
         followed: set[int] = set()
         size = -1
         while size != len(self.reached) + len(self.attributes):
@@ -145,13 +162,16 @@ class Program:
                     self._follow(self.module(place[0]), part)
 
     def _parts(self, place: Place) -> list[ast.AST]:
-        """What of a definition is translated: all of it, but of a class the methods that are used."""
+        """What of a definition is translated: all of it, but of a class the methods that are
+        used."""
         node = self.definition(place)
         if node is None or place in self._replaced:
             return []
         if not isinstance(node, ast.ClassDef):
             return [node]
-        defaults = [value for value in fields_of(node).values() if value] if is_dataclass(node) else []
+        defaults = (
+            [value for value in fields_of(node).values() if value] if is_dataclass(node) else []
+        )
         return [*node.bases, *defaults, *self.kept_methods(node).values()]
 
     def _follow(self, module: Module, part: ast.AST) -> None:

@@ -1,7 +1,8 @@
 """Who takes which argument: keyword arguments become positions when a call is translated.
 
-JavaScript has no keyword arguments. A function's parameters are laid out as positional, keyword-only, `**others`, and
-`*rest` last, and each call that names an argument is laid out the same way.
+JavaScript has no keyword arguments. A function's parameters are laid out as positional,
+keyword-only, `**others`, and `*rest` last, and each call that names an argument is laid out the
+same way.
 """
 
 import ast
@@ -10,7 +11,8 @@ from dataclasses import dataclass
 
 
 class NotTranslated(Exception):
-    """Python that this package does not translate: a bug of whoever wrote it, or a gap to fill here."""
+    """Python that this package does not translate: a bug of whoever wrote it, or a gap to fill
+    here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,15 +54,19 @@ def signature_of(node: ast.FunctionDef, *, bound: bool) -> Signature:
     names = [parameter.arg for parameter in (*node.args.posonlyargs, *node.args.args)]
     others, rest = node.args.kwarg, node.args.vararg
     return Signature(
-        positional=tuple(names[1:] if bound else names), keywords=tuple(p.arg for p in node.args.kwonlyargs),
-        others=others.arg if others else None, rest=rest.arg if rest else None,
-    )  # fmt: skip
+        positional=tuple(names[1:] if bound else names),
+        keywords=tuple(p.arg for p in node.args.kwonlyargs),
+        others=others.arg if others else None,
+        rest=rest.arg if rest else None,
+    )
 
 
 def defaults_of(arguments: ast.arguments) -> dict[str, ast.expr]:
     """The parameters that have a default, with it."""
     names = [parameter.arg for parameter in (*arguments.posonlyargs, *arguments.args)]
-    found = dict(zip(names[len(names) - len(arguments.defaults) :], arguments.defaults, strict=True))
+    found = dict(
+        zip(names[len(names) - len(arguments.defaults) :], arguments.defaults, strict=True)
+    )
     for parameter, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
         if default is not None:
             found[parameter.arg] = default

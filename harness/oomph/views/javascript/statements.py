@@ -1,6 +1,7 @@
 """Python functions, classes and constants as JavaScript.
 
-A function's variables are declared at its head, for Python's scope is the function; a method begins with `self`.
+A function's variables are declared at its head, for Python's scope is the function; a method begins
+with `self`.
 """
 
 import ast
@@ -20,12 +21,14 @@ from oomph.views.javascript.signatures import (
 
 
 def translate(program: Program) -> str:
-    """Everything that `program` reaches, in an order in which each definition finds what it needs."""
+    """Everything that `program` reaches, in an order in which each definition finds what it
+    needs."""
     lines: list[str] = []
     names = Counter(name.rpartition(".")[2] for name in {module for module, _ in program.reached})
     if alike := [name for name, times in names.items() if times > 1]:
         raise NotTranslated(
-            f"two modules are called {alike[0]}; a definition's JavaScript name begins with its module's"
+            f"two modules are called {alike[0]}; a definition's JavaScript name begins with its "
+            f"module's"
         )
     for module in program.modules.values():
         statements = Statements(program, module)
@@ -58,7 +61,12 @@ class Statements(Calls):
         return self.global_name((self.module.name, name))
 
     def _check_decorators(self, node: ast.FunctionDef) -> None:
-        unknown = decorators_of(node) - {"property", "cached_property", "classmethod", "staticmethod"}
+        unknown = decorators_of(node) - {
+            "property",
+            "cached_property",
+            "classmethod",
+            "staticmethod",
+        }
         if unknown:
             raise self.refusal(node, f"the decorator {min(unknown)} is not translated")
 
@@ -80,16 +88,25 @@ class Statements(Calls):
             lines.append(f"$dataclass({name}, [{names}], {str(frozen).lower()});")
         return lines
 
-    def _dataclass_constructor(self, node: ast.ClassDef, methods: dict[str, ast.FunctionDef]) -> list[str]:
+    def _dataclass_constructor(
+        self, node: ast.ClassDef, methods: dict[str, ast.FunctionDef]
+    ) -> list[str]:
         fields = fields_of(node)
-        parameters = [f"{local_name(n)} = {self._default(d)}" if d else local_name(n) for n, d in fields.items()]
+        parameters = [
+            f"{local_name(n)} = {self._default(d)}" if d else local_name(n)
+            for n, d in fields.items()
+        ]
         lines = [f"constructor({', '.join(parameters)}) {{"]
         lines += [f"this.{field} = {local_name(field)};" for field in fields]
         return [*lines, *(["this.__post_init__();"] if "__post_init__" in methods else []), "}"]
 
     def _default(self, node: ast.expr) -> str:
         """A field's default; `field(default_factory=f)` is a call of `f` for each object."""
-        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "field"):
+        if not (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id == "field"
+        ):
             return self.expression(node)
         keyword = node.keywords[0]
         value = self.expression(keyword.value)
@@ -105,8 +122,10 @@ class Statements(Calls):
             lines = self._function(node, f"get {node.name}", this=first)
             if "cached_property" not in decorators:
                 return lines
-            return [*self._function(node, f"${node.name}", this=first),
-                    f"get {node.name}() {{ return $kept(this, \"{node.name}\"); }}"]  # fmt: skip
+            return [
+                *self._function(node, f"${node.name}", this=first),
+                f'get {node.name}() {{ return $kept(this, "{node.name}"); }}',
+            ]
         static = "static " if "classmethod" in decorators else ""
         return self._function(node, f"{static}{_star(node)}{node.name}", this=first)
 
@@ -117,14 +136,20 @@ class Statements(Calls):
         signature = signature_of(node, bound=this is not None)
         names = [*signature.order, *((signature.rest,) if signature.rest else ())]
         variables = variables_of(node.body) - {*names}
-        nested = {statement.name for statement in node.body if isinstance(statement, ast.FunctionDef)}
+        nested = {
+            statement.name for statement in node.body if isinstance(statement, ast.FunctionDef)
+        }
         with self.local({*names, *variables, *nested, *({this} if this else ())}):
             parameters = self.parameters(signature.order, node.args)
             if signature.rest:
                 parameters += f"{', ' if parameters else ''}...{local_name(signature.rest)}"
             lines = [f"{head}({parameters}) {{"]
             lines += [f"const {this} = this;"] if this else []
-            lines += [f"let {', '.join(local_name(name) for name in sorted(variables))};"] if variables else []
+            lines += (
+                [f"let {', '.join(local_name(name) for name in sorted(variables))};"]
+                if variables
+                else []
+            )
             return [*lines, *self.block(node.body), "}"]
 
     def block(self, body: Iterable[ast.stmt]) -> list[str]:
@@ -148,7 +173,9 @@ class Statements(Calls):
     def _expr_statement(self, node: ast.Expr) -> Iterator[str]:
         if isinstance(node.value, ast.Yield | ast.YieldFrom):
             star = "*" if isinstance(node.value, ast.YieldFrom) else ""
-            yield f"yield{star} {self.expression(node.value.value) if node.value.value else 'null'};"
+            yield (
+                f"yield{star} {self.expression(node.value.value) if node.value.value else 'null'};"
+            )
         elif not isinstance(node.value, ast.Constant):
             yield f"{self.expression(node.value)};"
 
@@ -191,8 +218,14 @@ class Statements(Calls):
     def _assigned(self, target: ast.expr, value: str) -> list[str]:
         if isinstance(target, ast.Subscript):
             return [f"$put({self.expression(target.value)}, {self._key(target)}, {value});"]
-        if isinstance(target, ast.Tuple) and any(isinstance(item, ast.Subscript) for item in target.elts):
-            lines = [line for i, item in enumerate(target.elts) for line in self._assigned(item, f"$values[{i}]")]
+        if isinstance(target, ast.Tuple) and any(
+            isinstance(item, ast.Subscript) for item in target.elts
+        ):
+            lines = [
+                line
+                for i, item in enumerate(target.elts)
+                for line in self._assigned(item, f"$values[{i}]")
+            ]
             return ["{", f"const $values = [...{value}];", *lines, "}"]
         return [f"{self._target(target)} = {value};"]
 
@@ -256,7 +289,9 @@ class Statements(Calls):
 
 
 def _star(node: ast.FunctionDef) -> str:
-    return "*" if any(isinstance(child, ast.Yield | ast.YieldFrom) for child in own(node.body)) else ""
+    return (
+        "*" if any(isinstance(child, ast.Yield | ast.YieldFrom) for child in own(node.body)) else ""
+    )
 
 
 def own(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
@@ -268,7 +303,8 @@ def own(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
 
 
 def variables_of(body: Iterable[ast.stmt]) -> set[str]:
-    """The variables of a function: what it assigns to, outside comprehensions, whose names are their own."""
+    """The variables of a function: what it assigns to, outside comprehensions, whose names are
+    their own."""
     found: set[str] = set()
     for node in own(body):
         if isinstance(node, ast.Assign):

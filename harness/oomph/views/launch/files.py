@@ -17,11 +17,15 @@ from oomph.views.launch.transformers import render_config_patch
 SCRIPT: Final = "llama-server.sh"
 PRESET: Final = "models.ini"
 _RENDERERS: Final[Mapping[str, Callable[[Launch], str]]] = {
-    SCRIPT: render_script, PRESET: render_preset, "text-generation-webui/CMD_FLAGS.txt": render_cmd_flags,
-    "text-generation-webui/settings.yaml": render_settings, "koboldcpp.sh": render_koboldcpp,
-    "Modelfile": render_modelfile, "llama_cpp_python.py": render_python,
+    SCRIPT: render_script,
+    PRESET: render_preset,
+    "text-generation-webui/CMD_FLAGS.txt": render_cmd_flags,
+    "text-generation-webui/settings.yaml": render_settings,
+    "koboldcpp.sh": render_koboldcpp,
+    "Modelfile": render_modelfile,
+    "llama_cpp_python.py": render_python,
     "config.rope_scaling.json": render_config_patch,
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +37,8 @@ class LaunchFiles:
 
 
 def launch_files(launch: Launch) -> LaunchFiles:
-    """Every file that can be written of `launch`. ConfigError for a path or an architecture that none can hold."""
+    """Every file that can be written of `launch`. ConfigError for a path or an architecture that
+    none can hold."""
     texts, left_out = dict[str, str](), dict[str, str]()
     for path, render in _RENDERERS.items():
         try:

@@ -1,7 +1,8 @@
 """koboldcpp: a start script.
 
-Written against its version 1.117.1. Flash attention is its default, and one batch size is both of llama.cpp's. It has
-no YaRN: past the trained context it stretches the base frequency by a rule of its own.
+Written against its version 1.117.1. Flash attention is its default, and one batch size is both of
+llama.cpp's. It has no YaRN: past the trained context it stretches the base frequency by a rule of
+its own.
 """
 
 import shlex
@@ -17,13 +18,17 @@ _LONGEST: Final = 524_288
 
 
 def render_koboldcpp(launch: Launch) -> str:
-    """A bash script that becomes koboldcpp. Unsayable for a configuration that its flags cannot spell."""
+    """A bash script that becomes koboldcpp. Unsayable for a configuration that its flags cannot
+    spell."""
     config = launch.config
     _check(launch)
     flags: Flags = {
-        "model": checked_path(launch.model_path), "contextsize": str(config.n_ctx), "batchsize": str(config.n_ubatch),
-        "quantkv": config.type_k, "gpulayers": str(n_card_layers(launch) if config.n_devices else 0),
-    }  # fmt: skip
+        "model": checked_path(launch.model_path),
+        "contextsize": str(config.n_ctx),
+        "batchsize": str(config.n_ubatch),
+        "quantkv": config.type_k,
+        "gpulayers": str(n_card_layers(launch) if config.n_devices else 0),
+    }
     if config.n_expert_used:
         flags["moeexperts"] = str(config.n_expert_used)
     if config.n_cpu_moe:
@@ -35,20 +40,28 @@ def render_koboldcpp(launch: Launch) -> str:
     if config.n_threads:
         flags["threads"] = str(config.n_threads)
     switches = {
-        "noflashattention": config.flash_attn == "off", "lowvram": not config.offload_kqv, "noswa": config.swa_full,
+        "noflashattention": config.flash_attn == "off",
+        "lowvram": not config.offload_kqv,
+        "noswa": config.swa_full,
         "usecpu": config.n_devices == 0,
-    }  # fmt: skip
-    arguments = [f"--{name} {shlex.quote(value)}" for name, value in flags.items() if value is not None]
+    }
+    arguments = [
+        f"--{name} {shlex.quote(value)}" for name, value in flags.items() if value is not None
+    ]
     arguments += [f"--{name}" for name, is_on in switches.items() if is_on]
     if config.tensor_split:  # takes as many words as follow
-        arguments.insert(0, "--tensor_split " + " ".join(f"{part:g}" for part in config.tensor_split))
+        arguments.insert(
+            0, "--tensor_split " + " ".join(f"{part:g}" for part in config.tensor_split)
+        )
     if config.n_devices:  # takes words too
         arguments.insert(0, "--usecuda")
     return (
-        "#!/usr/bin/env bash\n" + commented((*about(launch), *_notes(launch)))
+        "#!/usr/bin/env bash\n"
+        + commented((*about(launch), *_notes(launch)))
         + 'set -euo pipefail\nexec "${KOBOLDCPP:-koboldcpp}" \\\n'
-        + "".join(f"    {argument} \\\n" for argument in arguments) + '    "$@"\n'
-    )  # fmt: skip
+        + "".join(f"    {argument} \\\n" for argument in arguments)
+        + '    "$@"\n'
+    )
 
 
 def _check(launch: Launch) -> None:
@@ -60,11 +73,20 @@ def _check(launch: Launch) -> None:
     if config.n_ubatch not in _BATCH_SIZES:
         raise Unsayable(f"koboldcpp takes a batch size of {', '.join(map(str, _BATCH_SIZES))}")
     if config.n_seq_max > 1 or config.split_mode != "layer" or not config.op_offload:
-        raise Unsayable("several slots, other split modes and --no-op-offload have other words or none in koboldcpp")
+        raise Unsayable(
+            "several slots, other split modes and --no-op-offload have other words or none in "
+            "koboldcpp"
+        )
 
 
 def _notes(launch: Launch) -> tuple[str, ...]:
     """What koboldcpp does in its own way."""
-    own = "The memory is what llama-server would take; koboldcpp, a program of its own, was not measured."
-    rope = "koboldcpp has no YaRN flag: it stretches RoPE's base by a rule of its own (--ropeconfig changes it)."
+    own = (
+        "The memory is what llama-server would take; koboldcpp, a program of its own, was not "
+        "measured."
+    )
+    rope = (
+        "koboldcpp has no YaRN flag: it stretches RoPE's base by a rule of its own (--ropeconfig "
+        "changes it)."
+    )
     return (own, rope) if launch.scaling else (own,)

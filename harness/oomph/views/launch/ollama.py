@@ -1,7 +1,8 @@
 """Ollama: a Modelfile, and what Ollama cannot be told.
 
-Written against its version 0.33.0, which starts llama-server itself. A Modelfile has no word for active experts, cache
-types, RoPE or experts on the CPU, and Ollama cuts num_ctx to the context_length that the file says.
+Written against its version 0.33.0, which starts llama-server itself. A Modelfile has no word for
+active experts, cache types, RoPE or experts on the CPU, and Ollama cuts num_ctx to the
+context_length that the file says.
 """
 
 from collections.abc import Iterator
@@ -15,9 +16,10 @@ def render_modelfile(launch: Launch) -> str:
     """A Modelfile for `ollama create NAME -f Modelfile`; its comments say what it leaves out."""
     config = launch.config
     parameters = {
-        "num_ctx": slot_context(config), "num_batch": config.n_ubatch,
+        "num_ctx": slot_context(config),
+        "num_batch": config.n_ubatch,
         "num_gpu": n_card_layers(launch) if config.n_devices else 0,
-    }  # fmt: skip
+    }
     if config.main_gpu:
         parameters["main_gpu"] = config.main_gpu
     if config.n_threads:
@@ -25,7 +27,11 @@ def render_modelfile(launch: Launch) -> str:
     untold = tuple(f"  - {line}" for line in _untold(launch))
     head = (
         *about(launch),
-        *(("Ollama cannot be told, so that it will not run this configuration:",) if untold else ()),
+        *(
+            ("Ollama cannot be told, so that it will not run this configuration:",)
+            if untold
+            else ()
+        ),
     )
     return (
         commented((*head, *untold))
@@ -37,19 +43,29 @@ def render_modelfile(launch: Launch) -> str:
 def _untold(launch: Launch) -> Iterator[str]:
     config = launch.config
     if config.n_expert_used and config.n_expert_used != launch.spec.n_expert_used:
-        yield f"the {config.n_expert_used} active experts: it runs the file's own {launch.spec.n_expert_used}"
+        yield (
+            f"the {config.n_expert_used} active experts: it runs the file's own "
+            f"{launch.spec.n_expert_used}"
+        )
     if config.n_ctx > launch.spec.n_ctx_train:
-        yield f"RoPE scaling, or a context beyond the file's {count(launch.spec.n_ctx_train)}: num_ctx is cut to that"
+        yield (
+            f"RoPE scaling, or a context beyond the file's {count(launch.spec.n_ctx_train)}: "
+            f"num_ctx is cut to that"
+        )
     if config.n_cpu_moe or config.override_tensor:
         yield "experts on the CPU: it leaves whole layers there (num_gpu)"
     if config.tensor_split or config.split_mode != "layer":
         yield "how the cards share the model"
     if (config.type_k, config.type_v) != ("f16", "f16"):
-        yield f"here: the cache's type; start `ollama serve` with OLLAMA_KV_CACHE_TYPE={config.type_k}"
+        yield (
+            f"here: the cache's type; start `ollama serve` with "
+            f"OLLAMA_KV_CACHE_TYPE={config.type_k}"
+        )
     if config.flash_attn == "off":
         yield "here: flash attention; start `ollama serve` with OLLAMA_FLASH_ATTENTION=0"
 
 
 def _quoted(path: str) -> str:
-    """A path as Ollama's parser takes it: to the end of the line, quoted only for the sake of a blank at its end."""
+    """A path as Ollama's parser takes it: to the end of the line, quoted only for the sake of a
+    blank at its end."""
     return f'"{path}"' if path != path.strip() else path

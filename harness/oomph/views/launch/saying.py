@@ -1,7 +1,8 @@
 """What every launch file says of itself in a comment, and how foreign text gets into one.
 
-A path, a model's name and its architecture are untrusted: a line break in one of them would end the comment or the
-value that it stands in. What breaks lines is refused in a path and left out of a name.
+A path, a model's name and its architecture are untrusted: a line break in one of them would end the
+comment or the value that it stands in. What breaks lines is refused in a path and left out of a
+name.
 """
 
 import re
@@ -17,13 +18,17 @@ _ARCHITECTURE: Final = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 class Unsayable(OomphError):
-    """This configuration has no spelling in the program that the file is for; the sentence says what is missing."""
+    """This configuration has no spelling in the program that the file is for; the sentence says
+    what is missing."""
 
 
 def checked_path(path: str) -> str:
-    """`path` unless it holds a line break or another character that does not print: then ConfigError."""
+    """`path` unless it holds a line break or another character that does not print: then
+    ConfigError."""
     if not path or not path.isprintable():
-        raise ConfigError(f"the path {path!r} has characters that no launch file can hold; rename the model")
+        raise ConfigError(
+            f"the path {path!r} has characters that no launch file can hold; rename the model"
+        )
     return path
 
 
@@ -40,17 +45,26 @@ def alias(launch: Launch) -> str:
 def metadata_key(launch: Launch, key: str) -> str:
     """`{architecture}.{key}`; ConfigError for an architecture that is no identifier."""
     if not _ARCHITECTURE.fullmatch(launch.spec.arch):
-        raise ConfigError(f"{launch.spec.arch!r} is no architecture of llama.cpp; is the file what it says it is?")
+        raise ConfigError(
+            f"{launch.spec.arch!r} is no architecture of llama.cpp; is the file what it says it is?"
+        )
     return f"{launch.spec.arch}.{key}"
 
 
 def about(launch: Launch) -> tuple[str, ...]:
-    """What a comment says of the configuration, one line each: what, why, memory by device, RoPE."""
+    """What a comment says of the configuration, one line each: what, why, memory by device,
+    RoPE."""
     config = launch.config
     experts = f", {config.n_expert_used} active experts" if config.n_expert_used else ""
-    lines = [f"{plain(launch.spec.name)}: n_ctx {count(config.n_ctx)}{experts}", plain(launch.reason)]
+    lines = [
+        f"{plain(launch.spec.name)}: n_ctx {count(config.n_ctx)}{experts}",
+        plain(launch.reason),
+    ]
     lines += ["Predicted memory of llama-server in MiB:"]
-    lines += [f"  {name}: {_components(memory)}" for name, memory in launch.prediction.memory.devices.items()]
+    lines += [
+        f"  {name}: {_components(memory)}"
+        for name, memory in launch.prediction.memory.devices.items()
+    ]
     notes = (f"Note: {plain(note)}" for note in warnings(launch.prediction))
     return (*lines, verdict(launch), *_rope(launch), *notes)
 
@@ -85,7 +99,8 @@ def _rope(launch: Launch) -> tuple[str, ...]:
     if scaling is None:
         return ()
     return (
-        f"RoPE: {scaling.type}, {count(scaling.original_context_length)} tokens × {scaling.factor:g}; without it "
+        f"RoPE: {scaling.type}, {count(scaling.original_context_length)} tokens × "
+        f"{scaling.factor:g}; without it "
         f"llama-server caps each slot at the file's {count(launch.spec.n_ctx_train)}.",
         f"  {scaling.reason}; the factor holds for short texts too, at a little of their quality.",
     )

@@ -1,7 +1,8 @@
 """llama-server: the start script and the models preset, from one list of flags.
 
-The list is the configuration in llama-server's words; every other file that ends in a llama-server takes from it what
-its own program cannot say. `--fit off`, because llama-server would else change what was not said.
+The list is the configuration in llama-server's words; every other file that ends in a llama-server
+takes from it what its own program cannot say. `--fit off`, because llama-server would else change
+what was not said.
 """
 
 import shlex
@@ -15,9 +16,17 @@ Flags = dict[str, str | None]
 
 
 def overrides(launch: Launch) -> str | None:
-    """--override-kv's one list, as llama.cpp takes only the last; None where nothing is overridden."""
-    values = {"expert_used_count": launch.config.n_expert_used, "context_length": launch.context_length}
-    said = [f"{metadata_key(launch, key)}=int:{value}" for key, value in values.items() if value is not None]
+    """--override-kv's one list, as llama.cpp takes only the last; None where nothing is
+    overridden."""
+    values = {
+        "expert_used_count": launch.config.n_expert_used,
+        "context_length": launch.context_length,
+    }
+    said = [
+        f"{metadata_key(launch, key)}=int:{value}"
+        for key, value in values.items()
+        if value is not None
+    ]
     return ",".join(said) or None
 
 
@@ -25,11 +34,15 @@ def server_flags(launch: Launch) -> Flags:
     """The whole configuration for llama-server, but for the model."""
     config = launch.config
     flags: Flags = {
-        "ctx-size": str(config.n_ctx), "parallel": str(config.n_seq_max), "batch-size": str(config.n_batch),
-        "ubatch-size": str(config.n_ubatch), "flash-attn": config.flash_attn, "cache-type-k": config.type_k,
+        "ctx-size": str(config.n_ctx),
+        "parallel": str(config.n_seq_max),
+        "batch-size": str(config.n_batch),
+        "ubatch-size": str(config.n_ubatch),
+        "flash-attn": config.flash_attn,
+        "cache-type-k": config.type_k,
         "cache-type-v": config.type_v,
         "n-gpu-layers": "all" if config.n_gpu_layers < 0 else str(config.n_gpu_layers),
-    }  # fmt: skip
+    }
     flags |= placement_flags(config) | rope_flags(config)
     if said := overrides(launch):
         flags["override-kv"] = said
@@ -54,9 +67,11 @@ def placement_flags(config: RunConfig) -> Flags:
     if config.main_gpu:
         flags["main-gpu"] = str(config.main_gpu)
     switches = {
-        "no-kv-offload": not config.offload_kqv, "no-op-offload": not config.op_offload, "swa-full": config.swa_full,
+        "no-kv-offload": not config.offload_kqv,
+        "no-op-offload": not config.op_offload,
+        "swa-full": config.swa_full,
         "kv-unified": config.kv_unified,
-    }  # fmt: skip
+    }
     return flags | {name: None for name, is_on in switches.items() if is_on}
 
 
@@ -71,12 +86,25 @@ def rope_flags(config: RunConfig) -> Flags:
 
 
 def render_script(launch: Launch) -> str:
-    """A bash script that becomes llama-server; what is appended when it is called goes on to llama-server."""
-    flags: Flags = {"model": checked_path(launch.model_path), "alias": alias(launch), **server_flags(launch)}
-    arguments = [f"--{name}" if value is None else f"--{name} {shlex.quote(value)}" for name, value in flags.items()]
+    """A bash script that becomes llama-server; what is appended when it is called goes on to
+    llama-server."""
+    flags: Flags = {
+        "model": checked_path(launch.model_path),
+        "alias": alias(launch),
+        **server_flags(launch),
+    }
+    arguments = [
+        f"--{name}" if value is None else f"--{name} {shlex.quote(value)}"
+        for name, value in flags.items()
+    ]
     return (
         "#!/usr/bin/env bash\n"
-        + commented((*about(launch), "LLAMA_SERVER names another llama-server; further arguments are passed on."))
+        + commented(
+            (
+                *about(launch),
+                "LLAMA_SERVER names another llama-server; further arguments are passed on.",
+            )
+        )
         + 'set -euo pipefail\nexec "${LLAMA_SERVER:-llama-server}" \\\n'
         + "".join(f"    {argument} \\\n" for argument in arguments)
         + '    "$@"\n'
@@ -84,13 +112,17 @@ def render_script(launch: Launch) -> str:
 
 
 def render_preset(launch: Launch) -> str:
-    """A file for `llama-server --models-preset`: one section, which that server loads when a request names it.
+    """A file for `llama-server --models-preset`: one section, which that server loads when a
+    request names it.
 
     Unsayable for a value that llama.cpp's parser cuts: at a # or ;, and at blanks on either side.
     """
     flags: Flags = {"model": checked_path(launch.model_path), **server_flags(launch)}
     for name, value in flags.items():
         if value is not None and (set(value) & set("#;") or value != value.strip()):
-            raise Unsayable(f"llama.cpp's parser of presets cuts {name} at a #, a ; or an outer blank: {value!r}")
+            raise Unsayable(
+                f"llama.cpp's parser of presets cuts {name} at a #, a ; or an outer blank: "
+                f"{value!r}"
+            )
     lines = [f"{name} = {'true' if value is None else value}\n" for name, value in flags.items()]
     return commented(about(launch), mark=";") + f"\n[{alias(launch)}]\n" + "".join(lines)

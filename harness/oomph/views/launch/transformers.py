@@ -1,6 +1,7 @@
 """transformers and vLLM: the same RoPE scaling as a patch of the model's config.json.
 
-A GGUF needs none of it. Newer releases of transformers call the object rope_parameters, and keep rope_theta in it.
+A GGUF needs none of it. Newer releases of transformers call the object rope_parameters, and keep
+rope_theta in it.
 """
 
 import json
@@ -17,4 +18,7 @@ def render_config_patch(launch: Launch) -> str:
     rope: dict[str, object] = {"rope_type": scaling.type, "factor": scaling.factor}
     if scaling.type == "yarn":
         rope["original_max_position_embeddings"] = scaling.original_context_length
-    return json.dumps({"rope_scaling": rope, "max_position_embeddings": scaling.reach}, indent=2) + "\n"
+    return (
+        json.dumps({"rope_scaling": rope, "max_position_embeddings": scaling.reach}, indent=2)
+        + "\n"
+    )

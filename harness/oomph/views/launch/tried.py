@@ -10,7 +10,14 @@ from oomph.views.table import Cell, Table
 def findings_table(findings: Sequence[Finding]) -> Table:
     """A row a promise."""
     rows = tuple(
-        (Cell(each.what), Cell(each.promised), Cell(plain(each.reported)), Cell("yes" if each.holds else "NO"))
+        (
+            Cell(each.what),
+            Cell(each.promised),
+            Cell(plain(each.reported)),
+            Cell("yes" if each.holds else "NO"),
+        )
         for each in findings
     )
-    return Table(caption="what the files promise", columns=("", "promised", "reported", "holds"), rows=rows)
+    return Table(
+        caption="what the files promise", columns=("", "promised", "reported", "holds"), rows=rows
+    )
