@@ -23,14 +23,14 @@ from typing import Final, Literal
 
 import numpy as np
 
+from oomph.architectures.source import read_model
+from oomph.architectures.spec import ModelSpec
 from oomph.calibrate.observations import SpeedObservation
 from oomph.calibrate.speed_fit import MACHINES_APART, SpeedFit, fit_speed
+from oomph.config import RunConfig
 from oomph.estimate.coefficients import default_coefficients, definitions
 from oomph.estimate.posterior import prediction_sd
 from oomph.estimate.speed import SpeedQuestion, speed_question
-from oomph.facts.config import RunConfig
-from oomph.facts.modelspec import ModelSpec
-from oomph.facts.source import read_model
 from oomph.measure.sweep import Point, Sweep
 from oomph.measure.worker.ladder import depths_within
 from oomph.models.demo import demo_model

@@ -5,11 +5,13 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import gguf
+from oomph.architectures.catalogue import catalogue_model
 from oomph.cuda.backend import Backend, fetch_backend, installed_backend
 from oomph.errors import ToolchainError
-from oomph.facts.catalogue import catalogue_model
 from oomph.measure.server_run import built_server
 from oomph.models.synth import write_synthetic
 from oomph.phantom.build import compiler
@@ -81,3 +83,58 @@ def compile_library() -> Compile:
         return path
 
     return make
+
+
+def write_small_model(
+    path: Path,
+    *,
+    n_layer: int = 2,
+    n_vocab: int = 48,
+    endianess: gguf.GGUFEndian = gguf.GGUFEndian.LITTLE,
+) -> Path:
+    """A complete `llama` model of a few KiB, with a vocabulary, merges, a per-layer array and a
+    chat template."""
+    writer = gguf.GGUFWriter(path, "llama", endianess=endianess)
+    writer.add_name("small")
+    writer.add_block_count(n_layer)
+    writer.add_context_length(2048)
+    writer.add_embedding_length(64)
+    writer.add_feed_forward_length(128)
+    writer.add_head_count([4] * n_layer)
+    writer.add_head_count_kv(2)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list([f"token-{i}" for i in range(n_vocab)])
+    writer.add_token_types([1] * n_vocab)
+    writer.add_token_merges([f"to ken-{i}" for i in range(n_vocab)])
+    writer.add_add_bos_token(True)
+    writer.add_chat_template("{{ messages }}" * 8)
+    rows = np.zeros((n_vocab, 64), dtype=np.float32)
+    writer.add_tensor("token_embd.weight", rows)
+    for il in range(n_layer):
+        writer.add_tensor(f"blk.{il}.attn_norm.weight", np.ones(64, dtype=np.float32))
+        writer.add_tensor(f"blk.{il}.attn_q.weight", np.zeros((64, 64), dtype=np.float16))
+        quantized = gguf.quants.quantize(
+            np.zeros((64, 64), dtype=np.float32), gguf.GGMLQuantizationType.Q8_0
+        )
+        writer.add_tensor(
+            f"blk.{il}.attn_k.weight", quantized, raw_dtype=gguf.GGMLQuantizationType.Q8_0
+        )
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small complete model, not to be changed."""
+    return write_small_model(tmp_path_factory.mktemp("model") / "small.gguf")
+
+
+@pytest.fixture(scope="session")
+def make_model() -> Callable[..., Path]:
+    """`write_small_model`, for a test that wants one of its own."""
+    return write_small_model

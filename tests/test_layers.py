@@ -11,9 +11,12 @@ PACKAGE = Path(__file__).resolve().parent.parent / "harness" / "oomph"
 LAYERS = [
     "errors",
     "units",
-    "cache",
+    "paths",
+    "gguf",
+    "config",
+    "gpus",
+    "architectures",
     "cuda",
-    "facts",
     "estimate",
     "records",
     "models",
@@ -86,7 +89,7 @@ def test_the_worker_imports_nothing_of_ours_but_itself(module: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("layer", ["facts", "estimate"])
+@pytest.mark.parametrize("layer", ["gguf", "config", "gpus", "architectures", "estimate"])
 def test_facts_and_estimates_touch_no_gpu_no_process_no_numpy(layer: str) -> None:
     forbidden = {"subprocess", "multiprocessing", *HEAVY}
     for module in MODULES:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import typer.main
 
+from oomph.architectures.source import read_model
 from oomph.cli import app
-from oomph.facts.source import read_model
 
 TOP = typer.main.get_command(app)
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
@@ -46,7 +46,7 @@ def test_every_link_resolves(repository: Path) -> None:
 def test_the_first_python_block_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     block = next(text for kind, text in BLOCKS if kind == "python")
     monkeypatch.setattr(
-        "oomph.facts.source.read_model", lambda _: read_model("qwen3-30b-a3b:Q4_K_M")
+        "oomph.architectures.source.read_model", lambda _: read_model("qwen3-30b-a3b:Q4_K_M")
     )
     namespace: dict[str, object] = {}
     exec(block, namespace)

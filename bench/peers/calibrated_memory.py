@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 from bench.train.public_rows import read_rows
 
+from oomph.architectures.catalogue import catalogue_model
+from oomph.config import RunConfig
 from oomph.errors import OomphError
 from oomph.estimate.overhead import pool_bytes
-from oomph.facts.catalogue import catalogue_model
-from oomph.facts.config import RunConfig
-from oomph.facts.gpus import gpu
+from oomph.gpus import gpu
 from oomph.units import MIB
 
 BUFFERS = ("model_buffer", "kv_buffer", "compute_buffer", "rs_buffer")

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from oomph.facts.config import RunConfig
-from oomph.facts.modelspec import ModelSpec
+from oomph.architectures.spec import ModelSpec
+from oomph.config import RunConfig
 from oomph.units import MIB
 
 CACHE_BITS: Final = {"f16": 16, "bf16": 16, "q8_0": 8, "q4_0": 4}

@@ -14,10 +14,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import gguf
 import numpy as np
 
-from oomph.facts.gguf import SkippedArray, read_gguf
+import gguf
+from oomph.gguf.header import SkippedArray, read_gguf
 
 N_TOKENS = 150_000
 GOAL_SECONDS, GOAL_RATIO = 0.060, 30

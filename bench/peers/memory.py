@@ -23,7 +23,7 @@ from oomph.estimate.build import build_of
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.overhead import pool_bytes
 from oomph.estimate.prediction import MemoryEstimate, is_card
-from oomph.facts.gpus import gpu
+from oomph.gpus import gpu
 from oomph.units import MIB
 
 PRINTED_MIB: Final = 0.011

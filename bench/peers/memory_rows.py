@@ -15,14 +15,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from oomph.architectures.catalogue import catalogue_model, catalogue_names
+from oomph.architectures.source import read_model
+from oomph.architectures.spec import ModelSpec
+from oomph.config import RunConfig
 from oomph.errors import OomphError
 from oomph.estimate.prediction import is_card
-from oomph.facts.catalogue import catalogue_model, catalogue_names
-from oomph.facts.config import RunConfig
-from oomph.facts.file_types import canonical_quantization
-from oomph.facts.modelspec import ModelSpec
-from oomph.facts.quants import QUANTS
-from oomph.facts.source import read_model
+from oomph.gguf.file_types import canonical_quantization
+from oomph.gguf.ggml_types import QUANTS
 from oomph.units import MIB
 
 Json = Mapping[str, Any]

@@ -15,13 +15,13 @@ from typing import Any, Final
 from bench.train.public_rows import BENCH_FLASH_BUILD, read_rows, resolved_gpu, spec_bytes
 from bench.train.row_models import row_model
 
+from oomph.architectures.spec import ModelSpec
+from oomph.config import RunConfig
 from oomph.errors import OomphError, UnknownNameError
 from oomph.estimate.build import build_of
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.overhead import pool_bytes
-from oomph.facts.config import RunConfig
-from oomph.facts.gpus import GpuSpec, gpu
-from oomph.facts.modelspec import ModelSpec
+from oomph.gpus import GpuSpec, gpu
 from oomph.units import MIB
 
 Row = Mapping[str, Any]

@@ -24,7 +24,7 @@ from oomph.estimate.card import card_facts
 from oomph.estimate.coefficients import GENERATIONS, Coefficients, definitions
 from oomph.estimate.speed import ON_HOST
 from oomph.estimate.tested import asked_features
-from oomph.facts.gpus import GpuSpec
+from oomph.gpus import GpuSpec
 
 WELL_KNOWN: Final = 0.2
 """Contexts whose noise is below this say how far a prediction is off."""

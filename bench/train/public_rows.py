@@ -15,14 +15,14 @@ from typing import Any, Final
 
 from bench.train.row_models import is_a_mix, row_model, work_at_size
 
+from oomph.architectures.spec import ModelSpec
 from oomph.calibrate.observations import SpeedObservation
+from oomph.config import RunConfig
 from oomph.errors import ConfigError, FitError, UnknownNameError
 from oomph.estimate.build import build_year
 from oomph.estimate.machine import Machine
 from oomph.estimate.speed import speed_question
-from oomph.facts.config import RunConfig
-from oomph.facts.gpus import GpuSpec, gpu
-from oomph.facts.modelspec import ModelSpec
+from oomph.gpus import GpuSpec, gpu
 
 Row = Mapping[str, Any]
 

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from oomph.architectures.catalogue import catalogue_model
+from oomph.architectures.spec import ModelSpec
 from oomph.errors import UnknownNameError
 from oomph.estimate.work import Work
-from oomph.facts.catalogue import catalogue_model
-from oomph.facts.modelspec import ModelSpec
 
 Row = Mapping[str, Any]
 

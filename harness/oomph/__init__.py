@@ -10,22 +10,22 @@ __version__ = "0.1.0"
 
 _EXPORTS = {
     "Estimator": "oomph.estimate.estimator",
-    "GpuSpec": "oomph.facts.gpus",
+    "GpuSpec": "oomph.gpus",
     "LocalExecutor": "oomph.measure.executors",
-    "ModelSpec": "oomph.facts.modelspec",
+    "ModelSpec": "oomph.architectures.spec",
     "OomphError": "oomph.errors",
-    "RunConfig": "oomph.facts.config",
+    "RunConfig": "oomph.config",
     "Runner": "oomph.measure.runner",
     "Store": "oomph.records.store",
     "Sweep": "oomph.measure.sweep",
     "compare": "oomph.calibrate.comparison",
     "detect_gpus": "oomph.measure.nvml",
     "fit": "oomph.calibrate.fit",
-    "gpu": "oomph.facts.gpus",
-    "gpu_names": "oomph.facts.gpus",
+    "gpu": "oomph.gpus",
+    "gpu_names": "oomph.gpus",
     "open_bench": "oomph.measure.bench",
     "plot_predicted_vs_measured": "oomph.views.plots_fit",
-    "read_model": "oomph.facts.source",
+    "read_model": "oomph.architectures.source",
 }
 __all__ = sorted(_EXPORTS)
 

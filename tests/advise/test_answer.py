@@ -10,12 +10,12 @@ import pytest
 import typer.main
 
 from oomph.advise.answer import Answer, answer, max_context
+from oomph.architectures.source import read_model
 from oomph.cli import app
+from oomph.config import RunConfig
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
-from oomph.facts.config import RunConfig
-from oomph.facts.gpus import gpu
-from oomph.facts.source import read_model
+from oomph.gpus import gpu
 from oomph.records.schema import Record
 from oomph.records.store import Store
 from oomph.units import GIB

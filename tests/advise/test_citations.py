@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from oomph.advise.citations import Citation, cited, keep_measured
+from oomph.architectures.source import read_model
+from oomph.config import RunConfig
 from oomph.estimate.estimator import Estimator
-from oomph.facts.config import RunConfig
-from oomph.facts.gpus import gpu
-from oomph.facts.source import read_model
+from oomph.gpus import gpu
 from oomph.records.schema import Record
 from oomph.records.store import Store
 from oomph.units import MIB

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from oomph.advise.first_failure import margin_bytes, shortage
+from oomph.architectures.source import read_model
 from oomph.calibrate.comparison import record_config
+from oomph.config import RunConfig
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.overhead import POOL_PIECE
-from oomph.facts.config import RunConfig
-from oomph.facts.gpus import gpu
-from oomph.facts.source import read_model
+from oomph.gpus import gpu
 from oomph.records.schema import Record
 from oomph.records.store import Store
 

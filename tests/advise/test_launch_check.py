@@ -6,9 +6,9 @@ import pytest
 
 from oomph.advise.launch_check import held_against
 from oomph.advise.launch_plan import Launch, choose
+from oomph.architectures.catalogue import catalogue_model
 from oomph.estimate.estimator import Estimator
-from oomph.facts.catalogue import catalogue_model
-from oomph.facts.gpus import gpu
+from oomph.gpus import gpu
 from oomph.measure.server_run import Boot
 
 LOG = """\

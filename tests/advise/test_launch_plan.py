@@ -6,10 +6,10 @@ import pytest
 
 from oomph.advise.alternatives import SURE
 from oomph.advise.launch_plan import PROFILES, Launch, choose, server_config
+from oomph.architectures.catalogue import catalogue_model
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
-from oomph.facts.catalogue import catalogue_model
-from oomph.facts.gpus import gpu
+from oomph.gpus import gpu
 from oomph.units import GIB
 
 MIXTURE = catalogue_model("qwen3-30b-a3b", "Q4_K_M")

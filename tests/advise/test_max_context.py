@@ -10,10 +10,10 @@ from oomph.advise.quantizations import (
     smaller_variants,
     weight_bytes,
 )
+from oomph.architectures.source import read_model
+from oomph.config import RunConfig
 from oomph.estimate.estimator import Estimator
-from oomph.facts.config import RunConfig
-from oomph.facts.gpus import gpu
-from oomph.facts.source import read_model
+from oomph.gpus import gpu
 from oomph.records.store import Store
 
 CARD = gpu("RTX 4090")

@@ -22,8 +22,8 @@ def records(repository: Path) -> list[Record]:
 
 @pytest.fixture(scope="module")
 def estimator() -> Estimator:
-    from oomph.facts.gpus import gpu
-    from oomph.facts.source import read_model
+    from oomph.architectures.source import read_model
+    from oomph.gpus import gpu
 
     return Estimator(read_model("qwen3-30b-a3b:Q4_K_M"), gpu("RTX 5090"))
 

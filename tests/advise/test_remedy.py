@@ -5,9 +5,9 @@ import re
 import pytest
 
 from oomph.advise.remedy import logged_config, remedy
+from oomph.architectures.catalogue import catalogue_model
+from oomph.config import RunConfig
 from oomph.estimate.estimator import Estimator
-from oomph.facts.catalogue import catalogue_model
-from oomph.facts.config import RunConfig
 from oomph.units import MIB
 
 

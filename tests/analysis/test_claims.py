@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from oomph.analysis.claims import GB, Claim, Rule, Tried, judge, judge_rule, read_claims
+from oomph.config import RunConfig
 from oomph.errors import ConfigError
-from oomph.facts.config import RunConfig
 from oomph.records.schema import Buffers, Environment, MemorySeries, ModelIdentity, Outcome, Record
 from oomph.views.claims import claims_summary, claims_table, rules_table
 from oomph.views.table import render_markdown

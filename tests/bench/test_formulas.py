@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from oomph.facts.catalogue import catalogue_model
-from oomph.facts.config import RunConfig
+from oomph.architectures.catalogue import catalogue_model
+from oomph.config import RunConfig
 from oomph.units import MIB
 
 

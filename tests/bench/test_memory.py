@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from oomph.facts.catalogue import catalogue_model
+from oomph.architectures.catalogue import catalogue_model
 
 
 def log(**changes: Any) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from oomph.bundle.write import Contents, checkout_sweeps, parse_cards, parse_part_size, write_bundle
-from oomph.cache import cache_folder
 from oomph.errors import ConfigError
+from oomph.paths import cache_folder
 
 SWEEP = """
 name = "small"

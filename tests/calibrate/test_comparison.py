@@ -3,13 +3,13 @@ measured."""
 
 import pytest
 
+from oomph.architectures.catalogue import catalogue_model
 from oomph.calibrate.comparison import Comparison, compare, record_config
+from oomph.config import RunConfig
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.overhead import host_bytes
-from oomph.facts.catalogue import catalogue_model
-from oomph.facts.config import RunConfig
-from oomph.facts.gpus import gpu
+from oomph.gpus import gpu
 from oomph.records.schema import (
     Buffers,
     Environment,

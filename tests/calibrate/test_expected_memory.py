@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from oomph.architectures.source import read_model
 from oomph.calibrate.expected_memory import Expectation
+from oomph.config import RunConfig
 from oomph.estimate.prediction import is_card
-from oomph.facts.config import RunConfig
-from oomph.facts.gpus import gpu
-from oomph.facts.source import read_model
+from oomph.gpus import gpu
 from oomph.measure.bench import open_bench
 from oomph.measure.frontier import FrontierSearch
 from oomph.measure.runner import Runner

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oomph.architectures.catalogue import catalogue_model
 from oomph.calibrate.expected_time import LOAD_BYTES_PER_S, ExpectedTime
-from oomph.facts.catalogue import catalogue_model
-from oomph.facts.config import RunConfig
-from oomph.facts.gpus import gpu
+from oomph.config import RunConfig
+from oomph.gpus import gpu
 from oomph.measure.limits import (
     GENEROSITY,
     LEAST_S,

@@ -8,11 +8,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
+from oomph.architectures.catalogue import catalogue_model
+from oomph.architectures.spec import ModelSpec
 from oomph.calibrate.comparison import compare
 from oomph.calibrate.fit import fit, fit_models, records_of
 from oomph.calibrate.least_squares import solve
 from oomph.calibrate.observations import Parameters, SpeedObservation
 from oomph.calibrate.store import calibration_json
+from oomph.config import RunConfig
 from oomph.errors import FitError
 from oomph.estimate.coefficients import (
     Coefficients,
@@ -23,10 +26,7 @@ from oomph.estimate.coefficients import (
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.overhead import context_bytes
 from oomph.estimate.speed import decode_seconds, prefill_seconds, speed_question
-from oomph.facts.catalogue import catalogue_model
-from oomph.facts.config import RunConfig
-from oomph.facts.gpus import GpuSpec, gpu
-from oomph.facts.modelspec import ModelSpec
+from oomph.gpus import GpuSpec, gpu
 from oomph.records.schema import (
     Environment,
     MemorySeries,

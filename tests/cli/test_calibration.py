@@ -10,7 +10,7 @@ import pytest
 
 from oomph.calibrate.store import keep
 from oomph.estimate.coefficients import default_coefficients
-from oomph.facts.gpus import gpu
+from oomph.gpus import gpu
 from oomph.records.environment import llama_cpp_commit
 
 Oomph = Callable[..., tuple[int, str, str]]

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from oomph.config import RunConfig
 from oomph.estimate.prediction import DeviceMemory
-from oomph.facts.config import RunConfig
 
 Oomph = Callable[..., tuple[int, str, str]]
 MODEL = "llama-3.2-3b:Q4_K_M"

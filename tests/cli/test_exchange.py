@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from oomph.cli import app as whole
 from oomph.cli import exchange
+from oomph.config import RunConfig
 from oomph.errors import ConfigError, StoreError
-from oomph.facts.config import RunConfig
 
 ROW = {
     "model_filename": "m.gguf",

@@ -7,7 +7,7 @@ import typer
 from typer.testing import CliRunner
 
 from oomph.cli.knob_options import OPTIONS, takes_knobs
-from oomph.facts.config import RunConfig
+from oomph.config import RunConfig
 
 
 def said(*args: str, without: tuple[str, ...] = ()) -> tuple[int, dict[str, Any]]:

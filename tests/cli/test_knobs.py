@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oomph.cli.knobs import grid_configs, knob_value, parse_grid
+from oomph.config import RunConfig
 from oomph.errors import ConfigError
-from oomph.facts.config import RunConfig
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from oomph.facts.gguf import TensorInfo
-from oomph.facts.modelspec import ModelSpec
-from oomph.facts.quants import QUANTS
+from oomph.architectures.spec import ModelSpec
+from oomph.gguf.ggml_types import QUANTS
+from oomph.gguf.header import TensorInfo
 from oomph.models.synth import write_synthetic
 from oomph.records.store import Store
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from oomph.facts.gguf import TensorInfo
-from oomph.facts.modelspec import ModelSpec
-from oomph.facts.quants import quant
+from oomph.architectures.spec import ModelSpec
+from oomph.gguf.ggml_types import quant
+from oomph.gguf.header import TensorInfo
 
 MakeModel = Callable[..., ModelSpec]
 

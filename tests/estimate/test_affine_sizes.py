@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oomph.architectures.catalogue import catalogue_model
+from oomph.config import RunConfig
 from oomph.estimate.affine_sizes import N_SAMPLES, Elastic
 from oomph.estimate.allocator import Placed, Program
 from oomph.estimate.graph.tensor import F32, Graph, Tensor
 from oomph.estimate.memory import MemoryModel
-from oomph.facts.catalogue import catalogue_model
-from oomph.facts.config import RunConfig
-from oomph.facts.quants import QUANTS, QuantType
+from oomph.gguf.ggml_types import QUANTS, QuantType
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import pytest
 
+from oomph.architectures.source import read_model
+from oomph.architectures.spec import ModelSpec, spec_from_gguf
+from oomph.config import RunConfig
 from oomph.errors import OomphError
 from oomph.estimate.estimator import Estimator
-from oomph.facts.config import RunConfig
-from oomph.facts.gguf import GGUFFile
-from oomph.facts.gpus import gpu
-from oomph.facts.modelspec import ModelSpec, spec_from_gguf
-from oomph.facts.source import read_model
+from oomph.gguf.header import GGUFFile
+from oomph.gpus import gpu
 
 VALUES = (
     0,

@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 import pytest
 
+from oomph.architectures.catalogue import catalogue_model
+from oomph.architectures.spec import ModelSpec
+from oomph.config import RunConfig
 from oomph.estimate.build import LATEST, Build, build_of, build_year
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.prediction import DeviceMemory
-from oomph.facts.catalogue import catalogue_model
-from oomph.facts.config import RunConfig
-from oomph.facts.gpus import gpu
-from oomph.facts.modelspec import ModelSpec
+from oomph.gpus import gpu
 from oomph.units import MIB
 
 MakeModel = Callable[..., ModelSpec]

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from oomph.architectures.catalogue import catalogue_model
+from oomph.architectures.spec import ModelSpec
+from oomph.config import RunConfig
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import BEST_KV_TYPES, Estimator
 from oomph.estimate.prediction import Prediction
-from oomph.facts.catalogue import catalogue_model
-from oomph.facts.config import RunConfig
-from oomph.facts.gpus import gpu
-from oomph.facts.modelspec import ModelSpec
+from oomph.gpus import gpu
 from oomph.units import MIB, mib
 
 MakeModel = Callable[..., ModelSpec]

@@ -13,12 +13,12 @@ from typing import Any, Final
 
 import pytest
 
+from oomph.architectures.catalogue import catalogue_model
+from oomph.architectures.shapes import FAMILIES
+from oomph.config import RunConfig
 from oomph.estimate.graph.architectures import ARCHITECTURES
 from oomph.estimate.graph.hparams import resolve_hparams
 from oomph.estimate.memory import MemoryModel
-from oomph.facts.catalogue import catalogue_model
-from oomph.facts.config import RunConfig
-from oomph.facts.shapes import FAMILIES
 from oomph.units import MIB
 
 RUNS: Final[dict[str, list[Any]]] = json.loads(

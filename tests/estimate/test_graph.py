@@ -7,6 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oomph.architectures.catalogue import catalogue_model
+from oomph.architectures.spec import ModelSpec
+from oomph.config import RunConfig
 from oomph.errors import ConfigError, ModelFileError
 from oomph.estimate.graph.architectures import ARCHITECTURES, GENERAL, architecture
 from oomph.estimate.graph.builder import Builder
@@ -16,10 +19,7 @@ from oomph.estimate.graph.placement import CPU, Placement
 from oomph.estimate.graph.sizes import resolve_sizes
 from oomph.estimate.graph.tensor import F32, Graph, Tensor
 from oomph.estimate.memory import MemoryModel
-from oomph.facts.catalogue import catalogue_model
-from oomph.facts.config import RunConfig
-from oomph.facts.modelspec import ModelSpec
-from oomph.facts.quants import QUANTS
+from oomph.gguf.ggml_types import QUANTS
 
 MakeModel = Callable[..., ModelSpec]
 

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oomph.architectures.catalogue import catalogue_model
+from oomph.architectures.spec import ModelSpec
+from oomph.config import RunConfig
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.likelihood import context_half_width_bytes, fit_probability, reserve_bytes
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate
-from oomph.facts.catalogue import catalogue_model
-from oomph.facts.config import RunConfig
-from oomph.facts.gpus import gpu
-from oomph.facts.modelspec import ModelSpec
+from oomph.gpus import gpu
 from oomph.units import MIB
 
 CARD = gpu("RTX 4090")

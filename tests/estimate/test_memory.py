@@ -9,12 +9,12 @@ from collections.abc import Callable
 
 import pytest
 
+from oomph.architectures.catalogue import catalogue_model
+from oomph.architectures.spec import ModelSpec
+from oomph.config import RunConfig
 from oomph.errors import ModelFileError
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.prediction import DeviceMemory
-from oomph.facts.catalogue import catalogue_model
-from oomph.facts.config import RunConfig
-from oomph.facts.modelspec import ModelSpec
 from oomph.units import MIB
 
 MakeModel = Callable[..., ModelSpec]

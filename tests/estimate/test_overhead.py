@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from oomph.architectures.catalogue import catalogue_model
+from oomph.config import RunConfig
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.overhead import (
     context_bytes,
@@ -15,9 +17,7 @@ from oomph.estimate.overhead import (
     workspace_bytes,
 )
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate
-from oomph.facts.catalogue import catalogue_model
-from oomph.facts.config import RunConfig
-from oomph.facts.gpus import gpu
+from oomph.gpus import gpu
 from oomph.units import MIB
 
 QWEN_Q4 = catalogue_model("qwen3-30b-a3b", "Q4_K_M")

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oomph.architectures.catalogue import catalogue_model
+from oomph.config import RunConfig
 from oomph.estimate import compute
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.repeats import Cut, select_layers
-from oomph.facts.catalogue import catalogue_model
-from oomph.facts.config import RunConfig
 
 CUTS = (*compute.CUTS, Cut(3, (1, 2)))
 

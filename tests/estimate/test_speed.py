@@ -11,6 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from oomph.architectures.catalogue import catalogue_model
+from oomph.architectures.spec import ModelSpec
+from oomph.config import RunConfig
 from oomph.errors import ConfigError
 from oomph.estimate.card import card_facts, fused_share
 from oomph.estimate.coefficients import default_coefficients
@@ -25,10 +28,7 @@ from oomph.estimate.speed import (
     prompt_around,
     speed_question,
 )
-from oomph.facts.catalogue import catalogue_model
-from oomph.facts.config import RunConfig
-from oomph.facts.gpus import gpu, gpu_specs
-from oomph.facts.modelspec import ModelSpec
+from oomph.gpus import gpu, gpu_specs
 
 LLAMA = catalogue_model("llama-3.1-8b", "Q4_K_M")
 QWEN = catalogue_model("qwen3-30b-a3b", "Q4_K_M")

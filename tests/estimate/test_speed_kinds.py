@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from oomph.architectures.catalogue import catalogue_model
+from oomph.architectures.spec import ModelSpec
+from oomph.config import RunConfig
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.machine import LINUX, Machine
 from oomph.estimate.prediction import SpeedEstimate
 from oomph.estimate.speed import predict_speed, speed_question
-from oomph.facts.catalogue import catalogue_model
-from oomph.facts.config import RunConfig
-from oomph.facts.gpus import GpuSpec, gpu
-from oomph.facts.modelspec import ModelSpec
+from oomph.gpus import GpuSpec, gpu
 
 LLAMA = catalogue_model("llama-3.1-8b", "Q4_K_M")
 QWEN = catalogue_model("qwen3-30b-a3b", "Q4_K_M")

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from oomph.architectures.catalogue import catalogue_model
+from oomph.architectures.spec import ModelSpec
+from oomph.config import RunConfig
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.work import Work, forward_work, kind_of
-from oomph.facts.catalogue import catalogue_model
-from oomph.facts.config import RunConfig
-from oomph.facts.modelspec import ModelSpec
 
 QWEN = catalogue_model("qwen3-30b-a3b", "Q4_K_M")
 LLAMA = catalogue_model("llama-3.1-8b", "Q4_K_M")

@@ -6,13 +6,13 @@ from typing import Any, Final
 
 import pytest
 
+from oomph.architectures.catalogue import catalogue_model, catalogue_names
+from oomph.architectures.spec import ModelSpec
+from oomph.config import RunConfig
 from oomph.estimate.compute import Setup
 from oomph.estimate.memory import Bytes, MemoryModel, kv_cache_bytes, recurrent_bytes, weight_bytes
 from oomph.estimate.prediction import is_card
 from oomph.estimate.work import AttentionWork, Work, forward_work
-from oomph.facts.catalogue import catalogue_model, catalogue_names
-from oomph.facts.config import RunConfig
-from oomph.facts.modelspec import ModelSpec
 
 SETTINGS: Final[dict[str, dict[str, Any]]] = {
     "windows only": {"swa_full": False},

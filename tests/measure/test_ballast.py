@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from oomph.config import RunConfig
 from oomph.errors import ToolchainError
-from oomph.facts.config import RunConfig
-from oomph.facts.gpus import gpu
+from oomph.gpus import gpu
 from oomph.measure.ballast import BallastedExecutor, Door, Holder, ballasted, door_to, holding
 from oomph.measure.bench import Bench, open_bench
 from oomph.measure.frontier import filled_sweep, measured_slack

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from oomph.facts.catalogue import catalogue_model
+from oomph.architectures.catalogue import catalogue_model
 from oomph.measure.bench import Bench, open_bench
 from oomph.measure.runner import Runner
 from oomph.measure.sweep import Sweep, SweepFile

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oomph.facts.config import CONTEXT_STEP, RunConfig
+from oomph.config import CONTEXT_STEP, RunConfig
 from oomph.measure.bench import open_bench
 from oomph.measure.frontier import Frontier, FrontierSearch, measured_slack
 from oomph.measure.runner import Runner

@@ -2,7 +2,7 @@
 
 import pytest
 
-from oomph.facts.config import RunConfig
+from oomph.config import RunConfig
 from oomph.measure.logs import disagreement, read_buffers, read_reported
 from oomph.records.schema import Reported
 

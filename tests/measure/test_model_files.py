@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from oomph.errors import ModelFileError
-from oomph.facts.gguf import read_gguf
+from oomph.gguf.header import read_gguf
 from oomph.measure.executors import LocalExecutor
 from oomph.measure.model_files import ModelFiles
 from oomph.measure.runner import Runner

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from oomph.facts.gpus import gpu
+from oomph.gpus import gpu
 from oomph.measure.card_probe import SENSOR_EVERY, CardProbe
 from oomph.measure.nvml import Card, CardLostError, Nvml, detect_gpus
 from oomph.measure.probes import Reading

@@ -3,7 +3,7 @@ grows."""
 
 import pytest
 
-from oomph.facts.config import RunConfig
+from oomph.config import RunConfig
 from oomph.measure.limits import Limits
 from oomph.measure.pruning import dominates
 from oomph.measure.sweep import Point

@@ -20,7 +20,7 @@ import pytest
 from oomph.cuda import plugin
 from oomph.cuda.backend import Backend
 from oomph.cuda.nvidia import find_libraries
-from oomph.facts.gpus import gpu
+from oomph.gpus import gpu
 from oomph.measure.cuda_route import load_backend
 from oomph.phantom.cards import PhantomCard, phantom_cards
 from oomph.records.store import Store

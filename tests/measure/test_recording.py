@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from oomph.facts.config import RunConfig
+from oomph.config import RunConfig
 from oomph.measure.executors import Completed
 from oomph.measure.limits import Limits
 from oomph.measure.recording import LOG_TAIL, Setting, outliers

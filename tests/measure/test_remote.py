@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from oomph.errors import ConfigError, ModelFileError
-from oomph.facts.gguf import read_gguf
+from oomph.gguf.header import read_gguf
 from oomph.measure.executors import Completed, Job
 from oomph.measure.recording import Setting
 from oomph.measure.remote import (

@@ -9,12 +9,12 @@ import pytest
 
 from oomph.advise.launch_check import held_against
 from oomph.advise.launch_plan import Launch, choose
+from oomph.architectures.catalogue import catalogue_model
+from oomph.architectures.spec import read_model_file
 from oomph.cuda.backend import Backend
 from oomph.errors import ToolchainError
 from oomph.estimate.estimator import Estimator
-from oomph.facts.catalogue import catalogue_model
-from oomph.facts.gpus import gpu
-from oomph.facts.modelspec import read_model_file
+from oomph.gpus import gpu
 from oomph.measure.server_run import Boot, boot, find_server, phantom_arguments, serving
 from oomph.models.demo import demo_model
 from oomph.models.synth import write_synthetic

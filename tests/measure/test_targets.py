@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from oomph.architectures.catalogue import catalogue_model
 from oomph.calibrate.expected_memory import expected_to_fit
 from oomph.errors import ConfigError
-from oomph.facts.catalogue import catalogue_model
 from oomph.measure.bench import Bench, open_bench
 from oomph.measure.cards_executor import CardsExecutor, Company
 from oomph.measure.nvml import Nvml

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import gguf
 import numpy as np
 import pytest
+
+import gguf
 
 N_EMBD, N_FF, N_LAYER = 64, 512, 2
 Q = gguf.GGMLQuantizationType

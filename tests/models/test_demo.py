@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from oomph.architectures.spec import read_model_file
 from oomph.errors import ModelFileError, ToolchainError
-from oomph.facts.modelspec import read_model_file
 from oomph.models import demo
 
 

@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 
 from oomph.errors import ModelFileError, ToolchainError
-from oomph.facts.gguf import split_names
+from oomph.gguf.header import split_names
 from oomph.models.download import download_model
 
 

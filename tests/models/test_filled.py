@@ -3,12 +3,12 @@ small likeness."""
 
 from pathlib import Path
 
-import gguf
 import numpy as np
 import pytest
 
+import gguf
+from oomph.architectures.spec import read_model_file
 from oomph.errors import ConfigError, ModelFileError, UnknownNameError
-from oomph.facts.modelspec import read_model_file
 from oomph.models import filled, synth
 from oomph.models.filled import filled_file, is_filled
 from oomph.models.likeness import likeness

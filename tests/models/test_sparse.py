@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from oomph.architectures.source import read_model
 from oomph.errors import UnknownNameError
-from oomph.facts.source import read_model
 from oomph.models.sparse import model_path
 
 

@@ -5,14 +5,14 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import gguf
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import gguf
+from oomph.architectures.spec import read_model_file
 from oomph.errors import ModelFileError
-from oomph.facts.gguf import SkippedArray
-from oomph.facts.modelspec import read_model_file
+from oomph.gguf.header import SkippedArray
 from oomph.models.demo import demo_model, dense_model, ranking_text
 from oomph.models.split_experts import ROUTER_SCALE, SCALE_OFFSETS, scale_weights, split_experts
 

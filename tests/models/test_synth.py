@@ -11,13 +11,13 @@ from typing import Any, Literal
 import pytest
 from typer.testing import CliRunner
 
+from oomph.architectures.catalogue import build_model, catalogue_model, catalogue_names
+from oomph.architectures.spec import ModelSpec, read_model_file
 from oomph.cli import app
 from oomph.errors import ConfigError, ModelFileError
-from oomph.facts.catalogue import build_model, catalogue_model, catalogue_names
-from oomph.facts.file_types import FILE_TYPES
-from oomph.facts.gguf import Value
-from oomph.facts.modelspec import ModelSpec, read_model_file
-from oomph.facts.quants import QUANTS, QuantType
+from oomph.gguf.file_types import FILE_TYPES
+from oomph.gguf.ggml_types import QUANTS, QuantType
+from oomph.gguf.header import Value
 from oomph.models.synth import write_synthetic
 
 N_VOCAB = 384

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from oomph.errors import ConfigError, UnknownNameError
-from oomph.facts.gpus import gpu
+from oomph.gpus import gpu
 from oomph.phantom.cards import Phantom, PhantomCard, Sensor, parse_cards, phantom_cards
 from oomph.units import MIB
 

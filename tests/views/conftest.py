@@ -11,9 +11,9 @@ from oomph.calibrate.comparison import Comparison
 from oomph.calibrate.health import judge
 from oomph.calibrate.left_out import LeftOut
 from oomph.calibrate.result import FitResult, FittedCoefficient
+from oomph.config import RunConfig
 from oomph.estimate.coefficients import Coefficients
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate, Prediction
-from oomph.facts.config import RunConfig
 from oomph.records.schema import Record
 from oomph.units import MIB
 

@@ -4,8 +4,8 @@ import json
 from dataclasses import replace
 
 from oomph.cli.output import render_plain
+from oomph.config import RunConfig
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate, Prediction, SpeedEstimate
-from oomph.facts.config import RunConfig
 from oomph.units import MIB
 from oomph.views.estimates import (
     devices_table,

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
+from oomph.architectures.catalogue import catalogue_model
+from oomph.architectures.spec import ModelSpec
+from oomph.config import RunConfig
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import Estimator
-from oomph.facts.catalogue import catalogue_model
-from oomph.facts.config import RunConfig
-from oomph.facts.gpus import gpu
-from oomph.facts.modelspec import ModelSpec
+from oomph.gpus import gpu
 from oomph.views.what_if import control_positions, estimator_script, model_facts, what_if
 from oomph.views.what_if_page import render_what_if
 

@@ -12,12 +12,12 @@ from typing import Final, Literal
 from oomph.advise.first_failure import margin_bytes
 from oomph.advise.quantizations import smaller_variants
 from oomph.advise.speeds import Speeds, speeds
+from oomph.config import RunConfig
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.graph.hparams import sliding_window
 from oomph.estimate.prediction import MemoryEstimate, is_card
-from oomph.facts.config import RunConfig
-from oomph.facts.gpus import GpuSpec, gpu_specs
-from oomph.facts.quants import quant
+from oomph.gguf.ggml_types import quant
+from oomph.gpus import GpuSpec, gpu_specs
 
 SURE: Final = 0.9
 """The probability of fitting from which a configuration is offered."""

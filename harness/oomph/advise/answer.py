@@ -16,14 +16,14 @@ from oomph.advise.evidence import Evidence, evidence, settled
 from oomph.advise.first_failure import Shortage, margin_bytes, shortage
 from oomph.advise.quantizations import quantization_of
 from oomph.advise.speeds import MeasuredRate, Speeds, measured_rates, speeds
+from oomph.architectures.rope import RopeScaling, extension, native_context
+from oomph.config import CONTEXT_STEP, RunConfig, padded_context
 from oomph.errors import ConfigError
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.memory import MAX_SEQUENCES, MemoryModel
 from oomph.estimate.overhead import host_bytes as resident_bytes
 from oomph.estimate.prediction import MemoryEstimate
-from oomph.facts.config import CONTEXT_STEP, RunConfig, padded_context
-from oomph.facts.rope import RopeScaling, extension, native_context
 from oomph.records.schema import Record
 
 EVEN: Final = 0.5

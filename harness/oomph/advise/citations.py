@@ -14,10 +14,10 @@ from statistics import median
 from typing import Any, Final
 
 from oomph.advise.evidence import is_model, settled
-from oomph.cache import cache_folder
 from oomph.calibrate.comparison import measured_vram_bytes, record_config
+from oomph.config import RunConfig, padded_context
 from oomph.estimate.estimator import Estimator
-from oomph.facts.config import RunConfig, padded_context
+from oomph.paths import cache_folder
 from oomph.records.disturbance import quiet_samples
 from oomph.records.harmless import scrub
 from oomph.records.schema import ModelIdentity, Record

@@ -11,10 +11,10 @@ from typing import Final
 from oomph.advise.answer import POSSIBLE
 from oomph.advise.first_failure import margin_bytes
 from oomph.advise.speeds import Interval, MeasuredRate, measured_rates, speeds
+from oomph.architectures.rope import RopeScaling, extension
+from oomph.config import RunConfig
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.prediction import SpeedEstimate
-from oomph.facts.config import RunConfig
-from oomph.facts.rope import RopeScaling, extension
 from oomph.records.schema import Record
 
 TIERS: Final = ((4096, 8192), (16384, 32768), (65536, 90_000), (131_072, 131_072))

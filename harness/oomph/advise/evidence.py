@@ -9,14 +9,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from oomph.architectures.spec import ModelSpec
 from oomph.calibrate.comparison import measured_vram_bytes, record_config
 from oomph.calibrate.expected_memory import PHANTOM
+from oomph.config import RunConfig, padded_context
 from oomph.errors import UnknownNameError
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.graph.hparams import sliding_window
-from oomph.facts.config import RunConfig, padded_context
-from oomph.facts.gpus import gpu
-from oomph.facts.modelspec import ModelSpec
+from oomph.gpus import gpu
 from oomph.measure.accidents import ran_out
 from oomph.measure.pruning import asks_at_least
 from oomph.records.schema import ModelIdentity, Record

@@ -9,11 +9,11 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Literal
 
+from oomph.config import CONTEXT_STEP, RunConfig
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.overhead import context_bytes, pool_bytes
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate, is_card
-from oomph.facts.config import CONTEXT_STEP, RunConfig
 
 Stage = Literal["context", "weights", "kv_cache", "compute", "run"]
 """The CUDA context; weights while the model loads; cache and compute buffer while the context is

@@ -11,18 +11,18 @@ from typing import Any, Final
 
 from oomph.advise.alternatives import SURE
 from oomph.advise.speeds import speeds
-from oomph.errors import ConfigError
-from oomph.estimate.estimator import Estimator
-from oomph.estimate.prediction import Prediction
-from oomph.facts.config import RunConfig, padded_context
-from oomph.facts.modelspec import ModelSpec
-from oomph.facts.rope import (
+from oomph.architectures.rope import (
     RopeScaling,
     extension,
     longest_extension,
     native_context,
     uncapped_context_length,
 )
+from oomph.architectures.spec import ModelSpec
+from oomph.config import RunConfig, padded_context
+from oomph.errors import ConfigError
+from oomph.estimate.estimator import Estimator
+from oomph.estimate.prediction import Prediction
 from oomph.units import count
 
 UBATCHES: Final = (2048, 1024, 512)

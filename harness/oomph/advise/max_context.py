@@ -11,11 +11,11 @@ from oomph.advise.alternatives import SURE
 from oomph.advise.answer import EVEN, max_context
 from oomph.advise.evidence import filled, is_of, settled
 from oomph.advise.quantizations import quantization_of, weight_bytes
+from oomph.architectures.rope import longest_extension, native_context
+from oomph.architectures.spec import ModelSpec
 from oomph.calibrate.comparison import record_config
+from oomph.config import RunConfig, padded_context
 from oomph.estimate.estimator import Estimator
-from oomph.facts.config import RunConfig, padded_context
-from oomph.facts.modelspec import ModelSpec
-from oomph.facts.rope import longest_extension, native_context
 from oomph.records.schema import Record
 
 

@@ -10,9 +10,9 @@ from typing import Final
 
 from oomph.calibrate.comparison import record_config
 from oomph.calibrate.expected_memory import PHANTOM
+from oomph.config import RunConfig
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.estimator import Estimator
-from oomph.facts.config import RunConfig
 from oomph.measure.accidents import ran_out
 from oomph.records.grouping import by_setting
 from oomph.records.schema import Record

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from oomph.facts.catalogue import catalogue_model, catalogue_names
-from oomph.facts.file_types import FILE_TYPES
-from oomph.facts.modelspec import ModelSpec
-from oomph.facts.quantize import tensor_types
+from oomph.architectures.catalogue import catalogue_model, catalogue_names
+from oomph.architectures.quantize import tensor_types
+from oomph.architectures.spec import ModelSpec
+from oomph.gguf.file_types import FILE_TYPES
 
 USUAL: Final = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "IQ4_XS", "Q3_K_M", "IQ3_XXS", "Q2_K")
 """What is published of most models, the truest first."""

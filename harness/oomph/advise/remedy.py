@@ -8,8 +8,8 @@ allocated.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from oomph.config import RunConfig
 from oomph.estimate.estimator import Estimator
-from oomph.facts.config import RunConfig
 from oomph.measure.logs import read_reported
 from oomph.units import count
 

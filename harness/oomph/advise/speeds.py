@@ -10,9 +10,9 @@ from typing import Literal
 
 from oomph.advise.evidence import is_of, settled
 from oomph.calibrate.comparison import record_config, speed_observations
+from oomph.config import RunConfig
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.prediction import SpeedEstimate
-from oomph.facts.config import RunConfig
 from oomph.records.schema import Record
 
 Interval = tuple[float, float]

@@ -15,9 +15,9 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from oomph.config import RunConfig
 from oomph.errors import ConfigError
 from oomph.estimate.prediction import is_card
-from oomph.facts.config import RunConfig
 from oomph.records.schema import Record
 from oomph.units import MIB, count
 

@@ -24,8 +24,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
-from oomph.cache import cache_folder
 from oomph.errors import ToolchainError
+from oomph.paths import cache_folder
 
 CPU_FLAGS: Final = ("avx", "avx2", "fma", "f16c", "bmi2")
 """As /proc/cpuinfo names them; each is a GGML_ option of llama.cpp's CMake files too."""

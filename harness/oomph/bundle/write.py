@@ -16,7 +16,6 @@ from oomph.bundle import installer
 from oomph.bundle.packages import Target, checkout_of, fetch_wheels, own_wheel
 from oomph.bundle.parts import SMALLEST_PART, Part, write_parts, written_parts
 from oomph.bundle.portable import CPU_FLAGS, is_built, needed_glibc, portable_wheel
-from oomph.cache import cache_folder
 from oomph.cuda.backend import Backend, fetch_backend, installed_backend
 from oomph.cuda.compatibility import parse_capability
 from oomph.cuda.cut import cut_library
@@ -25,6 +24,7 @@ from oomph.cuda.native import compile_native
 from oomph.cuda.nvidia import cuda_major, fetch_libraries, fetched_libraries
 from oomph.errors import ConfigError, ToolchainError
 from oomph.models.demo import dense_model
+from oomph.paths import cache_folder
 from oomph.units import parse_size
 
 OLDEST_PYTHON: Final = (3, 11)

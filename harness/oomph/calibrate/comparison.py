@@ -13,12 +13,12 @@ from statistics import median
 from typing import Final, Literal
 
 from oomph.calibrate.observations import SpeedObservation
+from oomph.config import RunConfig
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.overhead import host_bytes
 from oomph.estimate.prediction import MemoryEstimate, is_card
 from oomph.estimate.speed import interval_width, speed_question
-from oomph.facts.config import RunConfig
 from oomph.measure.sweep import LOAD_KNOBS
 from oomph.records.disturbance import counting_samples
 from oomph.records.grouping import model_key

@@ -8,14 +8,14 @@ the same bytes.
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from oomph.architectures.spec import ModelSpec
+from oomph.config import RunConfig
 from oomph.errors import UnknownNameError
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.overhead import context_bytes, pool_bytes
 from oomph.estimate.prediction import MemoryEstimate, is_card
-from oomph.facts.config import RunConfig
-from oomph.facts.gpus import GpuSpec, gpu
-from oomph.facts.modelspec import ModelSpec
+from oomph.gpus import GpuSpec, gpu
 from oomph.measure.bench import Bench
 from oomph.measure.nvml import Card
 from oomph.measure.targets import Fits

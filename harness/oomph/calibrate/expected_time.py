@@ -7,14 +7,14 @@ and a fixed limit holds.
 
 from typing import Final
 
+from oomph.architectures.spec import ModelSpec
 from oomph.calibrate.store import newest_matching
+from oomph.config import RunConfig
 from oomph.errors import OomphError, UnknownNameError
 from oomph.estimate.coefficients import Coefficients
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.prediction import SpeedEstimate
-from oomph.facts.config import RunConfig
-from oomph.facts.gpus import GpuSpec, gpu
-from oomph.facts.modelspec import ModelSpec
+from oomph.gpus import GpuSpec, gpu
 from oomph.measure.bench import Bench
 from oomph.measure.limits import ExpectedSeconds
 from oomph.measure.targets import uses_host

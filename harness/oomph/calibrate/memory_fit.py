@@ -24,7 +24,7 @@ from oomph.calibrate.result import FittedCoefficient, fitted_coefficients, known
 from oomph.estimate.coefficients import Coefficients, Definition, definitions
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.overhead import context_bytes, host_bytes
-from oomph.facts.gpus import GpuSpec
+from oomph.gpus import GpuSpec
 from oomph.records.schema import Record
 from oomph.units import MIB
 

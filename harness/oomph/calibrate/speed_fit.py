@@ -19,7 +19,7 @@ from oomph.calibrate.observations import Parameters, SpeedObservation
 from oomph.calibrate.result import FittedCoefficient, fitted_coefficients, known_together
 from oomph.estimate.coefficients import Coefficients, definitions
 from oomph.estimate.posterior import Posterior, prediction_sd
-from oomph.facts.gpus import GpuSpec
+from oomph.gpus import GpuSpec
 
 NOISE_SD: Final = 0.04
 """What one machine's rates scatter about the formulas, before its own records say better."""

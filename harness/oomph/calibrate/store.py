@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from oomph.cache import cache_folder
 from oomph.calibrate.result import FitResult
 from oomph.errors import OomphError
 from oomph.estimate.coefficients import Coefficients, read_coefficients
+from oomph.paths import cache_folder
 from oomph.records.schema import Record
 
 PHANTOM: Final = "phantom"

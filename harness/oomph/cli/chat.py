@@ -82,7 +82,7 @@ def _backend(
 
 
 def _new_history() -> Path:
-    from oomph.cache import cache_folder
+    from oomph.paths import cache_folder
 
     return cache_folder() / "chats" / f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}.sqlite"
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from oomph.analysis.claims import ClaimsFile, Tried
-    from oomph.facts.config import RunConfig
+    from oomph.config import RunConfig
     from oomph.measure.bench import Bench
     from oomph.measure.sweep import Sweep
     from oomph.records.store import Store
@@ -61,8 +61,8 @@ def _try(
 ) -> "Iterator[Tried]":
     """Every configuration of one quantization, from the store where it was tried before."""
     from oomph.analysis.claims import Tried
+    from oomph.architectures.source import read_model
     from oomph.calibrate.expected_memory import PHANTOM, Expectation
-    from oomph.facts.source import read_model
     from oomph.measure.runner import Runner
     from oomph.models.sparse import model_path
 

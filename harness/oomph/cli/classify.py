@@ -61,9 +61,9 @@ def _remedy(model: str, card: str | None, lines: list[str], outcome: str) -> str
     """What would have fitted, by the estimate, on the named card or in what the log says was
     free."""
     from oomph.advise.remedy import logged_config, remedy
+    from oomph.architectures.source import read_model
     from oomph.estimate.estimator import Estimator
-    from oomph.facts.gpus import gpu
-    from oomph.facts.source import read_model
+    from oomph.gpus import gpu
     from oomph.measure.advice import free_bytes
 
     free = free_bytes(lines)

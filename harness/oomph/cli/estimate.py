@@ -12,8 +12,8 @@ from oomph.cli.knob_options import takes_knobs
 from oomph.cli.named import HostBandwidthOption, PowerLimitOption, SystemOption
 
 if TYPE_CHECKING:
+    from oomph.config import RunConfig
     from oomph.estimate.estimator import Estimator
-    from oomph.facts.config import RunConfig
     from oomph.views.estimates import Answer
 
 
@@ -70,9 +70,9 @@ def _estimate(
     """Predict memory, fit and speed of a model without loading it. Knobs are llama.cpp's."""
     from oomph.cli.knobs import grid_configs, read_configs
     from oomph.cli.named import named_estimator
+    from oomph.config import RunConfig
     from oomph.errors import ConfigError
     from oomph.estimate.machine import told_machine
-    from oomph.facts.config import RunConfig
 
     machine = told_machine(system, power_limit, host_bandwidth)
     if grid and configs:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from oomph.errors import ConfigError, UnknownNameError
 
 if TYPE_CHECKING:
-    from oomph.facts.gpus import GpuSpec
-    from oomph.facts.modelspec import ModelSpec
+    from oomph.architectures.spec import ModelSpec
+    from oomph.gpus import GpuSpec
     from oomph.measure.limits import Expect
     from oomph.measure.plan import Place
     from oomph.measure.sweep import Sweep
@@ -95,7 +95,7 @@ def open_places(
         with ray_place(address, models=models, accelerator=cluster.gpu) as place:
             yield _on_cluster(place, spec, workers, _known_card(cluster.gpu))
     else:
-        from oomph.facts.gpus import gpu
+        from oomph.gpus import gpu
         from oomph.measure.slurm_executor import AT_ONCE, slurm_place
 
         cluster.refuse(where, partition=True, gres=True, gpu=True, model_path_on=True)
@@ -112,7 +112,7 @@ def open_places(
 
 def _known_card(name: str | None) -> "GpuSpec | None":
     """The catalogue's card by Ray's name for it, which may be one of Ray's own."""
-    from oomph.facts.gpus import gpu
+    from oomph.gpus import gpu
 
     try:
         return gpu(name) if name else None

@@ -23,8 +23,8 @@ def _inspect(
 ) -> None:
     """Show a model's architecture, experts, context, bytes by role and bytes of KV cache per
     token."""
+    from oomph.architectures.source import read_model
     from oomph.cli.output import print_table
-    from oomph.facts.source import read_model
     from oomph.views.facts import inspect_lines, kv_cache_table, model_json, roles_table
 
     spec = read_model(model)
@@ -49,7 +49,7 @@ def _gpus(
     from dataclasses import asdict
 
     from oomph.cli.output import print_table
-    from oomph.facts.gpus import gpu, gpu_specs
+    from oomph.gpus import gpu, gpu_specs
     from oomph.views.facts import gpu_lines, gpus_table
 
     found = (gpu(name),) if name else gpu_specs()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from oomph.analysis.first_card.expectations import Foreseen
     from oomph.analysis.first_card.verdict import Verdict
     from oomph.estimate.estimator import Estimator
-    from oomph.facts.gpus import GpuSpec
+    from oomph.gpus import GpuSpec
     from oomph.measure.bench import Bench
     from oomph.measure.first_card.models import ProtocolModels
     from oomph.measure.first_card.protocol import Protocol
@@ -264,7 +264,7 @@ def _folder(bench: "Bench") -> Path:
 def _spec(bench: "Bench") -> "GpuSpec | None":
     """The first card by the catalogue; one that it lacks by what its driver says."""
     from oomph.errors import UnknownNameError
-    from oomph.facts.gpus import gpu
+    from oomph.gpus import gpu
     from oomph.measure.ballast import door_to, holding
     from oomph.units import MIB
 

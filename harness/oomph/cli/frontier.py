@@ -10,7 +10,7 @@ import typer
 from oomph.cli.phantom import PhantomOption
 
 if TYPE_CHECKING:
-    from oomph.facts.config import RunConfig
+    from oomph.config import RunConfig
     from oomph.measure.bench import Bench
     from oomph.measure.frontier import Frontier, Slack
 
@@ -42,7 +42,7 @@ def _frontier(
     """Find the largest context that runs when it is filled to the end, by loading and filling
     it."""
     from oomph.cli.knobs import expert_counts, knob_value
-    from oomph.facts.config import RunConfig
+    from oomph.config import RunConfig
     from oomph.measure.bench import open_bench
 
     config = RunConfig(n_cpu_moe=n_cpu_moe)
@@ -108,10 +108,10 @@ def _search(
 def _slack(path: Path, bench: "Bench") -> "Slack | None":
     """The estimate as a guide; none on a machine without cards, or with one that the catalogue
     lacks."""
+    from oomph.architectures.source import read_model
     from oomph.calibrate.expected_memory import Expectation
     from oomph.errors import UnknownNameError
-    from oomph.facts.gpus import gpu
-    from oomph.facts.source import read_model
+    from oomph.gpus import gpu
 
     cards = bench.environment.gpus
     try:

@@ -11,8 +11,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
+from oomph.config import RunConfig
 from oomph.errors import ConfigError
-from oomph.facts.config import RunConfig
 
 _KINDS: Final = {
     field.name: str(getattr(field.type, "__name__", field.type)) for field in fields(RunConfig)

@@ -87,7 +87,7 @@ def _max_context(
 
 def _is_name(model: str) -> bool:
     """Whether it is a name of the catalogue without a quantization (and no file of that name)."""
-    from oomph.facts.catalogue import catalogue_names
+    from oomph.architectures.catalogue import catalogue_names
 
     return model.lower() in catalogue_names() and not Path(model).exists()
 

@@ -25,7 +25,7 @@ def synth(
 ) -> None:
     """Write a GGUF with the tensors of MODEL that llama.cpp loads: sparse, a few MB on disk, unless
     --random."""
-    from oomph.facts.source import read_model
+    from oomph.architectures.source import read_model
     from oomph.models.synth import write_synthetic
     from oomph.units import size
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 if TYPE_CHECKING:
+    from oomph.config import RunConfig
     from oomph.estimate.coefficients import Coefficients
     from oomph.estimate.estimator import Estimator
     from oomph.estimate.machine import Machine
-    from oomph.facts.config import RunConfig
-    from oomph.facts.gpus import GpuSpec
+    from oomph.gpus import GpuSpec
 
 ModelArgument = Annotated[
     str,
@@ -68,11 +68,11 @@ def named_estimator(
     `gpu_mem` is in MiB, `build` the number of an older llama.cpp. OomphError for a model, card or
     file that cannot be.
     """
+    from oomph.architectures.source import read_model
     from oomph.errors import ConfigError
     from oomph.estimate.estimator import Estimator
     from oomph.estimate.machine import LINUX
-    from oomph.facts.gpus import gpu as find_gpu
-    from oomph.facts.source import read_model
+    from oomph.gpus import gpu as find_gpu
     from oomph.units import MIB
 
     if gpu_mem is not None and not 1 <= gpu_mem < 1 << 40:
@@ -120,8 +120,8 @@ def asked_of(
     `n_ctx` left out is the model's own context. ConfigError where no card is named and none is
     seen.
     """
-    from oomph.facts.config import RunConfig
-    from oomph.facts.rope import native_context
+    from oomph.architectures.rope import native_context
+    from oomph.config import RunConfig
 
     knobs = dict(knobs)
     if gpu is None and gpu_mem is None and knobs.get("n_devices") != 0:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from oomph.errors import ModelFileError, UnknownNameError
 
 if TYPE_CHECKING:
+    from oomph.architectures.spec import ModelSpec
     from oomph.estimate.estimator import Estimator
-    from oomph.facts.modelspec import ModelSpec
     from oomph.records.schema import Record
 
 
@@ -18,9 +18,9 @@ def estimator_of(
     OomphError where the model is not there or is another file. A card that no catalogue knows
     leaves an estimator of memory alone; with `needs_card` it is an UnknownNameError.
     """
+    from oomph.architectures.source import read_model
     from oomph.estimate.estimator import Estimator
-    from oomph.facts.gpus import gpu as find_gpu
-    from oomph.facts.source import read_model
+    from oomph.gpus import gpu as find_gpu
     from oomph.measure.plan import DEMO
     from oomph.models.demo import demo_model
 

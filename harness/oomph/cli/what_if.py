@@ -26,8 +26,8 @@ def what_if(
 ) -> None:
     """Write a page with sliders for context, experts, cache types, layers and card. It needs no
     network."""
+    from oomph.config import RunConfig
     from oomph.errors import ConfigError, StoreError
-    from oomph.facts.config import RunConfig
     from oomph.units import MIB
     from oomph.views import what_if as views
     from oomph.views.what_if_page import render_what_if

@@ -18,10 +18,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from oomph.cache import cache_folder
 from oomph.cuda.elf import read_elf
 from oomph.cuda.interface import differences, missing_symbols, read_interface
 from oomph.errors import ToolchainError
+from oomph.paths import cache_folder
 
 PACKAGE: Final = "@node-llama-cpp/linux-x64-cuda@3.22.1"
 INTEGRITY: Final = (

@@ -18,10 +18,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from oomph.cache import cache_folder
 from oomph.cuda.cut import serving
 from oomph.cuda.fatbin import Version, dotted, read_fat_binaries
 from oomph.errors import ToolchainError
+from oomph.paths import cache_folder
 
 TOOLS: Final = ("nvidia-cuda-nvcc==13.1.115", "nvidia-cuda-cuobjdump==13.2.51")
 """ptxas and fatbinary of the CUDA that the prebuilt backend's PTX was made with, and what takes the

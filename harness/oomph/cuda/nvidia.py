@@ -17,9 +17,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from oomph.cache import cache_folder
 from oomph.cuda.elf import read_elf
 from oomph.errors import ToolchainError
+from oomph.paths import cache_folder
 
 DRIVER: Final = "libcuda.so.1"
 OURS: Final = ("libcudart.so", "libcublas.so", "libcublasLt.so")

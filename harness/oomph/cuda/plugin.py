@@ -26,7 +26,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from oomph.cache import cache_folder
 from oomph.cuda.backend import (
     BASE,
     HOST_BASE,
@@ -49,6 +48,7 @@ from oomph.cuda.nvidia import (
     find_libraries,
 )
 from oomph.errors import ToolchainError
+from oomph.paths import cache_folder
 
 SETUP: Final = "run `oomph setup cuda`"
 _NVIDIA_PREFIXES: Final = ("cuda", "__cuda", "cublas")

@@ -8,7 +8,7 @@ from math import prod
 from typing import Final
 
 from oomph.estimate.graph.tensor import F16, Tensor, pad
-from oomph.facts.quants import QUANTS
+from oomph.gguf.ggml_types import QUANTS
 
 ALIGNMENT: Final = {"CPU": 32}
 CUDA_ALIGNMENT: Final = 128

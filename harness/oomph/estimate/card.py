@@ -1,6 +1,6 @@
 """A card as llama.cpp's kernels see it: peaks, generation, and what its build date brought.
 
-Stands apart from `facts.gpus` because these are judgements of the speed model (which cards run CUDA
+Stands apart from `gpus` because these are judgements of the speed model (which cards run CUDA
 graphs, whose memory pays for ECC, which build fused kernels), not entries of a data sheet. No
 coefficient is in here.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from oomph.estimate.machine import LINUX, Machine
-from oomph.facts.gpus import GpuSpec
+from oomph.gpus import GpuSpec
 
 _GENERATION: Final = {
     "6.0": "P100", "6.1": "Pascal", "7.0": "Volta", "7.2": "Volta", "7.5": "Turing", "8.0": "A100",

@@ -11,6 +11,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Final
 
+from oomph.architectures.spec import ModelSpec
 from oomph.errors import ModelFileError
 from oomph.estimate.affine_sizes import Elastic
 from oomph.estimate.allocator import Packing, Program
@@ -26,7 +27,6 @@ from oomph.estimate.graph.tensor import Tensor
 from oomph.estimate.repeats import Cut, Selection, select_layers
 from oomph.estimate.rough import rough_buffers
 from oomph.estimate.scheduler import PIPELINE_COPIES, schedule
-from oomph.facts.modelspec import ModelSpec
 
 CUTS: Final = (
     Cut(2, (1, 2)),

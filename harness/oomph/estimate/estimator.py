@@ -13,6 +13,9 @@ from copy import copy
 from dataclasses import replace
 from typing import Any, Final, Self
 
+from oomph.architectures.rope import has_positions, native_context
+from oomph.architectures.spec import ModelSpec
+from oomph.config import CONTEXT_STEP, RunConfig
 from oomph.errors import ConfigError
 from oomph.estimate.build import build_of, build_year
 from oomph.estimate.coefficients import Coefficients, default_coefficients
@@ -24,10 +27,7 @@ from oomph.estimate.overhead import overhead_bytes, pool_key
 from oomph.estimate.prediction import MemoryEstimate, Prediction, SpeedEstimate, is_card
 from oomph.estimate.speed import check_depth, predict_speed, speed_question, spilled_share
 from oomph.estimate.work import Work, forward_work, work_key
-from oomph.facts.config import CONTEXT_STEP, RunConfig
-from oomph.facts.gpus import GpuSpec
-from oomph.facts.modelspec import ModelSpec
-from oomph.facts.rope import has_positions, native_context
+from oomph.gpus import GpuSpec
 from oomph.units import count, mib
 
 LONGEST_CONTEXT: Final = 1 << 20

@@ -13,7 +13,7 @@ from typing import Final
 from oomph.estimate.coefficients import Coefficients
 from oomph.estimate.overhead import context_bytes
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate
-from oomph.facts.gpus import GpuSpec
+from oomph.gpus import GpuSpec
 
 NORMAL: Final = NormalDist()
 SDS_OF_HALF_WIDTH: Final = NORMAL.inv_cdf(0.95)

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
+from oomph.architectures.spec import ModelSpec
+from oomph.config import RunConfig
 from oomph.errors import ModelFileError
 from oomph.estimate.backends import MATRIX_ROW_PADDING, alignment
 from oomph.estimate.build import LATEST, Build
@@ -22,10 +24,8 @@ from oomph.estimate.graph.placement import CPU, Placement, layer_of
 from oomph.estimate.graph.sizes import Sizes, resolve_sizes
 from oomph.estimate.graph.tensor import pad
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate, is_card
-from oomph.facts.config import RunConfig
-from oomph.facts.gguf import TensorInfo
-from oomph.facts.modelspec import ModelSpec
-from oomph.facts.quants import QuantType, quant
+from oomph.gguf.ggml_types import QuantType, quant
+from oomph.gguf.header import TensorInfo
 
 _BY_LAYER: Final = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
 """Tensors outside the layers that every layer needs: one copy on each device that has layers."""

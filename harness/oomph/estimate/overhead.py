@@ -10,13 +10,13 @@ fill: a full context, a full micro-batch.
 from collections.abc import Iterator
 from typing import Final
 
+from oomph.architectures.spec import ModelSpec
+from oomph.config import RunConfig, padded_context
 from oomph.estimate.card import card_facts
 from oomph.estimate.coefficients import Coefficients
 from oomph.estimate.prediction import MemoryEstimate, is_card
-from oomph.facts.config import RunConfig, padded_context
-from oomph.facts.gguf import TensorInfo
-from oomph.facts.gpus import GpuSpec
-from oomph.facts.modelspec import ModelSpec
+from oomph.gguf.header import TensorInfo
+from oomph.gpus import GpuSpec
 from oomph.units import MIB
 
 POOL_PIECE: Final = 2 * MIB

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from oomph.facts.config import RunConfig
+from oomph.config import RunConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

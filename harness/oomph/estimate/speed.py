@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from oomph.architectures.spec import ModelSpec
+from oomph.config import RunConfig
 from oomph.errors import ConfigError
 from oomph.estimate.card import Card, card_facts
 from oomph.estimate.coefficients import Coefficients
@@ -24,9 +26,7 @@ from oomph.estimate.speed_host import host_decode_terms, host_prefill_terms, hos
 from oomph.estimate.speed_prefill import compute_seconds, prefill_terms
 from oomph.estimate.tested import WIDER_UNTESTED, untested
 from oomph.estimate.work import Work, forward_work
-from oomph.facts.config import RunConfig
-from oomph.facts.gpus import GpuSpec
-from oomph.facts.modelspec import ModelSpec
+from oomph.gpus import GpuSpec
 from oomph.units import count
 
 NEWEST_YEAR: Final = 2026.7

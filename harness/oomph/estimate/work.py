@@ -10,12 +10,12 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Final
 
+from oomph.architectures.spec import ModelSpec
 from oomph.estimate.compute import Setup
 from oomph.estimate.graph.hparams import LayerShape
 from oomph.estimate.memory import homes
 from oomph.estimate.prediction import is_card
-from oomph.facts.gguf import TensorInfo
-from oomph.facts.modelspec import ModelSpec
+from oomph.gguf.header import TensorInfo
 
 _LEGACY: Final = ("Q4_0", "Q4_1", "Q5_0", "Q5_1")
 _KIND_BY_PREFIX: Final = (

@@ -12,11 +12,11 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
-from oomph.cache import cache_folder
 from oomph.cuda.backend import installed_backend
 from oomph.errors import ToolchainError
 from oomph.measure.doctor_cuda import cuda_findings
 from oomph.measure.finding import Finding
+from oomph.paths import cache_folder
 from oomph.phantom.cards import Phantom
 from oomph.units import size
 

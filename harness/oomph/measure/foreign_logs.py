@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from oomph.config import RunConfig
 from oomph.errors import StoreError
-from oomph.facts.config import RunConfig
 from oomph.measure.logs import read_buffers, read_reported
 from oomph.measure.outcome import classify
 from oomph.records.grouping import model_key

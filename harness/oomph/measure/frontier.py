@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from oomph.facts.config import CONTEXT_STEP, RunConfig
+from oomph.config import CONTEXT_STEP, RunConfig
 from oomph.measure.accidents import ran_out
 from oomph.measure.runner import Runner
 from oomph.measure.sweep import Sweep, SweepFile

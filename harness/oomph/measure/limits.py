@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal, Self
 
-from oomph.facts.config import RunConfig
+from oomph.config import RunConfig
 from oomph.measure.fields import Bytes, Seconds, Table
 from oomph.measure.workload import Workload
 

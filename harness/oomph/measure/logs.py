@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from oomph.facts.config import CONTEXT_STEP, RunConfig
+from oomph.config import CONTEXT_STEP, RunConfig
 from oomph.records.schema import Buffers, Reported
 
 _STAMP: Final = r"^(?:[\d.]+ [A-Z] )?"  # some builds of 2026 put time and level before each line

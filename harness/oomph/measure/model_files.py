@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from oomph.errors import ModelFileError
-from oomph.facts.gguf import GGUFFile, part_names
+from oomph.gguf.header import GGUFFile, part_names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
-from oomph.facts.gpus import GpuSpec, gpu
+from oomph.gpus import GpuSpec, gpu
 from oomph.measure.nvml_library import open_library
 
 LOST: Final = frozenset({15, 16, 28})

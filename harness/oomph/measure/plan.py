@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from oomph.architectures.spec import ModelSpec, spec_from_gguf
 from oomph.errors import ConfigError
-from oomph.facts.gguf import GGUFFile, read_gguf
-from oomph.facts.modelspec import ModelSpec, spec_from_gguf
-from oomph.facts.remote import is_remote
+from oomph.gguf.header import GGUFFile, read_gguf
+from oomph.gguf.remote import is_remote
 from oomph.measure.executors import Executor, Job
 from oomph.measure.limits import Expect
 from oomph.measure.model_files import ModelFiles

@@ -9,8 +9,8 @@ cache and compute buffer together grow.
 from collections.abc import Callable
 from typing import Final
 
-from oomph.facts.config import RunConfig
-from oomph.facts.quants import quant
+from oomph.config import RunConfig
+from oomph.gguf.ggml_types import quant
 from oomph.measure.outcome import RAN_OUT
 from oomph.measure.sweep import LOAD_KNOBS, Point
 

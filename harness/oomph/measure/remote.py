@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from oomph.errors import ConfigError, ModelFileError, ToolchainError
-from oomph.facts.gguf import read_gguf
+from oomph.gguf.header import read_gguf
 from oomph.measure.bench import Bench, open_bench
 from oomph.measure.executors import Completed, Job
 from oomph.records.environment import physical_cores

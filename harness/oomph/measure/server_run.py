@@ -21,11 +21,11 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import IO, Any, Final
 
-from oomph.cache import cache_folder
 from oomph.errors import ToolchainError
 from oomph.measure.executors import QUIET
 from oomph.measure.logs import read_buffers, read_reported
 from oomph.measure.spawn import Process
+from oomph.paths import cache_folder
 from oomph.records.schema import Buffers, Reported
 
 HOST: Final = "127.0.0.1"

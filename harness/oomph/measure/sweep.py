@@ -17,8 +17,8 @@ from typing import Annotated, Any, Final, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, Field, ValidationError
 
+from oomph.config import RunConfig
 from oomph.errors import ConfigError
-from oomph.facts.config import RunConfig
 from oomph.measure.fields import Range, Seconds, Table, expand
 from oomph.measure.limits import ExpectedSeconds, Limits, Timeouts
 from oomph.measure.workload import Workload

@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from oomph.architectures.spec import ModelSpec
+from oomph.config import RunConfig
 from oomph.errors import ConfigError
-from oomph.facts.config import RunConfig
-from oomph.facts.modelspec import ModelSpec
 from oomph.measure.bench import Bench
 from oomph.measure.cards_executor import CardsExecutor, Company
 from oomph.measure.nvml import Card

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from oomph.cache import cache_folder
+from oomph.architectures.spec import ModelSpec
 from oomph.errors import ConfigError
-from oomph.facts.modelspec import ModelSpec
 from oomph.measure.needles import facts, filler
 from oomph.measure.sweep import Point, Sweep
 from oomph.models.demo import ranking_text
+from oomph.paths import cache_folder
 from oomph.units import gib
 
 PYDOC: Final = "pydoc"

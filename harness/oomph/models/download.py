@@ -1,6 +1,6 @@
 """Fetches a GGUF file from Hugging Face, for a sweep that names one.
 
-Stands apart from `facts.remote`, which reads a header and never the weights: here the whole file
+Stands apart from `gguf.remote`, which reads a header and never the weights: here the whole file
 travels, once for a machine. huggingface_hub (an extra) does it: it shows the progress, takes up
 what broke off and keeps the files in the cache that other programs share. HF_ENDPOINT, HF_TOKEN and
 HF_HOME are its own.
@@ -9,8 +9,8 @@ HF_HOME are its own.
 from pathlib import Path, PurePosixPath
 
 from oomph.errors import ModelFileError, ToolchainError
-from oomph.facts.gguf import split_names
-from oomph.facts.remote import hf_file
+from oomph.gguf.header import split_names
+from oomph.gguf.remote import hf_file
 
 
 def download_model(reference: str) -> Path:

@@ -15,11 +15,11 @@ from typing import Final
 
 import psutil
 
-from oomph.cache import cache_folder
+from oomph.architectures.spec import ModelSpec
 from oomph.errors import ModelFileError
-from oomph.facts.modelspec import ModelSpec
 from oomph.models.sparse import file_name
 from oomph.models.synth import write_synthetic
+from oomph.paths import cache_folder
 from oomph.units import gib
 
 MEMORY: Final = Path("/dev/shm")

@@ -6,10 +6,10 @@ every kind of tensor, kernel, cache and buffer is there.
 
 from typing import Final
 
+from oomph.architectures.catalogue import catalogue_model
+from oomph.architectures.spec import ModelSpec
 from oomph.errors import ConfigError
-from oomph.facts.catalogue import catalogue_model
-from oomph.facts.gguf import Value
-from oomph.facts.modelspec import ModelSpec
+from oomph.gguf.header import Value
 
 MOST: Final = {"block_count": 2, "expert_count": 16, "vocab_size": 2048}
 """Of these no more remain than so many."""

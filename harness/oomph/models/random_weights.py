@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Final
 
-import gguf
 import numpy as np
 from numpy.typing import NDArray
 
+import gguf
 from oomph.errors import ConfigError
-from oomph.facts.gguf import TensorInfo
-from oomph.facts.quants import QuantType
+from oomph.gguf.ggml_types import QuantType
+from oomph.gguf.header import TensorInfo
 
 CHUNK_BYTES: Final = 1 << 24
 """How much of a tensor is held at a time."""

@@ -8,17 +8,17 @@ memory.
 import hashlib
 from pathlib import Path
 
-from oomph.cache import cache_folder
-from oomph.facts.modelspec import ModelSpec
-from oomph.facts.source import read_model
+from oomph.architectures.source import read_model
+from oomph.architectures.spec import ModelSpec
 from oomph.models.synth import write_synthetic
+from oomph.paths import cache_folder
 
 
 def model_path(reference: str) -> Path:
     """The GGUF file that `reference` names, or a sparse one of its shape where it names a published
     model.
 
-    Raises what `oomph.facts.source.read_model` raises.
+    Raises what `oomph.architectures.source.read_model` raises.
     """
     path = Path(reference).expanduser()
     if path.is_file() and path.suffix == ".gguf":

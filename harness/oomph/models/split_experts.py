@@ -14,13 +14,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import gguf
 import numpy as np
 from numpy.typing import NDArray
 
+import gguf
+from oomph.architectures.spec import ModelSpec, spec_from_gguf
 from oomph.errors import ModelFileError
-from oomph.facts.gguf import GGUFFile, TensorInfo, read_gguf
-from oomph.facts.modelspec import ModelSpec, spec_from_gguf
+from oomph.gguf.header import GGUFFile, TensorInfo, read_gguf
 
 ROUTER_SCALE: Final = 1e-3
 """Length of a router row: the ranking of experts is kept, their softmax weights differ by well

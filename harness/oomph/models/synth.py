@@ -14,13 +14,13 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Final, Literal
 
-import gguf
 import numpy as np
 
+import gguf
+from oomph.architectures.spec import ModelSpec
 from oomph.errors import ConfigError, ModelFileError
-from oomph.facts.gguf import SkippedArray, TensorInfo, Value
-from oomph.facts.modelspec import ModelSpec
-from oomph.facts.quants import QUANTS
+from oomph.gguf.ggml_types import QUANTS
+from oomph.gguf.header import SkippedArray, TensorInfo, Value
 from oomph.models.random_weights import random_chunks
 from oomph.units import gib
 

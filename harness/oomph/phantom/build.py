@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from oomph.cache import cache_folder
 from oomph.cuda.backend import (
     BASE,
     HOST_BASE,
@@ -26,6 +25,7 @@ from oomph.cuda.backend import (
     wheel_libraries,
 )
 from oomph.errors import ToolchainError
+from oomph.paths import cache_folder
 
 SOURCES: Final = Path(__file__).parent / "csrc"
 FLAGS: Final = (

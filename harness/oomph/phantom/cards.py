@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from oomph.errors import ConfigError
-from oomph.facts.gpus import GpuSpec, gpu
+from oomph.gpus import GpuSpec, gpu
 from oomph.phantom.build import Libraries, libraries
 
 MAX_CARDS: Final = 16
@@ -150,7 +150,7 @@ def parse_cards(description: str) -> tuple[PhantomCard, ...]:
     """`RTX 5090`, `name:memory MiB:compute capability:SMs`, or several of either, separated by
     commas.
 
-    Raises UnknownNameError for a card that `oomph.facts.gpus.gpu` does not find, ConfigError for
+    Raises UnknownNameError for a card that `oomph.gpus.gpu` does not find, ConfigError for
     the rest.
     """
     cards = tuple(_parse_card(item.strip()) for item in description.split(",") if item.strip())

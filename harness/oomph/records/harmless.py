@@ -12,13 +12,13 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from oomph.architectures.catalogue import catalogue_names
+from oomph.architectures.shapes import FAMILIES
+from oomph.config import FLASH_ATTN, ROPE_SCALINGS, SPLIT_MODES, RunConfig
 from oomph.errors import UnknownNameError
-from oomph.facts.catalogue import catalogue_names
-from oomph.facts.config import FLASH_ATTN, ROPE_SCALINGS, SPLIT_MODES, RunConfig
-from oomph.facts.file_types import FILE_TYPES
-from oomph.facts.gpus import gpu
-from oomph.facts.quants import KV_CACHE_TYPES
-from oomph.facts.shapes import FAMILIES
+from oomph.gguf.file_types import FILE_TYPES
+from oomph.gguf.ggml_types import KV_CACHE_TYPES
+from oomph.gpus import gpu
 from oomph.records.schema import Record
 
 _GONE: Final = object()

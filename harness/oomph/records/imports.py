@@ -17,8 +17,8 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from oomph.config import RunConfig
 from oomph.errors import ConfigError, StoreError
-from oomph.facts.config import RunConfig
 from oomph.records.foreign_rows import Row, read_rows
 from oomph.records.grouping import model_key
 from oomph.records.schema import ModelIdentity, Record

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from statistics import median, stdev
 from typing import Any
 
+from oomph.architectures.catalogue import catalogue_model
 from oomph.errors import UnknownNameError
-from oomph.facts.catalogue import catalogue_model
 from oomph.records.disturbance import quiet_samples
 from oomph.records.schema import Record, Timing
 

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from oomph.advise.alternatives import CRAWLS, Offer
 from oomph.advise.answer import MODEL_FILE, Answer
+from oomph.architectures.rope import RopeScaling
 from oomph.calibrate.expected_memory import PHANTOM
-from oomph.facts.rope import RopeScaling
 from oomph.units import MIB, NOT_MEASURED
 from oomph.views.language import NBSP, chance, render_text, respell
 from oomph.views.readings import predicted_components

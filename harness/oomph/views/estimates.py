@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
+from oomph.config import RunConfig
 from oomph.estimate.prediction import Prediction, SlotsSpeed, SpeedEstimate, is_card
-from oomph.facts.config import RunConfig
 from oomph.units import MIB, NOT_MEASURED, count, mib, rate
 from oomph.views.table import Cell, Table, number
 

@@ -20,10 +20,10 @@ from oomph.advise.explanations import (
     rope_lesson,
 )
 from oomph.advise.quantizations import quantization_of
+from oomph.architectures.rope import has_positions, longest_extension, native_context
+from oomph.config import RunConfig
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
-from oomph.facts.config import RunConfig
-from oomph.facts.rope import has_positions, longest_extension, native_context
 from oomph.records.schema import Record
 from oomph.units import MIB, NOT_MEASURED, count, rate, size, wait
 from oomph.views.answer import rope_flags

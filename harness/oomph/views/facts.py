@@ -6,13 +6,13 @@ Stands apart from `estimates` because nothing here depends on a configuration.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from oomph.architectures.roles import bytes_by_role, bytes_by_type
+from oomph.architectures.spec import ModelSpec
+from oomph.config import RunConfig
 from oomph.estimate.graph.hparams import sliding_window
 from oomph.estimate.memory import MemoryModel, kv_cache_bytes
-from oomph.facts.config import RunConfig
-from oomph.facts.gpus import GpuSpec
-from oomph.facts.modelspec import ModelSpec
-from oomph.facts.quants import KV_CACHE_TYPES
-from oomph.facts.roles import bytes_by_role, bytes_by_type
+from oomph.gguf.ggml_types import KV_CACHE_TYPES
+from oomph.gpus import GpuSpec
 from oomph.units import MIB, count, gib, mib
 from oomph.views.table import Cell, Table, number
 

@@ -11,13 +11,13 @@ from functools import cache
 from importlib import resources
 from typing import Any, Final
 
+from oomph.architectures.spec import ModelSpec
+from oomph.config import FLASH_ATTN, RunConfig
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.estimator import LONGEST_CONTEXT, Estimator
 from oomph.estimate.prediction import Prediction
-from oomph.facts.config import FLASH_ATTN, RunConfig
-from oomph.facts.gguf import SkippedArray
-from oomph.facts.gpus import GpuSpec, gpu_specs
-from oomph.facts.modelspec import ModelSpec
+from oomph.gguf.header import SkippedArray
+from oomph.gpus import GpuSpec, gpu_specs
 from oomph.units import MIB, count
 from oomph.views.javascript.program import Program
 from oomph.views.javascript.statements import translate
@@ -26,19 +26,19 @@ from oomph.views.table import Cell, Table, number
 ROOTS: Final = (
     "oomph.estimate.estimator:Estimator",
     "oomph.estimate.coefficients:Coefficients",
-    "oomph.facts.config:RunConfig",
-    "oomph.facts.gpus:GpuSpec",
-    "oomph.facts.modelspec:ModelSpec",
-    "oomph.facts.gguf:TensorInfo",
-    "oomph.facts.gguf:SkippedArray",
-    "oomph.facts.quants:QUANTS",
+    "oomph.config:RunConfig",
+    "oomph.gpus:GpuSpec",
+    "oomph.architectures.spec:ModelSpec",
+    "oomph.gguf.header:TensorInfo",
+    "oomph.gguf.header:SkippedArray",
+    "oomph.gguf.ggml_types:QUANTS",
     "oomph.estimate.posterior:Posterior",
 )
 CALLED: Final = ("predict", "max_context", "for_card", "total_bytes")
 """Methods that the page calls by name."""
 REPLACED: Final = (
     "oomph.estimate.coefficients:default_coefficients",
-    "oomph.facts.config:_checked",
+    "oomph.config:_checked",
 )
 """What the page provides: the coefficients come as JSON, and its knobs need no check."""
 

@@ -16,7 +16,7 @@ from oomph.analysis.first_card.predictions import (
     write_predictions,
 )
 from oomph.calibrate.comparison import compare
-from oomph.facts.gpus import gpu
+from oomph.gpus import gpu
 from oomph.measure.first_card.models import ProtocolModels
 from oomph.measure.first_card.protocol import Protocol
 from oomph.records.environment import read_environment

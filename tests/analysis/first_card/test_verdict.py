@@ -17,7 +17,7 @@ from oomph.analysis.first_card.predictions import (
 from oomph.analysis.first_card.verdict import Verdict, verdict
 from oomph.calibrate.comparison import record_config
 from oomph.estimate.estimator import Estimator
-from oomph.facts.gpus import gpu
+from oomph.gpus import gpu
 from oomph.measure.first_card.models import ProtocolModels
 from oomph.measure.first_card.protocol import Protocol
 from oomph.measure.first_card.visit import ballast_folder

@@ -10,14 +10,14 @@ from bench.train.context_rows import SeenContext, least_in_use, readings
 from bench.train.defaults import context_errors, context_values, own_contexts, speed_tables
 from bench.train.public_rows import spec_bytes
 
+from oomph.architectures.catalogue import catalogue_model
+from oomph.config import RunConfig
 from oomph.errors import FitError
 from oomph.estimate.build import build_of
 from oomph.estimate.coefficients import default_coefficients, definitions
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.overhead import context_bytes, pool_bytes
-from oomph.facts.catalogue import catalogue_model
-from oomph.facts.config import RunConfig
-from oomph.facts.gpus import gpu
+from oomph.gpus import gpu
 from oomph.units import MIB
 
 MODEL = catalogue_model("qwen3-8b", "Q4_K_M")

@@ -17,12 +17,12 @@ from bench.train.held_out import (
 )
 from bench.train.learn import learn
 
+from oomph.architectures.catalogue import catalogue_model
 from oomph.calibrate.observations import SpeedObservation
+from oomph.config import RunConfig
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.speed import speed_question
-from oomph.facts.catalogue import catalogue_model
-from oomph.facts.config import RunConfig
-from oomph.facts.gpus import gpu
+from oomph.gpus import gpu
 
 SHIPPED = default_coefficients()
 CARDS = ("RTX 3080", "RTX 3090", "RTX 4080", "RTX 4090")

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from oomph.advise.launch_plan import Launch, choose
+from oomph.architectures.catalogue import catalogue_model
 from oomph.estimate.estimator import Estimator
-from oomph.facts.catalogue import catalogue_model
-from oomph.facts.gpus import gpu
+from oomph.gpus import gpu
 
 Make = Callable[..., Launch]
 

@@ -10,8 +10,8 @@ import llama_cpp
 import pytest
 
 from oomph.advise.launch_plan import Launch, choose
+from oomph.architectures.spec import read_model_file
 from oomph.estimate.estimator import Estimator
-from oomph.facts.modelspec import read_model_file
 from oomph.models.demo import demo_model
 from oomph.views.launch.library import render_python
 

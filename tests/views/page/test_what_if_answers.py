@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
+from oomph.architectures.catalogue import catalogue_model
+from oomph.config import RunConfig
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.posterior import Posterior
 from oomph.estimate.prediction import Prediction
-from oomph.facts.catalogue import catalogue_model
-from oomph.facts.config import RunConfig
-from oomph.facts.gpus import GpuSpec, gpu_specs
+from oomph.gpus import GpuSpec, gpu_specs
 from oomph.views.what_if import WhatIf, shared_facts, what_if
 from oomph.views.what_if_page import page_script
 

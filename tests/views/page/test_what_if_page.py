@@ -8,10 +8,10 @@ from html import unescape
 
 import pytest
 
+from oomph.architectures.catalogue import catalogue_model
+from oomph.config import RunConfig
 from oomph.estimate.estimator import Estimator
-from oomph.facts.catalogue import catalogue_model
-from oomph.facts.config import RunConfig
-from oomph.facts.gpus import gpu
+from oomph.gpus import gpu
 from oomph.records.grouping import subject
 from oomph.records.schema import Record
 from oomph.units import MIB

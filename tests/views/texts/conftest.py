@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from oomph.config import RunConfig
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.prediction import SlotsSpeed, SpeedEstimate
-from oomph.facts.config import RunConfig
 
 Golden = Callable[[str, str], None]
 Figures = Callable[[str], Counter[str]]

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from oomph.advise.answer import Answer, answer
+from oomph.architectures.source import read_model
 from oomph.cli.output import render_plain
+from oomph.config import RunConfig
 from oomph.estimate.estimator import Estimator
-from oomph.facts.config import RunConfig
-from oomph.facts.gpus import gpu
-from oomph.facts.source import read_model
+from oomph.gpus import gpu
 from oomph.views.answer import answers_table, details_text, verdicts_text
 
 pytestmark = pytest.mark.usefixtures("_steady_speeds")

@@ -13,12 +13,12 @@ from typer.testing import CliRunner
 from oomph.advise.answer import Answer, Verdict, answer
 from oomph.advise.evidence import Evidence
 from oomph.advise.speeds import MeasuredRate
+from oomph.architectures.source import read_model
 from oomph.cli import app
 from oomph.cli.output import render_plain
+from oomph.config import RunConfig
 from oomph.estimate.estimator import Estimator
-from oomph.facts.config import RunConfig
-from oomph.facts.gpus import gpu
-from oomph.facts.source import read_model
+from oomph.gpus import gpu
 from oomph.units import MIB
 from oomph.views.answer import answer_json, answers_table, details_text, verdicts_text
 

@@ -8,11 +8,11 @@ from functools import cache
 import pytest
 
 from oomph.advise.speeds import MeasuredRate
+from oomph.architectures.source import read_model
+from oomph.config import RunConfig
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
-from oomph.facts.config import RunConfig
-from oomph.facts.gpus import gpu
-from oomph.facts.source import read_model
+from oomph.gpus import gpu
 from oomph.views.explain import TOPICS, Topic, explain_text
 
 pytestmark = pytest.mark.usefixtures("_steady_speeds")

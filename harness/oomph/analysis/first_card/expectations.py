@@ -9,13 +9,13 @@ from typing import Final
 
 from oomph.advise.first_failure import shortage
 from oomph.advise.memory_map import without_context
+from oomph.architectures.spec import ModelSpec
 from oomph.calibrate.expected_memory import PHANTOM, Expectation
 from oomph.calibrate.expected_time import ExpectedTime
+from oomph.config import CONTEXT_STEP, RunConfig
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import Estimator
-from oomph.facts.config import CONTEXT_STEP, RunConfig
-from oomph.facts.gpus import GpuSpec
-from oomph.facts.modelspec import ModelSpec
+from oomph.gpus import GpuSpec
 from oomph.measure.first_card.protocol import Step
 from oomph.measure.first_card.visit import Provoked
 from oomph.measure.frontier import Slack, filled_sweep

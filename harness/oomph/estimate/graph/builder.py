@@ -8,14 +8,14 @@ number.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from oomph.architectures.spec import ModelSpec
 from oomph.errors import ModelFileError
 from oomph.estimate.build import LATEST, Build
 from oomph.estimate.graph.hparams import Hparams, LayerShape
 from oomph.estimate.graph.placement import Placement
 from oomph.estimate.graph.sizes import Sizes
 from oomph.estimate.graph.tensor import F32, I32, Graph, Tensor
-from oomph.facts.modelspec import ModelSpec
-from oomph.facts.quants import QuantType
+from oomph.gguf.ggml_types import QuantType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,9 +8,9 @@ the sums of `oomph.estimate.memory` read these, so a layer's cache and its nodes
 from dataclasses import dataclass, replace
 from typing import Final
 
+from oomph.architectures.spec import ModelSpec
 from oomph.errors import ModelFileError
 from oomph.estimate.graph.architectures import Architecture, architecture
-from oomph.facts.modelspec import ModelSpec
 
 UNROTATED_STEP: Final = 4
 """Every fourth layer has no RoPE where a row says `stepped` (n_no_rope_layer_step)."""

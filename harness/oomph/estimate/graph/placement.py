@@ -7,8 +7,8 @@ from functools import cached_property
 from itertools import accumulate
 from typing import Final
 
+from oomph.config import RunConfig
 from oomph.errors import ConfigError
-from oomph.facts.config import RunConfig
 
 CPU: Final = "CPU"
 CUDA_HOST: Final = "CUDA_Host"

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from oomph.config import RunConfig
 from oomph.errors import ConfigError
 from oomph.estimate.graph.hparams import Hparams
 from oomph.estimate.graph.tensor import pad
-from oomph.facts.config import RunConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ decides memory.
 from math import prod
 from typing import Final
 
-from oomph.facts.quants import QUANTS, QuantType
+from oomph.gguf.ggml_types import QUANTS, QuantType
 
 F32: Final = QUANTS["F32"]
 F16: Final = QUANTS["F16"]

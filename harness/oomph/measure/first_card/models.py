@@ -7,7 +7,7 @@ the file is sparse.
 from pathlib import Path
 from typing import Final
 
-from oomph.facts.source import read_model
+from oomph.architectures.source import read_model
 from oomph.measure.first_card.protocol import SWEEP, Size
 from oomph.measure.first_card.visit import Opened
 from oomph.measure.plan import DEMO, Subject, open_subject

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from oomph.config import RunConfig
 from oomph.errors import ConfigError
-from oomph.facts.config import RunConfig
 from oomph.measure.fields import Bytes, Table
 from oomph.measure.frontier import LIMIT, filled_sweep
 from oomph.measure.sweep import Point, Sweep, SweepFile

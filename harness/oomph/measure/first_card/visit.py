@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
 
+from oomph.config import RunConfig
 from oomph.errors import OomphError, StoreError
-from oomph.facts.config import RunConfig
 from oomph.measure.ballast import BallastedExecutor, ballasted, door_to, holding
 from oomph.measure.bench import Bench
 from oomph.measure.executors import Executor

@@ -8,7 +8,7 @@ what was not said.
 import shlex
 
 from oomph.advise.launch_plan import Launch
-from oomph.facts.config import RunConfig
+from oomph.config import RunConfig
 from oomph.views.launch.saying import Unsayable, about, alias, checked_path, commented, metadata_key
 
 Flags = dict[str, str | None]
