@@ -78,7 +78,7 @@ def _print_errors(title: str, found: list[Seen], context: float) -> None:
     print(
         f"  {title}: {len(found)} readings, |error| median {np.median(errors):.1f} MiB,"
         f" 95th percentile {np.quantile(errors, 0.95):.1f} MiB; {within:.0%} within max(100 MiB, "
-        f"1 %)"
+        "1 %)"
     )
 
 

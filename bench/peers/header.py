@@ -60,7 +60,7 @@ def compare(path: Path, rounds: int) -> bool:
     print(f"vocabulary of {n_tokens:,} tokens, {path.stat().st_size / 2**20:.1f} MiB")
     print(
         f"oomph {fast * 1e3:.1f} ms   gguf.GGUFReader {slow * 1e3:,.0f} ms   {slow / fast:.0f} "
-        f"times as fast"
+        "times as fast"
     )
     return fast < GOAL_SECONDS and slow / fast >= GOAL_RATIO
 

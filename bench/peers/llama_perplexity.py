@@ -187,7 +187,7 @@ def main(program: Path, model: Path, n_ctx: int, n_chunks: int) -> bool:
         agree = []
         print(
             f"{n_chunks} chunks of {n_ctx} tokens; the last column in llama-perplexity's standard "
-            f"errors\n"
+            "errors\n"
         )
         print(f"{'':34}{'oomph':>12}{'s.e.':>10}{'theirs':>12}{'s.e.':>10}{'apart':>9}")
         for setting in SETTINGS:

@@ -156,7 +156,7 @@ def main(phantom: Path, logs: Path, program: Path, folder: Path) -> bool:
     )
     print(
         f"\n   every mainline log from 2025 on with a known shape and placement: {len(printed)} "
-        f"rows"
+        "rows"
     )
     near = print_near(printed)
     print_exact(same)

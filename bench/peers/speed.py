@@ -96,7 +96,7 @@ def main(folder: Path) -> None:
         print(f"{name + ' left out':34}" + "".join(f"{text:>26}" for text in texts))
     print(f"\nslope of decode against depth, median error: {_slopes(dated, without_card)}")
     print(
-        f"MoE prefill after one MoE row of the machine at the same n_ubatch: "
+        "MoE prefill after one MoE row of the machine at the same n_ubatch: "
         f"{_one_row(dated, without_card)}"
     )
     print("\nthe same thing measured again elsewhere (card, model, test, flash attention):")

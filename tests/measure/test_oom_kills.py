@@ -109,7 +109,7 @@ def test_a_real_kill_for_memory_is_host_oom_and_rules_out_more_and_an_outside_ki
     def sweep(name: str, end: str) -> list[dict[str, object]]:
         worker = speaker(
             f"load()\nfor point in points():\n    if point['config']['n_ctx'] >= 512: {end}\n    "
-            f"measured(point)\n"
+            "measured(point)\n"
         )
         done = subprocess.run(
             [

@@ -262,6 +262,6 @@ def _offloaded(estimator: Estimator, config: RunConfig, said: str) -> tuple[RunC
     layers = estimator.max_gpu_layers(**free)
     why = (
         f"{said} fits with {count(layers)} of {count(estimator.model.n_layer + 1)} layers on the "
-        f"card"
+        "card"
     )
     return config.with_(n_gpu_layers=layers), why

@@ -199,7 +199,7 @@ def _judge_growth(series: Sequence[tuple[int, int]]) -> Verdict:
     return Verdict(
         holds=grows and spread > NOTICEABLE * min(sizes),
         reason=f"{spread / MIB:,.0f} MiB between the extremes, {spread / min(sizes):.1%} of the "
-        f"total (GB by experts "
+        "total (GB by experts "
         f"{shown}): all experts are resident, however many are active",
     )
 

@@ -196,7 +196,7 @@ def extension(spec: ModelSpec, n_ctx: int) -> RopeScaling | None:
     if _has_position_table(spec):
         raise ConfigError(
             f"{spec.name} has learned positions for {count(spec.n_ctx_train)} tokens, which no "
-            f"RoPE scaling extends; "
+            "RoPE scaling extends; "
             f"ask for n_ctx {count(spec.n_ctx_train)} or less"
         )
     own = own_scaling(spec)
@@ -255,7 +255,7 @@ def _yarn(
     elif published is None:
         reason = (
             f"a convention, no promise: {count(original)} is the trained context, and its makers "
-            f"publish no YaRN"
+            "publish no YaRN"
         )
     elif vouched:
         reason = f"published for this family: {published.source}"

@@ -237,7 +237,7 @@ def tensor_shapes(model: ModelSpec, *, extras: Collection[str] = ()) -> tuple[Te
     if model.arch not in FAMILIES:
         raise UnknownNameError(
             f"{model.source}: the tensors of architecture {model.arch!r} are not known without a "
-            f"file;"
+            "file;"
             f" those of {', '.join(sorted(FAMILIES))} are"
         )
     found = sorted(_outside_blocks(model, extras))

@@ -44,7 +44,7 @@ class ModelSpec:
         if not isinstance(value, int | float):
             raise ModelFileError(
                 f"{self.source}: metadata key {self.arch}.{key} is missing or no number; is the "
-                f"file complete?"
+                "file complete?"
             )
         return value
 
@@ -67,7 +67,7 @@ class ModelSpec:
             if len(value) < self.n_layer:
                 raise ModelFileError(
                     f"{self.source}: {self.arch}.{key} has {len(value)} items for {self.n_layer} "
-                    f"layers"
+                    "layers"
                 )
             return tuple(self._whole(key, item) for item in value[: self.n_layer])
         return (self.integer(key, default),) * self.n_layer
@@ -121,7 +121,7 @@ def spec_from_gguf(file: GGUFFile, *, source: str | None = None) -> ModelSpec:
     if not isinstance(arch, str) or not arch:
         raise ModelFileError(
             f"{file.name}: metadata key general.architecture is missing; is this a model and not "
-            f"a LoRA or vocabulary?"
+            "a LoRA or vocabulary?"
         )
     name = file.metadata.get("general.name")
     spec = ModelSpec(

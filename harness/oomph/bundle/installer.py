@@ -53,7 +53,7 @@ def main() -> None:
     except OSError as error:
         sys.exit(
             f"install: {error.filename or options.folder}: {error.strerror}; mend it and run "
-            f"install again"
+            "install again"
         )
 
 
@@ -90,7 +90,7 @@ def read_manifest(bundle: Path) -> dict[str, Any]:
     if written != FORMAT:
         raise InstallError(
             f"{bundle / MANIFEST} has format {written} and install.py knows {FORMAT}; copy both "
-            f"again"
+            "again"
         )
     return manifest
 
@@ -140,14 +140,14 @@ def check_parts(bundle: Path, manifest: dict[str, Any]) -> None:
         others = f" ({', '.join(strange)} belongs to another bundle)" if strange else ""
         raise InstallError(
             f"{len(missing)} of {len(parts)} parts are missing: {', '.join(missing)}{others}; "
-            f"copy them beside install"
+            "copy them beside install"
         )
     for part in parts:
         path = bundle / part["name"]
         if (owner := _owner(path)) not in (mine, None):
             raise InstallError(
                 f"{part['name']} is a part of bundle {owner}, and this is {mine}; copy the right "
-                f"one"
+                "one"
             )
         if (size := path.stat().st_size) != part["n_bytes"]:
             raise InstallError(
@@ -214,14 +214,14 @@ def unpack(bundle: Path, manifest: dict[str, Any], folder: Path) -> None:
             if source is None or digest is None:
                 raise InstallError(
                     f"the parts hold {member.name!r}, which the manifest does not name; make them "
-                    f"again"
+                    "again"
                 )
             target = folder / member.name
             target.parent.mkdir(parents=True, exist_ok=True)
             if _copy(source, target) != digest:
                 raise InstallError(
                     f"{member.name} in the parts is not what the manifest says; make the bundle "
-                    f"again"
+                    "again"
                 )
     if expected:
         raise InstallError(f"the parts do not hold {min(expected)}; make the bundle again")

@@ -111,7 +111,7 @@ def fetch_wheels(roots: Sequence[Path | str], target: Target, folder: Path) -> l
         asked += lacking
     raise ToolchainError(
         f"the wheels for Python {target.python} do not fit together: {', '.join(lacking)} is not "
-        f"met"
+        "met"
     )
 
 

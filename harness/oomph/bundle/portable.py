@@ -138,7 +138,7 @@ def _build(requirement: str, folder: Path) -> Path:
         )
         raise ToolchainError(
             f"llama.cpp could not be built ({reason.strip()}); mend it, and run `oomph bundle` "
-            f"again"
+            "again"
         )
     return wheels[0]
 

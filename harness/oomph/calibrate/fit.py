@@ -117,7 +117,7 @@ def _refuse_mixture(records: Sequence[Record]) -> None:
             said = ", ".join(f"{name} ({counted(n, 'record')})" for name, n in found.most_common())
             raise FitError(
                 f"these records are of {len(found)} {what}: {said}; each has rates of its own, so "
-                f"calibrate them apart"
+                "calibrate them apart"
                 " (--machine and --build choose)"
             )
 
@@ -232,13 +232,13 @@ def _too_few(
     if not any(records for _, records in usable):
         return (
             f"no record ended well with the model at hand (outcomes: {', '.join(outcomes)}), so "
-            f"no coefficient can be"
+            "no coefficient can be"
             " identified; measure a configuration that fits"
         )
     if n_rows >= LEAST_MEASUREMENTS:
         return (
             f"all {n_rows} rates were disturbed while they were measured; measure again on a "
-            f"quiet machine"
+            "quiet machine"
         )
     few = counted(n_measurements, "measurement")
     return f"{few} cannot identify any coefficient; measure prefill and decode at two depths"

@@ -54,7 +54,7 @@ class LocalBackend:
         except ValueError as error:
             raise ModelFileError(
                 f"{path} cannot be run with n_ctx {n_ctx} ({error}); `oomph estimate` says what "
-                f"it takes"
+                "it takes"
             ) from None
 
     def count(self, text: str) -> int:
@@ -82,7 +82,7 @@ class ServerBackend:
         if n_ctx is not None and n_ctx > slot:
             raise ConfigError(
                 f"--n-ctx is {n_ctx}, and a slot of {self._url} has {slot}; start it with a "
-                f"larger -c"
+                "larger -c"
             )
         self.n_ctx = n_ctx or slot
 

@@ -59,7 +59,7 @@ def chat(
         if not resume and kept.finished():
             raise ConfigError(
                 f"{path} holds a conversation already; go on with it by --resume, or name another "
-                f"file"
+                "file"
             )
         backend = _backend(model, url, n_ctx, temperature)
         memory = Memory(recall=recall, summarise=summarise)

@@ -61,7 +61,7 @@ class Cluster:
             if not taken.get(name):
                 raise ConfigError(
                     f"--{name.replace('_', '-')} says nothing to --executor {where.value}; leave "
-                    f"it out"
+                    "it out"
                 )
 
 
@@ -85,7 +85,7 @@ def open_places(
     if phantom:
         raise ConfigError(
             f"phantom cards are of this machine only; leave --executor {where.value} or --phantom "
-            f"out"
+            "out"
         )
     if where is Where.RAY:
         from oomph.measure.ray_executor import ray_place

@@ -120,14 +120,14 @@ class _Day:
             if n_lines:
                 typer.echo(
                     f"{n_lines} predictions are in {self.folder / FILE}, before anything is "
-                    f"measured"
+                    "measured"
                 )
             for event in self.visit.run():
                 typer.echo(_line(event))
         except KeyboardInterrupt:
             typer.echo(
                 f"\nStopped; what was measured is in {self.folder}. The same command goes on from "
-                f"there.",
+                "there.",
                 err=True,
             )
             raise typer.Exit(130) from None
@@ -158,7 +158,7 @@ class _Day:
             typer.echo(f"The page: {self._page(found)}")
             typer.echo(
                 f"To give it to others without what names you: oomph export {self.folder} --share "
-                f"FILE"
+                "FILE"
             )
 
     def estimator_of(self, record: "Record") -> "Estimator":
@@ -179,7 +179,7 @@ class _Day:
         if keeps and found.fit.health.is_healthy:
             typer.echo(
                 f"calibration kept in {keep(text)}; oomph estimate uses it for this card and "
-                f"these families"
+                "these families"
             )
 
     def _page(self, found: "Verdict") -> Path:

@@ -84,7 +84,7 @@ def _path(model: str, given: str | None, phantom: str | None) -> str:
         if phantom is None:
             raise ConfigError(
                 f"{model} is no GGUF file, and launch files start one; say where it is or will "
-                f"be: --model-path"
+                "be: --model-path"
             )
         path = model_path(model)
     return str(path.absolute())
@@ -108,7 +108,7 @@ def _refuse(estimator: "Estimator", launch: "Launch") -> None:
         f"n_ctx {count(launch.config.n_ctx)} in profile {launch.profile}: "
         f"{verdict(launch).rstrip('.')} ({mib(short)} "
         f"short); {remedy(estimator, launch.config, 'oom_kv')}; --force writes the files all the "
-        f"same"
+        "same"
     )
 
 
@@ -161,7 +161,7 @@ def _check(out: Path, launch: "Launch", *, server: Path | None, phantom: str | N
     if booted.answer is not None:
         typer.echo(f"asked {QUESTION!r}, it answered {booted.answer!r}")
     typer.echo(
-        f"tried with "
+        "tried with "
         f"{program}{f' on a phantom {phantom}, which computes nothing' if phantom else ''}"
     )
     if not all(finding.holds for finding in findings):

@@ -34,7 +34,7 @@ def synth(
     occupied = size(path.stat().st_blocks * 512)
     typer.echo(
         f"{path}: {len(spec.tensors)} tensors, {size(path.stat().st_size)}, {occupied} of it on "
-        f"disk"
+        "disk"
     )
 
 

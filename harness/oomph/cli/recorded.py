@@ -55,5 +55,5 @@ def _check_same_file(reference: str, spec: "ModelSpec", record: "Record") -> Non
     if not is_same:
         raise ModelFileError(
             f"{reference} has {own:,} bytes and the measured model had {measured:,}; name the "
-            f"measured one with --model"
+            "measured one with --model"
         )

@@ -100,7 +100,7 @@ def sweep(
             reasons = ", ".join(f"{n} {reason}" for reason, n in again.most_common())
             typer.echo(
                 f"{again.total()} of them again, as their records tell of an accident and not of "
-                f"the configuration "
+                "the configuration "
                 f"({reasons}); a point is tried {TRIES} times at most"
             )
         try:
@@ -110,14 +110,14 @@ def sweep(
         except KeyboardInterrupt:
             typer.echo(
                 f"\nStopped; every finished point is in {store.path}. The same command goes on "
-                f"from there.",
+                "from there.",
                 err=True,
             )
             raise typer.Exit(130) from None
     if n_measured < n_pending:
         typer.echo(
             f"The sweep's time is up with {n_pending - n_measured} points left; the same command "
-            f"goes on."
+            "goes on."
         )
 
 

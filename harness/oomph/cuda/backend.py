@@ -156,7 +156,7 @@ def require_match(backend: Backend, llama_cpp: Path) -> None:
     if found := interface_differences(backend, llama_cpp):
         raise ToolchainError(
             f"the CUDA backend (ggml {backend.ggml_version}) and {llama_cpp} (ggml {ours}) "
-            f"disagree: "
+            "disagree: "
             f"{'; '.join(found)}; install the matching one, or give --backend PATH"
         )
 
@@ -193,7 +193,7 @@ def ggml_version(library: Path) -> str:
     if done.returncode:
         raise ToolchainError(
             f"{library} does not tell its ggml version ({_last_line(done.stderr)}); take a newer "
-            f"build"
+            "build"
         )
     return done.stdout.strip()
 

@@ -59,7 +59,7 @@ def cut_library(
         if len(code) > last - first:
             raise ToolchainError(
                 f"the code compiled for {library} is larger than what it replaces; leave the cut "
-                f"out"
+                "out"
             )
         struct.pack_into("<Q", data, binary.offset + _SIZE_AT, len(code))
         data[first:last] = code.ljust(last - first, b"\0")

@@ -99,7 +99,7 @@ def differences(backend: Interface, host: Interface) -> list[str]:
         if backend.sizes[key] != host.sizes[key]:
             found.append(
                 f"{what} takes {backend.sizes[key]} bytes for the backend and {host.sizes[key]} "
-                f"for llama.cpp"
+                "for llama.cpp"
             )
     return found
 

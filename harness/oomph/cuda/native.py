@@ -66,7 +66,7 @@ def compile_native(
                 ):
                     raise ToolchainError(
                         f"{library}: cuobjdump took other PTX out than is in it; leave "
-                        f"--cuda-arch out"
+                        "--cuda-arch out"
                     )
             with ThreadPoolExecutor(os.cpu_count()) as pool:
                 list(
@@ -135,7 +135,7 @@ def _extract(library: Path, capabilities: set[Version], scratch: Path, n: int) -
     if len(texts) != n:
         raise ToolchainError(
             f"{library}: cuobjdump found PTX for {arch} {len(texts)} times of {n}; leave "
-            f"--cuda-arch out"
+            "--cuda-arch out"
         )
     return texts
 

@@ -30,9 +30,9 @@ _CUDART, _CUBLAS = "nvidia-cuda-runtime", "nvidia-cublas"
 PACKAGES: Final[dict[str, tuple[str, ...]]] = {
     "13": (  # those of CUDA 13.1, which the prebuilt backend is compiled with
         f"{_CUDART}==13.1.80 "
-        f"--hash=sha256:dac25b52e69050e5a7a84957e6df470a85b185f8f648a99a1ab1dfce027576cf",
+        "--hash=sha256:dac25b52e69050e5a7a84957e6df470a85b185f8f648a99a1ab1dfce027576cf",
         f"{_CUBLAS}==13.2.1.1 "
-        f"--hash=sha256:8c13c93cf8be4480b4909905c96d2d31575b4af43fcd3af0e84af94762665e4f",
+        "--hash=sha256:8c13c93cf8be4480b4909905c96d2d31575b4af43fcd3af0e84af94762665e4f",
     ),
     "12": (f"{_CUDART}-cu12==12.*", f"{_CUBLAS}-cu12==12.*"),
 }
@@ -124,7 +124,7 @@ def fetch_libraries(major: str, say: Callable[[str], None]) -> Path:
         wanted.write_text("\n".join(PACKAGES[major]) + "\n")
         say(
             f"fetching {' and '.join(line.split()[0] for line in PACKAGES[major])} from PyPI, "
-            f"once (about 400 MB)"
+            "once (about 400 MB)"
         )
         pip = [
             sys.executable,

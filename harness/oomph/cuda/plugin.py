@@ -103,7 +103,7 @@ def set_up(*, backend: Path | None = None, say: Callable[[str], None]) -> Plugin
         places = ", ".join(str(library.path) for library in libraries)
         raise ToolchainError(
             f"the CUDA backend needs {', '.join(lacking)}, which {places} lack; install a newer "
-            f"CUDA"
+            "CUDA"
         )
     plugin = _laid_out(chosen, libraries, llama_cpp)
     _write_choice(chosen, libraries, llama_cpp)

@@ -126,7 +126,7 @@ class Coefficients:
             if content["format"] != FORMAT:
                 raise OomphError(
                     f"{where}: format {content['format']} is not {FORMAT}; calibrate again with "
-                    f"this oomph"
+                    "this oomph"
                 )
             posterior = Posterior.from_mapping(content.get("posterior", {}))
             return cls(

@@ -54,7 +54,7 @@ def _untested_notes(speed: SpeedEstimate) -> Iterator[str]:
     if speed.untested:
         yield (
             f"no measured row has {', '.join(speed.untested)}: speed rests on formulas there, and "
-            f"its band is wider"
+            "its band is wider"
         )
 
 
@@ -141,7 +141,7 @@ class Estimator:
         if n_ctx > (trained := native_context(self.model)):
             yield (
                 f"n_ctx {count(n_ctx)} is beyond the {count(trained)} tokens that the model was "
-                f"trained for: it "
+                "trained for: it "
                 "takes this memory, but needs RoPE scaling (YaRN) to make sense, and llama-server "
                 "caps its slots"
             )

@@ -137,8 +137,8 @@ class MemoryModel:
         if not self.is_known:
             yield (
                 f"architecture {self.model.arch!r} is not known: its compute buffers follow the "
-                f"general transformer "
-                f"rule, and its KV cache the usual metadata"
+                "general transformer "
+                "rule, and its KV cache the usual metadata"
             )
         if config.split_mode == "row" and config.n_devices > 1:
             yield (
@@ -163,18 +163,18 @@ class MemoryModel:
         if cache.v.is_quantized and not cache.flash_attn:
             yield (
                 f"llama.cpp refuses type_v {config.type_v} without flash attention; set "
-                f"flash_attn on, or type_v f16"
+                "flash_attn on, or type_v f16"
             )
         if setup.hparams.is_mla and cache.k != cache.v:
             yield (
                 f"llama.cpp refuses type_k {config.type_k} with type_v {config.type_v} for latent "
-                f"attention"
+                "attention"
             )
         if self.aborts(config):
             yield (
                 f"llama.cpp aborts with {setup.hparams.n_expert_used} active experts "
-                f"(GGML_ASSERT(obj_new) failed): "
-                f"its graph has no room for so many; use fewer"
+                "(GGML_ASSERT(obj_new) failed): "
+                "its graph has no room for so many; use fewer"
             )
 
     def _cache_bytes(self, setup: Setup) -> Bytes:

@@ -213,7 +213,7 @@ def check_depth(config: RunConfig) -> None:
         shared = config.n_parallel if config.kv_unified else config.n_seq_max
         held = (
             f"each of {shared} sequences has {count(config.deepest)} of the {count(config.n_ctx)} "
-            f"tokens of n_ctx"
+            "tokens of n_ctx"
         )
     raise ConfigError(
         f"n_depth is {count(config.n_depth)}, but {held}; ask for a depth within, or raise n_ctx"

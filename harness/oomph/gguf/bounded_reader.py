@@ -65,7 +65,7 @@ class Cursor:
         if n_bytes > self.remaining:
             raise self.fail(
                 f"the file ends inside {what} ({n_bytes} bytes wanted, {max(self.remaining, 0)} "
-                f"left)",
+                "left)",
                 at,
             )
         if self.pos + n_bytes > MAX_HEADER_BYTES:

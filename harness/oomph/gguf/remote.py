@@ -119,7 +119,7 @@ class _RemoteFile:
             if failures == ATTEMPTS:
                 raise ModelFileError(
                     f"{self.url}: {reason} after {size(len(self.data))}, {ATTEMPTS} times in a "
-                    f"row; check address and"
+                    "row; check address and"
                     " network"
                 )
             if failures:
@@ -162,7 +162,7 @@ class _RemoteFile:
         if response.status != 206 or not match or int(match[1]) != len(self.data):
             raise ModelFileError(
                 f"{self.url}: the server does not serve byte ranges, so the header cannot be read "
-                f"alone; download the"
+                "alone; download the"
                 " file and name its path"
             )
         if self.total_bytes not in (0, int(match[3])):
@@ -180,7 +180,7 @@ def _read_part(url: str, *, limit_bytes: int, timeout_s: float, pause_s: float) 
             if len(remote.data) >= limit_bytes:
                 raise ModelFileError(
                     f"{url}: the header is not complete within {size(limit_bytes)}; download the "
-                    f"file and name its path"
+                    "file and name its path"
                 ) from None
             wanted = max(2 * len(remote.data), error.needed_bytes)
 

@@ -85,7 +85,7 @@ def disagreement(config: RunConfig, reported: Reported) -> str | None:
         if wanted is not None and taken is not None and taken != wanted:
             return (
                 f"{key} was set to {wanted} and llama.cpp reports {taken}: the override was not "
-                f"taken"
+                "taken"
             )
     if config.n_expert_used is not None and reported.n_expert_used is None:
         return (

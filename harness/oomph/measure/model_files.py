@@ -68,5 +68,5 @@ def _header(path: Path, n_bytes: int) -> str:
 def _sentence(path: Path, what: str) -> str:
     return (
         f"{path} {what}; what was measured before is kept: put the right file there and start the "
-        f"sweep again"
+        "sweep again"
     )

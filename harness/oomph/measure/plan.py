@@ -232,7 +232,7 @@ def _check_experts(points: tuple[Point, ...], subject: Subject, sweep: Sweep) ->
     if not subject.spec.is_moe and any(point.config.n_expert_used is not None for point in points):
         raise ConfigError(
             f"{sweep.path or 'sweep'}: n_expert_used is set, but {subject.identity.path} is a "
-            f"dense model without "
+            "dense model without "
             "experts; leave that axis out, or name a mixture-of-experts model"
         )
 

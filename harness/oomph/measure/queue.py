@@ -92,7 +92,7 @@ class Backlog:
             if proof := self._proof(point):
                 because = (
                     f"{proof.label} ended with {proof.outcome.label}, and this asks for at least "
-                    f"as much"
+                    "as much"
                 )
                 yield self.plan.setting.skipped(point, because=because, proof=proof, at=now)
 

@@ -109,7 +109,7 @@ def _connect(ray: "ModuleType", address: str) -> None:
     except OSError:  # ConnectionError and a timeout are such
         raise ToolchainError(
             f"no Ray cluster answers at {address}; start one with `ray start --head`, run this on "
-            f"one of its nodes, "
+            "one of its nodes, "
             "or name its address with --ray-address"
         ) from None
 
@@ -126,7 +126,7 @@ def _place(ray: "ModuleType", models: Mapping[str, str], accelerator: str | None
     }
     if accelerator not in kinds and (accelerator or len(kinds) > 1):
         raise ConfigError(
-            f"the kinds of GPU that Ray knows in this cluster are "
+            "the kinds of GPU that Ray knows in this cluster are "
             f"{', '.join(sorted(kinds)) or 'none'}, and a sweep is "
             "measured on one of them; name it with --gpu"
         )

@@ -72,7 +72,7 @@ def find_model(errand: Errand) -> Path:
     if hashlib.sha256(header).hexdigest() != job.header_sha256:
         raise ModelFileError(
             f"{path} on {here} is another model than the one that was asked for; copy that one "
-            f"there"
+            "there"
         )
     return path
 
@@ -87,7 +87,7 @@ def _check_cards(job: Job, bench: Bench) -> None:
     if wanted != len(bench.cards):
         raise ConfigError(
             f"n_devices is {wanted} and {here} shows a job {len(bench.cards)} cards; check its "
-            f"setup"
+            "setup"
         )
 
 

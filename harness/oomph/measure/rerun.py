@@ -25,7 +25,7 @@ def find_record(store: Store, record_id: str) -> Record:
         some = "no record" if not found else f"{len(found)} records"
         raise StoreError(
             f"{store.path} has {some} with an id that begins with {record_id!r}; see the table of "
-            f"points"
+            "points"
         )
     return found[0]
 

@@ -97,7 +97,7 @@ def find_server(given: Path | None = None) -> Path:
     if found is None or not os.access(found, os.X_OK) or not found.is_file():
         raise ToolchainError(
             f"{found or 'llama-server'} cannot be run; name one with --server, or build it: "
-            f"scripts/llama-tools"
+            "scripts/llama-tools"
         )
     return found.resolve()
 

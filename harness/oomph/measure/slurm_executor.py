@@ -90,7 +90,7 @@ class SlurmExecutor:
                 if n_seen < batch.result():
                     raise LostError(
                         f"what batch job {batch.job_id} left on the shared file system did not "
-                        f"arrive"
+                        "arrive"
                     )
             finally:
                 if not batch.done():

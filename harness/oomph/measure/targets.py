@@ -53,7 +53,7 @@ def spread(
         if workers not in (None, 1):
             raise ConfigError(
                 f"--workers is {workers}, and workers on one CPU disturb each other's timing; "
-                f"leave it out"
+                "leave it out"
             )
         return Spread(
             places=(Place(executor=bench.executor, environment=bench.environment),), at_once=1

@@ -64,7 +64,7 @@ def references_folder(*identity: object) -> Path:
     except OSError as error:
         raise ConfigError(
             f"{folder} cannot be made ({error.strerror}); set OOMPH_CACHE to a folder that can, "
-            f"or leave "
+            "or leave "
             "measure.text.reference out"
         ) from None
     return folder

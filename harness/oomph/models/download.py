@@ -33,7 +33,7 @@ def _fetch(repository: str, name: str) -> Path:
     except ImportError:
         raise ToolchainError(
             f"to download hf:{repository}/{name} huggingface_hub is needed; run pip install "
-            f"'oomph[hf]', or download "
+            "'oomph[hf]', or download "
             "the file and name its path"
         ) from None
     try:
@@ -42,5 +42,5 @@ def _fetch(repository: str, name: str) -> Path:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise ModelFileError(
             f"hf:{repository}/{name} cannot be downloaded ({reason}); check the name, the network "
-            f"and HF_TOKEN"
+            "and HF_TOKEN"
         ) from None

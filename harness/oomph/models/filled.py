@@ -83,9 +83,9 @@ def _place(spec: ModelSpec, kept: Path, in_memory: Path) -> Path:
     if on_disk <= n_bytes and on_memory < n_bytes:
         raise ModelFileError(
             f"{kept.parent} has {gib(on_disk)} free and memory has {gib(on_memory)} to spare, and "
-            f"random weights of "
+            "random weights of "
             f"{spec.name} take {gib(n_bytes)}; set OOMPH_CACHE to a larger disk, or choose a "
-            f"smaller model with --model"
+            "smaller model with --model"
         )
     return (
         kept if on_disk > n_bytes and _writes_per_s(kept.parent) >= FAST_BYTES_PER_S else in_memory

@@ -31,7 +31,7 @@ def likeness(reference: str) -> ModelSpec:
     name, _, quantization = reference.partition(":")
     if not quantization or "/" in reference or name.endswith(".gguf"):
         raise ConfigError(
-            f"a likeness is made of a name of the catalogue with a quantization, and not of "
+            "a likeness is made of a name of the catalogue with a quantization, and not of "
             f"{reference}"
         )
     whole = catalogue_model(name, quantization)

@@ -99,7 +99,7 @@ def _set_factor(blocks: NDArray[np.uint8], quant: QuantType, factor: float) -> N
     if quant.name not in _FACTORS:
         raise ConfigError(
             f"random weights of type {quant.name} cannot be made; take another quantization, or "
-            f"sparse ones"
+            "sparse ones"
         )
     for offset, relative in _FACTORS[quant.name]:
         blocks[:, offset : offset + 2] = np.frombuffer(

@@ -88,12 +88,12 @@ def _check_file(file: GGUFFile, spec: ModelSpec, n_expert: int) -> None:
     if spec.arch != "llama":
         raise ModelFileError(
             f"{spec.source}: general.architecture is {spec.arch!r}; only a 'llama' model can be "
-            f"split"
+            "split"
         )
     if spec.is_moe:
         raise ModelFileError(
             f"{spec.source}: llama.expert_count is {spec.n_expert}; it has experts already, use "
-            f"it as it is"
+            "it as it is"
         )
     if n_expert < 2 or n_expert & (n_expert - 1):
         raise ModelFileError(
@@ -135,7 +135,7 @@ def _check_width(spec: ModelSpec, tensor: TensorInfo, n_ff: int, n_expert: int) 
 def _known_types() -> str:
     return (
         f"only {', '.join((*_FLOATS, *SCALE_OFFSETS))} can be split; requantize it with "
-        f"llama-quantize"
+        "llama-quantize"
     )
 
 

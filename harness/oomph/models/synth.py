@@ -59,7 +59,7 @@ def write_synthetic(
     if foreign := sorted({tensor.quant.name for tensor in spec.tensors.values()} - set(QUANTS)):
         raise ConfigError(
             f"{spec.source}: GGUF has no {foreign[0]} weights; take one of llama.cpp's "
-            f"quantizations"
+            "quantizations"
         )
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -87,7 +87,7 @@ def _check_room(spec: ModelSpec, path: Path) -> None:
     if needed > free:
         raise ModelFileError(
             f"{path}: random weights take {gib(needed)} and the disk has {gib(free)} free; write "
-            f"a sparse file instead"
+            "a sparse file instead"
         )
 
 

@@ -31,7 +31,7 @@ def remarks(record: Record) -> tuple[str, ...]:
         busy = conditions["other_cpus"]
         said.append(
             f"processor crowded ({busy:.1f} of {record.environment.cpu_count} cores busy with "
-            f"other work)"
+            "other work)"
         )
     if (drift := conditions.get("drift")) and abs(drift) > DRIFTED:
         said.append(

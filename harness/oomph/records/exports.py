@@ -146,7 +146,7 @@ def write_rows(rows: Sequence[Row], path: Path) -> None:
         else:
             raise StoreError(
                 f"{path} has no suffix that says its layout; end it in .json, .jsonl, .csv or "
-                f".sqlite"
+                ".sqlite"
             )
     except OSError as error:
         raise StoreError(

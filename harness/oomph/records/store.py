@@ -61,7 +61,7 @@ class Store:
             self.close()
             raise StoreError(
                 f"{self.folder} is being written by another sweep; wait for it, or give another "
-                f"--out"
+                "--out"
             ) from None
         except OSError as error:
             self.close()
@@ -182,7 +182,7 @@ class Store:
                     os.fsync(rescued.fileno())
                 return (
                     f"what was measured so far is in {path}: put the right file in its place and "
-                    f"start again"
+                    "start again"
                 )
         except OSError as error:
             return f"what was measured last could not be rescued ({error.strerror}); start again"
@@ -198,13 +198,13 @@ class Store:
         os.ftruncate(self._file, whole)
         return (
             f"{self.path}: the last line was torn (its writer was ended after {len(data) - whole} "
-            f"bytes of it) and has "
+            "bytes of it) and has "
             "been cut off; its point will be measured again"
         )
 
     def _cannot_write(self, error: OSError) -> StoreError:
         return StoreError(
             f"{self.folder} cannot be written ({error.strerror}); free or choose another place "
-            f"with --out, "
+            "with --out, "
             "earlier records are untouched"
         )

@@ -111,7 +111,7 @@ def fit_sentences(fit: "FitResult") -> tuple[str, ...]:
     if health.coverage_90 is not None:
         said.append(
             f"intervals: {share(health.coverage_90, 0)} of what was left out is inside its 90 % "
-            f"interval"
+            "interval"
         )
     if fit.noise_sd is not None:
         scatter = ", ".join(f"{test} {share(sd)}" for test, sd in fit.noise_sd.items())

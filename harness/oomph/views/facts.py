@@ -155,7 +155,7 @@ def gpu_lines(spec: GpuSpec) -> Iterator[str]:
     yield f"bandwidth: {spec.bandwidth_bytes_per_s / 1e9:,.0f} GB/s"
     yield (
         f"dense peaks: {spec.fp16_flops / 1e12:,.0f} TFLOPS FP16, {spec.int8_ops / 1e12:,.0f} "
-        f"TOPS INT8"
+        "TOPS INT8"
     )
     yield f"{spec.sm_count} SMs at {spec.clock_ghz:g} GHz, {spec.power_limit_w:g} W"
     yield f"source: {spec.source}"

@@ -321,7 +321,7 @@ def quality_pictures(material: Material) -> Iterator[Picture]:
             figure=plot_quality(quality),
             table=perplexity_table(quality),
             caption=f"Perplexity of {n_tokens:,} tokens by active experts{words}, with one "
-            f"standard error to either"
+            "standard error to either"
             " side.",
             alt="Perplexity by n_expert_used: "
             + "; ".join(f"{e}: {p.value:,.1f}" for e, p in quality.items()),
@@ -350,7 +350,7 @@ def quality_pictures(material: Material) -> Iterator[Picture]:
             "in all three.",
             alt="; ".join(
                 f"{p.n_expert_used} experts at n_ctx {p.n_ctx}: {rate(p.decode_tokens_per_s)} "
-                f"tokens/s, perplexity"
+                "tokens/s, perplexity"
                 f" {p.perplexity:,.1f}, {mib(p.n_bytes)}"
                 for p in points
             ),
@@ -365,7 +365,7 @@ def fit_pictures(comparisons: Sequence["Comparison"]) -> Iterator[Picture]:
             continue
         words = "; ".join(
             f"{QUANTITY_NAMES.get(a.quantity, a.quantity)}: median error {share(a.median_error)}, "
-            f"worst"
+            "worst"
             f" {share(a.worst_error)}, {a.n} measurements"
             for a in agreements(own)
         )

@@ -348,7 +348,7 @@ def evidence(verdict: Verdict) -> Iterator[str]:
         if context["nvml_device_bytes"]:
             yield (
                 f"a CUDA context without any allocation takes {mib(context['nvml_device_bytes'])} "
-                f"by NVML"
+                "by NVML"
             )
     for entry in verdict.steps:
         if entry.state in ("left out", "failed", "stopped"):

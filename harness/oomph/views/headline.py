@@ -177,7 +177,7 @@ def _speed(records: Sequence[Record], kind: str) -> str | None:
     if last.n_depth > first.n_depth:
         parts.append(
             f"with {most} it goes from {rate(first.tokens_per_s)} to {rate(last.tokens_per_s)} "
-            f"tokens/s"
+            "tokens/s"
             f" as the depth grows from {first.n_depth:,} to {last.n_depth:,}"
         )
     return f"{KIND_NAMES[kind].capitalize()}: {'; '.join(parts)}." if parts else None
@@ -193,7 +193,7 @@ def _quality(records: Sequence[Record]) -> str | None:
     )
     return (
         f"Perplexity by active experts: {values}. The text ranks settings of this model and "
-        f"compares with no benchmark."
+        "compares with no benchmark."
     )
 
 
@@ -261,5 +261,5 @@ def _disturbed(records: Sequence[Record]) -> str | None:
         return None
     return (
         f"{n_disturbed} of {len(records)} points were disturbed while they ran; the tables say by "
-        f"what."
+        "what."
     )

@@ -126,7 +126,7 @@ def _estimate_section(material: Material) -> Section:
         )
     text = (
         f"With coefficients fitted to {fit.n_measurements} measurements of {fit.n_records} of "
-        f"these very points."
+        "these very points."
         " What was left out in turn says how well they foretell, what was fitted how well the "
         "formulas describe this"
         " machine."

@@ -108,7 +108,7 @@ def test_several_slots_are_told_alone_and_together(dom: Dom, estimator: Estimato
     assert speed.slots is not None
     assert f"decode {speed.decode_tokens_per_s:.3g} tokens/s" in _text(shown, "brief")
     told = (
-        f"All 4 slots together, each 4,096 tokens deep, decode "
+        "All 4 slots together, each 4,096 tokens deep, decode "
         f"{speed.slots.decode_tokens_per_s:.3g} tokens/s"
     )
     assert told in _text(shown, "slots")

@@ -124,7 +124,7 @@ class Builder:
             raise ModelFileError(
                 f"{self.model.source}: tensor {full!r} is missing, which architecture "
                 f"{self.model.arch} needs; "
-                f"is the file complete?"
+                "is the file complete?"
             )
         return self.once(
             full,

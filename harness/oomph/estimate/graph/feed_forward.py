@@ -80,7 +80,7 @@ def experts(b: Builder, x: Tensor, il: int, *, logits: Tensor | None = None) -> 
     if n_used < 1:
         raise ModelFileError(
             f"{b.model.source}: layer {il} has a router, and the metadata say that no expert is "
-            f"used"
+            "used"
         )
     ids, weights = _route(
         b, b.linear("ffn_gate_inp", x, il) if logits is None else logits, il, n_used

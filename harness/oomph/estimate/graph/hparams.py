@@ -259,7 +259,7 @@ def _experts_used(model: ModelSpec, override: int | None) -> tuple[int, ...]:
     if not 1 <= max(used) <= model.n_expert or min(used) < 0:
         raise ModelFileError(
             f"{model.source}: n_expert_used is {max(used)}, and the model has {model.n_expert} "
-            f"experts; "
+            "experts; "
             f"choose 1 to {model.n_expert}"
         )
     return used
@@ -301,7 +301,7 @@ def _layers_with_own_cache(model: ModelSpec, arch: Architecture, n_layer: int) -
     if shared and n_layer - shared < 2:
         raise ModelFileError(
             f"{model.source}: {shared} of {n_layer} layers share a KV cache; two must have their "
-            f"own"
+            "own"
         )
     return n_layer - shared
 

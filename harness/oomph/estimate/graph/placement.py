@@ -121,7 +121,7 @@ def _cards(config: RunConfig) -> tuple[str, ...]:
     if not 0 <= config.main_gpu < len(names):
         raise ConfigError(
             f"main_gpu is {config.main_gpu}, and there are {len(names)} cards; choose one below "
-            f"that"
+            "that"
         )
     return (names[config.main_gpu],)
 

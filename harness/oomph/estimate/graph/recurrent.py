@@ -18,7 +18,7 @@ def ssm_shape(b: Builder) -> SsmShape:
     if b.hparams.ssm is None:
         raise ModelFileError(
             f"{b.model.source}: a recurrent layer needs {b.model.arch}.ssm.* metadata; is it "
-            f"complete?"
+            "complete?"
         )
     return b.hparams.ssm
 

@@ -17,7 +17,7 @@ def only_card(bench: Bench) -> Card:
     if not bench.cards:
         raise ToolchainError(
             f"no card is seen{f' ({bench.remark})' if bench.remark else ''}: run `scripts/setup "
-            f"--cuda` and "
+            "--cuda` and "
             "`oomph doctor`, or try the protocol without one by --phantom 'RTX 5090' or --cpu"
         )
     return bench.cards[0]
@@ -44,6 +44,6 @@ def refuse_unready(bench: Bench, card: Card) -> None:
         )
         raise ToolchainError(
             f"{card.name} is busy: {mib(used)} are in use by {who}; end it, choose another card "
-            f"with "
+            "with "
             "CUDA_VISIBLE_DEVICES, or measure beside it with --busy"
         )

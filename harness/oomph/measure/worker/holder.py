@@ -128,7 +128,7 @@ def hold(library: str, leave_bytes: int | None) -> dict[str, Any]:
         if free < leave_bytes:
             raise DriverError(
                 f"only {free >> 20:,} MiB are free, less than the {leave_bytes >> 20:,} MiB to "
-                f"leave"
+                "leave"
             )
         said["held_bytes"] = driver.fill_up_to(leave_bytes)
         said["free_bytes"] = driver.memory()[0]

@@ -28,7 +28,7 @@ def translate(program: Program) -> str:
     if alike := [name for name, times in names.items() if times > 1]:
         raise NotTranslated(
             f"two modules are called {alike[0]}; a definition's JavaScript name begins with its "
-            f"module's"
+            "module's"
         )
     for module in program.modules.values():
         statements = Statements(program, module)

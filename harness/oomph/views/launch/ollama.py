@@ -50,7 +50,7 @@ def _untold(launch: Launch) -> Iterator[str]:
     if config.n_ctx > launch.spec.n_ctx_train:
         yield (
             f"RoPE scaling, or a context beyond the file's {count(launch.spec.n_ctx_train)}: "
-            f"num_ctx is cut to that"
+            "num_ctx is cut to that"
         )
     if config.n_cpu_moe or config.override_tensor:
         yield "experts on the CPU: it leaves whole layers there (num_gpu)"
@@ -58,7 +58,7 @@ def _untold(launch: Launch) -> Iterator[str]:
         yield "how the cards share the model"
     if (config.type_k, config.type_v) != ("f16", "f16"):
         yield (
-            f"here: the cache's type; start `ollama serve` with "
+            "here: the cache's type; start `ollama serve` with "
             f"OLLAMA_KV_CACHE_TYPE={config.type_k}"
         )
     if config.flash_attn == "off":
