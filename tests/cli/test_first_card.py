@@ -25,6 +25,7 @@ CARD = "RTX PRO 6000 Blackwell"
 STAGES = {"oom_weights", "oom_kv", "oom_compute", "oom_runtime"}
 
 ONE_STEP = """
+size = "small"
 [models]
 question = "qwen3-30b-a3b:Q4_K_M"
 [[step]]

@@ -15,13 +15,11 @@ from oomph.errors import ConfigError
 if TYPE_CHECKING:
     from oomph.analysis.first_card.expectations import Foreseen
     from oomph.analysis.first_card.verdict import Verdict
-    from oomph.estimate.estimator import Estimator
     from oomph.gpus import GpuSpec
     from oomph.measure.bench import Bench
     from oomph.measure.first_card.models import ProtocolModels
     from oomph.measure.first_card.protocol import Protocol
     from oomph.measure.first_card.visit import Event, Visit
-    from oomph.records.schema import Record
 
 REPORT_S: Final = 20.0
 """Kept of the minutes for the verdict and the page."""
@@ -136,14 +134,14 @@ class _Day:
         """The verdict, printed, and the page; what a real card taught is kept for `oomph
         estimate`."""
         from oomph.advise.citations import keep_measured
-        from oomph.analysis.first_card.verdict import verdict
+        from oomph.analysis.first_card.day import read_day
         from oomph.cli.output import print_table
+        from oomph.cli.report import day_report
         from oomph.views.first_card import errors_table, evidence, frontiers_table, stages_table
+        from oomph.views.report import write_report
 
-        found = verdict(self.folder, self.protocol, self.estimator_of)
-        if not found.records and not found.facts:
-            typer.echo("Nothing was measured; give it more --minutes.")
-            return
+        day = read_day(self.folder)
+        found = day.verdict
         for table in (errors_table(found), frontiers_table(found), stages_table(found)):
             if table.rows:
                 print_table(table)
@@ -151,24 +149,13 @@ class _Day:
             typer.echo(f"- {sentence}")
         if found.fit is not None:
             self._calibration(found, keeps=keeps and self.bench.environment.backend == "cuda")
-        if keeps and found.records:
+        if keeps:
             for path in keep_measured(found.records):
                 typer.echo(f"measured runs kept in {path}; oomph estimate cites them for this card")
-        if found.records:
-            typer.echo(f"The page: {self._page(found)}")
-            typer.echo(
-                f"To give it to others without what names you: oomph export {self.folder} --share "
-                "FILE"
-            )
-
-    def estimator_of(self, record: "Record") -> "Estimator":
-        """The estimate as it was before the card was seen, for the model of a record."""
-        by_name = {
-            self.models.resolve(each)[0].identity.path: each
-            for each in self.protocol.models.values()
-        }
-        subject, _ = self.models.resolve(by_name.get(record.model.path, record.model.path))
-        return self.foreseen.estimator(subject.spec)
+        typer.echo(f"The page: {write_report(day_report(day), self.folder)}")
+        typer.echo(
+            f"To give it to others without what names you: oomph export {self.folder} --share FILE"
+        )
 
     def _calibration(self, found: "Verdict", *, keeps: bool) -> None:
         from oomph.calibrate.store import calibration_json, keep
@@ -181,23 +168,6 @@ class _Day:
                 f"calibration kept in {keep(text)}; oomph estimate uses it for this card and "
                 "these families"
             )
-
-    def _page(self, found: "Verdict") -> Path:
-        from dataclasses import replace
-
-        from oomph.cli.report import report_on
-        from oomph.views.first_card import first_chapter
-        from oomph.views.report import write_report
-
-        where = self.bench.cards[0].name if self.bench.cards else self.bench.environment.cpu
-        report = report_on(found.records, estimator_for=self.estimator_of)
-        first = first_chapter(found, f"The first day of {where}")
-        # without sliders: they are for asking, and this is what was seen
-        chapters = (first, *report.chapters)
-        whole = replace(
-            report, title=first.title, chapters=chapters, what_ifs=(None,) * len(chapters)
-        )
-        return write_report(whole, self.folder)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import sys
 import webbrowser
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from oomph.cli.recorded import estimator_of
 from oomph.errors import FitError, OomphError, StoreError
 
 if TYPE_CHECKING:
+    from oomph.analysis.first_card.day import Day
     from oomph.calibrate.comparison import Comparison
     from oomph.calibrate.result import FitResult
     from oomph.estimate.estimator import Estimator
@@ -49,15 +51,31 @@ def report(
     lang: Annotated[str, typer.Option("--lang", help="en or ru, of the headline")] = "en",
 ) -> None:
     """Write report.html (one file, no network), report.md and figures/ from measured records."""
+    from oomph.analysis.first_card.day import is_day, read_day
     from oomph.views.language import checked_language
     from oomph.views.report import write_report
 
-    records = read_records(folders)
-    made = report_on(records, model=model, calibrate=calibrate, language=checked_language(lang))
+    if len(folders) == 1 and is_day(folders[0]):
+        made = day_report(read_day(folders[0]))
+    else:
+        made = report_on(
+            read_records(folders), model=model, calibrate=calibrate, language=checked_language(lang)
+        )
     page = write_report(made, out or folders[0], png=png)
     typer.echo(page)
     if open_page:
         webbrowser.open(page.resolve().as_uri())
+
+
+def day_report(day: "Day") -> "Report":
+    """A card's first day: its verdict, then the models' own chapters, without sliders: they are for
+    asking, and this is what was seen."""
+    from oomph.views.first_card import first_chapter
+
+    report = report_on(day.verdict.records, estimator_for=day.estimator_of)
+    first = first_chapter(day.verdict, f"The first day of {day.where}")
+    chapters = (first, *report.chapters)
+    return replace(report, title=first.title, chapters=chapters, what_ifs=(None,) * len(chapters))
 
 
 def read_records(folders: Sequence[Path]) -> "list[Record]":

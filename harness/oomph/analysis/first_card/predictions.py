@@ -66,10 +66,26 @@ def write_predictions(
         lines.append(*fresh)
         journal.note(
             Entry(
-                step=SEAL, state="done", facts={"sha256": _hash(lines.path), "n_lines": len(fresh)}
+                step=SEAL,
+                state="done",
+                facts={
+                    "sha256": _hash(lines.path),
+                    "n_lines": len(fresh),
+                    "size": protocol.size,
+                    "model": protocol.models.get("question"),
+                },
             )
         )
     return len(fresh)
+
+
+def asked_protocol(folder: Path) -> Protocol:
+    """The protocol that the predictions were made for: oomph's own, asking about their model."""
+    entry = Journal(folder).entries().get(SEAL)
+    facts = (entry.facts or {}) if entry else {}
+    protocol = Protocol.read("small" if facts.get("size") == "small" else "full")
+    model = facts.get("model")
+    return protocol.asking(str(model)) if model and "question" in protocol.models else protocol
 
 
 def is_sealed(folder: Path) -> bool:

@@ -66,7 +66,8 @@ class Journal:
     """The journal of one results folder."""
 
     def __init__(self, folder: Path) -> None:
-        self._lines = Lines(folder / "journal.jsonl")
+        self.path = folder / "journal.jsonl"
+        self._lines = Lines(self.path)
 
     def note(self, entry: Entry) -> None:
         """Put down how a step ended."""

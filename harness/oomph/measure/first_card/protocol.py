@@ -79,10 +79,11 @@ class Step(Table):
 
 
 class Protocol(Table):
-    """The models by role, and the steps in their order."""
+    """The models by role, and the steps in their order; `size` is which of oomph's own it is."""
 
     models: dict[str, str]
     step: list[Step]
+    size: Size = "full"
 
     @classmethod
     def read(cls, size: Size) -> Self:
