@@ -26,6 +26,7 @@ LAYERS = [
     "advise",
     "analysis",
     "chat",
+    "transpiler",
     "views",
     "bundle",
     "cli",

@@ -47,6 +47,13 @@ def report(
     png: Annotated[
         bool, typer.Option("--png", help="Write each figure as PNG too, beside its SVG.")
     ] = False,
+    scripts: Annotated[
+        Path | None,
+        typer.Option(
+            help="Keep the what-if's script in this folder, once for all pages that are published "
+            "together, instead of in the page."
+        ),
+    ] = None,
     open_page: Annotated[bool, typer.Option("--open", help="Show the page in a browser.")] = False,
     lang: Annotated[str, typer.Option("--lang", help="en or ru, of the headline")] = "en",
 ) -> None:
@@ -61,7 +68,7 @@ def report(
         made = report_on(
             read_records(folders), model=model, calibrate=calibrate, language=checked_language(lang)
         )
-    page = write_report(made, out or folders[0], png=png)
+    page = write_report(made, out or folders[0], png=png, scripts=scripts)
     typer.echo(page)
     if open_page:
         webbrowser.open(page.resolve().as_uri())

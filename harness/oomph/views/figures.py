@@ -46,6 +46,7 @@ from oomph.views.readings import (
     n_expert_used,
     perplexity,
     rates,
+    shown_timings,
     succeeded,
 )
 from oomph.views.table import Table, trim
@@ -104,6 +105,16 @@ class Material:
     def free(self) -> list[Record]:
         """The records that had the whole machine."""
         return [record for record in self.records if memory_limit_bytes(record) is None]
+
+    @property
+    def shown_comparisons(self) -> list["Comparison"]:
+        """The comparisons without those of prompts that a page does not show."""
+        depths = {r.record_id: {t.n_depth for t in shown_timings(r)} for r in self.records}
+        return [
+            each
+            for each in self.comparisons
+            if not each.quantity.startswith("prefill") or each.n_depth in depths[each.record_id]
+        ]
 
     def leading(self, counts: Callable[[Record], bool]) -> list[Record]:
         """Of `free`, the setting in which `counts` holds for the most records."""

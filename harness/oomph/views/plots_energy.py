@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from oomph.records.schema import Record
 from oomph.views.plots_speed import KIND_NAMES
-from oomph.views.readings import experts_word, n_ctx, n_expert_used, succeeded
+from oomph.views.readings import experts_word, n_ctx, n_expert_used, shown_timings, succeeded
 from oomph.views.style import legend_above, new_figure, series_style, thousands
 from oomph.views.table import Cell, Table, number
 from oomph.views.timings import joules_per_token
@@ -43,7 +43,7 @@ def energy_by_experts(
 def _energies(record: Record, kind: str) -> tuple[TokenEnergy, ...]:
     points = (
         TokenEnergy(test=timing.test, n_depth=timing.n_depth, joules=joules)
-        for timing in record.timings
+        for timing in shown_timings(record)
         if timing.test.startswith(kind)
         and timing.n_parallel == 1
         and (joules := joules_per_token(timing)) is not None

@@ -80,6 +80,8 @@ def n_expert_used(record: Record) -> int | None:
     return (record.config.get("n_expert_used") if reported is None else reported) or None
 
 
+NEXT_FILL: Final = 1.25
+"""Of the prompts between a ladder's stops, each that lies so much deeper than the last is shown."""
 UNSET: Final = "not set"
 
 
@@ -193,12 +195,32 @@ def baseline_bytes(record: Record) -> int | None:
     return sum(sizes) if len(sizes) == len(same) else None
 
 
+def shown_timings(record: Record) -> list[Timing]:
+    """The warm timings that a page shows, in their order.
+
+    A ladder times every prompt that fills a context, hundreds of them. Shown are those at its
+    stops (where decoding is timed too), and of the prompts in between each that lies a quarter
+    deeper than the last shown; fits use all.
+    """
+    warm = [t for t in record.timings if t.samples_ns and not t.test.startswith("cold")]
+    stops = {t.n_depth for t in warm if t.test.startswith("tg")}
+    if not stops:
+        return warm
+    shown, last = [], 0
+    for timing in sorted(warm, key=lambda timing: timing.n_depth):
+        is_stop = timing.n_depth in stops
+        if is_stop or timing.n_depth >= last * NEXT_FILL:
+            shown.append(timing)
+            last = last if is_stop else timing.n_depth
+    return shown
+
+
 def rates(record: Record, kind: str) -> tuple[Rate, ...]:
     """The record's tests of `kind` (`"pp"` or `"tg"`), one a depth, ascending; warm and of a single
     sequence."""
     tests: dict[tuple[str, int], list[Timing]] = {}
-    for timing in record.timings:
-        if timing.test.startswith(kind) and timing.n_parallel == 1 and timing.samples_ns:
+    for timing in shown_timings(record):
+        if timing.test.startswith(kind) and timing.n_parallel == 1:
             tests.setdefault((timing.test, timing.n_depth), []).append(timing)
     return tuple(_rate(record, *tests[key]) for key in sorted(tests, key=lambda key: key[1]))
 

@@ -5,11 +5,14 @@ but its own, which a content security policy in its head enforces; names, paths 
 by the template engine.
 """
 
+import hashlib
+import os
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from oomph.errors import StoreError
 from oomph.estimate.prediction import Prediction
@@ -22,7 +25,13 @@ from oomph.views.sections import Chapter, Section, build_chapter
 from oomph.views.style import render_svg, write_figure
 from oomph.views.table import escape_markdown, render_markdown
 from oomph.views.what_if import WhatIf, shared_facts
-from oomph.views.what_if_page import content_hash, page_script, page_style, page_templates
+from oomph.views.what_if_page import (
+    content_hash,
+    page_script,
+    page_style,
+    page_templates,
+    what_if_script,
+)
 
 if TYPE_CHECKING:
     from oomph.advise.memory_map import Surface
@@ -118,11 +127,15 @@ def _told_apart(chapters: Sequence[Chapter], firsts: Sequence[Record]) -> list[C
     ]
 
 
-def render_html(report: Report) -> str:
+def render_html(report: Report, *, shared_script: str | None = None) -> str:
     """The whole page. Figures are inline SVG, tables sort, commands copy, the reader's colour
-    scheme is kept."""
+    scheme is kept.
+
+    `shared_script` is where the page finds the what-if's script, as a relative address; None puts
+    it into the page, which then can be sent alone.
+    """
     asks = any(report.what_ifs)
-    script = page_script(asks=asks)
+    script = page_script(asks=asks and shared_script is None)
     return (
         page_templates()
         .get_template("page.html.jinja")
@@ -134,6 +147,7 @@ def render_html(report: Report) -> str:
             script=script,
             script_hash=content_hash(script),
             shared=shared_facts() if asks else None,
+            shared_script=shared_script if asks else None,
         )
     )
 
@@ -198,14 +212,32 @@ def _file_name(chapter: int, name: str) -> str:
     return f"{name}.svg" if chapter == 0 else f"{chapter + 1}-{name}.svg"
 
 
-def write_report(report: Report, folder: Path, *, png: bool = False) -> Path:
+def _shared_script(scripts: Path, folder: Path) -> str:
+    """The script's address as the page in `folder` sees it; written where it is not there. Its name
+    has its hash, so that older pages keep theirs."""
+    script = what_if_script()
+    path = scripts / f"what-if-{hashlib.sha256(script.encode()).hexdigest()[:8]}.js"
+    if not path.exists():
+        scripts.mkdir(parents=True, exist_ok=True)
+        path.write_text(script, encoding="utf-8")
+    return quote(Path(os.path.relpath(path, folder)).as_posix())
+
+
+def write_report(
+    report: Report, folder: Path, *, png: bool = False, scripts: Path | None = None
+) -> Path:
     """Write `report.html`, `report.md` and `figures/*.svg` (with `png` also `*.png`) into `folder`;
-    the page's path."""
+    the page's path.
+
+    `scripts` is a folder for the what-if's script, once for all pages that are published together;
+    None puts it into the page. StoreError where a folder cannot be written.
+    """
     page = folder / "report.html"
     try:
         (folder / "figures").mkdir(parents=True, exist_ok=True)
         (folder / "report.md").write_text(render_report_markdown(report), encoding="utf-8")
-        page.write_text(render_html(report), encoding="utf-8")
+        shared = _shared_script(scripts, folder) if scripts and any(report.what_ifs) else None
+        page.write_text(render_html(report, shared_script=shared), encoding="utf-8")
     except OSError as error:
         raise StoreError(
             f"{folder} cannot be written ({error.strerror}); name another folder with --out"

@@ -117,7 +117,7 @@ def _title(record: Record) -> str:
 def _estimate_section(material: Material) -> Section:
     title, pictures, fit = (
         "Predicted against measured",
-        tuple(fit_pictures(material.comparisons)),
+        tuple(fit_pictures(material.shown_comparisons)),
         material.fit,
     )
     if fit is None:

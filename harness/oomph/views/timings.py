@@ -13,6 +13,7 @@ from oomph.measure.worker.ladder import median_half_width
 from oomph.records.disturbance import remarks
 from oomph.records.schema import Record, Timing
 from oomph.units import NOT_MEASURED, count, duration, rate, share
+from oomph.views.readings import shown_timings
 from oomph.views.table import Cell, Table, number
 
 
@@ -36,8 +37,9 @@ def timings_table(records: Sequence[Record]) -> Table:
     rows = tuple(
         _timing_row(record, timing)
         for record in records
-        for timing in sorted(record.timings, key=lambda timing: (timing.test, timing.n_depth))
-        if timing.samples_ns and not timing.test.startswith("cold")
+        for timing in sorted(
+            shown_timings(record), key=lambda timing: (timing.test, timing.n_depth)
+        )
     )
     caption = (
         "Every test: median of its samples, and the 95 % interval of the median where six samples "

@@ -1,6 +1,6 @@
 """What a page needs to answer any setting of a model: facts, coefficients, the estimator.
 
-The page holds the estimate layer itself, translated (`views.javascript`), so that it cannot say
+The page holds the estimate layer itself, translated (`transpiler`), so that it cannot say
 anything else than the package: the graphs are replayed there as here. Facts travel as JSON; what is
 not needed for an estimate, such as a chat template or a path, stays behind.
 """
@@ -18,9 +18,9 @@ from oomph.estimate.estimator import LONGEST_CONTEXT, Estimator
 from oomph.estimate.prediction import Prediction
 from oomph.gguf.header import SkippedArray
 from oomph.gpus import GpuSpec, gpu_specs
+from oomph.transpiler.program import Program
+from oomph.transpiler.statements import translate
 from oomph.units import MIB, count
-from oomph.views.javascript.program import Program
-from oomph.views.javascript.statements import translate
 from oomph.views.table import Cell, Table, number
 
 ROOTS: Final = (
@@ -136,9 +136,7 @@ def shared_facts() -> dict[str, Any]:
 def estimator_script() -> str:
     """The estimate layer as JavaScript, with what it needs of Python."""
     program = Program(ROOTS, replaced=REPLACED, called=CALLED)
-    runtime = (
-        resources.files("oomph.views").joinpath("page", "python.js").read_text(encoding="utf-8")
-    )
+    runtime = resources.files("oomph.transpiler").joinpath("python.js").read_text(encoding="utf-8")
     return runtime + translate(program)
 
 

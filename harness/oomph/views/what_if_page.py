@@ -44,10 +44,14 @@ def page_templates() -> "jinja2.Environment":
     )
 
 
+def what_if_script() -> str:
+    """The estimate layer with its controls, the same for every page."""
+    return estimator_script() + page_file("what_if.js")
+
+
 def page_script(*, asks: bool) -> str:
-    """What a page runs: sorting and copying, and where it `asks`, the estimate layer with its
-    controls."""
-    return page_file("page.js") + (estimator_script() + page_file("what_if.js") if asks else "")
+    """What a page runs: sorting and copying, and where it `asks`, the what-if."""
+    return page_file("page.js") + (what_if_script() if asks else "")
 
 
 def page_style() -> str:

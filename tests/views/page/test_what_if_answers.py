@@ -1,9 +1,12 @@
-"""What a page computes is what the package computes: a thousand random settings in a real
-browser."""
+"""What a page computes is what the package computes: hundreds of random settings in node, some
+in a real browser."""
 
 import json
 import random
 import re
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from html import unescape
 from typing import Any
@@ -11,6 +14,7 @@ from typing import Any
 import pytest
 
 from oomph.architectures.catalogue import catalogue_model
+from oomph.architectures.spec import ModelSpec
 from oomph.config import RunConfig
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.estimator import Estimator
@@ -18,7 +22,7 @@ from oomph.estimate.posterior import Posterior
 from oomph.estimate.prediction import Prediction
 from oomph.gpus import GpuSpec, gpu_specs
 from oomph.views.what_if import WhatIf, shared_facts, what_if
-from oomph.views.what_if_page import page_script
+from oomph.views.what_if_page import what_if_script
 
 Dom = Callable[..., str]
 Question = dict[str, Any]
@@ -32,12 +36,13 @@ MODELS = {
 }
 """Experts, sliding windows with sinks, latent attention, recurrent layers, a dense model with two
 caches."""
-SHAPES, CONTEXTS = 5, 40
+SHAPES, CONTEXTS = 2, 40
 """Of each model: what changes its graph, drawn so often, and each time as many contexts, depths and
 cards."""
 
 ASKER = """
-const { data, questions } = JSON.parse(document.getElementById("case").textContent);
+const read = (id) => document.getElementById(id).textContent;
+const { data, questions } = JSON.parse(read("case"));
 const asked = ask(data.facts);
 const answers = questions.map(({ card, knobs }) => {
   const answer = asked.predict(card === null ? null : shared().cards[card], knobs);
@@ -51,11 +56,41 @@ const answers = questions.map(({ card, knobs }) => {
     warnings: answer.warnings, longest: answer.max_context,
   };
 });
+"""
+
+
+IN_BROWSER = """
 const result = document.createElement("pre");
 result.id = "result";
 result.textContent = JSON.stringify(answers);
 document.body.append(result);
 """
+IN_NODE = """
+const told = JSON.parse(require("fs").readFileSync(0, "utf8"));
+globalThis.document = {
+  getElementById: (id) => ({ textContent: told[id] }), querySelectorAll: () => [],
+};
+"""
+"""What the script asks of a page, answered with what comes on standard input."""
+
+
+def _in_node(asked: WhatIf, questions: list[Question]) -> list[dict[str, Any]]:
+    """What the page's script answers in node: the same engine without a page."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("no node is installed; on Debian: apt-get install nodejs")
+    case = {"data": asked.data, "questions": questions}
+    told = {"what-if-shared": json.dumps(shared_facts()), "case": json.dumps(case)}
+    script = IN_NODE + what_if_script() + ASKER + "console.log(JSON.stringify(answers));"
+    with tempfile.NamedTemporaryFile("w", suffix=".cjs", encoding="utf-8") as file:
+        file.write(script)
+        file.flush()
+        done = subprocess.run(
+            [node, file.name], input=json.dumps(told), capture_output=True, text=True, check=False
+        )
+    assert done.returncode == 0, done.stderr[-2000:]
+    answers: list[dict[str, Any]] = json.loads(done.stdout)
+    return answers
 
 
 def _in_browser(dom: Dom, asked: WhatIf, questions: list[Question]) -> list[dict[str, Any]]:
@@ -64,7 +99,7 @@ def _in_browser(dom: Dom, asked: WhatIf, questions: list[Question]) -> list[dict
     html = f"""<!doctype html><meta charset="utf-8"><body>
     <script type="application/json" id="what-if-shared">{json.dumps(shared_facts())}</script>
     <script type="application/json" id="case">{json.dumps(case)}</script>
-    <script>{page_script(asks=True)}</script><script>{ASKER}</script>"""
+    <script>{what_if_script()}</script><script>{ASKER}{IN_BROWSER}</script>"""
     found = re.search(r'<pre id="result">(.*?)</pre>', dom(html), re.DOTALL)
     assert found, "the page's script did not come to its end"
     answers: list[dict[str, Any]] = json.loads(unescape(found[1]))
@@ -129,21 +164,34 @@ def _expect_the_same(answer: dict[str, Any], prediction: Prediction) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
-def test_the_page_answers_random_settings_as_the_package_does(dom: Dom, name: str) -> None:
-    """200 of each of five models: a thousand."""
+def test_the_page_answers_random_settings_as_the_package_does(name: str) -> None:
+    """80 of each of five models."""
     model = catalogue_model(name, MODELS[name])
     asked = what_if(Estimator(model))
     questions = list(_settings(asked, seed=len(name)))
+    _expect_all_the_same(model, questions, _in_node(asked, questions))
+
+
+def test_a_browser_answers_as_node_does(dom: Dom) -> None:
+    model = catalogue_model("gpt-oss-20b", "MXFP4")
+    asked = what_if(Estimator(model))
+    questions = list(_settings(asked, seed=1))[:8]
+    _expect_all_the_same(model, questions, _in_browser(dom, asked, questions))
+
+
+def _expect_all_the_same(
+    model: ModelSpec, questions: list[Question], answers: list[dict[str, Any]]
+) -> None:
     estimators: dict[GpuSpec | None, Estimator] = {None: Estimator(model)}
     memory = estimators[None]
-    for question, answer in zip(questions, _in_browser(dom, asked, questions), strict=True):
+    for question, answer in zip(questions, answers, strict=True):
         card = None if question["card"] is None else gpu_specs()[question["card"]]
         estimator = estimators.setdefault(card, Estimator(model, card))
         estimator._memory = memory._memory  # what was replayed for one card holds for all
         _expect_the_same(answer, estimator.predict(RunConfig(**question["knobs"]), longest=False))
 
 
-def test_a_calibration_of_the_page_is_used(dom: Dom) -> None:
+def test_a_calibration_of_the_page_is_used() -> None:
     default = default_coefficients()
     values = {**default.values, "host.bandwidth_bytes_per_s": 12e9, "host.flops_per_s": 5e10}
     known = Posterior(
@@ -157,7 +205,7 @@ def test_a_calibration_of_the_page_is_used(dom: Dom) -> None:
     estimator = Estimator(catalogue_model("smollm2-135m", "Q8_0"), coefficients=coefficients)
     config = RunConfig(n_devices=0, n_ctx=2048, n_depth=1024)
     asked = what_if(estimator, config)
-    (answer,) = _in_browser(dom, asked, [{"card": None, "knobs": {**asked.start, "n_depth": 1024}}])
+    (answer,) = _in_node(asked, [{"card": None, "knobs": {**asked.start, "n_depth": 1024}}])
     prediction = estimator.predict(config)
     assert prediction.speed is not None
     assert prediction.speed.decode_interval_90 is not None

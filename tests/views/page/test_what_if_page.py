@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from html import unescape
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,7 @@ from oomph.gpus import gpu
 from oomph.records.grouping import subject
 from oomph.records.schema import Record
 from oomph.units import MIB
-from oomph.views.report import build_report, render_html
+from oomph.views.report import build_report, render_html, write_report
 from oomph.views.what_if import what_if
 from oomph.views.what_if_page import page_file, render_what_if
 
@@ -153,6 +154,20 @@ def test_a_report_can_be_asked_too(dom: Dom, records: list[Record], estimator: E
     assert '<a href="#c0-what-if">What if</a>' in shown
     assert _text(shown, "verdict").startswith("Fits")
     assert "what-if-shared" not in render_html(build_report(records))
+
+
+def test_pages_that_are_published_together_share_one_script(
+    dom: Dom, records: list[Record], estimator: Estimator, tmp_path: Path
+) -> None:
+    asked = {subject(records[0]): what_if(estimator)}
+    report = build_report(records, what_ifs=asked)
+    pages = [write_report(report, tmp_path / name, scripts=tmp_path) for name in ("a", "b")]
+    (script,) = tmp_path.glob("what-if-*.js")
+    alone = write_report(report, tmp_path / "alone")
+    saved = alone.stat().st_size - pages[0].stat().st_size
+    assert 0.99 < saved / script.stat().st_size < 1.01
+    html = pages[1].read_text().replace("../what-if-", "what-if-")  # it is opened beside the script
+    assert 'class="without-script" hidden=""' in dom(html)
 
 
 def test_every_control_has_a_label(page: str) -> None:

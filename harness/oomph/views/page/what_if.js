@@ -12,7 +12,7 @@ const config$_checked = (knobs) => knobs;  // controls offer nothing that a conf
 function fromJson(value) {
   if (Array.isArray(value)) return value.map(fromJson);
   if (typeof value !== "object" || value === null) return value;
-  if (value.skipped) return new gguf$SkippedArray(...value.skipped);
+  if (value.skipped) return new header$SkippedArray(...value.skipped);
   return $dict(Object.entries(value).map(([key, item]) => [key, fromJson(item)]));
 }
 const readJson = (element) => JSON.parse(element.textContent);
@@ -24,8 +24,8 @@ function readCoefficients(facts) {
 }
 const readCard = (facts) => facts && new gpus$GpuSpec(...facts);
 function readModel({ name, arch, metadata, tensors }) {
-  const infos = tensors.map(([tensor, ne, type]) => [tensor, new gguf$TensorInfo(tensor, ne, quants$QUANTS.get(type))]);
-  return new modelspec$ModelSpec(name, arch, fromJson(metadata), $dict(infos), name);
+  const infos = tensors.map(([tensor, ne, type]) => [tensor, new header$TensorInfo(tensor, ne, ggml_types$QUANTS.get(type))]);
+  return new spec$ModelSpec(name, arch, fromJson(metadata), $dict(infos), name);
 }
 function shared() {
   return shared.facts ??= (({ cards, coefficients }) => ({ cards: cards.map(readCard), coefficients: readCoefficients(coefficients) }))(

@@ -1,5 +1,5 @@
 // What Python means where JavaScript means something else: equality, truth, floor division, dicts by value.
-// The estimate layer is translated from Python (oomph.views.javascript) into calls of these. Lists and tuples are
+// The estimate layer is translated from Python (oomph.transpiler) into calls of these. Lists and tuples are
 // arrays; None is null; a frozen dataclass is equal to another with equal fields, and may be the key of a dict.
 class $Exception extends Error {}
 class $KeyError extends $Exception {}

@@ -1,6 +1,6 @@
 """Python expressions as JavaScript: one method for each kind that the estimate layer uses.
 
-Names that begin with `$` are the runtime's (`page/python.js`): what an operator, a builtin or a
+Names that begin with `$` are the runtime's (`python.js`): what an operator, a builtin or a
 builtin type's method means in Python. What is translated is pure, so an operand may be written
 twice where Python evaluates it once.
 """
@@ -10,8 +10,8 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from oomph.views.javascript.program import Module, Place, Program
-from oomph.views.javascript.signatures import NotTranslated, defaults_of
+from oomph.transpiler.program import Module, Place, Program
+from oomph.transpiler.signatures import NotTranslated, defaults_of
 
 BUILTINS = frozenset(
     {

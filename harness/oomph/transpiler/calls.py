@@ -7,9 +7,9 @@ method is known by its name alone, so classes must agree on its parameters where
 import ast
 from collections.abc import Sequence
 
-from oomph.views.javascript.expressions import Expressions
-from oomph.views.javascript.program import Place
-from oomph.views.javascript.signatures import NotTranslated, Signature
+from oomph.transpiler.expressions import Expressions
+from oomph.transpiler.program import Place
+from oomph.transpiler.signatures import NotTranslated, Signature
 
 STRING_METHODS = frozenset(
     {

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import resources
 
-from oomph.views.javascript.signatures import (
+from oomph.transpiler.signatures import (
     NotTranslated,
     Signature,
     constructor_signature,

@@ -8,10 +8,10 @@ import ast
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from oomph.views.javascript.calls import Calls
-from oomph.views.javascript.expressions import local_name, names_in
-from oomph.views.javascript.program import Program
-from oomph.views.javascript.signatures import (
+from oomph.transpiler.calls import Calls
+from oomph.transpiler.expressions import local_name, names_in
+from oomph.transpiler.program import Program
+from oomph.transpiler.signatures import (
     NotTranslated,
     decorators_of,
     fields_of,

@@ -4,9 +4,9 @@ import ast
 
 import pytest
 
-from oomph.views.javascript.program import Module, Program
-from oomph.views.javascript.signatures import NotTranslated, Signature, signature_of
-from oomph.views.javascript.statements import Statements, translate
+from oomph.transpiler.program import Module, Program
+from oomph.transpiler.signatures import NotTranslated, Signature, signature_of
+from oomph.transpiler.statements import Statements, translate
 
 
 def _function(source: str) -> str:
