@@ -36,7 +36,7 @@ MODELS = {
 }
 """Experts, sliding windows with sinks, latent attention, recurrent layers, a dense model with two
 caches."""
-SHAPES, CONTEXTS = 2, 40
+SHAPES, CONTEXTS = 2, 12
 """Of each model: what changes its graph, drawn so often, and each time as many contexts, depths and
 cards."""
 
@@ -165,7 +165,7 @@ def _expect_the_same(answer: dict[str, Any], prediction: Prediction) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_the_page_answers_random_settings_as_the_package_does(name: str) -> None:
-    """80 of each of five models."""
+    """24 of each of five models."""
     model = catalogue_model(name, MODELS[name])
     asked = what_if(Estimator(model))
     questions = list(_settings(asked, seed=len(name)))
