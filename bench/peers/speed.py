@@ -22,7 +22,8 @@ from bench.train.held_out import LEFT_OUT, card_of, model_of, nested_coverage, u
 from bench.train.learn import fits_without, held_out_errors, learn
 from bench.train.public_rows import public_observations
 
-from oomph.calibrate.observations import Parameters, SpeedObservation
+from oomph.calibrate.observations import SpeedObservation
+from oomph.calibrate.parameters import Parameters
 from oomph.calibrate.speed_fit import solve_own
 from oomph.errors import OomphError
 from oomph.estimate.card import Card

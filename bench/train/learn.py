@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from oomph.calibrate.least_squares import Array, Solution, solve
-from oomph.calibrate.observations import Parameters, SpeedObservation
+from oomph.calibrate.observations import SpeedObservation
+from oomph.calibrate.parameters import Parameters
 from oomph.estimate.coefficients import Coefficients, definitions, prior_values
 
 NOISE_SD = 0.07

@@ -13,7 +13,8 @@ from oomph.architectures.spec import ModelSpec
 from oomph.calibrate.comparison import compare
 from oomph.calibrate.fit import fit, fit_models, records_of
 from oomph.calibrate.least_squares import solve
-from oomph.calibrate.observations import Parameters, SpeedObservation
+from oomph.calibrate.observations import SpeedObservation
+from oomph.calibrate.parameters import Parameters
 from oomph.calibrate.store import calibration_json
 from oomph.config import RunConfig
 from oomph.errors import FitError

@@ -39,7 +39,7 @@ def test_an_older_driver_of_the_same_major_cannot_compile_newer_ptx() -> None:
         "the driver (CUDA 13.0) is too old to compile the backend's PTX (CUDA 13.1)"
         in verdict.detail
     )
-    assert "install a driver for CUDA 13.1 or newer (590), or scripts/setup --cuda=build" in str(
+    assert "install a driver for CUDA 13.1 or newer (590), or oomph setup cuda --build" in str(
         verdict.remedy
     )
 
@@ -49,7 +49,7 @@ def test_a_card_before_the_oldest_code_is_too_old(capability: tuple[int, int]) -
     verdict = card_verdict(CODE, capability, (13, 1))
     assert not verdict.runs
     assert "the backend's code begins at 7.5" in verdict.detail
-    assert "--cuda=build" in str(verdict.remedy)
+    assert "setup cuda --build" in str(verdict.remedy)
 
 
 def test_a_library_without_code_runs_nowhere() -> None:
@@ -75,6 +75,6 @@ def test_a_driver_takes_its_own_major_and_those_before(
         assert verdict.detail == "CUDA 12.9, the backend needs 13"
         assert (
             verdict.remedy
-            == "install driver 580.65 or newer, or scripts/setup --cuda=build with CUDA 12's "
+            == "install driver 580.65 or newer, or oomph setup cuda --build with CUDA 12's "
             "toolkit"
         )

@@ -17,10 +17,12 @@ def test_the_llama_build_is_asked_in_a_child() -> None:
     assert build.detail.startswith(("CPU", "CUDA"))
 
 
-def test_a_package_that_is_not_installed_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "PACKAGES", ("no-such-package-anywhere",))
-    (finding,) = [finding for finding in doctor.examine() if finding.state == "missing"]
-    assert (finding.name, finding.remedy) == ("no-such-package-anywhere", "scripts/setup")
+def test_a_package_that_is_not_installed_is_named_with_its_extra(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(doctor, "PACKAGES", {"no-such-package": "report"})
+    (finding,) = [finding for finding in doctor.examine() if finding.name == "no-such-package"]
+    assert (finding.state, finding.remedy) == ("optional", "pip install 'oomph[report]'")
 
 
 def test_a_program_that_is_not_installed_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -143,7 +143,7 @@ def test_drivers_and_cards_that_are_too_old_are_one_sentence(
         machine.oomph("setup", "cuda")
         printed = machine.oomph("sweep", sweep, "--out", out, code=2)
         assert (
-            "compute capability 6.1, the backend's code begins at 7.5: scripts/setup --cuda=build"
+            "compute capability 6.1, the backend's code begins at 7.5: oomph setup cuda --build"
             in printed
         )
     assert not out.exists() or not Store(out).records()

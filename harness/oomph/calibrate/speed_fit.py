@@ -15,7 +15,8 @@ import numpy as np
 from oomph.calibrate.folds import folds
 from oomph.calibrate.least_squares import Array, Solution, clustered_covariance, solve
 from oomph.calibrate.left_out import LeftOut, interval_scale
-from oomph.calibrate.observations import Parameters, SpeedObservation
+from oomph.calibrate.observations import SpeedObservation
+from oomph.calibrate.parameters import Parameters
 from oomph.calibrate.result import FittedCoefficient, fitted_coefficients, known_together
 from oomph.estimate.coefficients import Coefficients, definitions
 from oomph.estimate.posterior import Posterior, prediction_sd

@@ -7,13 +7,15 @@ on a phantom card speaks for no other, since nothing there has a speed.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from oomph.calibrate.result import FitResult
 from oomph.errors import OomphError
 from oomph.estimate.coefficients import Coefficients, read_coefficients
 from oomph.paths import cache_folder
 from oomph.records.schema import Record
+
+if TYPE_CHECKING:
+    from oomph.calibrate.result import FitResult
 
 PHANTOM: Final = "phantom"
 
@@ -31,7 +33,7 @@ class KeptCalibration:
         return str(self.coefficients.calibrated_on.get("last", ""))
 
 
-def calibration_json(result: FitResult, records: Sequence[Record]) -> str:
+def calibration_json(result: "FitResult", records: Sequence[Record]) -> str:
     """The result's coefficients as text, with the machine, the build, the models and each fitted
     value's error."""
     fitted: dict[str, Any] = {

@@ -6,10 +6,11 @@ mend are caught here, once.
 
 import signal
 import sys
-from importlib.metadata import version
+from typing import NoReturn
 
 import typer
 
+from oomph import __version__
 from oomph.cli import (
     answer,
     bundle,
@@ -37,7 +38,7 @@ from oomph.cli import (
     sweep,
     what_if,
 )
-from oomph.errors import OomphError
+from oomph.errors import OomphError, missing_extra
 
 app = typer.Typer(
     name="oomph",
@@ -57,7 +58,7 @@ def _root() -> None:
 @app.command("version")
 def _version() -> None:
     """Print oomph's version."""
-    typer.echo(version("oomph"))
+    typer.echo(__version__)
 
 
 answer.register(app)
@@ -94,11 +95,21 @@ def _exit(number: int, _: object) -> None:
 
 def main() -> None:
     """The console script: exit code 2 and one sentence for what a user can mend."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets SIGHUP
+    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
+        number = getattr(signal, name, None)
+        if number and signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets SIGHUP
             signal.signal(number, _exit)
     try:
         app()
     except OomphError as error:
-        print(f"oomph: {error}", file=sys.stderr)
-        sys.exit(2)
+        _fail(str(error))
+    except ModuleNotFoundError as error:
+        sentence = missing_extra(error.name)
+        if sentence is None:
+            raise
+        _fail(sentence)
+
+
+def _fail(sentence: str) -> NoReturn:
+    print(f"oomph: {sentence}", file=sys.stderr)
+    sys.exit(2)

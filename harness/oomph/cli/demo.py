@@ -19,20 +19,21 @@ def demo(
     out: Annotated[
         Path | None, typer.Option(help="Results folder; by default results/<machine>/demo.")
     ] = None,
-    spec: Annotated[Path, typer.Option(help="The sweep to run, from a checkout's root.")] = Path(
-        "bench/sweeps/demo.toml"
-    ),
+    spec: Annotated[
+        Path | None, typer.Option(help="The sweep to run; by default the demo's own.")
+    ] = None,
     open_page: Annotated[bool, typer.Option("--open", help="Show the page in a browser.")] = False,
 ) -> None:
     """Make the demo model, measure it, calibrate the estimate on it and write the page. Started
     again, it resumes."""
     from oomph.cli.output import print_table
+    from oomph.models.demo import demo_sweep
     from oomph.records.environment import machine_name
     from oomph.views.report import write_report
     from oomph.views.tables import experts_table, outcomes_table
 
     folder = out or Path("results") / machine_name() / "demo"
-    run_sweep(spec, out=folder)
+    run_sweep(spec or demo_sweep(), out=folder)
     records = read_records([folder])
     report = report_on(records, calibrate=True)
     page = write_report(report, folder)

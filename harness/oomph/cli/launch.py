@@ -77,7 +77,6 @@ def _path(model: str, given: str | None, phantom: str | None) -> str:
     A phantom card is content with a sparse file of the model's shape.
     """
     from oomph.errors import ConfigError
-    from oomph.models.sparse import model_path
 
     path = Path(given or model).expanduser()
     if given is None and not (path.is_file() and path.suffix == ".gguf"):
@@ -86,6 +85,8 @@ def _path(model: str, given: str | None, phantom: str | None) -> str:
                 f"{model} is no GGUF file, and launch files start one; say where it is or will "
                 "be: --model-path"
             )
+        from oomph.models.sparse import model_path
+
         path = model_path(model)
     return str(path.absolute())
 

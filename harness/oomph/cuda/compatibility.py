@@ -17,7 +17,7 @@ CUDA_OF_ISA: Final[dict[Version, Version]] = {
 }  # fmt: skip
 """The CUDA version from which on a driver compiles PTX of an ISA version: PTX ISA, "Release
 History"."""
-COMPILE: Final = "scripts/setup --cuda=build"
+COMPILE: Final = "oomph setup cuda --build"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

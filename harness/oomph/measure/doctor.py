@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from typing import Final
 
 from oomph.cuda.backend import installed_backend
@@ -20,17 +21,20 @@ from oomph.paths import cache_folder
 from oomph.phantom.cards import Phantom
 from oomph.units import size
 
-PACKAGES: Final = (
-    "llama-cpp-python",
-    "nvidia-ml-py",
-    "psutil",
-    "numpy",
-    "scipy",
-    "pandas",
-    "matplotlib",
-    "gguf",
-)
-EXTRAS: Final = {"huggingface_hub": "hf", "ray": "ray", "submitit": "slurm", "pyarrow": "parquet"}
+PACKAGES: Final = {
+    "llama-cpp-python": "measure",
+    "nvidia-ml-py": "measure",
+    "gguf": "measure",
+    "numpy": "all",
+    "scipy": "calibrate",
+    "pandas": "report",
+    "matplotlib": "report",
+    "huggingface_hub": "hf",
+    "ray": "ray",
+    "submitit": "slurm",
+    "pyarrow": "parquet",
+}
+"""What oomph can do without, by the extra that brings it."""
 
 _ASK_LLAMA: Final = """
 import ctypes, json, llama_cpp.llama_cpp as c
@@ -39,34 +43,28 @@ print(json.dumps({"gpu": bool(gpu), "system": system}))
 """
 
 
-def _package(name: str) -> Finding:
+def _package(name: str, extra: str) -> Finding:
     try:
         return Finding(name=name, state="ok", detail=version(name))
     except PackageNotFoundError:
-        return Finding(name=name, state="missing", detail="not installed", remedy="scripts/setup")
-
-
-def _extra(name: str, extra: str) -> Finding:
-    try:
-        return Finding(name=name, state="ok", detail=version(name))
-    except PackageNotFoundError:
-        return Finding(
-            name=name,
-            state="optional",
-            detail="not installed",
-            remedy=f"pip install 'oomph[{extra}]'",
-        )
+        remedy = f"pip install 'oomph[{extra}]'"
+        return Finding(name=name, state="optional", detail="not installed", remedy=remedy)
 
 
 def _llama_build() -> Finding:
     name = "llama.cpp build"
+    if find_spec("llama_cpp") is None:
+        return Finding(name=name, state="optional", detail="none: oomph predicts and measures not")
     asked = subprocess.run(
         [sys.executable, "-c", _ASK_LLAMA], capture_output=True, text=True, check=False
     )
     if asked.returncode != 0:
         last = (asked.stderr.strip().splitlines() or ["no message"])[-1]
         return Finding(
-            name=name, state="missing", detail=f"does not load: {last}", remedy="scripts/setup"
+            name=name,
+            state="missing",
+            detail=f"does not load: {last}",
+            remedy="pip install --force-reinstall llama-cpp-python",
         )
     answer = json.loads(asked.stdout.splitlines()[-1])
     return Finding(
@@ -117,12 +115,11 @@ def examine(phantom: Phantom | None = None) -> list[Finding]:
             state="ok",
             detail=f"{platform.platform()}, Python {platform.python_version()}",
         ),
-        *(_package(name) for name in PACKAGES),
+        *(_package(name, extra) for name, extra in PACKAGES.items()),
         _llama_build(),
         *cuda_findings(phantom),
         _phantom_parts(),
         _program("cc", "compiling the phantom card", "apt-get install build-essential"),
         _program("npm", "fetching llama.cpp's CUDA backend", "apt-get install npm"),
-        *(_extra(name, extra) for name, extra in EXTRAS.items()),
         _disk(),
     ]

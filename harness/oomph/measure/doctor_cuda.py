@@ -55,7 +55,7 @@ def _route() -> tuple[CudaRoute | None, list[Finding]]:
         ]
     chosen = plugin.chosen()
     if chosen is None:
-        remedy = "scripts/setup --cuda, or oomph setup cuda" if plugin.has_driver() else None
+        remedy = "oomph setup cuda" if plugin.has_driver() else None
         return None, [
             Finding(
                 name="CUDA backend",

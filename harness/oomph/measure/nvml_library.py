@@ -46,13 +46,20 @@ def open_library(library: Path | None = None) -> ModuleType:
     return module
 
 
+def _pynvml() -> ModuleType:
+    try:
+        import pynvml
+    except ModuleNotFoundError:
+        way_out = "run `pip install 'oomph[measure]'` to see this machine's cards"
+        raise DriverError("nvidia-ml-py is not installed", way_out, is_absent=True) from None
+    return pynvml  # type: ignore[no-any-return]
+
+
 def _load(library: Path | None) -> ModuleType:
     """pynvml, or, for another library, a copy of the module of its own: pynvml keeps one library in
     a global."""
     if library is None:
-        import pynvml
-
-        return pynvml  # type: ignore[no-any-return]
+        return _pynvml()
     found, name = importlib.util.find_spec("pynvml"), f"pynvml_{threading.get_ident()}"
     spec = (
         importlib.util.spec_from_file_location(name, found.origin)
@@ -60,7 +67,7 @@ def _load(library: Path | None) -> ModuleType:
         else None
     )
     if spec is None or spec.loader is None:
-        raise ToolchainError("nvidia-ml-py is not installed; run `pip install nvidia-ml-py`")
+        raise ToolchainError("nvidia-ml-py is not installed; run `pip install 'oomph[measure]'`")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # it looks itself up while it is imported
     spec.loader.exec_module(module)

@@ -81,9 +81,7 @@ def _check_cards(job: Job, bench: Bench) -> None:
     wanted, here = job.points[0].config.n_devices, platform.node()
     if wanted and bench.environment.backend == "cpu":
         why = bench.remark or "llama-cpp-python is not set up for CUDA"
-        raise ToolchainError(
-            f"{here} has no cards to give ({why}); run `scripts/setup --cuda` there"
-        )
+        raise ToolchainError(f"{here} has no cards to give ({why}); run `oomph setup cuda` there")
     if wanted != len(bench.cards):
         raise ConfigError(
             f"n_devices is {wanted} and {here} shows a job {len(bench.cards)} cards; check its "

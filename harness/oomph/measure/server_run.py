@@ -96,8 +96,8 @@ def find_server(given: Path | None = None) -> Path:
     found = Path(named) if named else built_server()
     if found is None or not os.access(found, os.X_OK) or not found.is_file():
         raise ToolchainError(
-            f"{found or 'llama-server'} cannot be run; name one with --server, or build it: "
-            "scripts/llama-tools"
+            f"{found or 'llama-server'} cannot be run; name one with --server, or "
+            "install llama.cpp (in a checkout: scripts/llama-tools builds it)"
         )
     return found.resolve()
 

@@ -28,6 +28,13 @@ SPLIT_NAME: Final = "SmolLM2-135M-Instruct-8x192.Q4_1.gguf"
 N_EXPERT: Final = 8
 
 
+def demo_sweep() -> Path:
+    """The demo's sweep file: inside an installed package, in `bench/sweeps` of a checkout."""
+    packed = Path(__file__).parent / "data" / "demo-sweep.toml"
+    checkout = Path(__file__).parents[3]
+    return packed if packed.exists() else checkout / "bench" / "sweeps" / "demo.toml"
+
+
 def demo_model(cache: Path | None = None, *, wheel: Path | None = None) -> Path:
     """Path of the split model (98 MB), made on the first call: seconds, after a download of 93 MB.
 

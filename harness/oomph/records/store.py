@@ -8,9 +8,9 @@ against what its path names now.
 """
 
 import contextlib
-import fcntl
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -54,7 +54,7 @@ class Store:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(self._file)
             self.healed = self._heal()
             self._end = os.lseek(self._file, 0, os.SEEK_END)
         except BlockingIOError:
@@ -208,3 +208,22 @@ class Store:
             "with --out, "
             "earlier records are untouched"
         )
+
+
+if sys.platform == "win32":
+
+    def _lock(file: int) -> None:
+        """Hold the file alone; BlockingIOError where another does."""
+        import msvcrt
+
+        try:
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            raise BlockingIOError from None
+else:
+
+    def _lock(file: int) -> None:
+        """Hold the file alone; BlockingIOError where another does."""
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

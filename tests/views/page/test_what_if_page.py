@@ -20,6 +20,9 @@ from oomph.views.report import build_report, render_html, write_report
 from oomph.views.what_if import what_if
 from oomph.views.what_if_page import page_file, render_what_if
 
+# on busy cores a headless Chromium may not draw a frame within its virtual time
+pytestmark = pytest.mark.flaky(reruns=1)
+
 Dom = Callable[..., str]
 HOSTILE = (
     "</script><script>document.title='hacked'</script><img src=x "

@@ -16,9 +16,9 @@ def only_card(bench: Bench) -> Card:
     none."""
     if not bench.cards:
         raise ToolchainError(
-            f"no card is seen{f' ({bench.remark})' if bench.remark else ''}: run `scripts/setup "
-            "--cuda` and "
-            "`oomph doctor`, or try the protocol without one by --phantom 'RTX 5090' or --cpu"
+            f"no card is seen{f' ({bench.remark})' if bench.remark else ''}: run `oomph setup "
+            "cuda` and `oomph doctor`, or try the protocol without one by --phantom 'RTX 5090' or "
+            "--cpu"
         )
     return bench.cards[0]
 
