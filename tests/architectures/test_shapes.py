@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oomph.architectures.catalogue import catalogue_model
-from oomph.architectures.shapes import is_expert_block, is_recurrent, n_decoding, tensor_shapes
+from oomph.architectures.layers import is_expert_layer, n_decoding, recurrent_layers
+from oomph.architectures.shapes import tensor_shapes
 from oomph.architectures.spec import ModelSpec
 from oomph.errors import UnknownNameError
 from oomph.gguf.header import Value
@@ -69,7 +70,7 @@ def test_leading_dense_blocks_of_a_moe() -> None:
         leading_dense_block_count=1,
         expert_shared_feed_forward_length=48,
     )
-    assert [is_expert_block(model, il) for il in range(4)] == [False, True, True, True]
+    assert [is_expert_layer(model, il) for il in range(4)] == [False, True, True, True]
     assert "ffn_up.weight" in block(model, 0)
     assert block(model, 1)["ffn_down_exps.weight"] == (32, 64, 8)
     assert block(model, 1)["ffn_up_shexp.weight"] == (64, 48)
@@ -85,11 +86,11 @@ def test_hybrid_alternates_by_interval_or_by_heads() -> None:
         "ssm__inner_size": 64,
     }
     by_interval = bare("qwen35", full_attention_interval=2, **ssm)
-    assert [is_recurrent(by_interval, il) for il in range(4)] == [True, False, True, False]
+    assert recurrent_layers(by_interval) == (True, False, True, False)
     assert block(by_interval, 0)["attn_qkv.weight"] == (64, 64 + 2 * 2 * 16)
     assert block(by_interval, 1)["attn_q.weight"] == (64, 128)  # its output gate included
     by_heads = bare("granitehybrid", attention__head_count_kv=(0, 0, 2, 0), **ssm)
-    assert [is_recurrent(by_heads, il) for il in range(4)] == [True, True, False, True]
+    assert recurrent_layers(by_heads) == (True, True, False, True)
     assert block(by_heads, 0)["ssm_in.weight"] == (64, 64 + (64 + 2 * 2 * 16) + 4)
 
 

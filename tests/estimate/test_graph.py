@@ -11,7 +11,6 @@ from oomph.architectures.catalogue import catalogue_model
 from oomph.architectures.spec import ModelSpec
 from oomph.config import RunConfig
 from oomph.errors import ConfigError, ModelFileError
-from oomph.estimate.graph.architectures import ARCHITECTURES, GENERAL, architecture
 from oomph.estimate.graph.builder import Builder
 from oomph.estimate.graph.compose import build_graph
 from oomph.estimate.graph.hparams import resolve_hparams
@@ -164,11 +163,6 @@ def test_impossible_placements_are_refused(knobs: dict[str, object]) -> None:
 
 
 # --- composition
-
-
-def test_an_unknown_architecture_is_a_general_transformer() -> None:
-    assert architecture("of tomorrow") is GENERAL
-    assert "llama" in ARCHITECTURES
 
 
 @pytest.mark.parametrize("n_used", [8, 24, 25])

@@ -12,9 +12,9 @@ from typing import Final, Literal
 from oomph.advise.first_failure import margin_bytes
 from oomph.advise.quantizations import smaller_variants
 from oomph.advise.speeds import Speeds, speeds
+from oomph.architectures.layers import sliding_window
 from oomph.config import RunConfig
 from oomph.estimate.estimator import Estimator
-from oomph.estimate.graph.hparams import sliding_window
 from oomph.estimate.prediction import MemoryEstimate, is_card
 from oomph.gguf.ggml_types import quant
 from oomph.gpus import GpuSpec, gpu_specs

@@ -9,13 +9,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from oomph.architectures.layers import sliding_window
 from oomph.architectures.spec import ModelSpec
 from oomph.calibrate.comparison import measured_vram_bytes, record_config
 from oomph.calibrate.expected_memory import PHANTOM
 from oomph.config import RunConfig, padded_context
 from oomph.errors import UnknownNameError
 from oomph.estimate.estimator import Estimator
-from oomph.estimate.graph.hparams import sliding_window
 from oomph.gpus import gpu
 from oomph.measure.accidents import ran_out
 from oomph.measure.pruning import asks_at_least

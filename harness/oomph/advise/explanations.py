@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from oomph.advise.answer import EVEN, max_context
 from oomph.advise.first_failure import Shortage, shortage
 from oomph.advise.speeds import Speeds, speeds
+from oomph.architectures.layers import sliding_window
 from oomph.architectures.roles import bytes_by_role
 from oomph.architectures.rope import RopeScaling, longest_extension, native_context
 from oomph.config import CONTEXT_STEP, RunConfig
 from oomph.errors import ConfigError
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import Estimator
-from oomph.estimate.graph.hparams import sliding_window
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.overhead import context_bytes, pool_bytes
 from oomph.estimate.prediction import DeviceMemory

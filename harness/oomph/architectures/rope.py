@@ -1,6 +1,6 @@
 """How far a model's positions reach: its native context, and the RoPE scaling beyond it.
 
-Stands apart from `modelspec` because the answer is half metadata, half what a model's makers
+Stands apart from `spec` because the answer is half metadata, half what a model's makers
 publish: Qwen3's files say a context of 40,960, and its makers' YaRN starts from 32,768. What no
 maker published is marked as a convention: llama.cpp computes it, and nobody has promised that the
 model still makes sense there. Memory does not depend on it.
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from math import ceil, log2
 from typing import Final
 
+from oomph.architectures.families import family
+from oomph.architectures.family import PublishedYarn
 from oomph.architectures.spec import ModelSpec
 from oomph.config import padded_context
 from oomph.errors import ConfigError
@@ -20,26 +22,6 @@ CONVENTIONAL_FACTOR: Final = 4.0
 models apart."""
 MAX_FACTOR: Final = 1 << 16
 """Larger factors in metadata are no scaling that a model has."""
-
-_WITHOUT_POSITIONS: Final = frozenset(
-    {
-        "bloom",
-        "jamba",
-        "kimi-linear",
-        "mamba",
-        "mamba2",
-        "mpt",
-        "nemotron_h",
-        "nemotron_h_moe",
-        "refact",
-        "rwkv6",
-        "rwkv6qwen2",
-        "rwkv7",
-        "arwkv7",
-    }
-)
-"""Architectures that llama.cpp runs without RoPE and without a table of positions
-(llama_model_rope_type)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,64 +45,13 @@ class RopeScaling:
         return int(self.original_context_length * self.factor)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Published:
-    """What a family's makers say of YaRN: for files of `arch` with this `context_length`, from this
-    width on."""
-
-    arch: str
-    context_length: int
-    original: int
-    factor: float
-    source: str
-    min_embedding: int = 0
-
-
-_QWEN3: Final = "https://huggingface.co/Qwen/Qwen3-30B-A3B#processing-long-texts"
-_PUBLISHED: Final = (
-    _Published(arch="qwen3moe", context_length=40960, original=32768, factor=4.0, source=_QWEN3),
-    # 0.6B and 1.7B are published for 32,768 tokens only
-    _Published(
-        arch="qwen3",
-        context_length=40960,
-        original=32768,
-        factor=4.0,
-        source=_QWEN3,
-        min_embedding=2560,
-    ),
-    _Published(
-        arch="qwen2",
-        context_length=32768,
-        original=32768,
-        factor=4.0,
-        min_embedding=3584,  # 7B and larger
-        source="https://huggingface.co/Qwen/Qwen2.5-7B-Instruct#processing-long-texts",
-    ),
-    *(
-        _Published(
-            arch=arch,
-            context_length=262144,
-            original=262144,
-            factor=4.0,
-            source=f"https://huggingface.co/Qwen/{name}#processing-ultra-long-texts",
-        )
-        for arch, name in (
-            ("qwen3next", "Qwen3-Next-80B-A3B-Instruct"),
-            ("qwen35", "Qwen3.5-9B"),
-            ("qwen35moe", "Qwen3.5-35B-A3B"),
-        )
-    ),
-)
-
-
 def has_positions(spec: ModelSpec) -> bool:
     """Whether the model's positions are bounded at all; recurrent models and those without RoPE
     need no scaling."""
-    if (
-        spec.arch == "granitehybrid"
-    ):  # llama.cpp reads this key as "uses RoPE" there, true where it is missing
+    layers = family(spec.arch).rope.layers
+    if layers == "finetuned":  # llama.cpp reads this key as "uses RoPE", true where it is missing
         return bool(spec.metadata.get(f"{spec.arch}.rope.scaling.finetuned", True))
-    return spec.arch not in _WITHOUT_POSITIONS
+    return layers != "none"
 
 
 def own_scaling(spec: ModelSpec) -> RopeScaling | None:
@@ -230,22 +161,21 @@ def uncapped_context_length(spec: ModelSpec, n_ctx: int) -> int | None:
     return None if scaling and scaling.type == "yarn" else n_ctx
 
 
-def _published(spec: ModelSpec) -> _Published | None:
+def _published(spec: ModelSpec) -> PublishedYarn | None:
     if own_scaling(spec):
         return None
     return next(
         (
             entry
-            for entry in _PUBLISHED
-            if (entry.arch, entry.context_length) == (spec.arch, spec.n_ctx_train)
-            and spec.n_embd >= entry.min_embedding
+            for entry in family(spec.arch).yarn
+            if entry.context_length == spec.n_ctx_train and spec.n_embd >= entry.min_embedding
         ),
         None,
     )
 
 
 def _yarn(
-    spec: ModelSpec, original: int, factor: float, published: _Published | None
+    spec: ModelSpec, original: int, factor: float, published: PublishedYarn | None
 ) -> RopeScaling:
     vouched = published is not None and factor <= published.factor
     if _has_frequency_factors(spec):

@@ -1,10 +1,10 @@
 """The parts of a transformer block as tensors: names and shapes, one function a part.
 
-A family of models (`oomph.architectures.shapes`) is a handful of these put together, so a new
-architecture is usually a new row there and at most one new part here. A part takes the model's
-metadata (a `ModelSpec` whose tensors are not known yet) and the number of the block, and yields
-`(name, ne)` pairs: the name after `blk.N.`, the dimensions with the contiguous one first, as GGUF
-has them.
+A family of models (`oomph.architectures.families`) is a handful of these put together, and has the
+parts that no other has in its own file. A part takes the model's metadata (a `ModelSpec` whose
+tensors are not known yet) and the number of the block, and yields `(name, ne)` pairs: the name
+after `blk.N.`, the dimensions with the contiguous one first, as GGUF has them. A part outside the
+blocks takes no number.
 
 Names and dimensions are llama.cpp's (`src/llama-arch.cpp` and the `load_arch_tensors` of
 `src/models/*.cpp`).
@@ -60,12 +60,6 @@ def query_key_value(model: ModelSpec, il: int) -> Iterator[Tensor]:
     yield "attn_output.weight", (n_head * head_v, model.n_embd)
 
 
-def gated_query_key_value(model: ModelSpec, il: int) -> Iterator[Tensor]:
-    """As `query_key_value`, with an output gate of the query's width inside attn_q (Qwen3-Next)."""
-    for name, (n_in, n_out) in query_key_value(model, il):
-        yield name, (n_in, 2 * n_out if name == "attn_q.weight" else n_out)
-
-
 def fused_query_key_value(model: ModelSpec, il: int) -> Iterator[Tensor]:
     """One projection for query, key and value, and the output projection (Phi-3)."""
     (n_head, n_head_kv), (head_k, head_v) = heads(model, il), head_size(model)
@@ -105,28 +99,6 @@ def attention_sinks(model: ModelSpec, il: int) -> Iterator[Tensor]:
     yield "attn_sinks.weight", (heads(model, il)[0],)
 
 
-def latent_attention(model: ModelSpec, il: int) -> Iterator[Tensor]:
-    """Multi-head latent attention (DeepSeek V2 and V3): low-rank query and a compressed KV
-    stream."""
-    n_head, n_embd = heads(model, il)[0], model.n_embd
-    rank, rope = model.integer("attention.kv_lora_rank"), model.integer("rope.dimension_count")
-    head_k, head_v = (
-        model.integer("attention.key_length_mla"),
-        model.integer("attention.value_length_mla"),
-    )
-    if rank_q := model.integer("attention.q_lora_rank", 0):
-        yield "attn_q_a.weight", (n_embd, rank_q)
-        yield "attn_q_a_norm.weight", (rank_q,)
-        yield "attn_q_b.weight", (rank_q, n_head * head_k)
-    else:
-        yield "attn_q.weight", (n_embd, n_head * head_k)
-    yield "attn_kv_a_mqa.weight", (n_embd, rank + rope)
-    yield "attn_kv_a_norm.weight", (rank,)
-    yield "attn_k_b.weight", (head_k - rope, rank, n_head)
-    yield "attn_v_b.weight", (rank, head_v, n_head)
-    yield "attn_output.weight", (n_head * head_v, n_embd)
-
-
 # ---- recurrent blocks
 
 
@@ -145,32 +117,6 @@ def mamba2(model: ModelSpec, il: int) -> Iterator[Tensor]:
     yield "ssm_out.weight", (inner, model.n_embd)
 
 
-def gated_delta_net(model: ModelSpec, il: int) -> Iterator[Tensor]:
-    """Linear attention by the gated delta rule, without its two small input projections
-    (Qwen3-Next, Qwen3.5)."""
-    inner, rank = model.integer("ssm.inner_size"), model.integer("ssm.time_step_rank")
-    state = model.integer("ssm.state_size")
-    conv = inner + 2 * model.integer("ssm.group_count") * state
-    yield "attn_qkv.weight", (model.n_embd, conv)
-    yield "attn_gate.weight", (model.n_embd, inner)
-    yield "ssm_conv1d.weight", (model.integer("ssm.conv_kernel"), conv)
-    yield "ssm_dt.bias", (rank,)
-    yield "ssm_a", (rank,)
-    yield "ssm_norm.weight", (state,)
-    yield "ssm_out.weight", (inner, model.n_embd)
-
-
-def fused_beta_alpha(model: ModelSpec, il: int) -> Iterator[Tensor]:
-    """The delta rule's beta and alpha from one projection (Qwen3-Next)."""
-    yield "ssm_ba.weight", (model.n_embd, 2 * model.integer("ssm.time_step_rank"))
-
-
-def split_beta_alpha(model: ModelSpec, il: int) -> Iterator[Tensor]:
-    """The delta rule's beta and alpha from a projection each (Qwen3.5)."""
-    yield "ssm_beta.weight", (model.n_embd, model.integer("ssm.time_step_rank"))
-    yield "ssm_alpha.weight", (model.n_embd, model.integer("ssm.time_step_rank"))
-
-
 # ---- feed-forward
 
 
@@ -178,6 +124,13 @@ def gated(model: ModelSpec, il: int) -> Iterator[Tensor]:
     """Gate, up and down projections of a dense block."""
     n_ff = model.per_layer("feed_forward_length")[il]
     yield "ffn_gate.weight", (model.n_embd, n_ff)
+    yield "ffn_up.weight", (model.n_embd, n_ff)
+    yield "ffn_down.weight", (n_ff, model.n_embd)
+
+
+def ungated(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """Up and down projections without a gate (StarCoder 2, Arcee, Nemotron-H)."""
+    n_ff = model.per_layer("feed_forward_length")[il]
     yield "ffn_up.weight", (model.n_embd, n_ff)
     yield "ffn_down.weight", (n_ff, model.n_embd)
 
@@ -237,6 +190,35 @@ def shared_expert_gate(model: ModelSpec, il: int) -> Iterator[Tensor]:
     yield "ffn_gate_inp_shexp.weight", (model.n_embd,)
 
 
+# ---- a layer's own embedding (Gemma 3n, Gemma 4)
+
+
+def per_layer_gate(default_width: int = 0) -> Part:
+    """What mixes a layer's own embedding, `default_width` wide where no key tells, into its
+    output."""
+
+    def part(model: ModelSpec, il: int) -> Iterator[Tensor]:
+        if width := model.integer("embedding_length_per_layer_input", default_width):
+            yield "inp_gate.weight", (model.n_embd, width)
+            yield "proj.weight", (width, model.n_embd)
+            yield "post_norm.weight", (model.n_embd,)
+
+    return part
+
+
+def per_layer_table(default_width: int = 0) -> Callable[[ModelSpec], Iterator[Tensor]]:
+    """The layers' own embeddings, outside the blocks; `default_width` as for `per_layer_gate`."""
+
+    def part(model: ModelSpec) -> Iterator[Tensor]:
+        if width := model.integer("embedding_length_per_layer_input", default_width):
+            n_vocab = model.integer("vocab_size")
+            yield "per_layer_token_embd.weight", (width * model.n_layer, n_vocab)
+            yield "per_layer_model_proj.weight", (model.n_embd, width * model.n_layer)
+            yield "per_layer_proj_norm.weight", (width,)
+
+    return part
+
+
 # ---- multi-token prediction
 
 
@@ -250,3 +232,13 @@ def next_token_head(model: ModelSpec, il: int) -> Iterator[Tensor]:
     yield "nextn.hnorm.weight", (n_embd,)
     yield "nextn.shared_head_head.weight", (n_embd, n_vocab)
     yield "nextn.shared_head_norm.weight", (n_embd,)
+
+
+# ---- what many families put together
+
+POST_ATTENTION_NORM: Final = (norm("attn_norm", "post_attention_norm"),)
+SANDWICH_NORMS: Final = (norm("attn_norm", "post_attention_norm", "ffn_norm", "post_ffw_norm"),)
+BIASED_ATTENTION: Final = (query_key_value, query_key_value_bias)
+NORMED_ATTENTION: Final = (query_key_value, head_norm)
+SHARED_EXPERTS: Final = (experts, shared_expert)
+BALANCED_EXPERTS: Final = (experts, shared_expert, selection_bias)

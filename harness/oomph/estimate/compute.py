@@ -17,7 +17,6 @@ from oomph.estimate.affine_sizes import Elastic
 from oomph.estimate.allocator import Packing, Program
 from oomph.estimate.backends import alignment, alloc_bytes
 from oomph.estimate.build import LATEST, Build
-from oomph.estimate.graph.architectures import ARCHITECTURES
 from oomph.estimate.graph.builder import Builder, CacheTypes
 from oomph.estimate.graph.compose import build_graph
 from oomph.estimate.graph.hparams import Hparams
@@ -86,7 +85,7 @@ class ComputeModel:
                 build_graph(self._builder(setup, 1, 1), range(setup.hparams.n_layer))
                 self._composes = True
             except ModelFileError:
-                if self._model.arch in ARCHITECTURES:
+                if setup.hparams.family.has_known_graph:
                     raise
                 self._composes = False
         return self._composes
@@ -298,7 +297,7 @@ class ComputeModel:
 
 def _room_for_tensors(model: ModelSpec, setup: Setup) -> int:
     """How many tensors a graph may have (llama_context::graph_max_nodes)."""
-    if setup.hparams.arch.recurrent_part == "delta_net":
+    if setup.hparams.family.recurrence.part == "delta_net":
         return max(40 * setup.sizes.n_tokens, 32 * len(model.tensors))
     return max(1024, 8 * len(model.tensors))
 

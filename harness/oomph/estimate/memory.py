@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
+from oomph.architectures.families import family
 from oomph.architectures.spec import ModelSpec
 from oomph.config import RunConfig
 from oomph.errors import ModelFileError
 from oomph.estimate.backends import MATRIX_ROW_PADDING, alignment
 from oomph.estimate.build import LATEST, Build
 from oomph.estimate.compute import ComputeBuffers, ComputeModel, Setup
-from oomph.estimate.graph.architectures import ARCHITECTURES
 from oomph.estimate.graph.builder import CacheTypes
 from oomph.estimate.graph.hparams import Hparams, resolve_hparams
 from oomph.estimate.graph.placement import CPU, Placement, layer_of
@@ -54,9 +54,9 @@ class MemoryModel:
 
     @property
     def is_known(self) -> bool:
-        """Whether the architecture's graph is in the table, so that the compute buffers are
+        """Whether the architecture's graph is declared, so that the compute buffers are
         exact."""
-        return self.model.arch in ARCHITECTURES
+        return family(self.model.arch).has_known_graph
 
     def hparams(self, n_expert_used: int | None = None) -> Hparams:
         """The model's numbers with this many experts used; ModelFileError where they cannot be."""
@@ -225,7 +225,7 @@ def weight_bytes(model: ModelSpec, hparams: Hparams, placement: Placement) -> By
 def homes(name: str, model: ModelSpec, hparams: Hparams, placement: Placement) -> set[str]:
     """The devices that hold a tensor; tied embeddings serve as the output head where that is."""
     if name in _BY_LAYER:
-        full_only = hparams.arch.rope_factors == "full"
+        full_only = hparams.family.rope.factors == "full"
         return {
             placement.weight(name, il)
             for il, layer in enumerate(hparams.layers)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from oomph.architectures.catalogue import catalogue_names
-from oomph.architectures.shapes import FAMILIES
+from oomph.architectures.families import FAMILIES
 from oomph.config import FLASH_ATTN, ROPE_SCALINGS, SPLIT_MODES, RunConfig
 from oomph.errors import UnknownNameError
 from oomph.gguf.file_types import FILE_TYPES

@@ -6,10 +6,10 @@ Stands apart from `estimates` because nothing here depends on a configuration.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from oomph.architectures.layers import sliding_window
 from oomph.architectures.roles import bytes_by_role, bytes_by_type
 from oomph.architectures.spec import ModelSpec
 from oomph.config import RunConfig
-from oomph.estimate.graph.hparams import sliding_window
 from oomph.estimate.memory import MemoryModel, kv_cache_bytes
 from oomph.gguf.ggml_types import KV_CACHE_TYPES
 from oomph.gpus import GpuSpec

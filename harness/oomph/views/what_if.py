@@ -6,11 +6,12 @@ not needed for an estimate, such as a chat template or a path, stays behind.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import cache
 from importlib import resources
 from typing import Any, Final
 
+from oomph.architectures.families import family
 from oomph.architectures.spec import ModelSpec
 from oomph.config import FLASH_ATTN, RunConfig
 from oomph.estimate.coefficients import Coefficients, default_coefficients
@@ -38,9 +39,13 @@ CALLED: Final = ("predict", "max_context", "for_card", "total_bytes")
 """Methods that the page calls by name."""
 REPLACED: Final = (
     "oomph.estimate.coefficients:default_coefficients",
+    "oomph.architectures.families:family",
     "oomph.config:_checked",
 )
-"""What the page provides: the coefficients come as JSON, and its knobs need no check."""
+"""What the page provides: the coefficients and its models' families come as JSON, and its knobs
+need no check."""
+FAMILY: Final = ("graph", "has_known_graph", "windows", "recurrence", "rope", "output_norm")
+"""What estimates read of a family: plain data."""
 
 CACHE_TYPES: Final = ("f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "iq4_nl", "q4_0")
 UBATCHES: Final = (32, 64, 128, 256, 512, 1024, 2048)
@@ -144,10 +149,13 @@ def estimator_script() -> str:
 
 
 def model_facts(model: ModelSpec) -> dict[str, Any]:
-    """A model's numbers and tensors; arrays that were stepped over as [element type, length]."""
+    """A model's numbers, family and tensors; arrays that were stepped over as [element type,
+    length]."""
+    declared = family(model.arch)
     return {
         "name": model.name,
         "arch": model.arch,
+        "family": {name: _plain(getattr(declared, name)) for name in FAMILY},
         "metadata": {
             key: _value(value)
             for key, value in model.metadata.items()
@@ -169,6 +177,10 @@ def _value(value: object) -> object:
     return (
         {"skipped": [value.element_type, value.count]} if isinstance(value, SkippedArray) else value
     )
+
+
+def _plain(value: Any) -> object:
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
 def card_facts(gpu: GpuSpec) -> list[Any]:

@@ -4,12 +4,10 @@
 with its low-rank side path (LAuReL), `merge` averages the streams again (src/models/gemma3n.cpp).
 """
 
+from oomph.architectures.families.gemma3n import N_ALTUP
 from oomph.estimate.graph import attention, per_layer
 from oomph.estimate.graph.builder import Builder
 from oomph.estimate.graph.tensor import Tensor
-
-N_ALTUP = 4
-"""Residual streams (hparams.n_altup)."""
 
 
 def stack(b: Builder, x: Tensor) -> Tensor:

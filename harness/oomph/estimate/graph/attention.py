@@ -210,7 +210,7 @@ def _plain(
     graph, transposed = b.graph, v.nb[1] > v.nb[2]
     q, k, v = _by_head(b, q, k, v)
     scores = graph.mul_mat(k, q)
-    if b.arch.softcaps_scores:
+    if b.rules.softcaps_scores:
         scores = graph.scale(graph.unary("TANH", graph.scale(scores)))
     scores = graph.like("SOFT_MAX", scores, mask, sinks)
     if not transposed:
@@ -255,7 +255,8 @@ def project_qkv(b: Builder, x: Tensor, il: int) -> tuple[Tensor, Tensor, Tensor]
 def rope(b: Builder, x: Tensor, il: int, *, factors: bool = True) -> Tensor:
     """`x` rotated by the tokens' positions."""
     takes = factors and (
-        b.arch.rope_factors == "all" or (b.arch.rope_factors == "full" and not b.shape(il).is_swa)
+        b.family.rope.factors == "all"
+        or (b.family.rope.factors == "full" and not b.shape(il).is_swa)
     )
     return b.graph.like("ROPE", x, b.positions(), b.rope_factors(il) if takes else None)
 
@@ -273,35 +274,35 @@ def standard(b: Builder, x: Tensor, il: int) -> Tensor:
         return attend(b, _positioned(b, q, "attn_q_norm", il), None, None, il, sinks=sinks)
     q, k, v = _normed_rows(b, x, il) if _norms_rows(b, il) else project_qkv(b, x, il)
     q, k = _positioned(b, q, "attn_q_norm", il), _positioned(b, k, "attn_k_norm", il)
-    if b.arch.norms_v:
+    if b.rules.norms_v:
         v = b.norm(v, None)
     q = _tempered(b, q, il)
-    if b.arch.scales_q:
+    if b.rules.scales_q:
         q = b.graph.scale(q)
     return attend(b, q, k, v, il, sinks=sinks)
 
 
 def _norms_rows(b: Builder, il: int) -> bool:
-    return b.arch.qk_norm == "rows" and b.has("attn_q_norm.weight", il)
+    return b.rules.qk_norm == "rows" and b.has("attn_q_norm.weight", il)
 
 
 def _positioned(b: Builder, x: Tensor, norm: str, il: int) -> Tensor:
     """q or k by head: normed where the file has `norm`, rotated where the layer has RoPE, in the
     order of the row."""
     norms = b.has(f"{norm}.weight", il) and not _norms_rows(b, il)
-    if norms and b.arch.qk_norm == "heads":
+    if norms and b.rules.qk_norm == "heads":
         x = b.norm(x, norm, il)
     if b.shape(il).has_rope:
         x = rope(b, x, il)
-        if b.hparams.n_expert < b.arch.norms_rotated_below:
+        if b.hparams.n_expert < b.rules.norms_rotated_below:
             x = b.norm(x, None)
-    return b.norm(x, norm, il) if norms and b.arch.qk_norm == "rotated" else x
+    return b.norm(x, norm, il) if norms and b.rules.qk_norm == "rotated" else x
 
 
 def _tempered(b: Builder, q: Tensor, il: int) -> Tensor:
     """q times a factor that grows with its position, on the layers that the row says
     (build_inp_attn_scale)."""
-    kind = b.arch.temperature
+    kind = b.rules.temperature
     by_layer = kind == "unrotated" and not b.shape(il).has_rope
     if by_layer or (kind == "metadata" and b.model.hparam("attention.temperature_scale", 0.0)):
         return b.graph.mul(q, b.input("inp_attn_scale", F32, 1, 1, b.n_tokens))
@@ -325,7 +326,7 @@ def gated(b: Builder, x: Tensor, il: int) -> Tensor:
     graph, shape, n = b.graph, b.shape(il), b.n_tokens
     width = shape.head_k
     both = b.linear("attn_q", x, il)
-    if b.arch.repeats_keys:
+    if b.rules.repeats_keys:
         both = graph.reshape(both, 2 * width, shape.n_head, n)
     k, v = b.linear("attn_k", x, il), b.linear("attn_v", x, il)
     steps = (8 * width, 8 * width * shape.n_head)

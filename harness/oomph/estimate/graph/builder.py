@@ -52,7 +52,8 @@ class Builder:
         n_outputs: int,
         build: Build = LATEST,
     ) -> None:
-        self.model, self.hparams, self.arch = model, hparams, hparams.arch
+        self.model, self.hparams = model, hparams
+        self.family, self.rules = hparams.family, hparams.family.graph
         self.placement, self.sizes, self.cache = placement, sizes, cache
         self.n_tokens, self.n_outputs, self.build = n_tokens, n_outputs, build
         self.graph = Graph()
@@ -75,8 +76,8 @@ class Builder:
 
     @property
     def outputs_at(self) -> str:
-        """Where the rows that need logits are picked, as `Architecture.outputs_at`."""
-        return self.arch.outputs_at if self.build.keeps_all_rows else "last_layer"
+        """Where the rows that need logits are picked, as `GraphRules.outputs_at`."""
+        return self.rules.outputs_at if self.build.keeps_all_rows else "last_layer"
 
     # --- weights
 
@@ -184,7 +185,7 @@ class Builder:
         `name` None norms without a weight, which llama.cpp does not pin; nor does it where `pins`
         is False.
         """
-        y = self.graph.like(kind or ("NORM" if self.arch.norm == "layer" else "RMS_NORM"), x)
+        y = self.graph.like(kind or ("NORM" if self.rules.norm == "layer" else "RMS_NORM"), x)
         if name is None:
             return y
         if il is not None and pins and self._pins_norms:
@@ -213,4 +214,4 @@ def embed(b: Builder) -> Tensor:
     if b.model.hparam("embedding_scale", 0.0):
         rows = graph.scale(rows)
     graph.expand(rows)
-    return graph.scale(rows) if b.arch.scales_embedding else rows
+    return graph.scale(rows) if b.rules.scales_embedding else rows

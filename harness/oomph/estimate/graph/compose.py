@@ -26,13 +26,13 @@ def build_graph(b: Builder, layers: Sequence[int]) -> tuple[Graph, dict[int, Ten
     tokens, ends = embed(b), {}
     if b.has("per_layer_token_embd.weight"):
         per_layer.project(b, tokens)
-    cur = altup.stack(b, tokens) if b.arch.layer == "altup" else tokens
+    cur = altup.stack(b, tokens) if b.rules.layer == "altup" else tokens
     for il in layers:
-        cur = LAYERS[b.arch.layer](b, cur, il, il == layers[-1] and b.outputs_at == "last_layer")
+        cur = LAYERS[b.rules.layer](b, cur, il, il == layers[-1] and b.outputs_at == "last_layer")
         if b.shape(il).has_deepstack:
             cur = _deepstack(b, cur, tokens, il)
         ends[il] = cur
-    _head(b, altup.merge(b, cur) if b.arch.layer == "altup" else cur)
+    _head(b, altup.merge(b, cur) if b.rules.layer == "altup" else cur)
     return b.graph, ends
 
 
@@ -40,12 +40,12 @@ def mix_tokens(b: Builder, x: Tensor, il: int) -> Tensor:
     """The part of a layer that looks at other tokens: a recurrence, latent attention, or the
     architecture's kind."""
     if b.shape(il).is_recurrent:
-        return RECURRENT[b.arch.recurrent_part](b, x, il)
+        return RECURRENT[b.family.recurrence.part](b, x, il)
     if b.shape(il).index_width:
         return latent.sparse(b, x, il)
     if b.has("attn_kv_a_mqa.weight", il):
         return latent.dense(b, x, il)
-    return ATTENTION[b.arch.attention](b, x, il)
+    return ATTENTION[b.rules.attention](b, x, il)
 
 
 def feed(b: Builder, x: Tensor, il: int) -> Tensor:
@@ -64,7 +64,7 @@ def _sequential(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor
     """
     graph, residual = b.graph, cur
     x = b.norm(cur, "attn_norm", il) if b.has("attn_norm.weight", il) else cur
-    if b.arch.expands_norm:
+    if b.rules.expands_norm:
         graph.expand(x)
     y = mix_tokens(b, x, il)
     if picks_outputs:
@@ -73,7 +73,7 @@ def _sequential(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor
     y = _scaled_residual(b, y)
     if (before or after) and b.has("post_attention_norm.weight", il):
         y = b.norm(y, "post_attention_norm", il)
-    middle = graph.add(y, residual) if b.arch.mixing_first else graph.add(residual, y)
+    middle = graph.add(y, residual) if b.rules.mixing_first else graph.add(residual, y)
     if b.has("pre_ffw_norm_2.weight", il):
         y = feed_forward.beside_dense(b, middle, il)
     elif before or not after:
@@ -83,7 +83,7 @@ def _sequential(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor
     y = _scaled_residual(b, y)
     if after:
         y = b.norm(y, "post_ffw_norm", il, pins=False)
-    cur = graph.add(y, middle) if b.arch.feed_forward_first else graph.add(middle, y)
+    cur = graph.add(y, middle) if b.rules.feed_forward_first else graph.add(middle, y)
     if b.has("inp_gate.weight", il):
         cur = graph.add(cur, per_layer.gate(b, cur, il))
     scale = b.weight_if("layer_output_scale.weight", il)
@@ -98,10 +98,10 @@ def _parallel(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
     if picks_outputs:
         y, residual, x = b.output_rows(y), b.output_rows(residual), b.output_rows(x)
     fed = feed(b, x, il)
-    if b.arch.parallel_sum == "residual_then_attention":
+    if b.rules.parallel_sum == "residual_then_attention":
         return graph.add(graph.add(fed, residual), y)
     return graph.add(
-        graph.add(y, fed) if b.arch.parallel_sum == "onto_attention" else graph.add(fed, y),
+        graph.add(y, fed) if b.rules.parallel_sum == "onto_attention" else graph.add(fed, y),
         residual,
     )
 
@@ -120,7 +120,7 @@ def _twin(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
     """Attention and a recurrence side by side, then the feed-forward (Falcon-H1)."""
     graph = b.graph
     attended = attention.standard(b, b.norm(cur, "attn_norm", il), il)
-    scanned = RECURRENT[b.arch.recurrent_part](b, b.norm(cur, "attn_norm", il), il)
+    scanned = RECURRENT[b.family.recurrence.part](b, b.norm(cur, "attn_norm", il), il)
     middle = graph.add(graph.add(attended, scanned), cur)
     if picks_outputs:
         middle = b.output_rows(middle)
@@ -142,7 +142,7 @@ LAYERS: Final[dict[str, Callable[[Builder, Tensor, int, bool], Tensor]]] = {
     "twin": _twin,
     "altup": altup.layer,
 }
-"""How a layer's parts are wired, by `Architecture.layer`; the flag says to pick the output rows in
+"""How a layer's parts are wired, by `GraphRules.layer`; the flag says to pick the output rows in
 this layer."""
 
 
@@ -157,7 +157,7 @@ def _head(b: Builder, cur: Tensor) -> None:
     if b.outputs_at == "before_norm":
         cur.is_output = True
         cur = b.output_rows(cur)
-    cur = b.norm(cur, b.arch.output_norm)
+    cur = b.norm(cur, b.family.output_norm)
     cur.is_output = True
     if b.outputs_at == "after_norm":
         cur = b.output_rows(cur)
@@ -167,7 +167,7 @@ def _head(b: Builder, cur: Tensor) -> None:
         logits = graph.scale(logits)
     if bias := b.weight_if("output.bias"):
         logits = graph.add(logits, bias)
-    if b.model.hparam("final_logit_softcapping", 30.0 if b.arch.softcaps_logits else 0.0):
+    if b.model.hparam("final_logit_softcapping", 30.0 if b.rules.softcaps_logits else 0.0):
         logits = graph.scale(graph.unary("TANH", graph.scale(logits)))
     logits.is_output = True
     graph.expand(logits)

@@ -25,7 +25,7 @@ def dense(b: Builder, x: Tensor, il: int, tag: str = "") -> Tensor:
 
 def activation(b: Builder, x: Tensor) -> Tensor:
     """The activation of a feed-forward without a gate."""
-    if b.arch.activation == "relu_sqr":
+    if b.rules.activation == "relu_sqr":
         return b.graph.like("SQR", b.graph.unary("RELU", x))
     return b.graph.unary("GELU", x)
 
@@ -38,7 +38,7 @@ def routed(b: Builder, x: Tensor, il: int) -> Tensor:
         return y
     if not b.has("ffn_gate_inp_shexp.weight", il):
         return b.graph.add(y, dense(b, x, il, "_shexp"))
-    if b.arch.shared_gate == "silu_div":
+    if b.rules.shared_gate == "silu_div":
         gate = _shared_gate(b, x, il)
         return b.graph.add(y, b.graph.mul(dense(b, x, il, "_shexp"), gate))
     shared = dense(b, x, il, "_shexp")
@@ -47,7 +47,7 @@ def routed(b: Builder, x: Tensor, il: int) -> Tensor:
 
 def _shared_gate(b: Builder, x: Tensor, il: int) -> Tensor:
     logit = b.linear("ffn_gate_inp_shexp", x, il)
-    if b.arch.shared_gate == "silu_div":  # qwen2moe writes the sigmoid as silu(x) / x
+    if b.rules.shared_gate == "silu_div":  # qwen2moe writes the sigmoid as silu(x) / x
         return b.graph.like("DIV", b.graph.unary("SILU", logit), logit)
     return b.graph.unary("SIGMOID", logit)
 
@@ -87,10 +87,10 @@ def experts(b: Builder, x: Tensor, il: int, *, logits: Tensor | None = None) -> 
     )
     graph.expand(weights)
     tokens = graph.reshape(x, x.ne[0], 1, n)
-    if b.arch.weighs_inputs:
+    if b.rules.weighs_inputs:
         tokens = graph.mul(graph.node("REPEAT", (x.ne[0], n_used, n), tokens), weights)
     y = _each(b, "down", _gated(b, tokens, ids, il), ids, il)
-    if not b.arch.weighs_inputs:
+    if not b.rules.weighs_inputs:
         y = graph.mul(y, weights)
     graph.expand(y)
     parts = [
@@ -141,7 +141,7 @@ def _route(b: Builder, logits: Tensor, il: int, n_used: int) -> tuple[Tensor, Te
     scores = graph.add(probs, bias) if bias else probs
     if b.model.integer("expert_group_count", 0) > 1:
         scores = _within_groups(b, scores)
-    ids = top_k(b, logits if b.arch.weighs_inputs else scores, n_used)
+    ids = top_k(b, logits if b.rules.weighs_inputs else scores, n_used)
     weights = graph.get_rows(graph.reshape(probs, 1, n_expert, n), ids)
     if gating == "softmax_weight":
         weights = graph.reshape(
@@ -185,13 +185,13 @@ _GATING = {1: "softmax", 2: "sigmoid", 3: "softmax_weight"}
 
 
 def _gating(b: Builder) -> str:
-    if not b.arch.expert_gating.startswith("metadata"):
-        return b.arch.expert_gating
-    default = "sigmoid" if b.arch.expert_gating == "metadata_or_sigmoid" else "softmax"
+    if not b.rules.expert_gating.startswith("metadata"):
+        return b.rules.expert_gating
+    default = "sigmoid" if b.rules.expert_gating == "metadata_or_sigmoid" else "softmax"
     return _GATING.get(b.model.integer("expert_gating_func", 0), default)
 
 
 def _renorms(b: Builder) -> bool:
-    if b.arch.expert_weights_norm is None:
+    if b.rules.expert_weights_norm is None:
         return bool(b.model.metadata.get(f"{b.model.arch}.expert_weights_norm", False))
-    return b.arch.expert_weights_norm
+    return b.rules.expert_weights_norm

@@ -1,19 +1,28 @@
 """A model's numbers, layer by layer, as llama.cpp resolves them.
 
-Stands apart from `ModelSpec` because defaults and patterns differ by architecture: which layers
-have a sliding window, keep a recurrent state, or share another layer's cache. Both the graph and
-the sums of `oomph.estimate.memory` read these, so a layer's cache and its nodes cannot disagree.
+Which layers have a window or keep a state is decided in `oomph.architectures.layers`; widths,
+positions and shared caches here. Both the graph and the sums of `oomph.estimate.memory` read these,
+so a layer's cache and its nodes cannot disagree.
 """
 
 from dataclasses import dataclass, replace
 from typing import Final
 
+from oomph.architectures.families import family
+from oomph.architectures.family import Family
+from oomph.architectures.layers import (
+    attending_layers,
+    kv_heads,
+    n_decoding,
+    recurrent_layers,
+    sliding_window,
+    windowed_layers,
+)
 from oomph.architectures.spec import ModelSpec
 from oomph.errors import ModelFileError
-from oomph.estimate.graph.architectures import Architecture, architecture
 
 UNROTATED_STEP: Final = 4
-"""Every fourth layer has no RoPE where a row says `stepped` (n_no_rope_layer_step)."""
+"""Every fourth layer has no RoPE where a family says `stepped` (n_no_rope_layer_step)."""
 THINNED_LAYERS: Final = 10
 """Layers of gemma3n whose gate is thinned (n_layer_sparsity)."""
 
@@ -97,7 +106,7 @@ class Hparams:
     adds to layers.
     """
 
-    arch: Architecture
+    family: Family
     n_layer_all: int
     n_embd: int
     n_embd_inp: int
@@ -146,9 +155,8 @@ def resolve_hparams(model: ModelSpec, *, n_expert_used: int | None = None) -> Hp
     Raises ModelFileError for counts and widths that no model has, and for more experts than there
     are.
     """
-    arch = architecture(model.arch)
-    n_layer_all = model.n_layer
-    n_layer = n_layer_all - model.integer("nextn_predict_layers", 0)
+    of = family(model.arch)
+    n_layer_all, n_layer = model.n_layer, n_decoding(model)
     if not 1 <= n_layer <= n_layer_all <= MAX_LAYERS:
         raise ModelFileError(
             f"{model.source}: {n_layer} of {n_layer_all} layers to run; 1 to {MAX_LAYERS} can be"
@@ -158,36 +166,19 @@ def resolve_hparams(model: ModelSpec, *, n_expert_used: int | None = None) -> Hp
             f"{model.source}: {model.n_expert} experts; llama.cpp takes at most {MAX_EXPERTS}"
         )
     _check_widths(model)
-    n_swa = _window(model, arch, n_layer)
     return Hparams(
-        arch=arch,
+        family=of,
         n_layer_all=n_layer_all,
         n_embd=model.n_embd,
         n_embd_inp=model.n_embd * (1 + model.integer("n_deepstack_layers", 0)),
         n_vocab=model.n_vocab,
         n_expert=model.n_expert,
-        n_swa=n_swa,
-        n_pos=4 if _has_sections(model, arch) else 1,
+        n_swa=sliding_window(model),
+        n_pos=4 if _has_sections(model, of) else 1,
         is_mla=bool(model.integer("attention.key_length_mla", 0)),
-        layers=_layers(model, arch, n_layer, n_swa, n_expert_used),
+        layers=_layers(model, of, n_layer, n_expert_used),
         ssm=_ssm(model),
     )
-
-
-def sliding_window(model: ModelSpec) -> int:
-    """The cells that a layer with a window, or with chunks, sees at most (n_swa); 0 where no layer
-    has one."""
-    return _window(
-        model, architecture(model.arch), model.n_layer - model.integer("nextn_predict_layers", 0)
-    )
-
-
-def _window(model: ModelSpec, arch: Architecture, n_layer: int) -> int:
-    """The sliding window in tokens (n_swa), 0 where no layer has one."""
-    if not arch.swa_period or arch.swa_n_layer not in (0, n_layer):
-        return 0
-    named = model.integer("attention.sliding_window", arch.swa_window)
-    return arch.swa_window if named and arch.swa_fixed else named
 
 
 def _check_widths(model: ModelSpec) -> None:
@@ -206,14 +197,9 @@ def _check_widths(model: ModelSpec) -> None:
 
 
 def _layers(
-    model: ModelSpec, arch: Architecture, n_layer: int, n_swa: int, n_expert_used: int | None
+    model: ModelSpec, of: Family, n_layer: int, n_expert_used: int | None
 ) -> tuple[LayerShape, ...]:
-    heads = model.per_layer("attention.head_count", 0)
-    kv_heads = (
-        model.per_layer("attention.head_count_kv")
-        if _has(model, "attention.head_count_kv")
-        else heads
-    )
+    heads, n_head_kv = model.per_layer("attention.head_count", 0), kv_heads(model)
     default = model.n_embd // max(heads) if max(heads) > 0 else 0
     head_k, head_v = (
         model.integer(f"attention.{which}_length", default) for which in ("key", "value")
@@ -222,27 +208,27 @@ def _layers(
         model.integer(f"attention.{which}_length_swa", full)
         for which, full in (("key", head_k), ("value", head_v))
     )
-    swa = _swa_layers(model, arch, n_layer) if n_swa > 0 else (False,) * n_layer
-    recurrent = _recurrent_layers(model, arch, n_layer, kv_heads)
-    feeds_only = _feed_forward_layers(model, arch, n_layer)
-    owned = _layers_with_own_cache(model, arch, n_layer)
+    swa, recurrent = windowed_layers(model), recurrent_layers(model)
+    attends = attending_layers(model)
+    owned = _layers_with_own_cache(model, of, n_layer)
     used = _experts_used(model, n_expert_used)
-    rope = _rotated_layers(model, arch, swa)
+    rope = _rotated_layers(model, of, swa)
+    index_width = model.integer("attention.indexer.key_length", 0) if of.graph.has_indexer else 0
     return tuple(
         LayerShape(
             n_head=heads[il],
-            n_head_kv=kv_heads[il],
+            n_head_kv=n_head_kv[il],
             head_k=head_k_swa if swa[il] else head_k,
             head_v=head_v_swa if swa[il] else head_v,
             is_swa=swa[il],
             is_recurrent=recurrent[il],
-            has_attention=(not recurrent[il] or arch.recurrent == "beside") and not feeds_only[il],
+            has_attention=attends[il],
             cache_layer=il if il < owned else owned - (2 if swa[il] else 1),
             n_expert_used=used[il],
-            index_width=model.integer("attention.indexer.key_length", 0) if arch.has_indexer else 0,
+            index_width=index_width,
             has_rope=rope[il],
             has_deepstack=il < model.integer("n_deepstack_layers", 0),
-            thins_gate=arch.layer == "altup" and il < THINNED_LAYERS,
+            thins_gate=of.graph.layer == "altup" and il < THINNED_LAYERS,
         )
         for il in range(n_layer)
     )
@@ -265,38 +251,11 @@ def _experts_used(model: ModelSpec, override: int | None) -> tuple[int, ...]:
     return used
 
 
-def _pattern(n_layer: int, period: int, *, dense_first: bool) -> tuple[bool, ...]:
-    """Every layer but one in `period` (llama_hparams::set_swa_pattern); every layer where the
-    period is 0."""
-    if period == 0:
-        return (True,) * n_layer
-    return tuple(
-        il % period != 0 if dense_first else il % period < period - 1 for il in range(n_layer)
-    )
-
-
-def _swa_layers(model: ModelSpec, arch: Architecture, n_layer: int) -> tuple[bool, ...]:
-    listed = model.metadata.get(f"{model.arch}.attention.sliding_window_pattern")
-    if isinstance(listed, tuple):
-        return tuple(
-            bool(flag) for flag in model.per_layer("attention.sliding_window_pattern")[:n_layer]
-        )
-    period = listed if isinstance(listed, int) and listed >= 0 else arch.swa_period
-    return _pattern(n_layer, period, dense_first=arch.swa_dense_first)
-
-
-def _feed_forward_layers(model: ModelSpec, arch: Architecture, n_layer: int) -> tuple[bool, ...]:
-    """The layers that are a feed-forward and nothing else (Nemotron-H)."""
-    if arch.recurrent != "no_kv_heads_no_ff":
-        return (arch.recurrent == "all",) * n_layer
-    return tuple(width > 0 for width in model.per_layer("feed_forward_length", 0)[:n_layer])
-
-
-def _layers_with_own_cache(model: ModelSpec, arch: Architecture, n_layer: int) -> int:
+def _layers_with_own_cache(model: ModelSpec, of: Family, n_layer: int) -> int:
     """The layers before the first that reads another's cache: the last of its kind, with a window
     or without."""
     shared = model.integer(
-        "attention.shared_kv_layers", max(0, n_layer - (arch.shares_kv_from or n_layer))
+        "attention.shared_kv_layers", max(0, n_layer - (of.graph.shares_kv_from or n_layer))
     )
     if shared and n_layer - shared < 2:
         raise ModelFileError(
@@ -306,7 +265,7 @@ def _layers_with_own_cache(model: ModelSpec, arch: Architecture, n_layer: int) -
     return n_layer - shared
 
 
-def _has_sections(model: ModelSpec, arch: Architecture) -> bool:
+def _has_sections(model: ModelSpec, of: Family) -> bool:
     """Whether tokens have four positions (M-RoPE): by the architecture, or by the sections that the
     metadata list."""
     sections = model.metadata.get(f"{model.arch}.rope.dimension_sections")
@@ -315,39 +274,19 @@ def _has_sections(model: ModelSpec, arch: Architecture) -> bool:
         and len(sections) > 1
         and all(isinstance(n, int) and n > 0 for n in sections[:2])
     )
-    return listed if arch.rope_sections == "listed" else arch.rope_sections == "always"
+    return listed if of.rope.sections == "listed" else of.rope.sections == "always"
 
 
-def _rotated_layers(
-    model: ModelSpec, arch: Architecture, swa: tuple[bool, ...]
-) -> tuple[bool, ...]:
+def _rotated_layers(model: ModelSpec, of: Family, swa: tuple[bool, ...]) -> tuple[bool, ...]:
     """The layers with rotary embeddings (has_rope, n_no_rope_layer_step)."""
-    if arch.rope == "windowed" and any(swa):
+    layers = of.rope.layers if of.has_known_graph else "all"  # the general transformer's
+    if layers == "windowed" and any(swa):
         return swa
-    if arch.rope == "stepped":
-        step = UNROTATED_STEP if any(swa) or not arch.swa_period else len(swa)
+    if layers == "stepped":
+        step = UNROTATED_STEP if any(swa) or not of.windows.period else len(swa)
         return tuple((il + 1) % step != 0 for il in range(len(swa)))
     finetuned = bool(model.metadata.get(f"{model.arch}.rope.scaling.finetuned", True))
-    return (arch.rope != "none" and (finetuned or arch.rope != "finetuned"),) * len(swa)
-
-
-def _recurrent_layers(
-    model: ModelSpec, arch: Architecture, n_layer: int, kv_heads: tuple[int, ...]
-) -> tuple[bool, ...]:
-    if arch.recurrent in ("none", "all", "beside"):
-        return (arch.recurrent != "none",) * n_layer
-    if arch.recurrent == "no_kv_heads_no_ff":
-        widths = model.per_layer("feed_forward_length", 0)
-        return tuple(
-            heads == 0 and width == 0
-            for heads, width in zip(kv_heads[:n_layer], widths, strict=False)
-        )
-    if arch.recurrent == "no_kv_heads":
-        return tuple(heads == 0 for heads in kv_heads[:n_layer])
-    if _has(model, "attention.recurrent_layers"):
-        return tuple(bool(flag) for flag in model.per_layer("attention.recurrent_layers")[:n_layer])
-    interval = max(model.integer("full_attention_interval", 4), 1)
-    return tuple((il + 1) % interval != 0 for il in range(n_layer))
+    return (layers != "none" and (finetuned or layers != "finetuned"),) * len(swa)
 
 
 def _ssm(model: ModelSpec) -> SsmShape | None:

@@ -179,7 +179,7 @@ def _delta_qkv(b: Builder, mixed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         for i in (0, 1)
     )
     v = part(head, ssm.rank, 2 * ssm.state * ssm.groups)
-    if b.arch.repeats_keys and ssm.groups != ssm.rank:
+    if b.rules.repeats_keys and ssm.groups != ssm.rank:
         q, k = (graph.reshape(x, ssm.state, 1, ssm.groups, b.n_tokens) for x in (q, k))
         times = ssm.rank // max(ssm.groups, 1)
         q, k = (graph.node("REPEAT", (ssm.state, times, ssm.groups, b.n_tokens), x) for x in (q, k))

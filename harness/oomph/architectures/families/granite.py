@@ -1,0 +1,45 @@
+"""IBM's Granite: dense, with experts, and 4.0's hybrids with Mamba-2."""
+
+from typing import Final
+
+from oomph.architectures import tensor_parts as parts
+from oomph.architectures.family import Family, HuggingFace, Recurrence, Rope, Tensors
+from oomph.architectures.hf_keys import Config
+from oomph.gguf.header import Value
+
+
+def _translate_hybrid(config: Config) -> dict[str, Value]:
+    n_head_kv, kinds = config["num_key_value_heads"], config["layer_types"]
+    found: dict[str, Value] = {
+        "attention.head_count_kv": tuple(n_head_kv if kind == "attention" else 0 for kind in kinds),
+        "attention.scale": config["attention_multiplier"],
+        "embedding_scale": config["embedding_multiplier"],
+        "residual_scale": config["residual_multiplier"],
+        "logit_scale": config["logits_scaling"],
+        "rope.dimension_count": config["hidden_size"] // config["num_attention_heads"],
+        "rope.scaling.finetuned": config.get("position_embedding_type") == "rope",
+        "ssm.conv_kernel": config["mamba_d_conv"],
+        "ssm.state_size": config["mamba_d_state"],
+        "ssm.group_count": config["mamba_n_groups"],
+        "ssm.time_step_rank": config["mamba_n_heads"],
+        "ssm.inner_size": config["mamba_n_heads"] * config["mamba_d_head"],
+    }
+    if not config.get("num_local_experts"):  # a dense one calls its feed-forward the shared expert
+        found |= {
+            "feed_forward_length": config["shared_intermediate_size"],
+            "expert_shared_feed_forward_length": 0,
+        }
+    return found
+
+
+FAMILIES: Final = (
+    Family(name="granite", tensors=Tensors(), rope=Rope(layers="finetuned")),
+    Family(name="granitemoe", tensors=Tensors(), rope=Rope(layers="finetuned")),
+    Family(
+        name="granitehybrid",
+        tensors=Tensors(recurrent=(parts.mamba2,), experts=parts.SHARED_EXPERTS),
+        recurrence=Recurrence(layers="no_kv_heads", part="mamba2"),
+        rope=Rope(layers="finetuned"),
+        hugging_face=HuggingFace(model_types=("granitemoehybrid",), translate=_translate_hybrid),
+    ),
+)

@@ -1,0 +1,48 @@
+"""NVIDIA's Nemotron-H: one part a layer, Mamba-2, attention or a feed-forward."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from oomph.architectures import tensor_parts as parts
+from oomph.architectures.family import Family, GraphRules, Recurrence, Rope, Tensors
+from oomph.architectures.spec import ModelSpec
+from oomph.architectures.tensor_parts import Tensor
+
+
+def _ungated_experts(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """Experts without a gate, on a narrower projection of the tokens where the model has one."""
+    n_embd, n_expert, n_ff = model.n_embd, model.n_expert, parts.expert_width(model)
+    shared = model.integer("expert_shared_feed_forward_length", 0)
+    width = model.integer("moe_latent_size", 0) or n_embd
+    if width != n_embd:
+        yield "ffn_latent_down.weight", (n_embd, width)
+        yield "ffn_latent_up.weight", (width, n_embd)
+    yield "ffn_gate_inp.weight", (n_embd, n_expert)
+    yield "exp_probs_b.bias", (n_expert,)
+    yield "ffn_up_exps.weight", (width, n_ff, n_expert)
+    yield "ffn_down_exps.weight", (n_ff, width, n_expert)
+    yield "ffn_up_shexp.weight", (n_embd, shared)
+    yield "ffn_down_shexp.weight", (shared, n_embd)
+
+
+FAMILIES: Final = tuple(
+    Family(
+        name=name,
+        tensors=Tensors(
+            every=(parts.norm("attn_norm"),),
+            recurrent=(parts.mamba2,),
+            dense=(parts.ungated,),
+            experts=(_ungated_experts,),
+        ),
+        recurrence=Recurrence(layers="no_kv_heads_no_ff", part="mamba2"),
+        rope=Rope(layers="none"),
+        graph=GraphRules(
+            layer="single",
+            activation="relu_sqr",
+            expert_gating="sigmoid",
+            expert_weights_norm=None,
+            outputs_at="after_norm",
+        ),
+    )
+    for name in ("nemotron_h", "nemotron_h_moe")
+)

@@ -1,0 +1,37 @@
+"""Microsoft's Phi; a model of phi2 needs a file."""
+
+from math import log, sqrt
+from typing import Final
+
+from oomph.architectures import tensor_parts as parts
+from oomph.architectures.family import Family, GraphRules, HuggingFace, Tensors
+from oomph.architectures.hf_keys import Config, rotary_width
+from oomph.gguf.header import Value
+
+
+def _translate(config: Config) -> dict[str, Value]:
+    trained = config["max_position_embeddings"]
+    original = config["original_max_position_embeddings"]
+    found = rotary_width(config) | {
+        "attention.sliding_window": config.get("sliding_window") or 0,
+        "rope.scaling.original_context_length": original,
+    }
+    if trained > original:  # LongRoPE's length correction
+        found["rope.scaling.attn_factor"] = sqrt(1 + log(trained / original) / log(original))
+    return found
+
+
+FAMILIES: Final = (
+    Family(
+        name="phi2",
+        graph=GraphRules(
+            layer="parallel", norm="layer", scales_q=True, parallel_sum="onto_attention"
+        ),
+    ),
+    Family(
+        name="phi3",
+        tensors=Tensors(attention=(parts.fused_query_key_value,), dense=(parts.fused_gated,)),
+        graph=GraphRules(scales_q=True, feed_forward_first=False),
+        hugging_face=HuggingFace(model_types=("phi3",), translate=_translate),
+    ),
+)

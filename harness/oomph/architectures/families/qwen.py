@@ -1,0 +1,77 @@
+"""Alibaba's Qwen2, Qwen2.5 and Qwen3, with and without experts or images."""
+
+from typing import Final
+
+from oomph.architectures import tensor_parts as parts
+from oomph.architectures.family import (
+    Family,
+    GraphRules,
+    HuggingFace,
+    PublishedYarn,
+    Rope,
+    Tensors,
+)
+
+_QWEN3_YARN: Final = "https://huggingface.co/Qwen/Qwen3-30B-A3B#processing-long-texts"
+_M_ROPE: Final = Rope(sections="always")
+
+FAMILIES: Final = (
+    Family(
+        name="qwen2",
+        tensors=Tensors(attention=parts.BIASED_ATTENTION),
+        yarn=(
+            PublishedYarn(
+                context_length=32768,
+                original=32768,
+                factor=4.0,
+                source="https://huggingface.co/Qwen/Qwen2.5-7B-Instruct#processing-long-texts",
+                min_embedding=3584,  # 7B and larger
+            ),
+        ),
+        hugging_face=HuggingFace(model_types=("qwen2",)),
+    ),
+    Family(
+        name="qwen2moe",
+        tensors=Tensors(
+            attention=parts.BIASED_ATTENTION,
+            experts=(*parts.SHARED_EXPERTS, parts.shared_expert_gate),
+        ),
+        graph=GraphRules(expert_weights_norm=False, shared_gate="silu_div"),
+        hugging_face=HuggingFace(model_types=("qwen2_moe",)),
+    ),
+    Family(
+        name="qwen3",
+        tensors=Tensors(attention=parts.NORMED_ATTENTION),
+        yarn=(
+            PublishedYarn(
+                context_length=40960,
+                original=32768,
+                factor=4.0,
+                source=_QWEN3_YARN,
+                min_embedding=2560,  # 0.6B and 1.7B are published for 32,768 tokens only
+            ),
+        ),
+        hugging_face=HuggingFace(model_types=("qwen3",)),
+    ),
+    Family(
+        name="qwen3moe",
+        tensors=Tensors(attention=parts.NORMED_ATTENTION),
+        yarn=(PublishedYarn(context_length=40960, original=32768, factor=4.0, source=_QWEN3_YARN),),
+        hugging_face=HuggingFace(model_types=("qwen3_moe",)),
+    ),
+    Family(
+        name="qwen2vl",
+        tensors=Tensors(attention=parts.BIASED_ATTENTION),
+        rope=_M_ROPE,
+    ),
+    Family(
+        name="qwen3vl",
+        tensors=Tensors(attention=parts.NORMED_ATTENTION),
+        rope=_M_ROPE,
+    ),
+    Family(
+        name="qwen3vlmoe",
+        tensors=Tensors(attention=parts.NORMED_ATTENTION),
+        rope=_M_ROPE,
+    ),
+)

@@ -1,0 +1,132 @@
+"""Alibaba's Qwen3-Next and Qwen3.5: gated delta nets between layers of gated attention."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from oomph.architectures import tensor_parts as parts
+from oomph.architectures.family import (
+    Family,
+    GraphRules,
+    HuggingFace,
+    PublishedYarn,
+    Recurrence,
+    Rope,
+    Tensors,
+)
+from oomph.architectures.hf_keys import Config, rope_table, rotary_width
+from oomph.architectures.spec import ModelSpec
+from oomph.architectures.tensor_parts import Tensor
+from oomph.gguf.header import Value
+
+
+def _gated_query_key_value(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """Split projections, with an output gate of the query's width inside attn_q."""
+    for name, (n_in, n_out) in parts.query_key_value(model, il):
+        yield name, (n_in, 2 * n_out if name == "attn_q.weight" else n_out)
+
+
+def _gated_delta_net(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """Linear attention by the gated delta rule, without its two small input projections."""
+    inner, rank = model.integer("ssm.inner_size"), model.integer("ssm.time_step_rank")
+    state = model.integer("ssm.state_size")
+    conv = inner + 2 * model.integer("ssm.group_count") * state
+    yield "attn_qkv.weight", (model.n_embd, conv)
+    yield "attn_gate.weight", (model.n_embd, inner)
+    yield "ssm_conv1d.weight", (model.integer("ssm.conv_kernel"), conv)
+    yield "ssm_dt.bias", (rank,)
+    yield "ssm_a", (rank,)
+    yield "ssm_norm.weight", (state,)
+    yield "ssm_out.weight", (inner, model.n_embd)
+
+
+def _fused_beta_alpha(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """The delta rule's beta and alpha from one projection (Qwen3-Next)."""
+    yield "ssm_ba.weight", (model.n_embd, 2 * model.integer("ssm.time_step_rank"))
+
+
+def _split_beta_alpha(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """The delta rule's beta and alpha from a projection each (Qwen3.5)."""
+    yield "ssm_beta.weight", (model.n_embd, model.integer("ssm.time_step_rank"))
+    yield "ssm_alpha.weight", (model.n_embd, model.integer("ssm.time_step_rank"))
+
+
+def _translate(config: Config) -> dict[str, Value]:
+    return rotary_width(config) | {
+        "full_attention_interval": config.get("full_attention_interval", 4),
+        "ssm.conv_kernel": config["linear_conv_kernel_dim"],
+        "ssm.state_size": config["linear_key_head_dim"],
+        "ssm.group_count": config["linear_num_key_heads"],
+        "ssm.time_step_rank": config["linear_num_value_heads"],
+        "ssm.inner_size": config["linear_value_head_dim"] * config["linear_num_value_heads"],
+    }
+
+
+def _translate_with_sections(config: Config) -> dict[str, Value]:
+    # transformers' default; llama.cpp wants the key
+    sections = rope_table(config).get("mrope_section") or (11, 11, 10)
+    return _translate(config) | {"rope.dimension_sections": (*sections, 0)[:4]}
+
+
+def _yarn(model: str) -> tuple[PublishedYarn, ...]:
+    source = f"https://huggingface.co/Qwen/{model}#processing-ultra-long-texts"
+    return (PublishedYarn(context_length=262144, original=262144, factor=4.0, source=source),)
+
+
+_ATTENTION: Final = (_gated_query_key_value, parts.head_norm)
+_EXPERTS: Final = (*parts.SHARED_EXPERTS, parts.shared_expert_gate)
+_QWEN35_NET: Final = (_gated_delta_net, _split_beta_alpha)
+_RECURRENCE: Final = Recurrence(layers="interval", part="delta_net")
+_GRAPH: Final = GraphRules(attention="gated", expands_norm=True, outputs_at="after_norm")
+_QUARTER_ROTATED: Final = {"partial_rotary_factor": 0.25}
+
+FAMILIES: Final = (
+    Family(
+        name="qwen3next",
+        tensors=Tensors(
+            every=parts.POST_ATTENTION_NORM,
+            attention=_ATTENTION,
+            recurrent=(_gated_delta_net, _fused_beta_alpha),
+            experts=_EXPERTS,
+        ),
+        recurrence=_RECURRENCE,
+        graph=replace(_GRAPH, repeats_keys=True),
+        yarn=_yarn("Qwen3-Next-80B-A3B-Instruct"),
+        hugging_face=HuggingFace(
+            model_types=("qwen3_next",), translate=_translate, defaults=_QUARTER_ROTATED
+        ),
+    ),
+    Family(
+        name="qwen35",
+        tensors=Tensors(
+            every=parts.POST_ATTENTION_NORM, attention=_ATTENTION, recurrent=_QWEN35_NET
+        ),
+        recurrence=_RECURRENCE,
+        rope=Rope(sections="always"),
+        graph=_GRAPH,
+        yarn=_yarn("Qwen3.5-9B"),
+        hugging_face=HuggingFace(
+            model_types=("qwen3_5_text",),
+            translate=_translate_with_sections,
+            defaults=_QUARTER_ROTATED,
+        ),
+    ),
+    Family(
+        name="qwen35moe",
+        tensors=Tensors(
+            every=parts.POST_ATTENTION_NORM,
+            attention=_ATTENTION,
+            recurrent=_QWEN35_NET,
+            experts=_EXPERTS,
+        ),
+        recurrence=_RECURRENCE,
+        rope=Rope(sections="always"),
+        graph=_GRAPH,
+        yarn=_yarn("Qwen3.5-35B-A3B"),
+        hugging_face=HuggingFace(
+            model_types=("qwen3_5_moe_text",),
+            translate=_translate_with_sections,
+            defaults=_QUARTER_ROTATED,
+        ),
+    ),
+)

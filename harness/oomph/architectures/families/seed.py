@@ -1,0 +1,13 @@
+"""ByteDance's Seed-OSS."""
+
+from typing import Final
+
+from oomph.architectures import tensor_parts as parts
+from oomph.architectures.family import Family, Tensors
+
+FAMILIES: Final = (
+    Family(
+        name="seed_oss",
+        tensors=Tensors(every=parts.POST_ATTENTION_NORM, attention=parts.BIASED_ATTENTION),
+    ),
+)

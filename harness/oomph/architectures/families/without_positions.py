@@ -1,0 +1,21 @@
+"""Architectures of which one thing is declared: they have no RoPE and no table of positions."""
+
+from typing import Final
+
+from oomph.architectures.family import Family, Rope
+
+FAMILIES: Final = tuple(
+    Family(name=name, rope=Rope(layers="none"), has_known_graph=False)
+    for name in (
+        "arwkv7",
+        "bloom",
+        "jamba",
+        "kimi-linear",
+        "mamba",
+        "mpt",
+        "refact",
+        "rwkv6",
+        "rwkv6qwen2",
+        "rwkv7",
+    )
+)

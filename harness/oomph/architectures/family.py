@@ -1,0 +1,191 @@
+"""The type of a family of models: all that llama.cpp's sources say and a GGUF file does not.
+
+A family is declared once, in `oomph.architectures.families`, by data: the tensors of its blocks,
+the rules of its graph, its windows, recurrence and positions, and its words in a Hugging Face
+config. Defaults are the general transformer: RMS norms, RoPE everywhere, a gated feed-forward,
+softmax routing with renormed weights. Source of every declaration: `src/models/*.cpp`,
+`src/llama-model.cpp` and `conversion/*.py` of llama.cpp 0.5.0.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from oomph.architectures import tensor_parts as parts
+from oomph.architectures.hf_keys import Translation
+from oomph.architectures.spec import ModelSpec
+from oomph.architectures.tensor_parts import Part, Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tensors:
+    """The parts of a family's blocks.
+
+    `every` is in each block. A block has `attention`, or `recurrent` where the family's recurrence
+    says so (both where they stand side by side); it has `experts` where it routes its tokens,
+    `dense` elsewhere. A family whose graph has a single part a layer has one of the four.
+    `next_token` is added to the blocks past the last one that decodes (multi-token prediction).
+    `outside` is in no block.
+    """
+
+    every: tuple[Part, ...] = (parts.norm("attn_norm", "ffn_norm"),)
+    attention: tuple[Part, ...] = (parts.query_key_value,)
+    recurrent: tuple[Part, ...] = ()
+    dense: tuple[Part, ...] = (parts.gated,)
+    experts: tuple[Part, ...] = (parts.experts,)
+    next_token: tuple[Part, ...] = (parts.next_token_head,)
+    outside: tuple[Callable[[ModelSpec], Iterator[Tensor]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Windows:
+    """Which layers have a sliding window, where the metadata list none: all but one of every
+    `period` (llama_hparams::set_swa_pattern); with 0 none has one, whatever the metadata say."""
+
+    period: int = 0
+    dense_first: bool = False
+    """Whether the layer without a window is the first of a period; else it is the last."""
+    n_tokens: int = 0
+    """The window where the metadata name none."""
+    is_fixed: bool = False
+    """Whether `n_tokens` holds whatever window the metadata name, unless they name 0 (llama4's
+    chunks)."""
+    n_layer: int = 0
+    """Only a model of this many layers has windows; 0 for no such rule."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recurrence:
+    """Which layers keep a recurrent state instead of a KV cache, and which part computes it."""
+
+    layers: Literal["none", "no_kv_heads", "no_kv_heads_no_ff", "interval", "all", "beside"] = (
+        "none"
+    )
+    """None, those without KV heads, those that also have no feed-forward width, all but every n-th,
+    or all; `beside`: all, each with a KV cache too."""
+    part: Literal["none", "mamba2", "delta_net", "short_conv"] = "none"
+    """A key of `oomph.estimate.graph.compose.RECURRENT`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rope:
+    """How q and k are rotated by their positions."""
+
+    layers: Literal["all", "finetuned", "stepped", "windowed", "none"] = "all"
+    """Which layers rotate them. `finetuned`: all or none, by `rope.scaling.finetuned`; `stepped`:
+    all but every fourth; `windowed`: those with a sliding window, all where no layer has one;
+    `none`: positions have no bound, for there is no table of them either
+    (llama_model_rope_type)."""
+    factors: Literal["all", "full", "none"] = "all"
+    """Which layers take RoPE's frequency factors where the file has them: `full` are those without
+    a window."""
+    sections: Literal["never", "always", "listed"] = "never"
+    """Four positions a token (M-RoPE): always, or where the metadata list sections."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedYarn:
+    """What a family's makers say of YaRN: for files with this `context_length`, from this width
+    on."""
+
+    context_length: int
+    original: int
+    factor: float
+    source: str
+    min_embedding: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphRules:
+    """What a layer of a graph is composed of, as far as tensors and metadata do not tell."""
+
+    layer: Literal["sequential", "parallel", "single", "twin", "altup"] = "sequential"
+    """How the parts of a layer are wired: a key of `oomph.estimate.graph.compose.LAYERS`."""
+    norm: Literal["rms", "layer"] = "rms"
+    shares_kv_from: int = 0
+    """The first layer that reads another's KV cache, where the metadata have no `shared_kv_layers`;
+    0 for none."""
+    qk_norm: Literal["heads", "rows", "rotated"] = "heads"
+    """Whether q and k are normed by head, as whole rows before they are cut into heads, or by head
+    after RoPE."""
+    norms_rotated_below: int = 0
+    """Rotated q and k are normed without a weight in models of fewer experts than this."""
+    norms_v: bool = False
+    """Whether v is normed, without a weight."""
+    temperature: Literal["none", "unrotated", "metadata"] = "none"
+    """Which layers scale q by its position (attn_temp_scale): those without RoPE, or all where the
+    metadata say so."""
+    attention: Literal["standard", "gated"] = "standard"
+    repeats_keys: bool = False
+    """Whether the delta net repeats q and k to v's heads, and projections are cut by group."""
+    has_indexer: bool = False
+    """Whether an indexer with a cache of its own chooses the cells that attention looks at."""
+    scales_q: bool = False
+    """A SCALE node on q (the attention itself then scales by 1)."""
+    scales_embedding: bool = False
+    """A SCALE node on the embedding by √n_embd; `embedding_scale` in the metadata is another."""
+    softcaps_scores: bool = False
+    """Whether attention scores are capped (attn_soft_cap), which takes nodes without flash
+    attention only."""
+    softcaps_logits: bool = False
+    """Whether logits are capped unless the metadata set `final_logit_softcapping` to 0."""
+    activation: Literal["gelu", "relu_sqr"] = "gelu"
+    """The activation of a feed-forward without a gate."""
+    weighs_inputs: bool = False
+    """Whether the experts' weights multiply their inputs, and the router's logits alone choose them
+    (llama4)."""
+    expert_gating: Literal[
+        "softmax", "sigmoid", "softmax_weight", "metadata", "metadata_or_sigmoid"
+    ] = "softmax"
+    expert_weights_norm: bool | None = True
+    """Whether the chosen experts' weights are renormed; None: by `expert_weights_norm`."""
+    shared_gate: Literal["sigmoid", "silu_div"] = "sigmoid"
+    """How the shared expert's own gate is computed, where `ffn_gate_inp_shexp` exists."""
+    mixing_first: bool = True
+    """Operand order of the addition after attention: its result before the residual."""
+    feed_forward_first: bool = True
+    """Operand order of the layer's last addition."""
+    parallel_sum: Literal[
+        "residual_then_attention", "attention_then_residual", "onto_attention"
+    ] = "residual_then_attention"
+    """How a parallel layer adds up: onto the feed-forward, in this order, or the feed-forward onto
+    attention first."""
+    expands_norm: bool = False
+    """Whether the first norm joins the graph before attention is built."""
+    outputs_at: Literal["last_layer", "before_norm", "after_norm"] = "last_layer"
+    """Where the rows that need logits are picked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HuggingFace:
+    """How a config.json of the family reads.
+
+    `model_types` are the values of `model_type` (of its `text_config`, where it has one) that mean
+    it, `translate` what it says beyond the keys that all have, `defaults` what transformers assumes
+    where it is silent.
+    """
+
+    model_types: tuple[str, ...]
+    translate: Translation | None = None
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """One architecture of llama.cpp, whose name for it (`general.architecture`) is `name`.
+
+    `tensors` None: a model of it needs a file. `has_known_graph` False: compute buffers follow the
+    general transformer. `hugging_face` None: no config.json is read as this family.
+    """
+
+    name: str
+    tensors: Tensors | None = None
+    graph: GraphRules = GraphRules()
+    has_known_graph: bool = True
+    windows: Windows = Windows()
+    recurrence: Recurrence = Recurrence()
+    rope: Rope = Rope()
+    yarn: tuple[PublishedYarn, ...] = ()
+    output_norm: str = "output_norm"
+    """The tensor of the last norm."""
+    hugging_face: HuggingFace | None = None

@@ -1,0 +1,81 @@
+"""Hugging Face's config keys as GGUF's: what most families' config.json have in common.
+
+The translation is that of llama.cpp's `conversion/base.py`. A family's own keys stand with the
+family (`HuggingFace.translate`).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from oomph.gguf.header import Value
+
+Config = Mapping[str, Any]
+Translation = Callable[[Config], dict[str, Value]]
+"""From a config.json to GGUF's keys without the architecture in front. What is raised for a key
+that is missing or no number is told as a malformed config."""
+
+SHARED_KEYS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
+    ("vocab_size", ("vocab_size",)),
+    ("context_length", ("max_position_embeddings",)),
+    ("block_count", ("num_hidden_layers",)),
+    ("embedding_length", ("hidden_size",)),
+    ("feed_forward_length", ("intermediate_size",)),
+    ("attention.head_count", ("num_attention_heads",)),
+    ("attention.head_count_kv", ("num_key_value_heads", "num_attention_heads")),
+    ("attention.key_length", ("head_dim",)),
+    ("attention.value_length", ("head_dim",)),
+    ("attention.layer_norm_rms_epsilon", ("rms_norm_eps",)),
+    ("expert_count", ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")),
+    ("expert_used_count", ("num_experts_per_tok", "moe_k")),
+    ("expert_feed_forward_length", ("moe_intermediate_size",)),
+    (
+        "expert_shared_feed_forward_length",
+        ("shared_expert_intermediate_size", "shared_intermediate_size"),
+    ),
+    ("expert_shared_count", ("n_shared_experts", "moe_num_shared_experts")),
+    ("expert_group_count", ("n_group",)),
+    ("expert_group_used_count", ("topk_group",)),
+    ("expert_weights_scale", ("routed_scaling_factor",)),
+    ("leading_dense_block_count", ("first_k_dense_replace", "moe_layer_start_index")),
+    ("attn_logit_softcapping", ("attn_logit_softcapping",)),
+    ("final_logit_softcapping", ("final_logit_softcapping",)),
+)
+"""GGUF's key and the config's names for it, the first that is there."""
+
+
+def table(config: Config, key: str) -> dict[str, Any]:
+    """The object under `key`, empty where there is none; ValueError where it is something else."""
+    value = config.get(key) or {}
+    if not isinstance(value, dict):
+        raise ValueError(f"{key} = {value!r}")
+    return value
+
+
+def rope_table(config: Config) -> dict[str, Any]:
+    """The rotary parameters, wherever this generation of config.json keeps them."""
+    scaling = table(config, "rope_parameters") or table(config, "rope_scaling")
+    return table(scaling, "full_attention") or scaling
+
+
+def rope_metadata(config: Config) -> dict[str, Value]:
+    """The base of the rotary frequencies, and their scaling where it is linear or YaRN."""
+    rope = rope_table(config)
+    found: dict[str, Value] = {}
+    base = rope.get("rope_theta", config.get("rope_theta"))
+    if base is not None:
+        found["rope.freq_base"] = base
+    kind = rope.get("rope_type", rope.get("type"))
+    if kind in ("linear", "yarn") and rope.get("factor"):
+        found |= {"rope.scaling.type": kind, "rope.scaling.factor": rope["factor"]}
+    if kind == "yarn":
+        found["rope.scaling.original_context_length"] = rope["original_max_position_embeddings"]
+    return found
+
+
+def rotary_width(config: Config) -> dict[str, Value]:
+    """The part of a head that is rotated."""
+    head = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
+    partial = config.get(
+        "partial_rotary_factor", rope_table(config).get("partial_rotary_factor", 1.0)
+    )
+    return {"rope.dimension_count": int(head * partial)}

@@ -1,0 +1,95 @@
+"""Which layers of a model decode, route their tokens, keep a state or have a window.
+
+One definition each for the tensor lists, the graphs and the sums of memory: by the family and the
+metadata. Layers for multi-token prediction are none of these, and are not in the results.
+"""
+
+from oomph.architectures.families import family
+from oomph.architectures.spec import ModelSpec
+
+
+def n_decoding(model: ModelSpec) -> int:
+    """Layers that decode: all but those for multi-token prediction, which come last."""
+    return model.n_layer - model.integer("nextn_predict_layers", 0)
+
+
+def is_expert_layer(model: ModelSpec, il: int) -> bool:
+    """Whether layer `il` routes its tokens: past the leading dense layers, and then every n-th of
+    them."""
+    step = max(model.integer("interleave_moe_layer_step", 1), 1)
+    return (
+        model.is_moe
+        and il >= model.integer("leading_dense_block_count", 0)
+        and (il + 1) % step == 0
+    )
+
+
+def recurrent_layers(model: ModelSpec) -> tuple[bool, ...]:
+    """The layers that keep a recurrent state."""
+    n_layer, rule = n_decoding(model), family(model.arch).recurrence.layers
+    if rule in ("none", "all", "beside"):
+        return (rule != "none",) * n_layer
+    if rule == "interval":
+        if f"{model.arch}.attention.recurrent_layers" in model.metadata:
+            listed = model.per_layer("attention.recurrent_layers")
+            return tuple(bool(flag) for flag in listed[:n_layer])
+        interval = max(model.integer("full_attention_interval", 4), 1)
+        return tuple((il + 1) % interval != 0 for il in range(n_layer))
+    heads, feeding = kv_heads(model), feeding_layers(model)
+    return tuple(heads[il] == 0 and not feeding[il] for il in range(n_layer))
+
+
+def feeding_layers(model: ModelSpec) -> tuple[bool, ...]:
+    """The layers that are a feed-forward and nothing else (Nemotron-H)."""
+    n_layer = n_decoding(model)
+    if family(model.arch).recurrence.layers != "no_kv_heads_no_ff":
+        return (False,) * n_layer
+    widths = model.per_layer("feed_forward_length", 0)
+    return tuple(width > 0 for width in widths[:n_layer])
+
+
+def attending_layers(model: ModelSpec) -> tuple[bool, ...]:
+    """The layers with a KV cache: neither recurrent alone nor a feed-forward alone."""
+    beside = family(model.arch).recurrence.layers == "beside"
+    recurrent, feeding = recurrent_layers(model), feeding_layers(model)
+    return tuple((beside or not recurrent[il]) and not feeding[il] for il in range(len(recurrent)))
+
+
+def kv_heads(model: ModelSpec) -> tuple[int, ...]:
+    """KV heads of each layer: as many as query heads where no key tells."""
+    if f"{model.arch}.attention.head_count_kv" in model.metadata:
+        return model.per_layer("attention.head_count_kv")
+    return model.per_layer("attention.head_count", 0)
+
+
+def sliding_window(model: ModelSpec) -> int:
+    """The cells that a layer with a window, or with chunks, sees at most (n_swa); 0 where no layer
+    has one."""
+    windows = family(model.arch).windows
+    if not windows.period or windows.n_layer not in (0, n_decoding(model)):
+        return 0
+    named = model.integer("attention.sliding_window", windows.n_tokens)
+    return windows.n_tokens if named and windows.is_fixed else named
+
+
+def windowed_layers(model: ModelSpec) -> tuple[bool, ...]:
+    """The layers with a sliding window: as the metadata list them, else by the family's pattern."""
+    n_layer, windows = n_decoding(model), family(model.arch).windows
+    if sliding_window(model) == 0:
+        return (False,) * n_layer
+    listed = model.metadata.get(f"{model.arch}.attention.sliding_window_pattern")
+    if isinstance(listed, tuple):
+        flags = model.per_layer("attention.sliding_window_pattern")
+        return tuple(bool(flag) for flag in flags[:n_layer])
+    period = listed if isinstance(listed, int) and listed >= 0 else windows.period
+    return window_pattern(n_layer, period, dense_first=windows.dense_first)
+
+
+def window_pattern(n_layer: int, period: int, *, dense_first: bool) -> tuple[bool, ...]:
+    """Every layer but one in `period` (llama_hparams::set_swa_pattern); every layer where the
+    period is 0."""
+    if period == 0:
+        return (True,) * n_layer
+    return tuple(
+        il % period != 0 if dense_first else il % period < period - 1 for il in range(n_layer)
+    )

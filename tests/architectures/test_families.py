@@ -1,0 +1,68 @@
+"""One declaration per family: names, model types and facts stand once, and nobody asks by name."""
+
+import ast
+from collections import Counter
+from pathlib import Path
+from typing import Final
+
+import oomph
+from oomph.architectures.families import _MODULES, FAMILIES, family
+from oomph.architectures.family import GraphRules
+
+PACKAGE: Final = Path(oomph.__file__).parent
+REPLAYS: Final = {
+    "architectures/quantize.py": "llama-quantize's own rule for the 80 layers of a 70B",
+    "models/split_experts.py": "only a Llama can be split",
+}
+"""Where an architecture is asked for by name, and why."""
+
+
+def test_a_family_and_a_model_type_are_declared_once() -> None:
+    declared = [family for module in _MODULES for family in module.FAMILIES]
+    model_types = Counter(
+        model_type
+        for family in declared
+        if family.hugging_face
+        for model_type in family.hugging_face.model_types
+    )
+    assert len(declared) == len(FAMILIES)
+    assert set(model_types.values()) == {1}
+
+
+def test_every_file_of_a_family_is_collected() -> None:
+    files = {path.stem for path in (PACKAGE / "architectures" / "families").glob("[a-z]*.py")}
+    assert files == {module.__name__.rpartition(".")[2] for module in _MODULES}
+
+
+def test_what_is_not_declared_is_a_general_transformer() -> None:
+    unknown = family("of tomorrow")
+    assert unknown.graph == GraphRules()
+    assert not unknown.has_known_graph
+    assert unknown.tensors is None
+
+
+def test_what_a_config_is_read_for_can_be_built() -> None:
+    assert all(family.tensors for family in FAMILIES.values() if family.hugging_face)
+
+
+def test_a_layer_with_a_state_has_a_part_that_computes_it() -> None:
+    for declared in FAMILIES.values():
+        rule, part = declared.recurrence.layers, declared.recurrence.part
+        assert (rule == "none") == (part == "none"), declared.name
+        if declared.tensors:
+            assert (rule == "none") == (not declared.tensors.recurrent), declared.name
+
+
+def test_nobody_else_asks_for_an_architecture_by_name() -> None:
+    """What sets an architecture apart is a field of its family, not a comparison elsewhere."""
+    found = {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Compare)
+        and any(isinstance(side, ast.Attribute) and side.attr == "arch" for side in ast.walk(node))
+        and any(
+            isinstance(side, ast.Constant) and side.value in FAMILIES for side in ast.walk(node)
+        )
+    }
+    assert found == set(REPLAYS)
