@@ -124,6 +124,15 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "topk_group": 4,
         "v_head_dim": 128, "vocab_size": 129280,
     },
+    "olmo-3-7b": {
+        "model_type": "olmo3", "hidden_size": 4096, "intermediate_size": 11008,
+        "max_position_embeddings": 65536, "num_attention_heads": 32, "num_hidden_layers": 32,
+        "num_key_value_heads": 32, "rms_norm_eps": 1e-06,
+        "rope_scaling": {"factor": 8.0, "original_max_position_embeddings": 8192,
+        "rope_type": "yarn"},
+        "rope_theta": 500000, "sliding_window": 4096, "tie_word_embeddings": False,
+        "vocab_size": 100278,
+    },
     "glm-4.5-air": {
         "model_type": "glm4_moe", "first_k_dense_replace": 1, "head_dim": 128, "hidden_size": 4096,
         "intermediate_size": 10944, "max_position_embeddings": 131072,
