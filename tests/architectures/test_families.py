@@ -1,12 +1,15 @@
 """One declaration per family: names, model types and facts stand once, and nobody asks by name."""
 
 import ast
+import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import oomph
-from oomph.architectures.families import _MODULES, FAMILIES, family
+from oomph.architectures import family as declarations
+from oomph.architectures.families import FAMILIES, MODULES, family
 from oomph.architectures.family import GraphRules
 
 PACKAGE: Final = Path(oomph.__file__).parent
@@ -18,7 +21,7 @@ REPLAYS: Final = {
 
 
 def test_a_family_and_a_model_type_are_declared_once() -> None:
-    declared = [family for module in _MODULES for family in module.FAMILIES]
+    declared = [family for module in MODULES for family in module.FAMILIES]
     model_types = Counter(
         model_type
         for family in declared
@@ -31,7 +34,7 @@ def test_a_family_and_a_model_type_are_declared_once() -> None:
 
 def test_every_file_of_a_family_is_collected() -> None:
     files = {path.stem for path in (PACKAGE / "architectures" / "families").glob("[a-z]*.py")}
-    assert files == {module.__name__.rpartition(".")[2] for module in _MODULES}
+    assert files == {module.__name__.rpartition(".")[2] for module in MODULES}
 
 
 def test_what_is_not_declared_is_a_general_transformer() -> None:
@@ -43,6 +46,13 @@ def test_what_is_not_declared_is_a_general_transformer() -> None:
 
 def test_what_a_config_is_read_for_can_be_built() -> None:
     assert all(family.tensors for family in FAMILIES.values() if family.hugging_face)
+
+
+def test_the_guide_shows_a_family_as_it_is_declared() -> None:
+    guide = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    shown = eval(example, {**vars(declarations)})  # ours, not foreign text
+    assert replace(shown, tensors=None) == replace(FAMILIES["olmo2"], tensors=None)
 
 
 def test_a_layer_with_a_state_has_a_part_that_computes_it() -> None:

@@ -3,8 +3,8 @@
 Stands apart from the catalogue because the figures come from a file that a user names, in another
 project's words. The translation is that of llama.cpp's `conversion/*.py`: the keys that all have
 (`oomph.architectures.hf_keys`) and those of the family. What it yields goes through the same shapes
-and types as a catalogue entry. Weights that are stored in 4 bits (AWQ,
-GPTQ, compressed-tensors) are left to `oomph.architectures.hf_formats`.
+and types as a catalogue entry. Weights that are stored in 4 bits (AWQ, GPTQ, compressed-tensors)
+are left to `oomph.architectures.hf_formats`.
 """
 
 import json

@@ -35,7 +35,7 @@ def recurrent_layers(model: ModelSpec) -> tuple[bool, ...]:
             return tuple(bool(flag) for flag in listed[:n_layer])
         interval = max(model.integer("full_attention_interval", 4), 1)
         return tuple((il + 1) % interval != 0 for il in range(n_layer))
-    heads, feeding = kv_heads(model), feeding_layers(model)
+    heads, feeding = model.kv_heads, feeding_layers(model)
     return tuple(heads[il] == 0 and not feeding[il] for il in range(n_layer))
 
 
@@ -53,13 +53,6 @@ def attending_layers(model: ModelSpec) -> tuple[bool, ...]:
     beside = family(model.arch).recurrence.layers == "beside"
     recurrent, feeding = recurrent_layers(model), feeding_layers(model)
     return tuple((beside or not recurrent[il]) and not feeding[il] for il in range(len(recurrent)))
-
-
-def kv_heads(model: ModelSpec) -> tuple[int, ...]:
-    """KV heads of each layer: as many as query heads where no key tells."""
-    if f"{model.arch}.attention.head_count_kv" in model.metadata:
-        return model.per_layer("attention.head_count_kv")
-    return model.per_layer("attention.head_count", 0)
 
 
 def sliding_window(model: ModelSpec) -> int:

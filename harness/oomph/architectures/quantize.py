@@ -273,7 +273,7 @@ def _choose(mix: _Mixture, category: str, ne: tuple[int, ...], *, index: int, bl
 
 def _mixture(model: ModelSpec, shapes: Sequence[Tensor], name: str, imatrix: bool) -> _Mixture:
     n_head = model.per_layer("attention.head_count")[0]
-    n_head_kv = model.per_layer("attention.head_count_kv", n_head)[0]
+    n_head_kv = model.kv_heads[0]
     names = [tensor for tensor, _ in shapes]
     return _Mixture(
         name=name,

@@ -73,6 +73,13 @@ class ModelSpec:
         return (self.integer(key, default),) * self.n_layer
 
     @property
+    def kv_heads(self) -> tuple[int, ...]:
+        """KV heads of each layer: as many as query heads where no key tells."""
+        if f"{self.arch}.attention.head_count_kv" in self.metadata:
+            return self.per_layer("attention.head_count_kv")
+        return self.per_layer("attention.head_count", 0)
+
+    @property
     def n_layer(self) -> int:
         """Blocks in the file, multi-token-prediction ones included (llama.cpp's block_count)."""
         return self.integer("block_count")

@@ -34,8 +34,7 @@ def head_size(model: ModelSpec) -> tuple[int, int]:
 
 def heads(model: ModelSpec, il: int) -> tuple[int, int]:
     """Query heads and KV heads of block `il`."""
-    n_head = model.per_layer("attention.head_count")[il]
-    return n_head, model.per_layer("attention.head_count_kv", n_head)[il]
+    return model.per_layer("attention.head_count")[il], model.kv_heads[il]
 
 
 def norm(*names: str) -> Part:

@@ -37,14 +37,14 @@ from oomph.architectures.families import (
 )
 from oomph.architectures.family import Family
 
-_MODULES: Final = (
+MODULES: Final = (
     arcee, bailing, cohere, deepseek, dots, ernie, exaone, falcon, gemma, gemma3n, gemma4,
     glm, gpt_oss, granite, hunyuan, internlm, lfm, llama, mamba, minimax, mistral, nemotron,
     olmo, phi, qwen, qwen_hybrid, seed, smollm, stablelm, starcoder, without_positions,
 )  # fmt: skip
 
 FAMILIES: Final[dict[str, Family]] = {
-    family.name: family for module in _MODULES for family in module.FAMILIES
+    family.name: family for module in MODULES for family in module.FAMILIES
 }
 """By llama.cpp's name of the architecture."""
 

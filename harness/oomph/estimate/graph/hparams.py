@@ -12,7 +12,6 @@ from oomph.architectures.families import family
 from oomph.architectures.family import Family
 from oomph.architectures.layers import (
     attending_layers,
-    kv_heads,
     n_decoding,
     recurrent_layers,
     sliding_window,
@@ -199,7 +198,7 @@ def _check_widths(model: ModelSpec) -> None:
 def _layers(
     model: ModelSpec, of: Family, n_layer: int, n_expert_used: int | None
 ) -> tuple[LayerShape, ...]:
-    heads, n_head_kv = model.per_layer("attention.head_count", 0), kv_heads(model)
+    heads, n_head_kv = model.per_layer("attention.head_count", 0), model.kv_heads
     default = model.n_embd // max(heads) if max(heads) > 0 else 0
     head_k, head_v = (
         model.integer(f"attention.{which}_length", default) for which in ("key", "value")
