@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from oomph.architectures.catalogue import catalogue_model, catalogue_names
-from oomph.architectures.families import family
+from oomph.architectures.families import family_of
 from oomph.architectures.shapes import EXTRAS
 from oomph.errors import UnknownNameError
 from oomph.units import GIB
@@ -143,7 +143,7 @@ def test_entry_names_its_source_and_family(name: str) -> None:
     assert name == name.lower()
     assert entry["source"].startswith("https://huggingface.co/")
     assert ("arch" in entry) != ("like" in entry)
-    assert family(entry.get("arch", "llama")).tensors
+    assert family_of(entry.get("arch", "llama")).tensors
     assert set(entry.get("extras", ())) <= set(EXTRAS)
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import oomph
 from oomph.architectures import family as declarations
-from oomph.architectures.families import FAMILIES, MODULES, family
+from oomph.architectures.families import FAMILIES, MODULES, family_of
 from oomph.architectures.family import GraphRules
 
 PACKAGE: Final = Path(oomph.__file__).parent
@@ -38,7 +38,7 @@ def test_every_file_of_a_family_is_collected() -> None:
 
 
 def test_what_is_not_declared_is_a_general_transformer() -> None:
-    unknown = family("of tomorrow")
+    unknown = family_of("of tomorrow")
     assert unknown.graph == GraphRules()
     assert not unknown.has_known_graph
     assert unknown.tensors is None

@@ -4,7 +4,7 @@ One definition each for the tensor lists, the graphs and the sums of memory: by 
 metadata. Layers for multi-token prediction are none of these, and are not in the results.
 """
 
-from oomph.architectures.families import family
+from oomph.architectures.families import family_of
 from oomph.architectures.spec import ModelSpec
 
 
@@ -26,7 +26,7 @@ def is_expert_layer(model: ModelSpec, il: int) -> bool:
 
 def recurrent_layers(model: ModelSpec) -> tuple[bool, ...]:
     """The layers that keep a recurrent state."""
-    n_layer, rule = n_decoding(model), family(model.arch).recurrence.layers
+    n_layer, rule = n_decoding(model), family_of(model.arch).recurrence.layers
     if rule in ("none", "all", "beside"):
         return (rule != "none",) * n_layer
     if rule == "interval":
@@ -42,7 +42,7 @@ def recurrent_layers(model: ModelSpec) -> tuple[bool, ...]:
 def feeding_layers(model: ModelSpec) -> tuple[bool, ...]:
     """The layers that are a feed-forward and nothing else (Nemotron-H)."""
     n_layer = n_decoding(model)
-    if family(model.arch).recurrence.layers != "no_kv_heads_no_ff":
+    if family_of(model.arch).recurrence.layers != "no_kv_heads_no_ff":
         return (False,) * n_layer
     widths = model.per_layer("feed_forward_length", 0)
     return tuple(width > 0 for width in widths[:n_layer])
@@ -50,7 +50,7 @@ def feeding_layers(model: ModelSpec) -> tuple[bool, ...]:
 
 def attending_layers(model: ModelSpec) -> tuple[bool, ...]:
     """The layers with a KV cache: neither recurrent alone nor a feed-forward alone."""
-    beside = family(model.arch).recurrence.layers == "beside"
+    beside = family_of(model.arch).recurrence.layers == "beside"
     recurrent, feeding = recurrent_layers(model), feeding_layers(model)
     return tuple((beside or not recurrent[il]) and not feeding[il] for il in range(len(recurrent)))
 
@@ -58,7 +58,7 @@ def attending_layers(model: ModelSpec) -> tuple[bool, ...]:
 def sliding_window(model: ModelSpec) -> int:
     """The cells that a layer with a window, or with chunks, sees at most (n_swa); 0 where no layer
     has one."""
-    windows = family(model.arch).windows
+    windows = family_of(model.arch).windows
     if not windows.period or windows.n_layer not in (0, n_decoding(model)):
         return 0
     named = model.integer("attention.sliding_window", windows.n_tokens)
@@ -67,7 +67,7 @@ def sliding_window(model: ModelSpec) -> int:
 
 def windowed_layers(model: ModelSpec) -> tuple[bool, ...]:
     """The layers with a sliding window: as the metadata list them, else by the family's pattern."""
-    n_layer, windows = n_decoding(model), family(model.arch).windows
+    n_layer, windows = n_decoding(model), family_of(model.arch).windows
     if sliding_window(model) == 0:
         return (False,) * n_layer
     listed = model.metadata.get(f"{model.arch}.attention.sliding_window_pattern")

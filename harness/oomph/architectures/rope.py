@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import ceil, log2
 from typing import Final
 
-from oomph.architectures.families import family
+from oomph.architectures.families import family_of
 from oomph.architectures.family import PublishedYarn
 from oomph.architectures.spec import ModelSpec
 from oomph.config import padded_context
@@ -48,7 +48,7 @@ class RopeScaling:
 def has_positions(spec: ModelSpec) -> bool:
     """Whether the model's positions are bounded at all; recurrent models and those without RoPE
     need no scaling."""
-    layers = family(spec.arch).rope.layers
+    layers = family_of(spec.arch).rope.layers
     if layers == "finetuned":  # llama.cpp reads this key as "uses RoPE", true where it is missing
         return bool(spec.metadata.get(f"{spec.arch}.rope.scaling.finetuned", True))
     return layers != "none"
@@ -167,7 +167,7 @@ def _published(spec: ModelSpec) -> PublishedYarn | None:
     return next(
         (
             entry
-            for entry in family(spec.arch).yarn
+            for entry in family_of(spec.arch).yarn
             if entry.context_length == spec.n_ctx_train and spec.n_embd >= entry.min_embedding
         ),
         None,

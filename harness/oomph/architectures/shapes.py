@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from typing import Final
 
 from oomph.architectures import tensor_parts as parts
-from oomph.architectures.families import FAMILIES, family
+from oomph.architectures.families import FAMILIES, family_of
 from oomph.architectures.family import Family, Tensors
 from oomph.architectures.layers import (
     attending_layers,
@@ -26,7 +26,7 @@ EXTRAS: Final = ("tied_output", "rope_freqs", "rope_factors")
 `extras`."""
 
 
-def _parts(model: ModelSpec, of: Family, tensors: Tensors) -> Iterator[tuple[Part, ...]]:
+def _parts(model: ModelSpec, family: Family, tensors: Tensors) -> Iterator[tuple[Part, ...]]:
     """The parts of each block, block by block."""
     n_more = model.n_layer - n_decoding(model)
     attends = (*attending_layers(model), *(True,) * n_more)
@@ -38,7 +38,7 @@ def _parts(model: ModelSpec, of: Family, tensors: Tensors) -> Iterator[tuple[Par
             chosen += tensors.attention
         if is_recurrent[il]:
             chosen += tensors.recurrent
-        if feeds_only[il] or of.graph.layer != "single":
+        if feeds_only[il] or family.graph.layer != "single":
             chosen += tensors.experts if is_expert_layer(model, il) else tensors.dense
         if il >= n_decoding(model):
             chosen += tensors.next_token
@@ -46,12 +46,12 @@ def _parts(model: ModelSpec, of: Family, tensors: Tensors) -> Iterator[tuple[Par
 
 
 def _outside_blocks(
-    model: ModelSpec, of: Family, tensors: Tensors, extras: Collection[str]
+    model: ModelSpec, family: Family, tensors: Tensors, extras: Collection[str]
 ) -> Iterator[Tensor]:
     n_embd, n_vocab = model.n_embd, model.integer("vocab_size")
     if "tied_output" not in extras:
         yield "output.weight", (n_embd, n_vocab)
-    yield f"{of.output_norm}.weight", (n_embd,)
+    yield f"{family.output_norm}.weight", (n_embd,)
     for part in tensors.outside:
         yield from part(model)
     half_rope = model.integer("rope.dimension_count", parts.head_size(model)[0]) // 2
@@ -70,15 +70,15 @@ def tensor_shapes(model: ModelSpec, *, extras: Collection[str] = ()) -> tuple[Te
     `rope_freqs` and `rope_factors` (tables of rotary frequencies). UnknownNameError for an
     architecture whose family declares no tensors.
     """
-    of = family(model.arch)
-    if of.tensors is None:
+    family = family_of(model.arch)
+    if family.tensors is None:
         known = sorted(name for name, other in FAMILIES.items() if other.tensors)
         raise UnknownNameError(
             f"{model.source}: the tensors of architecture {model.arch!r} are not known without a "
             f"file; those of {', '.join(known)} are"
         )
-    found = sorted(_outside_blocks(model, of, of.tensors, extras))
-    for il, chosen in enumerate(_parts(model, of, of.tensors)):
+    found = sorted(_outside_blocks(model, family, family.tensors, extras))
+    for il, chosen in enumerate(_parts(model, family, family.tensors)):
         block = (tensor for part in chosen for tensor in part(model, il))
         found += sorted((f"blk.{il}.{name}", ne) for name, ne in block)
     return tuple(found)

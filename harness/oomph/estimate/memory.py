@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from oomph.architectures.families import family
+from oomph.architectures.families import family_of
 from oomph.architectures.spec import ModelSpec
 from oomph.config import RunConfig
 from oomph.errors import ModelFileError
@@ -56,7 +56,7 @@ class MemoryModel:
     def is_known(self) -> bool:
         """Whether the architecture's graph is declared, so that the compute buffers are
         exact."""
-        return family(self.model.arch).has_known_graph
+        return family_of(self.model.arch).has_known_graph
 
     def hparams(self, n_expert_used: int | None = None) -> Hparams:
         """The model's numbers with this many experts used; ModelFileError where they cannot be."""

@@ -11,7 +11,7 @@ from functools import cache
 from importlib import resources
 from typing import Any, Final
 
-from oomph.architectures.families import family
+from oomph.architectures.families import family_of
 from oomph.architectures.spec import ModelSpec
 from oomph.config import FLASH_ATTN, RunConfig
 from oomph.estimate.coefficients import Coefficients, default_coefficients
@@ -39,7 +39,7 @@ CALLED: Final = ("predict", "max_context", "for_card", "total_bytes")
 """Methods that the page calls by name."""
 REPLACED: Final = (
     "oomph.estimate.coefficients:default_coefficients",
-    "oomph.architectures.families:family",
+    "oomph.architectures.families:family_of",
     "oomph.config:_checked",
 )
 """What the page provides: the coefficients and its models' families come as JSON, and its knobs
@@ -151,7 +151,7 @@ def estimator_script() -> str:
 def model_facts(model: ModelSpec) -> dict[str, Any]:
     """A model's numbers, family and tensors; arrays that were stepped over as [element type,
     length]."""
-    declared = family(model.arch)
+    declared = family_of(model.arch)
     return {
         "name": model.name,
         "arch": model.arch,

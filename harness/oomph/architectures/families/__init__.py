@@ -49,7 +49,7 @@ FAMILIES: Final[dict[str, Family]] = {
 """By llama.cpp's name of the architecture."""
 
 
-def family(arch: str) -> Family:
+def family_of(arch: str) -> Family:
     """The family of llama.cpp's architecture `arch`; the general transformer where none is
     declared."""
     return FAMILIES.get(arch) or Family(name=arch, has_known_graph=False)

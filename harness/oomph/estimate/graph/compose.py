@@ -1,6 +1,6 @@
 """Composes a model's graph from the parts of its layers.
 
-Which part a layer has is read off its tensors first and the architecture's row second; how the
+Which part a layer has is read off its tensors first and the family's rules second; how the
 parts are wired is one of `LAYERS`. The result is the graph that llama.cpp reserves, node by node.
 """
 

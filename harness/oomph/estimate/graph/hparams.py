@@ -8,7 +8,7 @@ so a layer's cache and its nodes cannot disagree.
 from dataclasses import dataclass, replace
 from typing import Final
 
-from oomph.architectures.families import family
+from oomph.architectures.families import family_of
 from oomph.architectures.family import Family
 from oomph.architectures.layers import (
     attending_layers,
@@ -154,7 +154,7 @@ def resolve_hparams(model: ModelSpec, *, n_expert_used: int | None = None) -> Hp
     Raises ModelFileError for counts and widths that no model has, and for more experts than there
     are.
     """
-    of = family(model.arch)
+    family = family_of(model.arch)
     n_layer_all, n_layer = model.n_layer, n_decoding(model)
     if not 1 <= n_layer <= n_layer_all <= MAX_LAYERS:
         raise ModelFileError(
@@ -166,16 +166,16 @@ def resolve_hparams(model: ModelSpec, *, n_expert_used: int | None = None) -> Hp
         )
     _check_widths(model)
     return Hparams(
-        family=of,
+        family=family,
         n_layer_all=n_layer_all,
         n_embd=model.n_embd,
         n_embd_inp=model.n_embd * (1 + model.integer("n_deepstack_layers", 0)),
         n_vocab=model.n_vocab,
         n_expert=model.n_expert,
         n_swa=sliding_window(model),
-        n_pos=4 if _has_sections(model, of) else 1,
+        n_pos=4 if _has_sections(model, family) else 1,
         is_mla=bool(model.integer("attention.key_length_mla", 0)),
-        layers=_layers(model, of, n_layer, n_expert_used),
+        layers=_layers(model, family, n_layer, n_expert_used),
         ssm=_ssm(model),
     )
 
@@ -196,7 +196,7 @@ def _check_widths(model: ModelSpec) -> None:
 
 
 def _layers(
-    model: ModelSpec, of: Family, n_layer: int, n_expert_used: int | None
+    model: ModelSpec, family: Family, n_layer: int, n_expert_used: int | None
 ) -> tuple[LayerShape, ...]:
     heads, n_head_kv = model.per_layer("attention.head_count", 0), model.kv_heads
     default = model.n_embd // max(heads) if max(heads) > 0 else 0
@@ -209,10 +209,12 @@ def _layers(
     )
     swa, recurrent = windowed_layers(model), recurrent_layers(model)
     attends = attending_layers(model)
-    owned = _layers_with_own_cache(model, of, n_layer)
+    owned = _layers_with_own_cache(model, family, n_layer)
     used = _experts_used(model, n_expert_used)
-    rope = _rotated_layers(model, of, swa)
-    index_width = model.integer("attention.indexer.key_length", 0) if of.graph.has_indexer else 0
+    rope = _rotated_layers(model, family, swa)
+    index_width = (
+        model.integer("attention.indexer.key_length", 0) if family.graph.has_indexer else 0
+    )
     return tuple(
         LayerShape(
             n_head=heads[il],
@@ -227,7 +229,7 @@ def _layers(
             index_width=index_width,
             has_rope=rope[il],
             has_deepstack=il < model.integer("n_deepstack_layers", 0),
-            thins_gate=of.graph.layer == "altup" and il < THINNED_LAYERS,
+            thins_gate=family.graph.layer == "altup" and il < THINNED_LAYERS,
         )
         for il in range(n_layer)
     )
@@ -250,11 +252,11 @@ def _experts_used(model: ModelSpec, override: int | None) -> tuple[int, ...]:
     return used
 
 
-def _layers_with_own_cache(model: ModelSpec, of: Family, n_layer: int) -> int:
+def _layers_with_own_cache(model: ModelSpec, family: Family, n_layer: int) -> int:
     """The layers before the first that reads another's cache: the last of its kind, with a window
     or without."""
     shared = model.integer(
-        "attention.shared_kv_layers", max(0, n_layer - (of.graph.shares_kv_from or n_layer))
+        "attention.shared_kv_layers", max(0, n_layer - (family.graph.shares_kv_from or n_layer))
     )
     if shared and n_layer - shared < 2:
         raise ModelFileError(
@@ -264,7 +266,7 @@ def _layers_with_own_cache(model: ModelSpec, of: Family, n_layer: int) -> int:
     return n_layer - shared
 
 
-def _has_sections(model: ModelSpec, of: Family) -> bool:
+def _has_sections(model: ModelSpec, family: Family) -> bool:
     """Whether tokens have four positions (M-RoPE): by the architecture, or by the sections that the
     metadata list."""
     sections = model.metadata.get(f"{model.arch}.rope.dimension_sections")
@@ -273,16 +275,16 @@ def _has_sections(model: ModelSpec, of: Family) -> bool:
         and len(sections) > 1
         and all(isinstance(n, int) and n > 0 for n in sections[:2])
     )
-    return listed if of.rope.sections == "listed" else of.rope.sections == "always"
+    return listed if family.rope.sections == "listed" else family.rope.sections == "always"
 
 
-def _rotated_layers(model: ModelSpec, of: Family, swa: tuple[bool, ...]) -> tuple[bool, ...]:
+def _rotated_layers(model: ModelSpec, family: Family, swa: tuple[bool, ...]) -> tuple[bool, ...]:
     """The layers with rotary embeddings (has_rope, n_no_rope_layer_step)."""
-    layers = of.rope.layers if of.has_known_graph else "all"  # the general transformer's
+    layers = family.rope.layers if family.has_known_graph else "all"  # the general transformer's
     if layers == "windowed" and any(swa):
         return swa
     if layers == "stepped":
-        step = UNROTATED_STEP if any(swa) or not of.windows.period else len(swa)
+        step = UNROTATED_STEP if any(swa) or not family.windows.period else len(swa)
         return tuple((il + 1) % step != 0 for il in range(len(swa)))
     finetuned = bool(model.metadata.get(f"{model.arch}.rope.scaling.finetuned", True))
     return (layers != "none" and (finetuned or layers != "finetuned"),) * len(swa)

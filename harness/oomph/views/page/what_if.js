@@ -7,7 +7,7 @@ const RATE_SPAN = [1, 30000];  // tokens per second that the lines of the speeds
 // --- from JSON to the estimate layer
 
 const coefficients$default_coefficients = () => shared().coefficients;
-const families$family = (arch) => families$family[arch];  // those of the page's models
+const families$family_of = (arch) => families$family_of[arch];  // those of the page's models
 const config$_checked = (knobs) => knobs;  // controls offer nothing that a configuration refuses
 
 function fromJson(value) {
@@ -25,7 +25,7 @@ function readCoefficients(facts) {
 }
 const readCard = (facts) => facts && new gpus$GpuSpec(...facts);
 function readModel({ name, arch, family, metadata, tensors }) {
-  families$family[arch] = family;
+  families$family_of[arch] = family;
   const infos = tensors.map(([tensor, ne, type]) => [tensor, new header$TensorInfo(tensor, ne, ggml_types$QUANTS.get(type))]);
   return new spec$ModelSpec(name, arch, fromJson(metadata), $dict(infos), name);
 }
