@@ -1,4 +1,5 @@
-"""The coefficients that a fit varies, as a vector with bounds, and their slopes on observations.
+"""The coefficients that a fit varies, as a bounded vector, and their slopes on observations.
+
 
 The formulas of `estimate` take numpy arrays for coefficients, so one evaluation with one entry per
 varied coefficient gives a whole row of the Jacobian.
