@@ -123,6 +123,25 @@ def test_what_disturbed_a_point_is_said(make_record: Make) -> None:
     assert remarks(make_record(conditions={"other_cpus": 0.05, "throttle_reasons": []})) == ()
 
 
+@pytest.mark.parametrize(
+    ("n_cpus", "worker_cpus", "other_cpus", "crowded"),
+    [
+        (16, 1.119, 0.23, False),  # an H200's quiet ladder
+        (8, 0.997, 7.014, True),  # the same beside a compiler on every core
+        (2, 1.9, 0.25, True),  # a run on the CPU with all of its cores
+        (16, 8.0, 3.0, False),
+        (16, 15.2, 0.5, True),
+    ],
+)
+def test_other_work_crowds_only_where_no_core_is_left_idle(
+    make_record: Make, n_cpus: int, worker_cpus: float, other_cpus: float, crowded: bool
+) -> None:
+    environment = make_record().environment.model_copy(update={"cpu_count": n_cpus})
+    conditions = {"worker_cpus": worker_cpus, "other_cpus": other_cpus}
+    said = remarks(make_record(environment=environment, conditions=conditions))
+    assert bool(said) is crowded
+
+
 def test_what_the_cards_can_give_is_known_only_where_each_says(make_record: Make) -> None:
     base = make_record().environment
     two = base.model_copy(

@@ -16,6 +16,8 @@ DRIFTED: Final = 0.05
 CROWDED_CPUS: Final = 0.2
 """CPUs kept busy by anything but the worker from which a speed is in doubt; the harness itself
 takes about 0.01."""
+IDLE_CPUS: Final = 1.0
+"""CPUs that were idle on average: with so many, other work did not run in the worker's place."""
 
 
 def remarks(record: Record) -> tuple[str, ...]:
@@ -41,10 +43,13 @@ def remarks(record: Record) -> tuple[str, ...]:
 
 
 def is_crowded(record: Record) -> bool:
-    """Whether other work kept processors busy and no sample can say that it did not suffer from
-    it."""
+    """Whether other work kept processors busy, none was left idle, and no sample can say that it
+    did not suffer from it."""
     busy = record.conditions.get("other_cpus") or 0.0
-    return bool(record.timings) and busy > CROWDED_CPUS and not _is_judged_by_sample(record)
+    own, n_cpus = record.conditions.get("worker_cpus"), record.environment.cpu_count
+    has_room = own is not None and n_cpus is not None and own + busy <= n_cpus - IDLE_CPUS
+    is_busy = busy > CROWDED_CPUS and not has_room
+    return bool(record.timings) and is_busy and not _is_judged_by_sample(record)
 
 
 def has_neighbours(record: Record) -> bool:
