@@ -47,14 +47,17 @@ class ExpectedTime:
         )
 
     def _point_seconds(self, config: RunConfig, workload: Workload) -> float | None:
-        """Everything at the speed of the deepest stop, which is the slowest."""
+        """Every test at the speed of the deepest stop, which is the slowest; the way there at the
+        mean of that and of an empty cache, as a prompt takes longer by the same for each cell."""
         stops = _stops(config, workload)
         speed = self._speed(config.with_(n_depth=min(stops[-1], config.deepest) if stops else 0))
-        if speed is None:
+        at_first = self._speed(config.with_(n_depth=0))
+        if speed is None or at_first is None:
             return None
+        token_s = (1 / at_first.prefill_tokens_per_s + 1 / speed.prefill_tokens_per_s) / 2
         prompt_s = workload.n_prompt * config.n_parallel / speed.prefill_tokens_per_s
         answer_s = workload.n_gen * config.n_parallel / speed.decode_tokens_per_s
-        fill_s = (stops[-1] if stops else 0) * config.n_parallel / speed.prefill_tokens_per_s
+        fill_s = (stops[-1] if stops else 0) * config.n_parallel * token_s
         timed_s = sum(_repeated(seconds, workload) for seconds in (prompt_s, answer_s)) * len(stops)
         return fill_s + timed_s + _n_asked(config, workload) / speed.prefill_tokens_per_s
 

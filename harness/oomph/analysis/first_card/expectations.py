@@ -23,18 +23,21 @@ from oomph.measure.plan import Subject
 from oomph.measure.sweep import Point
 from oomph.measure.worker.ladder import depths_within
 
-WRITE_BYTES_PER_S: Final = 1e9
-LOAD_BYTES_PER_S: Final = 2.5e9
-"""From the page cache to the card, where a file was written a moment ago."""
-PROCESS_S: Final = 2.0
-"""A worker, its libraries and its CUDA context."""
+WRITE_BYTES_PER_S: Final = 1.4e9
+"""Random weights on 8 to 16 cores of a Sapphire Rapids Xeon: 1.32 to 1.54 GB/s."""
+LOAD_BYTES_PER_S: Final = 4.6e9
+"""From memory to the card, where a file was written a moment ago: 2.7 to 5.2 GB/s on an H200, the
+larger the file the faster."""
+PROCESS_S: Final = 1.0
+"""A worker, its libraries and its CUDA context: 0.5 to 0.8 s there."""
 CONTEXT_S: Final = 0.3
 PHANTOM_TOKENS_PER_S: Final = 12_000
 """A phantom card computes nothing: this is llama.cpp's own work on one core of a shared server
 (17,000 were seen)."""
 UNKNOWN_POINT_S: Final = 30.0
-PROBES: Final = 4
-"""A frontier takes about three probes where the prediction is good."""
+PROBES, FULL_PROBES = 4, 2
+"""A frontier takes about four probes where the prediction is good, and two of them run full: the
+others end in the first prompt."""
 STAGES: Final = {
     "weights": "oom_weights",
     "kv_cache": "oom_kv",
@@ -126,9 +129,8 @@ class Foreseen:
             seconds += load + (self._fill_seconds(subject.spec, provoked.config) if runs else 0.0)
         for config in step.configs("frontier"):
             longest = self.frontier(step, subject, config) or CONTEXT_STEP
-            seconds += PROBES * (
-                load + self._fill_seconds(subject.spec, config.with_(n_ctx=longest))
-            )
+            fill = self._fill_seconds(subject.spec, config.with_(n_ctx=longest))
+            seconds += PROBES * load + FULL_PROBES * fill
         return seconds
 
     def _fill_seconds(self, spec: ModelSpec, config: RunConfig) -> float:
