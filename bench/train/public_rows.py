@@ -148,7 +148,7 @@ _REASONS: Final[tuple[tuple[str, Callable[[Row], bool]], ...]] = (
         ),
     ),
     ("layers on the host", _layers_on_host),
-    ("other active experts", lambda r: bool(r["n_expert_used"])),
+    ("other active experts", lambda r: bool(r["n_expert_used"]) and r["tool"] != "oomph"),
     ("larger than the card", lambda r: "UNIFIED_MEMORY" in _notes(r) or _larger_than_card(r)),
     (
         "prompt and generation timed together",
@@ -211,6 +211,8 @@ def _observation(row: Row, models: dict[tuple[object, ...], ModelSpec]) -> Speed
         flash_attn="on" if _flash(row, year) else "off",
         type_k=str(row["type_k"] or "f16"),
         type_v=str(row["type_v"] or "f16"),
+        swa_full=bool(row.get("swa_full")),
+        n_expert_used=row["n_expert_used"],
         n_cpu_moe=min(row["n_cpu_moe"] or 0, spec.n_layer),
         override_tensor=row["tensor_overrides"],
     )

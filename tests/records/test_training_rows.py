@@ -1,5 +1,5 @@
-"""Rows for the trainer: what a real card did comes back as the trainer's own observations, and
-nothing else does."""
+"""Rows for the trainer: what a real card did comes back as the trainer's own observations, marked
+where it was disturbed."""
 
 import json
 from pathlib import Path
@@ -58,8 +58,11 @@ def test_the_trainer_reads_what_was_measured(record: Record, tmp_path: Path) -> 
     path = tmp_path / "speed.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in training_rows([record])))
     read = public_observations(path)
-    assert (read.n_rows, read.left_out) == (2, {})
-    prefill, decode = sorted(read.observations, key=lambda each: each.test, reverse=True)
+    assert (read.n_rows, read.left_out) == (3, {})
+    prefill, decode = (
+        next(o for o in read.observations if o.test == test and not o.is_doubted)
+        for test in ("prefill", "decode")
+    )
     assert (prefill.n_prompt, prefill.n_depth, prefill.tokens_per_s) == (
         512,
         4096,
@@ -71,13 +74,46 @@ def test_the_trainer_reads_what_was_measured(record: Record, tmp_path: Path) -> 
     assert all(each.question.flash for each in read.observations)
 
 
-def test_other_active_experts_say_so_and_the_trainer_leaves_them_out(
-    record: Record, tmp_path: Path
-) -> None:
+def test_other_active_experts_are_told_and_read(record: Record, tmp_path: Path) -> None:
+    """Of other people's rows it is not known how they were made: those are left out."""
     ten = record.model_copy(update={"config": {**record.config, "n_expert_used": 10}})
+    path, rows = tmp_path / "speed.jsonl", list(training_rows([ten]))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    experts = [o.question.config.n_expert_used for o in public_observations(path).observations]
+    assert experts == [10, 10, 10]
+    path.write_text("".join(json.dumps(row | {"tool": "llama-bench"}) + "\n" for row in rows))
+    assert public_observations(path).left_out == {"other active experts": 3}
+
+
+def test_windows_in_full_are_told(record: Record, tmp_path: Path) -> None:
+    whole = record.model_copy(update={"config": {**record.config, "swa_full": True}})
     path = tmp_path / "speed.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in training_rows([ten])))
-    assert public_observations(path).left_out == {"other active experts": 2}
+    path.write_text("".join(json.dumps(row) + "\n" for row in training_rows([whole])))
+    assert all(o.question.config.swa_full for o in public_observations(path).observations)
+
+
+def test_a_disturbed_row_is_marked_and_gives_way_to_a_quiet_one(record: Record) -> None:
+    hot = record.model_copy(update={"conditions": {"throttle_reasons": ["power_cap"]}})
+    marked = list(training_rows([hot]))
+    assert {(row["quality"], row["quality_reason"]) for row in marked} == {
+        ("noisy", "throttled (power_cap)")
+    }
+    both = list(training_rows([hot, record]))
+    assert [row["quality"] for row in both if row["n_depth"] == 4096] == ["clean", "clean"]
+
+
+def test_of_a_ladder_its_stops_are_rows(record: Record) -> None:
+    between = record.timings[1].model_copy(update={"n_depth": 2048})
+    ladder = record.model_copy(update={"timings": [*record.timings, between]})
+    assert {row["n_depth"] for row in training_rows([ladder])} == {0, 4096}
+
+
+def test_a_file_is_the_published_model_whose_header_it_has(record: Record) -> None:
+    mine = record.model_copy(
+        update={"model": record.model.model_copy(update={"path": "mine.gguf"})}
+    )
+    assert list(training_rows([mine])) == []
+    assert len(list(training_rows([record, mine]))) == 2 * len(list(training_rows([record])))
 
 
 @pytest.mark.parametrize(
@@ -93,7 +129,6 @@ def test_other_active_experts_say_so_and_the_trainer_leaves_them_out(
                 "header_sha256": "",
             }
         },
-        {"conditions": {"throttle_reasons": ["power_cap"]}},
     ],
 )
 def test_what_teaches_nothing_is_no_row(record: Record, change: dict[str, Any]) -> None:

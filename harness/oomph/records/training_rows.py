@@ -2,7 +2,7 @@
 
 A row has the keys that `bench.train.public_rows` reads, so a file of them lies beside tables of
 other people's. What a trainer could not use is left out here: a phantom, a model that nobody
-published, a point that something disturbed.
+published. What something disturbed is a row where nothing quiet tells the same, marked as noisy.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,31 +11,63 @@ from typing import Any
 
 from oomph.architectures.catalogue import catalogue_model
 from oomph.errors import UnknownNameError
-from oomph.records.disturbance import quiet_samples
+from oomph.records.disturbance import quiet_samples, remarks
 from oomph.records.schema import Record, Timing
 
 Row = dict[str, Any]
+_RESULT = ("tokens_per_s", "stddev", "quality", "quality_reason", "date", "source_url")
+"""What two rows of the same question may differ in."""
 
 
 def training_rows(records: Iterable[Record]) -> Iterator[Row]:
     """One row a warm test at a depth, of records that ran on one real card of the catalogue's
-    models."""
-    for record in records:
-        if (
-            record.environment.backend != "cuda"
-            or len(record.environment.gpus) != 1
-            or record.outcome.label != "ok"
-        ):
-            continue
-        name, _, quant = record.model.path.partition(":")
-        try:
-            own_experts = catalogue_model(name, quant).n_expert_used
-        except UnknownNameError:
-            continue
-        for timing in record.timings:
-            samples = quiet_samples(record, timing)
-            if timing.test[:2] in ("pp", "tg") and "+" not in timing.test and samples:
-                yield _row(record, timing, samples, name=name, quant=quant, own_experts=own_experts)
+    models.
+
+    Of a ladder these are its stops. A file of one's own is a model of the catalogue where another
+    record has the same header under that name.
+    """
+    kept = [record for record in records if _ran_on_one_card(record)]
+    names = {r.model.header_sha256: r.model.path for r in kept if ":" in r.model.path}
+    rows = [row for record in kept for row in _rows(record, names)]
+    quiet = {_question(row) for row in rows if row["quality"] == "clean"}
+    yield from (row for row in rows if row["quality"] == "clean" or _question(row) not in quiet)
+
+
+def _ran_on_one_card(record: Record) -> bool:
+    environment = record.environment
+    is_real = environment.backend == "cuda" and len(environment.gpus) == 1
+    return is_real and record.outcome.label == "ok"
+
+
+def _question(row: Row) -> tuple[tuple[str, Any], ...]:
+    return tuple((key, value) for key, value in row.items() if key not in _RESULT)
+
+
+def _rows(record: Record, names: dict[str, str]) -> Iterator[Row]:
+    path = names.get(record.model.header_sha256, record.model.path)
+    name, _, quant = path.partition(":")
+    try:
+        own_experts = catalogue_model(name, quant).n_expert_used
+    except UnknownNameError:
+        return
+    stops = {timing.n_depth for timing in record.timings if timing.test.startswith("tg")}
+    for timing in record.timings:
+        is_stop = timing.n_depth in stops or not stops
+        if timing.test[:2] in ("pp", "tg") and "+" not in timing.test and is_stop:
+            quiet = quiet_samples(record, timing)
+            row = _row(
+                record,
+                timing,
+                quiet or timing.samples_ns,
+                name=name,
+                quant=quant,
+                own_experts=own_experts,
+            )
+            reason = "; ".join(remarks(record)) or "its threads were put aside for other work"
+            yield row | {
+                "quality": "clean" if quiet else "noisy",
+                "quality_reason": "" if quiet else reason,
+            }
 
 
 def _row(
@@ -70,6 +102,7 @@ def _row(
         "type_k": config.get("type_k"),
         "type_v": config.get("type_v"),
         "flash_attn": flash,
+        "swa_full": bool(config.get("swa_full")),
         "test": f"{timing.test} @ d{timing.n_depth}",
         "tokens_per_s": median(rates),
         "stddev": stdev(rates) if len(rates) > 1 else None,
