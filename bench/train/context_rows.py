@@ -20,12 +20,14 @@ from oomph.config import RunConfig
 from oomph.errors import OomphError, UnknownNameError
 from oomph.estimate.build import build_of
 from oomph.estimate.memory import MemoryModel
-from oomph.estimate.overhead import pool_bytes
+from oomph.estimate.overhead import RUN_BYTES_PER_THREAD, pool_bytes, resident_threads
 from oomph.gpus import GpuSpec, gpu
 from oomph.units import MIB
 
 Row = Mapping[str, Any]
 
+OWN_CONTEXTS: Final = Path(__file__).parent / "measured" / "contexts.jsonl"
+"""What NVML said of cards with an idle context, as `oomph first-card` asked it."""
 MOST_CONTEXT_BYTES: Final = 800 * MIB
 """More in use than any context takes: something else was on the card."""
 LOG_NOISE: Final = 0.1
@@ -62,8 +64,8 @@ class SeenContext:
 
 
 def contexts_by_card(folder: Path) -> dict[GpuSpec, SeenContext]:
-    """Each card's context: the least that a log found in use, else the median of its clean
-    readings."""
+    """Each card's context once a prompt has run: our own records', else the least that a log found
+    in use with what a prompt adds, else the median of its clean readings."""
     found: dict[GpuSpec, list[float]] = {}
     for reading in readings(folder / "vram-2026.jsonl"):
         if 0 < reading.context_bytes < MOST_CONTEXT_BYTES:
@@ -75,8 +77,12 @@ def contexts_by_card(folder: Path) -> dict[GpuSpec, SeenContext]:
         for card, each in found.items()
     }
     logged = least_in_use(read_rows(folder / "memory.jsonl"))
+    own = {gpu(row["gpu"]): row["context_mib"] * MIB for row in read_rows(OWN_CONTEXTS)}
     return read | {
-        card: SeenContext(n_bytes=n_bytes, noise=LOG_NOISE) for card, n_bytes in logged.items()
+        card: SeenContext(
+            n_bytes=n_bytes + RUN_BYTES_PER_THREAD * resident_threads(card), noise=LOG_NOISE
+        )
+        for card, n_bytes in {**logged, **own}.items()
     }
 
 

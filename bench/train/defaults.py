@@ -18,10 +18,12 @@ from bench.train.learn import as_coefficients, learn
 from bench.train.public_rows import public_observations
 
 from oomph.calibrate.intervals import conformal_width
-from oomph.calibrate.observations import SpeedObservation
+from oomph.calibrate.least_squares import Array, solve
+from oomph.calibrate.observations import STEP, SpeedObservation
+from oomph.calibrate.speed_fit import CAUCHY
 from oomph.errors import FitError
-from oomph.estimate.card import card_facts
-from oomph.estimate.coefficients import GENERATIONS, Coefficients, definitions
+from oomph.estimate.coefficients import Coefficients, definitions
+from oomph.estimate.overhead import resident_threads
 from oomph.estimate.speed import ON_HOST
 from oomph.estimate.tested import asked_features
 from oomph.gpus import GpuSpec
@@ -55,7 +57,7 @@ def learned_defaults(folder: Path) -> Coefficients:
             for card in sorted({*coefficients.cards, *own})
         },
         interval_widths=widths
-        | {"context_bytes": {"generation": conformal_width(context_errors(contexts))}},
+        | {"context_bytes": {"other cards": conformal_width(context_errors(contexts))}},
         seen=_models_by_card(rows.observations),
         tested=_tested(rows.observations),
         covered={"n_depth": (0.0, max(o.n_depth for o in rows.observations))},
@@ -88,10 +90,14 @@ def _tested(observations: Sequence[SpeedObservation]) -> dict[str, int]:
     return dict(sorted(found.items()))
 
 
+MEASURED: Final = Path(__file__).parent / "measured"
+"""Our own tables, of published records: `oomph export FOLDER --format rows`."""
+
+
 def speed_tables(folder: Path) -> list[Path]:
-    """The files of speeds in a folder of rows, by name; FitError where there is none."""
+    """The files of speeds in a folder of rows, by name, and our own; FitError where it has none."""
     if found := sorted(folder.glob("speed*.jsonl")):
-        return found
+        return [*found, *sorted(MEASURED.glob("speed*.jsonl"))]
     raise FitError(f"{folder}: holds no speed.jsonl; give a folder of public rows")
 
 
@@ -112,61 +118,71 @@ def _models_by_card(observations: Sequence[SpeedObservation]) -> dict[str, tuple
 Contexts = Mapping[GpuSpec, SeenContext]
 
 
-def context_values(contexts: Contexts) -> dict[str, float]:
-    """The coefficients of memory: CUDA contexts by generation, from those of cards.
+_CONTEXT: Final = ("memory.context_base_bytes", "memory.context_bytes_per_thread")
 
-    Each generation's factor is shrunk towards 1 as its prior says.
-    """
-    known, found = definitions(), _context_logs(contexts)
+
+def context_values(contexts: Contexts) -> dict[str, float]:
+    """The coefficients of memory; those of CUDA contexts fitted under their priors, each card
+    weighing as its noise says."""
+    known = definitions()
     values = {name: known[name].prior for name in known if name.startswith("memory.")}
-    for generation in GENERATIONS:
-        values[f"memory.context_factor.{generation}"] = float(
-            np.exp(_shrunk(found.get(generation, [])))
-        )
-    return values
+    return values | dict(zip(_CONTEXT, np.exp(_context_fit(contexts)).tolist(), strict=True))
 
 
 def own_contexts(contexts: Contexts, values: Mapping[str, float]) -> dict[str, dict[str, float]]:
-    """By card, its own context against its generation's, shrunk as the factor's prior and the rows'
-    noise say."""
+    """By card, its own context against what its threads make expect, shrunk as the factor's prior
+    and the rows' noise say."""
     own_sd = definitions()["memory.own_context_factor"].sd
     own = {}
     for card, seen in contexts.items():
-        generation = values[f"memory.context_factor.{card_facts(card).generation}"]
-        expected = values["memory.context_bytes_per_sm"] * card.sm_count * generation
+        expected = values[_CONTEXT[0]] + values[_CONTEXT[1]] * resident_threads(card)
         kept = own_sd**2 / (own_sd**2 + seen.noise**2)
         own[card.name] = {"memory.own_context_factor": float((seen.n_bytes / expected) ** kept)}
     return own
 
 
 def context_errors(contexts: Contexts) -> list[float]:
-    """ln(predicted / seen) of each well-known card's context, predicted from the other cards of its
-    generation."""
-    return [
-        _shrunk(logs[:i] + logs[i + 1 :]) - seen
-        for logs in _context_logs(contexts).values()
-        for i, (seen, noise) in enumerate(logs)
-        if noise < WELL_KNOWN
-    ]
-
-
-def _context_logs(contexts: Contexts) -> dict[str, list[tuple[float, float]]]:
-    """By generation, the logarithm of each card's context against the prior's, and its noise."""
-    per_sm = definitions()["memory.context_bytes_per_sm"].prior
-    found: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    """ln(predicted / seen) of each well-known card's context, predicted from the other cards'."""
+    found = []
     for card, seen in contexts.items():
-        found[card_facts(card).generation].append(
-            (float(np.log(seen.n_bytes / (per_sm * card.sm_count))), seen.noise)
-        )
+        if seen.noise < WELL_KNOWN:
+            others = {other: each for other, each in contexts.items() if other != card}
+            (error,) = _log_errors(_context_fit(others), {card: seen})
+            found.append(float(error))
     return found
 
 
-def _shrunk(logs: Sequence[tuple[float, float]]) -> float:
-    """Their mean, each weighing as its noise says, drawn towards 0 as the prior of a generation's
-    factor says."""
-    sd = definitions()[f"memory.context_factor.{GENERATIONS[0]}"].sd
-    weights = [noise**-2 for _, noise in logs]
-    return sum(w * log for w, (log, _) in zip(weights, logs, strict=True)) / (sum(weights) + sd**-2)
+def _context_fit(contexts: Contexts) -> Array:
+    """The logarithms of `_CONTEXT`'s values."""
+    known = [definitions()[name] for name in _CONTEXT]
+    start = np.log([d.prior for d in known])
+    if not contexts:
+        return start
+
+    def evaluate(x: Array) -> tuple[Array, Array]:
+        at = _log_errors(x, contexts)
+        slopes = [(_log_errors(x + step, contexts) - at) / STEP for step in np.eye(2) * STEP]
+        return at, np.stack(slopes, axis=1)
+
+    own_sd = definitions()["memory.own_context_factor"].sd
+    noise = np.array([np.hypot(seen.noise, own_sd) for seen in contexts.values()])
+    return solve(
+        evaluate,
+        start,
+        lower=np.log([d.lower for d in known]),
+        upper=np.log([d.upper for d in known]),
+        prior_sd=np.array([d.sd for d in known]),
+        weights=noise**-2,
+        noise_sd=1.0,
+        robust_scale=CAUCHY,
+    ).parameters
+
+
+def _log_errors(x: Array, contexts: Contexts) -> Array:
+    """ln(predicted / seen) of each card's context with these logarithms of `_CONTEXT`'s values."""
+    base, per_thread = np.exp(x)
+    predicted = [base + per_thread * resident_threads(card) for card in contexts]
+    return np.log(predicted) - np.log([seen.n_bytes for seen in contexts.values()])
 
 
 def provenance(

@@ -40,7 +40,7 @@ def seen(repository: Path) -> list[Record]:
 
 @pytest.mark.parametrize(
     ("n_ctx", "verdict"),
-    [(32_768, "yes"), (61_440, "probably"), (63_232, "doubtful"), (90_000, "no")],
+    [(32_768, "yes"), (61_440, "probably"), (62_208, "doubtful"), (90_000, "no")],
 )
 def test_the_verdict_follows_the_probability(n_ctx: int, verdict: str) -> None:
     found = ask(n_ctx=n_ctx)

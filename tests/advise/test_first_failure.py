@@ -10,7 +10,7 @@ from oomph.calibrate.comparison import record_config
 from oomph.config import RunConfig
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import Estimator
-from oomph.estimate.overhead import POOL_PIECE
+from oomph.estimate.overhead import NVIDIA_MEMORY, POOL_PIECE
 from oomph.gpus import gpu
 from oomph.records.schema import Record
 from oomph.records.store import Store
@@ -29,7 +29,7 @@ def failures(repository: Path) -> list[Record]:
 def without_context(record: Record, *, spare_bytes: int = 0) -> Estimator:
     """The phantom of the record's card: no CUDA context, and so many bytes less than it had."""
     values = default_coefficients()
-    bare = values.with_values(values={**values.values, "memory.context_bytes_per_sm": 0.0})
+    bare = values.with_values(values={**values.values, **dict.fromkeys(NVIDIA_MEMORY, 0.0)})
     card = record.environment.gpus[0]
     return Estimator(
         read_model(record.model.path),

@@ -4,7 +4,7 @@ measured."""
 import pytest
 
 from oomph.architectures.catalogue import catalogue_model
-from oomph.calibrate.comparison import Comparison, compare, record_config
+from oomph.calibrate.comparison import Comparison, compare, measured_host_bytes, record_config
 from oomph.config import RunConfig
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import Estimator
@@ -102,6 +102,29 @@ def test_memory_is_compared_as_the_probes_saw_it() -> None:
     assert lines["total_vram_bytes"].measured == 3 * 10**9
     assert lines["host_bytes"].predicted == host_bytes(PREDICTED.memory, default_coefficients())
     assert lines["host_bytes"].measured == 10**9
+
+
+@pytest.mark.parametrize(
+    ("index", "device", "counted"),
+    [(0, "CUDA0", 520), (1, "CUDA0", 18_033), (0, "CPU", 18_033)],
+)
+def test_the_file_that_a_load_maps_is_no_memory_that_is_kept(
+    index: int, device: str, counted: int
+) -> None:
+    """On an H200 a load's record peaked at 18,033 MiB and ended at 520: the rest was unmapped."""
+    seen = MemorySeries(
+        probe="host",
+        quantity="rss",
+        device="host",
+        peak_bytes=18_033 * MIB,
+        last_bytes=520 * MIB,
+    )
+    loaded = record(
+        memory=[seen],
+        buffers=Buffers(model_mib={device: [17_524.0]}),
+        conditions={"context_index": index},
+    )
+    assert measured_host_bytes(loaded) == counted * MIB
 
 
 def test_rates_are_the_median_of_the_raw_samples_within_their_interval() -> None:

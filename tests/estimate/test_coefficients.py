@@ -99,4 +99,4 @@ def test_standard_errors_are_finite_and_of_known_names() -> None:
 
 
 def test_shipped_json_is_the_layout_that_is_written() -> None:
-    assert json.loads(default_coefficients().to_json())["format"] == 1
+    assert json.loads(default_coefficients().to_json())["format"] == 2

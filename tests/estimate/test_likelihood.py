@@ -13,6 +13,7 @@ from oomph.config import RunConfig
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.likelihood import context_half_width_bytes, fit_probability, reserve_bytes
+from oomph.estimate.overhead import NVIDIA_MEMORY
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate
 from oomph.gpus import gpu
 from oomph.units import MIB
@@ -128,7 +129,7 @@ def test_a_cautious_estimator_finds_the_last_context_that_is_likely_enough() -> 
 
 def test_where_every_byte_is_known_there_is_nothing_in_between() -> None:
     certain = SHIPPED.with_values(
-        values={**SHIPPED.values, "memory.context_bytes_per_sm": 0.0}, cards={}
+        values={**SHIPPED.values, **dict.fromkeys(NVIDIA_MEMORY, 0.0)}, cards={}
     )
     assert fit_probability(MEMORY, CARD, FULL.total_bytes, certain) == 1.0
     assert fit_probability(MEMORY, CARD, FULL.total_bytes - 1, certain) == 0.0

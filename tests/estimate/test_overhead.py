@@ -7,17 +7,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oomph.architectures.catalogue import catalogue_model
+from oomph.architectures.spec import ModelSpec
 from oomph.config import RunConfig
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.overhead import (
+    RUN_BYTES_PER_THREAD,
     context_bytes,
+    driver_bytes,
     host_bytes,
     overhead_bytes,
     pool_bytes,
+    resident_threads,
     workspace_bytes,
 )
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate
-from oomph.gpus import gpu
+from oomph.gpus import GpuSpec, gpu
 from oomph.units import MIB
 
 QWEN_Q4 = catalogue_model("qwen3-30b-a3b", "Q4_K_M")
@@ -82,9 +86,30 @@ def test_the_workspace_depends_on_the_generation() -> None:
     ("card", "seen_mib"), [("RTX 4060 Ti", 107), ("RTX PRO 6000 Blackwell", 555)]
 )
 def test_the_context_is_near_what_was_published(card: str, seen_mib: int) -> None:
-    assert context_bytes(gpu(card), default_coefficients()) / MIB == pytest.approx(
-        seen_mib, rel=0.08
-    )
+    """An idle one: a first prompt adds to it."""
+    idle = context_bytes(gpu(card), default_coefficients())
+    idle -= RUN_BYTES_PER_THREAD * resident_threads(gpu(card))
+    assert idle / MIB == pytest.approx(seen_mib, rel=0.16)
+
+
+def test_threads_that_an_sm_holds() -> None:
+    per_sm = {
+        name: resident_threads(gpu(name)) // gpu(name).sm_count
+        for name in ("H200", "A100 SXM", "Tesla T4", "RTX 3090", "RTX 4090", "RTX 5090")
+    }
+    assert list(per_sm.values()) == [2048, 2048, 1024, 1536, 1536, 1536]
+
+
+def test_only_what_multiplies_through_cublas_pays_for_its_handle_on_hopper() -> None:
+    """66 MiB of an H200: with the experts' router in 32 bits, not in a dense quantized model."""
+    dense, shipped = catalogue_model("qwen3-8b", "Q4_K_M"), default_coefficients()
+
+    def handle(model: ModelSpec, card: GpuSpec) -> int:
+        config = RunConfig(flash_attn="on")
+        return driver_bytes(model, config, card, shipped) - context_bytes(card, shipped)
+
+    assert handle(QWEN_Q4, gpu("H200")) == pytest.approx(66 * MIB, rel=0.01)
+    assert [handle(dense, gpu("H200")), handle(QWEN_Q4, CARD)] == [0, 0]
 
 
 def test_a_calibrated_card_has_its_own_context() -> None:
@@ -108,7 +133,29 @@ def test_host_memory_counts_what_is_not_on_a_card() -> None:
         }
     )
     weights = 100 * shipped["memory.host_weights_share"]
-    assert host_bytes(memory, shipped) == round(shipped["memory.host_base_bytes"] + weights + 50)
+    base = shipped["memory.host_base_bytes"] + shipped["memory.host_cuda_bytes"]
+    assert host_bytes(memory, shipped) == round(base + weights + 50)
+
+
+def test_pinned_buffers_beside_a_card_are_resident_to_the_last_byte() -> None:
+    """On an H200's host 12, 40 and 96 MiB of them showed whole in the process's memory."""
+    shipped = default_coefficients()
+
+    def grown(*cards: str) -> int:
+        small, large = (
+            host_bytes(
+                MemoryEstimate(
+                    devices={"CPU": DeviceMemory(compute_bytes=mib * MIB)}
+                    | {card: DeviceMemory() for card in cards}
+                ),
+                shipped,
+            )
+            for mib in (12, 96)
+        )
+        return large - small
+
+    assert grown("CUDA0") == 84 * MIB
+    assert grown() == pytest.approx(84 * MIB * shipped["memory.host_compute_share"], abs=1)
 
 
 def test_a_model_without_attention_has_a_pool_for_its_products_alone() -> None:

@@ -18,7 +18,7 @@ from oomph.errors import ConfigError
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.memory import MemoryModel
-from oomph.estimate.overhead import context_bytes, pool_bytes
+from oomph.estimate.overhead import driver_bytes, pool_bytes
 from oomph.estimate.prediction import DeviceMemory
 from oomph.gpus import GpuSpec
 
@@ -124,7 +124,7 @@ def lesson(
     return Lesson(
         value=value,
         device=device,
-        context_bytes=context_bytes(gpu, values),
+        context_bytes=driver_bytes(estimator.model, config, gpu, values),
         pool_bytes=pool_bytes(estimator.model, config, gpu),
         margin_bytes=memory_bytes - device.total_bytes,
         longest=max_context(estimator, config) if reach else None,

@@ -12,7 +12,7 @@ from typing import Literal
 from oomph.config import CONTEXT_STEP, RunConfig
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import Estimator
-from oomph.estimate.overhead import context_bytes, pool_bytes
+from oomph.estimate.overhead import context_bytes, driver_bytes, pool_bytes
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate, is_card
 
 Stage = Literal["context", "weights", "kv_cache", "compute", "run"]
@@ -64,8 +64,9 @@ def _on_card(
     short = device.total_bytes - memory_bytes
     if short <= 0:
         return None
-    gpu = estimator.gpu
-    context = context_bytes(gpu, estimator.coefficients or default_coefficients()) if gpu else 0
+    gpu, coefficients = estimator.gpu, estimator.coefficients or default_coefficients()
+    context = context_bytes(gpu, coefficients) if gpu else 0
+    handle = driver_bytes(estimator.model, config, gpu, coefficients) - context if gpu else 0
     parts: tuple[tuple[Stage, int], ...] = (
         ("context", context),
         ("weights", device.weights_bytes),
@@ -78,7 +79,10 @@ def _on_card(
         if left < 0:
             return Shortage(device=name, stage=stage, short_bytes=short)
     return Shortage(
-        device=name, stage="run", short_bytes=short, n_filled=_last_fill(estimator, config, left)
+        device=name,
+        stage="run",
+        short_bytes=short,
+        n_filled=_last_fill(estimator, config, left - handle),
     )
 
 

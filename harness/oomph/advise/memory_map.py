@@ -13,6 +13,7 @@ from oomph.calibrate.expected_memory import PHANTOM
 from oomph.config import RunConfig
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.estimator import Estimator
+from oomph.estimate.overhead import NVIDIA_MEMORY
 from oomph.measure.accidents import ran_out
 from oomph.records.grouping import by_setting
 from oomph.records.schema import Record
@@ -114,6 +115,5 @@ def as_measured(estimator: Estimator, record: Record) -> Estimator:
 
 def without_context(coefficients: Coefficients) -> Coefficients:
     """The coefficients of a card whose processes have no CUDA context."""
-    none = {"memory.context_bytes_per_sm": 0.0}
-    cards = {card: {**own, **none} for card, own in coefficients.cards.items()}
-    return coefficients.with_values(values={**coefficients.values, **none}, cards=cards)
+    none = dict.fromkeys(NVIDIA_MEMORY, 0.0)
+    return coefficients.with_values(values={**coefficients.values, **none})

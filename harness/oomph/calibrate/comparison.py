@@ -125,9 +125,19 @@ def speed_observations(estimator: Estimator, record: Record) -> list[SpeedObserv
 
 
 def measured_host_bytes(record: Record) -> int | None:
-    """The worker's peak resident memory, None where no probe saw it."""
+    """The worker's peak resident memory with the model loaded, None where no probe saw it.
+
+    While weights go to a card the whole file is mapped, and what was copied is unmapped at the end:
+    in the record of a load the last figure is the highest that counts.
+    """
+    on_card = any(is_card(device) for device in record.buffers.model_mib)
+    is_load = on_card and record.conditions.get("context_index") == 0
     return max(
-        (s.peak_bytes for s in record.memory if s.quantity == "rss" and s.device == "host"),
+        (
+            s.last_bytes if is_load and s.last_bytes else s.peak_bytes
+            for s in record.memory
+            if s.quantity == "rss" and s.device == "host"
+        ),
         default=None,
     )
 

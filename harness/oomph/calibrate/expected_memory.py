@@ -13,7 +13,7 @@ from oomph.config import RunConfig
 from oomph.errors import UnknownNameError
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.memory import MemoryModel
-from oomph.estimate.overhead import context_bytes, pool_bytes
+from oomph.estimate.overhead import overhead_bytes, pool_bytes
 from oomph.estimate.prediction import MemoryEstimate, is_card
 from oomph.gpus import GpuSpec, gpu
 from oomph.measure.bench import Bench
@@ -69,8 +69,9 @@ class Expectation:
     def _beyond(self, config: RunConfig, index: int) -> int:
         """What is in no log line: the pool of the run, and on a real card its CUDA context."""
         gpu = self._cards[index]
-        context = 0 if self._backend == PHANTOM else context_bytes(gpu, self._coefficients)
-        return context + pool_bytes(self._spec, config, gpu)
+        if self._backend == PHANTOM:
+            return pool_bytes(self._spec, config, gpu)
+        return overhead_bytes(self._spec, config, gpu, self._coefficients)
 
 
 def expected_to_fit(spec: ModelSpec, bench: Bench) -> Fits:

@@ -36,7 +36,12 @@ PHANTOM: Final = "phantom"
 STEP: Final = 1e-4
 VRAM: Final = ("memory.own_context_factor",)
 _WIDTHS: Final[Mapping[Quantity, str]] = {"vram": "total_vram_bytes", "host_memory": "host_bytes"}
-HOST: Final = ("memory.host_base_bytes", "memory.host_weights_share", "memory.host_compute_share")
+HOST: Final = (
+    "memory.host_base_bytes",
+    "memory.host_cuda_bytes",
+    "memory.host_weights_share",
+    "memory.host_compute_share",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,6 +80,7 @@ class Card:
     is_server: bool
     has_wide_tensor_cores: bool
     is_before_turing: bool
+    is_before_ada: bool
     has_tensor_cores: bool
     has_int8_tensor_cores: bool
     is_unified: bool
@@ -115,6 +116,7 @@ def card_facts(gpu: GpuSpec, machine: Machine = LINUX) -> Card:
         is_server=generation in _HBM_SERVER,
         has_wide_tensor_cores=generation in _HBM_SERVER or gpu.compute_capability in _WIDE,
         is_before_turing=capability < (7, 5),
+        is_before_ada=capability < (8, 9),
         has_tensor_cores=has_tensor_cores,
         has_int8_tensor_cores=capability >= (7, 5) and has_tensor_cores,
         is_unified=gpu.compute_capability in _UNIFIED,

@@ -19,7 +19,7 @@ from typing import Any, Final, Self
 from oomph.errors import OomphError
 from oomph.estimate.posterior import Posterior
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Version of the JSON layout of defaults.json and of calibration files."""
 
 KINDS: Final = (
@@ -120,9 +120,7 @@ class Coefficients:
     def from_json(cls, text: str, *, where: str) -> Self:
         """The coefficients in `text`; `where` names the source in the error for another layout."""
         try:
-            content = json.loads(
-                text.replace("quantis", "quantiz")
-            )  # how calibrations were spelled first
+            content = json.loads(text)
             if content["format"] != FORMAT:
                 raise OomphError(
                     f"{where}: format {content['format']} is not {FORMAT}; calibrate again with "

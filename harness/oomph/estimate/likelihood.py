@@ -46,7 +46,7 @@ def context_half_width_bytes(gpu: GpuSpec, coefficients: Coefficients) -> float:
     if own is not None and "memory.own_context_factor" in coefficients.cards.get(gpu.name, {}):
         return own
     return context_bytes(gpu, coefficients) * expm1(
-        coefficients.interval_widths["context_bytes"]["generation"]
+        coefficients.interval_widths["context_bytes"]["other cards"]
     )
 
 

@@ -19,6 +19,11 @@ from oomph.gguf.header import TensorInfo
 from oomph.gpus import GpuSpec
 from oomph.units import MIB
 
+_NARROW: Final = ((8, 6), (8, 7), (8, 9))
+"""Compute capabilities of 1,536 threads an SM; from 11.0 on all have so many, others 2,048."""
+RUN_BYTES_PER_THREAD: Final = 256
+"""What a context grows by for each thread when a first prompt runs: kernels with larger stack
+frames. On an H200 all of it came with the first tokens, 66 to 68 MiB whatever the model."""
 POOL_PIECE: Final = 2 * MIB
 """Granularity of CUDA's virtual memory (ggml_cuda_pool_vmm)."""
 ROW_PADDING: Final = 512
@@ -52,26 +57,56 @@ def overhead_bytes(
     """
     if device_index >= max(config.n_devices, 1):
         return 0
-    return context_bytes(gpu, coefficients) + pool_bytes(spec, config, gpu)
+    return driver_bytes(spec, config, gpu, coefficients) + pool_bytes(spec, config, gpu)
+
+
+NVIDIA_MEMORY: Final = (
+    "memory.context_base_bytes",
+    "memory.context_bytes_per_thread",
+    "memory.cublas_bytes",
+)
+"""The coefficients of what NVIDIA's software takes for itself: nothing on a phantom card."""
+
+
+def driver_bytes(
+    spec: ModelSpec, config: RunConfig, gpu: GpuSpec, coefficients: Coefficients
+) -> int:
+    """What NVIDIA's software takes for itself: the CUDA context, and on Hopper what a cuBLAS handle
+    sets aside beside the workspace that ggml gives it."""
+    takes_cublas = card_facts(gpu).generation == "Hopper" and uses_cublas(spec, config, gpu)
+    handle = round(coefficients["memory.cublas_bytes"]) if takes_cublas else 0
+    return context_bytes(gpu, coefficients) + handle
 
 
 def context_bytes(gpu: GpuSpec, coefficients: Coefficients) -> int:
-    """The CUDA context: as much for each SM, by generation, and what a calibration found for the
-    card itself."""
+    """The CUDA context once a prompt has run: a base, as much for each thread that the card can
+    hold (its local memory), and what a calibration found for the card itself."""
     values = coefficients.for_card(gpu.name)
-    by_generation = values[f"memory.context_factor.{card_facts(gpu).generation}"]
-    for_each_sm = (
-        values["memory.context_bytes_per_sm"] * by_generation * values["memory.own_context_factor"]
+    for_threads = values["memory.context_bytes_per_thread"] * resident_threads(gpu)
+    return round(
+        (values["memory.context_base_bytes"] + for_threads) * values["memory.own_context_factor"]
     )
-    return round(for_each_sm * gpu.sm_count)
+
+
+def resident_threads(gpu: GpuSpec) -> int:
+    """Threads that the card's SMs hold at once (CUDA programming guide, by compute capability)."""
+    capability = _capability(gpu)
+    if capability == (7, 5):
+        return gpu.sm_count * 1024
+    is_narrow = capability in _NARROW or capability >= (11, 0)
+    return gpu.sm_count * (1536 if is_narrow else 2048)
+
+
+def uses_cublas(spec: ModelSpec, config: RunConfig, gpu: GpuSpec) -> bool:
+    """Whether any product of a full prompt goes through cuBLAS."""
+    return any(through for _, through in _needs(spec, config, gpu, _n_tokens(config)))
 
 
 def pool_bytes(spec: ModelSpec, config: RunConfig, gpu: GpuSpec) -> int:
     """cuBLAS's workspace, if any product needs cuBLAS, and the pool at its largest."""
-    n = min(config.n_ubatch, config.n_batch, config.n_ctx)
-    needs = list(_needs(spec, config, gpu, n))
+    needs = _needs(spec, config, gpu, _n_tokens(config))
     largest = max((need for need, _ in needs), default=0.0)
-    workspace = workspace_bytes(gpu) if any(uses_cublas for _, uses_cublas in needs) else 0
+    workspace = workspace_bytes(gpu) if uses_cublas(spec, config, gpu) else 0
     return workspace + -(-int(largest) // POOL_PIECE) * POOL_PIECE
 
 
@@ -80,8 +115,19 @@ def pool_key(config: RunConfig) -> tuple[object, ...]:
     attention."""
     fused = config.flash_attn != "off"
     context = (0, 0, False) if fused else (config.n_ctx, config.n_seq_max, config.kv_unified)
-    n = min(config.n_ubatch, config.n_batch, config.n_ctx)
-    return n, config.n_expert_used, fused, config.offload_kqv, config.n_devices, *context
+    return (
+        _n_tokens(config),
+        config.n_expert_used,
+        fused,
+        config.offload_kqv,
+        config.n_devices,
+        *context,
+    )
+
+
+def _n_tokens(config: RunConfig) -> int:
+    """Tokens of a full micro-batch."""
+    return min(config.n_ubatch, config.n_batch, config.n_ctx)
 
 
 def workspace_bytes(gpu: GpuSpec) -> int:
@@ -201,12 +247,17 @@ def host_bytes(memory: MemoryEstimate, coefficients: Coefficients) -> int:
     it touches.
 
     Without a calibration the base is a guess: it is Python's and the libraries', and one machine's
-    own.
+    own. A card adds what CUDA keeps on the host, and its buffers there are pinned: resident whether
+    they are touched or not.
     """
     total = coefficients["memory.host_base_bytes"]
+    has_card = any(is_card(name) for name in memory.devices)
+    if has_card:
+        total += coefficients["memory.host_cuda_bytes"]
+    touched = 1.0 if has_card else coefficients["memory.host_compute_share"]
     for name, device in memory.devices.items():
         if not is_card(name):
             total += device.weights_bytes * coefficients["memory.host_weights_share"]
-            total += device.compute_bytes * coefficients["memory.host_compute_share"]
+            total += device.compute_bytes * touched
             total += device.kv_cache_bytes + device.recurrent_bytes + device.output_bytes
     return round(total)

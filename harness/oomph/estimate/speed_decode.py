@@ -16,6 +16,17 @@ from oomph.estimate.work import AttentionWork, Work
 
 LOGITS_BYTES_PER_S: Final = 12e9
 """Copying the logits to the host: PCIe to pageable memory."""
+VECTOR_HEAD: Final = 256
+"""Largest head that flash attention's one-token kernel has (fattn.cu); it unpacks a quantized cache
+as it goes, where others want all of it in 16 bits first."""
+SHARING_HEADS: Final = 4
+"""Query heads beyond which, for more than `SHARING_CELLS`, one token takes the kernel in which they
+share a head of the cache, from Ada on; Turing and Ampere take it always (fattn.cu)."""
+SHARING_CELLS: Final = 8192
+SHARING_BUILD: Final = 2025.4
+"""Sharing pays since May 2025 (PR 13435, 13852): rows of builds before gain nothing by it."""
+ROTATION_BUILD: Final = 2026.24
+"""A quantized cache holds rotated K and V since spring 2026 (PR 21038)."""
 MATVEC_COLUMNS: Final = 8
 """Up to so many tokens ggml-cuda multiplies column by column (MMVQ_MAX_BATCH_SIZE)."""
 
@@ -92,7 +103,9 @@ def kernel_count(work: Work, c: Values, build_year: float) -> float:
     routing: float = work.routing_kernels * c["decode.fused_routing_factor"] ** fused_share(
         build_year
     )
-    return work.kernels + routing + work.recurrent_layers * c["decode.recurrent_kernels"]
+    rotations = work.rotations if build_year > ROTATION_BUILD else 0.0
+    recurrent = work.recurrent_layers * c["decode.recurrent_kernels"]
+    return work.kernels + routing + rotations + recurrent
 
 
 def kernel_seconds(card: Card, c: Values, build_year: float) -> float:
@@ -145,21 +158,27 @@ def attention_seconds(
     """Seconds that one token's attention takes in these layers: KV bytes and clocks, in squares as
     for the weights.
 
-    Flash attention takes clocks for each score, spread over the SMs; of a quantized cache each
-    query head unpacks the elements anew, which takes clocks for each of them. Without it softmax
-    and the product with V walk each row of cells in one block: clocks for each cell, however many
-    SMs and heads there are.
+    Flash attention takes clocks for each score, spread over the SMs, fewer where query heads share
+    what they read of the cache. Of a quantized cache each query head unpacks the elements anew,
+    which takes clocks for each of them; heads too large for that kernel have the whole cache
+    unpacked through memory for every token. Without flash attention softmax and the product with V
+    walk each row of cells in one block: clocks for each cell, however many SMs and heads there are.
     """
-    cells = group.cells(n_depth) * group.layers
+    n_cells = group.read_cells(n_depth)
+    cells, unpacked = n_cells * group.layers, 0.0
     if flash:
         factor = c["attention.flash_byte_factor"]
         clocks = c["attention.flash_clocks_per_score"] * group.n_head
         clocks = clocks * growth(-c["attention.flash_gain_per_year"], build_year)
         if card.is_before_turing:
             clocks = clocks * c["attention.flash_clocks_old_factor"]
-        if group.quantized_share:
-            unpacked = group.quantized_share * group.head_size * group.n_head
-            clocks = clocks + c["attention.quantized_clocks_per_element"] * unpacked
+        elif build_year >= SHARING_BUILD and shares_cells(card, group, n_cells):
+            clocks = clocks * c["attention.shared_clocks_factor"]
+        if group.quantized_share and group.head_size <= VECTOR_HEAD:
+            elements = group.quantized_share * group.head_size * group.n_head
+            clocks = clocks + c["attention.quantized_clocks_per_element"] * elements
+        elif group.quantized_share:
+            unpacked = unpacking_seconds(card, group, c, cells)
         hz = clock_hz(card, c)
     else:
         factor = c["attention.plain_byte_factor"]
@@ -167,12 +186,32 @@ def attention_seconds(
             c["attention.plain_clocks_per_cell"]
             * c[f"attention.plain_clocks_factor.{card.generation}"]
         )
+        clocks = clocks * growth(-c["attention.plain_gain_per_year"], build_year)
         if card.is_server:
             clocks = clocks * c["attention.plain_server_factor"]
         hz = clock_hz(card, c) / card.sm_count
     read = factor * group.row_bytes * memory_byte_seconds(card, c) / c["card.bandwidth_factor"]
     seconds: float = cells * (read**2 + (clocks / hz) ** 2) ** 0.5
-    return seconds
+    return seconds + unpacked
+
+
+def shares_cells(card: Card, group: AttentionWork, n_cells: float) -> bool:
+    """Whether one token's query heads read a head of the cache together (fattn.cu, the choice of a
+    kernel)."""
+    if group.head_size > VECTOR_HEAD:
+        return True
+    if group.quantized_share or group.heads_to_cell < 2:
+        return False
+    is_long = group.head_size >= VECTOR_HEAD or n_cells >= SHARING_CELLS
+    return card.is_before_ada or (group.heads_to_cell > SHARING_HEADS and is_long)
+
+
+def unpacking_seconds(card: Card, group: AttentionWork, c: Values, cells: float) -> float:
+    """Seconds of unpacking so many cells of a quantized cache to 16 bits: through memory and
+    back."""
+    elements = cells * group.n_head_kv * group.head_size * 2 * group.quantized_share
+    n_bytes = elements * 4 * c["attention.unpack_passes"]
+    return n_bytes * memory_byte_seconds(card, c) / c["card.bandwidth_factor"]
 
 
 def memory_byte_seconds(card: Card, c: Values) -> float:

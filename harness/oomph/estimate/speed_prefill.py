@@ -22,6 +22,7 @@ from oomph.estimate.speed_decode import (
     matrix_seconds,
     memory_byte_seconds,
     token_seconds,
+    unpacking_seconds,
 )
 from oomph.estimate.work import AttentionWork, Work
 
@@ -51,6 +52,10 @@ def prefill_terms(
     touched = work.expert_matrices * work.touched(n) * c["expert.matrix_s"]
     kernels = kernel_count(work, c, build_year)
     own = launch_factor(card, c) / c["card.overhead_factor"]
+    if has_float_experts(work) and n > MATVEC_COLUMNS:
+        touched = (
+            touched + work.expert_matrices * work.touched(n) * c["expert.float_matrix_s"] * own
+        )
     launches = (kernels * c["prefill.kernel_s"] + c["prefill.micro_batch_s"]) * own + touched
     products, waiting = both, launches
     if n <= (1.5 if work.expert_share else MATVEC_COLUMNS):
@@ -77,6 +82,12 @@ def prefill_terms(
         "activations": n_prompt * activation_seconds(card, work, c),
         "mask": n_prompt * _mean_cells(work, n_prompt, n_depth, n) * c["prefill.mask_entry_s"],
     }
+
+
+def has_float_experts(work: Work) -> bool:
+    """Whether experts' weights are not quantized: each expert's product is then a launch of its
+    own, with the host in between (ggml_cuda_mul_mat_id)."""
+    return work.expert_flops.get("f16", 0.0) > 0.5 * sum(work.expert_flops.values())
 
 
 def activation_seconds(card: Card, work: Work, c: Values) -> float:
@@ -110,6 +121,8 @@ def compute_seconds(card: Card, work: Work, c: Values, *, n: float, build_year: 
     fill: float = (tokens / (tokens + c["expert.half_rate_tokens"])) ** c["expert.fill_exponent"]
     grown = growth(c["expert.growth_per_year"], build_year)
     share = c["expert.rate_share"] * c["card.expert_factor"] * grown * fill
+    if card.has_wide_tensor_cores:
+        share = share * c["expert.wide_factor"]
     return dense + sum(flops * n / rates[kind] for kind, flops in work.expert_flops.items()) / share
 
 
@@ -183,13 +196,14 @@ def prompt_attention_seconds(
     """Seconds of a prompt's attention in these layers.
 
     The upper half of each micro-batch's square is masked but computed; a window's cache holds the
-    window and the micro-batch. Without flash attention the scores go through memory several times;
-    with it, each micro-batch first unpacks a quantized cache to 16 bits.
+    window and the micro-batch. Cells that a window masks cost less where the cache keeps them.
+    Without flash attention the scores go through memory several times; with it, each micro-batch
+    first unpacks a quantized cache to 16 bits.
     """
-    cells = n_depth + n_prompt / 2
-    if group.window is not None:
-        cells = min(cells, group.window + n)
-    scores = n_prompt * (cells + n / 2) * group.layers * group.n_head
+    held = group.read_cells(n_depth + n_prompt / 2)
+    cells = held if group.window is None else min(held, group.window + n)
+    seen = cells + (held - cells) * c["attention.masked_share"] + n / 2
+    scores = n_prompt * seen * group.layers * group.n_head
     flops: float = scores * 4 * (LATENT_HEAD_SIZE if group.is_latent else group.head_size)
     if not flash:
         traffic = scores * c["attention.plain_bytes_per_score"] * memory_byte_seconds(card, c)
@@ -199,18 +213,8 @@ def prompt_attention_seconds(
         share = share * c["attention.no_tensor_cores_factor"]
     head: float = (min(group.head_size, 256) / 128) ** c["attention.flash_head_exponent"]
     slow: float = clock_share(card, c, 1.0) * c["card.compute_factor"] ** 0.5 * boost(card, c)
-    unpacked = (
-        n_prompt
-        / n
-        * cells
-        * group.layers
-        * group.n_head_kv
-        * group.head_size
-        * 2
-        * group.quantized_share
-    )
-    traffic = unpacked * 4 * c["attention.unpack_passes"] * memory_byte_seconds(card, c)
-    return flops / (share * head * card.fp16_flops * slow) + traffic / c["card.bandwidth_factor"]
+    unpacked = unpacking_seconds(card, group, c, n_prompt / n * held * group.layers)
+    return flops / (share * head * card.fp16_flops * slow) + unpacked
 
 
 def clock_share(card: Card, c: Values, appetite: float) -> float:

@@ -52,8 +52,9 @@ class AttentionWork:
     `row_bytes` is what a layer reads of a cell: K and V, of latent attention K alone, and an
     indexer's key. `owners` are the layers that keep a cache of their own; the others read that of a
     layer before them. Attention in chunks (llama4) reads what a window of the same size reads:
-    cells of the chunk before are masked, not skipped. `quantized_share` is the share of K and V
-    that the cache holds quantized: 0, a half or 1.
+    cells of the chunk before are masked, not skipped. `held` is how many cells the cache of a
+    windowed layer keeps, None for all: a card reads those that are masked, too. `quantized_share`
+    is the share of K and V that the cache holds quantized: 0, a half or 1.
     """
 
     layers: int
@@ -63,12 +64,22 @@ class AttentionWork:
     n_head_kv: int
     head_size: int
     row_bytes: float
+    held: int | None = None
     is_latent: bool = False
     quantized_share: float = 0.0
 
     def cells(self, n_depth: float) -> float:
         """Cells that a token at depth `n_depth` looks at in one layer."""
         return n_depth if self.window is None else min(n_depth, self.window)
+
+    def read_cells(self, n_depth: float) -> float:
+        """Cells of one layer that a card reads at depth `n_depth`, masked ones among them."""
+        return n_depth if self.held is None else min(n_depth, self.held)
+
+    @property
+    def heads_to_cell(self) -> float:
+        """Query heads that share a head of the cache."""
+        return self.n_head / self.n_head_kv
 
 
 @dataclass(slots=True, kw_only=True)
@@ -77,8 +88,9 @@ class Work:
     tensor kind.
 
     `expert_*` are of all stored experts of a layer stack, of which a token uses `expert_share`.
-    `inner_sizes` is the sum of the matrices' inner dimensions. `recurrent_elements` is one
-    sequence's state in F32, the convolution's too.
+    `inner_sizes` is the sum of the matrices' inner dimensions. `rotations` are kernels that turn Q,
+    K, V and the result of attention with a quantized cache. `recurrent_elements` is one sequence's
+    state in F32, the convolution's too.
     """
 
     dense_bytes: dict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -91,6 +103,7 @@ class Work:
     expert_share: float = 0.0
     kernels: float = 0.0
     routing_kernels: float = 0.0
+    rotations: float = 0.0
     recurrent_layers: int = 0
     recurrent_elements: float = 0.0
     attention: list[AttentionWork] = field(default_factory=list)
@@ -116,7 +129,7 @@ class Work:
 
 def work_key(setup: Setup) -> tuple[object, ...]:
     """All that `forward_work` depends on besides the model: it is the same where this is."""
-    return setup.placement.key, setup.cache, setup.hparams.n_expert_used
+    return setup.placement.key, setup.cache, setup.hparams.n_expert_used, _held(setup)
 
 
 def forward_work(model: ModelSpec, setup: Setup) -> tuple[Work, Work]:
@@ -145,7 +158,8 @@ def forward_work(model: ModelSpec, setup: Setup) -> tuple[Work, Work]:
                     card if is_card(device) else host, tensor, part, is_head=is_head, n_used=n_used
                 )
     for il, layer_shape in enumerate(hparams.layers):
-        _count_kernels(card if is_card(placement.layer(il)) else host, layer_shape, parts_of[il])
+        work = card if is_card(placement.layer(il)) else host
+        _count_kernels(work, layer_shape, parts_of[il], n_used)
     _add_attention(setup, card, host)
     (card if is_card(placement.output) else host).kernels += 4
     return card, host
@@ -180,7 +194,7 @@ def _add_matrix(work: Work, tensor: TensorInfo, part: str, *, is_head: bool, n_u
         work.inner_sizes[kind] += tensor.ne[0]
 
 
-def _count_kernels(work: Work, layer: LayerShape, parts: list[str]) -> None:
+def _count_kernels(work: Work, layer: LayerShape, parts: list[str], n_used: int) -> None:
     """Kernels of a layer for one token: each matrix, norm and bias, and what joins them (ggml-cuda,
     CUDA graphs).
 
@@ -198,8 +212,8 @@ def _count_kernels(work: Work, layer: LayerShape, parts: list[str]) -> None:
             not part.endswith("bias") or part.startswith("attn") for part in own
         ) + 5 * bool(own)
     if experts:
-        work.routing_kernels += 12 + sum(
-            "_exps." in part and part.endswith("weight") for part in parts
+        work.routing_kernels += (
+            4 + n_used + sum("_exps." in part and part.endswith("weight") for part in parts)
         )
         work.routing_kernels += 4 * shared + sum(
             "_exps." in part and part.endswith("bias") for part in parts
@@ -222,10 +236,9 @@ def _add_attention(setup: Setup, card: Work, host: Work) -> None:
         if layer.is_recurrent and hparams.ssm is not None:
             work.recurrent_elements += hparams.ssm.conv_state + hparams.ssm.ssm_state
         if layer.has_attention and layer.k_width:
-            window = hparams.n_swa if layer.is_swa else None
             group = (
                 on_card,
-                window,
+                hparams.n_swa if layer.is_swa else None,
                 layer.n_head,
                 layer.n_head_kv,
                 layer.head_k,
@@ -234,6 +247,7 @@ def _add_attention(setup: Setup, card: Work, host: Work) -> None:
             groups[group] += 1
             owners[group] += layer.cache_layer == il
             work.kernels += 2 if fused else 5
+            work.rotations += 2 * setup.cache.k.is_quantized + 2 * setup.cache.v.is_quantized
     for group, count in groups.items():
         on_card, window, n_head, n_head_kv, head_size, row_bytes = group
         (card if on_card else host).attention.append(
@@ -241,6 +255,7 @@ def _add_attention(setup: Setup, card: Work, host: Work) -> None:
                 layers=count,
                 owners=owners[group],
                 window=window,
+                held=None if window is None else _held(setup),
                 n_head=n_head,
                 n_head_kv=n_head_kv,
                 head_size=head_size,
@@ -249,6 +264,12 @@ def _add_attention(setup: Setup, card: Work, host: Work) -> None:
                 quantized_share=(setup.cache.k.is_quantized + setup.cache.v.is_quantized) / 2,
             )
         )
+
+
+def _held(setup: Setup) -> int | None:
+    """Cells that a windowed layer's cache keeps; None where it keeps the whole context."""
+    kept = setup.sizes.cells_swa
+    return kept if kept < setup.sizes.cells else None
 
 
 def _row_bytes(setup: Setup, layer: LayerShape) -> int:

@@ -1,13 +1,18 @@
-"""What rows of memory teach of CUDA contexts: by generation and card, as far as their noise lets
-them."""
+"""What rows of memory teach of CUDA contexts, as far as their noise lets them."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from bench.train.context_rows import SeenContext, least_in_use, readings
-from bench.train.defaults import context_errors, context_values, own_contexts, speed_tables
+from bench.train.context_rows import SeenContext, contexts_by_card, least_in_use, readings
+from bench.train.defaults import (
+    MEASURED,
+    context_errors,
+    context_values,
+    own_contexts,
+    speed_tables,
+)
 from bench.train.public_rows import spec_bytes
 
 from oomph.architectures.catalogue import catalogue_model
@@ -16,8 +21,13 @@ from oomph.errors import FitError
 from oomph.estimate.build import build_of
 from oomph.estimate.coefficients import default_coefficients, definitions
 from oomph.estimate.memory import MemoryModel
-from oomph.estimate.overhead import context_bytes, pool_bytes
-from oomph.gpus import gpu
+from oomph.estimate.overhead import (
+    RUN_BYTES_PER_THREAD,
+    context_bytes,
+    pool_bytes,
+    resident_threads,
+)
+from oomph.gpus import GpuSpec, gpu
 from oomph.units import MIB
 
 MODEL = catalogue_model("qwen3-8b", "Q4_K_M")
@@ -94,38 +104,62 @@ def test_a_desktop_only_adds() -> None:
     assert least_in_use(rows) == {gpu("RTX 3090"): 300 * MIB}
 
 
-def test_contexts_that_are_planted_come_back_by_generation() -> None:
-    """Cards of one generation with as much a multiprocessor teach it; others keep their prior."""
-    per_sm = definitions()["memory.context_bytes_per_sm"].prior
-    seen = {
-        gpu(name): SeenContext(n_bytes=1.3 * per_sm * gpu(name).sm_count, noise=0.01)
-        for name in ("RTX 4090", "RTX 4070", "RTX 4060")
+def planted(
+    noise: float, base: float, per_thread: float, *names: str
+) -> dict[GpuSpec, SeenContext]:
+    """Contexts that follow the law exactly."""
+    return {
+        gpu(name): SeenContext(n_bytes=base + per_thread * resident_threads(gpu(name)), noise=noise)
+        for name in names
     }
-    values = context_values(seen)
-    assert values["memory.context_factor.Ada"] == pytest.approx(1.3, rel=0.01)
-    assert values["memory.context_factor.Hopper"] == 1.0
-    assert context_errors(seen) == pytest.approx([0, 0, 0], abs=0.01)
+
+
+CARDS = ("Tesla T4", "RTX 3060", "RTX 4060", "RTX 5090", "H200", "RTX PRO 6000 Blackwell")
+
+
+def test_contexts_that_are_planted_come_back() -> None:
+    values = context_values(planted(0.01, 40 * MIB, 2000.0, *CARDS))
+    assert values["memory.context_base_bytes"] == pytest.approx(40 * MIB, rel=0.2)
+    assert values["memory.context_bytes_per_thread"] == pytest.approx(2000, rel=0.06)
+    assert context_errors(planted(0.01, 40 * MIB, 2000.0, *CARDS)) == pytest.approx(
+        [0] * len(CARDS), abs=0.06
+    )
+
+
+def test_without_any_context_the_prior_holds() -> None:
+    prior = definitions()["memory.context_bytes_per_thread"].prior
+    assert context_values({})["memory.context_bytes_per_thread"] == pytest.approx(prior)
 
 
 def test_a_noisy_card_moves_less_than_a_well_known_one() -> None:
-    per_sm = definitions()["memory.context_bytes_per_sm"].prior
-
     def moved(noise: float) -> tuple[float, float]:
-        seen = {gpu("RTX 4090"): SeenContext(n_bytes=2 * per_sm * 128, noise=noise)}
+        prior = context_values({})["memory.context_bytes_per_thread"]
+        seen = planted(noise, 26e6, 1.5 * prior, "RTX 4090")
         values = context_values(seen)
         own = own_contexts(seen, values)["NVIDIA GeForce RTX 4090"]["memory.own_context_factor"]
-        return values["memory.context_factor.Ada"], own
+        return values["memory.context_bytes_per_thread"] / prior, own
 
-    sure, doubtful = moved(0.05), moved(0.8)
-    assert 1 < doubtful[0] < sure[0] <= 2
-    assert sure[0] * sure[1] == pytest.approx(2, rel=0.02)
+    sure, doubtful = moved(0.01), moved(0.8)
+    assert 1 < doubtful[0] < sure[0] < 1.5
+    assert 1 < doubtful[1] < sure[1]
+    assert sure[0] * sure[1] == pytest.approx(1.5, rel=0.1)
 
 
-def test_a_cards_own_context_goes_before_its_generations() -> None:
+def test_a_cards_own_context_goes_before_what_its_threads_make_expect() -> None:
     shipped = default_coefficients()
-    bare = shipped.with_values(cards={})
-    card = gpu("RTX 5090")
-    assert context_bytes(card, shipped) > context_bytes(card, bare)
+    own = shipped.cards["NVIDIA H200"]["memory.own_context_factor"]
+    bare = context_bytes(gpu("H200"), shipped.with_values(cards={}))
+    assert context_bytes(gpu("H200"), shipped) == pytest.approx(own * bare, rel=1e-6)
+    assert own != 1
+
+
+def test_our_own_tables_are_read_beside_a_folders(tmp_path: Path) -> None:
+    (tmp_path / "speed.jsonl").write_text("")
+    assert speed_tables(tmp_path) == [tmp_path / "speed.jsonl", MEASURED / "speed-h200.jsonl"]
+    (tmp_path / "memory.jsonl").write_text("")
+    seen = contexts_by_card(tmp_path)[gpu("H200")]
+    grown = RUN_BYTES_PER_THREAD * resident_threads(gpu("H200"))
+    assert (seen.n_bytes - grown) / MIB == pytest.approx(526.8), "by NVML, of an idle context"
 
 
 def test_a_folder_without_tables_is_refused(tmp_path: Path) -> None:
