@@ -91,7 +91,7 @@ def _tested(observations: Sequence[SpeedObservation]) -> dict[str, int]:
 
 
 MEASURED: Final = Path(__file__).parent / "measured"
-"""Our own tables, of published records: `oomph export FOLDER --format rows`."""
+"""Our own tables: the rows that `training_rows` makes of published records in results/."""
 
 
 def speed_tables(folder: Path) -> list[Path]:

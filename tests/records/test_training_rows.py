@@ -108,14 +108,6 @@ def test_of_a_ladder_its_stops_are_rows(record: Record) -> None:
     assert {row["n_depth"] for row in training_rows([ladder])} == {0, 4096}
 
 
-def test_a_file_is_the_published_model_whose_header_it_has(record: Record) -> None:
-    mine = record.model_copy(
-        update={"model": record.model.model_copy(update={"path": "mine.gguf"})}
-    )
-    assert list(training_rows([mine])) == []
-    assert len(list(training_rows([record, mine]))) == 2 * len(list(training_rows([record])))
-
-
 @pytest.mark.parametrize(
     "change",
     [

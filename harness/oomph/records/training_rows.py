@@ -23,12 +23,9 @@ def training_rows(records: Iterable[Record]) -> Iterator[Row]:
     """One row a warm test at a depth, of records that ran on one real card of the catalogue's
     models.
 
-    Of a ladder these are its stops. A file of one's own is a model of the catalogue where another
-    record has the same header under that name.
+    Of a ladder these are its stops.
     """
-    kept = [record for record in records if _ran_on_one_card(record)]
-    names = {r.model.header_sha256: r.model.path for r in kept if ":" in r.model.path}
-    rows = [row for record in kept for row in _rows(record, names)]
+    rows = [row for record in records if _ran_on_one_card(record) for row in _rows(record)]
     quiet = {_question(row) for row in rows if row["quality"] == "clean"}
     yield from (row for row in rows if row["quality"] == "clean" or _question(row) not in quiet)
 
@@ -43,9 +40,8 @@ def _question(row: Row) -> tuple[tuple[str, Any], ...]:
     return tuple((key, value) for key, value in row.items() if key not in _RESULT)
 
 
-def _rows(record: Record, names: dict[str, str]) -> Iterator[Row]:
-    path = names.get(record.model.header_sha256, record.model.path)
-    name, _, quant = path.partition(":")
+def _rows(record: Record) -> Iterator[Row]:
+    name, _, quant = record.model.path.partition(":")
     try:
         own_experts = catalogue_model(name, quant).n_expert_used
     except UnknownNameError:

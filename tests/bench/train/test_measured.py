@@ -1,11 +1,13 @@
 """What a first real card taught: an NVIDIA H200 (driver 580, CUDA 13.0, llama.cpp 0.5.0).
 
-Every figure is of its published records. Speeds are those of the committed table; it is in the fit,
-so these say that the formulas can be that card, and not how an unseen one is predicted.
+Every figure is of its records in results/h200. Speeds are those of the committed table, which is in
+the fit: these say that the formulas can be that card, and not how an unseen one is predicted.
 """
 
+import json
 from collections.abc import Callable
 from math import expm1
+from pathlib import Path
 from statistics import median
 
 import pytest
@@ -20,6 +22,8 @@ from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.overhead import resident_threads
 from oomph.gpus import gpu
+from oomph.records.store import Store
+from oomph.records.training_rows import training_rows
 from oomph.units import GIB, MIB
 
 H200 = gpu("NVIDIA H200")
@@ -27,6 +31,13 @@ SHIPPED = default_coefficients()
 ROWS = public_observations(MEASURED / "speed-h200.jsonl").observations
 PLAIN = {"flash_attn": "off"}
 Chosen = Callable[[SpeedObservation], bool]
+
+
+def test_the_table_is_what_the_published_records_say(repository: Path) -> None:
+    folders = sorted((repository / "results" / "h200").iterdir())
+    records = [record for folder in folders for record in Store(folder).records()]
+    table = (MEASURED / "speed-h200.jsonl").read_text(encoding="utf-8")
+    assert [json.loads(line) for line in table.splitlines()] == list(training_rows(records))
 
 
 def error(observation: SpeedObservation) -> float:
