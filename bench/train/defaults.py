@@ -19,7 +19,8 @@ from bench.train.public_rows import public_observations
 
 from oomph.calibrate.intervals import conformal_width
 from oomph.calibrate.least_squares import Array, solve
-from oomph.calibrate.observations import STEP, SpeedObservation
+from oomph.calibrate.observations import SpeedObservation
+from oomph.calibrate.parameters import STEP
 from oomph.calibrate.speed_fit import CAUCHY
 from oomph.errors import FitError
 from oomph.estimate.coefficients import Coefficients, definitions

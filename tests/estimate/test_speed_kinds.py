@@ -61,6 +61,15 @@ def test_heads_that_share_a_head_of_the_cache_lose_less_to_depth_since_mid_2025(
     assert slope_s(2025.3, 10_000, 60_000) == pytest.approx(slope_s(2025.3, 1_000, 8_000), rel=0.01)
 
 
+@pytest.mark.parametrize("card", ["H200", "RTX 4090", "RTX 3090"])
+def test_where_the_kernel_changes_a_deeper_cache_is_no_faster(card: str) -> None:
+    rates = [
+        predict(QWEN, card, n_depth=n).decode_tokens_per_s
+        for n in (8_000, 8_191, 8_192, 8_193, 9_000, 12_000, 20_000)
+    ]
+    assert rates == sorted(rates, reverse=True)
+
+
 def test_large_heads_have_a_quantized_cache_unpacked_through_memory() -> None:
     """The one-token kernel takes no head of 512: clocks for each element do not matter there."""
     values = SHIPPED.with_values(cards={})

@@ -165,15 +165,14 @@ def attention_seconds(
     walk each row of cells in one block: clocks for each cell, however many SMs and heads there are.
     """
     n_cells = group.read_cells(n_depth)
-    cells, unpacked = n_cells * group.layers, 0.0
+    cells, unpacked, apart = n_cells * group.layers, 0.0, math.inf
     if flash:
+        apart = apart_cells(card, group, build_year)
         factor = c["attention.flash_byte_factor"]
         clocks = c["attention.flash_clocks_per_score"] * group.n_head
         clocks = clocks * growth(-c["attention.flash_gain_per_year"], build_year)
         if card.is_before_turing:
             clocks = clocks * c["attention.flash_clocks_old_factor"]
-        elif build_year >= SHARING_BUILD and shares_cells(card, group, n_cells):
-            clocks = clocks * c["attention.shared_clocks_factor"]
         if group.quantized_share and group.head_size <= VECTOR_HEAD:
             elements = group.quantized_share * group.head_size * group.n_head
             clocks = clocks + c["attention.quantized_clocks_per_element"] * elements
@@ -191,19 +190,33 @@ def attention_seconds(
             clocks = clocks * c["attention.plain_server_factor"]
         hz = clock_hz(card, c) / card.sm_count
     read = factor * group.row_bytes * memory_byte_seconds(card, c) / c["card.bandwidth_factor"]
-    seconds: float = cells * (read**2 + (clocks / hz) ** 2) ** 0.5
-    return seconds + unpacked
+    alone: float = (read**2 + (clocks / hz) ** 2) ** 0.5
+    if n_cells < apart:
+        return cells * alone + unpacked
+    shared = clocks * c["attention.shared_clocks_factor"]
+    together: float = (read**2 + (shared / hz) ** 2) ** 0.5
+    return _greater(cells * together, apart * group.layers * alone) + unpacked
 
 
-def shares_cells(card: Card, group: AttentionWork, n_cells: float) -> bool:
-    """Whether one token's query heads read a head of the cache together (fattn.cu, the choice of a
-    kernel)."""
+def apart_cells(card: Card, group: AttentionWork, build_year: float) -> float:
+    """Cells below which one token's query heads each read a head of the cache for themselves, as
+    fattn.cu chooses its kernel; a kernel that is taken from there on saves nothing of them."""
+    if build_year < SHARING_BUILD or card.is_before_turing:
+        return math.inf
     if group.head_size > VECTOR_HEAD:
-        return True
+        return 0.0
     if group.quantized_share or group.heads_to_cell < 2:
-        return False
-    is_long = group.head_size >= VECTOR_HEAD or n_cells >= SHARING_CELLS
-    return card.is_before_ada or (group.heads_to_cell > SHARING_HEADS and is_long)
+        return math.inf
+    if card.is_before_ada:
+        return 0.0
+    if group.heads_to_cell <= SHARING_HEADS:
+        return math.inf
+    return 0.0 if group.head_size == VECTOR_HEAD else SHARING_CELLS
+
+
+def _greater(a: float, b: float) -> float:
+    """max(a, b) that also takes arrays."""
+    return (a + b + abs(a - b)) / 2
 
 
 def unpacking_seconds(card: Card, group: AttentionWork, c: Values, cells: float) -> float:

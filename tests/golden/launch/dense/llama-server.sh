@@ -2,7 +2,7 @@
 # llama-3.1-8b: n_ctx 32,768
 # long-context: the context is kept; an f16 cache and n_ubatch 2048 fit
 # Predicted memory of llama-server in MiB:
-#   CUDA0: 12,683.99 = weights 7,605.33 + KV cache 4,096.00 + compute buffer 560.04 + overhead 422.62
+#   CUDA0: 12,735.56 = weights 7,605.33 + KV cache 4,096.00 + compute buffer 560.04 + overhead 474.20
 #   CUDA_Host: 192.54 = compute buffer 192.05 + output buffer 0.49
 #   CPU: 532.31 = weights 532.31
 # It fits NVIDIA GeForce RTX 4090: more than 99 % likely.

@@ -2,7 +2,7 @@
 # qwen3-30b-a3b: n_ctx 90,000, 10 active experts
 # long-context: the context is kept; an f16 cache and n_ubatch 512 fit
 # Predicted memory of llama-server in MiB:
-#   CUDA0: 26,796.74 = weights 17,524.43 + KV cache 8,448.00 + compute buffer 189.01 + overhead 635.30
+#   CUDA0: 26,847.88 = weights 17,524.43 + KV cache 8,448.00 + compute buffer 189.01 + overhead 686.44
 #   CUDA_Host: 96.59 = compute buffer 96.01 + output buffer 0.58
 #   CPU: 166.92 = weights 166.92
 # It fits NVIDIA RTX PRO 6000 Blackwell Workstation Edition: more than 99 % likely.

@@ -1,13 +1,13 @@
 # qwen3-30b-a3b: n_ctx 90,000, 10 active experts
 # long-context: the context is kept; an f16 cache and n_ubatch 512 fit
 # Predicted memory of llama-server in MiB:
-#   CUDA0: 26,796.74 = weights 17,524.43 + KV cache 8,448.00 + compute buffer 189.01 + overhead 635.30
+#   CUDA0: 26,847.88 = weights 17,524.43 + KV cache 8,448.00 + compute buffer 189.01 + overhead 686.44
 #   CUDA_Host: 96.59 = compute buffer 96.01 + output buffer 0.58
 #   CPU: 166.92 = weights 166.92
 # It fits NVIDIA RTX PRO 6000 Blackwell Workstation Edition: more than 99 % likely.
 # RoPE: yarn, 32,768 tokens × 4; without it llama-server caps each slot at the file's 40,960.
 #   published for this family: https://huggingface.co/Qwen/Qwen3-30B-A3B#processing-long-texts; the factor holds for short texts too, at a little of their quality.
-# llama-cpp-python keeps logits for a whole batch and takes 26,908 MiB on cards. It fits NVIDIA RTX PRO 6000 Blackwell Workstation Edition: more than 99 % likely.
+# llama-cpp-python keeps logits for a whole batch and takes 26,960 MiB on cards. It fits NVIDIA RTX PRO 6000 Blackwell Workstation Edition: more than 99 % likely.
 import sys
 
 import llama_cpp

@@ -2,7 +2,7 @@
 # qwen3-30b-a3b: n_ctx 32,768
 # quality: nothing is rounded that the file has not rounded; an f16 cache fits once the experts of 18 layers stay in host memory
 # Predicted memory of llama-server in MiB:
-#   CUDA0: 23,416.75 = weights 19,642.11 + KV cache 3,072.00 + compute buffer 296.01 + overhead 406.62
+#   CUDA0: 23,468.32 = weights 19,642.11 + KV cache 3,072.00 + compute buffer 296.01 + overhead 458.20
 #   CUDA_Host: 40.59 = compute buffer 40.01 + output buffer 0.58
 #   CPU: 11,331.30 = weights 11,331.30
 # It fits NVIDIA GeForce RTX 4090: more than 99 % likely.
