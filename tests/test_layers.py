@@ -13,6 +13,7 @@ LAYERS = [
     "units",
     "paths",
     "gguf",
+    "knob",
     "config",
     "gpus",
     "architectures",

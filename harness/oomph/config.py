@@ -1,4 +1,5 @@
-"""One configuration to run a model with: llama.cpp's load knobs under llama.cpp's names.
+"""One configuration to run a model with: llama.cpp's knobs under llama.cpp's names, each declared
+once.
 
 `RunConfig` is what an estimate is asked for and what a measured point was run with, so the two can
 be held against each other. Defaults are llama-cpp-python 0.3.36's (llama_context_default_params),
@@ -7,15 +8,23 @@ not llama-server's.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, Final, Self
+from typing import Annotated, Any, Final, Self, get_args, get_type_hints
 
 from oomph.errors import ConfigError
-from oomph.gguf.ggml_types import KV_CACHE_TYPES
+from oomph.gguf.ggml_types import KV_CACHE_TYPES, quant
+from oomph.knob import Knob, Part, Program
 
-FLASH_ATTN: Final = ("on", "off", "auto")
-SPLIT_MODES: Final = ("none", "layer", "row")
+FLASH_ATTN: Final = {"on": 1, "off": 0, "auto": -1}
+"""llama.h, llama_flash_attn_type."""
+SPLIT_MODES: Final = {"none": 0, "layer": 1, "row": 2}
+"""llama.h, llama_split_mode."""
+ROPE_SCALINGS: Final = {"none": 0, "linear": 1, "yarn": 2}
+"""llama.h, llama_rope_scaling_type."""
+_CACHE_TYPES: Final = {name: quant(name).number for name in KV_CACHE_TYPES}
 CONTEXT_STEP: Final = 256
 """Cells to which llama.cpp rounds a context up."""
+COUNTED: Final = 1 << 31
+"""llama.cpp counts in 32 bits with a sign."""
 
 
 def padded_context(n_ctx: int) -> int:
@@ -23,79 +32,390 @@ def padded_context(n_ctx: int) -> int:
     return -(-n_ctx // CONTEXT_STEP) * CONTEXT_STEP
 
 
-ROPE_SCALINGS: Final = ("none", "linear", "yarn")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
-    """Load knobs; None is "as the model or llama.cpp has it".
+    """Knobs; None is "as the model or llama.cpp has it".
 
     `n_gpu_layers` counts the output layer, -1 is all. `n_outputs_max` None is n_batch, as
     llama-cpp-python has it (llama-server sets its slots). `override_tensor` is llama.cpp's
     `pattern=buffer type` list, separated by commas. `n_devices` is the number of cards, 0 for a
     machine (or build) without one. `n_depth` is how many cells each sequence has filled when speed
-    is asked, `n_parallel` how many of them decode at once. `rope_scale` is the factor that
-    positions are divided by; RoPE changes no memory.
+    is asked, `n_parallel` how many of the `n_seq_max` sequences decode at once. `rope_scale` is the
+    factor that positions are divided by; RoPE changes no memory.
     """
 
-    n_ctx: int = 4096
-    n_batch: int = 2048
-    n_ubatch: int = 512
-    n_seq_max: int = 1
-    kv_unified: bool = False
-    type_k: str = "f16"
-    type_v: str = "f16"
-    flash_attn: str = "auto"
-    swa_full: bool = True
-    n_gpu_layers: int = -1
-    n_cpu_moe: int = 0
-    override_tensor: str | None = None
-    tensor_split: tuple[float, ...] | None = None
-    split_mode: str = "layer"
-    main_gpu: int = 0
-    offload_kqv: bool = True
-    op_offload: bool = True
-    n_outputs_max: int | None = None
-    n_expert_used: int | None = None
-    n_devices: int = 1
-    n_threads: int | None = None
-    n_depth: int = 0
-    n_parallel: int = 1
-    rope_scaling: str | None = None
-    rope_scale: float | None = None
-    yarn_orig_ctx: int | None = None
+    n_ctx: Annotated[
+        int,
+        Knob(
+            part="context",
+            memory="grows",
+            least=1,
+            sets=("n_ctx",),
+            options=("--n-ctx", "--ctx-size", "-c"),
+            keys={
+                "llama-server": "ctx-size",
+                "text-generation-webui": "ctx-size",
+                "koboldcpp": "contextsize",
+                "Ollama": "num_ctx",
+                "llama-cpp-python": "n_ctx",
+            },
+            is_logged=True,
+            is_tabled=True,
+        ),
+    ] = 4096
+    n_batch: Annotated[
+        int,
+        Knob(
+            part="context",
+            memory="grows",
+            least=1,
+            sets=("n_batch",),
+            options=("--n-batch", "--batch-size", "-b"),
+            keys={
+                "llama-server": "batch-size",
+                "text-generation-webui": "batch-size",
+                "llama-cpp-python": "n_batch",
+            },
+            bench="n_batch",
+            is_logged=True,
+            is_tabled=True,
+        ),
+    ] = 2048
+    n_ubatch: Annotated[
+        int,
+        Knob(
+            part="context",
+            memory="grows",
+            least=1,
+            sets=("n_ubatch",),
+            options=("--n-ubatch", "--ubatch-size", "-ub"),
+            keys={
+                "llama-server": "ubatch-size",
+                "text-generation-webui": "ubatch-size",
+                "koboldcpp": "batchsize",
+                "Ollama": "num_batch",
+                "llama-cpp-python": "n_ubatch",
+            },
+            bench="n_ubatch",
+            is_logged=True,
+            is_tabled=True,
+        ),
+    ] = 512
+    n_seq_max: Annotated[
+        int,
+        Knob(
+            part="context",
+            memory="grows",
+            least=1,
+            sets=("n_seq_max",),
+            options=("--n-seq-max", "--parallel", "-np"),
+            keys={"llama-server": "parallel", "text-generation-webui": "parallel"},
+            is_logged=True,
+            is_tabled=True,
+        ),
+    ] = 1
+    kv_unified: Annotated[
+        bool,
+        Knob(
+            part="context",
+            sets=("kv_unified",),
+            options=("--kv-unified/--no-kv-unified", "-kvu/-no-kvu"),
+            keys={"llama-server": "kv-unified"},
+            is_logged=True,
+        ),
+    ] = False
+    type_k: Annotated[
+        str,
+        Knob(
+            part="context",
+            memory="grows",
+            choices=_CACHE_TYPES,
+            enumeration="GGML_TYPE_",
+            sets=("type_k",),
+            options=("--type-k", "--cache-type-k", "-ctk"),
+            keys={
+                "llama-server": "cache-type-k",
+                "koboldcpp": "quantkv",
+                "llama-cpp-python": "type_k",
+            },
+            bench="type_k",
+            is_tabled=True,
+        ),
+    ] = "f16"
+    type_v: Annotated[
+        str,
+        Knob(
+            part="context",
+            memory="grows",
+            choices=_CACHE_TYPES,
+            enumeration="GGML_TYPE_",
+            sets=("type_v",),
+            options=("--type-v", "--cache-type-v", "-ctv"),
+            keys={"llama-server": "cache-type-v", "llama-cpp-python": "type_v"},
+            bench="type_v",
+            is_tabled=True,
+        ),
+    ] = "f16"
+    flash_attn: Annotated[
+        str,
+        Knob(
+            part="context",
+            choices=FLASH_ATTN,
+            sets=("flash_attn_type",),
+            options=("--flash-attn", "-fa"),
+            help="on, off or auto",
+            keys={"llama-server": "flash-attn", "llama-cpp-python": "flash_attn"},
+            bench="flash_attn",
+            bench_column="fa",
+            is_tabled=True,
+        ),
+    ] = "auto"
+    swa_full: Annotated[
+        bool,
+        Knob(
+            part="context",
+            sets=("swa_full",),
+            options=("--swa-full/--no-swa-full",),
+            keys={"llama-server": "swa-full", "koboldcpp": "noswa", "llama-cpp-python": "swa_full"},
+            defaults={"llama-server": False, "koboldcpp": False, "Ollama": False},
+        ),
+    ] = True
+    n_gpu_layers: Annotated[
+        int,
+        Knob(
+            part="model",
+            all_words=("all", "auto"),
+            sets=("n_gpu_layers",),
+            options=("--n-gpu-layers", "--gpu-layers", "-ngl"),
+            help="-1 is all",
+            keys={
+                "llama-server": "n-gpu-layers",
+                "koboldcpp": "gpulayers",
+                "Ollama": "num_gpu",
+                "llama-cpp-python": "n_gpu_layers",
+            },
+            bench="n_gpu_layers",
+            bench_column="ngl",
+            is_tabled=True,
+        ),
+    ] = -1
+    n_cpu_moe: Annotated[
+        int,
+        Knob(
+            part="model",
+            least=0,
+            options=("--n-cpu-moe", "-ncmoe"),
+            keys={"llama-server": "n-cpu-moe", "koboldcpp": "moecpu"},
+            bench="n_cpu_moe",
+            bench_column="ncmoe",
+            is_tabled=True,
+        ),
+    ] = 0
+    override_tensor: Annotated[
+        str | None,
+        Knob(
+            part="model",
+            options=("--override-tensor", "-ot"),
+            help="regex=CPU",
+            is_repeated=True,
+            keys={"llama-server": "override-tensor", "koboldcpp": "overridetensors"},
+            bench="tensor_buft_overrides",
+            bench_column="ot",
+        ),
+    ] = None
+    tensor_split: Annotated[
+        tuple[float, ...] | None,
+        Knob(
+            part="model",
+            options=("--tensor-split", "-ts"),
+            help="3,1",
+            keys={
+                "llama-server": "tensor-split",
+                "text-generation-webui": "tensor-split",
+                "koboldcpp": "tensor_split",
+                "llama-cpp-python": "tensor_split",
+            },
+            bench="tensor_split",
+            bench_column="ts",
+        ),
+    ] = None
+    split_mode: Annotated[
+        str,
+        Knob(
+            part="model",
+            choices=SPLIT_MODES,
+            enumeration="LLAMA_SPLIT_MODE_",
+            sets=("split_mode",),
+            options=("--split-mode", "-sm"),
+            keys={
+                "llama-server": "split-mode",
+                "text-generation-webui": "split-mode",
+                "llama-cpp-python": "split_mode",
+            },
+            bench="split_mode",
+            bench_column="sm",
+        ),
+    ] = "layer"
+    main_gpu: Annotated[
+        int,
+        Knob(
+            part="model",
+            sets=("main_gpu",),
+            options=("--main-gpu", "-mg"),
+            keys={
+                "llama-server": "main-gpu",
+                "koboldcpp": "maingpu",
+                "Ollama": "main_gpu",
+                "llama-cpp-python": "main_gpu",
+            },
+            bench="main_gpu",
+            bench_column="mg",
+        ),
+    ] = 0
+    offload_kqv: Annotated[
+        bool,
+        Knob(
+            part="context",
+            sets=("offload_kqv",),
+            options=("--no-kv-offload", "-nkvo"),
+            help="KV cache on the host",
+            is_negated=True,
+            keys={
+                "llama-server": "no-kv-offload",
+                "text-generation-webui": "no-kv-offload",
+                "koboldcpp": "lowvram",
+                "llama-cpp-python": "offload_kqv",
+            },
+            bench="no_kv_offload",
+            bench_column="nkvo",
+        ),
+    ] = True
+    op_offload: Annotated[
+        bool,
+        Knob(
+            part="context",
+            sets=("op_offload",),
+            options=("--no-op-offload",),
+            is_negated=True,
+            keys={"llama-server": "no-op-offload", "llama-cpp-python": "op_offload"},
+            bench="no_op_offload",
+            bench_column="nopo",
+        ),
+    ] = True
+    n_outputs_max: Annotated[
+        int | None,
+        Knob(
+            part="context",
+            memory="grows",
+            least=1,
+            sets=("n_outputs_max",),
+            options=("--n-outputs-max",),
+            help="llama-server: its slots",
+            is_logged=True,
+        ),
+    ] = None
+    n_expert_used: Annotated[
+        int | None,
+        Knob(
+            part="model",
+            least=1,
+            options=("--n-expert-used",),
+            help="active experts",
+            keys={"koboldcpp": "moeexperts", "llama-cpp-python": "kv_overrides"},
+            is_tabled=True,
+        ),
+    ] = None
+    n_devices: Annotated[
+        int,
+        Knob(
+            part="model",
+            least=0,
+            options=("--n-devices",),
+            help="cards; 0 is a CPU-only build",
+            is_tabled=True,
+        ),
+    ] = 1
+    n_threads: Annotated[
+        int | None,
+        Knob(
+            part="context",
+            memory="none",
+            least=1,
+            sets=("n_threads", "n_threads_batch"),
+            options=("--n-threads", "--threads", "-t"),
+            keys={
+                "llama-server": "threads",
+                "text-generation-webui": "threads",
+                "koboldcpp": "threads",
+                "Ollama": "num_thread",
+                "llama-cpp-python": "n_threads",
+            },
+            bench="n_threads",
+            bench_column="threads",
+            is_tabled=True,
+        ),
+    ] = None
+    n_depth: Annotated[
+        int,
+        Knob(
+            part="work",
+            memory="none",
+            least=0,
+            options=("--n-depth", "-d"),
+            help="cells filled when speed is asked",
+        ),
+    ] = 0
+    n_parallel: Annotated[
+        int,
+        Knob(
+            part="work",
+            memory="none",
+            least=1,
+            options=("--n-parallel",),
+            help="sequences that decode at once",
+        ),
+    ] = 1
+    rope_scaling: Annotated[
+        str | None,
+        Knob(
+            part="context",
+            choices=ROPE_SCALINGS,
+            enumeration="LLAMA_ROPE_SCALING_TYPE_",
+            sets=("rope_scaling_type",),
+            options=("--rope-scaling",),
+            help="none, linear or yarn",
+            keys={"llama-server": "rope-scaling", "llama-cpp-python": "rope_scaling_type"},
+            is_later=True,
+        ),
+    ] = None
+    rope_scale: Annotated[
+        float | None,
+        Knob(
+            part="context",
+            least=1,
+            sets=("rope_freq_scale",),
+            is_reciprocal=True,
+            options=("--rope-scale",),
+            help="the factor of the context",
+            keys={"llama-server": "rope-scale", "llama-cpp-python": "rope_freq_scale"},
+            is_later=True,
+        ),
+    ] = None
+    yarn_orig_ctx: Annotated[
+        int | None,
+        Knob(
+            part="context",
+            least=1,
+            sets=("yarn_orig_ctx",),
+            options=("--yarn-orig-ctx",),
+            help="the context that YaRN starts from",
+            keys={"llama-server": "yarn-orig-ctx", "llama-cpp-python": "yarn_orig_ctx"},
+            is_later=True,
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
-        for key in ("n_ctx", "n_batch", "n_ubatch", "n_seq_max", "n_parallel"):
-            if getattr(self, key) < 1:
-                raise ConfigError(f"{key} is {getattr(self, key)}; it must be at least 1")
-            if getattr(self, key) >= 1 << 31:
-                raise ConfigError(
-                    f"{key} is {getattr(self, key)}; llama.cpp counts to {(1 << 31) - 1}"
-                )
-        for key in ("n_cpu_moe", "n_depth", "n_devices"):
-            if getattr(self, key) < 0:
-                raise ConfigError(f"{key} is {getattr(self, key)}; it must be at least 0")
-        for key, allowed in (
-            ("type_k", KV_CACHE_TYPES),
-            ("type_v", KV_CACHE_TYPES),
-            ("flash_attn", FLASH_ATTN),
-            ("split_mode", SPLIT_MODES),
-        ):
-            if getattr(self, key) not in allowed:
-                raise ConfigError(
-                    f"{key} is {getattr(self, key)!r}; it must be one of {', '.join(allowed)}"
-                )
-        for key in ("n_expert_used", "n_outputs_max", "n_threads", "rope_scale", "yarn_orig_ctx"):
-            if getattr(self, key) is not None and not 1 <= getattr(self, key) < 1 << 31:
-                raise ConfigError(
-                    f"{key} is {getattr(self, key)}; it must be at least 1, or left out"
-                )
-        if self.rope_scaling is not None and self.rope_scaling not in ROPE_SCALINGS:
-            raise ConfigError(
-                f"rope_scaling is {self.rope_scaling!r}; it must be one of "
-                f"{', '.join(ROPE_SCALINGS)}"
-            )
+        _check(self)
 
     @property
     def n_ctx_seq(self) -> int:
@@ -113,6 +433,25 @@ class RunConfig:
         cannot take."""
         return replace(self, **_checked(changes))
 
+    def of_memory(self) -> Self:
+        """A copy with the knobs that memory does not depend on at their defaults."""
+        return replace(self, **{name: _DEFAULTS[name] for name in knobs_by_memory("none")})
+
+    def unlike(self, program: Program) -> dict[str, Any]:
+        """The knobs that are not as the program has them by itself."""
+        defaults = _DEFAULTS | defaults_of(program)
+        return {name: value for name in KNOBS if (value := getattr(self, name)) != defaults[name]}
+
+    def llama_params(self, part: Part) -> dict[str, int | float | bool]:
+        """The fields of llama_model_params or llama_context_params that knobs set as they are; what
+        is None stays llama.cpp's own."""
+        return {
+            field: knob.number(value)
+            for name, knob in KNOBS.items()
+            if knob.part == part and (value := getattr(self, name)) is not None
+            for field in knob.sets
+        }
+
     @classmethod
     def from_mapping(cls, knobs: Mapping[str, Any], *, where: str = "configuration") -> Self:
         """The configuration a JSON object or TOML table spells; `where` names it in the
@@ -123,17 +462,29 @@ class RunConfig:
             raise ConfigError(f"{where}: {error}") from None
 
     def to_dict(self) -> dict[str, Any]:
-        """All knobs by name, ready for JSON; those of RoPE only where set, so that a point keeps
-        the id it had before there were any."""
-        knobs = {field.name: getattr(self, field.name) for field in fields(self)}
+        """All knobs by name, ready for JSON; later ones only where set, so that a point keeps the
+        id it had before there were any."""
         return {
             name: value
-            for name, value in knobs.items()
-            if value is not None or name not in _ROPE_KNOBS
+            for name, knob in KNOBS.items()
+            if (value := getattr(self, name)) != _DEFAULTS[name] or not knob.is_later
         }
 
 
-_ROPE_KNOBS: Final = frozenset({"rope_scaling", "rope_scale", "yarn_orig_ctx"})
+_HINTS: Final = get_type_hints(RunConfig, include_extras=True)
+KNOBS: Final[Mapping[str, Knob]] = {
+    field.name: _HINTS[field.name].__metadata__[0] for field in fields(RunConfig)
+}
+"""What is declared of each knob, in the order of the fields."""
+KINDS: Final[Mapping[str, str]] = {
+    name: str(getattr(kind, "__name__", kind))
+    for name in KNOBS
+    for kind in get_args(_HINTS[name])[:1]
+}
+"""Each knob's type, as Python writes it."""
+_DEFAULTS: Final[dict[str, Any]] = {field.name: field.default for field in fields(RunConfig)}
+LOAD_KNOBS: Final = tuple(name for name, knob in KNOBS.items() if knob.part == "model")
+"""The knobs of a load: a change of one means loading the model again."""
 _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "int": (int,),
     "bool": (bool, int),
@@ -143,19 +494,56 @@ _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "tuple[float, ...] | None": (tuple, list, type(None)),
     "float | None": (int, float, type(None)),
 }
+_WORDS: Final = {"on": True, "true": True, "1": True, "off": False, "false": False, "0": False}
+
+
+def knobs_by_memory(memory: str) -> tuple[str, ...]:
+    """The knobs with which memory grows, or does not change ("none")."""
+    return tuple(name for name, knob in KNOBS.items() if knob.memory == memory)
+
+
+def defaults_of(program: Program) -> dict[str, Any]:
+    """The knobs that the program has at another value than RunConfig, while nothing is said."""
+    return {
+        name: knob.defaults[program] for name, knob in KNOBS.items() if program in knob.defaults
+    }
+
+
+def keys_of(program: Program) -> dict[str, str]:
+    """What the program calls each knob that it has a name for."""
+    return {name: knob.keys[program] for name, knob in KNOBS.items() if program in knob.keys}
+
+
+def knob_value(knob: str, text: str) -> Any:
+    """The value that `text` spells for `knob`: `1024`, `q8_0`, `on`, `3/1` (a tensor split),
+    `none`."""
+    kind = _kind(knob)
+    try:
+        if text == "none" and "None" in kind:
+            return None
+        if kind.startswith("tuple"):
+            return tuple(float(part) for part in text.replace("/", ",").split(","))
+        if kind == "bool":
+            return _WORDS[text.lower()]
+        if kind.startswith("float"):
+            return float(text)
+        return int(text) if kind.startswith("int") else text
+    except (ValueError, KeyError):
+        raise ConfigError(f"{knob} is {text!r}; it takes {kind}") from None
+
+
+def _kind(knob: str) -> str:
+    if knob not in KINDS:
+        raise ConfigError(f"unknown knob {knob!r}; the knobs are {', '.join(KINDS)}")
+    return KINDS[knob]
 
 
 def _checked(knobs: Mapping[str, Any]) -> dict[str, Any]:
     """`knobs` with each name and type held against RunConfig's fields, lists made tuples and 0/1
     made booleans."""
-    known = {
-        field.name: str(getattr(field.type, "__name__", field.type)) for field in fields(RunConfig)
-    }
     checked: dict[str, Any] = {}
     for key, value in knobs.items():
-        if key not in known:
-            raise ConfigError(f"unknown knob {key!r}; the knobs are {', '.join(known)}")
-        kind = known[key]
+        kind = _kind(key)
         if not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "bool"):
             raise ConfigError(f"{key} is {value!r}; it takes {kind}")
         if kind == "bool":
@@ -164,3 +552,27 @@ def _checked(knobs: Mapping[str, Any]) -> dict[str, Any]:
             value = tuple(float(item) for item in value)
         checked[key] = value
     return checked
+
+
+_BOUNDED: Final = {name: knob.least for name, knob in KNOBS.items() if knob.least is not None}
+_WORDED: Final = {name: tuple(knob.choices) for name, knob in KNOBS.items() if knob.choices}
+
+
+def _check(config: RunConfig) -> None:
+    """ConfigError for a value that llama.cpp cannot take, or for sequences that have no place."""
+    for name, least in _BOUNDED.items():
+        value = getattr(config, name)
+        if value is not None and not least <= value < COUNTED:
+            if value >= COUNTED:
+                raise ConfigError(f"{name} is {value}; llama.cpp counts to {COUNTED - 1}")
+            left_out = ", or left out" if "None" in KINDS[name] else ""
+            raise ConfigError(f"{name} is {value}; it must be at least {least}{left_out}")
+    for name, words in _WORDED.items():
+        value = getattr(config, name)
+        if value not in words and not (value is None and "None" in KINDS[name]):
+            raise ConfigError(f"{name} is {value!r}; it must be one of {', '.join(words)}")
+    if config.n_parallel > config.n_seq_max:
+        raise ConfigError(
+            f"n_parallel is {config.n_parallel} and n_seq_max {config.n_seq_max}: the context has "
+            f"no place for so many sequences; set n_seq_max to {config.n_parallel} or more"
+        )

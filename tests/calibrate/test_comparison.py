@@ -4,7 +4,13 @@ measured."""
 import pytest
 
 from oomph.architectures.catalogue import catalogue_model
-from oomph.calibrate.comparison import Comparison, compare, measured_host_bytes, record_config
+from oomph.calibrate.comparison import (
+    Comparison,
+    compare,
+    measured_host_bytes,
+    record_config,
+    speed_observations,
+)
 from oomph.config import RunConfig
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import Estimator
@@ -173,3 +179,12 @@ def test_flash_attention_is_as_llama_cpp_resolved_it() -> None:
         == "on"
     )
     assert record_config(record(config=automatic)).flash_attn == "auto"
+
+
+def test_sequences_of_an_older_record_have_their_places() -> None:
+    config = {key: value for key, value in CONFIG.to_dict().items() if key != "n_seq_max"}
+    timing = Timing(test="tg32", n_tokens=32, n_parallel=4, samples_ns=[10**9])
+    asked = record_config(record(config=config | {"n_parallel": 4}, outcome=Outcome(label="crash")))
+    assert (asked.n_parallel, asked.n_seq_max) == (4, 4)
+    (told,) = speed_observations(ESTIMATOR, record(config=config, timings=[timing]))
+    assert (told.question.config.n_parallel, told.question.config.n_seq_max) == (4, 4)

@@ -36,7 +36,7 @@ def test_deeper_contexts_more_samples_and_texts_take_longer() -> None:
     assert base is not None
     longer = [
         seconds(n_ctx=65_536),
-        seconds(n_ctx=8192, n_parallel=4, n_seq_max=1),
+        seconds(n_ctx=4 * 8192, n_parallel=4, n_seq_max=4),
         seconds(work=WORK.model_copy(update={"repetitions": Repetitions(most=9)}), n_ctx=8192),
         seconds(work=WORK.model_copy(update={"text": Text(n_tokens=100_000)}), n_ctx=8192),
     ]

@@ -157,7 +157,7 @@ def test_total_is_the_sum_over_the_cards(oomph: Oomph) -> None:
             {"tensor_split": [3.0, 1.0], "n_devices": 2},
         ),
         (("--no-swa-full", "--n-outputs-max", 1), {"swa_full": False, "n_outputs_max": 1}),
-        (("--n-depth", 1000, "--n-parallel", 2), {"n_depth": 1000, "n_parallel": 2}),
+        (("-np", 2, "--n-depth", 1000, "--n-parallel", 2), {"n_depth": 1000, "n_parallel": 2}),
     ],
 )
 def test_knobs_are_spelled_as_llama_cpp_spells_them(

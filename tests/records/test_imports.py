@@ -176,6 +176,28 @@ def test_each_layout_of_llama_bench_gives_the_same_record(layout: str, tmp_path:
     assert record.environment.llama_cpp_commit == "0c1e570"
 
 
+@pytest.mark.parametrize(
+    ("field", "said", "knob", "value"),
+    [
+        ("tensor_split", "3.00/1.00", "tensor_split", (3.0, 1.0)),
+        ("tensor_split", "0.00", "tensor_split", None),
+        ("flash_attn", "-1", "flash_attn", "auto"),
+        ("no_kv_offload", "1", "offload_kqv", False),
+        ("n_threads", 0, "n_threads", None),
+        ("tensor_buft_overrides", "a=CPU;b=CPU", "override_tensor", "a=CPU,b=CPU"),
+        ("tensor_buft_overrides", "none", "override_tensor", None),
+    ],
+)
+def test_a_field_of_llama_bench_is_the_knob_that_it_means(
+    field: str, said: object, knob: str, value: object, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text(json.dumps([ROW | {field: said}]))
+    (record,) = import_records(path)
+    found = record.config.get(knob)
+    assert (tuple(found) if isinstance(found, list) else found) == value
+
+
 def test_the_older_schema_is_read_too(tmp_path: Path) -> None:
     older = {key: value for key, value in ROW.items() if key not in ("n_cpu_moe", "no_op_offload")}
     path = tmp_path / "old.json"
@@ -228,6 +250,7 @@ def test_batched_and_sweep_bench_keep_their_sequences_and_depths(tmp_path: Path)
         ("tg32", 4, 128, [2_000_000_000]),
     ]
     assert record.model.name == "m"
+    assert record.config["n_seq_max"] == 4
     sweep.write_text(
         "".join(
             json.dumps({**common, "pp": 512, "tg": 128, "n_kv": n, **times}) + "\n"

@@ -23,9 +23,6 @@ from oomph.records.harmless import scrub
 from oomph.records.schema import ModelIdentity, Record
 
 SHIPPED: Final = Path(__file__).parent / "measured"
-ANY: Final = {"n_threads": None, "n_depth": 0, "n_parallel": 1}
-"""Knobs that a run's memory and its speed at a depth do not hang on, once a context is whole on a
-card."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +124,7 @@ def _rows(card: str, folders: Iterable[Path]) -> Iterator[Mapping[str, Any]]:
 def _citation(row: Mapping[str, Any], asked: RunConfig, estimator: Estimator) -> Citation | None:
     """The row as a citation, None where it is of other settings or says nothing."""
     run = settled(RunConfig.from_mapping(row["config"]), estimator.model)
-    if run.with_(n_ctx=1, **ANY) != asked.with_(n_ctx=1, **ANY):
+    if run.of_memory().with_(n_ctx=1) != asked.of_memory().with_(n_ctx=1):
         return None
     is_same = padded_context(run.n_ctx) == padded_context(asked.n_ctx)
     vram = row["vram_bytes"] if is_same else None

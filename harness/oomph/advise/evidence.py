@@ -134,7 +134,7 @@ def _says(record: Record, tried: RunConfig, asked: RunConfig, *, n_promised: int
 
 def _padded(config: RunConfig) -> RunConfig:
     """As llama.cpp rounds the context up, without what memory does not depend on."""
-    return config.with_(n_ctx=padded_context(config.n_ctx), n_threads=None, n_depth=0, n_parallel=1)
+    return config.of_memory().with_(n_ctx=padded_context(config.n_ctx))
 
 
 def is_model(measured: ModelIdentity, model: ModelSpec) -> bool:

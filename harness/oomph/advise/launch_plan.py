@@ -19,7 +19,7 @@ from oomph.architectures.rope import (
     uncapped_context_length,
 )
 from oomph.architectures.spec import ModelSpec
-from oomph.config import RunConfig, padded_context
+from oomph.config import RunConfig, defaults_of, padded_context
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.prediction import Prediction
@@ -107,7 +107,7 @@ def server_config(spec: ModelSpec, knobs: Mapping[str, Any]) -> RunConfig:
     """`knobs` over llama-server's defaults: logits for its slots alone, sliding windows only; one
     slot, RoPE scaling as a slot's context needs it."""
     config = RunConfig.from_mapping(
-        {"swa_full": False, "flash_attn": "on"} | dict(knobs), where="the command line"
+        defaults_of("llama-server") | {"flash_attn": "on"} | dict(knobs), where="the command line"
     )
     scaling = extension(spec, slot_context(config))
     if scaling and config.rope_scaling is None:

@@ -114,4 +114,4 @@ def _reach(estimator: Estimator, config: RunConfig, records: Sequence[Record], l
 
 
 def _any_context(config: RunConfig) -> RunConfig:
-    return config.with_(n_ctx=1, n_threads=None, n_depth=0, n_parallel=1)
+    return config.of_memory().with_(n_ctx=1)

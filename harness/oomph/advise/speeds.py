@@ -78,19 +78,12 @@ def measured_rates(
 ) -> Iterator[MeasuredRate]:
     """Warm rates of one sequence that records of this model, card, experts and cache hold, at
     whatever context."""
-    like = {
-        "n_ctx": 1,
-        "n_seq_max": 1,
-        "n_outputs_max": None,
-        "n_depth": 0,
-        "n_threads": None,
-        "n_parallel": 1,
-    }
-    asked = settled(config, estimator.model).with_(**like)
+    like = {"n_ctx": 1, "n_seq_max": 1, "n_outputs_max": None}
+    asked = settled(config, estimator.model).of_memory().with_(**like)
     for record in records:
         same = (
             is_of(record, estimator)
-            and settled(record_config(record), estimator.model).with_(**like) == asked
+            and settled(record_config(record), estimator.model).of_memory().with_(**like) == asked
         )
         for seen in (
             speed_observations(estimator, record) if same and record.outcome.label == "ok" else ()

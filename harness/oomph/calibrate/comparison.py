@@ -6,20 +6,19 @@ record does not hold is left out.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import exp
 from statistics import median
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from oomph.calibrate.observations import SpeedObservation
-from oomph.config import RunConfig
+from oomph.config import KNOBS, LOAD_KNOBS, RunConfig
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.overhead import host_bytes
 from oomph.estimate.prediction import MemoryEstimate, is_card
 from oomph.estimate.speed import interval_width, speed_question
-from oomph.measure.sweep import LOAD_KNOBS
 from oomph.records.disturbance import counting_samples
 from oomph.records.grouping import model_key
 from oomph.records.schema import Record, Timing
@@ -32,7 +31,6 @@ _BUFFERS: Final = {
     "compute_bytes": "compute_mib",
     "output_bytes": "output_mib",
 }
-_KNOBS: Final = frozenset(RunConfig.__dataclass_fields__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,11 +73,16 @@ def comparable(estimator: Estimator, records: Iterable[Record]) -> list[Record]:
 
 def record_config(record: Record) -> RunConfig:
     """The record's knobs, with flash attention as llama.cpp resolved it."""
-    config = RunConfig.from_mapping(
-        {key: value for key, value in record.config.items() if key in _KNOBS}
-    )
+    knobs = {key: value for key, value in record.config.items() if key in KNOBS}
+    config = RunConfig.from_mapping(_with_places(knobs, knobs.get("n_parallel", 1)))
     resolved = {"enabled": "on", "disabled": "off"}.get(record.reported.flash_attn or "")
     return config.with_(flash_attn=resolved) if resolved else config
+
+
+def _with_places(knobs: Mapping[str, Any], n_parallel: int) -> dict[str, Any]:
+    """`knobs` with a place for each sequence: older records may lack it, where the first decode
+    failed or another tool did not say it."""
+    return {**knobs, "n_seq_max": max(knobs.get("n_seq_max", 1), n_parallel)}
 
 
 def load_of(record: Record) -> str:
@@ -106,9 +109,12 @@ def speed_observations(estimator: Estimator, record: Record) -> list[SpeedObserv
     found = []
     for (kind, n_tokens, n_depth, n_parallel), timings in tests.items():
         samples, is_disturbed = counting_samples(record, timings)
+        knobs = _with_places({"n_seq_max": config.n_seq_max}, n_parallel)
         found.append(
             SpeedObservation(
-                question=speed_question(estimator.model, gpu, config.with_(n_parallel=n_parallel)),
+                question=speed_question(
+                    estimator.model, gpu, config.with_(n_parallel=n_parallel, **knobs)
+                ),
                 test="prefill" if kind == "pp" else "decode",
                 n_prompt=n_tokens,
                 n_depth=n_depth if kind == "pp" else n_depth + n_tokens / 2,

@@ -41,8 +41,8 @@ def _frontier(
 ) -> None:
     """Find the largest context that runs when it is filled to the end, by loading and filling
     it."""
-    from oomph.cli.knobs import expert_counts, knob_value
-    from oomph.config import RunConfig
+    from oomph.cli.knobs import expert_counts
+    from oomph.config import RunConfig, knob_value
     from oomph.measure.bench import open_bench
 
     config = RunConfig(n_cpu_moe=n_cpu_moe)

@@ -1,7 +1,7 @@
 """llama.cpp's knobs as options of a command, spelled as its own programs spell them.
 
-Stands apart from `knobs`, which reads them from text and files: every command that asks about one
-configuration takes the same options under the same names, and none lists them again.
+Every command that asks about one configuration takes the options that RunConfig's fields declare,
+and none lists them again.
 """
 
 import inspect
@@ -10,62 +10,35 @@ from typing import Annotated, Any, Final, get_type_hints
 
 import typer
 
+from oomph.config import KINDS, KNOBS, knob_value
+from oomph.knob import Knob
+
+_TYPES: Final[Mapping[str, Any]] = {"int": int | None, "float": float | None, "bool": bool | None}
+"""An option's type by its knob's; any other is read from text."""
+
+
+def _option_name(name: str, knob: Knob) -> str:
+    """The parameter that the option becomes: a switch that turns something off is called so."""
+    return knob.options[0].removeprefix("--").replace("-", "_") if knob.is_negated else name
+
+
+def _annotation(name: str, knob: Knob) -> Any:
+    kind = _TYPES.get(KINDS[name].removesuffix(" | None"), str | None)
+    if knob.is_negated:
+        kind = bool
+    elif knob.is_repeated:
+        kind = list[str] | None
+    elif knob.all_words:
+        kind = str | None
+    return Annotated[kind, typer.Option(*knob.options, help=knob.help)]
+
+
+_NAMES: Final = {_option_name(name, knob): name for name, knob in KNOBS.items()}
+"""The knob of each option."""
 OPTIONS: Final[Mapping[str, Any]] = {
-    "n_ctx": Annotated[int | None, typer.Option("--n-ctx", "--ctx-size", "-c")],
-    "n_batch": Annotated[int | None, typer.Option("--n-batch", "--batch-size", "-b")],
-    "n_ubatch": Annotated[int | None, typer.Option("--n-ubatch", "--ubatch-size", "-ub")],
-    "n_seq_max": Annotated[int | None, typer.Option("--n-seq-max", "--parallel", "-np")],
-    "kv_unified": Annotated[
-        bool | None, typer.Option("--kv-unified/--no-kv-unified", "-kvu/-no-kvu")
-    ],
-    "type_k": Annotated[str | None, typer.Option("--type-k", "--cache-type-k", "-ctk")],
-    "type_v": Annotated[str | None, typer.Option("--type-v", "--cache-type-v", "-ctv")],
-    "flash_attn": Annotated[
-        str | None, typer.Option("--flash-attn", "-fa", help="on, off or auto")
-    ],
-    "swa_full": Annotated[bool | None, typer.Option("--swa-full/--no-swa-full")],
-    "n_gpu_layers": Annotated[
-        str | None, typer.Option("--n-gpu-layers", "--gpu-layers", "-ngl", help="-1 is all")
-    ],
-    "n_cpu_moe": Annotated[int | None, typer.Option("--n-cpu-moe", "-ncmoe")],
-    "override_tensor": Annotated[
-        list[str] | None, typer.Option("--override-tensor", "-ot", help="regex=CPU")
-    ],
-    "tensor_split": Annotated[str | None, typer.Option("--tensor-split", "-ts", help="3,1")],
-    "split_mode": Annotated[str | None, typer.Option("--split-mode", "-sm")],
-    "main_gpu": Annotated[int | None, typer.Option("--main-gpu", "-mg")],
-    "no_kv_offload": Annotated[
-        bool, typer.Option("--no-kv-offload", "-nkvo", help="KV cache on the host")
-    ],
-    "no_op_offload": Annotated[bool, typer.Option("--no-op-offload")],
-    "n_outputs_max": Annotated[
-        int | None, typer.Option("--n-outputs-max", help="llama-server: its slots")
-    ],
-    "n_expert_used": Annotated[int | None, typer.Option("--n-expert-used", help="active experts")],
-    "n_devices": Annotated[
-        int | None, typer.Option("--n-devices", help="cards; 0 is a CPU-only build")
-    ],
-    "n_threads": Annotated[int | None, typer.Option("--n-threads", "--threads", "-t")],
-    "n_depth": Annotated[
-        int | None, typer.Option("--n-depth", "-d", help="cells filled when speed is asked")
-    ],
-    "n_parallel": Annotated[
-        int | None, typer.Option("--n-parallel", help="sequences that decode at once")
-    ],
-    "rope_scaling": Annotated[
-        str | None, typer.Option("--rope-scaling", help="none, linear or yarn")
-    ],
-    "rope_scale": Annotated[
-        float | None, typer.Option("--rope-scale", help="the factor of the context")
-    ],
-    "yarn_orig_ctx": Annotated[
-        int | None, typer.Option("--yarn-orig-ctx", help="the context that YaRN starts from")
-    ],
+    option: _annotation(name, KNOBS[name]) for option, name in _NAMES.items()
 }
 """A parameter's annotation by its name."""
-
-_NEGATED: Final = {"no_kv_offload": "offload_kqv", "no_op_offload": "op_offload"}
-"""Options that switch off what is on by default, and the knob of each."""
 
 
 def takes_knobs(
@@ -88,7 +61,7 @@ def takes_knobs(
             name,
             inspect.Parameter.KEYWORD_ONLY,
             annotation=option,
-            default=False if name in _NEGATED else None,
+            default=False if KNOBS[_NAMES[name]].is_negated else None,
         )
         for name, option in options.items()
     ]
@@ -106,20 +79,20 @@ def takes_knobs(
 
 def _knobs(said: Mapping[str, Any]) -> dict[str, Any]:
     """RunConfig's names and values of the options that were said."""
-    from oomph.cli.knobs import knob_value
+    found: dict[str, Any] = {}
+    for option, value in said.items():
+        name = _NAMES[option]
+        if KNOBS[name].is_negated:
+            found |= {name: False} if value else {}
+        elif value is not None and value != []:
+            found[name] = _value(name, KNOBS[name], value)
+    return found
 
-    knobs = {
-        name: value for name, value in said.items() if value is not None and name not in _NEGATED
-    }
-    for option, knob in _NEGATED.items():
-        if said.get(option):
-            knobs[knob] = False
-    if layers := knobs.get("n_gpu_layers"):
-        knobs["n_gpu_layers"] = (
-            -1 if layers in ("all", "auto") else knob_value("n_gpu_layers", layers)
-        )
-    if rules := knobs.pop("override_tensor", None):
-        knobs["override_tensor"] = ",".join(rules)
-    if "tensor_split" in knobs:
-        knobs["tensor_split"] = knob_value("tensor_split", knobs["tensor_split"])
-    return knobs
+
+def _value(name: str, knob: Knob, value: Any) -> Any:
+    """A knob's value of what its option was given, text or already a number."""
+    if knob.is_repeated:
+        return ",".join(value)
+    if not isinstance(value, str) or knob.choices:
+        return value
+    return -1 if value in knob.all_words else knob_value(name, value)

@@ -7,38 +7,13 @@ options agree on names and values, and errors name where the text stood.
 import itertools
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
-from oomph.config import RunConfig
+from oomph.config import RunConfig, knob_value
 from oomph.errors import ConfigError
 
-_KINDS: Final = {
-    field.name: str(getattr(field.type, "__name__", field.type)) for field in fields(RunConfig)
-}
-_WORDS: Final = {"on": True, "true": True, "1": True, "off": False, "false": False, "0": False}
 MAX_CONFIGS: Final = 1_000_000
-
-
-def knob_value(knob: str, text: str) -> Any:
-    """The value that `text` spells for `knob`: `1024`, `q8_0`, `on`, `3/1` (a tensor split),
-    `none`."""
-    if knob not in _KINDS:
-        raise ConfigError(f"unknown knob {knob!r}; the knobs are {', '.join(_KINDS)}")
-    kind = _KINDS[knob]
-    try:
-        if text == "none" and "None" in kind:
-            return None
-        if kind.startswith("tuple"):
-            return tuple(float(part) for part in text.replace("/", ",").split(","))
-        if kind == "bool":
-            return _WORDS[text.lower()]
-        if kind.startswith("float"):
-            return float(text)
-        return int(text) if kind.startswith("int") else text
-    except (ValueError, KeyError):
-        raise ConfigError(f"{knob} is {text!r}; it takes {kind}") from None
 
 
 def expert_counts(text: str | None) -> list[int | None]:

@@ -17,10 +17,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
 
+from oomph.config import LOAD_KNOBS
 from oomph.measure.child import Child
 from oomph.measure.oom_kills import OomKills
 from oomph.measure.probes import HostProbe, Probe, Sampler
-from oomph.measure.sweep import LOAD_KNOBS, Point
+from oomph.measure.sweep import Point
 from oomph.measure.texts import Texts, questions
 from oomph.records.schema import Environment, MemorySeries
 
@@ -150,6 +151,7 @@ class LocalExecutor:
     def _opening(self, job: Job) -> dict[str, Any]:
         first = job.points[0]
         return {knob: getattr(first.config, knob) for knob in LOAD_KNOBS} | {
+            "params": first.config.llama_params("model"),
             "model_path": str(job.model_path),
             "arch": job.arch,
             "load_mode": first.load_mode,
@@ -229,8 +231,14 @@ class _Session:
         """Take the child through one point; the probes are read before the text is scored, which
         takes memory too."""
         deadline = time.monotonic() + point.timeouts.point.seconds
-        config = point.config.to_dict() | {"n_threads": self._threads(point)}
-        self._child.send({"config": config, "workload": point.workload.model_dump(mode="json")})
+        config = point.config.with_(n_threads=self._threads(point))
+        self._child.send(
+            {
+                "config": config.to_dict(),
+                "params": config.llama_params("context"),
+                "workload": point.workload.model_dump(mode="json"),
+            }
+        )
         if not self._until("measured", deadline):
             return False
         self._watched = self._stop_watching()

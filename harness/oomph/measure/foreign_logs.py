@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from oomph.config import RunConfig
 from oomph.errors import StoreError
-from oomph.measure.logs import read_buffers, read_reported
+from oomph.measure.logs import read_buffers, read_knobs, read_reported
 from oomph.measure.outcome import classify
 from oomph.records.grouping import model_key
 from oomph.records.schema import ModelIdentity, Record, Reported
@@ -27,9 +27,6 @@ ORIGIN: Final = "llama.cpp log"
 _LOGGED: Final = re.compile(r"llama_model_loader:|print_info:|llama_context:|srv +load_model:")
 _TABLE: Final = re.compile(r"^\| *model ", re.MULTILINE)
 _LOADED: Final = re.compile(r"llama_model_loader: loaded meta data .* from (.+?) \(version")
-_CONTEXT: Final = re.compile(
-    r"llama_context: (?P<knob>n_seq_max|n_outputs_max|kv_unified) += +(?P<value>\w+)"
-)
 _NAME: Final = re.compile(r"print_info: general\.name += (.+)$")
 _ARCH: Final = re.compile(r"print_info: arch += (\S+)")
 _FILE_SIZE: Final = re.compile(r"print_info: file size += ([\d.]+) (MiB|GiB)")
@@ -179,15 +176,11 @@ def _record(
 
 def _config(lines: Sequence[str], reported: Reported, n_devices: int) -> RunConfig:
     """The knobs as llama.cpp says it took them."""
-    said = {match["knob"]: match["value"] for line in lines if (match := _CONTEXT.search(line))}
-    knobs: dict[str, Any] = {
+    knobs = read_knobs(lines) | {
         name: value
-        for name in ("n_ctx", "n_batch", "n_ubatch", "type_k", "type_v")
+        for name in ("type_k", "type_v")
         if (value := getattr(reported, name)) is not None
     }
-    knobs |= {name: int(said[name]) for name in ("n_seq_max", "n_outputs_max") if name in said}
-    if "kv_unified" in said:
-        knobs["kv_unified"] = said["kv_unified"] == "true"
     if reported.n_expert_used:
         knobs["n_expert_used"] = reported.n_expert_used
     if reported.offloaded_layers:

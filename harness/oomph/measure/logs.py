@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from oomph.config import CONTEXT_STEP, RunConfig
+from oomph.config import CONTEXT_STEP, KNOBS, RunConfig, knob_value
 from oomph.records.schema import Buffers, Reported
 
 _STAMP: Final = r"^(?:[\d.]+ [A-Z] )?"  # some builds of 2026 put time and level before each line
@@ -22,14 +22,13 @@ _BUFFERS: Final = {
     "output_mib": re.compile(r"(\S+) +output buffer size = +([\d.]+) MiB"),
 }
 _NUMBERS: Final = {
-    "n_ctx": re.compile(_STAMP + r"llama_context: n_ctx +(?:= +)(\d+)"),
     "n_ctx_seq": re.compile(_STAMP + r"llama_context: n_ctx_seq += +(\d+)"),
-    "n_batch": re.compile(_STAMP + r"llama_context: n_batch += +(\d+)"),
-    "n_ubatch": re.compile(_STAMP + r"llama_context: n_ubatch += +(\d+)"),
     "n_expert_used": re.compile(r"print_info: n_expert_used += +(\d+)"),
     "graph_nodes": re.compile(r"graph[^:]*: nodes = (\d+)"),
     "graph_splits": re.compile(r"graph[^:]*: .*splits = (\d+)"),
 }
+_KNOB: Final = re.compile(_STAMP + r"llama_context: (\w+) += +(\w+)")
+_LOGGED: Final = frozenset(name for name, knob in KNOBS.items() if knob.is_logged)
 _FREQ_SCALE: Final = re.compile(_STAMP + r"llama_context: freq_scale += +([\d.e+-]+)")
 _KV_TYPES: Final = re.compile(r"K \((\w+)\): .*V \((\w+)\):")
 _FLASH_ATTN: Final = re.compile(
@@ -54,9 +53,17 @@ def read_buffers(lines: Sequence[str]) -> Buffers:
     return Buffers(**kinds)
 
 
+def read_knobs(lines: Sequence[str]) -> dict[str, Any]:
+    """The knobs of a context as llama.cpp takes them, by RunConfig's names; of what it says twice
+    the last counts."""
+    said = [match for line in lines if (match := _KNOB.search(line))]
+    return {match[1]: knob_value(match[1], match[2]) for match in said if match[1] in _LOGGED}
+
+
 def read_reported(lines: Sequence[str]) -> Reported:
     """The knobs as llama.cpp reported them back; of what it says twice the last counts."""
-    found: dict[str, Any] = {}
+    known = Reported.model_fields.keys()
+    found = {name: value for name, value in read_knobs(lines).items() if name in known}
     for line in lines:
         for key, pattern in _NUMBERS.items():
             if match := pattern.search(line):

@@ -6,25 +6,13 @@ buffer alone is not monotone in n_ctx (ggml's allocator packs some larger graphs
 cache and compute buffer together grow.
 """
 
-from collections.abc import Callable
 from typing import Final
 
-from oomph.config import RunConfig
+from oomph.config import LOAD_KNOBS, RunConfig, knobs_by_memory
 from oomph.gguf.ggml_types import quant
 from oomph.measure.outcome import RAN_OUT
-from oomph.measure.sweep import LOAD_KNOBS, Point
+from oomph.measure.sweep import Point
 
-_Axis = Callable[[RunConfig], float]
-GROWING: Final[dict[str, _Axis]] = {
-    "n_ctx": lambda config: config.n_ctx,
-    "n_seq_max": lambda config: config.n_seq_max,
-    "type_k": lambda config: _bits(config.type_k),
-    "type_v": lambda config: _bits(config.type_v),
-    "n_batch": lambda config: config.n_batch,
-    "n_ubatch": lambda config: config.n_ubatch,
-    "n_outputs_max": lambda config: config.n_outputs_max or config.n_batch,
-}
-NO_MEMORY: Final = frozenset({"n_threads", "n_depth", "n_parallel"})
 _CONTEXT_FREE: Final = "oom_weights"
 
 
@@ -47,10 +35,9 @@ def dominates(failed: Point, outcome: str, *, at_load: bool, point: Point) -> bo
 def asks_at_least(config: RunConfig, failed: RunConfig) -> bool:
     """Whether `config` takes at least the memory of `failed`: as much or more of what grows, all
     else the same."""
-    same = set(config.to_dict()) - GROWING.keys() - NO_MEMORY
-    return all(getattr(config, knob) == getattr(failed, knob) for knob in same) and all(
-        size(config) >= size(failed) for size in GROWING.values()
-    )
+    return all(
+        getattr(config, knob) == getattr(failed, knob) for knob in knobs_by_memory("same")
+    ) and all(_size(config, knob) >= _size(failed, knob) for knob in knobs_by_memory("grows"))
 
 
 def _does_at_least(point: Point, failed: Point) -> bool:
@@ -58,5 +45,10 @@ def _does_at_least(point: Point, failed: Point) -> bool:
     return point.workload == failed.workload and point.config.n_parallel >= failed.config.n_parallel
 
 
-def _bits(cache_type: str) -> float:
-    return quant(cache_type).bits_per_weight
+def _size(config: RunConfig, knob: str) -> float:
+    """What memory grows with: the number, the bits of a cache's type; outputs left out are of a
+    whole batch."""
+    value = getattr(config, knob)
+    if isinstance(value, str):
+        return quant(value).bits_per_weight
+    return float(config.n_batch if value is None else value)

@@ -13,27 +13,15 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self, TypeVar, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, Field, ValidationError
 
-from oomph.config import RunConfig
+from oomph.config import LOAD_KNOBS, RunConfig
 from oomph.errors import ConfigError
 from oomph.measure.fields import Range, Seconds, Table, expand
 from oomph.measure.limits import ExpectedSeconds, Limits, Timeouts
 from oomph.measure.workload import Workload
-
-LOAD_KNOBS: Final = (
-    "n_expert_used",
-    "n_gpu_layers",
-    "n_cpu_moe",
-    "override_tensor",
-    "tensor_split",
-    "split_mode",
-    "main_gpu",
-    "n_devices",
-)
-"""The knobs of llama_model_params: a change of one means loading the model again."""
 
 
 class Group(Table):

@@ -15,14 +15,16 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, Final
 
+from oomph.config import FLASH_ATTN, KNOBS
 from oomph.errors import StoreError
+from oomph.knob import Knob
 from oomph.records.schema import Record, Timing
 
 Row = dict[str, Any]
 SAMPLES: Final = ("samples_ns", "samples_ts")
 """Lists, which only the JSON layouts have room for."""
 
-_FLASH_ATTN: Final = {"on": 1, "off": 0, "auto": -1, "enabled": 1, "disabled": 0}
+_FLASH_ATTN: Final = FLASH_ATTN | {"enabled": 1, "disabled": 0}
 
 
 def llama_bench_rows(records: Iterable[Record]) -> Iterator[Row]:
@@ -40,8 +42,9 @@ def llama_bench_rows(records: Iterable[Record]) -> Iterator[Row]:
 
 
 def _shared(record: Record) -> Row:
-    config, environment = record.config, record.environment
-    return {
+    """llama-bench's fields in its order: its own defaults, over them what the record knows."""
+    environment = record.environment
+    row: Row = {
         "build_commit": (environment.llama_cpp_commit or "unknown").removesuffix("-dirty"),
         "build_number": _number(record, "build_number"),
         "cpu_info": environment.cpu,
@@ -51,32 +54,50 @@ def _shared(record: Record) -> Row:
         "model_type": _model_type(record),
         "model_size": record.model.tensor_bytes or record.model.file_bytes,
         "model_n_params": record.model.n_params or 0,
-        "n_batch": config.get("n_batch", 2048),
-        "n_ubatch": config.get("n_ubatch", 512),
-        "n_threads": config.get("n_threads") or record.conditions.get("n_threads") or 0,
+        "n_batch": 2048,
+        "n_ubatch": 512,
+        "n_threads": 0,
         "cpu_mask": "0x0",
         "cpu_strict": False,
         "poll": 50,
-        "type_k": config.get("type_k", "f16"),
-        "type_v": config.get("type_v", "f16"),
-        "n_gpu_layers": config.get("n_gpu_layers", -1),
-        "n_cpu_moe": config.get("n_cpu_moe", 0),
-        "split_mode": config.get("split_mode", "layer"),
-        "main_gpu": config.get("main_gpu", 0),
-        "no_kv_offload": not config.get("offload_kqv", True),
-        "flash_attn": _flash_attn(record),
+        "type_k": "f16",
+        "type_v": "f16",
+        "n_gpu_layers": -1,
+        "n_cpu_moe": 0,
+        "split_mode": "layer",
+        "main_gpu": 0,
+        "no_kv_offload": False,
+        "flash_attn": -1,
         "devices": "auto",
-        "tensor_split": _tensor_split(record),
-        "tensor_buft_overrides": (config.get("override_tensor") or "none").replace(",", ";"),
+        "tensor_split": "0.00",
+        "tensor_buft_overrides": "none",
         "load_mode": record.workload.get("load_mode", "auto"),
         "lazy_mode": "auto",
         "embeddings": False,
-        "no_op_offload": int(not config.get("op_offload", True)),
+        "no_op_offload": 0,
         "no_host": False,
         "repack": True,
         "fit_target": 0,
         "fit_min_ctx": 0,
     }
+    known = {"n_threads": record.conditions.get("n_threads")} | {
+        name: value for name, value in record.config.items() if value is not None
+    }
+    for name, knob in KNOBS.items():
+        if name == "flash_attn":
+            row["flash_attn"] = _flash_attn(record)
+        elif knob.bench and known.get(name) is not None:
+            row[knob.bench] = type(row[knob.bench])(_bench_value(knob, known[name]))
+    return row
+
+
+def _bench_value(knob: Knob, value: Any) -> Any:
+    """A knob's value as llama-bench writes it."""
+    if isinstance(value, bool):
+        return value != knob.is_negated
+    if isinstance(value, list | tuple):
+        return "/".join(f"{part:.2f}" for part in value) or "0.00"
+    return value.replace(",", ";") if isinstance(value, str) else value
 
 
 def _number(record: Record, key: str) -> int:
@@ -97,10 +118,6 @@ def _flash_attn(record: Record) -> int:
     """As llama.cpp resolved it, else as it was asked for."""
     taken = record.reported.flash_attn or ""
     return _FLASH_ATTN.get(taken, _FLASH_ATTN.get(record.config.get("flash_attn", "auto"), -1))
-
-
-def _tensor_split(record: Record) -> str:
-    return "/".join(f"{part:.2f}" for part in record.config.get("tensor_split") or ()) or "0.00"
 
 
 def _timing(timing: Timing) -> Row:

@@ -12,23 +12,14 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any, Final
 
+from oomph.config import KNOBS
 from oomph.units import GIB, MIB
 
 Row = Mapping[str, Any]
 
 _SQLITE: Final = b"SQLite format 3\x00"
-_MARKDOWN_NAMES: Final = {
-    "model": "model_type",
-    "ngl": "n_gpu_layers",
-    "sm": "split_mode",
-    "threads": "n_threads",
-    "fa": "flash_attn",
-    "ncmoe": "n_cpu_moe",
-    "nkvo": "no_kv_offload",
-    "nopo": "no_op_offload",
-    "mg": "main_gpu",
-    "backend": "backends",
-    "ot": "tensor_buft_overrides",
+_MARKDOWN_NAMES: Final = {"model": "model_type", "backend": "backends"} | {
+    knob.bench_column: knob.bench for knob in KNOBS.values() if knob.bench_column and knob.bench
 }
 _UNITS: Final = {"MiB": MIB, "GiB": GIB, "M": 10**6, "B": 10**9, "T": 10**12}
 _CUDA_DEVICE: Final = re.compile(r"^\s*Device \d+: ([^,]+), compute capability", re.MULTILINE)

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from oomph.architectures.catalogue import catalogue_names
 from oomph.architectures.families import FAMILIES
-from oomph.config import FLASH_ATTN, ROPE_SCALINGS, SPLIT_MODES, RunConfig
+from oomph.config import KINDS, KNOBS
 from oomph.errors import UnknownNameError
 from oomph.gguf.file_types import FILE_TYPES
 from oomph.gguf.ggml_types import KV_CACHE_TYPES
@@ -152,15 +152,15 @@ _STAGES: Final = (
     "backend",
     "quality",
 )
-_KNOB_WORDS: Final[dict[str, Rule]] = {
-    "type_k": _one_of(*KV_CACHE_TYPES),
-    "type_v": _one_of(*KV_CACHE_TYPES),
-    "flash_attn": _one_of(*FLASH_ATTN),
-    "split_mode": _one_of(*SPLIT_MODES),
-    "rope_scaling": _one_of(*ROPE_SCALINGS),
-    "tensor_split": _NUMBERS_OR_NONE,
-    "override_tensor": lambda value: None if value is None else _GONE,
-}
+
+
+def _knob_rule(name: str) -> Rule:
+    """Numbers, and words of a closed list: a text of any shape may hold anything."""
+    if choices := KNOBS[name].choices:
+        return _one_of(*choices)
+    if KINDS[name].startswith("tuple"):
+        return _NUMBERS_OR_NONE
+    return _one_of() if KINDS[name].startswith("str") else _number
 
 
 def _card_name(value: Any) -> Any:
@@ -227,7 +227,7 @@ _RECORD: Final = _fields(
         header_sha256=_SHA256,
         **_numbers("file_bytes", "tensor_bytes", "n_params"),
     ),
-    config=_fields(**dict.fromkeys(RunConfig.__dataclass_fields__, _number) | _KNOB_WORDS),
+    config=_fields(**{name: _knob_rule(name) for name in KNOBS}),
     workload=_MEASURE,
     limits=_fields(memory_kind=_one_of("data", "address_space"), memory_bytes=_number),
     environment=_fields(

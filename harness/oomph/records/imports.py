@@ -17,28 +17,17 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from oomph.config import RunConfig
+from oomph.config import FLASH_ATTN, KINDS, KNOBS, RunConfig, knob_value
 from oomph.errors import ConfigError, StoreError
 from oomph.records.foreign_rows import Row, read_rows
 from oomph.records.grouping import model_key
 from oomph.records.schema import ModelIdentity, Record
 from oomph.units import MIB
 
-_KNOBS: Final = (
-    "n_batch",
-    "n_ubatch",
-    "type_k",
-    "type_v",
-    "n_gpu_layers",
-    "n_cpu_moe",
-    "split_mode",
-    "main_gpu",
-    "n_threads",
-)
-_INTS: Final = frozenset(
-    {"n_batch", "n_ubatch", "n_gpu_layers", "n_cpu_moe", "main_gpu", "n_threads"}
-)
-_FLASH_ATTN: Final = {"-1": "auto", "0": "off", "1": "on", "false": "off", "true": "on"}
+_FLASH_ATTN: Final = {str(number): word for word, number in FLASH_ATTN.items()} | {
+    "false": "off",
+    "true": "on",
+}
 SAME_SIZE: Final = 0.02
 """By how much of itself a size may differ and still be the same model's: Markdown rounds, and
 llama.cpp leaves out tensors that it does not load."""
@@ -177,21 +166,29 @@ def is_same_size(own: int, said: int) -> bool:
 
 
 def _bench_config(row: Row) -> dict[str, Any]:
-    config: dict[str, Any] = {
-        knob: int(row[knob]) if knob in _INTS else row[knob]
-        for knob in _KNOBS
-        if row.get(knob) not in (None, "")
+    """The knobs that the row names; what it does not know is left out."""
+    said = {
+        name: _bench_value(name, str(row[knob.bench]))
+        for name, knob in KNOBS.items()
+        if knob.bench and row.get(knob.bench) not in (None, "")
     }
-    if config.get("n_threads") == 0:  # how an export says that it does not know
-        del config["n_threads"]
-    if (flag := str(row.get("flash_attn", "")).lower()) in _FLASH_ATTN:
-        config["flash_attn"] = _FLASH_ATTN[flag]
-    if (overrides := row.get("tensor_buft_overrides")) not in (None, "", "none"):
-        config["override_tensor"] = str(overrides).replace(";", ",")
-    for knob, negated in (("offload_kqv", "no_kv_offload"), ("op_offload", "no_op_offload")):
-        if row.get(negated) not in (None, ""):
-            config[knob] = str(row[negated]).lower() in ("0", "false")
-    return config
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def _bench_value(name: str, text: str) -> Any:
+    """A knob's value as llama-bench writes it; None for what it does not know, or was not asked."""
+    knob, kind = KNOBS[name], KINDS[name]
+    if kind == "bool":
+        return (text.lower() not in ("0", "false")) != knob.is_negated
+    if name == "flash_attn":
+        return _FLASH_ATTN.get(text.lower())
+    if kind.startswith("tuple"):
+        shares = tuple(float(part) for part in text.split("/"))
+        return shares if any(shares) else None
+    if kind == "str | None":
+        return None if text == "none" else text.replace(";", ",")
+    value = knob_value(name, text)
+    return None if value == 0 and "None" in kind else value
 
 
 def _bench_timing(row: Row) -> dict[str, Any]:
@@ -231,6 +228,8 @@ def _from_batched(rows: list[Row], path: Path, model: str | ModelIdentity | None
                     }
                 )
     config = {"n_ctx": int(first["n_kv_max"]), **_bench_config(first)}
+    if (n_seq_max := max(int(row.get("pl") or 1) for row in rows)) > 1:
+        config["n_seq_max"] = n_seq_max
     origin = "llama-batched-bench" if "pl" in first else "sweep-bench"
     named = _named(model, path)
     return [

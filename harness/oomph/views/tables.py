@@ -6,6 +6,7 @@ A point measured under throttling or beside another process says so in each.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from oomph.config import KNOBS
 from oomph.estimate.prediction import Prediction
 from oomph.records.disturbance import remarks
 from oomph.records.grouping import by_setting
@@ -33,19 +34,10 @@ from oomph.views.readings import (
 )
 from oomph.views.table import Cell, Table, number
 
-VARIED_KNOBS: Final = (
-    "n_ctx",
-    "n_expert_used",
-    "type_k",
-    "type_v",
-    "n_ubatch",
-    "n_batch",
-    "flash_attn",
-    "n_gpu_layers",
-    "n_cpu_moe",
-    "n_seq_max",
-    "n_devices",
-    "n_threads",
+_FIRST: Final = ("n_ctx", "n_expert_used", "type_k", "type_v", "n_ubatch")
+"""The columns that come first; the others follow as RunConfig declares them."""
+VARIED_KNOBS: Final = tuple(
+    dict.fromkeys((*_FIRST, *(name for name, knob in KNOBS.items() if knob.is_tabled)))
 )
 
 

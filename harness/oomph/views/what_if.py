@@ -41,6 +41,7 @@ REPLACED: Final = (
     "oomph.estimate.coefficients:default_coefficients",
     "oomph.architectures.families:family_of",
     "oomph.config:_checked",
+    "oomph.config:_check",
 )
 """What the page provides: the coefficients and its models' families come as JSON, and its knobs
 need no check."""

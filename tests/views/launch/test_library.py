@@ -14,6 +14,7 @@ from oomph.architectures.spec import read_model_file
 from oomph.estimate.estimator import Estimator
 from oomph.models.demo import demo_model
 from oomph.views.launch.library import render_python
+from oomph.views.launch.saying import Unsayable
 
 
 @pytest.fixture
@@ -25,6 +26,20 @@ def make() -> Callable[[Path], Launch]:
         )
 
     return launch
+
+
+def test_a_cache_type_that_llama_cpp_python_has_no_name_for_is_a_number(
+    make_launch: Callable[..., Launch],
+) -> None:
+    text = render_python(make_launch("llama-3.1-8b:Q8_0", n_ctx=512, type_k="bf16"))
+    assert "    type_k=30,\n    type_v=llama_cpp.GGML_TYPE_F16,\n" in text
+
+
+def test_a_knob_that_llama_has_no_word_for_is_not_passed_over(
+    make_launch: Callable[..., Launch],
+) -> None:
+    with pytest.raises(Unsayable, match="cannot put experts or single tensors on the CPU"):
+        render_python(make_launch("qwen3-30b-a3b:Q8_0", n_ctx=512, n_cpu_moe=3))
 
 
 @pytest.mark.parametrize("name", ["dense", "mixture-yarn"])

@@ -16,18 +16,6 @@ CUDA_HOST: Final = "CUDA_Host"
 _INPUT_TENSORS: Final = ("token_embd.", "position_embd.", "token_types.", "per_layer_token_embd.")
 """Tensors of the input layer, which always stays on the CPU (LLM_TENSOR_LAYER_INPUT)."""
 
-PLACEMENT_KNOBS: Final = (
-    "n_devices",
-    "n_gpu_layers",
-    "n_cpu_moe",
-    "override_tensor",
-    "tensor_split",
-    "split_mode",
-    "main_gpu",
-    "offload_kqv",
-)
-"""The knobs that a placement depends on; `Placement.key` is their values."""
-
 _LAYER: Final = re.compile(r"blk\.(\d+)\.")
 _CPU_MOE: Final = r"blk\.{}\.ffn_(up|down|gate|gate_up)_(ch|)exps"
 """What `--n-cpu-moe` overrides for a layer (llama.cpp common/common.h, llm_ffn_exps_block_regex).
@@ -54,7 +42,6 @@ class Placement:
     """
 
     def __init__(self, config: RunConfig, n_layer_all: int) -> None:
-        self.key = tuple(getattr(config, knob) for knob in PLACEMENT_KNOBS)
         self._n_layer_all = n_layer_all
         self.offloads_kqv = config.offload_kqv
         self.cards = _cards(config)
@@ -71,6 +58,17 @@ class Placement:
             and config.offload_kqv
             and config.split_mode == "layer"
             and not self.has_overrides
+        )
+        # what two placements of a model share when they are the same
+        self.key = (
+            self.cards,
+            self._first,
+            self._on_cards,
+            tuple(self._splits),
+            config.split_mode,
+            config.override_tensor,
+            config.n_cpu_moe,
+            config.offload_kqv,
         )
 
     @cached_property

@@ -8,45 +8,15 @@ from typing import Any
 
 from oomph.measure.worker.loading import StageError
 
-GGML_TYPES = {
-    "f32": 0,
-    "f16": 1,
-    "q4_0": 2,
-    "q4_1": 3,
-    "q5_0": 6,
-    "q5_1": 7,
-    "q8_0": 8,
-    "iq4_nl": 20,
-    "bf16": 30,
-}
-FLASH_ATTN = {"auto": -1, "off": 0, "on": 1}
-ROPE_SCALINGS = {None: -1, "none": 0, "linear": 1, "yarn": 2}
-
 Mark = tuple[int, list[Any]]
 """A depth to come back to, and the sequences' states there where they cannot be cut."""
 
 
-def context_params(api: Any, config: dict[str, Any]) -> Any:
-    """llama_context_params for one point."""
+def context_params(api: Any, values: dict[str, Any]) -> Any:
+    """llama_context_params with these fields set."""
     params = api.llama_context_default_params()
-    for name in (
-        "n_ctx",
-        "n_batch",
-        "n_ubatch",
-        "n_seq_max",
-        "kv_unified",
-        "swa_full",
-        "offload_kqv",
-        "op_offload",
-    ):
-        setattr(params, name, config[name])
-    params.n_outputs_max = config["n_outputs_max"] or 0
-    params.n_threads = params.n_threads_batch = config["n_threads"]
-    params.type_k, params.type_v = GGML_TYPES[config["type_k"]], GGML_TYPES[config["type_v"]]
-    params.flash_attn_type = FLASH_ATTN[config["flash_attn"]]
-    params.rope_scaling_type = ROPE_SCALINGS[config.get("rope_scaling")]
-    params.rope_freq_scale = 1 / config["rope_scale"] if config.get("rope_scale") else 0.0
-    params.yarn_orig_ctx = config.get("yarn_orig_ctx") or 0
+    for name, value in values.items():
+        setattr(params, name, value)
     return params
 
 
@@ -55,7 +25,7 @@ class Context:
 
     def __init__(self, api: Any, model: Any, point: dict[str, Any]) -> None:
         self.api, self.config, self.workload = api, point["config"], point["workload"]
-        self.handle = api.llama_init_from_model(model, context_params(api, self.config))
+        self.handle = api.llama_init_from_model(model, context_params(api, point["params"]))
         if not self.handle:
             raise StageError("context", "llama_init_from_model returned NULL")
         self.memory = api.llama_get_memory(self.handle)

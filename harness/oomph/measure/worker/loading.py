@@ -4,7 +4,6 @@ import ctypes
 import os
 from typing import Any
 
-SPLIT_MODES = {"none": 0, "layer": 1, "row": 2}
 LOAD_MODES = {"auto": -1, "none": 0, "mmap": 1, "mlock": 2, "dio": 4}
 LOG_DEBUG, LOG_CONTINUED = 1, 5
 DEVICE_TYPE_GPU = 1
@@ -117,11 +116,9 @@ def tensor_overrides(ggml: Any, job: dict[str, Any]) -> Any:
 def model_params(api: Any, ggml: Any, job: dict[str, Any]) -> tuple[Any, list[Any]]:
     """llama_model_params for the job, and the arrays that must outlive the load."""
     params, kept = api.llama_model_default_params(), []
-    params.n_gpu_layers, params.main_gpu = job["n_gpu_layers"], job["main_gpu"]
-    params.split_mode, params.load_mode = (
-        SPLIT_MODES[job["split_mode"]],
-        LOAD_MODES[job["load_mode"]],
-    )
+    for name, value in job["params"].items():
+        setattr(params, name, value)
+    params.load_mode = LOAD_MODES[job["load_mode"]]
     if job["tensor_split"]:
         shares = list(job["tensor_split"]) + [0.0] * (
             api.llama_max_devices() - len(job["tensor_split"])

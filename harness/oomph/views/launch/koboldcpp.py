@@ -9,9 +9,19 @@ import shlex
 from typing import Final
 
 from oomph.advise.launch_plan import Launch
-from oomph.views.launch.saying import Unsayable, about, checked_path, commented, n_card_layers
-from oomph.views.launch.server import Flags
+from oomph.views.launch.saying import (
+    Flags,
+    Unsayable,
+    about,
+    checked_path,
+    commented,
+    flags_of,
+    n_card_layers,
+    refuse_unsaid,
+    said_knobs,
+)
 
+ALWAYS: Final = ("n_ctx", "n_ubatch", "type_k", "n_gpu_layers")
 _CACHE_TYPES: Final = ("f16", "bf16", "q8_0", "q5_1", "q4_0")
 _BATCH_SIZES: Final = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 _LONGEST: Final = 524_288
@@ -20,39 +30,21 @@ _LONGEST: Final = 524_288
 def render_koboldcpp(launch: Launch) -> str:
     """A bash script that becomes koboldcpp. Unsayable for a configuration that its flags cannot
     spell."""
-    config = launch.config
     _check(launch)
-    flags: Flags = {
-        "model": checked_path(launch.model_path),
-        "contextsize": str(config.n_ctx),
-        "batchsize": str(config.n_ubatch),
-        "quantkv": config.type_k,
-        "gpulayers": str(n_card_layers(launch) if config.n_devices else 0),
-    }
-    if config.n_expert_used:
-        flags["moeexperts"] = str(config.n_expert_used)
-    if config.n_cpu_moe:
-        flags["moecpu"] = str(config.n_cpu_moe)
-    if config.override_tensor:
-        flags["overridetensors"] = checked_path(config.override_tensor)
-    if config.main_gpu:
-        flags["maingpu"] = str(config.main_gpu)
-    if config.n_threads:
-        flags["threads"] = str(config.n_threads)
-    switches = {
-        "noflashattention": config.flash_attn == "off",
-        "lowvram": not config.offload_kqv,
-        "noswa": config.swa_full,
-        "usecpu": config.n_devices == 0,
-    }
+    config = launch.config.with_(n_gpu_layers=n_card_layers(launch))
+    said = flags_of(said_knobs(config, "koboldcpp", ALWAYS), "koboldcpp")
+    split = said.pop("tensor_split", None)
+    flags: Flags = {"model": checked_path(launch.model_path), **said}
+    if config.flash_attn == "off":
+        flags["noflashattention"] = None
+    if config.n_devices == 0:
+        flags["usecpu"] = None
     arguments = [
-        f"--{name} {shlex.quote(value)}" for name, value in flags.items() if value is not None
+        f"--{name}" if value is None else f"--{name} {shlex.quote(value)}"
+        for name, value in flags.items()
     ]
-    arguments += [f"--{name}" for name, is_on in switches.items() if is_on]
-    if config.tensor_split:  # takes as many words as follow
-        arguments.insert(
-            0, "--tensor_split " + " ".join(f"{part:g}" for part in config.tensor_split)
-        )
+    if split:  # takes as many words as follow
+        arguments.insert(0, "--tensor_split " + split.replace(",", " "))
     if config.n_devices:  # takes words too
         arguments.insert(0, "--usecuda")
     return (
@@ -77,6 +69,9 @@ def _check(launch: Launch) -> None:
             "several slots, other split modes and --no-op-offload have other words or none in "
             "koboldcpp"
         )
+    own_way = ("n_batch", "n_devices", "type_v", "flash_attn", "rope_scaling", "rope_scale")
+    idle = ("n_outputs_max", "kv_unified", "yarn_orig_ctx")  # of one slot, and of YaRN
+    refuse_unsaid(config, "koboldcpp", (*own_way, *idle))
 
 
 def _notes(launch: Launch) -> tuple[str, ...]:

@@ -4,7 +4,10 @@ Written against its version 0.3.36. Unlike llama-server it keeps logits for a wh
 cap the context, and its `Llama` has no word for single tensors or experts on the CPU.
 """
 
+from typing import Any, Final
+
 from oomph.advise.launch_plan import Launch
+from oomph.config import KNOBS, keys_of
 from oomph.units import mib
 from oomph.views.launch.saying import (
     Unsayable,
@@ -12,8 +15,24 @@ from oomph.views.launch.saying import (
     checked_path,
     commented,
     metadata_key,
+    refuse_unsaid,
+    said_knobs,
     verdict,
 )
+
+ALWAYS: Final = (
+    "n_ctx",
+    "n_batch",
+    "n_ubatch",
+    "n_gpu_layers",
+    "flash_attn",
+    "type_k",
+    "type_v",
+    "swa_full",
+    "offload_kqv",
+    "op_offload",
+)
+"""Said even where `Llama` has it so by itself: other programs have not."""
 
 
 def render_python(launch: Launch) -> str:
@@ -27,19 +46,12 @@ def render_python(launch: Launch) -> str:
         )
     if config.n_seq_max > 1:
         raise Unsayable("llama-cpp-python's Llama has one slot")
-    arguments = {
-        "model_path": repr(checked_path(launch.model_path)),
-        "n_ctx": config.n_ctx,
-        "n_batch": config.n_batch,
-        "n_ubatch": config.n_ubatch,
-        "n_gpu_layers": config.n_gpu_layers if config.n_devices else 0,
-        "flash_attn": config.flash_attn != "off",
-        "type_k": f"llama_cpp.GGML_TYPE_{config.type_k.upper()}",
-        "type_v": f"llama_cpp.GGML_TYPE_{config.type_v.upper()}",
-        "swa_full": config.swa_full,
-        "offload_kqv": config.offload_kqv,
-        "op_offload": config.op_offload,
-    } | _optional(launch)
+    refuse_unsaid(config, "llama-cpp-python", ("n_devices", "n_outputs_max", "kv_unified"))
+    asked = config if config.n_devices else config.with_(n_gpu_layers=0)
+    knobs, keys = said_knobs(asked, "llama-cpp-python", ALWAYS), keys_of("llama-cpp-python")
+    arguments = {"model_path": repr(checked_path(launch.model_path))} | {
+        keys[name]: _expression(launch, name, value) for name, value in knobs.items()
+    }
     head = (
         *about(launch),
         "llama-cpp-python keeps logits for a whole batch and takes "
@@ -57,27 +69,17 @@ def render_python(launch: Launch) -> str:
     )
 
 
-def _optional(launch: Launch) -> dict[str, object]:
-    """Arguments whose default means "as the model has it"."""
-    config, found = launch.config, dict[str, object]()
-    if config.n_expert_used:
-        found["kv_overrides"] = repr(
-            {metadata_key(launch, "expert_used_count"): config.n_expert_used}
-        )
-    if config.rope_scaling:
-        found["rope_scaling_type"] = (
-            f"llama_cpp.LLAMA_ROPE_SCALING_TYPE_{config.rope_scaling.upper()}"
-        )
-    if config.rope_scale:
-        found["rope_freq_scale"] = f"1 / {config.rope_scale:g}"
-    if config.yarn_orig_ctx:
-        found["yarn_orig_ctx"] = config.yarn_orig_ctx
-    if config.tensor_split:
-        found["tensor_split"] = repr(list(config.tensor_split))
-    if config.split_mode != "layer":
-        found["split_mode"] = f"llama_cpp.LLAMA_SPLIT_MODE_{config.split_mode.upper()}"
-    if config.main_gpu:
-        found["main_gpu"] = config.main_gpu
-    if config.n_threads:
-        found["n_threads"] = config.n_threads
-    return found
+def _expression(launch: Launch, name: str, value: Any) -> str:
+    """A knob's value as Python writes it for `Llama`."""
+    knob = KNOBS[name]
+    if name == "n_expert_used":
+        return repr({metadata_key(launch, "expert_used_count"): value})
+    if name == "flash_attn":
+        return repr(value != "off")
+    if value == "bf16":  # which llama-cpp-python has no name for
+        return str(knob.choices[value])
+    if knob.enumeration:
+        return f"llama_cpp.{knob.enumeration}{value.upper()}"
+    if knob.is_reciprocal:
+        return f"1 / {value:g}"
+    return repr(list(value) if isinstance(value, tuple) else value)

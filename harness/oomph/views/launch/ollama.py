@@ -6,24 +6,46 @@ context_length that the file says.
 """
 
 from collections.abc import Iterator
+from typing import Final
 
 from oomph.advise.launch_plan import Launch, slot_context
 from oomph.units import count
-from oomph.views.launch.saying import about, checked_path, commented, n_card_layers
+from oomph.views.launch.saying import (
+    about,
+    checked_path,
+    commented,
+    flags_of,
+    n_card_layers,
+    said_knobs,
+    unsaid_knobs,
+)
+
+_OWN_WAY: Final = (
+    "n_batch",
+    "n_seq_max",
+    "n_outputs_max",
+    "n_devices",
+    "n_expert_used",
+    "n_cpu_moe",
+    "override_tensor",
+    "tensor_split",
+    "split_mode",
+    "type_k",
+    "type_v",
+    "flash_attn",
+    "rope_scaling",
+    "rope_scale",
+    "yarn_orig_ctx",
+)
+"""What is said below in a sentence, or follows from what is said."""
 
 
 def render_modelfile(launch: Launch) -> str:
     """A Modelfile for `ollama create NAME -f Modelfile`; its comments say what it leaves out."""
-    config = launch.config
-    parameters = {
-        "num_ctx": slot_context(config),
-        "num_batch": config.n_ubatch,
-        "num_gpu": n_card_layers(launch) if config.n_devices else 0,
-    }
-    if config.main_gpu:
-        parameters["main_gpu"] = config.main_gpu
-    if config.n_threads:
-        parameters["num_thread"] = config.n_threads
+    config = launch.config.with_(
+        n_ctx=slot_context(launch.config), n_gpu_layers=n_card_layers(launch)
+    )
+    said = said_knobs(config, "Ollama", ("n_ctx", "n_ubatch", "n_gpu_layers"))
     untold = tuple(f"  - {line}" for line in _untold(launch))
     head = (
         *about(launch),
@@ -36,7 +58,7 @@ def render_modelfile(launch: Launch) -> str:
     return (
         commented((*head, *untold))
         + f"FROM {_quoted(checked_path(launch.model_path))}\n"
-        + "".join(f"PARAMETER {name} {value}\n" for name, value in parameters.items())
+        + "".join(f"PARAMETER {name} {value}\n" for name, value in flags_of(said, "Ollama").items())
     )
 
 
@@ -63,6 +85,8 @@ def _untold(launch: Launch) -> Iterator[str]:
         )
     if config.flash_attn == "off":
         yield "here: flash attention; start `ollama serve` with OLLAMA_FLASH_ATTENTION=0"
+    for name in unsaid_knobs(config, "Ollama", _OWN_WAY):
+        yield f"{name} {getattr(config, name)}: it has no word for it"
 
 
 def _quoted(path: str) -> str:

@@ -6,15 +6,22 @@ name.
 """
 
 import re
-from typing import Final
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
 
 from oomph.advise.launch_plan import Launch
+from oomph.config import KNOBS, RunConfig, keys_of
 from oomph.errors import ConfigError, OomphError
 from oomph.estimate.prediction import DeviceMemory, Prediction
+from oomph.knob import Program
 from oomph.units import MIB, count, share
 from oomph.views.estimates import COMPONENTS, warnings
 
 _ARCHITECTURE: Final = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+Flags = dict[str, str | None]
+"""Flags without their dashes, in order; None for one that takes no value."""
 
 
 class Unsayable(OomphError):
@@ -30,6 +37,49 @@ def checked_path(path: str) -> str:
             f"the path {path!r} has characters that no launch file can hold; rename the model"
         )
     return path
+
+
+def said_knobs(config: RunConfig, program: Program, always: Sequence[str]) -> dict[str, Any]:
+    """The knobs to say in the program's own words, by their names: `always`, then what is not as
+    the program has it."""
+    keys = keys_of(program)
+    names = dict.fromkeys((*always, *config.unlike(program)))
+    return {name: getattr(config, name) for name in names if name in keys}
+
+
+def unsaid_knobs(config: RunConfig, program: Program, besides: Collection[str]) -> list[str]:
+    """The knobs that the program has no word for, though they are not as it has them; `besides` are
+    those that the file says, or does without, in a way of its own."""
+    keys = keys_of(program)
+    return [
+        name
+        for name in config.unlike(program)
+        if name not in keys and name not in besides and KNOBS[name].part != "work"
+    ]
+
+
+def refuse_unsaid(config: RunConfig, program: Program, besides: Collection[str]) -> None:
+    """Unsayable where the program has no word for a knob."""
+    if unsaid := unsaid_knobs(config, program, besides):
+        raise Unsayable(f"{program} has no word for {', '.join(unsaid)}")
+
+
+def flags_of(knobs: Mapping[str, Any], program: Program) -> Flags:
+    """Knobs as the flags that the program has for them, each with its value as text."""
+    keys = keys_of(program)
+    return {keys[name]: _flag_value(name, value) for name, value in knobs.items()}
+
+
+def _flag_value(name: str, value: Any) -> str | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, tuple):
+        return ",".join(f"{part:g}" for part in value)
+    if isinstance(value, float):
+        return f"{value:g}"
+    if value == -1 and KNOBS[name].all_words:
+        return KNOBS[name].all_words[0]
+    return checked_path(value) if isinstance(value, str) else str(value)
 
 
 def plain(text: str) -> str:
@@ -112,6 +162,9 @@ def commented(lines: tuple[str, ...], mark: str = "#") -> str:
 
 
 def n_card_layers(launch: Launch) -> int:
-    """`n_gpu_layers` as a number, for programs that read -1 as "choose for me"."""
+    """`n_gpu_layers` as a number, for programs that read -1 as "choose for me"; 0 without a
+    card."""
+    if launch.config.n_devices == 0:
+        return 0
     layers = launch.config.n_gpu_layers
     return layers if layers >= 0 else launch.spec.n_layer + 1

@@ -6,13 +6,36 @@ what was not said.
 """
 
 import shlex
+from typing import Final
 
 from oomph.advise.launch_plan import Launch
 from oomph.config import RunConfig
-from oomph.views.launch.saying import Unsayable, about, alias, checked_path, commented, metadata_key
+from oomph.views.launch.saying import (
+    Flags,
+    Unsayable,
+    about,
+    alias,
+    checked_path,
+    commented,
+    flags_of,
+    metadata_key,
+    refuse_unsaid,
+    said_knobs,
+)
 
-Flags = dict[str, str | None]
-"""Flags without their dashes, in order; None for one that takes no value."""
+ALWAYS: Final = (
+    "n_ctx",
+    "n_seq_max",
+    "n_batch",
+    "n_ubatch",
+    "flash_attn",
+    "type_k",
+    "type_v",
+    "n_gpu_layers",
+)
+"""Said even where llama-server has it so by itself: its defaults differ between releases, and with
+the card's free memory."""
+_ROPE: Final = ("rope_scaling", "rope_scale", "yarn_orig_ctx")
 
 
 def overrides(launch: Launch) -> str | None:
@@ -31,58 +54,22 @@ def overrides(launch: Launch) -> str | None:
 
 
 def server_flags(launch: Launch) -> Flags:
-    """The whole configuration for llama-server, but for the model."""
+    """The whole configuration for llama-server, but for the model. Unsayable for a knob that it has
+    no flag for."""
     config = launch.config
-    flags: Flags = {
-        "ctx-size": str(config.n_ctx),
-        "parallel": str(config.n_seq_max),
-        "batch-size": str(config.n_batch),
-        "ubatch-size": str(config.n_ubatch),
-        "flash-attn": config.flash_attn,
-        "cache-type-k": config.type_k,
-        "cache-type-v": config.type_v,
-        "n-gpu-layers": "all" if config.n_gpu_layers < 0 else str(config.n_gpu_layers),
-    }
-    flags |= placement_flags(config) | rope_flags(config)
-    if said := overrides(launch):
-        flags["override-kv"] = said
-    if config.n_threads is not None:
-        flags["threads"] = str(config.n_threads)
-    return flags | {"fit": "off"}
-
-
-def placement_flags(config: RunConfig) -> Flags:
-    """What goes where, beyond n_gpu_layers; only what differs from llama-server's default."""
-    flags: Flags = {}
+    refuse_unsaid(config, "llama-server", ("n_devices", "n_expert_used", "n_outputs_max"))
+    flags = flags_of(said_knobs(config, "llama-server", ALWAYS), "llama-server")
     if config.n_devices == 0:
         flags["device"] = "none"
-    if config.n_cpu_moe:
-        flags["n-cpu-moe"] = str(config.n_cpu_moe)
-    if config.override_tensor:
-        flags["override-tensor"] = checked_path(config.override_tensor)
-    if config.split_mode != "layer":
-        flags["split-mode"] = config.split_mode
-    if config.tensor_split:
-        flags["tensor-split"] = ",".join(f"{part:g}" for part in config.tensor_split)
-    if config.main_gpu:
-        flags["main-gpu"] = str(config.main_gpu)
-    switches = {
-        "no-kv-offload": not config.offload_kqv,
-        "no-op-offload": not config.op_offload,
-        "swa-full": config.swa_full,
-        "kv-unified": config.kv_unified,
-    }
-    return flags | {name: None for name, is_on in switches.items() if is_on}
+    if said := overrides(launch):
+        flags["override-kv"] = said
+    return flags | {"fit": "off"}
 
 
 def rope_flags(config: RunConfig) -> Flags:
     """RoPE scaling, where the configuration has any."""
-    values = {
-        "rope-scaling": config.rope_scaling,
-        "rope-scale": f"{config.rope_scale:g}" if config.rope_scale is not None else None,
-        "yarn-orig-ctx": str(config.yarn_orig_ctx) if config.yarn_orig_ctx is not None else None,
-    }
-    return {name: value for name, value in values.items() if value is not None}
+    asked = config.unlike("llama-server")
+    return flags_of({name: asked[name] for name in _ROPE if name in asked}, "llama-server")
 
 
 def render_script(launch: Launch) -> str:

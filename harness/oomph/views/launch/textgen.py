@@ -11,33 +11,23 @@ from pathlib import PurePath
 from typing import Final
 
 from oomph.advise.launch_plan import Launch, slot_context
-from oomph.views.launch.saying import about, checked_path, commented, n_card_layers
-from oomph.views.launch.server import Flags, server_flags
+from oomph.config import keys_of
+from oomph.views.launch.saying import Flags, about, checked_path, commented, n_card_layers
+from oomph.views.launch.server import server_flags
 
 _CACHE_TYPES: Final = {"f16": "fp16", "q8_0": "q8_0", "q4_0": "q4_0"}
 """Its name of a cache type, for K and V alike."""
-_OWN: Final = (
-    "ctx-size",
-    "parallel",
-    "batch-size",
-    "ubatch-size",
-    "threads",
-    "tensor-split",
-    "split-mode",
-    "no-kv-offload",
-)
-"""Flags that it has under llama-server's name."""
 
 
 def render_cmd_flags(launch: Launch) -> str:
     """One flag a line, quoted as shlex reads them; comments are lines that begin with #."""
-    flags = server_flags(launch)
+    flags, own_names = server_flags(launch), keys_of("text-generation-webui").values()
     path = PurePath(checked_path(launch.model_path))
     own: Flags = {
         "loader": "llama.cpp",
         "model-dir": str(path.parent),
         "model": path.name,
-        **{name: flags.pop(name) for name in _OWN if name in flags},
+        **{name: flags.pop(name) for name in list(flags) if name in own_names},
         "gpu-layers": str(n_card_layers(launch)),
     }
     config = launch.config
