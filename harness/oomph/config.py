@@ -1,5 +1,4 @@
-"""One configuration to run a model with: llama.cpp's knobs under llama.cpp's names, each declared
-once.
+"""One configuration to run a model with: llama.cpp's knobs, each declared once.
 
 `RunConfig` is what an estimate is asked for and what a measured point was run with, so the two can
 be held against each other. Defaults are llama-cpp-python 0.3.36's (llama_context_default_params),

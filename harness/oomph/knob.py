@@ -1,4 +1,4 @@
-"""What is declared of a knob: which values it takes, what it sets, how each program spells it."""
+"""What is declared of a knob: the values it takes, what it sets, how programs spell it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
