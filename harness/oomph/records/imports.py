@@ -172,7 +172,12 @@ def _bench_config(row: Row) -> dict[str, Any]:
         for name, knob in KNOBS.items()
         if knob.bench and row.get(knob.bench) not in (None, "")
     }
-    return {name: value for name, value in said.items() if value is not None}
+    plain = RunConfig()
+    return {
+        name: value
+        for name, value in said.items()
+        if value is not None and not (KNOBS[name].is_later and value == getattr(plain, name))
+    }
 
 
 def _bench_value(name: str, text: str) -> Any:
