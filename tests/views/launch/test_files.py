@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oomph.advise.launch_plan import Launch
+from oomph.config import KINDS, KNOBS, RunConfig
 from oomph.errors import ConfigError
 from oomph.views.launch.files import launch_files
 from oomph.views.launch.saying import Unsayable
@@ -252,3 +253,33 @@ def test_flags_of_the_script_are_those_of_llama_server(
     for launch in launches.values():
         script = render_script(launch)
         assert set(re.findall(r"^    (--[a-z-]+)", script, re.MULTILINE)) <= known
+
+
+OTHER = {"n_ctx": 8192, "n_seq_max": 2, "n_gpu_layers": 3, "type_k": "q8_0", "n_outputs_max": None}
+"""Values of knobs that a launch decides in a way of its own."""
+TEXTS = {"override_tensor": "ffn_up=CPU", "tensor_split": (3.0, 1.0), "n_devices": 0}
+
+
+def another_value(name: str) -> object:
+    """A value of the knob that no program has by itself."""
+    default, words = getattr(RunConfig(), name), list(KNOBS[name].choices)
+    if name in OTHER | TEXTS:
+        return (OTHER | TEXTS)[name]
+    if words:
+        return next(word for word in words if word not in (default, "on", "auto"))
+    return not default if KINDS[name] == "bool" else (default or 1) + 1
+
+
+@pytest.mark.parametrize(
+    "name", [n for n, k in KNOBS.items() if "llama-server" in k.keys and n != "swa_full"]
+)
+def test_each_knob_is_said_by_llama_server(make_launch: Make, name: str) -> None:
+    asked = another_value(name)
+    changed, plain = (
+        server_flags(make_launch("qwen3-30b-a3b:Q4_K_M", **{"n_ctx": 4096, "n_seq_max": 1} | knobs))
+        for knobs in ({name: asked}, {})
+    )
+    key = KNOBS[name].keys["llama-server"]
+    assert key in changed
+    assert changed.items() - plain.items()
+    assert changed[key] is None or changed[key] != plain.get(key)
