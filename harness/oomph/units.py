@@ -84,6 +84,13 @@ def share(fraction: float | None, digits: int = 1) -> str:
     return NOT_MEASURED if fraction is None else f"{fraction * 100:.{digits}f} %"
 
 
+def likely(probability: float) -> str:
+    """`93 % likely`; never certain, since what no log line prints is known by a width only."""
+    if not 0.01 <= probability <= 0.99:
+        return "more than 99 % likely" if probability > 0.5 else "less than 1 % likely"
+    return f"{share(probability, 0)} likely"
+
+
 def parse_size(text: str) -> int:
     """`'96GiB'`, `'24 GB'`, `'97247MiB'` or a bare number of MiB as bytes; ValueError for anything
     else."""

@@ -275,3 +275,17 @@ def test_a_held_store_can_be_entered_again_and_is_free_after_the_last(
     with other:
         other.append(make_record())
     assert len(list(store.records())) == 3
+
+
+def test_a_store_has_a_length_and_is_gone_through(
+    tmp_path: Path, make_record: Callable[..., Record]
+) -> None:
+    store = Store(tmp_path)
+    assert (len(store), list(store)) == (0, [])
+    with store:
+        store.append(make_record(1))
+        store.append(make_record(2))
+    assert [record.record_id for record in store] == [make_record(n).record_id for n in (1, 2)]
+    with store.path.open("ab") as file:
+        file.write(b'{"torn')
+    assert len(store) == len(list(store)) == 2

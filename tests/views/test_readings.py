@@ -7,6 +7,7 @@ import pytest
 
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate
 from oomph.records.disturbance import remarks
+from oomph.records.perplexity import perplexity
 from oomph.records.schema import Record
 from oomph.units import MIB
 from oomph.views.readings import (
@@ -14,7 +15,6 @@ from oomph.views.readings import (
     measured_components,
     n_expert_used,
     peak_bytes,
-    perplexity,
     predicted_components,
     rates,
 )

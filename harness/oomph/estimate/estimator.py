@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final, Self
 
 from oomph.architectures.rope import has_positions, native_context
@@ -28,6 +29,7 @@ from oomph.estimate.prediction import MemoryEstimate, Prediction, SpeedEstimate,
 from oomph.estimate.speed import check_depth, predict_speed, speed_question, spilled_share
 from oomph.estimate.work import Work, forward_work, work_key
 from oomph.gpus import GpuSpec
+from oomph.gpus import gpu as find_gpu
 from oomph.units import count, mib
 
 LONGEST_CONTEXT: Final = 1 << 20
@@ -58,8 +60,35 @@ def _untested_notes(speed: SpeedEstimate) -> Iterator[str]:
         )
 
 
+def model_of(model: ModelSpec | str | Path) -> ModelSpec:
+    """The facts of a model, read where a name, a file or a URL stands for them."""
+    if isinstance(model, ModelSpec):
+        return model
+    if not isinstance(model, str | Path):
+        raise ConfigError(
+            f"an estimator is of a model, not of {type(model).__name__}: give a ModelSpec, or a "
+            'file, a URL or a name as "qwen3-30b-a3b:Q4_K_M"'
+        )
+    from oomph.architectures.source import read_model
+
+    return read_model(model)
+
+
+def card_of(card: GpuSpec | str | None) -> GpuSpec | None:
+    """The facts of a card, looked up where a name stands for them."""
+    if card is None or isinstance(card, GpuSpec):
+        return card
+    if not isinstance(card, str):
+        raise ConfigError(
+            f"an estimator is of a card, not of {type(card).__name__}: give a GpuSpec, or a name "
+            'as "RTX 3090"'
+        )
+    return find_gpu(card)
+
+
 class Estimator:
-    """Predicts for one model. `gpu_memory_bytes`, of each card, goes before the memory of `gpu`.
+    """Predicts for one model on one card: their facts, or what names them ("qwen3-30b-a3b:Q4_K_M",
+    a file or a URL; "RTX 3090"). `gpu_memory_bytes`, of each card, goes before the memory of `gpu`.
 
     Without either, nothing is said of what fits; without `gpu` (or coefficients of a machine
     without one), nothing of speed. `coefficients` are a calibration's; None takes those that ship
@@ -72,8 +101,8 @@ class Estimator:
 
     def __init__(
         self,
-        model: ModelSpec,
-        gpu: GpuSpec | None = None,
+        model: ModelSpec | str | Path,
+        gpu: GpuSpec | str | None = None,
         *,
         gpu_memory_bytes: int | None = None,
         coefficients: Coefficients | None = None,
@@ -81,10 +110,11 @@ class Estimator:
         unified_memory: bool = False,
         machine: Machine = LINUX,
     ) -> None:
-        self.model, self.gpu, self.coefficients, self.machine = model, gpu, coefficients, machine
+        self.model, self.gpu = model_of(model), card_of(gpu)
+        self.coefficients, self.machine = coefficients, machine
         self.unified_memory = unified_memory
-        self.gpu_memory_bytes = gpu_memory_bytes or (gpu.memory_bytes if gpu else None)
-        self._build, self._memory = build, MemoryModel(model, build_of(build))
+        self.gpu_memory_bytes = gpu_memory_bytes or (self.gpu.memory_bytes if self.gpu else None)
+        self._build, self._memory = build, MemoryModel(self.model, build_of(build))
         self._build_year = None if build is None else build_year(build)
         self._longest: dict[RunConfig, int] = {}
         self._overheads: dict[object, Mapping[str, int]] = {}

@@ -1,9 +1,21 @@
 """What an estimate says: bytes by device, tokens per second, and how sure."""
 
-from collections.abc import Mapping
+import html
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from oomph.config import RunConfig
+from oomph.units import count, gib, likely, rate
+
+COMPONENTS: Final = {
+    "weights_bytes": "weights",
+    "kv_cache_bytes": "KV cache",
+    "recurrent_bytes": "recurrent state",
+    "compute_bytes": "compute buffer",
+    "output_bytes": "output buffer",
+    "overhead_bytes": "overhead",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +112,56 @@ class Prediction:
     speed: SpeedEstimate | None = None
     speed_reason: str | None = None
     warnings: tuple[str, ...] = field(default=())
+
+    def __str__(self) -> str:
+        """The answer on a terminal, in GiB."""
+        return "\n".join((self._title(), *self._devices(), *self._sentences()))
+
+    def _repr_html_(self) -> str:
+        """The answer in a notebook: a table in GiB, a row a component, a column a device."""
+        devices = self.memory.devices
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in devices)
+        rows = [
+            (label, [getattr(memory, name) for memory in devices.values()])
+            for name, label in COMPONENTS.items()
+        ]
+        rows = [(label, sizes) for label, sizes in rows if any(sizes)]
+        rows.append(("total", [memory.total_bytes for memory in devices.values()]))
+        cells = ["".join(f"<td>{gib(n) if n else ''}</td>" for n in sizes) for _, sizes in rows]
+        body = "".join(
+            f"<tr><th>{label}</th>{row}</tr>" for (label, _), row in zip(rows, cells, strict=True)
+        )
+        said = "<br>".join(html.escape(line) for line in (self._title(), *self._sentences()))
+        return f"<table><caption>{said}</caption><tr><th></th>{head}</tr>{body}</table>"
+
+    def _title(self) -> str:
+        experts = self.config.n_expert_used
+        named = f", {experts} active experts" if experts else ""
+        return f"{self.model}, n_ctx {count(self.config.n_ctx)}{named}"
+
+    def _devices(self) -> Iterator[str]:
+        for device, memory in self.memory.devices.items():
+            parts = ((label, getattr(memory, name)) for name, label in COMPONENTS.items())
+            told = " + ".join(f"{label} {gib(n_bytes)}" for label, n_bytes in parts if n_bytes)
+            yield f"{device}: {gib(memory.total_bytes)}" + (f" = {told}" if told else "")
+
+    def _sentences(self) -> Iterator[str]:
+        if self.fits is not None:
+            fits, probability = "fits" if self.fits else "does not fit", self.fit_probability
+            yield fits if probability is None else f"{fits} (fitting is {likely(probability)})"
+        if self.max_context is not None:
+            yield f"largest n_ctx that fits: {count(self.max_context)}"
+        if self.speed is not None:
+            at = f"at depth {count(self.config.n_depth)}"
+            for kind, per_second, interval in (
+                ("prefill", self.speed.prefill_tokens_per_s, self.speed.prefill_interval_90),
+                ("decode", self.speed.decode_tokens_per_s, self.speed.decode_interval_90),
+            ):
+                ends = f" (90 %: {rate(interval[0])} to {rate(interval[1])})" if interval else ""
+                yield f"{kind} {at}: {rate(per_second)} tokens/s{ends}"
+        elif self.speed_reason:
+            yield f"no speed: {self.speed_reason}"
+        yield from (f"note: {warning}" for warning in self.warnings)
 
 
 def is_card(device: str) -> bool:

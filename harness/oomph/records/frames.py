@@ -1,27 +1,73 @@
-"""Records as a table for pandas, CSV and Parquet: one row a timing or failed point.
+"""Records and predictions as tables for pandas, CSV and Parquet.
 
 Apart from the store because it loads pandas, and because a table loses what a record keeps: raw
 samples, series, logs.
 """
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from statistics import median
-from typing import TYPE_CHECKING, Any
+from statistics import fmean, median
+from typing import TYPE_CHECKING, Any, Protocol
 
 from oomph.errors import StoreError
+from oomph.estimate.prediction import COMPONENTS, Prediction
+from oomph.records.disturbance import quiet_samples, remarks
+from oomph.records.perplexity import perplexity
 from oomph.records.schema import Record, Timing
 
 if TYPE_CHECKING:
     import pandas
 
 
-def to_frame(records: Iterable[Record]) -> "pandas.DataFrame":
-    """Columns: identity, `config.*`, `reported.*`, peaks in bytes, then `test n_depth n_parallel
-    n_samples median_ns tokens_per_s`. What was not measured is missing (NaN or None)."""
+class Compared(Protocol):
+    """One quantity of a record beside its prediction, as `oomph.compare` gives them."""
+
+    @property
+    def record_id(self) -> str:
+        """The record's."""
+
+    @property
+    def quantity(self) -> str:
+        """Its name with its unit: `decode_tokens_per_s`, `total_vram_bytes`."""
+
+    @property
+    def device(self) -> str:
+        """Where: a card's name in llama.cpp for memory."""
+
+    @property
+    def n_depth(self) -> int | None:
+        """The depth of a speed."""
+
+    @property
+    def predicted(self) -> float:
+        """What was predicted."""
+
+
+def to_frame(
+    items: Iterable[Record | Prediction], comparisons: Iterable[Compared] = ()
+) -> "pandas.DataFrame":
+    """Records, a row a timing, or predictions, a row each.
+
+    A record has: identity, `config.*`, `reported.*`, peaks in bytes, `perplexity` and
+    `kl_nats` (mean nats per token), `disturbance` in words, then `test n_depth n_parallel
+    n_samples n_disturbed median_ns tokens_per_s`; with `comparisons` also what was predicted of it:
+    `predicted_tokens_per_s` of a timing, `predicted.QUANTITY.DEVICE` of the point. A prediction
+    has: model, `config.*`, `fits`, bytes by component and device, and speeds with their 90 %
+    intervals. What was not measured, or is not known, is missing (NaN or None).
+    """
     import pandas as pd
 
-    return pd.DataFrame([row for record in records for row in _rows(record)])
+    predicted = defaultdict(list)
+    for each in comparisons:
+        predicted[each.record_id].append(each)
+    rows = (
+        [_prediction_row(item)]
+        if isinstance(item, Prediction)
+        else _rows(item, predicted.get(item.record_id, []))
+        for item in items
+    )
+    return pd.DataFrame([row for found in rows for row in found])
 
 
 def write_frame(frame: "pandas.DataFrame", path: Path) -> None:
@@ -46,10 +92,15 @@ def write_frame(frame: "pandas.DataFrame", path: Path) -> None:
         ) from None
 
 
-def _rows(record: Record) -> Iterator[dict[str, Any]]:
-    point = _point_columns(record)
+def _rows(record: Record, predicted: list[Compared]) -> Iterator[dict[str, Any]]:
+    point = _point_columns(record) | {
+        f"predicted.{each.quantity}.{each.device}": each.predicted
+        for each in predicted
+        if each.n_depth is None
+    }
+    speeds = {(each.quantity, each.n_depth): each.predicted for each in predicted}
     for timing in record.timings:
-        yield point | _timing_columns(timing)
+        yield point | _timing_columns(record, timing, speeds)
     if not record.timings:
         yield point
 
@@ -67,6 +118,11 @@ def _point_columns(record: Record) -> dict[str, Any]:
         "outcome": record.outcome.label,
         "stage": record.outcome.stage,
         "load_ns": record.load_ns,
+        "perplexity": quality.value if (quality := perplexity(record)) else None,
+        "kl_nats": fmean(record.quality.kl_nats)
+        if record.quality and record.quality.kl_nats
+        else None,
+        "disturbance": "; ".join(remarks(record)) or None,
     }
     columns |= {f"config.{key}": value for key, value in record.config.items()}
     columns |= {f"reported.{key}": value for key, value in record.reported.model_dump().items()}
@@ -80,13 +136,44 @@ def _point_columns(record: Record) -> dict[str, Any]:
     return columns
 
 
-def _timing_columns(timing: Timing) -> dict[str, Any]:
+def _timing_columns(
+    record: Record, timing: Timing, speeds: Mapping[tuple[str, int | None], float]
+) -> dict[str, Any]:
     middle = median(timing.samples_ns) if timing.samples_ns else None
-    return {
+    columns = {
         "test": timing.test,
         "n_depth": timing.n_depth,
         "n_parallel": timing.n_parallel,
         "n_samples": len(timing.samples_ns),
+        "n_disturbed": len(timing.samples_ns) - len(quiet_samples(record, timing)),
         "median_ns": middle,
         "tokens_per_s": timing.n_tokens * timing.n_parallel * 1e9 / middle if middle else None,
     }
+    if not speeds:
+        return columns
+    is_prompt = timing.test.startswith("pp")
+    asked = (
+        ("prefill_tokens_per_s", timing.n_depth)
+        if is_prompt  # a decode is predicted in the middle of its tokens
+        else ("decode_tokens_per_s", int(timing.n_depth + timing.n_tokens / 2))
+    )
+    return columns | {"predicted_tokens_per_s": speeds.get(asked)}
+
+
+def _prediction_row(prediction: Prediction) -> dict[str, Any]:
+    speed = prediction.speed
+    row: dict[str, Any] = {"model": prediction.model}
+    row |= {f"config.{key}": value for key, value in prediction.config.to_dict().items()}
+    row |= {
+        "fits": prediction.fits,
+        "fit_probability": prediction.fit_probability,
+        "max_context": prediction.max_context,
+        "total_vram_bytes": prediction.memory.total_vram_bytes,
+    }
+    for device, memory in prediction.memory.devices.items():
+        row |= {f"{name}.{device}": getattr(memory, name) for name in COMPONENTS}
+    for kind in ("prefill", "decode"):
+        name = f"{kind}_tokens_per_s"
+        low, high = (getattr(speed, f"{kind}_interval_90") if speed else None) or (None, None)
+        row |= {name: getattr(speed, name, None), f"{name}.low": low, f"{name}.high": high}
+    return row

@@ -11,7 +11,7 @@ import contextlib
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -23,6 +23,8 @@ from oomph.records.schema import Record
 
 if TYPE_CHECKING:
     import pandas
+
+    from oomph.records.frames import Compared
 
 RECORDS: Final = "records.jsonl"
 RESCUED: Final = "records.rescued-{}.jsonl"
@@ -122,9 +124,7 @@ class Store:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise StoreError(
-                f"{self.path} cannot be read ({error.strerror}); check its permissions"
-            ) from None
+            raise self._cannot_read(error) from None
         for number, line in enumerate(lines[:-1], start=1):
             try:
                 yield Record.model_validate_json(line)
@@ -136,12 +136,25 @@ class Store:
                     "restore the file, or move that line out of it"
                 ) from None
 
-    def to_pandas(self) -> "pandas.DataFrame":
-        """One row a timing, or a point without any: its knobs, outcome, reported values and
-        medians."""
+    def __iter__(self) -> Iterator[Record]:
+        return self.records()
+
+    def __len__(self) -> int:
+        """The number of records: lines that are whole, unread."""
+        try:
+            return self.path.read_bytes().count(b"\n")
+        except FileNotFoundError:
+            return 0
+        except OSError as error:
+            raise self._cannot_read(error) from None
+
+    def to_pandas(self, comparisons: "Iterable[Compared]" = ()) -> "pandas.DataFrame":
+        """One row a timing, or a point without any: its knobs, outcome, reported values, medians,
+        quality and what disturbed it; with `oomph.compare(estimator, store)` also what was
+        predicted."""
         from oomph.records.frames import to_frame
 
-        return to_frame(self.records())
+        return to_frame(self.records(), comparisons)
 
     def _fault(self) -> str | None:
         """What has happened to the file since it was opened; None where it is the one that it
@@ -202,6 +215,9 @@ class Store:
             "been cut off; its point will be measured again"
         )
 
+    def _cannot_read(self, error: OSError) -> StoreError:
+        return StoreError(f"{self.path} cannot be read ({error.strerror}); check its permissions")
+
     def _cannot_write(self, error: OSError) -> StoreError:
         return StoreError(
             f"{self.folder} cannot be written ({error.strerror}); free or choose another place "
@@ -227,3 +243,16 @@ else:
         import fcntl
 
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def read_records(folders: Iterable[Path | str]) -> list[Record]:
+    """The records of all folders; StoreError names a folder that has none."""
+    records: list[Record] = []
+    for folder in folders:
+        found = list(Store(folder).records())
+        if not found:
+            raise StoreError(
+                f"{folder} has no records; name a folder that `oomph sweep --out` has written"
+            )
+        records += found
+    return records

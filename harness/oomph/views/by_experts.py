@@ -6,14 +6,13 @@ experts.
 
 from collections.abc import Sequence
 
+from oomph.records.perplexity import Perplexity, perplexity
 from oomph.records.schema import Record
 from oomph.views.readings import (
-    Perplexity,
     Rate,
     memory_limit_bytes,
     n_ctx,
     n_expert_used,
-    perplexity,
     rates,
     succeeded,
 )

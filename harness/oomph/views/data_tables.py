@@ -7,12 +7,13 @@ figure's units.
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from oomph.records.perplexity import Perplexity
 from oomph.units import MIB, NOT_MEASURED, rate, share
 from oomph.views.plots_fit import QUANTITY_NAMES, is_memory
 from oomph.views.plots_map import MemoryMap
 from oomph.views.plots_memory import COMPONENT_NAMES, MemoryBar
 from oomph.views.plots_quality import PositionLoss, TradePoint, not_beaten
-from oomph.views.readings import COMPONENTS, Perplexity, Rate, experts_word
+from oomph.views.readings import COMPONENTS, Rate, experts_word
 from oomph.views.table import Cell, Table, number
 
 if TYPE_CHECKING:

@@ -9,21 +9,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from oomph.config import RunConfig
-from oomph.estimate.prediction import Prediction, SlotsSpeed, SpeedEstimate, is_card
+from oomph.estimate.prediction import COMPONENTS, Prediction, SlotsSpeed, SpeedEstimate, is_card
 from oomph.units import MIB, NOT_MEASURED, count, mib, rate
 from oomph.views.table import Cell, Table, number
 
 if TYPE_CHECKING:
     from oomph.advise.citations import Citation
-
-COMPONENTS: Final = {
-    "weights_bytes": "weights",
-    "kv_cache_bytes": "KV cache",
-    "recurrent_bytes": "recurrent state",
-    "compute_bytes": "compute buffer",
-    "output_bytes": "output buffer",
-    "overhead_bytes": "overhead",
-}
 
 MOST_CITED: Final = 3
 Answer = Prediction | str

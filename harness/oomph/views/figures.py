@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from oomph.estimate.prediction import Prediction
 from oomph.measure.accidents import ran_out
 from oomph.records.grouping import by_setting, leading, setting, setting_words
+from oomph.records.perplexity import perplexity
 from oomph.records.schema import Record
 from oomph.units import MIB, mib, rate, share
 from oomph.views.by_experts import quality_by_experts, rates_by_experts
@@ -44,7 +45,6 @@ from oomph.views.readings import (
     memory_limit_bytes,
     n_ctx,
     n_expert_used,
-    perplexity,
     rates,
     shown_timings,
     succeeded,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from oomph.records.disturbance import remarks
 from oomph.records.grouping import Setting, by_setting, leading, setting, setting_words
+from oomph.records.perplexity import perplexity
 from oomph.records.schema import Record
 from oomph.units import count, counted, mib, rate, share
 from oomph.views.by_experts import quality_by_experts, rates_by_experts
@@ -24,7 +25,6 @@ from oomph.views.readings import (
     memory_limit_bytes,
     n_ctx,
     n_expert_used,
-    perplexity,
     rates,
     succeeded,
     was_skipped,

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Final
 
+from oomph.records.perplexity import Perplexity
 from oomph.records.schema import Quality, Record
 from oomph.units import MIB
 from oomph.views.by_experts import quality_by_experts, quality_records
 from oomph.views.readings import (
-    Perplexity,
     experts_word,
     measured_components,
     memory_limit_bytes,

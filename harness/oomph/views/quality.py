@@ -7,6 +7,7 @@ not by points.
 from collections.abc import Sequence
 
 from oomph.analysis.quality import compared_with, recall_by_depth, reference_of
+from oomph.records.perplexity import perplexity
 from oomph.records.schema import Record
 from oomph.units import NOT_MEASURED, share
 from oomph.views.quality_cells import (
@@ -15,7 +16,7 @@ from oomph.views.quality_cells import (
     perplexity_cell,
     ratio_cell,
 )
-from oomph.views.readings import perplexity, succeeded
+from oomph.views.readings import succeeded
 from oomph.views.table import Cell, Table
 from oomph.views.tables import knob_cells, varied_knobs
 

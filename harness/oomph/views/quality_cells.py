@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from oomph.analysis.quality import Cost, Mean, cost, reference_of
+from oomph.records.perplexity import Perplexity
 from oomph.records.schema import Record
 from oomph.units import NOT_MEASURED
-from oomph.views.readings import Perplexity
 from oomph.views.table import Cell
 
 

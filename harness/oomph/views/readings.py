@@ -5,10 +5,9 @@ plots, so that both compute the same number in the same way. Everything is a pur
 `Record`; what the record does not hold is None or an empty tuple, never 0.
 """
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from statistics import fmean, median, stdev
+from statistics import median
 from typing import Final
 
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate, is_card
@@ -45,18 +44,6 @@ class Rate:
     fastest: float
     n_samples: int
     is_disturbed: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Perplexity:
-    """exp of the mean negative log-likelihood; `low` and `high` are one standard error away, None
-    with one chunk."""
-
-    value: float
-    low: float | None
-    high: float | None
-    text: str
-    n_tokens: int
 
 
 def succeeded(record: Record) -> bool:
@@ -237,24 +224,6 @@ def _rate(record: Record, *timings: Timing) -> Rate:
         fastest=1e9 / min(found),
         n_samples=len(found),
         is_disturbed=is_disturbed,
-    )
-
-
-def perplexity(record: Record) -> Perplexity | None:
-    """The quality of the point's text; the standard error is that of the chunks' means."""
-    quality = record.quality
-    if quality is None or not quality.nll_nats or quality.n_tokens < 1:
-        return None
-    chunks = quality.nll_nats
-    per_chunk = quality.n_tokens / len(chunks)
-    mean = fmean(chunks) / per_chunk
-    error = stdev(chunks) / per_chunk / math.sqrt(len(chunks)) if len(chunks) > 1 else None
-    return Perplexity(
-        value=math.exp(mean),
-        text=quality.text,
-        n_tokens=quality.n_tokens,
-        low=None if error is None else math.exp(mean - error),
-        high=None if error is None else math.exp(mean + error),
     )
 
 

@@ -10,6 +10,7 @@ from oomph.config import KNOBS
 from oomph.estimate.prediction import Prediction
 from oomph.records.disturbance import remarks
 from oomph.records.grouping import by_setting
+from oomph.records.perplexity import perplexity
 from oomph.records.schema import Environment, Record
 from oomph.units import MIB, NOT_MEASURED, count, gib, rate
 from oomph.views.by_experts import rates_by_experts
@@ -26,7 +27,6 @@ from oomph.views.readings import (
     memory_limit_bytes,
     n_expert_used,
     peak_bytes,
-    perplexity,
     predicted_components,
     rates,
     run_words,

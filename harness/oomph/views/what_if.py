@@ -42,9 +42,11 @@ REPLACED: Final = (
     "oomph.architectures.families:family_of",
     "oomph.config:_checked",
     "oomph.config:_check",
+    "oomph.estimate.estimator:model_of",
+    "oomph.estimate.estimator:card_of",
 )
-"""What the page provides: the coefficients and its models' families come as JSON, and its knobs
-need no check."""
+"""What the page provides: coefficients and its models' families come as JSON, its knobs need no
+check, and its models and cards are facts already."""
 FAMILY: Final = ("graph", "has_known_graph", "windows", "recurrence", "rope", "output_norm")
 """What estimates read of a family: plain data."""
 

@@ -12,10 +12,10 @@ from typing import Any, Final
 from oomph.advise.launch_plan import Launch
 from oomph.config import KNOBS, RunConfig, keys_of
 from oomph.errors import ConfigError, OomphError
-from oomph.estimate.prediction import DeviceMemory, Prediction
+from oomph.estimate.prediction import COMPONENTS, DeviceMemory, Prediction
 from oomph.knob import Program
-from oomph.units import MIB, count, share
-from oomph.views.estimates import COMPONENTS, warnings
+from oomph.units import MIB, count, likely
+from oomph.views.estimates import warnings
 
 _ARCHITECTURE: Final = re.compile(r"[A-Za-z0-9_.-]+")
 
@@ -126,16 +126,8 @@ def verdict(launch: Launch, prediction: Prediction | None = None) -> str:
         return "Whether it fits was not asked: no card was named."
     card = plain(launch.card) if launch.card else "the card"
     fits = f"It fits {card}" if prediction.fits else f"It does NOT fit {card}"
-    return f"{fits}{_likely(prediction.fit_probability)}."
-
-
-def _likely(probability: float | None) -> str:
-    """Never certain: what no log line prints is known by a width only."""
-    if probability is None:
-        return ""
-    if not 0.01 <= probability <= 0.99:
-        return ": more than 99 % likely" if probability > 0.5 else ": less than 1 % likely"
-    return f": {share(probability, 0)} likely"
+    probability = prediction.fit_probability
+    return f"{fits}." if probability is None else f"{fits}: {likely(probability)}."
 
 
 def _components(memory: DeviceMemory) -> str:

@@ -9,6 +9,7 @@ const RATE_SPAN = [1, 30000];  // tokens per second that the lines of the speeds
 const coefficients$default_coefficients = () => shared().coefficients;
 const families$family_of = (arch) => families$family_of[arch];  // those of the page's models
 const config$_checked = (knobs) => knobs, config$_check = () => {};  // controls offer nothing that a configuration refuses
+const estimator$model_of = (model) => model, estimator$card_of = (card) => card;  // facts already
 
 function fromJson(value) {
   if (Array.isArray(value)) return value.map(fromJson);
