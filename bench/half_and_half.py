@@ -16,7 +16,7 @@ from statistics import mean, median
 
 from oomph.calibrate.comparison import Comparison, comparable, compare
 from oomph.calibrate.fit import fit
-from oomph.cli.recorded import estimator_of
+from oomph.calibrate.recorded import estimator_for
 from oomph.errors import OomphError
 from oomph.estimate.estimator import Estimator
 from oomph.records.schema import Record
@@ -40,7 +40,7 @@ def main(results: Path, out: Path) -> None:
     records = list(Store(results).records())
     if not records:
         raise OomphError(f"{results} holds no record; run a sweep into it first")
-    estimator = estimator_of(records[0])
+    estimator = estimator_for(records[0])
     usable = comparable(estimator, records)
     halves = [_other_half(estimator, usable, seed) for seed in range(DRAWS)]
     out.mkdir(parents=True, exist_ok=True)

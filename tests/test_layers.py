@@ -91,6 +91,25 @@ def test_the_worker_imports_nothing_of_ours_but_itself(module: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "module", sorted((PACKAGE / "cli").glob("*.py")), ids=lambda module: module.name
+)
+def test_a_command_parses_calls_and_prints_in_fifteen_lines(module: Path) -> None:
+    """Not counting its signature and imports; but for the making of options and the progress
+    bar."""
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.FunctionDef) or node.name in ("takes_knobs", "follow"):
+            continue
+        body = node.body[1:] if ast.get_docstring(node) else node.body
+        lines = {
+            line
+            for part in body
+            if not isinstance(part, ast.Import | ast.ImportFrom)
+            for line in range(part.lineno, (part.end_lineno or 0) + 1)
+        }
+        assert len(lines) <= 15, node.name
+
+
 @pytest.mark.parametrize("layer", ["gguf", "config", "gpus", "architectures", "estimate"])
 def test_facts_and_estimates_touch_no_gpu_no_process_no_numpy(layer: str) -> None:
     forbidden = {"subprocess", "multiprocessing", *HEAVY}

@@ -136,7 +136,7 @@ class TestOnAPhantom:
             holding(door_to(bench, bench.cards[0]), leave_bytes=60 * GIB) as other,
         ):
             monkeypatch.setattr(
-                "oomph.measure.bench.open_bench", lambda phantom: nullcontext(bench)
+                "oomph.analysis.first_card.opening.open_bench", lambda phantom: nullcontext(bench)
             )
             code, _, said = oomph("first-card", "--phantom", CARD, "--out", tmp_path)
         assert code == 2

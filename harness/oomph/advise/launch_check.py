@@ -4,17 +4,22 @@ The only place that knows both the promise (a configuration and its estimate) an
 reported.
 """
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from oomph.advise.launch_plan import Launch, slot_context
 from oomph.estimate.prediction import DeviceMemory, is_card
 from oomph.measure.logs import disagreement
 from oomph.measure.outcome import classify
-from oomph.measure.server_run import Boot
+from oomph.measure.server_run import Boot, boot, find_server, phantom_arguments
+from oomph.phantom.cards import phantom_cards
 from oomph.units import MIB, count
 
+QUESTION: Final = "Say hello."
+"""What a server that computes is asked."""
 ROUNDED_MIB: Final = 0.02
 """llama.cpp prints each buffer with two decimals, and a device may have several."""
 
@@ -27,6 +32,45 @@ class Finding:
     promised: str
     reported: str
     holds: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """What a started script kept of its promises, and which llama-server it was; `answer` is to
+    `question`, None where the card computes nothing."""
+
+    findings: tuple[Finding, ...]
+    program: Path
+    question: str
+    answer: str | None
+
+
+def check(
+    launch: Launch, script: Path, *, server: Path | None = None, phantom: str | None = None
+) -> Check:
+    """Start the script, on phantom cards where they are named, and stop it again.
+
+    ToolchainError where there is no llama-server to start.
+    """
+    program = find_server(server)
+    environment, arguments = {"LLAMA_SERVER": str(program)}, list[str]()
+    with contextlib.ExitStack() as stack:
+        if phantom:
+            cards = stack.enter_context(phantom_cards(phantom, llama_cpp=program.parent))
+            environment |= cards.program_environment()
+            arguments = phantom_arguments(len(cards.cards))
+        booted = boot(
+            script.absolute(),
+            arguments=arguments,
+            environment=environment,
+            question=None if phantom else QUESTION,
+        )
+    return Check(
+        findings=held_against(launch, booted),
+        program=program,
+        question=QUESTION,
+        answer=booted.answer,
+    )
 
 
 def held_against(launch: Launch, boot: Boot) -> tuple[Finding, ...]:

@@ -7,6 +7,7 @@ whose defaults are not those of llama-cpp-python.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from oomph.advise.alternatives import SURE
@@ -19,10 +20,12 @@ from oomph.architectures.rope import (
     uncapped_context_length,
 )
 from oomph.architectures.spec import ModelSpec
+from oomph.calibrate.subject import asked_of
 from oomph.config import RunConfig, defaults_of, padded_context
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.prediction import Prediction
+from oomph.phantom.cards import parse_cards
 from oomph.units import count
 
 UBATCHES: Final = (2048, 1024, 512)
@@ -101,6 +104,49 @@ def choose(
         scaling=scaling,
         context_length=_uncapped(estimator.model, config, scaling),
     )
+
+
+def named_launch(
+    model: str,
+    gpu: str | None,
+    memory_mib: float | None,
+    calibration: Path | None,
+    knobs: Mapping[str, Any],
+    *,
+    path: str | None = None,
+    phantom: str | None = None,
+    profile: str = "long-context",
+) -> tuple[Launch, Estimator]:
+    """The launch of a model on a card, both by name, and the estimator that it was chosen by.
+
+    `path` is where the GGUF file is, or will be. `phantom` names phantom cards, of which the first
+    is the card if `gpu` names none; their model may be a sparse file of its shape.
+    """
+    if phantom:
+        gpu = gpu or phantom.split(",")[0].strip()
+        knobs = {"n_devices": len(parse_cards(phantom)), **knobs}
+    asked = asked_of(model, gpu, memory_mib, calibration, dict(knobs))
+    said = {**knobs, "n_devices": asked.config.n_devices}
+    where = _path(model, path, phantom)
+    return choose(asked.estimator, said, model_path=where, profile=profile), asked.estimator
+
+
+def _path(model: str, given: str | None, phantom: str | None) -> str:
+    """Where the files look for the model: absolute, so that they start from any folder.
+
+    A phantom card is content with a sparse file of the model's shape.
+    """
+    path = Path(given or model).expanduser()
+    if given is None and not (path.is_file() and path.suffix == ".gguf"):
+        if phantom is None:
+            raise ConfigError(
+                f"{model} is no GGUF file, and launch files start one; say where it is or will "
+                "be: --model-path"
+            )
+        from oomph.models.sparse import model_path  # which needs `gguf` to write a file
+
+        path = model_path(model)
+    return str(path.absolute())
 
 
 def server_config(spec: ModelSpec, knobs: Mapping[str, Any]) -> RunConfig:

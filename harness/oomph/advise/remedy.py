@@ -6,14 +6,18 @@ allocated.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
+from oomph.architectures.source import read_model
 from oomph.config import RunConfig
+from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
-from oomph.measure.logs import read_reported
+from oomph.gpus import gpu as find_gpu
+from oomph.measure.advice import free_bytes
+from oomph.measure.logs import logged_knobs
+from oomph.measure.outcome import Classification, classify
 from oomph.units import count
-
-_LOGGED_FLASH_ATTN: Final = {"enabled": "on", "1": "on", "disabled": "off", "0": "off"}
 
 
 def remedy(estimator: Estimator, config: RunConfig, outcome: str) -> str | None:
@@ -36,17 +40,35 @@ def remedy(estimator: Estimator, config: RunConfig, outcome: str) -> str | None:
 
 def logged_config(lines: Sequence[str], *, base: RunConfig | None = None) -> RunConfig:
     """`base` with the knobs that llama.cpp reported in the log; what it does not say stays."""
-    reported = read_reported(lines)
-    knobs: dict[str, Any] = {
-        name: value
-        for name in ("n_ctx", "n_batch", "n_ubatch", "n_expert_used", "type_k", "type_v")
-        if (value := getattr(reported, name)) is not None
-    }
-    if reported.flash_attn in _LOGGED_FLASH_ATTN:
-        knobs["flash_attn"] = _LOGGED_FLASH_ATTN[reported.flash_attn]
-    if knobs.get("n_expert_used") == 0:  # what llama.cpp prints for a dense model
-        del knobs["n_expert_used"]
-    return (base or RunConfig()).with_(**knobs)
+    return (base or RunConfig()).with_(**logged_knobs(lines))
+
+
+def classify_log(
+    lines: Sequence[str],
+    exit_code: int | None = None,
+    *,
+    timed_out: bool = False,
+    model: str | None = None,
+    gpu: str | None = None,
+) -> Classification:
+    """How a run ended, by its log; with the model's name its advice says what would have fitted
+    too, on the named card or in what the log says was free.
+
+    ConfigError where the model is named and neither card nor free memory is known.
+    """
+    found = classify(exit_code, lines, timed_out=timed_out)
+    if model is None:
+        return found
+    free = free_bytes(lines)
+    if gpu is None and free is None:
+        raise ConfigError(
+            "what would have fitted depends on the card: the log does not name its memory, add "
+            "--gpu"
+        )
+    card = find_gpu(gpu) if gpu else None
+    estimator = Estimator(read_model(model), card, gpu_memory_bytes=free)
+    step = remedy(estimator, logged_config(lines), found.outcome)
+    return replace(found, advice=f"{found.advice}; {step}") if step else found
 
 
 Offer = Callable[[Estimator, RunConfig], Iterator[str]]

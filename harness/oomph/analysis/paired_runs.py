@@ -67,6 +67,32 @@ class Difference:
         return self.worse > threshold and self.is_certain
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunsCompared:
+    """Two sets of records: what differs, the worst first, how many points have no partner before
+    and after, and what changed around them as (what, before, after)."""
+
+    differences: tuple[Difference, ...]
+    only_before: int
+    only_after: int
+    changes: tuple[tuple[str, str, str], ...]
+
+    def n_regressions(self, threshold: float) -> int:
+        """How many got worse by more than `threshold` (a fraction), and not by chance."""
+        return sum(difference.is_regression(threshold) for difference in self.differences)
+
+
+def compare_runs(before: Sequence[Record], after: Sequence[Record]) -> RunsCompared:
+    """The records of two results folders, before and after a change."""
+    only_before, only_after = unpaired(before, after)
+    return RunsCompared(
+        differences=tuple(paired_differences(before, after)),
+        only_before=only_before,
+        only_after=only_after,
+        changes=tuple(environment_changes(before, after)),
+    )
+
+
 def paired_differences(before: Sequence[Record], after: Sequence[Record]) -> list[Difference]:
     """Every quantity that both of a pair measured, and every outcome that changed; the worst
     first."""

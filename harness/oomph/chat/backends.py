@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 from oomph.chat.budget import Message
 from oomph.errors import ConfigError, ModelFileError
+from oomph.models.demo import demo_model
 
 TIMEOUT_S: Final = 600.0
 """A long prompt on a slow machine says nothing for minutes."""
@@ -130,3 +131,16 @@ class ServerBackend:
             raise ConfigError(
                 f"no llama-server answers at {self._url} ({error}); check --url"
             ) from None
+
+
+def open_backend(
+    model: str | None, url: str | None, *, n_ctx: int | None = None, temperature: float = 0.7
+) -> Backend:
+    """A model's file (or `demo`), or a running llama-server; ConfigError unless one of the two is
+    named."""
+    if (model is None) == (url is None):
+        raise ConfigError("name a model or give --url, one of the two")
+    if url is not None:
+        return ServerBackend(url, n_ctx=n_ctx, temperature=temperature)
+    path = demo_model() if model == "demo" else Path(str(model))
+    return LocalBackend(path, n_ctx=n_ctx or 4096, temperature=temperature)

@@ -9,12 +9,15 @@ Russian nor English keeps a word's ending.
 import re
 import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from oomph.chat.budget import Exchange
-from oomph.errors import StoreError
+from oomph.errors import ConfigError, StoreError
+from oomph.paths import cache_folder
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS exchanges (
@@ -174,3 +177,25 @@ def _terms(text: str) -> Iterator[str]:
     for word in re.findall(r"\w+", text.lower()):
         stem = word if word.isdigit() else word[: max(len(word) - 2, _LEAST_STEM)]
         yield f'"{word}"' if stem == word else f'"{stem}"*'
+
+
+@contextmanager
+def open_history(path: Path | None, *, resume: bool) -> Iterator[tuple[History, Path]]:
+    """The conversation kept in `path`, or a new one in the cache, and where it is.
+
+    ConfigError where there is nothing to resume, or a conversation in the way.
+    """
+    if resume and (path is None or not path.exists()):
+        raise ConfigError(
+            "--resume goes on with a conversation: name its file with --history, which must be "
+            "there"
+        )
+    path = path or cache_folder() / "chats" / f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}.sqlite"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with History(path) as kept:
+        if not resume and kept.finished():
+            raise ConfigError(
+                f"{path} holds a conversation already; go on with it by --resume, or name another "
+                "file"
+            )
+        yield kept, path

@@ -51,40 +51,23 @@ def _answer(
     knobs: dict[str, Any],
 ) -> None:
     """Can I run it? n_ctx left out is the model's own context; no card named is the machine's."""
-    from oomph.advise.answer import answer
-    from oomph.cli.knobs import expert_counts
-    from oomph.cli.named import asked_of
-    from oomph.cli.report import read_records
+    from oomph.advise.questions import answers
+    from oomph.calibrate.subject import asked_of
+    from oomph.cli.knobs import knob_values
     from oomph.estimate.machine import told_machine
+    from oomph.records.store import read_records
     from oomph.views.answer import answer_json
     from oomph.views.language import checked_language
 
     checked_language(lang)
     machine = told_machine(system, power_limit, host_bandwidth)
     asked = asked_of(model, gpu, gpu_mem, calibration, knobs, machine)
-    configs = [asked.config.with_(n_expert_used=n) for n in expert_counts(n_expert_used)]
-    found = read_records(records or [])
-    answers = [
-        answer(
-            asked.estimator,
-            config,
-            found,
-            calibration=asked.calibration,
-            host_memory_bytes=_host_memory(),
-        )
-        for config in configs
-    ]
-    if as_json:
-        for each in answers:
-            typer.echo(json.dumps(answer_json(each) | {"machine": machine.to_dict()}))
-    else:
-        _print(answers, lang)
-
-
-def _host_memory() -> int:
-    import psutil
-
-    return int(psutil.virtual_memory().total)
+    experts = knob_values("n_expert_used", n_expert_used)
+    found = answers(asked, experts, read_records(records or []))
+    for each in found if as_json else ():
+        typer.echo(json.dumps(answer_json(each) | {"machine": machine.to_dict()}))
+    if not as_json:
+        _print(found, lang)
 
 
 def _print(answers: "Sequence[Answer]", lang: str) -> None:

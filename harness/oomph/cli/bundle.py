@@ -2,9 +2,12 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from oomph.bundle.write import Bundle
 
 
 def register(app: typer.Typer) -> None:
@@ -60,6 +63,10 @@ def _bundle(
         part_bytes=parse_part_size(parts),
         say=lambda text: typer.echo(text, err=True),
     )
+    _tell(bundle, folder)
+
+
+def _tell(bundle: "Bundle", folder: Path) -> None:
     for part in bundle.parts:
         typer.echo(f"{part.n_bytes / 1e6:6,.1f} MB  {part.name}")
     typer.echo(f"{sum(part.n_bytes for part in bundle.parts) / 1e6:6,.1f} MB  {bundle.title}")

@@ -2,9 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from oomph.calibrate.result import FitResult
+    from oomph.records.schema import Record
 
 
 def register(app: typer.Typer) -> None:
@@ -31,20 +35,15 @@ def _calibrate(
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
 ) -> None:
     """Calibrate speed and memory on a machine's own records."""
-    from oomph.calibrate.fit import fit_models, records_of
-    from oomph.calibrate.store import calibration_json
+    from oomph.calibrate.recorded import fit_records
     from oomph.cli.output import print_table
-    from oomph.cli.recorded import estimator_of
-    from oomph.cli.report import read_records
-    from oomph.records.grouping import by_model
+    from oomph.records.store import read_records
     from oomph.views.calibration import errors_table, fit_json, fit_sentences, fit_table
 
-    records = records_of(read_records(folders), machine=machine, build=build)
-    groups = by_model(records)
-    result = fit_models(
-        [(estimator_of(group[0], model=model, gpu=gpu, needs_card=True), group) for group in groups]
+    result, records = fit_records(
+        read_records(folders), model=model, gpu=gpu, machine=machine, build=build
     )
-    stored = _store(calibration_json(result, records), out, is_healthy=result.health.is_healthy)
+    stored = _store(result, records, out)
     if as_json:
         typer.echo(json.dumps(fit_json(result)))
         return
@@ -53,15 +52,16 @@ def _calibrate(
     typer.echo("\n".join((*fit_sentences(result), stored)))
 
 
-def _store(text: str, out: Path | None, *, is_healthy: bool) -> str:
+def _store(result: "FitResult", records: "list[Record]", out: Path | None) -> str:
     """Write the calibration to `out`, or keep it where it can be believed; a sentence on where it
     is."""
-    from oomph.calibrate.store import keep
+    from oomph.calibrate.store import calibration_json, keep
 
+    text = calibration_json(result, records)
     if out:
         out.write_text(text, encoding="utf-8")
         return f"written to {out}; oomph estimate --calibration {out} uses it"
-    if not is_healthy:
+    if not result.health.is_healthy:
         return (
             "not kept: it cannot be believed; --out FILE writes it all the same, for "
             "--calibration FILE"

@@ -1,7 +1,6 @@
 """`oomph chat`: a conversation that outlives its context, on a terminal or from a pipe."""
 
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,46 +44,15 @@ def chat(
     temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 0.7,
 ) -> None:
     """Talk with a model in a conversation that outlives its context."""
-    from oomph.chat.history import History
+    from oomph.chat.backends import open_backend
+    from oomph.chat.history import open_history
     from oomph.chat.loop import Conversation, Memory
 
-    path = history or _new_history()
-    if resume and (history is None or not path.exists()):
-        raise ConfigError(
-            "--resume goes on with a conversation: name its file with --history, which must be "
-            "there"
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with History(path) as kept:
-        if not resume and kept.finished():
-            raise ConfigError(
-                f"{path} holds a conversation already; go on with it by --resume, or name another "
-                "file"
-            )
-        backend = _backend(model, url, n_ctx, temperature)
-        memory = Memory(recall=recall, summarise=summarise)
+    with open_history(history, resume=resume) as (kept, path):
+        backend = open_backend(model, url, n_ctx=n_ctx, temperature=temperature)
         _greet(kept, path, backend)
+        memory = Memory(recall=recall, summarise=summarise)
         _talk(Conversation(backend, kept, memory=memory), kept)
-
-
-def _backend(
-    model: str | None, url: str | None, n_ctx: int | None, temperature: float
-) -> "Backend":
-    from oomph.chat.backends import LocalBackend, ServerBackend
-    from oomph.models.demo import demo_model
-
-    if (model is None) == (url is None):
-        raise ConfigError("name a model or give --url, one of the two")
-    if url is not None:
-        return ServerBackend(url, n_ctx=n_ctx, temperature=temperature)
-    path = demo_model() if model == "demo" else Path(str(model))
-    return LocalBackend(path, n_ctx=n_ctx or 4096, temperature=temperature)
-
-
-def _new_history() -> Path:
-    from oomph.paths import cache_folder
-
-    return cache_folder() / "chats" / f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}.sqlite"
 
 
 def _greet(kept: "History", path: Path, backend: "Backend") -> None:

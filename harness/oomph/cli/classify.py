@@ -2,7 +2,6 @@
 
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -36,44 +35,15 @@ def _classify(
     ] = None,
 ) -> None:
     """Say how a llama.cpp run ended: which out-of-memory, or what else, and the next step."""
-    from oomph.measure.outcome import classify
+    from oomph.advise.remedy import classify_log
+    from oomph.views.outcome import outcome_json, outcome_lines
 
     lines = _read_lines(log)
-    found = classify(exit_code, lines, timed_out=timed_out)
-    if model is not None and (step := _remedy(model, gpu, lines, found.outcome)):
-        found = replace(found, advice=f"{found.advice}; {step}")
+    found = classify_log(lines, exit_code, timed_out=timed_out, model=model, gpu=gpu)
     if as_json:
-        plain = {
-            "outcome": found.outcome,
-            "stage": found.stage,
-            "evidence": found.evidence,
-            "advice": found.advice,
-        }
-        typer.echo(json.dumps(plain, ensure_ascii=False))
-        return
-    typer.echo(found.outcome if found.stage is None else f"{found.outcome} (stage: {found.stage})")
-    for line in found.evidence:
-        typer.echo(f"  | {line}")
-    typer.echo(found.advice)
-
-
-def _remedy(model: str, card: str | None, lines: list[str], outcome: str) -> str | None:
-    """What would have fitted, by the estimate, on the named card or in what the log says was
-    free."""
-    from oomph.advise.remedy import logged_config, remedy
-    from oomph.architectures.source import read_model
-    from oomph.estimate.estimator import Estimator
-    from oomph.gpus import gpu
-    from oomph.measure.advice import free_bytes
-
-    free = free_bytes(lines)
-    if card is None and free is None:
-        raise ConfigError(
-            "what would have fitted depends on the card: the log does not name its memory, add "
-            "--gpu"
-        )
-    estimator = Estimator(read_model(model), gpu(card) if card else None, gpu_memory_bytes=free)
-    return remedy(estimator, logged_config(lines), outcome)
+        typer.echo(json.dumps(outcome_json(found), ensure_ascii=False))
+    else:
+        typer.echo("\n".join(outcome_lines(found)))
 
 
 def _read_lines(log: str) -> list[str]:

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from oomph.cli.report import read_records
 from oomph.errors import ConfigError
 
 
@@ -27,30 +26,19 @@ def compare(
 ) -> None:
     """Pair the points of two folders: differences with intervals, regressions first, and what
     changed around them."""
-    from oomph.analysis.paired_runs import environment_changes, paired_differences, unpaired
+    from oomph.analysis.paired_runs import compare_runs
     from oomph.cli.output import print_table
-    from oomph.views.differences import changes_table, differences_table
+    from oomph.records.store import read_records
+    from oomph.views.differences import comparison_lines, comparison_tables
     from oomph.views.table import render_markdown
 
     threshold = _fraction(fail_over) if fail_over is not None else 0.0
-    old, new = read_records([before]), read_records([after])
-    differences = paired_differences(old, new)
-    only_before, only_after = unpaired(old, new)
-    changes, shown = (
-        environment_changes(old, new),
-        differences_table(differences, threshold=threshold),
-    )
-    for table in (*((changes_table(changes),) if changes else ()), shown):
-        if markdown:
-            typer.echo(render_markdown(table))
-        else:
-            print_table(table)
-    if only_before or only_after:
-        typer.echo(f"Without a partner: {only_before} points before, {only_after} after.")
-    regressions = sum(difference.is_regression(threshold) for difference in differences)
-    beyond = f" beyond {fail_over}" if fail_over is not None else ""
-    typer.echo(f"{regressions} of {len(differences)} differences are regressions{beyond}.")
-    if fail_over is not None and regressions:
+    found = compare_runs(read_records([before]), read_records([after]))
+    for table in comparison_tables(found, threshold=threshold):
+        typer.echo(render_markdown(table)) if markdown else print_table(table)
+    for line in comparison_lines(found, threshold=threshold, said=fail_over):
+        typer.echo(line)
+    if fail_over is not None and found.n_regressions(threshold):
         raise typer.Exit(1)
 
 

@@ -2,12 +2,15 @@
 
 import webbrowser
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from oomph.cli.report import read_records, report_on
 from oomph.cli.sweep import sweep as run_sweep
+
+if TYPE_CHECKING:
+    from oomph.records.schema import Record
+    from oomph.views.report import Report
 
 
 def register(app: typer.Typer) -> None:
@@ -26,22 +29,29 @@ def demo(
 ) -> None:
     """Make the demo model, measure it, calibrate the estimate on it and write the page. Started
     again, it resumes."""
-    from oomph.cli.output import print_table
     from oomph.models.demo import demo_sweep
     from oomph.records.environment import machine_name
+    from oomph.records.store import read_records
     from oomph.views.report import write_report
-    from oomph.views.tables import experts_table, outcomes_table
+    from oomph.views.reporting import report_on
 
     folder = out or Path("results") / machine_name() / "demo"
     run_sweep(spec or demo_sweep(), out=folder)
     records = read_records([folder])
     report = report_on(records, calibrate=True)
     page = write_report(report, folder)
+    _tell(records, report)
+    typer.echo(f"The page: {page}")
+    if open_page:
+        webbrowser.open(page.resolve().as_uri())
+
+
+def _tell(records: "list[Record]", report: "Report") -> None:
+    from oomph.cli.output import print_table
+    from oomph.views.tables import experts_table, outcomes_table
+
     for table in (experts_table(records), outcomes_table(records)):
         if table.rows:
             print_table(table)
     for chapter in report.chapters:
         typer.echo("\n- ".join((f"{chapter.headline}.", *chapter.evidence)))
-    typer.echo(f"The page: {page}")
-    if open_page:
-        webbrowser.open(page.resolve().as_uri())

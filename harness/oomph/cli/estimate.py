@@ -68,38 +68,39 @@ def _estimate(
     knobs: dict[str, Any],
 ) -> None:
     """Predict memory, fit and speed of a model without loading it. Knobs are llama.cpp's."""
-    from oomph.cli.knobs import grid_configs, read_configs
-    from oomph.cli.named import named_estimator
-    from oomph.config import RunConfig
-    from oomph.errors import ConfigError
+    from oomph.calibrate.subject import named_estimator
+    from oomph.cli.knobs import asked_configs
     from oomph.estimate.machine import told_machine
 
     machine = told_machine(system, power_limit, host_bandwidth)
-    if grid and configs:
-        raise ConfigError(
-            "--grid and --configs both say which configurations to answer; give one of them"
-        )
-    base = RunConfig.from_mapping(knobs, where="the command line")
-    asked = list(read_configs(configs, base)) if configs else grid_configs(base, grid or [])
-    if not asked:
-        raise ConfigError(f"{configs} has no configuration; write one JSON object of knobs a line")
-    on_host = any(config.n_devices == 0 for config in asked)
+    asked = asked_configs(knobs, grid or [], configs)
     estimator, origin = named_estimator(
         model,
         gpu,
         gpu_mem,
         calibration,
-        on_host=on_host,
+        on_host=any(config.n_devices == 0 for config in asked),
         build=build,
         unified_memory=unified_memory,
         machine=machine,
     )
+    _print(estimator, asked, origin, is_one=not (grid or configs), as_json=as_json)
+
+
+def _print(
+    estimator: "Estimator",
+    asked: "list[RunConfig]",
+    origin: str | None,
+    *,
+    is_one: bool,
+    as_json: bool,
+) -> None:
     if as_json:
-        _print_json(estimator, asked, strict=not (grid or configs), calibration=origin)
-    else:
-        (_print_grid if grid or configs else _print_one)(estimator, asked)
-        if origin:
-            typer.echo(f"calibration: {origin}")
+        _print_json(estimator, asked, strict=is_one, calibration=origin)
+        return
+    (_print_one if is_one else _print_grid)(estimator, asked)
+    if origin:
+        typer.echo(f"calibration: {origin}")
 
 
 def _answers(

@@ -1,25 +1,22 @@
 """`oomph import` and `oomph export`: results of other tools, in and out."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from oomph.errors import ConfigError
-
-if TYPE_CHECKING:
-    from oomph.records.schema import ModelIdentity, Record
 
 FORMATS = ("llama-bench", "rows")
 
 
 def register(app: typer.Typer) -> None:
     """Add both commands to `app`."""
-    app.command("import")(import_results)
-    app.command("export")(export_results)
+    app.command("import")(_import)
+    app.command("export")(_export)
 
 
-def import_results(
+def _import(
     files: Annotated[
         list[Path],
         typer.Argument(
@@ -44,44 +41,15 @@ def import_results(
     A log must show the buffer sizes: llama-server does with `--log-verbosity 4`. Its speeds are not
     read.
     """
-    from oomph.advise.citations import keep_measured
-    from oomph.records.share import is_share, read_share
-    from oomph.records.store import Store
+    from oomph.advise.exchange import import_results
 
-    identity = _identity(model)
-    shared = [record for file in files if is_share(file) for record in read_share(file)]
-    records = [
-        record for file in files if not is_share(file) for record in _read(file, identity, gpu)
-    ] + shared
-    with Store(out) as store:
-        known = {record.record_id for record in store.records()}
-        new = {record.record_id: record for record in records if record.record_id not in known}
-        for record in new.values():
-            store.append(record)
-    typer.echo(f"{len(new)} of {len(records)} records are new in {out}")
-    for path in keep_measured(shared):
+    done = import_results(files, out, model=model, gpu=gpu)
+    typer.echo(f"{done.n_new} of {done.n_read} records are new in {out}")
+    for path in done.kept:
         typer.echo(f"kept in {path}; oomph estimate cites it for this card")
 
 
-def _read(file: Path, model: "str | ModelIdentity | None", card: str | None) -> "list[Record]":
-    from oomph.measure.foreign_logs import is_log, read_log
-    from oomph.records.imports import import_records, record_on
-
-    if not is_log(file):
-        return import_records(file, model=model, card=card)
-    return [record_on(record, card) if card else record for record in read_log(file, model=model)]
-
-
-def _identity(model: str | None) -> "str | ModelIdentity | None":
-    """The identity of the model's file where there is one, as a sweep would record it."""
-    if model is None or not Path(model).is_file():
-        return model
-    from oomph.measure.plan import identify
-
-    return identify(Path(model))
-
-
-def export_results(
+def _export(
     folder: Annotated[Path, typer.Argument(help="Results folder.")],
     layout: Annotated[
         str,
@@ -107,8 +75,8 @@ def export_results(
     `oomph import` reads it. Host, user, paths, UUIDs, serial numbers, processes, logs and texts are
     not in it.
     """
-    from oomph.cli.report import read_records
     from oomph.records.exports import llama_bench_rows, render_json, write_rows
+    from oomph.records.store import read_records
     from oomph.records.training_rows import training_rows
 
     if share is not None:
@@ -125,14 +93,9 @@ def export_results(
 
 
 def _share(folder: Path, file: Path, *, yes: bool) -> None:
-    from oomph.cli.report import read_records
-    from oomph.errors import StoreError
-    from oomph.records.share import contents, render_share
+    from oomph.records.share import contents, render_share, shareable, write_share
 
-    inside = [
-        path.parent for path in sorted(folder.glob("*/records.jsonl"))
-    ]  # what ran beside ballasts
-    records = read_records([folder, *inside])
+    records = shareable(folder)
     text = render_share(records)
     for sentence in contents(records):
         typer.echo(sentence)
@@ -140,10 +103,5 @@ def _share(folder: Path, file: Path, *, yes: bool) -> None:
     if not yes and not typer.confirm(f"write {len(text):,} bytes to {file}?"):
         typer.echo("nothing was written")
         return
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise StoreError(
-            f"{file} cannot be written ({error.strerror}); name another path with --share"
-        ) from None
+    write_share(text, file)
     typer.echo(f"written to {file}; `oomph import {file} --out FOLDER` reads it")

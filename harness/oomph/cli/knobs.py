@@ -16,9 +16,9 @@ from oomph.errors import ConfigError
 MAX_CONFIGS: Final = 1_000_000
 
 
-def expert_counts(text: str | None) -> list[int | None]:
-    """`8,10` as numbers of active experts; the model's own number where nothing is said."""
-    return [knob_value("n_expert_used", part) for part in text.split(",")] if text else [None]
+def knob_values(knob: str, text: str | None) -> list[Any]:
+    """The values that `text` lists by comma; None, "as the model has it", where nothing is said."""
+    return [knob_value(knob, part) for part in text.split(",")] if text else [None]
 
 
 def parse_grid(text: str) -> dict[str, list[Any]]:
@@ -38,6 +38,21 @@ def parse_grid(text: str) -> dict[str, list[Any]]:
             )
         axes[knob].append(knob_value(knob, value.strip()))
     return axes
+
+
+def asked_configs(
+    knobs: dict[str, Any], grids: Sequence[str], file: Path | None
+) -> list[RunConfig]:
+    """The configurations that a command asks about: one, those of a grid, or those of a file."""
+    if grids and file:
+        raise ConfigError(
+            "--grid and --configs both say which configurations to answer; give one of them"
+        )
+    base = RunConfig.from_mapping(knobs, where="the command line")
+    asked = list(read_configs(file, base)) if file else grid_configs(base, grids)
+    if not asked:
+        raise ConfigError(f"{file} has no configuration; write one JSON object of knobs a line")
+    return asked
 
 
 def grid_configs(base: RunConfig, grids: Sequence[str]) -> list[RunConfig]:

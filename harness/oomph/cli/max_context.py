@@ -10,8 +10,8 @@ from oomph.cli.knob_options import takes_knobs
 from oomph.cli.named import CalibrationOption, GpuMemoryOption, GpuOption, LanguageOption
 
 if TYPE_CHECKING:
-    from oomph.cli.named import Asked
-    from oomph.estimate.estimator import Estimator
+    from oomph.advise.max_context import Reach
+    from oomph.calibrate.subject import Asked
 
 _OWN = ("n_ctx", "n_expert_used", "type_k", "type_v", "n_depth", "n_parallel")
 
@@ -49,57 +49,39 @@ def _max_context(
     knobs: dict[str, Any],
 ) -> None:
     """The longest context that fits, and that was seen to run full, for each combination."""
-    from oomph.advise.max_context import positions, reaches
-    from oomph.cli.knobs import expert_counts
-    from oomph.cli.named import asked_of
-    from oomph.cli.output import print_table
-    from oomph.cli.report import read_records
-    from oomph.errors import ConfigError
+    from oomph.advise.questions import all_reaches, max_context_subject
+    from oomph.cli.knobs import knob_values
+    from oomph.records.store import read_records
     from oomph.views.language import checked_language
-    from oomph.views.max_context import max_context_table, max_context_text, reach_json
 
     checked_language(lang)
-    asked = asked_of(_one_of(model), gpu, gpu_mem, calibration, knobs)
-    if asked.config.n_devices == 0:
-        raise ConfigError("max-context is about the memory of cards; name one with --gpu")
+    asked = max_context_subject(model, gpu, gpu_mem, calibration, knobs)
+    found = all_reaches(
+        model,
+        asked,
+        experts=knob_values("n_expert_used", n_expert_used),
+        caches=type_kv.split(","),
+        records=read_records(records or []),
+        limit=limit,
+    )
+    (_print_json if as_json else _print)(asked, list(found), lang)
+
+
+def _print_json(asked: "Asked", found: "list[Reach]", lang: str) -> None:
+    from oomph.advise.max_context import positions
+    from oomph.views.max_context import reach_json
+
+    furthest = positions(asked.estimator.model)
+    for each in found:
+        typer.echo(json.dumps(reach_json(each, furthest)))
+
+
+def _print(asked: "Asked", found: "list[Reach]", lang: str) -> None:
+    from oomph.advise.max_context import positions
+    from oomph.cli.output import print_table
+    from oomph.views.max_context import max_context_table, max_context_text
+
     spec, card = asked.estimator.model, asked.estimator.gpu
-    found = list(
-        reaches(
-            _estimators(model, asked),
-            asked.config,
-            experts=expert_counts(n_expert_used),
-            caches=type_kv.split(","),
-            records=read_records(records or []),
-            limit=limit,
-        )
-    )
-    reach = positions(spec)
-    if as_json:
-        for each in found:
-            typer.echo(json.dumps(reach_json(each, reach)))
-        return
-    name = card.name if card else "the card"
-    typer.echo(
-        max_context_text(spec.name, name, reach, found, lang, n_cards=asked.config.n_devices)
-    )
+    name, n_cards = card.name if card else "the card", asked.config.n_devices
+    typer.echo(max_context_text(spec.name, name, positions(spec), found, lang, n_cards=n_cards))
     print_table(max_context_table(spec.name, found, lang))
-
-
-def _is_name(model: str) -> bool:
-    """Whether it is a name of the catalogue without a quantization (and no file of that name)."""
-    from oomph.architectures.catalogue import catalogue_names
-
-    return model.lower() in catalogue_names() and not Path(model).exists()
-
-
-def _one_of(model: str) -> str:
-    return f"{model}:F16" if _is_name(model) else model
-
-
-def _estimators(model: str, asked: "Asked") -> "list[Estimator]":
-    from oomph.advise.quantizations import published_variants
-
-    first = asked.estimator
-    if not _is_name(model):
-        return [first]
-    return [first.changed(model=each) for each in published_variants(model.lower())]

@@ -32,17 +32,10 @@ def _setup(
     ] = None,
 ) -> None:
     """Fetch llama.cpp's CUDA backend, compile the phantom card, and say what was done."""
-    from oomph.cuda.backend import fetch_backend, install_library, installed_backend
-    from oomph.errors import ToolchainError
+    from oomph.cuda.backend import take_backend
     from oomph.phantom.build import libraries
 
-    if backend is not None:
-        installed, how = install_library(backend), "took"
-    else:
-        try:
-            installed, how = installed_backend(), "found"
-        except ToolchainError:
-            installed, how = fetch_backend(), "fetched"
+    installed, how = take_backend(backend)
     typer.echo(
         f"{how} the CUDA backend of {installed.source} (ggml {installed.ggml_version}): "
         f"{installed.path}"

@@ -67,19 +67,11 @@ def rerun(
 ) -> None:
     """Measure a recorded point again: the same model, knobs, work and limits, on its kind of card
     if that is here."""
-    from oomph.cli.executors import on_this_machine
+    from oomph.calibrate.places import open_rerun
     from oomph.cli.sweep import follow
-    from oomph.measure.plan import open_subject
-    from oomph.measure.rerun import find_record, sweep_of
-    from oomph.measure.runner import Runner
+    from oomph.measure.rerun import find_record
     from oomph.records.store import Store
 
-    record = find_record(Store(folder), record_id)
-    sweep, store = sweep_of(record), Store(out)
-    subject = open_subject(sweep, model=model or record.model.path)
-    with on_this_machine(sweep, subject.spec, phantom) as chosen:
-        places = [place for place in chosen.places if place.holds(record)] or chosen.places
-        runner = Runner(
-            store, places[:1], model=subject, prune=False, again=True, expect=chosen.expect
-        )
+    record, store = find_record(Store(folder), record_id), Store(out)
+    with open_rerun(record, store, model=model, phantom=phantom) as (runner, sweep, chosen):
         follow(runner.run(sweep), store, 1, names_cards=chosen.names_cards)

@@ -36,11 +36,9 @@ def _cuda(
     """Give this environment's llama.cpp the prebuilt CUDA backend: no toolkit, no compiler, 550 MB
     fetched once."""
     from oomph.cuda import plugin
-    from oomph.errors import ConfigError
     from oomph.measure.cuda_setup import build_with_cuda, set_up_cuda
 
-    if sum((backend is not None, build, off)) > 1:
-        raise ConfigError("--backend, --build and --off exclude each other; give one of them")
+    _refuse_several(backend, build=build, off=off)
     if off:
         typer.echo(
             "llama.cpp is for the CPU again"
@@ -51,3 +49,10 @@ def _cuda(
     lines = build_with_cuda(typer.echo) if build else set_up_cuda(backend, typer.echo)
     for line in lines:
         typer.echo(line)
+
+
+def _refuse_several(backend: Path | None, *, build: bool, off: bool) -> None:
+    from oomph.errors import ConfigError
+
+    if sum((backend is not None, build, off)) > 1:
+        raise ConfigError("--backend, --build and --off exclude each other; give one of them")

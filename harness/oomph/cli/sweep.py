@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from oomph.cli.executors import Cluster, Where, open_places
+from oomph.calibrate.places import Cluster, Where, open_runner
 from oomph.cli.phantom import PhantomOption
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from oomph.measure.runner import Runner
+    from oomph.measure.sweep import Sweep
     from oomph.records.schema import Record
     from oomph.records.store import Store
 
@@ -65,55 +67,37 @@ def sweep(
     them. On a cluster each load of the model is a job; the model lies there at the same path, in
     $OOMPH_MODEL_DIR, or where --model-path-on says.
     """
-    from oomph.measure.accidents import TRIES
-    from oomph.measure.plan import open_subject
-    from oomph.measure.runner import Runner
     from oomph.measure.sweep import Sweep
     from oomph.records.store import Store
+    from oomph.views.run_lines import opening_lines
 
     loaded, store = Sweep.load(spec), Store(out)
-    subject = open_subject(loaded, model=model)
     cluster = Cluster(
         ray_address=ray_address,
         gpu=gpu,
         partition=partition,
         gres=gres,
-        model_path_on=model_path_on or (),
+        model_path_on=model_path_on,
     )
-    with open_places(
-        executor, loaded, subject.spec, phantom=phantom, workers=workers, out=out, cluster=cluster
-    ) as chosen:
-        runner = Runner(
-            store,
-            chosen.places,
-            model=subject,
-            prune=prune,
-            expect=chosen.expect,
-            at_once=chosen.at_once,
-        )
-        n_pending, n_points = len(runner.pending(loaded)), len(loaded.points()) * len(chosen.places)
+    with open_runner(
+        loaded, store, executor, cluster, model=model, phantom=phantom, workers=workers, prune=prune
+    ) as (runner, chosen):
+        typer.echo("\n".join(opening_lines(runner, loaded, out, chosen.in_words)))
+        _measure(runner, loaded, store, names_cards=chosen.names_cards)
+
+
+def _measure(runner: "Runner", loaded: "Sweep", store: "Store", *, names_cards: bool) -> None:
+    """Follow the sweep to its end, to its time's end or to Ctrl-C: exit code 130."""
+    n_pending = len(runner.pending(loaded))
+    try:
+        n_measured = follow(runner.run(loaded), store, n_pending, names_cards=names_cards)
+    except KeyboardInterrupt:
         typer.echo(
-            f"{loaded.name}: {n_pending} of {n_points} points to measure into "
-            f"{out}{chosen.in_words}"
+            f"\nStopped; every finished point is in {store.path}. The same command goes on "
+            "from there.",
+            err=True,
         )
-        if again := runner.again(loaded):
-            reasons = ", ".join(f"{n} {reason}" for reason, n in again.most_common())
-            typer.echo(
-                f"{again.total()} of them again, as their records tell of an accident and not of "
-                "the configuration "
-                f"({reasons}); a point is tried {TRIES} times at most"
-            )
-        try:
-            n_measured = follow(
-                runner.run(loaded), store, n_pending, names_cards=chosen.names_cards
-            )
-        except KeyboardInterrupt:
-            typer.echo(
-                f"\nStopped; every finished point is in {store.path}. The same command goes on "
-                "from there.",
-                err=True,
-            )
-            raise typer.Exit(130) from None
+        raise typer.Exit(130) from None
     if n_measured < n_pending:
         typer.echo(
             f"The sweep's time is up with {n_pending - n_measured} points left; the same command "
@@ -141,6 +125,7 @@ def follow(
 
     from oomph.measure.drift_check import is_repeat
     from oomph.views.readings import unread_reasons
+    from oomph.views.run_lines import record_line
     from oomph.views.timings import time_in_words
 
     console, count, done, told = Console(file=sys.stdout, highlight=False), 0, [], set[str]()
@@ -167,33 +152,3 @@ def follow(
     if any(record.wall_ns for record in done):
         console.print(f"The points took {time_in_words(done)}", markup=False, soft_wrap=True)
     return count
-
-
-def record_line(record: "Record", *, names_cards: bool = False) -> str:
-    """One record in a line: what it was, how it ended, what it took, what puts it in doubt."""
-    from statistics import median
-
-    from oomph.records.disturbance import remarks
-    from oomph.units import duration, mib, rate
-
-    cards = " + ".join(f"card {card['index']} ({card['name']})" for card in record.environment.gpus)
-    parts = [f"{record.label}{f' on {cards}' if names_cards else ''}: {record.outcome.label}"]
-    peaks = {f"{series.quantity} {series.device}": series.peak_bytes for series in record.memory}
-    parts += [
-        f"{name} {mib(peak)}"
-        for name, peak in peaks.items()
-        if name == "rss host" or name.startswith("vram")
-    ]
-    best: dict[str, float] = {}
-    for timing in record.timings:
-        if not timing.test.startswith("cold"):
-            speed = timing.n_tokens * timing.n_parallel * 1e9 / median(timing.samples_ns)
-            best[timing.test] = max(speed, best.get(timing.test, 0.0))
-    parts += [f"{test} {rate(speed)} t/s" for test, speed in best.items()]
-    if record.outcome.label != "ok":
-        parts.append(record.outcome.message)
-    parts += [
-        duration(record.wall_ns) if record.wall_ns else "",
-        *(f"NOTE {remark}" for remark in remarks(record)),
-    ]
-    return ", ".join(filter(None, parts))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from oomph.cli.named import CalibrationOption, GpuOption, ModelArgument, named_estimator, seen_cards
+from oomph.cli.named import CalibrationOption, GpuOption, ModelArgument
 
 
 def register(app: typer.Typer) -> None:
@@ -26,28 +26,9 @@ def what_if(
 ) -> None:
     """Write a page with sliders for context, experts, cache types, layers and card. It needs no
     network."""
-    from oomph.config import RunConfig
-    from oomph.errors import ConfigError, StoreError
-    from oomph.units import MIB
-    from oomph.views import what_if as views
-    from oomph.views.what_if_page import render_what_if
+    from oomph.views.what_if_page import write_what_if
 
-    memory_mib = None
-    if gpu is None:
-        try:
-            own = seen_cards()[0]
-            gpu, memory_mib = own.name, own.memory_bytes / MIB
-        except ConfigError:
-            gpu = views.USUAL_CARD
-    estimator, _ = named_estimator(model, gpu, memory_mib, calibration, on_host=False)
-    page = render_what_if(views.what_if(estimator, RunConfig(n_ctx=n_ctx), reference=model))
-    path = out or Path("what-if.html")
-    try:
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise StoreError(
-            f"{path} cannot be written ({error.strerror}); name another file with --out"
-        ) from None
+    path = write_what_if(model, gpu, out, n_ctx=n_ctx, calibration=calibration)
     typer.echo(path)
     if open_page:
         webbrowser.open(path.resolve().as_uri())

@@ -204,3 +204,14 @@ def _folder() -> Path:
 
 def _last_line(text: str) -> str:
     return (text.strip().splitlines() or ["no message"])[-1]
+
+
+def take_backend(library: Path | None = None) -> tuple[Backend, str]:
+    """The CUDA backend, and how it came to be there: `library` is taken, one that is installed
+    found, or another fetched. ToolchainError where none can be had."""
+    if library is not None:
+        return install_library(library), "took"
+    try:
+        return installed_backend(), "found"
+    except ToolchainError:
+        return fetch_backend(), "fetched"

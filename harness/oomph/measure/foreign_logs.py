@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from oomph.config import RunConfig
 from oomph.errors import StoreError
-from oomph.measure.logs import read_buffers, read_knobs, read_reported
+from oomph.measure.logs import logged_knobs, read_buffers, read_reported
 from oomph.measure.outcome import classify
 from oomph.records.grouping import model_key
 from oomph.records.schema import ModelIdentity, Record, Reported
@@ -176,20 +176,11 @@ def _record(
 
 def _config(lines: Sequence[str], reported: Reported, n_devices: int) -> RunConfig:
     """The knobs as llama.cpp says it took them."""
-    knobs = read_knobs(lines) | {
-        name: value
-        for name in ("type_k", "type_v")
-        if (value := getattr(reported, name)) is not None
-    }
-    if reported.n_expert_used:
-        knobs["n_expert_used"] = reported.n_expert_used
+    knobs = logged_knobs(lines)
     if reported.offloaded_layers:
         on_cards, of = map(int, reported.offloaded_layers.split("/"))
         knobs["n_gpu_layers"] = -1 if on_cards == of else on_cards
-    flash = {"enabled": "on", "disabled": "off"}.get(reported.flash_attn or "")
-    return RunConfig().with_(
-        n_devices=n_devices, **knobs, **({"flash_attn": flash} if flash else {})
-    )
+    return RunConfig().with_(n_devices=n_devices, **knobs)
 
 
 def _model(lines: Sequence[str], model: str | ModelIdentity | None) -> ModelIdentity:

@@ -34,6 +34,7 @@ _KV_TYPES: Final = re.compile(r"K \((\w+)\): .*V \((\w+)\):")
 _FLASH_ATTN: Final = re.compile(
     r"Flash Attention (enabled|disabled|was auto, set to \w+)|flash_attn += (\w+)"
 )
+_FLASH_WORDS: Final = {"enabled": "on", "1": "on", "disabled": "off", "0": "off"}
 _OFFLOADED: Final = re.compile(r"offloaded (\d+/\d+) layers to GPU")
 _PRINTED: Final = 1e-4
 """How far a figure may be off that was printed with six digits."""
@@ -58,6 +59,17 @@ def read_knobs(lines: Sequence[str]) -> dict[str, Any]:
     the last counts."""
     said = [match for line in lines if (match := _KNOB.search(line))]
     return {match[1]: knob_value(match[1], match[2]) for match in said if match[1] in _LOGGED}
+
+
+def logged_knobs(lines: Sequence[str]) -> dict[str, Any]:
+    """All knobs that a log tells, by RunConfig's names, as llama.cpp takes them."""
+    knobs, reported = read_knobs(lines), read_reported(lines)
+    for name in ("n_expert_used", "type_k", "type_v"):
+        if value := getattr(reported, name):  # a dense model has 0 experts
+            knobs[name] = value
+    if reported.flash_attn in _FLASH_WORDS:
+        knobs["flash_attn"] = _FLASH_WORDS[reported.flash_attn]
+    return knobs
 
 
 def read_reported(lines: Sequence[str]) -> Reported:

@@ -59,6 +59,11 @@ class Runner:
         self._at_once = min(at_once or room, room)
         self._opened: tuple[Sweep, Subject] | None = None
 
+    @property
+    def n_places(self) -> int:
+        """How many places measure the sweep: each measures all of its points."""
+        return len(self._places)
+
     def pending(self, sweep: Sweep) -> tuple[Point, ...]:
         """The points that the store has no record of yet, place by place, in the order in which
         they will be tried."""

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from oomph.errors import StoreError
 from oomph.records.harmless import scrub
 from oomph.records.schema import SCHEMA_VERSION, Record
+from oomph.records.store import read_records
 
 HEAD: Final = "oomph_share"
 VERSION: Final = 1
@@ -117,3 +118,19 @@ def contents(records: Sequence[Record]) -> list[str]:
     return sentences + (
         [f"{unnamed} of them lose their model's name, which no catalogue has"] if unnamed else []
     )
+
+
+def shareable(folder: Path) -> list[Record]:
+    """The records of a folder, and of the folders in it: what ran beside ballasts."""
+    inside = [path.parent for path in sorted(folder.glob("*/records.jsonl"))]
+    return read_records([folder, *inside])
+
+
+def write_share(text: str, file: Path) -> None:
+    """Write what `render_share` gives; StoreError where it cannot be."""
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StoreError(
+            f"{file} cannot be written ({error.strerror}); name another path with --share"
+        ) from None

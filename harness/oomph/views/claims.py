@@ -1,9 +1,21 @@
 """Claims as tables: what was said, predicted and allocated, and whether it holds."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
-from oomph.analysis.claims import GB, Claim, Rule, Tried, Verdict
-from oomph.views.table import Cell, Table, number
+from oomph.analysis.claims import (
+    GB,
+    Claim,
+    ClaimsFile,
+    Rule,
+    Tried,
+    Verdict,
+    judge,
+    judge_rule,
+)
+from oomph.config import RunConfig
+from oomph.views.table import Cell, Table, number, render_markdown
 
 
 def claims_table(card: str, rows: Iterable[tuple[Claim, Tried, Verdict]]) -> Table:
@@ -84,3 +96,40 @@ def _claimed(claim: Claim) -> str:
         return "fits" if claim.fits else "does not fit"
     low, high = claim.gb
     return f"{low:g}" if low == high else f"{low:g}–{high:g}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """All claims of a file, judged: the answer in sentences, and the tables that carry it."""
+
+    sentences: tuple[str, ...]
+    tables: tuple[Table, Table]
+
+
+def judged_claims(
+    claims: ClaimsFile, tried: Mapping[tuple[str, RunConfig], Tried], card: str
+) -> Judged:
+    """Every claim and rule under every setting."""
+    judged, ruled = [], []
+    for claim in claims.claim:
+        for setting in claims.settings():
+            each = tried[claim.quantization, claim.config(setting)]
+            judged.append((claim, each, judge(claim, each)))
+    for rule in claims.rule:
+        for setting in claims.settings():
+            series = [tried[rule.quantization, config] for config in rule.configs(setting)]
+            ruled.append((rule, series[0], judge_rule(rule, series)))
+    tables = (claims_table(card, judged), rules_table(ruled))
+    return Judged(sentences=tuple(claims_summary(judged)), tables=tables)
+
+
+def write_claims(claims: ClaimsFile, judged: Judged, folder: Path) -> Path:
+    """Write the folder's claims.md; its path."""
+    page = [
+        f"# {claims.name}: claims and measurements",
+        "\n".join(f"- {sentence}" for sentence in judged.sentences),
+    ]
+    page += [f"## {table.caption}\n\n{render_markdown(table).strip()}" for table in judged.tables]
+    path = folder / "claims.md"
+    path.write_text("\n\n".join(page) + "\n", encoding="utf-8")
+    return path

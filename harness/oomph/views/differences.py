@@ -3,9 +3,9 @@
 Regressions stand first and are marked; a change whose interval holds "none" is called no change.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from oomph.analysis.paired_runs import Difference
+from oomph.analysis.paired_runs import Difference, RunsCompared
 from oomph.units import MIB, NOT_MEASURED, percent, rate
 from oomph.views.table import Cell, Table
 
@@ -74,3 +74,21 @@ def changes_table(changes: Sequence[tuple[str, str, str]]) -> Table:
     return Table(
         caption="What changed around the points", columns=("what", "before", "after"), rows=rows
     )
+
+
+def comparison_tables(found: RunsCompared, *, threshold: float) -> list[Table]:
+    """What changed around the points, if anything did, then what differs."""
+    around = [changes_table(found.changes)] if found.changes else []
+    return [*around, differences_table(found.differences, threshold=threshold)]
+
+
+def comparison_lines(
+    found: RunsCompared, *, threshold: float, said: str | None = None
+) -> Iterator[str]:
+    """What has no partner, and how many regressions there are; `said` is the threshold as it was
+    asked for."""
+    if found.only_before or found.only_after:
+        yield f"Without a partner: {found.only_before} points before, {found.only_after} after."
+    beyond = f" beyond {said}" if said is not None else ""
+    n_regressions, n_differences = found.n_regressions(threshold), len(found.differences)
+    yield f"{n_regressions} of {n_differences} differences are regressions{beyond}."

@@ -6,6 +6,7 @@ tables and templates (`texts/*/explain`), the same figures in every language.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from oomph.advise.answer import max_context
@@ -21,6 +22,7 @@ from oomph.advise.explanations import (
 )
 from oomph.advise.quantizations import quantization_of
 from oomph.architectures.rope import has_positions, longest_extension, native_context
+from oomph.calibrate.subject import asked_of, seen_cards
 from oomph.config import RunConfig
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
@@ -29,6 +31,10 @@ from oomph.units import MIB, NOT_MEASURED, count, rate, size, wait
 from oomph.views.answer import rope_flags
 from oomph.views.language import chance, render_text, respell
 
+EXAMPLE_MODEL: Final = "qwen3-30b-a3b:Q4_K_M"
+EXAMPLE_CARD: Final = "RTX 4090"
+USUAL_CONTEXT: Final = 32_768
+"""The context that is explained where none is named, or the model's own if less."""
 TOPICS: Final = ("oom", "context", "experts", "kv", "flash-attention", "batch", "rope")
 
 _HEADERS: Final = {
@@ -105,6 +111,34 @@ class Topic:
     records: Sequence[Record] = ()
     is_example_model: bool = False
     is_example_card: bool = False
+
+
+def topic_of(
+    model: str | None,
+    gpu: str | None,
+    memory_mib: float | None = None,
+    *,
+    n_ctx: int | None = None,
+    calibration: Path | None = None,
+    records: Sequence[Record] = (),
+) -> Topic:
+    """The model and the card that were named, the machine's own card, or examples."""
+    is_example_card = False
+    if gpu is None:
+        try:
+            gpu = seen_cards()[0].name
+        except ConfigError:
+            gpu, is_example_card = EXAMPLE_CARD, True
+    knobs = {"n_ctx": n_ctx} if n_ctx else {}
+    asked = asked_of(model or EXAMPLE_MODEL, gpu, memory_mib, calibration, knobs)
+    config = asked.config
+    return Topic(
+        estimator=asked.estimator,
+        config=config if n_ctx else config.with_(n_ctx=min(config.n_ctx, USUAL_CONTEXT)),
+        records=records,
+        is_example_model=model is None,
+        is_example_card=is_example_card,
+    )
 
 
 def explain_text(name: str | None, topic: Topic, language: str) -> str:

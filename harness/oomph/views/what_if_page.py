@@ -7,28 +7,65 @@ among its sections.
 import hashlib
 from base64 import b64encode
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oomph.views.what_if import WhatIf, estimator_script, shared_facts
+from oomph.calibrate.subject import named_estimator, seen_cards
+from oomph.config import RunConfig
+from oomph.errors import ConfigError, StoreError
+from oomph.units import MIB
+from oomph.views.what_if import USUAL_CARD, WhatIf, estimator_script, shared_facts, what_if
 
 if TYPE_CHECKING:
     import jinja2
 
 
-def render_what_if(what_if: WhatIf) -> str:
-    """The page for `what_if`: controls, the answer, and a table where scripts do not run."""
+def render_what_if(asked: WhatIf) -> str:
+    """The page for `asked`: controls, the answer, and a table where scripts do not run."""
     script = page_script(asks=True)
     return (
         page_templates()
         .get_template("ask.html.jinja")
         .render(
-            what_if=what_if,
+            what_if=asked,
             shared=shared_facts(),
             style=page_style(),
             script=script,
             script_hash=content_hash(script),
         )
     )
+
+
+def write_what_if(
+    model: str,
+    gpu: str | None = None,
+    out: Path | None = None,
+    *,
+    n_ctx: int = 8192,
+    calibration: Path | None = None,
+) -> Path:
+    """Write the page of a model; its path, what-if.html if `out` is left out.
+
+    It begins with `n_ctx` on the named card, the machine's own, or else a usual one. StoreError
+    where it cannot be written.
+    """
+    memory_mib = None
+    if gpu is None:
+        try:
+            own = seen_cards()[0]
+            gpu, memory_mib = own.name, own.memory_bytes / MIB
+        except ConfigError:
+            gpu = USUAL_CARD
+    estimator, _ = named_estimator(model, gpu, memory_mib, calibration, on_host=False)
+    page = render_what_if(what_if(estimator, RunConfig(n_ctx=n_ctx), reference=model))
+    path = out or Path("what-if.html")
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be written ({error.strerror}); name another file with --out"
+        ) from None
+    return path
 
 
 def page_templates() -> "jinja2.Environment":

@@ -2,14 +2,21 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
+from oomph.advise.first_failure import margin_bytes
 from oomph.advise.launch_plan import Launch
+from oomph.advise.remedy import remedy
+from oomph.errors import ConfigError
+from oomph.estimate.estimator import Estimator
+from oomph.units import count, mib
+from oomph.views.estimates import warnings
 from oomph.views.launch.koboldcpp import render_koboldcpp
 from oomph.views.launch.library import render_python
 from oomph.views.launch.notes import render_notes
 from oomph.views.launch.ollama import render_modelfile
-from oomph.views.launch.saying import Unsayable
+from oomph.views.launch.saying import Unsayable, verdict
 from oomph.views.launch.server import render_preset, render_script
 from oomph.views.launch.textgen import render_cmd_flags, render_settings
 from oomph.views.launch.transformers import render_config_patch
@@ -47,3 +54,34 @@ def launch_files(launch: Launch) -> LaunchFiles:
             left_out[path] = str(error)
     texts["NOTES.md"] = render_notes(launch, tuple(texts), left_out)
     return LaunchFiles(texts=texts, left_out=left_out)
+
+
+def write_files(files: LaunchFiles, out: Path) -> None:
+    """Write them into the folder, scripts executable; files of another configuration that this one
+    leaves out are removed."""
+    for name, text in files.texts.items():
+        path = out / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        if path.suffix == ".sh":
+            path.chmod(0o755)
+    for name in files.left_out:
+        (out / name).unlink(missing_ok=True)
+
+
+def refuse_short(estimator: Estimator, launch: Launch) -> None:
+    """ConfigError where the launch does not fit: what llama.cpp would not run, or what is short and
+    what would do."""
+    if launch.prediction.fits is not False:
+        return
+    short = -margin_bytes(launch.prediction.memory, estimator.gpu_memory_bytes or 0)
+    if short <= 0:
+        raise ConfigError(
+            f"{'; '.join(warnings(launch.prediction))}; --force writes the files all the same"
+        )
+    raise ConfigError(
+        f"n_ctx {count(launch.config.n_ctx)} in profile {launch.profile}: "
+        f"{verdict(launch).rstrip('.')} ({mib(short)} "
+        f"short); {remedy(estimator, launch.config, 'oom_kv')}; --force writes the files all the "
+        "same"
+    )

@@ -1,4 +1,4 @@
-"""Where `oomph sweep` measures: the machine's cards, its CPU, phantom cards, or a cluster."""
+"""Where a sweep is measured: the machine's cards, its CPU, phantom cards, or a cluster."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from oomph.gpus import GpuSpec
     from oomph.measure.limits import Expect
     from oomph.measure.plan import Place
+    from oomph.measure.runner import Runner
     from oomph.measure.sweep import Sweep
+    from oomph.records.schema import Record
+    from oomph.records.store import Store
 
 
 class Where(StrEnum):
@@ -45,11 +48,11 @@ class Cluster:
     gpu: str | None = None
     partition: str | None = None
     gres: str | None = None
-    model_path_on: Sequence[str] = ()
+    model_path_on: Sequence[str] | None = None
 
     def models(self) -> dict[str, str]:
         """--model-path-on as paths by host name."""
-        split = [item.partition("=") for item in self.model_path_on]
+        split = [item.partition("=") for item in self.model_path_on or ()]
         if bad := [node for node, _, path in split if not (node and path)]:
             raise ConfigError(f"--model-path-on {bad[0]} names no path; it takes NODE=PATH")
         return {node: path for node, _, path in split}
@@ -63,6 +66,66 @@ class Cluster:
                     f"--{name.replace('_', '-')} says nothing to --executor {where.value}; leave "
                     "it out"
                 )
+
+
+@contextmanager
+def open_runner(
+    sweep: "Sweep",
+    store: "Store",
+    where: Where,
+    cluster: Cluster,
+    *,
+    model: str | None = None,
+    phantom: str | None = None,
+    workers: int | None = None,
+    prune: bool = True,
+) -> "Iterator[tuple[Runner, Chosen]]":
+    """What measures the sweep into the store, and where, for as long as the block.
+
+    `model` stands in for the sweep's own; `prune` skips what another point has shown not to fit.
+    """
+    from oomph.measure.plan import open_subject
+    from oomph.measure.runner import Runner
+
+    subject = open_subject(sweep, model=model)
+    with open_places(
+        where,
+        sweep,
+        subject.spec,
+        phantom=phantom,
+        workers=workers,
+        out=store.folder,
+        cluster=cluster,
+    ) as chosen:
+        runner = Runner(
+            store,
+            chosen.places,
+            model=subject,
+            prune=prune,
+            expect=chosen.expect,
+            at_once=chosen.at_once,
+        )
+        yield runner, chosen
+
+
+@contextmanager
+def open_rerun(
+    record: "Record", store: "Store", *, model: str | None = None, phantom: str | None = None
+) -> "Iterator[tuple[Runner, Sweep, Chosen]]":
+    """What measures the record's point once more, as a sweep of its own, on its kind of card if
+    that is here; `model` is its file where the record's path is not it."""
+    from oomph.measure.plan import open_subject
+    from oomph.measure.rerun import sweep_of
+    from oomph.measure.runner import Runner
+
+    sweep = sweep_of(record)
+    subject = open_subject(sweep, model=model or record.model.path)
+    with on_this_machine(sweep, subject.spec, phantom) as chosen:
+        places = [place for place in chosen.places if place.holds(record)] or chosen.places
+        runner = Runner(
+            store, places[:1], model=subject, prune=False, again=True, expect=chosen.expect
+        )
+        yield runner, sweep, chosen
 
 
 @contextmanager

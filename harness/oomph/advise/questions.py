@@ -1,0 +1,118 @@
+"""The questions of a user, asked by name: can I run it, and what is my longest context?"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from oomph.advise.answer import Answer
+from oomph.advise.answer import answer as answer_of
+from oomph.advise.max_context import Reach, reaches
+from oomph.advise.quantizations import published_variants
+from oomph.architectures.catalogue import catalogue_names
+from oomph.calibrate.subject import Asked, asked_of
+from oomph.errors import ConfigError
+from oomph.estimate.estimator import Estimator
+from oomph.estimate.machine import Machine
+from oomph.records.schema import Record
+from oomph.records.store import read_records
+
+CACHES: Final = ("f16", "q8_0", "q4_0")
+Records = Sequence[Path | str]
+
+
+def answer(
+    model: str,
+    gpu: str | None = None,
+    *,
+    memory_mib: float | None = None,
+    calibration: Path | None = None,
+    records: Records = (),
+    machine: Machine | None = None,
+    **knobs: Any,
+) -> Answer:
+    """Can I run it? One configuration of `model` (a file, a URL or `name:QUANT`) on a card.
+
+    `gpu` left out is the machine's own card; `n_ctx` left out is the model's own context. `records`
+    are results folders that may hold the evidence. ConfigError for what cannot be asked.
+    """
+    asked = asked_of(model, gpu, memory_mib, calibration, knobs, machine)
+    (found,) = answers(asked, [asked.config.n_expert_used], read_records(records))
+    return found
+
+
+def answers(
+    asked: Asked, experts: Sequence[int | None], records: Sequence[Record] = ()
+) -> list[Answer]:
+    """The answer for each number of active experts; None is the model's own."""
+    return [
+        answer_of(
+            asked.estimator,
+            asked.config.with_(n_expert_used=n),
+            records,
+            calibration=asked.calibration,
+            host_memory_bytes=_host_memory(),
+        )
+        for n in experts
+    ]
+
+
+def _host_memory() -> int:
+    import psutil
+
+    return int(psutil.virtual_memory().total)
+
+
+def max_context(
+    model: str,
+    gpu: str | None = None,
+    *,
+    memory_mib: float | None = None,
+    calibration: Path | None = None,
+    experts: Sequence[int | None] = (None,),
+    caches: Sequence[str] = CACHES,
+    records: Records = (),
+    limit: int | None = None,
+    **knobs: Any,
+) -> list[Reach]:
+    """What is my maximum? The longest context for each quantization, number of experts and type of
+    cache.
+
+    A name without a quantization is every quantization of it. ConfigError without a card.
+    """
+    asked = max_context_subject(model, gpu, memory_mib, calibration, knobs)
+    found = read_records(records)
+    return list(
+        all_reaches(model, asked, experts=experts, caches=caches, records=found, limit=limit)
+    )
+
+
+def max_context_subject(
+    model: str,
+    gpu: str | None,
+    memory_mib: float | None,
+    calibration: Path | None,
+    knobs: dict[str, Any],
+) -> Asked:
+    """What `max_context` is asked about; a name without a quantization stands for its F16."""
+    one = f"{model}:F16" if _is_name(model) else model
+    asked = asked_of(one, gpu, memory_mib, calibration, knobs)
+    if asked.config.n_devices == 0:
+        raise ConfigError("max-context is about the memory of cards; name one with --gpu")
+    return asked
+
+
+def all_reaches(model: str, asked: Asked, **over: Any) -> Iterator[Reach]:
+    """`reaches` over the quantizations that `model` stands for."""
+    return reaches(_estimators(model, asked), asked.config, **over)
+
+
+def _is_name(model: str) -> bool:
+    """Whether it is a name of the catalogue without a quantization (and no file of that name)."""
+    return model.lower() in catalogue_names() and not Path(model).exists()
+
+
+def _estimators(model: str, asked: Asked) -> list[Estimator]:
+    first = asked.estimator
+    if not _is_name(model):
+        return [first]
+    return [first.changed(model=each) for each in published_variants(model.lower())]

@@ -1,0 +1,118 @@
+"""From results folders to a report: what was measured, beside what is predicted of it."""
+
+import sys
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePath
+
+from oomph.advise.memory_map import Surface, as_measured, surfaces
+from oomph.analysis.first_card.day import Day, is_day, read_day
+from oomph.calibrate.comparison import Comparison, compare, record_config
+from oomph.calibrate.fit import fit
+from oomph.calibrate.recorded import estimator_for
+from oomph.calibrate.result import FitResult
+from oomph.errors import FitError, OomphError
+from oomph.estimate.estimator import Estimator
+from oomph.estimate.prediction import Prediction
+from oomph.records.grouping import by_subject, subject
+from oomph.records.schema import Record
+from oomph.records.store import read_records
+from oomph.views import report
+from oomph.views.figures import MOST_MAPS
+from oomph.views.first_card import first_chapter
+from oomph.views.language import checked_language
+from oomph.views.report import Report, build_report
+from oomph.views.what_if import WhatIf, what_if
+
+
+def write_report(
+    folders: Sequence[Path | str],
+    out: Path | str | None = None,
+    *,
+    model: str | None = None,
+    calibrate: bool = False,
+    png: bool = False,
+    scripts: Path | None = None,
+    language: str = "en",
+) -> Path:
+    """Write report.html, report.md and figures/ of what the folders hold; the page's path.
+
+    `out` is where, the first folder if left out. `model` names the model where it is no longer
+    where the records say; `calibrate` fits the coefficients to them first. `scripts` is a folder
+    that keeps the what-if's script for all pages that are published together. StoreError for a
+    folder without records.
+    """
+    places = [Path(folder) for folder in folders]
+    if len(places) == 1 and is_day(places[0]):
+        made = day_report(read_day(places[0]))
+    else:
+        made = report_on(
+            read_records(places),
+            model=model,
+            calibrate=calibrate,
+            language=checked_language(language),
+        )
+    return report.write_report(made, Path(out or places[0]), png=png, scripts=scripts)
+
+
+def day_report(day: Day) -> Report:
+    """A card's first day: its verdict, then the models' own chapters, without sliders: they are for
+    asking, and this is what was seen."""
+    made = report_on(day.verdict.records, knows=day.estimator_of)
+    first = first_chapter(day.verdict, f"The first day of {day.where}")
+    chapters = (first, *made.chapters)
+    return replace(made, title=first.title, chapters=chapters, what_ifs=(None,) * len(chapters))
+
+
+def report_on(
+    records: Sequence[Record],
+    *,
+    model: str | None = None,
+    calibrate: bool = False,
+    language: str = "en",
+    knows: Callable[[Record], Estimator] | None = None,
+) -> Report:
+    """The report, with predictions for each model whose facts are at hand; where they are not,
+    stderr says so.
+
+    `calibrate` fits the coefficients to the records first, where these hold enough; `language` is
+    the headlines'. `knows` tells the estimator for a record whose own names do not.
+    """
+    predictions: dict[str, Prediction] = {}
+    comparisons: list[Comparison] = []
+    fits: dict[Hashable, FitResult] = {}
+    around: list[Surface] = []
+    what_ifs: dict[Hashable, WhatIf] = {}
+    for own in by_subject(records):
+        try:
+            estimator = knows(own[0]) if knows else estimator_for(own[0], model=model)
+            if calibrate:
+                fits[subject(own[0])] = fit(estimator, own)
+                estimator = fits[subject(own[0])].estimator
+        except FitError as error:
+            print(f"oomph: not calibrated: {error}", file=sys.stderr)
+        except OomphError as error:
+            print(f"oomph: no predictions for {own[0].model.name}: {error}", file=sys.stderr)
+            continue
+        # what if it were a real card: not a phantom's
+        asked, estimator = estimator, as_measured(estimator, own[0])
+        predictions |= {
+            record.record_id: estimator.predict(record_config(record)) for record in own
+        }
+        comparisons += compare(estimator, own)
+        around += surfaces(estimator, own, most=MOST_MAPS)
+        largest = max(
+            map(record_config, own), key=lambda config: (config.n_ctx, config.n_expert_used or 0)
+        )
+        what_ifs[subject(own[0])] = what_if(
+            asked, largest, reference=model or PurePath(own[0].model.path).name
+        )
+    return build_report(
+        records,
+        predictions=predictions,
+        comparisons=comparisons,
+        fits=fits,
+        surfaces=around,
+        what_ifs=what_ifs,
+        language=language,
+    )
