@@ -10,7 +10,7 @@ import pytest
 
 import gguf
 from oomph.architectures.catalogue import catalogue_model
-from oomph.cuda.backend import Backend, fetch_backend, installed_backend
+from oomph.cuda.backend import CudaBackend, fetch_backend, installed_backend
 from oomph.errors import ToolchainError
 from oomph.measure.server_run import built_server
 from oomph.models.synth import write_synthetic
@@ -27,7 +27,7 @@ def repository() -> Path:
 
 
 @pytest.fixture(scope="session")
-def cuda_backend() -> Backend:
+def cuda_backend() -> CudaBackend:
     """llama.cpp's CUDA backend for phantom cards, from the cache or by npm."""
     try:
         compiler()

@@ -143,13 +143,13 @@ def log_rows(path: Path, left_out: dict[str, int]) -> Iterator[Row]:
     for line in lines:
         try:
             row = _log_row(line, _build(line, lines))
-        except _LeftOut as reason:
+        except _LeftOutError as reason:
             left_out[str(reason)] = left_out.get(str(reason), 0) + 1
         else:
             yield row
 
 
-class _LeftOut(Exception):
+class _LeftOutError(Exception):
     """Why a log cannot be compared."""
 
 
@@ -169,11 +169,11 @@ def _build(line: Json, lines: list[Json]) -> int | None:
 
 def _log_row(line: Json, build: int | None) -> Row:
     if line["fork"] != "llama.cpp":
-        raise _LeftOut("another program around llama.cpp")
+        raise _LeftOutError("another program around llama.cpp")
     if line["date"] < "2025":
-        raise _LeftOut("before 2025")
+        raise _LeftOutError("before 2025")
     if line["quality"] != "full":
-        raise _LeftOut("incomplete log")
+        raise _LeftOutError("incomplete log")
     names = sorted(name for name in line["compute_buffer"] if is_card(name))
     cards = {
         name: {part: line.get(f"{word}_buffer", {}).get(name, 0.0) for part, word in _PARTS.items()}
@@ -187,9 +187,9 @@ def _log_row(line: Json, build: int | None) -> Row:
     )
     overrides = line.get("tensor_overrides")
     if not overrides and on_cards < 0.8 * weights:
-        raise _LeftOut("weights off the cards by rules that the log does not name")
+        raise _LeftOutError("weights off the cards by rules that the log does not name")
     if line["n_gpu_layers"] != f"{model.n_layer + 1}/{model.n_layer + 1}":
-        raise _LeftOut("layers off the card")
+        raise _LeftOutError("layers off the card")
     return Row(
         label=f"{line['id']} {model.name} b{build}",
         model=model,
@@ -226,10 +226,10 @@ def _log_model(line: Json) -> tuple[ModelSpec, bool]:
     try:
         quantization = canonical_quantization(line["file_type"])
     except (KeyError, OomphError):
-        raise _LeftOut("quantization that llama-quantize does not make") from None
+        raise _LeftOutError("quantization that llama-quantize does not make") from None
     names = [name for name in catalogue_names() if _is_shape(_shape(name), line)]
     if not names:
-        raise _LeftOut("shape that the catalogue lacks")
+        raise _LeftOutError("shape that the catalogue lacks")
     model = catalogue_model(names[0], quantization)
     counts: dict[str, int] = {}
     for tensor in model.tensors.values():

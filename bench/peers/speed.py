@@ -27,7 +27,7 @@ from oomph.calibrate.observations import SpeedObservation
 from oomph.calibrate.parameters import Parameters
 from oomph.calibrate.speed_fit import CAUCHY, MACHINES_APART, NOISE_SD
 from oomph.errors import OomphError
-from oomph.estimate.card import Card
+from oomph.estimate.card import CardTraits
 
 GROUPS = ("decode dense", "decode MoE", "prefill dense", "prefill MoE")
 BARS = {
@@ -246,7 +246,7 @@ def _slopes(observations: Sequence[SpeedObservation], fits: Fits) -> str:
     )
 
 
-def _card(observation: SpeedObservation) -> Card:
+def _card(observation: SpeedObservation) -> CardTraits:
     assert observation.question.card is not None, "public rows are of cards"
     return observation.question.card
 

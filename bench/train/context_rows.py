@@ -40,7 +40,7 @@ SERVER_SLOTS: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class ContextReading:
     """The memory in use of a whole card, and what llama.cpp's buffers and pool take of it as they
     are estimated."""
 
@@ -109,7 +109,7 @@ def _in_use(row: Row) -> Iterator[tuple[str, float]]:
             yield name, total[device] - free[device]
 
 
-def readings(path: Path) -> Iterator[Reading]:
+def readings(path: Path) -> Iterator[ContextReading]:
     """The clean readings of one card that held a whole model of the catalogue and nothing else;
     none without a file."""
     models: dict[tuple[object, ...], ModelSpec] = {}
@@ -138,12 +138,12 @@ def _is_comparable(row: Row) -> bool:
     )
 
 
-def _reading(row: Row, models: dict[tuple[object, ...], ModelSpec]) -> Reading:
+def _reading(row: Row, models: dict[tuple[object, ...], ModelSpec]) -> ContextReading:
     spec, card, config = row_model(row, models), resolved_gpu(row["gpu"]), _config(row)
     on_card = MemoryModel(spec, build_of(row.get("build_est"))).estimate(config).devices["CUDA0"]
     pool = 0 if "as loaded" in str(row.get("notes")) else pool_bytes(spec, config, card)
     other_mix = row["size_gib"] * 2**30 - _head_bytes(row, spec) - spec_bytes(spec)
-    return Reading(
+    return ContextReading(
         card=card,
         seen_bytes=row["peak_vram_mib"] * MIB,
         model=spec.source,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from oomph.bundle import installer
-from oomph.bundle.parts import Part, write_parts
+from oomph.bundle.parts import BundlePart, write_parts
 
 LIMIT = 1_000_000
 ABOUT = {
@@ -24,10 +24,10 @@ ABOUT = {
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Callable[..., tuple[Path, tuple[Part, ...]]]:
+def make(tmp_path: Path) -> Callable[..., tuple[Path, tuple[BundlePart, ...]]]:
     """`make(seed)` writes a bundle of incompressible files: its folder and its parts."""
 
-    def bundle(seed: int, **about: object) -> tuple[Path, tuple[Part, ...]]:
+    def bundle(seed: int, **about: object) -> tuple[Path, tuple[BundlePart, ...]]:
         files = {}
         for name, size in (("cache/a", 1_700_000), ("cache/empty", 0), ("bench/b", 900_001)):
             files[name] = tmp_path / f"{seed}-{Path(name).name}"
@@ -41,7 +41,7 @@ def make(tmp_path: Path) -> Callable[..., tuple[Path, tuple[Part, ...]]]:
     return bundle
 
 
-Make = Callable[..., tuple[Path, tuple[Part, ...]]]
+Make = Callable[..., tuple[Path, tuple[BundlePart, ...]]]
 
 
 def complaint(bundle: Path, target: Path) -> str:

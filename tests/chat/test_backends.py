@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from oomph.chat.backends import Backend, LocalBackend, ServerBackend
+from oomph.chat.backends import ChatBackend, LocalBackend, ServerBackend
 from oomph.chat.budget import Budget, Message
 from oomph.chat.history import History
 from oomph.chat.loop import Conversation, Memory
@@ -20,7 +20,7 @@ QUESTION = [Message("user", "What is the capital of France? Answer briefly.")]
 
 
 @pytest.fixture(scope="module")
-def local() -> Backend:
+def local() -> ChatBackend:
     return LocalBackend(demo_model(), n_ctx=N_CTX, temperature=0.0, n_threads=1)
 
 
@@ -38,12 +38,12 @@ def server_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def remote(server_url: str) -> Backend:
+def remote(server_url: str) -> ChatBackend:
     return ServerBackend(server_url, temperature=0.0)
 
 
 def test_the_same_model_counts_and_answers_alike_in_process_and_over_http(
-    local: Backend, remote: Backend
+    local: ChatBackend, remote: ChatBackend
 ) -> None:
     assert (local.n_ctx, remote.n_ctx) == (N_CTX, N_CTX)
     for text in ("The secret code of Marta is 4821.", "Секретный код Марты", "<|im_start|>"):
@@ -56,7 +56,7 @@ def test_the_same_model_counts_and_answers_alike_in_process_and_over_http(
 def test_a_fact_that_left_the_window_is_answered_from_the_history(
     which: str, request: pytest.FixtureRequest
 ) -> None:
-    backend: Backend = request.getfixturevalue(which)
+    backend: ChatBackend = request.getfixturevalue(which)
     with History(":memory:") as history:
         talk = Conversation(backend, history)
         talk.tell("Please remember: The secret code of Marta is 4821.", "I will remember that.")

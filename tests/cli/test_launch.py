@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from oomph.cuda.backend import Backend
+from oomph.cuda.backend import CudaBackend
 
 Oomph = Callable[..., tuple[int, str, str]]
 MODEL = "qwen3-30b-a3b:Q4_K_M"
@@ -105,7 +105,7 @@ def test_what_cannot_be_is_one_sentence(launch: Oomph, args: tuple[str, ...], me
 @pytest.mark.phantom
 @pytest.mark.llama
 def test_a_check_starts_the_script_and_shows_what_it_kept(
-    launch: Oomph, cuda_backend: Backend, llama_server: Path
+    launch: Oomph, cuda_backend: CudaBackend, llama_server: Path
 ) -> None:
     asked = (
         "--n-ctx",
@@ -132,7 +132,7 @@ def test_a_check_starts_the_script_and_shows_what_it_kept(
 @pytest.mark.phantom
 @pytest.mark.llama
 def test_a_check_of_a_broken_promise_fails(
-    launch: Oomph, cuda_backend: Backend, llama_server: Path
+    launch: Oomph, cuda_backend: CudaBackend, llama_server: Path
 ) -> None:
     asked = (
         "--n-ctx",

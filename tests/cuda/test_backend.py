@@ -11,7 +11,7 @@ from oomph.cuda.backend import (
     BASE,
     HOST_BASE,
     LIBRARY,
-    Backend,
+    CudaBackend,
     ggml_version,
     install_library,
     install_tarball,
@@ -24,11 +24,11 @@ from oomph.errors import ToolchainError
 Compile = Callable[..., Path]
 
 
-def backend_of(version: str, folder: Path) -> Backend:
+def backend_of(version: str, folder: Path) -> CudaBackend:
     """The wheel's own ggml under another version, so that it differs in nothing else."""
     for name in (LIBRARY, BASE):
         shutil.copy(wheel_libraries() / HOST_BASE, folder / name)
-    return Backend(path=folder / LIBRARY, ggml_version=version, source="test")
+    return CudaBackend(path=folder / LIBRARY, ggml_version=version, source="test")
 
 
 @pytest.mark.usefixtures("empty_cache")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from oomph.cuda.backend import BASE, LIBRARY, Backend
+from oomph.cuda.backend import BASE, LIBRARY, CudaBackend
 from oomph.cuda.cut import cut_library
 from oomph.cuda.fatbin import Version, in_words, read_fat_binaries, read_gpu_code
 from oomph.errors import ToolchainError
@@ -142,7 +142,7 @@ def test_code_that_is_registered_in_another_way_is_not_cut(
 
 @pytest.mark.phantom
 def test_the_real_backend_cut_to_one_card_runs_on_a_phantom_of_it(
-    cuda_backend: Backend, qwen3_30b: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cuda_backend: CudaBackend, qwen3_30b: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "cuda" / "backend"
     folder.mkdir(parents=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from oomph.cuda.backend import Backend
+from oomph.cuda.backend import CudaBackend
 from oomph.cuda.fatbin import GpuCode, in_words, read_gpu_code
 from oomph.errors import ToolchainError
 
@@ -19,7 +19,7 @@ NVCC = shutil.which("nvcc")
 
 
 @pytest.mark.phantom
-def test_the_prebuilt_backend_has_the_code_that_the_docs_name(cuda_backend: Backend) -> None:
+def test_the_prebuilt_backend_has_the_code_that_the_docs_name(cuda_backend: CudaBackend) -> None:
     code = read_gpu_code(cuda_backend.path)
     assert in_words(code) == "native for 8.6, 8.9, 12.0a, 12.1a; PTX (ISA 9.1) for 7.5, 8.0, 9.0"
 

@@ -12,7 +12,7 @@ from oomph.gguf.header import TensorInfo
 MakeModel = Callable[..., ModelSpec]
 
 
-def _tensors(
+def _tensors(  # noqa: PLR0913 - what a test may vary
     n_layer: int,
     n_embd: int,
     n_head: int,
@@ -53,7 +53,7 @@ def _tensors(
 def make_model() -> MakeModel:
     """A factory of llama-like models; `n_expert` makes them mixtures, `metadata` adds keys."""
 
-    def make(
+    def make(  # noqa: PLR0913 - what a test may vary
         arch: str = "llama",
         *,
         n_layer: int = 6,

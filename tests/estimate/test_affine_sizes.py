@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from oomph.architectures.catalogue import catalogue_model
 from oomph.config import RunConfig
 from oomph.estimate.affine_sizes import N_SAMPLES, Elastic
-from oomph.estimate.allocator import Placed, Program
+from oomph.estimate.allocator import AllocationProgram, Placed
 from oomph.estimate.graph.tensor import F32, Graph, Tensor
 from oomph.estimate.memory import MemoryModel
 from oomph.gguf.ggml_types import QUANTS, QuantType
@@ -37,7 +37,9 @@ def test_a_context_between_replayed_ones_has_the_buffers_of_its_own_replay(
         assert warm.compute(warm.setup(config)) == MemoryModel(model).compute(warm.setup(config))
 
 
-def program(n_cells: int, *, quant: QuantType = F32, extra: int = 0) -> tuple[Program, list[int]]:
+def program(
+    n_cells: int, *, quant: QuantType = F32, extra: int = 0
+) -> tuple[AllocationProgram, list[int]]:
     """A node over all cells whose place a node of 1,024 elements takes, if they are as many."""
     graph = Graph()
     x = graph.leaf(F32, 1024, name="x", is_input=True)
@@ -46,7 +48,7 @@ def program(n_cells: int, *, quant: QuantType = F32, extra: int = 0) -> tuple[Pr
     for _ in range(extra):
         wide = graph.expand(graph.scale(wide))
     leafs: list[Placed] = [(t, 0) for t in graph.leafs]
-    made = Program(leafs, [(t, 0) for t in graph.nodes])
+    made = AllocationProgram(leafs, [(t, 0) for t in graph.nodes])
     return made, made.sizes(lambda tensor, pool: tensor.n_bytes)
 
 

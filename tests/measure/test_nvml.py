@@ -10,7 +10,7 @@ import pytest
 
 from oomph.gpus import gpu
 from oomph.measure.card_probe import SENSOR_EVERY, CardProbe
-from oomph.measure.nvml import Card, CardLostError, Nvml, detect_gpus
+from oomph.measure.nvml import CardLostError, Nvml, NvmlCard, detect_gpus
 from oomph.measure.probes import Reading
 from oomph.measure.visible import visible_cards
 from oomph.phantom.cards import Phantom, PhantomCard, Sensor, phantom_cards
@@ -44,9 +44,9 @@ def holding(phantom: Phantom, n_bytes: int) -> Iterator[int]:
         child.communicate()
 
 
-def cards(n: int) -> list[Card]:
+def cards(n: int) -> list[NvmlCard]:
     return [
-        Card(
+        NvmlCard(
             index=i,
             name="card",
             uuid=f"GPU-{i}{i}",

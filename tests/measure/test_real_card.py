@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from oomph.cuda import plugin
-from oomph.cuda.backend import Backend
+from oomph.cuda.backend import CudaBackend
 from oomph.cuda.nvidia import find_libraries
 from oomph.gpus import gpu
 from oomph.measure.cuda_route import load_backend
@@ -56,7 +56,7 @@ class Workstation:
 
 @contextmanager
 def workstation(
-    cards: "str | list[PhantomCard]", backend: Backend, folder: Path, driver: bool = True
+    cards: "str | list[PhantomCard]", backend: CudaBackend, folder: Path, driver: bool = True
 ) -> Iterator[Workstation]:
     """A workstation with these cards; without a driver it has CUDA's libraries alone."""
     cache = folder / "cache"
@@ -88,7 +88,9 @@ def sweep(tiny_moe: Path, tmp_path: Path) -> Path:
     return path
 
 
-def test_a_card_from_setup_to_a_record(cuda_backend: Backend, sweep: Path, tmp_path: Path) -> None:
+def test_a_card_from_setup_to_a_record(
+    cuda_backend: CudaBackend, sweep: Path, tmp_path: Path
+) -> None:
     with workstation("RTX 5090", cuda_backend, tmp_path) as machine:
         printed = machine.oomph("setup", "cuda")
         assert f"libcudart.so.13: system, {machine.variables['LD_LIBRARY_PATH']}" in printed
@@ -111,7 +113,7 @@ def test_a_card_from_setup_to_a_record(cuda_backend: Backend, sweep: Path, tmp_p
 
 
 def test_a_card_without_native_code_is_told_that_the_first_run_compiles(
-    cuda_backend: Backend, tmp_path: Path
+    cuda_backend: CudaBackend, tmp_path: Path
 ) -> None:
     with workstation("H100", cuda_backend, tmp_path) as machine:
         machine.oomph("setup", "cuda")
@@ -122,7 +124,7 @@ def test_a_card_without_native_code_is_told_that_the_first_run_compiles(
 
 
 def test_drivers_and_cards_that_are_too_old_are_one_sentence(
-    cuda_backend: Backend, sweep: Path, tmp_path: Path
+    cuda_backend: CudaBackend, sweep: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     with workstation("H100", cuda_backend, tmp_path / "new") as machine:
@@ -150,7 +152,7 @@ def test_drivers_and_cards_that_are_too_old_are_one_sentence(
 
 
 def test_without_a_driver_ggml_says_so_and_everything_else_goes_on(
-    cuda_backend: Backend, sweep: Path, tmp_path: Path
+    cuda_backend: CudaBackend, sweep: Path, tmp_path: Path
 ) -> None:
     said = "libcuda.so.1: cannot open shared object file: No such file or directory"
     with workstation("RTX 5090", cuda_backend, tmp_path, driver=False) as machine:
@@ -170,7 +172,7 @@ def test_without_a_driver_ggml_says_so_and_everything_else_goes_on(
 
 
 def test_a_ggml_of_another_build_in_the_loaders_way_is_named(
-    cuda_backend: Backend, sweep: Path, tmp_path: Path
+    cuda_backend: CudaBackend, sweep: Path, tmp_path: Path
 ) -> None:
     with workstation("RTX 5090", cuda_backend, tmp_path) as machine:
         machine.oomph("setup", "cuda")
@@ -188,7 +190,7 @@ def test_a_ggml_of_another_build_in_the_loaders_way_is_named(
 
 
 def test_a_part_that_is_gone_is_named_with_the_way_back(
-    cuda_backend: Backend, sweep: Path, tmp_path: Path
+    cuda_backend: CudaBackend, sweep: Path, tmp_path: Path
 ) -> None:
     with workstation("RTX 5090", cuda_backend, tmp_path) as machine:
         machine.oomph("setup", "cuda")
@@ -199,7 +201,7 @@ def test_a_part_that_is_gone_is_named_with_the_way_back(
 
 
 def test_nvidias_own_libraries_are_loaded_and_tell_an_old_driver(
-    cuda_backend: Backend, tmp_path: Path
+    cuda_backend: CudaBackend, tmp_path: Path
 ) -> None:
     """The real libcudart and libcublas out of the plug-in's folder; to them the phantom lacks most
     of a driver."""
@@ -236,7 +238,7 @@ def test_a_missing_cudart_is_told_in_ggmls_words(tmp_path: Path, compile_library
 
 
 def test_a_backend_for_a_cuda_that_nobody_has_is_refused_by_name(
-    cuda_backend: Backend, tmp_path: Path, compile_library: Compile
+    cuda_backend: CudaBackend, tmp_path: Path, compile_library: Compile
 ) -> None:
     cudart = compile_library(tmp_path / "own" / "libcudart.so.99", "int x;")
     own = compile_library(tmp_path / "own" / "libggml-cuda.so", "int y;", needs=(cudart,))
@@ -250,6 +252,8 @@ def test_a_backend_for_a_cuda_that_nobody_has_is_refused_by_name(
         )
 
 
-def test_options_that_exclude_each_other_are_refused(cuda_backend: Backend, tmp_path: Path) -> None:
+def test_options_that_exclude_each_other_are_refused(
+    cuda_backend: CudaBackend, tmp_path: Path
+) -> None:
     with workstation("RTX 5090", cuda_backend, tmp_path) as machine:
         assert "give one of them" in machine.oomph("setup", "cuda", "--build", "--off", code=2)

@@ -11,7 +11,7 @@ from oomph.advise.launch_check import held_against
 from oomph.advise.launch_plan import Launch, choose
 from oomph.architectures.catalogue import catalogue_model
 from oomph.architectures.spec import read_model_file
-from oomph.cuda.backend import Backend
+from oomph.cuda.backend import CudaBackend
 from oomph.errors import ToolchainError
 from oomph.estimate.estimator import Estimator
 from oomph.gpus import gpu
@@ -57,7 +57,7 @@ class TestOnThePhantomCard:
         return choose(estimator, knobs, model_path=str(qwen3_30b), profile="long-context")
 
     @pytest.fixture
-    def booted(self, llama_server: Path, cuda_backend: Backend) -> Callable[[Path, str], Boot]:
+    def booted(self, llama_server: Path, cuda_backend: CudaBackend) -> Callable[[Path, str], Boot]:
         def start(path: Path, cards: str = "RTX 5090") -> Boot:
             with phantom_cards(cards, llama_cpp=llama_server.parent) as phantom:
                 environment = phantom.program_environment() | {"LLAMA_SERVER": str(llama_server)}

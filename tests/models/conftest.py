@@ -16,7 +16,7 @@ Q = gguf.GGMLQuantizationType
 def write_dense(tmp_path: Path) -> Callable[..., Path]:
     """Writes a tiny llama-architecture GGUF; keywords change what a test is about."""
 
-    def write(
+    def write(  # noqa: PLR0913 - what a test may vary
         *,
         arch: str = "llama",
         down: Q = Q.Q4_1,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from oomph.cuda.backend import Backend
+from oomph.cuda.backend import CudaBackend
 from oomph.errors import ToolchainError
 from oomph.phantom.build import SOURCES, compiler, libraries
 
@@ -49,7 +49,7 @@ def test_without_a_compiler_the_error_says_how_to_get_one(
 
 
 @pytest.mark.phantom
-def test_the_folder_is_laid_out_once_and_complete(cuda_backend: Backend) -> None:
+def test_the_folder_is_laid_out_once_and_complete(cuda_backend: CudaBackend) -> None:
     first, second = libraries(), libraries()
     assert first == second
     assert first.backend.resolve() == cuda_backend.path.resolve()

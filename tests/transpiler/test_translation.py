@@ -5,7 +5,7 @@ import ast
 import pytest
 
 from oomph.transpiler.program import Module, Program
-from oomph.transpiler.signatures import NotTranslated, Signature, signature_of
+from oomph.transpiler.signatures import NotTranslatedError, Signature, signature_of
 from oomph.transpiler.statements import Statements, translate
 
 
@@ -59,7 +59,7 @@ def test_variables_are_the_functions_and_reserved_words_are_renamed() -> None:
     ],
 )
 def test_what_is_not_known_is_refused_with_its_place(python: str, why: str) -> None:
-    with pytest.raises(NotTranslated, match=rf"oomph\.test:\d+: .*{why}"):
+    with pytest.raises(NotTranslatedError, match=rf"oomph\.test:\d+: .*{why}"):
         _function(f"def f(a, b):\n {python}")
 
 
@@ -70,7 +70,7 @@ def test_named_arguments_find_their_places() -> None:
     assert signature == Signature(positional=("op", "ne"), keywords=("quant", "name"), rest="src")
     assert signature.lay_out(["a", "b"], {"name": "n"}) == ["a", "b", "undefined", "n"]
     assert signature.lay_out(["a", "b", "c"], {}) == ["a", "b", "undefined", "undefined", "c"]
-    with pytest.raises(NotTranslated, match="no parameter colour"):
+    with pytest.raises(NotTranslatedError, match="no parameter colour"):
         signature.lay_out([], {"colour": "red"})
 
 
@@ -94,5 +94,5 @@ def test_only_what_is_reached_comes_along() -> None:
 
 
 def test_a_root_that_is_not_there_is_named() -> None:
-    with pytest.raises(NotTranslated, match=r"oomph\.units defines no furlong"):
+    with pytest.raises(NotTranslatedError, match=r"oomph\.units defines no furlong"):
         Program(["oomph.units:furlong"])

@@ -25,7 +25,7 @@ ROUNDED_MIB: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class LaunchFinding:
     """One promise: what the files say, what llama-server reported, and whether the two agree."""
 
     what: str
@@ -39,7 +39,7 @@ class Check:
     """What a started script kept of its promises, and which llama-server it was; `answer` is to
     `question`, None where the card computes nothing."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[LaunchFinding, ...]
     program: Path
     question: str
     answer: str | None
@@ -73,12 +73,12 @@ def check(
     )
 
 
-def held_against(launch: Launch, boot: Boot) -> tuple[Finding, ...]:
+def held_against(launch: Launch, boot: Boot) -> tuple[LaunchFinding, ...]:
     """Every promise that can be told from a boot; the first is that it starts."""
     if boot.health_s is None:
         ended = classify(boot.exit_code, boot.log, timed_out=boot.timed_out)
         return (
-            Finding(
+            LaunchFinding(
                 what="starts",
                 promised="yes",
                 reported=f"{ended.outcome}: {ended.advice}",
@@ -88,14 +88,14 @@ def held_against(launch: Launch, boot: Boot) -> tuple[Finding, ...]:
     return (*_knobs(launch, boot), *_memory(launch, boot), *_end(boot))
 
 
-def _knobs(launch: Launch, boot: Boot) -> Iterator[Finding]:
+def _knobs(launch: Launch, boot: Boot) -> Iterator[LaunchFinding]:
     config, reported = launch.config, boot.reported
-    yield Finding(
+    yield LaunchFinding(
         what="starts", promised="yes", reported=f"healthy after {boot.health_s:.1f} s", holds=True
     )
     slots, n_ctx = boot.slots or (None, None)
     wanted = slot_context(config)
-    yield Finding(
+    yield LaunchFinding(
         what="tokens in each slot",
         promised=f"{config.n_seq_max} × {count(wanted)}",
         reported=f"{slots} × {count(n_ctx)}, over HTTP {count(boot.slot_n_ctx)}",
@@ -105,14 +105,14 @@ def _knobs(launch: Launch, boot: Boot) -> Iterator[Finding]:
         and boot.slot_n_ctx == n_ctx,
     )
     if config.n_expert_used is not None:
-        yield Finding(
+        yield LaunchFinding(
             what="active experts",
             promised=str(config.n_expert_used),
             reported=str(reported.n_expert_used),
             holds=reported.n_expert_used == config.n_expert_used,
         )
     wrong = disagreement(config, reported)
-    yield Finding(
+    yield LaunchFinding(
         what="cache types, RoPE and context as asked",
         promised="yes",
         reported=wrong or "yes",
@@ -120,7 +120,7 @@ def _knobs(launch: Launch, boot: Boot) -> Iterator[Finding]:
     )
 
 
-def _memory(launch: Launch, boot: Boot) -> Iterator[Finding]:
+def _memory(launch: Launch, boot: Boot) -> Iterator[LaunchFinding]:
     """Weights, caches and compute buffer of each card, or of the host where there is none, as
     llama.cpp printed them; what no log line prints is not compared."""
     devices = launch.prediction.memory.devices
@@ -129,7 +129,7 @@ def _memory(launch: Launch, boot: Boot) -> Iterator[Finding]:
         yield from _device(device, devices[device], boot)
 
 
-def _device(device: str, memory: DeviceMemory, boot: Boot) -> Iterator[Finding]:
+def _device(device: str, memory: DeviceMemory, boot: Boot) -> Iterator[LaunchFinding]:
     buffers = boot.buffers
     parts: dict[str, tuple[int, Mapping[str, list[float]]]] = {
         "weights": (memory.weights_bytes, buffers.model_mib),
@@ -144,7 +144,7 @@ def _device(device: str, memory: DeviceMemory, boot: Boot) -> Iterator[Finding]:
             name for name in printed if name == device or name.startswith(f"{device}_")
         ]  # CPU_Mapped, CPU_REPACK
         taken = sum(sum(printed[name]) for name in names)
-        yield Finding(
+        yield LaunchFinding(
             what=f"{device} {what}, MiB",
             promised=f"{n_bytes / MIB:,.2f}",
             reported=f"{taken:,.2f}",
@@ -154,10 +154,10 @@ def _device(device: str, memory: DeviceMemory, boot: Boot) -> Iterator[Finding]:
         yield _breakdown(device, (memory.total_bytes - memory.overhead_bytes) / MIB, boot)
 
 
-def _breakdown(device: str, promised_mib: float, boot: Boot) -> Finding:
+def _breakdown(device: str, promised_mib: float, boot: Boot) -> LaunchFinding:
     """llama.cpp's own sum for a card, in whole MiB."""
     said = boot.breakdown_mib.get(device)
-    return Finding(
+    return LaunchFinding(
         what=f"{device} in the breakdown at the end, MiB",
         promised=f"{promised_mib:,.0f}",
         reported=count(said[0]) if said else "not printed",
@@ -165,8 +165,8 @@ def _breakdown(device: str, promised_mib: float, boot: Boot) -> Finding:
     )
 
 
-def _end(boot: Boot) -> Iterator[Finding]:
-    yield Finding(
+def _end(boot: Boot) -> Iterator[LaunchFinding]:
+    yield LaunchFinding(
         what="ends when it is asked to",
         promised="0",
         reported=str(boot.exit_code),

@@ -131,7 +131,7 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class ClaimVerdict:
     """Whether something said holds, and why."""
 
     holds: bool
@@ -154,30 +154,30 @@ def read_claims(path: Path) -> ClaimsFile:
         raise ConfigError(f"{path}: {key}: {first['msg'].lower()}; mend that key") from None
 
 
-def judge(claim: Claim, tried: Tried) -> Verdict:
+def judge(claim: Claim, tried: Tried) -> ClaimVerdict:
     """Whether the claim holds under the settings of `tried`."""
     allocated = tried.allocated_bytes
     if allocated is None:
         holds = claim.fits is False
-        return Verdict(holds=holds, reason=_failure(tried.record))
+        return ClaimVerdict(holds=holds, reason=_failure(tried.record))
     parts = _composition(tried.record, allocated)
     if claim.gb is None:
-        return Verdict(holds=claim.fits is True, reason=f"it runs: {parts}")
+        return ClaimVerdict(holds=claim.fits is True, reason=f"it runs: {parts}")
     low, high = claim.gb
     off = allocated / GB - (low if allocated / GB < low else min(allocated / GB, high))
     holds = abs(off) <= TOLERANCE * low
-    return Verdict(
+    return ClaimVerdict(
         holds=holds,
         reason=parts if holds else f"{abs(off):.1f} GB {'more' if off > 0 else 'less'}: {parts}",
     )
 
 
-def judge_rule(rule: Rule, tried: Sequence[Tried]) -> Verdict:
+def judge_rule(rule: Rule, tried: Sequence[Tried]) -> ClaimVerdict:
     """Whether the rule holds over a series that differs in `rule.varies` alone."""
     ran = [(int(getattr(each.config, rule.varies)), each.allocated_bytes) for each in tried]
     series = sorted((value, n_bytes) for value, n_bytes in ran if n_bytes is not None)
     if len(series) < 2:
-        return Verdict(holds=False, reason="too few of the configurations run to tell")
+        return ClaimVerdict(holds=False, reason="too few of the configurations run to tell")
     verdict = _judge_growth(series) if rule.varies == "n_expert_used" else _judge_line(series)
     failed = [
         f"{getattr(e.config, rule.varies)}: {e.record.outcome.label}"
@@ -191,12 +191,12 @@ def judge_rule(rule: Rule, tried: Sequence[Tried]) -> Verdict:
     )
 
 
-def _judge_growth(series: Sequence[tuple[int, int]]) -> Verdict:
+def _judge_growth(series: Sequence[tuple[int, int]]) -> ClaimVerdict:
     sizes = [n_bytes for _, n_bytes in series]
     spread = max(sizes) - min(sizes)
     grows = all(after >= before for before, after in pairwise(sizes))
     shown = ", ".join(f"{value}: {n_bytes / GB:.2f}" for value, n_bytes in series)
-    return Verdict(
+    return ClaimVerdict(
         holds=grows and spread > NOTICEABLE * min(sizes),
         reason=f"{spread / MIB:,.0f} MiB between the extremes, {spread / min(sizes):.1%} of the "
         "total (GB by experts "
@@ -204,12 +204,12 @@ def _judge_growth(series: Sequence[tuple[int, int]]) -> Verdict:
     )
 
 
-def _judge_line(series: Sequence[tuple[int, int]]) -> Verdict:
+def _judge_line(series: Sequence[tuple[int, int]]) -> ClaimVerdict:
     """Held against the line through the first and the last point."""
     (first, least), (last, most) = series[0], series[-1]
     slope = (most - least) / (last - first)
     off = max(abs(n_bytes - least - slope * (value - first)) / n_bytes for value, n_bytes in series)
-    return Verdict(
+    return ClaimVerdict(
         holds=off <= STRAIGHT,
         reason=f"{slope * 1024 / MIB:.1f} MiB for each 1,024 tokens on top of "
         f"{(least - slope * first) / GB:.1f} GB, "

@@ -136,7 +136,7 @@ def _low_bit_ffn_down(mix: _Mixture, i: int) -> str:
     return "IQ3_S" if mix.any_of(*_LARGER_LOW_BIT) else "Q2_K"
 
 
-def _ffn_down(mix: _Mixture, i: int) -> str:
+def _ffn_down(mix: _Mixture, i: int) -> str:  # noqa: C901 - llama.cpp's cases, one by one
     n, first_eighth = mix.n_layer, i < mix.n_layer // 8
     match mix.name:
         case "Q2_K":

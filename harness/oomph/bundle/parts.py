@@ -25,7 +25,7 @@ _LEVEL: Final = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class BundlePart:
     """A part on disk: its size includes its first line."""
 
     name: str
@@ -35,7 +35,7 @@ class Part:
 
 def write_parts(
     files: Mapping[str, Path], folder: Path, *, part_bytes: int, about: Mapping[str, Any]
-) -> tuple[str, tuple[Part, ...]]:
+) -> tuple[str, tuple[BundlePart, ...]]:
     """Write `files` (their path in the bundle, and where they are now) to parts in `folder`, and
     the manifest with what is `about` them; the bundle's id and the parts.
 
@@ -93,7 +93,7 @@ class _Parts(io.RawIOBase):
     that are full."""
 
     def __init__(self, folder: Path, bundle: str, part_bytes: int) -> None:
-        self.parts: list[Part] = []
+        self.parts: list[BundlePart] = []
         self._folder, self._bundle, self._part_bytes = folder, bundle, part_bytes
         self._file: IO[bytes] | None = None
         self._name, self._room, self._digest = "", 0, hashlib.sha256()
@@ -133,7 +133,9 @@ class _Parts(io.RawIOBase):
         if self._file is not None:
             self._file.close()
             size = self._part_bytes - self._room
-            self.parts.append(Part(name=self._name, n_bytes=size, sha256=self._digest.hexdigest()))
+            self.parts.append(
+                BundlePart(name=self._name, n_bytes=size, sha256=self._digest.hexdigest())
+            )
             self._file = None
 
 

@@ -14,9 +14,9 @@ from typing import Final
 
 from oomph.bundle import installer
 from oomph.bundle.packages import Target, checkout_of, fetch_wheels, own_wheel
-from oomph.bundle.parts import SMALLEST_PART, Part, write_parts, written_parts
+from oomph.bundle.parts import SMALLEST_PART, BundlePart, write_parts, written_parts
 from oomph.bundle.portable import CPU_FLAGS, is_built, needed_glibc, portable_wheel
-from oomph.cuda.backend import Backend, fetch_backend, installed_backend
+from oomph.cuda.backend import CudaBackend, fetch_backend, installed_backend
 from oomph.cuda.compatibility import parse_capability
 from oomph.cuda.cut import cut_library
 from oomph.cuda.fatbin import Version, dotted
@@ -67,7 +67,7 @@ class Bundle:
     id: str
     folder: Path
     title: str
-    parts: tuple[Part, ...]
+    parts: tuple[BundlePart, ...]
 
 
 def write_bundle(
@@ -219,7 +219,7 @@ def _backend(contents: Contents, scratch: Path, say: Callable[[str], None]) -> d
 
 
 def _cut(
-    backend: Backend, cards: Sequence[Version], scratch: Path, say: Callable[[str], None]
+    backend: CudaBackend, cards: Sequence[Version], scratch: Path, say: Callable[[str], None]
 ) -> dict[str, Path]:
     """The backend with native code for `cards`, compiled where it has PTX alone, and what tells of
     it."""

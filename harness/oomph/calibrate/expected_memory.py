@@ -17,7 +17,7 @@ from oomph.estimate.overhead import overhead_bytes, pool_bytes
 from oomph.estimate.prediction import MemoryEstimate, is_card
 from oomph.gpus import GpuSpec, gpu
 from oomph.measure.bench import Bench
-from oomph.measure.nvml import Card
+from oomph.measure.nvml import NvmlCard
 from oomph.measure.targets import Fits
 
 PHANTOM: Final = "phantom"
@@ -79,7 +79,7 @@ def expected_to_fit(spec: ModelSpec, bench: Bench) -> Fits:
     catalogue has, or that does not tell its memory."""
     phantoms = {card.name: card for card in bench.phantom.specs} if bench.phantom else {}
 
-    def fits(config: RunConfig, card: Card) -> bool | None:
+    def fits(config: RunConfig, card: NvmlCard) -> bool | None:
         try:
             known = phantoms.get(card.name) or gpu(card.name)
         except UnknownNameError:

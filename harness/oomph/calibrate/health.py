@@ -6,7 +6,7 @@ from typing import Final
 
 from oomph.calibrate.left_out import (
     QUANTITIES,
-    Errors,
+    HeldOutErrors,
     LeftOut,
     Quantity,
     errors_of,
@@ -44,8 +44,8 @@ class Health:
     to be used, `notes` what else a reader has to know. `n_disturbed` counts records.
     """
 
-    in_sample: Mapping[Quantity, Errors]
-    held_out: Mapping[Quantity, Errors]
+    in_sample: Mapping[Quantity, HeldOutErrors]
+    held_out: Mapping[Quantity, HeldOutErrors]
     coverage_90: float | None
     n_disturbed: int
     failures: tuple[str, ...]
@@ -111,7 +111,7 @@ def judge(
     )
 
 
-def _too_far(quantity: Quantity, errors: Errors) -> str | None:
+def _too_far(quantity: Quantity, errors: HeldOutErrors) -> str | None:
     if errors.median is None or errors.median <= WORST_MEDIAN[quantity]:
         return None
     words = quantity.replace("_", " ")

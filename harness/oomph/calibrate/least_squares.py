@@ -50,7 +50,7 @@ class Solution:
         return errors
 
 
-def solve(
+def solve(  # noqa: PLR0913 - a problem and how to solve it
     evaluate: Callable[[Array], tuple[Array, Array]],
     start: Array,
     *,

@@ -35,7 +35,7 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Errors:
+class HeldOutErrors:
     """Sizes of |predicted / measured - 1|; None of nothing."""
 
     median: float | None
@@ -44,12 +44,12 @@ class Errors:
     n: int
 
 
-def errors_of(log_errors: Iterable[float]) -> Errors:
+def errors_of(log_errors: Iterable[float]) -> HeldOutErrors:
     """The sizes of errors that are given as ln(predicted / measured)."""
     sizes = [abs(expm1(error)) for error in log_errors]
     if not sizes:
-        return Errors(median=None, p90=None, worst=None, n=0)
-    return Errors(
+        return HeldOutErrors(median=None, p90=None, worst=None, n=0)
+    return HeldOutErrors(
         median=median(sizes), p90=float(np.quantile(sizes, 0.9)), worst=max(sizes), n=len(sizes)
     )
 

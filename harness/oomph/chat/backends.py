@@ -18,7 +18,7 @@ TIMEOUT_S: Final = 600.0
 """A long prompt on a slow machine says nothing for minutes."""
 
 
-class Backend(Protocol):
+class ChatBackend(Protocol):
     """A model to talk to, with room for `n_ctx` tokens."""
 
     @property
@@ -135,7 +135,7 @@ class ServerBackend:
 
 def open_backend(
     model: str | None, url: str | None, *, n_ctx: int | None = None, temperature: float = 0.7
-) -> Backend:
+) -> ChatBackend:
     """A model's file (or `demo`), or a running llama-server; ConfigError unless one of the two is
     named."""
     if (model is None) == (url is None):

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from oomph.chat.backends import Backend
+from oomph.chat.backends import ChatBackend
 from oomph.chat.budget import MESSAGE_TOKENS, Budget, Exchange, Message, assemble, fitting, latest
 from oomph.chat.history import History
 from oomph.errors import ConfigError
@@ -37,7 +37,7 @@ class Conversation:
 
     def __init__(
         self,
-        backend: Backend,
+        backend: ChatBackend,
         history: History,
         *,
         memory: Memory | None = None,

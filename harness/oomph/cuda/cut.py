@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from oomph.cuda.elf import Section, read_elf
+from oomph.cuda.elf import ElfSection, read_elf
 from oomph.cuda.fatbin import (
     SECTION,
-    Entry,
     FatBinary,
+    FatbinEntry,
     Version,
     dotted,
     in_words,
@@ -66,10 +66,10 @@ def cut_library(
     target.write_bytes(data)
 
 
-def serving(binary: FatBinary, capabilities: Sequence[Version], library: Path) -> list[Entry]:
+def serving(binary: FatBinary, capabilities: Sequence[Version], library: Path) -> list[FatbinEntry]:
     """The entries that the driver takes on cards of `capabilities`, in their order; ToolchainError
     where there is none for one."""
-    kept: set[Entry] = set()
+    kept: set[FatbinEntry] = set()
     for capability in capabilities:
         fitting = [
             entry for entry in binary.entries if entry.code and entry.code.runs_on(capability)
@@ -105,7 +105,7 @@ def _require_known(library: Path, binaries: Sequence[FatBinary]) -> None:
         )
 
 
-def _registered(data: bytes, sections: Mapping[str, Section]) -> Iterator[int]:
+def _registered(data: bytes, sections: Mapping[str, ElfSection]) -> Iterator[int]:
     """The addresses that the host code hands to CUDA: the relocated words of its wrappers."""
     wrappers, relocations = sections[_WRAPPERS], sections[".rela.dyn"]
     for at in range(wrappers.offset, wrappers.offset + wrappers.size, _WRAPPER_SIZE):

@@ -16,7 +16,7 @@ _WEAK: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
+class ElfSection:
     """A named piece of the file, in bytes from its beginning, at `address` in the program; `link`
     is the number of the section of its strings."""
 
@@ -36,7 +36,7 @@ class Elf:
     needed: tuple[str, ...]
     imports: frozenset[str]
     exports: frozenset[str]
-    sections: dict[str, Section] = field(repr=False)
+    sections: dict[str, ElfSection] = field(repr=False)
 
 
 def read_elf(path: Path) -> Elf:
@@ -87,7 +87,7 @@ def _read(path: Path, data: mmap.mmap) -> Elf:
     )
 
 
-def _sections(data: mmap.mmap) -> Iterator[tuple[str, Section]]:
+def _sections(data: mmap.mmap) -> Iterator[tuple[str, ElfSection]]:
     (table,) = struct.unpack_from("<Q", data, 40)
     entry_size, n_sections, names_index = struct.unpack_from("<HHH", data, 58)
     found = []
@@ -95,12 +95,12 @@ def _sections(data: mmap.mmap) -> Iterator[tuple[str, Section]]:
         name, _, _, address, offset, size, link = struct.unpack_from(
             "<IIQQQQI", data, table + index * entry_size
         )
-        found.append((name, Section(address=address, offset=offset, size=size, link=link)))
+        found.append((name, ElfSection(address=address, offset=offset, size=size, link=link)))
     for name, section in found:
         yield _text(data, found[names_index][1], name), section
 
 
-def _text(data: mmap.mmap, strings: Section, at: int) -> str:
+def _text(data: mmap.mmap, strings: ElfSection, at: int) -> str:
     first = strings.offset + at
     last = data.find(b"\0", first)
     if last < 0:

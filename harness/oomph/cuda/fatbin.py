@@ -53,7 +53,7 @@ class GpuCode:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class FatbinEntry:
     """One piece of code in the file, header and padding included. `plain_bytes` is the code's size
     uncompressed, 0 where it is not compressed; `code` is None for a kind not known here."""
 
@@ -70,7 +70,7 @@ class FatBinary:
     offset: int
     header_size: int
     size: int
-    entries: tuple[Entry, ...]
+    entries: tuple[FatbinEntry, ...]
 
 
 def read_gpu_code(library: Path) -> tuple[GpuCode, ...]:
@@ -134,7 +134,7 @@ def _fat_binaries(data: mmap.mmap, at: int, end: int) -> Iterator[FatBinary]:
         at = last
 
 
-def _entries(data: mmap.mmap, at: int, last: int) -> Iterator[Entry]:
+def _entries(data: mmap.mmap, at: int, last: int) -> Iterator[FatbinEntry]:
     while at < last:
         kind, _, header, size, _, _, minor, major, arch = struct.unpack_from("<HHIQIIHHI", data, at)
         flags, _, plain_bytes = struct.unpack_from("<QQQ", data, at + 40)
@@ -145,5 +145,5 @@ def _entries(data: mmap.mmap, at: int, last: int) -> Iterator[Entry]:
             code = GpuCode(is_ptx=kind == _PTX, capability=divmod(arch, 10), suffix=suffix, isa=isa)
         if not header + size:
             raise struct.error
-        yield Entry(offset=at, size=header + size, code=code, plain_bytes=plain_bytes)
+        yield FatbinEntry(offset=at, size=header + size, code=code, plain_bytes=plain_bytes)
         at += header + size

@@ -30,7 +30,7 @@ from oomph.cuda.backend import (
     BASE,
     HOST_BASE,
     LIBRARY,
-    Backend,
+    CudaBackend,
     backend_at,
     fetch_backend,
     installed_backend,
@@ -60,7 +60,7 @@ class Plugin:
     that it will use."""
 
     path: Path
-    backend: Backend
+    backend: CudaBackend
     libraries: tuple[NvidiaLibrary, ...]
 
     @property
@@ -121,7 +121,7 @@ def chosen(llama_cpp: Path | None = None) -> Plugin | None:
     if own is None or not (choice := _choice_path(own)).exists():
         return None
     told = json.loads(choice.read_text())
-    backend = Backend(
+    backend = CudaBackend(
         path=Path(told["backend"]), ggml_version=told["ggml_version"], source=told["source"]
     )
     libraries = tuple(
@@ -156,7 +156,7 @@ def has_driver() -> bool:
     return bool(ask_loader([DRIVER]))
 
 
-def _fetched_backend(say: Callable[[str], None]) -> Backend:
+def _fetched_backend(say: Callable[[str], None]) -> CudaBackend:
     try:
         return installed_backend()
     except ToolchainError:
@@ -181,7 +181,9 @@ def _choice_path(llama_cpp: Path) -> Path:
     )
 
 
-def _write_choice(backend: Backend, libraries: tuple[NvidiaLibrary, ...], llama_cpp: Path) -> None:
+def _write_choice(
+    backend: CudaBackend, libraries: tuple[NvidiaLibrary, ...], llama_cpp: Path
+) -> None:
     told = {
         "llama_cpp": str(llama_cpp),
         "backend": str(backend.path),
@@ -199,7 +201,9 @@ def _write_choice(backend: Backend, libraries: tuple[NvidiaLibrary, ...], llama_
     fresh.replace(path)
 
 
-def _laid_out(backend: Backend, libraries: tuple[NvidiaLibrary, ...], llama_cpp: Path) -> Plugin:
+def _laid_out(
+    backend: CudaBackend, libraries: tuple[NvidiaLibrary, ...], llama_cpp: Path
+) -> Plugin:
     """The folder of links, complete or not at all: several processes may make it at once."""
     links = {LIBRARY: backend.path, BASE: llama_cpp / HOST_BASE} | {
         each.soname: each.path for each in libraries

@@ -9,7 +9,7 @@ graph takes ten times as long as allocating it.
 from dataclasses import dataclass, field
 from typing import Final
 
-from oomph.estimate.allocator import NOWHERE, Program
+from oomph.estimate.allocator import NOWHERE, AllocationProgram
 from oomph.estimate.graph.tensor import Tensor
 
 N_SAMPLES: Final = 3
@@ -21,7 +21,7 @@ Line = tuple[int, int]
 @dataclass(frozen=True, slots=True)
 class _Sample:
     cells: int
-    program: Program
+    program: AllocationProgram
     sizes: list[int]
 
 
@@ -41,7 +41,7 @@ class Elastic:
         """Whether other contexts can be asked for."""
         return bool(self._sizes)
 
-    def learn(self, cells: int, program: Program, sizes: list[int]) -> None:
+    def learn(self, cells: int, program: AllocationProgram, sizes: list[int]) -> None:
         """Add a replay at so many cells; with the last that is needed the lines are drawn."""
         if self.is_rigid or self.is_known or any(sample.cells == cells for sample in self._samples):
             return
@@ -50,7 +50,7 @@ class Elastic:
             self.is_rigid = not self._draw()
             self._samples = self._samples[:1]
 
-    def at(self, cells: int) -> tuple[Program, list[int], list[bool]]:
+    def at(self, cells: int) -> tuple[AllocationProgram, list[int], list[bool]]:
         """The program, and what it runs on at so many cells."""
         sizes = [base + step * cells for base, step in self._sizes]
         alike = [
@@ -97,7 +97,7 @@ def _is_padded_by_cells(one: Tensor, other: Tensor) -> bool:
     return one.quant.is_quantized and one.ne[0] != other.ne[0]
 
 
-def _difference(program: Program, pair: int) -> list[int]:
+def _difference(program: AllocationProgram, pair: int) -> list[int]:
     """By how much shape and strides of a tensor and its source differ."""
     one, other = (program.tensors[number] for number in program.pairs[pair])
     return [a - b for a, b in zip((*one.ne, *one.nb), (*other.ne, *other.nb), strict=True)]

@@ -108,12 +108,12 @@ def pack(
     `size(tensor, pool)` is a tensor's bytes in a pool. Tensors that have a `device`, and views of
     such, take no room. After each node in `marks` the state is kept: equal states go on equally.
     """
-    program = Program(leafs, nodes, marks)
+    program = AllocationProgram(leafs, nodes, marks)
     return program.run(program.sizes(size), program.likeness(), alignments)
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class AllocationStep:
     """What happens at a node: tensors that get their place, sources that have been read, whether
     the state is kept."""
 
@@ -125,7 +125,7 @@ class Step:
 NOWHERE: Final = -1
 
 
-class Program:
+class AllocationProgram:
     """A scheduled graph as the allocator goes through it: tensors are numbers, and nothing has a
     size yet.
 
@@ -244,7 +244,7 @@ class Program:
         self.pairs.append((one, other))
         return len(self.pairs) - 1
 
-    def _step(self, t: Tensor, pool: int, is_marked: bool) -> Step:
+    def _step(self, t: Tensor, pool: int, is_marked: bool) -> AllocationStep:
         takes = [number for each in (*t.src, t) for number in self._take(each, pool)]
         reads = [number for number in map(self._number, t.src) if number != NOWHERE]
         for number in reads:
@@ -252,7 +252,7 @@ class Program:
         own = self._number(t)
         if own != NOWHERE and self.owners[own] != NOWHERE and t.op != "NONE":
             self.n_views[self.owners[own]] += 1
-        return Step(tuple(takes), tuple(reads), is_marked)
+        return AllocationStep(tuple(takes), tuple(reads), is_marked)
 
     def _all_places(self) -> list[tuple[int, int]]:
         """Each tensor's own pool, and the others that it may come to lie in by taking a source's
@@ -287,7 +287,7 @@ class _Run:
 
     def __init__(
         self,
-        program: Program,
+        program: AllocationProgram,
         sizes: Sequence[int],
         alike: Sequence[bool],
         alignments: Sequence[int],

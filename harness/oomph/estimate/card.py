@@ -60,7 +60,7 @@ NATIVE_FP4_BUILD: Final = 2025.97
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Card:
+class CardTraits:
     """Facts for the formulas. `int8_ops` and `fp16_flops` are dense peaks per second, `sm_hz` is
     SMs x clock.
 
@@ -91,7 +91,7 @@ class Card:
     bus_share: float
 
 
-def card_facts(gpu: GpuSpec, machine: Machine = LINUX) -> Card:
+def card_facts(gpu: GpuSpec, machine: Machine = LINUX) -> CardTraits:
     """`gpu` in the terms of the speed model, in this machine."""
     capability = tuple(int(part) for part in gpu.compute_capability.split("."))
     generation = _GENERATION.get(
@@ -102,7 +102,7 @@ def card_facts(gpu: GpuSpec, machine: Machine = LINUX) -> Card:
     fp16_ops = gpu.fp16_flops / (gpu.sm_count * gpu.clock_ghz * 1e9)
     has_tensor_cores = capability >= (7, 0) and fp16_ops > _TENSOR_OPS
     reachable = _REACHABLE_PEAK.get(gpu.compute_capability, 1.0)
-    return Card(
+    return CardTraits(
         name=gpu.name,
         generation=generation,
         bandwidth_bytes_per_s=gpu.bandwidth_bytes_per_s,

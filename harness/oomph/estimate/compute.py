@@ -14,7 +14,7 @@ from typing import Final
 from oomph.architectures.spec import ModelSpec
 from oomph.errors import ModelFileError
 from oomph.estimate.affine_sizes import Elastic
-from oomph.estimate.allocator import Packing, Program
+from oomph.estimate.allocator import AllocationProgram, Packing
 from oomph.estimate.backends import alignment, alloc_bytes
 from oomph.estimate.build import LATEST, Build
 from oomph.estimate.graph.builder import Builder, CacheTypes
@@ -224,7 +224,7 @@ class ComputeModel:
 
     def _program(
         self, setup: Setup, n_tokens: int, n_outputs: int, selection: Selection
-    ) -> tuple[Program, list[int]] | None:
+    ) -> tuple[AllocationProgram, list[int]] | None:
         """A graph of some layers, composed and scheduled, and its sizes."""
         devices = setup.placement.backends
         graph, ends = build_graph(self._builder(setup, n_tokens, n_outputs), selection.layers)
@@ -250,7 +250,7 @@ class ComputeModel:
                 devices[backend], tensor, reserves_copies=self._build.reserves_copies
             )
 
-        program = Program(
+        program = AllocationProgram(
             plan.leafs, plan.nodes, {ends[il] for pair in selection.must_agree for il in pair}
         )
         return program, program.sizes(size)

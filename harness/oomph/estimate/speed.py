@@ -14,7 +14,7 @@ from typing import Final
 from oomph.architectures.spec import ModelSpec
 from oomph.config import RunConfig
 from oomph.errors import ConfigError
-from oomph.estimate.card import Card, card_facts
+from oomph.estimate.card import CardTraits, card_facts
 from oomph.estimate.coefficients import Coefficients
 from oomph.estimate.compute import Setup
 from oomph.estimate.machine import LINUX, Machine
@@ -52,7 +52,7 @@ class SpeedQuestion:
     """
 
     model: str
-    card: Card | None
+    card: CardTraits | None
     on_card: Work
     on_host: Work
     config: RunConfig

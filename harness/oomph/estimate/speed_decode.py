@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
-from oomph.estimate.card import Card, fused_share
+from oomph.estimate.card import CardTraits, fused_share
 from oomph.estimate.work import AttentionWork, Work
 
 LOGITS_BYTES_PER_S: Final = 12e9
@@ -39,7 +39,7 @@ Values = Mapping[str, float]
 
 
 def decode_terms(
-    card: Card,
+    card: CardTraits,
     work: Work,
     c: Values,
     *,
@@ -71,7 +71,7 @@ def decode_terms(
     }
 
 
-def byte_seconds(card: Card, c: Values, kind: str) -> float:
+def byte_seconds(card: CardTraits, c: Values, kind: str) -> float:
     """Seconds to read and multiply one byte of a matrix with one column: memory and arithmetic, in
     squares."""
     share = c["matvec.bandwidth_share"] * c[f"matvec.bandwidth_factor.{card.generation}"]
@@ -87,12 +87,12 @@ def byte_seconds(card: Card, c: Values, kind: str) -> float:
     return seconds
 
 
-def matrix_seconds(card: Card, c: Values, bytes_by_kind: Mapping[str, float]) -> float:
+def matrix_seconds(card: CardTraits, c: Values, bytes_by_kind: Mapping[str, float]) -> float:
     """Seconds of reading and multiplying these matrices with one column."""
     return sum(n_bytes * byte_seconds(card, c, kind) for kind, n_bytes in bytes_by_kind.items())
 
 
-def expert_seconds(card: Card, work: Work, c: Values, *, n_tokens: float) -> float:
+def expert_seconds(card: CardTraits, work: Work, c: Values, *, n_tokens: float) -> float:
     """Seconds of the experts that `n_tokens` tokens touch, with one column each."""
     share = work.expert_share if n_tokens == 1 else work.touched(n_tokens)
     return matrix_seconds(card, c, work.expert_bytes) * share * c["matvec.expert_byte_factor"]
@@ -108,7 +108,7 @@ def kernel_count(work: Work, c: Values, build_year: float) -> float:
     return work.kernels + routing + rotations + recurrent
 
 
-def kernel_seconds(card: Card, c: Values, build_year: float) -> float:
+def kernel_seconds(card: CardTraits, c: Values, build_year: float) -> float:
     """Seconds that a kernel takes beyond its bytes."""
     seconds = (
         c["decode.kernel_s"]
@@ -128,12 +128,12 @@ def kernel_seconds(card: Card, c: Values, build_year: float) -> float:
     )
 
 
-def token_seconds(card: Card, c: Values) -> float:
+def token_seconds(card: CardTraits, c: Values) -> float:
     """Seconds that a token takes whatever the model: sampling, synchronisation."""
     return c["decode.token_s"] / c["card.overhead_factor"] * launch_factor(card, c)
 
 
-def launch_factor(card: Card, c: Values) -> float:
+def launch_factor(card: CardTraits, c: Values) -> float:
     """What the operating system makes of launches: Windows' display driver model puts a queue
     before the card."""
     return c["card.windows_launch_factor"] if card.is_windows else 1.0
@@ -147,7 +147,7 @@ def growth(per_year: float, build_year: float) -> float:
 
 
 def attention_seconds(
-    card: Card,
+    card: CardTraits,
     group: AttentionWork,
     c: Values,
     *,
@@ -198,7 +198,7 @@ def attention_seconds(
     return _greater(cells * together, apart * group.layers * alone) + unpacked
 
 
-def apart_cells(card: Card, group: AttentionWork, build_year: float) -> float:
+def apart_cells(card: CardTraits, group: AttentionWork, build_year: float) -> float:
     """Cells below which one token's query heads each read a head of the cache for themselves, as
     fattn.cu chooses its kernel; a kernel that is taken from there on saves nothing of them."""
     if build_year < SHARING_BUILD or card.is_before_turing:
@@ -219,7 +219,7 @@ def _greater(a: float, b: float) -> float:
     return (a + b + abs(a - b)) / 2
 
 
-def unpacking_seconds(card: Card, group: AttentionWork, c: Values, cells: float) -> float:
+def unpacking_seconds(card: CardTraits, group: AttentionWork, c: Values, cells: float) -> float:
     """Seconds of unpacking so many cells of a quantized cache to 16 bits: through memory and
     back."""
     elements = cells * group.n_head_kv * group.head_size * 2 * group.quantized_share
@@ -227,23 +227,23 @@ def unpacking_seconds(card: Card, group: AttentionWork, c: Values, cells: float)
     return n_bytes * memory_byte_seconds(card, c) / c["card.bandwidth_factor"]
 
 
-def memory_byte_seconds(card: Card, c: Values) -> float:
+def memory_byte_seconds(card: CardTraits, c: Values) -> float:
     """Seconds of a byte at the data sheet's bandwidth, ECC paid."""
     ecc = c["card.ecc_factor"] if card.has_ecc else 1.0
     return ecc / card.bandwidth_bytes_per_s
 
 
-def clock_hz(card: Card, c: Values) -> float:
+def clock_hz(card: CardTraits, c: Values) -> float:
     """SMs x clock: consumer cards boost above the data sheet."""
     return card.sm_hz * boost(card, c)
 
 
-def boost(card: Card, c: Values) -> float:
+def boost(card: CardTraits, c: Values) -> float:
     """The clock against the data sheet's."""
     return c["card.consumer_boost"] if card.is_consumer else 1.0
 
 
-def power_slowdown(card: Card, c: Values) -> float:
+def power_slowdown(card: CardTraits, c: Values) -> float:
     """How much a board's power limit slows one-token work: 1 where it has watts to spare."""
     slowdown: float = (
         1 + (card.relative_w_per_sm_ghz / c["card.decode_w_per_sm_ghz"]) ** -4.0

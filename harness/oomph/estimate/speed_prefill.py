@@ -8,7 +8,7 @@ Experts get few tokens each and so fill the tiles badly; attention comes on top.
 
 from typing import Final
 
-from oomph.estimate.card import INT8_BUILD, NATIVE_FP4_BUILD, Card
+from oomph.estimate.card import INT8_BUILD, NATIVE_FP4_BUILD, CardTraits
 from oomph.estimate.speed_decode import (
     LAST_YEAR,
     MATVEC_COLUMNS,
@@ -32,7 +32,7 @@ LATENT_HEAD_SIZE: Final = 544
 
 
 def prefill_terms(
-    card: Card,
+    card: CardTraits,
     work: Work,
     c: Values,
     *,
@@ -90,7 +90,7 @@ def has_float_experts(work: Work) -> bool:
     return work.expert_flops.get("f16", 0.0) > 0.5 * sum(work.expert_flops.values())
 
 
-def activation_seconds(card: Card, work: Work, c: Values) -> float:
+def activation_seconds(card: CardTraits, work: Work, c: Values) -> float:
     """Seconds a token's activations take on their way through memory between the products: norms,
     quantizing, sums."""
     n_bytes = 4 * sum(work.inner_sizes.values()) * c["prefill.activation_passes"]
@@ -103,7 +103,9 @@ def _mean_cells(work: Work, n_prompt: int, n_depth: float, n: float) -> float:
     return n_depth + (n_prompt + n) / 2 if work.attention else 0.0
 
 
-def compute_seconds(card: Card, work: Work, c: Values, *, n: float, build_year: float) -> float:
+def compute_seconds(
+    card: CardTraits, work: Work, c: Values, *, n: float, build_year: float
+) -> float:
     """Seconds of a micro-batch's products at the rate of each tensor kind, tiles lost at the edges
     included."""
     tile = c["prefill.tile_fill"] * TILE_FLOPS * card.sm_count
@@ -126,7 +128,7 @@ def compute_seconds(card: Card, work: Work, c: Values, *, n: float, build_year: 
     return dense + sum(flops * n / rates[kind] for kind, flops in work.expert_flops.items()) / share
 
 
-def rate(card: Card, c: Values, kind: str, build_year: float) -> float:
+def rate(card: CardTraits, c: Values, kind: str, build_year: float) -> float:
     """FLOP/s that products of this tensor kind reach: int8 kernels where there are any, else cuBLAS
     in 16 bits."""
     own = c["card.compute_factor"] * boost(card, c)
@@ -155,13 +157,13 @@ def rate(card: Card, c: Values, kind: str, build_year: float) -> float:
     return int8 * c[f"prefill.kind_factor.{kind}"]
 
 
-def uses_int8(card: Card, build_year: float) -> bool:
+def uses_int8(card: CardTraits, build_year: float) -> bool:
     """Whether quantized products run on int8: dp4a always (Pascal), tensor cores since June 2024
     (Turing and later)."""
     return card.int8_ops > 0 and (not card.has_int8_tensor_cores or build_year >= INT8_BUILD)
 
 
-def read_seconds(card: Card, work: Work, c: Values, *, n: float, build_year: float) -> float:
+def read_seconds(card: CardTraits, work: Work, c: Values, *, n: float, build_year: float) -> float:
     """Seconds of reading the weights that a micro-batch touches, and of dequantizing them for
     cuBLAS."""
     n_bytes = work.weight_bytes(n)
@@ -176,7 +178,7 @@ def read_seconds(card: Card, work: Work, c: Values, *, n: float, build_year: flo
     )
 
 
-def matvec_seconds(card: Card, work: Work, c: Values, *, n: float) -> float:
+def matvec_seconds(card: CardTraits, work: Work, c: Values, *, n: float) -> float:
     """Seconds of a micro-batch so small that it is multiplied column by column."""
     once = matrix_seconds(card, c, work.dense_bytes) + matrix_seconds(card, c, work.head_bytes)
     once = once + expert_seconds(card, work, c, n_tokens=n)
@@ -184,7 +186,7 @@ def matvec_seconds(card: Card, work: Work, c: Values, *, n: float) -> float:
 
 
 def prompt_attention_seconds(
-    card: Card,
+    card: CardTraits,
     group: AttentionWork,
     c: Values,
     *,
@@ -217,7 +219,7 @@ def prompt_attention_seconds(
     return flops / (share * head * card.fp16_flops * slow) + unpacked
 
 
-def clock_share(card: Card, c: Values, appetite: float) -> float:
+def clock_share(card: CardTraits, c: Values, appetite: float) -> float:
     """The clock that the board's power limit leaves to products of this appetite: 1 where it has
     watts to spare."""
     watts = card.relative_w_per_sm_ghz / (c["card.prefill_w_per_sm_ghz"] * appetite)

@@ -7,7 +7,7 @@ alone must say so.
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from oomph.estimate.card import Card
+from oomph.estimate.card import CardTraits
 from oomph.estimate.work import Work
 
 MAIN_SHARE: Final = 0.1
@@ -16,7 +16,7 @@ WIDER_UNTESTED: Final = 1.5
 """How much wider an interval is where something asked was never measured: a judgement."""
 
 
-def asked_features(card: Card, work: Work, test: str) -> Iterator[str]:
+def asked_features(card: CardTraits, work: Work, test: str) -> Iterator[str]:
     """What a question of `test` ("prefill", "decode") on this card has that rows may not have had,
     in words."""
     chips = (
@@ -39,7 +39,7 @@ def asked_features(card: Card, work: Work, test: str) -> Iterator[str]:
             yield f"{test} of {kind} tensors"
 
 
-def untested(card: Card, work: Work, test: str, rows: Mapping[str, int]) -> tuple[str, ...]:
+def untested(card: CardTraits, work: Work, test: str, rows: Mapping[str, int]) -> tuple[str, ...]:
     """Which of them no row had; nothing where it is not known what rows had, as with a
     calibration's own."""
     if not rows:

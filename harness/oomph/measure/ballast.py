@@ -18,7 +18,7 @@ from oomph.errors import ToolchainError
 from oomph.measure.bench import PCI_ORDER, Bench
 from oomph.measure.child import Child
 from oomph.measure.executors import Completed, Executor, Job
-from oomph.measure.nvml import Card
+from oomph.measure.nvml import NvmlCard
 from oomph.records.schema import Environment
 from oomph.units import mib
 
@@ -35,7 +35,7 @@ class Door:
     environment: Mapping[str, str]
 
 
-def door_to(bench: Bench, card: Card) -> Door:
+def door_to(bench: Bench, card: NvmlCard) -> Door:
     """The door to a card of the bench, real or phantom."""
     if bench.phantom:
         return Door(

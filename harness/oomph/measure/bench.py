@@ -15,7 +15,7 @@ from oomph.measure.card_probe import CardProbe
 from oomph.measure.cards_executor import Share, shared_cpus
 from oomph.measure.cuda_route import WITHOUT_DRIVER, CudaRoute, chosen_backend, cuda_route
 from oomph.measure.executors import Executor, LocalExecutor
-from oomph.measure.nvml import Card, Nvml
+from oomph.measure.nvml import Nvml, NvmlCard
 from oomph.measure.probes import HostProbe
 from oomph.measure.visible import seen_cards
 from oomph.phantom.cards import Phantom, phantom_cards
@@ -27,7 +27,7 @@ PCI_ORDER: Final = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 """CUDA counts cards by speed unless told otherwise; NVML counts them by bus."""
 
 
-Sharing = Callable[[Sequence[Card], bool], Share]
+Sharing = Callable[[Sequence[NvmlCard], bool], Share]
 """Some of a machine's cards, and whether their worker is kept to the CPUs near them, as a part of
 the machine."""
 
@@ -43,7 +43,7 @@ class Bench:
 
     executor: Executor
     environment: Environment
-    cards: tuple[Card, ...]
+    cards: tuple[NvmlCard, ...]
     share: Sharing
     phantom: Phantom | None = None
     remark: str = ""
@@ -83,7 +83,7 @@ def _phantom_bench(phantom: Phantom, interval_s: float) -> Bench:
     with Nvml(phantom.nvml_path) as nvml:
         cards, driver = nvml.cards(), nvml.driver
 
-    def share(cards: Sequence[Card], pinned: bool) -> Share:
+    def share(cards: Sequence[NvmlCard], pinned: bool) -> Share:
         shown = phantom.environment([card.index for card in cards])
         cpus = shared_cpus(cards) if pinned else ()
         executor = LocalExecutor(
@@ -108,7 +108,7 @@ def _card_bench(route: CudaRoute, interval_s: float) -> Bench:
         raise ToolchainError(f"llama-cpp-python is set up for CUDA, and {error}{back}") from None
     route.require(cards, cuda_version)
 
-    def share(cards: Sequence[Card], pinned: bool) -> Share:
+    def share(cards: Sequence[NvmlCard], pinned: bool) -> Share:
         shown = {"CUDA_VISIBLE_DEVICES": ",".join(card.uuid or str(card.index) for card in cards)}
         cpus = shared_cpus(cards) if pinned else ()
         executor = LocalExecutor(
@@ -124,7 +124,7 @@ def _card_bench(route: CudaRoute, interval_s: float) -> Bench:
     return _bench(cards, share)
 
 
-def _bench(cards: tuple[Card, ...], share: Sharing, phantom: Phantom | None = None) -> Bench:
+def _bench(cards: tuple[NvmlCard, ...], share: Sharing, phantom: Phantom | None = None) -> Bench:
     whole = share(cards, False)
     return Bench(
         executor=whole.executor,
@@ -135,7 +135,7 @@ def _bench(cards: tuple[Card, ...], share: Sharing, phantom: Phantom | None = No
     )
 
 
-def _facts(card: Card) -> dict[str, Any]:
+def _facts(card: NvmlCard) -> dict[str, Any]:
     return {
         "index": card.index,
         "name": card.name,

@@ -17,7 +17,7 @@ from typing import Any, Final
 from oomph.errors import ToolchainError
 from oomph.measure.energy import Reading as Joules
 from oomph.measure.energy import counter_fault, integrated
-from oomph.measure.nvml import Card, CardLostError, CardSensors, Nvml, Unread
+from oomph.measure.nvml import CardLostError, CardSensors, Nvml, NvmlCard, Unread
 from oomph.measure.probes import Reading
 from oomph.measure.visible import seen_cards
 from oomph.phantom.cards import Phantom
@@ -32,7 +32,7 @@ class _Watch:
     """One card while a worker is on it. `lost` is how its last sample went; `others` is None
     without a list."""
 
-    card: Card
+    card: NvmlCard
     device: str
     idle_bytes: int | None
     method: str = "device_minus_idle"

@@ -14,7 +14,7 @@ from typing import Any
 
 from oomph.measure.child import GLANCE_S
 from oomph.measure.executors import Completed, Executor, Job
-from oomph.measure.nvml import Card
+from oomph.measure.nvml import NvmlCard
 from oomph.records.environment import physical_cores
 from oomph.records.schema import Environment
 
@@ -53,8 +53,8 @@ class CardsExecutor:
 
     def __init__(
         self,
-        cards: Sequence[Card],
-        share: Callable[[tuple[Card, ...]], Share],
+        cards: Sequence[NvmlCard],
+        share: Callable[[tuple[NvmlCard, ...]], Share],
         *,
         at_once: int,
         company: Company,
@@ -85,7 +85,7 @@ class CardsExecutor:
                     at_start = self._company.n_workers
 
     @contextlib.contextmanager
-    def _taken(self, n_cards: int, stop: threading.Event) -> Iterator[tuple[Card, ...]]:
+    def _taken(self, n_cards: int, stop: threading.Event) -> Iterator[tuple[NvmlCard, ...]]:
         """So many cards, first come first served; none where the wait was called off."""
         with self._turn, self._changed:
             while len(self._free) < n_cards and not stop.is_set():
@@ -99,7 +99,7 @@ class CardsExecutor:
                 self._free = [card for card in self._all if card in cards or card in self._free]
                 self._changed.notify_all()
 
-    def _threads(self, cards: tuple[Card, ...], share: Share) -> int:
+    def _threads(self, cards: tuple[NvmlCard, ...], share: Share) -> int:
         """Cores for one worker: those it is kept to, shared with the workers that may be kept to
         them, too."""
         n_cores, sharing = physical_cores(), len(self._all)
@@ -109,7 +109,7 @@ class CardsExecutor:
         return max(1, n_cores // max(1, min(self._at_once, sharing // len(cards))))
 
 
-def shared_cpus(cards: Sequence[Card]) -> tuple[int, ...]:
+def shared_cpus(cards: Sequence[NvmlCard]) -> tuple[int, ...]:
     """The CPUs near all of these cards; none where they are on several nodes or the driver does not
     tell."""
     return cards[0].cpus if len({card.cpus for card in cards}) == 1 else ()

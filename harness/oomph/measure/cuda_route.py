@@ -11,12 +11,12 @@ from typing import Any, Final
 
 from oomph.cuda import plugin
 from oomph.cuda.backend import BASE
-from oomph.cuda.compatibility import Verdict, card_verdict, driver_verdict, parse_capability
+from oomph.cuda.compatibility import CardVerdict, card_verdict, driver_verdict, parse_capability
 from oomph.cuda.fatbin import GpuCode, Version, read_gpu_code
 from oomph.cuda.nvidia import cuda_major
 from oomph.cuda.plugin import Plugin
 from oomph.errors import ToolchainError
-from oomph.measure.nvml import Card
+from oomph.measure.nvml import NvmlCard
 from oomph.records.environment import built_with_cuda
 
 WITHOUT_DRIVER: Final = (
@@ -42,17 +42,17 @@ class CudaRoute:
         """The GPU code inside."""
         return read_gpu_code(self.library)
 
-    def driver_verdict(self, driver_cuda: Version | None) -> Verdict:
+    def driver_verdict(self, driver_cuda: Version | None) -> CardVerdict:
         """Whether the driver is new enough for it."""
         return driver_verdict(cuda_major(self.library), driver_cuda)
 
-    def card_verdict(self, card: Card, driver_cuda: Version | None) -> Verdict | None:
+    def card_verdict(self, card: NvmlCard, driver_cuda: Version | None) -> CardVerdict | None:
         """Whether it runs on the card; None where the card does not tell its compute capability."""
         if card.compute_capability is None:
             return None
         return card_verdict(self.code(), parse_capability(card.compute_capability), driver_cuda)
 
-    def require(self, cards: Sequence[Card], driver_cuda: Version | None) -> None:
+    def require(self, cards: Sequence[NvmlCard], driver_cuda: Version | None) -> None:
         """ToolchainError for the first reason why it cannot run on these cards: a driver or a card
         too old, or another ggml that the loader would find first."""
         if self.plugin and (other := _other_ggml(self.plugin)):

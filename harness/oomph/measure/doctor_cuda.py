@@ -12,8 +12,8 @@ from oomph.cuda.plugin import Plugin
 from oomph.errors import ToolchainError
 from oomph.measure.cuda_route import CudaRoute, load_backend
 from oomph.measure.finding import Finding
-from oomph.measure.nvml import Card, CardLostError, CardMemory, Nvml
-from oomph.measure.nvml_library import DriverError
+from oomph.measure.nvml import CardLostError, CardMemory, Nvml, NvmlCard
+from oomph.measure.nvml_library import NvmlError
 from oomph.phantom.cards import Phantom
 from oomph.records.environment import built_with_cuda
 from oomph.units import mib
@@ -101,7 +101,7 @@ def _driver_and_cards(route: CudaRoute | None, phantom: Phantom | None) -> list[
         with Nvml(phantom.nvml_path if phantom else None) as nvml:
             driver, cuda_version, cards = nvml.driver, nvml.cuda_version, nvml.cards()
             memory = [nvml.memory(card.index) for card in cards]
-    except DriverError as error:
+    except NvmlError as error:
         return [_no_driver(error, route)]
     except CardLostError as error:
         remedy = "nvidia-smi --gpu-reset, or reboot"
@@ -120,7 +120,7 @@ def _driver_and_cards(route: CudaRoute | None, phantom: Phantom | None) -> list[
     return found
 
 
-def _no_driver(error: DriverError, route: CudaRoute | None) -> Finding:
+def _no_driver(error: NvmlError, route: CudaRoute | None) -> Finding:
     """A machine without a driver can do most; one whose driver is broken has a card that cannot be
     used."""
     if error.is_absent:
@@ -147,7 +147,7 @@ def _driver(route: CudaRoute | None, driver: str | None, cuda_version: Version |
 
 def _card(
     name: str,
-    card: Card,
+    card: NvmlCard,
     now: CardMemory | None,
     route: CudaRoute | None,
     cuda_version: Version | None,

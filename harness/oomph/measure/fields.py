@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from oomph.units import parse_size
 
 
-class Table(BaseModel):
+class StrictTable(BaseModel):
     """A table of TOML: unknown keys and other types are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -33,7 +33,7 @@ Bytes = Annotated[int, BeforeValidator(_as_bytes), Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 
 
-class Range(Table):
+class Range(StrictTable):
     """`{first, last, step}` or `{first, last, mult}`: both ends included where the stride meets
     them."""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, Self
 
 from oomph.config import RunConfig
-from oomph.measure.fields import Bytes, Seconds, Table
+from oomph.measure.fields import Bytes, Seconds, StrictTable
 from oomph.measure.workload import Workload
 
 LOAD_S: Final = 1800.0
@@ -22,7 +22,7 @@ GENEROSITY: Final = 20.0
 healthy worker."""
 
 
-class Limits(Table):
+class Limits(StrictTable):
     """What a worker may take. `memory_bytes` is set with setrlimit before llama.cpp is loaded: on
     private writable memory (`data`, which leaves the mapped weights out) or on everything mapped
     (`address_space`). Timeouts that are left out follow from what is expected. `reference_bytes`

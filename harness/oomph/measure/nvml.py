@@ -47,7 +47,7 @@ class CardLostError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Card:
+class NvmlCard:
     """Which card: `index` counts what this process may use, as CUDA does under
     CUDA_DEVICE_ORDER=PCI_BUS_ID.
 
@@ -138,13 +138,13 @@ class Nvml:
         version = self._ask(self._module.nvmlSystemGetCudaDriverVersion_v2)
         return None if version is None else (version // 1000, version % 1000 // 10)
 
-    def cards(self) -> tuple[Card, ...]:
+    def cards(self) -> tuple[NvmlCard, ...]:
         """The cards that this process may use, in NVML's order."""
         return tuple(self._card(index) for index in range(len(self._devices)))
 
-    def answering(self) -> tuple[tuple[Card, ...], str | None]:
+    def answering(self) -> tuple[tuple[NvmlCard, ...], str | None]:
         """Those of the cards that answer, and why the others do not; None where all do."""
-        found, reason = list[Card](), None
+        found, reason = list[NvmlCard](), None
         for index in range(len(self._devices)):
             try:
                 found.append(self._card(index))
@@ -290,11 +290,11 @@ class Nvml:
             "compute_mode": self._ask(module.nvmlDeviceGetComputeMode, handle),
         }
 
-    def _card(self, index: int) -> Card:
+    def _card(self, index: int) -> NvmlCard:
         module, device, memory = self._module, self._devices[index], self.memory(index)
         capability = self._ask(module.nvmlDeviceGetCudaComputeCapability, device.handle)
         total = None if memory is None else memory.total_bytes
-        return Card(
+        return NvmlCard(
             index=index,
             name=self._ask(module.nvmlDeviceGetName, device.handle) or "a card without a name",
             uuid=self._ask(module.nvmlDeviceGetUUID, device.handle) or "",

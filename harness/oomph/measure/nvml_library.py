@@ -25,7 +25,7 @@ _WAYS_OUT: Final = {
 }
 
 
-class DriverError(ToolchainError):
+class NvmlError(ToolchainError):
     """NVML cannot be used; `is_absent` where there is no driver at all, `way_out` is what mends
     it."""
 
@@ -42,7 +42,7 @@ def open_library(library: Path | None = None) -> ModuleType:
         module.nvmlInit()
     except module.NVMLError as error:
         way_out = _WAYS_OUT.get(error.value, "install NVIDIA's driver, or use --phantom")
-        raise DriverError(str(error), way_out, is_absent=error.value in NOT_THERE) from None
+        raise NvmlError(str(error), way_out, is_absent=error.value in NOT_THERE) from None
     return module
 
 
@@ -51,7 +51,7 @@ def _pynvml() -> ModuleType:
         import pynvml
     except ModuleNotFoundError:
         way_out = "run `pip install 'oomph[measure]'` to see this machine's cards"
-        raise DriverError("nvidia-ml-py is not installed", way_out, is_absent=True) from None
+        raise NvmlError("nvidia-ml-py is not installed", way_out, is_absent=True) from None
     return pynvml  # type: ignore[no-any-return]
 
 

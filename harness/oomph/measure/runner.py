@@ -35,7 +35,7 @@ class Runner:
     are expected to take: their timeouts are scaled by it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a sweep can be told
         self,
         store: Store,
         where: Executor | Sequence[Place],

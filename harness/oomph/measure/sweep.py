@@ -19,12 +19,12 @@ from pydantic import BaseModel, Field, ValidationError
 
 from oomph.config import LOAD_KNOBS, RunConfig
 from oomph.errors import ConfigError
-from oomph.measure.fields import Range, Seconds, Table, expand
+from oomph.measure.fields import Range, Seconds, StrictTable, expand
 from oomph.measure.limits import ExpectedSeconds, Limits, Timeouts
 from oomph.measure.workload import Workload
 
 
-class Group(Table):
+class Group(StrictTable):
     """One table `[[group]]`: axes of its own, and what it changes of the sweep's knobs, measurement
     and limits."""
 
@@ -36,7 +36,7 @@ class Group(Table):
     fresh_process: bool | None = None
 
 
-class SweepFile(Table):
+class SweepFile(StrictTable):
     """The whole of a sweep file; its comment says which question it answers."""
 
     name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
@@ -235,7 +235,7 @@ def _context_order(point: Point) -> tuple[bool, int, int, int]:
     )
 
 
-_T = TypeVar("_T", bound=Table)
+_T = TypeVar("_T", bound=StrictTable)
 
 
 def _table(

@@ -20,12 +20,12 @@ from oomph.config import RunConfig
 from oomph.errors import ConfigError
 from oomph.measure.bench import Bench
 from oomph.measure.cards_executor import CardsExecutor, Company
-from oomph.measure.nvml import Card
+from oomph.measure.nvml import NvmlCard
 from oomph.measure.plan import Place
 from oomph.measure.sweep import Point, Sweep
 
 ALL_LAYERS: Final = -1
-Fits = Callable[[RunConfig, Card], bool | None]
+Fits = Callable[[RunConfig, NvmlCard], bool | None]
 """Whether a configuration is expected to fit a card; None where nothing is known."""
 
 
@@ -84,14 +84,14 @@ def spread(
     return Spread(places=tuple(places), at_once=min(most, sum(place.at_once for place in places)))
 
 
-def _kinds(cards: Sequence[Card]) -> list[Sequence[Card]]:
-    kinds: dict[tuple[str, int | None], list[Card]] = {}
+def _kinds(cards: Sequence[NvmlCard]) -> list[Sequence[NvmlCard]]:
+    kinds: dict[tuple[str, int | None], list[NvmlCard]] = {}
     for card in cards:
         kinds.setdefault((card.name, card.total_bytes), []).append(card)
     return [*kinds.values()]
 
 
-def _fits_one(points: Sequence[Point], cards: Sequence[Card], fits: Fits) -> bool:
+def _fits_one(points: Sequence[Point], cards: Sequence[NvmlCard], fits: Fits) -> bool:
     """Whether any point may fit one card."""
     biggest = max(cards, key=lambda card: card.usable_bytes or 0)
     return any(fits(point.config.with_(n_devices=1), biggest) is not False for point in points)

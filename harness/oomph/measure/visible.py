@@ -4,10 +4,10 @@ import os
 from collections.abc import Mapping, Sequence
 
 from oomph.errors import ToolchainError
-from oomph.measure.nvml import Card, Nvml
+from oomph.measure.nvml import Nvml, NvmlCard
 
 
-def seen_cards(nvml: Nvml, environment: Mapping[str, str] = os.environ) -> tuple[Card, ...]:
+def seen_cards(nvml: Nvml, environment: Mapping[str, str] = os.environ) -> tuple[NvmlCard, ...]:
     """`visible_cards` of this machine; ToolchainError where one of them is lost, which is no matter
     to the others."""
     cards, reason = nvml.answering()
@@ -20,8 +20,8 @@ def seen_cards(nvml: Nvml, environment: Mapping[str, str] = os.environ) -> tuple
 
 
 def visible_cards(
-    cards: Sequence[Card], environment: Mapping[str, str] = os.environ
-) -> tuple[Card, ...]:
+    cards: Sequence[NvmlCard], environment: Mapping[str, str] = os.environ
+) -> tuple[NvmlCard, ...]:
     """The cards that a CUDA program sees, in its order (CUDA0 first): all, or what
     CUDA_VISIBLE_DEVICES names.
 
@@ -34,8 +34,8 @@ def visible_cards(
     return tuple(instances[:1] or seen)
 
 
-def _named(chosen: str, cards: Sequence[Card]) -> list[Card]:
-    seen: list[Card] = []
+def _named(chosen: str, cards: Sequence[NvmlCard]) -> list[NvmlCard]:
+    seen: list[NvmlCard] = []
     for item in (part.strip() for part in chosen.split(",")):
         named = [
             card
@@ -48,6 +48,6 @@ def _named(chosen: str, cards: Sequence[Card]) -> list[Card]:
     return seen
 
 
-def _number(card: Card) -> int:
+def _number(card: NvmlCard) -> int:
     """CUDA's number of the GPU, which its instances have together."""
     return card.index if card.number is None else card.number

@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from oomph.measure.fields import Count, Fraction, Seconds, Table, as_float, expand
+from oomph.measure.fields import Count, Fraction, Seconds, StrictTable, as_float, expand
 
 Depth = Annotated[float, BeforeValidator(as_float), Field(ge=0, le=1)]
 
 
-class Repetitions(Table):
+class Repetitions(StrictTable):
     """How often one test is timed: at least `least`, then on until the median is known to
     `half_width`.
 
@@ -36,7 +36,7 @@ class Repetitions(Table):
         return self
 
 
-class Text(Table):
+class Text(StrictTable):
     """A text whose negative log-likelihood is taken: its first `n_tokens`, in passes of `n_ctx`
     (one by default).
 
@@ -62,7 +62,7 @@ class Text(Table):
         return self
 
 
-class NeedleTest(Table):
+class NeedleTest(StrictTable):
     """Facts hidden in a long text and asked for, through the chat template of an instruct model.
 
     The text fills the context, or `n_tokens` of it, with one fact at each of `depths` (0 is its
@@ -88,7 +88,7 @@ class NeedleTest(Table):
         return data
 
 
-class Workload(Table):
+class Workload(StrictTable):
     """What is done with a context once it stands.
 
     `depths` are the fills at which `n_prompt` tokens of prefill and `n_gen` of decode are timed,

@@ -19,7 +19,7 @@ from oomph.cuda.backend import (
     BASE,
     HOST_BASE,
     LIBRARY,
-    Backend,
+    CudaBackend,
     installed_backend,
     require_match,
     wheel_libraries,
@@ -84,7 +84,7 @@ def compiler() -> str:
     raise ToolchainError("a C compiler is needed for the phantom card; install gcc, or set CC")
 
 
-def _key(backend: Backend, llama_cpp: Path) -> str:
+def _key(backend: CudaBackend, llama_cpp: Path) -> str:
     """A hash of the sources, the backend and ggml's base: the folder's links are right for these
     only."""
     digest = hashlib.sha256()
@@ -96,7 +96,7 @@ def _key(backend: Backend, llama_cpp: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _lay_out(folder: Path, backend: Backend, llama_cpp: Path) -> None:
+def _lay_out(folder: Path, backend: CudaBackend, llama_cpp: Path) -> None:
     folder.mkdir()
     versions = SOURCES / "exports.map"
     _compile(

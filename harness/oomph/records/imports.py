@@ -293,7 +293,7 @@ def _from_ctxprobe(row: Row, path: Path, model: str | ModelIdentity | None) -> R
     )
 
 
-def _record(
+def _record(  # noqa: PLR0913 - a part of the record each
     path: Path,
     *,
     origin: str,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from oomph.transpiler.expressions import Expressions
 from oomph.transpiler.program import Place
-from oomph.transpiler.signatures import NotTranslated, Signature
+from oomph.transpiler.signatures import NotTranslatedError, Signature
 
 STRING_METHODS = frozenset(
     {
@@ -106,9 +106,9 @@ class Calls(Expressions):
             if len(signatures) == 1 or not placed:
                 return f"{owner}.{name}({', '.join(self._arguments(node, signature))})"
         if signatures:
-            raise NotTranslated(f"classes disagree on what {name} takes")
+            raise NotTranslatedError(f"classes disagree on what {name} takes")
         if node.keywords:
-            raise NotTranslated(
+            raise NotTranslatedError(
                 f"no method {name} is known, so what its arguments are called neither"
             )
         arguments = [self._item(argument, exhausts=name in EXHAUSTING) for argument in node.args]
@@ -122,13 +122,13 @@ class Calls(Expressions):
         given = self.all(node.args)
         if signature is None:
             if node.keywords:
-                raise NotTranslated("named arguments of what is no function")
+                raise NotTranslatedError("named arguments of what is no function")
             return given
         own = {k.arg: self.expression(k.value) for k in node.keywords if k.arg in signature.order}
         if len(own) == len(node.keywords):
             return signature.lay_out(given, own)
         if not signature.others:
-            raise NotTranslated("named arguments that the function does not have")
+            raise NotTranslatedError("named arguments that the function does not have")
         rest = [keyword for keyword in node.keywords if keyword.arg not in own]
         return signature.lay_out(given, {**own, signature.others: self._others(rest)})
 

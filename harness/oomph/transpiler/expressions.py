@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from oomph.transpiler.program import Module, Place, Program
-from oomph.transpiler.signatures import NotTranslated, defaults_of
+from oomph.transpiler.signatures import NotTranslatedError, defaults_of
 
 BUILTINS = frozenset(
     {
@@ -102,12 +102,12 @@ class Expressions:
             raise self.refusal(node, f"{type(node).__name__} is not translated")
         try:
             return str(translate(node))
-        except NotTranslated as error:
+        except NotTranslatedError as error:
             raise error if ":" in str(error) else self.refusal(node, str(error)) from None
 
-    def refusal(self, node: ast.AST, why: str) -> NotTranslated:
+    def refusal(self, node: ast.AST, why: str) -> NotTranslatedError:
         """The error that names the place."""
-        return NotTranslated(
+        return NotTranslatedError(
             f"{self.module.name}:{getattr(node, 'lineno', '?')}: {why}: {ast.unparse(node)[:80]}"
         )
 
@@ -126,9 +126,9 @@ class Expressions:
 
     def _constant(self, node: ast.Constant) -> str:
         if not isinstance(node.value, str | int | float | None):
-            raise NotTranslated("no such constant")
+            raise NotTranslatedError("no such constant")
         if isinstance(node.value, int) and abs(node.value) > LARGEST_INTEGER:
-            raise NotTranslated("more than JavaScript counts to")
+            raise NotTranslatedError("more than JavaScript counts to")
         return json.dumps(node.value)
 
     def _name(self, node: ast.Name) -> str:
@@ -139,7 +139,7 @@ class Expressions:
             return local_name(node.id)
         if node.id in BUILTINS:
             return f"${node.id}"
-        raise NotTranslated("a name that is not known")
+        raise NotTranslatedError("a name that is not known")
 
     def is_local(self, name: str) -> bool:
         """Whether `name` is a parameter or a variable here."""
@@ -277,7 +277,7 @@ class Expressions:
             return f"({left} {symbol} {right})"
         if helper := _HELPERS.get(type(node.op)):
             return f"{helper}({left}, {right})"
-        raise NotTranslated(f"{type(node.op).__name__} is not translated")
+        raise NotTranslatedError(f"{type(node.op).__name__} is not translated")
 
     def _unaryop(self, node: ast.UnaryOp) -> str:
         if isinstance(node.op, ast.Not):

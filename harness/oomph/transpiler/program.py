@@ -11,7 +11,7 @@ from functools import cached_property
 from importlib import resources
 
 from oomph.transpiler.signatures import (
-    NotTranslated,
+    NotTranslatedError,
     Signature,
     constructor_signature,
     decorators_of,
@@ -146,7 +146,7 @@ class Program:
     def _reach(self, place: Place) -> None:
         if self.module(place[0]).is_ours and place[1]:
             if self.definition(place) is None:
-                raise NotTranslated(f"{place[0]} defines no {place[1]} at its top level")
+                raise NotTranslatedError(f"{place[0]} defines no {place[1]} at its top level")
             self.reached[place] = None
 
     def _follow_all(self) -> None:

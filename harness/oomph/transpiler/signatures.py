@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
-class NotTranslated(Exception):
+class NotTranslatedError(Exception):
     """Python that this package does not translate: a bug of whoever wrote it, or a gap to fill
     here."""
 
@@ -39,10 +39,10 @@ class Signature:
             return list(given)
         head, tail = given[: len(self.positional)], given[len(self.positional) :]
         if any(argument.startswith("...") for argument in head):
-            raise NotTranslated("a starred argument stands before a named one")
+            raise NotTranslatedError("a starred argument stands before a named one")
         slots = {**dict(zip(self.positional, head, strict=False)), **named}
         if unknown := slots.keys() - set(self.order):
-            raise NotTranslated(f"there is no parameter {min(unknown)}")
+            raise NotTranslatedError(f"there is no parameter {min(unknown)}")
         values = [slots.get(name, "undefined") for name in self.order]
         while not tail and values and values[-1] == "undefined":
             values.pop()

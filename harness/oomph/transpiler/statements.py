@@ -12,7 +12,7 @@ from oomph.transpiler.calls import Calls
 from oomph.transpiler.expressions import local_name, names_in
 from oomph.transpiler.program import Program
 from oomph.transpiler.signatures import (
-    NotTranslated,
+    NotTranslatedError,
     decorators_of,
     fields_of,
     is_dataclass,
@@ -26,7 +26,7 @@ def translate(program: Program) -> str:
     lines: list[str] = []
     names = Counter(name.rpartition(".")[2] for name in {module for module, _ in program.reached})
     if alike := [name for name, times in names.items() if times > 1]:
-        raise NotTranslated(
+        raise NotTranslatedError(
             f"two modules are called {alike[0]}; a definition's JavaScript name begins with its "
             "module's"
         )

@@ -7,7 +7,7 @@ from oomph.units import NOT_MEASURED, mib, share
 from oomph.views.table import Cell, Table
 
 if TYPE_CHECKING:
-    from oomph.calibrate.left_out import Errors
+    from oomph.calibrate.left_out import HeldOutErrors
     from oomph.calibrate.result import FitResult, FittedCoefficient
 
 
@@ -69,7 +69,7 @@ def errors_table(fit: "FitResult") -> Table:
     )
 
 
-def _cells(errors: "Errors") -> tuple[Cell, ...]:
+def _cells(errors: "HeldOutErrors") -> tuple[Cell, ...]:
     sizes = (errors.median, errors.p90, errors.worst)
     return (
         *(Cell(share(s) if s is not None else NOT_MEASURED, s) for s in sizes),

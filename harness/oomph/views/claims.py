@@ -8,9 +8,9 @@ from oomph.analysis.claims import (
     GB,
     Claim,
     ClaimsFile,
+    ClaimVerdict,
     Rule,
     Tried,
-    Verdict,
     judge,
     judge_rule,
 )
@@ -18,7 +18,7 @@ from oomph.config import RunConfig
 from oomph.views.table import Cell, Table, number, render_markdown
 
 
-def claims_table(card: str, rows: Iterable[tuple[Claim, Tried, Verdict]]) -> Table:
+def claims_table(card: str, rows: Iterable[tuple[Claim, Tried, ClaimVerdict]]) -> Table:
     """One row a claim and setting, in GB of 10^9 bytes."""
     return Table(
         caption=f"Claims, tried on {card} (GB are 10^9 bytes; without the CUDA context)",
@@ -48,10 +48,10 @@ def claims_table(card: str, rows: Iterable[tuple[Claim, Tried, Verdict]]) -> Tab
     )
 
 
-def claims_summary(rows: Iterable[tuple[Claim, Tried, Verdict]]) -> list[str]:
+def claims_summary(rows: Iterable[tuple[Claim, Tried, ClaimVerdict]]) -> list[str]:
     """One sentence a claim: under which settings it holds, and what is allocated between the
     extremes."""
-    by_claim: dict[str, list[tuple[Tried, Verdict]]] = {}
+    by_claim: dict[str, list[tuple[Tried, ClaimVerdict]]] = {}
     for claim, tried, verdict in rows:
         by_claim.setdefault(claim.says, []).append((tried, verdict))
     sentences = []
@@ -73,7 +73,7 @@ def claims_summary(rows: Iterable[tuple[Claim, Tried, Verdict]]) -> list[str]:
     return sentences
 
 
-def rules_table(rows: Iterable[tuple[Rule, Tried, Verdict]]) -> Table:
+def rules_table(rows: Iterable[tuple[Rule, Tried, ClaimVerdict]]) -> Table:
     """One row a rule and setting; the settings are those of any of its points."""
     return Table(
         caption="Rules of thumb",

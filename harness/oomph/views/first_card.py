@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal
 
 from oomph.analysis.first_card.predictions import SEAL
-from oomph.analysis.first_card.verdict import Errors, Judged, Verdict
+from oomph.analysis.first_card.verdict import DayVerdict, Judged, QuantityErrors
 from oomph.calibrate.comparison import Comparison
 from oomph.measure.first_card.visit import Planned
 from oomph.records.schema import Record
@@ -76,7 +76,7 @@ def plan_table(plan: list[Planned], *, minutes: float) -> Table:
     )
 
 
-def errors_table(verdict: Verdict) -> Table:
+def errors_table(verdict: DayVerdict) -> Table:
     """One row a quantity: how far the predictions made before were off, and what a calibration
     leaves."""
     return Table(
@@ -102,14 +102,14 @@ def _error_row(judged: Judged) -> tuple[Cell, ...]:
     )
 
 
-def _size(errors: Errors | None, which: Literal["median", "worst"]) -> Cell:
+def _size(errors: QuantityErrors | None, which: Literal["median", "worst"]) -> Cell:
     if errors is None:
         return Cell(NOT_MEASURED)
     value: float = getattr(errors, which)
     return Cell(share(value) if errors.is_rate else mib(value, 2), value)
 
 
-def _bias(errors: Errors | None) -> Cell:
+def _bias(errors: QuantityErrors | None) -> Cell:
     if errors is None:
         return Cell(NOT_MEASURED)
     return Cell(
@@ -117,13 +117,13 @@ def _bias(errors: Errors | None) -> Cell:
     )
 
 
-def _inside(errors: Errors | None) -> Cell:
+def _inside(errors: QuantityErrors | None) -> Cell:
     if errors is None or errors.coverage is None:
         return Cell(NOT_MEASURED)
     return Cell(share(errors.coverage, 0), errors.coverage)
 
 
-def rates_table(verdict: Verdict) -> Table:
+def rates_table(verdict: DayVerdict) -> Table:
     """Every rate that was predicted before, beside the measured one, with the energy of a token."""
     rows = []
     records = {record.record_id: record for record in verdict.records}
@@ -168,7 +168,7 @@ def joules_per_token(record: Record, comparison: Comparison) -> float | None:
     return None
 
 
-def views_table(verdict: Verdict) -> Table:
+def views_table(verdict: DayVerdict) -> Table:
     """One row a run on a card: its memory by every account."""
     before = {
         c.record_id: c.predicted for c in verdict.comparisons if c.quantity == "total_vram_bytes"
@@ -192,7 +192,7 @@ def views_table(verdict: Verdict) -> Table:
     )
 
 
-def frontiers_table(verdict: Verdict) -> Table:
+def frontiers_table(verdict: DayVerdict) -> Table:
     """Where contexts end in what a ballast left."""
     rows = tuple(
         (
@@ -212,7 +212,7 @@ def frontiers_table(verdict: Verdict) -> Table:
     )
 
 
-def stages_table(verdict: Verdict) -> Table:
+def stages_table(verdict: DayVerdict) -> Table:
     """How each setting that was to run out of memory did, in CUDA's own words."""
     rows = tuple(
         (
@@ -258,7 +258,7 @@ def _fact(key: str, value: Any) -> Cell:
     return Cell(", ".join(f"{each:g}" for each in value) if isinstance(value, list) else str(value))
 
 
-def steps_table(verdict: Verdict) -> Table:
+def steps_table(verdict: DayVerdict) -> Table:
     """How each step ended and what it took."""
     rows = tuple(
         (
@@ -273,7 +273,7 @@ def steps_table(verdict: Verdict) -> Table:
     return Table(caption="Steps", columns=("step", "state", "took", "why"), rows=rows)
 
 
-def first_chapter(verdict: Verdict, title: str) -> Chapter:
+def first_chapter(verdict: DayVerdict, title: str) -> Chapter:
     """What stands before the page's chapters of single models."""
     facts = (facts_table(verdict.facts),) if verdict.facts else ()
     sections = (
@@ -311,7 +311,7 @@ _ACCOUNTS: Final = (
 )
 
 
-def _sealed(verdict: Verdict) -> str:
+def _sealed(verdict: DayVerdict) -> str:
     if not verdict.is_sealed:
         return _NOT_THE_SAME + "."
     return (
@@ -319,7 +319,7 @@ def _sealed(verdict: Verdict) -> str:
     )
 
 
-def _headline(verdict: Verdict) -> str:
+def _headline(verdict: DayVerdict) -> str:
     ran = sum(record.outcome.label == "ok" for record in verdict.records)
     right = sum(seen.predicted == seen.seen for seen in verdict.stages)
     stages = (
@@ -330,7 +330,7 @@ def _headline(verdict: Verdict) -> str:
     return f"{ran} of {len(verdict.records)} points ran{stages}"
 
 
-def evidence(verdict: Verdict) -> Iterator[str]:
+def evidence(verdict: DayVerdict) -> Iterator[str]:
     """The verdict in sentences."""
     if not verdict.is_sealed and verdict.records:
         yield _NOT_THE_SAME
@@ -343,13 +343,9 @@ def evidence(verdict: Verdict) -> Iterator[str]:
                 f"{found.step}: predicted to end at n_ctx {count(found.predicted)}, ends at "
                 f"{count(found.measured)}"
             )
-    if verdict.facts:
-        context = verdict.facts["context"]
-        if context["nvml_device_bytes"]:
-            yield (
-                f"a CUDA context without any allocation takes {mib(context['nvml_device_bytes'])} "
-                "by NVML"
-            )
+    context_bytes = (verdict.facts or {}).get("context", {}).get("nvml_device_bytes")
+    if context_bytes:
+        yield f"a CUDA context without any allocation takes {mib(context_bytes)} by NVML"
     for entry in verdict.steps:
         if entry.state in ("left out", "failed", "stopped"):
             yield f"{entry.step}: {entry.state}, {entry.why}"

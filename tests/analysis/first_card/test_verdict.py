@@ -14,7 +14,7 @@ from oomph.analysis.first_card.predictions import (
     unmeasured,
     write_predictions,
 )
-from oomph.analysis.first_card.verdict import Verdict, verdict
+from oomph.analysis.first_card.verdict import DayVerdict, verdict
 from oomph.calibrate.comparison import record_config
 from oomph.estimate.estimator import Estimator
 from oomph.gpus import gpu
@@ -109,11 +109,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(folder: Path) -> Verdict:
+def found(folder: Path) -> DayVerdict:
     return verdict(folder, PROTOCOL, estimator_of)
 
 
-def test_the_errors_are_those_that_were_made(found: Verdict) -> None:
+def test_the_errors_are_those_that_were_made(found: DayVerdict) -> None:
     judged = {each.quantity: each for each in found.errors}
     memory, decode = judged["total_vram_bytes"].before, judged["decode_tokens_per_s"].before
     assert memory is not None
@@ -124,7 +124,7 @@ def test_the_errors_are_those_that_were_made(found: Verdict) -> None:
     assert decode.n == len([row for row in rates_table(found).rows if row[2].text == "decode"])
 
 
-def test_a_calibration_on_other_points_takes_most_of_it_away(found: Verdict) -> None:
+def test_a_calibration_on_other_points_takes_most_of_it_away(found: DayVerdict) -> None:
     assert found.fit is not None
     for judged in found.errors:
         if judged.quantity in ("total_vram_bytes", "decode_tokens_per_s", "prefill_tokens_per_s"):
@@ -143,7 +143,7 @@ def test_what_was_disturbed_is_shown_and_counts_in_no_error(tmp_path: Path) -> N
     assert any(row[-2].text.endswith(", disturbed") for row in rates_table(disturbed).rows)
 
 
-def test_each_account_is_of_the_worker_alone(found: Verdict) -> None:
+def test_each_account_is_of_the_worker_alone(found: DayVerdict) -> None:
     for views in found.views:
         predicted = estimator_of(views.record).predict(record_config(views.record))
         total = predicted.memory.devices["CUDA0"].total_bytes

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from oomph.errors import StoreError
-from oomph.measure.first_card.journal import Entry, Journal, Lines
+from oomph.measure.first_card.journal import Journal, JournalEntry, Lines
 
 
 def test_the_last_entry_of_a_step_counts(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "new")
-    journal.note(Entry(step="a", state="left out", why="the time"))
-    journal.note(Entry(step="b", state="done", seconds=2.5, facts={"x": 1}))
-    journal.note(Entry(step="a", state="done"))
+    journal.note(JournalEntry(step="a", state="left out", why="the time"))
+    journal.note(JournalEntry(step="b", state="done", seconds=2.5, facts={"x": 1}))
+    journal.note(JournalEntry(step="a", state="done"))
     entries = Journal(tmp_path / "new").entries()
     assert [(entry.step, entry.state) for entry in entries.values()] == [
         ("a", "done"),

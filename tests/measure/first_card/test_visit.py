@@ -13,7 +13,7 @@ from oomph.measure.bench import Bench, Share
 from oomph.measure.executors import Completed, Job
 from oomph.measure.first_card.journal import Journal
 from oomph.measure.first_card.protocol import Protocol, Step
-from oomph.measure.first_card.visit import Event, Opened, Provoked, Visit
+from oomph.measure.first_card.visit import Opened, Provoked, Visit, VisitEvent
 from oomph.measure.frontier import Slack
 from oomph.measure.plan import Subject, open_subject
 from oomph.measure.sweep import Sweep, SweepFile
@@ -112,7 +112,7 @@ def visit(
     *,
     minutes: float = 1.0,
     seconds: float = 0.1,
-) -> list[Event]:
+) -> list[VisitEvent]:
     visiting = Visit(
         Protocol.parse(STEPS),
         bench_of(executor),
@@ -124,7 +124,7 @@ def visit(
     return list(visiting.run())
 
 
-def texts(events: Sequence[Event]) -> list[tuple[str, str]]:
+def texts(events: Sequence[VisitEvent]) -> list[tuple[str, str]]:
     return [(event.step, event.text) for event in events if event.record is None]
 
 

@@ -14,7 +14,7 @@ from oomph.architectures.spec import read_model_file
 from oomph.estimate.estimator import Estimator
 from oomph.models.demo import demo_model
 from oomph.views.launch.library import render_python
-from oomph.views.launch.saying import Unsayable
+from oomph.views.launch.saying import UnsayableError
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_a_cache_type_that_llama_cpp_python_has_no_name_for_is_a_number(
 def test_a_knob_that_llama_has_no_word_for_is_not_passed_over(
     make_launch: Callable[..., Launch],
 ) -> None:
-    with pytest.raises(Unsayable, match="cannot put experts or single tensors on the CPU"):
+    with pytest.raises(UnsayableError, match="cannot put experts or single tensors on the CPU"):
         render_python(make_launch("qwen3-30b-a3b:Q8_0", n_ctx=512, n_cpu_moe=3))
 
 
@@ -46,15 +46,15 @@ def test_a_knob_that_llama_has_no_word_for_is_not_passed_over(
 def test_every_argument_is_one_of_llamas(launches: dict[str, Launch], name: str) -> None:
     seen: dict[str, object] = {}
 
-    class Stopped(Exception):
+    class StoppedError(Exception):
         """Raised where the model would be loaded."""
 
     def stand_in(**arguments: object) -> None:
         seen.update(arguments)
-        raise Stopped
+        raise StoppedError
 
     program = render_python(launches[name]).replace("llama_cpp.Llama(", "stand_in(")
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         exec(program, {"stand_in": stand_in})
     assert seen.keys() <= inspect.signature(llama_cpp.Llama.__init__).parameters.keys()
     assert seen["n_ctx"] == launches[name].config.n_ctx

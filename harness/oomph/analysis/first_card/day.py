@@ -5,7 +5,7 @@ from pathlib import Path
 
 from oomph.analysis.first_card.expectations import Foreseen
 from oomph.analysis.first_card.predictions import asked_protocol
-from oomph.analysis.first_card.verdict import EstimatorOf, Verdict, verdict
+from oomph.analysis.first_card.verdict import DayVerdict, EstimatorOf, verdict
 from oomph.errors import StoreError, UnknownNameError
 from oomph.estimate.estimator import Estimator
 from oomph.gpus import GpuSpec, gpu
@@ -21,7 +21,7 @@ class Day:
     """A folder's verdict with the estimators that it was made with, those of before the card was
     seen; `where` is the card or the processor."""
 
-    verdict: Verdict
+    verdict: DayVerdict
     estimator_of: EstimatorOf
     where: str
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from oomph.analysis.first_card.expectations import Foreseen
 from oomph.calibrate.comparison import Comparison, compare
-from oomph.measure.first_card.journal import Entry, Journal, Lines
+from oomph.measure.first_card.journal import Journal, JournalEntry, Lines
 from oomph.measure.first_card.protocol import Protocol, Step
 from oomph.measure.first_card.visit import Models
 from oomph.measure.plan import Subject, as_measurable
@@ -65,7 +65,7 @@ def write_predictions(
     if fresh:
         lines.append(*fresh)
         journal.note(
-            Entry(
+            JournalEntry(
                 step=SEAL,
                 state="done",
                 facts={

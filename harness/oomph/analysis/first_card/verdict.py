@@ -25,7 +25,7 @@ from oomph.calibrate.fit import Part, fit_models
 from oomph.calibrate.result import FitResult
 from oomph.errors import FitError
 from oomph.estimate.estimator import Estimator
-from oomph.measure.first_card.journal import Entry, Journal
+from oomph.measure.first_card.journal import Journal, JournalEntry
 from oomph.measure.first_card.protocol import Protocol
 from oomph.measure.first_card.visit import ballast_folder
 from oomph.records.schema import Record
@@ -38,7 +38,7 @@ FOLDS: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Errors:
+class QuantityErrors:
     """How far predictions of one quantity were off: bytes for memory, fractions of the measured
     rate for speed.
 
@@ -67,8 +67,8 @@ class Judged:
 
     quantity: str
     n_disturbed: int
-    before: Errors | None
-    calibrated: Errors | None
+    before: QuantityErrors | None
+    calibrated: QuantityErrors | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,13 +114,13 @@ class Views:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class DayVerdict:
     """All that the protocol brought. `is_sealed` says whether the predictions are those of before
     the first step."""
 
     records: Sequence[Record]
     ballast_records: Mapping[str, Sequence[Record]]
-    steps: Sequence[Entry]
+    steps: Sequence[JournalEntry]
     is_sealed: bool
     errors: Sequence[Judged]
     comparisons: Sequence[Comparison]
@@ -132,7 +132,7 @@ class Verdict:
     unfitted: str = ""
 
 
-def verdict(folder: Path, protocol: Protocol, estimator_of: EstimatorOf) -> Verdict:
+def verdict(folder: Path, protocol: Protocol, estimator_of: EstimatorOf) -> DayVerdict:
     """What the folder holds, judged; with no record in it everything is empty."""
     records = [record for record in Store(folder).records() if "anchor_of" not in record.conditions]
     worked = [record for record in records if did_work(record)]
@@ -146,7 +146,7 @@ def verdict(folder: Path, protocol: Protocol, estimator_of: EstimatorOf) -> Verd
     fit, unfitted = _fit(_parts(worked, estimator_of))
     calibrated = _held_out(worked, estimator_of) if fit else []
     facts = entries.get("facts")
-    return Verdict(
+    return DayVerdict(
         records=records,
         ballast_records=ballasts,
         steps=list(entries.values()),
@@ -234,7 +234,7 @@ def _key(comparison: Comparison) -> tuple[object, ...]:
     return comparison.record_id, comparison.quantity, comparison.device, comparison.n_depth
 
 
-def _errors(quantity: str, comparisons: Sequence[Comparison]) -> Errors | None:
+def _errors(quantity: str, comparisons: Sequence[Comparison]) -> QuantityErrors | None:
     own = [each for each in comparisons if each.measured and not each.is_disturbed]
     if not own:
         return None
@@ -242,7 +242,7 @@ def _errors(quantity: str, comparisons: Sequence[Comparison]) -> Errors | None:
     errors = [(each.predicted - each.measured) / (each.measured if is_rate else 1) for each in own]
     told = [each for each in own if each.lower is not None and each.upper is not None]
     inside = [each for each in told if (each.lower or 0) <= each.measured <= (each.upper or 0)]
-    return Errors(
+    return QuantityErrors(
         quantity=quantity,
         n=len(own),
         median=median(map(abs, errors)),

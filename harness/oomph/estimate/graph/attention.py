@@ -15,7 +15,7 @@ ROTATION_STEP = 64
 """Head widths that a quantized cache's Hadamard rotation divides."""
 
 
-def attend(
+def attend(  # noqa: PLR0913 - build_attn_mha's own arguments
     b: Builder,
     q: Tensor,
     k: Tensor | None,

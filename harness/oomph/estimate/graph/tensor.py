@@ -67,7 +67,7 @@ class Tensor:
         "view_src",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a field of ggml_tensor each
         self,
         op: str,
         quant: QuantType,

@@ -4,10 +4,10 @@ from typing import Any
 
 from oomph.measure.ballast import door_to, holding
 from oomph.measure.bench import Bench
-from oomph.measure.nvml import Card, Nvml
+from oomph.measure.nvml import Nvml, NvmlCard
 
 
-def card_facts(bench: Bench, card: Card) -> dict[str, Any]:
+def card_facts(bench: Bench, card: NvmlCard) -> dict[str, Any]:
     """`nvml` and `cuda` as they say it, and `context`: what a context without any allocation takes,
     seen three ways.
 

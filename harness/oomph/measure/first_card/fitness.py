@@ -4,14 +4,14 @@ from typing import Final
 
 from oomph.errors import ToolchainError
 from oomph.measure.bench import Bench
-from oomph.measure.nvml import Card, CardLostError, Nvml
+from oomph.measure.nvml import CardLostError, Nvml, NvmlCard
 from oomph.units import MIB, mib
 
 IDLE_BYTES: Final = 1024 * MIB
 """A desktop takes some hundred MiB of a card; what takes more is a program that computes."""
 
 
-def only_card(bench: Bench) -> Card:
+def only_card(bench: Bench) -> NvmlCard:
     """The card that the protocol is for: the first that CUDA shows; ToolchainError where there is
     none."""
     if not bench.cards:
@@ -23,7 +23,7 @@ def only_card(bench: Bench) -> Card:
     return bench.cards[0]
 
 
-def refuse_unready(bench: Bench, card: Card) -> None:
+def refuse_unready(bench: Bench, card: NvmlCard) -> None:
     """ToolchainError for a card that is busy or gone, one sentence each; the bench has refused what
     is too old."""
     try:

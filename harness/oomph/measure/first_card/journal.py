@@ -14,7 +14,7 @@ State = Literal["done", "stopped", "left out", "failed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class JournalEntry:
     """How a step ended: `why` says what kept it from being done; `seconds` is what it took."""
 
     step: str
@@ -69,17 +69,17 @@ class Journal:
         self.path = folder / "journal.jsonl"
         self._lines = Lines(self.path)
 
-    def note(self, entry: Entry) -> None:
+    def note(self, entry: JournalEntry) -> None:
         """Put down how a step ended."""
         at = datetime.now(UTC).isoformat(timespec="seconds")
         self._lines.append(
             {"at": at, **{key: value for key, value in asdict(entry).items() if value is not None}}
         )
 
-    def entries(self) -> dict[str, Entry]:
+    def entries(self) -> dict[str, JournalEntry]:
         """The last entry of each step, in the order in which they first came."""
-        found: dict[str, Entry] = {}
+        found: dict[str, JournalEntry] = {}
         for line in self._lines.read():
-            known = {key: line[key] for key in Entry.__slots__ if key in line}
-            found[str(line.get("step"))] = Entry(**known)
+            known = {key: line[key] for key in JournalEntry.__slots__ if key in line}
+            found[str(line.get("step"))] = JournalEntry(**known)
         return found

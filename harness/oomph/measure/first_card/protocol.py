@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from oomph.config import RunConfig
 from oomph.errors import ConfigError
-from oomph.measure.fields import Bytes, Table
+from oomph.measure.fields import Bytes, StrictTable
 from oomph.measure.frontier import LIMIT, filled_sweep
 from oomph.measure.sweep import Point, Sweep, SweepFile
 
@@ -22,7 +22,7 @@ Size = Literal["full", "small"]
 LOAD_MODE: Final = "auto"
 
 
-class Step(Table):
+class Step(StrictTable):
     """One step. `model` is a role of the protocol's; `leave` makes it a ballast's, else it is a
     sweep.
 
@@ -78,7 +78,7 @@ class Step(Table):
         )
 
 
-class Protocol(Table):
+class Protocol(StrictTable):
     """The models by role, and the steps in their order; `size` is which of oomph's own it is."""
 
     models: dict[str, str]

@@ -18,11 +18,11 @@ from oomph.measure.ballast import BallastedExecutor, ballasted, door_to, holding
 from oomph.measure.bench import Bench
 from oomph.measure.executors import Executor
 from oomph.measure.first_card.facts import card_facts
-from oomph.measure.first_card.journal import Entry, Journal
+from oomph.measure.first_card.journal import Journal, JournalEntry
 from oomph.measure.first_card.protocol import Protocol as Steps
 from oomph.measure.first_card.protocol import Step, provoked_sweep
 from oomph.measure.frontier import Frontier, FrontierSearch, Slack
-from oomph.measure.nvml import Card
+from oomph.measure.nvml import NvmlCard
 from oomph.measure.plan import Subject
 from oomph.measure.runner import Runner
 from oomph.measure.sweep import Sweep
@@ -94,7 +94,7 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class VisitEvent:
     """Something to tell: a step that begins or ends, a record, or a frontier that was found."""
 
     step: str
@@ -103,7 +103,7 @@ class Event:
     frontier: Frontier | None = None
 
 
-Ending = Generator[Event, None, Entry]
+Ending = Generator[VisitEvent, None, JournalEntry]
 """What happens in a step, and how it ended."""
 
 
@@ -125,7 +125,7 @@ class Visit:
     ) -> None:
         self._steps, self._bench, self._folder = steps, bench, folder
         self._foresight, self._models = foresight, models
-        self._card: Card | None = bench.cards[0] if bench.cards else None
+        self._card: NvmlCard | None = bench.cards[0] if bench.cards else None
         share = bench.share(bench.cards[:1], False) if bench.cards else None
         self._executor: Executor = share.executor if share else bench.executor
         self.environment: Environment = share.environment if share else bench.environment
@@ -154,18 +154,18 @@ class Visit:
             )
         return plan
 
-    def run(self) -> Iterator[Event]:
+    def run(self) -> Iterator[VisitEvent]:
         """What is not done yet. StoreError where the disk does not take it; another OomphError ends
         its step only."""
         steps = {step.name: step for step in self._steps.step}
         for planned in self.plan():
             if planned.done:
-                yield Event(step=planned.name, text="done already")
+                yield VisitEvent(step=planned.name, text="done already")
                 continue
             step = steps.get(planned.name)
             seconds = None if planned.why else self._seconds(step) if step else FACTS_S
             if why := planned.why or self._too_late(seconds or 0.0):
-                yield self._note(Entry(step=planned.name, state="left out", why=why))
+                yield self._note(JournalEntry(step=planned.name, state="left out", why=why))
                 continue
             started = time.monotonic()
             try:
@@ -173,7 +173,7 @@ class Visit:
             except StoreError:
                 raise
             except OomphError as error:
-                entry = Entry(step=planned.name, state="failed", why=str(error))
+                entry = JournalEntry(step=planned.name, state="failed", why=str(error))
             took = time.monotonic() - started
             if entry.state == "done" and seconds:  # what is slower than foreseen stays slower
                 self._pace = max(self._pace, took / seconds)
@@ -183,22 +183,22 @@ class Visit:
         subject, is_there = self._models.resolve(self._steps.models[step.model])
         return self._foresight.seconds(step, subject, is_there=is_there or is_made)
 
-    def _note(self, entry: Entry) -> Event:
+    def _note(self, entry: JournalEntry) -> VisitEvent:
         self._journal.note(entry)
         text = entry.state + (f" in {wait(entry.seconds)}" if entry.seconds else "")
         text += f": {entry.why}" if entry.why else ""
-        return Event(step=entry.step, text=text)
+        return VisitEvent(step=entry.step, text=text)
 
     def _facts(self) -> Ending:
         assert self._card is not None
-        yield Event(step=FACTS, text="NVML, the driver, and a context that allocates nothing")
-        return Entry(step=FACTS, state="done", facts=card_facts(self._bench, self._card))
+        yield VisitEvent(step=FACTS, text="NVML, the driver, and a context that allocates nothing")
+        return JournalEntry(step=FACTS, state="done", facts=card_facts(self._bench, self._card))
 
     def _step(self, step: Step) -> Ending:
-        yield Event(step=step.name, text=step.asks)
+        yield VisitEvent(step=step.name, text=step.asks)
         opened = self._models.open(self._steps.models[step.model])
         if opened.note:
-            yield Event(step=step.name, text=opened.note)
+            yield VisitEvent(step=step.name, text=opened.note)
         return (
             yield from self._ballast(step, opened.subject)
             if step.leave
@@ -213,15 +213,15 @@ class Visit:
         left = len(runner.pending(sweep))
         why = f"{left} points are left for want of time"
         return (
-            Entry(step=step.name, state="stopped", why=why)
+            JournalEntry(step=step.name, state="stopped", why=why)
             if left
-            else Entry(step=step.name, state="done")
+            else JournalEntry(step=step.name, state="done")
         )
 
-    def _measured(self, step: Step, runner: Runner, sweep: Sweep) -> Iterator[Event]:
+    def _measured(self, step: Step, runner: Runner, sweep: Sweep) -> Iterator[VisitEvent]:
         limited = sweep.file.model_copy(update={"sweep_timeout_s": max(1.0, self._left_s())})
         for record in runner.run(Sweep(file=limited)):
-            yield Event(step=step.name, record=record)
+            yield VisitEvent(step=step.name, record=record)
 
     def _ballast(self, step: Step, subject: Subject) -> Ending:
         """Frontiers and every stage of running out, in what a ballast leaves of the card."""
@@ -231,7 +231,7 @@ class Visit:
         with holding(door_to(self._bench, self._card), leave_bytes=step.leave) as ballast:
             said = ballast.said
             held, left = size(said["held_bytes"]), size(said["free_bytes"])
-            yield Event(step=step.name, text=f"a ballast holds {held}; CUDA has {left} left")
+            yield VisitEvent(step=step.name, text=f"a ballast holds {held}; CUDA has {left} left")
             executor = BallastedExecutor(self._executor, ballast)
             environment = ballasted(self.environment, ballast, step.leave)
             runner = self._runner(folder, subject, executor, environment)
@@ -239,14 +239,14 @@ class Visit:
             slack = self._foresight.slack(subject, said["free_bytes"])
             for provoked in self._foresight.provoked(step, subject):
                 if self._left_s() < LEAST_S:
-                    return Entry(step=step.name, state="stopped", why=TIME_IS_UP)
+                    return JournalEntry(step=step.name, state="stopped", why=TIME_IS_UP)
                 sweep = provoked_sweep(provoked.config, subject.identity.path, stage=provoked.stage)
                 yield from self._measured(step, runner, sweep)
             for config in step.configs("frontier"):
                 if self._left_s() < LEAST_S:
-                    return Entry(step=step.name, state="stopped", why=TIME_IS_UP)
-                yield Event(step=step.name, frontier=search.find(config, slack=slack))
-        return Entry(step=step.name, state="done")
+                    return JournalEntry(step=step.name, state="stopped", why=TIME_IS_UP)
+                yield VisitEvent(step=step.name, frontier=search.find(config, slack=slack))
+        return JournalEntry(step=step.name, state="done")
 
     def _runner(
         self, folder: Path, subject: Subject, executor: Executor, environment: Environment

@@ -11,7 +11,7 @@ from typing import Final
 from oomph.advise.launch_plan import Launch
 from oomph.views.launch.saying import (
     Flags,
-    Unsayable,
+    UnsayableError,
     about,
     checked_path,
     commented,
@@ -59,13 +59,15 @@ def render_koboldcpp(launch: Launch) -> str:
 def _check(launch: Launch) -> None:
     config = launch.config
     if config.type_k != config.type_v or config.type_k not in _CACHE_TYPES:
-        raise Unsayable(f"koboldcpp takes one cache type for K and V, of {', '.join(_CACHE_TYPES)}")
+        raise UnsayableError(
+            f"koboldcpp takes one cache type for K and V, of {', '.join(_CACHE_TYPES)}"
+        )
     if not 256 <= config.n_ctx <= _LONGEST:
-        raise Unsayable(f"koboldcpp takes a context of 256 to {_LONGEST:,} tokens")
+        raise UnsayableError(f"koboldcpp takes a context of 256 to {_LONGEST:,} tokens")
     if config.n_ubatch not in _BATCH_SIZES:
-        raise Unsayable(f"koboldcpp takes a batch size of {', '.join(map(str, _BATCH_SIZES))}")
+        raise UnsayableError(f"koboldcpp takes a batch size of {', '.join(map(str, _BATCH_SIZES))}")
     if config.n_seq_max > 1 or config.split_mode != "layer" or not config.op_offload:
-        raise Unsayable(
+        raise UnsayableError(
             "several slots, other split modes and --no-op-offload have other words or none in "
             "koboldcpp"
         )

@@ -10,7 +10,7 @@ from oomph.advise.launch_plan import Launch
 from oomph.config import KNOBS, keys_of
 from oomph.units import mib
 from oomph.views.launch.saying import (
-    Unsayable,
+    UnsayableError,
     about,
     checked_path,
     commented,
@@ -40,12 +40,12 @@ def render_python(launch: Launch) -> str:
     word for it."""
     config = launch.config
     if config.n_cpu_moe or config.override_tensor:
-        raise Unsayable(
+        raise UnsayableError(
             "llama-cpp-python's Llama cannot put experts or single tensors on the CPU; "
             "n_gpu_layers can"
         )
     if config.n_seq_max > 1:
-        raise Unsayable("llama-cpp-python's Llama has one slot")
+        raise UnsayableError("llama-cpp-python's Llama has one slot")
     refuse_unsaid(config, "llama-cpp-python", ("n_devices", "n_outputs_max", "kv_unified"))
     asked = config if config.n_devices else config.with_(n_gpu_layers=0)
     knobs, keys = said_knobs(asked, "llama-cpp-python", ALWAYS), keys_of("llama-cpp-python")

@@ -24,7 +24,7 @@ Flags = dict[str, str | None]
 """Flags without their dashes, in order; None for one that takes no value."""
 
 
-class Unsayable(OomphError):
+class UnsayableError(OomphError):
     """This configuration has no spelling in the program that the file is for; the sentence says
     what is missing."""
 
@@ -61,7 +61,7 @@ def unsaid_knobs(config: RunConfig, program: Program, besides: Collection[str]) 
 def refuse_unsaid(config: RunConfig, program: Program, besides: Collection[str]) -> None:
     """Unsayable where the program has no word for a knob."""
     if unsaid := unsaid_knobs(config, program, besides):
-        raise Unsayable(f"{program} has no word for {', '.join(unsaid)}")
+        raise UnsayableError(f"{program} has no word for {', '.join(unsaid)}")
 
 
 def flags_of(knobs: Mapping[str, Any], program: Program) -> Flags:

@@ -12,7 +12,7 @@ from oomph.advise.launch_plan import Launch
 from oomph.config import RunConfig
 from oomph.views.launch.saying import (
     Flags,
-    Unsayable,
+    UnsayableError,
     about,
     alias,
     checked_path,
@@ -107,7 +107,7 @@ def render_preset(launch: Launch) -> str:
     flags: Flags = {"model": checked_path(launch.model_path), **server_flags(launch)}
     for name, value in flags.items():
         if value is not None and (set(value) & set("#;") or value != value.strip()):
-            raise Unsayable(
+            raise UnsayableError(
                 f"llama.cpp's parser of presets cuts {name} at a #, a ; or an outer blank: "
                 f"{value!r}"
             )

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from oomph.advise.launch_check import Finding
+from oomph.advise.launch_check import LaunchFinding
 from oomph.views.launch.saying import plain
 from oomph.views.table import Cell, Table
 
 
-def findings_table(findings: Sequence[Finding]) -> Table:
+def findings_table(findings: Sequence[LaunchFinding]) -> Table:
     """A row a promise."""
     rows = tuple(
         (
