@@ -171,8 +171,7 @@ def gpu(name: str) -> GpuSpec:
     if not found:
         raise UnknownNameError(
             f"no card {name!r} is known; near it are {_nearest(name)} (`oomph gpus` lists all, or "
-            "describe it as"
-            " NAME:MEMORY_MIB:COMPUTE_CAPABILITY:SMS)"
+            "describe it as NAME:MEMORY_MIB:COMPUTE_CAPABILITY:SMS)"
         )
     unsaid, best = found[0]
     rivals = [
@@ -207,8 +206,7 @@ def _custom(text: str) -> GpuSpec:
         known = ", ".join(dict.fromkeys(spec.compute_capability for spec in gpu_specs()))
         raise UnknownNameError(
             f"{text!r} is no card: NAME:MEMORY_MIB:COMPUTE_CAPABILITY:SMS has two whole numbers "
-            "of at least 1 and a"
-            f" compute capability of {known}"
+            f"of at least 1 and a compute capability of {known}"
         )
     model = min(family, key=lambda spec: abs(spec.sm_count - sm_count))
     scale = sm_count / model.sm_count

@@ -1,4 +1,4 @@
-"""Witnesses: who asked for as much and ran, or for no more and ran out, of the same model on the
+"""Sources: who asked for as much and ran, or for no more and ran out, of the same model on the
 same card."""
 
 from pathlib import Path
@@ -68,7 +68,7 @@ def test_two_spellings_of_one_configuration_are_the_same(seen: list[Record]) -> 
         {"n_devices": 2},
     ],
 )
-def test_other_models_cards_and_placements_are_no_witnesses(
+def test_other_models_cards_and_placements_are_no_sources(
     seen: list[Record], other: dict[str, Any]
 ) -> None:
     assert on(seen, **other) == ()

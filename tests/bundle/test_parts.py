@@ -91,8 +91,7 @@ def test_missing_parts_are_named_and_a_strange_one_beside_them(make: Make, tmp_p
     shutil.copy(other / strange[0].name, folder)
     assert complaint(folder, tmp_path / "to") == (
         f"install: 2 of 3 parts are missing: {parts[1].name}, {parts[2].name} ({strange[0].name} "
-        "belongs to another "
-        "bundle); copy them beside install"
+        "belongs to another bundle); copy them beside install"
     )
 
 

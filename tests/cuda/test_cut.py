@@ -99,8 +99,7 @@ def test_the_loaded_host_code_points_at_the_smaller_fat_binaries(library: Path) 
     cut_library(library, target, [(8, 9)])
     ask = (
         "import ctypes, sys; words = (ctypes.c_uint64 * 6).in_dll(ctypes.CDLL(sys.argv[1]), "
-        "'wrappers');"
-        "print(*(ctypes.string_at(words[i], 16 + 64 + 24).hex() for i in (1, 4)))"
+        "'wrappers');print(*(ctypes.string_at(words[i], 16 + 64 + 24).hex() for i in (1, 4)))"
     )
     told = subprocess.run(
         [sys.executable, "-c", ask, str(target)], capture_output=True, text=True, check=True

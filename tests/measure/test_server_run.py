@@ -245,7 +245,9 @@ class TestPrograms:
 
     def test_a_server_that_cannot_run_is_one_sentence(self, tmp_path: Path) -> None:
         with pytest.raises(
-            ToolchainError, match=r"missing cannot be run; name one with --server, install llama.cpp"
+            ToolchainError,
+            match=r"missing cannot be run; name one with --server, or install "
+            r"llama.cpp",
         ):
             find_server(tmp_path / "missing")
 

@@ -49,8 +49,7 @@ def test_the_evidence_is_speed_quality_estimate_and_failures(
     )
     assert estimates == [
         "Predicted prefill is off by 10.0 % in the median and 10.0 % at worst, over 18 "
-        "measurements,"
-        " 100 % inside the predicted 90 % band.",
+        "measurements, 100 % inside the predicted 90 % band.",
         "Predicted decode is off by 10.0 % in the median and 10.0 % at worst, over 18 measurements,"
         " 0 % inside the predicted 90 % band.",
     ]

@@ -1,4 +1,4 @@
-"""What each witness says of a run, and what none of them explains."""
+"""What each source says of a run, and what none of them explains."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,10 +15,10 @@ from oomph.views.memory_sources import (
     LINES,
     MOST_RUNS,
     REST,
-    accounts_table,
-    plot_accounts,
-    run_accounts,
+    plot_memory_sources,
+    run_sources,
     shown_runs,
+    sources_table,
 )
 
 Make = Callable[..., Record]
@@ -46,33 +46,33 @@ def _on_card(
     )
 
 
-def test_a_card_has_four_witnesses_and_the_rest_of_its_own(
+def test_a_card_has_four_sources_and_the_rest_of_its_own(
     make_record: Make, predictions: dict[str, Prediction]
 ) -> None:
     real = _on_card(make_record, backend="cuda", peak_mib=1400, baseline_mib=400)
     dry = _on_card(make_record, backend="phantom", peak_mib=930)
-    (run,) = run_accounts(
+    (run,) = run_sources(
         [real], {real.record_id: next(iter(predictions.values()))}, {real.record_id: dry}
     )
-    assert [account.witness for account in run.accounts] == [
+    assert [source.name for source in run.sources] == [
         "predicted",
         LINES,
         "dry run",
         "NVML peak",
     ]
-    assert run.accounts[1].parts == {"weights": 800 * MIB, "kv_cache": 100 * MIB}
-    assert run.accounts[2].parts == {LINES: 900 * MIB, REST: 30 * MIB}
-    assert run.accounts[3].parts == {BEFORE: 400 * MIB, LINES: 900 * MIB, REST: 100 * MIB}
+    assert run.sources[1].parts == {"weights": 800 * MIB, "kv_cache": 100 * MIB}
+    assert run.sources[2].parts == {LINES: 900 * MIB, REST: 30 * MIB}
+    assert run.sources[3].parts == {BEFORE: 400 * MIB, LINES: 900 * MIB, REST: 100 * MIB}
     assert run.unexplained_bytes == 100 * MIB
 
 
 def test_on_a_phantom_the_peak_is_the_dry_run(make_record: Make) -> None:
-    (run,) = run_accounts([_on_card(make_record, backend="phantom", peak_mib=930)], {})
-    assert [account.witness for account in run.accounts] == [LINES, "dry run"]
+    (run,) = run_sources([_on_card(make_record, backend="phantom", peak_mib=930)], {})
+    assert [source.name for source in run.sources] == [LINES, "dry run"]
 
 
 def test_pages_that_were_never_touched_shorten_the_bar_and_are_told(make_record: Make) -> None:
-    (run,) = run_accounts([make_record()], {})  # 225 MiB of lines, 400 MiB resident
+    (run,) = run_sources([make_record()], {})  # 225 MiB of lines, 400 MiB resident
     assert run.unexplained_bytes == pytest.approx((400 - 225) * MIB, rel=0.01)
     small = [
         {
@@ -83,11 +83,11 @@ def test_pages_that_were_never_touched_shorten_the_bar_and_are_told(make_record:
             "baseline_bytes": 50 * MIB,
         }
     ]
-    (run,) = run_accounts([make_record(memory=small)], {})
-    assert run.accounts[-1].parts == {BEFORE: 50 * MIB, LINES: 150 * MIB}
+    (run,) = run_sources([make_record(memory=small)], {})
+    assert run.sources[-1].parts == {BEFORE: 50 * MIB, LINES: 150 * MIB}
     assert run.unexplained_bytes is not None
     assert run.unexplained_bytes < 0
-    assert accounts_table([run]).rows[0][-1].text.startswith("-74.")
+    assert sources_table([run]).rows[0][-1].text.startswith("-74.")
 
 
 @given(peak=st.integers(0, 10**12), before=st.integers(0, 10**12), lines=st.integers(0, 10**12))
@@ -102,17 +102,17 @@ def test_a_bar_is_as_long_as_the_peak(peak: int, before: int, lines: int) -> Non
 def test_failed_limited_and_repeated_runs_are_left_out(
     records: list[Record], make_failure: Make
 ) -> None:
-    assert len(run_accounts([*records[:9], *records[:9], make_failure(n_ctx=2048)], {})) == 9
-    assert run_accounts([record.model_copy(update={"memory": []}) for record in records], {}) == ()
+    assert len(run_sources([*records[:9], *records[:9], make_failure(n_ctx=2048)], {})) == 9
+    assert run_sources([record.model_copy(update={"memory": []}) for record in records], {}) == ()
 
 
 def test_few_runs_are_drawn_and_all_are_in_the_table(
     records: list[Record], predictions: dict[str, Prediction]
 ) -> None:
-    runs = run_accounts(records, predictions)
+    runs = run_sources(records, predictions)
     shown = shown_runs(runs)
-    assert len(shown) == MOST_RUNS < len(runs) == len(accounts_table(runs).rows)
-    axes = plot_accounts(shown, cards=False).axes[0]
+    assert len(shown) == MOST_RUNS < len(runs) == len(sources_table(runs).rows)
+    axes = plot_memory_sources(shown, cards=False).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()][:3] == [
         "predicted",
         LINES,

@@ -113,8 +113,8 @@ def answer(
         else margin_bytes(memory, memory_bytes)
     )
     probability = prediction.fit_probability
-    witnesses = evidence(estimator, config, records)
-    decisive = next((witness for witness in witnesses if witness.settles), None)
+    sources = evidence(estimator, config, records)
+    decisive = next((source for source in sources if source.settles), None)
     verdict = _verdict(refusal, decisive, probability, left)
     short, short_n_ctx = (
         (None, None) if on_host or refusal else _first_to_fail(estimator, config, memory, verdict)
@@ -145,12 +145,12 @@ def answer(
         speed_reason=prediction.speed_reason,
         has_mtp=estimator.model.integer("nextn_predict_layers", 0) > 0,
         measured=tuple(measured_rates(estimator, config, records)),
-        evidence=witnesses,
+        evidence=sources,
         calibration=calibration,
         next_command=None
         if decisive or refusal or on_host or _is_hopeless(short)
         else settling_command(
-            estimator, config, on_card=any(witness.says == "runs" for witness in witnesses)
+            estimator, config, on_card=any(source.says == "runs" for source in sources)
         ),
         offers=offers(estimator, config) if is_wanting else (),
     )

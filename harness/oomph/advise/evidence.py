@@ -1,6 +1,6 @@
 """Which records speak for a configuration on a card, and what they say.
 
-Stands apart from `compare`, which puts figures beside figures: here a record is a witness. One that
+Stands apart from `compare`, which puts figures beside figures: here a record is a source. One that
 asked for at least as much and ran full shows that the configuration runs; one that asked for no
 more and ran out shows that it cannot.
 """
@@ -61,7 +61,9 @@ def evidence(
     """What `records` say of `config` on the estimator's card; what settles the question first, then
     the closest."""
     asked = settled(config, estimator.model)
-    found = (_witness(record, asked, estimator) for record in records if is_of(record, estimator))
+    found = (
+        _evidence_of(record, asked, estimator) for record in records if is_of(record, estimator)
+    )
     told = [each for each in found if each]
     return tuple(
         sorted(
@@ -102,7 +104,7 @@ def filled(record: Record) -> int | None:
     return min(int(before) + (int(record.workload.get("n_prompt") or 0) if ran else 0), n_ctx)
 
 
-def _witness(record: Record, asked: RunConfig, estimator: Estimator) -> Evidence | None:
+def _evidence_of(record: Record, asked: RunConfig, estimator: Estimator) -> Evidence | None:
     tried = settled(record_config(record), estimator.model)
     says = _says(record, _padded(tried), _padded(asked), n_promised=asked.n_ctx)
     if says is None:

@@ -44,8 +44,7 @@ def _entry(entries: Mapping[str, dict[str, Any]], name: str) -> dict[str, Any]:
     if name not in entries:
         raise UnknownNameError(
             f"no model of the catalogue is called {name!r}; the nearest are "
-            f"{', '.join(_nearest(entries, name))};"
-            f" quantizations are {', '.join(FILE_TYPES)}"
+            f"{', '.join(_nearest(entries, name))}; quantizations are {', '.join(FILE_TYPES)}"
         )
     entry = entries[name]
     return entry if "like" not in entry else _merged(_entry(entries, entry["like"]), entry)

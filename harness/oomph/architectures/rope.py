@@ -127,8 +127,7 @@ def extension(spec: ModelSpec, n_ctx: int) -> RopeScaling | None:
     if _has_position_table(spec):
         raise ConfigError(
             f"{spec.name} has learned positions for {count(spec.n_ctx_train)} tokens, which no "
-            "RoPE scaling extends; "
-            f"ask for n_ctx {count(spec.n_ctx_train)} or less"
+            f"RoPE scaling extends; ask for n_ctx {count(spec.n_ctx_train)} or less"
         )
     own = own_scaling(spec)
     if own:

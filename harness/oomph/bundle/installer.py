@@ -116,8 +116,7 @@ def check_machine(manifest: dict[str, Any], folder: Path) -> None:
     if glibc < _version(manifest["glibc"]):
         raise InstallError(
             f"this bundle needs glibc {manifest['glibc']} and this system has "
-            f"{'.'.join(map(str, glibc)) or 'none'}; "
-            "take a newer distribution"
+            f"{'.'.join(map(str, glibc)) or 'none'}; take a newer distribution"
         )
     there = next(place for place in (folder, *folder.parents) if place.exists())
     needed, free = manifest["installed_bytes"], shutil.disk_usage(there).free

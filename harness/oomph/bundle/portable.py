@@ -80,8 +80,7 @@ def require_portable(wheel: Path) -> None:
         if newer:
             raise ToolchainError(
                 f"{name} in {wheel.name} has instructions that not every CPU with AVX2 knows "
-                f"(`{newer}`); "
-                "build it with GGML_NATIVE=OFF"
+                f"(`{newer}`); build it with GGML_NATIVE=OFF"
             )
         with_avx = with_avx or avx
     if not with_avx:

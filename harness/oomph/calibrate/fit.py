@@ -117,8 +117,7 @@ def _refuse_mixture(records: Sequence[Record]) -> None:
             said = ", ".join(f"{name} ({counted(n, 'record')})" for name, n in found.most_common())
             raise FitError(
                 f"these records are of {len(found)} {what}: {said}; each has rates of its own, so "
-                "calibrate them apart"
-                " (--machine and --build choose)"
+                "calibrate them apart (--machine and --build choose)"
             )
 
 
@@ -232,8 +231,7 @@ def _too_few(
     if not any(records for _, records in usable):
         return (
             f"no record ended well with the model at hand (outcomes: {', '.join(outcomes)}), so "
-            "no coefficient can be"
-            " identified; measure a configuration that fits"
+            "no coefficient can be identified; measure a configuration that fits"
         )
     if n_rows >= LEAST_MEASUREMENTS:
         return (

@@ -108,8 +108,7 @@ def seen_cards() -> tuple[GpuSpec, ...]:
         why = f": {error}" if isinstance(error, UnknownNameError) else ""
         raise ConfigError(
             f"no card is seen here{why}; name one with --gpu (`oomph gpus` lists them), or ask "
-            "about this machine's "
-            "processor and memory with --n-devices 0"
+            "about this machine's processor and memory with --n-devices 0"
         ) from None
     return tuple(card for card in cards if card == cards[0])
 

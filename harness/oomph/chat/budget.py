@@ -48,8 +48,7 @@ class Budget:
         if self.n_answer < LEAST_ANSWER or self.n_prompt < LEAST_QUESTION + 2 * MESSAGE_TOKENS:
             raise ConfigError(
                 f"n_ctx is {self.n_ctx} and the answer takes up to {self.n_answer} of it: no room "
-                "to talk; "
-                "give a larger --n-ctx"
+                "to talk; give a larger --n-ctx"
             )
 
     @classmethod

@@ -81,8 +81,7 @@ class History:
             self._db.execute("DELETE FROM exchange_words WHERE rowid = ?", (number,))
             self._db.execute(
                 "INSERT INTO exchange_words (rowid, question, answer) SELECT id, question, answer "
-                "FROM exchanges"
-                " WHERE id = ?",
+                "FROM exchanges WHERE id = ?",
                 (number,),
             )
 

@@ -17,9 +17,8 @@ from oomph.errors import ConfigError
 INSTRUCTION: Final = "You are a helpful assistant."
 _SUMMARISE: Final = (
     "Here are notes on a conversation, and what was said since. Write the notes anew, one fact a "
-    "line: keep every name,"
-    " number and decision, leave out greetings and small talk.\n\nNotes:\n{memory}\n\nSaid "
-    "since:\n{said}"
+    "line: keep every name, number and decision, leave out greetings and small "
+    "talk.\n\nNotes:\n{memory}\n\nSaid since:\n{said}"
 )
 
 

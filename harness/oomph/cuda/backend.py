@@ -156,8 +156,7 @@ def require_match(backend: CudaBackend, llama_cpp: Path) -> None:
     if found := interface_differences(backend, llama_cpp):
         raise ToolchainError(
             f"the CUDA backend (ggml {backend.ggml_version}) and {llama_cpp} (ggml {ours}) "
-            "disagree: "
-            f"{'; '.join(found)}; install the matching one, or give --backend PATH"
+            f"disagree: {'; '.join(found)}; install the matching one, or give --backend PATH"
         )
 
 

@@ -44,8 +44,7 @@ UBATCH_STEP: Final = 32
 
 MTP_NOTE: Final = (
     "the file has layers for multi-token prediction (MTP), and the speed is of decoding token by "
-    "token: speculative "
-    "decoding with them is not modelled"
+    "token: speculative decoding with them is not modelled"
 )
 
 BEST_KV_TYPES: Final = ("f16", "q8_0", "q5_1", "q5_0", "q4_1", "iq4_nl", "q4_0")
@@ -171,9 +170,8 @@ class Estimator:
         if n_ctx > (trained := native_context(self.model)):
             yield (
                 f"n_ctx {count(n_ctx)} is beyond the {count(trained)} tokens that the model was "
-                "trained for: it "
-                "takes this memory, but needs RoPE scaling (YaRN) to make sense, and llama-server "
-                "caps its slots"
+                "trained for: it takes this memory, but needs RoPE scaling (YaRN) to make sense, "
+                "and llama-server caps its slots"
             )
 
     def _doubts(

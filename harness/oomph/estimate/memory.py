@@ -137,14 +137,12 @@ class MemoryModel:
         if not self.is_known:
             yield (
                 f"architecture {self.model.arch!r} is not known: its compute buffers follow the "
-                "general transformer "
-                "rule, and its KV cache the usual metadata"
+                "general transformer rule, and its KV cache the usual metadata"
             )
         if config.split_mode == "row" and config.n_devices > 1:
             yield (
                 "split_mode row is counted as layer: what each card takes differs, for llama.cpp "
-                "gives each of them "
-                "rows of every matrix"
+                "gives each of them rows of every matrix"
             )
         if config.n_expert_used is not None and not self.model.is_moe:
             yield (
@@ -173,8 +171,7 @@ class MemoryModel:
         if self.aborts(config):
             yield (
                 f"llama.cpp aborts with {setup.hparams.n_expert_used} active experts "
-                "(GGML_ASSERT(obj_new) failed): "
-                "its graph has no room for so many; use fewer"
+                "(GGML_ASSERT(obj_new) failed): its graph has no room for so many; use fewer"
             )
 
     def _cache_bytes(self, setup: Setup) -> Bytes:

@@ -119,8 +119,7 @@ class _RemoteFile:
             if failures == ATTEMPTS:
                 raise ModelFileError(
                     f"{self.url}: {reason} after {size(len(self.data))}, {ATTEMPTS} times in a "
-                    "row; check address and"
-                    " network"
+                    "row; check address and network"
                 )
             if failures:
                 time.sleep(self._pause_s * 2 ** (failures - 1))
@@ -162,8 +161,7 @@ class _RemoteFile:
         if response.status != 206 or not match or int(match[1]) != len(self.data):
             raise ModelFileError(
                 f"{self.url}: the server does not serve byte ranges, so the header cannot be read "
-                "alone; download the"
-                " file and name its path"
+                "alone; download the file and name its path"
             )
         if self.total_bytes not in (0, int(match[3])):
             raise ModelFileError(f"{self.url}: the file changed while it was read; try again")

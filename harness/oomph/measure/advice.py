@@ -24,9 +24,8 @@ _PLACED: Final = re.compile(
 
 ILLEGAL_INSTRUCTION: Final = (
     "an instruction that this processor did not take: llama.cpp was built for another one, or for "
-    "AMX by GCC 12, which"
-    " leaves its tiles unset; build it again here, with -mno-amx-tile -mno-amx-int8 in CFLAGS and "
-    "CXXFLAGS for AMX"
+    "AMX by GCC 12, which leaves its tiles unset; build it again here, with -mno-amx-tile "
+    "-mno-amx-int8 in CFLAGS and CXXFLAGS for AMX"
 )
 """What a death by SIGILL means: nothing is in the log, since no code of llama.cpp ran at the end.
 """

@@ -232,8 +232,7 @@ def _check_experts(points: tuple[Point, ...], subject: Subject, sweep: Sweep) ->
     if not subject.spec.is_moe and any(point.config.n_expert_used is not None for point in points):
         raise ConfigError(
             f"{sweep.path or 'sweep'}: n_expert_used is set, but {subject.identity.path} is a "
-            "dense model without "
-            "experts; leave that axis out, or name a mixture-of-experts model"
+            "dense model without experts; leave that axis out, or name a mixture-of-experts model"
         )
 
 
@@ -245,9 +244,8 @@ def _check_cards(points: tuple[Point, ...], sweep: Sweep, *, n_cards: int, divid
         if point.config.n_devices not in possible:
             raise ConfigError(
                 f"{sweep.path or 'sweep'}: n_devices is {point.config.n_devices} and this machine "
-                f"shows {n_cards} "
-                "cards; leave it out to use them all, or choose them with CUDA_VISIBLE_DEVICES or "
-                "--phantom"
+                f"shows {n_cards} cards; leave it out to use them all, or choose them with "
+                "CUDA_VISIBLE_DEVICES or --phantom"
             )
 
 

@@ -109,8 +109,7 @@ def _connect(ray: "ModuleType", address: str) -> None:
     except OSError:  # ConnectionError and a timeout are such
         raise ToolchainError(
             f"no Ray cluster answers at {address}; start one with `ray start --head`, run this on "
-            "one of its nodes, "
-            "or name its address with --ray-address"
+            "one of its nodes, or name its address with --ray-address"
         ) from None
 
 

@@ -64,8 +64,7 @@ def find_model(errand: Errand) -> Path:
     if not path.is_file():
         raise ModelFileError(
             f"{path} is not there on {here}; copy the model, name its place with --model-path-on "
-            f"{here}=PATH, or set "
-            f"{MODEL_DIR} there to the folder that has {job.model_path.name}"
+            f"{here}=PATH, or set {MODEL_DIR} there to the folder that has {job.model_path.name}"
         )
     with path.open("rb") as file:
         header = file.read(read_gguf(path).data_offset)

@@ -64,8 +64,7 @@ def references_folder(*identity: object) -> Path:
     except OSError as error:
         raise ConfigError(
             f"{folder} cannot be made ({error.strerror}); set OOMPH_CACHE to a folder that can, "
-            "or leave "
-            "measure.text.reference out"
+            "or leave measure.text.reference out"
         ) from None
     return folder
 
@@ -91,9 +90,8 @@ def check_size(points: Iterable[Point], spec: ModelSpec, sweep: Sweep) -> None:
         if n_bytes > limit:
             raise ConfigError(
                 f"{sweep.path or 'sweep'}: the log-probabilities of measure.text.reference may "
-                f"take {gib(n_bytes)} and"
-                f" limits.reference_bytes is {gib(limit)}; raise it, or lower text.n_tokens from "
-                f"{text.n_tokens}"
+                f"take {gib(n_bytes)} and limits.reference_bytes is {gib(limit)}; raise it, or "
+                f"lower text.n_tokens from {text.n_tokens}"
             )
 
 

@@ -33,8 +33,7 @@ def _fetch(repository: str, name: str) -> Path:
     except ImportError:
         raise ToolchainError(
             f"to download hf:{repository}/{name} huggingface_hub is needed; run pip install "
-            "'oomph[hf]', or download "
-            "the file and name its path"
+            "'oomph[hf]', or download the file and name its path"
         ) from None
     try:
         return Path(hf_hub_download(repository, name))

@@ -83,9 +83,8 @@ def _place(spec: ModelSpec, kept: Path, in_memory: Path) -> Path:
     if on_disk <= n_bytes and on_memory < n_bytes:
         raise ModelFileError(
             f"{kept.parent} has {gib(on_disk)} free and memory has {gib(on_memory)} to spare, and "
-            "random weights of "
-            f"{spec.name} take {gib(n_bytes)}; set OOMPH_CACHE to a larger disk, or choose a "
-            "smaller model with --model"
+            f"random weights of {spec.name} take {gib(n_bytes)}; set OOMPH_CACHE to a larger "
+            "disk, or choose a smaller model with --model"
         )
     return (
         kept if on_disk > n_bytes and _writes_per_s(kept.parent) >= FAST_BYTES_PER_S else in_memory

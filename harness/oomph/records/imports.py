@@ -61,8 +61,7 @@ def import_records(
         reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
         raise StoreError(
             f"{path} is not what llama-bench, batched-bench, sweep-bench or ctxprobe write "
-            f"({reason});"
-            " give their json, jsonl, csv, sql, SQLite, md or tsv output"
+            f"({reason}); give their json, jsonl, csv, sql, SQLite, md or tsv output"
         ) from None
     return [record_on(record, card) for record in records] if card else records
 

@@ -233,10 +233,9 @@ class Outcome(_Part):
 
     label: str = Field(
         description="`ok`, a label of `oomph classify`, `refused` (an override was not taken), "
-        "`skipped`, "
-        "or `lost` with its machine (a cluster's); `killed`, `crash`, `timeout`, `device_lost` "
-        "and `driver_missing` "
-        "say nothing of the configuration: such a point is tried three times at most, once a start"
+        "`skipped`, or `lost` with its machine (a cluster's); `killed`, `crash`, `timeout`, "
+        "`device_lost` and `driver_missing` say nothing of the configuration: such a point is "
+        "tried three times at most, once a start"
     )
     stage: str | None = Field(default=None, description="what was being allocated or done")
     message: str = Field(default="", description="what happened and what to do about it")
@@ -296,10 +295,8 @@ class Record(_Part):
     conditions: dict[str, Any] = Field(
         default={},
         description="clocks, power, throttle reasons, other processes, CPUs busy with other work, "
-        "threads; by card "
-        "`unread`, why NVML does not tell the rest; `lost_devices` that stopped answering; "
-        "what CUDA says is left of each card (`free_after_load_bytes`, `free_after_context_bytes`, "
-        "`free_after_run_bytes`); "
-        "`n_workers_beside` on other cards, `cpus` that the worker was kept to, `n_lost` machines "
-        "before this one",
+        "threads; by card `unread`, why NVML does not tell the rest; `lost_devices` that stopped "
+        "answering; what CUDA says is left of each card (`free_after_load_bytes`, "
+        "`free_after_context_bytes`, `free_after_run_bytes`); `n_workers_beside` on other cards, "
+        "`cpus` that the worker was kept to, `n_lost` machines before this one",
     )

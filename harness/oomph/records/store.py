@@ -132,8 +132,7 @@ class Store:
                 what = error.errors(include_url=False)[0]
                 raise StoreError(
                     f"{self.path}: line {number} is no record ({'.'.join(map(str, what['loc']))}: "
-                    f"{what['msg']}); "
-                    "restore the file, or move that line out of it"
+                    f"{what['msg']}); restore the file, or move that line out of it"
                 ) from None
 
     def __iter__(self) -> Iterator[Record]:
@@ -211,8 +210,7 @@ class Store:
         os.ftruncate(self._file, whole)
         return (
             f"{self.path}: the last line was torn (its writer was ended after {len(data) - whole} "
-            "bytes of it) and has "
-            "been cut off; its point will be measured again"
+            "bytes of it) and has been cut off; its point will be measured again"
         )
 
     def _cannot_read(self, error: OSError) -> StoreError:
@@ -221,8 +219,7 @@ class Store:
     def _cannot_write(self, error: OSError) -> StoreError:
         return StoreError(
             f"{self.folder} cannot be written ({error.strerror}); free or choose another place "
-            "with --out, "
-            "earlier records are untouched"
+            "with --out, earlier records are untouched"
         )
 
 

@@ -26,7 +26,7 @@ from oomph.views.data_tables import (
     trade_table,
     within,
 )
-from oomph.views.memory_sources import accounts_table, plot_accounts, run_accounts, shown_runs
+from oomph.views.memory_sources import plot_memory_sources, run_sources, shown_runs, sources_table
 from oomph.views.plots_energy import energy_by_experts, energy_table, plot_energy_by_depth
 from oomph.views.plots_fit import QUANTITY_NAMES, agreements, is_memory, plot_predicted_vs_measured
 from oomph.views.plots_map import map_in_words, memory_map, plot_map
@@ -242,9 +242,9 @@ def _limited(material: Material) -> Iterator[Picture]:
         )
 
 
-def account_pictures(material: Material) -> Iterator[Picture]:
-    """Each run as its witnesses tell it."""
-    runs = run_accounts(material.records, material.predictions, material.dry_runs)
+def source_pictures(material: Material) -> Iterator[Picture]:
+    """Each run as its sources tell it."""
+    runs = run_sources(material.records, material.predictions, material.dry_runs)
     if not runs:
         return
     shown = shown_runs(runs)
@@ -255,16 +255,16 @@ def account_pictures(material: Material) -> Iterator[Picture]:
     )
     said = "; ".join(
         f"{run.label}: "
-        + ", ".join(f"{account.witness} {mib(account.total_bytes)}" for account in run.accounts)
+        + ", ".join(f"{source.name} {mib(source.total_bytes)}" for source in run.sources)
         for run in shown
     )
     yield Picture(
-        name="accounts",
-        figure=plot_accounts(shown, cards=material.cards),
-        table=accounts_table(runs),
-        caption=f"Each run as every witness tells it; what none explains is a part of its "
+        name="sources",
+        figure=plot_memory_sources(shown, cards=material.cards),
+        table=sources_table(runs),
+        caption=f"Each run as every source tells it; what none explains is a part of its "
         f"own.{some}",
-        alt=f"Memory of each run by witness: {said}",
+        alt=f"Memory of each run by source: {said}",
     )
 
 
@@ -361,8 +361,7 @@ def quality_pictures(material: Material) -> Iterator[Picture]:
             "in all three.",
             alt="; ".join(
                 f"{p.n_expert_used} experts at n_ctx {p.n_ctx}: {rate(p.decode_tokens_per_s)} "
-                "tokens/s, perplexity"
-                f" {p.perplexity:,.1f}, {mib(p.n_bytes)}"
+                f"tokens/s, perplexity {p.perplexity:,.1f}, {mib(p.n_bytes)}"
                 for p in points
             ),
         )
@@ -376,8 +375,7 @@ def fit_pictures(comparisons: Sequence["Comparison"]) -> Iterator[Picture]:
             continue
         words = "; ".join(
             f"{QUANTITY_NAMES.get(a.quantity, a.quantity)}: median error {share(a.median_error)}, "
-            "worst"
-            f" {share(a.worst_error)}, {a.n} measurements"
+            f"worst {share(a.worst_error)}, {a.n} measurements"
             for a in agreements(own)
         )
         band = f" {said}." if (said := within(own)) else ""

@@ -304,10 +304,9 @@ def first_chapter(verdict: DayVerdict, title: str) -> Chapter:
 
 _ACCOUNTS: Final = (
     "llama.cpp's lines leave out the CUDA context, cuBLAS's workspace and the pool that grows in "
-    "use. NVML counts the"
-    " worker's process, and the card less what was on it before; cudaMemGetInfo is asked by the "
-    "worker after its last"
-    " token, so it misses what was given back by then."
+    "use. NVML counts the worker's process, and the card less what was on it before; "
+    "cudaMemGetInfo is asked by the worker after its last token, so it misses what was given back "
+    "by then."
 )
 
 

@@ -177,8 +177,7 @@ def _speed(records: Sequence[Record], kind: str) -> str | None:
     if last.n_depth > first.n_depth:
         parts.append(
             f"with {most} it goes from {rate(first.tokens_per_s)} to {rate(last.tokens_per_s)} "
-            "tokens/s"
-            f" as the depth grows from {first.n_depth:,} to {last.n_depth:,}"
+            f"tokens/s as the depth grows from {first.n_depth:,} to {last.n_depth:,}"
         )
     return f"{KIND_NAMES[kind].capitalize()}: {'; '.join(parts)}." if parts else None
 
@@ -219,8 +218,7 @@ def _estimate(agreement: Agreement) -> str:
     off, worst = share(agreement.median_error), share(agreement.worst_error)
     return (
         f"Predicted {QUANTITY_NAMES[agreement.quantity]} is off by {off} in the median and "
-        f"{worst} at worst,"
-        f" over {agreement.n} measurements{_beside(agreement)}{band}."
+        f"{worst} at worst, over {agreement.n} measurements{_beside(agreement)}{band}."
     )
 
 

@@ -1,9 +1,9 @@
-"""One run's memory as each witness tells it: estimate, lines, dry run, peak.
+"""One run's memory as each source tells it: estimate, lines, dry run, peak.
 
-Stands apart from the bars by context because the witnesses are held against each other here, run by
+Stands apart from the bars by context because the sources are held against each other here, run by
 run, and what none of them explains gets a bar of its own. A dry run allots memory and computes
 nothing: the same configuration on a phantom card, or llama.cpp's own breakdown from when it fits
-its parameters to a card. A witness that was not asked has no bar.
+its parameters to a card. A source that was not asked has no bar.
 """
 
 from collections.abc import Mapping, Sequence
@@ -49,11 +49,11 @@ _PEAK_COLOURS: Final[Mapping[str, str]] = {BEFORE: PURPLE, LINES: INK, REST: VER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """What one witness says a run took: bytes by component, or by BEFORE, LINES and REST for a
+class MemorySource:
+    """What one source says a run took: bytes by component, or by BEFORE, LINES and REST for a
     peak."""
 
-    witness: str
+    name: str
     parts: Mapping[str, int]
 
     @property
@@ -63,22 +63,22 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunAccounts:
-    """One run and its witnesses. `unexplained_bytes` is the peak less what was there before the
+class RunSources:
+    """One run and its sources. `unexplained_bytes` is the peak less what was there before the
     load and the lines: negative where a process never touched all that it asked for; None without a
     peak."""
 
     label: str
-    accounts: tuple[Account, ...]
+    sources: tuple[MemorySource, ...]
     unexplained_bytes: int | None
 
 
-def run_accounts(
+def run_sources(
     records: Sequence[Record],
     predictions: Mapping[str, Prediction],
     dry_runs: Mapping[str, Record] | None = None,
-) -> tuple[RunAccounts, ...]:
-    """The runs that went well and had the whole machine, with two witnesses or more; each
+) -> tuple[RunSources, ...]:
+    """The runs that went well and had the whole machine, with two sources or more; each
     configuration once.
 
     `dry_runs` are records of the same configurations on phantom cards, by the record id of the real
@@ -98,33 +98,33 @@ def run_accounts(
         )
         for r in chosen.values()
     )
-    return tuple(run for run in runs if len(run.accounts) > 1)
+    return tuple(run for run in runs if len(run.sources) > 1)
 
 
 def _run(
     record: Record, label: str, prediction: Prediction | None, dry: Record | None
-) -> RunAccounts:
+) -> RunSources:
     lines, peak = measured_components(record), peak_bytes(record)
     before = baseline_bytes(record) or 0
-    accounts = (
-        [Account(witness="predicted", parts=predicted_components(prediction.memory))]
+    sources = (
+        [MemorySource(name="predicted", parts=predicted_components(prediction.memory))]
         if prediction
         else []
     )
     if lines:
-        accounts.append(Account(witness=LINES, parts=lines))
+        sources.append(MemorySource(name=LINES, parts=lines))
     if (allotted := _dry_bytes(record, dry)) is not None:
-        accounts.append(
-            Account(witness="dry run", parts=_peak_parts(allotted, 0, sum(lines.values())))
+        sources.append(
+            MemorySource(name="dry run", parts=_peak_parts(allotted, 0, sum(lines.values())))
         )
     if peak is not None:
-        accounts.append(
-            Account(
-                witness=_peak_name(record), parts=_peak_parts(peak, before, sum(lines.values()))
+        sources.append(
+            MemorySource(
+                name=_peak_name(record), parts=_peak_parts(peak, before, sum(lines.values()))
             )
         )
     rest = peak - before - sum(lines.values()) if peak is not None and lines else None
-    return RunAccounts(label=label, accounts=tuple(accounts), unexplained_bytes=rest)
+    return RunSources(label=label, sources=tuple(sources), unexplained_bytes=rest)
 
 
 def _dry_bytes(record: Record, dry: Record | None) -> int | None:
@@ -149,9 +149,9 @@ def _peak_parts(peak: int, before: int, lines: int) -> dict[str, int]:
     return {name: n_bytes for name, n_bytes in parts.items() if n_bytes > 0}
 
 
-def shown_runs(runs: Sequence[RunAccounts]) -> tuple[RunAccounts, ...]:
+def shown_runs(runs: Sequence[RunSources]) -> tuple[RunSources, ...]:
     """At most MOST_RUNS of them, from the smallest to the largest in even steps."""
-    ordered = sorted(runs, key=lambda run: run.accounts[-1].total_bytes)
+    ordered = sorted(runs, key=lambda run: run.sources[-1].total_bytes)
     if len(ordered) <= MOST_RUNS:
         return tuple(ordered)
     return tuple(
@@ -159,21 +159,21 @@ def shown_runs(runs: Sequence[RunAccounts]) -> tuple[RunAccounts, ...]:
     )
 
 
-def plot_accounts(runs: Sequence[RunAccounts], *, cards: bool) -> "Figure":
-    """A group of bars for each run, one bar a witness; predicted hatched, the unexplained rest in
+def plot_memory_sources(runs: Sequence[RunSources], *, cards: bool) -> "Figure":
+    """A group of bars for each run, one bar a source; predicted hatched, the unexplained rest in
     vermillion."""
-    n_rows = sum(len(run.accounts) + 1 for run in runs)
+    n_rows = sum(len(run.sources) + 1 for run in runs)
     figure, (axes,) = new_figure(height=1.3 + 0.17 * n_rows)
     axes.grid(visible=False)
     axes.grid(visible=True, axis="x")
     row, places, names = 0, [], []
     for run in runs:
         _name_run(axes, row, run.label)
-        for account in run.accounts:
+        for source in run.sources:
             row += 1
-            _bar(axes, row, account)
+            _bar(axes, row, source)
             places.append(row)
-            names.append(account.witness)
+            names.append(source.name)
         row += 1
     _name_parts(axes, runs)
     axes.set_yticks(places, names, fontsize=7)
@@ -200,14 +200,14 @@ def _name_run(axes: "Axes", row: int, label: str) -> None:
     name.set_in_layout(False)
 
 
-def _bar(axes: "Axes", row: int, account: Account) -> None:
+def _bar(axes: "Axes", row: int, source: MemorySource) -> None:
     left = 0.0
     for part in (*COMPONENTS, *_PEAK_COLOURS):
-        width = account.parts.get(part, 0) / MIB
+        width = source.parts.get(part, 0) / MIB
         if not width:
             continue
         colour = _colour(part)
-        if account.witness == "predicted":
+        if source.name == "predicted":
             axes.barh(
                 row,
                 width,
@@ -227,12 +227,12 @@ def _colour(part: str) -> str:
     return COMPONENT_COLOURS[part] if part in COMPONENT_COLOURS else _PEAK_COLOURS[part]
 
 
-def _name_parts(axes: "Axes", runs: Sequence[RunAccounts]) -> None:
+def _name_parts(axes: "Axes", runs: Sequence[RunSources]) -> None:
     used = {
         part
         for run in runs
-        for account in run.accounts
-        for part, n_bytes in account.parts.items()
+        for source in run.sources
+        for part, n_bytes in source.parts.items()
         if n_bytes
     }
     for part in (*COMPONENTS, *_PEAK_COLOURS):
@@ -247,13 +247,13 @@ def _name_parts(axes: "Axes", runs: Sequence[RunAccounts]) -> None:
     legend_above(axes, columns=3)
 
 
-def accounts_table(runs: Sequence[RunAccounts]) -> Table:
-    """Every run with what each witness says in total, and the unexplained rest, in MiB."""
-    witnesses = list(dict.fromkeys(account.witness for run in runs for account in run.accounts))
+def sources_table(runs: Sequence[RunSources]) -> Table:
+    """Every run with what each source says in total, and the unexplained rest, in MiB."""
+    sources = list(dict.fromkeys(source.name for run in runs for source in run.sources))
     rows = []
     for run in runs:
-        totals = {account.witness: account.total_bytes for account in run.accounts}
-        cells = (number(totals.get(witness), digits=1, unit=MIB) for witness in witnesses)
+        totals = {source.name: source.total_bytes for source in run.sources}
+        cells = (number(totals.get(source), digits=1, unit=MIB) for source in sources)
         rows.append((Cell(run.label), *cells, number(run.unexplained_bytes, digits=1, unit=MIB)))
-    columns = ("run", *(f"{witness} MiB" for witness in witnesses), "unexplained MiB")
-    return Table(caption="Each run as each witness tells it", columns=columns, rows=tuple(rows))
+    columns = ("run", *(f"{source} MiB" for source in sources), "unexplained MiB")
+    return Table(caption="Each run as each source tells it", columns=columns, rows=tuple(rows))

@@ -14,11 +14,11 @@ from oomph.views.calibration import errors_table, fit_sentences, fit_table
 from oomph.views.figures import (
     Material,
     Picture,
-    account_pictures,
     energy_pictures,
     fit_pictures,
     memory_pictures,
     quality_pictures,
+    source_pictures,
     speed_pictures,
 )
 from oomph.views.headline import evidence, headline
@@ -57,7 +57,7 @@ def build_chapter(material: Material, language: str = "en") -> Chapter:
     sections = (
         Section(title="At a glance", tables=(trim(experts_table(records)),)),
         Section(title="Memory", pictures=tuple(memory_pictures(material))),
-        Section(title="Witnesses", text=_WITNESSES, pictures=tuple(account_pictures(material))),
+        Section(title="Memory by source", text=_SOURCES, pictures=tuple(source_pictures(material))),
         Section(title="Speed", pictures=(*speed_pictures(material), *energy_pictures(material))),
         Section(title="First token", text=_FIRST_TOKEN, tables=(trim(first_token_table(records)),)),
         Section(
@@ -86,23 +86,19 @@ def build_chapter(material: Material, language: str = "en") -> Chapter:
     )
 
 
-_WITNESSES = (
+_SOURCES = (
     "The estimate, made from the model's header alone; what llama.cpp says it allocated; where "
-    "there is one, a dry run,"
-    " in which memory is allotted and nothing is computed (llama.cpp's CUDA backend on a phantom "
-    "card, or llama.cpp's"
-    " own breakdown from when it fits its parameters to a card); and the highest use that a probe "
-    "saw from outside:"
-    " NVML's for a card, the kernel's for the process on a host, where pages that were asked for "
-    "and never touched do"
-    " not count."
+    "there is one, a dry run, in which memory is allotted and nothing is computed (llama.cpp's "
+    "CUDA backend on a phantom card, or llama.cpp's own breakdown from when it fits its "
+    "parameters to a card); and the highest use that a probe saw from outside: NVML's for a card, "
+    "the kernel's for the process on a host, where pages that were asked for and never touched do "
+    "not count."
 )
 
 
 _FIRST_TOKEN = (
     "A prompt's last position gives the first token, so the wait is its prefill in an empty "
-    "context: cold is the first"
-    " prompt after the load, warm the median of later ones."
+    "context: cold is the first prompt after the load, warm the median of later ones."
 )
 
 
@@ -126,10 +122,8 @@ def _estimate_section(material: Material) -> Section:
         )
     text = (
         f"With coefficients fitted to {fit.n_measurements} measurements of {fit.n_records} of "
-        "these very points."
-        " What was left out in turn says how well they foretell, what was fitted how well the "
-        "formulas describe this"
-        " machine."
+        "these very points. What was left out in turn says how well they foretell, what was "
+        "fitted how well the formulas describe this machine."
     )
     tables = (trim(errors_table(fit)), trim(fit_table(fit)))
     return Section(

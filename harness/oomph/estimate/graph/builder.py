@@ -124,8 +124,7 @@ class Builder:
         if info is None:
             raise ModelFileError(
                 f"{self.model.source}: tensor {full!r} is missing, which architecture "
-                f"{self.model.arch} needs; "
-                "is the file complete?"
+                f"{self.model.arch} needs; is the file complete?"
             )
         return self.once(
             full,

@@ -246,8 +246,7 @@ def _experts_used(model: ModelSpec, override: int | None) -> tuple[int, ...]:
     if not 1 <= max(used) <= model.n_expert or min(used) < 0:
         raise ModelFileError(
             f"{model.source}: n_expert_used is {max(used)}, and the model has {model.n_expert} "
-            "experts; "
-            f"choose 1 to {model.n_expert}"
+            f"experts; choose 1 to {model.n_expert}"
         )
     return used
 

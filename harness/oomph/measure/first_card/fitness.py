@@ -44,6 +44,5 @@ def refuse_unready(bench: Bench, card: NvmlCard) -> None:
         )
         raise ToolchainError(
             f"{card.name} is busy: {mib(used)} are in use by {who}; end it, choose another card "
-            "with "
-            "CUDA_VISIBLE_DEVICES, or measure beside it with --busy"
+            "with CUDA_VISIBLE_DEVICES, or measure beside it with --busy"
         )

@@ -81,7 +81,6 @@ def refuse_short(estimator: Estimator, launch: Launch) -> None:
         )
     raise ConfigError(
         f"n_ctx {count(launch.config.n_ctx)} in profile {launch.profile}: "
-        f"{verdict(launch).rstrip('.')} ({mib(short)} "
-        f"short); {remedy(estimator, launch.config, 'oom_kv')}; --force writes the files all the "
-        "same"
+        f"{verdict(launch).rstrip('.')} ({mib(short)} short); "
+        f"{remedy(estimator, launch.config, 'oom_kv')}; --force writes the files all the same"
     )

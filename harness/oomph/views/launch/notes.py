@@ -40,8 +40,7 @@ def render_notes(launch: Launch, written: Sequence[str], left_out: Mapping[str, 
             *(f"- `{name}` is left out: {why}" for name, why in left_out.items()),
             "",
             "All spell the same configuration. `oomph launch --check` starts the script and holds "
-            "what llama-server "
-            "reports against what it promises.",
+            "what llama-server reports against what it promises.",
             "",
             "## Proposed by chats, and not there",
             "",
