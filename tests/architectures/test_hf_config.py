@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from oomph.architectures.catalogue import catalogue_model
@@ -315,6 +315,7 @@ json_values = (
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)  # of a busy machine
 @given(st.dictionaries(st.sampled_from(sorted(LLAMA_3_1_8B)), json_values, max_size=4))
 def test_any_value_gives_a_model_or_an_error_that_says_so(changes: dict[str, Any]) -> None:
     try:

@@ -61,3 +61,9 @@ def test_pip_is_asked_for_wheels_of_that_python_and_no_newer_glibc() -> None:
     assert "cp312" in options
     assert "manylinux_2_34_x86_64" in options
     assert "manylinux_2_35_x86_64" not in options
+
+
+def test_an_extra_that_is_asked_for_counts(wheel: Wheel) -> None:
+    own = wheel("own", "1.0", 'b>=2; extra == "all"')
+    assert unmet([own], TARGET) == []
+    assert unmet([own], TARGET, [("own", "all")]) == ["b>=2"]

@@ -86,7 +86,7 @@ def test_decode_of_a_dense_model_is_below_the_roofline_and_not_far() -> None:
 
 
 def test_several_sequences_share_the_weights() -> None:
-    alone, four = predict(LLAMA, n_parallel=1), predict(LLAMA, n_parallel=4)
+    alone, four = predict(LLAMA), predict(LLAMA, n_parallel=4, n_seq_max=4)
     assert alone.decode_tokens_per_s < four.decode_tokens_per_s < 4 * alone.decode_tokens_per_s
 
 
@@ -206,7 +206,7 @@ def test_several_slots_are_told_alone_and_together() -> None:
     assert four.slots is not None
     assert (
         four.slots.decode_tokens_per_s
-        == predict(LLAMA, n_depth=8192, n_parallel=4).decode_tokens_per_s
+        == predict(LLAMA, n_depth=8192, n_parallel=4, n_seq_max=4).decode_tokens_per_s
     )
     assert (four.slots.n_slots, four.slots.n_depth) == (4, 8192)
 

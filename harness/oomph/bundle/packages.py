@@ -93,19 +93,22 @@ def checkout_of(installed: Distribution) -> Path | None:
     return Path(unquote(urlsplit(origin["url"]).path))
 
 
-def fetch_wheels(roots: Sequence[Path | str], target: Target, folder: Path) -> list[Path]:
-    """All wheels that `roots` (wheels, or requirements) take on `target`, into `folder`; sorted.
+def fetch_wheels(
+    oomph: Path, roots: Sequence[Path | str], target: Target, folder: Path
+) -> list[Path]:
+    """All wheels that oomph's own with all its parts and `roots` (wheels, or requirements) take on
+    `target`, into `folder`; sorted.
 
     ToolchainError where pip cannot bring them, or where they do not fit together on that Python.
     """
-    asked = [str(root) for root in roots]
+    asked = [f"{oomph}[all]", *(str(root) for root in roots)]
     for _ in range(_ROUNDS):
         _pip(
             ["download", "--quiet", "--dest", str(folder), *target.pip_options(), *asked],
             f"the wheels for Python {target.python} could not be fetched",
         )
         wheels = sorted(folder.glob("*.whl"))
-        lacking = unmet(wheels, target)
+        lacking = unmet(wheels, target, [("oomph", "all")])
         if not lacking:
             return wheels
         asked += lacking
@@ -115,9 +118,13 @@ def fetch_wheels(roots: Sequence[Path | str], target: Target, folder: Path) -> l
     )
 
 
-def unmet(wheels: Iterable[Path], target: Target) -> list[str]:
-    """The requirements of `wheels` that none of them meets on `target`, sorted; an extra's where
-    one asks for it."""
+def unmet(
+    wheels: Iterable[Path], target: Target, extras: Iterable[tuple[str, str]] = ()
+) -> list[str]:
+    """The requirements of `wheels` that none of them meets on `target`, sorted.
+
+    An extra's count where a wheel asks for it, or where it is among `extras`, as (name, extra).
+    """
     metadata = [HeaderParser().parsestr(_metadata(wheel)) for wheel in wheels]
     there = {canonicalize_name(one["Name"]): one["Version"] for one in metadata}
     needs = {
@@ -126,7 +133,7 @@ def unmet(wheels: Iterable[Path], target: Target) -> list[str]:
         ]
         for one in metadata
     }
-    wanted = {(name, "") for name in there}
+    wanted = {(name, "") for name in there} | set(extras)
     lacking: set[str] = set()
     to_read = list(wanted)
     while to_read:

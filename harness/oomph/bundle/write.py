@@ -104,7 +104,7 @@ def write_bundle(
                 f"its CUDA backend for {' and '.join(map(dotted, contents.cards)) or 'all cards'}"
             )
             title += [] if contents.system_cuda else ["NVIDIA's CUDA libraries"]
-        gathered = fetch_wheels([own_wheel(wheels), llama, "pip"], target, wheels)
+        gathered = fetch_wheels(own_wheel(wheels), [llama, "pip"], target, wheels)
         files |= {f"wheels/{wheel.name}": wheel for wheel in gathered}
         about = {
             "title": ", ".join(title),
