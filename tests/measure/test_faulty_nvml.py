@@ -524,4 +524,4 @@ def test_a_card_that_is_lost_before_the_start_is_one_sentence(
     machine.says.write_text(says)
     body = "from oomph.measure.card_probe import CardProbe; CardProbe().open()"
     done = machine.run("-c", body)
-    assert f"ToolchainError: {sentence}" in done.stderr or f"DriverError: {sentence}" in done.stderr
+    assert f"ToolchainError: {sentence}" in done.stderr or f"NvmlError: {sentence}" in done.stderr
