@@ -35,7 +35,7 @@ class NvmlError(ToolchainError):
 
 
 def open_library(library: Path | None = None) -> ModuleType:
-    """pynvml, with NVML initialised; `library` is another libnvidia-ml.so.1 to ask. DriverError
+    """pynvml, with NVML initialised; `library` is another libnvidia-ml.so.1 to ask. NvmlError
     where it cannot be."""
     module = _load(library)
     try:
