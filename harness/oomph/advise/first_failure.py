@@ -12,7 +12,7 @@ from typing import Literal
 from oomph.config import CONTEXT_STEP, RunConfig
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import Estimator
-from oomph.estimate.overhead import context_bytes, driver_bytes, pool_bytes
+from oomph.estimate.overhead import context_bytes, cublas_bytes, pool_bytes
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate, is_card
 
 Stage = Literal["context", "weights", "kv_cache", "compute", "run"]
@@ -66,7 +66,7 @@ def _on_card(
         return None
     gpu, coefficients = estimator.gpu, estimator.coefficients or default_coefficients()
     context = context_bytes(gpu, coefficients) if gpu else 0
-    handle = driver_bytes(estimator.model, config, gpu, coefficients) - context if gpu else 0
+    handle = cublas_bytes(estimator.model, config, gpu, coefficients) if gpu else 0
     parts: tuple[tuple[Stage, int], ...] = (
         ("context", context),
         ("weights", device.weights_bytes),

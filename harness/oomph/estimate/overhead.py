@@ -71,11 +71,8 @@ NVIDIA_MEMORY: Final = (
 def driver_bytes(
     spec: ModelSpec, config: RunConfig, gpu: GpuSpec, coefficients: Coefficients
 ) -> int:
-    """What NVIDIA's software takes for itself: the CUDA context, and on Hopper what a cuBLAS handle
-    sets aside beside the workspace that ggml gives it."""
-    takes_cublas = card_facts(gpu).generation == "Hopper" and uses_cublas(spec, config, gpu)
-    handle = round(coefficients["memory.cublas_bytes"]) if takes_cublas else 0
-    return context_bytes(gpu, coefficients) + handle
+    """What NVIDIA's software takes for itself: the CUDA context and cuBLAS's handle."""
+    return context_bytes(gpu, coefficients) + cublas_bytes(spec, config, gpu, coefficients)
 
 
 def context_bytes(gpu: GpuSpec, coefficients: Coefficients) -> int:
@@ -88,6 +85,17 @@ def context_bytes(gpu: GpuSpec, coefficients: Coefficients) -> int:
     )
 
 
+def cublas_bytes(
+    spec: ModelSpec, config: RunConfig, gpu: GpuSpec, coefficients: Coefficients
+) -> int:
+    """What a cuBLAS handle sets aside on Hopper beside the workspace that ggml gives it; 0 where no
+    product of a prompt goes through cuBLAS."""
+    if card_facts(gpu).generation != "Hopper":
+        return 0
+    through = any(through for _, through in _needs(spec, config, gpu, _n_tokens(config)))
+    return round(coefficients["memory.cublas_bytes"]) if through else 0
+
+
 def resident_threads(gpu: GpuSpec) -> int:
     """Threads that the card's SMs hold at once (CUDA programming guide, by compute capability)."""
     capability = _capability(gpu)
@@ -97,16 +105,11 @@ def resident_threads(gpu: GpuSpec) -> int:
     return gpu.sm_count * (1536 if is_narrow else 2048)
 
 
-def uses_cublas(spec: ModelSpec, config: RunConfig, gpu: GpuSpec) -> bool:
-    """Whether any product of a full prompt goes through cuBLAS."""
-    return any(through for _, through in _needs(spec, config, gpu, _n_tokens(config)))
-
-
 def pool_bytes(spec: ModelSpec, config: RunConfig, gpu: GpuSpec) -> int:
     """cuBLAS's workspace, if any product needs cuBLAS, and the pool at its largest."""
-    needs = _needs(spec, config, gpu, _n_tokens(config))
+    needs = list(_needs(spec, config, gpu, _n_tokens(config)))
     largest = max((need for need, _ in needs), default=0.0)
-    workspace = workspace_bytes(gpu) if uses_cublas(spec, config, gpu) else 0
+    workspace = workspace_bytes(gpu) if any(through for _, through in needs) else 0
     return workspace + -(-int(largest) // POOL_PIECE) * POOL_PIECE
 
 

@@ -24,7 +24,8 @@ SHARING_HEADS: Final = 4
 share a head of the cache, from Ada on; Turing and Ampere take it always (fattn.cu)."""
 SHARING_CELLS: Final = 8192
 SHARING_BUILD: Final = 2025.4
-"""Sharing pays since May 2025 (PR 13435, 13852): rows of builds before gain nothing by it."""
+"""Query heads share since PR 12014 of February 2025; rows of builds before May gain nothing by
+it."""
 ROTATION_BUILD: Final = 2026.24
 """A quantized cache holds rotated K and V since spring 2026 (PR 21038)."""
 MATVEC_COLUMNS: Final = 8
