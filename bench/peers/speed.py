@@ -22,10 +22,9 @@ from bench.train.held_out import LEFT_OUT, card_of, model_of, nested_coverage, u
 from bench.train.learn import fits_without, held_out_errors, learn
 from bench.train.public_rows import public_observations
 
-from oomph.calibrate.least_squares import Array, solve
 from oomph.calibrate.observations import SpeedObservation
 from oomph.calibrate.parameters import Parameters
-from oomph.calibrate.speed_fit import CAUCHY, MACHINES_APART, NOISE_SD
+from oomph.calibrate.speed_fit import NOISE_SD, solve_rates
 from oomph.errors import OomphError
 from oomph.estimate.card import CardTraits
 
@@ -156,21 +155,8 @@ def _values_after(chosen: Sequence[SpeedObservation], fits: Fits) -> dict[str, f
     card = chosen[0].card
     values = fits[card][card]
     own = Parameters(values, (), (card,))
-    return {**values, **own.own(_solve_own(own, chosen))[card]}
-
-
-def _solve_own(own: Parameters, chosen: Sequence[SpeedObservation]) -> Array:
-    """The card's own effects that fit these rows, as a calibration finds them."""
-    return solve(
-        lambda x: own.evaluate(chosen, x),
-        own.start(),
-        lower=own.lower(),
-        upper=own.upper(),
-        prior_sd=own.column(lambda d: d.sd * MACHINES_APART),
-        weights=np.array([o.weight / NOISE_SD**2 for o in chosen]),
-        noise_sd=1.0,
-        robust_scale=CAUCHY,
-    ).parameters
+    noise = dict.fromkeys(("prefill", "decode"), NOISE_SD)
+    return {**values, **own.own(solve_rates(own, chosen, noise).parameters)[card]}
 
 
 def _one_row(observations: Sequence[SpeedObservation], fits: Fits) -> str:

@@ -66,10 +66,10 @@ def fit_speed(
     start = dict(base.for_card(card))
     parameters = _varied(start, observations)
     noise = dict.fromkeys(("prefill", "decode"), NOISE_SD)
-    solution = _solve(parameters, observations, noise)
+    solution = solve_rates(parameters, observations, noise)
     for _ in range(ROUNDS - 1):
         noise = _noise(observations, solution)
-        solution = _solve(parameters, observations, noise, solution.parameters)
+        solution = solve_rates(parameters, observations, noise, solution.parameters)
     values = parameters.values(solution.parameters)
     left_out = _left_out(parameters, observations, noise, solution)
     posterior = _posterior(card, parameters, solution, noise, _scales(left_out, observations))
@@ -97,13 +97,14 @@ def _varied(start: Mapping[str, float], observations: Sequence[SpeedObservation]
     )
 
 
-def _solve(
+def solve_rates(
     parameters: Parameters,
     observations: Sequence[SpeedObservation],
     noise: Mapping[str, float],
     begin: Array | None = None,
 ) -> Solution:
-    """The fit in units of each test's noise; rates of one record err together."""
+    """The fit of `parameters` in units of each test's noise, as a machine's against its card's;
+    rates of one record err together."""
     prior_sd = parameters.column(lambda d: d.sd * MACHINES_APART)
     weights = np.array([o.weight / noise[o.test] ** 2 for o in observations])
     solution = solve(
@@ -184,7 +185,7 @@ def _left_out(
         rest = [o for i, o in enumerate(observations) if i not in part]
         if not rest:
             continue
-        solution = _solve(parameters, rest, noise, whole.parameters)
+        solution = solve_rates(parameters, rest, noise, whole.parameters)
         values = parameters.values(solution.parameters)
         posterior = _posterior("", parameters, solution, noise, {})
         for index in sorted(part):
