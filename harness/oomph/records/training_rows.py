@@ -12,6 +12,7 @@ from typing import Any
 from oomph.architectures.catalogue import catalogue_model
 from oomph.errors import UnknownNameError
 from oomph.records.disturbance import quiet_samples, remarks
+from oomph.records.ladder import ladder_stops
 from oomph.records.schema import Record, Timing
 
 Row = dict[str, Any]
@@ -46,7 +47,7 @@ def _rows(record: Record) -> Iterator[Row]:
         own_experts = catalogue_model(name, quant).n_expert_used
     except UnknownNameError:
         return
-    stops = {timing.n_depth for timing in record.timings if timing.test.startswith("tg")}
+    stops = ladder_stops(record)
     for timing in record.timings:
         is_stop = timing.n_depth in stops or not stops
         if timing.test[:2] in ("pp", "tg") and "+" not in timing.test and is_stop:

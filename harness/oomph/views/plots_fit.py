@@ -11,6 +11,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from oomph.units import MIB
+from oomph.views.plots_memory import COMPONENT_NAMES
 from oomph.views.style import GRID, INK, MARKERS, SERIES, legend_above, new_figure, spread_axis
 
 if TYPE_CHECKING:
@@ -22,12 +23,7 @@ if TYPE_CHECKING:
 QUANTITY_NAMES: Final = {
     "total_vram_bytes": "VRAM",
     "host_bytes": "host memory",
-    "weights_bytes": "weights",
-    "kv_cache_bytes": "KV cache",
-    "recurrent_bytes": "recurrent state",
-    "compute_bytes": "compute buffer",
-    "output_bytes": "output",
-    "overhead_bytes": "overhead",
+    **{f"{component}_bytes": name for component, name in COMPONENT_NAMES.items()},
     "prefill_tokens_per_s": "prefill",
     "decode_tokens_per_s": "decode",
 }

@@ -13,6 +13,7 @@ from typing import Final
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate, is_card
 from oomph.records.disturbance import counting_samples
 from oomph.records.grouping import Setting, setting, setting_words
+from oomph.records.ladder import ladder_stops
 from oomph.records.schema import MemorySeries, Record, Timing
 from oomph.units import MIB, count
 
@@ -190,7 +191,7 @@ def shown_timings(record: Record) -> list[Timing]:
     deeper than the last shown; fits use all.
     """
     warm = [t for t in record.timings if t.samples_ns and not t.test.startswith("cold")]
-    stops = {t.n_depth for t in warm if t.test.startswith("tg")}
+    stops = ladder_stops(record)
     if not stops:
         return warm
     shown, last = [], 0
