@@ -2,18 +2,18 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from oomph.analysis.first_card.expectations import Foreseen
+from oomph.analysis.first_card.expectations import Foreseen, described_card
 from oomph.analysis.first_card.predictions import asked_protocol
 from oomph.analysis.first_card.verdict import DayVerdict, EstimatorOf, verdict
-from oomph.errors import StoreError, UnknownNameError
+from oomph.errors import StoreError
 from oomph.estimate.estimator import Estimator
-from oomph.gpus import GpuSpec, gpu
+from oomph.gpus import GpuSpec
 from oomph.measure.first_card.journal import Journal
 from oomph.measure.first_card.models import ProtocolModels
 from oomph.records.schema import Environment, Record
 from oomph.records.store import Store
-from oomph.units import MIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +38,7 @@ def read_day(folder: Path) -> Day:
         raise StoreError(f"{folder} has no records: nothing was measured; give it more --minutes")
     journal, environment = Journal(folder), first.environment
     protocol = asked_protocol(folder)
-    facts = journal.entries().get("facts")
-    foreseen = Foreseen(_card(environment, facts.facts if facts else None), environment.backend)
+    foreseen = Foreseen(_card(environment, journal), environment.backend)
     models = ProtocolModels(protocol.size, computes=False)
     references = {models.resolve(each)[0].identity.path: each for each in protocol.models.values()}
 
@@ -53,16 +52,14 @@ def read_day(folder: Path) -> Day:
     )
 
 
-def _card(environment: Environment, facts: dict[str, object] | None) -> GpuSpec | None:
-    """The card by the catalogue; one that it lacks by what its driver said."""
+def _card(environment: Environment, journal: Journal) -> GpuSpec | None:
+    """The card that was measured, None for the processor."""
     if not environment.gpus:
         return None
     card = environment.gpus[0]
-    try:
-        return gpu(card["name"])
-    except UnknownNameError:
-        said = facts["cuda"] if facts else None
-        if not isinstance(said, dict):
-            raise
-        memory, capability = said["total_bytes"] // MIB, card["compute_capability"]
-        return gpu(f"{card['name']}:{memory}:{capability}:{said['sm_count']}")
+
+    def said() -> dict[str, Any] | None:
+        entry = journal.entries().get("facts")
+        return (entry.facts or {}).get("cuda") if entry else None
+
+    return described_card(card["name"], card["compute_capability"], said)

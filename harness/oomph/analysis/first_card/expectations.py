@@ -4,8 +4,8 @@ The measured side plans by it and cannot know it. Everything is of the coefficie
 oomph: a calibration of the same card would know what is to be found out.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from oomph.advise.first_failure import shortage
 from oomph.advise.memory_map import without_context
@@ -13,15 +13,17 @@ from oomph.architectures.spec import ModelSpec
 from oomph.calibrate.expected_memory import PHANTOM, Expectation
 from oomph.calibrate.expected_time import ExpectedTime
 from oomph.config import CONTEXT_STEP, RunConfig
+from oomph.errors import UnknownNameError
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import Estimator
-from oomph.gpus import GpuSpec
+from oomph.gpus import GpuSpec, gpu
 from oomph.measure.first_card.protocol import Step
 from oomph.measure.first_card.visit import Provoked
 from oomph.measure.frontier import Slack, filled_sweep
 from oomph.measure.plan import Subject
 from oomph.measure.sweep import Point
 from oomph.measure.worker.ladder import depths_within
+from oomph.units import MIB
 
 WRITE_BYTES_PER_S: Final = 1.4e9
 """Random weights on 8 to 16 cores of a Sapphire Rapids Xeon: 1.32 to 1.54 GB/s."""
@@ -44,6 +46,22 @@ STAGES: Final = {
     "compute": "oom_compute",
     "run": "oom_runtime",
 }
+
+
+def described_card(
+    name: str, capability: str | None, said: Callable[[], Mapping[str, Any] | None]
+) -> GpuSpec:
+    """The catalogue's card of that name; one that it lacks by what its driver said of it.
+
+    `said` is asked only then, for `total_bytes` and `sm_count`; UnknownNameError where it is None.
+    """
+    try:
+        return gpu(name)
+    except UnknownNameError:
+        facts = said()
+        if facts is None:
+            raise
+        return gpu(f"{name}:{facts['total_bytes'] // MIB}:{capability}:{facts['sm_count']}")
 
 
 class Foreseen:

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from oomph.analysis.first_card.expectations import Foreseen
+from oomph.analysis.first_card.expectations import Foreseen, described_card
 from oomph.analysis.first_card.predictions import write_predictions
-from oomph.errors import ConfigError, UnknownNameError
-from oomph.gpus import GpuSpec, gpu
+from oomph.errors import ConfigError
+from oomph.gpus import GpuSpec
 from oomph.measure.ballast import door_to, holding
 from oomph.measure.bench import Bench, cpu_bench, open_bench
 from oomph.measure.first_card.fitness import only_card, refuse_unready
@@ -17,7 +17,6 @@ from oomph.measure.first_card.models import ProtocolModels
 from oomph.measure.first_card.protocol import SWEEP, Protocol, Size
 from oomph.measure.first_card.visit import Visit
 from oomph.records.environment import machine_name
-from oomph.units import MIB
 
 REPORT_S: Final = 20.0
 """Kept of the minutes for the verdict and the page."""
@@ -119,9 +118,9 @@ def _spec(bench: Bench) -> GpuSpec | None:
     card = bench.cards[0]
     if bench.phantom:
         return bench.phantom.specs[0]
-    try:
-        return gpu(card.name)
-    except UnknownNameError:
+
+    def said() -> dict[str, Any]:
         with holding(door_to(bench, card)) as holder:
-            n_sms, memory = holder.said["sm_count"], holder.said["total_bytes"]
-        return gpu(f"{card.name}:{memory // MIB}:{card.compute_capability}:{n_sms}")
+            return holder.said
+
+    return described_card(card.name, card.compute_capability, said)
