@@ -10,6 +10,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "harness" / "oomph"
 LAYERS = [
     "errors",
+    "extras",
     "units",
     "paths",
     "gguf",

@@ -33,31 +33,5 @@ class ToolchainError(OomphError):
     mends it."""
 
 
-EXTRAS = {
-    "llama_cpp": "measure",
-    "pynvml": "measure",
-    "gguf": "measure",
-    "numpy": "all",
-    "scipy": "calibrate",
-    "pandas": "report",
-    "matplotlib": "report",
-    "packaging": "bundle",
-    "huggingface_hub": "hf",
-    "httpx": "hf",
-    "ray": "ray",
-    "submitit": "slurm",
-    "pyarrow": "parquet",
-}
-"""By what is imported, the extra of oomph that brings it."""
-
-
-def missing_extra(module: str | None) -> str | None:
-    """The sentence for an import that failed, None for a module that is no extra's."""
-    name = (module or "").split(".")[0]
-    if name not in EXTRAS:
-        return None
-    return f"{name} is not installed; run `pip install 'oomph[{EXTRAS[name]}]'`"
-
-
 class FitError(OomphError):
     """Records from which a coefficient cannot be identified; says which and what to measure."""

@@ -20,7 +20,7 @@ def test_the_llama_build_is_asked_in_a_child() -> None:
 def test_a_package_that_is_not_installed_is_named_with_its_extra(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(doctor, "PACKAGES", {"no-such-package": "report"})
+    monkeypatch.setattr(doctor, "PACKAGES", {"no-such-package": "matplotlib"})
     (finding,) = [finding for finding in doctor.examine() if finding.name == "no-such-package"]
     assert (finding.state, finding.remedy) == ("optional", "pip install 'oomph[report]'")
 

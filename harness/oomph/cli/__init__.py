@@ -38,7 +38,8 @@ from oomph.cli import (
     sweep,
     what_if,
 )
-from oomph.errors import OomphError, missing_extra
+from oomph.errors import OomphError
+from oomph.extras import missing_extra
 
 app = typer.Typer(
     name="oomph",

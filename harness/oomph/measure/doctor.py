@@ -15,6 +15,7 @@ from typing import Final
 
 from oomph.cuda.backend import installed_backend
 from oomph.errors import ToolchainError
+from oomph.extras import pip_install
 from oomph.measure.doctor_cuda import cuda_findings
 from oomph.measure.finding import Finding
 from oomph.paths import cache_folder
@@ -22,19 +23,19 @@ from oomph.phantom.cards import Phantom
 from oomph.units import size
 
 PACKAGES: Final = {
-    "llama-cpp-python": "measure",
-    "nvidia-ml-py": "measure",
-    "gguf": "measure",
-    "numpy": "all",
-    "scipy": "calibrate",
-    "pandas": "report",
-    "matplotlib": "report",
-    "huggingface_hub": "hf",
+    "llama-cpp-python": "llama_cpp",
+    "nvidia-ml-py": "pynvml",
+    "gguf": "gguf",
+    "numpy": "numpy",
+    "scipy": "scipy",
+    "pandas": "pandas",
+    "matplotlib": "matplotlib",
+    "huggingface_hub": "huggingface_hub",
     "ray": "ray",
-    "submitit": "slurm",
-    "pyarrow": "parquet",
+    "submitit": "submitit",
+    "pyarrow": "pyarrow",
 }
-"""What oomph can do without, by the extra that brings it."""
+"""What oomph's core can do without: distributions, and what is imported of them."""
 
 _ASK_LLAMA: Final = """
 import ctypes, json, llama_cpp.llama_cpp as c
@@ -43,11 +44,11 @@ print(json.dumps({"gpu": bool(gpu), "system": system}))
 """
 
 
-def _package(name: str, extra: str) -> Finding:
+def _package(name: str, module: str) -> Finding:
     try:
         return Finding(name=name, state="ok", detail=version(name))
     except PackageNotFoundError:
-        remedy = f"pip install 'oomph[{extra}]'"
+        remedy = pip_install(module)
         return Finding(name=name, state="optional", detail="not installed", remedy=remedy)
 
 
@@ -115,7 +116,7 @@ def examine(phantom: Phantom | None = None) -> list[Finding]:
             state="ok",
             detail=f"{platform.platform()}, Python {platform.python_version()}",
         ),
-        *(_package(name, extra) for name, extra in PACKAGES.items()),
+        *(_package(name, module) for name, module in PACKAGES.items()),
         _llama_build(),
         *cuda_findings(phantom),
         _phantom_parts(),

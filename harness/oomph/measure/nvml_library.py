@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Final
 
 from oomph.errors import ToolchainError
+from oomph.extras import pip_install
 
 NOT_THERE: Final = frozenset({9, 12})
 """NVML_ERROR_DRIVER_NOT_LOADED and LIBRARY_NOT_FOUND: a machine without NVIDIA's driver, which is
@@ -50,7 +51,7 @@ def _pynvml() -> ModuleType:
     try:
         import pynvml
     except ModuleNotFoundError:
-        way_out = "run `pip install 'oomph[measure]'` to see this machine's cards"
+        way_out = f"run `{pip_install('pynvml')}` to see this machine's cards"
         raise NvmlError("nvidia-ml-py is not installed", way_out, is_absent=True) from None
     return pynvml  # type: ignore[no-any-return]
 
@@ -67,7 +68,7 @@ def _load(library: Path | None) -> ModuleType:
         else None
     )
     if spec is None or spec.loader is None:
-        raise ToolchainError("nvidia-ml-py is not installed; run `pip install 'oomph[measure]'`")
+        raise ToolchainError(f"nvidia-ml-py is not installed; run `{pip_install('pynvml')}`")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # it looks itself up while it is imported
     spec.loader.exec_module(module)

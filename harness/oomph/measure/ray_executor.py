@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from oomph.errors import ConfigError, OomphError, ToolchainError
+from oomph.extras import pip_install
 from oomph.measure.child import GLANCE_S
 from oomph.measure.executors import Completed, Job
 from oomph.measure.plan import Place
@@ -88,7 +89,7 @@ def ray_place(
         import ray
     except ImportError:
         raise ToolchainError(
-            "Ray is not installed; `pip install 'oomph[ray]'`, on every node"
+            f"Ray is not installed; `{pip_install('ray')}`, on every node"
         ) from None
     was_connected = ray.is_initialized()
     if not was_connected:

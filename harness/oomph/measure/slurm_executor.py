@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from oomph.errors import OomphError, ToolchainError
+from oomph.extras import pip_install
 from oomph.measure.cuda_route import chosen_backend
 from oomph.measure.executors import Completed, Job
 from oomph.measure.plan import Place
@@ -146,7 +147,7 @@ def slurm_place(
     try:
         import submitit  # noqa: F401
     except ImportError:
-        raise ToolchainError("submitit is not installed; `pip install 'oomph[slurm]'`") from None
+        raise ToolchainError(f"submitit is not installed; `{pip_install('submitit')}`") from None
     if shutil.which("sbatch") is None or shutil.which("srun") is None:
         raise ToolchainError(
             "sbatch is not there; run this on a machine that submits to the Slurm cluster"

@@ -9,6 +9,7 @@ HF_HOME are its own.
 from pathlib import Path, PurePosixPath
 
 from oomph.errors import ModelFileError, ToolchainError
+from oomph.extras import pip_install
 from oomph.gguf.header import split_names
 from oomph.gguf.remote import hf_file
 
@@ -32,8 +33,8 @@ def _fetch(repository: str, name: str) -> Path:
         from huggingface_hub import hf_hub_download
     except ImportError:
         raise ToolchainError(
-            f"to download hf:{repository}/{name} huggingface_hub is needed; run pip install "
-            "'oomph[hf]', or download the file and name its path"
+            f"to download hf:{repository}/{name} huggingface_hub is needed; run "
+            f"{pip_install('huggingface_hub')}, or download the file and name its path"
         ) from None
     try:
         return Path(hf_hub_download(repository, name))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from oomph.errors import StoreError
 from oomph.estimate.prediction import COMPONENTS, Prediction
+from oomph.extras import pip_install
 from oomph.records.disturbance import quiet_samples, remarks
 from oomph.records.perplexity import perplexity
 from oomph.records.schema import Record, Timing
@@ -84,7 +85,7 @@ def write_frame(frame: "pandas.DataFrame", path: Path) -> None:
             )
     except ImportError:
         raise StoreError(
-            "Parquet needs pyarrow; `pip install 'oomph[parquet]'`, or write .csv"
+            f"Parquet needs pyarrow; `{pip_install('pyarrow')}`, or write .csv"
         ) from None
     except OSError as error:
         raise StoreError(
