@@ -45,7 +45,7 @@ def test_dictionary_and_json_come_back_as_the_same_configuration(config: RunConf
             "rope_scaling is 'dynamic'; it must be one of none, linear, yarn",
         ),
         ({"rope_scale": float("nan")}, "rope_scale is nan; it must be at least 1, or left out"),
-        ({"n_ctx": "4096"}, "n_ctx is '4096'; it takes int"),
+        ({"n_ctx": "x"}, "n_ctx is 'x'; it takes a whole number: 8192, 90k (90,000)"),
         ({"n_ctx": True}, "n_ctx is True; it takes int"),
         ({"n_ctx": 1.5}, "n_ctx is 1.5; it takes int"),
         ({"context": 1}, "unknown knob 'context'; the knobs are n_ctx"),
@@ -122,6 +122,10 @@ def test_memory_forgets_what_it_does_not_depend_on() -> None:
 
 
 def test_a_program_is_told_what_it_has_not_by_itself() -> None:
-    config = RunConfig(swa_full=False, n_cpu_moe=3)
+    config = RunConfig(n_seq_max=4, swa_full=False, n_cpu_moe=3)
     assert config.unlike("llama-server") == {"n_cpu_moe": 3}
-    assert config.unlike("llama-cpp-python") == {"swa_full": False, "n_cpu_moe": 3}
+    assert config.unlike("llama-cpp-python") == {
+        "n_seq_max": 4,
+        "swa_full": False,
+        "n_cpu_moe": 3,
+    }

@@ -18,6 +18,7 @@ LAYERS = [
     "config",
     "gpus",
     "architectures",
+    "programs",
     "cuda",
     "estimate",
     "records",

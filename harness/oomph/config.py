@@ -2,7 +2,7 @@
 
 `RunConfig` is what an estimate is asked for and what a measured point was run with, so the two can
 be held against each other. Defaults are llama-cpp-python 0.3.36's (llama_context_default_params),
-not llama-server's.
+which a sweep uses; `oomph.programs` has those of the programs that people run.
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Self, get_args, get_type_hints
 from oomph.errors import ConfigError
 from oomph.gguf.ggml_types import KV_CACHE_TYPES, quant
 from oomph.knob import Knob, Part, Program
+from oomph.units import read_count
 
 FLASH_ATTN: Final = {"on": 1, "off": 0, "auto": -1}
 """llama.h, llama_flash_attn_type."""
@@ -20,6 +21,19 @@ SPLIT_MODES: Final = {"none": 0, "layer": 1, "row": 2}
 ROPE_SCALINGS: Final = {"none": 0, "linear": 1, "yarn": 2}
 """llama.h, llama_rope_scaling_type."""
 _CACHE_TYPES: Final = {name: quant(name).number for name in KV_CACHE_TYPES}
+_CACHE_WORDS: Final = {"fp16": "f16", "fp32": "f32", "q8": "q8_0", "q4": "q4_0"}
+_CUT: Final[tuple[Program, ...]] = (
+    "llama-server",
+    "llama-cli",
+    "llama-bench",
+    "ollama",
+    "lm-studio",
+    "koboldcpp",
+    "text-generation-webui",
+)
+"""Programs that keep no more of a sliding-window layer than its window."""
+_ON: Final = ("on", "true", "1", "yes", "enabled")
+_OFF: Final = ("off", "false", "0", "no", "disabled")
 CONTEXT_STEP: Final = 256
 """Cells to which llama.cpp rounds a context up."""
 COUNTED: Final = 1 << 31
@@ -55,7 +69,7 @@ class RunConfig:
                 "llama-server": "ctx-size",
                 "text-generation-webui": "ctx-size",
                 "koboldcpp": "contextsize",
-                "Ollama": "num_ctx",
+                "ollama": "num_ctx",
                 "llama-cpp-python": "n_ctx",
             },
             is_logged=True,
@@ -75,6 +89,7 @@ class RunConfig:
                 "text-generation-webui": "batch-size",
                 "llama-cpp-python": "n_batch",
             },
+            defaults={"koboldcpp": 1024, "text-generation-webui": 1024},
             bench="n_batch",
             is_logged=True,
             is_tabled=True,
@@ -92,9 +107,10 @@ class RunConfig:
                 "llama-server": "ubatch-size",
                 "text-generation-webui": "ubatch-size",
                 "koboldcpp": "batchsize",
-                "Ollama": "num_batch",
+                "ollama": "num_batch",
                 "llama-cpp-python": "n_ubatch",
             },
+            defaults={"text-generation-webui": 1024},
             bench="n_ubatch",
             is_logged=True,
             is_tabled=True,
@@ -109,6 +125,7 @@ class RunConfig:
             sets=("n_seq_max",),
             options=("--n-seq-max", "--parallel", "-np"),
             keys={"llama-server": "parallel", "text-generation-webui": "parallel"},
+            defaults={"llama-server": 4, "lm-studio": 4},
             is_logged=True,
             is_tabled=True,
         ),
@@ -129,6 +146,7 @@ class RunConfig:
             part="context",
             memory="grows",
             choices=_CACHE_TYPES,
+            words=_CACHE_WORDS,
             enumeration="GGML_TYPE_",
             sets=("type_k",),
             options=("--type-k", "--cache-type-k", "-ctk"),
@@ -147,6 +165,7 @@ class RunConfig:
             part="context",
             memory="grows",
             choices=_CACHE_TYPES,
+            words=_CACHE_WORDS,
             enumeration="GGML_TYPE_",
             sets=("type_v",),
             options=("--type-v", "--cache-type-v", "-ctv"),
@@ -160,10 +179,12 @@ class RunConfig:
         Knob(
             part="context",
             choices=FLASH_ATTN,
+            words=dict.fromkeys(_ON, "on") | dict.fromkeys(_OFF, "off") | {"-1": "auto"},
             sets=("flash_attn_type",),
             options=("--flash-attn", "-fa"),
             help="on, off or auto",
             keys={"llama-server": "flash-attn", "llama-cpp-python": "flash_attn"},
+            defaults={"koboldcpp": "on", "text-generation-webui": "on"},
             bench="flash_attn",
             bench_column="fa",
             is_tabled=True,
@@ -176,7 +197,7 @@ class RunConfig:
             sets=("swa_full",),
             options=("--swa-full/--no-swa-full",),
             keys={"llama-server": "swa-full", "koboldcpp": "noswa", "llama-cpp-python": "swa_full"},
-            defaults={"llama-server": False, "koboldcpp": False, "Ollama": False},
+            defaults=dict.fromkeys(_CUT, False),
         ),
     ] = True
     n_gpu_layers: Annotated[
@@ -190,7 +211,7 @@ class RunConfig:
             keys={
                 "llama-server": "n-gpu-layers",
                 "koboldcpp": "gpulayers",
-                "Ollama": "num_gpu",
+                "ollama": "num_gpu",
                 "llama-cpp-python": "n_gpu_layers",
             },
             bench="n_gpu_layers",
@@ -264,7 +285,7 @@ class RunConfig:
             keys={
                 "llama-server": "main-gpu",
                 "koboldcpp": "maingpu",
-                "Ollama": "main_gpu",
+                "ollama": "main_gpu",
                 "llama-cpp-python": "main_gpu",
             },
             bench="main_gpu",
@@ -346,7 +367,7 @@ class RunConfig:
                 "llama-server": "threads",
                 "text-generation-webui": "threads",
                 "koboldcpp": "threads",
-                "Ollama": "num_thread",
+                "ollama": "num_thread",
                 "llama-cpp-python": "n_threads",
             },
             bench="n_threads",
@@ -493,7 +514,16 @@ _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "tuple[float, ...] | None": (tuple, list, type(None)),
     "float | None": (int, float, type(None)),
 }
-_WORDS: Final = {"on": True, "true": True, "1": True, "off": False, "false": False, "0": False}
+_WORDS: Final = dict.fromkeys(_ON, True) | dict.fromkeys(_OFF, False)
+
+
+_EXPECTED: Final = {
+    "int": "a whole number: 8192, 90k (90,000), 128K (131,072)",
+    "int | None": "a whole number, or none",
+    "bool": "on or off",
+    "float | None": "a number, or none",
+    "tuple[float, ...] | None": "numbers separated by commas",
+}
 
 
 def knobs_by_memory(memory: str) -> tuple[str, ...]:
@@ -514,21 +544,25 @@ def keys_of(program: Program) -> dict[str, str]:
 
 
 def knob_value(knob: str, text: str) -> Any:
-    """The value that `text` spells for `knob`: `1024`, `q8_0`, `on`, `3/1` (a tensor split),
-    `none`."""
-    kind = _kind(knob)
+    """The value that `text` spells for `knob`: `1024`, `90k` (90,000), `128K` (131,072), `fp16`,
+    `on`, `3/1` (a tensor split), `all`, `none`. ConfigError for what it cannot be."""
+    kind, declared, word = _kind(knob), KNOBS[knob], text.strip().lower()
+    if word == "none" and "None" in kind and "none" not in declared.choices:
+        return None
+    if declared.choices:
+        return declared.words.get(word, word if word in declared.choices else text)
+    if word in declared.all_words:
+        return -1
     try:
-        if text == "none" and "None" in kind:
-            return None
         if kind.startswith("tuple"):
             return tuple(float(part) for part in text.replace("/", ",").split(","))
         if kind == "bool":
-            return _WORDS[text.lower()]
+            return _WORDS[word]
         if kind.startswith("float"):
             return float(text)
-        return int(text) if kind.startswith("int") else text
+        return read_count(text) if kind.startswith("int") else text
     except (ValueError, KeyError):
-        raise ConfigError(f"{knob} is {text!r}; it takes {kind}") from None
+        raise ConfigError(f"{knob} is {text!r}; it takes {_EXPECTED[kind]}") from None
 
 
 def _kind(knob: str) -> str:
@@ -543,6 +577,8 @@ def _checked(knobs: Mapping[str, Any]) -> dict[str, Any]:
     checked: dict[str, Any] = {}
     for key, value in knobs.items():
         kind = _kind(key)
+        if isinstance(value, str):
+            value = knob_value(key, value)
         if not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "bool"):
             raise ConfigError(f"{key} is {value!r}; it takes {kind}")
         if kind == "bool":

@@ -7,7 +7,14 @@ from typing import Any, Literal
 Part = Literal["model", "context", "work"]
 Memory = Literal["same", "grows", "none"]
 Program = Literal[
-    "llama-server", "text-generation-webui", "koboldcpp", "Ollama", "llama-cpp-python"
+    "llama-server",
+    "llama-cli",
+    "llama-bench",
+    "llama-cpp-python",
+    "ollama",
+    "lm-studio",
+    "koboldcpp",
+    "text-generation-webui",
 ]
 
 
@@ -21,8 +28,9 @@ class Knob:
     grows: it grows too, cannot be told, or does not depend on it.
 
     `choices` are the words that it takes, with their numbers in llama.cpp's enumeration, whose
-    names begin with `enumeration`; `all_words` mean -1. `least` is the smallest number. `sets` are
-    the fields of llama_*_params that take its value as it is, or its reciprocal.
+    names begin with `enumeration`; `words` are other spellings of them, `all_words` mean -1.
+    `least` is the smallest number. `sets` are the fields of llama_*_params that take its value as
+    it is, or its reciprocal.
 
     `options` are oomph's own, a switch's as typer has them ("--a/--no-a"); `is_negated` where every
     program has a switch for what is on by default ("--no-kv-offload"), and `is_repeated` where an
@@ -40,6 +48,7 @@ class Knob:
     memory: Memory = "same"
     least: int | None = None
     choices: Mapping[str, int] = field(default_factory=dict)
+    words: Mapping[str, str] = field(default_factory=dict)
     enumeration: str = ""
     all_words: tuple[str, ...] = ()
     sets: tuple[str, ...] = ()

@@ -2,8 +2,11 @@
 
 Sizes are bytes everywhere in the package and MiB (2^20) or GiB (2^30) only when printed, durations
 are nanoseconds, rates are per second. What was not measured is `None` and prints as an em dash,
-never as 0.
+never as 0. Text becomes numbers here too, as people write sizes and counts.
 """
+
+import re
+from typing import Final
 
 KIB = 1024
 MIB = 1024**2
@@ -89,6 +92,37 @@ def likely(probability: float) -> str:
     if not 0.01 <= probability <= 0.99:
         return "more than 99 % likely" if probability > 0.5 else "less than 1 % likely"
     return f"{share(probability, 0)} likely"
+
+
+_COUNT: Final = re.compile(r"([+-]?[0-9_]{1,12}(?:\.[0-9]{1,6})?)(k|K|Ki|m|M|Mi)?", re.ASCII)
+_COUNTED: Final = {"k": 10**3, "K": KIB, "Ki": KIB, "m": 10**6, "M": MIB, "Mi": MIB}
+
+
+def read_count(text: str) -> int:
+    """`'8192'`, `'90k'` (90,000), `'128K'` or `'128Ki'` (131,072), `'1m'` (1,000,000) or `'1M'`
+    (1,048,576) as a number; ValueError for anything else, or for a fraction of one."""
+    if not (match := _COUNT.fullmatch(text.strip())):
+        raise ValueError(f"{text[:40]!r} is no number such as 8192, 90k or 128K")
+    value = float(match[1]) * _COUNTED.get(match[2] or "", 1)
+    if value != int(value):
+        raise ValueError(f"{text!r} is no whole number")
+    return int(value)
+
+
+def read_counts(text: str) -> list[int]:
+    """The numbers of a list or range: `'8,9,10'`, `'8-10'`, `'4k,32k'`; ValueError for anything
+    else, and for a range of more than 4,096."""
+    found: list[int] = []
+    for part in text.split(","):
+        low, dash, high = part.strip().partition("-")
+        if not (low and dash):
+            found.append(read_count(part))
+            continue
+        first, last = read_count(low), read_count(high)
+        if not first <= last < first + 4096:
+            raise ValueError(f"{part!r} is no range of numbers, such as 8-10")
+        found += range(first, last + 1)
+    return found
 
 
 def parse_size(text: str) -> int:

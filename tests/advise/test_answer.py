@@ -69,7 +69,8 @@ def test_a_measurement_overrules_the_estimate(seen: list[Record]) -> None:
 def test_a_phantom_leaves_the_context_of_a_real_card_open(seen: list[Record]) -> None:
     found = ask(records=seen, n_ctx=60_000, n_expert_used=8)
     assert (found.is_measured, found.evidence[0].says) == (False, "runs")
-    assert found.next_command == "oomph frontier MODEL.gguf --limit 60160 --n-expert-used 8"
+    command = "oomph frontier MODEL.gguf --as llama-cpp-python --limit 60160 --n-expert-used 8"
+    assert found.next_command == command
 
 
 @pytest.mark.parametrize(

@@ -97,3 +97,24 @@ def test_a_file_is_known_by_its_size(seen: list[Record]) -> None:
     file = replace(read_model(MODEL), file_bytes=seen[0].model.file_bytes, source="somewhere.gguf")
     assert is_of(seen[0], Estimator(file, gpu(CARD)))
     assert not is_of(seen[0], Estimator(replace(file, file_bytes=1), gpu(CARD)))
+
+
+LLAMA_SERVER = {
+    "n_seq_max": 4,
+    "kv_unified": True,
+    "n_outputs_max": 4,
+    "swa_full": False,
+    "flash_attn": "auto",
+}
+
+
+def test_a_sweep_speaks_for_a_program_that_takes_no_more(seen: list[Record]) -> None:
+    """Four slots that share a cache need less here than the logits of a whole batch."""
+    (ran,) = on(seen, **LLAMA_SERVER)
+    assert (ran.says, ran.is_same) == ("runs", False)
+    assert on(seen, **LLAMA_SERVER, n_ctx=90_000) == ()
+
+
+def test_a_program_that_takes_more_is_not_spoken_for(seen: list[Record]) -> None:
+    """Caches of their own for each slot, which the record had not, and a batch of logits."""
+    assert on(seen, n_seq_max=4, n_ctx=66_200) == ()

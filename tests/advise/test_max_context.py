@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from oomph.advise.max_context import positions, reaches
+from oomph.advise.max_context import reaches
 from oomph.advise.quantizations import (
     published_variants,
     quantization_of,
@@ -10,6 +10,7 @@ from oomph.advise.quantizations import (
     smaller_variants,
     weight_bytes,
 )
+from oomph.architectures.rope import positions
 from oomph.architectures.source import read_model
 from oomph.config import RunConfig
 from oomph.estimate.estimator import Estimator

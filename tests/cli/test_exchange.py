@@ -154,6 +154,8 @@ def test_what_is_imported_is_cited_by_the_estimate(
         "4096",
         "--flash-attn",
         "on",
+        "--as",
+        "llama-cpp-python",
     ]
     cited = (
         "measured on NVIDIA H100 80GB HBM3 on 2026-11-27: 18,120 MiB, decode 128 tokens/s at "
@@ -163,6 +165,8 @@ def test_what_is_imported_is_cited_by_the_estimate(
     (line,) = CliRunner().invoke(whole, [*asked, "--json"]).stdout.splitlines()
     (measured,) = json.loads(line)["measured"]
     assert (measured["vram_bytes"], measured["decode"]) == (19_000_000_000, [0, 128.0])
+    server = CliRunner().invoke(whole, asked[:-2]).stdout
+    assert "at n_ctx 4,096 on 2026-11-27: decode 128 tokens/s at depth 0" in server
     other = [*asked[:3], "RTX 4090", *asked[4:]]
     assert "measured on" not in CliRunner().invoke(whole, other).stdout
 

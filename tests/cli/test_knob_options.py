@@ -8,13 +8,14 @@ from typer.testing import CliRunner
 
 from oomph.cli.knob_options import OPTIONS, takes_knobs
 from oomph.config import RunConfig
+from oomph.programs.said import Said
 
 
 def said(*args: str, without: tuple[str, ...] = ()) -> tuple[int, dict[str, Any]]:
     seen: dict[str, Any] = {}
 
-    def ask(model: str, *, knobs: dict[str, Any]) -> None:
-        seen.update(knobs, model=model)
+    def ask(model: str, *, said: Said) -> None:
+        seen.update(said.knobs, model=model)
 
     app = typer.Typer()
     app.command()(takes_knobs(ask, without=without))

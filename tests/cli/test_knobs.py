@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oomph.cli.knobs import grid_configs, knob_value, parse_grid
-from oomph.config import RunConfig
+from oomph.cli.knobs import grid_knobs, knob_values, parse_grid
+from oomph.config import knob_value
 from oomph.errors import ConfigError
+from oomph.programs.said import Said
 
 
 @pytest.mark.parametrize(
@@ -20,10 +21,35 @@ from oomph.errors import ConfigError
         ("n_expert_used", "none", None),
         ("tensor_split", "3/1", (3.0, 1.0)),
         ("flash_attn", "auto", "auto"),
+        ("flash_attn", "1", "on"),
+        ("n_ctx", "90k", 90_000),
+        ("n_ctx", "128K", 131_072),
+        ("n_gpu_layers", "all", -1),
+        ("type_v", "fp16", "f16"),
+        ("rope_scaling", "none", "none"),
     ],
 )
 def test_text_becomes_the_knobs_kind(knob: str, text: str, value: object) -> None:
     assert knob_value(knob, text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("8-10", [8, 9, 10]),
+        ("8,10", [8, 10]),
+        ("6,8-9,none", [6, 8, 9, None]),
+        (None, [None]),
+    ],
+)
+def test_list_and_range_become_values(text: str | None, values: list[int | None]) -> None:
+    assert knob_values("n_expert_used", text) == values
+
+
+@pytest.mark.parametrize("text", ["10-8", "8-", "1-100000", "8--9", "a-b"])
+def test_what_is_no_range_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="n_expert_used"):
+        knob_values("n_expert_used", text)
 
 
 @pytest.mark.parametrize(
@@ -41,13 +67,12 @@ def test_text_of_another_kind_is_refused(knob: str, text: str) -> None:
 def test_grid_is_every_combination_in_order(contexts: list[int], experts: list[int]) -> None:
     text = f"n_ctx={','.join(map(str, contexts))},n_expert_used={','.join(map(str, experts))}"
     assert parse_grid(text) == {"n_ctx": contexts, "n_expert_used": experts}
-    configs = grid_configs(RunConfig(n_ubatch=64), [text])
-    assert [(c.n_ctx, c.n_expert_used) for c in configs] == [
-        (c, e) for c in contexts for e in experts
+    asked = grid_knobs(Said(knobs={"n_ubatch": 64}), [text])
+    assert [each.knobs for each in asked] == [
+        {"n_ubatch": 64, "n_ctx": c, "n_expert_used": e} for c in contexts for e in experts
     ]
-    assert configs == grid_configs(
-        RunConfig(n_ubatch=64), text.replace(",n_expert", " n_expert").split()
-    )
+    apart = text.replace(",n_expert", " n_expert").split()
+    assert asked == grid_knobs(Said(knobs={"n_ubatch": 64}), apart)
 
 
 @pytest.mark.parametrize("text", ["", "1,2", "n_ctx", "n_ctx=1,n_ctx=2", "=1"])
@@ -59,4 +84,4 @@ def test_what_is_no_grid_is_refused(text: str) -> None:
 def test_grid_too_large_to_answer_is_refused_before_it_is_built() -> None:
     axis = ",".join(map(str, range(1, 1001)))
     with pytest.raises(ConfigError, match="1,000,000,000 configurations"):
-        grid_configs(RunConfig(), [f"n_ctx={axis},n_batch={axis},n_ubatch={axis}"])
+        grid_knobs(Said(), [f"n_ctx={axis},n_batch={axis},n_ubatch={axis}"])

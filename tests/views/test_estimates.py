@@ -78,8 +78,8 @@ def test_devices_table_leaves_out_components_that_nothing_has() -> None:
 def test_summary_says_verdict_context_and_speed_with_its_reach() -> None:
     assert summary_lines(PLAIN)[0] == "VRAM: 1,230 MiB"
     lines = "\n".join(summary_lines(ON_CARD))
-    assert "VRAM: 1,230 MiB, does not fit (25% likely to)" in lines
-    assert "largest n_ctx that fits: 8,192" in lines
+    assert "VRAM: 1,230 MiB, does not fit (25 % likely)" in lines
+    assert "largest n_ctx that fits (even odds): 8,192" in lines
     assert "prefill at depth 0: 1,234 tokens/s\n" in lines
     assert "decode at depth 0: 56.7 tokens/s (90 %: 50 to 60)" in lines
 
@@ -93,4 +93,4 @@ def test_grid_shows_the_knobs_that_differ_and_keeps_refusals_in_place() -> None:
     assert head.split("  ")[0].strip() == "n_ctx"
     assert first.split() == ["1,024", "1,230", "200", "30", "54", "—", "—", "—", "—"]
     assert "refused" in second
-    assert "no (25%)" in third
+    assert "no (25 %)" in third

@@ -8,7 +8,7 @@ what would fail first, what would settle it and what would do instead. It is dat
 import shlex
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from oomph.advise.alternatives import SURE, Offer, host_bytes, offers
@@ -16,14 +16,17 @@ from oomph.advise.evidence import Evidence, evidence, settled
 from oomph.advise.first_failure import Shortage, margin_bytes, shortage
 from oomph.advise.quantizations import quantization_of
 from oomph.advise.speeds import MeasuredRate, Speeds, measured_rates, speeds
-from oomph.architectures.rope import RopeScaling, extension, native_context
+from oomph.architectures.rope import RopeScaling, extension, native_context, positions
+from oomph.architectures.spec import ModelSpec
 from oomph.config import CONTEXT_STEP, RunConfig, padded_context
 from oomph.errors import ConfigError
 from oomph.estimate.coefficients import default_coefficients
-from oomph.estimate.estimator import Estimator
+from oomph.estimate.estimator import LONGEST_CONTEXT, Estimator
 from oomph.estimate.memory import MAX_SEQUENCES, MemoryModel
 from oomph.estimate.overhead import host_bytes as resident_bytes
-from oomph.estimate.prediction import MemoryEstimate
+from oomph.estimate.prediction import MemoryEstimate, Prediction
+from oomph.knob import Program
+from oomph.programs.said import DEFAULT_PROGRAM, Said
 from oomph.records.schema import Record
 
 EVEN: Final = 0.5
@@ -59,6 +62,7 @@ class Answer:
     n_layer: int
     n_expert_used: int | None
     card: str | None
+    said: Said
     config: RunConfig
     verdict: Verdict
     is_measured: bool
@@ -88,15 +92,17 @@ def answer(
     config: RunConfig,
     records: Sequence[Record] = (),
     *,
+    said: Said | None = None,
     calibration: str | None = None,
     host_memory_bytes: int | None = None,
 ) -> Answer:
-    """Whether `config` runs, and all that follows; `calibration` names where the estimator's
-    coefficients are from.
+    """Whether `config` runs, and all that follows. `said` is what it came of, `calibration` names
+    where the estimator's coefficients are from.
 
     `host_memory_bytes` is what a machine without a card has, for n_devices 0. ConfigError where
     neither it nor a card's memory is known, and for more sequences than llama.cpp serves.
     """
+    said = said or Said(program="llama-cpp-python", knobs=config.unlike("llama-cpp-python"))
     on_host = config.n_devices == 0
     memory_bytes = host_memory_bytes if on_host else estimator.gpu_memory_bytes
     if config.n_seq_max > MAX_SEQUENCES:
@@ -127,6 +133,7 @@ def answer(
         n_layer=estimator.model.n_layer,
         n_expert_used=settled(config, estimator.model).n_expert_used,
         card=None if on_host or not estimator.gpu else estimator.gpu.name,
+        said=said,
         config=config,
         verdict=verdict,
         is_measured=decisive is not None,
@@ -150,7 +157,10 @@ def answer(
         next_command=None
         if decisive or refusal or on_host or _is_hopeless(short)
         else settling_command(
-            estimator, config, on_card=any(source.says == "runs" for source in sources)
+            estimator,
+            config,
+            said.program,
+            on_card=any(source.says == "runs" for source in sources),
         ),
         offers=offers(estimator, config) if is_wanting else (),
     )
@@ -159,8 +169,13 @@ def answer(
 def max_context(
     estimator: Estimator, config: RunConfig, probability: float = SURE, *, limit: int | None = None
 ) -> int:
-    """The largest n_ctx up to `limit` that fits with `probability`, other knobs as they are; 0
-    where none does."""
+    """The largest n_ctx that fits with `probability`, other knobs as they are; 0 where none does.
+
+    Nothing longer is looked for than `limit`; None is as far as the model's positions go, or as was
+    asked.
+    """
+    if limit is None:
+        limit = max(positions(estimator.model).furthest, padded_context(config.n_ctx))
     knobs = {name: value for name, value in config.to_dict().items() if name != "n_ctx"}
     longest = estimator.cautious(probability).max_context(limit=limit, **knobs)
     if estimator.gpu is None or MemoryModel(estimator.model).is_known or not longest:
@@ -174,6 +189,14 @@ def max_context(
         return (tried.fit_probability or 0.0) < probability
 
     return CONTEXT_STEP * bisect_left(range(1, longest // CONTEXT_STEP + 1), True, key=is_unlikely)
+
+
+def within_reach(prediction: Prediction, model: ModelSpec) -> Prediction:
+    """The prediction with its largest context cut to what the model reaches, or was asked."""
+    if prediction.max_context is None:
+        return prediction
+    furthest = max(positions(model).furthest, padded_context(prediction.config.n_ctx))
+    return replace(prediction, max_context=min(prediction.max_context, furthest))
 
 
 def _resident(estimator: Estimator, memory: MemoryEstimate) -> int:
@@ -215,7 +238,7 @@ def _first_to_fail(
     """What fails first and in which context: the asked one, or, where that surely fits, the first
     that does not."""
     if verdict == "yes":
-        longest = max_context(estimator, config, EVEN)
+        longest = max_context(estimator, config, EVEN, limit=LONGEST_CONTEXT)
         config = config.with_(n_ctx=longest + CONTEXT_STEP)
         memory = estimator.memory(config)
         found = shortage(estimator, config, memory)
@@ -232,25 +255,28 @@ def _is_hopeless(short: Shortage | None) -> bool:
 
 
 def settling_command(
-    estimator: Estimator, config: RunConfig, *, on_card: bool = False
+    estimator: Estimator, config: RunConfig, program: Program, *, on_card: bool = False
 ) -> str | None:
-    """The command that loads this configuration and fills it; None for knobs that it does not take.
+    """The command that loads this configuration, as `program` would, and fills it; None for knobs
+    that it does not take.
 
     A file is tried on the card itself, a published shape on a phantom of it unless `on_card`.
     """
     taken = ("n_ctx", "n_expert_used", "type_k", "type_v", "flash_attn", "n_ubatch", "n_cpu_moe")
     ignored = ("n_depth", "n_threads", "rope_scaling", "rope_scale", "yarn_orig_ctx")
-    plain = RunConfig(**{name: getattr(config, name) for name in (*taken, *ignored)})
+    knobs = {name: getattr(config, name) for name in (*taken, *ignored)}
+    plain = Said(program=program, knobs=knobs).config(estimator.model)
     if plain != config or config.type_k != config.type_v:
         return None
     is_shape = estimator.model.file_bytes is None
     words = ["oomph", "frontier", MODEL_FILE if is_shape and on_card else estimator.model.source]
+    words += ["--as", program] if program != DEFAULT_PROGRAM else []
     words += ["--limit", str(padded_context(config.n_ctx))]
     if config.n_expert_used is not None:
         words += ["--n-expert-used", str(config.n_expert_used)]
     words += ["--type-kv", config.type_k] if config.type_k != "f16" else []
     words += ["--flash-attn", config.flash_attn] if config.flash_attn == "off" else []
-    words += ["--n-ubatch", str(config.n_ubatch)] if config.n_ubatch != RunConfig().n_ubatch else []
+    words += ["--n-ubatch", str(config.n_ubatch)] if "n_ubatch" in config.unlike(program) else []
     words += ["--n-cpu-moe", str(config.n_cpu_moe)] if config.n_cpu_moe else []
     if is_shape and estimator.gpu and not on_card:
         words += ["--phantom", estimator.gpu.name]

@@ -22,6 +22,8 @@ from oomph.records.disturbance import quiet_samples
 from oomph.records.harmless import scrub
 from oomph.records.schema import ModelIdentity, Record
 
+_SLOTS: Final = ("n_seq_max", "kv_unified", "n_outputs_max")
+"""What takes memory, but no time of the one sequence that runs."""
 SHIPPED: Final = Path(__file__).parent / "measured"
 
 
@@ -123,10 +125,12 @@ def _rows(card: str, folders: Iterable[Path]) -> Iterator[Mapping[str, Any]]:
 
 def _citation(row: Mapping[str, Any], asked: RunConfig, estimator: Estimator) -> Citation | None:
     """The row as a citation, None where it is of other settings or says nothing."""
-    run = settled(RunConfig.from_mapping(row["config"]), estimator.model)
-    if run.of_memory().with_(n_ctx=1) != asked.of_memory().with_(n_ctx=1):
+    run = settled(RunConfig.from_mapping(row["config"]), estimator.model).of_memory()
+    slots = {name: getattr(run, name) for name in _SLOTS}
+    if run.with_(n_ctx=1) != asked.of_memory().with_(n_ctx=1, **slots):
         return None
-    is_same = padded_context(run.n_ctx) == padded_context(asked.n_ctx)
+    same = run.with_(n_ctx=padded_context(run.n_ctx))
+    is_same = same == asked.of_memory().with_(n_ctx=padded_context(asked.n_ctx))
     vram = row["vram_bytes"] if is_same else None
     prefill, decode = (_nearest(row[kind], asked.n_depth) for kind in ("pp", "tg"))
     if vram is None and prefill is None and decode is None:

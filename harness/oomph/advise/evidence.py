@@ -16,6 +16,8 @@ from oomph.calibrate.expected_memory import PHANTOM
 from oomph.config import RunConfig, padded_context
 from oomph.errors import UnknownNameError
 from oomph.estimate.estimator import Estimator
+from oomph.estimate.memory import MemoryModel
+from oomph.estimate.prediction import is_card
 from oomph.gpus import gpu
 from oomph.measure.accidents import ran_out
 from oomph.measure.pruning import asks_at_least
@@ -25,6 +27,9 @@ from oomph.units import MIB
 HEADER: Final = 64 * MIB
 """More than the header and the padding of any GGUF file: tensors of a published shape and their
 file differ by less."""
+
+_PROGRAM_KNOBS: Final = ("n_seq_max", "kv_unified", "n_outputs_max", "swa_full")
+"""What programs have by themselves, so that two of them differ though nobody said so."""
 
 Says = Literal["runs", "loads", "runs_out"]
 
@@ -107,6 +112,8 @@ def filled(record: Record) -> int | None:
 def _evidence_of(record: Record, asked: RunConfig, estimator: Estimator) -> Evidence | None:
     tried = settled(record_config(record), estimator.model)
     says = _says(record, _padded(tried), _padded(asked), n_promised=asked.n_ctx)
+    if says is None and (alike := like_its_program(asked, record, estimator)):
+        says = _says(record, _padded(tried), _padded(alike), n_promised=asked.n_ctx)
     if says is None:
         return None
     peaks = measured_vram_bytes(record).values()
@@ -121,6 +128,30 @@ def _evidence_of(record: Record, asked: RunConfig, estimator: Estimator) -> Evid
         n_filled=filled(record),
         vram_bytes=sum(peaks) if peaks else None,
     )
+
+
+def like_its_program(asked: RunConfig, record: Record, estimator: Estimator) -> RunConfig | None:
+    """`asked` with slots, outputs and windows as the program of the record has them, where that
+    takes at least as much memory of every card (no more, where the record ran out).
+
+    So a sweep by llama-cpp-python speaks for llama-server. None where it does not, or where the
+    model's graph is not known to the byte.
+    """
+    tried = settled(record_config(record), estimator.model)
+    alike = asked.with_(**{name: getattr(tried, name) for name in _PROGRAM_KNOBS})
+    if alike == asked or not MemoryModel(estimator.model).is_known:
+        return None
+    own, its = (
+        {
+            name: part.total_bytes
+            for name, part in estimator.memory(each).devices.items()
+            if is_card(name)
+        }
+        for each in (asked, alike)
+    )
+    if ran_out(record):
+        own, its = its, own
+    return alike if all(its.get(name, 0) >= n_bytes for name, n_bytes in own.items()) else None
 
 
 def _says(record: Record, tried: RunConfig, asked: RunConfig, *, n_promised: int) -> Says | None:

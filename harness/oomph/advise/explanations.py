@@ -16,7 +16,7 @@ from oomph.architectures.rope import RopeScaling, longest_extension, native_cont
 from oomph.config import CONTEXT_STEP, RunConfig
 from oomph.errors import ConfigError
 from oomph.estimate.coefficients import default_coefficients
-from oomph.estimate.estimator import Estimator
+from oomph.estimate.estimator import LONGEST_CONTEXT, Estimator
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.overhead import driver_bytes, pool_bytes
 from oomph.estimate.prediction import DeviceMemory
@@ -84,6 +84,7 @@ class CacheLesson:
     per_token_bytes: tuple[float, ...]
     window: int
     window_bytes: int | None
+    whole_bytes: int | None
     recurrent_bytes: int
     is_latent: bool
 
@@ -135,7 +136,9 @@ def lesson(
 def oom_lesson(estimator: Estimator, config: RunConfig) -> OomLesson:
     """What is allocated when, and how a context that loads dies all the same."""
     plain = config.with_(flash_attn="off", type_k="f16", type_v="f16")
-    late = plain.with_(n_ctx=max_context(estimator, plain, EVEN) + CONTEXT_STEP)
+    late = plain.with_(
+        n_ctx=max_context(estimator, plain, EVEN, limit=LONGEST_CONTEXT) + CONTEXT_STEP
+    )
     return OomLesson(
         asked=lesson(estimator, config, reach=True),
         late=shortage(estimator, late, estimator.memory(late)),
@@ -169,7 +172,12 @@ def cache_lesson(estimator: Estimator, config: RunConfig) -> CacheLesson:
     fused = config.with_(flash_attn="on")
     rows = tuple(_cached(estimator, fused, kind) for kind in EXPLAINED_CACHES)
     window = sliding_window(model)
-    within = estimator.memory(fused.with_(swa_full=False)).devices[CARD] if window else None
+    within, whole = (
+        (_kv_bytes(estimator, fused.with_(swa_full=full, type_k="f16", type_v="f16")))
+        if window
+        else None
+        for full in (False, True)
+    )
     twice = config.with_(n_ctx=2 * config.n_ctx)
     grown = tuple(
         lesson_bytes / config.n_ctx
@@ -182,8 +190,9 @@ def cache_lesson(estimator: Estimator, config: RunConfig) -> CacheLesson:
         rows=rows,
         per_token_bytes=grown,
         window=window,
-        window_bytes=within.kv_cache_bytes if within else None,
-        recurrent_bytes=rows[0].device.recurrent_bytes,
+        window_bytes=within,
+        whole_bytes=whole,
+        recurrent_bytes=rows[0].device.recurrent_bytes // config.n_seq_max,
         is_latent=model.integer("attention.kv_lora_rank", 0) > 0,
     )
 

@@ -21,11 +21,12 @@ from oomph.architectures.rope import (
 )
 from oomph.architectures.spec import ModelSpec
 from oomph.calibrate.subject import asked_of
-from oomph.config import RunConfig, defaults_of, padded_context
+from oomph.config import RunConfig, padded_context
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.prediction import Prediction
 from oomph.phantom.cards import parse_cards
+from oomph.programs.said import Said
 from oomph.units import count
 
 UBATCHES: Final = (2048, 1024, 512)
@@ -33,6 +34,10 @@ UBATCHES: Final = (2048, 1024, 512)
 ANSWER: Final = 512
 """Tokens of an answer, to weigh a prompt against: a prompt of half the context is read, then so
 many are written."""
+
+
+ONE_SLOT: Final[Mapping[str, Any]] = {"n_seq_max": 1, "flash_attn": "on"}
+"""What a launch says of itself where nothing was asked: one user's slot, and no surprise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +116,7 @@ def named_launch(
     gpu: str | None,
     memory_mib: float | None,
     calibration: Path | None,
-    knobs: Mapping[str, Any],
+    said: Said,
     *,
     path: str | None = None,
     phantom: str | None = None,
@@ -124,11 +129,11 @@ def named_launch(
     """
     if phantom:
         gpu = gpu or phantom.split(",")[0].strip()
-        knobs = {"n_devices": len(parse_cards(phantom)), **knobs}
-    asked = asked_of(model, gpu, memory_mib, calibration, dict(knobs))
-    said = {**knobs, "n_devices": asked.config.n_devices}
+        said = said.or_else(n_devices=len(parse_cards(phantom)))
+    asked = asked_of(model, gpu, memory_mib, calibration, said)
     where = _path(model, path, phantom)
-    return choose(asked.estimator, said, model_path=where, profile=profile), asked.estimator
+    launch = choose(asked.estimator, asked.said.knobs, model_path=where, profile=profile)
+    return launch, asked.estimator
 
 
 def _path(model: str, given: str | None, phantom: str | None) -> str:
@@ -150,11 +155,9 @@ def _path(model: str, given: str | None, phantom: str | None) -> str:
 
 
 def server_config(spec: ModelSpec, knobs: Mapping[str, Any]) -> RunConfig:
-    """`knobs` over llama-server's defaults: logits for its slots alone, sliding windows only; one
-    slot, RoPE scaling as a slot's context needs it."""
-    config = RunConfig.from_mapping(
-        defaults_of("llama-server") | {"flash_attn": "on"} | dict(knobs), where="the command line"
-    )
+    """`knobs` over llama-server's defaults, but for one slot and flash attention; RoPE scaling as
+    a slot's context needs it."""
+    config = Said(knobs={**ONE_SLOT, **knobs}).config(spec)
     scaling = extension(spec, slot_context(config))
     if scaling and config.rope_scaling is None:
         config = config.with_(
@@ -162,7 +165,7 @@ def server_config(spec: ModelSpec, knobs: Mapping[str, Any]) -> RunConfig:
             rope_scale=scaling.factor,
             yarn_orig_ctx=scaling.original_context_length if scaling.type == "yarn" else None,
         )
-    return config.with_(n_outputs_max=config.n_seq_max)
+    return config
 
 
 def _scaling(spec: ModelSpec, config: RunConfig, *, is_asked: bool) -> RopeScaling | None:

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 
 from oomph.advise.alternatives import SURE
 from oomph.advise.answer import EVEN, max_context
-from oomph.advise.evidence import filled, is_of, settled
+from oomph.advise.evidence import filled, is_of, like_its_program, settled
 from oomph.advise.quantizations import quantization_of, weight_bytes
-from oomph.architectures.rope import longest_extension, native_context
-from oomph.architectures.spec import ModelSpec
+from oomph.architectures.rope import positions
 from oomph.calibrate.comparison import record_config
-from oomph.config import RunConfig, padded_context
+from oomph.config import RunConfig
 from oomph.estimate.estimator import Estimator
 from oomph.records.schema import Record
 
@@ -39,31 +38,6 @@ class Reach:
     ran_n_ctx: int | None
     ran_backend: str | None
     record_id: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Positions:
-    """How far a model's positions go: by itself, and with RoPE scaling (None where there is
-    none)."""
-
-    native: int
-    extended: int | None
-    is_published: bool
-
-    @property
-    def furthest(self) -> int:
-        """Either, rounded up as llama.cpp rounds a context."""
-        return padded_context(self.extended or self.native)
-
-
-def positions(model: ModelSpec) -> Positions:
-    """What the metadata and the model's makers say of its context."""
-    scaling = longest_extension(model)
-    return Positions(
-        native=native_context(model),
-        extended=scaling.reach if scaling else None,
-        is_published=scaling is not None and scaling.is_published,
-    )
 
 
 def reaches(
@@ -96,7 +70,7 @@ def _reach(estimator: Estimator, config: RunConfig, records: Sequence[Record], l
         for record in records
         if record.outcome.label == "ok"
         and filled(record) == record.config["n_ctx"]
-        and _any_context(settled(record_config(record), estimator.model)) == asked
+        and _asks_the_same(record, asked, estimator)
     ]
     longest = max(ran, key=lambda record: int(record.config["n_ctx"]), default=None)
     return Reach(
@@ -111,6 +85,16 @@ def _reach(estimator: Estimator, config: RunConfig, records: Sequence[Record], l
         ran_backend=longest.environment.backend if longest else None,
         record_id=longest.record_id if longest else None,
     )
+
+
+def _asks_the_same(record: Record, asked: RunConfig, estimator: Estimator) -> bool:
+    """Whether a record's knobs are those that are asked, whatever the context, or take as much
+    memory where its program has others by itself."""
+    tried = settled(record_config(record), estimator.model)
+    if _any_context(tried) == asked:
+        return True
+    alike = like_its_program(asked.with_(n_ctx=tried.n_ctx), record, estimator)
+    return alike is not None and _any_context(alike) == _any_context(tried)
 
 
 def _any_context(config: RunConfig) -> RunConfig:

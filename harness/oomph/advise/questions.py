@@ -13,6 +13,7 @@ from oomph.calibrate.subject import Asked, asked_of
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.machine import Machine
+from oomph.programs.said import DEFAULT_PROGRAM, Said, checked_program
 from oomph.records.schema import Record
 from oomph.records.store import read_records
 
@@ -28,14 +29,16 @@ def answer(
     calibration: Path | None = None,
     records: Records = (),
     machine: Machine | None = None,
+    program: str = DEFAULT_PROGRAM,
     **knobs: Any,
 ) -> Answer:
     """Can I run it? One configuration of `model` (a file, a URL or `name:QUANT`) on a card.
 
-    `gpu` left out is the machine's own card; `n_ctx` left out is the model's own context. `records`
-    are results folders that may hold the evidence. ConfigError for what cannot be asked.
+    `gpu` left out is the machine's own card; what is left out of `knobs` is as `program` has it.
+    `records` are results folders that may hold the evidence. ConfigError for what cannot be asked.
     """
-    asked = asked_of(model, gpu, memory_mib, calibration, knobs, machine)
+    said = Said(program=checked_program(program), knobs=knobs, where="knobs")
+    asked = asked_of(model, gpu, memory_mib, calibration, said, machine)
     (found,) = answers(asked, [asked.config.n_expert_used], read_records(records))
     return found
 
@@ -49,6 +52,7 @@ def answers(
             asked.estimator,
             asked.config.with_(n_expert_used=n),
             records,
+            said=asked.said,
             calibration=asked.calibration,
             host_memory_bytes=_host_memory(),
         )
@@ -72,6 +76,7 @@ def max_context(
     caches: Sequence[str] = CACHES,
     records: Records = (),
     limit: int | None = None,
+    program: str = DEFAULT_PROGRAM,
     **knobs: Any,
 ) -> list[Reach]:
     """What is my maximum? The longest context for each quantization, number of experts and type of
@@ -79,7 +84,8 @@ def max_context(
 
     A name without a quantization is every quantization of it. ConfigError without a card.
     """
-    asked = max_context_subject(model, gpu, memory_mib, calibration, knobs)
+    said = Said(program=checked_program(program), knobs=knobs, where="knobs")
+    asked = max_context_subject(model, gpu, memory_mib, calibration, said)
     found = read_records(records)
     return list(
         all_reaches(model, asked, experts=experts, caches=caches, records=found, limit=limit)
@@ -91,11 +97,11 @@ def max_context_subject(
     gpu: str | None,
     memory_mib: float | None,
     calibration: Path | None,
-    knobs: dict[str, Any],
+    said: Said,
 ) -> Asked:
     """What `max_context` is asked about; a name without a quantization stands for its F16."""
     one = f"{model}:F16" if _is_name(model) else model
-    asked = asked_of(one, gpu, memory_mib, calibration, knobs)
+    asked = asked_of(one, gpu, memory_mib, calibration, said)
     if asked.config.n_devices == 0:
         raise ConfigError("max-context is about the memory of cards; name one with --gpu")
     return asked

@@ -210,3 +210,28 @@ def _has_position_table(spec: ModelSpec) -> bool:
 def _has_frequency_factors(spec: ModelSpec) -> bool:
     """Whether a tensor of factors scales the frequencies one by one (Llama 3.1, LongRoPE)."""
     return any("rope_f" in name for name in spec.tensors)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Positions:
+    """How far a model's positions go: by itself, and with RoPE scaling (None where there is
+    none)."""
+
+    native: int
+    extended: int | None
+    is_published: bool
+
+    @property
+    def furthest(self) -> int:
+        """Either, rounded up as llama.cpp rounds a context."""
+        return padded_context(self.extended or self.native)
+
+
+def positions(model: ModelSpec) -> Positions:
+    """What the metadata and the model's makers say of its context."""
+    scaling = longest_extension(model)
+    return Positions(
+        native=native_context(model),
+        extended=scaling.reach if scaling else None,
+        is_published=scaling is not None and scaling.is_published,
+    )

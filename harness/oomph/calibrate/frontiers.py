@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from oomph.architectures.source import read_model
+from oomph.architectures.spec import ModelSpec
 from oomph.calibrate.expected_memory import Expectation
 from oomph.config import RunConfig
 from oomph.errors import UnknownNameError
@@ -16,18 +17,21 @@ from oomph.measure.bench import Bench
 from oomph.measure.frontier import Frontier, FrontierSearch, Slack, frontiers
 from oomph.measure.runner import Runner
 from oomph.models.sparse import model_path
+from oomph.programs.said import Said
 from oomph.records.store import Store
 
 
-def combinations(axes: Mapping[str, Sequence[Any]], **fixed: Any) -> list[RunConfig]:
-    """Every combination of the axes' values, the first axis slowest; `type_kv` is the type of both
-    caches."""
+def combinations(
+    axes: Mapping[str, Sequence[Any]], said: Said, model: ModelSpec
+) -> list[RunConfig]:
+    """Every combination of the axes' values over what was said, the first axis slowest; `type_kv`
+    is the type of both caches."""
     found = []
     for values in itertools.product(*axes.values()):
         knobs = dict(zip(axes, values, strict=True))
         if (kind := knobs.pop("type_kv", None)) is not None:
             knobs |= {"type_k": kind, "type_v": kind}
-        found.append(RunConfig().with_(**fixed, **knobs))
+        found.append(said.with_(**knobs).config(model))
     return found
 
 

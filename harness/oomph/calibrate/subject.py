@@ -5,9 +5,8 @@ Whoever predicts takes the same calibration for the same names.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from oomph.architectures.rope import native_context
 from oomph.architectures.source import read_model
 from oomph.config import RunConfig
 from oomph.errors import ConfigError, ToolchainError, UnknownNameError
@@ -16,6 +15,7 @@ from oomph.estimate.estimator import Estimator
 from oomph.estimate.machine import LINUX, Machine
 from oomph.gpus import GpuSpec
 from oomph.gpus import gpu as find_gpu
+from oomph.programs.said import Said
 from oomph.units import MIB
 
 SHIPPED: Final = "none"
@@ -61,10 +61,11 @@ def named_estimator(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What is asked about; `calibration` is the file that the estimator's coefficients are
-    of, if of one."""
+    """What is asked about: `said`, and the configuration that its program makes of it.
+    `calibration` is the file that the estimator's coefficients are of, if of one."""
 
     estimator: Estimator
+    said: Said
     config: RunConfig
     calibration: str | None
 
@@ -74,27 +75,24 @@ def asked_of(
     gpu: str | None,
     gpu_mem: float | None,
     calibration: Path | None,
-    knobs: dict[str, Any],
+    said: Said,
     machine: Machine | None = None,
 ) -> Asked:
     """A model on a card: the one that is named, else the machine's own; without a card for
     `n_devices` 0.
 
-    `n_ctx` left out is the model's own context. ConfigError where no card is named and none is
-    seen.
+    ConfigError where no card is named and none is seen.
     """
-    knobs = dict(knobs)
-    if gpu is None and gpu_mem is None and knobs.get("n_devices") != 0:
+    if gpu is None and gpu_mem is None and said.knobs.get("n_devices") != 0:
         cards = seen_cards()
         gpu, gpu_mem = cards[0].name, cards[0].memory_bytes / MIB
-        knobs.setdefault("n_devices", len(cards))
-    on_host = knobs.get("n_devices") == 0
+        said = said.or_else(n_devices=len(cards))
+    on_host = said.knobs.get("n_devices") == 0
     estimator, origin = named_estimator(
         model, gpu, gpu_mem, calibration, on_host=on_host, machine=machine
     )
-    knobs.setdefault("n_ctx", native_context(estimator.model))
-    config = RunConfig.from_mapping(knobs, where="the command line")
-    return Asked(estimator=estimator, config=config, calibration=origin)
+    config = said.config(estimator.model, estimator.gpu_memory_bytes)
+    return Asked(estimator=estimator, said=said, config=config, calibration=origin)
 
 
 def seen_cards() -> tuple[GpuSpec, ...]:

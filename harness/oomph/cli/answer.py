@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from oomph.advise.answer import Answer
+    from oomph.programs.said import Said
 
 
 def register(app: typer.Typer) -> None:
@@ -48,7 +49,7 @@ def _answer(
         bool, typer.Option("--json", help="one JSON object a number of experts, a line each")
     ] = False,
     *,
-    knobs: dict[str, Any],
+    said: "Said",
 ) -> None:
     """Can I run it? n_ctx left out is the model's own context; no card named is the machine's."""
     from oomph.advise.questions import answers
@@ -61,7 +62,7 @@ def _answer(
 
     checked_language(lang)
     machine = told_machine(system, power_limit, host_bandwidth)
-    asked = asked_of(model, gpu, gpu_mem, calibration, knobs, machine)
+    asked = asked_of(model, gpu, gpu_mem, calibration, said, machine)
     experts = knob_values("n_expert_used", n_expert_used)
     found = answers(asked, experts, read_records(records or []))
     for each in found if as_json else ():

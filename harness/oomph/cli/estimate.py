@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,7 @@ from oomph.cli.named import HostBandwidthOption, PowerLimitOption, SystemOption
 if TYPE_CHECKING:
     from oomph.config import RunConfig
     from oomph.estimate.estimator import Estimator
+    from oomph.programs.said import Said
     from oomph.views.estimates import Answer
 
 
@@ -65,21 +66,21 @@ def _estimate(
         bool, typer.Option("--json", help="one JSON object a configuration, a line each")
     ] = False,
     *,
-    knobs: dict[str, Any],
+    said: "Said",
 ) -> None:
     """Predict memory, fit and speed of a model without loading it. Knobs are llama.cpp's."""
     from oomph.calibrate.subject import named_estimator
-    from oomph.cli.knobs import asked_configs
+    from oomph.cli.knobs import asked_knobs
     from oomph.estimate.machine import told_machine
 
     machine = told_machine(system, power_limit, host_bandwidth)
-    asked = asked_configs(knobs, grid or [], configs)
+    asked = asked_knobs(said, grid or [], configs)
     estimator, origin = named_estimator(
         model,
         gpu,
         gpu_mem,
         calibration,
-        on_host=any(config.n_devices == 0 for config in asked),
+        on_host=any(each.knobs.get("n_devices") == 0 for each in asked),
         build=build,
         unified_memory=unified_memory,
         machine=machine,
@@ -89,16 +90,17 @@ def _estimate(
 
 def _print(
     estimator: "Estimator",
-    asked: "list[RunConfig]",
+    asked: "list[Said]",
     origin: str | None,
     *,
     is_one: bool,
     as_json: bool,
 ) -> None:
+    configs = [said.config(estimator.model, estimator.gpu_memory_bytes) for said in asked]
     if as_json:
-        _print_json(estimator, asked, strict=is_one, calibration=origin)
+        _print_json(estimator, asked, configs, strict=is_one, calibration=origin)
         return
-    (_print_one if is_one else _print_grid)(estimator, asked)
+    (_print_one if is_one else _print_grid)(estimator, asked[0], configs)
     if origin:
         typer.echo(f"calibration: {origin}")
 
@@ -108,23 +110,30 @@ def _answers(
 ) -> "Iterator[tuple[RunConfig, Answer]]":
     """A prediction for each configuration, or why the model cannot have it; the others are answered
     all the same."""
+    from oomph.advise.answer import within_reach
     from oomph.errors import OomphError
 
     for config in asked:
         try:
-            yield config, estimator.predict(config)
+            yield config, within_reach(estimator.predict(config), estimator.model)
         except OomphError as error:
             yield config, str(error)
 
 
 def _print_json(
-    estimator: "Estimator", asked: "Iterable[RunConfig]", *, strict: bool, calibration: str | None
+    estimator: "Estimator",
+    asked: "list[Said]",
+    configs: "list[RunConfig]",
+    *,
+    strict: bool,
+    calibration: str | None,
 ) -> None:
     from oomph.advise.citations import cited
     from oomph.errors import ConfigError
+    from oomph.views.asked import asked_json
     from oomph.views.estimates import citations_json, prediction_json, refusal_json
 
-    for config, answer in _answers(estimator, asked):
+    for said, (config, answer) in zip(asked, _answers(estimator, configs), strict=True):
         if isinstance(answer, str):
             if strict:
                 raise ConfigError(answer)
@@ -135,15 +144,18 @@ def _print_json(
             line["machine"] = estimator.machine.to_dict()
             line["measured"] = citations_json(cited(estimator, config))
             line["warnings"] = list(dict.fromkeys((*line["warnings"], *estimator.model.notes)))
-        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.write(json.dumps(line | {"asked_as": asked_json(said, config)}) + "\n")
 
 
-def _print_grid(estimator: "Estimator", asked: "list[RunConfig]") -> None:
+def _print_grid(estimator: "Estimator", said: "Said", asked: "list[RunConfig]") -> None:
     from oomph.cli.output import print_table
+    from oomph.views.asked import asked_paragraph
     from oomph.views.estimates import differing_knobs, grid_table
 
+    differing = differing_knobs(asked)
+    typer.echo(asked_paragraph(said, asked[0], besides=differing))
     answers = list(_answers(estimator, asked))
-    print_table(grid_table(estimator.model.name, differing_knobs(asked), answers))
+    print_table(grid_table(estimator.model.name, differing, answers))
     for note in dict.fromkeys(_notes(estimator, answers)):
         typer.echo(f"note: {note}")
 
@@ -156,12 +168,15 @@ def _notes(estimator: "Estimator", answers: "list[tuple[RunConfig, Answer]]") ->
         yield from (answer,) if isinstance(answer, str) else warnings(answer)
 
 
-def _print_one(estimator: "Estimator", asked: "list[RunConfig]") -> None:
+def _print_one(estimator: "Estimator", said: "Said", asked: "list[RunConfig]") -> None:
+    from oomph.advise.answer import within_reach
     from oomph.advise.citations import cited
     from oomph.cli.output import print_table
+    from oomph.views.asked import asked_paragraph
     from oomph.views.estimates import citation_lines, devices_table, summary_lines
 
-    prediction = estimator.predict(asked[0])
+    prediction = within_reach(estimator.predict(asked[0]), estimator.model)
+    typer.echo(asked_paragraph(said, asked[0]))
     print_table(devices_table(prediction))
     for line in (*summary_lines(prediction), *(f"note: {note}" for note in estimator.model.notes)):
         typer.echo(line)

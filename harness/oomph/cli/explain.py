@@ -1,16 +1,20 @@
 """`oomph explain`: where memory and time go, in a model's and a card's own figures."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from oomph.cli.knob_options import takes_knobs
 from oomph.cli.named import CalibrationOption, GpuMemoryOption, GpuOption, LanguageOption
+
+if TYPE_CHECKING:
+    from oomph.programs.said import Said
 
 
 def register(app: typer.Typer) -> None:
     """Add `explain` to the command line."""
-    app.command("explain")(_explain)
+    app.command("explain")(takes_knobs(_explain, without=("n_depth", "n_parallel")))
 
 
 def _explain(
@@ -25,17 +29,16 @@ def _explain(
     ] = None,
     gpu: GpuOption = None,
     gpu_mem: GpuMemoryOption = None,
-    n_ctx: Annotated[
-        int | None, typer.Option("--n-ctx", "-c", help="32,768, or the model's own if less")
-    ] = None,
     records: Annotated[
         list[Path] | None, typer.Option(help="results folders with measured speeds (context)")
     ] = None,
     calibration: CalibrationOption = None,
     lang: LanguageOption = "en",
+    *,
+    said: "Said",
 ) -> None:
     """Explain how memory and time are spent, in figures of one model on one card. `context` has the
-    tiers."""
+    tiers; n_ctx left out is 32,768, or the model's own if less."""
     from oomph.records.store import read_records
     from oomph.views.explain import explain_text, topic_of
     from oomph.views.language import checked_language
@@ -44,7 +47,7 @@ def _explain(
         model,
         gpu,
         gpu_mem,
-        n_ctx=n_ctx,
+        said=said,
         calibration=calibration,
         records=read_records(records or []),
     )

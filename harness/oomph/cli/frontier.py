@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
+from oomph.cli.named import ProgramOption
 from oomph.cli.phantom import PhantomOption
+from oomph.programs.said import DEFAULT_PROGRAM
 
 
 def register(app: typer.Typer) -> None:
@@ -25,6 +27,7 @@ def _frontier(
     flash_attn: Annotated[str, typer.Option(help="on, off or auto, several by comma")] = "on",
     n_ubatch: Annotated[str, typer.Option(help="several by comma")] = "512",
     n_cpu_moe: Annotated[int, typer.Option(help="layers whose experts stay on the CPU")] = 0,
+    program: ProgramOption = DEFAULT_PROGRAM,
     phantom: PhantomOption = None,
     limit: Annotated[int, typer.Option(help="the largest context that is tried")] = 131_072,
     out: Annotated[
@@ -35,21 +38,24 @@ def _frontier(
 ) -> None:
     """Find the largest context that runs when it is filled to the end, by loading and filling
     it."""
+    from oomph.architectures.source import read_model
     from oomph.calibrate.frontiers import combinations, find_frontiers
     from oomph.cli.knobs import knob_values
     from oomph.measure.bench import open_bench
+    from oomph.programs.said import Said, checked_program
+    from oomph.views.asked import asked_paragraph
     from oomph.views.run_lines import frontier_json, frontier_line, write_frontiers
 
-    axes = {
-        "n_expert_used": knob_values("n_expert_used", n_expert_used),
-        "type_kv": type_kv.split(","),
-        "flash_attn": flash_attn.split(","),
-        "n_ubatch": knob_values("n_ubatch", n_ubatch),
-    }
-    configs, found = combinations(axes, n_cpu_moe=n_cpu_moe), []
+    axes = {"n_expert_used": n_expert_used, "flash_attn": flash_attn, "n_ubatch": n_ubatch}
+    values = {knob: knob_values(knob, text) for knob, text in axes.items()}
+    values["type_kv"] = knob_values("type_k", type_kv)
+    said = Said(program=checked_program(program), knobs={"n_cpu_moe": n_cpu_moe})
+    configs, found = combinations(values, said, read_model(model)), []
+    besides = ("n_ctx", "type_k", "type_v", "n_devices", *axes)
+    remarks = [asked_paragraph(said, configs[0], besides=besides)]
     with open_bench(phantom) as bench:
-        if bench.remark:
-            typer.echo(bench.remark, err=True)
+        for remark in filter(None, (*remarks, bench.remark)):
+            typer.echo(remark, err=True)
         for each in find_frontiers(model, configs, bench, limit=limit, out=out):
             found.append(each)
             typer.echo(json.dumps(frontier_json(each)) if as_json else frontier_line(each))

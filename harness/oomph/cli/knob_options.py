@@ -1,20 +1,21 @@
 """llama.cpp's knobs as options of a command, spelled as its own programs spell them.
 
 Every command that asks about one configuration takes the options that RunConfig's fields declare,
-and none lists them again.
+and `--as` for the program whose defaults stand for the rest; none lists them again.
 """
 
 import inspect
 from collections.abc import Callable, Collection, Mapping
-from typing import Annotated, Any, Final, get_type_hints
+from typing import Annotated, Any, Final
 
 import typer
 
+from oomph.cli.named import ProgramOption
 from oomph.config import KINDS, KNOBS, knob_value
 from oomph.knob import Knob
+from oomph.programs.said import DEFAULT_PROGRAM, Said, checked_program
 
-_TYPES: Final[Mapping[str, Any]] = {"int": int | None, "float": float | None, "bool": bool | None}
-"""An option's type by its knob's; any other is read from text."""
+_METAVARS: Final = {"int": "N", "float": "X", "tuple[float, ...]": "X,Y"}
 
 
 def _option_name(name: str, knob: Knob) -> str:
@@ -23,14 +24,14 @@ def _option_name(name: str, knob: Knob) -> str:
 
 
 def _annotation(name: str, knob: Knob) -> Any:
-    kind = _TYPES.get(KINDS[name].removesuffix(" | None"), str | None)
-    if knob.is_negated:
-        kind = bool
-    elif knob.is_repeated:
-        kind = list[str] | None
-    elif knob.all_words:
-        kind = str | None
-    return Annotated[kind, typer.Option(*knob.options, help=knob.help)]
+    if KINDS[name] == "bool":
+        kind: Any = bool if knob.is_negated else bool | None
+        return Annotated[kind, typer.Option(*knob.options, help=knob.help)]
+    kind = list[str] if knob.is_repeated else str
+    metavar = _METAVARS.get(KINDS[name].removesuffix(" | None"), "TEXT")
+    if knob.choices:
+        metavar = "WORD" if len(knob.choices) > 4 else "|".join(knob.choices)
+    return Annotated[kind | None, typer.Option(*knob.options, help=knob.help, metavar=metavar)]
 
 
 _NAMES: Final = {_option_name(name, knob): name for name, knob in KNOBS.items()}
@@ -41,20 +42,28 @@ OPTIONS: Final[Mapping[str, Any]] = {
 """A parameter's annotation by its name."""
 
 
+_PROGRAM: Final = inspect.Parameter(
+    "program",
+    inspect.Parameter.KEYWORD_ONLY,
+    annotation=ProgramOption,
+    default=DEFAULT_PROGRAM,
+)
+
+
 def takes_knobs(
     command: Callable[..., None], *, without: Collection[str] = ()
 ) -> Callable[..., None]:
-    """`command` for typer, its parameter `knobs` replaced by the options; it is given those that
-    were said.
+    """`command` for typer, its parameter `said` replaced by `--as` and the knobs' options; it is
+    given what was said.
 
-    `without` names knobs that the command spells in a way of its own, or that make no sense to it.
+    `without` names knobs (or the `program`) that the command spells in a way of its own, or that
+    make no sense to it.
     """
     options = {name: option for name, option in OPTIONS.items() if name not in without}
-    hints = get_type_hints(command, include_extras=True)
     own = [
-        parameter.replace(annotation=hints[parameter.name])
+        parameter
         for parameter in inspect.signature(command).parameters.values()
-        if parameter.name != "knobs"
+        if parameter.name != "said"
     ]
     added = [
         inspect.Parameter(
@@ -66,9 +75,13 @@ def takes_knobs(
         for name, option in options.items()
     ]
 
+    if "program" not in without:
+        added.insert(0, _PROGRAM)
+
     def run(**given: Any) -> None:
-        said = {name: given.pop(name) for name in options}
-        command(**given, knobs=_knobs(said))
+        knobs = _knobs({name: given.pop(name) for name in options})
+        program = checked_program(given.pop("program", DEFAULT_PROGRAM))
+        command(**given, said=Said(program=program, knobs=knobs))
 
     keyword_only = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
     run.__doc__ = command.__doc__
@@ -90,9 +103,7 @@ def _knobs(said: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _value(name: str, knob: Knob, value: Any) -> Any:
-    """A knob's value of what its option was given, text or already a number."""
+    """A knob's value of what its option was given, text or already a switch."""
     if knob.is_repeated:
         return ",".join(value)
-    if not isinstance(value, str) or knob.choices:
-        return value
-    return -1 if value in knob.all_words else knob_value(name, value)
+    return value if isinstance(value, bool) else knob_value(name, value)

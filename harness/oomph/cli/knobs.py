@@ -1,4 +1,4 @@
-"""Knobs as text, from a command line, a grid or a file, as RunConfigs.
+"""Knobs as text, from a command line, a grid or a file.
 
 Stands apart from the commands that take knobs so that `--grid n_ctx=…`, `--configs FILE` and the
 options agree on names and values, and errors name where the text stood.
@@ -7,18 +7,35 @@ options agree on names and values, and errors name where the text stood.
 import itertools
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from oomph.config import RunConfig, knob_value
+from oomph.config import KINDS, knob_value
 from oomph.errors import ConfigError
+from oomph.programs.said import Said
+from oomph.units import read_counts
 
 MAX_CONFIGS: Final = 1_000_000
 
 
 def knob_values(knob: str, text: str | None) -> list[Any]:
-    """The values that `text` lists by comma; None, "as the model has it", where nothing is said."""
-    return [knob_value(knob, part) for part in text.split(",")] if text else [None]
+    """The values that `text` lists, by comma or as a range (`8-10`); None, "as the model has it",
+    where nothing is said."""
+    if not text:
+        return [None]
+    return [value for part in text.split(",") for value in _spelled(knob, part)]
+
+
+def _spelled(knob: str, text: str) -> list[Any]:
+    """The values of one item: several of a range of whole numbers."""
+    low, dash, _ = text.strip().partition("-")
+    if low and dash and KINDS.get(knob, "").startswith("int"):
+        try:
+            return list(read_counts(text))
+        except ValueError as error:
+            raise ConfigError(f"{knob} is {text!r}; {error}") from None
+    return [knob_value(knob, text)]
 
 
 def parse_grid(text: str) -> dict[str, list[Any]]:
@@ -36,27 +53,24 @@ def parse_grid(text: str) -> dict[str, list[Any]]:
             raise ConfigError(
                 f"--grid {text}: {part!r} stands before any knob; write n_ctx=1024,2048"
             )
-        axes[knob].append(knob_value(knob, value.strip()))
+        axes[knob] += _spelled(knob, value.strip())
     return axes
 
 
-def asked_configs(
-    knobs: dict[str, Any], grids: Sequence[str], file: Path | None
-) -> list[RunConfig]:
-    """The configurations that a command asks about: one, those of a grid, or those of a file."""
+def asked_knobs(said: Said, grids: Sequence[str], file: Path | None) -> list[Said]:
+    """What a command asks about: one set of knobs, those of a grid, or those of a file."""
     if grids and file:
         raise ConfigError(
             "--grid and --configs both say which configurations to answer; give one of them"
         )
-    base = RunConfig.from_mapping(knobs, where="the command line")
-    asked = list(read_configs(file, base)) if file else grid_configs(base, grids)
+    asked = list(read_configs(file, said)) if file else grid_knobs(said, grids)
     if not asked:
-        raise ConfigError(f"{file} has no configuration; write one JSON object of knobs a line")
+        raise ConfigError(f"{file} has no configuration; write one JSON object of knobs per line")
     return asked
 
 
-def grid_configs(base: RunConfig, grids: Sequence[str]) -> list[RunConfig]:
-    """All combinations of the axes of `grids` over `base`, the first axis slowest."""
+def grid_knobs(said: Said, grids: Sequence[str]) -> list[Said]:
+    """All combinations of the axes of `grids` over what was said, the first axis slowest."""
     axes: dict[str, list[Any]] = {}
     for text in grids:
         axes |= parse_grid(text)
@@ -66,13 +80,13 @@ def grid_configs(base: RunConfig, grids: Sequence[str]) -> list[RunConfig]:
     if total > MAX_CONFIGS:
         raise ConfigError(f"--grid asks for {total:,} configurations; {MAX_CONFIGS:,} is the most")
     return [
-        base.with_(**dict(zip(axes, values, strict=True)))
+        said.with_(**dict(zip(axes, values, strict=True)))
         for values in itertools.product(*axes.values())
     ]
 
 
-def read_configs(path: Path, base: RunConfig) -> Iterator[RunConfig]:
-    """The configurations in a file of JSON objects, one a line, each over `base`; empty lines are
+def read_configs(path: Path, said: Said) -> Iterator[Said]:
+    """The knobs in a file of JSON objects, one per line, each over what was said; empty lines are
     left out."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -86,9 +100,7 @@ def read_configs(path: Path, base: RunConfig) -> Iterator[RunConfig]:
         ) from None
     for no, line in enumerate(lines, start=1):
         if line.strip():
-            yield RunConfig.from_mapping(
-                base.to_dict() | _json_object(line, f"{path}:{no}"), where=f"{path}:{no}"
-            )
+            yield replace(said.with_(**_json_object(line, f"{path}:{no}")), where=f"{path}:{no}")
 
 
 def _json_object(line: str, where: str) -> dict[str, Any]:

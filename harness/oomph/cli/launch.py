@@ -1,7 +1,7 @@
 """`oomph launch`: files that start a model, checked against the card, tried with a server."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,12 +11,14 @@ from oomph.cli.phantom import PhantomOption
 
 if TYPE_CHECKING:
     from oomph.advise.launch_plan import Launch
+    from oomph.programs.said import Said
     from oomph.views.launch.files import LaunchFiles
 
 
 def register(app: typer.Typer) -> None:
     """Add `launch` to the command line."""
-    app.command("launch")(takes_knobs(_launch, without=("n_outputs_max", "n_depth", "n_parallel")))
+    without = ("program", "n_outputs_max", "n_depth", "n_parallel")
+    app.command("launch")(takes_knobs(_launch, without=without))
 
 
 def _launch(
@@ -40,7 +42,7 @@ def _launch(
     ] = None,
     phantom: PhantomOption = None,
     *,
-    knobs: dict[str, Any],
+    said: "Said",
 ) -> None:
     """Write files that start a model: llama-server, text-generation-webui, koboldcpp, Ollama,
     llama-cpp-python."""
@@ -48,7 +50,7 @@ def _launch(
     from oomph.views.launch.files import launch_files, refuse_short, write_files
 
     launch, estimator = named_launch(
-        model, gpu, gpu_mem, calibration, knobs, path=model_path, phantom=phantom, profile=profile
+        model, gpu, gpu_mem, calibration, said, path=model_path, phantom=phantom, profile=profile
     )
     if not force:
         refuse_short(estimator, launch)

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,7 @@ from oomph.cli.named import CalibrationOption, GpuMemoryOption, GpuOption, Langu
 if TYPE_CHECKING:
     from oomph.advise.max_context import Reach
     from oomph.calibrate.subject import Asked
+    from oomph.programs.said import Said
 
 _OWN = ("n_ctx", "n_expert_used", "type_k", "type_v", "n_depth", "n_parallel")
 
@@ -46,7 +47,7 @@ def _max_context(
         bool, typer.Option("--json", help="one JSON object a combination, a line each")
     ] = False,
     *,
-    knobs: dict[str, Any],
+    said: "Said",
 ) -> None:
     """The longest context that fits, and that was seen to run full, for each combination."""
     from oomph.advise.questions import all_reaches, max_context_subject
@@ -55,7 +56,7 @@ def _max_context(
     from oomph.views.language import checked_language
 
     checked_language(lang)
-    asked = max_context_subject(model, gpu, gpu_mem, calibration, knobs)
+    asked = max_context_subject(model, gpu, gpu_mem, calibration, said)
     found = all_reaches(
         model,
         asked,
@@ -68,20 +69,24 @@ def _max_context(
 
 
 def _print_json(asked: "Asked", found: "list[Reach]", lang: str) -> None:
-    from oomph.advise.max_context import positions
+    from oomph.architectures.rope import positions
+    from oomph.views.asked import asked_json
     from oomph.views.max_context import reach_json
 
     furthest = positions(asked.estimator.model)
+    asked_as = {"asked_as": asked_json(asked.said, asked.config)}
     for each in found:
-        typer.echo(json.dumps(reach_json(each, furthest)))
+        typer.echo(json.dumps(reach_json(each, furthest) | asked_as))
 
 
 def _print(asked: "Asked", found: "list[Reach]", lang: str) -> None:
-    from oomph.advise.max_context import positions
+    from oomph.architectures.rope import positions
     from oomph.cli.output import print_table
+    from oomph.views.asked import asked_paragraph
     from oomph.views.max_context import max_context_table, max_context_text
 
     spec, card = asked.estimator.model, asked.estimator.gpu
     name, n_cards = card.name if card else "the card", asked.config.n_devices
     typer.echo(max_context_text(spec.name, name, positions(spec), found, lang, n_cards=n_cards))
+    typer.echo(asked_paragraph(asked.said, asked.config, lang, besides=_OWN))
     print_table(max_context_table(spec.name, found, lang))

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from oomph.programs.defaults import PROGRAMS
+
 ModelArgument = Annotated[
     str,
     typer.Argument(help="GGUF file, https URL, hf:owner/repo/file.gguf, name:QUANT, config.json"),
@@ -36,3 +38,11 @@ HostBandwidthOption = Annotated[
     ),
 ]
 LanguageOption = Annotated[str, typer.Option("--lang", help="en or ru")]
+ProgramOption = Annotated[
+    str,
+    typer.Option(
+        "--as",
+        help=f"whose defaults stand for what is not said: {', '.join(PROGRAMS)}",
+        metavar="PROGRAM",
+    ),
+]

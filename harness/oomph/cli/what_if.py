@@ -2,33 +2,38 @@
 
 import webbrowser
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from oomph.cli.knob_options import takes_knobs
 from oomph.cli.named import CalibrationOption, GpuOption, ModelArgument
+
+if TYPE_CHECKING:
+    from oomph.programs.said import Said
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command("what-if")(what_if)
+    app.command("what-if")(takes_knobs(what_if, without=("n_depth", "n_parallel", "n_devices")))
 
 
 def what_if(
     model: ModelArgument,
     gpu: GpuOption = None,
     calibration: CalibrationOption = None,
-    n_ctx: Annotated[int, typer.Option(help="the context that the page begins with")] = 8192,
     out: Annotated[
         Path | None, typer.Option(help="write the page here; what-if.html if left out")
     ] = None,
     open_page: Annotated[bool, typer.Option("--open", help="show the page in a browser")] = False,
+    *,
+    said: "Said",
 ) -> None:
-    """Write a page with sliders for context, experts, cache types, layers and card. It needs no
-    network."""
+    """Write a page with sliders for context, experts, cache types, layers and card, which begins
+    with the knobs that are given. It needs no network."""
     from oomph.views.what_if_page import write_what_if
 
-    path = write_what_if(model, gpu, out, n_ctx=n_ctx, calibration=calibration)
+    path = write_what_if(model, gpu, out, said=said, calibration=calibration)
     typer.echo(path)
     if open_page:
         webbrowser.open(path.resolve().as_uri())

@@ -13,6 +13,7 @@ from oomph.advise.answer import MODEL_FILE, Answer
 from oomph.architectures.rope import RopeScaling
 from oomph.calibrate.expected_memory import PHANTOM
 from oomph.units import MIB, NOT_MEASURED
+from oomph.views.asked import asked_json, asked_paragraph
 from oomph.views.language import NBSP, chance, render_text, respell
 from oomph.views.readings import predicted_components
 from oomph.views.table import Cell, Table, number
@@ -65,9 +66,12 @@ _CAPTIONS: Final = {"en": "In a full context", "ru": "При заполненн�
 
 def verdicts_text(answers: Sequence[Answer], language: str) -> str:
     """One sentence for each answer: yes, no or how likely, and by how much."""
-    return render_text(
+    text = render_text(
         "answer", language, part="verdicts", answers=[_told(answer) for answer in answers]
     )
+    besides = ("n_expert_used",) if len(answers) > 1 else ()
+    asked = asked_paragraph(answers[0].said, answers[0].config, language, besides=besides)
+    return f"{text.rstrip()}\n\n{asked}\n"
 
 
 def details_text(answer: Answer, language: str) -> str:
@@ -87,7 +91,9 @@ def answers_table(answers: Sequence[Answer], language: str) -> Table:
 
 def answer_json(answer: Answer) -> dict[str, Any]:
     """The answer for programs: sizes in bytes, rates per second, None where nothing is known."""
-    return asdict(answer)
+    fields = asdict(answer)
+    del fields["said"]
+    return fields | {"asked_as": asked_json(answer.said, answer.config)}
 
 
 def _row(answer: Answer, language: str) -> tuple[Cell, ...]:

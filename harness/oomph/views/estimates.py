@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from oomph.config import RunConfig
 from oomph.estimate.prediction import COMPONENTS, Prediction, SlotsSpeed, SpeedEstimate, is_card
-from oomph.units import MIB, NOT_MEASURED, count, mib, rate
+from oomph.units import MIB, NOT_MEASURED, count, likely, mib, rate
 from oomph.views.table import Cell, Table, number
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def summary_lines(prediction: Prediction) -> list[str]:
     total = mib(prediction.memory.total_vram_bytes)
     lines = [f"VRAM: {total}" + ("" if prediction.fits is None else f", {_fits(prediction)}")]
     if prediction.max_context is not None:
-        lines.append(f"largest n_ctx that fits: {count(prediction.max_context)}")
+        lines.append(f"largest n_ctx that fits (even odds): {count(prediction.max_context)}")
     if prediction.speed:
         lines += _speed_lines(prediction.speed, prediction.config)
     elif prediction.speed_reason:
@@ -213,8 +213,9 @@ def _verdict(prediction: Prediction) -> str:
     """`yes`, `no` or nothing known, with how likely it is to fit."""
     if prediction.fits is None:
         return NOT_MEASURED
-    likely = "" if prediction.fit_probability is None else f" ({prediction.fit_probability:.0%})"
-    return ("yes" if prediction.fits else "no") + likely
+    probability = prediction.fit_probability
+    chance = "" if probability is None else f" ({likely(probability).removesuffix(' likely')})"
+    return ("yes" if prediction.fits else "no") + chance
 
 
 def _fits(prediction: Prediction) -> str:
@@ -222,7 +223,7 @@ def _fits(prediction: Prediction) -> str:
     return (
         verdict
         if prediction.fit_probability is None
-        else f"{verdict} ({prediction.fit_probability:.0%} likely to)"
+        else f"{verdict} ({likely(prediction.fit_probability)})"
     )
 
 

@@ -5,7 +5,7 @@ tables and templates (`texts/*/explain`), the same figures in every language.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,9 +26,11 @@ from oomph.calibrate.subject import asked_of, seen_cards
 from oomph.config import RunConfig
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
+from oomph.programs.said import Said
 from oomph.records.schema import Record
 from oomph.units import MIB, NOT_MEASURED, count, rate, size, wait
 from oomph.views.answer import rope_flags
+from oomph.views.asked import asked_paragraph
 from oomph.views.language import chance, render_text, respell
 
 EXAMPLE_MODEL: Final = "qwen3-30b-a3b:Q4_K_M"
@@ -108,6 +110,7 @@ class Topic:
 
     estimator: Estimator
     config: RunConfig
+    said: Said = field(default_factory=Said)
     records: Sequence[Record] = ()
     is_example_model: bool = False
     is_example_card: bool = False
@@ -118,7 +121,7 @@ def topic_of(
     gpu: str | None,
     memory_mib: float | None = None,
     *,
-    n_ctx: int | None = None,
+    said: Said | None = None,
     calibration: Path | None = None,
     records: Sequence[Record] = (),
 ) -> Topic:
@@ -129,12 +132,15 @@ def topic_of(
             gpu = seen_cards()[0].name
         except ConfigError:
             gpu, is_example_card = EXAMPLE_CARD, True
-    knobs = {"n_ctx": n_ctx} if n_ctx else {}
-    asked = asked_of(model or EXAMPLE_MODEL, gpu, memory_mib, calibration, knobs)
+    said = said or Said()
+    asked = asked_of(model or EXAMPLE_MODEL, gpu, memory_mib, calibration, said)
     config = asked.config
+    if "n_ctx" not in said.knobs:
+        config = config.with_(n_ctx=min(config.n_ctx, USUAL_CONTEXT))
     return Topic(
         estimator=asked.estimator,
-        config=config if n_ctx else config.with_(n_ctx=min(config.n_ctx, USUAL_CONTEXT)),
+        said=said,
+        config=config,
         records=records,
         is_example_model=model is None,
         is_example_card=is_example_card,
@@ -151,7 +157,7 @@ def explain_text(name: str | None, topic: Topic, language: str) -> str:
         )
     values = _VALUES[name](topic)
     rows = [_HEADERS[language][name], *values.pop("rows")] if "rows" in values else []
-    return render_text(
+    text = render_text(
         f"explain/{name}",
         language,
         f=_facts(topic),
@@ -159,6 +165,7 @@ def explain_text(name: str | None, topic: Topic, language: str) -> str:
         columns=lambda rows: _columns(rows, language),
         **values,
     )
+    return f"{text.rstrip()}\n\n{asked_paragraph(topic.said, topic.config, language)}\n"
 
 
 def _facts(topic: Topic) -> dict[str, Any]:

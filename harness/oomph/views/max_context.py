@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from oomph.advise.max_context import Positions, Reach
+from oomph.advise.max_context import Reach
+from oomph.architectures.rope import Positions
 from oomph.units import GIB, NOT_MEASURED, count
 from oomph.views.language import NBSP, render_text, respell
 from oomph.views.table import Cell, Table, number

@@ -13,15 +13,18 @@ from typing import Any, Final
 
 from oomph.architectures.families import family_of
 from oomph.architectures.spec import ModelSpec
-from oomph.config import FLASH_ATTN, RunConfig
+from oomph.config import FLASH_ATTN, KINDS, KNOBS, RunConfig
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.estimator import LONGEST_CONTEXT, Estimator
 from oomph.estimate.prediction import Prediction
 from oomph.gguf.header import SkippedArray
 from oomph.gpus import GpuSpec, gpu_specs
-from oomph.transpiler.program import Program
+from oomph.knob import Program
+from oomph.programs.said import Said
+from oomph.transpiler.program import Program as Translated
 from oomph.transpiler.statements import translate
 from oomph.units import MIB, count
+from oomph.views.asked import asked_sentence
 from oomph.views.table import Cell, Table, number
 
 ROOTS: Final = (
@@ -78,6 +81,7 @@ class WhatIf:
     facts: dict[str, Any]
     start: Knobs
     positions: dict[str, list[Any]]
+    program: dict[str, Any]
     table: Table
 
     @property
@@ -96,15 +100,20 @@ class WhatIf:
             "facts": self.facts,
             "start": self.start,
             "positions": self.positions,
+            "program": self.program,
             "reference": self.reference,
         }
 
 
 def what_if(
-    estimator: Estimator, config: RunConfig | None = None, *, reference: str | None = None
+    estimator: Estimator,
+    config: RunConfig | None = None,
+    *,
+    program: Program = "llama-cpp-python",
+    reference: str | None = None,
 ) -> WhatIf:
     """The questions to `estimator`'s model, beginning with `config` on the estimator's card (or
-    without one).
+    without one), run as `program` runs it: a measured one by llama-cpp-python.
 
     Without a card, coefficients must be of a machine for the page to tell speeds of its CPU.
     """
@@ -127,6 +136,7 @@ def what_if(
             if value != getattr(RunConfig(), knob)
         },
         positions=positions,
+        program=program_facts(program, estimator, config),
         table=default_table(estimator, config, positions["n_ctx"]),
     )
 
@@ -143,7 +153,7 @@ def shared_facts() -> dict[str, Any]:
 @cache
 def estimator_script() -> str:
     """The estimate layer as JavaScript, with what it needs of Python."""
-    program = Program(ROOTS, replaced=REPLACED, called=CALLED)
+    program = Translated(ROOTS, replaced=REPLACED, called=CALLED)
     runtime = resources.files("oomph.transpiler").joinpath("python.js").read_text(encoding="utf-8")
     return runtime + translate(program)
 
@@ -198,6 +208,23 @@ def coefficient_facts(coefficients: Coefficients) -> dict[str, Any]:
     return {
         name: content[name]
         for name in ("values", "cards", "interval_widths", "seen", "covered", "posterior")
+    }
+
+
+def program_facts(program: Program, estimator: Estimator, config: RunConfig) -> dict[str, Any]:
+    """What a command that asks the same must spell: the program, the knobs that it has by itself,
+    the switches, and in a sentence what no control shows."""
+    said = Said(program=program)
+    shown = ("n_ctx", "type_k", "type_v", "n_ubatch", "flash_attn", "n_gpu_layers", "n_devices")
+    return {
+        "name": program,
+        "defaults": said.config(estimator.model, estimator.gpu_memory_bytes).to_dict(),
+        "switches": {
+            name: knob.options[0].split("/")
+            for name, knob in KNOBS.items()
+            if KINDS[name] == "bool"
+        },
+        "sentence": asked_sentence(said, config, besides=shown),
     }
 
 

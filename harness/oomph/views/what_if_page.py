@@ -8,16 +8,19 @@ import hashlib
 from base64 import b64encode
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from oomph.calibrate.subject import named_estimator, seen_cards
-from oomph.config import RunConfig
 from oomph.errors import ConfigError, StoreError
+from oomph.programs.said import Said
 from oomph.units import MIB
 from oomph.views.what_if import USUAL_CARD, WhatIf, estimator_script, shared_facts, what_if
 
 if TYPE_CHECKING:
     import jinja2
+
+START_CONTEXT: Final = 8192
+"""Where the context slider stands if nothing is said."""
 
 
 def render_what_if(asked: WhatIf) -> str:
@@ -41,13 +44,13 @@ def write_what_if(
     gpu: str | None = None,
     out: Path | None = None,
     *,
-    n_ctx: int = 8192,
+    said: Said | None = None,
     calibration: Path | None = None,
 ) -> Path:
     """Write the page of a model; its path, what-if.html if `out` is left out.
 
-    It begins with `n_ctx` on the named card, the machine's own, or else a usual one. StoreError
-    where it cannot be written.
+    It begins with what was `said` (n_ctx left out: START_CONTEXT, or the model's own if less) on
+    the named card, the machine's own, or else a usual one. StoreError where it cannot be written.
     """
     memory_mib = None
     if gpu is None:
@@ -57,7 +60,11 @@ def write_what_if(
         except ConfigError:
             gpu = USUAL_CARD
     estimator, _ = named_estimator(model, gpu, memory_mib, calibration, on_host=False)
-    page = render_what_if(what_if(estimator, RunConfig(n_ctx=n_ctx), reference=model))
+    said = said or Said()
+    config = said.config(estimator.model, estimator.gpu_memory_bytes)
+    if "n_ctx" not in said.knobs:
+        config = config.with_(n_ctx=min(config.n_ctx, START_CONTEXT))
+    page = render_what_if(what_if(estimator, config, program=said.program, reference=model))
     path = out or Path("what-if.html")
     try:
         path.write_text(page, encoding="utf-8")

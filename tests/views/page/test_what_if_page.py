@@ -65,7 +65,8 @@ def test_the_page_opens_with_an_answer(dom: Dom, page: str, estimator: Estimator
     assert _text(shown, "verdict").startswith("Fits")
     assert '<form aria-label="Settings of olmoe-1b-7b">' in shown
     assert 'class="without-script" hidden=""' in shown
-    assert "--n-ctx" not in _text(shown, "command")  # 4096 is the default
+    assert "--as llama-cpp-python" in _text(shown, "command")
+    assert "--n-ctx 4096" in _text(shown, "command")
 
 
 def test_moving_a_control_moves_bar_speed_sentence_and_command(

@@ -45,7 +45,7 @@ def render_modelfile(launch: Launch) -> str:
     config = launch.config.with_(
         n_ctx=slot_context(launch.config), n_gpu_layers=n_card_layers(launch)
     )
-    said = said_knobs(config, "Ollama", ("n_ctx", "n_ubatch", "n_gpu_layers"))
+    said = said_knobs(config, "ollama", ("n_ctx", "n_ubatch", "n_gpu_layers"))
     untold = tuple(f"  - {line}" for line in _untold(launch))
     head = (
         *about(launch),
@@ -58,7 +58,7 @@ def render_modelfile(launch: Launch) -> str:
     return (
         commented((*head, *untold))
         + f"FROM {_quoted(checked_path(launch.model_path))}\n"
-        + "".join(f"PARAMETER {name} {value}\n" for name, value in flags_of(said, "Ollama").items())
+        + "".join(f"PARAMETER {name} {value}\n" for name, value in flags_of(said, "ollama").items())
     )
 
 
@@ -85,7 +85,7 @@ def _untold(launch: Launch) -> Iterator[str]:
         )
     if config.flash_attn == "off":
         yield "here: flash attention; start `ollama serve` with OLLAMA_FLASH_ATTENTION=0"
-    for name in unsaid_knobs(config, "Ollama", _OWN_WAY):
+    for name in unsaid_knobs(config, "ollama", _OWN_WAY):
         yield f"{name} {getattr(config, name)}: it has no word for it"
 
 

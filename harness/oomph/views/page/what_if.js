@@ -204,14 +204,16 @@ function verdict(answer, rows, card) {
 }
 
 // A command that asks the package the same; quoted for a shell, for names are foreign text.
-function command(reference, knobs, card) {
+function command({ reference, program }, knobs, card) {
   const quote = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
   const flags = Object.entries({ ...knobs, n_gpu_layers: knobs.n_devices ? knobs.n_gpu_layers : undefined });
-  const asked = flags.filter(([knob, value]) => value !== undefined && value !== DEFAULTS[knob] && typeof value !== "boolean" && typeof value !== "object");
-  const words = asked.map(([knob, value]) => `--${knob.replaceAll("_", "-")} ${quote(String(value))}`);
-  return ["oomph estimate", quote(reference), ...(card ? [`--gpu ${quote(card.name)}`] : []), ...words].join(" ");
+  const asked = flags.filter(([knob, value]) => value !== undefined && value !== null && value !== program.defaults[knob] && !Array.isArray(value));
+  const [on, off] = [(words) => (words.length > 1 ? words[0] : null), (words) => words.at(-1)];  // what turns something off alone has one word
+  const words = asked.map(([knob, value]) =>
+    typeof value === "boolean" ? (value ? on : off)(program.switches[knob]) : `--${knob.replaceAll("_", "-")} ${quote(String(value))}`);
+  return ["oomph estimate", quote(reference), ...(program.name === USUAL_PROGRAM ? [] : ["--as", program.name]), ...(card ? [`--gpu ${quote(card.name)}`] : []), ...words].filter(Boolean).join(" ");
 }
-const DEFAULTS = new config$RunConfig();
+const USUAL_PROGRAM = "llama-server";
 
 function show(root, data, asked) {
   const form = root.querySelector("form"), card = cardOf(form, asked), knobs = knobsOf(form, data);
@@ -231,7 +233,7 @@ function show(root, data, asked) {
   root.querySelector(".bound").textContent = speed ? `Bound by ${speed.bound_by.replace("prefill: ", "").replace("; decode: ", " in prefill, by ")} in decode.` : `No speed: ${answer.speed_reason}.`;
   root.querySelector(".slots").textContent = speed?.slots ? together(speed.slots) : "";
   root.querySelector(".notes").replaceChildren(...new Set(answer.warnings).values().map((text) => element("li", text)));
-  root.querySelector(".command code").textContent = command(data.reference, knobs, card);
+  root.querySelector(".command code").textContent = command(data, knobs, card);
   root.querySelector(".find output").textContent = "";
   root.querySelector(".find").hidden = card === null;
   return `${said.word}. ${said.speeds}`;

@@ -1,0 +1,86 @@
+"""What was said of a run, and what the program that runs it makes of the rest.
+
+One question of every command: the knobs that somebody gave, over the defaults of the program that
+they stand for. A configuration follows once the model and the card's memory are known.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Self, cast
+
+from oomph.architectures.rope import native_context
+from oomph.architectures.spec import ModelSpec
+from oomph.config import RunConfig, defaults_of
+from oomph.errors import ConfigError
+from oomph.knob import Program
+from oomph.programs.defaults import MODEL_CONTEXT, PROGRAMS, ProgramFacts
+
+DEFAULT_PROGRAM: Final[Program] = "llama-server"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """Knobs that were given, by RunConfig's names, to be run as `program` runs them; `where` they
+    were given."""
+
+    program: Program = DEFAULT_PROGRAM
+    knobs: Mapping[str, Any] = field(default_factory=dict)
+    where: str = "the command line"
+
+    def with_(self, **knobs: Any) -> Self:
+        """The same with these knobs said too."""
+        return replace(self, knobs={**self.knobs, **knobs})
+
+    def or_else(self, **knobs: Any) -> Self:
+        """The same with these knobs where nothing was said of them."""
+        return replace(self, knobs={**knobs, **self.knobs})
+
+    def config(self, model: ModelSpec, memory_bytes: int | None = None) -> RunConfig:
+        """The configuration that the program makes of it; `memory_bytes` of a card, which one
+        program chooses its context by. ConfigError, which says where the knobs were given, for
+        those that cannot be."""
+        facts = PROGRAMS[self.program]
+        knobs = defaults_of(self.program) | dict(self.knobs)
+        base = RunConfig.from_mapping({**knobs, "n_ctx": 1}, where=self.where)
+        knobs["n_ctx"] = self._context(facts, base, model, memory_bytes)
+        if self.knobs.get("kv_unified") is None:
+            counted = "n_seq_max" in self.knobs
+            knobs["kv_unified"] = facts.shares == "always" or (
+                facts.shares == "uncounted" and not counted
+            )
+        if not {"n_batch", "n_ubatch"} & self.knobs.keys():
+            size = facts.batch(knobs["n_ctx"] // base.n_seq_max)
+            knobs |= {} if size is None else {"n_batch": size, "n_ubatch": size}
+        if knobs.get("n_outputs_max") is None and facts.keeps == "slots":
+            knobs["n_outputs_max"] = base.n_seq_max
+        return RunConfig.from_mapping(knobs, where=self.where)
+
+    def _context(
+        self, facts: ProgramFacts, base: RunConfig, model: ModelSpec, memory_bytes: int | None
+    ) -> int:
+        """n_ctx as llama.cpp is given it."""
+        own = native_context(model)
+        if (said := self.knobs.get("n_ctx")) is None:
+            n_ctx = facts.context(memory_bytes) or own
+            n_ctx += base.n_depth if facts.adds_depth else 0
+        else:
+            n_ctx = _number(said, self.where) or own
+        n_ctx = min(n_ctx, own) if facts.is_capped else n_ctx
+        return (n_ctx + facts.added_context) * (base.n_seq_max if facts.counts_per_slot else 1)
+
+
+def checked_program(text: str) -> Program:
+    """The program of that name, however it is written; ConfigError with the names there are."""
+    name = text.strip().lower().replace("_", "-").replace(" ", "-")
+    if name not in PROGRAMS:
+        raise ConfigError(
+            f"{text!r} is no program that oomph knows; --as takes {', '.join(PROGRAMS)}"
+        )
+    return cast(Program, name)
+
+
+def _number(n_ctx: Any, where: str) -> int:
+    """A context that was said; 0 is the model's own. ConfigError for what is none."""
+    if n_ctx in (MODEL_CONTEXT, str(MODEL_CONTEXT)) and not isinstance(n_ctx, bool):
+        return 0
+    return RunConfig.from_mapping({"n_ctx": n_ctx}, where=where).n_ctx

@@ -1,0 +1,107 @@
+"""What was asked, in one line: the program, its build, what memory hangs on, what was yours."""
+
+import textwrap
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, Final
+
+from oomph.config import RunConfig
+from oomph.programs.defaults import PROGRAMS
+from oomph.programs.said import Said
+from oomph.units import count
+from oomph.views.language import WIDTH, respell
+
+_WORDS: Final[Mapping[str, Mapping[str, str]]] = {
+    "en": {
+        "begin": "Asked as {title} {build} starts it: {parts}",
+        "yours": "{text} (yours)",
+        "one": "1 slot",
+        "shared": "{n} slots that share one KV cache",
+        "apart": "{n} slots of {each} tokens each",
+        "batches": "batches of {sizes}",
+        "all": "all layers on the card",
+        "some": "{n} layers on the card",
+        "cardless": "no card",
+    },
+    "ru": {
+        "begin": "Спрошено так, как запускает {title} {build}: {parts}",
+        "yours": "{text} (задано)",
+        "one": "1 слот",
+        "shared": "слотов: {n}, KV-кэш общий",
+        "apart": "слотов: {n}, по {each} токенов",
+        "batches": "пакеты {sizes}",
+        "all": "все слои на карте",
+        "some": "слоёв на карте: {n}",
+        "cardless": "без карты",
+    },
+}
+
+
+def asked_sentence(
+    said: Said, config: RunConfig, language: str = "en", *, besides: Collection[str] = ()
+) -> str:
+    """`config`, which came of what was said, without the knobs that are shown elsewhere
+    (`besides`)."""
+    words, facts = _WORDS[language], PROGRAMS[said.program]
+    parts = ", ".join(_parts(said, config, language, besides))
+    return words["begin"].format(title=facts.title, build=facts.build, parts=parts)
+
+
+def asked_paragraph(
+    said: Said, config: RunConfig, language: str = "en", *, besides: Collection[str] = ()
+) -> str:
+    """The sentence in lines of a terminal."""
+    return textwrap.fill(asked_sentence(said, config, language, besides=besides), WIDTH)
+
+
+def asked_json(said: Said, config: RunConfig) -> dict[str, Any]:
+    """The program and its build, the knobs that were given, and the sentence."""
+    return {
+        "program": said.program,
+        "build": PROGRAMS[said.program].build,
+        "said": sorted(said.knobs),
+        "sentence": asked_sentence(said, config),
+    }
+
+
+def _parts(said: Said, config: RunConfig, language: str, besides: Collection[str]) -> Iterator[str]:
+    words, shown = _WORDS[language], set(besides)
+    for names, text in _phrases(config, language):
+        if not shown.intersection(names):
+            yours = any(name in said.knobs for name in names)
+            yield words["yours"].format(text=text) if yours else text
+        shown.update(names)
+    for name, value in config.unlike(said.program).items():
+        if name in said.knobs and name not in shown:
+            yield words["yours"].format(text=f"{name} {value}")
+
+
+def _phrases(config: RunConfig, language: str) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What memory hangs on in plain words, each with the knobs that it is about."""
+    words = _WORDS[language]
+    yield ("n_ctx",), f"n_ctx {_number(config.n_ctx, language)}"
+    yield ("n_seq_max", "kv_unified"), _slots(config, language)
+    yield ("type_k", "type_v"), f"KV {'/'.join(dict.fromkeys((config.type_k, config.type_v)))}"
+    yield ("swa_full",), f"swa_full {'on' if config.swa_full else 'off'}"
+    sizes = (_number(size, language) for size in (config.n_batch, config.n_ubatch))
+    yield ("n_batch", "n_ubatch"), words["batches"].format(sizes="/".join(sizes))
+    yield ("flash_attn",), f"flash attention {config.flash_attn}"
+    yield ("n_gpu_layers", "n_devices"), _layers(config, language)
+
+
+def _slots(config: RunConfig, language: str) -> str:
+    if config.n_seq_max == 1:
+        return _WORDS[language]["one"]
+    kind = "shared" if config.kv_unified else "apart"
+    each = _number(config.n_ctx_seq, language)
+    return _WORDS[language][kind].format(n=_number(config.n_seq_max, language), each=each)
+
+
+def _layers(config: RunConfig, language: str) -> str:
+    if config.n_devices == 0:
+        return _WORDS[language]["cardless"]
+    kind = "all" if config.n_gpu_layers < 0 else "some"
+    return _WORDS[language][kind].format(n=_number(config.n_gpu_layers, language))
+
+
+def _number(n: int, language: str) -> str:
+    return respell(count(n), language)
