@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Self, get_args, get_type_hints
 from oomph.errors import ConfigError
 from oomph.gguf.ggml_types import KV_CACHE_TYPES, quant
 from oomph.knob import Knob, Part, Program
-from oomph.units import read_count
+from oomph.units import read_count, read_counts
 
 FLASH_ATTN: Final = {"on": 1, "off": 0, "auto": -1}
 """llama.h, llama_flash_attn_type."""
@@ -563,6 +563,25 @@ def knob_value(knob: str, text: str) -> Any:
         return read_count(text) if kind.startswith("int") else text
     except (ValueError, KeyError):
         raise ConfigError(f"{knob} is {text!r}; it takes {_EXPECTED[kind]}") from None
+
+
+def knob_values(knob: str, text: str | None) -> list[Any]:
+    """The values that `text` lists, by comma or as a range (`8-10`); None, "as the model has it",
+    where nothing is said."""
+    if not text:
+        return [None]
+    return [value for part in text.split(",") for value in spelled(knob, part)]
+
+
+def spelled(knob: str, text: str) -> list[Any]:
+    """The values of one item: several of a range of whole numbers."""
+    low, dash, _ = text.strip().partition("-")
+    if low and dash and _kind(knob).startswith("int"):
+        try:
+            return list(read_counts(text))
+        except ValueError as error:
+            raise ConfigError(f"{knob} is {text!r}; {error}") from None
+    return [knob_value(knob, text)]
 
 
 def _kind(knob: str) -> str:

@@ -61,7 +61,7 @@ def core(tmp_path_factory: pytest.TempPathFactory) -> Oomph:
 @pytest.mark.parametrize(
     "command",
     [
-        ("version",),
+        ("--version",),
         ("gpus",),
         ("inspect", MODEL),
         ("estimate", MODEL, *CARD),

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oomph.cli.knobs import grid_knobs, knob_values, parse_grid
-from oomph.config import knob_value
+from oomph.cli.knobs import grid_knobs, parse_grid
+from oomph.config import knob_value, knob_values
 from oomph.errors import ConfigError
 from oomph.programs.said import Said
 

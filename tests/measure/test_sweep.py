@@ -101,7 +101,7 @@ def test_depths_take_ranges_and_full() -> None:
     [
         ("axis.n_ctx = 5", r"unknown key 'axis'; the keys there are name, question, model"),
         ("axes.n_context = 5", r"unknown knob 'n_context'; the knobs are n_ctx"),
-        ("axes.n_ctx = 'many'", r"n_ctx is 'many'; it takes int"),
+        ("axes.n_ctx = 'many'", r"n_ctx is 'many'; it takes a whole number"),
         ("axes.n_ctx = 0", r"n_ctx is 0; it must be at least 1"),
         ("axes.n_ctx = []", r"axes.n_ctx has no values"),
         (

@@ -6,9 +6,11 @@ mend are caught here, once.
 
 import signal
 import sys
-from typing import NoReturn
+from collections.abc import Mapping
+from typing import Annotated, Final, NoReturn
 
 import typer
+from typer.models import CommandInfo, TyperInfo
 
 from oomph import __version__
 from oomph.cli import (
@@ -44,22 +46,69 @@ from oomph.extras import missing_extra
 app = typer.Typer(
     name="oomph",
     no_args_is_help=True,
-    add_completion=False,
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     help="Will this GGUF model, with this context and this many experts, fit on this card, and "
     "how fast?",
 )
 
 
+PANELS: Final[Mapping[str, Mapping[str, str]]] = {
+    "Ask": {
+        "answer": 'answer qwen3-30b-a3b:Q4_K_M --gpu "RTX 5090" -c 90k --n-expert-used 9-10',
+        "estimate": 'estimate model.gguf -c 32k -ctk q8_0 -ctv q8_0 --gpu "RTX 3090" --json',
+        "max-context": 'max-context gemma-3-27b:Q4_K_M --gpu "RTX 3090" --as ollama',
+        "what-if": "what-if qwen3-30b-a3b:Q4_K_M --open",
+        "explain": 'explain kv --model model.gguf --gpu "RTX 4090"',
+        "launch": 'launch model.gguf -c 90k --gpu "RTX 5090" --out launch --check',
+        "inspect": "inspect model.gguf",
+        "classify": "classify llama-server.log",
+        "gpus": 'gpus "RTX 5090"',
+        "claims": "claims bench/claims/qwen3-30b-a3b.toml --out results/claims",
+    },
+    "Measure": {
+        "sweep": "sweep model.gguf --n-ctx 4k,32k --n-expert-used 8-10 --out results/mine",
+        "frontier": "frontier model.gguf --n-expert-used 8-10 --type-kv f16,q8_0",
+        "first-card": "first-card --out results/mine/first-card",
+        "rerun": "rerun results/mine 85623b22b8d5 --out results/again",
+        "chat": "chat model.gguf --n-ctx 8192",
+        "demo": "demo --open",
+    },
+    "Results": {
+        "report": "report results/mine --open",
+        "calibrate": "calibrate results/mine",
+        "compare": "compare results/before results/after",
+        "merge": "merge results/a results/b --out results/both",
+        "import": "import llama-bench.json --out results/theirs",
+        "export": "export results/mine --format llama-bench-jsonl",
+        "records": "records --help",
+    },
+    "Set up": {
+        "doctor": "doctor",
+        "setup": "setup cuda",
+        "bundle": "bundle /media/usb/oomph --cuda --cuda-arch 9.0",
+        "synth": "synth qwen3-30b-a3b:Q4_K_M sparse.gguf",
+        "demo-model": "demo-model",
+        "phantom": "phantom --help",
+    },
+}
+"""The commands by what they are for, the common ones first, each with an example."""
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 @app.callback(invoke_without_command=False)
-def _root() -> None:
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print oomph's version."),
+    ] = False,
+) -> None:
     """Predict, measure, calibrate and publish what a GGUF model takes on a card."""
-
-
-@app.command("version")
-def _version() -> None:
-    """Print oomph's version."""
-    typer.echo(__version__)
 
 
 answer.register(app)
@@ -87,6 +136,21 @@ report.register(app)
 setup.register(app)
 sweep.register(app)
 what_if.register(app)
+
+
+def _in_panels() -> None:
+    """Put every command into its panel, in the order of the panel, with its example."""
+    panel_of = {name: panel for panel, examples in PANELS.items() for name in examples}
+    order = list(panel_of)
+    everything: list[CommandInfo | TyperInfo] = [*app.registered_commands, *app.registered_groups]
+    for command in everything:
+        name = str(command.name)
+        command.rich_help_panel = panel_of[name]
+        command.epilog = f"Example: `oomph {PANELS[panel_of[name]][name]}`"
+    app.registered_commands.sort(key=lambda command: order.index(str(command.name)))
+
+
+_in_panels()
 
 
 def _exit(number: int, _: object) -> None:

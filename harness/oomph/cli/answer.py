@@ -54,7 +54,7 @@ def _answer(
     """Can I run it? n_ctx left out is the model's own context; no card named is the machine's."""
     from oomph.advise.questions import answers
     from oomph.calibrate.subject import asked_of
-    from oomph.cli.knobs import knob_values
+    from oomph.config import knob_values
     from oomph.estimate.machine import told_machine
     from oomph.records.store import read_records
     from oomph.views.answer import answer_json

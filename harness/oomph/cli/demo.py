@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from oomph.cli.sweep import sweep as run_sweep
+from oomph.cli.sweep import run_sweep
 
 if TYPE_CHECKING:
     from oomph.records.schema import Record
@@ -29,6 +29,7 @@ def demo(
 ) -> None:
     """Make the demo model, measure it, calibrate the estimate on it and write the page. Started
     again, it resumes."""
+    from oomph.measure.sweep import Sweep
     from oomph.models.demo import demo_sweep
     from oomph.records.environment import machine_name
     from oomph.records.store import read_records
@@ -36,7 +37,7 @@ def demo(
     from oomph.views.reporting import report_on
 
     folder = out or Path("results") / machine_name() / "demo"
-    run_sweep(spec or demo_sweep(), out=folder)
+    run_sweep(Sweep.load(spec or demo_sweep()), folder)
     records = read_records([folder])
     report = report_on(records, calibrate=True)
     page = write_report(report, folder)

@@ -40,7 +40,7 @@ def _frontier(
     it."""
     from oomph.architectures.source import read_model
     from oomph.calibrate.frontiers import combinations, find_frontiers
-    from oomph.cli.knobs import knob_values
+    from oomph.config import knob_values
     from oomph.measure.bench import open_bench
     from oomph.programs.said import Said, checked_program
     from oomph.views.asked import asked_paragraph

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from oomph.cli.named import ProgramOption
-from oomph.config import KINDS, KNOBS, knob_value
+from oomph.config import KINDS, KNOBS, knob_value, knob_values
 from oomph.knob import Knob
 from oomph.programs.said import DEFAULT_PROGRAM, Said, checked_program
 
@@ -51,13 +51,14 @@ _PROGRAM: Final = inspect.Parameter(
 
 
 def takes_knobs(
-    command: Callable[..., None], *, without: Collection[str] = ()
+    command: Callable[..., None], *, without: Collection[str] = (), lists: bool = False
 ) -> Callable[..., None]:
     """`command` for typer, its parameter `said` replaced by `--as` and the knobs' options; it is
     given what was said.
 
     `without` names knobs (or the `program`) that the command spells in a way of its own, or that
-    make no sense to it.
+    make no sense to it. With `lists` an option takes several values, by comma or as a range, and
+    each knob that was said is a list of them.
     """
     options = {name: option for name, option in OPTIONS.items() if name not in without}
     own = [
@@ -79,7 +80,7 @@ def takes_knobs(
         added.insert(0, _PROGRAM)
 
     def run(**given: Any) -> None:
-        knobs = _knobs({name: given.pop(name) for name in options})
+        knobs = _knobs({name: given.pop(name) for name in options}, lists=lists)
         program = checked_program(given.pop("program", DEFAULT_PROGRAM))
         command(**given, said=Said(program=program, knobs=knobs))
 
@@ -90,20 +91,23 @@ def takes_knobs(
     return run
 
 
-def _knobs(said: Mapping[str, Any]) -> dict[str, Any]:
+def _knobs(said: Mapping[str, Any], *, lists: bool) -> dict[str, Any]:
     """RunConfig's names and values of the options that were said."""
     found: dict[str, Any] = {}
     for option, value in said.items():
         name = _NAMES[option]
         if KNOBS[name].is_negated:
-            found |= {name: False} if value else {}
+            found |= {name: [False] if lists else False} if value else {}
         elif value is not None and value != []:
-            found[name] = _value(name, KNOBS[name], value)
+            found[name] = _value(name, KNOBS[name], value, lists=lists)
     return found
 
 
-def _value(name: str, knob: Knob, value: Any) -> Any:
-    """A knob's value of what its option was given, text or already a switch."""
-    if knob.is_repeated:
-        return ",".join(value)
-    return value if isinstance(value, bool) else knob_value(name, value)
+def _value(name: str, knob: Knob, value: Any, *, lists: bool) -> Any:
+    """A knob's value, or list of values, of what its option was given: text, or a switch."""
+    if knob.is_repeated or isinstance(value, bool):
+        value = ",".join(value) if knob.is_repeated else value
+        return [value] if lists else value
+    if lists and name != "tensor_split":  # which is a list by itself
+        return knob_values(name, value)
+    return [knob_value(name, value)] if lists else knob_value(name, value)

@@ -11,31 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from oomph.config import KINDS, knob_value
+from oomph.config import spelled
 from oomph.errors import ConfigError
 from oomph.programs.said import Said
-from oomph.units import read_counts
 
 MAX_CONFIGS: Final = 1_000_000
-
-
-def knob_values(knob: str, text: str | None) -> list[Any]:
-    """The values that `text` lists, by comma or as a range (`8-10`); None, "as the model has it",
-    where nothing is said."""
-    if not text:
-        return [None]
-    return [value for part in text.split(",") for value in _spelled(knob, part)]
-
-
-def _spelled(knob: str, text: str) -> list[Any]:
-    """The values of one item: several of a range of whole numbers."""
-    low, dash, _ = text.strip().partition("-")
-    if low and dash and KINDS.get(knob, "").startswith("int"):
-        try:
-            return list(read_counts(text))
-        except ValueError as error:
-            raise ConfigError(f"{knob} is {text!r}; {error}") from None
-    return [knob_value(knob, text)]
 
 
 def parse_grid(text: str) -> dict[str, list[Any]]:
@@ -53,7 +33,7 @@ def parse_grid(text: str) -> dict[str, list[Any]]:
             raise ConfigError(
                 f"--grid {text}: {part!r} stands before any knob; write n_ctx=1024,2048"
             )
-        axes[knob] += _spelled(knob, value.strip())
+        axes[knob] += spelled(knob, value.strip())
     return axes
 
 

@@ -51,7 +51,7 @@ def _max_context(
 ) -> None:
     """The longest context that fits, and that was seen to run full, for each combination."""
     from oomph.advise.questions import all_reaches, max_context_subject
-    from oomph.cli.knobs import knob_values
+    from oomph.config import knob_values
     from oomph.records.store import read_records
     from oomph.views.language import checked_language
 

@@ -2,11 +2,12 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from oomph.calibrate.places import Cluster, Where, open_runner
+from oomph.cli.knob_options import takes_knobs
 from oomph.cli.phantom import PhantomOption
 
 if TYPE_CHECKING:
@@ -14,22 +15,34 @@ if TYPE_CHECKING:
 
     from oomph.measure.runner import Runner
     from oomph.measure.sweep import Sweep
+    from oomph.programs.said import Said
     from oomph.records.schema import Record
     from oomph.records.store import Store
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command("sweep")(sweep)
+    own = ("program", "n_depth")
+    app.command("sweep")(takes_knobs(sweep, without=own, lists=True))
 
 
 def sweep(
-    spec: Annotated[Path, typer.Argument(help="The sweep file (TOML).")],
+    what: Annotated[
+        str,
+        typer.Argument(metavar="SWEEP.toml|MODEL", help="A sweep file, or a model to measure."),
+    ],
     out: Annotated[
         Path, typer.Option(help="Results folder; started again, a sweep goes on where it stopped.")
     ],
     model: Annotated[
         str | None, typer.Option(help="GGUF file, or hf:owner/repo/file.gguf, for the sweep's.")
+    ] = None,
+    depths: Annotated[
+        str | None,
+        typer.Option(help="Of MODEL: fills to measure at, by comma; 0,full if left out."),
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option(help="Of MODEL: a text to score, or pydoc for Python's reference.")
     ] = None,
     phantom: PhantomOption = None,
     prune: Annotated[
@@ -59,29 +72,47 @@ def sweep(
         str | None,
         typer.Option(help="Slurm: what a job asks for; by default gpu:N or a whole node."),
     ] = None,
+    *,
+    said: "Said",
 ) -> None:
     """Measure memory, speed and quality over the points of a sweep, on every card of the machine.
+
+    A model in place of a sweep file is measured over the knobs that are given, several values by
+    comma or as a range: `oomph sweep model.gguf --n-ctx 4k,32k --n-expert-used 8-10 --out DIR`.
+    Knobs left out are llama-cpp-python's; the sweep file is printed, and kept in the folder.
 
     A point that names no n_devices runs on one card, unless no point of the sweep is expected to
     fit one: then on all of them. Cards of one kind share the points; every kind measures all of
     them. On a cluster each load of the model is a job; the model lies there at the same path, in
     $OOMPH_MODEL_DIR, or where --model-path-on says.
     """
-    from oomph.measure.sweep import Sweep
-    from oomph.records.store import Store
-    from oomph.views.run_lines import opening_lines
+    from oomph.measure.written_sweep import asked_sweep
 
-    loaded, store = Sweep.load(spec), Store(out)
-    cluster = Cluster(
+    loaded = asked_sweep(what, said.knobs, out=out, depths=depths, text=text, phantom=phantom)
+    nodes = Cluster(
         ray_address=ray_address,
         gpu=gpu,
         partition=partition,
         gres=gres,
         model_path_on=model_path_on,
     )
-    with open_runner(
-        loaded, store, executor, cluster, model=model, phantom=phantom, workers=workers, prune=prune
-    ) as (runner, chosen):
+    how = {"model": model, "phantom": phantom, "workers": workers, "prune": prune}
+    run_sweep(loaded, out, executor, nodes, **how)
+
+
+def run_sweep(
+    loaded: "Sweep",
+    out: Path,
+    executor: Where = Where.LOCAL,
+    cluster: Cluster | None = None,
+    **how: Any,
+) -> None:
+    """Measure a sweep into a folder, `how` as `open_runner` takes it, and say how far it is."""
+    from oomph.records.store import Store
+    from oomph.views.run_lines import opening_lines
+
+    store = Store(out)
+    with open_runner(loaded, store, executor, cluster or Cluster(), **how) as (runner, chosen):
         typer.echo("\n".join(opening_lines(runner, loaded, out, chosen.in_words)))
         _measure(runner, loaded, store, names_cards=chosen.names_cards)
 

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, Field, ValidationError
 
-from oomph.config import LOAD_KNOBS, RunConfig
+from oomph.config import KNOBS, LOAD_KNOBS, RunConfig, knob_value
 from oomph.errors import ConfigError
 from oomph.measure.fields import Range, Seconds, StrictTable, expand
 from oomph.measure.limits import ExpectedSeconds, Limits, Timeouts
@@ -212,6 +212,13 @@ def _axis(key: str, value: Any, where: str) -> tuple[Any, ...]:
         values = expand(value)
     except ValidationError as error:
         raise ConfigError(f"{where}: axes.{key} {_sentence(error, Range)}") from None
+    try:
+        values = tuple(
+            knob_value(key, value) if isinstance(value, str) and key in KNOBS else value
+            for value in values
+        )
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
     if not values:
         raise ConfigError(
             f"{where}: axes.{key} has no values; give at least one, or leave the axis out"

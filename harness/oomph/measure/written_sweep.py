@@ -1,0 +1,124 @@
+"""A sweep without a file: its TOML written from lists of knobs, kept beside the records."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from oomph.errors import ConfigError, StoreError
+from oomph.measure.sweep import Sweep
+from oomph.models.sparse import model_path
+from oomph.units import read_counts
+
+FILE: Final = "sweep.toml"
+_COMPARED: Final = ("n_expert_used", "type_k", "type_v")
+"""What a text is scored for: the first value of each is what the others are compared with."""
+
+
+def asked_sweep(
+    what: str,
+    axes: Mapping[str, Sequence[Any]],
+    *,
+    out: Path,
+    depths: str | None = None,
+    text: str | None = None,
+    phantom: str | None = None,
+) -> Sweep:
+    """The sweep of the file `what`, or one that measures the model `what` over `axes` (RunConfig's
+    knobs), at `depths` of a full context, and scores `text` where one is named.
+
+    The written one is kept in `out`, which a phantom card may fill from a sparse file of a
+    published shape. ConfigError for lists beside a file, and for what is neither.
+    """
+    if what.endswith(".toml"):
+        if axes or depths or text:
+            raise ConfigError(
+                f"{what} says what to measure; put the knobs, depths and texts there, or name a "
+                "model instead of a sweep file"
+            )
+        return Sweep.load(what)
+    model = model_path(what) if phantom and not Path(what).is_file() else Path(what)
+    named = str(model.absolute()) if model.is_file() else what
+    content = sweep_text(named, axes, name=Path(what).name, depths=depths, text=text)
+    sweep = Sweep.parse(content, path=_place(out, content))
+    _keep(content, out)
+    return sweep
+
+
+def sweep_text(
+    model: str,
+    axes: Mapping[str, Sequence[Any]],
+    *,
+    name: str,
+    depths: str | None,
+    text: str | None,
+) -> str:
+    """The TOML of a sweep of `model` over `axes`; one value is no axis, and n_ctx left out is
+    4,096."""
+    varied = {knob: list(values) for knob, values in axes.items() if len(values) > 1}
+    fixed = {knob: values[0] for knob, values in axes.items() if len(values) == 1}
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", name.removesuffix(".gguf")).strip("-.") or "model"
+    lines = [
+        "# Written by `oomph sweep`; change it and name it instead of the model.",
+        "",
+        f"name = {_toml(name)}",
+        f"model = {_toml(model)}",
+        'load_mode = "auto"',
+    ]
+    lines += _table("config", fixed)
+    lines += _table("axes", varied)
+    lines += _table("measure", {"n_prompt": 512, "n_gen": 64, "depths": _depths(depths)})
+    lines += [f"text = {{ {', '.join(_text(text, varied))} }}"] if text else []
+    return "\n".join(lines) + "\n"
+
+
+def _table(name: str, values: Mapping[str, Any]) -> list[str]:
+    pairs = [f"{key} = {_toml(value)}" for key, value in values.items() if value is not None]
+    return ["", f"[{name}]", *pairs] if pairs else []
+
+
+def _text(text: str, varied: Mapping[str, list[Any]]) -> Iterator[str]:
+    yield f"file = {_toml(text if text == 'pydoc' else str(Path(text).absolute()))}"
+    yield "n_tokens = 4096"
+    first = {knob: varied[knob][0] for knob in _COMPARED if knob in varied}
+    if first:
+        inner = ", ".join(f"{key} = {_toml(value)}" for key, value in first.items())
+        yield f"reference = {{ {inner} }}"
+
+
+def _depths(text: str | None) -> list[int | str]:
+    """`0,16k,full` as a sweep file has it; both ends where nothing is said."""
+    found: list[int | str] = []
+    for part in (text or "0,full").split(","):
+        try:
+            found += ["full"] if part.strip() == "full" else read_counts(part)
+        except ValueError as error:
+            raise ConfigError(f"--depths {text}: {error}, or full") from None
+    return found
+
+
+def _toml(value: Any) -> str:
+    """A string, number, boolean or list as TOML, which spells them as JSON does."""
+    return json.dumps(list(value) if isinstance(value, tuple) else value)
+
+
+def _place(out: Path, content: str) -> Path:
+    """Where the file is kept: beside one of another content, under the next free number."""
+    number = 1
+    path = out / FILE
+    while path.exists() and path.read_text(encoding="utf-8") != content:
+        number += 1
+        path = out / f"sweep-{number}.toml"
+    return path
+
+
+def _keep(content: str, out: Path) -> None:
+    path = _place(out, content)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be written ({error.strerror}); name another folder with --out"
+        ) from None
