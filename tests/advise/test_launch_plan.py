@@ -63,6 +63,13 @@ def test_a_dense_model_leaves_whole_layers_on_the_host() -> None:
     assert found.config.n_cpu_moe == 0
 
 
+def test_layers_stay_on_the_card_unless_their_crawl_is_asked_for() -> None:
+    for profile in ("quality", "fast"):
+        found = launch(profile, model=DENSE, gib=12)
+        assert found.prediction.fits is False
+        assert found.config.n_gpu_layers == -1
+
+
 @pytest.mark.parametrize(
     "knobs",
     [{"type_k": "f16", "type_v": "f16"}, {"n_ubatch": 64}, {"n_cpu_moe": 7}, {"n_gpu_layers": 20}],
@@ -139,6 +146,6 @@ def test_scaling_that_is_asked_for_stays() -> None:
 
 def test_a_profile_that_there_is_not_is_named() -> None:
     with pytest.raises(
-        ConfigError, match="no profile 'best'; take one of long-context, fast, quality"
+        ConfigError, match="no profile 'best'; take one of quality, long-context, fast"
     ):
         launch("best")

@@ -24,7 +24,7 @@ def launch(oomph: Oomph, tmp_path: Path) -> Oomph:
 
 def test_files_say_what_was_chosen_and_the_script_can_be_run(launch: Oomph, tmp_path: Path) -> None:
     code, out, err = launch(
-        "--n-ctx", 90_000, "--n-expert-used", 10, "--gpu", "RTX 4090", "--model-path", "/m/q.gguf"
+        "--n-ctx", "90k", "--n-expert-used", 10, "--gpu", "RTX 4090", "--model-path", "/m/q.gguf"
     )
     assert code == 0, err
     assert "It fits NVIDIA GeForce RTX 4090" in out
@@ -32,7 +32,9 @@ def test_files_say_what_was_chosen_and_the_script_can_be_run(launch: Oomph, tmp_
     assert os.stat(script).st_mode & stat.S_IXUSR
     text = script.read_text()
     assert "--model /m/q.gguf" in text
-    assert "--cache-type-k q8_0" in text
+    assert "--cache-type-k f16" in text
+    assert "--n-cpu-moe" in text
+    assert "--rope-scale 2.75" in text
     assert {"NOTES.md", "Modelfile", "models.ini"} <= {
         path.name for path in (tmp_path / "out").iterdir()
     }

@@ -64,20 +64,27 @@ class Launch:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """How a profile goes about it: KV types from the one it likes best, whether it weighs the time
-    that each way takes, and whether an n_ctx that nobody asked for is the longest that its makers
-    publish instead of the native one."""
+    that each way takes, whether an n_ctx that nobody asked for is the longest that its makers
+    publish instead of the native one, and whether it leaves layers of a dense model on the host,
+    where they crawl."""
 
     kv_types: tuple[str, ...]
     aim: str
     weighs_time: bool = False
     stretches: bool = False
+    splits_layers: bool = False
 
 
 PROFILES: Final[Mapping[str, Profile]] = {
-    "long-context": Profile(kv_types=("f16", "q8_0"), aim="the context is kept", stretches=True),
-    "fast": Profile(kv_types=("f16", "q8_0"), aim="the least time is taken", weighs_time=True),
     "quality": Profile(kv_types=("f16",), aim="nothing is rounded that the file has not rounded"),
+    "long-context": Profile(
+        kv_types=("f16", "q8_0"), aim="the context is kept", stretches=True, splits_layers=True
+    ),
+    "fast": Profile(kv_types=("f16", "q8_0"), aim="the least time is taken", weighs_time=True),
 }
+DEFAULT_PROFILE: Final = "quality"
+"""A careful person's: the native context, no RoPE scaling, no quantized cache, no layers on the
+host, unless they are asked for."""
 
 
 def choose(
@@ -120,7 +127,7 @@ def named_launch(
     *,
     path: str | None = None,
     phantom: str | None = None,
-    profile: str = "long-context",
+    profile: str = DEFAULT_PROFILE,
 ) -> tuple[Launch, Estimator]:
     """The launch of a model on a card, both by name, and the estimator that it was chosen by.
 
@@ -280,7 +287,8 @@ def _tries(
         larger = f", {kinds[0]} does not" if kind != kinds[0] else ""
         for n_ubatch in _ubatches(base, knobs):
             yield cached.with_(n_ubatch=n_ubatch), f"{said} and n_ubatch {n_ubatch} fit{larger}"
-    if not {"n_gpu_layers", "n_cpu_moe", "override_tensor"} & knobs.keys():
+    may_split = estimator.model.is_moe or profile.splits_layers
+    if may_split and not {"n_gpu_layers", "n_cpu_moe", "override_tensor"} & knobs.keys():
         yield _offloaded(
             estimator.cautious(SURE), cached.with_(n_ubatch=_ubatches(base, knobs)[-1]), said
         )

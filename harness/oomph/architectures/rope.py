@@ -6,8 +6,9 @@ maker published is marked as a convention: llama.cpp computes it, and nobody has
 model still makes sense there. Memory does not depend on it.
 """
 
+import struct
 from dataclasses import dataclass
-from math import ceil, log2
+from math import floor
 from typing import Final
 
 from oomph.architectures.families import family_of
@@ -117,9 +118,8 @@ def extension(spec: ModelSpec, n_ctx: int) -> RopeScaling | None:
     """The scaling that `n_ctx` tokens need; None where the file reaches that far, or needs no
     scaling.
 
-    The factor is the smallest power of two that covers n_ctx: a static factor costs quality at
-    every length, and powers of two come out exact in llama.cpp's floats. ConfigError for a model
-    with a table of learned positions.
+    The factor is the smallest that covers n_ctx, for a static factor costs quality at every length.
+    ConfigError for a model with a table of learned positions.
     """
     n_ctx = padded_context(n_ctx)
     if n_ctx <= native_context(spec) or not has_positions(spec):
@@ -131,7 +131,7 @@ def extension(spec: ModelSpec, n_ctx: int) -> RopeScaling | None:
         )
     own = own_scaling(spec)
     if own:
-        factor = own.factor * _power_of_two(n_ctx, own.reach)
+        factor = _smallest_factor(n_ctx, own.original_context_length, own.factor)
         return RopeScaling(
             type=own.type,
             factor=factor,
@@ -142,7 +142,7 @@ def extension(spec: ModelSpec, n_ctx: int) -> RopeScaling | None:
         )
     published = _published(spec)
     original = published.original if published else spec.n_ctx_train
-    return _yarn(spec, original, _power_of_two(n_ctx, original), published)
+    return _yarn(spec, original, _smallest_factor(n_ctx, original), published)
 
 
 def uncapped_context_length(spec: ModelSpec, n_ctx: int) -> int | None:
@@ -199,8 +199,18 @@ def _yarn(
     )
 
 
-def _power_of_two(n_ctx: int, reach: int) -> float:
-    return float(1 << max(1, ceil(log2(n_ctx / reach))))
+def _smallest_factor(n_ctx: int, original: int, own: float = 1.0) -> float:
+    """The smallest factor, in steps of a quarter of the file's `own`, by which `original` tokens
+    reach `n_ctx` in llama.cpp's floats: it divides by 1 / factor (llama_init_from_model)."""
+    steps = max(5, floor(4 * n_ctx / (original * own)))
+    while int(_float32(original / _float32(1 / _float32(own * steps / 4)))) < n_ctx:
+        steps += 1
+    return own * steps / 4
+
+
+def _float32(value: float) -> float:
+    """`value` rounded to a float of C."""
+    return float(struct.unpack("f", struct.pack("f", value))[0])
 
 
 def _has_position_table(spec: ModelSpec) -> bool:

@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 def _launch(
     model: ModelArgument,
     out: Annotated[Path, typer.Option(help="folder for the files")],
-    profile: Annotated[str, typer.Option(help="long-context, fast or quality")] = "long-context",
+    profile: Annotated[str, typer.Option(help="quality, long-context or fast")] = "quality",
     gpu: GpuOption = None,
     gpu_mem: GpuMemoryOption = None,
     model_path: Annotated[

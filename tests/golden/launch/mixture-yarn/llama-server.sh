@@ -6,7 +6,7 @@
 #   CUDA_Host: 96.59 = compute buffer 96.01 + output buffer 0.58
 #   CPU: 166.92 = weights 166.92
 # It fits NVIDIA RTX PRO 6000 Blackwell Workstation Edition: more than 99 % likely.
-# RoPE: yarn, 32,768 tokens × 4; without it llama-server caps each slot at the file's 40,960.
+# RoPE: yarn, 32,768 tokens × 2.75; without it llama-server caps each slot at the file's 40,960.
 #   published for this family: https://huggingface.co/Qwen/Qwen3-30B-A3B#processing-long-texts; the factor holds for short texts too, at a little of their quality.
 # LLAMA_SERVER names another llama-server; further arguments are passed on.
 set -euo pipefail
@@ -22,7 +22,7 @@ exec "${LLAMA_SERVER:-llama-server}" \
     --cache-type-v f16 \
     --n-gpu-layers all \
     --rope-scaling yarn \
-    --rope-scale 4 \
+    --rope-scale 2.75 \
     --yarn-orig-ctx 32768 \
     --override-kv qwen3moe.expert_used_count=int:10 \
     --fit off \

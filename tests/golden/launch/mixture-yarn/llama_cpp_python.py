@@ -5,7 +5,7 @@
 #   CUDA_Host: 96.59 = compute buffer 96.01 + output buffer 0.58
 #   CPU: 166.92 = weights 166.92
 # It fits NVIDIA RTX PRO 6000 Blackwell Workstation Edition: more than 99 % likely.
-# RoPE: yarn, 32,768 tokens × 4; without it llama-server caps each slot at the file's 40,960.
+# RoPE: yarn, 32,768 tokens × 2.75; without it llama-server caps each slot at the file's 40,960.
 #   published for this family: https://huggingface.co/Qwen/Qwen3-30B-A3B#processing-long-texts; the factor holds for short texts too, at a little of their quality.
 # llama-cpp-python keeps logits for a whole batch and takes 26,960 MiB on cards. It fits NVIDIA RTX PRO 6000 Blackwell Workstation Edition: more than 99 % likely.
 import sys
@@ -26,7 +26,7 @@ llama = llama_cpp.Llama(
     op_offload=True,
     kv_overrides={'qwen3moe.expert_used_count': 10},
     rope_scaling_type=llama_cpp.LLAMA_ROPE_SCALING_TYPE_YARN,
-    rope_freq_scale=1 / 4,
+    rope_freq_scale=1 / 2.75,
     yarn_orig_ctx=32768,
     verbose=False,
 )
