@@ -4,12 +4,12 @@ Stands apart from the words, which are in `views/texts`: everything here is comp
 explanation of another model has other numbers, and of a dense one says nothing of experts.
 """
 
-from bisect import bisect_left
 from dataclasses import dataclass
 
-from oomph.advise.answer import EVEN, max_context
-from oomph.advise.first_failure import Shortage, shortage
+from oomph.advise.first_failure import FirstFailure, first_failure
+from oomph.advise.max_context import longest_context
 from oomph.advise.speeds import Speeds, speeds
+from oomph.advise.verdict import EVEN
 from oomph.architectures.layers import sliding_window
 from oomph.architectures.roles import bytes_by_role
 from oomph.architectures.rope import RopeScaling, longest_extension, native_context
@@ -17,7 +17,6 @@ from oomph.config import CONTEXT_STEP, RunConfig
 from oomph.errors import ConfigError
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import LONGEST_CONTEXT, Estimator
-from oomph.estimate.memory import MemoryModel
 from oomph.estimate.overhead import driver_bytes, pool_bytes
 from oomph.estimate.prediction import DeviceMemory
 from oomph.gpus import GpuSpec
@@ -54,7 +53,7 @@ class OomLesson:
     """
 
     asked: Lesson
-    late: Shortage | None
+    late: FirstFailure | None
     late_n_ctx: int
 
 
@@ -120,7 +119,8 @@ def lesson(
     `reach` asks for the longest context too, which takes the most time.
     """
     gpu, memory_bytes = _card(estimator)
-    device = estimator.memory(config).devices[CARD]
+    memory = estimator.memory(config)
+    device = memory.devices[CARD]
     values = estimator.coefficients or default_coefficients()
     return Lesson(
         value=value,
@@ -128,8 +128,8 @@ def lesson(
         context_bytes=driver_bytes(estimator.model, config, gpu, values),
         pool_bytes=pool_bytes(estimator.model, config, gpu),
         margin_bytes=memory_bytes - device.total_bytes,
-        longest=max_context(estimator, config) if reach else None,
-        speeds=speeds(estimator, config),
+        longest=longest_context(estimator, config) if reach else None,
+        speeds=speeds(estimator, config, memory),
     )
 
 
@@ -137,11 +137,11 @@ def oom_lesson(estimator: Estimator, config: RunConfig) -> OomLesson:
     """What is allocated when, and how a context that loads dies all the same."""
     plain = config.with_(flash_attn="off", type_k="f16", type_v="f16")
     late = plain.with_(
-        n_ctx=max_context(estimator, plain, EVEN, limit=LONGEST_CONTEXT) + CONTEXT_STEP
+        n_ctx=longest_context(estimator, plain, EVEN, limit=LONGEST_CONTEXT) + CONTEXT_STEP
     )
     return OomLesson(
         asked=lesson(estimator, config, reach=True),
-        late=shortage(estimator, late, estimator.memory(late)),
+        late=first_failure(estimator, late, estimator.memory(late)),
         late_n_ctx=late.n_ctx,
     )
 
@@ -151,10 +151,7 @@ def experts_lesson(estimator: Estimator, config: RunConfig) -> ExpertsLesson | N
     model = estimator.model
     if not model.is_moe:
         return None
-    memory = MemoryModel(model)
-    counts = range(1, model.n_expert + 1)
-    most = bisect_left(counts, True, key=lambda n: memory.aborts(config.with_(n_expert_used=n)))
-    own = model.n_expert_used
+    most, own = estimator.expert_limit(config), model.n_expert_used
     shown = sorted({n for n in (own // 2, own, own + 2, 2 * own) if 1 <= n <= most})
     return ExpertsLesson(
         n_expert=model.n_expert,

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from oomph.advise.alternatives import SURE
 from oomph.advise.speeds import speeds
+from oomph.advise.verdict import SURE
 from oomph.architectures.rope import (
     RopeScaling,
     extension,
@@ -260,7 +260,8 @@ def _best(
 def _seconds(estimator: Estimator, config: RunConfig) -> float | None:
     """Seconds for a prompt of half the context and an answer after it; None where no speed is
     known."""
-    half = speeds(estimator, config.with_(n_ctx=max(config.n_ctx // 2, 1)))
+    prompt = config.with_(n_ctx=max(config.n_ctx // 2, 1))
+    half = speeds(estimator, prompt, estimator.memory(prompt))
     return half.first_token_s + ANSWER / half.full.decode_tokens_per_s if half else None
 
 

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from oomph.advise.answer import Answer
-from oomph.advise.answer import answer as answer_of
+from oomph.advise.answer import Answer, answer_of
 from oomph.advise.max_context import Reach, reaches
 from oomph.advise.quantizations import published_variants
 from oomph.architectures.catalogue import catalogue_names

@@ -110,12 +110,12 @@ def _answers(
 ) -> "Iterator[tuple[RunConfig, Answer]]":
     """A prediction for each configuration, or why the model cannot have it; the others are answered
     all the same."""
-    from oomph.advise.answer import within_reach
+    from oomph.advise.max_context import within_positions
     from oomph.errors import OomphError
 
     for config in asked:
         try:
-            yield config, within_reach(estimator.predict(config), estimator.model)
+            yield config, within_positions(estimator.predict(config), estimator.model)
         except OomphError as error:
             yield config, str(error)
 
@@ -169,13 +169,13 @@ def _notes(estimator: "Estimator", answers: "list[tuple[RunConfig, Answer]]") ->
 
 
 def _print_one(estimator: "Estimator", said: "Said", asked: "list[RunConfig]") -> None:
-    from oomph.advise.answer import within_reach
     from oomph.advise.citations import cited
+    from oomph.advise.max_context import within_positions
     from oomph.cli.output import print_table
     from oomph.views.asked import asked_paragraph
     from oomph.views.estimates import citation_lines, devices_table, summary_lines
 
-    prediction = within_reach(estimator.predict(asked[0]), estimator.model)
+    prediction = within_positions(estimator.predict(asked[0]), estimator.model)
     typer.echo(asked_paragraph(said, asked[0]))
     print_table(devices_table(prediction))
     for line in (*summary_lines(prediction), *(f"note: {note}" for note in estimator.model.notes)):

@@ -23,6 +23,7 @@ EASY: Final = frozenset(
 )
 """Changes that leave model, context, experts and card as they were asked for."""
 
+_KEYS: Final = {"first_failure": "shortage", "first_failure_n_ctx": "shortage_n_ctx"}
 _COLUMNS: Final = {
     "en": (
         "experts",
@@ -90,8 +91,11 @@ def answers_table(answers: Sequence[Answer], language: str) -> Table:
 
 
 def answer_json(answer: Answer) -> dict[str, Any]:
-    """The answer for programs: sizes in bytes, rates per second, None where nothing is known."""
-    fields = asdict(answer)
+    """The answer for programs: sizes in bytes, rates per second, None where nothing is known.
+
+    What fails first keeps the keys `shortage` and `shortage_n_ctx` of the first release.
+    """
+    fields = {_KEYS.get(name, name): value for name, value in asdict(answer).items()}
     del fields["said"]
     return fields | {"asked_as": asked_json(answer.said, answer.config)}
 
@@ -123,8 +127,8 @@ def _told(answer: Answer) -> dict[str, Any]:
     scaling = answer.scaling
     fields = {name: getattr(answer, name) for name in Answer.__dataclass_fields__}
     return fields | {
-        "weights_alone": answer.shortage is not None
-        and answer.shortage.stage in ("context", "weights"),
+        "weights_alone": answer.first_failure is not None
+        and answer.first_failure.stage in ("context", "weights"),
         "weights_bytes": max(part.weights_bytes for part in answer.memory.devices.values()),
         "easy": next((offer for offer in told_offers if offer["kind"] in EASY), None),
         "offers": told_offers,

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from oomph.advise.answer import max_context
 from oomph.advise.context_tiers import Tier, context_tiers
 from oomph.advise.explanations import (
     Lesson,
@@ -20,6 +19,7 @@ from oomph.advise.explanations import (
     oom_lesson,
     rope_lesson,
 )
+from oomph.advise.max_context import longest_context
 from oomph.advise.quantizations import quantization_of
 from oomph.architectures.rope import has_positions, longest_extension, native_context
 from oomph.calibrate.subject import asked_of, seen_cards
@@ -199,7 +199,7 @@ def _context(topic: Topic) -> dict[str, Any]:
         "l": cache_lesson(topic.estimator, topic.config),
         "tiers": tiers,
         "rows": [_tier_row(tier) for tier in tiers],
-        "longest": max_context(topic.estimator, topic.config),
+        "longest": longest_context(topic.estimator, topic.config),
     }
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from oomph.advise.alternatives import would_have_fitted
 from oomph.advise.first_failure import margin_bytes
 from oomph.advise.launch_plan import Launch
-from oomph.advise.remedy import remedy
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
 from oomph.units import count, mib
@@ -79,8 +79,9 @@ def refuse_short(estimator: Estimator, launch: Launch) -> None:
         raise ConfigError(
             f"{'; '.join(warnings(launch.prediction))}; --force writes the files all the same"
         )
+    instead = would_have_fitted(estimator, launch.config, "oom_kv")
     raise ConfigError(
         f"n_ctx {count(launch.config.n_ctx)} in profile {launch.profile}: "
         f"{verdict(launch).rstrip('.')} ({mib(short)} short); "
-        f"{remedy(estimator, launch.config, 'oom_kv')}; --force writes the files all the same"
+        f"{instead}; --force writes the files all the same"
     )
