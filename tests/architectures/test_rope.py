@@ -43,7 +43,7 @@ def test_what_makers_publish_is_told_from_convention(
     longest = longest_extension(spec(name))
     assert native_context(spec(name)) == native
     assert longest is not None
-    assert (longest.reach, longest.is_published) == (reach, is_published)
+    assert (longest.n_ctx, longest.is_published) == (reach, is_published)
     assert ("https://huggingface.co/" in longest.reason) == is_published
 
 
@@ -138,12 +138,12 @@ def test_every_context_is_reached_one_way_or_another(name: str, n_ctx: int) -> N
     model = spec(name)
     scaling, uncapped = extension(model, n_ctx), uncapped_context_length(model, n_ctx)
     if scaling:
-        assert n_ctx <= scaling.reach
-        assert scaling.reach // 2 < max(-(-n_ctx // 256) * 256, scaling.original_context_length * 2)
+        assert n_ctx <= scaling.n_ctx
+        assert scaling.n_ctx // 2 < max(-(-n_ctx // 256) * 256, scaling.original_context_length * 2)
     else:
         assert n_ctx <= native_context(model) or name == "granite-4.0-h-tiny"
     slot = (
-        int(scaling.reach)
+        int(scaling.n_ctx)
         if scaling and scaling.type == "yarn"
         else (uncapped or model.n_ctx_train)
     )

@@ -1,7 +1,7 @@
 """Context tiers: what a usual length costs in memory and waiting, predicted or seen.
 
-Stands apart from `reach`, which looks for the longest: most work is done in a context that somebody
-has chosen.
+Stands apart from `max_context`, which looks for the longest: most work is done in a context that
+somebody has chosen.
 """
 
 from collections.abc import Sequence

@@ -198,7 +198,7 @@ def _own_context(estimator: Estimator, knobs: Mapping[str, Any], profile: Profil
     on the card."""
     spec = estimator.model
     longest = longest_extension(spec) if profile.stretches else None
-    n_ctx = max(native_context(spec), longest.reach if longest and longest.is_published else 0)
+    n_ctx = max(native_context(spec), longest.n_ctx if longest and longest.is_published else 0)
     config = server_config(spec, {**knobs, "n_ctx": n_ctx})
     if estimator.gpu_memory_bytes is None or config.n_devices == 0:
         return n_ctx

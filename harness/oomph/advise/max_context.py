@@ -21,7 +21,7 @@ from oomph.records.schema import Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reach:
+class ContextLimits:
     """How far one combination goes, in tokens. `n_expert_used` is None for a dense model.
 
     `sure_n_ctx` fits with 90 % probability and `even_n_ctx` with 50 %: 0 where not even the
@@ -74,7 +74,7 @@ def within_positions(prediction: Prediction, model: ModelSpec) -> Prediction:
     return replace(prediction, max_context=min(prediction.max_context, furthest))
 
 
-def reaches(
+def context_limits(
     estimators: Iterable[Estimator],
     config: RunConfig,
     *,
@@ -82,7 +82,7 @@ def reaches(
     caches: Sequence[str],
     records: Sequence[Record] = (),
     limit: int | None = None,
-) -> Iterator[Reach]:
+) -> Iterator[ContextLimits]:
     """Every combination of model, number of experts and cache type, the other knobs as in `config`,
     as it is found.
 
@@ -94,10 +94,12 @@ def reaches(
         for n_expert_used in experts:
             for kind in caches:
                 asked = config.with_(n_expert_used=n_expert_used, type_k=kind, type_v=kind)
-                yield _reach(estimator, asked, own, furthest)
+                yield _limits(estimator, asked, own, furthest)
 
 
-def _reach(estimator: Estimator, config: RunConfig, records: Sequence[Record], limit: int) -> Reach:
+def _limits(
+    estimator: Estimator, config: RunConfig, records: Sequence[Record], limit: int
+) -> ContextLimits:
     asked = _any_context(settled(config, estimator.model))
     ran = [
         record
@@ -107,7 +109,7 @@ def _reach(estimator: Estimator, config: RunConfig, records: Sequence[Record], l
         and _asks_the_same(record, asked, estimator)
     ]
     longest = max(ran, key=lambda record: int(record.config["n_ctx"]), default=None)
-    return Reach(
+    return ContextLimits(
         quantization=quantization_of(estimator.model),
         weights_bytes=weight_bytes(estimator.model),
         n_expert_used=asked.n_expert_used,

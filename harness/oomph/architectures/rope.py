@@ -40,7 +40,7 @@ class RopeScaling:
     reason: str
 
     @property
-    def reach(self) -> int:
+    def n_ctx(self) -> int:
         """Tokens that the scaled positions cover."""
         return int(self.original_context_length * self.factor)
 
@@ -91,7 +91,7 @@ def native_context(spec: ModelSpec) -> int:
     it says.
     """
     own = own_scaling(spec)
-    return max(spec.n_ctx_train, own.reach if own and own.type == "yarn" else 0)
+    return max(spec.n_ctx_train, own.n_ctx if own and own.type == "yarn" else 0)
 
 
 def longest_extension(spec: ModelSpec) -> RopeScaling | None:
@@ -131,7 +131,7 @@ def extension(spec: ModelSpec, n_ctx: int) -> RopeScaling | None:
         )
     own = own_scaling(spec)
     if own:
-        factor = own.factor * _power_of_two(n_ctx, own.reach)
+        factor = own.factor * _power_of_two(n_ctx, own.n_ctx)
         return RopeScaling(
             type=own.type,
             factor=factor,
@@ -232,6 +232,6 @@ def positions(model: ModelSpec) -> Positions:
     scaling = longest_extension(model)
     return Positions(
         native=native_context(model),
-        extended=scaling.reach if scaling else None,
+        extended=scaling.n_ctx if scaling else None,
         is_published=scaling is not None and scaling.is_published,
     )

@@ -34,7 +34,7 @@ from oomph.views.what_if_page import (
 )
 
 if TYPE_CHECKING:
-    from oomph.advise.memory_map import Surface
+    from oomph.advise.memory_map import MemoryGrid
     from oomph.calibrate.comparison import Comparison
     from oomph.calibrate.result import FitResult
 
@@ -55,7 +55,7 @@ def build_report(
     predictions: Mapping[str, Prediction] | None = None,
     comparisons: Sequence["Comparison"] = (),
     fits: Mapping[Hashable, "FitResult"] | None = None,
-    surfaces: Sequence["Surface"] = (),
+    memory_grids: Sequence["MemoryGrid"] = (),
     what_ifs: Mapping[Hashable, WhatIf] | None = None,
     title: str | None = None,
     language: str = "en",
@@ -80,7 +80,7 @@ def build_report(
             Material(
                 records=group,
                 predictions=predictions or {},
-                surfaces=surfaces,
+                memory_grids=memory_grids,
                 comparisons=[
                     c for c in comparisons if c.record_id in {record.record_id for record in group}
                 ],

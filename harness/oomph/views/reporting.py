@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 
-from oomph.advise.memory_map import Surface, as_measured, surfaces
+from oomph.advise.memory_map import MemoryGrid, as_measured, memory_grids
 from oomph.analysis.first_card.day import Day, is_day, read_day
 from oomph.calibrate.comparison import Comparison, compare, record_config
 from oomph.calibrate.fit import fit
@@ -81,7 +81,7 @@ def report_on(
     predictions: dict[str, Prediction] = {}
     comparisons: list[Comparison] = []
     fits: dict[Hashable, FitResult] = {}
-    around: list[Surface] = []
+    around: list[MemoryGrid] = []
     what_ifs: dict[Hashable, WhatIf] = {}
     for own in by_subject(records):
         try:
@@ -100,7 +100,7 @@ def report_on(
             record.record_id: estimator.predict(record_config(record)) for record in own
         }
         comparisons += compare(estimator, own)
-        around += surfaces(estimator, own, most=MOST_MAPS)
+        around += memory_grids(estimator, own, most=MOST_MAPS)
         largest = max(
             map(record_config, own), key=lambda config: (config.n_ctx, config.n_expert_used or 0)
         )
@@ -112,7 +112,7 @@ def report_on(
         predictions=predictions,
         comparisons=comparisons,
         fits=fits,
-        surfaces=around,
+        memory_grids=around,
         what_ifs=what_ifs,
         language=language,
     )

@@ -19,6 +19,6 @@ def render_config_patch(launch: Launch) -> str:
     if scaling.type == "yarn":
         rope["original_max_position_embeddings"] = scaling.original_context_length
     return (
-        json.dumps({"rope_scaling": rope, "max_position_embeddings": scaling.reach}, indent=2)
+        json.dumps({"rope_scaling": rope, "max_position_embeddings": scaling.n_ctx}, indent=2)
         + "\n"
     )
