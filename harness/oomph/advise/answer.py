@@ -23,7 +23,7 @@ from oomph.errors import ConfigError
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import LONGEST_CONTEXT, Estimator
 from oomph.estimate.memory import MAX_SEQUENCES
-from oomph.estimate.overhead import host_bytes as resident_bytes
+from oomph.estimate.overhead import resident_bytes
 from oomph.estimate.prediction import MemoryEstimate, Prediction, Refused
 from oomph.knob import Program
 from oomph.programs.said import DEFAULT_PROGRAM, Said

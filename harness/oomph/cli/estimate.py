@@ -71,9 +71,9 @@ def _estimate(
     """Predict memory, fit and speed of a model without loading it. Knobs are llama.cpp's."""
     from oomph.calibrate.subject import named_estimator
     from oomph.cli.knobs import asked_knobs
-    from oomph.estimate.machine import told_machine
+    from oomph.estimate.machine import machine_of
 
-    machine = told_machine(system, power_limit, host_bandwidth)
+    machine = machine_of(system, power_limit, host_bandwidth)
     asked = asked_knobs(said, grid or [], configs)
     estimator, origin = named_estimator(
         model,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from oomph.calibrate.places import Cluster, Where, open_runner
+from oomph.calibrate.sweep_runner import Cluster, Where, open_runner
 from oomph.cli.knob_options import takes_knobs
 from oomph.cli.phantom import PhantomOption
 

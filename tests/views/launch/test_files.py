@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oomph.views.launch.saying import UnsayableError
 
 from oomph.advise.launch_plan import Launch
 from oomph.config import KINDS, KNOBS, RunConfig
 from oomph.errors import ConfigError
 from oomph.views.launch.files import launch_files
-from oomph.views.launch.saying import UnsayableError
 from oomph.views.launch.server import render_preset, render_script, server_flags
 from oomph.views.launch.textgen import render_cmd_flags
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import llama_cpp
 import pytest
+from oomph.views.launch.saying import UnsayableError
 
 from oomph.advise.launch_plan import Launch, choose
 from oomph.architectures.spec import read_model_file
 from oomph.estimate.estimator import Estimator
 from oomph.models.demo import demo_model
 from oomph.views.launch.library import render_python
-from oomph.views.launch.saying import UnsayableError
 
 
 @pytest.fixture
