@@ -62,7 +62,7 @@ def _launch(
 
 
 def _tell(out: Path, launch: "Launch", files: "LaunchFiles") -> None:
-    from oomph.views.launch.saying import about
+    from oomph.views.launch.spelling import about
 
     for line in about(launch):
         typer.echo(line)

@@ -16,8 +16,8 @@ from oomph.views.launch.koboldcpp import render_koboldcpp
 from oomph.views.launch.library import render_python
 from oomph.views.launch.notes import render_notes
 from oomph.views.launch.ollama import render_modelfile
-from oomph.views.launch.saying import UnsayableError, verdict
 from oomph.views.launch.server import render_preset, render_script
+from oomph.views.launch.spelling import NoSpellingError, verdict
 from oomph.views.launch.textgen import render_cmd_flags, render_settings
 from oomph.views.launch.transformers import render_config_patch
 
@@ -50,7 +50,7 @@ def launch_files(launch: Launch) -> LaunchFiles:
     for path, render in _RENDERERS.items():
         try:
             texts[path] = render(launch)
-        except UnsayableError as error:
+        except NoSpellingError as error:
             left_out[path] = str(error)
     texts["NOTES.md"] = render_notes(launch, tuple(texts), left_out)
     return LaunchFiles(texts=texts, left_out=left_out)

@@ -7,14 +7,14 @@ rope_theta in it.
 import json
 
 from oomph.advise.launch_plan import Launch
-from oomph.views.launch.saying import UnsayableError
+from oomph.views.launch.spelling import NoSpellingError
 
 
 def render_config_patch(launch: Launch) -> str:
     """The keys to merge into config.json. Unsayable where n_ctx needs no scaling."""
     scaling = launch.scaling
     if scaling is None:
-        raise UnsayableError("n_ctx needs no RoPE scaling, so config.json stays as it is")
+        raise NoSpellingError("n_ctx needs no RoPE scaling, so config.json stays as it is")
     rope: dict[str, object] = {"rope_type": scaling.type, "factor": scaling.factor}
     if scaling.type == "yarn":
         rope["original_max_position_embeddings"] = scaling.original_context_length

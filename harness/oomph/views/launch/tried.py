@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from oomph.advise.launch_check import LaunchFinding
-from oomph.views.launch.saying import plain
+from oomph.views.launch.spelling import plain
 from oomph.views.table import Cell, Table
 
 
