@@ -58,9 +58,7 @@ def _answer(
     from oomph.estimate.machine import machine_of
     from oomph.records.store import read_records
     from oomph.views.answer import answer_json
-    from oomph.views.language import checked_language
 
-    checked_language(lang)
     machine = machine_of(system, power_limit, host_bandwidth)
     asked = asked_of(model, gpu, gpu_mem, calibration, said, machine)
     experts = knob_values("n_expert_used", n_expert_used)

@@ -41,7 +41,6 @@ def demo(
     run_sweep(Sweep.load(spec or demo_sweep()), folder)
     records = read_records([folder])
     report = report_on(records, calibrate=True)
-    print_remarks(report)
     page = write_pages(report, folder)
     _tell(records, report)
     typer.echo(f"The page: {page}")
@@ -53,6 +52,7 @@ def _tell(records: "list[Record]", report: "Report") -> None:
     from oomph.cli.output import print_table
     from oomph.views.tables import experts_table, outcomes_table
 
+    print_remarks(report)
     for table in (experts_table(records), outcomes_table(records)):
         if table.rows:
             print_table(table)

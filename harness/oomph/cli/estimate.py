@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,7 @@ from oomph.cli.named import HostBandwidthOption, PowerLimitOption, SystemOption
 if TYPE_CHECKING:
     from oomph.config import RunConfig
     from oomph.estimate.estimator import Estimator
+    from oomph.estimate.prediction import Prediction
     from oomph.programs.said import Said
     from oomph.views.estimates import Answer
 
@@ -73,7 +74,6 @@ def _estimate(
     from oomph.cli.knobs import asked_knobs
     from oomph.estimate.machine import machine_of
 
-    machine = machine_of(system, power_limit, host_bandwidth)
     asked = asked_knobs(said, grid or [], configs)
     estimator, origin = named_estimator(
         model,
@@ -83,7 +83,7 @@ def _estimate(
         on_host=any(each.knobs.get("n_devices") == 0 for each in asked),
         build=build,
         unified_memory=unified_memory,
-        machine=machine,
+        machine=machine_of(system, power_limit, host_bandwidth),
     )
     _print(estimator, asked, origin, is_one=not (grid or configs), as_json=as_json)
 
@@ -128,10 +128,9 @@ def _print_json(
     strict: bool,
     calibration: str | None,
 ) -> None:
-    from oomph.advise.citations import cited
     from oomph.errors import ConfigError
     from oomph.views.asked import asked_json
-    from oomph.views.estimates import citations_json, prediction_json, refusal_json
+    from oomph.views.estimates import refusal_json
 
     for said, (config, answer) in zip(asked, _answers(estimator, configs), strict=True):
         if isinstance(answer, str):
@@ -139,12 +138,21 @@ def _print_json(
                 raise ConfigError(answer)
             line = refusal_json(estimator.model.name, config, answer)
         else:
-            line = prediction_json(answer)
-            line["calibration"] = calibration
-            line["machine"] = estimator.machine.to_dict()
-            line["measured"] = citations_json(cited(estimator, config))
-            line["warnings"] = list(dict.fromkeys((*line["warnings"], *estimator.model.notes)))
+            line = _line(estimator, answer) | {"calibration": calibration}
         sys.stdout.write(json.dumps(line | {"asked_as": asked_json(said, config)}) + "\n")
+
+
+def _line(estimator: "Estimator", prediction: "Prediction") -> dict[str, Any]:
+    """The prediction for programs, with what was measured of it and what its estimator rests on."""
+    from oomph.advise.citations import cited
+    from oomph.views.estimates import citations_json, prediction_json
+
+    line = prediction_json(prediction)
+    return line | {
+        "machine": estimator.machine.to_dict(),
+        "measured": citations_json(cited(estimator, prediction.config)),
+        "warnings": list(dict.fromkeys((*line["warnings"], *estimator.model.notes))),
+    }
 
 
 def _print_grid(estimator: "Estimator", said: "Said", asked: "list[RunConfig]") -> None:

@@ -53,9 +53,7 @@ def _max_context(
     from oomph.advise.questions import limits_of_variants, max_context_subject
     from oomph.config import knob_values
     from oomph.records.store import read_records
-    from oomph.views.language import checked_language
 
-    checked_language(lang)
     asked = max_context_subject(model, gpu, gpu_mem, calibration, said)
     found = limits_of_variants(
         model,

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oomph.views.launch.saying import UnsayableError
 
 from oomph.advise.launch_plan import Launch
 from oomph.config import KINDS, KNOBS, RunConfig

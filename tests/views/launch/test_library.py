@@ -8,7 +8,6 @@ from pathlib import Path
 
 import llama_cpp
 import pytest
-from oomph.views.launch.saying import UnsayableError
 
 from oomph.advise.launch_plan import Launch, choose
 from oomph.architectures.spec import read_model_file
