@@ -1,4 +1,4 @@
-"""Predictions beside measurements: one line a quantity of a record.
+"""Predictions beside measurements: one line per quantity of a record.
 
 The only place, with the fit, where `estimate` and what was measured meet. Buffers are compared as
 llama.cpp printed them, memory as the probes saw it, rates as the median of the raw samples; what a

@@ -46,7 +46,7 @@ def _answer(
     host_bandwidth: HostBandwidthOption = None,
     lang: LanguageOption = "en",
     as_json: Annotated[
-        bool, typer.Option("--json", help="one JSON object a number of experts, a line each")
+        bool, typer.Option("--json", help="one JSON object per number of experts, one per line")
     ] = False,
     *,
     said: "Said",

@@ -64,7 +64,7 @@ def _estimate(
     power_limit: PowerLimitOption = None,
     host_bandwidth: HostBandwidthOption = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="one JSON object a configuration, a line each")
+        bool, typer.Option("--json", help="one JSON object per configuration, one per line")
     ] = False,
     *,
     said: "Said",

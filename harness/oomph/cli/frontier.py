@@ -39,7 +39,9 @@ def _frontier(
         Path | None,
         typer.Option(help="folder for records and frontier.md; started again, it goes on"),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a combination")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="one JSON object per combination")
+    ] = False,
 ) -> None:
     """Find the largest context that runs when it is filled to the end, by loading and filling
     it."""

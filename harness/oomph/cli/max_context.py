@@ -44,7 +44,7 @@ def _max_context(
     calibration: CalibrationOption = None,
     lang: LanguageOption = "en",
     as_json: Annotated[
-        bool, typer.Option("--json", help="one JSON object a combination, a line each")
+        bool, typer.Option("--json", help="one JSON object per combination, one per line")
     ] = False,
     *,
     said: "Said",

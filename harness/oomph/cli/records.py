@@ -33,7 +33,7 @@ def export(
     folder: Folder,
     to: Annotated[Path, typer.Argument(help="The table to write: a .csv or .parquet file.")],
 ) -> None:
-    """Write the records as a table, one row a timing."""
+    """Write the records as a table, one row per timing."""
     from oomph.records.frames import write_frame
     from oomph.records.store import Store
 

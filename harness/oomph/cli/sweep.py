@@ -54,7 +54,7 @@ def sweep(
     workers: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Workers at once, at most; by default one a card, and one on a CPU."
+            min=1, help="Workers at once, at most; by default one per card, and one on a CPU."
         ),
     ] = None,
     executor: Annotated[

@@ -124,7 +124,7 @@ class Prediction:
         return "\n".join((self._title(), *self._devices(), *self._sentences()))
 
     def _repr_html_(self) -> str:
-        """The answer in a notebook: a table in GiB, a row a component, a column a device."""
+        """The answer in a notebook: a table in GiB, a row per component, a column per device."""
         devices = self.memory.devices
         head = "".join(f"<th>{html.escape(name)}</th>" for name in devices)
         rows = [

@@ -1,7 +1,7 @@
 """An answer as sentences in plain words, as a table of several, and as JSON.
 
 Stands apart from `oomph.advise.answer`, which finds it out: here it only gets its words, which are
-in the templates `texts/*/answer.jinja`, one a language.
+in the templates `texts/*/answer.jinja`, one per language.
 """
 
 from collections.abc import Sequence

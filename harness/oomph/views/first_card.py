@@ -82,7 +82,7 @@ def plan_table(plan: list[Planned], *, minutes: float) -> Table:
 
 
 def errors_table(verdict: DayVerdict) -> Table:
-    """One row a quantity: how far the predictions made before were off, and what a calibration
+    """One row per quantity: how far the predictions made before were off, and what a calibration
     leaves."""
     return Table(
         caption="Predicted before the card was seen, beside measured (calibrated: on points that "
@@ -174,7 +174,7 @@ def joules_per_token(record: Record, comparison: Comparison) -> float | None:
 
 
 def views_table(verdict: DayVerdict) -> Table:
-    """One row a run on a card: its memory by every account."""
+    """One row per run on a card: its memory by every source."""
     before = {
         c.record_id: c.predicted for c in verdict.comparisons if c.quantity == "total_vram_bytes"
     }

@@ -8,7 +8,7 @@ from oomph.views.table import Cell, Table
 
 
 def findings_table(findings: Sequence[LaunchFinding]) -> Table:
-    """A row a promise."""
+    """A row per promise."""
     rows = tuple(
         (
             Cell(each.what),
