@@ -14,6 +14,7 @@ from oomph.architectures.spec import read_model_file
 from oomph.estimate.estimator import Estimator
 from oomph.models.demo import demo_model
 from oomph.views.launch.library import render_python
+from oomph.views.launch.spelling import NoSpellingError
 
 
 @pytest.fixture
