@@ -46,9 +46,9 @@ def test_an_estimator_takes_names_and_says_what_it_wants() -> None:
 def test_a_question_by_name_has_the_answer_of_the_command_line() -> None:
     found = oomph.answer(MODEL, "RTX 4090", n_ctx=32_768, n_expert_used=10)
     assert (found.verdict, found.n_expert_used, found.config.n_ctx) == ("yes", 10, 32_768)
-    reaches = oomph.max_context(MODEL, "RTX 4090", caches=("f16", "q8_0"), experts=(8,))
-    assert [each.type_kv for each in reaches] == ["f16", "q8_0"]
-    assert 32_768 <= reaches[0].sure_n_ctx < reaches[1].sure_n_ctx
+    limits = oomph.max_context(MODEL, "RTX 4090", caches=("f16", "q8_0"), experts=(8,))
+    assert [each.type_kv for each in limits] == ["f16", "q8_0"]
+    assert 32_768 <= limits[0].sure_n_ctx < limits[1].sure_n_ctx
     with pytest.raises(ConfigError, match="about the memory of cards"):
         oomph.max_context(MODEL, n_devices=0)
 

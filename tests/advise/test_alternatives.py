@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from oomph.advise.alternatives import CRAWLS, SURE, Offer, offers
+from oomph.advise.alternatives import CRAWLS, Offer, offers
+from oomph.advise.verdict import SURE
 from oomph.architectures.source import read_model
 from oomph.config import RunConfig
 from oomph.estimate.estimator import Estimator
@@ -20,7 +21,9 @@ def estimator(model: str, card: str) -> Estimator:
 
 
 def offered(model: str, card: str, **knobs: Any) -> dict[str, Offer]:
-    return {offer.kind: offer for offer in offers(estimator(model, card), RunConfig(**knobs))}
+    asked = estimator(model, card)
+    prediction = asked.predict(RunConfig(**knobs), longest=False)
+    return {offer.kind: offer for offer in offers(asked, prediction)}
 
 
 def test_every_offer_is_likely_to_fit_and_says_what_it_costs() -> None:

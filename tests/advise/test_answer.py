@@ -1,6 +1,7 @@
 """Can I: the verdict, what it rests on, and the command that settles it."""
 
 import shlex
+from collections import Counter
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -9,12 +10,15 @@ from typing import Any
 import pytest
 import typer.main
 
-from oomph.advise.answer import Answer, answer, max_context
+from oomph.advise.answer import Answer, answer_of
+from oomph.advise.max_context import longest_context
+from oomph.advise.quantizations import smaller_variants
 from oomph.architectures.source import read_model
 from oomph.cli import app
 from oomph.config import RunConfig
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
+from oomph.estimate.memory import MemoryModel
 from oomph.gpus import gpu
 from oomph.records.schema import Record
 from oomph.records.store import Store
@@ -30,7 +34,7 @@ def estimator(model: str = MODEL, card: str = "RTX 4090") -> Estimator:
 
 
 def ask(model: str = MODEL, records: list[Record] | None = None, **knobs: Any) -> Answer:
-    return answer(estimator(model), RunConfig(**knobs), records or [])
+    return answer_of(estimator(model), RunConfig(**knobs), records or [])
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +84,7 @@ def test_a_phantom_leaves_the_context_of_a_real_card_open(seen: list[Record]) ->
 def test_what_llama_cpp_refuses_fits_no_card(knobs: dict[str, Any], refusal: str) -> None:
     found = ask(**knobs)
     assert (found.verdict, found.refusal) == ("refused", refusal)
-    assert (found.shortage, found.speeds, found.next_command) == (None, None, None)
+    assert (found.first_failure, found.speeds, found.next_command) == (None, None, None)
 
 
 def test_more_sequences_than_llama_cpp_serves_are_a_mistake() -> None:
@@ -131,16 +135,54 @@ def test_without_a_card_it_is_the_hosts_memory_that_counts() -> None:
         Estimator(read_model("llama-3.1-8b:Q8_0")),
         RunConfig(n_devices=0, n_ctx=8192),
     )
-    enough = answer(nameless, config, host_memory_bytes=32 * GIB)
+    enough = answer_of(nameless, config, host_memory_bytes=32 * GIB)
     assert (enough.verdict, enough.card, enough.max_context, enough.offers) == (
         "yes",
         None,
         None,
         (),
     )
-    assert answer(nameless, config, host_memory_bytes=4 * GIB).verdict == "no"
+    assert answer_of(nameless, config, host_memory_bytes=4 * GIB).verdict == "no"
     with pytest.raises(ConfigError, match="name a GPU"):
-        answer(nameless, RunConfig())
+        answer_of(nameless, RunConfig())
+
+
+def test_the_estimator_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: Counter[str] = Counter()
+
+    def counted(owner: type, name: str) -> None:
+        inner = getattr(owner, name)
+
+        def count(*args: Any, **kwargs: Any) -> Any:
+            calls[f"{owner.__name__}.{name}"] += 1
+            return inner(*args, **kwargs)
+
+        monkeypatch.setattr(owner, name, count)
+
+    for owner, name in (
+        (MemoryModel, "__init__"),
+        (MemoryModel, "estimate"),
+        (Estimator, "predict"),
+        (Estimator, "max_context"),
+    ):
+        counted(owner, name)
+    yes = answer_of(
+        Estimator(read_model(MODEL), gpu("RTX PRO 6000 Blackwell")), RunConfig(n_ctx=90_000)
+    )
+    assert yes.verdict == "yes"
+    # the asked configuration, and the first context that does not fit; 90 and 50 % of contexts
+    assert calls == {
+        "MemoryModel.__init__": 1,
+        "MemoryModel.estimate": 2,
+        "Estimator.predict": 1,
+        "Estimator.max_context": 2,
+    }
+    calls.clear()
+    no = answer_of(Estimator(read_model(MODEL), gpu("RTX 4090")), RunConfig(n_ctx=90_000))
+    smaller = next(offer for offer in no.offers if offer.kind == "quantization")
+    tried = [quantization for quantization, _ in smaller_variants(read_model(MODEL))]
+    assert calls["MemoryModel.__init__"] == 2 + tried.index(str(smaller.value))
+    assert calls["Estimator.predict"] == calls["MemoryModel.estimate"] == 1 + len(no.offers)
 
 
 def test_an_unknown_architecture_is_trusted_less() -> None:
@@ -148,8 +190,8 @@ def test_an_unknown_architecture_is_trusted_less() -> None:
     metadata = {key.replace("llama.", "novel."): value for key, value in model.metadata.items()}
     novel = replace(model, arch="novel", metadata=metadata | {"general.architecture": "novel"})
     unsure = Estimator(novel, gpu("RTX 3060"))
-    assert not answer(unsure, RunConfig(n_ctx=4096)).memory.exact_compute
-    longest = max_context(unsure, RunConfig())
+    assert not answer_of(unsure, RunConfig(n_ctx=4096)).memory.exact_compute
+    longest = longest_context(unsure, RunConfig())
     assert longest < unsure.cautious(0.9).max_context()
     at, beyond = (
         unsure.predict(RunConfig(n_ctx=n)).fit_probability or 0 for n in (longest, longest + 256)

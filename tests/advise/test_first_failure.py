@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from oomph.advise.first_failure import margin_bytes, shortage
+from oomph.advise.first_failure import first_failure, margin_bytes
 from oomph.architectures.source import read_model
 from oomph.calibrate.comparison import record_config
 from oomph.config import RunConfig
@@ -49,7 +49,7 @@ def test_stage_and_fill_are_those_that_were_seen(repository: Path) -> None:
             record_config(record),
             without_context(record, spare_bytes=2 * POOL_PIECE),
         )
-        found = shortage(estimator, config, estimator.predict(config).memory)
+        found = first_failure(estimator, config, estimator.predict(config).memory)
         assert found is not None, record.record_id
         assert found.stage == STAGES[record.outcome.label], record.record_id
         if found.stage == "run":
@@ -72,7 +72,7 @@ def test_allocations_fail_in_the_order_in_which_llama_cpp_makes_them(
 ) -> None:
     estimator, config = Estimator(read_model(model), gpu(card)), RunConfig.from_mapping(knobs)
     memory = estimator.predict(config).memory
-    found = shortage(estimator, config, memory)
+    found = first_failure(estimator, config, memory)
     assert found is not None
     assert (found.stage, found.n_filled is None) == (stage, stage != "run")
     assert found.short_bytes == -margin_bytes(memory, gpu(card).memory_bytes)
@@ -83,6 +83,6 @@ def test_allocations_fail_in_the_order_in_which_llama_cpp_makes_them(
 def test_what_fits_is_short_of_nothing() -> None:
     estimator, config = Estimator(read_model("llama-3.1-8b:Q4_K_M"), gpu("RTX 4090")), RunConfig()
     memory = estimator.predict(config).memory
-    assert shortage(estimator, config, memory) is None
+    assert first_failure(estimator, config, memory) is None
     assert margin_bytes(memory, gpu("RTX 4090").memory_bytes) > 0
-    assert shortage(Estimator(estimator.model), config, memory) is None
+    assert first_failure(Estimator(estimator.model), config, memory) is None

@@ -1,4 +1,4 @@
-"""A boot held against its promises, from logs as llama-server printed them."""
+"""A run held against its promises, from logs as llama-server printed them."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from oomph.advise.launch_plan import Launch, choose
 from oomph.architectures.catalogue import catalogue_model
 from oomph.estimate.estimator import Estimator
 from oomph.gpus import gpu
-from oomph.measure.server_run import Boot
+from oomph.measure.server_run import ServerRun
 
 LOG = """\
 0.00.218.133 I print_info: n_expert_used         = 10
@@ -36,26 +36,26 @@ def launch() -> Launch:
 
 
 @pytest.fixture
-def boot() -> Boot:
-    return Boot(health_s=0.9, slot_n_ctx=90112, answer=None, exit_code=0, log=tuple(LOG))
+def run() -> ServerRun:
+    return ServerRun(health_s=0.9, slot_n_ctx=90112, answer=None, exit_code=0, log=tuple(LOG))
 
 
-def broken(launch: Launch, boot: Boot) -> list[str]:
-    return [finding.what for finding in held_against(launch, boot) if not finding.holds]
+def broken(launch: Launch, run: ServerRun) -> list[str]:
+    return [finding.what for finding in held_against(launch, run) if not finding.holds]
 
 
-def changed(boot: Boot, old: str, new: str) -> Boot:
-    assert any(old in line for line in boot.log)
-    return replace(boot, log=tuple(line.replace(old, new) for line in boot.log))
+def changed(run: ServerRun, old: str, new: str) -> ServerRun:
+    assert any(old in line for line in run.log)
+    return replace(run, log=tuple(line.replace(old, new) for line in run.log))
 
 
-def test_the_breakdown_is_read_by_device(boot: Boot) -> None:
-    assert boot.breakdown_mib == {"CUDA0": (26161, 17524, 8448, 189), "Host": (262, 166, 0, 96)}
-    assert boot.slots == (1, 90112)
+def test_the_breakdown_is_read_by_device(run: ServerRun) -> None:
+    assert run.breakdown_mib == {"CUDA0": (26161, 17524, 8448, 189), "Host": (262, 166, 0, 96)}
+    assert run.slots == (1, 90112)
 
 
-def test_a_boot_that_kept_everything_holds(launch: Launch, boot: Boot) -> None:
-    findings = held_against(launch, boot)
+def test_a_run_that_kept_everything_holds(launch: Launch, run: ServerRun) -> None:
+    findings = held_against(launch, run)
     assert all(finding.holds for finding in findings)
     assert [finding.promised for finding in findings if "compute" in finding.what] == ["189.01"]
 
@@ -80,23 +80,23 @@ def test_a_boot_that_kept_everything_holds(launch: Launch, boot: Boot) -> None:
     ],
 )
 def test_each_promise_can_be_broken(
-    launch: Launch, boot: Boot, old: str, new: str, what: str
+    launch: Launch, run: ServerRun, old: str, new: str, what: str
 ) -> None:
-    assert what in broken(launch, changed(boot, old, new))
+    assert what in broken(launch, changed(run, old, new))
 
 
 def test_a_server_that_was_killed_or_says_otherwise_over_http_is_noticed(
-    launch: Launch, boot: Boot
+    launch: Launch, run: ServerRun
 ) -> None:
-    assert broken(launch, replace(boot, exit_code=None)) == ["ends when it is asked to"]
-    assert broken(launch, replace(boot, slot_n_ctx=40960)) == ["tokens in each slot"]
+    assert broken(launch, replace(run, exit_code=None)) == ["ends when it is asked to"]
+    assert broken(launch, replace(run, slot_n_ctx=40960)) == ["tokens in each slot"]
 
 
-def test_one_that_never_started_says_why(launch: Launch, boot: Boot) -> None:
+def test_one_that_never_started_says_why(launch: Launch, run: ServerRun) -> None:
     log = (
         "alloc_buffer: allocating 8448.00 MiB on device 0: cudaMalloc failed: out of memory",
         "llama_kv_cache: failed to allocate buffer for kv cache",
     )
-    (finding,) = held_against(launch, replace(boot, health_s=None, exit_code=1, log=log))
+    (finding,) = held_against(launch, replace(run, health_s=None, exit_code=1, log=log))
     assert not finding.holds
     assert finding.reported.startswith("oom_kv")

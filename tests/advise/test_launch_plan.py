@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from oomph.advise.alternatives import SURE
 from oomph.advise.launch_plan import PROFILES, Launch, choose, server_config
+from oomph.advise.verdict import SURE
 from oomph.architectures.catalogue import catalogue_model
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator

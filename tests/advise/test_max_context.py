@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from oomph.advise.max_context import reaches
+from oomph.advise.max_context import context_limits
 from oomph.advise.quantizations import (
     published_variants,
     quantization_of,
@@ -24,7 +24,9 @@ def test_reaches_are_predicted_and_held_beside_what_ran(repository: Path) -> Non
     records = list(Store(repository / "results/phantom/frontier-qwen3-30b-a3b/rtx-4090").records())
     estimator = Estimator(read_model("qwen3-30b-a3b:Q4_K_M"), CARD)
     found = list(
-        reaches([estimator], RunConfig(), experts=(8, 10), caches=("f16", "q8_0"), records=records)
+        context_limits(
+            [estimator], RunConfig(), experts=(8, 10), caches=("f16", "q8_0"), records=records
+        )
     )
     assert [(r.n_expert_used, r.type_kv, r.ran_n_ctx) for r in found] == [
         (8, "f16", 66_304),
@@ -37,7 +39,7 @@ def test_reaches_are_predicted_and_held_beside_what_ran(repository: Path) -> Non
     )
     assert {r.ran_backend for r in found} == {"phantom"}
     off = list(
-        reaches(
+        context_limits(
             [estimator], RunConfig(flash_attn="off"), experts=(8,), caches=("f16",), records=records
         )
     )
@@ -45,7 +47,7 @@ def test_reaches_are_predicted_and_held_beside_what_ran(repository: Path) -> Non
 
 
 def test_without_records_nothing_is_said_to_run() -> None:
-    (one,) = reaches(
+    (one,) = context_limits(
         [Estimator(read_model("qwen3-8b:Q4_K_M"), CARD)],
         RunConfig(),
         experts=(None,),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from oomph.advise.memory_map import as_measured, surfaces
+from oomph.advise.memory_map import as_measured, memory_grids
 from oomph.calibrate.comparison import record_config
 from oomph.estimate.estimator import Estimator
 from oomph.records.schema import Record
@@ -44,23 +44,23 @@ def test_the_frontier_is_predicted_within_two_steps_of_where_it_was_found(
     records: list[Record], estimator: Estimator
 ) -> None:
     plain = [r for r in records if r.config["flash_attn"] == "off" and r.config["type_k"] == "f16"]
-    (surface,) = surfaces(as_measured(estimator, records[0]), plain, most=4)
-    assert surface.record_ids == {record.record_id for record in plain}
-    assert set(surface.frontier) == {8, 9, 10, 16}
-    for experts, predicted in surface.frontier.items():
+    (grid,) = memory_grids(as_measured(estimator, records[0]), plain, most=4)
+    assert grid.record_ids == {record.record_id for record in plain}
+    assert set(grid.frontier) == {8, 9, 10, 16}
+    for experts, predicted in grid.frontier.items():
         ran = max(
             r.config["n_ctx"]
             for r in plain
             if r.reported.n_expert_used == experts and r.outcome.label == "ok"
         )
         assert abs(predicted - ran) <= 2 * 256
-    assert {8192, 65536, 76288} <= {n_ctx for n_ctx, _ in surface.n_bytes}
+    assert {8192, 65536, 76288} <= {n_ctx for n_ctx, _ in grid.n_bytes}
 
 
 def test_refused_settings_are_left_out_and_the_most_measured_come_first(
     records: list[Record], estimator: Estimator
 ) -> None:
-    found = surfaces(as_measured(estimator, records[0]), records, most=2)
-    assert [len(surface.record_ids) for surface in found] == [8, 4]
+    found = memory_grids(as_measured(estimator, records[0]), records, most=2)
+    assert [len(grid.record_ids) for grid in found] == [8, 4]
     refused = [record for record in records if record.outcome.label == "bad_config"]
-    assert surfaces(estimator, refused, most=2) == []
+    assert memory_grids(estimator, refused, most=2) == []

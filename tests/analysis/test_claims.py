@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from oomph.analysis.claims import GB, Claim, Rule, Tried, judge, judge_rule, read_claims
+from oomph.analysis.claims import GB, Claim, ClaimRun, Rule, judge, judge_rule, read_claims
 from oomph.config import RunConfig
 from oomph.errors import ConfigError
 from oomph.records.schema import Buffers, Environment, MemorySeries, ModelIdentity, Outcome, Record
@@ -12,7 +12,7 @@ from oomph.views.claims import claims_summary, claims_table, rules_table
 from oomph.views.table import render_markdown
 
 
-def tried(gb: float | None, **knobs: int) -> Tried:
+def tried(gb: float | None, **knobs: int) -> ClaimRun:
     config = RunConfig(**knobs)  # type: ignore[arg-type]
     size = round((gb or 0) * GB)
     record = Record(
@@ -33,7 +33,7 @@ def tried(gb: float | None, **knobs: int) -> Tried:
         ),
         memory=[MemorySeries(probe="nvml", quantity="vram", device="CUDA0", peak_bytes=size)],
     )
-    return Tried(config=config, predicted_bytes=size, record=record)
+    return ClaimRun(config=config, predicted_bytes=size, record=record)
 
 
 def claim(gb: tuple[float, float] | None = None, *, fits: bool | None = None) -> Claim:

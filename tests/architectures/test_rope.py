@@ -44,7 +44,7 @@ def test_what_makers_publish_is_told_from_convention(
     longest = longest_extension(spec(name))
     assert native_context(spec(name)) == native
     assert longest is not None
-    assert (longest.reach, longest.is_published) == (reach, is_published)
+    assert (longest.n_ctx, longest.is_published) == (reach, is_published)
     assert ("https://huggingface.co/" in longest.reason) == is_published
 
 
@@ -76,7 +76,7 @@ def test_qwen3_is_stretched_from_the_context_that_its_makers_name(
 def test_the_factor_is_the_smallest_that_reaches(n_ctx: int) -> None:
     scaling = extension(spec("qwen3-30b-a3b"), n_ctx)
     assert scaling is not None
-    assert n_ctx <= scaling.reach < padded_context(n_ctx) + 2 * 32_768 / 4
+    assert n_ctx <= scaling.n_ctx < padded_context(n_ctx) + 2 * 32_768 / 4
 
 
 def test_beyond_the_published_factor_nobody_vouches() -> None:
@@ -146,12 +146,12 @@ def test_every_context_is_reached_one_way_or_another(name: str, n_ctx: int) -> N
     model = spec(name)
     scaling, uncapped = extension(model, n_ctx), uncapped_context_length(model, n_ctx)
     if scaling:
-        assert n_ctx <= scaling.reach
-        assert scaling.reach // 2 < max(-(-n_ctx // 256) * 256, scaling.original_context_length * 2)
+        assert n_ctx <= scaling.n_ctx
+        assert scaling.n_ctx // 2 < max(-(-n_ctx // 256) * 256, scaling.original_context_length * 2)
     else:
         assert n_ctx <= native_context(model) or name == "granite-4.0-h-tiny"
     slot = (
-        int(scaling.reach)
+        int(scaling.n_ctx)
         if scaling and scaling.type == "yarn"
         else (uncapped or model.n_ctx_train)
     )

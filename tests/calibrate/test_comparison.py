@@ -14,7 +14,7 @@ from oomph.calibrate.comparison import (
 from oomph.config import RunConfig
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import Estimator
-from oomph.estimate.overhead import host_bytes
+from oomph.estimate.overhead import resident_bytes
 from oomph.gpus import gpu
 from oomph.records.schema import (
     Buffers,
@@ -106,7 +106,7 @@ def test_memory_is_compared_as_the_probes_saw_it() -> None:
     lines = {line.quantity: line for line in compare(ESTIMATOR, [record(memory=seen)])}
     assert lines["total_vram_bytes"].predicted == PREDICTED.memory.total_vram_bytes
     assert lines["total_vram_bytes"].measured == 3 * 10**9
-    assert lines["host_bytes"].predicted == host_bytes(PREDICTED.memory, default_coefficients())
+    assert lines["host_bytes"].predicted == resident_bytes(PREDICTED.memory, default_coefficients())
     assert lines["host_bytes"].measured == 10**9
 
 

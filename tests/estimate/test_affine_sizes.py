@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from oomph.architectures.catalogue import catalogue_model
 from oomph.config import RunConfig
-from oomph.estimate.affine_sizes import N_SAMPLES, Elastic
+from oomph.estimate.affine_sizes import N_SAMPLES, AffineSizes
 from oomph.estimate.allocator import AllocationProgram, Placed
 from oomph.estimate.graph.tensor import F32, Graph, Tensor
 from oomph.estimate.memory import MemoryModel
@@ -52,17 +52,17 @@ def program(
     return made, made.sizes(lambda tensor, pool: tensor.n_bytes)
 
 
-def learned(*cells: int, **described: int) -> Elastic:
-    elastic = Elastic()
+def learned(*cells: int, **described: int) -> AffineSizes:
+    affine = AffineSizes()
     for n_cells in cells:
-        elastic.learn(n_cells, *program(n_cells, **described))
-    return elastic
+        affine.learn(n_cells, *program(n_cells, **described))
+    return affine
 
 
 @given(st.integers(1, 4096))
 def test_what_may_take_a_place_at_one_context_only_does_so_there(blocks: int) -> None:
-    elastic = learned(256, 512, 768)
-    known, sizes, alike = elastic.at(256 * blocks)
+    affine = learned(256, 512, 768)
+    known, sizes, alike = affine.at(256 * blocks)
     own, own_sizes = program(256 * blocks)
     assert (sizes, alike) == (own_sizes, own.likeness())
     assert alike == [blocks == 4]
@@ -76,9 +76,9 @@ def test_so_many_different_contexts_are_replayed_first() -> None:
 
 
 def test_another_graph_or_a_size_off_the_line_is_not_drawn_through() -> None:
-    elastic = learned(256, 512)
-    elastic.learn(768, *program(768, extra=1))
-    assert elastic.is_rigid
+    affine = learned(256, 512)
+    affine.learn(768, *program(768, extra=1))
+    assert affine.is_rigid
     bent = learned(256, 512)
     made, sizes = program(768)
     bent.learn(768, made, [size + 1 for size in sizes])
@@ -87,7 +87,7 @@ def test_another_graph_or_a_size_off_the_line_is_not_drawn_through() -> None:
 
 
 def test_a_quantized_row_of_cells_is_padded_and_no_line() -> None:
-    elastic = Elastic()
+    affine = AffineSizes()
     for n_cells in (512, 1024, 1536):
-        elastic.learn(n_cells, *program(n_cells, quant=QUANTS["Q8_0"]))
-    assert elastic.is_rigid
+        affine.learn(n_cells, *program(n_cells, quant=QUANTS["Q8_0"]))
+    assert affine.is_rigid

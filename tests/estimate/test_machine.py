@@ -3,7 +3,7 @@
 import pytest
 
 from oomph.errors import ConfigError
-from oomph.estimate.machine import LINUX, ram_bandwidth, told_machine
+from oomph.estimate.machine import LINUX, machine_of, ram_bandwidth
 
 
 @pytest.mark.parametrize(
@@ -27,11 +27,11 @@ def test_memory_that_is_neither_is_refused(text: str) -> None:
 
 
 def test_nothing_told_is_linux_and_the_cards_own_limit() -> None:
-    assert told_machine(None, None, None) == LINUX
+    assert machine_of(None, None, None) == LINUX
 
 
 def test_a_told_machine_is_kept() -> None:
-    machine = told_machine("Windows", 250.0, "DDR4-3200")
+    machine = machine_of("Windows", 250.0, "DDR4-3200")
     assert machine.to_dict() == {
         "os": "windows",
         "power_limit_w": 250.0,
@@ -42,9 +42,9 @@ def test_a_told_machine_is_kept() -> None:
 @pytest.mark.parametrize("watts", [0.0, -1.0, 5000.0, float("nan")])
 def test_a_power_limit_that_no_card_has_is_refused(watts: float) -> None:
     with pytest.raises(ConfigError, match="--power-limit"):
-        told_machine(None, watts, None)
+        machine_of(None, watts, None)
 
 
 def test_an_unknown_system_is_refused() -> None:
     with pytest.raises(ConfigError, match="--os is 'amiga'; it is one of linux, windows"):
-        told_machine("amiga", None, None)
+        machine_of("amiga", None, None)

@@ -14,9 +14,9 @@ from oomph.estimate.overhead import (
     RUN_BYTES_PER_THREAD,
     context_bytes,
     driver_bytes,
-    host_bytes,
     overhead_bytes,
     pool_bytes,
+    resident_bytes,
     resident_threads,
     workspace_bytes,
 )
@@ -134,7 +134,7 @@ def test_host_memory_counts_what_is_not_on_a_card() -> None:
     )
     weights = 100 * shipped["memory.host_weights_share"]
     base = shipped["memory.host_base_bytes"] + shipped["memory.host_cuda_bytes"]
-    assert host_bytes(memory, shipped) == round(base + weights + 50)
+    assert resident_bytes(memory, shipped) == round(base + weights + 50)
 
 
 def test_pinned_buffers_beside_a_card_are_resident_to_the_last_byte() -> None:
@@ -143,7 +143,7 @@ def test_pinned_buffers_beside_a_card_are_resident_to_the_last_byte() -> None:
 
     def grown(*cards: str) -> int:
         small, large = (
-            host_bytes(
+            resident_bytes(
                 MemoryEstimate(
                     devices={"CPU": DeviceMemory(compute_bytes=mib * MIB)}
                     | {card: DeviceMemory() for card in cards}

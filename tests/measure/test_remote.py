@@ -18,10 +18,10 @@ from oomph.measure.recording import Setting
 from oomph.measure.remote import (
     MODEL_DIR,
     TRIES,
-    Errand,
     LostError,
+    RemoteJob,
     find_model,
-    run_errand,
+    run_remote_job,
     try_elsewhere,
 )
 from oomph.measure.sweep import Point, Sweep
@@ -54,7 +54,7 @@ def completed(point: Point) -> Completed:
 
 
 def test_jobs_and_what_they_complete_travel_as_they_are(job: Job) -> None:
-    assert pickle.loads(pickle.dumps(Errand(job=job, models={"a": "/b"}))).job == job
+    assert pickle.loads(pickle.dumps(RemoteJob(job=job, models={"a": "/b"}))).job == job
     sent = completed(job.points[0])
     assert pickle.loads(pickle.dumps(sent)) == sent
 
@@ -65,35 +65,35 @@ def test_a_model_lies_where_the_mapping_or_the_machine_says(
     moved = tmp_path / "there.gguf"
     moved.write_bytes(job.model_path.read_bytes())
     elsewhere = replace(job, model_path=Path("/no/such/place/there.gguf"))
-    assert find_model(Errand(job=job)) == job.model_path
+    assert find_model(RemoteJob(job=job)) == job.model_path
     with pytest.raises(
         ModelFileError, match=rf"there\.gguf is not there on {platform.node()}; .*--model-path-on"
     ):
-        find_model(Errand(job=elsewhere))
-    assert find_model(Errand(job=elsewhere, models={platform.node(): str(moved)})) == moved
+        find_model(RemoteJob(job=elsewhere))
+    assert find_model(RemoteJob(job=elsewhere, models={platform.node(): str(moved)})) == moved
     with pytest.raises(ModelFileError, match="is not there"):
-        find_model(Errand(job=elsewhere, models={"another node": str(moved)}))
+        find_model(RemoteJob(job=elsewhere, models={"another node": str(moved)}))
     monkeypatch.setenv(MODEL_DIR, str(tmp_path))
-    assert find_model(Errand(job=elsewhere)) == moved
+    assert find_model(RemoteJob(job=elsewhere)) == moved
 
 
 def test_another_model_at_the_same_place_is_refused(job: Job, tiny_mamba: Path) -> None:
     with pytest.raises(ModelFileError, match="another model than the one that was asked for"):
-        find_model(Errand(job=job, models={platform.node(): str(tiny_mamba)}))
+        find_model(RemoteJob(job=job, models={platform.node(): str(tiny_mamba)}))
 
 
 def test_a_machine_without_the_cards_says_so(job: Job) -> None:
     (point, *_) = job.points
     on_cards = replace(job, points=(replace(point, config=point.config.with_(n_devices=2)),))
     with pytest.raises((ConfigError, Exception), match=f"{platform.node()} has no cards to give"):
-        next(run_errand(Errand(job=on_cards)))
+        next(run_remote_job(RemoteJob(job=on_cards)))
 
 
 @pytest.mark.llama
 def test_an_errand_measures_and_brings_its_machine_with_it(job: Job, tmp_path: Path) -> None:
     secret = tmp_path / "secret.gguf"
     secret.write_bytes(job.model_path.read_bytes())
-    done = list(run_errand(Errand(job=job, models={platform.node(): str(secret)})))
+    done = list(run_remote_job(RemoteJob(job=job, models={platform.node(): str(secret)})))
     assert [each.point for each in done] == list(job.points)
     for each in done:
         assert each.exit_code is None

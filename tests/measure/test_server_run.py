@@ -15,7 +15,7 @@ from oomph.cuda.backend import CudaBackend
 from oomph.errors import ToolchainError
 from oomph.estimate.estimator import Estimator
 from oomph.gpus import gpu
-from oomph.measure.server_run import Boot, boot, find_server, phantom_arguments, serving
+from oomph.measure.server_run import ServerRun, find_server, phantom_arguments, run_server, serving
 from oomph.models.demo import demo_model
 from oomph.models.synth import write_synthetic
 from oomph.phantom.cards import phantom_cards
@@ -57,11 +57,13 @@ class TestOnThePhantomCard:
         return choose(estimator, knobs, model_path=str(qwen3_30b), profile="long-context")
 
     @pytest.fixture
-    def booted(self, llama_server: Path, cuda_backend: CudaBackend) -> Callable[[Path, str], Boot]:
-        def start(path: Path, cards: str = "RTX 5090") -> Boot:
+    def run(
+        self, llama_server: Path, cuda_backend: CudaBackend
+    ) -> Callable[[Path, str], ServerRun]:
+        def start(path: Path, cards: str = "RTX 5090") -> ServerRun:
             with phantom_cards(cards, llama_cpp=llama_server.parent) as phantom:
                 environment = phantom.program_environment() | {"LLAMA_SERVER": str(llama_server)}
-                found = boot(
+                found = run_server(
                     path, arguments=phantom_arguments(len(phantom.cards)), environment=environment
                 )
                 assert [
@@ -72,9 +74,9 @@ class TestOnThePhantomCard:
         return start
 
     def test_the_script_keeps_every_promise(
-        self, launch: Launch, booted: Callable[..., Boot], script: Write
+        self, launch: Launch, run: Callable[..., ServerRun], script: Write
     ) -> None:
-        found = booted(script(render_script(launch)))
+        found = run(script(render_script(launch)))
         findings = held_against(launch, found)
         assert [finding for finding in findings if not finding.holds] == []
         assert {"tokens in each slot", "active experts", "CUDA0 compute buffer, MiB"} <= {
@@ -84,7 +86,7 @@ class TestOnThePhantomCard:
         assert found.reported.n_expert_used == 10
 
     def test_without_rope_scaling_the_slot_is_capped_and_the_cache_paid_for_all_the_same(
-        self, launch: Launch, booted: Callable[..., Boot], script: Write
+        self, launch: Launch, run: Callable[..., ServerRun], script: Write
     ) -> None:
         """Why the script carries the flags of YaRN."""
         lines = [
@@ -92,7 +94,7 @@ class TestOnThePhantomCard:
             for line in render_script(launch).splitlines()
             if "--rope" not in line and "--yarn" not in line
         ]
-        found = booted(script("\n".join(lines) + "\n"))
+        found = run(script("\n".join(lines) + "\n"))
         assert found.slots == (1, 40960)
         assert found.slot_n_ctx == 40960
         assert found.buffers.kv_cache_mib == {"CUDA0": [8448.0]}
@@ -100,20 +102,18 @@ class TestOnThePhantomCard:
         assert broken == ["tokens in each slot", "cache types, RoPE and context as asked"]
 
     def test_a_card_that_is_too_small_is_told_with_the_stage(
-        self, launch: Launch, booted: Callable[..., Boot], script: Write
+        self, launch: Launch, run: Callable[..., ServerRun], script: Write
     ) -> None:
-        (finding,) = held_against(
-            launch, booted(script(render_script(launch)), "small:20000:8.9:100")
-        )
+        (finding,) = held_against(launch, run(script(render_script(launch)), "small:20000:8.9:100"))
         assert finding.reported.startswith("oom_kv")
 
     def test_two_cards_share_as_predicted(
-        self, qwen3_30b: Path, booted: Callable[..., Boot], script: Write
+        self, qwen3_30b: Path, run: Callable[..., ServerRun], script: Write
     ) -> None:
         estimator = Estimator(read_model_file(qwen3_30b), gpu("RTX 4090"))
         knobs = {"n_ctx": 32_768, "n_devices": 2, "tensor_split": (3.0, 1.0), "n_ubatch": 512}
         launch = choose(estimator, knobs, model_path=str(qwen3_30b), profile="long-context")
-        findings = held_against(launch, booted(script(render_script(launch)), "RTX 4090, RTX 4090"))
+        findings = held_against(launch, run(script(render_script(launch)), "RTX 4090, RTX 4090"))
         assert [finding for finding in findings if not finding.holds] == []
         assert sum("breakdown" in finding.what for finding in findings) == 2
 
@@ -143,7 +143,7 @@ class TestOnThePhantomCard:
         name: str,
         card: str,
         knobs: dict[str, int],
-        booted: Callable[..., Boot],
+        run: Callable[..., ServerRun],
         script: Write,
         tmp_path: Path,
     ) -> None:
@@ -154,7 +154,7 @@ class TestOnThePhantomCard:
             model_path=str(path),
             profile="quality",
         )
-        findings = held_against(launch, booted(script(render_script(launch)), card))
+        findings = held_against(launch, run(script(render_script(launch)), card))
         assert [finding for finding in findings if not finding.holds] == []
         assert (launch.config.n_cpu_moe > 0) == (name == "olmoe-1b-7b")
 
@@ -187,7 +187,7 @@ class TestOnTheCpu:
     ) -> None:
         monkeypatch.chdir(tmp_path)
         environment = {"LLAMA_SERVER": str(llama_server)}
-        found = boot(
+        found = run_server(
             script(render_script(launch)),
             environment=environment,
             question="What is the capital of France?",
@@ -219,7 +219,7 @@ class TestPrograms:
     """What is no llama-server."""
 
     def test_one_that_ends_at_once_is_told_with_its_output(self, script: Write) -> None:
-        found = boot(
+        found = run_server(
             script("#!/bin/sh\necho 'error: invalid argument: --num-experts' >&2\nexit 1\n")
         )
         assert (found.health_s, found.exit_code, found.timed_out) == (None, 1, False)

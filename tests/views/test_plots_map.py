@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from oomph.advise.memory_map import Surface
+from oomph.advise.memory_map import MemoryGrid
 from oomph.estimate.prediction import Prediction
 from oomph.records.schema import Record
 from oomph.units import GIB, MIB
@@ -36,12 +36,12 @@ def cramped(records: list[Record], make_record: Make) -> list[Record]:
 
 
 @pytest.fixture
-def surface(cramped: list[Record]) -> Surface:
+def grid(cramped: list[Record]) -> MemoryGrid:
     n_bytes = {
         (n_ctx, e): n_ctx * MIB // 8 for n_ctx in (1024, 2048, 4096, 8192, 16384) for e in (4, 6, 8)
     }
     ids = frozenset(record.record_id for record in cramped)
-    return Surface(record_ids=ids, n_bytes=n_bytes, frontier={4: 6144, 6: 4096, 8: 99999})
+    return MemoryGrid(record_ids=ids, n_bytes=n_bytes, frontier={4: 6144, 6: 4096, 8: 99999})
 
 
 def test_each_tried_square_is_measured_or_struck_through(
@@ -56,9 +56,9 @@ def test_each_tried_square_is_measured_or_struck_through(
 
 
 def test_untried_squares_hold_the_prediction_in_brackets(
-    cramped: list[Record], surface: Surface
+    cramped: list[Record], grid: MemoryGrid
 ) -> None:
-    chart = memory_map(cramped, {}, surface)
+    chart = memory_map(cramped, {}, grid)
     assert len(chart.squares) == 15
     told = {(s.n_ctx, s.n_expert_used): (s.n_bytes, s.measured, s.outcome) for s in chart.squares}
     assert told[16384, 8] == (2048 * MIB, False, None)
@@ -84,9 +84,9 @@ def test_the_measured_frontier_lies_between_what_ran_and_what_did_not(
 
 
 def test_the_predicted_frontier_stands_behind_the_last_column_that_fits(
-    cramped: list[Record], surface: Surface
+    cramped: list[Record], grid: MemoryGrid
 ) -> None:
-    figure = plot_map(memory_map(cramped, {}, surface), cards=True)
+    figure = plot_map(memory_map(cramped, {}, grid), cards=True)
     lines = [
         line
         for line in figure.axes[0].lines
@@ -125,8 +125,8 @@ def test_an_outcome_is_no_mathematics_and_a_dense_model_has_one_row(make_record:
     assert map_in_words(chart) == "n_expert_used not set: 1,024 — oom_$x$"
 
 
-def test_the_table_says_what_the_map_shows(cramped: list[Record], surface: Surface) -> None:
-    table = map_table(memory_map(cramped, {}, surface))
+def test_the_table_says_what_the_map_shows(cramped: list[Record], grid: MemoryGrid) -> None:
+    table = map_table(memory_map(cramped, {}, grid))
     rows = [[cell.text for cell in row] for row in table.rows]
     assert ["8", "1,024", "224.7", "measured", "ok", "99,999"] in rows
     assert ["4", "8,192", "—", "predicted", "oom_kv", "6,144"] in rows

@@ -21,7 +21,7 @@ from oomph.views.report import (
     build_report,
     render_html,
     render_report_markdown,
-    write_report,
+    write_pages,
 )
 
 Make = Callable[..., Record]
@@ -178,7 +178,7 @@ def test_models_and_machines_are_chapters_of_their_own(make_record: Make) -> Non
 
 
 def test_what_is_written_lies_together(report: Report, tmp_path: Path) -> None:
-    page = write_report(report, tmp_path / "out")
+    page = write_pages(report, tmp_path / "out")
     assert page == tmp_path / "out" / "report.html"
     text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
     figures = re.findall(r"\]\((figures/[\w.-]+)\)", text)
@@ -191,7 +191,7 @@ def test_without_records_or_a_folder_there_is_one_sentence(report: Report, tmp_p
         build_report([])
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="name another folder with --out"):
-        write_report(report, tmp_path / "file")
+        write_pages(report, tmp_path / "file")
 
 
 def test_headings_become_fragments() -> None:

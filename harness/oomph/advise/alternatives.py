@@ -1,26 +1,27 @@
 """What would fit instead, the least given up first: knobs, quantization, card.
 
-Stands apart from `remedy`, which names a next step after a failure: here nothing has failed yet,
-every offer is priced in memory and speed, and only those are made that turn the verdict.
+Takes a configuration that does not fit, predicted or after an out-of-memory, and gives the changes
+that make it fit, each with its memory and its speed.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from oomph.advise.first_failure import margin_bytes
+from oomph.advise.max_context import longest_context
 from oomph.advise.quantizations import smaller_variants
 from oomph.advise.speeds import Speeds, speeds
+from oomph.advise.verdict import SURE
 from oomph.architectures.layers import sliding_window
 from oomph.config import RunConfig
 from oomph.estimate.estimator import Estimator
-from oomph.estimate.prediction import MemoryEstimate, is_card
+from oomph.estimate.prediction import MemoryEstimate, Prediction, is_card
 from oomph.gguf.ggml_types import quant
 from oomph.gpus import GpuSpec, gpu_specs
+from oomph.units import count
 
-SURE: Final = 0.9
-"""The probability of fitting from which a configuration is offered."""
 SMALLER_CACHES: Final = ("q8_0", "q4_0")
 SMALLER_UBATCHES: Final = (1024, 512, 256, 128)
 MOST_CARDS: Final = 4
@@ -74,8 +75,8 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Change:
-    """A change that has been found to fit, with the estimator that it is asked of."""
+class _Candidate:
+    """A change that was found to fit, with the estimator that it is asked of."""
 
     kind: Kind
     value: int | str
@@ -84,30 +85,64 @@ class _Change:
 
 
 def offers(
-    estimator: Estimator, config: RunConfig, *, probability: float = SURE
+    estimator: Estimator,
+    prediction: Prediction,
+    *,
+    outcome: str | None = None,
+    probability: float = SURE,
 ) -> tuple[Offer, ...]:
-    """Every single change that fits with `probability`: of each kind the mildest that suffices.
+    """Every single change to the predicted configuration that fits with `probability`: of each kind
+    the mildest that suffices.
 
     The least given up comes first, and what leaves too little of the speed last. Speeds are those
-    of a full context.
+    of a full context. After a run that ended with `outcome`, those alone that shrink what was being
+    allocated: none where it was not the card's memory that ran out.
     """
-    intact = speeds(_roomy(estimator), config)
+    intact = speeds(_roomy(estimator), prediction.config, prediction.memory)
+    kinds = _KINDS if outcome is None else _KINDS_AFTER.get(outcome, ())
     found = (
-        _priced(change, intact)
-        for make in _CHANGES
-        for change in make(estimator, config, probability)
+        _priced(candidate, intact)
+        for kind in kinds
+        for candidate in kind(estimator, prediction.config, probability)
     )
-    return tuple(
-        sorted(
-            found, key=lambda offer: offer.decode_share is not None and offer.decode_share < CRAWLS
+    return tuple(sorted(found, key=_crawls))
+
+
+def would_have_fitted(estimator: Estimator, config: RunConfig, outcome: str) -> str | None:
+    """One clause with values that fit, for a run of `config` that ended with `outcome`; None where
+    it was not the card's memory that ran out.
+
+    Raises ConfigError where the estimator knows no card.
+    """
+    if outcome not in _KINDS_AFTER:
+        return None
+    if estimator.cautious(SURE).fits(config):
+        return "by the estimate it fits: see what else held the card's memory"
+    found = offers(estimator, estimator.predict(config, longest=False), outcome=outcome)
+    if not found:
+        return (
+            "nothing smaller of these knobs fits the card either: take a smaller quantization or "
+            "another card"
         )
-    )
+    return f"{' or '.join(map(_named, found[:2]))} would have fitted"
 
 
-def _priced(change: _Change, intact: Speeds | None) -> Offer:
-    prediction = change.estimator.predict(change.config)
+def _named(offer: Offer) -> str:
+    if offer.kind in ("type_kv", "together"):
+        return f"type_k and type_v {offer.config.type_k} with flash attention"
+    if offer.kind == "n_ctx":
+        return f"n_ctx {count(offer.config.n_ctx)}"
+    return f"{offer.kind} {offer.value}"
+
+
+def _crawls(offer: Offer) -> bool:
+    return offer.decode_share is not None and offer.decode_share < CRAWLS
+
+
+def _priced(change: _Candidate, intact: Speeds | None) -> Offer:
+    prediction = change.estimator.predict(change.config, longest=False)
     memory, memory_bytes = prediction.memory, change.estimator.gpu_memory_bytes or 0
-    priced = speeds(change.estimator, change.config)
+    priced = speeds(change.estimator, change.config, memory)
     shares = _shares(priced, intact) if priced and intact else (None, None)
     return Offer(
         kind=change.kind,
@@ -145,7 +180,7 @@ def _roomy(estimator: Estimator) -> Estimator:
     return estimator.changed(gpu=gpu, gpu_memory_bytes=ROOM_FOR_ANYTHING)
 
 
-# --- one function a kind of change: those that fit, the mildest first
+# --- one function per kind of change: those that fit, the mildest first
 
 
 def _first(
@@ -155,25 +190,25 @@ def _first(
     estimator: Estimator,
     config: RunConfig,
     probability: float,
-) -> Iterator[_Change]:
+) -> Iterator[_Candidate]:
     """The first of `values` of `knob` that fits, each taking less than the one before: found by
     bisection."""
     sure = estimator.cautious(probability)
     at = bisect_left(values, True, key=lambda value: sure.fits(config.with_(**{knob: value})))
     if at < len(values):
         changed = config.with_(**{knob: values[at]})
-        yield _Change(kind=kind, value=values[at], estimator=estimator, config=changed)
+        yield _Candidate(kind=kind, value=values[at], estimator=estimator, config=changed)
 
 
-def _fused(estimator: Estimator, config: RunConfig, probability: float) -> Iterator[_Change]:
+def _fused(estimator: Estimator, config: RunConfig, probability: float) -> Iterator[_Candidate]:
     if config.flash_attn == "off":
         yield from _first("flash_attn", "flash_attn", ("on",), estimator, config, probability)
 
 
 def _fewer_outputs(
     estimator: Estimator, config: RunConfig, probability: float
-) -> Iterator[_Change]:
-    """Logits for one token a sequence: what llama-server asks for, and llama-cpp-python does
+) -> Iterator[_Candidate]:
+    """Logits for one token per sequence: what llama-server asks for, and llama-cpp-python does
     not."""
     if config.n_outputs_max is None:
         yield from _first(
@@ -181,7 +216,9 @@ def _fewer_outputs(
         )
 
 
-def _window_only(estimator: Estimator, config: RunConfig, probability: float) -> Iterator[_Change]:
+def _window_only(
+    estimator: Estimator, config: RunConfig, probability: float
+) -> Iterator[_Candidate]:
     """Sliding-window layers that keep their window alone, as llama-server has it."""
     if config.swa_full and sliding_window(estimator.model):
         yield from _first("swa_full", "swa_full", (False,), estimator, config, probability)
@@ -189,14 +226,14 @@ def _window_only(estimator: Estimator, config: RunConfig, probability: float) ->
 
 def _smaller_batch(
     estimator: Estimator, config: RunConfig, probability: float
-) -> Iterator[_Change]:
+) -> Iterator[_Candidate]:
     smaller = [n for n in SMALLER_UBATCHES if n < min(config.n_ubatch, config.n_batch)]
     yield from _first("n_ubatch", "n_ubatch", smaller, estimator, config, probability)
 
 
-def _coarser_cache(
+def _smaller_cache(
     estimator: Estimator, config: RunConfig, probability: float
-) -> Iterator[_Change]:
+) -> Iterator[_Candidate]:
     """Smaller types for K and V, unless flash attention, which they need, would do by itself."""
     sure = estimator.cautious(probability)
     fused = config.with_(flash_attn="on") if config.flash_attn == "off" else config
@@ -206,15 +243,15 @@ def _coarser_cache(
             tried = fused.with_(type_k=kind, type_v=kind)
             if sure.fits(tried):
                 name: Kind = "type_kv" if fused == config else "together"
-                yield _Change(kind=name, value=kind, estimator=estimator, config=tried)
+                yield _Candidate(kind=name, value=kind, estimator=estimator, config=tried)
                 return
 
 
-def _together(estimator: Estimator, config: RunConfig, probability: float) -> Iterator[_Change]:
+def _together(estimator: Estimator, config: RunConfig, probability: float) -> Iterator[_Candidate]:
     """All that costs next to nothing at once, then smaller caches and a smaller batch on top of
     it."""
     sure = estimator.cautious(probability)
-    makers = (_fused, _fewer_outputs, _window_only, _smaller_batch, _coarser_cache)
+    makers = (_fused, _fewer_outputs, _window_only, _smaller_batch, _smaller_cache)
     if any(True for make in makers for _ in make(estimator, config, probability)):
         return
     free = config.with_(n_outputs_max=config.n_outputs_max or config.n_seq_max)
@@ -234,13 +271,13 @@ def _together(estimator: Estimator, config: RunConfig, probability: float) -> It
                 for knob, value in config.to_dict().items()
                 if knob != "type_v"
             )
-            yield _Change(kind="together", value=changed, estimator=estimator, config=tried)
+            yield _Candidate(kind="together", value=changed, estimator=estimator, config=tried)
             return
 
 
 def _experts_on_cpu(
     estimator: Estimator, config: RunConfig, probability: float
-) -> Iterator[_Change]:
+) -> Iterator[_Candidate]:
     if estimator.model.is_moe and config.override_tensor is None:
         layers = range(config.n_cpu_moe + 1, estimator.model.n_layer + 1)
         yield from _first("n_cpu_moe", "n_cpu_moe", layers, estimator, config, probability)
@@ -248,43 +285,47 @@ def _experts_on_cpu(
 
 def _layers_on_cpu(
     estimator: Estimator, config: RunConfig, probability: float
-) -> Iterator[_Change]:
-    if not estimator.model.is_moe:  # a mixture is split by its experts, which costs less
-        whole = estimator.model.n_layer + 1
-        most = whole if config.n_gpu_layers < 0 else min(config.n_gpu_layers, whole)
-        yield from _first(
-            "n_gpu_layers", "n_gpu_layers", range(most - 1, 0, -1), estimator, config, probability
-        )
+) -> Iterator[_Candidate]:
+    if any(True for _ in _experts_on_cpu(estimator, config, probability)):
+        return  # a mixture is split by its experts, which costs less
+    whole = estimator.model.n_layer + 1
+    most = whole if config.n_gpu_layers < 0 else min(config.n_gpu_layers, whole)
+    yield from _first(
+        "n_gpu_layers", "n_gpu_layers", range(most - 1, 0, -1), estimator, config, probability
+    )
 
 
 def _fewer_experts(
     estimator: Estimator, config: RunConfig, probability: float
-) -> Iterator[_Change]:
+) -> Iterator[_Candidate]:
     if estimator.model.is_moe:
         asked = config.n_expert_used or estimator.model.n_expert_used
         fewer = range(asked - 1, 0, -1)
         yield from _first("n_expert_used", "n_expert_used", fewer, estimator, config, probability)
 
 
-def _shorter(estimator: Estimator, config: RunConfig, probability: float) -> Iterator[_Change]:
-    knobs = {name: value for name, value in config.to_dict().items() if name != "n_ctx"}
-    n_ctx = estimator.cautious(probability).max_context(limit=config.n_ctx, **knobs)
+def _shorter(estimator: Estimator, config: RunConfig, probability: float) -> Iterator[_Candidate]:
+    n_ctx = longest_context(estimator, config, probability, limit=config.n_ctx)
     if 0 < n_ctx < config.n_ctx:
         shorter = config.with_(n_ctx=n_ctx)
-        yield _Change(kind="n_ctx", value=n_ctx, estimator=estimator, config=shorter)
+        yield _Candidate(kind="n_ctx", value=n_ctx, estimator=estimator, config=shorter)
 
 
-def _coarser_weights(
+def _smaller_weights(
     estimator: Estimator, config: RunConfig, probability: float
-) -> Iterator[_Change]:
+) -> Iterator[_Candidate]:
     for quantization, model in smaller_variants(estimator.model):
         other = estimator.changed(model=model)
         if other.cautious(probability).fits(config):
-            yield _Change(kind="quantization", value=quantization, estimator=other, config=config)
+            yield _Candidate(
+                kind="quantization", value=quantization, estimator=other, config=config
+            )
             return
 
 
-def _more_cards(estimator: Estimator, config: RunConfig, probability: float) -> Iterator[_Change]:
+def _more_cards(
+    estimator: Estimator, config: RunConfig, probability: float
+) -> Iterator[_Candidate]:
     yield from _first(
         "cards",
         "n_devices",
@@ -295,7 +336,9 @@ def _more_cards(estimator: Estimator, config: RunConfig, probability: float) -> 
     )
 
 
-def _larger_card(estimator: Estimator, config: RunConfig, probability: float) -> Iterator[_Change]:
+def _larger_card(
+    estimator: Estimator, config: RunConfig, probability: float
+) -> Iterator[_Candidate]:
     """The smallest card of the catalogue that suffices and is no step down in speed, the fastest of
     those."""
     for card in sorted(
@@ -303,7 +346,7 @@ def _larger_card(estimator: Estimator, config: RunConfig, probability: float) ->
     ):
         other = estimator.changed(gpu=card)
         if other.cautious(probability).fits(config):
-            yield _Change(kind="card", value=card.name, estimator=other, config=config)
+            yield _Candidate(kind="card", value=card.name, estimator=other, config=config)
             return
 
 
@@ -322,18 +365,28 @@ def _cards_above(estimator: Estimator) -> Iterator[GpuSpec]:
             yield card
 
 
-_CHANGES: Final[tuple[Callable[[Estimator, RunConfig, float], Iterator[_Change]], ...]] = (
+_Kind = Callable[[Estimator, RunConfig, float], Iterator[_Candidate]]
+
+_KINDS: Final[tuple[_Kind, ...]] = (
     _fused,
     _fewer_outputs,
     _window_only,
     _smaller_batch,
-    _coarser_cache,
+    _smaller_cache,
     _together,
     _experts_on_cpu,
     _layers_on_cpu,
     _fewer_experts,
     _shorter,
-    _coarser_weights,
+    _smaller_weights,
     _more_cards,
     _larger_card,
 )
+
+_KINDS_AFTER: Final[Mapping[str, tuple[_Kind, ...]]] = {
+    "oom_weights": (_experts_on_cpu, _layers_on_cpu),
+    "oom_kv": (_shorter, _smaller_cache, _experts_on_cpu, _layers_on_cpu),
+    "oom_compute": (_fused, _smaller_batch, _shorter, _experts_on_cpu, _layers_on_cpu),
+    "oom_runtime": (_fused, _shorter, _smaller_batch, _experts_on_cpu, _layers_on_cpu),
+}
+"""Those that shrink what was being allocated, by the outcome of the run that failed there."""

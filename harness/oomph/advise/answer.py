@@ -6,40 +6,33 @@ what would fail first, what would settle it and what would do instead. It is dat
 """
 
 import shlex
-from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Final, Literal
+from dataclasses import dataclass
+from typing import Final
 
-from oomph.advise.alternatives import SURE, Offer, host_bytes, offers
+from oomph.advise.alternatives import Offer, host_bytes, offers
 from oomph.advise.evidence import Evidence, evidence, settled
-from oomph.advise.first_failure import Shortage, margin_bytes, shortage
+from oomph.advise.first_failure import FirstFailure, first_failure, margin_bytes
+from oomph.advise.max_context import longest_context
 from oomph.advise.quantizations import quantization_of
 from oomph.advise.speeds import MeasuredRate, Speeds, measured_rates, speeds
-from oomph.architectures.rope import RopeScaling, extension, native_context, positions
-from oomph.architectures.spec import ModelSpec
+from oomph.advise.verdict import EVEN, Verdict, verdict_of
+from oomph.architectures.rope import RopeScaling, extension, native_context
 from oomph.config import CONTEXT_STEP, RunConfig, padded_context
 from oomph.errors import ConfigError
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import LONGEST_CONTEXT, Estimator
-from oomph.estimate.memory import MAX_SEQUENCES, MemoryModel
-from oomph.estimate.overhead import host_bytes as resident_bytes
-from oomph.estimate.prediction import MemoryEstimate, Prediction
+from oomph.estimate.memory import MAX_SEQUENCES
+from oomph.estimate.overhead import resident_bytes
+from oomph.estimate.prediction import MemoryEstimate, Prediction, Refused
 from oomph.knob import Program
 from oomph.programs.said import DEFAULT_PROGRAM, Said
 from oomph.records.schema import Record
 
-EVEN: Final = 0.5
-POSSIBLE: Final = 0.1
 MODEL_FILE: Final = "MODEL.gguf"
 """Stands in a command for the file of a model that only its published shape is known of."""
 WIDEST: Final = 0.95
 """The unlucky end of a 90 % interval: what then fails first is what to watch."""
-
-Verdict = Literal["yes", "probably", "doubtful", "no", "refused"]
-"""Fits with 90 % or more, even odds or more, 10 % or more, less; or llama.cpp refuses it whatever
-the card."""
-Refusal = Literal["experts", "quantized_v", "latent_types"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +43,10 @@ class Answer:
     has left when the context is full; negative is what is short. `probability` is None where
     nothing is known of the card but its memory. `is_measured` says that a record settled the
     verdict. `max_context` is the largest n_ctx that fits with 90 % probability, the other knobs as
-    they are. `shortage` is what would fail first: of a configuration that surely fits, in the first
-    context that does not. `scaling` is what a context beyond the native one needs. `speeds` is None
-    where it does not run, or none are known; `speed_reason` then says why, where the estimate can.
-    `has_mtp` is whether the file has multi-token prediction.
+    they are. `first_failure` is what would fail first: of a configuration that surely fits, in the
+    first context that does not. `scaling` is what a context beyond the native one needs. `speeds`
+    is None where it does not run, or none are known; `speed_reason` then says why, where the
+    estimate can. `has_mtp` is whether the file has multi-token prediction.
     """
 
     model: str
@@ -66,7 +59,7 @@ class Answer:
     config: RunConfig
     verdict: Verdict
     is_measured: bool
-    refusal: Refusal | None
+    refusal: Refused | None
     probability: float | None
     memory: MemoryEstimate
     memory_bytes: int
@@ -75,8 +68,8 @@ class Answer:
     max_context: int | None
     native_context: int
     scaling: RopeScaling | None
-    shortage: Shortage | None
-    shortage_n_ctx: int | None
+    first_failure: FirstFailure | None
+    first_failure_n_ctx: int | None
     speeds: Speeds | None
     speed_reason: str | None
     has_mtp: bool
@@ -87,7 +80,7 @@ class Answer:
     offers: tuple[Offer, ...]
 
 
-def answer(
+def answer_of(
     estimator: Estimator,
     config: RunConfig,
     records: Sequence[Record] = (),
@@ -111,19 +104,18 @@ def answer(
         )
     if memory_bytes is None:
         raise ConfigError("what fits depends on the card: name a GPU, or give its memory")
-    prediction = estimator.predict(config)
-    memory, refusal = prediction.memory, _refusal(estimator, config)
+    prediction = estimator.predict(config, longest=False)
+    memory, refusal = prediction.memory, prediction.refused
     left = (
         memory_bytes - _resident(estimator, memory)
         if on_host
         else margin_bytes(memory, memory_bytes)
     )
-    probability = prediction.fit_probability
     sources = evidence(estimator, config, records)
     decisive = next((source for source in sources if source.settles), None)
-    verdict = _verdict(refusal, decisive, probability, left)
-    short, short_n_ctx = (
-        (None, None) if on_host or refusal else _first_to_fail(estimator, config, memory, verdict)
+    verdict = _verdict(prediction, decisive, left)
+    failure, failure_n_ctx = (
+        (None, None) if on_host or refusal else _first_to_fail(estimator, prediction, verdict)
     )
     is_wanting = verdict != "yes" and not on_host
     return Answer(
@@ -138,120 +130,68 @@ def answer(
         verdict=verdict,
         is_measured=decisive is not None,
         refusal=refusal,
-        probability=probability,
+        probability=prediction.fit_probability,
         memory=memory,
         memory_bytes=memory_bytes,
         margin_bytes=left,
         host_bytes=host_bytes(memory),
-        max_context=None if on_host else max_context(estimator, config),
+        max_context=None if on_host else longest_context(estimator, config),
         native_context=native_context(estimator.model),
         scaling=extension(estimator.model, config.n_ctx),
-        shortage=short,
-        shortage_n_ctx=short_n_ctx,
-        speeds=speeds(estimator, config) if verdict in ("yes", "probably") else None,
+        first_failure=failure,
+        first_failure_n_ctx=failure_n_ctx,
+        speeds=speeds(estimator, config, memory) if verdict in ("yes", "probably") else None,
         speed_reason=prediction.speed_reason,
         has_mtp=estimator.model.integer("nextn_predict_layers", 0) > 0,
         measured=tuple(measured_rates(estimator, config, records)),
         evidence=sources,
         calibration=calibration,
         next_command=None
-        if decisive or refusal or on_host or _is_hopeless(short)
+        if decisive or refusal or on_host or _is_hopeless(failure)
         else settling_command(
             estimator,
             config,
             said.program,
             on_card=any(source.says == "runs" for source in sources),
         ),
-        offers=offers(estimator, config) if is_wanting else (),
+        offers=offers(estimator, prediction) if is_wanting else (),
     )
-
-
-def max_context(
-    estimator: Estimator, config: RunConfig, probability: float = SURE, *, limit: int | None = None
-) -> int:
-    """The largest n_ctx that fits with `probability`, other knobs as they are; 0 where none does.
-
-    Nothing longer is looked for than `limit`; None is as far as the model's positions go, or as was
-    asked.
-    """
-    if limit is None:
-        limit = max(positions(estimator.model).furthest, padded_context(config.n_ctx))
-    knobs = {name: value for name, value in config.to_dict().items() if name != "n_ctx"}
-    longest = estimator.cautious(probability).max_context(limit=limit, **knobs)
-    if estimator.gpu is None or MemoryModel(estimator.model).is_known or not longest:
-        return longest
-
-    # the doubt about a buffer of an unknown graph grows with the context
-    def is_unlikely(steps: int) -> bool:
-        tried = estimator.predict(
-            config.with_(n_ctx=steps * CONTEXT_STEP, n_depth=0), longest=False
-        )
-        return (tried.fit_probability or 0.0) < probability
-
-    return CONTEXT_STEP * bisect_left(range(1, longest // CONTEXT_STEP + 1), True, key=is_unlikely)
-
-
-def within_reach(prediction: Prediction, model: ModelSpec) -> Prediction:
-    """The prediction with its largest context cut to what the model reaches, or was asked."""
-    if prediction.max_context is None:
-        return prediction
-    furthest = max(positions(model).furthest, padded_context(prediction.config.n_ctx))
-    return replace(prediction, max_context=min(prediction.max_context, furthest))
 
 
 def _resident(estimator: Estimator, memory: MemoryEstimate) -> int:
     return resident_bytes(memory, estimator.coefficients or default_coefficients())
 
 
-def _verdict(
-    refusal: Refusal | None, decisive: Evidence | None, probability: float | None, left: int
-) -> Verdict:
+def _verdict(prediction: Prediction, decisive: Evidence | None, left: int) -> Verdict:
     if decisive:
         return "yes" if decisive.says == "runs" else "no"
-    if refusal:
+    if prediction.refused:
         return "refused"
-    if probability is None:
+    if prediction.fit_probability is None:
         return "yes" if left >= 0 else "no"
-    if probability >= SURE:
-        return "yes"
-    return "probably" if probability >= EVEN else "doubtful" if probability >= POSSIBLE else "no"
-
-
-def _refusal(estimator: Estimator, config: RunConfig) -> Refusal | None:
-    """Why llama.cpp would not run it on any card, None where it would."""
-    memory = MemoryModel(estimator.model)
-    setup = memory.setup(config)
-    if not any(memory.refusals(config, setup)):
-        return None
-    if memory.aborts(config):
-        return "experts"
-    return (
-        "quantized_v"
-        if setup.cache.v.is_quantized and not setup.cache.flash_attn
-        else "latent_types"
-    )
+    return verdict_of(prediction.fit_probability)
 
 
 def _first_to_fail(
-    estimator: Estimator, config: RunConfig, memory: MemoryEstimate, verdict: Verdict
-) -> tuple[Shortage | None, int | None]:
+    estimator: Estimator, prediction: Prediction, verdict: Verdict
+) -> tuple[FirstFailure | None, int | None]:
     """What fails first and in which context: the asked one, or, where that surely fits, the first
     that does not."""
+    config, memory = prediction.config, prediction.memory
     if verdict == "yes":
-        longest = max_context(estimator, config, EVEN, limit=LONGEST_CONTEXT)
+        longest = longest_context(estimator, config, EVEN, limit=LONGEST_CONTEXT)
         config = config.with_(n_ctx=longest + CONTEXT_STEP)
-        memory = estimator.memory(config)
-        found = shortage(estimator, config, memory)
+        found = first_failure(estimator, config, estimator.memory(config))
     else:
-        found = shortage(estimator, config, memory) or shortage(
+        found = first_failure(estimator, config, memory) or first_failure(
             estimator.cautious(WIDEST), config, memory
         )
     return found, config.n_ctx if found else None
 
 
-def _is_hopeless(short: Shortage | None) -> bool:
+def _is_hopeless(failure: FirstFailure | None) -> bool:
     """Whether the weights alone do not fit: there is nothing to try."""
-    return short is not None and short.stage in ("context", "weights")
+    return failure is not None and failure.stage in ("context", "weights")
 
 
 def settling_command(

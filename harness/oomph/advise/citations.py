@@ -1,7 +1,7 @@
 """What was measured on the card that is asked about: kept small, cited beside an estimate.
 
-One file a card and source in the cache folder (or, once a card was measured by us, beside this
-module), a line a run. A card without a file costs one look into the folder.
+One file per card and source in the cache folder (or, once a card was measured by us, beside this
+module), a line per run. A card without a file costs one look into the folder.
 """
 
 import hashlib

@@ -1,20 +1,20 @@
 """Context tiers: what a usual length costs in memory and waiting, predicted or seen.
 
-Stands apart from `reach`, which looks for the longest: most work is done in a context that somebody
-has chosen.
+Stands apart from `max_context`, which looks for the longest: most work is done in a context that
+somebody has chosen.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from oomph.advise.answer import POSSIBLE
 from oomph.advise.first_failure import margin_bytes
 from oomph.advise.speeds import Interval, MeasuredRate, measured_rates, speeds
+from oomph.advise.verdict import POSSIBLE
 from oomph.architectures.rope import RopeScaling, extension
 from oomph.config import RunConfig
 from oomph.estimate.estimator import Estimator
-from oomph.estimate.prediction import SpeedEstimate
+from oomph.estimate.prediction import Prediction, SpeedEstimate
 from oomph.records.schema import Record
 
 TIERS: Final = ((4096, 8192), (16384, 32768), (65536, 90_000), (131_072, 131_072))
@@ -52,9 +52,9 @@ def context_tiers(
 
 
 def _tier(estimator: Estimator, config: RunConfig, low: int, seen: Sequence[MeasuredRate]) -> Tier:
-    prediction = estimator.predict(config)
+    prediction = estimator.predict(config, longest=False)
     runs = prediction.fit_probability is None or prediction.fit_probability >= POSSIBLE
-    whole = speeds(estimator, config) if runs else None
+    whole = speeds(estimator, config, prediction.memory) if runs else None
     within = [rate for rate in seen if low // 2 < rate.n_depth <= config.n_ctx]
     return Tier(
         low=low,
@@ -62,7 +62,7 @@ def _tier(estimator: Estimator, config: RunConfig, low: int, seen: Sequence[Meas
         total_vram_bytes=prediction.memory.total_vram_bytes,
         margin_bytes=margin_bytes(prediction.memory, estimator.gpu_memory_bytes or 0),
         probability=prediction.fit_probability,
-        speed=_speed_when_full(estimator, config) if whole else None,
+        speed=_speed_when_full(estimator, prediction) if whole else None,
         first_token_s=whole.first_token_s if whole else None,
         first_token_interval_90=whole.first_token_interval_90 if whole else None,
         scaling=extension(estimator.model, config.n_ctx),
@@ -71,10 +71,11 @@ def _tier(estimator: Estimator, config: RunConfig, low: int, seen: Sequence[Meas
     )
 
 
-def _speed_when_full(estimator: Estimator, config: RunConfig) -> SpeedEstimate | None:
+def _speed_when_full(estimator: Estimator, prediction: Prediction) -> SpeedEstimate | None:
     """Both rates at the end of the context: the last micro-batch of a prompt, and decoding after
     it."""
-    return estimator.speed(config.with_(n_depth=config.deepest))
+    full = prediction.config.with_(n_depth=prediction.config.deepest)
+    return estimator.speed(full, memory=prediction.memory)
 
 
 def _deepest(seen: Sequence[MeasuredRate], test: str) -> MeasuredRate | None:

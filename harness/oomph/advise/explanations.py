@@ -4,12 +4,12 @@ Stands apart from the words, which are in `views/texts`: everything here is comp
 explanation of another model has other numbers, and of a dense one says nothing of experts.
 """
 
-from bisect import bisect_left
 from dataclasses import dataclass
 
-from oomph.advise.answer import EVEN, max_context
-from oomph.advise.first_failure import Shortage, shortage
+from oomph.advise.first_failure import FirstFailure, first_failure
+from oomph.advise.max_context import longest_context
 from oomph.advise.speeds import Speeds, speeds
+from oomph.advise.verdict import EVEN
 from oomph.architectures.layers import sliding_window
 from oomph.architectures.roles import bytes_by_role
 from oomph.architectures.rope import RopeScaling, longest_extension, native_context
@@ -17,7 +17,6 @@ from oomph.config import CONTEXT_STEP, RunConfig
 from oomph.errors import ConfigError
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import LONGEST_CONTEXT, Estimator
-from oomph.estimate.memory import MemoryModel
 from oomph.estimate.overhead import driver_bytes, pool_bytes
 from oomph.estimate.prediction import DeviceMemory
 from oomph.gpus import GpuSpec
@@ -28,7 +27,7 @@ EXPLAINED_UBATCHES = (128, 512, 2048)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lesson:
+class Explanation:
     """A configuration's memory on its card, part by part, and its speeds; `pool_bytes` is taken in
     use.
 
@@ -45,7 +44,7 @@ class Lesson:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OomLesson:
+class OomExplanation:
     """The four stages, as this configuration passes them, and what dies late without flash
     attention.
 
@@ -53,13 +52,13 @@ class OomLesson:
     `late_n_ctx` that context.
     """
 
-    asked: Lesson
-    late: Shortage | None
+    asked: Explanation
+    late: FirstFailure | None
     late_n_ctx: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExpertsLesson:
+class ExpertsExplanation:
     """Experts of one layer, how many bytes all of them take, the most that can be active, and rows
     by active ones."""
 
@@ -68,11 +67,11 @@ class ExpertsLesson:
     expert_bytes: int
     weights_bytes: int
     most: int
-    rows: tuple[Lesson, ...]
+    rows: tuple[Explanation, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CacheLesson:
+class CacheExplanation:
     """Rows by cache type; `per_token_bytes` of each. A window, a state or latent attention where
     the model has one.
 
@@ -80,7 +79,7 @@ class CacheLesson:
     without such layers.
     """
 
-    rows: tuple[Lesson, ...]
+    rows: tuple[Explanation, ...]
     per_token_bytes: tuple[float, ...]
     window: int
     window_bytes: int | None
@@ -90,7 +89,7 @@ class CacheLesson:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RopeLesson:
+class RopeExplanation:
     """How far the positions reach, what extends them, and what the cache of the extended context
     takes."""
 
@@ -101,72 +100,70 @@ class RopeLesson:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BatchLesson:
+class BatchExplanation:
     """Rows by n_ubatch; logits of one micro-batch of `n_ubatch` tokens, and the compute buffer
     without them."""
 
-    rows: tuple[Lesson, ...]
+    rows: tuple[Explanation, ...]
     n_vocab: int
     n_ubatch: int
     logits_bytes: int
     one_output_compute_bytes: int
 
 
-def lesson(
-    estimator: Estimator, config: RunConfig, value: int | str = "", *, reach: bool = False
-) -> Lesson:
+def explain_config(
+    estimator: Estimator, config: RunConfig, value: int | str = "", *, longest: bool = False
+) -> Explanation:
     """One configuration on a named card; `value` is what tells it from the others of its table.
 
-    `reach` asks for the longest context too, which takes the most time.
+    `longest` asks for the longest context too, which takes the most time.
     """
     gpu, memory_bytes = _card(estimator)
-    device = estimator.memory(config).devices[CARD]
+    memory = estimator.memory(config)
+    device = memory.devices[CARD]
     values = estimator.coefficients or default_coefficients()
-    return Lesson(
+    return Explanation(
         value=value,
         device=device,
         context_bytes=driver_bytes(estimator.model, config, gpu, values),
         pool_bytes=pool_bytes(estimator.model, config, gpu),
         margin_bytes=memory_bytes - device.total_bytes,
-        longest=max_context(estimator, config) if reach else None,
-        speeds=speeds(estimator, config),
+        longest=longest_context(estimator, config) if longest else None,
+        speeds=speeds(estimator, config, memory),
     )
 
 
-def oom_lesson(estimator: Estimator, config: RunConfig) -> OomLesson:
+def explain_oom(estimator: Estimator, config: RunConfig) -> OomExplanation:
     """What is allocated when, and how a context that loads dies all the same."""
     plain = config.with_(flash_attn="off", type_k="f16", type_v="f16")
     late = plain.with_(
-        n_ctx=max_context(estimator, plain, EVEN, limit=LONGEST_CONTEXT) + CONTEXT_STEP
+        n_ctx=longest_context(estimator, plain, EVEN, limit=LONGEST_CONTEXT) + CONTEXT_STEP
     )
-    return OomLesson(
-        asked=lesson(estimator, config, reach=True),
-        late=shortage(estimator, late, estimator.memory(late)),
+    return OomExplanation(
+        asked=explain_config(estimator, config, longest=True),
+        late=first_failure(estimator, late, estimator.memory(late)),
         late_n_ctx=late.n_ctx,
     )
 
 
-def experts_lesson(estimator: Estimator, config: RunConfig) -> ExpertsLesson | None:
+def explain_experts(estimator: Estimator, config: RunConfig) -> ExpertsExplanation | None:
     """None for a dense model."""
     model = estimator.model
     if not model.is_moe:
         return None
-    memory = MemoryModel(model)
-    counts = range(1, model.n_expert + 1)
-    most = bisect_left(counts, True, key=lambda n: memory.aborts(config.with_(n_expert_used=n)))
-    own = model.n_expert_used
+    most, own = estimator.expert_limit(config), model.n_expert_used
     shown = sorted({n for n in (own // 2, own, own + 2, 2 * own) if 1 <= n <= most})
-    return ExpertsLesson(
+    return ExpertsExplanation(
         n_expert=model.n_expert,
         n_expert_used=own,
         expert_bytes=bytes_by_role(model).get("experts", 0),
         weights_bytes=sum(bytes_by_role(model).values()),
         most=most,
-        rows=tuple(lesson(estimator, config.with_(n_expert_used=n), n) for n in shown),
+        rows=tuple(explain_config(estimator, config.with_(n_expert_used=n), n) for n in shown),
     )
 
 
-def cache_lesson(estimator: Estimator, config: RunConfig) -> CacheLesson:
+def explain_cache(estimator: Estimator, config: RunConfig) -> CacheExplanation:
     """What the cache takes by type, and what the model's own attention spares of it."""
     model = estimator.model
     fused = config.with_(flash_attn="on")
@@ -180,13 +177,13 @@ def cache_lesson(estimator: Estimator, config: RunConfig) -> CacheLesson:
     )
     twice = config.with_(n_ctx=2 * config.n_ctx)
     grown = tuple(
-        lesson_bytes / config.n_ctx
+        twice_bytes / config.n_ctx
         for row, kind in zip(rows, EXPLAINED_CACHES, strict=True)
-        for lesson_bytes in [
+        for twice_bytes in [
             _kv_bytes(estimator, twice.with_(type_k=kind, type_v=kind)) - row.device.kv_cache_bytes
         ]
     )
-    return CacheLesson(
+    return CacheExplanation(
         rows=rows,
         per_token_bytes=grown,
         window=window,
@@ -197,25 +194,27 @@ def cache_lesson(estimator: Estimator, config: RunConfig) -> CacheLesson:
     )
 
 
-def _cached(estimator: Estimator, config: RunConfig, kind: str) -> Lesson:
-    return lesson(estimator, config.with_(type_k=kind, type_v=kind), kind, reach=True)
+def _cached(estimator: Estimator, config: RunConfig, kind: str) -> Explanation:
+    return explain_config(estimator, config.with_(type_k=kind, type_v=kind), kind, longest=True)
 
 
-def flash_lesson(estimator: Estimator, config: RunConfig) -> tuple[Lesson, Lesson]:
+def explain_flash(estimator: Estimator, config: RunConfig) -> tuple[Explanation, Explanation]:
     """With flash attention and without."""
     plain = config.with_(type_k="f16", type_v="f16")
     return (
-        lesson(estimator, plain.with_(flash_attn="on"), "on", reach=True),
-        lesson(estimator, plain.with_(flash_attn="off"), "off", reach=True),
+        explain_config(estimator, plain.with_(flash_attn="on"), "on", longest=True),
+        explain_config(estimator, plain.with_(flash_attn="off"), "off", longest=True),
     )
 
 
-def batch_lesson(estimator: Estimator, config: RunConfig) -> BatchLesson:
+def explain_batch(estimator: Estimator, config: RunConfig) -> BatchExplanation:
     """What a larger micro-batch takes and brings, and what of it is logits."""
     n_vocab = estimator.model.n_vocab
     one = config.with_(n_outputs_max=config.n_seq_max)
-    return BatchLesson(
-        rows=tuple(lesson(estimator, config.with_(n_ubatch=n), n) for n in EXPLAINED_UBATCHES),
+    return BatchExplanation(
+        rows=tuple(
+            explain_config(estimator, config.with_(n_ubatch=n), n) for n in EXPLAINED_UBATCHES
+        ),
         n_vocab=n_vocab,
         n_ubatch=config.n_ubatch,
         logits_bytes=4 * config.n_ubatch * n_vocab,
@@ -223,15 +222,15 @@ def batch_lesson(estimator: Estimator, config: RunConfig) -> BatchLesson:
     )
 
 
-def rope_lesson(estimator: Estimator, config: RunConfig) -> RopeLesson:
+def explain_rope(estimator: Estimator, config: RunConfig) -> RopeExplanation:
     """How far the context goes, and what extends it."""
     model, scaling = estimator.model, longest_extension(estimator.model)
-    reach = scaling.reach if scaling else native_context(model)
-    return RopeLesson(
+    extended = scaling.n_ctx if scaling else native_context(model)
+    return RopeExplanation(
         trained=model.n_ctx_train,
         native=native_context(model),
         scaling=scaling,
-        extended_kv_bytes=_kv_bytes(estimator, config.with_(n_ctx=reach)),
+        extended_kv_bytes=_kv_bytes(estimator, config.with_(n_ctx=extended)),
     )
 
 

@@ -21,7 +21,7 @@ made; the pool."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shortage:
+class FirstFailure:
     """The first allocation that fails on `device`; `short_bytes` is what the whole configuration
     lacks there.
 
@@ -41,7 +41,9 @@ def margin_bytes(memory: MemoryEstimate, memory_bytes: int) -> int:
     return memory_bytes - max(taken, default=0)
 
 
-def shortage(estimator: Estimator, config: RunConfig, memory: MemoryEstimate) -> Shortage | None:
+def first_failure(
+    estimator: Estimator, config: RunConfig, memory: MemoryEstimate
+) -> FirstFailure | None:
     """What fails first of `config`, whose estimate is `memory`; None where everything fits."""
     if estimator.gpu_memory_bytes is None:
         return None
@@ -53,14 +55,14 @@ def shortage(estimator: Estimator, config: RunConfig, memory: MemoryEstimate) ->
     return min((each for each in found if each), key=_order, default=None)
 
 
-def _order(shortage: Shortage) -> tuple[int, int]:
+def _order(failure: FirstFailure) -> tuple[int, int]:
     stages = ("context", "weights", "kv_cache", "compute", "run")
-    return stages.index(shortage.stage), shortage.n_filled or 0
+    return stages.index(failure.stage), failure.n_filled or 0
 
 
 def _on_card(
     estimator: Estimator, config: RunConfig, name: str, device: DeviceMemory, memory_bytes: int
-) -> Shortage | None:
+) -> FirstFailure | None:
     short = device.total_bytes - memory_bytes
     if short <= 0:
         return None
@@ -77,8 +79,8 @@ def _on_card(
     for stage, n_bytes in parts:
         left -= n_bytes
         if left < 0:
-            return Shortage(device=name, stage=stage, short_bytes=short)
-    return Shortage(
+            return FirstFailure(device=name, stage=stage, short_bytes=short)
+    return FirstFailure(
         device=name,
         stage="run",
         short_bytes=short,

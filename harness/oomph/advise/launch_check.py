@@ -14,7 +14,7 @@ from oomph.advise.launch_plan import Launch, slot_context
 from oomph.estimate.prediction import DeviceMemory, is_card
 from oomph.measure.logs import disagreement
 from oomph.measure.outcome import classify
-from oomph.measure.server_run import Boot, boot, find_server, phantom_arguments
+from oomph.measure.server_run import ServerRun, find_server, phantom_arguments, run_server
 from oomph.phantom.cards import phantom_cards
 from oomph.units import MIB, count
 
@@ -59,24 +59,24 @@ def check(
             cards = stack.enter_context(phantom_cards(phantom, llama_cpp=program.parent))
             environment |= cards.program_environment()
             arguments = phantom_arguments(len(cards.cards))
-        booted = boot(
+        run = run_server(
             script.absolute(),
             arguments=arguments,
             environment=environment,
             question=None if phantom else QUESTION,
         )
     return Check(
-        findings=held_against(launch, booted),
+        findings=held_against(launch, run),
         program=program,
         question=QUESTION,
-        answer=booted.answer,
+        answer=run.answer,
     )
 
 
-def held_against(launch: Launch, boot: Boot) -> tuple[LaunchFinding, ...]:
-    """Every promise that can be told from a boot; the first is that it starts."""
-    if boot.health_s is None:
-        ended = classify(boot.exit_code, boot.log, timed_out=boot.timed_out)
+def held_against(launch: Launch, run: ServerRun) -> tuple[LaunchFinding, ...]:
+    """Every promise that can be told from a run; the first is that it starts."""
+    if run.health_s is None:
+        ended = classify(run.exit_code, run.log, timed_out=run.timed_out)
         return (
             LaunchFinding(
                 what="starts",
@@ -85,24 +85,24 @@ def held_against(launch: Launch, boot: Boot) -> tuple[LaunchFinding, ...]:
                 holds=False,
             ),
         )
-    return (*_knobs(launch, boot), *_memory(launch, boot), *_end(boot))
+    return (*_knobs(launch, run), *_memory(launch, run), *_end(run))
 
 
-def _knobs(launch: Launch, boot: Boot) -> Iterator[LaunchFinding]:
-    config, reported = launch.config, boot.reported
+def _knobs(launch: Launch, run: ServerRun) -> Iterator[LaunchFinding]:
+    config, reported = launch.config, run.reported
     yield LaunchFinding(
-        what="starts", promised="yes", reported=f"healthy after {boot.health_s:.1f} s", holds=True
+        what="starts", promised="yes", reported=f"healthy after {run.health_s:.1f} s", holds=True
     )
-    slots, n_ctx = boot.slots or (None, None)
+    slots, n_ctx = run.slots or (None, None)
     wanted = slot_context(config)
     yield LaunchFinding(
         what="tokens in each slot",
         promised=f"{config.n_seq_max} × {count(wanted)}",
-        reported=f"{slots} × {count(n_ctx)}, over HTTP {count(boot.slot_n_ctx)}",
+        reported=f"{slots} × {count(n_ctx)}, over HTTP {count(run.slot_n_ctx)}",
         holds=slots == config.n_seq_max
         and n_ctx is not None
         and n_ctx >= wanted
-        and boot.slot_n_ctx == n_ctx,
+        and run.slot_n_ctx == n_ctx,
     )
     if config.n_expert_used is not None:
         yield LaunchFinding(
@@ -120,17 +120,17 @@ def _knobs(launch: Launch, boot: Boot) -> Iterator[LaunchFinding]:
     )
 
 
-def _memory(launch: Launch, boot: Boot) -> Iterator[LaunchFinding]:
+def _memory(launch: Launch, run: ServerRun) -> Iterator[LaunchFinding]:
     """Weights, caches and compute buffer of each card, or of the host where there is none, as
     llama.cpp printed them; what no log line prints is not compared."""
     devices = launch.prediction.memory.devices
     cards = [name for name in devices if is_card(name)]
     for device in cards or ["CPU"]:
-        yield from _device(device, devices[device], boot)
+        yield from _device(device, devices[device], run)
 
 
-def _device(device: str, memory: DeviceMemory, boot: Boot) -> Iterator[LaunchFinding]:
-    buffers = boot.buffers
+def _device(device: str, memory: DeviceMemory, run: ServerRun) -> Iterator[LaunchFinding]:
+    buffers = run.buffers
     parts: dict[str, tuple[int, Mapping[str, list[float]]]] = {
         "weights": (memory.weights_bytes, buffers.model_mib),
         "KV cache": (memory.kv_cache_bytes, buffers.kv_cache_mib),
@@ -151,12 +151,12 @@ def _device(device: str, memory: DeviceMemory, boot: Boot) -> Iterator[LaunchFin
             holds=abs(n_bytes / MIB - taken) <= ROUNDED_MIB,
         )
     if is_card(device):
-        yield _breakdown(device, (memory.total_bytes - memory.overhead_bytes) / MIB, boot)
+        yield _breakdown(device, (memory.total_bytes - memory.overhead_bytes) / MIB, run)
 
 
-def _breakdown(device: str, promised_mib: float, boot: Boot) -> LaunchFinding:
+def _breakdown(device: str, promised_mib: float, run: ServerRun) -> LaunchFinding:
     """llama.cpp's own sum for a card, in whole MiB."""
-    said = boot.breakdown_mib.get(device)
+    said = run.breakdown_mib.get(device)
     return LaunchFinding(
         what=f"{device} in the breakdown at the end, MiB",
         promised=f"{promised_mib:,.0f}",
@@ -165,10 +165,10 @@ def _breakdown(device: str, promised_mib: float, boot: Boot) -> LaunchFinding:
     )
 
 
-def _end(boot: Boot) -> Iterator[LaunchFinding]:
+def _end(run: ServerRun) -> Iterator[LaunchFinding]:
     yield LaunchFinding(
         what="ends when it is asked to",
         promised="0",
-        reported=str(boot.exit_code),
-        holds=boot.exit_code == 0,
+        reported=str(run.exit_code),
+        holds=run.exit_code == 0,
     )

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from oomph.advise.alternatives import SURE
 from oomph.advise.speeds import speeds
+from oomph.advise.verdict import SURE
 from oomph.architectures.rope import (
     RopeScaling,
     extension,
@@ -205,7 +205,7 @@ def _own_context(estimator: Estimator, knobs: Mapping[str, Any], profile: Profil
     on the card."""
     spec = estimator.model
     longest = longest_extension(spec) if profile.stretches else None
-    n_ctx = max(native_context(spec), longest.reach if longest and longest.is_published else 0)
+    n_ctx = max(native_context(spec), longest.n_ctx if longest and longest.is_published else 0)
     config = server_config(spec, {**knobs, "n_ctx": n_ctx})
     if estimator.gpu_memory_bytes is None or config.n_devices == 0:
         return n_ctx
@@ -267,7 +267,8 @@ def _best(
 def _seconds(estimator: Estimator, config: RunConfig) -> float | None:
     """Seconds for a prompt of half the context and an answer after it; None where no speed is
     known."""
-    half = speeds(estimator, config.with_(n_ctx=max(config.n_ctx // 2, 1)))
+    prompt = config.with_(n_ctx=max(config.n_ctx // 2, 1))
+    half = speeds(estimator, prompt, estimator.memory(prompt))
     return half.first_token_s + ANSWER / half.full.decode_tokens_per_s if half else None
 
 

@@ -4,22 +4,24 @@ Stands apart from the answer to one configuration: here the context is what is a
 everything that a user would trade for it.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from oomph.advise.alternatives import SURE
-from oomph.advise.answer import EVEN, max_context
 from oomph.advise.evidence import filled, is_of, like_its_program, settled
 from oomph.advise.quantizations import quantization_of, weight_bytes
+from oomph.advise.verdict import EVEN, SURE
 from oomph.architectures.rope import positions
+from oomph.architectures.spec import ModelSpec
 from oomph.calibrate.comparison import record_config
-from oomph.config import RunConfig
+from oomph.config import CONTEXT_STEP, RunConfig, padded_context
 from oomph.estimate.estimator import Estimator
+from oomph.estimate.prediction import Prediction
 from oomph.records.schema import Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reach:
+class ContextLimits:
     """How far one combination goes, in tokens. `n_expert_used` is None for a dense model.
 
     `sure_n_ctx` fits with 90 % probability and `even_n_ctx` with 50 %: 0 where not even the
@@ -40,7 +42,39 @@ class Reach:
     record_id: str | None
 
 
-def reaches(
+def longest_context(
+    estimator: Estimator, config: RunConfig, probability: float = SURE, *, limit: int | None = None
+) -> int:
+    """The largest n_ctx that fits with `probability`, other knobs as they are; 0 where none does.
+
+    Nothing longer is looked for than `limit`; None is as far as the model's positions go, or as was
+    asked.
+    """
+    if limit is None:
+        limit = max(positions(estimator.model).furthest, padded_context(config.n_ctx))
+    knobs = {name: value for name, value in config.to_dict().items() if name != "n_ctx"}
+    longest = estimator.cautious(probability).max_context(limit=limit, **knobs)
+    if estimator.gpu is None or estimator.has_exact_compute or not longest:
+        return longest
+
+    # the doubt about a buffer of an unknown graph grows with the context
+    def is_unlikely(steps: int) -> bool:
+        shorter = config.with_(n_ctx=steps * CONTEXT_STEP, n_depth=0)
+        return (estimator.predict(shorter, longest=False).fit_probability or 0.0) < probability
+
+    return CONTEXT_STEP * bisect_left(range(1, longest // CONTEXT_STEP + 1), True, key=is_unlikely)
+
+
+def within_positions(prediction: Prediction, model: ModelSpec) -> Prediction:
+    """The prediction with its largest context cut to what the model's positions allow, or to what
+    was asked."""
+    if prediction.max_context is None:
+        return prediction
+    furthest = max(positions(model).furthest, padded_context(prediction.config.n_ctx))
+    return replace(prediction, max_context=min(prediction.max_context, furthest))
+
+
+def context_limits(
     estimators: Iterable[Estimator],
     config: RunConfig,
     *,
@@ -48,7 +82,7 @@ def reaches(
     caches: Sequence[str],
     records: Sequence[Record] = (),
     limit: int | None = None,
-) -> Iterator[Reach]:
+) -> Iterator[ContextLimits]:
     """Every combination of model, number of experts and cache type, the other knobs as in `config`,
     as it is found.
 
@@ -60,10 +94,12 @@ def reaches(
         for n_expert_used in experts:
             for kind in caches:
                 asked = config.with_(n_expert_used=n_expert_used, type_k=kind, type_v=kind)
-                yield _reach(estimator, asked, own, furthest)
+                yield _limits(estimator, asked, own, furthest)
 
 
-def _reach(estimator: Estimator, config: RunConfig, records: Sequence[Record], limit: int) -> Reach:
+def _limits(
+    estimator: Estimator, config: RunConfig, records: Sequence[Record], limit: int
+) -> ContextLimits:
     asked = _any_context(settled(config, estimator.model))
     ran = [
         record
@@ -73,14 +109,14 @@ def _reach(estimator: Estimator, config: RunConfig, records: Sequence[Record], l
         and _asks_the_same(record, asked, estimator)
     ]
     longest = max(ran, key=lambda record: int(record.config["n_ctx"]), default=None)
-    return Reach(
+    return ContextLimits(
         quantization=quantization_of(estimator.model),
         weights_bytes=weight_bytes(estimator.model),
         n_expert_used=asked.n_expert_used,
         type_kv=config.type_k,
         limit=limit,
-        sure_n_ctx=max_context(estimator, config, SURE, limit=limit),
-        even_n_ctx=max_context(estimator, config, EVEN, limit=limit),
+        sure_n_ctx=longest_context(estimator, config, SURE, limit=limit),
+        even_n_ctx=longest_context(estimator, config, EVEN, limit=limit),
         ran_n_ctx=int(longest.config["n_ctx"]) if longest else None,
         ran_backend=longest.environment.backend if longest else None,
         record_id=longest.record_id if longest else None,

@@ -29,7 +29,7 @@ Square = tuple[int, int | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surface:
+class MemoryGrid:
     """One setting's predicted bytes on the cards, and by experts the largest context that is
     predicted to fit.
 
@@ -42,7 +42,7 @@ class Surface:
     frontier: Mapping[int | None, int]
 
 
-def surfaces(estimator: Estimator, records: Iterable[Record], *, most: int) -> list[Surface]:
+def memory_grids(estimator: Estimator, records: Iterable[Record], *, most: int) -> list[MemoryGrid]:
     """Of records of the estimator's model and card: the settings with the most points, at most
     `most` of them.
 
@@ -51,14 +51,14 @@ def surfaces(estimator: Estimator, records: Iterable[Record], *, most: int) -> l
     groups = [
         group for group in by_setting(records).values() if any(_tells(record) for record in group)
     ]
-    return [_surface(estimator, group) for group in sorted(groups, key=len, reverse=True)[:most]]
+    return [_grid(estimator, group) for group in sorted(groups, key=len, reverse=True)[:most]]
 
 
 def _tells(record: Record) -> bool:
     return record.outcome.label == "ok" or ran_out(record)
 
 
-def _surface(estimator: Estimator, records: Sequence[Record]) -> Surface:
+def _grid(estimator: Estimator, records: Sequence[Record]) -> MemoryGrid:
     by_experts: dict[int | None, RunConfig] = {}
     for record in records:
         by_experts.setdefault(
@@ -74,7 +74,7 @@ def _surface(estimator: Estimator, records: Sequence[Record]) -> Surface:
         if estimator.gpu_memory_bytes and config.n_devices:
             knobs = {knob: value for knob, value in config.to_dict().items() if knob != "n_ctx"}
             frontier[experts] = estimator.max_context(limit=BEYOND * contexts[-1], **knobs)
-    return Surface(
+    return MemoryGrid(
         record_ids=frozenset(record.record_id for record in records),
         n_bytes=n_bytes,
         frontier=frontier,

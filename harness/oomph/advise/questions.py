@@ -4,9 +4,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from oomph.advise.answer import Answer
-from oomph.advise.answer import answer as answer_of
-from oomph.advise.max_context import Reach, reaches
+from oomph.advise.answer import Answer, answer_of
+from oomph.advise.max_context import ContextLimits, context_limits
 from oomph.advise.quantizations import published_variants
 from oomph.architectures.catalogue import catalogue_names
 from oomph.calibrate.subject import Asked, asked_of
@@ -78,7 +77,7 @@ def max_context(
     limit: int | None = None,
     program: str = DEFAULT_PROGRAM,
     **knobs: Any,
-) -> list[Reach]:
+) -> list[ContextLimits]:
     """What is my maximum? The longest context for each quantization, number of experts and type of
     cache.
 
@@ -88,7 +87,7 @@ def max_context(
     asked = max_context_subject(model, gpu, memory_mib, calibration, said)
     found = read_records(records)
     return list(
-        all_reaches(model, asked, experts=experts, caches=caches, records=found, limit=limit)
+        limits_of_variants(model, asked, experts=experts, caches=caches, records=found, limit=limit)
     )
 
 
@@ -107,9 +106,9 @@ def max_context_subject(
     return asked
 
 
-def all_reaches(model: str, asked: Asked, **over: Any) -> Iterator[Reach]:
-    """`reaches` over the quantizations that `model` stands for."""
-    return reaches(_estimators(model, asked), asked.config, **over)
+def limits_of_variants(model: str, asked: Asked, **over: Any) -> Iterator[ContextLimits]:
+    """`context_limits` over the quantizations that `model` stands for."""
+    return context_limits(_estimators(model, asked), asked.config, **over)
 
 
 def _is_name(model: str) -> bool:

@@ -12,7 +12,7 @@ from oomph.advise.evidence import is_of, settled
 from oomph.calibrate.comparison import record_config, speed_observations
 from oomph.config import RunConfig
 from oomph.estimate.estimator import Estimator
-from oomph.estimate.prediction import SpeedEstimate
+from oomph.estimate.prediction import MemoryEstimate, SpeedEstimate
 from oomph.records.schema import Record
 
 Interval = tuple[float, float]
@@ -47,12 +47,12 @@ class MeasuredRate:
     record_id: str
 
 
-def speeds(estimator: Estimator, config: RunConfig) -> Speeds | None:
-    """None where no card is named and, on a machine without one, nothing was calibrated; and for
-    what cannot load."""
+def speeds(estimator: Estimator, config: RunConfig, memory: MemoryEstimate) -> Speeds | None:
+    """The speeds of `config`, which takes `memory`; None where no card is named and, on a machine
+    without one, nothing was calibrated; and for what cannot load."""
     n_ctx = config.deepest
     empty, prompt, decode = (
-        estimator.speed(config.with_(n_depth=n)) for n in (0, n_ctx // 2, n_ctx)
+        estimator.speed(config.with_(n_depth=n), memory=memory) for n in (0, n_ctx // 2, n_ctx)
     )
     if empty is None or prompt is None or decode is None:
         return None

@@ -114,7 +114,7 @@ class ClaimsFile(_Table):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tried:
+class ClaimRun:
     """One configuration: bytes on the cards as predicted, and the record of the run, filled to the
     end."""
 
@@ -154,13 +154,13 @@ def read_claims(path: Path) -> ClaimsFile:
         raise ConfigError(f"{path}: {key}: {first['msg'].lower()}; mend that key") from None
 
 
-def judge(claim: Claim, tried: Tried) -> ClaimVerdict:
-    """Whether the claim holds under the settings of `tried`."""
-    allocated = tried.allocated_bytes
+def judge(claim: Claim, run: ClaimRun) -> ClaimVerdict:
+    """Whether the claim holds under the settings of `run`."""
+    allocated = run.allocated_bytes
     if allocated is None:
         holds = claim.fits is False
-        return ClaimVerdict(holds=holds, reason=_failure(tried.record))
-    parts = _composition(tried.record, allocated)
+        return ClaimVerdict(holds=holds, reason=_failure(run.record))
+    parts = _composition(run.record, allocated)
     if claim.gb is None:
         return ClaimVerdict(holds=claim.fits is True, reason=f"it runs: {parts}")
     low, high = claim.gb
@@ -172,7 +172,7 @@ def judge(claim: Claim, tried: Tried) -> ClaimVerdict:
     )
 
 
-def judge_rule(rule: Rule, tried: Sequence[Tried]) -> ClaimVerdict:
+def judge_rule(rule: Rule, tried: Sequence[ClaimRun]) -> ClaimVerdict:
     """Whether the rule holds over a series that differs in `rule.varies` alone."""
     ran = [(int(getattr(each.config, rule.varies)), each.allocated_bytes) for each in tried]
     series = sorted((value, n_bytes) for value, n_bytes in ran if n_bytes is not None)

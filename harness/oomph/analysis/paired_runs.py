@@ -3,8 +3,8 @@
 Stands apart from `compare`, which holds predictions against records. Points pair by their knobs,
 their workload and their limits. A rate's interval is Welch's on the logarithms of the raw samples,
 a perplexity's that of the paired differences token by token; memory has none, since a peak is one
-number, and must move by UNTOLD to count. A knob that each side has one value of, and not the same
-one, is the change itself: points pair across it.
+number, and must move by UNDECIDED to count. Any knob that each side has one value of, and not the
+same one, is the change itself: points pair across it.
 """
 
 import json
@@ -18,7 +18,7 @@ from oomph.records.schema import Environment, Record, Timing
 from oomph.units import NOT_MEASURED
 
 LEVEL: Final = 0.95
-UNTOLD: Final = 0.01
+UNDECIDED: Final = 0.01
 """A quantity without an interval has changed if it moved by more than this fraction: a process's
 memory is never the same to the page."""
 LOWER_IS_BETTER: Final = ("bytes", "perplexity", "joules")
@@ -57,9 +57,9 @@ class Difference:
     @property
     def is_certain(self) -> bool:
         """Whether the interval leaves out "no change"; without one, whether it moved by more than
-        UNTOLD."""
+        UNDECIDED."""
         if self.low is None or self.high is None:
-            return abs(self.worse) > UNTOLD
+            return abs(self.worse) > UNDECIDED
         return not self.low <= 1 <= self.high
 
     def is_regression(self, threshold: float) -> bool:

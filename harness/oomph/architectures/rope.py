@@ -41,7 +41,7 @@ class RopeScaling:
     reason: str
 
     @property
-    def reach(self) -> int:
+    def n_ctx(self) -> int:
         """Tokens that the scaled positions cover."""
         return int(self.original_context_length * self.factor)
 
@@ -92,7 +92,7 @@ def native_context(spec: ModelSpec) -> int:
     it says.
     """
     own = own_scaling(spec)
-    return max(spec.n_ctx_train, own.reach if own and own.type == "yarn" else 0)
+    return max(spec.n_ctx_train, own.n_ctx if own and own.type == "yarn" else 0)
 
 
 def longest_extension(spec: ModelSpec) -> RopeScaling | None:
@@ -242,6 +242,6 @@ def positions(model: ModelSpec) -> Positions:
     scaling = longest_extension(model)
     return Positions(
         native=native_context(model),
-        extended=scaling.reach if scaling else None,
+        extended=scaling.n_ctx if scaling else None,
         is_published=scaling is not None and scaling.is_published,
     )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from oomph.bundle import installer
 from oomph.bundle.packages import Target, checkout_of, fetch_wheels, own_wheel
@@ -58,6 +58,19 @@ class Contents:
     cards: Sequence[Version] = ()
     system_cuda: bool = False
     sweeps: Path | None = None
+
+    @classmethod
+    def named(
+        cls, *, python: str, cuda: bool, cards: str | None, system_cuda: bool, sweeps: Path | None
+    ) -> Self:
+        """The contents by `parse_cards`' text, with the checkout's sweeps where none are named."""
+        return cls(
+            python=python,
+            cuda=cuda,
+            cards=parse_cards(cards),
+            system_cuda=system_cuda,
+            sweeps=sweeps or checkout_sweeps(),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

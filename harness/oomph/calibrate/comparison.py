@@ -1,4 +1,4 @@
-"""Predictions beside measurements: one line a quantity of a record.
+"""Predictions beside measurements: one line per quantity of a record.
 
 The only place, with the fit, where `estimate` and what was measured meet. Buffers are compared as
 llama.cpp printed them, memory as the probes saw it, rates as the median of the raw samples; what a
@@ -16,7 +16,7 @@ from oomph.calibrate.observations import SpeedObservation
 from oomph.config import KNOBS, LOAD_KNOBS, RunConfig
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.estimator import Estimator
-from oomph.estimate.overhead import host_bytes
+from oomph.estimate.overhead import resident_bytes
 from oomph.estimate.prediction import MemoryEstimate, is_card
 from oomph.estimate.speed import interval_width, speed_question
 from oomph.records.disturbance import counting_samples
@@ -196,7 +196,9 @@ def _probe_lines(
     resident = measured_host_bytes(record)
     if resident is not None:
         width = coefficients.interval_widths.get("host_bytes", {}).get("calibrated")
-        yield _line(record, "host_bytes", "host", host_bytes(memory, coefficients), resident, width)
+        yield _line(
+            record, "host_bytes", "host", resident_bytes(memory, coefficients), resident, width
+        )
 
 
 def _line(

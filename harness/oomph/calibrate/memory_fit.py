@@ -23,7 +23,7 @@ from oomph.calibrate.left_out import LeftOut, Quantity, interval_scale
 from oomph.calibrate.result import FittedCoefficient, fitted_coefficients, known_together
 from oomph.estimate.coefficients import Coefficients, Definition, definitions
 from oomph.estimate.estimator import Estimator
-from oomph.estimate.overhead import context_bytes, host_bytes
+from oomph.estimate.overhead import context_bytes, resident_bytes
 from oomph.gpus import GpuSpec
 from oomph.records.schema import Record
 from oomph.units import MIB
@@ -124,7 +124,9 @@ def _host_points(estimator: Estimator, records: Sequence[Record]) -> Iterator[_P
         measured = measured_host_bytes(record)
         if measured is not None:
             memory = estimator.memory(record_config(record))
-            yield _Point(**_origin(record), measured=measured, predict=partial(host_bytes, memory))
+            yield _Point(
+                **_origin(record), measured=measured, predict=partial(resident_bytes, memory)
+            )
 
 
 def _origin(record: Record) -> dict[str, str]:

@@ -46,7 +46,7 @@ def _answer(
     host_bandwidth: HostBandwidthOption = None,
     lang: LanguageOption = "en",
     as_json: Annotated[
-        bool, typer.Option("--json", help="one JSON object a number of experts, a line each")
+        bool, typer.Option("--json", help="one JSON object per number of experts, one per line")
     ] = False,
     *,
     said: "Said",
@@ -55,13 +55,11 @@ def _answer(
     from oomph.advise.questions import answers
     from oomph.calibrate.subject import asked_of
     from oomph.config import knob_values
-    from oomph.estimate.machine import told_machine
+    from oomph.estimate.machine import machine_of
     from oomph.records.store import read_records
     from oomph.views.answer import answer_json
-    from oomph.views.language import checked_language
 
-    checked_language(lang)
-    machine = told_machine(system, power_limit, host_bandwidth)
+    machine = machine_of(system, power_limit, host_bandwidth)
     asked = asked_of(model, gpu, gpu_mem, calibration, said, machine)
     experts = knob_values("n_expert_used", n_expert_used)
     found = answers(asked, experts, read_records(records or []))

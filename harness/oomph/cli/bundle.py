@@ -1,6 +1,7 @@
 """`oomph bundle`: everything for a machine without a network, in parts that can be carried."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -42,31 +43,16 @@ def _bundle(
 ) -> None:
     """Pack oomph, its wheels, llama.cpp, the demo model and the sweeps; `DIR/install /opt/oomph`
     sets them up there."""
-    from oomph.bundle.write import (
-        Contents,
-        checkout_sweeps,
-        parse_cards,
-        parse_part_size,
-        write_bundle,
-    )
+    from oomph.bundle.write import Contents, parse_part_size, write_bundle
 
-    contents = Contents(
-        python=python,
-        cuda=cuda,
-        cards=parse_cards(cuda_arch),
-        system_cuda=system_cuda,
-        sweeps=sweeps or checkout_sweeps(),
+    contents = Contents.named(
+        python=python, cuda=cuda, cards=cuda_arch, system_cuda=system_cuda, sweeps=sweeps
     )
-    bundle = write_bundle(
-        folder,
-        contents,
-        part_bytes=parse_part_size(parts),
-        say=lambda text: typer.echo(text, err=True),
-    )
-    _tell(bundle, folder)
+    part_bytes, say = parse_part_size(parts), partial(typer.echo, err=True)
+    _print(write_bundle(folder, contents, part_bytes=part_bytes, say=say), folder)
 
 
-def _tell(bundle: "Bundle", folder: Path) -> None:
+def _print(bundle: "Bundle", folder: Path) -> None:
     for part in bundle.parts:
         typer.echo(f"{part.n_bytes / 1e6:6,.1f} MB  {part.name}")
     typer.echo(f"{sum(part.n_bytes for part in bundle.parts) / 1e6:6,.1f} MB  {bundle.title}")

@@ -19,7 +19,7 @@ def _claims(
     """Hold claims about memory against the estimate and the phantom of the card that they are
     about."""
     from oomph.analysis.claims import read_claims
-    from oomph.analysis.claims_tried import try_claims
+    from oomph.analysis.claims_measured import try_claims
     from oomph.cli.output import print_table
     from oomph.measure.bench import open_bench
     from oomph.records.store import Store

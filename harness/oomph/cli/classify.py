@@ -35,7 +35,7 @@ def _classify(
     ] = None,
 ) -> None:
     """Say how a llama.cpp run ended: which out-of-memory, or what else, and the next step."""
-    from oomph.advise.remedy import classify_log
+    from oomph.advise.failed_run import classify_log
     from oomph.views.outcome import outcome_json, outcome_lines
 
     lines = _read_lines(log)

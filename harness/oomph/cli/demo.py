@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from oomph.cli.report import print_remarks
 from oomph.cli.sweep import run_sweep
 
 if TYPE_CHECKING:
@@ -33,14 +34,14 @@ def demo(
     from oomph.models.demo import demo_sweep
     from oomph.records.environment import machine_name
     from oomph.records.store import read_records
-    from oomph.views.report import write_report
+    from oomph.views.report import write_pages
     from oomph.views.reporting import report_on
 
     folder = out or Path("results") / machine_name() / "demo"
     run_sweep(Sweep.load(spec or demo_sweep()), folder)
     records = read_records([folder])
     report = report_on(records, calibrate=True)
-    page = write_report(report, folder)
+    page = write_pages(report, folder)
     _tell(records, report)
     typer.echo(f"The page: {page}")
     if open_page:
@@ -51,6 +52,7 @@ def _tell(records: "list[Record]", report: "Report") -> None:
     from oomph.cli.output import print_table
     from oomph.views.tables import experts_table, outcomes_table
 
+    print_remarks(report)
     for table in (experts_table(records), outcomes_table(records)):
         if table.rows:
             print_table(table)

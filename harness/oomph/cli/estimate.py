@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,7 @@ from oomph.cli.named import HostBandwidthOption, PowerLimitOption, SystemOption
 if TYPE_CHECKING:
     from oomph.config import RunConfig
     from oomph.estimate.estimator import Estimator
+    from oomph.estimate.prediction import Prediction
     from oomph.programs.said import Said
     from oomph.views.estimates import Answer
 
@@ -63,7 +64,7 @@ def _estimate(
     power_limit: PowerLimitOption = None,
     host_bandwidth: HostBandwidthOption = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="one JSON object a configuration, a line each")
+        bool, typer.Option("--json", help="one JSON object per configuration, one per line")
     ] = False,
     *,
     said: "Said",
@@ -71,9 +72,8 @@ def _estimate(
     """Predict memory, fit and speed of a model without loading it. Knobs are llama.cpp's."""
     from oomph.calibrate.subject import named_estimator
     from oomph.cli.knobs import asked_knobs
-    from oomph.estimate.machine import told_machine
+    from oomph.estimate.machine import machine_of
 
-    machine = told_machine(system, power_limit, host_bandwidth)
     asked = asked_knobs(said, grid or [], configs)
     estimator, origin = named_estimator(
         model,
@@ -83,7 +83,7 @@ def _estimate(
         on_host=any(each.knobs.get("n_devices") == 0 for each in asked),
         build=build,
         unified_memory=unified_memory,
-        machine=machine,
+        machine=machine_of(system, power_limit, host_bandwidth),
     )
     _print(estimator, asked, origin, is_one=not (grid or configs), as_json=as_json)
 
@@ -110,12 +110,12 @@ def _answers(
 ) -> "Iterator[tuple[RunConfig, Answer]]":
     """A prediction for each configuration, or why the model cannot have it; the others are answered
     all the same."""
-    from oomph.advise.answer import within_reach
+    from oomph.advise.max_context import within_positions
     from oomph.errors import OomphError
 
     for config in asked:
         try:
-            yield config, within_reach(estimator.predict(config), estimator.model)
+            yield config, within_positions(estimator.predict(config), estimator.model)
         except OomphError as error:
             yield config, str(error)
 
@@ -128,10 +128,9 @@ def _print_json(
     strict: bool,
     calibration: str | None,
 ) -> None:
-    from oomph.advise.citations import cited
     from oomph.errors import ConfigError
     from oomph.views.asked import asked_json
-    from oomph.views.estimates import citations_json, prediction_json, refusal_json
+    from oomph.views.estimates import refusal_json
 
     for said, (config, answer) in zip(asked, _answers(estimator, configs), strict=True):
         if isinstance(answer, str):
@@ -139,12 +138,21 @@ def _print_json(
                 raise ConfigError(answer)
             line = refusal_json(estimator.model.name, config, answer)
         else:
-            line = prediction_json(answer)
-            line["calibration"] = calibration
-            line["machine"] = estimator.machine.to_dict()
-            line["measured"] = citations_json(cited(estimator, config))
-            line["warnings"] = list(dict.fromkeys((*line["warnings"], *estimator.model.notes)))
+            line = _line(estimator, answer) | {"calibration": calibration}
         sys.stdout.write(json.dumps(line | {"asked_as": asked_json(said, config)}) + "\n")
+
+
+def _line(estimator: "Estimator", prediction: "Prediction") -> dict[str, Any]:
+    """The prediction for programs, with what was measured of it and what its estimator rests on."""
+    from oomph.advise.citations import cited
+    from oomph.views.estimates import citations_json, prediction_json
+
+    line = prediction_json(prediction)
+    return line | {
+        "machine": estimator.machine.to_dict(),
+        "measured": citations_json(cited(estimator, prediction.config)),
+        "warnings": list(dict.fromkeys((*line["warnings"], *estimator.model.notes))),
+    }
 
 
 def _print_grid(estimator: "Estimator", said: "Said", asked: "list[RunConfig]") -> None:
@@ -169,13 +177,13 @@ def _notes(estimator: "Estimator", answers: "list[tuple[RunConfig, Answer]]") ->
 
 
 def _print_one(estimator: "Estimator", said: "Said", asked: "list[RunConfig]") -> None:
-    from oomph.advise.answer import within_reach
     from oomph.advise.citations import cited
+    from oomph.advise.max_context import within_positions
     from oomph.cli.output import print_table
     from oomph.views.asked import asked_paragraph
     from oomph.views.estimates import citation_lines, devices_table, summary_lines
 
-    prediction = within_reach(estimator.predict(asked[0]), estimator.model)
+    prediction = within_positions(estimator.predict(asked[0]), estimator.model)
     typer.echo(asked_paragraph(said, asked[0]))
     print_table(devices_table(prediction))
     for line in (*summary_lines(prediction), *(f"note: {note}" for note in estimator.model.notes)):

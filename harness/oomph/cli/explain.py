@@ -41,7 +41,6 @@ def _explain(
     tiers; n_ctx left out is 32,768, or the model's own if less."""
     from oomph.records.store import read_records
     from oomph.views.explain import explain_text, topic_of
-    from oomph.views.language import checked_language
 
     subject = topic_of(
         model,
@@ -51,4 +50,4 @@ def _explain(
         calibration=calibration,
         records=read_records(records or []),
     )
-    typer.echo(explain_text(topic, subject, checked_language(lang)), nl=False)
+    typer.echo(explain_text(topic, subject, lang), nl=False)

@@ -42,7 +42,7 @@ def _gpus(
         str | None, typer.Argument(help="any spelling: 4090, RTX 4090, NVIDIA GeForce RTX 4090")
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="one JSON object a card, a line each")
+        bool, typer.Option("--json", help="one JSON object per card, one per line")
     ] = False,
 ) -> None:
     """List the cards that are known, or show one with the sources of its figures."""

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from oomph.cli.phantom import PhantomOption
+from oomph.cli.report import print_remarks
 
 if TYPE_CHECKING:
+    from oomph.analysis.first_card.day import Day
     from oomph.analysis.first_card.opening import FirstDay
     from oomph.analysis.first_card.verdict import DayVerdict
     from oomph.measure.first_card.visit import VisitEvent
@@ -98,18 +100,25 @@ def _judge(day: "FirstDay", *, keeps: bool) -> None:
     """The verdict, printed, and the page; what a real card taught is kept for `oomph estimate`."""
     from oomph.advise.citations import keep_measured
     from oomph.analysis.first_card.day import read_day
-    from oomph.views.report import write_report
-    from oomph.views.reporting import day_report
 
     read = read_day(day.folder)
     _print_verdict(read.verdict)
     _keep_calibration(day, read.verdict, keeps=keeps)
     for path in keep_measured(read.verdict.records) if keeps else ():
         typer.echo(f"measured runs kept in {path}; oomph estimate cites them for this card")
-    typer.echo(f"The page: {write_report(day_report(read), day.folder)}")
+    _write_page(read, day.folder)
     typer.echo(
         f"To give it to others without what names you: oomph export {day.folder} --share FILE"
     )
+
+
+def _write_page(day: "Day", folder: Path) -> None:
+    from oomph.views.report import write_pages
+    from oomph.views.reporting import day_report
+
+    made = day_report(day)
+    print_remarks(made)
+    typer.echo(f"The page: {write_pages(made, folder)}")
 
 
 def _print_verdict(found: "DayVerdict") -> None:

@@ -2,13 +2,18 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from oomph.cli.named import ProgramOption
 from oomph.cli.phantom import PhantomOption
 from oomph.programs.said import DEFAULT_PROGRAM
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from oomph.config import RunConfig
 
 
 def register(app: typer.Typer) -> None:
@@ -34,28 +39,46 @@ def _frontier(
         Path | None,
         typer.Option(help="folder for records and frontier.md; started again, it goes on"),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a combination")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="one JSON object per combination")
+    ] = False,
 ) -> None:
     """Find the largest context that runs when it is filled to the end, by loading and filling
     it."""
     from oomph.architectures.source import read_model
-    from oomph.calibrate.frontiers import combinations, find_frontiers
+    from oomph.calibrate.frontiers import combinations
     from oomph.config import knob_values
-    from oomph.measure.bench import open_bench
     from oomph.programs.said import Said, checked_program
     from oomph.views.asked import asked_paragraph
-    from oomph.views.run_lines import frontier_json, frontier_line, write_frontiers
 
     axes = {"n_expert_used": n_expert_used, "flash_attn": flash_attn, "n_ubatch": n_ubatch}
     values = {knob: knob_values(knob, text) for knob, text in axes.items()}
     values["type_kv"] = knob_values("type_k", type_kv)
     said = Said(program=checked_program(program), knobs={"n_cpu_moe": n_cpu_moe})
-    configs, found = combinations(values, said, read_model(model)), []
+    configs = combinations(values, said, read_model(model))
     besides = ("n_ctx", "type_k", "type_v", "n_devices", *axes)
-    remarks = [asked_paragraph(said, configs[0], besides=besides)]
+    typer.echo(asked_paragraph(said, configs[0], besides=besides), err=True)
+    _find(model, configs, phantom, limit=limit, out=out, as_json=as_json)
+
+
+def _find(
+    model: str,
+    configs: "Sequence[RunConfig]",
+    phantom: str | None,
+    *,
+    limit: int,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Print each frontier as it is found, and leave the table of all in `out`."""
+    from oomph.calibrate.frontiers import find_frontiers
+    from oomph.measure.bench import open_bench
+    from oomph.views.run_lines import frontier_json, frontier_line, write_frontiers
+
+    found = []
     with open_bench(phantom) as bench:
-        for remark in filter(None, (*remarks, bench.remark)):
-            typer.echo(remark, err=True)
+        if bench.remark:
+            typer.echo(bench.remark, err=True)
         for each in find_frontiers(model, configs, bench, limit=limit, out=out):
             found.append(each)
             typer.echo(json.dumps(frontier_json(each)) if as_json else frontier_line(each))

@@ -62,7 +62,7 @@ def _launch(
 
 
 def _tell(out: Path, launch: "Launch", files: "LaunchFiles") -> None:
-    from oomph.views.launch.saying import about
+    from oomph.views.launch.spelling import about
 
     for line in about(launch):
         typer.echo(line)
@@ -77,7 +77,7 @@ def _check(out: Path, launch: "Launch", *, server: Path | None, phantom: str | N
     from oomph.advise.launch_check import check
     from oomph.cli.output import print_table
     from oomph.views.launch.files import SCRIPT
-    from oomph.views.launch.tried import findings_table
+    from oomph.views.launch.findings import findings_table
 
     done = check(launch, out / SCRIPT, server=server, phantom=phantom)
     print_table(findings_table(done.findings))

@@ -10,7 +10,7 @@ from oomph.cli.knob_options import takes_knobs
 from oomph.cli.named import CalibrationOption, GpuMemoryOption, GpuOption, LanguageOption
 
 if TYPE_CHECKING:
-    from oomph.advise.max_context import Reach
+    from oomph.advise.max_context import ContextLimits
     from oomph.calibrate.subject import Asked
     from oomph.programs.said import Said
 
@@ -44,20 +44,18 @@ def _max_context(
     calibration: CalibrationOption = None,
     lang: LanguageOption = "en",
     as_json: Annotated[
-        bool, typer.Option("--json", help="one JSON object a combination, a line each")
+        bool, typer.Option("--json", help="one JSON object per combination, one per line")
     ] = False,
     *,
     said: "Said",
 ) -> None:
     """The longest context that fits, and that was seen to run full, for each combination."""
-    from oomph.advise.questions import all_reaches, max_context_subject
+    from oomph.advise.questions import limits_of_variants, max_context_subject
     from oomph.config import knob_values
     from oomph.records.store import read_records
-    from oomph.views.language import checked_language
 
-    checked_language(lang)
     asked = max_context_subject(model, gpu, gpu_mem, calibration, said)
-    found = all_reaches(
+    found = limits_of_variants(
         model,
         asked,
         experts=knob_values("n_expert_used", n_expert_used),
@@ -68,18 +66,18 @@ def _max_context(
     (_print_json if as_json else _print)(asked, list(found), lang)
 
 
-def _print_json(asked: "Asked", found: "list[Reach]", lang: str) -> None:
+def _print_json(asked: "Asked", found: "list[ContextLimits]", lang: str) -> None:
     from oomph.architectures.rope import positions
     from oomph.views.asked import asked_json
-    from oomph.views.max_context import reach_json
+    from oomph.views.max_context import context_limits_json
 
     furthest = positions(asked.estimator.model)
     asked_as = {"asked_as": asked_json(asked.said, asked.config)}
     for each in found:
-        typer.echo(json.dumps(reach_json(each, furthest) | asked_as))
+        typer.echo(json.dumps(context_limits_json(each, furthest) | asked_as))
 
 
-def _print(asked: "Asked", found: "list[Reach]", lang: str) -> None:
+def _print(asked: "Asked", found: "list[ContextLimits]", lang: str) -> None:
     from oomph.architectures.rope import positions
     from oomph.cli.output import print_table
     from oomph.views.asked import asked_paragraph

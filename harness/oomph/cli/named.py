@@ -37,7 +37,15 @@ HostBandwidthOption = Annotated[
         help="RAM for what is on the host: GB/s, or DDR5-6000 (DDR4-3200x8: 8 channels)",
     ),
 ]
-LanguageOption = Annotated[str, typer.Option("--lang", help="en or ru")]
+
+
+def _language(code: str) -> str:
+    from oomph.views.language import checked_language
+
+    return checked_language(code)
+
+
+LanguageOption = Annotated[str, typer.Option("--lang", help="en or ru", callback=_language)]
 ProgramOption = Annotated[
     str,
     typer.Option(

@@ -33,7 +33,7 @@ def export(
     folder: Folder,
     to: Annotated[Path, typer.Argument(help="The table to write: a .csv or .parquet file.")],
 ) -> None:
-    """Write the records as a table, one row a timing."""
+    """Write the records as a table, one row per timing."""
     from oomph.records.frames import write_frame
     from oomph.records.store import Store
 
@@ -67,7 +67,7 @@ def rerun(
 ) -> None:
     """Measure a recorded point again: the same model, knobs, work and limits, on its kind of card
     if that is here."""
-    from oomph.calibrate.places import open_rerun
+    from oomph.calibrate.sweep_runner import open_rerun
     from oomph.cli.sweep import follow
     from oomph.measure.rerun import find_record
     from oomph.records.store import Store

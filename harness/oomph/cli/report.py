@@ -2,9 +2,12 @@
 
 import webbrowser
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from oomph.views.report import Report
 
 
 def register(app: typer.Typer) -> None:
@@ -43,17 +46,18 @@ def report(
     lang: Annotated[str, typer.Option("--lang", help="en or ru, of the headline")] = "en",
 ) -> None:
     """Write report.html (one file, no network), report.md and figures/ from measured records."""
-    from oomph.views.reporting import write_report
+    from oomph.views.report import write_pages
+    from oomph.views.reporting import report_of
 
-    page = write_report(
-        folders,
-        out,
-        model=model,
-        calibrate=calibrate,
-        png=png,
-        scripts=scripts,
-        language=lang,
-    )
+    made = report_of(folders, model=model, calibrate=calibrate, language=lang)
+    print_remarks(made)
+    page = write_pages(made, out or folders[0], png=png, scripts=scripts)
     typer.echo(page)
     if open_page:
         webbrowser.open(page.resolve().as_uri())
+
+
+def print_remarks(made: "Report") -> None:
+    """What the report lacks, and why, on standard error."""
+    for remark in made.remarks:
+        typer.echo(f"oomph: {remark}", err=True)

@@ -1,17 +1,20 @@
 """`oomph sweep`: measure what a sweep file asks for, point by point, and say how far it is."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from oomph.calibrate.places import Cluster, Where, open_runner
+from oomph.calibrate.sweep_runner import Cluster, Where, open_runner
 from oomph.cli.knob_options import takes_knobs
 from oomph.cli.phantom import PhantomOption
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from rich.progress import Progress
 
     from oomph.measure.runner import Runner
     from oomph.measure.sweep import Sweep
@@ -51,7 +54,7 @@ def sweep(
     workers: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Workers at once, at most; by default one a card, and one on a CPU."
+            min=1, help="Workers at once, at most; by default one per card, and one on a CPU."
         ),
     ] = None,
     executor: Annotated[
@@ -142,9 +145,25 @@ def follow(
     """Print each record as it comes, under a progress bar on a terminal, and where the time went;
     their number.
 
-    What the cards do not tell is said once. `names_cards` says on which of the machine's cards each
-    was measured.
+    `names_cards` says on which of the machine's cards each was measured.
     """
+    from oomph.views.timings import time_in_words
+
+    count, done, progress = 0, list["Record"](), _progress()
+    show = partial(progress.console.print, markup=False, soft_wrap=True)
+    with progress:
+        task = progress.add_task("points", total=n_pending)
+        for count, record, lines in _lines(records, store, n_pending, names_cards=names_cards):
+            show("\n".join(lines))
+            progress.update(task, completed=count)
+            done.append(record)
+    if any(record.wall_ns for record in done):
+        show(f"The points took {time_in_words(done)}")
+    return count
+
+
+def _progress() -> "Progress":
+    """A bar with what is done and what is left, on a terminal only."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -154,32 +173,25 @@ def follow(
         TimeRemainingColumn,
     )
 
+    console, text = Console(file=sys.stdout, highlight=False), TextColumn("{task.description}")
+    columns = (text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, disable=not console.is_terminal)
+
+
+def _lines(
+    records: "Iterator[Record]", store: "Store", n_pending: int, *, names_cards: bool
+) -> "Iterator[tuple[int, Record, list[str]]]":
+    """The number of points so far, the record, and its lines; what the cards do not report is in
+    them once."""
     from oomph.measure.drift_check import is_repeat
     from oomph.views.readings import unread_reasons
     from oomph.views.run_lines import record_line
-    from oomph.views.timings import time_in_words
 
-    console, count, done, told = Console(file=sys.stdout, highlight=False), 0, [], set[str]()
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("points", total=n_pending)
-        for record in records:
-            count += not is_repeat(record)
-            if count == 1 and store.healed:
-                console.print(store.healed, markup=False, soft_wrap=True)
-            line = record_line(record, names_cards=names_cards)
-            console.print(f"[{count}/{n_pending}] {line}", markup=False, soft_wrap=True)
-            for reason in unread_reasons(record):
-                if reason not in told:
-                    console.print(f"NOTE {reason}", markup=False, soft_wrap=True)
-                told.add(reason)
-            progress.update(task, completed=count)
-            done.append(record)
-    if any(record.wall_ns for record in done):
-        console.print(f"The points took {time_in_words(done)}", markup=False, soft_wrap=True)
-    return count
+    count, noted = 0, set[str]()
+    for record in records:
+        count += not is_repeat(record)
+        healed = [store.healed] if count == 1 and store.healed else []
+        line = f"[{count}/{n_pending}] {record_line(record, names_cards=names_cards)}"
+        reasons = [reason for reason in unread_reasons(record) if reason not in noted]
+        noted.update(reasons)
+        yield count, record, [*healed, line, *(f"NOTE {reason}" for reason in reasons)]

@@ -26,7 +26,7 @@ class _Sample:
 
 
 @dataclass(slots=True)
-class Elastic:
+class AffineSizes:
     """The replays of one topology. `is_rigid` where they do not lie on lines: then each context is
     a replay."""
 

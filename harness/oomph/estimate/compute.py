@@ -13,7 +13,7 @@ from typing import Final
 
 from oomph.architectures.spec import ModelSpec
 from oomph.errors import ModelFileError
-from oomph.estimate.affine_sizes import Elastic
+from oomph.estimate.affine_sizes import AffineSizes
 from oomph.estimate.allocator import AllocationProgram, Packing
 from oomph.estimate.backends import alignment, alloc_bytes
 from oomph.estimate.build import LATEST, Build
@@ -70,7 +70,7 @@ class ComputeModel:
             "rope.scaling.original_context_length", model.n_ctx_train
         )
         self._packings: dict[object, Packing] = {}
-        self._elastics: dict[object, Elastic] = {}
+        self._affine: dict[object, AffineSizes] = {}
         self._selections: dict[object, Selection] = {}
         self._fuses: dict[object, bool] = {}
         self._settles: dict[object, int] = {}
@@ -178,16 +178,16 @@ class ComputeModel:
         self, setup: Setup, n_tokens: int, n_outputs: int, selection: Selection
     ) -> Packing | None:
         """The packing of a graph of some layers; None where leaving out the others could matter."""
-        elastic = self._elastic(setup, n_tokens, n_outputs, selection)
-        if elastic.is_known:
-            program, sizes, alike = elastic.at(setup.sizes.cells)
+        affine = self._affine_sizes(setup, n_tokens, n_outputs, selection)
+        if affine.is_known:
+            program, sizes, alike = affine.at(setup.sizes.cells)
         else:
             composed = self._program(setup, n_tokens, n_outputs, selection)
             if composed is None:
                 return None
             program, sizes = composed
             alike = program.likeness()
-            elastic.learn(setup.sizes.cells, program, sizes)
+            affine.learn(setup.sizes.cells, program, sizes)
         packing = program.run(
             sizes, alike, [alignment(device) for device in setup.placement.backends]
         )
@@ -195,9 +195,9 @@ class ComputeModel:
         states = dict(zip(marked, packing.states, strict=True))
         return packing if all(states[a] == states[b] for a, b in selection.must_agree) else None
 
-    def _elastic(
+    def _affine_sizes(
         self, setup: Setup, n_tokens: int, n_outputs: int, selection: Selection
-    ) -> Elastic:
+    ) -> AffineSizes:
         """What is known of the graph at other contexts; a graph whose operators depend on the
         context is rigid."""
         sizes, hparams = setup.sizes, setup.hparams
@@ -216,11 +216,11 @@ class ComputeModel:
             sizes.n_seqs,
             sizes.cells > self._n_ctx_before_rope,
         )
-        if key not in self._elastics:
-            self._elastics[key] = Elastic(
+        if key not in self._affine:
+            self._affine[key] = AffineSizes(
                 is_rigid=any(layer.index_width for layer in hparams.layers)
             )
-        return self._elastics[key]
+        return self._affine[key]
 
     def _program(
         self, setup: Setup, n_tokens: int, n_outputs: int, selection: Selection

@@ -25,7 +25,13 @@ from oomph.estimate.likelihood import fit_probability, reserve_bytes
 from oomph.estimate.machine import LINUX, Machine
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.overhead import overhead_bytes, pool_key
-from oomph.estimate.prediction import MemoryEstimate, Prediction, SpeedEstimate, is_card
+from oomph.estimate.prediction import (
+    MemoryEstimate,
+    Prediction,
+    Refused,
+    SpeedEstimate,
+    is_card,
+)
 from oomph.estimate.speed import check_depth, predict_speed, speed_question, spilled_share
 from oomph.estimate.work import Work, forward_work, work_key
 from oomph.gpus import GpuSpec
@@ -133,6 +139,7 @@ class Estimator:
             model=self.model.name,
             config=config,
             memory=memory,
+            refused=next((kind for kind, _ in self._refusals(config)), None),
             fits=fits,
             fit_probability=self._fit_probability(memory, config) if knows_card else None,
             max_context=self._max_context(config) if knows_card and longest else None,
@@ -149,11 +156,21 @@ class Estimator:
         """What `config` takes on every device, with what llama.cpp prints nowhere (overhead)."""
         return self._with_overhead(self._memory.estimate(config), config)
 
-    def speed(self, config: RunConfig) -> SpeedEstimate | None:
-        """`predict`'s speed alone; ConfigError for an `n_depth` beyond what a sequence holds."""
+    def speed(
+        self, config: RunConfig, *, memory: MemoryEstimate | None = None
+    ) -> SpeedEstimate | None:
+        """`predict`'s speed alone; ConfigError for an `n_depth` beyond what a sequence holds.
+
+        `memory` is the estimate of `config` (at whatever depth) where it was computed before.
+        """
         check_depth(config)
-        speed = self._speed(config, self.memory(config))
+        speed = self._speed(config, memory or self.memory(config))
         return None if isinstance(speed, str) else speed
+
+    @property
+    def has_exact_compute(self) -> bool:
+        """Whether the architecture's graph is declared, so that the compute buffers are exact."""
+        return self._memory.is_known
 
     def predict_many(self, configs: Iterable[RunConfig]) -> Iterator[Prediction]:
         """`predict` for each configuration; what they share is computed once."""
@@ -222,8 +239,8 @@ class Estimator:
             return "a CPU's speed is known once oomph calibrate has measured it"
         if config.n_devices and self.gpu is None:
             return "the speed depends on the card: name a GPU"
-        if refusal := next(self._memory.refusals(config, self._memory.setup(config)), None):
-            return refusal
+        for _, sentence in self._refusals(config):
+            return sentence
         if self.unified_memory or self.gpu_memory_bytes is None:
             return None
         for name, device in memory.devices.items():
@@ -234,6 +251,9 @@ class Estimator:
                     f"{mib(self.gpu_memory_bytes)}"
                 )
         return None
+
+    def _refusals(self, config: RunConfig) -> Iterator[tuple[Refused, str]]:
+        return self._memory.refusals(config, self._memory.setup(config))
 
     def _overhead(self, config: RunConfig) -> Mapping[str, int]:
         """Bytes by card of what llama.cpp prints nowhere, never less for a longer context; none for
@@ -263,18 +283,19 @@ class Estimator:
         gpu: GpuSpec | None = None,
         gpu_memory_bytes: int | None = None,
         coefficients: Coefficients | None = None,
-    ) -> "Estimator":
+    ) -> Self:
         """The same question with what is given in place of its own; another card comes with its own
-        memory."""
-        return Estimator(
-            model or self.model,
-            gpu or self.gpu,
-            coefficients=coefficients or self.coefficients,
-            build=self._build,
-            machine=self.machine,
-            gpu_memory_bytes=gpu_memory_bytes or (None if gpu else self.gpu_memory_bytes),
-            unified_memory=self.unified_memory,
-        )
+        memory. What was computed of the same model is shared."""
+        other = copy(self)
+        other._longest, other._overheads = {}, {}
+        if model is not None:
+            other.model, other._works = model, {}
+            other._memory = MemoryModel(model, build_of(self._build))
+        if gpu is not None:
+            other.gpu, other.gpu_memory_bytes = gpu, gpu.memory_bytes
+        other.gpu_memory_bytes = gpu_memory_bytes or other.gpu_memory_bytes
+        other.coefficients = coefficients or self.coefficients
+        return other
 
     def cautious(self, probability: float) -> Self:
         """The same question with so much of each card left free that what fits does so with this
@@ -302,7 +323,7 @@ class Estimator:
         setup = self._memory.setup(config)
         if not self._has_room(config, setup, {}):  # spares the replay
             return False
-        if any(self._memory.refusals(config, setup)):
+        if any(self._refusals(config)):
             return False
         return self._has_room(config, setup, self._memory.compute(setup).bytes)
 
@@ -322,7 +343,7 @@ class Estimator:
         not known."""
         if self.gpu is None or self.gpu_memory_bytes is None:
             return None
-        if any(self._memory.refusals(config, self._memory.setup(config))):
+        if any(self._refusals(config)):
             return 0.0
         values = self.coefficients or default_coefficients()
         return fit_probability(memory, self.gpu, self.gpu_memory_bytes, values)
@@ -378,12 +399,15 @@ class Estimator:
             raise ConfigError(
                 f"{self.model.name} has no experts to choose; leave n_expert_used out"
             )
+        most = self.expert_limit(RunConfig().with_(**knobs))
+        return self._first_fit("n_expert_used", range(most, 0, -1), knobs) or 0
+
+    def expert_limit(self, config: RunConfig) -> int:
+        """The most active experts that llama.cpp's graph has room for, whatever the card."""
         counts = range(1, self.model.n_expert + 1)
-        config = RunConfig().with_(**knobs)
-        most = bisect_left(
+        return bisect_left(
             counts, True, key=lambda n: self._memory.aborts(config.with_(n_expert_used=n))
         )
-        return self._first_fit("n_expert_used", range(most, 0, -1), knobs) or 0
 
     def max_ubatch(self, **knobs: Any) -> int:
         """The largest n_ubatch up to n_batch, a multiple of 32, that fits with these knobs; 0 where

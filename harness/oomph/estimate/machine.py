@@ -65,7 +65,7 @@ def ram_bandwidth(text: str) -> float:
     return rate
 
 
-def told_machine(
+def machine_of(
     system: str | None, power_limit_w: float | None, host_bandwidth: str | None
 ) -> Machine:
     """The machine that a command line tells of; ConfigError for a system, power or memory that

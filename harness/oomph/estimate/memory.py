@@ -23,7 +23,7 @@ from oomph.estimate.graph.hparams import Hparams, resolve_hparams
 from oomph.estimate.graph.placement import CPU, Placement, layer_of
 from oomph.estimate.graph.sizes import Sizes, resolve_sizes
 from oomph.estimate.graph.tensor import pad
-from oomph.estimate.prediction import DeviceMemory, MemoryEstimate, is_card
+from oomph.estimate.prediction import DeviceMemory, MemoryEstimate, Refused, is_card
 from oomph.gguf.ggml_types import QuantType, quant
 from oomph.gguf.header import TensorInfo
 
@@ -68,8 +68,9 @@ class MemoryModel:
         """Bytes of every device under `config`, without what llama.cpp prints nowhere
         (overhead)."""
         setup = self.setup(config)
-        warnings = [*self._general_warnings(config), *self.refusals(config, setup)]
-        return self._assemble(setup, self.compute(setup), tuple(warnings))
+        refusals = (sentence for _, sentence in self.refusals(config, setup))
+        warnings = (*self._general_warnings(config), *refusals)
+        return self._assemble(setup, self.compute(setup), warnings)
 
     def setup(self, config: RunConfig) -> Setup:
         """`config` resolved for this model, flash attention decided; the last one is kept, for it
@@ -153,25 +154,32 @@ class MemoryModel:
         """Whether llama.cpp aborts while it builds the graph: too many active experts."""
         return self.model.is_moe and self._compute.graph_surplus(self.setup(config)) > 0
 
-    def refusals(self, config: RunConfig, setup: Setup) -> Iterator[str]:
-        """Why llama.cpp would not run this configuration, one sentence each."""
+    def refusals(self, config: RunConfig, setup: Setup) -> Iterator[tuple[Refused, str]]:
+        """Why llama.cpp would not run this configuration, one sentence per reason, in the order in
+        which it would find them."""
         cache = setup.cache
         if config.n_seq_max > MAX_SEQUENCES:
-            yield f"llama.cpp refuses n_seq_max {config.n_seq_max}: {MAX_SEQUENCES} is the most"
+            yield (
+                "sequences",
+                f"llama.cpp refuses n_seq_max {config.n_seq_max}: {MAX_SEQUENCES} is the most",
+            )
         if cache.v.is_quantized and not cache.flash_attn:
             yield (
+                "quantized_v",
                 f"llama.cpp refuses type_v {config.type_v} without flash attention; set "
-                "flash_attn on, or type_v f16"
+                "flash_attn on, or type_v f16",
             )
         if setup.hparams.is_mla and cache.k != cache.v:
             yield (
+                "latent_types",
                 f"llama.cpp refuses type_k {config.type_k} with type_v {config.type_v} for latent "
-                "attention"
+                "attention",
             )
         if self.aborts(config):
             yield (
+                "experts",
                 f"llama.cpp aborts with {setup.hparams.n_expert_used} active experts "
-                "(GGML_ASSERT(obj_new) failed): its graph has no room for so many; use fewer"
+                "(GGML_ASSERT(obj_new) failed): its graph has no room for so many; use fewer",
             )
 
     def _cache_bytes(self, setup: Setup) -> Bytes:

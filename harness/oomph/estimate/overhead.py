@@ -245,7 +245,7 @@ def _capability(gpu: GpuSpec) -> tuple[int, ...]:
     return tuple(int(part) for part in gpu.compute_capability.split("."))
 
 
-def host_bytes(memory: MemoryEstimate, coefficients: Coefficients) -> int:
+def resident_bytes(memory: MemoryEstimate, coefficients: Coefficients) -> int:
     """Resident memory of the process on the host: its base, its weights and caches, and the buffers
     it touches.
 

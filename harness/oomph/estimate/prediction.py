@@ -3,10 +3,14 @@
 import html
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 from oomph.config import RunConfig
 from oomph.units import count, gib, likely, rate
+
+Refused = Literal["sequences", "quantized_v", "latent_types", "experts"]
+"""What llama.cpp refuses whatever the card: more sequences than it serves, a quantized V without
+flash attention, two cache types for latent attention, more active experts than a graph holds."""
 
 COMPONENTS: Final = {
     "weights_bytes": "weights",
@@ -100,12 +104,14 @@ class SpeedEstimate:
 class Prediction:
     """The answer for one configuration. `fits` and `max_context` are None where no card was named.
 
-    `speed_reason` says why there is no `speed`, in one sentence; None where there is one.
+    `refused` is what llama.cpp would not run on any card, None where it would. `speed_reason` says
+    why there is no `speed`, in one sentence; None where there is one.
     """
 
     model: str
     config: RunConfig
     memory: MemoryEstimate
+    refused: Refused | None = None
     fits: bool | None = None
     fit_probability: float | None = None
     max_context: int | None = None
@@ -118,7 +124,7 @@ class Prediction:
         return "\n".join((self._title(), *self._devices(), *self._sentences()))
 
     def _repr_html_(self) -> str:
-        """The answer in a notebook: a table in GiB, a row a component, a column a device."""
+        """The answer in a notebook: a table in GiB, a row per component, a column per device."""
         devices = self.memory.devices
         head = "".join(f"<th>{html.escape(name)}</th>" for name in devices)
         rows = [

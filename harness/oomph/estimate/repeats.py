@@ -40,7 +40,7 @@ class Selection:
 
 
 def select_layers(signatures: Sequence[Hashable], cut: Cut) -> Selection:
-    """Cut the runs of repetitions in `signatures`, one a layer; the last layer always stays."""
+    """Cut the runs of repetitions in `signatures`, one per layer; the last layer always stays."""
     layers, pairs = list(range(len(signatures))), []
     for longest, keep in ((1, cut.keep), (LONGEST_PERIOD, cut.keep_periods or cut.keep)):
         layers, more = _cut_runs(layers, signatures, replace(cut, keep=keep), longest)

@@ -1,4 +1,4 @@
-"""One worker a card: jobs side by side on one machine, each on as many cards as it asks for.
+"""One worker per card: jobs side by side on one machine, each on all the cards it asks for.
 
 A worker sees its own cards only (CUDA_VISIBLE_DEVICES), and its record names only these. How many
 workers ran beside it is in the record's conditions: they share the host's memory bandwidth and the

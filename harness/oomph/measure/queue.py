@@ -23,17 +23,17 @@ class Task:
     """A load that is being run, and the points of it; with `anchor` the repetition of that record's
     point."""
 
-    backlog: "Backlog"
+    queue: "PointQueue"
     points: tuple[Point, ...]
     anchor: Record | None = None
 
     def record_of(self, completed: Completed) -> Record:
         """The record of one of its points."""
-        record = self.backlog.plan.setting.record_of(completed)
+        record = self.queue.plan.setting.record_of(completed)
         return as_repeat(record, first=self.anchor) if self.anchor else record
 
 
-class Backlog:
+class PointQueue:
     """The points of a plan that are not `finished`, in the order of the plan."""
 
     def __init__(
@@ -60,7 +60,7 @@ class Backlog:
         ):
             self._anchored, self._measured_since = time.monotonic(), False
             return Task(
-                backlog=self, points=(self.plan.points[self._anchor.point_id],), anchor=self._anchor
+                queue=self, points=(self.plan.points[self._anchor.point_id],), anchor=self._anchor
             )
         waiting = [point for point_id, point in self._waiting() if self._is_ready(point_id)]
         if not waiting:
@@ -69,7 +69,7 @@ class Backlog:
         together = tuple(takewhile(lambda point: point.load_key == head.load_key, waiting))
         points = together[:1] if head.fresh_process else together
         self._in_hand |= {self.plan.id_of(point) for point in points}
-        return Task(backlog=self, points=points)
+        return Task(queue=self, points=points)
 
     def settle(self, record: Record) -> None:
         """Take in the record of a point."""

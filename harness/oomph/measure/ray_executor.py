@@ -16,7 +16,7 @@ from oomph.extras import pip_install
 from oomph.measure.child import GLANCE_S
 from oomph.measure.executors import Completed, Job
 from oomph.measure.plan import Place
-from oomph.measure.remote import Errand, LostError, run_errand, try_elsewhere
+from oomph.measure.remote import LostError, RemoteJob, run_remote_job, try_elsewhere
 from oomph.records.environment import read_environment
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class RayExecutor:
         from ray.exceptions import RayError, RayTaskError
 
         n_gpus = job.points[0].config.n_devices
-        task = ray.remote(run_errand).options(
+        task = ray.remote(run_remote_job).options(
             num_gpus=n_gpus,
             num_cpus=1 if n_gpus else self._n_cpus,
             resources=self._resources,
@@ -58,7 +58,7 @@ class RayExecutor:
             scheduling_strategy="SPREAD",
             name="oomph",
         )
-        stream: Any = task.remote(Errand(job=job, models=self._models))
+        stream: Any = task.remote(RemoteJob(job=job, models=self._models))
         try:
             while not stop.is_set():
                 if ray.wait([stream], timeout=GLANCE_S)[0]:

@@ -31,7 +31,7 @@ class LostError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Errand:
+class RemoteJob:
     """A job for another machine. `models` says where the model lies on a machine, by its host
     name."""
 
@@ -39,13 +39,13 @@ class Errand:
     models: Mapping[str, str] = field(default_factory=dict)
 
 
-def run_errand(errand: Errand) -> Iterator[Completed]:
+def run_remote_job(remote: RemoteJob) -> Iterator[Completed]:
     """On the other machine: each point of the job in turn, with that machine's environment.
 
     ModelFileError where the model is not there or is another one, ToolchainError or ConfigError
     where the machine lacks the cards that the job is for.
     """
-    job, path = errand.job, find_model(errand)
+    job, path = remote.job, find_model(remote)
     with open_bench() as bench:
         _check_cards(job, bench)
         for completed in bench.executor.run(
@@ -55,11 +55,11 @@ def run_errand(errand: Errand) -> Iterator[Completed]:
             yield replace(completed, environment=bench.environment, log=log)
 
 
-def find_model(errand: Errand) -> Path:
+def find_model(remote: RemoteJob) -> Path:
     """The model's file on this machine: where `models` or $OOMPH_MODEL_DIR says, or at the same
     path as there."""
-    job, here = errand.job, platform.node()
-    named, folder = errand.models.get(here), os.environ.get(MODEL_DIR)
+    job, here = remote.job, platform.node()
+    named, folder = remote.models.get(here), os.environ.get(MODEL_DIR)
     path = Path(named) if named else Path(folder, job.model_path.name) if folder else job.model_path
     if not path.is_file():
         raise ModelFileError(

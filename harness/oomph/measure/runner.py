@@ -16,8 +16,8 @@ from oomph.measure.drift_check import is_repeat
 from oomph.measure.executors import Executor
 from oomph.measure.limits import Expect
 from oomph.measure.plan import Place, Plan, Subject, open_subject, plan_sweep
-from oomph.measure.pool import Lanes
-from oomph.measure.queue import Backlog, Task
+from oomph.measure.pool import WorkerPool
+from oomph.measure.queue import PointQueue, Task
 from oomph.measure.sweep import Point, Sweep
 from oomph.records.environment import read_environment
 from oomph.records.schema import Environment, Record
@@ -97,46 +97,46 @@ class Runner:
         """
         plans, every_s = self._plans(sweep), sweep.file.anchor_every_s
         deadline = time.monotonic() + (sweep.file.sweep_timeout_s or math.inf)
-        lanes = Lanes[Task](self._at_once)
-        with self._store as store, lanes:
-            backlogs = [
-                Backlog(plan, self._finished(plan), prune=self._prune, anchor_every_s=every_s)
+        pool = WorkerPool[Task](self._at_once)
+        with self._store as store, pool:
+            queues = [
+                PointQueue(plan, self._finished(plan), prune=self._prune, anchor_every_s=every_s)
                 for plan in plans
             ]
             while True:
-                for backlog in backlogs:
-                    for record in backlog.hopeless():
+                for queue in queues:
+                    for record in queue.hopeless():
                         store.append(record)
-                        backlog.settle(record)
+                        queue.settle(record)
                         yield record
                     if time.monotonic() < deadline:
-                        self._start(lanes, backlog)
-                if not lanes.tasks:
+                        self._start(pool, queue)
+                if not pool.tasks:
                     return
-                task, completed = lanes.take()
+                task, completed = pool.take()
                 if completed is None:
-                    task.backlog.give_back(task)
+                    task.queue.give_back(task)
                     continue
                 # replaced during the load, the record would name another
-                task.backlog.plan.check_model()
+                task.queue.plan.check_model()
                 record = task.record_of(completed)
                 store.append(record)
                 if task.anchor is None:
-                    task.backlog.settle(record)
+                    task.queue.settle(record)
                 yield record
                 if time.monotonic() >= deadline:
-                    lanes.let_end()
+                    pool.let_end()
 
-    def _start(self, lanes: Lanes[Task], backlog: Backlog) -> None:
-        """Start what the backlog's place has room for."""
-        place = backlog.plan.place
+    def _start(self, pool: WorkerPool[Task], queue: PointQueue) -> None:
+        """Start what the queue's place has room for."""
+        place = queue.plan.place
         while (
-            len(lanes.tasks) < self._at_once
-            and sum(task.backlog is backlog for task in lanes.tasks) < place.at_once
-            and (task := backlog.next_task())
+            len(pool.tasks) < self._at_once
+            and sum(task.queue is queue for task in pool.tasks) < place.at_once
+            and (task := queue.next_task())
         ):
-            backlog.plan.check_model(before_load=True)
-            lanes.start(task, place.executor, backlog.plan.job(task.points))
+            queue.plan.check_model(before_load=True)
+            pool.start(task, place.executor, queue.plan.job(task.points))
 
     def _plans(self, sweep: Sweep) -> list[Plan]:
         subject = self._open(sweep)

@@ -44,7 +44,7 @@ _BREAKDOWN: Final = re.compile(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Boot:
+class ServerRun:
     """What a started llama-server said. `log` is its output, `exit_code` -n for signal n, None
     where it would not end.
 
@@ -194,14 +194,14 @@ def _reply(request: urllib.request.Request, timeout_s: float) -> Any:
         return json.load(reply)
 
 
-def boot(
+def run_server(
     script: Path,
     *,
     arguments: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
     question: str | None = None,
     timeout_s: float = 300.0,
-) -> Boot:
+) -> ServerRun:
     """Start `script`, wait until it is healthy, ask it `question` if there is one, and stop it.
 
     `arguments` are appended for llama-server. What goes wrong is in what is returned, never an
@@ -216,7 +216,7 @@ def boot(
                 slot_n_ctx = int(server.get("/props")["default_generation_settings"]["n_ctx"])
                 answer = server.ask(question) if question is not None else None
         exit_code = server.stop()
-        return Boot(
+        return ServerRun(
             health_s=health_s,
             slot_n_ctx=slot_n_ctx,
             answer=answer,

@@ -20,7 +20,7 @@ from oomph.extras import pip_install
 from oomph.measure.cuda_route import chosen_backend
 from oomph.measure.executors import Completed, Job
 from oomph.measure.plan import Place
-from oomph.measure.remote import Errand, LostError, run_errand, try_elsewhere
+from oomph.measure.remote import LostError, RemoteJob, run_remote_job, try_elsewhere
 from oomph.records.environment import read_environment
 
 AT_ONCE: Final = 16
@@ -80,7 +80,7 @@ class SlurmExecutor:
             executor = submitit.AutoExecutor(folder=self._folder, cluster=self._cluster)
             executor.update_parameters(**self.parameters(job))
             batch = executor.submit(
-                leave_points, Errand(job=job, models=self._models), Path(points)
+                leave_points, RemoteJob(job=job, models=self._models), Path(points)
             )
             try:
                 n_seen = yield from _collect(batch, Path(points), stop)
@@ -98,12 +98,12 @@ class SlurmExecutor:
                     batch.cancel(check=False)
 
 
-def leave_points(errand: Errand, folder: Path) -> int:
+def leave_points(remote: RemoteJob, folder: Path) -> int:
     """In the batch job: write each completed point to the folder, or what a user has to mend; how
     many points."""
     n_left = 0
     try:
-        for n_left, completed in enumerate(run_errand(errand), start=1):
+        for n_left, completed in enumerate(run_remote_job(remote), start=1):
             _leave(folder / str(n_left), completed)
     except OomphError as error:
         _leave(folder / ERROR, error)

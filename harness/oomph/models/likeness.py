@@ -43,6 +43,6 @@ def likeness(reference: str) -> ModelSpec:
 
 
 def _of(spec: ModelSpec, key: str) -> int | None:
-    """A count of the model, None where it has none or one a layer."""
+    """A count of the model, None where it has none or one per layer."""
     value = spec.metadata.get(f"{spec.arch}.{key}")
     return value if isinstance(value, int) else None

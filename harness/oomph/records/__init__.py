@@ -1,1 +1,1 @@
-"""What was measured, on disk: one JSON line a point, appended, never rewritten."""
+"""What was measured, on disk: one JSON line per point, appended, never rewritten."""

@@ -1,4 +1,4 @@
-"""A results folder: one line a record, surviving whatever ends the writer.
+"""A results folder: one line per record, surviving whatever ends the writer.
 
 The only place that writes records. A line is appended, flushed and synced before `append` returns;
 a published line is never rewritten. The last line of a file whose writer was killed may be torn: it

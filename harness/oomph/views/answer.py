@@ -1,7 +1,7 @@
 """An answer as sentences in plain words, as a table of several, and as JSON.
 
 Stands apart from `oomph.advise.answer`, which finds it out: here it only gets its words, which are
-in the templates `texts/*/answer.jinja`, one a language.
+in the templates `texts/*/answer.jinja`, one per language.
 """
 
 from collections.abc import Sequence
@@ -23,6 +23,7 @@ EASY: Final = frozenset(
 )
 """Changes that leave model, context, experts and card as they were asked for."""
 
+_KEYS: Final = {"first_failure": "shortage", "first_failure_n_ctx": "shortage_n_ctx"}
 _COLUMNS: Final = {
     "en": (
         "experts",
@@ -67,7 +68,7 @@ _CAPTIONS: Final = {"en": "In a full context", "ru": "При заполненн�
 def verdicts_text(answers: Sequence[Answer], language: str) -> str:
     """One sentence for each answer: yes, no or how likely, and by how much."""
     text = render_text(
-        "answer", language, part="verdicts", answers=[_told(answer) for answer in answers]
+        "answer", language, part="verdicts", answers=[_fields(answer) for answer in answers]
     )
     besides = ("n_expert_used",) if len(answers) > 1 else ()
     asked = asked_paragraph(answers[0].said, answers[0].config, language, besides=besides)
@@ -77,7 +78,7 @@ def verdicts_text(answers: Sequence[Answer], language: str) -> str:
 def details_text(answer: Answer, language: str) -> str:
     """What the verdict rests on: memory, speed, what runs out first, evidence, next step, what
     would do instead."""
-    return render_text("answer", language, part="details", a=_told(answer))
+    return render_text("answer", language, part="details", a=_fields(answer))
 
 
 def answers_table(answers: Sequence[Answer], language: str) -> Table:
@@ -90,8 +91,11 @@ def answers_table(answers: Sequence[Answer], language: str) -> Table:
 
 
 def answer_json(answer: Answer) -> dict[str, Any]:
-    """The answer for programs: sizes in bytes, rates per second, None where nothing is known."""
-    fields = asdict(answer)
+    """The answer for programs: sizes in bytes, rates per second, None where nothing is known.
+
+    What fails first keeps the keys `shortage` and `shortage_n_ctx` of the first release.
+    """
+    fields = {_KEYS.get(name, name): value for name, value in asdict(answer).items()}
     del fields["said"]
     return fields | {"asked_as": asked_json(answer.said, answer.config)}
 
@@ -114,22 +118,22 @@ def _row(answer: Answer, language: str) -> tuple[Cell, ...]:
     return tuple(Cell(respell(cell.text, language).replace(NBSP, " "), cell.key) for cell in cells)
 
 
-def _told(answer: Answer) -> dict[str, Any]:
+def _fields(answer: Answer) -> dict[str, Any]:
     """The answer's fields and what the sentences ask of them besides."""
     parts = {"recurrent": 0, "overhead": 0, "kv_cache": 0, "compute": 0} | predicted_components(
         answer.memory
     )
-    told_offers = [_offer(offer, answer) for offer in answer.offers]
+    offers = [_offer(offer, answer) for offer in answer.offers]
     scaling = answer.scaling
     fields = {name: getattr(answer, name) for name in Answer.__dataclass_fields__}
     return fields | {
-        "weights_alone": answer.shortage is not None
-        and answer.shortage.stage in ("context", "weights"),
+        "weights_alone": answer.first_failure is not None
+        and answer.first_failure.stage in ("context", "weights"),
         "weights_bytes": max(part.weights_bytes for part in answer.memory.devices.values()),
-        "easy": next((offer for offer in told_offers if offer["kind"] in EASY), None),
-        "offers": told_offers,
+        "easy": next((offer for offer in offers if offer["kind"] in EASY), None),
+        "offers": offers,
         "nearest": next(
-            (offer for offer in told_offers if (offer["decode_share"] or 1) >= CRAWLS), None
+            (offer for offer in offers if (offer["decode_share"] or 1) >= CRAWLS), None
         ),
         "parts": parts,
         "total_vram_bytes": answer.memory.total_vram_bytes,

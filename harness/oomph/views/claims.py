@@ -7,10 +7,10 @@ from pathlib import Path
 from oomph.analysis.claims import (
     GB,
     Claim,
+    ClaimRun,
     ClaimsFile,
     ClaimVerdict,
     Rule,
-    Tried,
     judge,
     judge_rule,
 )
@@ -18,7 +18,7 @@ from oomph.config import RunConfig
 from oomph.views.table import Cell, Table, number, render_markdown
 
 
-def claims_table(card: str, rows: Iterable[tuple[Claim, Tried, ClaimVerdict]]) -> Table:
+def claims_table(card: str, rows: Iterable[tuple[Claim, ClaimRun, ClaimVerdict]]) -> Table:
     """One row a claim and setting, in GB of 10^9 bytes."""
     return Table(
         caption=f"Claims, tried on {card} (GB are 10^9 bytes; without the CUDA context)",
@@ -35,25 +35,25 @@ def claims_table(card: str, rows: Iterable[tuple[Claim, Tried, ClaimVerdict]]) -
         rows=tuple(
             (
                 Cell(claim.says),
-                Cell(tried.config.flash_attn),
-                number(tried.config.n_ubatch),
+                Cell(run.config.flash_attn),
+                number(run.config.n_ubatch),
                 Cell(_claimed(claim)),
-                number(tried.predicted_bytes, digits=1, unit=GB),
-                number(tried.allocated_bytes, digits=1, unit=GB),
+                number(run.predicted_bytes, digits=1, unit=GB),
+                number(run.allocated_bytes, digits=1, unit=GB),
                 Cell("yes" if verdict.holds else "no"),
                 Cell(verdict.reason),
             )
-            for claim, tried, verdict in rows
+            for claim, run, verdict in rows
         ),
     )
 
 
-def claims_summary(rows: Iterable[tuple[Claim, Tried, ClaimVerdict]]) -> list[str]:
+def claims_summary(rows: Iterable[tuple[Claim, ClaimRun, ClaimVerdict]]) -> list[str]:
     """One sentence a claim: under which settings it holds, and what is allocated between the
     extremes."""
-    by_claim: dict[str, list[tuple[Tried, ClaimVerdict]]] = {}
-    for claim, tried, verdict in rows:
-        by_claim.setdefault(claim.says, []).append((tried, verdict))
+    by_claim: dict[str, list[tuple[ClaimRun, ClaimVerdict]]] = {}
+    for claim, run, verdict in rows:
+        by_claim.setdefault(claim.says, []).append((run, verdict))
     sentences = []
     for says, tries in by_claim.items():
         holding = [
@@ -73,7 +73,7 @@ def claims_summary(rows: Iterable[tuple[Claim, Tried, ClaimVerdict]]) -> list[st
     return sentences
 
 
-def rules_table(rows: Iterable[tuple[Rule, Tried, ClaimVerdict]]) -> Table:
+def rules_table(rows: Iterable[tuple[Rule, ClaimRun, ClaimVerdict]]) -> Table:
     """One row a rule and setting; the settings are those of any of its points."""
     return Table(
         caption="Rules of thumb",
@@ -81,12 +81,12 @@ def rules_table(rows: Iterable[tuple[Rule, Tried, ClaimVerdict]]) -> Table:
         rows=tuple(
             (
                 Cell(rule.says),
-                Cell(tried.config.flash_attn),
-                number(tried.config.n_ubatch),
+                Cell(run.config.flash_attn),
+                number(run.config.n_ubatch),
                 Cell("yes" if verdict.holds else "no"),
                 Cell(verdict.reason),
             )
-            for rule, tried, verdict in rows
+            for rule, run, verdict in rows
         ),
     )
 
@@ -107,7 +107,7 @@ class Judged:
 
 
 def judged_claims(
-    claims: ClaimsFile, tried: Mapping[tuple[str, RunConfig], Tried], card: str
+    claims: ClaimsFile, tried: Mapping[tuple[str, RunConfig], ClaimRun], card: str
 ) -> Judged:
     """Every claim and rule under every setting."""
     judged, ruled = [], []

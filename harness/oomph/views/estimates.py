@@ -135,7 +135,7 @@ def _speed_lines(speed: SpeedEstimate, config: RunConfig) -> Iterator[str]:
 
 
 def citation_lines(citations: Sequence["Citation"]) -> list[str]:
-    """What was measured of the same model, settings and card: one sentence a run, the newest
+    """What was measured of the same model, settings and card: one sentence per run, the newest
     few."""
     lines = []
     for each in citations[:MOST_CITED]:

@@ -9,17 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from oomph.advise.answer import max_context
 from oomph.advise.context_tiers import Tier, context_tiers
 from oomph.advise.explanations import (
-    Lesson,
-    batch_lesson,
-    cache_lesson,
-    experts_lesson,
-    flash_lesson,
-    oom_lesson,
-    rope_lesson,
+    Explanation,
+    explain_batch,
+    explain_cache,
+    explain_experts,
+    explain_flash,
+    explain_oom,
+    explain_rope,
 )
+from oomph.advise.max_context import longest_context
 from oomph.advise.quantizations import quantization_of
 from oomph.architectures.rope import has_positions, longest_extension, native_context
 from oomph.calibrate.subject import asked_of, seen_cards
@@ -183,23 +183,23 @@ def _facts(topic: Topic) -> dict[str, Any]:
         "example_model": topic.is_example_model,
         "example_card": topic.is_example_card,
         "native": native_context(model),
-        "extended": scaling.reach if scaling else None,
+        "extended": scaling.n_ctx if scaling else None,
         "has_positions": has_positions(model),
         "has_attention": max(model.per_layer("attention.head_count", 1)) > 0,
     }
 
 
 def _oom(topic: Topic) -> dict[str, Any]:
-    return {"l": oom_lesson(topic.estimator, topic.config)}
+    return {"l": explain_oom(topic.estimator, topic.config)}
 
 
 def _context(topic: Topic) -> dict[str, Any]:
     tiers = context_tiers(topic.estimator, topic.config, topic.records)
     return {
-        "l": cache_lesson(topic.estimator, topic.config),
+        "l": explain_cache(topic.estimator, topic.config),
         "tiers": tiers,
         "rows": [_tier_row(tier) for tier in tiers],
-        "longest": max_context(topic.estimator, topic.config),
+        "longest": longest_context(topic.estimator, topic.config),
     }
 
 
@@ -222,7 +222,7 @@ def _range(value: float, interval: tuple[float, float] | None) -> str:
 
 
 def _experts(topic: Topic) -> dict[str, Any]:
-    lesson = experts_lesson(topic.estimator, topic.config)
+    found = explain_experts(topic.estimator, topic.config)
     rows = [
         (
             str(row.value),
@@ -231,22 +231,22 @@ def _experts(topic: Topic) -> dict[str, Any]:
             *_decode(row),
             _prefill(row),
         )
-        for row in (lesson.rows if lesson else ())
+        for row in (found.rows if found else ())
     ]
-    return {"l": lesson, "rows": rows}
+    return {"l": found, "rows": rows}
 
 
 def _kv(topic: Topic) -> dict[str, Any]:
-    lesson = cache_lesson(topic.estimator, topic.config)
+    found = explain_cache(topic.estimator, topic.config)
     rows = [
         (str(row.value), size(n_bytes), _mib(row.device.kv_cache_bytes), _longest(row))
-        for row, n_bytes in zip(lesson.rows, lesson.per_token_bytes, strict=True)
+        for row, n_bytes in zip(found.rows, found.per_token_bytes, strict=True)
     ]
-    return {"l": lesson, "rows": rows}
+    return {"l": found, "rows": rows}
 
 
 def _flash(topic: Topic) -> dict[str, Any]:
-    lessons = flash_lesson(topic.estimator, topic.config)
+    found = explain_flash(topic.estimator, topic.config)
     rows = [
         (
             str(row.value),
@@ -256,13 +256,13 @@ def _flash(topic: Topic) -> dict[str, Any]:
             _decode(row)[1],
             _prefill(row),
         )
-        for row in lessons
+        for row in found
     ]
-    return {"l": lessons, "rows": rows}
+    return {"l": found, "rows": rows}
 
 
 def _batch(topic: Topic) -> dict[str, Any]:
-    lesson = batch_lesson(topic.estimator, topic.config)
+    found = explain_batch(topic.estimator, topic.config)
     rows = [
         (
             count(int(row.value)),
@@ -271,14 +271,14 @@ def _batch(topic: Topic) -> dict[str, Any]:
             _mib(row.device.total_bytes),
             _prefill(row),
         )
-        for row in lesson.rows
+        for row in found.rows
     ]
-    return {"l": lesson, "rows": rows}
+    return {"l": found, "rows": rows}
 
 
 def _rope(topic: Topic) -> dict[str, Any]:
-    lesson = rope_lesson(topic.estimator, topic.config)
-    return {"l": lesson, "flags": rope_flags(lesson.scaling) if lesson.scaling else ""}
+    found = explain_rope(topic.estimator, topic.config)
+    return {"l": found, "flags": rope_flags(found.scaling) if found.scaling else ""}
 
 
 _VALUES: Final[dict[str, Callable[[Topic], dict[str, Any]]]] = {
@@ -296,17 +296,17 @@ def _mib(n_bytes: float) -> str:
     return f"{n_bytes / MIB:,.0f}"
 
 
-def _longest(row: Lesson) -> str:
+def _longest(row: Explanation) -> str:
     return count(row.longest) if row.longest else NOT_MEASURED
 
 
-def _decode(row: Lesson) -> tuple[str, str]:
+def _decode(row: Explanation) -> tuple[str, str]:
     if row.speeds is None:
         return NOT_MEASURED, NOT_MEASURED
     return rate(row.speeds.empty.decode_tokens_per_s), rate(row.speeds.full.decode_tokens_per_s)
 
 
-def _prefill(row: Lesson) -> str:
+def _prefill(row: Explanation) -> str:
     return rate(row.speeds.full.prefill_tokens_per_s) if row.speeds else NOT_MEASURED
 
 

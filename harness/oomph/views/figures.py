@@ -55,7 +55,7 @@ from oomph.views.tables import memory_word
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from oomph.advise.memory_map import Surface
+    from oomph.advise.memory_map import MemoryGrid
     from oomph.calibrate.comparison import Comparison
     from oomph.calibrate.result import FitResult
 
@@ -88,7 +88,7 @@ class Material:
     predictions: Mapping[str, Prediction] = field(default_factory=dict)
     comparisons: Sequence["Comparison"] = ()
     fit: "FitResult | None" = None
-    surfaces: Sequence["Surface"] = ()
+    memory_grids: Sequence["MemoryGrid"] = ()
     dry_runs: Mapping[str, Record] = field(default_factory=dict)
 
     @property
@@ -126,10 +126,14 @@ class Material:
         words = setting_words(setting(records[0]), by_setting(self.free)) if records else ""
         return f" ({words})" if words else ""
 
-    def surface(self, records: Sequence[Record]) -> "Surface | None":
+    def grid(self, records: Sequence[Record]) -> "MemoryGrid | None":
         """What is predicted around these records."""
         return next(
-            (each for each in self.surfaces if records and records[0].record_id in each.record_ids),
+            (
+                each
+                for each in self.memory_grids
+                if records and records[0].record_id in each.record_ids
+            ),
             None,
         )
 
@@ -200,7 +204,7 @@ def _maps(material: Material) -> Iterator[Picture]:
     for group in groups:
         if not any(succeeded(record) or ran_out(record) for record in group) or drawn == MOST_MAPS:
             continue
-        chart = memory_map(group, material.predictions, material.surface(group))
+        chart = memory_map(group, material.predictions, material.grid(group))
         if len(chart.squares) < 2:
             continue
         drawn += 1

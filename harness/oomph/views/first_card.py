@@ -52,7 +52,12 @@ _VIEWS: Final = (
     "NVML, card",
     "cudaMemGetInfo",
 )
-_TOLD: Final = ("total_vram_bytes", "host_bytes", "prefill_tokens_per_s", "decode_tokens_per_s")
+_IN_EVIDENCE: Final = (
+    "total_vram_bytes",
+    "host_bytes",
+    "prefill_tokens_per_s",
+    "decode_tokens_per_s",
+)
 _NOT_THE_SAME: Final = (
     "predictions.jsonl is not what was sealed before the first step: the figures below say "
     "nothing of foresight"
@@ -77,7 +82,7 @@ def plan_table(plan: list[Planned], *, minutes: float) -> Table:
 
 
 def errors_table(verdict: DayVerdict) -> Table:
-    """One row a quantity: how far the predictions made before were off, and what a calibration
+    """One row per quantity: how far the predictions made before were off, and what a calibration
     leaves."""
     return Table(
         caption="Predicted before the card was seen, beside measured (calibrated: on points that "
@@ -169,7 +174,7 @@ def joules_per_token(record: Record, comparison: Comparison) -> float | None:
 
 
 def views_table(verdict: DayVerdict) -> Table:
-    """One row a run on a card: its memory by every account."""
+    """One row per run on a card: its memory by every source."""
     before = {
         c.record_id: c.predicted for c in verdict.comparisons if c.quantity == "total_vram_bytes"
     }
@@ -249,7 +254,7 @@ def facts_table(facts: Mapping[str, Any]) -> Table:
         for key, value in facts[source].items()
         if value is not None
     ]
-    return Table(caption=str(facts["name"]), columns=("told by", "fact", "value"), rows=tuple(rows))
+    return Table(caption=str(facts["name"]), columns=("source", "fact", "value"), rows=tuple(rows))
 
 
 def _fact(key: str, value: Any) -> Cell:
@@ -284,7 +289,7 @@ def first_chapter(verdict: DayVerdict, title: str) -> Chapter:
         ),
         Section(title="Rates", tables=(rates_table(verdict),)),
         Section(title="Out of memory", tables=(frontiers_table(verdict), stages_table(verdict))),
-        Section(title="Accounts", text=_ACCOUNTS, tables=(views_table(verdict),)),
+        Section(title="Memory sources", text=_SOURCES, tables=(views_table(verdict),)),
         Section(title="The card", tables=facts),
         Section(title="Steps", tables=(steps_table(verdict),)),
     )
@@ -302,7 +307,7 @@ def first_chapter(verdict: DayVerdict, title: str) -> Chapter:
     )
 
 
-_ACCOUNTS: Final = (
+_SOURCES: Final = (
     "llama.cpp's lines leave out the CUDA context, cuBLAS's workspace and the pool that grows in "
     "use. NVML counts the worker's process, and the card less what was on it before; "
     "cudaMemGetInfo is asked by the worker after its last token, so it misses what was given back "
@@ -334,7 +339,7 @@ def evidence(verdict: DayVerdict) -> Iterator[str]:
     if not verdict.is_sealed and verdict.records:
         yield _NOT_THE_SAME
     for errors in verdict.errors:
-        if errors.quantity in _TOLD and (errors.before or errors.calibrated):
+        if errors.quantity in _IN_EVIDENCE and (errors.before or errors.calibrated):
             yield _error_sentence(errors)
     for found in verdict.frontiers:
         if found.predicted is not None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from oomph.advise.max_context import Reach
+from oomph.advise.max_context import ContextLimits
 from oomph.architectures.rope import Positions
 from oomph.units import GIB, NOT_MEASURED, count
 from oomph.views.language import NBSP, render_text, respell
@@ -24,13 +24,13 @@ def max_context_text(
     model: str,
     card: str,
     positions: Positions,
-    reaches: Sequence[Reach],
+    found: Sequence[ContextLimits],
     language: str,
     *,
     n_cards: int = 1,
 ) -> str:
-    """What the table says, in sentences: the model's own reach, and how to read the columns."""
-    ran = [reach for reach in reaches if reach.ran_n_ctx]
+    """What the table says, in sentences: the model's own context, and how to read the columns."""
+    ran = [each for each in found if each.ran_n_ctx]
     return render_text(
         "max_context",
         language,
@@ -38,20 +38,20 @@ def max_context_text(
         card=card,
         n_cards=n_cards,
         positions=positions,
-        limit=max(reach.limit for reach in reaches),
-        is_capped=any(r.sure_n_ctx == r.limit for r in reaches),
+        limit=max(each.limit for each in found),
+        is_capped=any(r.sure_n_ctx == r.limit for r in found),
         has_records=bool(ran),
-        backends=sorted({str(reach.ran_backend) for reach in ran}),
+        backends=sorted({str(each.ran_backend) for each in ran}),
     )
 
 
-def max_context_table(model: str, reaches: Sequence[Reach], language: str) -> Table:
+def max_context_table(model: str, found: Sequence[ContextLimits], language: str) -> Table:
     """A row for each quantization and number of experts, three columns for each cache type."""
     weights, gib, experts, cells = _COLUMNS[language]
-    caches = tuple(dict.fromkeys(reach.type_kv for reach in reaches))
-    rows: dict[tuple[str | None, int | None], list[Reach]] = {}
-    for reach in reaches:
-        rows.setdefault((reach.quantization, reach.n_expert_used), []).append(reach)
+    caches = tuple(dict.fromkeys(each.type_kv for each in found))
+    rows: dict[tuple[str | None, int | None], list[ContextLimits]] = {}
+    for each in found:
+        rows.setdefault((each.quantization, each.n_expert_used), []).append(each)
     return Table(
         caption=model,
         columns=(weights, gib, experts, *(cell.format(kind) for kind in caches for cell in cells)),
@@ -59,22 +59,22 @@ def max_context_table(model: str, reaches: Sequence[Reach], language: str) -> Ta
     )
 
 
-def reach_json(reach: Reach, positions: Positions) -> dict[str, Any]:
+def context_limits_json(each: ContextLimits, positions: Positions) -> dict[str, Any]:
     """One combination for programs; contexts in tokens, 0 where none fits, None where no record
     tells."""
-    return asdict(reach) | {
+    return asdict(each) | {
         "native_context": positions.native,
         "extended_context": positions.extended,
     }
 
 
-def _row(found: Sequence[Reach], language: str) -> tuple[Cell, ...]:
+def _row(found: Sequence[ContextLimits], language: str) -> tuple[Cell, ...]:
     first = found[0]
     cells = [
         Cell(first.quantization or NOT_MEASURED),
         number(first.weights_bytes, digits=1, unit=GIB),
         number(first.n_expert_used),
-        *(cell for reach in found for cell in _reach_cells(reach, language)),
+        *(cell for each in found for cell in _cells(each, language)),
     ]
     return tuple(
         cell
@@ -84,12 +84,12 @@ def _row(found: Sequence[Reach], language: str) -> tuple[Cell, ...]:
     )
 
 
-def _reach_cells(reach: Reach, language: str) -> tuple[Cell, ...]:
-    predicted = (reach.sure_n_ctx, reach.even_n_ctx)
+def _cells(each: ContextLimits, language: str) -> tuple[Cell, ...]:
+    predicted = (each.sure_n_ctx, each.even_n_ctx)
     return (
         *(
             Cell(count(n_ctx) if n_ctx else _NONE_FITS[language], n_ctx or -1)
             for n_ctx in predicted
         ),
-        number(reach.ran_n_ctx),
+        number(each.ran_n_ctx),
     )

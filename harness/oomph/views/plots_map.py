@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from oomph.advise.memory_map import Surface
+    from oomph.advise.memory_map import MemoryGrid
 
 IN_GIB: Final = 10 * GIB
 """From here on squares are told in GiB: five digits of MiB do not fit in one."""
@@ -93,7 +93,7 @@ class MemoryMap:
 def memory_map(
     records: Sequence[Record],
     predictions: Mapping[str, Prediction],
-    surface: "Surface | None" = None,
+    grid: "MemoryGrid | None" = None,
 ) -> MemoryMap:
     """The map of records of one setting: the last record of a square speaks, unlimited ones before
     limited.
@@ -107,13 +107,13 @@ def memory_map(
     squares = {
         at: _square(at, record, predictions.get(record.record_id)) for at, record in latest.items()
     }
-    if surface is not None:
+    if grid is not None:
         squares = {
             at: MapSquare(n_ctx=at[0], n_expert_used=at[1], n_bytes=n_bytes, measured=False)
-            for at, n_bytes in surface.n_bytes.items()
+            for at, n_bytes in grid.n_bytes.items()
         } | squares
     ordered = sorted(squares.values(), key=lambda square: (square.n_ctx, square.n_expert_used or 0))
-    return MemoryMap(squares=tuple(ordered), predicted=surface.frontier if surface else {})
+    return MemoryMap(squares=tuple(ordered), predicted=grid.frontier if grid else {})
 
 
 def _square(at: tuple[int, int | None], record: Record, prediction: Prediction | None) -> MapSquare:

@@ -69,7 +69,7 @@ def _quality_cells(record: Record, scored: Sequence[Record]) -> tuple[Cell, ...]
 
 
 def recall_table(records: Sequence[Record]) -> Table:
-    """Facts found by the depth at which they stood: one row a setting, one column a depth."""
+    """Facts found by the depth at which they stood: one row per setting, one column per depth."""
     asked = [record for record in records if succeeded(record) and record.recall is not None]
     knobs = varied_knobs(asked)
     depths = sorted(

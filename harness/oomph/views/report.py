@@ -34,7 +34,7 @@ from oomph.views.what_if_page import (
 )
 
 if TYPE_CHECKING:
-    from oomph.advise.memory_map import Surface
+    from oomph.advise.memory_map import MemoryGrid
     from oomph.calibrate.comparison import Comparison
     from oomph.calibrate.result import FitResult
 
@@ -42,11 +42,12 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """What is published: a title, one chapter for each model and machine, and the model of each to
-    be asked."""
+    be asked. `remarks` are for who makes it: what could not be predicted or calibrated, and why."""
 
     title: str
     chapters: tuple[Chapter, ...]
     what_ifs: tuple[WhatIf | None, ...]
+    remarks: tuple[str, ...] = ()
 
 
 def build_report(
@@ -55,7 +56,7 @@ def build_report(
     predictions: Mapping[str, Prediction] | None = None,
     comparisons: Sequence["Comparison"] = (),
     fits: Mapping[Hashable, "FitResult"] | None = None,
-    surfaces: Sequence["Surface"] = (),
+    memory_grids: Sequence["MemoryGrid"] = (),
     what_ifs: Mapping[Hashable, WhatIf] | None = None,
     title: str | None = None,
     language: str = "en",
@@ -80,7 +81,7 @@ def build_report(
             Material(
                 records=group,
                 predictions=predictions or {},
-                surfaces=surfaces,
+                memory_grids=memory_grids,
                 comparisons=[
                     c for c in comparisons if c.record_id in {record.record_id for record in group}
                 ],
@@ -91,7 +92,7 @@ def build_report(
         )
         for group in groups
     ]
-    chapters = _told_apart(chapters, [group[0] for group in groups])
+    chapters = _with_sizes(chapters, [group[0] for group in groups])
     return Report(
         title=title or " · ".join(chapter.title for chapter in chapters),
         chapters=tuple(chapters),
@@ -111,7 +112,7 @@ def _dry_runs(records: Sequence[Record], dry: Mapping[Hashable, Record]) -> dict
     return {record.record_id: dry[key] for record in real if (key := _configuration(record)) in dry}
 
 
-def _told_apart(chapters: Sequence[Chapter], firsts: Sequence[Record]) -> list[Chapter]:
+def _with_sizes(chapters: Sequence[Chapter], firsts: Sequence[Record]) -> list[Chapter]:
     """Chapters of equal titles get the size of their model's file: quantizations often share a
     name."""
     titles = [chapter.title for chapter in chapters]
@@ -171,7 +172,7 @@ def anchor(title: str) -> str:
 
 def render_report_markdown(report: Report, *, figures: str = "figures") -> str:
     """The report as GitHub's Markdown; pictures are looked for in the folder `figures`, as
-    `write_report` has them."""
+    `write_pages` has them."""
     parts = []
     for number, chapter in enumerate(report.chapters):
         parts += [
@@ -223,7 +224,7 @@ def _shared_script(scripts: Path, folder: Path) -> str:
     return quote(Path(os.path.relpath(path, folder)).as_posix())
 
 
-def write_report(
+def write_pages(
     report: Report, folder: Path, *, png: bool = False, scripts: Path | None = None
 ) -> Path:
     """Write `report.html`, `report.md` and `figures/*.svg` (with `png` also `*.png`) into `folder`;

@@ -1,11 +1,11 @@
 """From results folders to a report: what was measured, beside what is predicted of it."""
 
-import sys
+import warnings
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 
-from oomph.advise.memory_map import Surface, as_measured, surfaces
+from oomph.advise.memory_map import MemoryGrid, as_measured, memory_grids
 from oomph.analysis.first_card.day import Day, is_day, read_day
 from oomph.calibrate.comparison import Comparison, compare, record_config
 from oomph.calibrate.fit import fit
@@ -17,11 +17,10 @@ from oomph.estimate.prediction import Prediction
 from oomph.records.grouping import by_subject, subject
 from oomph.records.schema import Record
 from oomph.records.store import read_records
-from oomph.views import report
 from oomph.views.figures import MOST_MAPS
 from oomph.views.first_card import first_chapter
 from oomph.views.language import checked_language
-from oomph.views.report import Report, build_report
+from oomph.views.report import Report, build_report, write_pages
 from oomph.views.what_if import WhatIf, what_if
 
 
@@ -40,19 +39,27 @@ def write_report(
     `out` is where, the first folder if left out. `model` names the model where it is no longer
     where the records say; `calibrate` fits the coefficients to them first. `scripts` is a folder
     that keeps the what-if's script for all pages that are published together. StoreError for a
-    folder without records.
+    folder without records; a warning for a model that nothing is predicted of.
     """
+    made = report_of(folders, model=model, calibrate=calibrate, language=language)
+    for remark in made.remarks:
+        warnings.warn(remark, stacklevel=2)
+    return write_pages(made, Path(out or folders[0]), png=png, scripts=scripts)
+
+
+def report_of(
+    folders: Sequence[Path | str],
+    *,
+    model: str | None = None,
+    calibrate: bool = False,
+    language: str = "en",
+) -> Report:
+    """The report of results folders, or of one that holds a card's first day; as `write_report`."""
     places = [Path(folder) for folder in folders]
     if len(places) == 1 and is_day(places[0]):
-        made = day_report(read_day(places[0]))
-    else:
-        made = report_on(
-            read_records(places),
-            model=model,
-            calibrate=calibrate,
-            language=checked_language(language),
-        )
-    return report.write_report(made, Path(out or places[0]), png=png, scripts=scripts)
+        return day_report(read_day(places[0]))
+    records = read_records(places)
+    return report_on(records, model=model, calibrate=calibrate, language=checked_language(language))
 
 
 def day_report(day: Day) -> Report:
@@ -72,8 +79,8 @@ def report_on(
     language: str = "en",
     knows: Callable[[Record], Estimator] | None = None,
 ) -> Report:
-    """The report, with predictions for each model whose facts are at hand; where they are not,
-    stderr says so.
+    """The report, with predictions for each model whose facts are at hand; where they are not, its
+    remarks say so.
 
     `calibrate` fits the coefficients to the records first, where these hold enough; `language` is
     the headlines'. `knows` tells the estimator for a record whose own names do not.
@@ -81,8 +88,9 @@ def report_on(
     predictions: dict[str, Prediction] = {}
     comparisons: list[Comparison] = []
     fits: dict[Hashable, FitResult] = {}
-    around: list[Surface] = []
+    around: list[MemoryGrid] = []
     what_ifs: dict[Hashable, WhatIf] = {}
+    remarks: list[str] = []
     for own in by_subject(records):
         try:
             estimator = knows(own[0]) if knows else estimator_for(own[0], model=model)
@@ -90,9 +98,9 @@ def report_on(
                 fits[subject(own[0])] = fit(estimator, own)
                 estimator = fits[subject(own[0])].estimator
         except FitError as error:
-            print(f"oomph: not calibrated: {error}", file=sys.stderr)
+            remarks.append(f"not calibrated: {error}")
         except OomphError as error:
-            print(f"oomph: no predictions for {own[0].model.name}: {error}", file=sys.stderr)
+            remarks.append(f"no predictions for {own[0].model.name}: {error}")
             continue
         # what if it were a real card: not a phantom's
         asked, estimator = estimator, as_measured(estimator, own[0])
@@ -100,19 +108,20 @@ def report_on(
             record.record_id: estimator.predict(record_config(record)) for record in own
         }
         comparisons += compare(estimator, own)
-        around += surfaces(estimator, own, most=MOST_MAPS)
+        around += memory_grids(estimator, own, most=MOST_MAPS)
         largest = max(
             map(record_config, own), key=lambda config: (config.n_ctx, config.n_expert_used or 0)
         )
         what_ifs[subject(own[0])] = what_if(
             asked, largest, reference=model or PurePath(own[0].model.path).name
         )
-    return build_report(
+    made = build_report(
         records,
         predictions=predictions,
         comparisons=comparisons,
         fits=fits,
-        surfaces=around,
+        memory_grids=around,
         what_ifs=what_ifs,
         language=language,
     )
+    return replace(made, remarks=tuple(remarks))

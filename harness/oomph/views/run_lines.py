@@ -89,7 +89,7 @@ def frontier_json(found: Frontier) -> dict[str, Any]:
 
 
 def write_frontiers(found: Sequence[Frontier], folder: Path, *, model: str, bench: Bench) -> Path:
-    """Write the folder's frontier.md: a line a combination; its path."""
+    """Write the folder's frontier.md: a line per combination; its path."""
     cards = ", ".join(card["name"] for card in bench.environment.gpus) or "the CPU"
     lines = [f"- {frontier_line(each)}" for each in found]
     path = folder / "frontier.md"

@@ -1,6 +1,6 @@
 """Timings as tables: every test with its spread and energy, and where the time went.
 
-Apart from `tables`, which has a row a point: here a row is a test at a depth, and what puts a point
+Apart from `tables`, which has a row per point: here a row is a test at a depth, and what puts one
 in doubt stands on each of its rows.
 """
 

@@ -79,7 +79,7 @@ def test_what_was_predicted_is_what_the_comparison_would_say(
     tmp_path: Path, protocol: Protocol, models: ProtocolModels
 ) -> None:
     written(tmp_path, protocol, models)
-    foretold = read_predictions(tmp_path)
+    prior = read_predictions(tmp_path)
     step = protocol.step[0]
     subject, _ = models.resolve(protocol.models[step.model])
     point = step.points(n_devices=1)[-1]
@@ -97,7 +97,7 @@ def test_what_was_predicted_is_what_the_comparison_would_say(
         }
     )
     lines = held_against(
-        foretold, compare(Foreseen(CARD, "cuda").estimator(subject.spec), [record]), [record]
+        prior, compare(Foreseen(CARD, "cuda").estimator(subject.spec), [record]), [record]
     )
     own = {
         (line.quantity, line.n_depth): line.predicted
@@ -107,7 +107,7 @@ def test_what_was_predicted_is_what_the_comparison_would_say(
     assert {line.measured for line in lines if line.quantity == "total_vram_bytes"} == {700 * MIB}
 
 
-def test_of_a_processor_no_rate_is_foretold(
+def test_of_a_processor_no_rate_is_predicted(
     tmp_path: Path, protocol: Protocol, models: ProtocolModels
 ) -> None:
     written(tmp_path, protocol, models, backend="cpu")
@@ -116,7 +116,7 @@ def test_of_a_processor_no_rate_is_foretold(
     assert not any(quantity.endswith("_per_s") for quantity in quantities)
 
 
-def test_frontiers_and_every_stage_of_running_out_are_foretold(
+def test_frontiers_and_every_stage_of_running_out_are_predicted(
     tmp_path: Path, protocol: Protocol, models: ProtocolModels
 ) -> None:
     written(tmp_path, protocol, models, backend="phantom")

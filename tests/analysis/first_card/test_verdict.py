@@ -54,7 +54,7 @@ def measured(
     """The protocol's points as if they were measured: rates are `factor` times the predicted,
     memory is larger."""
     write_predictions(PROTOCOL.step, PROTOCOL, MODELS, FORESEEN, HERE, folder)
-    foretold = read_predictions(folder)
+    prior = read_predictions(folder)
     with Store(folder) as store:
         for step in PROTOCOL.step:
             subject, _ = MODELS.resolve(PROTOCOL.models[step.model])
@@ -62,7 +62,7 @@ def measured(
                 blank = unmeasured(point, subject, HERE)
                 if not did_work(blank):
                     continue
-                total = round(foretold[blank.point_id, "total_vram_bytes", "CUDA0", None].predicted)
+                total = round(prior[blank.point_id, "total_vram_bytes", "CUDA0", None].predicted)
                 timings = []
                 for timing in blank.timings:
                     is_prompt = timing.test.startswith("pp")
@@ -70,7 +70,7 @@ def measured(
                     depth = (
                         timing.n_depth if is_prompt else int(timing.n_depth + timing.n_tokens / 2)
                     )
-                    rate = factor * foretold[blank.point_id, quantity, CARD.name, depth].predicted
+                    rate = factor * prior[blank.point_id, quantity, CARD.name, depth].predicted
                     samples = [round(timing.n_tokens / rate * 1e9)] * 3
                     timings.append({**timing.model_dump(), "samples_ns": samples, "energy_j": 3.0})
                 vram = {

@@ -19,8 +19,8 @@ from oomph.advise.launch_plan import Launch
 from oomph.config import KINDS, KNOBS, RunConfig
 from oomph.errors import ConfigError
 from oomph.views.launch.files import launch_files
-from oomph.views.launch.saying import UnsayableError
 from oomph.views.launch.server import render_preset, render_script, server_flags
+from oomph.views.launch.spelling import NoSpellingError
 from oomph.views.launch.textgen import render_cmd_flags
 
 Make = Callable[..., Launch]
@@ -159,7 +159,7 @@ def test_an_architecture_that_is_none_is_refused(make_launch: Make) -> None:
 
 @pytest.mark.parametrize("path", ["/m/a;b.gguf", "/m/a #b.gguf", "/m/a.gguf "])
 def test_what_llama_cpps_preset_parser_cuts_is_not_written(dense: Launch, path: str) -> None:
-    with pytest.raises(UnsayableError, match="cuts model"):
+    with pytest.raises(NoSpellingError, match="cuts model"):
         render_preset(replace(dense, model_path=path))
 
 

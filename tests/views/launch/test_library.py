@@ -14,7 +14,7 @@ from oomph.architectures.spec import read_model_file
 from oomph.estimate.estimator import Estimator
 from oomph.models.demo import demo_model
 from oomph.views.launch.library import render_python
-from oomph.views.launch.saying import UnsayableError
+from oomph.views.launch.spelling import NoSpellingError
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_a_cache_type_that_llama_cpp_python_has_no_name_for_is_a_number(
 def test_a_knob_that_llama_has_no_word_for_is_not_passed_over(
     make_launch: Callable[..., Launch],
 ) -> None:
-    with pytest.raises(UnsayableError, match="cannot put experts or single tensors on the CPU"):
+    with pytest.raises(NoSpellingError, match="cannot put experts or single tensors on the CPU"):
         render_python(make_launch("qwen3-30b-a3b:Q8_0", n_ctx=512, n_cpu_moe=3))
 
 

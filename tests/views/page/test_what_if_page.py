@@ -16,7 +16,7 @@ from oomph.gpus import gpu
 from oomph.records.grouping import subject
 from oomph.records.schema import Record
 from oomph.units import MIB
-from oomph.views.report import build_report, render_html, write_report
+from oomph.views.report import build_report, render_html, write_pages
 from oomph.views.what_if import what_if
 from oomph.views.what_if_page import page_file, render_what_if
 
@@ -165,9 +165,9 @@ def test_pages_that_are_published_together_share_one_script(
 ) -> None:
     asked = {subject(records[0]): what_if(estimator)}
     report = build_report(records, what_ifs=asked)
-    pages = [write_report(report, tmp_path / name, scripts=tmp_path) for name in ("a", "b")]
+    pages = [write_pages(report, tmp_path / name, scripts=tmp_path) for name in ("a", "b")]
     (script,) = tmp_path.glob("what-if-*.js")
-    alone = write_report(report, tmp_path / "alone")
+    alone = write_pages(report, tmp_path / "alone")
     saved = alone.stat().st_size - pages[0].stat().st_size
     assert 0.99 < saved / script.stat().st_size < 1.01
     html = pages[1].read_text().replace("../what-if-", "what-if-")  # it is opened beside the script

@@ -11,13 +11,15 @@ import pytest
 
 from oomph.config import RunConfig
 from oomph.estimate.estimator import Estimator
-from oomph.estimate.prediction import SlotsSpeed, SpeedEstimate
+from oomph.estimate.prediction import MemoryEstimate, SlotsSpeed, SpeedEstimate
 
 Golden = Callable[[str, str], None]
 Figures = Callable[[str], Counter[str]]
 
 
-def made_up_speed(_: Estimator, config: RunConfig) -> SpeedEstimate:
+def made_up_speed(
+    _: Estimator, config: RunConfig, *, memory: MemoryEstimate | None = None
+) -> SpeedEstimate:
     """In the place of `Estimator.speed`: slower the deeper, by a law of its own."""
     on_host = config.n_cpu_moe / 8 + (5 if config.n_gpu_layers >= 0 else 0)
     slower = 1 + config.n_depth / 32_768 + on_host

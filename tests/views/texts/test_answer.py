@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from oomph.advise.answer import Answer, answer
+from oomph.advise.answer import Answer, answer_of
 from oomph.architectures.source import read_model
 from oomph.cli.output import render_plain
 from oomph.config import RunConfig
@@ -38,7 +38,7 @@ CASES: dict[str, tuple[str, str, dict[str, Any]]] = {
 
 def asked(case: str, **more: Any) -> Answer:
     model, card, knobs = CASES[case]
-    return answer(Estimator(read_model(model), gpu(card)), RunConfig(**knobs | more))
+    return answer_of(Estimator(read_model(model), gpu(card)), RunConfig(**knobs | more))
 
 
 @pytest.mark.parametrize("case", CASES)

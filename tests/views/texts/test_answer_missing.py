@@ -10,9 +10,10 @@ from typing import Any, get_args, get_type_hints
 import pytest
 from typer.testing import CliRunner
 
-from oomph.advise.answer import Answer, Verdict, answer
+from oomph.advise.answer import Answer, answer_of
 from oomph.advise.evidence import Evidence
 from oomph.advise.speeds import MeasuredRate
+from oomph.advise.verdict import Verdict
 from oomph.architectures.source import read_model
 from oomph.cli import app
 from oomph.cli.output import render_plain
@@ -43,7 +44,7 @@ def complete() -> Answer:
     """An answer in which everything is known: RoPE scaling, speeds, offers with their shares,
     evidence, a next step."""
     estimator = Estimator(read_model("qwen3-30b-a3b:Q4_K_M"), gpu("RTX 4090"))
-    found = answer(estimator, RunConfig(n_ctx=90_000, n_expert_used=10), calibration="kept")
+    found = answer_of(estimator, RunConfig(n_ctx=90_000, n_expert_used=10), calibration="kept")
     speeds = next(offer.speeds for offer in found.offers if offer.speeds)
     evidence = tuple(replace(EVIDENCE, says=says) for says in ("runs_out", "runs", "loads"))
     return replace(
@@ -103,7 +104,7 @@ def test_every_verdict_is_said_with_any_field_missing(verdict: Verdict, language
     assert {
         "probability",
         "max_context",
-        "shortage.n_filled",
+        "first_failure.n_filled",
         "offers.decode_share",
         "offers.speeds",
         "card",
@@ -124,7 +125,7 @@ def test_a_card_of_which_only_the_memory_is_known_gets_an_answer(
     model: str, memory_mib: int
 ) -> None:
     estimator = Estimator(read_model(model), gpu_memory_bytes=memory_mib * MIB)
-    found = answer(estimator, RunConfig(n_ctx=32_768))
+    found = answer_of(estimator, RunConfig(n_ctx=32_768))
     for language in LANGUAGES:
         assert "None" not in render(found, language)
 

@@ -7,7 +7,7 @@ oomph: a calibration of the same card would know what is to be found out.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from oomph.advise.first_failure import shortage
+from oomph.advise.first_failure import first_failure
 from oomph.advise.memory_map import without_context
 from oomph.architectures.spec import ModelSpec
 from oomph.calibrate.expected_memory import PHANTOM, Expectation
@@ -118,7 +118,7 @@ class Foreseen:
             by_stage: dict[str, list[RunConfig]] = {}
             for tried in _contexts(config, step.limit):
                 memory = estimator.predict(tried, longest=False).memory
-                short = shortage(estimator, tried, memory)
+                short = first_failure(estimator, tried, memory)
                 if short and short.stage in STAGES:
                     by_stage.setdefault(STAGES[short.stage], []).append(tried)
             for stage, configs in by_stage.items():

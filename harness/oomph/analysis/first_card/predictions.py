@@ -31,7 +31,7 @@ Key = tuple[str, str, str, int | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Foretold:
+class PriorPrediction:
     """One prediction of a sweep's point; `lower` and `upper` are its 90 % interval, if any."""
 
     key: Key
@@ -94,10 +94,10 @@ def is_sealed(folder: Path) -> bool:
     return path.exists() and entry is not None and (entry.facts or {}).get("sha256") == _hash(path)
 
 
-def read_predictions(folder: Path) -> dict[Key, Foretold]:
+def read_predictions(folder: Path) -> dict[Key, PriorPrediction]:
     """The predictions of sweeps' points."""
     return {
-        key: Foretold(
+        key: PriorPrediction(
             key=key, predicted=line["predicted"], lower=line["lower"], upper=line["upper"]
         )
         for line in Lines(folder / FILE).read()
@@ -136,14 +136,16 @@ def setting_of(config: Mapping[str, Any]) -> str:
 
 
 def held_against(
-    foretold: Mapping[Key, Foretold], comparisons: Iterable[Comparison], records: Iterable[Record]
+    prior: Mapping[Key, PriorPrediction],
+    comparisons: Iterable[Comparison],
+    records: Iterable[Record],
 ) -> list[Comparison]:
     """The comparisons whose prediction was written down before, with that prediction in place of
     their own."""
     point = {record.record_id: record.point_id for record in records}
     found = []
     for each in comparisons:
-        before = foretold.get((point[each.record_id], each.quantity, each.device, each.n_depth))
+        before = prior.get((point[each.record_id], each.quantity, each.device, each.n_depth))
         if before is not None:
             found.append(
                 replace(each, predicted=before.predicted, lower=before.lower, upper=before.upper)

@@ -208,7 +208,7 @@ def _held_out(records: Sequence[Record], estimator_of: EstimatorOf) -> list[Comp
 def _judged(before: Sequence[Comparison], calibrated: Sequence[Comparison]) -> list[Judged]:
     """Both sides of each quantity that was predicted, and of rates, over the same measurements
     where it was."""
-    foretold = {_key(each) for each in before}
+    prior = {_key(each) for each in before}
     rates = (each for each in calibrated if each.quantity.endswith("_per_s"))
     quantities = dict.fromkeys(each.quantity for each in (*before, *rates))
     judged = []
@@ -217,7 +217,7 @@ def _judged(before: Sequence[Comparison], calibrated: Sequence[Comparison]) -> l
         after = [
             each
             for each in calibrated
-            if each.quantity == quantity and (not told or _key(each) in foretold)
+            if each.quantity == quantity and (not told or _key(each) in prior)
         ]
         judged.append(
             Judged(

@@ -108,7 +108,7 @@ def _rotate(b: Builder, x: Tensor, which: str, width: int, il: int) -> Tensor:
 
 
 def store(b: Builder, x: Tensor, cache: Tensor, ids: Tensor) -> None:
-    """Write `x`, one row a token, to the rows `ids` of the cache (cpy_k, and cpy_v with flash
+    """Write `x`, one row per token, to the rows `ids` of the cache (cpy_k, and cpy_v with flash
     attention)."""
     graph, width = b.graph, x.ne[0] * x.ne[1]
     rows = graph.view(x, (width, x.ne[2]), (x.nb[2],))
@@ -128,7 +128,7 @@ def _cached_k(b: Builder, k: Tensor | None, il: int) -> Tensor:
 
 
 def _cached_v(b: Builder, v: Tensor | None, il: int) -> Tensor:
-    """The cached V: a row a token for flash attention, transposed else."""
+    """The cached V: a row per token for flash attention, transposed else."""
     shape, cells, quant, n_stream = b.shape(il), _cells(b, il), b.cache.v, b.sizes.n_stream
     if not b.cache.transposes_v:
         cache = b.stored("v", shape.cache_layer, quant, shape.v_width, cells, n_stream)

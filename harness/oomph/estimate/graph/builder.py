@@ -109,7 +109,7 @@ class Builder:
         return self._load("token_embd.weight", self.placement.output)
 
     def rope_factors(self, il: int) -> Tensor | None:
-        """RoPE's frequency factors for layer `il`: one copy a device
+        """RoPE's frequency factors for layer `il`: one copy per device
         (llama_model::get_rope_factors)."""
         factors = next((n for n in self._rope_factor_names() if n in self.model.tensors), None)
         return self._load(factors, self.placement.weight(factors, il)) if factors else None

@@ -1,4 +1,4 @@
-"""What of the protocol is done: a JSON line a step, so that the same command goes on."""
+"""What of the protocol is done: a JSON line per step, so that the same command goes on."""
 
 import json
 import os

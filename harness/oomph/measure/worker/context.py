@@ -90,7 +90,7 @@ class Context:
         return elapsed
 
     def decode(self, n_tokens: int) -> int:
-        """Generate `n_tokens` for every sequence, one a step, as a sampler would have to;
+        """Generate `n_tokens` for every sequence, one per step, as a sampler would have to;
         nanoseconds taken."""
         steps = [
             self.batches(

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from oomph.advise.alternatives import would_have_fitted
 from oomph.advise.first_failure import margin_bytes
 from oomph.advise.launch_plan import Launch
-from oomph.advise.remedy import remedy
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
 from oomph.units import count, mib
@@ -16,8 +16,8 @@ from oomph.views.launch.koboldcpp import render_koboldcpp
 from oomph.views.launch.library import render_python
 from oomph.views.launch.notes import render_notes
 from oomph.views.launch.ollama import render_modelfile
-from oomph.views.launch.saying import UnsayableError, verdict
 from oomph.views.launch.server import render_preset, render_script
+from oomph.views.launch.spelling import NoSpellingError, verdict
 from oomph.views.launch.textgen import render_cmd_flags, render_settings
 from oomph.views.launch.transformers import render_config_patch
 
@@ -50,7 +50,7 @@ def launch_files(launch: Launch) -> LaunchFiles:
     for path, render in _RENDERERS.items():
         try:
             texts[path] = render(launch)
-        except UnsayableError as error:
+        except NoSpellingError as error:
             left_out[path] = str(error)
     texts["NOTES.md"] = render_notes(launch, tuple(texts), left_out)
     return LaunchFiles(texts=texts, left_out=left_out)
@@ -79,8 +79,9 @@ def refuse_short(estimator: Estimator, launch: Launch) -> None:
         raise ConfigError(
             f"{'; '.join(warnings(launch.prediction))}; --force writes the files all the same"
         )
+    instead = would_have_fitted(estimator, launch.config, "oom_kv")
     raise ConfigError(
         f"n_ctx {count(launch.config.n_ctx)} in profile {launch.profile}: "
         f"{verdict(launch).rstrip('.')} ({mib(short)} short); "
-        f"{remedy(estimator, launch.config, 'oom_kv')}; --force writes the files all the same"
+        f"{instead}; --force writes the files all the same"
     )

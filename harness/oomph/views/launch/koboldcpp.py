@@ -9,16 +9,16 @@ import shlex
 from typing import Final
 
 from oomph.advise.launch_plan import Launch
-from oomph.views.launch.saying import (
+from oomph.views.launch.spelling import (
     Flags,
-    UnsayableError,
+    NoSpellingError,
     about,
     checked_path,
     commented,
     flags_of,
     n_card_layers,
-    refuse_unsaid,
-    said_knobs,
+    refuse_unspelled,
+    spelled_knobs,
 )
 
 ALWAYS: Final = ("n_ctx", "n_ubatch", "type_k", "n_gpu_layers")
@@ -32,7 +32,7 @@ def render_koboldcpp(launch: Launch) -> str:
     spell."""
     _check(launch)
     config = launch.config.with_(n_gpu_layers=n_card_layers(launch))
-    said = flags_of(said_knobs(config, "koboldcpp", ALWAYS), "koboldcpp")
+    said = flags_of(spelled_knobs(config, "koboldcpp", ALWAYS), "koboldcpp")
     split = said.pop("tensor_split", None)
     flags: Flags = {"model": checked_path(launch.model_path), **said}
     if config.flash_attn == "off":
@@ -59,21 +59,23 @@ def render_koboldcpp(launch: Launch) -> str:
 def _check(launch: Launch) -> None:
     config = launch.config
     if config.type_k != config.type_v or config.type_k not in _CACHE_TYPES:
-        raise UnsayableError(
+        raise NoSpellingError(
             f"koboldcpp takes one cache type for K and V, of {', '.join(_CACHE_TYPES)}"
         )
     if not 256 <= config.n_ctx <= _LONGEST:
-        raise UnsayableError(f"koboldcpp takes a context of 256 to {_LONGEST:,} tokens")
+        raise NoSpellingError(f"koboldcpp takes a context of 256 to {_LONGEST:,} tokens")
     if config.n_ubatch not in _BATCH_SIZES:
-        raise UnsayableError(f"koboldcpp takes a batch size of {', '.join(map(str, _BATCH_SIZES))}")
+        raise NoSpellingError(
+            f"koboldcpp takes a batch size of {', '.join(map(str, _BATCH_SIZES))}"
+        )
     if config.n_seq_max > 1 or config.split_mode != "layer" or not config.op_offload:
-        raise UnsayableError(
+        raise NoSpellingError(
             "several slots, other split modes and --no-op-offload have other words or none in "
             "koboldcpp"
         )
     own_way = ("n_batch", "n_devices", "type_v", "flash_attn", "rope_scaling", "rope_scale")
     idle = ("n_outputs_max", "kv_unified", "yarn_orig_ctx")  # of one slot, and of YaRN
-    refuse_unsaid(config, "koboldcpp", (*own_way, *idle))
+    refuse_unspelled(config, "koboldcpp", (*own_way, *idle))
 
 
 def _notes(launch: Launch) -> tuple[str, ...]:

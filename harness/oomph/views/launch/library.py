@@ -9,14 +9,14 @@ from typing import Any, Final
 from oomph.advise.launch_plan import Launch
 from oomph.config import KNOBS, keys_of
 from oomph.units import mib
-from oomph.views.launch.saying import (
-    UnsayableError,
+from oomph.views.launch.spelling import (
+    NoSpellingError,
     about,
     checked_path,
     commented,
     metadata_key,
-    refuse_unsaid,
-    said_knobs,
+    refuse_unspelled,
+    spelled_knobs,
     verdict,
 )
 
@@ -40,15 +40,15 @@ def render_python(launch: Launch) -> str:
     word for it."""
     config = launch.config
     if config.n_cpu_moe or config.override_tensor:
-        raise UnsayableError(
+        raise NoSpellingError(
             "llama-cpp-python's Llama cannot put experts or single tensors on the CPU; "
             "n_gpu_layers can"
         )
     if config.n_seq_max > 1:
-        raise UnsayableError("llama-cpp-python's Llama has one slot")
-    refuse_unsaid(config, "llama-cpp-python", ("n_devices", "n_outputs_max", "kv_unified"))
+        raise NoSpellingError("llama-cpp-python's Llama has one slot")
+    refuse_unspelled(config, "llama-cpp-python", ("n_devices", "n_outputs_max", "kv_unified"))
     asked = config if config.n_devices else config.with_(n_gpu_layers=0)
-    knobs, keys = said_knobs(asked, "llama-cpp-python", ALWAYS), keys_of("llama-cpp-python")
+    knobs, keys = spelled_knobs(asked, "llama-cpp-python", ALWAYS), keys_of("llama-cpp-python")
     arguments = {"model_path": repr(checked_path(launch.model_path))} | {
         keys[name]: _expression(launch, name, value) for name, value in knobs.items()
     }

@@ -9,8 +9,8 @@ from typing import Final
 
 from oomph.advise.launch_plan import Launch
 from oomph.units import count
-from oomph.views.launch.saying import about, metadata_key
 from oomph.views.launch.server import rope_flags
+from oomph.views.launch.spelling import about, metadata_key
 
 _USES: Final[Mapping[str, str]] = {
     "llama-server.sh": "`./llama-server.sh`, then http://127.0.0.1:8080",

@@ -10,14 +10,14 @@ from typing import Final
 
 from oomph.advise.launch_plan import Launch, slot_context
 from oomph.units import count
-from oomph.views.launch.saying import (
+from oomph.views.launch.spelling import (
     about,
     checked_path,
     commented,
     flags_of,
     n_card_layers,
-    said_knobs,
-    unsaid_knobs,
+    spelled_knobs,
+    unspelled_knobs,
 )
 
 _OWN_WAY: Final = (
@@ -45,24 +45,24 @@ def render_modelfile(launch: Launch) -> str:
     config = launch.config.with_(
         n_ctx=slot_context(launch.config), n_gpu_layers=n_card_layers(launch)
     )
-    said = said_knobs(config, "ollama", ("n_ctx", "n_ubatch", "n_gpu_layers"))
-    untold = tuple(f"  - {line}" for line in _untold(launch))
+    said = spelled_knobs(config, "ollama", ("n_ctx", "n_ubatch", "n_gpu_layers"))
+    unspelled = tuple(f"  - {line}" for line in _unspelled(launch))
     head = (
         *about(launch),
         *(
             ("Ollama cannot be told, so that it will not run this configuration:",)
-            if untold
+            if unspelled
             else ()
         ),
     )
     return (
-        commented((*head, *untold))
+        commented((*head, *unspelled))
         + f"FROM {_quoted(checked_path(launch.model_path))}\n"
         + "".join(f"PARAMETER {name} {value}\n" for name, value in flags_of(said, "ollama").items())
     )
 
 
-def _untold(launch: Launch) -> Iterator[str]:
+def _unspelled(launch: Launch) -> Iterator[str]:
     config = launch.config
     if config.n_expert_used and config.n_expert_used != launch.spec.n_expert_used:
         yield (
@@ -85,7 +85,7 @@ def _untold(launch: Launch) -> Iterator[str]:
         )
     if config.flash_attn == "off":
         yield "here: flash attention; start `ollama serve` with OLLAMA_FLASH_ATTENTION=0"
-    for name in unsaid_knobs(config, "ollama", _OWN_WAY):
+    for name in unspelled_knobs(config, "ollama", _OWN_WAY):
         yield f"{name} {getattr(config, name)}: it has no word for it"
 
 

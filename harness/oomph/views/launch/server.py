@@ -10,17 +10,17 @@ from typing import Final
 
 from oomph.advise.launch_plan import Launch
 from oomph.config import RunConfig
-from oomph.views.launch.saying import (
+from oomph.views.launch.spelling import (
     Flags,
-    UnsayableError,
+    NoSpellingError,
     about,
     alias,
     checked_path,
     commented,
     flags_of,
     metadata_key,
-    refuse_unsaid,
-    said_knobs,
+    refuse_unspelled,
+    spelled_knobs,
 )
 
 ALWAYS: Final = (
@@ -57,8 +57,8 @@ def server_flags(launch: Launch) -> Flags:
     """The whole configuration for llama-server, but for the model. Unsayable for a knob that it has
     no flag for."""
     config = launch.config
-    refuse_unsaid(config, "llama-server", ("n_devices", "n_expert_used", "n_outputs_max"))
-    flags = flags_of(said_knobs(config, "llama-server", ALWAYS), "llama-server")
+    refuse_unspelled(config, "llama-server", ("n_devices", "n_expert_used", "n_outputs_max"))
+    flags = flags_of(spelled_knobs(config, "llama-server", ALWAYS), "llama-server")
     if config.n_devices == 0:
         flags["device"] = "none"
     if said := overrides(launch):
@@ -107,7 +107,7 @@ def render_preset(launch: Launch) -> str:
     flags: Flags = {"model": checked_path(launch.model_path), **server_flags(launch)}
     for name, value in flags.items():
         if value is not None and (set(value) & set("#;") or value != value.strip()):
-            raise UnsayableError(
+            raise NoSpellingError(
                 f"llama.cpp's parser of presets cuts {name} at a #, a ; or an outer blank: "
                 f"{value!r}"
             )

@@ -7,18 +7,18 @@ rope_theta in it.
 import json
 
 from oomph.advise.launch_plan import Launch
-from oomph.views.launch.saying import UnsayableError
+from oomph.views.launch.spelling import NoSpellingError
 
 
 def render_config_patch(launch: Launch) -> str:
     """The keys to merge into config.json. Unsayable where n_ctx needs no scaling."""
     scaling = launch.scaling
     if scaling is None:
-        raise UnsayableError("n_ctx needs no RoPE scaling, so config.json stays as it is")
+        raise NoSpellingError("n_ctx needs no RoPE scaling, so config.json stays as it is")
     rope: dict[str, object] = {"rope_type": scaling.type, "factor": scaling.factor}
     if scaling.type == "yarn":
         rope["original_max_position_embeddings"] = scaling.original_context_length
     return (
-        json.dumps({"rope_scaling": rope, "max_position_embeddings": scaling.reach}, indent=2)
+        json.dumps({"rope_scaling": rope, "max_position_embeddings": scaling.n_ctx}, indent=2)
         + "\n"
     )

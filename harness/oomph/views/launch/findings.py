@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from oomph.advise.launch_check import LaunchFinding
-from oomph.views.launch.saying import plain
+from oomph.views.launch.spelling import plain
 from oomph.views.table import Cell, Table
 
 
 def findings_table(findings: Sequence[LaunchFinding]) -> Table:
-    """A row a promise."""
+    """A row per promise."""
     rows = tuple(
         (
             Cell(each.what),

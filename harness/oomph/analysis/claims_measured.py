@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from oomph.analysis.claims import ClaimsFile, Tried
+from oomph.analysis.claims import ClaimRun, ClaimsFile
 from oomph.architectures.source import read_model
 from oomph.calibrate.expected_memory import PHANTOM, Expectation
 from oomph.config import RunConfig
@@ -15,7 +15,7 @@ from oomph.records.store import Store
 
 def try_claims(
     claims: ClaimsFile, bench: Bench, store: Store, *, say: Callable[[str], None]
-) -> Mapping[tuple[str, RunConfig], Tried]:
+) -> Mapping[tuple[str, RunConfig], ClaimRun]:
     """Every configuration of the claims by quantization and knobs, on phantom cards; what the store
     has is not tried again. `say` is told each that was."""
     return {
@@ -31,7 +31,7 @@ def _try(
     bench: Bench,
     store: Store,
     say: Callable[[str], None],
-) -> Iterator[Tried]:
+) -> Iterator[ClaimRun]:
     """Every configuration of one quantization, from the store where it was tried before."""
     reference = f"{claims.model}:{quantization}"
     path = model_path(reference)
@@ -45,7 +45,7 @@ def _try(
         for record in runner.run(sweep):
             say(f"{reference} {record.label}: {record.outcome.label}")
         (kept,) = runner.finished(sweep)
-        yield Tried(config=config, predicted_bytes=expected.total(config), record=kept)
+        yield ClaimRun(config=config, predicted_bytes=expected.total(config), record=kept)
 
 
 def _sweep(claims: ClaimsFile, reference: str, config: RunConfig) -> Sweep:

@@ -24,7 +24,7 @@ Flags = dict[str, str | None]
 """Flags without their dashes, in order; None for one that takes no value."""
 
 
-class UnsayableError(OomphError):
+class NoSpellingError(OomphError):
     """This configuration has no spelling in the program that the file is for; the sentence says
     what is missing."""
 
@@ -39,7 +39,7 @@ def checked_path(path: str) -> str:
     return path
 
 
-def said_knobs(config: RunConfig, program: Program, always: Sequence[str]) -> dict[str, Any]:
+def spelled_knobs(config: RunConfig, program: Program, always: Sequence[str]) -> dict[str, Any]:
     """The knobs to say in the program's own words, by their names: `always`, then what is not as
     the program has it."""
     keys = keys_of(program)
@@ -47,7 +47,7 @@ def said_knobs(config: RunConfig, program: Program, always: Sequence[str]) -> di
     return {name: getattr(config, name) for name in names if name in keys}
 
 
-def unsaid_knobs(config: RunConfig, program: Program, besides: Collection[str]) -> list[str]:
+def unspelled_knobs(config: RunConfig, program: Program, besides: Collection[str]) -> list[str]:
     """The knobs that the program has no word for, though they are not as it has them; `besides` are
     those that the file says, or does without, in a way of its own."""
     keys = keys_of(program)
@@ -58,10 +58,10 @@ def unsaid_knobs(config: RunConfig, program: Program, besides: Collection[str]) 
     ]
 
 
-def refuse_unsaid(config: RunConfig, program: Program, besides: Collection[str]) -> None:
+def refuse_unspelled(config: RunConfig, program: Program, besides: Collection[str]) -> None:
     """Unsayable where the program has no word for a knob."""
-    if unsaid := unsaid_knobs(config, program, besides):
-        raise UnsayableError(f"{program} has no word for {', '.join(unsaid)}")
+    if unspelled := unspelled_knobs(config, program, besides):
+        raise NoSpellingError(f"{program} has no word for {', '.join(unspelled)}")
 
 
 def flags_of(knobs: Mapping[str, Any], program: Program) -> Flags:
