@@ -4,6 +4,7 @@ from pathlib import Path
 
 from oomph.advise.max_context import context_limits
 from oomph.advise.quantizations import (
+    USUAL,
     published_variants,
     quantization_of,
     requantized,
@@ -64,10 +65,12 @@ def test_positions_are_native_and_extended() -> None:
 
 
 def test_a_published_model_comes_in_every_sensible_quantization() -> None:
-    names = [quantization_of(model) for model in published_variants("llama-3.1-8b")]
+    names = [quantization_of(model) for model in published_variants("llama-3.1-8b", rare=True)]
     assert {"F16", "Q8_0", "Q4_K_M", "IQ1_S"} <= set(names)
     assert not {"F32", "TQ1_0", "MXFP4"} & set(names)
-    sizes = [weight_bytes(model) for model in published_variants("llama-3.1-8b")]
+    usual = [quantization_of(model) for model in published_variants("llama-3.1-8b")]
+    assert usual == [name for name in names if name in USUAL]
+    sizes = [weight_bytes(model) for model in published_variants("llama-3.1-8b", rare=True)]
     assert sizes == sorted(sizes, reverse=True)
 
 

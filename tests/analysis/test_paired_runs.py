@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from oomph.analysis.paired_runs import (
     Difference,
+    compare_runs,
     environment_changes,
     paired_differences,
     ratio_interval,
@@ -223,3 +224,25 @@ def test_energy_is_compared_a_token_where_both_sides_have_it() -> None:
     assert not [
         d for d in paired_differences([taking(None)], [taking(1.0)]) if "joules" in d.quantity
     ]
+
+
+def test_nothing_that_pairs_has_its_reason() -> None:
+    old = [_record(n_ctx=1024), _record(n_ctx=2048)]
+    new = [_record(n_ctx=4096), _record(n_ctx=8192)]
+    found = compare_runs(old, new)
+    assert found.why_nothing_paired == (
+        "no point of one side has the n_ctx (1024, 2048 before, 4096, 8192 after) of the other"
+    )
+    assert compare_runs(old, old).why_nothing_paired is None
+
+
+def test_records_pair_by_the_keys_that_both_sides_know() -> None:
+    """A later version writes a knob and a key of the work that an earlier one had not."""
+    old = [_record(workload={"n_prompt": 512})]
+    new = [
+        _record(
+            config={"n_ctx": 1024, "n_devices": 1, "n_threads": 4},
+            workload={"n_prompt": 512, "seed": 1},
+        )
+    ]
+    assert unpaired(old, new) == (0, 0)

@@ -17,9 +17,8 @@ def test_answer_says_yes_or_no_first(oomph: Oomph) -> None:
         "answer", MOE, "--gpu", "4090", "--n-ctx", 90_000, "--n-expert-used", "9,10"
     )
     assert code == 0
-    assert out.startswith(
-        "Yes, with a q8_0 KV cache. As asked, qwen3-30b-a3b Q4_K_M with 9 active experts"
-    )
+    assert out.startswith("No as asked: qwen3-30b-a3b Q4_K_M with 9 active experts")
+    assert "The nearest yes: a q8_0 KV cache." in out
     assert "with 10 active experts" in out
     assert oomph("answer", "llama-3.1-8b:Q4_K_M", "--gpu", "4090", "-c", 8192, "--lang", "ru")[
         1
@@ -104,3 +103,21 @@ def test_bad_input_is_one_sentence(
     code, out, err = oomph(*arguments)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert sentence in err
+
+
+def test_the_exit_status_is_the_verdict_of_text_and_json(oomph: Oomph) -> None:
+    asked = ("answer", MOE, "--gpu", "3090", "--exit-status", "-c")
+    for n_ctx, status, word, verdict in ((32_768, 0, "Yes", "yes"), (90_000, 1, "No", "no")):
+        code, out, _ = oomph(*asked, n_ctx)
+        assert (code, out.split(maxsplit=1)[0].strip(":,")) == (status, word)
+        code, out, _ = oomph(*asked, n_ctx, "--json")
+        assert (code, json.loads(out)["verdict"]) == (status, verdict)
+    assert oomph("answer", MOE, "--gpu", "3090", "-c", 90_000)[0] == 0
+
+
+def test_no_plain_yes_for_a_card_whose_context_is_not_known(oomph: Oomph) -> None:
+    asked = ("answer", "llama-3.2-1b:Q8_0", "-c", 8192, "--json", "--gpu-mem")
+    (wide,) = oomph(*asked, 4096)[1].splitlines()
+    needed = 4096 * 2**20 - json.loads(wide)["margin_bytes"]
+    (tight,) = oomph(*asked, needed / 2**20 + 100)[1].splitlines()
+    assert (json.loads(wide)["verdict"], json.loads(tight)["verdict"]) == ("yes", "probably")

@@ -28,7 +28,11 @@ from oomph.estimate.prediction import MemoryEstimate, Prediction, Refused
 from oomph.knob import Program
 from oomph.programs.said import DEFAULT_PROGRAM, Said
 from oomph.records.schema import Record
+from oomph.units import MIB
 
+UNNAMED_CONTEXT: Final = 640 * MIB
+"""More than the largest CUDA context that was measured, with what its first prompt adds: 593 MiB,
+on an H200."""
 MODEL_FILE: Final = "MODEL.gguf"
 """Stands in a command for the file of a model that only its published shape is known of."""
 WIDEST: Final = 0.95
@@ -113,7 +117,7 @@ def answer_of(
     )
     sources = evidence(estimator, config, records)
     decisive = next((source for source in sources if source.settles), None)
-    verdict = _verdict(prediction, decisive, left)
+    verdict = _verdict(prediction, decisive, left, is_named=on_host or estimator.gpu is not None)
     failure, failure_n_ctx = (
         (None, None) if on_host or refusal else _first_to_fail(estimator, prediction, verdict)
     )
@@ -162,14 +166,22 @@ def _resident(estimator: Estimator, memory: MemoryEstimate) -> int:
     return resident_bytes(memory, estimator.coefficients or default_coefficients())
 
 
-def _verdict(prediction: Prediction, decisive: Evidence | None, left: int) -> Verdict:
+def _verdict(
+    prediction: Prediction, decisive: Evidence | None, left: int, *, is_named: bool
+) -> Verdict:
+    """Never a plain yes for what is known by a rule only, or where a card without a name leaves no
+    room for its CUDA context."""
     if decisive:
         return "yes" if decisive.says == "runs" else "no"
     if prediction.refused:
         return "refused"
     if prediction.fit_probability is None:
-        return "yes" if left >= 0 else "no"
-    return verdict_of(prediction.fit_probability)
+        sure = left >= (0 if is_named else UNNAMED_CONTEXT)
+        verdict: Verdict = "yes" if sure else "probably" if left >= 0 else "no"
+    else:
+        verdict = verdict_of(prediction.fit_probability)
+    is_exact = prediction.memory.exact_compute
+    return "probably" if verdict == "yes" and not is_exact else verdict
 
 
 def _first_to_fail(

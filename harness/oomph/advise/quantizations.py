@@ -21,12 +21,13 @@ RARE: Final = frozenset({"F32", "TQ1_0", "TQ2_0"})
 """Nobody runs a model in F32, and ternary types are for models that were trained so."""
 
 
-def published_variants(name: str) -> list[ModelSpec]:
-    """A published model in every quantization that it makes sense in, the largest first."""
+def published_variants(name: str, *, rare: bool = False) -> list[ModelSpec]:
+    """A published model in the usual quantizations, the largest first; with `rare` in every one
+    that it makes sense in."""
     models = [
         catalogue_model(name, quantization)
         for quantization in FILE_TYPES
-        if quantization not in RARE
+        if (quantization not in RARE if rare else quantization in (*USUAL, "MXFP4"))
     ]
     fitting = [model for model in models if model.is_moe or quantization_of(model) != "MXFP4"]
     return sorted(fitting, key=weight_bytes, reverse=True)

@@ -75,20 +75,21 @@ def max_context(
     caches: Sequence[str] = CACHES,
     records: Records = (),
     limit: int | None = None,
+    rare: bool = False,
     program: str = DEFAULT_PROGRAM,
     **knobs: Any,
 ) -> list[ContextLimits]:
     """What is my maximum? The longest context for each quantization, number of experts and type of
     cache.
 
-    A name without a quantization is every quantization of it. ConfigError without a card.
+    A name without a quantization is the usual quantizations of it, and `rare` ones too where asked.
+    ConfigError without a card.
     """
     said = Said(program=checked_program(program), knobs=knobs, where="knobs")
     asked = max_context_subject(model, gpu, memory_mib, calibration, said)
     found = read_records(records)
-    return list(
-        limits_of_variants(model, asked, experts=experts, caches=caches, records=found, limit=limit)
-    )
+    over = {"experts": experts, "caches": caches, "records": found, "limit": limit}
+    return list(limits_of_variants(model, asked, rare=rare, **over))
 
 
 def max_context_subject(
@@ -106,9 +107,12 @@ def max_context_subject(
     return asked
 
 
-def limits_of_variants(model: str, asked: Asked, **over: Any) -> Iterator[ContextLimits]:
-    """`context_limits` over the quantizations that `model` stands for."""
-    return context_limits(_estimators(model, asked), asked.config, **over)
+def limits_of_variants(
+    model: str, asked: Asked, *, rare: bool = False, **over: Any
+) -> Iterator[ContextLimits]:
+    """`context_limits` over the quantizations that `model` stands for: the usual, or `rare` ones
+    too."""
+    return context_limits(_estimators(model, asked, rare=rare), asked.config, **over)
 
 
 def _is_name(model: str) -> bool:
@@ -116,8 +120,8 @@ def _is_name(model: str) -> bool:
     return model.lower() in catalogue_names() and not Path(model).exists()
 
 
-def _estimators(model: str, asked: Asked) -> list[Estimator]:
+def _estimators(model: str, asked: Asked, *, rare: bool) -> list[Estimator]:
     first = asked.estimator
     if not _is_name(model):
         return [first]
-    return [first.changed(model=each) for each in published_variants(model.lower())]
+    return [first.changed(model=each) for each in published_variants(model.lower(), rare=rare)]

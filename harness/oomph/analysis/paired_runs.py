@@ -9,7 +9,7 @@ same one, is the change itself: points pair across it.
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median, variance
 from typing import Any, Final
@@ -22,6 +22,7 @@ UNDECIDED: Final = 0.01
 """A quantity without an interval has changed if it moved by more than this fraction: a process's
 memory is never the same to the page."""
 LOWER_IS_BETTER: Final = ("bytes", "perplexity", "joules")
+MOST_REASONS: Final = 2
 _FAILED_WORSE: Final = math.inf
 
 
@@ -70,12 +71,13 @@ class Difference:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunsCompared:
     """Two sets of records: what differs, the worst first, how many points have no partner before
-    and after, and what changed around them as (what, before, after)."""
+    and after, what changed around them as (what, before, after), and, where nothing paired, why."""
 
     differences: tuple[Difference, ...]
     only_before: int
     only_after: int
     changes: tuple[tuple[str, str, str], ...]
+    why_nothing_paired: str | None
 
     def n_regressions(self, threshold: float) -> int:
         """How many got worse by more than `threshold` (a fraction), and not by chance."""
@@ -90,6 +92,7 @@ def compare_runs(before: Sequence[Record], after: Sequence[Record]) -> RunsCompa
         only_before=only_before,
         only_after=only_after,
         changes=tuple(environment_changes(before, after)),
+        why_nothing_paired=_why_nothing_paired(before, after),
     )
 
 
@@ -115,25 +118,72 @@ def unpaired(before: Sequence[Record], after: Sequence[Record]) -> tuple[int, in
 
 
 def _pairing(before: Sequence[Record], after: Sequence[Record]) -> Callable[[Record], str]:
-    """What two records share that are a pair: knobs, workload, limits, and the model where a side
-    has several."""
+    """What two records share that are a pair: knobs and work, as far as both sides know of them,
+    limits, and the model where a side has several."""
     with_name = (
         max(len({record.model.name for record in records}) for records in (before, after)) > 1
     )
     left_out = {"n_devices", *changed_knobs(before, after)}
+    known = _known(before, _config) & _known(after, _config) - left_out
+    work = _known(before, _workload) & _known(after, _workload)
 
     def key(record: Record) -> str:
         knobs = {
             name: value
             for name, value in record.config.items()
-            if value is not None and name not in left_out
+            if value is not None and name in known
         }
+        done = {name: value for name, value in record.workload.items() if name in work}
         limits = record.limits.get("memory_bytes")
         return json.dumps(
-            [knobs, record.workload, limits, record.model.name if with_name else ""], sort_keys=True
+            [knobs, done, limits, record.model.name if with_name else ""], sort_keys=True
         )
 
     return key
+
+
+def _config(record: Record) -> Mapping[str, Any]:
+    return record.config
+
+
+def _workload(record: Record) -> Mapping[str, Any]:
+    return record.workload
+
+
+def _known(records: Iterable[Record], part: Callable[[Record], Mapping[str, Any]]) -> set[str]:
+    """The keys that any record of a side has."""
+    return {name for record in records for name in part(record)}
+
+
+def _why_nothing_paired(before: Sequence[Record], after: Sequence[Record]) -> str | None:
+    """The knobs and work of which the two sides share no value; None where something paired."""
+    key = _pairing(before, after)
+    if {key(record) for record in before} & {key(record) for record in after}:
+        return None
+    across = {"n_devices", *changed_knobs(before, after)}
+    apart = [
+        f"{name} ({_values(old)} before, {_values(new)} after)"
+        for part in (_config, _workload)
+        for name in sorted(_known(before, part) & _known(after, part))
+        if name not in across
+        and not (old := _seen(before, part, name)) & (new := _seen(after, part, name))
+    ]
+    return (
+        f"no point of one side has the {', or the '.join(apart[:MOST_REASONS])} of the other"
+        if apart
+        else "no two points have all their knobs, work and limits in common"
+    )
+
+
+def _seen(
+    records: Iterable[Record], part: Callable[[Record], Mapping[str, Any]], name: str
+) -> set[str]:
+    return {json.dumps(part(record).get(name), sort_keys=True) for record in records}
+
+
+def _values(seen: set[str]) -> str:
+    shown = sorted(seen)[:3]
+    return ", ".join(shown) + (", …" if len(seen) > len(shown) else "")
 
 
 def changed_knobs(before: Iterable[Record], after: Iterable[Record]) -> dict[str, tuple[Any, Any]]:

@@ -45,6 +45,9 @@ def _answer(
     power_limit: PowerLimitOption = None,
     host_bandwidth: HostBandwidthOption = None,
     lang: LanguageOption = "en",
+    exit_status: Annotated[
+        bool, typer.Option("--exit-status", help="exit with 0 for a yes to all, else with 1")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="one JSON object per number of experts, one per line")
     ] = False,
@@ -67,6 +70,8 @@ def _answer(
         typer.echo(json.dumps(answer_json(each) | {"machine": machine.to_dict()}))
     if not as_json:
         _print(found, lang)
+    if exit_status and any(each.verdict != "yes" for each in found):
+        raise typer.Exit(1)
 
 
 def _print(answers: "Sequence[Answer]", lang: str) -> None:

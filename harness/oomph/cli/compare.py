@@ -38,6 +38,11 @@ def compare(
         typer.echo(render_markdown(table)) if markdown else print_table(table)
     for line in comparison_lines(found, threshold=threshold, said=fail_over):
         typer.echo(line)
+    if found.why_nothing_paired:
+        raise ConfigError(
+            f"nothing in {before} and {after} pairs: {found.why_nothing_paired}; compare folders "
+            "of one sweep"
+        )
     if fail_over is not None and found.n_regressions(threshold):
         raise typer.Exit(1)
 

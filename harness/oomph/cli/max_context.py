@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
 def _max_context(
     model: Annotated[
         str,
-        typer.Argument(help="a GGUF file or name:QUANT; a name alone is every quantization of it"),
+        typer.Argument(help="a GGUF file or name:QUANT; a name alone is its usual quantizations"),
     ],
     n_expert_used: Annotated[
         str | None, typer.Option(help="active experts, several by comma")
@@ -38,6 +38,9 @@ def _max_context(
     records: Annotated[
         list[Path] | None, typer.Option(help="results folders of `oomph frontier --out`")
     ] = None,
+    rare: Annotated[
+        bool, typer.Option("--all", help="of a name alone: every quantization there is")
+    ] = False,
     limit: Annotated[
         int | None, typer.Option(help="look no further; else as far as the model's positions go")
     ] = None,
@@ -59,9 +62,10 @@ def _max_context(
         model,
         asked,
         experts=knob_values("n_expert_used", n_expert_used),
-        caches=type_kv.split(","),
+        caches=knob_values("type_k", type_kv),
         records=read_records(records or []),
         limit=limit,
+        rare=rare,
     )
     (_print_json if as_json else _print)(asked, list(found), lang)
 

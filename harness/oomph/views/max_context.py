@@ -88,8 +88,13 @@ def _cells(each: ContextLimits, language: str) -> tuple[Cell, ...]:
     predicted = (each.sure_n_ctx, each.even_n_ctx)
     return (
         *(
-            Cell(count(n_ctx) if n_ctx else _NONE_FITS[language], n_ctx or -1)
+            Cell(_reached(n_ctx, each.limit) if n_ctx else _NONE_FITS[language], n_ctx or -1)
             for n_ctx in predicted
         ),
         number(each.ran_n_ctx),
     )
+
+
+def _reached(n_ctx: int, limit: int) -> str:
+    """A context, with a sign where the search ended before the memory did."""
+    return f"≥{count(n_ctx)}" if n_ctx == limit else count(n_ctx)
