@@ -10,6 +10,7 @@ from oomph.calibrate.comparison import record_config
 from oomph.estimate.estimator import Estimator
 from oomph.records.schema import Record
 from oomph.records.store import Store
+from oomph.records.summary import summaries_of
 
 FRONTIER = "results/phantom/frontier-qwen3-30b-a3b/rtx-5090"
 
@@ -44,7 +45,7 @@ def test_the_frontier_is_predicted_within_two_steps_of_where_it_was_found(
     records: list[Record], estimator: Estimator
 ) -> None:
     plain = [r for r in records if r.config["flash_attn"] == "off" and r.config["type_k"] == "f16"]
-    (surface,) = surfaces(as_measured(estimator, records[0]), plain, most=4)
+    (surface,) = surfaces(as_measured(estimator, records[0]), summaries_of(plain), most=4)
     assert surface.record_ids == {record.record_id for record in plain}
     assert set(surface.frontier) == {8, 9, 10, 16}
     for experts, predicted in surface.frontier.items():
@@ -60,7 +61,7 @@ def test_the_frontier_is_predicted_within_two_steps_of_where_it_was_found(
 def test_refused_settings_are_left_out_and_the_most_measured_come_first(
     records: list[Record], estimator: Estimator
 ) -> None:
-    found = surfaces(as_measured(estimator, records[0]), records, most=2)
+    found = surfaces(as_measured(estimator, records[0]), summaries_of(records), most=2)
     assert [len(surface.record_ids) for surface in found] == [8, 4]
     refused = [record for record in records if record.outcome.label == "bad_config"]
-    assert surfaces(estimator, refused, most=2) == []
+    assert surfaces(estimator, summaries_of(refused), most=2) == []
