@@ -11,7 +11,7 @@ from oomph.architectures.source import read_model
 from oomph.config import RunConfig
 from oomph.estimate.estimator import Estimator
 from oomph.gpus import gpu
-from oomph.records.schema import Record
+from oomph.records.schema import Conditions, Record
 from oomph.records.store import Store
 from oomph.units import MIB
 
@@ -111,7 +111,7 @@ def test_a_context_that_was_never_used_says_nothing_of_memory(
 
 
 def test_a_disturbed_rate_is_not_cited(record: Record, tmp_path: Path) -> None:
-    crowded = record.model_copy(update={"conditions": {"other_cpus": 1.5}})
+    crowded = record.model_copy(update={"conditions": Conditions(other_cpus=1.5)})
     keep_measured([crowded], tmp_path)
     (found,) = asked(tmp_path, n_ctx=int(record.config["n_ctx"]))
     assert found.vram_bytes is not None

@@ -54,7 +54,7 @@ def test_stage_and_fill_are_those_that_were_seen(repository: Path) -> None:
         assert found.stage == STAGES[record.outcome.label], record.record_id
         if found.stage == "run":
             assert found.n_filled == pytest.approx(
-                record.conditions["n_filled"] or 0, abs=2 * config.n_ubatch
+                record.conditions.n_filled or 0, abs=2 * config.n_ubatch
             )
 
 

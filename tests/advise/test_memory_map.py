@@ -10,6 +10,7 @@ from oomph.calibrate.comparison import record_config
 from oomph.estimate.estimator import Estimator
 from oomph.records.schema import Record
 from oomph.records.store import Store
+from oomph.records.summary import summaries_of
 
 FRONTIER = "results/phantom/frontier-qwen3-30b-a3b/rtx-5090"
 
@@ -44,7 +45,7 @@ def test_the_frontier_is_predicted_within_two_steps_of_where_it_was_found(
     records: list[Record], estimator: Estimator
 ) -> None:
     plain = [r for r in records if r.config["flash_attn"] == "off" and r.config["type_k"] == "f16"]
-    (grid,) = memory_grids(as_measured(estimator, records[0]), plain, most=4)
+    (grid,) = memory_grids(as_measured(estimator, records[0]), summaries_of(plain), most=4)
     assert grid.record_ids == {record.record_id for record in plain}
     assert set(grid.frontier) == {8, 9, 10, 16}
     for experts, predicted in grid.frontier.items():
@@ -60,7 +61,7 @@ def test_the_frontier_is_predicted_within_two_steps_of_where_it_was_found(
 def test_refused_settings_are_left_out_and_the_most_measured_come_first(
     records: list[Record], estimator: Estimator
 ) -> None:
-    found = memory_grids(as_measured(estimator, records[0]), records, most=2)
+    found = memory_grids(as_measured(estimator, records[0]), summaries_of(records), most=2)
     assert [len(grid.record_ids) for grid in found] == [8, 4]
     refused = [record for record in records if record.outcome.label == "bad_config"]
-    assert memory_grids(estimator, refused, most=2) == []
+    assert memory_grids(estimator, summaries_of(refused), most=2) == []

@@ -231,7 +231,8 @@ def test_nothing_that_pairs_has_its_reason() -> None:
     new = [_record(n_ctx=4096), _record(n_ctx=8192)]
     found = compare_runs(old, new)
     assert found.why_nothing_paired == (
-        "no point of one side has the n_ctx (1024, 2048 before, 4096, 8192 after) of the other"
+        "no point of one side has the n_ctx (1024, 2048 before, 4096, 8192 after) of the other; "
+        "compare folders of one sweep"
     )
     assert compare_runs(old, old).why_nothing_paired is None
 

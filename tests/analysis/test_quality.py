@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oomph.analysis.quality import cost, is_paired, mean_of, recall_by_depth, reference_of
+from oomph.analysis.quality import References, cost, is_paired, mean_of, recall_by_depth
 from oomph.records.schema import Needle, Quality, Record
 
 REFERENCE = Quality(
@@ -114,10 +114,10 @@ def _record(experts: int, *, machine: str = "m", reference: dict[str, Any] | Non
 def test_the_reference_is_the_record_that_has_the_named_knobs_and_shares_the_rest() -> None:
     knobs = {"n_expert_used": 8}
     eight, four = _record(8, reference=knobs), _record(4, reference=knobs)
-    assert reference_of(four, [four, _record(8, machine="other"), eight]) is eight
-    assert reference_of(eight, [eight, four]) is eight
-    assert reference_of(four, [four, _record(8, machine="other")]) is None
-    assert reference_of(_record(4), [eight]) is None, "a sweep that names none has none"
+    assert References([four, _record(8, machine="other"), eight]).of(four) is eight
+    assert References([eight, four]).of(eight) is eight
+    assert References([four, _record(8, machine="other")]).of(four) is None
+    assert References([eight]).of(_record(4)) is None, "a sweep that names none has none"
 
 
 def test_recall_is_counted_by_depth() -> None:

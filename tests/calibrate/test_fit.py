@@ -29,6 +29,7 @@ from oomph.estimate.overhead import context_bytes
 from oomph.estimate.speed import decode_seconds, prefill_seconds, speed_question
 from oomph.gpus import GpuSpec, gpu
 from oomph.records.schema import (
+    Conditions,
     Environment,
     MemorySeries,
     ModelIdentity,
@@ -262,7 +263,7 @@ def test_what_was_disturbed_takes_no_part_and_is_counted() -> None:
     crowded = records[1].model_copy(
         update={
             "timings": slow,
-            "conditions": {"other_cpus": 1.2},
+            "conditions": Conditions(other_cpus=1.2),
             "record_id": "crowded",
             "point_id": "p9",
         }
@@ -290,7 +291,7 @@ def test_a_single_disturbed_sample_is_passed_over_where_another_was_quiet() -> N
         )
         for timing in one.timings
     ]
-    noted = one.model_copy(update={"timings": timings, "conditions": {"other_cpus": 1.2}})
+    noted = one.model_copy(update={"timings": timings, "conditions": Conditions(other_cpus=1.2)})
     lines = [line for line in compare(Estimator(OLMOE), [noted]) if line.quantity.endswith("per_s")]
     plain = [line for line in compare(Estimator(OLMOE), [one]) if line.quantity.endswith("per_s")]
     assert [line.measured for line in lines] == [line.measured for line in plain]

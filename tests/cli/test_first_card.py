@@ -61,7 +61,7 @@ def test_the_whole_protocol_on_a_phantom_card(oomph: Oomph, tmp_path: Path) -> N
     for record in beside:
         wanted = record.workload["group"].removeprefix("to run out in: ")
         assert record.sweep == "frontier" or record.outcome.label == wanted
-        assert record.conditions["other_processes"] == []
+        assert record.conditions.other_processes == []
     ran = [
         int(r.config["n_ctx"]) for r in beside if r.sweep == "frontier" and r.outcome.label == "ok"
     ]

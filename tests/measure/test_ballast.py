@@ -138,8 +138,8 @@ def test_what_runs_beside_it_is_of_a_smaller_card(
             sweep
         )
         left = ballast.said["free_bytes"]
-    assert record.conditions["other_processes"] == []
-    assert record.conditions["cards"]["CUDA0"]["other_processes"] == []
+    assert record.conditions.other_processes == []
+    assert record.conditions.cards["CUDA0"].other_processes == []
     (series,) = [series for series in record.memory if series.quantity == "vram"]
     assert measured_slack(record) == left - series.peak_bytes
     whole = Runner(Store(tmp_path), bench.executor, model=qwen3_30b, environment=bench.environment)

@@ -96,7 +96,7 @@ def test_the_breakdown_before_is_the_dry_run_and_the_one_after_the_drivers_view(
     tmp_path: Path,
 ) -> None:
     (record,) = read_log(_log(tmp_path, FIT, LOAD, ROOM, END))
-    assert record.conditions["dry_run_mib"] == {"CUDA0": 20712}
+    assert record.conditions.dry_run_mib == {"CUDA0": 20712}
     (series,) = record.memory
     assert (series.device, series.peak_bytes, series.baseline_bytes) == (
         "CUDA0",
@@ -111,7 +111,7 @@ def test_the_breakdown_before_is_the_dry_run_and_the_one_after_the_drivers_view(
 def test_without_a_breakdown_nothing_is_made_up(tmp_path: Path) -> None:
     (record,) = read_log(_log(tmp_path, LOAD, ROOM))
     assert record.memory == []
-    assert record.conditions["dry_run_mib"] == {}
+    assert record.conditions.dry_run_mib == {}
     assert "usable_bytes" not in record.environment.gpus[0]
     assert record.environment.llama_cpp_commit is None
 

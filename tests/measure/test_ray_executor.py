@@ -82,7 +82,7 @@ def test_a_lost_nodes_points_are_measured_on_another(
         )
     assert {record.outcome.label for record in records} == {"ok"}
     assert len({record.point_id for record in records}) == len(records) == 8
-    n_lost = [record.conditions.get("n_lost", 0) for record in records]
+    n_lost = [record.conditions.n_lost or 0 for record in records]
     assert sum(n_lost) <= 1, (
         "only what was on that node is tried again; nothing was if Ray had put both jobs on the "
         "other"

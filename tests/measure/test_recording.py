@@ -13,7 +13,7 @@ from oomph.measure.recording import LOG_TAIL, Setting, outliers
 from oomph.measure.sweep import Point
 from oomph.measure.workload import Text, Workload
 from oomph.records.environment import read_environment
-from oomph.records.schema import ModelIdentity
+from oomph.records.schema import ModelIdentity, OtherProcess
 
 SETTING = Setting(
     sweep="s",
@@ -172,8 +172,8 @@ def test_what_disturbed_any_card_is_gathered() -> None:
         "CUDA1": {"throttle": ["hw_thermal", "power_cap"], "other_processes": []},
     }
     conditions = SETTING.record_of(_completed(conditions={"cards": cards})).conditions
-    assert conditions["throttle_reasons"] == ["hw_thermal", "power_cap"]
-    assert conditions["other_processes"] == [{"pid": 1}]
+    assert conditions.throttle_reasons == ["hw_thermal", "power_cap"]
+    assert conditions.other_processes == [OtherProcess(pid=1)]
 
 
 def test_samples_stay_raw_with_outliers_named() -> None:

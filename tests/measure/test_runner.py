@@ -306,9 +306,9 @@ def test_an_anchor_is_measured_again_and_says_how_far_the_machine_has_drifted(
         "n_ctx=256 (again)",
         "n_ctx=256 (again)",
     ]
-    assert again.conditions["anchor_of"] == last.conditions["anchor_of"] == first.record_id
-    assert again.conditions["drift"] == pytest.approx(0.1)
-    assert last.conditions["drift"] == pytest.approx(0.3)
+    assert again.conditions.anchor_of == last.conditions.anchor_of == first.record_id
+    assert again.conditions.drift == pytest.approx(0.1)
+    assert last.conditions.drift == pytest.approx(0.3)
     assert runner.pending(sweep) == ()
 
 

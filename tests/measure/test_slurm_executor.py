@@ -140,7 +140,7 @@ def test_what_an_ended_batch_job_had_not_completed_is_measured_in_another(
         records.append(record)
     assert [record.outcome.label for record in records] == ["ok"] * 3
     assert len({record.point_id for record in records}) == 3
-    assert [record.conditions.get("n_lost") for record in records].count(1) == 1
+    assert [record.conditions.n_lost for record in records].count(1) == 1
 
 
 def test_what_a_user_can_mend_comes_back_as_one_sentence(

@@ -81,7 +81,7 @@ def test_cards_of_one_kind_share_the_loads_and_each_record_names_its_card(
     assert all(
         [s.device for s in record.memory if s.quantity == "vram"] == ["CUDA0"] for record in records
     )
-    assert max(record.conditions["n_workers_beside"] for record in records) == 2
+    assert max(record.conditions.n_workers_beside for record in records) == 2
     for n_expert_used in (4, 6, 8, 10):
         load = [
             indices(record) for record in records if record.config["n_expert_used"] == n_expert_used
@@ -141,7 +141,7 @@ def test_one_worker_at_a_time_where_that_is_asked_for(
 ) -> None:
     with open_bench(f"{LARGE},{LARGE}") as bench:
         records = records_of(sweep("axes.n_expert_used = [4, 6, 8]"), bench, tmp_path, workers=1)
-    assert [record.conditions["n_workers_beside"] for record in records] == [0, 0, 0]
+    assert [record.conditions.n_workers_beside for record in records] == [0, 0, 0]
     assert not overlaps(records)
 
 
@@ -200,8 +200,8 @@ def test_a_worker_is_kept_to_the_cpus_of_its_card(
         records.close()  # type: ignore[attr-defined]
         assert not worker.is_running()
     assert record.outcome.label == "ok"
-    assert record.conditions["cpus"] == [mine[0]]
-    assert record.conditions["n_threads"] == 1
+    assert record.conditions.cpus == [mine[0]]
+    assert record.conditions.n_threads == 1
 
 
 @pytest.mark.parametrize(

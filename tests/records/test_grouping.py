@@ -3,15 +3,9 @@ apart."""
 
 from collections.abc import Callable
 
-from oomph.records.grouping import (
-    by_setting,
-    by_subject,
-    leading,
-    model_key,
-    setting,
-    setting_words,
-)
+from oomph.records.grouping import SettingNames, evenly, model_key, setting
 from oomph.records.schema import ModelIdentity, Record
+from oomph.records.summary import by_setting, by_subject, leading, summaries_of
 
 Make = Callable[..., Record]
 
@@ -36,24 +30,26 @@ def test_a_setting_is_every_knob_but_the_axes(make_record: Make) -> None:
         make_record(config=_config(n_threads=None)),
     )
     assert setting(one) == setting(far) == setting(unset)
-    assert [len(group) for group in by_setting([one, far, other, unset]).values()] == [3, 1]
+    assert [
+        len(group) for group in by_setting(summaries_of([one, far, other, unset])).values()
+    ] == [3, 1]
 
 
 def test_words_name_what_differs_and_call_equal_cache_types_kv(make_record: Make) -> None:
     half = setting(make_record(config=_config()))
     small = setting(make_record(config=_config(type_k="q8_0", type_v="q8_0", flash_attn="off")))
     mixed = setting(make_record(config=_config(type_k="q8_0")))
-    assert setting_words(half, [half]) == ""
-    assert setting_words(small, [half, small]) == "KV q8_0, flash_attn off"
-    assert setting_words(mixed, [half, mixed]) == "type_k q8_0"
+    assert SettingNames([half]).of(half) == ""
+    assert SettingNames([half, small]).of(small) == "KV q8_0, flash_attn off"
+    assert SettingNames([half, mixed]).of(mixed) == "type_k q8_0"
 
 
 def test_the_leading_setting_has_the_most_that_count(make_record: Make) -> None:
-    on = [make_record(n, config=_config(n_ctx=n)) for n in (1, 2)]
-    off = [make_record(n, config=_config(n_ctx=n, flash_attn="off")) for n in (1, 2, 3)]
-    assert leading([*on, *off], lambda record: True) == off
-    assert leading([*on, *off], lambda record: record.config["flash_attn"] == "on") == on
-    assert leading([], lambda record: True) == []
+    on = summaries_of(make_record(n, config=_config(n_ctx=n)) for n in (1, 2))
+    off = summaries_of(make_record(n, config=_config(n_ctx=n, flash_attn="off")) for n in (1, 2, 3))
+    assert leading([*on, *off], lambda each: True) == off
+    assert leading([*on, *off], lambda each: ("flash_attn", "on") in each.setting) == on
+    assert leading([], lambda each: True) == []
 
 
 def test_files_without_a_header_are_told_by_name_and_size(make_record: Make) -> None:
@@ -73,7 +69,7 @@ def test_files_without_a_header_are_told_by_name_and_size(make_record: Make) -> 
         == 4
     )
     records = [make_record(model=imported(name, 1).model_dump()) for name in ("a", "b", "a")]
-    assert [len(group) for group in by_subject(records)] == [2, 1]
+    assert [len(group) for group in by_subject(summaries_of(records))] == [2, 1]
 
 
 def test_other_cards_are_another_subject(make_record: Make) -> None:
@@ -81,4 +77,9 @@ def test_other_cards_are_another_subject(make_record: Make) -> None:
     records = [
         make_record(environment=base | {"gpus": [{"name": card}]}) for card in ("A", "B", "A")
     ]
-    assert [len(group) for group in by_subject(records)] == [2, 1]
+    assert [len(group) for group in by_subject(summaries_of(records))] == [2, 1]
+
+
+def test_a_sample_is_in_even_steps_from_the_first_to_the_last() -> None:
+    assert evenly(range(5), 5) == range(5)
+    assert list(evenly(range(101), 5)) == [0, 25, 50, 75, 100]

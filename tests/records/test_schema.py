@@ -4,6 +4,8 @@ the schema says."""
 import json
 from pathlib import Path
 
+import pytest
+
 from oomph.records.describe import render_schema
 from oomph.records.schema import Record
 
@@ -18,6 +20,29 @@ def test_the_frozen_specimen_of_version_1_reads_and_writes_back_the_same(reposit
     written = json.loads(record.model_dump_json())
     for key, value in json.loads(line).items():
         assert _without_new(written[key], value) == value, f"{key} was changed by reading it"
+
+
+@pytest.mark.parametrize(
+    "folder", ["xeon-2-cores/demo", "h200/quiet-ladder", "epyc-2-cores/quality"]
+)
+def test_a_published_line_of_today_is_written_back_byte_for_byte(
+    repository: Path, folder: str
+) -> None:
+    for line in (repository / "results" / folder / "records.jsonl").read_bytes().splitlines():
+        assert Record.model_validate_json(line).model_dump_json().encode() == line
+
+
+@pytest.mark.parametrize(
+    "folder", ["epyc-2-cores/demo", "h200/first-card", "phantom/first-card-rtx-pro-6000-blackwell"]
+)
+def test_of_conditions_only_what_was_said_is_written_back(repository: Path, folder: str) -> None:
+    for line in (repository / "results" / folder / "records.jsonl").read_bytes().splitlines():
+        said = json.loads(line)["conditions"] | {"moon": {"phase": [1, None]}}
+        for card in said.get("cards", {}).values():
+            card["fan_percent"] = [30, 41.5]
+        record = Record.model_validate(json.loads(line) | {"conditions": said})
+        assert record.model_dump(mode="json")["conditions"] == said
+        assert json.loads(record.model_dump_json(exclude_defaults=True))["conditions"] == said
 
 
 def _without_new(written: object, specimen: object) -> object:

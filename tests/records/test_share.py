@@ -55,6 +55,12 @@ def spoiled(value: Any, secret: str, pick: Callable[[], int], *, key: str = "") 
         )
         if key == "packages":
             added = {secret: secret}
+        if key == "cards":
+            added = {secret: {secret: secret}}
+        if key.startswith("free_after"):
+            added = {secret: 1}
+        if key == "slow_probes":
+            added = {secret: 0.5}
         changed = {name: spoiled(item, secret, pick, key=name) for name, item in value.items()}
         return changed | (added if pick() == 0 else {})
     if isinstance(value, list):

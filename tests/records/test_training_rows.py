@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from bench.train.public_rows import public_observations
 
-from oomph.records.schema import Record
+from oomph.records.schema import Conditions, Record
 from oomph.records.training_rows import training_rows
 
 TIMINGS = [
@@ -93,7 +93,7 @@ def test_windows_in_full_are_told(record: Record, tmp_path: Path) -> None:
 
 
 def test_a_disturbed_row_is_marked_and_gives_way_to_a_quiet_one(record: Record) -> None:
-    hot = record.model_copy(update={"conditions": {"throttle_reasons": ["power_cap"]}})
+    hot = record.model_copy(update={"conditions": Conditions(throttle_reasons=["power_cap"])})
     marked = list(training_rows([hot]))
     assert {(row["quality"], row["quality_reason"]) for row in marked} == {
         ("noisy", "throttled (power_cap)")

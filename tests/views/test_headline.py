@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from oomph.calibrate.comparison import Comparison
 from oomph.records.schema import Record
+from oomph.records.summary import summaries_of
 from oomph.units import MIB
 from oomph.views.headline import evidence, headline, spread
 
@@ -11,7 +12,7 @@ Make = Callable[..., Record]
 
 
 def test_the_headline_names_what_decides_memory(records: list[Record], make_record: Make) -> None:
-    assert headline(records) == (
+    assert headline(summaries_of(records)) == (
         "Tiny-8x192 takes 225 MiB at n_ctx 1,024 and 316 MiB at 4,096:"
         " the context decides, the number of active experts hardly matters"
     )
@@ -22,7 +23,7 @@ def test_the_headline_names_what_decides_memory(records: list[Record], make_reco
         for n_ctx in (1024, 2048)
         for e in (4, 8)
     ]
-    assert headline(offload).endswith(
+    assert headline(summaries_of(offload)).endswith(
         "context moves it by up to 32 MiB, active experts by up to 400 MiB"
     )
 
@@ -30,16 +31,25 @@ def test_the_headline_names_what_decides_memory(records: list[Record], make_reco
 def test_the_headline_claims_nothing_that_was_not_varied(
     make_record: Make, make_failure: Make
 ) -> None:
-    assert headline([make_record()]) == "Tiny-8x192 takes 225 MiB of memory at n_ctx 1,024"
+    assert (
+        headline(summaries_of([make_record()]))
+        == "Tiny-8x192 takes 225 MiB of memory at n_ctx 1,024"
+    )
     contexts = [make_record(n_ctx=1024), make_record(n_ctx=2048)]
-    assert headline(contexts) == "Tiny-8x192 takes 225 MiB at n_ctx 1,024 and 255 MiB at 2,048"
-    assert headline([make_failure(n_ctx=2048)]) == "Tiny-8x192: no point ran to its end (1 oom_kv)"
+    assert (
+        headline(summaries_of(contexts))
+        == "Tiny-8x192 takes 225 MiB at n_ctx 1,024 and 255 MiB at 2,048"
+    )
+    assert (
+        headline(summaries_of([make_failure(n_ctx=2048)]))
+        == "Tiny-8x192: no point ran to its end (1 oom_kv)"
+    )
 
 
 def test_the_evidence_is_speed_quality_estimate_and_failures(
     records: list[Record], comparisons: list[Comparison]
 ) -> None:
-    prefill, decode, quality, *estimates, failures = evidence(records, comparisons)
+    prefill, decode, quality, *estimates, failures = evidence(summaries_of(records), comparisons)
     assert prefill.startswith(
         "Prefill: 465 tokens/s with 4 active experts, 233 with 8; with 8 it goes from 233 to"
     )
@@ -60,17 +70,17 @@ def test_the_evidence_is_speed_quality_estimate_and_failures(
 
 def test_a_failure_without_a_limit_is_not_excused(make_record: Make) -> None:
     crashed = make_record(outcome={"label": "crash"}, timings=[], quality=None)
-    assert evidence([crashed], []) == (
+    assert evidence(summaries_of([crashed]), []) == (
         "1 of 1 points failed (1 crash); each is a record below, and the sweep went on.",
     )
-    assert evidence([make_record(timings=[], quality=None)], []) == (
+    assert evidence(summaries_of([make_record(timings=[], quality=None)]), []) == (
         "All 1 points ran to their end.",
     )
 
 
 def test_disturbed_points_are_counted(make_record: Make) -> None:
     disturbed = make_record(timings=[], quality=None, conditions={"other_processes": [{}, {}]})
-    assert evidence([disturbed], [])[-1].startswith("1 of 1 points were disturbed")
+    assert evidence(summaries_of([disturbed]), [])[-1].startswith("1 of 1 points were disturbed")
 
 
 def test_a_spread_needs_two_values() -> None:
@@ -83,14 +93,14 @@ def test_a_spread_needs_two_values() -> None:
 def test_the_headline_is_also_said_in_russian(
     records: list[Record], make_record: Make, make_failure: Make
 ) -> None:
-    russian = headline(records, "ru").replace("\u00a0", " ")
+    russian = headline(summaries_of(records), "ru").replace("\u00a0", " ")
     assert russian == (
         "Tiny-8x192 занимает 225 МиБ при n_ctx 1 024 и 316 МиБ при 4 096:"
         " всё решает контекст, число активных экспертов почти не важно"
     )
-    alone = headline([make_record()], "ru").replace("\u00a0", " ")
+    alone = headline(summaries_of([make_record()]), "ru").replace("\u00a0", " ")
     assert alone == "Tiny-8x192 занимает 225 МиБ памяти при n_ctx 1 024"
     assert (
-        headline([make_failure(n_ctx=2048)], "ru")
+        headline(summaries_of([make_failure(n_ctx=2048)]), "ru")
         == "Tiny-8x192: ни одна точка не дошла до конца (1 oom_kv)"
     )

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from oomph.estimate.prediction import Prediction
 from oomph.records.schema import Record
+from oomph.records.summary import RecordSummary, summaries_of
 from oomph.units import MIB
 from oomph.views.memory_sources import (
     BEFORE,
@@ -52,7 +53,9 @@ def test_a_card_has_four_sources_and_the_rest_of_its_own(
     real = _on_card(make_record, backend="cuda", peak_mib=1400, baseline_mib=400)
     dry = _on_card(make_record, backend="phantom", peak_mib=930)
     (run,) = run_sources(
-        [real], {real.record_id: next(iter(predictions.values()))}, {real.record_id: dry}
+        summaries_of([real]),
+        {real.record_id: next(iter(predictions.values()))},
+        {real.record_id: RecordSummary.of(dry)},
     )
     assert [source.name for source in run.sources] == [
         "predicted",
@@ -67,12 +70,12 @@ def test_a_card_has_four_sources_and_the_rest_of_its_own(
 
 
 def test_on_a_phantom_the_peak_is_the_dry_run(make_record: Make) -> None:
-    (run,) = run_sources([_on_card(make_record, backend="phantom", peak_mib=930)], {})
+    (run,) = run_sources(summaries_of([_on_card(make_record, backend="phantom", peak_mib=930)]), {})
     assert [source.name for source in run.sources] == [LINES, "dry run"]
 
 
 def test_pages_that_were_never_touched_shorten_the_bar_and_are_told(make_record: Make) -> None:
-    (run,) = run_sources([make_record()], {})  # 225 MiB of lines, 400 MiB resident
+    (run,) = run_sources(summaries_of([make_record()]), {})  # 225 MiB of lines, 400 MiB resident
     assert run.unexplained_bytes == pytest.approx((400 - 225) * MIB, rel=0.01)
     small = [
         {
@@ -83,7 +86,7 @@ def test_pages_that_were_never_touched_shorten_the_bar_and_are_told(make_record:
             "baseline_bytes": 50 * MIB,
         }
     ]
-    (run,) = run_sources([make_record(memory=small)], {})
+    (run,) = run_sources(summaries_of([make_record(memory=small)]), {})
     assert run.sources[-1].parts == {BEFORE: 50 * MIB, LINES: 150 * MIB}
     assert run.unexplained_bytes is not None
     assert run.unexplained_bytes < 0
@@ -102,14 +105,22 @@ def test_a_bar_is_as_long_as_the_peak(peak: int, before: int, lines: int) -> Non
 def test_failed_limited_and_repeated_runs_are_left_out(
     records: list[Record], make_failure: Make
 ) -> None:
-    assert len(run_sources([*records[:9], *records[:9], make_failure(n_ctx=2048)], {})) == 9
-    assert run_sources([record.model_copy(update={"memory": []}) for record in records], {}) == ()
+    assert (
+        len(run_sources(summaries_of([*records[:9], *records[:9], make_failure(n_ctx=2048)]), {}))
+        == 9
+    )
+    assert (
+        run_sources(
+            summaries_of([record.model_copy(update={"memory": []}) for record in records]), {}
+        )
+        == ()
+    )
 
 
 def test_few_runs_are_drawn_and_all_are_in_the_table(
     records: list[Record], predictions: dict[str, Prediction]
 ) -> None:
-    runs = run_sources(records, predictions)
+    runs = run_sources(summaries_of(records), predictions)
     shown = shown_runs(runs)
     assert len(shown) == MOST_RUNS < len(runs) == len(sources_table(runs).rows)
     axes = plot_memory_sources(shown, cards=False).axes[0]

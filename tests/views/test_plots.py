@@ -11,12 +11,12 @@ from oomph.calibrate.comparison import Comparison
 from oomph.errors import StoreError
 from oomph.estimate.prediction import Prediction
 from oomph.records.schema import Record
+from oomph.records.summary import summaries_of
 from oomph.views.by_experts import quality_by_experts, rates_by_experts
 from oomph.views.plots_fit import agreements, plot_predicted_vs_measured
 from oomph.views.plots_memory import memory_bars, plot_memory
 from oomph.views.plots_quality import TradePoint, plot_quality, plot_trade, trade_points
 from oomph.views.plots_speed import plot_speed_by_depth
-from oomph.views.readings import n_ctx
 from oomph.views.style import PAGE_COLOURS, new_figure, render_svg, spread_axis, write_figure
 
 Make = Callable[..., Record]
@@ -29,7 +29,7 @@ def _texts(figure) -> list[str]:
 def test_bars_stand_measured_beside_predicted(
     records: list[Record], predictions: dict[str, Prediction]
 ) -> None:
-    bars = memory_bars(records[:3], predictions, by=n_ctx)
+    bars = memory_bars(summaries_of(records[:3]), predictions, by=lambda each: each.n_ctx)
     assert [bar.at for bar in bars] == [1024, 2048, 4096]
     figure = plot_memory(bars, axis="n_ctx", cards=False)
     axes = figure.axes[0]
@@ -54,7 +54,7 @@ def test_bars_stand_measured_beside_predicted(
 def test_a_failed_point_has_a_cross_at_its_predicted_height_and_no_measured_bar(
     records: list[Record], predictions: dict[str, Prediction]
 ) -> None:
-    bars = memory_bars(records[-2:], predictions, by=n_ctx)
+    bars = memory_bars(summaries_of(records[-2:]), predictions, by=lambda each: each.n_ctx)
     assert [bar.failed for bar in bars] == ["oom_kv", "oom_kv"]
     assert all(not bar.measured for bar in bars)
     figure = plot_memory(bars, axis="n_ctx", cards=True)
@@ -71,13 +71,13 @@ def test_of_two_points_at_one_place_the_one_that_ran_is_drawn(
 ) -> None:
     failed, ran = make_failure(n_ctx=1024), make_record(n_ctx=1024)
     for order in ([failed, ran], [ran, failed]):
-        (bar,) = memory_bars(order, {}, by=n_ctx)
+        (bar,) = memory_bars(summaries_of(order), {}, by=lambda each: each.n_ctx)
         assert bar.failed is None
         assert bar.predicted == {}
 
 
 def test_speed_has_a_line_for_each_number_of_experts(records: list[Record]) -> None:
-    series = rates_by_experts(records, "tg")
+    series = rates_by_experts(summaries_of(records), "tg")
     assert list(series) == [4, 6, 8]
     assert [rate.n_depth for rate in series[8]] == [0, 2048]  # of the roomiest context
     figure = plot_speed_by_depth(series, kind="tg")
@@ -90,12 +90,12 @@ def test_speed_has_a_line_for_each_number_of_experts(records: list[Record]) -> N
 
 def test_a_point_under_a_memory_limit_is_no_speed(records: list[Record], make_record: Make) -> None:
     limited = make_record(limits={"memory_bytes": 10**9})
-    assert rates_by_experts([limited], "pp") == {}
-    assert trade_points([limited]) == ()
+    assert rates_by_experts(summaries_of([limited]), "pp") == {}
+    assert trade_points(summaries_of([limited])) == ()
 
 
 def test_quality_is_drawn_with_its_error(records: list[Record]) -> None:
-    quality = quality_by_experts(records)
+    quality = quality_by_experts(summaries_of(records))
     figure = plot_quality(quality)
     (line,) = [c for c in figure.axes[0].containers if isinstance(c, ErrorbarContainer)]
     assert line.has_yerr
@@ -120,7 +120,7 @@ def test_only_points_that_nothing_beats_get_a_ring(records: list[Record]) -> Non
     assert not roomy.dominated_by(good)
     figure = plot_trade([good, slow, roomy], cards=False)
     assert len(figure.axes[0].collections[-1].get_offsets()) == 2
-    assert len(trade_points(records)) == 9
+    assert len(trade_points(summaries_of(records))) == 9
 
 
 def test_predictions_are_judged_by_quantity(comparisons: list[Comparison]) -> None:
@@ -153,7 +153,7 @@ def test_an_axis_is_logarithmic_only_where_the_values_are_far_apart(
 def test_a_figure_in_a_page_has_only_the_pages_colours_own_ids_and_an_alternative(
     records: list[Record],
 ) -> None:
-    figure = plot_speed_by_depth(rates_by_experts(records, "pp"), kind="pp")
+    figure = plot_speed_by_depth(rates_by_experts(summaries_of(records), "pp"), kind="pp")
     svg = render_svg(figure, name="speed", alt='says "much" & <more>')
     assert svg.startswith('<svg role="img" aria-label="says &quot;much&quot; &amp; &lt;more&gt;"')
     assert not any(colour in svg for colour in PAGE_COLOURS)
@@ -172,7 +172,8 @@ def test_a_figures_file_is_the_same_each_time(
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         path = write_figure(
-            plot_quality(quality_by_experts(records)), tmp_path / folder / f"quality{suffix}"
+            plot_quality(quality_by_experts(summaries_of(records))),
+            tmp_path / folder / f"quality{suffix}",
         )
         written.append(path.read_bytes())
     assert written[0] == written[1]

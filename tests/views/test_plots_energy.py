@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from oomph.records.schema import Record, Timing
+from oomph.records.summary import summaries_of
 from oomph.views.figures import Material, energy_pictures
 from oomph.views.plots_energy import energy_by_experts, energy_table, plot_energy_by_depth
 
@@ -29,7 +30,7 @@ def counted(make_record: Make) -> list[Record]:
 
 
 def test_joules_a_token_stand_against_depth_by_experts(counted: list[Record]) -> None:
-    series = energy_by_experts(counted, "tg")
+    series = energy_by_experts(summaries_of(counted), "tg")
     assert {e: [(p.n_depth, p.joules) for p in points] for e, points in series.items()} == {
         8: [(0, 1.0), (1024, 2.0)],
         10: [(0, 1.5), (1024, 3.0)],
@@ -48,7 +49,7 @@ def test_joules_a_token_stand_against_depth_by_experts(counted: list[Record]) ->
 def test_a_page_without_a_counter_has_no_energy(
     counted: list[Record], records: list[Record]
 ) -> None:
-    (picture,) = energy_pictures(Material(records=counted))
+    (picture,) = energy_pictures(Material(summaries=summaries_of(counted)))
     assert picture.name == "decode-energy-by-depth"
     assert "8: 1 J at 0 to 2 J at 1,024" in picture.alt
-    assert not list(energy_pictures(Material(records=records)))
+    assert not list(energy_pictures(Material(summaries=summaries_of(records))))

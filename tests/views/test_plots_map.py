@@ -7,6 +7,7 @@ import pytest
 from oomph.advise.memory_map import MemoryGrid
 from oomph.estimate.prediction import Prediction
 from oomph.records.schema import Record
+from oomph.records.summary import summaries_of
 from oomph.units import GIB, MIB
 from oomph.views.data_tables import map_table
 from oomph.views.plots_map import map_in_words, memory_map, plot_map
@@ -47,7 +48,7 @@ def grid(cramped: list[Record]) -> MemoryGrid:
 def test_each_tried_square_is_measured_or_struck_through(
     cramped: list[Record], predictions: dict[str, Prediction]
 ) -> None:
-    chart = memory_map(cramped, predictions)
+    chart = memory_map(summaries_of(cramped), predictions)
     assert len(chart.squares) == 11
     figure = plot_map(chart, cards=False)
     assert len(figure.axes[0].patches) == 9  # the failed ones have no prediction and so no colour
@@ -58,7 +59,7 @@ def test_each_tried_square_is_measured_or_struck_through(
 def test_untried_squares_hold_the_prediction_in_brackets(
     cramped: list[Record], grid: MemoryGrid
 ) -> None:
-    chart = memory_map(cramped, {}, grid)
+    chart = memory_map(summaries_of(cramped), {}, grid)
     assert len(chart.squares) == 15
     told = {(s.n_ctx, s.n_expert_used): (s.n_bytes, s.measured, s.outcome) for s in chart.squares}
     assert told[16384, 8] == (2048 * MIB, False, None)
@@ -69,7 +70,7 @@ def test_untried_squares_hold_the_prediction_in_brackets(
 def test_the_measured_frontier_lies_between_what_ran_and_what_did_not(
     cramped: list[Record],
 ) -> None:
-    chart = memory_map(cramped, {})
+    chart = memory_map(summaries_of(cramped), {})
     assert chart.measured(4) == chart.measured(6) == (4096, 8192)
     assert chart.measured(8) == (4096, None)
     points = [
@@ -86,7 +87,7 @@ def test_the_measured_frontier_lies_between_what_ran_and_what_did_not(
 def test_the_predicted_frontier_stands_behind_the_last_column_that_fits(
     cramped: list[Record], grid: MemoryGrid
 ) -> None:
-    figure = plot_map(memory_map(cramped, {}, grid), cards=True)
+    figure = plot_map(memory_map(summaries_of(cramped), {}, grid), cards=True)
     lines = [
         line
         for line in figure.axes[0].lines
@@ -109,7 +110,7 @@ def test_a_card_is_shown_by_its_peak_and_large_ones_in_gib(make_record: Make) ->
     record = make_record(
         environment=environment, memory=vram, buffers={"model_mib": {"CUDA0": [5000.0]}}
     )
-    chart = memory_map([record], {})
+    chart = memory_map(summaries_of([record]), {})
     assert chart.squares[0].n_bytes == 12 * GIB
     figure = plot_map(chart, cards=True)
     assert _texts(figure) == ["12.0"]
@@ -118,7 +119,7 @@ def test_a_card_is_shown_by_its_peak_and_large_ones_in_gib(make_record: Make) ->
 
 def test_an_outcome_is_no_mathematics_and_a_dense_model_has_one_row(make_record: Make) -> None:
     failed = make_record(n_expert_used=None, outcome={"label": "oom_$x$"}, buffers={}, reported={})
-    chart = memory_map([failed], {})
+    chart = memory_map(summaries_of([failed]), {})
     figure = plot_map(chart, cards=False)
     assert r"\$x\$" in _texts(figure)
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["not set"]
@@ -126,7 +127,7 @@ def test_an_outcome_is_no_mathematics_and_a_dense_model_has_one_row(make_record:
 
 
 def test_the_table_says_what_the_map_shows(cramped: list[Record], grid: MemoryGrid) -> None:
-    table = map_table(memory_map(cramped, {}, grid))
+    table = map_table(memory_map(summaries_of(cramped), {}, grid))
     rows = [[cell.text for cell in row] for row in table.rows]
     assert ["8", "1,024", "224.7", "measured", "ok", "99,999"] in rows
     assert ["4", "8,192", "—", "predicted", "oom_kv", "6,144"] in rows

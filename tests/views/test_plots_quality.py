@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oomph.records.schema import Quality, Record
+from oomph.records.summary import summaries_of
 from oomph.views.data_tables import losses_table
 from oomph.views.plots_quality import (
     FEWEST_TOKENS,
@@ -61,10 +62,10 @@ def test_a_line_for_each_number_of_experts(make_record: Make) -> None:
         make_record(n_expert_used=e, quality=_quality(257, start=-e / 10).model_dump())
         for e in (2, 4)
     ]
-    losses = losses_by_experts(records)
+    losses = losses_by_experts(summaries_of(records))
     assert list(losses) == [2, 4]
     axes = plot_losses(losses).axes[0]
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["2", "4"]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["32", "64", "128", "256"]
     assert losses_table(losses).rows[0][1].text == "1 to 32"
-    assert losses_by_experts([make_record()]) == {}
+    assert losses_by_experts(summaries_of([make_record()])) == {}

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from oomph.records.schema import Record
+from oomph.records.summary import summaries_of
 from oomph.units import NOT_MEASURED
 from oomph.views.quality import quality_table, recall_table
 from oomph.views.table import render_markdown
@@ -40,7 +41,7 @@ def test_each_setting_stands_beside_the_reference(make_record: Make) -> None:
         _scored(make_record, 6, 0.2, kl_nats=[0.1, 0.1, 0.1, 0.1], n_same_top=3),
         _scored(make_record, 4, 0.5, kl_missing="the reference's log-probabilities are not there"),
     ]
-    table = quality_table(records)
+    table = quality_table(summaries_of(records))
     names = dict(zip(table.columns, zip(*table.rows, strict=True), strict=True))
     assert [cell.text for cell in names["ratio to reference"]] == [
         NOT_MEASURED,
@@ -58,15 +59,15 @@ def test_each_setting_stands_beside_the_reference(make_record: Make) -> None:
         "",
         "the reference's log-probabilities are not there",
     ]
-    by_experts = experts_table(records)
+    by_experts = experts_table(summaries_of(records))
     column = by_experts.columns.index("ratio to reference")
     ratios = [row[column].text for row in by_experts.rows]
     assert ratios == ["1.649 (1.649 to 1.649)", "1.221 (1.221 to 1.221)", NOT_MEASURED]
 
 
 def test_a_sweep_without_a_reference_has_no_table_of_costs(records: list[Record]) -> None:
-    assert quality_table(records).rows == ()
-    assert recall_table(records).rows == ()
+    assert quality_table(summaries_of(records)).rows == ()
+    assert recall_table(summaries_of(records)).rows == ()
 
 
 def _needle(depth: float, n_after: int, found: bool) -> dict[str, Any]:
@@ -87,7 +88,7 @@ def test_facts_are_counted_by_depth(make_record: Make) -> None:
     silent = make_record(
         n_expert_used=6, recall={"missing": "the model has no chat template that llama.cpp knows"}
     )
-    (first, second) = _rows(render_markdown(recall_table([asked, silent])))
+    (first, second) = _rows(render_markdown(recall_table(summaries_of([asked, silent]))))
     assert first[2:] == ["1 of 2 (910)", "1 of 1 (30)", "2 of 3", ""]
     assert second[2:] == [
         *[NOT_MEASURED] * 3,

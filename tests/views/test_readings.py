@@ -9,15 +9,9 @@ from oomph.estimate.prediction import DeviceMemory, MemoryEstimate
 from oomph.records.disturbance import remarks
 from oomph.records.perplexity import perplexity
 from oomph.records.schema import Record
+from oomph.records.summary import RecordSummary
 from oomph.units import MIB
-from oomph.views.readings import (
-    card_bytes,
-    measured_components,
-    n_expert_used,
-    peak_bytes,
-    predicted_components,
-    rates,
-)
+from oomph.views.readings import predicted_components
 
 Make = Callable[..., Record]
 
@@ -26,7 +20,7 @@ def test_buffers_of_the_memory_that_counts_add_up_and_a_compute_buffer_reserved_
     make_record: Make,
 ) -> None:
     on_host = make_record(n_ctx=1024)
-    assert measured_components(on_host) == {
+    assert RecordSummary.of(on_host).components == {
         "weights": 94 * MIB,
         "kv_cache": round(22.5 * MIB),
         "compute": 108 * MIB,
@@ -39,22 +33,22 @@ def test_buffers_of_the_memory_that_counts_add_up_and_a_compute_buffer_reserved_
     on_cards = make_record(
         environment=on_host.environment.model_copy(update={"backend": "cuda"}), buffers=buffers
     )
-    assert measured_components(on_cards) == {"weights": 17 * MIB, "compute": 4 * MIB}
+    assert RecordSummary.of(on_cards).components == {"weights": 17 * MIB, "compute": 4 * MIB}
 
 
 def test_the_peak_is_the_cards_where_there_are_cards_and_resident_memory_elsewhere(
     make_record: Make,
 ) -> None:
     on_host = make_record()
-    assert peak_bytes(on_host) == 400 * MIB
+    assert RecordSummary.of(on_host).peak_bytes == 400 * MIB
     cuda = on_host.environment.model_copy(update={"backend": "cuda"})
     seen = [
         {"probe": "nvml", "quantity": "vram", "device": "CUDA0", "peak_bytes": 7 * MIB},
         {"probe": "nvml", "quantity": "vram", "device": "CUDA1", "peak_bytes": 5 * MIB},
         {"probe": "host", "quantity": "rss", "device": "host", "peak_bytes": 900 * MIB},
     ]
-    assert peak_bytes(make_record(environment=cuda, memory=seen)) == 12 * MIB
-    assert peak_bytes(make_record(memory=[])) is None
+    assert RecordSummary.of(make_record(environment=cuda, memory=seen)).peak_bytes == 12 * MIB
+    assert RecordSummary.of(make_record(memory=[])).peak_bytes is None
 
 
 def test_predictions_count_the_same_memory() -> None:
@@ -76,7 +70,7 @@ def test_rates_are_medians_by_depth_of_single_sequences(make_record: Make) -> No
         {"test": "cold pp512", "n_tokens": 512, "n_depth": 0, "samples_ns": [1]},
         {"test": "tg32", "n_tokens": 32, "n_depth": 64, "samples_ns": []},
     ]
-    shallow, deep = rates(make_record(timings=timings), "tg")
+    shallow, deep = RecordSummary.of(make_record(timings=timings)).decode
     assert (shallow.n_depth, shallow.tokens_per_s, shallow.slowest, shallow.fastest) == (
         0,
         64,
@@ -84,7 +78,7 @@ def test_rates_are_medians_by_depth_of_single_sequences(make_record: Make) -> No
         80,
     )
     assert (deep.n_depth, deep.tokens_per_s) == (512, 32)
-    assert rates(make_record(timings=timings), "pp") == ()
+    assert RecordSummary.of(make_record(timings=timings)).prefill == ()
 
 
 def test_perplexity_has_the_standard_error_of_its_chunks(make_record: Make) -> None:
@@ -101,9 +95,17 @@ def test_perplexity_has_the_standard_error_of_its_chunks(make_record: Make) -> N
 
 
 def test_experts_are_what_llama_cpp_reported_and_none_for_a_dense_model(make_record: Make) -> None:
-    assert n_expert_used(make_record(n_expert_used=8, reported={"n_expert_used": 6})) == 6
-    assert n_expert_used(make_record(n_expert_used=None)) is None
-    assert n_expert_used(make_record(n_expert_used=None, reported={"n_expert_used": 0})) is None
+    assert (
+        RecordSummary.of(make_record(n_expert_used=8, reported={"n_expert_used": 6})).n_expert_used
+        == 6
+    )
+    assert RecordSummary.of(make_record(n_expert_used=None)).n_expert_used is None
+    assert (
+        RecordSummary.of(
+            make_record(n_expert_used=None, reported={"n_expert_used": 0})
+        ).n_expert_used
+        is None
+    )
 
 
 def test_what_disturbed_a_point_is_said(make_record: Make) -> None:
@@ -140,14 +142,3 @@ def test_other_work_crowds_only_where_no_core_is_left_idle(
     conditions = {"worker_cpus": worker_cpus, "other_cpus": other_cpus}
     said = remarks(make_record(environment=environment, conditions=conditions))
     assert bool(said) is crowded
-
-
-def test_what_the_cards_can_give_is_known_only_where_each_says(make_record: Make) -> None:
-    base = make_record().environment
-    two = base.model_copy(
-        update={"gpus": [{"name": "A", "usable_bytes": 5}, {"name": "B", "usable_bytes": 7}]}
-    )
-    silent = base.model_copy(update={"gpus": [{"name": "A", "usable_bytes": 5}, {"name": "B"}]})
-    assert card_bytes(make_record(environment=two)) == 12
-    assert card_bytes(make_record(environment=silent)) is None
-    assert card_bytes(make_record()) is None

@@ -15,6 +15,7 @@ from oomph.errors import StoreError
 from oomph.estimate.prediction import Prediction
 from oomph.records.grouping import subject
 from oomph.records.schema import Record
+from oomph.records.summary import summaries_of
 from oomph.views.report import (
     Report,
     anchor,
@@ -60,7 +61,7 @@ class _Page(HTMLParser):
 def report(
     records: list[Record], predictions: dict[str, Prediction], comparisons: list[Comparison]
 ) -> Report:
-    return build_report(records, predictions=predictions, comparisons=comparisons)
+    return build_report(summaries_of(records), predictions=predictions, comparisons=comparisons)
 
 
 def test_the_markdown_is_the_one_that_was_agreed(report: Report) -> None:
@@ -138,7 +139,7 @@ def test_untrusted_text_stays_text_in_the_page(make_record: Make, make_failure: 
     changes = {"model": model, "environment": environment, "sweep": HOSTILE, "label": HOSTILE}
     records = [make_record(**changes), make_failure(n_ctx=2048).model_copy(update=changes)]
     failed = Record.model_validate(records[1].model_dump() | {"outcome": outcome})
-    html = render_html(build_report([records[0], failed]))
+    html = render_html(build_report(summaries_of([records[0], failed])))
     page = _Page(html)
     assert page.count("script") == 1
     assert page.count("img") == 0
@@ -157,7 +158,7 @@ def test_untrusted_text_stays_text_in_the_page(make_record: Make, make_failure: 
 def test_untrusted_text_brings_no_markup_into_the_markdown(make_record: Make) -> None:
     base = make_record()
     model = base.model.model_copy(update={"name": HOSTILE})
-    text = render_report_markdown(build_report([make_record(model=model)]))
+    text = render_report_markdown(build_report(summaries_of([make_record(model=model)])))
     assert "<script" not in text
     assert "<img" not in text
     assert "&lt;script" in text
@@ -167,7 +168,9 @@ def test_models_and_machines_are_chapters_of_their_own(make_record: Make) -> Non
     base = make_record()
     other = base.environment.model_copy(update={"machine": "bench-2"})
     report = build_report(
-        [base, make_record(environment=other, record_id="b"), make_record(record_id="c")]
+        summaries_of(
+            [base, make_record(environment=other, record_id="b"), make_record(record_id="c")]
+        )
     )
     assert [chapter.title for chapter in report.chapters] == [
         "Tiny-8x192 on bench-1",
@@ -188,7 +191,7 @@ def test_what_is_written_lies_together(report: Report, tmp_path: Path) -> None:
 
 def test_without_records_or_a_folder_there_is_one_sentence(report: Report, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no records to report on"):
-        build_report([])
+        build_report(summaries_of([]))
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="name another folder with --out"):
         write_pages(report, tmp_path / "file")
@@ -201,7 +204,9 @@ def test_headings_become_fragments() -> None:
 def test_a_calibration_says_on_what_it_was_made_and_what_it_could_not_tell(
     records: list[Record], comparisons: list[Comparison], calibration: FitResult
 ) -> None:
-    report = build_report(records, comparisons=comparisons, fits={subject(records[0]): calibration})
+    report = build_report(
+        summaries_of(records), comparisons=comparisons, fits={subject(records[0]): calibration}
+    )
     text = render_report_markdown(report)
     assert "fitted to 36 measurements of 9 of these very points" in text
     assert "- next: measure decode at two depths" in text
@@ -216,7 +221,7 @@ def test_a_calibration_says_on_what_it_was_made_and_what_it_could_not_tell(
         "gone |" in text
     )
     assert "measure decode at two depths" in "".join(_Page(render_html(report)).text)
-    untold = render_report_markdown(build_report(records, comparisons=comparisons))
+    untold = render_report_markdown(build_report(summaries_of(records), comparisons=comparisons))
     assert "With the coefficients that ship with oomph." in untold
 
 
@@ -231,7 +236,9 @@ def test_a_search_is_repeated_by_its_own_command(make_record: Make) -> None:
         make_record(config=config | {"type_k": "q8_0"}, **changes),
     ]
     (section,) = [
-        s for s in build_report(records).chapters[0].sections if s.title == "How to repeat it"
+        s
+        for s in build_report(summaries_of(records)).chapters[0].sections
+        if s.title == "How to repeat it"
     ]
     assert section.commands[0] == (
         "oomph frontier tiny.gguf --n-expert-used 8 --type-kv f16,q8_0 --flash-attn on --phantom "

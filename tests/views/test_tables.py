@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from oomph.estimate.prediction import Prediction
-from oomph.records.schema import Record
+from oomph.records.schema import Conditions, Record
+from oomph.records.summary import summaries_of
 from oomph.units import NOT_MEASURED
 from oomph.views.table import (
     Cell,
@@ -29,7 +30,7 @@ def _column(table: Table, name: str) -> list[str]:
 def test_every_point_is_a_row_and_only_knobs_that_vary_are_columns(
     records: list[Record], predictions: dict[str, Prediction]
 ) -> None:
-    table = points_table(records, predictions)
+    table = points_table(summaries_of(records), predictions)
     assert len(table.rows) == len(records)
     assert table.columns[:3] == ("n_ctx", "n_expert_used", "limit MiB")
     assert _column(table, "n_ctx")[:3] == ["1,024", "2,048", "4,096"]
@@ -42,37 +43,36 @@ def test_every_point_is_a_row_and_only_knobs_that_vary_are_columns(
 def test_the_summary_has_one_row_for_each_number_of_experts(
     records: list[Record], make_record: Make
 ) -> None:
-    table = experts_table(records)
+    table = experts_table(summaries_of(records))
     assert _column(table, "n_expert_used") == ["4", "6", "8"]
     assert _column(table, "memory MiB") == ["225 to 316"] * 3
     assert _column(table, "decode t/s at depth")[2] == "50 @ 2,048"
     assert _column(table, "outcomes") == ["3 ok", "3 ok", "3 ok, 2 oom_kv"]
-    assert _column(experts_table([make_record(n_expert_used=None)]), "n_expert_used") == ["not set"]
+    assert _column(
+        experts_table(summaries_of([make_record(n_expert_used=None)])), "n_expert_used"
+    ) == ["not set"]
 
 
-@pytest.mark.parametrize("build", [lambda r: points_table(r, {}), experts_table, outcomes_table])
+@pytest.mark.parametrize("build", [lambda s: points_table(s, {}), experts_table, outcomes_table])
 def test_a_disturbed_point_says_so_in_every_table(
     build, make_record: Make, make_failure: Make
 ) -> None:
     throttled = {"throttle_reasons": ["hw_thermal_slowdown"]}
-    table = build(
-        [
-            make_record(conditions=throttled),
-            make_failure(n_ctx=2048).model_copy(update={"conditions": throttled}),
-        ]
-    )
+    failure = make_failure(n_ctx=2048)
+    failure = failure.model_copy(update={"conditions": Conditions(**throttled)})
+    table = build(summaries_of([make_record(conditions=throttled), failure]))
     assert all("throttled" in text for text in _column(table, "remarks"))
 
 
 def test_outcomes_give_the_line_of_the_log_and_the_next_step(records: list[Record]) -> None:
-    table = outcomes_table(records)
+    table = outcomes_table(summaries_of(records))
     assert _column(table, "outcome") == ["oom_kv", "oom_kv"]
     assert (
         _column(table, "what the log says")[0]
         == "llama_kv_cache: failed to allocate buffer for kv cache"
     )
     assert _column(table, "what to do")[0] == "lower n_ctx"
-    assert outcomes_table(records[:3]).rows == ()
+    assert outcomes_table(summaries_of(records[:3])).rows == ()
 
 
 def test_the_machine_is_told_without_the_folders_of_its_owner(make_record: Make) -> None:

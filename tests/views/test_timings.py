@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from oomph.records.schema import Record, Timing
+from oomph.records.summary import summaries_of
 from oomph.units import NOT_MEASURED
 from oomph.views.table import Table
 from oomph.views.timings import (
@@ -50,7 +51,7 @@ def rows(table: Table) -> list[dict[str, str]]:
 def test_every_warm_test_has_a_row_with_its_spread_and_its_energy(
     make_record: Callable[..., Record],
 ) -> None:
-    shallow, deep, decode = rows(timings_table([make_record(timings=COLD + WARM)]))
+    shallow, deep, decode = rows(timings_table(summaries_of([make_record(timings=COLD + WARM)])))
     assert (shallow["t/s"], shallow["J/token"], shallow["samples"]) == ("256", "1.000", "3")
     assert (deep["depth"], deep["t/s"], deep["slowest"], deep["J/token"]) == (
         "512",
@@ -77,7 +78,9 @@ def test_joules_are_for_one_token_of_one_sequence(
 
 def test_the_first_token_is_told_cold_and_warm(make_record: Callable[..., Record]) -> None:
     (row,) = rows(
-        first_token_table([make_record(timings=COLD + WARM, load_ns=SECOND // 2), make_record()])
+        first_token_table(
+            summaries_of([make_record(timings=COLD + WARM, load_ns=SECOND // 2), make_record()])
+        )
     )
     assert (row["prompt"], row["load"]) == ("512", "500.0 ms")
     assert (row["first token, cold"], row["first token, warm"]) == ("3.00 s", "2.00 s")
@@ -88,7 +91,7 @@ def test_a_disturbed_point_says_so_in_both_tables(make_record: Callable[..., Rec
     record = make_record(
         timings=COLD + WARM, conditions={"throttle_reasons": ["power_cap"], "other_processes": [{}]}
     )
-    for table in (timings_table([record]), first_token_table([record])):
+    for table in (timings_table(summaries_of([record])), first_token_table(summaries_of([record]))):
         assert all(
             row["remarks"] == "throttled (power_cap); beside 1 other process" for row in rows(table)
         )

@@ -101,12 +101,12 @@ def settled(config: RunConfig, model: ModelSpec) -> RunConfig:
 
 def filled(record: Record) -> int | None:
     """Tokens in the context when the record's point ended, None where it does not say."""
-    before = record.conditions.get("n_filled")
+    before = record.conditions.n_filled
     if before is None:
         return None
     n_ctx = int(record.config["n_ctx"])
     ran = record.outcome.label == "ok"
-    return min(int(before) + (int(record.workload.get("n_prompt") or 0) if ran else 0), n_ctx)
+    return min(before + (int(record.workload.get("n_prompt") or 0) if ran else 0), n_ctx)
 
 
 def _evidence_of(record: Record, asked: RunConfig, estimator: Estimator) -> Evidence | None:

@@ -15,12 +15,15 @@ from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.overhead import NVIDIA_MEMORY
 from oomph.measure.accidents import ran_out
-from oomph.records.grouping import by_setting
+from oomph.records.grouping import evenly
 from oomph.records.schema import Record
+from oomph.records.summary import RecordSummary, by_setting
 
 ROUND_CONTEXTS: Final = (8192, 16384, 32768, 65536, 131072)
 FEWEST_CONTEXTS: Final = 5
 """A setting measured at fewer contexts gets round ones beside them."""
+MOST_CONTEXTS: Final = 64
+"""Of more measured contexts, so many in even steps are predicted anew."""
 BEYOND: Final = 4
 """The frontier is looked for up to so many times the largest context that was measured."""
 
@@ -42,30 +45,30 @@ class MemoryGrid:
     frontier: Mapping[int | None, int]
 
 
-def memory_grids(estimator: Estimator, records: Iterable[Record], *, most: int) -> list[MemoryGrid]:
+def memory_grids(
+    estimator: Estimator, summaries: Iterable[RecordSummary], *, most: int
+) -> list[MemoryGrid]:
     """Of records of the estimator's model and card: the settings with the most points, at most
     `most` of them.
 
     A setting in which nothing ran and nothing ran out of memory is left out: llama.cpp refuses it.
     """
-    groups = [
-        group for group in by_setting(records).values() if any(_tells(record) for record in group)
-    ]
+    groups = [group for group in by_setting(summaries).values() if any(map(_tells, group))]
     return [_grid(estimator, group) for group in sorted(groups, key=len, reverse=True)[:most]]
 
 
-def _tells(record: Record) -> bool:
-    return record.outcome.label == "ok" or ran_out(record)
+def _tells(summary: RecordSummary) -> bool:
+    return summary.succeeded or ran_out(summary.record)
 
 
-def _grid(estimator: Estimator, records: Sequence[Record]) -> MemoryGrid:
+def _grid(estimator: Estimator, summaries: Sequence[RecordSummary]) -> MemoryGrid:
     by_experts: dict[int | None, RunConfig] = {}
-    for record in records:
-        by_experts.setdefault(
-            record.reported.n_expert_used or record.config.get("n_expert_used"),
-            record_config(record),
-        )
-    contexts = _contexts({int(record.config["n_ctx"]) for record in records})
+    for summary in summaries:
+        if summary.n_expert_used not in by_experts:
+            by_experts[summary.n_expert_used] = record_config(summary.record)
+    contexts = _contexts({summary.n_ctx for summary in summaries})
+    if len(contexts) > MOST_CONTEXTS:
+        contexts = list(evenly(contexts, MOST_CONTEXTS))
     n_bytes: dict[Square, int] = {}
     frontier: dict[int | None, int] = {}
     for experts, config in by_experts.items():
@@ -75,7 +78,7 @@ def _grid(estimator: Estimator, records: Sequence[Record]) -> MemoryGrid:
             knobs = {knob: value for knob, value in config.to_dict().items() if knob != "n_ctx"}
             frontier[experts] = estimator.max_context(limit=BEYOND * contexts[-1], **knobs)
     return MemoryGrid(
-        record_ids=frozenset(record.record_id for record in records),
+        record_ids=frozenset(summary.record.record_id for summary in summaries),
         n_bytes=n_bytes,
         frontier=frontier,
     )

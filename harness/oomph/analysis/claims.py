@@ -219,7 +219,7 @@ def _judge_line(series: Sequence[tuple[int, int]]) -> ClaimVerdict:
 
 def _failure(record: Record) -> str:
     """How a configuration ended that did not run."""
-    outcome, n_filled = record.outcome, record.conditions.get("n_filled")
+    outcome, n_filled = record.outcome, record.conditions.n_filled
     if outcome.label == "oom_runtime":
         return (
             f"it loads, and aborts after {count(n_filled or 0)} of "

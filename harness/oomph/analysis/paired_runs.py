@@ -169,7 +169,8 @@ def _why_nothing_paired(before: Sequence[Record], after: Sequence[Record]) -> st
         and not (old := _seen(before, part, name)) & (new := _seen(after, part, name))
     ]
     return (
-        f"no point of one side has the {', or the '.join(apart[:MOST_REASONS])} of the other"
+        f"no point of one side has the {', or the '.join(apart[:MOST_REASONS])} of the other; "
+        "compare folders of one sweep"
         if apart
         else "no two points have all their knobs, work and limits in common"
     )

@@ -6,11 +6,12 @@ independent, as llama-perplexity has it.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any, Final
 
+from oomph.records.grouping import knob_set
 from oomph.records.schema import Needle, Quality, Record
 
 NORMAL_95: Final = 1.96
@@ -80,12 +81,18 @@ def cost(quality: Quality, reference: Quality) -> Cost | None:
 
 def is_paired(quality: Quality, reference: Quality) -> bool:
     """Whether both are of the same tokens, each judged alone and given as many before it."""
-    one_by_one = len(quality.nll_nats) == quality.n_tokens > 0
-    what = (
-        (q.text, q.tokens_sha256, q.n_pass, q.positions, len(q.nll_nats))
-        for q in (quality, reference)
-    )
-    return one_by_one and len(set(map(repr, what))) == 1
+    return _is_one_by_one(quality) and _tokens(quality) == _tokens(reference)
+
+
+def _is_one_by_one(quality: Quality) -> bool:
+    return len(quality.nll_nats) == quality.n_tokens > 0
+
+
+def _tokens(quality: Quality) -> Hashable:
+    """What was judged, and after how much."""
+    n_judged = len(quality.nll_nats)
+    text = quality.text, quality.tokens_sha256
+    return *text, quality.n_pass, tuple(quality.positions), n_judged
 
 
 def compared_with(record: Record) -> Mapping[str, Any] | None:
@@ -94,24 +101,27 @@ def compared_with(record: Record) -> Mapping[str, Any] | None:
     return (record.workload.get("text") or {}).get("reference") or None
 
 
-def reference_of(record: Record, records: Iterable[Record]) -> Record | None:
-    """The record that this one's sweep compares it with, of the same model in the same place; None
-    without one."""
-    knobs = compared_with(record)
-    if knobs is None or record.quality is None:
-        return None
-    wanted = {**record.config, **knobs}
-    return next(
-        (
-            other
-            for other in records
-            if other.config == wanted
-            and other.quality is not None
-            and _place(other) == _place(record)
-            and is_paired(record.quality, other.quality)
-        ),
-        None,
-    )
+class References:
+    """Among records, those that others are compared with."""
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        self._first: dict[Hashable, Record] = {}
+        for record in records:
+            if record.quality is not None:
+                key = _compared_key(record, record.config, record.quality)
+                self._first.setdefault(key, record)
+
+    def of(self, record: Record) -> Record | None:
+        """The first record that this one's sweep compares it with, of the same model in the same
+        place; None without one."""
+        knobs, quality = compared_with(record), record.quality
+        if knobs is None or quality is None or not _is_one_by_one(quality):
+            return None
+        return self._first.get(_compared_key(record, {**record.config, **knobs}, quality))
+
+
+def _compared_key(record: Record, config: Mapping[str, Any], quality: Quality) -> Hashable:
+    return _place(record), knob_set(config), _tokens(quality)
 
 
 def _place(record: Record) -> tuple[object, ...]:

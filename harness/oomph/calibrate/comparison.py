@@ -6,7 +6,7 @@ record does not hold is left out.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import exp
 from statistics import median
@@ -18,7 +18,7 @@ from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.overhead import resident_bytes
 from oomph.estimate.prediction import MemoryEstimate, is_card
-from oomph.estimate.speed import interval_width, speed_question
+from oomph.estimate.speed import interval_width
 from oomph.records.disturbance import counting_samples
 from oomph.records.grouping import model_key
 from oomph.records.schema import Record, Timing
@@ -55,7 +55,8 @@ class Comparison:
 
 def compare(estimator: Estimator, records: Iterable[Record]) -> list[Comparison]:
     """Every quantity that a record of the estimator's model measured, beside its prediction."""
-    return [line for record in comparable(estimator, records) for line in _lines(estimator, record)]
+    predicted = _Predicted(estimator)
+    return [line for record in comparable(estimator, records) for line in _lines(predicted, record)]
 
 
 def comparable(estimator: Estimator, records: Iterable[Record]) -> list[Record]:
@@ -112,9 +113,7 @@ def speed_observations(estimator: Estimator, record: Record) -> list[SpeedObserv
         knobs = _with_places({"n_seq_max": config.n_seq_max}, n_parallel)
         found.append(
             SpeedObservation(
-                question=speed_question(
-                    estimator.model, gpu, config.with_(n_parallel=n_parallel, **knobs)
-                ),
+                question=estimator.question(config.with_(n_parallel=n_parallel, **knobs)),
                 test="prefill" if kind == "pp" else "decode",
                 n_prompt=n_tokens,
                 n_depth=n_depth if kind == "pp" else n_depth + n_tokens / 2,
@@ -137,7 +136,7 @@ def measured_host_bytes(record: Record) -> int | None:
     in the record of a load the last figure is the highest that counts.
     """
     on_card = any(is_card(device) for device in record.buffers.model_mib)
-    is_load = on_card and record.conditions.get("context_index") == 0
+    is_load = on_card and record.conditions.context_index == 0
     return max(
         (
             s.last_bytes if is_load and s.last_bytes else s.peak_bytes
@@ -155,13 +154,43 @@ def measured_vram_bytes(record: Record) -> dict[str, int]:
     }
 
 
-def _lines(estimator: Estimator, record: Record) -> Iterator[Comparison]:
-    memory = estimator.memory(record_config(record))
-    coefficients = estimator.coefficients or default_coefficients()
+class _Predicted:
+    """An estimator's predictions for many records, of which many ask the same."""
+
+    def __init__(self, estimator: Estimator) -> None:
+        self.estimator = estimator
+        self.coefficients = estimator.coefficients or default_coefficients()
+        self._memories: dict[RunConfig, MemoryEstimate] = {}
+        self._speeds: dict[Hashable, tuple[float, float | None]] = {}
+
+    def memory(self, config: RunConfig) -> MemoryEstimate:
+        """What `config` takes."""
+        if config not in self._memories:
+            self._memories[config] = self.estimator.memory(config)
+        return self._memories[config]
+
+    def speed(self, observation: SpeedObservation) -> tuple[float, float | None]:
+        """Tokens per second, and half the width of their 90 % interval, as a logarithm."""
+        asked, coefficients = observation.asked, self.coefficients
+        if asked not in self._speeds:
+            values = coefficients.for_card(observation.card)
+            width = interval_width(
+                observation.question,
+                coefficients,
+                observation.test,
+                n_prompt=observation.n_prompt,
+                n_depth=observation.n_depth,
+            )
+            self._speeds[asked] = 1 / observation.seconds_per_token(values), width
+        return self._speeds[asked]
+
+
+def _lines(predicted: _Predicted, record: Record) -> Iterator[Comparison]:
+    memory = predicted.memory(record_config(record))
     yield from _buffer_lines(record, memory)
-    yield from _probe_lines(record, memory, coefficients)
-    for observation in speed_observations(estimator, record):
-        yield _speed_line(record, observation, coefficients)
+    yield from _probe_lines(record, memory, predicted.coefficients)
+    for observation in speed_observations(predicted.estimator, record):
+        yield _speed_line(record, observation, *predicted.speed(observation))
 
 
 def _buffer_lines(record: Record, memory: MemoryEstimate) -> Iterator[Comparison]:
@@ -223,18 +252,10 @@ def _line(
 
 
 def _speed_line(
-    record: Record, observation: SpeedObservation, coefficients: Coefficients
+    record: Record, observation: SpeedObservation, predicted: float, width: float | None
 ) -> Comparison:
-    predicted = 1 / observation.seconds_per_token(coefficients.for_card(observation.card))
     quantity: Literal["prefill_tokens_per_s", "decode_tokens_per_s"] = (
         "prefill_tokens_per_s" if observation.test == "prefill" else "decode_tokens_per_s"
-    )
-    width = interval_width(
-        observation.question,
-        coefficients,
-        observation.test,
-        n_prompt=observation.n_prompt,
-        n_depth=observation.n_depth,
     )
     return Comparison(
         record_id=record.record_id,

@@ -162,12 +162,12 @@ def clustered_covariance(
     `covariance` is the one that takes all rows for independent. No standard error gets smaller by
     it; with fewer than `LEAST_CLUSTERS` they stay as they are.
     """
-    labels = list(dict.fromkeys(clusters))
+    labels = {label: number for number, label in enumerate(dict.fromkeys(clusters))}
     if len(labels) < LEAST_CLUSTERS:
         return covariance
     scores = jacobian * (weights * residuals)[:, None]
-    rows = np.array([labels.index(cluster) for cluster in clusters])
-    sums = np.stack([scores[rows == number].sum(axis=0) for number in range(len(labels))])
+    sums = np.zeros((len(labels), scores.shape[1]))
+    np.add.at(sums, [labels[cluster] for cluster in clusters], scores)
     meat = sums.T @ sums * len(labels) / (len(labels) - 1) + np.diag(1 / prior_sd**2)
     found = covariance @ meat @ covariance
     wider = np.sqrt(np.maximum(np.diag(covariance) / np.diag(found), 1.0))

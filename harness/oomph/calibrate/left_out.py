@@ -1,5 +1,6 @@
 """Errors of measurements that a fit had not seen, and how often an interval held them."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import expm1
@@ -66,9 +67,14 @@ def interval_scale(scores: Sequence[float]) -> float:
 def nested_coverage(left_out: Sequence[LeftOut]) -> float | None:
     """The share of left-out measurements inside an interval whose scale did not see their part
     either."""
-    held = []
+    groups: dict[str, list[LeftOut]] = defaultdict(list)
     for each in left_out:
-        others = [e.score for e in left_out if e.group == each.group and e.part != each.part]
-        if others:
-            held.append(abs(each.score) <= interval_scale(others))
+        groups[each.group].append(each)
+    held: list[bool] = []
+    for group in groups.values():
+        for part in dict.fromkeys(each.part for each in group):
+            others = [each.score for each in group if each.part != part]
+            if others:
+                scale = interval_scale(others)
+                held += [abs(each.score) <= scale for each in group if each.part == part]
     return sum(held) / len(held) if held else None

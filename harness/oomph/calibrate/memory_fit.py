@@ -21,6 +21,7 @@ from oomph.calibrate.folds import folds
 from oomph.calibrate.least_squares import Array, Solution, solve
 from oomph.calibrate.left_out import LeftOut, Quantity, interval_scale
 from oomph.calibrate.result import FittedCoefficient, fitted_coefficients, known_together
+from oomph.config import RunConfig
 from oomph.estimate.coefficients import Coefficients, Definition, definitions
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.overhead import context_bytes, resident_bytes
@@ -64,7 +65,7 @@ class MemoryFit:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Point:
     """One measurement in bytes, what was loaded for it, and its prediction as a function of
-    coefficients."""
+    coefficients: one object for points of equal knobs, so that it is asked once."""
 
     measured: float
     load: str
@@ -105,14 +106,14 @@ def _vram_points(
     if gpu is None:
         return
     counted = context_bytes(gpu, base)
+    predict: dict[int, Callable[[Coefficients], float]] = {}
     for record in records:
         memory = estimator.memory(record_config(record))
         for device, measured in measured_vram_bytes(record).items():
             if device in memory.devices and record.environment.backend != PHANTOM:
                 rest = memory.devices[device].total_bytes - counted
-                yield _Point(
-                    **_origin(record), measured=measured, predict=partial(_with_context, gpu, rest)
-                )
+                predict.setdefault(rest, partial(_with_context, gpu, rest))
+                yield _Point(**_origin(record), measured=measured, predict=predict[rest])
 
 
 def _with_context(gpu: GpuSpec, rest: int, coefficients: Coefficients) -> float:
@@ -120,13 +121,14 @@ def _with_context(gpu: GpuSpec, rest: int, coefficients: Coefficients) -> float:
 
 
 def _host_points(estimator: Estimator, records: Sequence[Record]) -> Iterator[_Point]:
+    predict: dict[RunConfig, Callable[[Coefficients], float]] = {}
     for record in records:
         measured = measured_host_bytes(record)
         if measured is not None:
-            memory = estimator.memory(record_config(record))
-            yield _Point(
-                **_origin(record), measured=measured, predict=partial(resident_bytes, memory)
-            )
+            config = record_config(record)
+            if config not in predict:
+                predict[config] = partial(resident_bytes, estimator.memory(config))
+            yield _Point(**_origin(record), measured=measured, predict=predict[config])
 
 
 def _origin(record: Record) -> dict[str, str]:
@@ -209,4 +211,6 @@ def _residuals_mib(
     coefficients = replace(
         base, values={**base.values, **dict(zip(names, np.exp(x).tolist(), strict=True))}, cards={}
     )
-    return np.array([(point.predict(coefficients) - point.measured) / MIB for point in points])
+    predict = {id(point.predict): point.predict for point in points}
+    predicted = {key: each(coefficients) for key, each in predict.items()}
+    return np.array([(predicted[id(point.predict)] - point.measured) / MIB for point in points])

@@ -5,7 +5,7 @@ observations.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -37,6 +37,12 @@ class SpeedObservation:
     is_disturbed: bool = False
     is_doubted: bool = False
     is_sampled: bool = False
+
+    @property
+    def asked(self) -> Hashable:
+        """Equal for observations whose predicted time is the same function of the coefficients, as
+        long as their questions live."""
+        return id(self.question), self.test, self.n_prompt, self.n_depth, self.is_sampled
 
     @property
     def group(self) -> str:

@@ -2,10 +2,10 @@
 
 
 The formulas of `estimate` take numpy arrays for coefficients, so one evaluation with one entry per
-varied coefficient gives a whole row of the Jacobian.
+varied coefficient gives a whole row of the Jacobian. What was asked many times is computed once.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -90,7 +90,6 @@ class Parameters:
         for i, d in enumerate(self.definitions):
             varied[d.name] = _varied(d, x[i], i + 1, width)
         offsets = {card: n_shared + n_own * i for i, card in enumerate(self.cards)}
-        residuals, jacobian = np.empty(len(observations)), np.zeros((len(observations), len(x)))
         own: dict[str, dict[str, Array]] = {
             card: {
                 d.name: _varied(d, x[offset + j], n_shared + j + 1, width)
@@ -98,18 +97,23 @@ class Parameters:
             }
             for card, offset in offsets.items()
         }
-        for row, observation in enumerate(observations):
-            values = varied | own.get(observation.card, {})
-            seconds = observation.seconds_per_token(values)  # type: ignore[arg-type]
-            errors = -np.log(np.asarray(seconds) * observation.tokens_per_s)
-            errors = np.broadcast_to(errors, (width,))
-            residuals[row] = errors[0]
-            slopes = (errors[1:] - errors[0]) / STEP
-            jacobian[row, :n_shared] = slopes[:n_shared]
-            if observation.card in offsets:
-                at = offsets[observation.card]
-                jacobian[row, at : at + n_own] = slopes[n_shared:]
-        return residuals, jacobian
+        seconds: list[Array] = []
+        number_of: dict[Hashable, int] = {}
+        for o in observations:
+            if number_of.setdefault((o.asked, o.card), len(seconds)) == len(seconds):
+                values = varied | own.get(o.card, {})
+                found = np.asarray(o.seconds_per_token(values))  # type: ignore[arg-type]
+                seconds.append(np.broadcast_to(found, (width,)))
+        which = [number_of[o.asked, o.card] for o in observations]
+        rates = np.array([o.tokens_per_s for o in observations])
+        errors = -np.log(np.array(seconds).reshape(-1, width)[which] * rates[:, None])
+        slopes = (errors[:, 1:] - errors[:, :1]) / STEP
+        jacobian = np.zeros((len(observations), len(x)))
+        jacobian[:, :n_shared] = slopes[:, :n_shared]
+        for card, at in offsets.items():
+            rows = [row for row, o in enumerate(observations) if o.card == card]
+            jacobian[rows, at : at + n_own] = slopes[rows, n_shared:]
+        return errors[:, 0], jacobian
 
 
 def _to_vector(definition: Definition, value: float) -> float:

@@ -6,7 +6,7 @@ prior's uncertainty. Prefill and decode have a noise of their own, taken from wh
 row that is far beyond it counts less.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -188,10 +188,12 @@ def _left_out(
         solution = solve_rates(parameters, rest, noise, whole.parameters)
         values = parameters.values(solution.parameters)
         posterior = _posterior("", parameters, solution, noise, {})
+        deviations: dict[Hashable, float] = {}
         for index in sorted(part):
             o = observations[index]
-            sd = prediction_sd(posterior, o.test, values, o.seconds)
-            error = o.log_error(values)
+            if o.asked not in deviations:
+                deviations[o.asked] = prediction_sd(posterior, o.test, values, o.seconds)
+            sd, error = deviations[o.asked], o.log_error(values)
             found.append(
                 LeftOut(
                     quantity=o.test, group=o.group, part=min(part), error=error, score=error / sd

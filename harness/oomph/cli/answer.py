@@ -66,10 +66,8 @@ def _answer(
     asked = asked_of(model, gpu, gpu_mem, calibration, said, machine)
     experts = knob_values("n_expert_used", n_expert_used)
     found = answers(asked, experts, read_records(records or []))
-    for each in found if as_json else ():
-        typer.echo(json.dumps(answer_json(each) | {"machine": machine.to_dict()}))
-    if not as_json:
-        _print(found, lang)
+    lines = [json.dumps(answer_json(each) | {"machine": machine.to_dict()}) for each in found]
+    typer.echo("\n".join(lines)) if as_json else _print(found, lang)
     if exit_status and any(each.verdict != "yes" for each in found):
         raise typer.Exit(1)
 

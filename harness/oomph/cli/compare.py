@@ -39,10 +39,7 @@ def compare(
     for line in comparison_lines(found, threshold=threshold, said=fail_over):
         typer.echo(line)
     if found.why_nothing_paired:
-        raise ConfigError(
-            f"nothing in {before} and {after} pairs: {found.why_nothing_paired}; compare folders "
-            "of one sweep"
-        )
+        raise ConfigError(f"nothing in {before} and {after} pairs: {found.why_nothing_paired}")
     if fail_over is not None and found.n_regressions(threshold):
         raise typer.Exit(1)
 

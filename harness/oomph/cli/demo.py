@@ -50,10 +50,12 @@ def demo(
 
 def _tell(records: "list[Record]", report: "Report") -> None:
     from oomph.cli.output import print_table
+    from oomph.records.summary import summaries_of
     from oomph.views.tables import experts_table, outcomes_table
 
     print_remarks(report)
-    for table in (experts_table(records), outcomes_table(records)):
+    summaries = summaries_of(records)
+    for table in (experts_table(summaries), outcomes_table(summaries)):
         if table.rows:
             print_table(table)
     for chapter in report.chapters:

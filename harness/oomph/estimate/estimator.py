@@ -32,7 +32,13 @@ from oomph.estimate.prediction import (
     SpeedEstimate,
     is_card,
 )
-from oomph.estimate.speed import check_depth, predict_speed, speed_question, spilled_share
+from oomph.estimate.speed import (
+    SpeedQuestion,
+    check_depth,
+    predict_speed,
+    speed_question,
+    spilled_share,
+)
 from oomph.estimate.work import Work, forward_work, work_key
 from oomph.gpus import GpuSpec
 from oomph.gpus import gpu as find_gpu
@@ -124,6 +130,7 @@ class Estimator:
         self._longest: dict[RunConfig, int] = {}
         self._overheads: dict[object, Mapping[str, int]] = {}
         self._works: dict[object, tuple[Work, Work]] = {}
+        self._questions: dict[RunConfig, SpeedQuestion] = {}
 
     def predict(self, config: RunConfig, *, longest: bool = True) -> Prediction:
         """Memory, whether it fits, the longest context with the other knobs as they are, and speed.
@@ -215,22 +222,32 @@ class Estimator:
         """The speed, or the sentence that says why there is none."""
         if reason := self._no_speed(config, memory):
             return reason
-        setup = self._memory.setup(config)
-        key = work_key(setup)
-        if key not in self._works:
-            self._works[key] = forward_work(self.model, setup)
-        knows_memory = self.unified_memory and self.gpu_memory_bytes is not None
-        question = speed_question(
-            self.model,
-            self.gpu if config.n_devices else None,
-            config,
-            self._build_year,
-            setup=setup,
-            work=self._works[key],
-            spilled=spilled_share(memory, self.gpu_memory_bytes or 0) if knows_memory else 0.0,
-            machine=self.machine,
-        )
+        question = self.question(config)
+        if self.unified_memory and self.gpu_memory_bytes is not None:
+            spilled = spilled_share(memory, self.gpu_memory_bytes)
+            question = replace(question, spilled_share=spilled)
         return predict_speed(question, self.coefficients or default_coefficients())
+
+    def question(self, config: RunConfig) -> SpeedQuestion:
+        """The facts that a speed of `config` follows from, all of it in memory; one object for
+        equal knobs. Without a named card it is the host's."""
+        if config not in self._questions:
+            gpu = self.gpu if config.n_devices else None
+            at = config if gpu else config.with_(n_devices=0)
+            setup = self._memory.setup(at)
+            key = work_key(setup)
+            if key not in self._works:
+                self._works[key] = forward_work(self.model, setup)
+            self._questions[config] = speed_question(
+                self.model,
+                gpu,
+                at,
+                self._build_year,
+                setup=setup,
+                work=self._works[key],
+                machine=self.machine,
+            )
+        return self._questions[config]
 
     def _no_speed(self, config: RunConfig, memory: MemoryEstimate) -> str | None:
         """Why nothing can be said of the speed: what llama.cpp refuses or surely cannot load has
@@ -287,7 +304,7 @@ class Estimator:
         """The same question with what is given in place of its own; another card comes with its own
         memory. What was computed of the same model is shared."""
         other = copy(self)
-        other._longest, other._overheads = {}, {}
+        other._longest, other._overheads, other._questions = {}, {}, {}
         if model is not None:
             other.model, other._works = model, {}
             other._memory = MemoryModel(model, build_of(self._build))

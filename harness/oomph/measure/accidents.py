@@ -2,13 +2,14 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from oomph.measure.outcome import RAN_OUT, SIGKILL_CODES, classify
-from oomph.records.schema import Record
+from oomph.records.heading import Tried
 
+Kind = TypeVar("Kind", bound=Tried)
 TRIES: Final = 3
 """How often a point is tried that ends in accidents, over all starts of its sweep: then the last of
 them stands."""
@@ -19,22 +20,22 @@ _SAID: Final = re.compile(r" ended with (\w+), and this asks for at least as muc
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class Standing(Generic[Kind]):
     """What a sweep's records come to: the one that stands for each point that needs no try, by its
     id, and of the points that are tried again how many there are by the reason."""
 
-    finished: dict[str, Record]
+    finished: dict[str, Kind]
     again: Counter[str]
 
 
-def standing(records: Iterable[Record]) -> Standing:
+def standing(records: Iterable[Kind]) -> Standing[Kind]:
     """Of records of one sweep's points in the order in which they were measured; what is no
     accident goes first."""
-    by_point: dict[str, list[Record]] = {}
+    by_point: dict[str, list[Kind]] = {}
     for record in records:
         by_point.setdefault(record.point_id, []).append(record)
     proofs = {record.record_id: record for tries in by_point.values() for record in tries}
-    finished, again = dict[str, Record](), Counter[str]()
+    finished, again = dict[str, Kind](), Counter[str]()
     for point_id, tries in by_point.items():
         sound = [
             record
@@ -49,19 +50,19 @@ def standing(records: Iterable[Record]) -> Standing:
     return Standing(finished=finished, again=again)
 
 
-def ran_out(record: Record) -> bool:
+def ran_out(record: Tried) -> bool:
     """Whether the record shows that its configuration got less memory than it asked for."""
     return record.outcome.label in RAN_OUT and not is_presumed(record)
 
 
-def is_accident(record: Record) -> bool:
+def is_accident(record: Tried) -> bool:
     """Whether the record says how a process died, and nothing of its configuration."""
     outcome = record.outcome
     lacked_file = outcome.label == "bad_model" and any(map(_NO_FILE.search, outcome.evidence))
     return outcome.label in ACCIDENTS or lacked_file or is_presumed(record)
 
 
-def is_presumed(record: Record) -> bool:
+def is_presumed(record: Tried) -> bool:
     """Whether it is `host_oom` for no other reason than SIGKILL, as oomph once took every SIGKILL
     for the kernel's."""
     outcome = record.outcome
@@ -72,7 +73,7 @@ def is_presumed(record: Record) -> bool:
     )
 
 
-def _lacks_proof(record: Record, records: dict[str, Record]) -> bool:
+def _lacks_proof(record: Tried, records: Mapping[str, Tried]) -> bool:
     """Whether it was skipped because of a record that proves nothing: an accident, or a load that
     failed otherwise."""
     if record.outcome.label != "skipped":
@@ -85,7 +86,7 @@ def _lacks_proof(record: Record, records: dict[str, Record]) -> bool:
     return said is not None and said[1] not in RAN_OUT
 
 
-def _reason(record: Record) -> str:
+def _reason(record: Tried) -> str:
     if is_presumed(record):
         return "host_oom on the word of a signal alone"
     if record.outcome.label == "skipped":

@@ -9,14 +9,15 @@ beside the others and say what they are under `conditions`: `anchor_of` (the fir
 from collections.abc import Mapping
 from statistics import median
 
+from oomph.records.heading import Tried
 from oomph.records.schema import Record
 
 Test = tuple[str, int, int]
 
 
-def is_repeat(record: Record) -> bool:
+def is_repeat(record: Tried) -> bool:
     """Whether this record measures an anchor again."""
-    return "anchor_of" in record.conditions
+    return record.conditions.anchor_of is not None
 
 
 def can_anchor(record: Record) -> bool:
@@ -36,7 +37,7 @@ def as_repeat(record: Record, *, first: Record) -> Record:
     )
     changes = [after[test] / before[test] - 1 for test in after.keys() & before.keys()]
     drift = max(changes, key=abs) if changes else None
-    conditions = {**record.conditions, "anchor_of": first.record_id, "drift": drift}
+    conditions = record.conditions.model_copy(update={"anchor_of": first.record_id, "drift": drift})
     return record.model_copy(update={"label": f"{record.label} (again)", "conditions": conditions})
 
 

@@ -17,12 +17,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
 
-from oomph.config import LOAD_KNOBS
 from oomph.measure.child import Child
 from oomph.measure.oom_kills import OomKills
 from oomph.measure.probes import HostProbe, Probe, Sampler
 from oomph.measure.sweep import Point
 from oomph.measure.texts import Texts, questions
+from oomph.measure.worker import protocol
+from oomph.measure.worker.protocol import Reply
 from oomph.records.schema import Environment, MemorySeries
 
 WORKER: Final = ("-P", "-m", "oomph.measure.worker")
@@ -71,7 +72,7 @@ class Completed:
     started_at: datetime
     wall_ns: int
     exit_code: int | None
-    reply: Mapping[str, Any]
+    reply: Reply
     failure: tuple[str, str] | None
     timed_out: bool
     log: tuple[str, ...]
@@ -148,10 +149,14 @@ class LocalExecutor:
             finally:
                 child.end()
 
-    def _opening(self, job: Job) -> dict[str, Any]:
+    def _opening(self, job: Job) -> protocol.Job:
         first = job.points[0]
-        return {knob: getattr(first.config, knob) for knob in LOAD_KNOBS} | {
+        return {
             "params": first.config.llama_params("model"),
+            "tensor_split": first.config.tensor_split,
+            "override_tensor": first.config.override_tensor,
+            "n_cpu_moe": first.config.n_cpu_moe,
+            "n_expert_used": first.config.n_expert_used,
             "model_path": str(job.model_path),
             "arch": job.arch,
             "load_mode": first.load_mode,
@@ -159,7 +164,7 @@ class LocalExecutor:
             "memory_kind": first.limits.memory_kind,
             "backend_path": str(self._backend_path) if self._backend_path else None,
             "parent_pid": os.getpid(),
-            "cpus": self._cpus,
+            "cpus": list(self._cpus),
         }
 
 
@@ -176,7 +181,7 @@ class _Session:
             log,
             stop,
         )
-        self._reply: dict[str, Any] = {}
+        self._reply: Reply = {}
         self._failure: tuple[str, str] | None = None
         self._watched: tuple[tuple[MemorySeries, ...], dict[str, Any]] | None = None
         self._kills = OomKills(child.pid)
@@ -185,12 +190,12 @@ class _Session:
         """Load, then measure; ends after a point that failed. The first point's time and peaks
         include the load."""
         started_at, started = self._begin()
-        well = self._until("loaded", started + self._job.points[0].timeouts.load.seconds)
-        load_reply, load_log_end = dict(self._reply), self._log_size()
+        well = self._until(protocol.LOADED, started + self._job.points[0].timeouts.load.seconds)
+        load_reply, load_log_end = self._reply, self._log_size()
         for index, point in enumerate(self._job.points):
             if index:
                 started_at, started = self._begin()
-                self._reply = dict(load_reply)
+                self._reply = load_reply
             log_from = self._log_size()
             well = well and self._measure(point)
             if not well and self._stop.is_set():
@@ -232,30 +237,29 @@ class _Session:
         takes memory too."""
         deadline = time.monotonic() + point.timeouts.point.seconds
         config = point.config.with_(n_threads=self._threads(point))
-        self._child.send(
-            {
-                "config": config.to_dict(),
-                "params": config.llama_params("context"),
-                "workload": point.workload.model_dump(mode="json"),
-            }
-        )
-        if not self._until("measured", deadline):
+        asked: protocol.Point = {
+            "config": config.to_dict(),
+            "params": config.llama_params("context"),
+            "workload": point.workload.model_dump(mode="json"),  # type: ignore[typeddict-item]
+        }
+        self._child.send(asked)
+        if not self._until(protocol.MEASURED, deadline):
             return False
         self._watched = self._stop_watching()
         self._child.send(questions(point, self._job.texts, self._job.references))
-        return self._until("done", deadline)
+        return self._until(protocol.DONE, deadline)
 
     def _until(self, wanted: str, deadline: float) -> bool:
         """Collect what the child says up to the event `wanted`; False when it fails, ends or is too
         late."""
         while (said := self._child.event(deadline)) is not None:
             event = said.pop("event")
-            if event == "ready":
+            if event == protocol.READY:
                 self._sampler.note_baseline()
-            if event == "failed":
+            if event == protocol.FAILED:
                 self._failure = (str(said.get("stage")), str(said.get("message")))
                 return False
-            self._reply |= said
+            self._reply = {**self._reply, **said}  # type: ignore[typeddict-item]
             if event == wanted:
                 return True
         return False

@@ -144,7 +144,7 @@ class _Search:
             reached_limit=self._low == self._limit,
             failed=failure.outcome.label if failure else None,
             failed_n_ctx=int(failure.config["n_ctx"]) if failure else None,
-            n_filled=failure.conditions.get("n_filled") if failure else None,
+            n_filled=failure.conditions.n_filled if failure else None,
             reason=failure.outcome.message if failure else "",
         )
 
@@ -196,7 +196,7 @@ def estimated_slack(record: Record) -> float | None:
     """
     if record.outcome.short_mib is not None:
         return -record.outcome.short_mib * MIB
-    n_ctx, n_filled = int(record.config["n_ctx"]), record.conditions.get("n_filled")
+    n_ctx, n_filled = int(record.config["n_ctx"]), record.conditions.n_filled
     if record.outcome.label != "oom_runtime" or not n_filled or n_filled < n_ctx * LEAST_FILL:
         return None
     free = _free_after_load(record)
@@ -223,9 +223,7 @@ def _free_after_load(record: Record) -> float | None:
 def _room(record: Record) -> dict[str, int]:
     """What each card had for the run, less what others held; without the cards that do not tell. A
     ballast is among the others, and what is usable beside it was told already."""
-    idle = {
-        device: card["idle_bytes"] for device, card in record.conditions.get("cards", {}).items()
-    }
+    idle = {device: card.idle_bytes for device, card in record.conditions.cards.items()}
     cards = {f"CUDA{index}": card for index, card in enumerate(record.environment.gpus)}
     return {
         device: card["usable_bytes"] - max(0, held - card.get("ballast_bytes", 0))

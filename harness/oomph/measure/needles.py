@@ -7,8 +7,9 @@ thought would not tell from forgetting.
 
 import random
 import re
-from typing import Any, Final
+from typing import Final
 
+from oomph.measure.worker.protocol import Fact
 from oomph.measure.workload import NeedleTest
 from oomph.models.demo import ranking_text
 
@@ -20,7 +21,7 @@ _NAMES: Final = (
 )  # fmt: skip
 
 
-def facts(test: NeedleTest, *, seed: int) -> list[list[dict[str, Any]]]:
+def facts(test: NeedleTest, *, seed: int) -> list[list[Fact]]:
     """For each text its facts by ascending depth: sentence, question, answer."""
     drawn = random.Random(seed)
     texts = []
@@ -31,7 +32,7 @@ def facts(test: NeedleTest, *, seed: int) -> list[list[dict[str, Any]]]:
     return texts
 
 
-def _fact(depth: float, name: str, code: int) -> dict[str, Any]:
+def _fact(depth: float, name: str, code: int) -> Fact:
     return {
         "depth": depth,
         "sentence": f"The secret code of {name} is {code}.",

@@ -23,7 +23,8 @@ from oomph.measure.texts import Texts, check_size, read_texts, reference_path, r
 from oomph.models.demo import demo_model
 from oomph.models.download import download_model
 from oomph.records.environment import physical_cores
-from oomph.records.schema import Environment, ModelIdentity, Record
+from oomph.records.heading import Tried
+from oomph.records.schema import Environment, ModelIdentity
 
 DEMO: Final = "demo"
 """The `model` of a sweep that means the demo model, made on first use."""
@@ -49,7 +50,7 @@ class Place:
     divides: bool = False
     anywhere: bool = False
 
-    def holds(self, record: Record) -> bool:
+    def holds(self, record: Tried) -> bool:
         """Whether the record was measured at this place, on as many of its cards as the point
         takes."""
         here, there = self.environment, record.environment

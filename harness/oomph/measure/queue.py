@@ -15,6 +15,7 @@ from oomph.measure.executors import Completed
 from oomph.measure.plan import Plan
 from oomph.measure.pruning import dominates
 from oomph.measure.sweep import Point
+from oomph.records.heading import Tried
 from oomph.records.schema import Record
 
 
@@ -37,10 +38,11 @@ class PointQueue:
     """The points of a plan that are not `finished`, in the order of the plan."""
 
     def __init__(
-        self, plan: Plan, finished: Mapping[str, Record], *, prune: bool, anchor_every_s: float
+        self, plan: Plan, finished: Mapping[str, Tried], *, prune: bool, anchor_every_s: float
     ) -> None:
         self.plan, self._prune, self._anchor_every_s = plan, prune, anchor_every_s
-        self._finished, self._in_hand = dict(finished), set[str]()
+        self._finished: dict[str, Tried] = dict(finished)
+        self._in_hand = set[str]()
         self._news = True  # whether more may be hopeless than when that was last asked
         self._anchor: Record | None = None
         self._anchored, self._measured_since = time.monotonic(), False
@@ -106,7 +108,7 @@ class PointQueue:
         reference = self._waits_for.get(point_id)
         return reference is None or reference in self._finished or reference not in self.plan.points
 
-    def _proof(self, point: Point) -> Record | None:
+    def _proof(self, point: Point) -> Tried | None:
         """A record that shows that this point cannot run."""
         for record in self._finished.values():
             failed, label = self.plan.points[record.point_id], record.outcome.label

@@ -15,7 +15,9 @@ from oomph.measure.executors import Completed
 from oomph.measure.logs import disagreement, read_buffers, read_reported
 from oomph.measure.outcome import SIGKILL_CODES, classify
 from oomph.measure.sweep import Point
+from oomph.measure.worker import protocol
 from oomph.measure.worker.ladder import MAD_SCALE
+from oomph.records.heading import Tried
 from oomph.records.schema import (
     Environment,
     ModelIdentity,
@@ -69,7 +71,7 @@ class Setting:
             conditions=_conditions(completed),
         )
 
-    def skipped(self, point: Point, *, because: str, proof: Record, at: str) -> Record:
+    def skipped(self, point: Point, *, because: str, proof: Tried, at: str) -> Record:
         """The record of a point that was not tried, and the record that shows why it cannot be."""
         outcome = Outcome(label="skipped", message=because, evidence=[f"record {proof.record_id}"])
         return self._record(
@@ -184,10 +186,10 @@ def _gathered(cards: Mapping[str, Any], name: str, *, sort: bool = False) -> lis
     return sorted(set(found)) if sort else found
 
 
-def _timing(raw: dict[str, Any], conditions: Mapping[str, Any]) -> Timing:
+def _timing(raw: protocol.Timing, conditions: Mapping[str, Any]) -> Timing:
     """A test as it is kept: with its outliers, and the energy that all cards took over its
     samples."""
-    said = {key: value for key, value in raw.items() if key != "ended_ns"}
+    said: dict[str, Any] = {key: value for key, value in raw.items() if key != "ended_ns"}
     spans = [
         (end - ns, end) for ns, end in zip(raw["samples_ns"], raw.get("ended_ns", ()), strict=False)
     ]

@@ -20,6 +20,7 @@ from oomph.measure.pool import WorkerPool
 from oomph.measure.queue import PointQueue, Task
 from oomph.measure.sweep import Point, Sweep
 from oomph.records.environment import read_environment
+from oomph.records.heading import Heading
 from oomph.records.schema import Environment, Record
 from oomph.records.store import Store
 
@@ -58,6 +59,7 @@ class Runner:
         room = sum(place.at_once for place in self._places)
         self._at_once = min(at_once or room, room)
         self._opened: tuple[Sweep, Subject] | None = None
+        self._headings: dict[int, tuple[int, frozenset[str], list[Heading]]] = {}
 
     @property
     def n_places(self) -> int:
@@ -77,8 +79,11 @@ class Runner:
 
     def finished(self, sweep: Sweep) -> tuple[Record, ...]:
         """The records that the store has of the sweep's points, measured here."""
+        plans = self._plans(sweep)
+        ids = {each.record_id for plan in plans for each in self._finished(plan).values()}
+        found = {r.record_id: r for r in self._store.records() if r.record_id in ids} if ids else {}
         return tuple(
-            record for plan in self._plans(sweep) for record in self._finished(plan).values()
+            found[each.record_id] for plan in plans for each in self._finished(plan).values()
         )
 
     def again(self, sweep: Sweep) -> Counter[str]:
@@ -150,7 +155,7 @@ class Runner:
             self._opened = (sweep, open_subject(sweep, model=self._model, known_as=self._known_as))
         return self._opened[1]
 
-    def _finished(self, plan: Plan) -> dict[str, Record]:
+    def _finished(self, plan: Plan) -> dict[str, Heading]:
         """Records of the plan's points that were measured at its place.
 
         A point whose machine was lost is not finished, nor one that ended in an accident too few
@@ -165,14 +170,24 @@ class Runner:
             if point_id not in unkept or record.outcome.label != "ok"
         }
 
-    def _records_of(self, plan: Plan) -> list[Record]:
+    def _headings_of(self, plan: Plan) -> list[Heading]:
+        """Those of the plan's points, read again only where the file has grown since."""
+        n_bytes, points = self._store.n_bytes, frozenset(plan.points)
+        kept = self._headings.get(id(plan.place))
+        if kept is None or kept[:2] != (n_bytes, points):
+            kept = n_bytes, points, list(self._store.headings(points))
+            self._headings[id(plan.place)] = kept
+        return kept[2]
+
+    def _records_of(self, plan: Plan) -> list[Heading]:
         """Every record of the plan's points that counts here."""
+        if self._again:
+            return []
         unfinished = ("lost",) if self._prune else ("lost", "skipped")
         return [
             record
-            for record in self._store.records()
-            if not self._again
-            and not is_repeat(record)
+            for record in self._headings_of(plan)
+            if not is_repeat(record)
             and record.point_id in plan.points
             and plan.place.holds(record)
             and record.outcome.label not in unfinished

@@ -8,12 +8,13 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from oomph.architectures.spec import ModelSpec
 from oomph.errors import ConfigError
 from oomph.measure.needles import facts, filler
 from oomph.measure.sweep import Point, Sweep
+from oomph.measure.worker.protocol import Questions, Reference
 from oomph.models.demo import ranking_text
 from oomph.paths import cache_folder
 from oomph.units import gib
@@ -95,14 +96,16 @@ def check_size(points: Iterable[Point], spec: ModelSpec, sweep: Sweep) -> None:
             )
 
 
-def questions(point: Point, texts: Texts, references: Path | None) -> dict[str, Any] | None:
+def questions(point: Point, texts: Texts, references: Path | None) -> Questions | None:
     """What the worker is asked once the point's memory and speed are known; None where nothing
     is."""
     text, needle = point.workload.text, point.workload.needle
-    asked: dict[str, Any] = {}
+    asked: Questions = {}
     if text is not None:
         path = reference_path(point, texts, references) if references else None
-        compare = {"path": str(path), "keep": point.is_reference} if path else None
+        compare: Reference | None = (
+            {"path": str(path), "keep": point.is_reference} if path else None
+        )
         asked["text"] = {
             "content": texts[text.file],
             "n_tokens": text.n_tokens,

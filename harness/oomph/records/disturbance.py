@@ -24,18 +24,17 @@ def remarks(record: Record) -> tuple[str, ...]:
     """What a reader has to know before believing the point: throttling, another process, a crowded
     processor."""
     conditions, said = record.conditions, []
-    if reasons := conditions.get("throttle_reasons"):
+    if reasons := conditions.throttle_reasons:
         said.append(f"throttled ({', '.join(map(str, reasons))})")
-    if has_neighbours(record):
-        n_others = len(conditions["other_processes"])
+    if others := conditions.other_processes:
+        n_others = len(others)
         said.append(f"beside {n_others} other process{'es' if n_others > 1 else ''}")
     if is_crowded(record):
-        busy = conditions["other_cpus"]
         said.append(
-            f"processor crowded ({busy:.1f} of {record.environment.cpu_count} cores busy with "
-            "other work)"
+            f"processor crowded ({conditions.other_cpus:.1f} of {record.environment.cpu_count} "
+            "cores busy with other work)"
         )
-    if (drift := conditions.get("drift")) and abs(drift) > DRIFTED:
+    if (drift := conditions.drift) and abs(drift) > DRIFTED:
         said.append(
             f"the machine had drifted: {percent(drift)} in time since the first measurement"
         )
@@ -45,8 +44,8 @@ def remarks(record: Record) -> tuple[str, ...]:
 def is_crowded(record: Record) -> bool:
     """Whether other work kept processors busy, none was left idle, and no sample can say that it
     did not suffer from it."""
-    busy = record.conditions.get("other_cpus") or 0.0
-    own, n_cpus = record.conditions.get("worker_cpus"), record.environment.cpu_count
+    busy = record.conditions.other_cpus or 0.0
+    own, n_cpus = record.conditions.worker_cpus, record.environment.cpu_count
     has_room = own is not None and n_cpus is not None and own + busy <= n_cpus - IDLE_CPUS
     is_busy = busy > CROWDED_CPUS and not has_room
     return bool(record.timings) and is_busy and not _is_judged_by_sample(record)
@@ -55,7 +54,7 @@ def is_crowded(record: Record) -> bool:
 def has_neighbours(record: Record) -> bool:
     """Whether other processes were on the cards, so that their memory may be in what a probe
     saw."""
-    return bool(record.conditions.get("other_processes"))
+    return bool(record.conditions.other_processes)
 
 
 def is_disturbed(record: Record) -> bool:

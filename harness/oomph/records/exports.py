@@ -80,7 +80,7 @@ def _shared(record: Record) -> Row:
         "fit_target": 0,
         "fit_min_ctx": 0,
     }
-    known = {"n_threads": record.conditions.get("n_threads")} | {
+    known = {"n_threads": record.conditions.n_threads} | {
         name: value for name, value in record.config.items() if value is not None
     }
     for name, knob in KNOBS.items():

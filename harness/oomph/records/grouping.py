@@ -5,7 +5,8 @@ less than 76,544 of f16. A setting is every knob that is neither n_ctx nor n_exp
 the axes of a page.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from oomph.records.schema import ModelIdentity, Record
@@ -13,6 +14,7 @@ from oomph.records.schema import ModelIdentity, Record
 AXES: Final = frozenset({"n_ctx", "n_expert_used"})
 
 Key = TypeVar("Key", bound=Hashable)
+Item = TypeVar("Item")
 Setting = tuple[tuple[str, Any], ...]
 """The knobs that a record was run with but for AXES, in the order of their names, with their
 values."""
@@ -34,20 +36,16 @@ def subject(record: Record) -> Hashable:
     return model_key(record.model), environment.machine, environment.backend, cards
 
 
-def by_subject(records: Iterable[Record]) -> list[list[Record]]:
-    """The records of each subject, in the order in which the subjects first appear."""
-    return list(_grouped(records, subject).values())
-
-
 def by_model(records: Iterable[Record]) -> list[list[Record]]:
     """The records of each model, wherever they were measured."""
-    return list(_grouped(records, lambda record: model_key(record.model)).values())
+    return list(grouped(records, lambda record: model_key(record.model)).values())
 
 
-def _grouped(records: Iterable[Record], key: Callable[[Record], Key]) -> dict[Key, list[Record]]:
-    groups: dict[Key, list[Record]] = {}
-    for record in records:
-        groups.setdefault(key(record), []).append(record)
+def grouped(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item]]:
+    """The items by their key, in the order in which the keys first appear."""
+    groups: dict[Key, list[Item]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
     return groups
 
 
@@ -59,28 +57,36 @@ def setting(record: Record) -> Setting:
     )
 
 
+def knob_set(config: Mapping[str, Any]) -> Hashable:
+    """Equal for equal knobs, whatever their order."""
+    return frozenset((knob, _plain(value)) for knob, value in config.items())
+
+
 def _plain(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def by_setting(records: Iterable[Record]) -> dict[Setting, list[Record]]:
-    """The records of each setting, in the order in which the settings first appear."""
-    return _grouped(records, setting)
+class SettingNames:
+    """What tells each of several settings from the others, such as `KV q8_0, flash_attn on`."""
+
+    def __init__(self, settings: Iterable[Setting]) -> None:
+        self._n_settings, self._told = 0, Counter[tuple[str, Any]]()
+        for each in settings:
+            self._n_settings += 1
+            self._told.update(each)
+
+    def of(self, own: Setting) -> str:
+        """The words for one of them; empty for the only one."""
+        differ = {knob: value for knob, value in own if self._told[knob, value] < self._n_settings}
+        if "type_k" in differ and dict(own).get("type_v") == differ["type_k"]:
+            differ = {"KV": differ["type_k"]} | {
+                k: v for k, v in differ.items() if k not in ("type_k", "type_v")
+            }
+        return ", ".join(f"{knob} {value}" for knob, value in differ.items())
 
 
-def leading(records: Sequence[Record], counts: Callable[[Record], bool]) -> list[Record]:
-    """The records of the setting in which `counts` holds for the most; of equals, the first."""
-    groups = by_setting(records).values()
-    return max(groups, key=lambda group: sum(map(counts, group)), default=[])
-
-
-def setting_words(own: Setting, settings: Iterable[Setting]) -> str:
-    """What tells this setting from the other `settings`, such as `KV q8_0, flash_attn on`; empty
-    for one only."""
-    others = [dict(each) for each in settings]
-    differ = {knob: value for knob, value in own if any(each.get(knob) != value for each in others)}
-    if "type_k" in differ and dict(own).get("type_v") == differ["type_k"]:
-        differ = {"KV": differ["type_k"]} | {
-            k: v for k, v in differ.items() if k not in ("type_k", "type_v")
-        }
-    return ", ".join(f"{knob} {value}" for knob, value in differ.items())
+def evenly(items: Sequence[Item], most: int) -> Sequence[Item]:
+    """At most `most` of the items, in even steps from the first to the last."""
+    if len(items) <= most:
+        return items
+    return [items[round(step * (len(items) - 1) / (most - 1))] for step in range(most)]

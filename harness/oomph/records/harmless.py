@@ -324,7 +324,7 @@ def scrub(record: Record) -> Record:
     date has no hour."""
     kept = _RECORD(record.model_dump(mode="json"))
     date = _DATE(record.started_at[:10])
-    others = record.conditions.get("other_processes") or ()
+    others = record.conditions.other_processes or ()
     kept["conditions"]["other_processes"] = [{} for _ in others]  # how many, and nothing else
     name = kept["model"].get("name", "a model that the catalogue lacks")
     kept |= {

@@ -8,13 +8,29 @@ with two decimals: these are kept as printed, under names that end in `_mib`.
 
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    model_serializer,
+)
 
 SCHEMA_VERSION: Final = 1
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
+
+
+class _SaidPart(_Part):
+    """A part of which only that is written which was said: another machine, another probe and an
+    older version each say less, and a line that is read is written back as it was."""
+
+    @model_serializer
+    def _said(self) -> dict[str, Any]:
+        said = self.model_fields_set
+        known = {name: getattr(self, name) for name in type(self).model_fields if name in said}
+        return known | (self.model_extra or {})
 
 
 class ModelIdentity(_Part):
@@ -228,6 +244,118 @@ class Recall(_Part):
     missing: str | None = Field(default=None, description="why nothing was asked")
 
 
+class OtherProcess(_SaidPart):
+    """A process that is not the worker's, on a card that it measures."""
+
+    pid: int | None = Field(default=None, description="its number")
+    name: str | None = Field(
+        default=None, description="its program; null where it was out of sight"
+    )
+    vram_bytes: int | None = Field(default=None, description="what it held, where NVML tells")
+
+
+Extremes = list[int | float]
+"""The lowest and the highest of a quantity."""
+
+
+class CardConditions(_SaidPart):
+    """What one card felt in the point's time, as NVML tells it; pairs are the lowest and the
+    highest."""
+
+    idle_bytes: int | None = Field(default=None, description="taken before the worker started")
+    most_used_bytes: int | None = Field(
+        default=None, description="the most that the whole card had taken, by anybody"
+    )
+    vram_method: str | None = Field(
+        default=None, description="how the worker's share was found, as in MemorySeries"
+    )
+    sm_mhz: Extremes | None = Field(default=None, description="clock of the multiprocessors")
+    memory_mhz: Extremes | None = Field(default=None, description="clock of the memory")
+    temperature_c: Extremes | None = Field(default=None, description="degrees Celsius")
+    power_w: Extremes | None = Field(default=None, description="watts")
+    power_limit_w: Extremes | None = Field(default=None, description="watts that it may take")
+    utilisation_percent: Extremes | None = Field(
+        default=None, description="share of time in which a kernel ran"
+    )
+    energy_j: float | None = Field(default=None, description="joules over the point's time")
+    energy_method: str | None = Field(
+        default=None, description="`counter`, or `integrated_power` without one"
+    )
+    throttle: list[str] | None = Field(
+        default=None, description="why it held its clocks back, as NVML names it"
+    )
+    other_processes: list[OtherProcess] | None = Field(
+        default=None, description="who else was on it, see OtherProcess"
+    )
+    unread: dict[str, str] = Field(default={}, description="by quantity, why NVML tells it not")
+
+
+class Conditions(_SaidPart):
+    """What surrounded the point: who else was busy, what the cards felt, where its time went."""
+
+    load_average_1m: float | None = Field(
+        default=None, description="the machine's, in records before `other_cpus`"
+    )
+    worker_cpus: float | None = Field(
+        default=None, description="CPUs that the worker kept busy on average"
+    )
+    other_cpus: float | None = Field(
+        default=None, description="CPUs that all else kept busy on average; 0 is a quiet machine"
+    )
+    cards: dict[str, CardConditions] = Field(
+        default={}, description="by llama.cpp's name of the device, see CardConditions"
+    )
+    lost_devices: list[str] = Field(default=[], description="cards that had stopped answering")
+    slow_probes: dict[str, float] = Field(
+        default={}, description="by probe, seconds that an answer took at most, where that was long"
+    )
+    context_index: int | None = Field(
+        default=None, description="the point's place among those of its load, from 0"
+    )
+    n_threads: int | None = Field(default=None, description="that computed, where config has none")
+    n_workers_beside: int | None = Field(
+        default=None, description="other workers that ran on this machine's other cards meanwhile"
+    )
+    cpus: list[int] = Field(
+        default=[], description="that the worker was kept to; empty: all of the machine"
+    )
+    n_lost: int | None = Field(
+        default=None, description="machines of a cluster that were lost with the point before"
+    )
+    context_ns: int | None = Field(default=None, description="llama_init_from_model")
+    scored_ns: int | None = Field(
+        default=None, description="scoring the text and asking for the facts"
+    )
+    n_filled: int | None = Field(
+        default=None, description="tokens that the context held when the point ended"
+    )
+    free_after_load_bytes: dict[str, int] = Field(
+        default={}, description="by card, what CUDA says is left of it with the weights there"
+    )
+    free_after_context_bytes: dict[str, int] = Field(
+        default={}, description="the same with the context there"
+    )
+    free_after_run_bytes: dict[str, int] = Field(
+        default={}, description="the same once everything has run"
+    )
+    throttle_reasons: list[str] | None = Field(
+        default=None, description="of all cards together; null where none tells"
+    )
+    other_processes: list[OtherProcess] | None = Field(
+        default=None, description="on all cards together; null where none tells"
+    )
+    anchor_of: str | None = Field(
+        default=None, description="the first record of the point that this one repeats"
+    )
+    drift: float | None = Field(
+        default=None,
+        description="change in time of the test that changed most since then, as a fraction",
+    )
+    dry_run_mib: dict[str, int | float] = Field(
+        default={}, description="by card, what llama.cpp foretold when it fitted its parameters"
+    )
+
+
 class Outcome(_Part):
     """How the point ended."""
 
@@ -292,11 +420,4 @@ class Record(_Part):
     load_ns: int | None = Field(
         default=None, description="llama_model_load_from_file, shared by a process's points"
     )
-    conditions: dict[str, Any] = Field(
-        default={},
-        description="clocks, power, throttle reasons, other processes, CPUs busy with other work, "
-        "threads; by card `unread`, why NVML does not tell the rest; `lost_devices` that stopped "
-        "answering; what CUDA says is left of each card (`free_after_load_bytes`, "
-        "`free_after_context_bytes`, `free_after_run_bytes`); `n_workers_beside` on other cards, "
-        "`cpus` that the worker was kept to, `n_lost` machines before this one",
-    )
+    conditions: Conditions = Conditions()

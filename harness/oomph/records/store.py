@@ -11,14 +11,15 @@ import contextlib
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from pydantic import ValidationError
 
 from oomph.errors import StoreError
+from oomph.records.heading import Heading, is_of_others, read_heading
 from oomph.records.schema import Record
 
 if TYPE_CHECKING:
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 
     from oomph.records.frames import Compared
 
+Line = TypeVar("Line", Record, Heading)
+MANY: Final = 10_000
+"""Records that take seconds to read and to work on."""
+TAIL: Final = 1 << 20
+"""Bytes that are read at once from the end of a file, to find where its last whole line ends."""
 RECORDS: Final = "records.jsonl"
 RESCUED: Final = "records.rescued-{}.jsonl"
 
@@ -48,6 +54,14 @@ class Store:
     def path(self) -> Path:
         """The file of records."""
         return self.folder / RECORDS
+
+    @property
+    def n_bytes(self) -> int:
+        """The size of that file, 0 where there is none: it only ever grows."""
+        try:
+            return self.path.stat().st_size
+        except OSError:
+            return 0
 
     def __enter__(self) -> Self:
         self._n_entered += 1
@@ -119,15 +133,21 @@ class Store:
 
         StoreError names the line of anything else that is no record.
         """
-        try:
-            lines = self.path.read_bytes().split(b"\n")
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise self._cannot_read(error) from None
-        for number, line in enumerate(lines[:-1], start=1):
+        return self._read(Record.model_validate_json)
+
+    def headings(self, points: Container[str]) -> Iterator[Heading]:
+        """Of the records of these points, by their ids, what a sweep that goes on has to know."""
+        return self._read(read_heading, points)
+
+    def _read(
+        self, read: Callable[[bytes], Line], points: Container[str] | None = None
+    ) -> Iterator[Line]:
+        """The lines one by one, so that a folder takes no more memory than what is kept of it."""
+        for number, line in enumerate(self._lines(), start=1):
+            if points is not None and is_of_others(line, points):
+                continue
             try:
-                yield Record.model_validate_json(line)
+                yield read(line)
             except ValidationError as error:
                 what = error.errors(include_url=False)[0]
                 raise StoreError(
@@ -135,17 +155,24 @@ class Store:
                     f"{what['msg']}); restore the file, or move that line out of it"
                 ) from None
 
+    def _lines(self) -> Iterator[bytes]:
+        """The whole lines; one that ends without a newline is torn."""
+        try:
+            with self.path.open("rb") as file:
+                for line in file:
+                    if line.endswith(b"\n"):
+                        yield line
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise self._cannot_read(error) from None
+
     def __iter__(self) -> Iterator[Record]:
         return self.records()
 
     def __len__(self) -> int:
         """The number of records: lines that are whole, unread."""
-        try:
-            return self.path.read_bytes().count(b"\n")
-        except FileNotFoundError:
-            return 0
-        except OSError as error:
-            raise self._cannot_read(error) from None
+        return sum(1 for _ in self._lines())
 
     def to_pandas(self, comparisons: "Iterable[Compared]" = ()) -> "pandas.DataFrame":
         """One row a timing, or a point without any: its knobs, outcome, reported values, medians,
@@ -203,13 +230,17 @@ class Store:
     def _heal(self) -> str | None:
         """Cut a torn last line off, which no reader has ever been given."""
         assert self._file is not None
-        data = self.path.read_bytes()
-        whole = data.rfind(b"\n") + 1
-        if whole == len(data):
+        size = os.fstat(self._file).st_size
+        whole, found = size, 0
+        while whole and not found:
+            first = max(0, whole - TAIL)
+            found = os.pread(self._file, whole - first, first).rfind(b"\n") + 1
+            whole = first + found
+        if whole == size:
             return None
         os.ftruncate(self._file, whole)
         return (
-            f"{self.path}: the last line was torn (its writer was ended after {len(data) - whole} "
+            f"{self.path}: the last line was torn (its writer was ended after {size - whole} "
             "bytes of it) and has been cut off; its point will be measured again"
         )
 
@@ -243,10 +274,15 @@ else:
 
 
 def read_records(folders: Iterable[Path | str]) -> list[Record]:
-    """The records of all folders; StoreError names a folder that has none."""
+    """The records of all folders; StoreError names a folder that has none. stderr says how far it
+    is, of many."""
     records: list[Record] = []
     for folder in folders:
-        found = list(Store(folder).records())
+        found = []
+        for record in Store(folder).records():
+            found.append(record)
+            if len(found) % MANY == 0:
+                print(f"oomph: {len(found):,} records of {folder} are read", file=sys.stderr)
         if not found:
             raise StoreError(
                 f"{folder} has no records; name a folder that `oomph sweep --out` has written"

@@ -6,46 +6,40 @@ experts.
 
 from collections.abc import Sequence
 
-from oomph.records.perplexity import Perplexity, perplexity
-from oomph.records.schema import Record
-from oomph.views.readings import (
-    Rate,
-    memory_limit_bytes,
-    n_ctx,
-    n_expert_used,
-    rates,
-    succeeded,
-)
+from oomph.records.perplexity import Perplexity
+from oomph.records.summary import Rate, RecordSummary
 
 
-def rates_by_experts(records: Sequence[Record], kind: str) -> dict[int | None, tuple[Rate, ...]]:
+def rates_by_experts(
+    summaries: Sequence[RecordSummary], kind: str
+) -> dict[int | None, tuple[Rate, ...]]:
     """The rates of the roomiest successful point of each number of experts, which has been to the
     deepest."""
     chosen: dict[int | None, tuple[int, tuple[Rate, ...]]] = {}
-    for record in records:
-        found = rates(record, kind)
-        experts = n_expert_used(record)
-        if found and succeeded(record) and memory_limit_bytes(record) is None:
-            room = (len(found), n_ctx(record))
+    for summary in summaries:
+        found = summary.rates(kind)
+        experts = summary.n_expert_used
+        if found and summary.succeeded and summary.memory_limit_bytes is None:
+            room = (len(found), summary.n_ctx)
             if experts not in chosen or room > (len(chosen[experts][1]), chosen[experts][0]):
-                chosen[experts] = (n_ctx(record), found)
+                chosen[experts] = (summary.n_ctx, found)
     return {experts: chosen[experts][1] for experts in sorted(chosen, key=lambda e: e or 0)}
 
 
-def quality_records(records: Sequence[Record]) -> dict[int | None, Record]:
+def quality_records(summaries: Sequence[RecordSummary]) -> dict[int | None, RecordSummary]:
     """The first successful record that judged a text, of each number of active experts; None is a
     dense model."""
-    found: dict[int | None, Record] = {}
-    for record in records:
-        if perplexity(record) is not None and succeeded(record):
-            found.setdefault(n_expert_used(record), record)
+    found: dict[int | None, RecordSummary] = {}
+    for summary in summaries:
+        if summary.perplexity is not None and summary.succeeded:
+            found.setdefault(summary.n_expert_used, summary)
     return dict(sorted(found.items(), key=lambda item: item[0] or 0))
 
 
-def quality_by_experts(records: Sequence[Record]) -> dict[int, Perplexity]:
+def quality_by_experts(summaries: Sequence[RecordSummary]) -> dict[int, Perplexity]:
     """The perplexity at each number of active experts."""
     return {
         experts: quality
-        for experts, record in quality_records(records).items()
-        if experts is not None and (quality := perplexity(record)) is not None
+        for experts, summary in quality_records(summaries).items()
+        if experts is not None and (quality := summary.perplexity) is not None
     }

@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from oomph.records.perplexity import Perplexity
+from oomph.records.summary import Rate
 from oomph.units import MIB, NOT_MEASURED, rate, share
 from oomph.views.plots_fit import QUANTITY_NAMES, is_memory
 from oomph.views.plots_map import MemoryMap
 from oomph.views.plots_memory import COMPONENT_NAMES, MemoryBar
 from oomph.views.plots_quality import PositionLoss, TradePoint, not_beaten
-from oomph.views.readings import COMPONENTS, Rate, experts_word
+from oomph.views.readings import COMPONENTS, experts_word
 from oomph.views.table import Cell, Table, number
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def losses_table(losses: Mapping[int | None, Sequence[PositionLoss]]) -> Table:
 
 def trade_table(points: Sequence[TradePoint]) -> Table:
     """Speed, quality and memory of each point, and whether another beats it in all three."""
-    best = not_beaten(points)
+    best = set(not_beaten(points))
     rows = tuple(
         (
             _experts(p.n_expert_used),

@@ -7,13 +7,13 @@ page has several, the one with the most points of that kind, and its caption say
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from oomph.estimate.prediction import Prediction
 from oomph.measure.accidents import ran_out
-from oomph.records.grouping import by_setting, leading, setting, setting_words
-from oomph.records.perplexity import perplexity
-from oomph.records.schema import Record
+from oomph.records.grouping import SettingNames, evenly
+from oomph.records.summary import RecordSummary, by_setting
 from oomph.units import MIB, mib, rate, share
 from oomph.views.by_experts import quality_by_experts, rates_by_experts
 from oomph.views.data_tables import (
@@ -27,28 +27,20 @@ from oomph.views.data_tables import (
     within,
 )
 from oomph.views.memory_sources import plot_memory_sources, run_sources, shown_runs, sources_table
-from oomph.views.plots_energy import energy_by_experts, energy_table, plot_energy_by_depth
+from oomph.views.plots_energy import energies, energy_by_experts, energy_table, plot_energy_by_depth
 from oomph.views.plots_fit import QUANTITY_NAMES, agreements, is_memory, plot_predicted_vs_measured
-from oomph.views.plots_map import map_in_words, memory_map, plot_map
+from oomph.views.plots_map import map_in_words, memory_map, plot_map, thinned
 from oomph.views.plots_memory import MemoryBar, memory_bars, plot_memory
 from oomph.views.plots_quality import (
     losses_by_experts,
     plot_losses,
     plot_quality,
     plot_trade,
+    sampled_trades,
     trade_points,
 )
 from oomph.views.plots_speed import KIND_NAMES, plot_speed_by_depth
-from oomph.views.readings import (
-    experts_word,
-    has_cards,
-    memory_limit_bytes,
-    n_ctx,
-    n_expert_used,
-    rates,
-    shown_timings,
-    succeeded,
-)
+from oomph.views.readings import experts_word
 from oomph.views.table import Table, trim
 from oomph.views.tables import memory_word
 
@@ -61,6 +53,12 @@ if TYPE_CHECKING:
 
 MOST_MAPS: Final = 4
 """A page shows so many settings' maps; the tables have all."""
+MOST_BARS: Final = 40
+"""More bars than that are too thin to be seen."""
+MOST_TRADES: Final = 200
+"""Points of the figure of speed, quality and memory, which its words name one by one."""
+MOST_DRAWN: Final = 1000
+"""Measurements of a scatter: more hide each other, and each is an element of the page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +73,7 @@ class Picture:
     table: Table | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Material:
     """What a chapter is made of: records of one model on one machine, and what is computed around
     them.
@@ -84,72 +82,93 @@ class Material:
     run.
     """
 
-    records: Sequence[Record]
+    summaries: Sequence[RecordSummary]
     predictions: Mapping[str, Prediction] = field(default_factory=dict)
     comparisons: Sequence["Comparison"] = ()
     fit: "FitResult | None" = None
     memory_grids: Sequence["MemoryGrid"] = ()
-    dry_runs: Mapping[str, Record] = field(default_factory=dict)
+    dry_runs: Mapping[str, RecordSummary] = field(default_factory=dict)
 
     @property
     def cards(self) -> bool:
         """Whether the memory that counts is a card's."""
-        return has_cards(self.records[0])
+        return self.summaries[0].has_cards
 
     @property
     def memory_word(self) -> str:
         """`VRAM` or `Memory`, to begin a sentence with."""
-        return memory_word(self.records).replace("memory", "Memory")
+        return memory_word(self.summaries).replace("memory", "Memory")
 
-    @property
-    def free(self) -> list[Record]:
-        """The records that had the whole machine."""
-        return [record for record in self.records if memory_limit_bytes(record) is None]
+    @cached_property
+    def free(self) -> list[RecordSummary]:
+        """Those that had the whole machine."""
+        return [summary for summary in self.summaries if summary.memory_limit_bytes is None]
 
     @property
     def shown_comparisons(self) -> list["Comparison"]:
         """The comparisons without those of prompts that a page does not show."""
-        depths = {r.record_id: {t.n_depth for t in shown_timings(r)} for r in self.records}
+        depths = {r.record.record_id: {t.n_depth for t in r.timings} for r in self.summaries}
         return [
             each
             for each in self.comparisons
             if not each.quantity.startswith("prefill") or each.n_depth in depths[each.record_id]
         ]
 
-    def leading(self, counts: Callable[[Record], bool]) -> list[Record]:
+    def leading(self, counts: Callable[[RecordSummary], bool]) -> list[RecordSummary]:
         """Of `free`, the setting in which `counts` holds for the most records."""
-        return leading(self.free, counts)
+        return max(self.settings, key=lambda group: sum(map(counts, group)), default=[])
 
-    def words(self, records: Sequence[Record]) -> str:
+    @cached_property
+    def settings(self) -> list[list[RecordSummary]]:
+        """`free`, setting by setting."""
+        return list(by_setting(self.free).values())
+
+    @cached_property
+    def _names(self) -> SettingNames:
+        return SettingNames(group[0].setting for group in self.settings)
+
+    def words(self, summaries: Sequence[RecordSummary]) -> str:
         """` (KV f16, flash_attn on)`: what tells these records' setting from the others; empty for
         the only one."""
-        words = setting_words(setting(records[0]), by_setting(self.free)) if records else ""
+        words = self._names.of(summaries[0].setting) if summaries else ""
         return f" ({words})" if words else ""
 
-    def grid(self, records: Sequence[Record]) -> "MemoryGrid | None":
+    def grid(self, summaries: Sequence[RecordSummary]) -> "MemoryGrid | None":
         """What is predicted around these records."""
         return next(
             (
                 each
                 for each in self.memory_grids
-                if records and records[0].record_id in each.record_ids
+                if summaries and summaries[0].record.record_id in each.record_ids
             ),
             None,
         )
 
 
+def _succeeded(summary: RecordSummary) -> bool:
+    return summary.succeeded
+
+
+def _n_ctx(summary: RecordSummary) -> int:
+    return summary.n_ctx
+
+
+def _n_expert_used(summary: RecordSummary) -> int | None:
+    return summary.n_expert_used
+
+
 def memory_pictures(material: Material) -> Iterator[Picture]:
     """Memory by context and by experts, the maps, and a figure for each limit that workers were put
     under."""
-    shown, capital = material.leading(succeeded), material.memory_word
+    shown, capital = material.leading(_succeeded), material.memory_word
     words, predictions = material.words(shown), material.predictions
-    if not any(bar.measured or bar.failed for bar in memory_bars(shown, predictions, by=n_ctx)):
+    if not any(bar.measured or bar.failed for bar in memory_bars(shown, predictions, by=_n_ctx)):
         return
-    most = max((e for record in shown if (e := n_expert_used(record))), default=None)
-    by_context = memory_bars([r for r in shown if n_expert_used(r) == most], predictions, by=n_ctx)
-    deepest = max((n_ctx(record) for record in shown if succeeded(record)), default=None)
+    most = max((e for summary in shown if (e := summary.n_expert_used)), default=None)
+    by_context = memory_bars([r for r in shown if r.n_expert_used == most], predictions, by=_n_ctx)
+    deepest = max((summary.n_ctx for summary in shown if summary.succeeded), default=None)
     by_experts = memory_bars(
-        [r for r in shown if n_ctx(r) == deepest], predictions, by=n_expert_used
+        [r for r in shown if r.n_ctx == deepest], predictions, by=_n_expert_used
     )
     if len(by_context) > 1 or (by_context and len(by_experts) < 2):
         what = f"{capital} by context{f' with {most} active experts' if most else ''}{words}"
@@ -180,13 +199,21 @@ def _bars(
     what: str,
     more: str = "",
 ) -> Picture:
+    drawn = evenly(bars, MOST_BARS)
     return Picture(
         name=name,
-        figure=plot_memory(bars, axis=axis, cards=material.cards),
-        caption=f"{what}{more}.",
-        alt=f"{what}: {_bars_in_words(bars)}",
+        figure=plot_memory(drawn, axis=axis, cards=material.cards),
+        caption=f"{what}{more}.{_some(drawn, bars, 'points')}",
+        alt=f"{what}: {_bars_in_words(drawn)}",
         table=bars_table(bars, axis=axis),
     )
+
+
+def _some(drawn: Sequence[object], all_of_them: Sequence[object], noun: str) -> str:
+    """A sentence for the caption where not everything is drawn."""
+    if len(drawn) == len(all_of_them):
+        return ""
+    return f" {len(drawn):,} of {len(all_of_them):,} {noun} are drawn, in even steps."
 
 
 def _bars_in_words(bars: Sequence[MemoryBar]) -> str:
@@ -199,12 +226,16 @@ def _bars_in_words(bars: Sequence[MemoryBar]) -> str:
 
 def _maps(material: Material) -> Iterator[Picture]:
     """A map for each setting that has more than one square, those with the most points first."""
-    groups = sorted(by_setting(material.free).values(), key=len, reverse=True)
+    groups = sorted(material.settings, key=len, reverse=True)
     drawn = 0
     for group in groups:
-        if not any(succeeded(record) or ran_out(record) for record in group) or drawn == MOST_MAPS:
+        if (
+            not any(summary.succeeded or ran_out(summary.record) for summary in group)
+            or drawn == MOST_MAPS
+        ):
             continue
-        chart = memory_map(group, material.predictions, material.grid(group))
+        whole = memory_map(group, material.predictions, material.grid(group))
+        chart = thinned(whole)
         if len(chart.squares) < 2:
             continue
         drawn += 1
@@ -214,23 +245,24 @@ def _maps(material: Material) -> Iterator[Picture]:
         )
         if chart.predicted:
             caption += " What fits the card is left of the line."
+        caption += _some(chart.contexts, whole.contexts, "contexts")
         yield Picture(
             name="memory-map" if drawn == 1 else f"memory-map-{drawn}",
             figure=plot_map(chart, cards=material.cards),
             caption=caption,
             alt=f"{caption} {map_in_words(chart)}",
-            table=trim(map_table(chart)),
+            table=trim(map_table(whole)),
         )
 
 
 def _limited(material: Material) -> Iterator[Picture]:
     """One picture for each memory limit that workers were put under."""
     for limit in sorted(
-        {size for record in material.records if (size := memory_limit_bytes(record)) is not None}
+        {size for summary in material.summaries if (size := summary.memory_limit_bytes) is not None}
     ):
-        limited = [record for record in material.records if memory_limit_bytes(record) == limit]
-        bars = memory_bars(limited, material.predictions, by=n_ctx)
-        exempt = limited[0].limits.get("memory_kind") == "data"
+        limited = [summary for summary in material.summaries if summary.memory_limit_bytes == limit]
+        bars = memory_bars(limited, material.predictions, by=_n_ctx)
+        exempt = limited[0].record.limits.get("memory_kind") == "data"
         words = (
             "private memory, from which mapped weights are exempt"
             if exempt
@@ -248,7 +280,7 @@ def _limited(material: Material) -> Iterator[Picture]:
 
 def source_pictures(material: Material) -> Iterator[Picture]:
     """Each run as its sources tell it."""
-    runs = run_sources(material.records, material.predictions, material.dry_runs)
+    runs = run_sources(material.summaries, material.predictions, material.dry_runs)
     if not runs:
         return
     shown = shown_runs(runs)
@@ -275,7 +307,7 @@ def source_pictures(material: Material) -> Iterator[Picture]:
 def speed_pictures(material: Material) -> Iterator[Picture]:
     """Prefill and decode against depth."""
     for kind, name in KIND_NAMES.items():
-        shown = material.leading(lambda record, kind=kind: bool(rates(record, kind)))  # type: ignore[misc]
+        shown = material.leading(lambda summary, kind=kind: bool(summary.rates(kind)))  # type: ignore[misc]
         series = rates_by_experts(shown, kind)
         if not series:
             continue
@@ -301,7 +333,7 @@ def speed_pictures(material: Material) -> Iterator[Picture]:
 def energy_pictures(material: Material) -> Iterator[Picture]:
     """Joules a token against depth, where a card counted them."""
     for kind, name in KIND_NAMES.items():
-        shown = material.leading(lambda record, kind=kind: bool(energy_by_experts([record], kind)))  # type: ignore[misc]
+        shown = material.leading(lambda summary, kind=kind: bool(energies(summary, kind)))  # type: ignore[misc]
         series = energy_by_experts(shown, kind)
         if not series:
             continue
@@ -327,7 +359,7 @@ def energy_pictures(material: Material) -> Iterator[Picture]:
 def quality_pictures(material: Material) -> Iterator[Picture]:
     """Perplexity against experts, likelihood against the place in the context, and both against
     speed."""
-    shown = material.leading(lambda record: perplexity(record) is not None)
+    shown = material.leading(lambda summary: summary.perplexity is not None)
     quality, words = quality_by_experts(shown), material.words(shown)
     if len(quality) > 1:
         n_tokens = max(point.n_tokens for point in quality.values())
@@ -355,14 +387,15 @@ def quality_pictures(material: Material) -> Iterator[Picture]:
             f"standard error.",
             alt=f"Nats a token by n_expert_used and context: {said}",
         )
-    points = trade_points(shown)
+    every = trade_points(shown)
+    points = sampled_trades(every, MOST_TRADES)
     if len(points) > 1:
         yield Picture(
             name="speed-quality-memory",
             figure=plot_trade(points, cards=material.cards),
             table=trade_table(points),
             caption="Speed, quality and memory at once: a ring marks points that no other beats "
-            "in all three.",
+            f"in all three.{_some(points, every, 'points')}",
             alt="; ".join(
                 f"{p.n_expert_used} experts at n_ctx {p.n_ctx}: {rate(p.decode_tokens_per_s)} "
                 f"tokens/s, perplexity {p.perplexity:,.1f}, {mib(p.n_bytes)}"
@@ -377,6 +410,9 @@ def fit_pictures(comparisons: Sequence["Comparison"]) -> Iterator[Picture]:
         own = [c for c in comparisons if is_memory(c) == memory and c.measured and c.predicted > 0]
         if not own:
             continue
+        drawn = own
+        if len(own) > MOST_DRAWN:
+            drawn = list(evenly(sorted(own, key=lambda c: c.measured), MOST_DRAWN))
         words = "; ".join(
             f"{QUANTITY_NAMES.get(a.quantity, a.quantity)}: median error {share(a.median_error)}, "
             f"worst {share(a.worst_error)}, {a.n} measurements"
@@ -385,8 +421,9 @@ def fit_pictures(comparisons: Sequence["Comparison"]) -> Iterator[Picture]:
         band = f" {said}." if (said := within(own)) else ""
         yield Picture(
             name=f"predicted-{name}",
-            figure=plot_predicted_vs_measured(own),
-            table=trim(comparisons_table(own)),
-            caption=f"Predicted {name} against measured, residuals beneath.{band}",
+            figure=plot_predicted_vs_measured(drawn),
+            table=trim(comparisons_table(drawn)),
+            caption=f"Predicted {name} against measured, residuals beneath.{band}"
+            f"{_some(drawn, own, 'measurements')}",
             alt=f"Predicted {name} against measured. {words}",
         )

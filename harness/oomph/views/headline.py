@@ -7,28 +7,15 @@ comparisons alone and left out where they do not carry it; none says more than i
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from oomph.records.disturbance import remarks
-from oomph.records.grouping import Setting, by_setting, leading, setting, setting_words
-from oomph.records.perplexity import perplexity
-from oomph.records.schema import Record
+from oomph.records.grouping import SettingNames
+from oomph.records.summary import RecordSummary, by_setting, leading
 from oomph.units import count, counted, mib, rate, share
 from oomph.views.by_experts import quality_by_experts, rates_by_experts
 from oomph.views.language import render_text
 from oomph.views.plots_fit import QUANTITY_NAMES, Agreement, agreements
 from oomph.views.plots_map import memory_map
 from oomph.views.plots_speed import KIND_NAMES
-from oomph.views.readings import (
-    UNSET,
-    experts_word,
-    has_cards,
-    measured_components,
-    memory_limit_bytes,
-    n_ctx,
-    n_expert_used,
-    rates,
-    succeeded,
-    was_skipped,
-)
+from oomph.views.readings import UNSET, experts_word
 from oomph.views.tables import outcome_counts
 
 if TYPE_CHECKING:
@@ -39,23 +26,30 @@ NEGLIGIBLE: Final = 0.05
 moves it by."""
 
 
-def headline(records: Sequence[Record], language: str = "en") -> str:
+def headline(summaries: Sequence[RecordSummary], language: str = "en") -> str:
     """One sentence on what the model takes and what decides it, or on how the points ended.
 
     Of several settings it speaks of the one with the most points that ran, and says which that is.
     """
     said = render_text(
-        "headline", language, width=None, model=records[0].model.name, **_findings(records)
+        "headline",
+        language,
+        width=None,
+        model=summaries[0].record.model.name,
+        **_findings(summaries),
     )
     return said.strip()
 
 
-def _findings(records: Sequence[Record]) -> dict[str, Any]:
+def _findings(summaries: Sequence[RecordSummary]) -> dict[str, Any]:
     """Which of the template's cases this is, and its figures."""
-    shown = leading([r for r in records if memory_limit_bytes(r) is None], succeeded)
+    shown = leading(
+        (each for each in summaries if each.memory_limit_bytes is None),
+        lambda each: each.succeeded,
+    )
     totals = _totals(shown)
     if not totals:
-        return _without_memory(records)
+        return _without_memory(summaries)
     (low_at, low), (high_at, high) = (
         min(totals.items(), key=_bytes),
         max(totals.items(), key=_bytes),
@@ -69,8 +63,8 @@ def _findings(records: Sequence[Record]) -> dict[str, Any]:
         "high_at": high_at[0],
         "by_context": by_context,
         "by_experts": by_experts,
-        "on_cards": all(map(has_cards, records)),
-        "setting": setting_words(setting(shown[0]), by_setting(records)),
+        "on_cards": all(each.has_cards for each in summaries),
+        "setting": SettingNames(by_setting(summaries)).of(shown[0].setting),
     }
 
 
@@ -82,12 +76,12 @@ def _case(contexts: Collection[int], by_context: int | None, by_experts: int | N
     return "context decides" if by_experts <= NEGLIGIBLE * by_context else "both"
 
 
-def _without_memory(records: Sequence[Record]) -> dict[str, Any]:
+def _without_memory(summaries: Sequence[RecordSummary]) -> dict[str, Any]:
     """What can be said where no buffer is known: imported tables have speeds alone."""
-    outcomes = outcome_counts(records)
-    if not any(succeeded(record) for record in records):
+    outcomes = outcome_counts(summaries)
+    if not any(summary.succeeded for summary in summaries):
         return {"case": "nothing ran", "outcomes": outcomes}
-    first = next((points[0] for points in rates_by_experts(records, "tg").values()), None)
+    first = next((points[0] for points in rates_by_experts(summaries, "tg").values()), None)
     if first is None:
         return {"case": "outcomes only", "outcomes": outcomes}
     return {"case": "speed only", "tokens_per_s": first.tokens_per_s}
@@ -97,14 +91,14 @@ def _bytes(item: tuple[tuple[int, int | None], int]) -> int:
     return item[1]
 
 
-def _totals(records: Iterable[Record]) -> dict[tuple[int, int | None], int]:
+def _totals(summaries: Iterable[RecordSummary]) -> dict[tuple[int, int | None], int]:
     """llama.cpp's buffers by (n_ctx, n_expert_used), of points that had the whole machine."""
     return {
-        (n_ctx(record), n_expert_used(record)): sum(parts.values())
-        for record in records
-        if succeeded(record)
-        and memory_limit_bytes(record) is None
-        and (parts := measured_components(record))
+        (summary.n_ctx, summary.n_expert_used): sum(parts.values())
+        for summary in summaries
+        if summary.succeeded
+        and summary.memory_limit_bytes is None
+        and (parts := summary.components)
     }
 
 
@@ -119,28 +113,32 @@ def spread(totals: Mapping[tuple[int, int | None], int], *, fixed: int) -> int |
     )
 
 
-def evidence(records: Sequence[Record], comparisons: Sequence["Comparison"]) -> tuple[str, ...]:
+def evidence(
+    summaries: Sequence[RecordSummary], comparisons: Sequence["Comparison"]
+) -> tuple[str, ...]:
     """The findings below the headline: speed, quality, how the estimate did, failures, what
     disturbed."""
     estimates = _estimates(
-        [c for c in comparisons if c.device != "host" or not has_cards(records[0])]
+        [c for c in comparisons if c.device != "host" or not summaries[0].has_cards]
     )
-    frontiers = (_frontier(group, by_setting(records)) for group in by_setting(records).values())
+    groups = by_setting(summaries)
+    names = SettingNames(groups)
+    frontiers = (_frontier(group, names) for group in groups.values())
     found = [
         *frontiers,
-        *(_speed(records, kind) for kind in KIND_NAMES),
-        _quality(records),
+        *(_speed(summaries, kind) for kind in KIND_NAMES),
+        _quality(summaries),
         *estimates,
     ]
     return tuple(
-        s for s in (*found, _failures(records), _disturbed(records), _imported(records)) if s
+        s for s in (*found, _failures(summaries), _disturbed(summaries), _imported(summaries)) if s
     )
 
 
-def _frontier(records: Sequence[Record], settings: Iterable[Setting]) -> str | None:
+def _frontier(summaries: Sequence[RecordSummary], names: SettingNames) -> str | None:
     """Between which contexts a setting runs out of memory, by experts; None where it was never seen
     to."""
-    chart = memory_map([record for record in records if memory_limit_bytes(record) is None], {})
+    chart = memory_map([summary for summary in summaries if summary.memory_limit_bytes is None], {})
     ends: dict[tuple[int | None, int | None], list[str]] = {}
     for experts in chart.experts:
         ends.setdefault(chart.measured(experts), []).append(experts_word(experts))
@@ -152,15 +150,15 @@ def _frontier(records: Sequence[Record], settings: Iterable[Setting]) -> str | N
     ]
     if not said:
         return None
-    words = setting_words(setting(records[0]), settings)
+    words = names.of(summaries[0].setting)
     return f"The frontier{f' with {words}' if words else ''}: {'; '.join(said)}."
 
 
-def _speed(records: Sequence[Record], kind: str) -> str | None:
-    records = leading(records, lambda record: bool(rates(record, kind)))
+def _speed(summaries: Sequence[RecordSummary], kind: str) -> str | None:
+    summaries = leading(summaries, lambda summary: bool(summary.rates(kind)))
     series = {
         experts: points
-        for experts, points in rates_by_experts(records, kind).items()
+        for experts, points in rates_by_experts(summaries, kind).items()
         if experts is not None
     }
     if not series:
@@ -182,8 +180,8 @@ def _speed(records: Sequence[Record], kind: str) -> str | None:
     return f"{KIND_NAMES[kind].capitalize()}: {'; '.join(parts)}." if parts else None
 
 
-def _quality(records: Sequence[Record]) -> str | None:
-    quality = quality_by_experts(leading(records, lambda record: perplexity(record) is not None))
+def _quality(summaries: Sequence[RecordSummary]) -> str | None:
+    quality = quality_by_experts(leading(summaries, lambda summary: summary.perplexity is not None))
     if len(quality) < 2:
         return None
     values = ", ".join(
@@ -230,13 +228,13 @@ def _beside(agreement: Agreement) -> str:
     )
 
 
-def _failures(records: Sequence[Record]) -> str | None:
-    failed = [record for record in records if not succeeded(record) and not was_skipped(record)]
-    n_skipped = sum(was_skipped(record) for record in records)
+def _failures(summaries: Sequence[RecordSummary]) -> str | None:
+    failed = [summary for summary in summaries if not summary.succeeded and not summary.was_skipped]
+    n_skipped = sum(summary.was_skipped for summary in summaries)
     if not failed:
-        return None if n_skipped else f"All {len(records)} points ran to their end."
-    limits = {memory_limit_bytes(record) for record in failed}
-    said = f"{len(failed)} of {len(records)} points failed ({outcome_counts(failed)})"
+        return None if n_skipped else f"All {len(summaries)} points ran to their end."
+    limits = {summary.memory_limit_bytes for summary in failed}
+    said = f"{len(failed)} of {len(summaries)} points failed ({outcome_counts(failed)})"
     if None not in limits:
         sizes = ", ".join(mib(limit) for limit in sorted(limit for limit in limits if limit))
         said += f" under a memory limit set for the purpose ({sizes})"
@@ -245,19 +243,21 @@ def _failures(records: Sequence[Record]) -> str | None:
     return f"{said}; each is a record below, and the sweep went on."
 
 
-def _imported(records: Sequence[Record]) -> str | None:
-    origins = [record.origin for record in records if record.origin]
+def _imported(summaries: Sequence[RecordSummary]) -> str | None:
+    origins = [summary.record.origin for summary in summaries if summary.record.origin]
     if not origins:
         return None
     tools = ", ".join(sorted(set(origins)))
-    return f"{len(origins)} of {len(records)} points were imported from {tools}, not measured here."
+    return (
+        f"{len(origins)} of {len(summaries)} points were imported from {tools}, not measured here."
+    )
 
 
-def _disturbed(records: Sequence[Record]) -> str | None:
-    n_disturbed = sum(bool(remarks(record)) for record in records)
+def _disturbed(summaries: Sequence[RecordSummary]) -> str | None:
+    n_disturbed = sum(bool(summary.remarks) for summary in summaries)
     if not n_disturbed:
         return None
     return (
-        f"{n_disturbed} of {len(records)} points were disturbed while they ran; the tables say by "
-        "what."
+        f"{n_disturbed} of {len(summaries)} points were disturbed while they ran; the tables say "
+        "by what."
     )

@@ -11,23 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from oomph.estimate.prediction import Prediction
-from oomph.records.grouping import by_setting, setting
-from oomph.records.schema import Record
+from oomph.records.grouping import SettingNames
+from oomph.records.summary import RecordSummary, by_setting
 from oomph.units import MIB
 from oomph.views.plots_memory import COMPONENT_NAMES, plain
-from oomph.views.readings import (
-    COMPONENTS,
-    baseline_bytes,
-    has_cards,
-    measured_components,
-    memory_limit_bytes,
-    n_ctx,
-    n_expert_used,
-    peak_bytes,
-    predicted_components,
-    run_words,
-    succeeded,
-)
+from oomph.views.readings import COMPONENTS, predicted_components, run_words
 from oomph.views.style import (
     COMPONENT_COLOURS,
     INK,
@@ -74,9 +62,9 @@ class RunSources:
 
 
 def run_sources(
-    records: Sequence[Record],
+    summaries: Sequence[RecordSummary],
     predictions: Mapping[str, Prediction],
-    dry_runs: Mapping[str, Record] | None = None,
+    dry_runs: Mapping[str, RecordSummary] | None = None,
 ) -> tuple[RunSources, ...]:
     """The runs that went well and had the whole machine, with two sources or more; each
     configuration once.
@@ -84,17 +72,17 @@ def run_sources(
     `dry_runs` are records of the same configurations on phantom cards, by the record id of the real
     run.
     """
-    chosen: dict[object, Record] = {}
-    for record in records:
-        if succeeded(record) and memory_limit_bytes(record) is None:
-            chosen.setdefault((n_ctx(record), n_expert_used(record), setting(record)), record)
-    settings = list(by_setting(records))
+    chosen: dict[object, RecordSummary] = {}
+    for summary in summaries:
+        if summary.succeeded and summary.memory_limit_bytes is None:
+            chosen.setdefault((summary.n_ctx, summary.n_expert_used, summary.setting), summary)
+    names = SettingNames(by_setting(summaries))
     runs = (
         _run(
             r,
-            run_words(r, settings),
-            predictions.get(r.record_id),
-            (dry_runs or {}).get(r.record_id),
+            run_words(r, names),
+            predictions.get(r.record.record_id),
+            (dry_runs or {}).get(r.record.record_id),
         )
         for r in chosen.values()
     )
@@ -102,10 +90,10 @@ def run_sources(
 
 
 def _run(
-    record: Record, label: str, prediction: Prediction | None, dry: Record | None
+    summary: RecordSummary, label: str, prediction: Prediction | None, dry: RecordSummary | None
 ) -> RunSources:
-    lines, peak = measured_components(record), peak_bytes(record)
-    before = baseline_bytes(record) or 0
+    lines, peak = summary.components, summary.peak_bytes
+    before = summary.baseline_bytes or 0
     sources = (
         [MemorySource(name="predicted", parts=predicted_components(prediction.memory))]
         if prediction
@@ -113,33 +101,37 @@ def _run(
     )
     if lines:
         sources.append(MemorySource(name=LINES, parts=lines))
-    if (allotted := _dry_bytes(record, dry)) is not None:
+    if (allotted := _dry_bytes(summary, dry)) is not None:
         sources.append(
             MemorySource(name="dry run", parts=_peak_parts(allotted, 0, sum(lines.values())))
         )
     if peak is not None:
         sources.append(
             MemorySource(
-                name=_peak_name(record), parts=_peak_parts(peak, before, sum(lines.values()))
+                name=_peak_name(summary), parts=_peak_parts(peak, before, sum(lines.values()))
             )
         )
     rest = peak - before - sum(lines.values()) if peak is not None and lines else None
     return RunSources(label=label, sources=tuple(sources), unexplained_bytes=rest)
 
 
-def _dry_bytes(record: Record, dry: Record | None) -> int | None:
+def _dry_bytes(summary: RecordSummary, dry: RecordSummary | None) -> int | None:
     """What a phantom's run of the configuration took, else what llama.cpp itself allotted to the
     cards beforehand."""
-    allotted = record.conditions.get("dry_run_mib")
+    allotted = summary.record.conditions.dry_run_mib
     return (
-        peak_bytes(dry) if dry is not None else sum(allotted.values()) * MIB if allotted else None
+        dry.peak_bytes
+        if dry is not None
+        else round(sum(allotted.values()) * MIB)
+        if allotted
+        else None
     )
 
 
-def _peak_name(record: Record) -> str:
-    if record.environment.backend == "phantom":
+def _peak_name(summary: RecordSummary) -> str:
+    if summary.record.environment.backend == "phantom":
         return "dry run"
-    return "NVML peak" if has_cards(record) else "RSS peak"
+    return "NVML peak" if summary.has_cards else "RSS peak"
 
 
 def _peak_parts(peak: int, before: int, lines: int) -> dict[str, int]:

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from oomph.records.schema import Record
+from oomph.records.summary import RecordSummary
 from oomph.views.plots_speed import KIND_NAMES
-from oomph.views.readings import experts_word, n_ctx, n_expert_used, shown_timings, succeeded
+from oomph.views.readings import experts_word
 from oomph.views.style import legend_above, new_figure, series_style, thousands
 from oomph.views.table import Cell, Table, number
 from oomph.views.timings import joules_per_token
@@ -29,21 +29,22 @@ class TokenEnergy:
 
 
 def energy_by_experts(
-    records: Sequence[Record], kind: str
+    summaries: Sequence[RecordSummary], kind: str
 ) -> dict[int | None, tuple[TokenEnergy, ...]]:
     """Tests of `kind` (`"pp"` or `"tg"`) of the roomiest point of each number of experts, by depth;
     empty without."""
     found: dict[int | None, tuple[TokenEnergy, ...]] = {}
-    for record in sorted((r for r in records if succeeded(r)), key=n_ctx):
-        if points := _energies(record, kind):
-            found[n_expert_used(record)] = points
+    for summary in sorted((r for r in summaries if r.succeeded), key=lambda each: each.n_ctx):
+        if points := energies(summary, kind):
+            found[summary.n_expert_used] = points
     return dict(sorted(found.items(), key=lambda item: item[0] or 0))
 
 
-def _energies(record: Record, kind: str) -> tuple[TokenEnergy, ...]:
+def energies(summary: RecordSummary, kind: str) -> tuple[TokenEnergy, ...]:
+    """Joules for a token of each shown test of `kind` that counts energy, by depth."""
     points = (
         TokenEnergy(test=timing.test, n_depth=timing.n_depth, joules=joules)
-        for timing in shown_timings(record)
+        for timing in summary.timings
         if timing.test.startswith(kind)
         and timing.n_parallel == 1
         and (joules := joules_per_token(timing)) is not None

@@ -12,20 +12,11 @@ from typing import TYPE_CHECKING, Final
 
 from oomph.estimate.prediction import Prediction
 from oomph.measure.accidents import ran_out
-from oomph.records.schema import Record
+from oomph.records.grouping import evenly
+from oomph.records.summary import RecordSummary
 from oomph.units import GIB, MIB, count, mib
 from oomph.views.plots_memory import plain
-from oomph.views.readings import (
-    experts_word,
-    has_cards,
-    measured_components,
-    memory_limit_bytes,
-    n_ctx,
-    n_expert_used,
-    peak_bytes,
-    predicted_components,
-    succeeded,
-)
+from oomph.views.readings import experts_word, predicted_components
 from oomph.views.style import INK, VERMILLION, legend_above, new_figure, thousands
 
 if TYPE_CHECKING:
@@ -36,6 +27,8 @@ if TYPE_CHECKING:
 
 IN_GIB: Final = 10 * GIB
 """From here on squares are told in GiB: five digits of MiB do not fit in one."""
+MOST_CONTEXTS: Final = 32
+"""Columns of a map: more have no room for their figures."""
 LIMIT_WORDS: Final = "≤ "
 
 
@@ -91,7 +84,7 @@ class MemoryMap:
 
 
 def memory_map(
-    records: Sequence[Record],
+    summaries: Sequence[RecordSummary],
     predictions: Mapping[str, Prediction],
     grid: "MemoryGrid | None" = None,
 ) -> MemoryMap:
@@ -101,11 +94,12 @@ def memory_map(
     On cards a measured square is the peak that a probe saw, without one what llama.cpp's buffers
     take together.
     """
-    latest: dict[tuple[int, int | None], Record] = {}
-    for record in sorted(records, key=lambda r: memory_limit_bytes(r) is None):
-        latest[n_ctx(record), n_expert_used(record)] = record
+    latest: dict[tuple[int, int | None], RecordSummary] = {}
+    for summary in sorted(summaries, key=lambda r: r.memory_limit_bytes is None):
+        latest[summary.n_ctx, summary.n_expert_used] = summary
     squares = {
-        at: _square(at, record, predictions.get(record.record_id)) for at, record in latest.items()
+        at: _square(at, summary, predictions.get(summary.record.record_id))
+        for at, summary in latest.items()
     }
     if grid is not None:
         squares = {
@@ -116,8 +110,21 @@ def memory_map(
     return MemoryMap(squares=tuple(ordered), predicted=grid.frontier if grid else {})
 
 
-def _square(at: tuple[int, int | None], record: Record, prediction: Prediction | None) -> MapSquare:
-    n_bytes = _measured_bytes(record) if succeeded(record) else None
+def thinned(chart: MemoryMap) -> MemoryMap:
+    """The map with at most MOST_CONTEXTS columns, in even steps, and those between which a row
+    runs out of memory."""
+    if len(chart.contexts) <= MOST_CONTEXTS:
+        return chart
+    ends = {n_ctx for experts in chart.experts for n_ctx in chart.measured(experts)}
+    kept = ends | set(evenly(chart.contexts, MOST_CONTEXTS))
+    squares = tuple(square for square in chart.squares if square.n_ctx in kept)
+    return MemoryMap(squares=squares, predicted=chart.predicted)
+
+
+def _square(
+    at: tuple[int, int | None], summary: RecordSummary, prediction: Prediction | None
+) -> MapSquare:
+    n_bytes = _measured_bytes(summary) if summary.succeeded else None
     measured = n_bytes is not None
     if n_bytes is None and prediction is not None:
         n_bytes = sum(predicted_components(prediction.memory).values())
@@ -126,17 +133,17 @@ def _square(at: tuple[int, int | None], record: Record, prediction: Prediction |
         n_expert_used=at[1],
         n_bytes=n_bytes,
         measured=measured,
-        outcome=record.outcome.label,
-        is_full=ran_out(record),
+        outcome=summary.record.outcome.label,
+        is_full=ran_out(summary.record),
     )
 
 
-def _measured_bytes(record: Record) -> int | None:
+def _measured_bytes(summary: RecordSummary) -> int | None:
     """A card's peak; on a host the buffers, since resident memory holds the interpreter and lacks
     untouched pages."""
-    parts = measured_components(record)
+    parts = summary.components
     together = sum(parts.values()) if parts else None
-    return (peak_bytes(record) or together) if has_cards(record) else together
+    return (summary.peak_bytes or together) if summary.has_cards else together
 
 
 def plot_map(chart: MemoryMap, *, cards: bool) -> "Figure":

@@ -10,14 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from oomph.estimate.prediction import Prediction
-from oomph.records.schema import Record
+from oomph.records.summary import RecordSummary
 from oomph.units import MIB
-from oomph.views.readings import (
-    COMPONENTS,
-    measured_components,
-    predicted_components,
-    succeeded,
-)
+from oomph.views.readings import COMPONENTS, predicted_components
 from oomph.views.style import COMPONENT_COLOURS, VERMILLION, legend_above, new_figure, thousands
 
 if TYPE_CHECKING:
@@ -46,32 +41,32 @@ class MemoryBar:
 
 
 def memory_bars(
-    records: Sequence[Record],
+    summaries: Sequence[RecordSummary],
     predictions: Mapping[str, Prediction],
     *,
-    by: Callable[[Record], int | None],
+    by: Callable[[RecordSummary], int | None],
 ) -> tuple[MemoryBar, ...]:
     """One bar for each value of `by`, ascending; of several records there, the first that was
     measured to its end."""
-    chosen: dict[int, Record] = {}
-    for record in records:
-        at = by(record)
+    chosen: dict[int, RecordSummary] = {}
+    for summary in summaries:
+        at = by(summary)
         if at is not None and (
-            at not in chosen or (succeeded(record) and not succeeded(chosen[at]))
+            at not in chosen or (summary.succeeded and not chosen[at].succeeded)
         ):
-            chosen[at] = record
+            chosen[at] = summary
     return tuple(
-        _bar(at, chosen[at], predictions.get(chosen[at].record_id)) for at in sorted(chosen)
+        _bar(at, chosen[at], predictions.get(chosen[at].record.record_id)) for at in sorted(chosen)
     )
 
 
-def _bar(at: int, record: Record, prediction: Prediction | None) -> MemoryBar:
-    ok = succeeded(record)
+def _bar(at: int, summary: RecordSummary, prediction: Prediction | None) -> MemoryBar:
+    ok = summary.succeeded
     return MemoryBar(
         at=at,
-        measured=measured_components(record) if ok else {},
+        measured=summary.components if ok else {},
         predicted=predicted_components(prediction.memory) if prediction else {},
-        failed=None if ok else record.outcome.label,
+        failed=None if ok else summary.record.outcome.label,
     )
 
 

@@ -10,19 +10,13 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Final
 
+from oomph.records.grouping import evenly
 from oomph.records.perplexity import Perplexity
-from oomph.records.schema import Quality, Record
+from oomph.records.schema import Quality
+from oomph.records.summary import RecordSummary
 from oomph.units import MIB
 from oomph.views.by_experts import quality_by_experts, quality_records
-from oomph.views.readings import (
-    experts_word,
-    measured_components,
-    memory_limit_bytes,
-    n_ctx,
-    n_expert_used,
-    rates,
-    succeeded,
-)
+from oomph.views.readings import experts_word
 from oomph.views.style import INK, legend_above, new_figure, series_style, spread_axis, thousands
 
 if TYPE_CHECKING:
@@ -97,13 +91,15 @@ def _positions(quality: Quality) -> Sequence[int]:
     return [index % (quality.n_pass - 1) + 1 for index in range(len(quality.nll_nats))]
 
 
-def losses_by_experts(records: Sequence[Record]) -> dict[int | None, tuple[PositionLoss, ...]]:
+def losses_by_experts(
+    summaries: Sequence[RecordSummary],
+) -> dict[int | None, tuple[PositionLoss, ...]]:
     """`losses_by_position` of the first successful record of each number of experts that has
     positions."""
     found = {
-        experts: losses_by_position(record.quality)
-        for experts, record in quality_records(records).items()
-        if record.quality is not None
+        experts: losses_by_position(summary.record.quality)
+        for experts, summary in quality_records(summaries).items()
+        if summary.record.quality is not None
     }
     return {experts: losses for experts, losses in found.items() if len(losses) > 1}
 
@@ -155,28 +151,28 @@ class TradePoint:
         )
 
 
-def trade_points(records: Sequence[Record]) -> tuple[TradePoint, ...]:
+def trade_points(summaries: Sequence[RecordSummary]) -> tuple[TradePoint, ...]:
     """The points whose speed, quality and memory are all known; quality is taken from its number of
     experts."""
-    quality = quality_by_experts(records)
+    quality = quality_by_experts(summaries)
     points = []
-    for record in records:
+    for summary in summaries:
         experts, decode, parts = (
-            n_expert_used(record),
-            rates(record, "tg"),
-            measured_components(record),
+            summary.n_expert_used,
+            summary.rates("tg"),
+            summary.components,
         )
         if (
             experts in quality
             and decode
             and parts
-            and succeeded(record)
-            and memory_limit_bytes(record) is None
+            and summary.succeeded
+            and summary.memory_limit_bytes is None
         ):
             points.append(
                 TradePoint(
                     n_expert_used=experts,
-                    n_ctx=n_ctx(record),
+                    n_ctx=summary.n_ctx,
                     n_bytes=sum(parts.values()),
                     decode_tokens_per_s=decode[0].tokens_per_s,
                     perplexity=quality[experts].value,
@@ -188,9 +184,24 @@ def trade_points(records: Sequence[Record]) -> tuple[TradePoint, ...]:
 def not_beaten(points: Sequence[TradePoint]) -> tuple[TradePoint, ...]:
     """The Pareto front: points that no other beats in speed, quality and memory at their
     context."""
-    return tuple(
-        point for point in points if not any(point.dominated_by(other) for other in points)
-    )
+    front: list[TradePoint] = []
+    # what beats a point comes before it, and what is beaten beats nothing that the front does not
+    for point in sorted(points, key=lambda p: (-p.decode_tokens_per_s, p.perplexity, p.n_bytes)):
+        if not any(point.dominated_by(other) for other in front):
+            front.append(point)
+    kept = set(front)
+    return tuple(point for point in points if point in kept)
+
+
+def sampled_trades(points: Sequence[TradePoint], most: int) -> Sequence[TradePoint]:
+    """The points, or of more than `most` those that nothing beats and as many others, in even
+    steps, as make up the number."""
+    if len(points) <= most:
+        return points
+    best = evenly(not_beaten(points), most // 2)
+    kept = set(best)
+    others = [point for point in points if point not in kept]
+    return [*best, *evenly(others, most - len(best))]
 
 
 def plot_trade(points: Sequence[TradePoint], *, cards: bool) -> "Figure":

@@ -6,7 +6,8 @@ the slowest to the fastest.
 
 from typing import TYPE_CHECKING, Final
 
-from oomph.views.readings import Rate, experts_word
+from oomph.records.summary import Rate
+from oomph.views.readings import experts_word
 from oomph.views.style import legend_above, new_figure, series_style, thousands
 
 if TYPE_CHECKING:

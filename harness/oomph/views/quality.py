@@ -6,9 +6,8 @@ not by points.
 
 from collections.abc import Sequence
 
-from oomph.analysis.quality import compared_with, recall_by_depth, reference_of
-from oomph.records.perplexity import perplexity
-from oomph.records.schema import Record
+from oomph.analysis.quality import References, compared_with, recall_by_depth
+from oomph.records.summary import RecordSummary
 from oomph.units import NOT_MEASURED, share
 from oomph.views.quality_cells import (
     cost_against_reference,
@@ -16,18 +15,19 @@ from oomph.views.quality_cells import (
     perplexity_cell,
     ratio_cell,
 )
-from oomph.views.readings import succeeded
 from oomph.views.table import Cell, Table
 from oomph.views.tables import knob_cells, varied_knobs
 
 
-def quality_table(records: Sequence[Record]) -> Table:
+def quality_table(summaries: Sequence[RecordSummary]) -> Table:
     """Every setting that its sweep compares: perplexity, its ratio to the reference's, KL
     divergence."""
     scored = [
-        record
-        for record in records
-        if succeeded(record) and record.quality is not None and compared_with(record) is not None
+        summary
+        for summary in summaries
+        if summary.succeeded
+        and summary.record.quality is not None
+        and compared_with(summary.record) is not None
     ]
     knobs = varied_knobs(scored)
     columns = (
@@ -41,7 +41,10 @@ def quality_table(records: Sequence[Record]) -> Table:
         "same top token",
         "remarks",
     )
-    rows = tuple((*knob_cells(record, knobs), *_quality_cells(record, scored)) for record in scored)
+    references = References(summary.record for summary in scored)
+    rows = tuple(
+        (*knob_cells(summary, knobs), *_quality_cells(summary, references)) for summary in scored
+    )
     caption = (
         "Quality: ± is one standard error; the ratio of perplexities, paired token by token, with "
         "95 % interval"
@@ -49,16 +52,20 @@ def quality_table(records: Sequence[Record]) -> Table:
     return Table(caption=caption, columns=columns, rows=rows)
 
 
-def _quality_cells(record: Record, scored: Sequence[Record]) -> tuple[Cell, ...]:
-    quality, found = record.quality, cost_against_reference(record, scored)
+def _quality_cells(summary: RecordSummary, references: References) -> tuple[Cell, ...]:
+    quality, found = summary.record.quality, cost_against_reference(summary.record, references)
     assert quality is not None
-    reference = reference_of(record, scored)
-    remark = "the reference" if reference is not None and reference.config == record.config else ""
+    reference = references.of(summary.record)
+    remark = (
+        "the reference"
+        if reference is not None and reference.config == summary.record.config
+        else ""
+    )
     return (
         Cell(quality.text),
         Cell(f"{quality.n_tokens:,}", quality.n_tokens),
         Cell(f"{quality.n_pass:,}", quality.n_pass) if quality.n_pass else Cell(NOT_MEASURED),
-        perplexity_cell(perplexity(record)),
+        perplexity_cell(summary.perplexity),
         ratio_cell(found),
         divergence_cell(found),
         Cell(NOT_MEASURED)
@@ -68,14 +75,23 @@ def _quality_cells(record: Record, scored: Sequence[Record]) -> tuple[Cell, ...]
     )
 
 
-def recall_table(records: Sequence[Record]) -> Table:
-    """Facts found by the depth at which they stood: one row per setting, one column per depth."""
-    asked = [record for record in records if succeeded(record) and record.recall is not None]
+def recall_table(summaries: Sequence[RecordSummary]) -> Table:
+    """Facts found by the depth at which they stood: one row a setting, one column a depth."""
+    asked = [
+        summary for summary in summaries if summary.succeeded and summary.record.recall is not None
+    ]
     knobs = varied_knobs(asked)
     depths = sorted(
-        {needle.depth for record in asked if record.recall for needle in record.recall.needles}
+        {
+            needle.depth
+            for summary in asked
+            if summary.record.recall
+            for needle in summary.record.recall.needles
+        }
     )
-    rows = tuple((*knob_cells(record, knobs), *_recall_cells(record, depths)) for record in asked)
+    rows = tuple(
+        (*knob_cells(summary, knobs), *_recall_cells(summary, depths)) for summary in asked
+    )
     columns = (*knobs, *(f"at {share(depth, 0)}" for depth in depths), "all", "remarks")
     caption = (
         "Facts found in a text that fills the context, by depth; in brackets the tokens from fact "
@@ -84,8 +100,8 @@ def recall_table(records: Sequence[Record]) -> Table:
     return Table(caption=caption, columns=columns, rows=rows)
 
 
-def _recall_cells(record: Record, depths: Sequence[float]) -> tuple[Cell, ...]:
-    recall = record.recall
+def _recall_cells(summary: RecordSummary, depths: Sequence[float]) -> tuple[Cell, ...]:
+    recall = summary.record.recall
     assert recall is not None
     found = {at.depth: at for at in recall_by_depth(recall.needles)}
     cells = [

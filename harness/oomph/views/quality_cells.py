@@ -1,8 +1,6 @@
 """Cells for perplexity and its difference from a reference, the same in every table."""
 
-from collections.abc import Iterable
-
-from oomph.analysis.quality import Cost, Mean, cost, reference_of
+from oomph.analysis.quality import Cost, Mean, References, cost
 from oomph.records.perplexity import Perplexity
 from oomph.records.schema import Record
 from oomph.units import NOT_MEASURED
@@ -20,9 +18,9 @@ def perplexity_cell(value: Perplexity | None) -> Cell:
     return Cell(text, value.value)
 
 
-def cost_against_reference(record: Record, records: Iterable[Record]) -> Cost | None:
+def cost_against_reference(record: Record, references: References) -> Cost | None:
     """What the record's setting costs; None for the reference itself and where there is none."""
-    reference = reference_of(record, records)
+    reference = references.of(record)
     if (
         reference is None
         or reference.config == record.config

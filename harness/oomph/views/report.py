@@ -8,7 +8,7 @@ by the template engine.
 import hashlib
 import os
 import re
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,13 +16,12 @@ from urllib.parse import quote
 
 from oomph.errors import StoreError
 from oomph.estimate.prediction import Prediction
-from oomph.records.grouping import by_subject, model_key, setting, subject
-from oomph.records.schema import Record
+from oomph.records.grouping import model_key
+from oomph.records.summary import RecordSummary, by_subject
 from oomph.units import size
 from oomph.views.figures import Material, Picture
-from oomph.views.readings import n_ctx, n_expert_used
 from oomph.views.sections import Chapter, Section, build_chapter
-from oomph.views.style import render_svg, write_figure
+from oomph.views.style import draw_svg, inline_svg, write_figure
 from oomph.views.table import escape_markdown, render_markdown
 from oomph.views.what_if import WhatIf, shared_facts
 from oomph.views.what_if_page import (
@@ -39,6 +38,10 @@ if TYPE_CHECKING:
     from oomph.calibrate.result import FitResult
 
 
+Drawings = dict[tuple[int, str], str]
+"""SVG by the number of the chapter and the figure's name."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """What is published: a title, one chapter for each model and machine, and the model of each to
@@ -51,7 +54,7 @@ class Report:
 
 
 def build_report(
-    records: Iterable[Record],
+    summaries: Iterable[RecordSummary],
     *,
     predictions: Mapping[str, Prediction] | None = None,
     comparisons: Sequence["Comparison"] = (),
@@ -67,25 +70,27 @@ def build_report(
     `language` is the headlines'; the rest is in English. Raises StoreError where there is no
     record.
     """
-    groups = by_subject(records)
+    groups = by_subject(summaries)
+    subjects = {each.record.record_id: each.subject for group in groups for each in group}
+    compared: dict[Hashable, list[Comparison]] = {}
+    for comparison in comparisons:
+        compared.setdefault(subjects[comparison.record_id], []).append(comparison)
     if not groups:
         raise StoreError("there are no records to report on; run `oomph sweep` first")
     dry = {
         _configuration(r): r
         for group in groups
         for r in group
-        if r.environment.backend == "phantom"
+        if r.record.environment.backend == "phantom"
     }
     chapters = [
         build_chapter(
             Material(
-                records=group,
+                summaries=group,
                 predictions=predictions or {},
                 memory_grids=memory_grids,
-                comparisons=[
-                    c for c in comparisons if c.record_id in {record.record_id for record in group}
-                ],
-                fit=(fits or {}).get(subject(group[0])),
+                comparisons=compared.get(group[0].subject, []),
+                fit=(fits or {}).get(group[0].subject),
                 dry_runs=_dry_runs(group, dry),
             ),
             language,
@@ -96,23 +101,29 @@ def build_report(
     return Report(
         title=title or " · ".join(chapter.title for chapter in chapters),
         chapters=tuple(chapters),
-        what_ifs=tuple((what_ifs or {}).get(subject(group[0])) for group in groups),
+        what_ifs=tuple((what_ifs or {}).get(group[0].subject) for group in groups),
     )
 
 
-def _configuration(record: Record) -> Hashable:
+def _configuration(summary: RecordSummary) -> Hashable:
     """The same for a run on a card and its dry run on a phantom of that card."""
-    cards = tuple(str(card.get("name")) for card in record.environment.gpus)
-    knobs = tuple(knob for knob in setting(record) if knob[0] != "n_threads")
-    return model_key(record.model), cards, n_ctx(record), n_expert_used(record), knobs
+    cards = tuple(str(card.get("name")) for card in summary.record.environment.gpus)
+    knobs = tuple(knob for knob in summary.setting if knob[0] != "n_threads")
+    return model_key(summary.record.model), cards, summary.n_ctx, summary.n_expert_used, knobs
 
 
-def _dry_runs(records: Sequence[Record], dry: Mapping[Hashable, Record]) -> dict[str, Record]:
-    real = (record for record in records if record.environment.backend == "cuda")
-    return {record.record_id: dry[key] for record in real if (key := _configuration(record)) in dry}
+def _dry_runs(
+    summaries: Sequence[RecordSummary], dry: Mapping[Hashable, RecordSummary]
+) -> dict[str, RecordSummary]:
+    real = (summary for summary in summaries if summary.record.environment.backend == "cuda")
+    return {
+        summary.record.record_id: dry[key]
+        for summary in real
+        if (key := _configuration(summary)) in dry
+    }
 
 
-def _with_sizes(chapters: Sequence[Chapter], firsts: Sequence[Record]) -> list[Chapter]:
+def _with_sizes(chapters: Sequence[Chapter], firsts: Sequence[RecordSummary]) -> list[Chapter]:
     """Chapters of equal titles get the size of their model's file: quantizations often share a
     name."""
     titles = [chapter.title for chapter in chapters]
@@ -120,20 +131,23 @@ def _with_sizes(chapters: Sequence[Chapter], firsts: Sequence[Record]) -> list[C
         replace(
             chapter,
             title=f"{chapter.title}, file of "
-            f"{size(record.model.file_bytes or record.model.tensor_bytes)}",
+            f"{size(summary.record.model.file_bytes or summary.record.model.tensor_bytes)}",
         )
         if titles.count(chapter.title) > 1
         else chapter
-        for chapter, record in zip(chapters, firsts, strict=True)
+        for chapter, summary in zip(chapters, firsts, strict=True)
     ]
 
 
-def render_html(report: Report, *, shared_script: str | None = None) -> str:
+def render_html(
+    report: Report, *, shared_script: str | None = None, drawings: Drawings | None = None
+) -> str:
     """The whole page. Figures are inline SVG, tables sort, commands copy, the reader's colour
     scheme is kept.
 
     `shared_script` is where the page finds the what-if's script, as a relative address; None puts
-    it into the page, which then can be sent alone.
+    it into the page, which then can be sent alone. `drawings` are `draw_figures`', where they are
+    there already.
     """
     asks = any(report.what_ifs)
     script = page_script(asks=asks and shared_script is None)
@@ -142,7 +156,7 @@ def render_html(report: Report, *, shared_script: str | None = None) -> str:
         .get_template("page.html.jinja")
         .render(
             report=report,
-            figures=_inline_figures(report),
+            figures=_inline_figures(report, drawings or draw_figures(report)),
             anchor=anchor,
             style=page_style(),
             script=script,
@@ -153,15 +167,32 @@ def render_html(report: Report, *, shared_script: str | None = None) -> str:
     )
 
 
-def _inline_figures(report: Report) -> dict[tuple[int, str], str]:
-    """SVG by chapter and name; ids carry both, so that figures on one page share none."""
+def _pictures(report: Report) -> Iterator[tuple[int, Picture]]:
+    """Each with the number of its chapter."""
+    for number, chapter in enumerate(report.chapters):
+        for section in chapter.sections:
+            for picture in section.pictures:
+                yield number, picture
+
+
+def draw_figures(report: Report) -> Drawings:
+    """Each figure as SVG, by chapter and name: drawn once for the page and for the folder."""
     return {
-        (number, picture.name): render_svg(
-            picture.figure, name=f"c{number}-{picture.name}", alt=picture.alt
+        (number, picture.name): draw_svg(
+            picture.figure, name=Path(_file_name(number, picture.name)).stem
         )
-        for number, chapter in enumerate(report.chapters)
-        for section in chapter.sections
-        for picture in section.pictures
+        for number, picture in _pictures(report)
+    }
+
+
+def _inline_figures(report: Report, drawings: Drawings) -> Drawings:
+    """The same for the page; ids carry chapter and name, so that figures on one page share
+    none."""
+    return {
+        (number, picture.name): inline_svg(
+            drawings[number, picture.name], name=f"c{number}-{picture.name}", alt=picture.alt
+        )
+        for number, picture in _pictures(report)
     }
 
 
@@ -238,14 +269,16 @@ def write_pages(
         (folder / "figures").mkdir(parents=True, exist_ok=True)
         (folder / "report.md").write_text(render_report_markdown(report), encoding="utf-8")
         shared = _shared_script(scripts, folder) if scripts and any(report.what_ifs) else None
-        page.write_text(render_html(report, shared_script=shared), encoding="utf-8")
+        drawings = draw_figures(report)
+        html = render_html(report, shared_script=shared, drawings=drawings)
+        page.write_text(html, encoding="utf-8")
+        for (number, name), svg in drawings.items():
+            (folder / "figures" / _file_name(number, name)).write_text(svg, encoding="utf-8")
     except OSError as error:
         raise StoreError(
             f"{folder} cannot be written ({error.strerror}); name another folder with --out"
         ) from None
-    for number, chapter in enumerate(report.chapters):
-        for picture in (picture for section in chapter.sections for picture in section.pictures):
-            path = folder / "figures" / _file_name(number, picture.name)
-            for suffix in (".svg", ".png") if png else (".svg",):
-                write_figure(picture.figure, path.with_suffix(suffix))
+    for number, picture in _pictures(report) if png else ():
+        path = folder / "figures" / _file_name(number, picture.name)
+        write_figure(picture.figure, path.with_suffix(".png"))
     return page

@@ -1,5 +1,6 @@
 """From results folders to a report: what was measured, beside what is predicted of it."""
 
+import sys
 import warnings
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
@@ -14,9 +15,9 @@ from oomph.calibrate.result import FitResult
 from oomph.errors import FitError, OomphError
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.prediction import Prediction
-from oomph.records.grouping import by_subject, subject
 from oomph.records.schema import Record
-from oomph.records.store import read_records
+from oomph.records.store import MANY, read_records
+from oomph.records.summary import by_subject, summaries_of
 from oomph.views.figures import MOST_MAPS
 from oomph.views.first_card import first_chapter
 from oomph.views.language import checked_language
@@ -91,32 +92,37 @@ def report_on(
     around: list[MemoryGrid] = []
     what_ifs: dict[Hashable, WhatIf] = {}
     remarks: list[str] = []
-    for own in by_subject(records):
+    summaries = summaries_of(records)
+    for own in by_subject(summaries):
+        first, those = own[0].record, [summary.record for summary in own]
+        if len(own) >= MANY:
+            print(f"oomph: predicting {len(own):,} points, then drawing them", file=sys.stderr)
         try:
-            estimator = knows(own[0]) if knows else estimator_for(own[0], model=model)
+            estimator = knows(first) if knows else estimator_for(first, model=model)
             if calibrate:
-                fits[subject(own[0])] = fit(estimator, own)
-                estimator = fits[subject(own[0])].estimator
+                fits[own[0].subject] = fit(estimator, those)
+                estimator = fits[own[0].subject].estimator
         except FitError as error:
             remarks.append(f"not calibrated: {error}")
         except OomphError as error:
-            remarks.append(f"no predictions for {own[0].model.name}: {error}")
+            remarks.append(f"no predictions for {first.model.name}: {error}")
             continue
         # what if it were a real card: not a phantom's
-        asked, estimator = estimator, as_measured(estimator, own[0])
+        asked, estimator = estimator, as_measured(estimator, first)
+        configs = [record_config(record) for record in those]
+        distinct = {config: estimator.predict(config) for config in dict.fromkeys(configs)}
         predictions |= {
-            record.record_id: estimator.predict(record_config(record)) for record in own
+            record.record_id: distinct[config]
+            for record, config in zip(those, configs, strict=True)
         }
-        comparisons += compare(estimator, own)
+        comparisons += compare(estimator, those)
         around += memory_grids(estimator, own, most=MOST_MAPS)
-        largest = max(
-            map(record_config, own), key=lambda config: (config.n_ctx, config.n_expert_used or 0)
-        )
-        what_ifs[subject(own[0])] = what_if(
-            asked, largest, reference=model or PurePath(own[0].model.path).name
+        largest = max(configs, key=lambda config: (config.n_ctx, config.n_expert_used or 0))
+        what_ifs[own[0].subject] = what_if(
+            asked, largest, reference=model or PurePath(first.model.path).name
         )
     made = build_report(
-        records,
+        summaries,
         predictions=predictions,
         comparisons=comparisons,
         fits=fits,

@@ -6,10 +6,11 @@ can be read off it.
 """
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
-from oomph.records.schema import Record
+from oomph.records.grouping import evenly, grouped
+from oomph.records.summary import RecordSummary
 from oomph.views.calibration import errors_table, fit_sentences, fit_table
 from oomph.views.figures import (
     Material,
@@ -23,7 +24,7 @@ from oomph.views.figures import (
 )
 from oomph.views.headline import evidence, headline
 from oomph.views.quality import quality_table, recall_table
-from oomph.views.table import Table, trim
+from oomph.views.table import MOST_ROWS, Table, for_page
 from oomph.views.tables import experts_table, machine_table, outcomes_table, points_table
 from oomph.views.timings import first_token_table, time_in_words, timings_table
 
@@ -53,36 +54,64 @@ class Chapter:
 def build_chapter(material: Material, language: str = "en") -> Chapter:
     """A chapter of records of one model on one machine, of which there must be one; `language` is
     the headline's."""
-    records = material.records
+    summaries = material.summaries
+    shown = evenly(summaries, MOST_ROWS)
+    some = _SOME.format(len(shown), len(summaries)) if len(shown) < len(summaries) else ""
     sections = (
-        Section(title="At a glance", tables=(trim(experts_table(records)),)),
-        Section(title="Memory", pictures=tuple(memory_pictures(material))),
-        Section(title="Memory by source", text=_SOURCES, pictures=tuple(source_pictures(material))),
-        Section(title="Speed", pictures=(*speed_pictures(material), *energy_pictures(material))),
-        Section(title="First token", text=_FIRST_TOKEN, tables=(trim(first_token_table(records)),)),
+        Section(title="At a glance", tables=_tables(experts_table(summaries))),
+        Section(title="Memory", pictures=_drawn(memory_pictures(material))),
+        Section(
+            title="Memory by source", text=_SOURCES, pictures=_drawn(source_pictures(material))
+        ),
+        Section(
+            title="Speed", pictures=_drawn(speed_pictures(material), energy_pictures(material))
+        ),
+        Section(
+            title="First token",
+            text=" ".join(filter(None, (_FIRST_TOKEN, some))),
+            tables=_tables(first_token_table(shown)),
+        ),
         Section(
             title="Quality",
-            pictures=tuple(quality_pictures(material)),
+            pictures=_drawn(quality_pictures(material)),
             tables=tuple(
-                trim(table)
-                for table in (quality_table(records), recall_table(records))
+                for_page(table)
+                for table in (quality_table(summaries), recall_table(summaries))
                 if table.rows
             ),
         ),
         _estimate_section(material),
-        _outcome_section(records),
-        Section(title="Every point", tables=(trim(points_table(records, material.predictions)),)),
-        Section(title="Every test", tables=(trim(timings_table(records)),)),
-        Section(title="Machine and model", tables=(machine_table(records[-1]),)),
-        _repeat_section(records),
+        _outcome_section(summaries),
+        Section(
+            title="Every point",
+            text=some,
+            tables=_tables(points_table(shown, material.predictions)),
+        ),
+        Section(title="Every test", text=some, tables=_tables(timings_table(shown))),
+        Section(title="Machine and model", tables=(machine_table(summaries[-1].record),)),
+        _repeat_section(summaries),
     )
     return Chapter(
-        title=_title(records[0]),
-        headline=headline(records, language),
-        evidence=evidence(records, material.comparisons),
+        title=_title(summaries[0]),
+        headline=headline(summaries, language),
+        evidence=evidence(summaries, material.comparisons),
         sections=tuple(
             s for s in sections if s.pictures or s.commands or any(t.rows for t in s.tables)
         ),
+    )
+
+
+def _tables(*tables: Table) -> tuple[Table, ...]:
+    """As much of each as a page shows."""
+    return tuple(map(for_page, tables))
+
+
+def _drawn(*pictures: Iterable[Picture]) -> tuple[Picture, ...]:
+    """The pictures, each with as much of its data as a page shows."""
+    return tuple(
+        replace(picture, table=for_page(picture.table)) if picture.table else picture
+        for several in pictures
+        for picture in several
     )
 
 
@@ -96,24 +125,32 @@ _SOURCES = (
 )
 
 
+_SOME = (
+    "{:,} of {:,} points are shown, in even steps; `oomph records export` writes all of them as a "
+    "table."
+)
+
+
 _FIRST_TOKEN = (
     "A prompt's last position gives the first token, so the wait is its prefill in an empty "
     "context: cold is the first prompt after the load, warm the median of later ones."
 )
 
 
-def _title(record: Record) -> str:
-    cards = ", ".join(str(card.get("name", "a card")) for card in record.environment.gpus)
+def _title(summary: RecordSummary) -> str:
+    cards = ", ".join(str(card.get("name", "a card")) for card in summary.record.environment.gpus)
     where = (
-        f"imported from {record.origin}" if record.origin else f"on {record.environment.machine}"
+        f"imported from {summary.record.origin}"
+        if summary.record.origin
+        else f"on {summary.record.environment.machine}"
     )
-    return f"{record.model.name} {where}" + (f" ({cards})" if cards else "")
+    return f"{summary.record.model.name} {where}" + (f" ({cards})" if cards else "")
 
 
 def _estimate_section(material: Material) -> Section:
     title, pictures, fit = (
         "Predicted against measured",
-        tuple(fit_pictures(material.shown_comparisons)),
+        _drawn(fit_pictures(material.shown_comparisons)),
         material.fit,
     )
     if fit is None:
@@ -125,37 +162,37 @@ def _estimate_section(material: Material) -> Section:
         "these very points. What was left out in turn says how well they foretell, what was "
         "fitted how well the formulas describe this machine."
     )
-    tables = (trim(errors_table(fit)), trim(fit_table(fit)))
+    tables = _tables(errors_table(fit), fit_table(fit))
     return Section(
         title=title, text=text, notes=fit_sentences(fit), pictures=pictures, tables=tables
     )
 
 
-def _outcome_section(records: Sequence[Record]) -> Section:
+def _outcome_section(summaries: Sequence[RecordSummary]) -> Section:
     text = (
         "A point that fails is a result too: its outcome, the line of llama.cpp's log that shows "
         "it, the next step."
     )
-    return Section(title="Outcomes", text=text, tables=(trim(outcomes_table(records)),))
+    return Section(title="Outcomes", text=text, tables=_tables(outcomes_table(summaries)))
 
 
-def _repeat_section(records: Sequence[Record]) -> Section:
+def _repeat_section(summaries: Sequence[RecordSummary]) -> Section:
     commands = []
-    for sweep in dict.fromkeys(record.sweep for record in records):
-        model = next(record.model.path for record in records if record.sweep == sweep)
+    for sweep, own in grouped(summaries, lambda each: each.record.sweep).items():
+        model = own[0].record.model.path
         file = shlex.quote(model.replace("\\", "/").rpartition("/")[2])
         out = shlex.quote(f"results/{sweep}")
-        commands += [_measuring(records, sweep, file, out), f"oomph report {out} --open"]
-    if any(record.sweep == "demo" for record in records):
+        commands += [_measuring(own, sweep, file, out), f"oomph report {out} --open"]
+    if any(summary.record.sweep == "demo" for summary in summaries):
         commands = ["oomph demo", *commands]
-    text = f"The {len(records)} points took {time_in_words(records)}, on the machine above."
+    took = time_in_words(each.record for each in summaries)
+    text = f"The {len(summaries)} points took {took}, on the machine above."
     return Section(title="How to repeat it", text=text, commands=tuple(commands))
 
 
-def _measuring(records: Sequence[Record], sweep: str, model: str, out: str) -> str:
-    """The command that made the records of `sweep`: a search of frontiers and claims have their
+def _measuring(own: Sequence[RecordSummary], sweep: str, model: str, out: str) -> str:
+    """The command that made `sweep`'s own records: a search of frontiers and claims have their
     own."""
-    own = [record for record in records if record.sweep == sweep]
     if sweep == "first-card":
         return f"oomph first-card --out {out}"
     if sweep.startswith("claims-"):
@@ -173,13 +210,17 @@ def _measuring(records: Sequence[Record], sweep: str, model: str, out: str) -> s
     }
     asked = {
         option: dict.fromkeys(
-            str(value) for record in own if (value := record.config.get(knob)) is not None
+            str(value) for summary in own if (value := summary.record.config.get(knob)) is not None
         )
         for option, knob in axes.items()
     }
     options = [
         f"--{option} {shlex.quote(','.join(values))}" for option, values in asked.items() if values
     ]
-    cards = ",".join(str(card.get("name")) for card in own[0].environment.gpus)
-    phantom = [f"--phantom {shlex.quote(cards)}"] if own[0].environment.backend == "phantom" else []
+    cards = ",".join(str(card.get("name")) for card in own[0].record.environment.gpus)
+    phantom = (
+        [f"--phantom {shlex.quote(cards)}"]
+        if own[0].record.environment.backend == "phantom"
+        else []
+    )
     return " ".join(("oomph frontier", model, *options, *phantom, "--out", out))

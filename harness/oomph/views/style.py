@@ -145,22 +145,23 @@ def spread_axis(axes: "Axes", which: Literal["x", "y"], values: Sequence[float])
     axis.set_major_formatter(thousands)
 
 
-def render_svg(figure: "Figure", *, name: str, alt: str) -> str:
-    """The figure as an `<svg>` element for a page: `alt` is what a screen reader says, ids start
-    with `name`.
-
-    No prologue, no metadata, no external reference; each colour is a CSS variable of PAGE_COLOURS.
-    """
+def draw_svg(figure: "Figure", *, name: str) -> str:
+    """The figure as an SVG file; the same text for the same data and `name`. Drawing takes a
+    second, so a page and a folder of figures share it."""
     from matplotlib import style
 
     buffer = io.StringIO()
     with style.context({**_RC, "svg.hashsalt": name}):
-        figure.savefig(
-            buffer,
-            format="svg",
-            metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
-        )
-    svg = buffer.getvalue()
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def inline_svg(svg: str, *, name: str, alt: str) -> str:
+    """A drawn figure as an `<svg>` element for a page: `alt` is what a screen reader says, ids
+    start with `name`.
+
+    No prologue, no metadata, no external reference; each colour is a CSS variable of PAGE_COLOURS.
+    """
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r' (id|href|xlink:href)="(#?)', rf' \1="\2{name}-', svg)
@@ -170,6 +171,11 @@ def render_svg(figure: "Figure", *, name: str, alt: str) -> str:
         svg = svg.replace(colour, variable)
     svg = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", svg)
     return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(alt)}" ', 1).rstrip()
+
+
+def render_svg(figure: "Figure", *, name: str, alt: str) -> str:
+    """`inline_svg` of a figure that is drawn for it."""
+    return inline_svg(draw_svg(figure, name=name), name=name, alt=alt)
 
 
 def write_figure(figure: "Figure", path: Path) -> Path:

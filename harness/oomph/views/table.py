@@ -4,13 +4,20 @@ Stands apart from what is in it (`tables`), so that Markdown, the terminal and t
 same cells, and the page can sort by the number behind a cell.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+from oomph.records.grouping import evenly
 from oomph.units import NOT_MEASURED
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
+
+
+MOST_ROWS: Final = 1000
+"""Of a longer table a page shows a sample: nobody reads more, and a browser sorts them in no time.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +28,7 @@ class Cell:
     key: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Table:
     """A caption, the columns' names and rows of as many cells."""
 
@@ -32,8 +39,19 @@ class Table:
     def is_numeric(self, column: int) -> bool:
         """Whether every cell of the column that says something carries a number: it is then set
         flush right."""
-        cells = [row[column] for row in self.rows if row[column].text != NOT_MEASURED]
-        return bool(cells) and all(cell.key is not None for cell in cells)
+        return self._numeric[column]
+
+    @cached_property
+    def _numeric(self) -> tuple[bool, ...]:
+        """Asked for every cell of a page."""
+        columns = (
+            [cell for cell in column if cell.text != NOT_MEASURED]
+            for column in zip(*self.rows, strict=True)
+        )
+        found = tuple(
+            bool(cells) and all(cell.key is not None for cell in cells) for cells in columns
+        )
+        return found or (False,) * len(self.columns)
 
 
 def number(value: float | None, *, digits: int = 0, unit: float = 1) -> Cell:
@@ -93,6 +111,18 @@ def trim(table: Table) -> Table:
         columns=tuple(table.columns[c] for c in shown),
         rows=tuple(tuple(row[c] for c in shown) for row in table.rows),
     )
+
+
+def for_page(table: Table) -> Table:
+    """The table trimmed, and cut to what a reader can take in; the caption then says so."""
+    shown = trim(table)
+    if len(shown.rows) <= MOST_ROWS:
+        return shown
+    caption = (
+        f"{shown.caption}. {MOST_ROWS:,} of {len(shown.rows):,} rows, in even steps; `oomph "
+        "records export` writes all that was measured"
+    )
+    return replace(shown, caption=caption, rows=tuple(evenly(shown.rows, MOST_ROWS)))
 
 
 def render_rich(table: Table) -> "RichTable":

@@ -3,16 +3,17 @@
 A point measured under throttling or beside another process says so in each.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from oomph.analysis.quality import References
 from oomph.config import KNOBS
 from oomph.estimate.prediction import Prediction
-from oomph.records.disturbance import remarks
-from oomph.records.grouping import by_setting
-from oomph.records.perplexity import perplexity
+from oomph.records.grouping import SettingNames
 from oomph.records.schema import Environment, Record
-from oomph.units import MIB, NOT_MEASURED, count, gib, rate
+from oomph.records.summary import RecordSummary, by_setting
+from oomph.units import MIB, NOT_MEASURED, count, counted, gib, rate
 from oomph.views.by_experts import rates_by_experts
 from oomph.views.quality_cells import (
     cost_against_reference,
@@ -20,18 +21,7 @@ from oomph.views.quality_cells import (
     perplexity_cell,
     ratio_cell,
 )
-from oomph.views.readings import (
-    experts_word,
-    has_cards,
-    measured_components,
-    memory_limit_bytes,
-    n_expert_used,
-    peak_bytes,
-    predicted_components,
-    rates,
-    run_words,
-    succeeded,
-)
+from oomph.views.readings import experts_word, predicted_components, run_words
 from oomph.views.table import Cell, Table, number
 
 _FIRST: Final = ("n_ctx", "n_expert_used", "type_k", "type_v", "n_ubatch")
@@ -45,34 +35,38 @@ def _rate(value: float | None) -> Cell:
     return Cell(rate(value), value)
 
 
-def varied_knobs(records: Sequence[Record]) -> tuple[str, ...]:
+def varied_knobs(summaries: Sequence[RecordSummary]) -> tuple[str, ...]:
     """The knobs that differ between the records; always n_ctx."""
     differ = [
-        name for name in VARIED_KNOBS if len({_as_asked(record, name) for record in records}) > 1
+        name
+        for name in VARIED_KNOBS
+        if len({_as_asked(summary, name) for summary in summaries}) > 1
     ]
     return tuple(differ) if "n_ctx" in differ else ("n_ctx", *differ)
 
 
-def _as_asked(record: Record, name: str) -> int | str | None:
+def _as_asked(summary: RecordSummary, name: str) -> int | str | None:
     """The knob as the sweep set it: a point that failed early has nothing reported; experts as
     llama.cpp took them."""
     value: int | str | None = (
-        n_expert_used(record) if name == "n_expert_used" else record.config.get(name)
+        summary.n_expert_used if name == "n_expert_used" else summary.record.config.get(name)
     )
     return value
 
 
-def points_table(records: Sequence[Record], predictions: Mapping[str, Prediction]) -> Table:
+def points_table(
+    summaries: Sequence[RecordSummary], predictions: Mapping[str, Prediction]
+) -> Table:
     """Every point: the knobs that vary, memory in MiB, rates at the shallowest depth, perplexity,
     how it ended."""
-    knobs = varied_knobs(records)
-    limited = any(memory_limit_bytes(record) is not None for record in records)
+    knobs = varied_knobs(summaries)
+    limited = any(summary.memory_limit_bytes is not None for summary in summaries)
     columns = (
         *knobs,
         *(("limit MiB",) if limited else ()),
         "buffers MiB",
         "predicted MiB",
-        f"peak {_peak_word(records)} MiB",
+        f"peak {_peak_word(summaries)} MiB",
         "prefill t/s",
         "decode t/s",
         "perplexity",
@@ -81,7 +75,8 @@ def points_table(records: Sequence[Record], predictions: Mapping[str, Prediction
         "origin",
     )
     rows = tuple(
-        _point_row(record, knobs, limited, predictions.get(record.record_id)) for record in records
+        _point_row(summary, knobs, limited, predictions.get(summary.record.record_id))
+        for summary in summaries
     )
     return Table(
         caption="Memory in MiB; speeds are medians at the shallowest depth",
@@ -90,35 +85,35 @@ def points_table(records: Sequence[Record], predictions: Mapping[str, Prediction
     )
 
 
-def _peak_word(records: Sequence[Record]) -> str:
+def _peak_word(summaries: Sequence[RecordSummary]) -> str:
     """What the measured peak is of: the cards' memory by NVML, or the worker's resident memory."""
-    return "VRAM" if memory_word(records) == "VRAM" else "RSS"
+    return "VRAM" if memory_word(summaries) == "VRAM" else "RSS"
 
 
 def _point_row(
-    record: Record, knobs: Sequence[str], limited: bool, prediction: Prediction | None
+    summary: RecordSummary, knobs: Sequence[str], limited: bool, prediction: Prediction | None
 ) -> tuple[Cell, ...]:
-    parts = measured_components(record) if succeeded(record) else {}
+    parts = summary.components if summary.succeeded else {}
     guess = sum(predicted_components(prediction.memory).values()) if prediction else None
-    prefill, decode = rates(record, "pp"), rates(record, "tg")
+    prefill, decode = summary.rates("pp"), summary.rates("tg")
     return (
-        *knob_cells(record, knobs),
-        *((number(memory_limit_bytes(record), unit=MIB),) if limited else ()),
+        *knob_cells(summary, knobs),
+        *((number(summary.memory_limit_bytes, unit=MIB),) if limited else ()),
         number(sum(parts.values()) if parts else None, unit=MIB),
         number(guess, unit=MIB),
-        number(peak_bytes(record), unit=MIB),
+        number(summary.peak_bytes, unit=MIB),
         _rate(prefill[0].tokens_per_s if prefill else None),
         _rate(decode[0].tokens_per_s if decode else None),
-        perplexity_cell(perplexity(record)),
-        Cell(record.outcome.label),
-        Cell("; ".join(remarks(record))),
-        Cell(record.origin or ""),
+        perplexity_cell(summary.perplexity),
+        Cell(summary.record.outcome.label),
+        Cell("; ".join(summary.remarks)),
+        Cell(summary.record.origin or ""),
     )
 
 
-def knob_cells(record: Record, knobs: Sequence[str]) -> tuple[Cell, ...]:
+def knob_cells(summary: RecordSummary, knobs: Sequence[str]) -> tuple[Cell, ...]:
     """A cell for each of the knobs, as asked."""
-    return tuple(_knob_cell(_as_asked(record, name)) for name in knobs)
+    return tuple(_knob_cell(_as_asked(summary, name)) for name in knobs)
 
 
 def _knob_cell(value: int | str | None) -> Cell:
@@ -127,11 +122,12 @@ def _knob_cell(value: int | str | None) -> Cell:
     return Cell(NOT_MEASURED if value is None else value)
 
 
-def experts_table(records: Sequence[Record]) -> Table:
+def experts_table(summaries: Sequence[RecordSummary]) -> Table:
     """One row for each number of active experts: the range of memory over contexts, speed, quality,
     outcomes."""
-    experts = sorted({n_expert_used(record) for record in records}, key=lambda e: e or 0)
-    rows = tuple(_experts_row(e, records) for e in experts)
+    experts = sorted({summary.n_expert_used for summary in summaries}, key=lambda e: e or 0)
+    references = References(summary.record for summary in summaries)
+    rows = tuple(_experts_row(e, summaries, references) for e in experts)
     columns = (
         "n_expert_used",
         "memory MiB",
@@ -147,17 +143,17 @@ def experts_table(records: Sequence[Record]) -> Table:
     return Table(caption="By number of active experts", columns=columns, rows=rows)
 
 
-def _experts_row(experts: int | None, everything: Sequence[Record]) -> tuple[Cell, ...]:
-    records = [record for record in everything if n_expert_used(record) == experts]
+def _experts_row(
+    experts: int | None, everything: Sequence[RecordSummary], references: References
+) -> tuple[Cell, ...]:
+    summaries = [summary for summary in everything if summary.n_expert_used == experts]
     free = [
-        record for record in records if memory_limit_bytes(record) is None and succeeded(record)
+        summary for summary in summaries if summary.memory_limit_bytes is None and summary.succeeded
     ]
-    totals = sorted(
-        sum(parts.values()) for record in free if (parts := measured_components(record))
-    )
-    prefill, decode = (rates_by_experts(records, kind).get(experts, ()) for kind in ("pp", "tg"))
-    scored = next((record for record in free if perplexity(record)), None)
-    found = cost_against_reference(scored, everything) if scored else None
+    totals = sorted(sum(parts.values()) for summary in free if (parts := summary.components))
+    prefill, decode = (rates_by_experts(summaries, kind).get(experts, ()) for kind in ("pp", "tg"))
+    scored = next((summary for summary in free if summary.perplexity), None)
+    found = cost_against_reference(scored.record, references) if scored else None
     return (
         Cell(experts_word(experts), experts),
         _span(totals),
@@ -166,11 +162,11 @@ def _experts_row(experts: int | None, everything: Sequence[Record]) -> tuple[Cel
         Cell(f"{rate(decode[-1].tokens_per_s)} @ {decode[-1].n_depth:,}", decode[-1].tokens_per_s)
         if decode and decode[-1].n_depth
         else Cell(NOT_MEASURED),
-        perplexity_cell(perplexity(scored) if scored else None),
+        perplexity_cell(scored.perplexity if scored else None),
         ratio_cell(found),
         divergence_cell(found),
-        Cell(outcome_counts(records)),
-        Cell("; ".join(_merged_remarks(records))),
+        Cell(outcome_counts(summaries)),
+        Cell("; ".join(_merged_remarks(summaries))),
     )
 
 
@@ -182,43 +178,42 @@ def _span(totals: Sequence[int]) -> Cell:
     return Cell(" to ".join(ends), totals[-1])
 
 
-def outcome_counts(records: Iterable[Record]) -> str:
+def outcome_counts(summaries: Iterable[RecordSummary]) -> str:
     """`'5 ok, 2 oom_kv'`: labels with their numbers, successes first."""
-    labels = [record.outcome.label for record in records]
-    ordered = sorted(set(labels), key=lambda label: (label != "ok", label))
-    return ", ".join(f"{labels.count(label)} {label}" for label in ordered)
+    labels = Counter(summary.record.outcome.label for summary in summaries)
+    ordered = sorted(labels, key=lambda label: (label != "ok", label))
+    return ", ".join(f"{labels[label]} {label}" for label in ordered)
 
 
-def _merged_remarks(records: Iterable[Record]) -> list[str]:
-    said = [remark.partition(" (")[0] for record in records for remark in remarks(record)]
-    return [
-        f"{remark}: {said.count(remark)} point{'s' if said.count(remark) > 1 else ''}"
-        for remark in sorted(set(said))
-    ]
+def _merged_remarks(summaries: Iterable[RecordSummary]) -> list[str]:
+    said = Counter(remark.partition(" (")[0] for summary in summaries for remark in summary.remarks)
+    return [f"{remark}: {counted(said[remark], 'point')}" for remark in sorted(said)]
 
 
-def outcomes_table(records: Sequence[Record]) -> Table:
+def outcomes_table(summaries: Sequence[RecordSummary]) -> Table:
     """Every point that did not end well, with llama.cpp's own words and the next step; empty where
     all did."""
-    settings = list(by_setting(records))
+    names = SettingNames(by_setting(summaries))
     rows = tuple(
         (
-            Cell(record.label if "=" in record.label else run_words(record, settings)),
-            Cell(record.outcome.label),
-            Cell(record.outcome.stage or NOT_MEASURED),
-            Cell(_reason(record)),
-            Cell(record.outcome.message or NOT_MEASURED),
-            Cell("; ".join(remarks(record))),
+            Cell(
+                summary.record.label if "=" in summary.record.label else run_words(summary, names)
+            ),
+            Cell(summary.record.outcome.label),
+            Cell(summary.record.outcome.stage or NOT_MEASURED),
+            Cell(_reason(summary)),
+            Cell(summary.record.outcome.message or NOT_MEASURED),
+            Cell("; ".join(summary.remarks)),
         )
-        for record in records
-        if not succeeded(record)
+        for summary in summaries
+        if not summary.succeeded
     )
     columns = ("point", "outcome", "stage", "what the log says", "what to do", "remarks")
     return Table(caption="Points that did not run to their end", columns=columns, rows=rows)
 
 
-def _reason(record: Record) -> str:
-    lines = [line.strip() for line in record.outcome.evidence if line.strip()]
+def _reason(summary: RecordSummary) -> str:
+    lines = [line.strip() for line in summary.record.outcome.evidence if line.strip()]
     return lines[0] if lines else NOT_MEASURED
 
 
@@ -283,6 +278,6 @@ def _gpu(gpu: Mapping[str, object]) -> str:
     return f"{name}, {gib(memory)}" if isinstance(memory, int) else name
 
 
-def memory_word(records: Sequence[Record]) -> str:
+def memory_word(summaries: Sequence[RecordSummary]) -> str:
     """`'VRAM'` where all records have cards, else `'memory'`."""
-    return "VRAM" if records and all(has_cards(record) for record in records) else "memory"
+    return "VRAM" if summaries and all(summary.has_cards for summary in summaries) else "memory"

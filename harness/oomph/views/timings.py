@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from statistics import median
 
 from oomph.measure.worker.ladder import median_half_width
-from oomph.records.disturbance import remarks
 from oomph.records.schema import Record, Timing
+from oomph.records.summary import RecordSummary
 from oomph.units import NOT_MEASURED, count, duration, rate, share
-from oomph.views.readings import shown_timings
 from oomph.views.table import Cell, Table, number
 
 
-def timings_table(records: Sequence[Record]) -> Table:
+def timings_table(summaries: Sequence[RecordSummary]) -> Table:
     """Every warm test at every depth: the median rate, how sure it is, joules a token of all cards,
     remarks."""
     columns = (
@@ -35,11 +34,9 @@ def timings_table(records: Sequence[Record]) -> Table:
         "remarks",
     )
     rows = tuple(
-        _timing_row(record, timing)
-        for record in records
-        for timing in sorted(
-            shown_timings(record), key=lambda timing: (timing.test, timing.n_depth)
-        )
+        _timing_row(summary, timing)
+        for summary in summaries
+        for timing in sorted(summary.timings, key=lambda timing: (timing.test, timing.n_depth))
     )
     caption = (
         "Every test: median of its samples, and the 95 % interval of the median where six samples "
@@ -48,14 +45,14 @@ def timings_table(records: Sequence[Record]) -> Table:
     return Table(caption=caption, columns=columns, rows=rows)
 
 
-def _timing_row(record: Record, timing: Timing) -> tuple[Cell, ...]:
+def _timing_row(summary: RecordSummary, timing: Timing) -> tuple[Cell, ...]:
     n_tokens = timing.n_tokens * timing.n_parallel
     middle, slowest, fastest = (
         n_tokens * 1e9 / pick(timing.samples_ns) for pick in (median, max, min)
     )
     several, half_width = len(timing.samples_ns) > 1, median_half_width(timing.samples_ns)
     return (
-        Cell(record.label),
+        Cell(summary.record.label),
         Cell(timing.test),
         Cell(count(timing.n_depth), timing.n_depth),
         Cell(str(timing.n_parallel) if timing.n_parallel > 1 else NOT_MEASURED, timing.n_parallel),
@@ -68,7 +65,7 @@ def _timing_row(record: Record, timing: Timing) -> tuple[Cell, ...]:
             count(len(timing.outliers)) if timing.outliers else NOT_MEASURED, len(timing.outliers)
         ),
         number(joules_per_token(timing), digits=3),
-        Cell("; ".join(remarks(record))),
+        Cell("; ".join(summary.remarks)),
     )
 
 
@@ -83,14 +80,14 @@ def joules_per_token(timing: Timing) -> float | None:
     return None if timing.energy_j is None or not n_tokens else timing.energy_j / n_tokens
 
 
-def first_token_table(records: Sequence[Record]) -> Table:
+def first_token_table(summaries: Sequence[RecordSummary]) -> Table:
     """What a user waits for: the load, the first prompt after it (cold), the same prompt later
     (warm), in ms.
 
     The first token is there when the prompt is, so the wait for it is the prompt's prefill at depth
     0.
     """
-    rows = tuple(row for record in records if (row := _first_token_row(record)))
+    rows = tuple(row for summary in summaries if (row := _first_token_row(summary)))
     columns = (
         "point",
         "prompt",
@@ -107,24 +104,25 @@ def first_token_table(records: Sequence[Record]) -> Table:
     )
 
 
-def _first_token_row(record: Record) -> tuple[Cell, ...] | None:
+def _first_token_row(summary: RecordSummary) -> tuple[Cell, ...] | None:
     cold, step = (
-        next((t for t in record.timings if t.test.startswith(kind)), None)
+        next((t for t in summary.record.timings if t.test.startswith(kind)), None)
         for kind in ("cold_pp", "cold_tg")
     )
     if cold is None:
         return None
     warm = next(
-        (t for t in record.timings if f"cold_{t.test}" == cold.test and t.n_depth == 0), None
+        (t for t in summary.record.timings if f"cold_{t.test}" == cold.test and t.n_depth == 0),
+        None,
     )
     return (
-        Cell(record.label),
+        Cell(summary.record.label),
         Cell(count(cold.n_tokens), cold.n_tokens),
-        _wait(record.load_ns),
+        _wait(summary.record.load_ns),
         _wait(cold.samples_ns[0]),
         _wait(median(warm.samples_ns) if warm else None),
         _wait(step.samples_ns[0] if step else None),
-        Cell("; ".join(remarks(record))),
+        Cell("; ".join(summary.remarks)),
     )
 
 
@@ -155,9 +153,9 @@ def time_spent(records: Iterable[Record]) -> TimeSpent:
     return TimeSpent(
         wall_ns=sum(record.wall_ns for record in records),
         timed_ns=sum(sum(timing.samples_ns) for record in records for timing in record.timings),
-        scored_ns=sum(record.conditions.get("scored_ns") or 0 for record in records),
+        scored_ns=sum(record.conditions.scored_ns or 0 for record in records),
         load_ns=sum(
-            record.load_ns or 0 for record in records if not record.conditions.get("context_index")
+            record.load_ns or 0 for record in records if not record.conditions.context_index
         ),
     )
 

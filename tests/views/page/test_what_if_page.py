@@ -15,6 +15,7 @@ from oomph.estimate.estimator import Estimator
 from oomph.gpus import gpu
 from oomph.records.grouping import subject
 from oomph.records.schema import Record
+from oomph.records.summary import summaries_of
 from oomph.units import MIB
 from oomph.views.report import build_report, render_html, write_pages
 from oomph.views.what_if import what_if
@@ -152,19 +153,19 @@ def test_a_models_name_runs_nothing(dom: Dom, estimator: Estimator) -> None:
 
 def test_a_report_can_be_asked_too(dom: Dom, records: list[Record], estimator: Estimator) -> None:
     asked = what_if(estimator, RunConfig(n_ctx=4096))
-    html = render_html(build_report(records, what_ifs={subject(records[0]): asked}))
+    html = render_html(build_report(summaries_of(records), what_ifs={subject(records[0]): asked}))
     assert len(html.encode()) < 3_000_000
     shown = dom(html)
     assert '<a href="#c0-what-if">What if</a>' in shown
     assert _text(shown, "verdict").startswith("Fits")
-    assert "what-if-shared" not in render_html(build_report(records))
+    assert "what-if-shared" not in render_html(build_report(summaries_of(records)))
 
 
 def test_pages_that_are_published_together_share_one_script(
     dom: Dom, records: list[Record], estimator: Estimator, tmp_path: Path
 ) -> None:
     asked = {subject(records[0]): what_if(estimator)}
-    report = build_report(records, what_ifs=asked)
+    report = build_report(summaries_of(records), what_ifs=asked)
     pages = [write_pages(report, tmp_path / name, scripts=tmp_path) for name in ("a", "b")]
     (script,) = tmp_path.glob("what-if-*.js")
     alone = write_pages(report, tmp_path / "alone")

@@ -1,6 +1,7 @@
 """A card's first day, read back from its folder: no card is needed to judge it again."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +43,12 @@ def read_day(folder: Path) -> Day:
     models = ProtocolModels(protocol.size, computes=False)
     references = {models.resolve(each)[0].identity.path: each for each in protocol.models.values()}
 
+    @cache
+    def estimator(path: str) -> Estimator:
+        return foreseen.estimator(models.resolve(references.get(path, path))[0].spec)
+
     def estimator_of(record: Record) -> Estimator:
-        reference = references.get(record.model.path, record.model.path)
-        return foreseen.estimator(models.resolve(reference)[0].spec)
+        return estimator(record.model.path)
 
     where = environment.gpus[0]["name"] if environment.gpus else environment.cpu
     return Day(

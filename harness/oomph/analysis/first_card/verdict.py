@@ -28,7 +28,7 @@ from oomph.estimate.estimator import Estimator
 from oomph.measure.first_card.journal import Journal, JournalEntry
 from oomph.measure.first_card.protocol import Protocol
 from oomph.measure.first_card.visit import ballast_folder
-from oomph.records.schema import Record
+from oomph.records.schema import CardConditions, Record
 from oomph.records.store import Store
 from oomph.units import MIB
 
@@ -134,7 +134,7 @@ class DayVerdict:
 
 def verdict(folder: Path, protocol: Protocol, estimator_of: EstimatorOf) -> DayVerdict:
     """What the folder holds, judged; with no record in it everything is empty."""
-    records = [record for record in Store(folder).records() if "anchor_of" not in record.conditions]
+    records = [record for record in Store(folder).records() if record.conditions.anchor_of is None]
     worked = [record for record in records if did_work(record)]
     ballasts = {
         step.name: list(Store(folder / ballast_folder(step)).records())
@@ -194,10 +194,11 @@ def _held_out(records: Sequence[Record], estimator_of: EstimatorOf) -> list[Comp
     ids."""
     found: list[Comparison] = []
     for fold in range(FOLDS):
-        asked = [
-            record for record in records if zlib.crc32(record.point_id.encode()) % FOLDS == fold
-        ]
-        others = [record for record in records if record not in asked]
+        asked: list[Record] = []
+        others: list[Record] = []
+        for record in records:
+            is_asked = zlib.crc32(record.point_id.encode()) % FOLDS == fold
+            (asked if is_asked else others).append(record)
         fit, _ = _fit(_parts(others, estimator_of))
         if fit is not None:
             for estimator, own in _parts(asked, estimator_of):
@@ -289,21 +290,20 @@ def _stages(step: str, records: Sequence[Record], folder: Path) -> list[StageSee
                     predicted=predicted[key],
                     seen=record.outcome.label,
                     evidence=next(iter(record.outcome.evidence), ""),
-                    n_filled=record.conditions.get("n_filled"),
+                    n_filled=record.conditions.n_filled,
                 )
             )
     return found
 
 
 def _views(record: Record) -> Views:
-    cards = record.conditions.get("cards", {})
-    card: Mapping[str, Any] = cards.get("CUDA0", {})
+    card = record.conditions.cards.get("CUDA0", CardConditions())
     usable, peak = (
         record.environment.gpus[0].get("usable_bytes"),
         measured_vram_bytes(record).get("CUDA0"),
     )
-    free = record.conditions.get("free_after_run_bytes", {}).get("CUDA0")
-    idle, most = card.get("idle_bytes"), card.get("most_used_bytes")
+    free = record.conditions.free_after_run_bytes.get("CUDA0")
+    idle, most = card.idle_bytes, card.most_used_bytes
     buffers = record.buffers
     printed = [
         sum(sizes) if part is not buffers.compute_mib else max(sizes)
@@ -319,7 +319,7 @@ def _views(record: Record) -> Views:
     ]
     return Views(
         record=record,
-        nvml_process=peak if card.get("vram_method") == "per_process" else None,
+        nvml_process=peak if card.vram_method == "per_process" else None,
         nvml_device=None if most is None or idle is None else most - idle,
         cuda=None if usable is None or free is None or idle is None else usable - free - idle,
         buffers=round(sum(printed) * MIB) if printed else None,

@@ -6,9 +6,9 @@ own memory is a bias of what is measured, and because llama.cpp ends the process
 llama.cpp's log goes to file descriptors 1 and 2, which the parent has put on a file (a pipe that
 nobody drains would block llama.cpp after 64 KiB).
 
-The protocol is JSON lines. On stdin: first the job, then for each point the point and, once it is
-measured, the text to score or null (the parent has read its probes by then); the end of stdin ends
-the worker. On the descriptor named by the first argument: `ready`, `loaded`, then for each point
-`context`, `measured` and `done`, or `failed` with the stage. All durations are nanoseconds of the
-monotonic clock around work that llama_synchronize has waited for.
+What the two say is in `protocol`: on stdin first the job, then for each point the point and, once
+it is measured, the questions or null (the parent has read its probes by then); the end of stdin
+ends the worker. On the descriptor named by the first argument: `ready`, `loaded`, then for each
+point `context`, `measured` and `done`, or `failed` with the stage. All durations are nanoseconds of
+the monotonic clock around work that llama_synchronize has waited for.
 """

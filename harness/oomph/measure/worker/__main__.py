@@ -18,40 +18,52 @@ from oomph.measure.worker.loading import (
 )
 from oomph.measure.worker.needle import ask
 from oomph.measure.worker.parent import die_with
+from oomph.measure.worker.protocol import (
+    CONTEXT,
+    DONE,
+    FAILED,
+    LOADED,
+    MEASURED,
+    READY,
+    Job,
+    Point,
+    Questions,
+    Say,
+)
 from oomph.measure.worker.quality import score
 
 
-def measure(
-    api: Any, ggml: Any, model: Any, commands: IO[str], say: Any, *, point: dict[str, Any]
-) -> None:
+def measure(api: Any, ggml: Any, model: Any, commands: IO[str], say: Say, *, point: Point) -> None:
     """One point, from its context to its samples, said as it goes."""
     started = time.perf_counter_ns()
     context = Context(api, model, point)
     say(
-        "context",
+        CONTEXT,
         context_ns=time.perf_counter_ns() - started,
         free_after_context_bytes=free_bytes(ggml),
     )
     if point["workload"]["timing"]:
         timings = first_touch(context)
         timings.extend(climb(context))
-        timings = [{"n_depth": 0, "n_parallel": context.n_parallel} | timing for timing in timings]
-        say("measured", timings=timings, free_after_run_bytes=free_bytes(ggml))
+        for timing in timings:
+            timing["n_parallel"] = context.n_parallel
+        say(MEASURED, timings=timings, free_after_run_bytes=free_bytes(ggml))
     else:
         fill(context, say)
-        say("measured", timings=[], free_after_run_bytes=free_bytes(ggml))
-    asked = json.loads(commands.readline() or "null") or {}
+        say(MEASURED, timings=[], free_after_run_bytes=free_bytes(ggml))
+    said: Questions | None = json.loads(commands.readline() or "null")
+    asked: Questions = said or {}
     started = time.perf_counter_ns()
-    quality = score(context, model, asked["text"]) if asked.get("text") else None
-    recall = ask(context, model, asked["needle"]) if asked.get("needle") else None
+    quality = score(context, model, asked["text"]) if "text" in asked else None
+    recall = ask(context, model, asked["needle"]) if "needle" in asked else None
     scored_ns = time.perf_counter_ns() - started if quality or recall else None
     context.close()
-    say("done", quality=quality, recall=recall, scored_ns=scored_ns)
+    say(DONE, quality=quality, recall=recall, scored_ns=scored_ns)
 
 
-def serve(commands: IO[str], say: Any) -> None:
+def serve(commands: IO[str], say: Say) -> None:
     """Load as the job says, then measure point after point until `commands` ends."""
-    job = json.loads(commands.readline())
+    job: Job = json.loads(commands.readline())
     die_with(job["parent_pid"])
     limit(job)
     if job[
@@ -63,20 +75,20 @@ def serve(commands: IO[str], say: Any) -> None:
     if job["backend_path"] and not ggml.ggml_backend_load(job["backend_path"].encode()):
         raise StageError("backend", f"ggml could not load the backend {job['backend_path']}")
     api.llama_backend_init()
-    say("ready")
+    say(READY)
     params, kept = model_params(api, ggml, job)
     started = time.perf_counter_ns()
     model = api.llama_model_load_from_file(job["model_path"].encode(), params)
     if not model:
         raise StageError("load", "llama_model_load_from_file returned NULL")
-    say("loaded", load_ns=time.perf_counter_ns() - started, free_after_load_bytes=free_bytes(ggml))
+    say(LOADED, load_ns=time.perf_counter_ns() - started, free_after_load_bytes=free_bytes(ggml))
     for line in commands:
         measure(api, ggml, model, commands, say, point=json.loads(line))
     api.llama_model_free(model)
     del kept, log  # C has held pointers to them until here
 
 
-def limit(job: dict[str, Any]) -> None:
+def limit(job: Job) -> None:
     """Set the memory limit before llama.cpp is there, and no core files: a card's worth of them
     fills a disk."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -99,7 +111,7 @@ def main(reply_fd: int) -> int:
         try:
             serve(sys.stdin, say)
         except StageError as error:
-            say("failed", stage=error.stage, message=str(error))
+            say(FAILED, stage=error.stage, message=str(error))
             return 1
     return 0
 

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from oomph.measure.worker.loading import StageError
+from oomph.measure.worker.protocol import Point
 
 Mark = tuple[int, list[Any]]
 """A depth to come back to, and the sequences' states there where they cannot be cut."""
@@ -23,7 +24,7 @@ def context_params(api: Any, values: dict[str, Any]) -> Any:
 class Context:
     """A llama_context with `n_parallel` sequences that are filled in step: `depth` cells each."""
 
-    def __init__(self, api: Any, model: Any, point: dict[str, Any]) -> None:
+    def __init__(self, api: Any, model: Any, point: Point) -> None:
         self.api, self.config, self.workload = api, point["config"], point["workload"]
         self.handle = api.llama_init_from_model(model, context_params(api, point["params"]))
         if not self.handle:

@@ -5,9 +5,9 @@ import math
 import time
 from collections.abc import Iterable
 from statistics import median
-from typing import Any
 
 from oomph.measure.worker.context import Context, Mark
+from oomph.measure.worker.protocol import FILLED, Rule, Say, Timing
 
 MOST_NEIGHBOURS, LEAST_NEIGHBOURS = 6, 4
 """Depths whose samples of prefill are held against a stop's: enough for a line, few enough for it
@@ -33,7 +33,7 @@ def median_half_width(samples: list[int]) -> float:
     return (ordered[n - rank] - ordered[rank - 1]) / (2 * ordered[n // 2])
 
 
-def wants_more(samples: list[int], rule: dict[str, Any]) -> bool:
+def wants_more(samples: list[int], rule: Rule) -> bool:
     """Whether the repetition rule asks for another sample of the same test."""
     if len(samples) < rule["least"]:
         return True
@@ -79,7 +79,7 @@ class Samples:
 
     def __init__(self, context: Context) -> None:
         self._context, self._rule = context, context.workload["repetitions"]
-        self._timings: dict[tuple[str, int], dict[str, Any]] = {}
+        self._timings: dict[tuple[str, int], Timing] = {}
 
     def time(self, kind: str, n_tokens: int) -> None:
         """One more sample at the context's depth: `n_tokens` of prefill ("pp") or decode ("tg") are
@@ -94,9 +94,10 @@ class Samples:
                 "samples_ns": [],
                 "ended_ns": [],
                 "cpu_ns": [],
-            }
-            | ({"disturbed": []} if self._context.fills_the_host else {}),
+            },
         )
+        if self._context.fills_the_host:
+            timing.setdefault("disturbed", [])
         elapsed = (self._context.prefill if kind == "pp" else self._context.decode)(n_tokens)
         cpu_ns = self._context.cpu_ns
         if (
@@ -111,8 +112,10 @@ class Samples:
     def of(self, kind: str, depth: int) -> list[int]:
         """Nanoseconds of each sample that counts: the first few that were disturbed are made up for
         by others."""
-        timing = self._timings.get((kind, depth), {"samples_ns": []})
-        passed_over = timing.get("disturbed", ())[:MOST_DISTURBED]
+        timing = self._timings.get((kind, depth))
+        if timing is None:
+            return []
+        passed_over = timing.get("disturbed", [])[:MOST_DISTURBED]
         return [ns for index, ns in enumerate(timing["samples_ns"]) if index not in passed_over]
 
     def wants_more(self, kind: str, depth: int) -> bool:
@@ -121,7 +124,7 @@ class Samples:
         neighbours = self._of_neighbours(depth) if kind == "pp" and self._rule["neighbours"] else []
         return wants_more(self.of(kind, depth) + neighbours, self._rule)
 
-    def timings(self) -> list[dict[str, Any]]:
+    def timings(self) -> list[Timing]:
         """What was timed, as the parent is told it."""
         return list(self._timings.values())
 
@@ -154,7 +157,7 @@ class Samples:
         )
 
 
-def climb(context: Context) -> list[dict[str, Any]]:
+def climb(context: Context) -> list[Timing]:
     """The depth ladder: fill once, from empty to the deepest stop, timing everything on the way.
 
     Each chunk of `n_prompt` tokens that fills is a sample of prefill at its depth. At a stop decode
@@ -204,7 +207,7 @@ def append_chunk(context: Context, samples: Samples, stop: int) -> None:
         context.prefill(n_tokens)
 
 
-def fill(context: Context, say: Any) -> None:
+def fill(context: Context, say: Say) -> None:
     """Fill to the deepest stop and on to the promise, unclocked: what a card that only counts
     memory can do.
 
@@ -214,7 +217,7 @@ def fill(context: Context, say: Any) -> None:
     for depth in depths_to_stop_at(context)[-1:]:
         while context.depth < depth:
             context.prefill(min(workload["n_prompt"] or context.n_batch, depth - context.depth))
-            say("filled", n_filled=context.depth)
+            say(FILLED, n_filled=context.depth)
         mark = context.save()
         if workload["n_prompt"]:
             context.prefill(workload["n_prompt"])
@@ -222,20 +225,24 @@ def fill(context: Context, say: Any) -> None:
         context.decode(workload["n_gen"])
 
 
-def first_touch(context: Context) -> list[dict[str, Any]]:
+def first_touch(context: Context) -> list[Timing]:
     """The first prompt and token after the load, cold as a user meets them: the warm-up of all that
     follows."""
-    workload, timings = context.workload, []
+    workload = context.workload
+    timings: list[Timing] = []
     for name, run, n_tokens in (
         ("cold_pp", context.prefill, min(workload["n_prompt"], context.n_ctx_seq - 1)),
         ("cold_tg", context.decode, min(workload["n_gen"], 1)),
     ):
         if n_tokens:
-            timing = {
-                "test": f"{name}{n_tokens}",
-                "n_tokens": n_tokens,
-                "samples_ns": [run(n_tokens)],
-            }
-            timings.append(timing | {"ended_ns": [time.monotonic_ns()]})
+            timings.append(
+                {
+                    "test": f"{name}{n_tokens}",
+                    "n_tokens": n_tokens,
+                    "n_depth": 0,
+                    "samples_ns": [run(n_tokens)],
+                    "ended_ns": [time.monotonic_ns()],
+                }
+            )
     context.clear()
     return timings

@@ -4,6 +4,8 @@ import ctypes
 import os
 from typing import Any
 
+from oomph.measure.worker.protocol import Job
+
 LOAD_MODES = {"auto": -1, "none": 0, "mmap": 1, "mlock": 2, "dio": 4}
 LOG_DEBUG, LOG_CONTINUED = 1, 5
 DEVICE_TYPE_GPU = 1
@@ -88,7 +90,7 @@ def free_bytes(ggml: Any) -> dict[str, int]:
     return found
 
 
-def tensor_overrides(ggml: Any, job: dict[str, Any]) -> Any:
+def tensor_overrides(ggml: Any, job: Job) -> Any:
     """The `pattern=buffer type` list of `override_tensor`, then the experts of the first
     `n_cpu_moe` layers on the CPU (the pattern is that of llama.cpp's --n-cpu-moe), ended by an
     empty item; None where there are none."""
@@ -113,7 +115,7 @@ def tensor_overrides(ggml: Any, job: dict[str, Any]) -> Any:
     return (TensorOverride * (len(items) + 1))(*items) if items else None
 
 
-def model_params(api: Any, ggml: Any, job: dict[str, Any]) -> tuple[Any, list[Any]]:
+def model_params(api: Any, ggml: Any, job: Job) -> tuple[Any, list[Any]]:
     """llama_model_params for the job, and the arrays that must outlive the load."""
     params, kept = api.llama_model_default_params(), []
     for name, value in job["params"].items():

@@ -11,6 +11,7 @@ from itertools import cycle
 from typing import Any
 
 from oomph.measure.worker.context import Context
+from oomph.measure.worker.protocol import Fact, Needle, NeedleAsked, Recall
 from oomph.measure.worker.quality import tokenize
 
 MAX_ANSWER = 32
@@ -21,7 +22,7 @@ NO_THOUGHT = "<think>\n\n</think>\n\n"
 false)."""
 
 
-def ask(context: Context, model: Any, probe: dict[str, Any]) -> dict[str, Any]:
+def ask(context: Context, model: Any, probe: NeedleAsked) -> Recall:
     """Each fact of each text: what the model answers, and how far the fact was.
 
     `probe` has the filler's sentences, and for each text its facts by depth: sentence, question,
@@ -30,7 +31,7 @@ def ask(context: Context, model: Any, probe: dict[str, Any]) -> dict[str, Any]:
     chat = split_chat(context.api, model)
     if chat is None:
         return {"needles": [], "missing": "the model has no chat template that llama.cpp knows"}
-    needles: list[dict[str, Any]] = []
+    needles: list[Needle] = []
     for facts in probe["texts"]:
         needles.extend(_ask_one_text(context, model, chat, facts, probe))
     return {"needles": needles, "missing": None}
@@ -54,9 +55,9 @@ def _ask_one_text(
     context: Context,
     model: Any,
     chat: tuple[str, str],
-    facts: Sequence[dict[str, Any]],
-    probe: dict[str, Any],
-) -> list[dict[str, Any]]:
+    facts: Sequence[Fact],
+    probe: NeedleAsked,
+) -> list[Needle]:
     def tokens_of(text: str, *, begins: bool = False, rendered: bool = False) -> list[int]:
         return tokenize(context.api, model, text, begins=begins, chat=rendered)
 
@@ -71,7 +72,8 @@ def _ask_one_text(
     )
     context.clear()
     _feed(context, [*head, *text])
-    mark, answers = context.save(), []
+    mark = context.save()
+    answers: list[Needle] = []
     for fact, ending, end in zip(facts, endings, ends, strict=True):
         n_before = len(head) + end
         answer = _generate(context, model, ending)

@@ -7,6 +7,7 @@ from typing import Any
 
 from oomph.measure.worker.context import Context
 from oomph.measure.worker.loading import StageError
+from oomph.measure.worker.protocol import Quality, TextAsked
 from oomph.measure.worker.reference import heading, open_reference
 
 QUALITY_BATCH = 256
@@ -46,7 +47,7 @@ def log_probabilities(context: Context, tokens: list[int]) -> Iterator[tuple[Any
         yield logits - log_sum[:, None].astype(np.float32), chosen - log_sum
 
 
-def passes(context: Context, model: Any, text: dict[str, Any]) -> tuple[int, list[list[int]]]:
+def passes(context: Context, model: Any, text: TextAsked) -> tuple[int, list[list[int]]]:
     """The text cut as llama-perplexity cuts it: passes of `n_ctx` tokens, whose length comes first.
 
     Each pass begins with the model's beginning-of-sequence token, if it has one, in place of its
@@ -62,7 +63,7 @@ def passes(context: Context, model: Any, text: dict[str, Any]) -> tuple[int, lis
     return n_pass, [(begins + tokens[start + len(begins) : start + n_pass]) for start in starts]
 
 
-def score(context: Context, model: Any, text: dict[str, Any]) -> dict[str, Any]:
+def score(context: Context, model: Any, text: TextAsked) -> Quality:
     """Negative log-likelihood of the text by position, and its divergence from the reference's
     distributions."""
     n_pass, pieces = passes(context, model, text)

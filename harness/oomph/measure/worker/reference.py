@@ -10,6 +10,8 @@ import json
 import os
 from typing import Any
 
+from oomph.measure.worker.protocol import Divergence, Reference
+
 RANGE_NATS = 24.0
 """Below the likeliest word by more than this, words count as just this far: together less than 1e-5
 of the mass."""
@@ -71,7 +73,7 @@ class Keeper:
         """The next tokens' log-probabilities."""
         self._append(pack(log_probs).tobytes())
 
-    def result(self) -> dict[str, Any]:
+    def result(self) -> Divergence:
         """What the record says: nothing, or why the file could not be kept."""
         if self._problem is None:
             os.replace(self._part, self._path)
@@ -102,7 +104,7 @@ class Comparer:
         self._nats.extend(divergence(reference, log_probs).tolist())
         self._n_same_top += int((reference.argmax(axis=1) == log_probs.argmax(axis=1)).sum())
 
-    def result(self) -> dict[str, Any]:
+    def result(self) -> Divergence:
         """The divergence of each token, and how many have the same likeliest word."""
         return {
             "kl_nats": [round(value, 7) for value in self._nats],
@@ -120,13 +122,13 @@ class Nobody:
     def take(self, log_probs: Any) -> None:
         """Nothing."""
 
-    def result(self) -> dict[str, Any]:
+    def result(self) -> Divergence:
         """Why there is no divergence."""
         return {"kl_missing": self._problem}
 
 
 def open_reference(
-    asked: dict[str, Any] | None, head: bytes, *, n_rows: int, n_vocab: int
+    asked: Reference | None, head: bytes, *, n_rows: int, n_vocab: int
 ) -> Keeper | Comparer | Nobody:
     """What takes the log-probabilities of a text.
 
