@@ -1,6 +1,5 @@
 """`oomph answer`: can I? In plain words first, then what they rest on."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +16,7 @@ from oomph.cli.named import (
     PowerLimitOption,
     SystemOption,
 )
+from oomph.cli.output import say_json, say_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +67,7 @@ def _answer(
     experts = knob_values("n_expert_used", n_expert_used)
     found = answers(asked, experts, read_records(records or []))
     for each in found if as_json else ():
-        typer.echo(json.dumps(answer_json(each) | {"machine": machine.to_dict()}))
+        say_json(answer_json(each) | {"machine": machine.to_dict()})
     if not as_json:
         _print(found, lang)
     if exit_status and any(each.verdict != "yes" for each in found):
@@ -79,7 +79,7 @@ def _print(answers: "Sequence[Answer]", lang: str) -> None:
     from oomph.cli.output import print_table
     from oomph.views.answer import answers_table, details_text, verdicts_text
 
-    typer.echo(verdicts_text(answers, lang))
+    say_text(verdicts_text(answers, lang))
     if len(answers) > 1:
         print_table(answers_table(answers, lang))
-    typer.echo(details_text(min(answers, key=lambda each: each.margin_bytes), lang), nl=False)
+    say_text(details_text(min(answers, key=lambda each: each.margin_bytes), lang), end="")

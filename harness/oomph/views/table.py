@@ -4,9 +4,11 @@ Stands apart from what is in it (`tables`), so that Markdown, the terminal and t
 same cells, and the page can sort by the number behind a cell.
 """
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from oomph.foreign_text import visible
 from oomph.units import NOT_MEASURED
 
 if TYPE_CHECKING:
@@ -42,23 +44,19 @@ def number(value: float | None, *, digits: int = 0, unit: float = 1) -> Cell:
 
 
 _MARKDOWN_SPECIALS: Final = str.maketrans(
-    {
-        "|": "\\|",
-        "<": "&lt;",
-        "&": "&amp;",
-        "`": "\\`",
-        "[": "\\[",
-        "*": "\\*",
-        "\\": "\\\\",
-        "\n": " ",
-        "\r": " ",
-    }
+    {character: f"\\{character}" for character in "|`[*~$\\"} | {"<": "&lt;", "&": "&amp;"}
 )
+_OUTER_UNDERSCORE: Final = re.compile(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+_BLOCK_MARK: Final = re.compile(r"^(\d*)(?=[#>=]|[+-](?:\s|[-=]|$)|(?<=\d)[.)](?:\s|$))")
+"""Where what begins a line makes a heading, a quotation or a list of it; a negative number does
+not."""
 
 
 def escape_markdown(text: str) -> str:
-    """Untrusted text for Markdown: no tag, link, code or table cell of its own."""
-    return text.translate(_MARKDOWN_SPECIALS)
+    """Untrusted text for Markdown: no tag, link, code, formula, heading or cell of its own."""
+    escaped = _OUTER_UNDERSCORE.sub(r"\_", visible(text).translate(_MARKDOWN_SPECIALS))
+    linkless = escaped.replace("://", r":\//").replace("www.", r"www\.")
+    return _BLOCK_MARK.sub(r"\1\\", linkless)
 
 
 def render_markdown(table: Table) -> str:
@@ -101,9 +99,9 @@ def render_rich(table: Table) -> "RichTable":
     from rich.text import Text
 
     shown = trim(table)
-    rich = RichTable(title=shown.caption, title_justify="left")
+    rich = RichTable(title=Text(visible(shown.caption)), title_justify="left")
     for index, name in enumerate(shown.columns):
-        rich.add_column(name, justify="right" if shown.is_numeric(index) else "left")
+        rich.add_column(Text(visible(name)), justify="right" if shown.is_numeric(index) else "left")
     for row in shown.rows:
-        rich.add_row(*(Text(cell.text) for cell in row))
+        rich.add_row(*(Text(visible(cell.text)) for cell in row))
     return rich
