@@ -2,7 +2,7 @@
 
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -138,3 +138,19 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make_model() -> Callable[..., Path]:
     """`write_small_model`, for a test that wants one of its own."""
     return write_small_model
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 1 MiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip("a small disk can only be mounted by root")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)

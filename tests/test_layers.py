@@ -13,6 +13,9 @@ LAYERS = [
     "extras",
     "units",
     "paths",
+    "foreign_text",
+    "files",
+    "web",
     "gguf",
     "knob",
     "config",
@@ -123,3 +126,58 @@ def test_start_up_loads_nothing_heavy(code: str) -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip().endswith("HEAVY"), done.stdout.splitlines()[-1]
+
+
+ALONE = {"bundle/installer.py"}
+"""Runs on a machine without oomph."""
+IN_A_FRESH_FOLDER = {
+    "bundle/parts.py",  # a new folder's parts; the manifest that names them comes last
+    "bundle/write.py",
+    "cuda/cut.py",
+    "cuda/nvidia.py",
+    "models/demo.py",
+    "models/filled.py",  # how fast the disk is
+    "models/synth.py",  # what `replacing` gave it
+    "measure/slurm_executor.py",
+}
+"""Written beside its place and renamed as a whole, or thrown away."""
+
+
+def calls(module: Path) -> set[tuple[str, str]]:
+    """The functions and methods that a module calls, each with its first text argument."""
+    found = set()
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            said = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
+            found.add((ast.unparse(node.func), str(said[0]) if said else ""))
+    return found
+
+
+def is_worker(module: Path) -> bool:
+    return module.parent.name == "worker"
+
+
+def test_there_is_one_way_to_the_terminal() -> None:
+    """Foreign text goes through `cli/output.py`, which makes it inert, whatever prints it."""
+    printers = {"print", "typer.echo", "typer.secho", "sys.stdout.write", "sys.stderr.write"}
+    guilty = {
+        str(module.relative_to(PACKAGE)): sorted(found)
+        for module in MODULES
+        if not is_worker(module)
+        and (found := {name for name, _ in calls(module)} & (printers | {"Console", "Progress"}))
+    }
+    assert set(guilty) == {"cli/output.py", *ALONE}, guilty
+
+
+def test_there_is_one_way_to_write_a_file() -> None:
+    """`files.py` replaces whole files; records and journals are appended to."""
+    guilty = set()
+    for module in MODULES:
+        for name, said in calls(module):
+            writes = name.endswith((".write_text", ".write_bytes", ".savefig", ".to_csv"))
+            opens = name.split(".")[-1] == "open" and {*said} & {*"wx"} and len(said) <= 3
+            if (writes or opens) and not is_worker(module):
+                guilty.add(str(module.relative_to(PACKAGE)))
+    allowed = {"files.py", "views/style.py", "records/frames.py", "records/store.py"}
+    others = {"measure/probes.py", "bundle/portable.py", "phantom/build.py", "models/synth.py"}
+    assert guilty <= allowed | others | ALONE | IN_A_FRESH_FOLDER, guilty - allowed

@@ -7,6 +7,8 @@ measured point that fails is none of these: it is a record with an outcome
 (`oomph.measure.outcome`).
 """
 
+import errno
+
 
 class OomphError(Exception):
     """Something a user can mend; `str(error)` is the one sentence that says what and how."""
@@ -25,7 +27,7 @@ class ConfigError(OomphError):
 
 
 class StoreError(OomphError):
-    """A results folder that cannot be read or written, or that another sweep holds."""
+    """A file or a folder that cannot be read or written, or that another sweep holds."""
 
 
 class ToolchainError(OomphError):
@@ -35,3 +37,21 @@ class ToolchainError(OomphError):
 
 class FitError(OomphError):
     """Records from which a coefficient cannot be identified; says which and what to measure."""
+
+
+def machine_sentence(error: OSError) -> str | None:
+    """What the machine lacks, where that is why any file or process could not be had: room,
+    descriptors, a folder that can be written, Linux's /proc. None for another error, which is a bug
+    of ours where it is not said in its place."""
+    where = f" ({error.filename})" if error.filename else ""
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return f"too many files are open{where}; allow more with `ulimit -n 256`"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"a disk is full{where}; free some of it, or set TMPDIR and OOMPH_CACHE to another"
+    if error.errno == errno.EROFS:
+        return f"a disk takes no writing{where}; set OOMPH_CACHE to a folder that can be written"
+    if str(error.filename).startswith("/proc/"):
+        return f"{error.filename} is missing; measuring needs Linux's /proc, so mount it"
+    if "temporary directory" in (error.strerror or ""):
+        return f"{error.strerror}; set TMPDIR to a folder that has room"
+    return None

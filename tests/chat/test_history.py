@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oomph.chat.history import History, match_any
+from oomph.chat.history import History, match_any, open_history
 from oomph.errors import StoreError
 
 
@@ -100,3 +100,28 @@ def test_a_file_that_is_no_history_is_one_sentence(tmp_path: Path) -> None:
     path.write_text("not a database, but long enough to be taken for one" * 20)
     with pytest.raises(StoreError, match=r"notes\.txt is no history of a conversation"):
         History(path)
+
+
+def test_nobody_else_can_read_what_was_said(tmp_path: Path) -> None:
+    path = tmp_path / "old.sqlite"
+    path.touch(0o644)
+    with open_history(path, resume=False) as (kept, _):
+        kept.ask("my secret")
+        modes = {each.name: each.stat().st_mode & 0o777 for each in tmp_path.iterdir()}
+    assert modes == {"old.sqlite": 0o600, "old.sqlite-wal": 0o600, "old.sqlite-shm": 0o600}
+    with open_history(tmp_path / "new" / "x.sqlite", resume=False) as (_, new):
+        assert new.stat().st_mode & 0o777 == 0o600
+        assert new.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_full_disk_is_one_sentence_and_what_was_said_stays(small_disk: Path) -> None:
+    path = small_disk / "chat.sqlite"
+    with open_history(path, resume=False) as (kept, _):
+        kept.answer(kept.ask("hello"), "hi", n_tokens=2)
+    with (
+        pytest.raises(StoreError, match=r"cannot be read or written \(database or disk is full"),
+        open_history(path, resume=True) as (kept, _),
+    ):
+        kept.ask("x" * 2_000_000)
+    with open_history(path, resume=True) as (kept, _):
+        assert [each.question for each in kept.finished()] == ["hello"]

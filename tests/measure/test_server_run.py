@@ -2,6 +2,7 @@
 that misbehave."""
 
 import contextlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -234,6 +235,31 @@ class TestPrograms:
             assert server.stop(0.2) is None
             assert living(server.pid) == 0
             assert server.has_ended()
+
+    def test_it_is_asked_where_it_listens_and_no_other_server_is_taken_for_it(
+        self, script: Write
+    ) -> None:
+        """One that listens for the whole network is none of ours, nor is a stranger's."""
+        listen = (
+            "#!/usr/bin/env python3\n"
+            "import socket, subprocess, sys, time\n"
+            "from http.server import BaseHTTPRequestHandler, HTTPServer\n"
+            "class Healthy(BaseHTTPRequestHandler):\n"
+            "    def do_GET(self):\n"
+            "        self.send_response(200); self.end_headers()\n"
+            '        self.wfile.write(b\'{"status": "ok"}\')\n'
+            "given = sys.argv[sys.argv.index('--port') + 1]\n"
+            "print('asked for', sys.argv[sys.argv.index('--host') + 1], given, flush=True)\n"
+            "open_to_all = socket.create_server(('0.0.0.0', 0))\n"
+            "print('http://127.0.0.1:1', flush=True)\n"
+            "HTTPServer(('127.0.0.1', int(given)), Healthy).serve_forever()\n"
+        )
+        with serving([script(listen)]) as server:
+            assert server.url == ""
+            assert server.await_health(20) is not None
+            assert re.fullmatch(r"http://127\.0\.0\.1:\d{4,5}", server.url)
+            assert server.log()[0] == "asked for 127.0.0.1 0"
+            assert server.get("/health") == {"status": "ok"}
 
     def test_whatever_happens_in_the_block_nothing_stays(self, script: Write) -> None:
         with (

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oomph.architectures.catalogue import catalogue_model
 from oomph.errors import ConfigError
 from oomph.measure.sweep import Sweep
 from oomph.measure.written_sweep import asked_sweep, sweep_text
+from oomph.models.synth import write_synthetic
 
 
 def written(axes: dict[str, list[Any]], *, depths: str | None = None) -> Sweep:
@@ -67,3 +69,18 @@ def test_the_file_is_kept_and_another_never_lost(tmp_path: Path) -> None:
 def test_a_file_and_lists_do_not_go_together(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"s\.toml says what to measure; put the knobs"):
         asked_sweep("s.toml", {"n_ctx": [512]}, out=tmp_path)
+
+
+def test_a_path_with_any_character_is_a_path_in_the_sweep_file(tmp_path: Path) -> None:
+    """An emoji is beyond 16 bits, where JSON and TOML part; what does not print is escaped."""
+    folder = tmp_path / "😀\U000e0041\u202e\n\x7f\"'\\"
+    folder.mkdir()
+    path = write_synthetic(catalogue_model("qwen3-0.6b", "Q4_K_M"), folder / "m.gguf")
+    sweep = asked_sweep(str(path), {"n_ctx": [256]}, out=tmp_path / "out")
+    assert Path(sweep.file.model) == path
+    written = (tmp_path / "out" / "sweep.toml").read_text(encoding="utf-8")
+    assert all(each.isprintable() for line in written.splitlines() for each in line)
+    undecodable = str(path).replace("m.gguf", "\udcff.gguf")
+    path.rename(undecodable)
+    with pytest.raises(ConfigError, match="is no UTF-8"):
+        asked_sweep(undecodable, {"n_ctx": [256]}, out=tmp_path / "other")

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from oomph.architectures.catalogue import build_model, catalogue_model, catalogue_names
 from oomph.architectures.spec import ModelSpec, read_model_file
 from oomph.cli import app
-from oomph.errors import ConfigError, ModelFileError
+from oomph.errors import ConfigError, ModelFileError, StoreError
 from oomph.gguf.file_types import FILE_TYPES
 from oomph.gguf.ggml_types import QUANTS, QuantType
 from oomph.gguf.header import Value
@@ -222,7 +222,7 @@ def test_types_that_cannot_be_written_are_named(tmp_path: Path) -> None:
 
 
 def test_unwritable_path_is_an_error_of_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(ModelFileError, match="cannot be written"):
+    with pytest.raises(StoreError, match="cannot be written"):
         write_synthetic(tiny("llama", "F16"), tmp_path / "missing" / "x.gguf")
 
 

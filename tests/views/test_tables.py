@@ -98,7 +98,7 @@ def test_markdown_sets_numbers_flush_right_and_lets_no_cell_break_out() -> None:
     assert render_markdown(table).splitlines() == [
         "| n | text |",
         "| ---: | --- |",
-        "| 1,234 | a\\|b &lt;script>\\`x\\`\\[y](z)\\* |",
+        "| 1,234 | a\\|b\\\\n&lt;script>\\`x\\`\\[y](z)\\* |",
         "| — | &amp; |",
     ]
     assert escape_markdown("back\\slash") == "back\\\\slash"

@@ -17,6 +17,7 @@ from oomph.advise.evidence import is_model, settled
 from oomph.calibrate.comparison import measured_vram_bytes, record_config
 from oomph.config import RunConfig, padded_context
 from oomph.estimate.estimator import Estimator
+from oomph.files import write_files
 from oomph.paths import cache_folder
 from oomph.records.disturbance import quiet_samples
 from oomph.records.harmless import scrub
@@ -64,8 +65,7 @@ def keep_measured(records: Iterable[Record], folder: Path | None = None) -> list
     for name, rows in by_card.items():
         text = "\n".join(dict.fromkeys(rows)) + "\n"
         path = folder / f"{_slug(name)}--{hashlib.sha256(text.encode()).hexdigest()[:8]}.jsonl"
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        write_files({path: text}, otherwise="set OOMPH_CACHE to a folder that can be written")
         written.append(path)
     return written
 

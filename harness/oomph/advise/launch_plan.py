@@ -25,6 +25,7 @@ from oomph.config import RunConfig, padded_context
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.prediction import Prediction
+from oomph.paths import expanded
 from oomph.phantom.cards import parse_cards
 from oomph.programs.said import Said
 from oomph.units import count
@@ -148,7 +149,7 @@ def _path(model: str, given: str | None, phantom: str | None) -> str:
 
     A phantom card is content with a sparse file of the model's shape.
     """
-    path = Path(given or model).expanduser()
+    path = expanded(given or model)
     if given is None and not (path.is_file() and path.suffix == ".gguf"):
         if phantom is None:
             raise ConfigError(

@@ -12,6 +12,7 @@ from oomph.architectures.catalogue import catalogue_model, catalogue_names
 from oomph.architectures.hf_config import read_hf_config
 from oomph.architectures.spec import ModelSpec, read_model_file, spec_from_gguf
 from oomph.errors import UnknownNameError
+from oomph.foreign_text import without_password
 from oomph.gguf.remote import is_remote, read_remote_gguf
 
 _CONFIG_REFERENCE: Final = re.compile(r"(?P<path>.*\.json)(?::(?P<quantization>[A-Za-z0-9_]+))?")
@@ -31,7 +32,7 @@ def read_model(reference: str | Path) -> ModelSpec:
     """
     text = str(reference)
     if is_remote(text):
-        return spec_from_gguf(read_remote_gguf(text), source=text)
+        return spec_from_gguf(read_remote_gguf(text), source=without_password(text))
     if config := _CONFIG_REFERENCE.fullmatch(text):
         return read_hf_config(config["path"], config["quantization"])
     path = Path(text)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from oomph.bundle.installer import FORMAT, HEADER, MANIFEST
+from oomph.files import write_file
 
 SMALLEST_PART: Final = 1_000_000
 """Bytes: below that a bundle is hundreds of parts."""
@@ -70,7 +71,7 @@ def write_parts(
             {"name": part.name, "n_bytes": part.n_bytes, "sha256": part.sha256} for part in parts
         ],
     }
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    write_file(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
     return bundle, parts
 
 

@@ -23,6 +23,7 @@ from oomph.cuda.fatbin import Version, dotted
 from oomph.cuda.native import compile_native
 from oomph.cuda.nvidia import cuda_major, fetch_libraries, fetched_libraries
 from oomph.errors import ConfigError, ToolchainError
+from oomph.files import EXECUTABLE, write_file
 from oomph.models.demo import dense_model
 from oomph.paths import cache_folder
 from oomph.units import parse_size
@@ -283,6 +284,5 @@ def _installed_bytes(files: Mapping[str, Path]) -> int:
 
 def _write_installer(folder: Path, python: str) -> None:
     shutil.copyfile(Path(installer.__file__), folder / "install.py")
-    shell = folder / "install"
-    shell.write_text(_SHELL.replace("@PYTHON@", python), encoding="utf-8")
-    shell.chmod(0o755)
+    shell = write_file(folder / "install", _SHELL.replace("@PYTHON@", python))
+    shell.chmod(EXECUTABLE)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from oomph.errors import OomphError
 from oomph.estimate.coefficients import Coefficients, read_coefficients
+from oomph.files import write_files
 from oomph.paths import cache_folder
 from oomph.records.schema import Record
 
@@ -87,8 +88,7 @@ def keep(text: str) -> Path:
     path = calibrations_folder() / (
         "-".join(filter(None, parts)).replace(" ", "-").replace("/", "-") + ".json"
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    write_files({path: text}, otherwise="--out FILE writes the calibration elsewhere")
     return path
 
 

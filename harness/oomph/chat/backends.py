@@ -4,18 +4,31 @@ The seam is small on purpose: count tokens, and stream an answer to messages.
 """
 
 import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from oomph.chat.budget import Message
 from oomph.errors import ConfigError, ModelFileError
+from oomph.foreign_text import without_password
 from oomph.models.demo import demo_model
+from oomph.web import split_login, web_opener, within
 
 TIMEOUT_S: Final = 600.0
 """A long prompt on a slow machine says nothing for minutes."""
+REPLY_S: Final = 60.0
+ANSWER_S: Final = 4 * 3600.0
+"""An answer of 8,000 tokens at one token per second takes two hours and more."""
+LONGEST_REPLY: Final = 1 << 26
+"""Bytes: a prompt of a million tokens, as JSON's numbers."""
+LONGEST_LINE: Final = 1 << 20
+LONGEST_TOKEN: Final = 256
+"""Characters; a vocabulary's longest are runs of some 128 blanks."""
 
 
 class ChatBackend(Protocol):
@@ -75,26 +88,34 @@ class LocalBackend:
 
 
 class ServerBackend:
-    """A llama-server at `url`; ConfigError where none answers there."""
+    """A llama-server at `url`; ConfigError where none answers there, or not as one does."""
 
     def __init__(self, url: str, *, n_ctx: int | None = None, temperature: float = 0.7) -> None:
-        self._url, self._temperature = url.rstrip("/").removesuffix("/v1"), temperature
-        slot = self._props()["default_generation_settings"]["n_ctx"]
+        self._shown = without_password(url.rstrip("/").removesuffix("/v1"))
+        try:
+            self._url, self._login = split_login(url.rstrip("/").removesuffix("/v1"))
+        except ValueError:  # an unclosed bracket in the host
+            raise ConfigError(f"{self._shown} is no address; check --url") from None
+        self._temperature, self._opener = temperature, web_opener()
+        slot = self._slot()
         if n_ctx is not None and n_ctx > slot:
             raise ConfigError(
-                f"--n-ctx is {n_ctx}, and a slot of {self._url} has {slot}; start it with a "
+                f"--n-ctx is {n_ctx}, and a slot of {self._shown} has {slot}; start it with a "
                 "larger -c"
             )
         self.n_ctx = n_ctx or slot
 
     def count(self, text: str) -> int:
         """The text's tokens."""
-        with self._open("/tokenize", {"content": text, "parse_special": False}) as answer:
-            return len(json.load(answer)["tokens"])
+        told = self._ask("/tokenize", {"content": text, "parse_special": False})
+        tokens = told.get("tokens") if isinstance(told, dict) else None
+        if not isinstance(tokens, list) or len(tokens) > 4 * len(text) + 16:
+            raise self._no_server("/tokenize brings no tokens")
+        return len(tokens)
 
     def stream(self, messages: Sequence[Message], *, n_answer: int) -> Iterator[str]:
         """The answer, piece by piece; closing the iterator closes the connection, and the server
-        stops."""
+        stops. It ends where the server sends more than an answer of `n_answer` tokens can be."""
         asked = {
             "messages": [
                 {"role": message.role, "content": message.content} for message in messages
@@ -104,33 +125,82 @@ class ServerBackend:
             "stream": True,
             "cache_prompt": True,
         }
-        with self._open("/v1/chat/completions", asked) as answer:
-            for line in answer:
-                event = line.decode().removeprefix("data: ").strip()
-                if line.startswith(b"data: ") and event != "[DONE]":
-                    for choice in json.loads(event)["choices"]:
-                        yield choice["delta"].get("content") or ""
+        room = n_answer * LONGEST_TOKEN
+        with self._said("/v1/chat/completions"):
+            answer = self._open("/v1/chat/completions", asked)
+        with answer:
+            for line in self._lines(answer):
+                for piece in _pieces(line):
+                    yield piece[:room]
+                    room -= len(piece)
+                    if room <= 0:
+                        return
 
-    def _props(self) -> Any:
-        with self._open("/props") as answer:
-            return json.load(answer)
+    def _lines(self, answer: Any) -> Iterator[bytes]:
+        """The lines that come; a line is bounded, and so is the time that all of them take."""
+        until = time.monotonic() + ANSWER_S
+        with self._said("/v1/chat/completions"):
+            while line := answer.readline(LONGEST_LINE):
+                if time.monotonic() > until:
+                    raise TimeoutError(f"no end after {ANSWER_S:.0f} s")
+                yield line
+
+    def _slot(self) -> int:
+        """Tokens of a slot, as `/props` says."""
+        told = self._ask("/props")
+        settings = told.get("default_generation_settings") if isinstance(told, dict) else None
+        n_ctx = settings.get("n_ctx") if isinstance(settings, dict) else None
+        if not isinstance(n_ctx, int) or isinstance(n_ctx, bool) or not 0 < n_ctx < 1 << 31:
+            raise self._no_server("/props does not say how long a slot's context is")
+        return n_ctx
+
+    def _ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """The JSON that answers, within a minute and LONGEST_REPLY bytes."""
+        with self._said(path):
+            return within(REPLY_S, lambda: self._read(path, body))
+
+    def _read(self, path: str, body: dict[str, Any] | None) -> Any:
+        with self._open(path, body) as answer:
+            read = answer.read(LONGEST_REPLY + 1)
+        if len(read) > LONGEST_REPLY:
+            raise ValueError("its answer does not end")
+        return json.loads(read)
 
     def _open(self, path: str, body: dict[str, Any] | None = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(
-            self._url + path, data, {"Content-Type": "application/json"}
+            self._url + path, data, {"Content-Type": "application/json"} | self._login
         )
+        return self._opener.open(request, timeout=TIMEOUT_S)
+
+    @contextmanager
+    def _said(self, path: str) -> Iterator[None]:
+        """What goes wrong in the block as one sentence."""
         try:
-            return urllib.request.urlopen(request, timeout=TIMEOUT_S)
+            yield
         except urllib.error.HTTPError as error:
             said = error.read(500).decode(errors="replace")
             raise ConfigError(
-                f"{self._url}{path} answers {error.code}: {said}; is it a llama-server?"
+                f"{self._shown}{path} answers {error.code}: {said}; is it a llama-server?"
             ) from None
-        except (OSError, ValueError) as error:
-            raise ConfigError(
-                f"no llama-server answers at {self._url} ({error}); check --url"
-            ) from None
+        except (OSError, ValueError, RecursionError, HTTPException) as error:
+            raise self._no_server(str(error)[:200] or type(error).__name__) from None
+
+    def _no_server(self, why: str) -> ConfigError:
+        return ConfigError(f"no llama-server answers at {self._shown} ({why}); check --url")
+
+
+def _pieces(line: bytes) -> Iterator[str]:
+    """What a line of the stream adds to the answer: nothing, where it is no event of it."""
+    if not line.startswith(b"data: "):
+        return
+    try:
+        event = json.loads(line.removeprefix(b"data: "))
+        for choice in event["choices"]:
+            if isinstance(piece := choice["delta"].get("content"), str):
+                yield piece
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return  # [DONE], or a server that speaks otherwise
 
 
 def open_backend(

@@ -6,10 +6,11 @@ its `unicode61` folds case in every script, and words are sought by their beginn
 Russian nor English keeps a word's ending.
 """
 
+import os
 import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -42,6 +43,8 @@ class History:
     def __init__(self, path: Path | str) -> None:
         self.path = path
         try:
+            if path != ":memory:":
+                _keep_private(Path(path))
             self._db = sqlite3.connect(path, isolation_level=None)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
@@ -49,6 +52,10 @@ class History:
         except sqlite3.Error as error:
             raise StoreError(
                 f"{path} is no history of a conversation ({error}); name another file"
+            ) from None
+        except OSError as error:
+            raise StoreError(
+                f"{path} cannot be written ({error.strerror}); name another file with --history"
             ) from None
 
     def __enter__(self) -> Self:
@@ -156,7 +163,20 @@ class _Transaction:
         self._db.execute("BEGIN IMMEDIATE")
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        self._db.execute("ROLLBACK" if kind else "COMMIT")
+        if kind is None:
+            self._db.execute("COMMIT")
+        else:
+            with suppress(sqlite3.Error):  # a full disk may have ended it already
+                self._db.execute("ROLLBACK")
+
+
+def _keep_private(path: Path) -> None:
+    """Let nobody else read what was said: SQLite gives its other files the same permissions."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        os.chmod(path, 0o600)
+    finally:
+        os.close(descriptor)
 
 
 def _exchange(row: tuple[int, str, str, int]) -> Exchange:
@@ -190,11 +210,21 @@ def open_history(path: Path | None, *, resume: bool) -> Iterator[tuple[History, 
             "there"
         )
     path = path or cache_folder() / "chats" / f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}.sqlite"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StoreError(
+            f"{path.parent} cannot be made ({error.strerror}); name another file with --history"
+        ) from None
     with History(path) as kept:
         if not resume and kept.finished():
             raise ConfigError(
                 f"{path} holds a conversation already; go on with it by --resume, or name another "
                 "file"
             )
-        yield kept, path
+        try:
+            yield kept, path
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"{path} cannot be read or written ({error}); what was said before is in it"
+            ) from None

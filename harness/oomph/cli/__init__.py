@@ -7,7 +7,7 @@ mend are caught here, once.
 import signal
 import sys
 from collections.abc import Mapping
-from typing import Annotated, Final, NoReturn
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 from typer.models import CommandInfo, TyperInfo
@@ -40,8 +40,12 @@ from oomph.cli import (
     sweep,
     what_if,
 )
-from oomph.errors import OomphError
+from oomph.cli.output import guard, say
+from oomph.errors import OomphError, machine_sentence
 from oomph.extras import missing_extra
+
+_UsageError: Final[type[Exception]] = typer.BadParameter.__mro__[1]
+"""What typer raises for a command line that it does not understand; it exports its children."""
 
 app = typer.Typer(
     name="oomph",
@@ -97,7 +101,7 @@ PANELS: Final[Mapping[str, Mapping[str, str]]] = {
 
 def _version(asked: bool) -> None:
     if asked:
-        typer.echo(__version__)
+        say(__version__)
         raise typer.Exit
 
 
@@ -160,21 +164,48 @@ def _exit(number: int, _: object) -> None:
 
 def main() -> None:
     """The console script: exit code 2 and one sentence for what a user can mend."""
+    _end_cleanly()
+    guard()
+    try:
+        code = app(standalone_mode=False)
+    except OomphError as error:
+        _fail(str(error))
+    except _UsageError as error:
+        _refuse(error)
+    except typer.Abort:
+        _fail("nothing was confirmed")
+    except (ModuleNotFoundError, OSError) as error:
+        _fail_for_missing(error)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _end_cleanly() -> None:
+    """Let a signal end the program as an exit does."""
     for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
         number = getattr(signal, name, None)
         if number and signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets SIGHUP
             signal.signal(number, _exit)
-    try:
-        app()
-    except OomphError as error:
-        _fail(str(error))
-    except ModuleNotFoundError as error:
-        sentence = missing_extra(error.name)
-        if sentence is None:
-            raise
-        _fail(sentence)
+
+
+def _fail_for_missing(error: ModuleNotFoundError | OSError) -> NoReturn:
+    """An import that an extra would have brought, or something that the machine lacks; any other is
+    a bug."""
+    sentence = machine_sentence(error) if isinstance(error, OSError) else missing_extra(error.name)
+    if sentence is None:
+        raise error
+    _fail(sentence)
+
+
+def _refuse(error: Any) -> NoReturn:
+    """A command line that is not understood: typer's own way to say so takes foreign text as it
+    is. An `oomph` without arguments has been shown its help."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        sys.exit(error.exit_code)
+    if error.ctx is not None:
+        say(f"{error.ctx.get_usage()}; --help says more", err=True)
+    _fail(error.format_message())
 
 
 def _fail(sentence: str) -> NoReturn:
-    print(f"oomph: {sentence}", file=sys.stderr)
+    say(f"oomph: {sentence}", err=True)
     sys.exit(2)

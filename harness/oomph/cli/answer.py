@@ -1,6 +1,5 @@
 """`oomph answer`: can I? In plain words first, then what they rest on."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,11 +16,13 @@ from oomph.cli.named import (
     PowerLimitOption,
     SystemOption,
 )
+from oomph.cli.output import say_json, say_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from oomph.advise.answer import Answer
+    from oomph.estimate.machine import Machine
     from oomph.programs.said import Said
 
 
@@ -60,16 +61,21 @@ def _answer(
     from oomph.config import knob_values
     from oomph.estimate.machine import machine_of
     from oomph.records.store import read_records
-    from oomph.views.answer import answer_json
 
     machine = machine_of(system, power_limit, host_bandwidth)
     asked = asked_of(model, gpu, gpu_mem, calibration, said, machine)
     experts = knob_values("n_expert_used", n_expert_used)
     found = answers(asked, experts, read_records(records or []))
-    lines = [json.dumps(answer_json(each) | {"machine": machine.to_dict()}) for each in found]
-    typer.echo("\n".join(lines)) if as_json else _print(found, lang)
+    _print_json(found, machine) if as_json else _print(found, lang)
     if exit_status and any(each.verdict != "yes" for each in found):
         raise typer.Exit(1)
+
+
+def _print_json(answers: "Sequence[Answer]", machine: "Machine") -> None:
+    from oomph.views.answer import answer_json
+
+    for each in answers:
+        say_json(answer_json(each) | {"machine": machine.to_dict()})
 
 
 def _print(answers: "Sequence[Answer]", lang: str) -> None:
@@ -77,7 +83,7 @@ def _print(answers: "Sequence[Answer]", lang: str) -> None:
     from oomph.cli.output import print_table
     from oomph.views.answer import answers_table, details_text, verdicts_text
 
-    typer.echo(verdicts_text(answers, lang))
+    say_text(verdicts_text(answers, lang))
     if len(answers) > 1:
         print_table(answers_table(answers, lang))
-    typer.echo(details_text(min(answers, key=lambda each: each.margin_bytes), lang), nl=False)
+    say_text(details_text(min(answers, key=lambda each: each.margin_bytes), lang), end="")

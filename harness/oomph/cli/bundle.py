@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from oomph.cli.output import say
+
 if TYPE_CHECKING:
     from oomph.bundle.write import Bundle
 
@@ -48,12 +50,12 @@ def _bundle(
     contents = Contents.named(
         python=python, cuda=cuda, cards=cuda_arch, system_cuda=system_cuda, sweeps=sweeps
     )
-    part_bytes, say = parse_part_size(parts), partial(typer.echo, err=True)
-    _print(write_bundle(folder, contents, part_bytes=part_bytes, say=say), folder)
+    part_bytes, tell = parse_part_size(parts), partial(say, err=True)
+    _print(write_bundle(folder, contents, part_bytes=part_bytes, say=tell), folder)
 
 
 def _print(bundle: "Bundle", folder: Path) -> None:
     for part in bundle.parts:
-        typer.echo(f"{part.n_bytes / 1e6:6,.1f} MB  {part.name}")
-    typer.echo(f"{sum(part.n_bytes for part in bundle.parts) / 1e6:6,.1f} MB  {bundle.title}")
-    typer.echo(f"Copy {folder} to the machine, all of it, and run there: ./install /opt/oomph")
+        say(f"{part.n_bytes / 1e6:6,.1f} MB  {part.name}")
+    say(f"{sum(part.n_bytes for part in bundle.parts) / 1e6:6,.1f} MB  {bundle.title}")
+    say(f"Copy {folder} to the machine, all of it, and run there: ./install /opt/oomph")

@@ -1,10 +1,12 @@
 """`oomph calibrate`: fit one machine's coefficients, and say whether to believe them."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from oomph.cli.output import say, say_json, tell
+from oomph.files import write_file
 
 if TYPE_CHECKING:
     from oomph.calibrate.result import FitResult
@@ -41,15 +43,15 @@ def _calibrate(
     from oomph.views.calibration import errors_table, fit_json, fit_sentences, fit_table
 
     result, records = fit_records(
-        read_records(folders), model=model, gpu=gpu, machine=machine, build=build
+        read_records(folders, tell=tell), model=model, gpu=gpu, machine=machine, build=build
     )
     stored = _store(result, records, out)
     if as_json:
-        typer.echo(json.dumps(fit_json(result)))
+        say_json(fit_json(result))
         return
     print_table(errors_table(result))
     print_table(fit_table(result))
-    typer.echo("\n".join((*fit_sentences(result), stored)))
+    say(*(*fit_sentences(result), stored))
 
 
 def _store(result: "FitResult", records: "list[Record]", out: Path | None) -> str:
@@ -59,7 +61,7 @@ def _store(result: "FitResult", records: "list[Record]", out: Path | None) -> st
 
     text = calibration_json(result, records)
     if out:
-        out.write_text(text, encoding="utf-8")
+        write_file(out, text, otherwise="name another file with --out")
         return f"written to {out}; oomph estimate --calibration {out} uses it"
     if not result.health.is_healthy:
         return (

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from oomph.cli.output import say, say_text
 from oomph.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -57,15 +58,15 @@ def chat(
 
 def _greet(kept: "History", path: Path, backend: "ChatBackend") -> None:
     n_before = len(kept.finished())
-    typer.echo(
+    say(
         f"n_ctx {backend.n_ctx:,}; the conversation (exchanges so far: {n_before}) is kept in "
         f"{path}",
         err=True,
     )
     if (question := kept.unanswered()) is not None:
-        typer.echo(f"your last question had no answer yet: {question}", err=True)
+        say(f"your last question had no answer yet: {question}", err=True)
     if sys.stdin.isatty():
-        typer.echo(HELP, err=True)
+        say(HELP, err=True)
 
 
 def _talk(conversation: "Conversation", kept: "History") -> None:
@@ -73,7 +74,7 @@ def _talk(conversation: "Conversation", kept: "History") -> None:
         if line == "/quit":
             return
         if line == "/memory":
-            typer.echo(
+            say(
                 kept.memory[1]
                 or "nothing yet: the whole conversation is in the window, or --summarise is off"
             )
@@ -94,10 +95,9 @@ def _answer(conversation: "Conversation", question: str) -> None:
     pieces = conversation.say(question)
     try:
         for piece in pieces:
-            sys.stdout.write(piece)
-            sys.stdout.flush()
+            say_text(piece, end="")
     except KeyboardInterrupt:
         pieces.close()  # type: ignore[attr-defined]  # a generator: what was said is kept
     except ConfigError as error:  # a question too long, a server gone: the conversation goes on
-        typer.echo(f"oomph: {error}", err=True)
-    sys.stdout.write("\n")
+        say(f"oomph: {error}", err=True)
+    say()

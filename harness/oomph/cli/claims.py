@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from oomph.cli.output import say
+
 
 def register(app: typer.Typer) -> None:
     """Add `claims` to the command line."""
@@ -27,9 +29,9 @@ def _claims(
 
     claims, store = read_claims(file), Store(out)
     with open_bench(phantom or claims.card) as bench:
-        tried = try_claims(claims, bench, store, say=typer.echo)
+        tried = try_claims(claims, bench, store, say=say)
         judged = judged_claims(claims, tried, bench.environment.gpus[0]["name"])
     path = write_claims(claims, judged, out)
     for table in judged.tables:
         print_table(table)
-    typer.echo("\n".join((*judged.sentences, f"written to {path}")))
+    say(*(*judged.sentences, f"written to {path}"))

@@ -1,12 +1,12 @@
 """`oomph classify`: what a log says about how a run ended."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from oomph.cli.output import say, say_json
 from oomph.errors import ConfigError
 
 
@@ -41,9 +41,9 @@ def _classify(
     lines = _read_lines(log)
     found = classify_log(lines, exit_code, timed_out=timed_out, model=model, gpu=gpu)
     if as_json:
-        typer.echo(json.dumps(outcome_json(found), ensure_ascii=False))
+        say_json(outcome_json(found))
     else:
-        typer.echo("\n".join(outcome_lines(found)))
+        say(*outcome_lines(found))
 
 
 def _read_lines(log: str) -> list[str]:

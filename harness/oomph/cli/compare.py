@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from oomph.cli.output import say, say_text
 from oomph.errors import ConfigError
 
 
@@ -35,9 +36,9 @@ def compare(
     threshold = _fraction(fail_over) if fail_over is not None else 0.0
     found = compare_runs(read_records([before]), read_records([after]))
     for table in comparison_tables(found, threshold=threshold):
-        typer.echo(render_markdown(table)) if markdown else print_table(table)
+        say_text(render_markdown(table)) if markdown else print_table(table)
     for line in comparison_lines(found, threshold=threshold, said=fail_over):
-        typer.echo(line)
+        say(line)
     if found.why_nothing_paired:
         raise ConfigError(f"nothing in {before} and {after} pairs: {found.why_nothing_paired}")
     if fail_over is not None and found.n_regressions(threshold):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from oomph.cli.output import say
 from oomph.cli.report import print_remarks
 from oomph.cli.sweep import run_sweep
 
@@ -43,7 +44,7 @@ def demo(
     report = report_on(records, calibrate=True)
     page = write_pages(report, folder)
     _tell(records, report)
-    typer.echo(f"The page: {page}")
+    say(f"The page: {page}")
     if open_page:
         webbrowser.open(page.resolve().as_uri())
 
@@ -59,4 +60,4 @@ def _tell(records: "list[Record]", report: "Report") -> None:
         if table.rows:
             print_table(table)
     for chapter in report.chapters:
-        typer.echo("\n- ".join((f"{chapter.headline}.", *chapter.evidence)))
+        say(f"{chapter.headline}.", *(f"- {sentence}" for sentence in chapter.evidence))

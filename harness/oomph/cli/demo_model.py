@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from oomph.errors import ModelFileError
+from oomph.cli.output import say
+from oomph.files import replacing
 
 
 def demo_model(
@@ -24,13 +25,10 @@ def demo_model(
 
     path = make(wheel=wheel)
     if out is not None:
-        try:
-            path = Path(shutil.copyfile(path, out))
-        except OSError as error:
-            raise ModelFileError(
-                f"{out} cannot be written ({error.strerror}); name another path with --out"
-            ) from None
-    typer.echo(path)
+        with replacing(out, otherwise="name another path with --out") as part:
+            shutil.copyfile(path, part)
+        path = out
+    say(path)
 
 
 def register(app: typer.Typer) -> None:

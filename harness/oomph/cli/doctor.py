@@ -2,6 +2,7 @@
 
 import typer
 
+from oomph.cli.output import say
 from oomph.cli.phantom import PhantomOption
 
 
@@ -27,6 +28,6 @@ def doctor(phantom: PhantomOption = None) -> None:
     width = max(len(finding.name) for finding in findings)
     for finding in findings:
         remedy = f"  ->  {finding.remedy}" if finding.remedy else ""
-        typer.echo(f"{marks[finding.state]}  {finding.name:<{width}}  {finding.detail}{remedy}")
+        say(f"{marks[finding.state]}  {finding.name:<{width}}  {finding.detail}{remedy}")
     if any(finding.state == "missing" for finding in findings):
         raise typer.Exit(1)

@@ -1,7 +1,5 @@
 """`oomph estimate`: what configurations take, whether they fit, how fast they run."""
 
-import json
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +8,7 @@ import typer
 
 from oomph.cli.knob_options import takes_knobs
 from oomph.cli.named import HostBandwidthOption, PowerLimitOption, SystemOption
+from oomph.cli.output import say, say_json, say_text
 
 if TYPE_CHECKING:
     from oomph.config import RunConfig
@@ -102,7 +101,7 @@ def _print(
         return
     (_print_one if is_one else _print_grid)(estimator, asked[0], configs)
     if origin:
-        typer.echo(f"calibration: {origin}")
+        say(f"calibration: {origin}")
 
 
 def _answers(
@@ -139,7 +138,7 @@ def _print_json(
             line = refusal_json(estimator.model.name, config, answer)
         else:
             line = _line(estimator, answer) | {"calibration": calibration}
-        sys.stdout.write(json.dumps(line | {"asked_as": asked_json(said, config)}) + "\n")
+        say_json(line | {"asked_as": asked_json(said, config)})
 
 
 def _line(estimator: "Estimator", prediction: "Prediction") -> dict[str, Any]:
@@ -161,11 +160,11 @@ def _print_grid(estimator: "Estimator", said: "Said", asked: "list[RunConfig]") 
     from oomph.views.estimates import differing_knobs, grid_table
 
     differing = differing_knobs(asked)
-    typer.echo(asked_paragraph(said, asked[0], besides=differing))
+    say_text(asked_paragraph(said, asked[0], besides=differing))
     answers = list(_answers(estimator, asked))
     print_table(grid_table(estimator.model.name, differing, answers))
     for note in dict.fromkeys(_notes(estimator, answers)):
-        typer.echo(f"note: {note}")
+        say(f"note: {note}")
 
 
 def _notes(estimator: "Estimator", answers: "list[tuple[RunConfig, Answer]]") -> Iterator[str]:
@@ -184,9 +183,9 @@ def _print_one(estimator: "Estimator", said: "Said", asked: "list[RunConfig]") -
     from oomph.views.estimates import citation_lines, devices_table, summary_lines
 
     prediction = within_positions(estimator.predict(asked[0]), estimator.model)
-    typer.echo(asked_paragraph(said, asked[0]))
+    say_text(asked_paragraph(said, asked[0]))
     print_table(devices_table(prediction))
     for line in (*summary_lines(prediction), *(f"note: {note}" for note in estimator.model.notes)):
-        typer.echo(line)
+        say(line)
     for line in citation_lines(cited(estimator, asked[0])):
-        typer.echo(line)
+        say(line)

@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
+from oomph.cli.output import say, say_json
 from oomph.errors import ConfigError
+from oomph.foreign_text import visible
 
 FORMATS = ("llama-bench", "rows")
 
@@ -44,9 +46,9 @@ def _import(
     from oomph.advise.exchange import import_results
 
     done = import_results(files, out, model=model, gpu=gpu)
-    typer.echo(f"{done.n_new} of {done.n_read} records are new in {out}")
+    say(f"{done.n_new} of {done.n_read} records are new in {out}")
     for path in done.kept:
-        typer.echo(f"kept in {path}; oomph estimate cites it for this card")
+        say(f"kept in {path}; oomph estimate cites it for this card")
 
 
 def _export(
@@ -75,7 +77,7 @@ def _export(
     `oomph import` reads it. Host, user, paths, UUIDs, serial numbers, processes, logs and texts are
     not in it.
     """
-    from oomph.records.exports import llama_bench_rows, render_json, write_rows
+    from oomph.records.exports import llama_bench_rows, write_rows
     from oomph.records.store import read_records
     from oomph.records.training_rows import training_rows
 
@@ -87,7 +89,7 @@ def _export(
     records = read_records([folder])
     rows = list(training_rows(records) if layout == "rows" else llama_bench_rows(records))
     if out is None:
-        typer.echo(render_json(rows))
+        say_json(rows, indent=2)
     else:
         write_rows(rows, out)
 
@@ -97,11 +99,9 @@ def _share(folder: Path, file: Path, *, yes: bool) -> None:
 
     records = shareable(folder)
     text = render_share(records)
-    for sentence in contents(records):
-        typer.echo(sentence)
-    typer.echo(f"the first of them, whole:\n{text.splitlines()[1]}")
-    if not yes and not typer.confirm(f"write {len(text):,} bytes to {file}?"):
-        typer.echo("nothing was written")
+    say(*contents(records), "the first of them, whole:", text.splitlines()[1])
+    if not yes and not typer.confirm(visible(f"write {len(text):,} bytes to {file}?")):
+        say("nothing was written")
         return
     write_share(text, file)
-    typer.echo(f"written to {file}; `oomph import {file} --out FOLDER` reads it")
+    say(f"written to {file}; `oomph import {file} --out FOLDER` reads it")

@@ -7,6 +7,7 @@ import typer
 
 from oomph.cli.knob_options import takes_knobs
 from oomph.cli.named import CalibrationOption, GpuMemoryOption, GpuOption, LanguageOption
+from oomph.cli.output import say_text
 
 if TYPE_CHECKING:
     from oomph.programs.said import Said
@@ -50,4 +51,4 @@ def _explain(
         calibration=calibration,
         records=read_records(records or []),
     )
-    typer.echo(explain_text(topic, subject, lang), nl=False)
+    say_text(explain_text(topic, subject, lang), end="")

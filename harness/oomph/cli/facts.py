@@ -1,9 +1,10 @@
 """`oomph inspect` and `oomph gpus`: what is known of a model or a card before anything runs."""
 
-import json
 from typing import Annotated
 
 import typer
+
+from oomph.cli.output import say, say_json
 
 
 def register(app: typer.Typer) -> None:
@@ -29,10 +30,10 @@ def _inspect(
 
     spec = read_model(model)
     if as_json:
-        typer.echo(json.dumps(model_json(spec)))
+        say_json(model_json(spec))
         return
     for line in inspect_lines(spec):
-        typer.echo(line)
+        say(line)
     for table in (roles_table(spec), kv_cache_table(spec)):
         print_table(table)
 
@@ -55,9 +56,9 @@ def _gpus(
     found = (gpu(name),) if name else gpu_specs()
     if as_json:
         for spec in found:
-            typer.echo(json.dumps(asdict(spec)))
+            say_json(asdict(spec))
     elif name:
         for line in gpu_lines(found[0]):
-            typer.echo(line)
+            say(line)
     else:
         print_table(gpus_table(found))

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from oomph.cli.output import say
 from oomph.cli.phantom import PhantomOption
 from oomph.cli.report import print_remarks
+from oomph.files import write_file
 
 if TYPE_CHECKING:
     from oomph.analysis.first_card.day import Day
@@ -75,7 +77,7 @@ def _print_plan(day: "FirstDay", minutes: float) -> None:
     from oomph.cli.output import print_table
     from oomph.views.first_card import plan_table
 
-    typer.echo(f"{day.where}, into {day.folder}")
+    say(f"{day.where}, into {day.folder}")
     print_table(plan_table(day.visit.plan(), minutes=minutes))
 
 
@@ -87,12 +89,12 @@ def _run(day: "FirstDay") -> None:
     try:
         if n_lines := day.predict():
             where = day.folder / FILE
-            typer.echo(f"{n_lines} predictions are in {where}, before anything is measured")
+            say(f"{n_lines} predictions are in {where}, before anything is measured")
         for event in day.visit.run():
-            typer.echo(_line(event))
+            say(_line(event))
     except KeyboardInterrupt:
-        stopped = f"\nStopped; what was measured is in {day.folder}."
-        typer.echo(f"{stopped} The same command goes on from there.", err=True)
+        stopped = f"Stopped; what was measured is in {day.folder}."
+        say(f"{stopped} The same command goes on from there.", err=True)
         raise typer.Exit(130) from None
 
 
@@ -105,11 +107,9 @@ def _judge(day: "FirstDay", *, keeps: bool) -> None:
     _print_verdict(read.verdict)
     _keep_calibration(day, read.verdict, keeps=keeps)
     for path in keep_measured(read.verdict.records) if keeps else ():
-        typer.echo(f"measured runs kept in {path}; oomph estimate cites them for this card")
+        say(f"measured runs kept in {path}; oomph estimate cites them for this card")
     _write_page(read, day.folder)
-    typer.echo(
-        f"To give it to others without what names you: oomph export {day.folder} --share FILE"
-    )
+    say(f"To give it to others without what names you: oomph export {day.folder} --share FILE")
 
 
 def _write_page(day: "Day", folder: Path) -> None:
@@ -118,7 +118,7 @@ def _write_page(day: "Day", folder: Path) -> None:
 
     made = day_report(day)
     print_remarks(made)
-    typer.echo(f"The page: {write_pages(made, folder)}")
+    say(f"The page: {write_pages(made, folder)}")
 
 
 def _print_verdict(found: "DayVerdict") -> None:
@@ -129,7 +129,7 @@ def _print_verdict(found: "DayVerdict") -> None:
         if table.rows:
             print_table(table)
     for sentence in evidence(found):
-        typer.echo(f"- {sentence}")
+        say(f"- {sentence}")
 
 
 def _keep_calibration(day: "FirstDay", found: "DayVerdict", *, keeps: bool) -> None:
@@ -138,9 +138,9 @@ def _keep_calibration(day: "FirstDay", found: "DayVerdict", *, keeps: bool) -> N
     if found.fit is None:
         return
     text = calibration_json(found.fit, found.records)
-    (day.folder / "calibration.json").write_text(text, encoding="utf-8")
+    write_file(day.folder / "calibration.json", text)
     if keeps and day.bench.environment.backend == "cuda" and found.fit.health.is_healthy:
-        typer.echo(
+        say(
             f"calibration kept in {keep(text)}; oomph estimate uses it for this card and "
             "these families"
         )

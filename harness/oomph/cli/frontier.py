@@ -1,12 +1,12 @@
 """`oomph frontier`: the largest context that really runs, for each combination of knobs."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from oomph.cli.named import ProgramOption
+from oomph.cli.output import say, say_json, say_text
 from oomph.cli.phantom import PhantomOption
 from oomph.programs.said import DEFAULT_PROGRAM
 
@@ -57,7 +57,7 @@ def _frontier(
     said = Said(program=checked_program(program), knobs={"n_cpu_moe": n_cpu_moe})
     configs = combinations(values, said, read_model(model))
     besides = ("n_ctx", "type_k", "type_v", "n_devices", *axes)
-    typer.echo(asked_paragraph(said, configs[0], besides=besides), err=True)
+    say_text(asked_paragraph(said, configs[0], besides=besides), err=True)
     _find(model, configs, phantom, limit=limit, out=out, as_json=as_json)
 
 
@@ -78,9 +78,9 @@ def _find(
     found = []
     with open_bench(phantom) as bench:
         if bench.remark:
-            typer.echo(bench.remark, err=True)
+            say(bench.remark, err=True)
         for each in find_frontiers(model, configs, bench, limit=limit, out=out):
             found.append(each)
-            typer.echo(json.dumps(frontier_json(each)) if as_json else frontier_line(each))
+            say_json(frontier_json(each)) if as_json else say(frontier_line(each))
         if out is not None:
             write_frontiers(found, out, model=model, bench=bench)

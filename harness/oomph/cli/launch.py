@@ -7,6 +7,7 @@ import typer
 
 from oomph.cli.knob_options import takes_knobs
 from oomph.cli.named import CalibrationOption, GpuMemoryOption, GpuOption, ModelArgument
+from oomph.cli.output import say
 from oomph.cli.phantom import PhantomOption
 
 if TYPE_CHECKING:
@@ -65,10 +66,10 @@ def _tell(out: Path, launch: "Launch", files: "LaunchFiles") -> None:
     from oomph.views.launch.spelling import about
 
     for line in about(launch):
-        typer.echo(line)
-    typer.echo(f"written to {out}: {', '.join(files.texts)}")
+        say(line)
+    say(f"written to {out}: {', '.join(files.texts)}")
     for name, why in files.left_out.items():
-        typer.echo(f"left out: {name}: {why}")
+        say(f"left out: {name}: {why}")
 
 
 def _check(out: Path, launch: "Launch", *, server: Path | None, phantom: str | None) -> None:
@@ -82,8 +83,8 @@ def _check(out: Path, launch: "Launch", *, server: Path | None, phantom: str | N
     done = check(launch, out / SCRIPT, server=server, phantom=phantom)
     print_table(findings_table(done.findings))
     if done.answer is not None:
-        typer.echo(f"asked {done.question!r}, it answered {done.answer!r}")
+        say(f"asked {done.question!r}, it answered {done.answer!r}")
     where = f" on a phantom {phantom}, which computes nothing" if phantom else ""
-    typer.echo(f"tried with {done.program}{where}")
+    say(f"tried with {done.program}{where}")
     if not all(finding.holds for finding in done.findings):
         raise typer.Exit(1)

@@ -1,6 +1,5 @@
 """`oomph max-context`: what is my maximum? Over quantizations, experts and cache types."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,6 +7,7 @@ import typer
 
 from oomph.cli.knob_options import takes_knobs
 from oomph.cli.named import CalibrationOption, GpuMemoryOption, GpuOption, LanguageOption
+from oomph.cli.output import say_json, say_text
 
 if TYPE_CHECKING:
     from oomph.advise.max_context import ContextLimits
@@ -78,7 +78,7 @@ def _print_json(asked: "Asked", found: "list[ContextLimits]", lang: str) -> None
     furthest = positions(asked.estimator.model)
     asked_as = {"asked_as": asked_json(asked.said, asked.config)}
     for each in found:
-        typer.echo(json.dumps(context_limits_json(each, furthest) | asked_as))
+        say_json(context_limits_json(each, furthest) | asked_as)
 
 
 def _print(asked: "Asked", found: "list[ContextLimits]", lang: str) -> None:
@@ -89,6 +89,6 @@ def _print(asked: "Asked", found: "list[ContextLimits]", lang: str) -> None:
 
     spec, card = asked.estimator.model, asked.estimator.gpu
     name, n_cards = card.name if card else "the card", asked.config.n_devices
-    typer.echo(max_context_text(spec.name, name, positions(spec), found, lang, n_cards=n_cards))
-    typer.echo(asked_paragraph(asked.said, asked.config, lang, besides=_OWN))
+    say_text(max_context_text(spec.name, name, positions(spec), found, lang, n_cards=n_cards))
+    say_text(asked_paragraph(asked.said, asked.config, lang, besides=_OWN))
     print_table(max_context_table(spec.name, found, lang))

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from oomph.cli.output import say
+
 
 def synth(
     model: Annotated[
@@ -32,7 +34,7 @@ def synth(
     spec = read_model(model)
     path = write_synthetic(spec, out, weights="random" if random else "sparse", seed=seed)
     occupied = size(path.stat().st_blocks * 512)
-    typer.echo(
+    say(
         f"{path}: {len(spec.tensors)} tensors, {size(path.stat().st_size)}, {occupied} of it on "
         "disk"
     )

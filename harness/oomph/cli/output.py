@@ -1,15 +1,43 @@
-"""Tables on the way out: set by rich on a terminal, aligned plain text in a pipe or a file.
+"""The one way to the terminal: what a command says goes through here and is made inert.
 
-Stands apart from the commands so that none of them decides how wide a terminal is; a pipe gets
-every cell in full.
+On a terminal tables are set by rich and a bar shows how far it is; a pipe or a file gets aligned
+plain text, every cell in full. A test holds that no other module prints.
 """
 
+import json
 import sys
-from collections.abc import Sequence
+import traceback
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
 
 import typer
 
+from oomph.foreign_text import visible, without_password
 from oomph.views.table import Table, render_rich, trim
+
+
+def say(*lines: object, err: bool = False) -> None:
+    """Print each of `lines` on a line of its own. A line break inside one is foreign, and shown."""
+    for line in lines:
+        typer.echo(visible(without_password(str(line))), err=err)
+
+
+def tell(line: str) -> None:
+    """Say how far a command is, on standard error."""
+    say(f"oomph: {line}", err=True)
+
+
+def say_text(text: str, *, err: bool = False, end: str = "\n") -> None:
+    """Print a text of several lines: line breaks and tabs in it are meant."""
+    typer.echo(visible(without_password(text), keep="\n\t") + end, nl=False, err=err)
+
+
+def say_json(value: Any, *, indent: int | None = None) -> None:
+    """Print a value as JSON, in ASCII: what does not print is escaped, as JSON does it."""
+    typer.echo(json.dumps(value, indent=indent))
 
 
 def print_table(table: Table) -> None:
@@ -19,17 +47,18 @@ def print_table(table: Table) -> None:
 
         Console().print(render_rich(table))
     else:
-        typer.echo(render_plain(table))
+        say_text(render_plain(table))
 
 
 def render_plain(table: Table) -> str:
     """Caption, columns and rows as aligned text, numbers flush right, without the columns that say
     nothing."""
     shown = trim(table)
-    cells = [shown.columns, *(tuple(_printable(cell.text) for cell in row) for row in shown.rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(shown.columns))]
-    right = [shown.is_numeric(column) for column in range(len(shown.columns))]
-    return "\n".join([shown.caption, *(_line(row, widths, right) for row in cells), ""])
+    heads = tuple(visible(name) for name in shown.columns)
+    cells = [heads, *(tuple(visible(cell.text) for cell in row) for row in shown.rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(heads))]
+    right = [shown.is_numeric(column) for column in range(len(heads))]
+    return "\n".join([visible(shown.caption), *(_line(row, widths, right) for row in cells), ""])
 
 
 def _line(row: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
@@ -40,6 +69,61 @@ def _line(row: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> s
     return "  ".join(padded).rstrip()
 
 
-def _printable(text: str) -> str:
-    """Untrusted text without control characters, which could move a terminal's cursor."""
-    return "".join(letter if letter.isprintable() else "�" for letter in text)
+class ProgressLines:
+    """Lines under a bar, which only a terminal shows."""
+
+    def __init__(self, console: Any, progress: Any, task: Any) -> None:
+        self._console, self._progress, self._task = console, progress, task
+
+    def say(self, line: str) -> None:
+        """Print a line over the bar."""
+        shown = visible(without_password(line))
+        self._console.print(shown, markup=False, soft_wrap=True, emoji=False)
+
+    def reach(self, done: int) -> None:
+        """Move the bar."""
+        self._progress.update(self._task, completed=done)
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[ProgressLines]:
+    """A bar for `total` of `what` until the block ends."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as TimeColumn
+
+    console = Console(file=sys.stdout, highlight=False)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        yield ProgressLines(console, bar, bar.add_task(what, total=total))
+
+
+def guard() -> None:
+    """Let Python's own warnings and the traceback of a bug come this way too, and let no character
+    be one that the terminal's encoding lacks."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+    warnings.showwarning = _warn
+    sys.excepthook = _tell_bug
+
+
+def _warn(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: object = None,
+    line: str | None = None,
+) -> None:
+    say(f"oomph: {category.__name__}: {message} ({filename}:{lineno})", err=True)
+
+
+def _tell_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    say_text("".join(traceback.format_exception(kind, error, trace)), err=True, end="")

@@ -5,6 +5,8 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from oomph.cli.output import say
+
 PhantomOption: TypeAlias = Annotated[
     str | None,
     typer.Option(
@@ -36,9 +38,9 @@ def _setup(
     from oomph.phantom.build import libraries
 
     installed, how = take_backend(backend)
-    typer.echo(
+    say(
         f"{how} the CUDA backend of {installed.source} (ggml {installed.ggml_version}): "
         f"{installed.path}"
     )
-    typer.echo(f"compiled the phantom card: {libraries().cuda.parent}")
-    typer.echo("ready: add --phantom 'RTX 5090' to oomph sweep, frontier or doctor")
+    say(f"compiled the phantom card: {libraries().cuda.parent}")
+    say("ready: add --phantom 'RTX 5090' to oomph sweep, frontier or doctor")

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from oomph.cli.output import say, say_text
 from oomph.cli.phantom import PhantomOption
 
 Folder = Annotated[Path, typer.Argument(help="A results folder.")]
@@ -26,7 +27,7 @@ def schema() -> None:
     """Print the format of records, field by field with units (docs/records.md)."""
     from oomph.records.describe import render_schema
 
-    typer.echo(render_schema(), nl=False)
+    say_text(render_schema(), end="")
 
 
 def export(
@@ -39,7 +40,7 @@ def export(
 
     frame = Store(folder).to_pandas()
     write_frame(frame, to)
-    typer.echo(f"{to}: {len(frame)} rows")
+    say(f"{to}: {len(frame)} rows")
 
 
 def merge(
@@ -53,7 +54,7 @@ def merge(
     from oomph.records.store import Store
 
     n_new = merge_stores([Store(folder) for folder in folders], Store(out))
-    typer.echo(f"{out}: {n_new} new records")
+    say(f"{out}: {n_new} new records")
 
 
 def rerun(

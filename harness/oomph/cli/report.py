@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from oomph.cli.output import say, tell
+
 if TYPE_CHECKING:
     from oomph.views.report import Report
 
@@ -49,10 +51,10 @@ def report(
     from oomph.views.report import write_pages
     from oomph.views.reporting import report_of
 
-    made = report_of(folders, model=model, calibrate=calibrate, language=lang)
+    made = report_of(folders, model=model, calibrate=calibrate, language=lang, tell=tell)
     print_remarks(made)
     page = write_pages(made, out or folders[0], png=png, scripts=scripts)
-    typer.echo(page)
+    say(page)
     if open_page:
         webbrowser.open(page.resolve().as_uri())
 
@@ -60,4 +62,4 @@ def report(
 def print_remarks(made: "Report") -> None:
     """What the report lacks, and why, on standard error."""
     for remark in made.remarks:
-        typer.echo(f"oomph: {remark}", err=True)
+        say(f"oomph: {remark}", err=True)

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from oomph.cli.output import say
+
 
 def register(app: typer.Typer) -> None:
     """Add `setup` and its commands to the command line."""
@@ -40,15 +42,15 @@ def _cuda(
 
     _refuse_several(backend, build=build, off=off)
     if off:
-        typer.echo(
+        say(
             "llama.cpp is for the CPU again"
             if plugin.forget()
             else "llama.cpp was for the CPU already"
         )
         return
-    lines = build_with_cuda(typer.echo) if build else set_up_cuda(backend, typer.echo)
+    lines = build_with_cuda(say) if build else set_up_cuda(backend, say)
     for line in lines:
-        typer.echo(line)
+        say(line)
 
 
 def _refuse_several(backend: Path | None, *, build: bool, off: bool) -> None:

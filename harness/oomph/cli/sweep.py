@@ -1,7 +1,5 @@
 """`oomph sweep`: measure what a sweep file asks for, point by point, and say how far it is."""
 
-import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,12 +7,11 @@ import typer
 
 from oomph.calibrate.sweep_runner import Cluster, Where, open_runner
 from oomph.cli.knob_options import takes_knobs
+from oomph.cli.output import progress, say
 from oomph.cli.phantom import PhantomOption
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from rich.progress import Progress
 
     from oomph.measure.runner import Runner
     from oomph.measure.sweep import Sweep
@@ -116,7 +113,7 @@ def run_sweep(
 
     store = Store(out)
     with open_runner(loaded, store, executor, cluster or Cluster(), **how) as (runner, chosen):
-        typer.echo("\n".join(opening_lines(runner, loaded, out, chosen.in_words)))
+        say(*opening_lines(runner, loaded, out, chosen.in_words))
         _measure(runner, loaded, store, names_cards=chosen.names_cards)
 
 
@@ -126,14 +123,14 @@ def _measure(runner: "Runner", loaded: "Sweep", store: "Store", *, names_cards: 
     try:
         n_measured = follow(runner.run(loaded), store, n_pending, names_cards=names_cards)
     except KeyboardInterrupt:
-        typer.echo(
-            f"\nStopped; every finished point is in {store.path}. The same command goes on "
+        say(
+            f"Stopped; every finished point is in {store.path}. The same command goes on "
             "from there.",
             err=True,
         )
         raise typer.Exit(130) from None
     if n_measured < n_pending:
-        typer.echo(
+        say(
             f"The sweep's time is up with {n_pending - n_measured} points left; the same command "
             "goes on."
         )
@@ -149,33 +146,17 @@ def follow(
     """
     from oomph.views.timings import time_in_words
 
-    count, done, progress = 0, list["Record"](), _progress()
-    show = partial(progress.console.print, markup=False, soft_wrap=True)
-    with progress:
-        task = progress.add_task("points", total=n_pending)
+    done: list[Record] = []
+    count = 0
+    with progress("points", n_pending) as bar:
         for count, record, lines in _lines(records, store, n_pending, names_cards=names_cards):
-            show("\n".join(lines))
-            progress.update(task, completed=count)
+            for line in lines:
+                bar.say(line)
+            bar.reach(count)
             done.append(record)
     if any(record.wall_ns for record in done):
-        show(f"The points took {time_in_words(done)}")
+        say(f"The points took {time_in_words(done)}")
     return count
-
-
-def _progress() -> "Progress":
-    """A bar with what is done and what is left, on a terminal only."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    console, text = Console(file=sys.stdout, highlight=False), TextColumn("{task.description}")
-    columns = (text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, disable=not console.is_terminal)
 
 
 def _lines(

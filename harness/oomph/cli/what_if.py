@@ -8,6 +8,7 @@ import typer
 
 from oomph.cli.knob_options import takes_knobs
 from oomph.cli.named import CalibrationOption, GpuOption, ModelArgument
+from oomph.cli.output import say
 
 if TYPE_CHECKING:
     from oomph.programs.said import Said
@@ -34,6 +35,6 @@ def what_if(
     from oomph.views.what_if_page import write_what_if
 
     path = write_what_if(model, gpu, out, said=said, calibration=calibration)
-    typer.echo(path)
+    say(path)
     if open_page:
         webbrowser.open(path.resolve().as_uri())

@@ -21,6 +21,7 @@ from typing import Final
 from oomph.cuda.elf import read_elf
 from oomph.cuda.interface import differences, missing_symbols, read_interface
 from oomph.errors import ToolchainError
+from oomph.files import write_file
 from oomph.paths import cache_folder
 
 PACKAGE: Final = "@node-llama-cpp/linux-x64-cuda@3.22.1"
@@ -121,7 +122,7 @@ def install_library(library: Path, *, source: str | None = None) -> CudaBackend:
         fresh = folder / f"{name}.new"
         shutil.copyfile(original, fresh)
         fresh.replace(folder / name)
-    (folder / "origin.txt").write_text(f"{given.ggml_version}\n{given.source}\n")
+    write_file(folder / "origin.txt", f"{given.ggml_version}\n{given.source}\n")
     return installed_backend()
 
 

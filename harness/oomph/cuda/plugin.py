@@ -48,6 +48,7 @@ from oomph.cuda.nvidia import (
     find_libraries,
 )
 from oomph.errors import ToolchainError
+from oomph.files import write_files
 from oomph.paths import cache_folder
 
 SETUP: Final = "run `oomph setup cuda`"
@@ -194,11 +195,8 @@ def _write_choice(
             for each in libraries
         ],
     }
-    path = _choice_path(llama_cpp)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(f".{os.getpid()}")
-    fresh.write_text(json.dumps(told, indent=1) + "\n")
-    fresh.replace(path)
+    text = json.dumps(told, indent=1) + "\n"
+    write_files({_choice_path(llama_cpp): text}, otherwise="set OOMPH_CACHE to another folder")
 
 
 def _laid_out(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from oomph.config import RunConfig
+from oomph.foreign_text import visible
 from oomph.units import count, gib, likely, rate
 
 Refused = Literal["sequences", "quantized_v", "latent_types", "experts"]
@@ -126,7 +127,7 @@ class Prediction:
     def _repr_html_(self) -> str:
         """The answer in a notebook: a table in GiB, a row per component, a column per device."""
         devices = self.memory.devices
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in devices)
+        head = "".join(f"<th>{html.escape(visible(name))}</th>" for name in devices)
         rows = [
             (label, [getattr(memory, name) for memory in devices.values()])
             for name, label in COMPONENTS.items()
@@ -137,7 +138,9 @@ class Prediction:
         body = "".join(
             f"<tr><th>{label}</th>{row}</tr>" for (label, _), row in zip(rows, cells, strict=True)
         )
-        said = "<br>".join(html.escape(line) for line in (self._title(), *self._sentences()))
+        said = "<br>".join(
+            html.escape(visible(line)) for line in (self._title(), *self._sentences())
+        )
         return f"<table><caption>{said}</caption><tr><th></th>{head}</tr>{body}</table>"
 
     def _title(self) -> str:

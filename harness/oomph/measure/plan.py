@@ -22,6 +22,7 @@ from oomph.measure.sweep import Point, Sweep
 from oomph.measure.texts import Texts, check_size, read_texts, reference_path, references_folder
 from oomph.models.demo import demo_model
 from oomph.models.download import download_model
+from oomph.paths import expanded
 from oomph.records.environment import physical_cores
 from oomph.records.heading import Tried
 from oomph.records.schema import Environment, ModelIdentity
@@ -199,7 +200,7 @@ def _model_path(sweep: Sweep, reference: str, *, is_given: bool) -> Path:
     if is_remote(reference):
         return download_model(reference)
     base = sweep.path.parent if sweep.path and not is_given else Path()
-    return (base / Path(reference).expanduser()).resolve()
+    return (base / expanded(reference)).resolve()
 
 
 def identify(path: Path) -> ModelIdentity:

@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import tempfile
 import time
 import urllib.request
@@ -20,6 +19,8 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from typing import IO, Any, Final
+
+import psutil
 
 from oomph.errors import ToolchainError
 from oomph.measure.executors import QUIET
@@ -109,17 +110,17 @@ def built_server() -> Path | None:
 
 
 class Server:
-    """A command that becomes a llama-server on a free port; `url` is where it listens. It ends with
-    this process."""
+    """A command that becomes a llama-server on a port of this machine alone, which the kernel
+    chooses as it binds; `url` is where it listens, empty until it does. It ends with this
+    process."""
 
     def __init__(
         self, command: Sequence[str | Path], *, environment: Mapping[str, str], log: IO[bytes]
     ) -> None:
-        port = _free_port()
-        self.url = f"http://{HOST}:{port}"
+        self.url = ""
         self._log_path, self._started = Path(log.name), time.monotonic()
         self._process = Process(
-            [*command, "--host", HOST, "--port", str(port), *TELLING],
+            [*command, "--host", HOST, "--port", "0", *TELLING],
             environment=QUIET | dict(environment),
             log=log,
         )
@@ -138,9 +139,21 @@ class Server:
         `timeout_s`."""
         while time.monotonic() - self._started < timeout_s and not self.has_ended(POLL_S):
             with contextlib.suppress(*_NO_REPLY):
-                if self.get("/health", timeout_s=1.0)["status"] == "ok":
+                self.url = self.url or self._address()
+                if self.url and self.get("/health", timeout_s=1.0)["status"] == "ok":
                     return time.monotonic() - self._started
         return None
+
+    def _address(self) -> str:
+        """Where the process listens, or the first of what it has started that does: by the sockets
+        that they hold, so that no other server on this machine is taken for it."""
+        with contextlib.suppress(psutil.Error):
+            first = psutil.Process(self.pid)
+            for process in (first, *first.children(recursive=True)):
+                for held in process.net_connections("tcp4"):
+                    if held.status == psutil.CONN_LISTEN and held.laddr.ip == HOST:
+                        return f"http://{HOST}:{held.laddr.port}"
+        return ""
 
     def get(self, path: str, *, timeout_s: float = 10.0) -> Any:
         """The JSON at `path`; OSError and its like where there is none."""
@@ -233,9 +246,3 @@ def phantom_arguments(n_cards: int) -> list[str]:
     such by direct I/O, where mmap would touch each page of it.
     """
     return ["--device", ",".join(f"CUDA{index}" for index in range(n_cards)), "--load-mode", "dio"]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from oomph.errors import ConfigError, StoreError
+from oomph.errors import ConfigError
+from oomph.files import write_files
 from oomph.measure.sweep import Sweep
 from oomph.models.sparse import model_path
 from oomph.units import read_counts
@@ -99,8 +100,12 @@ def _depths(text: str | None) -> list[int | str]:
 
 
 def _toml(value: Any) -> str:
-    """A string, number, boolean or list as TOML, which spells them as JSON does."""
-    return json.dumps(list(value) if isinstance(value, tuple) else value)
+    """A string, number, boolean or list as TOML, which spells them as JSON does, but for characters
+    beyond 16 bits; ConfigError for a name that is no UTF-8, which TOML cannot hold."""
+    text = json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
+    if any("\ud800" <= each <= "\udfff" for each in text):
+        raise ConfigError(f"{value!r} is no UTF-8, which a sweep file has to be; rename it")
+    return "".join(each if each.isprintable() else f"\\U{ord(each):08x}" for each in text)
 
 
 def _place(out: Path, content: str) -> Path:
@@ -115,10 +120,4 @@ def _place(out: Path, content: str) -> Path:
 
 def _keep(content: str, out: Path) -> None:
     path = _place(out, content)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        path.write_text(content, encoding="utf-8")
-    except OSError as error:
-        raise StoreError(
-            f"{path} cannot be written ({error.strerror}); name another folder with --out"
-        ) from None
+    write_files({path: content}, otherwise="name another folder with --out")

@@ -11,7 +11,7 @@ from pathlib import Path
 from oomph.architectures.source import read_model
 from oomph.architectures.spec import ModelSpec
 from oomph.models.synth import write_synthetic
-from oomph.paths import cache_folder
+from oomph.paths import cache_folder, expanded
 
 
 def model_path(reference: str) -> Path:
@@ -20,7 +20,7 @@ def model_path(reference: str) -> Path:
 
     Raises what `oomph.architectures.source.read_model` raises.
     """
-    path = Path(reference).expanduser()
+    path = expanded(reference)
     if path.is_file() and path.suffix == ".gguf":
         return path
     return sparse_file(read_model(reference))

@@ -9,7 +9,6 @@ experts, because llama.cpp normalises the weights of the chosen experts to sum 1
 norm_w). That factor is a power of two, so the product is exact in f16.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 import gguf
 from oomph.architectures.spec import ModelSpec, spec_from_gguf
 from oomph.errors import ModelFileError
+from oomph.files import replacing
 from oomph.gguf.header import GGUFFile, TensorInfo, read_gguf
 
 ROUTER_SCALE: Final = 1e-3
@@ -46,7 +46,8 @@ def split_experts(
     experts, all active.
 
     Raises ModelFileError, naming key or tensor, for a file that is not a dense llama-architecture
-    model or whose types or widths cannot be cut; `target` appears complete or not at all.
+    model or whose types or widths cannot be cut; StoreError where it cannot be written. `target`
+    appears complete or not at all.
     """
     source, target = Path(source), Path(target)
     file = read_gguf(source)
@@ -55,24 +56,16 @@ def split_experts(
     for layer in range(spec.n_layer):
         _check_layer(spec, layer, n_expert)
     reader = gguf.GGUFReader(source)
-    partial = target.with_name(f".{target.name}.{os.getpid()}")
-    writer = gguf.GGUFWriter(partial, spec.arch)
-    _add_metadata(writer, reader, spec, n_expert=n_expert, name=name)
-    for tensor in reader.tensors:
-        for new_name, array, quant in _split_tensor(tensor, n_expert):
-            writer.add_tensor(new_name, array, raw_dtype=quant)
-    try:
+    with replacing(target) as part:
+        writer = gguf.GGUFWriter(part, spec.arch)
+        _add_metadata(writer, reader, spec, n_expert=n_expert, name=name)
+        for tensor in reader.tensors:
+            for new_name, array, quant in _split_tensor(tensor, n_expert):
+                writer.add_tensor(new_name, array, raw_dtype=quant)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
         writer.close()
-        partial.replace(target)
-    except OSError as error:
-        raise ModelFileError(
-            f"{target} cannot be written ({error.strerror}); name another path"
-        ) from None
-    finally:
-        partial.unlink(missing_ok=True)
     return target
 
 

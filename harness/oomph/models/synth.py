@@ -19,6 +19,7 @@ import numpy as np
 import gguf
 from oomph.architectures.spec import ModelSpec
 from oomph.errors import ConfigError, ModelFileError
+from oomph.files import replacing
 from oomph.gguf.ggml_types import QUANTS
 from oomph.gguf.header import SkippedArray, TensorInfo, Value
 from oomph.models.random_weights import random_chunks
@@ -51,9 +52,9 @@ def write_synthetic(
     path.
 
     `weights="random"` fills the data, in bounded memory and the same for the same `seed`; "sparse"
-    leaves a hole that reads as zeros. ModelFileError where the file cannot be written or the disk
-    has no room for it, ConfigError for types that GGUF does not have or that random weights cannot
-    be made in; `path` appears complete or not at all.
+    leaves a hole that reads as zeros. StoreError where the file cannot be written, ModelFileError
+    where the disk has no room for it, ConfigError for types that GGUF does not have or that random
+    weights cannot be made in; `path` appears complete or not at all.
     """
     path = Path(path)
     if foreign := sorted({tensor.quant.name for tensor in spec.tensors.values()} - set(QUANTS)):
@@ -61,19 +62,11 @@ def write_synthetic(
             f"{spec.source}: GGUF has no {foreign[0]} weights; take one of llama.cpp's "
             "quantizations"
         )
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with replacing(path) as part:
         if weights == "random":
             _check_room(spec, path)
-        _write_header(spec, partial)
-        _write_data(spec, partial, random=weights == "random", seed=seed)
-        partial.replace(path)
-    except OSError as error:
-        raise ModelFileError(
-            f"{path} cannot be written ({error.strerror}); name another path"
-        ) from None
-    finally:
-        partial.unlink(missing_ok=True)
+        _write_header(spec, part)
+        _write_data(spec, part, random=weights == "random", seed=seed)
     return path
 
 

@@ -17,6 +17,8 @@ from typing import Any, Final
 
 from oomph.config import FLASH_ATTN, KNOBS
 from oomph.errors import StoreError
+from oomph.files import write_file
+from oomph.foreign_text import spreadsheet_cell
 from oomph.knob import Knob
 from oomph.records.schema import Record, Timing
 
@@ -159,16 +161,12 @@ def write_rows(rows: Sequence[Row], path: Path) -> None:
         if path.suffix in (".sqlite", ".db"):
             _write_sqlite(rows, path)
         elif path.suffix in _TEXTS:
-            path.write_text(_TEXTS[path.suffix](rows), encoding="utf-8")
+            write_file(path, _TEXTS[path.suffix](rows), otherwise="name another path with --out")
         else:
             raise StoreError(
                 f"{path} has no suffix that says its layout; end it in .json, .jsonl, .csv or "
                 ".sqlite"
             )
-    except OSError as error:
-        raise StoreError(
-            f"{path} cannot be written ({error.strerror}); name another path with --out"
-        ) from None
     except sqlite3.Error as error:
         raise StoreError(
             f"{path} takes no rows of llama-bench ({error}); name another file with --out"
@@ -184,7 +182,7 @@ def _render_csv(rows: Sequence[Row]) -> str:
     columns, text = _columns(rows), io.StringIO()
     writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n")
     text.write(",".join(columns) + "\n")
-    writer.writerows([_plain(row[column]) for column in columns] for row in rows)
+    writer.writerows([_csv_value(row[column]) for column in columns] for row in rows)
     return text.getvalue()
 
 
@@ -218,6 +216,10 @@ def _write_sqlite(rows: Sequence[Row], path: Path) -> None:
 
 def _columns(rows: Sequence[Row]) -> list[str]:
     return [column for column in rows[0] if column not in SAMPLES]
+
+
+def _csv_value(value: Any) -> Any:
+    return spreadsheet_cell(value) if isinstance(value, str) else _plain(value)
 
 
 def _plain(value: Any) -> Any:

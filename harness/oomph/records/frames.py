@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from oomph.errors import StoreError
 from oomph.estimate.prediction import COMPONENTS, Prediction
 from oomph.extras import pip_install
+from oomph.files import replacing, write_file
+from oomph.foreign_text import spreadsheet_cell
 from oomph.records.disturbance import quiet_samples, remarks
 from oomph.records.perplexity import perplexity
 from oomph.records.schema import Record, Timing
@@ -76,9 +78,10 @@ def write_frame(frame: "pandas.DataFrame", path: Path) -> None:
     missing pyarrow."""
     try:
         if path.suffix == ".csv":
-            frame.to_csv(path, index=False)
+            write_file(path, _inert_texts(frame).to_csv(index=False))
         elif path.suffix == ".parquet":
-            frame.to_parquet(path, index=False)
+            with replacing(path) as part:
+                frame.to_parquet(part, index=False)
         else:
             raise StoreError(
                 f"{path} has no suffix that says its format; end it in .csv or .parquet"
@@ -87,10 +90,11 @@ def write_frame(frame: "pandas.DataFrame", path: Path) -> None:
         raise StoreError(
             f"Parquet needs pyarrow; `{pip_install('pyarrow')}`, or write .csv"
         ) from None
-    except OSError as error:
-        raise StoreError(
-            f"{path} cannot be written ({error.strerror}); choose another place"
-        ) from None
+
+
+def _inert_texts(frame: "pandas.DataFrame") -> "pandas.DataFrame":
+    """The table for a CSV file, which many open with a spreadsheet: no text of it is a formula."""
+    return frame.map(lambda cell: spreadsheet_cell(cell) if isinstance(cell, str) else cell)
 
 
 def _rows(record: Record, predicted: list[Compared]) -> Iterator[dict[str, Any]]:

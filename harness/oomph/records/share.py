@@ -14,6 +14,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from oomph.errors import StoreError
+from oomph.files import write_file
 from oomph.records.harmless import scrub
 from oomph.records.schema import SCHEMA_VERSION, Record
 from oomph.records.store import read_records
@@ -128,9 +129,4 @@ def shareable(folder: Path) -> list[Record]:
 
 def write_share(text: str, file: Path) -> None:
     """Write what `render_share` gives; StoreError where it cannot be."""
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise StoreError(
-            f"{file} cannot be written ({error.strerror}); name another path with --share"
-        ) from None
+    write_file(file, text, otherwise="name another path with --share")

@@ -273,16 +273,18 @@ else:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def read_records(folders: Iterable[Path | str]) -> list[Record]:
-    """The records of all folders; StoreError names a folder that has none. stderr says how far it
-    is, of many."""
+def read_records(
+    folders: Iterable[Path | str], *, tell: Callable[[str], None] | None = None
+) -> list[Record]:
+    """The records of all folders; StoreError names a folder that has none. `tell` is told how far
+    it is, of many."""
     records: list[Record] = []
     for folder in folders:
         found = []
         for record in Store(folder).records():
             found.append(record)
-            if len(found) % MANY == 0:
-                print(f"oomph: {len(found):,} records of {folder} are read", file=sys.stderr)
+            if tell and len(found) % MANY == 0:
+                tell(f"{len(found):,} records of {folder} are read")
         if not found:
             raise StoreError(
                 f"{folder} has no records; name a folder that `oomph sweep --out` has written"

@@ -15,7 +15,8 @@ from oomph.analysis.claims import (
     judge_rule,
 )
 from oomph.config import RunConfig
-from oomph.views.table import Cell, Table, number, render_markdown
+from oomph.files import write_file
+from oomph.views.table import Cell, Table, escape_markdown, number, render_markdown
 
 
 def claims_table(card: str, rows: Iterable[tuple[Claim, ClaimRun, ClaimVerdict]]) -> Table:
@@ -126,10 +127,12 @@ def judged_claims(
 def write_claims(claims: ClaimsFile, judged: Judged, folder: Path) -> Path:
     """Write the folder's claims.md; its path."""
     page = [
-        f"# {claims.name}: claims and measurements",
-        "\n".join(f"- {sentence}" for sentence in judged.sentences),
+        f"# {escape_markdown(claims.name)}: claims and measurements",
+        "\n".join(f"- {escape_markdown(sentence)}" for sentence in judged.sentences),
     ]
-    page += [f"## {table.caption}\n\n{render_markdown(table).strip()}" for table in judged.tables]
+    page += [
+        f"## {escape_markdown(table.caption)}\n\n{render_markdown(table).strip()}"
+        for table in judged.tables
+    ]
     path = folder / "claims.md"
-    path.write_text("\n\n".join(page) + "\n", encoding="utf-8")
-    return path
+    return write_file(path, "\n\n".join(page) + "\n", otherwise="name another folder with --out")

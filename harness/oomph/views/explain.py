@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from markupsafe import Markup
+
 from oomph.advise.context_tiers import Tier, context_tiers
 from oomph.advise.explanations import (
     Explanation,
@@ -310,8 +312,8 @@ def _prefill(row: Explanation) -> str:
     return rate(row.speeds.full.prefill_tokens_per_s) if row.speeds else NOT_MEASURED
 
 
-def _columns(rows: Iterable[Sequence[str]], language: str) -> str:
-    """Aligned lines that stay as they are: the first row is the columns' names."""
+def _columns(rows: Iterable[Sequence[str]], language: str) -> Markup:
+    """Aligned lines of our own figures, which stay as they are; the columns' names come first."""
     header, *body = rows
     cells = [tuple(header), *(tuple(respell(cell, language) for cell in row) for row in body)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
@@ -319,4 +321,4 @@ def _columns(rows: Iterable[Sequence[str]], language: str) -> str:
         "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
         for row in cells
     )
-    return "\n".join(f"    {line}" for line in lines)
+    return Markup("\n".join(f"    {line}" for line in lines))

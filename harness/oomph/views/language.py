@@ -11,8 +11,10 @@ from functools import cache
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from oomph.errors import ConfigError
+from oomph.foreign_text import visible
 from oomph.units import count, gib, mib, rate, share, size, wait
 
 LANGUAGES: Final = ("en", "ru")
@@ -94,17 +96,24 @@ def plural(n: int, *forms: str) -> str:
 
 @cache
 def _environment(language: str) -> Environment:
-    environment = Environment(  # plain text for a terminal: there is nothing to escape
+    environment = Environment(  # plain text: `_one_line` stands where a page escapes
         loader=PackageLoader("oomph.views", f"texts/{language}"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        autoescape=False,
+        autoescape=True,
+        finalize=_one_line,
     )
     environment.filters |= {"plural": plural, "card": _card}
     for name, to_text in _FILTERS.items():
         environment.filters[name] = _respelled(to_text, language)
     return environment
+
+
+def _one_line(value: Any) -> Any:
+    """What a template puts in is part of a line: a line break in it is foreign. What a template's
+    own macro gives is no `str` only, but marked as done."""
+    return value if hasattr(value, "__html__") else Markup(visible(str(value)))
 
 
 def _card(name: str) -> str:

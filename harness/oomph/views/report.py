@@ -16,12 +16,14 @@ from urllib.parse import quote
 
 from oomph.errors import StoreError
 from oomph.estimate.prediction import Prediction
+from oomph.files import write_files
+from oomph.foreign_text import visible
 from oomph.records.grouping import model_key
 from oomph.records.summary import RecordSummary, by_subject
 from oomph.units import size
 from oomph.views.figures import Material, Picture
 from oomph.views.sections import Chapter, Section, build_chapter
-from oomph.views.style import draw_svg, inline_svg, write_figure
+from oomph.views.style import draw_svg, inline_svg, render_figure
 from oomph.views.table import escape_markdown, render_markdown
 from oomph.views.what_if import WhatIf, shared_facts
 from oomph.views.what_if_page import (
@@ -223,9 +225,7 @@ def _section_markdown(section: Section, chapter: int, figures: str) -> list[str]
         parts += _picture_markdown(picture, f"{figures}/{_file_name(chapter, picture.name)}")
     parts += [render_markdown(table).rstrip() for table in section.tables]
     if section.commands:
-        parts.append(
-            "\n".join("    " + re.sub(r"[\r\n]+", " ", command) for command in section.commands)
-        )
+        parts.append("\n".join("    " + visible(command) for command in section.commands))
     return parts
 
 
@@ -244,41 +244,42 @@ def _file_name(chapter: int, name: str) -> str:
     return f"{name}.svg" if chapter == 0 else f"{chapter + 1}-{name}.svg"
 
 
-def _shared_script(scripts: Path, folder: Path) -> str:
-    """The script's address as the page in `folder` sees it; written where it is not there. Its name
-    has its hash, so that older pages keep theirs."""
+def _shared_script(scripts: Path) -> dict[Path, str]:
+    """The what-if's script and where it lies; its name has its hash, so that older pages keep
+    theirs."""
     script = what_if_script()
-    path = scripts / f"what-if-{hashlib.sha256(script.encode()).hexdigest()[:8]}.js"
-    if not path.exists():
-        scripts.mkdir(parents=True, exist_ok=True)
-        path.write_text(script, encoding="utf-8")
-    return quote(Path(os.path.relpath(path, folder)).as_posix())
+    name = f"what-if-{hashlib.sha256(script.encode()).hexdigest()[:8]}.js"
+    return {scripts / name: script}
 
 
 def write_pages(
     report: Report, folder: Path, *, png: bool = False, scripts: Path | None = None
 ) -> Path:
-    """Write `report.html`, `report.md` and `figures/*.svg` (with `png` also `*.png`) into `folder`;
-    the page's path.
+    """Write `report.html`, `report.md` and `figures/*.svg` (with `png` also `*.png`) into `folder`,
+    all of them or none; the page's path.
 
     `scripts` is a folder for the what-if's script, once for all pages that are published together;
-    None puts it into the page. StoreError where a folder cannot be written.
+    None puts it into the page. StoreError where a folder cannot be written: what was there is
+    untouched.
     """
     page = folder / "report.html"
-    try:
-        (folder / "figures").mkdir(parents=True, exist_ok=True)
-        (folder / "report.md").write_text(render_report_markdown(report), encoding="utf-8")
-        shared = _shared_script(scripts, folder) if scripts and any(report.what_ifs) else None
-        drawings = draw_figures(report)
-        html = render_html(report, shared_script=shared, drawings=drawings)
-        page.write_text(html, encoding="utf-8")
-        for (number, name), svg in drawings.items():
-            (folder / "figures" / _file_name(number, name)).write_text(svg, encoding="utf-8")
-    except OSError as error:
-        raise StoreError(
-            f"{folder} cannot be written ({error.strerror}); name another folder with --out"
-        ) from None
-    for number, picture in _pictures(report) if png else ():
-        path = folder / "figures" / _file_name(number, picture.name)
-        write_figure(picture.figure, path.with_suffix(".png"))
+    script = _shared_script(scripts) if scripts and any(report.what_ifs) else {}
+    shared = next((quote(Path(os.path.relpath(path, folder)).as_posix()) for path in script), None)
+    drawings = draw_figures(report)
+    write_files(
+        {path: text for path, text in script.items() if not path.exists()}
+        | {folder / "report.md": render_report_markdown(report)}
+        | {folder / "figures" / _file_name(*place): svg for place, svg in drawings.items()}
+        | (_png_files(report, folder / "figures") if png else {})
+        | {page: render_html(report, shared_script=shared, drawings=drawings)},
+        otherwise="name another folder with --out",
+    )
     return page
+
+
+def _png_files(report: Report, folder: Path) -> dict[Path, bytes]:
+    files = {}
+    for number, picture in _pictures(report):
+        path = folder / _file_name(number, picture.name)
+        files[path.with_suffix(".png")] = render_figure(picture.figure, path.stem, ".png")
+    return files

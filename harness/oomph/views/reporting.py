@@ -1,6 +1,5 @@
 """From results folders to a report: what was measured, beside what is predicted of it."""
 
-import sys
 import warnings
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
@@ -54,13 +53,20 @@ def report_of(
     model: str | None = None,
     calibrate: bool = False,
     language: str = "en",
+    tell: Callable[[str], None] | None = None,
 ) -> Report:
-    """The report of results folders, or of one that holds a card's first day; as `write_report`."""
+    """The report of results folders, or of one that holds a card's first day; as `write_report`.
+    `tell` is told how far it is, of many records."""
     places = [Path(folder) for folder in folders]
     if len(places) == 1 and is_day(places[0]):
         return day_report(read_day(places[0]))
-    records = read_records(places)
-    return report_on(records, model=model, calibrate=calibrate, language=checked_language(language))
+    return report_on(
+        read_records(places, tell=tell),
+        model=model,
+        calibrate=calibrate,
+        language=checked_language(language),
+        tell=tell,
+    )
 
 
 def day_report(day: Day) -> Report:
@@ -79,6 +85,7 @@ def report_on(
     calibrate: bool = False,
     language: str = "en",
     knows: Callable[[Record], Estimator] | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> Report:
     """The report, with predictions for each model whose facts are at hand; where they are not, its
     remarks say so.
@@ -95,8 +102,8 @@ def report_on(
     summaries = summaries_of(records)
     for own in by_subject(summaries):
         first, those = own[0].record, [summary.record for summary in own]
-        if len(own) >= MANY:
-            print(f"oomph: predicting {len(own):,} points, then drawing them", file=sys.stderr)
+        if tell and len(own) >= MANY:
+            tell(f"predicting {len(own):,} points, then drawing them")
         try:
             estimator = knows(first) if knows else estimator_for(first, model=model)
             if calibrate:

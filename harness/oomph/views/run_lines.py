@@ -5,6 +5,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from oomph.files import write_file
 from oomph.measure.accidents import TRIES
 from oomph.measure.bench import Bench
 from oomph.measure.frontier import Frontier
@@ -13,6 +14,7 @@ from oomph.measure.sweep import Sweep
 from oomph.records.disturbance import remarks
 from oomph.records.schema import Record
 from oomph.units import count, duration, mib, rate
+from oomph.views.table import escape_markdown
 
 
 def opening_lines(runner: Runner, sweep: Sweep, out: Path, where: str) -> Iterator[str]:
@@ -91,8 +93,9 @@ def frontier_json(found: Frontier) -> dict[str, Any]:
 def write_frontiers(found: Sequence[Frontier], folder: Path, *, model: str, bench: Bench) -> Path:
     """Write the folder's frontier.md: a line per combination; its path."""
     cards = ", ".join(card["name"] for card in bench.environment.gpus) or "the CPU"
-    lines = [f"- {frontier_line(each)}" for each in found]
+    lines = [f"- {escape_markdown(frontier_line(each))}" for each in found]
     path = folder / "frontier.md"
-    heading = f"# How long a context of {model} runs on {cards}"
-    path.write_text("\n".join([heading, "", *lines, ""]), encoding="utf-8")
-    return path
+    heading = f"# How long a context of {escape_markdown(model)} runs on {escape_markdown(cards)}"
+    return write_file(
+        path, "\n".join([heading, "", *lines, ""]), otherwise="name another folder with --out"
+    )

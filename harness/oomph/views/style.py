@@ -13,7 +13,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from oomph.errors import StoreError
+from oomph.files import replacing
+from oomph.foreign_text import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,7 +67,8 @@ _RC: Final[dict[str, Any]] = {
     "axes.spines.right": False,
     "axes.titlelocation": "left", "legend.frameon": False, "figure.facecolor": "none",
     "axes.facecolor": "none",
-    "savefig.facecolor": "none", "grid.color": GRID, "grid.alpha": 0.35, "grid.linewidth": 0.6,
+    "savefig.facecolor": "none", "text.parse_math": False,
+    "grid.color": GRID, "grid.alpha": 0.35, "grid.linewidth": 0.6,
     "lines.linewidth": 1.6, "lines.markersize": 5, "hatch.linewidth": 0.7, "svg.fonttype": "none",
 }  # fmt: skip
 
@@ -145,12 +147,24 @@ def spread_axis(axes: "Axes", which: Literal["x", "y"], values: Sequence[float])
     axis.set_major_formatter(thousands)
 
 
+def _make_inert(figure: "Figure") -> None:
+    """Show what does not print in any text of the figure: SVG has no place for a control character,
+    and a name that begins with a dollar is no formula."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        text.set_text(visible(text.get_text(), keep="\n"))
+        text.set_parse_math(False)
+
+
 def draw_svg(figure: "Figure", *, name: str) -> str:
     """The figure as an SVG file; the same text for the same data and `name`. Drawing takes a
     second, so a page and a folder of figures share it."""
     from matplotlib import style
 
     buffer = io.StringIO()
+    _make_inert(figure)
     with style.context({**_RC, "svg.hashsalt": name}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
@@ -178,17 +192,21 @@ def render_svg(figure: "Figure", *, name: str, alt: str) -> str:
     return inline_svg(draw_svg(figure, name=name), name=name, alt=alt)
 
 
-def write_figure(figure: "Figure", path: Path) -> Path:
-    """The figure as a file, SVG or PNG by its suffix, transparent; the same bytes for the same
+def render_figure(figure: "Figure", name: str, suffix: str) -> bytes:
+    """The figure as a file's content, `.svg` or `.png`, transparent; the same bytes for the same
     data."""
     from matplotlib import style
 
-    try:
-        with style.context({**_RC, "svg.hashsalt": path.stem}):
-            metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
-            figure.savefig(path, dpi=160, metadata=metadata)
-    except OSError as error:
-        raise StoreError(
-            f"{path} cannot be written ({error.strerror}); name another folder with --out"
-        ) from None
+    buffer = io.BytesIO()
+    _make_inert(figure)
+    with style.context({**_RC, "svg.hashsalt": name}):
+        metadata = {"Date": None} if suffix == ".svg" else {"Software": None}
+        figure.savefig(buffer, format=suffix[1:], dpi=160, metadata=metadata)
+    return buffer.getvalue()
+
+
+def write_figure(figure: "Figure", path: Path) -> Path:
+    """The figure as a file, SVG or PNG by its suffix; StoreError where it cannot be written."""
+    with replacing(path) as part:
+        part.write_bytes(render_figure(figure, path.stem, path.suffix))
     return path

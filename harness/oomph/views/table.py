@@ -4,11 +4,12 @@ Stands apart from what is in it (`tables`), so that Markdown, the terminal and t
 same cells, and the page can sort by the number behind a cell.
 """
 
+import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from oomph.records.grouping import evenly
+from oomph.foreign_text import visible
 from oomph.units import NOT_MEASURED
 
 if TYPE_CHECKING:
@@ -60,23 +61,19 @@ def number(value: float | None, *, digits: int = 0, unit: float = 1) -> Cell:
 
 
 _MARKDOWN_SPECIALS: Final = str.maketrans(
-    {
-        "|": "\\|",
-        "<": "&lt;",
-        "&": "&amp;",
-        "`": "\\`",
-        "[": "\\[",
-        "*": "\\*",
-        "\\": "\\\\",
-        "\n": " ",
-        "\r": " ",
-    }
+    {character: f"\\{character}" for character in "|`[*~$\\"} | {"<": "&lt;", "&": "&amp;"}
 )
+_OUTER_UNDERSCORE: Final = re.compile(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+_BLOCK_MARK: Final = re.compile(r"^(\d*)(?=[#>=]|[+-](?:\s|[-=]|$)|(?<=\d)[.)](?:\s|$))")
+"""Where what begins a line makes a heading, a quotation or a list of it; a negative number does
+not."""
 
 
 def escape_markdown(text: str) -> str:
-    """Untrusted text for Markdown: no tag, link, code or table cell of its own."""
-    return text.translate(_MARKDOWN_SPECIALS)
+    """Untrusted text for Markdown: no tag, link, code, formula, heading or cell of its own."""
+    escaped = _OUTER_UNDERSCORE.sub(r"\_", visible(text).translate(_MARKDOWN_SPECIALS))
+    linkless = escaped.replace("://", r":\//").replace("www.", r"www\.")
+    return _BLOCK_MARK.sub(r"\1\\", linkless)
 
 
 def render_markdown(table: Table) -> str:
@@ -122,6 +119,8 @@ def for_page(table: Table) -> Table:
         f"{shown.caption}. {MOST_ROWS:,} of {len(shown.rows):,} rows, in even steps; `oomph "
         "records export` writes all that was measured"
     )
+    from oomph.records.grouping import evenly  # whose records need pydantic
+
     return replace(shown, caption=caption, rows=tuple(evenly(shown.rows, MOST_ROWS)))
 
 
@@ -131,9 +130,9 @@ def render_rich(table: Table) -> "RichTable":
     from rich.text import Text
 
     shown = trim(table)
-    rich = RichTable(title=shown.caption, title_justify="left")
+    rich = RichTable(title=Text(visible(shown.caption)), title_justify="left")
     for index, name in enumerate(shown.columns):
-        rich.add_column(name, justify="right" if shown.is_numeric(index) else "left")
+        rich.add_column(Text(visible(name)), justify="right" if shown.is_numeric(index) else "left")
     for row in shown.rows:
-        rich.add_row(*(Text(cell.text) for cell in row))
+        rich.add_row(*(Text(visible(cell.text)) for cell in row))
     return rich

@@ -5,13 +5,16 @@ among its sections.
 """
 
 import hashlib
+import json
 from base64 import b64encode
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from oomph.calibrate.subject import named_estimator, seen_cards
-from oomph.errors import ConfigError, StoreError
+from oomph.errors import ConfigError
+from oomph.files import write_file
+from oomph.foreign_text import visible
 from oomph.programs.said import Said
 from oomph.units import MIB
 from oomph.views.what_if import USUAL_CARD, WhatIf, estimator_script, shared_facts, what_if
@@ -66,26 +69,36 @@ def write_what_if(
         config = config.with_(n_ctx=min(config.n_ctx, START_CONTEXT))
     page = render_what_if(what_if(estimator, config, program=said.program, reference=model))
     path = out or Path("what-if.html")
-    try:
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise StoreError(
-            f"{path} cannot be written ({error.strerror}); name another file with --out"
-        ) from None
-    return path
+    return write_file(path, page, otherwise="name another file with --out")
 
 
 def page_templates() -> "jinja2.Environment":
     """The templates of every page; what they are given is escaped."""
     import jinja2
 
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.PackageLoader("oomph.views", "page"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_inert,
     )
+    environment.policies["json.dumps_function"] = lambda value, **how: json.dumps(
+        _inert(value), **how
+    )
+    return environment
+
+
+def _inert(value: Any) -> Any:
+    """A value for a page, in which every text shows what does not print."""
+    if isinstance(value, dict):
+        return {key: _inert(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_inert(each) for each in value]
+    if isinstance(value, str) and not hasattr(value, "__html__"):
+        return visible(value, keep="\n\t")
+    return value
 
 
 def what_if_script() -> str:

@@ -16,6 +16,7 @@ from oomph.models.demo import demo_model
 from oomph.models.filled import Filled, filled_file, is_filled
 from oomph.models.likeness import likeness
 from oomph.models.sparse import sparse_file
+from oomph.paths import expanded
 from oomph.units import gib, rate, wait
 
 _ANY: Final = Sweep(file=SweepFile(name=SWEEP, model=""))
@@ -61,7 +62,7 @@ class ProtocolModels:
         if reference == DEMO:
             return _subject(demo_model(), DEMO)
         if not is_published(reference):
-            return _subject(Path(reference).expanduser(), reference)
+            return _subject(expanded(reference), reference)
         spec = likeness(reference) if self._size == "small" else read_model(reference)
         return _subject(sparse_file(spec), spec.source)
 

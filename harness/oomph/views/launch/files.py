@@ -10,6 +10,7 @@ from oomph.advise.first_failure import margin_bytes
 from oomph.advise.launch_plan import Launch
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
+from oomph.files import write_files as write_whole
 from oomph.units import count, mib
 from oomph.views.estimates import warnings
 from oomph.views.launch.koboldcpp import render_koboldcpp
@@ -59,12 +60,10 @@ def launch_files(launch: Launch) -> LaunchFiles:
 def write_files(files: LaunchFiles, out: Path) -> None:
     """Write them into the folder, scripts executable; files of another configuration that this one
     leaves out are removed."""
-    for name, text in files.texts.items():
-        path = out / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        if path.suffix == ".sh":
-            path.chmod(0o755)
+    write_whole(
+        {out / name: text for name, text in files.texts.items()},
+        otherwise="name another folder with --out",
+    )
     for name in files.left_out:
         (out / name).unlink(missing_ok=True)
 

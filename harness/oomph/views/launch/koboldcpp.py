@@ -10,12 +10,14 @@ from typing import Final
 
 from oomph.advise.launch_plan import Launch
 from oomph.views.launch.spelling import (
+    HOST,
     Flags,
     NoSpellingError,
     about,
     checked_path,
     commented,
     flags_of,
+    listening,
     n_card_layers,
     refuse_unspelled,
     spelled_knobs,
@@ -25,6 +27,9 @@ ALWAYS: Final = ("n_ctx", "n_ubatch", "type_k", "n_gpu_layers")
 _CACHE_TYPES: Final = ("f16", "bf16", "q8_0", "q5_1", "q4_0")
 _BATCH_SIZES: Final = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 _LONGEST: Final = 524_288
+_PROTECTION: Final = ", unless --password and --ssl are given"
+PORT: Final = 5001
+"""koboldcpp's own; its host is every network unless it is said."""
 
 
 def render_koboldcpp(launch: Launch) -> str:
@@ -39,6 +44,7 @@ def render_koboldcpp(launch: Launch) -> str:
         flags["noflashattention"] = None
     if config.n_devices == 0:
         flags["usecpu"] = None
+    flags |= {"host": HOST, "port": str(PORT)}
     arguments = [
         f"--{name}" if value is None else f"--{name} {shlex.quote(value)}"
         for name, value in flags.items()
@@ -49,7 +55,13 @@ def render_koboldcpp(launch: Launch) -> str:
         arguments.insert(0, "--usecuda")
     return (
         "#!/usr/bin/env bash\n"
-        + commented((*about(launch), *_notes(launch)))
+        + commented(
+            (
+                *about(launch),
+                *listening(PORT, ", unless --password and --ssl are given"),
+                *_notes(launch),
+            )
+        )
         + 'set -euo pipefail\nexec "${KOBOLDCPP:-koboldcpp}" \\\n'
         + "".join(f"    {argument} \\\n" for argument in arguments)
         + '    "$@"\n'

@@ -39,6 +39,13 @@ def render_notes(launch: Launch, written: Sequence[str], left_out: Mapping[str, 
             *(f"- `{name}`: {_USES[name]}" for name in written),
             *(f"- `{name}` is left out: {why}" for name, why in left_out.items()),
             "",
+            "The scripts listen on 127.0.0.1, for this machine alone. `./llama-server.sh --host "
+            "0.0.0.0` opens a server to the network: whoever reaches it may use it and can read "
+            "along, for it asks for no key and speaks no TLS unless `--api-key-file` and "
+            "`--ssl-key-file` with `--ssl-cert-file` are given. What takes `models.ini`, "
+            "text-generation-webui and Ollama listen on 127.0.0.1 too, unless `--host`, `--listen` "
+            "or `OLLAMA_HOST` say otherwise.",
+            "",
             "All spell the same configuration. `oomph launch --check` starts the script and holds "
             "what llama-server reports against what it promises.",
             "",

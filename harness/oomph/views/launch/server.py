@@ -11,6 +11,7 @@ from typing import Final
 from oomph.advise.launch_plan import Launch
 from oomph.config import RunConfig
 from oomph.views.launch.spelling import (
+    HOST,
     Flags,
     NoSpellingError,
     about,
@@ -18,6 +19,7 @@ from oomph.views.launch.spelling import (
     checked_path,
     commented,
     flags_of,
+    listening,
     metadata_key,
     refuse_unspelled,
     spelled_knobs,
@@ -35,6 +37,8 @@ ALWAYS: Final = (
 )
 """Said even where llama-server has it so by itself: its defaults differ between releases, and with
 the card's free memory."""
+PORT: Final = 8080
+"""Said, because llama-server's own is about to change (llama.cpp PR 26508)."""
 _ROPE: Final = ("rope_scaling", "rope_scale", "yarn_orig_ctx")
 
 
@@ -79,6 +83,8 @@ def render_script(launch: Launch) -> str:
         "model": checked_path(launch.model_path),
         "alias": alias(launch),
         **server_flags(launch),
+        "host": HOST,
+        "port": str(PORT),
     }
     arguments = [
         f"--{name}" if value is None else f"--{name} {shlex.quote(value)}"
@@ -89,6 +95,7 @@ def render_script(launch: Launch) -> str:
         + commented(
             (
                 *about(launch),
+                *listening(PORT, ", unless --api-key-file and --ssl-key-file are given"),
                 "LLAMA_SERVER names another llama-server; further arguments are passed on.",
             )
         )

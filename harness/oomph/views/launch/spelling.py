@@ -13,12 +13,16 @@ from oomph.advise.launch_plan import Launch
 from oomph.config import KNOBS, RunConfig, keys_of
 from oomph.errors import ConfigError, OomphError
 from oomph.estimate.prediction import COMPONENTS, DeviceMemory, Prediction
+from oomph.foreign_text import visible
 from oomph.knob import Program
 from oomph.units import MIB, count, likely
 from oomph.views.estimates import warnings
 
 _ARCHITECTURE: Final = re.compile(r"[A-Za-z0-9_.-]+")
 
+
+HOST: Final = "127.0.0.1"
+"""Where a started server listens unless it is told otherwise."""
 
 Flags = dict[str, str | None]
 """Flags without their dashes, in order; None for one that takes no value."""
@@ -83,8 +87,8 @@ def _flag_value(name: str, value: Any) -> str | None:
 
 
 def plain(text: str) -> str:
-    """Foreign text on one line, without what does not print."""
-    return "".join(character if character.isprintable() else " " for character in text)
+    """Foreign text on one line, what does not print shown."""
+    return visible(text)
 
 
 def alias(launch: Launch) -> str:
@@ -145,6 +149,15 @@ def _rope(launch: Launch) -> tuple[str, ...]:
         f"{scaling.factor:g}; without it "
         f"llama-server caps each slot at the file's {count(launch.spec.n_ctx_train)}.",
         f"  {scaling.reason}; the factor holds for short texts too, at a little of their quality.",
+    )
+
+
+def listening(port: int, protection: str) -> tuple[str, ...]:
+    """What a script says of where it listens: for this machine alone, and how to change that."""
+    return (
+        f"Listens on {HOST}, port {port}, for this machine alone. `--host 0.0.0.0` opens it to the",
+        "network: whoever reaches it may use it and can read along, as it asks for no key and",
+        f"speaks no TLS{protection}.",
     )
 
 

@@ -6,6 +6,9 @@
 #   CUDA_Host: 192.54 = compute buffer 192.05 + output buffer 0.49
 #   CPU: 532.31 = weights 532.31
 # It fits NVIDIA GeForce RTX 4090: more than 99 % likely.
+# Listens on 127.0.0.1, port 5001, for this machine alone. `--host 0.0.0.0` opens it to the
+# network: whoever reaches it may use it and can read along, as it asks for no key and
+# speaks no TLS, unless --password and --ssl are given.
 # The memory is what llama-server would take; koboldcpp, a program of its own, was not measured.
 set -euo pipefail
 exec "${KOBOLDCPP:-koboldcpp}" \
@@ -15,4 +18,6 @@ exec "${KOBOLDCPP:-koboldcpp}" \
     --batchsize 2048 \
     --quantkv f16 \
     --gpulayers 33 \
+    --host 127.0.0.1 \
+    --port 5001 \
     "$@"

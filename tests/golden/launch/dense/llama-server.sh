@@ -6,6 +6,9 @@
 #   CUDA_Host: 192.54 = compute buffer 192.05 + output buffer 0.49
 #   CPU: 532.31 = weights 532.31
 # It fits NVIDIA GeForce RTX 4090: more than 99 % likely.
+# Listens on 127.0.0.1, port 8080, for this machine alone. `--host 0.0.0.0` opens it to the
+# network: whoever reaches it may use it and can read along, as it asks for no key and
+# speaks no TLS, unless --api-key-file and --ssl-key-file are given.
 # LLAMA_SERVER names another llama-server; further arguments are passed on.
 set -euo pipefail
 exec "${LLAMA_SERVER:-llama-server}" \
@@ -20,4 +23,6 @@ exec "${LLAMA_SERVER:-llama-server}" \
     --cache-type-v f16 \
     --n-gpu-layers all \
     --fit off \
+    --host 127.0.0.1 \
+    --port 8080 \
     "$@"

@@ -8,6 +8,9 @@
 # It fits NVIDIA RTX PRO 6000 Blackwell Workstation Edition: more than 99 % likely.
 # RoPE: yarn, 32,768 tokens × 2.75; without it llama-server caps each slot at the file's 40,960.
 #   published for this family: https://huggingface.co/Qwen/Qwen3-30B-A3B#processing-long-texts; the factor holds for short texts too, at a little of their quality.
+# Listens on 127.0.0.1, port 5001, for this machine alone. `--host 0.0.0.0` opens it to the
+# network: whoever reaches it may use it and can read along, as it asks for no key and
+# speaks no TLS, unless --password and --ssl are given.
 # The memory is what llama-server would take; koboldcpp, a program of its own, was not measured.
 # koboldcpp has no YaRN flag: it stretches RoPE's base by a rule of its own (--ropeconfig changes it).
 set -euo pipefail
@@ -19,4 +22,6 @@ exec "${KOBOLDCPP:-koboldcpp}" \
     --quantkv f16 \
     --gpulayers 49 \
     --moeexperts 10 \
+    --host 127.0.0.1 \
+    --port 5001 \
     "$@"

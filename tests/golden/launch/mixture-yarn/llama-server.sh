@@ -8,6 +8,9 @@
 # It fits NVIDIA RTX PRO 6000 Blackwell Workstation Edition: more than 99 % likely.
 # RoPE: yarn, 32,768 tokens × 2.75; without it llama-server caps each slot at the file's 40,960.
 #   published for this family: https://huggingface.co/Qwen/Qwen3-30B-A3B#processing-long-texts; the factor holds for short texts too, at a little of their quality.
+# Listens on 127.0.0.1, port 8080, for this machine alone. `--host 0.0.0.0` opens it to the
+# network: whoever reaches it may use it and can read along, as it asks for no key and
+# speaks no TLS, unless --api-key-file and --ssl-key-file are given.
 # LLAMA_SERVER names another llama-server; further arguments are passed on.
 set -euo pipefail
 exec "${LLAMA_SERVER:-llama-server}" \
@@ -26,4 +29,6 @@ exec "${LLAMA_SERVER:-llama-server}" \
     --yarn-orig-ctx 32768 \
     --override-kv qwen3moe.expert_used_count=int:10 \
     --fit off \
+    --host 127.0.0.1 \
+    --port 8080 \
     "$@"

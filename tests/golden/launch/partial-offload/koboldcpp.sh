@@ -6,6 +6,9 @@
 #   CUDA_Host: 40.59 = compute buffer 40.01 + output buffer 0.58
 #   CPU: 11,331.30 = weights 11,331.30
 # It fits NVIDIA GeForce RTX 4090: more than 99 % likely.
+# Listens on 127.0.0.1, port 5001, for this machine alone. `--host 0.0.0.0` opens it to the
+# network: whoever reaches it may use it and can read along, as it asks for no key and
+# speaks no TLS, unless --password and --ssl are given.
 # The memory is what llama-server would take; koboldcpp, a program of its own, was not measured.
 set -euo pipefail
 exec "${KOBOLDCPP:-koboldcpp}" \
@@ -17,4 +20,6 @@ exec "${KOBOLDCPP:-koboldcpp}" \
     --gpulayers 49 \
     --moecpu 18 \
     --threads 16 \
+    --host 127.0.0.1 \
+    --port 5001 \
     "$@"

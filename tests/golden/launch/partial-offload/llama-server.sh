@@ -6,6 +6,9 @@
 #   CUDA_Host: 40.59 = compute buffer 40.01 + output buffer 0.58
 #   CPU: 11,331.30 = weights 11,331.30
 # It fits NVIDIA GeForce RTX 4090: more than 99 % likely.
+# Listens on 127.0.0.1, port 8080, for this machine alone. `--host 0.0.0.0` opens it to the
+# network: whoever reaches it may use it and can read along, as it asks for no key and
+# speaks no TLS, unless --api-key-file and --ssl-key-file are given.
 # LLAMA_SERVER names another llama-server; further arguments are passed on.
 set -euo pipefail
 exec "${LLAMA_SERVER:-llama-server}" \
@@ -22,4 +25,6 @@ exec "${LLAMA_SERVER:-llama-server}" \
     --n-cpu-moe 18 \
     --threads 16 \
     --fit off \
+    --host 127.0.0.1 \
+    --port 8080 \
     "$@"
