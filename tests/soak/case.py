@@ -133,12 +133,13 @@ def wrong_numbers(value: Any, path: str = "") -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from wrong_numbers(item, path)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        if not isfinite(value):
-            yield f"{path} is {value}"
-        elif "probability" in path and not 0 <= value <= 1:
-            yield f"{path} is {value}"
-        elif value < 0 and "margin" not in path and path.endswith(("_bytes", "_s", "_ns", "_mib")):
-            yield f"{path} is {value}"
-        elif path.endswith("tokens_per_s") and value == 0:
-            yield f"{path} is 0"
+    elif isinstance(value, int | float) and not isinstance(value, bool) and _is_wrong(value, path):
+        yield f"{path} is {value}"
+
+
+def _is_wrong(value: float, path: str) -> bool:
+    if not isfinite(value) or ("probability" in path and not 0 <= value <= 1):
+        return True
+    if path.endswith("tokens_per_s"):
+        return value <= 0
+    return value < 0 and "margin" not in path and path.endswith(("_bytes", "_s", "_ns", "_mib"))

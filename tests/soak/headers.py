@@ -9,6 +9,8 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
+from tests.soak.case import FLOATS, NUMBERS, TEXTS, Case, Part, mutated_bytes, wrong_numbers
+
 from oomph.advise.answer import answer
 from oomph.architectures.catalogue import catalogue_model
 from oomph.architectures.from_gguf import spec_from_gguf
@@ -19,7 +21,6 @@ from oomph.gguf.header import TensorInfo, parse_header
 from oomph.gpus import gpu
 from oomph.views.answer import answer_json
 from oomph.views.estimates import prediction_json
-from tests.soak.case import FLOATS, NUMBERS, TEXTS, Case, Part, mutated_bytes, wrong_numbers
 
 MODELS: Final = (
     "qwen3-0.6b", "olmoe-1b-7b", "gemma-3-1b", "gemma-3n-e2b", "qwen3-next-80b-a3b", "lfm2-1.2b",

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import zip_longest
-from math import isfinite
+from math import inf
 from typing import Final, Literal
 
 from oomph.architectures.families import family_of
@@ -32,34 +32,33 @@ class Rule:
     """What may stand at a key: a `count` (a whole number), a `number`, a `flag` or a `word` of
     `words`, from `least` to `most`.
 
-    `by_layer`: it may also be an array with an item a block. `typed`: llama.cpp reads it for every
-    architecture, so that another type in the file, or an array of another length, ends its loading.
+    `by_layer`: it may also be an array with an item a block. `is_general`: llama.cpp reads it for
+    every architecture, so that another type ends its loading even where the family is not known.
     """
 
     kind: Literal["count", "number", "flag", "word"] = "count"
     least: float = 0
     most: float = MAX_COUNT
     by_layer: bool = False
-    typed: bool = False
+    is_general: bool = False
     words: tuple[str, ...] = ()
 
 
-def _width(least: int = 0, *, by_layer: bool = False, typed: bool = False) -> Rule:
-    return Rule(least=least, most=MAX_WIDTH, by_layer=by_layer, typed=typed)
+def _width(least: int = 0, *, by_layer: bool = False, is_general: bool = False) -> Rule:
+    return Rule(least=least, most=MAX_WIDTH, by_layer=by_layer, is_general=is_general)
 
 
 _FACTOR: Final = Rule(kind="number", least=-1e30, most=1e30)
-_TYPED_COUNT: Final = Rule(typed=True)
 
 RULES: Final[Mapping[str, Rule]] = {
-    "block_count": Rule(least=1, most=MAX_BLOCKS, typed=True),
-    "context_length": Rule(least=1, typed=True),
-    "embedding_length": _width(1, typed=True),
-    "feed_forward_length": _width(by_layer=True, typed=True),
-    "nextn_predict_layers": Rule(most=MAX_BLOCKS, typed=True),
+    "block_count": Rule(least=1, most=MAX_BLOCKS, is_general=True),
+    "context_length": Rule(least=1, is_general=True),
+    "embedding_length": _width(1, is_general=True),
+    "feed_forward_length": _width(by_layer=True, is_general=True),
+    "nextn_predict_layers": Rule(most=MAX_BLOCKS, is_general=True),
     "vocab_size": Rule(least=1, most=1 << 31),
-    "attention.head_count": _width(by_layer=True, typed=True),
-    "attention.head_count_kv": _width(by_layer=True, typed=True),
+    "attention.head_count": _width(by_layer=True, is_general=True),
+    "attention.head_count_kv": _width(by_layer=True, is_general=True),
     "attention.key_length": _width(1),
     "attention.value_length": _width(1),
     "attention.key_length_swa": _width(1),
@@ -74,12 +73,12 @@ RULES: Final[Mapping[str, Rule]] = {
     "attention.sliding_window": Rule(),
     "attention.shared_kv_layers": Rule(most=MAX_BLOCKS),
     "attention.temperature_scale": _FACTOR,
-    "attention.layer_norm_rms_epsilon": Rule(kind="number", most=1e30),
-    "attention.layer_norm_epsilon": Rule(kind="number", most=1e30),
-    "expert_count": Rule(most=MAX_EXPERTS, typed=True),
-    "expert_used_count": Rule(most=MAX_EXPERTS, by_layer=True, typed=True),
-    "expert_group_count": Rule(most=MAX_EXPERTS, typed=True),
-    "expert_group_used_count": Rule(most=MAX_EXPERTS, typed=True),
+    "attention.layer_norm_rms_epsilon": Rule(kind="number", least=-inf, most=inf),
+    "attention.layer_norm_epsilon": Rule(kind="number", least=-inf, most=inf),
+    "expert_count": Rule(most=MAX_EXPERTS, is_general=True),
+    "expert_used_count": Rule(most=MAX_EXPERTS, by_layer=True, is_general=True),
+    "expert_group_count": Rule(most=MAX_EXPERTS, is_general=True),
+    "expert_group_used_count": Rule(most=MAX_EXPERTS, is_general=True),
     "expert_feed_forward_length": _width(by_layer=True),
     "expert_shared_feed_forward_length": _width(),
     "expert_shared_count": Rule(most=MAX_EXPERTS),
@@ -96,15 +95,15 @@ RULES: Final[Mapping[str, Rule]] = {
     "logit_scale": _FACTOR,
     "final_logit_softcapping": _FACTOR,
     "rope.dimension_count": _width(),
-    "rope.freq_base": Rule(kind="number", least=1e-30, most=1e30, typed=True),
+    "rope.freq_base": Rule(kind="number", least=1e-30, most=1e30, is_general=True),
     "rope.scaling.type": Rule(
-        kind="word", words=("none", "linear", "yarn", "longrope"), typed=True
+        kind="word", words=("none", "linear", "yarn", "longrope"), is_general=True
     ),
-    "rope.scaling.factor": Rule(kind="number", most=1e30, typed=True),
-    "rope.scale_linear": Rule(kind="number", most=1e30),
-    "rope.scaling.original_context_length": _TYPED_COUNT,
-    "rope.scaling.attn_factor": replace(_FACTOR, typed=True),
-    "rope.scaling.finetuned": Rule(kind="flag", typed=True),
+    "rope.scaling.factor": Rule(kind="number", least=-inf, most=inf, is_general=True),
+    "rope.scale_linear": Rule(kind="number", least=-inf, most=inf),
+    "rope.scaling.original_context_length": Rule(is_general=True),
+    "rope.scaling.attn_factor": replace(_FACTOR, is_general=True),
+    "rope.scaling.finetuned": Rule(kind="flag", is_general=True),
     "shortconv.l_cache": _width(1),
     "ssm.conv_kernel": _width(1),
     "ssm.inner_size": _width(1),
@@ -114,6 +113,7 @@ RULES: Final[Mapping[str, Rule]] = {
 }
 """Every number that an estimate may read of a file, by its key without the architecture."""
 
+_MAX_SECTIONS: Final = 4
 _LISTS: Final = ("attention.sliding_window_pattern", "attention.recurrent_layers")
 """Flags by block."""
 _REQUIRED: Final = ("block_count", "context_length", "embedding_length")
@@ -128,8 +128,17 @@ def refusal(spec: ModelSpec, file: GGUFFile) -> str | None:
     return next(_refusals(spec, file.value_types), None)
 
 
+def nonsense(spec: ModelSpec) -> str | None:
+    """A number that llama.cpp would take and no model can have; None where there is none."""
+    for key in ("rope.scaling.factor", "rope.scale_linear"):
+        factor = spec.hparam(key, 0.0)
+        if not 0 <= factor < inf:
+            return f"{spec.arch}.{key} is {factor:g}, by which no positions can be divided"
+    return None
+
+
 def _refusals(spec: ModelSpec, types: Mapping[str, str]) -> Iterator[str]:
-    for key in _REQUIRED:
+    for key in (*_REQUIRED, *_required_by_family(spec)):
         if f"{spec.arch}.{key}" not in spec.metadata:
             yield f"the key {spec.arch}.{key} is missing"
     for key, rule in RULES.items():
@@ -142,6 +151,23 @@ def _refusals(spec: ModelSpec, types: Mapping[str, str]) -> Iterator[str]:
     yield from _shape_refusals(spec)
 
 
+def _required_by_family(spec: ModelSpec) -> Iterator[str]:
+    """What a known family cannot do without: what its norms add to a variance, and M-RoPE's
+    sections."""
+    family = family_of(spec.arch)
+    if _has_graph(spec):
+        kind = {"rms": "layer_norm_rms_epsilon", "layer": "layer_norm_epsilon"}
+        yield f"attention.{kind[family.graph.norm]}"
+    if family.rope.sections == "always":
+        yield "rope.dimension_sections"
+
+
+def _has_graph(spec: ModelSpec) -> bool:
+    """Whether it is a whole model of a known family: pieces of one are read too."""
+    family = family_of(spec.arch)
+    return family.has_known_graph and f"{family.output_norm}.weight" in spec.tensors
+
+
 def _key_refusals(spec: ModelSpec, key: str, rule: Rule, stored: str | None) -> Iterator[str]:
     """What is wrong with the value at `key`, which the file stores as `stored`."""
     full = f"{spec.arch}.{key}"
@@ -149,16 +175,17 @@ def _key_refusals(spec: ModelSpec, key: str, rule: Rule, stored: str | None) -> 
     if value is None:
         return
     items: tuple[Value, ...] = (value,)
+    is_read = rule.is_general or family_of(spec.arch).has_known_graph
     if isinstance(value, tuple | SkippedArray):
         n_items = value.count if isinstance(value, SkippedArray) else len(value)
-        if not rule.by_layer:
+        if not rule.by_layer and is_read:
             yield f"{full} is an array of {n_items}, where one value is wanted"
-        elif n_items != spec.metadata.get(f"{spec.arch}.block_count"):
+        elif rule.by_layer and n_items != spec.metadata.get(f"{spec.arch}.block_count"):
             yield f"{full} has {n_items} items, and the model {spec.n_layer} blocks"
         elif stored is not None and stored not in _ITEMS:
             yield f"{full} is an array of {stored}, where {' or '.join(_ITEMS)} are wanted"
         items = value if isinstance(value, tuple) else ()
-    elif rule.typed and stored is not None and stored != _TYPES[rule.kind]:
+    elif is_read and stored is not None and stored != _TYPES[rule.kind]:
         yield f"{full} is stored as {stored}, where {_TYPES[rule.kind]} is wanted"
     for item in items:
         if not _is_within(item, rule):
@@ -171,9 +198,9 @@ def _is_within(value: Value, rule: Rule) -> bool:
         return isinstance(value, str) and value in rule.words
     if rule.kind == "flag":
         return isinstance(value, bool)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return rule.least <= value <= rule.most and (rule.kind == "number" or value == int(value))
+    return rule.least <= value <= rule.most and (rule.kind == "number" or isinstance(value, int))
 
 
 def _wanted(rule: Rule) -> str:
@@ -191,10 +218,14 @@ def _layer_refusals(spec: ModelSpec) -> Iterator[str]:
         yield f"{more} of its {spec.n_layer} blocks are for multi-token prediction, so none decodes"
     for key in _LISTS:
         listed = spec.metadata.get(f"{spec.arch}.{key}")
-        if isinstance(listed, tuple | SkippedArray) and (
-            isinstance(listed, SkippedArray) or len(listed) < spec.n_layer - more
+        if isinstance(listed, SkippedArray) or (
+            isinstance(listed, tuple) and len(listed) < spec.n_layer - more
         ):
             yield f"{spec.arch}.{key} does not list its {spec.n_layer} blocks"
+
+    sections = spec.metadata.get(f"{spec.arch}.rope.dimension_sections", ())
+    if not isinstance(sections, tuple) or len(sections) > _MAX_SECTIONS:
+        yield f"{spec.arch}.rope.dimension_sections is no list of up to {_MAX_SECTIONS} numbers"
 
 
 def _expert_refusals(spec: ModelSpec) -> Iterator[str]:
@@ -216,7 +247,7 @@ def _expert_refusals(spec: ModelSpec) -> Iterator[str]:
 def _head_refusals(spec: ModelSpec) -> Iterator[str]:
     """Heads that share no KV heads evenly, and rotations that are not those of a head."""
     heads, attends = spec.per_layer("attention.head_count", 0), attending_layers(spec)
-    if not (family_of(spec.arch).has_known_graph and any(attends)):
+    if not (_has_graph(spec) and any(attends)):
         return
     for il, (n_head, n_head_kv) in enumerate(zip(heads, spec.kv_heads, strict=True)):
         is_even = n_head > 0 and (not n_head_kv or n_head % n_head_kv == 0)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from oomph.architectures.file_checks import refusal
+from oomph.architectures.file_checks import nonsense, refusal
 from oomph.architectures.spec import ModelSpec
 from oomph.errors import ModelFileError
 from oomph.gguf.header import GGUFFile, read_gguf
@@ -33,6 +33,8 @@ def spec_from_gguf(file: GGUFFile, *, source: str | None = None) -> ModelSpec:
         raise ModelFileError(
             f"{file.name}: llama.cpp would refuse this file: {why}; download or convert it again"
         )
+    if why := nonsense(spec):
+        raise ModelFileError(f"{file.name}: {why}; download or convert it again")
     return spec
 
 

@@ -132,6 +132,14 @@ def _strided_bytes(quant: QuantType, ne: Shape, nb: Shape) -> int:
     return first + (ne[1] - 1) * nb[1] + (ne[2] - 1) * nb[2] + (ne[3] - 1) * nb[3]
 
 
+MAX_NODES: Final = 32_768
+"""Nodes at which composing a graph ends."""
+
+
+class GraphTooLargeError(Exception):
+    """A graph has more than MAX_NODES nodes, which no model comes near."""
+
+
 class Graph:
     """Leaves and nodes in ggml's order, and the operators that make them."""
 
@@ -143,12 +151,22 @@ class Graph:
     def expand(self, tensor: Tensor) -> Tensor:
         """Append `tensor` and what it needs, sources first, left to right
         (ggml_build_forward_expand)."""
-        if tensor not in self._visited:
-            self._visited.add(tensor)
-            for source in tensor.src:
-                if source not in self._visited:
-                    self.expand(source)
-            (self.leafs if tensor.op == "NONE" else self.nodes).append(tensor)
+        visited = self._visited
+        if tensor in visited:
+            return tensor
+        visited.add(tensor)
+        path = [(tensor, iter(tensor.src))]  # a graph may be deeper than Python's stack
+        while path:
+            last, sources = path[-1]
+            source = next((each for each in sources if each not in visited), None)
+            if source is not None:
+                visited.add(source)
+                path.append((source, iter(source.src)))
+                continue
+            path.pop()
+            (self.leafs if last.op == "NONE" else self.nodes).append(last)
+        if len(self.nodes) > MAX_NODES:
+            raise GraphTooLargeError(f"a graph of more than {MAX_NODES:,} nodes")
         return tensor
 
     # --- tensors of their own
