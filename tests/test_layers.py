@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "harness" / "oomph"
 LAYERS = [
     "errors",
     "extras",
+    "foreign",
     "units",
     "paths",
     "gguf",

@@ -4,5 +4,6 @@ from typing import Final
 
 from tests.soak.case import Part
 from tests.soak.headers import HEADERS
+from tests.soak.logs import LOGS
 
-PARTS: Final[dict[str, Part]] = {"headers": HEADERS}
+PARTS: Final[dict[str, Part]] = {"headers": HEADERS, "logs": LOGS}

@@ -301,7 +301,8 @@ def _shape_refusals(spec: ModelSpec) -> Iterator[str]:
 def _expected(spec: ModelSpec) -> Iterator[tuple[str, tuple[int, ...]]]:
     """The dimensions of tensors that the file may have, as its metadata make them."""
     yield "token_embd.weight", (spec.n_embd, spec.n_vocab)
-    if family_of(spec.arch).tensors is None:
+    has_heads = f"{spec.arch}.attention.head_count" in spec.metadata
+    if family_of(spec.arch).tensors is None or not (has_heads or _has_graph(spec)):
         return
     counted = {f"{spec.arch}.vocab_size": spec.n_vocab}
     bare = replace(spec, metadata={**spec.metadata, **counted}, tensors={})

@@ -23,7 +23,7 @@ from oomph.estimate.graph.compose import build_graph
 from oomph.estimate.graph.hparams import Hparams
 from oomph.estimate.graph.placement import CPU, Placement, layer_of
 from oomph.estimate.graph.sizes import Sizes
-from oomph.estimate.graph.tensor import MAX_NODES, GraphTooLargeError, Tensor
+from oomph.estimate.graph.tensor import Tensor
 from oomph.estimate.repeats import Cut, Selection, select_layers
 from oomph.estimate.rough import rough_buffers
 from oomph.estimate.scheduler import PIPELINE_COPIES, schedule
@@ -88,15 +88,12 @@ class ComputeModel:
         self._n_nodes: dict[int, int] = {}
 
     def _count_nodes(self, setup: Setup) -> int:
-        """The nodes of the whole graph, MAX_NODES for any more; 0 where none can be composed:
-        an architecture is not known, and the file lacks the usual tensors."""
+        """The nodes of the whole graph, as far as it is composed; 0 where none can be: an architecture is not known, and the file lacks the usual tensors."""
         key = setup.hparams.n_expert_used
         if key not in self._n_nodes:
             try:
                 graph, _ = build_graph(self._builder(setup, 1, 1), range(setup.hparams.n_layer))
                 self._n_nodes[key] = len(graph.nodes)
-            except GraphTooLargeError:
-                self._n_nodes[key] = MAX_NODES
             except ModelFileError:
                 if setup.hparams.family.has_known_graph:
                     raise

@@ -132,14 +132,6 @@ def _strided_bytes(quant: QuantType, ne: Shape, nb: Shape) -> int:
     return first + (ne[1] - 1) * nb[1] + (ne[2] - 1) * nb[2] + (ne[3] - 1) * nb[3]
 
 
-MAX_NODES: Final = 32_768
-"""Nodes at which composing a graph ends."""
-
-
-class GraphTooLargeError(Exception):
-    """A graph has more than MAX_NODES nodes, which no model comes near."""
-
-
 class Graph:
     """Leaves and nodes in ggml's order, and the operators that make them."""
 
@@ -155,18 +147,19 @@ class Graph:
         if tensor in visited:
             return tensor
         visited.add(tensor)
-        path = [(tensor, iter(tensor.src))]  # a graph may be deeper than Python's stack
+        path, reached = [tensor], [0]  # a graph may be deeper than Python's stack
         while path:
-            last, sources = path[-1]
-            source = next((each for each in sources if each not in visited), None)
-            if source is not None:
-                visited.add(source)
-                path.append((source, iter(source.src)))
+            last, at = path[-1], reached[-1]
+            if at < len(last.src):
+                reached[-1] = at + 1
+                if last.src[at] not in visited:
+                    visited.add(last.src[at])
+                    path.append(last.src[at])
+                    reached.append(0)
                 continue
             path.pop()
+            reached.pop()
             (self.leafs if last.op == "NONE" else self.nodes).append(last)
-        if len(self.nodes) > MAX_NODES:
-            raise GraphTooLargeError(f"a graph of more than {MAX_NODES:,} nodes")
         return tensor
 
     # --- tensors of their own
