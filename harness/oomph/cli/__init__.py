@@ -6,6 +6,7 @@ mend are caught here, once.
 
 import signal
 import sys
+import warnings
 from collections.abc import Mapping
 from typing import Annotated, Final, NoReturn
 
@@ -164,6 +165,7 @@ def main() -> None:
         number = getattr(signal, name, None)
         if number and signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets SIGHUP
             signal.signal(number, _exit)
+    warnings.showwarning = _warn
     try:
         app()
     except OomphError as error:
@@ -173,6 +175,11 @@ def main() -> None:
         if sentence is None:
             raise
         _fail(sentence)
+
+
+def _warn(message: Warning | str, *_: object, **__: object) -> None:
+    """What was passed over, as one sentence."""
+    print(f"oomph: {message}", file=sys.stderr)
 
 
 def _fail(sentence: str) -> NoReturn:
