@@ -12,6 +12,7 @@ LAYERS = [
     "errors",
     "extras",
     "foreign",
+    "patterns",
     "units",
     "paths",
     "gguf",

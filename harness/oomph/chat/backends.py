@@ -3,7 +3,9 @@
 The seam is small on purpose: count tokens, and stream an answer to messages.
 """
 
+import http.client
 import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -11,11 +13,18 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from oomph.chat.budget import Message
+from oomph.config import COUNTED
 from oomph.errors import ConfigError, ModelFileError
+from oomph.foreign import parse_json
 from oomph.models.demo import demo_model
 
 TIMEOUT_S: Final = 600.0
 """A long prompt on a slow machine says nothing for minutes."""
+SHORT_ANSWER_S: Final = 60.0
+"""How long anything but a completion may take, however slowly it drips."""
+ANSWER_S: Final = 3600.0
+MAX_LINE_BYTES: Final = 1 << 20
+MAX_ANSWER_BYTES: Final = 64 << 20
 
 
 class ChatBackend(Protocol):
@@ -79,7 +88,10 @@ class ServerBackend:
 
     def __init__(self, url: str, *, n_ctx: int | None = None, temperature: float = 0.7) -> None:
         self._url, self._temperature = url.rstrip("/").removesuffix("/v1"), temperature
-        slot = self._props()["default_generation_settings"]["n_ctx"]
+        settings = self._answer("/props").get("default_generation_settings")
+        slot = settings.get("n_ctx") if isinstance(settings, dict) else None
+        if not isinstance(slot, int) or not 0 < slot < COUNTED:
+            raise self._no_server(f"/props names no n_ctx of a slot, but {str(slot)[:40]!r}")
         if n_ctx is not None and n_ctx > slot:
             raise ConfigError(
                 f"--n-ctx is {n_ctx}, and a slot of {self._url} has {slot}; start it with a "
@@ -89,8 +101,10 @@ class ServerBackend:
 
     def count(self, text: str) -> int:
         """The text's tokens."""
-        with self._open("/tokenize", {"content": text, "parse_special": False}) as answer:
-            return len(json.load(answer)["tokens"])
+        tokens = self._answer("/tokenize", {"content": text, "parse_special": False}).get("tokens")
+        if not isinstance(tokens, list):
+            raise self._no_server("/tokenize gives no list of tokens")
+        return len(tokens)
 
     def stream(self, messages: Sequence[Message], *, n_answer: int) -> Iterator[str]:
         """The answer, piece by piece; closing the iterator closes the connection, and the server
@@ -104,16 +118,51 @@ class ServerBackend:
             "stream": True,
             "cache_prompt": True,
         }
-        with self._open("/v1/chat/completions", asked) as answer:
-            for line in answer:
-                event = line.decode().removeprefix("data: ").strip()
-                if line.startswith(b"data: ") and event != "[DONE]":
-                    for choice in json.loads(event)["choices"]:
-                        yield choice["delta"].get("content") or ""
+        until, n_bytes = time.monotonic() + ANSWER_S, 0
+        try:
+            with self._open("/v1/chat/completions", asked) as answer:
+                while line := answer.readline(MAX_LINE_BYTES):
+                    n_bytes += len(line)
+                    if time.monotonic() > until or n_bytes > MAX_ANSWER_BYTES:
+                        raise self._no_server("its answer does not end")
+                    yield from self._pieces(line)
+        except (OSError, http.client.HTTPException) as error:
+            raise self._no_server(f"its answer broke off ({error})") from None
 
-    def _props(self) -> Any:
-        with self._open("/props") as answer:
-            return json.load(answer)
+    def _pieces(self, line: bytes) -> Iterator[str]:
+        """The text of one line of a stream of events."""
+        event = line.decode(errors="replace").removeprefix("data: ").strip()
+        if not line.startswith(b"data: ") or event == "[DONE]":
+            return
+        try:
+            choices = parse_json(event)["choices"]
+            for choice in choices:
+                piece = choice["delta"].get("content") or ""
+                if not isinstance(piece, str):
+                    raise TypeError("content that is no text")
+                yield piece
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise self._no_server(f"it answers with no completion ({str(error)[:80]})") from None
+
+    def _answer(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The JSON object at `path`, within a time and a size."""
+        until, parts, n_bytes = time.monotonic() + SHORT_ANSWER_S, [], 0
+        try:
+            with self._open(path, body) as answer:
+                while part := answer.read1(1 << 16):
+                    parts.append(part)
+                    n_bytes += len(part)
+                    if time.monotonic() > until or n_bytes > MAX_ANSWER_BYTES:
+                        raise self._no_server(f"{path} does not end")
+            found = parse_json(b"".join(parts).decode(errors="replace"))
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise self._no_server(f"{path} gives no JSON ({str(error)[:80]})") from None
+        if not isinstance(found, dict):
+            raise self._no_server(f"{path} gives no JSON object")
+        return found
+
+    def _no_server(self, why: str) -> ConfigError:
+        return ConfigError(f"{self._url} is no llama-server: {why}; check --url")
 
     def _open(self, path: str, body: dict[str, Any] | None = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
@@ -127,7 +176,7 @@ class ServerBackend:
             raise ConfigError(
                 f"{self._url}{path} answers {error.code}: {said}; is it a llama-server?"
             ) from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             raise ConfigError(
                 f"no llama-server answers at {self._url} ({error}); check --url"
             ) from None

@@ -172,7 +172,9 @@ def read_coefficients(path: Path | str) -> Coefficients:
     text = read_text(
         path, error=OomphError, remedy="give a file that oomph calibrate wrote", limit=MAX_BYTES
     )
-    return Coefficients.from_json(text, where=str(path))
+    found = Coefficients.from_json(text, where=str(path))
+    widths = {"context_bytes": default_coefficients().interval_widths["context_bytes"]}
+    return replace(found, interval_widths={**widths, **found.interval_widths})
 
 
 @cache

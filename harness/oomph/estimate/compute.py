@@ -88,7 +88,8 @@ class ComputeModel:
         self._n_nodes: dict[int, int] = {}
 
     def _count_nodes(self, setup: Setup) -> int:
-        """The nodes of the whole graph, as far as it is composed; 0 where none can be: an architecture is not known, and the file lacks the usual tensors."""
+        """The nodes of the whole graph, as far as it is composed; 0 where none can be: an
+        architecture is not known, and the file lacks the usual tensors."""
         key = setup.hparams.n_expert_used
         if key not in self._n_nodes:
             try:

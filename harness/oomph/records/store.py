@@ -9,12 +9,14 @@ against what its path names now.
 
 import contextlib
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
+from warnings import warn
 
 from pydantic import ValidationError
 
@@ -117,7 +119,7 @@ class Store:
     def records(self) -> Iterator[Record]:
         """The records in the order they were measured; a torn last line is left out.
 
-        StoreError names the line of anything else that is no record.
+        Anything else that is no record is passed over, with a warning that names its line.
         """
         try:
             lines = self.path.read_bytes().split(b"\n")
@@ -127,13 +129,15 @@ class Store:
             raise self._cannot_read(error) from None
         for number, line in enumerate(lines[:-1], start=1):
             try:
+                if _NO_NUMBER.search(line):
+                    raise ValueError("it holds a number that none can be")
                 yield Record.model_validate_json(line)
-            except ValidationError as error:
-                what = error.errors(include_url=False)[0]
-                raise StoreError(
-                    f"{self.path}: line {number} is no record ({'.'.join(map(str, what['loc']))}: "
-                    f"{what['msg']}); restore the file, or move that line out of it"
-                ) from None
+            except ValueError as error:
+                warn(
+                    f"{self.path}: line {number} is no record ({_why(error)}) and is passed over; "
+                    "restore the file, or move that line out of it",
+                    stacklevel=2,
+                )
 
     def __iter__(self) -> Iterator[Record]:
         return self.records()
@@ -240,6 +244,19 @@ else:
         import fcntl
 
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+_NO_NUMBER: Final = re.compile(
+    rb"[:,\[]\s{0,9}-?(?:[0-9]{19}|[0-9.]{1,40}[eE]\+?[0-9]{3}|NaN|Infinity)"
+)
+"""Numbers beyond what llama.cpp or a clock can count to, and those that are none."""
+
+
+def _why(error: ValueError) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)[:200]
+    what = error.errors(include_url=False)[0]
+    return f"{'.'.join(map(str, what['loc']))}: {what['msg']}"[:200]
 
 
 def read_records(folders: Iterable[Path | str]) -> list[Record]:
