@@ -622,19 +622,16 @@ MAX_DEVICES: Final = 16
 
 
 def _check_shares(config: RunConfig) -> None:
-    """ConfigError for more cards than llama.cpp takes, for shares that sum to nothing, and for a
+    """ConfigError for more cards than llama.cpp takes, for shares that are none, and for a
     factor that is none."""
     if config.n_devices > MAX_DEVICES:
         raise ConfigError(f"n_devices is {config.n_devices}; llama.cpp takes {MAX_DEVICES} at most")
     shares = config.tensor_split
-    if shares is not None:
-        if len(shares) > MAX_DEVICES or not all(0 <= share <= MOST_SHARE for share in shares):
-            raise ConfigError(
-                f"tensor_split is {str(shares)[:80]}; it takes up to {MAX_DEVICES} shares from 0 "
-                f"to {MOST_SHARE:g}"
-            )
-        if not sum(shares) > 0:
-            raise ConfigError("tensor_split sums to nothing; give a card a share above 0")
+    if shares and not (len(shares) <= MAX_DEVICES and all(0 <= s <= MOST_SHARE for s in shares)):
+        raise ConfigError(
+            f"tensor_split is {str(shares)[:80]}; it takes up to {MAX_DEVICES} shares from 0 to "
+            f"{MOST_SHARE:g}"
+        )
     scale = config.rope_scale
     if scale is not None and not 0 < scale <= MOST_SHARE:
         raise ConfigError(f"rope_scale is {scale:g}; it takes a number from 0 to {MOST_SHARE:g}")

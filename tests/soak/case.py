@@ -61,7 +61,7 @@ def hostile_value(source: Random, *, deep: bool = True) -> Any:
     if kind == 7:
         return {source.choice(("a", "", "n_ctx")): hostile_value(source, deep=False)}
     nested: Any = 1
-    for _ in range(source.choice((3, 50, 2000))):
+    for _ in range(source.choice((3, 50, 200))):
         nested = [nested]
     return nested
 

@@ -63,6 +63,8 @@ def _calibration() -> str:
 
 
 def _changed(text: str, source: Random) -> bytes:
+    if source.random() < 0.02:
+        return source.choice((b"[", b'{"a":')) * 100_000
     if source.random() < 0.2:
         return mutated_bytes(text.encode(), source)
     return json.dumps(with_changes(json.loads(text), source)).encode()

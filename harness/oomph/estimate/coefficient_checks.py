@@ -1,4 +1,4 @@
-"""What a file of coefficients must be: its shape, finite numbers, and values that mean something.
+"""What a file of coefficients must be: its shape, and numbers that mean something.
 
 A calibration is foreign text: another oomph, or anyone, wrote it. What passes here can be computed
 with; what does not is named by its key.

@@ -17,7 +17,7 @@ from oomph.foreign import read_bytes
 LINE_CHARACTERS: Final = 2048
 HEAD_BYTES: Final = 4 << 20
 TAIL_BYTES: Final = 4 << 20
-WHOLE: Final = r"([0-9]{1,15})(?![0-9])"
+WHOLE: Final = r"([0-9]{1,15})(?![0-9e]|\.[0-9])"
 DECIMAL: Final = r"([0-9]{1,15}(?:\.[0-9]{1,9})?)(?![0-9.])"
 NAME: Final = r"(\S{1,64})"
 _MARKS: Final = (

@@ -35,7 +35,9 @@ _NUMBERS: Final = {
     "graph_nodes": re.compile(r"graph[^:]{0,80}: nodes = " + WHOLE),
     "graph_splits": re.compile(r"graph[^:]{0,80}: .{0,80}splits = " + WHOLE),
 }
-_KNOB: Final = re.compile(_STAMP + r"llama_context: (\w{1,40}) {1,40}= {1,40}(\w{1,40})", re.ASCII)
+_KNOB: Final = re.compile(
+    _STAMP + r"llama_context: (\w{1,40}) {1,40}= {1,40}(\w{1,16})(?![\w.])", re.ASCII
+)
 _LOGGED: Final = frozenset(name for name, knob in KNOBS.items() if knob.is_logged)
 _FREQ_SCALE: Final = re.compile(
     _STAMP + r"llama_context: freq_scale {1,40}= {1,40}([0-9.e+-]{1,24})"

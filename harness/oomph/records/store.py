@@ -12,15 +12,16 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 from warnings import warn
 
 from pydantic import ValidationError
 
-from oomph.errors import StoreError
+from oomph.config import KNOBS, RunConfig
+from oomph.errors import ConfigError, StoreError
 from oomph.records.schema import Record
 
 if TYPE_CHECKING:
@@ -131,13 +132,16 @@ class Store:
             try:
                 if _NO_NUMBER.search(line):
                     raise ValueError("it holds a number that none can be")
-                yield Record.model_validate_json(line)
+                record = Record.model_validate_json(line)
+                _check_config(record.config)
             except ValueError as error:
                 warn(
                     f"{self.path}: line {number} is no record ({_why(error)}) and is passed over; "
                     "restore the file, or move that line out of it",
                     stacklevel=2,
                 )
+                continue
+            yield record
 
     def __iter__(self) -> Iterator[Record]:
         return self.records()
@@ -250,6 +254,18 @@ _NO_NUMBER: Final = re.compile(
     rb"[:,\[]\s{0,9}-?(?:[0-9]{19}|[0-9.]{1,40}[eE]\+?[0-9]{3}|NaN|Infinity)"
 )
 """Numbers beyond what llama.cpp or a clock can count to, and those that are none."""
+
+
+def _check_config(config: Mapping[str, Any]) -> None:
+    """ValueError for a knob that cannot be; those of a later oomph may be any plain value."""
+    # older records lack a place for each sequence in step
+    known = {k: v for k, v in config.items() if k in KNOBS and k != "n_parallel"}
+    try:
+        RunConfig.from_mapping(known, where="config")
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
+    if any(isinstance(value, dict) for value in config.values()):
+        raise ValueError("config has a knob that is a table")
 
 
 def _why(error: ValueError) -> str:
