@@ -40,7 +40,7 @@ _KNOB: Final = re.compile(
 )
 _LOGGED: Final = frozenset(name for name, knob in KNOBS.items() if knob.is_logged)
 _FREQ_SCALE: Final = re.compile(
-    _STAMP + r"llama_context: freq_scale {1,40}= {1,40}([0-9.e+-]{1,24})"
+    _STAMP + r"llama_context: freq_scale {1,40}= {1,40}([0-9.e+-]{1,24})(?![0-9.e+-])"
 )
 _KV_TYPES: Final = re.compile(r"K \((\w{1,16})\): .{0,80}V \((\w{1,16})\):")
 _FLASH_ATTN: Final = re.compile(
