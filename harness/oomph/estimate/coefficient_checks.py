@@ -50,6 +50,10 @@ def _mapping(value: Any, where: str) -> dict[str, Any]:
     return value
 
 
+def _table(value: Any, where: str) -> None:
+    _mapping(value, where)
+
+
 def _number(least: float, most: float = MOST) -> Check:
     def check(value: Any, where: str) -> None:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -111,7 +115,7 @@ _CHECKS: Final[Mapping[str, Check]] = {
     "covered": _each(_range),
     "tested": _each(_number(0)),
     "calibrated_on": _origin,
-    "provenance": _origin,
+    "provenance": _table,
 }
 
 
