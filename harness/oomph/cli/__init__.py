@@ -4,6 +4,7 @@ One module a group of commands; each defines functions that `main` registers. Er
 mend are caught here, once.
 """
 
+import json
 import signal
 import sys
 import warnings
@@ -183,5 +184,7 @@ def _warn(message: Warning | str, *_: object, **__: object) -> None:
 
 
 def _fail(sentence: str) -> NoReturn:
+    if "--json" in sys.argv:  # who asks for JSON reads why there is no answer there too
+        print(json.dumps({"error": sentence}))
     print(f"oomph: {sentence}", file=sys.stderr)
     sys.exit(2)
