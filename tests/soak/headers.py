@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from tests.soak.case import FLOATS, NUMBERS, TEXTS, Case, Part, mutated_bytes, wrong_numbers
 
-from oomph.advise.answer import answer
+from oomph.advise.answer import answer_of
 from oomph.architectures.catalogue import catalogue_model
 from oomph.architectures.from_gguf import spec_from_gguf
 from oomph.architectures.spec import ModelSpec
@@ -161,7 +161,7 @@ def attempt(case: Case, folder: Path) -> str | None:
     said = prediction_json(estimator.predict(config))
     wrong = list(wrong_numbers(said))
     if sum(case.data) % 16 == 0:
-        wrong += wrong_numbers(json.loads(json.dumps(answer_json(answer(estimator, config)))))
+        wrong += wrong_numbers(json.loads(json.dumps(answer_json(answer_of(estimator, config)))))
     return wrong[0] if wrong else None
 
 

@@ -91,7 +91,7 @@ def attempt(case: Case, folder: Path) -> str | None:
     """Classify the log, and import it where it is one."""
     path = folder / "run.log"
     path.write_bytes(case.data)
-    wrong = list(wrong_numbers(outcome_json(classify_log(read_lines(path), 1, timed_out=False))))
+    wrong = list(wrong_numbers(outcome_json(classify_log(read_lines(path), 1))))
     if is_log(path):
         wrong += [each for record in read_log(path) for each in wrong_numbers(record.model_dump())]
     import_results([path], folder / "results", model=None, gpu=None)
