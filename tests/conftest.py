@@ -116,7 +116,7 @@ def write_small_model(
         writer.add_tensor(f"blk.{il}.attn_norm.weight", np.ones(64, dtype=np.float32))
         writer.add_tensor(f"blk.{il}.attn_q.weight", np.zeros((64, 64), dtype=np.float16))
         quantized = gguf.quants.quantize(
-            np.zeros((64, 64), dtype=np.float32), gguf.GGMLQuantizationType.Q8_0
+            np.zeros((32, 64), dtype=np.float32), gguf.GGMLQuantizationType.Q8_0
         )
         writer.add_tensor(
             f"blk.{il}.attn_k.weight", quantized, raw_dtype=gguf.GGMLQuantizationType.Q8_0

@@ -11,6 +11,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "harness" / "oomph"
 LAYERS = [
     "errors",
     "extras",
+    "foreign",
+    "patterns",
     "units",
     "paths",
     "foreign_text",

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Self, get_args, get_type_hints
 from oomph.errors import ConfigError
 from oomph.gguf.ggml_types import KV_CACHE_TYPES, quant
 from oomph.knob import Knob, Part, Program
+from oomph.patterns import unbounded
 from oomph.units import read_count, read_counts
 
 FLASH_ATTN: Final = {"on": 1, "off": 0, "auto": -1}
@@ -602,14 +603,42 @@ def _checked(knobs: Mapping[str, Any]) -> dict[str, Any]:
             raise ConfigError(f"{key} is {value!r}; it takes {kind}")
         if kind == "bool":
             value = bool(value)
-        if isinstance(value, list):
+        if isinstance(value, list | tuple):
+            if not all(isinstance(item, int | float) for item in value):
+                raise ConfigError(f"{key} is {str(value)[:80]}; it takes {kind}")
             value = tuple(float(item) for item in value)
+        if key == "override_tensor" and value and (why := unbounded(value)):
+            raise ConfigError(f"override_tensor has a pattern {why}; write it with less")
         checked[key] = value
     return checked
 
 
 _BOUNDED: Final = {name: knob.least for name, knob in KNOBS.items() if knob.least is not None}
 _WORDED: Final = {name: tuple(knob.choices) for name, knob in KNOBS.items() if knob.choices}
+
+
+MAX_DEVICES: Final = 16
+"""GGML_CUDA_MAX_DEVICES."""
+
+
+def _check_shares(config: RunConfig) -> None:
+    """ConfigError for more cards than llama.cpp takes, for shares that are none, and for a
+    factor that is none."""
+    if config.n_devices > MAX_DEVICES:
+        raise ConfigError(f"n_devices is {config.n_devices}; llama.cpp takes {MAX_DEVICES} at most")
+    shares = config.tensor_split
+    if shares and not (len(shares) <= MAX_DEVICES and all(0 <= s <= MOST_SHARE for s in shares)):
+        raise ConfigError(
+            f"tensor_split is {str(shares)[:80]}; it takes up to {MAX_DEVICES} shares from 0 to "
+            f"{MOST_SHARE:g}"
+        )
+    scale = config.rope_scale
+    if scale is not None and not 0 < scale <= MOST_SHARE:
+        raise ConfigError(f"rope_scale is {scale:g}; it takes a number from 0 to {MOST_SHARE:g}")
+
+
+MOST_SHARE: Final = 1e9
+"""No share of a split and no factor of a scaling is larger."""
 
 
 def _check(config: RunConfig) -> None:
@@ -625,6 +654,7 @@ def _check(config: RunConfig) -> None:
         value = getattr(config, name)
         if value not in words and not (value is None and "None" in KINDS[name]):
             raise ConfigError(f"{name} is {value!r}; it must be one of {', '.join(words)}")
+    _check_shares(config)
     if config.n_parallel > config.n_seq_max:
         raise ConfigError(
             f"n_parallel is {config.n_parallel} and n_seq_max {config.n_seq_max}: the context has "

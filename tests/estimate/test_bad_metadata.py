@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import pytest
 
+from oomph.architectures.from_gguf import spec_from_gguf
 from oomph.architectures.source import read_model
-from oomph.architectures.spec import ModelSpec, spec_from_gguf
+from oomph.architectures.spec import ModelSpec
 from oomph.config import RunConfig
 from oomph.errors import OomphError
 from oomph.estimate.estimator import Estimator

@@ -11,7 +11,7 @@ import pytest
 from oomph.advise.launch_check import held_against
 from oomph.advise.launch_plan import Launch, choose
 from oomph.architectures.catalogue import catalogue_model
-from oomph.architectures.spec import read_model_file
+from oomph.architectures.from_gguf import read_model_file
 from oomph.cuda.backend import CudaBackend
 from oomph.errors import ToolchainError
 from oomph.estimate.estimator import Estimator

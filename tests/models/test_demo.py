@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from oomph.architectures.spec import read_model_file
+from oomph.architectures.from_gguf import read_model_file
 from oomph.errors import ModelFileError, ToolchainError
 from oomph.models import demo
 

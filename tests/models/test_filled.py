@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import gguf
-from oomph.architectures.spec import read_model_file
+from oomph.architectures.from_gguf import read_model_file
 from oomph.errors import ConfigError, ModelFileError, UnknownNameError
 from oomph.models import filled, synth
 from oomph.models.filled import filled_file, is_filled

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 import gguf
-from oomph.architectures.spec import read_model_file
+from oomph.architectures.from_gguf import read_model_file
 from oomph.errors import ModelFileError, StoreError
 from oomph.gguf.header import SkippedArray
 from oomph.models.demo import demo_model, dense_model, ranking_text

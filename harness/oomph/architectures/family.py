@@ -81,6 +81,8 @@ class Rope:
     a window."""
     sections: Literal["never", "always", "listed"] = "never"
     """Four positions a token (M-RoPE): always, or where the metadata list sections."""
+    is_whole: bool = False
+    """Whether llama.cpp refuses a file whose `rope.dimension_count` is not a head's whole width."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from oomph.architectures.catalogue import catalogue_model, catalogue_names
+from oomph.architectures.from_gguf import read_model_file, spec_from_gguf
 from oomph.architectures.hf_config import read_hf_config
-from oomph.architectures.spec import ModelSpec, read_model_file, spec_from_gguf
+from oomph.architectures.spec import ModelSpec
 from oomph.errors import UnknownNameError
 from oomph.foreign_text import without_password
 from oomph.gguf.remote import is_remote, read_remote_gguf

@@ -5,16 +5,13 @@ Hugging Face config. The rest of the package never asks where a spec came from; 
 own metadata keys through `hparam` and the tensors through `tensors`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from oomph.errors import ModelFileError
-from oomph.gguf.header import GGUFFile, SkippedArray, TensorInfo, Value, read_gguf
+from oomph.gguf.header import SkippedArray, TensorInfo, Value
 
-MAX_BLOCKS: Final = 512
-"""Blocks that llama.cpp has room for (LLAMA_MAX_LAYERS)."""
 MAX_COUNT: Final = (1 << 32) - 1
 """The largest count or width that GGUF's own keys can hold."""
 
@@ -119,55 +116,3 @@ class ModelSpec:
     def is_moe(self) -> bool:
         """Whether any layer routes tokens to experts."""
         return self.n_expert > 0
-
-
-def spec_from_gguf(file: GGUFFile, *, source: str | None = None) -> ModelSpec:
-    """The facts of a header; ModelFileError where it names no architecture or lacks a key that all
-    have."""
-    arch = file.metadata.get("general.architecture")
-    if not isinstance(arch, str) or not arch:
-        raise ModelFileError(
-            f"{file.name}: metadata key general.architecture is missing; is this a model and not "
-            "a LoRA or vocabulary?"
-        )
-    name = file.metadata.get("general.name")
-    spec = ModelSpec(
-        name=name if isinstance(name, str) and name else Path(file.name).stem,
-        arch=arch,
-        metadata=file.metadata,
-        tensors={tensor.name: tensor for tensor in file.tensors},
-        source=source or file.name,
-        file_bytes=file.file_bytes,
-    )
-    for key, most in _checked_counts(spec):
-        if not 1 <= spec.integer(key) <= most:
-            raise ModelFileError(
-                f"{file.name}: {arch}.{key} is {spec.integer(key)}, which no model has"
-            )
-    embedding = spec.tensors.get("token_embd.weight")
-    if embedding and embedding.ne[0] != spec.n_embd:
-        raise ModelFileError(
-            f"{file.name}: {arch}.embedding_length is {spec.n_embd}, and token_embd.weight is "
-            f"{embedding.ne[0]} wide"
-        )
-    return spec
-
-
-def _checked_counts(spec: ModelSpec) -> Iterator[tuple[str, int]]:
-    """Keys that must be at least 1, and their most; a model without attention may have no heads."""
-    yield from (
-        ("block_count", MAX_BLOCKS),
-        ("embedding_length", MAX_COUNT),
-        ("context_length", MAX_COUNT),
-    )
-    if any("attn_output" in name for name in spec.tensors):
-        yield "attention.head_count", MAX_COUNT
-    for key in ("attention.key_length", "attention.value_length", "ssm.group_count"):
-        if f"{spec.arch}.{key}" in spec.metadata:
-            yield key, MAX_COUNT
-
-
-def read_model_file(path: Path | str) -> ModelSpec:
-    """The facts of the GGUF file at `path`, from its header alone; ModelFileError says what is
-    wrong with it."""
-    return spec_from_gguf(read_gguf(path), source=str(path))

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from warnings import warn
 
 from oomph.errors import OomphError
 from oomph.estimate.coefficients import Coefficients, read_coefficients
@@ -99,7 +100,7 @@ def newest_matching(
     this `machine`.
 
     `commit` None, where llama.cpp is not installed, takes any build. A file that cannot be read is
-    passed over.
+    passed over with a warning.
     """
     fitting = (kept for kept in _kept() if _matches(kept.coefficients, card, arch, machine, commit))
     return max(fitting, key=lambda kept: (kept.last, kept.path), default=None)
@@ -109,8 +110,8 @@ def _kept() -> Iterator[KeptCalibration]:
     for path in sorted(calibrations_folder().glob("*.json")):
         try:
             yield KeptCalibration(path=path, coefficients=read_coefficients(path))
-        except OomphError:  # of another oomph
-            continue
+        except OomphError as error:
+            warn(f"{error}; it is passed over, remove it to be told no more", stacklevel=2)
 
 
 def _matches(

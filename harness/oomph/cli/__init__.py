@@ -40,7 +40,7 @@ from oomph.cli import (
     sweep,
     what_if,
 )
-from oomph.cli.output import guard, say
+from oomph.cli.output import guard, say, say_json
 from oomph.errors import OomphError, machine_sentence
 from oomph.extras import missing_extra
 
@@ -207,5 +207,7 @@ def _refuse(error: Any) -> NoReturn:
 
 
 def _fail(sentence: str) -> NoReturn:
+    if "--json" in sys.argv:  # who asks for JSON reads why there is no answer there too
+        say_json({"error": sentence})
     say(f"oomph: {sentence}", err=True)
     sys.exit(2)

@@ -1,13 +1,10 @@
 """`oomph classify`: what a log says about how a run ended."""
 
-import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from oomph.cli.output import say, say_json
-from oomph.errors import ConfigError
 
 
 def register(app: typer.Typer) -> None:
@@ -36,22 +33,12 @@ def _classify(
 ) -> None:
     """Say how a llama.cpp run ended: which out-of-memory, or what else, and the next step."""
     from oomph.advise.failed_run import classify_log
+    from oomph.measure.log_lines import read_lines
     from oomph.views.outcome import outcome_json, outcome_lines
 
-    lines = _read_lines(log)
+    lines = read_lines(log)
     found = classify_log(lines, exit_code, timed_out=timed_out, model=model, gpu=gpu)
     if as_json:
         say_json(outcome_json(found))
     else:
         say(*outcome_lines(found))
-
-
-def _read_lines(log: str) -> list[str]:
-    if log == "-":
-        return sys.stdin.read().splitlines()
-    try:
-        return Path(log).read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError as error:
-        raise ConfigError(
-            f"{log} cannot be read ({error.strerror}); name a file with the program's output"
-        ) from None

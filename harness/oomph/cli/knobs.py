@@ -5,7 +5,6 @@ options agree on names and values, and errors name where the text stood.
 """
 
 import itertools
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +12,11 @@ from typing import Any, Final
 
 from oomph.config import spelled
 from oomph.errors import ConfigError
+from oomph.foreign import parse_json, read_text
 from oomph.programs.said import Said
 
 MAX_CONFIGS: Final = 1_000_000
+MAX_BYTES: Final = 64 << 20
 
 
 def parse_grid(text: str) -> dict[str, list[Any]]:
@@ -68,16 +69,12 @@ def grid_knobs(said: Said, grids: Sequence[str]) -> list[Said]:
 def read_configs(path: Path, said: Said) -> Iterator[Said]:
     """The knobs in a file of JSON objects, one per line, each over what was said; empty lines are
     left out."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise ConfigError(
-            f"{path} cannot be read ({error.strerror}); name a file of JSON objects, one a line"
-        ) from None
-    except UnicodeDecodeError:
-        raise ConfigError(
-            f"{path} is no UTF-8 text; name a file of JSON objects, one a line"
-        ) from None
+    text = read_text(
+        path, error=ConfigError, remedy="name a file of JSON objects, one a line", limit=MAX_BYTES
+    )
+    lines = text.splitlines()
+    if len(lines) > MAX_CONFIGS:
+        raise ConfigError(f"{path} has {len(lines):,} lines; {MAX_CONFIGS:,} is the most")
     for no, line in enumerate(lines, start=1):
         if line.strip():
             yield replace(said.with_(**_json_object(line, f"{path}:{no}")), where=f"{path}:{no}")
@@ -85,8 +82,8 @@ def read_configs(path: Path, said: Said) -> Iterator[Said]:
 
 def _json_object(line: str, where: str) -> dict[str, Any]:
     try:
-        found = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        found = parse_json(line)
+    except ValueError as error:
         raise ConfigError(f"{where}: no JSON ({error}); write one object of knobs a line") from None
     if not isinstance(found, dict):
         raise ConfigError(f"{where}: {line.strip()[:40]!r} is no JSON object of knobs")

@@ -17,8 +17,14 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from oomph.errors import OomphError
+from oomph.estimate.coefficient_checks import check_coefficients
 from oomph.estimate.posterior import Posterior
+from oomph.foreign import parse_json, read_text
 
+MAX_BYTES: Final = 16 << 20
+"""No calibration is longer."""
+BEYOND: Final = 10.0
+"""How far beyond its bounds a coefficient of a file may be, as a factor."""
 FORMAT: Final = 2
 """Version of the JSON layout of defaults.json and of calibration files."""
 
@@ -120,20 +126,23 @@ class Coefficients:
     def from_json(cls, text: str, *, where: str) -> Self:
         """The coefficients in `text`; `where` names the source in the error for another layout."""
         try:
-            content = json.loads(text)
+            content = parse_json(text)
+            if not isinstance(content, dict) or "format" not in content:
+                raise ValueError("it has no format")
             if content["format"] != FORMAT:
                 raise OomphError(
-                    f"{where}: format {content['format']} is not {FORMAT}; calibrate again with "
-                    "this oomph"
+                    f"{where}: format {str(content['format'])[:20]} is not {FORMAT}; calibrate "
+                    "again with this oomph"
                 )
-            posterior = Posterior.from_mapping(content.get("posterior", {}))
-            return cls(
-                **{name: content[name] for name in _FIELDS if name in content}, posterior=posterior
-            )
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            check_coefficients(content, bounds=_bounds())
+        except ValueError as error:
             raise OomphError(
                 f"{where}: no coefficients of oomph ({error}); write them with oomph calibrate"
             ) from None
+        posterior = Posterior.from_mapping(content.get("posterior") or {})
+        return cls(
+            **{name: content[name] for name in _FIELDS if name in content}, posterior=posterior
+        )
 
 
 _FIELDS: Final = (
@@ -160,13 +169,12 @@ def default_coefficients() -> Coefficients:
 def read_coefficients(path: Path | str) -> Coefficients:
     """The coefficients in the file at `path`; OomphError where it is missing or of another
     layout."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise OomphError(
-            f"{path}: cannot be read ({error.strerror}); give a file that oomph calibrate wrote"
-        ) from None
-    return Coefficients.from_json(text, where=str(path))
+    text = read_text(
+        path, error=OomphError, remedy="give a file that oomph calibrate wrote", limit=MAX_BYTES
+    )
+    found = Coefficients.from_json(text, where=str(path))
+    widths = {"context_bytes": default_coefficients().interval_widths["context_bytes"]}
+    return replace(found, interval_widths={**widths, **found.interval_widths})
 
 
 @cache
@@ -176,6 +184,16 @@ def definitions() -> Mapping[str, Definition]:
         (files("oomph.estimate") / "coefficients.toml").read_text(encoding="utf-8")
     )
     return {definition.name: definition for definition in _spelled_out(tables)}
+
+
+def _bounds() -> dict[str, tuple[float, float]]:
+    """What each coefficient of a file may be: its own bounds, and as much again beyond them."""
+    return {
+        name: (each.lower - (each.upper - each.lower), each.upper + (each.upper - each.lower))
+        if each.linear
+        else (each.lower / BEYOND, each.upper * BEYOND)
+        for name, each in definitions().items()
+    }
 
 
 def prior_values() -> dict[str, float]:

@@ -4,7 +4,8 @@ A buffer is the maximum over the prompt graph and the single-token graph
 (llama_context::sched_reserve). Layers repeat, and so does the allocator's state: a run of equal
 layers is cut to its first few, and the answer counts only if the state after two of the repetitions
 is the same, for then it is the same after all. Otherwise the whole graph is replayed. Either way
-the result is exact.
+the result is exact. A graph so large that no published model comes near it is not replayed: the
+general rule answers, and `ComputeBuffers.is_exact` says so.
 """
 
 from collections import defaultdict
@@ -38,6 +39,13 @@ CUTS: Final = (
 before."""
 
 
+MAX_COMPOSED: Final = 16_384
+"""Nodes of a whole graph, of which repeated layers are left out: twice what any published model
+has."""
+MAX_REPLAYED: Final = 8192
+"""Nodes that are scheduled and allocated: the largest published model replayed whole has 7,301."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
     """One configuration, resolved: everything a graph depends on."""
@@ -56,6 +64,8 @@ class ComputeBuffers:
 
     bytes: dict[str, int]
     live_bytes: dict[str, int]
+    is_exact: bool = True
+    """Whether the graph was replayed: False where the general rule stands in for it."""
 
 
 class ComputeModel:
@@ -69,49 +79,64 @@ class ComputeModel:
         self._n_ctx_before_rope = model.integer(
             "rope.scaling.original_context_length", model.n_ctx_train
         )
-        self._packings: dict[object, Packing] = {}
+        self._packings: dict[object, Packing | None] = {}
         self._affine: dict[object, AffineSizes] = {}
         self._selections: dict[object, Selection] = {}
         self._fuses: dict[object, bool] = {}
         self._settles: dict[object, int] = {}
         self._graph_sizes: dict[object, int] = {}
-        self._composes: bool | None = None
+        self._n_nodes: dict[int, int] = {}
 
-    def composes(self, setup: Setup) -> bool:
-        """Whether a graph can be composed: always for a known architecture, else if the file has
-        the usual tensors."""
-        if self._composes is None:
+    def _count_nodes(self, setup: Setup) -> int:
+        """The nodes of the whole graph, as far as it is composed; 0 where none can be: an
+        architecture is not known, and the file lacks the usual tensors."""
+        key = setup.hparams.n_expert_used
+        if key not in self._n_nodes:
             try:
-                build_graph(self._builder(setup, 1, 1), range(setup.hparams.n_layer))
-                self._composes = True
+                graph, _ = build_graph(self._builder(setup, 1, 1), range(setup.hparams.n_layer))
+                self._n_nodes[key] = len(graph.nodes)
             except ModelFileError:
                 if setup.hparams.family.has_known_graph:
                     raise
-                self._composes = False
-        return self._composes
+                self._n_nodes[key] = 0
+        return self._n_nodes[key]
+
+    def composes(self, setup: Setup) -> bool:
+        """Whether a graph can be composed: for a known architecture, or if the file has the usual
+        tensors, unless it is larger than any model's."""
+        return 0 < self._count_nodes(setup) <= MAX_COMPOSED
 
     def buffers(self, setup: Setup) -> ComputeBuffers:
         """The buffers that llama.cpp reserves for `setup`; by rule of thumb where no graph can be
-        composed."""
+        composed, or where it is too large to be replayed."""
         sizes, devices = setup.sizes, setup.placement.backends
         if not self.composes(setup):
-            n_ff = self._model.integer("feed_forward_length", 4 * setup.hparams.n_embd)
-            rough = rough_buffers(
-                setup.hparams, sizes, devices, n_ff=n_ff, flash_attn=setup.cache.flash_attn
-            )
-            return ComputeBuffers(bytes=rough, live_bytes=rough)
+            return self._rough(setup)
         batches = ((sizes.n_tokens, sizes.n_outputs), (sizes.n_seqs, sizes.n_seqs))
-        packings = [self._packing(setup, *batch) for batch in batches]
+        packings = [packing for batch in batches if (packing := self._packing(setup, *batch))]
+        if len(packings) < len(batches):
+            return self._rough(setup)
         return ComputeBuffers(
             bytes={d: max(p.bytes[i] for p in packings) for i, d in enumerate(devices)},
             live_bytes={d: max(p.live_bytes[i] for p in packings) for i, d in enumerate(devices)},
         )
 
+    def _rough(self, setup: Setup) -> ComputeBuffers:
+        n_ff = self._model.integer("feed_forward_length", 4 * setup.hparams.n_embd)
+        rough = rough_buffers(
+            setup.hparams,
+            setup.sizes,
+            setup.placement.backends,
+            n_ff=n_ff,
+            flash_attn=setup.cache.flash_attn,
+        )
+        return ComputeBuffers(bytes=rough, live_bytes=rough, is_exact=False)
+
     def graph_surplus(self, setup: Setup) -> int:
         """Tensors of the prompt graph beyond what llama_context::graph_max_nodes makes room for:
         above 0 it aborts."""
         if not self.composes(setup):
-            return 0
+            return max(0, self._count_nodes(setup) - _room_for_tensors(self._model, setup))
         sizes, key = (
             setup.sizes,
             (setup.hparams.layers, setup.cache, setup.sizes.n_stream, setup.sizes.n_seqs),
@@ -141,7 +166,7 @@ class ComputeModel:
             )
         return self._fuses[key]
 
-    def _packing(self, setup: Setup, n_tokens: int, n_outputs: int) -> Packing:
+    def _packing(self, setup: Setup, n_tokens: int, n_outputs: int) -> Packing | None:
         key = (
             setup.placement.key,
             setup.sizes.caches,
@@ -155,9 +180,9 @@ class ComputeModel:
             self._packings[key] = self._replay(setup, n_tokens, n_outputs)
         return self._packings[key]
 
-    def _replay(self, setup: Setup, n_tokens: int, n_outputs: int) -> Packing:
+    def _replay(self, setup: Setup, n_tokens: int, n_outputs: int) -> Packing | None:
         """Replay with the first cut that settles, beginning with the one that did for a graph like
-        this."""
+        this; None where none does and the whole is too large."""
         kind = (
             setup.placement.key,
             setup.cache,
@@ -170,14 +195,16 @@ class ComputeModel:
                 return packing
             self._settles[kind] = i + 1
         everything = Selection(tuple(range(setup.hparams.n_layer)))
-        packing = self._replay_layers(setup, n_tokens, n_outputs, everything)
-        assert packing is not None  # nothing was left out, so nothing has to agree
-        return packing
+        return self._replay_layers(setup, n_tokens, n_outputs, everything)
 
     def _replay_layers(
         self, setup: Setup, n_tokens: int, n_outputs: int, selection: Selection
     ) -> Packing | None:
-        """The packing of a graph of some layers; None where leaving out the others could matter."""
+        """The packing of a graph of some layers; None where leaving out the others could matter, or
+        where they are too many."""
+        share = len(selection.layers) / setup.hparams.n_layer
+        if self._count_nodes(setup) * share > MAX_REPLAYED:
+            return None
         affine = self._affine_sizes(setup, n_tokens, n_outputs, selection)
         if affine.is_known:
             program, sizes, alike = affine.at(setup.sizes.cells)

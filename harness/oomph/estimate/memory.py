@@ -68,9 +68,15 @@ class MemoryModel:
         """Bytes of every device under `config`, without what llama.cpp prints nowhere
         (overhead)."""
         setup = self.setup(config)
+        compute = self.compute(setup)
         refusals = (sentence for _, sentence in self.refusals(config, setup))
-        warnings = (*self._general_warnings(config), *refusals)
-        return self._assemble(setup, self.compute(setup), warnings)
+        warnings = [*self._general_warnings(config), *refusals]
+        if self.is_known and not compute.is_exact:
+            warnings.append(
+                "its graph is larger than any published model's and is not replayed: compute "
+                "buffers follow the general rule"
+            )
+        return self._assemble(setup, compute, tuple(warnings))
 
     def setup(self, config: RunConfig) -> Setup:
         """`config` resolved for this model, flash attention decided; the last one is kept, for it
@@ -132,7 +138,11 @@ class MemoryModel:
             )
             for name in names
         }
-        return MemoryEstimate(devices=devices, exact_compute=self.is_known, warnings=warnings)
+        return MemoryEstimate(
+            devices=devices,
+            exact_compute=self.is_known and compute.is_exact,
+            warnings=warnings,
+        )
 
     def _general_warnings(self, config: RunConfig) -> Iterator[str]:
         if not self.is_known:

@@ -13,6 +13,7 @@ from typing import Final
 from oomph.architectures.spec import ModelSpec
 from oomph.estimate.compute import Setup
 from oomph.estimate.graph.hparams import LayerShape
+from oomph.estimate.graph.placement import layer_of
 from oomph.estimate.memory import homes
 from oomph.estimate.prediction import is_card
 from oomph.gguf.header import TensorInfo
@@ -167,10 +168,8 @@ def forward_work(model: ModelSpec, setup: Setup) -> tuple[Work, Work]:
 
 def _layer_and_part(name: str) -> tuple[int | None, str]:
     """`blk.7.attn_q.weight` as (7, "attn_q.weight"); a tensor outside the blocks has no layer."""
-    if not name.startswith("blk."):
-        return None, name
-    number, _, part = name[4:].partition(".")
-    return (int(number), part) if number.isdigit() else (None, name)
+    il = layer_of(name)
+    return (None, name) if il is None else (il, name.split(".", 2)[2])
 
 
 def _add_matrix(work: Work, tensor: TensorInfo, part: str, *, is_head: bool, n_used: int) -> None:

@@ -13,7 +13,7 @@ import mmap
 import re
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
 from typing import Final
@@ -45,6 +45,22 @@ _NUMBER_FORMATS: Final = {
     11: "q",
     12: "d",
 }
+VALUE_TYPES: Final = {
+    0: "u8",
+    1: "i8",
+    2: "u16",
+    3: "i16",
+    4: "u32",
+    5: "i32",
+    6: "f32",
+    7: "bool",
+    8: "str",
+    9: "arr",
+    10: "u64",
+    11: "i64",
+    12: "f64",
+}
+"""What llama.cpp calls GGUF's value types, by number (gguf_type_name)."""
 _STRING: Final = 8
 _ARRAY: Final = 9
 
@@ -84,7 +100,8 @@ class TensorInfo:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GGUFFile:
     """A header as read: `metadata` by key, `tensors` in file order, sizes in bytes (of all parts if
-    split)."""
+    split). `value_types` are the types that the metadata are stored in, of an array its items',
+    where they are known."""
 
     name: str
     version: int
@@ -94,14 +111,16 @@ class GGUFFile:
     data_offset: int
     file_bytes: int
     n_parts: int = 1
+    value_types: Mapping[str, str] = field(default_factory=dict)
 
 
-def _read_array(cursor: Cursor, key: str) -> Value:
+def _read_array(cursor: Cursor, key: str) -> tuple[Value, int]:
+    """The array and its items' type."""
     at, element_type = cursor.pos, cursor.u32(f"the element type of {key!r}")
     count = cursor.u64(f"the length of {key!r}")
     if element_type == _STRING:
         cursor.skip_strings(count, f"the strings of {key!r}")
-        return SkippedArray(element_type, count)
+        return SkippedArray(element_type, count), element_type
     if element_type not in _NUMBER_FORMATS:
         raise cursor.fail(
             f"{key!r} is an array of type {element_type}, which GGUF does not have or allow nested",
@@ -109,20 +128,22 @@ def _read_array(cursor: Cursor, key: str) -> Value:
         )
     code = _NUMBER_FORMATS[element_type]
     if count <= KEPT_ARRAY:
-        return cursor.numbers(code, count, f"the array {key!r}")
+        return cursor.numbers(code, count, f"the array {key!r}"), element_type
     cursor.skip(count * struct.calcsize("=" + code), f"the array {key!r}")
-    return SkippedArray(element_type, count)
+    return SkippedArray(element_type, count), element_type
 
 
-def _read_value(cursor: Cursor, key: str) -> Value:
+def _read_value(cursor: Cursor, key: str) -> tuple[Value, int]:
+    """The value and its type."""
     at, value_type = cursor.pos, cursor.u32(f"the type of {key!r}")
     if value_type == _STRING:
-        return cursor.string(f"the value of {key!r}", limit=MAX_STRING_BYTES)
+        return cursor.string(f"the value of {key!r}", limit=MAX_STRING_BYTES), value_type
     if value_type == _ARRAY:
         return _read_array(cursor, key)
     if value_type not in _NUMBER_FORMATS:
         raise cursor.fail(f"{key!r} has the value type {value_type}, which GGUF does not have", at)
-    return cursor.numbers(_NUMBER_FORMATS[value_type], 1, f"the value of {key!r}")[0]
+    value = cursor.numbers(_NUMBER_FORMATS[value_type], 1, f"the value of {key!r}")[0]
+    return value, value_type
 
 
 def _read_name(cursor: Cursor, what: str) -> str:
@@ -132,14 +153,17 @@ def _read_name(cursor: Cursor, what: str) -> str:
     return name
 
 
-def _read_metadata(cursor: Cursor, count: int) -> dict[str, Value]:
+def _read_metadata(cursor: Cursor, count: int) -> tuple[dict[str, Value], dict[str, str]]:
+    """The values by key, and what each is stored as."""
     metadata: dict[str, Value] = {}
+    types: dict[str, str] = {}
     for _ in range(count):
         at, key = cursor.pos, _read_name(cursor, "a metadata key")
         if key in metadata:
             raise cursor.fail(f"the metadata key {key!r} is there twice", at)
-        metadata[key] = _read_value(cursor, key)
-    return metadata
+        metadata[key], value_type = _read_value(cursor, key)
+        types[key] = VALUE_TYPES[value_type]
+    return metadata, types
 
 
 def _read_tensor(cursor: Cursor) -> TensorInfo:
@@ -226,7 +250,7 @@ def parse_header(
     cursor.require(
         14 * n_metadata + 33 * n_tensors, f"{n_metadata} metadata keys and {n_tensors} tensors", 8
     )
-    metadata = _read_metadata(cursor, n_metadata)
+    metadata, value_types = _read_metadata(cursor, n_metadata)
     tensors = _read_tensors(cursor, n_tensors)
     alignment = metadata.get("general.alignment", 32)
     if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
@@ -242,6 +266,7 @@ def parse_header(
         tensors=tensors,
         data_offset=data_offset,
         file_bytes=total,
+        value_types=value_types,
     )
 
 

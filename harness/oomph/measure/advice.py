@@ -10,15 +10,26 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from oomph.measure.log_lines import DECIMAL, WHOLE
 from oomph.units import MIB
 
-_ASKED_MIB: Final = re.compile(r"allocating ([\d.]+) MiB on device (\d+): \w+ failed")
-_ASKED_BYTES: Final = re.compile(
-    r"failed to allocate (?:(\w+) )?buffer of size (\d+)|[Mm]emory allocation of size (\d+) failed"
+_ASKED_MIB: Final = re.compile(
+    "allocating " + DECIMAL + r" MiB on device ([0-9]{1,3}): \w{1,40} failed"
 )
-_FREE: Final = re.compile(r"using device ((?:CUDA|ROCm|Vulkan)\d+) .* - (\d+) MiB free")
+_ASKED_BYTES: Final = re.compile(
+    r"failed to allocate (?:(\w{1,40}) )?buffer of size "
+    + WHOLE
+    + "|[Mm]emory allocation of size "
+    + WHOLE
+    + " failed"
+)
+_FREE: Final = re.compile(
+    r"using device ((?:CUDA|ROCm|Vulkan)[0-9]{1,3}) .{1,400} - " + WHOLE + " MiB free"
+)
 _PLACED: Final = re.compile(
-    r"((?:CUDA|ROCm|Vulkan)\d+) (?:model|KV|RS|compute|output) buffer size *=? *([\d.]+) MiB"
+    r"((?:CUDA|ROCm|Vulkan)[0-9]{1,3}) (?:model|KV|RS|compute|output) buffer size {0,40}=? {0,40}"
+    + DECIMAL
+    + " MiB"
 )
 
 

@@ -11,6 +11,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from oomph.units import parse_size
 
+MAX_VALUES: Final = 10_000
+"""Values of an axis, and points of a group."""
+
 
 class StrictTable(BaseModel):
     """A table of TOML: unknown keys and other types are refused."""
@@ -48,6 +51,8 @@ class Range(StrictTable):
             raise ValueError("takes step or mult, not both")
         if self.mult and self.first < 1:
             raise ValueError("with mult must start at 1 or more")
+        if not self.mult and (self.last - self.first) // (self.step or 1) >= MAX_VALUES:
+            raise ValueError(f"has more than {MAX_VALUES:,} values")
         if self.last < self.first:
             raise ValueError(f"ends ({self.last}) before it starts ({self.first})")
         return self
@@ -63,7 +68,7 @@ class Range(StrictTable):
         return tuple(powers)
 
 
-_RANGE_TEXT: Final = re.compile(r"(\d+)-(\d+)(?:([+*])(\d+))?")
+_RANGE_TEXT: Final = re.compile(r"([0-9]{1,15})-([0-9]{1,15})(?:([+*])([0-9]{1,15}))?")
 
 
 def expand(value: Any) -> tuple[Any, ...]:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from oomph.config import RunConfig
-from oomph.errors import StoreError
+from oomph.errors import ConfigError, StoreError
+from oomph.measure.log_lines import DECIMAL, WHOLE, read_lines
 from oomph.measure.logs import logged_knobs, read_buffers, read_reported
 from oomph.measure.outcome import classify
 from oomph.records.grouping import model_key
@@ -24,21 +25,24 @@ from oomph.records.schema import ModelIdentity, Record, Reported
 from oomph.units import GIB, MIB
 
 ORIGIN: Final = "llama.cpp log"
-_LOGGED: Final = re.compile(r"llama_model_loader:|print_info:|llama_context:|srv +load_model:")
-_TABLE: Final = re.compile(r"^\| *model ", re.MULTILINE)
-_LOADED: Final = re.compile(r"llama_model_loader: loaded meta data .* from (.+?) \(version")
-_NAME: Final = re.compile(r"print_info: general\.name += (.+)$")
-_ARCH: Final = re.compile(r"print_info: arch += (\S+)")
-_FILE_SIZE: Final = re.compile(r"print_info: file size += ([\d.]+) (MiB|GiB)")
-_PARAMS: Final = re.compile(r"print_info: model params += ([\d.]+) (M|B|T)\b")
+_LOGGED: Final = re.compile(r"llama_model_loader:|print_info:|llama_context:|srv {1,40}load_model:")
+_TABLE: Final = re.compile(r"^\| {0,80}model ")
+_LOADED: Final = re.compile(r"llama_model_loader: loaded meta data .* from (.{1,1000}?) \(version")
+_NAME: Final = re.compile(r"print_info: general\.name {1,40}= (.{1,1000})$")
+_ARCH: Final = re.compile(r"print_info: arch {1,40}= (\S{1,64})")
+_FILE_SIZE: Final = re.compile(r"print_info: file size {1,40}= " + DECIMAL + " (MiB|GiB)")
+_PARAMS: Final = re.compile(r"print_info: model params {1,40}= " + DECIMAL + r" (M|B|T)\b")
 _DEVICE: Final = re.compile(
-    r"using device (CUDA\d+) \(([^)]*(?:\([^)]*\))?[^)]*)\).* - (\d+) MiB free"
+    r"using device (CUDA[0-9]{1,3}) \(([^()]{0,200}(?:\([^()]{0,200}\)[^()]{0,200})?)\).{0,200} - "
+    + WHOLE
+    + " MiB free"
 )
-_BUILD: Final = re.compile(r"\bbuild:? (?:= )?b?(\d+) \(([0-9a-f]{6,})\)")
+_BUILD: Final = re.compile(r"\bbuild:? (?:= )?b?([0-9]{1,9}) \(([0-9a-f]{6,40})\)")
 _BREAKDOWN: Final = re.compile(
-    r"\| +- (?P<device>\S+)[^|]*\| *(?P<total>\d+) = +(?P<free>\d+) \+ \( *(?P<own>\d+) = "
-    r"+(?P<model>\d+) \+"
-    r" +(?P<context>\d+) \+ +(?P<compute>\d+)\) \+ +(?P<rest>-?\d+) \|"
+    r"\| {1,40}- (?P<device>\S{1,64})[^|]{0,200}\| {0,40}(?P<total>[0-9]{1,15}) = {1,40}"
+    r"(?P<free>[0-9]{1,15}) \+ \( {0,40}(?P<own>[0-9]{1,15}) = {1,40}(?P<model>[0-9]{1,15}) \+"
+    r" {1,40}(?P<context>[0-9]{1,15}) \+ {1,40}(?P<compute>[0-9]{1,15})\) \+ {1,40}"
+    r"(?P<rest>-?[0-9]{1,15}) \|"
 )
 _SCALES: Final = {"MiB": MIB, "GiB": GIB, "M": 10**6, "B": 10**9, "T": 10**12}
 TELLING: Final = "--log-verbosity 4"
@@ -67,11 +71,15 @@ class Breakdown:
 
 def is_log(path: Path) -> bool:
     """Whether the file is a llama.cpp program's log, not a table that one printed into its log."""
+    lines = _read(path)
+    return any(map(_LOGGED.search, lines)) and not any(map(_TABLE.search, lines))
+
+
+def _read(path: Path) -> list[str]:
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise StoreError(f"{path} cannot be read ({error.strerror}); check the path") from None
-    return bool(_LOGGED.search(text)) and not _TABLE.search(text)
+        return read_lines(path)
+    except ConfigError as error:
+        raise StoreError(str(error)) from None
 
 
 def read_log(path: Path, *, model: str | ModelIdentity | None = None) -> list[Record]:
@@ -79,15 +87,16 @@ def read_log(path: Path, *, model: str | ModelIdentity | None = None) -> list[Re
 
     Raises StoreError where the log tells neither buffers nor a failure.
     """
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError as error:
-        raise StoreError(f"{path} cannot be read ({error.strerror}); check the path") from None
+    lines = _read(path)
     parts = [part for part in _loads(lines) if _is_telling(part)]
     if not parts:
         raise StoreError(f"{path} tells no buffer sizes; start llama.cpp's program with {TELLING}")
     breakdowns = read_breakdowns(lines) if len(parts) == 1 else []
-    return [_record(path, part, lines, breakdowns, model) for part in parts]
+    try:
+        commit = _first(_BUILD, lines, 2)
+        return [_record(path, part, commit, breakdowns, model) for part in parts]
+    except ConfigError as error:  # a knob that llama.cpp cannot have had
+        raise StoreError(f"{path}: {error}") from None
 
 
 def _loads(lines: Sequence[str]) -> list[Sequence[str]]:
@@ -119,7 +128,7 @@ _FIGURES: Final = ("total", "free", "own", "model", "context", "compute", "rest"
 def _record(
     path: Path,
     part: Sequence[str],
-    whole: Sequence[str],
+    commit: str | None,
     breakdowns: Sequence[Breakdown],
     model: str | ModelIdentity | None,
 ) -> Record:
@@ -159,7 +168,7 @@ def _record(
                 "memory_bytes": None,
                 "backend": "cuda" if devices else "cpu",
                 "gpus": cards,
-                "llama_cpp_commit": _first(_BUILD, whole, 2),
+                "llama_cpp_commit": commit,
             },
             "outcome": {
                 "label": outcome,

@@ -9,7 +9,7 @@ names in front.
 
 import re
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 
@@ -51,6 +51,8 @@ class Phase(Enum):
     RUN = "run"
 
 
+REMEMBERED: Final = 8192
+"""Lines whose meaning is kept: logs repeat themselves, and are read more than once."""
 _GPU_ERROR: Final = r"(?:CUDA|ROCm|HIP|MUSA) error(?: \d+)?(?: at [^ ]+)?: ?"
 _OUT_OF_MEMORY: Final = (
     r"(?:out of memory|OUT_OF_MEMORY|ErrorOutOfDeviceMemory|ErrorMemoryAllocation)"
@@ -313,11 +315,13 @@ def _phase_patterns() -> tuple[tuple[Phase, re.Pattern[str]], ...]:
     return tuple((phase, re.compile("|".join(_PHASES[phase]))) for phase in _PHASES)
 
 
+@lru_cache(REMEMBERED)
 def sign_of(line: str) -> Sign | None:
     """What the line points to, None for an ordinary line."""
     return next((sign for sign, pattern in _patterns() if pattern.search(line)), None)
 
 
+@lru_cache(REMEMBERED)
 def phase_of(line: str) -> Phase | None:
     """The phase that the line belongs to, None where it does not say."""
     return next((phase for phase, pattern in _phase_patterns() if pattern.search(line)), None)

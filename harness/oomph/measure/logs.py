@@ -7,35 +7,47 @@ when llama.cpp says it back, because it ignores a key that it does not know with
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
+from math import inf
 from typing import Any, Final
 
 from oomph.config import CONTEXT_STEP, KNOBS, RunConfig, knob_value
+from oomph.errors import ConfigError
+from oomph.measure.log_lines import DECIMAL, NAME, WHOLE
 from oomph.records.schema import Buffers, Reported
 
-_STAMP: Final = r"^(?:[\d.]+ [A-Z] )?"  # some builds of 2026 put time and level before each line
+_STAMP: Final = (
+    r"^(?:[0-9.]{1,32} [A-Z] )?"  # some builds of 2026 put time and level before each line
+)
 _BUFFERS: Final = {
-    "model_mib": re.compile(r"(\S+) model buffer size = +([\d.]+) MiB"),
-    "kv_cache_mib": re.compile(r"(\S+) KV buffer size = +([\d.]+) MiB"),
-    "recurrent_mib": re.compile(r"(\S+) RS buffer size = +([\d.]+) MiB"),
-    "compute_mib": re.compile(r"(\S+) compute buffer size = +([\d.]+) MiB"),
-    "compute_grown_mib": re.compile(r"(\S+) compute buffer size of +([\d.]+) MiB, does not match"),
-    "output_mib": re.compile(r"(\S+) +output buffer size = +([\d.]+) MiB"),
+    "model_mib": re.compile(NAME + r" model buffer size = {1,40}" + DECIMAL + " MiB"),
+    "kv_cache_mib": re.compile(NAME + r" KV buffer size = {1,40}" + DECIMAL + " MiB"),
+    "recurrent_mib": re.compile(NAME + r" RS buffer size = {1,40}" + DECIMAL + " MiB"),
+    "compute_mib": re.compile(NAME + r" compute buffer size = {1,40}" + DECIMAL + " MiB"),
+    "compute_grown_mib": re.compile(
+        NAME + r" compute buffer size of {1,40}" + DECIMAL + " MiB, does not match"
+    ),
+    "output_mib": re.compile(NAME + r" {1,40}output buffer size = {1,40}" + DECIMAL + " MiB"),
 }
 _NUMBERS: Final = {
-    "n_ctx_seq": re.compile(_STAMP + r"llama_context: n_ctx_seq += +(\d+)"),
-    "n_expert_used": re.compile(r"print_info: n_expert_used += +(\d+)"),
-    "graph_nodes": re.compile(r"graph[^:]*: nodes = (\d+)"),
-    "graph_splits": re.compile(r"graph[^:]*: .*splits = (\d+)"),
+    "n_ctx_seq": re.compile(_STAMP + r"llama_context: n_ctx_seq {1,40}= {1,40}" + WHOLE),
+    "n_expert_used": re.compile(r"print_info: n_expert_used {1,40}= {1,40}" + WHOLE),
+    "graph_nodes": re.compile(r"graph[^:]{0,80}: nodes = " + WHOLE),
+    "graph_splits": re.compile(r"graph[^:]{0,80}: .{0,80}splits = " + WHOLE),
 }
-_KNOB: Final = re.compile(_STAMP + r"llama_context: (\w+) += +(\w+)")
+_KNOB: Final = re.compile(
+    _STAMP + r"llama_context: (\w{1,40}) {1,40}= {1,40}(\w{1,16})(?![\w.])", re.ASCII
+)
 _LOGGED: Final = frozenset(name for name, knob in KNOBS.items() if knob.is_logged)
-_FREQ_SCALE: Final = re.compile(_STAMP + r"llama_context: freq_scale += +([\d.e+-]+)")
-_KV_TYPES: Final = re.compile(r"K \((\w+)\): .*V \((\w+)\):")
+_FREQ_SCALE: Final = re.compile(
+    _STAMP + r"llama_context: freq_scale {1,40}= {1,40}([0-9.e+-]{1,24})(?![0-9.e+-])"
+)
+_KV_TYPES: Final = re.compile(r"K \((\w{1,16})\): .{0,80}V \((\w{1,16})\):")
 _FLASH_ATTN: Final = re.compile(
-    r"Flash Attention (enabled|disabled|was auto, set to \w+)|flash_attn += (\w+)"
+    r"Flash Attention (enabled|disabled|was auto, set to \w{1,16})|flash_attn {1,40}= (\w{1,16})"
 )
 _FLASH_WORDS: Final = {"enabled": "on", "1": "on", "disabled": "off", "0": "off"}
-_OFFLOADED: Final = re.compile(r"offloaded (\d+/\d+) layers to GPU")
+_OFFLOADED: Final = re.compile(r"offloaded ([0-9]{1,9}/[0-9]{1,9}) layers to GPU")
 _PRINTED: Final = 1e-4
 """How far a figure may be off that was printed with six digits."""
 
@@ -57,8 +69,13 @@ def read_buffers(lines: Sequence[str]) -> Buffers:
 def read_knobs(lines: Sequence[str]) -> dict[str, Any]:
     """The knobs of a context as llama.cpp takes them, by RunConfig's names; of what it says twice
     the last counts."""
-    said = [match for line in lines if (match := _KNOB.search(line))]
-    return {match[1]: knob_value(match[1], match[2]) for match in said if match[1] in _LOGGED}
+    found: dict[str, Any] = {}
+    for line in lines:
+        match = _KNOB.search(line)
+        if match and match[1] in _LOGGED:
+            with suppress(ConfigError):  # what it cannot be has not been said
+                found[match[1]] = knob_value(match[1], match[2])
+    return found
 
 
 def logged_knobs(lines: Sequence[str]) -> dict[str, Any]:
@@ -81,7 +98,7 @@ def read_reported(lines: Sequence[str]) -> Reported:
             if match := pattern.search(line):
                 found[key] = int(match[1])
         if match := _FREQ_SCALE.search(line):
-            found["rope_freq_scale"] = float(match[1])
+            found["rope_freq_scale"] = _number(match[1])
         if match := _KV_TYPES.search(line):
             found["type_k"], found["type_v"] = match[1], match[2]
         if match := _OFFLOADED.search(line):
@@ -89,6 +106,15 @@ def read_reported(lines: Sequence[str]) -> Reported:
         if match := _FLASH_ATTN.search(line):
             found["flash_attn"] = (match[1] or match[2]).split()[-1]
     return Reported(**found)
+
+
+def _number(text: str) -> float | None:
+    """A positive number as printed; None where it is none."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if 0 < value < inf else None
 
 
 def disagreement(config: RunConfig, reported: Reported) -> str | None:

@@ -142,16 +142,17 @@ def _events(lines: Sequence[str]) -> list[_Event]:
     """The lines that say something, in order, each with the phase it falls in; what a retry undid
     is left out."""
     events: list[_Event] = []
+    n_undone = 0
     phase: Phase | None = None
     for before, line in pairwise(["", *lines]):
         phase = phase_of(line) or phase
         sign = sign_of(line)
         if sign is Sign.RETRY:
-            events = [
+            events[n_undone:] = [
                 replace(event, sign=Sign.HARMLESS) if event.sign in _REFUSALS else event
-                for event in events
+                for event in events[n_undone:]
             ]
-            sign = Sign.HARMLESS
+            n_undone, sign = len(events), Sign.HARMLESS
         if (
             sign in _REFUSALS and "llocate pinned memory" in before
         ):  # Vulkan says why in a line of its own

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from oomph.architectures.spec import ModelSpec, spec_from_gguf
+from oomph.architectures.from_gguf import spec_from_gguf
+from oomph.architectures.spec import ModelSpec
 from oomph.errors import ConfigError
 from oomph.gguf.header import GGUFFile, read_gguf
 from oomph.gguf.remote import is_remote

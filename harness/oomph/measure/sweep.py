@@ -12,16 +12,21 @@ import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from math import prod
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+from typing import Annotated, Any, Final, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, Field, ValidationError
 
 from oomph.config import KNOBS, LOAD_KNOBS, RunConfig, knob_value
 from oomph.errors import ConfigError
-from oomph.measure.fields import Range, Seconds, StrictTable, expand
+from oomph.foreign import read_text
+from oomph.measure.fields import MAX_VALUES, Range, Seconds, StrictTable, expand
 from oomph.measure.limits import ExpectedSeconds, Limits, Timeouts
 from oomph.measure.workload import Workload
+
+MAX_BYTES: Final = 4 << 20
+"""No sweep file is longer."""
 
 
 class Group(StrictTable):
@@ -115,14 +120,12 @@ class Sweep:
     def load(cls, path: Path | str) -> Self:
         """The sweep at `path`; ConfigError names the file, the key and the way out."""
         path = Path(path)
-        try:
-            text = path.read_text(encoding="utf-8")
-        except OSError as error:
-            raise ConfigError(
-                f"{path} cannot be read ({error.strerror}); check the path of the sweep file"
-            ) from None
-        except UnicodeDecodeError:
-            raise ConfigError(f"{path} is no UTF-8 text; a sweep file is TOML") from None
+        text = read_text(
+            path,
+            error=ConfigError,
+            remedy="check the path of the sweep file, which is TOML in UTF-8",
+            limit=MAX_BYTES,
+        )
         return cls.parse(text, path=path)
 
     @classmethod
@@ -132,10 +135,10 @@ class Sweep:
         where = str(path or "sweep")
         try:
             sweep = cls(file=SweepFile.model_validate(tomllib.loads(text)), path=path)
-        except tomllib.TOMLDecodeError as error:
+        except (RecursionError, ValueError) as error:
+            if isinstance(error, ValidationError):
+                raise ConfigError(f"{where}: {_sentence(error, SweepFile)}") from None
             raise ConfigError(f"{where}: not valid TOML: {error}; mend that line") from None
-        except ValidationError as error:
-            raise ConfigError(f"{where}: {_sentence(error, SweepFile)}") from None
         _check_references(sweep.points(), where)
         return sweep
 
@@ -181,6 +184,8 @@ class Sweep:
         axes = {
             key: _axis(key, value, where) for key, value in (self.file.axes | group.axes).items()
         }
+        if (n_points := prod(len(values) for values in axes.values())) > MAX_VALUES:
+            raise ConfigError(f"{where}: {n_points:,} points; a group can have {MAX_VALUES:,}")
         fresh = self.file.fresh_process if group.fresh_process is None else group.fresh_process
         for values in itertools.product(*axes.values()):
             varied = dict(zip(axes, values, strict=True))

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import gguf
-from oomph.architectures.spec import ModelSpec, spec_from_gguf
+from oomph.architectures.from_gguf import spec_from_gguf
+from oomph.architectures.spec import ModelSpec
 from oomph.errors import ModelFileError
 from oomph.files import replacing
 from oomph.gguf.header import GGUFFile, TensorInfo, read_gguf

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from oomph.config import FLASH_ATTN, KINDS, KNOBS, RunConfig, knob_value
 from oomph.errors import ConfigError, StoreError
+from oomph.foreign import read_bytes
 from oomph.records.foreign_rows import Row, read_rows
 from oomph.records.grouping import model_key
 from oomph.records.schema import ModelIdentity, Record
@@ -28,6 +29,8 @@ _FLASH_ATTN: Final = {str(number): word for word, number in FLASH_ATTN.items()} 
     "false": "off",
     "true": "on",
 }
+MAX_BYTES: Final = 64 << 20
+"""No results file is longer."""
 SAME_SIZE: Final = 0.02
 """By how much of itself a size may differ and still be the same model's: Markdown rounds, and
 llama.cpp leaves out tensors that it does not load."""
@@ -42,23 +45,24 @@ def import_records(
     their own. `card` is where it ran, for tools that do not say. Raises StoreError, naming file and
     line or format.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise StoreError(f"{path} cannot be read ({error.strerror}); check the path") from None
+    data = read_bytes(path, error=StoreError, remedy="check the path", limit=MAX_BYTES)
     try:
         rows = read_rows(data)
         records = _to_records(rows, path, model)
     except (
         ValueError,
-        KeyError,
+        LookupError,
         TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
         csv.Error,
         sqlite3.Error,
         ValidationError,
         ConfigError,
     ) as error:
-        reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        told = (str(error).splitlines() or [""])[0][:200]
+        reason = f"{type(error).__name__}: {told}"
         raise StoreError(
             f"{path} is not what llama-bench, batched-bench, sweep-bench or ctxprobe write "
             f"({reason}); give their json, jsonl, csv, sql, SQLite, md or tsv output"

@@ -6,7 +6,7 @@ are stored, and means, ratios and MiB are computed when shown. llama.cpp prints 
 with two decimals: these are kept as printed, under names that end in `_mib`.
 """
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from pydantic import (
     BaseModel,
@@ -18,8 +18,11 @@ from pydantic import (
 SCHEMA_VERSION: Final = 1
 
 
+Nanoseconds = Annotated[int, Field(ge=1)]
+
+
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
 
 
 class _SaidPart(_Part):
@@ -139,12 +142,14 @@ class Timing(_Part):
         description="llama-bench's label without depth (`pp512`, `tg32`); `cold_…` is the first "
         "after the load"
     )
-    n_tokens: int = Field(description="tokens of one sample, of one sequence")
-    n_depth: int = Field(default=0, description="cells filled before, of one sequence")
+    n_tokens: int = Field(ge=1, description="tokens of one sample, of one sequence")
+    n_depth: int = Field(default=0, ge=0, description="cells filled before, of one sequence")
     n_parallel: int = Field(
-        default=1, description="sequences in step: a sample is n_parallel × n_tokens tokens"
+        default=1, ge=1, description="sequences in step: a sample is n_parallel × n_tokens tokens"
     )
-    samples_ns: list[int] = Field(description="nanoseconds of each sample, in the order taken")
+    samples_ns: list[Nanoseconds] = Field(
+        min_length=1, description="nanoseconds of each sample, in the order taken"
+    )
     outliers: list[int] = Field(
         default=[], description="indices of samples further than 3.5 scaled MADs from the median"
     )

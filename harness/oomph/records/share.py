@@ -15,7 +15,9 @@ from pydantic import ValidationError
 
 from oomph.errors import StoreError
 from oomph.files import write_file
+from oomph.foreign import parse_json, read_text
 from oomph.records.harmless import scrub
+from oomph.records.imports import MAX_BYTES
 from oomph.records.schema import SCHEMA_VERSION, Record
 from oomph.records.store import read_records
 
@@ -53,9 +55,11 @@ def _line(record: Record) -> str:
 def is_share(path: Path) -> bool:
     """Whether the file begins as a shared one does."""
     try:
+        if not path.is_file():
+            return False
         with path.open("rb") as file:
             return file.readline(256).lstrip().startswith(f'{{"{HEAD}"'.encode())
-    except OSError:
+    except (OSError, ValueError):  # a NUL in the path
         return False
 
 
@@ -63,8 +67,10 @@ def read_share(path: Path) -> list[Record]:
     """The records of a shared file, scrubbed again: who wrote it need not have been oomph.
     StoreError if it is none."""
     try:
-        head, *lines = path.read_text(encoding="utf-8").splitlines()
-        said = json.loads(head)
+        head, *lines = read_text(
+            path, error=StoreError, remedy="check the path", limit=MAX_BYTES
+        ).splitlines()
+        said = parse_json(head)
         if said[HEAD] != VERSION:
             raise StoreError(
                 f"{path} is a shared file of version {said[HEAD]}, and this oomph reads "
@@ -75,10 +81,8 @@ def read_share(path: Path) -> list[Record]:
             raise StoreError(
                 f"{path} names {said['n_records']} records and has {len(records)}; fetch it again"
             )
-    except OSError as error:
-        raise StoreError(f"{path} cannot be read ({error.strerror}); check the path") from None
     except (ValueError, KeyError, TypeError, ValidationError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0][:200]
         raise StoreError(
             f"{path} is no file that `oomph export --share` wrote ({reason}); fetch it again"
         ) from None

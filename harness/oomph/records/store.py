@@ -9,16 +9,19 @@ against what its path names now.
 
 import contextlib
 import os
+import re
 import shutil
 import sys
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from warnings import warn
 
 from pydantic import ValidationError
 
-from oomph.errors import StoreError
+from oomph.config import KNOBS, RunConfig
+from oomph.errors import ConfigError, StoreError
 from oomph.records.heading import Heading, is_of_others, read_heading
 from oomph.records.schema import Record
 
@@ -131,9 +134,9 @@ class Store:
     def records(self) -> Iterator[Record]:
         """The records in the order they were measured; a torn last line is left out.
 
-        StoreError names the line of anything else that is no record.
+        Anything else that is no record is passed over, with a warning that names its line.
         """
-        return self._read(Record.model_validate_json)
+        return self._read(_record)
 
     def headings(self, points: Container[str]) -> Iterator[Heading]:
         """Of the records of these points, by their ids, what a sweep that goes on has to know."""
@@ -147,13 +150,15 @@ class Store:
             if points is not None and is_of_others(line, points):
                 continue
             try:
-                yield read(line)
-            except ValidationError as error:
-                what = error.errors(include_url=False)[0]
-                raise StoreError(
-                    f"{self.path}: line {number} is no record ({'.'.join(map(str, what['loc']))}: "
-                    f"{what['msg']}); restore the file, or move that line out of it"
-                ) from None
+                found = read(line)
+            except ValueError as error:
+                warn(
+                    f"{self.path}: line {number} is no record ({_why(error)}) and is passed over; "
+                    "restore the file, or move that line out of it",
+                    stacklevel=2,
+                )
+                continue
+            yield found
 
     def _lines(self) -> Iterator[bytes]:
         """The whole lines; one that ends without a newline is torn."""
@@ -271,6 +276,40 @@ else:
         import fcntl
 
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+_NO_NUMBER: Final = re.compile(
+    rb"[:,\[]\s{0,9}-?(?:[0-9]{20}|[0-9.]{1,40}[eE]\+?[0-9]{3}|NaN|Infinity)"
+)
+"""Numbers beyond what llama.cpp or a clock can count to, and those that are none."""
+
+
+def _record(line: bytes) -> Record:
+    """The record of a line; ValueError for what is none."""
+    if _NO_NUMBER.search(line):
+        raise ValueError("it holds a number that none can be")
+    record = Record.model_validate_json(line)
+    _check_config(record.config)
+    return record
+
+
+def _check_config(config: Mapping[str, Any]) -> None:
+    """ValueError for a knob that cannot be; those of a later oomph may be any plain value."""
+    # older records lack a place for each sequence in step
+    known = {k: v for k, v in config.items() if k in KNOBS and k != "n_parallel"}
+    try:
+        RunConfig.from_mapping(known, where="config")
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
+    if any(isinstance(value, dict) for value in config.values()):
+        raise ValueError("config has a knob that is a table")
+
+
+def _why(error: ValueError) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)[:200]
+    what = error.errors(include_url=False)[0]
+    return f"{'.'.join(map(str, what['loc']))}: {what['msg']}"[:200]
 
 
 def read_records(

@@ -10,7 +10,7 @@ import llama_cpp
 import pytest
 
 from oomph.advise.launch_plan import Launch, choose
-from oomph.architectures.spec import read_model_file
+from oomph.architectures.from_gguf import read_model_file
 from oomph.estimate.estimator import Estimator
 from oomph.models.demo import demo_model
 from oomph.views.launch.library import render_python

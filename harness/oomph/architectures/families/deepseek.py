@@ -12,13 +12,16 @@ from oomph.gguf.header import Value
 
 
 def _latent_attention(model: ModelSpec, il: int) -> Iterator[Tensor]:
-    """Multi-head latent attention: low-rank query and a compressed KV stream."""
+    """Multi-head latent attention: low-rank query and a compressed KV stream.
+
+    Older files have full heads (no `key_length_mla`), and K and V out of one matrix.
+    """
     n_head, n_embd = parts.heads(model, il)[0], model.n_embd
     rank, rope = model.integer("attention.kv_lora_rank"), model.integer("rope.dimension_count")
-    head_k, head_v = (
-        model.integer("attention.key_length_mla"),
-        model.integer("attention.value_length_mla"),
-    )
+    full_k, full_v = parts.head_size(model)
+    is_absorbed = model.integer("attention.key_length_mla", 0) > 0
+    head_k = model.integer("attention.key_length_mla") if is_absorbed else full_k
+    head_v = model.integer("attention.value_length_mla") if is_absorbed else full_v
     if rank_q := model.integer("attention.q_lora_rank", 0):
         yield "attn_q_a.weight", (n_embd, rank_q)
         yield "attn_q_a_norm.weight", (rank_q,)
@@ -27,8 +30,11 @@ def _latent_attention(model: ModelSpec, il: int) -> Iterator[Tensor]:
         yield "attn_q.weight", (n_embd, n_head * head_k)
     yield "attn_kv_a_mqa.weight", (n_embd, rank + rope)
     yield "attn_kv_a_norm.weight", (rank,)
-    yield "attn_k_b.weight", (head_k - rope, rank, n_head)
-    yield "attn_v_b.weight", (rank, head_v, n_head)
+    if is_absorbed:
+        yield "attn_k_b.weight", (head_k - rope, rank, n_head)
+        yield "attn_v_b.weight", (rank, head_v, n_head)
+    else:
+        yield "attn_kv_b.weight", (rank, n_head * (head_k - rope + head_v))
     yield "attn_output.weight", (n_head * head_v, n_embd)
 
 

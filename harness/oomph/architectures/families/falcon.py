@@ -18,6 +18,7 @@ def _unnormed_mamba2(model: ModelSpec, il: int) -> Iterator[Tensor]:
 FAMILIES: Final = (
     Family(
         name="falcon",  # a model of it needs a file
+        rope=Rope(is_whole=True),
         graph=GraphRules(layer="parallel", norm="layer", parallel_sum="attention_then_residual"),
     ),
     Family(

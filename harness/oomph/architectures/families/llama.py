@@ -29,6 +29,7 @@ FAMILIES: Final = (
     Family(
         name="llama",
         tensors=Tensors(),
+        rope=Rope(is_whole=True),
         hugging_face=HuggingFace(
             model_types=("llama", "mistral", "mixtral"), translate=rotary_width
         ),

@@ -21,13 +21,20 @@ RECURRENT: Final[dict[str, Part]] = {
 ATTENTION: Final[dict[str, Part]] = {"standard": attention.standard, "gated": attention.gated}
 
 
+MAX_NODES: Final = 32_768
+"""Nodes at which composing ends, twice as many as count for anything (`oomph.estimate.compute`)."""
+
+
 def build_graph(b: Builder, layers: Sequence[int]) -> tuple[Graph, dict[int, Tensor]]:
-    """The graph of `b` with these of its layers, and the output of each."""
+    """The graph of `b` with these of its layers, and the output of each; layers past MAX_NODES
+    nodes are left out."""
     tokens, ends = embed(b), {}
     if b.has("per_layer_token_embd.weight"):
         per_layer.project(b, tokens)
     cur = altup.stack(b, tokens) if b.rules.layer == "altup" else tokens
     for il in layers:
+        if len(b.graph.nodes) > MAX_NODES:
+            break
         cur = LAYERS[b.rules.layer](b, cur, il, il == layers[-1] and b.outputs_at == "last_layer")
         if b.shape(il).has_deepstack:
             cur = _deepstack(b, cur, tokens, il)

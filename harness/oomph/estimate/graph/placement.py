@@ -16,7 +16,7 @@ CUDA_HOST: Final = "CUDA_Host"
 _INPUT_TENSORS: Final = ("token_embd.", "position_embd.", "token_types.", "per_layer_token_embd.")
 """Tensors of the input layer, which always stays on the CPU (LLM_TENSOR_LAYER_INPUT)."""
 
-_LAYER: Final = re.compile(r"blk\.(\d+)\.")
+_LAYER: Final = re.compile(r"blk\.([0-9]{1,4})\.")
 _CPU_MOE: Final = r"blk\.{}\.ffn_(up|down|gate|gate_up)_(ch|)exps"
 """What `--n-cpu-moe` overrides for a layer (llama.cpp common/common.h, llm_ffn_exps_block_regex).
 """

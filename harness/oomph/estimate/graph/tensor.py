@@ -143,12 +143,23 @@ class Graph:
     def expand(self, tensor: Tensor) -> Tensor:
         """Append `tensor` and what it needs, sources first, left to right
         (ggml_build_forward_expand)."""
-        if tensor not in self._visited:
-            self._visited.add(tensor)
-            for source in tensor.src:
-                if source not in self._visited:
-                    self.expand(source)
-            (self.leafs if tensor.op == "NONE" else self.nodes).append(tensor)
+        visited = self._visited
+        if tensor in visited:
+            return tensor
+        visited.add(tensor)
+        path, reached = [tensor], [0]  # a graph may be deeper than Python's stack
+        while path:
+            last, at = path[-1], reached[-1]
+            if at < len(last.src):
+                reached[-1] = at + 1
+                if last.src[at] not in visited:
+                    visited.add(last.src[at])
+                    path.append(last.src[at])
+                    reached.append(0)
+                continue
+            path.pop()
+            reached.pop()
+            (self.leafs if last.op == "NONE" else self.nodes).append(last)
         return tensor
 
     # --- tensors of their own

@@ -1,0 +1,40 @@
+"""Whether a regular expression from elsewhere may take long over a short name."""
+
+import re
+from typing import Final
+
+MAX_CHARACTERS: Final = 1024
+MAX_REPEATS: Final = 3
+"""Open repeats (`*`, `+`, `{2,}`) of one pattern: each multiplies the ways to match."""
+_TOKEN: Final = re.compile(
+    r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|[*+?]|\{[0-9]*,?[0-9]*\}|[()|]|.", re.DOTALL
+)
+
+
+def unbounded(patterns: str) -> str | None:
+    """What makes one of the patterns, separated by commas, take long; None where none does.
+
+    A repeat of a group that itself repeats or has a choice takes time exponential in a name, and
+    many repeats after each other a high power of its length.
+    """
+    if len(patterns) > MAX_CHARACTERS * MAX_REPEATS:
+        return f"of more than {MAX_CHARACTERS * MAX_REPEATS:,} characters"
+    for pattern in patterns.split(","):
+        open_groups, n_repeats, closed = [False], 0, False
+        for token in _TOKEN.findall(pattern):
+            repeats = token in ("*", "+") or (token.startswith("{") and token != "{")
+            if repeats and closed:
+                return "that repeats a group of repeats or choices"
+            if repeats:
+                n_repeats += 1
+            if repeats or token == "|":
+                open_groups[-1] = True
+            closed = False
+            if token == "(":
+                open_groups.append(False)
+            elif token == ")" and len(open_groups) > 1:
+                closed = open_groups.pop()
+                open_groups[-1] = open_groups[-1] or closed
+        if n_repeats > MAX_REPEATS:
+            return f"with {n_repeats} open repeats"
+    return None

@@ -1,0 +1,80 @@
+"""A file that llama.cpp would refuse is refused, and says so; every published shape is taken."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.soak.headers import FILE_BYTES, model, written
+
+from oomph.architectures.catalogue import catalogue_model, catalogue_names
+from oomph.architectures.from_gguf import spec_from_gguf
+from oomph.errors import ModelFileError
+from oomph.gguf.header import parse_header
+
+
+def read(name: str, changes: Mapping[str, Any], tensors: Mapping[str, str] | None = None) -> Any:
+    """The published shape with other metadata, None for a key that is gone, and renamed tensors."""
+    spec = model(name)
+    metadata = {**spec.metadata, **{f"{spec.arch}.{key}": value for key, value in changes.items()}}
+    kept = {key: value for key, value in metadata.items() if value is not None}
+    data = written(kept, list(spec.tensors.values()))
+    for old, new in (tensors or {}).items():
+        data = data.replace(old.encode(), new.encode())
+    return spec_from_gguf(parse_header(data, name="x.gguf", file_bytes=FILE_BYTES))
+
+
+@pytest.mark.parametrize("name", catalogue_names())
+def test_every_published_shape_is_taken(name: str) -> None:
+    spec = catalogue_model(name, "Q4_K_M")
+    data = written(dict(spec.metadata), list(spec.tensors.values()))
+    back = spec_from_gguf(parse_header(data, name=name, file_bytes=FILE_BYTES))
+    assert back.tensors.keys() == spec.tensors.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "says"),
+    [
+        ("qwen3-0.6b", {"attention.head_count": 17}, "17 attention heads and 8 KV heads"),
+        ("qwen3-0.6b", {"attention.head_count_kv": 4}, "the metadata say"),
+        ("qwen3-0.6b", {"attention.key_length": 64}, "the metadata say"),
+        ("qwen3-0.6b", {"feed_forward_length": 0}, "the metadata say"),
+        ("qwen3-0.6b", {"block_count": 27}, "past its 27 blocks"),
+        ("qwen3-0.6b", {"block_count": 28.0}, "stored as f32, where u32 is wanted"),
+        ("qwen3-0.6b", {"attention.head_count": (16,) * 27}, "has 27 items, and the model 28"),
+        ("qwen3-0.6b", {"rope.scaling.type": "su"}, "it can be none, linear, yarn, longrope"),
+        ("qwen3-0.6b", {"attention.layer_norm_rms_epsilon": None}, "epsilon is missing"),
+        ("olmoe-1b-7b", {"expert_count": 32}, "the metadata say"),
+        ("olmoe-1b-7b", {"expert_used_count": 65}, "65 of its 64 experts are used"),
+        ("olmoe-1b-7b", {"expert_used_count": 0}, "0 of its 64 experts are used"),
+        ("olmoe-1b-7b", {"expert_group_count": 7}, "7 groups of its 64 experts"),
+        ("llama-3.2-1b", {"rope.dimension_count": 32}, "32 elements of each head are rotated"),
+        ("granite-4.0-h-tiny", {"ssm.group_count": 7}, "heads in 7 groups"),
+        ("glm-4.5-air", {"nextn_predict_layers": 47}, "none decodes"),
+    ],
+)
+def test_what_llama_cpp_refuses_is_refused(name: str, changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(ModelFileError, match=f"llama.cpp would refuse this file: .*{says}"):
+        read(name, changes)
+
+
+def test_digits_are_ascii() -> None:
+    with pytest.raises(ModelFileError, match="is of no block"):
+        read("qwen3-0.6b", {}, {"blk.10.attn_q.": "blk.².attn_q."})
+
+
+def test_positions_are_not_divided_by_a_negative_factor() -> None:
+    with pytest.raises(ModelFileError, match=r"rope\.scaling\.factor is -1"):
+        read("qwen3-0.6b", {"rope.scaling.factor": -1.0})
+
+
+def test_older_latent_attention_without_absorption_is_taken(tmp_path: Path) -> None:
+    spec = model("deepseek-v2-lite")
+    tensors = [each for each in spec.tensors.values() if not each.name.endswith("k_b.weight")]
+    changes = {"attention.key_length_mla": None, "attention.value_length_mla": None}
+    full = {"attention.key_length": 192, "attention.value_length": 128}
+    metadata = {**spec.metadata, **{f"{spec.arch}.{k}": v for k, v in (changes | full).items()}}
+    metadata[f"{spec.arch}.attention.head_count_kv"] = 16
+    kept = {key: value for key, value in metadata.items() if value is not None}
+    tensors = [each for each in tensors if not each.name.endswith("v_b.weight")]
+    spec_from_gguf(parse_header(written(kept, tensors), name="old", file_bytes=FILE_BYTES))

@@ -1,0 +1,168 @@
+"""Mutated GGUF headers: bytes changed, and metadata and tensors changed and written anew."""
+
+import json
+import struct
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+from tests.soak.case import FLOATS, NUMBERS, TEXTS, Case, Part, mutated_bytes, wrong_numbers
+
+from oomph.advise.answer import answer_of
+from oomph.architectures.catalogue import catalogue_model
+from oomph.architectures.from_gguf import spec_from_gguf
+from oomph.architectures.spec import ModelSpec
+from oomph.config import RunConfig
+from oomph.estimate.estimator import Estimator
+from oomph.gguf.header import TensorInfo, parse_header
+from oomph.gpus import gpu
+from oomph.views.answer import answer_json
+from oomph.views.estimates import prediction_json
+
+MODELS: Final = (
+    "qwen3-0.6b", "olmoe-1b-7b", "gemma-3-1b", "gemma-3n-e2b", "qwen3-next-80b-a3b", "lfm2-1.2b",
+    "granite-4.0-h-tiny", "deepseek-v2-lite", "gpt-oss-20b", "llama-4-scout", "phi-3.5-mini",
+    "nemotron-h-8b", "falcon-h1-7b", "mamba2-2.7b", "command-r7b", "qwen3.5-4b", "glm-4.5-air",
+    "gemma-4-e2b", "deepseek-v3.2", "starcoder2-3b",
+)  # fmt: skip
+FILE_BYTES: Final = 1 << 45
+U32, I32, F32, BOOL, TEXT, ARRAY, U64, I64 = 4, 5, 6, 7, 8, 9, 10, 11
+
+
+@cache
+def model(name: str) -> ModelSpec:
+    """A published shape, in Q4_K_M."""
+    return catalogue_model(name, "Q4_K_M")
+
+
+def _text(text: str) -> bytes:
+    data = text.encode("utf-8", errors="surrogatepass")
+    return struct.pack("<Q", len(data)) + data
+
+
+def _value(value: Any) -> bytes:
+    if isinstance(value, bool):
+        return struct.pack("<I?", BOOL, value)
+    if isinstance(value, int):
+        if 0 <= value < 2**32:
+            return struct.pack("<II", U32, value)
+        return struct.pack("<Iq", I64, value) if value < 0 else struct.pack("<IQ", U64, value)
+    if isinstance(value, float):
+        return struct.pack("<If", F32, value)
+    if isinstance(value, str):
+        return struct.pack("<I", TEXT) + _text(value)
+    kind, code = (
+        (BOOL, "?")
+        if all(isinstance(item, bool) for item in value)
+        else (I32, "i")
+        if all(isinstance(item, int) and -(2**31) <= item < 2**31 for item in value)
+        else (F32, "f")
+    )
+    return struct.pack(f"<IIQ{len(value)}{code}", ARRAY, kind, len(value), *value)
+
+
+def written(metadata: dict[str, Any], tensors: Sequence[TensorInfo]) -> bytes:
+    """A little-endian header of version 3, its tensors one after the other."""
+    parts = [b"GGUF", struct.pack("<IQQ", 3, len(tensors), len(metadata))]
+    parts += [_text(key) + _value(value) for key, value in metadata.items()]
+    offset = 0
+    for tensor in tensors:
+        ne = tensor.ne
+        parts.append(
+            _text(tensor.name)
+            + struct.pack(f"<I{len(ne)}QIQ", len(ne), *ne, tensor.quant.number, offset)
+        )
+        offset += -(-max(tensor.n_bytes, 0) // 32) * 32
+    return b"".join(parts)
+
+
+def _changed_value(value: Any, source: Random) -> Any:
+    """Another value of the key: near, odd, of another type, or an array by layer."""
+    kind = source.randrange(8)
+    if kind < 2 and isinstance(value, int):
+        return max(0, source.choice((value - 1, value + 1, value * 2, value // 2, value * 3 + 1)))
+    if kind < 4:
+        return source.choice([number for number in NUMBERS if number < 2**63])
+    if kind == 4:
+        return source.choice(FLOATS)
+    if kind == 5:
+        return source.choice(TEXTS)
+    n = source.choice((0, 1, 3, 16, 24, 26, 28, 32, 40, 48, 64, 512))
+    items = (0, 1, 2, 8, 64, 128, 4096, 2**31 - 1)
+    return source.choice(
+        (
+            tuple(source.choice(items) for _ in range(n)),
+            tuple(source.random() < 0.5 for _ in range(n)),
+            tuple(source.choice(FLOATS) for _ in range(n)),
+        )
+    )
+
+
+def _changed_tensor(tensor: TensorInfo, source: Random) -> TensorInfo:
+    kind = source.randrange(4)
+    if kind == 0:
+        name = source.choice(
+            (
+                tensor.name.replace("blk.", "blk.²"),
+                tensor.name.replace("blk.1.", "blk.٣."),
+                tensor.name.replace("blk.0.", f"blk.{source.choice(NUMBERS)}."),
+                tensor.name + ".weight",
+                "blk." + "9" * 900,
+                "blk.-1.attn_q.weight",
+                "output.bias",
+                "rope_freqs.weight",
+            )
+        )
+        return replace(tensor, name=name)
+    if kind == 1:
+        return replace(tensor, ne=tensor.ne[::-1])
+    block = tensor.quant.block
+    first = tensor.ne[0] if kind == 2 else block * source.choice((1, 2, 3, 1000, 2**20))
+    rest = tuple(source.choice((1, 2, 128, n + 1, n, 2**20)) for n in tensor.ne[1:])
+    return replace(tensor, ne=(first, *rest))
+
+
+def make(source: Random) -> Case:
+    """One header of a published model with one to three things changed, or its bytes."""
+    spec = model(source.choice(MODELS))
+    metadata: dict[str, Any] = dict(spec.metadata)
+    tensors = list(spec.tensors.values())
+    if source.randrange(5) == 0:
+        return Case("bytes", mutated_bytes(written(metadata, tensors), source))
+    extra = ("rope.scaling.factor", "rope.scaling.type", "expert_count", "expert_used_count",
+             "nextn_predict_layers", "attention.sliding_window", "ssm.inner_size", "rope.freq_base",
+             "attention.head_count_kv", "attention.key_length_mla", "rope.dimension_count",
+             "attention.shared_kv_layers", "full_attention_interval",
+             "attention.sliding_window_pattern", "expert_group_count", "vocab_size")  # fmt: skip
+    for _ in range(source.choice((1, 1, 1, 2, 3))):
+        kind = source.randrange(10)
+        if kind < 5:
+            key = source.choice([key for key in metadata if key.startswith(spec.arch)])
+            metadata[key] = _changed_value(metadata[key], source)
+        elif kind == 5:
+            metadata[f"{spec.arch}.{source.choice(extra)}"] = _changed_value(32, source)
+        elif kind == 6:
+            metadata.pop(source.choice(list(metadata)))
+        elif kind == 7:
+            tensors.pop(source.randrange(len(tensors)))
+        else:
+            at = source.randrange(len(tensors))
+            tensors[at] = _changed_tensor(tensors[at], source)
+    return Case("written", written(metadata, tensors))
+
+
+def attempt(case: Case, folder: Path) -> str | None:
+    """Read the header, predict on a card, and ask for an answer where the prediction is quick."""
+    spec = spec_from_gguf(parse_header(case.data, name="soak.gguf", file_bytes=FILE_BYTES))
+    estimator, config = Estimator(spec, gpu("RTX 4090")), RunConfig(n_ctx=8192)
+    said = prediction_json(estimator.predict(config))
+    wrong = list(wrong_numbers(said))
+    if sum(case.data) % 16 == 0:
+        wrong += wrong_numbers(json.loads(json.dumps(answer_json(answer_of(estimator, config)))))
+    return wrong[0] if wrong else None
+
+
+HEADERS: Final = Part(usual=20_000, make=make, attempt=attempt)
