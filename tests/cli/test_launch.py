@@ -35,7 +35,10 @@ def test_files_say_what_was_chosen_and_the_script_can_be_run(launch: Oomph, tmp_
     assert "--cache-type-k f16" in text
     assert "--n-cpu-moe" in text
     assert "--rope-scale 2.75" in text
-    assert {"NOTES.md", "Modelfile", "models.ini"} <= {
+    assert "Ollama cannot be told the 10 active experts" in out
+    assert "tokens of a slot: 90,000" in out
+    assert "predicted speed: prefill" in out
+    assert {"NOTES.md", "koboldcpp.sh", "models.ini"} <= {
         path.name for path in (tmp_path / "out").iterdir()
     }
 
@@ -81,7 +84,7 @@ def test_a_file_of_another_configuration_does_not_stay(launch: Oomph, tmp_path: 
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("--gpu", "RTX 4090"), "say where it is or will be: --model-path"),
+        (("--gpu", "RTX 4090", "--check"), "say where its file is, with --model-path"),
         (("--gpu", "RTX 4090", "--model-path", "/m/a\nb.gguf"), "rename the model"),
         (
             ("--gpu", "RTX 4090", "--model-path", "/m.gguf", "--profile", "best"),
@@ -151,3 +154,10 @@ def test_a_check_of_a_broken_promise_fails(
     code, out, _ = launch(*asked, "--server", llama_server, "--check", "--force")
     assert code == 1
     assert "oom_kv" in out
+
+
+def test_a_model_that_nobody_named_a_file_of_has_a_stand_in(launch: Oomph, tmp_path: Path) -> None:
+    code, out, _ = launch("--n-ctx", 4096, "--gpu", "RTX 4090")
+    assert code == 0
+    assert "MODEL.gguf stands for the model's file: put its path there" in out
+    assert "--model MODEL.gguf" in (tmp_path / "out" / "llama-server.sh").read_text()

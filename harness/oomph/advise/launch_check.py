@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from oomph.advise.answer import MODEL_FILE
 from oomph.advise.launch_plan import Launch, slot_context
+from oomph.errors import ConfigError
 from oomph.estimate.prediction import DeviceMemory, is_card
 from oomph.measure.logs import disagreement
 from oomph.measure.outcome import classify
@@ -50,8 +52,11 @@ def check(
 ) -> Check:
     """Start the script, on phantom cards where they are named, and stop it again.
 
-    ToolchainError where there is no llama-server to start.
+    ConfigError for a launch whose model's file is not known, ToolchainError where there is no
+    llama-server to start.
     """
+    if launch.model_path == MODEL_FILE:
+        raise ConfigError("--check starts the model: say where its file is, with --model-path")
     program = find_server(server)
     environment, arguments = {"LLAMA_SERVER": str(program)}, list[str]()
     with contextlib.ExitStack() as stack:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from oomph.advise.speeds import speeds
+from oomph.advise.answer import MODEL_FILE
+from oomph.advise.speeds import Speeds, speeds
 from oomph.advise.verdict import SURE
 from oomph.architectures.rope import (
     RopeScaling,
@@ -47,7 +48,8 @@ class Launch:
 
     `prediction` is llama-server's, `library` that of llama-cpp-python. `reason` says in a sentence
     why the profile chose so. `scaling` is the RoPE scaling that n_ctx needs, `context_length` the
-    one to override so that no slot is capped. `card` is None where none is named.
+    one to override so that no slot is capped. `card` is None where none is named, `speeds` where
+    none are known.
     """
 
     model_path: str
@@ -60,6 +62,7 @@ class Launch:
     card: str | None
     scaling: RopeScaling | None
     context_length: int | None
+    speeds: Speeds | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,17 +108,19 @@ def choose(
     base = server_config(estimator.model, knobs)
     config, why = _chosen(estimator, base, knobs, PROFILES[profile])
     scaling = _scaling(estimator.model, config, is_asked="rope_scaling" in knobs)
+    prediction = estimator.predict(config)
     return Launch(
         model_path=model_path,
         spec=estimator.model,
         config=config,
-        prediction=estimator.predict(config),
+        prediction=prediction,
         library=estimator.predict(config.with_(n_outputs_max=None)),
         profile=profile,
         reason=f"{profile}: {PROFILES[profile].aim}; {why}",
         card=estimator.gpu.name if estimator.gpu else None,
         scaling=scaling,
         context_length=_uncapped(estimator.model, config, scaling),
+        speeds=speeds(estimator, config, prediction.memory),
     )
 
 
@@ -147,15 +152,13 @@ def named_launch(
 def _path(model: str, given: str | None, phantom: str | None) -> str:
     """Where the files look for the model: absolute, so that they start from any folder.
 
-    A phantom card is content with a sparse file of the model's shape.
+    MODEL_FILE stands for a file that nobody named. A phantom card is content with a sparse file of
+    the model's shape.
     """
     path = expanded(given or model)
     if given is None and not (path.is_file() and path.suffix == ".gguf"):
         if phantom is None:
-            raise ConfigError(
-                f"{model} is no GGUF file, and launch files start one; say where it is or will "
-                "be: --model-path"
-            )
+            return MODEL_FILE
         from oomph.models.sparse import model_path  # which needs `gguf` to write a file
 
         path = model_path(model)

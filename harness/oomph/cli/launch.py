@@ -63,9 +63,9 @@ def _launch(
 
 
 def _tell(out: Path, launch: "Launch", files: "LaunchFiles") -> None:
-    from oomph.views.launch.spelling import about
+    from oomph.views.launch.spelling import about, expectations
 
-    for line in about(launch):
+    for line in (*about(launch), *expectations(launch)):
         say(line)
     say(f"written to {out}: {', '.join(files.texts)}")
     for name, why in files.left_out.items():

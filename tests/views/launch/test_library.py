@@ -58,7 +58,7 @@ def test_every_argument_is_one_of_llamas(launches: dict[str, Launch], name: str)
         exec(program, {"stand_in": stand_in})
     assert seen.keys() <= inspect.signature(llama_cpp.Llama.__init__).parameters.keys()
     assert seen["n_ctx"] == launches[name].config.n_ctx
-    assert seen.get("rope_freq_scale", 1) == (0.25 if name == "mixture-yarn" else 1)
+    assert seen.get("rope_freq_scale", 1) == (1 / 2.75 if name == "mixture-yarn" else 1)
 
 
 @pytest.mark.llama

@@ -9,13 +9,16 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from oomph.advise.launch_plan import Launch
+from oomph.advise.answer import MODEL_FILE
+from oomph.advise.launch_plan import Launch, slot_context
 from oomph.config import KNOBS, RunConfig, keys_of
 from oomph.errors import ConfigError, OomphError
-from oomph.estimate.prediction import COMPONENTS, DeviceMemory, Prediction
+from oomph.estimate.prediction import COMPONENTS, DeviceMemory, Prediction, is_card
 from oomph.foreign_text import visible
 from oomph.knob import Program
-from oomph.units import MIB, count, likely
+from oomph.programs.said import Said
+from oomph.units import MIB, count, likely, mib, rate
+from oomph.views.asked import asked_sentence
 from oomph.views.estimates import warnings
 
 _ARCHITECTURE: Final = re.compile(r"[A-Za-z0-9_.-]+")
@@ -121,6 +124,31 @@ def about(launch: Launch) -> tuple[str, ...]:
     ]
     notes = (f"Note: {plain(note)}" for note in warnings(launch.prediction))
     return (*lines, verdict(launch), *_rope(launch), *notes)
+
+
+def expectations(launch: Launch) -> tuple[str, ...]:
+    """What is said of a launch on a terminal besides: how it was asked, what a slot holds, how
+    fast it is, what the host gives."""
+    host = sum(
+        memory.total_bytes
+        for name, memory in launch.prediction.memory.devices.items()
+        if not is_card(name)
+    )
+    lines = [
+        asked_sentence(Said(), launch.config),
+        f"tokens of a slot: {count(slot_context(launch.config))}",
+        f"host memory: {mib(host)}, the file's pages and llama-server's prompt cache not counted",
+    ]
+    if launch.speeds:
+        empty, full = launch.speeds.empty, launch.speeds.full
+        lines.append(
+            f"predicted speed: prefill {rate(empty.prefill_tokens_per_s)}, decode "
+            f"{rate(empty.decode_tokens_per_s)} tokens/s in an empty slot; decode "
+            f"{rate(full.decode_tokens_per_s)} in a full one"
+        )
+    if launch.model_path == MODEL_FILE:
+        lines.append(f"{MODEL_FILE} stands for the model's file: put its path there")
+    return tuple(lines)
 
 
 def verdict(launch: Launch, prediction: Prediction | None = None) -> str:
