@@ -3,13 +3,15 @@ source."""
 
 import contextlib
 import math
+import re
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from oomph.errors import UnknownNameError
-from oomph.gpus import GpuSpec, gpu, gpu_names, gpu_specs
+from oomph.gpus import GpuSpec, gpu, gpu_names, gpu_specs, other_maker
 from oomph.units import MIB
 
 SPELLINGS = {
@@ -80,6 +82,70 @@ def test_unknown_name_lists_the_nearest(spelling: str, near: str) -> None:
     with pytest.raises(UnknownNameError, match="near it are") as caught:
         gpu(spelling)
     assert near in str(caught.value)
+
+
+@given(st.sampled_from(gpu_names()), st.sampled_from(["-", "_", " ", "  ", ""]), st.randoms())
+def test_any_card_is_found_in_any_case_and_with_any_separators(
+    name: str, separator: str, random: Random
+) -> None:
+    spelled = re.sub(r"[ -]+", separator, name)
+    assert gpu("".join(random.choice((c.upper(), c.lower())) for c in spelled)).name == name
+
+
+@pytest.mark.parametrize(
+    ("spelling", "name"),
+    [
+        ("RTX-3090-Ti", "NVIDIA GeForce RTX 3090 Ti"),
+        ("rtx_3090", "NVIDIA GeForce RTX 3090"),
+        ("GeForce3090", "NVIDIA GeForce RTX 3090"),
+        ("4070TiSuper", "NVIDIA GeForce RTX 4070 Ti SUPER"),
+        ("PRO6000", "NVIDIA RTX PRO 6000 Blackwell Workstation Edition"),
+        ("RTX 6000 Pro", "NVIDIA RTX PRO 6000 Blackwell Workstation Edition"),
+        ("RTXA6000", "NVIDIA RTX A6000"),
+        ("H100NVL", "NVIDIA H100 NVL"),
+    ],
+)
+def test_names_as_people_write_them(spelling: str, name: str) -> None:
+    assert gpu(spelling).name == name
+
+
+@pytest.mark.parametrize(
+    ("spelling", "maker"),
+    [
+        ("RX 7900 XTX", "AMD"),
+        ("rx7900xtx", "AMD"),
+        ("9070 XT", "AMD"),
+        ("MI300X", "AMD"),
+        ("Radeon AI PRO R9700", "AMD"),
+        ("Strix Halo", "AMD"),
+        ("Ryzen AI Max+ 395", "AMD"),
+        ("780M", "AMD"),
+        ("M3 Max", "Apple"),
+        ("Apple M4 Pro", "Apple"),
+        ("M1", "Apple"),
+        ("Arc B580", "Intel"),
+        ("A770", "Intel"),
+        ("Arc Pro B60", "Intel"),
+        ("Iris Xe", "Intel"),
+        ("Adreno 750", "Qualcomm"),
+    ],
+)
+def test_other_makers_cards_are_named_and_get_no_look_alike(spelling: str, maker: str) -> None:
+    with pytest.raises(UnknownNameError, match=rf"is by {maker}.*--gpu-mem 24GiB") as caught:
+        gpu(spelling)
+    assert "near it" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", gpu_names())
+def test_no_card_of_the_catalogue_is_taken_for_another_makers(name: str) -> None:
+    assert other_maker(name) is None
+
+
+@pytest.mark.parametrize("text", ["3090,3090", "RTX 5090 + RTX 3080", "2x 3090", "RTX 3090 x2"])
+def test_several_cards_are_not_taken_for_one(text: str) -> None:
+    with pytest.raises(UnknownNameError, match=r"several cards.*--n-devices"):
+        gpu(text)
 
 
 @given(st.text(max_size=40))

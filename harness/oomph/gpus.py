@@ -42,12 +42,13 @@ class GpuSpec:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A card of the catalogue with what it is found by: sets of words, and the memory printed on
-    its box."""
+    """A card of the catalogue with what it is found by: sets of words, the memory printed on its
+    box, and names run together."""
 
     spec: GpuSpec
     nominal_gb: int
     spellings: tuple[frozenset[str], ...]
+    squeezed: tuple[str, ...]
 
 
 _NOISE: Final = frozenset(
@@ -69,6 +70,28 @@ _NOISE: Final = frozenset(
 )
 """Words that no two cards differ in."""
 _SIZE: Final = re.compile(r"\b(\d+) ?g(?:i?b)?\b")
+
+
+_COUNTED: Final = re.compile(r"[1-9][0-9]?\s*[x×*]\s*(.+)|(.+?)\s*[x×*]\s*[1-9]", re.IGNORECASE)
+_OTHER_MAKERS: Final = (
+    (
+        "AMD",
+        re.compile(
+            r"\b(?:amd|radeon|instinct|firepro|ryzen|threadripper|strix|vega|rx ?\d{3,4}"
+            r"|mi ?\d{2,3}[a-z]?|[wr][5-9]\d00|v620|\d{4} ?(?:xtx?|gre)|[678]\d0m|80[56]0s)"
+        ),
+    ),
+    ("Apple", re.compile(r"\b(?:apple|m[1-9](?: (?:pro|max|ultra))?|macbook|mac)\b")),
+    (
+        "Intel",
+        re.compile(
+            r"\b(?:intel|arc|iris|gaudi|a3[18]0|a580|a7[57]0|b5[78]0|(?:pro )?b[56]0)\b"
+            r"|\bxe\b"
+        ),
+    ),
+    ("Qualcomm", re.compile(r"\b(?:adreno|snapdragon|qualcomm)")),
+)
+"""Other makers' cards by the words of their names."""
 
 
 def _words(name: str) -> tuple[frozenset[str], int | None]:
@@ -113,7 +136,8 @@ def _entry(capability: str, family: dict[str, Any], card: dict[str, Any]) -> _En
         source=f"{card.get('source', family['source'])}; {memory}",
     )
     names = (card["name"], *card.get("aliases", ()))
-    return _Entry(spec, card["gb"], tuple(_words(name)[0] for name in names))
+    squeezed = tuple(_squeezed(name) for name in names)
+    return _Entry(spec, card["gb"], tuple(_words(name)[0] for name in names), squeezed)
 
 
 @cache
@@ -167,7 +191,17 @@ def gpu(name: str) -> GpuSpec:
         if spec.name.lower() == name.strip().lower():
             return spec
     words, size_gb = _words(name)
-    found = _matches(words, size_gb)
+    if _several(name):
+        raise UnknownNameError(
+            f"{name!r} names several cards; name one, and how many of it with --n-devices"
+        )
+    found = _matches(words, size_gb) or _run_together(name)
+    if not found and (maker := other_maker(name)):
+        raise UnknownNameError(
+            f"{name!r} is by {maker}, and the catalogue has NVIDIA's cards only; leave it out and "
+            "give its memory (--gpu-mem 24GiB): memory is then answered as llama.cpp takes it on "
+            "CUDA, speed is not"
+        )
     if not found:
         raise UnknownNameError(
             f"no card {name!r} is known; near it are {_nearest(name)} (`oomph gpus` lists all, or "
@@ -184,6 +218,34 @@ def gpu(name: str) -> GpuSpec:
             f"{name!r} could be {' or '.join(s.name for s in (best, *rivals))}; name one in full"
         )
     return best
+
+
+def other_maker(name: str) -> str | None:
+    """Who makes a card that is no NVIDIA's, None where its name does not tell."""
+    text = re.sub(r"[^a-z0-9]+", " ", name.lower())
+    return next((maker for maker, pattern in _OTHER_MAKERS if pattern.search(text)), None)
+
+
+def _several(name: str) -> bool:
+    """Whether it is a list of cards, or a card with a number (`3090,3090`, `2x 3090`)."""
+    parts = [part for part in re.split(r"[,;+&]", name) if part.strip()]
+    if len(parts) == 1:
+        match = _COUNTED.fullmatch(name.strip())
+        return bool(match and _matches(*_words(match[1] or match[2])))
+    return bool(parts) and all(_matches(*_words(part)) for part in parts)
+
+
+def _run_together(name: str) -> list[tuple[int, GpuSpec]]:
+    """The one card whose name this is but for separators (`RTXA6000`, `pro6000`)."""
+    wanted = _squeezed(name)
+    found = [entry.spec for entry in _catalogue() if wanted and wanted in entry.squeezed]
+    return [(0, found[0])] if len(found) == 1 else []
+
+
+def _squeezed(name: str) -> str:
+    """A name's letters and digits, without what no two cards differ in."""
+    noise = "|".join(sorted((*_NOISE, "rtx", "gtx"), key=len, reverse=True))
+    return re.sub(noise, "", re.sub(r"[^a-z0-9]", "", name.lower()))
 
 
 def _nearest(name: str) -> str:

@@ -127,7 +127,7 @@ def choose(
 def named_launch(
     model: str,
     gpu: str | None,
-    memory_mib: float | None,
+    memory_mib: float | str | None,
     calibration: Path | None,
     said: Said,
     *,

@@ -35,7 +35,9 @@ def published_variants(name: str, *, rare: bool = False) -> list[ModelSpec]:
 
 def quantization_of(model: ModelSpec) -> str | None:
     """llama.cpp's name of the model's file type, None where the header does not say (or says
-    another's number)."""
+    another's number); of a published name what stands in it."""
+    if named := _named(model):
+        return named.partition(":")[2].partition("@")[0]
     number = model.metadata.get("general.file_type")
     return next((name for name, (known, _) in FILE_TYPES.items() if known == number), None)
 
@@ -55,12 +57,18 @@ def smaller_variants(model: ModelSpec) -> Iterator[tuple[str, ModelSpec]]:
             yield quantization, variant
 
 
+def _named(model: ModelSpec) -> str | None:
+    """`name:QUANT` of a model of the catalogue, None of any other."""
+    name, colon, _ = model.source.partition(":")
+    is_named = colon and model.file_bytes is None and name in catalogue_names()
+    return model.source if is_named else None
+
+
 def requantized(model: ModelSpec, quantization: str) -> ModelSpec:
     """`model` in another quantization: of the catalogue if it is from there, else its own tensors
     with other types."""
-    name, _, _ = model.source.partition(":")
-    if model.file_bytes is None and name.lower() in catalogue_names():
-        return catalogue_model(name, quantization)
+    if named := _named(model):
+        return catalogue_model(named.partition(":")[0], quantization)
     shapes = [(tensor.name, tensor.ne) for tensor in model.tensors.values()]
     types = tensor_types(model, shapes, quantization)
     tensors = {name: replace(tensor, quant=types[name]) for name, tensor in model.tensors.items()}

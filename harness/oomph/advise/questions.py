@@ -7,7 +7,8 @@ from typing import Any, Final
 from oomph.advise.answer import Answer, answer_of
 from oomph.advise.max_context import ContextLimits, context_limits
 from oomph.advise.quantizations import published_variants
-from oomph.architectures.catalogue import catalogue_names
+from oomph.architectures.file_size import sized
+from oomph.architectures.names import catalogue_name
 from oomph.calibrate.subject import Asked, asked_of
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
@@ -24,7 +25,8 @@ def answer(
     model: str,
     gpu: str | None = None,
     *,
-    memory_mib: float | None = None,
+    memory_mib: float | str | None = None,
+    file_size: int | str | None = None,
     calibration: Path | None = None,
     records: Records = (),
     machine: Machine | None = None,
@@ -34,9 +36,12 @@ def answer(
     """Can I run it? One configuration of `model` (a file, a URL or `name:QUANT`) on a card.
 
     `gpu` left out is the machine's own card; what is left out of `knobs` is as `program` has it.
-    `records` are results folders that may hold the evidence. ConfigError for what cannot be asked.
+    `file_size` is that of the file which a name stands for, in bytes or as "18.2GiB": its weights
+    are fitted to it. `records` are results folders that may hold the evidence. ConfigError for what
+    cannot be asked.
     """
     said = Said(program=checked_program(program), knobs=knobs, where="knobs")
+    model = sized(model, file_size)
     asked = asked_of(model, gpu, memory_mib, calibration, said, machine)
     (found,) = answers(asked, [asked.config.n_expert_used], read_records(records))
     return found
@@ -69,7 +74,8 @@ def max_context(
     model: str,
     gpu: str | None = None,
     *,
-    memory_mib: float | None = None,
+    memory_mib: float | str | None = None,
+    file_size: int | str | None = None,
     calibration: Path | None = None,
     experts: Sequence[int | None] = (None,),
     caches: Sequence[str] = CACHES,
@@ -86,6 +92,7 @@ def max_context(
     ConfigError without a card.
     """
     said = Said(program=checked_program(program), knobs=knobs, where="knobs")
+    model = sized(model, file_size)
     asked = max_context_subject(model, gpu, memory_mib, calibration, said)
     found = read_records(records)
     over = {"experts": experts, "caches": caches, "records": found, "limit": limit}
@@ -95,12 +102,13 @@ def max_context(
 def max_context_subject(
     model: str,
     gpu: str | None,
-    memory_mib: float | None,
+    memory_mib: float | str | None,
     calibration: Path | None,
     said: Said,
 ) -> Asked:
     """What `max_context` is asked about; a name without a quantization stands for its F16."""
-    one = f"{model}:F16" if _is_name(model) else model
+    name = _bare_name(model)
+    one = f"{name}:F16" if name else model
     asked = asked_of(one, gpu, memory_mib, calibration, said)
     if asked.config.n_devices == 0:
         raise ConfigError("max-context is about the memory of cards; name one with --gpu")
@@ -115,13 +123,13 @@ def limits_of_variants(
     return context_limits(_estimators(model, asked, rare=rare), asked.config, **over)
 
 
-def _is_name(model: str) -> bool:
-    """Whether it is a name of the catalogue without a quantization (and no file of that name)."""
-    return model.lower() in catalogue_names() and not Path(model).exists()
+def _bare_name(model: str) -> str | None:
+    """The model of the catalogue that is named without a quantization (and no file is so)."""
+    return None if Path(model).exists() else catalogue_name(model)
 
 
 def _estimators(model: str, asked: Asked, *, rare: bool) -> list[Estimator]:
     first = asked.estimator
-    if not _is_name(model):
+    if not (name := _bare_name(model)):
         return [first]
-    return [first.changed(model=each) for each in published_variants(model.lower(), rare=rare)]
+    return [first.changed(model=each) for each in published_variants(name, rare=rare)]

@@ -9,22 +9,29 @@ from.
 import difflib
 import tomllib
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
+from oomph.architectures.file_size import fitted_to_file, with_file_size
 from oomph.architectures.quantize import tensor_types
 from oomph.architectures.shapes import tensor_shapes
 from oomph.architectures.spec import ModelSpec
 from oomph.errors import UnknownNameError
-from oomph.gguf.file_types import FILE_TYPES, canonical_quantization
+from oomph.gguf.file_types import FILE_TYPES
 from oomph.gguf.ggml_types import QUANTS
 from oomph.gguf.header import TensorInfo, Value
+from oomph.gguf.published_types import Quantization, read_quantization
+from oomph.units import size
 
 ALIGNMENT: Final = 32
 """Bytes to which GGUF aligns a tensor's data (general.alignment where a file says nothing)."""
 
-_OWN_KEYS: Final = ("arch", "extras", "kept_types", "like", "source")
+OLLAMA_USUAL: Final = "Q4_K_M"
+"""What most of Ollama's tags are quantized in that name no quantization."""
+
+_OWN_KEYS: Final = ("also", "arch", "extras", "kept_types", "like", "ollama", "source")
 
 
 @cache
@@ -37,6 +44,32 @@ def _entries() -> dict[str, dict[str, Any]]:
 def catalogue_names() -> tuple[str, ...]:
     """Every model of the catalogue, sorted."""
     return tuple(sorted(_entries()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A model of the catalogue before it is quantized: `also` are its other names, `ollama` the
+    quantization of Ollama's tag where that is not the usual one."""
+
+    name: str
+    arch: str
+    page: str
+    also: tuple[str, ...]
+    ollama: str
+
+
+def catalogue_entries() -> tuple[Entry, ...]:
+    """Every model in the order of the file, families together."""
+    return tuple(
+        Entry(
+            name=name,
+            arch=_entry(_entries(), name)["arch"],
+            page=own["source"].partition("/blob/")[0],
+            also=tuple(own.get("also", ())),
+            ollama=own.get("ollama", OLLAMA_USUAL),
+        )
+        for name, own in _entries().items()
+    )
 
 
 def _entry(entries: Mapping[str, dict[str, Any]], name: str) -> dict[str, Any]:
@@ -89,12 +122,14 @@ def build_model(
 
     `metadata` has GGUF's full keys. `extras` as in `tensor_shapes`. `kept_types` names types that
     tensors have whatever the quantization, by a part of their name (gpt-oss publishes its experts
-    in MXFP4 only).
+    in MXFP4 only). UnknownNameError for a quantization whose recipe is not published.
     """
-    kind = canonical_quantization(quantization)
+    kind = read_quantization(quantization)
+    if kind.foreign:
+        raise UnknownNameError(_unsized(name, kind))
     bare = ModelSpec(name=name, arch=arch, metadata=metadata, tensors={}, source=source)
     shapes = tensor_shapes(bare, extras=extras)
-    types = tensor_types(bare, shapes, kind)
+    types = tensor_types(bare, shapes, kind.base, ends=kind.ends)
     for mark, kept in (kept_types or {}).items():
         types |= {
             tensor: QUANTS[kept] for tensor in types if mark in tensor and tensor.endswith("weight")
@@ -107,7 +142,7 @@ def build_model(
     general: dict[str, Value] = {
         "general.architecture": arch,
         "general.name": name,
-        "general.file_type": FILE_TYPES[kind][0],
+        "general.file_type": FILE_TYPES[kind.base][0],
         "general.quantization_version": 2,
     }
     return ModelSpec(
@@ -124,30 +159,59 @@ def catalogue_model(
     name: str,
     quantization: str,
     *,
+    file_bytes: int | None = None,
     changes: Mapping[str, Value] | None = None,
     called: str | None = None,
 ) -> ModelSpec:
     """The published model `name` (Hugging Face base name, any case) quantized as llama-quantize
-    does.
+    does, or as a mix whose recipe is published.
 
-    `changes` are keys of its architecture with other values, for a model that was never published,
-    `called` so. UnknownNameError, listing the nearest names and the quantizations, where the
-    catalogue lacks one of the two.
+    With `file_bytes`, the size of the file that is meant, the weights are fitted to it. `changes`
+    are keys of its architecture with other values, for a model that was never published, `called`
+    so. UnknownNameError, listing the nearest names and the quantizations, where the catalogue lacks
+    one of the two, or where only the file's size can size it.
     """
     entry = _entry(_entries(), name.strip().lower())
+    kind = read_quantization(quantization)
+    called = called or name.strip().lower()
+    if kind.foreign and file_bytes is None:
+        raise UnknownNameError(_unsized(called, kind))
     arch, kept = entry["arch"], entry.get("kept_types", {})
     hparams = {key: value for key, value in entry.items() if key not in _OWN_KEYS}
-    notes = tuple(f"{mark} tensors stay in {kind}, as published" for mark, kind in kept.items())
+    kept_notes = tuple(f"{mark} tensors stay in {kept[mark]}, as published" for mark in kept)
     metadata = _flat(hparams, arch) | {
         f"{arch}.{key}": value for key, value in (changes or {}).items()
     }
-    return build_model(
-        called or name.strip().lower(),
+    spec = build_model(
+        called,
         arch,
         metadata,
-        quantization,
-        source=f"{called or name}:{quantization}",
+        kind.name if kind.ends else kind.base,
+        source=f"{called}:{kind.name}",
         extras=entry.get("extras", ()),
         kept_types=kept,
-        notes=notes,
+        notes=kept_notes,
     )
+    return spec if file_bytes is None else _of_file(spec, kind, file_bytes)
+
+
+def _unsized(called: str, kind: Quantization) -> str:
+    """Why a name alone does not say what a file takes, and what does."""
+    return (
+        f"{called}:{kind.name} is {kind.foreign}; give the size of the file "
+        "(--file-size 18.2GiB, as its repository lists it), or name it as "
+        "hf:owner/repo/FILE.gguf, whose header says all (the nearest that needs neither is "
+        f"{called}:{kind.base})"
+    )
+
+
+def _of_file(spec: ModelSpec, kind: Quantization, file_bytes: int) -> ModelSpec:
+    """The spec with its weights fitted to the size of a file, which is said."""
+    what = f"{kind.name} is {kind.foreign}: the" if kind.foreign else "the"
+    note = (
+        f"{what} weights are those of {kind.base} fitted to a file of {size(file_bytes)}; which "
+        "tensor has which type is not known, and speed and what several cards hold rest on it"
+    )
+    fitted = fitted_to_file(spec, file_bytes)
+    source = with_file_size(spec.source, file_bytes)
+    return replace(fitted, source=source, notes=(*spec.notes, note))

@@ -6,6 +6,7 @@ from oomph.architectures.file_checks import nonsense, refusal
 from oomph.architectures.spec import ModelSpec
 from oomph.errors import ModelFileError
 from oomph.gguf.header import GGUFFile, read_gguf
+from oomph.gguf.other_files import kind_of_header
 
 
 def spec_from_gguf(file: GGUFFile, *, source: str | None = None) -> ModelSpec:
@@ -14,6 +15,8 @@ def spec_from_gguf(file: GGUFFile, *, source: str | None = None) -> ModelSpec:
     ModelFileError where it names no architecture, and where llama.cpp would refuse the file: then
     the sentence says so, and why.
     """
+    if kind := kind_of_header(file.metadata):
+        raise ModelFileError(f"{file.name} is {kind}")
     arch = file.metadata.get("general.architecture")
     if not isinstance(arch, str) or not arch:
         raise ModelFileError(

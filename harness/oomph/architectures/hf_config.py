@@ -26,6 +26,7 @@ from oomph.architectures.hf_keys import (
 from oomph.architectures.spec import ModelSpec
 from oomph.errors import ModelFileError, UnknownNameError
 from oomph.gguf.header import Value
+from oomph.gguf.published_types import OTHER_PROGRAMS
 
 MAX_CONFIG_BYTES: Final = 1 << 20
 MAX_BLOCKS: Final = 512
@@ -138,13 +139,13 @@ def spec_from_hf_config(
         ) from None
     name = str(config.get("_name_or_path") or Path(source).parent.name or family.name)
     stored = _FLOAT_TYPES.get(str(text.get("dtype", text.get("torch_dtype"))), "BF16")
-    method = own_format.get("quant_method")
+    method = own_format.get("quant_method") or ("mlx" if text.get("quantization") else None)
     kept = {"_exps": "MXFP4"} if method == "mxfp4" else {}
     packed = None if quantization else packed_format(own_format, source)
     notes = (
         ()
         if quantization or packed or not method or kept
-        else (f"quantization by {method!r} is not counted",)
+        else (_foreign_note(str(method), stored),)
     )
     spec = build_model(
         name,
@@ -157,6 +158,14 @@ def spec_from_hf_config(
         notes=notes,
     )
     return as_stored_in_4_bits(spec, packed, stored) if packed else spec
+
+
+def _foreign_note(method: str, stored: str) -> str:
+    """What a checkpoint's own quantization is, and that it is not what was counted."""
+    return (
+        f"the weights are in {OTHER_PROGRAMS.get(method, repr(method))}, which llama.cpp does not "
+        f"load, and are counted in {stored}; name a quantization of llama.cpp (config.json:Q4_K_M)"
+    )
 
 
 def read_hf_config(path: Path | str, quantization: str | None = None) -> ModelSpec:

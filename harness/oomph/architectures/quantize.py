@@ -290,14 +290,20 @@ def _mixture(model: ModelSpec, shapes: Sequence[Tensor], name: str, imatrix: boo
 
 
 def tensor_types(
-    model: ModelSpec, shapes: Sequence[Tensor], quantization: str, *, imatrix: bool | None = None
+    model: ModelSpec,
+    shapes: Sequence[Tensor],
+    quantization: str,
+    *,
+    imatrix: bool | None = None,
+    ends: str | None = None,
 ) -> dict[str, QuantType]:
     """The type of every tensor in a file of `quantization`, by name.
 
     `shapes` are in llama.cpp's order (`oomph.architectures.shapes.tensor_shapes`), for the rules
     count. `imatrix` says whether llama-quantize had an importance matrix; None is as published
     files have it: with one for the IQ types (which mostly require it), without for the others.
-    UnknownNameError for an unknown quantization.
+    `ends` is the type of embeddings and output where it was named (`--token-embedding-type`,
+    `--output-tensor-type`). UnknownNameError for an unknown quantization.
     """
     name = canonical_quantization(quantization)
     mix = _mixture(model, shapes, name, name.startswith("IQ") if imatrix is None else imatrix)
@@ -313,5 +319,6 @@ def tensor_types(
         block = int(tensor.split(".")[1]) if tensor.startswith("blk.") else -1
         quantized = quant(mix.base).is_quantized
         chosen = _choose(mix, category, ne, index=index, block=block) if quantized else mix.base
+        chosen = ends if ends and category in ("embedding", "output") else chosen
         types[tensor] = QUANTS[_fallback(chosen, ne[0])]
     return types

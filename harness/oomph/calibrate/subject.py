@@ -16,7 +16,7 @@ from oomph.estimate.machine import LINUX, Machine
 from oomph.gpus import GpuSpec
 from oomph.gpus import gpu as find_gpu
 from oomph.programs.said import Said
-from oomph.units import MIB
+from oomph.units import MIB, parse_size
 
 SHIPPED: Final = "none"
 """What a calibration is called for the coefficients that ship with the package."""
@@ -25,7 +25,7 @@ SHIPPED: Final = "none"
 def named_estimator(
     model: str,
     gpu: str | None,
-    gpu_mem: float | None,
+    gpu_mem: float | str | None,
     calibration: Path | None,
     *,
     on_host: bool,
@@ -35,18 +35,14 @@ def named_estimator(
 ) -> tuple[Estimator, str | None]:
     """The estimator, and the file that its coefficients are of, if they are a calibration's.
 
-    `gpu_mem` is in MiB, `build` the number of an older llama.cpp. OomphError for a model, card or
-    file that cannot be.
+    `gpu_mem` is in MiB, or text with a unit, `build` the number of an older llama.cpp. OomphError
+    for a model, card or file that cannot be.
     """
-    if gpu_mem is not None and not 1 <= gpu_mem < 1 << 40:
-        raise ConfigError(
-            f"--gpu-mem is {gpu_mem:g}; give the memory of a card in MiB, for example 24080"
-        )
+    memory_bytes = _memory_bytes(gpu_mem)
     spec, card = read_model(model), find_gpu(gpu) if gpu else None
     coefficients, origin = _calibration(
         calibration, spec.arch, card.name if card else None, on_host=on_host
     )
-    memory_bytes = round(gpu_mem * MIB) if gpu_mem else None
     estimator = Estimator(
         spec,
         card,
@@ -57,6 +53,22 @@ def named_estimator(
         machine=machine or LINUX,
     )
     return estimator, origin
+
+
+def _memory_bytes(gpu_mem: float | str | None) -> int | None:
+    """The memory of a card that was given; ConfigError for what no card has."""
+    if gpu_mem is None:
+        return None
+    try:
+        n_bytes = parse_size(gpu_mem) if isinstance(gpu_mem, str) else round(gpu_mem * MIB)
+    except (ValueError, OverflowError):
+        n_bytes = 0
+    if not MIB <= n_bytes < MIB << 40:
+        raise ConfigError(
+            f"--gpu-mem is {gpu_mem}; give the memory of a card in MiB, for example 24080, or with "
+            "its unit, as 24GiB"
+        )
+    return n_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +85,7 @@ class Asked:
 def asked_of(
     model: str,
     gpu: str | None,
-    gpu_mem: float | None,
+    gpu_mem: float | str | None,
     calibration: Path | None,
     said: Said,
     machine: Machine | None = None,

@@ -67,6 +67,7 @@ PANELS: Final[Mapping[str, Mapping[str, str]]] = {
         "launch": 'launch model.gguf -c 90k --gpu "RTX 5090" --out launch --check',
         "inspect": "inspect model.gguf",
         "classify": "classify llama-server.log",
+        "models": 'models "Qwen3 30B A3B"',
         "gpus": 'gpus "RTX 5090"',
         "claims": "claims bench/claims/qwen3-30b-a3b.toml --out results/claims",
     },

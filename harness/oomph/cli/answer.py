@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from oomph.advise.answer import Answer
-    from oomph.estimate.machine import Machine
+    from oomph.calibrate.subject import Asked
     from oomph.programs.said import Said
 
 
@@ -66,24 +66,27 @@ def _answer(
     asked = asked_of(model, gpu, gpu_mem, calibration, said, machine)
     experts = knob_values("n_expert_used", n_expert_used)
     found = answers(asked, experts, read_records(records or []))
-    _print_json(found, machine) if as_json else _print(found, lang)
+    (_print_json if as_json else _print)(asked, found, lang)
     if exit_status and any(each.verdict != "yes" for each in found):
         raise typer.Exit(1)
 
 
-def _print_json(answers: "Sequence[Answer]", machine: "Machine") -> None:
+def _print_json(asked: "Asked", answers: "Sequence[Answer]", _lang: str) -> None:
     from oomph.views.answer import answer_json
 
+    estimator = asked.estimator
+    more = {"machine": estimator.machine.to_dict(), "notes": list(estimator.model.notes)}
     for each in answers:
-        say_json(answer_json(each) | {"machine": machine.to_dict()})
+        say_json(answer_json(each) | more)
 
 
-def _print(answers: "Sequence[Answer]", lang: str) -> None:
+def _print(asked: "Asked", answers: "Sequence[Answer]", lang: str) -> None:
     """Every verdict, a table of several, and the details of the one that is hardest to fit."""
-    from oomph.cli.output import print_table
+    from oomph.cli.output import print_notes, print_table
     from oomph.views.answer import answers_table, details_text, verdicts_text
 
     say_text(verdicts_text(answers, lang))
     if len(answers) > 1:
         print_table(answers_table(answers, lang))
     say_text(details_text(min(answers, key=lambda each: each.margin_bytes), lang), end="")
+    print_notes(asked.estimator.model)

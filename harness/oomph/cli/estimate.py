@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from oomph.cli.knob_options import takes_knobs
-from oomph.cli.named import HostBandwidthOption, PowerLimitOption, SystemOption
+from oomph.cli.named import (
+    GpuMemoryOption,
+    HostBandwidthOption,
+    ModelArgument,
+    PowerLimitOption,
+    SystemOption,
+)
 from oomph.cli.output import say, say_json, say_text
 
 if TYPE_CHECKING:
@@ -24,18 +30,11 @@ def register(app: typer.Typer) -> None:
 
 
 def _estimate(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="GGUF file, https URL, hf:owner/repo/file.gguf, name:QUANT, config.json"
-        ),
-    ],
+    model: ModelArgument,
     gpu: Annotated[
         str | None, typer.Option(help="a card of `oomph gpus`, for speed and for whether it fits")
     ] = None,
-    gpu_mem: Annotated[
-        float | None, typer.Option(help="memory of each card in MiB, as CUDA reports it")
-    ] = None,
+    gpu_mem: GpuMemoryOption = None,
     grid: Annotated[
         list[str] | None, typer.Option(help="axes: n_ctx=1024,2048,n_expert_used=8,10")
     ] = None,

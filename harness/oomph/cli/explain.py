@@ -40,6 +40,7 @@ def _explain(
 ) -> None:
     """Explain how memory and time are spent, in figures of one model on one card. `context` has the
     tiers; n_ctx left out is 32,768, or the model's own if less."""
+    from oomph.cli.output import print_notes
     from oomph.records.store import read_records
     from oomph.views.explain import explain_text, topic_of
 
@@ -52,3 +53,4 @@ def _explain(
         records=read_records(records or []),
     )
     say_text(explain_text(topic, subject, lang), end="")
+    print_notes(subject.estimator.model)

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from oomph.cli.named import FileSizeOption, ModelArgument
 from oomph.cli.output import say, say_json
 
 
@@ -14,21 +15,18 @@ def register(app: typer.Typer) -> None:
 
 
 def _inspect(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="GGUF file, https URL, hf:owner/repo/file.gguf, name:QUANT, config.json"
-        ),
-    ],
+    model: ModelArgument,
+    file_size: FileSizeOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
 ) -> None:
     """Show a model's architecture, experts, context, bytes by role and bytes of KV cache per
     token."""
+    from oomph.architectures.file_size import sized
     from oomph.architectures.source import read_model
     from oomph.cli.output import print_table
     from oomph.views.facts import inspect_lines, kv_cache_table, model_json, roles_table
 
-    spec = read_model(model)
+    spec = read_model(sized(model, file_size))
     if as_json:
         say_json(model_json(spec))
         return

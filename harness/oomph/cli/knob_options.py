@@ -10,7 +10,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from oomph.cli.named import ProgramOption
+from oomph.architectures.file_size import sized
+from oomph.cli.named import FileSizeOption, ProgramOption
 from oomph.config import KINDS, KNOBS, knob_value, knob_values
 from oomph.knob import Knob
 from oomph.programs.said import DEFAULT_PROGRAM, Said, checked_program
@@ -50,11 +51,16 @@ _PROGRAM: Final = inspect.Parameter(
 )
 
 
+_FILE_SIZE: Final = inspect.Parameter(
+    "file_size", inspect.Parameter.KEYWORD_ONLY, annotation=FileSizeOption, default=None
+)
+
+
 def takes_knobs(
     command: Callable[..., None], *, without: Collection[str] = (), lists: bool = False
 ) -> Callable[..., None]:
     """`command` for typer, its parameter `said` replaced by `--as` and the knobs' options; it is
-    given what was said.
+    given what was said, and its `model` with the size of the file (--file-size).
 
     `without` names knobs (or the `program`) that the command spells in a way of its own, or that
     make no sense to it. With `lists` an option takes several values, by comma or as a range, and
@@ -78,10 +84,15 @@ def takes_knobs(
 
     if "program" not in without:
         added.insert(0, _PROGRAM)
+    takes_size = not lists and any(parameter.name == "model" for parameter in own)
+    if takes_size:
+        added.insert(0, _FILE_SIZE)
 
     def run(**given: Any) -> None:
         knobs = _knobs({name: given.pop(name) for name in options}, lists=lists)
         program = checked_program(given.pop("program", DEFAULT_PROGRAM))
+        if takes_size and (file_size := given.pop("file_size")) and given["model"]:
+            given["model"] = sized(given["model"], file_size)
         command(**given, said=Said(program=program, knobs=knobs))
 
     keyword_only = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]

@@ -12,6 +12,7 @@ from oomph.cli.phantom import PhantomOption
 
 if TYPE_CHECKING:
     from oomph.advise.launch_plan import Launch
+    from oomph.architectures.spec import ModelSpec
     from oomph.programs.said import Said
     from oomph.views.launch.files import LaunchFiles
 
@@ -57,12 +58,13 @@ def _launch(
         refuse_short(estimator, launch)
     files = launch_files(launch)
     write_files(files, out)
-    _tell(out, launch, files)
+    _tell(out, launch, files, estimator.model)
     if check:
         _check(out, launch, server=server, phantom=phantom)
 
 
-def _tell(out: Path, launch: "Launch", files: "LaunchFiles") -> None:
+def _tell(out: Path, launch: "Launch", files: "LaunchFiles", model: "ModelSpec") -> None:
+    from oomph.cli.output import print_notes
     from oomph.views.launch.spelling import about, expectations
 
     for line in (*about(launch), *expectations(launch)):
@@ -70,6 +72,7 @@ def _tell(out: Path, launch: "Launch", files: "LaunchFiles") -> None:
     say(f"written to {out}: {', '.join(files.texts)}")
     for name, why in files.left_out.items():
         say(f"left out: {name}: {why}")
+    print_notes(model)
 
 
 def _check(out: Path, launch: "Launch", *, server: Path | None, phantom: str | None) -> None:

@@ -76,14 +76,15 @@ def _print_json(asked: "Asked", found: "list[ContextLimits]", lang: str) -> None
     from oomph.views.max_context import context_limits_json
 
     furthest = positions(asked.estimator.model)
-    asked_as = {"asked_as": asked_json(asked.said, asked.config)}
+    notes = list(asked.estimator.model.notes)
+    asked_as = {"asked_as": asked_json(asked.said, asked.config), "notes": notes}
     for each in found:
         say_json(context_limits_json(each, furthest) | asked_as)
 
 
 def _print(asked: "Asked", found: "list[ContextLimits]", lang: str) -> None:
     from oomph.architectures.rope import positions
-    from oomph.cli.output import print_table
+    from oomph.cli.output import print_notes, print_table
     from oomph.views.asked import asked_paragraph
     from oomph.views.max_context import max_context_table, max_context_text
 
@@ -92,3 +93,4 @@ def _print(asked: "Asked", found: "list[ContextLimits]", lang: str) -> None:
     say_text(max_context_text(spec.name, name, positions(spec), found, lang, n_cards=n_cards))
     say_text(asked_paragraph(asked.said, asked.config, lang, besides=_OWN))
     print_table(max_context_table(spec.name, found, lang))
+    print_notes(spec)

@@ -9,13 +9,27 @@ from oomph.programs.defaults import PROGRAMS
 
 ModelArgument = Annotated[
     str,
-    typer.Argument(help="GGUF file, https URL, hf:owner/repo/file.gguf, name:QUANT, config.json"),
+    typer.Argument(
+        help="GGUF file, https URL, hf:owner/repo/file.gguf, config.json, or a name: "
+        "qwen3-30b-a3b:Q4_K_M, owner/repo:QUANT, Ollama's qwen3:8b (`oomph models` lists them)"
+    ),
 ]
 GpuOption = Annotated[
     str | None, typer.Option("--gpu", help="a card of `oomph gpus`; the machine's own if left out")
 ]
 GpuMemoryOption = Annotated[
-    float | None, typer.Option(help="memory of each card in MiB, as CUDA reports it")
+    str | None,
+    typer.Option(
+        metavar="SIZE", help="memory of each card, as CUDA reports it: 24080 (MiB), 24GiB, 24GB"
+    ),
+]
+FileSizeOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE",
+        help="size of the GGUF file that a name stands for, as 18.2GiB: its weights are fitted "
+        "to it (needed for UD-Q4_K_XL, NVFP4, IQ4_KS …)",
+    ),
 ]
 CalibrationOption = Annotated[
     Path | None,

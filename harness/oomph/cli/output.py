@@ -11,12 +11,15 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from oomph.foreign_text import visible, without_password
 from oomph.views.table import Table, render_rich, trim
+
+if TYPE_CHECKING:
+    from oomph.architectures.spec import ModelSpec
 
 
 def say(*lines: object, err: bool = False) -> None:
@@ -127,3 +130,8 @@ def _warn(
 
 def _tell_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     say_text("".join(traceback.format_exception(kind, error, trace)), err=True, end="")
+
+
+def print_notes(model: "ModelSpec") -> None:
+    """What was made of a model's name, and what else is to be known of its figures."""
+    say(*(f"note: {note}" for note in model.notes))

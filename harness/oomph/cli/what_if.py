@@ -19,6 +19,13 @@ def register(app: typer.Typer) -> None:
     app.command("what-if")(takes_knobs(what_if, without=("n_depth", "n_parallel", "n_devices")))
 
 
+def _tell(model: str) -> None:
+    """What was made of the model's name, beside the path that a script reads."""
+    from oomph.architectures.source import read_model
+
+    say(*(f"note: {note}" for note in read_model(model).notes), err=True)
+
+
 def what_if(
     model: ModelArgument,
     gpu: GpuOption = None,
@@ -36,5 +43,6 @@ def what_if(
 
     path = write_what_if(model, gpu, out, said=said, calibration=calibration)
     say(path)
+    _tell(model)
     if open_page:
         webbrowser.open(path.resolve().as_uri())

@@ -21,6 +21,7 @@ from typing import Final
 from oomph.errors import ModelFileError
 from oomph.gguf.bounded_reader import Cursor
 from oomph.gguf.ggml_types import QUANTS_BY_NUMBER, QuantType
+from oomph.gguf.other_files import KNOWN_BY_BYTES, kind_of_start
 
 MAGIC: Final = b"GGUF"
 MAX_DIMS: Final = 4
@@ -240,6 +241,8 @@ def parse_header(
     naming the byte offset, for anything that is not a complete GGUF header or whose tensors overlap
     or reach past `file_bytes`.
     """
+    if kind := kind_of_start(buffer[:KNOWN_BY_BYTES]):
+        raise ModelFileError(f"{name} is {kind}")
     cursor = Cursor(buffer, name=name, file_bytes=file_bytes)
     version, big_endian = _read_version(cursor)
     n_tensors, n_metadata = cursor.u64("the tensor count"), cursor.u64("the metadata count")

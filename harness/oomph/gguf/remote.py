@@ -10,10 +10,11 @@ to that server alone, never to a host it redirects to.
 """
 
 import http.client
+import json
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 from urllib.error import HTTPError, URLError
@@ -23,9 +24,9 @@ from urllib.request import Request
 from oomph.errors import ModelFileError
 from oomph.foreign_text import without_password
 from oomph.gguf.bounded_reader import MAX_HEADER_BYTES, TruncatedHeaderError
-from oomph.gguf.header import GGUFFile, join_parts, parse_header, part_names
+from oomph.gguf.header import GGUFFile, join_parts, parse_header, part_names, split_names
 from oomph.units import MIB, size
-from oomph.web import SCHEMES, split_login, web_opener, within
+from oomph.web import SCHEMES, WebError, split_login, web_opener, within
 
 FIRST_BYTES: Final = MIB
 ATTEMPTS: Final = 4
@@ -50,6 +51,11 @@ _ADVICE: Final = {
 }
 
 
+MAX_LISTING_BYTES: Final = 4 * MIB
+LISTING_S: Final = 10.0
+"""How long a repository's listing may take: it is asked for to make an error more helpful."""
+
+
 def is_remote(reference: str) -> bool:
     """Whether a model is named by URL or as `hf:owner/repo/file.gguf`."""
     return reference.startswith(("http://", "https://", "hf:"))
@@ -59,7 +65,10 @@ def resolve_url(reference: str) -> str:
     """The URL behind a reference; ModelFileError where `hf:` is not followed by owner, repository
     and file."""
     if not reference.startswith("hf:"):
-        return reference
+        page = f"{_hf_endpoint()}/"
+        return (
+            reference.replace("/blob/", "/resolve/", 1) if reference.startswith(page) else reference
+        )
     repository, file = hf_file(reference)
     return f"{_hf_endpoint()}/{repository}/resolve/main/{quote(file)}"
 
@@ -74,6 +83,52 @@ def hf_file(reference: str) -> tuple[str, str]:
             "full name"
         )
     return match["repo"], match["file"]
+
+
+def repository_files(repository: str) -> list[tuple[str, int]]:
+    """The GGUF files of a Hugging Face repository with their sizes in bytes, in its order; the
+    parts of a split model are one file, named as the first. ModelFileError, in a few words, where
+    the server does not say (within LISTING_S)."""
+    url = f"{_hf_endpoint()}/api/models/{quote(repository)}/tree/main?recursive=true"
+    request = Request(url, headers={"User-Agent": "oomph"})
+    if token := os.environ.get("HF_TOKEN"):
+        request.add_header("Authorization", f"Bearer {token}")
+    try:
+        found = json.loads(within(LISTING_S, lambda: _listing(request)))
+    except WebError as error:
+        raise ModelFileError(str(error)) from None
+    except HTTPError as error:
+        error.close()
+        # what does not exist is answered as if it were private
+        why = "no such public repository" if error.code in (401, 404) else f"HTTP {error.code}"
+        raise ModelFileError(f"the server says: {why}") from None
+    except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
+        reason = getattr(error, "reason", None) or type(error).__name__
+        raise ModelFileError(f"the server does not answer: {reason}") from None
+    return _whole_files(found if isinstance(found, list) else [])
+
+
+def _listing(request: Request) -> bytes:
+    """What the server answers; ValueError for more than any repository has."""
+    with web_opener().open(request, timeout=LISTING_S / 2) as response:
+        body: bytes = response.read(MAX_LISTING_BYTES + 1)
+    if len(body) > MAX_LISTING_BYTES:
+        raise ValueError("the listing is too long")
+    return body
+
+
+def _whole_files(listed: Sequence[Any]) -> list[tuple[str, int]]:
+    """Name and size of each GGUF file of a listing, which may hold anything."""
+    sizes: dict[str, int] = {}
+    for item in listed:
+        path, n_bytes = (item.get("path"), item.get("size")) if isinstance(item, dict) else (0, 0)
+        if not (isinstance(path, str) and path.isprintable() and path.endswith(".gguf")):
+            continue
+        folder, slash, name = path.rpartition("/")
+        first = folder + slash + split_names(name)[0] if len(path) <= 200 else path
+        known = n_bytes if isinstance(n_bytes, int) and n_bytes >= 0 else 0
+        sizes[first] = sizes.get(first, 0) + known
+    return list(sizes.items())
 
 
 def _hf_endpoint() -> str:

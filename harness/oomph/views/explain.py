@@ -121,7 +121,7 @@ class Topic:
 def topic_of(
     model: str | None,
     gpu: str | None,
-    memory_mib: float | None = None,
+    memory_mib: float | str | None = None,
     *,
     said: Said | None = None,
     calibration: Path | None = None,
