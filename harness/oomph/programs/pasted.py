@@ -1,0 +1,99 @@
+"""What a pasted command line asks: its knobs, its model, and what is in no figure."""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from oomph.config import RunConfig, knob_value
+from oomph.errors import ConfigError
+from oomph.knob import Program
+from oomph.programs.said import Said
+
+WHERE: Final = "--command"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pasted:
+    """`said` has the program, the knobs and the remarks; `model` is what the command names, as
+    `read_model` takes it, or None."""
+
+    said: Said
+    model: str | None
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the model can be read without being told more: a file that is here, or no path of
+        a file at all."""
+        return self.model is not None and (not is_path(self.model) or Path(self.model).exists())
+
+
+@dataclass(slots=True, kw_only=True)
+class Collected:
+    """What has been read so far. `untold` changes memory and is not modelled, `idle` changes none,
+    `unknown` is no flag that there is, `notes` say how something was understood."""
+
+    program: Program
+    knobs: dict[str, Any] = field(default_factory=dict)
+    model: str | None = None
+    untold: list[str] = field(default_factory=list)
+    idle: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def take(self, knob: str, value: Any, flag: str) -> None:
+        """`value` (text, or of the knob's type) as it is given by `flag`; ConfigError, which names
+        it, for what the knob cannot be."""
+        where = f"{WHERE}: {flag} {shortened(str(value))}" if isinstance(value, str) else WHERE
+        try:
+            read = knob_value(knob, value) if isinstance(value, str) else value
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from None
+        if (knob, read) != ("n_ctx", 0):  # which is the model's own
+            RunConfig.from_mapping({knob: read}, where=where)
+        self.knobs[knob] = read
+
+    def add_unmodelled(self, written: str, effect: str) -> None:
+        """A flag that changes memory, with what it does."""
+        self.untold.append(f"{shortened(written)} ({effect})" if effect else shortened(written))
+
+    def add_unknown(self, written: str, known: Iterable[str] = ()) -> None:
+        """A word that is no flag of the program, with the nearest that is one."""
+        near = difflib.get_close_matches(written.split()[0], list(known), n=1, cutoff=0.75)
+        self.unknown.append(f"{shortened(written)}{f' (like {near[0]}?)' if near else ''}")
+
+    def pasted(self) -> Pasted:
+        """All of it, in the order in which a reader wants it."""
+        return Pasted(
+            said=Said(
+                program=self.program,
+                knobs=self.knobs,
+                where=WHERE,
+                remarks=tuple(self._remarks()),
+            ),
+            model=self.model,
+        )
+
+    def _remarks(self) -> Iterable[str]:
+        if self.untold:
+            yield f"Not in the figures: {'; '.join(dict.fromkeys(self.untold))}."
+        if self.unknown:
+            yield f"Not known, and left out: {', '.join(dict.fromkeys(self.unknown))}."
+        yield from dict.fromkeys(self.notes)
+        if self.idle:
+            yield f"Changes no memory: {', '.join(dict.fromkeys(self.idle))}."
+
+
+def shortened(text: str) -> str:
+    """Foreign text as one line of 60 characters at most."""
+    line = "".join(character if character.isprintable() else " " for character in text)
+    return line if len(line) <= 60 else f"{line[:59]}…"
+
+
+def is_path(model: str) -> bool:
+    """Whether it names a file: by its ending, or by a folder before it."""
+    is_remote = model.startswith(("hf:", "http://", "https://"))
+    return not is_remote and (
+        model.lower().endswith(".gguf") or model.startswith(("/", "./", "../", "~", "\\"))
+    )
