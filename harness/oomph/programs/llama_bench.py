@@ -1,4 +1,4 @@
-"""llama-bench's words as knobs: of the tests that it runs, the one that takes the most memory."""
+"""llama-bench's words as knobs: of its tests, the one that takes the most memory."""
 
 import re
 from collections.abc import Mapping, Sequence

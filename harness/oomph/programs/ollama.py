@@ -105,7 +105,8 @@ def _variable(name: str, value: str, into: Collected) -> None:
     if name == "OLLAMA_KV_CACHE_TYPE":
         for knob in ("type_k", "type_v"):
             into.take(knob, value, name)
-    elif knob := _VARIABLES.get(name):
+    elif name in _VARIABLES:
+        knob = _VARIABLES[name]
         if (knob, value) != ("n_ctx", "0"):  # which is by the card's memory
             into.take(knob, value, name)
     elif name in _UNMODELLED:

@@ -3,7 +3,6 @@
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 from oomph.config import RunConfig, knob_value
@@ -23,10 +22,9 @@ class Pasted:
     model: str | None
 
     @property
-    def is_here(self) -> bool:
-        """Whether the model can be read without being told more: a file that is here, or no path of
-        a file at all."""
-        return self.model is not None and (not is_path(self.model) or Path(self.model).exists())
+    def is_file(self) -> bool:
+        """Whether the model is a path, not a name or an address."""
+        return self.model is not None and is_path(self.model)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -95,5 +93,5 @@ def is_path(model: str) -> bool:
     """Whether it names a file: by its ending, or by a folder before it."""
     is_remote = model.startswith(("hf:", "http://", "https://"))
     return not is_remote and (
-        model.lower().endswith(".gguf") or model.startswith(("/", "./", "../", "~", "\\"))
+        model.lower().endswith(".gguf") or model.startswith(("/", "./", "../", "~", "\\", "$"))
     )
