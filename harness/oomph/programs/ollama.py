@@ -1,4 +1,4 @@
-"""Ollama: Modelfiles, `ollama run`, `/set parameter`, and the variables that its server reads."""
+"""Ollama: Modelfiles, `ollama run`, `/set parameter`, its variables."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a command line stands in, taken off: docker, compose, systemd, sudo, `bash -c`, Dockerfiles.
+"""What a command line stands in, taken off: docker, compose, systemd, sudo, Dockerfiles.
 
 A text becomes the words of one program that oomph knows, and the variables that it is started with.
 """
