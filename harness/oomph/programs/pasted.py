@@ -58,7 +58,7 @@ class Collected:
 
     def add_unknown(self, written: str, known: Iterable[str] = ()) -> None:
         """A word that is no flag of the program, with the nearest that is one."""
-        near = difflib.get_close_matches(written.split()[0], list(known), n=1, cutoff=0.75)
+        near = difflib.get_close_matches(written.partition(" ")[0], list(known), n=1, cutoff=0.75)
         self.unknown.append(f"{shortened(written)}{f' (like {near[0]}?)' if near else ''}")
 
     def pasted(self) -> Pasted:
