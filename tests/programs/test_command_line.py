@@ -1,5 +1,7 @@
 """Command lines as people paste them, of every program and in every wrapping."""
 
+import contextlib
+import time
 from typing import Any
 
 import pytest
@@ -153,7 +155,9 @@ def test_an_unknown_flag_is_named_with_the_nearest() -> None:
         ("llama-server --override-kv a=10", "KEY=TYPE:VALUE"),
         ("llama-server -m 'x", "a quote ' is never closed"),
         ("llama-bench -p many", "it takes whole numbers"),
-        ("llm = Llama(n_ctx=", "no Python that can be read"),
+        ("llm = Llama(n_ctx=", "no call of Llama in it is Python"),
+        (f"Llama(n_ctx={'1*' * 20_000}1)", "Llama"),
+        (f"A={'x' * 9000}\nllama-server {'$A ' * 9000}", "too long a command line"),
         ("x" * (LONGEST + 1), "are no command line"),
     ],
 )
@@ -186,6 +190,12 @@ WRAPPED = {
     "      - /m/x.gguf\n      - \"-c\"\n      - '16384'\n",
     "compose flow": "services:\n  llm:\n    image: a\n    command: [\"llama-server\", '-m', "
     "\"/m/x.gguf\", \"-c\", \"16384\", \"-ngl\", \"99\"]\n",
+    "compose of several": "services:\n  ui:\n    image: org/ui:main\n    command: serve\n"
+    "    environment:\n      - A=B\n  llm:\n    image: org/llama.cpp:server\n"
+    "    command: -m /m/x.gguf -c 16384 -ngl 99\n",
+    "llama-swap": "models:\n  \"x\":\n    cmd: |\n      llama-server --port ${PORT}\n"
+    "      -m /m/x.gguf -c 16384 -ngl 99\n    ttl: 60\n",
+    "one program": "llama serve -m /m/x.gguf -c 16384 -ngl 99",
     "pod": "containers:\n- name: llm\n  image: org/llama.cpp:server\n  args: [\"-m\", "
     "\"/m/x.gguf\", \"-ngl\", \"99\"]\n  env:\n  - name: LLAMA_ARG_CTX_SIZE\n    value: '16384'\n",
     "systemd": "[Unit]\nDescription=llama\n[Service]\nEnvironment=\"LLAMA_ARG_CTX_SIZE=16384\"\n"
@@ -357,6 +367,34 @@ def test_hostile_text_is_read_or_refused_in_one_sentence(text: str) -> None:
     else:
         sentences = pasted.said.remarks
     assert all("\n" not in each for each in sentences)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "\n",
+        " ",
+        "-x ",
+        "--ctx-sizes 1 ",
+        "a ",
+        "'' ",
+        "` ",
+        "\\\n",
+        "[",
+        "(",
+        "$A",
+        "${A:-",
+        "Llama(",
+    ],
+)
+def test_long_text_is_read_at_once(part: str) -> None:
+    """Not in a time that grows with the square of its length."""
+    text = "llama-server " + part * (60_000 // len(part)) + "x"
+    for begin in ("", "[a]\nb = ", "services:\n  command: ", "ExecStart="):
+        start = time.perf_counter()
+        with contextlib.suppress(OomphError):
+            read_command(begin + text)
+        assert time.perf_counter() - start < 5
 
 
 def test_no_variable_of_this_process_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from oomph.estimate.estimator import Estimator
 from oomph.gguf.ggml_types import KV_CACHE_TYPES
 from oomph.programs.command_line import read_command
 from oomph.views.launch.files import launch_files
-from oomph.views.launch.saying import n_card_layers
+from oomph.views.launch.spelling import n_card_layers
 
 MODELS = {
     "mixture": catalogue_model("qwen3-30b-a3b", "Q4_K_M"),

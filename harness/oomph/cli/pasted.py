@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Final
 
 from oomph.config import KNOBS
@@ -69,25 +68,16 @@ def _take_cache(given: dict[str, Any], knobs: Mapping[str, Any]) -> bool:
 
 
 def _model(given: dict[str, Any], pasted: Pasted, *, needs_model: bool) -> list[str]:
-    """The model that is asked about: the one that was named, else the command's, if it is here."""
-    if pasted.model is not None and given.get("model_path", "") is None and pasted.is_file:
+    """Fill in the model, and where launch files look for it; what is to be said of it."""
+    named = given["model"]
+    if "model_path" in given and given["model_path"] is None and pasted.is_file:
         given["model_path"] = pasted.model
-    if given["model"] is not None:
-        if pasted.model in (None, given["model"]):
-            return []
-        return [f"{shortened(given['model'])} stands for {shortened(pasted.model or '')}."]
-    if pasted.model is None:
-        if needs_model:
-            raise ConfigError(_NAMELESS)
+    given["model"] = pasted.model_beside(named)
+    if needs_model and given["model"] is None:
+        raise ConfigError(_NAMELESS)
+    if named is None or pasted.model in (None, named):
         return []
-    path = Path(pasted.model).expanduser() if pasted.model.startswith("~") else Path(pasted.model)
-    if pasted.is_file and not path.exists():
-        raise ConfigError(
-            f"--command: the model {shortened(pasted.model)} is not here; name the model that "
-            "stands behind it too, such as qwen3-30b-a3b:Q4_K_M"
-        )
-    given["model"] = str(path) if pasted.is_file else pasted.model
-    return []
+    return [f"{shortened(named)} stands for {shortened(pasted.model or '')}."]
 
 
 def said_of_run(command: str | None, model: str | None) -> tuple[str | None, Said | None]:

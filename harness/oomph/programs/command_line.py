@@ -30,6 +30,8 @@ _READERS: Final[Mapping[Program, Reader]] = {
     "text-generation-webui": read_textgen,
 }
 
+_DEAF: Final = ("llama-bench", "koboldcpp", "llama-cpp-python", "lm-studio")
+
 
 def read_command(text: str, program: Program | None = None) -> Pasted:
     """The question that a command line asks: its program's, or `program`'s in place of it, whose
@@ -69,6 +71,9 @@ def _invoked(text: str, program: Program | None) -> Collected:
             named = "ollama"
     into = Collected(program=named)
     _READERS[named](found.words, found.environment, into)
+    into.take_cards(found.environment.get("CUDA_VISIBLE_DEVICES"))
+    if named in _DEAF and any(name.startswith("LLAMA_ARG_") for name in found.environment):
+        into.notes.append(f"{named} reads no LLAMA_ARG_ variables.")
     if found.others:
         into.notes.append(
             f"Of {found.others + 1} commands the first is read: {named}"

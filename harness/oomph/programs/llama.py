@@ -95,10 +95,7 @@ class _Reader:
 
     def read_variable(self, name: str, value: str) -> None:
         """One environment variable."""
-        if name == "CUDA_VISIBLE_DEVICES":
-            cards = [each for each in value.split(",") if each.strip() not in ("", "-1")]
-            self.into.take("n_devices", len(cards), name)
-        elif (entry := by_variable().get(name)) is not None:
+        if (entry := by_variable().get(name)) is not None:
             flag, is_on = entry
             if not flag.value:
                 is_on = is_on if value.lower() in ON else not is_on

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -44,9 +45,12 @@ def read_call(text: str, into: Collected) -> None:
     """Put what the first `Llama(...)` of a Python text says into `into`. ConfigError for a text
     that is no Python."""
     call = _call(text)
-    given = {keyword.arg: _value(keyword.value) for keyword in call.keywords if keyword.arg}
-    if call.args:
-        given.setdefault("model_path", _value(call.args[0]))
+    try:
+        given = {keyword.arg: _value(keyword.value) for keyword in call.keywords if keyword.arg}
+        if call.args:
+            given.setdefault("model_path", _value(call.args[0]))
+    except RecursionError:
+        raise ConfigError(f"{WHERE}: an argument of Llama is too deep to be read") from None
     _take(given, into, n_ctx=None)
 
 
@@ -70,22 +74,25 @@ def read_python_server(
 
 
 def _call(text: str) -> ast.Call:
-    try:
-        tree: ast.Module | None = ast.parse(text.strip())
-    except _UNREADABLE as error:
-        found = re.search(r"\bLlama(?:\.from_pretrained)?\s*\([^()]*(?:\([^()]*\)[^()]*)*\)", text)
+    found = re.search(r"\bLlama(?:\.from_pretrained)?\s*\([^()]*(?:\([^()]*\)[^()]*)*\)", text)
+    for part in (text.strip(), *([found[0]] if found else [])):
         try:
-            tree = ast.parse(found[0]) if found else None
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of literals that are none
+                tree = ast.parse(part)
         except _UNREADABLE:
-            tree = None
-        if tree is None:
-            raise ConfigError(f"{WHERE}: this is no Python that can be read: {error}") from None
-    for node in ast.walk(tree) if tree else ():
-        if isinstance(node, ast.Call):
-            name = ast.unparse(node.func).removeprefix("llama_cpp.")
-            if name in ("Llama", "Llama.from_pretrained"):
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and _is_llama(node.func):
                 return node
-    raise ConfigError(f"{WHERE}: no call of Llama is in this Python")
+    raise ConfigError(f"{WHERE}: no call of Llama in it is Python that can be read")
+
+
+def _is_llama(node: ast.expr) -> bool:
+    """Whether a function is Llama or its from_pretrained, of whatever module."""
+    if isinstance(node, ast.Attribute) and node.attr == "from_pretrained":
+        node = node.value
+    return (node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")) == "Llama"
 
 
 def _value(node: ast.expr) -> Any:

@@ -47,7 +47,7 @@ _ADAPTER: Final = re.compile(r"(?im)^[ \t]*ADAPTER[ \t]+(.+)$")
 def is_modelfile(text: str) -> bool:
     """Whether a text is a Modelfile, or sets parameters in Ollama's prompt."""
     has_parameters = _ROW.search(text) is not None
-    is_docker = re.search(r"(?m)^\s*(?:ENTRYPOINT|CMD|RUN|ENV|COPY)\s", text)
+    is_docker = re.search(r"(?m)^[ \t]*(?:ENTRYPOINT|CMD|RUN|ENV|COPY)\s", text)
     return has_parameters or (_FROM.search(text) is not None and is_docker is None)
 
 
@@ -59,7 +59,7 @@ def read_modelfile(text: str, into: Collected) -> None:
         into.add_unmodelled(f"ADAPTER {adapter}", "an adapter takes its file's size")
     for _, name, value in _ROW.findall(text):
         _parameter(name.lower(), value.strip().strip('"'), into)
-    run = re.search(r"(?m)^\s*ollama\s+run\s+([^-\s]\S*)", text)
+    run = re.search(r"(?m)^[ \t]*ollama[ \t]+run[ \t]+([^-\s]\S*)", text)
     if run:
         into.model = run[1]
 

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from oomph.config import RunConfig, knob_value
@@ -11,6 +12,8 @@ from oomph.knob import Program
 from oomph.programs.said import Said
 
 WHERE: Final = "--command"
+MOST: Final = 24
+"""Items of a list that are shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +28,19 @@ class Pasted:
     def is_file(self) -> bool:
         """Whether the model is a path, not a name or an address."""
         return self.model is not None and is_path(self.model)
+
+    def model_beside(self, named: str | None) -> str | None:
+        """The model that is asked about: the one that is `named` beside the command, else the
+        command's. ConfigError where that is a file which is not here."""
+        if named is not None or self.model is None or not self.is_file:
+            return named or self.model
+        path = Path(self.model).expanduser() if self.model.startswith("~/") else Path(self.model)
+        if not path.exists():
+            raise ConfigError(
+                f"{WHERE}: the model {shortened(self.model)} is not here; name the model that "
+                "stands behind it too, such as qwen3-30b-a3b:Q4_K_M"
+            )
+        return str(path)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,13 +68,22 @@ class Collected:
             RunConfig.from_mapping({knob: read}, where=where)
         self.knobs[knob] = read
 
+    def take_cards(self, visible: str | None) -> None:
+        """The cards that CUDA_VISIBLE_DEVICES shows, where nothing else says how many."""
+        if visible is not None:
+            cards = [each for each in visible.split(",") if each.strip() not in ("", "-1")]
+            self.knobs.setdefault("n_devices", len(cards))
+
     def add_unmodelled(self, written: str, effect: str) -> None:
         """A flag that changes memory, with what it does."""
         self.untold.append(f"{shortened(written)} ({effect})" if effect else shortened(written))
 
     def add_unknown(self, written: str, known: Iterable[str] = ()) -> None:
         """A word that is no flag of the program, with the nearest that is one."""
-        near = difflib.get_close_matches(written.partition(" ")[0], list(known), n=1, cutoff=0.75)
+        near = list[str]()
+        if len(self.unknown) < MOST:
+            name = written.partition(" ")[0][:60]
+            near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.75)
         self.unknown.append(f"{shortened(written)}{f' (like {near[0]}?)' if near else ''}")
 
     def pasted(self) -> Pasted:
@@ -75,12 +100,19 @@ class Collected:
 
     def _remarks(self) -> Iterable[str]:
         if self.untold:
-            yield f"Not in the figures: {'; '.join(dict.fromkeys(self.untold))}."
+            yield f"Not in the figures: {listed(self.untold, '; ')}."
         if self.unknown:
-            yield f"Not known, and left out: {', '.join(dict.fromkeys(self.unknown))}."
-        yield from dict.fromkeys(self.notes)
+            yield f"Not known, and left out: {listed(self.unknown)}."
+        yield from list(dict.fromkeys(self.notes))[:MOST]
         if self.idle:
-            yield f"Changes no memory: {', '.join(dict.fromkeys(self.idle))}."
+            yield f"Changes no memory: {listed(self.idle)}."
+
+
+def listed(items: Iterable[str], mark: str = ", ") -> str:
+    """The items, each once, and how many more than MOST there are."""
+    once = list(dict.fromkeys(items))
+    more = [f"and {len(once) - MOST} more"] if len(once) > MOST else []
+    return mark.join((*once[:MOST], *more))
 
 
 def shortened(text: str) -> str:

@@ -7,7 +7,7 @@ from oomph.programs.flags import OFF, by_spelling, by_variable
 from oomph.programs.pasted import Collected, shortened
 
 _SECTION: Final = re.compile(r"^\s*\[([^\]\n]+)\]\s*$")
-_ROW: Final = re.compile(r"^\s*([A-Za-z][\w.-]*)\s*=\s*(.*?)\s*$")
+_ROW: Final = re.compile(r"^\s*([A-Za-z][\w.-]*)[ \t]*=(.*)$")
 _ALL: Final = "*"
 
 
@@ -29,7 +29,7 @@ def preset_words(text: str, into: Collected) -> list[str]:
             name = section[1].strip()
             sections.setdefault(name, {})
         elif row := _ROW.match(line.partition("#")[0].partition(";")[0]):
-            sections.setdefault(name, {})[row[1]] = row[2]
+            sections.setdefault(name, {})[row[1]] = row[2].strip()
     common = sections.pop(_ALL, {})
     named = next(iter(sections), "")
     if len(sections) > 1:

@@ -39,8 +39,13 @@ def read_commands(text: str) -> list[Command]:
     never closed."""
     plain = straightened(text)
     commands, variables = list[Command](), dict[str, str]()
+    room = 4 * LONGEST
     for words in _split(plain):
-        command = _command([_filled(word, variables) for word in words], variables)
+        filled = [_filled(word, variables) for word in words]
+        room -= sum(map(len, filled))
+        if room < 0:
+            raise ConfigError(f"{WHERE}: its variables make too long a command line of it")
+        command = _command(filled, variables)
         if command.words:
             commands.append(command)
     return commands
@@ -54,7 +59,7 @@ def straightened(text: str) -> str:
             f"{WHERE}: {len(text):,} characters are no command line; {LONGEST:,} is the most"
         )
     text = text.replace("\r\n", "\n").replace("\x00", "").replace(_LITERAL, "")
-    text = re.sub(r"(?m)^\s*```.*$", "", text.translate(_TYPOGRAPHY))
+    text = re.sub(r"(?m)^[ \t]*```.*$", "", text.translate(_TYPOGRAPHY))
     return _DASHES.sub(lambda match: "--" if match[0] == "—" else "-", text)
 
 

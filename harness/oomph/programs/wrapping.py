@@ -48,6 +48,16 @@ _FULL: Final = {
     "-l": "llama-cli",
 }
 """The first word for the image with all tools (llama.cpp, .devops/tools.sh)."""
+_ONE: Final = {
+    "serve": "llama-server",
+    "server": "llama-server",
+    "cli": "llama-cli",
+    "client": "llama-cli",
+    "completion": "llama-cli",
+    "complete": "llama-cli",
+    "bench": "llama-bench",
+}
+"""What follows `llama`, the program of all tools (llama.cpp, app/llama.cpp)."""
 _OLD: Final = ("server", "main")
 _CONTAINERS: Final = ("docker", "podman", "nerdctl")
 _WRAPPERS: Final = re.compile(
@@ -105,14 +115,14 @@ def _variables(text: str) -> dict[str, str]:
 
 def _unwrapped(text: str) -> Iterator[Command]:
     """The commands of a text: of a systemd unit, a compose file, a Dockerfile, or a shell's."""
-    if re.search(r"(?m)^\s*ExecStart\s*=", text):
+    if re.search(r"(?m)^[ \t]*ExecStart\s*=", text):
         yield _unit(text)
     elif re.search(
-        r"(?m)^\s*(?:-\s+)?(?:services|image|command|args|entrypoint|containers):", text
+        r"(?m)^[ \t]*(?:-\s+)?(?:services|image|command|args|entrypoint|containers|cmd):", text
     ):
-        yield _compose(text)
-    elif re.search(r"(?m)^\s*(?:FROM|ENTRYPOINT|CMD)\s", text) and re.search(
-        r"(?m)^\s*(?:ENTRYPOINT|CMD)\s", text
+        yield from _compose(text)
+    elif re.search(r"(?m)^[ \t]*(?:FROM|ENTRYPOINT|CMD)\s", text) and re.search(
+        r"(?m)^[ \t]*(?:ENTRYPOINT|CMD)\s", text
     ):
         yield _dockerfile(text)
     else:
@@ -122,7 +132,8 @@ def _unwrapped(text: str) -> Iterator[Command]:
 def _started(command: Command, depth: int) -> Iterator[Invocation]:
     """The program that a command starts, if what stands before it is known to start programs."""
     environment, words = dict(command.environment), command.words
-    if not words or not (_name(words[0]) in STARTERS or _WRAPPERS.fullmatch(_name(words[0]))):
+    first = _name(words[0]) if words else ""
+    if first != "llama" and first not in STARTERS and not _WRAPPERS.fullmatch(first):
         return
     if any(_name(word) in _CONTAINERS for word in words[:2]):
         at = next((at for at, word in enumerate(words) if _IMAGES.search(word)), None)
@@ -137,7 +148,10 @@ def _started(command: Command, depth: int) -> Iterator[Invocation]:
                 merged = {**environment, **inner.environment}
                 yield from _started(Command(words=inner.words, environment=merged), depth - 1)
             return
-        if (program := STARTERS.get(_name(word))) and (at == 0 or _name(word) not in _OLD):
+        program = STARTERS.get(_name(word), "") if at == 0 or _name(word) not in _OLD else ""
+        if _name(word) == "llama" and rest and rest[0] in _ONE:
+            program, rest = _ONE[rest[0]], rest[1:]
+        if program:
             own = dict(_assignments(words[:at]))
             yield Invocation(program=program, words=rest, environment=environment | own)
             return
@@ -178,9 +192,9 @@ def _name(word: str) -> str:
 
 def _unit(text: str) -> Command:
     """ExecStart and Environment of a systemd unit."""
-    joined = re.sub(r"\\\s*\n", " ", text)
+    joined = re.sub(r"\\[ \t]*\n", " ", text)
     environment, words = dict[str, str](), tuple[str, ...]()
-    for key, value in re.findall(r"(?m)^\s*(ExecStart|Environment)\s*=(.*)$", joined):
+    for key, value in re.findall(r"(?m)^[ \t]*(ExecStart|Environment)\s*=(.*)$", joined):
         commands = read_commands(value.strip().lstrip("@-:+!") or "-")
         if key == "ExecStart" and not words and commands:
             words = commands[0].words
@@ -197,8 +211,8 @@ def _assigned(value: str) -> dict[str, str]:
 
 def _dockerfile(text: str) -> Command:
     """ENTRYPOINT and CMD of a Dockerfile, after its image and variables."""
-    joined = re.sub(r"\\\s*\n", " ", text)
-    rows = re.findall(r"(?m)^\s*(FROM|ENV|ENTRYPOINT|CMD)\s+(.*)$", joined)
+    joined = re.sub(r"\\[ \t]*\n", " ", text)
+    rows = re.findall(r"(?m)^[ \t]*(FROM|ENV|ENTRYPOINT|CMD)\s+(.*)$", joined)
     last = dict(rows)
     environment = dict[str, str]()
     for key, value in rows:
@@ -210,44 +224,57 @@ def _dockerfile(text: str) -> Command:
     return Command(words=tuple(words), environment=environment)
 
 
-def _compose(text: str) -> Command:
-    """Image, entrypoint, command and variables of a compose file's (or a pod's) first container
-    that has a program which oomph knows."""
-    values = dict[str, list[str]]()
-    for key, words in _keys(text.split("\n")):
-        if key not in values or key == "environment":
-            values.setdefault(key, []).extend(words)
-    environment = {
-        match[1]: match[2]
-        for word in values.get("environment", [])
-        if (match := _ASSIGNMENT.fullmatch(word))
-    }
-    words = [word for key in _PARTS for word in values.get(key, [])]
-    return Command(words=("docker", *words), environment=environment)
+def _compose(text: str) -> Iterator[Command]:
+    """What each container of a compose file or a pod starts: its image, entrypoint, command and
+    variables; for llama-swap the `cmd` of each model."""
+    containers = dict[int, dict[str, list[str]]]()
+    for container, key, words in _keys(text.split("\n")):
+        containers.setdefault(container, {}).setdefault(key, []).extend(words)
+    for values in containers.values():
+        environment = {
+            match[1]: match[2]
+            for word in values.get("environment", [])
+            if (match := _ASSIGNMENT.fullmatch(word))
+        }
+        words = values.get("cmd") or ["docker"]
+        words += [word for key in _PARTS for word in values.get(key, [])]
+        yield Command(words=tuple(words), environment=environment)
 
 
 _PARTS: Final = ("image", "entrypoint", "command", "args")
 _KEY: Final = re.compile(
-    r"(?P<indent>\s*(?:-\s+)?)(?P<key>image|entrypoint|command|args|environment|env):(?:\s+(?P<value>.*)|\s*)$"
+    r"(?P<indent>\s*(?:-\s+)?)(?P<key>image|entrypoint|command|args|environment|env|cmd):"
+    r"(?:\s+(?P<value>.*)|\s*)$"
 )
 
 
-def _keys(lines: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-    """The keys of a compose file that say what is started, each with its words."""
+def _keys(lines: Sequence[str]) -> Iterator[tuple[int, str, list[str]]]:
+    """The keys that say what a container starts, each with the container's number and its
+    words."""
+    container, margin = 0, 0
     for at, line in enumerate(lines):
+        if line.strip() and _indent(line) < margin:  # out of the container that was
+            container, margin = container + 1, 0
         if not (match := _KEY.fullmatch(line)):
             continue
-        deep = len(match["indent"].replace("-", " "))
-        block = []
-        for below in lines[at + 1 :]:
-            indent = len(below) - len(below.lstrip())
-            is_item = below.lstrip().startswith("- ") and indent == deep
-            if below.strip() and indent <= deep and not is_item:
-                break
-            block.append(below.strip())
+        margin = len(match["indent"].replace("-", " "))
         value = (match["value"] or "").strip()
         key = "environment" if match["key"] == "env" else match["key"]
-        yield key, _block_words(key, value, [each for each in block if each])
+        yield container, key, _block_words(key, value, list(_block(lines[at + 1 :], margin)))
+
+
+def _block(lines: Sequence[str], margin: int) -> Iterator[str]:
+    """The lines that belong to the key above them, which stands at `margin`."""
+    for line in lines:
+        is_item = line.lstrip().startswith("- ") and _indent(line) == margin
+        if line.strip() and _indent(line) <= margin and not is_item:
+            return
+        if line.strip():
+            yield line.strip()
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def _block_words(key: str, value: str, block: list[str]) -> list[str]:
@@ -281,7 +308,7 @@ def _pairs(block: Sequence[str]) -> Iterator[str]:
 
 def _unquoted(text: str) -> str:
     """A YAML scalar without its quotes and the comment after it."""
-    text = re.sub(r"\s+#.*$", "", text).strip()
+    text = re.split(r"\s#", text, maxsplit=1)[0].strip()
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
         return text[1:-1].replace("''", "'") if text[0] == "'" else text[1:-1].replace('\\"', '"')
     return text
