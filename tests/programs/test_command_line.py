@@ -117,7 +117,7 @@ def test_every_flag_of_the_table_is_known() -> None:
     [
         "--lora a.gguf", "--rpc h:1", "-md d.gguf", "--cache-ram 4096", "--ctx-checkpoints 4",
         "--no-host", "-ncffn 3", "-lm none", "--fit on", "--override-kv qwen3.block_count=int:3",
-        "--embeddings", "--rerank", "-sm tensor", "-dev Vulkan0", "--no-mmap", "-hfd a/b",
+        "--embeddings", "--rerank", "-sm tensor", "-dev Vulkan0", "-hfd a/b",
     ],
 )  # fmt: skip
 def test_what_is_not_modelled_is_named_with_its_effect(flags: str) -> None:
@@ -131,6 +131,14 @@ def test_values_with_which_a_flag_takes_nothing_are_neutral() -> None:
     pasted = read_command(f"llama-server -m m.gguf {idle}")
     assert not remark(pasted, "Not in the figures")
     assert "--lookup 1" in remark(pasted, "Not known")
+
+
+@pytest.mark.parametrize(
+    "flags", ["--no-mmap", "--mlock", "--draft-max 3", "-fa", "--ctx-size=1024", "-ctk fp16"]
+)
+def test_what_this_build_refuses_is_said(flags: str) -> None:
+    refused = remark(read_command(f"llama-server -m m.gguf {flags}"), "Refused by llama.cpp 0.5.0")
+    assert flags.split()[0] in refused
 
 
 def test_an_unknown_flag_is_named_with_the_nearest() -> None:

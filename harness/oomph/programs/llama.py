@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from oomph.config import KNOBS
 from oomph.errors import ConfigError
 from oomph.programs.flags import OFF, ON, Flag, by_spelling, by_variable, knob_names
 from oomph.programs.pasted import WHERE, Collected, is_path, shortened
@@ -43,7 +44,7 @@ def spoken(words: Sequence[str], into: Collected) -> Iterator[tuple[str, Flag, b
             continue
         flag, is_on = table[name]
         if equals:
-            into.notes.append(f"{shortened(written)} was read as {name} {shortened(glued)}.")
+            into.refused.append(f"{shortened(written)} (read as {name} {shortened(glued)})")
             yield name, flag, is_on, glued
             continue
         yield name, flag, is_on, _value(name, flag, rest, into) if is_on else ""
@@ -73,7 +74,7 @@ def _value(name: str, flag: Flag, rest: list[str], into: Collected) -> str:
             raise ConfigError(
                 f"{WHERE}: {name} {shortened(rest[0])}: it takes {flag.value.strip('[]')}"
             )
-        into.notes.append(f"{name} without a value, as older builds have it, was read as on.")
+        into.refused.append(f"{name} without a value (read as on, as older builds have it)")
         return "on"
     if len(rest) < flag.n_values:
         raise ConfigError(f"{WHERE}: {name} has no value; it takes {flag.value}")
@@ -113,6 +114,8 @@ class _Reader:
             self._read_knob(written, flag, is_on=is_on, value=value)
         elif flag.kind == "read":
             self._read_own(written, flag, value)
+        elif flag.kind == "gone":
+            self.into.refused.append(f"{shortened(written)} ({flag.effect})")
         elif flag.effect and not self._is_idle(flag, is_on=is_on, value=value):
             self.into.add_unmodelled(f"{written} {value}".strip(), flag.effect)
         else:
@@ -134,6 +137,8 @@ class _Reader:
             effect = "all cards compute one graph; the answer is of --split-mode layer"
             self.into.add_unmodelled(f"{written} {value}", effect)
         else:
+            if knob in ("type_k", "type_v") and (kind := KNOBS[knob].words.get(value)):
+                self.into.refused.append(f"{written} {value} (read as {kind})")
             self.into.take(
                 knob, "-1" if (knob, value) == ("n_gpu_layers", "-2") else value, written
             )

@@ -9,6 +9,7 @@ from typing import Any, Final
 from oomph.config import RunConfig, knob_value
 from oomph.errors import ConfigError
 from oomph.knob import Program
+from oomph.programs.defaults import PROGRAMS
 from oomph.programs.said import Said
 
 WHERE: Final = "--command"
@@ -46,12 +47,14 @@ class Pasted:
 @dataclass(slots=True, kw_only=True)
 class Collected:
     """What has been read so far. `untold` changes memory and is not modelled, `idle` changes none,
-    `unknown` is no flag that there is, `notes` say how something was understood."""
+    `refused` is a flag that llama.cpp had, `unknown` none that there is, `notes` say how something
+    was understood."""
 
     program: Program
     knobs: dict[str, Any] = field(default_factory=dict)
     model: str | None = None
     untold: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
     idle: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -101,6 +104,9 @@ class Collected:
     def _remarks(self) -> Iterable[str]:
         if self.untold:
             yield f"Not in the figures: {listed(self.untold, '; ')}."
+        if self.refused:
+            build = PROGRAMS["llama-server"].build
+            yield f"Refused by llama.cpp {build}: {listed(self.refused, '; ')}."
         if self.unknown:
             yield f"Not known, and left out: {listed(self.unknown)}."
         yield from list(dict.fromkeys(self.notes))[:MOST]
