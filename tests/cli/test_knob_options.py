@@ -7,6 +7,7 @@ import typer
 from typer.testing import CliRunner
 
 from oomph.cli.knob_options import OPTIONS, takes_knobs
+from oomph.cli.named import ModelArgument
 from oomph.config import RunConfig
 from oomph.programs.said import Said
 
@@ -14,7 +15,7 @@ from oomph.programs.said import Said
 def said(*args: str, without: tuple[str, ...] = ()) -> tuple[int, dict[str, Any]]:
     seen: dict[str, Any] = {}
 
-    def ask(model: str, *, said: Said) -> None:
+    def ask(model: ModelArgument, *, said: Said) -> None:
         seen.update(said.knobs, model=model)
 
     app = typer.Typer()

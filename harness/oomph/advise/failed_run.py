@@ -4,18 +4,21 @@ The measured side knows what ran out, the estimated side what a smaller knob wou
 two meet.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from oomph.advise.alternatives import would_have_fitted
 from oomph.architectures.source import read_model
-from oomph.config import RunConfig
+from oomph.config import RunConfig, keys_of
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
 from oomph.gpus import gpu as find_gpu
 from oomph.measure.advice import free_bytes
 from oomph.measure.logs import logged_knobs
 from oomph.measure.outcome import Classification, classify
+from oomph.programs.said import Said
 
 
 def logged_config(lines: Sequence[str], *, base: RunConfig | None = None) -> RunConfig:
@@ -30,9 +33,11 @@ def classify_log(
     timed_out: bool = False,
     model: str | None = None,
     gpu: str | None = None,
+    said: Said | None = None,
 ) -> Classification:
     """How a run ended, by its log; with the model's name its advice names what would have fitted
-    too, on the named card or in what the log says was free.
+    too, on the named card or in what the log says was free. What the log does not tell is as it was
+    `said` on the run's command line, in whose flags the advice is then given too.
 
     ConfigError where the model is named and neither card nor free memory is known.
     """
@@ -47,5 +52,24 @@ def classify_log(
         )
     card = find_gpu(gpu) if gpu else None
     estimator = Estimator(read_model(model), card, gpu_memory_bytes=free)
-    step = would_have_fitted(estimator, logged_config(lines), found.outcome)
+    base = said.config(estimator.model, estimator.gpu_memory_bytes) if said else None
+    step = would_have_fitted(estimator, logged_config(lines, base=base), found.outcome)
+    if step and said:
+        step += _in_flags(step, said)
     return replace(found, advice=f"{found.advice}; {step}") if step else found
+
+
+_OFFERED: Final = re.compile(r"\b(n_ctx|n_ubatch|n_cpu_moe|n_gpu_layers|flash_attn) ([\d,]+|on)\b")
+
+
+def _in_flags(step: str, said: Said) -> str:
+    """The values of `step` as flags of the command line's program, in place of those that it
+    has."""
+    keys = keys_of(said.program)
+    flags = [
+        f"--{keys[knob]} {value.replace(',', '')}"
+        + (f" for {said.knobs[knob]}" if knob in said.knobs else "")
+        for knob, value in _OFFERED.findall(step)
+        if knob in keys
+    ]
+    return f" (in the command: {', or '.join(flags)})" if flags else ""

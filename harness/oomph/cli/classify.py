@@ -4,7 +4,9 @@ from typing import Annotated
 
 import typer
 
+from oomph.cli.named import CommandOption
 from oomph.cli.output import say, say_json
+from oomph.cli.pasted import said_of_run
 
 
 def register(app: typer.Typer) -> None:
@@ -30,6 +32,7 @@ def _classify(
         str | None,
         typer.Option(help="on which card, for the same; else what the log says was free"),
     ] = None,
+    command: CommandOption = None,
 ) -> None:
     """Say how a llama.cpp run ended: which out-of-memory, or what else, and the next step."""
     from oomph.advise.failed_run import classify_log
@@ -37,7 +40,9 @@ def _classify(
     from oomph.views.outcome import outcome_json, outcome_lines
 
     lines = read_lines(log)
-    found = classify_log(lines, exit_code, timed_out=timed_out, model=model, gpu=gpu)
+    model, said = said_of_run(command, model)
+    found = classify_log(lines, exit_code, timed_out=timed_out, model=model, gpu=gpu, said=said)
+    say(*(said.remarks if said else ()), err=True)
     if as_json:
         say_json(outcome_json(found))
     else:

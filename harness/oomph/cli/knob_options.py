@@ -6,15 +6,17 @@ and `--as` for the program whose defaults stand for the rest; none lists them ag
 
 import inspect
 from collections.abc import Callable, Collection, Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, get_args
 
 import typer
 
 from oomph.architectures.file_size import sized
-from oomph.cli.named import FileSizeOption, ProgramOption
+from oomph.cli.named import CommandOption, FileSizeOption, ProgramOption
+from oomph.cli.output import say
+from oomph.cli.pasted import put_into, said_beside
 from oomph.config import KINDS, KNOBS, knob_value, knob_values
 from oomph.knob import Knob
-from oomph.programs.said import DEFAULT_PROGRAM, Said, checked_program
+from oomph.programs.said import Said
 
 _METAVARS: Final = {"int": "N", "float": "X", "tuple[float, ...]": "X,Y"}
 
@@ -46,8 +48,11 @@ OPTIONS: Final[Mapping[str, Any]] = {
 _PROGRAM: Final = inspect.Parameter(
     "program",
     inspect.Parameter.KEYWORD_ONLY,
-    annotation=ProgramOption,
-    default=DEFAULT_PROGRAM,
+    annotation=Annotated[str | None, *get_args(ProgramOption)[1:]],
+    default=None,
+)
+_COMMAND: Final = inspect.Parameter(
+    "command", inspect.Parameter.KEYWORD_ONLY, annotation=CommandOption, default=None
 )
 
 
@@ -57,20 +62,29 @@ _FILE_SIZE: Final = inspect.Parameter(
 
 
 def takes_knobs(
-    command: Callable[..., None], *, without: Collection[str] = (), lists: bool = False
+    command: Callable[..., None],
+    *,
+    without: Collection[str] = (),
+    lists: bool = False,
+    tells: bool = False,
 ) -> Callable[..., None]:
-    """`command` for typer, its parameter `said` replaced by `--as` and the knobs' options; it is
-    given what was said, and its `model` with the size of the file (--file-size).
+    """`command` for typer, its parameter `said` replaced by `--as`, `--command` and the knobs'
+    options; it is given what was said, and its `model` with the size of the file (--file-size). A
+    model may be left out where a command line names it.
 
     `without` names knobs (or the `program`) that the command spells in a way of its own, or that
     make no sense to it. With `lists` an option takes several values, by comma or as a range, and
-    each knob that was said is a list of them.
+    each knob that was said is a list of them, and there is no `--command`. With `tells` what a
+    command line says and no knob holds is told on standard error, where the command's own output
+    has no place for it.
     """
     options = {name: option for name, option in OPTIONS.items() if name not in without}
+    parameters = inspect.signature(command).parameters
+    needs_model = "model" in parameters and parameters["model"].default is inspect.Parameter.empty
     own = [
-        parameter
-        for parameter in inspect.signature(command).parameters.values()
-        if parameter.name != "said"
+        _optional(each) if each.name == "model" and needs_model else each
+        for each in parameters.values()
+        if each.name != "said"
     ]
     added = [
         inspect.Parameter(
@@ -85,21 +99,33 @@ def takes_knobs(
     if "program" not in without:
         added.insert(0, _PROGRAM)
     takes_size = not lists and any(parameter.name == "model" for parameter in own)
-    if takes_size:
-        added.insert(0, _FILE_SIZE)
+    added[:0] = [] if lists else [_COMMAND, *([_FILE_SIZE] if takes_size else [])]
 
     def run(**given: Any) -> None:
         knobs = _knobs({name: given.pop(name) for name in options}, lists=lists)
-        program = checked_program(given.pop("program", DEFAULT_PROGRAM))
-        if takes_size and (file_size := given.pop("file_size")) and given["model"]:
+        if lists:
+            command(**given, said=Said(knobs=knobs))
+            return
+        file_size = given.pop("file_size", None)
+        pasted = said_beside(given.pop("command"), given.pop("program", None), knobs)
+        asked = {_NAMES[name] for name in options}
+        said = put_into(given, pasted, asked, needs_model=needs_model)
+        if file_size and given["model"]:
             given["model"] = sized(given["model"], file_size)
-        command(**given, said=Said(program=program, knobs=knobs))
+        say(*(said.remarks if tells else ()), err=True)
+        command(**given, said=said)
 
     keyword_only = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
     run.__doc__ = command.__doc__
     run.__signature__ = inspect.Signature([*keyword_only, *added])  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *added)}
     return run
+
+
+def _optional(parameter: inspect.Parameter) -> inspect.Parameter:
+    """The parameter of a model that may be left out."""
+    kind, *metadata = get_args(parameter.annotation)
+    return parameter.replace(annotation=Annotated[kind | None, *metadata], default=None)
 
 
 def _knobs(said: Mapping[str, Any], *, lists: bool) -> dict[str, Any]:

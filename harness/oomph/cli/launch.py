@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add `launch` to the command line."""
     without = ("program", "n_outputs_max", "n_depth", "n_parallel")
-    app.command("launch")(takes_knobs(_launch, without=without))
+    app.command("launch")(takes_knobs(_launch, without=without, tells=True))
 
 
 def _launch(

@@ -31,8 +31,8 @@ def _max_context(
         str | None, typer.Option(help="active experts, several by comma")
     ] = None,
     type_kv: Annotated[
-        str, typer.Option(help="type of K and V, several by comma")
-    ] = "f16,q8_0,q4_0",
+        str | None, typer.Option(help="type of K and V, several by comma; f16,q8_0,q4_0")
+    ] = None,
     gpu: GpuOption = None,
     gpu_mem: GpuMemoryOption = None,
     records: Annotated[
@@ -53,7 +53,7 @@ def _max_context(
     said: "Said",
 ) -> None:
     """The longest context that fits, and that was seen to run full, for each combination."""
-    from oomph.advise.questions import limits_of_variants, max_context_subject
+    from oomph.advise.questions import CACHES, limits_of_variants, max_context_subject
     from oomph.config import knob_values
     from oomph.records.store import read_records
 
@@ -62,7 +62,7 @@ def _max_context(
         model,
         asked,
         experts=knob_values("n_expert_used", n_expert_used),
-        caches=knob_values("type_k", type_kv),
+        caches=knob_values("type_k", type_kv or ",".join(CACHES)),
         records=read_records(records or []),
         limit=limit,
         rare=rare,

@@ -68,3 +68,12 @@ ProgramOption = Annotated[
         metavar="PROGRAM",
     ),
 ]
+CommandOption = Annotated[
+    str | None,
+    typer.Option(
+        "--command",
+        help="a command line, as it is pasted, or - to read it from standard input; options given "
+        "beside it win",
+        metavar="TEXT",
+    ),
+]

@@ -14,9 +14,12 @@ if TYPE_CHECKING:
     from oomph.programs.said import Said
 
 
+_OWN = ("n_depth", "n_parallel", "n_devices")
+
+
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command("what-if")(takes_knobs(what_if, without=("n_depth", "n_parallel", "n_devices")))
+    app.command("what-if")(takes_knobs(what_if, without=_OWN, tells=True))
 
 
 def _tell(model: str) -> None:

@@ -21,11 +21,12 @@ DEFAULT_PROGRAM: Final[Program] = "llama-server"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
     """Knobs that were given, by RunConfig's names, to be run as `program` runs them; `where` they
-    were given."""
+    were given. `remarks` are sentences on what was said and is in no knob."""
 
     program: Program = DEFAULT_PROGRAM
     knobs: Mapping[str, Any] = field(default_factory=dict)
     where: str = "the command line"
+    remarks: tuple[str, ...] = ()
 
     def with_(self, **knobs: Any) -> Self:
         """The same with these knobs said too."""

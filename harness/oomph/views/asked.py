@@ -49,17 +49,21 @@ def asked_sentence(
 def asked_paragraph(
     said: Said, config: RunConfig, language: str = "en", *, besides: Collection[str] = ()
 ) -> str:
-    """The sentence in lines of a terminal."""
-    return textwrap.fill(asked_sentence(said, config, language, besides=besides), WIDTH)
+    """The sentence in lines of a terminal, and what was said that is in no knob."""
+    asked = textwrap.fill(asked_sentence(said, config, language, besides=besides), WIDTH)
+    remarks = (textwrap.fill(each, WIDTH, break_on_hyphens=False) for each in said.remarks)
+    return "\n".join((asked, *remarks))
 
 
 def asked_json(said: Said, config: RunConfig) -> dict[str, Any]:
-    """The program and its build, the knobs that were given, and the sentence."""
+    """The program and its build, the knobs that were given, the sentence, and what was said that is
+    in no knob."""
     return {
         "program": said.program,
         "build": PROGRAMS[said.program].build,
         "said": sorted(said.knobs),
         "sentence": asked_sentence(said, config),
+        "remarks": list(said.remarks),
     }
 
 

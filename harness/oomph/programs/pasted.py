@@ -1,0 +1,135 @@
+"""What a pasted command line asks: its knobs, its model, and what is in no figure."""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from oomph.config import RunConfig, knob_value
+from oomph.errors import ConfigError
+from oomph.knob import Program
+from oomph.programs.defaults import PROGRAMS
+from oomph.programs.said import Said
+
+WHERE: Final = "--command"
+MOST: Final = 24
+"""Items of a list that are shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pasted:
+    """`said` has the program, the knobs and the remarks; `model` is what the command names, as
+    `read_model` takes it, or None."""
+
+    said: Said
+    model: str | None
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the model is a path, not a name or an address."""
+        return self.model is not None and is_path(self.model)
+
+    def model_beside(self, named: str | None) -> str | None:
+        """The model that is asked about: the one that is `named` beside the command, else the
+        command's. ConfigError where that is a file which is not here."""
+        if named is not None or self.model is None or not self.is_file:
+            return named or self.model
+        path = Path(self.model).expanduser() if self.model.startswith("~/") else Path(self.model)
+        if not path.exists():
+            raise ConfigError(
+                f"{WHERE}: the model {shortened(self.model)} is not here; name the model that "
+                "stands behind it too, such as qwen3-30b-a3b:Q4_K_M"
+            )
+        return str(path)
+
+
+@dataclass(slots=True, kw_only=True)
+class Collected:
+    """What has been read so far. `untold` changes memory and is not modelled, `idle` changes none,
+    `refused` is a flag that llama.cpp had, `unknown` none that there is, `notes` say how something
+    was understood."""
+
+    program: Program
+    knobs: dict[str, Any] = field(default_factory=dict)
+    model: str | None = None
+    untold: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    idle: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def take(self, knob: str, value: Any, flag: str) -> None:
+        """`value` (text, or of the knob's type) as it is given by `flag`; ConfigError, which names
+        it, for what the knob cannot be."""
+        where = f"{WHERE}: {flag} {shortened(str(value))}" if isinstance(value, str) else WHERE
+        try:
+            read = knob_value(knob, value) if isinstance(value, str) else value
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from None
+        if (knob, read) != ("n_ctx", 0):  # which is the model's own
+            RunConfig.from_mapping({knob: read}, where=where)
+        self.knobs[knob] = read
+
+    def take_cards(self, visible: str | None) -> None:
+        """The cards that CUDA_VISIBLE_DEVICES shows, where nothing else says how many."""
+        if visible is not None:
+            cards = [each for each in visible.split(",") if each.strip() not in ("", "-1")]
+            self.knobs.setdefault("n_devices", len(cards))
+
+    def add_unmodelled(self, written: str, effect: str) -> None:
+        """A flag that changes memory, with what it does."""
+        self.untold.append(f"{shortened(written)} ({effect})" if effect else shortened(written))
+
+    def add_unknown(self, written: str, known: Iterable[str] = ()) -> None:
+        """A word that is no flag of the program, with the nearest that is one."""
+        near = list[str]()
+        if len(self.unknown) < MOST:
+            name = written.partition(" ")[0][:60]
+            near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.75)
+        self.unknown.append(f"{shortened(written)}{f' (like {near[0]}?)' if near else ''}")
+
+    def pasted(self) -> Pasted:
+        """All of it, in the order in which a reader wants it."""
+        return Pasted(
+            said=Said(
+                program=self.program,
+                knobs=self.knobs,
+                where=WHERE,
+                remarks=tuple(self._remarks()),
+            ),
+            model=self.model,
+        )
+
+    def _remarks(self) -> Iterable[str]:
+        if self.untold:
+            yield f"Not in the figures: {listed(self.untold, '; ')}."
+        if self.refused:
+            build = PROGRAMS["llama-server"].build
+            yield f"Refused by llama.cpp {build}: {listed(self.refused, '; ')}."
+        if self.unknown:
+            yield f"Not known, and left out: {listed(self.unknown)}."
+        yield from list(dict.fromkeys(self.notes))[:MOST]
+        if self.idle:
+            yield f"Changes no memory: {listed(self.idle)}."
+
+
+def listed(items: Iterable[str], mark: str = ", ") -> str:
+    """The items, each once, and how many more than MOST there are."""
+    once = list(dict.fromkeys(items))
+    more = [f"and {len(once) - MOST} more"] if len(once) > MOST else []
+    return mark.join((*once[:MOST], *more))
+
+
+def shortened(text: str) -> str:
+    """Foreign text as one line of 60 characters at most."""
+    line = "".join(character if character.isprintable() else " " for character in text)
+    return line if len(line) <= 60 else f"{line[:59]}…"
+
+
+def is_path(model: str) -> bool:
+    """Whether it names a file: by its ending, or by a folder before it."""
+    is_remote = model.startswith(("hf:", "http://", "https://"))
+    return not is_remote and (
+        model.lower().endswith(".gguf") or model.startswith(("/", "./", "../", "~", "\\", "$"))
+    )
