@@ -47,12 +47,15 @@ def test_answer_is_also_json_a_line_each(oomph: Oomph, repository: Path) -> None
 
 
 def test_max_context_of_a_name_is_every_quantization_and_of_a_file_its_own(oomph: Oomph) -> None:
-    _, out, _ = oomph(
-        "max-context", "llama-3.2-1b", "--gpu", "3060", "--type-kv", "f16", "--limit", 8192
-    )
-    assert {"F16", "Q8_0", "Q4_K_M", "IQ1_S"} <= {
-        line.split()[0] for line in out.splitlines() if line
-    }
+    def shown(*args: str) -> set[str]:
+        asked = ("llama-3.2-1b", "--gpu", "3060", "--type-kv", "f16", "--limit", 8192)
+        _, out, _ = oomph("max-context", *asked, *args)
+        return {line.split()[0] for line in out.splitlines() if line}
+
+    usual, everything = shown(), shown("--all")
+    assert {"Q8_0", "Q4_K_M"} <= usual
+    assert not {"F16", "IQ1_S"} & usual
+    assert usual | {"F16", "IQ1_S"} <= everything
     _, out, _ = oomph("max-context", "llama-3.2-1b:Q8_0", "--gpu", "3060", "--json")
     lines = [json.loads(line) for line in out.splitlines()]
     assert [line["type_kv"] for line in lines] == ["f16", "q8_0", "q4_0"]

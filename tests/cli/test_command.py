@@ -73,6 +73,14 @@ def test_what_is_not_in_the_figures_is_printed_with_them(oomph: Oomph) -> None:
     assert "Not in the figures: --mmproj p.gguf" in out
 
 
+def test_what_is_not_in_the_figures_takes_the_plain_yes_away(oomph: Oomph) -> None:
+    asked = ("answer", MODEL, *CARD, "--command")
+    assert oomph(*asked, LINE, "--json")[1].count('"verdict": "yes"') == 1
+    code, out, _ = oomph(*asked, f"{LINE} --mmproj p.gguf", "--exit-status")
+    assert (code, out.split(":")[0]) == (1, "Probably")
+    assert "not all that was asked is in the figures" in " ".join(out.split())
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [

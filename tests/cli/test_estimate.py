@@ -232,7 +232,7 @@ def test_bad_file_of_configurations_names_line_and_key(
     file = tmp_path / "c.jsonl"
     file.write_text(content)
     code, out, err = oomph("estimate", MODEL, "--configs", file, "--json")
-    assert (code, out) == (2, "")
+    assert (code, list(json.loads(out))) == (2, ["error"])
     assert re.search(message, err)
     assert "Traceback" not in err
 

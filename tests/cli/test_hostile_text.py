@@ -159,6 +159,7 @@ def commands() -> dict[str, list[str]]:
         "explain": ["oom", "--model", "MODEL", *card],
         "inspect": ["MODEL"],
         "gpus": ["NAME"],
+        "models": ["NAME"],
         "first-card": ["--cpu", "--plan", "--model", "FILE", "--out", "OUT"],
         "frontier": ["FILE", "--out", "OUT"],
         "launch": ["MODEL", *card, "--out", "OUT", "--model-path", "/$(touch pwned) 'x\".gguf"],

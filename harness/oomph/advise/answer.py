@@ -118,6 +118,8 @@ def answer_of(
     sources = evidence(estimator, config, records)
     decisive = next((source for source in sources if source.settles), None)
     verdict = _verdict(prediction, decisive, left, is_named=on_host or estimator.gpu is not None)
+    if verdict == "yes" and not said.is_whole:
+        verdict = "probably"
     failure, failure_n_ctx = (
         (None, None) if on_host or refusal else _first_to_fail(estimator, prediction, verdict)
     )

@@ -26,11 +26,7 @@ def said_beside(command: str | None, program: str | None, knobs: Mapping[str, An
         return Pasted(said=Said(program=named or DEFAULT_PROGRAM, knobs=knobs), model=None)
     text = sys.stdin.read(LONGEST + 1) if command == "-" else command
     pasted = read_command(text, named)
-    merged = Said(
-        program=pasted.said.program,
-        knobs={**pasted.said.knobs, **knobs},
-        remarks=pasted.said.remarks,
-    )
+    merged = replace(pasted.said.with_(**knobs), where=Said().where)
     return replace(pasted, said=merged)
 
 

@@ -97,6 +97,7 @@ class Collected:
                 knobs=self.knobs,
                 where=WHERE,
                 remarks=tuple(self._remarks()),
+                is_whole=not (self.untold or self.refused or self.unknown),
             ),
             model=self.model,
         )

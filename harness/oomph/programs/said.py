@@ -21,12 +21,14 @@ DEFAULT_PROGRAM: Final[Program] = "llama-server"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
     """Knobs that were given, by RunConfig's names, to be run as `program` runs them; `where` they
-    were given. `remarks` are sentences on what was said and is in no knob."""
+    were given. `remarks` are sentences on what was said and is in no knob; `is_whole` says that
+    nothing of it takes memory which the knobs do not tell."""
 
     program: Program = DEFAULT_PROGRAM
     knobs: Mapping[str, Any] = field(default_factory=dict)
     where: str = "the command line"
     remarks: tuple[str, ...] = ()
+    is_whole: bool = True
 
     def with_(self, **knobs: Any) -> Self:
         """The same with these knobs said too."""
