@@ -123,6 +123,7 @@ class RunConfig:
             part="context",
             memory="grows",
             least=1,
+            all_words=("auto",),
             sets=("n_seq_max",),
             options=("--n-seq-max", "--parallel", "-np"),
             keys={"llama-server": "parallel", "text-generation-webui": "parallel"},

@@ -111,3 +111,12 @@ def test_a_folder_without_records_is_named(tmp_path: Path, app: typer.Typer) -> 
     result = CliRunner().invoke(app, ["report", str(tmp_path)])
     assert isinstance(result.exception, StoreError)
     assert "has no records" in str(result.exception)
+
+
+def test_two_folders_of_one_point_are_compared_and_not_mixed(
+    tmp_path: Path, app: typer.Typer
+) -> None:
+    folders = [_write(tmp_path / name, decode_ns=10**8) for name in ("a", "b")]
+    done = CliRunner().invoke(app, ["report", *map(str, folders)])
+    assert isinstance(done.exception, ConfigError)
+    assert "`oomph compare` sets them side by side" in str(done.exception)

@@ -8,7 +8,7 @@ from oomph.architectures.catalogue import catalogue_model
 from oomph.cuda.backend import CudaBackend
 from oomph.estimate.estimator import Estimator
 from oomph.gpus import gpu
-from oomph.measure.server_run import boot, phantom_arguments
+from oomph.measure.server_run import phantom_arguments, run_server
 from oomph.models.synth import write_synthetic
 from oomph.phantom.cards import phantom_cards
 from oomph.programs.said import Said
@@ -37,7 +37,7 @@ def test_defaults_are_those_of_the_real_server(
     script.chmod(0o755)
     with phantom_cards(CARD, llama_cpp=llama_server.parent) as phantom:
         environment = phantom.program_environment() | {"LLAMA_SERVER": str(llama_server)}
-        found = boot(script, arguments=phantom_arguments(1), environment=environment)
+        found = run_server(script, arguments=phantom_arguments(1), environment=environment)
     estimator = Estimator(model, gpu(CARD))
     asked = Said(knobs={"n_ctx": 32_768} | flags)
     memory = estimator.memory(asked.config(model)).devices["CUDA0"]

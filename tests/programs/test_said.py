@@ -64,6 +64,7 @@ def test_slots_that_are_counted_have_a_cache_each_in_llama_server() -> None:
     assert made(n_seq_max=2)["n_outputs_max"] == 2
     assert made(n_seq_max=2, kv_unified=True)["kv_unified"] is True
     assert made(kv_unified=False)["kv_unified"] is False
+    assert made(n_seq_max=-1) == made(n_seq_max="auto") == made()
 
 
 @pytest.mark.parametrize(

@@ -43,11 +43,12 @@ class Said:
         program chooses its context by. ConfigError, which says where the knobs were given, for
         those that cannot be."""
         facts = PROGRAMS[self.program]
-        knobs = defaults_of(self.program) | dict(self.knobs)
+        given = {name: value for name, value in self.knobs.items() if not _is_auto(name, value)}
+        knobs = defaults_of(self.program) | given
         base = RunConfig.from_mapping({**knobs, "n_ctx": 1}, where=self.where)
         knobs["n_ctx"] = self._context(facts, base, model, memory_bytes)
         if self.knobs.get("kv_unified") is None:
-            counted = "n_seq_max" in self.knobs
+            counted = "n_seq_max" in given
             knobs["kv_unified"] = facts.shares == "always" or (
                 facts.shares == "uncounted" and not counted
             )
@@ -80,6 +81,11 @@ def checked_program(text: str) -> Program:
             f"{text!r} is no program that oomph knows; --as takes {', '.join(PROGRAMS)}"
         )
     return cast(Program, name)
+
+
+def _is_auto(knob: str, value: Any) -> bool:
+    """Whether it leaves the number of slots to the program: llama-server's `-np -1`."""
+    return knob == "n_seq_max" and value in (-1, "-1", "auto")
 
 
 def _number(n_ctx: Any, where: str) -> int:

@@ -11,7 +11,7 @@ from oomph.calibrate.comparison import Comparison, compare, record_config
 from oomph.calibrate.fit import fit
 from oomph.calibrate.recorded import estimator_for
 from oomph.calibrate.result import FitResult
-from oomph.errors import FitError, OomphError
+from oomph.errors import ConfigError, FitError, OomphError
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.prediction import Prediction
 from oomph.records.schema import Record
@@ -60,13 +60,29 @@ def report_of(
     places = [Path(folder) for folder in folders]
     if len(places) == 1 and is_day(places[0]):
         return day_report(read_day(places[0]))
+    records = [read_records([place], tell=tell) for place in places]
+    _refuse_twins(places, records)
     return report_on(
-        read_records(places, tell=tell),
+        [record for each in records for record in each],
         model=model,
         calibrate=calibrate,
         language=checked_language(language),
         tell=tell,
     )
+
+
+def _refuse_twins(places: Sequence[Path], records: Sequence[Sequence[Record]]) -> None:
+    """ConfigError where two folders hold one point of one machine: a page would mix before and
+    after into one series."""
+    seen: dict[tuple[str, str], Path] = {}
+    for place, own in zip(places, records, strict=True):
+        points = {(record.point_id, record.environment.machine): place for record in own}
+        for twin in points.keys() & seen.keys():
+            raise ConfigError(
+                f"{seen[twin]} and {place} hold the same points of one machine; `oomph compare` "
+                "sets them side by side, and `oomph report` takes one of them"
+            )
+        seen |= points
 
 
 def day_report(day: Day) -> Report:
