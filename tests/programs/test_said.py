@@ -1,5 +1,6 @@
 """What programs make of what was said."""
 
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -123,3 +124,17 @@ def test_what_cannot_be_is_refused_with_the_place() -> None:
         made(n_ctx=-5)
     with pytest.raises(ConfigError, match=r"^here: n_ctx is 'lots'; it takes a whole number"):
         Said(knobs={"n_ctx": "lots"}, where="here").config(MODEL)
+
+
+def test_the_documents_table_is_what_is_asked(repository: Path) -> None:
+    page = (repository / "docs/programs.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1:-1] for line in page.splitlines() if line.startswith("| `")]
+    told = {row[0].strip(" `"): [cell.strip() for cell in row[1:]] for row in rows}
+    assert list(told) == list(PROGRAMS)
+    for program, facts in PROGRAMS.items():
+        build, _, slots, _, batches, _, flash, swa_full, source = told[program]
+        config = made(program)
+        assert (build, slots) == (facts.build, str(config["n_seq_max"]))
+        assert (flash, swa_full) == (config["flash_attn"], "on" if config["swa_full"] else "off")
+        assert f"{config['n_batch']:,}/{config['n_ubatch']:,}" in batches
+        assert source.startswith(facts.source)
