@@ -16,7 +16,7 @@ LOG = """\
 0.00.221.352 I load_tensors:        CUDA0 model buffer size = 17524.43 MiB
 0.00.221.352 I load_tensors:    CUDA_Host model buffer size =   166.92 MiB
 0.00.927.187 I llama_context: n_ctx                 = 90112
-0.00.927.199 I llama_context: freq_scale            = 0.25
+0.00.927.199 I llama_context: freq_scale            = 0.363636
 0.00.929.658 I llama_kv_cache:      CUDA0 KV buffer size =  8448.00 MiB
 0.00.929.686 I llama_kv_cache: size = 8448.00 MiB ( 90112 cells,  48 layers,  1/1 seqs), K (f16): 4224.00 MiB, V (f16): 4224.00 MiB
 0.00.939.503 I sched_reserve:      CUDA0 compute buffer size =   189.01 MiB
@@ -66,7 +66,7 @@ def test_a_run_that_kept_everything_holds(launch: Launch, run: ServerRun) -> Non
         ("n_ctx_slot = 90112", "n_ctx_slot = 40960", "tokens in each slot"),
         ("n_expert_used         = 10", "n_expert_used         = 8", "active experts"),
         (
-            "freq_scale            = 0.25",
+            "freq_scale            = 0.363636",
             "freq_scale            = 1",
             "cache types, RoPE and context as asked",
         ),
