@@ -57,6 +57,15 @@ def test_the_page_begins_with_it(oomph: Oomph, tmp_path: Path) -> None:
     assert RunConfig.from_mapping(start) == RunConfig.from_mapping(estimate["config"])
 
 
+def test_the_page_holds_what_must_be_said_again(oomph: Oomph, tmp_path: Path) -> None:
+    """Four slots with a cache each are one switch away from what llama-server has by itself."""
+    page, knobs = tmp_path / "page.html", ("-c", "16K", "-np", "4")
+    oomph("what-if", MODEL, "--gpu", CARD, *knobs, "--calibration", "none", "--out", page)
+    start = re.search(r'"start": ({.*?})', page.read_text(encoding="utf-8"))
+    assert start
+    assert json.loads(start[1])["kv_unified"] is False
+
+
 def test_a_frontier_loads_what_an_estimate_predicts(oomph: Oomph) -> None:
     estimate = asked(oomph, "estimate", "-c", "16K", "-fa", "on")
     axes = {"type_kv": ["f16"], "flash_attn": ["on"]}

@@ -119,6 +119,7 @@ def what_if(
     """
     config = config or RunConfig(n_devices=1 if estimator.gpu else 0)
     positions = control_positions(estimator.model, config)
+    asked_as = program_facts(program, estimator, config)
     return WhatIf(
         name=estimator.model.name,
         reference=reference or estimator.model.source,
@@ -133,10 +134,10 @@ def what_if(
         start={
             knob: value
             for knob, value in config.to_dict().items()
-            if value != getattr(RunConfig(), knob)
+            if value != getattr(RunConfig(), knob) or value != asked_as["defaults"].get(knob)
         },
         positions=positions,
-        program=program_facts(program, estimator, config),
+        program=asked_as,
         table=default_table(estimator, config, positions["n_ctx"]),
     )
 
