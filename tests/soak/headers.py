@@ -70,10 +70,10 @@ def written(metadata: dict[str, Any], tensors: Sequence[TensorInfo]) -> bytes:
     parts += [_text(key) + _value(value) for key, value in metadata.items()]
     offset = 0
     for tensor in tensors:
-        ne = tensor.ne
+        ne = [n % 2**64 for n in tensor.ne]
         parts.append(
             _text(tensor.name)
-            + struct.pack(f"<I{len(ne)}QIQ", len(ne), *ne, tensor.quant.number, offset)
+            + struct.pack(f"<I{len(ne)}QIQ", len(ne), *ne, tensor.quant.number, offset % 2**64)
         )
         offset += -(-max(tensor.n_bytes, 0) // 32) * 32
     return b"".join(parts)
