@@ -16,7 +16,7 @@ def test_all_errors_are_one_family() -> None:
 def test_command_line_prints_the_sentence_and_exits_with_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refuse() -> None:
+    def refuse(**_: object) -> None:
         raise errors.ConfigError("n_ctx is 0; it must be at least 1")
 
     monkeypatch.setattr(cli, "app", refuse)
@@ -27,7 +27,7 @@ def test_command_line_prints_the_sentence_and_exits_with_2(
 
 
 def test_bug_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail() -> None:
+    def fail(**_: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(cli, "app", fail)

@@ -112,7 +112,7 @@ def test_a_scale_that_would_overflow_is_refused(quant: str) -> None:
     ("change", "says"),
     [
         ({"arch": "gemma3"}, "'gemma3'; only a 'llama' model"),
-        ({"n_expert": 4}, "llama.expert_count is 4"),
+        ({"n_expert": 4}, "0 of its 4 experts are used"),
         ({"without": "ffn_up"}, "blk.0.ffn_up.weight is missing"),
         ({"bias": True}, "blk.0.ffn_up has a bias"),
         (

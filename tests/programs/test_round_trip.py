@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from oomph.advise.launch_plan import Launch, choose, server_config, slot_context
@@ -127,6 +127,7 @@ def test_every_file_reads_back(
 @given(n_ctx=KNOBS["n_ctx"], knobs=st.fixed_dictionaries({}, optional=SAID))
 def test_a_modelfile_reads_back_as_far_as_it_goes(n_ctx: int, knobs: dict[str, Any]) -> None:
     launch, texts = written("mixture", {"n_ctx": n_ctx} | knobs)
+    assume("Modelfile" in texts)  # it is left out where Ollama would run something else
     pasted = read_command(texts["Modelfile"])
     assert pasted.said.program == "ollama"
     assert pasted.model == PATH

@@ -68,7 +68,6 @@ def test_rates_are_medians_by_depth_of_single_sequences(make_record: Make) -> No
         {"test": "tg32", "n_tokens": 32, "n_depth": 0, "samples_ns": [10**9, 5 * 10**8, 4 * 10**8]},
         {"test": "tg32", "n_tokens": 32, "n_depth": 0, "n_parallel": 4, "samples_ns": [1]},
         {"test": "cold pp512", "n_tokens": 512, "n_depth": 0, "samples_ns": [1]},
-        {"test": "tg32", "n_tokens": 32, "n_depth": 64, "samples_ns": []},
     ]
     shallow, deep = RecordSummary.of(make_record(timings=timings)).decode
     assert (shallow.n_depth, shallow.tokens_per_s, shallow.slowest, shallow.fastest) == (
