@@ -112,7 +112,7 @@ def test_the_command_that_settles_it_parses_and_asks_for_the_same(knobs: dict[st
     frontier = typer.main.get_command(app).commands["frontier"]  # type: ignore[attr-defined]
     given = frontier.make_context(words[0], words[2:]).params
     assert (given["model"], given["phantom"]) == (MODEL, "NVIDIA GeForce RTX 4090")
-    assert given["limit"] >= knobs.get("n_ctx", 4096) > given["limit"] - 256
+    assert int(given["limit"]) >= knobs.get("n_ctx", 4096) > int(given["limit"]) - 256
     assert given["flash_attn"] == knobs.get("flash_attn", "on")
     assert given["type_kv"] == knobs.get("type_k", "f16")
     assert given["n_cpu_moe"] == knobs.get("n_cpu_moe", 0)

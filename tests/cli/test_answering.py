@@ -133,5 +133,16 @@ def test_a_second_card_does_not_replace_the_first_in_silence(oomph: Oomph) -> No
 
 
 def test_a_yes_that_leans_on_the_host_says_so_at_once(oomph: Oomph) -> None:
-    _, out, _ = oomph("answer", MOE, "--gpu", "3060", "-ncmoe", 48, "-c", 8192)
+    asked = ("answer", "qwen3-235b-a22b:Q4_K_M", "--gpu", "3090", "-ncmoe", 94, "-c", 8192)
+    code, out, _ = oomph(*asked, "--exit-status")
+    first = " ".join(out.split("\n\n")[0].split())
+    assert (code, first.split(":")[0]) == (1, "Probably")
+    assert "GiB besides, and nobody said what it has" in first
+    _, out, _ = oomph("answer", MOE, "--gpu", "3060", "-ncmoe", 24, "-c", 8192)
     assert "if the host has" in " ".join(out.split("\n\n")[0].split())
+
+
+def test_nothing_on_the_card_is_answered_too(oomph: Oomph) -> None:
+    code, out, _ = oomph("answer", "llama-3.2-1b:Q8_0", "--gpu", "4090", "-ngl", 0, "-c", 8192)
+    assert code == 0
+    assert "Weights 0 MiB" in " ".join(out.split())

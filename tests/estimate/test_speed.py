@@ -137,6 +137,19 @@ def test_each_layer_off_the_card_costs() -> None:
     assert rates == sorted(rates, reverse=True)
 
 
+@pytest.mark.parametrize("placed", [{"offload_kqv": False}, {"n_gpu_layers": 0}])
+def test_attention_on_the_host_costs_in_decode_and_in_prompts(placed: dict[str, Any]) -> None:
+    """It has no weights that op_offload would send to the card."""
+    deep = {"n_ctx": 65_536, "n_depth": 60_000}
+    for quick, slow in (
+        (predict(LLAMA, **deep), predict(LLAMA, **deep, **placed)),
+        (predict(LLAMA, n_ctx=65_536, **placed), predict(LLAMA, **deep, **placed)),
+    ):
+        assert slow.prefill_tokens_per_s < quick.prefill_tokens_per_s / 2
+        assert slow.decode_tokens_per_s < quick.decode_tokens_per_s / 2
+    assert "host attention" in predict(LLAMA, **deep, **placed).bound_by
+
+
 def test_without_a_card_the_host_answers() -> None:
     estimate = predict(LLAMA, None, n_devices=0)
     assert 0 < estimate.decode_tokens_per_s < predict(LLAMA).decode_tokens_per_s

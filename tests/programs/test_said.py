@@ -85,6 +85,11 @@ def test_zero_is_the_models_own_context_and_text_is_read_as_people_write_it() ->
     assert made("llama-bench", n_depth=4096)["n_ctx"] == 4608
 
 
+def test_a_share_for_each_card_says_how_many_there_are() -> None:
+    assert made(tensor_split=(3.0, 1.0))["n_devices"] == made(tensor_split="3,1")["n_devices"] == 2
+    assert made(tensor_split=(3.0, 1.0), n_devices=4)["n_devices"] == 4
+
+
 @given(
     st.sampled_from(ALL),
     st.fixed_dictionaries(

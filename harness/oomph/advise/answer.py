@@ -6,7 +6,7 @@ what would fail first, what would settle it and what would do instead. It is dat
 """
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,7 +17,7 @@ from oomph.advise.max_context import longest_context
 from oomph.advise.quantizations import quantization_of
 from oomph.advise.speeds import MeasuredRate, Speeds, measured_rates, speeds
 from oomph.advise.verdict import EVEN, Verdict, verdict_of
-from oomph.architectures.rope import RopeScaling, extension, native_context
+from oomph.architectures.rope import RopeScaling, extension, native_context, positions
 from oomph.config import CONTEXT_STEP, RunConfig, padded_context
 from oomph.errors import ConfigError
 from oomph.estimate.coefficients import default_coefficients
@@ -28,11 +28,18 @@ from oomph.estimate.prediction import MemoryEstimate, Prediction, Refused
 from oomph.knob import Program
 from oomph.programs.said import DEFAULT_PROGRAM, Said
 from oomph.records.schema import Record
-from oomph.units import MIB
+from oomph.units import GIB, MIB
 
 UNNAMED_CONTEXT: Final = 640 * MIB
 """More than the largest CUDA context that was measured, with what its first prompt adds: 593 MiB,
 on an H200."""
+_NO_WORD_FOR: Final[Mapping[Program, tuple[str, ...]]] = {
+    "ollama": ("n_cpu_moe", "n_expert_used", "n_outputs_max")
+}
+"""Knobs that a program cannot be told: offering them would be no way out."""
+USUAL_HOST_BYTES: Final = 16 * GIB
+"""What a host is taken to have free beside a card, one of 32 GiB; whether it has more, nobody
+said."""
 MODEL_FILE: Final = "MODEL.gguf"
 """Stands in a command for the file of a model that only its published shape is known of."""
 WIDEST: Final = 0.95
@@ -47,10 +54,11 @@ class Answer:
     has left when the context is full; negative is what is short. `probability` is None where
     nothing is known of the card but its memory. `is_measured` says that a record settled the
     verdict. `max_context` is the largest n_ctx that fits with 90 % probability, the other knobs as
-    they are. `first_failure` is what would fail first: of a configuration that surely fits, in the
-    first context that does not. `scaling` is what a context beyond the native one needs. `speeds`
-    is None where it does not run, or none are known; `speed_reason` then says why, where the
-    estimate can. `has_mtp` is whether the file has multi-token prediction.
+    they are, and no more than `furthest_context`, which the model reaches or was asked.
+    `first_failure` is what would fail first: of a configuration that surely fits, in the first
+    context that does not. `scaling` is what a context beyond the native one needs. `speeds` is None
+    where it does not run, or none are known; `speed_reason` then says why, where the estimate can.
+    `has_mtp` is whether the file has multi-token prediction.
     """
 
     model: str
@@ -70,6 +78,7 @@ class Answer:
     margin_bytes: int
     host_bytes: int
     max_context: int | None
+    furthest_context: int
     native_context: int
     scaling: RopeScaling | None
     first_failure: FirstFailure | None
@@ -118,12 +127,13 @@ def answer_of(
     sources = evidence(estimator, config, records)
     decisive = next((source for source in sources if source.settles), None)
     verdict = _verdict(prediction, decisive, left, is_named=on_host or estimator.gpu is not None)
-    if verdict == "yes" and not said.is_whole:
-        verdict = "probably"
     failure, failure_n_ctx = (
         (None, None) if on_host or refusal else _first_to_fail(estimator, prediction, verdict)
     )
     is_wanting = verdict != "yes" and not on_host
+    leans_on_host = not on_host and host_bytes(memory) > USUAL_HOST_BYTES
+    if verdict == "yes" and (leans_on_host or not said.is_whole):
+        verdict = "probably"
     return Answer(
         model=estimator.model.name,
         quantization=quantization_of(estimator.model),
@@ -142,6 +152,7 @@ def answer_of(
         margin_bytes=left,
         host_bytes=host_bytes(memory),
         max_context=None if on_host else longest_context(estimator, config),
+        furthest_context=max(positions(estimator.model).furthest, padded_context(config.n_ctx)),
         native_context=native_context(estimator.model),
         scaling=extension(estimator.model, config.n_ctx),
         first_failure=failure,
@@ -160,7 +171,19 @@ def answer_of(
             said.program,
             on_card=any(source.says == "runs" for source in sources),
         ),
-        offers=offers(estimator, prediction) if is_wanting else (),
+        offers=_sayable(offers(estimator, prediction), prediction.config, said.program)
+        if is_wanting
+        else (),
+    )
+
+
+def _sayable(found: Sequence[Offer], config: RunConfig, program: Program) -> tuple[Offer, ...]:
+    """The offers that the program can be told."""
+    lacking = _NO_WORD_FOR.get(program, ())
+    return tuple(
+        offer
+        for offer in found
+        if all(getattr(offer.config, knob) == getattr(config, knob) for knob in lacking)
     )
 
 
@@ -223,7 +246,8 @@ def settling_command(
     if plain != config or config.type_k != config.type_v:
         return None
     is_shape = estimator.model.file_bytes is None
-    words = ["oomph", "frontier", MODEL_FILE if is_shape and on_card else estimator.model.source]
+    needs_file = is_shape and (on_card or estimator.gpu is None)
+    words = ["oomph", "frontier", MODEL_FILE if needs_file else estimator.model.source]
     words += ["--as", program] if program != DEFAULT_PROGRAM else []
     words += ["--limit", str(padded_context(config.n_ctx))]
     if config.n_expert_used is not None:

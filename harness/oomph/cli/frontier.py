@@ -34,7 +34,9 @@ def _frontier(
     n_cpu_moe: Annotated[int, typer.Option(help="layers whose experts stay on the CPU")] = 0,
     program: ProgramOption = DEFAULT_PROGRAM,
     phantom: PhantomOption = None,
-    limit: Annotated[int, typer.Option(help="the largest context that is tried")] = 131_072,
+    limit: Annotated[
+        str, typer.Option(help="the largest context that is tried", metavar="N")
+    ] = "128K",
     out: Annotated[
         Path | None,
         typer.Option(help="folder for records and frontier.md; started again, it goes on"),
@@ -47,7 +49,7 @@ def _frontier(
     it."""
     from oomph.architectures.source import read_model
     from oomph.calibrate.frontiers import combinations
-    from oomph.config import knob_values
+    from oomph.config import knob_value, knob_values
     from oomph.programs.said import Said, checked_program
     from oomph.views.asked import asked_paragraph
 
@@ -58,7 +60,7 @@ def _frontier(
     configs = combinations(values, said, read_model(model))
     besides = ("n_ctx", "type_k", "type_v", "n_devices", *axes)
     say_text(asked_paragraph(said, configs[0], besides=besides), err=True)
-    _find(model, configs, phantom, limit=limit, out=out, as_json=as_json)
+    _find(model, configs, phantom, limit=knob_value("n_ctx", limit), out=out, as_json=as_json)
 
 
 def _find(

@@ -47,8 +47,12 @@ def print_table(table: Table) -> None:
     """Print `table` as the other end of standard output can show it."""
     if sys.stdout.isatty():
         from rich.console import Console
+        from rich.measure import Measurement
 
-        Console().print(render_rich(table))
+        rich = render_rich(table)
+        wide = Console(width=10_000)
+        needed = Measurement.get(wide, wide.options, rich).maximum  # no figure is cut
+        Console(width=max(Console().width, needed)).print(rich)
     else:
         say_text(render_plain(table))
 

@@ -77,17 +77,20 @@ def host_prefill_terms(
     n = min(n_ubatch, n_prompt)
     micro_batches = -(-n_prompt // n)
     n_bytes = work.weight_bytes(n)
+    attention = sum(_scores_seconds(group, c, n_prompt, n_depth) for group in work.attention)
     if card_compute_s is not None and op_offload and n >= OP_OFFLOAD_TOKENS:
         copied = n_bytes / c["host.pcie_bytes_per_s"]
-        return {"transfers": micro_batches * copied, "compute": micro_batches * card_compute_s}
+        return {
+            "transfers": micro_batches * copied,
+            "compute": micro_batches * card_compute_s,
+            "host attention": attention,  # it has no weights, so that it is not sent to the card
+        }
     compute = n * _flops(work) / c["host.flops_per_s"]
     return {
         "host compute": micro_batches
         * _smooth_maximum(n_bytes / c["host.bandwidth_bytes_per_s"], compute),
         "host nodes": micro_batches * (c["host.token_s"] + _nodes(work) * c["host.node_s"]),
-        "host attention": sum(
-            _scores_seconds(group, c, n_prompt, n_depth) for group in work.attention
-        ),
+        "host attention": attention,
     }
 
 

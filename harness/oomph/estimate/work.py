@@ -114,7 +114,7 @@ class Work:
     @property
     def is_idle(self) -> bool:
         """Whether nothing was placed here."""
-        return not (self.dense_bytes or self.expert_bytes or self.head_bytes)
+        return not (self.dense_bytes or self.expert_bytes or self.head_bytes or self.attention)
 
     def weight_bytes(self, n_tokens: float | None) -> float:
         """Bytes of the weights that `n_tokens` tokens read; None for all that are stored."""

@@ -23,6 +23,10 @@ from oomph.records.environment import read_environment
 from oomph.records.schema import Environment
 
 CARD_INTERVAL_S: Final = 0.02
+WITHOUT_CONTEXT: Final = (
+    "a phantom card has no CUDA context, which takes some hundred MiB of a real one (527 of an "
+    "H200): what just fits here may not fit there"
+)
 PCI_ORDER: Final = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 """CUDA counts cards by speed unless told otherwise; NVML counts them by bus."""
 
@@ -60,7 +64,7 @@ def open_bench(
     """
     if phantom is not None:
         with phantom_cards(phantom) as cards:
-            yield _phantom_bench(cards, interval_s)
+            yield replace(_phantom_bench(cards, interval_s), remark=WITHOUT_CONTEXT)
     elif route := cuda_route():
         yield _card_bench(route, interval_s)
     else:

@@ -1,13 +1,15 @@
 """What a pasted command line asks: its knobs, its model, and what is in no figure."""
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from oomph.architectures.source import read_model
 from oomph.config import RunConfig, knob_value
-from oomph.errors import ConfigError
+from oomph.errors import ConfigError, OomphError
 from oomph.knob import Program
 from oomph.programs.defaults import PROGRAMS
 from oomph.programs.said import Said
@@ -32,16 +34,22 @@ class Pasted:
 
     def model_beside(self, named: str | None) -> str | None:
         """The model that is asked about: the one that is `named` beside the command, else the
-        command's. ConfigError where that is a file which is not here."""
+        command's: a file, or the published model that a file which is not here is called after.
+        ConfigError where nothing stands behind it."""
         if named is not None or self.model is None or not self.is_file:
             return named or self.model
         path = Path(self.model).expanduser() if self.model.startswith("~/") else Path(self.model)
-        if not path.exists():
+        if path.exists():
+            return str(path)
+        name = re.split(r"[\\/]", self.model)[-1]
+        try:
+            read_model(name)
+        except OomphError:
             raise ConfigError(
                 f"{WHERE}: the model {shortened(self.model)} is not here; name the model that "
                 "stands behind it too, such as qwen3-30b-a3b:Q4_K_M"
-            )
-        return str(path)
+            ) from None
+        return name
 
 
 @dataclass(slots=True, kw_only=True)

@@ -30,6 +30,12 @@ class Said:
     remarks: tuple[str, ...] = ()
     is_whole: bool = True
 
+    @property
+    def n_ctx(self) -> int | None:
+        """The context that was said, in tokens; None for none, or for the model's own."""
+        given = self.knobs.get("n_ctx")
+        return None if given is None else _number(given, self.where) or None
+
     def with_(self, **knobs: Any) -> Self:
         """The same with these knobs said too."""
         return replace(self, knobs={**self.knobs, **knobs})
@@ -44,6 +50,9 @@ class Said:
         those that cannot be."""
         facts = PROGRAMS[self.program]
         given = {name: value for name, value in self.knobs.items() if not _is_auto(name, value)}
+        if split := given.get("tensor_split"):  # a share for each card
+            shares = split.replace("/", ",").split(",") if isinstance(split, str) else split
+            given = {"n_devices": len(shares)} | given
         knobs = defaults_of(self.program) | given
         base = RunConfig.from_mapping({**knobs, "n_ctx": 1}, where=self.where)
         knobs["n_ctx"] = self._context(facts, base, model, memory_bytes)

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from oomph.advise.alternatives import CRAWLS, Offer
-from oomph.advise.answer import MODEL_FILE, Answer
+from oomph.advise.answer import MODEL_FILE, USUAL_HOST_BYTES, Answer
 from oomph.architectures.rope import RopeScaling
 from oomph.calibrate.expected_memory import PHANTOM
 from oomph.units import MIB, NOT_MEASURED
@@ -120,9 +120,8 @@ def _row(answer: Answer, language: str) -> tuple[Cell, ...]:
 
 def _fields(answer: Answer) -> dict[str, Any]:
     """The answer's fields and what the sentences ask of them besides."""
-    parts = {"recurrent": 0, "overhead": 0, "kv_cache": 0, "compute": 0} | predicted_components(
-        answer.memory
-    )
+    nothing = dict.fromkeys(("weights", "recurrent", "overhead", "kv_cache", "compute"), 0)
+    parts = nothing | predicted_components(answer.memory)
     offers = [_offer(offer, answer) for offer in answer.offers]
     scaling = answer.scaling
     fields = {name: getattr(answer, name) for name in Answer.__dataclass_fields__}
@@ -138,6 +137,9 @@ def _fields(answer: Answer) -> dict[str, Any]:
         "parts": parts,
         "total_vram_bytes": answer.memory.total_vram_bytes,
         "is_split": _is_split(answer),
+        "is_wanting": bool(answer.offers) or answer.verdict in ("no", "doubtful", "refused"),
+        "is_all": answer.max_context == answer.furthest_context,
+        "leans_on_host": bool(answer.config.n_devices) and answer.host_bytes > USUAL_HOST_BYTES,
         "exact_compute": answer.memory.exact_compute,
         "is_dense_with_experts": answer.n_expert_used is None
         and answer.config.n_expert_used is not None,

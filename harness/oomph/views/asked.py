@@ -13,7 +13,9 @@ from oomph.views.language import WIDTH, respell
 _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "en": {
         "begin": "Asked as {title} {build} starts it: {parts}",
+        "own": "{text}",
         "yours": "{text} (yours)",
+        "made": "{text} (made of your {said})",
         "one": "1 slot",
         "shared": "{n} slots that share one KV cache",
         "apart": "{n} slots of {each} tokens each",
@@ -24,7 +26,9 @@ _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "ru": {
         "begin": "Спрошено так, как запускает {title} {build}: {parts}",
+        "own": "{text}",
         "yours": "{text} (задано)",
+        "made": "{text} (из заданных {said})",
         "one": "1 слот",
         "shared": "слотов: {n}, KV-кэш общий",
         "apart": "слотов: {n}, по {each} токенов",
@@ -71,8 +75,10 @@ def _parts(said: Said, config: RunConfig, language: str, besides: Collection[str
     words, shown = _WORDS[language], set(besides)
     for names, text in _phrases(config, language):
         if not shown.intersection(names):
-            yours = any(name in said.knobs for name in names)
-            yield words["yours"].format(text=text) if yours else text
+            kind = "yours" if any(name in said.knobs for name in names) else "own"
+            if names == ("n_ctx",) and said.n_ctx not in (None, config.n_ctx):
+                kind = "made"
+            yield words[kind].format(text=text, said=_number(said.n_ctx or 0, language))
         shown.update(names)
     for name, value in config.unlike(said.program).items():
         if name in said.knobs and name not in shown:

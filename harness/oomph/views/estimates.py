@@ -219,6 +219,8 @@ def _verdict(prediction: Prediction) -> str:
 
 
 def _fits(prediction: Prediction) -> str:
+    if prediction.refused:
+        return "but llama.cpp refuses it"
     verdict = "fits" if prediction.fits else "does not fit"
     return (
         verdict

@@ -20,7 +20,7 @@ from oomph.views.table import escape_markdown
 def opening_lines(runner: Runner, sweep: Sweep, out: Path, where: str) -> Iterator[str]:
     """What a sweep is going to measure, and what it measures once more."""
     if sweep.path and sweep.path.parent == out:
-        yield f"{sweep.path}:\n\n{sweep.path.read_text(encoding='utf-8')}"
+        yield from (f"{sweep.path}:", "", *sweep.path.read_text(encoding="utf-8").splitlines(), "")
     n_pending, n_points = len(runner.pending(sweep)), len(sweep.points()) * runner.n_places
     yield f"{sweep.name}: {n_pending} of {n_points} points to measure into {out}{where}"
     if again := runner.again(sweep):

@@ -65,7 +65,7 @@ def _lacking(launch: Launch) -> Iterator[str]:
             f"the {config.n_expert_used} active experts (it runs the file's own "
             f"{launch.spec.n_expert_used})"
         )
-    if config.n_ctx > launch.spec.n_ctx_train:
+    if slot_context(config) > launch.spec.n_ctx_train:
         yield (
             f"RoPE scaling, or a context beyond the file's {count(launch.spec.n_ctx_train)} "
             "(num_ctx is cut to that)"
@@ -74,6 +74,8 @@ def _lacking(launch: Launch) -> Iterator[str]:
         yield "experts on the CPU (it leaves whole layers there, num_gpu)"
     if config.tensor_split or config.split_mode != "layer":
         yield "how the cards share the model"
+    if config.type_k != config.type_v:
+        yield f"a {config.type_k} cache of K beside a {config.type_v} one of V"
     for name in unspelled_knobs(config, "ollama", _OWN_WAY):
         yield f"{name} {getattr(config, name)}"
 
