@@ -24,7 +24,7 @@ from oomph.errors import ModelFileError
 from oomph.foreign import parse_json
 from oomph.foreign_text import without_password
 from oomph.gguf.bounded_reader import MAX_HEADER_BYTES, TruncatedHeaderError
-from oomph.gguf.header import GGUFFile, join_parts, parse_header, part_names, split_names
+from oomph.gguf.header import GGUFFile, first_part, join_parts, parse_header, part_names
 from oomph.units import MIB, size
 from oomph.web import SCHEMES, WebError, split_login, web_opener, within
 
@@ -123,7 +123,7 @@ def _whole_files(listed: Sequence[Any]) -> list[tuple[str, int]]:
         if not (isinstance(path, str) and path.isprintable() and path.endswith(".gguf")):
             continue
         folder, slash, name = path.rpartition("/")
-        first = folder + slash + split_names(name)[0] if len(path) <= 200 else path
+        first = folder + slash + first_part(name)
         known = n_bytes if isinstance(n_bytes, int) and n_bytes >= 0 else 0
         sizes[first] = sizes.get(first, 0) + known
     return list(sizes.items())
