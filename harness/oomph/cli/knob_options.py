@@ -43,8 +43,6 @@ OPTIONS: Final[Mapping[str, Any]] = {
     option: _annotation(name, KNOBS[name]) for option, name in _NAMES.items()
 }
 """A parameter's annotation by its name."""
-
-
 _PROGRAM: Final = inspect.Parameter(
     "program",
     inspect.Parameter.KEYWORD_ONLY,
@@ -54,8 +52,6 @@ _PROGRAM: Final = inspect.Parameter(
 _COMMAND: Final = inspect.Parameter(
     "command", inspect.Parameter.KEYWORD_ONLY, annotation=CommandOption, default=None
 )
-
-
 _FILE_SIZE: Final = inspect.Parameter(
     "file_size", inspect.Parameter.KEYWORD_ONLY, annotation=FileSizeOption, default=None
 )
