@@ -180,9 +180,9 @@ class Store:
         return sum(1 for _ in self._lines())
 
     def to_pandas(self, comparisons: "Iterable[Compared]" = ()) -> "pandas.DataFrame":
-        """One row a timing, or a point without any: its knobs, outcome, reported values, medians,
-        quality and what disturbed it; with `oomph.compare(estimator, store)` also what was
-        predicted."""
+        """One row per timing, or per point without any: its knobs, outcome, reported values,
+        medians, quality and what disturbed it; with `oomph.compare(estimator, store)` also what
+        was predicted."""
         from oomph.records.frames import to_frame
 
         return to_frame(self.records(), comparisons)
