@@ -35,6 +35,8 @@ MANY: Final = 10_000
 """Records that take seconds to read and to work on."""
 TAIL: Final = 1 << 20
 """Bytes that are read at once from the end of a file, to find where its last whole line ends."""
+LONGEST_LINE: Final = 16 << 20
+"""Bytes; a record has some 50,000."""
 RECORDS: Final = "records.jsonl"
 RESCUED: Final = "records.rescued-{}.jsonl"
 
@@ -161,10 +163,13 @@ class Store:
             yield found
 
     def _lines(self) -> Iterator[bytes]:
-        """The whole lines; one that ends without a newline is torn."""
+        """The whole lines; one that ends without a newline is torn. Of a longer one than any record
+        is, the end, which is none."""
         try:
+            if self.path.exists() and not self.path.is_file():  # a pipe's writer may never come
+                raise StoreError(f"{self.path} is no file; name another folder")
             with self.path.open("rb") as file:
-                for line in file:
+                while line := file.readline(LONGEST_LINE):
                     if line.endswith(b"\n"):
                         yield line
         except FileNotFoundError:
