@@ -2,11 +2,14 @@
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from oomph import foreign
+from oomph.analysis.claims import read_claims
+from oomph.architectures.hf_config import read_hf_config
 from oomph.config import RunConfig
 from oomph.errors import ConfigError, OomphError
 from oomph.estimate.coefficients import default_coefficients, read_coefficients
@@ -43,6 +46,14 @@ def test_a_pipe_that_nobody_feeds_is_given_up(
 def test_a_device_without_end_is_too_large() -> None:
     with pytest.raises(OomphError, match="larger than 1 MiB"):
         foreign.read_bytes("/dev/zero", error=OomphError, remedy="name a file", limit=1 << 20)
+
+
+@pytest.mark.parametrize(
+    "read", [read_claims, read_hf_config, Sweep.load], ids=lambda r: r.__name__
+)
+def test_whatever_reads_a_named_file_reads_it_within_limits(read: Callable[[Path], object]) -> None:
+    with pytest.raises(OomphError, match=r"/dev/zero is larger than \d MiB"):
+        read(Path("/dev/zero"))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-32"])

@@ -66,7 +66,7 @@ class PublicRows:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The JSON objects of a file, one a line; FitError where it is missing or a line is none."""
+    """The JSON objects of a file, one per line; FitError where it is missing or a line is none."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
         return [json.loads(line) for line in lines if line.strip()]

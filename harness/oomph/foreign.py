@@ -73,7 +73,7 @@ def read_text(
         raise error(f"{path} is no UTF-8 text; {remedy}") from None
 
 
-def parse_json(text: str) -> Any:
+def parse_json(text: str | bytes) -> Any:
     """The value that `text` spells; ValueError, in a few words, for anything that is no JSON, is
     nested too deep, or holds a number that is not finite or has more than MAX_DIGITS digits."""
     try:

@@ -290,6 +290,8 @@ def test_packed_row_is_never_smaller_than_its_parts(
         ({"model_type": "bert"}, UnknownNameError, "'bert' is not known; known are"),
         ({"num_hidden_layers": None}, ModelFileError, "block_count is missing or malformed"),
         ({"num_hidden_layers": 10**9}, ModelFileError, "block_count = 1000000000"),
+        ({"num_hidden_layers": 513}, ModelFileError, "block_count = 513"),
+        ({"hidden_size": 1 << 25}, ModelFileError, "embedding_length = 33554432"),
         ({"num_attention_heads": 0}, ModelFileError, "whole config.json"),
         ({"hidden_size": "4096"}, ModelFileError, "whole config.json"),
         (

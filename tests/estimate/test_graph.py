@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oomph.architectures.catalogue import catalogue_model
+from oomph.architectures.file_checks import RULES
 from oomph.architectures.spec import ModelSpec
 from oomph.config import RunConfig
 from oomph.errors import ConfigError, ModelFileError
@@ -208,8 +209,7 @@ def test_a_missing_tensor_is_named(make_model: MakeModel) -> None:
     "metadata",
     [
         {"nextn_predict_layers": 6},
-        {"block_count": 10_000},
-        {"expert_count": 100_000},
+        {"expert_count": 8, "expert_used_count": 9},
         {"embedding_length": 1 << 40},
     ],
 )
@@ -218,3 +218,9 @@ def test_numbers_that_no_model_has_are_refused(
 ) -> None:
     with pytest.raises(ModelFileError):
         resolve_hparams(make_model(metadata=metadata))
+
+
+def test_as_many_experts_are_taken_as_a_file_may_have(make_model: MakeModel) -> None:
+    most = int(RULES["expert_count"].most)
+    model = make_model(metadata={"expert_count": most, "expert_used_count": 8})
+    assert resolve_hparams(model).n_expert == most

@@ -1,5 +1,6 @@
 """The header reader against files that the gguf package wrote, and against files that are wrong."""
 
+import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -285,7 +286,9 @@ def test_zeroed_giant_ends_at_the_largest_header(tmp_path: Path) -> None:
 
 def test_missing_empty_and_unreadable_files_say_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "empty.gguf").touch()
+    os.mkfifo(tmp_path / "pipe.gguf")
     for name, message in (
+        ("pipe.gguf", "is empty; download"),
         ("none.gguf", "does not exist; check"),
         ("empty.gguf", "is empty; download"),
         (".", "directory"),

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -57,6 +58,14 @@ def test_files_are_listed_with_their_sizes_and_parts_as_one(hub: type[Handler]) 
         ("UD/Foo-UD-Q4_K_XL-00001-of-00002.gguf", 6 * GIB),
     ]
     assert hub.asked == ["/api/models/owner/Foo-GGUF/tree/main?recursive=true"]
+
+
+def test_names_that_say_many_parts_take_no_time(hub: type[Handler]) -> None:
+    named = [{"path": f"{n}-00001-of-99999.gguf", "size": 1} for n in range(20_000)]
+    hub.body = json.dumps(named).encode()
+    started = time.process_time()
+    assert len(repository_files("owner/Foo-GGUF")) == 20_000
+    assert time.process_time() - started < 5
 
 
 def test_an_unknown_repository_gets_its_files_those_that_were_asked_for_first(

@@ -50,6 +50,11 @@ CARDS = st.one_of(
     st.just({"n_devices": 0}),
     st.just({"n_devices": 2, "tensor_split": (3.0, 1.5)}),
 )
+OLLAMAS = {
+    name: KNOBS[name]
+    for name in ("n_batch", "n_ubatch", "n_seq_max", "flash_attn", "n_gpu_layers", "n_threads")
+}
+"""The knobs with which there is a Modelfile."""
 SAID = {name: value for name, value in KNOBS.items() if name != "n_ctx"}
 
 
@@ -124,7 +129,7 @@ def test_every_file_reads_back(
 
 
 @settings(max_examples=60, deadline=None)
-@given(n_ctx=KNOBS["n_ctx"], knobs=st.fixed_dictionaries({}, optional=SAID))
+@given(n_ctx=KNOBS["n_ctx"], knobs=st.fixed_dictionaries({}, optional=OLLAMAS))
 def test_a_modelfile_reads_back_as_far_as_it_goes(n_ctx: int, knobs: dict[str, Any]) -> None:
     launch, texts = written("mixture", {"n_ctx": n_ctx} | knobs)
     assume("Modelfile" in texts)  # it is left out where Ollama would run something else

@@ -1,12 +1,15 @@
 """A heading says what its record says, however the line is laid out, and costs no whole reading."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from oomph.errors import StoreError
 from oomph.measure.accidents import standing
+from oomph.records import store
 from oomph.records.heading import Heading, is_of_others, read_heading
 from oomph.records.schema import Record
 from oomph.records.store import Store
@@ -16,9 +19,9 @@ from oomph.records.store import Store
     "folder", ["xeon-2-cores/demo", "h200/first-card", "phantom/frontier-qwen3-30b-a3b/rtx-4090"]
 )
 def test_a_heading_says_what_the_record_says(repository: Path, folder: str) -> None:
-    store = Store(repository / "results" / folder)
-    records = list(store.records())
-    headings = list(store.headings({record.point_id for record in records}))
+    kept = Store(repository / "results" / folder)
+    records = list(kept.records())
+    headings = list(kept.headings({record.point_id for record in records}))
     assert len(headings) == len(records)
     for record, heading in zip(records, headings, strict=True):
         assert heading == Heading.model_validate(record.model_dump())
@@ -36,6 +39,20 @@ def test_lines_of_other_points_are_passed_over_unread(tmp_path: Path, repository
     broken = lines[0][:200] + b"}"
     (tmp_path / "records.jsonl").write_bytes(b"\n".join((broken, *lines[1:], b"")))
     assert [each.point_id for each in Store(tmp_path).headings({ids[3]})] == [ids[3]]
+
+
+def test_a_pipe_is_not_waited_for_and_a_line_without_end_is_none(
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "LONGEST_LINE", 1 << 16)
+    line = (repository / "results/xeon-2-cores/demo/records.jsonl").read_bytes().splitlines()[0]
+    (tmp_path / "records.jsonl").write_bytes(b"{" * (1 << 20) + b"\n" + line + b"\n")
+    with pytest.warns(UserWarning, match="is no record"):
+        assert len(list(Store(tmp_path).records())) == 1
+    (tmp_path / "records.jsonl").unlink()
+    os.mkfifo(tmp_path / "records.jsonl")
+    with pytest.raises(StoreError, match="is no file"):
+        list(Store(tmp_path).records())
 
 
 def test_a_foreign_layout_is_read_whole(repository: Path) -> None:

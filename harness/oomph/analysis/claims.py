@@ -18,9 +18,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from oomph.config import RunConfig
 from oomph.errors import ConfigError
 from oomph.estimate.prediction import is_card
+from oomph.foreign import read_text
 from oomph.records.schema import Record
 from oomph.units import MIB, count
 
+MAX_BYTES: Final = 4 << 20
+"""No claims file is longer."""
 GB: Final = 1e9
 TOLERANCE: Final = 0.05
 """A claimed figure holds within this share: claims are round numbers."""
@@ -140,13 +143,12 @@ class ClaimVerdict:
 
 def read_claims(path: Path) -> ClaimsFile:
     """The claims file at `path`; ConfigError names the key and the way out."""
+    text = read_text(
+        path, error=ConfigError, remedy="check the path of the claims file", limit=MAX_BYTES
+    )
     try:
-        return ClaimsFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise ConfigError(
-            f"{path} cannot be read ({error.strerror}); check the path of the claims file"
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return ClaimsFile.model_validate(tomllib.loads(text))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}; mend that line") from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]

@@ -32,7 +32,7 @@ class Rule:
     """What may stand at a key: a `count` (a whole number), a `number`, a `flag` or a `word` of
     `words`, from `least` to `most`.
 
-    `by_layer`: it may also be an array with an item a block. `is_general`: llama.cpp reads it for
+    `by_layer`: it may also be an array with an item per block. `is_general`: llama.cpp reads it for
     every architecture, so that another type ends its loading even where the family is not known.
     """
 

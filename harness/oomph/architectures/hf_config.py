@@ -15,6 +15,7 @@ from typing import Any, Final
 from oomph.architectures.catalogue import build_model
 from oomph.architectures.families import FAMILIES
 from oomph.architectures.family import Family
+from oomph.architectures.file_checks import RULES
 from oomph.architectures.hf_formats import as_stored_in_4_bits, packed_format
 from oomph.architectures.hf_keys import (
     SHARED_KEYS,
@@ -23,15 +24,13 @@ from oomph.architectures.hf_keys import (
     rope_table,
     table,
 )
-from oomph.architectures.spec import ModelSpec
+from oomph.architectures.spec import MAX_COUNT, ModelSpec
 from oomph.errors import ModelFileError, UnknownNameError
+from oomph.foreign import read_text
 from oomph.gguf.header import Value
 from oomph.gguf.published_types import OTHER_PROGRAMS
 
 MAX_CONFIG_BYTES: Final = 1 << 20
-MAX_BLOCKS: Final = 512
-"""Blocks that llama.cpp has room for (LLAMA_MAX_LAYERS)."""
-MAX_WIDTH: Final = 1 << 31
 
 _BY_MODEL_TYPE: Final[dict[str, Family]] = {
     model_type: family
@@ -79,15 +78,15 @@ def _text_config(config: Config, source: str) -> tuple[Family, dict[str, Any]]:
 
 
 def _plausible(key: str, value: Value) -> Value:
-    """`value` as GGUF stores it; ValueError where no model has it: what follows loops and
-    multiplies."""
+    """`value` as GGUF stores it; ValueError where llama.cpp would not take it: what follows loops
+    and multiplies."""
     if isinstance(value, tuple):
         for item in value:
             _plausible(key, item)
         return value
     if key in _FRACTIONS and isinstance(value, int | float) and isfinite(value):
         return float(value)
-    least, most = int(key in _SHAPE), MAX_BLOCKS if key == "block_count" else MAX_WIDTH
+    least, most = int(key in _SHAPE), RULES[key].most if key in RULES else MAX_COUNT
     if key not in _WORDS and (type(value) is not int or not least <= value <= most):
         raise ValueError(f"{key} = {value!r}")
     return value
@@ -172,12 +171,14 @@ def read_hf_config(path: Path | str, quantization: str | None = None) -> ModelSp
     """The spec of the config.json at `path`; as `spec_from_hf_config`, ModelFileError where it
     cannot be read."""
     path = Path(path)
+    text = read_text(
+        path,
+        error=ModelFileError,
+        remedy="give the model's own config.json",
+        limit=MAX_CONFIG_BYTES,
+    )
     try:
-        if path.stat().st_size > MAX_CONFIG_BYTES:
-            raise ModelFileError(f"{path} is larger than any config.json; give the model's own")
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelFileError(f"{path} cannot be read ({error.strerror}); check the path") from None
+        config = json.loads(text)  # not parse_json: Mamba's have Infinity
     except (ValueError, RecursionError) as error:
         raise ModelFileError(f"{path} is no JSON ({error}); download it again") from None
     if not isinstance(config, dict):

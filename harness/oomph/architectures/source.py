@@ -17,7 +17,7 @@ from oomph.architectures.names import Name, meant, named, read_name
 from oomph.architectures.spec import ModelSpec
 from oomph.errors import ConfigError, ModelFileError, UnknownNameError
 from oomph.foreign_text import without_password
-from oomph.gguf.header import split_names
+from oomph.gguf.header import first_part
 from oomph.gguf.published_types import is_quantization, other_program
 from oomph.gguf.remote import is_remote, read_remote_gguf, repository_files
 from oomph.units import size
@@ -96,7 +96,7 @@ def _read_folder(path: Path) -> ModelSpec:
         files = sorted(item.name for item in path.iterdir() if item.is_file())
     except OSError as error:
         raise ModelFileError(f"{path} cannot be read ({error.strerror})") from None
-    ggufs = dict.fromkeys(split_names(n)[0] for n in files if n.lower().endswith(".gguf"))
+    ggufs = dict.fromkeys(first_part(n) for n in files if n.lower().endswith(".gguf"))
     if ggufs:
         listed = ", ".join(str(path / name) for name in list(ggufs)[:MOST_LISTED])
         raise ModelFileError(f"{path} is a folder; name one file of it: {listed}")

@@ -8,6 +8,7 @@ from oomph.calibrate.fit import fit_models, records_of
 from oomph.calibrate.result import FitResult
 from oomph.errors import ModelFileError, UnknownNameError
 from oomph.estimate.estimator import Estimator
+from oomph.foreign_text import without_password
 from oomph.gpus import gpu as find_gpu
 from oomph.measure.plan import DEMO
 from oomph.models.demo import demo_model
@@ -24,7 +25,7 @@ def estimator_for(
     OomphError where the model is not there or is another file. A card that no catalogue knows
     leaves an estimator of memory alone; with `needs_card` it is an UnknownNameError.
     """
-    reference = model or record.model.path
+    reference = model or no_address(record.model.path)
     spec = read_model(demo_model() if reference == DEMO else reference)
     _check_same_file(reference, spec, record)
     cards = record.environment.gpus
@@ -36,6 +37,17 @@ def estimator_for(
             raise
         card = None
     return Estimator(spec, card)
+
+
+def no_address(reference: str) -> str:
+    """A model's name or path out of a results folder, which may be anybody's: ModelFileError for
+    an address, which is asked only where the user names it."""
+    if reference.startswith(("http://", "https://")):
+        raise ModelFileError(
+            f"{without_password(reference)} is an address that a record names, and is not asked; "
+            "name it with --model"
+        )
+    return reference
 
 
 def fit_records(

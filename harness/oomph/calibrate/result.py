@@ -63,11 +63,6 @@ class FitResult:
     health: Health
     advice: tuple[str, ...]
 
-    @property
-    def not_identified(self) -> tuple[str, ...]:
-        """The names of coefficients that these records do not tell by themselves."""
-        return tuple(fitted.name for fitted in self.fitted if not fitted.is_identified)
-
 
 def fitted_coefficients(
     definitions: Sequence[Definition], start: Mapping[str, float], solution: Solution

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 
 from oomph.chat.budget import Message
 from oomph.errors import ConfigError, ModelFileError
+from oomph.foreign import parse_json
 from oomph.foreign_text import without_password
 from oomph.models.demo import demo_model
 from oomph.web import split_login, web_opener, within
@@ -164,7 +165,7 @@ class ServerBackend:
             read = answer.read(LONGEST_REPLY + 1)
         if len(read) > LONGEST_REPLY:
             raise ValueError("its answer does not end")
-        return json.loads(read)
+        return parse_json(read)
 
     def _open(self, path: str, body: dict[str, Any] | None = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
@@ -183,7 +184,7 @@ class ServerBackend:
             raise ConfigError(
                 f"{self._shown}{path} answers {error.code}: {said}; is it a llama-server?"
             ) from None
-        except (OSError, ValueError, RecursionError, HTTPException) as error:
+        except (OSError, ValueError, HTTPException) as error:
             raise self._no_server(str(error)[:200] or type(error).__name__) from None
 
     def _no_server(self, why: str) -> ConfigError:
@@ -195,11 +196,11 @@ def _pieces(line: bytes) -> Iterator[str]:
     if not line.startswith(b"data: "):
         return
     try:
-        event = json.loads(line.removeprefix(b"data: "))
+        event = parse_json(line.removeprefix(b"data: "))
         for choice in event["choices"]:
             if isinstance(piece := choice["delta"].get("content"), str):
                 yield piece
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (ValueError, LookupError, TypeError, AttributeError):
         return  # [DONE], or a server that speaks otherwise
 
 

@@ -39,7 +39,7 @@ def _estimate(
         list[str] | None, typer.Option(help="axes: n_ctx=1024,2048,n_expert_used=8,10")
     ] = None,
     configs: Annotated[
-        Path | None, typer.Option(help="a file with a JSON object of knobs a line")
+        Path | None, typer.Option(help="a file with a JSON object of knobs per line")
     ] = None,
     calibration: Annotated[
         Path | None,

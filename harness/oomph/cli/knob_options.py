@@ -43,8 +43,6 @@ OPTIONS: Final[Mapping[str, Any]] = {
     option: _annotation(name, KNOBS[name]) for option, name in _NAMES.items()
 }
 """A parameter's annotation by its name."""
-
-
 _PROGRAM: Final = inspect.Parameter(
     "program",
     inspect.Parameter.KEYWORD_ONLY,
@@ -54,8 +52,6 @@ _PROGRAM: Final = inspect.Parameter(
 _COMMAND: Final = inspect.Parameter(
     "command", inspect.Parameter.KEYWORD_ONLY, annotation=CommandOption, default=None
 )
-
-
 _FILE_SIZE: Final = inspect.Parameter(
     "file_size", inspect.Parameter.KEYWORD_ONLY, annotation=FileSizeOption, default=None
 )
@@ -86,20 +82,11 @@ def takes_knobs(
         for each in parameters.values()
         if each.name != "said"
     ]
-    added = [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            annotation=option,
-            default=False if KNOBS[_NAMES[name]].is_negated else None,
-        )
-        for name, option in options.items()
-    ]
-
+    added = [_parameter(name, option) for name, option in options.items()]
     if "program" not in without:
         added.insert(0, _PROGRAM)
-    takes_size = not lists and any(parameter.name == "model" for parameter in own)
-    added[:0] = [] if lists else [_COMMAND, *([_FILE_SIZE] if takes_size else [])]
+    if not lists:
+        added[:0] = [_COMMAND, _FILE_SIZE] if "model" in parameters else [_COMMAND]
 
     def run(**given: Any) -> None:
         knobs = _knobs({name: given.pop(name) for name in options}, lists=lists)
@@ -120,6 +107,16 @@ def takes_knobs(
     run.__signature__ = inspect.Signature([*keyword_only, *added])  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *added)}
     return run
+
+
+def _parameter(name: str, option: Any) -> inspect.Parameter:
+    """The parameter of a knob's option: a switch is off, and another not given."""
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        annotation=option,
+        default=False if KNOBS[_NAMES[name]].is_negated else None,
+    )
 
 
 def _optional(parameter: inspect.Parameter) -> inspect.Parameter:

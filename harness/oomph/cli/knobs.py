@@ -70,7 +70,7 @@ def read_configs(path: Path, said: Said) -> Iterator[Said]:
     """The knobs in a file of JSON objects, one per line, each over what was said; empty lines are
     left out."""
     text = read_text(
-        path, error=ConfigError, remedy="name a file of JSON objects, one a line", limit=MAX_BYTES
+        path, error=ConfigError, remedy="name a file of JSON objects, one per line", limit=MAX_BYTES
     )
     lines = text.splitlines()
     if len(lines) > MAX_CONFIGS:
@@ -84,7 +84,9 @@ def _json_object(line: str, where: str) -> dict[str, Any]:
     try:
         found = parse_json(line)
     except ValueError as error:
-        raise ConfigError(f"{where}: no JSON ({error}); write one object of knobs a line") from None
+        raise ConfigError(
+            f"{where}: no JSON ({error}); write one object of knobs per line"
+        ) from None
     if not isinstance(found, dict):
         raise ConfigError(f"{where}: {line.strip()[:40]!r} is no JSON object of knobs")
     return found

@@ -49,7 +49,7 @@ def _launch(
     """Write files that start a model: llama-server, text-generation-webui, koboldcpp, Ollama,
     llama-cpp-python."""
     from oomph.advise.launch_plan import named_launch
-    from oomph.views.launch.files import launch_files, refuse_short, write_files
+    from oomph.views.launch.files import launch_files, refuse_short, write_launch
 
     launch, estimator = named_launch(
         model, gpu, gpu_mem, calibration, said, path=model_path, phantom=phantom, profile=profile
@@ -57,7 +57,7 @@ def _launch(
     if not force:
         refuse_short(estimator, launch)
     files = launch_files(launch)
-    write_files(files, out)
+    write_launch(files, out)
     _tell(out, launch, files, estimator.model)
     if check:
         _check(out, launch, server=server, phantom=phantom)

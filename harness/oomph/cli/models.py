@@ -18,7 +18,7 @@ def models(
         typer.Argument(help="a model in any spelling, or what names begin with; left out: all"),
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="one JSON object a model, a line each")
+        bool, typer.Option("--json", help="one JSON object per model, a line each")
     ] = False,
 ) -> None:
     """List the models that are known by name, by family, or show one with its quantizations."""

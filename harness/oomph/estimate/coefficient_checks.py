@@ -12,7 +12,6 @@ MOST: Final = 1e15
 """No coefficient, in any unit, comes near it."""
 WIDEST: Final = 20.0
 """Half the width of an interval as a logarithm: e to that is no interval any more."""
-TESTS: Final = ("prefill", "decode")
 _BYTES: Final = ("context_bytes", "host_bytes", "total_vram_bytes")
 """Groups of interval widths that are in bytes, or in parts of them."""
 _LISTED: Final = ("machines", "backends", "llama_cpp_commits", "cards", "families", "models")

@@ -275,11 +275,13 @@ def parse_header(
 
 def _read_part(path: Path) -> GGUFFile:
     try:
-        with path.open("rb") as file:
-            if path.stat().st_size == 0:
-                raise ModelFileError(f"{path} is empty; download it again")
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as buffer:
-                return parse_header(buffer, name=str(path))
+        if path.stat().st_size == 0:  # asked before it is opened, which waits for a pipe's writer
+            raise ModelFileError(f"{path} is empty; download it again")
+        with (
+            path.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as buffer,
+        ):
+            return parse_header(buffer, name=str(path))
     except FileNotFoundError:
         raise ModelFileError(
             f"{path} does not exist; check the path, or run `oomph demo-model` for one to try"
@@ -322,6 +324,13 @@ def split_names(file_name: str) -> list[str]:
         f"{match['stem']}-{no:05}-of-{match['count']}.gguf"
         for no in range(1, int(match["count"]) + 1)
     ]
+
+
+def first_part(file_name: str) -> str:
+    """The name of the split model's first part that `file_name` is a part of; its own where it is
+    none."""
+    match = _SPLIT_NAME.fullmatch(file_name)
+    return f"{match['stem']}-00001-of-{match['count']}.gguf" if match else file_name
 
 
 def join_parts(parts: Sequence[GGUFFile]) -> GGUFFile:

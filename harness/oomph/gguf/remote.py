@@ -10,7 +10,6 @@ to that server alone, never to a host it redirects to.
 """
 
 import http.client
-import json
 import os
 import re
 import time
@@ -22,9 +21,10 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from urllib.request import Request
 
 from oomph.errors import ModelFileError
+from oomph.foreign import parse_json
 from oomph.foreign_text import without_password
 from oomph.gguf.bounded_reader import MAX_HEADER_BYTES, TruncatedHeaderError
-from oomph.gguf.header import GGUFFile, join_parts, parse_header, part_names, split_names
+from oomph.gguf.header import GGUFFile, first_part, join_parts, parse_header, part_names
 from oomph.units import MIB, size
 from oomph.web import SCHEMES, WebError, split_login, web_opener, within
 
@@ -39,6 +39,9 @@ PARTS: Final = 400
 """No published model comes in more than some sixty."""
 DEADLINE_S: Final = 300.0
 """For all parts of a model; a header of 6 MiB takes a minute on a line of 1 Mbit/s."""
+MAX_LISTING_BYTES: Final = 4 * MIB
+LISTING_S: Final = 10.0
+"""How long a repository's listing may take: it is asked for to make an error more helpful."""
 
 _HF_REFERENCE: Final = re.compile(r"hf:(?P<repo>[^/\s]+/[^/\s]+)/(?P<file>\S+\.gguf)")
 _CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
@@ -49,11 +52,6 @@ _ADVICE: Final = {
     404: "there is no such file: check owner, repository and file name",
     416: "the file is empty, or shorter than it was a moment ago",
 }
-
-
-MAX_LISTING_BYTES: Final = 4 * MIB
-LISTING_S: Final = 10.0
-"""How long a repository's listing may take: it is asked for to make an error more helpful."""
 
 
 def is_remote(reference: str) -> bool:
@@ -94,7 +92,7 @@ def repository_files(repository: str) -> list[tuple[str, int]]:
     if token := os.environ.get("HF_TOKEN"):
         request.add_header("Authorization", f"Bearer {token}")
     try:
-        found = json.loads(within(LISTING_S, lambda: _listing(request)))
+        found = parse_json(within(LISTING_S, lambda: _listing(request)))
     except WebError as error:
         raise ModelFileError(str(error)) from None
     except HTTPError as error:
@@ -102,7 +100,7 @@ def repository_files(repository: str) -> list[tuple[str, int]]:
         # what does not exist is answered as if it were private
         why = "no such public repository" if error.code in (401, 404) else f"HTTP {error.code}"
         raise ModelFileError(f"the server says: {why}") from None
-    except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
+    except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or type(error).__name__
         raise ModelFileError(f"the server does not answer: {reason}") from None
     return _whole_files(found if isinstance(found, list) else [])
@@ -125,7 +123,7 @@ def _whole_files(listed: Sequence[Any]) -> list[tuple[str, int]]:
         if not (isinstance(path, str) and path.isprintable() and path.endswith(".gguf")):
             continue
         folder, slash, name = path.rpartition("/")
-        first = folder + slash + split_names(name)[0] if len(path) <= 200 else path
+        first = folder + slash + first_part(name)
         known = n_bytes if isinstance(n_bytes, int) and n_bytes >= 0 else 0
         sizes[first] = sizes.get(first, 0) + known
     return list(sizes.items())

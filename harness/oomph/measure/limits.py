@@ -26,7 +26,8 @@ class Limits(StrictTable):
     """What a worker may take. `memory_bytes` is set with setrlimit before llama.cpp is loaded: on
     private writable memory (`data`, which leaves the mapped weights out) or on everything mapped
     (`address_space`). Timeouts that are left out follow from what is expected. `reference_bytes`
-    bounds the log-probabilities kept of a reference: 2 bytes a token and word of the vocabulary."""
+    bounds the log-probabilities kept of a reference: 2 bytes per token and word of the
+    vocabulary."""
 
     memory_bytes: Bytes | None = None
     memory_kind: Literal["data", "address_space"] = "data"

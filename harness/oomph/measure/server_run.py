@@ -23,7 +23,9 @@ from typing import IO, Any, Final
 import psutil
 
 from oomph.errors import ToolchainError
+from oomph.foreign import parse_json
 from oomph.measure.executors import QUIET
+from oomph.measure.log_lines import read_lines
 from oomph.measure.logs import read_buffers, read_reported
 from oomph.measure.spawn import Process
 from oomph.paths import cache_folder
@@ -36,6 +38,7 @@ POLL_S: Final = 0.05
 GRACE_S: Final = 30.0
 """How long llama-server may take to end once it is asked to."""
 ANSWER_S: Final = 120.0
+MAX_REPLY_BYTES: Final = 16 << 20
 _NO_REPLY: Final = (OSError, HTTPException, ValueError, LookupError, TypeError)
 """What a server that does not answer, or not as llama-server does, ends a request with."""
 _SLOT: Final = re.compile(r"n_slots = (\d+), n_ctx_slot = (\d+)")
@@ -173,7 +176,7 @@ class Server:
 
     def log(self) -> tuple[str, ...]:
         """Its output so far."""
-        return tuple(self._log_path.read_text(encoding="utf-8", errors="replace").splitlines())
+        return tuple(read_lines(self._log_path))
 
     def stop(self, grace_s: float = GRACE_S) -> int | None:
         """Ask it to end as Ctrl-C does, and kill what is left of its group then; its exit code, -n
@@ -201,10 +204,11 @@ def serving(
 
 
 def _reply(request: urllib.request.Request, timeout_s: float) -> Any:
-    """The JSON that answers; past any proxy, as the server is on this machine."""
+    """The JSON that answers, ValueError for one that is cut short; past any proxy, as the server is
+    on this machine."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(request, timeout=timeout_s) as reply:
-        return json.load(reply)
+        return parse_json(reply.read(MAX_REPLY_BYTES))
 
 
 def run_server(

@@ -12,6 +12,7 @@ from typing import Final
 
 from oomph.architectures.spec import ModelSpec
 from oomph.errors import ConfigError
+from oomph.foreign import read_bytes
 from oomph.measure.needles import facts, filler
 from oomph.measure.sweep import Point, Sweep
 from oomph.measure.worker.protocol import Questions, Reference
@@ -40,12 +41,9 @@ def _read(name: str | None, sweep: Sweep) -> str:
     if name == PYDOC:
         return pydoc_text()
     path = (sweep.path.parent if sweep.path else Path()) / name
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise ConfigError(
-            f"{path} cannot be read ({error.strerror}); check measure.text.file"
-        ) from None
+    return read_bytes(path, error=ConfigError, remedy="check measure.text.file").decode(
+        errors="replace"
+    )
 
 
 def pydoc_text() -> str:

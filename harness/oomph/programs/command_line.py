@@ -29,8 +29,8 @@ _READERS: Final[Mapping[Program, Reader]] = {
     "koboldcpp": read_koboldcpp,
     "text-generation-webui": read_textgen,
 }
-
 _DEAF: Final = ("llama-bench", "koboldcpp", "llama-cpp-python", "lm-studio")
+"""Those that read no LLAMA_ARG_ variables."""
 
 
 def read_command(text: str, program: Program | None = None) -> Pasted:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from oomph.config import keys_of
 from oomph.programs.llama import ALL_LAYERS
 from oomph.programs.pasted import Collected
 
@@ -21,13 +22,8 @@ _ALIASES: Final[Mapping[str, str]] = {
     "--parallelrequests", "--contbatch": "--parallelrequests", "--fit": "--autofit",
     "-fit": "--autofit",
 }  # fmt: skip
-_KNOBS: Final = {
-    "--contextsize": "n_ctx",
-    "--gpulayers": "n_gpu_layers",
-    "--maingpu": "main_gpu",
-    "--splitmode": "split_mode",
-    "--overridetensors": "override_tensor",
-    "--threads": "n_threads",
+_KNOBS: Final = {f"--{key}": knob for knob, key in keys_of("koboldcpp").items()} | {
+    "--splitmode": "split_mode"
 }
 _FIXED: Final[Mapping[str, tuple[str, Any]]] = {
     "--noflashattention": ("flash_attn", "off"),
@@ -93,14 +89,13 @@ def _read(name: str, values: list[str], into: Collected, *, is_piped: bool) -> N
     if name in _FIXED:
         knob, fixed = _FIXED[name]
         into.take(knob, fixed, name)
-    elif name in _KNOBS:
-        into.take(_KNOBS[name], value, name)
-    elif name == "--batchsize":
-        into.take("n_ubatch", value, name)
-        n_ubatch = into.knobs["n_ubatch"]
-        into.take("n_batch", 2 * n_ubatch if is_piped else n_ubatch, name)
     elif name in _OWN:
         _OWN[name](values, into)
+    elif name in _KNOBS:
+        into.take(_KNOBS[name], value, name)
+        if name == "--batchsize":
+            n_ubatch = into.knobs["n_ubatch"]
+            into.take("n_batch", 2 * n_ubatch if is_piped else n_ubatch, name)
     elif name in _UNMODELLED:
         into.add_unmodelled(f"{name} {' '.join(values)}".strip(), _UNMODELLED[name])
     elif name in _IDLE:

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from oomph.config import KNOBS
+from oomph.config import KNOBS, RunConfig, defaults_of
 from oomph.errors import ConfigError
+from oomph.programs.defaults import PROGRAMS
 from oomph.programs.flags import OFF, ON, Flag, by_spelling, by_variable, knob_names
 from oomph.programs.pasted import WHERE, Collected, is_path, shortened
 
@@ -194,9 +195,11 @@ class _Reader:
         for pair in filter(None, self.overrides.split(",")):
             _read_override(pair, into)
         if self.per_slot is not None and "n_ctx" not in into.knobs:
-            slots = into.knobs.get("n_seq_max", 4 if into.program == "llama-server" else 1)
+            own = RunConfig().with_(**defaults_of(into.program))
+            slots = into.knobs.get("n_seq_max", own.n_seq_max)
             into.take("n_ctx", self.per_slot * slots, "--kv-unified-per-slot")
-        is_uncounted = into.program == "llama-server" and "n_seq_max" not in into.knobs
+        shares_uncounted = PROGRAMS[into.program].shares == "uncounted"
+        is_uncounted = shares_uncounted and "n_seq_max" not in into.knobs
         if is_uncounted and into.knobs.pop("kv_unified", True) is False:
             into.notes.append("--no-kv-unified: llama-server shares one cache until -np is given.")
         shares = into.knobs.get("tensor_split") or ()

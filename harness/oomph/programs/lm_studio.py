@@ -6,7 +6,7 @@ from typing import Final
 from oomph.programs.pasted import Collected
 
 _KNOBS: Final = {"--context-length": "n_ctx", "-c": "n_ctx", "--parallel": "n_seq_max"}
-_IDLE: Final = ("--identifier", "--ttl", "--host", "--port", "-y", "--yes", "--exact", "--quiet")
+_IDLE: Final = ("--identifier", "--ttl", "--host", "--port")
 _SWITCHES: Final = ("-y", "--yes", "--exact", "--quiet", "--estimate-only")
 
 
@@ -29,7 +29,8 @@ def read_lms(words: Sequence[str], environment: Mapping[str, str], into: Collect
         elif name in _IDLE:
             into.idle.append(name)
         else:
-            into.add_unknown(f"{name} {value}".strip(), [*_KNOBS, *_IDLE, "--gpu"])
+            known = (*_KNOBS, *_IDLE, *_SWITCHES, "--gpu")
+            into.add_unknown(f"{name} {value}".strip(), known)
 
 
 def _gpu(value: str, into: Collected) -> None:

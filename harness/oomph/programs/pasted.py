@@ -54,14 +54,14 @@ class Pasted:
 
 @dataclass(slots=True, kw_only=True)
 class Collected:
-    """What has been read so far. `untold` changes memory and is not modelled, `idle` changes none,
+    """What has been read so far. `unmodelled` changes memory, `idle` changes none,
     `refused` is a flag that llama.cpp had, `unknown` none that there is, `notes` say how something
     was understood."""
 
     program: Program
     knobs: dict[str, Any] = field(default_factory=dict)
     model: str | None = None
-    untold: list[str] = field(default_factory=list)
+    unmodelled: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     idle: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
@@ -87,7 +87,7 @@ class Collected:
 
     def add_unmodelled(self, written: str, effect: str) -> None:
         """A flag that changes memory, with what it does."""
-        self.untold.append(f"{shortened(written)} ({effect})" if effect else shortened(written))
+        self.unmodelled.append(f"{shortened(written)} ({effect})" if effect else shortened(written))
 
     def add_unknown(self, written: str, known: Iterable[str] = ()) -> None:
         """A word that is no flag of the program, with the nearest that is one."""
@@ -105,14 +105,14 @@ class Collected:
                 knobs=self.knobs,
                 where=WHERE,
                 remarks=tuple(self._remarks()),
-                is_whole=not (self.untold or self.refused or self.unknown),
+                is_whole=not (self.unmodelled or self.refused or self.unknown),
             ),
             model=self.model,
         )
 
     def _remarks(self) -> Iterable[str]:
-        if self.untold:
-            yield f"Not in the figures: {listed(self.untold, '; ')}."
+        if self.unmodelled:
+            yield f"Not in the figures: {listed(self.unmodelled, '; ')}."
         if self.refused:
             build = PROGRAMS["llama-server"].build
             yield f"Refused by llama.cpp {build}: {listed(self.refused, '; ')}."

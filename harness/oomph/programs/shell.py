@@ -17,7 +17,7 @@ LONGEST: Final = 1 << 16
 _TYPOGRAPHY: Final = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'", "\u00a0": " "})
 _DASHES: Final = re.compile(r"(?m)(?<!\S)(?:—|–(?=[a-z]{3}))|(?<!\S)–")
 _WINDOWS: Final = re.compile(r"(?i)\.exe\b|\b[a-z]:\\|`\s*\n|\$env:|\^\s*\n")
-_ASSIGNMENT: Final = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
+ASSIGNMENT: Final = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 _ASSIGNED: Final = re.compile(r"\$(?:env:)?([A-Za-z_]\w*)$", re.IGNORECASE)
 _VARIABLE: Final = re.compile(r"\$(?:\{([A-Za-z_]\w*)(?::-([^{}]*))?\}|([A-Za-z_]\w*))")
 _BREAK: Final = "\n"
@@ -71,7 +71,7 @@ def _command(words: list[str], variables: dict[str, str]) -> Command:
         return Command(words=())
     declares = bool(words) and words[0].lower() in ("export", "set", "declare", "local", "setx")
     own, rest = dict[str, str](), words[1:] if declares else list(words)
-    while rest and (match := _ASSIGNMENT.fullmatch(rest[0].removeprefix("$env:"))):
+    while rest and (match := ASSIGNMENT.fullmatch(rest[0].removeprefix("$env:"))):
         own[match[1]] = match[2]
         rest.pop(0)
     if (declares and own) or not rest:

@@ -24,7 +24,7 @@ _IDLE: Final = (
     "--loader", "--settings", "--listen-host", "--listen-port", "--api-port", "--api-key",
     "--admin-key", "--lora-dir", "--user-data-dir", "--extensions", "--gradio-auth",
     "--chat-buttons", "--character", "--subpath", "--api-enable-ipv6", "--idle-timeout",
-    "--compute-dtype", "--ssl-keyfile", "--ssl-certfile", "--model-menu", "--nowebui",
+    "--compute-dtype", "--ssl-keyfile", "--ssl-certfile", "--model-menu",
 )  # fmt: skip
 _KEPT: Final = ("--model-dir", "--model", "--cache-type")
 _UNSET: Final = (("--ctx-size", "0"), ("--threads", "0"), ("--threads-batch", "0"))

@@ -12,7 +12,7 @@ from typing import Final
 
 from oomph.errors import ConfigError
 from oomph.programs.pasted import WHERE, shortened
-from oomph.programs.shell import Command, read_commands, straightened
+from oomph.programs.shell import ASSIGNMENT, Command, read_commands, straightened
 
 STARTERS: Final[Mapping[str, str]] = {
     "llama-server": "llama-server",
@@ -68,7 +68,6 @@ _WRAPPERS: Final = re.compile(
 """Programs that start another."""
 _SHELLS: Final = ("bash", "sh", "zsh", "cmd", "powershell", "pwsh")
 _RUN: Final = ("-c", "-lc", "/c", "-command")
-_ASSIGNMENT: Final = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 _DEEPEST: Final = 3
 
 
@@ -160,7 +159,7 @@ def _started(command: Command, depth: int) -> Iterator[Invocation]:
 def _assignments(words: Sequence[str]) -> Iterator[tuple[str, str]]:
     """The variables among the words before a program: `A=B`, `-e A=B`, `--env=A=B`."""
     for word in words:
-        if match := _ASSIGNMENT.fullmatch(word.removeprefix("--env=")):
+        if match := ASSIGNMENT.fullmatch(word.removeprefix("--env=")):
             yield match[1], match[2]
 
 
@@ -206,7 +205,7 @@ def _unit(text: str) -> Command:
 def _assigned(value: str) -> dict[str, str]:
     """The variables of a line such as `A=B "C=D E"`."""
     words = [word for command in read_commands(f"x {value}") for word in command.words[1:]]
-    return {match[1]: match[2] for word in words if (match := _ASSIGNMENT.fullmatch(word))}
+    return {match[1]: match[2] for word in words if (match := ASSIGNMENT.fullmatch(word))}
 
 
 def _dockerfile(text: str) -> Command:
@@ -234,7 +233,7 @@ def _compose(text: str) -> Iterator[Command]:
         environment = {
             match[1]: match[2]
             for word in values.get("environment", [])
-            if (match := _ASSIGNMENT.fullmatch(word))
+            if (match := ASSIGNMENT.fullmatch(word))
         }
         words = values.get("cmd") or ["docker"]
         words += [word for key in _PARTS for word in values.get(key, [])]
@@ -300,7 +299,7 @@ def _pairs(block: Sequence[str]) -> Iterator[str]:
             name = _unquoted(value.strip())
         elif key == "value" and colon and name:
             yield f"{name}={_unquoted(value.strip())}"
-        elif _ASSIGNMENT.fullmatch(bare):
+        elif ASSIGNMENT.fullmatch(bare):
             yield bare
         elif colon:
             yield f"{key.strip()}={_unquoted(value.strip())}"

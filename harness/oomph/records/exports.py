@@ -30,7 +30,7 @@ _FLASH_ATTN: Final = FLASH_ATTN | {"enabled": 1, "disabled": 0}
 
 
 def llama_bench_rows(records: Iterable[Record]) -> Iterator[Row]:
-    """One row a warm single-sequence timing of a successful record."""
+    """One row per warm single-sequence timing of a successful record."""
     for record in records:
         if record.outcome.label == "ok":
             shared = _shared(record)

@@ -50,7 +50,7 @@ class Compared(Protocol):
 def to_frame(
     items: Iterable[Record | Prediction], comparisons: Iterable[Compared] = ()
 ) -> "pandas.DataFrame":
-    """Records, a row a timing, or predictions, a row each.
+    """Records, a row per timing, or predictions, a row each.
 
     A record has: identity, `config.*`, `reported.*`, peaks in bytes, `perplexity` and
     `kl_nats` (mean nats per token), `disturbance` in words, then `test n_depth n_parallel

@@ -35,6 +35,8 @@ MANY: Final = 10_000
 """Records that take seconds to read and to work on."""
 TAIL: Final = 1 << 20
 """Bytes that are read at once from the end of a file, to find where its last whole line ends."""
+LONGEST_LINE: Final = 16 << 20
+"""Bytes; a record has some 50,000."""
 RECORDS: Final = "records.jsonl"
 RESCUED: Final = "records.rescued-{}.jsonl"
 
@@ -161,10 +163,13 @@ class Store:
             yield found
 
     def _lines(self) -> Iterator[bytes]:
-        """The whole lines; one that ends without a newline is torn."""
+        """The whole lines; one that ends without a newline is torn. Of a longer one than any record
+        is, the end, which is none."""
         try:
+            if self.path.exists() and not self.path.is_file():  # a pipe's writer may never come
+                raise StoreError(f"{self.path} is no file; name another folder")
             with self.path.open("rb") as file:
-                for line in file:
+                while line := file.readline(LONGEST_LINE):
                     if line.endswith(b"\n"):
                         yield line
         except FileNotFoundError:
@@ -180,9 +185,9 @@ class Store:
         return sum(1 for _ in self._lines())
 
     def to_pandas(self, comparisons: "Iterable[Compared]" = ()) -> "pandas.DataFrame":
-        """One row a timing, or a point without any: its knobs, outcome, reported values, medians,
-        quality and what disturbed it; with `oomph.compare(estimator, store)` also what was
-        predicted."""
+        """One row per timing, or per point without any: its knobs, outcome, reported values,
+        medians, quality and what disturbed it; with `oomph.compare(estimator, store)` also what
+        was predicted."""
         from oomph.records.frames import to_frame
 
         return to_frame(self.records(), comparisons)

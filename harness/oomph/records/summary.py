@@ -59,7 +59,7 @@ class RecordSummary:
     had the whole machine. `components` are bytes of the memory that counts, by llama.cpp's own
     buffer lines. `peak_bytes` is summed over the cards, or the worker's resident memory without
     one, `baseline_bytes` the same before the model was loaded. `timings` are the warm ones that a
-    page shows, `prefill` and `decode` their rates for a single sequence, one a depth, ascending.
+    page shows, `prefill` and `decode` their rates for a single sequence, one per depth, ascending.
     `remarks` are what a reader has to know before believing the point.
     """
 
@@ -82,11 +82,8 @@ class RecordSummary:
     @classmethod
     def of(cls, record: Record) -> Self:
         """What follows from the record; KeyError for one without `n_ctx`."""
-        peak, limit, timings = (
-            _peak_series(record),
-            record.limits.get("memory_bytes"),
-            _shown_timings(record),
-        )
+        peak, timings = _peak_series(record), _shown_timings(record)
+        limit = record.limits.get("memory_bytes")
         return cls(
             record=record,
             subject=subject(record),

@@ -21,7 +21,7 @@ _RESULT = ("tokens_per_s", "stddev", "quality", "quality_reason", "date", "sourc
 
 
 def training_rows(records: Iterable[Record]) -> Iterator[Row]:
-    """One row a warm test at a depth, of records that ran on one real card of the catalogue's
+    """One row per warm test at a depth, of records that ran on one real card of the catalogue's
     models.
 
     Of a ladder these are its stops.

@@ -20,7 +20,7 @@ from oomph.views.table import Cell, Table, escape_markdown, number, render_markd
 
 
 def claims_table(card: str, rows: Iterable[tuple[Claim, ClaimRun, ClaimVerdict]]) -> Table:
-    """One row a claim and setting, in GB of 10^9 bytes."""
+    """One row per claim and setting, in GB of 10^9 bytes."""
     return Table(
         caption=f"Claims, tried on {card} (GB are 10^9 bytes; without the CUDA context)",
         columns=(
@@ -75,7 +75,7 @@ def claims_summary(rows: Iterable[tuple[Claim, ClaimRun, ClaimVerdict]]) -> list
 
 
 def rules_table(rows: Iterable[tuple[Rule, ClaimRun, ClaimVerdict]]) -> Table:
-    """One row a rule and setting; the settings are those of any of its points."""
+    """One row per rule and setting; the settings are those of any of its points."""
     return Table(
         caption="Rules of thumb",
         columns=("rule", "flash_attn", "n_ubatch", "holds", "because"),

@@ -107,7 +107,7 @@ def losses_table(losses: Mapping[int | None, Sequence[PositionLoss]]) -> Table:
         for experts, bins in losses.items()
         for each in bins
     )
-    columns = ("n_expert_used", "context", "nats a token", "standard error", "tokens")
+    columns = ("n_expert_used", "context", "nats per token", "standard error", "tokens")
     return Table(caption="Negative log-likelihood by context", columns=columns, rows=rows)
 
 

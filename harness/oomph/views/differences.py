@@ -11,7 +11,7 @@ from oomph.views.table import Cell, Table
 
 
 def differences_table(differences: Sequence[Difference], *, threshold: float) -> Table:
-    """One row a difference, in the order given: before, after, change with its interval, and a
+    """One row per difference, in the order given: before, after, change with its interval, and a
     verdict."""
     rows = tuple(
         (

@@ -352,7 +352,7 @@ def energy_pictures(material: Material) -> Iterator[Picture]:
             figure=plot_energy_by_depth(series, kind=kind),
             table=energy_table(series),
             caption=f"{what}: what all cards drew, by their own counters.",
-            alt=f"{what}, joules a token by n_expert_used and n_depth: {words}",
+            alt=f"{what}, joules per token by n_expert_used and n_depth: {words}",
         )
 
 

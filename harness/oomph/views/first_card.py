@@ -41,7 +41,7 @@ _RATES: Final = (
     "90 %",
     "measured",
     "error",
-    "J a token",
+    "J per token",
 )
 _VIEWS: Final = (
     "model",

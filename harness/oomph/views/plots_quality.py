@@ -123,7 +123,7 @@ def plot_losses(losses: Mapping[int | None, Sequence[PositionLoss]]) -> "Figure"
     axes.set_xticks(edges, [thousands(edge) for edge in edges])
     axes.minorticks_off()
     axes.set_xlabel("tokens of context before the judged one (bins double in length)")
-    axes.set_ylabel("nats a token (lower is better)")
+    axes.set_ylabel("nats per token (lower is better)")
     legend_above(axes, columns=6, title="n_expert_used")
     return figure
 

@@ -76,7 +76,7 @@ def _quality_cells(summary: RecordSummary, references: References) -> tuple[Cell
 
 
 def recall_table(summaries: Sequence[RecordSummary]) -> Table:
-    """Facts found by the depth at which they stood: one row a setting, one column a depth."""
+    """Facts found by the depth at which they stood: one row per setting, one column per depth."""
     asked = [
         summary for summary in summaries if summary.succeeded and summary.record.recall is not None
     ]

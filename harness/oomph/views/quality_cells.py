@@ -40,7 +40,7 @@ def ratio_cell(found: Cost | None) -> Cell:
 
 
 def divergence_cell(found: Cost | None) -> Cell:
-    """`0.0481 ± 0.0040`: nats a token, with one standard error."""
+    """`0.0481 ± 0.0040`: nats per token, with one standard error."""
     mean: Mean | None = found.divergence_nats if found else None
     if mean is None:
         return Cell(NOT_MEASURED)

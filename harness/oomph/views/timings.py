@@ -17,8 +17,8 @@ from oomph.views.table import Cell, Table, number
 
 
 def timings_table(summaries: Sequence[RecordSummary]) -> Table:
-    """Every warm test at every depth: the median rate, how sure it is, joules a token of all cards,
-    remarks."""
+    """Every warm test at every depth: the median rate, how sure it is, joules per token of all
+    cards, remarks."""
     columns = (
         "point",
         "test",

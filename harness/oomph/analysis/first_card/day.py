@@ -8,6 +8,7 @@ from typing import Any
 from oomph.analysis.first_card.expectations import Foreseen, described_card
 from oomph.analysis.first_card.predictions import asked_protocol
 from oomph.analysis.first_card.verdict import DayVerdict, EstimatorOf, verdict
+from oomph.calibrate.recorded import no_address
 from oomph.errors import StoreError
 from oomph.estimate.estimator import Estimator
 from oomph.gpus import GpuSpec
@@ -41,11 +42,12 @@ def read_day(folder: Path) -> Day:
     protocol = asked_protocol(folder)
     foreseen = Foreseen(_card(environment, journal), environment.backend)
     models = ProtocolModels(protocol.size, computes=False)
-    references = {models.resolve(each)[0].identity.path: each for each in protocol.models.values()}
+    named = [no_address(each) for each in protocol.models.values()]
+    references = {models.resolve(each)[0].identity.path: each for each in named}
 
     @cache
     def estimator(path: str) -> Estimator:
-        return foreseen.estimator(models.resolve(references.get(path, path))[0].spec)
+        return foreseen.estimator(models.resolve(references.get(path, no_address(path)))[0].spec)
 
     def estimator_of(record: Record) -> Estimator:
         return estimator(record.model.path)
@@ -63,7 +65,7 @@ def _card(environment: Environment, journal: Journal) -> GpuSpec | None:
     card = environment.gpus[0]
 
     def said() -> dict[str, Any] | None:
-        entry = journal.entries().get("facts")
-        return (entry.facts or {}).get("cuda") if entry else None
+        facts = journal.card_facts()
+        return facts["cuda"] if facts else None
 
     return described_card(card["name"], card["compute_capability"], said)

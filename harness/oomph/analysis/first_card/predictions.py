@@ -7,9 +7,12 @@ because it is made by `compare` itself, of a record that has no measurement yet.
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
+
+from pydantic import BaseModel, ValidationError
 
 from oomph.analysis.first_card.expectations import Foreseen
 from oomph.calibrate.comparison import Comparison, compare
@@ -28,6 +31,21 @@ _BUFFERS: Final = ("model_mib", "kv_cache_mib", "compute_mib")
 
 Key = tuple[str, str, str, int | None]
 """A point's id, a quantity, a device, a depth."""
+
+
+class _Line(BaseModel):
+    """A line of the file: of a point's quantity, of a frontier, or of a stage."""
+
+    step: str
+    quantity: str
+    predicted: float | str
+    lower: float | None = None
+    upper: float | None = None
+    point_id: str = ""
+    device: str = ""
+    n_depth: int | None = None
+    setting: str = ""
+    n_ctx: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +72,7 @@ def write_predictions(
     StoreError where the disk does not take them; OomphError where a model cannot be had.
     """
     lines, journal = Lines(folder / FILE), Journal(folder)
-    known = {line["step"] for line in lines.read()} | journal.entries().keys()
+    known = {line.step for line in _lines(folder)} | journal.entries().keys()
     fresh = [
         {"step": step.name, "model": subject.identity.path, **line}
         for step in steps
@@ -97,33 +115,36 @@ def is_sealed(folder: Path) -> bool:
 def read_predictions(folder: Path) -> dict[Key, PriorPrediction]:
     """The predictions of sweeps' points."""
     return {
-        key: PriorPrediction(
-            key=key, predicted=line["predicted"], lower=line["lower"], upper=line["upper"]
-        )
-        for line in Lines(folder / FILE).read()
-        if "point_id" in line
-        for key in [(line["point_id"], line["quantity"], line["device"], line["n_depth"])]
+        key: PriorPrediction(key=key, predicted=line.predicted, lower=line.lower, upper=line.upper)
+        for line in _lines(folder)
+        if line.point_id and isinstance(line.predicted, float)
+        for key in [(line.point_id, line.quantity, line.device, line.n_depth)]
     }
 
 
 def read_frontiers(folder: Path) -> dict[tuple[str, str], int]:
     """The predicted frontiers, by step and setting (as `setting_of` spells it)."""
-    lines = Lines(folder / FILE).read()
     return {
-        (line["step"], line["setting"]): line["predicted"]
-        for line in lines
-        if line["quantity"] == "frontier_n_ctx"
+        (line.step, line.setting): int(line.predicted)
+        for line in _lines(folder)
+        if line.quantity == "frontier_n_ctx" and isinstance(line.predicted, float)
     }
 
 
 def read_outcomes(folder: Path) -> dict[tuple[str, str, int], str]:
     """The predicted stages at which settings run out of memory, by step, setting and context."""
-    lines = Lines(folder / FILE).read()
     return {
-        (each["step"], each["setting"], each["n_ctx"]): each["predicted"]
-        for each in lines
-        if each["quantity"] == "outcome"
+        (line.step, line.setting, line.n_ctx): str(line.predicted)
+        for line in _lines(folder)
+        if line.quantity == "outcome"
     }
+
+
+def _lines(folder: Path) -> Iterator[_Line]:
+    """The predictions that were written down; a line that is none is passed over."""
+    for line in Lines(folder / FILE).read():
+        with suppress(ValidationError):
+            yield _Line.model_validate(line)
 
 
 def setting_of(config: Mapping[str, Any]) -> str:

@@ -141,15 +141,14 @@ def verdict(folder: Path, protocol: Protocol, estimator_of: EstimatorOf) -> DayV
         for step in protocol.step
         if step.leave is not None
     }
-    entries = Journal(folder).entries()
+    journal = Journal(folder)
     comparisons = held_against(read_predictions(folder), _compared(worked, estimator_of), worked)
     fit, unfitted = _fit(_parts(worked, estimator_of))
     calibrated = _held_out(worked, estimator_of) if fit else []
-    facts = entries.get("facts")
     return DayVerdict(
         records=records,
         ballast_records=ballasts,
-        steps=list(entries.values()),
+        steps=list(journal.entries().values()),
         is_sealed=is_sealed(folder),
         errors=_judged(comparisons, calibrated),
         comparisons=comparisons,
@@ -162,7 +161,7 @@ def verdict(folder: Path, protocol: Protocol, estimator_of: EstimatorOf) -> DayV
             for record in records
             if record.outcome.label == "ok" and record.environment.gpus
         ],
-        facts=facts.facts if facts else None,
+        facts=journal.card_facts(),
         fit=fit,
         unfitted=unfitted,
     )

@@ -25,12 +25,6 @@ UNROTATED_STEP: Final = 4
 THINNED_LAYERS: Final = 10
 """Layers of gemma3n whose gate is thinned (n_layer_sparsity)."""
 
-MAX_LAYERS: Final = 512
-MAX_EXPERTS: Final = 512
-MAX_WIDTH: Final = 1 << 24
-"""LLAMA_MAX_LAYERS, LLAMA_MAX_EXPERTS, and a width that no model comes near: more is a broken file.
-"""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerShape:
@@ -151,20 +145,13 @@ def resolve_hparams(model: ModelSpec, *, n_expert_used: int | None = None) -> Hp
     """The numbers of `model`, with `n_expert_used` overridden as `expert_used_count` is on the
     command line.
 
-    Raises ModelFileError for counts and widths that no model has, and for more experts than there
-    are.
+    Raises ModelFileError where no layer runs, and for more experts than there are; the numbers
+    themselves were checked where the model entered (`file_checks`, `hf_config`).
     """
     family = family_of(model.arch)
     n_layer_all, n_layer = model.n_layer, n_decoding(model)
-    if not 1 <= n_layer <= n_layer_all <= MAX_LAYERS:
-        raise ModelFileError(
-            f"{model.source}: {n_layer} of {n_layer_all} layers to run; 1 to {MAX_LAYERS} can be"
-        )
-    if not 0 <= model.n_expert <= MAX_EXPERTS:
-        raise ModelFileError(
-            f"{model.source}: {model.n_expert} experts; llama.cpp takes at most {MAX_EXPERTS}"
-        )
-    _check_widths(model)
+    if n_layer < 1:
+        raise ModelFileError(f"{model.source}: {n_layer} of {n_layer_all} layers run")
     return Hparams(
         family=family,
         n_layer_all=n_layer_all,
@@ -178,21 +165,6 @@ def resolve_hparams(model: ModelSpec, *, n_expert_used: int | None = None) -> Hp
         layers=_layers(model, family, n_layer, n_expert_used),
         ssm=_ssm(model),
     )
-
-
-def _check_widths(model: ModelSpec) -> None:
-    for key in (
-        "embedding_length",
-        "attention.head_count",
-        "attention.head_count_kv",
-        "attention.key_length",
-        "attention.value_length",
-        "attention.sliding_window",
-    ):
-        if not 0 <= model.integer(key, 0) <= MAX_WIDTH:
-            raise ModelFileError(
-                f"{model.source}: {model.arch}.{key} is {model.integer(key)}, which no model has"
-            )
 
 
 def _layers(
@@ -307,7 +279,7 @@ def _ssm(model: ModelSpec) -> SsmShape | None:
         rank=model.integer("ssm.time_step_rank"),
         groups=model.integer("ssm.group_count", 0),
     )
-    if min(shape.conv_kernel, shape.inner, shape.state, shape.rank) < 1 or shape.inner > MAX_WIDTH:
+    if min(shape.conv_kernel, shape.inner, shape.state, shape.rank) < 1:
         raise ModelFileError(
             f"{model.source}: the ssm widths {shape} cannot be; is the file complete?"
         )

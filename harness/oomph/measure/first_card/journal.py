@@ -1,14 +1,18 @@
 """What of the protocol is done: a JSON line per step, so that the same command goes on."""
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from oomph.errors import StoreError
+from oomph.foreign import parse_json, read_text
 
 State = Literal["done", "stopped", "left out", "failed"]
 
@@ -22,6 +26,25 @@ class JournalEntry:
     seconds: float = 0.0
     why: str = ""
     facts: dict[str, Any] | None = None
+
+
+class _Cuda(BaseModel):
+    total_bytes: int
+    sm_count: int
+
+
+class _CardFacts(BaseModel):
+    """What `facts.card_facts` gives, as far as it is read back."""
+
+    name: str
+    nvml: dict[str, Any]
+    cuda: _Cuda
+    context: dict[str, int | None]
+
+
+FACTS: Final = "facts"
+"""The step whose entry has the card's facts."""
+_ENTRY: Final = TypeAdapter(JournalEntry)
 
 
 class Lines:
@@ -51,14 +74,12 @@ class Lines:
             ) from None
 
     def read(self) -> Iterator[dict[str, Any]]:
-        """The lines that are whole."""
-        if self.path.exists():
-            for line in self.path.read_text(encoding="utf-8").splitlines():
-                try:
-                    found = json.loads(line)
-                except ValueError:
-                    continue
-                if isinstance(found, dict):
+        """The lines that are whole. StoreError where the file cannot be read."""
+        if not self.path.exists():
+            return
+        for line in read_text(self.path, error=StoreError, remedy="fetch it again").splitlines():
+            with contextlib.suppress(ValueError):
+                if isinstance(found := parse_json(line), dict):
                     yield found
 
 
@@ -77,9 +98,20 @@ class Journal:
         )
 
     def entries(self) -> dict[str, JournalEntry]:
-        """The last entry of each step, in the order in which they first came."""
+        """The last entry of each step, in the order in which they first came; lines that are none
+        are passed over."""
         found: dict[str, JournalEntry] = {}
         for line in self._lines.read():
             known = {key: line[key] for key in JournalEntry.__slots__ if key in line}
-            found[str(line.get("step"))] = JournalEntry(**known)
+            with contextlib.suppress(ValidationError):
+                found[str(line.get("step"))] = _ENTRY.validate_python(known)
         return found
+
+    def card_facts(self) -> dict[str, Any] | None:
+        """What was written down of the card; None where nothing whole was."""
+        entry = self.entries().get(FACTS)
+        with contextlib.suppress(ValidationError):
+            if entry and entry.facts:
+                _CardFacts.model_validate(entry.facts)
+                return entry.facts
+        return None

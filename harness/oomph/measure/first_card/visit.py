@@ -18,7 +18,7 @@ from oomph.measure.ballast import BallastedExecutor, ballasted, door_to, holding
 from oomph.measure.bench import Bench
 from oomph.measure.executors import Executor
 from oomph.measure.first_card.facts import card_facts
-from oomph.measure.first_card.journal import Journal, JournalEntry
+from oomph.measure.first_card.journal import FACTS, Journal, JournalEntry
 from oomph.measure.first_card.protocol import Protocol as Steps
 from oomph.measure.first_card.protocol import Step, provoked_sweep
 from oomph.measure.frontier import Frontier, FrontierSearch, Slack
@@ -30,7 +30,6 @@ from oomph.records.schema import Environment, Record
 from oomph.records.store import Store
 from oomph.units import gib, size, wait
 
-FACTS: Final = "facts"
 """The step before all others, where there is a card."""
 FACTS_S: Final = 3.0
 LEAST_S: Final = 5.0

@@ -10,7 +10,7 @@ from oomph.advise.first_failure import margin_bytes
 from oomph.advise.launch_plan import Launch
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
-from oomph.files import write_files as write_whole
+from oomph.files import write_files
 from oomph.units import count, mib
 from oomph.views.estimates import warnings
 from oomph.views.launch.koboldcpp import render_koboldcpp
@@ -57,10 +57,10 @@ def launch_files(launch: Launch) -> LaunchFiles:
     return LaunchFiles(texts=texts, left_out=left_out)
 
 
-def write_files(files: LaunchFiles, out: Path) -> None:
+def write_launch(files: LaunchFiles, out: Path) -> None:
     """Write them into the folder, scripts executable; files of another configuration that this one
     leaves out are removed."""
-    write_whole(
+    write_files(
         {out / name: text for name, text in files.texts.items()},
         otherwise="name another folder with --out",
     )

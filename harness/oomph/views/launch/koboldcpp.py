@@ -27,7 +27,6 @@ ALWAYS: Final = ("n_ctx", "n_ubatch", "type_k", "n_gpu_layers")
 _CACHE_TYPES: Final = ("f16", "bf16", "q8_0", "q5_1", "q4_0")
 _BATCH_SIZES: Final = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 _LONGEST: Final = 524_288
-_PROTECTION: Final = ", unless --password and --ssl are given"
 PORT: Final = 5001
 """koboldcpp's own; its host is every network unless it is said."""
 
