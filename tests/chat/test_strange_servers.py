@@ -118,6 +118,18 @@ def test_tokens_that_are_none_are_one_sentence(answer: Answer) -> None:
     assert len(str(caught.value)) < 1000
 
 
+def test_a_refusal_whose_connection_breaks_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: object) -> bytes:
+        raise ConnectionResetError("reset by peer")
+
+    monkeypatch.setattr("urllib.error.HTTPError.read", broken, raising=False)
+    refused = pytest.raises(OomphError, match="/props answers 404: nothing")
+    with serving(props=http(b"no", "404 Not Found")) as url, refused:
+        ServerBackend(url)
+
+
 EVENT = b'data: {"choices": [{"delta": {"content": "hi"}}]}\n\n'
 STREAMS: dict[str, tuple[Answer, str]] = {
     "an answer": (http(EVENT * 2 + b"data: [DONE]\n"), "hihi"),

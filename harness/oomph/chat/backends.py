@@ -180,7 +180,7 @@ class ServerBackend:
         try:
             yield
         except urllib.error.HTTPError as error:
-            said = error.read(500).decode(errors="replace")
+            said = _beginning(error)
             raise ConfigError(
                 f"{self._shown}{path} answers {error.code}: {said}; is it a llama-server?"
             ) from None
@@ -189,6 +189,14 @@ class ServerBackend:
 
     def _no_server(self, why: str) -> ConfigError:
         return ConfigError(f"no llama-server answers at {self._shown} ({why}); check --url")
+
+
+def _beginning(error: urllib.error.HTTPError) -> str:
+    """How the body of a refusal begins; nothing where the connection broke."""
+    try:
+        return error.read(500).decode(errors="replace")
+    except (OSError, HTTPException):
+        return "nothing"
 
 
 def _pieces(line: bytes) -> Iterator[str]:
