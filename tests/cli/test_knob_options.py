@@ -12,14 +12,16 @@ from oomph.config import RunConfig
 from oomph.programs.said import Said
 
 
-def said(*args: str, without: tuple[str, ...] = ()) -> tuple[int, dict[str, Any]]:
+def said(
+    *args: str, without: tuple[str, ...] = (), lists: bool = False
+) -> tuple[int, dict[str, Any]]:
     seen: dict[str, Any] = {}
 
     def ask(model: ModelArgument, *, said: Said) -> None:
         seen.update(said.knobs, model=model)
 
     app = typer.Typer()
-    app.command()(takes_knobs(ask, without=without))
+    app.command()(takes_knobs(ask, without=without, lists=lists))
     return CliRunner().invoke(app, ["m", *args]).exit_code, seen
 
 
@@ -50,3 +52,10 @@ def test_only_what_was_said_is_handed_on() -> None:
 def test_a_command_may_spell_a_knob_in_a_way_of_its_own() -> None:
     code, _ = said("--n-expert-used", "8", without=("n_expert_used",))
     assert code == 2
+
+
+def test_a_sweep_takes_a_pasted_command_and_lists_beside_it() -> None:
+    line = "llama-server -m x.gguf -c 8192 -ctk q8_0 --jinja"
+    code, knobs = said("--command", line, "--n-ctx", "4k,8k", lists=True, without=("program",))
+    assert code == 0
+    assert knobs == {"model": "m", "n_ctx": [4000, 8000], "type_k": ["q8_0"]}

@@ -70,9 +70,8 @@ def takes_knobs(
 
     `without` names knobs (or the `program`) that the command spells in a way of its own, or that
     make no sense to it. With `lists` an option takes several values, by comma or as a range, and
-    each knob that was said is a list of them, and there is no `--command`. With `tells` what a
-    command line says and no knob holds is told on standard error, where the command's own output
-    has no place for it.
+    each knob that was said is a list of them. With `tells` what a command line says and no knob
+    holds is told on standard error, where the command's own output has no place for it.
     """
     options = {name: option for name, option in OPTIONS.items() if name not in without}
     parameters = inspect.signature(command).parameters
@@ -85,13 +84,15 @@ def takes_knobs(
     added = [_parameter(name, option) for name, option in options.items()]
     if "program" not in without:
         added.insert(0, _PROGRAM)
-    if not lists:
-        added[:0] = [_COMMAND, _FILE_SIZE] if "model" in parameters else [_COMMAND]
+    is_sized = "model" in parameters and not lists
+    added[:0] = [_COMMAND, _FILE_SIZE] if is_sized else [_COMMAND]
 
     def run(**given: Any) -> None:
         knobs = _knobs({name: given.pop(name) for name in options}, lists=lists)
         if lists:
-            command(**given, said=Said(knobs=knobs))
+            pasted = said_beside(given.pop("command"), None, {})
+            say(*pasted.said.remarks, err=True)
+            command(**given, said=Said(knobs=_as_lists(pasted.said, options) | knobs))
             return
         file_size = given.pop("file_size", None)
         pasted = said_beside(given.pop("command"), given.pop("program", None), knobs)
@@ -107,6 +108,17 @@ def takes_knobs(
     run.__signature__ = inspect.Signature([*keyword_only, *added])  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *added)}
     return run
+
+
+def _as_lists(said: Said, options: Collection[str]) -> dict[str, Any]:
+    """A pasted command's knobs as lists of one value, of those that there are options for; the
+    model's own context (0) is none to measure at."""
+    asked = {_NAMES[option] for option in options}
+    return {
+        name: [value]
+        for name, value in said.knobs.items()
+        if name in asked and (name, value) != ("n_ctx", 0)
+    }
 
 
 def _parameter(name: str, option: Any) -> inspect.Parameter:
