@@ -69,9 +69,8 @@ def _invoked(text: str, program: Program | None) -> Collected:
             named = "text-generation-webui"
         elif any(name.startswith("OLLAMA_") for name in found.environment):
             named = "ollama"
-    into = Collected(program=named)
+    into = Collected(program=named, visible_devices=found.environment.get("CUDA_VISIBLE_DEVICES"))
     _READERS[named](found.words, found.environment, into)
-    into.take_cards(found.environment.get("CUDA_VISIBLE_DEVICES"))
     if named in _DEAF and any(name.startswith("LLAMA_ARG_") for name in found.environment):
         into.notes.append(f"{named} reads no LLAMA_ARG_ variables.")
     if found.others:

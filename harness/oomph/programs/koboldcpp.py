@@ -124,7 +124,6 @@ def _cuda(values: list[str], into: Collected) -> None:
 
 def _split(values: list[str], into: Collected) -> None:
     into.take("tensor_split", ",".join(values), "--tensor_split")
-    into.knobs.setdefault("n_devices", len(into.knobs["tensor_split"] or (0,)))
 
 
 def _experts_on_host(values: list[str], into: Collected) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from oomph.architectures.names import HF_USUAL
 from oomph.config import KNOBS, RunConfig, defaults_of
 from oomph.errors import ConfigError
 from oomph.programs.defaults import PROGRAMS
@@ -202,9 +203,6 @@ class _Reader:
         is_uncounted = shares_uncounted and "n_seq_max" not in into.knobs
         if is_uncounted and into.knobs.pop("kv_unified", True) is False:
             into.notes.append("--no-kv-unified: llama-server shares one cache until -np is given.")
-        shares = into.knobs.get("tensor_split") or ()
-        if len(shares) > 1:
-            into.knobs.setdefault("n_devices", len(shares))
         if self.repository is not None and not (into.model and is_path(into.model)):
             into.model = self._repository()
             if not self.has_projector:
@@ -219,8 +217,8 @@ class _Reader:
             return f"hf:{repository.partition(':')[0]}/{self.file}"
         if ":" in repository:
             return repository
-        self.into.notes.append(f"-hf {shortened(repository)}: llama.cpp takes its Q4_K_M.")
-        return f"{repository}:Q4_K_M"
+        self.into.notes.append(f"-hf {shortened(repository)}: llama.cpp takes its {HF_USUAL}.")
+        return f"{repository}:{HF_USUAL}"
 
 
 _OWN: Final = {

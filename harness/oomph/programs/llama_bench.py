@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from oomph.architectures.names import HF_USUAL
 from oomph.config import KINDS, KNOBS, knob_value
 from oomph.errors import ConfigError
 from oomph.programs.flags import by_spelling, knob_names
@@ -96,7 +97,7 @@ def _read_place(name: str, value: str, into: Collected) -> None:
     if name == "hf-file" and into.model:
         first = f"hf:{into.model.partition(':')[0]}/{first}"
     elif name == "hf-repo" and ":" not in first:
-        first = f"{first}:Q4_K_M"
+        first = f"{first}:{HF_USUAL}"
     into.model = first
 
 

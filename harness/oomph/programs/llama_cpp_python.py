@@ -173,6 +173,3 @@ def _batches(into: Collected) -> None:
     n_ctx = into.knobs.get("n_ctx") or _BATCH
     n_batch = into.knobs.setdefault("n_batch", min(n_ctx, _BATCH))
     into.knobs["n_ubatch"] = min(n_batch, into.knobs.get("n_ubatch", _BATCH))
-    shares = into.knobs.get("tensor_split") or ()
-    if len(shares) > 1:
-        into.knobs.setdefault("n_devices", len(shares))

@@ -4,13 +4,13 @@ import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 from oomph.architectures.source import read_model
 from oomph.config import RunConfig, knob_value
 from oomph.errors import ConfigError, OomphError
 from oomph.knob import Program
+from oomph.paths import expanded
 from oomph.programs.defaults import PROGRAMS
 from oomph.programs.said import Said
 
@@ -38,7 +38,7 @@ class Pasted:
         ConfigError where nothing stands behind it."""
         if named is not None or self.model is None or not self.is_file:
             return named or self.model
-        path = Path(self.model).expanduser() if self.model.startswith("~/") else Path(self.model)
+        path = expanded(self.model)
         if path.exists():
             return str(path)
         name = re.split(r"[\\/]", self.model)[-1]
@@ -56,7 +56,7 @@ class Pasted:
 class Collected:
     """What has been read so far. `unmodelled` changes memory, `idle` changes none,
     `refused` is a flag that llama.cpp had, `unknown` none that there is, `notes` say how something
-    was understood."""
+    was understood. `visible_devices` is CUDA_VISIBLE_DEVICES, where it is set."""
 
     program: Program
     knobs: dict[str, Any] = field(default_factory=dict)
@@ -66,6 +66,7 @@ class Collected:
     idle: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    visible_devices: str | None = None
 
     def take(self, knob: str, value: Any, flag: str) -> None:
         """`value` (text, or of the knob's type) as it is given by `flag`; ConfigError, which names
@@ -79,10 +80,15 @@ class Collected:
             RunConfig.from_mapping({knob: read}, where=where)
         self.knobs[knob] = read
 
-    def take_cards(self, visible: str | None) -> None:
-        """The cards that CUDA_VISIBLE_DEVICES shows, where nothing else says how many."""
-        if visible is not None:
-            cards = [each for each in visible.split(",") if each.strip() not in ("", "-1")]
+    def _count_cards(self) -> None:
+        """How many cards there are, where no flag says so: one for each share of the split, else
+        those that are visible."""
+        shares = self.knobs.get("tensor_split") or ()
+        if len(shares) > 1:
+            self.knobs.setdefault("n_devices", len(shares))
+        elif self.visible_devices is not None:
+            named = self.visible_devices.split(",")
+            cards = [each for each in named if each.strip() not in ("", "-1")]
             self.knobs.setdefault("n_devices", len(cards))
 
     def add_unmodelled(self, written: str, effect: str) -> None:
@@ -99,6 +105,7 @@ class Collected:
 
     def pasted(self) -> Pasted:
         """All of it, in the order in which a reader wants it."""
+        self._count_cards()
         return Pasted(
             said=Said(
                 program=self.program,

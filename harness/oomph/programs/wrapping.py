@@ -205,7 +205,7 @@ def _unit(text: str) -> Command:
 def _assigned(value: str) -> dict[str, str]:
     """The variables of a line such as `A=B "C=D E"`."""
     words = [word for command in read_commands(f"x {value}") for word in command.words[1:]]
-    return {match[1]: match[2] for word in words if (match := ASSIGNMENT.fullmatch(word))}
+    return dict(_assignments(words))
 
 
 def _dockerfile(text: str) -> Command:
@@ -230,11 +230,7 @@ def _compose(text: str) -> Iterator[Command]:
     for container, key, words in _keys(text.split("\n")):
         containers.setdefault(container, {}).setdefault(key, []).extend(words)
     for values in containers.values():
-        environment = {
-            match[1]: match[2]
-            for word in values.get("environment", [])
-            if (match := ASSIGNMENT.fullmatch(word))
-        }
+        environment = dict(_assignments(values.get("environment", [])))
         words = values.get("cmd") or ["docker"]
         words += [word for key in _PARTS for word in values.get(key, [])]
         yield Command(words=tuple(words), environment=environment)
