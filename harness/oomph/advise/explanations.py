@@ -170,18 +170,18 @@ def explain_cache(estimator: Estimator, config: RunConfig) -> CacheExplanation:
     rows = tuple(_cached(estimator, fused, kind) for kind in EXPLAINED_CACHES)
     window = sliding_window(model)
     within, whole = (
-        (_kv_bytes(estimator, fused.with_(swa_full=full, type_k="f16", type_v="f16")))
+        _kv_bytes(estimator, fused.with_(swa_full=full, type_k="f16", type_v="f16"))
         if window
         else None
         for full in (False, True)
     )
     twice = config.with_(n_ctx=2 * config.n_ctx)
+    doubled = (
+        _kv_bytes(estimator, twice.with_(type_k=kind, type_v=kind)) for kind in EXPLAINED_CACHES
+    )
     grown = tuple(
-        twice_bytes / config.n_ctx
-        for row, kind in zip(rows, EXPLAINED_CACHES, strict=True)
-        for twice_bytes in [
-            _kv_bytes(estimator, twice.with_(type_k=kind, type_v=kind)) - row.device.kv_cache_bytes
-        ]
+        (n_bytes - row.device.kv_cache_bytes) / config.n_ctx
+        for row, n_bytes in zip(rows, doubled, strict=True)
     )
     return CacheExplanation(
         rows=rows,
