@@ -39,7 +39,7 @@ NUMBERS = (
 FLOATS = (0.0, -0.0, 0.5, -1.0, 1e-45, 1e38, -1e38, float("inf"), float("-inf"), float("nan"))
 TEXTS = (
     "", "x", "²", "٣", "1e999", "NaN", "-1", "9" * 5000, "\x00", "\x1b[2J", "../../etc/passwd",
-    "‮abc", "blk.²", "\ud83d\ude00"[:1] and "😀", "a" * 100_000, "{{7*7}}", "'; DROP TABLE x; --",
+    "‮abc", "blk.²", "😀", "a" * 100_000, "{{7*7}}", "'; DROP TABLE x; --",
 )  # fmt: skip
 
 

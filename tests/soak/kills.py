@@ -246,23 +246,3 @@ def _end_chat(folder: Path, after_s: float) -> str | None:
     if found[: len(told)] != told or len(found) > len(told) + 1:
         return f"{len(told)} were acknowledged and {len(found)} are there"
     return None
-
-
-def main() -> None:
-    """`python -m tests.soak.kills [NUMBER [SEED]]`: so many cases, and what was wrong."""
-    import tempfile
-
-    number, seed = (int(each) for each in (sys.argv[1:] + ["200", "1"][len(sys.argv) - 1 :]))
-    wrong = 0
-    for case in range(number):
-        data = kill_case(Random(f"{seed}-{case}"))
-        with tempfile.TemporaryDirectory() as folder:
-            if found := attempt_kill(data, Path(folder)):
-                wrong += 1
-                print(case, data.decode(), found, flush=True)
-    print(f"{number} kills with seed {seed}: {wrong} went wrong")
-    sys.exit(wrong > 0)
-
-
-if __name__ == "__main__":
-    main()
