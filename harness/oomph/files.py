@@ -85,7 +85,7 @@ def _open_part(target: Path) -> tuple[Path, int]:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
     descriptor = os.open(part, flags, 0o666)
     try:
-        _lock(descriptor)
+        hold(descriptor)
         with contextlib.suppress(FileNotFoundError):
             os.chmod(part, target.stat().st_mode & 0o7777)
     except OSError:
@@ -129,7 +129,7 @@ def _remove_if_free(part: Path) -> None:
     with contextlib.suppress(OSError):
         descriptor = os.open(part, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
         try:
-            _lock(descriptor)
+            hold(descriptor)
             part.unlink()
         finally:
             os.close(descriptor)
@@ -148,15 +148,20 @@ def _said(path: Path, otherwise: str) -> Iterator[None]:
 
 if sys.platform == "win32":
 
-    def _lock(descriptor: int) -> None:
-        """Hold the file alone; OSError where another does."""
+    def hold(descriptor: int) -> None:
+        """Hold an open file alone, until it is closed; BlockingIOError where another process
+        does."""
         import msvcrt
 
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            raise BlockingIOError from None
 else:
 
-    def _lock(descriptor: int) -> None:
-        """Hold the file alone; OSError where another does."""
+    def hold(descriptor: int) -> None:
+        """Hold an open file alone, until it is closed; BlockingIOError where another process
+        does."""
         import fcntl
 
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

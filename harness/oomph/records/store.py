@@ -11,7 +11,6 @@ import contextlib
 import os
 import re
 import shutil
-import sys
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +21,7 @@ from pydantic import ValidationError
 
 from oomph.config import KNOBS, RunConfig
 from oomph.errors import ConfigError, StoreError
+from oomph.files import hold
 from oomph.records.heading import Heading, is_of_others, read_heading
 from oomph.records.schema import Record
 
@@ -75,7 +75,7 @@ class Store:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-            _lock(self._file)
+            hold(self._file)
             self.healed = self._heal()
             self._end = os.lseek(self._file, 0, os.SEEK_END)
         except BlockingIOError:
@@ -262,25 +262,6 @@ class Store:
             f"{self.folder} cannot be written ({error.strerror}); free or choose another place "
             "with --out, earlier records are untouched"
         )
-
-
-if sys.platform == "win32":
-
-    def _lock(file: int) -> None:
-        """Hold the file alone; BlockingIOError where another does."""
-        import msvcrt
-
-        try:
-            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            raise BlockingIOError from None
-else:
-
-    def _lock(file: int) -> None:
-        """Hold the file alone; BlockingIOError where another does."""
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 _NO_NUMBER: Final = re.compile(
