@@ -39,6 +39,10 @@ CONTEXT_STEP: Final = 256
 """Cells to which llama.cpp rounds a context up."""
 COUNTED: Final = 1 << 31
 """llama.cpp counts in 32 bits with a sign."""
+MAX_DEVICES: Final = 16
+"""GGML_CUDA_MAX_DEVICES."""
+MOST_SHARE: Final = 1e9
+"""No share of a split and no factor of a scaling is larger."""
 
 
 def padded_context(n_ctx: int) -> int:
@@ -517,8 +521,6 @@ _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "float | None": (int, float, type(None)),
 }
 _WORDS: Final = dict.fromkeys(_ON, True) | dict.fromkeys(_OFF, False)
-
-
 _EXPECTED: Final = {
     "int": "a whole number: 8192, 90k (90,000), 128K (131,072)",
     "int | None": "a whole number, or none",
@@ -618,10 +620,6 @@ _BOUNDED: Final = {name: knob.least for name, knob in KNOBS.items() if knob.leas
 _WORDED: Final = {name: tuple(knob.choices) for name, knob in KNOBS.items() if knob.choices}
 
 
-MAX_DEVICES: Final = 16
-"""GGML_CUDA_MAX_DEVICES."""
-
-
 def _check_shares(config: RunConfig) -> None:
     """ConfigError for more cards than llama.cpp takes, for shares that are none, and for a
     factor that is none."""
@@ -636,10 +634,6 @@ def _check_shares(config: RunConfig) -> None:
     scale = config.rope_scale
     if scale is not None and not 0 < scale <= MOST_SHARE:
         raise ConfigError(f"rope_scale is {scale:g}; it takes a number from 0 to {MOST_SHARE:g}")
-
-
-MOST_SHARE: Final = 1e9
-"""No share of a split and no factor of a scaling is larger."""
 
 
 def _check(config: RunConfig) -> None:

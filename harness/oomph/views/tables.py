@@ -10,7 +10,7 @@ from typing import Final
 from oomph.analysis.quality import References
 from oomph.config import KNOBS
 from oomph.estimate.prediction import Prediction
-from oomph.records.grouping import SettingNames
+from oomph.records.grouping import SettingNames, grouped
 from oomph.records.schema import Environment, Record
 from oomph.records.summary import RecordSummary, by_setting
 from oomph.units import MIB, NOT_MEASURED, count, counted, gib, rate
@@ -125,9 +125,12 @@ def _knob_cell(value: int | str | None) -> Cell:
 def experts_table(summaries: Sequence[RecordSummary]) -> Table:
     """One row for each number of active experts: the range of memory over contexts, speed, quality,
     outcomes."""
-    experts = sorted({summary.n_expert_used for summary in summaries}, key=lambda e: e or 0)
+    by_experts = grouped(summaries, lambda summary: summary.n_expert_used)
     references = References(summary.record for summary in summaries)
-    rows = tuple(_experts_row(e, summaries, references) for e in experts)
+    rows = tuple(
+        _experts_row(experts, by_experts[experts], references)
+        for experts in sorted(by_experts, key=lambda experts: experts or 0)
+    )
     columns = (
         "n_expert_used",
         "memory MiB",
@@ -144,9 +147,9 @@ def experts_table(summaries: Sequence[RecordSummary]) -> Table:
 
 
 def _experts_row(
-    experts: int | None, everything: Sequence[RecordSummary], references: References
+    experts: int | None, summaries: Sequence[RecordSummary], references: References
 ) -> tuple[Cell, ...]:
-    summaries = [summary for summary in everything if summary.n_expert_used == experts]
+    """The row of one number of experts, of its own points."""
     free = [
         summary for summary in summaries if summary.memory_limit_bytes is None and summary.succeeded
     ]
