@@ -103,8 +103,11 @@ def records(model: Path) -> list[Record]:
             each["config"]["n_devices"] = 1
         if number == 2:
             each["outcome"] |= {
-                "label": "crash", "message": text, "evidence": [text], "log_tail": [text],
-            }  # fmt: skip
+                "label": "crash",
+                "message": text,
+                "evidence": [text],
+                "log_tail": [text],
+            }
         found.append(Record.model_validate(each))
     return found
 
@@ -420,8 +423,9 @@ def test_markdown_shows_foreign_text_as_it_is(text: str) -> None:
         MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(escape_markdown(text))
     )
     assert [token.type for token in tokens] in (
-        ["paragraph_open", "inline", "paragraph_close"], ["code_block"],
-    )  # fmt: skip
+        ["paragraph_open", "inline", "paragraph_close"],
+        ["code_block"],
+    )
     shown: Any = "".join(
         inner.content for token in tokens for inner in (token.children or (token,))
     ).strip()

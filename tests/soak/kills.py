@@ -82,9 +82,16 @@ class FastSweep:
         self.environment = os.environ | {MARK: str(folder), "CUDA_VISIBLE_DEVICES": ""}
         self.environment |= {"OOMPH_TEST_POINT": point} if point else {}
         self.command = [
-            sys.executable, "-c", COMMAND, str(folder / "worker.py"), before, "sweep",
-            str(folder / "sweep.toml"), "--out", str(self.out),
-        ]  # fmt: skip
+            sys.executable,
+            "-c",
+            COMMAND,
+            str(folder / "worker.py"),
+            before,
+            "sweep",
+            str(folder / "sweep.toml"),
+            "--out",
+            str(self.out),
+        ]
 
     def start(self) -> subprocess.Popen[str]:
         """The command, on pipes, in a group of its own."""

@@ -85,9 +85,15 @@ def test_quiet_rows_of_the_card_are_met(test: str) -> None:
 def test_more_active_experts_cost_what_they_cost_there() -> None:
     """Each adds a kernel to every layer: from 4 to 16 experts decode fell by a third."""
     shallow = [
-        o for o in ROWS if is_moe("Q4_K_M")(o) and o.test == "decode" and o.n_depth < 100
-        and o.question.flash and not is_quantized(o) and o.question.config.n_ubatch == 512
-    ]  # fmt: skip
+        o
+        for o in ROWS
+        if is_moe("Q4_K_M")(o)
+        and o.test == "decode"
+        and o.n_depth < 100
+        and o.question.flash
+        and not is_quantized(o)
+        and o.question.config.n_ubatch == 512
+    ]
     by_experts = {o.question.config.n_expert_used or 8: o for o in shallow}
     assert sorted(by_experts) == [4, 8, 10, 16]
     values = SHIPPED.for_card(H200.name)
