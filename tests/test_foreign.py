@@ -13,9 +13,9 @@ from oomph.architectures.hf_config import read_hf_config
 from oomph.config import RunConfig
 from oomph.errors import ConfigError, OomphError
 from oomph.estimate.coefficients import default_coefficients, read_coefficients
-from oomph.measure.log_lines import HEAD_BYTES, LINE_CHARACTERS, TAIL_BYTES, lines_of, read_lines
-from oomph.measure.logs import read_buffers, read_reported
-from oomph.measure.outcome import classify
+from oomph.measure.logs.lines import HEAD_BYTES, LINE_CHARACTERS, TAIL_BYTES, lines_of, read_lines
+from oomph.measure.logs.outcome import classify
+from oomph.measure.logs.reported import read_buffers, read_reported
 from oomph.measure.sweep import Sweep
 from oomph.patterns import unbounded
 from oomph.records.imports import import_records

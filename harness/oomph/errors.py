@@ -4,7 +4,7 @@
 names the file, the key and the remedy, and are caught once, in `oomph.cli`, which prints the
 sentence and exits with 2. Anything else that escapes is a bug of ours and keeps its traceback. A
 measured point that fails is none of these: it is a record with an outcome
-(`oomph.measure.outcome`).
+(`oomph.measure.logs.outcome`).
 """
 
 import errno

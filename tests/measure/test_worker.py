@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from oomph.measure.executors import Completed, Executor, Job, LocalExecutor
-from oomph.measure.logs import read_buffers, read_reported
+from oomph.measure.logs.reported import read_buffers, read_reported
 from oomph.measure.sweep import Sweep
 from oomph.measure.worker import ladder
 from oomph.measure.worker.context import Context

@@ -8,8 +8,8 @@ from tests.soak.case import TEXTS, Case, Part, mutated_bytes, wrong_numbers
 
 from oomph.advise.exchange import import_results
 from oomph.advise.failed_run import classify_log
-from oomph.measure.foreign_logs import is_log, read_log
-from oomph.measure.log_lines import read_lines
+from oomph.measure.logs.imported import is_log, read_log
+from oomph.measure.logs.lines import read_lines
 from oomph.views.outcome import outcome_json
 
 LINES: Final = (

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oomph.advise.citations import keep_measured
-from oomph.measure.foreign_logs import is_log, read_log
+from oomph.measure.logs.imported import is_log, read_log
 from oomph.measure.plan import identify
 from oomph.records.imports import import_records, record_on
 from oomph.records.schema import ModelIdentity, Record

@@ -15,9 +15,9 @@ from oomph.config import RunConfig, keys_of
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
 from oomph.gpus import gpu as find_gpu
-from oomph.measure.advice import free_bytes
-from oomph.measure.logs import logged_knobs
-from oomph.measure.outcome import Classification, classify
+from oomph.measure.logs.advice import free_bytes
+from oomph.measure.logs.outcome import Classification, classify
+from oomph.measure.logs.reported import logged_knobs
 from oomph.programs.said import Said
 
 

@@ -14,8 +14,8 @@ from oomph.advise.answer import MODEL_FILE
 from oomph.advise.launch_plan import Launch, slot_context
 from oomph.errors import ConfigError
 from oomph.estimate.prediction import DeviceMemory, is_card
-from oomph.measure.logs import disagreement
-from oomph.measure.outcome import classify
+from oomph.measure.logs.outcome import classify
+from oomph.measure.logs.reported import disagreement
 from oomph.measure.server_run import ServerRun, find_server, phantom_arguments, run_server
 from oomph.phantom.cards import phantom_cards
 from oomph.units import MIB, count

@@ -36,7 +36,7 @@ def _classify(
 ) -> None:
     """Say how a llama.cpp run ended: which out-of-memory, or what else, and the next step."""
     from oomph.advise.failed_run import classify_log
-    from oomph.measure.log_lines import read_lines
+    from oomph.measure.logs.lines import read_lines
     from oomph.views.outcome import outcome_json, outcome_lines
 
     lines = read_lines(log)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from oomph.measure.outcome import RAN_OUT, SIGKILL_CODES, classify
+from oomph.measure.logs.outcome import RAN_OUT, SIGKILL_CODES, classify
 from oomph.records.heading import Tried
 
 Kind = TypeVar("Kind", bound=Tried)

@@ -10,7 +10,7 @@ from typing import Final
 
 from oomph.config import LOAD_KNOBS, RunConfig, knobs_by_memory
 from oomph.gguf.ggml_types import quant
-from oomph.measure.outcome import RAN_OUT
+from oomph.measure.logs.outcome import RAN_OUT
 from oomph.measure.sweep import Point
 
 _CONTEXT_FREE: Final = "oom_weights"

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from oomph.measure.energy import energy_of
 from oomph.measure.executors import Completed
-from oomph.measure.logs import disagreement, read_buffers, read_reported
-from oomph.measure.outcome import SIGKILL_CODES, classify
+from oomph.measure.logs.outcome import SIGKILL_CODES, classify
+from oomph.measure.logs.reported import disagreement, read_buffers, read_reported
 from oomph.measure.sweep import Point
 from oomph.measure.worker import protocol
 from oomph.measure.worker.ladder import MAD_SCALE

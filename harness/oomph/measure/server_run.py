@@ -25,8 +25,8 @@ import psutil
 from oomph.errors import ToolchainError
 from oomph.foreign import parse_json
 from oomph.measure.executors import QUIET
-from oomph.measure.log_lines import read_lines
-from oomph.measure.logs import read_buffers, read_reported
+from oomph.measure.logs.lines import read_lines
+from oomph.measure.logs.reported import read_buffers, read_reported
 from oomph.measure.spawn import Process
 from oomph.paths import cache_folder
 from oomph.records.schema import Buffers, Reported

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from oomph.measure.outcome import Classification
+from oomph.measure.logs.outcome import Classification
 
 
 def outcome_lines(found: Classification) -> list[str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from oomph.measure.log_lines import DECIMAL, WHOLE
+from oomph.measure.logs.lines import DECIMAL, WHOLE
 from oomph.units import MIB
 
 _ASKED_MIB: Final = re.compile(

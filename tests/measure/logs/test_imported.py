@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from oomph.errors import StoreError
-from oomph.measure.foreign_logs import is_log, read_breakdowns, read_log
+from oomph.measure.logs.imported import is_log, read_breakdowns, read_log
 from oomph.records.schema import ModelIdentity
 from oomph.units import MIB
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from oomph.config import CONTEXT_STEP, KNOBS, RunConfig, knob_value
 from oomph.errors import ConfigError
-from oomph.measure.log_lines import DECIMAL, NAME, WHOLE
+from oomph.measure.logs.lines import DECIMAL, NAME, WHOLE
 from oomph.records.schema import Buffers, Reported
 
 _STAMP: Final = (

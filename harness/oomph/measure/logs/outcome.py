@@ -2,7 +2,7 @@
 
 llama.cpp has no error codes for "out of memory": it returns NULL, aborts or is killed, and only the
 log tells the four shapes apart. `classify` reads what any build of it prints; the phrases are in
-`oomph.measure.log_patterns`. The first line that names a cause counts, because what follows it is
+`oomph.measure.logs.failures`. The first line that names a cause counts, because what follows it is
 its consequence; lines that only sound alarming do not.
 """
 
@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
-from oomph.measure.advice import ILLEGAL_INSTRUCTION, Refusal, advise, find_refusal
-from oomph.measure.log_patterns import Phase, Sign, phase_of, sign_of
+from oomph.measure.logs.advice import ILLEGAL_INSTRUCTION, Refusal, advise, find_refusal
+from oomph.measure.logs.failures import Phase, Sign, phase_of, sign_of
 
 LABELS: Final = (
     "ok",

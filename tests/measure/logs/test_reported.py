@@ -3,7 +3,7 @@
 import pytest
 
 from oomph.config import RunConfig
-from oomph.measure.logs import disagreement, read_buffers, read_reported
+from oomph.measure.logs.reported import disagreement, read_buffers, read_reported
 from oomph.records.schema import Reported
 
 LOG = """\

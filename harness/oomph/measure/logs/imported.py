@@ -17,9 +17,9 @@ from typing import Any, Final
 
 from oomph.config import RunConfig
 from oomph.errors import ConfigError, StoreError
-from oomph.measure.log_lines import DECIMAL, WHOLE, read_lines
-from oomph.measure.logs import logged_knobs, read_buffers, read_reported
-from oomph.measure.outcome import classify
+from oomph.measure.logs.lines import DECIMAL, WHOLE, read_lines
+from oomph.measure.logs.outcome import classify
+from oomph.measure.logs.reported import logged_knobs, read_buffers, read_reported
 from oomph.records.grouping import model_key
 from oomph.records.schema import ModelIdentity, Record, Reported
 from oomph.units import GIB, MIB

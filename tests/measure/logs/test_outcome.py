@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from oomph.cli import app
-from oomph.measure.outcome import LABELS, classify
+from oomph.measure.logs.outcome import LABELS, classify
 
 CUDA_ALLOC = (
     "ggml_backend_cuda_buffer_type_alloc_buffer: allocating {} MiB on device 0: cudaMalloc "
