@@ -13,7 +13,7 @@ from oomph.architectures.hf_config import read_hf_config
 from oomph.config import RunConfig
 from oomph.errors import ConfigError, OomphError
 from oomph.estimate.coefficients import default_coefficients, read_coefficients
-from oomph.measure.logs.lines import HEAD_BYTES, LINE_CHARACTERS, TAIL_BYTES, lines_of, read_lines
+from oomph.measure.logs.lines import END_CHARACTERS, LINE_CHARACTERS, lines_of, read_lines
 from oomph.measure.logs.outcome import classify
 from oomph.measure.logs.reported import read_buffers, read_reported
 from oomph.measure.sweep import Sweep
@@ -64,7 +64,25 @@ def test_logs_are_read_in_any_encoding_with_nul_bytes(encoding: str) -> None:
     assert max(map(len, lines)) == LINE_CHARACTERS
 
 
-def test_the_middle_of_a_long_log_is_left_out(tmp_path: Path) -> None:
+def test_of_the_middle_of_a_long_log_what_tells_something_is_read(tmp_path: Path) -> None:
+    path, idle = tmp_path / "long.log", b"slot print: nothing new\n" * 40_000
+    with path.open("wb") as file:
+        file.write(b"llama_context: n_ctx = 512\n")
+        for _ in range(100):
+            file.write(idle)
+        file.write(b"CUDA error: out of memory\n")
+        for _ in range(100):
+            file.write(idle)
+        file.write(b"the end\n")
+    lines = read_lines(path)
+    assert path.stat().st_size > 100 << 20
+    assert sum(map(len, lines)) <= 5 * END_CHARACTERS
+    assert lines[0] == "llama_context: n_ctx = 512"
+    assert "CUDA error: out of memory" in lines
+    assert lines[-1] == "the end"
+
+
+def test_a_long_line_without_an_end_is_read_in_bounded_memory(tmp_path: Path) -> None:
     path = tmp_path / "long.log"
     with path.open("wb") as file:
         file.write(b"CUDA error: out of memory\n")
@@ -72,7 +90,6 @@ def test_the_middle_of_a_long_log_is_left_out(tmp_path: Path) -> None:
         file.seek(0, os.SEEK_END)
         file.write(b"\nllama_context: n_ctx = 512\n")
     lines = read_lines(path)
-    assert sum(map(len, lines)) <= HEAD_BYTES + TAIL_BYTES
     assert lines[0] == "CUDA error: out of memory"
     assert lines[-1] == "llama_context: n_ctx = 512"
 

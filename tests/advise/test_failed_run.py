@@ -5,7 +5,6 @@ import re
 import pytest
 
 from oomph.advise.alternatives import would_have_fitted
-from oomph.advise.failed_run import logged_config
 from oomph.architectures.catalogue import catalogue_model
 from oomph.config import RunConfig
 from oomph.estimate.estimator import Estimator
@@ -50,16 +49,6 @@ def test_where_nothing_helps_it_says_so(estimator: Estimator) -> None:
 @pytest.mark.parametrize("outcome", ["ok", "host_oom", "crash", "device_lost"])
 def test_other_endings_have_no_smaller_knob(estimator: Estimator, outcome: str) -> None:
     assert would_have_fitted(estimator, RunConfig(), outcome) is None
-
-
-def test_the_knobs_are_read_from_the_log() -> None:
-    lines = [
-        "llama_context: n_ctx                 = 8192",
-        "llama_context: n_ubatch              = 1024",
-        "llama_context: flash_attn            = disabled",
-        "print_info: n_expert_used         = 0",
-    ]
-    assert logged_config(lines) == RunConfig(n_ctx=8192, n_ubatch=1024, flash_attn="off")
 
 
 def test_what_fits_by_the_estimate_points_at_what_else_took_the_memory(

@@ -6,24 +6,28 @@ two meet.
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from oomph.advise.alternatives import would_have_fitted
 from oomph.architectures.source import read_model
 from oomph.config import RunConfig, keys_of
-from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
 from oomph.gpus import gpu as find_gpu
-from oomph.measure.logs.advice import free_bytes
-from oomph.measure.logs.outcome import Classification, classify
-from oomph.measure.logs.reported import logged_knobs
+from oomph.measure.logs.devices import Devices, read_devices
+from oomph.measure.logs.outcome import RAN_OUT, Classification
+from oomph.measure.logs.reported import logged_build, logged_knobs
+from oomph.measure.logs.runs import classify_runs, decisive, split_runs
 from oomph.programs.said import Said
+from oomph.units import count, mib
 
 
-def logged_config(lines: Sequence[str], *, base: RunConfig | None = None) -> RunConfig:
-    """`base` with the knobs that llama.cpp reported in the log; what it does not name stays."""
-    return (base or RunConfig()).with_(**logged_knobs(lines))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedRun:
+    """The run of a log that its reader asks about, and all the log's runs in order."""
+
+    found: Classification
+    runs: tuple[Classification, ...]
 
 
 def classify_log(
@@ -34,29 +38,71 @@ def classify_log(
     model: str | None = None,
     gpu: str | None = None,
     said: Said | None = None,
-) -> Classification:
+) -> FailedRun:
     """How a run ended, by its log; with the model's name its advice names what would have fitted
     too, on the named card or in what the log says was free. What the log does not tell is as it was
     `said` on the run's command line, in whose flags the advice is then given too.
 
-    ConfigError where the model is named and neither card nor free memory is known.
+    A log of several runs is told by the one that its reader asks about. What would have fitted is
+    not computed, and the advice says why, where the log tells neither n_ctx nor the card's memory.
     """
-    found = classify(exit_code, lines, timed_out=timed_out)
-    if model is None:
-        return found
-    free = free_bytes(lines)
-    if gpu is None and free is None:
-        raise ConfigError(
-            "what would have fitted depends on the card: the log does not name its memory, add "
-            "--gpu"
+    parts = split_runs(lines)
+    runs = classify_runs(parts, exit_code, timed_out=timed_out)
+    found = decisive(runs)
+    if model is not None and found.outcome in RAN_OUT:
+        step = _remedy(parts[runs.index(found)], found, model, gpu, said)
+        found = replace(found, advice=f"{found.advice}; {step}")
+    return FailedRun(found=found, runs=runs)
+
+
+def _remedy(
+    lines: Sequence[str], found: Classification, model: str, gpu: str | None, said: Said | None
+) -> str:
+    """What would have fitted, and what that assumes; why it is not computed where the log and the
+    command line say too little."""
+    devices = read_devices(lines)
+    free = devices.free_bytes
+    if gpu is None and not free:
+        return (
+            "what would have fitted is not computed: it depends on the card's memory, which the "
+            "log does not name; add --gpu"
         )
-    card = find_gpu(gpu) if gpu else None
-    estimator = Estimator(read_model(model), card, gpu_memory_bytes=free)
-    base = said.config(estimator.model, estimator.gpu_memory_bytes) if said else None
-    step = would_have_fitted(estimator, logged_config(lines, base=base), found.outcome)
-    if step and said:
-        step += _in_flags(step, said)
-    return replace(found, advice=f"{found.advice}; {step}") if step else found
+    if found.context not in (None, "target"):
+        return (
+            "what would have fitted is not computed: it is of the main context alone, and that was "
+            f"not the {found.context} that failed"
+        )
+    estimator = Estimator(
+        read_model(model),
+        find_gpu(gpu) if gpu else None,
+        gpu_memory_bytes=min(free, default=None),
+        build=logged_build(lines),
+    )
+    base = said.config(estimator.model, estimator.gpu_memory_bytes) if said else RunConfig()
+    knobs = logged_knobs(lines)
+    if "n_ctx" not in knobs and (said is None or "n_ctx" not in said.knobs):
+        return (
+            "what would have fitted is not computed: the log does not tell n_ctx; give its "
+            "beginning too, or the command line with --command"
+        )
+    if devices.cards:
+        knobs["n_devices"] = len(devices.cards)
+    config = base.with_(**knobs)
+    step = would_have_fitted(estimator, config, found.outcome)
+    if step is None:
+        return "no knob of the card's memory bears on it"
+    return step + (_in_flags(step, said) if said else "") + _assumed(config, devices)
+
+
+def _assumed(config: RunConfig, devices: Devices) -> str:
+    """On which cards that holds."""
+    if not devices.free_bytes:
+        return ""
+    told = ", ".join(
+        f"{mib(free)} MiB on {card.device}"
+        for card, free in zip(devices.cards, devices.free_bytes, strict=True)
+    )
+    return f" (n_ctx {count(config.n_ctx)} as it was, with what the log says was free: {told})"
 
 
 _OFFERED: Final = re.compile(r"\b(n_ctx|n_ubatch|n_cpu_moe|n_gpu_layers|flash_attn) ([\d,]+|on)\b")

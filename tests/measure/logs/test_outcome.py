@@ -308,7 +308,17 @@ def test_the_command_prints_one_json_object(tmp_path: Path) -> None:
     printed = CliRunner().invoke(app, ["classify", str(log), "--exit-code", "-6", "--json"])
     assert printed.exit_code == 0
     assert json.loads(printed.stdout)["outcome"] == "oom_runtime"
-    assert set(json.loads(printed.stdout)) == {"outcome", "stage", "evidence", "advice"}
+    assert set(json.loads(printed.stdout)) == {
+        "outcome",
+        "stage",
+        "context",
+        "device",
+        "when",
+        "waits",
+        "evidence",
+        "advice",
+        "runs",
+    }
 
 
 @pytest.mark.parametrize("exit_code", [-4, 132])

@@ -2,7 +2,8 @@
 
 Apart from the classification because it is prose and arithmetic on sizes, not detection. It names
 what was refused and, where the log tells what was free and what had been placed, how many MiB were
-short. What would have fitted takes an estimate; that is added above this layer.
+short; it names a knob only where it bears on the context that failed and the log supports it. What
+would have fitted takes an estimate; that is added above this layer.
 """
 
 import re
@@ -10,29 +11,31 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from oomph.measure.logs.exit_codes import ending_of
 from oomph.measure.logs.lines import DECIMAL, WHOLE
-from oomph.units import MIB
+from oomph.measure.logs.steps import CASES, STEPS, Step
+from oomph.units import MIB, count
 
 _ASKED_MIB: Final = re.compile(
-    "allocating " + DECIMAL + r" MiB on device ([0-9]{1,3}): \w{1,40} failed"
+    "allocating " + DECIMAL + r" MiB on device ([0-9]{1,3}): (\w{1,40}) failed"
 )
 _ASKED_BYTES: Final = re.compile(
-    r"failed to allocate (?:(\w{1,40}) )?buffer of size "
+    r"failed to allocate (?:(\w{1,40}(?:\[\S{1,60}\])?) )?buffer of size "
     + WHOLE
     + "|[Mm]emory allocation of size "
     + WHOLE
-    + " failed"
+    + " failed|can't allocate "
+    + WHOLE
+    + " Bytes"
 )
-_FREE: Final = re.compile(
-    r"using device ((?:CUDA|ROCm|Vulkan)[0-9]{1,3}) .{1,400} - " + WHOLE + " MiB free"
-)
+_ASKED_BUFFER_MIB: Final = re.compile(r"failed to allocate buffer, size = {1,8}" + DECIMAL + " MiB")
+_FREE: Final = re.compile(r"using device (\S{1,64}) .{1,400} - " + WHOLE + " MiB free")
 _PLACED: Final = re.compile(
-    r"((?:CUDA|ROCm|Vulkan)[0-9]{1,3}) (?:model|KV|RS|compute|output) buffer size {0,40}=? {0,40}"
+    r"(\S{1,64}) {1,40}(?:model|KV|RS|compute|output) buffer size {0,40}=? {0,40}"
     + DECIMAL
     + " MiB"
 )
-
-
+_CAPPED: Final = re.compile(r"slot context \(([0-9]{1,12})\) exceeds .{1,80}\(([0-9]{1,12})\)")
 ILLEGAL_INSTRUCTION: Final = (
     "an instruction that this processor did not take: llama.cpp was built for another one, or for "
     "AMX by GCC 12, which leaves its tiles unset; build it again here, with -mno-amx-tile "
@@ -40,6 +43,7 @@ ILLEGAL_INSTRUCTION: Final = (
 )
 """What a death by SIGILL means: nothing is in the log, since no code of llama.cpp ran at the end.
 """
+_SIGILL_CODES: Final = frozenset({-4, 132})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +60,26 @@ class Refusal:
     short_mib: float | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clues:
+    """What the advice may rest on: the label, the line that decided it, the context and backend it
+    was about, and the log itself. `is_familiar` says whether any line is one of llama.cpp's or its
+    neighbours'."""
+
+    outcome: str
+    line: str
+    context: str | None
+    backend: str
+    exit_code: int | None
+    waits: bool
+    is_familiar: bool
+    lines: Sequence[str]
+
+    def say(self, pattern: str) -> bool:
+        """Whether a line of the log says `pattern`."""
+        return any(re.search(pattern, line) for line in self.lines)
+
+
 def find_refusal(lines: Sequence[str]) -> Refusal | None:
     """The last allocation that the log says was refused, None where it gives no size."""
     for index in range(len(lines) - 1, -1, -1):
@@ -68,16 +92,13 @@ def find_refusal(lines: Sequence[str]) -> Refusal | None:
     return None
 
 
-def free_bytes(lines: Iterable[str]) -> int | None:
-    """What the first card had free when the model was loaded, None where the log does not say."""
-    return next((int(match[2]) * MIB for line in lines if (match := _FREE.search(line))), None)
-
-
 def _asked(line: str) -> tuple[float, str | None] | None:
     if match := _ASKED_MIB.search(line):
-        return float(match[1]), f"CUDA{match[2]}"
+        return float(match[1]), f"{'ROCm' if match[3].startswith('hip') else 'CUDA'}{match[2]}"
     if match := _ASKED_BYTES.search(line):
-        return int(match[2] or match[3]) / MIB, match[1]
+        return int(match[2] or match[3] or match[4]) / MIB, match[1]
+    if match := _ASKED_BUFFER_MIB.search(line):
+        return float(match[1]), None
     return None
 
 
@@ -92,110 +113,24 @@ def _short_mib(before: Iterable[str], asked_mib: float, device: str | None) -> f
     return asked_mib - free if free is not None and asked_mib > free else None
 
 
-_STEPS: Final[dict[str, str]] = {
-    "ok": "nothing to mend",
-    "not_an_error": "nothing to mend: these lines sound alarming, and the program ran on",
-    "oom_weights": "put fewer layers on the card (n_gpu_layers), or the experts of some layers on "
-    "the CPU (n_cpu_moe), "
-    "or take a smaller quantization",
-    "oom_kv": "take a smaller n_ctx, or type_k and type_v q8_0 with flash attention, which nearly "
-    "halves the KV cache",
-    "oom_compute": "take a smaller n_ubatch, or turn flash attention on: without it this buffer "
-    "grows with n_ctx",
-    "oom_runtime": "leave a reserve: it loaded, and the run needed more; lower n_ctx or n_ubatch, "
-    "or turn flash "
-    "attention on, and prove it at the fill you need",
-    "host_oom": "the host's memory was exceeded, not the card's: keep mmap on, put more layers on "
-    "the card, or raise "
-    "the container's memory limit",
-    "device_lost": "the card stopped answering: read `dmesg | grep -i xid`, cool it or lower its "
-    "power limit, "
-    "reset it, and run the point again",
-    "driver_missing": "the program found no usable card: check `nvidia-smi`, and that the build "
-    "is for this card's "
-    "compute capability and this driver's CUDA version",
-    "bad_model": "the file cannot be loaded by this build: check its size and hash against the "
-    "source, or take a newer "
-    "llama.cpp",
-    "bad_config": "change the knob that the evidence names",
-    "timeout": "give it more time, or measure less (fewer tokens, a smaller depth)",
-    "killed": "somebody outside ended it, which says nothing of its configuration: run it again; "
-    "`dmesg | grep -i oom` "
-    "tells whether the kernel did it for want of memory",
-    "crash": "the log does not say why: run it again with verbose output and GGML_NO_BACKTRACE=1",
+_WORDS: Final = {
+    "cuda": r"CUDA|cuda|NVIDIA|nvidia|NVRM|Xid|cublas|CUBLAS",
+    "rocm": r"ROCm|HIP|\bhip[A-Z]|rocBLAS|amdhip|amdgpu|HSA_|HW Exception|access fault by GPU",
+    "vulkan": r"[Vv]ulkan|\bvk::|ErrorDeviceLost",
+    "sycl": r"SYCL|sycl|UR_RESULT|level_zero",
+    "metal": r"[Mm]etal|kIOGPU|MTL",
+    "opencl": r"opencl|OpenCL|\bCL_",
+    "rpc": r"\bRPC\b|rpc_|\brpc\b",
 }
-_CASES: Final[tuple[tuple[str, str, str], ...]] = (
-    (
-        "bad_config",
-        r"[Vv] cache|V.*cache",
-        "turn flash attention on (flash_attn = on), or keep type_v at f16",
-    ),
-    (
-        "bad_config",
-        r"obj_new|memory pool",
-        "take fewer active experts: the graph has too many nodes for llama.cpp",
-    ),
-    ("bad_config", r"n_expert_used", "n_expert_used must not exceed the model's n_expert"),
-    ("bad_config", r"available context|exceed", "raise n_ctx, or send a shorter prompt"),
-    (
-        "bad_config",
-        r"already in use|bind",
-        "another program holds the port: end it, or choose another",
-    ),
-    (
-        "bad_model",
-        r"unknown model architecture|pre-tokenizer",
-        "this build is older than the model: take a newer one",
-    ),
-    (
-        "bad_model",
-        r"73726576",
-        "the file is a Git LFS pointer, not the model: fetch it with `git lfs pull`",
-    ),
-    (
-        "bad_model",
-        r"67676a74|67676d66|too old|no longer",
-        "the file is older than GGUF: fetch it as GGUF",
-    ),
-    (
-        "bad_model",
-        r"file bounds|truncated|end of file|incomplete",
-        "the download is incomplete: fetch the file again",
-    ),
-    (
-        "bad_model",
-        r"[Nn]o such file|does not exist|failed to open",
-        "the path names no file: check it",
-    ),
-    (
-        "driver_missing",
-        r"no kernel image|device code|device function",
-        "this build has no code for this card: take one that lists its compute capability",
-    ),
-    (
-        "driver_missing",
-        r"insufficient|toolchain|unsupported display",
-        "the driver is older than the CUDA runtime: update it",
-    ),
-    (
-        "crash",
-        r"context",
-        "making the context failed and the cause was not logged: run again with verbose=True",
-    ),
-)
+_MOE: Final = r"n_expert_used {1,40}= {1,40}[1-9]|_exps\b|expert_used_count"
+_SPLIT_TENSOR: Final = r"split[_-]mode[ =:]{0,3}tensor|-sm tensor|Meta\(|SPLIT_MODE_TENSOR"
 
 
-def advise(label: str, deciding_line: str, refusal: Refusal | None) -> str:
-    """One sentence on what to do about `label`, with the MiB that were refused where the log gives
-    them."""
-    step = next(
-        (
-            text
-            for case, pattern, text in _CASES
-            if case == label and re.search(pattern, deciding_line)
-        ),
-        _STEPS[label],
-    )
+def advise(clues: Clues, refusal: Refusal | None) -> str:
+    """One sentence on what to do, with the MiB that were refused where the log gives them."""
+    step = _step(clues)
+    if clues.waits:
+        step = f"it waits: the server runs, and the next image needs this memory again; {step}"
     if refusal is None:
         return step
     where = f" on {refusal.device}" if refusal.device else ""
@@ -205,3 +140,76 @@ def advise(label: str, deciding_line: str, refusal: Refusal | None) -> str:
             f"for): {step}"
         )
     return f"{refusal.asked_mib:,.0f} MiB were refused{where}: {step}"
+
+
+def _step(clues: Clues) -> str:
+    if clues.outcome == "unknown":
+        return _unknown(clues)
+    if clues.outcome == "not_an_error":
+        return _harmless(clues)
+    if clues.outcome == "crash" and clues.exit_code in _SIGILL_CODES:
+        return ILLEGAL_INSTRUCTION
+    if clues.outcome == "bad_config" and re.search(r"obj_new|memory pool", clues.line):
+        return _graph_too_large(clues)
+    step = next((case.text for case in CASES if _fits(case, clues)), "") or STEPS[clues.outcome]
+    ending = ending_of(clues.exit_code) if clues.exit_code is not None else None
+    if clues.outcome in ("crash", "killed", "driver_missing") and ending:
+        return f"{ending.text}; {step}"
+    return step
+
+
+def _fits(case: Step, clues: Clues) -> bool:
+    return (
+        case.outcome == clues.outcome
+        and case.context in ("", clues.context)
+        and re.search(case.line, clues.line) is not None
+        and case.backend in ("", _named_backend(clues))
+    )
+
+
+def _named_backend(clues: Clues) -> str:
+    """The backend that the deciding line speaks of, else that of the log."""
+    named = (backend for backend, words in _WORDS.items() if re.search(words, clues.line))
+    return next(named, clues.backend)
+
+
+def _graph_too_large(clues: Clues) -> str:
+    """`GGML_ASSERT(obj_new)`: whose fault it is depends on what else the log shows."""
+    step = "llama.cpp made too little room for its own graph, which is no want of memory: "
+    if clues.say(_SPLIT_TENSOR):
+        return step + "with --split-mode tensor take --split-mode layer, or a newer build"
+    if clues.say(_MOE):
+        return step + "if n_expert_used was raised, take fewer active experts; else a newer build"
+    return (
+        step + "seen with --split-mode tensor (then take --split-mode layer) and with more active "
+        "experts than the model's own; the log shows neither, so take a newer build first"
+    )
+
+
+def _harmless(clues: Clues) -> str:
+    for line in clues.lines:
+        if match := _CAPPED.search(line):
+            asked, taken = int(match[1]), int(match[2])
+            return (
+                f"nothing failed, and the context was capped: {count(asked)} tokens were asked for "
+                f"and each slot has {count(taken)}, the model's own; for more, extend it with "
+                "--rope-scaling yarn"
+            )
+    return "nothing to mend: these lines sound alarming, and the program ran on"
+
+
+def _unknown(clues: Clues) -> str:
+    if not clues.is_familiar:
+        return (
+            "no line of this is llama.cpp's, or of a program around it: give the program's whole "
+            "output, stderr too (program … 2>&1 | tee run.log)"
+        )
+    if clues.say(r"compute buffer size"):
+        return (
+            "the model was loaded, and the log ends before it shows that the program worked or how "
+            "it ended: add --exit-code, or give the rest of the log"
+        )
+    return (
+        "the log shows neither that the program worked nor a failure that is known here: read the "
+        "lines above if there are any, add --exit-code, or give the whole log"
+    )

@@ -1,4 +1,4 @@
-"""What a line of a log says: the phrases of failure, sorted by cause.
+"""What a line of a log says of failure: the phrases, sorted by cause.
 
 A table and nothing else, apart from `outcome` because it grows with every new build while the
 reasoning over it does not. The phrases are those of llama.cpp from 2023 to 2026 (CUDA, ROCm,
@@ -12,10 +12,12 @@ from enum import Enum
 from functools import cache, lru_cache
 from typing import Final
 
+from oomph.measure.logs.exit_codes import ending_of, logged_ending
+from oomph.measure.logs.progress import REMEMBERED
+
 
 class Sign(Enum):
-    """What one line points to. The order is that of precedence within a line: the first that
-    matches counts."""
+    """What one line points to."""
 
     HARMLESS = "alarming words, and the program runs on"
     RETRY = "the allocation that failed is tried again in another way"
@@ -40,31 +42,23 @@ class Sign(Enum):
     CRASH = "the process died and the line does not say why"
     LOAD_FAILED = "loading the model failed, the cause is in another line"
     CONTEXT_FAILED = "making the context failed, the cause is in another line"
+    ENDED = "somebody outside ended the process"
+    EXITED = "the program ended with an exit code that says no more than that it failed"
 
 
-class Phase(Enum):
-    """How far the program had come when a line was printed."""
-
-    WEIGHTS = "weights"
-    KV_CACHE = "kv_cache"
-    COMPUTE = "compute"
-    RUN = "run"
-
-
-REMEMBERED: Final = 8192
-"""Lines whose meaning is kept: logs repeat themselves, and are read more than once."""
 _GPU_ERROR: Final = r"(?:CUDA|ROCm|HIP|MUSA) error(?: \d+)?(?: at [^ ]+)?: ?"
 _OUT_OF_MEMORY: Final = (
     r"(?:out of memory|OUT_OF_MEMORY|ErrorOutOfDeviceMemory|ErrorMemoryAllocation)"
 )
 _HOST_BUFFER: Final = r"(?:CPU(?:_\w+)?|CUDA_Host|ROCm_Host|Vulkan_Host|SYCL_Host|AMX|BLAS)"
 
+# The order is that of precedence within a line: the first that matches counts.
 _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
     Sign.HARMLESS: (
         r"failed to (?:mlock|munlock|VirtualLock|VirtualUnlock|set (?:min|process))",
         r"pinned memory: (?!no CUDA)",
         r"[Ff]ailed to allocate pinned memory",
-        r"failed to fit params to free device memory",
+        r"failed to fit params to free device memory|cannot meet free memory target",
         r"encountered an error while trying to fit params",
         r"failed to allocate graph, reserving",
         r"cannot reallocate multi buffer graph automatically",
@@ -74,6 +68,7 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r".{0,80}(?:rocm|hip|vulkan|sycl|cann|musa)",
         r"failed to (?:find a memory slot|find free space in the KV cache).{0,60}retry",
         r"cudaMemGetInfo failed .{0,60}returning 0/0",
+        r"exceeds the training context of the model .{0,40}capping",
         r"falling back to (?:cpu|hipMalloc|buffered I/O)",
         r"Could not attach to process|ptrace: Operation not permitted",
     ),
@@ -99,6 +94,9 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"amdgpu: ring \w+ timeout",
         r"Memory access fault by GPU|HSA_STATUS_ERROR_(?!OUT_OF)|HW Exception by GPU",
         r"CUBLAS_STATUS_(?:EXECUTION_FAILED|MAPPING_ERROR)",
+        r"kIOGPUCommandBufferCallbackError(?:ImpactingInteractivity|Hang|Timeout|Innocent|PageFault)",
+        r"UR_RESULT_ERROR_DEVICE_LOST|ACL_ERROR_RT_(?:DEVICE_TASK_ABORT|AICORE)",
+        r"(?:RPC|rpc).{0,40}(?:connection (?:lost|closed)|disconnected|returned malformed)",
     ),
     Sign.DRIVER_MISSING: (
         _GPU_ERROR + r"(?:no (?:CUDA|ROCm)-capable device|no kernel image)",
@@ -136,6 +134,7 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"error: (?:unknown|invalid|unrecognized) (?:argument|option|parameter)",
         r"error while handling argument",
         r"unrecognized arguments:|invalid (?:parameter|argument) for (?:argument|option)?:? ?-",
+        r"context type MTP requested but|model doesn't contain MTP layers",
         r"couldn't bind|[Aa]ddress already in use",
         r"unexpected keyword argument|unknown buffer type|invalid (?:kv|KV) override",
         r"error parsing (?:kv|tensor)",
@@ -175,6 +174,7 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"error loading model: (?:failed to allocate|[Ee]rror allocating|unable to create)"
         r".{0,30}(?:buffer|memory)",
         r"error loading model: .{0,60}" + _OUT_OF_MEMORY,
+        r"memory layout cannot be allocated",
         r"unable to allocate (?:backend|(?:CUDA|ROCm|Vulkan|SYCL|Metal|MTL|HIP)\w*) buffer",
     ),
     Sign.HOST_ALLOCATION: (
@@ -188,12 +188,15 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"cudaGraphInstantiate\(|cudaStreamCreate\w*\(|cudaEventCreate\w*\(",
         r"ggml_cuda_pool_(?:vmm|leg|malloc)",
         r"CUBLAS_STATUS_(?:ALLOC_FAILED|NOT_INITIALIZED)|HSA_STATUS_ERROR_OUT_OF_RESOURCES",
-        r"kIOGPUCommandBufferCallbackErrorOutOfMemory",
+        r"kIOGPUCommandBufferCallbackErrorOutOfMemory|OutOfDeviceMemory .{0,40}queueSubmit",
         r"command buffer \d+ failed.{0,60}Insufficient Memory",
     ),
     Sign.DEVICE_ABORT: (
         _GPU_ERROR + r"out of memory",
         r"CUDA_ERROR_OUT_OF_MEMORY|hipErrorOutOfMemory",
+        r"UR_RESULT_ERROR_OUT_OF_(?:DEVICE|HOST)_MEMORY|UR_RESULT_ERROR_OUT_OF_RESOURCES",
+        r"CL_MEM_OBJECT_ALLOCATION_FAILURE|CL_OUT_OF_(?:RESOURCES|HOST_MEMORY)",
+        r"ACL_ERROR_(?:RT_)?(?:STORAGE_OVER_LIMIT|MEMORY_ALLOCATION)|EL0004",
     ),
     Sign.DEVICE_ALLOCATION: (
         r"(?:cuda|hip|musa)Malloc\w* failed: " + _OUT_OF_MEMORY,
@@ -274,54 +277,48 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"[Cc]ould not load (?:Llama )?model",
     ),
     Sign.CONTEXT_FAILED: (
-        r"failed to create (?:the )?(?:llama_)?context|Failed to create llama_context",
+        r"failed to create (?:the )?(?:llama_|\w{1,20} )?context|Failed to create llama_context",
         r"unable to create llama context",
         r"failed to (?:initialize|create) the context|failed to create_context",
         r"error: failed to create context",
     ),
 }
 
-_PHASES: Final[dict[Phase, tuple[str, ...]]] = {
-    Phase.RUN: (
-        r"warming up the model|update_slots|launch_slot|slot +\w+:|prompt processing",
-        r"generate: n_ctx|n_kv_max =|eval time|print_timings|server is listening",
-        r"all slots are idle|llama_decode|process_ubatch|llama_perf|perplexity:|create_check",
-        r"sampler (?:seq|chain|params)|decode: |model loaded|total VRAM used|runner started",
-    ),
-    Phase.COMPUTE: (
-        r"sched_reserve|graph_reserve|compute buffer|graph nodes|pipeline parallelism enabled",
-        r"worst-case|VRAM scratch buffer|reserving (?:full|worst)",
-        r"VRAM kv self|[Kk][Vv] self size",
-    ),
-    Phase.KV_CACHE: (
-        r"llama_kv_cache|llama_memory_|constructing llama_context|KV buffer size|RS buffer size",
-        r"llama_context:? +n_ctx|new_context_with_model: n_\w+ +=|kv_cache_init",
-        r"creating .*KV cache",
-    ),
-    Phase.WEIGHTS: (
-        r"load_tensors|llama_model_loader|print_meta|print_info|model_load_internal",
-        r"loaded meta data|loading model|llama_load_model|using device CUDA\d",
-    ),
+_SIGN_OF_ENDING: Final = {
+    "ended": Sign.ENDED,
+    "killed": Sign.ENDED,
+    "crash": Sign.CRASH,
+    "missing": Sign.DRIVER_MISSING,
 }
+_ERROR_WORDS: Final = re.compile(
+    r"\b(?:error|fail(?:ed|ure|s)?|exception|terminat\w+|backtrace|abort\w*|fatal|panic|unable to"
+    r"|cannot|can't|could not|couldn't|refused|denied|corrupt\w*|invalid|not supported"
+    r"|unsupported|missing)\b",
+    re.IGNORECASE,
+)
+_NO_ERROR: Final = re.compile(
+    r"raise_exception|\b(?:0|no) errors?\b|errors?[ =:]+0\b|ignore_errors|error_log|max_errors"
+)
 
 
 @cache
 def _patterns() -> tuple[tuple[Sign, re.Pattern[str]], ...]:
-    return tuple((sign, re.compile("|".join(_PHRASES[sign]))) for sign in Sign)
-
-
-@cache
-def _phase_patterns() -> tuple[tuple[Phase, re.Pattern[str]], ...]:
-    return tuple((phase, re.compile("|".join(_PHASES[phase]))) for phase in _PHASES)
+    return tuple((sign, re.compile("|".join(phrases))) for sign, phrases in _PHRASES.items())
 
 
 @lru_cache(REMEMBERED)
 def sign_of(line: str) -> Sign | None:
     """What the line points to, None for an ordinary line."""
-    return next((sign for sign, pattern in _patterns() if pattern.search(line)), None)
+    sign = next((sign for sign, pattern in _patterns() if pattern.search(line)), None)
+    code = logged_ending(line) if sign is None else None
+    if code in (None, 0):
+        return sign
+    ending = ending_of(code)
+    return Sign.EXITED if ending is None else _SIGN_OF_ENDING[ending.kind]
 
 
-@lru_cache(REMEMBERED)
-def phase_of(line: str) -> Phase | None:
-    """The phase that the line belongs to, None where it does not say."""
-    return next((phase for phase, pattern in _phase_patterns() if pattern.search(line)), None)
+def looks_like_error(line: str, level: str = "") -> bool:
+    """Whether a line that no phrase knows sounds like a failure: by its level, or its words."""
+    return level == "E" or (
+        _ERROR_WORDS.search(line) is not None and _NO_ERROR.search(line) is None
+    )

@@ -17,33 +17,37 @@ from typing import Any, Final
 
 from oomph.config import RunConfig
 from oomph.errors import ConfigError, StoreError
-from oomph.measure.logs.lines import DECIMAL, WHOLE, read_lines
-from oomph.measure.logs.outcome import classify
-from oomph.measure.logs.reported import logged_knobs, read_buffers, read_reported
+from oomph.measure.logs.devices import UNKNOWN, Devices, read_devices
+from oomph.measure.logs.lines import DECIMAL, read_lines
+from oomph.measure.logs.outcome import Classification, classify
+from oomph.measure.logs.prefixes import Line
+from oomph.measure.logs.progress import Context, context_of
+from oomph.measure.logs.reported import build_line, logged_knobs, read_buffers, read_reported
+from oomph.measure.logs.runs import split_runs
 from oomph.records.grouping import model_key
-from oomph.records.schema import ModelIdentity, Record, Reported
+from oomph.records.schema import Buffers, ModelIdentity, Record
 from oomph.units import GIB, MIB
 
 ORIGIN: Final = "llama.cpp log"
-_LOGGED: Final = re.compile(r"llama_model_loader:|print_info:|llama_context:|srv {1,40}load_model:")
+_LOGGED: Final = re.compile(
+    r"llama_model_loader:|print_info:|llama_context:|srv {1,40}load_model:|buffer size"
+    r"|llm_load_|llama_new_context_with_model:|llama_init_from_model:|load_tensors:"
+)
 _TABLE: Final = re.compile(r"^\| {0,80}model ")
 _LOADED: Final = re.compile(r"llama_model_loader: loaded meta data .* from (.{1,1000}?) \(version")
 _NAME: Final = re.compile(r"print_info: general\.name {1,40}= (.{1,1000})$")
 _ARCH: Final = re.compile(r"print_info: arch {1,40}= (\S{1,64})")
 _FILE_SIZE: Final = re.compile(r"print_info: file size {1,40}= " + DECIMAL + " (MiB|GiB)")
 _PARAMS: Final = re.compile(r"print_info: model params {1,40}= " + DECIMAL + r" (M|B|T)\b")
-_DEVICE: Final = re.compile(
-    r"using device (CUDA[0-9]{1,3}) \(([^()]{0,200}(?:\([^()]{0,200}\)[^()]{0,200})?)\).{0,200} - "
-    + WHOLE
-    + " MiB free"
-)
-_BUILD: Final = re.compile(r"\bbuild:? (?:= )?b?([0-9]{1,9}) \(([0-9a-f]{6,40})\)")
+_DONE: Final = re.compile(r"buffer size|graph (?:nodes|splits)|failed to|print_info: ")
+"""Lines that belong to the model before."""
 _BREAKDOWN: Final = re.compile(
     r"\| {1,40}- (?P<device>\S{1,64})[^|]{0,200}\| {0,40}(?P<total>[0-9]{1,15}) = {1,40}"
     r"(?P<free>[0-9]{1,15}) \+ \( {0,40}(?P<own>[0-9]{1,15}) = {1,40}(?P<model>[0-9]{1,15}) \+"
     r" {1,40}(?P<context>[0-9]{1,15}) \+ {1,40}(?P<compute>[0-9]{1,15})\) \+ {1,40}"
     r"(?P<rest>-?[0-9]{1,15}) \|"
 )
+_BESIDE: Final = (Context.MTP, Context.PROJECTOR)
 _SCALES: Final = {"MiB": MIB, "GiB": GIB, "M": 10**6, "B": 10**9, "T": 10**12}
 TELLING: Final = "--log-verbosity 4"
 
@@ -75,7 +79,7 @@ def is_log(path: Path) -> bool:
     return any(map(_LOGGED.search, lines)) and not any(map(_TABLE.search, lines))
 
 
-def _read(path: Path) -> list[str]:
+def _read(path: Path) -> list[Line]:
     try:
         return read_lines(path)
     except ConfigError as error:
@@ -88,28 +92,34 @@ def read_log(path: Path, *, model: str | ModelIdentity | None = None) -> list[Re
     Raises StoreError where the log tells neither buffers nor a failure.
     """
     lines = _read(path)
-    parts = [part for part in _loads(lines) if _is_telling(part)]
+    parts = [(run, part) for run in split_runs(lines) for part in _loads(run) if _is_telling(part)]
     if not parts:
         raise StoreError(f"{path} tells no buffer sizes; start llama.cpp's program with {TELLING}")
     breakdowns = read_breakdowns(lines) if len(parts) == 1 else []
     try:
-        commit = _first(_BUILD, lines, 2)
-        return [_record(path, part, commit, breakdowns, model) for part in parts]
+        return [_record(path, run, part, breakdowns, model) for run, part in parts]
     except ConfigError as error:  # a knob that llama.cpp cannot have had
         raise StoreError(f"{path}: {error}") from None
 
 
 def _loads(lines: Sequence[str]) -> list[Sequence[str]]:
-    """The log cut at each model that is loaded."""
-    starts = [number for number, line in enumerate(lines) if _LOADED.search(line)] or [0]
-    return [lines[start:end] for start, end in zip(starts, [*starts[1:], len(lines)], strict=True)]
+    """A run's log cut at each model that is loaded; what introduces a model is part of it."""
+    cuts = [0]
+    for at, line in enumerate(lines):
+        if _LOADED.search(line):
+            start = at
+            while start > cuts[-1] and not _DONE.search(lines[start - 1]):
+                start -= 1
+            if start > cuts[-1]:
+                cuts.append(start)
+    return [lines[start:end] for start, end in zip(cuts, [*cuts[1:], len(lines)], strict=True)]
 
 
 def _is_telling(lines: Sequence[str]) -> bool:
-    buffers = read_buffers(lines)
-    if read_reported(lines).n_ctx is not None:
-        return bool(buffers.kv_cache_mib or buffers.recurrent_mib) or classify(None, lines).failed
-    return classify(None, lines).failed
+    """Whether the lines show buffers, or a failure that has a name."""
+    found = classify(None, lines)
+    has_buffers = any(read_buffers(lines).model_dump().values())
+    return has_buffers or (found.failed and found.outcome != "unknown")
 
 
 def read_breakdowns(lines: Sequence[str]) -> list[Breakdown]:
@@ -127,37 +137,44 @@ _FIGURES: Final = ("total", "free", "own", "model", "context", "compute", "rest"
 
 def _record(
     path: Path,
+    run: Sequence[str],
     part: Sequence[str],
-    commit: str | None,
     breakdowns: Sequence[Breakdown],
     model: str | ModelIdentity | None,
 ) -> Record:
     reported, found = read_reported(part), classify(None, part)
-    devices = {
-        match[1]: (match[2], int(match[3])) for line in part if (match := _DEVICE.search(line))
-    }
-    config, identity = _config(part, reported, len(devices)), _model(part, model)
+    devices = read_devices(part)
+    if not devices.cards or devices.backend == UNKNOWN:
+        devices = read_devices(run)
+    config, identity = _config(part, len(devices.cards)), _model(part, model)
     memory = [_series(last, devices) for last in _last(breakdowns).values()]
-    totals = {each.device: each.total for each in breakdowns}
+    totals = {card.device: card.total_bytes for card in devices.cards} | {
+        each.device: each.total * MIB for each in breakdowns
+    }
     cards = [
-        {"name": name} | ({"usable_bytes": totals[device] * MIB} if device in totals else {})
-        for device, (name, _) in sorted(devices.items())
+        {"name": card.name} | ({"usable_bytes": totals[card.device]} if totals[card.device] else {})
+        for card in devices.cards
+        if card.name
     ]
+    build = build_line(run)
     point_id = _digest([model_key(identity), config.to_dict()], 12)
-    outcome = found.outcome if found.failed else "ok"
+    buffers, beside = _by_context(part)
+    told = config.to_dict()
+    if not (knows_context := "n_ctx" in logged_knobs(part)):
+        del told["n_ctx"]
     return Record.model_validate(
         {
             "record_id": f"{point_id}-{_digest(list(part), 8)}",
             "point_id": point_id,
             "sweep": path.stem,
             "origin": ORIGIN,
-            "label": f"n_ctx={config.n_ctx}",
+            "label": f"n_ctx={told.get('n_ctx', '?')}",
             "started_at": "",
             "wall_ns": 0,
             "model": identity,
-            "config": config.to_dict(),
+            "config": told,
             "reported": reported,
-            "buffers": read_buffers(part),
+            "buffers": buffers,
             "memory": memory,
             "environment": {
                 "machine": f"imported from a {ORIGIN}",
@@ -166,30 +183,57 @@ def _record(
                 "cpu": "",
                 "cpu_count": None,
                 "memory_bytes": None,
-                "backend": "cuda" if devices else "cpu",
+                "backend": devices.backend,
                 "gpus": cards,
-                "llama_cpp_commit": commit,
+                "llama_cpp_commit": build[2] if build else None,
             },
-            "outcome": {
-                "label": outcome,
-                "stage": found.stage if found.failed else None,
-                "message": found.advice if found.failed else "",
-                "evidence": list(found.evidence),
-            },
+            "outcome": _outcome(found, buffers, knows_context=knows_context),
             "conditions": {
-                "dry_run_mib": {each.device: each.own for each in breakdowns if each.is_dry}
+                "dry_run_mib": {each.device: each.own for each in breakdowns if each.is_dry},
+                **({"beside": beside} if beside else {}),
             },
         }
     )
 
 
-def _config(lines: Sequence[str], reported: Reported, n_devices: int) -> RunConfig:
+def _outcome(found: Classification, buffers: Buffers, *, knows_context: bool) -> dict[str, Any]:
+    """How the load ended: `ok` where its compute buffers were placed and nothing failed, even if
+    the log ends before the program worked; `unknown` where the figures cannot be told apart from
+    those of another context."""
+    if found.failed and not (found.outcome == "unknown" and buffers.compute_mib):
+        return {
+            "label": found.outcome,
+            "stage": found.stage,
+            "message": found.advice,
+            "evidence": found.evidence,
+        }
+    if knows_context:
+        return {"label": "ok", "evidence": found.evidence}
+    message = "the log tells buffers and not their n_ctx: give its beginning too"
+    return {"label": "unknown", "message": message, "evidence": found.evidence}
+
+
+def _by_context(lines: Sequence[str]) -> tuple[Buffers, dict[str, Any]]:
+    """The buffers of the model's own context, and by name those of an MTP head's and a projector's,
+    which are printed in the same words."""
+    own: list[str] = []
+    others: dict[str, list[str]] = {}
+    context: Context | None = None
+    for line in lines:
+        context = context_of(line) or context
+        if context in _BESIDE:
+            others.setdefault(context.value, []).append(line)
+        else:
+            own.append(line)
+    found = {
+        name: read_buffers(each).model_dump(exclude_defaults=True) for name, each in others.items()
+    }
+    return read_buffers(own), {name: buffers for name, buffers in found.items() if buffers}
+
+
+def _config(lines: Sequence[str], n_devices: int) -> RunConfig:
     """The knobs as llama.cpp says it took them."""
-    knobs = logged_knobs(lines)
-    if reported.offloaded_layers:
-        on_cards, of = map(int, reported.offloaded_layers.split("/"))
-        knobs["n_gpu_layers"] = -1 if on_cards == of else on_cards
-    return RunConfig().with_(n_devices=n_devices, **knobs)
+    return RunConfig().with_(n_devices=n_devices, **logged_knobs(lines))
 
 
 def _model(lines: Sequence[str], model: str | ModelIdentity | None) -> ModelIdentity:
@@ -221,17 +265,17 @@ def _last(breakdowns: Sequence[Breakdown]) -> dict[str, Breakdown]:
     return {each.device: each for each in breakdowns if not each.is_dry}
 
 
-def _series(last: Breakdown, devices: dict[str, tuple[str, int]]) -> dict[str, Any]:
+def _series(last: Breakdown, devices: Devices) -> dict[str, Any]:
     """The card's use at the end; before the load it had what was not free then, the process's own
     context in it."""
-    free = devices.get(last.device, ("", None))[1]
+    free = next((card.free_bytes for card in devices.cards if card.device == last.device), None)
     return {
         "probe": "llama.cpp",
         "quantity": "vram",
         "device": last.device,
         "method": "device_total",
         "peak_bytes": (last.total - last.free) * MIB,
-        "baseline_bytes": None if free is None else (last.total - free) * MIB,
+        "baseline_bytes": None if free is None else last.total * MIB - free,
     }
 
 

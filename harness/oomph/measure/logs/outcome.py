@@ -3,17 +3,31 @@
 llama.cpp has no error codes for "out of memory": it returns NULL, aborts or is killed, and only the
 log tells the four shapes apart. `classify` reads what any build of it prints; the phrases are in
 `oomph.measure.logs.failures`. The first line that names a cause counts, because what follows it is
-its consequence; lines that only sound alarming do not.
+its consequence; lines that only sound alarming do not. `ok` needs a line that shows work, or an
+exit code of 0: silence proves nothing.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Final
+from typing import Final, Literal
 
-from oomph.measure.logs.advice import ILLEGAL_INSTRUCTION, Refusal, advise, find_refusal
-from oomph.measure.logs.failures import Phase, Sign, phase_of, sign_of
+from oomph.measure.logs.advice import Clues, Refusal, advise, find_refusal
+from oomph.measure.logs.devices import read_devices
+from oomph.measure.logs.exit_codes import ending_of, is_no_memory
+from oomph.measure.logs.failures import Sign, looks_like_error, sign_of
+from oomph.measure.logs.lines import as_lines
+from oomph.measure.logs.prefixes import Line
+from oomph.measure.logs.progress import (
+    Context,
+    Phase,
+    context_of,
+    is_familiar,
+    phase_of,
+    shows_answer,
+    shows_work,
+)
 
 LABELS: Final = (
     "ok",
@@ -30,43 +44,54 @@ LABELS: Final = (
     "killed",
     "crash",
     "not_an_error",
+    "unknown",
 )
 RAN_OUT: Final = frozenset({"oom_weights", "oom_kv", "oom_compute", "oom_runtime", "host_oom"})
 """How a point ends that did not get the memory it asked for."""
 
 SIGKILL_CODES: Final = frozenset({-9, 137})
-SIGILL_CODES: Final = frozenset({-4, 132})
-OUTSIDE_CODES: Final = SIGKILL_CODES | {-1, -2, -15, 129, 130, 143}
-"""SIGKILL, SIGHUP, SIGINT and SIGTERM: nothing that a program does to itself."""
 TIMEOUT_CODE: Final = 124  # what coreutils' timeout returns
 _MAX_EVIDENCE: Final = 6
+
+When = Literal["load", "first_prompt", "image", "later"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Classification:
-    """How a run ended. `outcome` is one of `LABELS`; `evidence` are lines of the log, as printed.
+    """How a run ended. `outcome` is one of `LABELS`; `evidence` are lines of the log, without what
+    stood before them.
 
-    `stage` is what was being allocated or done (weights, kv_cache, compute, run), None where the
-    log does not say. `refusal` is the allocation that failed, where the log gives its size.
+    `stage` is what was being allocated or done (weights, kv_cache, compute, run), `context` which
+    of the program's contexts it was for, `when` how far the program was; each None where the log
+    does not say. `refusal` is the allocation that failed, where the log gives its size. `waits`
+    says that the program ran on, and meets the failure again with the next request that needs it.
     """
 
     outcome: str
     stage: str | None
     evidence: tuple[str, ...]
     advice: str
+    context: str | None = None
+    when: When | None = None
     refusal: Refusal | None = None
+    waits: bool = False
 
     @property
     def failed(self) -> bool:
-        """Whether the run did not do what it was asked."""
+        """Whether the run did not do what it was asked, or nothing shows that it did."""
         return self.outcome not in ("ok", "not_an_error")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Event:
+    """A line that says something, at its place in the log, and where the program was by then."""
+
+    at: int
     line: str
     sign: Sign
     phase: Phase | None
+    context: Context | None
+    n_answered: int
 
 
 _HARD: Final[dict[Sign, str]] = {
@@ -94,6 +119,13 @@ _SOFT: Final[tuple[tuple[Sign, str], ...]] = (
     (Sign.TOO_LONG, "bad_config"),
     (Sign.DECODE_FAILED, "crash"),
     (Sign.CRASH, "crash"),
+    (Sign.ENDED, "killed"),
+    (Sign.EXITED, "crash"),
+)
+_GAVE_UP: Final = frozenset(
+    {Sign.LOAD_FAILED, Sign.CONTEXT_FAILED, Sign.DECODE_FAILED, Sign.CRASH, Sign.ENDED, Sign.EXITED}
+    | _ABORTS
+    | _HARD.keys()
 )
 _STAGES: Final[dict[str, Phase]] = {
     "oom_weights": Phase.WEIGHTS,
@@ -107,45 +139,69 @@ _LABEL_OF_SIGN: Final[dict[Sign, str]] = {
     Sign.COMPUTE_ALLOCATION: "oom_compute",
 }
 _LABEL_OF_PHASE: Final = {phase: label for label, phase in _STAGES.items()}
-_ANSI: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_NEEDED_LATER: Final = frozenset({Context.PROJECTOR})
+"""Contexts that a server listens without, and that a later request needs."""
 
 
 def classify(
     exit_code: int | None, log: Sequence[str], *, timed_out: bool = False, oom_killed: bool = False
 ) -> Classification:
-    """The outcome of a run that ended with `exit_code` (None if unknown, negative or 128 + n for a
-    signal).
+    """The outcome of one run that ended with `exit_code` (None if unknown, negative or 128 + n for
+    a signal, or a status of Windows).
 
     `log` is what it printed, stdout and stderr together, line by line; `timed_out` says that
     whoever started it ended it for taking too long, `oom_killed` that the kernel counted a kill for
     memory meanwhile: without it SIGKILL says only that somebody ended it. Never raises: a log that
-    says nothing gives `ok` or, by its exit code, `crash` or `killed`.
+    says nothing gives `unknown` or, by its exit code, `ok`, `crash` or `killed`.
     """
-    lines = [_ANSI.sub("", line).rstrip() for line in log]
+    lines = as_lines(log)
     events = _events(lines)
+    waits = False
     if exit_code in (0, None) and _ran_on(events, lines):
-        events = [replace(event, sign=Sign.HARMLESS) for event in events]
-    label, event = _decide(events, exit_code, timed_out, oom_killed)
+        waiting = [
+            event for event in events if event.sign in _REFUSALS and event.context in _NEEDED_LATER
+        ]
+        events = waiting or [replace(event, sign=Sign.HARMLESS) for event in events]
+        waits = bool(waiting)
+    label, event = _decide(events, lines, exit_code, timed_out, oom_killed)
     refusal = find_refusal(lines) if label in RAN_OUT else None
+    context = _context(label, event, events)
+    shown = _doubts(lines) if label == "unknown" else _evidence(events, event, label)
+    if label == "crash" and not shown:
+        shown = _doubts(lines)
+    clues = Clues(
+        outcome=label,
+        line=event.line if event else "",
+        context=context,
+        backend=read_devices(lines).backend,
+        exit_code=exit_code,
+        waits=waits,
+        lines=lines,
+        is_familiar=bool(events) or any(map(is_familiar, lines)),
+    )
     return Classification(
         outcome=label,
         stage=_stage(label, event),
-        evidence=_evidence(events, event, label),
-        advice=ILLEGAL_INSTRUCTION
-        if label == "crash" and exit_code in SIGILL_CODES
-        else advise(label, event.line if event else "", refusal),
+        evidence=shown,
+        advice=advise(clues, refusal),
+        context=context,
+        when=_when(event, waits) if label not in ("ok", "not_an_error") else None,
         refusal=refusal,
+        waits=waits,
     )
 
 
-def _events(lines: Sequence[str]) -> list[_Event]:
-    """The lines that say something, in order, each with the phase it falls in; what a retry undid
-    is left out."""
+def _events(lines: Sequence[Line]) -> list[_Event]:
+    """The lines that say something, in order, each with where the program was by then; what a retry
+    undid is harmless."""
     events: list[_Event] = []
-    n_undone = 0
+    n_undone = n_answered = 0
     phase: Phase | None = None
-    for before, line in pairwise(["", *lines]):
+    context: Context | None = None
+    for at, (before, line) in enumerate(pairwise(["", *lines])):
         phase = phase_of(line) or phase
+        context = context_of(line) or context
+        n_answered += shows_answer(line)
         sign = sign_of(line)
         if sign is Sign.RETRY:
             events[n_undone:] = [
@@ -158,32 +214,36 @@ def _events(lines: Sequence[str]) -> list[_Event]:
         ):  # Vulkan says why in a line of its own
             sign = Sign.HARMLESS
         if sign is not None:
-            events.append(_Event(line=line, sign=sign, phase=phase))
+            events.append(
+                _Event(
+                    at=at,
+                    line=line,
+                    sign=sign,
+                    phase=phase,
+                    context=context,
+                    n_answered=n_answered,
+                )
+            )
     return events
 
 
-def _ran_on(events: Sequence[_Event], lines: Sequence[str]) -> bool:
+def _ran_on(events: Sequence[_Event], lines: Sequence[Line]) -> bool:
     """Whether allocations were refused but nothing gave up: no failed load or context, no abort,
     work afterwards."""
-    gave_up = {
-        Sign.LOAD_FAILED,
-        Sign.CONTEXT_FAILED,
-        Sign.DECODE_FAILED,
-        Sign.CRASH,
-        *_ABORTS,
-        *_HARD,
-    }
-    refused = [event.line for event in events if event.sign in _REFUSALS]
-    if not refused or any(event.sign in gave_up for event in events):
+    refused = [event.at for event in events if event.sign in _REFUSALS]
+    if not refused or any(event.sign in _GAVE_UP for event in events):
         return False
-    after = lines[len(lines) - 1 - list(reversed(lines)).index(refused[-1]) :]
-    return any(phase_of(line) is Phase.RUN for line in after)
+    return any(phase_of(line) is Phase.RUN for line in lines[refused[-1] :])
 
 
 def _decide(
-    events: Sequence[_Event], exit_code: int | None, timed_out: bool, oom_killed: bool
+    events: Sequence[_Event],
+    lines: Sequence[Line],
+    exit_code: int | None,
+    timed_out: bool,
+    oom_killed: bool,
 ) -> tuple[str, _Event | None]:
-    """The label and the event that decided it, None where the exit code did."""
+    """The label and the event that decided it, None where the exit code, or their absence, did."""
     causes = [
         event
         for event in events
@@ -194,17 +254,26 @@ def _decide(
         return _HARD.get(first.sign) or _out_of_memory(first, events), first
     if timed_out:
         return "timeout", None
-    if exit_code in SIGKILL_CODES and oom_killed:
-        return "host_oom", None
-    if exit_code in OUTSIDE_CODES:
-        return "killed", None
+    if exit_code not in (0, None) and (label := _by_exit_code(exit_code, oom_killed)):
+        return label, None
     for sign, label in _SOFT:
         for event in events:
             if event.sign is sign:
                 return label, event
     if exit_code not in (0, None):
         return ("timeout" if exit_code == TIMEOUT_CODE else "crash"), None
-    return ("not_an_error" if events else "ok"), None
+    if exit_code is None and _doubts(lines):
+        return "unknown", None
+    worked = exit_code == 0 or any(map(shows_work, lines))
+    return "not_an_error" if events else "ok" if worked else "unknown", None
+
+
+def _by_exit_code(exit_code: int, oom_killed: bool) -> str | None:
+    """The label that an exit code gives by itself, whatever the log says."""
+    if (exit_code in SIGKILL_CODES and oom_killed) or is_no_memory(exit_code):
+        return "host_oom"
+    ending = ending_of(exit_code)
+    return "killed" if ending and ending.kind in ("ended", "killed") else None
 
 
 def _out_of_memory(first: _Event, events: Sequence[_Event]) -> str:
@@ -238,7 +307,30 @@ def _abort_by_phase(event: _Event) -> str:
 
 def _stage(label: str, event: _Event | None) -> str | None:
     phase = _STAGES.get(label) or (event.phase if event else None)
-    return phase.value if phase and label != "ok" else None
+    return phase.value if phase and label not in ("ok", "unknown") else None
+
+
+def _context(label: str, event: _Event | None, events: Sequence[_Event]) -> str | None:
+    """Which context failed: the one that a consequence names (`failed to create MTP context`), else
+    that of the lines before."""
+    if event is None or label in ("ok", "not_an_error"):
+        return None
+    later = (each.line for each in events if each.at >= event.at and each.sign in _GAVE_UP)
+    named = [context for line in later if (context := context_of(line))]
+    context = next((each for each in named if each is not Context.TARGET), event.context)
+    return context.value if context else None
+
+
+def _when(event: _Event | None, waits: bool) -> When | None:
+    """How far the program was when `event` happened, None where there is none or the log has no
+    phase before it."""
+    if event is None or event.phase is None:
+        return None
+    if waits or (event.phase is Phase.RUN and event.context is Context.PROJECTOR):
+        return "image"
+    if event.phase is not Phase.RUN:
+        return "load"
+    return "later" if event.n_answered else "first_prompt"
 
 
 def _evidence(events: Sequence[_Event], event: _Event | None, label: str) -> tuple[str, ...]:
@@ -249,3 +341,12 @@ def _evidence(events: Sequence[_Event], event: _Event | None, label: str) -> tup
     else:
         chosen = [each.line for each in events] if label != "ok" else []
     return tuple(dict.fromkeys(line.strip() for line in chosen))[:_MAX_EVIDENCE]
+
+
+def _doubts(lines: Sequence[Line]) -> tuple[str, ...]:
+    """For a run of which nothing is known to have failed: the lines after its last sign of work
+    that sound like failures."""
+    worked = [at for at, line in enumerate(lines) if shows_work(line)]
+    after = lines[worked[-1] + 1 :] if worked else lines
+    found = [line for line in after if sign_of(line) is None and looks_like_error(line, line.level)]
+    return tuple(dict.fromkeys(map(str, found)))[-_MAX_EVIDENCE:]

@@ -1,6 +1,7 @@
 """What llama.cpp reports in its log: buffer sizes, and the knobs as it took them.
 
-Stands apart from `outcome`, which reads the same lines for how a run ended. An override counts only
+Stands apart from `outcome`, which reads the same lines for how a run ended. Its spellings since
+2023, and those of ik_llama.cpp, are here in one table each. An override counts only
 when llama.cpp says it back, because it ignores a key that it does not know without a word;
 `disagreement` holds the two together.
 """
@@ -13,41 +14,50 @@ from typing import Any, Final
 
 from oomph.config import CONTEXT_STEP, KNOBS, RunConfig, knob_value
 from oomph.errors import ConfigError
-from oomph.measure.logs.lines import DECIMAL, NAME, WHOLE
+from oomph.measure.logs.lines import DECIMAL, NAME, WHOLE, as_lines
 from oomph.records.schema import Buffers, Reported
 
-_STAMP: Final = (
-    r"^(?:[0-9.]{1,32} [A-Z] )?"  # some builds of 2026 put time and level before each line
-)
+_CONTEXT: Final = r"^(?:llama_context|llama_new_context_with_model|llama_init_from_model): {1,8}"
+"""What llama.cpp has called the function that makes a context: since 2025, before, and ik_llama.cpp
+to this day."""
+_SIZE: Final = r" {0,3}= {1,40}" + DECIMAL + " (?:MiB|MB)"
 _BUFFERS: Final = {
-    "model_mib": re.compile(NAME + r" model buffer size = {1,40}" + DECIMAL + " MiB"),
-    "kv_cache_mib": re.compile(NAME + r" KV buffer size = {1,40}" + DECIMAL + " MiB"),
-    "recurrent_mib": re.compile(NAME + r" RS buffer size = {1,40}" + DECIMAL + " MiB"),
-    "compute_mib": re.compile(NAME + r" compute buffer size = {1,40}" + DECIMAL + " MiB"),
+    "model_mib": re.compile(NAME + r" model buffer size" + _SIZE),
+    "kv_cache_mib": re.compile(NAME + r" KV buffer size" + _SIZE),
+    "recurrent_mib": re.compile(NAME + r" RS buffer size" + _SIZE),
+    "compute_mib": re.compile(NAME + r" compute buffer size" + _SIZE),
     "compute_grown_mib": re.compile(
         NAME + r" compute buffer size of {1,40}" + DECIMAL + " MiB, does not match"
     ),
-    "output_mib": re.compile(NAME + r" {1,40}output buffer size = {1,40}" + DECIMAL + " MiB"),
+    "output_mib": re.compile(NAME + r" {1,40}output buffer size" + _SIZE),
 }
+_OLD_WEIGHTS: Final = re.compile(r"load_tensors: {1,40}" + NAME + r" buffer size" + _SIZE)
+"""Weights before November 2024, and of ik_llama.cpp to this day."""
 _NUMBERS: Final = {
-    "n_ctx_seq": re.compile(_STAMP + r"llama_context: n_ctx_seq {1,40}= {1,40}" + WHOLE),
-    "n_expert_used": re.compile(r"print_info: n_expert_used {1,40}= {1,40}" + WHOLE),
-    "graph_nodes": re.compile(r"graph[^:]{0,80}: nodes = " + WHOLE),
-    "graph_splits": re.compile(r"graph[^:]{0,80}: .{0,80}splits = " + WHOLE),
+    "n_ctx_seq": re.compile(_CONTEXT + r"n_ctx_(?:seq|per_seq) {1,40}= {1,40}" + WHOLE),
+    "n_expert_used": re.compile(r"print_(?:info|meta): n_expert_used {1,40}= {1,40}" + WHOLE),
+    "graph_nodes": re.compile(r"graph[^:]{0,80}: (?:graph )?nodes {1,4}= " + WHOLE),
+    "graph_splits": re.compile(r"graph[^:]{0,80}: .{0,80}splits {1,4}= " + WHOLE),
 }
-_KNOB: Final = re.compile(
-    _STAMP + r"llama_context: (\w{1,40}) {1,40}= {1,40}(\w{1,16})(?![\w.])", re.ASCII
-)
+_KNOB: Final = re.compile(_CONTEXT + r"(\w{1,40}) {0,40}= {1,40}(\w{1,16})(?![\w.])", re.ASCII)
 _LOGGED: Final = frozenset(name for name, knob in KNOBS.items() if knob.is_logged)
 _FREQ_SCALE: Final = re.compile(
-    _STAMP + r"llama_context: freq_scale {1,40}= {1,40}([0-9.e+-]{1,24})(?![0-9.e+-])"
+    _CONTEXT + r"freq_scale {1,40}= {1,40}([0-9.e+-]{1,24})(?![0-9.e+-])"
 )
-_KV_TYPES: Final = re.compile(r"K \((\w{1,16})\): .{0,80}V \((\w{1,16})\):")
+_KV_TYPES: Final = re.compile(
+    r"K \((\w{1,16})\): .{0,80}V \((\w{1,16})\):|type_k = '(\w{1,16})', type_v = '(\w{1,16})'"
+)
+_MLA_TYPE: Final = re.compile(r"c\^KV \((\w{1,16})\):")
+"""ik_llama.cpp's one cache for K and V of latent attention."""
+_CELLS: Final = re.compile(
+    r"kv_size = " + WHOLE + r"|size = .{1,20} MiB \( {0,9}([0-9]{1,9}) cells"
+)
 _FLASH_ATTN: Final = re.compile(
     r"Flash Attention (enabled|disabled|was auto, set to \w{1,16})|flash_attn {1,40}= (\w{1,16})"
 )
 _FLASH_WORDS: Final = {"enabled": "on", "1": "on", "disabled": "off", "0": "off"}
 _OFFLOADED: Final = re.compile(r"offloaded ([0-9]{1,9}/[0-9]{1,9}) layers to GPU")
+_BUILD: Final = re.compile(r"\bbuild:? (?:= )?b?([0-9]{1,9}) \(([0-9a-f]{6,40})\)")
 _PRINTED: Final = 1e-4
 """How far a figure may be off that was printed with six digits."""
 
@@ -56,21 +66,34 @@ def read_buffers(lines: Sequence[str]) -> Buffers:
     """The buffer lines, by kind and device, in MiB as printed; a size of 0 is printed for what is
     not there."""
     kinds: dict[str, dict[str, list[float]]] = {kind: {} for kind in _BUFFERS}
-    for line in lines:
+    for line in as_lines(lines):
         if "buffer size" not in line:
             continue
-        for kind, pattern in _BUFFERS.items():
-            if match := pattern.search(line):
-                kinds[kind].setdefault(match[1], []).append(float(match[2]))
-                break
+        found = ((kind, pattern.search(line)) for kind, pattern in _BUFFERS.items())
+        kind, match = next(
+            (each for each in found if each[1]), ("model_mib", _OLD_WEIGHTS.search(line))
+        )
+        if match:
+            kinds[kind].setdefault(match[1], []).append(float(match[2]))
     return Buffers(**kinds)
+
+
+def logged_build(lines: Sequence[str]) -> int | None:
+    """The number of the build that printed the log, None where it does not say."""
+    found = build_line(lines)
+    return int(found[1]) if found else None
+
+
+def build_line(lines: Sequence[str]) -> re.Match[str] | None:
+    """The build's number and its commit, as groups 1 and 2."""
+    return next((match for line in as_lines(lines) if (match := _BUILD.search(line))), None)
 
 
 def read_knobs(lines: Sequence[str]) -> dict[str, Any]:
     """The knobs of a context as llama.cpp takes them, by RunConfig's names; of what it says twice
     the last counts."""
     found: dict[str, Any] = {}
-    for line in lines:
+    for line in as_lines(lines):
         match = _KNOB.search(line)
         if match and match[1] in _LOGGED:
             with suppress(ConfigError):  # what it cannot be has not been said
@@ -81,11 +104,16 @@ def read_knobs(lines: Sequence[str]) -> dict[str, Any]:
 def logged_knobs(lines: Sequence[str]) -> dict[str, Any]:
     """All knobs that a log tells, by RunConfig's names, as llama.cpp takes them."""
     knobs, reported = read_knobs(lines), read_reported(lines)
+    if "n_ctx" not in knobs and (n_cells := logged_cells(lines)):
+        knobs["n_ctx"] = n_cells
     for name in ("n_expert_used", "type_k", "type_v"):
         if value := getattr(reported, name):  # a dense model has 0 experts
             knobs[name] = value
     if reported.flash_attn in _FLASH_WORDS:
         knobs["flash_attn"] = _FLASH_WORDS[reported.flash_attn]
+    if reported.offloaded_layers:
+        on_cards, of = map(int, reported.offloaded_layers.split("/"))
+        knobs["n_gpu_layers"] = -1 if on_cards == of else on_cards
     return knobs
 
 
@@ -93,19 +121,28 @@ def read_reported(lines: Sequence[str]) -> Reported:
     """The knobs as llama.cpp reported them back; of what it says twice the last counts."""
     known = Reported.model_fields.keys()
     found = {name: value for name, value in read_knobs(lines).items() if name in known}
-    for line in lines:
+    for line in as_lines(lines):
         for key, pattern in _NUMBERS.items():
             if match := pattern.search(line):
                 found[key] = int(match[1])
         if match := _FREQ_SCALE.search(line):
             found["rope_freq_scale"] = _number(match[1])
         if match := _KV_TYPES.search(line):
-            found["type_k"], found["type_v"] = match[1], match[2]
+            found["type_k"], found["type_v"] = match[1] or match[3], match[2] or match[4]
+        elif match := _MLA_TYPE.search(line):
+            found["type_k"] = match[1]
         if match := _OFFLOADED.search(line):
             found["offloaded_layers"] = match[1]
         if match := _FLASH_ATTN.search(line):
             found["flash_attn"] = (match[1] or match[2]).split()[-1]
     return Reported(**found)
+
+
+def logged_cells(lines: Sequence[str]) -> int | None:
+    """The cells of the largest KV cache, which are n_ctx of all sequences together where no layer
+    has a window; None where the log does not tell them."""
+    found = (match for line in as_lines(lines) if (match := _CELLS.search(line)))
+    return max((int(match[1] or match[2]) for match in found), default=None)
 
 
 def _number(text: str) -> float | None:

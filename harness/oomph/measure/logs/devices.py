@@ -1,0 +1,202 @@
+"""Which cards a log names, what they had free, and which of ggml's backends computed.
+
+Backends name their devices in their buffers' lines (CUDA0, ROCm0, Vulkan0, SYCL0, MTL0, RPC0…) and
+introduce them in lines of their own, each in its own way and anew with every year.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from oomph.measure.logs.lines import DECIMAL, WHOLE
+from oomph.units import GIB, MIB
+
+UNKNOWN: Final = "unknown"
+CPU: Final = "cpu"
+_BACKENDS: Final = {
+    "CUDA": "cuda",
+    "ROCm": "rocm",
+    "HIP": "rocm",
+    "MUSA": "musa",
+    "Vulkan": "vulkan",
+    "SYCL": "sycl",
+    "MTL": "metal",
+    "Metal": "metal",
+    "CANN": "cann",
+    "GPUOpenCL": "opencl",
+    "OpenCL": "opencl",
+    "RPC": "rpc",
+    "WebGPU": "webgpu",
+    "HTP": "hexagon",
+}
+"""Records' word for the backend whose devices begin with each name."""
+_DEVICE_NAME: Final = re.compile(
+    r"^(" + "|".join(_BACKENDS) + r")(?:_?[0-9]{1,3}|_Mapped|_Private|_Host|_Split|\[\S{1,60}\])*$"
+)
+_NAME: Final = r"([^|\n]{1,120}?)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedCard:
+    """A card as a log names it; `device` is ggml's name for it. Bytes are None where the log does
+    not tell them."""
+
+    device: str
+    name: str | None = None
+    total_bytes: int | None = None
+    free_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Devices:
+    """The cards that a log names, in ggml's order, and the backend that computed."""
+
+    cards: tuple[LoggedCard, ...]
+    backend: str
+
+    @property
+    def free_bytes(self) -> tuple[int, ...]:
+        """What each card had free before the load; empty where that of one is not told."""
+        free = [card.free_bytes for card in self.cards if card.free_bytes is not None]
+        return tuple(free) if len(free) == len(self.cards) else ()
+
+
+_Found = tuple[str, str | None, int | None, int | None]
+
+
+def _used(match: re.Match[str]) -> _Found:
+    return match[1], match[2], None, int(match[3]) * MIB
+
+
+def _listed(match: re.Match[str]) -> _Found:
+    return match[1], match[2], int(match[3]) * MIB, int(match[4]) * MIB
+
+
+def _numbered(prefix: str) -> Callable[[re.Match[str]], _Found]:
+    return lambda match: (f"{prefix}{match[1]}", match[2], None, None)
+
+
+def _with_vram(match: re.Match[str]) -> _Found:
+    kind = "ROCm" if "gfx" in match[0] else "CUDA"
+    return f"{kind}{match[1]}", match[2], int(match[3]) * MIB if match[3] else None, None
+
+
+def _metal(match: re.Match[str]) -> _Found:
+    return match[1] or "Metal", match[2] or match[3], None, None
+
+
+def _of_ollama(match: re.Match[str]) -> _Found:
+    total, free = (round(float(match[key]) * GIB) for key in ("total", "free"))
+    kind = {"cuda": "CUDA", "rocm": "ROCm", "vulkan": "Vulkan", "metal": "Metal"}
+    named = match["id"] or f"{kind.get(match['library'].lower(), 'GPU')}0"
+    return named, match["name"], total, free
+
+
+_INTRODUCTIONS: Final[tuple[tuple[str, Callable[[re.Match[str]], _Found]], ...]] = (
+    (
+        r"using device (\w{1,40}|RPC\[\S{1,60}\]) \(" + _NAME + r"\)(?: \([^()]{1,40}\))? - "
+        + WHOLE + " MiB free",
+        _used,
+    ),
+    (r"- (\w{1,40}) {0,8}: " + _NAME + r" \(" + WHOLE + " MiB, " + WHOLE + r" MiB free\)", _listed),
+    (
+        r"Device ([0-9]{1,3}): " + _NAME + r", (?:compute capability|gfx|VMM)"
+        r"(?:.{0,120}, VRAM: ([0-9]{1,9}) MiB)?",
+        _with_vram,
+    ),
+    (r"ggml_vulkan: ([0-9]{1,3}) = " + _NAME + r" (?:\([^()|]{1,60}\) )?\|", _numbered("Vulkan")),
+    (r"GPU name: {1,8}(?:(MTL[0-9]{1,2}) \(" + _NAME + r"\)|" + _NAME + r")$", _metal),
+    (
+        r"\| ?([0-9]{1,2})\| ?\[[a-z_]{1,20}:gpu:[0-9]{1,2}\]\| {0,20}" + _NAME + r" {0,20}\|",
+        _numbered("SYCL"),
+    ),
+    (r"ggml_opencl: device: '?()(?:" + _NAME + r")'?(?:$| \()", _numbered("GPUOpenCL")),
+    (
+        r'inference compute.{0,200} library=(?P<library>\w{1,16}).{0,200}? name="?(?P<id>(?:CUDA|'
+        r"ROCm|Vulkan|Metal)[0-9]{1,2}|)(?P<name>[^\"]{0,100}).{0,400}? total=\"?"
+        r"(?P<total>[0-9.]{1,9}) GiB\"? available=\"?(?P<free>[0-9.]{1,9}) GiB",
+        _of_ollama,
+    ),
+)  # fmt: skip
+_PATTERNS: Final = tuple((re.compile(pattern), found) for pattern, found in _INTRODUCTIONS)
+_HINTS: Final = (
+    "evice",
+    "MiB free",
+    "ggml_vulkan",
+    "GPU name",
+    "_gpu:",
+    ":gpu:",
+    "opencl",
+    "infer",
+)
+_BUFFER: Final = re.compile(
+    r"(\S{1,64}) {1,40}(model |KV |RS |compute |output )?buffer size {0,40}= {1,40}" + DECIMAL
+)
+_SPLIT_OFF: Final = re.compile(r"offloaded 0/[0-9]{1,9} layers")
+_CPU_ONLY: Final = re.compile(
+    r"no usable GPU found|compiled without (?:support for )?GPU|not compiled with GPU"
+    r"|no devices? with dedicated memory|found 0 (?:CUDA|ROCm|SYCL) devices"
+)
+
+
+def backend_of(device: str) -> str | None:
+    """Records' word for the backend of ggml's device `device`, None for the host's own and for
+    names that are not known."""
+    match = _DEVICE_NAME.match(device)
+    return _BACKENDS[match[1]] if match else None
+
+
+def read_devices(lines: Iterable[str]) -> Devices:
+    """The cards and the backend of one program's log.
+
+    A card counts once, however often it is introduced; where the log lists what there is and says
+    what is used, those used count alone. The backend is that of the devices with buffers, `cpu`
+    only where the log says that nothing else computes, `unknown` where it does not say.
+    """
+    found: dict[str, LoggedCard] = {}
+    used: list[str] = []
+    buffered: dict[str, None] = {}
+    computes_on: set[str] = set()
+    is_cpu = False
+    for line in lines:
+        is_cpu = is_cpu or bool(_CPU_ONLY.search(line) or _SPLIT_OFF.search(line))
+        if match := _BUFFER.search(line):
+            buffered[match[1]] = None
+            if match[2] == "compute ":
+                computes_on.add(match[1])
+        elif any(hint in line for hint in _HINTS):
+            for pattern, introduced in _PATTERNS:
+                if match := pattern.search(line):
+                    _introduce(found, *introduced(match))
+                    if introduced is _used:
+                        used.append(match[1])
+                    break
+    cards = [found[device] for device in dict.fromkeys(used or found)]
+    if not cards:
+        cards = [LoggedCard(device=device) for device in buffered if _is_card(device)]
+    told = [backend_of(device) for device in (*buffered, *(card.device for card in cards))]
+    backends = [backend for backend in told if backend]
+    is_cpu = is_cpu or bool(computes_on)
+    return Devices(
+        cards=tuple(cards),
+        backend=next((each for each in backends if each != "rpc"), None)
+        or ("rpc" if backends else CPU if is_cpu else UNKNOWN),
+    )
+
+
+def _introduce(
+    found: dict[str, LoggedCard], device: str, name: str | None, total: int | None, free: int | None
+) -> None:
+    known = found.get(device, LoggedCard(device=device))
+    found[device] = replace(
+        known,
+        name=known.name or (name.strip() if name else None),
+        total_bytes=known.total_bytes or total,
+        free_bytes=free if free is not None else known.free_bytes,
+    )
+
+
+def _is_card(device: str) -> bool:
+    """Whether a buffer's device is a card, and none of its host-side buffers."""
+    return backend_of(device) is not None and not device.endswith("_Host")
