@@ -232,7 +232,8 @@ def test_no_command_lets_foreign_text_steer_the_terminal_or_a_file(
     if command != "chat":  # what a model answers has lines
         assert not any(line.startswith("forged") for line in (said + told).splitlines())
     if command not in ("doctor", "records schema"):
-        assert r"\x1b" in said + told or r"\u202e" in said + told or list(out.iterdir())
+        shown = (r"\x1b", r"\x9b", r"\u202e")
+        assert any(each in said + told for each in shown) or list(out.iterdir())
     for path in (each for each in out.rglob("*") if each.is_file()):
         check_file(path)
     assert not (tmp_path / "pwned").exists()

@@ -6,13 +6,18 @@ two meet.
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
 from oomph.advise.alternatives import would_have_fitted
 from oomph.architectures.source import read_model
 from oomph.config import RunConfig, keys_of
+from oomph.errors import UnknownNameError
+from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import Estimator
+from oomph.estimate.overhead import context_bytes
+from oomph.gpus import GpuSpec
 from oomph.gpus import gpu as find_gpu
 from oomph.measure.logs.devices import Devices, read_devices
 from oomph.measure.logs.outcome import RAN_OUT, Classification
@@ -72,10 +77,12 @@ def _remedy(
             "what would have fitted is not computed: it is of the main context alone, and that was "
             f"not the {found.context} that failed"
         )
+    card = find_gpu(gpu) if gpu else _card(devices)
+    held = context_bytes(card, default_coefficients()) if card else 0
     estimator = Estimator(
         read_model(model),
-        find_gpu(gpu) if gpu else None,
-        gpu_memory_bytes=min(free, default=None),
+        card,
+        gpu_memory_bytes=min(free) + held if free else None,
         build=logged_build(lines),
     )
     base = said.config(estimator.model, estimator.gpu_memory_bytes) if said else RunConfig()
@@ -94,15 +101,24 @@ def _remedy(
     return step + (_in_flags(step, said) if said else "") + _assumed(config, devices)
 
 
+def _card(devices: Devices) -> GpuSpec | None:
+    """The card that the log names, None where it names none or one that is not known."""
+    name = devices.cards[0].name
+    with suppress(UnknownNameError):
+        return find_gpu(name) if name else None
+    return None
+
+
 def _assumed(config: RunConfig, devices: Devices) -> str:
-    """On which cards that holds."""
+    """What that was computed for; a process asks for the free memory once its context is on the
+    card, so that is not counted twice."""
     if not devices.free_bytes:
-        return ""
+        return f" (n_ctx was {count(config.n_ctx)})"
     told = ", ".join(
-        f"{mib(free)} MiB on {card.device}"
+        f"{mib(free)} on {card.device}"
         for card, free in zip(devices.cards, devices.free_bytes, strict=True)
     )
-    return f" (n_ctx {count(config.n_ctx)} as it was, with what the log says was free: {told})"
+    return f" (n_ctx was {count(config.n_ctx)}; free by the log: {told})"
 
 
 _OFFERED: Final = re.compile(r"\b(n_ctx|n_ubatch|n_cpu_moe|n_gpu_layers|flash_attn) ([\d,]+|on)\b")

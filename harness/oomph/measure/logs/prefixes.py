@@ -1,4 +1,4 @@
-r"""What stands before a line of a log, taken off: times, levels, and the names of who passed it on.
+r"""What stands before a line of a log, taken off: times, levels, and who passed it on.
 
 A log reaches its reader through journald, syslog, docker, compose, kubectl, llama-server's router,
 Ollama, LM Studio, LocalAI or Python's logging, and each puts something in front; several may. What
