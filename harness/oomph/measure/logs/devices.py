@@ -5,11 +5,12 @@ introduce them in lines of their own, each in its own way and anew with every ye
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from oomph.measure.logs.lines import DECIMAL, WHOLE
+from oomph.measure.logs.lines import WHOLE
+from oomph.measure.logs.reported import read_buffers
 from oomph.units import GIB, MIB
 
 UNKNOWN: Final = "unknown"
@@ -34,6 +35,7 @@ _BACKENDS: Final = {
 _DEVICE_NAME: Final = re.compile(
     r"^(" + "|".join(_BACKENDS) + r")(?:_?[0-9]{1,3}|_Mapped|_Private|_Host|_Split|\[\S{1,60}\])*$"
 )
+_KINDS: Final = ("model_mib", "kv_cache_mib", "recurrent_mib", "compute_mib", "output_mib")
 _NAME: Final = r"([^|\n]{1,120}?)"
 
 
@@ -83,7 +85,11 @@ def _with_vram(match: re.Match[str]) -> _Found:
 
 
 def _metal(match: re.Match[str]) -> _Found:
-    return match[1] or "Metal", match[2] or match[3], None, None
+    return match["id"] or "Metal", match["name"] or match["alone"], None, None
+
+
+def _named(match: re.Match[str]) -> _Found:
+    return match[1], match[2], None, None
 
 
 def _of_ollama(match: re.Match[str]) -> _Found:
@@ -106,12 +112,17 @@ _INTRODUCTIONS: Final[tuple[tuple[str, Callable[[re.Match[str]], _Found]], ...]]
         _with_vram,
     ),
     (r"ggml_vulkan: ([0-9]{1,3}) = " + _NAME + r" (?:\([^()|]{1,60}\) )?\|", _numbered("Vulkan")),
-    (r"GPU name: {1,8}(?:(MTL[0-9]{1,2}) \(" + _NAME + r"\)|" + _NAME + r")$", _metal),
+    (
+        r"(?:GPU name|picking default device): {1,8}(?:(?P<id>MTL[0-9]{1,2}) "
+        r"\((?P<name>[^()]{1,80})\)|(?P<alone>[^()]{1,80}))$",
+        _metal,
+    ),
     (
         r"\| ?([0-9]{1,2})\| ?\[[a-z_]{1,20}:gpu:[0-9]{1,2}\]\| {0,20}" + _NAME + r" {0,20}\|",
         _numbered("SYCL"),
     ),
     (r"ggml_opencl: device: '?()(?:" + _NAME + r")'?(?:$| \()", _numbered("GPUOpenCL")),
+    (r"breakdown.{0,20} - ([A-Za-z]{2,8}[0-9]{1,2}) \(" + _NAME + r"\)(?: {0,20}\||:)", _named),
     (
         r'inference compute.{0,200} library=(?P<library>\w{1,16}).{0,200}? name="?(?P<id>(?:CUDA|'
         r"ROCm|Vulkan|Metal)[0-9]{1,2}|)(?P<name>[^\"]{0,100}).{0,400}? total=\"?"
@@ -130,13 +141,15 @@ _HINTS: Final = (
     "opencl",
     "infer",
 )
-_BUFFER: Final = re.compile(
-    r"(\S{1,64}) {1,40}(model |KV |RS |compute |output )?buffer size {0,40}= {1,40}" + DECIMAL
+_WORDS: Final = (
+    ("cuda", re.compile(r"using CUDA for GPU acceleration|found [1-9][0-9]? CUDA devices")),
+    ("metal", re.compile(r"^ggml_metal_(?:init|add_buffer): ")),
+    ("rocm", re.compile(r"using ROCm for GPU acceleration|found [1-9][0-9]? ROCm devices")),
 )
-_SPLIT_OFF: Final = re.compile(r"offloaded 0/[0-9]{1,9} layers")
+_ON_CARDS: Final = re.compile(r"VRAM used|offloaded [1-9][0-9]{0,3}/|offloading [1-9]")
 _CPU_ONLY: Final = re.compile(
     r"no usable GPU found|compiled without (?:support for )?GPU|not compiled with GPU"
-    r"|no devices? with dedicated memory|found 0 (?:CUDA|ROCm|SYCL) devices"
+    r"|found 0 (?:CUDA|ROCm|SYCL) devices|offloaded 0/[0-9]{1,9} layers"
 )
 
 
@@ -147,25 +160,16 @@ def backend_of(device: str) -> str | None:
     return _BACKENDS[match[1]] if match else None
 
 
-def read_devices(lines: Iterable[str]) -> Devices:
+def read_devices(lines: Sequence[str]) -> Devices:
     """The cards and the backend of one program's log.
 
     A card counts once, however often it is introduced; where the log lists what there is and says
-    what is used, those used count alone. The backend is that of the devices with buffers, `cpu`
-    only where the log says that nothing else computes, `unknown` where it does not say.
+    what is used, those used count alone.
     """
     found: dict[str, LoggedCard] = {}
     used: list[str] = []
-    buffered: dict[str, None] = {}
-    computes_on: set[str] = set()
-    is_cpu = False
     for line in lines:
-        is_cpu = is_cpu or bool(_CPU_ONLY.search(line) or _SPLIT_OFF.search(line))
-        if match := _BUFFER.search(line):
-            buffered[match[1]] = None
-            if match[2] == "compute ":
-                computes_on.add(match[1])
-        elif any(hint in line for hint in _HINTS):
+        if any(hint in line for hint in _HINTS):
             for pattern, introduced in _PATTERNS:
                 if match := pattern.search(line):
                     _introduce(found, *introduced(match))
@@ -173,16 +177,28 @@ def read_devices(lines: Iterable[str]) -> Devices:
                         used.append(match[1])
                     break
     cards = [found[device] for device in dict.fromkeys(used or found)]
+    buffers = read_buffers(lines)
+    devices = dict.fromkeys(device for kind in _KINDS for device in getattr(buffers, kind))
     if not cards:
-        cards = [LoggedCard(device=device) for device in buffered if _is_card(device)]
-    told = [backend_of(device) for device in (*buffered, *(card.device for card in cards))]
-    backends = [backend for backend in told if backend]
-    is_cpu = is_cpu or bool(computes_on)
+        cards = [LoggedCard(device=device) for device in devices if _is_card(device)]
+    named = [*devices, *(card.device for card in cards)]
     return Devices(
         cards=tuple(cards),
-        backend=next((each for each in backends if each != "rpc"), None)
-        or ("rpc" if backends else CPU if is_cpu else UNKNOWN),
+        backend=_backend(named, lines, computes_on_host=bool(buffers.compute_mib)),
     )
+
+
+def _backend(named: Sequence[str], lines: Sequence[str], *, computes_on_host: bool) -> str:
+    """The backend of the devices `named`, else the one that the log's words tell; `cpu` only where
+    it says that there is no card, or has compute buffers and no trace of a card."""
+    backends = [backend for device in named if (backend := backend_of(device))]
+    if backends:
+        return next((each for each in backends if each != "rpc"), "rpc")
+    told = next((name for name, words in _WORDS if any(map(words.search, lines))), None)
+    if told or any(map(_ON_CARDS.search, lines)):
+        return told or UNKNOWN
+    is_cpu = computes_on_host or any(map(_CPU_ONLY.search, lines))
+    return CPU if is_cpu else UNKNOWN
 
 
 def _introduce(

@@ -36,12 +36,13 @@ class Sign(Enum):
     )
     BAD_MODEL = "the file is no model that this build can load"
     NO_CARD = "no card was found; the program may go on without"
-    TOO_LONG = "one request was longer than the context; the program may go on without it"
+    BAD_REQUEST = "one request cannot be served as it is; the program may go on without it"
     DECODE_FAILED = "a decode failed, the cause is in another line"
     TIMEOUT = "something waited too long"
     CRASH = "the process died and the line does not say why"
     LOAD_FAILED = "loading the model failed, the cause is in another line"
     CONTEXT_FAILED = "making the context failed, the cause is in another line"
+    REQUEST_FAILED = "a request was answered with a server's error"
     ENDED = "somebody outside ended the process"
     EXITED = "the program ended with an exit code that says no more than that it failed"
 
@@ -55,6 +56,12 @@ _HOST_BUFFER: Final = r"(?:CPU(?:_\w+)?|CUDA_Host|ROCm_Host|Vulkan_Host|SYCL_Hos
 # The order is that of precedence within a line: the first that matches counts.
 _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
     Sign.HARMLESS: (
+        r"ctx_other to be set \(this warning is normal|failed to measure draft model memory",
+        r"control-looking token|special_e\w+ is not in special|special_eog_ids contains",
+        r"tokenizer config may be incorrect|missing pre-tokenizer type|GENERATION QUALITY",
+        r"full capacity of the model will not be utilized|possible training context overflow",
+        r"cannot be used with preferred buffer type|shifting is not supported for this context",
+        r"recommended max working set size|failed to generate tool call example",
         r"failed to (?:mlock|munlock|VirtualLock|VirtualUnlock|set (?:min|process))",
         r"pinned memory: (?!no CUDA)",
         r"[Ff]ailed to allocate pinned memory",
@@ -78,6 +85,7 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"(?:retry|trying)[a-z]* (?:again )?with (?:fewer|less|reduced|smaller|lower)",
     ),
     Sign.DEVICE_LOST: (
+        r"\bring \S+ timeout|device wedged|\bGPU (?:HANG|hang)\b|\bengine reset\b",
         _GPU_ERROR + r"(?:an )?illegal (?:memory access|instruction|address)",
         _GPU_ERROR + r"(?:unspecified launch failure|misaligned address|hardware stack error)",
         _GPU_ERROR + r"device-side assert",
@@ -99,6 +107,9 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"(?:RPC|rpc).{0,40}(?:connection (?:lost|closed)|disconnected|returned malformed)",
     ),
     Sign.DRIVER_MISSING: (
+        r"cuBLAS error 15|requested functionality is not supported|hipErrorNoBinaryForGpu",
+        r"context pointer null|curCtx can not be null|libascendcl\S*: cannot open",
+        r"VK_ERROR_(?:INCOMPATIBLE_DRIVER|INITIALIZATION_FAILED)|No device of requested type",
         _GPU_ERROR + r"(?:no (?:CUDA|ROCm)-capable device|no kernel image)",
         _GPU_ERROR + r"(?:CUDA )?driver version is insufficient",
         _GPU_ERROR + r"(?:initialization error|invalid device function|the provided PTX)",
@@ -131,11 +142,20 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"split[ _-]mode.{0,40}not (?:supported|implemented)",
         r"invalid value for main_gpu|invalid device(?: ordinal|:)",
         r"requested device .{0,20}not found",
-        r"error: (?:unknown|invalid|unrecognized) (?:argument|option|parameter)",
+        r"(?<!CUDA )(?<!ROCm )(?<!HIP )error: (?:unknown|invalid|unrecognized) "
+        r"(?:argument|option|parameter)",
+        r"[Ii]nvalid argument: -|unknown argument|unrecognized option|invalid option",
+        r"[Vv]ocab\w*.{0,60}(?:must match|does not match|do not match|mismatch|incompatible)",
+        r"failed to (?:apply|load) (?:lora|LoRA|control vector)",
+        r"multimodal is not supported|does not support (?:images|vision|multimodal)",
+        r"mismatch between text model.{0,60}mmproj|mmproj.{0,60}(?:mismatch|does not match)",
+        r"cannot be (?:used|combined) (?:together )?with -|--[\w-]+ (?:requires|needs) -",
+        r"custom template is not supported|chat template .{0,60}not supported",
+        r"failed to (?:bind|listen)|EADDRINUSE",
         r"error while handling argument",
         r"unrecognized arguments:|invalid (?:parameter|argument) for (?:argument|option)?:? ?-",
         r"context type MTP requested but|model doesn't contain MTP layers",
-        r"couldn't bind|[Aa]ddress already in use",
+        r"couldn't bind|[Aa]ddress already in use|unable to (?:bind|listen)",
         r"unexpected keyword argument|unknown buffer type|invalid (?:kv|KV) override",
         r"error parsing (?:kv|tensor)",
     ),
@@ -199,6 +219,9 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"ACL_ERROR_(?:RT_)?(?:STORAGE_OVER_LIMIT|MEMORY_ALLOCATION)|EL0004",
     ),
     Sign.DEVICE_ALLOCATION: (
+        r"is larger than (?:the )?buffer maximum|[Rr]equested buffer size exceeds",
+        r"exceeds? .{0,30}(?:maxMemoryAllocationSize|maxBufferSize|max\w* (?:buffer|allocation))",
+        r"CL_INVALID_BUFFER_SIZE|VK_ERROR_OUT_OF_(?:DEVICE|HOST)_MEMORY|aclrtMalloc.{0,60}failed",
         r"(?:cuda|hip|musa)Malloc\w* failed: " + _OUT_OF_MEMORY,
         r"alloc_tensor_range: failed to allocate",
         r"(?:device|Device) memory allocation of size \d+ failed",
@@ -237,6 +260,7 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"pull model manifest|error loading model: (?!.{0,40}(?:alloc|memory))",
     ),
     Sign.NO_CARD: (
+        r"(?:failure|failed|error) .{0,40}GPU discovery|GPU discovery.{0,40}(?:failed|failure)",
         r"failed to initialize (?:CUDA|ROCm|HIP|Vulkan)",
         r"no (?:CUDA|ROCm|HIP|Vulkan)(?:-capable)? devices? (?:is |are |were )?(?:found|detected)",
         r"pinned memory: no CUDA|no compatible GPUs|no usable GPU found",
@@ -245,21 +269,25 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"couldn't communicate with the NVIDIA driver",
         r"failed to load \S*libggml-cuda|unsupported display driver",
     ),
-    Sign.TOO_LONG: (
+    Sign.BAD_REQUEST: (
+        r"failed to parse grammar|error parsing grammar",
         r"exceeds? the available context size|[Rr]equested tokens \(\d+\) exceed",
         r"prompt is too long|input is too large to process",
         r"failed to find (?:a )?(?:KV|memory) (?:cache )?slot",
     ),
     Sign.DECODE_FAILED: (
-        r"graph_compute\S* failed|failed to (?:decode|eval|compute graph)|compute failed while",
+        r"command buffer \d+ failed with status|graph_compute\S* failed",
+        r"failed to (?:decode|eval|compute graph)|compute failed while",
         r"decode\S* returned -\d",
     ),
     Sign.TIMEOUT: (
-        r"timed out waiting for|deadline exceeded|TimeoutExpired|DUE TO TIME LIMIT",
+        r"\| 50[0-9] \| +[0-9]+m0s \||timed out waiting for|deadline exceeded",
+        r"TimeoutExpired|DUE TO TIME LIMIT",
         r"(?:process|point|run) timed out",
         r"killed after \d+ ?s|watchdog.{0,30}(?:timeout|timed out)",
     ),
     Sign.CRASH: (
+        r"could not load model: rpc error",
         r"[Ss]egmentation fault|\bsegfault at\b|SIGSEGV|SIGABRT|SIGILL|SIGBUS|SIGFPE",
         r"[Ii]llegal instruction|Bus error",
         r"GGML_ASSERT|GGML_ABORT|\bAborted\b|terminate called|core dumped|^panic:|fatal error",

@@ -32,6 +32,7 @@ ORIGIN: Final = "llama.cpp log"
 _LOGGED: Final = re.compile(
     r"llama_model_loader:|print_info:|llama_context:|srv {1,40}load_model:|buffer size"
     r"|llm_load_|llama_new_context_with_model:|llama_init_from_model:|load_tensors:"
+    r"|memory breakdown \[MiB\]"
 )
 _TABLE: Final = re.compile(r"^\| {0,80}model ")
 _LOADED: Final = re.compile(r"llama_model_loader: loaded meta data .* from (.{1,1000}?) \(version")
@@ -42,10 +43,10 @@ _PARAMS: Final = re.compile(r"print_info: model params {1,40}= " + DECIMAL + r" 
 _DONE: Final = re.compile(r"buffer size|graph (?:nodes|splits)|failed to|print_info: ")
 """Lines that belong to the model before."""
 _BREAKDOWN: Final = re.compile(
-    r"\| {1,40}- (?P<device>\S{1,64})[^|]{0,200}\| {0,40}(?P<total>[0-9]{1,15}) = {1,40}"
+    r"[|:] {1,40}- (?P<device>\S{1,64})[^|:]{0,200}[|:] {0,40}(?P<total>[0-9]{1,15}) = {1,40}"
     r"(?P<free>[0-9]{1,15}) \+ \( {0,40}(?P<own>[0-9]{1,15}) = {1,40}(?P<model>[0-9]{1,15}) \+"
     r" {1,40}(?P<context>[0-9]{1,15}) \+ {1,40}(?P<compute>[0-9]{1,15})\) \+ {1,40}"
-    r"(?P<rest>-?[0-9]{1,15}) \|"
+    r"(?P<rest>-?[0-9]{1,15})(?: \||$)"
 )
 _BESIDE: Final = (Context.MTP, Context.PROJECTOR)
 _SCALES: Final = {"MiB": MIB, "GiB": GIB, "M": 10**6, "B": 10**9, "T": 10**12}
@@ -118,8 +119,8 @@ def _loads(lines: Sequence[str]) -> list[Sequence[str]]:
 def _is_telling(lines: Sequence[str]) -> bool:
     """Whether the lines show buffers, or a failure that has a name."""
     found = classify(None, lines)
-    has_buffers = any(read_buffers(lines).model_dump().values())
-    return has_buffers or (found.failed and found.outcome != "unknown")
+    has_sizes = any(read_buffers(lines).model_dump().values()) or read_breakdowns(lines)
+    return bool(has_sizes) or (found.failed and found.outcome != "unknown")
 
 
 def read_breakdowns(lines: Sequence[str]) -> list[Breakdown]:
@@ -207,7 +208,7 @@ def _outcome(found: Classification, buffers: Buffers, *, knows_context: bool) ->
             "message": found.advice,
             "evidence": found.evidence,
         }
-    if knows_context:
+    if knows_context or not any(buffers.model_dump().values()):
         return {"label": "ok", "evidence": found.evidence}
     message = "the log tells buffers and not their n_ctx: give its beginning too"
     return {"label": "unknown", "message": message, "evidence": found.evidence}

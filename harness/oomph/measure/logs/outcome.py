@@ -116,11 +116,12 @@ _SOFT: Final[tuple[tuple[Sign, str], ...]] = (
     (Sign.TIMEOUT, "timeout"),
     (Sign.LOAD_FAILED, "bad_model"),
     (Sign.CONTEXT_FAILED, "crash"),
-    (Sign.TOO_LONG, "bad_config"),
+    (Sign.BAD_REQUEST, "bad_config"),
     (Sign.DECODE_FAILED, "crash"),
     (Sign.CRASH, "crash"),
     (Sign.ENDED, "killed"),
     (Sign.EXITED, "crash"),
+    (Sign.REQUEST_FAILED, "unknown"),
 )
 _GAVE_UP: Final = frozenset(
     {Sign.LOAD_FAILED, Sign.CONTEXT_FAILED, Sign.DECODE_FAILED, Sign.CRASH, Sign.ENDED, Sign.EXITED}
@@ -166,8 +167,8 @@ def classify(
     label, event = _decide(events, lines, exit_code, timed_out, oom_killed)
     refusal = find_refusal(lines) if label in RAN_OUT else None
     context = _context(label, event, events)
-    shown = _doubts(lines) if label == "unknown" else _evidence(events, event, label)
-    if label == "crash" and not shown:
+    shown = _evidence(events, event, label)
+    if label in ("unknown", "crash") and event is None:
         shown = _doubts(lines)
     clues = Clues(
         outcome=label,
@@ -259,13 +260,25 @@ def _decide(
     for sign, label in _SOFT:
         for event in events:
             if event.sign is sign:
-                return label, event
+                return _by_circumstance(event, events) or label, event
     if exit_code not in (0, None):
         return ("timeout" if exit_code == TIMEOUT_CODE else "crash"), None
     if exit_code is None and _doubts(lines):
         return "unknown", None
     worked = exit_code == 0 or any(map(shows_work, lines))
     return "not_an_error" if events else "ok" if worked else "unknown", None
+
+
+def _by_circumstance(event: _Event, events: Sequence[_Event]) -> str | None:
+    """The label of a failure that only its circumstances tell: an MTP context that fails for no
+    other reason has no head in its file, and a command buffer of Metal that fails while more is
+    allocated than macOS recommends has no memory."""
+    if event.sign is Sign.CONTEXT_FAILED and context_of(event.line) is Context.MTP:
+        return "bad_config"
+    crowded = any("recommended max working set size" in each.line for each in events)
+    if crowded and any("command buffer" in each.line for each in events):
+        return "oom_runtime"
+    return None
 
 
 def _by_exit_code(exit_code: int, oom_killed: bool) -> str | None:

@@ -75,7 +75,7 @@ _WORKED: Final = (
     r"eval time =|llama_perf|print_timing|llama_print_timings|\d tokens per second",
     r"\|[^|]{0,40}(?:pp|tg) ?\d+[^|]{0,40}\|[^|]{0,40}\d\.\d+ ± \d",
     r"^\|(?: {0,12}\d+(?:\.\d+)? \|){6,}",
-    r"Final estimate: PPL|\[ Prompt: .{0,20}t/s|\[end of text\]",
+    r"^\[1\][0-9.]{3,12},\[2\]|Final estimate: PPL|\[ Prompt: .{0,20}t/s|\[end of text\]",
     r"llama runner started in|Load Text Model OK: True|Please connect to custom endpoint",
     r"stop processing: n_|prompt eval|main: decoded \d+ tokens|Uvicorn running on",
     r"\b(?:GET|POST) /\S{0,200}[ \"][^|]{0,60}\b20[01]\b|\b20[01] +\|.{0,80}(?:GET|POST)",

@@ -17,22 +17,40 @@ from oomph.errors import ConfigError
 from oomph.measure.logs.lines import DECIMAL, NAME, WHOLE, as_lines
 from oomph.records.schema import Buffers, Reported
 
-_CONTEXT: Final = r"^(?:llama_context|llama_new_context_with_model|llama_init_from_model): {1,8}"
-"""What llama.cpp has called the function that makes a context: since 2025, before, and ik_llama.cpp
-to this day."""
-_SIZE: Final = r" {0,3}= {1,40}" + DECIMAL + " (?:MiB|MB)"
+_CONTEXT: Final = (
+    r"^(?:llama_context|llama_new_context_with_model|llama_init_from_model"
+    r"|llama_model_load_internal): {1,8}"
+)
+"""What llama.cpp has called the function that makes a context: since 2025, before, ik_llama.cpp to
+this day, and in the middle of 2023."""
+_MIB: Final = r" {0,40}[=:] {1,40}([0-9]{1,15}(?:[.,][0-9]{1,9})?) (?:MiB|MB)\b"
+"""What llama.cpp called MB before November 2023 were MiB too; some locales write a comma."""
 _BUFFERS: Final = {
-    "model_mib": re.compile(NAME + r" model buffer size" + _SIZE),
-    "kv_cache_mib": re.compile(NAME + r" KV buffer size" + _SIZE),
-    "recurrent_mib": re.compile(NAME + r" RS buffer size" + _SIZE),
-    "compute_mib": re.compile(NAME + r" compute buffer size" + _SIZE),
+    kind: re.compile(NAME + r" {1,40}" + word + r" {0,40}buffer size" + _MIB)
+    for kind, word in {
+        "model_mib": "model",
+        "kv_cache_mib": "KV",
+        "recurrent_mib": "RS",
+        "compute_mib": "compute",
+        "output_mib": "output",
+    }.items()
+} | {
     "compute_grown_mib": re.compile(
         NAME + r" compute buffer size of {1,40}" + DECIMAL + " MiB, does not match"
     ),
-    "output_mib": re.compile(NAME + r" {1,40}output buffer size" + _SIZE),
 }
-_OLD_WEIGHTS: Final = re.compile(r"load_tensors: {1,40}" + NAME + r" buffer size" + _SIZE)
-"""Weights before November 2024, and of ik_llama.cpp to this day."""
+_OLD_BUFFERS: Final = (
+    ("model_mib", None, re.compile(r"load_tensors: {1,40}" + NAME + " buffer size" + _MIB)),
+    ("model_mib", "CPU", re.compile(r"(?:mem required|system memory used)()" + _MIB)),
+    ("model_mib", "GPU", re.compile(r"load_tensors: VRAM used()" + _MIB)),
+    ("kv_cache_mib", "GPU", re.compile(r"VRAM kv self()" + _MIB)),
+    ("compute_mib", "GPU", re.compile(r"VRAM scratch buffer()" + _MIB)),
+    ("compute_mib", "CPU", re.compile(r"compute buffer total size()" + _MIB)),
+)
+"""Weights before November 2024, and of ik_llama.cpp to this day; what llama.cpp printed before
+December 2023, when it knew the host and one card without a name."""
+_SELF: Final = re.compile(r"^llama_\w{1,40}: (?:kv|KV) self size" + _MIB)
+"""The whole cache, on whichever device: of builds that print no line for each device alone."""
 _NUMBERS: Final = {
     "n_ctx_seq": re.compile(_CONTEXT + r"n_ctx_(?:seq|per_seq) {1,40}= {1,40}" + WHOLE),
     "n_expert_used": re.compile(r"print_(?:info|meta): n_expert_used {1,40}= {1,40}" + WHOLE),
@@ -66,16 +84,34 @@ def read_buffers(lines: Sequence[str]) -> Buffers:
     """The buffer lines, by kind and device, in MiB as printed; a size of 0 is printed for what is
     not there."""
     kinds: dict[str, dict[str, list[float]]] = {kind: {} for kind in _BUFFERS}
+    whole_cache: list[float] = []
     for line in as_lines(lines):
-        if "buffer size" not in line:
+        if "MiB" not in line and "MB" not in line:
             continue
-        found = ((kind, pattern.search(line)) for kind, pattern in _BUFFERS.items())
-        kind, match = next(
-            (each for each in found if each[1]), ("model_mib", _OLD_WEIGHTS.search(line))
-        )
-        if match:
-            kinds[kind].setdefault(match[1], []).append(float(match[2]))
+        if found := _buffer(line):
+            kind, device, size_mib = found
+            kinds[kind].setdefault(device, []).append(size_mib)
+        elif match := _SELF.search(line):
+            whole_cache.append(_mib(match[1]))
+    if whole_cache and not kinds["kv_cache_mib"]:
+        device = "GPU" if "GPU" in kinds["model_mib"] else "CPU"
+        kinds["kv_cache_mib"][device] = whole_cache
     return Buffers(**kinds)
+
+
+def _buffer(line: str) -> tuple[str, str, float] | None:
+    """The kind of buffer that a line tells, its device and its size in MiB."""
+    for kind, pattern in _BUFFERS.items():
+        if match := pattern.search(line):
+            return kind, match[1], _mib(match[2])
+    for kind, device, pattern in _OLD_BUFFERS:
+        if match := pattern.search(line):
+            return kind, device or match[1], _mib(match[2])
+    return None
+
+
+def _mib(text: str) -> float:
+    return float(text.replace(",", "."))
 
 
 def logged_build(lines: Sequence[str]) -> int | None:
