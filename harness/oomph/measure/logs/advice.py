@@ -62,11 +62,12 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clues:
-    """What the advice may rest on: the label, the line that decided it, the context and backend it
+    """What the advice may rest on: the label, the stage, the line that decided it, the context and backend it
     was about, and the log itself. `is_familiar` says whether any line is one of llama.cpp's or its
     neighbours'."""
 
     outcome: str
+    stage: str | None
     line: str
     context: str | None
     backend: str
@@ -113,6 +114,10 @@ def _short_mib(before: Iterable[str], asked_mib: float, device: str | None) -> f
     return asked_mib - free if free is not None and asked_mib > free else None
 
 
+_UNTOLD: Final = (
+    "a card's memory was refused and the log does not tell what for, most often weights: give the "
+    "lines before it too; fewer layers on the card (n_gpu_layers) or a smaller n_ctx take less"
+)
 _WORDS: Final = {
     "cuda": r"CUDA|cuda|NVIDIA|nvidia|NVRM|Xid|cublas|CUBLAS",
     "rocm": r"ROCm|HIP|\bhip[A-Z]|rocBLAS|amdhip|amdgpu|HSA_|HW Exception|access fault by GPU",
@@ -151,6 +156,8 @@ def _step(clues: Clues) -> str:
         return ILLEGAL_INSTRUCTION
     if clues.outcome == "bad_config" and re.search(r"obj_new|memory pool", clues.line):
         return _graph_too_large(clues)
+    if clues.outcome == "oom_weights" and clues.stage is None and not clues.context:
+        return _UNTOLD
     step = next((case.text for case in CASES if _fits(case, clues)), "") or STEPS[clues.outcome]
     ending = ending_of(clues.exit_code) if clues.exit_code is not None else None
     if clues.outcome in ("crash", "killed", "driver_missing") and ending:

@@ -56,6 +56,9 @@ _HOST_BUFFER: Final = r"(?:CPU(?:_\w+)?|CUDA_Host|ROCm_Host|Vulkan_Host|SYCL_Hos
 # The order is that of precedence within a line: the first that matches counts.
 _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
     Sign.HARMLESS: (
+        r"\(defaulting to|memory usage will increase|flash attention enabled but not supported",
+        r"cache size limit reached|⚠ exceeds limit|failed to find ggml_backend_init",
+        r"cannot fulfill margin|normal during (?:startup|memory fitting)",
         r"ctx_other to be set \(this warning is normal|failed to measure draft model memory",
         r"control-looking token|special_e\w+ is not in special|special_eog_ids contains",
         r"tokenizer config may be incorrect|missing pre-tokenizer type|GENERATION QUALITY",
@@ -102,11 +105,14 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"amdgpu: ring \w+ timeout",
         r"Memory access fault by GPU|HSA_STATUS_ERROR_(?!OUT_OF)|HW Exception by GPU",
         r"CUBLAS_STATUS_(?:EXECUTION_FAILED|MAPPING_ERROR)",
-        r"kIOGPUCommandBufferCallbackError(?:ImpactingInteractivity|Hang|Timeout|Innocent|PageFault)",
-        r"UR_RESULT_ERROR_DEVICE_LOST|ACL_ERROR_RT_(?:DEVICE_TASK_ABORT|AICORE)",
-        r"(?:RPC|rpc).{0,40}(?:connection (?:lost|closed)|disconnected|returned malformed)",
+        r"kIO(?:GPU|Accel)CommandBufferCallbackError(?!OutOfMemory)\w",
+        r"(?:UR_RESULT|PI)_ERROR_DEVICE_LOST|ACL_ERROR_RT_(?:DEVICE_TASK_ABORT|AICORE)",
+        r"(?:RPC|rpc).{0,40}(?:connection (?:lost|closed)|disconnected)",
     ),
     Sign.DRIVER_MISSING: (
+        r"\(available devices: 0\)|0[xX][cC]0000(?:135|139|142|07[bB])\b|3221225781",
+        _GPU_ERROR + r"(?:invalid kernel file|device kernel image is invalid|shared object)",
+        r"Failed to load shared library|cannot open shared object|DLL load failed",
         r"cuBLAS error 15|requested functionality is not supported|hipErrorNoBinaryForGpu",
         r"context pointer null|curCtx can not be null|libascendcl\S*: cannot open",
         r"VK_ERROR_(?:INCOMPATIBLE_DRIVER|INITIALIZATION_FAILED)|No device of requested type",
@@ -127,6 +133,7 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"rocBLAS error: Cannot read .*TensileLibrary",
     ),
     Sign.BAD_CONFIG: (
+        r"Failed to create server socket|[Ff]ailed to connect to (?:RPC|rpc)",
         r"[Vv] cache quantization requires|quantized V cache (?:requires|was requested)",
         r"quantized (?:V|KV) cache.{0,40}(?:requires|not supported|without)",
         r"cache type \S+ with block size \d+ does not divide",
@@ -173,9 +180,10 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"failed to (?:allocate|create|measure) compute (?:meta|pp|tg|buffer)",
     ),
     Sign.HOST_OOM: (
+        r"(?:MapViewOfFile|CreateFileMapping).{0,60}(?:memory|quota)|lowmemorykiller|\bjetsam\b",
+        r"[Ee]xit ?[Cc]ode\"?: *137",
         r"std::bad_alloc|bad allocation|bad_alloc error|\bMemoryError\b",
-        r"ctx->mem_buffer != NULL|insufficient memory \(attempted to allocate",
-        r"ggml_aligned_malloc: (?:insufficient|failed)",
+        r"ctx->mem_buffer != NULL",
         r"mmap failed: (?:Cannot|Not enough)",
         r"(?:read|mmap|malloc|alloc)\b.{0,40}Cannot allocate memory",
         r"[Oo]ut of memory: Kill(?:ed)? process|oom-kill|OOM killer|OOMKilled|[Oo]om_kill",
@@ -198,27 +206,31 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"unable to allocate (?:backend|(?:CUDA|ROCm|Vulkan|SYCL|Metal|MTL|HIP)\w*) buffer",
     ),
     Sign.HOST_ALLOCATION: (
-        r"cpu_buffer_type_alloc_buffer: failed",
+        r"cpu_buffer_type_alloc_buffer: failed|insufficient memory \(attempted to allocate",
+        r"ggml_aligned_malloc: (?:insufficient|failed)",
         r"(?:failed|unable) to allocate " + _HOST_BUFFER + r"(?:_Mapped)? buffer",
     ),
     Sign.POOL_ABORT: (
+        _GPU_ERROR + r"the (?:resource allocation failed|library was not initialized)",
         r"in function (?:alloc|ggml_cuda_pool|cublas_handle)\b",
         r"cuMem(?:Create|SetAccess|Map|AddressReserve)\(|cublas_workspaces",
         r"cublasCreate(?:_v2)?\(",
         r"cudaGraphInstantiate\(|cudaStreamCreate\w*\(|cudaEventCreate\w*\(",
         r"ggml_cuda_pool_(?:vmm|leg|malloc)",
         r"CUBLAS_STATUS_(?:ALLOC_FAILED|NOT_INITIALIZED)|HSA_STATUS_ERROR_OUT_OF_RESOURCES",
-        r"kIOGPUCommandBufferCallbackErrorOutOfMemory|OutOfDeviceMemory .{0,40}queueSubmit",
+        r"kIO(?:GPU|Accel)CommandBufferCallbackErrorOutOfMemory",
         r"command buffer \d+ failed.{0,60}Insufficient Memory",
     ),
     Sign.DEVICE_ABORT: (
         _GPU_ERROR + r"out of memory",
         r"CUDA_ERROR_OUT_OF_MEMORY|hipErrorOutOfMemory",
-        r"UR_RESULT_ERROR_OUT_OF_(?:DEVICE|HOST)_MEMORY|UR_RESULT_ERROR_OUT_OF_RESOURCES",
+        r"(?:UR_RESULT|PI)_ERROR_OUT_OF_(?:DEVICE_MEMORY|HOST_MEMORY|RESOURCES)",
+        r"ggml_opencl: .{0,400}error -[45]\b|^\W{0,4}(?:error: )?[Oo]ut of memory\W{0,3}$",
         r"CL_MEM_OBJECT_ALLOCATION_FAILURE|CL_OUT_OF_(?:RESOURCES|HOST_MEMORY)",
         r"ACL_ERROR_(?:RT_)?(?:STORAGE_OVER_LIMIT|MEMORY_ALLOCATION)|EL0004",
     ),
     Sign.DEVICE_ALLOCATION: (
+        r"failed to allocate (?!" + _HOST_BUFFER + r")[A-Z]\w+(?:\[\S{1,60}\])? buffer of size",
         r"is larger than (?:the )?buffer maximum|[Rr]equested buffer size exceeds",
         r"exceeds? .{0,30}(?:maxMemoryAllocationSize|maxBufferSize|max\w* (?:buffer|allocation))",
         r"CL_INVALID_BUFFER_SIZE|VK_ERROR_OUT_OF_(?:DEVICE|HOST)_MEMORY|aclrtMalloc.{0,60}failed",
@@ -257,9 +269,11 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"gguf.{0,80}No such file or directory",
         r"CLIP cannot be used as main model|invalid model file",
         r"failed to read (?:header|key-value|tensor)|unsupported (?:tensor|quantization) type",
-        r"pull model manifest|error loading model: (?!.{0,40}(?:alloc|memory))",
+        r"pull model manifest|error loading model: (?!.{0,40}(?:alloc|memory|::))",
     ),
     Sign.NO_CARD: (
+        r"driver library failed to get device context|nvml vram init failure",
+        r"amdgpu.{0,40}not supported|not supported by (?:ROCm|HIP)|ggml_vulkan: No devices found",
         r"(?:failure|failed|error) .{0,40}GPU discovery|GPU discovery.{0,40}(?:failed|failure)",
         r"failed to initialize (?:CUDA|ROCm|HIP|Vulkan)",
         r"no (?:CUDA|ROCm|HIP|Vulkan)(?:-capable)? devices? (?:is |are |were )?(?:found|detected)",
@@ -281,12 +295,17 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"decode\S* returned -\d",
     ),
     Sign.TIMEOUT: (
+        r"health check (?:failed after|timed out)|(?:Read|Connect)Timeout|[Rr]ead timed out",
         r"\| 50[0-9] \| +[0-9]+m0s \||timed out waiting for|deadline exceeded",
         r"TimeoutExpired|DUE TO TIME LIMIT",
         r"(?:process|point|run) timed out",
         r"killed after \d+ ?s|watchdog.{0,30}(?:timeout|timed out)",
     ),
     Sign.CRASH: (
+        r"SYCL error|Native API failed|CANN error|ggml_opencl: .{0,400}error -\d|buffer is nil",
+        r"not enough space in the buffer|[Uu](?:ncaught|nhandled) exception|EXC_BAD_ACCESS",
+        r"vector::_M_range_check|map::at|std::out_of_range|trap invalid opcode",
+        r"RPC server crashed or returned malformed",
         r"could not load model: rpc error",
         r"[Ss]egmentation fault|\bsegfault at\b|SIGSEGV|SIGABRT|SIGILL|SIGBUS|SIGFPE",
         r"[Ii]llegal instruction|Bus error",
@@ -302,6 +321,7 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
     ),
     Sign.LOAD_FAILED: (
         r"failed to load model|unable to load model|Failed to load model from file",
+        r"exiting due to model loading error",
         r"[Cc]ould not load (?:Llama )?model",
     ),
     Sign.CONTEXT_FAILED: (
@@ -310,8 +330,15 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"failed to (?:initialize|create) the context|failed to create_context",
         r"error: failed to create context",
     ),
+    Sign.ENDED: (
+        r"signal: (?:terminated|interrupt)|[Rr]eceived (?:SIGTERM|SIGINT|signal (?:2|15)\b)",
+        r"[Rr]eceived (?:second )?interrupt|KeyboardInterrupt|^\^C|^Terminated\b",
+    ),
+    Sign.REQUEST_FAILED: (
+        r"\| 50[0-24-9] \|.{0,80}(?:GET|POST)|(?:GET|POST) \S{1,200} \S{1,60} 50[0-24-9]\b",
+        r"\"(?:GET|POST) [^\"]{1,200}\" 50[0-24-9]\b|\"code\": ?50[0-24-9]\b",
+    ),
 }
-
 _SIGN_OF_ENDING: Final = {
     "ended": Sign.ENDED,
     "killed": Sign.ENDED,
@@ -325,7 +352,8 @@ _ERROR_WORDS: Final = re.compile(
     re.IGNORECASE,
 )
 _NO_ERROR: Final = re.compile(
-    r"raise_exception|\b(?:0|no) errors?\b|errors?[ =:]+0\b|ignore_errors|error_log|max_errors"
+    r"raise_exception|\b[Ww](?:arning|ARNING)\b|\b(?:0|no) errors?\b|errors?[ =:]+0\b"
+    r"|ignore_errors|error_log|max_errors"
 )
 
 
@@ -347,6 +375,6 @@ def sign_of(line: str) -> Sign | None:
 
 def looks_like_error(line: str, level: str = "") -> bool:
     """Whether a line that no phrase knows sounds like a failure: by its level, or its words."""
-    return level == "E" or (
-        _ERROR_WORDS.search(line) is not None and _NO_ERROR.search(line) is None
-    )
+    if _NO_ERROR.search(line) or level == "W":
+        return False
+    return level == "E" or _ERROR_WORDS.search(line) is not None

@@ -140,6 +140,9 @@ _LABEL_OF_SIGN: Final[dict[Sign, str]] = {
     Sign.COMPUTE_ALLOCATION: "oom_compute",
 }
 _LABEL_OF_PHASE: Final = {phase: label for label, phase in _STAGES.items()}
+_MOST_REFUSED: Final = Phase.WEIGHTS
+"""What is named where a log shows a refused allocation alone: of those that people paste, most were
+weights. The stage is then not told."""
 _NEEDED_LATER: Final = frozenset({Context.PROJECTOR})
 """Contexts that a server listens without, and that a later request needs."""
 
@@ -174,6 +177,7 @@ def classify(
         outcome=label,
         line=event.line if event else "",
         context=context,
+        stage=_stage(label, event),
         backend=read_devices(lines).backend,
         exit_code=exit_code,
         waits=waits,
@@ -182,7 +186,7 @@ def classify(
     )
     return Classification(
         outcome=label,
-        stage=_stage(label, event),
+        stage=clues.stage,
         evidence=shown,
         advice=advise(clues, refusal),
         context=context,
@@ -271,10 +275,14 @@ def _decide(
 
 def _by_circumstance(event: _Event, events: Sequence[_Event]) -> str | None:
     """The label of a failure that only its circumstances tell: an MTP context that fails for no
-    other reason has no head in its file, and a command buffer of Metal that fails while more is
-    allocated than macOS recommends has no memory."""
+    other reason has no head in its file, a load that follows a crash is its consequence, and a
+    command buffer of Metal that fails while more is allocated than macOS recommends has no
+    memory."""
     if event.sign is Sign.CONTEXT_FAILED and context_of(event.line) is Context.MTP:
         return "bad_config"
+    if event.sign is Sign.LOAD_FAILED:
+        crashed = any(each.sign is Sign.CRASH and each.at < event.at for each in events)
+        return "crash" if crashed else None
     crowded = any("recommended max working set size" in each.line for each in events)
     if crowded and any("command buffer" in each.line for each in events):
         return "oom_runtime"
@@ -307,7 +315,7 @@ def _out_of_memory(first: _Event, events: Sequence[_Event]) -> str:
         return "oom_weights"
     if Sign.CONTEXT_FAILED in signs and first.phase not in (Phase.COMPUTE, Phase.KV_CACHE):
         return "oom_kv"
-    return _LABEL_OF_PHASE[first.phase or Phase.WEIGHTS]
+    return _LABEL_OF_PHASE[first.phase or _MOST_REFUSED]
 
 
 def _abort_by_phase(event: _Event) -> str:
@@ -319,6 +327,8 @@ def _abort_by_phase(event: _Event) -> str:
 
 
 def _stage(label: str, event: _Event | None) -> str | None:
+    if event and event.sign is Sign.DEVICE_ALLOCATION and event.phase is None:
+        return None
     phase = _STAGES.get(label) or (event.phase if event else None)
     return phase.value if phase and label not in ("ok", "unknown") else None
 

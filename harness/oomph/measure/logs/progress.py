@@ -38,7 +38,7 @@ class Context(Enum):
 _PHASES: Final[dict[Phase, tuple[str, ...]]] = {
     Phase.RUN: (
         r"warming up the model|update_slots|launch_slot|slot +\w+:|prompt processing",
-        r"generate: n_ctx|n_kv_max =|eval time|print_timings|server is listening",
+        r"generate: n_ctx|n_kv_max =|eval time|print_timings|server is listening|listening on http",
         r"all slots are idle|llama_decode|process_ubatch|llama_perf|perplexity:|create_check",
         r"sampler (?:seq|chain|params)|decode: |model loaded|total VRAM used|runner started",
         r"prompt_save|prompt_load|updating prompt cache|(?:encoding|decoding) image|image slice",
@@ -68,10 +68,11 @@ _CONTEXTS: Final[dict[Context, str]] = {
     Context.PROMPT_CACHE: r"prompt_save|prompt_load|prompt cache|get_availabl",
     Context.CHECKPOINT: r"create_check|context checkpoint|restored? checkpoint",
     Context.TARGET: r"main: (?:loading model|model loaded)|load_model: loading model"
-    r"|server is listening|update_slots|launch_slot|slot +\w+: id|slots are idle|kv cache rm",
+    r"|server is listening|listening on http|update_slots|launch_slot|slot +\w+: id"
+    r"|slots are idle|kv cache rm",
 }
 _WORKED: Final = (
-    r"server is listening|(?:HTTP server|server) listening|slots are idle|main: model loaded",
+    r"server is listening|server listening|listening on http|slots are idle|main: model loaded",
     r"eval time =|llama_perf|print_timing|llama_print_timings|\d tokens per second",
     r"\|[^|]{0,40}(?:pp|tg) ?\d+[^|]{0,40}\|[^|]{0,40}\d\.\d+ ± \d",
     r"^\|(?: {0,12}\d+(?:\.\d+)? \|){6,}",
