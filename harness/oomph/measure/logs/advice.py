@@ -62,9 +62,9 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clues:
-    """What the advice may rest on: the label, the stage, the line that decided it, the context and backend it
-    was about, and the log itself. `is_familiar` says whether any line is one of llama.cpp's or its
-    neighbours'."""
+    """What the advice may rest on: the label, the stage, the line that decided it, the context and
+    backend it was about, and the log itself. `is_familiar` says whether any line is one of
+    llama.cpp's or its neighbours'."""
 
     outcome: str
     stage: str | None

@@ -35,6 +35,8 @@ _BACKENDS: Final = {
 _DEVICE_NAME: Final = re.compile(
     r"^(" + "|".join(_BACKENDS) + r")(?:_?[0-9]{1,3}|_Mapped|_Private|_Host|_Split|\[\S{1,60}\])*$"
 )
+_PAIR: Final = re.compile(r'(\w{1,20})=("[^"]{0,120}"|\S{1,120})')
+_SIZES: Final = ("total", "available")
 _KINDS: Final = ("model_mib", "kv_cache_mib", "recurrent_mib", "compute_mib", "output_mib")
 _NAME: Final = r"([^|\n]{1,120}?)"
 
@@ -93,10 +95,14 @@ def _named(match: re.Match[str]) -> _Found:
 
 
 def _of_ollama(match: re.Match[str]) -> _Found:
-    total, free = (round(float(match[key]) * GIB) for key in ("total", "free"))
+    said = {key: value.strip('"') for key, value in _PAIR.findall(match[0])}
+    sizes = (re.match(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) GiB", said.get(key, "")) for key in _SIZES)
+    total, free = (round(float(size[1]) * GIB) if size else None for size in sizes)
     kind = {"cuda": "CUDA", "rocm": "ROCm", "vulkan": "Vulkan", "metal": "Metal"}
-    named = match["id"] or f"{kind.get(match['library'].lower(), 'GPU')}0"
-    return named, match["name"], total, free
+    name = said.get("name", "")
+    if backend_of(name):
+        return name, said.get("description"), total, free
+    return f"{kind.get(said['library'].lower(), 'GPU')}0", name, total, free
 
 
 _INTRODUCTIONS: Final[tuple[tuple[str, Callable[[re.Match[str]], _Found]], ...]] = (
@@ -123,12 +129,7 @@ _INTRODUCTIONS: Final[tuple[tuple[str, Callable[[re.Match[str]], _Found]], ...]]
     ),
     (r"ggml_opencl: device: '?()(?:" + _NAME + r")'?(?:$| \()", _numbered("GPUOpenCL")),
     (r"breakdown.{0,20} - ([A-Za-z]{2,8}[0-9]{1,2}) \(" + _NAME + r"\)(?: {0,20}\||:)", _named),
-    (
-        r'inference compute.{0,200} library=(?P<library>\w{1,16}).{0,200}? name="?(?P<id>(?:CUDA|'
-        r"ROCm|Vulkan|Metal)[0-9]{1,2}|)(?P<name>[^\"]{0,100}).{0,400}? total=\"?"
-        r"(?P<total>[0-9.]{1,9}) GiB\"? available=\"?(?P<free>[0-9.]{1,9}) GiB",
-        _of_ollama,
-    ),
+    (r"inference compute.{0,200} library=(?!cpu)\w{1,16}.{0,900}", _of_ollama),
 )  # fmt: skip
 _PATTERNS: Final = tuple((re.compile(pattern), found) for pattern, found in _INTRODUCTIONS)
 _HINTS: Final = (
@@ -140,6 +141,7 @@ _HINTS: Final = (
     ":gpu:",
     "opencl",
     "infer",
+    "breakdown",
 )
 _WORDS: Final = (
     ("cuda", re.compile(r"using CUDA for GPU acceleration|found [1-9][0-9]? CUDA devices")),
@@ -205,9 +207,10 @@ def _introduce(
     found: dict[str, LoggedCard], device: str, name: str | None, total: int | None, free: int | None
 ) -> None:
     known = found.get(device, LoggedCard(device=device))
+    names = [each.strip() for each in (known.name, name) if each]
     found[device] = replace(
         known,
-        name=known.name or (name.strip() if name else None),
+        name=max(names, key=len, default=None),
         total_bytes=known.total_bytes or total,
         free_bytes=free if free is not None else known.free_bytes,
     )

@@ -70,8 +70,8 @@ _SYSTEM: Final = re.compile(r"kernel$|kernel\[|systemd\b|systemd\[|sudo\b")
 def without_prefix(text: str) -> Line:
     """A line of a log as its program printed it."""
     level, stream = "", ""
-    rest = _ESCAPES.sub("", text) if "\x1b" in text else text
-    if rest.startswith("{") and rest.rstrip().endswith("}"):
+    rest = (_ESCAPES.sub("", text) if "\x1b" in text else text).strip()
+    if rest.startswith("{") and rest.endswith("}"):
         rest, level, stream = _from_json(rest)
     for _ in range(_MOST):
         if rest.startswith("time=") and (match := _OLLAMA.match(rest)):

@@ -143,7 +143,9 @@ def logged_knobs(lines: Sequence[str]) -> dict[str, Any]:
     if "n_ctx" not in knobs and (n_cells := logged_cells(lines)):
         knobs["n_ctx"] = n_cells
     for name in ("n_expert_used", "type_k", "type_v"):
-        if value := getattr(reported, name):  # a dense model has 0 experts
+        value = getattr(reported, name)
+        is_known = not KNOBS[name].choices or value in KNOBS[name].choices  # or a fork's own type
+        if value and is_known:  # a dense model has 0 experts
             knobs[name] = value
     if reported.flash_attn in _FLASH_WORDS:
         knobs["flash_attn"] = _FLASH_WORDS[reported.flash_attn]
