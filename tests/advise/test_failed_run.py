@@ -1,14 +1,23 @@
 """What would have fitted: every offer is held against the estimator that it came from."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from oomph.advise.alternatives import would_have_fitted
+from oomph.advise.failed_run import classify_log
+from oomph.advise.verdict import SURE
 from oomph.architectures.catalogue import catalogue_model
 from oomph.config import RunConfig
+from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import Estimator
+from oomph.estimate.overhead import context_bytes
+from oomph.gpus import gpu as find_gpu
+from oomph.measure.logs.lines import read_lines
 from oomph.units import MIB
+
+LOGS = Path(__file__).parents[1] / "data" / "logs"
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +74,46 @@ def test_a_mixture_that_is_too_large_without_its_experts_loses_whole_layers(
     layers = offered(would_have_fitted(small, RunConfig(), "oom_weights"), "n_gpu_layers")
     assert small.fits(RunConfig(n_gpu_layers=layers))
     assert not small.fits(RunConfig(n_gpu_layers=layers + 1))
+
+
+def remedy(name: str, model: str, gpu: str | None = None) -> str:
+    return classify_log(read_lines(LOGS / f"{name}.log"), model=model, gpu=gpu).found.advice
+
+
+def test_a_remedy_is_for_all_cards_that_the_log_names() -> None:
+    advice = remedy("two-cards", "llama-3.3-70b:Q4_K_M")
+    n_ctx = offered(advice, "n_ctx")
+    assert "free by the log: 23,991 MiB on CUDA0, 23,991 MiB on CUDA1" in advice
+    card = find_gpu("RTX 3090")
+    both = Estimator(
+        "llama-3.3-70b:Q4_K_M",
+        card,
+        gpu_memory_bytes=23_991 * MIB + context_bytes(card, default_coefficients()),
+    )
+    config = RunConfig(n_ctx=n_ctx, n_devices=2, flash_attn="on")
+    assert both.cautious(SURE).fits(config)
+    assert not both.cautious(SURE).fits(config.with_(n_ctx=n_ctx + 256))
+
+
+def test_a_remedy_reads_the_older_names_of_the_knobs() -> None:
+    advice = remedy("old-names", "llama-3.1-8b:Q4_K_M", "RTX 3060")
+    assert "n_ctx was 65,536" in advice
+    assert offered(advice, "n_ctx") < 65_536
+    assert "n_gpu_layers 33" not in advice
+
+
+@pytest.mark.parametrize(
+    ("name", "gpu", "why"),
+    [
+        ("old-names", None, "add --gpu"),
+        ("mtp-context-refused", "RTX 3090", "it is of the main context alone"),
+        ("ollama-memory-layout", "RTX 3090", "the log does not tell n_ctx"),
+    ],
+)
+def test_a_remedy_that_the_log_does_not_support_is_withheld_and_says_why(
+    name: str, gpu: str | None, why: str
+) -> None:
+    advice = remedy(name, "llama-3.1-8b:Q4_K_M", gpu)
+    assert "what would have fitted is not computed" in advice
+    assert why in advice
+    assert "would have fitted (" not in advice

@@ -122,6 +122,20 @@ _REASONS: Final = (
     "power_brake",
     "display",
 )
+_BACKENDS: Final = (
+    "cpu",
+    "cuda",
+    "phantom",
+    "rocm",
+    "vulkan",
+    "sycl",
+    "metal",
+    "cann",
+    "opencl",
+    "musa",
+    "rpc",
+    "unknown",
+)
 _OUTCOMES: Final = (
     "ok",
     "oom_weights",
@@ -134,8 +148,10 @@ _OUTCOMES: Final = (
     "bad_model",
     "bad_config",
     "timeout",
+    "killed",
     "crash",
     "not_an_error",
+    "unknown",
     "refused",
     "skipped",
     "lost",
@@ -233,7 +249,7 @@ _RECORD: Final = _fields(
     environment=_fields(
         python=_RELEASE,
         cpu=_CPU,
-        backend=_one_of("cpu", "cuda", "phantom"),
+        backend=_one_of(*_BACKENDS),
         gpus=_list_of(_CARD),
         driver=_RELEASE,
         llama_cpp_commit=_COMMIT,

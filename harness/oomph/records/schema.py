@@ -359,6 +359,9 @@ class Conditions(_SaidPart):
     dry_run_mib: dict[str, int | float] = Field(
         default={}, description="by card, what llama.cpp foretold when it fitted its parameters"
     )
+    beside: dict[str, Buffers] = Field(
+        default={}, description="of an imported log: buffers of the `mtp` head and the `projector`"
+    )
 
 
 class Outcome(_Part):

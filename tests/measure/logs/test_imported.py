@@ -10,6 +10,7 @@ from oomph.measure.logs.imported import is_log, read_breakdowns, read_log
 from oomph.records.schema import ModelIdentity
 from oomph.units import MIB
 
+LOGS = Path(__file__).parents[2] / "data" / "logs"
 # llama-server 0.5.0 with --log-verbosity 4 on a phantom card, shortened
 FIT = """\
 0.00.029.765 I cmn  common_param: common_params_print_info: build 1 (0c1e570) with GNU 12.2.0 for Linux x86_64
@@ -156,3 +157,89 @@ def test_a_table_in_a_log_is_a_table(tmp_path: Path) -> None:
     assert not is_log(_log(tmp_path, LOAD, "| model | test | t/s |\n"))
     with pytest.raises(StoreError, match="check the path"):
         is_log(tmp_path / "none.log")
+
+
+@pytest.mark.parametrize(
+    ("name", "backend", "cards", "n_ctx", "buffers"),
+    [
+        (
+            "journald",
+            "rocm",
+            [],
+            262_144,
+            {"kv_cache_mib": {"Meta()": [4096.0]}, "output_mib": {"ROCm_Host": [3.79]}},
+        ),
+        (
+            "docker-compose",
+            "cuda",
+            [],
+            16_384,
+            {
+                "kv_cache_mib": {"CUDA0": [1224.0]},
+                "compute_mib": {"CUDA0": [352.77], "CUDA_Host": [40.02]},
+            },
+        ),
+        (
+            "lmstudio",
+            "cuda",
+            [],
+            16_384,
+            {
+                "kv_cache_mib": {"CUDA0": [1224.0]},
+                "compute_mib": {"CUDA0": [352.77], "CUDA_Host": [40.02]},
+            },
+        ),
+        (
+            "rocm",
+            "rocm",
+            ["AMD Radeon RX 7900 XTX"],
+            32_768,
+            {
+                "model_mib": {"ROCm0": [17000.0]},
+                "kv_cache_mib": {"ROCm0": [4352.0]},
+                "compute_mib": {"ROCm0": [307.0], "ROCm_Host": [74.01]},
+            },
+        ),
+    ],
+)
+def test_a_log_from_the_field(
+    name: str,
+    backend: str,
+    cards: list[str],
+    n_ctx: int,
+    buffers: dict[str, dict[str, list[float]]],
+) -> None:
+    (record,) = read_log(LOGS / f"{name}.log")
+    assert record.environment.backend == backend
+    assert [card["name"] for card in record.environment.gpus] == cards
+    assert record.config["n_ctx"] == n_ctx
+    assert record.buffers is not None
+    assert record.buffers.model_dump(exclude_defaults=True) == buffers
+
+
+def test_a_projectors_buffers_are_not_the_models(tmp_path: Path) -> None:
+    projector = (
+        "clip_model_loader: has vision encoder\n"
+        "warmup: warmup with image size = 1472 x 1472\n"
+        "alloc_compute_meta:      CUDA0 compute buffer size =   248.10 MiB\n"
+    )
+    (record,) = read_log(_log(tmp_path, LOAD, ROOM, projector))
+    assert record.buffers is not None
+    assert record.buffers.compute_mib == {"CUDA0": [116.01]}
+    assert record.conditions.beside["projector"].compute_mib == {"CUDA0": [248.10]}
+
+
+def test_buffers_without_their_context_are_read_and_not_taken_for_a_measurement(
+    tmp_path: Path,
+) -> None:
+    (record,) = read_log(_log(tmp_path, "load_tensors:  CUDA0 model buffer size =  9.00 MiB\n"))
+    assert record.buffers is not None
+    assert record.buffers.model_mib == {"CUDA0": [9.0]}
+    assert record.outcome.label == "unknown"
+    assert "n_ctx" not in record.config
+
+
+def test_each_run_of_a_log_is_a_record(tmp_path: Path) -> None:
+    begins = "ggml_cuda_init: found 1 CUDA devices:\n"
+    records = read_log(_log(tmp_path, begins, LOAD, REFUSED, begins, LOAD, ROOM))
+    assert [record.outcome.label for record in records] == ["oom_kv", "ok"]

@@ -191,7 +191,7 @@ def _record(
             "outcome": _outcome(found, buffers, knows_context=knows_context),
             "conditions": {
                 "dry_run_mib": {each.device: each.own for each in breakdowns if each.is_dry},
-                **({"beside": beside} if beside else {}),
+                "beside": beside,
             },
         }
     )
@@ -214,7 +214,7 @@ def _outcome(found: Classification, buffers: Buffers, *, knows_context: bool) ->
     return {"label": "unknown", "message": message, "evidence": found.evidence}
 
 
-def _by_context(lines: Sequence[str]) -> tuple[Buffers, dict[str, Any]]:
+def _by_context(lines: Sequence[str]) -> tuple[Buffers, dict[str, Buffers]]:
     """The buffers of the model's own context, and by name those of an MTP head's and a projector's,
     which are printed in the same words."""
     own: list[str] = []
@@ -226,10 +226,9 @@ def _by_context(lines: Sequence[str]) -> tuple[Buffers, dict[str, Any]]:
             others.setdefault(context.value, []).append(line)
         else:
             own.append(line)
-    found = {
-        name: read_buffers(each).model_dump(exclude_defaults=True) for name, each in others.items()
-    }
-    return read_buffers(own), {name: buffers for name, buffers in found.items() if buffers}
+    found = {name: read_buffers(each) for name, each in others.items()}
+    nothing = Buffers()
+    return read_buffers(own), {name: each for name, each in found.items() if each != nothing}
 
 
 def _config(lines: Sequence[str], n_devices: int) -> RunConfig:

@@ -28,7 +28,8 @@ MIDDLE_LINES: Final = 5_000
 _TELLING: Final = (
     "rror", "RROR", "ailed", "ailure", " memory", "MEMORY", "OOM", "oom", "illed", "bort", "BORT",
     "ASSERT", "xit", "LOST", "lost", "Xid", "ignal", "fault", "xception", "erminate", "anic:",
-    "imed out", "buffer size", "listening", "loaded meta data", "using device", "llama_context: n_",
+    "imed out", "buffer size", "listening", "in function", "loaded meta data", "using device",
+    "llama_context: n_",
 )  # fmt: skip
 """What stands in a line that says how a run went, or what it allocated; each is found by itself,
 since a pattern of them all takes a hundred times as long."""
