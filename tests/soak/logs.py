@@ -1,15 +1,18 @@
-"""Logs of llama.cpp programs with lines changed: what `oomph classify` and `oomph import` read."""
+"""Logs of llama.cpp programs with lines changed, and failures cut, mixed and prefixed: what `oomph
+classify` and `oomph import` read."""
 
 from pathlib import Path
 from random import Random
 from typing import Final
 
+from tests.measure.logs.cases import BENIGN, FAILED, WORKED
 from tests.soak.case import TEXTS, Case, Part, mutated_bytes, wrong_numbers
 
 from oomph.advise.exchange import import_results
 from oomph.advise.failed_run import classify_log
 from oomph.measure.logs.imported import is_log, read_log
 from oomph.measure.logs.lines import read_lines
+from oomph.measure.logs.outcome import classify
 from oomph.views.outcome import outcome_json
 
 LINES: Final = (
@@ -73,8 +76,35 @@ def _changed(line: str, source: Random) -> str:
     return " ".join(words)
 
 
+PREFIXES: Final = (
+    "", "0.52.003.528 E ", "May 15 08:57:36 host llama-server[4711]: ", "web-1  | ", "[ 6985] ",
+    "2025-11-01T14:13:27.123456789Z ", "2025-11-01 14:13:27 [DEBUG] ", "> ", "\x1b[31m",
+    "[pod/llama/server] ", "4:21PM DBG GRPC(x-127.0.0.1:39281): stderr ",
+)  # fmt: skip
+
+
 def make(source: Random) -> Case:
-    """A log of lines in nearly their order, some changed, in some encoding."""
+    """A log of lines in nearly their order, some changed, in some encoding; or a failure among
+    other lines."""
+    return _failure(source) if source.random() < 0.5 else _changed_log(source)
+
+
+def _failure(source: Random) -> Case:
+    """The line that decides a failure, some of those around it, noise between them, behind the
+    prefixes of one or two processes."""
+    log = source.choice(FAILED)
+    deciding = classify(None, log).evidence[0]
+    at = next(at for at, line in enumerate(log) if deciding in line)
+    kept = [*log[source.randint(0, at) : at], *log[at : source.randint(at + 1, len(log))]]
+    prefix = source.choice(PREFIXES)
+    lines = [prefix + line for line in [*source.sample(WORKED, source.randint(0, 2)), *kept]]
+    for _ in range(source.choice((0, 1, 5, 30))):
+        noise = source.choice((prefix, source.choice(PREFIXES))) + source.choice(BENIGN)
+        lines.insert(source.randint(0, len(lines)), noise)
+    return Case("failure", source.choice(("\n", "\r\n")).join(lines).encode())
+
+
+def _changed_log(source: Random) -> Case:
     lines = [line for line in LINES if source.random() < 0.9]
     for _ in range(source.choice((0, 1, 2, 5))):
         at = source.randrange(len(lines))
@@ -91,6 +121,8 @@ def attempt(case: Case, folder: Path) -> str | None:
     """Classify the log, and import it where it is one."""
     path = folder / "run.log"
     path.write_bytes(case.data)
+    if case.kind == "failure" and not classify_log(read_lines(path)).found.failed:
+        return "a log with a failure's line in it was called ok"
     wrong = list(wrong_numbers(outcome_json(classify_log(read_lines(path), 1))))
     if is_log(path):
         wrong += [each for record in read_log(path) for each in wrong_numbers(record.model_dump())]

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from oomph.errors import StoreError
-from oomph.measure.logs.imported import is_log, read_breakdowns, read_log
+from oomph.measure.logs.breakdown import read_breakdowns
+from oomph.measure.logs.imported import is_log, read_log
 from oomph.records.schema import ModelIdentity
 from oomph.units import MIB
 

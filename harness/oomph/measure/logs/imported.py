@@ -10,15 +10,16 @@ use that the driver saw.
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from oomph.config import RunConfig
 from oomph.errors import ConfigError, StoreError
+from oomph.measure.logs.breakdown import Breakdown, read_breakdowns
 from oomph.measure.logs.devices import UNKNOWN, Devices, read_devices
-from oomph.measure.logs.lines import DECIMAL, read_lines
+from oomph.measure.logs.lines import DECIMAL, read_head, read_lines
 from oomph.measure.logs.outcome import Classification, classify
 from oomph.measure.logs.prefixes import Line
 from oomph.measure.logs.progress import Context, context_of
@@ -42,47 +43,21 @@ _FILE_SIZE: Final = re.compile(r"print_info: file size {1,40}= " + DECIMAL + " (
 _PARAMS: Final = re.compile(r"print_info: model params {1,40}= " + DECIMAL + r" (M|B|T)\b")
 _DONE: Final = re.compile(r"buffer size|graph (?:nodes|splits)|failed to|print_info: ")
 """Lines that belong to the model before."""
-_BREAKDOWN: Final = re.compile(
-    r"[|:] {1,40}- (?P<device>\S{1,64})[^|:]{0,200}[|:] {0,40}(?P<total>[0-9]{1,15}) = {1,40}"
-    r"(?P<free>[0-9]{1,15}) \+ \( {0,40}(?P<own>[0-9]{1,15}) = {1,40}(?P<model>[0-9]{1,15}) \+"
-    r" {1,40}(?P<context>[0-9]{1,15}) \+ {1,40}(?P<compute>[0-9]{1,15})\) \+ {1,40}"
-    r"(?P<rest>-?[0-9]{1,15})(?: \||$)"
-)
 _BESIDE: Final = (Context.MTP, Context.PROJECTOR)
 _SCALES: Final = {"MiB": MIB, "GiB": GIB, "M": 10**6, "B": 10**9, "T": 10**12}
 TELLING: Final = "--log-verbosity 4"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Breakdown:
-    """One device's line of llama.cpp's memory breakdown, in whole MiB; `rest` is what it calls
-    unaccounted."""
-
-    device: str
-    total: int
-    free: int
-    own: int
-    model: int
-    context: int
-    compute: int
-    rest: int
-
-    @property
-    def is_dry(self) -> bool:
-        """Whether it was printed before the allocation: then all of its own is missing from what is
-        used."""
-        return self.own > 0 and self.rest <= -self.own // 2
-
-
 def is_log(path: Path) -> bool:
-    """Whether the file is a llama.cpp program's log, not a table that one printed into its log."""
-    lines = _read(path)
+    """Whether the file is a llama.cpp program's log, by its beginning, and not a table that one
+    printed into its log."""
+    lines = _read(path, read_head)
     return any(map(_LOGGED.search, lines)) and not any(map(_TABLE.search, lines))
 
 
-def _read(path: Path) -> list[Line]:
+def _read(path: Path, read: Callable[[Path], list[Line]] = read_lines) -> list[Line]:
     try:
-        return read_lines(path)
+        return read(path)
     except ConfigError as error:
         raise StoreError(str(error)) from None
 
@@ -93,61 +68,70 @@ def read_log(path: Path, *, model: str | ModelIdentity | None = None) -> list[Re
     Raises StoreError where the log tells neither buffers nor a failure.
     """
     lines = _read(path)
-    parts = [(run, part) for run in split_runs(lines) for part in _loads(run) if _is_telling(part)]
-    if not parts:
+    loads = [load for run in split_runs(lines) for load in _loads(run) if load.is_telling]
+    if not loads:
         raise StoreError(f"{path} tells no buffer sizes; start llama.cpp's program with {TELLING}")
-    breakdowns = read_breakdowns(lines) if len(parts) == 1 else []
+    breakdowns = read_breakdowns(lines) if len(loads) == 1 else []
     try:
-        return [_record(path, run, part, breakdowns, model) for run, part in parts]
+        return [_record(path, load, breakdowns, model) for load in loads]
     except ConfigError as error:  # a knob that llama.cpp cannot have had
         raise StoreError(f"{path}: {error}") from None
 
 
-def _loads(lines: Sequence[str]) -> list[Sequence[str]]:
-    """A run's log cut at each model that is loaded; what introduces a model is part of it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Load:
+    """What a run printed about one model that it loaded; `beside` are the buffers of the contexts
+    in _BESIDE, which are printed in the same words."""
+
+    lines: Sequence[Line]
+    found: Classification
+    buffers: Buffers
+    beside: dict[str, Buffers]
+    devices: Devices
+    commit: str | None
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether it shows sizes, or a failure that has a name."""
+        has_sizes = self.buffers != Buffers() or self.beside or read_breakdowns(self.lines)
+        return bool(has_sizes) or (self.found.failed and self.found.outcome != "unknown")
+
+
+def _loads(run: Sequence[Line]) -> Iterator[_Load]:
+    """A run's log cut at each model that is loaded; what introduces a model is part of it, and the
+    cards and the build that a run names count for all."""
     cuts = [0]
-    for at, line in enumerate(lines):
+    for at, line in enumerate(run):
         if _LOADED.search(line):
             start = at
-            while start > cuts[-1] and not _DONE.search(lines[start - 1]):
+            while start > cuts[-1] and not _DONE.search(run[start - 1]):
                 start -= 1
             if start > cuts[-1]:
                 cuts.append(start)
-    return [lines[start:end] for start, end in zip(cuts, [*cuts[1:], len(lines)], strict=True)]
-
-
-def _is_telling(lines: Sequence[str]) -> bool:
-    """Whether the lines show buffers, or a failure that has a name."""
-    found = classify(None, lines)
-    has_sizes = any(read_buffers(lines).model_dump().values()) or read_breakdowns(lines)
-    return bool(has_sizes) or (found.failed and found.outcome != "unknown")
-
-
-def read_breakdowns(lines: Sequence[str]) -> list[Breakdown]:
-    """Every device's line of every breakdown, in the order printed."""
-    found = (_BREAKDOWN.search(line) for line in lines if "breakdown" in line)
-    return [
-        Breakdown(device=match["device"], **{name: int(match[name]) for name in _FIGURES})
-        for match in found
-        if match
-    ]
-
-
-_FIGURES: Final = ("total", "free", "own", "model", "context", "compute", "rest")
+    build, all_devices = build_line(run), read_devices(run)
+    for start, end in zip(cuts, [*cuts[1:], len(run)], strict=True):
+        lines = run[start:end]
+        devices = read_devices(lines) if len(cuts) > 1 else all_devices
+        buffers, beside = _by_context(lines)
+        yield _Load(
+            lines=lines,
+            found=classify(None, lines),
+            buffers=buffers,
+            beside=beside,
+            devices=devices if devices.cards and devices.backend != UNKNOWN else all_devices,
+            commit=build[2] if build else None,
+        )
 
 
 def _record(
     path: Path,
-    run: Sequence[str],
-    part: Sequence[str],
+    load: _Load,
     breakdowns: Sequence[Breakdown],
     model: str | ModelIdentity | None,
 ) -> Record:
-    reported, found = read_reported(part), classify(None, part)
-    devices = read_devices(part)
-    if not devices.cards or devices.backend == UNKNOWN:
-        devices = read_devices(run)
-    config, identity = _config(part, len(devices.cards)), _model(part, model)
+    devices, knobs = load.devices, logged_knobs(load.lines)
+    config = RunConfig().with_(n_devices=len(devices.cards), **knobs)
+    identity = _model(load.lines, model)
     memory = [_series(last, devices) for last in _last(breakdowns).values()]
     totals = {card.device: card.total_bytes for card in devices.cards} | {
         each.device: each.total * MIB for each in breakdowns
@@ -157,25 +141,23 @@ def _record(
         for card in devices.cards
         if card.name
     ]
-    build = build_line(run)
     point_id = _digest([model_key(identity), config.to_dict()], 12)
-    buffers, beside = _by_context(part)
     told = config.to_dict()
-    if not (knows_context := "n_ctx" in logged_knobs(part)):
+    if "n_ctx" not in knobs:
         del told["n_ctx"]
     return Record.model_validate(
         {
-            "record_id": f"{point_id}-{_digest(list(part), 8)}",
+            "record_id": f"{point_id}-{_digest(list(load.lines), 8)}",
             "point_id": point_id,
             "sweep": path.stem,
             "origin": ORIGIN,
-            "label": f"n_ctx={told.get('n_ctx', '?')}",
+            "label": f"n_ctx={knobs.get('n_ctx', '?')}",
             "started_at": "",
             "wall_ns": 0,
             "model": identity,
             "config": told,
-            "reported": reported,
-            "buffers": buffers,
+            "reported": read_reported(load.lines),
+            "buffers": load.buffers,
             "memory": memory,
             "environment": {
                 "machine": f"imported from a {ORIGIN}",
@@ -186,12 +168,12 @@ def _record(
                 "memory_bytes": None,
                 "backend": devices.backend,
                 "gpus": cards,
-                "llama_cpp_commit": build[2] if build else None,
+                "llama_cpp_commit": load.commit,
             },
-            "outcome": _outcome(found, buffers, knows_context=knows_context),
+            "outcome": _outcome(load.found, load.buffers, knows_context="n_ctx" in knobs),
             "conditions": {
                 "dry_run_mib": {each.device: each.own for each in breakdowns if each.is_dry},
-                "beside": beside,
+                "beside": load.beside,
             },
         }
     )
@@ -215,8 +197,7 @@ def _outcome(found: Classification, buffers: Buffers, *, knows_context: bool) ->
 
 
 def _by_context(lines: Sequence[str]) -> tuple[Buffers, dict[str, Buffers]]:
-    """The buffers of the model's own context, and by name those of an MTP head's and a projector's,
-    which are printed in the same words."""
+    """The buffers of the model's own context, and by name those of the contexts in _BESIDE."""
     own: list[str] = []
     others: dict[str, list[str]] = {}
     context: Context | None = None
@@ -229,11 +210,6 @@ def _by_context(lines: Sequence[str]) -> tuple[Buffers, dict[str, Buffers]]:
     found = {name: read_buffers(each) for name, each in others.items()}
     nothing = Buffers()
     return read_buffers(own), {name: each for name, each in found.items() if each != nothing}
-
-
-def _config(lines: Sequence[str], n_devices: int) -> RunConfig:
-    """The knobs as llama.cpp says it took them."""
-    return RunConfig().with_(n_devices=n_devices, **logged_knobs(lines))
 
 
 def _model(lines: Sequence[str], model: str | ModelIdentity | None) -> ModelIdentity:

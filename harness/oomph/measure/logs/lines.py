@@ -11,7 +11,7 @@ import os
 import stat
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -42,19 +42,27 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_CHUNK: Final = 4 << 20
 _REMEDY: Final = "check the path, and name a file with the program's output"
 
 
 def read_lines(path: Path | str) -> list[Line]:
     """The lines of the log at `path`, `-` for standard input, without what stands before them;
     ConfigError where it cannot be read."""
+    return _read(path, _long)
+
+
+def read_head(path: Path | str) -> list[Line]:
+    """The same of its first END_CHARACTERS alone."""
+    return _read(path, lambda file: next(_chunks(file), "").splitlines())
+
+
+def _read(path: Path | str, reader: Callable[[BinaryIO], Iterable[str]]) -> list[Line]:
     try:
         if str(path) == "-":
-            return as_lines(_long(sys.stdin.buffer))
+            return as_lines(reader(sys.stdin.buffer))
         if stat.S_ISREG(os.stat(path).st_mode):
             with open(path, "rb") as file:
-                return as_lines(_long(file))
+                return as_lines(reader(file))
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise ConfigError(f"{path} cannot be read ({why}); {_REMEDY}") from None
@@ -107,10 +115,10 @@ def _long(file: BinaryIO) -> Iterator[str]:
 
 def _chunks(file: BinaryIO) -> Iterator[str]:
     """The text of a file in pieces that end where a line does, or that have no end of line."""
-    data = file.read(_CHUNK)
+    data = file.read(END_CHARACTERS)
     decoder, rest = _decoder(data), ""
     while data:
-        following = file.read(_CHUNK)
+        following = file.read(END_CHARACTERS)
         text = rest + _text(data, decoder, is_last=not following)
         end = text.rfind("\n") + 1 or len(text)
         rest = text[end:] if following else ""

@@ -1,5 +1,4 @@
-"""How far a program had come when a line was printed, with which of its contexts, and whether it
-worked.
+"""How far a program had come at a line of its log, with which context, and whether it worked.
 
 A program makes several contexts: the target's, a draft model's, that of an MTP head, a projector's;
 llama-server keeps prompts and checkpoints besides. llama.cpp names them at their beginning and at

@@ -9,12 +9,14 @@ when llama.cpp says it back, because it ignores a key that it does not know with
 import re
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import lru_cache
 from math import inf
 from typing import Any, Final
 
 from oomph.config import CONTEXT_STEP, KNOBS, RunConfig, knob_value
 from oomph.errors import ConfigError
 from oomph.measure.logs.lines import DECIMAL, NAME, WHOLE, as_lines
+from oomph.measure.logs.progress import REMEMBERED
 from oomph.records.schema import Buffers, Reported
 
 _CONTEXT: Final = (
@@ -99,6 +101,7 @@ def read_buffers(lines: Sequence[str]) -> Buffers:
     return Buffers(**kinds)
 
 
+@lru_cache(REMEMBERED)
 def _buffer(line: str) -> tuple[str, str, float] | None:
     """The kind of buffer that a line tells, its device and its size in MiB."""
     for kind, pattern in _BUFFERS.items():
