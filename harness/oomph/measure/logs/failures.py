@@ -56,6 +56,9 @@ _HOST_BUFFER: Final = r"(?:CPU(?:_\w+)?|CUDA_Host|ROCm_Host|Vulkan_Host|SYCL_Hos
 # The order is that of precedence within a line: the first that matches counts.
 _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
     Sign.HARMLESS: (
+        r"is not marked as EOG|failed to restore context checkpoint|error loading state: ",
+        r"forcing full prompt re-processing|not supported .{0,40}- disabling",
+        r"does not exist, will create",
         r"\(defaulting to|memory usage will increase|flash attention enabled but not supported",
         r"cache size limit reached|⚠ exceeds limit|failed to find ggml_backend_init",
         r"cannot fulfill margin|normal during (?:startup|memory fitting)",
@@ -88,6 +91,7 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"(?:retry|trying)[a-z]* (?:again )?with (?:fewer|less|reduced|smaller|lower)",
     ),
     Sign.DEVICE_LOST: (
+        _GPU_ERROR + r"CUDA-capable device\(s\) is/are busy",
         r"\bring \S+ timeout|device wedged|\bGPU (?:HANG|hang)\b|\bengine reset\b",
         _GPU_ERROR + r"(?:an )?illegal (?:memory access|instruction|address)",
         _GPU_ERROR + r"(?:unspecified launch failure|misaligned address|hardware stack error)",
@@ -133,6 +137,7 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"rocBLAS error: Cannot read .*TensileLibrary",
     ),
     Sign.BAD_CONFIG: (
+        r"argument -\S+: (?:invalid|expected)",
         r"Failed to create server socket|[Ff]ailed to connect to (?:RPC|rpc)",
         r"[Vv] cache quantization requires|quantized V cache (?:requires|was requested)",
         r"quantized (?:V|KV) cache.{0,40}(?:requires|not supported|without)",
@@ -153,7 +158,6 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"(?:argument|option|parameter)",
         r"[Ii]nvalid argument: -|unknown argument|unrecognized option|invalid option",
         r"[Vv]ocab\w*.{0,60}(?:must match|does not match|do not match|mismatch|incompatible)",
-        r"failed to (?:apply|load) (?:lora|LoRA|control vector)",
         r"multimodal is not supported|does not support (?:images|vision|multimodal)",
         r"mismatch between text model.{0,60}mmproj|mmproj.{0,60}(?:mismatch|does not match)",
         r"cannot be (?:used|combined) (?:together )?with -|--[\w-]+ (?:requires|needs) -",
@@ -197,6 +201,11 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"failed to allocate (?:[\d.]+ (?:MB|bytes)|context for|\d+ bytes)",
         r"memory size overflow while allocating",
     ),
+    Sign.HOST_ALLOCATION: (
+        r"cpu_buffer_type_alloc_buffer: failed|insufficient memory \(attempted to allocate",
+        r"ggml_aligned_malloc: (?:insufficient|failed)",
+        r"(?:failed|unable) to allocate " + _HOST_BUFFER + r"(?:_Mapped)? buffer",
+    ),
     Sign.WEIGHTS_ALLOCATION: (
         r"error loading model: unable to allocate (?!" + _HOST_BUFFER + r" buffer)",
         r"error loading model: (?:failed to allocate|[Ee]rror allocating|unable to create)"
@@ -204,11 +213,6 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"error loading model: .{0,60}" + _OUT_OF_MEMORY,
         r"memory layout cannot be allocated",
         r"unable to allocate (?:backend|(?:CUDA|ROCm|Vulkan|SYCL|Metal|MTL|HIP)\w*) buffer",
-    ),
-    Sign.HOST_ALLOCATION: (
-        r"cpu_buffer_type_alloc_buffer: failed|insufficient memory \(attempted to allocate",
-        r"ggml_aligned_malloc: (?:insufficient|failed)",
-        r"(?:failed|unable) to allocate " + _HOST_BUFFER + r"(?:_Mapped)? buffer",
     ),
     Sign.POOL_ABORT: (
         _GPU_ERROR + r"the (?:resource allocation failed|library was not initialized)",
@@ -222,6 +226,7 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"command buffer \d+ failed.{0,60}Insufficient Memory",
     ),
     Sign.DEVICE_ABORT: (
+        r"OpenCL error: .{0,60}-[45]\b",
         _GPU_ERROR + r"out of memory",
         r"CUDA_ERROR_OUT_OF_MEMORY|hipErrorOutOfMemory",
         r"(?:UR_RESULT|PI)_ERROR_OUT_OF_(?:DEVICE_MEMORY|HOST_MEMORY|RESOURCES)",
@@ -245,6 +250,7 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"(?:not enough|insufficient) (?:VRAM|GPU memory|device memory)|CUDA out of memory",
     ),
     Sign.BAD_MODEL: (
+        r"failed to (?:seek|read) (?:for )?tensor|failed to (?:apply|load) (?:lora|LoRA)",
         r"unknown model architecture|unsupported model architecture",
         r"does not (?:yet )?support (?:this|the) model",
         r"model (?:architecture )?(?:is )?not supported by (?:your|this) version",
@@ -269,9 +275,10 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"gguf.{0,80}No such file or directory",
         r"CLIP cannot be used as main model|invalid model file",
         r"failed to read (?:header|key-value|tensor)|unsupported (?:tensor|quantization) type",
-        r"pull model manifest|error loading model: (?!.{0,40}(?:alloc|memory|::))",
+        r"pull model manifest|error loading model: (?!.{0,40}(?:alloc|memory|::|vector))",
     ),
     Sign.NO_CARD: (
+        r"nvcuda init failure|cuInit err: [1-9]|symbol lookup for cu\w+ failed",
         r"driver library failed to get device context|nvml vram init failure",
         r"amdgpu.{0,40}not supported|not supported by (?:ROCm|HIP)|ggml_vulkan: No devices found",
         r"(?:failure|failed|error) .{0,40}GPU discovery|GPU discovery.{0,40}(?:failed|failure)",
@@ -301,7 +308,14 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"(?:process|point|run) timed out",
         r"killed after \d+ ?s|watchdog.{0,30}(?:timeout|timed out)",
     ),
+    Sign.ENDED: (
+        r"signal: (?:terminated|interrupt)|[Rr]eceived (?:SIGTERM|SIGINT|signal (?:2|15)\b)",
+        r"[Rr]eceived (?:second )?interrupt|KeyboardInterrupt|^\^C|^Terminated\b",
+    ),
     Sign.CRASH: (
+        r"^Oops\(|abort\(\) has been called|ggml_print_backtrace|_ZSt\d+(?:unexpected|terminate)",
+        r"error reading from server: EOF|invalid vector subscript|VMM Failure|OpenCL error",
+        r"(?:UR_RESULT|PI)_ERROR_\w",
         r"SYCL error|Native API failed|CANN error|ggml_opencl: .{0,400}error -\d|buffer is nil",
         r"not enough space in the buffer|[Uu](?:ncaught|nhandled) exception|EXC_BAD_ACCESS",
         r"vector::_M_range_check|map::at|std::out_of_range|trap invalid opcode",
@@ -320,6 +334,7 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"Traceback \(most recent call last\)",
     ),
     Sign.LOAD_FAILED: (
+        r"Load (?:Text )?Model OK: False",
         r"failed to load model|unable to load model|Failed to load model from file",
         r"exiting due to model loading error",
         r"[Cc]ould not load (?:Llama )?model",
@@ -329,10 +344,6 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"unable to create llama context",
         r"failed to (?:initialize|create) the context|failed to create_context",
         r"error: failed to create context",
-    ),
-    Sign.ENDED: (
-        r"signal: (?:terminated|interrupt)|[Rr]eceived (?:SIGTERM|SIGINT|signal (?:2|15)\b)",
-        r"[Rr]eceived (?:second )?interrupt|KeyboardInterrupt|^\^C|^Terminated\b",
     ),
     Sign.REQUEST_FAILED: (
         r"\| 50[0-24-9] \|.{0,80}(?:GET|POST)|(?:GET|POST) \S{1,200} \S{1,60} 50[0-24-9]\b",

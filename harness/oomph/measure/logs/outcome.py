@@ -143,6 +143,8 @@ _LABEL_OF_PHASE: Final = {phase: label for label, phase in _STAGES.items()}
 _MOST_REFUSED: Final = Phase.WEIGHTS
 """What is named where a log shows a refused allocation alone: of those that people paste, most were
 weights. The stage is then not told."""
+_NEAR: Final = 5
+"""Lines within which a program tells one error."""
 _NEEDED_LATER: Final = frozenset({Context.PROJECTOR})
 """Contexts that a server listens without, and that a later request needs."""
 
@@ -167,6 +169,7 @@ def classify(
         ]
         events = waiting or [replace(event, sign=Sign.HARMLESS) for event in events]
         waits = bool(waiting)
+    events = [_outlived(event, lines) for event in events]
     label, event = _decide(events, lines, exit_code, timed_out, oom_killed)
     refusal = find_refusal(lines) if label in RAN_OUT else None
     context = _context(label, event, events)
@@ -219,17 +222,28 @@ def _events(lines: Sequence[Line]) -> list[_Event]:
         ):  # Vulkan says why in a line of its own
             sign = Sign.HARMLESS
         if sign is not None:
+            near = map(phase_of, lines[at + 1 : at + _NEAR]) if phase is None else ()
             events.append(
                 _Event(
                     at=at,
                     line=line,
                     sign=sign,
-                    phase=phase,
+                    phase=phase or next(filter(None, near), None),
                     context=context,
                     n_answered=n_answered,
                 )
             )
     return events
+
+
+def _outlived(event: _Event, lines: Sequence[Line]) -> _Event:
+    """The event, harmless where the program worked on after it, or, of one that somebody ended,
+    before."""
+    if event.sign is Sign.BAD_REQUEST and any(map(shows_work, lines[event.at + 1 :])):
+        return replace(event, sign=Sign.HARMLESS)
+    if event.sign is Sign.ENDED and any(map(shows_work, lines[: event.at])):
+        return replace(event, sign=Sign.HARMLESS)
+    return event
 
 
 def _ran_on(events: Sequence[_Event], lines: Sequence[Line]) -> bool:
@@ -254,6 +268,7 @@ def _decide(
         for event in events
         if event.sign in _HARD or event.sign in _REFUSALS or event.sign in _ABORTS
     ]
+    causes = [event for event in causes if not _is_place_of_another(event, events)]
     if causes:
         first = causes[0]
         return _HARD.get(first.sign) or _out_of_memory(first, events), first
@@ -261,9 +276,10 @@ def _decide(
         return "timeout", None
     if exit_code not in (0, None) and (label := _by_exit_code(exit_code, oom_killed)):
         return label, None
+    has_cards = bool(read_devices(lines).cards)
     for sign, label in _SOFT:
         for event in events:
-            if event.sign is sign:
+            if event.sign is sign and not (sign is Sign.NO_CARD and has_cards):
                 return _by_circumstance(event, events) or label, event
     if exit_code not in (0, None):
         return ("timeout" if exit_code == TIMEOUT_CODE else "crash"), None
@@ -271,6 +287,15 @@ def _decide(
         return "unknown", None
     worked = exit_code == 0 or any(map(shows_work, lines))
     return "not_an_error" if events else "ok" if worked else "unknown", None
+
+
+def _is_place_of_another(event: _Event, events: Sequence[_Event]) -> bool:
+    """Whether the line only says where another error happened: `in function alloc` below an error
+    that is no want of memory."""
+    if event.sign is not Sign.POOL_ABORT:
+        return False
+    above = [each for each in events if event.at - _NEAR <= each.at < event.at]
+    return bool(above) and all(each.sign is Sign.CRASH for each in above)
 
 
 def _by_circumstance(event: _Event, events: Sequence[_Event]) -> str | None:
@@ -307,7 +332,8 @@ def _out_of_memory(first: _Event, events: Sequence[_Event]) -> str:
     named = next((_LABEL_OF_SIGN[sign] for sign in signs if sign in _LABEL_OF_SIGN), None)
     if first.sign is Sign.HOST_ALLOCATION:
         return "oom_kv" if named == "oom_kv" else "host_oom"
-    if named == "oom_compute" and first.phase is Phase.RUN and Sign.CONTEXT_FAILED not in signs:
+    runs = first.phase is Phase.RUN or Sign.DECODE_FAILED in signs
+    if named == "oom_compute" and runs and Sign.CONTEXT_FAILED not in signs:
         return "oom_runtime"
     if named is not None:
         return named

@@ -63,7 +63,7 @@ _OLLAMA: Final = re.compile(
 _ESCAPES: Final = re.compile(r"\x1b(?:\[[0-9;?]{0,32}[ -/]{0,4}[@-~]|\][^\x07\x1b]{0,200}\x07?)")
 _MOST: Final = 6
 _MESSAGE_KEYS: Final = ("log", "msg", "message", "MESSAGE")
-_STREAM_KEYS: Final = ("container", "stream", "_PID", "tid")
+_STREAM_KEYS: Final = ("container", "stream", "_PID")
 _SYSTEM: Final = re.compile(r"kernel$|kernel\[|systemd\b|systemd\[|sudo\b")
 
 

@@ -56,7 +56,7 @@ _PHASES: Final[dict[Phase, tuple[str, ...]]] = {
     Phase.WEIGHTS: (
         r"load_tensors|llama_model_loader|print_meta|print_info|model_load_internal",
         r"loaded meta data|loading model|llama_load_model|using device [A-Z]\w*\d",
-        r"clip_model_loader|clip_model_load",
+        r"clip_model_loader|clip_model_load|buffer_set_tensor",
     ),
 }
 _CONTEXTS: Final[dict[Context, str]] = {
@@ -77,6 +77,7 @@ _WORKED: Final = (
     r"^\|(?: {0,12}\d+(?:\.\d+)? \|){6,}",
     r"^\[1\][0-9.]{3,12},\[2\]|Final estimate: PPL|\[ Prompt: .{0,20}t/s|\[end of text\]",
     r"llama runner started in|Load Text Model OK: True|Please connect to custom endpoint",
+    r"prompt cache update took|cache state: \d+ prompts|run slots completed",
     r"stop processing: n_|prompt eval|main: decoded \d+ tokens|Uvicorn running on",
     r"\b(?:GET|POST) /\S{0,200}[ \"][^|]{0,60}\b20[01]\b|\b20[01] +\|.{0,80}(?:GET|POST)",
     r"log_server_r: (?:done )?request: POST \S{1,200} \S{1,60} 200",

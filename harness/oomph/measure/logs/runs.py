@@ -26,12 +26,13 @@ _BEGINS: Final = re.compile(
 
 @dataclass(slots=True)
 class _Run:
-    """The lines of one process so far; `has_begun` once it did more than say what it is, `retries`
-    while it tries again what was refused."""
+    """The lines of one run so far, and the process that printed the last of them; `has_begun` once
+    it did more than say what it is, `retries` while it tries again what was refused."""
 
     lines: list[Line] = field(default_factory=list)
     has_begun: bool = False
     retries: bool = False
+    stream: str = ""
 
     def add(self, line: Line, *, begins: bool) -> None:
         self.lines.append(line)
@@ -44,22 +45,30 @@ class _Run:
 def split_runs(log: Sequence[str]) -> list[list[Line]]:
     """The lines of each run, in the order in which the runs began; at least one.
 
-    Lines that name no process (systemd's, the kernel's) belong to the run that printed last.
+    A service's processes are one run while they speak in turns, as Ollama's server and runner do,
+    and another once the one before is silent. Lines that name no process (systemd's, the kernel's)
+    belong to the run that printed last.
     """
-    runs = [_Run()]
-    of_stream: dict[str, _Run] = {}
-    run = runs[0]
-    for line in as_lines(log):
+    lines = as_lines(log)
+    last_at = {line.stream: at for at, line in enumerate(lines)}
+    run = _Run()
+    runs, of_service = [run], dict[str, _Run]()
+    for at, line in enumerate(lines):
         begins = _BEGINS.search(line) is not None
         if line.stream:
-            is_first = not of_stream and not run.has_begun
-            run = of_stream.get(line.stream) or (run if is_first else _Run())
-        if begins and run.has_begun and not run.retries:
+            service = line.stream.partition("[")[0]
+            is_first = not of_service and not run.has_begun
+            run = of_service.get(service) or (run if is_first else _Run())
+            followed = run.stream not in ("", line.stream) and last_at[run.stream] < at
+            begins_anew = begins or followed
+        else:
+            service, begins_anew = "", begins
+        if begins_anew and run.has_begun and not run.retries:
             run = _Run()
         if run is not runs[0] and not run.lines:
             runs.append(run)
-        if line.stream:
-            of_stream[line.stream] = run
+        if service:
+            of_service[service], run.stream = run, line.stream
         run.add(line, begins=begins)
     return [each.lines for each in runs if _is_run(each.lines)] or [runs[0].lines]
 
