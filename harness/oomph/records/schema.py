@@ -16,7 +16,8 @@ from pydantic import (
 )
 
 SCHEMA_VERSION: Final = 1
-
+ESTIMATED_BACKENDS: Final = frozenset({"cpu", "cuda", "phantom"})
+"""The backends whose memory and speed an estimate speaks of."""
 
 Nanoseconds = Annotated[int, Field(ge=1)]
 
@@ -74,7 +75,8 @@ class Environment(_Part):
         default=None, description="CPU frequency governor, where the kernel tells it"
     )
     backend: str = Field(
-        description="'cpu', 'cuda' or 'phantom': on which of the three the point was seen"
+        description="'cpu', 'cuda' or 'phantom': on which of the three the point was seen; of "
+        "imported records any of ggml's ('rocm', 'vulkan', 'rpc' …), or 'unknown'"
     )
     gpus: list[dict[str, Any]] = Field(
         default=[], description="the cards in CUDA's order, as NVML names them"
@@ -86,6 +88,18 @@ class Environment(_Part):
     packages: dict[str, str] = Field(
         default={}, description="versions of what takes part in measuring"
     )
+
+    @property
+    def is_calibrating(self) -> bool:
+        """Whether the backend is one that oomph estimates. What ran on another, or on nobody knows
+        what, is shown and teaches nothing."""
+        return self.backend in ESTIMATED_BACKENDS
+
+    @property
+    def has_cards(self) -> bool:
+        """Whether the memory that counts is the cards': not on a processor, nor where neither a
+        backend nor a card is known."""
+        return bool(self.gpus) or self.backend not in ("cpu", "unknown")
 
 
 class Buffers(_Part):
@@ -426,3 +440,13 @@ class Record(_Part):
         default=None, description="llama_model_load_from_file, shared by a process's points"
     )
     conditions: Conditions = Conditions()
+    unread: dict[str, str] = Field(
+        default={},
+        description="settings of an imported row that oomph has no knob for, as they were written",
+    )
+
+    @property
+    def is_calibrating(self) -> bool:
+        """Whether the record may teach an estimate or speak for one: what ran it is known, and so
+        is every setting."""
+        return self.environment.is_calibrating and not self.unread

@@ -142,7 +142,7 @@ def leading(
 
 
 def _has_cards(record: Record) -> bool:
-    return record.environment.backend != "cpu"
+    return record.environment.has_cards
 
 
 def _n_expert_used(record: Record) -> int | None:
