@@ -1,4 +1,4 @@
-"""The files that a user means by a path: the file itself, or all below a folder, within bounds.
+"""The files that a user means by a path: itself, or all below a folder, within bounds.
 
 Hidden files and folders are left out, and so is what a link of a folder leads to, which may be a
 loop; what is no ordinary file has no end that can be told.

@@ -19,7 +19,8 @@ from oomph.errors import UnknownNameError
 from oomph.gguf.file_types import FILE_TYPES
 from oomph.gguf.ggml_types import KV_CACHE_TYPES
 from oomph.gpus import gpu
-from oomph.records.schema import Record
+from oomph.records.schema import ESTIMATED_BACKENDS, Record
+from oomph.records.tables.devices import BACKENDS
 
 _GONE: Final = object()
 """What a rule answers for a value that it does not let through."""
@@ -233,7 +234,7 @@ _RECORD: Final = _fields(
     environment=_fields(
         python=_RELEASE,
         cpu=_CPU,
-        backend=_one_of("cpu", "cuda", "phantom"),
+        backend=_one_of(*ESTIMATED_BACKENDS, *BACKENDS.values()),
         gpus=_list_of(_CARD),
         driver=_RELEASE,
         llama_cpp_commit=_COMMIT,

@@ -14,8 +14,9 @@ from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
-from oomph.errors import ConfigError, StoreError
+from oomph.errors import ConfigError, StoreError, UnknownNameError
 from oomph.foreign import read_bytes
+from oomph.gpus import gpu
 from oomph.records.schema import SCHEMA_VERSION, ModelIdentity, Record
 from oomph.records.tables.found import Found, Problem, Row, Values
 from oomph.records.tables.reader import read_tables
@@ -102,14 +103,23 @@ def nothing_taken(problems: Sequence[Problem]) -> str:
 
 
 def record_on(record: Record, card: str) -> Record:
-    """The record with its card named, where its tool did not say one; a card of NVIDIA's whose
-    backend is not told computes by CUDA."""
+    """The record with its card named, where its tool did not say one. A card of the catalogue,
+    which is NVIDIA's, computes by CUDA where the backend is not told."""
     environment = record.environment
     if environment.gpus or environment.backend == "cpu":
         return record
-    backend = "cuda" if environment.backend == "unknown" else environment.backend
+    is_untold = environment.backend == "unknown" and _is_in_catalogue(card)
+    backend = "cuda" if is_untold else environment.backend
     named = environment.model_copy(update={"backend": backend, "gpus": [{"name": card}]})
     return record.model_copy(update={"environment": named})
+
+
+def _is_in_catalogue(card: str) -> bool:
+    try:
+        gpu(card)
+    except UnknownNameError:
+        return False
+    return True
 
 
 class _Taking:

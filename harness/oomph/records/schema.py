@@ -17,7 +17,8 @@ from pydantic import (
 
 SCHEMA_VERSION: Final = 1
 ESTIMATED_BACKENDS: Final = frozenset({"cpu", "cuda", "phantom"})
-"""The backends whose memory and speed an estimate speaks of."""
+"""The backends whose memory and speed an estimate speaks of. What ran on another, or on one that
+is not known, is shown and teaches nothing."""
 
 Nanoseconds = Annotated[int, Field(ge=1)]
 
@@ -88,12 +89,6 @@ class Environment(_Part):
     packages: dict[str, str] = Field(
         default={}, description="versions of what takes part in measuring"
     )
-
-    @property
-    def is_calibrating(self) -> bool:
-        """Whether the backend is one that oomph estimates. What ran on another, or on nobody knows
-        what, is shown and teaches nothing."""
-        return self.backend in ESTIMATED_BACKENDS
 
     @property
     def has_cards(self) -> bool:
@@ -373,6 +368,10 @@ class Conditions(_SaidPart):
     dry_run_mib: dict[str, int | float] = Field(
         default={}, description="by card, what llama.cpp foretold when it fitted its parameters"
     )
+    unread: dict[str, str] = Field(
+        default={},
+        description="settings of an imported row that oomph has no knob for, as they were written",
+    )
 
 
 class Outcome(_Part):
@@ -440,13 +439,19 @@ class Record(_Part):
         default=None, description="llama_model_load_from_file, shared by a process's points"
     )
     conditions: Conditions = Conditions()
-    unread: dict[str, str] = Field(
-        default={},
-        description="settings of an imported row that oomph has no knob for, as they were written",
-    )
 
     @property
     def is_calibrating(self) -> bool:
-        """Whether the record may teach an estimate or speak for one: what ran it is known, and so
-        is every setting."""
-        return self.environment.is_calibrating and not self.unread
+        """Whether the record may teach an estimate, or speak for what one is asked about."""
+        return self.why_not_calibrating is None
+
+    @property
+    def why_not_calibrating(self) -> str | None:
+        """Why nothing may be learned from the record: what ran it is nothing that oomph estimates,
+        or was set to what it does not know. None where it is."""
+        if self.environment.backend not in ESTIMATED_BACKENDS:
+            return f"its backend is {self.environment.backend}"
+        if unread := self.conditions.unread:
+            settings = ", ".join(f"{name} {value}"[:60] for name, value in unread.items())
+            return f"oomph has no knob for {settings}"
+        return None

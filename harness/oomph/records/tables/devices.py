@@ -18,6 +18,7 @@ BACKENDS: Final = {
     "vulkan": "vulkan",
     "kompute": "kompute",
     "sycl": "sycl",
+    "xpu": "sycl",
     "metal": "metal",
     "mtl": "metal",
     "cann": "cann",

@@ -15,7 +15,8 @@ from oomph.records.tables.found import MAX_ROWS, Problem, quoted
 DEEPEST: Final = 64
 MOST_PROBLEMS: Final = 1_000
 _BEGINS: Final = re.compile(r'\{\s{0,40}"')
-_TOKEN: Final = re.compile(r'"(?:[^"\\\n]|\\.)*"|[{}\[\]\n]')
+_TOKEN: Final = re.compile(r'"[^"\\\n]*(?:\\.[^"\\\n]*){0,10000}"?|[{}\[\]\n]')
+"""A text ends at its line's end at the latest: it was cut, and what follows in the line with it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,7 +117,7 @@ def record_of(  # noqa: PLR0913 - a part of the record each
             "outcome": {"label": "ok"},
             "timings": timings,
             "origin": origin,
-            "unread": unread or {},
+            "conditions": {"unread": dict(unread)} if unread else {},
             **more,
         }
     )
