@@ -184,6 +184,12 @@ def _model_name(value: Any) -> Any:
     return value if known and (not quantization or quantization.upper() in FILE_TYPES) else _GONE
 
 
+def _that_there_were_some(value: Any) -> Any:
+    """Settings of a foreign table may hold anything: that there were some says that the record
+    calibrates nothing."""
+    return {"settings": "not shared"} if value else _GONE
+
+
 _EMBEDDED: Final = ("SmolLM2-135M-Instruct-8x192",)
 
 _CARD: Final = _fields(
@@ -302,6 +308,7 @@ _RECORD: Final = _fields(
         )
     ),
     conditions=_fields(
+        unread=_that_there_were_some,
         cards=_map_of(_DEVICE, _CARD_CONDITIONS),
         throttle_reasons=_list_of(_one_of(*_REASONS)),
         free_after_load_bytes=_FREE,

@@ -7,10 +7,10 @@ samples is one sample.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from pydantic import ValidationError
 
@@ -18,13 +18,14 @@ from oomph.errors import ConfigError, StoreError, UnknownNameError
 from oomph.foreign import read_bytes
 from oomph.gpus import gpu
 from oomph.records.schema import SCHEMA_VERSION, ModelIdentity, Record
-from oomph.records.tables.found import Found, Problem, Row, Values
+from oomph.records.store import record_of_line
+from oomph.records.tables.found import PIECE, Found, Problem, Row, Values
 from oomph.records.tables.reader import read_tables
-from oomph.records.tools.batched_bench import is_batched_row, read_step, step_records
-from oomph.records.tools.benchy import benchy_records, is_benchy_row, read_test
+from oomph.records.tools.batched_bench import is_batched_row, read_step, step_record, step_runs
+from oomph.records.tools.benchy import benchy_record, benchy_runs, is_benchy_row, read_test
 from oomph.records.tools.community import community_records, is_community_row
 from oomph.records.tools.ctxprobe import is_probe_row, probe_record
-from oomph.records.tools.llama_bench import bench_records, is_bench_row, read_row
+from oomph.records.tools.llama_bench import bench_record, bench_runs, is_bench_row, read_row
 from oomph.records.tools.made import Source
 
 MAX_BYTES: Final = 64 << 20
@@ -40,7 +41,17 @@ _WRONG: Final = (
 )
 """What foreign values end in."""
 
+
+class _OfRow(Protocol):
+    """What was understood of one row."""
+
+    @property
+    def row(self) -> Row:
+        """The row."""
+
+
 Understood = TypeVar("Understood")
+Of = TypeVar("Of", bound=_OfRow)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +82,7 @@ def take_records(
     except (ValueError, RecursionError) as error:
         found = Found(rows=(), problems=[Problem(line=0, why=_reason(error))])
     taking = _Taking(Source(path=path, model=model))
-    records = list(taking.records(found.rows))
+    records = list(taking.checked(taking.records(found.rows)))
     if card:
         records = [record_on(record, card) for record in records]
     problems = sorted([*found.problems, *taking.problems], key=lambda each: each.line)
@@ -129,21 +140,33 @@ class _Taking:
         self.problems: list[Problem] = []
         self._source = source
 
+    def checked(self, records: Iterable[Record]) -> Iterator[Record]:
+        """The records that a results folder will give back as they are."""
+        for record in records:
+            try:
+                yield record_of_line(record.model_dump_json().encode())
+            except ValueError as error:
+                why = f"a record of {record.origin or 'oomph'} that cannot be ({_reason(error)})"
+                self.problems.append(Problem(line=0, why=why))
+
     def records(self, rows: Sequence[Row]) -> Iterator[Record]:
         """The records, tool by tool; a row that none understands is named."""
         kinds: dict[str, list[Row]] = {}
         for row in rows:
             kinds.setdefault(_tool(row.values), []).append(row)
-        source = self._source
-        yield from bench_records(self._understood(kinds.get("bench", ()), read_row), source)
-        yield from step_records(self._understood(kinds.get("batched", ()), read_step), source)
-        yield from benchy_records(self._understood(kinds.get("benchy", ()), read_test), source)
+        bench = self._understood(kinds.get("bench", ()), read_row)
+        yield from self._joined(bench_runs(bench), bench_record)
+        steps = self._understood(kinds.get("batched", ()), read_step)
+        yield from self._joined(step_runs(steps), step_record)
+        tests = self._understood(kinds.get("benchy", ()), read_test)
+        yield from self._joined(benchy_runs(tests), benchy_record)
         for row in kinds.get("community", ()):
             yield from self._community(row)
         yield from self._understood(kinds.get("probe", ()), self._probe)
         yield from self._understood(kinds.get("own", ()), _own_record)
         for row in kinds.get("", ()):
-            self._name(row, "an object of no tool that is known")
+            if row.table != PIECE:  # what it is a piece of is named
+                self._name(row, "an object of no tool that is known")
 
     def _understood(
         self, rows: Sequence[Row], read: Callable[[Row], Understood]
@@ -155,6 +178,16 @@ class _Taking:
             except _WRONG as error:
                 self._name(row, f"a row that cannot be ({_reason(error)})")
         return found
+
+    def _joined(
+        self, runs: Sequence[Sequence[Of]], make: Callable[[Sequence[Of], Source], Record]
+    ) -> Iterator[Record]:
+        """A record for the rows of each run."""
+        for run in runs:
+            try:
+                yield make(run, self._source)
+            except _WRONG as error:
+                self._name(run[0].row, f"rows that cannot be ({_reason(error)})")
 
     def _probe(self, row: Row) -> Record:
         return probe_record(row, self._source)

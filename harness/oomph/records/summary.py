@@ -91,7 +91,7 @@ class RecordSummary:
             n_ctx=int(record.config["n_ctx"]),
             n_expert_used=_n_expert_used(record),
             has_cards=record.environment.has_cards,
-            memory_limit_bytes=None if limit is None else int(limit),
+            memory_limit_bytes=int(limit) if isinstance(limit, int | float) else None,
             components=_components(record),
             peak_bytes=_peak_bytes(record, peak),
             baseline_bytes=_baseline_bytes(record, peak),

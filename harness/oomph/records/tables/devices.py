@@ -1,4 +1,4 @@
-"""Where a table ran, by the lines above it: ggml's lists of devices, llama.cpp's choice, the build.
+"""Where a table ran, by the lines above it: lists of devices, the one chosen, the build.
 
 Each backend prints its own kind of line (ggml-cuda.cu, ggml-vulkan.cpp, ggml-sycl.cpp,
 ggml-metal-device.m, ggml-opencl.cpp, llama.cpp's `using device`). A list holds until the next one

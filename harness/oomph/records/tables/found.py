@@ -33,10 +33,14 @@ class Around:
 NOTHING: Final = Around()
 
 
+PIECE: Final = -1
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One whole row. `line` is its number in the file, from 1, 0 where the file has no lines;
-    `table` is the same for rows under one header, 0 for rows that bring their own names."""
+    `table` is the same for rows under one header, 0 for rows that bring their own names, PIECE for
+    what may be a part of a row that is cut."""
 
     values: Values
     line: int

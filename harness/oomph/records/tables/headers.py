@@ -120,7 +120,7 @@ def _bench_values(row: dict[str, str]) -> dict[str, Any]:
 
 
 def _benchy_values(row: dict[str, str]) -> dict[str, Any]:
-    rate = next(row[name] for name in _RATES if row.get(name))
+    rate = next((row[name] for name in _RATES if row.get(name)), "")
     values = _benchy_test(row["test"])
     return values | {"avg_ts": _rate(rate), "model": row.get("model", ""), "benchy": True}
 

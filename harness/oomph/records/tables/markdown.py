@@ -19,7 +19,10 @@ _RULE: Final = frozenset("-: =+")
 _HEADS: Final = ("t/s", "S_PP")
 _FIRST: Final = ("model", "test", "PP")
 _LONE_ROW: Final = re.compile(
-    r"\|\s{0,40}(?:pp|tg) ?[0-9]{1,9}[^|]{0,40}\|\s{0,40}[0-9.]{1,20} ± [0-9.]{1,20}"
+    r"\|\s{0,40}(?:pp|tg) ?[0-9]{1,9}[^|]{0,40}\|\s{0,40}[0-9.]{1,20}(?: ± [0-9.]{1,20})?\s{0,40}\|"
+)
+_LONE_NUMBERS: Final = re.compile(
+    r"\|(?:\s{1,10}[0-9]{1,9}\s{1,10}\|){3,4}(?:\s{1,10}[0-9.]{1,12}\s{1,10}\|){4}"
 )
 _WITHIN: Final = frozenset({"ot"})
 """Columns whose own text may hold a bar: a pattern of -ot."""
@@ -117,14 +120,17 @@ def _agrees(header: Header, values: dict[str, Any]) -> bool:
 
 
 def is_lone_row(line: str) -> bool:
-    """Whether a line without a header above it looks like a row of llama-bench's."""
-    return "±" in line and len(line) <= LONGEST_LINE and _LONE_ROW.search(line) is not None
+    """Whether a line without a header above it looks like a row of llama-bench's or its
+    neighbours'."""
+    if line.count("|") < 3 or len(line) > LONGEST_LINE:
+        return False
+    return _LONE_ROW.search(line) is not None or _LONE_NUMBERS.search(line) is not None
 
 
 def is_rowlike(header: Header, line: str) -> bool:
     """Whether a line that is no row was meant to be one: it begins or ends with a bar."""
     text = line.strip()
-    if sum(1 for cell in text.split("|") if cell.strip()) < 2:
+    if text.endswith("|") and sum(1 for cell in text.split("|") if cell.strip()) < 2:
         return False  # a message that a page has put into a table's first cell
     closed = header.is_closed and (text.startswith("|") or text.endswith("|"))
     is_listed = "[level_zero" in text or text.startswith(("|ID|", "|  |", "| --- "))

@@ -6,7 +6,7 @@ named.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from oomph.foreign import parse_json
@@ -21,12 +21,16 @@ _TOKEN: Final = re.compile(r'"[^"\\\n]*(?:\\.[^"\\\n]*){0,10000}"?|[{}\[\]\n]')
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """An object's place in the text: its first and its last line, from 0, and its characters."""
+    """An object's place in the text: its first and its last line, from 0, and its characters.
+
+    `is_piece` says that it was a part of an object that is cut.
+    """
 
     first: int
     last: int
     start: int
     end: int
+    is_piece: bool = False
 
 
 def read_objects(text: str) -> tuple[list[tuple[Span, dict[str, Any]]], list[Problem]]:
@@ -72,6 +76,7 @@ class _Scan:
             outer = (at for at, each in enumerate(self._waiting) if each.kind == "{")
             first = next((at for at in outer if self._waiting[at].begins_line), None)
             if first is not None:
+                self._abandon(self._waiting[first])
                 self._name(self._waiting[first])
                 del self._waiting[first:]
         self._waiting.append(bracket)
@@ -98,10 +103,17 @@ class _Scan:
 
     def end(self) -> None:
         """The text is over: the innermost object that waits was cut, the others hold it."""
-        for each in reversed(self._waiting):
-            if each.kind == "{":
-                self._name(each)
+        waiting = [each for each in self._waiting if each.kind == "{"]
+        if waiting:
+            self._name(waiting[-1])
+            self._abandon(waiting[0])
+
+    def _abandon(self, bracket: _Open) -> None:
+        """What was complete inside an object that is cut is a piece of it."""
+        for at in range(len(self.spans) - 1, -1, -1):
+            if self.spans[at].start < bracket.start or self.spans[at].is_piece:
                 return
+            self.spans[at] = replace(self.spans[at], is_piece=True)
 
     def _name(self, bracket: _Open) -> None:
         rest = self._text[bracket.start : bracket.start + 400]

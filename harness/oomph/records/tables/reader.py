@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from oomph.records.tables.devices import Surroundings, build_below
-from oomph.records.tables.found import MAX_ROWS, Found, Problem, Row, quoted
+from oomph.records.tables.found import MAX_ROWS, PIECE, Found, Problem, Row, quoted
 from oomph.records.tables.headers import RowError
 from oomph.records.tables.lines import clean_lines
 from oomph.records.tables.markdown import (
@@ -66,6 +66,7 @@ class _Walk:
         self._header: Header | Columns | None = None
         self._n_tables = 0
         self._in_table = False
+        self._in_other = False
         self._unbuilt = 0
         """The first row that the next build line is of."""
 
@@ -74,7 +75,7 @@ class _Walk:
         last = -1
         for index, line in enumerate(self._lines):
             for span, value in self._objects.get(index, ()):
-                self._add(value, index, table=0)
+                self._add(value, index, table=PIECE if span.is_piece else 0)
                 last = max(last, span.last)
             if index > last:
                 self._line(index, line)
@@ -84,6 +85,7 @@ class _Walk:
             return
         if header := header_of(line) or columns_of(line):
             self._header, self._n_tables, self._in_table = header, self._n_tables + 1, True
+            self._in_other = False
             self._unbuilt = len(self.rows)
             return
         if self._around.take(line):
@@ -92,10 +94,10 @@ class _Walk:
             self._end_table(build)
             return
         if line.lstrip().startswith("```") or self._is_other_header(index, line):
-            self._in_table = False
+            self._in_table, self._in_other = False, "|" in line
             return
         if self._header is None:
-            if is_lone_row(line):
+            if is_lone_row(line) and not self._in_other:
                 self._name(index, f"a row without its header: {quoted(line)}")
             return
         is_ended = index < len(self._lines) - 1
@@ -123,7 +125,8 @@ class _Walk:
             try:
                 values = row_of(header, line, is_ended=is_ended)
             except RowError:
-                if (self._in_table and is_rowlike(header, line)) or is_lone_row(line):
+                is_lone = is_lone_row(line) and not self._in_other
+                if (self._in_table and is_rowlike(header, line)) or is_lone:
                     raise
                 return
             self._add(values, index, table=self._n_tables)
@@ -142,7 +145,7 @@ class _Walk:
         named = {"build_commit": build[0], "build_number": build[1]}
         for at in range(self._unbuilt, len(self.rows)):
             row = self.rows[at]
-            if row.table:
+            if row.table > 0:
                 self.rows[at] = Row(
                     values={**named, **row.values},
                     line=row.line,

@@ -58,7 +58,7 @@ class Step:
 
 def read_step(row: Row) -> Step:
     """The row understood; ValueError or ConfigError, in a few words, where it cannot be."""
-    values = {**row.around.knobs, **row.values} if row.table else dict(row.values)
+    values = {**row.around.knobs, **row.values} if row.table > 0 else dict(row.values)
     config, unread = settings_of(values)
     if values.get("n_kv_max"):
         config = {"n_ctx": whole(values["n_kv_max"], "n_kv_max"), **config}
@@ -113,18 +113,19 @@ def _is_shared(values: Values, n_prompt: int, n_parallel: int) -> bool:
     return 0 < done < n_prompt * (1 + n_parallel) / 2 and n_parallel > 1
 
 
-def step_records(steps: Iterable[Step], source: Source) -> list[Record]:
-    """The records of rows that were understood, in their order."""
+def step_runs(steps: Iterable[Step]) -> list[list[Step]]:
+    """The rows of each run, in their order."""
     runs: list[list[Step]] = []
     for step in steps:
         if runs and step.continues(runs[-1][-1]):
             runs[-1].append(step)
         else:
             runs.append([step])
-    return [_record(run, source) for run in runs]
+    return runs
 
 
-def _record(run: Sequence[Step], source: Source) -> Record:
+def step_record(run: Sequence[Step], source: Source) -> Record:
+    """The record of a run's rows."""
     first, timings = run[0], [timing for step in run for timing in step.timings]
     config = {"n_ctx": _context(run), **first.config}
     if (n_seq_max := max(step.n_parallel for step in run)) > 1:

@@ -5,7 +5,7 @@ test of several requests at once (`c4`) is timed by their sum.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from oomph.records.schema import Record
@@ -87,16 +87,17 @@ def _reported(run: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             yield timing(kind, n_tokens, ns, n_depth=n_depth, n_parallel=n_parallel)
 
 
-def benchy_records(tests: Iterable[Test], source: Source) -> list[Record]:
-    """The records of rows that were understood."""
+def benchy_runs(tests: Iterable[Test]) -> list[list[Test]]:
+    """The rows of each record: of one model under one header."""
     groups: dict[str, list[Test]] = {}
     for test in tests:
         place = [test.place.backend, *test.place.cards]
         groups.setdefault(json.dumps([test.row.table, test.model, *place]), []).append(test)
-    return [_record(group, source) for group in groups.values()]
+    return list(groups.values())
 
 
-def _record(tests: list[Test], source: Source) -> Record:
+def benchy_record(tests: Sequence[Test], source: Source) -> Record:
+    """The record of a run's rows."""
     timings = [timing for test in tests for timing in test.timings]
     n_parallel = max(each["n_parallel"] for each in timings)
     config = {"n_ctx": n_parallel * smallest_context(timings)}

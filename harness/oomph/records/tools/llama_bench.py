@@ -59,7 +59,7 @@ def is_bench_row(values: Values) -> bool:
 class _Read:
     """A row with what follows from it alone."""
 
-    __slots__ = ("config", "place", "row", "timing", "unread")
+    __slots__ = ("config", "n_bytes", "n_params", "place", "row", "timing", "unread")
 
     def __init__(self, row: Row) -> None:
         self.row = row
@@ -68,6 +68,8 @@ class _Read:
         if not self.place.is_sure:
             self.unread["backends"] = str(row.values["backends"])[:200]
         self.timing = _timing(row.values)
+        self.n_bytes = _size(row.values, "model_size")
+        self.n_params = _size(row.values, "model_n_params")
 
     def key(self) -> str:
         """Equal for rows of one record."""
@@ -84,15 +86,16 @@ def read_row(row: Row) -> _Read:
     return read
 
 
-def bench_records(rows: Iterable[_Read], source: Source) -> list[Record]:
-    """The records of rows that were understood; their tests and depths are the records' timings."""
+def bench_runs(rows: Iterable[_Read]) -> list[list[_Read]]:
+    """The rows of each record: of one model, build, place and configuration."""
     groups: dict[str, list[_Read]] = {}
     for row in rows:
         groups.setdefault(row.key(), []).append(row)
-    return [_record(group, source) for group in groups.values()]
+    return list(groups.values())
 
 
-def _record(group: Sequence[_Read], source: Source) -> Record:
+def bench_record(group: Sequence[_Read], source: Source) -> Record:
+    """The record of a run's rows; their tests and depths are its timings."""
     first, timings = group[0], [row.timing for row in group]
     values, place = first.row.values, first.place
     n_ctx = max(each["n_tokens"] + each["n_depth"] for each in timings)
@@ -100,7 +103,7 @@ def _record(group: Sequence[_Read], source: Source) -> Record:
         source,
         origin=ORIGIN,
         config={"n_ctx": n_ctx, "n_devices": place.n_devices, **first.config},
-        model=_model(values, source.model),
+        model=_model(first, source.model),
         place=place,
         timings=timings,
         unread=first.unread,
@@ -116,15 +119,18 @@ def _text(values: Values, name: str) -> str:
     return str(values.get(name) or "")[:200]
 
 
-def _model(values: Values, model: str | ModelIdentity | None) -> ModelIdentity:
+def _size(values: Values, name: str) -> int:
+    return whole(values.get(name) or 0, name, most=2**50)
+
+
+def _model(row: _Read, model: str | ModelIdentity | None) -> ModelIdentity:
     """Which model a row is of: the given file where the sizes agree, else what the row says."""
-    size, kind = whole(values.get("model_size") or 0, "model_size", most=2**50), _kind(values)
-    n_params = whole(values.get("model_n_params") or 0, "model_n_params", most=2**50)
+    values, size, kind = row.row.values, row.n_bytes, _text(row.row.values, "model_type")
     if isinstance(model, ModelIdentity) and (
         not size or is_same_size(model.tensor_bytes or model.file_bytes, size)
     ):
         return model
-    file = str(values.get("model_filename") or "").replace("\\", "/").rpartition("/")[2]
+    file = _text(values, "model_filename").replace("\\", "/").rpartition("/")[2]
     name = model if isinstance(model, str) else file.removesuffix(".gguf") or kind
     return ModelIdentity(
         name=Path(name).name.removesuffix(".gguf"),
@@ -133,12 +139,8 @@ def _model(values: Values, model: str | ModelIdentity | None) -> ModelIdentity:
         file_bytes=0,
         header_sha256="",
         tensor_bytes=size or None,
-        n_params=n_params or None,
+        n_params=row.n_params or None,
     )
-
-
-def _kind(values: Values) -> str:
-    return _text(values, "model_type")
 
 
 def is_same_size(own: int, said: int) -> bool:
