@@ -70,6 +70,20 @@ def test_what_cannot_be_is_one_sentence(tmp_path: Path, app: typer.Typer, bench:
     assert "cannot be written" in str(nowhere.exception)
 
 
+def test_what_is_no_row_is_named_line_by_line(tmp_path: Path, app: typer.Typer) -> None:
+    head = "| model | size | params | backend | test | t/s |\n|-|-|-|-|-|-|\n"
+    good = "| llama 7B | 3.56 GiB | 6.74 B | CUDA | pp512 | 100.00 ± 1.00 |\n"
+    path = tmp_path / "bench.md"
+    path.write_text(head + good + (good[:40] + "\n") * 12)
+    done = CliRunner().invoke(app, ["import", str(path), "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0
+    named = done.stderr.splitlines()
+    assert len(named) == 11
+    assert named[0].startswith(f"{path}:4: a row that is cut: | llama 7B")
+    assert named[10] == f"{path}: and 2 more such lines"
+    assert done.stdout.splitlines()[0] == "1 of 1 file gave 1 record (1 of llama-bench)"
+
+
 def on_a_card(folder: Path) -> Path:
     """A results folder with one run of a published model on a real card, of a machine that has a
     name."""

@@ -9,6 +9,7 @@ from tests.soak.kills import attempt_kill, kill_case
 from tests.soak.knobs import KNOB_CASES
 from tests.soak.logs import LOGS
 from tests.soak.records import RECORDS
+from tests.soak.tables import IMPORTS
 
 KILLS: Final = Part(
     usual=200,
@@ -19,6 +20,7 @@ PARTS: Final[dict[str, Part]] = {
     "headers": HEADERS,
     "logs": LOGS,
     "records": RECORDS,
+    "tables": IMPORTS,
     "knobs": KNOB_CASES,
     "kills": KILLS,
 }

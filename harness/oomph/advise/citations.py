@@ -55,6 +55,7 @@ def keep_measured(records: Iterable[Record], folder: Path | None = None) -> list
         names = [card.get("name") for card in record.environment.gpus]
         if (
             record.environment.backend == "cuda"
+            and record.is_calibrating
             and record.outcome.label == "ok"
             and len(names) == 1
             and names[0]

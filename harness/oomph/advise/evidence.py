@@ -80,8 +80,9 @@ def evidence(
 
 def is_of(record: Record, estimator: Estimator) -> bool:
     """Whether a record is of the estimator's model and card (or of a machine without one, where
-    none is named)."""
-    return is_model(record.model, estimator.model) and _is_card(record, estimator)
+    none is named), and of a backend that is estimated."""
+    is_its = is_model(record.model, estimator.model) and _is_card(record, estimator)
+    return is_its and record.is_calibrating
 
 
 def settled(config: RunConfig, model: ModelSpec) -> RunConfig:

@@ -1,25 +1,74 @@
-"""Results of other tools and shared files, taken into a results folder."""
+"""Results of other tools and shared files, taken into a results folder, file by file.
 
-from collections.abc import Sequence
+One file that cannot be read never ends the others: each says what it gave, or why nothing.
+"""
+
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from oomph.advise.citations import keep_measured
+from oomph.errors import StoreError
 from oomph.measure.logs.imported import is_log, read_log
 from oomph.measure.plan import identify
-from oomph.records.imports import import_records, record_on
+from oomph.records.folders import files_below
+from oomph.records.imports import MAX_BYTES, Taken, nothing_taken, record_on, take_records
 from oomph.records.schema import ModelIdentity, Record
 from oomph.records.share import is_share, read_share
 from oomph.records.store import Store
+from oomph.records.tables.found import Problem
+from oomph.units import counted
+
+STANDARD_INPUT: Final = "-"
+SHOWN_FILES: Final = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileTaken:
+    """What one file gave. `why_none` says, after the file's name, why it gave no record; `shared`
+    that a machine of our own measured them."""
+
+    path: Path
+    records: Sequence[Record] = ()
+    problems: Sequence[Problem] = ()
+    why_none: str | None = None
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """How many records were read and are new; `kept` are files that a later estimate cites from."""
+    """How many records were read and are new; `kept` are files that a later estimate cites from,
+    `files` what each file gave."""
 
     n_read: int
     n_new: int
     kept: tuple[Path, ...]
+    files: tuple[FileTaken, ...]
+
+    def summary(self) -> str:
+        """What the files gave, in a sentence: how many records of which tool, and which files gave
+        none."""
+        giving = sum(1 for file in self.files if file.records)
+        tools = Counter(record.origin or "oomph" for file in self.files for record in file.records)
+        told = ", ".join(f"{n:,} of {tool}" for tool, n in tools.most_common())
+        sentence = (
+            f"{giving:,} of {counted(len(self.files), 'file')} gave "
+            f"{counted(self.n_read, 'record')} ({told})"
+        )
+        return "; ".join([sentence, *reasons(self.files)])
+
+
+def reasons(files: Sequence[FileTaken]) -> Iterator[str]:
+    """Why each of the files that gave none did, and of many how many more there are."""
+    without = [file for file in files if file.why_none]
+    for file in without[:SHOWN_FILES]:
+        yield f"{file.path}: {file.why_none}"
+    if len(without) > SHOWN_FILES:
+        yield f"and {len(without) - SHOWN_FILES:,} more without a result"
 
 
 def import_results(
@@ -30,29 +79,90 @@ def import_results(
     gpu: str | None = None,
 ) -> Imported:
     """Read llama-bench's and its neighbours' output, logs of llama.cpp and shared files into the
-    results folder `out`.
+    results folder `out`; of a folder all files below it, of `-` standard input.
 
     `model` is the model's file, or its name; `gpu` the card that they ran on, where the tool does
-    not say. What is there already is left out. StoreError names the file that cannot be read.
+    not say. What is there already is left out. StoreError where no file gives a record, with why
+    for each.
     """
-    paths, identity = [Path(file) for file in files], _identity(model)
-    shared = [record for path in paths if is_share(path) for record in read_share(path)]
-    foreign = [
-        record for path in paths if not is_share(path) for record in _read(path, identity, gpu)
-    ]
-    records = foreign + shared
+    taken = read_files(files, model=model, gpu=gpu)
+    records = [record for file in taken for record in file.records]
+    if not records:
+        raise StoreError(_nothing(taken))
     with Store(out) as store:
         known = {record.record_id for record in store}
         new = {record.record_id: record for record in records if record.record_id not in known}
         for record in new.values():
             store.append(record)
-    return Imported(n_read=len(records), n_new=len(new), kept=tuple(keep_measured(shared)))
+    shared = [record for file in taken if file.shared for record in file.records]
+    return Imported(
+        n_read=len(records),
+        n_new=len(new),
+        kept=tuple(keep_measured(shared)),
+        files=taken,
+    )
 
 
-def _read(file: Path, model: str | ModelIdentity | None, card: str | None) -> list[Record]:
-    if not is_log(file):
-        return import_records(file, model=model, card=card)
-    return [record_on(record, card) if card else record for record in read_log(file, model=model)]
+def read_files(
+    files: Sequence[Path | str], *, model: str | None = None, gpu: str | None = None
+) -> tuple[FileTaken, ...]:
+    """What each of the files, and each below the folders among them, gives."""
+    identity = _identity(model)
+    found: list[FileTaken] = []
+    for file in files:
+        if str(file) == STANDARD_INPUT:
+            found.append(_standard_input(identity, gpu))
+        else:
+            found += [_read(path, identity, gpu) for path in files_below(Path(file))]
+    return tuple(found)
+
+
+def _nothing(files: Sequence[FileTaken]) -> str:
+    if len(files) == 1:
+        return f"{files[0].path} {files[0].why_none}"
+    told = "; ".join(reasons(files)) or "there is no file in it"
+    return f"none of {counted(len(files), 'file')} gave a record: {told}"
+
+
+def _read(path: Path, model: str | ModelIdentity | None, card: str | None) -> FileTaken:
+    """What a file gives: as a shared file, else its tables, else as a log."""
+    try:
+        if is_share(path):
+            return FileTaken(path=path, records=read_share(path), shared=True)
+        taken = _tables(path, model, card)
+        if taken.records:
+            return FileTaken(path=path, records=taken.records, problems=taken.problems)
+        if is_log(path):
+            records = read_log(path, model=model)
+            named = [record_on(record, card) if card else record for record in records]
+            return FileTaken(path=path, records=named)
+    except StoreError as error:
+        return FileTaken(path=path, why_none=str(error).removeprefix(f"{path} "))
+    why = nothing_taken(taken.problems) if taken.problems else "no table, no log"
+    return FileTaken(path=path, problems=taken.problems, why_none=why)
+
+
+def _tables(path: Path, model: str | ModelIdentity | None, card: str | None) -> Taken:
+    """The tables of a file; none of one that is too long for a table, which may be a log."""
+    if path.is_file() and path.stat().st_size > MAX_BYTES:
+        why = f"larger than {MAX_BYTES >> 20} MiB"
+        return Taken(records=(), problems=[Problem(line=0, why=why)])
+    return take_records(path, model=model, card=card)
+
+
+def _standard_input(model: str | ModelIdentity | None, card: str | None) -> FileTaken:
+    """What standard input gives, by way of a file: each reader takes one."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "stdin"
+        path.write_bytes(sys.stdin.buffer.read(MAX_BYTES + 1))
+        taken = _read(path, model, card)
+    return FileTaken(
+        path=Path(STANDARD_INPUT),
+        records=taken.records,
+        problems=taken.problems,
+        why_none=taken.why_none,
+        shared=taken.shared,
+    )
 
 
 def _identity(model: str | None) -> str | ModelIdentity | None:

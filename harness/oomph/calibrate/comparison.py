@@ -60,13 +60,14 @@ def compare(estimator: Estimator, records: Iterable[Record]) -> list[Comparison]
 
 
 def comparable(estimator: Estimator, records: Iterable[Record]) -> list[Record]:
-    """The records that ended well and are of the estimator's model, by architecture and file
-    size."""
+    """The records that ended well, are of the estimator's model, by architecture and file size, and
+    of a backend that is estimated."""
     model = estimator.model
     return [
         record
         for record in records
         if record.outcome.label == "ok"
+        and record.is_calibrating
         and record.model.arch == model.arch
         and (model.file_bytes is None or record.model.file_bytes in (0, model.file_bytes))
     ]

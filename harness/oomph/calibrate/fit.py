@@ -40,8 +40,8 @@ def fit(estimator: Estimator, records: Iterable[Record]) -> FitResult:
 def records_of(
     records: Sequence[Record], *, machine: str | None, build: str | None
 ) -> list[Record]:
-    """Those of this machine and this llama.cpp commit (or the start of one); FitError where there
-    is none."""
+    """Those of this machine and this llama.cpp commit (or the start of one), as far as they
+    calibrate; FitError where there is none."""
     found = [
         record
         for record in records
@@ -55,7 +55,16 @@ def records_of(
         raise FitError(
             f"no record is of the machine and build asked for; there are {', '.join(there)}"
         )
-    return found
+    calibrating = [record for record in found if record.is_calibrating]
+    if not calibrating:
+        raise FitError(_why_none_calibrates(found))
+    return calibrating
+
+
+def _why_none_calibrates(records: Sequence[Record]) -> str:
+    reasons = Counter(record.why_not_calibrating for record in records).most_common(3)
+    told = "; ".join(f"of {counted(n, 'record')} {why}" for why, n in reasons)
+    return f"no record can calibrate: {told}; measure on a CPU or by CUDA"
 
 
 def fit_models(parts: Sequence[Part]) -> FitResult:
@@ -65,7 +74,10 @@ def fit_models(parts: Sequence[Part]) -> FitResult:
     FitError where the records are of several machines, cards or builds, or hold too little.
     """
     estimator = parts[0][0]
-    _refuse_mixture([record for _, records in parts for record in records])
+    everybody = [record for _, records in parts for record in records]
+    if everybody and not any(record.is_calibrating for record in everybody):
+        raise FitError(_why_none_calibrates(everybody))
+    _refuse_mixture([record for record in everybody if record.is_calibrating])
     usable = [(each, comparable(each, records)) for each, records in parts]
     kept = [
         (each, [record for record in records if not broken(record)]) for each, records in usable

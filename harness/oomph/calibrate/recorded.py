@@ -13,8 +13,8 @@ from oomph.gpus import gpu as find_gpu
 from oomph.measure.plan import DEMO
 from oomph.models.demo import demo_model
 from oomph.records.grouping import by_model
-from oomph.records.imports import is_same_size
 from oomph.records.schema import Record
+from oomph.records.tools.llama_bench import is_same_size
 
 
 def estimator_for(

@@ -14,12 +14,12 @@ from oomph.errors import OomphError
 from oomph.estimate.coefficients import Coefficients, read_coefficients
 from oomph.files import write_files
 from oomph.paths import cache_folder
-from oomph.records.schema import Record
+from oomph.records.schema import ESTIMATED_BACKENDS, Record
 
 if TYPE_CHECKING:
     from oomph.calibrate.result import FitResult
 
-PHANTOM: Final = "phantom"
+_MEASURED_BACKENDS: Final = ESTIMATED_BACKENDS - {"phantom"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,5 +123,5 @@ def _matches(
         and card == on.get("card")
         and (card is not None or machine in on.get("machines", ()))
         and (commit is None or commit in on.get("llama_cpp_commits", ()))
-        and PHANTOM not in on.get("backends", ())
+        and set(on.get("backends", ())) <= _MEASURED_BACKENDS
     )

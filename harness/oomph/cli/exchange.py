@@ -1,7 +1,7 @@
 """`oomph import` and `oomph export`: results of other tools, in and out."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,7 +9,11 @@ from oomph.cli.output import say, say_json
 from oomph.errors import ConfigError
 from oomph.foreign_text import visible
 
+if TYPE_CHECKING:
+    from oomph.advise.exchange import FileTaken
+
 FORMATS = ("llama-bench", "rows")
+SHOWN_LINES = 10
 
 
 def register(app: typer.Typer) -> None:
@@ -22,8 +26,8 @@ def _import(
     files: Annotated[
         list[Path],
         typer.Argument(
-            help="Output of llama-bench, batched-bench, sweep-bench or ctxprobe, a llama.cpp log, "
-            "or a shared file."
+            help="Output of llama-bench, batched-bench, sweep-bench, llama-benchy or ctxprobe, a "
+            "llama.cpp log, a shared file; a folder of them; - for standard input."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Results folder to add the records to.")],
@@ -40,15 +44,24 @@ def _import(
     """Read other tools' results, or a file of `export --share`, into records; what is there already
     is left out.
 
-    A log must show the buffer sizes: llama-server does with `--log-verbosity 4`. Its speeds are not
-    read.
+    Every whole row is taken, and a row that is not is named with its line. A log must show the
+    buffer sizes: llama-server does with `--log-verbosity 4`. Its speeds are not read.
     """
     from oomph.advise.exchange import import_results
 
     done = import_results(files, out, model=model, gpu=gpu)
-    say(f"{done.n_new} of {done.n_read} records are new in {out}")
+    for file in done.files:
+        _name_problems(file)
+    say(done.summary(), f"{done.n_new} of {done.n_read} records are new in {out}")
     for path in done.kept:
         say(f"kept in {path}; oomph estimate cites it for this card")
+
+
+def _name_problems(file: "FileTaken") -> None:
+    """Each line that gave nothing, ten at most and then how many more."""
+    say(*(each.at(file.path) for each in file.problems[:SHOWN_LINES]), err=True)
+    if len(file.problems) > SHOWN_LINES:
+        say(f"{file.path}: and {len(file.problems) - SHOWN_LINES:,} more such lines", err=True)
 
 
 def _export(

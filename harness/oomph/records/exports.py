@@ -26,6 +26,20 @@ Row = dict[str, Any]
 SAMPLES: Final = ("samples_ns", "samples_ts")
 """Lists, which only the JSON layouts have room for."""
 
+_BACKENDS: Final = {
+    "cpu": "CPU",
+    "cuda": "CUDA",
+    "phantom": "CUDA",
+    "rocm": "ROCm",
+    "vulkan": "Vulkan",
+    "sycl": "SYCL",
+    "metal": "Metal",
+    "opencl": "OpenCL",
+    "cann": "CANN",
+    "rpc": "RPC",
+    "unknown": "",
+}
+"""ggml's names of them."""
 _FLASH_ATTN: Final = FLASH_ATTN | {"enabled": 1, "disabled": 0}
 
 
@@ -51,7 +65,7 @@ def _shared(record: Record) -> Row:
         "build_number": _number(record, "build_number"),
         "cpu_info": environment.cpu,
         "gpu_info": ", ".join(str(gpu.get("name", "")) for gpu in environment.gpus),
-        "backends": "CUDA" if environment.gpus else "CPU",
+        "backends": _BACKENDS.get(environment.backend, environment.backend),
         "model_filename": record.model.path,
         "model_type": _model_type(record),
         "model_size": record.model.tensor_bytes or record.model.file_bytes,

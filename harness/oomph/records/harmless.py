@@ -19,7 +19,8 @@ from oomph.errors import UnknownNameError
 from oomph.gguf.file_types import FILE_TYPES
 from oomph.gguf.ggml_types import KV_CACHE_TYPES
 from oomph.gpus import gpu
-from oomph.records.schema import Record
+from oomph.records.schema import ESTIMATED_BACKENDS, Record
+from oomph.records.tables.devices import BACKENDS
 
 _GONE: Final = object()
 """What a rule answers for a value that it does not let through."""
@@ -122,20 +123,6 @@ _REASONS: Final = (
     "power_brake",
     "display",
 )
-_BACKENDS: Final = (
-    "cpu",
-    "cuda",
-    "phantom",
-    "rocm",
-    "vulkan",
-    "sycl",
-    "metal",
-    "cann",
-    "opencl",
-    "musa",
-    "rpc",
-    "unknown",
-)
 _OUTCOMES: Final = (
     "ok",
     "oom_weights",
@@ -199,6 +186,12 @@ def _model_name(value: Any) -> Any:
     return value if known and (not quantization or quantization.upper() in FILE_TYPES) else _GONE
 
 
+def _that_there_were_some(value: Any) -> Any:
+    """Settings of a foreign table may hold anything: that there were some says that the record
+    calibrates nothing."""
+    return {"settings": "not shared"} if value else _GONE
+
+
 _EMBEDDED: Final = ("SmolLM2-135M-Instruct-8x192",)
 
 _CARD: Final = _fields(
@@ -249,7 +242,7 @@ _RECORD: Final = _fields(
     environment=_fields(
         python=_RELEASE,
         cpu=_CPU,
-        backend=_one_of(*_BACKENDS),
+        backend=_one_of(*ESTIMATED_BACKENDS, *BACKENDS.values()),
         gpus=_list_of(_CARD),
         driver=_RELEASE,
         llama_cpp_commit=_COMMIT,
@@ -317,6 +310,7 @@ _RECORD: Final = _fields(
         )
     ),
     conditions=_fields(
+        unread=_that_there_were_some,
         cards=_map_of(_DEVICE, _CARD_CONDITIONS),
         throttle_reasons=_list_of(_one_of(*_REASONS)),
         free_after_load_bytes=_FREE,

@@ -1,351 +1,236 @@
-"""Other tools' results as records: llama-bench, llama-batched-bench, sweep-bench, ctxprobe.
+"""Other tools' results as records: every whole row of a file, and by line what is none.
 
-Foreign files are read for what they say and nothing is made up: what a row does not tell is None, a
-record's `origin` names the tool, and a mean without samples is one sample. Imported rows then
-calibrate and plot like our own. llama-bench wrote `use_mmap` until 2026 and `load_mode` since; both
-are read (tools/llama-bench/llama-bench.cpp). Its Markdown rounds sizes to two decimals and leaves
-defaults out: such rows know less than the other layouts'.
+Read are llama-bench, llama-batched-bench, sweep-bench, llama-benchy, ctxprobe, what llmfit and
+localmaxxing collect, and oomph's own records. Foreign files are read for what they say and nothing
+is made up: what a row does not tell is None, a record's `origin` names the tool, and a mean without
+samples is one sample.
 """
 
-import csv
-import hashlib
-import json
-import sqlite3
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar
 
 from pydantic import ValidationError
 
-from oomph.config import FLASH_ATTN, KINDS, KNOBS, RunConfig, knob_value
-from oomph.errors import ConfigError, StoreError
+from oomph.errors import ConfigError, StoreError, UnknownNameError
 from oomph.foreign import read_bytes
-from oomph.records.foreign_rows import Row, read_rows
-from oomph.records.grouping import model_key
-from oomph.records.schema import ModelIdentity, Record
-from oomph.units import MIB
+from oomph.gpus import gpu
+from oomph.records.schema import SCHEMA_VERSION, ModelIdentity, Record
+from oomph.records.store import record_of_line
+from oomph.records.tables.found import PIECE, Found, Problem, Row, Values
+from oomph.records.tables.reader import read_tables
+from oomph.records.tools.batched_bench import is_batched_row, read_step, step_record, step_runs
+from oomph.records.tools.benchy import benchy_record, benchy_runs, is_benchy_row, read_test
+from oomph.records.tools.community import community_records, is_community_row
+from oomph.records.tools.ctxprobe import is_probe_row, probe_record
+from oomph.records.tools.llama_bench import bench_record, bench_runs, is_bench_row, read_row
+from oomph.records.tools.made import Source
 
-_FLASH_ATTN: Final = {str(number): word for word, number in FLASH_ATTN.items()} | {
-    "false": "off",
-    "true": "on",
-}
 MAX_BYTES: Final = 64 << 20
 """No results file is longer."""
-SAME_SIZE: Final = 0.02
-"""By how much of itself a size may differ and still be the same model's: Markdown rounds, and
-llama.cpp leaves out tensors that it does not load."""
+_WRONG: Final = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    ValidationError,
+    ConfigError,
+)
+"""What foreign values end in."""
+
+
+class _OfRow(Protocol):
+    """What was understood of one row."""
+
+    @property
+    def row(self) -> Row:
+        """The row."""
+
+
+Understood = TypeVar("Understood")
+Of = TypeVar("Of", bound=_OfRow)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What a file gave: its records, and what is named of the rest."""
+
+    records: Sequence[Record]
+    problems: Sequence[Problem]
+
+    def counts(self) -> Counter[str]:
+        """How many records are of each tool."""
+        return Counter(record.origin or "oomph" for record in self.records)
+
+
+def take_records(
+    path: Path, *, model: str | ModelIdentity | None = None, card: str | None = None
+) -> Taken:
+    """The records of every whole row that a file of another tool holds, its layout found by its
+    content.
+
+    `model` names the model, or is its file's identity: then rows whose size is another model's keep
+    their own. `card` is where it ran, for rows that do not say. StoreError where the file cannot be
+    read.
+    """
+    data = read_bytes(path, error=StoreError, remedy="check the path", limit=MAX_BYTES)
+    try:
+        found = read_tables(data)
+    except (ValueError, RecursionError) as error:
+        found = Found(rows=(), problems=[Problem(line=0, why=_reason(error))])
+    taking = _Taking(Source(path=path, model=model))
+    records = list(taking.checked(taking.records(found.rows)))
+    if card:
+        records = [record_on(record, card) for record in records]
+    problems = sorted([*found.problems, *taking.problems], key=lambda each: each.line)
+    return Taken(records=records, problems=problems)
 
 
 def import_records(
     path: Path, *, model: str | ModelIdentity | None = None, card: str | None = None
 ) -> list[Record]:
-    """The records that a results file of another tool holds, its format found by its content.
+    """The records of `take_records`; StoreError, saying why, where a file gives none."""
+    taken = take_records(path, model=model, card=card)
+    if not taken.records:
+        raise StoreError(f"{path} {nothing_taken(taken.problems)}")
+    return list(taken.records)
 
-    `model` names the model, or is its file's identity: then rows whose size is another model's keep
-    their own. `card` is where it ran, for tools that do not say. Raises StoreError, naming file and
-    line or format.
-    """
-    data = read_bytes(path, error=StoreError, remedy="check the path", limit=MAX_BYTES)
-    try:
-        rows = read_rows(data)
-        records = _to_records(rows, path, model)
-    except (
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        OverflowError,
-        RecursionError,
-        csv.Error,
-        sqlite3.Error,
-        ValidationError,
-        ConfigError,
-    ) as error:
-        told = (str(error).splitlines() or [""])[0][:200]
-        reason = f"{type(error).__name__}: {told}"
-        raise StoreError(
-            f"{path} is not what llama-bench, batched-bench, sweep-bench or ctxprobe write "
-            f"({reason}); give their json, jsonl, csv, sql, SQLite, md or tsv output"
-        ) from None
-    return [record_on(record, card) for record in records] if card else records
+
+def nothing_taken(problems: Sequence[Problem]) -> str:
+    """Why a file gave no record, and what would, after the file's name."""
+    why = "no row of any of them"
+    if problems:
+        first = problems[0]
+        why = f"line {first.line}: {first.why}" if first.line else first.why
+    if len(problems) > 1:
+        why += f", and {len(problems) - 1} more"
+    return (
+        f"is not what llama-bench, batched-bench, sweep-bench, llama-benchy or ctxprobe write "
+        f"({why}); give their json, jsonl, csv, sql, SQLite, md or tsv output"
+    )
 
 
 def record_on(record: Record, card: str) -> Record:
-    """The record with its card named, where its tool did not say one."""
-    if record.environment.gpus or record.environment.backend == "cpu":
+    """The record with its card named, where its tool did not say one. A card of the catalogue,
+    which is NVIDIA's, computes by CUDA where the backend is not told."""
+    environment = record.environment
+    if environment.gpus or environment.backend == "cpu":
         return record
-    environment = record.environment.model_copy(
-        update={"backend": "cuda", "gpus": [{"name": card}]}
-    )
-    return record.model_copy(update={"environment": environment})
+    is_untold = environment.backend == "unknown" and _is_in_catalogue(card)
+    backend = "cuda" if is_untold else environment.backend
+    named = environment.model_copy(update={"backend": backend, "gpus": [{"name": card}]})
+    return record.model_copy(update={"environment": named})
 
 
-def _to_records(rows: list[Row], path: Path, model: str | ModelIdentity | None) -> list[Record]:
-    if not rows:
-        raise ValueError("no rows")
-    if "n_kv_max" in rows[0]:
-        return _from_batched(rows, path, model)
-    if "peak_vram_mib" in rows[0]:
-        return [_from_ctxprobe(row, path, model) for row in rows]
-    return _from_llama_bench(rows, path, model)
+def _is_in_catalogue(card: str) -> bool:
+    try:
+        gpu(card)
+    except UnknownNameError:
+        return False
+    return True
 
 
-def _from_llama_bench(
-    rows: Iterable[Row], path: Path, model: str | ModelIdentity | None
-) -> list[Record]:
-    """One record for each model, build and configuration: its tests and depths are the record's
-    timings."""
-    groups: dict[str, list[Row]] = {}
-    for row in rows:
-        key = json.dumps(
-            [
-                _bench_config(row),
-                *(str(row.get(k)) for k in (*_IDENTITY, "build_commit", "gpu_info", "backends")),
-            ]
-        )
-        groups.setdefault(key, []).append(row)
-    return [_bench_record(group, path, model) for group in groups.values()]
+class _Taking:
+    """The rows of one file on their way to records."""
+
+    def __init__(self, source: Source) -> None:
+        self.problems: list[Problem] = []
+        self._source = source
+
+    def checked(self, records: Iterable[Record]) -> Iterator[Record]:
+        """The records that a results folder will give back as they are."""
+        for record in records:
+            try:
+                yield record_of_line(record.model_dump_json().encode())
+            except ValueError as error:
+                why = f"a record of {record.origin or 'oomph'} that cannot be ({_reason(error)})"
+                self.problems.append(Problem(line=0, why=why))
+
+    def records(self, rows: Sequence[Row]) -> Iterator[Record]:
+        """The records, tool by tool; a row that none understands is named."""
+        kinds: dict[str, list[Row]] = {}
+        for row in rows:
+            kinds.setdefault(_tool(row.values), []).append(row)
+        bench = self._understood(kinds.get("bench", ()), read_row)
+        yield from self._joined(bench_runs(bench), bench_record)
+        steps = self._understood(kinds.get("batched", ()), read_step)
+        yield from self._joined(step_runs(steps), step_record)
+        tests = self._understood(kinds.get("benchy", ()), read_test)
+        yield from self._joined(benchy_runs(tests), benchy_record)
+        for row in kinds.get("community", ()):
+            yield from self._community(row)
+        yield from self._understood(kinds.get("probe", ()), self._probe)
+        yield from self._understood(kinds.get("own", ()), _own_record)
+        for row in kinds.get("", ()):
+            if row.table != PIECE:  # what it is a piece of is named
+                self._name(row, "an object of no tool that is known")
+
+    def _understood(
+        self, rows: Sequence[Row], read: Callable[[Row], Understood]
+    ) -> list[Understood]:
+        found = []
+        for row in rows:
+            try:
+                found.append(read(row))
+            except _WRONG as error:
+                self._name(row, f"a row that cannot be ({_reason(error)})")
+        return found
+
+    def _joined(
+        self, runs: Sequence[Sequence[Of]], make: Callable[[Sequence[Of], Source], Record]
+    ) -> Iterator[Record]:
+        """A record for the rows of each run."""
+        for run in runs:
+            try:
+                yield make(run, self._source)
+            except _WRONG as error:
+                self._name(run[0].row, f"rows that cannot be ({_reason(error)})")
+
+    def _probe(self, row: Row) -> Record:
+        return probe_record(row, self._source)
+
+    def _community(self, row: Row) -> Iterator[Record]:
+        for each in community_records(row, self._source):
+            if isinstance(each, Record):
+                yield each
+            else:
+                self._name(row, f"a run that cannot be ({each})")
+
+    def _name(self, row: Row, why: str) -> None:
+        self.problems.append(Problem(line=row.line, why=why))
 
 
-_IDENTITY: Final = ("model_filename", "model_type", "model_size", "model_n_params")
+_TOOLS: Final[tuple[tuple[str, Callable[[Values], bool]], ...]] = (
+    ("own", lambda values: {"schema_version", "record_id", "environment"} <= set(values)),
+    ("benchy", is_benchy_row),
+    ("bench", is_bench_row),
+    ("batched", is_batched_row),
+    ("probe", is_probe_row),
+    ("community", is_community_row),
+)
 
 
-def _bench_record(rows: list[Row], path: Path, model: str | ModelIdentity | None) -> Record:
-    first = rows[0]
-    n_ctx = max(
-        sum(int(row.get(key) or 0) for key in ("n_prompt", "n_gen", "n_depth")) for row in rows
-    )
-    timings = [_bench_timing(row) for row in rows]
-    cards = [name.strip() for name in str(first.get("gpu_info") or "").split(",") if name.strip()]
-    backend = _backend(str(first.get("backends") or ""), cards)
-    n_devices = 0 if backend == "cpu" else max(len(cards), 1)
-    return _record(
-        path,
-        origin="llama-bench",
-        config={"n_ctx": n_ctx, "n_devices": n_devices, **_bench_config(first)},
-        model=_bench_model(first, model),
-        started_at=str(first.get("test_time") or ""),
-        timings=timings,
-        cpu=str(first.get("cpu_info") or ""),
-        backend=backend,
-        cards=cards,
-        commit=first.get("build_commit"),
-        model_type=first.get("model_type"),
-        build_number=first.get("build_number"),
-    )
+def _tool(values: Values) -> str:
+    """Whose row it is; empty where nobody's."""
+    return next((tool for tool, is_its in _TOOLS if is_its(values)), "")
 
 
-def _backend(backends: str, cards: list[str]) -> str:
-    """Records' word for ggml's list of backends: what computed if it was no CPU, in small
-    letters."""
-    named = [name.strip().lower() for name in backends.split(",") if name.strip()]
-    others = [name for name in named if name not in ("cpu", "blas", "rpc")]
-    return others[0] if others else "cuda" if cards else "cpu"
+def _own_record(row: Row) -> Record:
+    """A record of this oomph or an older one, as it was written; its foreign keys are kept."""
+    version = row.values["schema_version"]
+    if not isinstance(version, int) or version > SCHEMA_VERSION:
+        raise ValueError(f"schema_version is {str(version)[:20]}, and {SCHEMA_VERSION} is read")
+    return Record.model_validate(dict(row.values))
 
 
-def _bench_model(row: Row, model: str | ModelIdentity | None) -> ModelIdentity:
-    """Which model a row is of: the given file where the sizes agree, else what the row says."""
-    said, kind = int(row.get("model_size") or 0), str(row.get("model_type") or "")
-    if isinstance(model, ModelIdentity) and (
-        not said or is_same_size(model.tensor_bytes or model.file_bytes, said)
-    ):
-        return model
-    file = str(row.get("model_filename") or "").replace("\\", "/").rpartition("/")[2]
-    name = model if isinstance(model, str) else file.removesuffix(".gguf") or kind
-    return ModelIdentity(
-        name=Path(name).name.removesuffix(".gguf"),
-        path=model if isinstance(model, str) else file or kind,
-        arch=kind.partition(" ")[0],
-        file_bytes=0,
-        header_sha256="",
-        tensor_bytes=said or None,
-        n_params=int(row.get("model_n_params") or 0) or None,
-    )
-
-
-def is_same_size(own: int, said: int) -> bool:
-    """Whether two sizes in bytes may be one model's, see SAME_SIZE."""
-    return abs(own - said) <= SAME_SIZE * max(own, said)
-
-
-def _bench_config(row: Row) -> dict[str, Any]:
-    """The knobs that the row names; what it does not know is left out."""
-    said = {
-        name: _bench_value(name, str(row[knob.bench]))
-        for name, knob in KNOBS.items()
-        if knob.bench and row.get(knob.bench) not in (None, "")
-    }
-    plain = RunConfig()
-    return {
-        name: value
-        for name, value in said.items()
-        if value is not None and not (KNOBS[name].is_later and value == getattr(plain, name))
-    }
-
-
-def _bench_value(name: str, text: str) -> Any:
-    """A knob's value as llama-bench writes it; None for what it does not know, or was not asked."""
-    knob, kind = KNOBS[name], KINDS[name]
-    if kind == "bool":
-        return (text.lower() not in ("0", "false")) != knob.is_negated
-    if name == "flash_attn":
-        return _FLASH_ATTN.get(text.lower())
-    if kind.startswith("tuple"):
-        shares = tuple(float(part) for part in text.split("/"))
-        return shares if any(shares) else None
-    if kind == "str | None":
-        return None if text == "none" else text.replace(";", ",")
-    value = knob_value(name, text)
-    return None if value == 0 and "None" in kind else value
-
-
-def _bench_timing(row: Row) -> dict[str, Any]:
-    n_prompt, n_gen = int(row.get("n_prompt") or 0), int(row.get("n_gen") or 0)
-    test = "+".join(f"{kind}{n}" for kind, n in (("pp", n_prompt), ("tg", n_gen)) if n)
-    samples = row.get("samples_ns") or [
-        row.get("avg_ns") or (n_prompt + n_gen) / float(row["avg_ts"]) * 1e9
-    ]
-    return {
-        "test": test,
-        "n_tokens": n_prompt + n_gen,
-        "n_depth": int(row.get("n_depth") or 0),
-        "samples_ns": [round(float(ns)) for ns in samples],
-    }
-
-
-def _from_batched(rows: list[Row], path: Path, model: str | ModelIdentity | None) -> list[Record]:
-    """llama-batched-bench (`pl` sequences in step) or sweep-bench (a depth `n_kv` a row): one
-    record a file."""
-    first, timings = rows[0], []
-    for row in rows:
-        n_parallel = int(row.get("pl") or 1)
-        depth = 0 if "pl" in row else int(row["n_kv"])
-        n_prompting = 1 if row.get("is_pp_shared") else n_parallel
-        for kind, n_tokens, n_sequences, at in (
-            ("pp", int(row["pp"]), n_prompting, depth),
-            ("tg", int(row["tg"]), n_parallel, depth + int(row["pp"]) if "pl" in row else depth),
-        ):
-            if n_tokens and float(row[f"t_{kind}"]) > 0:
-                timings.append(
-                    {
-                        "test": f"{kind}{n_tokens}",
-                        "n_tokens": n_tokens,
-                        "n_depth": at,
-                        "n_parallel": n_sequences,
-                        "samples_ns": [round(float(row[f"t_{kind}"]) * 1e9)],
-                    }
-                )
-    config = {"n_ctx": int(first["n_kv_max"]), **_bench_config(first)}
-    if (n_seq_max := max(int(row.get("pl") or 1) for row in rows)) > 1:
-        config["n_seq_max"] = n_seq_max
-    origin = "llama-batched-bench" if "pl" in first else "sweep-bench"
-    named = _named(model, path)
-    return [
-        _record(path, origin=origin, config=config, model=named, timings=timings, backend="unknown")
-    ]
-
-
-def _named(model: str | ModelIdentity | None, path: Path) -> ModelIdentity:
-    """The model of a file that does not say it: the given one, else known by the file's own
-    name."""
-    if isinstance(model, ModelIdentity):
-        return model
-    name = model or path.stem
-    return ModelIdentity(name=name, path=name, arch="", file_bytes=0, header_sha256="")
-
-
-def _from_ctxprobe(row: Row, path: Path, model: str | ModelIdentity | None) -> Record:
-    """One context that was tried: whether it ran, the card's peak, the two speeds."""
-    went_well = str(row["result"]).lower() in ("ok", "success", "pass")
-    timings = []
-    for kind, key, n_tokens in (
-        ("pp", "prefill_tps", row.get("prompt_tokens")),
-        ("tg", "generate_tps", 1),
-    ):
-        if float(row.get(key) or 0) > 0 and int(n_tokens or 0) > 0:
-            ns = round(int(n_tokens or 0) / float(row[key]) * 1e9)
-            timings.append(
-                {"test": f"{kind}{n_tokens}", "n_tokens": int(n_tokens or 0), "samples_ns": [ns]}
-            )
-    peak = row.get("peak_vram_mib")
-    return _record(
-        path,
-        origin="ctxprobe",
-        config={"n_ctx": int(row["context"])},
-        model=_named(model, path),
-        timings=timings,
-        backend="cuda",
-        outcome={
-            "label": "ok"
-            if went_well
-            else "oom"
-            if "oom" in str(row["result"]).lower()
-            else "crash",
-            "message": str(row["result"]),
-        },
-        memory=[
-            {
-                "probe": "ctxprobe",
-                "quantity": "vram",
-                "device": "CUDA0",
-                "peak_bytes": round(float(peak) * MIB),
-            }
-        ]
-        if peak
-        else [],
-    )
-
-
-def _record(  # noqa: PLR0913 - a part of the record each
-    path: Path,
-    *,
-    origin: str,
-    config: dict[str, Any],
-    model: ModelIdentity,
-    timings: list[dict[str, Any]],
-    started_at: str = "",
-    cpu: str = "",
-    backend: str,
-    cards: Iterable[str] = (),
-    commit: Any = None,
-    **more: Any,
-) -> Record:
-    RunConfig.from_mapping(config, where=str(path))
-    identity = json.dumps([model_key(model), config], sort_keys=True)
-    point_id = hashlib.sha256(identity.encode()).hexdigest()[:12]
-    row_id = hashlib.sha256(
-        json.dumps([timings, more], sort_keys=True, default=str).encode()
-    ).hexdigest()[:8]
-    return Record.model_validate(
-        {
-            "record_id": f"{point_id}-{row_id}",
-            "point_id": point_id,
-            "sweep": path.stem,
-            "label": _label(config),
-            "started_at": started_at,
-            "wall_ns": sum(sum(timing["samples_ns"]) for timing in timings),
-            "config": config,
-            "model": model,
-            "environment": {
-                "machine": f"imported from {origin}",
-                "os": "",
-                "python": "",
-                "cpu": cpu,
-                "cpu_count": None,
-                "memory_bytes": None,
-                "backend": backend,
-                "gpus": [{"name": card} for card in cards],
-                "llama_cpp_commit": commit,
-            },
-            "outcome": {"label": "ok"},
-            "timings": timings,
-            "origin": origin,
-            **more,
-        }
-    )
-
-
-def _label(config: Mapping[str, Any]) -> str:
-    return " ".join(
-        f"{knob}={config[knob]}" for knob in ("n_ctx", "type_k", "n_gpu_layers") if knob in config
-    )
+def _reason(error: Exception) -> str:
+    told: Any = error
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        told = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    elif isinstance(error, KeyError):
+        told = f"{error} is missing"
+    return (str(told).splitlines() or [type(error).__name__])[0][:160]

@@ -16,7 +16,9 @@ from pydantic import (
 )
 
 SCHEMA_VERSION: Final = 1
-
+ESTIMATED_BACKENDS: Final = frozenset({"cpu", "cuda", "phantom"})
+"""The backends whose memory and speed an estimate speaks of. What ran on another, or on one that
+is not known, is shown and teaches nothing."""
 
 Nanoseconds = Annotated[int, Field(ge=1)]
 
@@ -74,7 +76,8 @@ class Environment(_Part):
         default=None, description="CPU frequency governor, where the kernel tells it"
     )
     backend: str = Field(
-        description="'cpu', 'cuda' or 'phantom': on which of the three the point was seen"
+        description="'cpu', 'cuda' or 'phantom': on which of the three the point was seen; of "
+        "imported records any of ggml's ('rocm', 'vulkan', 'rpc' …), or 'unknown'"
     )
     gpus: list[dict[str, Any]] = Field(
         default=[], description="the cards in CUDA's order, as NVML names them"
@@ -86,6 +89,12 @@ class Environment(_Part):
     packages: dict[str, str] = Field(
         default={}, description="versions of what takes part in measuring"
     )
+
+    @property
+    def has_cards(self) -> bool:
+        """Whether the memory that counts is the cards': not on a processor, nor where neither a
+        backend nor a card is known."""
+        return bool(self.gpus) or self.backend not in ("cpu", "unknown")
 
 
 class Buffers(_Part):
@@ -362,6 +371,10 @@ class Conditions(_SaidPart):
     beside: dict[str, Buffers] = Field(
         default={}, description="of an imported log: buffers of the `mtp` head and the `projector`"
     )
+    unread: dict[str, str] = Field(
+        default={},
+        description="settings of an imported row that oomph has no knob for, as they were written",
+    )
 
 
 class Outcome(_Part):
@@ -429,3 +442,19 @@ class Record(_Part):
         default=None, description="llama_model_load_from_file, shared by a process's points"
     )
     conditions: Conditions = Conditions()
+
+    @property
+    def is_calibrating(self) -> bool:
+        """Whether the record may teach an estimate, or speak for what one is asked about."""
+        return self.why_not_calibrating is None
+
+    @property
+    def why_not_calibrating(self) -> str | None:
+        """Why nothing may be learned from the record: what ran it is nothing that oomph estimates,
+        or was set to what it does not know. None where it is."""
+        if self.environment.backend not in ESTIMATED_BACKENDS:
+            return f"its backend is {self.environment.backend}"
+        if unread := self.conditions.unread:
+            settings = ", ".join(f"{name} {value}"[:60] for name, value in unread.items())
+            return f"oomph has no knob for {settings}"
+        return None

@@ -138,7 +138,7 @@ class Store:
 
         Anything else that is no record is passed over, with a warning that names its line.
         """
-        return self._read(_record)
+        return self._read(record_of_line)
 
     def headings(self, points: Container[str]) -> Iterator[Heading]:
         """Of the records of these points, by their ids, what a sweep that goes on has to know."""
@@ -270,8 +270,8 @@ _NO_NUMBER: Final = re.compile(
 """Numbers beyond what llama.cpp or a clock can count to, and those that are none."""
 
 
-def _record(line: bytes) -> Record:
-    """The record of a line; ValueError for what is none."""
+def record_of_line(line: bytes) -> Record:
+    """The record of a line of a folder's file; ValueError for what is none."""
     if _NO_NUMBER.search(line):
         raise ValueError("it holds a number that none can be")
     record = Record.model_validate_json(line)

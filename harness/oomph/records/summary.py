@@ -90,8 +90,8 @@ class RecordSummary:
             setting=setting(record),
             n_ctx=int(record.config["n_ctx"]),
             n_expert_used=_n_expert_used(record),
-            has_cards=_has_cards(record),
-            memory_limit_bytes=None if limit is None else int(limit),
+            has_cards=record.environment.has_cards,
+            memory_limit_bytes=int(limit) if isinstance(limit, int | float) else None,
             components=_components(record),
             peak_bytes=_peak_bytes(record, peak),
             baseline_bytes=_baseline_bytes(record, peak),
@@ -141,10 +141,6 @@ def leading(
     return max(groups, key=lambda group: sum(map(counts, group)), default=[])
 
 
-def _has_cards(record: Record) -> bool:
-    return record.environment.backend != "cpu"
-
-
 def _n_expert_used(record: Record) -> int | None:
     reported = record.reported.n_expert_used
     return (record.config.get("n_expert_used") if reported is None else reported) or None
@@ -160,7 +156,7 @@ def _components(record: Record) -> dict[str, int]:
         sizes = [
             together(lines)
             for device, lines in devices.items()
-            if lines and is_card(device) == _has_cards(record)
+            if lines and is_card(device) == record.environment.has_cards
         ]
         if sizes:
             found[component] = round(sum(sizes) * MIB)
@@ -170,7 +166,9 @@ def _components(record: Record) -> dict[str, int]:
 def _peak_series(record: Record) -> MemorySeries | None:
     """The probe's series that holds the measured peak: the cards' by NVML, else the child's own
     memory on the host; with several cards the one with the highest."""
-    wanted = [series for series in record.memory if is_card(series.device) == _has_cards(record)]
+    wanted = [
+        series for series in record.memory if is_card(series.device) == record.environment.has_cards
+    ]
     return max(
         wanted,
         key=lambda series: (_PREFERRED.get(series.quantity, 0), series.peak_bytes),
@@ -181,7 +179,7 @@ def _peak_series(record: Record) -> MemorySeries | None:
 def _peak_bytes(record: Record, series: MemorySeries | None) -> int | None:
     if series is None:
         return None
-    if not _has_cards(record):
+    if not record.environment.has_cards:
         return series.peak_bytes
     return sum(
         s.peak_bytes for s in record.memory if is_card(s.device) and s.quantity == series.quantity
@@ -195,7 +193,7 @@ def _baseline_bytes(record: Record, series: MemorySeries | None) -> int | None:
     same = [
         s
         for s in record.memory
-        if s.quantity == series.quantity and is_card(s.device) == _has_cards(record)
+        if s.quantity == series.quantity and is_card(s.device) == record.environment.has_cards
     ]
     sizes = [s.baseline_bytes for s in same if s.baseline_bytes is not None]
     return sum(sizes) if len(sizes) == len(same) else None

@@ -34,7 +34,7 @@ def training_rows(records: Iterable[Record]) -> Iterator[Row]:
 def _ran_on_one_card(record: Record) -> bool:
     environment = record.environment
     is_real = environment.backend == "cuda" and len(environment.gpus) == 1
-    return is_real and record.outcome.label == "ok"
+    return is_real and record.is_calibrating and record.outcome.label == "ok"
 
 
 def _question(row: Row) -> tuple[tuple[str, Any], ...]:

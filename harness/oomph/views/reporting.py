@@ -117,6 +117,11 @@ def report_on(
     remarks: list[str] = []
     summaries = summaries_of(records)
     for own in by_subject(summaries):
+        first = own[0].record
+        own = [summary for summary in own if summary.record.is_calibrating]
+        if not own:
+            remarks.append(f"no predictions for {first.model.name}: {first.why_not_calibrating}")
+            continue
         first, those = own[0].record, [summary.record for summary in own]
         if tell and len(own) >= MANY:
             tell(f"predicting {len(own):,} points, then drawing them")

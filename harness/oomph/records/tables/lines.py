@@ -1,0 +1,49 @@
+"""A file's lines as its writer saw them: decoded, without colours and quote marks.
+
+A line keeps its number. What stood before a row (a prompt, a log's prefix) stays: a table knows how
+many cells it has.
+"""
+
+import codecs
+import re
+from typing import Final
+
+_MARKS: Final = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_SAMPLE: Final = 4096
+_ENDS: Final = re.compile(r"\r\n|\n|\r")
+_COLOURS: Final = re.compile(
+    r"\x1b(?:\[[0-9;?]{0,32}[ -/]{0,4}[@-~]|\][^\x07\x1b]{0,512}\x07?|[()][A-Z0-9])"
+)
+_QUOTE: Final = re.compile(r"[ \t]{0,8}(?:>[ \t]?){1,8}")
+_UNSEEN: Final = str.maketrans({"\u00a0": " ", "\u200b": None, "\ufeff": None, "\x00": None})
+
+
+def decoded(data: bytes) -> str:
+    """The text of a file in whatever encoding; bytes that are none become U+FFFD."""
+    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), None)
+    if encoding is None:
+        head = data[:_SAMPLE]
+        odd, even = head[1::2].count(0), head[::2].count(0)
+        is_wide = max(odd, even) > len(head) // 4
+        encoding = ("utf-16-le" if odd > even else "utf-16-be") if is_wide else "utf-8-sig"
+    return data.decode(encoding, errors="replace")
+
+
+def clean_lines(data: bytes) -> list[str]:
+    """The lines of a file's bytes; the last is empty where the file ends with a line's end."""
+    text = decoded(data).translate(_UNSEEN)
+    if "\x1b" in text:
+        text = _COLOURS.sub("", text)
+    lines = _ENDS.split(text)
+    return [_without_quote(line) if ">" in line[:16] else line for line in lines]
+
+
+def _without_quote(line: str) -> str:
+    """The line without the marks of a quoted mail or comment."""
+    match = _QUOTE.match(line)
+    return line[match.end() :] if match else line

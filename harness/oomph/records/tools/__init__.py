@@ -1,0 +1,1 @@
+"""What a row of each foreign tool means: its place, its settings, its timings, as a record."""
