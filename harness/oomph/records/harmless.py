@@ -19,8 +19,8 @@ from oomph.errors import UnknownNameError
 from oomph.gguf.file_types import FILE_TYPES
 from oomph.gguf.ggml_types import KV_CACHE_TYPES
 from oomph.gpus import gpu
+from oomph.records.device_lines import BACKENDS
 from oomph.records.schema import ESTIMATED_BACKENDS, Record
-from oomph.records.tables.devices import BACKENDS
 
 _GONE: Final = object()
 """What a rule answers for a value that it does not let through."""

@@ -1,62 +1,26 @@
-"""Which cards a log names, what they had free, and which of ggml's backends computed.
-
-Backends name their devices in their buffers' lines (CUDA0, ROCm0, Vulkan0, SYCL0, MTL0, RPC0…) and
-introduce them in lines of their own, each in its own way and anew with every year.
-"""
+"""Which cards a log names, what they had free, and which of ggml's backends computed."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from oomph.measure.logs.lines import WHOLE
 from oomph.measure.logs.reported import read_buffers
-from oomph.units import GIB, MIB
+from oomph.records.device_lines import BACKENDS, IntroducedCard, introduced_card
 
 UNKNOWN: Final = "unknown"
 CPU: Final = "cpu"
-_BACKENDS: Final = {
-    "CUDA": "cuda",
-    "ROCm": "rocm",
-    "HIP": "rocm",
-    "MUSA": "musa",
-    "Vulkan": "vulkan",
-    "SYCL": "sycl",
-    "MTL": "metal",
-    "Metal": "metal",
-    "CANN": "cann",
-    "GPUOpenCL": "opencl",
-    "OpenCL": "opencl",
-    "RPC": "rpc",
-    "WebGPU": "webgpu",
-    "HTP": "hexagon",
-}
-"""Records' word for the backend whose devices begin with each name."""
-_DEVICE_NAME: Final = re.compile(
-    r"^(" + "|".join(_BACKENDS) + r")(?:_?[0-9]{1,3}|_Mapped|_Private|_Host|_Split|\[\S{1,60}\])*$"
+_DEVICE: Final = re.compile(
+    r"^([A-Za-z]{2,9}?)(?:_?[0-9]{1,3}|_Mapped|_Private|_Host|_Split|\[\S{1,60}\])*$"
 )
-_PAIR: Final = re.compile(r'(\w{1,20})=("[^"]{0,120}"|\S{1,120})')
-_SIZES: Final = ("total", "available")
 _KINDS: Final = ("model_mib", "kv_cache_mib", "recurrent_mib", "compute_mib", "output_mib")
-_NAME: Final = r"([^|\n]{1,120}?)"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoggedCard:
-    """A card as a log names it; `device` is ggml's name for it. Bytes are None where the log does
-    not tell them."""
-
-    device: str
-    name: str | None = None
-    total_bytes: int | None = None
-    free_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Devices:
     """The cards that a log names, in ggml's order, and the backend that computed."""
 
-    cards: tuple[LoggedCard, ...]
+    cards: tuple[IntroducedCard, ...]
     backend: str
 
     @property
@@ -66,83 +30,6 @@ class Devices:
         return tuple(free) if len(free) == len(self.cards) else ()
 
 
-_Found = tuple[str, str | None, int | None, int | None]
-
-
-def _used(match: re.Match[str]) -> _Found:
-    return match[1], match[2], None, int(match[3]) * MIB
-
-
-def _listed(match: re.Match[str]) -> _Found:
-    return match[1], match[2], int(match[3]) * MIB, int(match[4]) * MIB
-
-
-def _numbered(prefix: str) -> Callable[[re.Match[str]], _Found]:
-    return lambda match: (f"{prefix}{match[1]}", match[2], None, None)
-
-
-def _with_vram(match: re.Match[str]) -> _Found:
-    kind = "ROCm" if "gfx" in match[0] else "CUDA"
-    return f"{kind}{match[1]}", match[2], int(match[3]) * MIB if match[3] else None, None
-
-
-def _metal(match: re.Match[str]) -> _Found:
-    return match["id"] or "Metal", match["name"] or match["alone"], None, None
-
-
-def _named(match: re.Match[str]) -> _Found:
-    return match[1], match[2], None, None
-
-
-def _of_ollama(match: re.Match[str]) -> _Found:
-    said = {key: value.strip('"') for key, value in _PAIR.findall(match[0])}
-    sizes = (re.match(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) GiB", said.get(key, "")) for key in _SIZES)
-    total, free = (round(float(size[1]) * GIB) if size else None for size in sizes)
-    kind = {"cuda": "CUDA", "rocm": "ROCm", "vulkan": "Vulkan", "metal": "Metal"}
-    name = said.get("name", "")
-    if backend_of(name):
-        return name, said.get("description"), total, free
-    return f"{kind.get(said['library'].lower(), 'GPU')}0", name, total, free
-
-
-_INTRODUCTIONS: Final[tuple[tuple[str, Callable[[re.Match[str]], _Found]], ...]] = (
-    (
-        r"using device (\w{1,40}|RPC\[\S{1,60}\]) \(" + _NAME + r"\)(?: \([^()]{1,40}\))? - "
-        + WHOLE + " MiB free",
-        _used,
-    ),
-    (r"- (\w{1,40}) {0,8}: " + _NAME + r" \(" + WHOLE + " MiB, " + WHOLE + r" MiB free\)", _listed),
-    (
-        r"Device ([0-9]{1,3}): " + _NAME + r", (?:compute capability|gfx|VMM)"
-        r"(?:.{0,120}, VRAM: ([0-9]{1,9}) MiB)?",
-        _with_vram,
-    ),
-    (r"ggml_vulkan: ([0-9]{1,3}) = " + _NAME + r" (?:\([^()|]{1,60}\) )?\|", _numbered("Vulkan")),
-    (
-        r"(?:GPU name|picking default device): {1,8}(?:(?P<id>MTL[0-9]{1,2}) "
-        r"\((?P<name>[^()]{1,80})\)|(?P<alone>[^()]{1,80}))$",
-        _metal,
-    ),
-    (
-        r"\| ?([0-9]{1,2})\| ?\[[a-z_]{1,20}:gpu:[0-9]{1,2}\]\| {0,20}" + _NAME + r" {0,20}\|",
-        _numbered("SYCL"),
-    ),
-    (r"ggml_opencl: device: '?()(?:" + _NAME + r")'?(?:$| \()", _numbered("GPUOpenCL")),
-    (r"breakdown.{0,20} - ([A-Za-z]{2,8}[0-9]{1,2}) \(" + _NAME + r"\)(?: {0,20}\||:)", _named),
-    (r"inference compute.{0,200} library=(?!cpu)\w{1,16}.{0,900}", _of_ollama),
-)  # fmt: skip
-_PATTERNS: Final = tuple((re.compile(pattern), found) for pattern, found in _INTRODUCTIONS)
-_HINTS: Final = (
-    "evice",
-    "MiB free",
-    "ggml_vulkan",
-    "GPU name",
-    "_gpu:",
-    ":gpu:",
-    "opencl",
-    "infer",
-    "breakdown",
-)
 _WORDS: Final = (
     ("cuda", re.compile(r"using CUDA for GPU acceleration|found [1-9][0-9]? CUDA devices")),
     ("metal", re.compile(r"^ggml_metal_(?:init|add_buffer): ")),
@@ -158,8 +45,9 @@ _CPU_ONLY: Final = re.compile(
 def backend_of(device: str) -> str | None:
     """Records' word for the backend of ggml's device `device`, None for the host's own and for
     names that are not known."""
-    match = _DEVICE_NAME.match(device)
-    return _BACKENDS[match[1]] if match else None
+    match = _DEVICE.match(device)
+    backend = BACKENDS.get(match[1].lower()) if match else None
+    return None if backend == CPU else backend
 
 
 def read_devices(lines: Sequence[str]) -> Devices:
@@ -168,21 +56,16 @@ def read_devices(lines: Sequence[str]) -> Devices:
     A card counts once, however often it is introduced; where the log lists what there is and says
     what is used, those used count alone.
     """
-    found: dict[str, LoggedCard] = {}
-    used: list[str] = []
+    found: dict[str, IntroducedCard] = {}
     for line in lines:
-        if any(hint in line for hint in _HINTS):
-            for pattern, introduced in _PATTERNS:
-                if match := pattern.search(line):
-                    _introduce(found, *introduced(match))
-                    if introduced is _used:
-                        used.append(match[1])
-                    break
-    cards = [found[device] for device in dict.fromkeys(used or found)]
+        if card := introduced_card(line):
+            found[card.device] = _together(found.get(card.device, card), card)
+    used = [card for card in found.values() if card.is_used]
+    cards = used or list(found.values())
     buffers = read_buffers(lines)
     devices = dict.fromkeys(device for kind in _KINDS for device in getattr(buffers, kind))
     if not cards:
-        cards = [LoggedCard(device=device) for device in devices if _is_card(device)]
+        cards = [IntroducedCard(device=device) for device in devices if _is_card(device)]
     named = [*devices, *(card.device for card in cards)]
     return Devices(
         cards=tuple(cards),
@@ -203,16 +86,14 @@ def _backend(named: Sequence[str], lines: Sequence[str], *, computes_on_host: bo
     return CPU if is_cpu else UNKNOWN
 
 
-def _introduce(
-    found: dict[str, LoggedCard], device: str, name: str | None, total: int | None, free: int | None
-) -> None:
-    known = found.get(device, LoggedCard(device=device))
-    names = [each.strip() for each in (known.name, name) if each]
-    found[device] = replace(
+def _together(known: IntroducedCard, card: IntroducedCard) -> IntroducedCard:
+    """What two lines say of a card: the fuller name, and of what is free the later."""
+    return replace(
         known,
-        name=max(names, key=len, default=None),
-        total_bytes=known.total_bytes or total,
-        free_bytes=free if free is not None else known.free_bytes,
+        name=max((each.strip() for each in (known.name, card.name) if each), key=len, default=None),
+        total_bytes=known.total_bytes or card.total_bytes,
+        free_bytes=known.free_bytes if card.free_bytes is None else card.free_bytes,
+        is_used=known.is_used or card.is_used,
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from oomph.records.tables.devices import BACKENDS
+from oomph.records.device_lines import BACKENDS
 from oomph.records.tables.found import Around, Row
 
 UNKNOWN: Final = "unknown"
