@@ -19,7 +19,8 @@ def _classify(
         str, typer.Argument(help="a file with the program's output, or - for standard input")
     ],
     exit_code: Annotated[
-        int | None, typer.Option(help="its exit code; negative or 128 + n for a signal")
+        str | None,
+        typer.Option(help="its exit code: 134, -6 or 0xC0000409; negative or 128 + n for a signal"),
     ] = None,
     timed_out: Annotated[
         bool, typer.Option("--timed-out", help="it was ended for taking too long")
@@ -36,12 +37,14 @@ def _classify(
 ) -> None:
     """Say how a llama.cpp run ended: which out-of-memory, or what else, and the next step."""
     from oomph.advise.failed_run import classify_log
+    from oomph.measure.logs.exit_codes import read_exit_code
     from oomph.measure.logs.lines import read_lines
     from oomph.views.outcome import outcome_json, outcome_lines
 
+    code = read_exit_code(exit_code) if exit_code else None
     lines = read_lines(log)
     model, said = said_of_run(command, model)
-    found = classify_log(lines, exit_code, timed_out=timed_out, model=model, gpu=gpu, said=said)
+    found = classify_log(lines, code, timed_out=timed_out, model=model, gpu=gpu, said=said)
     say(*(said.remarks if said else ()), err=True)
     if as_json:
         say_json(outcome_json(found))

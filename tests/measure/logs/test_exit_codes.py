@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oomph.measure.logs.exit_codes import ending_of, is_no_memory, logged_ending
+from oomph.errors import ConfigError
+from oomph.measure.logs.exit_codes import (
+    ending_of,
+    is_no_memory,
+    logged_ending,
+    read_exit_code,
+)
 
 
 @pytest.mark.parametrize(
@@ -65,3 +71,10 @@ def test_a_line_tells_the_code(line: str, code: int | None) -> None:
 def test_any_code_is_read(code: int) -> None:
     ending = ending_of(code)
     assert ending is None or str(code) in ending.text
+
+
+def test_a_code_is_given_as_it_is_printed() -> None:
+    assert read_exit_code("0xC0000409") == 0xC0000409
+    assert read_exit_code("-6") == -6
+    with pytest.raises(ConfigError, match="whole number"):
+        read_exit_code("SIGSEGV")

@@ -9,6 +9,8 @@ import re
 import signal
 from typing import Final, Literal, NamedTuple
 
+from oomph.errors import ConfigError
+
 Kind = Literal["done", "ended", "killed", "crash", "missing"]
 """It ended as it should; somebody ended it; SIGKILL; it died of a fault; it could not start."""
 
@@ -48,7 +50,15 @@ _IN_LOG: Final = re.compile(
     r"(?: with)?(?: exit)?(?: code| status)?)[ =:(]{1,4}"
     r"(-?(?:0[xX][0-9a-fA-F]{1,16}|[1-9][0-9]{0,19}|0))(?!\w|\.[0-9])"
 )
+_CODE: Final = re.compile(r"-?(?:0[xX][0-9a-fA-F]{1,16}|[1-9][0-9]{0,19}|0)")
 _SYSTEMD: Final = re.compile(r"code=(exited|killed|dumped), status=([0-9]{1,3})/")
+
+
+def read_exit_code(text: str) -> int:
+    """The code that `text` spells, decimal or hexadecimal; ConfigError for what is none."""
+    if not _CODE.fullmatch(text.strip()):
+        raise ConfigError(f"an exit code is a whole number, as 134, -6 or 0xC0000409, not {text!r}")
+    return int(text, 0)
 
 
 def ending_of(code: int) -> Ending | None:
