@@ -187,7 +187,8 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"(?:MapViewOfFile|CreateFileMapping).{0,60}(?:memory|quota)|lowmemorykiller|\bjetsam\b",
         r"[Ee]xit ?[Cc]ode\"?: *137",
         r"std::bad_alloc|bad allocation|bad_alloc error|\bMemoryError\b",
-        r"ctx->mem_buffer != NULL",
+        r"ctx->mem_buffer != NULL|insufficient memory \(attempted to allocate",
+        r"ggml_aligned_malloc: (?:insufficient|failed)",
         r"mmap failed: (?:Cannot|Not enough)",
         r"(?:read|mmap|malloc|alloc)\b.{0,40}Cannot allocate memory",
         r"[Oo]ut of memory: Kill(?:ed)? process|oom-kill|OOM killer|OOMKilled|[Oo]om_kill",
@@ -202,8 +203,7 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"memory size overflow while allocating",
     ),
     Sign.HOST_ALLOCATION: (
-        r"cpu_buffer_type_alloc_buffer: failed|insufficient memory \(attempted to allocate",
-        r"ggml_aligned_malloc: (?:insufficient|failed)",
+        r"cpu_buffer_type_alloc_buffer: failed",
         r"(?:failed|unable) to allocate " + _HOST_BUFFER + r"(?:_Mapped)? buffer",
     ),
     Sign.WEIGHTS_ALLOCATION: (
@@ -250,12 +250,13 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"(?:not enough|insufficient) (?:VRAM|GPU memory|device memory)|CUDA out of memory",
     ),
     Sign.BAD_MODEL: (
+        r"GET failed \(404\)|failed to resolve commit|no GGUF files found",
         r"failed to (?:seek|read) (?:for )?tensor|failed to (?:apply|load) (?:lora|LoRA)",
         r"unknown model architecture|unsupported model architecture",
         r"does not (?:yet )?support (?:this|the) model",
         r"model (?:architecture )?(?:is )?not supported by (?:your|this) version",
         r"unsupported architecture",
-        r"(?:invalid|bad|wrong|failed to read) magic|magic/version mismatch",
+        r"(?:invalid|bad|wrong|failed to read) (?:file )?magic|magic/version mismatch",
         r"unknown \(magic, version\)",
         r"not within the file bounds|model is corrupted or incomplete",
         r"unexpectedly reached end of file|file is truncated",
@@ -302,6 +303,7 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"decode\S* returned -\d",
     ),
     Sign.TIMEOUT: (
+        r"within (?:the )?timeout\b",
         r"health check (?:failed after|timed out)|(?:Read|Connect)Timeout|[Rr]ead timed out",
         r"\| 50[0-9] \| +[0-9]+m0s \||timed out waiting for|deadline exceeded",
         r"TimeoutExpired|DUE TO TIME LIMIT",
@@ -336,7 +338,7 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
     Sign.LOAD_FAILED: (
         r"Load (?:Text )?Model OK: False",
         r"failed to load model|unable to load model|Failed to load model from file",
-        r"exiting due to model loading error",
+        r"exiting due to model loading error|exactly one out metadata",
         r"[Cc]ould not load (?:Llama )?model",
     ),
     Sign.CONTEXT_FAILED: (

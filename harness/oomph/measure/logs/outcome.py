@@ -169,7 +169,7 @@ def classify(
         ]
         events = waiting or [replace(event, sign=Sign.HARMLESS) for event in events]
         waits = bool(waiting)
-    events = [_outlived(event, lines) for event in events]
+    events = _without_outlived(events, lines)
     label, event = _decide(events, lines, exit_code, timed_out, oom_killed)
     refusal = find_refusal(lines) if label in RAN_OUT else None
     context = _context(label, event, events)
@@ -236,14 +236,18 @@ def _events(lines: Sequence[Line]) -> list[_Event]:
     return events
 
 
-def _outlived(event: _Event, lines: Sequence[Line]) -> _Event:
-    """The event, harmless where the program worked on after it, or, of one that somebody ended,
-    before."""
-    if event.sign is Sign.BAD_REQUEST and any(map(shows_work, lines[event.at + 1 :])):
-        return replace(event, sign=Sign.HARMLESS)
-    if event.sign is Sign.ENDED and any(map(shows_work, lines[: event.at])):
-        return replace(event, sign=Sign.HARMLESS)
-    return event
+def _without_outlived(events: Sequence[_Event], lines: Sequence[Line]) -> list[_Event]:
+    """The events, harmless those that the program outlived: a request that was refused, where it
+    worked on after the first of them, and an end from outside, where it had worked before."""
+    worked = [at for at, line in enumerate(lines) if shows_work(line)]
+    first = next((event.at for event in events if event.sign is Sign.BAD_REQUEST), 0)
+
+    def is_outlived(event: _Event) -> bool:
+        if event.sign is Sign.BAD_REQUEST:
+            return any(at > first for at in worked)
+        return event.sign is Sign.ENDED and any(at < event.at for at in worked)
+
+    return [replace(event, sign=Sign.HARMLESS) if is_outlived(event) else event for event in events]
 
 
 def _ran_on(events: Sequence[_Event], lines: Sequence[Line]) -> bool:

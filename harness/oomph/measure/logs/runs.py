@@ -19,7 +19,7 @@ from oomph.measure.logs.progress import phase_of, shows_work
 _BEGINS: Final = re.compile(
     r"ggml_cuda_init: found|ggml_vulkan: Found|load_backend: loaded|^build: [0-9]{1,9} \("
     r"|main: build = |^(?:Welcome to|\*\*\*|Initializing dynamic library).{0,20}[Kk]obold"
-    r"|Started .{0,80}(?:llama|[Oo]llama)|starting llama server|msg=\"starting runner"
+    r"|Started .{0,80}(?:llama|[Oo]llama)|^starting (?:llama server|runner)"
 )
 """Lines that a program prints before it loads anything; of several in a row the first counts."""
 
@@ -52,15 +52,16 @@ def split_runs(log: Sequence[str]) -> list[list[Line]]:
     lines = as_lines(log)
     last_at = {line.stream: at for at, line in enumerate(lines)}
     run = _Run()
-    runs, of_service = [run], dict[str, _Run]()
+    runs, of_service, seen = [run], dict[str, _Run](), set[str]()
     for at, line in enumerate(lines):
         begins = _BEGINS.search(line) is not None
         if line.stream:
             service = line.stream.partition("[")[0]
             is_first = not of_service and not run.has_begun
             run = of_service.get(service) or (run if is_first else _Run())
-            followed = run.stream not in ("", line.stream) and last_at[run.stream] < at
-            begins_anew = begins or followed
+            is_new = line.stream not in seen and bool(run.stream) and last_at[run.stream] < at
+            begins_anew = begins or is_new
+            seen.add(line.stream)
         else:
             service, begins_anew = "", begins
         if begins_anew and run.has_begun and not run.retries:
