@@ -101,6 +101,11 @@ def test_the_command_prints_one_json_object(tmp_path: Path) -> None:
     }
 
 
+def test_the_page_on_logs_tells_every_outcome(repository: Path) -> None:
+    page = (repository / "docs" / "logs.md").read_text()
+    assert [label for label in LABELS if f"`{label}`" not in page] == []
+
+
 @pytest.mark.parametrize("exit_code", [-4, 132])
 def test_an_illegal_instruction_is_a_crash_with_its_way_out(exit_code: int) -> None:
     found = classify(exit_code, ["llama_context: n_ctx = 512"])
