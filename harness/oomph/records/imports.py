@@ -25,7 +25,7 @@ from oomph.records.tools.batched_bench import is_batched_row, read_step, step_re
 from oomph.records.tools.benchy import benchy_record, benchy_runs, is_benchy_row, read_test
 from oomph.records.tools.community import community_records, is_community_row
 from oomph.records.tools.ctxprobe import is_probe_row, probe_record
-from oomph.records.tools.llama_bench import bench_record, bench_runs, is_bench_row, read_row
+from oomph.records.tools.llama_bench import BenchReader, bench_record, bench_runs, is_bench_row
 from oomph.records.tools.made import Source
 
 MAX_BYTES: Final = 64 << 20
@@ -154,7 +154,7 @@ class _Taking:
         kinds: dict[str, list[Row]] = {}
         for row in rows:
             kinds.setdefault(_tool(row.values), []).append(row)
-        bench = self._understood(kinds.get("bench", ()), read_row)
+        bench = self._understood(kinds.get("bench", ()), BenchReader().read)
         yield from self._joined(bench_runs(bench), bench_record)
         steps = self._understood(kinds.get("batched", ()), read_step)
         yield from self._joined(step_runs(steps), step_record)

@@ -40,7 +40,7 @@ def read_tables(data: bytes) -> Found:
     text = "\n".join(lines)
     objects, problems = read_objects(text) if "{" in text else ([], [])
     walk = _Walk(lines, objects)
-    if re.search("INSERT", text, re.IGNORECASE):
+    if "INSERT" in text or "insert" in text:
         rows, cut = read_sql(text)
         walk.rows += rows
         walk.problems += cut
