@@ -19,7 +19,7 @@ from oomph.foreign import read_bytes
 from oomph.gpus import gpu
 from oomph.records.schema import SCHEMA_VERSION, ModelIdentity, Record
 from oomph.records.store import record_of_line
-from oomph.records.tables.found import PIECE, Found, Problem, Row, Values
+from oomph.records.tables.found import PIECE, Problem, Row, Values
 from oomph.records.tables.reader import read_tables
 from oomph.records.tools.batched_bench import is_batched_row, read_step, step_record, step_runs
 from oomph.records.tools.benchy import benchy_record, benchy_runs, is_benchy_row, read_test
@@ -77,10 +77,7 @@ def take_records(
     read.
     """
     data = read_bytes(path, error=StoreError, remedy="check the path", limit=MAX_BYTES)
-    try:
-        found = read_tables(data)
-    except (ValueError, RecursionError) as error:
-        found = Found(rows=(), problems=[Problem(line=0, why=_reason(error))])
+    found = read_tables(data)
     taking = _Taking(Source(path=path, model=model))
     records = list(taking.checked(taking.records(found.rows)))
     if card:
