@@ -92,22 +92,19 @@ def import_records(
     """The records of `take_records`; StoreError, saying why, where a file gives none."""
     taken = take_records(path, model=model, card=card)
     if not taken.records:
-        raise StoreError(f"{path} {nothing_taken(taken.problems)}")
+        why = first_of(taken.problems) if taken.problems else "no row of any of them"
+        raise StoreError(
+            f"{path} is not what llama-bench, batched-bench, sweep-bench, llama-benchy or ctxprobe "
+            f"write ({why}); give their json, jsonl, csv, sql, SQLite, md or tsv output"
+        )
     return list(taken.records)
 
 
-def nothing_taken(problems: Sequence[Problem]) -> str:
-    """Why a file gave no record, and what would, after the file's name."""
-    why = "no row of any of them"
-    if problems:
-        first = problems[0]
-        why = f"line {first.line}: {first.why}" if first.line else first.why
-    if len(problems) > 1:
-        why += f", and {len(problems) - 1} more"
-    return (
-        f"is not what llama-bench, batched-bench, sweep-bench, llama-benchy or ctxprobe write "
-        f"({why}); give their json, jsonl, csv, sql, SQLite, md or tsv output"
-    )
+def first_of(problems: Sequence[Problem]) -> str:
+    """The first of some problems, and how many more there are."""
+    first = problems[0]
+    told = f"line {first.line}: {first.why}" if first.line else first.why
+    return told if len(problems) == 1 else f"{told}, and {len(problems) - 1:,} more"
 
 
 def record_on(record: Record, card: str) -> Record:
