@@ -68,10 +68,10 @@ def test_where_nothing_is_taken_each_file_says_why(found: Path, tmp_path: Path) 
     out = tmp_path / "out"
     with pytest.raises(StoreError, match=r"none of 2 files gave a record: .*notes\.txt: no table"):
         import_results([found / "notes.txt", found / "empty"], out)
-    with pytest.raises(StoreError, match=r"notes\.txt no table, no log"):
+    with pytest.raises(StoreError, match=r"notes\.txt: no table, no log"):
         import_results([found / "notes.txt"], out)
     (found / "cut.md").write_text(HEAD + row()[:70])
-    with pytest.raises(StoreError, match=r"line 3: a row that is cut"):
+    with pytest.raises(StoreError, match=r"cut\.md: no whole row \(line 3: a row that is cut"):
         import_results([found / "cut.md"], out)
     (tmp_path / "nothing").mkdir()
     with pytest.raises(StoreError, match="there is no file in it"):

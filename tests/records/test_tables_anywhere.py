@@ -238,3 +238,17 @@ def test_nothing_takes_long(data: bytes) -> None:
     started = time.process_time()
     assert seen(data) == Counter()
     assert time.process_time() - started < 5
+
+
+def test_of_too_many_rows_the_first_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("reader", "objects", "sql"):
+        monkeypatch.setattr(f"oomph.records.tables.{module}.MAX_ROWS", 5)
+    rows = [("pp", n, 0, 100.0) for n in range(1, 10)]
+    for layout in LAYOUTS:
+        path = tmp_path / layout
+        path.write_text("".join(rendered(rows, layout)))
+        taken = take_records(path)
+        assert sum(len(record.timings) for record in taken.records) == 5
+        assert "more than 5 rows" in taken.problems[0].why

@@ -16,7 +16,7 @@ from oomph.errors import StoreError
 from oomph.measure.logs.imported import is_log, read_log
 from oomph.measure.plan import identify
 from oomph.records.folders import files_below
-from oomph.records.imports import MAX_BYTES, Taken, nothing_taken, record_on, take_records
+from oomph.records.imports import MAX_BYTES, Taken, first_of, record_on, take_records
 from oomph.records.schema import ModelIdentity, Record
 from oomph.records.share import is_share, read_share
 from oomph.records.store import Store
@@ -29,8 +29,8 @@ SHOWN_FILES: Final = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileTaken:
-    """What one file gave. `why_none` says, after the file's name, why it gave no record; `shared`
-    that a machine of our own measured them."""
+    """What one file gave. `why_none` says why it gave no record; `shared` that oomph measured
+    them elsewhere."""
 
     path: Path
     records: Sequence[Record] = ()
@@ -119,7 +119,7 @@ def read_files(
 
 def _nothing(files: Sequence[FileTaken]) -> str:
     if len(files) == 1:
-        return f"{files[0].path} {files[0].why_none}"
+        return f"{files[0].path}: {files[0].why_none}"
     told = "; ".join(reasons(files)) or "there is no file in it"
     return f"none of {counted(len(files), 'file')} gave a record: {told}"
 
@@ -138,7 +138,7 @@ def _read(path: Path, model: str | ModelIdentity | None, card: str | None) -> Fi
             return FileTaken(path=path, records=named)
     except StoreError as error:
         return FileTaken(path=path, why_none=str(error).removeprefix(f"{path} "))
-    why = nothing_taken(taken.problems) if taken.problems else "no table, no log"
+    why = f"no whole row ({first_of(taken.problems)})" if taken.problems else "no table, no log"
     return FileTaken(path=path, problems=taken.problems, why_none=why)
 
 

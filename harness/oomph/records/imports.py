@@ -19,13 +19,13 @@ from oomph.foreign import read_bytes
 from oomph.gpus import gpu
 from oomph.records.schema import SCHEMA_VERSION, ModelIdentity, Record
 from oomph.records.store import record_of_line
-from oomph.records.tables.found import PIECE, Found, Problem, Row, Values
+from oomph.records.tables.found import PIECE, Problem, Row, Values
 from oomph.records.tables.reader import read_tables
 from oomph.records.tools.batched_bench import is_batched_row, read_step, step_record, step_runs
 from oomph.records.tools.benchy import benchy_record, benchy_runs, is_benchy_row, read_test
 from oomph.records.tools.community import community_records, is_community_row
 from oomph.records.tools.ctxprobe import is_probe_row, probe_record
-from oomph.records.tools.llama_bench import bench_record, bench_runs, is_bench_row, read_row
+from oomph.records.tools.llama_bench import BenchReader, bench_record, bench_runs, is_bench_row
 from oomph.records.tools.made import Source
 
 MAX_BYTES: Final = 64 << 20
@@ -77,10 +77,7 @@ def take_records(
     read.
     """
     data = read_bytes(path, error=StoreError, remedy="check the path", limit=MAX_BYTES)
-    try:
-        found = read_tables(data)
-    except (ValueError, RecursionError) as error:
-        found = Found(rows=(), problems=[Problem(line=0, why=_reason(error))])
+    found = read_tables(data)
     taking = _Taking(Source(path=path, model=model))
     records = list(taking.checked(taking.records(found.rows)))
     if card:
@@ -95,22 +92,19 @@ def import_records(
     """The records of `take_records`; StoreError, saying why, where a file gives none."""
     taken = take_records(path, model=model, card=card)
     if not taken.records:
-        raise StoreError(f"{path} {nothing_taken(taken.problems)}")
+        why = first_of(taken.problems) if taken.problems else "no row of any of them"
+        raise StoreError(
+            f"{path} is not what llama-bench, batched-bench, sweep-bench, llama-benchy or ctxprobe "
+            f"write ({why}); give their json, jsonl, csv, sql, SQLite, md or tsv output"
+        )
     return list(taken.records)
 
 
-def nothing_taken(problems: Sequence[Problem]) -> str:
-    """Why a file gave no record, and what would, after the file's name."""
-    why = "no row of any of them"
-    if problems:
-        first = problems[0]
-        why = f"line {first.line}: {first.why}" if first.line else first.why
-    if len(problems) > 1:
-        why += f", and {len(problems) - 1} more"
-    return (
-        f"is not what llama-bench, batched-bench, sweep-bench, llama-benchy or ctxprobe write "
-        f"({why}); give their json, jsonl, csv, sql, SQLite, md or tsv output"
-    )
+def first_of(problems: Sequence[Problem]) -> str:
+    """The first of some problems, and how many more there are."""
+    first = problems[0]
+    told = f"line {first.line}: {first.why}" if first.line else first.why
+    return told if len(problems) == 1 else f"{told}, and {len(problems) - 1:,} more"
 
 
 def record_on(record: Record, card: str) -> Record:
@@ -154,7 +148,7 @@ class _Taking:
         kinds: dict[str, list[Row]] = {}
         for row in rows:
             kinds.setdefault(_tool(row.values), []).append(row)
-        bench = self._understood(kinds.get("bench", ()), read_row)
+        bench = self._understood(kinds.get("bench", ()), BenchReader().read)
         yield from self._joined(bench_runs(bench), bench_record)
         steps = self._understood(kinds.get("batched", ()), read_step)
         yield from self._joined(step_runs(steps), step_record)

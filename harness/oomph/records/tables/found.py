@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-MAX_ROWS: Final = 1_000_000
+MAX_ROWS: Final = 300_000
 SHOWN_CHARACTERS: Final = 72
 """As much of a line is quoted where it is named."""
 

@@ -1,4 +1,4 @@
-"""The heads of tables: which columns stand for what, in the words of each tool and age.
+"""The columns of the tables that tools print, and a row's cells by the names of their JSON.
 
 llama-bench's short names are those of tools/llama-bench/llama-bench.cpp (`get_field_display_name`),
 sweep-bench's and batched-bench's those of their examples. A column that no release of llama.cpp has

@@ -20,7 +20,7 @@ _COLOURS: Final = re.compile(
     r"\x1b(?:\[[0-9;?]{0,32}[ -/]{0,4}[@-~]|\][^\x07\x1b]{0,512}\x07?|[()][A-Z0-9])"
 )
 _QUOTE: Final = re.compile(r"[ \t]{0,8}(?:>[ \t]?){1,8}")
-_UNSEEN: Final = str.maketrans({"\u00a0": " ", "\u200b": None, "\ufeff": None, "\x00": None})
+_UNSEEN: Final = {"\u00a0": " ", "\u200b": "", "\ufeff": "", "\x00": ""}
 
 
 def decoded(data: bytes) -> str:
@@ -36,7 +36,10 @@ def decoded(data: bytes) -> str:
 
 def clean_lines(data: bytes) -> list[str]:
     """The lines of a file's bytes; the last is empty where the file ends with a line's end."""
-    text = decoded(data).translate(_UNSEEN)
+    text = decoded(data)
+    for unseen, instead in _UNSEEN.items():
+        if unseen in text:
+            text = text.replace(unseen, instead)
     if "\x1b" in text:
         text = _COLOURS.sub("", text)
     lines = _ENDS.split(text)

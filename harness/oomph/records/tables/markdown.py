@@ -1,4 +1,4 @@
-"""Markdown tables in any text: which header a line is under, and whether the line is a whole row.
+"""Markdown tables in any text: which header a line is under, and whether it is a whole row.
 
 A row is whole when it has every cell of its header and the bar after the last one. What stands
 before its first bar is a prompt's or a log's; where a line has more cells than the header, a piece

@@ -93,8 +93,6 @@ class _Scan:
         while self.spans and self.spans[-1].start > begun.start:
             self.spans.pop()
         self.spans.append(Span(begun.line, line, begun.start, end))
-        if len(self.spans) > MAX_ROWS:
-            raise ValueError(f"more than {MAX_ROWS:,} objects")
 
     def close_array(self) -> None:
         """The innermost bracket is closed if it is an array's."""
@@ -127,6 +125,8 @@ def _scanned(text: str) -> _Scan:
     line, line_start = 0, 0
     for token in _TOKEN.finditer(text):
         mark, at = token[0], token.start()
+        if len(scan.spans) >= MAX_ROWS:
+            break
         if mark == "\n":
             line, line_start = line + 1, at + 1
         elif mark in "{[":

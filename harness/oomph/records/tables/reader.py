@@ -33,19 +33,22 @@ MOST_PROBLEMS: Final = 1_000
 
 
 def read_tables(data: bytes) -> Found:
-    """The rows of a file by its content, in its order; ValueError for more than MAX_ROWS."""
+    """The rows of a file by its content, in its order, at most MAX_ROWS."""
     if data.startswith(SQLITE):
         return read_database(data)
     lines = clean_lines(data)
     text = "\n".join(lines)
     objects, problems = read_objects(text) if "{" in text else ([], [])
     walk = _Walk(lines, objects)
-    if re.search("INSERT", text, re.IGNORECASE):
+    if "INSERT" in text or "insert" in text:
         rows, cut = read_sql(text)
         walk.rows += rows
         walk.problems += cut
     walk.walk()
     walk.problems += problems
+    if len(walk.rows) >= MAX_ROWS:
+        why = f"more than {MAX_ROWS:,} rows, of which the first are read"
+        walk.problems.append(Problem(line=0, why=why))
     return Found(
         rows=sorted(walk.rows, key=lambda row: row.line),
         problems=sorted(walk.problems, key=lambda each: each.line)[:MOST_PROBLEMS],
@@ -74,6 +77,8 @@ class _Walk:
         """Read all lines."""
         last = -1
         for index, line in enumerate(self._lines):
+            if len(self.rows) >= MAX_ROWS:
+                return
             for span, value in self._objects.get(index, ()):
                 self._add(value, index, table=PIECE if span.is_piece else 0)
                 last = max(last, span.last)
@@ -134,8 +139,6 @@ class _Walk:
             raise RowError(f"no row: {quoted(line)}")
 
     def _add(self, values: dict[str, Any], index: int, *, table: int) -> None:
-        if len(self.rows) >= MAX_ROWS:
-            raise ValueError(f"more than {MAX_ROWS:,} rows")
         self._around.mark_row()
         self.rows.append(Row(values=values, line=index + 1, table=table, around=self._around.now()))
 

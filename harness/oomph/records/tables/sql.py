@@ -53,8 +53,8 @@ def read_sql(text: str) -> tuple[list[Row], list[Problem]]:
         if not is_whole or len(of_length) < len(found):
             why = f"a statement that is cut: {quoted(text[match.start() : match.start() + 400])}"
             problems.append(Problem(line=line, why=why))
-        if len(rows) > MAX_ROWS:
-            raise ValueError(f"more than {MAX_ROWS:,} rows")
+        if len(rows) >= MAX_ROWS:
+            break
     return rows, problems
 
 
@@ -96,7 +96,7 @@ def read_database(data: bytes) -> Found:
         connection.deserialize(data)
         connection.set_authorizer(_allow)
         rows.extend(Row(values=values, line=0) for values in _selected(connection))
-    except (sqlite3.Error, ValueError) as error:  # the rows before it stay
+    except sqlite3.Error as error:  # the rows before it stay
         problems.append(Problem(line=0, why=f"a database that cannot be read ({error})"))
     finally:
         connection.close()
@@ -105,13 +105,9 @@ def read_database(data: bytes) -> Found:
 
 def _selected(connection: sqlite3.Connection) -> Iterator[dict[str, Any]]:
     there = {str(row[0]) for row in connection.execute("SELECT name FROM sqlite_master")}
-    n_rows = 0
     for name in _TABLES:
         if name in there:
-            for row in connection.execute(f"SELECT * FROM {name}"):
-                n_rows += 1
-                if n_rows > MAX_ROWS:
-                    raise ValueError(f"more than {MAX_ROWS:,} rows")
+            for row in connection.execute(f"SELECT * FROM {name} LIMIT {MAX_ROWS}"):
                 yield dict(row)
 
 

@@ -1,4 +1,4 @@
-"""What people hand in to llmfit and localmaxxing, as records: one run each, through some engine.
+"""What people hand in to llmfit and localmaxxing as records: one run each, by some engine.
 
 llmfit's file has `hardware` and `results`, localmaxxing's rows have `tokSOut` and nest or flatten
 `hardware`, `model` and `engine`. Both time whole requests; such a record keeps what it was told

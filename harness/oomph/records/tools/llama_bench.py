@@ -5,10 +5,11 @@ sizes to two decimals and leaves defaults out: such rows know less than the othe
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from oomph.config import FLASH_ATTN, KINDS, KNOBS, RunConfig, knob_value
 from oomph.errors import ConfigError
@@ -22,7 +23,7 @@ from oomph.records.tools.made import (
     record_of,
     whole,
 )
-from oomph.records.tools.placed import placed
+from oomph.records.tools.placed import Place, placed
 
 ORIGIN: Final = "llama-bench"
 SAME_SIZE: Final = 0.02
@@ -33,6 +34,13 @@ _FLASH_ATTN: Final = {str(number): word for word, number in FLASH_ATTN.items()} 
     "true": "on",
 }
 _IDENTITY: Final = ("model_filename", "model_type", "model_size", "model_n_params")
+_RESULTS: Final = frozenset(
+    (
+        *("n_prompt", "n_gen", "n_depth", "test_time", "avg_ns", "stddev_ns", "avg_ts"),
+        *("stddev_ts", "samples_ns", "samples_ts", "n_parallel", "test"),
+    )
+)
+"""What the rows of one record differ in."""
 _KNOWN: Final = frozenset(
     (
         *_IDENTITY,
@@ -42,8 +50,7 @@ _KNOWN: Final = frozenset(
         *("cpu_mask", "cpu_strict", "poll", "prio", "delay", "numa", "n_threads_batch"),
         *("use_mmap", "use_direct_io", "load_mode", "lazy_mode", "embeddings", "no_host"),
         *("repack", "fit_target", "fit_min_ctx", "mul_mat_q", "f16_kv", "low_vram"),
-        *("n_prompt", "n_gen", "n_depth", "test_time", "avg_ns", "stddev_ns", "avg_ts"),
-        *("stddev_ts", "samples_ns", "samples_ts", "n_parallel", "test"),
+        *_RESULTS,
     )
 )
 """What a row of some release of llama-bench has; a column besides is another program's."""
@@ -56,57 +63,91 @@ def is_bench_row(values: Values) -> bool:
     return tests and any(name in values for name in ("avg_ts", "avg_ns", "samples_ns"))
 
 
-class _Read:
-    """A row with what follows from it alone."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Setting:
+    """What rows of one record share: the knobs, what no knob stands for, the place, the sizes."""
 
-    __slots__ = ("config", "n_bytes", "n_params", "place", "row", "timing", "unread")
+    values: Values
+    config: dict[str, Any]
+    unread: dict[str, str]
+    place: Place
+    n_bytes: int
+    n_params: int
 
-    def __init__(self, row: Row) -> None:
-        self.row = row
-        self.place = placed(row)
-        self.config, self.unread = _config(row.values)
-        if not self.place.is_sure:
-            self.unread["backends"] = str(row.values["backends"])[:200]
-        self.timing = _timing(row.values)
-        self.n_bytes = _size(row.values, "model_size")
-        self.n_params = _size(row.values, "model_n_params")
+    @classmethod
+    def of(cls, row: Row) -> Self:
+        """The setting of a row; ValueError or ConfigError, in a few words, where it cannot be."""
+        place, (config, unread) = placed(row), _config(row.values)
+        if not place.is_sure:
+            unread["backends"] = str(row.values["backends"])[:200]
+        RunConfig.from_mapping({"n_devices": place.n_devices, **config}, where="it")
+        return cls(
+            values=row.values,
+            config=config,
+            unread=unread,
+            place=place,
+            n_bytes=_size(row.values, "model_size"),
+            n_params=_size(row.values, "model_n_params"),
+        )
 
     def key(self) -> str:
         """Equal for rows of one record."""
-        own = (str(self.row.values.get(name)) for name in (*_IDENTITY, "build_commit"))
+        own = (str(self.values.get(name)) for name in (*_IDENTITY, "build_commit"))
         place = [self.place.backend, *self.place.cards, self.place.n_devices]
         return json.dumps([self.config, self.unread, place, *own])
 
 
-def read_row(row: Row) -> _Read:
-    """The row understood; ValueError or ConfigError, in a few words, where it cannot be."""
-    read = _Read(row)
-    n_devices = read.place.n_devices
-    RunConfig.from_mapping({"n_devices": n_devices, **read.config}, where="it")
-    return read
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Read:
+    """A row understood."""
+
+    row: Row
+    setting: _Setting
+    key: str
+    timing: dict[str, Any]
+
+
+class BenchReader:
+    """Understands the rows of one file: those that differ in their results alone share all else."""
+
+    def __init__(self) -> None:
+        self._settings: dict[Hashable, tuple[_Setting, str]] = {}
+
+    def read(self, row: Row) -> _Read:
+        """The row understood; ValueError or ConfigError, in a few words, where it cannot be."""
+        same = (id(row.around), *(each for each in row.values.items() if each[0] not in _RESULTS))
+        try:
+            known = self._settings.get(same)
+        except TypeError:  # a value that is a list
+            same = (id(row), None)
+            known = None
+        if known is None:
+            setting = _Setting.of(row)
+            known = self._settings[same] = setting, setting.key()
+        return _Read(row=row, setting=known[0], key=known[1], timing=_timing(row.values))
 
 
 def bench_runs(rows: Iterable[_Read]) -> list[list[_Read]]:
     """The rows of each record: of one model, build, place and configuration."""
     groups: dict[str, list[_Read]] = {}
     for row in rows:
-        groups.setdefault(row.key(), []).append(row)
+        groups.setdefault(row.key, []).append(row)
     return list(groups.values())
 
 
 def bench_record(group: Sequence[_Read], source: Source) -> Record:
     """The record of a run's rows; their tests and depths are its timings."""
-    first, timings = group[0], [row.timing for row in group]
-    values, place = first.row.values, first.place
+    setting, timings = group[0].setting, [row.timing for row in group]
+    values, place = setting.values, setting.place
     n_ctx = max(each["n_tokens"] + each["n_depth"] for each in timings)
     return record_of(
         source,
         origin=ORIGIN,
-        config={"n_ctx": n_ctx, "n_devices": place.n_devices, **first.config},
-        model=_model(first, source.model),
+        config={"n_ctx": n_ctx, "n_devices": place.n_devices, **setting.config},
+        model=_model(setting, source.model),
         place=place,
         timings=timings,
-        unread=first.unread,
+        unread=setting.unread,
         started_at=_text(values, "test_time"),
         cpu=_text(values, "cpu_info"),
         commit=values.get("build_commit"),
@@ -123,9 +164,9 @@ def _size(values: Values, name: str) -> int:
     return whole(values.get(name) or 0, name, most=2**50)
 
 
-def _model(row: _Read, model: str | ModelIdentity | None) -> ModelIdentity:
-    """Which model a row is of: the given file where the sizes agree, else what the row says."""
-    values, size, kind = row.row.values, row.n_bytes, _text(row.row.values, "model_type")
+def _model(setting: _Setting, model: str | ModelIdentity | None) -> ModelIdentity:
+    """Which model rows are of: the given file where the sizes agree, else what they say."""
+    values, size, kind = setting.values, setting.n_bytes, _text(setting.values, "model_type")
     if isinstance(model, ModelIdentity) and (
         not size or is_same_size(model.tensor_bytes or model.file_bytes, size)
     ):
@@ -139,7 +180,7 @@ def _model(row: _Read, model: str | ModelIdentity | None) -> ModelIdentity:
         file_bytes=0,
         header_sha256="",
         tensor_bytes=size or None,
-        n_params=row.n_params or None,
+        n_params=setting.n_params or None,
     )
 
 

@@ -1,4 +1,4 @@
-"""Where a row ran: the backend and the cards, by the row, else by the lines above it, else unknown.
+"""Where a row ran: backend and cards by the row, else by the lines above it, else unknown.
 
 llama-bench's `backends` lists what its build has and found devices for; `devices` is what was asked
 for, `none` for the processor alone (tools/llama-bench/llama-bench.cpp). Builds before October 2025
