@@ -10,24 +10,27 @@ exit code of 0: silence proves nothing.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Final, Literal
 
 from oomph.measure.logs.advice import Clues, Refusal, advise, find_refusal
 from oomph.measure.logs.devices import read_devices
+from oomph.measure.logs.events import (
+    ABORTS,
+    GAVE_UP,
+    HARD,
+    NEAR,
+    NEEDED_LATER,
+    REFUSALS,
+    Event,
+    ran_on,
+    read_events,
+    without_outlived,
+)
 from oomph.measure.logs.exit_codes import ending_of, is_no_memory
 from oomph.measure.logs.failures import Sign, looks_like_error, sign_of
 from oomph.measure.logs.lines import as_lines
 from oomph.measure.logs.prefixes import Line
-from oomph.measure.logs.progress import (
-    Context,
-    Phase,
-    context_of,
-    is_familiar,
-    phase_of,
-    shows_answer,
-    shows_work,
-)
+from oomph.measure.logs.progress import Context, Phase, context_of, is_familiar, shows_work
 
 LABELS: Final = (
     "ok",
@@ -83,34 +86,17 @@ class Classification:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Event:
-    """A line that says something, at its place in the log, and where the program was by then."""
+class _Run:
+    """What is known of a run: its lines, what they say of failure, and how its process ended."""
 
-    at: int
-    line: str
-    sign: Sign
-    phase: Phase | None
-    context: Context | None
-    n_answered: int
+    lines: Sequence[Line]
+    events: Sequence[Event]
+    exit_code: int | None
+    timed_out: bool
+    oom_killed: bool
+    has_cards: bool
 
 
-_HARD: Final[dict[Sign, str]] = {
-    Sign.DEVICE_LOST: "device_lost",
-    Sign.DRIVER_MISSING: "driver_missing",
-    Sign.BAD_CONFIG: "bad_config",
-    Sign.HOST_OOM: "host_oom",
-    Sign.BAD_MODEL: "bad_model",
-}
-_REFUSALS: Final = frozenset(
-    {
-        Sign.KV_ALLOCATION,
-        Sign.COMPUTE_ALLOCATION,
-        Sign.WEIGHTS_ALLOCATION,
-        Sign.HOST_ALLOCATION,
-        Sign.DEVICE_ALLOCATION,
-    }
-)
-_ABORTS: Final = frozenset({Sign.POOL_ABORT, Sign.DEVICE_ABORT})
 _SOFT: Final[tuple[tuple[Sign, str], ...]] = (
     (Sign.NO_CARD, "driver_missing"),
     (Sign.TIMEOUT, "timeout"),
@@ -122,11 +108,6 @@ _SOFT: Final[tuple[tuple[Sign, str], ...]] = (
     (Sign.ENDED, "killed"),
     (Sign.EXITED, "crash"),
     (Sign.REQUEST_FAILED, "unknown"),
-)
-_GAVE_UP: Final = frozenset(
-    {Sign.LOAD_FAILED, Sign.CONTEXT_FAILED, Sign.DECODE_FAILED, Sign.CRASH, Sign.ENDED, Sign.EXITED}
-    | _ABORTS
-    | _HARD.keys()
 )
 _STAGES: Final[dict[str, Phase]] = {
     "oom_weights": Phase.WEIGHTS,
@@ -143,10 +124,6 @@ _LABEL_OF_PHASE: Final = {phase: label for label, phase in _STAGES.items()}
 _MOST_REFUSED: Final = Phase.WEIGHTS
 """What is named where a log shows a refused allocation alone: of those that people paste, most were
 weights. The stage is then not told."""
-_NEAR: Final = 5
-"""Lines within which a program tells one error."""
-_NEEDED_LATER: Final = frozenset({Context.PROJECTOR})
-"""Contexts that a server listens without, and that a later request needs."""
 
 
 def classify(
@@ -161,19 +138,26 @@ def classify(
     says nothing gives `unknown` or, by its exit code, `ok`, `crash` or `killed`.
     """
     lines = as_lines(log)
-    events = _events(lines)
-    waits = False
-    if exit_code in (0, None) and _ran_on(events, lines):
+    events, waits = read_events(lines), False
+    if exit_code in (0, None) and ran_on(events, lines):
         waiting = [
-            event for event in events if event.sign in _REFUSALS and event.context in _NEEDED_LATER
+            event for event in events if event.sign in REFUSALS and event.context in NEEDED_LATER
         ]
         events = waiting or [replace(event, sign=Sign.HARMLESS) for event in events]
         waits = bool(waiting)
-    events = _without_outlived(events, lines)
-    label, event = _decide(events, lines, exit_code, timed_out, oom_killed)
+    devices = read_devices(lines)
+    run = _Run(
+        lines=lines,
+        events=without_outlived(events, lines),
+        exit_code=exit_code,
+        timed_out=timed_out,
+        oom_killed=oom_killed,
+        has_cards=bool(devices.cards),
+    )
+    label, event = _decide(run)
     refusal = find_refusal(lines) if label in RAN_OUT else None
-    context = _context(label, event, events)
-    shown = _evidence(events, event, label)
+    context = _context(label, event, run.events)
+    shown = _evidence(run.events, event, label)
     if label in ("unknown", "crash") and event is None:
         shown = _doubts(lines)
     clues = Clues(
@@ -181,11 +165,11 @@ def classify(
         line=event.line if event else "",
         context=context,
         stage=_stage(label, event),
-        backend=read_devices(lines).backend,
+        backend=devices.backend,
         exit_code=exit_code,
         waits=waits,
         lines=lines,
-        is_familiar=bool(events) or any(map(is_familiar, lines)),
+        is_familiar=bool(run.events) or any(map(is_familiar, lines)),
     )
     return Classification(
         outcome=label,
@@ -199,110 +183,44 @@ def classify(
     )
 
 
-def _events(lines: Sequence[Line]) -> list[_Event]:
-    """The lines that say something, in order, each with where the program was by then; what a retry
-    undid is harmless."""
-    events: list[_Event] = []
-    n_undone = n_answered = 0
-    phase: Phase | None = None
-    context: Context | None = None
-    for at, (before, line) in enumerate(pairwise(["", *lines])):
-        phase = phase_of(line) or phase
-        context = context_of(line) or context
-        n_answered += shows_answer(line)
-        sign = sign_of(line)
-        if sign is Sign.RETRY:
-            events[n_undone:] = [
-                replace(event, sign=Sign.HARMLESS) if event.sign in _REFUSALS else event
-                for event in events[n_undone:]
-            ]
-            n_undone, sign = len(events), Sign.HARMLESS
-        if (
-            sign in _REFUSALS and "llocate pinned memory" in before
-        ):  # Vulkan says why in a line of its own
-            sign = Sign.HARMLESS
-        if sign is not None:
-            near = map(phase_of, lines[at + 1 : at + _NEAR]) if phase is None else ()
-            events.append(
-                _Event(
-                    at=at,
-                    line=line,
-                    sign=sign,
-                    phase=phase or next(filter(None, near), None),
-                    context=context,
-                    n_answered=n_answered,
-                )
-            )
-    return events
-
-
-def _without_outlived(events: Sequence[_Event], lines: Sequence[Line]) -> list[_Event]:
-    """The events, harmless those that the program outlived: a request that was refused, where it
-    worked on after the first of them, and an end from outside, where it had worked before."""
-    worked = [at for at, line in enumerate(lines) if shows_work(line)]
-    first = next((event.at for event in events if event.sign is Sign.BAD_REQUEST), 0)
-
-    def is_outlived(event: _Event) -> bool:
-        if event.sign is Sign.BAD_REQUEST:
-            return any(at > first for at in worked)
-        return event.sign is Sign.ENDED and any(at < event.at for at in worked)
-
-    return [replace(event, sign=Sign.HARMLESS) if is_outlived(event) else event for event in events]
-
-
-def _ran_on(events: Sequence[_Event], lines: Sequence[Line]) -> bool:
-    """Whether allocations were refused but nothing gave up: no failed load or context, no abort,
-    work afterwards."""
-    refused = [event.at for event in events if event.sign in _REFUSALS]
-    if not refused or any(event.sign in _GAVE_UP for event in events):
-        return False
-    return any(phase_of(line) is Phase.RUN for line in lines[refused[-1] :])
-
-
-def _decide(
-    events: Sequence[_Event],
-    lines: Sequence[Line],
-    exit_code: int | None,
-    timed_out: bool,
-    oom_killed: bool,
-) -> tuple[str, _Event | None]:
+def _decide(run: _Run) -> tuple[str, Event | None]:
     """The label and the event that decided it, None where the exit code, or their absence, did."""
+    events, exit_code = run.events, run.exit_code
     causes = [
         event
         for event in events
-        if event.sign in _HARD or event.sign in _REFUSALS or event.sign in _ABORTS
+        if event.sign in HARD or event.sign in REFUSALS or event.sign in ABORTS
     ]
     causes = [event for event in causes if not _is_place_of_another(event, events)]
     if causes:
         first = causes[0]
-        return _HARD.get(first.sign) or _out_of_memory(first, events), first
-    if timed_out:
+        return HARD.get(first.sign) or _out_of_memory(first, events), first
+    if run.timed_out:
         return "timeout", None
-    if exit_code not in (0, None) and (label := _by_exit_code(exit_code, oom_killed)):
+    if exit_code not in (0, None) and (label := _by_exit_code(exit_code, run.oom_killed)):
         return label, None
-    has_cards = bool(read_devices(lines).cards)
     for sign, label in _SOFT:
         for event in events:
-            if event.sign is sign and not (sign is Sign.NO_CARD and has_cards):
+            if event.sign is sign and not (sign is Sign.NO_CARD and run.has_cards):
                 return _by_circumstance(event, events) or label, event
     if exit_code not in (0, None):
         return ("timeout" if exit_code == TIMEOUT_CODE else "crash"), None
-    if exit_code is None and _doubts(lines):
+    if exit_code is None and _doubts(run.lines):
         return "unknown", None
-    worked = exit_code == 0 or any(map(shows_work, lines))
+    worked = exit_code == 0 or any(map(shows_work, run.lines))
     return "not_an_error" if events else "ok" if worked else "unknown", None
 
 
-def _is_place_of_another(event: _Event, events: Sequence[_Event]) -> bool:
+def _is_place_of_another(event: Event, events: Sequence[Event]) -> bool:
     """Whether the line only says where another error happened: `in function alloc` below an error
     that is no want of memory."""
     if event.sign is not Sign.POOL_ABORT:
         return False
-    above = [each for each in events if event.at - _NEAR <= each.at < event.at]
+    above = [each for each in events if event.at - NEAR <= each.at < event.at]
     return bool(above) and all(each.sign is Sign.CRASH for each in above)
 
 
-def _by_circumstance(event: _Event, events: Sequence[_Event]) -> str | None:
+def _by_circumstance(event: Event, events: Sequence[Event]) -> str | None:
     """The label of a failure that only its circumstances tell: an MTP context that fails for no
     other reason has no head in its file, a load that follows a crash is its consequence, and a
     command buffer of Metal that fails while more is allocated than macOS recommends has no
@@ -326,12 +244,12 @@ def _by_exit_code(exit_code: int, oom_killed: bool) -> str | None:
     return "killed" if ending and ending.kind in ("ended", "killed") else None
 
 
-def _out_of_memory(first: _Event, events: Sequence[_Event]) -> str:
+def _out_of_memory(first: Event, events: Sequence[Event]) -> str:
     """Which of the four stages, or the host, an out-of-memory that begins with `first` belongs
     to."""
     rest = events[events.index(first) :]
     signs = [event.sign for event in rest]
-    if first.sign in _ABORTS:
+    if first.sign in ABORTS:
         return "oom_runtime" if Sign.POOL_ABORT in signs else _abort_by_phase(first)
     named = next((_LABEL_OF_SIGN[sign] for sign in signs if sign in _LABEL_OF_SIGN), None)
     if first.sign is Sign.HOST_ALLOCATION:
@@ -348,7 +266,7 @@ def _out_of_memory(first: _Event, events: Sequence[_Event]) -> str:
     return _LABEL_OF_PHASE[first.phase or _MOST_REFUSED]
 
 
-def _abort_by_phase(event: _Event) -> str:
+def _abort_by_phase(event: Event) -> str:
     """The stage of a CUDA abort that names no function: before 2024 every allocation ended in
     one."""
     if event.phase is Phase.COMPUTE and re.search(r"error 2 at", event.line) is None:
@@ -356,25 +274,25 @@ def _abort_by_phase(event: _Event) -> str:
     return _LABEL_OF_PHASE[event.phase or Phase.RUN]
 
 
-def _stage(label: str, event: _Event | None) -> str | None:
+def _stage(label: str, event: Event | None) -> str | None:
     if event and event.sign is Sign.DEVICE_ALLOCATION and event.phase is None:
         return None
     phase = _STAGES.get(label) or (event.phase if event else None)
     return phase.value if phase and label not in ("ok", "unknown") else None
 
 
-def _context(label: str, event: _Event | None, events: Sequence[_Event]) -> str | None:
+def _context(label: str, event: Event | None, events: Sequence[Event]) -> str | None:
     """Which context failed: the one that a consequence names (`failed to create MTP context`), else
     that of the lines before."""
     if event is None or label in ("ok", "not_an_error"):
         return None
-    later = (each.line for each in events if each.at >= event.at and each.sign in _GAVE_UP)
+    later = (each.line for each in events if each.at >= event.at and each.sign in GAVE_UP)
     named = [context for line in later if (context := context_of(line))]
     context = next((each for each in named if each is not Context.TARGET), event.context)
     return context.value if context else None
 
 
-def _when(event: _Event | None, waits: bool) -> When | None:
+def _when(event: Event | None, waits: bool) -> When | None:
     """How far the program was when `event` happened, None where there is none or the log has no
     phase before it."""
     if event is None or event.phase is None:
@@ -386,7 +304,7 @@ def _when(event: _Event | None, waits: bool) -> When | None:
     return "later" if event.n_answered else "first_prompt"
 
 
-def _evidence(events: Sequence[_Event], event: _Event | None, label: str) -> tuple[str, ...]:
+def _evidence(events: Sequence[Event], event: Event | None, label: str) -> tuple[str, ...]:
     """The deciding line and its consequences, or, where nothing failed, what sounded alarming."""
     if event is not None:
         tail = list(events)[list(events).index(event) :]
