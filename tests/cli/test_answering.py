@@ -126,12 +126,6 @@ def test_no_plain_yes_for_a_card_whose_context_is_not_known(oomph: Oomph) -> Non
     assert (json.loads(wide)["verdict"], json.loads(tight)["verdict"]) == ("yes", "probably")
 
 
-def test_a_second_card_does_not_replace_the_first_in_silence(oomph: Oomph) -> None:
-    code, _, err = oomph("answer", MOE, "--gpu", "5090", "--gpu", "3080", "-c", 8192)
-    assert (code, err.count("\n")) == (2, 1)
-    assert "--gpu is there twice" in err
-
-
 def test_a_yes_that_leans_on_the_host_says_so_at_once(oomph: Oomph) -> None:
     asked = ("answer", "qwen3-235b-a22b:Q4_K_M", "--gpu", "3090", "-ncmoe", 94, "-c", 8192)
     code, out, _ = oomph(*asked, "--exit-status")

@@ -22,12 +22,12 @@ from oomph.architectures.rope import (
 )
 from oomph.architectures.spec import ModelSpec
 from oomph.calibrate.subject import asked_of
+from oomph.cards import CardNames
 from oomph.config import RunConfig, padded_context
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.prediction import Prediction
 from oomph.paths import expanded
-from oomph.phantom.cards import parse_cards
 from oomph.programs.said import Said
 from oomph.units import count
 
@@ -126,7 +126,7 @@ def choose(
 
 def named_launch(
     model: str,
-    gpu: str | None,
+    gpu: CardNames,
     memory_mib: float | str | None,
     calibration: Path | None,
     said: Said,
@@ -137,12 +137,11 @@ def named_launch(
 ) -> tuple[Launch, Estimator]:
     """The launch of a model on a card, both by name, and the estimator that it was chosen by.
 
-    `path` is where the GGUF file is, or will be. `phantom` names phantom cards, of which the first
-    is the card if `gpu` names none; their model may be a sparse file of its shape.
+    `path` is where the GGUF file is, or will be. `phantom` names phantom cards, which are the cards
+    if `gpu` names none; their model may be a sparse file of its shape.
     """
     if phantom:
-        gpu = gpu or phantom.split(",")[0].strip()
-        said = said.or_else(n_devices=len(parse_cards(phantom)))
+        gpu = gpu or phantom
     asked = asked_of(model, gpu, memory_mib, calibration, said)
     where = _path(model, path, phantom)
     launch = choose(asked.estimator, asked.said.knobs, model_path=where, profile=profile)

@@ -187,7 +187,9 @@ def _expect_all_the_same(
     for question, answer in zip(questions, answers, strict=True):
         card = None if question["card"] is None else gpu_specs()[question["card"]]
         estimator = estimators.setdefault(card, Estimator(model, card))
-        estimator._memory = memory._memory  # what was replayed for one card holds for all
+        estimator._memory = memory._memory.on(
+            estimator.cards
+        )  # what was replayed for one card holds for all
         _expect_the_same(answer, estimator.predict(RunConfig(**question["knobs"]), longest=False))
 
 

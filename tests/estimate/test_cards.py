@@ -1,0 +1,91 @@
+"""Unequal cards: the split by free memory, and every buffer of llama-server on phantom cards."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oomph.advise.memory_map import without_context
+from oomph.architectures.catalogue import catalogue_model
+from oomph.cuda.backend import CudaBackend
+from oomph.estimate.coefficients import default_coefficients
+from oomph.estimate.estimator import Estimator
+from oomph.estimate.prediction import DeviceMemory, is_card
+from oomph.measure.server_run import ServerRun, phantom_arguments, run_server
+from oomph.models.synth import write_synthetic
+from oomph.phantom.cards import phantom_cards
+from oomph.programs.said import Said
+from oomph.units import MIB
+
+CASES: list[tuple[str, str, str, dict[str, Any]]] = [
+    ("qwen3-8b:Q4_K_M", "5090,3080", "", {}),
+    ("qwen3-8b:Q4_K_M", "3080,5090", "-ctk q8_0 -ctv q8_0", {"type_k": "q8_0", "type_v": "q8_0"}),
+    ("qwen3-8b:Q4_K_M", "5090,3080", "-ts 26,6", {"tensor_split": (26, 6)}),
+    ("qwen3-8b:Q4_K_M", "5090,3080,4060 ti 16gb", "-ts 3,0,1", {"tensor_split": (3, 0, 1)}),
+    ("qwen3-8b:Q4_K_M", "5090,3080", "-ngl 20", {"n_gpu_layers": 20}),
+    ("qwen3-8b:Q4_K_M", "5090,3080", "-sm none -mg 1", {"split_mode": "none", "main_gpu": 1}),
+    ("qwen3.6-27b:Q8_0", "5090,3080", "-ts 26,6", {"tensor_split": (26, 6)}),
+    ("gemma-3-12b:Q4_K_M", "3090,3090,3090", "", {}),
+    ("gemma-3-12b:Q4_K_M", "4060 ti 16gb,2070,3060:11000", "", {}),
+    ("qwen3-30b-a3b:Q4_K_M", "3090,rtx pro 6000", "-ncmoe 12", {"n_cpu_moe": 12}),
+    ("qwen3-30b-a3b:Q4_K_M", "5090,3080", "-ncmoe 24 -ts 36,13",
+     {"n_cpu_moe": 24, "tensor_split": (36, 13)}),
+    ("qwen3-30b-a3b:Q4_K_M", "4090,rtx pro 6000,4090,5090", "-ub 2048", {"n_ubatch": 2048}),
+    ("gpt-oss-20b:MXFP4", "4060 ti 16gb,3080", "", {}),
+]  # fmt: skip
+
+
+@pytest.mark.phantom
+@pytest.mark.llama
+@pytest.mark.parametrize(
+    ("name", "cards", "flags", "knobs"), CASES, ids=[" ".join(case[:3]) for case in CASES]
+)
+def test_every_buffer_of_unequal_cards_is_the_servers(
+    name: str,
+    cards: str,
+    flags: str,
+    knobs: dict[str, Any],
+    llama_server: Path,
+    cuda_backend: CudaBackend,
+    tmp_path: Path,
+) -> None:
+    """llama.cpp divides by the phantoms' free memory, or as it is told; MiB with two decimals."""
+    model = catalogue_model(*name.split(":"))
+    path = write_synthetic(model, tmp_path / "model.gguf")
+    with phantom_cards(cards, llama_cpp=llama_server.parent) as phantom:
+        run = served(path, f"-c 16384 -np 1 --fit off {flags}", llama_server, phantom)
+    estimator = Estimator(model, cards, coefficients=without_context(default_coefficients()))
+    asked = {"n_ctx": 16_384, "n_seq_max": 1, "n_devices": len(estimator.cards), **knobs}
+    memory = estimator.memory(Said(knobs=asked).config(model))
+    found = {device: printed(run, device) for device in memory.devices if is_card(device)}
+    assert found == {device: promised(memory.devices[device]) for device in found}
+
+
+def served(path: Path, flags: str, llama_server: Path, phantom: Any) -> ServerRun:
+    script = path.parent / "llama-server.sh"
+    script.write_text(f'#!/bin/sh\nexec "$LLAMA_SERVER" -m {path} {flags} "$@"\n')
+    script.chmod(0o755)
+    environment = phantom.program_environment() | {"LLAMA_SERVER": str(llama_server)}
+    arguments = phantom_arguments(len(phantom.cards))
+    return run_server(script, arguments=arguments, environment=environment)
+
+
+def printed(run: ServerRun, device: str) -> dict[str, float]:
+    """llama.cpp's own lines, in MiB."""
+    buffers = run.buffers
+    return {
+        "weights": round(sum(buffers.model_mib.get(device, [0])), 2),
+        "cache": round(sum(buffers.kv_cache_mib.get(device, [0])), 2),
+        "state": round(sum(buffers.recurrent_mib.get(device, [0])), 2),
+        "compute": buffers.compute_mib.get(device, [0])[-1],
+    }
+
+
+def promised(memory: DeviceMemory) -> dict[str, float]:
+    parts = {
+        "weights": memory.weights_bytes,
+        "cache": memory.kv_cache_bytes,
+        "state": memory.recurrent_bytes,
+        "compute": memory.compute_bytes,
+    }
+    return {name: pytest.approx(n_bytes / MIB, abs=0.011) for name, n_bytes in parts.items()}
