@@ -19,6 +19,9 @@ from oomph.units import MIB, parse_size
 CardNames = str | Sequence[str] | None
 """What `--gpu` says: a name, a list by comma, or several of either."""
 
+UNNAMED_CONTEXT: Final = 640 * MIB
+"""More than the largest CUDA context that was measured, with what its first prompt adds: 593 MiB,
+on an H200."""
 _SEPARATORS: Final = re.compile(r"[,;+&]")
 _BEFORE: Final = re.compile(r"([0-9]+)\s*[x×*]\s*(?=\S)(.+)", re.IGNORECASE)
 _BEHIND: Final = re.compile(r"(.+?[0-9a-z)])(?:\s+[x×*]\s*|[x×*])([0-9]+)", re.IGNORECASE)
@@ -30,6 +33,7 @@ class Card:
     """One card of a machine: its name in llama.cpp, its data sheet (None where only its memory is
     known), and the memory that CUDA reports.
 
+    `context_bytes` is what is counted for the CUDA context of a card without a data sheet.
     `free_bytes` is what llama.cpp finds free of it when it divides the layers; None until an
     estimator takes off the CUDA context.
     """
@@ -37,6 +41,7 @@ class Card:
     memory_bytes: int
     spec: GpuSpec | None = None
     device: str = "CUDA0"
+    context_bytes: int = 0
     free_bytes: int | None = None
 
     @property
@@ -67,7 +72,7 @@ def read_cards(names: CardNames, memory: float | str | None = None) -> tuple[Car
     cards = [card for item in items if item for card in _counted(item)]
     sizes = _sizes(memory)
     if not cards:
-        cards = [Card(memory_bytes=size) for size in sizes]
+        cards = [Card(memory_bytes=size, context_bytes=UNNAMED_CONTEXT) for size in sizes]
     elif len(sizes) == 1:
         cards = [replace(card, memory_bytes=sizes[0]) for card in cards]
     elif sizes:
@@ -113,7 +118,7 @@ def _is_card(item: str) -> bool:
 def _card(item: str) -> Card:
     """A card's name, with its own memory behind a colon where it is not as the catalogue has it."""
     if _SIZE.fullmatch(item):
-        return Card(memory_bytes=card_memory(item, of=item))
+        return Card(memory_bytes=card_memory(item, of=item), context_bytes=UNNAMED_CONTEXT)
     name, colon, size = item.rpartition(":")
     if colon and ":" not in name:
         return Card(spec=gpu(name), memory_bytes=card_memory(size, of=item))

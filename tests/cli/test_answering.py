@@ -122,7 +122,7 @@ def test_no_plain_yes_for_a_card_whose_context_is_not_known(oomph: Oomph) -> Non
     asked = ("answer", "llama-3.2-1b:Q8_0", "-c", 8192, "--json", "--gpu-mem")
     (wide,) = oomph(*asked, 4096)[1].splitlines()
     needed = 4096 * 2**20 - json.loads(wide)["margin_bytes"]
-    (tight,) = oomph(*asked, needed / 2**20 + 100)[1].splitlines()
+    (tight,) = oomph(*asked, needed / 2**20 - 100)[1].splitlines()
     assert (json.loads(wide)["verdict"], json.loads(tight)["verdict"]) == ("yes", "probably")
 
 

@@ -18,7 +18,7 @@ from oomph.advise.quantizations import quantization_of
 from oomph.advise.speeds import MeasuredRate, Speeds, measured_rates, speeds
 from oomph.advise.verdict import EVEN, Verdict, verdict_of
 from oomph.architectures.rope import RopeScaling, extension, native_context, positions
-from oomph.cards import kinds
+from oomph.cards import UNNAMED_CONTEXT, kinds
 from oomph.config import CONTEXT_STEP, RunConfig, padded_context
 from oomph.errors import ConfigError
 from oomph.estimate.coefficients import default_coefficients
@@ -29,11 +29,8 @@ from oomph.estimate.prediction import CardFit, MemoryEstimate, Prediction, Refus
 from oomph.knob import Program
 from oomph.programs.said import DEFAULT_PROGRAM, Said
 from oomph.records.schema import Record
-from oomph.units import GIB, MIB
+from oomph.units import GIB
 
-UNNAMED_CONTEXT: Final = 640 * MIB
-"""More than the largest CUDA context that was measured, with what its first prompt adds: 593 MiB,
-on an H200."""
 _NO_WORD_FOR: Final[Mapping[Program, tuple[str, ...]]] = {
     "ollama": ("n_cpu_moe", "n_expert_used", "n_outputs_max")
 }
@@ -123,13 +120,14 @@ def answer_of(
     memory, refusal = prediction.memory, prediction.refused
     if tightest := min(prediction.cards, key=lambda card: card.margin_bytes, default=None):
         memory_bytes, left = tightest.memory_bytes, tightest.margin_bytes
+        without_context = left + memory.devices[tightest.device].overhead_bytes
     else:
         memory_bytes = host_memory_bytes or 0
-        left = memory_bytes - _resident(estimator, memory)
-    is_named = on_host or all(card.name for card in prediction.cards)
+        left = without_context = memory_bytes - _resident(estimator, memory)
     sources = evidence(estimator, config, records)
     decisive = next((source for source in sources if source.settles), None)
-    verdict = _verdict(prediction, decisive, left, is_named=is_named)
+    needed = 0 if on_host else UNNAMED_CONTEXT
+    verdict = _verdict(prediction, decisive, without_context, needed=needed)
     failure, failure_n_ctx = (
         (None, None) if on_host or refusal else _first_to_fail(estimator, prediction, verdict)
     )
@@ -196,17 +194,17 @@ def _resident(estimator: Estimator, memory: MemoryEstimate) -> int:
 
 
 def _verdict(
-    prediction: Prediction, decisive: Evidence | None, left: int, *, is_named: bool
+    prediction: Prediction, decisive: Evidence | None, without_context: int, *, needed: int
 ) -> Verdict:
-    """Never a plain yes for what is known by a rule only, or where a card without a name leaves no
-    room for its CUDA context."""
+    """Never a plain yes for what is known by a rule only, or where a card without a name does not
+    leave the room `needed` for its CUDA context."""
     if decisive:
         return "yes" if decisive.says == "runs" else "no"
     if prediction.refused:
         return "refused"
     if prediction.fit_probability is None:
-        sure = left >= (0 if is_named else UNNAMED_CONTEXT)
-        verdict: Verdict = "yes" if sure else "probably" if left >= 0 else "no"
+        sure, likely = without_context >= needed, without_context >= 0
+        verdict: Verdict = "yes" if sure else "probably" if likely else "no"
     else:
         verdict = verdict_of(prediction.fit_probability)
     is_exact = prediction.memory.exact_compute

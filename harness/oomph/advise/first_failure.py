@@ -68,7 +68,7 @@ def _on_card(
     if short <= 0:
         return None
     gpu, coefficients = card.spec, estimator.coefficients or default_coefficients()
-    context = context_bytes(gpu, coefficients) if gpu else 0
+    context = context_bytes(gpu, coefficients) if gpu else card.context_bytes
     handle = cublas_bytes(estimator.model, config, gpu, coefficients) if gpu else 0
     parts: tuple[tuple[Stage, int], ...] = (
         ("context", context),

@@ -4,44 +4,66 @@ llama.cpp divides them by free memory and by number alone: layers are not alike 
 on the host, and the card that computes the logits holds more.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Final
 
 from oomph.advise.first_failure import margin_bytes
 from oomph.config import RunConfig
 from oomph.estimate.estimator import Estimator
+from oomph.estimate.prediction import MemoryEstimate
 
-ROUNDS: Final = 4
+ROUNDS: Final = 3
 """Compute buffers change a little with the split: so often it is found anew with those of the last
 one."""
 Split = tuple[float, ...]
 
 
-def best_split(estimator: Estimator, config: RunConfig) -> Split | None:
+def best_split(
+    estimator: Estimator, config: RunConfig, besides: Mapping[str, int] | None = None
+) -> Split | None:
     """The `tensor_split` of whole layers, the output counted as one, that leaves most on the card
-    with the least left; None where there is nothing to divide."""
+    with the least left; None where there is nothing to divide, or far too much.
+
+    `besides` is what each card holds beside its layers (`beside_layers`), where that is known well
+    enough: it spares the replays.
+    """
     room = estimator.room_bytes(config)
     is_pinned = "=CUDA" in (config.override_tensor or "")
     if len(room) < 2 or config.split_mode != "layer" or is_pinned:
         return None
     layers = estimator.layer_bytes(config)
-    tried, found = config, dict[Split, int]()
+    if sum(layers) > sum(room.values()):
+        return None
+    if besides is not None:
+        return _split(layers, room, besides)
+    besides, found = beside_layers(estimator.memory(config), room), dict[Split, int]()
     for _ in range(ROUNDS):
-        devices = estimator.memory(tried).devices
-        besides = {n: devices[n].compute_bytes + devices[n].overhead_bytes for n in room}
-        split = filled(layers, {name: room[name] - besides[name] for name in room})
+        split = _split(layers, room, besides)
         if split in found:
             break
-        tried = config.with_(tensor_split=split)
-        found[split] = margin_bytes(estimator.memory(tried), room)
+        memory = estimator.memory(config.with_(tensor_split=split))
+        besides, found[split] = beside_layers(memory, room), margin_bytes(memory, room)
     return max(found, key=lambda split: found[split])
 
 
-def with_best_split(estimator: Estimator, config: RunConfig) -> RunConfig:
-    """`config` with its best split, if it has one."""
-    split = best_split(estimator, config)
+def with_best_split(
+    estimator: Estimator, config: RunConfig, besides: Mapping[str, int] | None = None
+) -> RunConfig:
+    """`config` with its best split, where none was asked for and there is something to divide."""
+    split = None if config.tensor_split else best_split(estimator, config, besides)
     return config if split is None else config.with_(tensor_split=split)
+
+
+def beside_layers(memory: MemoryEstimate, cards: Iterable[str]) -> dict[str, int]:
+    """What each card holds beside its layers: the compute buffer, and what llama.cpp prints
+    nowhere."""
+    parts = {name: memory.devices[name] for name in cards}
+    return {name: part.compute_bytes + part.overhead_bytes for name, part in parts.items()}
+
+
+def _split(layers: Sequence[int], room: Mapping[str, int], besides: Mapping[str, int]) -> Split:
+    return filled(layers, {name: room[name] - besides[name] for name in room})
 
 
 def filled(layers: Sequence[int], room_bytes: Mapping[str, int]) -> Split:

@@ -73,7 +73,7 @@ def cards_said(
     if len(cards) < 2:
         if cards and said.devices:
             cards = tuple(replace(cards[0], device=name.upper()) for name in said.devices)
-            said = said.or_else(n_devices=len(cards))
+            said = replace(said, n_cards=len(cards))
         if n and any(shares[n:]):
             raise ConfigError(_too_many(shares, n))
         return cards, said
@@ -86,7 +86,8 @@ def cards_said(
             f"n_devices is {n}, and {len(cards)} cards are named: {listed_cards(cards)}; leave one "
             "of the two out"
         )
-    return cards, said.with_(n_devices=len(cards))
+    knobs = {name: value for name, value in said.knobs.items() if name != "n_devices"}
+    return cards, replace(said, knobs=knobs, n_cards=len(cards))
 
 
 def cards_of_each(
@@ -146,7 +147,7 @@ def own_cards(said: Said) -> tuple[tuple[Card, ...], Said]:
     )
     if said.devices:
         cards = chosen_cards(cards, said.devices)
-    return cards, said.or_else(n_devices=len(said.shares) or len(cards))
+    return cards, replace(said, n_cards=len(said.shares) or len(cards))
 
 
 def seen_cards() -> tuple[GpuSpec, ...]:

@@ -165,7 +165,7 @@ class Estimator:
         if card.free_bytes is not None:
             return card
         values = self.coefficients or default_coefficients()
-        taken = loaded_context_bytes(card.spec, values) if card.spec else 0
+        taken = loaded_context_bytes(card.spec, values) if card.spec else card.context_bytes
         return replace(card, free_bytes=max(card.memory_bytes - taken, 1))
 
     def cards_in(self, config: RunConfig) -> dict[str, Card]:
@@ -372,8 +372,7 @@ class Estimator:
         return self._memory.refusals(config, self._memory.setup(config))
 
     def _overhead(self, config: RunConfig) -> Mapping[str, int]:
-        """Bytes by card of what llama.cpp prints nowhere, never less for a longer context; none for
-        an unnamed card."""
+        """Bytes by card of what llama.cpp prints nowhere, never less for a longer context."""
         cards = run_cards(self.cards, config.n_devices)
         key = pool_key(config)
         if key not in self._overheads:
@@ -383,7 +382,10 @@ class Estimator:
                 for card in cards
                 if card.spec
             }
-            self._overheads[key] = {card.device: of_kind[card.spec] for card in cards if card.spec}
+            self._overheads[key] = {
+                card.device: of_kind[card.spec] if card.spec else card.context_bytes
+                for card in cards
+            }
         return self._overheads[key]
 
     def _with_overhead(self, memory: MemoryEstimate, config: RunConfig) -> MemoryEstimate:

@@ -23,13 +23,15 @@ DEFAULT_PROGRAM: Final[Program] = "llama-server"
 class Said:
     """Knobs that were given, by RunConfig's names, to be run as `program` runs them; `where` they
     were given. `devices` are the cards that it is to run on, by llama.cpp's names, where they were
-    named. `remarks` are sentences on what was said and is in no knob; `is_whole` says that nothing
-    of it takes memory which the knobs do not tell."""
+    named, and `n_cards` is how many there are, where that is known without its being said.
+    `remarks` are sentences on what was said and is in no knob; `is_whole` says that nothing of it
+    takes memory which the knobs do not tell."""
 
     program: Program = DEFAULT_PROGRAM
     knobs: Mapping[str, Any] = field(default_factory=dict)
     where: str = "the command line"
     devices: tuple[str, ...] = ()
+    n_cards: int | None = None
     remarks: tuple[str, ...] = ()
     is_whole: bool = True
 
@@ -55,7 +57,7 @@ class Said:
             raise ConfigError(
                 f"--device is {names[:60]!r}; it takes names as CUDA1,CUDA0, or none for no card"
             )
-        return replace(self.with_(n_devices=len(found)), devices=found)
+        return replace(self, devices=found, n_cards=len(found))
 
     def or_else(self, **knobs: Any) -> Self:
         """The same with these knobs where nothing was said of them."""
@@ -92,8 +94,9 @@ class Said:
         those that cannot be."""
         facts = PROGRAMS[self.program]
         given = {name: value for name, value in self.knobs.items() if not _is_auto(name, value)}
-        if shares := self.shares:  # one for each card
-            given = {"n_devices": len(shares)} | given
+        n_cards = self.n_cards or len(self.shares)  # a share for each card
+        if n_cards:
+            given = {"n_devices": n_cards} | given
         knobs = defaults_of(self.program) | given
         base = RunConfig.from_mapping({**knobs, "n_ctx": 1}, where=self.where)
         knobs["n_ctx"] = self._context(facts, base, model, memory_bytes)

@@ -131,6 +131,12 @@ def _fields(answer: Answer) -> dict[str, Any]:
         "weights_alone": failure is not None and failure.stage in ("context", "weights"),
         "weights_bytes": answer.memory.devices[failing.device].weights_bytes if failing else 0,
         "failing": failing,
+        "spare_bytes": answer.margin_bytes
+        + (
+            0
+            if answer.card
+            else max(part.overhead_bytes for part in answer.memory.devices.values())
+        ),
         "kinds": kind_counts(card.name or "" for card in answer.cards),
         "easy": next((offer for offer in offers if offer["kind"] in EASY), None),
         "offers": offers,
