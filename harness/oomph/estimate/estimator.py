@@ -322,6 +322,7 @@ class Estimator:
         setup = self._memory.setup(at)
         key = work_key(setup), tuple(kinds.items())
         if key not in self._works:
+            # a lambda, for the page has no bound methods
             self._works[key] = works_by(self.model, setup, lambda device: kinds.get(device))
         works, logits = self._works[key], kinds.get(setup.placement.output)
         idle = Work(n_vocab=setup.hparams.n_vocab, n_embd=setup.hparams.n_embd)

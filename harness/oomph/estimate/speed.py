@@ -7,8 +7,7 @@ filled.
 """
 
 import math
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -245,10 +244,10 @@ def predict_speed(question: SpeedQuestion, coefficients: Coefficients) -> SpeedE
     config = question.config
     n_prompt, before = prompt_around(config)
     decode = _decode(question, coefficients, n_depth=config.n_depth)
-    prefill: Counter[str] = Counter()
-    for each in _stages(question):
-        values = _values(each, coefficients)
-        prefill.update(prefill_breakdown(each, values, n_prompt=n_prompt, n_depth=before))
+    prefill = _added(
+        prefill_breakdown(each, _values(each, coefficients), n_prompt=n_prompt, n_depth=before)
+        for each in _stages(question)
+    )
     decode_rate, prefill_rate = (
         config.n_parallel / sum(decode.values()),
         n_prompt / sum(prefill.values()),
@@ -280,12 +279,22 @@ def _values(question: SpeedQuestion, coefficients: Coefficients) -> Values:
     return coefficients.for_card(question.card.name) if question.card else coefficients.values
 
 
-def _decode(question: SpeedQuestion, coefficients: Coefficients, *, n_depth: float) -> Counter[str]:
+def _decode(
+    question: SpeedQuestion, coefficients: Coefficients, *, n_depth: float
+) -> dict[str, float]:
     """Seconds of one step by what takes them, on all cards one after the other."""
-    terms: Counter[str] = Counter()
-    for each in _stages(question):
-        terms.update(decode_breakdown(each, _values(each, coefficients), n_depth=n_depth))
-    return terms
+    return _added(
+        decode_breakdown(each, _values(each, coefficients), n_depth=n_depth)
+        for each in _stages(question)
+    )
+
+
+def _added(stages: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    total: dict[str, float] = {}
+    for terms in stages:
+        for name, seconds in terms.items():
+            total[name] = total.get(name, 0.0) + seconds
+    return total
 
 
 def _width(

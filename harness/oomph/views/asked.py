@@ -37,8 +37,8 @@ _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "batches": "пакеты {sizes}",
         "all": "все слои на карте",
         "some": "слоёв на карте: {n}",
-        "all of several": "все слои на картах ({cards})",
-        "some of several": "слоёв на картах ({cards}): {n}",
+        "all of several": "все слои на {cards} картах",
+        "some of several": "слоёв на {cards} картах: {n}",
         "cardless": "без карты",
     },
 }
