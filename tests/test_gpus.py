@@ -144,7 +144,7 @@ def test_no_card_of_the_catalogue_is_taken_for_another_makers(name: str) -> None
 
 @pytest.mark.parametrize("text", ["3090,3090", "RTX 5090 + RTX 3080", "2x 3090", "RTX 3090 x2"])
 def test_several_cards_are_not_taken_for_one(text: str) -> None:
-    with pytest.raises(UnknownNameError, match=r"several cards.*--n-devices"):
+    with pytest.raises(UnknownNameError, match="names several cards"):
         gpu(text)
 
 

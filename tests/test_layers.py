@@ -22,6 +22,7 @@ LAYERS = [
     "knob",
     "config",
     "gpus",
+    "cards",
     "architectures",
     "programs",
     "cuda",

@@ -193,7 +193,7 @@ def gpu(name: str) -> GpuSpec:
     words, size_gb = _words(name)
     if _several(name):
         raise UnknownNameError(
-            f"{name!r} names several cards; name one, and how many of it with --n-devices"
+            f"{name[:80]!r} names several cards, and this is about one; name one"
         )
     found = _matches(words, size_gb) or _run_together(name)
     if not found and (maker := other_maker(name)):

@@ -75,7 +75,7 @@ def test_allocations_fail_in_the_order_in_which_llama_cpp_makes_them(
     found = first_failure(estimator, config, memory)
     assert found is not None
     assert (found.stage, found.n_filled is None) == (stage, stage != "run")
-    assert found.short_bytes == -margin_bytes(memory, gpu(card).memory_bytes)
+    assert found.short_bytes == -margin_bytes(memory, {"CUDA0": gpu(card).memory_bytes})
     if stage == "run":
         assert 0 < (found.n_filled or 0) < config.n_ctx
 
@@ -84,5 +84,5 @@ def test_what_fits_is_short_of_nothing() -> None:
     estimator, config = Estimator(read_model("llama-3.1-8b:Q4_K_M"), gpu("RTX 4090")), RunConfig()
     memory = estimator.predict(config).memory
     assert first_failure(estimator, config, memory) is None
-    assert margin_bytes(memory, gpu("RTX 4090").memory_bytes) > 0
+    assert margin_bytes(memory, {"CUDA0": gpu("RTX 4090").memory_bytes}) > 0
     assert first_failure(Estimator(estimator.model), config, memory) is None

@@ -122,14 +122,8 @@ def test_no_plain_yes_for_a_card_whose_context_is_not_known(oomph: Oomph) -> Non
     asked = ("answer", "llama-3.2-1b:Q8_0", "-c", 8192, "--json", "--gpu-mem")
     (wide,) = oomph(*asked, 4096)[1].splitlines()
     needed = 4096 * 2**20 - json.loads(wide)["margin_bytes"]
-    (tight,) = oomph(*asked, needed / 2**20 + 100)[1].splitlines()
+    (tight,) = oomph(*asked, needed / 2**20 - 100)[1].splitlines()
     assert (json.loads(wide)["verdict"], json.loads(tight)["verdict"]) == ("yes", "probably")
-
-
-def test_a_second_card_does_not_replace_the_first_in_silence(oomph: Oomph) -> None:
-    code, _, err = oomph("answer", MOE, "--gpu", "5090", "--gpu", "3080", "-c", 8192)
-    assert (code, err.count("\n")) == (2, 1)
-    assert "--gpu is there twice" in err
 
 
 def test_a_yes_that_leans_on_the_host_says_so_at_once(oomph: Oomph) -> None:

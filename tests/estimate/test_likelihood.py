@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 from oomph.architectures.catalogue import catalogue_model
 from oomph.architectures.spec import ModelSpec
+from oomph.cards import Card
 from oomph.config import RunConfig
-from oomph.estimate.coefficients import default_coefficients
+from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.estimator import Estimator
-from oomph.estimate.likelihood import context_half_width_bytes, fit_probability, reserve_bytes
+from oomph.estimate.likelihood import context_half_width_bytes, fit_probabilities, reserve_bytes
 from oomph.estimate.overhead import NVIDIA_MEMORY
-from oomph.estimate.prediction import DeviceMemory, MemoryEstimate
+from oomph.estimate.prediction import DeviceMemory, MemoryEstimate, is_card
 from oomph.gpus import gpu
 from oomph.units import MIB
 
@@ -26,7 +27,14 @@ HALF_WIDTH = context_half_width_bytes(CARD, SHIPPED)
 
 
 def probability(memory: MemoryEstimate, memory_bytes: int) -> float:
-    return fit_probability(memory, CARD, memory_bytes, SHIPPED)
+    return likelihood(memory, memory_bytes, SHIPPED)
+
+
+def likelihood(memory: MemoryEstimate, memory_bytes: int, coefficients: Coefficients) -> float:
+    cards = {
+        name: Card(spec=CARD, memory_bytes=memory_bytes) for name in memory.devices if is_card(name)
+    }
+    return min(fit_probabilities(memory, cards, coefficients).values())
 
 
 def test_what_just_fits_is_as_likely_to_fit_as_not() -> None:
@@ -131,5 +139,5 @@ def test_where_every_byte_is_known_there_is_nothing_in_between() -> None:
     certain = SHIPPED.with_values(
         values={**SHIPPED.values, **dict.fromkeys(NVIDIA_MEMORY, 0.0)}, cards={}
     )
-    assert fit_probability(MEMORY, CARD, FULL.total_bytes, certain) == 1.0
-    assert fit_probability(MEMORY, CARD, FULL.total_bytes - 1, certain) == 0.0
+    assert likelihood(MEMORY, FULL.total_bytes, certain) == 1.0
+    assert likelihood(MEMORY, FULL.total_bytes - 1, certain) == 0.0

@@ -14,7 +14,6 @@ from oomph.estimate.overhead import (
     RUN_BYTES_PER_THREAD,
     context_bytes,
     driver_bytes,
-    overhead_bytes,
     pool_bytes,
     resident_bytes,
     resident_threads,
@@ -116,12 +115,6 @@ def test_a_calibrated_card_has_its_own_context() -> None:
     shipped = default_coefficients()
     own = replace(shipped, cards={CARD.name: {"memory.own_context_factor": 1.5}})
     assert context_bytes(CARD, own) == pytest.approx(1.5 * context_bytes(CARD, shipped), rel=1e-6)
-
-
-def test_a_card_that_is_not_used_has_no_overhead() -> None:
-    config = RunConfig(n_devices=1)
-    assert overhead_bytes(QWEN_Q4, config, CARD, default_coefficients(), 1) == 0
-    assert overhead_bytes(QWEN_Q4, config, CARD, default_coefficients(), 0) > 500 * MIB
 
 
 def test_host_memory_counts_what_is_not_on_a_card() -> None:

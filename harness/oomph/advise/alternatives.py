@@ -6,15 +6,17 @@ that make it fit, each with its memory and its speed.
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Literal
 
 from oomph.advise.first_failure import margin_bytes
 from oomph.advise.max_context import longest_context
 from oomph.advise.quantizations import smaller_variants
 from oomph.advise.speeds import Speeds, speeds
+from oomph.advise.splits import best_split
 from oomph.advise.verdict import SURE
 from oomph.architectures.layers import sliding_window
+from oomph.cards import are_alike
 from oomph.config import RunConfig
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.prediction import MemoryEstimate, Prediction, is_card
@@ -34,6 +36,7 @@ CRAWLS: Final = 0.25
 ROOM_FOR_ANYTHING: Final = 1 << 60
 
 Kind = Literal[
+    "tensor_split",
     "flash_attn",
     "n_outputs_max",
     "swa_full",
@@ -48,7 +51,7 @@ Kind = Literal[
     "cards",
     "card",
 ]
-"""What is changed, in the order of what it gives up: nothing but workspace, precision of the cache,
+"""What is changed, in the order of what it gives up: nothing, workspace, precision of the cache,
 speed, …"""
 
 
@@ -98,7 +101,7 @@ def offers(
     of a full context. After a run that ended with `outcome`, those alone that shrink what was being
     allocated: none where it was not the card's memory that ran out.
     """
-    intact = speeds(_roomy(estimator), prediction.config, prediction.memory)
+    intact = speeds(estimator.with_room(ROOM_FOR_ANYTHING), prediction.config, prediction.memory)
     kinds = _KINDS if outcome is None else _KINDS_AFTER.get(outcome, ())
     found = (
         _priced(candidate, intact)
@@ -141,7 +144,7 @@ def _crawls(offer: Offer) -> bool:
 
 def _priced(change: _Candidate, intact: Speeds | None) -> Offer:
     prediction = change.estimator.predict(change.config, longest=False)
-    memory, memory_bytes = prediction.memory, change.estimator.gpu_memory_bytes or 0
+    memory = prediction.memory
     priced = speeds(change.estimator, change.config, memory)
     shares = _shares(priced, intact) if priced and intact else (None, None)
     return Offer(
@@ -149,7 +152,7 @@ def _priced(change: _Candidate, intact: Speeds | None) -> Offer:
         value=change.value,
         config=change.config,
         total_vram_bytes=memory.total_vram_bytes,
-        margin_bytes=margin_bytes(memory, memory_bytes),
+        margin_bytes=margin_bytes(memory, change.estimator.room_bytes(change.config)),
         probability=prediction.fit_probability,
         host_bytes=host_bytes(memory),
         speeds=priced,
@@ -174,12 +177,6 @@ def host_bytes(memory: MemoryEstimate) -> int:
     )
 
 
-def _roomy(estimator: Estimator) -> Estimator:
-    """The same card with room for anything: what the asked configuration would do if it fitted."""
-    gpu = replace(estimator.gpu, memory_bytes=ROOM_FOR_ANYTHING) if estimator.gpu else None
-    return estimator.changed(gpu=gpu, gpu_memory_bytes=ROOM_FOR_ANYTHING)
-
-
 # --- one function per kind of change: those that fit, the mildest first
 
 
@@ -198,6 +195,19 @@ def _first(
     if at < len(values):
         changed = config.with_(**{knob: values[at]})
         yield _Candidate(kind=kind, value=values[at], estimator=estimator, config=changed)
+
+
+def _other_split(
+    estimator: Estimator, config: RunConfig, probability: float
+) -> Iterator[_Candidate]:
+    """The layers divided among the cards by bytes, where that alone makes them fit."""
+    split = best_split(estimator, config)
+    if split is None or split == config.tensor_split:
+        return
+    divided = config.with_(tensor_split=split)
+    if estimator.cautious(probability).fits(divided):
+        value = ",".join(f"{share:g}" for share in split)
+        yield _Candidate(kind="tensor_split", value=value, estimator=estimator, config=divided)
 
 
 def _fused(estimator: Estimator, config: RunConfig, probability: float) -> Iterator[_Candidate]:
@@ -326,6 +336,8 @@ def _smaller_weights(
 def _more_cards(
     estimator: Estimator, config: RunConfig, probability: float
 ) -> Iterator[_Candidate]:
+    if not are_alike(estimator.cards):
+        return
     yield from _first(
         "cards",
         "n_devices",
@@ -360,7 +372,7 @@ def _cards_above(estimator: Estimator) -> Iterator[GpuSpec]:
         if (
             is_faster
             and capability >= OLDEST_OFFERED
-            and card.memory_bytes > (estimator.gpu_memory_bytes or 0)
+            and card.memory_bytes > max((each.memory_bytes for each in estimator.cards), default=0)
         ):
             yield card
 
@@ -368,6 +380,7 @@ def _cards_above(estimator: Estimator) -> Iterator[GpuSpec]:
 _Kind = Callable[[Estimator, RunConfig, float], Iterator[_Candidate]]
 
 _KINDS: Final[tuple[_Kind, ...]] = (
+    _other_split,
     _fused,
     _fewer_outputs,
     _window_only,
@@ -384,9 +397,16 @@ _KINDS: Final[tuple[_Kind, ...]] = (
 )
 
 _KINDS_AFTER: Final[Mapping[str, tuple[_Kind, ...]]] = {
-    "oom_weights": (_experts_on_cpu, _layers_on_cpu),
-    "oom_kv": (_shorter, _smaller_cache, _experts_on_cpu, _layers_on_cpu),
-    "oom_compute": (_fused, _smaller_batch, _shorter, _experts_on_cpu, _layers_on_cpu),
+    "oom_weights": (_other_split, _experts_on_cpu, _layers_on_cpu),
+    "oom_kv": (_other_split, _shorter, _smaller_cache, _experts_on_cpu, _layers_on_cpu),
+    "oom_compute": (
+        _other_split,
+        _fused,
+        _smaller_batch,
+        _shorter,
+        _experts_on_cpu,
+        _layers_on_cpu,
+    ),
     "oom_runtime": (_fused, _shorter, _smaller_batch, _experts_on_cpu, _layers_on_cpu),
 }
 """Those that shrink what was being allocated, by the outcome of the run that failed there."""

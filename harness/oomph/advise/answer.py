@@ -12,27 +12,25 @@ from typing import Final
 
 from oomph.advise.alternatives import Offer, host_bytes, offers
 from oomph.advise.evidence import Evidence, evidence, settled
-from oomph.advise.first_failure import FirstFailure, first_failure, margin_bytes
+from oomph.advise.first_failure import FirstFailure, first_failure
 from oomph.advise.max_context import longest_context
 from oomph.advise.quantizations import quantization_of
 from oomph.advise.speeds import MeasuredRate, Speeds, measured_rates, speeds
 from oomph.advise.verdict import EVEN, Verdict, verdict_of
 from oomph.architectures.rope import RopeScaling, extension, native_context, positions
+from oomph.cards import UNNAMED_CONTEXT, kinds
 from oomph.config import CONTEXT_STEP, RunConfig, padded_context
 from oomph.errors import ConfigError
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import LONGEST_CONTEXT, Estimator
 from oomph.estimate.memory import MAX_SEQUENCES
 from oomph.estimate.overhead import resident_bytes
-from oomph.estimate.prediction import MemoryEstimate, Prediction, Refused
+from oomph.estimate.prediction import CardFit, MemoryEstimate, Prediction, Refused
 from oomph.knob import Program
 from oomph.programs.said import DEFAULT_PROGRAM, Said
 from oomph.records.schema import Record
-from oomph.units import GIB, MIB
+from oomph.units import GIB
 
-UNNAMED_CONTEXT: Final = 640 * MIB
-"""More than the largest CUDA context that was measured, with what its first prompt adds: 593 MiB,
-on an H200."""
 _NO_WORD_FOR: Final[Mapping[Program, tuple[str, ...]]] = {
     "ollama": ("n_cpu_moe", "n_expert_used", "n_outputs_max")
 }
@@ -50,7 +48,8 @@ WIDEST: Final = 0.95
 class Answer:
     """What can be said of `config` for `model` on `card` (None: on the host's memory).
 
-    `n_expert_used` is None for a dense model. `margin_bytes` is what the fullest card (or the host)
+    `n_expert_used` is None for a dense model. `cards` are those that it uses, each by itself.
+    `memory_bytes` is that of the card with the least left (or of the host), `margin_bytes` what it
     has left when the context is full; negative is what is short. `probability` is None where
     nothing is known of the card but its memory. `is_measured` says that a record settled the
     verdict. `max_context` is the largest n_ctx that fits with 90 % probability, the other knobs as
@@ -67,6 +66,7 @@ class Answer:
     n_layer: int
     n_expert_used: int | None
     card: str | None
+    cards: tuple[CardFit, ...]
     said: Said
     config: RunConfig
     verdict: Verdict
@@ -110,23 +110,24 @@ def answer_of(
     """
     said = said or Said(program="llama-cpp-python", knobs=config.unlike("llama-cpp-python"))
     on_host = config.n_devices == 0
-    memory_bytes = host_memory_bytes if on_host else estimator.gpu_memory_bytes
     if config.n_seq_max > MAX_SEQUENCES:
         raise ConfigError(
             f"n_seq_max is {config.n_seq_max}; llama.cpp serves {MAX_SEQUENCES} sequences at most"
         )
-    if memory_bytes is None:
+    if host_memory_bytes is None if on_host else not estimator.cards:
         raise ConfigError("what fits depends on the card: name a GPU, or give its memory")
     prediction = estimator.predict(config, longest=False)
     memory, refusal = prediction.memory, prediction.refused
-    left = (
-        memory_bytes - _resident(estimator, memory)
-        if on_host
-        else margin_bytes(memory, memory_bytes)
-    )
+    if tightest := min(prediction.cards, key=lambda card: card.margin_bytes, default=None):
+        memory_bytes, left = tightest.memory_bytes, tightest.margin_bytes
+        without_context = left + memory.devices[tightest.device].overhead_bytes
+    else:
+        memory_bytes = host_memory_bytes or 0
+        left = without_context = memory_bytes - _resident(estimator, memory)
     sources = evidence(estimator, config, records)
     decisive = next((source for source in sources if source.settles), None)
-    verdict = _verdict(prediction, decisive, left, is_named=on_host or estimator.gpu is not None)
+    needed = 0 if on_host else UNNAMED_CONTEXT
+    verdict = _verdict(prediction, decisive, without_context, needed=needed)
     failure, failure_n_ctx = (
         (None, None) if on_host or refusal else _first_to_fail(estimator, prediction, verdict)
     )
@@ -140,7 +141,8 @@ def answer_of(
         arch=estimator.model.arch,
         n_layer=estimator.model.n_layer,
         n_expert_used=settled(config, estimator.model).n_expert_used,
-        card=None if on_host or not estimator.gpu else estimator.gpu.name,
+        card=kinds(estimator.cards_in(config).values()),
+        cards=prediction.cards,
         said=said,
         config=config,
         verdict=verdict,
@@ -192,17 +194,17 @@ def _resident(estimator: Estimator, memory: MemoryEstimate) -> int:
 
 
 def _verdict(
-    prediction: Prediction, decisive: Evidence | None, left: int, *, is_named: bool
+    prediction: Prediction, decisive: Evidence | None, without_context: int, *, needed: int
 ) -> Verdict:
-    """Never a plain yes for what is known by a rule only, or where a card without a name leaves no
-    room for its CUDA context."""
+    """Never a plain yes for what is known by a rule only, or where a card without a name does not
+    leave the room `needed` for its CUDA context."""
     if decisive:
         return "yes" if decisive.says == "runs" else "no"
     if prediction.refused:
         return "refused"
     if prediction.fit_probability is None:
-        sure = left >= (0 if is_named else UNNAMED_CONTEXT)
-        verdict: Verdict = "yes" if sure else "probably" if left >= 0 else "no"
+        sure, likely = without_context >= needed, without_context >= 0
+        verdict: Verdict = "yes" if sure else "probably" if likely else "no"
     else:
         verdict = verdict_of(prediction.fit_probability)
     is_exact = prediction.memory.exact_compute

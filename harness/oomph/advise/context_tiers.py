@@ -60,7 +60,7 @@ def _tier(estimator: Estimator, config: RunConfig, low: int, seen: Sequence[Meas
         low=low,
         n_ctx=config.n_ctx,
         total_vram_bytes=prediction.memory.total_vram_bytes,
-        margin_bytes=margin_bytes(prediction.memory, estimator.gpu_memory_bytes or 0),
+        margin_bytes=margin_bytes(prediction.memory, estimator.room_bytes(config)),
         probability=prediction.fit_probability,
         speed=_speed_when_full(estimator, prediction) if whole else None,
         first_token_s=whole.first_token_s if whole else None,

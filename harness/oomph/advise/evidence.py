@@ -194,7 +194,9 @@ def _is_card(record: Record, estimator: Estimator) -> bool:
     names = [str(card.get("name")) for card in record.environment.gpus]
     if estimator.gpu is None or not names:
         return not names and estimator.gpu is None
-    return all(_catalogue_name(name) == estimator.gpu.name for name in names)
+    own = [card.spec.name for card in estimator.cards if card.spec]
+    found = [_catalogue_name(name) for name in names]
+    return found == own if len(set(own)) > 1 else set(found) == set(own)
 
 
 def _catalogue_name(name: str) -> str | None:

@@ -4,9 +4,9 @@ Stands apart from the words, which are in `views/texts`: everything here is comp
 explanation of another model has other numbers, and of a dense one says nothing of experts.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
-from oomph.advise.first_failure import FirstFailure, first_failure
+from oomph.advise.first_failure import FirstFailure, first_failure, margin_bytes
 from oomph.advise.max_context import longest_context
 from oomph.advise.speeds import Speeds, speeds
 from oomph.advise.verdict import EVEN
@@ -21,15 +21,14 @@ from oomph.estimate.overhead import driver_bytes, pool_bytes
 from oomph.estimate.prediction import DeviceMemory
 from oomph.gpus import GpuSpec
 
-CARD = "CUDA0"
 EXPLAINED_CACHES = ("f16", "q8_0", "q4_0")
 EXPLAINED_UBATCHES = (128, 512, 2048)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """A configuration's memory on its card, part by part, and its speeds; `pool_bytes` is taken in
-    use.
+    """A configuration's memory on its card, or on all its cards together, part by part, and its
+    speeds; `pool_bytes` is taken in use. `margin_bytes` is of the card with the least left.
 
     `longest` is the longest context with the other knobs as they are, None where nobody looked.
     """
@@ -118,16 +117,15 @@ def explain_config(
 
     `longest` asks for the longest context too, which takes the most time.
     """
-    gpu, memory_bytes = _card(estimator)
+    specs = _specs(estimator, config)
     memory = estimator.memory(config)
-    device = memory.devices[CARD]
     values = estimator.coefficients or default_coefficients()
     return Explanation(
         value=value,
-        device=device,
-        context_bytes=driver_bytes(estimator.model, config, gpu, values),
-        pool_bytes=pool_bytes(estimator.model, config, gpu),
-        margin_bytes=memory_bytes - device.total_bytes,
+        device=_on_cards(estimator, config),
+        context_bytes=sum(driver_bytes(estimator.model, config, gpu, values) for gpu in specs),
+        pool_bytes=sum(pool_bytes(estimator.model, config, gpu) for gpu in specs),
+        margin_bytes=margin_bytes(memory, estimator.room_bytes(config)),
         longest=longest_context(estimator, config) if longest else None,
         speeds=speeds(estimator, config, memory),
     )
@@ -218,7 +216,7 @@ def explain_batch(estimator: Estimator, config: RunConfig) -> BatchExplanation:
         n_vocab=n_vocab,
         n_ubatch=config.n_ubatch,
         logits_bytes=4 * config.n_ubatch * n_vocab,
-        one_output_compute_bytes=estimator.memory(one).devices[CARD].compute_bytes,
+        one_output_compute_bytes=_on_cards(estimator, one).compute_bytes,
     )
 
 
@@ -235,10 +233,19 @@ def explain_rope(estimator: Estimator, config: RunConfig) -> RopeExplanation:
 
 
 def _kv_bytes(estimator: Estimator, config: RunConfig) -> int:
-    return estimator.memory(config).devices[CARD].kv_cache_bytes
+    return _on_cards(estimator, config).kv_cache_bytes
 
 
-def _card(estimator: Estimator) -> tuple[GpuSpec, int]:
-    if estimator.gpu is None or estimator.gpu_memory_bytes is None:
+def _on_cards(estimator: Estimator, config: RunConfig) -> DeviceMemory:
+    """What all cards hold together."""
+    devices = estimator.memory(config).devices
+    parts = [devices[name] for name in estimator.cards_in(config)]
+    names = (field.name for field in fields(DeviceMemory))
+    return DeviceMemory(**{name: sum(getattr(part, name) for part in parts) for name in names})
+
+
+def _specs(estimator: Estimator, config: RunConfig) -> list[GpuSpec]:
+    specs = [card.spec for card in estimator.cards_in(config).values() if card.spec]
+    if not specs:
         raise ConfigError("an explanation in figures is about a card: name one")
-    return estimator.gpu, estimator.gpu_memory_bytes
+    return specs

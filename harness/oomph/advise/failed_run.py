@@ -12,8 +12,9 @@ from typing import Final
 
 from oomph.advise.alternatives import would_have_fitted
 from oomph.architectures.source import read_model
+from oomph.cards import Card, CardNames, numbered, read_cards, run_cards
 from oomph.config import RunConfig, keys_of
-from oomph.errors import UnknownNameError
+from oomph.errors import ConfigError, UnknownNameError
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.overhead import context_bytes
@@ -41,12 +42,12 @@ def classify_log(
     *,
     timed_out: bool = False,
     model: str | None = None,
-    gpu: str | None = None,
+    gpu: CardNames = None,
     said: Said | None = None,
 ) -> FailedRun:
     """How a run ended, by its log; with the model's name its advice names what would have fitted
-    too, on the named card or in what the log says was free. What the log does not tell is as it was
-    `said` on the run's command line, in whose flags the advice is then given too.
+    too, on the named cards or in what the log says was free. What the log does not tell is as it
+    was `said` on the run's command line, in whose flags the advice is then given too.
 
     A log of several runs is told by the one that its reader asks about. What would have fitted is
     not computed, and the advice says why, where the log tells neither n_ctx nor the card's memory.
@@ -61,13 +62,13 @@ def classify_log(
 
 
 def _remedy(
-    lines: Sequence[str], found: Classification, model: str, gpu: str | None, said: Said | None
+    lines: Sequence[str], found: Classification, model: str, gpu: CardNames, said: Said | None
 ) -> str:
     """What would have fitted, and what that assumes; why it is not computed where the log and the
     command line say too little."""
     devices = read_devices(lines)
-    free = devices.free_bytes
-    if gpu is None and not free:
+    cards = _cards(gpu, devices)
+    if not cards:
         return (
             "what would have fitted is not computed: it depends on the card's memory, which the "
             "log does not name; add --gpu"
@@ -77,14 +78,7 @@ def _remedy(
             "what would have fitted is not computed: it is of the main context alone, and that was "
             f"not the {found.context} that failed"
         )
-    card = find_gpu(gpu) if gpu else _card(devices)
-    held = context_bytes(card, default_coefficients()) if card else 0
-    estimator = Estimator(
-        read_model(model),
-        card,
-        gpu_memory_bytes=min(free) + held if free else None,
-        build=logged_build(lines),
-    )
+    estimator = Estimator(read_model(model), cards, build=logged_build(lines))
     base = said.config(estimator.model, estimator.gpu_memory_bytes) if said else RunConfig()
     knobs = logged_knobs(lines)
     if "n_ctx" not in knobs and (said is None or "n_ctx" not in said.knobs):
@@ -92,8 +86,8 @@ def _remedy(
             "what would have fitted is not computed: the log does not tell n_ctx; give its "
             "beginning too, or the command line with --command"
         )
-    if devices.cards:
-        knobs["n_devices"] = len(devices.cards)
+    if devices.cards or len(cards) > 1:
+        knobs["n_devices"] = len(devices.cards) or len(cards)
     config = base.with_(**knobs)
     step = would_have_fitted(estimator, config, found.outcome)
     if step is None:
@@ -101,9 +95,31 @@ def _remedy(
     return step + (_in_flags(step, said) if said else "") + _assumed(config, devices)
 
 
-def _card(devices: Devices) -> GpuSpec | None:
-    """The card that the log names, None where it names none or one that is not known."""
-    name = devices.cards[0].name
+def _cards(gpu: CardNames, devices: Devices) -> tuple[Card, ...]:
+    """The cards that are named, else those of the log, each with what the log says was free of it;
+    none where neither tells. ConfigError where the two are not of so many."""
+    named, free = read_cards(gpu), devices.free_bytes
+    if not free:
+        return named
+    if len(named) > 1 and len(named) != len(free):
+        raise ConfigError(
+            f"the log names {len(free)} cards and --gpu {len(named)}; name those of the log"
+        )
+    if named:
+        specs = [card.spec for card in run_cards(named, len(free))]
+    else:
+        specs = [_spec(card.name) for card in devices.cards[: len(free)]]
+    return numbered(_loaded(spec, n_bytes) for spec, n_bytes in zip(specs, free, strict=True))
+
+
+def _loaded(spec: GpuSpec | None, free_bytes: int) -> Card:
+    """The card of which so much was free once its CUDA context was there."""
+    held = context_bytes(spec, default_coefficients()) if spec else 0
+    return Card(spec=spec, memory_bytes=free_bytes + held, free_bytes=free_bytes)
+
+
+def _spec(name: str | None) -> GpuSpec | None:
+    """The card of that name, None where it is not known."""
     with suppress(UnknownNameError):
         return find_gpu(name) if name else None
     return None

@@ -6,14 +6,17 @@ attention with every cell that is filled.
 """
 
 from bisect import bisect_left
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from oomph.cards import Card
 from oomph.config import CONTEXT_STEP, RunConfig
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.overhead import context_bytes, cublas_bytes, pool_bytes
-from oomph.estimate.prediction import DeviceMemory, MemoryEstimate, is_card
+from oomph.estimate.prediction import DeviceMemory, MemoryEstimate
+from oomph.gpus import GpuSpec
 
 Stage = Literal["context", "weights", "kv_cache", "compute", "run"]
 """The CUDA context; weights while the model loads; cache and compute buffer while the context is
@@ -35,22 +38,20 @@ class FirstFailure:
     n_filled: int | None = None
 
 
-def margin_bytes(memory: MemoryEstimate, memory_bytes: int) -> int:
-    """What the fullest card has left once the context is full; negative is what it is short of."""
-    taken = (device.total_bytes for name, device in memory.devices.items() if is_card(name))
-    return memory_bytes - max(taken, default=0)
+def margin_bytes(memory: MemoryEstimate, room_bytes: Mapping[str, int]) -> int:
+    """What the card that has the least left of its room has left once the context is full; negative
+    is what it is short of. 0 where no card is used."""
+    left = (n_bytes - memory.devices[name].total_bytes for name, n_bytes in room_bytes.items())
+    return min(left, default=0)
 
 
 def first_failure(
     estimator: Estimator, config: RunConfig, memory: MemoryEstimate
 ) -> FirstFailure | None:
     """What fails first of `config`, whose estimate is `memory`; None where everything fits."""
-    if estimator.gpu_memory_bytes is None:
-        return None
-    cards = {name: device for name, device in memory.devices.items() if is_card(name)}
     found = [
-        _on_card(estimator, config, name, device, estimator.gpu_memory_bytes)
-        for name, device in cards.items()
+        _on_card(estimator, config, card, memory.devices[name])
+        for name, card in estimator.cards_in(config).items()
     ]
     return min((each for each in found if each), key=_order, default=None)
 
@@ -61,13 +62,13 @@ def _order(failure: FirstFailure) -> tuple[int, int]:
 
 
 def _on_card(
-    estimator: Estimator, config: RunConfig, name: str, device: DeviceMemory, memory_bytes: int
+    estimator: Estimator, config: RunConfig, card: Card, device: DeviceMemory
 ) -> FirstFailure | None:
-    short = device.total_bytes - memory_bytes
+    short = device.total_bytes - card.memory_bytes
     if short <= 0:
         return None
-    gpu, coefficients = estimator.gpu, estimator.coefficients or default_coefficients()
-    context = context_bytes(gpu, coefficients) if gpu else 0
+    gpu, coefficients = card.spec, estimator.coefficients or default_coefficients()
+    context = context_bytes(gpu, coefficients) if gpu else card.context_bytes
     handle = cublas_bytes(estimator.model, config, gpu, coefficients) if gpu else 0
     parts: tuple[tuple[Stage, int], ...] = (
         ("context", context),
@@ -75,27 +76,27 @@ def _on_card(
         ("kv_cache", device.kv_cache_bytes + device.recurrent_bytes),
         ("compute", device.compute_bytes),
     )
-    left = memory_bytes
+    left = card.memory_bytes
     for stage, n_bytes in parts:
         left -= n_bytes
         if left < 0:
-            return FirstFailure(device=name, stage=stage, short_bytes=short)
+            return FirstFailure(device=card.device, stage=stage, short_bytes=short)
+    assert gpu is not None, "a card without a name has no pool"
     return FirstFailure(
-        device=name,
+        device=card.device,
         stage="run",
         short_bytes=short,
-        n_filled=_last_fill(estimator, config, left - handle),
+        n_filled=_last_fill(estimator, config, gpu, left - handle),
     )
 
 
-def _last_fill(estimator: Estimator, config: RunConfig, room_bytes: int) -> int:
+def _last_fill(estimator: Estimator, config: RunConfig, gpu: GpuSpec, room_bytes: int) -> int:
     """The tokens up to which the pool stays within `room_bytes`, in whole micro-batches; 0 where
     none does.
 
     A pool at a fill is that of a context of so many tokens.
     """
-    assert estimator.gpu is not None, "a card without a name has no pool"
-    gpu, steps = estimator.gpu, -(-config.n_ctx // CONTEXT_STEP)
+    steps = -(-config.n_ctx // CONTEXT_STEP)
 
     def is_short(step: int) -> bool:
         return (

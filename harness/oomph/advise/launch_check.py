@@ -63,7 +63,7 @@ def check(
         if phantom:
             cards = stack.enter_context(phantom_cards(phantom, llama_cpp=program.parent))
             environment |= cards.program_environment()
-            arguments = phantom_arguments(len(cards.cards))
+            arguments = phantom_arguments(len(cards.cards), launch.devices)
         run = run_server(
             script.absolute(),
             arguments=arguments,

@@ -5,13 +5,15 @@ here one is chosen, in the order in which a profile gives things up, and settled
 whose defaults are not those of llama-cpp-python.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from oomph.advise.answer import MODEL_FILE
 from oomph.advise.speeds import Speeds, speeds
+from oomph.advise.splits import beside_layers, with_best_split
 from oomph.advise.verdict import SURE
 from oomph.architectures.rope import (
     RopeScaling,
@@ -22,12 +24,12 @@ from oomph.architectures.rope import (
 )
 from oomph.architectures.spec import ModelSpec
 from oomph.calibrate.subject import asked_of
+from oomph.cards import CardNames, kinds
 from oomph.config import RunConfig, padded_context
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.prediction import Prediction
 from oomph.paths import expanded
-from oomph.phantom.cards import parse_cards
 from oomph.programs.said import Said
 from oomph.units import count
 
@@ -49,7 +51,7 @@ class Launch:
     `prediction` is llama-server's, `library` that of llama-cpp-python. `reason` says in a sentence
     why the profile chose so. `scaling` is the RoPE scaling that n_ctx needs, `context_length` the
     one to override so that no slot is capped. `card` is None where none is named, `speeds` where
-    none are known.
+    none are known. `devices` are the cards to run on by llama.cpp's names, where they were named.
     """
 
     model_path: str
@@ -60,6 +62,7 @@ class Launch:
     profile: str
     reason: str
     card: str | None
+    devices: tuple[str, ...]
     scaling: RopeScaling | None
     context_length: int | None
     speeds: Speeds | None
@@ -92,7 +95,12 @@ host, unless they are asked for."""
 
 
 def choose(
-    estimator: Estimator, knobs: Mapping[str, Any], *, model_path: str, profile: str
+    estimator: Estimator,
+    knobs: Mapping[str, Any],
+    *,
+    model_path: str,
+    profile: str,
+    devices: Sequence[str] = (),
 ) -> Launch:
     """The launch of `profile` with `knobs` (RunConfig's) as they are asked for; n_ctx left out is
     the profile's too.
@@ -116,17 +124,26 @@ def choose(
         prediction=prediction,
         library=estimator.predict(config.with_(n_outputs_max=None)),
         profile=profile,
-        reason=f"{profile}: {PROFILES[profile].aim}; {why}",
-        card=estimator.gpu.name if estimator.gpu else None,
+        reason=f"{profile}: {PROFILES[profile].aim}; {why}{_divided(config, knobs)}",
+        card=kinds(estimator.cards_in(config).values()),
+        devices=tuple(devices),
         scaling=scaling,
         context_length=_uncapped(estimator.model, config, scaling),
         speeds=speeds(estimator, config, prediction.memory),
     )
 
 
+def _divided(config: RunConfig, knobs: Mapping[str, Any]) -> str:
+    """What is said of a split that nobody asked for."""
+    if not config.tensor_split or "tensor_split" in knobs:
+        return ""
+    shares = ",".join(f"{share:g}" for share in config.tensor_split)
+    return f"; the layers are divided {shares}, by bytes"
+
+
 def named_launch(
     model: str,
-    gpu: str | None,
+    gpu: CardNames,
     memory_mib: float | str | None,
     calibration: Path | None,
     said: Said,
@@ -137,15 +154,17 @@ def named_launch(
 ) -> tuple[Launch, Estimator]:
     """The launch of a model on a card, both by name, and the estimator that it was chosen by.
 
-    `path` is where the GGUF file is, or will be. `phantom` names phantom cards, of which the first
-    is the card if `gpu` names none; their model may be a sparse file of its shape.
+    `path` is where the GGUF file is, or will be. `phantom` names phantom cards, which are the cards
+    if `gpu` names none; their model may be a sparse file of its shape.
     """
     if phantom:
-        gpu = gpu or phantom.split(",")[0].strip()
-        said = said.or_else(n_devices=len(parse_cards(phantom)))
+        gpu = gpu or phantom
     asked = asked_of(model, gpu, memory_mib, calibration, said)
     where = _path(model, path, phantom)
-    launch = choose(asked.estimator, asked.said.knobs, model_path=where, profile=profile)
+    knobs = {**asked.said.knobs, "n_devices": asked.config.n_devices}
+    launch = choose(
+        asked.estimator, knobs, model_path=where, profile=profile, devices=asked.said.devices
+    )
     return launch, asked.estimator
 
 
@@ -211,9 +230,9 @@ def _own_context(estimator: Estimator, knobs: Mapping[str, Any], profile: Profil
     longest = longest_extension(spec) if profile.stretches else None
     n_ctx = max(native_context(spec), longest.n_ctx if longest and longest.is_published else 0)
     config = server_config(spec, {**knobs, "n_ctx": n_ctx})
-    if estimator.gpu_memory_bytes is None or config.n_devices == 0:
+    if not estimator.room_bytes(config):
         return n_ctx
-    least = _smallest(config, knobs, profile).to_dict()
+    least = with_best_split(estimator, _smallest(config, knobs, profile)).to_dict()
     del least["n_ctx"]
     fitting = estimator.cautious(SURE).max_context(limit=n_ctx, **least)
     return min(fitting, n_ctx) or n_ctx
@@ -238,7 +257,7 @@ def _chosen(
     estimator: Estimator, base: RunConfig, knobs: Mapping[str, Any], profile: Profile
 ) -> tuple[RunConfig, str]:
     """The profile's configuration, and why."""
-    if estimator.gpu_memory_bytes is None or base.n_devices == 0:
+    if not estimator.room_bytes(base):
         return base, "without a card there is nothing to choose by, so llama.cpp's defaults stand"
     tried = list(_tries(estimator, base, knobs, profile))
     sure = estimator.cautious(SURE)
@@ -291,7 +310,8 @@ def _tries(
         )
         larger = f", {kinds[0]} does not" if kind != kinds[0] else ""
         for n_ubatch in _ubatches(base, knobs):
-            yield cached.with_(n_ubatch=n_ubatch), f"{said} and n_ubatch {n_ubatch} fit{larger}"
+            divided = with_best_split(estimator, cached.with_(n_ubatch=n_ubatch))
+            yield divided, f"{said} and n_ubatch {n_ubatch} fit{larger}"
     may_split = estimator.model.is_moe or profile.splits_layers
     if may_split and not {"n_gpu_layers", "n_cpu_moe", "override_tensor"} & knobs.keys():
         yield _offloaded(
@@ -307,23 +327,31 @@ def _ubatches(base: RunConfig, knobs: Mapping[str, Any]) -> tuple[int, ...]:
 
 def _offloaded(estimator: Estimator, config: RunConfig, said: str) -> tuple[RunConfig, str]:
     """As little as possible moved to the host: experts of a mixture, whole layers of a dense
-    model."""
-    free = {
-        name: value
-        for name, value in config.to_dict().items()
-        if name not in ("n_cpu_moe", "n_gpu_layers")
-    }
+    model. What stays is divided by bytes among several cards."""
+    n_layer = estimator.model.n_layer
     if estimator.model.is_moe:
-        layers = estimator.min_cpu_moe(**free)
-        if layers is None:
-            return config.with_(
-                n_cpu_moe=estimator.model.n_layer
-            ), "not even without its experts does it fit"
-        why = f"{said} fits once the experts of {count(layers)} layers stay in host memory"
-        return config.with_(n_cpu_moe=layers), why
-    layers = estimator.max_gpu_layers(**free)
-    why = (
-        f"{said} fits with {count(layers)} of {count(estimator.model.n_layer + 1)} layers on the "
-        "card"
-    )
-    return config.with_(n_gpu_layers=layers), why
+        fewest = _first_fit(estimator, config, "n_cpu_moe", range(n_layer + 1))
+        if fewest is None:
+            return config.with_(n_cpu_moe=n_layer), "not even without its experts does it fit"
+        layers = count(fewest.n_cpu_moe)
+        return fewest, f"{said} fits once the experts of {layers} layers stay in host memory"
+    most = _first_fit(estimator, config, "n_gpu_layers", range(n_layer + 1, 0, -1))
+    most = most or config.with_(n_gpu_layers=0)
+    layers = f"{count(most.n_gpu_layers)} of {count(n_layer + 1)}"
+    where = "card" if config.n_devices == 1 else "cards"
+    return most, f"{said} fits with {layers} layers on the {where}"
+
+
+def _first_fit(
+    estimator: Estimator, config: RunConfig, knob: str, values: Sequence[int]
+) -> RunConfig | None:
+    """The configuration with the first of `values` that fits, each taking less than the one
+    before."""
+
+    besides = beside_layers(estimator.memory(config), estimator.room_bytes(config))
+
+    def at(value: int) -> RunConfig:
+        return with_best_split(estimator, config.with_(**{knob: value}), besides)
+
+    first = bisect_left(values, True, key=lambda value: estimator.fits(at(value)))
+    return at(values[first]) if first < len(values) else None

@@ -10,6 +10,7 @@ from oomph.advise.quantizations import published_variants
 from oomph.architectures.file_size import sized
 from oomph.architectures.names import catalogue_name
 from oomph.calibrate.subject import Asked, asked_of
+from oomph.cards import CardNames
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.machine import Machine
@@ -23,7 +24,7 @@ Records = Sequence[Path | str]
 
 def answer(
     model: str,
-    gpu: str | None = None,
+    gpu: CardNames = None,
     *,
     memory_mib: float | str | None = None,
     file_size: int | str | None = None,
@@ -33,7 +34,8 @@ def answer(
     program: str = DEFAULT_PROGRAM,
     **knobs: Any,
 ) -> Answer:
-    """Can I run it? One configuration of `model` (a file, a URL or `name:QUANT`) on a card.
+    """Can I run it? One configuration of `model` (a file, a URL or `name:QUANT`) on a card,
+    or on several (`"2x3090"`, or a list).
 
     `gpu` left out is the machine's own card; what is left out of `knobs` is as `program` has it.
     `file_size` is that of the file which a name stands for, in bytes or as "18.2GiB": its weights
@@ -72,7 +74,7 @@ def _host_memory() -> int:
 
 def max_context(
     model: str,
-    gpu: str | None = None,
+    gpu: CardNames = None,
     *,
     memory_mib: float | str | None = None,
     file_size: int | str | None = None,
@@ -101,7 +103,7 @@ def max_context(
 
 def max_context_subject(
     model: str,
-    gpu: str | None,
+    gpu: CardNames,
     memory_mib: float | str | None,
     calibration: Path | None,
     said: Said,

@@ -3,20 +3,20 @@
 Whoever predicts takes the same calibration for the same names.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from oomph.architectures.source import read_model
+from oomph.cards import Card, CardNames, chosen_cards, listed_cards, read_cards
 from oomph.config import RunConfig
 from oomph.errors import ConfigError, ToolchainError, UnknownNameError
 from oomph.estimate.coefficients import Coefficients, read_coefficients
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.machine import LINUX, Machine
 from oomph.gpus import GpuSpec
-from oomph.gpus import gpu as find_gpu
 from oomph.programs.said import Said
-from oomph.units import MIB, parse_size
 
 SHIPPED: Final = "none"
 """What a calibration is called for the coefficients that ship with the package."""
@@ -24,7 +24,7 @@ SHIPPED: Final = "none"
 
 def named_estimator(
     model: str,
-    gpu: str | None,
+    gpu: CardNames | Sequence[Card],
     gpu_mem: float | str | None,
     calibration: Path | None,
     *,
@@ -35,18 +35,16 @@ def named_estimator(
 ) -> tuple[Estimator, str | None]:
     """The estimator, and the file that its coefficients are of, if they are a calibration's.
 
-    `gpu_mem` is in MiB, or text with a unit, `build` the number of an older llama.cpp. OomphError
-    for a model, card or file that cannot be.
+    `gpu` names cards, or is those that were read; `gpu_mem` is in MiB, or text with a unit, `build`
+    the number of an older llama.cpp. OomphError for a model, card or file that cannot be.
     """
-    memory_bytes = _memory_bytes(gpu_mem)
-    spec, card = read_model(model), find_gpu(gpu) if gpu else None
-    coefficients, origin = _calibration(
-        calibration, spec.arch, card.name if card else None, on_host=on_host
-    )
+    spec = read_model(model)
+    cards = _read(gpu, gpu_mem)
+    name = cards[0].spec.name if cards and cards[0].spec else None
+    coefficients, origin = _calibration(calibration, spec.arch, name, on_host=on_host)
     estimator = Estimator(
         spec,
-        card,
-        gpu_memory_bytes=memory_bytes,
+        cards,
         coefficients=coefficients,
         build=build,
         unified_memory=unified_memory,
@@ -55,20 +53,54 @@ def named_estimator(
     return estimator, origin
 
 
-def _memory_bytes(gpu_mem: float | str | None) -> int | None:
-    """The memory of a card that was given; ConfigError for what no card has."""
-    if gpu_mem is None:
-        return None
-    try:
-        n_bytes = parse_size(gpu_mem) if isinstance(gpu_mem, str) else round(gpu_mem * MIB)
-    except (ValueError, OverflowError):
-        n_bytes = 0
-    if not MIB <= n_bytes < MIB << 40:
+def _read(gpu: CardNames | Sequence[Card], gpu_mem: float | str | None) -> tuple[Card, ...]:
+    if isinstance(gpu, Sequence) and gpu and all(isinstance(each, Card) for each in gpu):
+        return tuple(each for each in gpu if isinstance(each, Card))
+    return read_cards(cast("CardNames", gpu), gpu_mem)
+
+
+def cards_said(
+    gpu: CardNames, gpu_mem: float | str | None, said: Said
+) -> tuple[tuple[Card, ...], Said]:
+    """The cards that are named, cut to those that --device names, and what was said with their
+    number.
+
+    One card stands for as many like it as were said. ConfigError where what was said is not of so
+    many cards.
+    """
+    cards = read_cards(gpu, gpu_mem)
+    shares, n = said.shares, said.n_devices
+    if len(cards) < 2:
+        if cards and said.devices:
+            cards = tuple(replace(cards[0], device=name.upper()) for name in said.devices)
+            said = replace(said, n_cards=len(cards))
+        if n and any(shares[n:]):
+            raise ConfigError(_too_many(shares, n))
+        return cards, said
+    if said.devices:
+        cards = chosen_cards(cards, said.devices)
+    if any(shares[len(cards) :]):
+        raise ConfigError(_too_many(shares, len(cards)))
+    if n is not None and n not in (len(cards), len(shares)):
         raise ConfigError(
-            f"--gpu-mem is {gpu_mem}; give the memory of a card in MiB, for example 24080, or with "
-            "its unit, as 24GiB"
+            f"n_devices is {n}, and {len(cards)} cards are named: {listed_cards(cards)}; leave one "
+            "of the two out"
         )
-    return n_bytes
+    knobs = {name: value for name, value in said.knobs.items() if name != "n_devices"}
+    return cards, replace(said, knobs=knobs, n_cards=len(cards))
+
+
+def cards_of_each(
+    gpu: CardNames, gpu_mem: float | str | None, asked: Iterable[Said]
+) -> tuple[tuple[Card, ...], list[Said]]:
+    """`cards_said` for several configurations on the same cards."""
+    told = [cards_said(gpu, gpu_mem, said) for said in asked]
+    return told[0][0], [said for _, said in told]
+
+
+def _too_many(shares: Sequence[float], n: int) -> str:
+    there = "there is one card" if n == 1 else f"there are {n} cards"
+    return f"tensor_split has {len(shares)} shares, and {there}; give one for each card"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,43 +116,52 @@ class Asked:
 
 def asked_of(
     model: str,
-    gpu: str | None,
+    gpu: CardNames,
     gpu_mem: float | str | None,
     calibration: Path | None,
     said: Said,
     machine: Machine | None = None,
 ) -> Asked:
-    """A model on a card: the one that is named, else the machine's own; without a card for
+    """A model on cards: those that are named, else the machine's own; without a card for
     `n_devices` 0.
 
     ConfigError where no card is named and none is seen.
     """
-    if gpu is None and gpu_mem is None and said.knobs.get("n_devices") != 0:
-        cards = seen_cards()
-        gpu, gpu_mem = cards[0].name, cards[0].memory_bytes / MIB
-        said = said.or_else(n_devices=len(cards))
+    cards, said = cards_said(gpu, gpu_mem, said)
+    if not cards and said.knobs.get("n_devices") != 0:
+        cards, said = own_cards(said)
     on_host = said.knobs.get("n_devices") == 0
     estimator, origin = named_estimator(
-        model, gpu, gpu_mem, calibration, on_host=on_host, machine=machine
+        model, cards, None, calibration, on_host=on_host, machine=machine
     )
     config = said.config(estimator.model, estimator.gpu_memory_bytes)
     return Asked(estimator=estimator, said=said, config=config, calibration=origin)
 
 
+def own_cards(said: Said) -> tuple[tuple[Card, ...], Said]:
+    """The machine's own cards, those that --device names, the first of them where fewer were
+    said."""
+    cards = tuple(
+        Card(spec=spec, memory_bytes=spec.memory_bytes, device=f"CUDA{i}")
+        for i, spec in enumerate(seen_cards())
+    )
+    if said.devices:
+        cards = chosen_cards(cards, said.devices)
+    return cards, replace(said, n_cards=len(said.shares) or len(cards))
+
+
 def seen_cards() -> tuple[GpuSpec, ...]:
-    """The machine's cards that are like its first; ConfigError where NVML shows none that the
-    catalogue knows."""
+    """The machine's cards; ConfigError where NVML shows none that the catalogue knows."""
     from oomph.measure.nvml import detect_gpus
 
     try:
-        cards = detect_gpus()
+        return detect_gpus()
     except (ToolchainError, UnknownNameError) as error:
         why = f": {error}" if isinstance(error, UnknownNameError) else ""
         raise ConfigError(
             f"no card is seen here{why}; name one with --gpu (`oomph gpus` lists them), or ask "
             "about this machine's processor and memory with --n-devices 0"
         ) from None
-    return tuple(card for card in cards if card == cards[0])
 
 
 def _calibration(

@@ -41,7 +41,7 @@ from oomph.cli import (
     what_if,
 )
 from oomph.cli.output import guard, say, say_json
-from oomph.errors import ConfigError, OomphError, machine_sentence
+from oomph.errors import OomphError, machine_sentence
 from oomph.extras import missing_extra
 
 _UsageError: Final[type[Exception]] = typer.BadParameter.__mro__[1]
@@ -168,7 +168,6 @@ def main() -> None:
     _end_cleanly()
     guard()
     try:
-        _refuse_several_cards(sys.argv[1:])
         code = app(standalone_mode=False)
     except OomphError as error:
         _fail(str(error))
@@ -179,16 +178,6 @@ def main() -> None:
     except (ModuleNotFoundError, OSError) as error:
         _fail_for_missing(error)
     sys.exit(code if isinstance(code, int) else 0)
-
-
-def _refuse_several_cards(words: list[str]) -> None:
-    """ConfigError for a second --gpu, which would replace the first in silence."""
-    named = [word for word in words if word == "--gpu" or word.startswith("--gpu=")]
-    if len(named) > 1:
-        raise ConfigError(
-            "--gpu is there twice: unlike cards together are not answered yet; name one kind, and "
-            "how many of it with --n-devices"
-        )
 
 
 def _end_cleanly() -> None:

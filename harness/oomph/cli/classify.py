@@ -30,8 +30,11 @@ def _classify(
         str | None, typer.Option(help="which model it was: adds what would have fitted")
     ] = None,
     gpu: Annotated[
-        str | None,
-        typer.Option(help="on which card, for the same; else what the log says was free"),
+        list[str] | None,
+        typer.Option(
+            help="on which card or cards, for the same; else what the log says was free",
+            metavar="CARDS",
+        ),
     ] = None,
     command: CommandOption = None,
 ) -> None:

@@ -32,7 +32,12 @@ def register(app: typer.Typer) -> None:
 def _estimate(
     model: ModelArgument,
     gpu: Annotated[
-        str | None, typer.Option(help="a card of `oomph gpus`, for speed and for whether it fits")
+        list[str] | None,
+        typer.Option(
+            help="a card of `oomph gpus`, for speed and for whether it fits, or several: 2x3090, "
+            "3090,5090 or --gpu again (NAME:MIB for another memory)",
+            metavar="CARDS",
+        ),
     ] = None,
     gpu_mem: GpuMemoryOption = None,
     grid: Annotated[
@@ -68,15 +73,15 @@ def _estimate(
     said: "Said",
 ) -> None:
     """Predict memory, fit and speed of a model without loading it. Knobs are llama.cpp's."""
-    from oomph.calibrate.subject import named_estimator
+    from oomph.calibrate.subject import cards_of_each, named_estimator
     from oomph.cli.knobs import asked_knobs
     from oomph.estimate.machine import machine_of
 
-    asked = asked_knobs(said, grid or [], configs)
+    cards, asked = cards_of_each(gpu, gpu_mem, asked_knobs(said, grid or [], configs))
     estimator, origin = named_estimator(
         model,
-        gpu,
-        gpu_mem,
+        cards,
+        None,
         calibration,
         on_host=any(each.knobs.get("n_devices") == 0 for each in asked),
         build=build,

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, get_args
 import typer
 
 from oomph.architectures.file_size import sized
-from oomph.cli.named import CommandOption, FileSizeOption, ProgramOption
+from oomph.cli.named import CommandOption, DeviceOption, FileSizeOption, ProgramOption
 from oomph.cli.output import say
 from oomph.cli.pasted import put_into, said_beside
 from oomph.config import KINDS, KNOBS, knob_value, knob_values
@@ -52,6 +52,9 @@ _PROGRAM: Final = inspect.Parameter(
 _COMMAND: Final = inspect.Parameter(
     "command", inspect.Parameter.KEYWORD_ONLY, annotation=CommandOption, default=None
 )
+_DEVICE: Final = inspect.Parameter(
+    "device", inspect.Parameter.KEYWORD_ONLY, annotation=DeviceOption, default=None
+)
 _FILE_SIZE: Final = inspect.Parameter(
     "file_size", inspect.Parameter.KEYWORD_ONLY, annotation=FileSizeOption, default=None
 )
@@ -86,6 +89,9 @@ def takes_knobs(
         added.insert(0, _PROGRAM)
     is_sized = "model" in parameters and not lists
     added[:0] = [_COMMAND, _FILE_SIZE] if is_sized else [_COMMAND]
+    has_cards = "gpu" in parameters and not lists
+    if has_cards:
+        added.insert(0, _DEVICE)
 
     def run(**given: Any) -> None:
         knobs = _knobs({name: given.pop(name) for name in options}, lists=lists)
@@ -94,10 +100,10 @@ def takes_knobs(
             say(*pasted.said.remarks, err=True)
             command(**given, said=Said(knobs=_as_lists(pasted.said, options) | knobs))
             return
-        file_size = given.pop("file_size", None)
+        file_size, device = given.pop("file_size", None), given.pop("device", None)
         pasted = said_beside(given.pop("command"), given.pop("program", None), knobs)
         asked = {_NAMES[name] for name in options}
-        said = put_into(given, pasted, asked, needs_model=needs_model)
+        said = put_into(given, pasted, asked, needs_model=needs_model).on_devices(device)
         if file_size and given["model"]:
             given["model"] = sized(given["model"], file_size)
         say(*(said.remarks if tells else ()), err=True)

@@ -84,13 +84,14 @@ def _print_json(asked: "Asked", found: "list[ContextLimits]", lang: str) -> None
 
 def _print(asked: "Asked", found: "list[ContextLimits]", lang: str) -> None:
     from oomph.architectures.rope import positions
+    from oomph.cards import kind_counts
     from oomph.cli.output import print_notes, print_table
     from oomph.views.asked import asked_paragraph
     from oomph.views.max_context import max_context_table, max_context_text
 
-    spec, card = asked.estimator.model, asked.estimator.gpu
-    name, n_cards = card.name if card else "the card", asked.config.n_devices
-    say_text(max_context_text(spec.name, name, positions(spec), found, lang, n_cards=n_cards))
+    spec, cards = asked.estimator.model, asked.estimator.cards_in(asked.config).values()
+    counts = kind_counts(card.name for card in cards)
+    say_text(max_context_text(spec.name, counts, positions(spec), found, lang))
     say_text(asked_paragraph(asked.said, asked.config, lang, besides=_OWN))
     print_table(max_context_table(spec.name, found, lang))
     print_notes(spec)

@@ -15,12 +15,25 @@ ModelArgument = Annotated[
     ),
 ]
 GpuOption = Annotated[
-    str | None, typer.Option("--gpu", help="a card of `oomph gpus`; the machine's own if left out")
+    list[str] | None,
+    typer.Option(
+        "--gpu",
+        help="a card of `oomph gpus`, or several: 2x3090, 3090,5090 or --gpu again (NAME:MIB for "
+        "another memory); the machine's own if left out",
+        metavar="CARDS",
+    ),
+]
+DeviceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--device", "-dev", help="which of the cards, in order: CUDA1,CUDA0", metavar="NAMES"
+    ),
 ]
 GpuMemoryOption = Annotated[
     str | None,
     typer.Option(
-        metavar="SIZE", help="memory of each card, as CUDA reports it: 24080 (MiB), 24GiB, 24GB"
+        metavar="SIZE",
+        help="memory of each card, as CUDA reports it: 24080 (MiB), 24GiB; 24GiB,16GiB for two",
     ),
 ]
 FileSizeOption = Annotated[

@@ -1,4 +1,4 @@
-"""One model, perhaps one card: what a configuration takes, fits and reaches.
+"""One model, perhaps on cards: what a configuration takes, fits and reaches.
 
 Every inverse question (the longest context, most experts, largest micro-batch, best cache type,
 fewest layers off the card) is answered exactly against the forward model, `Estimator.fits`. That
@@ -8,7 +8,7 @@ bisection and then proven.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -16,21 +16,22 @@ from typing import Any, Final, Self
 
 from oomph.architectures.rope import has_positions, native_context
 from oomph.architectures.spec import ModelSpec
+from oomph.cards import Card, numbered, read_cards, run_cards
 from oomph.config import CONTEXT_STEP, RunConfig
 from oomph.errors import ConfigError
 from oomph.estimate.build import build_of, build_year
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.compute import Setup
-from oomph.estimate.likelihood import fit_probability, reserve_bytes
+from oomph.estimate.likelihood import fit_probabilities, reserve_bytes
 from oomph.estimate.machine import LINUX, Machine
-from oomph.estimate.memory import MemoryModel
-from oomph.estimate.overhead import overhead_bytes, pool_key
+from oomph.estimate.memory import MemoryModel, layer_bytes
+from oomph.estimate.overhead import loaded_context_bytes, overhead_bytes, pool_key
 from oomph.estimate.prediction import (
+    CardFit,
     MemoryEstimate,
     Prediction,
     Refused,
     SpeedEstimate,
-    is_card,
 )
 from oomph.estimate.speed import (
     SpeedQuestion,
@@ -39,9 +40,8 @@ from oomph.estimate.speed import (
     speed_question,
     spilled_share,
 )
-from oomph.estimate.work import Work, forward_work, work_key
+from oomph.estimate.work import Work, work_key, works_by
 from oomph.gpus import GpuSpec
-from oomph.gpus import gpu as find_gpu
 from oomph.units import count, mib
 
 LONGEST_CONTEXT: Final = 1 << 20
@@ -85,21 +85,37 @@ def model_of(model: ModelSpec | str | Path) -> ModelSpec:
     return read_model(model)
 
 
-def card_of(card: GpuSpec | str | None) -> GpuSpec | None:
-    """The facts of a card, looked up where a name stands for them."""
-    if card is None or isinstance(card, GpuSpec):
-        return card
-    if not isinstance(card, str):
-        raise ConfigError(
-            f"an estimator is of a card, not of {type(card).__name__}: give a GpuSpec, or a name "
-            'as "RTX 3090"'
-        )
-    return find_gpu(card)
+GivenCards = GpuSpec | Card | str | Sequence[GpuSpec | Card | str] | None
+
+
+def cards_of(given: GivenCards, memory_bytes: int | None) -> tuple[Card, ...]:
+    """The cards that are given, names looked up, each with `memory_bytes` where it is said."""
+    items = [given] if isinstance(given, GpuSpec | Card | str) else list(given or ())
+    found: list[Card] = []
+    for item in items:
+        if isinstance(item, Card):
+            found.append(item)
+        elif isinstance(item, GpuSpec):
+            found.append(Card(spec=item, memory_bytes=item.memory_bytes))
+        elif isinstance(item, str):
+            found += read_cards(item)
+        else:
+            raise ConfigError(
+                f"an estimator is of a card, not of {type(item).__name__}: give a GpuSpec, or a "
+                'name as "RTX 3090"'
+            )
+    if not found and memory_bytes:
+        found = [Card(memory_bytes=memory_bytes)]
+    elif memory_bytes:
+        found = [replace(card, memory_bytes=memory_bytes) for card in found]
+    is_given = items and all(isinstance(item, Card) for item in items)
+    return tuple(found) if is_given else numbered(found)
 
 
 class Estimator:
-    """Predicts for one model on one card: their facts, or what names them ("qwen3-30b-a3b:Q4_K_M",
-    a file or a URL; "RTX 3090"). `gpu_memory_bytes`, of each card, goes before the memory of `gpu`.
+    """Predicts for one model on cards: their facts, or what names them ("qwen3-30b-a3b:Q4_K_M",
+    a file or a URL; "RTX 3090", "2x3090", or a list). One card stands for as many like it as a
+    configuration has devices. `gpu_memory_bytes`, of each card, goes before its own.
 
     Without either, nothing is said of what fits; without `gpu` (or coefficients of a machine
     without one), nothing of speed. `coefficients` are a calibration's; None takes those that ship
@@ -113,7 +129,7 @@ class Estimator:
     def __init__(
         self,
         model: ModelSpec | str | Path,
-        gpu: GpuSpec | str | None = None,
+        gpu: GivenCards = None,
         *,
         gpu_memory_bytes: int | None = None,
         coefficients: Coefficients | None = None,
@@ -121,16 +137,46 @@ class Estimator:
         unified_memory: bool = False,
         machine: Machine = LINUX,
     ) -> None:
-        self.model, self.gpu = model_of(model), card_of(gpu)
+        self.model = model_of(model)
         self.coefficients, self.machine = coefficients, machine
         self.unified_memory = unified_memory
-        self.gpu_memory_bytes = gpu_memory_bytes or (self.gpu.memory_bytes if self.gpu else None)
-        self._build, self._memory = build, MemoryModel(self.model, build_of(build))
+        self.cards = tuple(map(self._loaded, cards_of(gpu, gpu_memory_bytes)))
+        self._build = build
+        self._memory = MemoryModel(self.model, build_of(build), self.cards)
         self._build_year = None if build is None else build_year(build)
         self._longest: dict[RunConfig, int] = {}
         self._overheads: dict[object, Mapping[str, int]] = {}
-        self._works: dict[object, tuple[Work, Work]] = {}
+        self._works: dict[object, Mapping[Hashable, Work]] = {}
         self._questions: dict[RunConfig, SpeedQuestion] = {}
+
+    @property
+    def gpu(self) -> GpuSpec | None:
+        """The first card's data sheet; None where no card is named."""
+        return self.cards[0].spec if self.cards else None
+
+    @property
+    def gpu_memory_bytes(self) -> int | None:
+        """The first card's memory; None where none is known."""
+        return self.cards[0].memory_bytes if self.cards else None
+
+    def _loaded(self, card: Card) -> Card:
+        """The card with what llama.cpp finds free of it: all but the CUDA context, unless it is
+        known."""
+        if card.free_bytes is not None:
+            return card
+        values = self.coefficients or default_coefficients()
+        taken = loaded_context_bytes(card.spec, values) if card.spec else card.context_bytes
+        return replace(card, free_bytes=max(card.memory_bytes - taken, 1))
+
+    def cards_in(self, config: RunConfig) -> dict[str, Card]:
+        """The cards that `config` uses, by their devices' names; none where nothing is known of
+        them. ConfigError where it asks for more than there are."""
+        known = {card.device: card for card in run_cards(self.cards, config.n_devices)}
+        return {name: known[name] for name in self._memory.setup(config).placement.cards if known}
+
+    def room_bytes(self, config: RunConfig) -> dict[str, int]:
+        """The memory of each card that `config` uses, by its device's name."""
+        return {name: card.memory_bytes for name, card in self.cards_in(config).items()}
 
     def predict(self, config: RunConfig, *, longest: bool = True) -> Prediction:
         """Memory, whether it fits, the longest context with the other knobs as they are, and speed.
@@ -139,7 +185,7 @@ class Estimator:
         """
         check_depth(config)
         memory = self.memory(config)
-        knows_card = self.gpu_memory_bytes is not None and config.n_devices > 0
+        knows_card = bool(self.cards_in(config))
         fits = self.fits(config) if knows_card else None
         speed = self._speed(config, memory)
         return Prediction(
@@ -149,12 +195,14 @@ class Estimator:
             refused=next((kind for kind, _ in self._refusals(config)), None),
             fits=fits,
             fit_probability=self._fit_probability(memory, config) if knows_card else None,
+            cards=self._card_fits(memory, config),
             max_context=self._max_context(config) if knows_card and longest else None,
             speed=None if isinstance(speed, str) else speed,
             speed_reason=speed if isinstance(speed, str) else None,
             warnings=(
                 *memory.warnings,
                 *self._beyond_training(config),
+                *self._among_cards(config, speed),
                 *self._doubts(config, fits, speed),
             ),
         )
@@ -198,6 +246,23 @@ class Estimator:
                 "and llama-server caps its slots"
             )
 
+    def _among_cards(self, config: RunConfig, speed: SpeedEstimate | str) -> Iterator[str]:
+        """What figures of several cards rest on."""
+        cards = tuple(self.cards_in(config).values())
+        if len(cards) < 2:
+            return
+        if not any(config.tensor_split or ()):
+            free = ", ".join(f"{card.device} {mib(card.free_bytes or 0)}" for card in cards)
+            yield (
+                f"llama.cpp divides the layers by free memory, taken to be {free}: another program "
+                "on a card shifts them, tensor_split does not let it"
+            )
+        if not isinstance(speed, str):
+            yield (
+                "the speed is of the cards one after the other, each at its own rates; what passes "
+                "between them is not counted"
+            )
+
     def _doubts(
         self, config: RunConfig, fits: bool | None, speed: SpeedEstimate | str
     ) -> Iterator[str]:
@@ -223,49 +288,84 @@ class Estimator:
         if reason := self._no_speed(config, memory):
             return reason
         question = self.question(config)
-        if self.unified_memory and self.gpu_memory_bytes is not None:
-            spilled = spilled_share(memory, self.gpu_memory_bytes)
-            question = replace(question, spilled_share=spilled)
+        if self.unified_memory and self.cards:
+            question = self._spilled(question, config, memory)
         return predict_speed(question, self.coefficients or default_coefficients())
+
+    def _spilled(
+        self, question: SpeedQuestion, config: RunConfig, memory: MemoryEstimate
+    ) -> SpeedQuestion:
+        """The question with what each kind of card reads over the bus."""
+        cards, further = self.cards_in(config), []
+        for each in (question, *question.further):
+            alike = {
+                name: card.memory_bytes
+                for name, card in cards.items()
+                if each.card and card.spec and card.spec.name == each.card.name
+            }
+            further.append(replace(each, spilled_share=spilled_share(memory, alike)))
+        return replace(further[0], further=tuple(further[1:]))
 
     def question(self, config: RunConfig) -> SpeedQuestion:
         """The facts that a speed of `config` follows from, all of it in memory; one object for
         equal knobs. Without a named card it is the host's."""
         if config not in self._questions:
-            gpu = self.gpu if config.n_devices else None
-            at = config if gpu else config.with_(n_devices=0)
-            setup = self._memory.setup(at)
-            key = work_key(setup)
-            if key not in self._works:
-                self._works[key] = forward_work(self.model, setup)
-            self._questions[config] = speed_question(
+            self._questions[config] = self._question(config)
+        return self._questions[config]
+
+    def _question(self, config: RunConfig) -> SpeedQuestion:
+        """One share of the work for each kind of card, the first card's in front, and the host's
+        beside it."""
+        cards = self.cards_in(config)
+        kinds = {name: card.spec for name, card in cards.items() if card.spec}
+        at = config if kinds else config.with_(n_devices=0)
+        setup = self._memory.setup(at)
+        key = work_key(setup), tuple(kinds.items())
+        if key not in self._works:
+            # a lambda, for the page has no bound methods
+            self._works[key] = works_by(self.model, setup, lambda device: kinds.get(device))
+        works, logits = self._works[key], kinds.get(setup.placement.output)
+        idle = Work(n_vocab=setup.hparams.n_vocab, n_embd=setup.hparams.n_embd)
+        first, *others = dict.fromkeys(kinds.values()) or (None,)
+        of_card = works.get(first, idle) if first else idle
+        of_host = works.get(None, idle)
+        if logits in others:  # which another card copies to the host
+            of_card = replace(of_card, n_vocab=0)
+
+        def of(gpu: GpuSpec | None, on_card: Work, on_host: Work) -> SpeedQuestion:
+            return speed_question(
                 self.model,
                 gpu,
                 at,
                 self._build_year,
                 setup=setup,
-                work=self._works[key],
+                work=(on_card, on_host),
                 machine=self.machine,
             )
-        return self._questions[config]
+
+        further = tuple(
+            of(gpu, work if gpu == logits else replace(work, n_vocab=0), idle)
+            for gpu in others
+            if (work := works.get(gpu))
+        )
+        return replace(of(first, of_card, of_host), further=further)
 
     def _no_speed(self, config: RunConfig, memory: MemoryEstimate) -> str | None:
         """Why nothing can be said of the speed: what llama.cpp refuses or surely cannot load has
         none."""
         if config.n_devices == 0 and self.coefficients is None:
             return "a CPU's speed is known once oomph calibrate has measured it"
-        if config.n_devices and self.gpu is None:
+        cards = self.cards_in(config)
+        if config.n_devices and (not cards or any(not card.spec for card in cards.values())):
             return "the speed depends on the card: name a GPU"
         for _, sentence in self._refusals(config):
             return sentence
-        if self.unified_memory or self.gpu_memory_bytes is None:
-            return None
-        for name, device in memory.devices.items():
-            certain = device.certain_bytes(exact_compute=memory.exact_compute)
-            if is_card(name) and certain > self.gpu_memory_bytes:
+        for name, card in cards.items() if not self.unified_memory else ():
+            certain = memory.devices[name].certain_bytes(exact_compute=memory.exact_compute)
+            if certain > card.memory_bytes:
                 return (
                     f"it does not load: {name} would have to hold {mib(certain)} and has "
-                    f"{mib(self.gpu_memory_bytes)}"
+                    f"{mib(card.memory_bytes)}"
                 )
         return None
 
@@ -273,15 +373,19 @@ class Estimator:
         return self._memory.refusals(config, self._memory.setup(config))
 
     def _overhead(self, config: RunConfig) -> Mapping[str, int]:
-        """Bytes by card of what llama.cpp prints nowhere, never less for a longer context; none for
-        an unnamed card."""
+        """Bytes by card of what llama.cpp prints nowhere, never less for a longer context."""
+        cards = run_cards(self.cards, config.n_devices)
         key = pool_key(config)
         if key not in self._overheads:
-            gpu, values = self.gpu, self.coefficients or default_coefficients()
+            values = self.coefficients or default_coefficients()
+            of_kind = {
+                card.spec: overhead_bytes(self.model, config, card.spec, values)
+                for card in cards
+                if card.spec
+            }
             self._overheads[key] = {
-                f"CUDA{i}": overhead_bytes(self.model, config, gpu, values, i)
-                for i in range(config.n_devices)
-                if gpu
+                card.device: of_kind[card.spec] if card.spec else card.context_bytes
+                for card in cards
             }
         return self._overheads[key]
 
@@ -297,21 +401,29 @@ class Estimator:
         self,
         *,
         model: ModelSpec | None = None,
-        gpu: GpuSpec | None = None,
+        gpu: GivenCards = None,
         gpu_memory_bytes: int | None = None,
         coefficients: Coefficients | None = None,
     ) -> Self:
-        """The same question with what is given in place of its own; another card comes with its own
+        """The same question with what is given in place of its own; other cards come with their own
         memory. What was computed of the same model is shared."""
         other = copy(self)
         other._longest, other._overheads, other._questions = {}, {}, {}
+        other.coefficients = coefficients or self.coefficients
+        bare = tuple(replace(card, free_bytes=None) for card in self.cards)
+        cards = cards_of(bare if gpu is None else gpu, gpu_memory_bytes)
+        other.cards = tuple(map(other._loaded, cards))
+        other._memory = self._memory.on(other.cards)
         if model is not None:
             other.model, other._works = model, {}
-            other._memory = MemoryModel(model, build_of(self._build))
-        if gpu is not None:
-            other.gpu, other.gpu_memory_bytes = gpu, gpu.memory_bytes
-        other.gpu_memory_bytes = gpu_memory_bytes or other.gpu_memory_bytes
-        other.coefficients = coefficients or self.coefficients
+            other._memory = MemoryModel(model, build_of(self._build), other.cards)
+        return other
+
+    def with_room(self, memory_bytes: int) -> Self:
+        """The same question with so much memory on each card, the layers divided as they are."""
+        other = copy(self)
+        other._longest, other._questions = {}, {}
+        other.cards = tuple(replace(card, memory_bytes=memory_bytes) for card in self.cards)
         return other
 
     def cautious(self, probability: float) -> Self:
@@ -321,14 +433,24 @@ class Estimator:
         Itself where no card is named, whose CUDA context nothing is known of. What was computed is
         shared.
         """
-        if self.gpu is None or self.gpu_memory_bytes is None:
+        if self.gpu is None:
             return self
-        other = copy(self)
-        kept_free = reserve_bytes(
-            self.gpu, self.coefficients or default_coefficients(), probability
+        other, values = copy(self), self.coefficients or default_coefficients()
+        other.cards = tuple(
+            replace(
+                card,
+                memory_bytes=card.memory_bytes - reserve_bytes(card.spec, values, probability),
+            )
+            if card.spec
+            else card
+            for card in self.cards
         )
-        other.gpu_memory_bytes, other._longest = self.gpu_memory_bytes - kept_free, {}
+        other._longest = {}
         return other
+
+    def layer_bytes(self, config: RunConfig) -> list[int]:
+        """Bytes that each layer on the cards brings with it, in order, the output last."""
+        return layer_bytes(self.model, self._memory.setup(config))
 
     # --- what fits
 
@@ -347,23 +469,39 @@ class Estimator:
     def _has_room(self, config: RunConfig, setup: Setup, compute_bytes: Mapping[str, int]) -> bool:
         """Whether every card holds its weights, caches and overhead besides these bytes of compute
         buffers."""
-        if self.gpu_memory_bytes is None:
+        if not self.cards:
             raise ConfigError("what fits depends on the card: name a GPU, or give its memory")
         parts = (*self._memory.fixed(setup).values(), self._overhead(config), compute_bytes)
         return all(
-            sum(part.get(card, 0) for part in parts) <= self.gpu_memory_bytes
-            for card in setup.placement.cards
+            sum(part.get(name, 0) for part in parts) <= n_bytes
+            for name, n_bytes in self.room_bytes(config).items()
         )
 
     def _fit_probability(self, memory: MemoryEstimate, config: RunConfig) -> float | None:
-        """How likely every card holds its part; None where no card is named, so that its context is
-        not known."""
-        if self.gpu is None or self.gpu_memory_bytes is None:
+        """How likely every card holds its part; None where a card is not named, so that its context
+        is not known."""
+        cards = self.cards_in(config)
+        if any(card.spec is None for card in cards.values()):
             return None
         if any(self._refusals(config)):
             return 0.0
         values = self.coefficients or default_coefficients()
-        return fit_probability(memory, self.gpu, self.gpu_memory_bytes, values)
+        return min(fit_probabilities(memory, cards, values).values(), default=1.0)
+
+    def _card_fits(self, memory: MemoryEstimate, config: RunConfig) -> tuple[CardFit, ...]:
+        """Each card against its own memory."""
+        cards, values = self.cards_in(config), self.coefficients or default_coefficients()
+        likely = fit_probabilities(memory, cards, values)
+        return tuple(
+            CardFit(
+                device=name,
+                name=card.spec.name if card.spec else None,
+                memory_bytes=card.memory_bytes,
+                margin_bytes=card.memory_bytes - memory.devices[name].total_bytes,
+                fit_probability=likely.get(name),
+            )
+            for name, card in cards.items()
+        )
 
     def max_context(self, *, limit: int | None = None, **knobs: Any) -> int:
         """The largest n_ctx, a multiple of 256, that fits with these knobs; 0 where not even 256

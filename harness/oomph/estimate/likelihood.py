@@ -6,10 +6,12 @@ held-out cards (or of the calibrated card's own records) were off; and so does t
 an architecture whose graph is not known.
 """
 
+from collections.abc import Mapping
 from math import expm1, hypot
 from statistics import NormalDist
 from typing import Final
 
+from oomph.cards import Card
 from oomph.estimate.coefficients import Coefficients
 from oomph.estimate.overhead import context_bytes
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate
@@ -23,20 +25,25 @@ UNKNOWN_GRAPH_SHARE: Final = 0.5
 judgement."""
 
 
-def fit_probability(
-    memory: MemoryEstimate, gpu: GpuSpec, gpu_memory_bytes: int, coefficients: Coefficients
-) -> float:
-    """The probability that every card of kind `gpu` holds its part, 0 to 1; one half where the
-    estimate just fits.
+def fit_probabilities(
+    memory: MemoryEstimate, cards: Mapping[str, Card], coefficients: Coefficients
+) -> dict[str, float]:
+    """The probability that each card, by its device's name, holds its part: 0 to 1; one half where
+    the estimate just fits.
 
-    The cards share a driver, so their contexts err together: the fullest one decides.
+    The cards share a driver, so their contexts err together: the least of these is that of all.
+    Cards without a data sheet are left out.
     """
-    context = context_half_width_bytes(gpu, coefficients)
-    cards = [device for device in memory.devices.values() if device.overhead_bytes]
-    return min(
-        (_probability(card, context, gpu_memory_bytes, memory.exact_compute) for card in cards),
-        default=1.0,
-    )
+    return {
+        name: _probability(
+            memory.devices[name],
+            context_half_width_bytes(card.spec, coefficients),
+            card.memory_bytes,
+            memory.exact_compute,
+        )
+        for name, card in cards.items()
+        if card.spec is not None
+    }
 
 
 def context_half_width_bytes(gpu: GpuSpec, coefficients: Coefficients) -> float:

@@ -7,12 +7,14 @@ memory-mapped file holds every one.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import replace
-from typing import Final
+from typing import Final, Self
 
 from oomph.architectures.families import family_of
 from oomph.architectures.spec import ModelSpec
+from oomph.cards import Card
 from oomph.config import RunConfig
 from oomph.errors import ModelFileError
 from oomph.estimate.backends import MATRIX_ROW_PADDING, alignment
@@ -41,16 +43,22 @@ Bytes = Counter[str]
 
 
 class MemoryModel:
-    """The memory of one model under any configuration; sums and replays are kept from one to the
-    next."""
+    """The memory of one model on a machine's cards, under any configuration; sums and replays are
+    kept from one to the next."""
 
-    def __init__(self, model: ModelSpec, build: Build = LATEST) -> None:
-        self.model = model
+    def __init__(self, model: ModelSpec, build: Build = LATEST, cards: Sequence[Card] = ()) -> None:
+        self.model, self._cards = model, tuple(cards)
         self._compute = ComputeModel(model, build)
         self._hparams: dict[int | None, Hparams] = {}
         self._weights: dict[object, Bytes] = {}
         self._cache_rows: dict[object, Counter[CacheRow]] = {}
         self._setup: tuple[RunConfig, Setup] | None = None
+
+    def on(self, cards: Sequence[Card]) -> Self:
+        """The same model on other cards; what was computed is shared."""
+        other = copy(self)
+        other._cards, other._setup = tuple(cards), None
+        return other
 
     @property
     def is_known(self) -> bool:
@@ -93,7 +101,7 @@ class MemoryModel:
         )
         setup = Setup(
             hparams=hparams,
-            placement=Placement(config, hparams.n_layer_all),
+            placement=Placement(config, hparams.n_layer_all, self._cards),
             sizes=resolve_sizes(config, hparams),
             cache=cache,
             op_offload=config.op_offload,
@@ -270,11 +278,15 @@ def kv_cache_bytes(setup: Setup) -> Bytes:
 def cache_rows(setup: Setup) -> Counter[CacheRow]:
     """The rows that a cell has in all layers, equal ones counted: what does not change with the
     context."""
-    rows: Counter[CacheRow] = Counter()
+    return Counter(row for _, row in _layer_rows(setup))
+
+
+def _layer_rows(setup: Setup) -> Iterator[tuple[int, CacheRow]]:
+    """Each layer's rows of a cell."""
     hparams, cache = setup.hparams, setup.cache
     for il, layer in enumerate(hparams.layers):
         if layer.index_width:
-            rows[False, cache.k, layer.index_width, setup.placement.cache(il)] += 1
+            yield il, (False, cache.k, layer.index_width, setup.placement.cache(il))
     for is_swa in (False, True):
         for il in hparams.cache_owners(is_swa=is_swa):
             layer, device = hparams.layers[il], setup.placement.cache(il)
@@ -284,22 +296,33 @@ def cache_rows(setup: Setup) -> Counter[CacheRow]:
                 (cache.v, 0 if hparams.is_mla else v_width),
             ):
                 if width:
-                    rows[is_swa, kind, width, device] += 1
-    return rows
+                    yield il, (is_swa, kind, width, device)
 
 
 def _bytes_of_rows(rows: Counter[CacheRow], sizes: Sizes) -> Bytes:
     """Each layer's rows of all cells are a tensor of their own, padded as one."""
     total: Bytes = Counter()
-    for (is_swa, kind, width, device), layers in rows.items():
-        cells = (sizes.cells_swa if is_swa else sizes.cells) * sizes.n_stream
-        total[device] += layers * padded_bytes(kind.row_bytes(width) * cells, kind, width, device)
+    for row, layers in rows.items():
+        total[row[-1]] += layers * _row_bytes(row, sizes)
     return total
+
+
+def _row_bytes(row: CacheRow, sizes: Sizes) -> int:
+    is_swa, kind, width, device = row
+    cells = (sizes.cells_swa if is_swa else sizes.cells) * sizes.n_stream
+    return padded_bytes(kind.row_bytes(width) * cells, kind, width, device)
 
 
 def recurrent_bytes(setup: Setup) -> Bytes:
     """Bytes of the recurrent layers' states by device: F32, one row of each a sequence."""
     total: Bytes = Counter()
+    for il, n_bytes in _layer_states(setup):
+        total[setup.placement.cache(il)] += n_bytes
+    return total
+
+
+def _layer_states(setup: Setup) -> Iterator[tuple[int, int]]:
+    """Each recurrent layer's bytes."""
     hparams = setup.hparams
     for il, layer in enumerate(hparams.layers):
         if layer.is_recurrent:
@@ -307,7 +330,27 @@ def recurrent_bytes(setup: Setup) -> Bytes:
                 raise ModelFileError(
                     f"layer {il} is recurrent, and the file has no ssm.* metadata; is it complete?"
                 )
-            device = setup.placement.cache(il)
-            for width in (hparams.ssm.conv_state, hparams.ssm.ssm_state):
-                total[device] += pad(4 * width * setup.sizes.n_seqs, alignment(device))
-    return total
+            step = alignment(setup.placement.cache(il))
+            widths = hparams.ssm.conv_state, hparams.ssm.ssm_state
+            yield il, sum(pad(4 * width * setup.sizes.n_seqs, step) for width in widths)
+
+
+def layer_bytes(model: ModelSpec, setup: Setup) -> list[int]:
+    """Bytes of weights, cache and state that each layer on the cards brings to the card that it
+    goes to, in order; the output is the last."""
+    hparams, placement = setup.hparams, setup.placement
+    found = dict.fromkeys(placement.on_cards, 0)
+    output = hparams.n_layer_all
+    for name, info in model.tensors.items():
+        il = layer_of(name)
+        if il is None or il < hparams.n_layer:
+            for device in filter(is_card, homes(name, model, hparams, placement)):
+                at = output if il is None else il
+                found[at] = found.get(at, 0) + allocated_bytes(info, device)
+    for il, row in _layer_rows(setup):
+        if is_card(row[-1]):
+            found[il] += _row_bytes(row, setup.sizes)
+    for il, n_bytes in _layer_states(setup):
+        if is_card(placement.cache(il)):
+            found[il] += n_bytes
+    return list(found.values())

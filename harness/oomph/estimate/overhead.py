@@ -47,16 +47,9 @@ def overhead_bytes(
     config: RunConfig,
     gpu: GpuSpec,
     coefficients: Coefficients,
-    device_index: int = 0,
 ) -> int:
     """Bytes on the card beyond weights, caches and compute buffers, once the context has been
-    filled.
-
-    `device_index` is the card's number among those of the run; each has a context, a workspace and
-    a pool.
-    """
-    if device_index >= max(config.n_devices, 1):
-        return 0
+    filled: each card of a run has a context, a workspace and a pool."""
     return driver_bytes(spec, config, gpu, coefficients) + pool_bytes(spec, config, gpu)
 
 
@@ -73,6 +66,12 @@ def driver_bytes(
 ) -> int:
     """What NVIDIA's software takes for itself: the CUDA context and cuBLAS's handle."""
     return context_bytes(gpu, coefficients) + cublas_bytes(spec, config, gpu, coefficients)
+
+
+def loaded_context_bytes(gpu: GpuSpec, coefficients: Coefficients) -> int:
+    """The CUDA context while a model loads, before a first prompt has run."""
+    grown = min(RUN_BYTES_PER_THREAD * resident_threads(gpu), context_bytes(gpu, coefficients))
+    return context_bytes(gpu, coefficients) - grown
 
 
 def context_bytes(gpu: GpuSpec, coefficients: Coefficients) -> int:

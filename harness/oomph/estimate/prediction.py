@@ -102,8 +102,21 @@ class SpeedEstimate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CardFit:
+    """One card against its own memory: `margin_bytes` is what it has left, negative what it is
+    short of. `name` and `fit_probability` are None where only its memory is known."""
+
+    device: str
+    name: str | None
+    memory_bytes: int
+    margin_bytes: int
+    fit_probability: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """The answer for one configuration. `fits` and `max_context` are None where no card was named.
+    """The answer for one configuration. `fits` and `max_context` are None where no card was named;
+    `cards` are those that it uses, each by itself.
 
     `refused` is what llama.cpp would not run on any card, None where it would. `speed_reason` says
     why there is no `speed`, in one sentence; None where there is one.
@@ -115,6 +128,7 @@ class Prediction:
     refused: Refused | None = None
     fits: bool | None = None
     fit_probability: float | None = None
+    cards: tuple[CardFit, ...] = ()
     max_context: int | None = None
     speed: SpeedEstimate | None = None
     speed_reason: str | None = None

@@ -7,7 +7,7 @@ filled.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -20,7 +20,7 @@ from oomph.estimate.compute import Setup
 from oomph.estimate.machine import LINUX, Machine
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.posterior import prediction_sd
-from oomph.estimate.prediction import MemoryEstimate, SlotsSpeed, SpeedEstimate, is_card
+from oomph.estimate.prediction import MemoryEstimate, SlotsSpeed, SpeedEstimate
 from oomph.estimate.speed_decode import Values, decode_terms
 from oomph.estimate.speed_host import host_decode_terms, host_prefill_terms, host_values
 from oomph.estimate.speed_prefill import compute_seconds, prefill_terms
@@ -48,7 +48,9 @@ class SpeedQuestion:
     """What is asked: facts only, ready to be evaluated with any coefficients.
 
     `flash` is whether attention is fused, as the memory model resolves it. `spilled_share` is the
-    share of the cards' weights that is read over the bus. `build_year` dates llama.cpp.
+    share of the cards' weights that is read over the bus. `build_year` dates llama.cpp. `card` has
+    the work of all cards like it; `further` are the shares of other kinds, one after the other:
+    what passes between cards is not counted.
     """
 
     model: str
@@ -60,6 +62,7 @@ class SpeedQuestion:
     build_year: float
     spilled_share: float = 0.0
     host_bandwidth_bytes_per_s: float | None = None
+    further: "tuple[SpeedQuestion, ...]" = ()
 
     @property
     def is_moe(self) -> bool:
@@ -195,12 +198,12 @@ def _host_values(question: SpeedQuestion, values: Values) -> Values:
     return host_values(values, question.host_bandwidth_bytes_per_s, bus_share)
 
 
-def spilled_share(memory: MemoryEstimate, memory_bytes: int) -> float:
-    """Share of the cards' weights beyond `memory_bytes` of each: what unified memory then reads
-    over the bus."""
-    cards = [device for name, device in memory.devices.items() if is_card(name)]
-    weights = sum(device.weights_bytes for device in cards)
-    excess = sum(max(device.total_bytes - memory_bytes, 0) for device in cards)
+def spilled_share(memory: MemoryEstimate, memory_bytes: Mapping[str, int]) -> float:
+    """Share of the weights on these cards that is beyond the memory of each: what unified memory
+    then reads over the bus."""
+    cards = [(memory.devices[name], n_bytes) for name, n_bytes in memory_bytes.items()]
+    weights = sum(device.weights_bytes for device, _ in cards)
+    excess = sum(max(device.total_bytes - n_bytes, 0) for device, n_bytes in cards)
     return min(excess / weights, 1.0) if weights else 0.0
 
 
@@ -239,42 +242,86 @@ def predict_speed(question: SpeedQuestion, coefficients: Coefficients) -> SpeedE
     are several.
     """
     config = question.config
-    values = coefficients.for_card(question.card.name) if question.card else coefficients.values
     n_prompt, before = prompt_around(config)
-    decode = decode_breakdown(question, values, n_depth=config.n_depth)
-    prefill = prefill_breakdown(question, values, n_prompt=n_prompt, n_depth=before)
+    decode = _decode(question, coefficients, n_depth=config.n_depth)
+    prefill = _added(
+        prefill_breakdown(each, _values(each, coefficients), n_prompt=n_prompt, n_depth=before)
+        for each in _stages(question)
+    )
     decode_rate, prefill_rate = (
         config.n_parallel / sum(decode.values()),
         n_prompt / sum(prefill.values()),
     )
-    prefill_width = interval_width(
-        question, coefficients, "prefill", n_prompt=n_prompt, n_depth=before
-    )
-    decode_width = interval_width(
-        question, coefficients, "decode", n_prompt=1, n_depth=config.n_depth
-    )
+    prefill_width = _width(question, coefficients, "prefill", n_prompt=n_prompt, n_depth=before)
+    decode_width = _width(question, coefficients, "decode", n_prompt=1, n_depth=config.n_depth)
     return SpeedEstimate(
         prefill_tokens_per_s=prefill_rate,
         decode_tokens_per_s=decode_rate,
         prefill_interval_90=_interval(prefill_rate, prefill_width),
         decode_interval_90=_interval(decode_rate, decode_width),
         bound_by=f"prefill: {_largest(prefill)}; decode: {_largest(decode)}",
-        untested=(
-            *_untested(question, coefficients, "prefill"),
-            *_untested(question, coefficients, "decode"),
+        untested=tuple(
+            each
+            for test in ("prefill", "decode")
+            for stage in _stages(question)
+            for each in _untested(stage, coefficients, test)
         ),
-        slots=_slots_speed(question, coefficients, values) if config.n_seq_max > 1 else None,
+        slots=_slots_speed(question, coefficients) if config.n_seq_max > 1 else None,
     )
 
 
-def _slots_speed(question: SpeedQuestion, coefficients: Coefficients, values: Values) -> SlotsSpeed:
+def _stages(question: SpeedQuestion) -> tuple[SpeedQuestion, ...]:
+    """Every kind of card with its share of the work, the host's with the first."""
+    return (question, *question.further)
+
+
+def _values(question: SpeedQuestion, coefficients: Coefficients) -> Values:
+    return coefficients.for_card(question.card.name) if question.card else coefficients.values
+
+
+def _decode(
+    question: SpeedQuestion, coefficients: Coefficients, *, n_depth: float
+) -> dict[str, float]:
+    """Seconds of one step by what takes them, on all cards one after the other."""
+    return _added(
+        decode_breakdown(each, _values(each, coefficients), n_depth=n_depth)
+        for each in _stages(question)
+    )
+
+
+def _added(stages: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    total: dict[str, float] = {}
+    for terms in stages:
+        for name, seconds in terms.items():
+            total[name] = total.get(name, 0.0) + seconds
+    return total
+
+
+def _width(
+    question: SpeedQuestion, coefficients: Coefficients, test: str, *, n_prompt: int, n_depth: float
+) -> float | None:
+    """That of the kind of card that least is known of: what is wrong about one card's rates is
+    likely wrong about another's."""
+    widths = [
+        interval_width(each, coefficients, test, n_prompt=n_prompt, n_depth=n_depth)
+        for each in _stages(question)
+    ]
+    known = [width for width in widths if width is not None]
+    return max(known) if len(known) == len(widths) else None
+
+
+def _slots_speed(question: SpeedQuestion, coefficients: Coefficients) -> SlotsSpeed:
     """All sequences decoding at once, each as deep as was asked, or as its share of a unified cache
     allows."""
     config = question.config.with_(n_parallel=question.config.n_seq_max)
     n_slots, n_depth = config.n_seq_max, min(config.n_depth, config.deepest)
-    together = replace(question, config=config)
-    rate = n_slots / decode_seconds(together, values, n_depth=n_depth)
-    width = interval_width(together, coefficients, "decode", n_prompt=1, n_depth=n_depth)
+    together = replace(
+        question,
+        config=config,
+        further=tuple(replace(each, config=config) for each in question.further),
+    )
+    rate = n_slots / sum(_decode(together, coefficients, n_depth=n_depth).values())
+    width = _width(together, coefficients, "decode", n_prompt=1, n_depth=n_depth)
     return SlotsSpeed(
         n_slots=n_slots,
         n_depth=n_depth,

@@ -7,6 +7,7 @@ read it, whatever the machine.
 """
 
 from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -134,14 +135,23 @@ def work_key(setup: Setup) -> tuple[object, ...]:
 
 
 def forward_work(model: ModelSpec, setup: Setup) -> tuple[Work, Work]:
-    """A token's work on the cards together and on the host, each tensor and layer where the memory
-    model has it."""
+    """A token's work on the cards together and on the host."""
+    works = works_by(model, setup, is_card)
+    return works[True], works[False]
+
+
+def works_by(
+    model: ModelSpec, setup: Setup, place_of: Callable[[str], Hashable]
+) -> dict[Hashable, Work]:
+    """A token's work by place, each tensor and layer where the memory model has it; `place_of` is
+    of a device's name."""
     hparams, placement = setup.hparams, setup.placement
-    card, host = (Work(n_vocab=hparams.n_vocab, n_embd=hparams.n_embd) for _ in range(2))
-    parts_of: dict[int, list[str]] = defaultdict(list)
     n_used = hparams.n_expert_used
-    for work in (card, host):
-        work.expert_share = n_used / hparams.n_expert if hparams.n_expert else 0.0
+    share = n_used / hparams.n_expert if hparams.n_expert else 0.0
+    works: dict[Hashable, Work] = defaultdict(
+        lambda: Work(n_vocab=hparams.n_vocab, n_embd=hparams.n_embd, expert_share=share)
+    )
+    parts_of: dict[int, list[str]] = defaultdict(list)
     is_tied = "output.weight" not in model.tensors
     for tensor in model.tensors.values():
         layer, part = _layer_and_part(tensor.name)
@@ -155,15 +165,13 @@ def forward_work(model: ModelSpec, setup: Setup) -> tuple[Work, Work]:
         for device in homes(tensor.name, model, hparams, placement):
             # the copy that tokens are looked up in
             if not (is_head and is_tied and device != placement.output):
-                _add_matrix(
-                    card if is_card(device) else host, tensor, part, is_head=is_head, n_used=n_used
-                )
+                _add_matrix(works[place_of(device)], tensor, part, is_head=is_head, n_used=n_used)
     for il, layer_shape in enumerate(hparams.layers):
-        work = card if is_card(placement.layer(il)) else host
+        work = works[place_of(placement.layer(il))]
         _count_kernels(work, layer_shape, parts_of[il], n_used)
-    _add_attention(setup, card, host)
-    (card if is_card(placement.output) else host).kernels += 4
-    return card, host
+    _add_attention(setup, works, place_of)
+    works[place_of(placement.output)].kernels += 4
+    return works
 
 
 def _layer_and_part(name: str) -> tuple[int | None, str]:
@@ -223,20 +231,22 @@ def _count_kernels(work: Work, layer: LayerShape, parts: list[str], n_used: int)
         )
 
 
-def _add_attention(setup: Setup, card: Work, host: Work) -> None:
+def _add_attention(
+    setup: Setup, works: dict[Hashable, Work], place_of: Callable[[str], Hashable]
+) -> None:
     """Attention layers grouped by what they read, and the recurrent states, each where its cache
     is."""
     hparams, fused = setup.hparams, setup.cache.flash_attn
-    groups: Counter[tuple[bool, int | None, int, int, int, int]] = Counter()
-    owners: Counter[tuple[bool, int | None, int, int, int, int]] = Counter()
+    groups: Counter[tuple[Hashable, int | None, int, int, int, int]] = Counter()
+    owners: Counter[tuple[Hashable, int | None, int, int, int, int]] = Counter()
     for il, layer in enumerate(hparams.layers):
-        on_card = is_card(setup.placement.cache(il))
-        work = card if on_card else host
+        place = place_of(setup.placement.cache(il))
+        work = works[place]
         if layer.is_recurrent and hparams.ssm is not None:
             work.recurrent_elements += hparams.ssm.conv_state + hparams.ssm.ssm_state
         if layer.has_attention and layer.k_width:
             group = (
-                on_card,
+                place,
                 hparams.n_swa if layer.is_swa else None,
                 layer.n_head,
                 layer.n_head_kv,
@@ -248,8 +258,8 @@ def _add_attention(setup: Setup, card: Work, host: Work) -> None:
             work.kernels += 2 if fused else 5
             work.rotations += 2 * setup.cache.k.is_quantized + 2 * setup.cache.v.is_quantized
     for group, count in groups.items():
-        on_card, window, n_head, n_head_kv, head_size, row_bytes = group
-        (card if on_card else host).attention.append(
+        place, window, n_head, n_head_kv, head_size, row_bytes = group
+        works[place].attention.append(
             AttentionWork(
                 layers=count,
                 owners=owners[group],

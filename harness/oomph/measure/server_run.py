@@ -243,10 +243,11 @@ def run_server(
         )
 
 
-def phantom_arguments(n_cards: int) -> list[str]:
-    """What llama-server needs besides to start on phantom cards.
+def phantom_arguments(n_cards: int, devices: Sequence[str] = ()) -> list[str]:
+    """What llama-server needs besides to start on phantom cards: all of them, or `devices`.
 
     It loads a backend that is a plug-in only when it has to list devices. A sparse file is read as
     such by direct I/O, where mmap would touch each page of it.
     """
-    return ["--device", ",".join(f"CUDA{index}" for index in range(n_cards)), "--load-mode", "dio"]
+    names = devices or [f"CUDA{index}" for index in range(n_cards)]
+    return ["--device", ",".join(names), "--load-mode", "dio"]

@@ -11,16 +11,17 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path
 from typing import Final
 
+from oomph.cards import Card, read_cards
+from oomph.config import MAX_DEVICES
 from oomph.errors import ConfigError
-from oomph.gpus import GpuSpec, gpu
+from oomph.gpus import GpuSpec
 from oomph.phantom.build import Libraries, libraries
 
-MAX_CARDS: Final = 16
 OLDEST_CAPABILITY: Final = (7, 5)
 """CUDA 13 has no code for cards before Turing."""
 
@@ -147,22 +148,21 @@ def phantom_cards(
 
 
 def parse_cards(description: str) -> tuple[PhantomCard, ...]:
-    """`RTX 5090`, `name:memory MiB:compute capability:SMs`, or several of either, separated by
-    commas.
+    """The cards of a list as `--gpu` takes it: `RTX 5090`, `2x3090`, `rtx 5090:24000`, `name:memory
+    MiB:compute capability:SMs`, separated by commas.
 
     Raises UnknownNameError for a card that `oomph.gpus.gpu` does not find, ConfigError for
     the rest.
     """
-    cards = tuple(_parse_card(item.strip()) for item in description.split(",") if item.strip())
-    if not 1 <= len(cards) <= MAX_CARDS:
-        raise ConfigError(
-            f"--phantom {description!r} names {len(cards)} cards; name 1 to {MAX_CARDS}"
-        )
-    return cards
+    if not description.strip(" ,"):
+        raise ConfigError(f"--phantom {description!r} names no card; name 1 to {MAX_DEVICES}")
+    return tuple(map(_phantom, read_cards(description)))
 
 
-def _parse_card(item: str) -> PhantomCard:
-    spec = gpu(item)
+def _phantom(card: Card) -> PhantomCard:
+    if card.spec is None:
+        raise ConfigError(f"--phantom {card.name!r} is a size alone; name the card that has it")
+    spec = replace(card.spec, memory_bytes=card.memory_bytes)
     if tuple(map(int, spec.compute_capability.split("."))) < OLDEST_CAPABILITY:
         raise ConfigError(
             f"{spec.name} has compute capability {spec.compute_capability}; CUDA 13 begins at 7.5"

@@ -8,7 +8,7 @@ from oomph.config import KNOBS, RunConfig, defaults_of
 from oomph.errors import ConfigError
 from oomph.programs.defaults import PROGRAMS
 from oomph.programs.flags import OFF, ON, Flag, by_spelling, by_variable, knob_names
-from oomph.programs.pasted import WHERE, Collected, is_path, shortened
+from oomph.programs.pasted import WHERE, Collected, is_path, named_devices, shortened
 
 ALL_LAYERS: Final = 999
 """More layers than any model has, for `--cpu-moe`."""
@@ -172,6 +172,7 @@ class _Reader:
         """--device: how many cards, and none that is no CUDA device in silence."""
         names = [name for name in value.split(",") if name.strip()]
         self.into.take("n_devices", 0 if value.lower() == "none" else len(names), written)
+        self.into.devices = named_devices(names)
         others = [name for name in names if not name.upper().startswith((*_BACKENDS, "NONE"))]
         if others:
             effect = "no CUDA device: weights and caches are the same, compute buffers may differ"

@@ -9,7 +9,7 @@ from oomph.config import KINDS, KNOBS, knob_value
 from oomph.errors import ConfigError
 from oomph.programs.flags import by_spelling, knob_names
 from oomph.programs.llama import normalized
-from oomph.programs.pasted import WHERE, Collected, shortened
+from oomph.programs.pasted import WHERE, Collected, named_devices, shortened
 
 _TESTS: Final = {
     "-p": "n_prompt",
@@ -92,6 +92,7 @@ def _read_place(name: str, value: str, into: Collected) -> None:
     """The model, or the devices."""
     if name == "device":
         into.take("n_devices", 0 if value == "none" else len(value.split("/")), "-dev")
+        into.devices = named_devices(value.split("/"))
         return
     first = value.split(",")[0]
     if name == "hf-file" and into.model:

@@ -56,7 +56,8 @@ class Pasted:
 class Collected:
     """What has been read so far. `unmodelled` changes memory, `idle` changes none,
     `refused` is a flag that llama.cpp had, `unknown` none that there is, `notes` say how something
-    was understood. `visible_devices` is CUDA_VISIBLE_DEVICES, where it is set."""
+    was understood. `visible_devices` is CUDA_VISIBLE_DEVICES, where it is set, `devices` the cards
+    that it is to run on by name."""
 
     program: Program
     knobs: dict[str, Any] = field(default_factory=dict)
@@ -67,6 +68,7 @@ class Collected:
     unknown: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     visible_devices: str | None = None
+    devices: tuple[str, ...] = ()
 
     def take(self, knob: str, value: Any, flag: str) -> None:
         """`value` (text, or of the knob's type) as it is given by `flag`; ConfigError, which names
@@ -111,6 +113,7 @@ class Collected:
                 program=self.program,
                 knobs=self.knobs,
                 where=WHERE,
+                devices=self.devices,
                 remarks=tuple(self._remarks()),
                 is_whole=not (self.unmodelled or self.refused or self.unknown),
             ),
@@ -128,6 +131,13 @@ class Collected:
         yield from list(dict.fromkeys(self.notes))[:MOST]
         if self.idle:
             yield f"Changes no memory: {listed(self.idle)}."
+
+
+def named_devices(names: Iterable[str]) -> tuple[str, ...]:
+    """CUDA's devices by their names; none where another backend's are among them, which oomph does
+    not tell apart."""
+    found = tuple(name.strip().upper() for name in names)
+    return found if all(re.fullmatch(r"CUDA[0-9]{1,2}", name) for name in found) else ()
 
 
 def listed(items: Iterable[str], mark: str = ", ") -> str:

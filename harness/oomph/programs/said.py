@@ -4,6 +4,7 @@ One question of every command: the knobs that somebody gave, over the defaults o
 they stand for. A configuration follows once the model and the card's memory are known.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self, cast
@@ -21,12 +22,16 @@ DEFAULT_PROGRAM: Final[Program] = "llama-server"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
     """Knobs that were given, by RunConfig's names, to be run as `program` runs them; `where` they
-    were given. `remarks` are sentences on what was said and is in no knob; `is_whole` says that
-    nothing of it takes memory which the knobs do not tell."""
+    were given. `devices` are the cards that it is to run on, by llama.cpp's names, where they were
+    named, and `n_cards` is how many there are, where that is known without its being said.
+    `remarks` are sentences on what was said and is in no knob; `is_whole` says that nothing of it
+    takes memory which the knobs do not tell."""
 
     program: Program = DEFAULT_PROGRAM
     knobs: Mapping[str, Any] = field(default_factory=dict)
     where: str = "the command line"
+    devices: tuple[str, ...] = ()
+    n_cards: int | None = None
     remarks: tuple[str, ...] = ()
     is_whole: bool = True
 
@@ -40,9 +45,48 @@ class Said:
         """The same with these knobs said too."""
         return replace(self, knobs={**self.knobs, **knobs})
 
+    def on_devices(self, names: str | None) -> Self:
+        """The same on the cards that --device names, as `CUDA1,CUDA0`, or `none`; itself where it
+        is not given. ConfigError for what names no card of CUDA's."""
+        if names is None:
+            return self
+        if names.strip().lower() == "none":
+            return replace(self.with_(n_devices=0), devices=())
+        found = tuple(name.strip().upper() for name in names.split(","))
+        if not all(re.fullmatch("CUDA[0-9]{1,2}", name) for name in found):
+            raise ConfigError(
+                f"--device is {names[:60]!r}; it takes names as CUDA1,CUDA0, or none for no card"
+            )
+        return replace(self, devices=found, n_cards=len(found))
+
     def or_else(self, **knobs: Any) -> Self:
         """The same with these knobs where nothing was said of them."""
         return replace(self, knobs={**knobs, **self.knobs})
+
+    @property
+    def n_devices(self) -> int | None:
+        """The number of cards that was said; None for none."""
+        given = self.knobs.get("n_devices")
+        if given is None:
+            return None
+        return RunConfig.from_mapping({"n_devices": given}, where=self.where).n_devices
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The shares of tensor_split that were said, none where it was left out; ConfigError for
+        what divides nothing."""
+        split = self.knobs.get("tensor_split")
+        if isinstance(split, str):
+            split = split.replace("/", ",")
+        if not split:
+            return ()
+        read = RunConfig.from_mapping({"tensor_split": split}, where=self.where)
+        if not any(shares := read.tensor_split or ()):
+            raise ConfigError(
+                f"{self.where}: tensor_split is {str(split)[:80]}, which gives no card a layer; "
+                "give each card its share, as 3,1"
+            )
+        return shares
 
     def config(self, model: ModelSpec, memory_bytes: int | None = None) -> RunConfig:
         """The configuration that the program makes of it; `memory_bytes` of a card, which one
@@ -50,9 +94,9 @@ class Said:
         those that cannot be."""
         facts = PROGRAMS[self.program]
         given = {name: value for name, value in self.knobs.items() if not _is_auto(name, value)}
-        if split := given.get("tensor_split"):  # a share for each card
-            shares = split.replace("/", ",").split(",") if isinstance(split, str) else split
-            given = {"n_devices": len(shares)} | given
+        n_cards = self.n_cards or len(self.shares)  # a share for each card
+        if n_cards:
+            given = {"n_devices": n_cards} | given
         knobs = defaults_of(self.program) | given
         base = RunConfig.from_mapping({**knobs, "n_ctx": 1}, where=self.where)
         knobs["n_ctx"] = self._context(facts, base, model, memory_bytes)

@@ -12,6 +12,7 @@ from oomph.advise.alternatives import CRAWLS, Offer
 from oomph.advise.answer import MODEL_FILE, USUAL_HOST_BYTES, Answer
 from oomph.architectures.rope import RopeScaling
 from oomph.calibrate.expected_memory import PHANTOM
+from oomph.cards import kind_counts
 from oomph.units import MIB, NOT_MEASURED
 from oomph.views.asked import asked_json, asked_paragraph
 from oomph.views.language import NBSP, chance, render_text, respell
@@ -19,7 +20,7 @@ from oomph.views.readings import predicted_components
 from oomph.views.table import Cell, Table, number
 
 EASY: Final = frozenset(
-    {"flash_attn", "n_outputs_max", "swa_full", "n_ubatch", "type_kv", "together"}
+    {"tensor_split", "flash_attn", "n_outputs_max", "swa_full", "n_ubatch", "type_kv", "together"}
 )
 """Changes that leave model, context, experts and card as they were asked for."""
 
@@ -123,12 +124,20 @@ def _fields(answer: Answer) -> dict[str, Any]:
     nothing = dict.fromkeys(("weights", "recurrent", "overhead", "kv_cache", "compute"), 0)
     parts = nothing | predicted_components(answer.memory)
     offers = [_offer(offer, answer) for offer in answer.offers]
-    scaling = answer.scaling
+    scaling, failure = answer.scaling, answer.first_failure
+    failing = next((c for c in answer.cards if failure and c.device == failure.device), None)
     fields = {name: getattr(answer, name) for name in Answer.__dataclass_fields__}
     return fields | {
-        "weights_alone": answer.first_failure is not None
-        and answer.first_failure.stage in ("context", "weights"),
-        "weights_bytes": max(part.weights_bytes for part in answer.memory.devices.values()),
+        "weights_alone": failure is not None and failure.stage in ("context", "weights"),
+        "weights_bytes": answer.memory.devices[failing.device].weights_bytes if failing else 0,
+        "failing": failing,
+        "spare_bytes": answer.margin_bytes
+        + (
+            0
+            if answer.card
+            else max(part.overhead_bytes for part in answer.memory.devices.values())
+        ),
+        "kinds": kind_counts(card.name or "" for card in answer.cards),
         "easy": next((offer for offer in offers if offer["kind"] in EASY), None),
         "offers": offers,
         "nearest": next(

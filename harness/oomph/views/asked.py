@@ -22,6 +22,8 @@ _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "batches": "batches of {sizes}",
         "all": "all layers on the card",
         "some": "{n} layers on the card",
+        "all of several": "all layers on {cards} cards",
+        "some of several": "{n} layers on {cards} cards",
         "cardless": "no card",
     },
     "ru": {
@@ -35,6 +37,8 @@ _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "batches": "пакеты {sizes}",
         "all": "все слои на карте",
         "some": "слоёв на карте: {n}",
+        "all of several": "все слои на {cards} картах",
+        "some of several": "слоёв на {cards} картах: {n}",
         "cardless": "без карты",
     },
 }
@@ -82,7 +86,8 @@ def _parts(said: Said, config: RunConfig, language: str, besides: Collection[str
         shown.update(names)
     for name, value in config.unlike(said.program).items():
         if name in said.knobs and name not in shown:
-            yield words["yours"].format(text=f"{name} {value}")
+            spelled = ",".join(f"{x:g}" for x in value) if isinstance(value, tuple) else value
+            yield words["yours"].format(text=f"{name} {spelled}")
 
 
 def _phrases(config: RunConfig, language: str) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -110,7 +115,9 @@ def _layers(config: RunConfig, language: str) -> str:
     if config.n_devices == 0:
         return _WORDS[language]["cardless"]
     kind = "all" if config.n_gpu_layers < 0 else "some"
-    return _WORDS[language][kind].format(n=_number(config.n_gpu_layers, language))
+    kind += " of several" if config.n_devices > 1 and config.split_mode != "none" else ""
+    n = _number(config.n_gpu_layers, language)
+    return _WORDS[language][kind].format(n=n, cards=config.n_devices)
 
 
 def _number(n: int, language: str) -> str:

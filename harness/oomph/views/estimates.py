@@ -9,7 +9,14 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from oomph.config import RunConfig
-from oomph.estimate.prediction import COMPONENTS, Prediction, SlotsSpeed, SpeedEstimate, is_card
+from oomph.estimate.prediction import (
+    COMPONENTS,
+    CardFit,
+    Prediction,
+    SlotsSpeed,
+    SpeedEstimate,
+    is_card,
+)
 from oomph.units import MIB, NOT_MEASURED, count, likely, mib, rate
 from oomph.views.table import Cell, Table, number
 
@@ -29,6 +36,7 @@ def prediction_json(prediction: Prediction) -> dict[str, Any]:
         "config": prediction.config.to_dict(),
         "devices": {name: asdict(memory) for name, memory in prediction.memory.devices.items()},
         "total_vram_bytes": prediction.memory.total_vram_bytes,
+        "cards": [asdict(card) | {"fits": card.margin_bytes >= 0} for card in prediction.cards],
         "fits": prediction.fits,
         "fit_probability": prediction.fit_probability,
         "max_context": prediction.max_context,
@@ -102,6 +110,8 @@ def summary_lines(prediction: Prediction) -> list[str]:
     """What follows from one configuration, a sentence each."""
     total = mib(prediction.memory.total_vram_bytes)
     lines = [f"VRAM: {total}" + ("" if prediction.fits is None else f", {_fits(prediction)}")]
+    if len(prediction.cards) > 1:
+        lines += map(_card_line, prediction.cards)
     if prediction.max_context is not None:
         lines.append(f"largest n_ctx that fits (even odds): {count(prediction.max_context)}")
     if prediction.speed:
@@ -109,6 +119,17 @@ def summary_lines(prediction: Prediction) -> list[str]:
     elif prediction.speed_reason:
         lines.append(f"no speed: {prediction.speed_reason}")
     return lines + [f"note: {warning}" for warning in warnings(prediction)]
+
+
+def _card_line(card: CardFit) -> str:
+    """One of several cards against its own memory."""
+    name = f" ({card.name})" if card.name else ""
+    left = f"{mib(abs(card.margin_bytes))} {'left' if card.margin_bytes >= 0 else 'short'}"
+    chance = "" if card.fit_probability is None else f" ({likely(card.fit_probability)})"
+    return (
+        f"{card.device}{name}: {mib(card.memory_bytes - card.margin_bytes)} of "
+        f"{mib(card.memory_bytes)}, {left}{chance}"
+    )
 
 
 def _speed_lines(speed: SpeedEstimate, config: RunConfig) -> Iterator[str]:

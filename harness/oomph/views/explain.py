@@ -25,6 +25,7 @@ from oomph.advise.max_context import longest_context
 from oomph.advise.quantizations import quantization_of
 from oomph.architectures.rope import has_positions, longest_extension, native_context
 from oomph.calibrate.subject import asked_of, seen_cards
+from oomph.cards import CardNames, kind_counts
 from oomph.config import RunConfig
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
@@ -120,7 +121,7 @@ class Topic:
 
 def topic_of(
     model: str | None,
-    gpu: str | None,
+    gpu: CardNames,
     memory_mib: float | str | None = None,
     *,
     said: Said | None = None,
@@ -129,9 +130,9 @@ def topic_of(
 ) -> Topic:
     """The model and the card that were named, the machine's own card, or examples."""
     is_example_card = False
-    if gpu is None:
+    if not gpu and memory_mib is None:
         try:
-            gpu = seen_cards()[0].name
+            seen_cards()
         except ConfigError:
             gpu, is_example_card = EXAMPLE_CARD, True
     said = said or Said()
@@ -173,14 +174,15 @@ def explain_text(name: str | None, topic: Topic, language: str) -> str:
 def _facts(topic: Topic) -> dict[str, Any]:
     """What every explanation may mention."""
     estimator, model = topic.estimator, topic.estimator.model
+    cards = tuple(estimator.cards_in(topic.config).values())
     scaling = longest_extension(model)
     return {
         "model": model.name,
         "quantization": quantization_of(model),
         "arch": model.arch,
         "is_moe": model.is_moe,
-        "card": estimator.gpu.name if estimator.gpu else NOT_MEASURED,
-        "memory_bytes": estimator.gpu_memory_bytes,
+        "kinds": kind_counts(card.name for card in cards),
+        "memory_bytes": sum(card.memory_bytes for card in cards),
         "n_ctx": topic.config.n_ctx,
         "example_model": topic.is_example_model,
         "example_card": topic.is_example_card,

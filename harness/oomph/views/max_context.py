@@ -22,21 +22,19 @@ _NONE_FITS: Final = {"en": "none", "ru": "нет"}
 
 def max_context_text(
     model: str,
-    card: str,
+    cards: Sequence[tuple[int, str]],
     positions: Positions,
     found: Sequence[ContextLimits],
     language: str,
-    *,
-    n_cards: int = 1,
 ) -> str:
-    """What the table says, in sentences: the model's own context, and how to read the columns."""
+    """What the table says, in sentences: the model's own context, and how to read the columns;
+    `cards` are how many of which."""
     ran = [each for each in found if each.ran_n_ctx]
     return render_text(
         "max_context",
         language,
         model=model,
-        card=card,
-        n_cards=n_cards,
+        cards=cards,
         positions=positions,
         limit=max(each.limit for each in found),
         is_capped=any(r.sure_n_ctx == r.limit for r in found),

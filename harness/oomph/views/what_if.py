@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from oomph.architectures.families import family_of
 from oomph.architectures.spec import ModelSpec
+from oomph.cards import kinds
 from oomph.config import FLASH_ATTN, KINDS, KNOBS, RunConfig
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.estimator import LONGEST_CONTEXT, Estimator
@@ -31,6 +32,7 @@ ROOTS: Final = (
     "oomph.estimate.estimator:Estimator",
     "oomph.estimate.coefficients:Coefficients",
     "oomph.config:RunConfig",
+    "oomph.cards:Card",
     "oomph.gpus:GpuSpec",
     "oomph.architectures.spec:ModelSpec",
     "oomph.gguf.header:TensorInfo",
@@ -46,7 +48,7 @@ REPLACED: Final = (
     "oomph.config:_checked",
     "oomph.config:_check",
     "oomph.estimate.estimator:model_of",
-    "oomph.estimate.estimator:card_of",
+    "oomph.estimate.estimator:cards_of",
 )
 """What the page provides: coefficients and its models' families come as JSON, its knobs need no
 check, and its models and cards are facts already."""
@@ -117,7 +119,7 @@ def what_if(
 
     Without a card, coefficients must be of a machine for the page to tell speeds of its CPU.
     """
-    config = config or RunConfig(n_devices=1 if estimator.gpu else 0)
+    config = config or RunConfig(n_devices=len(estimator.cards) if estimator.gpu else 0)
     positions = control_positions(estimator.model, config)
     asked_as = program_facts(program, estimator, config)
     return WhatIf(
@@ -125,8 +127,11 @@ def what_if(
         reference=reference or estimator.model.source,
         facts={
             "model": model_facts(estimator.model),
-            "card": card_facts(estimator.gpu) if estimator.gpu else None,
-            "memory_bytes": estimator.gpu_memory_bytes,
+            "cards": [
+                [card_facts(card.spec), card.memory_bytes, card.device]
+                for card in estimator.cards
+                if card.spec
+            ],
             "coefficients": coefficient_facts(estimator.coefficients)
             if estimator.coefficients
             else None,
@@ -272,7 +277,7 @@ def default_table(estimator: Estimator, config: RunConfig, contexts: Sequence[in
     are."""
     shown = [n for n in contexts if n in TABLE_CONTEXTS or n == config.n_ctx]
     answers = [estimator.predict(config.with_(n_ctx=n, n_depth=0), longest=False) for n in shown]
-    place = estimator.gpu.name if estimator.gpu else "CPU" if config.n_devices == 0 else "a card"
+    place = kinds(estimator.cards) or ("CPU" if config.n_devices == 0 else "a card")
     columns = ("n_ctx", "MiB", "fits, %", "prefill t/s", "decode t/s")
     return Table(
         caption=f"Predicted for {estimator.model.name} on {place}",

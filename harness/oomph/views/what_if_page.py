@@ -11,12 +11,12 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from oomph.calibrate.subject import named_estimator, seen_cards
+from oomph.calibrate.subject import cards_said, named_estimator, own_cards
+from oomph.cards import CardNames
 from oomph.errors import ConfigError
 from oomph.files import write_file
 from oomph.foreign_text import visible
 from oomph.programs.said import Said
-from oomph.units import MIB
 from oomph.views.what_if import USUAL_CARD, WhatIf, estimator_script, shared_facts, what_if
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def render_what_if(asked: WhatIf) -> str:
 
 def write_what_if(
     model: str,
-    gpu: str | None = None,
+    gpu: CardNames = None,
     out: Path | None = None,
     *,
     said: Said | None = None,
@@ -53,17 +53,15 @@ def write_what_if(
     """Write the page of a model; its path, what-if.html if `out` is left out.
 
     It begins with what was `said` (n_ctx left out: START_CONTEXT, or the model's own if less) on
-    the named card, the machine's own, or else a usual one. StoreError where it cannot be written.
+    the named cards, the machine's own, or else a usual one. StoreError where it cannot be written.
     """
-    memory_mib = None
-    if gpu is None:
+    cards, said = cards_said(gpu, None, said or Said())
+    if not cards:
         try:
-            own = seen_cards()[0]
-            gpu, memory_mib = own.name, own.memory_bytes / MIB
+            cards, said = own_cards(said)
         except ConfigError:
-            gpu = USUAL_CARD
-    estimator, _ = named_estimator(model, gpu, memory_mib, calibration, on_host=False)
-    said = said or Said()
+            cards, said = cards_said(USUAL_CARD, None, said)
+    estimator, _ = named_estimator(model, cards, None, calibration, on_host=False)
     config = said.config(estimator.model, estimator.gpu_memory_bytes)
     if "n_ctx" not in said.knobs:
         config = config.with_(n_ctx=min(config.n_ctx, START_CONTEXT))

@@ -45,7 +45,8 @@ const read = (id) => document.getElementById(id).textContent;
 const { data, questions } = JSON.parse(read("case"));
 const asked = ask(data.facts);
 const answers = questions.map(({ card, knobs }) => {
-  const answer = asked.predict(card === null ? null : shared().cards[card], knobs);
+  const named = card === "own" ? asked.own : shared().cards[card];
+  const answer = asked.predict(card === null ? null : named, knobs);
   const speed = answer.speed, devices = answer.memory.devices.items();
   return {
     devices: Object.fromEntries(devices.map(([name, parts]) => [name, { ...parts }])),
@@ -187,8 +188,23 @@ def _expect_all_the_same(
     for question, answer in zip(questions, answers, strict=True):
         card = None if question["card"] is None else gpu_specs()[question["card"]]
         estimator = estimators.setdefault(card, Estimator(model, card))
-        estimator._memory = memory._memory  # what was replayed for one card holds for all
+        estimator._memory = memory._memory.on(
+            estimator.cards
+        )  # what was replayed for one card holds for all
         _expect_the_same(answer, estimator.predict(RunConfig(**question["knobs"]), longest=False))
+
+
+@pytest.mark.parametrize("name", ["qwen3-30b-a3b", "qwen3-8b"])
+def test_unlike_cards_are_answered_together(name: str) -> None:
+    estimator = Estimator(catalogue_model(name, "Q4_K_M"), "5090,3080:9000,5090")
+    whole = RunConfig(n_devices=3, n_ctx=8192, flash_attn="on")
+    shapes = ({}, {"tensor_split": (1, 2, 3)}, {"n_gpu_layers": 11}, {"n_depth": 8000})
+    asked = what_if(estimator, whole)
+    questions = [{"card": "own", "knobs": {**asked.start, **shape}} for shape in shapes]
+    for answer, shape in zip(_in_node(asked, questions), shapes, strict=True):
+        prediction = estimator.predict(whole.with_(**shape), longest=False)
+        assert prediction.speed is not None
+        _expect_the_same(answer, prediction)
 
 
 def test_a_calibration_of_the_page_is_used() -> None:

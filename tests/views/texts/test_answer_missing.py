@@ -135,4 +135,4 @@ def test_the_command_says_what_would_do_on_a_card_without_a_name() -> None:
         app, ["answer", "qwen3-30b-a3b:Q4_K_M", "--gpu-mem", "19000", "--lang", "ru"]
     )
     assert done.exception is None
-    assert "не хватает 2,43 ГиБ" in done.stdout.replace("\u00a0", " ")
+    assert "не хватает 3,06 ГиБ" in done.stdout.replace("\u00a0", " ")

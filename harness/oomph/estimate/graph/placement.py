@@ -3,10 +3,12 @@
 import re
 import struct
 from bisect import bisect_right
+from collections.abc import Sequence
 from functools import cached_property
 from itertools import accumulate
 from typing import Final
 
+from oomph.cards import Card, run_cards
 from oomph.config import RunConfig
 from oomph.errors import ConfigError
 
@@ -36,20 +38,21 @@ class Placement:
     """Where everything of one model lies under one configuration.
 
     Devices have llama.cpp's names. `n_layer_all` counts multi-token-prediction layers: the output
-    is the layer after them, and the first that goes to a card. Cards without a `tensor_split` are
-    taken to have equal free memory, by which llama.cpp divides the layers. Raises ConfigError for
-    knobs that name no card or no valid pattern.
+    is the layer after them, and the first that goes to a card. Without a `tensor_split` llama.cpp
+    divides the layers by the free memory of `machine`'s cards; of cards that nothing is known of it
+    is taken to be equal. Raises ConfigError for knobs that name no card or no valid pattern.
     """
 
-    def __init__(self, config: RunConfig, n_layer_all: int) -> None:
+    def __init__(self, config: RunConfig, n_layer_all: int, machine: Sequence[Card] = ()) -> None:
         self._n_layer_all = n_layer_all
         self.offloads_kqv = config.offload_kqv
-        self.cards = _cards(config)
+        devices = _devices(config, machine)
+        self.cards = tuple(devices)
         n_gpu_layers = config.n_gpu_layers if config.n_gpu_layers >= 0 else n_layer_all + 1
         self.offloads_all = bool(self.cards) and n_gpu_layers > n_layer_all
         self._on_cards = min(n_gpu_layers, n_layer_all + 1) if self.cards else 0
         self._first = max(n_layer_all + 1 - n_gpu_layers, 0)
-        self._splits = _splits(config, len(self.cards))
+        self._splits = _splits(config, tuple(devices.values()))
         self._overrides = _overrides(config, self.cards, n_layer_all)
         self.has_overrides = bool(self._overrides)
         self.pipeline = (
@@ -90,6 +93,12 @@ class Placement:
         return self.cards[min(bisect_right(self._splits, share), len(self.cards) - 1)]
 
     @property
+    def on_cards(self) -> range:
+        """The layers that go to cards, the output after the last among them."""
+        end = min(self._first + self._on_cards, self._n_layer_all + 1)
+        return range(self._first, end)
+
+    @property
     def output(self) -> str:
         """The device of the output norm and the logits."""
         return self.layer(self._n_layer_all)
@@ -112,30 +121,44 @@ class Placement:
         return self.layer(own)
 
 
-def _cards(config: RunConfig) -> tuple[str, ...]:
-    names = tuple(f"CUDA{i}" for i in range(config.n_devices))
-    if config.split_mode != "none" or not names:
-        return names
-    if not 0 <= config.main_gpu < len(names):
+def _devices(config: RunConfig, machine: Sequence[Card]) -> dict[str, float]:
+    """The free bytes of each card that the run uses, by its name; 1 where nothing is known."""
+    known = run_cards(machine, config.n_devices)
+    found = {card.device: float(card.free_bytes or card.memory_bytes) for card in known} or {
+        f"CUDA{i}": 1.0 for i in range(config.n_devices)
+    }
+    if config.split_mode != "none" or not found:
+        return found
+    if not 0 <= config.main_gpu < len(found):
         raise ConfigError(
-            f"main_gpu is {config.main_gpu}, and there are {len(names)} cards; choose one below "
+            f"main_gpu is {config.main_gpu}, and there are {len(found)} cards; choose one below "
             "that"
         )
-    return (names[config.main_gpu],)
+    name = tuple(found)[config.main_gpu]
+    return {name: found[name]}
 
 
-def _splits(config: RunConfig, n_cards: int) -> list[float]:
-    """Cumulative shares of the cards in float32, as llama.cpp compares them."""
-    shares = list((config.tensor_split or ())[:n_cards])
-    shares += [0.0] * (n_cards - len(shares))
-    if any(share < 0 for share in shares):
+def _splits(config: RunConfig, free_bytes: tuple[float, ...]) -> list[float]:
+    """Cumulative shares of the cards, in float32 as llama.cpp adds and compares them
+    (llama_model_base::load_tensors): those that are said, else by free memory."""
+    said = config.tensor_split or ()
+    if any(share < 0 for share in said):
         raise ConfigError(
             f"tensor_split {config.tensor_split} has a negative share; give one of 0 or more a card"
         )
-    if sum(shares) <= 0:
-        shares = [1.0] * n_cards
-    total = sum(shares)
-    return [_float32(sofar / total) for sofar in accumulate(shares)]
+    if any(said[config.n_devices :]) and config.n_devices:
+        raise ConfigError(
+            f"tensor_split has {len(said)} shares, and there are {config.n_devices} cards; give a "
+            "share for each card"
+        )
+    n_cards = len(free_bytes)
+    shares = [*said[:n_cards], *[0.0] * (n_cards - len(said))]
+    sofar = list(accumulate(map(_float32, shares if any(shares) else free_bytes), _add_float32))
+    return [_float32(each / sofar[-1]) for each in sofar]
+
+
+def _add_float32(a: float, b: float) -> float:
+    return _float32(a + b)
 
 
 def _overrides(

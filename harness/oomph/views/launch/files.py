@@ -73,7 +73,7 @@ def refuse_short(estimator: Estimator, launch: Launch) -> None:
     what would do."""
     if launch.prediction.fits is not False:
         return
-    short = -margin_bytes(launch.prediction.memory, estimator.gpu_memory_bytes or 0)
+    short = -margin_bytes(launch.prediction.memory, estimator.room_bytes(launch.config))
     if short <= 0:
         raise ConfigError(
             f"{'; '.join(warnings(launch.prediction))}; --force writes the files all the same"

@@ -65,6 +65,8 @@ def server_flags(launch: Launch) -> Flags:
     flags = flags_of(spelled_knobs(config, "llama-server", ALWAYS), "llama-server")
     if config.n_devices == 0:
         flags["device"] = "none"
+    elif launch.devices:
+        flags["device"] = ",".join(launch.devices)
     if said := overrides(launch):
         flags["override-kv"] = said
     return flags | {"fit": "off"}

@@ -117,6 +117,12 @@ def about(launch: Launch) -> tuple[str, ...]:
         f"{plain(launch.spec.name)}: n_ctx {count(config.n_ctx)}{experts}",
         plain(launch.reason),
     ]
+    if launch.devices:
+        numbers = ",".join(name.removeprefix("CUDA") for name in launch.devices)
+        lines.append(
+            f"For {', '.join(launch.devices)}: llama-server is told so, for other programs set "
+            f"CUDA_VISIBLE_DEVICES={numbers}."
+        )
     lines += ["Predicted memory of llama-server in MiB:"]
     lines += [
         f"  {name}: {_components(memory)}"

@@ -9,7 +9,8 @@ const RATE_SPAN = [1, 30000];  // tokens per second that the lines of the speeds
 const coefficients$default_coefficients = () => shared().coefficients;
 const families$family_of = (arch) => families$family_of[arch];  // those of the page's models
 const config$_checked = (knobs) => knobs, config$_check = () => {};  // controls offer nothing that a configuration refuses
-const estimator$model_of = (model) => model, estimator$card_of = (card) => card;  // facts already
+const estimator$model_of = (model) => model;  // facts already
+const estimator$cards_of = (given) => (Array.isArray(given) ? given : given ? [new cards$Card(given.memory_bytes, given)] : []);
 
 function fromJson(value) {
   if (Array.isArray(value)) return value.map(fromJson);
@@ -24,7 +25,8 @@ function readCoefficients(facts) {
   if (facts.posterior) content.put("posterior", $construct(posterior$Posterior, content.get("posterior")));
   return $construct(coefficients$Coefficients, content);
 }
-const readCard = (facts) => facts && new gpus$GpuSpec(...facts);
+const readCard = (facts) => new gpus$GpuSpec(...facts);
+const readOwn = (cards) => (cards.length ? cards.map(([facts, bytes, device]) => new cards$Card(bytes, readCard(facts), device)) : null);
 function readModel({ name, arch, family, metadata, tensors }) {
   families$family_of[arch] = family;
   const infos = tensors.map(([tensor, ne, type]) => [tensor, new header$TensorInfo(tensor, ne, ggml_types$QUANTS.get(type))]);
@@ -36,15 +38,12 @@ function shared() {
   );
 }
 
-// One model, answering for any card (null for none) and knobs; what a card has computed is kept.
+// One model, answering for any card, for its own cards or for none (null), and knobs; what a card has computed is kept.
 function ask(facts) {
-  const model = readModel(facts.model), own = readCard(facts.card), coefficients = readCoefficients(facts.coefficients);
+  const model = readModel(facts.model), own = readOwn(facts.cards), coefficients = readCoefficients(facts.coefficients);
   const estimators = new Map();
   const on = (card) => {
-    if (!estimators.has(card)) {
-      const bytes = card && card === own ? facts.memory_bytes : null;
-      estimators.set(card, new estimator$Estimator(model, card, bytes, coefficients));
-    }
+    if (!estimators.has(card)) estimators.set(card, new estimator$Estimator(model, card, null, coefficients));
     return estimators.get(card);
   };
   return {
@@ -88,7 +87,7 @@ function setUp(form, { start, positions }, { own }) {
   }
   form.elements.apart.checked = form.elements.type_v.value !== form.elements.type_k.value;
   const { card } = form.elements, groups = new Map([["Without a card", [new Option("CPU alone", CARDLESS)]]]);
-  if (own) groups.set("This machine", [new Option(own.name, "own")]);
+  if (own) groups.set("This machine", [new Option(called(own), "own")]);
   shared().cards.forEach((spec, i) => {
     const name = spec.name.replace(/^NVIDIA (GeForce )?/, "");
     groups.set(spec.generation, [...(groups.get(spec.generation) ?? []), new Option(`${name} · ${mib(spec.memory_bytes)}`, i)]);
@@ -99,7 +98,7 @@ function setUp(form, { start, positions }, { own }) {
     group.append(...options);
     card.append(group);
   }
-  const same = shared().cards.findIndex((spec) => own && $eq(spec, own));
+  const same = shared().cards.findIndex((spec) => own && $eq(spec, own[0].spec));
   card.value = start.n_devices === 0 ? CARDLESS : own ? "own" : String(Math.max(same, 0));
 }
 
@@ -128,12 +127,13 @@ function element(tag, text = "", className = "") {
 const total = (parts) => parts.reduce((sum, [, bytes]) => sum + bytes, 0);
 
 // The devices of an answer as rows to draw: each card by itself, and what lies in the host's memory.
-function places(answer, limit) {
+function places(answer) {
   const sum = (devices) => Object.keys(PARTS).map((part) => [part, devices.reduce((n, device) => n + device[`${part}_bytes`], 0)]);
   const all = answer.memory.devices.items();
+  const limits = new Map(answer.cards.map(({ device, memory_bytes }) => [device, memory_bytes]));
   const cards = all.filter(([name]) => prediction$is_card(name)), host = all.filter(([name]) => !prediction$is_card(name));
   return [
-    ...cards.map(([name, device]) => ({ name: cards.length > 1 ? name : "Card", parts: sum([device]), limit })),
+    ...cards.map(([name, device]) => ({ name: cards.length > 1 ? name : "Card", parts: sum([device]), limit: limits.get(name) ?? null })),
     { name: "Host", parts: sum(host.map(([, device]) => device)), limit: null },
   ];
 }
@@ -195,11 +195,16 @@ function drawSpeed(tile, rate, interval) {
 const together = ({ n_slots, n_depth, decode_tokens_per_s: rate, decode_interval_90: interval }) =>
   `That is one slot alone. All ${n_slots} slots together, each ${n_depth.toLocaleString("en")} tokens deep, decode ${tokens(rate)} tokens/s${interval ? ` (90 %: ${tokens(interval[0])} to ${tokens(interval[1])})` : ""}.`;
 
+const named = (card) => (Array.isArray(card) ? card.map(({ spec }) => spec.name) : card ? [card.name] : []);
+const called = (card) => named(card).join(" + ");
+
 function verdict(answer, rows, card) {
   const { fits, fit_probability: likely, speed } = answer;
   const used = Math.max(...rows.filter(({ limit }) => limit !== null).map(({ parts }) => total(parts)), 0);
   const chance = likely === null ? "" : likely > 0.995 ? " (more than 99 % likely)" : likely < 0.005 ? " (less than 1 % likely)" : ` (${Math.round(100 * likely)} % likely to fit)`;
-  const word = fits === null ? `Takes ${mib(total(rows.at(-1).parts))} of the host's memory` : `${fits ? "Fits" : "Does not fit"}${chance}: ${mib(used)} of ${mib(rows[0].limit)} on ${card.name}`;
+  const each = rows.filter(({ limit }) => limit !== null).map(({ name, limit, parts }) => `${mib(total(parts))} of ${mib(limit)} on ${name}`);
+  const filled = each.length > 1 ? each.join(", ") : `${mib(used)} of ${mib(rows[0].limit)} on ${called(card)}`;
+  const word = fits === null ? `Takes ${mib(total(rows.at(-1).parts))} of the host's memory` : `${fits ? "Fits" : "Does not fit"}${chance}: ${filled}`;
   return { word, state: fits === null ? "" : fits ? "fits" : "fails", speeds: speed ? `Prefill ${tokens(speed.prefill_tokens_per_s)}, decode ${tokens(speed.decode_tokens_per_s)} tokens/s` : "" };
 }
 
@@ -211,7 +216,7 @@ function command({ reference, program }, knobs, card) {
   const [on, off] = [(words) => (words.length > 1 ? words[0] : null), (words) => words.at(-1)];  // what turns something off alone has one word
   const words = asked.map(([knob, value]) =>
     typeof value === "boolean" ? (value ? on : off)(program.switches[knob]) : `--${knob.replaceAll("_", "-")} ${quote(String(value))}`);
-  return ["oomph estimate", quote(reference), ...(program.name === USUAL_PROGRAM ? [] : ["--as", program.name]), ...(card ? [`--gpu ${quote(card.name)}`] : []), ...words].filter(Boolean).join(" ");
+  return ["oomph estimate", quote(reference), ...(program.name === USUAL_PROGRAM ? [] : ["--as", program.name]), ...named(card).map((name) => `--gpu ${quote(name)}`), ...words].filter(Boolean).join(" ");
 }
 const USUAL_PROGRAM = "llama-server";
 
@@ -219,8 +224,7 @@ function show(root, data, asked) {
   const form = root.querySelector("form"), card = cardOf(form, asked), knobs = knobsOf(form, data);
   label(form, data.positions, card === null);
   const answer = asked.predict(card, knobs);
-  const limit = card ? (card === asked.own && data.facts.memory_bytes) || card.memory_bytes : null;
-  const rows = places(answer, limit);
+  const rows = places(answer);
   const said = verdict(answer, rows, card), scale = Math.max(...rows.map(({ parts, limit }) => Math.max(limit ?? 0, total(parts))));
   root.querySelector(".verdict").textContent = said.word;
   root.querySelector(".verdict").dataset.state = said.state;
