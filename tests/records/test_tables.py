@@ -230,8 +230,10 @@ def test_a_pattern_may_have_bars_in_it(tmp_path: Path) -> None:
         "| gpt-oss 120B | 59.02 GiB | 116.83 B | CUDA | 99 | blk\\.(1|2)\\.ffn_.*=CPU | pp512 | "
         "100.00 ± 1.00 |\n"
     )
-    (record,) = take(tmp_path, text).records
-    assert record.config["override_tensor"] == r"blk\.(1|2)\.ffn_.*=CPU"
+    prefixed = "".join(f"bench-1  | {line}\n" for line in text.splitlines())
+    for each in (text, prefixed):
+        (record,) = take(tmp_path, each).records
+        assert record.config["override_tensor"] == r"blk\.(1|2)\.ffn_.*=CPU"
 
 
 def test_a_rendered_table_is_read_from_its_tabs(tmp_path: Path) -> None:
