@@ -230,8 +230,10 @@ def test_a_pattern_may_have_bars_in_it(tmp_path: Path) -> None:
         "| gpt-oss 120B | 59.02 GiB | 116.83 B | CUDA | 99 | blk\\.(1|2)\\.ffn_.*=CPU | pp512 | "
         "100.00 ± 1.00 |\n"
     )
-    (record,) = take(tmp_path, text).records
-    assert record.config["override_tensor"] == r"blk\.(1|2)\.ffn_.*=CPU"
+    prefixed = "".join(f"bench-1  | {line}\n" for line in text.splitlines())
+    for each in (text, prefixed):
+        (record,) = take(tmp_path, each).records
+        assert record.config["override_tensor"] == r"blk\.(1|2)\.ffn_.*=CPU"
 
 
 def test_a_rendered_table_is_read_from_its_tabs(tmp_path: Path) -> None:
@@ -241,6 +243,23 @@ def test_a_rendered_table_is_read_from_its_tabs(tmp_path: Path) -> None:
     )
     (record,) = take(tmp_path, text).records
     assert (record.environment.backend, rates([record])) == ("rocm", [("pp512", 0, 3000.0)])
+
+
+@pytest.mark.parametrize("between", ["\t", "    "])
+def test_ctxprobe_s_values_may_have_tabs_or_blanks_between(between: str, tmp_path: Path) -> None:
+    rows = (
+        ("context", "result", "peak_vram_mib", "prefill_tps", "generate_tps", "prompt_tokens"),
+        ("4096", "ok", "20000", "1000", "50", "2000"),
+    )
+    text = "the test was fast, in t/s:\n" + "".join(f"{between.join(row)}\n" for row in rows)
+    taken = take(tmp_path, text)
+    assert rates(list(taken.records)) == [("pp2000", 0, 1000.0), ("tg1", 0, 50.0)]
+    assert taken.problems == []
+
+
+def test_a_page_s_tags_are_no_part_of_a_row(tmp_path: Path) -> None:
+    text = f"<pre>{HEAD}{row().rstrip()}</pre>\n"
+    assert taken_rates(tmp_path, text) == [("pp512", 0, 1981.0)]
 
 
 def test_a_batched_table_tells_whether_its_prompt_was_shared(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A file's lines as its writer saw them: decoded, without colours and quote marks.
+"""A file's lines as its writer saw them: decoded, without colours, tags and quote marks.
 
 A line keeps its number. What stood before a row (a prompt, a log's prefix) stays: a table knows how
 many cells it has.
@@ -19,6 +19,7 @@ _ENDS: Final = re.compile(r"\r\n|\n|\r")
 _COLOURS: Final = re.compile(
     r"\x1b(?:\[[0-9;?]{0,32}[ -/]{0,4}[@-~]|\][^\x07\x1b]{0,512}\x07?|[()][A-Z0-9])"
 )
+_TAGS: Final = re.compile(r"</?(?:pre|code|p|br|div|details|summary)\s{0,4}/?>", re.IGNORECASE)
 _QUOTE: Final = re.compile(r"[ \t]{0,8}(?:>[ \t]?){1,8}")
 _UNSEEN: Final = {"\u00a0": " ", "\u200b": "", "\ufeff": "", "\x00": ""}
 
@@ -42,6 +43,8 @@ def clean_lines(data: bytes) -> list[str]:
             text = text.replace(unseen, instead)
     if "\x1b" in text:
         text = _COLOURS.sub("", text)
+    if "</" in text or "<br" in text:
+        text = _TAGS.sub("", text)
     lines = _ENDS.split(text)
     return [_without_quote(line) if ">" in line[:16] else line for line in lines]
 

@@ -30,11 +30,13 @@ _WITHIN: Final = frozenset({"ot"})
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The columns of a table. `is_closed` says that its lines end with a bar."""
+    """The columns of a table. `is_closed` says that its lines end with a bar, `n_before` how many
+    pieces between bars stand before the first cell."""
 
     kind: str
     names: tuple[str, ...]
     is_closed: bool
+    n_before: int
 
 
 def header_of(line: str) -> Header | None:
@@ -49,7 +51,7 @@ def header_of(line: str) -> Header | None:
         return None
     for start in (starts[0], starts[-1]):
         if kind := kind_of(names[start:]):
-            return Header(kind, tuple(names[start:]), is_closed)
+            return Header(kind, tuple(names[start:]), is_closed, start)
     return None
 
 
@@ -84,7 +86,7 @@ def row_of(header: Header, line: str, *, is_ended: bool) -> dict[str, Any]:
 def _fitting(header: Header, parts: Sequence[str], before: int, line: str) -> dict[str, Any]:
     """The row of the cells that fit their columns."""
     n_cells = len(header.names)
-    is_sure = before == int(header.is_closed)
+    is_sure = before in (header.n_before, int(header.is_closed))
     try:
         if not is_sure and _WITHIN & set(header.names):
             return values_of(header.kind, header.names, _merged(header, parts))
@@ -99,7 +101,7 @@ def _fitting(header: Header, parts: Sequence[str], before: int, line: str) -> di
 def _merged(header: Header, parts: Sequence[str]) -> list[str]:
     """The cells where a pattern had bars in it."""
     at = next(index for index, name in enumerate(header.names) if name in _WITHIN)
-    cells = list(parts[int(header.is_closed) :])
+    cells = list(parts[header.n_before :])
     extra = len(cells) - len(header.names)
     return [*cells[:at], "|".join(cells[at : at + extra + 1]), *cells[at + extra + 1 :]]
 
@@ -109,13 +111,9 @@ def _agrees(header: Header, values: dict[str, Any]) -> bool:
     if header.kind == "bench":
         return bool(values.get("model_size") and values.get("model_n_params"))
     if header.kind == "sweep":
-        tokens = {
-            values["pp"],
-            values["pp"] * values.get("pl", 1),
-        }
-        return any(
-            abs(values.get("speed_pp", 0.0) * values["t_pp"] - n) <= 0.05 * n + 1 for n in tokens
-        )
+        done = values.get("speed_pp", 0.0) * values["t_pp"]
+        told = (values["pp"], values["pp"] * values.get("pl", 1))
+        return any(abs(done - n) <= 0.05 * n + 1 for n in told)
     return False
 
 

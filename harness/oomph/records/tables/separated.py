@@ -17,7 +17,11 @@ _NEEDS: Final = (
     frozenset({"context", "result", "peak_vram_mib"}),
     frozenset({"pp", "tg", "n_kv", "t_pp", "t_tg"}),
 )
+_BEGINS: Final = frozenset('"0123456789')
+"""How a row of values begins."""
 _HINTS: Final = ("n_prompt", "peak_vram_mib", "t_pp", "t/s", "S_PP")
+_BLANKS: Final = " "
+"""What a page makes of tabs."""
 LONGEST_LINE: Final = 65_536
 
 
@@ -28,24 +32,21 @@ class Columns:
     separator: str
     names: tuple[str, ...]
     kind: str | None
-    is_quoted: bool
 
 
 def columns_of(line: str) -> Columns | None:
     """The header that the line is; None for any other."""
     if "|" in line or not any(hint in line for hint in _HINTS) or len(line) > LONGEST_LINE:
         return None
-    separator = next((mark for mark in "\t;," if mark in line), None)
-    if separator is None:
-        return None
+    separator = next((mark for mark in "\t;," if mark in line), _BLANKS)
     try:
         names = tuple(map(plain, _split(line.lstrip(), separator)))
     except csv.Error:
         return None
-    kind = kind_of(names)
+    kind = kind_of(names) if separator != _BLANKS else None
     if kind is None and not any(need <= set(names) for need in _NEEDS):
         return None
-    return Columns(separator, names, kind, line.rstrip().endswith('"'))
+    return Columns(separator, names, kind)
 
 
 def separated_row(columns: Columns, line: str, *, is_ended: bool) -> dict[str, Any] | None:
@@ -60,7 +61,7 @@ def separated_row(columns: Columns, line: str, *, is_ended: bool) -> dict[str, A
     except csv.Error:
         raise RowError(f"a row that is cut: {quoted(line)}") from None
     if len(cells) != len(columns.names):
-        if columns.separator == "," and not line.lstrip().startswith('"') and len(cells) < 4:
+        if columns.separator in (",", _BLANKS) and line.lstrip()[:1] not in _BEGINS:
             return None  # a sentence
         raise RowError(f"a row that is cut: {quoted(line)}")
     if not is_ended and not line.rstrip().endswith('"'):
@@ -74,4 +75,6 @@ def separated_row(columns: Columns, line: str, *, is_ended: bool) -> dict[str, A
 
 
 def _split(line: str, separator: str) -> list[str]:
+    if separator == _BLANKS:
+        return line.split()
     return next(csv.reader([line], delimiter=separator, strict=True), [])
