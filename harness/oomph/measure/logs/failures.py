@@ -117,7 +117,7 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"\(available devices: 0\)|0[xX][cC]0000(?:135|139|142|07[bB])\b|3221225781",
         _GPU_ERROR + r"(?:invalid kernel file|device kernel image is invalid|shared object)",
         r"Failed to load shared library|cannot open shared object|DLL load failed",
-        r"cuBLAS error 15|requested functionality is not supported|hipErrorNoBinaryForGpu",
+        r"hipErrorNoBinaryForGpu",
         r"context pointer null|curCtx can not be null|libascendcl\S*: cannot open",
         r"VK_ERROR_(?:INCOMPATIBLE_DRIVER|INITIALIZATION_FAILED)|No device of requested type",
         _GPU_ERROR + r"(?:no (?:CUDA|ROCm)-capable device|no kernel image)",
@@ -129,7 +129,7 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"driver version is insufficient|no kernel image is available|unsupported toolchain",
         r"has no device code compatible with",
         r"was not compiled for (?:this|the current) (?:GPU|device|arch)",
-        r"CUBLAS_STATUS_(?:ARCH_MISMATCH|NOT_SUPPORTED)",
+        r"CUBLAS_STATUS_ARCH_MISMATCH",
         r"lib(?:cuda|cudart|cublas|cublasLt|nvidia-ml|amdhip64|hipblas|rocblas|vulkan)"
         r"[\w.-]*: cannot open",
         r"(?:nvcuda|cudart64\w*|cublas64\w*)\.dll.{0,40}(?:not found|missing|could not)",
@@ -315,6 +315,8 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"[Rr]eceived (?:second )?interrupt|KeyboardInterrupt|^\^C|^Terminated\b",
     ),
     Sign.CRASH: (
+        r"pre-allocated tensor in a backend|\[\d+\] {1,12}[+-]? {0,3}\d+ abort|cuBLAS error",
+        r"CUBLAS_STATUS_NOT_SUPPORTED|Exception caught at file",
         r"^Oops\(|abort\(\) has been called|ggml_print_backtrace|_ZSt\d+(?:unexpected|terminate)",
         r"error reading from server: EOF|invalid vector subscript|VMM Failure|OpenCL error",
         r"(?:UR_RESULT|PI)_ERROR_\w",

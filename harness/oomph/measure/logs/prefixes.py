@@ -42,7 +42,7 @@ _PREFIXES: Final = tuple(
         "journald -o cat": r"(?P<stream>[\w./@-]{1,64}\[[0-9]{1,9}\]): ",
         "compose": r"(?P<stream>[A-Za-z][\w.-]{0,63}) {0,40}\| (?! {0,3}-)",
         "kubectl logs --prefix": r"\[(?P<stream>pod/[^\]]{1,200})\] ",
-        "llama-server's router": r"\[ {0,6}(?P<stream>[0-9]{1,6})\] ",
+        "llama-server's router": r"\[ {0,6}(?P<stream>[0-9]{1,6})\] (?! {0,12}[+-]? {0,3}[0-9]+ )",
         "the kernel": r"\[ {0,9}[0-9]{1,9}\.[0-9]{3,6}\] ",
         "docker, LM Studio, logging": r"\[?" + _DATE + "[T ]" + _CLOCK + _ZONE + r"\]?[ :,|-]*",
         "a clock": r"\[?" + _CLOCK + r"(?:-[0-9]{6})?\]?[ |]{1,8}",

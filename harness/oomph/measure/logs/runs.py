@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from oomph.measure.logs.events import GAVE_UP
 from oomph.measure.logs.failures import Sign, sign_of
 from oomph.measure.logs.lines import as_lines
 from oomph.measure.logs.outcome import Classification, classify
 from oomph.measure.logs.prefixes import Line
-from oomph.measure.logs.progress import phase_of, shows_work
+from oomph.measure.logs.progress import Phase, phase_of, shows_work
 
 _BEGINS: Final = re.compile(
     r"ggml_cuda_init: found|ggml_vulkan: Found|load_backend: loaded|^build: [0-9]{1,9} \("
@@ -22,6 +23,8 @@ _BEGINS: Final = re.compile(
     r"|Started .{0,80}(?:llama|[Oo]llama)|^starting (?:llama server|runner)"
 )
 """Lines that a program prints before it loads anything; of several in a row the first counts."""
+_UNDER_WAY: Final = (Phase.COMPUTE, Phase.RUN)
+"""How far a program must have come that such a line is another's: some find their cards late."""
 
 
 @dataclass(slots=True)
@@ -39,7 +42,7 @@ class _Run:
         if not begins:
             sign = sign_of(line)
             self.retries = sign is Sign.RETRY or (self.retries and sign is None)
-            self.has_begun = self.has_begun or sign is not None or phase_of(line) is not None
+            self.has_begun = self.has_begun or sign in GAVE_UP or phase_of(line) in _UNDER_WAY
 
 
 def split_runs(log: Sequence[str]) -> list[list[Line]]:
