@@ -13,7 +13,10 @@ from typing import Final
 
 from oomph.measure.logs.exit_codes import ending_of
 from oomph.measure.logs.lines import DECIMAL, WHOLE
+from oomph.measure.logs.progress import shows_work
+from oomph.measure.logs.reported import read_buffer
 from oomph.measure.logs.steps import CASES, STEPS, Step
+from oomph.records.device_lines import introduced_card
 from oomph.units import MIB, count
 
 _ASKED_MIB: Final = re.compile(
@@ -29,12 +32,6 @@ _ASKED_BYTES: Final = re.compile(
     + " Bytes"
 )
 _ASKED_BUFFER_MIB: Final = re.compile(r"failed to allocate buffer, size = {1,8}" + DECIMAL + " MiB")
-_FREE: Final = re.compile(r"using device (\S{1,64}) .{1,400} - " + WHOLE + " MiB free")
-_PLACED: Final = re.compile(
-    r"(\S{1,64}) {1,40}(?:model|KV|RS|compute|output) buffer size {0,40}=? {0,40}"
-    + DECIMAL
-    + " MiB"
-)
 _CAPPED: Final = re.compile(r"slot context \(([0-9]{1,12})\) exceeds .{1,80}\(([0-9]{1,12})\)")
 ILLEGAL_INSTRUCTION: Final = (
     "an instruction that this processor did not take: llama.cpp was built for another one, or for "
@@ -107,10 +104,10 @@ def _short_mib(before: Iterable[str], asked_mib: float, device: str | None) -> f
     """What was asked less what was left: free at the start minus the buffers placed since."""
     free: float | None = None
     for line in before:
-        if (match := _FREE.search(line)) and match[1] == device:
-            free = float(match[2])
-        elif (match := _PLACED.search(line)) and match[1] == device and free is not None:
-            free -= float(match[2])
+        if (card := introduced_card(line)) and card.is_used and card.device == device:
+            free = (card.free_bytes or 0) / MIB
+        elif free is not None and (placed := read_buffer(line)) and placed[1] == device:
+            free -= placed[2]
     return asked_mib - free if free is not None and asked_mib > free else None
 
 
@@ -202,7 +199,12 @@ def _harmless(clues: Clues) -> str:
                 f"and each slot has {count(taken)}, the model's own; for more, extend it with "
                 "--rope-scaling yarn"
             )
-    return "nothing to mend: these lines sound alarming, and the program ran on"
+    if any(map(shows_work, clues.lines)):
+        return "nothing to mend: these lines sound alarming, and the program worked all the same"
+    return (
+        "nothing to mend in these lines: they sound alarming and are known to be harmless; whether "
+        "the program worked, the log does not show"
+    )
 
 
 def _unknown(clues: Clues) -> str:

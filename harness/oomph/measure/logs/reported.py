@@ -90,7 +90,7 @@ def read_buffers(lines: Sequence[str]) -> Buffers:
     for line in as_lines(lines):
         if "MiB" not in line and "MB" not in line:
             continue
-        if found := _buffer(line):
+        if found := read_buffer(line):
             kind, device, size_mib = found
             kinds[kind].setdefault(device, []).append(size_mib)
         elif match := _SELF.search(line):
@@ -102,8 +102,9 @@ def read_buffers(lines: Sequence[str]) -> Buffers:
 
 
 @lru_cache(REMEMBERED)
-def _buffer(line: str) -> tuple[str, str, float] | None:
-    """The kind of buffer that a line tells, its device and its size in MiB."""
+def read_buffer(line: str) -> tuple[str, str, float] | None:
+    """The kind of buffer that a line tells, its device and its size in MiB; None where it tells
+    none."""
     for kind, pattern in _BUFFERS.items():
         if match := pattern.search(line):
             return kind, match[1], _mib(match[2])
