@@ -28,7 +28,7 @@ def first(out: str) -> dict[str, Any]:
 @pytest.mark.parametrize("command", ["estimate", "answer"])
 def test_a_pasted_line_asks_what_its_options_ask(oomph: Oomph, command: str) -> None:
     _, pasted, _ = oomph(command, MODEL, *CARD, "--command", LINE, "--json")
-    _, spelled, _ = oomph(command, MODEL, *CARD, *SAME, "--json")
+    _, spelled, _ = oomph(command, MODEL, *CARD, *SAME, "--fit", "on", "--json")
     one, other = first(pasted), first(spelled)
     assert one["asked_as"].pop("remarks") == ["Changes no memory: --metrics.", STANDS]
     assert other["asked_as"].pop("remarks") == []

@@ -12,6 +12,7 @@ from oomph.architectures.catalogue import catalogue_model
 from oomph.errors import ConfigError, OomphError
 from oomph.programs.command_line import read_command
 from oomph.programs.defaults import PROGRAMS
+from oomph.programs.fit_flags import FitFlags
 from oomph.programs.flags import by_spelling
 from oomph.programs.llama import ALL_LAYERS
 from oomph.programs.pasted import Pasted
@@ -46,10 +47,10 @@ def test_the_line_that_nothing_took() -> None:
         "n_ctx": 112_128,
         "n_seq_max": 1,
         "flash_attn": "on",
-        "n_gpu_layers": -1,
         "type_k": "q8_0",
         "type_v": "q8_0",
     }
+    assert pasted.said.fit == FitFlags(), "-ngl -1 is auto"
     assert pasted.model == "unsloth/Qwen3.6-27B-MTP-GGUF:UD-Q4_K_XL"
     untold = remark(pasted, "Not in the figures")
     for flag in ("--spec-type draft-mtp (", "--spec-draft-n-max 2 (", "--mmproj mmproj-F16.gguf ("):
@@ -72,7 +73,7 @@ def test_the_line_that_nothing_took() -> None:
         ("-np 2 -kvu", {"n_seq_max": 2, "kv_unified": True}),
         ("-no-kvu", {}),  # which llama-server overrides while slots are not counted
         ("-ngl all", {"n_gpu_layers": -1}),
-        ("-ngl auto", {"n_gpu_layers": -1}),
+        ("-ngl auto", {}),
         ("-cmoe", {"n_cpu_moe": ALL_LAYERS}),
         ("-ncmoe 20", {"n_cpu_moe": 20}),
         ("-dev none", {"n_devices": 0}),
@@ -116,7 +117,7 @@ def test_every_flag_of_the_table_is_known() -> None:
     "flags",
     [
         "--lora a.gguf", "--rpc h:1", "-md d.gguf", "--cache-ram 4096", "--ctx-checkpoints 4",
-        "--no-host", "-ncffn 3", "-lm none", "--fit on", "--override-kv qwen3.block_count=int:3",
+        "--no-host", "-ncffn 3", "-lm none", "--override-kv qwen3.block_count=int:3",
         "--embeddings", "--rerank", "-sm tensor", "-dev Vulkan0", "-hfd a/b",
     ],
 )  # fmt: skip
@@ -127,7 +128,7 @@ def test_what_is_not_modelled_is_named_with_its_effect(flags: str) -> None:
 
 
 def test_values_with_which_a_flag_takes_nothing_are_neutral() -> None:
-    idle = "--spec-type none --cache-ram 0 --ctx-checkpoints 0 --fit off --no-mmproj --lookup 1"
+    idle = "--spec-type none --cache-ram 0 --ctx-checkpoints 0 --no-mmproj --lookup 1"
     pasted = read_command(f"llama-server -m m.gguf {idle}")
     assert not remark(pasted, "Not in the figures")
     assert "--lookup 1" in remark(pasted, "Not known")

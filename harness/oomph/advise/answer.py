@@ -14,6 +14,7 @@ from oomph.advise.alternatives import Offer, host_bytes, offers
 from oomph.advise.evidence import Evidence, evidence, settled
 from oomph.advise.first_failure import FirstFailure, first_failure
 from oomph.advise.max_context import longest_context
+from oomph.advise.own_fit import OwnFit
 from oomph.advise.quantizations import quantization_of
 from oomph.advise.speeds import MeasuredRate, Speeds, measured_rates, speeds
 from oomph.advise.verdict import EVEN, Verdict, verdict_of
@@ -57,7 +58,8 @@ class Answer:
     `first_failure` is what would fail first: of a configuration that surely fits, in the first
     context that does not. `scaling` is what a context beyond the native one needs. `speeds` is None
     where it does not run, or none are known; `speed_reason` then says why, where the estimate can.
-    `has_mtp` is whether the file has multi-token prediction.
+    `has_mtp` is whether the file has multi-token prediction. `own_fit` is how the program's own
+    --fit came to `config`, None where it was not asked.
     """
 
     model: str
@@ -68,6 +70,7 @@ class Answer:
     card: str | None
     cards: tuple[CardFit, ...]
     said: Said
+    own_fit: OwnFit | None
     config: RunConfig
     verdict: Verdict
     is_measured: bool
@@ -99,11 +102,12 @@ def answer_of(
     records: Sequence[Record] = (),
     *,
     said: Said | None = None,
+    fit: OwnFit | None = None,
     calibration: str | None = None,
     host_memory_bytes: int | None = None,
 ) -> Answer:
-    """Whether `config` runs, and all that follows. `said` is what it came of, `calibration` names
-    where the estimator's coefficients are from.
+    """Whether `config` runs, and all that follows. `said` is what it came of, `fit` by what --fit,
+    `calibration` names where the estimator's coefficients are from.
 
     `host_memory_bytes` is what a machine without a card has, for n_devices 0. ConfigError where
     neither it nor a card's memory is known, and for more sequences than llama.cpp serves.
@@ -144,6 +148,7 @@ def answer_of(
         card=kinds(estimator.cards_in(config).values()),
         cards=prediction.cards,
         said=said,
+        own_fit=fit,
         config=config,
         verdict=verdict,
         is_measured=decisive is not None,

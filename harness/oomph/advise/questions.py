@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from oomph.advise.answer import Answer, answer_of
 from oomph.advise.max_context import ContextLimits, context_limits
+from oomph.advise.own_fit import own_fit
 from oomph.advise.quantizations import published_variants
 from oomph.architectures.file_size import sized
 from oomph.architectures.names import catalogue_name
@@ -53,17 +54,21 @@ def answers(
     asked: Asked, experts: Sequence[int | None], records: Sequence[Record] = ()
 ) -> list[Answer]:
     """The answer for each number of active experts; None is the model's own."""
-    return [
-        answer_of(
-            asked.estimator,
-            asked.config.with_(n_expert_used=n),
-            records,
-            said=asked.said,
-            calibration=asked.calibration,
-            host_memory_bytes=_host_memory(),
-        )
-        for n in experts
-    ]
+    return [_answer(asked, n, records) for n in experts]
+
+
+def _answer(asked: Asked, n_expert_used: int | None, records: Sequence[Record]) -> Answer:
+    config = asked.config.with_(n_expert_used=n_expert_used)
+    fit = own_fit(asked.estimator, asked.said, config)
+    return answer_of(
+        asked.estimator,
+        fit.config if fit else config,
+        records,
+        said=asked.said,
+        fit=fit,
+        calibration=asked.calibration,
+        host_memory_bytes=_host_memory(),
+    )
 
 
 def _host_memory() -> int:

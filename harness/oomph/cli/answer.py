@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add `answer` to the command line."""
-    app.command("answer")(takes_knobs(_answer, without=("n_expert_used", "n_depth", "n_parallel")))
+    asked = takes_knobs(_answer, without=("n_expert_used", "n_depth", "n_parallel"), fits=True)
+    app.command("answer")(asked)
 
 
 def _answer(

@@ -1,6 +1,7 @@
 """`oomph estimate`: what configurations take, whether they fit, how fast they run."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,7 @@ from oomph.cli.named import (
 from oomph.cli.output import say, say_json, say_text
 
 if TYPE_CHECKING:
+    from oomph.advise.own_fit import OwnFit
     from oomph.config import RunConfig
     from oomph.estimate.estimator import Estimator
     from oomph.estimate.prediction import Prediction
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add `estimate` to the command line."""
-    app.command("estimate")(takes_knobs(_estimate))
+    app.command("estimate")(takes_knobs(_estimate, fits=True))
 
 
 def _estimate(
@@ -77,6 +79,9 @@ def _estimate(
     from oomph.cli.knobs import asked_knobs
     from oomph.estimate.machine import machine_of
 
+    if build is not None and said.fit:
+        remark = f"--fit is known of llama.cpp 0.5.0: build {build} is asked as if it were off."
+        said = replace(said, fit=None, remarks=(*said.remarks, remark))
     cards, asked = cards_of_each(gpu, gpu_mem, asked_knobs(said, grid or [], configs))
     estimator, origin = named_estimator(
         model,
@@ -100,12 +105,28 @@ def _print(
     as_json: bool,
 ) -> None:
     configs = [said.config(estimator.model, estimator.gpu_memory_bytes) for said in asked]
+    fits = [_own_fit(estimator, *each) for each in zip(asked, configs, strict=True)]
+    configs = [fit.config if fit else config for fit, config in zip(fits, configs, strict=True)]
     if as_json:
-        _print_json(estimator, asked, configs, strict=is_one, calibration=origin)
+        _print_json(estimator, asked, configs, fits, strict=is_one, calibration=origin)
         return
-    (_print_one if is_one else _print_grid)(estimator, asked[0], configs)
+    if is_one:
+        _print_one(estimator, asked[0], configs, fits[0])
+    else:
+        _print_grid(estimator, asked[0], configs)
     if origin:
         say(f"calibration: {origin}")
+
+
+def _own_fit(estimator: "Estimator", said: "Said", config: "RunConfig") -> "OwnFit | None":
+    """What --fit makes of it; nothing of what the model cannot have, which its answer tells."""
+    from oomph.advise.own_fit import own_fit
+    from oomph.errors import OomphError
+
+    try:
+        return own_fit(estimator, said, config)
+    except OomphError:
+        return None
 
 
 def _answers(
@@ -127,6 +148,7 @@ def _print_json(
     estimator: "Estimator",
     asked: "list[Said]",
     configs: "list[RunConfig]",
+    fits: "list[OwnFit | None]",
     *,
     strict: bool,
     calibration: str | None,
@@ -134,14 +156,17 @@ def _print_json(
     from oomph.errors import ConfigError
     from oomph.views.asked import asked_json
     from oomph.views.estimates import refusal_json
+    from oomph.views.own_fit import own_fit_json
 
-    for said, (config, answer) in zip(asked, _answers(estimator, configs), strict=True):
+    answers = _answers(estimator, configs)
+    for said, fit, (config, answer) in zip(asked, fits, answers, strict=True):
         if isinstance(answer, str):
             if strict:
                 raise ConfigError(answer)
             line = refusal_json(estimator.model.name, config, answer)
         else:
             line = _line(estimator, answer) | {"calibration": calibration}
+            line |= {"own_fit": own_fit_json(fit)}
         say_json(line | {"asked_as": asked_json(said, config)})
 
 
@@ -179,15 +204,20 @@ def _notes(estimator: "Estimator", answers: "list[tuple[RunConfig, Answer]]") ->
         yield from (answer,) if isinstance(answer, str) else warnings(answer)
 
 
-def _print_one(estimator: "Estimator", said: "Said", asked: "list[RunConfig]") -> None:
+def _print_one(
+    estimator: "Estimator", said: "Said", asked: "list[RunConfig]", fit: "OwnFit | None"
+) -> None:
     from oomph.advise.citations import cited
     from oomph.advise.max_context import within_positions
     from oomph.cli.output import print_table
     from oomph.views.asked import asked_paragraph
     from oomph.views.estimates import citation_lines, devices_table, summary_lines
+    from oomph.views.own_fit import own_fit_paragraph
 
     prediction = within_positions(estimator.predict(asked[0]), estimator.model)
     say_text(asked_paragraph(said, asked[0]))
+    if fit:
+        say_text(own_fit_paragraph(fit), end="")
     print_table(devices_table(prediction))
     for line in (*summary_lines(prediction), *(f"note: {note}" for note in estimator.model.notes)):
         say(line)

@@ -11,9 +11,17 @@ from typing import Annotated, Any, Final, get_args
 import typer
 
 from oomph.architectures.file_size import sized
-from oomph.cli.named import CommandOption, DeviceOption, FileSizeOption, ProgramOption
+from oomph.cli.named import (
+    CommandOption,
+    DeviceOption,
+    FileSizeOption,
+    FitContextOption,
+    FitOption,
+    FitTargetOption,
+    ProgramOption,
+)
 from oomph.cli.output import say
-from oomph.cli.pasted import put_into, said_beside
+from oomph.cli.pasted import AUTO, put_into, said_beside
 from oomph.config import KINDS, KNOBS, knob_value, knob_values
 from oomph.knob import Knob
 from oomph.programs.said import Said
@@ -52,6 +60,14 @@ _PROGRAM: Final = inspect.Parameter(
 _COMMAND: Final = inspect.Parameter(
     "command", inspect.Parameter.KEYWORD_ONLY, annotation=CommandOption, default=None
 )
+_FITTING: Final = tuple(
+    inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=option, default=None)
+    for name, option in (
+        ("fit", FitOption),
+        ("fit_target", FitTargetOption),
+        ("fit_ctx", FitContextOption),
+    )
+)
 _DEVICE: Final = inspect.Parameter(
     "device", inspect.Parameter.KEYWORD_ONLY, annotation=DeviceOption, default=None
 )
@@ -66,6 +82,7 @@ def takes_knobs(
     without: Collection[str] = (),
     lists: bool = False,
     tells: bool = False,
+    fits: bool = False,
 ) -> Callable[..., None]:
     """`command` for typer, its parameter `said` replaced by `--as`, `--command` and the knobs'
     options; it is given what was said, and its `model` with the size of the file (--file-size). A
@@ -74,7 +91,8 @@ def takes_knobs(
     `without` names knobs (or the `program`) that the command spells in a way of its own, or that
     make no sense to it. With `lists` an option takes several values, by comma or as a range, and
     each knob that was said is a list of them. With `tells` what a command line says and no knob
-    holds is told on standard error, where the command's own output has no place for it.
+    holds is told on standard error, where the command's own output has no place for it. With `fits`
+    it takes llama.cpp's --fit and what goes with it; else nothing is fitted.
     """
     options = {name: option for name, option in OPTIONS.items() if name not in without}
     parameters = inspect.signature(command).parameters
@@ -89,6 +107,7 @@ def takes_knobs(
         added.insert(0, _PROGRAM)
     is_sized = "model" in parameters and not lists
     added[:0] = [_COMMAND, _FILE_SIZE] if is_sized else [_COMMAND]
+    added += _FITTING if fits else ()
     has_cards = "gpu" in parameters and not lists
     if has_cards:
         added.insert(0, _DEVICE)
@@ -101,7 +120,8 @@ def takes_knobs(
             command(**given, said=Said(knobs=_as_lists(pasted.said, options) | knobs))
             return
         file_size, device = given.pop("file_size", None), given.pop("device", None)
-        pasted = said_beside(given.pop("command"), given.pop("program", None), knobs)
+        told = [given.pop(each.name) for each in _FITTING] if fits else None
+        pasted = said_beside(given.pop("command"), given.pop("program", None), knobs, told)
         asked = {_NAMES[name] for name in options}
         said = put_into(given, pasted, asked, needs_model=needs_model).on_devices(device)
         if file_size and given["model"]:
@@ -148,7 +168,9 @@ def _knobs(said: Mapping[str, Any], *, lists: bool) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for option, value in said.items():
         name = _NAMES[option]
-        if KNOBS[name].is_negated:
+        if (name, value) == ("n_gpu_layers", AUTO) and not lists:
+            found[name] = AUTO
+        elif KNOBS[name].is_negated:
             found |= {name: [False] if lists else False} if value else {}
         elif value is not None and value != []:
             found[name] = _value(name, KNOBS[name], value, lists=lists)

@@ -90,3 +90,25 @@ CommandOption = Annotated[
         metavar="TEXT",
     ),
 ]
+FitOption = Annotated[
+    str | None,
+    typer.Option(
+        "--fit",
+        "-fit",
+        help="what llama-server's own --fit makes of it; on where --as names it, or -ngl is auto",
+        metavar="on|off",
+    ),
+]
+FitTargetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--fit-target",
+        "-fitt",
+        help="MiB that --fit leaves of a card: 1024, 1024,512",
+        metavar="MIB",
+    ),
+]
+FitContextOption = Annotated[
+    str | None,
+    typer.Option("--fit-ctx", "-fitc", help="the shortest context that --fit makes", metavar="N"),
+]

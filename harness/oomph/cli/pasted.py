@@ -1,13 +1,14 @@
 """A command line pasted beside oomph's own options: what it says, and what stands beside it."""
 
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from oomph.config import KNOBS
 from oomph.errors import ConfigError
 from oomph.programs.command_line import read_command
+from oomph.programs.fit_flags import FITTING, FitFlags, read_fit, read_switch
 from oomph.programs.pasted import Pasted, shortened
 from oomph.programs.said import DEFAULT_PROGRAM, Said, checked_program
 from oomph.programs.shell import LONGEST
@@ -18,16 +19,56 @@ _NAMELESS: Final = (
 )
 
 
-def said_beside(command: str | None, program: str | None, knobs: Mapping[str, Any]) -> Pasted:
+AUTO: Final = "auto"
+"""llama.cpp's word for as many layers on the cards as --fit finds room for."""
+
+
+def said_beside(
+    command: str | None,
+    program: str | None,
+    knobs: Mapping[str, Any],
+    fit: Sequence[str | None] | None = None,
+) -> Pasted:
     """What was said: by the command line of another program (`-` is standard input), if there is
-    one, and by oomph's own options, which win. ConfigError for a text that is no command line."""
+    one, and by oomph's own options, which win. ConfigError for a text that is no command line.
+
+    `fit` is what --fit, --fit-target and --fit-ctx were given, None for a command that has no such
+    options.
+    """
     named = checked_program(program) if program else None
+    own = dict(knobs)
+    if leaves_layers := own.get("n_gpu_layers") == AUTO:
+        del own["n_gpu_layers"]
     if command is None:
-        return Pasted(said=Said(program=named or DEFAULT_PROGRAM, knobs=knobs), model=None)
-    text = sys.stdin.read(LONGEST + 1) if command == "-" else command
-    pasted = read_command(text, named)
-    merged = replace(pasted.said.with_(**knobs), where=Said().where)
-    return replace(pasted, said=merged)
+        said = Said(program=named or DEFAULT_PROGRAM, knobs=own)
+        pasted = Pasted(said=said, model=None)
+    else:
+        text = sys.stdin.read(LONGEST + 1) if command == "-" else command
+        pasted = read_command(text, named)
+        said = replace(pasted.said.with_(**own), where=Said().where)
+        if leaves_layers:
+            said = replace(said, knobs={k: v for k, v in said.knobs.items() if k != "n_gpu_layers"})
+    if fit is None:
+        return replace(pasted, said=replace(said, fit=None))
+    is_theirs = said.program in FITTING and (named is not None or leaves_layers)
+    return replace(pasted, said=_fitted(said, fit, is_theirs=is_theirs))
+
+
+def _fitted(said: Said, fit: Sequence[str | None], *, is_theirs: bool) -> Said:
+    """What was said with oomph's own options of --fit. It is on where they say so, where a command
+    line of a program that fits was pasted, and where one was named or left to place the layers."""
+    switch, target, least = fit
+    is_on = read_switch(switch) if switch is not None else is_theirs or said.fit is not None
+    if not is_on:
+        return replace(said, fit=None)
+    if said.program not in FITTING:
+        raise ConfigError(f"--fit is of {' and '.join(FITTING)}; {said.program} has none")
+    own, before = read_fit(target, least), said.fit or FitFlags()
+    merged = FitFlags(
+        target_mib=own.target_mib or before.target_mib,
+        n_ctx_least=own.n_ctx_least or before.n_ctx_least,
+    )
+    return replace(said, fit=merged)
 
 
 def put_into(

@@ -38,6 +38,8 @@ CUTS: Final = (
 """How repetitions of layers are cut, each tried where the state had not settled with the one
 before."""
 
+WORTH_CUTTING: Final = 0.85
+"""A cut that keeps a larger share of the layers saves less than a second replay costs."""
 
 MAX_COMPOSED: Final = 16_384
 """Nodes of a whole graph, of which repeated layers are left out: twice what any published model
@@ -70,10 +72,17 @@ class ComputeBuffers:
 
 class ComputeModel:
     """The compute buffers of one model; what was replayed for one configuration is kept for the
-    next."""
+    next.
 
-    def __init__(self, model: ModelSpec, build: Build = LATEST) -> None:
-        self._model, self._build = model, build
+    With `is_dry_run` they are as llama.cpp counts them without allocating (no_alloc), as its --fit
+    does: of the prompt graph alone, and that with no tensor pinned, for
+    ggml_backend_sched_reserve_size forgets what llama_context::graph_get_cb has set.
+    """
+
+    def __init__(
+        self, model: ModelSpec, build: Build = LATEST, *, is_dry_run: bool = False
+    ) -> None:
+        self._model, self._build, self._is_dry_run = model, build, is_dry_run
         self._contents = _layer_contents(model)
         self._has_layer_inputs = "per_layer_token_embd.weight" in model.tensors
         self._n_ctx_before_rope = model.integer(
@@ -84,6 +93,7 @@ class ComputeModel:
         self._selections: dict[object, Selection] = {}
         self._fuses: dict[object, bool] = {}
         self._settles: dict[object, int] = {}
+        self._last_settled: dict[bool, int] = {}
         self._graph_sizes: dict[object, int] = {}
         self._n_nodes: dict[int, int] = {}
 
@@ -112,7 +122,9 @@ class ComputeModel:
         sizes, devices = setup.sizes, setup.placement.backends
         if not self.composes(setup):
             return self._rough(setup)
-        batches = ((sizes.n_tokens, sizes.n_outputs), (sizes.n_seqs, sizes.n_seqs))
+        batches = [(sizes.n_tokens, sizes.n_outputs)]
+        if not self._is_dry_run:
+            batches.append((sizes.n_seqs, sizes.n_seqs))
         packings = [packing for batch in batches if (packing := self._packing(setup, *batch))]
         if len(packings) < len(batches):
             return self._rough(setup)
@@ -189,12 +201,22 @@ class ComputeModel:
             setup.hparams.layers,
             n_tokens == setup.sizes.n_seqs,
         )
-        for i in range(self._settles.get(kind, 0), len(CUTS)):
-            packing = self._replay_layers(setup, n_tokens, n_outputs, self._select(setup, CUTS[i]))
+        is_prompt = n_tokens > setup.sizes.n_seqs
+        if kind not in self._settles:
+            # a placement most often needs the cut of the last one, or the one before that
+            self._settles[kind] = max(0, self._last_settled.get(is_prompt, 0) - 1)
+        n_layer, is_small = setup.hparams.n_layer, self._count_nodes(setup) <= MAX_REPLAYED
+        for i in range(self._settles[kind], len(CUTS)):
+            selection = self._select(setup, CUTS[i])
+            if is_small and len(selection.layers) > WORTH_CUTTING * n_layer:
+                continue
+            packing = self._replay_layers(setup, n_tokens, n_outputs, selection)
             if packing:
+                self._last_settled[is_prompt] = i
                 return packing
             self._settles[kind] = i + 1
-        everything = Selection(tuple(range(setup.hparams.n_layer)))
+        self._last_settled[is_prompt] = len(CUTS)
+        everything = Selection(tuple(range(n_layer)))
         return self._replay_layers(setup, n_tokens, n_outputs, everything)
 
     def _replay_layers(
@@ -255,6 +277,9 @@ class ComputeModel:
         """A graph of some layers, composed and scheduled, and its sizes."""
         devices = setup.placement.backends
         graph, ends = build_graph(self._builder(setup, n_tokens, n_outputs), selection.layers)
+        if self._is_dry_run:
+            for node in graph.nodes:
+                node.pinned = None
         n_copies = PIPELINE_COPIES if setup.placement.pipeline else 1
         plan = schedule(
             graph,

@@ -44,11 +44,18 @@ Bytes = Counter[str]
 
 class MemoryModel:
     """The memory of one model on a machine's cards, under any configuration; sums and replays are
-    kept from one to the next."""
+    kept from one to the next. `is_dry_run` as for `ComputeModel`."""
 
-    def __init__(self, model: ModelSpec, build: Build = LATEST, cards: Sequence[Card] = ()) -> None:
+    def __init__(
+        self,
+        model: ModelSpec,
+        build: Build = LATEST,
+        cards: Sequence[Card] = (),
+        *,
+        is_dry_run: bool = False,
+    ) -> None:
         self.model, self._cards = model, tuple(cards)
-        self._compute = ComputeModel(model, build)
+        self._compute = ComputeModel(model, build, is_dry_run=is_dry_run)
         self._hparams: dict[int | None, Hparams] = {}
         self._weights: dict[object, Bytes] = {}
         self._cache_rows: dict[object, Counter[CacheRow]] = {}

@@ -14,6 +14,7 @@ ALL_LAYERS: Final = 999
 """More layers than any model has, for `--cpu-moe`."""
 _UNSET: Final = {
     "n_seq_max": ("-1",),
+    "n_gpu_layers": ("-1", "auto"),
     "n_threads": ("-1", "0"),
     "yarn_orig_ctx": ("0",),
     "rope_scale": ("0", "0.0"),
@@ -153,6 +154,8 @@ class _Reader:
             self.repository = value
         elif flag.name == "hf-file":
             self.file = value
+        elif flag.name in ("fit", "fit-target", "fit-ctx"):
+            into.fit[flag.name] = value
         elif flag.name == "cpu-moe":
             into.take("n_cpu_moe", ALL_LAYERS, written)
         elif flag.name == "override-kv":

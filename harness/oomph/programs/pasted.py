@@ -12,6 +12,7 @@ from oomph.errors import ConfigError, OomphError
 from oomph.knob import Program
 from oomph.paths import expanded
 from oomph.programs.defaults import PROGRAMS
+from oomph.programs.fit_flags import FITTING, FitFlags, read_fit, read_switch
 from oomph.programs.said import Said
 
 WHERE: Final = "--command"
@@ -57,7 +58,8 @@ class Collected:
     """What has been read so far. `unmodelled` changes memory, `idle` changes none,
     `refused` is a flag that llama.cpp had, `unknown` none that there is, `notes` say how something
     was understood. `visible_devices` is CUDA_VISIBLE_DEVICES, where it is set, `devices` the cards
-    that it is to run on by name."""
+    that it is to run on by name; `fit` are the values of --fit, --fit-target and --fit-ctx by
+    name."""
 
     program: Program
     knobs: dict[str, Any] = field(default_factory=dict)
@@ -68,6 +70,7 @@ class Collected:
     unknown: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     visible_devices: str | None = None
+    fit: dict[str, str] = field(default_factory=dict)
     devices: tuple[str, ...] = ()
 
     def take(self, knob: str, value: Any, flag: str) -> None:
@@ -113,12 +116,19 @@ class Collected:
                 program=self.program,
                 knobs=self.knobs,
                 where=WHERE,
+                fit=self._fit(),
                 devices=self.devices,
                 remarks=tuple(self._remarks()),
                 is_whole=not (self.unmodelled or self.refused or self.unknown),
             ),
             model=self.model,
         )
+
+    def _fit(self) -> FitFlags | None:
+        """What --fit does: where the program has it, it is on until it is turned off."""
+        if self.program not in FITTING or not read_switch(self.fit.get("fit", "on")):
+            return None
+        return read_fit(self.fit.get("fit-target"), self.fit.get("fit-ctx"))
 
     def _remarks(self) -> Iterable[str]:
         if self.unmodelled:

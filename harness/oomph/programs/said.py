@@ -15,6 +15,7 @@ from oomph.config import RunConfig, defaults_of
 from oomph.errors import ConfigError
 from oomph.knob import Program
 from oomph.programs.defaults import MODEL_CONTEXT, PROGRAMS, ProgramFacts
+from oomph.programs.fit_flags import FitFlags
 
 DEFAULT_PROGRAM: Final[Program] = "llama-server"
 
@@ -23,13 +24,15 @@ DEFAULT_PROGRAM: Final[Program] = "llama-server"
 class Said:
     """Knobs that were given, by RunConfig's names, to be run as `program` runs them; `where` they
     were given. `devices` are the cards that it is to run on, by llama.cpp's names, where they were
-    named, and `n_cards` is how many there are, where that is known without its being said.
-    `remarks` are sentences on what was said and is in no knob; `is_whole` says that nothing of it
-    takes memory which the knobs do not tell."""
+    named, and `n_cards` is how many there are, where that is known without its being said. `fit` is
+    what was said of llama.cpp's --fit, None where it is off. `remarks` are sentences on what was
+    said and is in no knob; `is_whole` says that nothing of it takes memory which the knobs do not
+    tell."""
 
     program: Program = DEFAULT_PROGRAM
     knobs: Mapping[str, Any] = field(default_factory=dict)
     where: str = "the command line"
+    fit: FitFlags | None = None
     devices: tuple[str, ...] = ()
     n_cards: int | None = None
     remarks: tuple[str, ...] = ()

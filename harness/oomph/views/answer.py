@@ -16,6 +16,7 @@ from oomph.cards import kind_counts
 from oomph.units import MIB, NOT_MEASURED
 from oomph.views.asked import asked_json, asked_paragraph
 from oomph.views.language import NBSP, chance, render_text, respell
+from oomph.views.own_fit import own_fit_json, own_fit_paragraph
 from oomph.views.readings import predicted_components
 from oomph.views.table import Cell, Table, number
 
@@ -73,7 +74,8 @@ def verdicts_text(answers: Sequence[Answer], language: str) -> str:
     )
     besides = ("n_expert_used",) if len(answers) > 1 else ()
     asked = asked_paragraph(answers[0].said, answers[0].config, language, besides=besides)
-    return f"{text.rstrip()}\n\n{asked}\n"
+    fit = own_fit_paragraph(answers[0].own_fit, language)
+    return f"{text.rstrip()}\n\n{asked}\n{fit}"
 
 
 def details_text(answer: Answer, language: str) -> str:
@@ -98,7 +100,10 @@ def answer_json(answer: Answer) -> dict[str, Any]:
     """
     fields = {_KEYS.get(name, name): value for name, value in asdict(answer).items()}
     del fields["said"]
-    return fields | {"asked_as": asked_json(answer.said, answer.config)}
+    return fields | {
+        "asked_as": asked_json(answer.said, answer.config),
+        "own_fit": own_fit_json(answer.own_fit),
+    }
 
 
 def _row(answer: Answer, language: str) -> tuple[Cell, ...]:

@@ -79,7 +79,9 @@ def _parts(said: Said, config: RunConfig, language: str, besides: Collection[str
     words, shown = _WORDS[language], set(besides)
     for names, text in _phrases(config, language):
         if not shown.intersection(names):
-            kind = "yours" if any(name in said.knobs for name in names) else "own"
+            # --fit counts the layers that were not, however many cards were said
+            told = names[:1] if said.fit and names[0] == "n_gpu_layers" else names
+            kind = "yours" if any(name in said.knobs for name in told) else "own"
             if names == ("n_ctx",) and said.n_ctx not in (None, config.n_ctx):
                 kind = "made"
             yield words[kind].format(text=text, said=_number(said.n_ctx or 0, language))
