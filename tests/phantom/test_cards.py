@@ -139,6 +139,17 @@ class TestMemory:
             assert line(child) == "2 0"
             assert phantom.counters().used_bytes == 100 * MIB
 
+    def test_who_asks_what_is_free_has_a_context(self) -> None:
+        card = PhantomCard(spec=gpu("mine:100:8.9:20"), context_bytes=30 * MIB)
+        code = (
+            "free, total = ctypes.c_size_t(), ctypes.c_size_t(); "
+            "cuda.cudaMemGetInfo(ctypes.byref(free), ctypes.byref(total)); "
+            "say(free.value, total.value); input()"
+        )
+        with phantom_cards([card]) as phantom, running(phantom, code) as child:
+            assert line(child) == f"{70 * MIB} {100 * MIB}"
+            assert phantom.counters().n_allocations == 0
+
     def test_a_lost_card_fails_every_call(self) -> None:
         code = "say(allocate(MIB)[0]); input(); say(allocate(MIB)[0], cuda.cudaDeviceSynchronize())"
         with phantom_cards("mine:100:8.9:20") as phantom, running(phantom, code) as child:

@@ -79,7 +79,10 @@ API int cudaHostGetDevicePointer(void **device, void *host, unsigned flags) { *d
 API int cudaMemGetInfo(size_t *free_bytes, size_t *total) {
     int failed = reach();
     if (failed || !phantom_lock()) return failed;
-    phantom_settle();
+    if (!phantom_charge(current_card(), 0)) {           /* who asks has a context, which is not free */
+        phantom_unlock();
+        return fail(OUT_OF_MEMORY);
+    }
     struct phantom_counters *count = &phantom_state->card[current_card()].count;
     *total = count->total;
     *free_bytes = *total - count->used;

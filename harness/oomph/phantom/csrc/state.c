@@ -177,7 +177,7 @@ int phantom_charge(int card, uint64_t bytes) {
         return 0;
     }
     share->live += bytes;
-    count->n_alloc++;
+    count->n_alloc += bytes > 0;                /* else it is the context alone */
     phantom_settle();
     return 1;
 }
