@@ -10,7 +10,7 @@ from oomph.config import padded_context
 from oomph.cuda.backend import CudaBackend
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import Estimator
-from oomph.estimate.overhead import context_bytes
+from oomph.estimate.overhead import loaded_context_bytes
 from oomph.gpus import gpu
 from oomph.measure.server_run import phantom_arguments, run_server
 from oomph.models.synth import write_synthetic
@@ -41,7 +41,7 @@ def test_a_real_server_fits_itself_as_foretold(
     write_synthetic(model, path)
     script.write_text(f'#!/bin/sh\nexec "$LLAMA_SERVER" -m {path} "$@"\n')
     script.chmod(0o755)
-    held = context_bytes(CARD, default_coefficients())
+    held = loaded_context_bytes(CARD, default_coefficients())
     cards = [PhantomCard(spec=CARD, context_bytes=held)] * n_cards
     with phantom_cards(cards, llama_cpp=llama_server.parent) as phantom:
         environment = phantom.program_environment() | {"LLAMA_SERVER": str(llama_server)}
