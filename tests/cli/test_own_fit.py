@@ -22,6 +22,7 @@ def estimate(oomph: Oomph, *args: str) -> dict[str, Any]:
     "args",
     [
         ("--fit", "on"),
+        ("-fitt", "512"),
         ("-ngl", "auto"),
         ("--as", "llama-server"),
         ("--command", "llama-server -m x.gguf -fitt 1024"),

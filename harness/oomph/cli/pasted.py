@@ -55,10 +55,12 @@ def said_beside(
 
 
 def _fitted(said: Said, fit: Sequence[str | None], *, is_theirs: bool) -> Said:
-    """What was said with oomph's own options of --fit. It is on where they say so, where a command
-    line of a program that fits was pasted, and where one was named or left to place the layers."""
+    """What was said with oomph's own options of --fit. It is on where any of them is given, where a
+    command line of a program that fits was pasted, and where one was named or left to place the
+    layers; --fit itself has the last word."""
     switch, target, least = fit
-    is_on = read_switch(switch) if switch is not None else is_theirs or said.fit is not None
+    is_asked = is_theirs or said.fit is not None or target is not None or least is not None
+    is_on = is_asked if switch is None else read_switch(switch)
     if not is_on:
         return replace(said, fit=None)
     if said.program not in FITTING:
