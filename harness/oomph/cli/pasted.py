@@ -50,16 +50,16 @@ def said_beside(
             said = replace(said, knobs={k: v for k, v in said.knobs.items() if k != "n_gpu_layers"})
     if fit is None:
         return replace(pasted, said=replace(said, fit=None))
-    is_theirs = said.program in FITTING and (named is not None or leaves_layers)
-    return replace(pasted, said=_fitted(said, fit, is_theirs=is_theirs))
+    leaves_layers = leaves_layers and said.program in FITTING
+    return replace(pasted, said=_fitted(said, fit, leaves_layers=leaves_layers))
 
 
-def _fitted(said: Said, fit: Sequence[str | None], *, is_theirs: bool) -> Said:
+def _fitted(said: Said, fit: Sequence[str | None], *, leaves_layers: bool) -> Said:
     """What was said with oomph's own options of --fit. It is on where any of them is given, where a
-    command line of a program that fits was pasted, and where one was named or left to place the
-    layers; --fit itself has the last word."""
+    command line of a program that fits was pasted, and where the layers were left to it; --fit
+    itself has the last word."""
     switch, target, least = fit
-    is_asked = is_theirs or said.fit is not None or target is not None or least is not None
+    is_asked = leaves_layers or said.fit is not None or target is not None or least is not None
     is_on = is_asked if switch is None else read_switch(switch)
     if not is_on:
         return replace(said, fit=None)

@@ -90,7 +90,7 @@ GivenCards = GpuSpec | Card | str | Sequence[GpuSpec | Card | str] | None
 
 def cards_of(given: GivenCards, memory_bytes: int | None) -> tuple[Card, ...]:
     """The cards that are given, names looked up, each with `memory_bytes` where it is said."""
-    items = [given] if isinstance(given, GpuSpec | Card | str) else list(given or ())
+    items = list(given) if isinstance(given, list | tuple) else [] if given is None else [given]
     found: list[Card] = []
     for item in items:
         if isinstance(item, Card):

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from oomph.config import RunConfig
 from oomph.programs.defaults import PROGRAMS
+from oomph.programs.fit_flags import FITTING
 from oomph.programs.said import Said
 from oomph.units import count
 from oomph.views.language import WIDTH, respell
@@ -15,6 +16,7 @@ _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "begin": "Asked as {title} {build} starts it: {parts}",
         "own": "{text}",
         "yours": "{text} (yours)",
+        "unfitted": "{text} (--fit off)",
         "made": "{text} (made of your {said})",
         "one": "1 slot",
         "shared": "{n} slots that share one KV cache",
@@ -30,6 +32,7 @@ _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "begin": "Спрошено так, как запускает {title} {build}: {parts}",
         "own": "{text}",
         "yours": "{text} (задано)",
+        "unfitted": "{text} (--fit off)",
         "made": "{text} (из заданных {said})",
         "one": "1 слот",
         "shared": "слотов: {n}, KV-кэш общий",
@@ -82,6 +85,8 @@ def _parts(said: Said, config: RunConfig, language: str, besides: Collection[str
             # --fit counts the layers that were not, however many cards were said
             told = names[:1] if said.fit and names[0] == "n_gpu_layers" else names
             kind = "yours" if any(name in said.knobs for name in told) else "own"
+            if names[0] == "n_gpu_layers" and kind == "own" and _leaves_fit_out(said, config):
+                kind = "unfitted"
             if names == ("n_ctx",) and said.n_ctx not in (None, config.n_ctx):
                 kind = "made"
             yield words[kind].format(text=text, said=_number(said.n_ctx or 0, language))
@@ -90,6 +95,11 @@ def _parts(said: Said, config: RunConfig, language: str, besides: Collection[str
         if name in said.knobs and name not in shown:
             spelled = ",".join(f"{x:g}" for x in value) if isinstance(value, tuple) else value
             yield words["yours"].format(text=f"{name} {spelled}")
+
+
+def _leaves_fit_out(said: Said, config: RunConfig) -> bool:
+    """Whether the program would place the layers itself, and is answered as if it did not."""
+    return said.program in FITTING and said.fit is None and config.n_devices > 0
 
 
 def _phrases(config: RunConfig, language: str) -> Iterator[tuple[tuple[str, ...], str]]:
