@@ -151,11 +151,13 @@ def own_cards(said: Said) -> tuple[tuple[Card, ...], Said]:
 
 
 def seen_cards() -> tuple[GpuSpec, ...]:
-    """The machine's cards; ConfigError where NVML shows none that the catalogue knows."""
+    """The machine's cards in CUDA's order; ConfigError where NVML shows none that the catalogue
+    knows."""
     from oomph.measure.nvml import detect_gpus
+    from oomph.measure.visible import cuda_order
 
     try:
-        return detect_gpus()
+        return cuda_order(detect_gpus())
     except (ToolchainError, UnknownNameError) as error:
         why = f": {error}" if isinstance(error, UnknownNameError) else ""
         raise ConfigError(
