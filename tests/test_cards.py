@@ -11,6 +11,7 @@ from oomph.cards import Card, card_memory, chosen_cards, read_cards, run_cards
 from oomph.config import MAX_DEVICES
 from oomph.errors import ConfigError, OomphError
 from oomph.gpus import gpu, gpu_names
+from oomph.measure.visible import cuda_order
 from oomph.units import GIB, MIB
 
 SHORT = {"3090": "RTX 3090", "5090": "RTX 5090", "3080": "RTX 3080", "pro 6000": "RTX PRO 6000"}
@@ -127,3 +128,24 @@ def test_no_card_has_such_a_memory(size: Any) -> None:
     with pytest.raises(ConfigError):
         card_memory(size)
     assert Card(memory_bytes=GIB).name == "card of 1024 MiB"
+
+
+@pytest.mark.parametrize(
+    ("environment", "wanted"),
+    [
+        ({}, ["RTX 5090", "RTX 3090", "RTX 3080"]),
+        ({"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}, ["RTX 3080", "RTX 5090", "RTX 3090"]),
+        ({"CUDA_VISIBLE_DEVICES": "2,0"}, ["RTX 3080", "RTX 5090"]),
+        (
+            {"CUDA_VISIBLE_DEVICES": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"},
+            ["RTX 5090"],
+        ),
+        ({"CUDA_VISIBLE_DEVICES": "GPU-1,0"}, ["RTX 5090", "RTX 3090", "RTX 3080"]),
+        ({"CUDA_VISIBLE_DEVICES": "7"}, ["RTX 5090", "RTX 3090", "RTX 3080"]),
+    ],
+)
+def test_the_machines_own_cards_are_in_cudas_order(
+    environment: dict[str, str], wanted: list[str]
+) -> None:
+    by_bus = [gpu(name) for name in ("RTX 3080", "RTX 5090", "RTX 3090")]
+    assert list(cuda_order(by_bus, environment)) == [gpu(name) for name in wanted]

@@ -55,6 +55,34 @@ def numbered(cards: Iterable[Card]) -> tuple[Card, ...]:
     return tuple(replace(card, device=f"CUDA{i}") for i, card in enumerate(cards))
 
 
+GivenCards = GpuSpec | Card | str | Sequence[GpuSpec | Card | str] | None
+"""Cards as an estimator takes them: facts, or what names them."""
+
+
+def cards_of(given: GivenCards, memory_bytes: int | None) -> tuple[Card, ...]:
+    """The cards that are given, names looked up, each with `memory_bytes` where it is said."""
+    items = list(given) if isinstance(given, list | tuple) else [] if given is None else [given]
+    found: list[Card] = []
+    for item in items:
+        if isinstance(item, Card):
+            found.append(item)
+        elif isinstance(item, GpuSpec):
+            found.append(Card(spec=item, memory_bytes=item.memory_bytes))
+        elif isinstance(item, str):
+            found += read_cards(item)
+        else:
+            raise ConfigError(
+                f"an estimator is of a card, not of {type(item).__name__}: give a GpuSpec, or a "
+                'name as "RTX 3090"'
+            )
+    if not found and memory_bytes:
+        found = [Card(memory_bytes=memory_bytes)]
+    elif memory_bytes:
+        found = [replace(card, memory_bytes=memory_bytes) for card in found]
+    is_given = items and all(isinstance(item, Card) for item in items)
+    return tuple(found) if is_given else numbered(found)
+
+
 def read_cards(names: CardNames, memory: float | str | None = None) -> tuple[Card, ...]:
     """The cards of `--gpu` and `--gpu-mem`, in their order; none where neither says anything.
 

@@ -2,10 +2,13 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from oomph.gpus import gpu
 
 Oomph = Callable[..., tuple[int, str, str]]
 DENSE, MOE = "qwen3-8b:Q4_K_M", "qwen3-30b-a3b:Q4_K_M"
@@ -162,3 +165,21 @@ def test_a_log_of_two_cards_is_advised_for_both(oomph: Oomph, tmp_path: Path) ->
     for named in ((), ("--gpu", "3090"), ("--gpu", "2x3090")):
         code, out, err = oomph("classify", log, "--model", "llama-3.3-70b:Q4_K_M", *named)
         assert (code, "n_ctx 2" in out, "n_gpu_layers 37" in out) == (0, True, False), (out, err)
+
+
+def test_the_machines_own_cards_are_all_asked(
+    oomph: Oomph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two alike that report a few MiB unlike, and one of another kind."""
+    sizes = (("RTX 3090", 24_100), ("RTX 3090", 24_090), ("RTX 3080", 9_800))
+    own = tuple(replace(gpu(name), memory_bytes=mib << 20) for name, mib in sizes)
+    monkeypatch.setattr("oomph.measure.nvml.detect_gpus", lambda: own)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    asked = ("answer", DENSE, "-c", 8192)
+    found = answer(oomph, *asked)
+    assert [card["memory_bytes"] >> 20 for card in found["cards"]] == [24_100, 24_090, 9_800]
+    named = ("--gpu", "3090:24100", "--gpu", "3090:24090", "--gpu", "3080:9800")
+    again = answer(oomph, *asked, *named)
+    assert (found["memory"], found["speeds"]) == (again["memory"], again["speeds"])
+    (one,) = answer(oomph, *asked, "-dev", "CUDA2")["cards"]
+    assert (one["device"], one["memory_bytes"] >> 20) == ("CUDA2", 9_800)

@@ -127,11 +127,31 @@ def test_a_check_starts_the_script_and_shows_what_it_kept(
     assert "1 × 90,112, over HTTP 90,112" in out
     assert "NO" not in out.split()
     assert "which computes nothing" in out
-    code, out, err = launch(
-        "--n-ctx", 8192, "--phantom", "RTX 4090,RTX 4090", "--server", llama_server, "--check"
-    )
-    assert code == 0, err
-    assert "CUDA1 KV cache, MiB" in out
+
+
+@pytest.mark.phantom
+@pytest.mark.llama
+@pytest.mark.parametrize(
+    ("cards", "flags", "devices"),
+    [
+        ("RTX 4090,RTX 4090", (), ("CUDA0", "CUDA1")),
+        ("5090,3080", ("-ncmoe", 20), ("CUDA0", "CUDA1")),
+        ("3080,2x3060,5090", ("-dev", "CUDA3,CUDA1"), ("CUDA3", "CUDA1")),
+    ],
+)
+def test_a_check_holds_every_card_to_its_promise(
+    launch: Oomph,
+    cuda_backend: CudaBackend,
+    llama_server: Path,
+    cards: str,
+    flags: tuple[object, ...],
+    devices: tuple[str, ...],
+) -> None:
+    asked = ("--n-ctx", 8192, "--phantom", cards, "--server", llama_server)
+    code, out, err = launch(*asked, *flags, "--check")
+    assert code == 0, (out, err)
+    assert "NO" not in out.split()
+    assert all(f"{device} KV cache, MiB" in out for device in devices)
 
 
 @pytest.mark.phantom

@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from oomph.architectures.spec import ModelSpec
+from oomph.cards import Card, numbered
 from oomph.config import RunConfig
 from oomph.errors import UnknownNameError
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.memory import MemoryModel
-from oomph.estimate.overhead import overhead_bytes, pool_bytes
+from oomph.estimate.overhead import loaded_context_bytes, overhead_bytes, pool_bytes
 from oomph.estimate.prediction import MemoryEstimate, is_card
 from oomph.gpus import GpuSpec, gpu
 from oomph.measure.bench import Bench
@@ -36,7 +37,8 @@ class Expectation:
         coefficients: Coefficients | None = None,
     ) -> None:
         self._spec, self._cards, self._backend = spec, cards, backend
-        self._memory, self._coefficients = MemoryModel(spec), coefficients or default_coefficients()
+        self._coefficients = coefficients or default_coefficients()
+        self._memory = MemoryModel(spec, cards=numbered(map(self._card, cards)))
 
     def memory(self, config: RunConfig) -> MemoryEstimate:
         """Weights, caches and buffers, as llama.cpp prints them: without what it prints nowhere."""
@@ -65,6 +67,12 @@ class Expectation:
             )
 
         return left
+
+    def _card(self, gpu: GpuSpec) -> Card:
+        """The card as llama.cpp finds it when it divides the layers."""
+        is_bare = self._backend == PHANTOM
+        taken = 0 if is_bare else loaded_context_bytes(gpu, self._coefficients)
+        return Card(spec=gpu, memory_bytes=gpu.memory_bytes, free_bytes=gpu.memory_bytes - taken)
 
     def _beyond(self, config: RunConfig, index: int) -> int:
         """What is in no log line: the pool of the run, and on a real card its CUDA context."""

@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,5 +65,9 @@ def _slack(path: Path, bench: Bench) -> Slack | None:
         return None
     if not specs or any(card["usable_bytes"] is None for card in cards):
         return None
-    expected = Expectation(read_model(path), specs, backend=bench.environment.backend)
+    sized = [
+        replace(spec, memory_bytes=card["usable_bytes"])
+        for spec, card in zip(specs, cards, strict=True)
+    ]
+    expected = Expectation(read_model(path), sized, backend=bench.environment.backend)
     return expected.slack([card["usable_bytes"] for card in cards])

@@ -16,6 +16,7 @@ from oomph.estimate.coefficients import Coefficients, read_coefficients
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.machine import LINUX, Machine
 from oomph.gpus import GpuSpec
+from oomph.gpus import gpu as gpu_of
 from oomph.programs.said import Said
 
 SHIPPED: Final = "none"
@@ -142,8 +143,8 @@ def own_cards(said: Said) -> tuple[tuple[Card, ...], Said]:
     """The machine's own cards, those that --device names, the first of them where fewer were
     said."""
     cards = tuple(
-        Card(spec=spec, memory_bytes=spec.memory_bytes, device=f"CUDA{i}")
-        for i, spec in enumerate(seen_cards())
+        Card(spec=gpu_of(seen.name), memory_bytes=seen.memory_bytes, device=f"CUDA{i}")
+        for i, seen in enumerate(seen_cards())
     )
     if said.devices:
         cards = chosen_cards(cards, said.devices)
@@ -151,11 +152,13 @@ def own_cards(said: Said) -> tuple[tuple[Card, ...], Said]:
 
 
 def seen_cards() -> tuple[GpuSpec, ...]:
-    """The machine's cards; ConfigError where NVML shows none that the catalogue knows."""
+    """The machine's cards in CUDA's order; ConfigError where NVML shows none that the catalogue
+    knows."""
     from oomph.measure.nvml import detect_gpus
+    from oomph.measure.visible import cuda_order
 
     try:
-        return detect_gpus()
+        return cuda_order(detect_gpus())
     except (ToolchainError, UnknownNameError) as error:
         why = f": {error}" if isinstance(error, UnknownNameError) else ""
         raise ConfigError(

@@ -8,7 +8,7 @@ bisection and then proven.
 """
 
 from bisect import bisect_left
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 
 from oomph.architectures.rope import has_positions, native_context
 from oomph.architectures.spec import ModelSpec
-from oomph.cards import Card, numbered, read_cards, run_cards
+from oomph.cards import Card, GivenCards, cards_of, run_cards
 from oomph.config import CONTEXT_STEP, RunConfig
 from oomph.errors import ConfigError
 from oomph.estimate.build import build_of, build_year
@@ -83,33 +83,6 @@ def model_of(model: ModelSpec | str | Path) -> ModelSpec:
     from oomph.architectures.source import read_model
 
     return read_model(model)
-
-
-GivenCards = GpuSpec | Card | str | Sequence[GpuSpec | Card | str] | None
-
-
-def cards_of(given: GivenCards, memory_bytes: int | None) -> tuple[Card, ...]:
-    """The cards that are given, names looked up, each with `memory_bytes` where it is said."""
-    items = list(given) if isinstance(given, list | tuple) else [] if given is None else [given]
-    found: list[Card] = []
-    for item in items:
-        if isinstance(item, Card):
-            found.append(item)
-        elif isinstance(item, GpuSpec):
-            found.append(Card(spec=item, memory_bytes=item.memory_bytes))
-        elif isinstance(item, str):
-            found += read_cards(item)
-        else:
-            raise ConfigError(
-                f"an estimator is of a card, not of {type(item).__name__}: give a GpuSpec, or a "
-                'name as "RTX 3090"'
-            )
-    if not found and memory_bytes:
-        found = [Card(memory_bytes=memory_bytes)]
-    elif memory_bytes:
-        found = [replace(card, memory_bytes=memory_bytes) for card in found]
-    is_given = items and all(isinstance(item, Card) for item in items)
-    return tuple(found) if is_given else numbered(found)
 
 
 class Estimator:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from oomph.errors import ToolchainError
+from oomph.gpus import GpuSpec
 from oomph.measure.nvml import Nvml, NvmlCard
 
 
@@ -32,6 +33,24 @@ def visible_cards(
     seen = list(cards) if chosen is None else _named(chosen, cards)
     instances = [card for card in seen if card.is_instance]
     return tuple(instances[:1] or seen)
+
+
+def cuda_order(
+    cards: Sequence[GpuSpec], environment: Mapping[str, str] = os.environ
+) -> tuple[GpuSpec, ...]:
+    """NVML's cards as CUDA numbers them: the fastest first, unless CUDA_DEVICE_ORDER is PCI_BUS_ID,
+    and those alone that CUDA_VISIBLE_DEVICES numbers.
+
+    CUDA does not publish what it takes for fast; this goes by arithmetic. Of names by UUID nothing
+    is left out.
+    """
+    by_bus = environment.get("CUDA_DEVICE_ORDER") == "PCI_BUS_ID"
+    ordered = cards if by_bus else sorted(cards, key=lambda card: -card.fp16_flops)
+    chosen = environment.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    numbers = [int(item) for item in chosen if item.strip().isdecimal()]
+    if len(numbers) < len(chosen) or max(numbers) >= len(ordered):
+        return tuple(ordered)
+    return tuple(ordered[number] for number in numbers)
 
 
 def _named(chosen: str, cards: Sequence[NvmlCard]) -> list[NvmlCard]:

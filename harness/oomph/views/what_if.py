@@ -48,7 +48,7 @@ REPLACED: Final = (
     "oomph.config:_checked",
     "oomph.config:_check",
     "oomph.estimate.estimator:model_of",
-    "oomph.estimate.estimator:cards_of",
+    "oomph.cards:cards_of",
 )
 """What the page provides: coefficients and its models' families come as JSON, its knobs need no
 check, and its models and cards are facts already."""

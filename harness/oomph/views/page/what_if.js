@@ -10,7 +10,7 @@ const coefficients$default_coefficients = () => shared().coefficients;
 const families$family_of = (arch) => families$family_of[arch];  // those of the page's models
 const config$_checked = (knobs) => knobs, config$_check = () => {};  // controls offer nothing that a configuration refuses
 const estimator$model_of = (model) => model;  // facts already
-const estimator$cards_of = (given) => (Array.isArray(given) ? given : given ? [new cards$Card(given.memory_bytes, given)] : []);
+const cards$cards_of = (given) => (Array.isArray(given) ? given : given ? [new cards$Card(given.memory_bytes, given)] : []);
 
 function fromJson(value) {
   if (Array.isArray(value)) return value.map(fromJson);
