@@ -24,7 +24,7 @@ def estimate(oomph: Oomph, *args: str) -> dict[str, Any]:
         ("--fit", "on"),
         ("-fitt", "512"),
         ("-ngl", "auto"),
-        ("--as", "llama-server"),
+        ("--as", "llama-server", "--fit", "on"),
         ("--command", "llama-server -m x.gguf -fitt 1024"),
         ("--command", "llama-server -m x.gguf -ngl 20", "-ngl", "auto"),
     ],
@@ -41,7 +41,7 @@ def test_it_is_on(oomph: Oomph, args: tuple[str, ...]) -> None:
     "args",
     [
         (),
-        ("--as", "llama-server", "--fit", "off"),
+        ("--as", "llama-server"),
         ("--command", "llama-server -m x.gguf --fit off"),
         ("--as", "ollama"),
     ],

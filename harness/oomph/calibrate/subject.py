@@ -6,7 +6,7 @@ Whoever predicts takes the same calibration for the same names.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 from oomph.architectures.source import read_model
 from oomph.cards import Card, CardNames, chosen_cards, listed_cards, read_cards
@@ -25,8 +25,7 @@ SHIPPED: Final = "none"
 
 def named_estimator(
     model: str,
-    gpu: CardNames | Sequence[Card],
-    gpu_mem: float | str | None,
+    cards: Sequence[Card],
     calibration: Path | None,
     *,
     on_host: bool,
@@ -36,11 +35,9 @@ def named_estimator(
 ) -> tuple[Estimator, str | None]:
     """The estimator, and the file that its coefficients are of, if they are a calibration's.
 
-    `gpu` names cards, or is those that were read; `gpu_mem` is in MiB, or text with a unit, `build`
-    the number of an older llama.cpp. OomphError for a model, card or file that cannot be.
+    `build` is the number of an older llama.cpp. OomphError for a model or file that cannot be.
     """
     spec = read_model(model)
-    cards = _read(gpu, gpu_mem)
     name = cards[0].spec.name if cards and cards[0].spec else None
     coefficients, origin = _calibration(calibration, spec.arch, name, on_host=on_host)
     estimator = Estimator(
@@ -52,12 +49,6 @@ def named_estimator(
         machine=machine or LINUX,
     )
     return estimator, origin
-
-
-def _read(gpu: CardNames | Sequence[Card], gpu_mem: float | str | None) -> tuple[Card, ...]:
-    if isinstance(gpu, Sequence) and gpu and all(isinstance(each, Card) for each in gpu):
-        return tuple(each for each in gpu if isinstance(each, Card))
-    return read_cards(cast("CardNames", gpu), gpu_mem)
 
 
 def cards_said(
@@ -132,9 +123,7 @@ def asked_of(
     if not cards and said.knobs.get("n_devices") != 0:
         cards, said = own_cards(said)
     on_host = said.knobs.get("n_devices") == 0
-    estimator, origin = named_estimator(
-        model, cards, None, calibration, on_host=on_host, machine=machine
-    )
+    estimator, origin = named_estimator(model, cards, calibration, on_host=on_host, machine=machine)
     config = said.config(estimator.model, estimator.gpu_memory_bytes)
     return Asked(estimator=estimator, said=said, config=config, calibration=origin)
 

@@ -1,7 +1,6 @@
 """`oomph estimate`: what configurations take, whether they fit, how fast they run."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -79,14 +78,11 @@ def _estimate(
     from oomph.cli.knobs import asked_knobs
     from oomph.estimate.machine import machine_of
 
-    if build is not None and said.fit:
-        remark = f"--fit is known of llama.cpp 0.5.0: build {build} is asked as if it were off."
-        said = replace(said, fit=None, remarks=(*said.remarks, remark))
-    cards, asked = cards_of_each(gpu, gpu_mem, asked_knobs(said, grid or [], configs))
+    each_asked = asked_knobs(said.of_build(build), grid or [], configs)
+    cards, asked = cards_of_each(gpu, gpu_mem, each_asked)
     estimator, origin = named_estimator(
         model,
         cards,
-        None,
         calibration,
         on_host=any(each.knobs.get("n_devices") == 0 for each in asked),
         build=build,

@@ -36,9 +36,8 @@ def said_beside(
     options.
     """
     named = checked_program(program) if program else None
-    own = dict(knobs)
-    if leaves_layers := own.get("n_gpu_layers") == AUTO:
-        del own["n_gpu_layers"]
+    leaves_layers = knobs.get("n_gpu_layers") == AUTO
+    own = {k: v for k, v in knobs.items() if not (leaves_layers and k == "n_gpu_layers")}
     if command is None:
         said = Said(program=named or DEFAULT_PROGRAM, knobs=own)
         pasted = Pasted(said=said, model=None)
@@ -46,12 +45,10 @@ def said_beside(
         text = sys.stdin.read(LONGEST + 1) if command == "-" else command
         pasted = read_command(text, named)
         said = replace(pasted.said.with_(**own), where=Said().where)
-        if leaves_layers:
-            said = replace(said, knobs={k: v for k, v in said.knobs.items() if k != "n_gpu_layers"})
-    if fit is None:
-        return replace(pasted, said=replace(said, fit=None))
-    leaves_layers = leaves_layers and said.program in FITTING
-    return replace(pasted, said=_fitted(said, fit, leaves_layers=leaves_layers))
+    if leaves_layers:
+        said = replace(said, knobs={k: v for k, v in said.knobs.items() if k != "n_gpu_layers"})
+    fitted = None if fit is None else _fitted(said, fit, leaves_layers=leaves_layers)
+    return replace(pasted, said=fitted or replace(said, fit=None))
 
 
 def _fitted(said: Said, fit: Sequence[str | None], *, leaves_layers: bool) -> Said:
@@ -59,6 +56,7 @@ def _fitted(said: Said, fit: Sequence[str | None], *, leaves_layers: bool) -> Sa
     command line of a program that fits was pasted, and where the layers were left to it; --fit
     itself has the last word."""
     switch, target, least = fit
+    leaves_layers = leaves_layers and said.program in FITTING
     is_asked = leaves_layers or said.fit is not None or target is not None or least is not None
     is_on = is_asked if switch is None else read_switch(switch)
     if not is_on:

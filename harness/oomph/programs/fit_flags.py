@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from oomph.errors import ConfigError
-from oomph.estimate.fitting.question import MARGIN_BYTES
 from oomph.programs.flags import OFF, ON
 from oomph.units import MIB, read_count
 
 FITTING: Final = ("llama-server", "llama-cli")
 """The programs of llama.cpp that fit by themselves (common_init_from_params)."""
+MARGIN_BYTES: Final = 1 << 30
+"""What llama.cpp leaves free on each card (common/common.h, fit_params_target)."""
 MOST_MIB: Final = 1 << 24
 
 

@@ -62,6 +62,13 @@ class Said:
             )
         return replace(self, devices=found, n_cards=len(found))
 
+    def of_build(self, build: int | None) -> Self:
+        """The same for a build of llama.cpp, None for 0.5.0; its --fit is known of that one."""
+        if build is None or self.fit is None:
+            return self
+        remark = f"--fit is known of llama.cpp 0.5.0: build {build} is asked as if it were off."
+        return replace(self, fit=None, remarks=(*self.remarks, remark))
+
     def or_else(self, **knobs: Any) -> Self:
         """The same with these knobs where nothing was said of them."""
         return replace(self, knobs={**knobs, **self.knobs})

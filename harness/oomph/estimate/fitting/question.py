@@ -11,8 +11,6 @@ from typing import Final
 from oomph.config import RunConfig
 from oomph.errors import ConfigError
 
-MARGIN_BYTES: Final = 1 << 30
-"""What llama.cpp leaves free on each card (common/common.h, fit_params_target)."""
 LEAST_CONTEXT: Final = 4096
 """The context below which llama.cpp moves layers instead (common/common.h, fit_params_min_ctx)."""
 DIES: Final = "it divides by zero"
