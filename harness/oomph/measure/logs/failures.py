@@ -13,6 +13,7 @@ from functools import cache, lru_cache
 from typing import Final
 
 from oomph.measure.logs.exit_codes import ending_of, logged_ending
+from oomph.measure.logs.phrases import Phrases
 from oomph.measure.logs.progress import REMEMBERED
 
 
@@ -373,14 +374,14 @@ _NO_ERROR: Final = re.compile(
 
 
 @cache
-def _patterns() -> tuple[tuple[Sign, re.Pattern[str]], ...]:
-    return tuple((sign, re.compile("|".join(phrases))) for sign, phrases in _PHRASES.items())
+def _phrases() -> tuple[tuple[Sign, Phrases], ...]:
+    return tuple((sign, Phrases(patterns)) for sign, patterns in _PHRASES.items())
 
 
 @lru_cache(REMEMBERED)
 def sign_of(line: str) -> Sign | None:
     """What the line points to, None for an ordinary line."""
-    sign = next((sign for sign, pattern in _patterns() if pattern.search(line)), None)
+    sign = next((sign for sign, phrases in _phrases() if phrases.found_in(line)), None)
     code = logged_ending(line) if sign is None else None
     if code in (None, 0):
         return sign

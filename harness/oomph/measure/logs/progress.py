@@ -10,7 +10,9 @@ from enum import Enum
 from functools import cache, lru_cache
 from typing import Final
 
-REMEMBERED: Final = 8192
+from oomph.measure.logs.phrases import Phrases
+
+REMEMBERED: Final = 1 << 17
 """Lines whose meaning is kept: logs repeat themselves, and are read more than once."""
 
 
@@ -97,36 +99,37 @@ _FAMILIAR: Final = re.compile(
 
 
 @cache
-def _phases() -> tuple[tuple[Phase, re.Pattern[str]], ...]:
-    return tuple((phase, re.compile("|".join(_PHASES[phase]))) for phase in _PHASES)
+def _phases() -> tuple[tuple[Phase, Phrases], ...]:
+    return tuple((phase, Phrases(patterns)) for phase, patterns in _PHASES.items())
 
 
 @cache
-def _contexts() -> tuple[tuple[Context, re.Pattern[str]], ...]:
-    return tuple((context, re.compile(pattern)) for context, pattern in _CONTEXTS.items())
+def _contexts() -> tuple[tuple[Context, Phrases], ...]:
+    return tuple((context, Phrases([pattern])) for context, pattern in _CONTEXTS.items())
 
 
 @cache
-def _worked() -> re.Pattern[str]:
-    return re.compile("|".join(_WORKED))
+def _worked() -> Phrases:
+    return Phrases(_WORKED)
 
 
 @lru_cache(REMEMBERED)
 def phase_of(line: str) -> Phase | None:
     """The phase that the line belongs to, None where it does not say."""
-    return next((phase for phase, pattern in _phases() if pattern.search(line)), None)
+    return next((phase for phase, phrases in _phases() if phrases.found_in(line)), None)
 
 
 @lru_cache(REMEMBERED)
 def context_of(line: str) -> Context | None:
     """Which context the line names, None where it names none."""
-    return next((context for context, pattern in _contexts() if pattern.search(line)), None)
+    return next((context for context, phrases in _contexts() if phrases.found_in(line)), None)
 
 
+@lru_cache(REMEMBERED)
 def shows_work(line: str) -> bool:
     """Whether the line is one that only a program prints that did what it was for: it listens,
     answers, counts tokens, or ended with 0."""
-    return _worked().search(line) is not None
+    return _worked().found_in(line)
 
 
 def shows_answer(line: str) -> bool:
