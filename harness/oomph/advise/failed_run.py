@@ -67,7 +67,10 @@ def _remedy(
     """What would have fitted, and what that assumes; why it is not computed where the log and the
     command line say too little."""
     devices = read_devices(lines)
-    cards = _cards(gpu, devices)
+    try:
+        cards = _cards(gpu, devices)
+    except UnknownNameError as error:
+        return f"what would have fitted is not computed: {error}"
     if not cards:
         return (
             "what would have fitted is not computed: it depends on the card's memory, which the "

@@ -44,7 +44,7 @@ def _classify(
     from oomph.measure.logs.lines import read_lines
     from oomph.views.outcome import outcome_json, outcome_lines
 
-    code = read_exit_code(exit_code) if exit_code else None
+    code = None if exit_code is None else read_exit_code(exit_code)
     lines = read_lines(log)
     model, said = said_of_run(command, model)
     found = classify_log(lines, code, timed_out=timed_out, model=model, gpu=gpu, said=said)

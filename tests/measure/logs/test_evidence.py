@@ -59,6 +59,40 @@ def test_an_error_before_the_work_is_over_and_one_after_it_is_not() -> None:
     assert classify(None, [*LOADED, work, error]).outcome == "unknown"
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "srv log_server_r: request: GET /health 127.0.0.1 200",
+        '[GIN] 2025/10/30 - 00:12:12 | 200 |  1.2ms | 127.0.0.1 | GET      "/api/tags"',
+    ],
+)
+def test_a_look_at_its_health_is_no_work(asked: str) -> None:
+    error = "0.52.003.528 E frobnicator: giving up"
+    assert classify(None, [*LOADED, error, asked]).outcome == "unknown"
+
+
+def test_a_request_that_failed_among_others_is_harmless() -> None:
+    good = '[GIN] 2025/10/30 - 00:12:12 | 200 |  1.2s | 127.0.0.1 | POST     "/api/generate"'
+    bad = good.replace("| 200 |", "| 500 |")
+    assert classify(None, [*LOADED, good, bad, good]).outcome == "not_an_error"
+    assert classify(None, [*LOADED, good, bad]).outcome == "unknown"
+
+
+@pytest.mark.parametrize("line", ["the model has crashed", "x.exe has stopped working", "it died"])
+def test_words_of_other_programs_that_sound_like_failures_are_quoted(line: str) -> None:
+    assert classify(None, [*LOADED, line]).evidence == (line,)
+
+
+def test_advice_leaves_out_what_is_so_already() -> None:
+    refused = [
+        "allocating 9.00 MiB on device 0: cudaMalloc failed: out of memory",
+        "graph_reserve: failed to allocate compute buffers",
+    ]
+    assert "flash attention" in classify(1, refused).advice
+    fused = ["llama_context: flash_attn    = enabled", *refused]
+    assert "flash attention" not in classify(1, fused).advice
+
+
 def test_an_allocation_that_was_retried_is_harmless_and_one_that_is_needed_later_waits() -> None:
     refused = [
         "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 372.08 MiB on device 0: cudaMalloc "

@@ -28,6 +28,11 @@ PREFIXES = [
     ("\x1b[31m", "", ""),
     ("> ", "", ""),
     ("[LM STUDIO SERVER] ", "", ""),
+    ("2025-11-01T14:13:27.123456789Z stderr F ", "", ""),
+    ("INFO:llama_cpp.server:", "I", ""),
+    ("2025-11-01T14:13:27Z [info] ", "I", ""),
+    ("<34>1 2025-11-01T14:13:27Z box llama 4711 - - ", "", "llama 4711"),
+    ("[qwen3-30b] ", "", ""),
 ]
 
 
@@ -80,6 +85,7 @@ def test_a_wrapped_message_is_unwrapped(printed: str, text: str | None, level: s
 )
 def test_what_a_program_prints_itself_is_left_alone(line: str) -> None:
     assert without_prefix(line) == line
+    assert without_prefix(f"2025-11-01T14:13:27.123456789Z {line}") == line
 
 
 @given(st.text(max_size=200))

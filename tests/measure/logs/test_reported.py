@@ -3,7 +3,7 @@
 import pytest
 
 from oomph.config import RunConfig
-from oomph.measure.logs.reported import disagreement, read_buffers, read_reported
+from oomph.measure.logs.reported import disagreement, logged_knobs, read_buffers, read_reported
 from oomph.records.schema import Reported
 
 LOG = """\
@@ -30,6 +30,19 @@ sched_reserve:  CUDA_Host compute buffer size =    12.01 MiB
 sched_reserve: graph (pp bs=512, tg bs=1): nodes = 2935 / 2900, splits = 2, input objects = 4, input tensors = 6
 ~llama_context:      CUDA0 compute buffer size of 350.0000 MiB, does not match expectation of 341.5400 MiB
 """.splitlines()  # noqa: E501
+
+
+@pytest.mark.parametrize(("n_cells", "swa_full"), [(1536, False), (32768, True)])
+def test_a_smaller_cache_of_the_windows_tells_swa_full(n_cells: int, swa_full: bool) -> None:
+    lines = [
+        "llama_kv_cache_iswa: creating non-SWA KV cache, size = 32768 cells",
+        f"llama_kv_cache_iswa: creating     SWA KV cache, size = {n_cells} cells",
+    ]
+    assert logged_knobs(lines)["swa_full"] is swa_full
+
+
+def test_knobs_are_read_behind_a_prefix_that_nobody_knows() -> None:
+    assert logged_knobs(["~~9~~ who/what: llama_context: n_ctx         = 8192"])["n_ctx"] == 8192
 
 
 def test_buffers_are_read_by_kind_and_device_as_printed() -> None:

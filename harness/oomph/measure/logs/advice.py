@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from oomph.measure.logs.exit_codes import ending_of
+from oomph.measure.logs.exit_codes import ending_of, logged_ending
 from oomph.measure.logs.lines import DECIMAL, WHOLE
 from oomph.measure.logs.progress import shows_work
-from oomph.measure.logs.reported import read_buffer
+from oomph.measure.logs.reported import logged_knobs, read_buffer
 from oomph.measure.logs.steps import CASES, STEPS, Step
 from oomph.records.device_lines import introduced_card
 from oomph.units import MIB, count
@@ -115,6 +115,7 @@ _UNTOLD: Final = (
     "a card's memory was refused and the log does not tell what for, most often weights: give the "
     "lines before it too; fewer layers on the card (n_gpu_layers) or a smaller n_ctx take less"
 )
+_UNSAID: Final = re.compile(r"^.{0,60}(?:failed|unable) to load model\W{0,3}$")
 _WORDS: Final = {
     "cuda": r"CUDA|cuda|NVIDIA|nvidia|NVRM|Xid|cublas|CUBLAS",
     "rocm": r"ROCm|HIP|\bhip[A-Z]|rocBLAS|amdhip|amdgpu|HSA_|HW Exception|access fault by GPU",
@@ -155,11 +156,27 @@ def _step(clues: Clues) -> str:
         return _graph_too_large(clues)
     if clues.outcome == "oom_weights" and clues.stage is None and not clues.context:
         return _UNTOLD
-    step = next((case.text for case in CASES if _fits(case, clues)), "") or STEPS[clues.outcome]
-    ending = ending_of(clues.exit_code) if clues.exit_code is not None else None
+    if clues.outcome == "bad_model" and _UNSAID.search(clues.line):
+        return "the load failed and the log does not say why: give the lines before it too"
+    step = next((case.text for case in CASES if _fits(case, clues)), "") or _general(clues)
+    code = logged_ending(clues.line) if clues.exit_code is None else clues.exit_code
+    ending = ending_of(code) if code is not None else None
     if clues.outcome in ("crash", "killed", "driver_missing") and ending:
         return f"{ending.text}; {step}"
     return step
+
+
+def _general(clues: Clues) -> str:
+    """The step for the outcome, without the knobs that the log shows to be so already."""
+    knobs = logged_knobs(clues.lines)
+    is_fused, is_small = knobs.get("flash_attn") == "on", knobs.get("type_k", "f16") != "f16"
+    if clues.outcome == "oom_compute" and is_fused:
+        return "take a smaller n_ubatch"
+    if clues.outcome == "oom_runtime" and is_fused:
+        return STEPS["oom_runtime"].replace(", or turn flash attention on,", "")
+    if clues.outcome == "oom_kv" and is_small:
+        return "take a smaller n_ctx, or smaller types for type_k and type_v"
+    return STEPS[clues.outcome]
 
 
 def _fits(case: Step, clues: Clues) -> bool:
@@ -212,6 +229,11 @@ def _unknown(clues: Clues) -> str:
         return (
             "no line of this is llama.cpp's, or of a program around it: give the program's whole "
             "output, stderr too (program … 2>&1 | tee run.log)"
+        )
+    if any(map(shows_work, clues.lines)):
+        return (
+            "it worked, and then printed lines that sound like a failure and are not known here: "
+            "read those above"
         )
     if clues.say(r"compute buffer size"):
         return (

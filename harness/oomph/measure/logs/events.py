@@ -42,6 +42,7 @@ GAVE_UP: Final = frozenset(
     | ABORTS
     | HARD.keys()
 )
+_OF_REQUESTS: Final = frozenset({Sign.BAD_REQUEST, Sign.REQUEST_FAILED, Sign.DECODE_FAILED})
 NEAR: Final = 5
 """Lines within which a program tells one error."""
 NEEDED_LATER: Final = frozenset({Context.PROJECTOR})
@@ -98,13 +99,17 @@ def read_events(lines: Sequence[Line]) -> list[Event]:
 
 
 def without_outlived(events: Sequence[Event], lines: Sequence[Line]) -> list[Event]:
-    """The events, harmless those that the program outlived: a request that was refused, where it
-    worked on after the first of them, and an end from outside, where it had worked before."""
+    """The events, harmless those that the program outlived: a request that failed, where it worked
+    on after the first of them, and an end from outside, where it had worked before."""
     worked = [at for at, line in enumerate(lines) if shows_work(line)]
-    first = next((event.at for event in events if event.sign is Sign.BAD_REQUEST), 0)
+
+    def is_of_request(event: Event) -> bool:
+        return event.sign in _OF_REQUESTS or "Traceback (most" in event.line
+
+    first = next((event.at for event in events if is_of_request(event)), 0)
 
     def is_outlived(event: Event) -> bool:
-        if event.sign is Sign.BAD_REQUEST:
+        if is_of_request(event):
             return any(at > first for at in worked)
         return event.sign is Sign.ENDED and any(at < event.at for at in worked)
 

@@ -78,8 +78,9 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"cannot reallocate multi buffer graph automatically",
         r"(?:madvise|posix_fadvise|munmap|PrefetchVirtualMemory)\b.{0,60}(?:failed|unavailable)",
         r"VRAM usage didn't recover within timeout",
-        r"failed to (?:initialize|load).{0,40}(?:backend|libggml)"
-        r".{0,80}(?:rocm|hip|vulkan|sycl|cann|musa)",
+        r"failed to (?:initialize|load) (?!model).{0,40}\b(?:backend\b|libggml)"
+        r".{0,80}(?:\b|-)(?:rocm|hip|vulkan|sycl|cann|musa)\b",
+        r"\"code\": ?4[0-9][0-9]\b",
         r"failed to (?:find a memory slot|find free space in the KV cache).{0,60}retry",
         r"cudaMemGetInfo failed .{0,60}returning 0/0",
         r"exceeds the training context of the model .{0,40}capping",
@@ -89,7 +90,8 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
     Sign.RETRY: (
         r"retrying without pipeline parallelism",
         r"model load failed, resetting",
-        r"(?:retry|trying)[a-z]* (?:again )?with (?:fewer|less|reduced|smaller|lower)",
+        r"(?<!er )(?<!st )(?:retry|trying)[a-z]* (?:again )?with "
+        r"(?:fewer|less|reduced|smaller|lower)",
     ),
     Sign.DEVICE_LOST: (
         _GPU_ERROR + r"CUDA-capable device\(s\) is/are busy",
@@ -328,7 +330,8 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"could not load model: rpc error",
         r"[Ss]egmentation fault|\bsegfault at\b|SIGSEGV|SIGABRT|SIGILL|SIGBUS|SIGFPE",
         r"[Ii]llegal instruction|Bus error",
-        r"GGML_ASSERT|GGML_ABORT|\bAborted\b|terminate called|core dumped|^panic:|fatal error",
+        r"GGML_ASSERT|GGML_ABORT|(?<!Generation )\bAborted\b|terminate called|core dumped|^panic:",
+        r"fatal error",
         r"Floating point exception",
         r"access violation|0xc000000[0-9a-f]|0xC0000409|munmap_chunk\(\)",
         r"double free|corrupted (?:size|double|unsorted)",
@@ -341,6 +344,7 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
     Sign.LOAD_FAILED: (
         r"Load (?:Text )?Model OK: False",
         r"failed to load model|unable to load model|Failed to load model from file",
+        r"failed to load (?:multimodal|mmproj|CLIP|draft|speculative)",
         r"exiting due to model loading error|exactly one out metadata",
         r"[Cc]ould not load (?:Llama )?model",
     ),
@@ -363,6 +367,7 @@ _SIGN_OF_ENDING: Final = {
 }
 _ERROR_WORDS: Final = re.compile(
     r"\b(?:error|fail(?:ed|ure|s)?|exception|terminat\w+|backtrace|abort\w*|fatal|panic|unable to"
+    r"|crash\w*|died|stopped working|not found|undefined symbol|no backends|giving up"
     r"|cannot|can't|could not|couldn't|refused|denied|corrupt\w*|invalid|not supported"
     r"|unsupported|missing)\b",
     re.IGNORECASE,

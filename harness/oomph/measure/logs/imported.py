@@ -33,7 +33,7 @@ ORIGIN: Final = "llama.cpp log"
 _LOGGED: Final = re.compile(
     r"llama_model_loader:|print_info:|llama_context:|srv {1,40}load_model:|buffer size"
     r"|llm_load_|llama_new_context_with_model:|llama_init_from_model:|load_tensors:"
-    r"|memory breakdown \[MiB\]"
+    r"|memory breakdown \[MiB\]|memory_breakdown.{0,10}: +\|? +- "
 )
 _TABLE: Final = re.compile(r"^\| {0,80}model ")
 _LOADED: Final = re.compile(r"llama_model_loader: loaded meta data .* from (.{1,1000}?) \(version")

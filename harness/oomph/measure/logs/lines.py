@@ -75,9 +75,11 @@ def lines_of(data: bytes) -> list[Line]:
 
 
 def as_lines(texts: Iterable[str]) -> list[Line]:
-    """The lines of a log, each without what stands before it."""
+    """The lines of a log that are not empty, each without what stands before it."""
     return [
-        text if isinstance(text, Line) else without_prefix(text[:LINE_CHARACTERS]) for text in texts
+        text if isinstance(text, Line) else without_prefix(text[:LINE_CHARACTERS])
+        for text in texts
+        if text and not text.isspace()
     ]
 
 

@@ -30,6 +30,7 @@ _DATE: Final = r"[0-9]{4}[-/][0-9]{2}[-/][0-9]{2}"
 _CLOCK: Final = r"[0-9]{1,2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]{1,9})?"
 _ZONE: Final = r"(?:Z| ?[+-][0-9]{2}:?[0-9]{2}| UTC)?"
 _WHO: Final = r"\S{1,64} (?P<stream>[\w./@:-]{1,64}?(?:\[[0-9]{1,9}\])?): "
+_PROCESS: Final = r"\S{1,64} (?P<stream>[\w./@:-]{1,64}?\[[0-9]{1,9}\]|kernel|systemd\S{0,20}): "
 _LEVEL: Final = (
     r"(?P<level>DEBUG|DBG|VERB|TRACE|INFO|INF|NOTICE|WARN(?:ING)?|WRN|ERR(?:OR)?|FATAL|CRITICAL)"
 )
@@ -38,21 +39,27 @@ _PREFIXES: Final = tuple(
     for pattern in {
         "a quotation": r"(?:> ?){1,4}(?=\S)",
         "journald, syslog": r"\w{3,5}\.? {1,2}[0-9]{1,2} " + _CLOCK + " " + _WHO,
-        "journald -o short-iso": _DATE + "T" + _CLOCK + _ZONE + " " + _WHO,
+        "journald -o short-iso": _DATE + "T" + _CLOCK + _ZONE + " " + _PROCESS,
+        "syslog's RFC 5424": r"(?:<[0-9]{1,3}>)?1 \S{1,40} \S{1,64} "
+        r"(?P<stream>\S{1,64} \S{1,64}) \S{1,32} (?:-|\[[^\]]{0,200}\]) ",
         "journald -o cat": r"(?P<stream>[\w./@-]{1,64}\[[0-9]{1,9}\]): ",
         "compose": r"(?P<stream>[A-Za-z][\w.-]{0,63}) {0,40}\| (?! {0,3}-)",
         "kubectl logs --prefix": r"\[(?P<stream>pod/[^\]]{1,200})\] ",
         "llama-server's router": r"\[ {0,6}(?P<stream>[0-9]{1,6})\] (?! {0,12}[+-]? {0,3}[0-9]+ )",
         "the kernel": r"\[ {0,9}[0-9]{1,9}\.[0-9]{3,6}\] ",
-        "docker, LM Studio, logging": r"\[?" + _DATE + "[T ]" + _CLOCK + _ZONE + r"\]?[ :,|-]*",
+        "docker, LM Studio, logging": r"\[?" + _DATE + "[T ]" + _CLOCK + _ZONE + r"\]?:? ?"
+        r"(?:std(?:out|err) [FP] |[-|] (?=[A-Z]{3,8}\b))?",
         "a clock": r"\[?" + _CLOCK + r"(?:-[0-9]{6})?\]?[ |]{1,8}",
         "LocalAI": r"[0-9]{1,2}:[0-9]{2}[AP]M ",
         "LocalAI's backend": r"GRPC\((?P<stream>[^)]{1,200})\): (?:stderr|stdout) ",
         "llama.cpp since 2026": r"[0-9]{1,4}(?:\.[0-9]{2,3}){2,3} (?P<level>[EWIDT]) ",
         "llama.cpp with --log-prefix": r"(?P<level>[EWIDT]) (?=[a-z~_]{2,40}[: ])",
         "ik_llama.cpp": _LEVEL + r" \[ {1,40}\w{1,80}\] ",
-        "a level in brackets": r"\[" + _LEVEL + r"\]:? {0,4}(?:- )?",
+        "a level in brackets": r"\[(?i:" + _LEVEL + r")\]:? {0,4}(?:- )?",
+        "Python's logging": _LEVEL + r":[\w.]{1,40}:",
         "a level": _LEVEL + r"(?::| +[-|:]| {1,8}) {0,4}",
+        "a name in brackets": r"\[[^\]]{1,60}\] (?=~?(?:llama|ggml|llm|print_info|load|clip|common"
+        r"|sched)_?\w{0,40}: |srv  |slot  |main: |CUDA error)",
         "LM Studio": r"\[(?:LM STUDIO SERVER|LMSInternal|LMStudio)[^\]]{0,40}\]:? {0,4}",
     }.values()
 )

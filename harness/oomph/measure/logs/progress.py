@@ -81,7 +81,7 @@ _WORKED: Final = (
     r"llama runner started in|Load Text Model OK: True|Please connect to custom endpoint",
     r"prompt cache update took|cache state: \d+ prompts|run slots completed",
     r"stop processing: n_|prompt eval|main: decoded \d+ tokens|Uvicorn running on",
-    r"\b(?:GET|POST) /\S{0,200}[ \"][^|]{0,60}\b20[01]\b|\b20[01] +\|.{0,80}(?:GET|POST)",
+    r"POST /\S{0,200}[ \"][^|]{0,60}\b20[01]\b|\| +20[01] +\|.{0,80}POST",
     r"log_server_r: (?:done )?request: POST \S{1,200} \S{1,60} 200",
     r"(?:exit(?:ed)?(?: with)?(?: status| code)*|status)[ =:]{1,3}0(?:/SUCCESS)?\b|returned 0\b",
     r"Model loaded successfully|loaded (?:model|successfully) in \d",

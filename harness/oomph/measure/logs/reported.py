@@ -20,7 +20,7 @@ from oomph.measure.logs.progress import REMEMBERED
 from oomph.records.schema import Buffers, Reported
 
 _CONTEXT: Final = (
-    r"^(?:llama_context|llama_new_context_with_model|llama_init_from_model"
+    r"(?<!\w)(?:llama_context|llama_new_context_with_model|llama_init_from_model"
     r"|llama_model_load_internal): {1,8}"
 )
 """What llama.cpp has called the function that makes a context: since 2025, before, ik_llama.cpp to
@@ -72,6 +72,7 @@ _MLA_TYPE: Final = re.compile(r"c\^KV \((\w{1,16})\):")
 _CELLS: Final = re.compile(
     r"kv_size = " + WHOLE + r"|size = .{1,20} MiB \( {0,9}([0-9]{1,9}) cells"
 )
+_WINDOW: Final = re.compile(r"creating {1,12}(non-|)SWA KV cache, size = " + WHOLE + " cells")
 _FLASH_ATTN: Final = re.compile(
     r"Flash Attention (enabled|disabled|was auto, set to \w{1,16})|flash_attn {1,40}= (\w{1,16})"
 )
@@ -146,6 +147,8 @@ def logged_knobs(lines: Sequence[str]) -> dict[str, Any]:
     knobs, reported = read_knobs(lines), read_reported(lines)
     if "n_ctx" not in knobs and (n_cells := logged_cells(lines)):
         knobs["n_ctx"] = n_cells
+    if (is_full := _has_full_windows(lines)) is not None:
+        knobs["swa_full"] = is_full
     for name in ("n_expert_used", "type_k", "type_v"):
         value = getattr(reported, name)
         is_known = not KNOBS[name].choices or value in KNOBS[name].choices  # or a fork's own type
@@ -178,6 +181,16 @@ def read_reported(lines: Sequence[str]) -> Reported:
         if match := _FLASH_ATTN.search(line):
             found["flash_attn"] = (match[1] or match[2]).split()[-1]
     return Reported(**found)
+
+
+def _has_full_windows(lines: Sequence[str]) -> bool | None:
+    """Whether layers with a window keep the whole context: by the sizes of the two caches; None
+    where the log does not tell them."""
+    cells = {"": 0, "non-": 0}
+    for line in as_lines(lines):
+        if match := _WINDOW.search(line):
+            cells[match[1]] = max(cells[match[1]], int(match[2]))
+    return cells[""] == cells["non-"] if all(cells.values()) else None
 
 
 def logged_cells(lines: Sequence[str]) -> int | None:
