@@ -121,8 +121,11 @@ def _of_ollama(match: _Match) -> IntroducedCard:
 
 _INTRODUCTIONS: Final[tuple[tuple[str, Callable[[_Match], IntroducedCard | None]], ...]] = (
     (
-        r"using device (\w{1,40}|RPC\w{0,4}\[\S{1,60}\]) \(" + _NAME
-        + r"\)(?: \([^()]{1,40}\))? - " + _MIB + " free",
+        r"using device (\w{1,40}|RPC\w{0,4}\[\S{1,60}\]) \("
+        + _NAME
+        + r"\)(?: \([^()]{1,40}\))? - "
+        + _MIB
+        + " free",
         _used,
     ),
     (r"\b([A-Za-z]{2,9}[0-9]{1,3}) {0,8}: " + _NAME + rf" \({_MIB}, {_MIB} free\)", _listed),
@@ -132,13 +135,15 @@ _INTRODUCTIONS: Final[tuple[tuple[str, Callable[[_Match], IntroducedCard | None]
         _of_cuda,
     ),
     (
-        r"(?:ggml_vulkan: |\bVulkan)([0-9]{1,3})(?: =|:) " + _NAME
+        r"(?:ggml_vulkan: |\bVulkan)([0-9]{1,3})(?: =|:) "
+        + _NAME
         + r" \| (?:uma|fp16|bf16|warp size|int dot)\b",
         _of_vulkan,
     ),
     (
         r"\|\s{0,4}([0-9]{1,3})\s{0,4}\|\s{0,4}\[\w{1,20}:gpu:[0-9]{1,3}\]\s{0,4}\|\s{0,80}"
-        + _NAME + r"\s{0,80}\|",
+        + _NAME
+        + r"\s{0,80}\|",
         _of_sycl,
     ),
     (
@@ -149,7 +154,7 @@ _INTRODUCTIONS: Final[tuple[tuple[str, Callable[[_Match], IntroducedCard | None]
     (r"ggml_opencl: (?:selecting|selected|default)?\s?device: '([^']{1,120})'", _of_opencl),
     (r"breakdown.{0,20} - ([A-Za-z]{2,8}[0-9]{1,2}) \(" + _NAME + r"\)(?: {0,80}\||:)", _named),
     (r"inference compute.{0,200} library=(?!cpu)\w{1,16}.{0,900}", _of_ollama),
-)  # fmt: skip
+)
 _PATTERNS: Final = tuple((re.compile(pattern), read) for pattern, read in _INTRODUCTIONS)
 
 

@@ -20,7 +20,7 @@ from oomph.gguf.file_types import FILE_TYPES
 from oomph.gguf.ggml_types import KV_CACHE_TYPES
 from oomph.gpus import gpu
 from oomph.records.device_lines import BACKENDS
-from oomph.records.schema import ESTIMATED_BACKENDS, Record
+from oomph.records.schema import ESTIMATED_BACKENDS, LABELS, Record
 
 _GONE: Final = object()
 """What a rule answers for a value that it does not let through."""
@@ -123,26 +123,7 @@ _REASONS: Final = (
     "power_brake",
     "display",
 )
-_OUTCOMES: Final = (
-    "ok",
-    "oom_weights",
-    "oom_kv",
-    "oom_compute",
-    "oom_runtime",
-    "host_oom",
-    "device_lost",
-    "driver_missing",
-    "bad_model",
-    "bad_config",
-    "timeout",
-    "killed",
-    "crash",
-    "not_an_error",
-    "unknown",
-    "refused",
-    "skipped",
-    "lost",
-)
+_OUTCOMES: Final = (*LABELS, "refused", "skipped", "lost")
 _STAGES: Final = (
     "weights",
     "kv_cache",

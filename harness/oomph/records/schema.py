@@ -16,6 +16,24 @@ from pydantic import (
 )
 
 SCHEMA_VERSION: Final = 1
+LABELS: Final = (
+    "ok",
+    "oom_weights",
+    "oom_kv",
+    "oom_compute",
+    "oom_runtime",
+    "host_oom",
+    "device_lost",
+    "driver_missing",
+    "bad_model",
+    "bad_config",
+    "timeout",
+    "killed",
+    "crash",
+    "not_an_error",
+    "unknown",
+)
+"""How a run of llama.cpp ends."""
 ESTIMATED_BACKENDS: Final = frozenset({"cpu", "cuda", "phantom"})
 """The backends whose memory and speed an estimate speaks of. What ran on another, or on one that
 is not known, is shown and teaches nothing."""

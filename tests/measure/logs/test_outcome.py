@@ -10,7 +10,8 @@ from tests.measure.logs.cases import CASES, CUDA_ALLOC, POOL
 from typer.testing import CliRunner
 
 from oomph.cli import app
-from oomph.measure.logs.outcome import LABELS, classify
+from oomph.measure.logs.outcome import classify
+from oomph.records.schema import LABELS
 
 
 @pytest.mark.parametrize(("label", "exit_code", "log"), CASES)

@@ -32,23 +32,6 @@ from oomph.measure.logs.lines import as_lines
 from oomph.measure.logs.prefixes import Line
 from oomph.measure.logs.progress import Context, Phase, context_of, is_familiar, shows_work
 
-LABELS: Final = (
-    "ok",
-    "oom_weights",
-    "oom_kv",
-    "oom_compute",
-    "oom_runtime",
-    "host_oom",
-    "device_lost",
-    "driver_missing",
-    "bad_model",
-    "bad_config",
-    "timeout",
-    "killed",
-    "crash",
-    "not_an_error",
-    "unknown",
-)
 RAN_OUT: Final = frozenset({"oom_weights", "oom_kv", "oom_compute", "oom_runtime", "host_oom"})
 """How a point ends that did not get the memory it asked for."""
 
@@ -61,7 +44,7 @@ When = Literal["load", "first_prompt", "image", "later"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Classification:
-    """How a run ended. `outcome` is one of `LABELS`; `evidence` are lines of the log, without what
+    """How a run ended. `outcome` is one of the records' LABELS; `evidence` are lines of the log, without what
     stood before them.
 
     `stage` is what was being allocated or done (weights, kv_cache, compute, run), `context` which
