@@ -44,8 +44,8 @@ When = Literal["load", "first_prompt", "image", "later"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Classification:
-    """How a run ended. `outcome` is one of the records' LABELS; `evidence` are lines of the log, without what
-    stood before them.
+    """How a run ended. `outcome` is one of the records' LABELS; `evidence` are lines of the log,
+    without what stood before them.
 
     `stage` is what was being allocated or done (weights, kv_cache, compute, run), `context` which
     of the program's contexts it was for, `when` how far the program was; each None where the log
