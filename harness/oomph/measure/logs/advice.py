@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from oomph.measure.logs.exit_codes import ending_of, logged_ending
+from oomph.measure.logs.failures import Sign, sign_of
 from oomph.measure.logs.lines import DECIMAL, WHOLE
 from oomph.measure.logs.progress import shows_work
 from oomph.measure.logs.reported import logged_knobs, read_buffer
@@ -115,7 +116,6 @@ _UNTOLD: Final = (
     "a card's memory was refused and the log does not tell what for, most often weights: give the "
     "lines before it too; fewer layers on the card (n_gpu_layers) or a smaller n_ctx take less"
 )
-_UNSAID: Final = re.compile(r"^.{0,60}(?:failed|unable) to load model\W{0,3}$")
 _WORDS: Final = {
     "cuda": r"CUDA|cuda|NVIDIA|nvidia|NVRM|Xid|cublas|CUBLAS",
     "rocm": r"ROCm|HIP|\bhip[A-Z]|rocBLAS|amdhip|amdgpu|HSA_|HW Exception|access fault by GPU",
@@ -156,7 +156,7 @@ def _step(clues: Clues) -> str:
         return _graph_too_large(clues)
     if clues.outcome == "oom_weights" and clues.stage is None and not clues.context:
         return _UNTOLD
-    if clues.outcome == "bad_model" and _UNSAID.search(clues.line):
+    if clues.outcome == "bad_model" and sign_of(clues.line) is Sign.LOAD_FAILED:
         return "the load failed and the log does not say why: give the lines before it too"
     step = next((case.text for case in CASES if _fits(case, clues)), "") or _general(clues)
     code = logged_ending(clues.line) if clues.exit_code is None else clues.exit_code

@@ -117,6 +117,7 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"(?:RPC|rpc).{0,40}(?:connection (?:lost|closed)|disconnected)",
     ),
     Sign.DRIVER_MISSING: (
+        r"version `GLIBC(?:XX)?_[0-9.]+' not found|no backends are loaded",
         r"\(available devices: 0\)|0[xX][cC]0000(?:135|139|142|07[bB])\b|3221225781",
         _GPU_ERROR + r"(?:invalid kernel file|device kernel image is invalid|shared object)",
         r"Failed to load shared library|cannot open shared object|DLL load failed",
@@ -199,7 +200,7 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"signal: killed|^\s*Killed\b|\d+ Killed\s|\d+ killed +\S|\bKilled: 9\b",
         r"died with <Signals\.SIGKILL|exit(?:ed)?(?: status| with| code)* 137",
         r"requires more system memory|model request too large for system",
-        r"insufficient system memory",
+        r"insufficient system (?:memory|resources)",
         r"paging file is too small|not enough memory: you tried to allocate",
         r"[Nn]ot enough (?:system )?(?:RAM|host memory)",
         r"failed to allocate (?:[\d.]+ (?:MB|bytes)|context for|\d+ bytes)",

@@ -124,6 +124,11 @@ CASES: Final = (
     Step("bad_config", "raise n_ctx, or send a shorter prompt", line=r"available context|exceed"),
     Step(
         "bad_config",
+        "the context was full: raise n_ctx, or send less at once",
+        line=r"(?:memory|KV) (?:cache )?slot|KV cache is full",
+    ),
+    Step(
+        "bad_config",
         "another program holds the port: end it, or choose another",
         line=r"already in use|bind",
     ),
@@ -166,7 +171,7 @@ CASES: Final = (
         "driver_missing",
         "a library of the program was not found: install what it was built with, beside it or in "
         "the system's path",
-        line=r"\.dll|DLL|lib\w+\S*: cannot open|3221225781|(?i:c0000135)",
+        line=r"\.dll|DLL|GLIBC|no backends|lib\w+\S*: cannot open|3221225781|(?i:c0000135)",
     ),
     Step(
         "driver_missing",
@@ -224,7 +229,7 @@ CASES: Final = (
     ),
     Step(
         "crash",
-        "making the context failed and the cause was not logged: run again with verbose=True",
+        "making the context failed and the cause was not logged: run it again with verbose output",
         line=r"context",
     ),
 )
