@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.measure.logs.cases import BENIGN, CASES, WORKED
 
@@ -27,6 +27,7 @@ def test_a_table_finds_what_its_patterns_find(table: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("table", TABLES)
+@settings(max_examples=15, deadline=None)
 @given(data=st.data())
 def test_a_line_made_of_a_phrase_is_found(table: tuple[str, ...], data: st.DataObject) -> None:
     phrase = data.draw(st.sampled_from(table))
