@@ -117,6 +117,7 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"(?:RPC|rpc).{0,40}(?:connection (?:lost|closed)|disconnected)",
     ),
     Sign.DRIVER_MISSING: (
+        r"DeviceList is empty",
         r"version `GLIBC(?:XX)?_[0-9.]+' not found|no backends are loaded",
         r"\(available devices: 0\)|0[xX][cC]0000(?:135|139|142|07[bB])\b|3221225781",
         _GPU_ERROR + r"(?:invalid kernel file|device kernel image is invalid|shared object)",
@@ -302,6 +303,7 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"failed to find (?:a )?(?:KV|memory) (?:cache )?slot",
     ),
     Sign.DECODE_FAILED: (
+        r"runtime OOM detected",
         r"command buffer \d+ failed with status|graph_compute\S* failed",
         r"failed to (?:decode|eval|compute graph)|compute failed while",
         r"decode\S* returned -\d",
