@@ -187,6 +187,12 @@ def test_when_it_failed(before: list[str], when: str) -> None:
     assert classify(None, [*LOADED, *before, *refused]).when == when
 
 
+def test_a_log_that_leaves_the_run_out_does_not_tell_when_it_failed() -> None:
+    refused = ["CUDA error: out of memory", "  current device: 0, in function alloc at x.cu:527"]
+    found = classify(None, [LOADED[0], *refused])
+    assert (found.outcome, found.when) == ("oom_runtime", None)
+
+
 @given(
     st.sampled_from(FAILED),
     st.lists(st.tuples(st.integers(0, 40), st.sampled_from(BENIGN)), max_size=20),

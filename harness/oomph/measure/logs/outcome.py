@@ -160,7 +160,7 @@ def classify(
         evidence=shown,
         advice=advise(clues, refusal),
         context=context,
-        when=_when(event, waits) if label not in ("ok", "not_an_error") else None,
+        when=_when(label, event, waits) if label not in ("ok", "not_an_error") else None,
         refusal=refusal,
         waits=waits,
     )
@@ -275,10 +275,12 @@ def _context(label: str, event: Event | None, events: Sequence[Event]) -> str | 
     return context.value if context else None
 
 
-def _when(event: Event | None, waits: bool) -> When | None:
+def _when(label: str, event: Event | None, waits: bool) -> When | None:
     """How far the program was when `event` happened, None where there is none or the log has no
-    phase before it."""
+    phase before it, or leaves out what came between."""
     if event is None or event.phase is None:
+        return None
+    if label == "oom_runtime" and event.phase in (Phase.WEIGHTS, Phase.KV_CACHE):
         return None
     if waits or (event.phase is Phase.RUN and event.context is Context.PROJECTOR):
         return "image"
