@@ -5,6 +5,7 @@ be nested without end, or hold numbers that are none. Here these end in the erro
 names, with the file and the way out.
 """
 
+import codecs
 import json
 import os
 import select
@@ -21,6 +22,12 @@ MAX_BYTES: Final = 256 << 20
 SILENCE_S: Final = 10.0
 """How long a pipe may say nothing."""
 MAX_DIGITS: Final = 25
+_MARKS: Final = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 _CHUNK: Final = 1 << 20
 
 
@@ -71,6 +78,12 @@ def read_text(
         return read_bytes(path, error=error, remedy=remedy, limit=limit).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise error(f"{path} is no UTF-8 text; {remedy}") from None
+
+
+def marked_encoding(data: bytes) -> str | None:
+    """The encoding that a byte-order mark at the beginning of `data` names; None without one of
+    UTF-16 or UTF-32."""
+    return next((name for mark, name in _MARKS if data.startswith(mark)), None)
 
 
 def parse_json(text: str | bytes) -> Any:

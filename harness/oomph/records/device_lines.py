@@ -36,6 +36,8 @@ BACKENDS: Final = {
     "zdnn": "cpu",
 }
 """ggml's names of backends and of their devices, in small letters, to the word of a record."""
+UNKNOWN: Final = "unknown"
+"""Records' word for a backend that is not told, or that has no word."""
 HINTS: Final = (
     "evice", "MiB free", "ggml_vulkan", "Vulkan0", "GPU name", ":gpu:", "opencl", "breakdown",
     "inference compute",
@@ -57,7 +59,7 @@ class IntroducedCard:
     @property
     def backend(self) -> str:
         """Records' word for what drives it."""
-        return BACKENDS.get(self.device.partition("[")[0].rstrip("0123456789").lower(), "unknown")
+        return BACKENDS.get(self.device.partition("[")[0].rstrip("0123456789").lower(), UNKNOWN)
 
 
 _Match = re.Match[str]

@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from oomph.measure.logs.reported import read_buffers
-from oomph.records.device_lines import BACKENDS, IntroducedCard, introduced_card
+from oomph.records.device_lines import BACKENDS, UNKNOWN, IntroducedCard, introduced_card
 
-UNKNOWN: Final = "unknown"
 CPU: Final = "cpu"
 _DEVICE: Final = re.compile(
     r"^([A-Za-z]{2,9}?)(?:_?[0-9]{1,3}|_Mapped|_Private|_Host|_Split|\[\S{1,60}\])*$"

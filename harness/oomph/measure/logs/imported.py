@@ -18,13 +18,14 @@ from typing import Any, Final
 from oomph.config import RunConfig
 from oomph.errors import ConfigError, StoreError
 from oomph.measure.logs.breakdown import Breakdown, read_breakdowns
-from oomph.measure.logs.devices import UNKNOWN, Devices, read_devices
+from oomph.measure.logs.devices import Devices, read_devices
 from oomph.measure.logs.lines import DECIMAL, read_head, read_lines
 from oomph.measure.logs.outcome import Classification, classify
 from oomph.measure.logs.prefixes import Line
 from oomph.measure.logs.progress import Context, context_of
 from oomph.measure.logs.reported import build_line, logged_knobs, read_buffers, read_reported
 from oomph.measure.logs.runs import split_runs
+from oomph.records.device_lines import UNKNOWN
 from oomph.records.grouping import model_key
 from oomph.records.schema import Buffers, ModelIdentity, Record
 from oomph.units import GIB, MIB

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from oomph.errors import ConfigError
-from oomph.foreign import read_bytes
+from oomph.foreign import marked_encoding, read_bytes
 from oomph.measure.logs.prefixes import Line, without_prefix
 
 LINE_CHARACTERS: Final = 2048
@@ -36,12 +36,6 @@ since a pattern of them all takes a hundred times as long."""
 WHOLE: Final = r"([0-9]{1,15})(?![0-9e]|\.[0-9])"
 DECIMAL: Final = r"([0-9]{1,15}(?:\.[0-9]{1,9})?)(?![0-9.])"
 NAME: Final = r"(\S{1,64})"
-_MARKS: Final = (
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 _REMEDY: Final = "check the path, and name a file with the program's output"
 
 
@@ -84,8 +78,7 @@ def as_lines(texts: Iterable[str]) -> list[Line]:
 
 
 def _decoder(data: bytes) -> codecs.IncrementalDecoder:
-    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
-    return codecs.getincrementaldecoder(encoding)(errors="replace")
+    return codecs.getincrementaldecoder(marked_encoding(data) or "utf-8")(errors="replace")
 
 
 def _text(data: bytes, decoder: codecs.IncrementalDecoder, *, is_last: bool) -> str:

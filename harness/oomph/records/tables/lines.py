@@ -4,16 +4,11 @@ A line keeps its number. What stood before a row (a prompt, a log's prefix) stay
 many cells it has.
 """
 
-import codecs
 import re
 from typing import Final
 
-_MARKS: Final = (
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
+from oomph.foreign import marked_encoding
+
 _SAMPLE: Final = 4096
 _ENDS: Final = re.compile(r"\r\n|\n|\r")
 _COLOURS: Final = re.compile(
@@ -26,7 +21,7 @@ _UNSEEN: Final = {"\u00a0": " ", "\u200b": "", "\ufeff": "", "\x00": ""}
 
 def decoded(data: bytes) -> str:
     """The text of a file in whatever encoding; bytes that are none become U+FFFD."""
-    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), None)
+    encoding = marked_encoding(data)
     if encoding is None:
         head = data[:_SAMPLE]
         odd, even = head[1::2].count(0), head[::2].count(0)

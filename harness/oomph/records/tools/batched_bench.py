@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from oomph.config import RunConfig
+from oomph.records.device_lines import UNKNOWN
 from oomph.records.schema import Record
 from oomph.records.tables.found import Row, Values
 from oomph.records.tools.llama_bench import settings_of
@@ -21,7 +22,7 @@ from oomph.records.tools.made import (
     timing,
     whole,
 )
-from oomph.records.tools.placed import UNKNOWN, Place, place_of_lines
+from oomph.records.tools.placed import Place, place_of_lines
 
 _NEEDS: Final = frozenset({"pp", "tg", "t_pp", "t_tg"})
 _NOWHERE: Final = Place(backend=UNKNOWN, cards=(), n_devices=0)

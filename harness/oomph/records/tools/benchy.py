@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from oomph.records.device_lines import UNKNOWN
 from oomph.records.schema import Record
 from oomph.records.tables.found import Row, Values
 from oomph.records.tools.made import (
@@ -18,7 +19,7 @@ from oomph.records.tools.made import (
     timing,
     whole,
 )
-from oomph.records.tools.placed import UNKNOWN, Place, place_of_lines
+from oomph.records.tools.placed import Place, place_of_lines
 
 ORIGIN: Final = "llama-benchy"
 _UNKNOWN: Final = Place(backend=UNKNOWN, cards=(), n_devices=0)

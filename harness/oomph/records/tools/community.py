@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from oomph.gguf.ggml_types import KV_CACHE_TYPES
+from oomph.records.device_lines import UNKNOWN
 from oomph.records.schema import Record
 from oomph.records.tables.found import Row, Values
 from oomph.records.tools.made import (
@@ -20,7 +21,7 @@ from oomph.records.tools.made import (
     timing,
     whole,
 )
-from oomph.records.tools.placed import MOST_CARDS, UNKNOWN, Place, place_of_lines, word_of
+from oomph.records.tools.placed import MOST_CARDS, Place, place_of_lines, word_of
 
 _LLMFIT: Final = frozenset({"model", "provider", "avgTps"})
 

@@ -11,10 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from oomph.records.device_lines import BACKENDS
+from oomph.records.device_lines import BACKENDS, UNKNOWN
 from oomph.records.tables.found import Around, Row
 
-UNKNOWN: Final = "unknown"
 _OLD_FLAGS: Final = ("cuda", "vulkan", "kompute", "metal", "sycl", "rpc", "opencl", "gpu_blas")
 _DEVICE: Final = re.compile(r"([A-Za-z]{2,12}?)([0-9]{0,3})(?:\[.*)?")
 _WORD: Final = re.compile(r"[a-z0-9_]{1,20}")
