@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -93,6 +95,33 @@ def test_standard_input_is_a_file_too(tmp_path: Path, monkeypatch: pytest.Monkey
     done = import_results(["-"], tmp_path / "out", gpu="RTX 4090")
     (record,) = Store(tmp_path / "out")
     assert (done.n_new, record.environment.gpus) == (1, [{"name": "RTX 4090"}])
+
+
+def test_a_pipe_with_a_name_is_read_once(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=(LOG,))
+    writer.start()
+    (file,) = read_files([pipe])
+    writer.join()
+    assert (file.path, [record.origin for record in file.records]) == (pipe, ["llama.cpp log"])
+
+
+@pytest.mark.parametrize("cut", [False, True], ids=["whole", "cut"])
+def test_a_table_between_a_logs_lines_leaves_its_buffers(tmp_path: Path, cut: bool) -> None:
+    path = tmp_path / "bench.log"
+    path.write_text(CUDA + LOG + HEAD + (row()[:70] if cut else row()))
+    (file,) = read_files([path])
+    origins = [record.origin for record in file.records]
+    assert origins == (["llama.cpp log"] if cut else ["llama-bench", "llama.cpp log"])
+    assert file.records[-1].buffers.kv_cache_mib == {"CUDA0": [448.0]}
+
+
+def test_a_table_beside_lines_that_tell_no_buffers_is_a_table(tmp_path: Path) -> None:
+    path = tmp_path / "bench.log"
+    path.write_text(LOG.splitlines()[0] + "\n" + HEAD + row())
+    (file,) = read_files([path])
+    assert [record.origin for record in file.records] == ["llama-bench"]
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,13 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from oomph.advise.citations import keep_measured
 from oomph.errors import StoreError
+from oomph.foreign import read_bytes
 from oomph.measure.logs.imported import is_log, read_log
 from oomph.measure.plan import identify
 from oomph.records.folders import files_below
@@ -110,10 +111,8 @@ def read_files(
     identity = _identity(model)
     found: list[FileTaken] = []
     for file in files:
-        if str(file) == STANDARD_INPUT:
-            found.append(_standard_input(identity, gpu))
-        else:
-            found += [_read(path, identity, gpu) for path in files_below(Path(file))]
+        paths = [Path(STANDARD_INPUT)] if str(file) == STANDARD_INPUT else files_below(Path(file))
+        found += [_read(path, identity, gpu) for path in paths]
     return tuple(found)
 
 
@@ -125,21 +124,58 @@ def _nothing(files: Sequence[FileTaken]) -> str:
 
 
 def _read(path: Path, model: str | ModelIdentity | None, card: str | None) -> FileTaken:
-    """What a file gives: as a shared file, else its tables, else as a log."""
+    """What a file gives; a pipe is read once, into a file that each reader may open."""
+    try:
+        piped = _piped(path)
+    except StoreError as error:
+        return FileTaken(path=path, why_none=str(error).removeprefix(f"{path} "))
+    if piped is None:
+        return _read_file(path, model, card)
+    with tempfile.TemporaryDirectory() as folder:
+        copied = Path(folder) / ("stdin" if str(path) == STANDARD_INPUT else path.name)
+        copied.write_bytes(piped)
+        return replace(_read_file(copied, model, card), path=path)
+
+
+def _piped(path: Path) -> bytes | None:
+    """What a pipe or standard input holds, as much as is read of a results file; None of a file."""
+    if str(path) == STANDARD_INPUT:
+        return sys.stdin.buffer.read(MAX_BYTES + 1)
+    if not path.is_fifo():
+        return None
+    return read_bytes(path, error=StoreError, remedy="write it to a file", limit=MAX_BYTES)
+
+
+def _read_file(path: Path, model: str | ModelIdentity | None, card: str | None) -> FileTaken:
+    """What a file gives: as a shared file, else its tables and what a log around them tells."""
     try:
         if is_share(path):
             return FileTaken(path=path, records=read_share(path), shared=True)
         taken = _tables(path, model, card)
-        if taken.records:
-            return FileTaken(path=path, records=taken.records, problems=taken.problems)
-        if is_log(path):
-            records = read_log(path, model=model)
-            named = [record_on(record, card) if card else record for record in records]
-            return FileTaken(path=path, records=named)
+        logged = _log_records(path, model, card, is_alone=not taken.records)
     except StoreError as error:
         return FileTaken(path=path, why_none=str(error).removeprefix(f"{path} "))
+    if records := [*taken.records, *logged]:
+        problems = taken.problems if taken.records else ()
+        return FileTaken(path=path, records=records, problems=problems)
     why = f"no whole row ({first_of(taken.problems)})" if taken.problems else "no table, no log"
     return FileTaken(path=path, problems=taken.problems, why_none=why)
+
+
+def _log_records(
+    path: Path, model: str | ModelIdentity | None, card: str | None, *, is_alone: bool
+) -> list[Record]:
+    """The records of a file as a log; StoreError where it is one that tells nothing and stands
+    `is_alone`, without a table."""
+    if not is_log(path):
+        return []
+    try:
+        records = read_log(path, model=model)
+    except StoreError:
+        if is_alone:
+            raise
+        return []
+    return [record_on(record, card) if card else record for record in records]
 
 
 def _tables(path: Path, model: str | ModelIdentity | None, card: str | None) -> Taken:
@@ -148,21 +184,6 @@ def _tables(path: Path, model: str | ModelIdentity | None, card: str | None) -> 
         why = f"larger than {MAX_BYTES >> 20} MiB"
         return Taken(records=(), problems=[Problem(line=0, why=why)])
     return take_records(path, model=model, card=card)
-
-
-def _standard_input(model: str | ModelIdentity | None, card: str | None) -> FileTaken:
-    """What standard input gives, by way of a file: each reader takes one."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "stdin"
-        path.write_bytes(sys.stdin.buffer.read(MAX_BYTES + 1))
-        taken = _read(path, model, card)
-    return FileTaken(
-        path=Path(STANDARD_INPUT),
-        records=taken.records,
-        problems=taken.problems,
-        why_none=taken.why_none,
-        shared=taken.shared,
-    )
 
 
 def _identity(model: str | None) -> str | ModelIdentity | None:

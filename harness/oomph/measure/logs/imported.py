@@ -36,7 +36,6 @@ _LOGGED: Final = re.compile(
     r"|llm_load_|llama_new_context_with_model:|llama_init_from_model:|load_tensors:"
     r"|memory breakdown \[MiB\]|memory_breakdown.{0,10}: +\|? +- "
 )
-_TABLE: Final = re.compile(r"^\| {0,80}model ")
 _LOADED: Final = re.compile(r"llama_model_loader: loaded meta data .* from (.{1,1000}?) \(version")
 _NAME: Final = re.compile(r"print_info: general\.name {1,40}= (.{1,1000})$")
 _ARCH: Final = re.compile(r"print_info: arch {1,40}= (\S{1,64})")
@@ -50,10 +49,8 @@ TELLING: Final = "--log-verbosity 4"
 
 
 def is_log(path: Path) -> bool:
-    """Whether the file is a llama.cpp program's log, by its beginning, and not a table that one
-    printed into its log."""
-    lines = _read(path, read_head)
-    return any(map(_LOGGED.search, lines)) and not any(map(_TABLE.search, lines))
+    """Whether the file is a llama.cpp program's log, by its beginning; it may hold tables too."""
+    return any(map(_LOGGED.search, _read(path, read_head)))
 
 
 def _read(path: Path, read: Callable[[Path], list[Line]] = read_lines) -> list[Line]:
