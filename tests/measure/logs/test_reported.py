@@ -55,6 +55,19 @@ def test_buffers_are_read_by_kind_and_device_as_printed() -> None:
     assert buffers.compute_grown_mib == {"CUDA0": [350.0]}
 
 
+def test_a_device_may_be_named_as_its_card_is() -> None:
+    card = "AMD Radeon RX 7900 XTX (RADV NAVI31)"
+    lines = [
+        f"llm_load_tensors: {card} buffer size = 18671.19 MiB",
+        f"llama_kv_cache_init: {card} KV buffer size =  2244.00 MiB",
+        f"llama_new_context_with_model: {card} compute buffer size =   306.75 MiB",
+    ]
+    found = read_buffers(lines)
+    assert found.model_mib == {card: [18671.19]}
+    assert found.kv_cache_mib == {card: [2244.0]}
+    assert found.compute_mib == {card: [306.75]}
+
+
 @pytest.mark.parametrize("stamp", ["", "0.52.003.528 I "])
 def test_knobs_are_read_as_reported_whatever_stands_before_the_line(stamp: str) -> None:
     reported = read_reported([stamp + line for line in LOG])

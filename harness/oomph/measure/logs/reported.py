@@ -27,8 +27,10 @@ _CONTEXT: Final = (
 this day, and in the middle of 2023."""
 _MIB: Final = r" {0,40}[=:] {1,40}([0-9]{1,15}(?:[.,][0-9]{1,9})?) (?:MiB|MB)\b"
 """What llama.cpp called MB before November 2023 were MiB too; some locales write a comma."""
+_DEVICE: Final = r"((?:(?<=: )[A-Z][^:=|\s]{0,40}(?: [^:=|\s]{1,40}){0,11}? )?\S{1,64})"
+"""A device's name; ik_llama.cpp's Vulkan has the card's own, of several words, in its place."""
 _BUFFERS: Final = {
-    kind: re.compile(NAME + r" {1,40}" + word + r" {0,40}buffer size" + _MIB)
+    kind: re.compile(_DEVICE + r" {1,40}" + word + r" {0,40}buffer size" + _MIB)
     for kind, word in {
         "model_mib": "model",
         "kv_cache_mib": "KV",
@@ -42,7 +44,7 @@ _BUFFERS: Final = {
     ),
 }
 _OLD_BUFFERS: Final = (
-    ("model_mib", None, re.compile(r"load_tensors: {1,40}" + NAME + " buffer size" + _MIB)),
+    ("model_mib", None, re.compile(r"load_tensors: {1,40}" + _DEVICE + " buffer size" + _MIB)),
     ("model_mib", "CPU", re.compile(r"(?:mem required|system memory used)()" + _MIB)),
     ("model_mib", "GPU", re.compile(r"load_tensors: VRAM used()" + _MIB)),
     ("kv_cache_mib", "GPU", re.compile(r"VRAM kv self()" + _MIB)),
