@@ -136,9 +136,14 @@ CASES = [
         "CUDA error 100 at ggml-cuda.cu:485: no CUDA-capable device is detected",
     ),
     (
-        "driver_missing",
+        "not_an_error",
         0,
         "ggml_init_cublas: no CUDA devices found, CUDA will be disabled\neval time = 9 ms",
+    ),
+    (
+        "driver_missing",
+        None,
+        "ggml_init_cublas: no CUDA devices found, CUDA will be disabled\nload_tensors: loading",
     ),
     (
         "driver_missing",
@@ -188,6 +193,44 @@ CASES = [
         None,
         "ggml.c:2500: GGML_ASSERT(ggml_can_mul_mat(a, b)) failed\nAborted (core dumped)",
     ),
+    (
+        "bad_config",
+        1,
+        "llama_init_from_model: failed to initialize the context: dflash requires ctx_other to be "
+        "set (this warning is normal during memory fitting)\n"
+        "common_init_: failed to create context with model 'dflash.gguf'",
+    ),
+    ("driver_missing", 1, "fatal error: --n-gpu-layers 35 was passed but no gpus were found"),
+    (
+        "device_lost",
+        None,
+        "radv/amdgpu: The CS has been cancelled because the context is lost. This context is "
+        "innocent.\nsrv  update_slots: decode() failed: vk::Queue::submit: ErrorDeviceLo",
+    ),
+    (
+        "device_lost",
+        None,
+        'runtime.cpp:2026: Assertion `false && "GPU memory access fault."\'\n'
+        "  VM_L2_PROTECTION_FAULT_STATUS:0x00341051",
+    ),
+    (
+        "oom_runtime",
+        None,
+        "radv/amdgpu: Not enough memory for command submission.\nterminate called after throwing "
+        "an instance of 'vk::DeviceLostError'",
+    ),
+    (
+        "oom_kv",
+        None,
+        f"{CUDA_ALLOC.format(10386.06)}\nsrv    load_model: failed to create MTP context\n"
+        "srv          main: exiting due to model loading error",
+    ),
+    (
+        "timeout",
+        None,
+        "ERROR failed starting/connecting to the gRPC service error=rpc error: code = Unavailable "
+        "desc = connection error: connect: connection refused",
+    ),
     ("ok", 0, "llama_perf_context_print: eval time = 10 ms"),
     ("ok", 0, ""),
     # alarming, and it runs on
@@ -219,6 +262,17 @@ CASES = [
         0,
         f"{CUDA_ALLOC.format(9)}\nmain: model loaded\nmain: server is listening on port 8080",
     ),
+    (
+        "not_an_error",
+        None,
+        "ggml_vulkan: No devices found.\nmain: server is listening on port 8080",
+    ),
+    (
+        "not_an_error",
+        None,
+        "main: server is listening on port 8080\nsrv    operator(): got exception: "
+        '{"error":{"code":500,"message":"[json.exception.parse_error.101] parse error at line 11"',
+    ),
 ]
 
 FAILED = [
@@ -237,6 +291,8 @@ WORKED = [
     "Final estimate: PPL = 9.5512 +/- 0.07",
     "[1]2.5013,[2]3.2882,[3]2.3700",
     "llama runner started in 7.22 seconds",
+    "srv  llama_server: model loaded",
+    'level=INFO source=sched.go:735 msg="loaded runners" count=1',
     '[GIN] 2025/10/30 - 00:12:12 | 200 |  1.2s | 127.0.0.1 | POST     "/api/generate"',
     "srv  log_server_r: request: POST /v1/chat/completions 127.0.0.1 200",
     "llama.service: Main process exited, code=exited, status=0/SUCCESS",

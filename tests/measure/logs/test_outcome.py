@@ -83,6 +83,12 @@ def test_any_text_gets_a_label_and_advice(
     assert found.failed == (found.outcome not in ("ok", "not_an_error"))
 
 
+def test_work_without_the_card_that_was_not_found_is_said() -> None:
+    found = classify(None, ["ggml_vulkan: No devices found.", "main: server is listening"])
+    assert found.advice.startswith("the program worked without the card")
+    assert "check the driver" in found.advice
+
+
 def test_the_command_prints_one_json_object(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     log.write_text(POOL)

@@ -217,6 +217,11 @@ def _harmless(clues: Clues) -> str:
                 "--rope-scaling yarn"
             )
     if any(map(shows_work, clues.lines)):
+        if any(sign_of(line) is Sign.NO_CARD for line in clues.lines):
+            return (
+                "the program worked without the card that its lines say was not found: if it was "
+                f"to use one, {STEPS['driver_missing'].partition(': ')[2]}"
+            )
         return "nothing to mend: these lines sound alarming, and the program worked all the same"
     return (
         "nothing to mend in these lines: they sound alarming and are known to be harmless; whether "

@@ -99,8 +99,9 @@ def read_events(lines: Sequence[Line]) -> list[Event]:
 
 
 def without_outlived(events: Sequence[Event], lines: Sequence[Line]) -> list[Event]:
-    """The events, harmless those that the program outlived: a request that failed, where it worked
-    on after the first of them, and an end from outside, where it had worked before."""
+    """The events, harmless those that the program outlived: a card that was not found and a request
+    that failed, where it worked after the first of them, and an end from outside, where it had
+    worked before."""
     worked = [at for at, line in enumerate(lines) if shows_work(line)]
 
     def is_of_request(event: Event) -> bool:
@@ -111,6 +112,8 @@ def without_outlived(events: Sequence[Event], lines: Sequence[Line]) -> list[Eve
     def is_outlived(event: Event) -> bool:
         if is_of_request(event):
             return any(at > first for at in worked)
+        if event.sign is Sign.NO_CARD:
+            return any(at > event.at for at in worked)
         return event.sign is Sign.ENDED and any(at < event.at for at in worked)
 
     return [replace(event, sign=Sign.HARMLESS) if is_outlived(event) else event for event in events]

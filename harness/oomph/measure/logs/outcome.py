@@ -205,11 +205,12 @@ def _is_place_of_another(event: Event, events: Sequence[Event]) -> bool:
 
 def _by_circumstance(event: Event, events: Sequence[Event]) -> str | None:
     """The label of a failure that only its circumstances tell: an MTP context that fails for no
-    other reason has no head in its file, a load that follows a crash is its consequence, and a
-    command buffer of Metal that fails while more is allocated than macOS recommends has no
-    memory."""
-    if event.sign is Sign.CONTEXT_FAILED and context_of(event.line) is Context.MTP:
-        return "bad_config"
+    other reason has no head in its file, a draft model is none to be loaded alone, a load that
+    follows a crash is its consequence, and a command buffer of Metal that fails while more is
+    allocated than macOS recommends has no memory."""
+    if event.sign is Sign.CONTEXT_FAILED:
+        is_alone = any("ctx_other to be set" in each.line for each in events)
+        return "bad_config" if is_alone or context_of(event.line) is Context.MTP else None
     if event.sign is Sign.LOAD_FAILED:
         crashed = any(each.sign is Sign.CRASH and each.at < event.at for each in events)
         return "crash" if crashed else None
@@ -242,9 +243,12 @@ def _out_of_memory(first: Event, events: Sequence[Event]) -> str:
         return "oom_runtime"
     if named is not None:
         return named
-    if Sign.LOAD_FAILED in signs and first.phase in (None, Phase.WEIGHTS):
+    gave_up = next(
+        (sign for sign in signs if sign in (Sign.LOAD_FAILED, Sign.CONTEXT_FAILED)), None
+    )
+    if gave_up is Sign.LOAD_FAILED and first.phase in (None, Phase.WEIGHTS):
         return "oom_weights"
-    if Sign.CONTEXT_FAILED in signs and first.phase not in (Phase.COMPUTE, Phase.KV_CACHE):
+    if gave_up is Sign.CONTEXT_FAILED and first.phase not in (Phase.COMPUTE, Phase.KV_CACHE):
         return "oom_kv"
     return _LABEL_OF_PHASE[first.phase or _MOST_REFUSED]
 

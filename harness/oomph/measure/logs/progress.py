@@ -73,7 +73,8 @@ _CONTEXTS: Final[dict[Context, str]] = {
     r"|slots are idle|kv cache rm",
 }
 _WORKED: Final = (
-    r"server is listening|server listening|listening on http|slots are idle|main: model loaded",
+    r"server is listening|server listening|listening on http|slots are idle",
+    r"(?:main|llama_server): model loaded|msg=\"loaded runners\"",
     r"eval time =|llama_perf|print_timing|llama_print_timings|\d tokens per second",
     r"\|[^|]{0,40}(?:pp|tg) ?\d+[^|]{0,40}\|[^|]{0,40}\d\.\d+ ± \d",
     r"^\|(?: {0,12}\d+(?:\.\d+)? \|){6,}",
