@@ -8,7 +8,7 @@ bisection and then proven.
 """
 
 from bisect import bisect_left
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -21,18 +21,20 @@ from oomph.config import CONTEXT_STEP, RunConfig
 from oomph.errors import ConfigError
 from oomph.estimate.build import build_of, build_year
 from oomph.estimate.coefficients import Coefficients, default_coefficients
-from oomph.estimate.compute import Setup
+from oomph.estimate.compute import ComputeBuffers, Setup
 from oomph.estimate.likelihood import fit_probabilities, reserve_bytes
 from oomph.estimate.machine import LINUX, Machine
 from oomph.estimate.memory import MemoryModel, layer_bytes
 from oomph.estimate.overhead import loaded_context_bytes, overhead_bytes, pool_key
 from oomph.estimate.prediction import (
     CardFit,
+    DeviceMemory,
     MemoryEstimate,
     Prediction,
     Refused,
     SpeedEstimate,
 )
+from oomph.estimate.riders import Rider, device_memory, left_on, together
 from oomph.estimate.speed import (
     SpeedQuestion,
     check_depth,
@@ -71,6 +73,15 @@ def _untested_notes(speed: SpeedEstimate) -> Iterator[str]:
         )
 
 
+def _bytes_of(
+    beside: Iterable[tuple[Rider, Mapping[str, Mapping[str, int]], ComputeBuffers]],
+) -> Iterator[Mapping[str, int]]:
+    """The bytes by device of all that rides along."""
+    for _, fixed, buffers in beside:
+        yield from fixed.values()
+        yield buffers.bytes
+
+
 def model_of(model: ModelSpec | str | Path) -> ModelSpec:
     """The facts of a model, read where a name, a file or a URL stands for them."""
     if isinstance(model, ModelSpec):
@@ -96,7 +107,8 @@ class Estimator:
     for memory, and for speed the newest of which any are known. `machine` is what is around the
     card: its system, a power limit, its RAM. With `unified_memory` what a card cannot hold is read
     over the bus, as GGML_CUDA_ENABLE_UNIFIED_MEMORY=1 and Windows' drivers have it: it loads,
-    slowly. Without, what surely does not load has no speed.
+    slowly. Without, what surely does not load has no speed. `riders` are what is loaded beside the
+    model, in the order in which the program loads them: every answer counts them.
     """
 
     def __init__(
@@ -109,8 +121,9 @@ class Estimator:
         build: int | None = None,
         unified_memory: bool = False,
         machine: Machine = LINUX,
+        riders: Sequence[Rider] = (),
     ) -> None:
-        self.model = model_of(model)
+        self.model, self.riders = model_of(model), tuple(riders)
         self.coefficients, self.machine = coefficients, machine
         self.unified_memory = unified_memory
         self.cards = tuple(map(self._loaded, cards_of(gpu, gpu_memory_bytes)))
@@ -182,7 +195,33 @@ class Estimator:
 
     def memory(self, config: RunConfig) -> MemoryEstimate:
         """What `config` takes on every device, with what llama.cpp prints nowhere (overhead)."""
-        return self._with_overhead(self._memory.estimate(config), config)
+        setup = self._memory.setup(config)
+        target = self._with_overhead(self._memory.estimate(config), config)
+        if not self.riders:
+            return together(target, {})
+        compute = self._memory.compute(setup)
+        beside: dict[str, Mapping[str, DeviceMemory]] = {}
+        notes: list[str] = []
+        for rider, fixed, buffers in self._beside(config, setup, compute.bytes):
+            beside[rider.name] = device_memory(fixed, buffers.bytes)
+            notes += rider.notes(config)
+            target = replace(target, exact_compute=target.exact_compute and buffers.is_exact)
+        return together(replace(target, warnings=(*target.warnings, *notes)), beside)
+
+    def _beside(
+        self, config: RunConfig, setup: Setup, compute_bytes: Mapping[str, int]
+    ) -> Iterator[tuple[Rider, Mapping[str, Mapping[str, int]], ComputeBuffers]]:
+        """Each rider with its bytes, loaded one after the other once the target is there, whose
+        compute buffers have these bytes."""
+        if not self.riders:
+            return
+        taken = [*self._memory.fixed(setup).values(), compute_bytes]
+        for rider in self.riders:
+            cards = left_on(self.cards, taken)
+            fixed = rider.fixed_bytes(config, setup, cards)
+            buffers = rider.compute_buffers(config, setup, cards)
+            taken += [*fixed.values(), buffers.bytes]
+            yield rider, fixed, buffers
 
     def speed(
         self, config: RunConfig, *, memory: MemoryEstimate | None = None
@@ -377,10 +416,12 @@ class Estimator:
         gpu: GivenCards = None,
         gpu_memory_bytes: int | None = None,
         coefficients: Coefficients | None = None,
+        riders: Sequence[Rider] | None = None,
     ) -> Self:
         """The same question with what is given in place of its own; other cards come with their own
         memory. What was computed of the same model is shared."""
         other = copy(self)
+        other.riders = self.riders if riders is None else tuple(riders)
         other._longest, other._overheads, other._questions = {}, {}, {}
         other.coefficients = coefficients or self.coefficients
         bare = tuple(replace(card, free_bytes=None) for card in self.cards)
@@ -433,18 +474,22 @@ class Estimator:
         Raises ConfigError where no card's memory is known.
         """
         setup = self._memory.setup(config)
-        if not self._has_room(config, setup, {}):  # spares the replay
+        if not self._has_room(config, setup, ()):  # spares the replay
             return False
         if any(self._refusals(config)):
             return False
-        return self._has_room(config, setup, self._memory.compute(setup).bytes)
+        compute = self._memory.compute(setup).bytes
+        beside = self._beside(config, setup, compute)
+        return self._has_room(config, setup, (compute, *_bytes_of(beside)))
 
-    def _has_room(self, config: RunConfig, setup: Setup, compute_bytes: Mapping[str, int]) -> bool:
-        """Whether every card holds its weights, caches and overhead besides these bytes of compute
-        buffers."""
+    def _has_room(
+        self, config: RunConfig, setup: Setup, besides: Iterable[Mapping[str, int]]
+    ) -> bool:
+        """Whether every card holds its weights, caches and overhead, and these bytes besides:
+        compute buffers, and what rides along."""
         if not self.cards:
             raise ConfigError("what fits depends on the card: name a GPU, or give its memory")
-        parts = (*self._memory.fixed(setup).values(), self._overhead(config), compute_bytes)
+        parts = (*self._memory.fixed(setup).values(), self._overhead(config), *besides)
         return all(
             sum(part.get(name, 0) for part in parts) <= n_bytes
             for name, n_bytes in self.room_bytes(config).items()
@@ -497,10 +542,10 @@ class Estimator:
         """The largest number of steps up to `most` whose context fits, by bisection and a proof.
 
         Bisection finds a context that fits while the next does not. Weights, caches and the live
-        bytes of the compute buffer only grow with n_ctx; what may shrink is fragmentation, the rest
-        of the compute buffer. So nothing fits beyond the point where the growing parts, the live
-        bytes taken as they are just past the find, exceed the card; the few contexts up to there
-        are tried one by one.
+        bytes of the compute buffers, the riders' among them, only grow with n_ctx; what may shrink
+        is fragmentation, the rest of the buffers. So nothing fits beyond the point where the
+        growing parts, the live bytes taken as they are just past the find, exceed the card; the few
+        contexts up to there are tried one by one.
         """
 
         def at(steps: int) -> RunConfig:
@@ -509,11 +554,17 @@ class Estimator:
         if self.fits(at(most)):
             return most
         found = bisect_left(range(1, most), True, key=lambda steps: not self.fits(at(steps)))
-        beyond = at(found + 1)
-        live = self._memory.compute(self._memory.setup(beyond)).live_bytes
+        beyond, setup = at(found + 1), self._memory.setup(at(found + 1))
+        compute = self._memory.compute(setup)
+        live = compute.live_bytes
+        of_riders = [each.live_bytes for _, _, each in self._beside(beyond, setup, compute.bytes)]
 
         def is_full(steps: int) -> bool:
-            return not self._has_room(at(steps), self._memory.setup(at(steps)), live)
+            config, setup = at(steps), self._memory.setup(at(steps))
+            fixed = [
+                part for _, each, _ in self._beside(config, setup, live) for part in each.values()
+            ]
+            return not self._has_room(config, setup, (live, *of_riders, *fixed))
 
         end = min(bisect_left(range(1, most), True, key=is_full), found + MOST_TRIED)
         return next((steps for steps in range(end, found, -1) if self.fits(at(steps))), found)

@@ -22,6 +22,9 @@ COMPONENTS: Final = {
     "overhead_bytes": "overhead",
 }
 
+TARGET: Final = "target"
+"""The model itself among `MemoryEstimate.contexts`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceMemory:
@@ -58,18 +61,25 @@ class DeviceMemory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryEstimate:
-    """Memory by llama.cpp's device name (`CUDA0`…, `CUDA_Host`, `CPU`); `exact_compute` is False
-    where the architecture's graph is not known and the compute buffer follows the general
-    transformer rule."""
+    """Memory by llama.cpp's device name (`CUDA0`…, `CUDA_Host`, `CPU`), everything counted;
+    `contexts` are its parts by what takes them: "target" is the model itself, beside it what rides
+    along ("mtp", "draft", "projector", "lora"). `exact_compute` is False where the graph of one is
+    not known and its compute buffer follows the general transformer rule."""
 
     devices: Mapping[str, DeviceMemory]
     exact_compute: bool = True
     warnings: tuple[str, ...] = ()
+    contexts: Mapping[str, Mapping[str, DeviceMemory]] = field(default_factory=dict)
 
     @property
     def total_vram_bytes(self) -> int:
         """The sum over the cards."""
         return sum(memory.total_bytes for name, memory in self.devices.items() if is_card(name))
+
+    @property
+    def riders(self) -> Mapping[str, Mapping[str, DeviceMemory]]:
+        """The contexts but the target's own; empty where nothing rides along."""
+        return {name: devices for name, devices in self.contexts.items() if name != TARGET}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +176,12 @@ class Prediction:
         for device, memory in self.memory.devices.items():
             parts = ((label, getattr(memory, name)) for name, label in COMPONENTS.items())
             told = " + ".join(f"{label} {gib(n_bytes)}" for label, n_bytes in parts if n_bytes)
-            yield f"{device}: {gib(memory.total_bytes)}" + (f" = {told}" if told else "")
+            beside = "".join(
+                f", of it {name} {gib(devices[device].total_bytes)}"
+                for name, devices in self.memory.riders.items()
+                if device in devices
+            )
+            yield f"{device}: {gib(memory.total_bytes)}" + (f" = {told}" if told else "") + beside
 
     def _sentences(self) -> Iterator[str]:
         if self.fits is not None:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 from oomph.config import RunConfig
 from oomph.estimate.prediction import (
     COMPONENTS,
+    TARGET,
     CardFit,
+    DeviceMemory,
     Prediction,
     SlotsSpeed,
     SpeedEstimate,
@@ -34,7 +36,12 @@ def prediction_json(prediction: Prediction) -> dict[str, Any]:
     return {
         "model": prediction.model,
         "config": prediction.config.to_dict(),
-        "devices": {name: asdict(memory) for name, memory in prediction.memory.devices.items()},
+        "devices": _devices_json(prediction.memory.devices),
+        "contexts": {
+            name: _devices_json(devices) for name, devices in prediction.memory.contexts.items()
+        }
+        if prediction.memory.riders
+        else None,
         "total_vram_bytes": prediction.memory.total_vram_bytes,
         "cards": [asdict(card) | {"fits": card.margin_bytes >= 0} for card in prediction.cards],
         "fits": prediction.fits,
@@ -45,6 +52,10 @@ def prediction_json(prediction: Prediction) -> dict[str, Any]:
         "speed": speed_json(prediction.speed),
         "speed_reason": prediction.speed_reason,
     }
+
+
+def _devices_json(devices: Mapping[str, DeviceMemory]) -> dict[str, Any]:
+    return {name: asdict(memory) for name, memory in devices.items()}
 
 
 def speed_json(speed: SpeedEstimate | None) -> dict[str, Any] | None:
@@ -85,17 +96,18 @@ def warnings(prediction: Prediction) -> tuple[str, ...]:
 
 
 def devices_table(prediction: Prediction) -> Table:
-    """What one configuration takes: a row for each component that anything has, a column for each
-    device."""
-    devices = prediction.memory.devices
+    """What one configuration takes: a row for each component that anything has, those of what rides
+    along by its name, a column for each device."""
+    devices, none = prediction.memory.devices, DeviceMemory()
     rows = [
         (
-            Cell(label),
+            Cell(label if context == TARGET else f"{context} {label}"),
             *(
-                number(getattr(memory, name) or None, digits=2, unit=MIB)
-                for memory in devices.values()
+                number(getattr(parts.get(device, none), name) or None, digits=2, unit=MIB)
+                for device in devices
             ),
         )
+        for context, parts in (prediction.memory.contexts or {TARGET: devices}).items()
         for name, label in COMPONENTS.items()
     ]
     shown = [row for row in rows if any(cell.text != NOT_MEASURED for cell in row[1:])]
