@@ -13,6 +13,7 @@ from oomph.errors import ConfigError
 from oomph.gguf.ggml_types import KV_CACHE_TYPES, quant
 from oomph.knob import Knob, Part, Program
 from oomph.patterns import unbounded
+from oomph.speculation import DRAFT_MAX, SPEC_KINDS, kinds_of, most_drafted, rolled_back
 from oomph.units import read_count, read_counts
 
 FLASH_ATTN: Final = {"on": 1, "off": 0, "auto": -1}
@@ -440,6 +441,76 @@ class RunConfig:
         ),
     ] = None
 
+    spec_type: Annotated[
+        str | None,
+        Knob(
+            part="context",
+            options=("--spec-type",),
+            help="draft-mtp, draft-simple, …",
+            keys={"llama-server": "spec-type"},
+            is_later=True,
+        ),
+    ] = None
+    spec_draft_n_max: Annotated[
+        int,
+        Knob(
+            part="context",
+            memory="grows",
+            least=0,
+            options=("--spec-draft-n-max",),
+            help="tokens drafted at most",
+            keys={"llama-server": "spec-draft-n-max"},
+            is_later=True,
+        ),
+    ] = DRAFT_MAX
+    spec_draft_type_k: Annotated[
+        str,
+        Knob(
+            part="context",
+            memory="grows",
+            choices=_CACHE_TYPES,
+            words=_CACHE_WORDS,
+            options=("--spec-draft-type-k", "-ctkd", "--cache-type-k-draft"),
+            help="K cache of the draft",
+            keys={"llama-server": "cache-type-k-draft"},
+            is_later=True,
+        ),
+    ] = "f16"
+    spec_draft_type_v: Annotated[
+        str,
+        Knob(
+            part="context",
+            memory="grows",
+            choices=_CACHE_TYPES,
+            words=_CACHE_WORDS,
+            options=("--spec-draft-type-v", "-ctvd", "--cache-type-v-draft"),
+            help="V cache of the draft",
+            keys={"llama-server": "cache-type-v-draft"},
+            is_later=True,
+        ),
+    ] = "f16"
+    spec_draft_ngl: Annotated[
+        int,
+        Knob(
+            part="model",
+            all_words=("all", "auto"),
+            options=("--spec-draft-ngl", "-ngld", "--gpu-layers-draft"),
+            help="the draft model's layers on cards; -1 is all",
+            keys={"llama-server": "n-gpu-layers-draft"},
+            is_later=True,
+        ),
+    ] = -1
+    spec_draft_device: Annotated[
+        str | None,
+        Knob(
+            part="model",
+            options=("--spec-draft-device", "-devd", "--device-draft"),
+            help="the draft model's cards: CUDA1, or none",
+            keys={"llama-server": "spec-draft-device"},
+            is_later=True,
+        ),
+    ] = None
+
     def __post_init__(self) -> None:
         _check(self)
 
@@ -447,6 +518,21 @@ class RunConfig:
     def n_ctx_seq(self) -> int:
         """Tokens that one sequence can hold: all of a unified cache, else its share."""
         return self.n_ctx if self.kv_unified else self.n_ctx // self.n_seq_max
+
+    @property
+    def spec_kinds(self) -> tuple[str, ...]:
+        """The kinds of speculative decoding that are asked for; none by default."""
+        return kinds_of(self.spec_type)
+
+    @property
+    def n_drafted(self) -> int:
+        """Tokens that are drafted at most, and then verified at once."""
+        return most_drafted(self.spec_type, self.spec_draft_n_max)
+
+    @property
+    def n_rolled_back(self) -> int:
+        """Tokens by which recurrent states must be able to go back (n_rs_seq)."""
+        return rolled_back(self.spec_type, self.spec_draft_n_max)
 
     @property
     def deepest(self) -> int:
@@ -650,6 +736,11 @@ def _check(config: RunConfig) -> None:
         if value not in words and not (value is None and "None" in KINDS[name]):
             raise ConfigError(f"{name} is {value!r}; it must be one of {', '.join(words)}")
     _check_shares(config)
+    if unknown := [kind for kind in config.spec_kinds if kind not in SPEC_KINDS]:
+        raise ConfigError(
+            f"spec_type is {str(config.spec_type)[:80]!r}; llama.cpp has no {unknown[0][:40]!r}, "
+            f"but {', '.join(SPEC_KINDS)}"
+        )
     if config.n_parallel > config.n_seq_max:
         raise ConfigError(
             f"n_parallel is {config.n_parallel} and n_seq_max {config.n_seq_max}: the context has "

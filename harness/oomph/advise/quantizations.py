@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from oomph.architectures.catalogue import catalogue_model, catalogue_names
+from oomph.architectures.catalogue import catalogue_model, is_catalogued
 from oomph.architectures.quantize import tensor_types
 from oomph.architectures.spec import ModelSpec
 from oomph.gguf.file_types import FILE_TYPES
@@ -60,7 +60,7 @@ def smaller_variants(model: ModelSpec) -> Iterator[tuple[str, ModelSpec]]:
 def _named(model: ModelSpec) -> str | None:
     """`name:QUANT` of a model of the catalogue, None of any other."""
     name, colon, _ = model.source.partition(":")
-    is_named = colon and model.file_bytes is None and name in catalogue_names()
+    is_named = colon and model.file_bytes is None and is_catalogued(name)
     return model.source if is_named else None
 
 

@@ -31,7 +31,10 @@ ALIGNMENT: Final = 32
 OLLAMA_USUAL: Final = "Q4_K_M"
 """What most of Ollama's tags are quantized in that name no quantization."""
 
-_OWN_KEYS: Final = ("also", "arch", "extras", "kept_types", "like", "ollama", "source")
+WITH_HEAD: Final = "-mtp"
+"""What a name ends in that means the file with the multi-token-prediction (MTP) head in it."""
+
+_OWN_KEYS: Final = ("also", "arch", "extras", "heads", "kept_types", "like", "ollama", "source")
 
 
 @cache
@@ -44,6 +47,21 @@ def _entries() -> dict[str, dict[str, Any]]:
 def catalogue_names() -> tuple[str, ...]:
     """Every model of the catalogue, sorted."""
     return tuple(sorted(_entries()))
+
+
+def has_head(name: str) -> bool:
+    """Whether the model of that name is published with an MTP head that its usual file lacks."""
+    return name in _entries() and bool(_entry(_entries(), name).get("heads"))
+
+
+def counts_head(name: str) -> bool:
+    """Whether the usual file of the catalogue's model has its MTP head in it."""
+    return bool(_entry(_entries(), name).get("nextn_predict_layers"))
+
+
+def is_catalogued(name: str) -> bool:
+    """Whether a model of the catalogue has this very name, or with its head does."""
+    return name in _entries() or has_head(name.removesuffix(WITH_HEAD))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,19 +184,27 @@ def catalogue_model(
     """The published model `name` (Hugging Face base name, any case) quantized as llama-quantize
     does, or as a mix whose recipe is published.
 
-    With `file_bytes`, the size of the file that is meant, the weights are fitted to it. `changes`
-    are keys of its architecture with other values, for a model that was never published, `called`
-    so. UnknownNameError, listing the nearest names and the quantizations, where the catalogue lacks
-    one of the two, or where only the file's size can size it.
+    A name that ends in `-mtp` is the file that has the model's MTP head, where one is published
+    apart. With `file_bytes`, the size of the file that is meant, the weights are fitted to it.
+    `changes` are keys of its architecture with other values, for a model that was never published,
+    `called` so. UnknownNameError, listing the nearest names and the quantizations, where the
+    catalogue lacks one of the two, or where only the file's size can size it.
     """
-    entry = _entry(_entries(), name.strip().lower())
+    name = name.strip().lower()
+    bare = name.removesuffix(WITH_HEAD) if is_catalogued(name) else name
+    entry = _entry(_entries(), name if name in _entries() else bare)
     kind = read_quantization(quantization)
-    called = called or name.strip().lower()
+    called = called or name
     if kind.foreign and file_bytes is None:
         raise UnknownNameError(_unsized(called, kind))
     arch, kept = entry["arch"], entry.get("kept_types", {})
     hparams = {key: value for key, value in entry.items() if key not in _OWN_KEYS}
     kept_notes = tuple(f"{mark} tensors stay in {kept[mark]}, as published" for mark in kept)
+    if bare != name:
+        hparams |= {
+            "block_count": hparams["block_count"] + entry["heads"],
+            "nextn_predict_layers": entry["heads"],
+        }
     metadata = _flat(hparams, arch) | {
         f"{arch}.{key}": value for key, value in (changes or {}).items()
     }

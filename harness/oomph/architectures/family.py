@@ -33,7 +33,7 @@ class Tensors:
     recurrent: tuple[Part, ...] = ()
     dense: tuple[Part, ...] = (parts.gated,)
     experts: tuple[Part, ...] = (parts.experts,)
-    next_token: tuple[Part, ...] = (parts.next_token_head,)
+    next_token: tuple[Part, ...] = (parts.next_token_projection, parts.next_token_tables)
     outside: tuple[Callable[[ModelSpec], Iterator[Tensor]], ...] = ()
 
 
@@ -65,6 +65,9 @@ class Recurrence:
     or all; `beside`: all, each with a KV cache too."""
     part: Literal["none", "mamba2", "delta_net", "short_conv"] = "none"
     """A key of `oomph.estimate.graph.compose.RECURRENT`."""
+    rolls_back: bool = False
+    """Whether llama.cpp keeps states of the last tokens to go back to
+    (llm_arch_supports_rs_rollback)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +159,8 @@ class GraphRules:
     """Whether the first norm joins the graph before attention is built."""
     outputs_at: Literal["last_layer", "before_norm", "after_norm"] = "last_layer"
     """Where the rows that need logits are picked."""
+    head_outputs_at: Literal["none", "last_layer", "after_norm"] = "none"
+    """The same in the graph of the multi-token-prediction head; `none`: there is no such graph."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

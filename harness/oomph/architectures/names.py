@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from oomph.architectures.catalogue import Entry, catalogue_entries
+from oomph.architectures.catalogue import (
+    WITH_HEAD,
+    Entry,
+    catalogue_entries,
+    counts_head,
+    has_head,
+)
 from oomph.errors import UnknownNameError
 from oomph.gguf.published_types import other_program, read_quantization, split_quantization
 
@@ -50,8 +56,8 @@ _NOISE: Final = frozenset(
 )
 """Words of releases, makers and files that leave a model's shape as it is."""
 _MTP_NOTE: Final = (
-    "the file's layers for multi-token prediction (MTP) are not counted: llama.cpp loads them with "
-    "--spec-type draft-mtp only"
+    "the file's layers for multi-token prediction (MTP) are not known and not counted: llama.cpp "
+    "loads them with --spec-type draft-mtp only"
 )
 _OTHER_RELEASES: Final = {
     "command-r:35b": "Ollama's command-r:35b is the release of 08-2024, of another shape than "
@@ -93,7 +99,10 @@ def read_name(text: str) -> Name:
         quantization, why = _default(model_text, repository, _entries()[model])
         notes += [why] if why else []
     if model and "mtp" in _words(model_text):
-        notes.append(_MTP_NOTE)
+        if has_head(model):
+            model += WITH_HEAD
+        elif not counts_head(model):
+            notes.append(_MTP_NOTE)
     near = () if model else _nearest(model_text)
     return Name(
         text=text,

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from oomph.architectures.catalogue import catalogue_model, catalogue_names
+from oomph.architectures.catalogue import catalogue_model, is_catalogued
 from oomph.architectures.file_size import split_file_size
 from oomph.architectures.from_gguf import read_model_file, spec_from_gguf
 from oomph.architectures.hf_config import read_hf_config
@@ -109,7 +109,7 @@ def _read_folder(path: Path) -> ModelSpec:
 def _read_name(text: str, file_bytes: int | None) -> ModelSpec:
     """A model of the catalogue by whatever name, which is said in its notes."""
     exact = _CATALOGUE_REFERENCE.fullmatch(text)
-    if exact and exact["name"] in catalogue_names() and is_quantization(exact["quantization"]):
+    if exact and is_catalogued(exact["name"]) and is_quantization(exact["quantization"]):
         return catalogue_model(exact["name"], exact["quantization"], file_bytes=file_bytes)
     found = read_name(text)
     is_meant = ":" in text or found.quantization or "gguf" in text.lower()

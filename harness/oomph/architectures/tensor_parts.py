@@ -221,16 +221,21 @@ def per_layer_table(default_width: int = 0) -> Callable[[ModelSpec], Iterator[Te
 # ---- multi-token prediction
 
 
-def next_token_head(model: ModelSpec, il: int) -> Iterator[Tensor]:
-    """What a block that predicts further tokens adds (GLM 4.5); llama.cpp keeps it in the file and
-    skips it."""
-    n_embd, n_vocab = model.n_embd, model.integer("vocab_size")
+def next_token_projection(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """What a block that predicts further tokens adds: a projection of the last hidden state and the
+    next token's embedding, and norms (Qwen3-Next, Qwen3.5)."""
+    n_embd = model.n_embd
     yield "nextn.eh_proj.weight", (2 * n_embd, n_embd)
-    yield "nextn.embed_tokens.weight", (n_embd, n_vocab)
     yield "nextn.enorm.weight", (n_embd,)
     yield "nextn.hnorm.weight", (n_embd,)
-    yield "nextn.shared_head_head.weight", (n_embd, n_vocab)
     yield "nextn.shared_head_norm.weight", (n_embd,)
+
+
+def next_token_tables(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """An embedding and an output head of such a block's own (GLM 4.5)."""
+    n_embd, n_vocab = model.n_embd, model.integer("vocab_size")
+    yield "nextn.embed_tokens.weight", (n_embd, n_vocab)
+    yield "nextn.shared_head_head.weight", (n_embd, n_vocab)
 
 
 # ---- what many families put together

@@ -9,6 +9,7 @@ general rule answers, and `ComputeBuffers.is_exact` says so.
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,9 +22,10 @@ from oomph.estimate.build import LATEST, Build
 from oomph.estimate.graph.builder import Builder, CacheTypes
 from oomph.estimate.graph.compose import build_graph
 from oomph.estimate.graph.hparams import Hparams
+from oomph.estimate.graph.next_token import build_head
 from oomph.estimate.graph.placement import CPU, Placement, layer_of
 from oomph.estimate.graph.sizes import Sizes
-from oomph.estimate.graph.tensor import Tensor
+from oomph.estimate.graph.tensor import Graph, Tensor
 from oomph.estimate.repeats import Cut, Selection, select_layers
 from oomph.estimate.rough import rough_buffers
 from oomph.estimate.scheduler import PIPELINE_COPIES, schedule
@@ -103,7 +105,7 @@ class ComputeModel:
         key = setup.hparams.n_expert_used
         if key not in self._n_nodes:
             try:
-                graph, _ = build_graph(self._builder(setup, 1, 1), range(setup.hparams.n_layer))
+                graph, _ = _graph_of(self._builder(setup, 1, 1), setup.hparams.running)
                 self._n_nodes[key] = len(graph.nodes)
             except ModelFileError:
                 if setup.hparams.family.has_known_graph:
@@ -155,7 +157,7 @@ class ComputeModel:
         )
         if key not in self._graph_sizes:
             b = self._builder(setup, sizes.n_tokens, sizes.n_outputs)
-            graph, _ = build_graph(b, range(setup.hparams.n_layer))
+            graph, _ = _graph_of(b, setup.hparams.running)
             self._graph_sizes[key] = len(graph.nodes) + sum(leaf.is_input for leaf in graph.leafs)
         return self._graph_sizes[key] - _room_for_tensors(self._model, setup)
 
@@ -168,7 +170,7 @@ class ComputeModel:
         if key not in self._fuses:
             n = setup.sizes.n_seqs
             b = self._builder(setup, n, n)
-            graph, _ = build_graph(b, self._select(setup, CUTS[0]).layers)
+            graph, _ = _graph_of(b, self._select(setup, CUTS[0]).layers)
             ordered = schedule(graph, setup.placement.backends, op_offload=setup.op_offload).nodes
             backends = setup.placement.backends
             self._fuses[key] = all(
@@ -216,7 +218,7 @@ class ComputeModel:
                 return packing
             self._settles[kind] = i + 1
         self._last_settled[is_prompt] = len(CUTS)
-        everything = Selection(tuple(range(n_layer)))
+        everything = Selection(tuple(setup.hparams.running))
         return self._replay_layers(setup, n_tokens, n_outputs, everything)
 
     def _replay_layers(
@@ -276,7 +278,7 @@ class ComputeModel:
     ) -> tuple[AllocationProgram, list[int]] | None:
         """A graph of some layers, composed and scheduled, and its sizes."""
         devices = setup.placement.backends
-        graph, ends = build_graph(self._builder(setup, n_tokens, n_outputs), selection.layers)
+        graph, ends = _graph_of(self._builder(setup, n_tokens, n_outputs), selection.layers)
         if self._is_dry_run:
             for node in graph.nodes:
                 node.pinned = None
@@ -321,8 +323,10 @@ class ComputeModel:
 
     def _select(self, setup: Setup, cut: Cut) -> Selection:
         key = (setup.placement.key, setup.hparams.layers, cut)
+        if setup.hparams.is_head:
+            return Selection(tuple(setup.hparams.running))
         if key not in self._selections:
-            signatures = [self._signature(setup, il) for il in range(setup.hparams.n_layer)]
+            signatures = [self._signature(setup, il) for il in setup.hparams.running]
             self._selections[key] = select_layers(signatures, cut)
         return self._selections[key]
 
@@ -345,6 +349,11 @@ class ComputeModel:
             types,
             tensors,
         )
+
+
+def _graph_of(b: Builder, layers: Sequence[int]) -> tuple[Graph, dict[int, Tensor]]:
+    """The graph of `b`: of its layers, or of its model's head."""
+    return build_head(b) if b.hparams.is_head else build_graph(b, layers)
 
 
 def _room_for_tensors(model: ModelSpec, setup: Setup) -> int:

@@ -22,6 +22,7 @@ from oomph.errors import ConfigError
 from oomph.estimate.build import build_of, build_year
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.compute import ComputeBuffers, Setup
+from oomph.estimate.draft import MtpHead, head_of
 from oomph.estimate.likelihood import fit_probabilities, reserve_bytes
 from oomph.estimate.machine import LINUX, Machine
 from oomph.estimate.memory import MemoryModel, layer_bytes
@@ -44,6 +45,7 @@ from oomph.estimate.speed import (
 )
 from oomph.estimate.work import Work, work_key, works_by
 from oomph.gpus import GpuSpec
+from oomph.speculation import MTP
 from oomph.units import count, mib
 
 LONGEST_CONTEXT: Final = 1 << 20
@@ -128,6 +130,7 @@ class Estimator:
         self.unified_memory = unified_memory
         self.cards = tuple(map(self._loaded, cards_of(gpu, gpu_memory_bytes)))
         self._build = build
+        self._head: MtpHead | None = None
         self._memory = MemoryModel(self.model, build_of(build), self.cards)
         self._build_year = None if build is None else build_year(build)
         self._longest: dict[RunConfig, int] = {}
@@ -197,8 +200,6 @@ class Estimator:
         """What `config` takes on every device, with what llama.cpp prints nowhere (overhead)."""
         setup = self._memory.setup(config)
         target = self._with_overhead(self._memory.estimate(config), config)
-        if not self.riders:
-            return together(target, {})
         compute = self._memory.compute(setup)
         beside: dict[str, Mapping[str, DeviceMemory]] = {}
         notes: list[str] = []
@@ -208,15 +209,25 @@ class Estimator:
             target = replace(target, exact_compute=target.exact_compute and buffers.is_exact)
         return together(replace(target, warnings=(*target.warnings, *notes)), beside)
 
+    def _aboard(self, config: RunConfig) -> tuple[Rider, ...]:
+        """What rides along under `config`: its own head where that is asked for, and what is
+        given."""
+        if MTP not in config.spec_kinds or any(rider.name == "draft" for rider in self.riders):
+            return self.riders
+        if self._head is None:
+            self._head = head_of(self.model, build_of(self._build))
+        return self._head, *self.riders
+
     def _beside(
         self, config: RunConfig, setup: Setup, compute_bytes: Mapping[str, int]
     ) -> Iterator[tuple[Rider, Mapping[str, Mapping[str, int]], ComputeBuffers]]:
         """Each rider with its bytes, loaded one after the other once the target is there, whose
         compute buffers have these bytes."""
-        if not self.riders:
+        riders = self._aboard(config)
+        if not riders:
             return
         taken = [*self._memory.fixed(setup).values(), compute_bytes]
-        for rider in self.riders:
+        for rider in riders:
             cards = left_on(self.cards, taken)
             fixed = rider.fixed_bytes(config, setup, cards)
             buffers = rider.compute_buffers(config, setup, cards)
@@ -429,7 +440,7 @@ class Estimator:
         other.cards = tuple(map(other._loaded, cards))
         other._memory = self._memory.on(other.cards)
         if model is not None:
-            other.model, other._works = model, {}
+            other.model, other._works, other._head = model, {}, None
             other._memory = MemoryModel(model, build_of(self._build), other.cards)
         return other
 

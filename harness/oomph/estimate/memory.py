@@ -21,7 +21,7 @@ from oomph.estimate.backends import MATRIX_ROW_PADDING, alignment
 from oomph.estimate.build import LATEST, Build
 from oomph.estimate.compute import ComputeBuffers, ComputeModel, Setup
 from oomph.estimate.graph.builder import CacheTypes
-from oomph.estimate.graph.hparams import Hparams, resolve_hparams
+from oomph.estimate.graph.hparams import Hparams, resolve_head, resolve_hparams
 from oomph.estimate.graph.placement import CPU, Placement, layer_of
 from oomph.estimate.graph.sizes import Sizes, resolve_sizes
 from oomph.estimate.graph.tensor import pad
@@ -44,7 +44,8 @@ Bytes = Counter[str]
 
 class MemoryModel:
     """The memory of one model on a machine's cards, under any configuration; sums and replays are
-    kept from one to the next. `is_dry_run` as for `ComputeModel`."""
+    kept from one to the next. `is_dry_run` as for `ComputeModel`. With `is_head` it is that of the
+    model's multi-token-prediction head alone, in a context of its own."""
 
     def __init__(
         self,
@@ -53,8 +54,9 @@ class MemoryModel:
         cards: Sequence[Card] = (),
         *,
         is_dry_run: bool = False,
+        is_head: bool = False,
     ) -> None:
-        self.model, self._cards = model, tuple(cards)
+        self.model, self._cards, self._is_head = model, tuple(cards), is_head
         self._compute = ComputeModel(model, build, is_dry_run=is_dry_run)
         self._hparams: dict[int | None, Hparams] = {}
         self._weights: dict[object, Bytes] = {}
@@ -76,14 +78,18 @@ class MemoryModel:
     def hparams(self, n_expert_used: int | None = None) -> Hparams:
         """The model's numbers with this many experts used; ModelFileError where they cannot be."""
         if n_expert_used not in self._hparams:
-            self._hparams[n_expert_used] = resolve_hparams(self.model, n_expert_used=n_expert_used)
+            self._hparams[n_expert_used] = (
+                resolve_head(self.model, n_expert_used=n_expert_used)
+                if self._is_head
+                else resolve_hparams(self.model, n_expert_used=n_expert_used)
+            )
         return self._hparams[n_expert_used]
 
     def estimate(self, config: RunConfig) -> MemoryEstimate:
         """Bytes of every device under `config`, without what llama.cpp prints nowhere
         (overhead)."""
         setup = self.setup(config)
-        compute = self.compute(setup)
+        compute = self.compute_by_device(setup)
         refusals = (sentence for _, sentence in self.refusals(config, setup))
         warnings = [*self._general_warnings(config), *refusals]
         if self.is_known and not compute.is_exact:
@@ -97,10 +103,11 @@ class MemoryModel:
         """`config` resolved for this model, flash attention decided; the last one is kept, for it
         is asked again."""
         if self._setup is None or self._setup[0] != config:
-            self._setup = config, self._resolved(config)
+            self._setup = config, self.resolved(config)
         return self._setup[1]
 
-    def _resolved(self, config: RunConfig) -> Setup:
+    def resolved(self, config: RunConfig, placement: Placement | None = None) -> Setup:
+        """The same, by a placement that stands already."""
         hparams = self.hparams(config.n_expert_used if self.model.is_moe else None)
         fused = config.flash_attn != "off"
         cache = CacheTypes(
@@ -108,7 +115,7 @@ class MemoryModel:
         )
         setup = Setup(
             hparams=hparams,
-            placement=Placement(config, hparams.n_layer_all, self._cards),
+            placement=placement or Placement(config, hparams.n_layer_all, self._cards),
             sizes=resolve_sizes(config, hparams),
             cache=cache,
             op_offload=config.op_offload,
@@ -123,6 +130,16 @@ class MemoryModel:
     def compute(self, setup: Setup) -> ComputeBuffers:
         """The compute buffers by backend."""
         return self._compute.buffers(setup)
+
+    def compute_by_device(self, setup: Setup) -> ComputeBuffers:
+        """The same by the devices that hold them: the CPU backend computes in pinned memory where
+        there is a card."""
+        found, host = self.compute(setup), setup.placement.host
+        return replace(
+            found,
+            bytes={host if name == CPU else name: n for name, n in found.bytes.items()},
+            live_bytes={host if name == CPU else name: n for name, n in found.live_bytes.items()},
+        )
 
     def fixed(self, setup: Setup) -> dict[str, Bytes]:
         """Everything but compute buffers, by component: what grows with the context grows in
@@ -140,12 +157,7 @@ class MemoryModel:
         self, setup: Setup, compute: ComputeBuffers, warnings: tuple[str, ...]
     ) -> MemoryEstimate:
         components = self.fixed(setup)
-        components["compute_bytes"] = Counter(
-            {
-                setup.placement.host if device == CPU else device: n
-                for device, n in compute.bytes.items()
-            }
-        )
+        components["compute_bytes"] = Counter(compute.bytes)
         names = dict.fromkeys((*setup.placement.cards, setup.placement.host, CPU))
         devices = {
             name: DeviceMemory(
@@ -240,16 +252,21 @@ def padded_bytes(n_bytes: int, kind: QuantType, width: int, device: str) -> int:
 
 
 def weight_bytes(model: ModelSpec, hparams: Hparams, placement: Placement) -> Bytes:
-    """Bytes of the tensors that llama.cpp loads, by device. Multi-token-prediction layers are not
-    loaded."""
+    """Bytes of the tensors that llama.cpp loads, by device: of the layers that run, and with the
+    trunk what is in no layer."""
     total: Bytes = Counter()
     for name, info in model.tensors.items():
         il = layer_of(name)
-        if il is not None and il >= hparams.n_layer:
+        if not _is_loaded(il, hparams):
             continue
         for device in homes(name, model, hparams, placement):
             total[device] += allocated_bytes(info, device)
     return total
+
+
+def _is_loaded(il: int | None, hparams: Hparams) -> bool:
+    """Whether a tensor of this layer is the part's own; what is in no layer is the trunk's."""
+    return not hparams.is_head if il is None else il in hparams.running
 
 
 def homes(name: str, model: ModelSpec, hparams: Hparams, placement: Placement) -> set[str]:
@@ -321,7 +338,8 @@ def _row_bytes(row: CacheRow, sizes: Sizes) -> int:
 
 
 def recurrent_bytes(setup: Setup) -> Bytes:
-    """Bytes of the recurrent layers' states by device: F32, one row of each a sequence."""
+    """Bytes of the recurrent layers' states by device: F32, one row of each a sequence, and as many
+    again for each drafted token that it may have to go back."""
     total: Bytes = Counter()
     for il, n_bytes in _layer_states(setup):
         total[setup.placement.cache(il)] += n_bytes
@@ -339,7 +357,8 @@ def _layer_states(setup: Setup) -> Iterator[tuple[int, int]]:
                 )
             step = alignment(setup.placement.cache(il))
             widths = hparams.ssm.conv_state, hparams.ssm.ssm_state
-            yield il, sum(pad(4 * width * setup.sizes.n_seqs, step) for width in widths)
+            rows = setup.sizes.n_seqs * setup.sizes.n_states
+            yield il, sum(pad(4 * width * rows, step) for width in widths)
 
 
 def layer_bytes(model: ModelSpec, setup: Setup) -> list[int]:
@@ -350,7 +369,7 @@ def layer_bytes(model: ModelSpec, setup: Setup) -> list[int]:
     output = hparams.n_layer_all
     for name, info in model.tensors.items():
         il = layer_of(name)
-        if il is None or il < hparams.n_layer:
+        if _is_loaded(il, hparams):
             for device in filter(is_card, homes(name, model, hparams, placement)):
                 at = output if il is None else il
                 found[at] = found.get(at, 0) + allocated_bytes(info, device)

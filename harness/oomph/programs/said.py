@@ -119,7 +119,10 @@ class Said:
             size = facts.batch(knobs["n_ctx"] // base.n_seq_max)
             knobs |= {} if size is None else {"n_batch": size, "n_ubatch": size}
         if knobs.get("n_outputs_max") is None and facts.keeps == "slots":
-            knobs["n_outputs_max"] = base.n_seq_max
+            slots = base.n_seq_max * (1 + base.n_drafted)
+            knobs["n_outputs_max"] = min(
+                slots, max(base.n_seq_max, knobs.get("n_batch", base.n_batch))
+            )
         return RunConfig.from_mapping(knobs, where=self.where)
 
     def _context(

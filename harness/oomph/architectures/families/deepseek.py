@@ -79,7 +79,9 @@ FAMILIES: Final = (
     Family(
         name="deepseek2",
         tensors=Tensors(attention=(_latent_attention,), experts=parts.BALANCED_EXPERTS),
-        graph=GraphRules(expert_gating="metadata", expert_weights_norm=None),
+        graph=GraphRules(
+            expert_gating="metadata", expert_weights_norm=None, head_outputs_at="after_norm"
+        ),
         hugging_face=HuggingFace(
             model_types=("deepseek_v2", "deepseek_v3", "glm4_moe_lite"),
             translate=_translate_latent,
@@ -88,6 +90,11 @@ FAMILIES: Final = (
     Family(
         name="deepseek32",
         tensors=Tensors(attention=(_latent_attention, _indexer), experts=parts.BALANCED_EXPERTS),
-        graph=GraphRules(expert_gating="metadata", expert_weights_norm=None, has_indexer=True),
+        graph=GraphRules(
+            expert_gating="metadata",
+            expert_weights_norm=None,
+            has_indexer=True,
+            head_outputs_at="after_norm",
+        ),
     ),
 )

@@ -37,7 +37,11 @@ FAMILIES: Final = (
             experts=parts.BALANCED_EXPERTS,
         ),
         rope=Rope(sections="listed"),
-        graph=GraphRules(expert_gating="metadata_or_sigmoid", expert_weights_norm=None),
+        graph=GraphRules(
+            expert_gating="metadata_or_sigmoid",
+            expert_weights_norm=None,
+            head_outputs_at="after_norm",
+        ),
         hugging_face=HuggingFace(
             model_types=("glm4_moe",), translate=_translate_moe, defaults=_HALF_ROTATED
         ),

@@ -25,7 +25,7 @@ FAMILIES: Final = tuple(
             recurrent=(_short_convolution,),
             experts=(parts.experts, parts.selection_bias),
         ),
-        recurrence=Recurrence(layers="no_kv_heads", part="short_conv"),
+        recurrence=Recurrence(layers="no_kv_heads", part="short_conv", rolls_back=True),
         graph=GraphRules(expert_gating="metadata", mixing_first=False, feed_forward_first=False),
         output_norm="token_embd_norm",
     )

@@ -34,7 +34,7 @@ FAMILIES: Final = tuple(
             dense=(parts.ungated,),
             experts=(_ungated_experts,),
         ),
-        recurrence=Recurrence(layers="no_kv_heads_no_ff", part="mamba2"),
+        recurrence=Recurrence(layers="no_kv_heads_no_ff", part="mamba2", rolls_back=True),
         rope=Rope(layers="none"),
         graph=GraphRules(
             layer="single",

@@ -76,8 +76,12 @@ def _yarn(model: str) -> tuple[PublishedYarn, ...]:
 _ATTENTION: Final = (_gated_query_key_value, parts.head_norm)
 _EXPERTS: Final = (*parts.SHARED_EXPERTS, parts.shared_expert_gate)
 _QWEN35_NET: Final = (_gated_delta_net, _split_beta_alpha)
+_HEAD: Final = (parts.next_token_projection,)
 _RECURRENCE: Final = Recurrence(layers="interval", part="delta_net")
-_GRAPH: Final = GraphRules(attention="gated", expands_norm=True, outputs_at="after_norm")
+_QWEN35_RECURRENCE: Final = replace(_RECURRENCE, rolls_back=True)
+_GRAPH: Final = GraphRules(
+    attention="gated", expands_norm=True, outputs_at="after_norm", head_outputs_at="after_norm"
+)
 _QUARTER_ROTATED: Final = {"partial_rotary_factor": 0.25}
 
 FAMILIES: Final = (
@@ -88,9 +92,10 @@ FAMILIES: Final = (
             attention=_ATTENTION,
             recurrent=(_gated_delta_net, _fused_beta_alpha),
             experts=_EXPERTS,
+            next_token=_HEAD,
         ),
         recurrence=_RECURRENCE,
-        graph=replace(_GRAPH, repeats_keys=True),
+        graph=replace(_GRAPH, repeats_keys=True, head_outputs_at="last_layer"),
         yarn=_yarn("Qwen3-Next-80B-A3B-Instruct"),
         hugging_face=HuggingFace(
             model_types=("qwen3_next",), translate=_translate, defaults=_QUARTER_ROTATED
@@ -99,9 +104,12 @@ FAMILIES: Final = (
     Family(
         name="qwen35",
         tensors=Tensors(
-            every=parts.POST_ATTENTION_NORM, attention=_ATTENTION, recurrent=_QWEN35_NET
+            every=parts.POST_ATTENTION_NORM,
+            attention=_ATTENTION,
+            recurrent=_QWEN35_NET,
+            next_token=_HEAD,
         ),
-        recurrence=_RECURRENCE,
+        recurrence=_QWEN35_RECURRENCE,
         rope=Rope(sections="always"),
         graph=_GRAPH,
         yarn=_yarn("Qwen3.5-9B"),
@@ -118,8 +126,9 @@ FAMILIES: Final = (
             attention=_ATTENTION,
             recurrent=_QWEN35_NET,
             experts=_EXPERTS,
+            next_token=_HEAD,
         ),
-        recurrence=_RECURRENCE,
+        recurrence=_QWEN35_RECURRENCE,
         rope=Rope(sections="always"),
         graph=_GRAPH,
         yarn=_yarn("Qwen3.5-35B-A3B"),

@@ -92,8 +92,9 @@ class SsmShape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hparams:
-    """A model's numbers. `layers` are those that run: multi-token-prediction layers count in
-    `n_layer_all` only.
+    """A model's numbers. `layers` are those up to the last that runs, of which those of `running` do:
+    the layers that decode, or with `is_head` the multi-token-prediction layers after them, whose
+    trunk keeps nothing. `n_layer_all` counts both.
 
     `n_embd_inp` is the width of an embedding handed in: wider than `n_embd` where a vision encoder
     adds to layers.
@@ -110,11 +111,23 @@ class Hparams:
     is_mla: bool
     layers: tuple[LayerShape, ...]
     ssm: SsmShape | None
+    n_trunk: int = 0
+    """Layers before the first that runs."""
+
+    @property
+    def is_head(self) -> bool:
+        """Whether these are of the model's multi-token-prediction head."""
+        return self.n_trunk > 0
+
+    @property
+    def running(self) -> range:
+        """The layers that run."""
+        return range(self.n_trunk, len(self.layers))
 
     @property
     def n_layer(self) -> int:
-        """Layers that run."""
-        return len(self.layers)
+        """How many layers run."""
+        return len(self.running)
 
     def cache_owners(self, *, is_swa: bool) -> tuple[int, ...]:
         """The layers that own a KV cache of the kind: with a sliding window, or without."""
@@ -167,6 +180,26 @@ def resolve_hparams(model: ModelSpec, *, n_expert_used: int | None = None) -> Hp
     )
 
 
+def resolve_head(model: ModelSpec, *, n_expert_used: int | None = None) -> Hparams:
+    """The numbers of `model`'s multi-token-prediction head, which llama.cpp runs in a context of its
+    own; ModelFileError where it has none, or several blocks of it, or no graph is known."""
+    trunk, n_trunk = resolve_hparams(model, n_expert_used=n_expert_used), n_decoding(model)
+    if n_trunk == model.n_layer:
+        raise ModelFileError(f"{model.source} has no multi-token-prediction (MTP) head")
+    layers = _layers(model, trunk.family, model.n_layer, n_expert_used)
+    return replace(
+        trunk,
+        layers=(
+            *(
+                replace(layer, has_attention=False, is_recurrent=False, index_width=0)
+                for layer in layers[:n_trunk]
+            ),
+            *(replace(layer, index_width=0) for layer in layers[n_trunk:]),
+        ),
+        n_trunk=n_trunk,
+    )
+
+
 def _layers(
     model: ModelSpec, family: Family, n_layer: int, n_expert_used: int | None
 ) -> tuple[LayerShape, ...]:
@@ -179,8 +212,10 @@ def _layers(
         model.integer(f"attention.{which}_length_swa", full)
         for which, full in (("key", head_k), ("value", head_v))
     )
-    swa, recurrent = windowed_layers(model), recurrent_layers(model)
-    attends = attending_layers(model)
+    beyond = n_layer - n_decoding(model)  # those attend, in full
+    swa = (*windowed_layers(model), *(False,) * beyond)
+    recurrent = (*recurrent_layers(model), *(False,) * beyond)
+    attends = (*attending_layers(model), *(True,) * beyond)
     owned = _layers_with_own_cache(model, family, n_layer)
     used = _experts_used(model, n_expert_used)
     rope = _rotated_layers(model, family, swa)

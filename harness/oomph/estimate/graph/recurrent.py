@@ -40,17 +40,36 @@ def states(
     return y
 
 
+def _kept(b: Builder, name: str, il: int, width: int) -> Tensor:
+    """The states `name` of layer `il`: a row a sequence, and as many again for each token that it
+    can go back."""
+    return b.stored(name, il, F32, width, b.sizes.n_seqs * b.sizes.n_states)
+
+
+def _n_written(b: Builder, n_seq_tokens: int) -> int:
+    """States that a batch leaves behind: the last, and those before it that it passed."""
+    return min(b.sizes.n_states, n_seq_tokens)
+
+
 def convolve(b: Builder, x: Tensor, il: int, *, kernel: str = "ssm_conv1d") -> Tensor:
     """`x` [channels, n_seq_tokens, n_seqs] behind the last columns of the batch before, convolved
     along the tokens."""
     graph, ssm, n_seqs = b.graph, ssm_shape(b), b.sizes.n_seqs
     width, channels = ssm.conv_kernel - 1, ssm.channels
-    cache = b.stored("r", il, F32, ssm.conv_state, n_seqs)
+    cache = _kept(b, "r", il, ssm.conv_state)
     window = graph.concat(
         graph.reshape(states(b, cache), width, channels, n_seqs), graph.transpose(x)
     )
-    last = graph.view(window, (width, channels, n_seqs), window.nb[1:3], (window.ne[0] - width) * 4)
-    graph.expand(graph.cpy(last, graph.view(cache, (width * channels, n_seqs), (cache.nb[1],))))
+    is_whole = (
+        b.family.recurrence.part == "delta_net"
+    )  # it writes them all, however short the batch
+    for back in range(b.sizes.n_states if is_whole else _n_written(b, x.ne[1])):
+        start = max(window.ne[0] - width - back, 0) * 4
+        last = graph.view(window, (width, channels, n_seqs), window.nb[1:3], start)
+        slot = graph.view(
+            cache, (width * channels, n_seqs), (cache.nb[1],), back * n_seqs * cache.nb[1]
+        )
+        graph.expand(graph.cpy(last, slot))
     return graph.node("SSM_CONV", (channels, x.ne[1], n_seqs), window, b.weight(kernel, il))
 
 
@@ -77,7 +96,7 @@ def _scan(b: Builder, xbc: Tensor, heads: Tensor, dt: Tensor, il: int) -> Tensor
     """The selective scan over the tokens; the states after it go back to their cache."""
     graph, ssm, n_seqs = b.graph, ssm_shape(b), b.sizes.n_seqs
     head, rank, t, _ = heads.ne
-    cache = b.stored("s", il, F32, ssm.ssm_state, n_seqs)
+    cache, n_states = _kept(b, "s", il, ssm.ssm_state), b.sizes.n_states
     across = (ssm.state, ssm.groups, t, n_seqs)
     key = graph.view(xbc, across, (ssm.state * 4, *xbc.nb[1:3]), ssm.inner * 4)
     query = graph.view(
@@ -86,19 +105,16 @@ def _scan(b: Builder, xbc: Tensor, heads: Tensor, dt: Tensor, il: int) -> Tensor
     dt = graph.add(graph.cont(dt), b.weight("ssm_dt.bias", il))
 
     def scan(rows: Tensor, ids: Tensor) -> Tensor:
-        before = graph.reshape(rows, ssm.state, head, rank, n_seqs)
-        size = prod(heads.ne) + ssm.ssm_state * n_seqs
+        before = graph.reshape(rows, ssm.state, head, rank, n_seqs * n_states)
+        size = prod(heads.ne) + ssm.ssm_state * n_seqs * n_states
         return graph.node(
             "SSM_SCAN", (size,), before, heads, dt, b.weight("ssm_a", il), key, query, ids
         )
 
     y, size = states(b, cache, scan), ssm.ssm_state * 4
-    after = graph.view(y, (ssm.ssm_state, n_seqs, 1), (size, size * n_seqs), prod(heads.ne) * 4)
-    graph.expand(
-        graph.cpy(
-            after, graph.view(cache, (ssm.ssm_state, n_seqs, 1), (cache.nb[1], n_seqs * size))
-        )
-    )
+    written = ssm.ssm_state, n_seqs, _n_written(b, t)
+    after = graph.view(y, written, (size, size * n_seqs), prod(heads.ne) * 4)
+    graph.expand(graph.cpy(after, graph.view(cache, written, (cache.nb[1], n_seqs * size))))
     row = heads.nb[1]
     return graph.view(y, heads.ne, (row, rank * row, t * rank * row))
 
@@ -111,12 +127,12 @@ def delta_net(b: Builder, x: Tensor, il: int) -> Tensor:
     z = b.linear("attn_gate", x, il)
     beta, gate = (_beta_and_gate if b.has("ssm_ba.weight", il) else _split_beta_and_gate)(b, x, il)
     convolved = convolve(b, mixed, il)
-    cache = b.stored("s", il, F32, ssm.ssm_state, n_seqs)
+    cache, n_states = _kept(b, "s", il, ssm.ssm_state), b.sizes.n_states
     before = graph.reshape(states(b, cache), head, head, ssm.rank, n_seqs)
     q, k, v = _delta_qkv(b, graph.unary("SILU", convolved))
     y = graph.node(
         "GATED_DELTA_NET",
-        (head * ssm.rank, b.n_tokens + head * n_seqs),
+        (head * ssm.rank, b.n_tokens + head * n_seqs * n_states),
         q,
         k,
         v,
@@ -126,9 +142,15 @@ def delta_net(b: Builder, x: Tensor, il: int) -> Tensor:
     )
     row = head * 4
     out = graph.view(y, (head, ssm.rank, t, n_seqs), (row, row * ssm.rank, row * ssm.rank * t))
-    steps = (row, row * head, row * head * ssm.rank)
-    after = graph.view(y, (head, head, ssm.rank, n_seqs), steps, row * ssm.rank * b.n_tokens)
-    graph.expand(graph.cpy(after, graph.view(cache, (ssm.ssm_state, n_seqs), (cache.nb[1],))))
+    size, scores = row * head * ssm.rank, row * ssm.rank * b.n_tokens
+    if n_states > 1:
+        written = ssm.ssm_state, n_seqs, _n_written(b, t)
+        after = graph.view(y, written, (size, size * n_seqs), scores)
+        slots = graph.view(cache, written, (cache.nb[1], n_seqs * size))
+    else:
+        after = graph.view(y, (head, head, ssm.rank, n_seqs), (row, row * head, size), scores)
+        slots = graph.view(cache, (ssm.ssm_state, n_seqs), (cache.nb[1],))
+    graph.expand(graph.cpy(after, slots))
     z = graph.reshape(z, head, ssm.rank, t, n_seqs)
     y = graph.mul(b.norm(out, "ssm_norm", il), graph.unary("SILU", z))
     y = b.linear("ssm_out", graph.reshape(y, ssm.inner, t, n_seqs), il)

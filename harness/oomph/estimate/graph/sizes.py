@@ -10,7 +10,8 @@ from oomph.estimate.graph.tensor import pad
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
-    """`cells` and `cells_swa` are KV cells a stream, without and with a sliding window.
+    """`cells` and `cells_swa` are KV cells a stream, without and with a sliding window. `n_states`
+    are kept of each recurrent state and sequence: more than one where it can go back.
 
     The prompt graph that llama.cpp reserves has `n_tokens` in `n_seqs` sequences and gives
     `n_outputs` rows of logits.
@@ -22,11 +23,12 @@ class Sizes:
     n_seqs: int
     n_tokens: int
     n_outputs: int
+    n_states: int = 1
 
     @property
-    def caches(self) -> tuple[int, int, int, int]:
+    def caches(self) -> tuple[int, ...]:
         """What a graph of any batch depends on."""
-        return self.cells, self.cells_swa, self.n_stream, self.n_seqs
+        return self.cells, self.cells_swa, self.n_stream, self.n_seqs, self.n_states
 
 
 def resolve_sizes(config: RunConfig, hparams: Hparams) -> Sizes:
@@ -54,4 +56,5 @@ def resolve_sizes(config: RunConfig, hparams: Hparams) -> Sizes:
         n_seqs=n_seqs,
         n_tokens=pad(n_tokens, n_seqs),
         n_outputs=min(n_tokens, config.n_outputs_max or n_batch),
+        n_states=1 + (config.n_rolled_back if hparams.family.recurrence.rolls_back else 0),
     )
