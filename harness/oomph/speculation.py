@@ -22,7 +22,8 @@ BY_NGRAM: Final = {
     "ngram-mod": 64,
     "ngram-cache": 8,
 }
-"""Kinds that look the text itself up, and how many tokens each drafts (common_speculative_n_max)."""
+"""Kinds that look the text itself up, and how many tokens each drafts
+(common_speculative_n_max)."""
 SPEC_KINDS: Final = ("none", *BY_MODEL, *BY_NGRAM)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from oomph.architectures.source import read_model
+from oomph.calibrate.aboard import inferred, riders_of
 from oomph.cards import Card, CardNames, chosen_cards, listed_cards, read_cards
 from oomph.config import RunConfig
 from oomph.errors import ConfigError, ToolchainError, UnknownNameError
@@ -32,10 +33,12 @@ def named_estimator(
     build: int | None = None,
     unified_memory: bool = False,
     machine: Machine | None = None,
+    beside: Said | None = None,
 ) -> tuple[Estimator, str | None]:
     """The estimator, and the file that its coefficients are of, if they are a calibration's.
 
-    `build` is the number of an older llama.cpp. OomphError for a model or file that cannot be.
+    `build` is the number of an older llama.cpp; what was said names what is loaded `beside` the
+    model. OomphError for a model or file that cannot be.
     """
     spec = read_model(model)
     name = cards[0].spec.name if cards and cards[0].spec else None
@@ -47,6 +50,7 @@ def named_estimator(
         build=build,
         unified_memory=unified_memory,
         machine=machine or LINUX,
+        riders=riders_of(spec, beside, build) if beside else (),
     )
     return estimator, origin
 
@@ -123,7 +127,10 @@ def asked_of(
     if not cards and said.knobs.get("n_devices") != 0:
         cards, said = own_cards(said)
     on_host = said.knobs.get("n_devices") == 0
-    estimator, origin = named_estimator(model, cards, calibration, on_host=on_host, machine=machine)
+    estimator, origin = named_estimator(
+        model, cards, calibration, on_host=on_host, machine=machine, beside=said
+    )
+    said = inferred(said, estimator.riders)
     config = said.config(estimator.model, estimator.gpu_memory_bytes)
     return Asked(estimator=estimator, said=said, config=config, calibration=origin)
 

@@ -74,6 +74,7 @@ def _estimate(
     said: "Said",
 ) -> None:
     """Predict memory, fit and speed of a model without loading it. Knobs are llama.cpp's."""
+    from oomph.calibrate.aboard import inferred
     from oomph.calibrate.subject import cards_of_each, named_estimator
     from oomph.cli.knobs import asked_knobs
     from oomph.estimate.machine import machine_of
@@ -88,7 +89,9 @@ def _estimate(
         build=build,
         unified_memory=unified_memory,
         machine=machine_of(system, power_limit, host_bandwidth),
+        beside=said,
     )
+    asked = [inferred(each, estimator.riders) for each in asked]
     _print(estimator, asked, origin, is_one=not (grid or configs), as_json=as_json)
 
 

@@ -14,6 +14,7 @@ from oomph.architectures.file_size import sized
 from oomph.cli.named import (
     CommandOption,
     DeviceOption,
+    DraftOption,
     FileSizeOption,
     FitContextOption,
     FitOption,
@@ -71,6 +72,9 @@ _FITTING: Final = tuple(
 _DEVICE: Final = inspect.Parameter(
     "device", inspect.Parameter.KEYWORD_ONLY, annotation=DeviceOption, default=None
 )
+_DRAFT: Final = inspect.Parameter(
+    "draft", inspect.Parameter.KEYWORD_ONLY, annotation=DraftOption, default=None
+)
 _FILE_SIZE: Final = inspect.Parameter(
     "file_size", inspect.Parameter.KEYWORD_ONLY, annotation=FileSizeOption, default=None
 )
@@ -107,6 +111,7 @@ def takes_knobs(
         added.insert(0, _PROGRAM)
     is_sized = "model" in parameters and not lists
     added[:0] = [_COMMAND, _FILE_SIZE] if is_sized else [_COMMAND]
+    added += [_DRAFT] if is_sized else []
     added += _FITTING if fits else ()
     has_cards = "gpu" in parameters and not lists
     if has_cards:
@@ -120,10 +125,12 @@ def takes_knobs(
             command(**given, said=Said(knobs=_as_lists(pasted.said, options) | knobs))
             return
         file_size, device = given.pop("file_size", None), given.pop("device", None)
+        draft = given.pop("draft", None)
         told = [given.pop(each.name) for each in _FITTING] if fits else None
         pasted = said_beside(given.pop("command"), given.pop("program", None), knobs, told)
         asked = {_NAMES[name] for name in options}
         said = put_into(given, pasted, asked, needs_model=needs_model).on_devices(device)
+        said = said.beside(draft=draft)
         if file_size and given["model"]:
             given["model"] = sized(given["model"], file_size)
         say(*(said.remarks if tells else ()), err=True)

@@ -29,6 +29,16 @@ DeviceOption = Annotated[
         "--device", "-dev", help="which of the cards, in order: CUDA1,CUDA0", metavar="NAMES"
     ),
 ]
+DraftOption = Annotated[
+    str | None,
+    typer.Option(
+        "--spec-draft-model",
+        "--model-draft",
+        "-md",
+        help="a model that drafts beside it: a file, or a name with its quantization",
+        metavar="MODEL",
+    ),
+]
 GpuMemoryOption = Annotated[
     str | None,
     typer.Option(

@@ -5,13 +5,15 @@ common/speculative.cpp): as long a context, the same batches, slots and flags, o
 cache types, layers on cards and devices are the draft's own.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from oomph.architectures.families import family_of
 from oomph.architectures.layers import n_decoding
 from oomph.architectures.spec import ModelSpec
-from oomph.cards import Card
+from oomph.cards import Card, chosen_cards
 from oomph.config import RunConfig
 from oomph.errors import ConfigError
 from oomph.estimate.build import LATEST, Build
@@ -19,7 +21,8 @@ from oomph.estimate.compute import ComputeBuffers, Setup
 from oomph.estimate.graph.placement import layer_of
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.overhead import pool_bytes
-from oomph.speculation import MTP
+from oomph.speculation import BY_MODEL, MTP, SIMPLE
+from oomph.units import count, mib
 
 Parts = Mapping[str, Mapping[str, int]]
 
@@ -75,6 +78,111 @@ class MtpHead:
 
     def _setup(self, config: RunConfig, setup: Setup) -> Setup:
         return self._memory.resolved(draft_config(config), setup.placement)
+
+
+MOST_UNLIKE: Final = 128
+"""Tokens by which the vocabularies of a model and its draft may differ
+(SPEC_VOCAB_MAX_SIZE_DIFFERENCE)."""
+
+
+class DraftModel:
+    """A smaller model that drafts, in a file of its own; with `is_head` that is a model's MTP head
+    alone, or with it.
+
+    It is loaded after the target, so that its layers are divided by what that has left free.
+    """
+
+    name: Final = "draft"
+
+    def __init__(self, model: ModelSpec, build: Build = LATEST, *, is_head: bool = False) -> None:
+        self.model, self.is_head = model, is_head
+        self._memory = MemoryModel(model, build, is_head=is_head)
+        self._trunk = MemoryModel(model, build) if is_head else None
+
+    def fixed_bytes(self, config: RunConfig, setup: Setup, cards: Sequence[Card]) -> Parts:
+        """Its weights and caches on its own devices."""
+        memory, own, at = self._on(config, setup, cards)
+        fixed: dict[str, Mapping[str, int]] = {**memory.fixed(own)}
+        if self._trunk:
+            trunk = self._trunk.resolved(at, own.placement)
+            fixed["weights_bytes"] = Counter(fixed["weights_bytes"]) + Counter(
+                self._trunk.fixed(trunk)["weights_bytes"]
+            )
+        fixed["overhead_bytes"] = {
+            card.device: pool_bytes(self.model, at, card.spec)
+            for card in cards
+            if card.spec and card.device in own.placement.cards
+        }
+        return fixed
+
+    def compute_buffers(
+        self, config: RunConfig, setup: Setup, cards: Sequence[Card]
+    ) -> ComputeBuffers:
+        """Those of its graph, replayed."""
+        memory, own, _ = self._on(config, setup, cards)
+        return memory.compute_by_device(own)
+
+    def notes(self, config: RunConfig) -> Iterable[str]:
+        """What llama-server does with a draft that nothing is asked of."""
+        if not set(config.spec_kinds) & set(BY_MODEL):
+            yield (
+                f"the draft model is loaded and then let go: llama-server drafts with it once "
+                f"--spec-type {SIMPLE} is given too"
+            )
+
+    def _on(
+        self, config: RunConfig, setup: Setup, cards: Sequence[Card]
+    ) -> tuple[MemoryModel, Setup, RunConfig]:
+        """Its memory on its own cards, and its configuration, resolved."""
+        at = draft_config(config).with_(
+            n_ctx=setup.sizes.cells * setup.sizes.n_stream,
+            n_gpu_layers=config.spec_draft_ngl,
+            n_cpu_moe=0,
+            override_tensor=None,
+            n_expert_used=None,
+        )
+        if config.spec_draft_device:
+            names = device_names(config.spec_draft_device)
+            cards = chosen_cards(cards, names) if cards else ()
+            shares = (config.tensor_split or ())[: len(names)]
+            at = at.with_(
+                n_devices=len(names),
+                tensor_split=shares if any(shares) else None,
+                split_mode="layer" if len(names) == 1 else config.split_mode,
+            )
+        memory = self._memory.on(cards)
+        return memory, memory.resolved(at), at
+
+
+def draft_devices(config: RunConfig) -> tuple[str, ...]:
+    """The cards that were named for the draft alone."""
+    return device_names(config.spec_draft_device) if config.spec_draft_device else ()
+
+
+def device_names(text: str) -> tuple[str, ...]:
+    """The cards that `--spec-draft-device` names, none for `none`."""
+    return () if text.strip().lower() == "none" else tuple(text.upper().replace(" ", "").split(","))
+
+
+def draft_of(
+    target: ModelSpec, draft: ModelSpec, kinds: Iterable[str], build: Build = LATEST
+) -> DraftModel:
+    """`draft` beside `target`, for these kinds of speculative decoding; ConfigError where llama.cpp
+    could not draft with it, or where its graph is not known."""
+    is_head = MTP in kinds
+    if is_head and n_decoding(draft) == draft.n_layer:
+        raise ConfigError(f"{draft.source} has no MTP head, and --spec-type {MTP} needs one")
+    if not family_of(draft.arch).has_known_graph:
+        raise ConfigError(
+            f"{draft.source}: what a draft of architecture {draft.arch!r} takes beyond its weights "
+            f"({mib(sum(each.n_bytes for each in draft.tensors.values()))}) is not known"
+        )
+    if not is_head and abs(target.n_vocab - draft.n_vocab) > MOST_UNLIKE:
+        raise ConfigError(
+            f"{draft.source} has {count(draft.n_vocab)} tokens and {target.source} "
+            f"{count(target.n_vocab)}: llama.cpp drafts only with a model of the same vocabulary"
+        )
+    return DraftModel(draft, build, is_head=is_head)
 
 
 def head_of(model: ModelSpec, build: Build = LATEST) -> MtpHead:

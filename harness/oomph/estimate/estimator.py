@@ -22,7 +22,7 @@ from oomph.errors import ConfigError
 from oomph.estimate.build import build_of, build_year
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.compute import ComputeBuffers, Setup
-from oomph.estimate.draft import MtpHead, head_of
+from oomph.estimate.draft import MtpHead, draft_devices, head_of
 from oomph.estimate.likelihood import fit_probabilities, reserve_bytes
 from oomph.estimate.machine import LINUX, Machine
 from oomph.estimate.memory import MemoryModel, layer_bytes
@@ -161,7 +161,11 @@ class Estimator:
         """The cards that `config` uses, by their devices' names; none where nothing is known of
         them. ConfigError where it asks for more than there are."""
         known = {card.device: card for card in run_cards(self.cards, config.n_devices)}
-        return {name: known[name] for name in self._memory.setup(config).placement.cards if known}
+        drafting = {
+            card.device: card for card in self.cards if card.device in draft_devices(config)
+        }
+        used = self._memory.setup(config).placement.cards if known else ()
+        return {name: known[name] for name in used} | drafting
 
     def room_bytes(self, config: RunConfig) -> dict[str, int]:
         """The memory of each card that `config` uses, by its device's name."""
@@ -228,7 +232,8 @@ class Estimator:
             return
         taken = [*self._memory.fixed(setup).values(), compute_bytes]
         for rider in riders:
-            cards = left_on(self.cards, taken)
+            n_cards = max(config.n_devices, len(self.cards))
+            cards = left_on(run_cards(self.cards, n_cards), taken)
             fixed = rider.fixed_bytes(config, setup, cards)
             buffers = rider.compute_buffers(config, setup, cards)
             taken += [*fixed.values(), buffers.bytes]

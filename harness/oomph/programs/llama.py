@@ -15,6 +15,7 @@ ALL_LAYERS: Final = 999
 _UNSET: Final = {
     "n_seq_max": ("-1",),
     "n_gpu_layers": ("-1", "auto"),
+    "spec_draft_ngl": ("-1", "auto"),
     "n_threads": ("-1", "0"),
     "yarn_orig_ctx": ("0",),
     "rope_scale": ("0", "0.0"),
@@ -136,6 +137,9 @@ class _Reader:
             self.into.knobs.pop(knob, None)
         elif knob == "override_tensor":
             self.tensors.append(value)
+        elif knob == "spec_type":  # each is one more
+            listed = [*filter(None, [self.into.knobs.get(knob)]), value]
+            self.into.take(knob, ",".join(listed), written)
         elif (knob, value) == ("split_mode", "tensor"):
             effect = "all cards compute one graph; the answer is of --split-mode layer"
             self.into.add_unmodelled(f"{written} {value}", effect)
@@ -143,7 +147,9 @@ class _Reader:
             if knob in ("type_k", "type_v") and (kind := KNOBS[knob].words.get(value)):
                 self.into.refused.append(f"{written} {value} (read as {kind})")
             self.into.take(
-                knob, "-1" if (knob, value) == ("n_gpu_layers", "-2") else value, written
+                knob,
+                "-1" if value == "-2" and knob in ("n_gpu_layers", "spec_draft_ngl") else value,
+                written,
             )
 
     def _read_own(self, written: str, flag: Flag, value: str) -> None:
@@ -154,6 +160,8 @@ class _Reader:
             self.repository = value
         elif flag.name == "hf-file":
             self.file = value
+        elif flag.name in ("spec-draft-model", "spec-draft-hf"):
+            into.files["draft"] = value
         elif flag.name in ("fit", "fit-target", "fit-ctx"):
             into.fit[flag.name] = value
         elif flag.name == "cpu-moe":

@@ -58,8 +58,8 @@ class Collected:
     """What has been read so far. `unmodelled` changes memory, `idle` changes none,
     `refused` is a flag that llama.cpp had, `unknown` none that there is, `notes` say how something
     was understood. `visible_devices` is CUDA_VISIBLE_DEVICES, where it is set, `devices` the cards
-    that it is to run on by name; `fit` are the values of --fit, --fit-target and --fit-ctx by
-    name."""
+    that it is to run on by name; `files` are what is loaded beside the model, `fit` the values of
+    --fit, --fit-target and --fit-ctx by name."""
 
     program: Program
     knobs: dict[str, Any] = field(default_factory=dict)
@@ -72,6 +72,7 @@ class Collected:
     visible_devices: str | None = None
     fit: dict[str, str] = field(default_factory=dict)
     devices: tuple[str, ...] = ()
+    files: dict[str, str] = field(default_factory=dict)
 
     def take(self, knob: str, value: Any, flag: str) -> None:
         """`value` (text, or of the knob's type) as it is given by `flag`; ConfigError, which names
@@ -118,6 +119,7 @@ class Collected:
                 where=WHERE,
                 fit=self._fit(),
                 devices=self.devices,
+                files=self.files,
                 remarks=tuple(self._remarks()),
                 is_whole=not (self.unmodelled or self.refused or self.unknown),
             ),

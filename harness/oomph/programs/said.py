@@ -25,15 +25,16 @@ class Said:
     """Knobs that were given, by RunConfig's names, to be run as `program` runs them; `where` they
     were given. `devices` are the cards that it is to run on, by llama.cpp's names, where they were
     named, and `n_cards` is how many there are, where that is known without its being said. `fit` is
-    what was said of llama.cpp's --fit, None where it is off. `remarks` are sentences on what was
-    said and is in no knob; `is_whole` says that nothing of it takes memory which the knobs do not
-    tell."""
+    what was said of llama.cpp's --fit, None where it is off. `files` are what is loaded beside the
+    model, by what it is there ("draft"). `remarks` are sentences on what was said and is in no
+    knob; `is_whole` says that nothing of it takes memory which the knobs do not tell."""
 
     program: Program = DEFAULT_PROGRAM
     knobs: Mapping[str, Any] = field(default_factory=dict)
     where: str = "the command line"
     fit: FitFlags | None = None
     devices: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
     n_cards: int | None = None
     remarks: tuple[str, ...] = ()
     is_whole: bool = True
@@ -61,6 +62,11 @@ class Said:
                 f"--device is {names[:60]!r}; it takes names as CUDA1,CUDA0, or none for no card"
             )
         return replace(self, devices=found, n_cards=len(found))
+
+    def beside(self, **files: str | None) -> Self:
+        """The same with these files loaded beside the model, those that are named."""
+        named = {name: file for name, file in files.items() if file}
+        return replace(self, files={**self.files, **named})
 
     def of_build(self, build: int | None) -> Self:
         """The same for a build of llama.cpp, None for 0.5.0; its --fit is known of that one."""
@@ -119,10 +125,8 @@ class Said:
             size = facts.batch(knobs["n_ctx"] // base.n_seq_max)
             knobs |= {} if size is None else {"n_batch": size, "n_ubatch": size}
         if knobs.get("n_outputs_max") is None and facts.keeps == "slots":
-            slots = base.n_seq_max * (1 + base.n_drafted)
-            knobs["n_outputs_max"] = min(
-                slots, max(base.n_seq_max, knobs.get("n_batch", base.n_batch))
-            )
+            batch = RunConfig.from_mapping({**knobs, "n_ctx": 1}, where=self.where).n_batch
+            knobs["n_outputs_max"] = max(1, min(batch, base.n_seq_max * (1 + base.n_drafted)))
         return RunConfig.from_mapping(knobs, where=self.where)
 
     def _context(

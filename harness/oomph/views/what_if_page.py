@@ -61,7 +61,7 @@ def write_what_if(
             cards, said = own_cards(said)
         except ConfigError:
             cards, said = cards_said(USUAL_CARD, None, said)
-    estimator, _ = named_estimator(model, cards, calibration, on_host=False)
+    estimator, _ = named_estimator(model, cards, calibration, on_host=False, beside=said)
     config = said.config(estimator.model, estimator.gpu_memory_bytes)
     if "n_ctx" not in said.knobs:
         config = config.with_(n_ctx=min(config.n_ctx, START_CONTEXT))

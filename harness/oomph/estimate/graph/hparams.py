@@ -92,9 +92,9 @@ class SsmShape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hparams:
-    """A model's numbers. `layers` are those up to the last that runs, of which those of `running` do:
-    the layers that decode, or with `is_head` the multi-token-prediction layers after them, whose
-    trunk keeps nothing. `n_layer_all` counts both.
+    """A model's numbers. `layers` are those up to the last that runs; of them those of `running`
+    do: the layers that decode, or with `is_head` the multi-token-prediction layers after them,
+    while the trunk before keeps nothing. `n_layer_all` counts both.
 
     `n_embd_inp` is the width of an embedding handed in: wider than `n_embd` where a vision encoder
     adds to layers.
@@ -181,8 +181,8 @@ def resolve_hparams(model: ModelSpec, *, n_expert_used: int | None = None) -> Hp
 
 
 def resolve_head(model: ModelSpec, *, n_expert_used: int | None = None) -> Hparams:
-    """The numbers of `model`'s multi-token-prediction head, which llama.cpp runs in a context of its
-    own; ModelFileError where it has none, or several blocks of it, or no graph is known."""
+    """The numbers of `model`'s multi-token-prediction head, which llama.cpp runs in a context of
+    its own; ModelFileError where it has none."""
     trunk, n_trunk = resolve_hparams(model, n_expert_used=n_expert_used), n_decoding(model)
     if n_trunk == model.n_layer:
         raise ModelFileError(f"{model.source} has no multi-token-prediction (MTP) head")

@@ -22,7 +22,7 @@ def build_head(b: Builder) -> tuple[Graph, dict[int, Tensor]]:
     graph, rules, il = b.graph, b.rules, b.hparams.n_trunk
     if rules.head_outputs_at == "none":
         raise ModelFileError(
-            f"{b.model.source}: the graph of the MTP head of architecture {b.model.arch} is not known"
+            f"{b.model.source}: the graph of the MTP head of {b.model.arch} models is not known"
         )
     table = b.weight_if("nextn.embed_tokens.weight", il) or b.weight("token_embd")
     tokens = graph.get_rows(table, b.input("inp_tokens", I32, b.n_tokens))
