@@ -1,0 +1,206 @@
+"""What llama-server takes with a second context, as predicted and on phantom cards.
+
+    python bench/peers/contexts.py run FOLDER [FIRST] >ROWS.jsonl
+    python bench/peers/contexts.py compare ROWS.jsonl
+
+`run` writes the models' sparse files into FOLDER and needs `scripts/llama-tools llama-server` and
+the phantom card; FIRST is how many cases to leave out. A row has llama-server's own buffer lines in
+MiB, by context and device, the last where it reserves again. Exit code 1 where one is not as
+predicted.
+"""
+
+import json
+import shlex
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from oomph.architectures.source import read_model
+from oomph.calibrate.aboard import inferred, riders_of
+from oomph.cards import Card
+from oomph.estimate.estimator import Estimator
+from oomph.estimate.prediction import MemoryEstimate, is_card
+from oomph.measure.logs.reported import read_buffers
+from oomph.measure.server_run import built_server, phantom_arguments, serving
+from oomph.models.synth import write_synthetic
+from oomph.phantom.cards import phantom_cards
+from oomph.programs.command_line import read_command
+from oomph.units import MIB
+
+PRINTED_MIB: Final = 0.011
+"""llama.cpp prints two decimals."""
+LONGEST_S: Final = 240.0
+HOST: Final = "host"
+MODEL: Final = "model"
+"""The weights, which are of the target and its head together."""
+COMPONENTS: Final = {
+    "kv_cache_mib": "kv_cache_bytes",
+    "recurrent_mib": "recurrent_bytes",
+    "compute_mib": "compute_bytes",
+    "output_mib": "output_bytes",
+}
+_MTP: Final = "--spec-type draft-mtp"
+_SIMPLE: Final = "--spec-type draft-simple"
+CASES: Final = (
+    ((24576,), f"-m qwen3.6-27b-mtp:Q4_K_M -c 32768 -np 1 {_MTP}"),
+    ((24576,), f"-m qwen3.6-27b-mtp:Q4_K_M -c 32768 {_MTP}"),
+    (
+        (32607,),
+        f"-m qwen3.6-27b-mtp:Q4_K_M -c 131072 -np 1 -ctk q4_0 -ctv q4_0 -ctkd q4_0 -ctvd q4_0 "
+        f"{_MTP} --spec-draft-n-max 4",
+    ),
+    (
+        (32607,),
+        f"-m qwen3.6-27b-mtp:Q4_K_M -c 32768 -np 4 --no-kv-unified -fa off {_MTP} "
+        "--spec-draft-n-max 2 -ub 128",
+    ),
+    (
+        (49140,),
+        f"-m qwen3.6-35b-a3b-mtp:Q4_K_M -c 65536 -np 4 -ctk q8_0 -ctv q8_0 -ctkd q8_0 -ctvd q8_0 "
+        f"{_MTP} --spec-draft-n-max 2 -ub 1024",
+    ),
+    ((24576,), f"-m qwen3.6-35b-a3b-mtp:Q4_K_M -c 16384 -np 1 -ncmoe 4 {_MTP}"),
+    ((98304,), f"-m glm-4.5-air:Q4_K_M -c 65536 -np 2 {_MTP} -ub 32"),
+    ((98304,), f"-m glm-4.5-air:Q4_K_M -c 65536 -np 4 --no-kv-unified {_MTP}"),
+    ((65536,), f"-m qwen3-next-80b-a3b-mtp:Q4_K_M -c 32768 -np 1 {_MTP}"),
+    ((32607,), f"-m glm-4.7-flash-mtp:Q4_K_M -c 32768 -np 4 {_MTP}"),
+    ((24576, 24576), f"-m qwen3.6-27b-mtp:Q8_0 -c 65536 -np 2 {_MTP}"),
+    ((8192, 16384), f"-m qwen3.5-9b-mtp:Q8_0 -c 65536 -np 1 -ts 1,2 {_MTP} --spec-draft-n-max 5"),
+    ((12288,), f"-m qwen3.5-4b-mtp:Q4_K_M -c 65536 -np 1 -ngl 20 {_MTP} --spec-draft-n-max 1"),
+    ((24576,), f"-m qwen3-32b:Q4_K_M -c 8192 -np 1 {_SIMPLE} -md qwen3-0.6b:Q8_0"),
+    (
+        (24576,),
+        f"-m qwen3-32b:Q4_K_M -c 8192 -np 4 -ctk q8_0 -ctv q8_0 -ctkd q4_0 -ctvd q4_0 {_SIMPLE} "
+        "-md qwen3-1.7b:Q4_K_M --spec-draft-n-max 16",
+    ),
+    ((24576, 32607), f"-m qwen3-32b:Q8_0 -c 32768 -np 2 {_SIMPLE} -md qwen3-4b:Q8_0"),
+    (
+        (24576, 8192),
+        f"-m qwen3-32b:Q4_K_M -c 8192 -np 1 -dev CUDA0 {_SIMPLE} -md qwen3-1.7b:Q8_0 -devd CUDA1",
+    ),
+    ((24576,), f"-m qwen3-14b:Q4_K_M -c 8192 -np 1 {_SIMPLE} -md qwen3-0.6b:Q8_0 -ngld 10"),
+    ((49140,), f"-m gemma-3-27b:Q4_K_M -c 32768 -np 4 {_SIMPLE} -md gemma-3-1b:Q8_0"),
+    ((24576,), f"-m qwen3.6-27b:Q4_K_M -c 16384 -np 1 {_SIMPLE} -md qwen3.5-4b:Q4_K_M"),
+    ((24576,), "-m qwen3-30b-a3b:Q4_K_M -c 16384 -np 4 --spec-type ngram-mod"),
+)
+"""The memory of each card in MiB, and llama-server's words, models by the catalogue's names."""
+
+
+def run(cards_mib: Sequence[int], words: str, folder: Path) -> dict[str, Any]:
+    """What llama-server printed of each context: MiB by device and kind of buffer."""
+    server = built_server()
+    if server is None:
+        raise SystemExit("scripts/llama-tools builds llama-server")
+    given = shlex.split(words)
+    command = [server, *_with_files(given, folder), "--fit", "off", "--no-warmup"]
+    devices = [] if "-dev" in given else phantom_arguments(len(cards_mib))[:2]
+    cards = ",".join(f"phantom:{mib}:8.6:82" for mib in cards_mib)
+    with phantom_cards(cards, llama_cpp=server.parent) as phantom:
+        environment = phantom.program_environment()
+        command += [*devices, "--load-mode", "dio"]
+        with serving(command, environment=environment) as running:
+            is_up = running.await_health(LONGEST_S) is not None
+            log = running.log()
+    return {"cards_mib": list(cards_mib), "words": words, "loads": is_up, "took": dict(_took(log))}
+
+
+def _with_files(words: Sequence[str], folder: Path) -> Iterator[str]:
+    is_model = False
+    for word in words:
+        if is_model:
+            path = folder / f"{word.replace(':', '-')}.gguf"
+            if not path.exists():
+                write_synthetic(read_model(word), path)
+            word = str(path)
+        is_model = word in ("-m", "-md")
+        yield word
+
+
+def _took(log: Iterable[str]) -> Iterator[tuple[str, dict[str, dict[str, float]]]]:
+    parts: dict[str, list[str]] = defaultdict(list)
+    name = "target"
+    for line in log:
+        if "creating MTP draft context" in line:
+            name = "mtp"
+        elif "loading draft model" in line:
+            name = "draft"
+        parts[name].append(line)
+    for name, lines in parts.items():
+        buffers = read_buffers(lines).model_dump()
+        found: dict[str, dict[str, float]] = {}
+        for kind in ("model_mib", *COMPONENTS):
+            for device, sizes in buffers[kind].items():
+                at = found.setdefault(device if is_card(device) else HOST, {})
+                size = sizes[-1] if kind == "compute_mib" else sum(sizes)
+                at[kind] = round(at.get(kind, 0.0) + size, 2)
+        yield name, found
+
+
+def predicted(cards_mib: Sequence[int], words: str) -> MemoryEstimate:
+    """What oomph says of the case."""
+    pasted = read_command(f"llama-server {words}")
+    model = read_model(str(pasted.model))
+    riders = riders_of(model, pasted.said)
+    said = inferred(pasted.said, riders)
+    cards = [
+        Card(memory_bytes=mib * MIB, device=f"CUDA{i}", free_bytes=mib * MIB)
+        for i, mib in enumerate(cards_mib)
+    ]
+    said = said if said.n_devices else said.with_(n_devices=len(cards))
+    return Estimator(model, cards, riders=riders).memory(said.config(model))
+
+
+def differences(row: Mapping[str, Any]) -> Iterator[str]:
+    """Where a row's buffers and the prediction part, each with both figures in MiB."""
+    memory = predicted(row["cards_mib"], row["words"])
+    for context, devices in row["took"].items():
+        told = memory.contexts[context]
+        names = dict.fromkeys(name if is_card(name) else HOST for name in (*told, *devices))
+        for name in names:
+            parts = [told[each] for each in told if (each if is_card(each) else HOST) == name]
+            took = devices.get(name, {})
+            for kind, component in COMPONENTS.items():
+                said = sum(getattr(part, component) for part in parts) / MIB
+                if abs(said - took.get(kind, 0.0)) > PRINTED_MIB:
+                    yield f"{context} {name} {component}: {said:.2f}, took {took.get(kind, 0.0)}"
+    yield from _weights(row["took"], memory)
+
+
+def _weights(
+    took: Mapping[str, Mapping[str, Mapping[str, float]]], memory: MemoryEstimate
+) -> Iterator[str]:
+    """The same of the weights, a head's with its model's."""
+    for name in dict.fromkeys(name for devices in took.values() for name in devices):
+        printed = sum(devices.get(name, {}).get("model_mib", 0.0) for devices in took.values())
+        said = sum(
+            part.weights_bytes
+            for each, part in memory.devices.items()
+            if (each if is_card(each) else HOST) == name
+        )
+        if abs(said / MIB - printed) > PRINTED_MIB * len(took):
+            yield f"{name} weights: {said / MIB:.2f}, took {printed}"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the cases, or compare their rows."""
+    what, path, *rest = arguments
+    if what == "run":
+        for cards_mib, words in CASES[int(rest[0]) if rest else 0 :]:
+            print(json.dumps(run(cards_mib, words, Path(path))), flush=True)
+        return 0
+    n_wrong = 0
+    for line in Path(path).read_text().splitlines():
+        row = json.loads(line)
+        found = list(differences(row))
+        n_wrong += bool(found)
+        print("differs" if found else "as predicted", row["cards_mib"], row["words"])
+        print(
+            *(f"    {each}" for each in found), sep="\n" if found else "", end="\n" if found else ""
+        )
+    return 1 if n_wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
