@@ -20,6 +20,7 @@ LAYERS = [
     "web",
     "gguf",
     "knob",
+    "speculation",
     "config",
     "gpus",
     "cards",

@@ -86,8 +86,19 @@ def test_what_is_assumed_is_said() -> None:
     assert "llama-server's -hf takes Q4_K_M" in usual
     assert "hf:unsloth/Qwen3-8B-GGUF/FILE.gguf reads the very file" in own
     assert "no such file is here" in read_model("Qwen3-8B-Q4_K_M.gguf").notes[0]
-    notes = read_model("unsloth/Qwen3.6-27B-MTP-GGUF:Q4_K_M").notes
-    assert "multi-token prediction" in notes[1]
+    assert "multi-token prediction" in read_model("Qwen3-8B-MTP-GGUF:Q4_K_M").notes[1]
+
+
+def test_a_file_with_an_mtp_head_is_named_so() -> None:
+    headed = read_model("unsloth/Qwen3.6-27B-MTP-GGUF:Q4_K_M")
+    assert headed.source == "qwen3.6-27b-mtp:Q4_K_M"
+    assert headed.tensors == read_model("qwen3.6-27b-mtp:Q4_K_M").tensors
+    bare = read_model("qwen3.6-27b:Q4_K_M")
+    assert headed.n_layer == bare.n_layer + 1
+    added = headed.tensors.keys() - bare.tensors.keys()
+    assert all(name.startswith("blk.64.") for name in added)
+    assert "blk.64.nextn.eh_proj.weight" in added
+    assert read_model("GLM-4.5-Air-MTP-GGUF:Q4_K_M").source == "glm-4.5-air:Q4_K_M"
 
 
 @pytest.mark.parametrize(

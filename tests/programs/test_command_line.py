@@ -49,12 +49,13 @@ def test_the_line_that_nothing_took() -> None:
         "flash_attn": "on",
         "type_k": "q8_0",
         "type_v": "q8_0",
+        "spec_type": "draft-mtp",
+        "spec_draft_n_max": 2,
     }
     assert pasted.said.fit == FitFlags(), "-ngl -1 is auto"
     assert pasted.model == "unsloth/Qwen3.6-27B-MTP-GGUF:UD-Q4_K_XL"
     untold = remark(pasted, "Not in the figures")
-    for flag in ("--spec-type draft-mtp (", "--spec-draft-n-max 2 (", "--mmproj mmproj-F16.gguf ("):
-        assert flag in untold
+    assert "--mmproj mmproj-F16.gguf (" in untold
     assert remark(pasted, "Changes") == "Changes no memory: --no-context-shift, --metrics, --jinja."
 
 
@@ -76,6 +77,11 @@ def test_the_line_that_nothing_took() -> None:
         ("-ngl auto", {}),
         ("-cmoe", {"n_cpu_moe": ALL_LAYERS}),
         ("-ncmoe 20", {"n_cpu_moe": 20}),
+        ("--spec-type draft-mtp --spec-type ngram-mod", {"spec_type": "draft-mtp,ngram-mod"}),
+        ("--spec-draft-n-max 5", {"spec_draft_n_max": 5}),
+        ("-ctkd q8_0 -ctvd q4_0", {"spec_draft_type_k": "q8_0", "spec_draft_type_v": "q4_0"}),
+        ("-ngld auto -devd CUDA1", {"spec_draft_device": "CUDA1"}),
+        ("-ngld 10", {"spec_draft_ngl": 10}),
         ("-dev none", {"n_devices": 0}),
         ("-dev CUDA0,CUDA1", {"n_devices": 2}),
         ("-ts 3,1", {"tensor_split": (3.0, 1.0), "n_devices": 2}),
@@ -103,6 +109,7 @@ def test_every_flag_of_the_table_is_known() -> None:
             "split-mode": "row",
             "rope-scaling": "yarn",
             "device": "CUDA0",
+            "spec-type": "ngram-mod",
         }
         value = values.get(flag.name, "q8_0" if "cache-type" in flag.name else "1 2")
         words = value.split()[: flag.n_values] if is_on else []
@@ -116,9 +123,9 @@ def test_every_flag_of_the_table_is_known() -> None:
 @pytest.mark.parametrize(
     "flags",
     [
-        "--lora a.gguf", "--rpc h:1", "-md d.gguf", "--cache-ram 4096", "--ctx-checkpoints 4",
+        "--lora a.gguf", "--rpc h:1", "--cache-ram 4096", "--ctx-checkpoints 4",
         "--no-host", "-ncffn 3", "-lm none", "--override-kv qwen3.block_count=int:3",
-        "--embeddings", "--rerank", "-sm tensor", "-dev Vulkan0", "-hfd a/b",
+        "--embeddings", "--rerank", "-sm tensor", "-dev Vulkan0", "-otd x=CPU",
     ],
 )  # fmt: skip
 def test_what_is_not_modelled_is_named_with_its_effect(flags: str) -> None:
@@ -411,3 +418,15 @@ def test_no_variable_of_this_process_is_read(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("HIDDEN", "secret.gguf")
     pasted = read_command('llama-server -m "$HIDDEN"')
     assert (pasted.said.knobs, pasted.model) == ({}, "$HIDDEN")
+
+
+@pytest.mark.parametrize("flag", ["-md d.gguf", "--model-draft d.gguf", "-hfd d.gguf"])
+def test_a_draft_is_named_beside_the_model(flag: str) -> None:
+    pasted = read_command(f"llama-server -m m.gguf {flag}")
+    assert pasted.said.files == {"draft": "d.gguf"}
+    assert pasted.said.is_whole
+
+
+def test_a_kind_of_speculation_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ConfigError, match="has no 'draft-magic'"):
+        read_command("llama-server -m m.gguf --spec-type draft-magic")

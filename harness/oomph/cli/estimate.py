@@ -74,7 +74,6 @@ def _estimate(
     said: "Said",
 ) -> None:
     """Predict memory, fit and speed of a model without loading it. Knobs are llama.cpp's."""
-    from oomph.calibrate.aboard import inferred
     from oomph.calibrate.subject import cards_of_each, named_estimator
     from oomph.cli.knobs import asked_knobs
     from oomph.estimate.machine import machine_of
@@ -91,7 +90,6 @@ def _estimate(
         machine=machine_of(system, power_limit, host_bandwidth),
         beside=said,
     )
-    asked = [inferred(each, estimator.riders) for each in asked]
     _print(estimator, asked, origin, is_one=not (grid or configs), as_json=as_json)
 
 
@@ -103,7 +101,7 @@ def _print(
     is_one: bool,
     as_json: bool,
 ) -> None:
-    configs = [said.config(estimator.model, estimator.gpu_memory_bytes) for said in asked]
+    configs = [_config(estimator, said) for said in asked]
     fits = [_own_fit(estimator, *each) for each in zip(asked, configs, strict=True)]
     configs = [fit.config if fit else config for fit, config in zip(fits, configs, strict=True)]
     if as_json:
@@ -115,6 +113,14 @@ def _print(
         _print_grid(estimator, asked[0], configs)
     if origin:
         say(f"calibration: {origin}")
+
+
+def _config(estimator: "Estimator", said: "Said") -> "RunConfig":
+    """The configuration that the program makes of it, with what it takes of a draft's file."""
+    from oomph.calibrate.aboard import inferred
+
+    said = inferred(said, estimator.riders)
+    return said.config(estimator.model, estimator.gpu_memory_bytes)
 
 
 def _own_fit(estimator: "Estimator", said: "Said", config: "RunConfig") -> "OwnFit | None":

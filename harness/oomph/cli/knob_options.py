@@ -117,6 +117,8 @@ def takes_knobs(
     if has_cards:
         added.insert(0, _DEVICE)
 
+    asked = {_NAMES[name] for name in options}
+
     def run(**given: Any) -> None:
         knobs = _knobs({name: given.pop(name) for name in options}, lists=lists)
         if lists:
@@ -125,12 +127,10 @@ def takes_knobs(
             command(**given, said=Said(knobs=_as_lists(pasted.said, options) | knobs))
             return
         file_size, device = given.pop("file_size", None), given.pop("device", None)
-        draft = given.pop("draft", None)
         told = [given.pop(each.name) for each in _FITTING] if fits else None
         pasted = said_beside(given.pop("command"), given.pop("program", None), knobs, told)
-        asked = {_NAMES[name] for name in options}
         said = put_into(given, pasted, asked, needs_model=needs_model).on_devices(device)
-        said = said.beside(draft=draft)
+        said = said.beside(draft=given.pop("draft", None))
         if file_size and given["model"]:
             given["model"] = sized(given["model"], file_size)
         say(*(said.remarks if tells else ()), err=True)

@@ -1,4 +1,4 @@
-"""The context that drafts for speculative decoding: the model's own head, or a model beside it.
+"""The context that drafts in speculative decoding: the model's own head, or another model.
 
 llama-server makes it of the target's own parameters (common_base_params_to_speculative of
 common/speculative.cpp): as long a context, the same batches, slots and flags, one output a slot;
