@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from oomph.cli.knob_options import takes_knobs
+from oomph.cli.knobs import asked_knobs
 from oomph.cli.named import (
     GpuMemoryOption,
     HostBandwidthOption,
@@ -75,7 +76,6 @@ def _estimate(
 ) -> None:
     """Predict memory, fit and speed of a model without loading it. Knobs are llama.cpp's."""
     from oomph.calibrate.subject import cards_of_each, named_estimator
-    from oomph.cli.knobs import asked_knobs
     from oomph.estimate.machine import machine_of
 
     each_asked = asked_knobs(said.of_build(build), grid or [], configs)
