@@ -22,6 +22,8 @@ SPLIT_MODES: Final = {"none": 0, "layer": 1, "row": 2}
 """llama.h, llama_split_mode."""
 ROPE_SCALINGS: Final = {"none": 0, "linear": 1, "yarn": 2}
 """llama.h, llama_rope_scaling_type."""
+POOLINGS: Final = {"none": 0, "mean": 1, "cls": 2, "last": 3, "rank": 4}
+"""llama.h, llama_pooling_type."""
 _CACHE_TYPES: Final = {name: quant(name).number for name in KV_CACHE_TYPES}
 _CACHE_WORDS: Final = {"fp16": "f16", "fp32": "f32", "q8": "q8_0", "q4": "q4_0"}
 _CUT: Final[tuple[Program, ...]] = (
@@ -60,7 +62,8 @@ class RunConfig:
     `pattern=buffer type` list, separated by commas. `n_devices` is the number of cards, 0 for a
     machine (or build) without one. `n_depth` is how many cells each sequence has filled when speed
     is asked, `n_parallel` how many of the `n_seq_max` sequences decode at once. `rope_scale` is the
-    factor that positions are divided by; RoPE changes no memory.
+    factor that positions are divided by; RoPE changes no memory. `embeddings` asks for vectors, one
+    an input as `pooling` makes it of its tokens' (with "rank", a score).
     """
 
     n_ctx: Annotated[
@@ -339,6 +342,32 @@ class RunConfig:
             options=("--n-outputs-max",),
             help="llama-server: its slots",
             is_logged=True,
+        ),
+    ] = None
+    embeddings: Annotated[
+        bool,
+        Knob(
+            part="context",
+            sets=("embeddings",),
+            options=("--embeddings/--no-embeddings", "--embedding"),
+            help="vectors, not text",
+            keys={"llama-server": "embedding", "llama-cpp-python": "embedding"},
+            bench="embeddings",
+            bench_column="embd",
+            is_later=True,
+        ),
+    ] = False
+    pooling: Annotated[
+        str | None,
+        Knob(
+            part="context",
+            choices=POOLINGS,
+            enumeration="LLAMA_POOLING_TYPE_",
+            sets=("pooling_type",),
+            options=("--pooling",),
+            help="none, mean, cls, last or rank",
+            keys={"llama-server": "pooling", "llama-cpp-python": "pooling_type"},
+            is_later=True,
         ),
     ] = None
     n_expert_used: Annotated[

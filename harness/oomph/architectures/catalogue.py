@@ -17,11 +17,11 @@ from typing import Any, Final
 from oomph.architectures.file_size import fitted_to_file, with_file_size
 from oomph.architectures.quantize import tensor_types
 from oomph.architectures.shapes import tensor_shapes
-from oomph.architectures.spec import ModelSpec
+from oomph.architectures.spec import TOKEN_TYPES, ModelSpec
 from oomph.errors import UnknownNameError
 from oomph.gguf.file_types import FILE_TYPES
 from oomph.gguf.ggml_types import QUANTS
-from oomph.gguf.header import TensorInfo, Value
+from oomph.gguf.header import STRING, SkippedArray, TensorInfo, Value
 from oomph.gguf.published_types import Quantization, read_quantization
 from oomph.units import size
 
@@ -34,7 +34,17 @@ OLLAMA_USUAL: Final = "Q4_K_M"
 WITH_HEAD: Final = "-mtp"
 """What a name ends in that means the file with the multi-token-prediction (MTP) head in it."""
 
-_OWN_KEYS: Final = ("also", "arch", "extras", "heads", "kept_types", "like", "ollama", "source")
+_OWN_KEYS: Final = (
+    "also",
+    "arch",
+    "extras",
+    "heads",
+    "kept_types",
+    "like",
+    "ollama",
+    "source",
+    "token_types",
+)
 
 
 @cache
@@ -121,8 +131,14 @@ def _flat(table: Mapping[str, Any], prefix: str) -> dict[str, Value]:
         if isinstance(value, dict):
             found |= _flat(value, f"{prefix}.{key}")
         else:
-            found[f"{prefix}.{key}"] = tuple(value) if isinstance(value, list) else value
+            found[f"{prefix}.{key}"] = _array(value) if isinstance(value, list) else value
     return found
+
+
+def _array(values: list[Any]) -> Value:
+    """As the header's reader has it, which steps over strings."""
+    is_text = any(isinstance(value, str) for value in values)
+    return SkippedArray(STRING, len(values)) if is_text else tuple(values)
 
 
 def build_model(
@@ -208,6 +224,8 @@ def catalogue_model(
     metadata = _flat(hparams, arch) | {
         f"{arch}.{key}": value for key, value in (changes or {}).items()
     }
+    if "token_types" in entry:
+        metadata[TOKEN_TYPES] = entry["token_types"]
     spec = build_model(
         called,
         arch,

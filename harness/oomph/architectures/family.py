@@ -25,7 +25,7 @@ class Tensors:
     says so (both where they stand side by side); it has `experts` where it routes its tokens,
     `dense` elsewhere. A family whose graph has a single part a layer has one of the four.
     `next_token` is added to the blocks past the last one that decodes (multi-token prediction).
-    `outside` is in no block.
+    `outside` is in no block, nor are the `heads` of rerankers, which most files lack.
     """
 
     every: tuple[Part, ...] = (parts.norm("attn_norm", "ffn_norm"),)
@@ -35,6 +35,9 @@ class Tensors:
     experts: tuple[Part, ...] = (parts.experts,)
     next_token: tuple[Part, ...] = (parts.next_token_projection, parts.next_token_tables)
     outside: tuple[Callable[[ModelSpec], Iterator[Tensor]], ...] = ()
+    heads: Mapping[str, Callable[[ModelSpec], Iterator[Tensor]]] = field(
+        default_factory=lambda: {"score": parts.score}
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,11 +77,11 @@ class Recurrence:
 class Rope:
     """How q and k are rotated by their positions."""
 
-    layers: Literal["all", "finetuned", "stepped", "windowed", "none"] = "all"
+    layers: Literal["all", "finetuned", "stepped", "windowed", "learned", "none"] = "all"
     """Which layers rotate them. `finetuned`: all or none, by `rope.scaling.finetuned`; `stepped`:
     all but every fourth; `windowed`: those with a sliding window, all where no layer has one;
-    `none`: positions have no bound, for there is no table of them either
-    (llama_model_rope_type)."""
+    `learned`: none, for positions are a table (BERT); `none`: positions have no bound, for there
+    is no table of them either (llama_model_rope_type)."""
     factors: Literal["all", "full", "none"] = "all"
     """Which layers take RoPE's frequency factors where the file has them: `full` are those without
     a window."""
@@ -104,7 +107,9 @@ class PublishedYarn:
 class GraphRules:
     """What a layer of a graph is composed of, as far as tensors and metadata do not tell."""
 
-    layer: Literal["sequential", "parallel", "single", "twin", "altup"] = "sequential"
+    layer: Literal["sequential", "parallel", "single", "twin", "altup", "normed_after"] = (
+        "sequential"
+    )
     """How the parts of a layer are wired: a key of `oomph.estimate.graph.compose.LAYERS`."""
     norm: Literal["rms", "layer"] = "rms"
     shares_kv_from: int = 0
@@ -194,5 +199,10 @@ class Family:
     rope: Rope = Rope()
     yarn: tuple[PublishedYarn, ...] = ()
     output_norm: str = "output_norm"
-    """The tensor of the last norm."""
+    """The tensor of the last norm; empty where there is none."""
+    has_cache: bool = True
+    """Whether llama.cpp keeps K and V of the tokens before: an encoder sees a whole input at once
+    and keeps nothing (llama_model::create_memory)."""
+    head: Literal["logits", "idle", "none"] = "logits"
+    """What becomes of the output head: it makes logits, is loaded and never run, or is none."""
     hugging_face: HuggingFace | None = None

@@ -15,7 +15,9 @@ def n_decoding(model: ModelSpec) -> int:
 
 def is_expert_layer(model: ModelSpec, il: int) -> bool:
     """Whether layer `il` routes its tokens: past the leading dense layers, and then every n-th of
-    them."""
+    them; the second of every n where the metadata say `moe_every_n_layers`."""
+    if every := model.integer("moe_every_n_layers", 0):
+        return model.is_moe and il % every == 1
     step = max(model.integer("interleave_moe_layer_step", 1), 1)
     return (
         model.is_moe

@@ -32,6 +32,8 @@ _ALWAYS_F32: Final = (
     "ffn_gate_inp_shexp.weight",
     "ssm_conv1d",
     "shortconv.conv",
+    "position_embd",
+    "token_types",
     "altup_correct_coef",
     "altup_predict_coef",
 )

@@ -21,7 +21,7 @@ from oomph.architectures.spec import ModelSpec
 from oomph.architectures.tensor_parts import Part, Tensor
 from oomph.errors import UnknownNameError
 
-EXTRAS: Final = ("tied_output", "rope_freqs", "rope_factors")
+EXTRAS: Final = ("tied_output", "rope_freqs", "rope_factors", "classifier", "score")
 """What a file may have or lack without its metadata saying so; a catalogue entry lists them under
 `extras`."""
 
@@ -49,11 +49,15 @@ def _outside_blocks(
     model: ModelSpec, family: Family, tensors: Tensors, extras: Collection[str]
 ) -> Iterator[Tensor]:
     n_embd, n_vocab = model.n_embd, model.integer("vocab_size")
-    if "tied_output" not in extras:
+    if family.head != "none" and "tied_output" not in extras:
         yield "output.weight", (n_embd, n_vocab)
-    yield f"{family.output_norm}.weight", (n_embd,)
+    if family.output_norm:
+        yield f"{family.output_norm}.weight", (n_embd,)
     for part in tensors.outside:
         yield from part(model)
+    for name in ("classifier", "score"):
+        if name in extras:
+            yield from tensors.heads[name](model)
     half_rope = model.integer("rope.dimension_count", parts.head_size(model)[0]) // 2
     if "rope_factors" in extras:
         yield "rope_factors_long.weight", (half_rope,)
@@ -67,7 +71,8 @@ def tensor_shapes(model: ModelSpec, *, extras: Collection[str] = ()) -> tuple[Te
     """Name and dimensions of every tensor of `model`, whose own `tensors` need not be known.
 
     `extras` (of `EXTRAS`) says what the metadata does not: `tied_output` (no output.weight),
-    `rope_freqs` and `rope_factors` (tables of rotary frequencies). UnknownNameError for an
+    `rope_freqs` and `rope_factors` (tables of rotary frequencies), `classifier` and `score` (the two
+    parts of a reranker's head). UnknownNameError for an
     architecture whose family declares no tensors.
     """
     family = family_of(model.arch)

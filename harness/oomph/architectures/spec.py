@@ -12,6 +12,8 @@ from typing import Final
 from oomph.errors import ModelFileError
 from oomph.gguf.header import SkippedArray, TensorInfo, Value
 
+TOKEN_TYPES: Final = "tokenizer.ggml.token_type_count"
+"""The key of the kinds of tokens that BERT tells apart, which is under no architecture."""
 MAX_COUNT: Final = (1 << 32) - 1
 """The largest count or width that GGUF's own keys can hold."""
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from oomph.architectures.spec import ModelSpec
+from oomph.gguf.header import SkippedArray
 
 Tensor = tuple[str, tuple[int, ...]]
 Part = Callable[[ModelSpec, int], Iterator[Tensor]]
@@ -236,6 +237,25 @@ def next_token_tables(model: ModelSpec, il: int) -> Iterator[Tensor]:
     n_embd, n_vocab = model.n_embd, model.integer("vocab_size")
     yield "nextn.embed_tokens.weight", (n_embd, n_vocab)
     yield "nextn.shared_head_head.weight", (n_embd, n_vocab)
+
+
+# ---- a reranker's head
+
+
+def n_labels(model: ModelSpec) -> int:
+    """The scores that a reranker gives an input (n_cls_out)."""
+    labels = model.metadata.get(f"{model.arch}.classifier.output_labels")
+    return labels.count if isinstance(labels, SkippedArray) else 1
+
+
+def score(model: ModelSpec) -> Iterator[Tensor]:
+    """From an embedding to its scores."""
+    yield "cls.output.weight", (model.n_embd, n_labels(model))
+
+
+def score_bias(model: ModelSpec) -> Iterator[Tensor]:
+    """The scores' biases."""
+    yield "cls.output.bias", (n_labels(model),)
 
 
 # ---- what many families put together

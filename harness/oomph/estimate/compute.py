@@ -59,6 +59,7 @@ class Setup:
     sizes: Sizes
     cache: CacheTypes
     op_offload: bool
+    pooling: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +154,13 @@ class ComputeModel:
             return max(0, self._count_nodes(setup) - _room_for_tensors(self._model, setup))
         sizes, key = (
             setup.sizes,
-            (setup.hparams.layers, setup.cache, setup.sizes.n_stream, setup.sizes.n_seqs),
+            (
+                setup.hparams.layers,
+                setup.cache,
+                setup.pooling,
+                setup.sizes.n_stream,
+                setup.sizes.n_seqs,
+            ),
         )
         if key not in self._graph_sizes:
             b = self._builder(setup, sizes.n_tokens, sizes.n_outputs)
@@ -166,7 +173,13 @@ class ComputeModel:
         device."""
         if not self.composes(setup):
             return True
-        key = (setup.placement.key, setup.cache, setup.sizes.n_seqs, setup.sizes.n_stream)
+        key = (
+            setup.placement.key,
+            setup.cache,
+            setup.pooling,
+            setup.sizes.n_seqs,
+            setup.sizes.n_stream,
+        )
         if key not in self._fuses:
             n = setup.sizes.n_seqs
             b = self._builder(setup, n, n)
@@ -187,6 +200,7 @@ class ComputeModel:
             setup.cache,
             setup.hparams.layers,
             setup.op_offload,
+            setup.pooling,
             n_tokens,
             n_outputs,
         )
@@ -259,6 +273,7 @@ class ComputeModel:
             setup.cache,
             hparams.n_expert_used,
             setup.op_offload,
+            setup.pooling,
             n_tokens,
             n_outputs,
             selection,
@@ -318,6 +333,7 @@ class ComputeModel:
             setup.cache,
             n_tokens=n_tokens,
             n_outputs=n_outputs,
+            pooling=setup.pooling,
             build=self._build,
         )
 

@@ -23,6 +23,7 @@ from oomph.estimate.compute import ComputeBuffers, ComputeModel, Setup
 from oomph.estimate.graph.builder import CacheTypes
 from oomph.estimate.graph.hparams import Hparams, resolve_head, resolve_hparams
 from oomph.estimate.graph.placement import CPU, Placement, layer_of
+from oomph.estimate.graph.pooling import resolve_pooling
 from oomph.estimate.graph.sizes import Sizes, resolve_sizes
 from oomph.estimate.graph.tensor import pad
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate, Refused, is_card
@@ -31,9 +32,6 @@ from oomph.gguf.header import TensorInfo
 
 _BY_LAYER: Final = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
 """Tensors outside the layers that every layer needs: one copy on each device that has layers."""
-
-_OF_FIRST_LAYER: Final = ("per_layer_model_proj.weight", "per_layer_proj_norm.weight")
-"""Tensors outside the layers that llama.cpp loads with the first one."""
 
 MAX_SEQUENCES: Final = 256
 """LLAMA_MAX_SEQ."""
@@ -119,6 +117,7 @@ class MemoryModel:
             sizes=resolve_sizes(config, hparams),
             cache=cache,
             op_offload=config.op_offload,
+            pooling=resolve_pooling(config, self.model),
         )
         is_open = (
             config.flash_attn == "auto" and not cache.v.is_quantized
@@ -149,9 +148,15 @@ class MemoryModel:
             "kv_cache_bytes": self._cache_bytes(setup),
             "recurrent_bytes": recurrent_bytes(setup),
             "output_bytes": Counter(
-                {_logits_home(setup.placement): 4 * setup.hparams.n_vocab * setup.sizes.n_seqs}
+                {_logits_home(setup.placement): setup.sizes.n_seqs * self._output_row_bytes(setup)}
             ),
         }
+
+    def _output_row_bytes(self, setup: Setup) -> int:
+        """What is kept for the caller of one token: its logits, for which there is room even where
+        nothing makes them, and its embedding where one is asked for."""
+        width = self.model.integer("embedding_length_out", 0) or setup.hparams.n_embd
+        return 4 * (setup.hparams.n_vocab + (width if setup.pooling else 0))
 
     def _assemble(
         self, setup: Setup, compute: ComputeBuffers, warnings: tuple[str, ...]
@@ -270,7 +275,7 @@ def _is_loaded(il: int | None, hparams: Hparams) -> bool:
 
 
 def homes(name: str, model: ModelSpec, hparams: Hparams, placement: Placement) -> set[str]:
-    """The devices that hold a tensor; tied embeddings serve as the output head where that is."""
+    """The devices that hold a tensor; tied embeddings are the output head, too, where that is."""
     if name in _BY_LAYER:
         full_only = hparams.family.rope.factors == "full"
         return {
@@ -278,10 +283,9 @@ def homes(name: str, model: ModelSpec, hparams: Hparams, placement: Placement) -
             for il, layer in enumerate(hparams.layers)
             if not (full_only and layer.is_swa)
         }
-    if name in _OF_FIRST_LAYER:
-        return {placement.weight(name, 0)}
     found = {placement.weight(name)}
-    if name == "token_embd.weight" and "output.weight" not in model.tensors:
+    is_tied = hparams.family.head != "none" and "output.weight" not in model.tensors
+    if name == "token_embd.weight" and is_tied:
         found.add(placement.output)
     return found
 

@@ -62,7 +62,7 @@ VALUE_TYPES: Final = {
     12: "f64",
 }
 """What llama.cpp calls GGUF's value types, by number (gguf_type_name)."""
-_STRING: Final = 8
+STRING: Final = 8
 _ARRAY: Final = 9
 
 
@@ -119,7 +119,7 @@ def _read_array(cursor: Cursor, key: str) -> tuple[Value, int]:
     """The array and its items' type."""
     at, element_type = cursor.pos, cursor.u32(f"the element type of {key!r}")
     count = cursor.u64(f"the length of {key!r}")
-    if element_type == _STRING:
+    if element_type == STRING:
         cursor.skip_strings(count, f"the strings of {key!r}")
         return SkippedArray(element_type, count), element_type
     if element_type not in _NUMBER_FORMATS:
@@ -137,7 +137,7 @@ def _read_array(cursor: Cursor, key: str) -> tuple[Value, int]:
 def _read_value(cursor: Cursor, key: str) -> tuple[Value, int]:
     """The value and its type."""
     at, value_type = cursor.pos, cursor.u32(f"the type of {key!r}")
-    if value_type == _STRING:
+    if value_type == STRING:
         return cursor.string(f"the value of {key!r}", limit=MAX_STRING_BYTES), value_type
     if value_type == _ARRAY:
         return _read_array(cursor, key)

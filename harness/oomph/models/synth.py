@@ -17,7 +17,7 @@ from typing import Final, Literal
 import numpy as np
 
 import gguf
-from oomph.architectures.spec import ModelSpec
+from oomph.architectures.spec import TOKEN_TYPES, ModelSpec
 from oomph.errors import ConfigError, ModelFileError
 from oomph.files import replacing
 from oomph.gguf.ggml_types import QUANTS
@@ -35,6 +35,9 @@ _EXPECTED_TOKENS: Final = ("<unk>", "<s>", "</s>", "<|endoftext|>")
 _NORMAL, _CONTROL = 1, 3
 _OWN_KEYS: Final = ("tokenizer.", "split.", "general.architecture", "general.alignment", "GGUF.")
 """Metadata that is the written file's own, whatever file the spec is from."""
+
+_LABELS: Final = ".classifier.output_labels"
+"""Strings of which llama.cpp counts how many scores a reranker gives."""
 
 _ALIGNMENT: Final = 32
 SHARED_BYTES: Final = 512 * 1024**2
@@ -88,6 +91,8 @@ def _write_header(spec: ModelSpec, path: Path) -> None:
     writer = gguf.GGUFWriter(None, spec.arch)
     _add_metadata(writer, spec.metadata)
     _add_vocabulary(writer, spec.n_vocab)
+    if isinstance(n_types := spec.metadata.get(TOKEN_TYPES), int):
+        writer.add_token_type_count(n_types)
     for tensor in spec.tensors.values():
         writer.add_tensor_info(
             tensor.name,
@@ -104,6 +109,8 @@ def _write_header(spec: ModelSpec, path: Path) -> None:
 
 def _add_metadata(writer: gguf.GGUFWriter, metadata: Mapping[str, Value]) -> None:
     for key, value in metadata.items():
+        if key.endswith(_LABELS) and isinstance(value, SkippedArray):
+            writer.add_array(key, [f"label {i}" for i in range(value.count)])
         if key.startswith(_OWN_KEYS) or isinstance(value, SkippedArray):
             continue
         if isinstance(value, bool):

@@ -124,10 +124,8 @@ class Said:
         if not {"n_batch", "n_ubatch"} & self.knobs.keys():
             size = facts.batch(knobs["n_ctx"] // base.n_seq_max)
             knobs |= {} if size is None else {"n_batch": size, "n_ubatch": size}
-        if knobs.get("n_outputs_max") is None and facts.keeps == "slots":
-            batch = RunConfig.from_mapping({**knobs, "n_ctx": 1}, where=self.where).n_batch
-            knobs["n_outputs_max"] = max(1, min(batch, base.n_seq_max * (1 + base.n_drafted)))
-        return RunConfig.from_mapping(knobs, where=self.where)
+        config = RunConfig.from_mapping(knobs, where=self.where)
+        return config if facts.keeps == "batch" else _served(config)
 
     def _context(
         self, facts: ProgramFacts, base: RunConfig, model: ModelSpec, memory_bytes: int | None
@@ -141,6 +139,18 @@ class Said:
             n_ctx = _number(said, self.where) or own
         n_ctx = min(n_ctx, own) if facts.is_capped else n_ctx
         return (n_ctx + facts.added_context) * (base.n_seq_max if facts.counts_per_slot else 1)
+
+
+def _served(config: RunConfig) -> RunConfig:
+    """The configuration as llama-server passes it on: logits for a token per slot and each that was
+    drafted, and a batch that is one micro-batch, all of whose tokens are results, where these are
+    embeddings (tools/server/server.cpp, server_output_limits)."""
+    n_outputs = max(1, min(config.n_batch, config.n_seq_max * (1 + config.n_drafted)))
+    if config.embeddings:
+        config = config.with_(n_batch=min(config.n_batch, config.n_ubatch))
+    if config.embeddings or config.pooling not in (None, "none"):
+        n_outputs = config.n_batch
+    return config.with_(n_outputs_max=config.n_outputs_max or n_outputs)
 
 
 def checked_program(text: str) -> Program:

@@ -8,6 +8,7 @@ from oomph.architectures.families import (
     cohere,
     deepseek,
     dots,
+    encoders,
     ernie,
     exaone,
     falcon,
@@ -38,8 +39,8 @@ from oomph.architectures.families import (
 from oomph.architectures.family import Family
 
 MODULES: Final = (
-    arcee, bailing, cohere, deepseek, dots, ernie, exaone, falcon, gemma, gemma3n, gemma4,
-    glm, gpt_oss, granite, hunyuan, internlm, lfm, llama, mamba, minimax, mistral, nemotron,
+    arcee, bailing, cohere, deepseek, dots, encoders, ernie, exaone, falcon, gemma, gemma3n,
+    gemma4, glm, gpt_oss, granite, hunyuan, internlm, lfm, llama, mamba, minimax, mistral, nemotron,
     olmo, phi, qwen, qwen_hybrid, seed, smollm, stablelm, starcoder, without_positions,
 )  # fmt: skip
 

@@ -28,7 +28,7 @@ def attend(  # noqa: PLR0913 - build_attn_mha's own arguments
     narrow: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
     """Attention of `q` [head_k, n_head, n_tokens] over the layer's cache, into which `k` and `v`
-    are written first.
+    are written first; an encoder's layer sees the tokens of the batch alone.
 
     Without `k` and `v` the layer reads the cache of another (`LayerShape.cache_layer`). `output`
     names the output projection. `up` is MLA's v_b: then `v` is the first `v.ne[0]` elements of the
@@ -40,15 +40,19 @@ def attend(  # noqa: PLR0913 - build_attn_mha's own arguments
         k = _rotate(b, k, "k", rotates_k, il) if k else None
     if rotates_v and v:
         v = _rotate(b, v, "v", rotates_v, il)
-    for x in (q, k, v) if b.hparams.has_swa else (q, v, k):
+    for x in (q, k, v) if b.hparams.has_swa or not b.hparams.has_cache else (q, v, k):
         if x:
             b.graph.expand(x)
+    if not b.hparams.has_cache and k and v:
+        mask = _mask(b, il, b.n_tokens, n_stream=1)
+        y = (_fused if b.cache.flash_attn else _plain)(b, q, k, v, mask, il, sinks, None)
+        return b.linear(output, b.graph.expand(y), il) if output else y
     cached_k = _cached_k(b, k, il)
     if up is not None and v is not None:
         cached_v = b.graph.view(cached_k, (v.ne[0], *cached_k.ne[1:]), cached_k.nb[1:])
     else:
         cached_v = _cached_v(b, v, il)
-    mask = _mask(b, il, cached_k.ne[2])
+    mask = _mask(b, il, cached_k.ne[2], n_stream=b.sizes.n_stream)
     mask = narrow(mask) if narrow else mask
     y = (_fused if b.cache.flash_attn else _plain)(b, q, cached_k, cached_v, mask, il, sinks, up)
     b.graph.expand(y)
@@ -160,8 +164,8 @@ def _store_transposed(b: Builder, v: Tensor, cache: Tensor, ids: Tensor) -> None
     graph.expand(graph.set_rows(target, graph.reshape(flat, 1, prod(flat.ne)), ids))
 
 
-def _mask(b: Builder, il: int, n_kv: int) -> Tensor:
-    n_stream, name = b.sizes.n_stream, f"attn_inp_kq_mask{_tag(b, il)}"
+def _mask(b: Builder, il: int, n_kv: int, *, n_stream: int) -> Tensor:
+    name = f"attn_inp_kq_mask{_tag(b, il)}"
     kind = F16 if b.cache.flash_attn and b.build.narrow_mask else F32
     mask = b.input(name, kind, n_kv, b.n_tokens // n_stream, 1, n_stream)
     if not b.cache.flash_attn or b.build.narrow_mask:
@@ -189,6 +193,9 @@ def _fused(
 ) -> Tensor:
     graph = b.graph
     q, k, v = _by_head(b, q, k, v)
+    k, v = (
+        graph.node("CPY", x.ne, x, quant=F16) if x.quant is F32 else x for x in (k, v)
+    )  # ggml_cast
     y = graph.node("FLASH_ATTN_EXT", (v.ne[0], q.ne[2], q.ne[1], q.ne[3]), q, k, v, mask, sinks)
     b.fused_layers[y] = il
     if up is not None:

@@ -38,7 +38,8 @@ PINS_NORMS_BELOW = 32
 
 
 class Builder:
-    """The graph of `n_tokens` tokens with `n_outputs` rows of logits."""
+    """The graph of `n_tokens` tokens with `n_outputs` rows of logits; with a `pooling` these become
+    an embedding for each sequence besides."""
 
     def __init__(
         self,
@@ -50,12 +51,14 @@ class Builder:
         *,
         n_tokens: int,
         n_outputs: int,
+        pooling: str | None = None,
         build: Build = LATEST,
     ) -> None:
         self.model, self.hparams = model, hparams
         self.family, self.rules = hparams.family, hparams.family.graph
         self.placement, self.sizes, self.cache = placement, sizes, cache
         self.n_tokens, self.n_outputs, self.build = n_tokens, n_outputs, build
+        self.pooling = pooling
         self.graph = Graph()
         self.fused_layers: dict[Tensor, int] = {}
         """Each fused attention's layer: what `flash_attn` auto looks at."""
@@ -96,11 +99,6 @@ class Builder:
     def weight_if(self, name: str, il: int | None = None) -> Tensor | None:
         """`weight`, or None where the file lacks the tensor; `name` with its suffix."""
         return self.weight(name, il) if self.has(name, il) else None
-
-    def first_layer_weight(self, name: str) -> Tensor:
-        """A tensor outside the layers that llama.cpp loads for the first one."""
-        full = f"{name}.weight"
-        return self._load(full, self.placement.weight(full, 0))
 
     def output_weight(self) -> Tensor:
         """The output head; with tied embeddings a second `token_embd` on the output's device."""
@@ -176,10 +174,11 @@ class Builder:
         il: int | None = None,
         *,
         pins: bool = True,
+        pins_to: int | None = None,
         kind: str | None = None,
     ) -> Tensor:
         """`x` normed, times `name`'s weight and plus its bias; a layer's norm is pinned to the
-        layer's device.
+        layer's device, one outside the layers to that of `pins_to`.
 
         `name` None norms without a weight, which llama.cpp does not pin; nor does it where `pins`
         is False.
@@ -187,8 +186,9 @@ class Builder:
         y = self.graph.like(kind or ("NORM" if self.rules.norm == "layer" else "RMS_NORM"), x)
         if name is None:
             return y
-        if il is not None and pins and self._pins_norms:
-            y.pinned = self.placement.layer(il)
+        at = pins_to if il is None else il
+        if at is not None and pins and self._pins_norms:
+            y.pinned = self.placement.layer(at)
         y = self.graph.mul(y, self.weight(name, il))
         bias = self.weight_if(f"{name}.bias", il)
         return self.graph.add(y, bias) if bias else y
@@ -213,4 +213,15 @@ def embed(b: Builder) -> Tensor:
     if b.model.hparam("embedding_scale", 0.0):
         rows = graph.scale(rows)
     graph.expand(rows)
-    return graph.scale(rows) if b.rules.scales_embedding else rows
+    return graph.scale(rows) if b.rules.scales_embedding else _told_apart(b, rows)
+
+
+def _told_apart(b: Builder, rows: Tensor) -> Tensor:
+    """The embedding of each token with that of its type and of its position, normed, where the file
+    has tables of them (BERT)."""
+    graph = b.graph
+    if types := b.weight_if("token_types.weight"):
+        rows = graph.add(rows, graph.view(types, (b.hparams.n_embd,)))
+    if table := b.weight_if("position_embd.weight"):
+        rows = graph.add(graph.get_rows(table, b.positions()), rows)
+    return b.norm(rows, "token_embd_norm", pins_to=0) if b.has("token_embd_norm.weight") else rows

@@ -7,7 +7,15 @@ parts are wired is one of `LAYERS`. The result is the graph that llama.cpp reser
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from oomph.estimate.graph import altup, attention, feed_forward, latent, per_layer, recurrent
+from oomph.estimate.graph import (
+    altup,
+    attention,
+    feed_forward,
+    latent,
+    per_layer,
+    pooling,
+    recurrent,
+)
 from oomph.estimate.graph.builder import Builder, embed
 from oomph.estimate.graph.tensor import Graph, Tensor
 
@@ -134,6 +142,18 @@ def _twin(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
     return graph.add(feed(b, b.norm(middle, "ffn_norm", il), il), middle)
 
 
+def _normed_after(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
+    """Attention, added, normed; feed-forward, added, normed (BERT)."""
+    graph, residual = b.graph, cur
+    y = mix_tokens(b, cur, il)
+    if picks_outputs:
+        y, residual = b.output_rows(y), b.output_rows(residual)
+    middle = b.norm(graph.add(y, residual), "attn_output_norm", il)
+    if b.has("attn_norm_2.weight", il):
+        middle = b.norm(graph.add(middle, residual), "attn_norm_2", il)
+    return b.norm(graph.add(feed(b, middle, il), middle), "layer_output_norm", il)
+
+
 def _deepstack(b: Builder, cur: Tensor, tokens: Tensor, il: int) -> Tensor:
     """`cur` plus the part of the embedding that belongs to layer `il` (qwen3vl)."""
     graph, n_embd = b.graph, b.hparams.n_embd
@@ -148,6 +168,7 @@ LAYERS: Final[dict[str, Callable[[Builder, Tensor, int, bool], Tensor]]] = {
     "single": _single,
     "twin": _twin,
     "altup": altup.layer,
+    "normed_after": _normed_after,
 }
 """How a layer's parts are wired, by `GraphRules.layer`; the flag says to pick the output rows in
 this layer."""
@@ -158,17 +179,27 @@ def _scaled_residual(b: Builder, x: Tensor) -> Tensor:
 
 
 def _head(b: Builder, cur: Tensor) -> None:
-    """The last norm and the logits; what llama.cpp keeps for the caller is an output and never
-    freed."""
+    """The last norm, the logits and the embeddings; what llama.cpp keeps for the caller is an
+    output and never freed."""
     graph = b.graph
     if b.outputs_at == "before_norm":
         cur.is_output = True
         cur = b.output_rows(cur)
-    cur = b.norm(cur, b.family.output_norm)
+    if b.family.output_norm:
+        cur = b.norm(cur, b.family.output_norm)
     cur.is_output = True
     if b.outputs_at == "after_norm":
         cur = b.output_rows(cur)
         cur.is_output = True
+    if b.family.head == "logits":
+        _logits(b, cur)
+    graph.expand(cur)
+    if b.pooling:
+        pooling.pool(b, cur)
+
+
+def _logits(b: Builder, cur: Tensor) -> None:
+    graph = b.graph
     logits = graph.mul_mat(b.output_weight(), cur)
     if b.model.hparam("logit_scale", 0.0):
         logits = graph.scale(logits)

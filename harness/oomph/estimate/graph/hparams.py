@@ -109,6 +109,7 @@ class Hparams:
     n_swa: int
     n_pos: int
     is_mla: bool
+    is_causal: bool
     layers: tuple[LayerShape, ...]
     ssm: SsmShape | None
     n_trunk: int = 0
@@ -134,8 +135,16 @@ class Hparams:
         return tuple(
             il
             for il, layer in enumerate(self.layers)
-            if layer.has_attention and layer.cache_layer == il and layer.is_swa == is_swa
+            if self.has_cache
+            and layer.has_attention
+            and layer.cache_layer == il
+            and layer.is_swa == is_swa
         )
+
+    @property
+    def has_cache(self) -> bool:
+        """Whether any layer keeps what it saw; an encoder keeps nothing."""
+        return self.family.has_cache
 
     @property
     def has_swa(self) -> bool:
@@ -175,6 +184,7 @@ def resolve_hparams(model: ModelSpec, *, n_expert_used: int | None = None) -> Hp
         n_swa=sliding_window(model),
         n_pos=4 if _has_sections(model, family) else 1,
         is_mla=bool(model.integer("attention.key_length_mla", 0)),
+        is_causal=bool(model.metadata.get(f"{model.arch}.attention.causal", family.has_cache)),
         layers=_layers(model, family, n_layer, n_expert_used),
         ssm=_ssm(model),
     )
@@ -293,7 +303,7 @@ def _rotated_layers(model: ModelSpec, family: Family, swa: tuple[bool, ...]) -> 
         step = UNROTATED_STEP if any(swa) or not family.windows.period else len(swa)
         return tuple((il + 1) % step != 0 for il in range(len(swa)))
     finetuned = bool(model.metadata.get(f"{model.arch}.rope.scaling.finetuned", True))
-    return (layers != "none" and (finetuned or layers != "finetuned"),) * len(swa)
+    return (layers not in ("none", "learned") and (finetuned or layers != "finetuned"),) * len(swa)
 
 
 def _ssm(model: ModelSpec) -> SsmShape | None:

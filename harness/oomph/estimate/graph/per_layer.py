@@ -18,11 +18,9 @@ def project(b: Builder, tokens: Tensor) -> None:
     rows = graph.get_rows(b.weight("per_layer_token_embd"), b.input("inp_per_layer_tokens", I32, n))
     width = rows.ne[0] // n_layer
     own = graph.expand(graph.scale(graph.reshape(rows, width, n_layer, n)))
-    mixed = graph.scale(graph.mul_mat(b.first_layer_weight("per_layer_model_proj"), tokens))
+    mixed = graph.scale(graph.mul_mat(b.weight("per_layer_model_proj"), tokens))
     mixed = graph.rms_norm(graph.reshape(mixed, width, n_layer, n))
-    mixed = graph.scale(
-        graph.add(graph.mul(mixed, b.first_layer_weight("per_layer_proj_norm")), own)
-    )
+    mixed = graph.scale(graph.add(graph.mul(mixed, b.weight("per_layer_proj_norm")), own))
     b.once(_MIXED, None, lambda: graph.cont(graph.permute(mixed, 0, 2, 1, 3)))
 
 

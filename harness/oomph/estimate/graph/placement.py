@@ -18,6 +18,9 @@ CUDA_HOST: Final = "CUDA_Host"
 _INPUT_TENSORS: Final = ("token_embd.", "position_embd.", "token_types.", "per_layer_token_embd.")
 """Tensors of the input layer, which always stays on the CPU (LLM_TENSOR_LAYER_INPUT)."""
 
+_FIRST_LAYER_TENSORS: Final = ("per_layer_model_proj.", "per_layer_proj_norm.", "token_embd_norm.")
+"""Tensors outside the layers that llama.cpp loads with the first one."""
+
 _LAYER: Final = re.compile(r"blk\.([0-9]{1,4})\.")
 _CPU_MOE: Final = r"blk\.{}\.ffn_(up|down|gate|gate_up)_(ch|)exps"
 """What `--n-cpu-moe` overrides for a layer (llama.cpp common/common.h, llm_ffn_exps_block_regex).
@@ -115,7 +118,7 @@ class Placement:
                 return device
         if name.startswith(_INPUT_TENSORS):
             return CPU
-        own = layer_of(name)
+        own = 0 if name.startswith(_FIRST_LAYER_TENSORS) else layer_of(name)
         if own is None:
             own = self._n_layer_all if il is None else il
         return self.layer(own)

@@ -32,8 +32,8 @@ class Sizes:
 
 
 def resolve_sizes(config: RunConfig, hparams: Hparams) -> Sizes:
-    """llama_context's arithmetic: contexts padded to 256 cells, batches cut to the context, tokens
-    padded to sequences.
+    """llama_context's arithmetic: contexts padded to 256 cells, batches cut to the context (an
+    encoder's only once it is padded), tokens padded to sequences. An encoder has no cells.
 
     Raises ConfigError where a sequence's share of the context is empty.
     """
@@ -45,9 +45,11 @@ def resolve_sizes(config: RunConfig, hparams: Hparams) -> Sizes:
             f"n_ctx {config.n_ctx} leaves nothing for each of {n_seqs} sequences; raise n_ctx"
         )
     n_ctx = cells if config.kv_unified else cells * n_seqs
-    n_batch = min(config.n_ctx, config.n_batch)
+    n_batch = min(config.n_ctx, config.n_batch) if hparams.is_causal else config.n_batch
     n_ubatch = min(n_batch, config.n_ubatch)
     n_tokens = min(n_ctx, n_ubatch)
+    if not hparams.has_cache:
+        cells = 0
     window = hparams.n_swa * (n_seqs if config.kv_unified else 1) + n_ubatch
     return Sizes(
         cells=cells,
