@@ -68,7 +68,7 @@ def words(said: Mapping[str, Any]) -> Iterator[str]:
     for knob, value in said.items():
         if knob != "n_devices":
             yield f"--{keys[knob]}"
-            if value is not True:
+            if not isinstance(value, bool):  # llama-server's switches are said where they differ
                 yield str(value)
 
 

@@ -26,7 +26,13 @@ from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import LONGEST_CONTEXT, Estimator
 from oomph.estimate.memory import MAX_SEQUENCES
 from oomph.estimate.overhead import resident_bytes
-from oomph.estimate.prediction import CardFit, MemoryEstimate, Prediction, Refused
+from oomph.estimate.prediction import (
+    CardFit,
+    InputEstimate,
+    MemoryEstimate,
+    Prediction,
+    Refused,
+)
 from oomph.knob import Program
 from oomph.programs.said import DEFAULT_PROGRAM, Said
 from oomph.records.schema import Record
@@ -58,6 +64,7 @@ class Answer:
     `first_failure` is what would fail first: of a configuration that surely fits, in the first
     context that does not. `scaling` is what a context beyond the native one needs. `speeds` is None
     where it does not run, or none are known; `speed_reason` then says why, where the estimate can.
+    `inputs` are what embeddings are made of, None where text is written: then contexts are inputs.
     `has_mtp` is whether the file has multi-token prediction. `own_fit` is how the program's own
     --fit came to `config`, None where it was not asked.
     """
@@ -88,6 +95,7 @@ class Answer:
     first_failure_n_ctx: int | None
     speeds: Speeds | None
     speed_reason: str | None
+    inputs: InputEstimate | None
     has_mtp: bool
     measured: tuple[MeasuredRate, ...]
     evidence: tuple[Evidence, ...]
@@ -133,7 +141,9 @@ def answer_of(
     needed = 0 if on_host else UNNAMED_CONTEXT
     verdict = _verdict(prediction, decisive, without_context, needed=needed)
     failure, failure_n_ctx = (
-        (None, None) if on_host or refusal else _first_to_fail(estimator, prediction, verdict)
+        (None, None)
+        if on_host or refusal or (prediction.inputs and prediction.fits)
+        else _first_to_fail(estimator, prediction, verdict)
     )
     is_wanting = verdict != "yes" and not on_host
     leans_on_host = not on_host and host_bytes(memory) > USUAL_HOST_BYTES
@@ -166,12 +176,13 @@ def answer_of(
         first_failure_n_ctx=failure_n_ctx,
         speeds=speeds(estimator, config, memory) if verdict in ("yes", "probably") else None,
         speed_reason=prediction.speed_reason,
+        inputs=prediction.inputs,
         has_mtp=estimator.model.integer("nextn_predict_layers", 0) > 0,
         measured=tuple(measured_rates(estimator, config, records)),
         evidence=sources,
         calibration=calibration,
         next_command=None
-        if decisive or refusal or on_host or _is_hopeless(failure)
+        if decisive or refusal or on_host or prediction.inputs or _is_hopeless(failure)
         else settling_command(
             estimator,
             config,

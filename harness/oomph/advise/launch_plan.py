@@ -15,6 +15,7 @@ from oomph.advise.answer import MODEL_FILE
 from oomph.advise.speeds import Speeds, speeds
 from oomph.advise.splits import beside_layers, with_best_split
 from oomph.advise.verdict import SURE
+from oomph.architectures.families import family_of
 from oomph.architectures.rope import (
     RopeScaling,
     extension,
@@ -28,6 +29,7 @@ from oomph.cards import CardNames, kinds
 from oomph.config import RunConfig, padded_context
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
+from oomph.estimate.graph.pooling import own_pooling
 from oomph.estimate.prediction import Prediction
 from oomph.paths import expanded
 from oomph.programs.said import Said
@@ -35,6 +37,8 @@ from oomph.units import count
 
 UBATCHES: Final = (2048, 1024, 512)
 """n_ubatch from the fastest prefill to llama.cpp's default."""
+HALVINGS: Final = 5
+"""Micro-batches that are tried for embeddings, each half of the one before."""
 ANSWER: Final = 512
 """Tokens of an answer, to weigh a prompt against: a prompt of half the context is read, then so
 many are written."""
@@ -187,7 +191,7 @@ def _path(model: str, given: str | None, phantom: str | None) -> str:
 def server_config(spec: ModelSpec, knobs: Mapping[str, Any]) -> RunConfig:
     """`knobs` over llama-server's defaults, but for one slot and flash attention; RoPE scaling as
     a slot's context needs it."""
-    config = Said(knobs={**ONE_SLOT, **knobs}).config(spec)
+    config = Said(knobs={**ONE_SLOT, **_of_embeddings(spec, knobs), **knobs}).config(spec)
     scaling = extension(spec, slot_context(config))
     if scaling and config.rope_scaling is None:
         config = config.with_(
@@ -196,6 +200,14 @@ def server_config(spec: ModelSpec, knobs: Mapping[str, Any]) -> RunConfig:
             yarn_orig_ctx=scaling.original_context_length if scaling.type == "yarn" else None,
         )
     return config
+
+
+def _of_embeddings(spec: ModelSpec, knobs: Mapping[str, Any]) -> dict[str, Any]:
+    """What an encoder serves nothing without, and how the file says that its vectors are pooled:
+    llama-server serves scores only where it was told of them."""
+    is_asked = knobs.get("embeddings", not family_of(spec.arch).has_cache)
+    own = own_pooling(spec)
+    return {"embeddings": True} | ({"pooling": own} if own != "none" else {}) if is_asked else {}
 
 
 def _scaling(spec: ModelSpec, config: RunConfig, *, is_asked: bool) -> RopeScaling | None:
@@ -245,7 +257,14 @@ def _smallest(config: RunConfig, knobs: Mapping[str, Any], profile: Profile) -> 
         if {"type_k", "type_v"} & knobs.keys()
         else {"type_k": profile.kv_types[-1], "type_v": profile.kv_types[-1]}
     )
-    return config.with_(**kinds, n_ubatch=_ubatches(config, knobs)[-1])
+    return _in_batches(config.with_(**kinds), _ubatches(config, knobs)[-1])
+
+
+def _in_batches(config: RunConfig, n_ubatch: int) -> RunConfig:
+    """The configuration with micro-batches of so many tokens, which embeddings are batches of."""
+    if not config.embeddings:
+        return config.with_(n_ubatch=n_ubatch)
+    return config.with_(n_ubatch=n_ubatch, n_batch=n_ubatch, n_outputs_max=n_ubatch)
 
 
 def slot_context(config: RunConfig) -> int:
@@ -310,18 +329,20 @@ def _tries(
         )
         larger = f", {kinds[0]} does not" if kind != kinds[0] else ""
         for n_ubatch in _ubatches(base, knobs):
-            divided = with_best_split(estimator, cached.with_(n_ubatch=n_ubatch))
+            divided = with_best_split(estimator, _in_batches(cached, n_ubatch))
             yield divided, f"{said} and n_ubatch {n_ubatch} fit{larger}"
     may_split = estimator.model.is_moe or profile.splits_layers
     if may_split and not {"n_gpu_layers", "n_cpu_moe", "override_tensor"} & knobs.keys():
-        yield _offloaded(
-            estimator.cautious(SURE), cached.with_(n_ubatch=_ubatches(base, knobs)[-1]), said
-        )
+        least = _in_batches(cached, _ubatches(base, knobs)[-1])
+        yield _offloaded(estimator.cautious(SURE), least, said)
 
 
 def _ubatches(base: RunConfig, knobs: Mapping[str, Any]) -> tuple[int, ...]:
     if "n_ubatch" in knobs:
         return (base.n_ubatch,)
+    if base.embeddings:  # an input is one micro-batch: as long as a slot holds, else by halves
+        longest = slot_context(base)
+        return tuple(max(longest >> n, 1) for n in range(HALVINGS))
     return tuple(n for n in UBATCHES if n <= base.n_batch) or (base.n_batch,)
 
 

@@ -46,10 +46,14 @@ def longest_context(
     estimator: Estimator, config: RunConfig, probability: float = SURE, *, limit: int | None = None
 ) -> int:
     """The largest n_ctx that fits with `probability`, other knobs as they are; 0 where none does.
+    Where no text is written, the longest input.
 
     Nothing longer is looked for than `limit`; None is as far as the model's positions go, or as was
     asked.
     """
+    if not estimator.makes_text(config):
+        longest = estimator.cautious(probability).max_input(config)
+        return longest if limit is None else min(longest, limit)
     if limit is None:
         limit = max(positions(estimator.model).furthest, padded_context(config.n_ctx))
     knobs = {name: value for name, value in config.to_dict().items() if name != "n_ctx"}

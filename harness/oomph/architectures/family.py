@@ -203,6 +203,7 @@ class Family:
     has_cache: bool = True
     """Whether llama.cpp keeps K and V of the tokens before: an encoder sees a whole input at once
     and keeps nothing (llama_model::create_memory)."""
-    head: Literal["logits", "idle", "none"] = "logits"
-    """What becomes of the output head: it makes logits, is loaded and never run, or is none."""
+    head: Literal["logits", "of_text", "idle", "none"] = "logits"
+    """What becomes of the output head: it makes logits, none where embeddings are asked for
+    (`of_text`), is loaded and never run, or there is none."""
     hugging_face: HuggingFace | None = None

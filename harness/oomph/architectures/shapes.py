@@ -71,9 +71,9 @@ def tensor_shapes(model: ModelSpec, *, extras: Collection[str] = ()) -> tuple[Te
     """Name and dimensions of every tensor of `model`, whose own `tensors` need not be known.
 
     `extras` (of `EXTRAS`) says what the metadata does not: `tied_output` (no output.weight),
-    `rope_freqs` and `rope_factors` (tables of rotary frequencies), `classifier` and `score` (the two
-    parts of a reranker's head). UnknownNameError for an
-    architecture whose family declares no tensors.
+    `rope_freqs` and `rope_factors` (tables of rotary frequencies), `classifier` and `score` (the
+    two parts of a reranker's head). UnknownNameError for an architecture whose family declares no
+    tensors.
     """
     family = family_of(model.arch)
     if family.tensors is None:

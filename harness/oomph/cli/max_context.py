@@ -91,7 +91,8 @@ def _print(asked: "Asked", found: "list[ContextLimits]", lang: str) -> None:
 
     spec, cards = asked.estimator.model, asked.estimator.cards_in(asked.config).values()
     counts = kind_counts(card.name for card in cards)
-    say_text(max_context_text(spec.name, counts, positions(spec), found, lang))
+    is_input = asked.estimator.is_one_batch(asked.config)
+    say_text(max_context_text(spec.name, counts, positions(spec), found, lang, is_input=is_input))
     say_text(asked_paragraph(asked.said, asked.config, lang, besides=_OWN))
     print_table(max_context_table(spec.name, found, lang))
     print_notes(spec)

@@ -23,6 +23,16 @@ from oomph.estimate.build import build_of, build_year
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.compute import ComputeBuffers, Setup
 from oomph.estimate.draft import MtpHead, draft_devices, head_of
+from oomph.estimate.inputs import (
+    INPUT_STEP,
+    NO_DECODE,
+    NO_TEXT,
+    is_one_batch,
+    longest_input,
+    makes_text,
+    result_bytes,
+    with_input,
+)
 from oomph.estimate.likelihood import fit_probabilities, reserve_bytes
 from oomph.estimate.machine import LINUX, Machine
 from oomph.estimate.memory import MemoryModel, layer_bytes
@@ -30,6 +40,7 @@ from oomph.estimate.overhead import loaded_context_bytes, overhead_bytes, pool_k
 from oomph.estimate.prediction import (
     CardFit,
     DeviceMemory,
+    InputEstimate,
     MemoryEstimate,
     Prediction,
     Refused,
@@ -39,6 +50,7 @@ from oomph.estimate.riders import Rider, device_memory, left_on, together
 from oomph.estimate.speed import (
     SpeedQuestion,
     check_depth,
+    predict_input_speed,
     predict_speed,
     speed_question,
     spilled_share,
@@ -181,6 +193,7 @@ class Estimator:
         knows_card = bool(self.cards_in(config))
         fits = self.fits(config) if knows_card else None
         speed = self._speed(config, memory)
+        writes = self.makes_text(config)
         return Prediction(
             model=self.model.name,
             config=config,
@@ -189,9 +202,10 @@ class Estimator:
             fits=fits,
             fit_probability=self._fit_probability(memory, config) if knows_card else None,
             cards=self._card_fits(memory, config),
-            max_context=self._max_context(config) if knows_card and longest else None,
+            max_context=self._max_context(config) if knows_card and longest and writes else None,
             speed=None if isinstance(speed, str) else speed,
             speed_reason=speed if isinstance(speed, str) else None,
+            inputs=None if writes else self._inputs(config, memory, longest=knows_card and longest),
             warnings=(
                 *memory.warnings,
                 *self._beyond_training(config),
@@ -315,10 +329,59 @@ class Estimator:
         """The speed, or the sentence that says why there is none."""
         if reason := self._no_speed(config, memory):
             return reason
+        if not self.makes_text(config):
+            return NO_DECODE if config.embeddings else NO_TEXT
         question = self.question(config)
         if self.unified_memory and self.cards:
             question = self._spilled(question, config, memory)
         return predict_speed(question, self.coefficients or default_coefficients())
+
+    def makes_text(self, config: RunConfig) -> bool:
+        """Whether tokens are decoded: not for embeddings, and never by an encoder."""
+        return makes_text(self._memory.setup(config))
+
+    def is_one_batch(self, config: RunConfig) -> bool:
+        """Whether what is read has to be one micro-batch: an input of most embeddings."""
+        return not self.makes_text(config) and is_one_batch(self._memory.setup(config))
+
+    def longest_input(self, config: RunConfig) -> int:
+        """The most tokens of one input of an embedding, as llama-server takes them."""
+        return longest_input(self.model, config, self._memory.setup(config))
+
+    def max_input(self, config: RunConfig) -> int:
+        """The longest input that fits, a multiple of 256 or all that the model was trained for, in
+        one micro-batch where it has to be one, else in whatever context fits; 0 where none does."""
+        if not is_one_batch(self._memory.setup(config)):
+            return self._max_context(config, limit=self.model.n_ctx_train)
+        most = self.model.n_ctx_train
+        if self.fits(with_input(config, most)):
+            return most
+        steps = range(1, most // INPUT_STEP + 1)
+        found = bisect_left(
+            steps, True, key=lambda n: not self.fits(with_input(config, n * INPUT_STEP))
+        )
+        return found * INPUT_STEP
+
+    def _inputs(self, config: RunConfig, memory: MemoryEstimate, *, longest: bool) -> InputEstimate:
+        setup = self._memory.setup(config)
+        n_tokens, most = self.longest_input(config), 0
+        if longest and is_one_batch(setup) and n_tokens < self.model.n_ctx_train:
+            most = self.max_input(config)
+        speed, interval = None, None
+        if not self._no_speed(config, memory):
+            speed, interval = predict_input_speed(
+                self.question(config),
+                self.coefficients or default_coefficients(),
+                n_tokens=n_tokens,
+                is_causal=setup.hparams.is_causal,
+            )
+        return InputEstimate(
+            n_tokens=n_tokens,
+            max_tokens=most if most > n_tokens else None,
+            result_bytes=result_bytes(self.model, setup, setup.sizes.n_batch),
+            tokens_per_s=speed,
+            interval_90=interval,
+        )
 
     def _spilled(
         self, question: SpeedQuestion, config: RunConfig, memory: MemoryEstimate

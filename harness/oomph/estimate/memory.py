@@ -22,10 +22,11 @@ from oomph.estimate.build import LATEST, Build
 from oomph.estimate.compute import ComputeBuffers, ComputeModel, Setup
 from oomph.estimate.graph.builder import CacheTypes
 from oomph.estimate.graph.hparams import Hparams, resolve_head, resolve_hparams
-from oomph.estimate.graph.placement import CPU, Placement, layer_of
-from oomph.estimate.graph.pooling import resolve_pooling
+from oomph.estimate.graph.placement import CPU, Placement, layer_of, loaded_for
+from oomph.estimate.graph.pooling import averages, has_classifier, resolve_pooling
 from oomph.estimate.graph.sizes import Sizes, resolve_sizes
 from oomph.estimate.graph.tensor import pad
+from oomph.estimate.inputs import result_bytes
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate, Refused, is_card
 from oomph.gguf.ggml_types import QuantType, quant
 from oomph.gguf.header import TensorInfo
@@ -148,15 +149,9 @@ class MemoryModel:
             "kv_cache_bytes": self._cache_bytes(setup),
             "recurrent_bytes": recurrent_bytes(setup),
             "output_bytes": Counter(
-                {_logits_home(setup.placement): setup.sizes.n_seqs * self._output_row_bytes(setup)}
+                {_logits_home(setup.placement): result_bytes(self.model, setup, setup.sizes.n_seqs)}
             ),
         }
-
-    def _output_row_bytes(self, setup: Setup) -> int:
-        """What is kept for the caller of one token: its logits, for which there is room even where
-        nothing makes them, and its embedding where one is asked for."""
-        width = self.model.integer("embedding_length_out", 0) or setup.hparams.n_embd
-        return 4 * (setup.hparams.n_vocab + (width if setup.pooling else 0))
 
     def _assemble(
         self, setup: Setup, compute: ComputeBuffers, warnings: tuple[str, ...]
@@ -186,6 +181,16 @@ class MemoryModel:
             yield (
                 "split_mode row is counted as layer: what each card takes differs, for llama.cpp "
                 "gives each of them rows of every matrix"
+            )
+        if self.hparams().has_cache is False and not config.embeddings:
+            yield (
+                f"{self.model.name} is an encoder, which makes embeddings and no text: without "
+                "--embedding llama-server loads it and answers neither"
+            )
+        if config.embeddings and config.pooling == "rank" and not has_classifier(self.model):
+            yield (
+                "pooling rank without a classifier's head in the file: llama.cpp loads it, and its "
+                "scores are the first number of each embedding, which mean nothing"
             )
         if config.n_expert_used is not None and not self.model.is_moe:
             yield (
@@ -222,6 +227,18 @@ class MemoryModel:
                 "experts",
                 f"llama.cpp aborts with {setup.hparams.n_expert_used} active experts "
                 "(GGML_ASSERT(obj_new) failed): its graph has no room for so many; use fewer",
+            )
+        sizes = setup.sizes
+        if (
+            setup.pooling
+            and averages(setup.pooling, self.model)
+            and (sizes.n_outputs != sizes.n_tokens)
+        ):
+            yield (
+                "pooling",
+                f"llama.cpp aborts with mean pooling (GGML_ASSERT(ggml_can_mul_mat(a, b)) failed): "
+                f"its graph has {sizes.n_tokens} tokens and {sizes.n_outputs} results; make "
+                "n_ubatch a multiple of n_seq_max, and n_outputs_max no less",
             )
 
     def _cache_bytes(self, setup: Setup) -> Bytes:
@@ -283,7 +300,7 @@ def homes(name: str, model: ModelSpec, hparams: Hparams, placement: Placement) -
             for il, layer in enumerate(hparams.layers)
             if not (full_only and layer.is_swa)
         }
-    found = {placement.weight(name)}
+    found = {placement.weight(name, loaded_for(name, hparams.family.output_norm))}
     is_tied = hparams.family.head != "none" and "output.weight" not in model.tensors
     if name == "token_embd.weight" and is_tied:
         found.add(placement.output)

@@ -7,11 +7,12 @@ from typing import Final, Literal
 
 from oomph.config import RunConfig
 from oomph.foreign_text import visible
-from oomph.units import count, gib, likely, rate
+from oomph.units import count, gib, likely, mib, rate
 
-Refused = Literal["sequences", "quantized_v", "latent_types", "experts"]
+Refused = Literal["sequences", "quantized_v", "latent_types", "experts", "pooling"]
 """What llama.cpp refuses whatever the card: more sequences than it serves, a quantized V without
-flash attention, two cache types for latent attention, more active experts than a graph holds."""
+flash attention, two cache types for latent attention, more active experts than a graph holds, a
+mean of tokens that are not all results."""
 
 COMPONENTS: Final = {
     "weights_bytes": "weights",
@@ -112,6 +113,23 @@ class SpeedEstimate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InputEstimate:
+    """Inputs that embeddings or scores are made of: `n_tokens` is the longest that the
+    configuration takes, `max_tokens` the longest that fits with another n_ubatch, None where no
+    card was named or where another changes nothing. `result_bytes` is what the output buffer grows
+    to with a full batch, each token of which is a result.
+
+    Tokens per second are of inputs of `n_tokens`, None where nothing is known of the speed.
+    """
+
+    n_tokens: int
+    max_tokens: int | None
+    result_bytes: int
+    tokens_per_s: float | None = None
+    interval_90: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CardFit:
     """One card against its own memory: `margin_bytes` is what it has left, negative what it is
     short of. `name` and `fit_probability` are None where only its memory is known."""
@@ -129,7 +147,8 @@ class Prediction:
     `cards` are those that it uses, each by itself.
 
     `refused` is what llama.cpp would not run on any card, None where it would. `speed_reason` says
-    why there is no `speed`, in one sentence; None where there is one.
+    why there is no `speed`, in one sentence; None where there is one. `inputs` are what embeddings
+    are made of, None where text is written.
     """
 
     model: str
@@ -142,6 +161,7 @@ class Prediction:
     max_context: int | None = None
     speed: SpeedEstimate | None = None
     speed_reason: str | None = None
+    inputs: InputEstimate | None = None
     warnings: tuple[str, ...] = field(default=())
 
     def __str__(self) -> str:
@@ -199,7 +219,22 @@ class Prediction:
                 yield f"{kind} {at}: {rate(per_second)} tokens/s{ends}"
         elif self.speed_reason:
             yield f"no speed: {self.speed_reason}"
+        if self.inputs is not None:
+            yield from input_sentences(self.inputs)
         yield from (f"note: {warning}" for warning in self.warnings)
+
+
+def input_sentences(inputs: InputEstimate) -> Iterator[str]:
+    """How long an input may be, how fast it is read, and what its results take of the host."""
+    longer = inputs.max_tokens
+    more = f"; up to {count(longer)} would fit, with n_ubatch {longer}" if longer else ""
+    yield f"one input of up to {count(inputs.n_tokens)} tokens{more}"
+    if inputs.tokens_per_s is not None:
+        ends = inputs.interval_90
+        told = f" (90 %: {rate(ends[0])} to {rate(ends[1])})" if ends else ""
+        yield f"inputs of that length: {rate(inputs.tokens_per_s)} tokens/s{told}"
+    grown = mib(inputs.result_bytes)
+    yield f"the output buffer grows to {grown} of the host's memory with a full batch"
 
 
 def is_card(device: str) -> bool:

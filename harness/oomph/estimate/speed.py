@@ -270,6 +270,27 @@ def predict_speed(question: SpeedQuestion, coefficients: Coefficients) -> SpeedE
     )
 
 
+def predict_input_speed(
+    question: SpeedQuestion, coefficients: Coefficients, *, n_tokens: int, is_causal: bool
+) -> tuple[float, tuple[float, float] | None]:
+    """Tokens per second of inputs of `n_tokens`, each by itself, with its 90 % interval.
+
+    Each token of an encoder looks at all of its input, which is as a causal one of a prompt looks
+    where half as many tokens lie before it. No encoder was measured: the interval is of what rests
+    on formulas.
+    """
+    before = 0 if is_causal else n_tokens // 2
+    terms = _added(
+        prefill_breakdown(each, _values(each, coefficients), n_prompt=n_tokens, n_depth=before)
+        for each in _stages(question)
+    )
+    width = _width(question, coefficients, "prefill", n_prompt=n_tokens, n_depth=before)
+    if width is not None and not is_causal:
+        width *= WIDER_UNTESTED
+    rate = n_tokens / sum(terms.values())
+    return rate, _interval(rate, width)
+
+
 def _stages(question: SpeedQuestion) -> tuple[SpeedQuestion, ...]:
     """Every kind of card with its share of the work, the host's with the first."""
     return (question, *question.further)

@@ -9,7 +9,7 @@ read it, whatever the machine.
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 from oomph.architectures.spec import ModelSpec
 from oomph.estimate.compute import Setup
@@ -36,6 +36,9 @@ _KIND_BY_PREFIX: Final = (
     ("NVFP4", "fp4"),
 )
 
+_LOOKED_UP: Final = ("embd", "embed", "token_types", "conv1d")
+"""Parts of the names of matrices that no token is multiplied with."""
+Use = Literal["of all", "of the last", "by name"]
 _RECURRENT: Final = ("ssm_", "shortconv", "time_mix")
 
 
@@ -131,7 +134,8 @@ class Work:
 
 def work_key(setup: Setup) -> tuple[object, ...]:
     """All that `forward_work` depends on besides the model: it is the same where this is."""
-    return setup.placement.key, setup.cache, setup.hparams.n_expert_used, _held(setup)
+    kept = setup.cache, _held(setup), setup.pooling is not None
+    return setup.placement.key, setup.hparams.n_expert_used, kept
 
 
 def forward_work(model: ModelSpec, setup: Setup) -> tuple[Work, Work]:
@@ -153,6 +157,10 @@ def works_by(
     )
     parts_of: dict[int, list[str]] = defaultdict(list)
     is_tied = "output.weight" not in model.tensors
+    head = "token_embd.weight" if is_tied else "output.weight"
+    runs_head = hparams.family.head == "logits" or (
+        hparams.family.head == "of_text" and setup.pooling is None
+    )
     for tensor in model.tensors.values():
         layer, part = _layer_and_part(tensor.name)
         if layer is not None and layer >= hparams.n_layer:
@@ -161,11 +169,13 @@ def works_by(
             parts_of[layer].append(part)
         if len(tensor.ne) < 2 or part.endswith("bias"):
             continue
-        is_head = tensor.name == ("token_embd.weight" if is_tied else "output.weight")
+        is_head = tensor.name == head and runs_head
         for device in homes(tensor.name, model, hparams, placement):
             # the copy that tokens are looked up in
             if not (is_head and is_tied and device != placement.output):
-                _add_matrix(works[place_of(device)], tensor, part, is_head=is_head, n_used=n_used)
+                of_all = is_head and setup.pooling is not None
+                use: Use = "of all" if of_all else "of the last" if is_head else "by name"
+                _add_matrix(works[place_of(device)], tensor, part, use, n_used=n_used)
     for il, layer_shape in enumerate(hparams.layers):
         work = works[place_of(placement.layer(il))]
         _count_kernels(work, layer_shape, parts_of[il], n_used)
@@ -180,22 +190,22 @@ def _layer_and_part(name: str) -> tuple[int | None, str]:
     return (None, name) if il is None else (il, name.split(".", 2)[2])
 
 
-def _add_matrix(work: Work, tensor: TensorInfo, part: str, *, is_head: bool, n_used: int) -> None:
+def _add_matrix(work: Work, tensor: TensorInfo, part: str, use: Use, *, n_used: int) -> None:
     """Counts one matrix: embeddings are looked up, not read; the output head is multiplied for the
-    last token only."""
+    last token, or for all of them where each is a result."""
     kind, n_bytes, n_weights = (
         kind_of(tensor.quant.name),
         float(tensor.n_bytes),
         float(tensor.n_elements),
     )
-    if is_head:
+    if use == "of the last":
         work.head_bytes[kind] += n_bytes
     elif "_exps." in part:
         n_expert = tensor.ne[-1]
         work.expert_bytes[kind] += n_bytes
         work.expert_flops[kind] += 2 * n_weights * n_used / n_expert
         work.expert_matrices += n_expert
-    elif "embd" not in part and "embed" not in part and "conv1d" not in part:
+    elif use == "of all" or not any(mark in part for mark in _LOOKED_UP):
         work.dense_bytes[kind] += n_bytes
         work.dense_flops[kind] += 2 * n_weights
         work.inner_sizes[kind] += tensor.ne[0]
@@ -256,7 +266,8 @@ def _add_attention(
             groups[group] += 1
             owners[group] += layer.cache_layer == il
             work.kernels += 2 if fused else 5
-            work.rotations += 2 * setup.cache.k.is_quantized + 2 * setup.cache.v.is_quantized
+            if hparams.has_cache:
+                work.rotations += 2 * setup.cache.k.is_quantized + 2 * setup.cache.v.is_quantized
     for group, count in groups.items():
         place, window, n_head, n_head_kv, head_size, row_bytes = group
         works[place].attention.append(

@@ -166,6 +166,9 @@ class _Reader:
             into.fit[flag.name] = value
         elif flag.name == "cpu-moe":
             into.take("n_cpu_moe", ALL_LAYERS, written)
+        elif flag.name == "reranking":
+            into.take("embeddings", True, written)
+            into.take("pooling", "rank", written)
         elif flag.name == "override-kv":
             if self.overrides:
                 into.notes.append("Of several --override-kv llama.cpp takes the last.")

@@ -14,9 +14,11 @@ from oomph.estimate.prediction import (
     TARGET,
     CardFit,
     DeviceMemory,
+    InputEstimate,
     Prediction,
     SlotsSpeed,
     SpeedEstimate,
+    input_sentences,
     is_card,
 )
 from oomph.units import MIB, NOT_MEASURED, count, likely, mib, rate
@@ -51,6 +53,7 @@ def prediction_json(prediction: Prediction) -> dict[str, Any]:
         "warnings": list(warnings(prediction)),
         "speed": speed_json(prediction.speed),
         "speed_reason": prediction.speed_reason,
+        "inputs": inputs_json(prediction.inputs),
     }
 
 
@@ -73,6 +76,11 @@ def speed_json(speed: SpeedEstimate | None) -> dict[str, Any] | None:
         "untested": list(speed.untested),
         "slots": _slots_json(speed.slots) if speed.slots else None,
     }
+
+
+def inputs_json(inputs: InputEstimate | None) -> dict[str, Any] | None:
+    """Inputs of embeddings; tokens, bytes and tokens per second."""
+    return asdict(inputs) if inputs else None
 
 
 def _slots_json(slots: SlotsSpeed) -> dict[str, Any]:
@@ -130,6 +138,8 @@ def summary_lines(prediction: Prediction) -> list[str]:
         lines += _speed_lines(prediction.speed, prediction.config)
     elif prediction.speed_reason:
         lines.append(f"no speed: {prediction.speed_reason}")
+    if prediction.inputs:
+        lines += input_sentences(prediction.inputs)
     return lines + [f"note: {warning}" for warning in warnings(prediction)]
 
 

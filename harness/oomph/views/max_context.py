@@ -26,9 +26,11 @@ def max_context_text(
     positions: Positions,
     found: Sequence[ContextLimits],
     language: str,
+    *,
+    is_input: bool = False,
 ) -> str:
     """What the table says, in sentences: the model's own context, and how to read the columns;
-    `cards` are how many of which."""
+    `cards` are how many of which, `is_input` whether a context is one input of an embedding."""
     ran = [each for each in found if each.ran_n_ctx]
     return render_text(
         "max_context",
@@ -36,6 +38,7 @@ def max_context_text(
         model=model,
         cards=cards,
         positions=positions,
+        is_input=is_input,
         limit=max(each.limit for each in found),
         is_capped=any(r.sure_n_ctx == r.limit for r in found),
         has_records=bool(ran),

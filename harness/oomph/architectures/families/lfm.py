@@ -28,6 +28,7 @@ FAMILIES: Final = tuple(
         recurrence=Recurrence(layers="no_kv_heads", part="short_conv", rolls_back=True),
         graph=GraphRules(expert_gating="metadata", mixing_first=False, feed_forward_first=False),
         output_norm="token_embd_norm",
+        head="of_text",
     )
     for name in ("lfm2", "lfm2moe")
 )

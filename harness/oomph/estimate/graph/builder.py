@@ -12,7 +12,7 @@ from oomph.architectures.spec import ModelSpec
 from oomph.errors import ModelFileError
 from oomph.estimate.build import LATEST, Build
 from oomph.estimate.graph.hparams import Hparams, LayerShape
-from oomph.estimate.graph.placement import Placement
+from oomph.estimate.graph.placement import Placement, loaded_for
 from oomph.estimate.graph.sizes import Sizes
 from oomph.estimate.graph.tensor import F32, I32, Graph, Tensor
 from oomph.gguf.ggml_types import QuantType
@@ -41,7 +41,7 @@ class Builder:
     """The graph of `n_tokens` tokens with `n_outputs` rows of logits; with a `pooling` these become
     an embedding for each sequence besides."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a graph depends on all of them
         self,
         model: ModelSpec,
         hparams: Hparams,
@@ -78,6 +78,12 @@ class Builder:
         return self.hparams.layers[il]
 
     @property
+    def makes_logits(self) -> bool:
+        """Whether the output head is run."""
+        head = self.family.head
+        return head == "logits" or (head == "of_text" and self.pooling is None)
+
+    @property
     def outputs_at(self) -> str:
         """Where the rows that need logits are picked, as `GraphRules.outputs_at`."""
         return self.rules.outputs_at if self.build.keeps_all_rows else "last_layer"
@@ -94,7 +100,8 @@ class Builder:
         full = self._full(name, il)
         if full not in self.model.tensors and not full.endswith((".weight", ".bias", ".scale")):
             full += ".weight"
-        return self._load(full, self.placement.weight(full))
+        own = loaded_for(full, self.family.output_norm)
+        return self._load(full, self.placement.weight(full, own))
 
     def weight_if(self, name: str, il: int | None = None) -> Tensor | None:
         """`weight`, or None where the file lacks the tensor; `name` with its suffix."""
@@ -224,4 +231,6 @@ def _told_apart(b: Builder, rows: Tensor) -> Tensor:
         rows = graph.add(rows, graph.view(types, (b.hparams.n_embd,)))
     if table := b.weight_if("position_embd.weight"):
         rows = graph.add(graph.get_rows(table, b.positions()), rows)
-    return b.norm(rows, "token_embd_norm", pins_to=0) if b.has("token_embd_norm.weight") else rows
+    first = "token_embd_norm"
+    has_norm = b.family.output_norm != first and b.has(f"{first}.weight")
+    return b.norm(rows, first, pins_to=0) if has_norm else rows

@@ -191,7 +191,7 @@ def _head(b: Builder, cur: Tensor) -> None:
     if b.outputs_at == "after_norm":
         cur = b.output_rows(cur)
         cur.is_output = True
-    if b.family.head == "logits":
+    if b.makes_logits:
         _logits(b, cur)
     graph.expand(cur)
     if b.pooling:

@@ -33,6 +33,13 @@ def layer_of(name: str) -> int | None:
     return int(match[1]) if match else None
 
 
+def loaded_for(name: str, output_norm: str) -> int | None:
+    """The layer that a tensor outside the layers is loaded for, where it is one; LFM2's last norm
+    has the name of BERT's first."""
+    is_first = name.startswith(_FIRST_LAYER_TENSORS) and name != f"{output_norm}.weight"
+    return 0 if is_first else None
+
+
 def _float32(x: float) -> float:
     return float(struct.unpack("f", struct.pack("f", x))[0])
 
@@ -118,7 +125,7 @@ class Placement:
                 return device
         if name.startswith(_INPUT_TENSORS):
             return CPU
-        own = 0 if name.startswith(_FIRST_LAYER_TENSORS) else layer_of(name)
+        own = layer_of(name)
         if own is None:
             own = self._n_layer_all if il is None else il
         return self.layer(own)

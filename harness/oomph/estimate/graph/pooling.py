@@ -32,6 +32,14 @@ def has_classifier(model: ModelSpec) -> bool:
     return any(name in model.tensors for name in _HEAD)
 
 
+def averages(pooling: str, model: ModelSpec) -> bool:
+    """Whether the mean of all tokens is taken, also where a classifier looks at it
+    (llama_hparams::pooling_type_cls)."""
+    default = _MEAN if model.arch == "modern-bert" else 0
+    of_classifier = model.integer("classifier.pooling_type", default) == _MEAN
+    return pooling == "mean" or (pooling == "rank" and of_classifier)
+
+
 def pool(b: Builder, x: Tensor) -> None:
     """What is made of the tokens' vectors `x` [n_embd, n_outputs]: build_pooling and
     build_dense_out."""
@@ -51,17 +59,11 @@ def pool(b: Builder, x: Tensor) -> None:
 def _by_sequence(b: Builder, x: Tensor) -> Tensor:
     """One vector a sequence: the mean of its tokens', or that of its first or last."""
     graph, n_seqs = b.graph, b.sizes.n_seqs
-    if b.pooling == "mean" or (b.pooling == "rank" and _averages(b)):
+    if averages(b.pooling or "none", b.model):
         return graph.mul_mat(
             graph.cont(graph.transpose(x)), b.input("mean", F32, b.n_tokens, n_seqs)
         )
     return graph.get_rows(x, b.input("cls", I32, n_seqs))
-
-
-def _averages(b: Builder) -> bool:
-    """Whether a classifier looks at the mean (llama_hparams::pooling_type_cls)."""
-    default = _MEAN if b.model.arch == "modern-bert" else 0
-    return b.model.integer("classifier.pooling_type", default) == _MEAN
 
 
 def _score(b: Builder, y: Tensor) -> Tensor:

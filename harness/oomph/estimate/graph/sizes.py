@@ -23,6 +23,8 @@ class Sizes:
     n_seqs: int
     n_tokens: int
     n_outputs: int
+    n_batch: int
+    """The most tokens that are handed over at once: all of an encoder's are one micro-batch."""
     n_states: int = 1
 
     @property
@@ -59,4 +61,5 @@ def resolve_sizes(config: RunConfig, hparams: Hparams) -> Sizes:
         n_tokens=pad(n_tokens, n_seqs),
         n_outputs=min(n_tokens, config.n_outputs_max or n_batch),
         n_states=1 + (config.n_rolled_back if hparams.family.recurrence.rolls_back else 0),
+        n_batch=n_batch if hparams.is_causal else n_ubatch,
     )

@@ -13,7 +13,7 @@ from oomph.advise.answer import MODEL_FILE
 from oomph.advise.launch_plan import Launch, slot_context
 from oomph.config import KNOBS, RunConfig, keys_of
 from oomph.errors import ConfigError, OomphError
-from oomph.estimate.prediction import COMPONENTS, DeviceMemory, Prediction, is_card
+from oomph.estimate.prediction import COMPONENTS, DeviceMemory, Prediction, input_sentences, is_card
 from oomph.foreign_text import visible
 from oomph.knob import Program
 from oomph.programs.said import Said
@@ -152,6 +152,8 @@ def expectations(launch: Launch) -> tuple[str, ...]:
             f"{rate(empty.decode_tokens_per_s)} tokens/s in an empty slot; decode "
             f"{rate(full.decode_tokens_per_s)} in a full one"
         )
+    if launch.prediction.inputs:
+        lines += input_sentences(launch.prediction.inputs)
     if launch.model_path == MODEL_FILE:
         lines.append(f"{MODEL_FILE} stands for the model's file: put its path there")
     return tuple(lines)
