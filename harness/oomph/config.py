@@ -44,6 +44,8 @@ COUNTED: Final = 1 << 31
 """llama.cpp counts in 32 bits with a sign."""
 MAX_DEVICES: Final = 16
 """GGML_CUDA_MAX_DEVICES."""
+MAX_SEQUENCES: Final = 256
+"""LLAMA_MAX_SEQ."""
 MOST_SHARE: Final = 1e9
 """No share of a split and no factor of a scaling is larger."""
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 import pytest
 
 from oomph.architectures.catalogue import catalogue_model, catalogue_names
+from oomph.architectures.families import family_of
 from oomph.architectures.spec import ModelSpec
 from oomph.config import RunConfig
 from oomph.estimate.compute import Setup
@@ -75,7 +76,7 @@ def test_work_and_memory_agree(name: str, setting: str) -> None:
 def _of_matrices(model: ModelSpec) -> ModelSpec:
     """The model's tensors that a pass multiplies with: no norms, biases, tables that are looked up,
     convolutions."""
-    tables = ("embd", "embed", "conv1d")
+    tables = ("embd", "embed", "token_types", "conv1d")
     multiplied = {
         name: tensor
         for name, tensor in model.tensors.items()
@@ -87,7 +88,8 @@ def _of_matrices(model: ModelSpec) -> ModelSpec:
 
 
 def _is_tied_head(name: str, model: ModelSpec) -> bool:
-    return name == "token_embd.weight" and "output.weight" not in model.tensors
+    runs = family_of(model.arch).head in ("logits", "of_text")
+    return runs and name == "token_embd.weight" and "output.weight" not in model.tensors
 
 
 def _looked_up_bytes(model: ModelSpec, setup: Setup) -> int:

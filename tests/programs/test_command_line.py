@@ -110,6 +110,7 @@ def test_every_flag_of_the_table_is_known() -> None:
             "rope-scaling": "yarn",
             "device": "CUDA0",
             "spec-type": "ngram-mod",
+            "pooling": "cls",
         }
         value = values.get(flag.name, "q8_0" if "cache-type" in flag.name else "1 2")
         words = value.split()[: flag.n_values] if is_on else []
@@ -125,13 +126,30 @@ def test_every_flag_of_the_table_is_known() -> None:
     [
         "--lora a.gguf", "--rpc h:1", "--cache-ram 4096", "--ctx-checkpoints 4",
         "--no-host", "-ncffn 3", "-lm none", "--override-kv qwen3.block_count=int:3",
-        "--embeddings", "--rerank", "-sm tensor", "-dev Vulkan0", "-otd x=CPU",
+        "-sm tensor", "-dev Vulkan0", "-otd x=CPU",
     ],
 )  # fmt: skip
 def test_what_is_not_modelled_is_named_with_its_effect(flags: str) -> None:
     untold = remark(read_command(f"llama-server -m m.gguf {flags}"), "Not in the figures: ")
     assert flags.split()[0].replace("-dev", "-") in untold
     assert untold.endswith(").")
+
+
+@pytest.mark.parametrize(
+    ("flags", "pooling"),
+    [
+        ("--embedding", None),
+        ("--embeddings --pooling mean", "mean"),
+        ("--reranking", "rank"),
+        ("--rerank", "rank"),
+    ],
+)
+def test_embeddings_and_scores_are_knobs(flags: str, pooling: str | None) -> None:
+    pasted = read_command(f"llama-server -m m.gguf -ub 1024 {flags}")
+    assert not remark(pasted, "Not in the figures")
+    config = pasted.said.config(catalogue_model("bge-small-en-v1.5", "Q8_0"))
+    assert (config.embeddings, config.pooling) == (True, pooling)
+    assert config.n_batch == config.n_outputs_max == config.n_ubatch == 1024
 
 
 def test_values_with_which_a_flag_takes_nothing_are_neutral() -> None:

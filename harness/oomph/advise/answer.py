@@ -20,11 +20,10 @@ from oomph.advise.speeds import MeasuredRate, Speeds, measured_rates, speeds
 from oomph.advise.verdict import EVEN, Verdict, verdict_of
 from oomph.architectures.rope import RopeScaling, extension, native_context, positions
 from oomph.cards import UNNAMED_CONTEXT, kinds
-from oomph.config import CONTEXT_STEP, RunConfig, padded_context
+from oomph.config import CONTEXT_STEP, MAX_SEQUENCES, RunConfig, padded_context
 from oomph.errors import ConfigError
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import LONGEST_CONTEXT, Estimator
-from oomph.estimate.memory import MAX_SEQUENCES
 from oomph.estimate.overhead import resident_bytes
 from oomph.estimate.prediction import (
     CardFit,

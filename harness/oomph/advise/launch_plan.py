@@ -26,7 +26,7 @@ from oomph.architectures.rope import (
 from oomph.architectures.spec import ModelSpec
 from oomph.calibrate.subject import asked_of
 from oomph.cards import CardNames, kinds
-from oomph.config import RunConfig, padded_context
+from oomph.config import MAX_SEQUENCES, RunConfig, padded_context
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.graph.pooling import own_pooling
@@ -126,7 +126,7 @@ def choose(
         spec=estimator.model,
         config=config,
         prediction=prediction,
-        library=estimator.predict(config.with_(n_outputs_max=None)),
+        library=estimator.predict(_in_library(config)),
         profile=profile,
         reason=f"{profile}: {PROFILES[profile].aim}; {why}{_divided(config, knobs)}",
         card=kinds(estimator.cards_in(config).values()),
@@ -135,6 +135,15 @@ def choose(
         context_length=_uncapped(estimator.model, config, scaling),
         speeds=speeds(estimator, config, prediction.memory),
     )
+
+
+def _in_library(config: RunConfig) -> RunConfig:
+    """The configuration as llama-cpp-python's Llama has it: results for a whole batch, and for
+    embeddings as many sequences as fit into one."""
+    config = config.with_(n_outputs_max=None)
+    if not config.embeddings:
+        return config
+    return config.with_(n_seq_max=min(config.n_batch, MAX_SEQUENCES), kv_unified=True)
 
 
 def _divided(config: RunConfig, knobs: Mapping[str, Any]) -> str:

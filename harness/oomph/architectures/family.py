@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from oomph.architectures import tensor_parts as parts
-from oomph.architectures.hf_keys import Translation
+from oomph.architectures.hf_keys import Config, Translation
 from oomph.architectures.spec import ModelSpec
 from oomph.architectures.tensor_parts import Part, Tensor
 
@@ -174,10 +174,11 @@ class HuggingFace:
 
     `model_types` are the values of `model_type` (of its `text_config`, where it has one) that mean
     it, `translate` what it says beyond the keys that all have, `defaults` what transformers assumes
-    where it is silent.
+    where it is silent. `applies` tells the configs of this family from another's of those types.
     """
 
     model_types: tuple[str, ...]
+    applies: Callable[[Config], bool] = lambda config: True
     translate: Translation | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
 

@@ -24,7 +24,7 @@ from oomph.architectures.hf_keys import (
     rope_table,
     table,
 )
-from oomph.architectures.spec import MAX_COUNT, ModelSpec
+from oomph.architectures.spec import MAX_COUNT, TOKEN_TYPES, ModelSpec
 from oomph.errors import ModelFileError, UnknownNameError
 from oomph.foreign import read_text
 from oomph.gguf.header import Value
@@ -32,13 +32,13 @@ from oomph.gguf.published_types import OTHER_PROGRAMS
 
 MAX_CONFIG_BYTES: Final = 1 << 20
 
-_BY_MODEL_TYPE: Final[dict[str, Family]] = {
-    model_type: family
+_MODEL_TYPES: Final = frozenset(
+    model_type
     for family in FAMILIES.values()
     if family.hugging_face
     for model_type in family.hugging_face.model_types
-}
-"""The family for a config's `model_type` (of its `text_config`, where it has one)."""
+)
+"""Each `model_type` (of a config's `text_config`, where it has one) that a family has."""
 
 _SHAPE: Final = (
     "vocab_size",
@@ -48,6 +48,7 @@ _SHAPE: Final = (
     "attention.head_count",
 )
 _FRACTIONS: Final = (
+    "attention.layer_norm_epsilon",
     "attention.layer_norm_rms_epsilon",
     "attention.scale",
     "attn_logit_softcapping",
@@ -57,24 +58,31 @@ _FRACTIONS: Final = (
     "logit_scale",
     "residual_scale",
     "rope.freq_base",
+    "rope.freq_base_swa",
     "rope.scaling.attn_factor",
     "rope.scaling.factor",
     "rope.scaling.yarn_log_multiplier",
 )
-_WORDS: Final = ("expert_weights_norm", "rope.scaling.finetuned", "rope.scaling.type")
+_WORDS: Final = (
+    "attention.causal",
+    "expert_weights_norm",
+    "rope.scaling.finetuned",
+    "rope.scaling.type",
+)
 _FLOAT_TYPES: Final = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 
 
 def _text_config(config: Config, source: str) -> tuple[Family, dict[str, Any]]:
     """The family and the language model's part of a config, with transformers' defaults."""
     text = {**config, **table(config, "text_config")}
-    family = _BY_MODEL_TYPE.get(str(text.get("model_type")))
-    if family is None or family.hugging_face is None:
-        known = ", ".join(sorted(_BY_MODEL_TYPE))
-        raise UnknownNameError(
-            f"{source}: model_type {text.get('model_type')!r} is not known; known are {known}"
-        )
-    return family, {**family.hugging_face.defaults, **text}
+    for family in FAMILIES.values():
+        own = family.hugging_face
+        if own and text.get("model_type") in own.model_types and own.applies(text):
+            return family, {**own.defaults, **text}
+    known = ", ".join(sorted(_MODEL_TYPES))
+    raise UnknownNameError(
+        f"{source}: model_type {text.get('model_type')!r} is not known; known are {known}"
+    )
 
 
 def _plausible(key: str, value: Value) -> Value:
@@ -105,12 +113,19 @@ def _metadata(family: Family, config: Config) -> dict[str, Value]:
         found |= family.hugging_face.translate(config)
     if missing := [key for key in _SHAPE if key not in found]:
         raise ValueError(missing[0])
-    return {f"{family.name}.{key}": _plausible(key, value) for key, value in found.items()}
+    return {
+        key if key == TOKEN_TYPES else f"{family.name}.{key}": _plausible(key, value)
+        for key, value in found.items()
+    }
 
 
-def _extras(config: Config) -> tuple[str, ...]:
+def _extras(family: Family, config: Config) -> tuple[str, ...]:
     rope = rope_table(config)
+    scores = "SequenceClassification" in str(config.get("architectures"))
+    heads = family.tensors.heads if family.tensors else {}
     there = {
+        "classifier": scores and "classifier" in heads and config.get("model_type") != "bert",
+        "score": scores,
         "tied_output": config.get("tie_word_embeddings"),
         "rope_freqs": rope.get("rope_type", rope.get("type")) == "llama3",
         "rope_factors": rope.get("long_factor"),
@@ -130,7 +145,7 @@ def spec_from_hf_config(
     """
     try:
         family, text = _text_config(config, source)
-        metadata, extras = _metadata(family, text), _extras(text)
+        metadata, extras = _metadata(family, text), _extras(family, text)
         own_format = table(text, "quantization_config")
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise ModelFileError(

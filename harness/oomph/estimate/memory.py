@@ -15,7 +15,7 @@ from typing import Final, Self
 from oomph.architectures.families import family_of
 from oomph.architectures.spec import ModelSpec
 from oomph.cards import Card
-from oomph.config import RunConfig
+from oomph.config import MAX_SEQUENCES, RunConfig
 from oomph.errors import ModelFileError
 from oomph.estimate.backends import MATRIX_ROW_PADDING, alignment
 from oomph.estimate.build import LATEST, Build
@@ -33,9 +33,6 @@ from oomph.gguf.header import TensorInfo
 
 _BY_LAYER: Final = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
 """Tensors outside the layers that every layer needs: one copy on each device that has layers."""
-
-MAX_SEQUENCES: Final = 256
-"""LLAMA_MAX_SEQ."""
 
 Bytes = Counter[str]
 """Bytes by device."""

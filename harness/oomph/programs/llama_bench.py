@@ -7,7 +7,7 @@ from typing import Any, Final
 from oomph.architectures.names import HF_USUAL
 from oomph.config import KINDS, KNOBS, knob_value
 from oomph.errors import ConfigError
-from oomph.programs.flags import by_spelling, knob_names
+from oomph.programs.flags import ON, by_spelling, knob_names
 from oomph.programs.llama import normalized
 from oomph.programs.pasted import WHERE, Collected, named_devices, shortened
 
@@ -23,7 +23,7 @@ _TESTS: Final = {
 _SWITCHES: Final = ("--progress", "--no-warmup", "-v", "--verbose", "--list-devices", "--offline")
 _VALUED: Final = {
     "-r": "", "--repetitions": "", "-o": "", "--output": "", "-oe": "", "--output-err": "",
-    "--delay": "", "--prio": "", "--numa": "", "-embd": "embeddings", "--embeddings": "embeddings",
+    "--delay": "", "--prio": "", "--numa": "",
     "-mmp": "mmap", "--mmap": "mmap", "-dio": "direct-io", "--direct-io": "direct-io",
     "-rpc": "rpc", "--no-host": "no-host", "--repack": "repack",
 }  # fmt: skip
@@ -34,6 +34,7 @@ _ZERO_OR_ONE: Final = {
     "-nopo": "op_offload",
     "--no-op-offload": "op_offload",
 }
+_EMBEDDINGS: Final = ("-embd", "--embeddings")
 _RANGE: Final = re.compile(r"(\d+)-(\d+)(?:([+*])(\d+))?")
 _MOST: Final = 4096
 
@@ -66,6 +67,8 @@ def _read(name: str, value: str, tests: dict[str, list[int]], into: Collected) -
         tests.setdefault(test, []).extend(found)
     elif knob := _ZERO_OR_ONE.get(name):
         into.take(knob, value.split(",")[0] in ("0", "off", "false"), name)
+    elif name in _EMBEDDINGS:
+        into.take("embeddings", any(each in ON for each in value.split(",")), name)
     elif name in _VALUED:
         effects = {each.name: each for each, _ in by_spelling().values()}
         other = effects.get(_VALUED[name])

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from oomph.config import KNOBS, keys_of
+from oomph.config import KNOBS, MAX_SEQUENCES, keys_of
 from oomph.errors import ConfigError
 from oomph.programs.pasted import WHERE, Collected, shortened
 
@@ -17,7 +17,6 @@ it."""
 _BATCH, _SERVED = 512, 2048
 _UNREADABLE: Final = (SyntaxError, ValueError, RecursionError, MemoryError)
 _UNMODELLED: Final = {
-    "embedding": "results are kept for a whole batch, in as many slots as it has",
     "lora_path": "an adapter takes its file's size",
     "draft_model": "a draft takes memory of its own",
     "chat_handler": "a projector takes its file's size on the card and a compute buffer",
@@ -169,7 +168,10 @@ def _overrides(value: Any, into: Collected) -> None:
 
 
 def _batches(into: Collected) -> None:
-    """The class cuts its batches to the context, and n_ubatch to n_batch."""
+    """The class cuts its batches to the context, and n_ubatch to n_batch; for embeddings it has as
+    many sequences as a batch has tokens, over one cache."""
     n_ctx = into.knobs.get("n_ctx") or _BATCH
     n_batch = into.knobs.setdefault("n_batch", min(n_ctx, _BATCH))
     into.knobs["n_ubatch"] = min(n_batch, into.knobs.get("n_ubatch", _BATCH))
+    if into.knobs.get("embeddings"):
+        into.knobs |= {"n_seq_max": min(n_batch, MAX_SEQUENCES), "kv_unified": True}

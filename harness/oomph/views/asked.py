@@ -93,8 +93,14 @@ def _parts(said: Said, config: RunConfig, language: str, besides: Collection[str
         shown.update(names)
     for name, value in config.unlike(said.program).items():
         if name in said.knobs and name not in shown:
-            spelled = ",".join(f"{x:g}" for x in value) if isinstance(value, tuple) else value
-            yield words["yours"].format(text=f"{name} {spelled}")
+            yield words["yours"].format(text=f"{name} {_spelled(value)}")
+
+
+def _spelled(value: Any) -> str:
+    """A knob's value as it is said."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return ",".join(f"{x:g}" for x in value) if isinstance(value, tuple) else str(value)
 
 
 def _leaves_fit_out(said: Said, config: RunConfig) -> bool:

@@ -7,9 +7,13 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from oomph.architectures import tensor_parts as parts
-from oomph.architectures.family import Family, GraphRules, Rope, Tensors, Windows
+from oomph.architectures.families.gemma import GEMMA_3_DEFAULTS
+from oomph.architectures.family import Family, GraphRules, HuggingFace, Rope, Tensors, Windows
+from oomph.architectures.hf_keys import Config
 from oomph.architectures.spec import TOKEN_TYPES, ModelSpec
 from oomph.architectures.tensor_parts import Part, Tensor
+from oomph.config import POOLINGS
+from oomph.gguf.header import Value
 
 Outside = Callable[[ModelSpec], Iterator[Tensor]]
 
@@ -90,6 +94,69 @@ def _together(*of: Outside) -> Outside:
     return part
 
 
+def _of_bert(config: Config) -> dict[str, Value]:
+    """BERT's keys; RoBERTa's positions begin past its padding (conversion/bert.py)."""
+    n_positions, padding = int(config["max_position_embeddings"]), config.get("pad_token_id")
+    is_offset = config.get("model_type") != "bert" and padding is not None
+    return {
+        "context_length": n_positions - (1 + int(padding)) if is_offset else n_positions,
+        "attention.layer_norm_epsilon": config.get("layer_norm_eps", 1e-12),
+        "attention.causal": False,
+        TOKEN_TYPES: config.get("type_vocab_size", 1),
+    }
+
+
+_TRAINED: Final = {8192: 2048, 2048: 512}
+"""The tokens that Nomic's models were trained for, by those that their configs say."""
+
+
+def _of_nomic(config: Config) -> dict[str, Value]:
+    found: dict[str, Value] = {
+        "context_length": _TRAINED[config["n_positions"]],
+        "block_count": config["n_layer"],
+        "embedding_length": config["n_embd"],
+        "feed_forward_length": config["n_inner"],
+        "attention.head_count": config["n_head"],
+        "attention.layer_norm_epsilon": config["layer_norm_epsilon"],
+        "attention.causal": False,
+        "rope.freq_base": config["rotary_emb_base"],
+        TOKEN_TYPES: config.get("type_vocab_size", 1),
+    }
+    if _is_nomic_moe(config):
+        found |= {
+            "moe_every_n_layers": config["moe_every_n_layers"],
+            "expert_used_count": config["moe_top_k"],
+        }
+    return found
+
+
+def _is_nomic_moe(config: Config) -> bool:
+    return bool(config.get("moe_every_n_layers"))
+
+
+def _of_modern_bert(config: Config) -> dict[str, Value]:
+    found: dict[str, Value] = {
+        "attention.layer_norm_epsilon": config.get("norm_eps", 1e-5),
+        "attention.sliding_window": config["local_attention"],
+        "attention.causal": False,
+        "rope.freq_base": config.get("global_rope_theta", 1.6e5),
+        "rope.freq_base_swa": config.get("local_rope_theta", 1e4),
+    }
+    if period := config.get("global_attn_every_n_layers"):
+        found["attention.sliding_window_pattern"] = period
+    if pooling := config.get("classifier_pooling"):
+        found["classifier.pooling_type"] = POOLINGS[pooling]
+    return found
+
+
+def _of_euro_bert(config: Config) -> dict[str, Value]:
+    return {"attention.causal": False}
+
+
+def _looks_both_ways(config: Config) -> bool:
+    return bool(config.get("use_bidirectional_attention"))
+
+
 _AFTER: Final = (_norms("attn_output_norm", "layer_output_norm"),)
 _BIASED: Final = (*parts.BIASED_ATTENTION, parts.output_bias)
 _FUSED_BIASED: Final = (parts.fused_query_key_value, _fused_bias, parts.output_bias)
@@ -116,6 +183,9 @@ FAMILIES: Final = (
         output_norm="",
         has_cache=False,
         head="none",
+        hugging_face=HuggingFace(
+            model_types=("bert", "camembert", "roberta", "xlm-roberta"), translate=_of_bert
+        ),
     ),
     Family(
         name="nomic-bert",
@@ -127,6 +197,11 @@ FAMILIES: Final = (
         output_norm="",
         has_cache=False,
         head="none",
+        hugging_face=HuggingFace(
+            model_types=("nomic_bert",),
+            applies=lambda config: not _is_nomic_moe(config),
+            translate=_of_nomic,
+        ),
     ),
     Family(
         name="nomic-bert-moe",
@@ -142,6 +217,9 @@ FAMILIES: Final = (
         output_norm="",
         has_cache=False,
         head="none",
+        hugging_face=HuggingFace(
+            model_types=("nomic_bert",), applies=_is_nomic_moe, translate=_of_nomic
+        ),
     ),
     Family(
         name="jina-bert-v2",
@@ -188,6 +266,7 @@ FAMILIES: Final = (
         graph=GraphRules(norm="layer"),
         has_cache=False,
         head="none",
+        hugging_face=HuggingFace(model_types=("modernbert",), translate=_of_modern_bert),
     ),
     Family(
         name="neo-bert",
@@ -203,6 +282,7 @@ FAMILIES: Final = (
         rope=_NO_FACTORS,
         has_cache=False,
         head="none",
+        hugging_face=HuggingFace(model_types=("eurobert",), translate=_of_euro_bert),
     ),
     Family(
         name="gemma-embedding",
@@ -212,5 +292,8 @@ FAMILIES: Final = (
         graph=GraphRules(scales_q=True, scales_embedding=True),
         has_cache=False,
         head="idle",
+        hugging_face=HuggingFace(
+            model_types=("gemma3_text",), applies=_looks_both_ways, defaults=GEMMA_3_DEFAULTS
+        ),
     ),
 )

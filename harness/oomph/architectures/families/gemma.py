@@ -1,6 +1,7 @@
 """Google's Gemma 2 and Gemma 3."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from oomph.architectures import tensor_parts as parts
 from oomph.architectures.family import Family, GraphRules, HuggingFace, Tensors, Windows
@@ -9,6 +10,19 @@ from oomph.gguf.header import Value
 
 TEXT_TOKENS: Final = 262144
 """The rows that the converter keeps of Gemma 3's embedding; the further ones are for images."""
+
+
+GEMMA_3_DEFAULTS: Final[Mapping[str, Any]] = {
+    "vocab_size": 262208,
+    "max_position_embeddings": 131072,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 4,
+    "head_dim": 256,
+    "rms_norm_eps": 1e-6,
+    "rope_theta": 1e6,
+    "tie_word_embeddings": True,
+}
+"""What transformers assumes of Gemma 3, and of EmbeddingGemma, which looks both ways."""
 
 
 def _translate_gemma3(config: Config) -> dict[str, Value]:
@@ -35,17 +49,9 @@ FAMILIES: Final = (
         graph=GraphRules(scales_q=True, scales_embedding=True),
         hugging_face=HuggingFace(
             model_types=("gemma3_text",),
+            applies=lambda config: not config.get("use_bidirectional_attention"),
             translate=_translate_gemma3,
-            defaults={
-                "vocab_size": 262208,
-                "max_position_embeddings": 131072,
-                "num_attention_heads": 8,
-                "num_key_value_heads": 4,
-                "head_dim": 256,
-                "rms_norm_eps": 1e-6,
-                "rope_theta": 1e6,
-                "tie_word_embeddings": True,
-            },
+            defaults=GEMMA_3_DEFAULTS,
         ),
     ),
 )

@@ -35,6 +35,14 @@ ALWAYS: Final = (
 """Said even where `Llama` has it so by itself: other programs have not."""
 
 
+_WRITES: Final = (
+    'answer = llama.create_chat_completion([{"role": "user", "content": question}], '
+    "max_tokens=64)\n"
+    'print(answer["choices"][0]["message"]["content"])\n'
+)
+_READS: Final = "print(llama.embed(question))\n"
+
+
 def render_python(launch: Launch) -> str:
     """A program that loads the model and answers its first argument. Unsayable where `Llama` has no
     word for it."""
@@ -64,8 +72,7 @@ def render_python(launch: Launch) -> str:
         + "".join(f"    {name}={value},\n" for name, value in arguments.items())
         + "    verbose=False,\n)\n"
         + 'question = sys.argv[1] if len(sys.argv) > 1 else "Hello"\n'
-        + 'answer = llama.create_chat_completion([{"role": "user", "content": question}], '
-        "max_tokens=64)\n" + 'print(answer["choices"][0]["message"]["content"])\n'
+        + (_READS if config.embeddings else _WRITES)
     )
 
 
