@@ -17,7 +17,7 @@ from oomph.architectures.from_gguf import spec_from_gguf
 from oomph.architectures.spec import ModelSpec
 from oomph.config import RunConfig
 from oomph.estimate.estimator import Estimator
-from oomph.gguf.header import TensorInfo, parse_header
+from oomph.gguf.header import SkippedArray, TensorInfo, parse_header
 from oomph.gpus import gpu
 from oomph.views.answer import answer_json
 from oomph.views.estimates import prediction_json
@@ -54,6 +54,8 @@ def _value(value: Any) -> bytes:
         return struct.pack("<If", F32, value)
     if isinstance(value, str):
         return struct.pack("<I", TEXT) + _text(value)
+    if isinstance(value, SkippedArray):
+        return struct.pack("<IIQ", ARRAY, TEXT, value.count) + _text("word") * value.count
     kind, code = (
         (BOOL, "?")
         if all(isinstance(item, bool) for item in value)

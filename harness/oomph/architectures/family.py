@@ -139,6 +139,12 @@ class GraphRules:
     attention only."""
     softcaps_logits: bool = False
     """Whether logits are capped unless the metadata set `final_logit_softcapping` to 0."""
+    score_activation: Literal["tanh", "gelu"] = "tanh"
+    """The activation in a classifier's head."""
+    scores_mean: bool = False
+    """Whether a classifier looks at the mean of all tokens where the metadata do not say."""
+    weighs_scores: bool = False
+    """Whether scores are made shares of one (softmax)."""
     activation: Literal["gelu", "relu_sqr"] = "gelu"
     """The activation of a feed-forward without a gate."""
     weighs_inputs: bool = False

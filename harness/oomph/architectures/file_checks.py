@@ -16,7 +16,7 @@ from typing import Final, Literal
 from oomph.architectures.families import family_of
 from oomph.architectures.layers import attending_layers
 from oomph.architectures.shapes import tensor_shapes
-from oomph.architectures.spec import MAX_COUNT, ModelSpec
+from oomph.architectures.spec import MAX_COUNT, TOKEN_TYPES, ModelSpec
 from oomph.gguf.header import GGUFFile, SkippedArray, Value
 
 MAX_BLOCKS: Final = 512
@@ -73,8 +73,13 @@ RULES: Final[Mapping[str, Rule]] = {
     "attention.sliding_window": Rule(),
     "attention.shared_kv_layers": Rule(most=MAX_BLOCKS),
     "attention.temperature_scale": _FACTOR,
+    "attention.causal": Rule(kind="flag", is_general=True),
     "attention.layer_norm_rms_epsilon": Rule(kind="number", least=-inf, most=inf),
     "attention.layer_norm_epsilon": Rule(kind="number", least=-inf, most=inf),
+    "pooling_type": Rule(is_general=True),
+    "classifier.pooling_type": Rule(is_general=True),
+    "embedding_length_out": _width(is_general=True),
+    "moe_every_n_layers": Rule(),
     "expert_count": Rule(most=MAX_EXPERTS, is_general=True),
     "expert_used_count": Rule(most=MAX_EXPERTS, by_layer=True, is_general=True),
     "expert_group_count": Rule(most=MAX_EXPERTS, is_general=True),
@@ -119,6 +124,7 @@ _LISTS: Final = ("attention.sliding_window_pattern", "attention.recurrent_layers
 _REQUIRED: Final = ("block_count", "context_length", "embedding_length")
 _TYPES: Final = {"count": "u32", "number": "f32", "flag": "bool", "word": "str"}
 _ITEMS: Final = ("i32", "u32")
+_MAY_BE_THERE: Final = ("rope_freqs", "rope_factors", "classifier", "score")
 _BLOCK: Final = re.compile(r"blk\.([0-9]+)\.")
 
 
@@ -141,6 +147,8 @@ def _refusals(spec: ModelSpec, types: Mapping[str, str]) -> Iterator[str]:
     for key in (*_REQUIRED, *_required_by_family(spec)):
         if f"{spec.arch}.{key}" not in spec.metadata:
             yield f"the key {spec.arch}.{key} is missing"
+    if "token_types.weight" in spec.tensors and not spec.metadata.get(TOKEN_TYPES):
+        yield f"the key {TOKEN_TYPES} is missing"
     for key, rule in RULES.items():
         yield from _key_refusals(spec, key, rule, types.get(f"{spec.arch}.{key}"))
     yield from _layer_refusals(spec)
@@ -165,7 +173,8 @@ def _required_by_family(spec: ModelSpec) -> Iterator[str]:
 def _has_graph(spec: ModelSpec) -> bool:
     """Whether it is a whole model of a known family: pieces of one are read too."""
     family = family_of(spec.arch)
-    return family.has_known_graph and f"{family.output_norm}.weight" in spec.tensors
+    norm = family.output_norm or "token_embd_norm"
+    return family.has_known_graph and f"{norm}.weight" in spec.tensors
 
 
 def _key_refusals(spec: ModelSpec, key: str, rule: Rule, stored: str | None) -> Iterator[str]:
@@ -306,7 +315,7 @@ def _expected(spec: ModelSpec) -> Iterator[tuple[str, tuple[int, ...]]]:
         return
     counted = {f"{spec.arch}.vocab_size": spec.n_vocab}
     bare = replace(spec, metadata={**spec.metadata, **counted}, tensors={})
-    shapes = dict(tensor_shapes(bare, extras=("rope_freqs", "rope_factors")))
+    shapes = dict(tensor_shapes(bare, extras=_MAY_BE_THERE))
     yield from shapes.items()
     for name, ne in shapes.items():
         stem, dot, kind = name.rpartition(".")

@@ -56,7 +56,7 @@ def _outside_blocks(
     for part in tensors.outside:
         yield from part(model)
     for name in ("classifier", "score"):
-        if name in extras:
+        if name in extras and name in tensors.heads:
             yield from tensors.heads[name](model)
     half_rope = model.integer("rope.dimension_count", parts.head_size(model)[0]) // 2
     if "rope_factors" in extras:

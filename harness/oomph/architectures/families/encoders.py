@@ -78,6 +78,10 @@ def _classifier(model: ModelSpec) -> Iterator[Tensor]:
     yield "cls.weight", (model.n_embd, model.n_embd)
 
 
+def _one_score(model: ModelSpec) -> Iterator[Tensor]:
+    yield "cls.weight", (model.n_embd, 1)
+
+
 def _classifier_bias(model: ModelSpec) -> Iterator[Tensor]:
     yield "cls.bias", (model.n_embd,)
 
@@ -228,6 +232,7 @@ FAMILIES: Final = (
             attention=_BIASED,
             dense=(parts.fused_gated, _down_bias),
             outside=_TYPES_AND_NORM,
+            heads={"classifier": _one_score},
         ),
         rope=Rope(layers="none"),
         graph=_NORMED_AFTER,
@@ -263,7 +268,7 @@ FAMILIES: Final = (
         ),
         windows=Windows(period=3, dense_first=True),
         rope=_NO_FACTORS,
-        graph=GraphRules(norm="layer"),
+        graph=GraphRules(norm="layer", score_activation="gelu", scores_mean=True),
         has_cache=False,
         head="none",
         hugging_face=HuggingFace(model_types=("modernbert",), translate=_of_modern_bert),

@@ -42,6 +42,7 @@ FAMILIES: Final = (
     Family(
         name="qwen3",
         tensors=Tensors(attention=parts.NORMED_ATTENTION),
+        graph=GraphRules(weighs_scores=True),
         yarn=(
             PublishedYarn(
                 context_length=40960,
@@ -67,6 +68,7 @@ FAMILIES: Final = (
     Family(
         name="qwen3vl",
         tensors=Tensors(attention=parts.NORMED_ATTENTION),
+        graph=GraphRules(weighs_scores=True),
         rope=_M_ROPE,
     ),
     Family(

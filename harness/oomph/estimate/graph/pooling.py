@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from oomph.architectures.families import family_of
 from oomph.architectures.spec import ModelSpec
 from oomph.config import POOLINGS, RunConfig
 from oomph.estimate.graph.builder import Builder
@@ -9,8 +10,6 @@ from oomph.estimate.graph.tensor import F32, I32, Tensor
 
 _MEAN: Final = POOLINGS["mean"]
 _NAMES: Final = {number: name for name, number in POOLINGS.items()}
-_SOFTMAX_SCORES: Final = ("qwen3", "qwen3vl")
-"""Architectures whose rerankers weigh yes against no."""
 _HEAD: Final = ("cls.weight", "cls.output.weight")
 
 
@@ -35,7 +34,7 @@ def has_classifier(model: ModelSpec) -> bool:
 def averages(pooling: str, model: ModelSpec) -> bool:
     """Whether the mean of all tokens is taken, also where a classifier looks at it
     (llama_hparams::pooling_type_cls)."""
-    default = _MEAN if model.arch == "modern-bert" else 0
+    default = _MEAN if family_of(model.arch).graph.scores_mean else 0
     of_classifier = model.integer("classifier.pooling_type", default) == _MEAN
     return pooling == "mean" or (pooling == "rank" and of_classifier)
 
@@ -70,9 +69,9 @@ def _score(b: Builder, y: Tensor) -> Tensor:
     """The classification head, as much of it as the file has."""
     graph = b.graph
     if b.has("cls.weight"):
-        y = graph.unary("GELU" if b.model.arch == "modern-bert" else "TANH", b.linear("cls", y))
+        y = graph.unary(b.rules.score_activation.upper(), b.linear("cls", y))
         if b.has("cls.norm.weight"):
             y = b.norm(y, "cls.norm")
     if b.has("cls.output.weight"):
         y = b.linear("cls.output", y)
-    return graph.like("SOFT_MAX", y) if b.model.arch in _SOFTMAX_SCORES else y
+    return graph.like("SOFT_MAX", y) if b.rules.weighs_scores else y
