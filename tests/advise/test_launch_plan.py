@@ -149,3 +149,28 @@ def test_a_profile_that_there_is_not_is_named() -> None:
         ConfigError, match="no profile 'best'; take one of quality, long-context, fast"
     ):
         launch("best")
+
+
+def test_an_encoder_is_launched_for_inputs_as_long_as_it_reaches() -> None:
+    encoder = catalogue_model("bge-m3", "F16")
+    found = launch("quality", "RTX 3090", model=encoder, n_ctx=8192)
+    config = found.config
+    assert (config.embeddings, config.pooling) == (True, "cls")
+    assert config.n_batch == config.n_ubatch == config.n_outputs_max == 8192
+    assert found.prediction.inputs is not None
+    assert found.prediction.inputs.n_tokens == 8192
+    tight = launch("quality", None, model=encoder, gib=1.5, n_ctx=8192, flash_attn="off").config
+    assert tight.n_batch == tight.n_ubatch < 8192
+    library = found.library.config
+    assert (library.n_seq_max, library.kv_unified) == (256, True)
+
+
+def test_a_rerankers_launch_says_that_it_scores() -> None:
+    reranker = catalogue_model("bge-reranker-v2-m3", "Q8_0")
+    assert launch("quality", model=reranker, n_ctx=8192).config.pooling == "rank"
+    decoder = catalogue_model("qwen3-reranker-0.6b", "Q8_0")
+    plain, scores = (
+        server_config(decoder, {"n_ctx": 4096, **asked}) for asked in ({}, {"embeddings": True})
+    )
+    assert (plain.embeddings, plain.pooling) == (False, None)
+    assert (scores.embeddings, scores.pooling) == (True, "rank")

@@ -86,3 +86,15 @@ def test_a_file_is_requantized_as_the_catalogue_has_it() -> None:
     )
     assert [name for name, _ in smaller_variants(file)][:2] == ["Q6_K", "Q5_K_M"]
     assert list(smaller_variants(read_model("gpt-oss-20b:MXFP4"))) == []
+
+
+def test_an_encoders_contexts_are_inputs() -> None:
+    estimator = Estimator(read_model("bge-m3:F16"), gpu_memory_bytes=2200 << 20)
+    (found,) = context_limits(
+        [estimator],
+        RunConfig(embeddings=True, flash_attn="off"),
+        experts=(None,),
+        caches=("f16",),
+    )
+    assert 512 < found.even_n_ctx < 8192
+    assert found.even_n_ctx % 256 == 0

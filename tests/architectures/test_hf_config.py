@@ -175,6 +175,65 @@ CONFIGS: dict[str, dict[str, Any]] = {
 """What matters of the config.json that each model's catalogue entry names as its source."""
 
 
+ENCODERS: dict[str, dict[str, Any]] = {
+    "bge-m3": {
+        "model_type": "xlm-roberta", "architectures": ["XLMRobertaModel"], "hidden_size": 1024,
+        "intermediate_size": 4096, "layer_norm_eps": 1e-05, "max_position_embeddings": 8194,
+        "num_attention_heads": 16, "num_hidden_layers": 24, "pad_token_id": 1, "type_vocab_size": 1,
+        "vocab_size": 250002,
+    },
+    "bge-reranker-v2-m3": {
+        "model_type": "xlm-roberta", "architectures": ["XLMRobertaForSequenceClassification"],
+        "hidden_size": 1024, "intermediate_size": 4096, "layer_norm_eps": 1e-05,
+        "max_position_embeddings": 8194, "num_attention_heads": 16, "num_hidden_layers": 24,
+        "pad_token_id": 1, "type_vocab_size": 1, "vocab_size": 250002,
+    },
+    "bge-small-en-v1.5": {
+        "model_type": "bert", "architectures": ["BertModel"], "hidden_size": 384,
+        "intermediate_size": 1536, "layer_norm_eps": 1e-12, "max_position_embeddings": 512,
+        "num_attention_heads": 12, "num_hidden_layers": 12, "pad_token_id": 0, "type_vocab_size": 2,
+        "vocab_size": 30522,
+    },
+    "nomic-embed-text-v1.5": {
+        "model_type": "nomic_bert", "n_positions": 8192, "n_layer": 12, "n_embd": 768, "n_inner":
+        3072, "n_head": 12, "layer_norm_epsilon": 1e-12, "rotary_emb_base": 1000, "type_vocab_size":
+        2, "vocab_size": 30522,
+    },
+    "nomic-embed-text-v2-moe": {
+        "model_type": "nomic_bert", "n_positions": 2048, "n_layer": 12, "n_embd": 768, "n_inner":
+        3072, "n_head": 12, "layer_norm_epsilon": 1e-05, "rotary_emb_base": 10000,
+        "type_vocab_size": 1, "vocab_size": 250048, "moe_every_n_layers": 2, "moe_top_k": 2,
+        "num_experts": 8,
+    },
+    "modernbert-base": {
+        "model_type": "modernbert", "hidden_size": 768, "intermediate_size": 1152,
+        "num_hidden_layers": 22, "num_attention_heads": 12, "max_position_embeddings": 8192,
+        "vocab_size": 50368, "norm_eps": 1e-05, "local_attention": 128,
+        "global_attn_every_n_layers": 3, "global_rope_theta": 160000.0, "local_rope_theta": 10000.0,
+    },
+    "gte-reranker-modernbert-base": {
+        "model_type": "modernbert", "architectures": ["ModernBertForSequenceClassification"],
+        "classifier_pooling": "mean", "hidden_size": 768, "intermediate_size": 1152,
+        "num_hidden_layers": 22, "num_attention_heads": 12, "max_position_embeddings": 8192,
+        "vocab_size": 50368, "norm_eps": 1e-05, "local_attention": 128,
+        "global_attn_every_n_layers": 3, "global_rope_theta": 160000.0, "local_rope_theta": 10000.0,
+    },
+    "eurobert-210m": {
+        "model_type": "eurobert", "hidden_size": 768, "intermediate_size": 3072,
+        "num_hidden_layers": 12, "num_attention_heads": 12, "num_key_value_heads": 12,
+        "max_position_embeddings": 8192, "vocab_size": 128256, "rms_norm_eps": 1e-05, "rope_theta":
+        250000,
+    },
+    "embeddinggemma-300m": {
+        "model_type": "gemma3_text", "use_bidirectional_attention": True, "hidden_size": 768,
+        "intermediate_size": 1152, "num_hidden_layers": 24, "num_attention_heads": 3,
+        "num_key_value_heads": 1, "head_dim": 256, "max_position_embeddings": 2048, "vocab_size":
+        262144, "sliding_window": 512,
+    },
+}  # fmt: skip
+"""Their pooling is in no config.json: sentence-transformers keep it in a file of its own."""
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 def test_config_gives_the_catalogue_model(name: str) -> None:
     ours, published = spec_from_hf_config(CONFIGS[name], "Q4_K_M"), catalogue_model(name, "Q4_K_M")
@@ -185,6 +244,19 @@ def test_config_gives_the_catalogue_model(name: str) -> None:
                 ours.metadata[key] == pytest.approx(value)
                 if isinstance(value, float)
                 else ours.metadata[key] == value
+            )
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_an_encoders_config_gives_the_catalogue_model(name: str) -> None:
+    ours, published = spec_from_hf_config(ENCODERS[name], "Q8_0"), catalogue_model(name, "Q8_0")
+    assert ours.arch == published.arch
+    assert ours.tensors == published.tensors
+    untold = ("general.name", f"{ours.arch}.pooling_type", f"{ours.arch}.rope.freq_base_swa")
+    for key, value in published.metadata.items():
+        if key not in untold:
+            assert (
+                ours.metadata[key] == pytest.approx(value) if value else ours.metadata[key] == value
             )
 
 
@@ -287,7 +359,7 @@ def test_packed_row_is_never_smaller_than_its_parts(
 @pytest.mark.parametrize(
     ("changes", "error", "said"),
     [
-        ({"model_type": "bert"}, UnknownNameError, "'bert' is not known; known are"),
+        ({"model_type": "gpt2"}, UnknownNameError, "'gpt2' is not known; known are"),
         ({"num_hidden_layers": None}, ModelFileError, "block_count is missing or malformed"),
         ({"num_hidden_layers": 10**9}, ModelFileError, "block_count = 1000000000"),
         ({"num_hidden_layers": 513}, ModelFileError, "block_count = 513"),

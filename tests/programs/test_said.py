@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from oomph.architectures.catalogue import catalogue_model
 from oomph.errors import ConfigError
 from oomph.knob import Program
+from oomph.programs.command_line import read_command
 from oomph.programs.defaults import PROGRAMS
 from oomph.programs.said import Said, checked_program
 from oomph.units import GIB
@@ -143,3 +144,40 @@ def test_the_documents_table_is_what_is_asked(repository: Path) -> None:
         assert (flash, swa_full) == (config["flash_attn"], "on" if config["swa_full"] else "off")
         assert f"{config['n_batch']:,}/{config['n_ubatch']:,}" in batches
         assert source.startswith(facts.source)
+
+
+def test_embeddings_are_one_batch_whose_tokens_are_all_results() -> None:
+    """tools/server/server.cpp sets n_batch, server_output_limits what is kept of it."""
+    model = catalogue_model("bge-m3", "F16")
+    found = [
+        Said(knobs=knobs).config(model)
+        for knobs in (
+            {"embeddings": True},
+            {"embeddings": True, "n_ubatch": 4096},
+            {"pooling": "mean"},
+            {"pooling": "none"},
+        )
+    ]
+    assert [(each.n_batch, each.n_ubatch, each.n_outputs_max) for each in found] == [
+        (512, 512, 512),
+        (2048, 4096, 2048),
+        (2048, 512, 2048),
+        (2048, 512, 4),
+    ]
+
+
+def test_llama_cpp_python_has_a_sequence_for_each_token_of_a_batch() -> None:
+    call = (
+        "Llama(model_path='m.gguf', embedding=True, pooling_type=llama_cpp.LLAMA_POOLING_TYPE_CLS)"
+    )
+    config = read_command(call).said.config(catalogue_model("bge-m3", "F16"))
+    assert (config.embeddings, config.pooling) == (True, "cls")
+    assert (config.n_seq_max, config.kv_unified) == (256, True)
+
+
+@pytest.mark.parametrize(("word", "asked"), [("1", True), ("0", False), ("0,1", True)])
+def test_llama_bench_may_make_embeddings(word: str, asked: bool) -> None:
+    config = read_command(f"llama-bench -m m.gguf -embd {word}").said.config(
+        catalogue_model("bge-m3", "F16")
+    )
+    assert config.embeddings is asked

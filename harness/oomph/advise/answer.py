@@ -144,7 +144,7 @@ def answer_of(
         if on_host or refusal or (prediction.inputs and prediction.fits)
         else _first_to_fail(estimator, prediction, verdict)
     )
-    is_wanting = verdict != "yes" and not on_host
+    is_wanting = verdict != "yes" and not on_host and refusal != "pooling"
     leans_on_host = not on_host and host_bytes(memory) > USUAL_HOST_BYTES
     if verdict == "yes" and (leans_on_host or not said.is_whole):
         verdict = "probably"
@@ -173,7 +173,9 @@ def answer_of(
         scaling=extension(estimator.model, config.n_ctx),
         first_failure=failure,
         first_failure_n_ctx=failure_n_ctx,
-        speeds=speeds(estimator, config, memory) if verdict in ("yes", "probably") else None,
+        speeds=speeds(estimator, config, memory)
+        if verdict in ("yes", "probably") and not prediction.inputs
+        else None,
         speed_reason=prediction.speed_reason,
         inputs=prediction.inputs,
         has_mtp=estimator.model.integer("nextn_predict_layers", 0) > 0,

@@ -9,6 +9,7 @@ from typing import Final
 from oomph.architectures.spec import ModelSpec
 from oomph.config import RunConfig, padded_context
 from oomph.estimate.compute import Setup
+from oomph.estimate.graph.tensor import pad
 
 INPUT_STEP: Final = 256
 """Steps in which a longest input is looked for, in tokens."""
@@ -35,10 +36,12 @@ def longest_input(model: ModelSpec, config: RunConfig, setup: Setup) -> int:
 
 
 def with_input(config: RunConfig, n_tokens: int) -> RunConfig:
-    """The configuration that takes inputs of so many tokens in one micro-batch."""
+    """The configuration that takes inputs of so many tokens in one micro-batch, which its sequences
+    divide."""
     n_ctx = max(config.n_ctx, n_tokens if config.kv_unified else n_tokens * config.n_seq_max)
-    batches = {"n_ctx": n_ctx, "n_batch": n_tokens, "n_ubatch": n_tokens}
-    return config.with_(**batches, n_outputs_max=config.n_outputs_max and n_tokens)
+    size = pad(n_tokens, config.n_seq_max)
+    batches = {"n_ctx": n_ctx, "n_batch": size, "n_ubatch": size}
+    return config.with_(**batches, n_outputs_max=config.n_outputs_max and size)
 
 
 def result_bytes(model: ModelSpec, setup: Setup, n_tokens: int) -> int:

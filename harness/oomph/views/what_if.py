@@ -52,7 +52,16 @@ REPLACED: Final = (
 )
 """What the page provides: coefficients and its models' families come as JSON, its knobs need no
 check, and its models and cards are facts already."""
-FAMILY: Final = ("graph", "has_known_graph", "windows", "recurrence", "rope", "output_norm")
+FAMILY: Final = (
+    "graph",
+    "has_cache",
+    "has_known_graph",
+    "head",
+    "output_norm",
+    "recurrence",
+    "rope",
+    "windows",
+)
 """What estimates read of a family: plain data."""
 
 CACHE_TYPES: Final = ("f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "iq4_nl", "q4_0")

@@ -43,6 +43,8 @@ def made_up_speed(
 @pytest.fixture
 def _steady_speeds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("oomph.estimate.estimator.Estimator.speed", made_up_speed)
+    read = (20_000.0, (16_000.0, 25_000.0))
+    monkeypatch.setattr("oomph.estimate.estimator.predict_input_speed", lambda *_, **__: read)
 
 
 @pytest.fixture
