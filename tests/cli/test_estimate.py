@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from oomph.config import RunConfig
-from oomph.estimate.prediction import DeviceMemory
+from oomph.estimate.prediction import DeviceMemory, InputEstimate
 
 Oomph = Callable[..., tuple[int, str, str]]
 MODEL = "llama-3.2-3b:Q4_K_M"
@@ -43,10 +43,10 @@ def test_every_key_is_documented_and_every_documented_key_is_there(
     assert set(line) == page["A configuration that is answered"]
     assert all(set(memory) == page["devices"] for memory in line["devices"].values())
     assert set(line["config"]) == page["config"]
-    (scaled,) = answers(
-        oomph, MODEL, "--rope-scaling", "yarn", "--rope-scale", "2", "--yarn-orig-ctx", "4096"
-    )
-    assert set(scaled["config"]) - page["config"] == page["config`, where asked for"]
+    scaling = ("--rope-scaling", "yarn", "--rope-scale", "2", "--yarn-orig-ctx", "4096")
+    (asked,) = answers(oomph, MODEL, *scaling, "--embeddings", "--pooling", "mean")
+    assert set(asked["config"]) - page["config"] == page["config`, where asked for"]
+    assert set(asked["inputs"]) == page["inputs"] == {f.name for f in fields(InputEstimate)}
     assert page["devices"] == {field.name for field in fields(DeviceMemory)}
     assert page["config"] | page["config`, where asked for"] == {
         field.name for field in fields(RunConfig)

@@ -253,20 +253,22 @@ def _own_context(estimator: Estimator, knobs: Mapping[str, Any], profile: Profil
     config = server_config(spec, {**knobs, "n_ctx": n_ctx})
     if not estimator.room_bytes(config):
         return n_ctx
-    least = with_best_split(estimator, _smallest(config, knobs, profile)).to_dict()
+    least = with_best_split(estimator, _smallest(estimator, config, knobs, profile)).to_dict()
     del least["n_ctx"]
     fitting = estimator.cautious(SURE).max_context(limit=n_ctx, **least)
     return min(fitting, n_ctx) or n_ctx
 
 
-def _smallest(config: RunConfig, knobs: Mapping[str, Any], profile: Profile) -> RunConfig:
+def _smallest(
+    estimator: Estimator, config: RunConfig, knobs: Mapping[str, Any], profile: Profile
+) -> RunConfig:
     """What takes the least of all that the profile may choose and that stays on the card."""
     kinds = (
         {}
         if {"type_k", "type_v"} & knobs.keys()
         else {"type_k": profile.kv_types[-1], "type_v": profile.kv_types[-1]}
     )
-    return _in_batches(config.with_(**kinds), _ubatches(config, knobs)[-1])
+    return _in_batches(config.with_(**kinds), _ubatches(estimator, config, knobs)[-1])
 
 
 def _in_batches(config: RunConfig, n_ubatch: int) -> RunConfig:
@@ -337,22 +339,25 @@ def _tries(
             else f"{'an' if kind == 'f16' else 'a'} {kind} cache"
         )
         larger = f", {kinds[0]} does not" if kind != kinds[0] else ""
-        for n_ubatch in _ubatches(base, knobs):
+        for n_ubatch in _ubatches(estimator, base, knobs):
             divided = with_best_split(estimator, _in_batches(cached, n_ubatch))
             yield divided, f"{said} and n_ubatch {n_ubatch} fit{larger}"
     may_split = estimator.model.is_moe or profile.splits_layers
     if may_split and not {"n_gpu_layers", "n_cpu_moe", "override_tensor"} & knobs.keys():
-        least = _in_batches(cached, _ubatches(base, knobs)[-1])
+        least = _in_batches(cached, _ubatches(estimator, base, knobs)[-1])
         yield _offloaded(estimator.cautious(SURE), least, said)
 
 
-def _ubatches(base: RunConfig, knobs: Mapping[str, Any]) -> tuple[int, ...]:
+def _ubatches(estimator: Estimator, base: RunConfig, knobs: Mapping[str, Any]) -> tuple[int, ...]:
+    """Sizes of a micro-batch to choose from; where an input has to be one, as long as a slot holds,
+    else by halves."""
     if "n_ubatch" in knobs:
         return (base.n_ubatch,)
-    if base.embeddings:  # an input is one micro-batch: as long as a slot holds, else by halves
+    if estimator.is_one_batch(base):
         longest = slot_context(base)
         return tuple(max(longest >> n, 1) for n in range(HALVINGS))
-    return tuple(n for n in UBATCHES if n <= base.n_batch) or (base.n_batch,)
+    most = UBATCHES[0] if base.embeddings else base.n_batch
+    return tuple(n for n in UBATCHES if n <= most) or (base.n_batch,)
 
 
 def _offloaded(estimator: Estimator, config: RunConfig, said: str) -> tuple[RunConfig, str]:

@@ -378,6 +378,7 @@ class Estimator:
         return InputEstimate(
             n_tokens=n_tokens,
             max_tokens=most if most > n_tokens else None,
+            is_one_batch=is_one_batch(setup),
             result_bytes=result_bytes(self.model, setup, setup.sizes.n_batch),
             tokens_per_s=speed,
             interval_90=interval,

@@ -116,7 +116,8 @@ class SpeedEstimate:
 class InputEstimate:
     """Inputs that embeddings or scores are made of: `n_tokens` is the longest that the
     configuration takes, `max_tokens` the longest that fits with another n_ubatch, None where no
-    card was named or where another changes nothing. `result_bytes` is what the output buffer grows
+    card was named or where another changes nothing; `is_one_batch` says that an input has to be one
+    micro-batch. `result_bytes` is what the output buffer grows
     to with a full batch, each token of which is a result.
 
     Tokens per second are of inputs of `n_tokens`, None where nothing is known of the speed.
@@ -124,6 +125,7 @@ class InputEstimate:
 
     n_tokens: int
     max_tokens: int | None
+    is_one_batch: bool
     result_bytes: int
     tokens_per_s: float | None = None
     interval_90: tuple[float, float] | None = None

@@ -1,4 +1,4 @@
-"""Encoders, which see a whole input at once and make embeddings or scores: BERT and what followed.
+"""Encoders, which see an input at once and make embeddings or scores: BERT and its followers.
 
 None keeps a KV cache and none makes logits; EmbeddingGemma alone loads an output head.
 """
@@ -100,10 +100,10 @@ def _together(*of: Outside) -> Outside:
 
 def _of_bert(config: Config) -> dict[str, Value]:
     """BERT's keys; RoBERTa's positions begin past its padding (conversion/bert.py)."""
-    n_positions, padding = int(config["max_position_embeddings"]), config.get("pad_token_id")
-    is_offset = config.get("model_type") != "bert" and padding is not None
+    padding = config.get("pad_token_id")
+    skipped = 0 if padding is None or config.get("model_type") == "bert" else 1 + int(padding)
     return {
-        "context_length": n_positions - (1 + int(padding)) if is_offset else n_positions,
+        "context_length": int(config["max_position_embeddings"]) - skipped,
         "attention.layer_norm_epsilon": config.get("layer_norm_eps", 1e-12),
         "attention.causal": False,
         TOKEN_TYPES: config.get("type_vocab_size", 1),

@@ -1,4 +1,4 @@
-"""Embeddings of whole inputs: how the vectors of their tokens become one, or a reranker's score."""
+"""Embeddings of whole inputs: how the vectors of their tokens become one, or a score."""
 
 from typing import Final
 
