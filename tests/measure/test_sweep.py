@@ -7,10 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oomph.architectures.catalogue import catalogue_model
 from oomph.errors import ConfigError
 from oomph.measure.fields import Range
+from oomph.measure.plan import as_measurable
 from oomph.measure.sweep import Sweep
 from oomph.measure.workload import Workload
+from oomph.records.schema import Environment
 
 HEAD = 'name = "test"\nmodel = "demo"\n'
 
@@ -148,3 +151,22 @@ def test_every_sweep_that_comes_with_oomph_is_whole(repository: Path) -> None:
             f"{file.name} does not say which question it answers"
         )
         assert Sweep.load(file).points()
+
+
+@pytest.mark.parametrize(
+    ("model", "embeddings", "n_gen"),
+    [
+        ("qwen3-0.6b", "false", 3),
+        ("qwen3-0.6b", "true", 0),
+        ("bge-m3", "true", 0),
+        ("bge-m3", "false", 0),
+    ],
+)
+def test_what_writes_no_text_decodes_nothing(model: str, embeddings: str, n_gen: int) -> None:
+    axes = f"axes = {{n_ctx = 256, embeddings = {embeddings}}}\nmeasure.n_gen = 3"
+    (point,) = Sweep.parse(HEAD + axes).points(n_devices=0)
+    here = Environment(
+        machine="m", os="o", python="3", cpu="c", cpu_count=1, memory_bytes=1, backend="cpu"
+    )
+    measured = as_measurable(point, here, catalogue_model(model, "Q8_0"))
+    assert measured.workload.n_gen == n_gen

@@ -1,4 +1,4 @@
-"""What embeddings are made of: how long one input may be, and what its result takes of the host.
+"""What embeddings are made of: how long an input may be, and what its result takes.
 
 An encoder sees an input at once, so that it has to be one micro-batch: what a context is to a model
 that writes, n_ubatch is to one that reads.

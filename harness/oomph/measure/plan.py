@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from oomph.architectures.families import family_of
 from oomph.architectures.from_gguf import spec_from_gguf
 from oomph.architectures.spec import ModelSpec
 from oomph.errors import ConfigError
@@ -163,7 +164,7 @@ def plan_sweep(
     """
     n_cards = len(place.environment.gpus)
     points = sweep.points(n_devices=n_cards if place.n_devices is None else place.n_devices)
-    points = tuple(as_measurable(point, place.environment) for point in points)
+    points = tuple(as_measurable(point, place.environment, subject.spec) for point in points)
     if expect:
         points = tuple(
             replace(point, expected=expect(point.config, point.workload)) for point in points
@@ -187,11 +188,14 @@ def plan_sweep(
     )
 
 
-def as_measurable(point: Point, environment: Environment) -> Point:
+def as_measurable(point: Point, environment: Environment, spec: ModelSpec) -> Point:
     """The point as it can be measured there: on a phantom card without a clock, as its kernels do
-    nothing and a speed or a text's score would be garbage."""
+    nothing and a speed or a text's score would be garbage; without decoding where no text is
+    written."""
     if environment.backend == "phantom":
         return replace(point, workload=point.workload.memory_only())
+    if point.config.embeddings or not family_of(spec.arch).has_cache:
+        return replace(point, workload=point.workload.model_copy(update={"n_gen": 0}))
     return point
 
 

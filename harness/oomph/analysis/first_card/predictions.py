@@ -185,7 +185,7 @@ def _predictions(
 ) -> Iterator[dict[str, Any]]:
     estimator = foreseen.estimator(subject.spec)
     for point in step.points(n_devices=len(environment.gpus)):
-        record = unmeasured(as_measurable(point, environment), subject, environment)
+        record = unmeasured(as_measurable(point, environment, subject.spec), subject, environment)
         if not did_work(record):
             continue
         for line in compare(estimator, [record]):
