@@ -25,7 +25,7 @@ class Tensors:
     says so (both where they stand side by side); it has `experts` where it routes its tokens,
     `dense` elsewhere. A family whose graph has a single part a layer has one of the four.
     `next_token` is added to the blocks past the last one that decodes (multi-token prediction).
-    `outside` is in no block, nor are the `heads` of rerankers, which most files lack.
+    `outside` is in no block, nor are the `heads` of rerankers and embeddings, which most lack.
     """
 
     every: tuple[Part, ...] = (parts.norm("attn_norm", "ffn_norm"),)

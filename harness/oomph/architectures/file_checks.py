@@ -79,6 +79,8 @@ RULES: Final[Mapping[str, Rule]] = {
     "pooling_type": Rule(is_general=True),
     "classifier.pooling_type": Rule(is_general=True),
     "embedding_length_out": _width(is_general=True),
+    "dense_2_feat_out": _width(),
+    "dense_3_feat_in": _width(),
     "moe_every_n_layers": Rule(),
     "expert_count": Rule(most=MAX_EXPERTS, is_general=True),
     "expert_used_count": Rule(most=MAX_EXPERTS, by_layer=True, is_general=True),

@@ -21,7 +21,7 @@ from oomph.architectures.spec import ModelSpec
 from oomph.architectures.tensor_parts import Part, Tensor
 from oomph.errors import UnknownNameError
 
-EXTRAS: Final = ("tied_output", "rope_freqs", "rope_factors", "classifier", "score")
+EXTRAS: Final = ("tied_output", "rope_freqs", "rope_factors", "classifier", "score", "dense")
 """What a file may have or lack without its metadata saying so; a catalogue entry lists them under
 `extras`."""
 
@@ -55,7 +55,7 @@ def _outside_blocks(
         yield f"{family.output_norm}.weight", (n_embd,)
     for part in tensors.outside:
         yield from part(model)
-    for name in ("classifier", "score"):
+    for name in ("classifier", "score", "dense"):
         if name in extras and name in tensors.heads:
             yield from tensors.heads[name](model)
     half_rope = model.integer("rope.dimension_count", parts.head_size(model)[0]) // 2
@@ -72,8 +72,8 @@ def tensor_shapes(model: ModelSpec, *, extras: Collection[str] = ()) -> tuple[Te
 
     `extras` (of `EXTRAS`) says what the metadata does not: `tied_output` (no output.weight),
     `rope_freqs` and `rope_factors` (tables of rotary frequencies), `classifier` and `score` (the
-    two parts of a reranker's head). UnknownNameError for an architecture whose family declares no
-    tensors.
+    two parts of a reranker's head), `dense` (what follows pooling). UnknownNameError for an
+    architecture whose family declares no tensors.
     """
     family = family_of(model.arch)
     if family.tensors is None:

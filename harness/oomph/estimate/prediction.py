@@ -117,8 +117,8 @@ class InputEstimate:
     """Inputs that embeddings or scores are made of: `n_tokens` is the longest that the
     configuration takes, `max_tokens` the longest that fits with another n_ubatch, None where no
     card was named or where another changes nothing; `is_one_batch` says that an input has to be one
-    micro-batch. `result_bytes` is what the output buffer grows
-    to with a full batch, each token of which is a result.
+    micro-batch. `result_bytes` is what the output buffer grows to with a full batch, each token of
+    which is a result.
 
     Tokens per second are of inputs of `n_tokens`, None where nothing is known of the speed.
     """

@@ -90,6 +90,11 @@ def _classifier_norm(model: ModelSpec) -> Iterator[Tensor]:
     yield "cls.norm.weight", (model.n_embd,)
 
 
+def _dense(model: ModelSpec) -> Iterator[Tensor]:
+    yield "dense_2.weight", (model.n_embd, model.integer("dense_2_feat_out"))
+    yield "dense_3.weight", (model.integer("dense_3_feat_in"), model.n_embd)
+
+
 def _together(*of: Outside) -> Outside:
     def part(model: ModelSpec) -> Iterator[Tensor]:
         for each in of:
@@ -291,7 +296,11 @@ FAMILIES: Final = (
     ),
     Family(
         name="gemma-embedding",
-        tensors=Tensors(every=parts.SANDWICH_NORMS, attention=parts.NORMED_ATTENTION),
+        tensors=Tensors(
+            every=parts.SANDWICH_NORMS,
+            attention=parts.NORMED_ATTENTION,
+            heads={"dense": _dense},
+        ),
         windows=Windows(period=6),
         rope=_NO_FACTORS,
         graph=GraphRules(scales_q=True, scales_embedding=True),
