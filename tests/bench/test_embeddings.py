@@ -30,3 +30,14 @@ def test_the_rows_hold_every_encoder_and_what_is_refused() -> None:
     asked = import_module("embeddings")
     assert len(ROWS) == len(asked.MODELS) * len(asked.SAID) + len(asked.BESIDES)
     assert sum("failed" in row for row in ROWS) == 4
+
+
+@pytest.mark.phantom
+@pytest.mark.llama
+@pytest.mark.usefixtures("llama_server", "cuda_backend")
+@pytest.mark.parametrize("number", [0, 11], ids=["a card", "no card"])
+def test_the_server_allocates_as_it_did(number: int, tmp_path: Path) -> None:
+    asked = import_module("embeddings")
+    model, said = "bge-small-en-v1.5:Q8_0", asked.SAID[number]
+    (seen,) = (row for row in ROWS if (row["model"], row["said"]) == (model, said))
+    assert asked.run(model, said, tmp_path) == seen
