@@ -251,16 +251,13 @@ def test_config_gives_the_catalogue_model(name: str) -> None:
 def test_an_encoders_config_gives_the_catalogue_model(name: str) -> None:
     ours, published = spec_from_hf_config(ENCODERS[name], "Q8_0"), catalogue_model(name, "Q8_0")
     assert ours.arch == published.arch
-    told = {name: tensor for name, tensor in published.tensors.items() if "dense" not in name}
+    told = {name: each for name, each in published.tensors.items() if "dense" not in name}
     assert {name: (each.ne, each.quant) for name, each in ours.tensors.items()} == {
         name: (each.ne, each.quant) for name, each in told.items()
     }
-    untold = ("general.name", f"{ours.arch}.pooling_type", f"{ours.arch}.rope.freq_base_swa")
     for key, value in published.metadata.items():
-        if key not in untold:
-            assert (
-                ours.metadata[key] == pytest.approx(value) if value else ours.metadata[key] == value
-            )
+        if not any(mark in key for mark in ("general.name", "pooling", "_swa", "dense")):
+            assert ours.metadata[key] == value, key
 
 
 def test_without_a_quantization_it_is_the_model_as_published() -> None:
