@@ -10,6 +10,7 @@ from oomph.config import RunConfig
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.graph.pooling import own_pooling
 from oomph.estimate.memory import MemoryModel
+from oomph.estimate.work import forward_work
 from oomph.programs.said import Said
 from oomph.units import MIB
 
@@ -114,3 +115,29 @@ def test_pooling_is_the_files_own_unless_it_is_asked_for() -> None:
     assert [own_pooling(model) for model in (BGE_M3, QWEN3)] == ["cls", "last"]
     unsaid = replace(BGE_M3, metadata={**BGE_M3.metadata, "bert.pooling_type": 77})
     assert own_pooling(unsaid) == "none"
+
+
+def test_where_each_token_is_a_result_each_pays_for_the_output_head() -> None:
+    head = QWEN3.tensors["token_embd.weight"].n_bytes
+    texts, vectors = (
+        forward_work(QWEN3, MemoryModel(QWEN3).setup(RunConfig(n_ctx=4096, embeddings=asked)))[0]
+        for asked in (False, True)
+    )
+    assert sum(texts.head_bytes.values()) == head
+    assert not vectors.head_bytes
+    more = sum(vectors.dense_bytes.values()) - sum(texts.dense_bytes.values())
+    assert more == head
+
+
+@pytest.mark.parametrize("name", ["bge-m3", "embeddinggemma-300m"])
+def test_an_encoder_multiplies_with_no_output_head(name: str) -> None:
+    model = catalogue_model(name, "F16")
+    work, _ = forward_work(model, MemoryModel(model).setup(RunConfig(embeddings=True)))
+    tables = sum(
+        tensor.n_elements
+        for name, tensor in model.tensors.items()
+        if any(mark in name for mark in ("embd", "types", "dense", "bias")) or len(tensor.ne) == 1
+    )
+    multiplied = sum(tensor.n_elements for tensor in model.tensors.values()) - tables
+    assert sum(work.dense_flops.values()) == 2 * multiplied
+    assert not work.head_bytes

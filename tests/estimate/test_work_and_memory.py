@@ -75,8 +75,8 @@ def test_work_and_memory_agree(name: str, setting: str) -> None:
 
 def _of_matrices(model: ModelSpec) -> ModelSpec:
     """The model's tensors that a pass multiplies with: no norms, biases, tables that are looked up,
-    convolutions."""
-    tables = ("embd", "embed", "token_types", "conv1d")
+    convolutions, heads of whole inputs."""
+    tables = ("embd", "embed", "token_types", "conv1d", "cls.", "dense_2", "dense_3")
     multiplied = {
         name: tensor
         for name, tensor in model.tensors.items()

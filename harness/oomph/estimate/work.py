@@ -36,8 +36,9 @@ _KIND_BY_PREFIX: Final = (
     ("NVFP4", "fp4"),
 )
 
-_LOOKED_UP: Final = ("embd", "embed", "token_types", "conv1d")
-"""Parts of the names of matrices that no token is multiplied with."""
+_NO_TOKENS: Final = ("embd", "embed", "token_types", "conv1d", "cls.", "dense_2", "dense_3")
+"""Parts of the names of matrices that no token is multiplied with: tables, and what a whole input's
+vector meets once."""
 Use = Literal["of all", "of the last", "by name"]
 _RECURRENT: Final = ("ssm_", "shortconv", "time_mix")
 
@@ -205,7 +206,7 @@ def _add_matrix(work: Work, tensor: TensorInfo, part: str, use: Use, *, n_used: 
         work.expert_bytes[kind] += n_bytes
         work.expert_flops[kind] += 2 * n_weights * n_used / n_expert
         work.expert_matrices += n_expert
-    elif use == "of all" or not any(mark in part for mark in _LOOKED_UP):
+    elif use == "of all" or not any(mark in part for mark in _NO_TOKENS):
         work.dense_bytes[kind] += n_bytes
         work.dense_flops[kind] += 2 * n_weights
         work.inner_sizes[kind] += tensor.ne[0]
