@@ -561,6 +561,12 @@ class RunConfig:
         return most_drafted(self.spec_type, self.spec_draft_n_max)
 
     @property
+    def n_verified(self) -> int:
+        """Rows of logits that llama-server's slots want at once: a token each, and those that are
+        drafted (common_speculative_get_output_limits)."""
+        return max(1, min(self.n_batch, self.n_seq_max * (1 + self.n_drafted)))
+
+    @property
     def n_rolled_back(self) -> int:
         """Tokens by which recurrent states must be able to go back (n_rs_seq)."""
         return rolled_back(self.spec_type, self.spec_draft_n_max)

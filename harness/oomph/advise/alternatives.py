@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from oomph.advise.drafting import fewer_drafted, smaller_draft_caches, without_drafting
 from oomph.advise.first_failure import margin_bytes
 from oomph.advise.max_context import longest_context
 from oomph.advise.quantizations import smaller_variants
@@ -42,6 +43,9 @@ Kind = Literal[
     "swa_full",
     "n_ubatch",
     "type_kv",
+    "spec_draft_type_kv",
+    "spec_draft_n_max",
+    "spec_type",
     "together",
     "n_cpu_moe",
     "n_gpu_layers",
@@ -77,7 +81,7 @@ class Offer:
     prefill_share: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class _Candidate:
     """A change that was found to fit, with the estimator that it is asked of."""
 
@@ -92,6 +96,7 @@ def offers(
     prediction: Prediction,
     *,
     outcome: str | None = None,
+    of_draft: bool = False,
     probability: float = SURE,
 ) -> tuple[Offer, ...]:
     """Every single change to the predicted configuration that fits with `probability`: of each kind
@@ -99,10 +104,12 @@ def offers(
 
     The least given up comes first, and what leaves too little of the speed last. Speeds are those
     of a full context. After a run that ended with `outcome`, those alone that shrink what was being
-    allocated: none where it was not the card's memory that ran out.
+    allocated, `of_draft` in the context that drafts: none where it was not the card's memory that
+    ran out.
     """
     intact = speeds(estimator.with_room(ROOM_FOR_ANYTHING), prediction.config, prediction.memory)
-    kinds = _KINDS if outcome is None else _KINDS_AFTER.get(outcome, ())
+    after = _KINDS if outcome is None else _KINDS_AFTER.get(outcome, ())
+    kinds = _KINDS_OF_DRAFT if of_draft else after
     found = (
         _priced(candidate, intact)
         for kind in kinds
@@ -111,9 +118,11 @@ def offers(
     return tuple(sorted(found, key=_crawls))
 
 
-def would_have_fitted(estimator: Estimator, config: RunConfig, outcome: str) -> str | None:
-    """One clause with values that fit, for a run of `config` that ended with `outcome`; None where
-    it was not the card's memory that ran out.
+def would_have_fitted(
+    estimator: Estimator, config: RunConfig, outcome: str, *, of_draft: bool = False
+) -> str | None:
+    """One clause with values that fit, for a run of `config` that ended with `outcome`, `of_draft`
+    in the context that drafts; None where it was not the card's memory that ran out.
 
     Raises ConfigError where the estimator knows no card.
     """
@@ -121,7 +130,8 @@ def would_have_fitted(estimator: Estimator, config: RunConfig, outcome: str) -> 
         return None
     if estimator.cautious(SURE).fits(config):
         return "by the estimate it fits: see what else held the card's memory"
-    found = offers(estimator, estimator.predict(config, longest=False), outcome=outcome)
+    prediction = estimator.predict(config, longest=False)
+    found = offers(estimator, prediction, outcome=outcome, of_draft=of_draft)
     if not found:
         return (
             "nothing smaller of these knobs fits the card either: take a smaller quantization or "
@@ -133,6 +143,10 @@ def would_have_fitted(estimator: Estimator, config: RunConfig, outcome: str) -> 
 def _named(offer: Offer) -> str:
     if offer.kind in ("type_kv", "together"):
         return f"type_k and type_v {offer.config.type_k} with flash attention"
+    if offer.kind == "spec_draft_type_kv":
+        return f"a {offer.value} cache of the draft (spec_draft_type_k and spec_draft_type_v)"
+    if offer.kind == "spec_type":
+        return "no drafting (without --spec-type)"
     if offer.kind == "n_ctx":
         return f"n_ctx {count(offer.config.n_ctx)}"
     return f"{offer.kind} {offer.value}"
@@ -194,7 +208,7 @@ def _first(
     at = bisect_left(values, True, key=lambda value: sure.fits(config.with_(**{knob: value})))
     if at < len(values):
         changed = config.with_(**{knob: values[at]})
-        yield _Candidate(kind=kind, value=values[at], estimator=estimator, config=changed)
+        yield _Candidate(kind, values[at], estimator, changed)
 
 
 def _other_split(
@@ -207,7 +221,7 @@ def _other_split(
     divided = config.with_(tensor_split=split)
     if estimator.cautious(probability).fits(divided):
         value = ",".join(f"{share:g}" for share in split)
-        yield _Candidate(kind="tensor_split", value=value, estimator=estimator, config=divided)
+        yield _Candidate("tensor_split", value, estimator, divided)
 
 
 def _fused(estimator: Estimator, config: RunConfig, probability: float) -> Iterator[_Candidate]:
@@ -253,8 +267,42 @@ def _smaller_cache(
             tried = fused.with_(type_k=kind, type_v=kind)
             if sure.fits(tried):
                 name: Kind = "type_kv" if fused == config else "together"
-                yield _Candidate(kind=name, value=kind, estimator=estimator, config=tried)
+                yield _Candidate(name, kind, estimator, tried)
                 return
+
+
+def _smaller_draft_cache(
+    estimator: Estimator, config: RunConfig, probability: float
+) -> Iterator[_Candidate]:
+    """A smaller cache of the context that drafts."""
+    sure = estimator.cautious(probability)
+    for tried in smaller_draft_caches(config):
+        if sure.fits(tried):
+            value = tried.spec_draft_type_k
+            yield _Candidate("spec_draft_type_kv", value, estimator, tried)
+            return
+
+
+def _fewer_drafted(
+    estimator: Estimator, config: RunConfig, probability: float
+) -> Iterator[_Candidate]:
+    """Fewer tokens drafted at once: fewer recurrent states and rows of logits."""
+    tried, sure = fewer_drafted(config), estimator.cautious(probability)
+    at = bisect_left(tried, True, key=sure.fits)
+    if at < len(tried):
+        value = tried[at].spec_draft_n_max
+        yield _Candidate("spec_draft_n_max", value, estimator, tried[at])
+
+
+def _without_drafting(
+    estimator: Estimator, config: RunConfig, probability: float
+) -> Iterator[_Candidate]:
+    """No second context: each token decoded by itself."""
+    if (left := without_drafting(estimator, config)) is None:
+        return
+    other, without = left
+    if other.cautious(probability).fits(without):
+        yield _Candidate("spec_type", "none", other, without)
 
 
 def _together(estimator: Estimator, config: RunConfig, probability: float) -> Iterator[_Candidate]:
@@ -281,7 +329,7 @@ def _together(estimator: Estimator, config: RunConfig, probability: float) -> It
                 for knob, value in config.to_dict().items()
                 if knob != "type_v"
             )
-            yield _Candidate(kind="together", value=changed, estimator=estimator, config=tried)
+            yield _Candidate("together", changed, estimator, tried)
             return
 
 
@@ -318,7 +366,7 @@ def _shorter(estimator: Estimator, config: RunConfig, probability: float) -> Ite
     n_ctx = longest_context(estimator, config, probability, limit=config.n_ctx)
     if 0 < n_ctx < config.n_ctx:
         shorter = config.with_(n_ctx=n_ctx)
-        yield _Candidate(kind="n_ctx", value=n_ctx, estimator=estimator, config=shorter)
+        yield _Candidate("n_ctx", n_ctx, estimator, shorter)
 
 
 def _smaller_weights(
@@ -327,9 +375,7 @@ def _smaller_weights(
     for quantization, model in smaller_variants(estimator.model):
         other = estimator.changed(model=model)
         if other.cautious(probability).fits(config):
-            yield _Candidate(
-                kind="quantization", value=quantization, estimator=other, config=config
-            )
+            yield _Candidate("quantization", quantization, other, config)
             return
 
 
@@ -358,7 +404,7 @@ def _larger_card(
     ):
         other = estimator.changed(gpu=card)
         if other.cautious(probability).fits(config):
-            yield _Candidate(kind="card", value=card.name, estimator=other, config=config)
+            yield _Candidate("card", card.name, other, config)
             return
 
 
@@ -386,6 +432,9 @@ _KINDS: Final[tuple[_Kind, ...]] = (
     _window_only,
     _smaller_batch,
     _smaller_cache,
+    _smaller_draft_cache,
+    _fewer_drafted,
+    _without_drafting,
     _together,
     _experts_on_cpu,
     _layers_on_cpu,
@@ -398,7 +447,15 @@ _KINDS: Final[tuple[_Kind, ...]] = (
 
 _KINDS_AFTER: Final[Mapping[str, tuple[_Kind, ...]]] = {
     "oom_weights": (_other_split, _experts_on_cpu, _layers_on_cpu),
-    "oom_kv": (_other_split, _shorter, _smaller_cache, _experts_on_cpu, _layers_on_cpu),
+    "oom_kv": (
+        _other_split,
+        _fewer_drafted,
+        _shorter,
+        _smaller_cache,
+        _without_drafting,
+        _experts_on_cpu,
+        _layers_on_cpu,
+    ),
     "oom_compute": (
         _other_split,
         _fused,
@@ -410,3 +467,11 @@ _KINDS_AFTER: Final[Mapping[str, tuple[_Kind, ...]]] = {
     "oom_runtime": (_fused, _shorter, _smaller_batch, _experts_on_cpu, _layers_on_cpu),
 }
 """Those that shrink what was being allocated, by the outcome of the run that failed there."""
+
+_KINDS_OF_DRAFT: Final[tuple[_Kind, ...]] = (
+    _smaller_draft_cache,
+    _fewer_drafted,
+    _shorter,
+    _without_drafting,
+)
+"""The same where it was the context that drafts."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from oomph.advise.alternatives import Offer, host_bytes, offers
+from oomph.advise.drafting import head_bytes
 from oomph.advise.evidence import Evidence, evidence, settled
 from oomph.advise.first_failure import FirstFailure, first_failure
 from oomph.advise.max_context import longest_context
@@ -64,8 +65,9 @@ class Answer:
     context that does not. `scaling` is what a context beyond the native one needs. `speeds` is None
     where it does not run, or none are known; `speed_reason` then says why, where the estimate can.
     `inputs` are what embeddings are made of, None where text is written: then contexts are inputs.
-    `has_mtp` is whether the file has multi-token prediction. `own_fit` is how the program's own
-    --fit came to `config`, None where it was not asked.
+    `has_mtp` is whether the file has multi-token prediction, `head_bytes` what drafting with it
+    would take of the cards besides, None where it is asked for already. `own_fit` is how the
+    program's own --fit came to `config`, None where it was not asked.
     """
 
     model: str
@@ -96,6 +98,7 @@ class Answer:
     speed_reason: str | None
     inputs: InputEstimate | None
     has_mtp: bool
+    head_bytes: int | None
     measured: tuple[MeasuredRate, ...]
     evidence: tuple[Evidence, ...]
     calibration: str | None
@@ -179,6 +182,7 @@ def answer_of(
         speed_reason=prediction.speed_reason,
         inputs=prediction.inputs,
         has_mtp=estimator.model.integer("nextn_predict_layers", 0) > 0,
+        head_bytes=head_bytes(estimator, config) if said.program == DEFAULT_PROGRAM else None,
         measured=tuple(measured_rates(estimator, config, records)),
         evidence=sources,
         calibration=calibration,

@@ -12,6 +12,7 @@ from typing import Final
 
 from oomph.advise.alternatives import would_have_fitted
 from oomph.architectures.source import read_model
+from oomph.calibrate.aboard import riders_of
 from oomph.cards import Card, CardNames, numbered, read_cards, run_cards
 from oomph.config import RunConfig, keys_of
 from oomph.errors import ConfigError, UnknownNameError
@@ -25,7 +26,11 @@ from oomph.measure.logs.outcome import RAN_OUT, Classification
 from oomph.measure.logs.reported import logged_build, logged_knobs
 from oomph.measure.logs.runs import classify_runs, decisive, split_runs
 from oomph.programs.said import Said
+from oomph.speculation import MTP
 from oomph.units import count, mib
+
+DRAFTING: Final = ("mtp", "draft")
+"""Contexts of a log that draft."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +81,16 @@ def _remedy(
             "what would have fitted is not computed: it depends on the card's memory, which the "
             "log does not name; add --gpu"
         )
-    if found.context not in (None, "target"):
+    if found.context not in (None, "target", *DRAFTING):
         return (
-            "what would have fitted is not computed: it is of the main context alone, and that was "
-            f"not the {found.context} that failed"
+            "what would have fitted is not computed: it is of models, and that was not the "
+            f"{found.context} that failed"
         )
-    estimator = Estimator(read_model(model), cards, build=logged_build(lines))
+    spec, build = read_model(model), logged_build(lines)
+    said = _as_drafting(said, found)
+    estimator = Estimator(
+        spec, cards, build=build, riders=riders_of(spec, said, build) if said else ()
+    )
     base = said.config(estimator.model, estimator.gpu_memory_bytes) if said else RunConfig()
     knobs = logged_knobs(lines)
     if "n_ctx" not in knobs and (said is None or "n_ctx" not in said.knobs):
@@ -92,10 +101,19 @@ def _remedy(
     if devices.cards or len(cards) > 1:
         knobs["n_devices"] = len(devices.cards) or len(cards)
     config = base.with_(**knobs)
-    step = would_have_fitted(estimator, config, found.outcome)
+    of_draft = found.context in DRAFTING
+    step = would_have_fitted(estimator, config, found.outcome, of_draft=of_draft)
     if step is None:
         return "no knob of the card's memory bears on it"
     return step + (_in_flags(step, said) if said else "") + _assumed(config, devices)
+
+
+def _as_drafting(said: Said | None, found: Classification) -> Said | None:
+    """What was said; of a run without its command line, whose MTP context failed, that it had
+    one."""
+    if said is None and found.context == "mtp":
+        return Said(knobs={"spec_type": MTP})
+    return said
 
 
 def _cards(gpu: CardNames, devices: Devices) -> tuple[Card, ...]:
@@ -140,7 +158,9 @@ def _assumed(config: RunConfig, devices: Devices) -> str:
     return f" (n_ctx was {count(config.n_ctx)}; free by the log: {told})"
 
 
-_OFFERED: Final = re.compile(r"\b(n_ctx|n_ubatch|n_cpu_moe|n_gpu_layers|flash_attn) ([\d,]+|on)\b")
+_OFFERED: Final = re.compile(
+    r"\b(n_ctx|n_ubatch|n_cpu_moe|n_gpu_layers|flash_attn|spec_draft_n_max) ([\d,]+|on)\b"
+)
 
 
 def _in_flags(step: str, said: Said) -> str:

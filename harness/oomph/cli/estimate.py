@@ -178,10 +178,12 @@ def _print_json(
 def _line(estimator: "Estimator", prediction: "Prediction") -> dict[str, Any]:
     """The prediction for programs, with what was measured of it and what its estimator rests on."""
     from oomph.advise.citations import cited
+    from oomph.advise.drafting import head_bytes
     from oomph.views.estimates import citations_json, prediction_json
 
     line = prediction_json(prediction)
     return line | {
+        "mtp_head_bytes": head_bytes(estimator, prediction.config),
         "machine": estimator.machine.to_dict(),
         "measured": citations_json(cited(estimator, prediction.config)),
         "warnings": list(dict.fromkeys((*line["warnings"], *estimator.model.notes))),
@@ -213,6 +215,7 @@ def _print_one(
     estimator: "Estimator", said: "Said", asked: "list[RunConfig]", fit: "OwnFit | None"
 ) -> None:
     from oomph.advise.citations import cited
+    from oomph.advise.drafting import head_notes
     from oomph.advise.max_context import within_positions
     from oomph.cli.output import print_table
     from oomph.views.asked import asked_paragraph
@@ -224,7 +227,8 @@ def _print_one(
     if fit:
         say_text(own_fit_paragraph(fit), end="")
     print_table(devices_table(prediction))
-    for line in (*summary_lines(prediction), *(f"note: {note}" for note in estimator.model.notes)):
+    notes = (*head_notes(estimator, asked[0]), *estimator.model.notes)
+    for line in (*summary_lines(prediction), *(f"note: {note}" for note in notes)):
         say(line)
     for line in citation_lines(cited(estimator, asked[0])):
         say(line)

@@ -74,6 +74,7 @@ MTP_NOTE: Final = (
     "the file has layers for multi-token prediction (MTP), and the speed is of decoding token by "
     "token: speculative decoding with them is not modelled"
 )
+DRAFT_NOTE: Final = "the speed is of decoding token by token: what drafting gains is not modelled"
 
 BEST_KV_TYPES: Final = ("f16", "q8_0", "q5_1", "q5_0", "q4_1", "iq4_nl", "q4_0")
 """Cache types from the truest to the smallest."""
@@ -322,7 +323,9 @@ class Estimator:
                 "what it would have"
             )
         yield from _untested_notes(speed)
-        if self.model.integer("nextn_predict_layers", 0):
+        if config.spec_kinds:
+            yield DRAFT_NOTE
+        elif self.model.integer("nextn_predict_layers", 0):
             yield MTP_NOTE
 
     def _speed(self, config: RunConfig, memory: MemoryEstimate) -> SpeedEstimate | str:

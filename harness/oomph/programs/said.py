@@ -145,7 +145,7 @@ def _served(config: RunConfig) -> RunConfig:
     """The configuration as llama-server passes it on: logits for a token per slot and each that was
     drafted, and a batch that is one micro-batch, all of whose tokens are results, where these are
     embeddings (tools/server/server.cpp, server_output_limits)."""
-    n_outputs = max(1, min(config.n_batch, config.n_seq_max * (1 + config.n_drafted)))
+    n_outputs = config.n_verified
     if config.embeddings:
         config = config.with_(n_batch=min(config.n_batch, config.n_ubatch))
     if config.embeddings or config.pooling not in (None, "none"):

@@ -13,6 +13,7 @@ from oomph.advise.answer import MODEL_FILE, USUAL_HOST_BYTES, Answer
 from oomph.architectures.rope import RopeScaling
 from oomph.calibrate.expected_memory import PHANTOM
 from oomph.cards import kind_counts
+from oomph.estimate.prediction import is_card
 from oomph.units import MIB, NOT_MEASURED
 from oomph.views.asked import asked_json, asked_paragraph
 from oomph.views.language import NBSP, chance, render_text, respell
@@ -21,7 +22,18 @@ from oomph.views.readings import predicted_components
 from oomph.views.table import Cell, Table, number
 
 EASY: Final = frozenset(
-    {"tensor_split", "flash_attn", "n_outputs_max", "swa_full", "n_ubatch", "type_kv", "together"}
+    (
+        "tensor_split",
+        "flash_attn",
+        "n_outputs_max",
+        "swa_full",
+        "n_ubatch",
+        "type_kv",
+        "spec_draft_type_kv",
+        "spec_draft_n_max",
+        "spec_type",
+        "together",
+    )
 )
 """Changes that leave model, context, experts and card as they were asked for."""
 
@@ -149,6 +161,10 @@ def _fields(answer: Answer) -> dict[str, Any]:
             (offer for offer in offers if (offer["decode_share"] or 1) >= CRAWLS), None
         ),
         "parts": parts,
+        "riders": [
+            (name, sum(part.total_bytes for each, part in devices.items() if is_card(each)))
+            for name, devices in answer.memory.riders.items()
+        ],
         "total_vram_bytes": answer.memory.total_vram_bytes,
         "is_split": _is_split(answer),
         "is_wanting": bool(answer.offers) or answer.verdict in ("no", "doubtful", "refused"),
