@@ -7,7 +7,7 @@ whose defaults are not those of llama-cpp-python.
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +32,7 @@ from oomph.estimate.estimator import Estimator
 from oomph.estimate.graph.pooling import own_pooling
 from oomph.estimate.prediction import Prediction
 from oomph.paths import expanded
+from oomph.programs.pasted import is_path
 from oomph.programs.said import Said
 from oomph.units import count
 
@@ -55,7 +56,8 @@ class Launch:
     `prediction` is llama-server's, `library` that of llama-cpp-python. `reason` says in a sentence
     why the profile chose so. `scaling` is the RoPE scaling that n_ctx needs, `context_length` the
     one to override so that no slot is capped. `card` is None where none is named, `speeds` where
-    none are known. `devices` are the cards to run on by llama.cpp's names, where they were named.
+    none are known. `devices` are the cards to run on by llama.cpp's names, where they were named;
+    `files` is where what is loaded beside the model lies, by what it is ("draft").
     """
 
     model_path: str
@@ -70,6 +72,7 @@ class Launch:
     scaling: RopeScaling | None
     context_length: int | None
     speeds: Speeds | None
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +108,7 @@ def choose(
     model_path: str,
     profile: str,
     devices: Sequence[str] = (),
+    files: Mapping[str, str] | None = None,
 ) -> Launch:
     """The launch of `profile` with `knobs` (RunConfig's) as they are asked for; n_ctx left out is
     the profile's too.
@@ -134,6 +138,7 @@ def choose(
         scaling=scaling,
         context_length=_uncapped(estimator.model, config, scaling),
         speeds=speeds(estimator, config, prediction.memory),
+        files=files or {},
     )
 
 
@@ -176,9 +181,21 @@ def named_launch(
     where = _path(model, path, phantom)
     knobs = {**asked.said.knobs, "n_devices": asked.config.n_devices}
     launch = choose(
-        asked.estimator, knobs, model_path=where, profile=profile, devices=asked.said.devices
+        asked.estimator,
+        knobs,
+        model_path=where,
+        profile=profile,
+        devices=asked.said.devices,
+        files={name: _path_beside(name, file) for name, file in asked.said.files.items()},
     )
     return launch, asked.estimator
+
+
+def _path_beside(name: str, given: str) -> str:
+    """Where the files look for what is loaded beside the model; a stand-in for what is named and
+    is no file here."""
+    path = expanded(given)
+    return str(path.absolute()) if path.is_file() or is_path(given) else f"{name.upper()}.gguf"
 
 
 def _path(model: str, given: str | None, phantom: str | None) -> str:

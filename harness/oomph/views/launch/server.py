@@ -69,6 +69,8 @@ def server_flags(launch: Launch) -> Flags:
         flags["device"] = ",".join(launch.devices)
     if said := overrides(launch):
         flags["override-kv"] = said
+    if draft := launch.files.get("draft"):
+        flags["spec-draft-model"] = checked_path(draft)
     return flags | {"fit": "off"}
 
 

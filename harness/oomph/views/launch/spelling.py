@@ -128,6 +128,11 @@ def about(launch: Launch) -> tuple[str, ...]:
         f"  {name}: {_components(memory)}"
         for name, memory in launch.prediction.memory.devices.items()
     ]
+    lines += [
+        f"  of {name}, {rider}: {_components(devices[name])}"
+        for rider, devices in launch.prediction.memory.riders.items()
+        for name in devices
+    ]
     notes = (f"Note: {plain(note)}" for note in warnings(launch.prediction))
     return (*lines, verdict(launch), *_rope(launch), *notes)
 
