@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from oomph.advise.first_failure import FirstFailure, first_failure
 from oomph.cards import run_cards
 from oomph.config import RunConfig
+from oomph.estimate.draft import DraftModel, MtpHead
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.fitting.question import LEAST_CONTEXT, FitQuestion
 from oomph.estimate.fitting.search import fit_params
@@ -49,7 +50,10 @@ def own_fit(estimator: Estimator, said: Said, config: RunConfig) -> OwnFit | Non
         n_ctx_is_open=said.n_ctx is None,
         layers_are_open="n_gpu_layers" not in said.knobs,
     )
-    fitted = fit_params(MemoryModel(estimator.model, cards=cards, is_dry_run=True), question)
+    drafters = (each for each in estimator.aboard(config) if isinstance(each, MtpHead | DraftModel))
+    drafter = next((each.dry() for each in drafters), None)
+    memory_model = MemoryModel(estimator.model, cards=cards, is_dry_run=True)
+    fitted = fit_params(memory_model, question, drafter)
     memory = estimator.memory(fitted.config)
     room = estimator.room_bytes(fitted.config)
     return OwnFit(

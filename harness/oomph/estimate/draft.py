@@ -43,8 +43,11 @@ class MtpHead:
 
     name: Final = "mtp"
 
-    def __init__(self, model: ModelSpec, build: Build = LATEST) -> None:
-        self._memory = MemoryModel(model, build, is_head=True)
+    def __init__(
+        self, model: ModelSpec, build: Build = LATEST, *, is_dry_run: bool = False
+    ) -> None:
+        self.model = model
+        self._memory = MemoryModel(model, build, is_dry_run=is_dry_run, is_head=True)
         n_trunk = n_decoding(model)
         self._blocks = replace(
             model,
@@ -54,6 +57,10 @@ class MtpHead:
                 if (layer_of(name) or 0) >= n_trunk
             },
         )
+
+    def dry(self) -> "MtpHead":
+        """The same as llama.cpp counts it without allocating."""
+        return MtpHead(self.model, is_dry_run=True)
 
     def fixed_bytes(self, config: RunConfig, setup: Setup, cards: Sequence[Card]) -> Parts:
         """Its weights and caches, where the target's placement has the layer."""
@@ -94,10 +101,21 @@ class DraftModel:
 
     name: Final = "draft"
 
-    def __init__(self, model: ModelSpec, build: Build = LATEST, *, is_head: bool = False) -> None:
+    def __init__(
+        self,
+        model: ModelSpec,
+        build: Build = LATEST,
+        *,
+        is_head: bool = False,
+        is_dry_run: bool = False,
+    ) -> None:
         self.model, self.is_head = model, is_head
-        self._memory = MemoryModel(model, build, is_head=is_head)
+        self._memory = MemoryModel(model, build, is_dry_run=is_dry_run, is_head=is_head)
         self._trunk = MemoryModel(model, build) if is_head else None
+
+    def dry(self) -> "DraftModel":
+        """The same as llama.cpp counts it without allocating."""
+        return DraftModel(self.model, is_head=self.is_head, is_dry_run=True)
 
     def fixed_bytes(self, config: RunConfig, setup: Setup, cards: Sequence[Card]) -> Parts:
         """Its weights and caches on its own devices."""

@@ -228,7 +228,7 @@ class Estimator:
             target = replace(target, exact_compute=target.exact_compute and buffers.is_exact)
         return together(replace(target, warnings=(*target.warnings, *notes)), beside)
 
-    def _aboard(self, config: RunConfig) -> tuple[Rider, ...]:
+    def aboard(self, config: RunConfig) -> tuple[Rider, ...]:
         """What rides along under `config`: its own head where that is asked for, and what is
         given."""
         if MTP not in config.spec_kinds or any(rider.name == "draft" for rider in self.riders):
@@ -242,7 +242,7 @@ class Estimator:
     ) -> Iterator[tuple[Rider, Mapping[str, Mapping[str, int]], ComputeBuffers]]:
         """Each rider with its bytes, loaded one after the other once the target is there, whose
         compute buffers have these bytes."""
-        riders = self._aboard(config)
+        riders = self.aboard(config)
         if not riders:
             return
         taken = [*self._memory.fixed(setup).values(), compute_bytes]

@@ -20,6 +20,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from oomph.config import CONTEXT_STEP, RunConfig
+from oomph.estimate.draft import DraftModel, MtpHead
+from oomph.estimate.fitting.beside import Beside
 from oomph.estimate.fitting.question import DIES, FitQuestion, Fitted
 from oomph.estimate.fitting.shares import ALL_EXPERTS, WRAP, Kept, Share, divided, knobs
 from oomph.estimate.graph.tensor import pad
@@ -54,12 +56,15 @@ class _Trial:
     dense: int
 
 
-def fit_params(memory: MemoryModel, question: FitQuestion) -> Fitted:
-    """What llama.cpp loads for `question` with `--fit on`.
+def fit_params(
+    memory: MemoryModel, question: FitQuestion, drafter: MtpHead | DraftModel | None = None
+) -> Fitted:
+    """What llama.cpp loads for `question` with `--fit on`; `drafter` is the context that drafts, in
+    a dry run too.
 
     A dry run that llama.cpp refuses ends the search as it ends llama.cpp's, with what was set.
     """
-    search = _Search(memory, question)
+    search = _Search(memory, question, drafter)
     try:
         search.run()
     except _GaveUpError as error:
@@ -70,7 +75,9 @@ def fit_params(memory: MemoryModel, question: FitQuestion) -> Fitted:
 class _Search:
     """`config` is what would be loaded as far as the search has come."""
 
-    def __init__(self, memory: MemoryModel, question: FitQuestion) -> None:
+    def __init__(
+        self, memory: MemoryModel, question: FitQuestion, drafter: MtpHead | DraftModel | None
+    ) -> None:
         self._memory, self._question = memory, question
         asked = question.config
         self._n_layer, self._is_moe = memory.hparams().n_layer, memory.model.n_expert > 0
@@ -87,6 +94,9 @@ class _Search:
         # llama.cpp takes the margins in order, also for one card that is not the first
         self._margins = list(question.margin_bytes[: len(self._cards)])
         self._targets: tuple[int, ...] = ()
+        self._beside = Beside(drafter, memory, asked, self._free) if drafter else None
+        if self._beside and self._beside.is_of_target:
+            self._n_layer = memory.model.n_layer
 
     def run(self) -> None:
         """All steps; _GaveUpError where llama.cpp stops."""
@@ -116,12 +126,17 @@ class _Search:
             raise _GaveUpError(sentence)
         devices = self._memory.estimate(config).devices
         cards = [devices[name] for name in self._cards]
+        head = self._beside.weights(config) if self._beside else {}
+        context = self._beside.context(config.n_ctx) if self._beside else {}
         # the states are allocated, dry run or not, when the driver is asked what is free
         states = (pad(card.recurrent_bytes, CUDA_PIECE) for card in cards)
         free = (n - state for n, state in zip(self._free, states, strict=True))
         return _Use(
-            tuple(card.total_bytes for card in cards),
-            sum(card.weights_bytes for card in cards),
+            tuple(
+                devices[name].total_bytes + head.get(name, 0) + context.get(name, 0)
+                for name in self._cards
+            ),
+            sum(card.weights_bytes for card in cards) + sum(head.get(c, 0) for c in self._cards),
             tuple(n - margin for n, margin in zip(free, self._margins, strict=True)),
         )
 
