@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from oomph.advise.own_fit import own_fit
 from oomph.architectures.source import read_model
 from oomph.calibrate.aboard import inferred, riders_of
 from oomph.cards import Card
@@ -84,6 +85,15 @@ CASES: Final = (
     ((49140,), f"-m gemma-3-27b:Q4_K_M -c 32768 -np 4 {_SIMPLE} -md gemma-3-1b:Q8_0"),
     ((24576,), f"-m qwen3.6-27b:Q4_K_M -c 16384 -np 1 {_SIMPLE} -md qwen3.5-4b:Q4_K_M"),
     ((24576,), "-m qwen3-30b-a3b:Q4_K_M -c 16384 -np 4 --spec-type ngram-mod"),
+    ((24576,), f"-m qwen3.6-27b-mtp:Q4_K_M --fit on {_MTP}"),
+    ((16384,), f"-m qwen3.6-27b-mtp:Q4_K_M -c 16384 -np 1 --fit on {_MTP}"),
+    ((24576,), f"-m qwen3-32b:Q4_K_M -np 1 --fit on {_SIMPLE} -md qwen3-0.6b:Q8_0"),
+    ((16384,), f"-m qwen3.6-35b-a3b-mtp:Q4_K_M -c 65536 -np 1 --fit on {_MTP}"),
+    ((8192, 12288), f"-m qwen3.6-27b-mtp:Q4_K_M -c 32768 -np 1 --fit on {_MTP}"),
+    (
+        (10240,),
+        f"-m qwen3.5-9b-mtp:Q8_0 -np 2 -c 32768 --fit on {_MTP} --spec-draft-n-max 2",
+    ),
 )
 """The memory of each card in MiB, and llama-server's words, models by the catalogue's names."""
 
@@ -94,7 +104,8 @@ def run(cards_mib: Sequence[int], words: str, folder: Path) -> dict[str, Any]:
     if server is None:
         raise SystemExit("scripts/llama-tools builds llama-server")
     given = shlex.split(words)
-    command = [server, *_with_files(given, folder), "--fit", "off", "--no-warmup"]
+    fit = [] if "--fit" in given else ["--fit", "off"]
+    command = [server, *_with_files(given, folder), *fit, "--no-warmup"]
     devices = [] if "-dev" in given else phantom_arguments(len(cards_mib))[:2]
     cards = ",".join(f"phantom:{mib}:8.6:82" for mib in cards_mib)
     with phantom_cards(cards, llama_cpp=server.parent) as phantom:
@@ -140,7 +151,7 @@ def _took(log: Iterable[str]) -> Iterator[tuple[str, dict[str, dict[str, float]]
 
 def predicted(cards_mib: Sequence[int], words: str) -> MemoryEstimate:
     """What oomph says of the case."""
-    pasted = read_command(f"llama-server {words}")
+    pasted = read_command(f"llama-server --fit off {words}")  # what is said later counts
     model = read_model(str(pasted.model))
     riders = riders_of(model, pasted.said)
     said = inferred(pasted.said, riders)
@@ -149,7 +160,9 @@ def predicted(cards_mib: Sequence[int], words: str) -> MemoryEstimate:
         for i, mib in enumerate(cards_mib)
     ]
     said = said if said.n_devices else said.with_(n_devices=len(cards))
-    return Estimator(model, cards, riders=riders).memory(said.config(model))
+    estimator, config = Estimator(model, cards, riders=riders), said.config(model)
+    fit = own_fit(estimator, said, config)
+    return estimator.memory(fit.config if fit else config)
 
 
 def differences(row: Mapping[str, Any]) -> Iterator[str]:

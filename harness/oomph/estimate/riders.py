@@ -7,7 +7,7 @@ counts it and the proof of the largest context holds.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from oomph.cards import Card
@@ -41,6 +41,32 @@ class Rider(Protocol):
 
     def notes(self, config: RunConfig) -> Iterable[str]:
         """What to know before believing its figures, a sentence each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FixedRider:
+    """A rider whose bytes by device are known beforehand, and that takes them whatever is asked;
+    `note` says what of them is not so."""
+
+    name: str
+    bytes_by_device: Mapping[str, int]
+    note: str
+
+    def fixed_bytes(
+        self, config: RunConfig, setup: Setup, cards: Sequence[Card]
+    ) -> Mapping[str, Mapping[str, int]]:
+        """All of it, as if it were weights."""
+        return {"weights_bytes": self.bytes_by_device}
+
+    def compute_buffers(
+        self, config: RunConfig, setup: Setup, cards: Sequence[Card]
+    ) -> ComputeBuffers:
+        """None: they are among the rest."""
+        return ComputeBuffers(bytes={}, live_bytes={})
+
+    def notes(self, config: RunConfig) -> Iterable[str]:
+        """What its figure is of."""
+        return (self.note,)
 
 
 def left_on(cards: Sequence[Card], taken: Iterable[Mapping[str, int]]) -> tuple[Card, ...]:

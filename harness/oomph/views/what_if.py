@@ -39,6 +39,7 @@ ROOTS: Final = (
     "oomph.gguf.header:SkippedArray",
     "oomph.gguf.ggml_types:QUANTS",
     "oomph.estimate.posterior:Posterior",
+    "oomph.estimate.riders:FixedRider",
 )
 CALLED: Final = ("predict", "max_context", "for_card", "total_bytes")
 """Methods that the page calls by name."""
@@ -144,6 +145,7 @@ def what_if(
             "coefficients": coefficient_facts(estimator.coefficients)
             if estimator.coefficients
             else None,
+            "riders": rider_facts(estimator, config),
         },
         start={
             knob: value
@@ -209,6 +211,20 @@ def _value(value: object) -> object:
 
 def _plain(value: Any) -> object:
     return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+
+
+def rider_facts(estimator: Estimator, config: RunConfig) -> list[list[Any]]:
+    """What is loaded beside the model, each with its bytes by device under `config` and what is to
+    be said of them: a page holds no second model. An MTP head is no second one."""
+    found = estimator.memory(config).riders if estimator.riders else {}
+    return [
+        [
+            rider.name,
+            {name: part.total_bytes for name, part in found[rider.name].items()},
+            f"what rides along ({rider.name}) is counted as beside n_ctx {count(config.n_ctx)}",
+        ]
+        for rider in estimator.riders
+    ]
 
 
 def card_facts(gpu: GpuSpec) -> list[Any]:

@@ -17,6 +17,7 @@ from oomph.architectures.catalogue import catalogue_model
 from oomph.architectures.spec import ModelSpec
 from oomph.config import RunConfig
 from oomph.estimate.coefficients import Coefficients, default_coefficients
+from oomph.estimate.draft import DraftModel
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.posterior import Posterior
 from oomph.estimate.prediction import Prediction
@@ -205,6 +206,27 @@ def test_unlike_cards_are_answered_together(name: str) -> None:
         prediction = estimator.predict(whole.with_(**shape), longest=False)
         assert prediction.speed is not None
         _expect_the_same(answer, prediction)
+
+
+def test_a_context_that_drafts_is_counted() -> None:
+    estimator = Estimator(catalogue_model("qwen3.5-4b-mtp", "Q4_K_M"), "RTX 3060")
+    config = RunConfig(n_ctx=8192, spec_type="draft-mtp", spec_draft_n_max=2, n_outputs_max=3)
+    asked = what_if(estimator, config)
+    (answer,) = _in_node(asked, [{"card": "own", "knobs": asked.start}])
+    prediction = estimator.predict(config, longest=False)
+    assert prediction.memory.riders
+    _expect_the_same(answer, prediction)
+
+
+def test_a_draft_model_is_counted_as_it_stood() -> None:
+    draft = DraftModel(catalogue_model("qwen3-0.6b", "Q8_0"))
+    estimator = Estimator(catalogue_model("qwen3-8b", "Q4_K_M"), "RTX 3060", riders=[draft])
+    config = RunConfig(n_ctx=8192, spec_type="draft-simple")
+    asked = what_if(estimator, config)
+    (answer,) = _in_node(asked, [{"card": "own", "knobs": asked.start}])
+    memory = estimator.memory(config)
+    told = {name: sum(parts.values()) for name, parts in answer["devices"].items()}
+    assert told == {name: device.total_bytes for name, device in memory.devices.items()}
 
 
 def test_a_calibration_of_the_page_is_used() -> None:

@@ -41,9 +41,10 @@ function shared() {
 // One model, answering for any card, for its own cards or for none (null), and knobs; what a card has computed is kept.
 function ask(facts) {
   const model = readModel(facts.model), own = readOwn(facts.cards), coefficients = readCoefficients(facts.coefficients);
+  const riders = (facts.riders ?? []).map(([name, bytes, note]) => new riders$FixedRider(name, fromJson(bytes), note));
   const estimators = new Map();
   const on = (card) => {
-    if (!estimators.has(card)) estimators.set(card, new estimator$Estimator(model, card, null, coefficients));
+    if (!estimators.has(card)) estimators.set(card, new estimator$Estimator(model, card, null, coefficients, null, false, undefined, riders));
     return estimators.get(card);
   };
   return {
