@@ -12,8 +12,7 @@ predicted.
 import json
 import shlex
 import sys
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,8 +21,9 @@ from oomph.architectures.source import read_model
 from oomph.calibrate.aboard import inferred, riders_of
 from oomph.cards import Card
 from oomph.estimate.estimator import Estimator
-from oomph.estimate.prediction import MemoryEstimate, is_card
-from oomph.measure.logs.reported import read_buffers
+from oomph.estimate.prediction import TARGET, MemoryEstimate, is_card
+from oomph.measure.logs.contexts import buffers_by_context
+from oomph.measure.logs.progress import Context
 from oomph.measure.server_run import built_server, phantom_arguments, serving
 from oomph.models.synth import write_synthetic
 from oomph.phantom.cards import phantom_cards
@@ -129,17 +129,10 @@ def _with_files(words: Sequence[str], folder: Path) -> Iterator[str]:
         yield word
 
 
-def _took(log: Iterable[str]) -> Iterator[tuple[str, dict[str, dict[str, float]]]]:
-    parts: dict[str, list[str]] = defaultdict(list)
-    name = "target"
-    for line in log:
-        if "creating MTP draft context" in line:
-            name = "mtp"
-        elif "loading draft model" in line:
-            name = "draft"
-        parts[name].append(line)
-    for name, lines in parts.items():
-        buffers = read_buffers(lines).model_dump()
+def _took(log: Sequence[str]) -> Iterator[tuple[str, dict[str, dict[str, float]]]]:
+    own, beside = buffers_by_context(log, (Context.MTP, Context.DRAFT))
+    for name, each in {TARGET: own, **beside}.items():
+        buffers = each.model_dump()
         found: dict[str, dict[str, float]] = {}
         for kind in ("model_mib", *COMPONENTS):
             for device, sizes in buffers[kind].items():

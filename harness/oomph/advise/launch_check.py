@@ -5,7 +5,7 @@ reported.
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,14 +14,18 @@ from oomph.advise.answer import MODEL_FILE
 from oomph.advise.launch_plan import Launch, slot_context
 from oomph.errors import ConfigError
 from oomph.estimate.prediction import DeviceMemory, is_card
+from oomph.measure.logs.contexts import buffers_by_context
 from oomph.measure.logs.outcome import classify
+from oomph.measure.logs.progress import Context
 from oomph.measure.logs.reported import disagreement
 from oomph.measure.server_run import ServerRun, find_server, phantom_arguments, run_server
 from oomph.phantom.cards import phantom_cards
+from oomph.records.schema import Buffers
 from oomph.units import MIB, count
 
 QUESTION: Final = "Say hello."
 """What a server that computes is asked."""
+DRAFTING: Final = (Context.MTP, Context.DRAFT)
 ROUNDED_MIB: Final = 0.02
 """llama.cpp prints each buffer with two decimals, and a device may have several."""
 
@@ -126,37 +130,44 @@ def _knobs(launch: Launch, run: ServerRun) -> Iterator[LaunchFinding]:
 
 
 def _memory(launch: Launch, run: ServerRun) -> Iterator[LaunchFinding]:
-    """Weights, caches and compute buffer of each card, or of the host where there is none, as
-    llama.cpp printed them; what no log line prints is not compared."""
-    devices = launch.prediction.memory.devices
-    cards = [name for name in devices if is_card(name)]
+    """Weights, caches and compute buffers of each card, or of the host where there is none, as
+    llama.cpp printed them of every context; what no log line prints is not compared."""
+    memory = launch.prediction.memory
+    cards = [name for name in memory.devices if is_card(name)]
+    target, others = buffers_by_context(run.log, DRAFTING)
+    contexts = (target, *others.values())
     for device in cards or ["CPU"]:
-        yield from _device(device, devices[device], run)
+        yield from _device(device, memory.devices[device], contexts)
+    for device in cards:  # of the model and its own context alone
+        own = memory.contexts["target"][device]
+        head = memory.riders.get("mtp", {}).get(device, DeviceMemory()).weights_bytes
+        yield _breakdown(device, (own.total_bytes - own.overhead_bytes + head) / MIB, run)
 
 
-def _device(device: str, memory: DeviceMemory, run: ServerRun) -> Iterator[LaunchFinding]:
-    buffers = run.buffers
-    parts: dict[str, tuple[int, Mapping[str, list[float]]]] = {
-        "weights": (memory.weights_bytes, buffers.model_mib),
-        "KV cache": (memory.kv_cache_bytes, buffers.kv_cache_mib),
-        "compute buffer": (
-            memory.compute_bytes,
-            {name: sizes[-1:] for name, sizes in buffers.compute_mib.items()},
-        ),
+def _device(
+    device: str, memory: DeviceMemory, contexts: Sequence[Buffers]
+) -> Iterator[LaunchFinding]:
+    last = [
+        {name: sizes[-1:] for name, sizes in buffers.compute_mib.items()} for buffers in contexts
+    ]
+    parts: dict[str, tuple[int, Sequence[Mapping[str, list[float]]]]] = {
+        "weights": (memory.weights_bytes, [buffers.model_mib for buffers in contexts]),
+        "KV cache": (memory.kv_cache_bytes, [buffers.kv_cache_mib for buffers in contexts]),
+        "compute buffer": (memory.compute_bytes, last),
     }
     for what, (n_bytes, printed) in parts.items():
-        names = [
-            name for name in printed if name == device or name.startswith(f"{device}_")
-        ]  # CPU_Mapped, CPU_REPACK
-        taken = sum(sum(printed[name]) for name in names)
+        taken = sum(
+            sum(sizes)
+            for each in printed
+            for name, sizes in each.items()
+            if name == device or name.startswith(f"{device}_")  # CPU_Mapped, CPU_REPACK
+        )
         yield LaunchFinding(
             what=f"{device} {what}, MiB",
             promised=f"{n_bytes / MIB:,.2f}",
             reported=f"{taken:,.2f}",
             holds=abs(n_bytes / MIB - taken) <= ROUNDED_MIB,
         )
-    if is_card(device):
-        yield _breakdown(device, (memory.total_bytes - memory.overhead_bytes) / MIB, run)
 
 
 def _breakdown(device: str, promised_mib: float, run: ServerRun) -> LaunchFinding:

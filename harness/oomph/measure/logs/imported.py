@@ -18,12 +18,13 @@ from typing import Any, Final
 from oomph.config import RunConfig
 from oomph.errors import ConfigError, StoreError
 from oomph.measure.logs.breakdown import Breakdown, read_breakdowns
+from oomph.measure.logs.contexts import buffers_by_context
 from oomph.measure.logs.devices import Devices, read_devices
 from oomph.measure.logs.lines import DECIMAL, read_head, read_lines
 from oomph.measure.logs.outcome import Classification, classify
 from oomph.measure.logs.prefixes import Line
-from oomph.measure.logs.progress import Context, context_of
-from oomph.measure.logs.reported import build_line, logged_knobs, read_buffers, read_reported
+from oomph.measure.logs.progress import Context
+from oomph.measure.logs.reported import build_line, logged_knobs, read_reported
 from oomph.measure.logs.runs import split_runs
 from oomph.records.device_lines import UNKNOWN
 from oomph.records.grouping import model_key
@@ -110,7 +111,7 @@ def _loads(run: Sequence[Line]) -> Iterator[_Load]:
     for start, end in zip(cuts, [*cuts[1:], len(run)], strict=True):
         lines = run[start:end]
         devices = read_devices(lines) if len(cuts) > 1 else all_devices
-        buffers, beside = _by_context(lines)
+        buffers, beside = buffers_by_context(lines, _BESIDE)
         yield _Load(
             lines=lines,
             found=classify(None, lines),
@@ -192,22 +193,6 @@ def _outcome(found: Classification, buffers: Buffers, *, knows_context: bool) ->
         return {"label": "ok", "evidence": found.evidence}
     message = "the log tells buffers and not their n_ctx: give its beginning too"
     return {"label": "unknown", "message": message, "evidence": found.evidence}
-
-
-def _by_context(lines: Sequence[str]) -> tuple[Buffers, dict[str, Buffers]]:
-    """The buffers of the model's own context, and by name those of the contexts in _BESIDE."""
-    own: list[str] = []
-    others: dict[str, list[str]] = {}
-    context: Context | None = None
-    for line in lines:
-        context = context_of(line) or context
-        if context in _BESIDE:
-            others.setdefault(context.value, []).append(line)
-        else:
-            own.append(line)
-    found = {name: read_buffers(each) for name, each in others.items()}
-    nothing = Buffers()
-    return read_buffers(own), {name: each for name, each in found.items() if each != nothing}
 
 
 def _model(lines: Sequence[str], model: str | ModelIdentity | None) -> ModelIdentity:
