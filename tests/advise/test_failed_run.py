@@ -15,6 +15,7 @@ from oomph.estimate.estimator import Estimator
 from oomph.estimate.overhead import context_bytes
 from oomph.gpus import gpu as find_gpu
 from oomph.measure.logs.lines import read_lines
+from oomph.programs.said import Said
 from oomph.units import MIB
 
 LOGS = Path(__file__).parents[1] / "data" / "logs"
@@ -102,11 +103,33 @@ def test_a_remedy_reads_the_older_names_of_the_knobs() -> None:
     assert "n_gpu_layers 33" not in advice
 
 
+def test_a_context_that_drafts_is_remedied_with_it() -> None:
+    said = Said(
+        knobs={
+            "n_ctx": 150_016,
+            "n_seq_max": 1,
+            "n_ubatch": 2048,
+            "type_k": "q4_0",
+            "type_v": "q4_0",
+            "spec_type": "draft-mtp",
+        }
+    )
+    found = classify_log(
+        read_lines(LOGS / "mtp-context-refused.log"),
+        model="qwen3.6-27b-mtp:Q8_0",
+        gpu="RTX 5090",
+        said=said,
+    ).found
+    assert found.context == "mtp"
+    assert "no drafting (without --spec-type)" in found.advice
+    assert 4096 < offered(found.advice, "n_ctx") < 150_016
+
+
 @pytest.mark.parametrize(
     ("name", "gpu", "why"),
     [
         ("old-names", None, "add --gpu"),
-        ("mtp-context-refused", "RTX 3090", "it is of the main context alone"),
+        ("mtp-context-refused", "RTX 3090", "llama-3.1-8b:Q4_K_M has no MTP head"),
         ("ollama-memory-layout", "RTX 3090", "the log does not tell n_ctx"),
     ],
 )

@@ -101,8 +101,16 @@ def _remedy(
     if devices.cards or len(cards) > 1:
         knobs["n_devices"] = len(devices.cards) or len(cards)
     config = base.with_(**knobs)
+    if found.context == "draft" and not estimator.riders:
+        return (
+            "what would have fitted is not computed: it depends on the draft model, which the log "
+            "does not name; give the command line with --command"
+        )
     of_draft = found.context in DRAFTING
-    step = would_have_fitted(estimator, config, found.outcome, of_draft=of_draft)
+    try:
+        step = would_have_fitted(estimator, config, found.outcome, of_draft=of_draft)
+    except ConfigError as error:  # the model that is named has no such head
+        return f"what would have fitted is not computed: {error}"
     if step is None:
         return "no knob of the card's memory bears on it"
     return step + (_in_flags(step, said) if said else "") + _assumed(config, devices)

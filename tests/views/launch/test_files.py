@@ -260,7 +260,13 @@ def test_flags_of_the_script_are_those_of_llama_server(
 
 OTHER = {"n_ctx": 8192, "n_seq_max": 2, "n_gpu_layers": 3, "type_k": "q8_0", "n_outputs_max": None}
 """Values of knobs that a launch decides in a way of its own."""
-TEXTS = {"override_tensor": "ffn_up=CPU", "tensor_split": (3.0, 1.0), "n_devices": 0}
+TEXTS = {
+    "override_tensor": "ffn_up=CPU",
+    "tensor_split": (3.0, 1.0),
+    "n_devices": 0,
+    "spec_type": "ngram-mod",
+    "spec_draft_device": "CUDA0",
+}
 
 
 def another_value(name: str) -> object:
