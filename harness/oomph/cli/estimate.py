@@ -214,12 +214,10 @@ def _notes(estimator: "Estimator", answers: "list[tuple[RunConfig, Answer]]") ->
 def _print_one(
     estimator: "Estimator", said: "Said", asked: "list[RunConfig]", fit: "OwnFit | None"
 ) -> None:
-    from oomph.advise.citations import cited
-    from oomph.advise.drafting import head_notes
     from oomph.advise.max_context import within_positions
     from oomph.cli.output import print_table
     from oomph.views.asked import asked_paragraph
-    from oomph.views.estimates import citation_lines, devices_table, summary_lines
+    from oomph.views.estimates import devices_table, summary_lines
     from oomph.views.own_fit import own_fit_paragraph
 
     prediction = within_positions(estimator.predict(asked[0]), estimator.model)
@@ -227,8 +225,16 @@ def _print_one(
     if fit:
         say_text(own_fit_paragraph(fit), end="")
     print_table(devices_table(prediction))
-    notes = (*head_notes(estimator, asked[0]), *estimator.model.notes)
-    for line in (*summary_lines(prediction), *(f"note: {note}" for note in notes)):
+    for line in (*summary_lines(prediction), *_further_lines(estimator, asked[0])):
         say(line)
-    for line in citation_lines(cited(estimator, asked[0])):
-        say(line)
+
+
+def _further_lines(estimator: "Estimator", config: "RunConfig") -> Iterator[str]:
+    """What is known of the file besides, and what was measured of it."""
+    from oomph.advise.citations import cited
+    from oomph.advise.drafting import head_notes
+    from oomph.views.estimates import citation_lines
+
+    for note in (*head_notes(estimator, config), *estimator.model.notes):
+        yield f"note: {note}"
+    yield from citation_lines(cited(estimator, config))
