@@ -42,6 +42,8 @@ def supports(device: str, node: Tensor) -> bool:
     first = node.src[0] if node.src else node
     if node.op == "GET_ROWS":
         return first.quant is not QUANTS["MXFP4"] or first.ne[0] % 256 == 0
+    if node.op == "IM2COL":
+        return all(source.is_contiguous for source in node.src)
     if node.op == "SSM_CONV":
         return first.ne[1] % 128 == 0
     if node.op == "SSM_SCAN":

@@ -33,6 +33,8 @@ _EXPECTED_TOKENS: Final = ("<unk>", "<s>", "</s>", "<|endoftext|>")
 (llama-vocab.cpp)."""
 
 _NORMAL, _CONTROL = 1, 3
+_TOKENS: Final = "token_embd.weight"
+"""What a file with a vocabulary has, and a projector or an adapter has not."""
 _OWN_KEYS: Final = ("tokenizer.", "split.", "general.architecture", "general.alignment", "GGUF.")
 """Metadata that is the written file's own, whatever file the spec is from."""
 
@@ -90,7 +92,8 @@ def _check_room(spec: ModelSpec, path: Path) -> None:
 def _write_header(spec: ModelSpec, path: Path) -> None:
     writer = gguf.GGUFWriter(None, spec.arch)
     _add_metadata(writer, spec.metadata)
-    _add_vocabulary(writer, spec.n_vocab)
+    if _TOKENS in spec.tensors or f"{spec.arch}.vocab_size" in spec.metadata:
+        _add_vocabulary(writer, spec.n_vocab)
     if isinstance(n_types := spec.metadata.get(TOKEN_TYPES), int):
         writer.add_token_type_count(n_types)
     for tensor in spec.tensors.values():

@@ -1,0 +1,105 @@
+"""Published projectors without a file: the model's name and a precision are enough.
+
+Which shapes they have is in `projectors.toml`, each with its source; the result is what reading the
+header of such a file gives.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+from oomph.architectures.catalogue import ALIGNMENT, catalogue_model
+from oomph.architectures.projector import CLIP, ProjectorSpec
+from oomph.architectures.projector_shapes import PRECISIONS, projector_tensors, tensor_type
+from oomph.architectures.spec import ModelSpec
+from oomph.errors import UnknownNameError
+from oomph.gguf.header import TensorInfo, Value
+
+USUAL: Final = "f16"
+"""What most published projectors are in."""
+
+_OWN: Final = ("source", "kind", "like", "deepstack", "n_embd_out")
+_MEAN: Final = (0.5, 0.5, 0.5)
+
+
+@cache
+def _entries() -> dict[str, dict[str, Any]]:
+    text = files("oomph.architectures").joinpath("projectors.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)
+
+
+def projector_names() -> tuple[str, ...]:
+    """The models whose published projector is known, in the order of the file."""
+    return tuple(_entries())
+
+
+def _merged(entry: dict[str, Any]) -> dict[str, Any]:
+    if "like" not in entry:
+        return entry
+    base = _merged(_entries()[entry["like"]])
+    vision = base["vision"] | entry.get("vision", {})
+    merged: dict[str, Any] = base | entry | {"vision": vision}
+    return merged
+
+
+def _flat(table: Mapping[str, Any], prefix: str) -> dict[str, Value]:
+    found: dict[str, Value] = {}
+    for key, value in table.items():
+        if isinstance(value, dict):
+            found |= _flat(value, f"{prefix}.{key}")
+        else:
+            found[f"{prefix}.{key}"] = value
+    return found
+
+
+def published_projector(model: str, precision: str = USUAL) -> ProjectorSpec:
+    """The projector of the catalogue's `model` in f32, f16, bf16 or q8_0; UnknownNameError where
+    none is known, or it is not published in that."""
+    name = model.strip().lower()
+    if name not in _entries():
+        raise UnknownNameError(
+            f"no projector of {model!r} is in the catalogue; name its mmproj file, or one of "
+            f"{', '.join(projector_names())}"
+        )
+    if precision not in PRECISIONS:
+        raise UnknownNameError(
+            f"projectors are in {', '.join(PRECISIONS)}, not in {precision!r}; name the file"
+        )
+    entry = _merged(_entries()[name])
+    kind, n_layer = entry["kind"], entry["vision"]["block_count"]
+    metadata: dict[str, Value] = {
+        "general.architecture": CLIP,
+        "general.type": "mmproj",
+        "general.name": f"{name} projector",
+        "clip.has_vision_encoder": True,
+        "clip.projector_type": kind,
+        "clip.vision.projection_dim": entry.get("n_embd_out")
+        or catalogue_model(name, "Q4_K_M").n_embd,
+        "clip.vision.image_mean": _MEAN,
+        "clip.vision.image_std": _MEAN,
+    }
+    metadata |= _flat({key: entry[key] for key in entry if key not in _OWN}, CLIP)
+    if kind == "qwen3vl_merger":
+        deep = entry["deepstack"]
+        metadata["clip.vision.is_deepstack_layers"] = tuple(il in deep for il in range(n_layer))
+    tensors: dict[str, TensorInfo] = {}
+    offset = 0
+    for tensor, ne in projector_tensors(kind, metadata):
+        quant = tensor_type(kind, tensor, ne, precision)
+        tensors[tensor] = TensorInfo(name=tensor, ne=ne, quant=quant, offset=offset)
+        offset += -(-tensors[tensor].n_bytes // ALIGNMENT) * ALIGNMENT
+    return ProjectorSpec(
+        name=f"{name} projector",
+        arch=CLIP,
+        metadata=metadata,
+        tensors=tensors,
+        source=f"{name}:mmproj-{precision}",
+    )
+
+
+def projector_of(model: ModelSpec, precision: str = USUAL) -> ProjectorSpec | None:
+    """The published projector of a model of the catalogue; None where none is known."""
+    name = model.source.partition(":")[0].strip().lower()
+    return published_projector(name, precision) if name in _entries() else None
