@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from oomph.architectures.adapter import AdapterSpec
 from oomph.architectures.spec import ModelSpec
 from oomph.errors import ModelFileError
 from oomph.estimate.affine_sizes import AffineSizes
@@ -42,6 +43,9 @@ before."""
 
 WORTH_CUTTING: Final = 0.85
 """A cut that keeps a larger share of the layers saves less than a second replay costs."""
+
+NODES_OF_PAIR: Final = 6
+"""Tensors of a graph that llama.cpp makes room for with each pair of an adapter's matrices."""
 
 MAX_COMPOSED: Final = 16_384
 """Nodes of a whole graph, of which repeated layers are left out: twice what any published model
@@ -83,10 +87,16 @@ class ComputeModel:
     """
 
     def __init__(
-        self, model: ModelSpec, build: Build = LATEST, *, is_dry_run: bool = False
+        self,
+        model: ModelSpec,
+        build: Build = LATEST,
+        *,
+        is_dry_run: bool = False,
+        adapters: Sequence[AdapterSpec] = (),
     ) -> None:
         self._model, self._build, self._is_dry_run = model, build, is_dry_run
-        self._contents = _layer_contents(model)
+        self._adapters = tuple(adapters)
+        self._contents = _layer_contents(model, self._adapters)
         self._has_layer_inputs = "per_layer_token_embd.weight" in model.tensors
         self._n_ctx_before_rope = model.integer(
             "rope.scaling.original_context_length", model.n_ctx_train
@@ -151,7 +161,7 @@ class ComputeModel:
         """Tensors of the prompt graph beyond what llama_context::graph_max_nodes makes room for:
         above 0 it aborts."""
         if not self.composes(setup):
-            return max(0, self._count_nodes(setup) - _room_for_tensors(self._model, setup))
+            return max(0, self._count_nodes(setup) - self._room_for_tensors(setup))
         sizes, key = (
             setup.sizes,
             (
@@ -166,7 +176,15 @@ class ComputeModel:
             b = self._builder(setup, sizes.n_tokens, sizes.n_outputs)
             graph, _ = _graph_of(b, setup.hparams.running)
             self._graph_sizes[key] = len(graph.nodes) + sum(leaf.is_input for leaf in graph.leafs)
-        return self._graph_sizes[key] - _room_for_tensors(self._model, setup)
+        return self._graph_sizes[key] - self._room_for_tensors(setup)
+
+    def _room_for_tensors(self, setup: Setup) -> int:
+        """How many tensors a graph may have (llama_context::graph_max_nodes)."""
+        n_tensors = len(self._model.tensors)
+        if setup.hparams.family.recurrence.part == "delta_net":
+            return max(40 * setup.sizes.n_tokens, 32 * n_tensors)
+        n_of_adapters = sum(NODES_OF_PAIR * len(adapter.pairs) for adapter in self._adapters)
+        return max(1024, 8 * n_tensors) + n_of_adapters
 
     def fuses_attention(self, setup: Setup) -> bool:
         """What `flash_attn` auto becomes: on if each layer's attention would run on the layer's
@@ -335,6 +353,7 @@ class ComputeModel:
             n_outputs=n_outputs,
             pooling=setup.pooling,
             build=self._build,
+            adapters=self._adapters,
         )
 
     def _select(self, setup: Setup, cut: Cut) -> Selection:
@@ -372,18 +391,15 @@ def _graph_of(b: Builder, layers: Sequence[int]) -> tuple[Graph, dict[int, Tenso
     return build_head(b) if b.hparams.is_head else build_graph(b, layers)
 
 
-def _room_for_tensors(model: ModelSpec, setup: Setup) -> int:
-    """How many tensors a graph may have (llama_context::graph_max_nodes)."""
-    if setup.hparams.family.recurrence.part == "delta_net":
-        return max(40 * setup.sizes.n_tokens, 32 * len(model.tensors))
-    return max(1024, 8 * len(model.tensors))
-
-
-def _layer_contents(model: ModelSpec) -> dict[int, tuple[tuple[str, tuple[int, ...], str], ...]]:
-    """For each layer its tensors by name: name without the layer, dimensions, type."""
+def _layer_contents(
+    model: ModelSpec, adapters: Sequence[AdapterSpec]
+) -> dict[int, tuple[tuple[str, tuple[int, ...], str], ...]]:
+    """For each layer its tensors by name, the adapters' among them: name without the layer,
+    dimensions, type."""
     contents: defaultdict[int, list[tuple[str, tuple[int, ...], str]]] = defaultdict(list)
-    for name, info in model.tensors.items():
-        il = layer_of(name)
+    pairs = (pair for adapter in adapters for pair in adapter.pairs.values())
+    for info in (*model.tensors.values(), *(info for pair in pairs for info in (pair.a, pair.b))):
+        il = layer_of(info.name)
         if il is not None:
-            contents[il].append((name.split(".", 2)[2], info.ne, info.quant.name))
+            contents[il].append((info.name.split(".", 2)[2], info.ne, info.quant.name))
     return {il: tuple(sorted(content)) for il, content in contents.items()}

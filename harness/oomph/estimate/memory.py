@@ -12,6 +12,7 @@ from copy import copy
 from dataclasses import replace
 from typing import Final, Self
 
+from oomph.architectures.adapter import AdapterSpec
 from oomph.architectures.families import family_of
 from oomph.architectures.spec import ModelSpec
 from oomph.cards import Card
@@ -41,7 +42,8 @@ Bytes = Counter[str]
 class MemoryModel:
     """The memory of one model on a machine's cards, under any configuration; sums and replays are
     kept from one to the next. `is_dry_run` as for `ComputeModel`. With `is_head` it is that of the
-    model's multi-token-prediction head alone, in a context of its own."""
+    model's multi-token-prediction head alone, in a context of its own. `adapters` are counted in
+    the compute buffers, their own weights are not."""
 
     def __init__(
         self,
@@ -51,9 +53,10 @@ class MemoryModel:
         *,
         is_dry_run: bool = False,
         is_head: bool = False,
+        adapters: Sequence[AdapterSpec] = (),
     ) -> None:
         self.model, self._cards, self._is_head = model, tuple(cards), is_head
-        self._compute = ComputeModel(model, build, is_dry_run=is_dry_run)
+        self._compute = ComputeModel(model, build, is_dry_run=is_dry_run, adapters=adapters)
         self._hparams: dict[int | None, Hparams] = {}
         self._weights: dict[object, Bytes] = {}
         self._cache_rows: dict[object, Counter[CacheRow]] = {}

@@ -5,9 +5,10 @@ in `attention`, `feed_forward` and `recurrent` are functions of a builder, a ten
 number.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from oomph.architectures.adapter import AdapterSpec
 from oomph.architectures.spec import ModelSpec
 from oomph.errors import ModelFileError
 from oomph.estimate.build import LATEST, Build
@@ -16,6 +17,7 @@ from oomph.estimate.graph.placement import Placement, loaded_for
 from oomph.estimate.graph.sizes import Sizes
 from oomph.estimate.graph.tensor import F32, I32, Graph, Tensor
 from oomph.gguf.ggml_types import QuantType
+from oomph.gguf.header import TensorInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +55,9 @@ class Builder:
         n_outputs: int,
         pooling: str | None = None,
         build: Build = LATEST,
+        adapters: Sequence[AdapterSpec] = (),
     ) -> None:
-        self.model, self.hparams = model, hparams
+        self.model, self.hparams, self.adapters = model, hparams, adapters
         self.family, self.rules = hparams.family, hparams.family.graph
         self.placement, self.sizes, self.cache = placement, sizes, cache
         self.n_tokens, self.n_outputs, self.build = n_tokens, n_outputs, build
@@ -142,12 +145,40 @@ class Builder:
 
     def linear(self, name: str, x: Tensor, il: int | None = None) -> Tensor:
         """`name`'s matrix times `x`, times its scale and plus its bias where the file has them."""
-        y = self.graph.mul_mat(self.weight(name, il), x)
+        weight = self.weight(name, il)
+        y = self.graph.mul_mat(weight, x)
         if scale := self.weight_if(f"{name}.scale", il):
             y = self.graph.mul(y, scale)
+        y = self.adapted(y, weight, x)
         if bias := self.weight_if(f"{name}.bias", il):
             y = self.graph.add(y, bias)
         return y
+
+    def adapted(self, y: Tensor, weight: Tensor, x: Tensor, ids: Tensor | None = None) -> Tensor:
+        """`y`, the product of `weight` and `x`, plus what each adapter adds to it (build_lora_mm;
+        build_lora_mm_id where `ids` choose experts)."""
+        graph = self.graph
+        for number, adapter in enumerate(self.adapters):
+            if (pair := adapter.pairs.get(weight.name)) is None:
+                continue
+            added = x
+            for info in (pair.a, pair.b):
+                matrix = self._adapter_matrix(info, number, weight)
+                if ids is None:
+                    added = graph.mul_mat(matrix, added)
+                else:
+                    added = graph.mul_mat_id(matrix, added, ids)
+            y = graph.add(y, graph.scale(added))
+        return y
+
+    def _adapter_matrix(self, info: TensorInfo, number: int, weight: Tensor) -> Tensor:
+        """A matrix of an adapter, beside the tensor that it changes; its buffer is none of
+        weights to the scheduler."""
+        return self.once(
+            f"{number}:{info.name}",
+            weight.device,
+            lambda: self.graph.leaf(info.quant, *info.ne, name=info.name, device=weight.device),
+        )
 
     # --- inputs and caches
 

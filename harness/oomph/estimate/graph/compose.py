@@ -199,8 +199,8 @@ def _head(b: Builder, cur: Tensor) -> None:
 
 
 def _logits(b: Builder, cur: Tensor) -> None:
-    graph = b.graph
-    logits = graph.mul_mat(b.output_weight(), cur)
+    graph, output = b.graph, b.output_weight()
+    logits = b.adapted(graph.mul_mat(output, cur), output, cur)
     if b.model.hparam("logit_scale", 0.0):
         logits = graph.scale(logits)
     if bias := b.weight_if("output.bias"):

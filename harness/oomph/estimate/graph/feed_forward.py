@@ -106,11 +106,13 @@ def _each(b: Builder, which: str, x: Tensor, ids: Tensor, il: int) -> Tensor:
     """The chosen experts' matrix `which` on `x`, times its scales and plus its bias where the file
     has them."""
     graph, n = b.graph, x.ne[2]
-    y = graph.mul_mat_id(b.weight(f"ffn_{which}_exps", il), x, ids)
+    weight = b.weight(f"ffn_{which}_exps", il)
+    y = graph.mul_mat_id(weight, x, ids)
     if scale := b.weight_if(f"ffn_{which}_exps.scale", il):
         n_expert = scale.ne[0]
         each = graph.node("REPEAT", (1, n_expert, n), graph.reshape(scale, 1, n_expert))
         y = graph.mul(y, graph.get_rows(each, ids))
+    y = b.adapted(y, weight, x, ids)
     bias = b.weight_if(f"ffn_{which}_exps.bias", il)
     return graph.like("ADD_ID", y, bias, ids) if bias else y
 
