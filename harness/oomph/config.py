@@ -542,6 +542,40 @@ class RunConfig:
         ),
     ] = None
 
+    mmproj_offload: Annotated[
+        bool,
+        Knob(
+            part="model",
+            options=("--no-mmproj-offload",),
+            help="the projector on the host",
+            is_negated=True,
+            keys={"llama-server": "no-mmproj-offload"},
+            is_later=True,
+        ),
+    ] = True
+    image_min_tokens: Annotated[
+        int | None,
+        Knob(
+            part="model",
+            least=1,
+            options=("--image-min-tokens",),
+            help="the least of an image",
+            keys={"llama-server": "image-min-tokens"},
+            is_later=True,
+        ),
+    ] = None
+    image_max_tokens: Annotated[
+        int | None,
+        Knob(
+            part="model",
+            least=1,
+            options=("--image-max-tokens",),
+            help="the most of an image",
+            keys={"llama-server": "image-max-tokens"},
+            is_later=True,
+        ),
+    ] = None
+
     def __post_init__(self) -> None:
         _check(self)
 

@@ -31,6 +31,7 @@ from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.graph.pooling import own_pooling
 from oomph.estimate.prediction import Prediction
+from oomph.estimate.projector.rider import Projector
 from oomph.paths import expanded
 from oomph.programs.pasted import is_path
 from oomph.programs.said import Said
@@ -186,7 +187,12 @@ def named_launch(
         model_path=where,
         profile=profile,
         devices=asked.said.devices,
-        files={name: _path_beside(name, file) for name, file in asked.said.files.items()},
+        files={
+            name: _phantom_projector(asked.estimator)
+            if phantom and name == "mmproj" and not expanded(file).is_file()
+            else _path_beside(name, file)
+            for name, file in asked.said.files.items()
+        },
     )
     return launch, asked.estimator
 
@@ -194,8 +200,18 @@ def named_launch(
 def _path_beside(name: str, given: str) -> str:
     """Where the files look for what is loaded beside the model; a stand-in for what is named and
     is no file here."""
+    if name == "lora" and "," in given:
+        return ",".join(_path_beside(name, each) for each in given.split(","))
     path = expanded(given)
     return str(path.absolute()) if path.is_file() or is_path(given) else f"{name.upper()}.gguf"
+
+
+def _phantom_projector(estimator: Estimator) -> str:
+    """A sparse file of the projector that rides along, with which a phantom card is content."""
+    from oomph.models.sparse import sparse_file
+
+    (spec,) = (rider.spec for rider in estimator.riders if isinstance(rider, Projector))
+    return str(sparse_file(spec).absolute())
 
 
 def _path(model: str, given: str | None, phantom: str | None) -> str:

@@ -15,6 +15,8 @@ from oomph.estimate.estimator import Estimator
 from oomph.estimate.fitting.question import LEAST_CONTEXT, FitQuestion
 from oomph.estimate.fitting.search import fit_params
 from oomph.estimate.memory import MemoryModel
+from oomph.estimate.projector.rider import Projector
+from oomph.programs.fit_flags import FitFlags
 from oomph.programs.said import Said
 
 
@@ -45,7 +47,7 @@ def own_fit(estimator: Estimator, said: Said, config: RunConfig) -> OwnFit | Non
     question = FitQuestion(
         config=config,
         free_bytes=[card.free_bytes or card.memory_bytes for card in cards],
-        margin_bytes=said.fit.margins(config.n_devices),
+        margin_bytes=_margins(estimator, said.fit, config),
         n_ctx_least=said.fit.n_ctx_least or (None if n_ctx_is_said else LEAST_CONTEXT),
         n_ctx_is_open=said.n_ctx is None,
         layers_are_open="n_gpu_layers" not in said.knobs,
@@ -64,3 +66,17 @@ def own_fit(estimator: Estimator, said: Said, config: RunConfig) -> OwnFit | Non
         left_bytes=[n - memory.devices[name].total_bytes for name, n in room.items()],
         failure=first_failure(estimator, fitted.config, memory),
     )
+
+
+def _margins(estimator: Estimator, fit: FitFlags, config: RunConfig) -> list[int]:
+    """What --fit is to leave of each card: as it was said, and room for the projector, which
+    llama-server adds (server_context_impl::load_model)."""
+    margins = fit.margins(config.n_devices)
+    for rider in estimator.riders:
+        if isinstance(rider, Projector):
+            counted = rider.counted_by_fit(config)
+            cards = run_cards(estimator.cards, config.n_devices)
+            margins = [
+                n + counted.get(card.device, 0) for n, card in zip(margins, cards, strict=True)
+            ]
+    return margins

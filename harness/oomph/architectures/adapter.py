@@ -1,4 +1,4 @@
-"""What a LoRA adapter is: two narrow matrices for each of a model's that it changes, in a GGUF file.
+"""What a LoRA adapter is: a pair of narrow matrices for each tensor that it changes.
 
 Refused where llama.cpp would refuse it (llama_adapter_lora_init_impl of src/llama-adapter.cpp).
 """
@@ -11,6 +11,7 @@ from typing import Final
 from oomph.architectures.spec import ModelSpec
 from oomph.errors import ConfigError, ModelFileError
 from oomph.gguf.header import GGUFFile, TensorInfo, read_gguf
+from oomph.gguf.other_files import kind_of_header
 
 _A: Final = ".lora_a"
 _B: Final = ".lora_b"
@@ -52,11 +53,13 @@ def adapter_from_gguf(file: GGUFFile, *, source: str | None = None) -> AdapterSp
     """The facts of an adapter's header; ModelFileError for a file that is none, or that llama.cpp
     refuses whatever the model."""
     metadata, said = file.metadata, source or file.name
+    arch = metadata.get("general.architecture")
     kind, adapter = metadata.get("general.type"), metadata.get("adapter.type")
     if kind != "adapter" or adapter != "lora":
-        what = f"a {kind}" if isinstance(kind, str) and kind != "adapter" else "another GGUF file"
+        what = kind_of_header(metadata) or f"a model (architecture {arch!r})"
         raise ModelFileError(
-            f"{said} is no LoRA adapter but {what}; --lora takes what convert_lora_to_gguf writes"
+            f"{said} is no LoRA adapter but {what.partition(',')[0]}; --lora takes what "
+            "convert_lora_to_gguf writes"
         )
     found: dict[str, dict[str, TensorInfo]] = {}
     for tensor in file.tensors:
@@ -75,7 +78,7 @@ def adapter_from_gguf(file: GGUFFile, *, source: str | None = None) -> AdapterSp
         )
     return AdapterSpec(
         name=str(metadata.get("general.name") or Path(file.name).stem),
-        arch=str(metadata.get("general.architecture")),
+        arch=str(arch),
         pairs={name: LoraPair(a=pair[_A], b=pair[_B]) for name, pair in sorted(found.items())},
         source=said,
     )

@@ -101,5 +101,7 @@ def published_projector(model: str, precision: str = USUAL) -> ProjectorSpec:
 
 def projector_of(model: ModelSpec, precision: str = USUAL) -> ProjectorSpec | None:
     """The published projector of a model of the catalogue; None where none is known."""
-    name = model.source.partition(":")[0].strip().lower()
-    return published_projector(name, precision) if name in _entries() else None
+    for name in (model.source.partition(":")[0].strip().lower(), model.name.strip().lower()):
+        if name in _entries():
+            return published_projector(name, precision)
+    return None

@@ -4,27 +4,117 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
+from oomph.architectures.adapter import check_adapter, read_adapter_file
 from oomph.architectures.layers import n_decoding
+from oomph.architectures.projector import (
+    ProjectorSpec,
+    misfit,
+    projector_from_gguf,
+    read_projector_file,
+)
+from oomph.architectures.projector_catalogue import USUAL, projector_of, published_projector
+from oomph.architectures.projector_shapes import PRECISIONS
 from oomph.architectures.source import read_model
 from oomph.architectures.spec import ModelSpec
-from oomph.errors import ModelFileError, OomphError
+from oomph.errors import ConfigError, ModelFileError, OomphError, UnknownNameError
+from oomph.estimate.adapters import Adapters
 from oomph.estimate.build import build_of
 from oomph.estimate.draft import DraftModel, draft_of
+from oomph.estimate.projector.memory import ProjectorMemory
+from oomph.estimate.projector.rider import FIRST_CARD, Projector
 from oomph.estimate.riders import Rider
+from oomph.gguf.remote import is_remote, read_remote_gguf
 from oomph.paths import expanded
 from oomph.programs.pasted import is_path
 from oomph.programs.said import Said
 from oomph.speculation import MTP, kinds_of
+from oomph.units import mib
 
 
 def riders_of(model: ModelSpec, said: Said, build: int | None = None) -> tuple[Rider, ...]:
     """What rides along beside `model` of what was said. ConfigError for what does not go with
     it."""
-    if (reference := said.files.get("draft")) is None:
-        return ()
-    draft = model_beside(reference)
-    spec_type = said.knobs.get("spec_type") or (MTP if _is_head(draft) else None)
-    return (draft_of(model, draft, kinds_of(spec_type), build_of(build)),)
+    riders: list[Rider] = []
+    if names := said.files.get("lora"):
+        riders.append(_adapters(names, model))
+    if reference := said.files.get("draft"):
+        draft = model_beside(reference)
+        spec_type = said.knobs.get("spec_type") or (MTP if _is_head(draft) else None)
+        riders.append(draft_of(model, draft, kinds_of(spec_type), build_of(build)))
+    if reference := said.files.get("mmproj"):
+        riders.append(_projector(reference, model))
+    return tuple(riders)
+
+
+def _adapters(names: str, model: ModelSpec) -> Adapters:
+    """The adapters of `--lora` and `--lora-scaled`: files by comma, each perhaps with a scale,
+    which changes no memory. Those with a scale of 0 are loaded, and then not applied."""
+    adapters = []
+    for name in filter(None, names.split(",")):
+        path = re.sub(r":[-+0-9.eE]+$", "", name)
+        adapters.append(read_adapter_file(expanded(path)))
+        check_adapter(adapters[-1], model)
+    return Adapters(adapters, model)
+
+
+def _projector(reference: str, model: ModelSpec) -> Projector:
+    """The projector of `--mmproj`: a file or its address, a precision of the model's own published
+    one, or a model's name whose projector it is, with a precision after a colon."""
+    path, word = expanded(reference), reference.strip().lower()
+    if is_remote(reference):
+        spec = projector_from_gguf(read_remote_gguf(reference), source=reference)
+    elif path.exists():
+        spec = read_projector_file(path)
+    elif is_path(reference):
+        spec = _called_after(reference, model)
+    elif word in PRECISIONS:
+        spec = _own_projector(model, word)
+    else:
+        name, _, precision = word.partition(":")
+        spec = published_projector(name, precision or USUAL)
+    if why := misfit(spec, model):
+        raise ConfigError(why)
+    return Projector(spec)
+
+
+def _own_projector(model: ModelSpec, precision: str) -> ProjectorSpec:
+    found = projector_of(model, precision)
+    if found is None:
+        raise UnknownNameError(
+            f"no published projector of {model.name} is in the catalogue; name its mmproj file"
+        )
+    return found
+
+
+def _called_after(reference: str, model: ModelSpec) -> ProjectorSpec:
+    """The published projector for a file that is not here, in the precision that its name ends in,
+    and a note that says so; ModelFileError where there is none."""
+    name = re.split(r"[\\/]", reference)[-1]
+    words = re.split(r"[-_.]", name.lower())
+    precision = next((word for word in (*words, USUAL) if word in PRECISIONS), USUAL)
+    found = projector_of(model, precision)
+    if found is None:
+        raise ModelFileError(
+            f"{reference} does not exist; check the path, or name a projector of the catalogue "
+            "(--mmproj gemma-3-4b)"
+        )
+    note = f"{name} is not here: the published projector in {precision} stands for it"
+    return replace(found, notes=(note,))
+
+
+def told_of_projector(model: ModelSpec, riders: Iterable[Rider]) -> ModelSpec:
+    """The model with a note on its published projector, where that does not ride along."""
+    if any(isinstance(rider, Projector) for rider in riders):
+        return model
+    if (spec := projector_of(model)) is None:
+        return model
+    memory = ProjectorMemory(spec, FIRST_CARD)
+    weights, loaded = memory.weight_bytes[FIRST_CARD], memory.at_load().bytes[FIRST_CARD]
+    note = (
+        f"it sees images with a projector, which is not counted: {mib(weights)} of weights and "
+        f"{mib(loaded)} to compute in (--mmproj {USUAL})"
+    )
+    return replace(model, notes=(*model.notes, note))
 
 
 def inferred(said: Said, riders: Iterable[Rider]) -> Said:

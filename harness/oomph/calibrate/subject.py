@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from oomph.architectures.source import read_model
-from oomph.calibrate.aboard import inferred, riders_of
+from oomph.calibrate.aboard import inferred, riders_of, told_of_projector
 from oomph.cards import Card, CardNames, chosen_cards, listed_cards, read_cards
 from oomph.config import RunConfig
 from oomph.errors import ConfigError, ToolchainError, UnknownNameError
@@ -43,14 +43,15 @@ def named_estimator(
     spec = read_model(model)
     name = cards[0].spec.name if cards and cards[0].spec else None
     coefficients, origin = _calibration(calibration, spec.arch, name, on_host=on_host)
+    riders = riders_of(spec, beside, build) if beside else ()
     estimator = Estimator(
-        spec,
+        told_of_projector(spec, riders) if beside else spec,
         cards,
         coefficients=coefficients,
         build=build,
         unified_memory=unified_memory,
         machine=machine or LINUX,
-        riders=riders_of(spec, beside, build) if beside else (),
+        riders=riders,
     )
     return estimator, origin
 

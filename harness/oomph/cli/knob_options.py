@@ -12,6 +12,7 @@ import typer
 
 from oomph.architectures.file_size import sized
 from oomph.cli.named import (
+    AdapterOption,
     CommandOption,
     DeviceOption,
     DraftOption,
@@ -20,6 +21,7 @@ from oomph.cli.named import (
     FitOption,
     FitTargetOption,
     ProgramOption,
+    ProjectorOption,
 )
 from oomph.cli.output import say
 from oomph.cli.pasted import AUTO, put_into, said_beside
@@ -75,6 +77,12 @@ _DEVICE: Final = inspect.Parameter(
 _DRAFT: Final = inspect.Parameter(
     "draft", inspect.Parameter.KEYWORD_ONLY, annotation=DraftOption, default=None
 )
+_MMPROJ: Final = inspect.Parameter(
+    "mmproj", inspect.Parameter.KEYWORD_ONLY, annotation=ProjectorOption, default=None
+)
+_LORA: Final = inspect.Parameter(
+    "lora", inspect.Parameter.KEYWORD_ONLY, annotation=AdapterOption, default=None
+)
 _FILE_SIZE: Final = inspect.Parameter(
     "file_size", inspect.Parameter.KEYWORD_ONLY, annotation=FileSizeOption, default=None
 )
@@ -111,7 +119,7 @@ def takes_knobs(
         added.insert(0, _PROGRAM)
     is_sized = "model" in parameters and not lists
     added[:0] = [_COMMAND, _FILE_SIZE] if is_sized else [_COMMAND]
-    added += [_DRAFT] if is_sized else []
+    added += [_DRAFT, _MMPROJ, _LORA] if is_sized else []
     added += _FITTING if fits else ()
     has_cards = "gpu" in parameters and not lists
     if has_cards:
@@ -127,10 +135,12 @@ def takes_knobs(
             command(**given, said=Said(knobs=_as_lists(pasted.said, options) | knobs))
             return
         file_size, device = given.pop("file_size", None), given.pop("device", None)
+        files = {name: given.pop(name, None) for name in ("draft", "mmproj")}
+        files["lora"] = ",".join(given.pop("lora", None) or ())
         told = [given.pop(each.name) for each in _FITTING] if fits else None
         pasted = said_beside(given.pop("command"), given.pop("program", None), knobs, told)
         said = put_into(given, pasted, asked, needs_model=needs_model).on_devices(device)
-        said = said.beside(draft=given.pop("draft", None))
+        said = said.beside(**files)
         if file_size and given["model"]:
             given["model"] = sized(given["model"], file_size)
         say(*(said.remarks if tells else ()), err=True)

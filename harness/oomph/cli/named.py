@@ -39,6 +39,20 @@ DraftOption = Annotated[
         metavar="MODEL",
     ),
 ]
+ProjectorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--mmproj",
+        "-mm",
+        help="a projector beside it: a file, a name, or f16 (bf16, q8_0) for the model's own "
+        "published one",
+        metavar="FILE",
+    ),
+]
+AdapterOption = Annotated[
+    list[str] | None,
+    typer.Option("--lora", "--lora-scaled", help="a LoRA adapter on it: a file", metavar="FILE"),
+]
 GpuMemoryOption = Annotated[
     str | None,
     typer.Option(

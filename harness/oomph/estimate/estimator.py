@@ -19,6 +19,7 @@ from oomph.architectures.spec import ModelSpec
 from oomph.cards import Card, GivenCards, cards_of, run_cards
 from oomph.config import CONTEXT_STEP, RunConfig
 from oomph.errors import ConfigError
+from oomph.estimate.adapters import adapters_of
 from oomph.estimate.build import build_of, build_year
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.compute import ComputeBuffers, Setup
@@ -144,12 +145,17 @@ class Estimator:
         self.cards = tuple(map(self._loaded, cards_of(gpu, gpu_memory_bytes)))
         self._build = build
         self._head: MtpHead | None = None
-        self._memory = MemoryModel(self.model, build_of(build), self.cards)
+        self._memory = self._memory_of(self.model)
         self._build_year = None if build is None else build_year(build)
         self._longest: dict[RunConfig, int] = {}
         self._overheads: dict[object, Mapping[str, int]] = {}
         self._works: dict[object, Mapping[Hashable, Work]] = {}
         self._questions: dict[RunConfig, SpeedQuestion] = {}
+
+    def _memory_of(self, model: ModelSpec) -> MemoryModel:
+        """The memory of `model` on these cards, with the adapters that ride along."""
+        adapters = adapters_of(self.riders)
+        return MemoryModel(model, build_of(self._build), self.cards, adapters=adapters)
 
     @property
     def gpu(self) -> GpuSpec | None:
@@ -513,7 +519,8 @@ class Estimator:
         other._memory = self._memory.on(other.cards)
         if model is not None:
             other.model, other._works, other._head = model, {}, None
-            other._memory = MemoryModel(model, build_of(self._build), other.cards)
+        if model is not None or adapters_of(other.riders) != adapters_of(self.riders):
+            other._memory = other._memory_of(other.model)
         return other
 
     def with_room(self, memory_bytes: int) -> Self:

@@ -160,8 +160,8 @@ class _Reader:
             self.repository = value
         elif flag.name == "hf-file":
             self.file = value
-        elif flag.name in ("spec-draft-model", "spec-draft-hf"):
-            into.files["draft"] = value
+        elif flag.name in _FILES:
+            self._read_file(_FILES[flag.name], value)
         elif flag.name in ("fit", "fit-target", "fit-ctx"):
             into.fit[flag.name] = value
         elif flag.name == "cpu-moe":
@@ -175,6 +175,12 @@ class _Reader:
             self.overrides = value
         else:
             _OWN[flag.name](self, written, value)
+
+    def _read_file(self, kind: str, value: str) -> None:
+        """What is loaded beside the model; of adapters each is one more."""
+        files = self.into.files
+        several = [*filter(None, [files.get(kind)]), value] if kind == "lora" else [value]
+        files[kind] = ",".join(several)
 
     def read_slot(self, written: str, value: str) -> None:
         """--kv-unified-per-slot, which stands for n_ctx where that is not given."""
@@ -236,6 +242,15 @@ class _Reader:
         return f"{repository}:{HF_USUAL}"
 
 
+_FILES: Final = {
+    "spec-draft-model": "draft",
+    "spec-draft-hf": "draft",
+    "mmproj": "mmproj",
+    "mmproj-url": "mmproj",
+    "lora": "lora",
+    "lora-scaled": "lora",
+}
+"""What is loaded beside the model, by the flag that names it."""
 _OWN: Final = {
     "device": _Reader.read_devices,
     "rope-freq-scale": _Reader.read_frequency,

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from oomph.config import RunConfig
+from oomph.foreign_text import visible
 from oomph.programs.defaults import PROGRAMS
 from oomph.programs.fit_flags import FITTING
 from oomph.programs.said import Said
@@ -94,6 +95,8 @@ def _parts(said: Said, config: RunConfig, language: str, besides: Collection[str
     for name, value in config.unlike(said.program).items():
         if name in said.knobs and name not in shown:
             yield words["yours"].format(text=f"{name} {_spelled(value)}")
+    for kind, file in said.files.items():
+        yield words["yours"].format(text=f"{kind} {visible(file)}")
 
 
 def _spelled(value: Any) -> str:

@@ -61,10 +61,14 @@ class ProjectorMemory:
         self._buffers: dict[tuple[ImageSize, bool], EncoderBuffers] = {}
 
     @property
+    def has_known_graph(self) -> bool:
+        """Whether the graph of its eye is declared, and can be replayed."""
+        return self.spec.vision_kind in TOWERS
+
+    @property
     def is_known(self) -> bool:
-        """Whether its graph is declared, so that its compute buffers are exact; it must have no
-        ear besides."""
-        return self.spec.vision_kind in TOWERS and not self.spec.has_audio
+        """Whether its compute buffers are exact: it must have no ear besides."""
+        return self.has_known_graph and not self.spec.has_audio
 
     @cached_property
     def sizes(self) -> VisionSizes:

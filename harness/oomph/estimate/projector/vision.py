@@ -91,6 +91,15 @@ class VisionSizes:
         return max(isqrt(self.max_pixels) // self.token_side, 1) * self.token_side
 
     @property
+    def token_range(self) -> tuple[int, int]:
+        """The least and the most tokens of one image, all its pieces counted."""
+        if self.sizing.tokens is None:
+            each = self.tokens(self.image_size, self.image_size)
+            return each, each * self.sizing.tiles
+        area = self.token_side**2
+        return self.min_pixels // area, self.max_pixels // area
+
+    @property
     def max_batch(self) -> int:
         """Images that go through the encoder at once at most."""
         if not self.sizing.batches:

@@ -32,7 +32,7 @@ _DEVICE: Final = r"((?:(?<=: )[A-Z][^:=|\s]{0,40}(?: [^:=|\s]{1,40}){0,11}? )?\S
 _BUFFERS: Final = {
     kind: re.compile(_DEVICE + r" {1,40}" + word + r" {0,40}buffer size" + _MIB)
     for kind, word in {
-        "model_mib": "model",
+        "model_mib": "(?:model|LoRA)",
         "kv_cache_mib": "KV",
         "recurrent_mib": "RS",
         "compute_mib": "compute",
@@ -53,6 +53,12 @@ _OLD_BUFFERS: Final = (
 )
 """Weights before November 2024, and of ik_llama.cpp to this day; what llama.cpp printed before
 December 2023, when it knew the host and one card without a name."""
+_ADAPTER: Final = re.compile(r"LoRA buffer size")
+_AGAIN: Final = re.compile(
+    r"sched_reserve: reserving|flash attention not supported by .{1,80}memory usage will increase"
+)
+"""After adapters, or without the flash attention that was tried, a context reserves anew: its
+compute buffers take the place of those before."""
 _SELF: Final = re.compile(r"^llama_\w{1,40}: (?:kv|KV) self size" + _MIB)
 """The whole cache, on whichever device: of builds that print no line for each device alone."""
 _NUMBERS: Final = {
@@ -91,6 +97,8 @@ def read_buffers(lines: Sequence[str]) -> Buffers:
     kinds: dict[str, dict[str, list[float]]] = {kind: {} for kind in _BUFFERS}
     whole_cache: list[float] = []
     for line in as_lines(lines):
+        if _AGAIN.search(line):
+            kinds["compute_mib"].clear()
         if "MiB" not in line and "MB" not in line:
             continue
         if found := read_buffer(line):

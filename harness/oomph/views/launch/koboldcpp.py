@@ -19,6 +19,7 @@ from oomph.views.launch.spelling import (
     flags_of,
     listening,
     n_card_layers,
+    refuse_beside,
     refuse_unspelled,
     spelled_knobs,
 )
@@ -34,6 +35,7 @@ PORT: Final = 5001
 def render_koboldcpp(launch: Launch) -> str:
     """A bash script that becomes koboldcpp. Unsayable for a configuration that its flags cannot
     spell."""
+    refuse_beside(launch, "koboldcpp")
     _check(launch)
     config = launch.config.with_(n_gpu_layers=n_card_layers(launch))
     said = flags_of(spelled_knobs(config, "koboldcpp", ALWAYS), "koboldcpp")

@@ -15,6 +15,7 @@ from oomph.views.launch.spelling import (
     checked_path,
     commented,
     metadata_key,
+    refuse_beside,
     refuse_unspelled,
     spelled_knobs,
     verdict,
@@ -46,6 +47,7 @@ _READS: Final = "print(llama.embed(question))\n"
 def render_python(launch: Launch) -> str:
     """A program that loads the model and answers its first argument. Unsayable where `Llama` has no
     word for it."""
+    refuse_beside(launch, "llama-cpp-python")
     config = launch.config
     if config.n_cpu_moe or config.override_tensor:
         raise NoSpellingError(

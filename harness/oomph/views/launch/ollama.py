@@ -17,6 +17,7 @@ from oomph.views.launch.spelling import (
     commented,
     flags_of,
     n_card_layers,
+    refuse_beside,
     spelled_knobs,
     unspelled_knobs,
 )
@@ -44,6 +45,7 @@ _OWN_WAY: Final = (
 def render_modelfile(launch: Launch) -> str:
     """A Modelfile for `ollama create NAME -f Modelfile`; its comments say what is set elsewhere.
     NoSpellingError for a configuration that Ollama would not run."""
+    refuse_beside(launch, "Ollama")
     if lacking := tuple(_lacking(launch)):
         raise NoSpellingError(f"Ollama cannot be told {'; nor '.join(lacking)}")
     config = launch.config.with_(

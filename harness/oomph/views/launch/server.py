@@ -39,6 +39,8 @@ ALWAYS: Final = (
 the card's free memory."""
 PORT: Final = 8080
 """Said, because llama-server's own is about to change (llama.cpp PR 26508)."""
+BESIDE: Final = {"mmproj": "mmproj", "lora": "lora", "draft": "spec-draft-model"}
+"""The flag of each kind of file that is loaded beside the model."""
 _ROPE: Final = ("rope_scaling", "rope_scale", "yarn_orig_ctx")
 
 
@@ -69,8 +71,8 @@ def server_flags(launch: Launch) -> Flags:
         flags["device"] = ",".join(launch.devices)
     if said := overrides(launch):
         flags["override-kv"] = said
-    if draft := launch.files.get("draft"):
-        flags["spec-draft-model"] = checked_path(draft)
+    for kind, path in launch.files.items():
+        flags[BESIDE[kind]] = checked_path(path)
     return flags | {"fit": "off"}
 
 

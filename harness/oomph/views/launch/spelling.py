@@ -71,6 +71,16 @@ def refuse_unspelled(config: RunConfig, program: Program, besides: Collection[st
         raise NoSpellingError(f"{program} has no word for {', '.join(unspelled)}")
 
 
+def refuse_beside(launch: Launch, program: str) -> None:
+    """Unsayable where something is loaded beside the model, which is written for llama-server
+    alone."""
+    if launch.files:
+        raise NoSpellingError(
+            f"what is loaded beside the model ({', '.join(launch.files)}) is not written for "
+            f"{program}"
+        )
+
+
 def flags_of(knobs: Mapping[str, Any], program: Program) -> Flags:
     """Knobs as the flags that the program has for them, each with its value as text."""
     keys = keys_of(program)
