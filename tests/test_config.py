@@ -110,10 +110,10 @@ def test_words_have_the_numbers_of_llama_cpp(name: str) -> None:
 def test_every_knob_goes_somewhere() -> None:
     """A knob of a load or a context is set by its field, or by code that knows it by name."""
     by_name = {"n_cpu_moe", "override_tensor", "tensor_split", "n_expert_used", "n_devices"}
-    of_drafts = {name for name in KNOBS if name.startswith("spec_")}
+    of_riders = {name for name in KNOBS if name.startswith(("spec_", "mmproj_", "image_"))}
     assert {
         name for name, knob in KNOBS.items() if knob.part != "work" and not knob.sets
-    } == by_name | of_drafts
+    } == by_name | of_riders
     assert all(knob.options for knob in KNOBS.values())
 
 

@@ -54,8 +54,8 @@ def test_the_line_that_nothing_took() -> None:
     }
     assert pasted.said.fit == FitFlags(), "-ngl -1 is auto"
     assert pasted.model == "unsloth/Qwen3.6-27B-MTP-GGUF:UD-Q4_K_XL"
-    untold = remark(pasted, "Not in the figures")
-    assert "--mmproj mmproj-F16.gguf (" in untold
+    assert pasted.said.files == {"mmproj": "mmproj-F16.gguf"}
+    assert not remark(pasted, "Not in the figures")
     assert remark(pasted, "Changes") == "Changes no memory: --no-context-shift, --metrics, --jinja."
 
 
@@ -124,7 +124,7 @@ def test_every_flag_of_the_table_is_known() -> None:
 @pytest.mark.parametrize(
     "flags",
     [
-        "--lora a.gguf", "--rpc h:1", "--cache-ram 4096", "--ctx-checkpoints 4",
+        "--rpc h:1", "--cache-ram 4096", "--ctx-checkpoints 4",
         "--no-host", "-ncffn 3", "-lm none", "--override-kv qwen3.block_count=int:3",
         "-sm tensor", "-dev Vulkan0", "-otd x=CPU",
     ],
@@ -150,6 +150,16 @@ def test_embeddings_and_scores_are_knobs(flags: str, pooling: str | None) -> Non
     config = pasted.said.config(catalogue_model("bge-small-en-v1.5", "Q8_0"))
     assert (config.embeddings, config.pooling) == (True, pooling)
     assert config.n_batch == config.n_outputs_max == config.n_ubatch == 1024
+
+
+def test_what_is_loaded_beside_the_model_is_read() -> None:
+    pasted = read_command(
+        "llama-server -m m.gguf --lora a.gguf --lora-scaled b.gguf:0.5 -mm p.gguf "
+        "--no-mmproj-offload --image-min-tokens -1 --image-max-tokens 1024"
+    )
+    assert pasted.said.files == {"lora": "a.gguf,b.gguf:0.5", "mmproj": "p.gguf"}
+    assert pasted.said.knobs == {"mmproj_offload": False, "image_max_tokens": 1024}
+    assert pasted.said.is_whole
 
 
 def test_values_with_which_a_flag_takes_nothing_are_neutral() -> None:

@@ -74,14 +74,13 @@ _FITTING: Final = tuple(
 _DEVICE: Final = inspect.Parameter(
     "device", inspect.Parameter.KEYWORD_ONLY, annotation=DeviceOption, default=None
 )
-_DRAFT: Final = inspect.Parameter(
-    "draft", inspect.Parameter.KEYWORD_ONLY, annotation=DraftOption, default=None
-)
-_MMPROJ: Final = inspect.Parameter(
-    "mmproj", inspect.Parameter.KEYWORD_ONLY, annotation=ProjectorOption, default=None
-)
-_LORA: Final = inspect.Parameter(
-    "lora", inspect.Parameter.KEYWORD_ONLY, annotation=AdapterOption, default=None
+_BESIDE: Final = tuple(
+    inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=option, default=None)
+    for name, option in (
+        ("draft", DraftOption),
+        ("mmproj", ProjectorOption),
+        ("lora", AdapterOption),
+    )
 )
 _FILE_SIZE: Final = inspect.Parameter(
     "file_size", inspect.Parameter.KEYWORD_ONLY, annotation=FileSizeOption, default=None
@@ -119,7 +118,7 @@ def takes_knobs(
         added.insert(0, _PROGRAM)
     is_sized = "model" in parameters and not lists
     added[:0] = [_COMMAND, _FILE_SIZE] if is_sized else [_COMMAND]
-    added += [_DRAFT, _MMPROJ, _LORA] if is_sized else []
+    added += _BESIDE if is_sized else ()
     added += _FITTING if fits else ()
     has_cards = "gpu" in parameters and not lists
     if has_cards:
@@ -135,12 +134,10 @@ def takes_knobs(
             command(**given, said=Said(knobs=_as_lists(pasted.said, options) | knobs))
             return
         file_size, device = given.pop("file_size", None), given.pop("device", None)
-        files = {name: given.pop(name, None) for name in ("draft", "mmproj")}
-        files["lora"] = ",".join(given.pop("lora", None) or ())
         told = [given.pop(each.name) for each in _FITTING] if fits else None
         pasted = said_beside(given.pop("command"), given.pop("program", None), knobs, told)
         said = put_into(given, pasted, asked, needs_model=needs_model).on_devices(device)
-        said = said.beside(**files)
+        said = said.beside(**_files(given))
         if file_size and given["model"]:
             given["model"] = sized(given["model"], file_size)
         say(*(said.remarks if tells else ()), err=True)
@@ -151,6 +148,14 @@ def takes_knobs(
     run.__signature__ = inspect.Signature([*keyword_only, *added])  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *added)}
     return run
+
+
+def _files(given: dict[str, Any]) -> dict[str, str | None]:
+    """What is loaded beside the model, taken out of what was given: several by comma."""
+    named = {each.name: given.pop(each.name, None) for each in _BESIDE}
+    return {
+        name: ",".join(value) if isinstance(value, list) else value for name, value in named.items()
+    }
 
 
 def _as_lists(said: Said, options: Collection[str]) -> dict[str, Any]:

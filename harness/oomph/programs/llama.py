@@ -19,6 +19,8 @@ _UNSET: Final = {
     "n_threads": ("-1", "0"),
     "yarn_orig_ctx": ("0",),
     "rope_scale": ("0", "0.0"),
+    "image_min_tokens": ("-1", "0"),
+    "image_max_tokens": ("-1", "0"),
 }
 """Values that stand for "as if it were left out"."""
 _BACKENDS: Final = ("CUDA", "CPU", "BLAS")
