@@ -92,7 +92,7 @@ def run(cards_mib: Sequence[int], words: str, folder: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as place:
         path = Path(place, "llama-server.log")
         path.write_text("\n".join(log), encoding="utf-8")
-        (record,) = read_log(path)
+        record = read_log(path)[-1]  # before it llama-server finds no card, until --device is read
     took = {"target": _by_device(record.buffers)}
     took |= {name: _by_device(each) for name, each in record.conditions.beside.items()}
     return {"cards_mib": list(cards_mib), "words": words, "loads": is_up, "took": took}

@@ -13,6 +13,7 @@ from oomph.advise.drafting import fewer_drafted, smaller_draft_caches, without_d
 from oomph.advise.first_failure import margin_bytes
 from oomph.advise.max_context import longest_context
 from oomph.advise.quantizations import smaller_variants
+from oomph.advise.seeing import projector_on_host, smaller_images
 from oomph.advise.speeds import Speeds, speeds
 from oomph.advise.splits import best_split
 from oomph.advise.verdict import SURE
@@ -46,6 +47,8 @@ Kind = Literal[
     "spec_draft_type_kv",
     "spec_draft_n_max",
     "spec_type",
+    "image_max_tokens",
+    "mmproj_offload",
     "together",
     "n_cpu_moe",
     "n_gpu_layers",
@@ -96,7 +99,7 @@ def offers(
     prediction: Prediction,
     *,
     outcome: str | None = None,
-    of_draft: bool = False,
+    context: str | None = None,
     probability: float = SURE,
 ) -> tuple[Offer, ...]:
     """Every single change to the predicted configuration that fits with `probability`: of each kind
@@ -104,12 +107,12 @@ def offers(
 
     The least given up comes first, and what leaves too little of the speed last. Speeds are those
     of a full context. After a run that ended with `outcome`, those alone that shrink what was being
-    allocated, `of_draft` in the context that drafts: none where it was not the card's memory that
-    ran out.
+    allocated, in the `context` where that was not the model's own ("mtp", "draft", "projector"):
+    none where it was not the card's memory that ran out.
     """
     intact = speeds(estimator.with_room(ROOM_FOR_ANYTHING), prediction.config, prediction.memory)
     after = _KINDS if outcome is None else _KINDS_AFTER.get(outcome, ())
-    kinds = _KINDS_OF_DRAFT if of_draft else after
+    kinds = _KINDS_OF.get(context or "", after)
     found = (
         _priced(candidate, intact)
         for kind in kinds
@@ -119,10 +122,11 @@ def offers(
 
 
 def would_have_fitted(
-    estimator: Estimator, config: RunConfig, outcome: str, *, of_draft: bool = False
+    estimator: Estimator, config: RunConfig, outcome: str, *, context: str | None = None
 ) -> str | None:
-    """One clause with values that fit, for a run of `config` that ended with `outcome`, `of_draft`
-    in the context that drafts; None where it was not the card's memory that ran out.
+    """One clause with values that fit, for a run of `config` that ended with `outcome`, in the
+    `context` where that was not the model's own; None where it was not the card's memory that ran
+    out.
 
     Raises ConfigError where the estimator knows no card.
     """
@@ -131,7 +135,7 @@ def would_have_fitted(
     if estimator.cautious(SURE).fits(config):
         return "by the estimate it fits: see what else held the card's memory"
     prediction = estimator.predict(config, longest=False)
-    found = offers(estimator, prediction, outcome=outcome, of_draft=of_draft)
+    found = offers(estimator, prediction, outcome=outcome, context=context)
     if not found:
         return (
             "nothing smaller of these knobs fits the card either: take a smaller quantization or "
@@ -147,6 +151,8 @@ def _named(offer: Offer) -> str:
         return f"a {offer.value} cache of the draft (spec_draft_type_k and spec_draft_type_v)"
     if offer.kind == "spec_type":
         return "no drafting (without --spec-type)"
+    if offer.kind == "mmproj_offload":
+        return "the projector on the host (--no-mmproj-offload)"
     if offer.kind == "n_ctx":
         return f"n_ctx {count(offer.config.n_ctx)}"
     return f"{offer.kind} {offer.value}"
@@ -305,6 +311,26 @@ def _without_drafting(
         yield _Candidate("spec_type", "none", other, without)
 
 
+def _smaller_images(
+    estimator: Estimator, config: RunConfig, probability: float
+) -> Iterator[_Candidate]:
+    """Images of fewer tokens, which the projector's buffer need not grow for."""
+    tried, sure = smaller_images(estimator, config), estimator.cautious(probability)
+    at = bisect_left(tried, True, key=sure.fits)
+    if at < len(tried):
+        value = tried[at].image_max_tokens or 0
+        yield _Candidate("image_max_tokens", value, estimator, tried[at])
+
+
+def _projector_on_host(
+    estimator: Estimator, config: RunConfig, probability: float
+) -> Iterator[_Candidate]:
+    """The projector in host memory: images take longer."""
+    for tried in projector_on_host(estimator, config):
+        if estimator.cautious(probability).fits(tried):
+            yield _Candidate("mmproj_offload", False, estimator, tried)
+
+
 def _together(estimator: Estimator, config: RunConfig, probability: float) -> Iterator[_Candidate]:
     """All that costs next to nothing at once, then smaller caches and a smaller batch on top of
     it."""
@@ -435,6 +461,8 @@ _KINDS: Final[tuple[_Kind, ...]] = (
     _smaller_draft_cache,
     _fewer_drafted,
     _without_drafting,
+    _smaller_images,
+    _projector_on_host,
     _together,
     _experts_on_cpu,
     _layers_on_cpu,
@@ -468,10 +496,15 @@ _KINDS_AFTER: Final[Mapping[str, tuple[_Kind, ...]]] = {
 }
 """Those that shrink what was being allocated, by the outcome of the run that failed there."""
 
-_KINDS_OF_DRAFT: Final[tuple[_Kind, ...]] = (
+_OF_DRAFT: Final[tuple[_Kind, ...]] = (
     _smaller_draft_cache,
     _fewer_drafted,
     _shorter,
     _without_drafting,
 )
-"""The same where it was the context that drafts."""
+_KINDS_OF: Final[Mapping[str, tuple[_Kind, ...]]] = {
+    "mtp": _OF_DRAFT,
+    "draft": _OF_DRAFT,
+    "projector": (_smaller_images, _projector_on_host, _shorter),
+}
+"""The same by the context where it was not the model's own."""

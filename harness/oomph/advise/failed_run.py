@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from oomph.advise.alternatives import would_have_fitted
+from oomph.architectures.projector_catalogue import USUAL, projector_of
 from oomph.architectures.source import read_model
+from oomph.architectures.spec import ModelSpec
 from oomph.calibrate.aboard import riders_of
 from oomph.cards import Card, CardNames, numbered, read_cards, run_cards
 from oomph.config import RunConfig, keys_of
@@ -31,6 +33,8 @@ from oomph.units import count, mib
 
 DRAFTING: Final = ("mtp", "draft")
 """Contexts of a log that draft."""
+SEEING: Final = "projector"
+"""That of a log's projector."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,13 +85,18 @@ def _remedy(
             "what would have fitted is not computed: it depends on the card's memory, which the "
             "log does not name; add --gpu"
         )
-    if found.context not in (None, "target", *DRAFTING):
+    if found.context not in (None, "target", SEEING, *DRAFTING):
         return (
             "what would have fitted is not computed: it is of models, and that was not the "
             f"{found.context} that failed"
         )
     spec, build = read_model(model), logged_build(lines)
-    said = _as_drafting(said, found)
+    said = _as_seeing(_as_drafting(said, found), found, spec)
+    if found.context == SEEING and not (said and said.files.get("mmproj")):
+        return (
+            "what would have fitted is not computed: no projector of this model is in the "
+            "catalogue; give the command line with --command"
+        )
     estimator = Estimator(
         spec, cards, build=build, riders=riders_of(spec, said, build) if said else ()
     )
@@ -106,9 +115,8 @@ def _remedy(
             "what would have fitted is not computed: it depends on the draft model, which the log "
             "does not name; give the command line with --command"
         )
-    of_draft = found.context in DRAFTING
     try:
-        step = would_have_fitted(estimator, config, found.outcome, of_draft=of_draft)
+        step = would_have_fitted(estimator, config, found.outcome, context=found.context)
     except ConfigError as error:  # the model that is named has no such head
         return f"what would have fitted is not computed: {error}"
     if step is None:
@@ -122,6 +130,15 @@ def _as_drafting(said: Said | None, found: Classification) -> Said | None:
     if said is None and found.context == "mtp":
         return Said(knobs={"spec_type": MTP})
     return said
+
+
+def _as_seeing(said: Said | None, found: Classification, model: ModelSpec) -> Said | None:
+    """What was said; of a run whose projector failed and was not named, that it was the model's own
+    published one."""
+    if found.context != SEEING or projector_of(model) is None:
+        return said
+    told = said or Said()
+    return told if told.files.get("mmproj") else told.beside(mmproj=USUAL)
 
 
 def _cards(gpu: CardNames, devices: Devices) -> tuple[Card, ...]:
@@ -167,7 +184,8 @@ def _assumed(config: RunConfig, devices: Devices) -> str:
 
 
 _OFFERED: Final = re.compile(
-    r"\b(n_ctx|n_ubatch|n_cpu_moe|n_gpu_layers|flash_attn|spec_draft_n_max) ([\d,]+|on)\b"
+    r"\b(n_ctx|n_ubatch|n_cpu_moe|n_gpu_layers|flash_attn|spec_draft_n_max|image_max_tokens)"
+    r" ([\d,]+|on)\b"
 )
 
 

@@ -32,6 +32,8 @@ EASY: Final = frozenset(
         "spec_draft_type_kv",
         "spec_draft_n_max",
         "spec_type",
+        "image_max_tokens",
+        "mmproj_offload",
         "together",
     )
 )
