@@ -84,6 +84,9 @@ def cases() -> Iterator[Row]:
         "llama-4-scout",
         "llava-1.5-7b",
         "internvl3-8b",
+        "qwen2-vl-7b",
+        "glm-4.1v-9b",
+        "kimi-vl-a3b",
     ):
         for device in ("CUDA0", "CPU"):
             yield {"model": model, "device": device}
@@ -93,6 +96,8 @@ def cases() -> Iterator[Row]:
         ("qwen3.6-27b", (1024, 2048), (2048, 2048)),
         ("gemma-4-31b", (1584, 1584), (480, 960)),
         ("mistral-small-3.2-24b", (896, 896), (280, 1540)),
+        ("glm-4.1v-9b", (672, 1120)),
+        ("kimi-vl-a3b", (896, 896), (420, 1092)),
     ):
         for width, height in sizes:
             yield {"model": model, "device": "CUDA0", "width": width, "height": height}

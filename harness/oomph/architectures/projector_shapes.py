@@ -156,15 +156,53 @@ def _internvl(t: Tower) -> Iterator[Named]:
     yield from _linear("mm.model.mlp.3", t.n_out, t.n_out)
 
 
+def _qwen2vl(t: Tower) -> Iterator[Named]:
+    yield from _patches(t, bias=False, frames=2)
+    yield from _layers(t, bias=True, norm_bias=True)
+    yield from _norm("v.post_ln", t.n_embd)
+    yield from _linear("mm.0", 4 * t.n_embd, 4 * t.n_embd)
+    yield from _linear("mm.2", 4 * t.n_embd, t.n_out)
+
+
+def _kimivl(t: Tower) -> Iterator[Named]:
+    wide = t.n_merge**2 * t.n_embd
+    yield from _patches(t, bias=True)
+    yield "v.position_embd.weight", (t.n_embd, (t.image // t.patch) ** 2)
+    yield from _layers(t, bias=True, norm_bias=True)
+    yield from _norm("v.post_ln", t.n_embd)
+    yield from _norm("mm.input_norm", t.n_embd)
+    yield from _linear("mm.1", wide, wide)
+    yield from _linear("mm.2", wide, t.n_out)
+
+
+def _glm4v(t: Tower) -> Iterator[Named]:
+    merged = 13_696  # of every GLM that has been published with it
+    yield from _patches(t, bias=True, frames=2)
+    yield "v.norm_embd.weight", (t.n_embd,)
+    yield "v.position_embd.weight", (t.n_embd, (t.image // t.patch) ** 2)
+    yield from _layers(t, bias=False, norm_bias=False, fused=True, gated=True)
+    yield "v.post_ln.weight", (t.n_embd,)
+    yield "mm.patch_merger.weight", (t.n_merge, t.n_merge, t.n_embd, t.n_out)
+    yield "mm.patch_merger.bias", (t.n_out,)
+    yield "mm.model.fc.weight", (t.n_out, t.n_out)
+    yield from _norm("mm.post_norm", t.n_out)
+    for part in ("mm.gate", "mm.up"):
+        yield f"{part}.weight", (t.n_out, merged)
+    yield "mm.down.weight", (merged, t.n_out)
+
+
 SHAPES: Final[dict[str, Callable[[Tower], Iterator[Named]]]] = {
     "gemma3": _gemma3,
     "gemma4v": _gemma4v,
+    "qwen2vl_merger": _qwen2vl,
     "qwen2.5vl_merger": _qwen25vl,
     "qwen3vl_merger": _qwen3vl,
     "pixtral": _pixtral,
     "llama4": _llama4,
     "mlp": _llava,
     "internvl": _internvl,
+    "glm4v": _glm4v,
+    "kimivl": _kimivl,
 }
 """The kinds of which a published projector is in the catalogue."""
 
