@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from oomph.architectures.catalogue import catalogue_model
+from oomph.architectures.catalogue import catalogue_model, is_catalogued
 from oomph.architectures.projector import ProjectorSpec, misfit, read_projector_file
 from oomph.architectures.projector_catalogue import (
     projector_names,
@@ -52,9 +52,7 @@ def test_every_projector_of_the_catalogue_is_whole(name: str) -> None:
     assert spec.metadata["clip.vision.projection_dim"]
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in projector_names() if name not in ("llava-1.5-7b", "internvl3-8b")]
-)
+@pytest.mark.parametrize("name", [name for name in projector_names() if is_catalogued(name)])
 def test_a_models_own_projector_goes_with_it(name: str) -> None:
     model = catalogue_model(name, "Q4_K_M")
     own = projector_of(model)

@@ -43,6 +43,21 @@ def test_files_say_what_was_chosen_and_the_script_can_be_run(launch: Oomph, tmp_
     }
 
 
+def test_what_is_beside_the_model_is_loaded_by_llama_server_alone(
+    oomph: Oomph, tmp_path: Path
+) -> None:
+    asked = ("--gpu", "RTX 5090", "--n-ctx", 8192, "--out", tmp_path, "--mmproj", "f16")
+    code, out, err = oomph(
+        "launch", "gemma-3-12b:Q4_K_M", *asked, "--no-mmproj-offload", "--image-max-tokens", 512
+    )
+    assert code == 0, err
+    script = (tmp_path / "llama-server.sh").read_text()
+    assert "--mmproj MMPROJ.gguf" in script
+    assert "--no-mmproj-offload" in script
+    assert "--image-max-tokens 512" in script
+    assert "koboldcpp.sh: what is loaded beside the model (mmproj) is not written" in out
+
+
 def test_what_does_not_fit_is_refused_with_what_would_and_written_by_force(
     launch: Oomph, tmp_path: Path
 ) -> None:

@@ -387,7 +387,9 @@ class Conditions(_SaidPart):
         default={}, description="by card, what llama.cpp foretold when it fitted its parameters"
     )
     beside: dict[str, Buffers] = Field(
-        default={}, description="of an imported log: buffers of the `mtp` head and the `projector`"
+        default={},
+        description="of an imported log: buffers of the `mtp` head, the `projector` and `lora` "
+        "adapters",
     )
     unread: dict[str, str] = Field(
         default={},

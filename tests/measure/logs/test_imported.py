@@ -230,6 +230,28 @@ def test_a_projectors_buffers_are_not_the_models(tmp_path: Path) -> None:
     assert record.conditions.beside["projector"].compute_mib == {"CUDA0": [248.10]}
 
 
+def test_what_is_reserved_anew_takes_the_place_of_what_was(tmp_path: Path) -> None:
+    projector = (
+        "get_dummy_batch: warmup with image size = 336 x 336\n"
+        "reserve_compute_meta:      CUDA0 compute buffer size =    19.89 MiB\n"
+        "reserve_compute_meta:        CPU compute buffer size =     9.30 MiB\n"
+        "warmup: WARNING: flash attention not supported by CUDA0, memory usage will increase\n"
+        "reserve_compute_meta:      CUDA0 compute buffer size =    37.11 MiB\n"
+        "reserve_compute_meta:        CPU compute buffer size =     9.30 MiB\n"
+    )
+    again = (
+        "sched_reserve: reserving ...\n"
+        "sched_reserve:      CUDA0 compute buffer size =   128.75 MiB\n"
+    )
+    adapter = "llama_adapter_lora_init_impl:      CUDA0 LoRA buffer size =    26.00 MiB\n"
+    (record,) = read_log(_log(tmp_path, LOAD, adapter, ROOM, again, projector))
+    assert record.buffers is not None
+    assert record.buffers.compute_mib == {"CUDA0": [128.75]}
+    beside = record.conditions.beside
+    assert beside["projector"].compute_mib == {"CUDA0": [37.11], "CPU": [9.30]}
+    assert beside["lora"].model_mib == {"CUDA0": [26.0]}
+
+
 def test_buffers_without_their_context_are_read_and_not_taken_for_a_measurement(
     tmp_path: Path,
 ) -> None:

@@ -6,7 +6,7 @@ from oomph.architectures.projector import ProjectorSpec
 
 LARGEST_FACTOR: Final = 6.4
 """The most that a known kind reserves, in feed-forward activations of its patches (F32): 704.79 MiB
-of Qwen2.5-VL, whose attention has a mask; the others lie between 1.7 and 4.1 (tests/data/
+of Qwen2.5-VL, whose attention has a mask; the others lie between 1.6 and 4.1 (tests/data/
 projectors.jsonl)."""
 WARMUP_PATCHES: Final = 46 * 46 * 4
 """The most patches that a known kind is warmed up with (Qwen-VL)."""

@@ -63,7 +63,8 @@ _PHASES: Final[dict[Phase, tuple[str, ...]]] = {
 }
 _CONTEXTS: Final[dict[Context, str]] = {
     Context.MTP: r"\bMTP\b.{0,40}(?:context|layers|head)|(?:context|creat\w+).{0,40}\bMTP\b",
-    Context.PROJECTOR: r"\bclip_|\bCLIP\b|mmproj|alloc_compute_meta|warmup: |mtmd|multimodal"
+    Context.PROJECTOR: r"\bclip_|\bCLIP\b|mmproj|(?:alloc|reserve)_compute_meta|warmup: |mtmd"
+    r"|multimodal|warmup with (?:image|audio) size"
     r"|image slice|(?:encoding|decoding) (?:image|audio)|load_hparams: |process_chunk|process_mtmd",
     Context.DRAFT: r"draft (?:model|context)|[Ss]peculative (?:decoding )?context|draft\.model",
     Context.PROMPT_CACHE: r"prompt_save|prompt_load|prompt cache|get_availabl",
