@@ -22,9 +22,10 @@ from typing import Any, Final
 
 from oomph.architectures.projector_catalogue import published_projector
 from oomph.estimate.projector.memory import ImageSize, ProjectorMemory
+from oomph.gpus import GpuSpec
 from oomph.measure.server_run import built_server
 from oomph.models.synth import write_synthetic
-from oomph.phantom.cards import phantom_cards
+from oomph.phantom.cards import parse_cards, phantom_cards
 from oomph.units import MIB
 
 PRINTED_MIB: Final = 0.0051
@@ -54,7 +55,15 @@ int main(int n_words, char ** words) {
     auto made = clip_init(words[1], params);
     fputs(made.ctx_v ? "ready\\n" : "failed\\n", stdout);
     fflush(stdout);
-    getchar();
+    int nx, ny;
+    while (scanf("%d %d", &nx, &ny) == 2) {
+        clip_image_f32 img;
+        img.set_size({nx, ny}, false, false);
+        size_t n_tokens = clip_n_output_tokens(made.ctx_v, &img);
+        std::vector<float> out(n_tokens * clip_n_mmproj_embd(made.ctx_v));
+        puts(clip_image_encode(made.ctx_v, 2, &img, out) ? "encoded" : "failed");
+        fflush(stdout);
+    }
     return n_words != 6;
 }
 """
@@ -107,6 +116,17 @@ def cases() -> Iterator[Row]:
         for model in ("gemma-3-4b", "qwen3-vl-8b", "mistral-small-3.2-24b", "gemma-4-31b"):
             yield {"model": model, "device": "CUDA0", "precision": precision}
     yield {"model": "qwen3.6-27b", "device": "CUDA0", "image_max_tokens": 1024}
+    for model in (
+        "gemma-3-4b",
+        "gemma-4-31b",
+        "qwen2.5-vl-7b",
+        "qwen3-vl-8b",
+        "qwen3.6-27b",
+        "mistral-small-3.2-24b",
+        "llama-4-scout",
+        "llava-1.5-7b",
+    ):
+        yield {"model": model, "device": "CUDA0", "encodes": True}
 
 
 def program(folder: Path) -> Path:
@@ -165,8 +185,12 @@ def run(case: Row, folder: Path) -> Row:
         )
         assert child.stdout is not None
         child.stdout.readline()
-        card_bytes = phantom.counters().live_bytes if on_card else None
-        child.communicate("\n", timeout=120)
+        counted = {"card_bytes": phantom.counters().live_bytes} if on_card else {}
+        if case.get("encodes"):
+            side = _memory(case).sizes.largest_size
+            _ask(child, f"{side} {side}")
+            counted["encoded_bytes"] = phantom.counters().live_bytes
+        child.communicate(timeout=120)
         written.seek(0)
         log = written.read()
     graph, flash, tokens = _GRAPH.findall(log), _FLASH.search(log), _TOKENS.findall(log)
@@ -182,7 +206,26 @@ def run(case: Row, folder: Path) -> Row:
         "tokens": int(tokens[-1]),
         "compute_mib": compute,
     }
-    return case | said | ({"card_bytes": card_bytes} if on_card else {})
+    return case | said | counted
+
+
+def _ask(child: subprocess.Popen[str], words: str) -> None:
+    assert child.stdin is not None
+    assert child.stdout is not None
+    child.stdin.write(words + "\n")
+    child.stdin.flush()
+    if child.stdout.readline().strip() != "encoded":
+        raise SystemExit(f"clip.cpp did not encode {words}")
+
+
+def _memory(row: Row) -> ProjectorMemory:
+    """The memory of the row's projector."""
+    return ProjectorMemory(
+        published_projector(row["model"], row.get("precision", "f16")),
+        row["device"],
+        flash_attn=row.get("flash_attn", "auto"),
+        image_max_tokens=row.get("image_max_tokens"),
+    )
 
 
 _SIDES: Final = (("X", "width"), ("Y", "height"))
@@ -190,12 +233,7 @@ _SIDES: Final = (("X", "width"), ("Y", "height"))
 
 def difference(row: Row) -> str | None:
     """Where prediction and clip.cpp part; None where they are one."""
-    memory = ProjectorMemory(
-        published_projector(row["model"], row.get("precision", "f16")),
-        row["device"],
-        flash_attn=row.get("flash_attn", "auto"),
-        image_max_tokens=row.get("image_max_tokens"),
-    )
+    memory = _memory(row)
     side = memory.sizes.warmup_size
     size = ImageSize(width=row.get("width", side), height=row.get("height", side))
     told = memory.at_load() if size == memory.warmup else memory.of_image(size)
@@ -211,7 +249,18 @@ def difference(row: Row) -> str | None:
         took = memory.weight_bytes["CUDA0"] + told.bytes["CUDA0"]
         if took != row["card_bytes"]:
             return f"card {took}"
+    if "encoded_bytes" in row:
+        took = memory.weight_bytes["CUDA0"] + memory.of_largest().bytes["CUDA0"]
+        took += memory.pool_bytes(_gpu())
+        if took != row["encoded_bytes"]:
+            return f"encoded {took}"
     return None
+
+
+def _gpu() -> GpuSpec:
+    """The card that the rows are of."""
+    (card,) = parse_cards(CARD)
+    return card.spec
 
 
 def main(arguments: list[str]) -> int:

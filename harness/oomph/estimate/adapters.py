@@ -25,6 +25,7 @@ class Adapters:
 
     def __init__(self, adapters: Sequence[AdapterSpec], model: ModelSpec) -> None:
         self.adapters, self._model = tuple(adapters), model
+        self._weights: dict[object, Counter[str]] = {}
 
     @property
     def is_exact(self) -> bool:
@@ -42,12 +43,15 @@ class Adapters:
         self, config: RunConfig, setup: Setup, cards: Sequence[Card]
     ) -> Mapping[str, Mapping[str, int]]:
         """Their matrices (llama_adapter_lora_init_impl)."""
-        total: Counter[str] = Counter()
-        for adapter in self.adapters:
-            for name, pair in adapter.pairs.items():
-                device = setup.placement.weight(name)
-                total[device] += sum(allocated_bytes(each, device) for each in (pair.a, pair.b))
-        return {"weights_bytes": total}
+        key = setup.placement.key
+        if key not in self._weights:
+            total: Counter[str] = Counter()
+            for adapter in self.adapters:
+                for name, pair in adapter.pairs.items():
+                    device = setup.placement.weight(name)
+                    total[device] += sum(allocated_bytes(each, device) for each in (pair.a, pair.b))
+            self._weights[key] = total
+        return {"weights_bytes": self._weights[key]}
 
     def compute_buffers(
         self, config: RunConfig, setup: Setup, cards: Sequence[Card]

@@ -1,7 +1,7 @@
 """A projector's bytes against those that llama.cpp's own clip.cpp allocated on a phantom card.
 
 The rows are of bench/peers/projector_sizes.py: compute buffers as printed, in MiB, and what the
-card counted in all, in bytes.
+card counted in all, in bytes, at load and once the largest image was encoded.
 """
 
 import json
@@ -13,6 +13,7 @@ import pytest
 from oomph.architectures.projector_catalogue import published_projector
 from oomph.errors import ModelFileError
 from oomph.estimate.projector.memory import ImageSize, ProjectorMemory
+from oomph.gpus import gpu
 from oomph.units import MIB
 
 ROWS: Final[list[dict[str, Any]]] = [
@@ -46,6 +47,9 @@ def test_projector_takes_what_clip_allocates(row: dict[str, Any]) -> None:
         assert told.bytes[device] / MIB == pytest.approx(n_mib, abs=PRINTED_MIB)
     if "card_bytes" in row:
         assert memory.weight_bytes["CUDA0"] + told.bytes["CUDA0"] == row["card_bytes"]
+    if "encoded_bytes" in row:
+        grown = memory.of_largest().bytes["CUDA0"] + memory.pool_bytes(gpu("RTX 3090"))
+        assert memory.weight_bytes["CUDA0"] + grown == row["encoded_bytes"]
 
 
 @pytest.mark.parametrize("row", ROWS[::5], ids=lambda row: row["model"])

@@ -8,16 +8,20 @@ replayed (`towers`). An encoder whose graph is not declared is sized by a bound,
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import prod
 
 from oomph.architectures.projector import ProjectorSpec
 from oomph.estimate.allocator import AllocationProgram
 from oomph.estimate.backends import alignment, alloc_bytes, supports
 from oomph.estimate.graph.placement import CPU
+from oomph.estimate.graph.tensor import Graph
 from oomph.estimate.memory import allocated_bytes
+from oomph.estimate.overhead import POOL_PIECE, workspace_bytes
 from oomph.estimate.projector.encoder import Encoder
 from oomph.estimate.projector.towers import TOWERS, encoder_graph
 from oomph.estimate.projector.vision import VisionSizes, vision_sizes
 from oomph.estimate.scheduler import schedule
+from oomph.gpus import GpuSpec
 
 Bytes = Counter[str]
 """Bytes by device."""
@@ -26,9 +30,10 @@ Bytes = Counter[str]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderBuffers:
     """The compute buffers of one graph by device; `n_splits` and `n_nodes` are what clip.cpp
-    prints of it."""
+    prints of it. `product_bytes` is its largest product's input and output in half precision."""
 
     bytes: dict[str, int]
+    product_bytes: int
     flash_attn: bool
     n_splits: int
     n_nodes: int
@@ -93,7 +98,7 @@ class ProjectorMemory:
         taken = self.of_image(self.warmup)
         if self._asked != "auto" or taken.flash_attn:
             return taken
-        tried = self._replayed(self.warmup, flash_attn=True).bytes
+        tried = self._of(self.warmup, flash_attn=True).bytes
         return replace(taken, bytes={name: max(n, tried[name]) for name, n in taken.bytes.items()})
 
     def of_largest(self) -> EncoderBuffers:
@@ -108,6 +113,13 @@ class ProjectorMemory:
         several = self.of_image(ImageSize(width=side, height=side, n_batch=n))
         return max(largest, several, key=lambda buffers: sum(buffers.bytes.values()))
 
+    def pool_bytes(self, gpu: GpuSpec) -> int:
+        """What encoding the largest image takes besides: the encoder's own cuBLAS workspace, and
+        its pool, for products in half precision. As counted on phantom cards for F16; other types
+        take less, but BF16 on a card without it."""
+        pieces = -(-self.of_largest().product_bytes // POOL_PIECE)
+        return workspace_bytes(gpu) + pieces * POOL_PIECE
+
     @cached_property
     def flash_attn(self) -> bool:
         """Whether the encoder's attention is fused, decided with the image of the warm-up: auto
@@ -120,10 +132,12 @@ class ProjectorMemory:
 
     def of_image(self, size: ImageSize) -> EncoderBuffers:
         """The buffers that images of that size need."""
-        key = size, self.flash_attn
-        if key not in self._buffers:
-            self._buffers[key] = self._replayed(size, flash_attn=self.flash_attn)
-        return self._buffers[key]
+        return self._of(size, flash_attn=self.flash_attn)
+
+    def _of(self, size: ImageSize, *, flash_attn: bool) -> EncoderBuffers:
+        if (size, flash_attn) not in self._buffers:
+            self._buffers[size, flash_attn] = self._replayed(size, flash_attn=flash_attn)
+        return self._buffers[size, flash_attn]
 
     def _encoder(self, size: ImageSize, *, flash_attn: bool) -> Encoder:
         return Encoder(
@@ -138,7 +152,7 @@ class ProjectorMemory:
 
     def _replayed(self, size: ImageSize, *, flash_attn: bool) -> EncoderBuffers:
         graph = encoder_graph(self._encoder(size, flash_attn=flash_attn))
-        n_nodes = len(graph.nodes)
+        n_nodes, product_bytes = len(graph.nodes), _largest_product(graph)
         devices = tuple(dict.fromkeys((self.device, CPU)))
         plan = schedule(graph, devices)
         program = AllocationProgram(plan.leafs, plan.nodes)
@@ -146,7 +160,13 @@ class ProjectorMemory:
         packing = program.run(sizes, program.likeness(), [alignment(d) for d in devices])
         return EncoderBuffers(
             bytes=dict(zip(devices, packing.bytes, strict=True)),
+            product_bytes=product_bytes,
             flash_attn=flash_attn,
             n_splits=plan.n_splits,
             n_nodes=n_nodes,
         )
+
+
+def _largest_product(graph: Graph) -> int:
+    products = (node for node in graph.nodes if node.op == "MUL_MAT" and node.src[0].is_weight)
+    return max((2 * (prod(each.src[1].ne) + prod(each.ne)) for each in products), default=0)

@@ -51,12 +51,15 @@ class Projector:
         self, config: RunConfig, setup: Setup, cards: Sequence[Card]
     ) -> Mapping[str, Mapping[str, int]]:
         """Its weights; and as overhead, for it is printed nowhere, what its compute buffers grow
-        by with the largest image."""
+        by with the largest image, and what a named card's encoder takes besides."""
         memory = self.memory(config)
         fixed: dict[str, Mapping[str, int]] = {"weights_bytes": memory.weight_bytes}
         if memory.has_known_graph:
             loaded, largest = memory.at_load().bytes, memory.of_largest().bytes
             growth = {name: max(largest[name] - n, 0) for name, n in loaded.items()}
+            for card in cards:
+                if card.spec and card.device == memory.device:
+                    growth[card.device] += memory.pool_bytes(card.spec)
             fixed["overhead_bytes"] = growth
         return fixed
 
