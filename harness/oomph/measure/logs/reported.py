@@ -53,7 +53,6 @@ _OLD_BUFFERS: Final = (
 )
 """Weights before November 2024, and of ik_llama.cpp to this day; what llama.cpp printed before
 December 2023, when it knew the host and one card without a name."""
-_ADAPTER: Final = re.compile(r"LoRA buffer size")
 _AGAIN: Final = re.compile(
     r"sched_reserve: reserving|flash attention not supported by .{1,80}memory usage will increase"
 )
