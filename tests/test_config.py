@@ -39,7 +39,7 @@ def test_dictionary_and_json_come_back_as_the_same_configuration(config: RunConf
         ({"n_expert_used": 0}, "n_expert_used is 0; it must be at least 1, or left out"),
         ({"type_k": "q3_k"}, "type_k is 'q3_k'; it must be one of f32, f16"),
         ({"flash_attn": True}, "flash_attn is True; it takes str"),
-        ({"split_mode": "tensor"}, "split_mode is 'tensor'; it must be one of none, layer, row"),
+        ({"split_mode": "graph"}, "split_mode is 'graph'; it must be one of none, layer, row"),
         (
             {"rope_scaling": "dynamic"},
             "rope_scaling is 'dynamic'; it must be one of none, linear, yarn",

@@ -18,7 +18,7 @@ from oomph.units import read_count, read_counts
 
 FLASH_ATTN: Final = {"on": 1, "off": 0, "auto": -1}
 """llama.h, llama_flash_attn_type."""
-SPLIT_MODES: Final = {"none": 0, "layer": 1, "row": 2}
+SPLIT_MODES: Final = {"none": 0, "layer": 1, "row": 2, "tensor": 3}
 """llama.h, llama_split_mode."""
 ROPE_SCALINGS: Final = {"none": 0, "linear": 1, "yarn": 2}
 """llama.h, llama_rope_scaling_type."""

@@ -79,7 +79,11 @@ def test_a_phantom_leaves_the_context_of_a_real_card_open(seen: list[Record]) ->
 
 @pytest.mark.parametrize(
     ("knobs", "refusal"),
-    [({"n_expert_used": 32}, "experts"), ({"type_v": "q8_0", "flash_attn": "off"}, "quantized_v")],
+    [
+        ({"n_expert_used": 32}, "experts"),
+        ({"type_v": "q8_0", "flash_attn": "off"}, "quantized_v"),
+        ({"split_mode": "row"}, "split_mode"),
+    ],
 )
 def test_what_llama_cpp_refuses_fits_no_card(knobs: dict[str, Any], refusal: str) -> None:
     found = ask(**knobs)

@@ -12,5 +12,13 @@ PEERS = Path(__file__).parents[2] / "bench" / "peers"
 def peers_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
     """As Python does for a program in that folder."""
     monkeypatch.syspath_prepend(str(PEERS))
-    for name in ("embeddings", "fit_cases", "fit_params", "formulas", "memory", "memory_rows"):
+    for name in (
+        "embeddings",
+        "fit_cases",
+        "fit_params",
+        "formulas",
+        "memory",
+        "memory_rows",
+        "tensor_split",
+    ):
         monkeypatch.delitem(sys.modules, name, raising=False)

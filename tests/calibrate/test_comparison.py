@@ -98,6 +98,17 @@ def test_buffers_of_a_host_buffer_type_that_has_no_name_of_its_own_are_the_cpus(
     assert line.predicted == PREDICTED.memory.devices["CPU"].weights_bytes
 
 
+def test_all_cards_as_one_are_the_largest_slice_and_teach_no_speed() -> None:
+    cut = CONFIG.with_(split_mode="tensor", n_devices=2, tensor_split=(3, 1))
+    timed = [Timing(test="tg32", n_tokens=32, n_depth=0, samples_ns=[10**9])]
+    measured = record(
+        config=cut.to_dict(), timings=timed, buffers=Buffers(model_mib={"Meta()": [900.0]})
+    )
+    line = only(compare(ESTIMATOR, [measured]))
+    assert line.predicted == ESTIMATOR.memory(cut).devices["CUDA0"].weights_bytes
+    assert (line.device, line.measured) == ("Meta()", 900 * MIB)
+
+
 def test_memory_is_compared_as_the_probes_saw_it() -> None:
     seen = [
         MemorySeries(probe="nvml", quantity="vram", device="CUDA0", peak_bytes=3 * 10**9),

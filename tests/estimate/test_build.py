@@ -33,6 +33,7 @@ def test_no_number_is_the_latest_and_a_large_one_equals_it() -> None:
         narrow_mask=False,
         reserves_copies=False,
         fuses_experts=False,
+        refuses_rows=False,
     )
 
 

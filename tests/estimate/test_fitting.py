@@ -81,7 +81,8 @@ def test_streams_of_their_own_share_the_context() -> None:
         ({"tensor_split": (3.0, 1.0)}, "tensor_split already set by user"),
         ({"override_tensor": "exps=CPU"}, "tensor_buft_overrides already set by user"),
         ({"n_cpu_moe": 2}, "tensor_buft_overrides already set by user"),
-        ({"split_mode": "row"}, "SPLIT_MODE_ROW not implemented"),
+        ({"split_mode": "row"}, "refuses split_mode row"),
+        ({"split_mode": "tensor"}, "not implemented for SPLIT_MODE_TENSOR"),
         ({"type_v": "q8_0", "flash_attn": "off"}, "refuses type_v q8_0"),
     ],
 )

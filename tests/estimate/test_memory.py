@@ -223,10 +223,8 @@ def test_more_experts_than_there_are_is_an_error(qwen: MemoryModel) -> None:
 @pytest.mark.parametrize(
     ("knobs", "warning"),
     [
-        ({"split_mode": "row", "n_devices": 2}, "split_mode row is counted as layer"),
         ({"n_expert_used": 4}, "n_expert_used changes nothing"),
         ({"n_seq_max": 257}, "refuses n_seq_max 257"),
-        ({"split_mode": "row"}, None),
         ({"n_seq_max": 256}, None),
     ],
 )

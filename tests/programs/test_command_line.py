@@ -86,7 +86,7 @@ def test_the_line_that_nothing_took() -> None:
         ("-dev CUDA0,CUDA1", {"n_devices": 2}),
         ("-ts 3,1", {"tensor_split": (3.0, 1.0), "n_devices": 2}),
         ("-sm none -mg 1", {"split_mode": "none", "main_gpu": 1}),
-        ("-sm tensor", {}),
+        ("-sm tensor", {"split_mode": "tensor"}),
         ("--no-op-offload -nkvo", {"op_offload": False, "offload_kqv": False}),
         ("-ot a=CPU,b=CPU --override-tensor c=CPU", {"override_tensor": "a=CPU,b=CPU,c=CPU"}),
         ("--override-kv qwen3moe.expert_used_count=int:10", {"n_expert_used": 10}),
@@ -126,7 +126,7 @@ def test_every_flag_of_the_table_is_known() -> None:
     [
         "--rpc h:1", "--cache-ram 4096", "--ctx-checkpoints 4",
         "--no-host", "-ncffn 3", "-lm none", "--override-kv qwen3.block_count=int:3",
-        "-sm tensor", "-dev Vulkan0", "-otd x=CPU",
+        "-dev Vulkan0", "-otd x=CPU",
     ],
 )  # fmt: skip
 def test_what_is_not_modelled_is_named_with_its_effect(flags: str) -> None:

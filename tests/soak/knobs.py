@@ -30,7 +30,7 @@ USUAL: Final[dict[str, tuple[Any, ...]]] = {
     "n_depth": (0, 4000, 10**6),
     "tensor_split": ([1, 1], [0, 0], [], [1e308, 1e308], [-1, 2], [1] * 40),
     "main_gpu": (0, 1, -1, 99),
-    "split_mode": ("none", "layer", "row"),
+    "split_mode": ("none", "layer", "row", "tensor"),
     "override_tensor": ("exps=CPU", "(a+)+$=CPU", "[=CPU", "x", ".*.*.*.*.*x=CPU"),
     "rope_scaling": ("yarn", "linear", "none"),
     "rope_scale": (4.0, 0.0, -1.0, 1e300),

@@ -13,7 +13,8 @@ from typing import Final
 from oomph.advise.answer import MODEL_FILE
 from oomph.advise.launch_plan import Launch, slot_context
 from oomph.errors import ConfigError
-from oomph.estimate.prediction import DeviceMemory, is_card
+from oomph.estimate.graph.placement import META
+from oomph.estimate.prediction import DeviceMemory, as_printed, is_card
 from oomph.measure.logs.contexts import buffers_by_context
 from oomph.measure.logs.outcome import classify
 from oomph.measure.logs.progress import Context
@@ -134,14 +135,19 @@ def _memory(launch: Launch, run: ServerRun) -> Iterator[LaunchFinding]:
     llama.cpp printed them of every context; what no log line prints is not compared."""
     memory = launch.prediction.memory
     cards = [name for name in memory.devices if is_card(name)]
+    if cards and launch.config.split_mode == "tensor":
+        cards = [META]
     target, others = buffers_by_context(run.log, DRAFTING)
     contexts = (target, *others.values())
     for device in cards or ["CPU"]:
-        yield from _device(device, memory.devices[device], contexts)
+        if printed := as_printed(memory.devices, device):
+            yield from _device(device, printed, contexts)
     for device in cards:  # of the model and its own context alone
-        own = memory.contexts["target"][device]
-        head = memory.riders.get("mtp", {}).get(device, DeviceMemory()).weights_bytes
-        yield _breakdown(device, (own.total_bytes - own.overhead_bytes + head) / MIB, run)
+        own = as_printed(memory.contexts["target"], device) or DeviceMemory()
+        mtp = as_printed(memory.riders.get("mtp", {}), device) or DeviceMemory()
+        yield _breakdown(
+            device, (own.total_bytes - own.overhead_bytes + mtp.weights_bytes) / MIB, run
+        )
 
 
 def _device(

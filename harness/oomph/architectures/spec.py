@@ -53,7 +53,8 @@ class ModelSpec:
         return self._whole(key, self.hparam(key, default))
 
     def _whole(self, key: str, value: int | float) -> int:
-        if not 0 <= value <= MAX_COUNT or value != int(value):  # a comparison with NaN is false
+        # a comparison with NaN is false; in JavaScript true is not 1, but 1 - true is 0
+        if not 0 <= value <= MAX_COUNT or int(value) - value != 0:
             raise ModelFileError(
                 f"{self.source}: metadata key {self.arch}.{key} is {value}, which no model has"
             )

@@ -17,7 +17,7 @@ from oomph.config import KNOBS, LOAD_KNOBS, RunConfig
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.overhead import resident_bytes
-from oomph.estimate.prediction import MemoryEstimate, is_card
+from oomph.estimate.prediction import MemoryEstimate, as_printed, is_card
 from oomph.estimate.speed import interval_width
 from oomph.records.disturbance import counting_samples
 from oomph.records.grouping import model_key
@@ -98,9 +98,11 @@ def speed_observations(estimator: Estimator, record: Record) -> list[SpeedObserv
     """The record's warm tests as observations: the median rate of each test at each depth.
 
     Samples that something disturbed are passed over; where there are no others the observation is a
-    disturbed one.
+    disturbed one. None of --split-mode tensor, whose speed is not modelled.
     """
     config = record_config(record)
+    if config.split_mode == "tensor":
+        return []
     gpu = estimator.gpu if config.n_devices else None
     tests: dict[tuple[str, int, int, int], list[Timing]] = defaultdict(list)
     for timing in record.timings:
@@ -202,11 +204,10 @@ def _buffer_lines(record: Record, memory: MemoryEstimate) -> Iterator[Comparison
         for device, sizes in getattr(record.buffers, name).items():
             if sizes:
                 together = max(sizes) if quantity == "compute_bytes" else sum(sizes)
-                printed[device if device in memory.devices else "CPU"] += together * MIB
+                printed[device if as_printed(memory.devices, device) else "CPU"] += together * MIB
         for device, measured in printed.items():
-            if device in memory.devices:
-                predicted = getattr(memory.devices[device], quantity)
-                yield _line(record, quantity, device, predicted, measured)
+            if predicted := as_printed(memory.devices, device):
+                yield _line(record, quantity, device, getattr(predicted, quantity), measured)
 
 
 def _probe_lines(

@@ -20,7 +20,8 @@ class Build:
     attention's mask is F16 from the start, not cast from F32 (23764). `reserves_copies`: flash
     attention's F16 copies of a quantized cache are in the compute buffer, not in the pool that
     grows in use (23907). `fuses_experts`: the choice and the sum of experts are fused and keep
-    tensors alive (25952).
+    tensors alive (25952). `refuses_rows`: ggml-cuda has no split buffers any more, which
+    --split-mode row needs (24216).
     """
 
     embeds_inputs: bool = True
@@ -29,6 +30,7 @@ class Build:
     narrow_mask: bool = True
     reserves_copies: bool = True
     fuses_experts: bool = True
+    refuses_rows: bool = True
 
 
 LATEST: Final = Build()
@@ -39,6 +41,7 @@ _SINCE: Final = {
     "keeps_all_rows": 9000,
     "narrow_mask": 9360,
     "reserves_copies": 9480,
+    "refuses_rows": 9560,
     "fuses_experts": 10760,
 }
 """First builds, by the days on which the pull requests were merged, right to some dozens. Where

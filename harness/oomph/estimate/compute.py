@@ -26,6 +26,7 @@ from oomph.estimate.graph.hparams import Hparams
 from oomph.estimate.graph.next_token import build_head
 from oomph.estimate.graph.placement import CPU, Placement, layer_of
 from oomph.estimate.graph.sizes import Sizes
+from oomph.estimate.graph.slices import Slices
 from oomph.estimate.graph.tensor import Graph, Tensor
 from oomph.estimate.repeats import Cut, Selection, select_layers
 from oomph.estimate.rough import rough_buffers
@@ -64,6 +65,8 @@ class Setup:
     cache: CacheTypes
     op_offload: bool
     pooling: str | None = None
+    slices: Slices | None = None
+    """What each card has of a tensor with --split-mode tensor; None for the other modes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +135,7 @@ class ComputeModel:
     def buffers(self, setup: Setup) -> ComputeBuffers:
         """The buffers that llama.cpp reserves for `setup`; by rule of thumb where no graph can be
         composed, or where it is too large to be replayed."""
-        sizes, devices = setup.sizes, setup.placement.backends
+        sizes = setup.sizes
         if not self.composes(setup):
             return self._rough(setup)
         batches = [(sizes.n_tokens, sizes.n_outputs)]
@@ -141,9 +144,12 @@ class ComputeModel:
         packings = [packing for batch in batches if (packing := self._packing(setup, *batch))]
         if len(packings) < len(batches):
             return self._rough(setup)
+        at = setup.placement.holders
         return ComputeBuffers(
-            bytes={d: max(p.bytes[i] for p in packings) for i, d in enumerate(devices)},
-            live_bytes={d: max(p.live_bytes[i] for p in packings) for i, d in enumerate(devices)},
+            bytes={d: max(p.bytes[i] for p in packings) for i, each in enumerate(at) for d in each},
+            live_bytes={
+                d: max(p.live_bytes[i] for p in packings) for i, each in enumerate(at) for d in each
+            },
         )
 
     def _rough(self, setup: Setup) -> ComputeBuffers:
@@ -151,7 +157,7 @@ class ComputeModel:
         rough = rough_buffers(
             setup.hparams,
             setup.sizes,
-            setup.placement.backends,
+            tuple(device for each in setup.placement.holders for device in each),
             n_ff=n_ff,
             flash_attn=setup.cache.flash_attn,
         )
@@ -321,7 +327,7 @@ class ComputeModel:
             devices,
             op_offload=setup.op_offload,
             n_copies=n_copies,
-            fuses_experts=self._build.fuses_experts,
+            fuses_experts=self._build.fuses_experts and not setup.placement.is_cut,
         )
         if (
             n_copies > 1

@@ -20,7 +20,8 @@ from oomph.estimate.build import LATEST, Build
 from oomph.estimate.compute import ComputeBuffers, Setup
 from oomph.estimate.graph.placement import layer_of
 from oomph.estimate.memory import MemoryModel
-from oomph.estimate.overhead import pool_bytes
+from oomph.estimate.overhead import exchange_bytes, pool_bytes
+from oomph.gpus import GpuSpec
 from oomph.speculation import BY_MODEL, MTP, SIMPLE
 from oomph.units import count, mib
 
@@ -64,14 +65,14 @@ class MtpHead:
 
     def fixed_bytes(self, config: RunConfig, setup: Setup, cards: Sequence[Card]) -> Parts:
         """Its weights and caches, where the target's placement has the layer."""
-        own = self._setup(config, setup)
+        own, at = self._setup(config, setup), draft_config(config)
         where = {own.placement.layer(il) for il in own.hparams.running}
-        pools = {
-            card.device: pool_bytes(self._blocks, draft_config(config), card.spec)
+        taken = {
+            card.device: _run_bytes(self._blocks, at, card.spec)
             for card in cards
-            if card.spec and card.device in where
+            if card.spec and (own.placement.is_cut or card.device in where)
         }
-        return {**self._memory.fixed(own), "overhead_bytes": pools}
+        return {**self._memory.fixed(own), "overhead_bytes": taken}
 
     def compute_buffers(
         self, config: RunConfig, setup: Setup, cards: Sequence[Card]
@@ -127,7 +128,7 @@ class DraftModel:
                 self._trunk.fixed(trunk)["weights_bytes"]
             )
         fixed["overhead_bytes"] = {
-            card.device: pool_bytes(self.model, at, card.spec)
+            card.device: _run_bytes(self.model, at, card.spec)
             for card in cards
             if card.spec and card.device in own.placement.cards
         }
@@ -211,3 +212,8 @@ def head_of(model: ModelSpec, build: Build = LATEST) -> MtpHead:
             "has it, or leave the flag out"
         )
     return MtpHead(model, build)
+
+
+def _run_bytes(model: ModelSpec, config: RunConfig, gpu: GpuSpec) -> int:
+    """What a context of its own takes of a card as it runs: a pool, and an exchange."""
+    return pool_bytes(model, config, gpu) + exchange_bytes(model, config, gpu)

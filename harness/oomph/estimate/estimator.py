@@ -77,6 +77,11 @@ MTP_NOTE: Final = (
 )
 DRAFT_NOTE: Final = "the speed is of decoding token by token: what drafting gains is not modelled"
 
+NO_TENSOR_SPEED: Final = (
+    "with split_mode tensor the cards compute each layer together, and what their exchange of "
+    "results takes is not modelled"
+)
+
 BEST_KV_TYPES: Final = ("f16", "q8_0", "q5_1", "q5_0", "q4_1", "iq4_nl", "q4_0")
 """Cache types from the truest to the smallest."""
 
@@ -300,7 +305,14 @@ class Estimator:
         cards = tuple(self.cards_in(config).values())
         if len(cards) < 2:
             return
-        if not any(config.tensor_split or ()):
+        is_divided = any(config.tensor_split or ())
+        if self._memory.setup(config).placement.is_cut:
+            if not is_divided and len({card.memory_bytes for card in cards}) > 1:
+                yield (
+                    "split_mode tensor cuts every layer into equal slices, whatever a card's "
+                    "memory; tensor_split cuts them otherwise"
+                )
+        elif not is_divided:
             free = ", ".join(f"{card.device} {mib(card.free_bytes or 0)}" for card in cards)
             yield (
                 f"llama.cpp divides the layers by free memory, taken to be {free}: another program "
@@ -461,6 +473,8 @@ class Estimator:
             return "the speed depends on the card: name a GPU"
         for _, sentence in self._refusals(config):
             return sentence
+        if self._memory.setup(config).placement.is_cut:
+            return NO_TENSOR_SPEED
         for name, card in cards.items() if not self.unified_memory else ():
             certain = memory.devices[name].certain_bytes(exact_compute=memory.exact_compute)
             if certain > card.memory_bytes:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import replace
+from math import prod
 from typing import Final, Self
 
 from oomph.architectures.adapter import AdapterSpec
@@ -23,9 +24,10 @@ from oomph.estimate.build import LATEST, Build
 from oomph.estimate.compute import ComputeBuffers, ComputeModel, Setup
 from oomph.estimate.graph.builder import CacheTypes
 from oomph.estimate.graph.hparams import Hparams, resolve_head, resolve_hparams
-from oomph.estimate.graph.placement import CPU, Placement, layer_of, loaded_for
+from oomph.estimate.graph.placement import CPU, META, Placement, layer_of, loaded_for
 from oomph.estimate.graph.pooling import averages, has_classifier, resolve_pooling
 from oomph.estimate.graph.sizes import Sizes, resolve_sizes
+from oomph.estimate.graph.slices import REFUSED, Slices
 from oomph.estimate.graph.tensor import pad
 from oomph.estimate.inputs import result_bytes
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate, Refused, is_card
@@ -56,6 +58,7 @@ class MemoryModel:
         adapters: Sequence[AdapterSpec] = (),
     ) -> None:
         self.model, self._cards, self._is_head = model, tuple(cards), is_head
+        self._build = build
         self._compute = ComputeModel(model, build, is_dry_run=is_dry_run, adapters=adapters)
         self._hparams: dict[int | None, Hparams] = {}
         self._weights: dict[object, Bytes] = {}
@@ -112,17 +115,20 @@ class MemoryModel:
         cache = CacheTypes(
             k=quant(config.type_k), v=quant(config.type_v), flash_attn=fused, transposes_v=not fused
         )
+        placement = placement or Placement(config, hparams.n_layer_all, self._cards)
+        n_cards, is_cut = len(placement.cards), placement.is_cut
         setup = Setup(
             hparams=hparams,
-            placement=placement or Placement(config, hparams.n_layer_all, self._cards),
+            placement=placement,
             sizes=resolve_sizes(config, hparams),
             cache=cache,
-            op_offload=config.op_offload,
             pooling=resolve_pooling(config, self.model),
+            op_offload=config.op_offload and not is_cut,  # the Meta device has no offload_op
+            slices=Slices(self.model, hparams, n_cards, config.tensor_split) if is_cut else None,
         )
         is_open = (
-            config.flash_attn == "auto" and not cache.v.is_quantized
-        )  # a quantized V turns auto into on
+            config.flash_attn == "auto" and not cache.v.is_quantized and not is_cut
+        )  # a quantized V and a tensor split turn auto into on
         if is_open and not self._compute.fuses_attention(setup):
             setup = replace(setup, cache=replace(cache, flash_attn=False))
         return setup
@@ -177,7 +183,7 @@ class MemoryModel:
                 f"architecture {self.model.arch!r} is not known: its compute buffers follow the "
                 "general transformer rule, and its KV cache the usual metadata"
             )
-        if config.split_mode == "row" and config.n_devices > 1:
+        if config.split_mode == "row" and config.n_devices > 1 and not self._build.refuses_rows:
             yield (
                 "split_mode row is counted as layer: what each card takes differs, for llama.cpp "
                 "gives each of them rows of every matrix"
@@ -205,6 +211,7 @@ class MemoryModel:
         """Why llama.cpp would not run this configuration, one sentence per reason, in the order in
         which it would find them."""
         cache = setup.cache
+        yield from (("split_mode", sentence) for sentence in self._split_refusals(config, setup))
         if config.n_seq_max > MAX_SEQUENCES:
             yield (
                 "sequences",
@@ -241,6 +248,35 @@ class MemoryModel:
                 "n_ubatch a multiple of n_seq_max, and n_outputs_max no less",
             )
 
+    def _split_refusals(self, config: RunConfig, setup: Setup) -> Iterator[str]:
+        """Why llama.cpp would not divide the model among the cards so, seen in its programs."""
+        placement = setup.placement
+        if config.split_mode == "row" and placement.cards and self._build.refuses_rows:
+            yield (
+                "llama.cpp refuses split_mode row on CUDA cards, for which it has no split buffers "
+                "any more; use tensor or layer"
+            )
+        if not placement.is_cut or setup.slices is None:
+            return
+        if self.model.arch in REFUSED:
+            yield (
+                f"llama.cpp refuses split_mode tensor for architecture {self.model.arch}; use layer"
+            )
+        if not setup.cache.flash_attn:
+            yield ("llama.cpp refuses split_mode tensor without flash attention; set flash_attn on")
+        on_cards = (il for il in range(setup.hparams.n_layer) if placement.layer(il) == META)
+        if not config.offload_kqv and not all(map(setup.slices.runs_beside_cache, on_cards)):
+            yield (
+                "llama.cpp aborts with split_mode tensor and this model's KV cache on the host; "
+                "leave it on the cards"
+            )
+        if (il := setup.slices.torn_layer) is not None:
+            owner = setup.hparams.layers[il].cache_layer
+            yield (
+                f"llama.cpp aborts with split_mode tensor on these cards: layer {il} reads the KV "
+                f"cache of layer {owner}, which is cut otherwise; use layer"
+            )
+
     def _cache_bytes(self, setup: Setup) -> Bytes:
         key = (setup.placement.key, setup.cache)  # the layers' widths are the model's
         if key not in self._cache_rows:
@@ -250,7 +286,7 @@ class MemoryModel:
     def _weight_bytes(self, setup: Setup) -> Bytes:
         key = setup.placement.key
         if key not in self._weights:
-            self._weights[key] = weight_bytes(self.model, setup.hparams, setup.placement)
+            self._weights[key] = weight_bytes(self.model, setup)
         return self._weights[key]
 
 
@@ -273,16 +309,21 @@ def padded_bytes(n_bytes: int, kind: QuantType, width: int, device: str) -> int:
     return pad(n_bytes, alignment(device))
 
 
-def weight_bytes(model: ModelSpec, hparams: Hparams, placement: Placement) -> Bytes:
+def weight_bytes(model: ModelSpec, setup: Setup) -> Bytes:
     """Bytes of the tensors that llama.cpp loads, by device: of the layers that run, and with the
     trunk what is in no layer."""
     total: Bytes = Counter()
     for name, info in model.tensors.items():
         il = layer_of(name)
-        if not _is_loaded(il, hparams):
+        if not _is_loaded(il, setup.hparams):
             continue
-        for device in homes(name, model, hparams, placement):
-            total[device] += allocated_bytes(info, device)
+        for device in homes(name, model, setup.hparams, setup.placement):
+            if device == META and setup.slices:
+                for card, ne in zip(setup.placement.cards, setup.slices.tensor(name), strict=True):
+                    n_bytes = info.quant.row_bytes(ne[0]) * prod(ne[1:])
+                    total[card] += padded_bytes(n_bytes, info.quant, ne[0], card)
+            else:
+                total[device] += allocated_bytes(info, device)
     return total
 
 
@@ -331,17 +372,29 @@ def _layer_rows(setup: Setup) -> Iterator[tuple[int, CacheRow]]:
     hparams, cache = setup.hparams, setup.cache
     for il, layer in enumerate(hparams.layers):
         if layer.index_width:
-            yield il, (False, cache.k, layer.index_width, setup.placement.cache(il))
+            for device, width in _holders(setup, "cache_idx_k", il, layer.index_width):
+                yield il, (False, cache.k, width, device)
     for is_swa in (False, True):
         for il in hparams.cache_owners(is_swa=is_swa):
-            layer, device = hparams.layers[il], setup.placement.cache(il)
+            layer = hparams.layers[il]
             v_width = hparams.v_width_max if cache.transposes_v else layer.v_width
-            for kind, width in (
-                (cache.k, layer.k_width),
-                (cache.v, 0 if hparams.is_mla else v_width),
+            for name, kind, width in (
+                ("cache_k", cache.k, layer.k_width),
+                ("cache_v", cache.v, 0 if hparams.is_mla else v_width),
             ):
-                if width:
-                    yield il, (is_swa, kind, width, device)
+                for device, share in _holders(setup, name, il, width):
+                    yield il, (is_swa, kind, share, device)
+
+
+def _holders(setup: Setup, name: str, il: int, width: int) -> Iterator[tuple[str, int]]:
+    """The devices that hold layer `il`'s cache or state `name`, and the elements that each has of
+    a row of `width`."""
+    home = setup.placement.cache(il)
+    if home == META and setup.slices:
+        widths = setup.slices.cache(name, il, width)
+        yield from (each for each in zip(setup.placement.cards, widths, strict=True) if each[1])
+    elif width:
+        yield home, width
 
 
 def _bytes_of_rows(rows: Counter[CacheRow], sizes: Sizes) -> Bytes:
@@ -362,13 +415,13 @@ def recurrent_bytes(setup: Setup) -> Bytes:
     """Bytes of the recurrent layers' states by device: F32, one row of each a sequence, and as many
     again for each drafted token that it may have to go back."""
     total: Bytes = Counter()
-    for il, n_bytes in _layer_states(setup):
-        total[setup.placement.cache(il)] += n_bytes
+    for _, device, n_bytes in _layer_states(setup):
+        total[device] += n_bytes
     return total
 
 
-def _layer_states(setup: Setup) -> Iterator[tuple[int, int]]:
-    """Each recurrent layer's bytes."""
+def _layer_states(setup: Setup) -> Iterator[tuple[int, str, int]]:
+    """Each recurrent layer's bytes, where they lie."""
     hparams = setup.hparams
     for il, layer in enumerate(hparams.layers):
         if layer.is_recurrent:
@@ -376,10 +429,13 @@ def _layer_states(setup: Setup) -> Iterator[tuple[int, int]]:
                 raise ModelFileError(
                     f"layer {il} is recurrent, and the file has no ssm.* metadata; is it complete?"
                 )
-            step = alignment(setup.placement.cache(il))
-            widths = hparams.ssm.conv_state, hparams.ssm.ssm_state
             rows = setup.sizes.n_seqs * setup.sizes.n_states
-            yield il, sum(pad(4 * width * rows, step) for width in widths)
+            for name, width in (
+                ("cache_r", hparams.ssm.conv_state),
+                ("cache_s", hparams.ssm.ssm_state),
+            ):
+                for device, share in _holders(setup, name, il, width):
+                    yield il, device, pad(4 * share * rows, alignment(device))
 
 
 def layer_bytes(model: ModelSpec, setup: Setup) -> list[int]:
@@ -397,7 +453,7 @@ def layer_bytes(model: ModelSpec, setup: Setup) -> list[int]:
     for il, row in _layer_rows(setup):
         if is_card(row[-1]):
             found[il] += _row_bytes(row, setup.sizes)
-    for il, n_bytes in _layer_states(setup):
-        if is_card(placement.cache(il)):
+    for il, device, n_bytes in _layer_states(setup):
+        if is_card(device):
             found[il] += n_bytes
     return list(found.values())

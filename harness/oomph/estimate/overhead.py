@@ -8,12 +8,14 @@ fill: a full context, a full micro-batch.
 """
 
 from collections.abc import Iterator
+from math import ceil, log2
 from typing import Final
 
 from oomph.architectures.spec import ModelSpec
 from oomph.config import RunConfig, padded_context
 from oomph.estimate.card import card_facts
 from oomph.estimate.coefficients import Coefficients
+from oomph.estimate.graph.placement import META, Placement
 from oomph.estimate.prediction import MemoryEstimate, is_card
 from oomph.gguf.header import TensorInfo
 from oomph.gpus import GpuSpec
@@ -50,7 +52,11 @@ def overhead_bytes(
 ) -> int:
     """Bytes on the card beyond weights, caches and compute buffers, once the context has been
     filled: each card of a run has a context, a workspace and a pool."""
-    return driver_bytes(spec, config, gpu, coefficients) + pool_bytes(spec, config, gpu)
+    return (
+        driver_bytes(spec, config, gpu, coefficients)
+        + pool_bytes(spec, config, gpu)
+        + exchange_bytes(spec, config, gpu)
+    )
 
 
 NVIDIA_MEMORY: Final = (
@@ -105,17 +111,47 @@ def resident_threads(gpu: GpuSpec) -> int:
 
 
 def pool_bytes(spec: ModelSpec, config: RunConfig, gpu: GpuSpec) -> int:
-    """cuBLAS's workspace, if any product needs cuBLAS, and the pool at its largest."""
+    """cuBLAS's workspace, if any product needs cuBLAS, and the pool at its largest: as for whole
+    matrices where --split-mode tensor cuts them, 2 to 4 MiB too much in half of six runs."""
     needs = list(_needs(spec, config, gpu, _n_tokens(config)))
     largest = max((need for need, _ in needs), default=0.0)
     workspace = workspace_bytes(gpu) if any(through for _, through in needs) else 0
     return workspace + -(-int(largest) // POOL_PIECE) * POOL_PIECE
 
 
+SUMMED: Final = ("attn_output.weight", "ssm_out.weight", "ffn_down.weight", "ffn_down_exps.weight")
+"""The matrices of a layer whose inner dimension --split-mode tensor cuts: each card's product is a
+part of the sum."""
+PAIR_STAGING_BYTES: Final = 32 * MIB
+"""What two cards without NCCL keep for copies to each other (ggml-cuda/allreduce.cu of 0.5.0,
+GGML_CUDA_AR_COPY_MAX_BYTES), from compute capability 7.0 on."""
+
+
+def exchange_bytes(spec: ModelSpec, config: RunConfig, gpu: GpuSpec) -> int:
+    """What a card takes to sum its products with the other cards', --split-mode tensor: a buffer of
+    the largest for each halving of their number (ggml_backend_meta_graph_compute), and for two
+    cards what ggml-cuda stages copies in. Not what NCCL takes, where llama.cpp is built with it."""
+    n_cards = config.n_devices
+    if config.split_mode != "tensor" or n_cards < 2:
+        return 0
+    n_used = config.n_expert_used or spec.n_expert_used
+    placement = Placement(config, spec.n_layer)
+    rows = (
+        n_used if name.endswith("_exps.weight") else 1
+        for name in spec.tensors
+        if name.endswith(SUMMED) and placement.weight(name) == META
+    )
+    largest = 4 * spec.n_embd * _n_tokens(config) * max(rows, default=0)
+    staging = PAIR_STAGING_BYTES if n_cards == 2 and _capability(gpu) >= (7, 0) else 0
+    return staging + ceil(log2(n_cards)) * largest
+
+
 def pool_key(config: RunConfig) -> tuple[object, ...]:
     """All that `pool_bytes` depends on in a configuration: of the context only without flash
     attention."""
     fused = config.flash_attn != "off"
+    is_cut = config.split_mode == "tensor"
+    places = (config.n_gpu_layers, config.n_cpu_moe, config.override_tensor) if is_cut else None
     context = (0, 0, False) if fused else (config.n_ctx, config.n_seq_max, config.kv_unified)
     return (
         _n_tokens(config),
@@ -123,6 +159,7 @@ def pool_key(config: RunConfig) -> tuple[object, ...]:
         fused,
         config.offload_kqv,
         config.n_devices,
+        places,
         *context,
     )
 

@@ -9,11 +9,13 @@ from oomph.config import RunConfig
 from oomph.foreign_text import visible
 from oomph.units import count, gib, likely, mib, rate
 
-Refused = Literal["sequences", "quantized_v", "latent_types", "experts", "pooling"]
-"""What llama.cpp refuses whatever the card: more sequences than it serves, a quantized V without
-flash attention, two cache types for latent attention, more active experts than a graph holds, a
-mean of tokens that are not all results."""
+Refused = Literal["split_mode", "sequences", "quantized_v", "latent_types", "experts", "pooling"]
+"""What llama.cpp refuses whatever the card: a split among cards that it has not for this model,
+more sequences than it serves, a quantized V without flash attention, two cache types for latent
+attention, more active experts than a graph holds, a mean of tokens that are not all results."""
 
+_ALL_CARDS: Final = "Meta("
+"""How llama.cpp's name for all cards as one begins."""
 COMPONENTS: Final = {
     "weights_bytes": "weights",
     "kv_cache_bytes": "KV cache",
@@ -240,6 +242,15 @@ def input_sentences(inputs: InputEstimate) -> Iterator[str]:
 
 
 def is_card(device: str) -> bool:
-    """Whether llama.cpp's device name is a graphics card's own memory (`CUDA0` is, `CUDA_Host` is
-    not)."""
-    return device.startswith("CUDA") and device != "CUDA_Host"
+    """Whether llama.cpp's device name is graphics cards' own memory (`CUDA0` and `Meta()` are,
+    `CUDA_Host` is not)."""
+    return device.startswith(("CUDA", _ALL_CARDS)) and device != "CUDA_Host"
+
+
+def as_printed(devices: Mapping[str, DeviceMemory], device: str) -> DeviceMemory | None:
+    """What llama.cpp's log tells of a device; None for one that is not there. Of all cards as one,
+    `Meta()`, it is the largest slice of each buffer."""
+    cards = [memory for name, memory in devices.items() if is_card(name)]
+    if not (cards and device.startswith(_ALL_CARDS)):
+        return devices.get(device)
+    return DeviceMemory(**{part: max(getattr(card, part) for card in cards) for part in COMPONENTS})

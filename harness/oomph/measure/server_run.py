@@ -43,7 +43,7 @@ _NO_REPLY: Final = (OSError, HTTPException, ValueError, LookupError, TypeError)
 """What a server that does not answer, or not as llama-server does, ends a request with."""
 _SLOT: Final = re.compile(r"n_slots = (\d+), n_ctx_slot = (\d+)")
 _BREAKDOWN: Final = re.compile(
-    r"\|\s+- (\w+)(?: \([^|]*\))?\s*\|[^|]*?(\d+) =\s+(\d+) \+\s+(\d+) \+\s+(\d+)\)?\s"
+    r"\|\s+- (\w+(?:\(\S*\))?)(?: \([^|]*\))?\s*\|[^|]*?(\d+) =\s+(\d+) \+\s+(\d+) \+\s+(\d+)\)?\s"
 )
 
 

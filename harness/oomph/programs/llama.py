@@ -142,9 +142,6 @@ class _Reader:
         elif knob == "spec_type":  # each is one more
             listed = [*filter(None, [self.into.knobs.get(knob)]), value]
             self.into.take(knob, ",".join(listed), written)
-        elif (knob, value) == ("split_mode", "tensor"):
-            effect = "all cards compute one graph; the answer is of --split-mode layer"
-            self.into.add_unmodelled(f"{written} {value}", effect)
         else:
             if knob in ("type_k", "type_v") and (kind := KNOBS[knob].words.get(value)):
                 self.into.refused.append(f"{written} {value} (read as {kind})")

@@ -229,6 +229,20 @@ def test_a_draft_model_is_counted_as_it_stood() -> None:
     assert told == {name: device.total_bytes for name, device in memory.devices.items()}
 
 
+@pytest.mark.parametrize("name", ["qwen3.5-4b", "qwen3-30b-a3b", "gemma-4-e2b"])
+def test_slices_of_cards_are_answered_too(name: str) -> None:
+    """Of a delta net, of experts, and of a cache that is cut otherwise than what reads it."""
+    estimator = Estimator(catalogue_model(name, "Q4_K_M"), "5090,3080")
+    whole = RunConfig(n_devices=2, n_ctx=8192, split_mode="tensor")
+    shapes = ({}, {"tensor_split": (1.7, 0.9)}, {"n_gpu_layers": 11})
+    asked = what_if(estimator, whole)
+    questions = [{"card": "own", "knobs": {**asked.start, **shape}} for shape in shapes]
+    for answer, shape in zip(_in_node(asked, questions), shapes, strict=True):
+        prediction = estimator.predict(whole.with_(**shape), longest=False)
+        assert prediction.speed is None
+        _expect_the_same(answer, prediction)
+
+
 def test_a_calibration_of_the_page_is_used() -> None:
     default = default_coefficients()
     values = {**default.values, "host.bandwidth_bytes_per_s": 12e9, "host.flops_per_s": 5e10}

@@ -36,7 +36,7 @@ EVIDENCE = Evidence(
     vram_bytes=5 * MIB,
 )
 RATE = MeasuredRate(test="decode", n_prompt=0, n_depth=512, tokens_per_s=20.0, record_id="r")
-REFUSALS = ("experts", "quantized_v", "latent_types", None)
+REFUSALS = ("experts", "quantized_v", "latent_types", "split_mode", None)
 
 
 @cache

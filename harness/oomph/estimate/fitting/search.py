@@ -182,13 +182,8 @@ class _Search:
         if not self._question.layers_are_open:
             n_gpu_layers = ALL_LAYERS if config.n_gpu_layers < 0 else config.n_gpu_layers
             raise _GaveUpError(f"n_gpu_layers already set by user to {n_gpu_layers}, abort")
-        if len(self._cards) > 1:
-            if any(config.tensor_split or ()):
-                raise _GaveUpError("model_params::tensor_split already set by user, abort")
-            if config.split_mode == "row":
-                raise _GaveUpError(
-                    "changing weight allocation for LLAMA_SPLIT_MODE_ROW not implemented, abort"
-                )
+        if len(self._cards) > 1 and any(config.tensor_split or ()):
+            raise _GaveUpError("model_params::tensor_split already set by user, abort")
         if config.override_tensor or config.n_cpu_moe:
             raise _GaveUpError("model_params::tensor_buft_overrides already set by user, abort")
 

@@ -14,6 +14,9 @@ from oomph.errors import ConfigError
 
 CPU: Final = "CPU"
 CUDA_HOST: Final = "CUDA_Host"
+META: Final = "Meta()"
+"""All cards as the one device that --split-mode tensor computes on, by the name that llama.cpp
+0.5.0 prints (ggml-backend-meta.cpp)."""
 
 _INPUT_TENSORS: Final = ("token_embd.", "position_embd.", "token_types.", "per_layer_token_embd.")
 """Tensors of the input layer, which always stays on the CPU (LLM_TENSOR_LAYER_INPUT)."""
@@ -40,7 +43,8 @@ def loaded_for(name: str, output_norm: str) -> int | None:
     return 0 if is_first else None
 
 
-def _float32(x: float) -> float:
+def float32(x: float) -> float:
+    """`x` as a C float holds it."""
     return float(struct.unpack("f", struct.pack("f", x))[0])
 
 
@@ -58,12 +62,16 @@ class Placement:
         self.offloads_kqv = config.offload_kqv
         devices = _devices(config, machine)
         self.cards = tuple(devices)
+        self.is_cut = config.split_mode == "tensor" and bool(self.cards)
+        """Whether each card has a slice of every layer, and all compute as one device."""
+        self._computing = (META,) if self.is_cut else self.cards
         n_gpu_layers = config.n_gpu_layers if config.n_gpu_layers >= 0 else n_layer_all + 1
         self.offloads_all = bool(self.cards) and n_gpu_layers > n_layer_all
         self._on_cards = min(n_gpu_layers, n_layer_all + 1) if self.cards else 0
         self._first = max(n_layer_all + 1 - n_gpu_layers, 0)
-        self._splits = _splits(config, tuple(devices.values()))
-        self._overrides = _overrides(config, self.cards, n_layer_all)
+        splits = _splits(config, tuple(devices.values()))
+        self._splits = [1.0] if self.is_cut else splits
+        self._overrides = _overrides(config, () if self.is_cut else self.cards, n_layer_all)
         self.has_overrides = bool(self._overrides)
         self.pipeline = (
             len(self.cards) > 1
@@ -79,6 +87,7 @@ class Placement:
             self._on_cards,
             tuple(self._splits),
             config.split_mode,
+            config.tensor_split if self.is_cut else None,
             config.override_tensor,
             config.n_cpu_moe,
             config.offload_kqv,
@@ -86,8 +95,14 @@ class Placement:
 
     @cached_property
     def backends(self) -> tuple[str, ...]:
-        """The scheduler's backends by priority: the cards, the CPU last."""
-        return (*self.cards, CPU)
+        """The scheduler's backends by priority: the cards, or all of them as one, the CPU last."""
+        return (*self._computing, CPU)
+
+    @property
+    def holders(self) -> tuple[tuple[str, ...], ...]:
+        """The devices that hold each backend's compute buffer: with --split-mode tensor every card
+        has one for the whole tensors (ggml_backend_meta_buffer_type_alloc_buffer)."""
+        return (self.cards, (CPU,)) if self.is_cut else tuple((each,) for each in self.backends)
 
     @property
     def host(self) -> str:
@@ -99,8 +114,8 @@ class Placement:
         """The device of layer `il`; the output is the layer after the last."""
         if il < self._first or il - self._first >= self._on_cards:
             return CPU
-        share = _float32((il - self._first) / self._on_cards)
-        return self.cards[min(bisect_right(self._splits, share), len(self.cards) - 1)]
+        share = float32((il - self._first) / self._on_cards)
+        return self._computing[min(bisect_right(self._splits, share), len(self._computing) - 1)]
 
     @property
     def on_cards(self) -> range:
@@ -163,12 +178,12 @@ def _splits(config: RunConfig, free_bytes: tuple[float, ...]) -> list[float]:
         )
     n_cards = len(free_bytes)
     shares = [*said[:n_cards], *[0.0] * (n_cards - len(said))]
-    sofar = list(accumulate(map(_float32, shares if any(shares) else free_bytes), _add_float32))
-    return [_float32(each / sofar[-1]) for each in sofar]
+    sofar = list(accumulate(map(float32, shares if any(shares) else free_bytes), _add_float32))
+    return [float32(each / sofar[-1]) for each in sofar]
 
 
 def _add_float32(a: float, b: float) -> float:
-    return _float32(a + b)
+    return float32(a + b)
 
 
 def _overrides(
@@ -183,8 +198,8 @@ def _overrides(
         pattern, equals, buffer = item.rpartition("=")
         if not equals or buffer not in (*cards, CPU, CUDA_HOST):
             raise ConfigError(
-                f"override_tensor {item!r} is not pattern=buffer; the buffers are CPU, "
-                f"{', '.join(cards)}"
+                f"override_tensor {item!r} is not pattern=buffer; the buffers are "
+                f"{', '.join((CPU, *cards))}"
             )
         pairs.append((pattern, CPU if buffer == CUDA_HOST else buffer))
     pairs += [(_CPU_MOE.format(il), CPU) for il in range(min(config.n_cpu_moe, n_layer_all))]
