@@ -13,6 +13,7 @@ from oomph.architectures.spec import ModelSpec
 from oomph.cards import Card
 from oomph.config import RunConfig
 from oomph.estimate.compute import ComputeBuffers, Setup
+from oomph.estimate.graph.placement import META
 from oomph.estimate.memory import allocated_bytes
 
 _LATENT: Final = "attn_kv_a_mqa.weight"
@@ -48,8 +49,12 @@ class Adapters:
             total: Counter[str] = Counter()
             for adapter in self.adapters:
                 for name, pair in adapter.pairs.items():
-                    device = setup.placement.weight(name)
-                    total[device] += sum(allocated_bytes(each, device) for each in (pair.a, pair.b))
+                    home = setup.placement.weight(name)
+                    # no role of `slices` names them, so that each card has them whole
+                    for device in setup.placement.cards if home == META else (home,):
+                        total[device] += sum(
+                            allocated_bytes(each, device) for each in (pair.a, pair.b)
+                        )
             self._weights[key] = total
         return {"weights_bytes": self._weights[key]}
 
