@@ -186,7 +186,9 @@ def test_the_estimator_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     smaller = next(offer for offer in no.offers if offer.kind == "quantization")
     tried = [quantization for quantization, _ in smaller_variants(read_model(MODEL))]
     assert calls["MemoryModel.__init__"] == 2 + tried.index(str(smaller.value))
-    assert calls["Estimator.predict"] == calls["MemoryModel.estimate"] == 1 + len(no.offers)
+    assert calls["Estimator.predict"] == 1 + len(no.offers)
+    placed = calls["MemoryModel.estimate"] - calls["Estimator.predict"]
+    assert placed <= 16, "of each kind a few are replayed"
 
 
 def test_an_unknown_architecture_is_trusted_less() -> None:

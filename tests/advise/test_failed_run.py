@@ -72,9 +72,11 @@ def test_a_mixture_that_is_too_large_without_its_experts_loses_whole_layers(
     estimator: Estimator,
 ) -> None:
     small = Estimator(estimator.model, gpu_memory_bytes=1_200 * MIB)
-    layers = offered(would_have_fitted(small, RunConfig(), "oom_weights"), "n_gpu_layers")
-    assert small.fits(RunConfig(n_gpu_layers=layers))
-    assert not small.fits(RunConfig(n_gpu_layers=layers + 1))
+    step = would_have_fitted(small, RunConfig(), "oom_weights")
+    layers, without = offered(step, "n_gpu_layers"), offered(step, "n_cpu_moe")
+    config = RunConfig(n_gpu_layers=layers, n_cpu_moe=without)
+    assert small.fits(config)
+    assert not small.fits(config.with_(n_gpu_layers=layers + 1))
 
 
 def remedy(name: str, model: str, gpu: str | None = None) -> str:

@@ -1,16 +1,12 @@
 """Unequal cards: the split by free memory, and every buffer of llama-server on phantom cards."""
 
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from oomph.advise.memory_map import without_context
-from oomph.advise.splits import filled
 from oomph.architectures.catalogue import catalogue_model
 from oomph.cards import Card
 from oomph.config import RunConfig
@@ -104,28 +100,6 @@ def test_a_card_that_no_layer_goes_to_changes_no_speed() -> None:
     assert alone is not None
     assert both is not None
     assert both.decode_tokens_per_s == pytest.approx(alone.decode_tokens_per_s, rel=1e-9)
-
-
-@given(
-    layers=st.lists(st.integers(0, 1000), min_size=1, max_size=80),
-    rooms=st.lists(st.integers(0, 40_000), min_size=1, max_size=5),
-)
-def test_no_other_division_leaves_more_on_the_fullest(layers: list[int], rooms: list[int]) -> None:
-    room = {f"CUDA{i}": n for i, n in enumerate(rooms)}
-    split = [int(n) for n in filled(layers, room)]
-    assert sum(split) == len(layers)
-
-    def least(counts: list[int]) -> int:
-        ends = np.cumsum([0, *counts])
-        parts = (sum(layers[a:b]) for a, b in pairwise(ends))
-        return min(n - part for n, part in zip(rooms, parts, strict=True))
-
-    best = least(split)
-    for i in range(len(split) - 1):  # neighbours: one layer more or less on a card
-        for step in (-1, 1):
-            other = [*split]
-            other[i], other[i + 1] = other[i] + step, other[i + 1] - step
-            assert min(other) < 0 or least(other) <= best
 
 
 @pytest.mark.phantom

@@ -5,23 +5,33 @@ that make it fit, each with its memory and its speed.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, Literal
 
 from oomph.advise.drafting import fewer_drafted, smaller_draft_caches, without_drafting
 from oomph.advise.first_failure import margin_bytes
-from oomph.advise.max_context import longest_context
+from oomph.advise.host_memory import host_bytes
+from oomph.advise.max_context import longest_divided
+from oomph.advise.placement.knobs import spelled_places
+from oomph.advise.placement.proof import Placed, Prover, n_layers_without_experts
+from oomph.advise.placement.search import (
+    ALL_BUT_SPLIT,
+    ALL_BUT_WHERE,
+    WHERE_LAYERS_GO,
+    best_placement,
+    divided,
+)
 from oomph.advise.quantizations import smaller_variants
 from oomph.advise.seeing import projector_on_host, smaller_images
 from oomph.advise.speeds import Speeds, speeds
-from oomph.advise.splits import best_split
 from oomph.advise.verdict import SURE
 from oomph.architectures.layers import sliding_window
 from oomph.cards import are_alike
 from oomph.config import RunConfig
 from oomph.estimate.estimator import Estimator
-from oomph.estimate.prediction import MemoryEstimate, Prediction, is_card
+from oomph.estimate.prediction import Prediction
 from oomph.gguf.ggml_types import quant
 from oomph.gpus import GpuSpec, gpu_specs
 from oomph.units import count
@@ -35,6 +45,8 @@ NO_STEP_DOWN: Final = 0.75
 """Share of the present card's bandwidth that another must have."""
 CRAWLS: Final = 0.25
 """An offer that leaves less of the decoding speed goes last."""
+WORTH_SAYING: Final = 1.05
+"""How much quicker than what was said a placement must be to be offered beside it."""
 ROOM_FOR_ANYTHING: Final = 1 << 60
 
 Kind = Literal[
@@ -94,6 +106,63 @@ class _Candidate:
     config: RunConfig
 
 
+class _Question:
+    """What is asked, and the placements that answer it: `held` are the knobs that were said."""
+
+    def __init__(
+        self, estimator: Estimator, config: RunConfig, probability: float, held: Collection[str]
+    ) -> None:
+        self.estimator, self.config, self.probability = estimator, config, probability
+        self.sure, self._held = estimator.cautious(probability), frozenset(held)
+        self._splitter = Prover(estimator, config, ALL_BUT_SPLIT, probability, None)
+
+    @property
+    def holds_split(self) -> bool:
+        """Whether the split was said."""
+        return "tensor_split" in self._held
+
+    @cached_property
+    def placements(self) -> tuple[_Candidate, ...]:
+        """The best with what was said as it is, and the best of all where that is quicker."""
+        found: list[Placed] = []
+        for held in dict.fromkeys((self._held & WHERE_LAYERS_GO, frozenset[str]())):
+            best = best_placement(
+                self.estimator,
+                self.config,
+                held=ALL_BUT_WHERE | held,
+                probability=self.probability,
+            )
+            if best and (not found or best.rate("decode") > WORTH_SAYING * found[0].rate("decode")):
+                found.append(best)
+        return tuple(
+            _Candidate(kind=kind, value=value, estimator=self.estimator, config=each.config)
+            for each in found
+            if each.changes
+            for kind, value in [_named_placement(self.estimator, each)]
+        )
+
+    def fitting(self, config: RunConfig, estimator: Estimator | None = None) -> RunConfig | None:
+        """`config` where it fits, with its layers divided otherwise where that alone makes it fit;
+        else None."""
+        estimator = estimator or self.estimator
+        if estimator.cautious(self.probability).fits(config):
+            return config
+        if estimator is not self.estimator or self.holds_split or config.n_devices < 2:
+            return divided(estimator, config, self.probability, holds_split=self.holds_split)
+        found = self._splitter.quickest(config, "decode")
+        return found.config if found else None
+
+
+def _named_placement(estimator: Estimator, found: Placed) -> tuple[Kind, int | str]:
+    """What a placement is called by, and how many layers it leaves on the host or the cards."""
+    config = found.config
+    if found.changes == ("tensor_split",):
+        return "tensor_split", ",".join(f"{share:g}" for share in config.tensor_split or ())
+    if "n_gpu_layers" in found.changes:
+        return "n_gpu_layers", config.n_gpu_layers
+    return "n_cpu_moe", n_layers_without_experts(estimator, config)
+
+
 def offers(
     estimator: Estimator,
     prediction: Prediction,
@@ -101,6 +170,7 @@ def offers(
     outcome: str | None = None,
     context: str | None = None,
     probability: float = SURE,
+    held: Collection[str] = (),
 ) -> tuple[Offer, ...]:
     """Every single change to the predicted configuration that fits with `probability`: of each kind
     the mildest that suffices.
@@ -108,16 +178,14 @@ def offers(
     The least given up comes first, and what leaves too little of the speed last. Speeds are those
     of a full context. After a run that ended with `outcome`, those alone that shrink what was being
     allocated, in the `context` where that was not the model's own ("mtp", "draft", "projector"):
-    none where it was not the card's memory that ran out.
+    none where it was not the card's memory that ran out. `held` are the knobs that were said: where
+    the layers go is first looked for with them as they are.
     """
+    question = _Question(estimator, prediction.config, probability, held)
     intact = speeds(estimator.with_room(ROOM_FOR_ANYTHING), prediction.config, prediction.memory)
     after = _KINDS if outcome is None else _KINDS_AFTER.get(outcome, ())
     kinds = _KINDS_OF.get(context or "", after)
-    found = (
-        _priced(candidate, intact)
-        for kind in kinds
-        for candidate in kind(estimator, prediction.config, probability)
-    )
+    found = (_priced(candidate, intact) for kind in kinds for candidate in kind(question))
     return tuple(sorted(found, key=_crawls))
 
 
@@ -155,6 +223,8 @@ def _named(offer: Offer) -> str:
         return "the projector on the host (--no-mmproj-offload)"
     if offer.kind == "n_ctx":
         return f"n_ctx {count(offer.config.n_ctx)}"
+    if offer.kind in ("n_cpu_moe", "n_gpu_layers", "tensor_split"):
+        return " with ".join(spelled_places(offer.config))
     return f"{offer.kind} {offer.value}"
 
 
@@ -188,15 +258,6 @@ def _shares(priced: Speeds, intact: Speeds) -> tuple[float, float]:
     )
 
 
-def host_bytes(memory: MemoryEstimate) -> int:
-    """Weights and caches that stay in the host's memory."""
-    return sum(
-        device.weights_bytes + device.kv_cache_bytes + device.recurrent_bytes
-        for name, device in memory.devices.items()
-        if not is_card(name)
-    )
-
-
 # --- one function per kind of change: those that fit, the mildest first
 
 
@@ -204,233 +265,183 @@ def _first(
     kind: Kind,
     knob: str,
     values: Sequence[int | str | bool],
-    estimator: Estimator,
-    config: RunConfig,
-    probability: float,
+    q: _Question,
 ) -> Iterator[_Candidate]:
     """The first of `values` of `knob` that fits, each taking less than the one before: found by
     bisection."""
-    sure = estimator.cautious(probability)
-    at = bisect_left(values, True, key=lambda value: sure.fits(config.with_(**{knob: value})))
-    if at < len(values):
-        changed = config.with_(**{knob: values[at]})
-        yield _Candidate(kind, values[at], estimator, changed)
+
+    def fitting(value: int | str | bool) -> RunConfig | None:
+        return q.fitting(q.config.with_(**{knob: value}))
+
+    at = bisect_left(values, True, key=lambda value: fitting(value) is not None)
+    if at < len(values) and (changed := fitting(values[at])):
+        yield _Candidate(kind=kind, value=values[at], estimator=q.estimator, config=changed)
 
 
-def _other_split(
-    estimator: Estimator, config: RunConfig, probability: float
-) -> Iterator[_Candidate]:
-    """The layers divided among the cards by bytes, where that alone makes them fit."""
-    split = best_split(estimator, config)
-    if split is None or split == config.tensor_split:
-        return
-    divided = config.with_(tensor_split=split)
-    if estimator.cautious(probability).fits(divided):
-        value = ",".join(f"{share:g}" for share in split)
-        yield _Candidate("tensor_split", value, estimator, divided)
+def _fused(q: _Question) -> Iterator[_Candidate]:
+    if q.config.flash_attn == "off":
+        yield from _first("flash_attn", "flash_attn", ("on",), q)
 
 
-def _fused(estimator: Estimator, config: RunConfig, probability: float) -> Iterator[_Candidate]:
-    if config.flash_attn == "off":
-        yield from _first("flash_attn", "flash_attn", ("on",), estimator, config, probability)
-
-
-def _fewer_outputs(
-    estimator: Estimator, config: RunConfig, probability: float
-) -> Iterator[_Candidate]:
+def _fewer_outputs(q: _Question) -> Iterator[_Candidate]:
     """Logits for one token per sequence: what llama-server asks for, and llama-cpp-python does
     not."""
-    if config.n_outputs_max is None:
-        yield from _first(
-            "n_outputs_max", "n_outputs_max", (config.n_seq_max,), estimator, config, probability
-        )
+    if q.config.n_outputs_max is None:
+        yield from _first("n_outputs_max", "n_outputs_max", (q.config.n_seq_max,), q)
 
 
-def _window_only(
-    estimator: Estimator, config: RunConfig, probability: float
-) -> Iterator[_Candidate]:
+def _window_only(q: _Question) -> Iterator[_Candidate]:
     """Sliding-window layers that keep their window alone, as llama-server has it."""
-    if config.swa_full and sliding_window(estimator.model):
-        yield from _first("swa_full", "swa_full", (False,), estimator, config, probability)
+    if q.config.swa_full and sliding_window(q.estimator.model):
+        yield from _first("swa_full", "swa_full", (False,), q)
 
 
-def _smaller_batch(
-    estimator: Estimator, config: RunConfig, probability: float
-) -> Iterator[_Candidate]:
-    smaller = [n for n in SMALLER_UBATCHES if n < min(config.n_ubatch, config.n_batch)]
-    yield from _first("n_ubatch", "n_ubatch", smaller, estimator, config, probability)
+def _smaller_batch(q: _Question) -> Iterator[_Candidate]:
+    smaller = [n for n in SMALLER_UBATCHES if n < min(q.config.n_ubatch, q.config.n_batch)]
+    yield from _first("n_ubatch", "n_ubatch", smaller, q)
 
 
-def _smaller_cache(
-    estimator: Estimator, config: RunConfig, probability: float
-) -> Iterator[_Candidate]:
+def _smaller_cache(q: _Question) -> Iterator[_Candidate]:
     """Smaller types for K and V, unless flash attention, which they need, would do by itself."""
-    sure = estimator.cautious(probability)
+    config = q.config
     fused = config.with_(flash_attn="on") if config.flash_attn == "off" else config
-    if fused == config or not sure.fits(fused):
+    if fused == config or not q.fitting(fused):
         own = max(quant(config.type_k).bits_per_weight, quant(config.type_v).bits_per_weight)
         for kind in (kind for kind in SMALLER_CACHES if quant(kind).bits_per_weight < own):
-            tried = fused.with_(type_k=kind, type_v=kind)
-            if sure.fits(tried):
+            if tried := q.fitting(fused.with_(type_k=kind, type_v=kind)):
                 name: Kind = "type_kv" if fused == config else "together"
-                yield _Candidate(name, kind, estimator, tried)
+                yield _Candidate(kind=name, value=kind, estimator=q.estimator, config=tried)
                 return
 
 
-def _smaller_draft_cache(
-    estimator: Estimator, config: RunConfig, probability: float
-) -> Iterator[_Candidate]:
+def _smaller_draft_cache(q: _Question) -> Iterator[_Candidate]:
     """A smaller cache of the context that drafts."""
-    sure = estimator.cautious(probability)
-    for tried in smaller_draft_caches(config):
+    sure = q.sure
+    for tried in smaller_draft_caches(q.config):
         if sure.fits(tried):
             value = tried.spec_draft_type_k
-            yield _Candidate("spec_draft_type_kv", value, estimator, tried)
+            yield _Candidate("spec_draft_type_kv", value, q.estimator, tried)
             return
 
 
-def _fewer_drafted(
-    estimator: Estimator, config: RunConfig, probability: float
-) -> Iterator[_Candidate]:
+def _fewer_drafted(q: _Question) -> Iterator[_Candidate]:
     """Fewer tokens drafted at once: fewer recurrent states and rows of logits."""
-    tried, sure = fewer_drafted(config), estimator.cautious(probability)
+    tried, sure = fewer_drafted(q.config), q.sure
     at = bisect_left(tried, True, key=sure.fits)
     if at < len(tried):
         value = tried[at].spec_draft_n_max
-        yield _Candidate("spec_draft_n_max", value, estimator, tried[at])
+        yield _Candidate("spec_draft_n_max", value, q.estimator, tried[at])
 
 
-def _without_drafting(
-    estimator: Estimator, config: RunConfig, probability: float
-) -> Iterator[_Candidate]:
+def _without_drafting(q: _Question) -> Iterator[_Candidate]:
     """No second context: each token decoded by itself."""
-    if (left := without_drafting(estimator, config)) is None:
+    if (left := without_drafting(q.estimator, q.config)) is None:
         return
     other, without = left
-    if other.cautious(probability).fits(without):
+    if other.cautious(q.probability).fits(without):
         yield _Candidate("spec_type", "none", other, without)
 
 
-def _smaller_images(
-    estimator: Estimator, config: RunConfig, probability: float
-) -> Iterator[_Candidate]:
+def _smaller_images(q: _Question) -> Iterator[_Candidate]:
     """Images of fewer tokens, which the projector's buffer need not grow for."""
-    tried, sure = smaller_images(estimator, config), estimator.cautious(probability)
+    tried, sure = smaller_images(q.estimator, q.config), q.sure
     at = bisect_left(tried, True, key=sure.fits)
     if at < len(tried):
         value = tried[at].image_max_tokens or 0
-        yield _Candidate("image_max_tokens", value, estimator, tried[at])
+        yield _Candidate("image_max_tokens", value, q.estimator, tried[at])
 
 
-def _projector_on_host(
-    estimator: Estimator, config: RunConfig, probability: float
-) -> Iterator[_Candidate]:
+def _projector_on_host(q: _Question) -> Iterator[_Candidate]:
     """The projector in host memory: images take longer."""
-    for tried in projector_on_host(estimator, config):
-        if estimator.cautious(probability).fits(tried):
-            yield _Candidate("mmproj_offload", False, estimator, tried)
+    for tried in projector_on_host(q.estimator, q.config):
+        if q.sure.fits(tried):
+            yield _Candidate("mmproj_offload", False, q.estimator, tried)
 
 
-def _together(estimator: Estimator, config: RunConfig, probability: float) -> Iterator[_Candidate]:
+def _together(q: _Question) -> Iterator[_Candidate]:
     """All that costs next to nothing at once, then smaller caches and a smaller batch on top of
     it."""
-    sure = estimator.cautious(probability)
+    config = q.config
     makers = (_fused, _fewer_outputs, _window_only, _smaller_batch, _smaller_cache)
-    if any(True for make in makers for _ in make(estimator, config, probability)):
+    if any(True for make in makers for _ in make(q)):
         return
     free = config.with_(n_outputs_max=config.n_outputs_max or config.n_seq_max)
     if config.flash_attn == "off":
         free = free.with_(flash_attn="on")
-    if sliding_window(estimator.model):
+    if sliding_window(q.estimator.model):
         free = free.with_(swa_full=False)
     smaller = [free.with_(type_k=kind, type_v=kind) for kind in SMALLER_CACHES]
-    for tried in (
+    for wanted in (
         free,
         *smaller,
         smaller[-1].with_(n_ubatch=min(config.n_ubatch, SMALLER_UBATCHES[-1])),
     ):
-        if sure.fits(tried):
+        if tried := q.fitting(wanted):
             changed = sum(
                 tried.to_dict()[knob] != value
                 for knob, value in config.to_dict().items()
                 if knob != "type_v"
             )
-            yield _Candidate("together", changed, estimator, tried)
+            yield _Candidate(kind="together", value=changed, estimator=q.estimator, config=tried)
             return
 
 
-def _experts_on_cpu(
-    estimator: Estimator, config: RunConfig, probability: float
-) -> Iterator[_Candidate]:
-    if estimator.model.is_moe and config.override_tensor is None:
-        layers = range(config.n_cpu_moe + 1, estimator.model.n_layer + 1)
-        yield from _first("n_cpu_moe", "n_cpu_moe", layers, estimator, config, probability)
+def _divided(q: _Question) -> Iterator[_Candidate]:
+    """The layers divided otherwise among the cards, where that alone makes them fit."""
+    yield from (each for each in q.placements if each.kind == "tensor_split")
 
 
-def _layers_on_cpu(
-    estimator: Estimator, config: RunConfig, probability: float
-) -> Iterator[_Candidate]:
-    if any(True for _ in _experts_on_cpu(estimator, config, probability)):
-        return  # a mixture is split by its experts, which costs less
-    whole = estimator.model.n_layer + 1
-    most = whole if config.n_gpu_layers < 0 else min(config.n_gpu_layers, whole)
-    yield from _first(
-        "n_gpu_layers", "n_gpu_layers", range(most - 1, 0, -1), estimator, config, probability
-    )
+def _moved_to_host(q: _Question) -> Iterator[_Candidate]:
+    """Experts of a mixture, or whole layers, that change sides."""
+    yield from (each for each in q.placements if each.kind != "tensor_split")
 
 
-def _fewer_experts(
-    estimator: Estimator, config: RunConfig, probability: float
-) -> Iterator[_Candidate]:
-    if estimator.model.is_moe:
-        asked = config.n_expert_used or estimator.model.n_expert_used
+def _fewer_experts(q: _Question) -> Iterator[_Candidate]:
+    if q.estimator.model.is_moe:
+        asked = q.config.n_expert_used or q.estimator.model.n_expert_used
         fewer = range(asked - 1, 0, -1)
-        yield from _first("n_expert_used", "n_expert_used", fewer, estimator, config, probability)
+        yield from _first("n_expert_used", "n_expert_used", fewer, q)
 
 
-def _shorter(estimator: Estimator, config: RunConfig, probability: float) -> Iterator[_Candidate]:
-    n_ctx = longest_context(estimator, config, probability, limit=config.n_ctx)
-    if 0 < n_ctx < config.n_ctx:
-        shorter = config.with_(n_ctx=n_ctx)
-        yield _Candidate("n_ctx", n_ctx, estimator, shorter)
+def _shorter(q: _Question) -> Iterator[_Candidate]:
+    n_ctx, split = longest_divided(
+        q.estimator, q.config, q.probability, limit=q.config.n_ctx, holds_split=q.holds_split
+    )
+    if 0 < n_ctx < q.config.n_ctx:
+        shorter = q.config.with_(n_ctx=n_ctx, tensor_split=split)
+        yield _Candidate(kind="n_ctx", value=n_ctx, estimator=q.estimator, config=shorter)
 
 
-def _smaller_weights(
-    estimator: Estimator, config: RunConfig, probability: float
-) -> Iterator[_Candidate]:
-    for quantization, model in smaller_variants(estimator.model):
-        other = estimator.changed(model=model)
-        if other.cautious(probability).fits(config):
-            yield _Candidate("quantization", quantization, other, config)
+def _smaller_weights(q: _Question) -> Iterator[_Candidate]:
+    for quantization, model in smaller_variants(q.estimator.model):
+        other = q.estimator.changed(model=model)
+        if config := q.fitting(q.config, other):
+            yield _Candidate(
+                kind="quantization", value=quantization, estimator=other, config=config
+            )
             return
 
 
-def _more_cards(
-    estimator: Estimator, config: RunConfig, probability: float
-) -> Iterator[_Candidate]:
-    if not are_alike(estimator.cards):
+def _more_cards(q: _Question) -> Iterator[_Candidate]:
+    if not are_alike(q.estimator.cards):
         return
     yield from _first(
         "cards",
         "n_devices",
-        range(config.n_devices + 1, MOST_CARDS + 1),
-        estimator,
-        config,
-        probability,
+        range(q.config.n_devices + 1, MOST_CARDS + 1),
+        q,
     )
 
 
-def _larger_card(
-    estimator: Estimator, config: RunConfig, probability: float
-) -> Iterator[_Candidate]:
+def _larger_card(q: _Question) -> Iterator[_Candidate]:
     """The smallest card of the catalogue that suffices and is no step down in speed, the fastest of
     those."""
     for card in sorted(
-        _cards_above(estimator), key=lambda c: (c.memory_bytes, -c.bandwidth_bytes_per_s)
+        _cards_above(q.estimator), key=lambda c: (c.memory_bytes, -c.bandwidth_bytes_per_s)
     ):
-        other = estimator.changed(gpu=card)
-        if other.cautious(probability).fits(config):
-            yield _Candidate("card", card.name, other, config)
+        other = q.estimator.changed(gpu=card)
+        if other.cautious(q.probability).fits(q.config):
+            yield _Candidate(kind="card", value=card.name, estimator=other, config=q.config)
             return
 
 
@@ -449,10 +460,10 @@ def _cards_above(estimator: Estimator) -> Iterator[GpuSpec]:
             yield card
 
 
-_Kind = Callable[[Estimator, RunConfig, float], Iterator[_Candidate]]
+_Kind = Callable[[_Question], Iterator[_Candidate]]
 
 _KINDS: Final[tuple[_Kind, ...]] = (
-    _other_split,
+    _divided,
     _fused,
     _fewer_outputs,
     _window_only,
@@ -464,8 +475,7 @@ _KINDS: Final[tuple[_Kind, ...]] = (
     _smaller_images,
     _projector_on_host,
     _together,
-    _experts_on_cpu,
-    _layers_on_cpu,
+    _moved_to_host,
     _fewer_experts,
     _shorter,
     _smaller_weights,
@@ -474,25 +484,23 @@ _KINDS: Final[tuple[_Kind, ...]] = (
 )
 
 _KINDS_AFTER: Final[Mapping[str, tuple[_Kind, ...]]] = {
-    "oom_weights": (_other_split, _experts_on_cpu, _layers_on_cpu),
+    "oom_weights": (_divided, _moved_to_host),
     "oom_kv": (
-        _other_split,
+        _divided,
         _fewer_drafted,
         _shorter,
         _smaller_cache,
         _without_drafting,
-        _experts_on_cpu,
-        _layers_on_cpu,
+        _moved_to_host,
     ),
     "oom_compute": (
-        _other_split,
+        _divided,
         _fused,
         _smaller_batch,
         _shorter,
-        _experts_on_cpu,
-        _layers_on_cpu,
+        _moved_to_host,
     ),
-    "oom_runtime": (_fused, _shorter, _smaller_batch, _experts_on_cpu, _layers_on_cpu),
+    "oom_runtime": (_fused, _shorter, _smaller_batch, _moved_to_host),
 }
 """Those that shrink what was being allocated, by the outcome of the run that failed there."""
 

@@ -10,18 +10,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from oomph.advise.alternatives import Offer, host_bytes, offers
+from oomph.advise.alternatives import Offer, offers
 from oomph.advise.drafting import head_bytes
 from oomph.advise.evidence import Evidence, evidence, settled
 from oomph.advise.first_failure import FirstFailure, first_failure
-from oomph.advise.max_context import longest_context
+from oomph.advise.host_memory import USUAL_HOST_BYTES, host_bytes
+from oomph.advise.max_context import longest_context, longest_divided
 from oomph.advise.own_fit import OwnFit
+from oomph.advise.placement.parts import Goal
+from oomph.advise.placement.proof import Placed
+from oomph.advise.placement.search import WHERE_LAYERS_GO, best_placement, front
 from oomph.advise.quantizations import quantization_of
 from oomph.advise.speeds import MeasuredRate, Speeds, measured_rates, speeds
 from oomph.advise.verdict import EVEN, Verdict, verdict_of
 from oomph.architectures.rope import RopeScaling, extension, native_context, positions
 from oomph.cards import UNNAMED_CONTEXT, kinds
-from oomph.config import CONTEXT_STEP, MAX_SEQUENCES, RunConfig, padded_context
+from oomph.config import CONTEXT_STEP, MAX_SEQUENCES, RunConfig, keys_of, padded_context
 from oomph.errors import ConfigError
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import LONGEST_CONTEXT, Estimator
@@ -36,15 +40,11 @@ from oomph.estimate.prediction import (
 from oomph.knob import Program
 from oomph.programs.said import DEFAULT_PROGRAM, Said
 from oomph.records.schema import Record
-from oomph.units import GIB
 
 _NO_WORD_FOR: Final[Mapping[Program, tuple[str, ...]]] = {
     "ollama": ("n_cpu_moe", "n_expert_used", "n_outputs_max")
 }
 """Knobs that a program cannot be told: offering them would be no way out."""
-USUAL_HOST_BYTES: Final = 16 * GIB
-"""What a host is taken to have free beside a card, one of 32 GiB; whether it has more, nobody
-said."""
 MODEL_FILE: Final = "MODEL.gguf"
 """Stands in a command for the file of a model that only its published shape is known of."""
 WIDEST: Final = 0.95
@@ -60,9 +60,11 @@ class Answer:
     has left when the context is full; negative is what is short. `probability` is None where
     nothing is known of the card but its memory. `is_measured` says that a record settled the
     verdict. `max_context` is the largest n_ctx that fits with 90 % probability, the other knobs as
-    they are, and no more than `furthest_context`, which the model reaches or was asked.
+    they are, and no more than `furthest_context`, which the model reaches or was asked;
+    `max_context_split` is the split that it needs, None where that is the asked one.
     `first_failure` is what would fail first: of a configuration that surely fits, in the first
-    context that does not. `scaling` is what a context beyond the native one needs. `speeds` is None
+    context that does not. `goal` is what the best placement was asked for, `best`, and `front` are
+    placements of which none is better in all; both hold what was said. `scaling` is what a context beyond the native one needs. `speeds` is None
     where it does not run, or none are known; `speed_reason` then says why, where the estimate can.
     `inputs` are what embeddings are made of, None where text is written: then contexts are inputs.
     `has_mtp` is whether the file has multi-token prediction, `head_bytes` what drafting with it
@@ -89,6 +91,7 @@ class Answer:
     margin_bytes: int
     host_bytes: int
     max_context: int | None
+    max_context_split: tuple[float, ...] | None
     furthest_context: int
     native_context: int
     scaling: RopeScaling | None
@@ -104,6 +107,9 @@ class Answer:
     calibration: str | None
     next_command: str | None
     offers: tuple[Offer, ...]
+    goal: Goal | None
+    best: Placed | None
+    front: tuple[Placed, ...]
 
 
 def answer_of(
@@ -115,11 +121,13 @@ def answer_of(
     fit: OwnFit | None = None,
     calibration: str | None = None,
     host_memory_bytes: int | None = None,
+    goal: Goal | None = None,
 ) -> Answer:
     """Whether `config` runs, and all that follows. `said` is what it came of, `fit` by what --fit,
     `calibration` names where the estimator's coefficients are from.
 
-    `host_memory_bytes` is what a machine without a card has, for n_devices 0. ConfigError where
+    `host_memory_bytes` is what a machine without a card has, for n_devices 0. The best placement is
+    looked for where it does not fit, or where a `goal` asks for it. ConfigError where
     neither it nor a card's memory is known, and for more sequences than llama.cpp serves.
     """
     said = said or Said(program="llama-cpp-python", knobs=config.unlike("llama-cpp-python"))
@@ -151,6 +159,14 @@ def answer_of(
     leans_on_host = not on_host and host_bytes(memory) > USUAL_HOST_BYTES
     if verdict == "yes" and (leans_on_host or not said.is_whole):
         verdict = "probably"
+    longest, split = (
+        (None, None)
+        if on_host
+        else longest_divided(estimator, config, holds_split=any(config.tensor_split or ()))
+    )
+    asks_for_best = not on_host and not refusal and (is_wanting or goal is not None)
+    asked = fit.asked.with_(n_ctx=config.n_ctx) if fit else config
+    held = _held(said)
     return Answer(
         model=estimator.model.name,
         quantization=quantization_of(estimator.model),
@@ -170,7 +186,8 @@ def answer_of(
         memory_bytes=memory_bytes,
         margin_bytes=left,
         host_bytes=host_bytes(memory),
-        max_context=None if on_host else longest_context(estimator, config),
+        max_context=longest,
+        max_context_split=None if split == config.tensor_split else split,
         furthest_context=max(positions(estimator.model).furthest, padded_context(config.n_ctx)),
         native_context=native_context(estimator.model),
         scaling=extension(estimator.model, config.n_ctx),
@@ -194,10 +211,23 @@ def answer_of(
             said.program,
             on_card=any(source.says == "runs" for source in sources),
         ),
-        offers=_sayable(offers(estimator, prediction), prediction.config, said.program)
+        offers=_sayable(offers(estimator, prediction, held=held), config, said.program)
         if is_wanting
         else (),
+        goal=goal,
+        best=best_placement(estimator, asked, goal=goal, held=held)
+        if goal and asks_for_best
+        else None,
+        front=front(estimator, asked, held=held) if asks_for_best else (),
     )
+
+
+def _held(said: Said) -> frozenset[str]:
+    """The knobs that a placement leaves as they are: those that were said, and those that the
+    program has no word for."""
+    words = keys_of(said.program)
+    unsayable = WHERE_LAYERS_GO - words.keys() if words else frozenset[str]()
+    return frozenset(said.knobs) | unsayable
 
 
 def _sayable(found: Sequence[Offer], config: RunConfig, program: Program) -> tuple[Offer, ...]:

@@ -5,16 +5,17 @@ here one is chosen, in the order in which a profile gives things up, and settled
 whose defaults are not those of llama-cpp-python.
 """
 
-from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from oomph.advise.answer import MODEL_FILE
+from oomph.advise.max_context import longest_divided
+from oomph.advise.placement.proof import Placed, n_layers_without_experts
+from oomph.advise.placement.search import ALL_BUT_WHERE, best_placement, divided
 from oomph.advise.speeds import Speeds, speeds
-from oomph.advise.splits import beside_layers, with_best_split
-from oomph.advise.verdict import SURE
+from oomph.advise.verdict import EVEN, SURE
 from oomph.architectures.families import family_of
 from oomph.architectures.rope import (
     RopeScaling,
@@ -286,9 +287,8 @@ def _own_context(estimator: Estimator, knobs: Mapping[str, Any], profile: Profil
     config = server_config(spec, {**knobs, "n_ctx": n_ctx})
     if not estimator.room_bytes(config):
         return n_ctx
-    least = with_best_split(estimator, _smallest(estimator, config, knobs, profile)).to_dict()
-    del least["n_ctx"]
-    fitting = estimator.cautious(SURE).max_context(limit=n_ctx, **least)
+    least, holds_split = _smallest(estimator, config, knobs, profile), "tensor_split" in knobs
+    fitting, _ = longest_divided(estimator, least, SURE, limit=n_ctx, holds_split=holds_split)
     return min(fitting, n_ctx) or n_ctx
 
 
@@ -322,31 +322,29 @@ def _chosen(
     """The profile's configuration, and why."""
     if not estimator.room_bytes(base):
         return base, "without a card there is nothing to choose by, so llama.cpp's defaults stand"
-    tried = list(_tries(estimator, base, knobs, profile))
-    sure = estimator.cautious(SURE)
-    for holds in (sure.fits, estimator.fits):
-        if found := _best(estimator, tried, holds, profile):
+    for probability in (SURE, EVEN):
+        if found := _best(estimator, _tries(estimator, base, knobs, profile, probability), profile):
             return found
-    return tried[-1][0], "nothing that it may choose fits"
+    return _last_resort(estimator, base, knobs, profile), "nothing that it may choose fits"
 
 
 def _best(
-    estimator: Estimator,
-    tried: list[tuple[RunConfig, str]],
-    holds: Callable[[RunConfig], bool],
-    profile: Profile,
+    estimator: Estimator, tries: Iterator[tuple[RunConfig | None, str]], profile: Profile
 ) -> tuple[RunConfig, str] | None:
-    """The first that holds; the quickest instead, where that is not the favourite of a profile that
+    """The first that fits; the quickest instead, where that is not the favourite of a profile that
     weighs time."""
-    if not profile.weighs_time or holds(tried[0][0]):
-        return next((each for each in tried if holds(each[0])), None)
-    held = [each for each in tried if holds(each[0])]
+    held = ((config, why, at == 0) for at, (config, why) in enumerate(tries) if config)
+    first = next(held, None)
+    if first is None or first[-1] or not profile.weighs_time:
+        return first and first[:2]
     timed = [
-        (seconds, each) for each in held if (seconds := _seconds(estimator, each[0])) is not None
+        (seconds, config, why)
+        for config, why, _ in (first, *held)
+        if (seconds := _seconds(estimator, config)) is not None
     ]
     if not timed:
-        return held[0] if held else None
-    _, (config, why) = min(timed, key=lambda item: item[0])
+        return first[:2]
+    _, config, why = min(timed, key=lambda item: item[0])
     return config, f"{why}, predicted the quickest of what fits"
 
 
@@ -359,10 +357,14 @@ def _seconds(estimator: Estimator, config: RunConfig) -> float | None:
 
 
 def _tries(
-    estimator: Estimator, base: RunConfig, knobs: Mapping[str, Any], profile: Profile
-) -> Iterator[tuple[RunConfig, str]]:
-    """What the profile may choose, what it likes best first, each with its reason; asked-for knobs
-    stay as they are."""
+    estimator: Estimator,
+    base: RunConfig,
+    knobs: Mapping[str, Any],
+    profile: Profile,
+    probability: float,
+) -> Iterator[tuple[RunConfig | None, str]]:
+    """What the profile may choose, what it likes best first, each with its reason; None for what
+    does not fit with `probability`. Asked-for knobs stay as they are."""
     kinds = profile.kv_types if not {"type_k", "type_v"} & knobs.keys() else (None,)
     for kind in kinds:
         cached = base if kind is None else base.with_(type_k=kind, type_v=kind)
@@ -373,12 +375,44 @@ def _tries(
         )
         larger = f", {kinds[0]} does not" if kind != kinds[0] else ""
         for n_ubatch in _ubatches(estimator, base, knobs):
-            divided = with_best_split(estimator, _in_batches(cached, n_ubatch))
-            yield divided, f"{said} and n_ubatch {n_ubatch} fit{larger}"
-    may_split = estimator.model.is_moe or profile.splits_layers
-    if may_split and not {"n_gpu_layers", "n_cpu_moe", "override_tensor"} & knobs.keys():
+            sized = _in_batches(cached, n_ubatch)
+            found = divided(estimator, sized, probability, holds_split="tensor_split" in knobs)
+            yield found, f"{said} and n_ubatch {n_ubatch} fit{larger}"
+    if _may_offload(estimator, knobs, profile):
         least = _in_batches(cached, _ubatches(estimator, base, knobs)[-1])
-        yield _offloaded(estimator.cautious(SURE), least, said)
+        held = ALL_BUT_WHERE | knobs.keys()
+        best = best_placement(estimator, least, held=held, probability=probability)
+        yield (best.config, f"{said} {_moved(estimator, best)}") if best else (None, "")
+
+
+def _may_offload(estimator: Estimator, knobs: Mapping[str, Any], profile: Profile) -> bool:
+    """Whether layers, or experts, may stay on the host that nobody asked there."""
+    may_split = estimator.model.is_moe or profile.splits_layers
+    return may_split and not {"n_gpu_layers", "n_cpu_moe", "override_tensor"} & knobs.keys()
+
+
+def _moved(estimator: Estimator, best: Placed) -> str:
+    """What stays on the host."""
+    config, n_layer = best.config, estimator.model.n_layer
+    if estimator.model.is_moe and config.n_gpu_layers < 0:
+        layers = count(n_layers_without_experts(estimator, config))
+        return f"fits once the experts of {layers} layers stay in host memory"
+    n_gpu_layers = config.n_gpu_layers if config.n_gpu_layers >= 0 else n_layer + 1
+    layers = f"{count(n_gpu_layers)} of {count(n_layer + 1)}"
+    return f"fits with {layers} layers on the {'card' if config.n_devices == 1 else 'cards'}"
+
+
+def _last_resort(
+    estimator: Estimator, base: RunConfig, knobs: Mapping[str, Any], profile: Profile
+) -> RunConfig:
+    """The least that the profile may choose, which does not fit either."""
+    least = _smallest(estimator, base, knobs, profile)
+    if not _may_offload(estimator, knobs, profile):
+        return least
+    n_layer = estimator.model.n_layer
+    return least.with_(
+        **({"n_cpu_moe": n_layer} if estimator.model.is_moe else {"n_gpu_layers": 0})
+    )
 
 
 def _ubatches(estimator: Estimator, base: RunConfig, knobs: Mapping[str, Any]) -> tuple[int, ...]:
@@ -391,35 +425,3 @@ def _ubatches(estimator: Estimator, base: RunConfig, knobs: Mapping[str, Any]) -
         return tuple(max(longest >> n, 1) for n in range(HALVINGS))
     most = UBATCHES[0] if base.embeddings else base.n_batch
     return tuple(n for n in UBATCHES if n <= most) or (base.n_batch,)
-
-
-def _offloaded(estimator: Estimator, config: RunConfig, said: str) -> tuple[RunConfig, str]:
-    """As little as possible moved to the host: experts of a mixture, whole layers of a dense
-    model. What stays is divided by bytes among several cards."""
-    n_layer = estimator.model.n_layer
-    if estimator.model.is_moe:
-        fewest = _first_fit(estimator, config, "n_cpu_moe", range(n_layer + 1))
-        if fewest is None:
-            return config.with_(n_cpu_moe=n_layer), "not even without its experts does it fit"
-        layers = count(fewest.n_cpu_moe)
-        return fewest, f"{said} fits once the experts of {layers} layers stay in host memory"
-    most = _first_fit(estimator, config, "n_gpu_layers", range(n_layer + 1, 0, -1))
-    most = most or config.with_(n_gpu_layers=0)
-    layers = f"{count(most.n_gpu_layers)} of {count(n_layer + 1)}"
-    where = "card" if config.n_devices == 1 else "cards"
-    return most, f"{said} fits with {layers} layers on the {where}"
-
-
-def _first_fit(
-    estimator: Estimator, config: RunConfig, knob: str, values: Sequence[int]
-) -> RunConfig | None:
-    """The configuration with the first of `values` that fits, each taking less than the one
-    before."""
-
-    besides = beside_layers(estimator.memory(config), estimator.room_bytes(config))
-
-    def at(value: int) -> RunConfig:
-        return with_best_split(estimator, config.with_(**{knob: value}), besides)
-
-    first = bisect_left(values, True, key=lambda value: estimator.fits(at(value)))
-    return at(values[first]) if first < len(values) else None

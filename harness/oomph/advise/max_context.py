@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from oomph.advise.evidence import filled, is_of, like_its_program, settled
+from oomph.advise.placement.proof import Prover
+from oomph.advise.placement.search import ALL_BUT_SPLIT
 from oomph.advise.quantizations import quantization_of, weight_bytes
 from oomph.advise.verdict import EVEN, SURE
 from oomph.architectures.rope import positions
@@ -36,6 +38,7 @@ class ContextLimits:
     type_kv: str
     sure_n_ctx: int
     even_n_ctx: int
+    tensor_split: tuple[float, ...] | None
     limit: int
     ran_n_ctx: int | None
     ran_backend: str | None
@@ -67,6 +70,26 @@ def longest_context(
         return (estimator.predict(shorter, longest=False).fit_probability or 0.0) < probability
 
     return CONTEXT_STEP * bisect_left(range(1, longest // CONTEXT_STEP + 1), True, key=is_unlikely)
+
+
+def longest_divided(
+    estimator: Estimator,
+    config: RunConfig,
+    probability: float = SURE,
+    *,
+    limit: int | None = None,
+    holds_split: bool = False,
+) -> tuple[int, tuple[float, ...] | None]:
+    """The largest n_ctx that fits with `probability` and the split that it needs: `config`'s own
+    where another reaches no further, or where it is to stay."""
+    reached = longest_context(estimator, config, probability, limit=limit)
+    if holds_split or len(estimator.room_bytes(config)) < 2 or not estimator.has_exact_compute:
+        return reached, config.tensor_split
+    prover = Prover(estimator, config, ALL_BUT_SPLIT, probability, None)
+    found = prover.longest(config, limit)
+    if found is None or found.config.n_ctx <= reached:
+        return reached, config.tensor_split
+    return found.config.n_ctx, found.config.tensor_split
 
 
 def within_positions(prediction: Prediction, model: ModelSpec) -> Prediction:
@@ -113,14 +136,20 @@ def _limits(
         and _asks_the_same(record, asked, estimator)
     ]
     longest = max(ran, key=lambda record: int(record.config["n_ctx"]), default=None)
+    holds_split = any(config.tensor_split or ())
+    (sure_n_ctx, split), (even_n_ctx, _) = (
+        longest_divided(estimator, config, probability, limit=limit, holds_split=holds_split)
+        for probability in (SURE, EVEN)
+    )
     return ContextLimits(
         quantization=quantization_of(estimator.model),
         weights_bytes=weight_bytes(estimator.model),
         n_expert_used=asked.n_expert_used,
         type_kv=config.type_k,
         limit=limit,
-        sure_n_ctx=longest_context(estimator, config, SURE, limit=limit),
-        even_n_ctx=longest_context(estimator, config, EVEN, limit=limit),
+        sure_n_ctx=sure_n_ctx,
+        even_n_ctx=even_n_ctx,
+        tensor_split=split,
         ran_n_ctx=int(longest.config["n_ctx"]) if longest else None,
         ran_backend=longest.environment.backend if longest else None,
         record_id=longest.record_id if longest else None,

@@ -7,6 +7,7 @@ from typing import Any, Final
 from oomph.advise.answer import Answer, answer_of
 from oomph.advise.max_context import ContextLimits, context_limits
 from oomph.advise.own_fit import own_fit
+from oomph.advise.placement.parts import Goal, checked_goal
 from oomph.advise.quantizations import published_variants
 from oomph.architectures.file_size import sized
 from oomph.architectures.names import catalogue_name
@@ -33,6 +34,7 @@ def answer(
     records: Records = (),
     machine: Machine | None = None,
     program: str = DEFAULT_PROGRAM,
+    goal: str | None = None,
     **knobs: Any,
 ) -> Answer:
     """Can I run it? One configuration of `model` (a file, a URL or `name:QUANT`) on a card,
@@ -40,24 +42,31 @@ def answer(
 
     `gpu` left out is the machine's own card; what is left out of `knobs` is as `program` has it.
     `file_size` is that of the file which a name stands for, in bytes or as "18.2GiB": its weights
-    are fitted to it. `records` are results folders that may hold the evidence. ConfigError for what
-    cannot be asked.
+    are fitted to it. `goal` (decode, prefill or context) asks for the best placement. `records` are
+    results folders that may hold the evidence. ConfigError for what cannot be asked.
     """
     said = Said(program=checked_program(program), knobs=knobs, where="knobs")
     model = sized(model, file_size)
     asked = asked_of(model, gpu, memory_mib, calibration, said, machine)
-    (found,) = answers(asked, [asked.config.n_expert_used], read_records(records))
+    own = [asked.config.n_expert_used]
+    (found,) = answers(asked, own, read_records(records), checked_goal(goal))
     return found
 
 
 def answers(
-    asked: Asked, experts: Sequence[int | None], records: Sequence[Record] = ()
+    asked: Asked,
+    experts: Sequence[int | None],
+    records: Sequence[Record] = (),
+    goal: Goal | None = None,
 ) -> list[Answer]:
-    """The answer for each number of active experts; None is the model's own."""
-    return [_answer(asked, n, records) for n in experts]
+    """The answer for each number of active experts; None is the model's own. With a `goal` the best
+    placement for it is looked for, whether or not it fits as asked."""
+    return [_answer(asked, n, records, goal) for n in experts]
 
 
-def _answer(asked: Asked, n_expert_used: int | None, records: Sequence[Record]) -> Answer:
+def _answer(
+    asked: Asked, n_expert_used: int | None, records: Sequence[Record], goal: Goal | None
+) -> Answer:
     config = asked.config.with_(n_expert_used=n_expert_used)
     fit = own_fit(asked.estimator, asked.said, config)
     return answer_of(
@@ -68,6 +77,7 @@ def _answer(asked: Asked, n_expert_used: int | None, records: Sequence[Record]) 
         fit=fit,
         calibration=asked.calibration,
         host_memory_bytes=_host_memory(),
+        goal=goal,
     )
 
 

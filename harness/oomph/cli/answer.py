@@ -46,6 +46,10 @@ def _answer(
     system: SystemOption = None,
     power_limit: PowerLimitOption = None,
     host_bandwidth: HostBandwidthOption = None,
+    goal: Annotated[
+        str | None,
+        typer.Option("--for", help="find the best placement for decode, prefill or context"),
+    ] = None,
     lang: LanguageOption = "en",
     exit_status: Annotated[
         bool, typer.Option("--exit-status", help="exit with 0 for a yes to all, else with 1")
@@ -57,6 +61,7 @@ def _answer(
     said: "Said",
 ) -> None:
     """Can I run it? n_ctx left out is the model's own context; no card named is the machine's."""
+    from oomph.advise.placement.parts import checked_goal
     from oomph.advise.questions import answers
     from oomph.calibrate.subject import asked_of
     from oomph.config import knob_values
@@ -66,7 +71,7 @@ def _answer(
     machine = machine_of(system, power_limit, host_bandwidth)
     asked = asked_of(model, gpu, gpu_mem, calibration, said, machine)
     experts = knob_values("n_expert_used", n_expert_used)
-    found = answers(asked, experts, read_records(records or []))
+    found = answers(asked, experts, read_records(records or []), checked_goal(goal))
     (_print_json if as_json else _print)(asked, found, lang)
     if exit_status and any(each.verdict != "yes" for each in found):
         raise typer.Exit(1)
@@ -85,9 +90,14 @@ def _print(asked: "Asked", answers: "Sequence[Answer]", lang: str) -> None:
     """Every verdict, a table of several, and the details of the one that is hardest to fit."""
     from oomph.cli.output import print_notes, print_table
     from oomph.views.answer import answers_table, details_text, verdicts_text
+    from oomph.views.placement import front_table, front_text
 
     say_text(verdicts_text(answers, lang))
     if len(answers) > 1:
         print_table(answers_table(answers, lang))
-    say_text(details_text(min(answers, key=lambda each: each.margin_bytes), lang), end="")
+    hardest = min(answers, key=lambda each: each.margin_bytes)
+    say_text(details_text(hardest, lang), end="")
+    if hardest.front:
+        print_table(front_table(hardest, lang))
+        say_text(front_text(hardest, lang), end="")
     print_notes(asked.estimator.model)

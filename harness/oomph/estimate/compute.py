@@ -243,8 +243,10 @@ class ComputeModel:
         )
         is_prompt = n_tokens > setup.sizes.n_seqs
         if kind not in self._settles:
-            # a placement most often needs the cut of the last one, or the one before that
-            self._settles[kind] = max(0, self._last_settled.get(is_prompt, 0) - 1)
+            # a placement most often needs the cut of the last one, or the one before that; the
+            # first of all what the other batch needed
+            last = self._last_settled.get(is_prompt, self._last_settled.get(not is_prompt, 0))
+            self._settles[kind] = max(0, last - 1)
         n_layer, is_small = setup.hparams.n_layer, self._count_nodes(setup) <= MAX_REPLAYED
         for i in range(self._settles[kind], len(CUTS)):
             selection = self._select(setup, CUTS[i])

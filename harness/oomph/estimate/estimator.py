@@ -36,7 +36,7 @@ from oomph.estimate.inputs import (
 )
 from oomph.estimate.likelihood import fit_probabilities, reserve_bytes
 from oomph.estimate.machine import LINUX, Machine
-from oomph.estimate.memory import MemoryModel, layer_bytes
+from oomph.estimate.memory import MemoryModel
 from oomph.estimate.overhead import loaded_context_bytes, overhead_bytes, pool_key
 from oomph.estimate.prediction import (
     CardFit,
@@ -566,9 +566,9 @@ class Estimator:
         other._longest = {}
         return other
 
-    def layer_bytes(self, config: RunConfig) -> list[int]:
-        """Bytes that each layer on the cards brings with it, in order, the output last."""
-        return layer_bytes(self.model, self._memory.setup(config))
+    def setup(self, config: RunConfig) -> Setup:
+        """`config` resolved for the model: what its memory and its speed follow from."""
+        return self._memory.setup(config)
 
     # --- what fits
 

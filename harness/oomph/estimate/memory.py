@@ -436,24 +436,3 @@ def _layer_states(setup: Setup) -> Iterator[tuple[int, str, int]]:
             ):
                 for device, share in _holders(setup, name, il, width):
                     yield il, device, pad(4 * share * rows, alignment(device))
-
-
-def layer_bytes(model: ModelSpec, setup: Setup) -> list[int]:
-    """Bytes of weights, cache and state that each layer on the cards brings to the card that it
-    goes to, in order; the output is the last."""
-    hparams, placement = setup.hparams, setup.placement
-    found = dict.fromkeys(placement.on_cards, 0)
-    output = hparams.n_layer_all
-    for name, info in model.tensors.items():
-        il = layer_of(name)
-        if _is_loaded(il, hparams):
-            for device in filter(is_card, homes(name, model, hparams, placement)):
-                at = output if il is None else il
-                found[at] = found.get(at, 0) + allocated_bytes(info, device)
-    for il, row in _layer_rows(setup):
-        if is_card(row[-1]):
-            found[il] += _row_bytes(row, setup.sizes)
-    for il, device, n_bytes in _layer_states(setup):
-        if is_card(device):
-            found[il] += n_bytes
-    return list(found.values())

@@ -9,7 +9,9 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from oomph.advise.alternatives import CRAWLS, Offer
-from oomph.advise.answer import MODEL_FILE, USUAL_HOST_BYTES, Answer
+from oomph.advise.answer import MODEL_FILE, Answer
+from oomph.advise.host_memory import USUAL_HOST_BYTES
+from oomph.advise.placement.knobs import spelled_places
 from oomph.architectures.rope import RopeScaling
 from oomph.calibrate.expected_memory import PHANTOM
 from oomph.cards import kind_counts
@@ -18,6 +20,7 @@ from oomph.units import MIB, NOT_MEASURED
 from oomph.views.asked import asked_json, asked_paragraph
 from oomph.views.language import NBSP, chance, render_text, respell
 from oomph.views.own_fit import own_fit_json, own_fit_paragraph
+from oomph.views.placement import placed_json
 from oomph.views.readings import predicted_components
 from oomph.views.table import Cell, Table, number
 
@@ -117,6 +120,8 @@ def answer_json(answer: Answer) -> dict[str, Any]:
     return fields | {
         "asked_as": asked_json(answer.said, answer.config),
         "own_fit": own_fit_json(answer.own_fit),
+        "best": placed_json(answer.best),
+        "front": [placed_json(each) for each in answer.front],
     }
 
 
@@ -170,6 +175,7 @@ def _fields(answer: Answer) -> dict[str, Any]:
         "total_vram_bytes": answer.memory.total_vram_bytes,
         "is_split": _is_split(answer),
         "is_wanting": bool(answer.offers) or answer.verdict in ("no", "doubtful", "refused"),
+        "max_split": ",".join(f"{share:g}" for share in answer.max_context_split or ()),
         "is_all": answer.max_context == answer.furthest_context,
         "leans_on_host": bool(answer.config.n_devices) and answer.host_bytes > USUAL_HOST_BYTES,
         "exact_compute": answer.memory.exact_compute,
@@ -197,9 +203,21 @@ def _offer(offer: Offer, answer: Answer) -> dict[str, Any]:
     ]
     return fields | {
         "n_layer": answer.n_layer,
+        "places": ", ".join(spelled_places(offer.config)),
+        "split": _split(offer, answer),
         "moves_to_host": offer.host_bytes > answer.host_bytes,
         "parts": changed,
     }
+
+
+def _split(offer: Offer, answer: Answer) -> str:
+    """The split that an offer needs besides, where it is about something else."""
+    split = offer.config.tensor_split
+    if offer.kind in ("tensor_split", "n_cpu_moe", "n_gpu_layers"):
+        return ""
+    if split == answer.config.tensor_split or not split:
+        return ""
+    return ",".join(f"{share:g}" for share in split)
 
 
 def _is_split(answer: Answer) -> bool:

@@ -1,0 +1,1 @@
+"""The best place for each layer and its experts: cards filled by bytes, proven to fit."""

@@ -1,0 +1,318 @@
+"""One shape placed: its layers added up, compute buffers replayed, the result proven to fit.
+
+A shape is a configuration without where its layers go. What layers weigh and take is added up
+(`parts`, `filling`), so that thousands of placements cost nothing; what a card holds besides is
+replayed for the few that are left, and every result is held against `Estimator.fits`.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from math import inf
+from typing import Final
+
+from oomph.advise.first_failure import margin_bytes
+from oomph.advise.host_memory import host_bytes
+from oomph.advise.placement.filling import Ends, Filling, Fillings
+from oomph.advise.placement.knobs import placed
+from oomph.advise.placement.parts import Goal, Parts, is_expert, parts_of, with_caches_of
+from oomph.advise.speeds import Speeds, speeds
+from oomph.architectures.rope import positions
+from oomph.config import CONTEXT_STEP, RunConfig, padded_context
+from oomph.estimate.estimator import Estimator
+from oomph.estimate.graph.placement import layer_of
+from oomph.estimate.prediction import MemoryEstimate, is_card
+from oomph.units import MIB
+
+ROUNDS: Final = 4
+"""Compute buffers change a little with the placement: so often it is found anew with those of the
+last one."""
+WORTH_A_ROUND: Final = 64 * MIB
+"""What a card may be left with by a guess that was too high."""
+SIMPLER: Final = 1.02
+"""How much quicker a pattern of tensors must be than a number of layers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """A configuration and what is predicted of it; `changes` names its knobs that are not as they
+    were asked. `speeds` is None where none are known."""
+
+    config: RunConfig
+    changes: tuple[str, ...]
+    memory: MemoryEstimate
+    margin_bytes: int
+    host_bytes: int
+    speeds: Speeds | None
+
+    @property
+    def decode_tokens_per_s(self) -> float:
+        """In a full context; 0 where no speed is known."""
+        return self.speeds.full.decode_tokens_per_s if self.speeds else 0.0
+
+    @property
+    def prefill_tokens_per_s(self) -> float:
+        """Of a prompt that fills the context; 0 where no speed is known."""
+        return self.speeds.full.prefill_tokens_per_s if self.speeds else 0.0
+
+    def rate(self, goal: Goal) -> float:
+        """Tokens per second of what the goal asks for; bytes off the host where no speed is
+        known."""
+        if self.speeds is None:
+            return 1 / (1 + self.host_bytes)
+        return self.prefill_tokens_per_s if goal == "prefill" else self.decode_tokens_per_s
+
+
+class Prover:
+    """Places shapes of one question; what was replayed for one is a guess for the next.
+
+    `held` are the knobs that stay as they are.
+    """
+
+    def __init__(
+        self,
+        estimator: Estimator,
+        asked: RunConfig,
+        held: Collection[str],
+        probability: float,
+        host_room_bytes: int | None,
+    ) -> None:
+        self.asked = asked
+        self._estimator, self._sure = estimator, estimator.cautious(probability)
+        self._held, self._host_room = frozenset(held), host_room_bytes
+        self._besides: dict[tuple[int, int], Mapping[str, int]] = {}
+        self._parts: dict[tuple[RunConfig, Goal], Parts] = {}
+
+    def may_change(self, *knobs: str) -> bool:
+        """Whether none of these is held."""
+        return not self._held.intersection(knobs)
+
+    def as_asked(self) -> Placed | None:
+        """The asked configuration, None where it does not fit as it is."""
+        if not self._sure.fits(self.asked):
+            return None
+        found = self._measured(self.asked)
+        return found if self._host_holds(found) else None
+
+    def quickest(self, shape: RunConfig, goal: Goal) -> Placed | None:
+        """The best placement of a shape for decoding or prefill, None where none fits."""
+        if not self._is_open(shape):
+            return None
+        parts, cards = self._parts_of(shape, goal), self._cards(shape)
+        besides, is_known = self._guess(shape)
+        if not is_known and (plain := self._ways(shape, parts, besides).plain()):
+            memory = self._estimator.memory(self._placed(shape, plain, parts))
+            besides = _beside_layers(memory, plain, parts, cards)
+        best, tried = None, set[RunConfig]()
+        for _ in range(ROUNDS):
+            filling = self._filled(shape, parts, besides)
+            if filling is None:
+                break
+            config = self._placed(shape, filling, parts)
+            if config in tried:
+                break
+            tried.add(config)
+            found = self._measured(config)
+            fits = self._sure.fits(config) and self._host_holds(found)
+            seen = _beside_layers(found.memory, filling, parts, cards)
+            self._besides[shape.n_devices, shape.n_ubatch] = seen
+            if fits:
+                best = found if best is None or found.rate(goal) > best.rate(goal) else best
+                if all(besides[card] - seen[card] < WORTH_A_ROUND for card in cards):
+                    break
+                besides = seen
+            else:  # what swings between two is taken at its most
+                besides = {card: max(besides[card], seen[card]) for card in cards}
+        return best
+
+    def longest(self, shape: RunConfig, limit: int | None = None) -> Placed | None:
+        """The longest context of a shape, with every layer's cache where it was asked to be; None
+        where not even the shortest fits. `limit` None is as far as the model's positions go, or as
+        was asked."""
+        if not self._is_open(shape):
+            return None
+        own = max(positions(self._estimator.model).furthest, padded_context(shape.n_ctx))
+        furthest = max(own if limit is None else limit, CONTEXT_STEP)
+        steps = range(1, furthest // CONTEXT_STEP + 1)
+        parts, cards = self._parts_of(shape, "decode"), self._cards(shape)
+        besides, best = dict(self._guess(shape)[0]), None
+
+        def at(step: int) -> tuple[RunConfig, Fillings]:
+            longer = shape.with_(n_ctx=step * CONTEXT_STEP)
+            of_it = with_caches_of(parts, self._estimator, self._bare(longer))
+            return longer, self._ways(longer, of_it, besides, keeps_layers=True)
+
+        for _ in range(ROUNDS):
+            reached = bisect_left(steps, True, key=lambda step: at(step)[1].plain() is None)
+            if not reached or (best and reached * CONTEXT_STEP <= best.config.n_ctx):
+                break
+            longer, ways = at(reached)
+            filling = ways.plain()
+            assert filling is not None, "the bisection has found it"
+            found = self._measured(self._placed(longer, filling, ways.parts))
+            seen = _beside_layers(found.memory, filling, ways.parts, cards)
+            if self._sure.fits(found.config) and self._host_holds(found):
+                best = found
+            elif all(seen[card] <= besides[card] for card in cards):
+                break  # the host lacks memory
+            besides = seen if best else {card: max(besides[card], seen[card]) for card in cards}
+        return best
+
+    def gain(self, shape: RunConfig, goal: Goal) -> float:
+        """How much quicker than the asked one a shape would be, added up from its parts with
+        experts moved by whole layers; infinite where only it fits."""
+        own, asked = (self._plain_rate(each, goal) for each in (shape, self.asked))
+        return own / asked if asked else inf
+
+    def _plain_rate(self, shape: RunConfig, goal: Goal) -> float:
+        """Tokens per second, what no part takes left out; 0 where nothing fits."""
+        if not self._is_open(shape):
+            return 0.0
+        besides, _ = self._guess(shape)
+        filling = self._ways(shape, self._parts_of(shape, goal), besides).plain()
+        if filling is None or not filling.seconds:
+            return 0.0
+        return (min(shape.n_ubatch, shape.n_batch) if goal == "prefill" else 1) / filling.seconds
+
+    # --- what may be moved, and what that weighs
+
+    def _is_open(self, shape: RunConfig) -> bool:
+        """Whether layers can be moved at all."""
+        is_pinned = "=CUDA" in (shape.override_tensor or "")
+        return bool(self._cards(shape)) and shape.split_mode in ("layer", "none") and not is_pinned
+
+    def _moves_experts(self, shape: RunConfig) -> bool:
+        """Whether experts may go to the host or come back from it."""
+        is_free = shape.override_tensor is None and self.may_change("n_cpu_moe", "override_tensor")
+        return is_free and self._estimator.model.is_moe
+
+    def _bare(self, shape: RunConfig) -> RunConfig:
+        """The shape with nothing on the host that may come back."""
+        return shape.with_(n_cpu_moe=0) if self._moves_experts(shape) else shape
+
+    def _parts_of(self, shape: RunConfig, goal: Goal) -> Parts:
+        if (shape, goal) not in self._parts:
+            self._parts[shape, goal] = parts_of(self._estimator, self._bare(shape), goal)
+        return self._parts[shape, goal]
+
+    def _cards(self, shape: RunConfig) -> tuple[str, ...]:
+        return tuple(self._sure.room_bytes(shape))
+
+    def _guess(self, shape: RunConfig) -> tuple[Mapping[str, int], bool]:
+        """What each card holds beside its layers, and whether it was replayed with this
+        micro-batch; with another, half of it is taken to grow along."""
+        known = {n: each for (cards, n), each in self._besides.items() if cards == shape.n_devices}
+        if shape.n_ubatch in known:
+            return known[shape.n_ubatch], True
+        if not known:
+            return dict.fromkeys(self._cards(shape), 0), False
+        near = min(known, key=lambda n: abs(n - shape.n_ubatch))
+        scale = (1 + shape.n_ubatch / near) / 2
+        return {name: int(n * scale) for name, n in known[near].items()}, False
+
+    def _ways(
+        self,
+        shape: RunConfig,
+        parts: Parts,
+        besides: Mapping[str, int],
+        *,
+        keeps_layers: bool = False,
+    ) -> Fillings:
+        """With `keeps_layers` no more whole layers on the host than were asked for."""
+        firsts, cards = self._firsts(shape, parts), self._sure.cards_in(shape)
+        return Fillings(
+            parts,
+            [card.spec if card.spec in parts.on_card else None for card in cards.values()],
+            [card.memory_bytes - besides[name] for name, card in cards.items()],
+            firsts=firsts[:1] if keeps_layers else firsts,
+            moves_experts=self._moves_experts(shape),
+            runs=self._runs(shape, parts),
+        )
+
+    def _filled(self, shape: RunConfig, parts: Parts, besides: Mapping[str, int]) -> Filling | None:
+        """The quickest filling of the cards, in numbers of layers unless matrices are worth it."""
+        ways = self._ways(shape, parts, besides)
+        plain = ways.plain()
+        if plain and not plain.out and not plain.ends[0]:
+            return plain
+        closest = ways.closest()
+        is_worth_it = closest and (not plain or plain.seconds > SIMPLER * closest.seconds)
+        return closest if is_worth_it else plain
+
+    def _placed(self, shape: RunConfig, filling: Filling, parts: Parts) -> RunConfig:
+        return placed(
+            shape,
+            filling,
+            parts,
+            divides=self._runs(shape, parts) is None,
+            moves_experts=self._moves_experts(shape),
+        )
+
+    def _firsts(self, shape: RunConfig, parts: Parts) -> Sequence[int]:
+        """How many whole layers may stay on the host."""
+        total = len(parts.n_bytes.fixed)
+        if self.may_change("n_gpu_layers"):
+            return range(total)
+        asked = shape.n_gpu_layers
+        return [total - min(asked, total) if asked >= 0 else 0]
+
+    def _runs(self, shape: RunConfig, parts: Parts) -> Callable[[int], Ends] | None:
+        """Where the cards end under a split that stays as it is."""
+        cards = self._cards(shape)
+        is_given = any(shape.tensor_split or ()) and not self.may_change("tensor_split")
+        if not is_given and len(cards) > 1:
+            return None
+        total = len(parts.n_bytes.fixed)
+
+        def ends(first: int) -> Ends:
+            placement = self._estimator.setup(shape.with_(n_gpu_layers=total - first)).placement
+            homes = [placement.layer(il) for il in range(first, total)]
+            return tuple(accumulate((homes.count(card) for card in cards), initial=first))
+
+        return ends
+
+    # --- what a configuration is worth
+
+    def _measured(self, config: RunConfig) -> Placed:
+        estimator = self._estimator
+        memory = estimator.memory(config)
+        return Placed(
+            config=config,
+            changes=changed_knobs(self.asked, config),
+            memory=memory,
+            margin_bytes=margin_bytes(memory, estimator.room_bytes(config)),
+            host_bytes=host_bytes(memory),
+            speeds=speeds(estimator, config, memory),
+        )
+
+    def _host_holds(self, found: Placed) -> bool:
+        return self._host_room is None or found.host_bytes <= self._host_room
+
+
+def n_layers_without_experts(estimator: Estimator, config: RunConfig) -> int:
+    """Layers of which some experts are on the host."""
+    placement = estimator.setup(config).placement
+    names = (name for name in estimator.model.tensors if is_expert(name))
+    return len({layer_of(name) for name in names if not is_card(placement.weight(name))})
+
+
+def changed_knobs(asked: RunConfig, config: RunConfig) -> tuple[str, ...]:
+    """The names of the knobs that the two do not share."""
+    own = config.to_dict()
+    return tuple(knob for knob, value in asked.to_dict().items() if own[knob] != value)
+
+
+def _beside_layers(
+    memory: MemoryEstimate, filling: Filling, parts: Parts, cards: Sequence[str]
+) -> dict[str, int]:
+    """What each card holds beside its layers: the compute buffer, and what llama.cpp prints
+    nowhere."""
+    found = {}
+    for card, (i, j) in zip(cards, pairwise(filling.ends), strict=True):
+        layers = sum(parts.n_bytes.fixed[i:j])
+        for il in range(i, j):
+            pieces = parts.n_bytes.pieces[il].items()
+            layers += sum(n for name, n in pieces if name not in filling.out.get(il, ()))
+        found[card] = memory.devices[card].total_bytes - int(layers)
+    return found
