@@ -19,13 +19,13 @@ from oomph.advise.max_context import longest_context, longest_divided
 from oomph.advise.own_fit import OwnFit
 from oomph.advise.placement.parts import Goal
 from oomph.advise.placement.proof import Placed
-from oomph.advise.placement.search import WHERE_LAYERS_GO, best_placement, front
+from oomph.advise.placement.search import best_placement, front
 from oomph.advise.quantizations import quantization_of
 from oomph.advise.speeds import MeasuredRate, Speeds, measured_rates, speeds
 from oomph.advise.verdict import EVEN, Verdict, verdict_of
 from oomph.architectures.rope import RopeScaling, extension, native_context, positions
 from oomph.cards import UNNAMED_CONTEXT, kinds
-from oomph.config import CONTEXT_STEP, MAX_SEQUENCES, RunConfig, keys_of, padded_context
+from oomph.config import CONTEXT_STEP, MAX_SEQUENCES, RunConfig, padded_context
 from oomph.errors import ConfigError
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import LONGEST_CONTEXT, Estimator
@@ -42,7 +42,7 @@ from oomph.programs.said import DEFAULT_PROGRAM, Said
 from oomph.records.schema import Record
 
 _NO_WORD_FOR: Final[Mapping[Program, tuple[str, ...]]] = {
-    "ollama": ("n_cpu_moe", "n_expert_used", "n_outputs_max")
+    "ollama": ("n_cpu_moe", "n_expert_used", "n_outputs_max", "override_tensor", "tensor_split")
 }
 """Knobs that a program cannot be told: offering them would be no way out."""
 MODEL_FILE: Final = "MODEL.gguf"
@@ -64,7 +64,8 @@ class Answer:
     `max_context_split` is the split that it needs, None where that is the asked one.
     `first_failure` is what would fail first: of a configuration that surely fits, in the first
     context that does not. `goal` is what the best placement was asked for, `best`, and `front` are
-    placements of which none is better in all; both hold what was said. `scaling` is what a context beyond the native one needs. `speeds` is None
+    placements of which none is better in all; both hold what was said. `scaling` is what a context
+    beyond the native one needs. `speeds` is None
     where it does not run, or none are known; `speed_reason` then says why, where the estimate can.
     `inputs` are what embeddings are made of, None where text is written: then contexts are inputs.
     `has_mtp` is whether the file has multi-token prediction, `head_bytes` what drafting with it
@@ -225,9 +226,7 @@ def answer_of(
 def _held(said: Said) -> frozenset[str]:
     """The knobs that a placement leaves as they are: those that were said, and those that the
     program has no word for."""
-    words = keys_of(said.program)
-    unsayable = WHERE_LAYERS_GO - words.keys() if words else frozenset[str]()
-    return frozenset(said.knobs) | unsayable
+    return frozenset(said.knobs) | frozenset(_NO_WORD_FOR.get(said.program, ()))
 
 
 def _sayable(found: Sequence[Offer], config: RunConfig, program: Program) -> tuple[Offer, ...]:

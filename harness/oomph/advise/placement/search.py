@@ -1,4 +1,4 @@
-"""The placement that is best: where layers and experts go, and cache and batch where those help.
+"""The placement that is best: layers and experts, cache and batch where those help.
 
 Takes a configuration and what of it must stay, and gives the one that is predicted the quickest, or
 the longest, within the memory of every card and of the host. Ties go to fewer changes and to truer

@@ -2,9 +2,9 @@
 # qwen3-30b-a3b: n_ctx 32,768
 # quality: nothing is rounded that the file has not rounded; an f16 cache fits once the experts of 18 layers stay in host memory
 # Predicted memory of llama-server in MiB:
-#   CUDA0: 23,468.32 = weights 19,642.11 + KV cache 3,072.00 + compute buffer 296.01 + overhead 458.20
+#   CUDA0: 23,876.32 = weights 20,050.11 + KV cache 3,072.00 + compute buffer 296.01 + overhead 458.20
 #   CUDA_Host: 40.59 = compute buffer 40.01 + output buffer 0.58
-#   CPU: 11,331.30 = weights 11,331.30
+#   CPU: 10,923.30 = weights 10,923.30
 # It fits NVIDIA GeForce RTX 4090: more than 99 % likely.
 # Listens on 127.0.0.1, port 8080, for this machine alone. `--host 0.0.0.0` opens it to the
 # network: whoever reaches it may use it and can read along, as it asks for no key and
@@ -22,7 +22,8 @@ exec "${LLAMA_SERVER:-llama-server}" \
     --cache-type-k f16 \
     --cache-type-v f16 \
     --n-gpu-layers all \
-    --n-cpu-moe 18 \
+    --n-cpu-moe 17 \
+    --override-tensor 'blk\.(17)\.ffn_(gate)_(ch|)exps=CPU' \
     --threads 16 \
     --fit off \
     --host 127.0.0.1 \
