@@ -10,6 +10,7 @@ from typing import Final
 
 from oomph.calibrate.comparison import record_config
 from oomph.calibrate.expected_memory import PHANTOM
+from oomph.cards import Card, numbered
 from oomph.config import RunConfig
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.estimator import Estimator
@@ -103,17 +104,22 @@ def _bytes(estimator: Estimator, config: RunConfig) -> int:
 
 
 def as_measured(estimator: Estimator, record: Record) -> Estimator:
-    """The estimator for the very card of `record`: its own usable bytes, and no CUDA context on a
-    phantom."""
-    sizes = [
-        size
-        for card in record.environment.gpus
-        if isinstance(size := card.get("usable_bytes"), int)
-    ]
+    """The estimator for the very cards of `record`: each with its own usable bytes, and no CUDA
+    context on a phantom. A card of another name than all of the estimator's is of the first's kind.
+    """
     coefficients = estimator.coefficients
     if record.environment.backend == PHANTOM:
         coefficients = without_context(coefficients or default_coefficients())
-    return estimator.changed(coefficients=coefficients, gpu_memory_bytes=min(sizes, default=None))
+    measured = [
+        (size, card.get("name"))
+        for card in record.environment.gpus
+        if isinstance(size := card.get("usable_bytes"), int)
+    ]
+    kinds = {card.spec.name: card.spec for card in estimator.cards if card.spec}
+    cards = numbered(
+        Card(spec=kinds.get(str(name), estimator.gpu), memory_bytes=size) for size, name in measured
+    )
+    return estimator.changed(coefficients=coefficients, gpu=cards or None)
 
 
 def without_context(coefficients: Coefficients) -> Coefficients:

@@ -39,11 +39,22 @@ def max_context_text(
         cards=cards,
         positions=positions,
         is_input=is_input,
+        splits=_splits(found),
         limit=max(each.limit for each in found),
         is_capped=any(r.sure_n_ctx == r.limit for r in found),
         has_records=bool(ran),
         backends=sorted({str(each.ran_backend) for each in ran}),
     )
+
+
+def _splits(found: Sequence[ContextLimits]) -> list[str]:
+    """The splits that the contexts need, each once with what it is of."""
+    told: dict[str, list[str]] = {}
+    for each in found:
+        if each.tensor_split and each.sure_n_ctx:
+            split = ",".join(f"{share:g}" for share in each.tensor_split)
+            told.setdefault(split, []).append(f"{each.quantization or ''} KV {each.type_kv}".strip())
+    return [f"{split} for {', '.join(names)}" for split, names in told.items()]
 
 
 def max_context_table(model: str, found: Sequence[ContextLimits], language: str) -> Table:

@@ -30,8 +30,9 @@ ROUNDS: Final = 4
 last one."""
 WORTH_A_ROUND: Final = 64 * MIB
 """What a card may be left with by a guess that was too high."""
-SIMPLER: Final = 1.02
-"""How much quicker a pattern of tensors must be than a number of layers."""
+SIMPLER: Final = 1.003
+"""How much quicker a pattern of tensors must be than a number of layers: with more, --fit's own
+patterns would be quicker here and there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
