@@ -83,7 +83,13 @@ def longest_divided(
     """The largest n_ctx that fits with `probability` and the split that it needs: `config`'s own
     where another reaches no further, or where it is to stay."""
     reached = longest_context(estimator, config, probability, limit=limit)
-    if holds_split or len(estimator.room_bytes(config)) < 2 or not estimator.has_exact_compute:
+    is_single = len(estimator.room_bytes(config)) < 2
+    if (
+        holds_split
+        or is_single
+        or not estimator.has_exact_compute
+        or estimator.is_one_batch(config)
+    ):
         return reached, config.tensor_split
     prover = Prover(estimator, config, ALL_BUT_SPLIT, probability, None)
     found = prover.longest(config, limit)

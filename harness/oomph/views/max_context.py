@@ -53,7 +53,9 @@ def _splits(found: Sequence[ContextLimits]) -> list[str]:
     for each in found:
         if each.tensor_split and each.sure_n_ctx:
             split = ",".join(f"{share:g}" for share in each.tensor_split)
-            told.setdefault(split, []).append(f"{each.quantization or ''} KV {each.type_kv}".strip())
+            told.setdefault(split, []).append(
+                f"{each.quantization or ''} KV {each.type_kv}".strip()
+            )
     return [f"{split} for {', '.join(names)}" for split, names in told.items()]
 
 
