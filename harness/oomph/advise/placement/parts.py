@@ -95,7 +95,7 @@ def parts_of(estimator: Estimator, config: RunConfig, goal: Goal) -> Parts:
     """The parts of `config`'s model; what its overrides put on the host is not among them."""
     setup = _apart(estimator, config)
     n_layers = setup.hparams.n_layer_all
-    sizes = weight_bytes(estimator.model, setup.hparams, setup.placement) + _cache_bytes(setup)
+    sizes = weight_bytes(estimator.model, setup) + _cache_bytes(setup)
     works = works_by(estimator.model, setup, str)
     experts = [
         [piece for piece in ("up", "down", "gate", "gate_up") if f"CUDA{il}/{piece}" in sizes]
@@ -148,7 +148,7 @@ def _apart(estimator: Estimator, config: RunConfig) -> Setup:
     """`config` resolved, with every layer by itself."""
     setup = estimator.setup(config)
     alone = config.with_(n_gpu_layers=-1, tensor_split=None, split_mode="layer")
-    return replace(setup, placement=_Apart(alone, setup.hparams.n_layer_all))
+    return replace(setup, placement=_Apart(alone, setup.hparams.n_layer_all), slices=None)
 
 
 def _cache_bytes(setup: Setup) -> Counter[str]:
