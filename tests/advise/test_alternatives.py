@@ -43,9 +43,10 @@ def test_the_mildest_of_a_kind_is_offered() -> None:
     config = RunConfig(n_ctx=90_000, n_expert_used=10)
     sure = estimator("qwen3-30b-a3b:Q4_K_M", "RTX 4090").cautious(SURE)
     found = offered("qwen3-30b-a3b:Q4_K_M", "RTX 4090", n_ctx=90_000, n_expert_used=10)
-    layers, n_ctx = found["n_cpu_moe"].config.n_cpu_moe, found["n_ctx"].config.n_ctx
-    assert sure.fits(config.with_(n_cpu_moe=layers))
-    assert not sure.fits(config.with_(n_cpu_moe=layers - 1))
+    placed, n_ctx = found["n_cpu_moe"], found["n_ctx"].config.n_ctx
+    assert isinstance(placed.value, int)
+    assert sure.fits(placed.config)
+    assert not sure.fits(config.with_(n_cpu_moe=placed.value - 1))
     assert not sure.fits(config.with_(n_ctx=n_ctx + 256))
 
 

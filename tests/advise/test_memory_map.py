@@ -43,10 +43,8 @@ def test_on_a_phantom_no_cuda_context_is_expected(
 
 def test_each_card_has_the_memory_that_was_measured(records: list[Record]) -> None:
     names = ("NVIDIA GeForce RTX 5090", "NVIDIA GeForce RTX 3080")
-    gpus = [
-        {"name": name, "usable_bytes": size << 30}
-        for name, size in zip(names, (31, 9), strict=True)
-    ]
+    sizes = zip(names, (31, 9), strict=True)
+    gpus = [{"name": name, "usable_bytes": size << 30} for name, size in sizes]
     environment = records[0].environment.model_copy(update={"gpus": gpus})
     record = records[0].model_copy(update={"environment": environment})
     own = as_measured(Estimator("qwen3-8b:Q4_K_M", "5090,3080"), record)
