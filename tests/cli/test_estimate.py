@@ -44,7 +44,12 @@ def test_every_key_is_documented_and_every_documented_key_is_there(
     assert all(set(memory) == page["devices"] for memory in line["devices"].values())
     assert set(line["config"]) == page["config"]
     scaling = ("--rope-scaling", "yarn", "--rope-scale", "2", "--yarn-orig-ctx", "4096")
-    (asked,) = answers(oomph, MODEL, *scaling, "--embeddings", "--pooling", "mean")
+    drafts = (
+        "--spec-type=ngram-mod", "--spec-draft-n-max=5", "-ctkd", "q8_0", "-ctvd", "q8_0",
+        "--spec-draft-ngl=1", "--spec-draft-device=CUDA0", "--no-mmproj-offload",
+        "--image-min-tokens=10", "--image-max-tokens=20",
+    )  # fmt: skip
+    (asked,) = answers(oomph, MODEL, *scaling, *drafts, "--embeddings", "--pooling", "mean")
     assert set(asked["config"]) - page["config"] == page["config`, where asked for"]
     assert set(asked["inputs"]) == page["inputs"] == {f.name for f in fields(InputEstimate)}
     assert page["devices"] == {field.name for field in fields(DeviceMemory)}
