@@ -63,10 +63,10 @@ def test_offers_are_of_the_draft_too(headed: Estimator) -> None:
     config = drafting(SERVER, n_ctx=alone - 1024, spec_type=MTP)
     prediction = headed.predict(config, longest=False)
     assert not prediction.fits
-    found = offers(headed, prediction, outcome="oom_compute", of_draft=True)
+    found = offers(headed, prediction, outcome="oom_compute", context="mtp")
     kinds = {offer.kind: offer for offer in found}
     assert kinds["spec_type"].config.spec_type is None
     assert kinds["n_ctx"].config.spec_type == MTP
-    after = would_have_fitted(headed, config, "oom_compute", of_draft=True)
+    after = would_have_fitted(headed, config, "oom_compute", context="mtp")
     assert after is not None
     assert "no drafting (without --spec-type)" in after

@@ -73,9 +73,11 @@ def test_launch_leaves_no_card_empty(oomph: Oomph, tmp_path: Path) -> None:
         if "--" in line and line.startswith("    --") and len(line.split()) > 2
     )
     assert int(flags["--n-cpu-moe"]) < 24
+    overrides = flags.get("--override-tensor", "").strip("'")
     found = answer(
         oomph, "estimate", *EXPERTS[:3], "--n-ubatch", 2048, "-np", 1, "--gpu", "2x3090",
         "-ncmoe", flags["--n-cpu-moe"], "-ts", flags["--tensor-split"],
+        *(("-ot", overrides) if overrides else ()),
     )  # fmt: skip
     assert all(0 < card["margin_bytes"] < 2 * 2**30 for card in found["cards"])
 
@@ -121,7 +123,7 @@ def test_cards_of_which_only_the_memory_is_known_have_no_speed(oomph: Oomph) -> 
         (("--gpu", "5090,3080", "--n-devices", 3), "n_devices is 3, and 2 cards are named"),
         (("--gpu", "5090,3080", "-dev", "CUDA4"), "--device names CUDA4; the cards are CUDA0"),
         (("--gpu", "5090,3080", "-dev", "GPU0"), "--device is 'GPU0'"),
-        (("--gpu", "5090,3080", "-sm", "tensor"), "it must be one of none, layer, row"),
+        (("--gpu", "5090,3080", "-sm", "tensors"), "it must be one of none, layer, row, tensor"),
         (("--gpu", "5090,3080", "-sm", "none", "-mg", 2), "main_gpu is 2, and there are 2 cards"),
         (("--gpu", "0x3090"), "is 0 cards"),
         (("--gpu", "65x3090"), "is 65 cards; llama.cpp takes 1 to 16"),

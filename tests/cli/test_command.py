@@ -66,7 +66,7 @@ def test_what_is_not_in_the_figures_is_printed_with_them(oomph: Oomph) -> None:
     for command in ("estimate", "answer", "max-context"):
         code, out, _ = oomph(command, MODEL, *CARD, "--command", line)
         assert code == 0
-        assert "Not in the figures: --mmproj p.gguf (the projector takes" in out
+        assert "Not in the figures: --mmproj p.gguf (it is not here" in out
         assert "Not known, and left out: --foo 1." in out
         assert STANDS in out
     _, out, _ = oomph("explain", "kv", "--model", MODEL, *CARD, "--command", line)

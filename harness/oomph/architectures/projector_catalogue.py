@@ -102,6 +102,7 @@ def published_projector(model: str, precision: str = USUAL) -> ProjectorSpec:
 def projector_of(model: ModelSpec, precision: str = USUAL) -> ProjectorSpec | None:
     """The published projector of a model of the catalogue; None where none is known."""
     for name in (model.source.partition(":")[0].strip().lower(), model.name.strip().lower()):
+        name = name.removesuffix("-mtp")  # the same model, its head in the file
         if name in _entries():
             return published_projector(name, precision)
     return None

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
+from typing import Final
 
 from oomph.architectures.adapter import check_adapter, read_adapter_file
 from oomph.architectures.layers import n_decoding
@@ -46,13 +48,54 @@ def riders_of(model: ModelSpec, said: Said, build: int | None = None) -> tuple[R
     return tuple(riders)
 
 
+_FLAGS: Final = {"lora": "--lora", "draft": "--spec-draft-model", "mmproj": "--mmproj"}
+
+
+def without_missing(reference: str | None, said: Said) -> Said:
+    """What a pasted line said of the model that `reference` names, without the files beside it that
+    are not here and that nothing of the catalogue stands for; a remark names each."""
+    missing = [kind for kind, file in said.files.items() if _is_missing(kind, file, reference)]
+    if not missing:
+        return said
+    remarks = [
+        f"Not in the figures: {_FLAGS[kind]} {said.files[kind]} (it is not here to be read)."
+        for kind in missing
+    ]
+    return replace(
+        said,
+        files={kind: file for kind, file in said.files.items() if kind not in missing},
+        remarks=(*said.remarks, *remarks),
+        is_whole=False,
+    )
+
+
+def _is_missing(kind: str, file: str, model: str | None) -> bool:
+    if kind == "lora":
+        return not all(path.exists() for path in _adapter_paths(file))
+    if not is_path(file) or is_remote(file) or expanded(file).exists():
+        return False
+    try:
+        if kind == "draft":
+            model_beside(file)
+            return False
+        return not model or projector_of(read_model(model)) is None
+    except OomphError:
+        return True
+
+
+def _adapter_paths(names: str) -> list[Path]:
+    """The files of `--lora` and `--lora-scaled`, without their scales."""
+    return [expanded(re.sub(r":[-+0-9.eE]+$", "", name)) for name in filter(None, names.split(","))]
+
+
 def _adapters(names: str, model: ModelSpec) -> Adapters:
     """The adapters of `--lora` and `--lora-scaled`: files by comma, each perhaps with a scale,
     which changes no memory. Those with a scale of 0 are loaded, and then not applied."""
     adapters = []
-    for name in filter(None, names.split(",")):
-        path = re.sub(r":[-+0-9.eE]+$", "", name)
-        adapters.append(read_adapter_file(expanded(path)))
+    for path in _adapter_paths(names):
+        if not path.exists():
+            raise ModelFileError(f"{path} does not exist; check the path of the adapter")
+        adapters.append(read_adapter_file(path))
         check_adapter(adapters[-1], model)
     return Adapters(adapters, model)
 

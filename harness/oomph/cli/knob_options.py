@@ -137,7 +137,7 @@ def takes_knobs(
         told = [given.pop(each.name) for each in _FITTING] if fits else None
         pasted = said_beside(given.pop("command"), given.pop("program", None), knobs, told)
         said = put_into(given, pasted, asked, needs_model=needs_model).on_devices(device)
-        said = said.beside(**_files(given))
+        said = _with_what_is_here(given.get("model"), said).beside(**_files(given))
         if file_size and given["model"]:
             given["model"] = sized(given["model"], file_size)
         say(*(said.remarks if tells else ()), err=True)
@@ -148,6 +148,15 @@ def takes_knobs(
     run.__signature__ = inspect.Signature([*keyword_only, *added])  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *added)}
     return run
+
+
+def _with_what_is_here(model: str | None, said: Said) -> Said:
+    """What a pasted line said, without the files beside the model that are only where it ran."""
+    if not said.files:
+        return said
+    from oomph.calibrate.aboard import without_missing
+
+    return without_missing(model, said)
 
 
 def _files(given: dict[str, Any]) -> dict[str, str | None]:

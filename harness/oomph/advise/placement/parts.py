@@ -37,8 +37,8 @@ _EXPERTS: Final = re.compile(r"blk\.[0-9]{1,4}\.ffn_(up|down|gate|gate_up)_(?:ch
 _NOTHING: Final = 1e-6
 """Bytes and products of a layer that has none, whose time is what any layer takes besides."""
 _UNTIMED: Final = {True: 1e-12, False: 2e-11}
-"""Seconds of a byte on a card, and on the host, where no speed is known: only their order
-counts."""
+"""Seconds of a byte that is read, on a card, and on the host, where no speed is known: only their
+order counts."""
 
 
 def checked_goal(text: str | None) -> Goal | None:
@@ -102,6 +102,9 @@ def parts_of(estimator: Estimator, config: RunConfig, goal: Goal) -> Parts:
         for il in range(n_layers + 1)
     ]
 
+    used, n_experts = setup.hparams.n_expert_used, estimator.model.n_expert
+    share_read = used / n_experts if n_experts else 1.0
+
     def costs(of: Callable[[str], float]) -> Costs:
         return Costs(
             [of(f"CUDA{il}") for il in range(n_layers + 1)],
@@ -113,7 +116,13 @@ def parts_of(estimator: Estimator, config: RunConfig, goal: Goal) -> Parts:
 
     def timed(gpu: GpuSpec | None, *, on_card: bool) -> Costs:
         if gpu is None:
-            return costs(lambda device: sizes.get(device, 0) * _UNTIMED[on_card])
+            return costs(
+                lambda device: (
+                    sizes.get(device, 0)
+                    * _UNTIMED[on_card]
+                    * (share_read if "/" in device else 1.0)
+                )
+            )
         question = speed_question(
             estimator.model,
             gpu,
