@@ -26,7 +26,11 @@ def said(
 
 
 def test_every_knob_of_a_configuration_has_an_option() -> None:
-    negated = {"no_kv_offload": "offload_kqv", "no_op_offload": "op_offload"}
+    negated = {
+        "no_kv_offload": "offload_kqv",
+        "no_op_offload": "op_offload",
+        "no_mmproj_offload": "mmproj_offload",
+    }
     assert {negated.get(name, name) for name in OPTIONS} == {
         field.name for field in fields(RunConfig)
     }

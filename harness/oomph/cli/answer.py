@@ -98,6 +98,7 @@ def _print(asked: "Asked", answers: "Sequence[Answer]", lang: str) -> None:
     hardest = min(answers, key=lambda each: each.margin_bytes)
     say_text(details_text(hardest, lang), end="")
     if hardest.front:
+        say_text("")
         print_table(front_table(hardest, lang))
         say_text(front_text(hardest, lang), end="")
     print_notes(asked.estimator.model)
