@@ -60,7 +60,7 @@ def _stored_cells(group: AttentionWork, setup: Setup) -> int:
 def test_work_and_memory_agree(name: str, setting: str) -> None:
     model, setup, works = _settled(name, setting)
     caches, states = _by_place(kv_cache_bytes(setup)), _by_place(recurrent_bytes(setup))
-    weights = _by_place(weight_bytes(_of_matrices(model), setup.hparams, setup.placement))
+    weights = _by_place(weight_bytes(_of_matrices(model), setup))
     weights[False] -= _looked_up_bytes(model, setup)
     for on_card, work in works.items():
         read = sum(
