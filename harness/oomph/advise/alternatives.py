@@ -115,6 +115,7 @@ class _Question:
         self.estimator, self.config, self.probability = estimator, config, probability
         self.sure, self._held = estimator.cautious(probability), frozenset(held)
         self._splitter = Prover(estimator, config, ALL_BUT_SPLIT, probability, None)
+        self._fitting: dict[RunConfig, RunConfig | None] = {}
 
     @property
     def holds_split(self) -> bool:
@@ -144,11 +145,19 @@ class _Question:
     def fitting(self, config: RunConfig, estimator: Estimator | None = None) -> RunConfig | None:
         """`config` where it fits, with its layers divided otherwise where that alone makes it fit;
         else None."""
-        estimator = estimator or self.estimator
-        if estimator.cautious(self.probability).fits(config):
-            return config
-        if estimator is not self.estimator or self.holds_split or config.n_devices < 2:
+        if estimator is not None and estimator is not self.estimator:
+            if estimator.cautious(self.probability).fits(config):
+                return config
             return divided(estimator, config, self.probability, holds_split=self.holds_split)
+        if config not in self._fitting:
+            self._fitting[config] = self._divided(config)
+        return self._fitting[config]
+
+    def _divided(self, config: RunConfig) -> RunConfig | None:
+        if self.sure.fits(config):
+            return config
+        if self.holds_split or config.n_devices < 2:
+            return None
         found = self._splitter.quickest(config, "decode")
         return found.config if found else None
 
@@ -267,13 +276,15 @@ def _first(
     values: Sequence[int | str | bool],
     q: _Question,
 ) -> Iterator[_Candidate]:
-    """The first of `values` of `knob` that fits, each taking less than the one before: found by
-    bisection."""
+    """The first of `values` of `knob` that fits, each taking less than the one before: that is most
+    often the first of all, else it is found by bisection."""
 
     def fitting(value: int | str | bool) -> RunConfig | None:
         return q.fitting(q.config.with_(**{knob: value}))
 
-    at = bisect_left(values, True, key=lambda value: fitting(value) is not None)
+    at = 0
+    if values and not fitting(values[0]):
+        at = bisect_left(values, True, lo=1, key=lambda value: fitting(value) is not None)
     if at < len(values) and (changed := fitting(values[at])):
         yield _Candidate(kind=kind, value=values[at], estimator=q.estimator, config=changed)
 
