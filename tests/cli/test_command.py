@@ -73,6 +73,17 @@ def test_what_is_not_in_the_figures_is_printed_with_them(oomph: Oomph) -> None:
     assert "Not in the figures: --mmproj p.gguf" in out
 
 
+def test_the_published_projector_stands_for_one_that_is_not_here(oomph: Oomph) -> None:
+    line = (
+        "llama-server -hf u/Qwen3.6-27B-MTP-GGUF:UD-Q4_K_XL -c 65536 --parallel 1 -ctk q8_0 "
+        "-ctv q8_0 --spec-type draft-mtp --spec-draft-n-max 2 --mmproj mmproj-F16.gguf"
+    )
+    asked = ("estimate", "qwen3.6-27b-mtp:Q4_K_M", *CARD, "--command", line, "--fit", "off")
+    code, out, _ = oomph(*asked, "--json")
+    assert code == 0
+    assert {"target", "mtp", "projector"} <= set(first(out)["contexts"])
+
+
 def test_what_is_not_in_the_figures_takes_the_plain_yes_away(oomph: Oomph) -> None:
     asked = ("answer", MODEL, *CARD, "--command")
     assert oomph(*asked, LINE, "--json")[1].count('"verdict": "yes"') == 1

@@ -32,6 +32,8 @@ from oomph.programs.said import Said
 from oomph.speculation import MTP, kinds_of
 from oomph.units import mib
 
+_FLAGS: Final = {"lora": "--lora", "draft": "--spec-draft-model", "mmproj": "--mmproj"}
+
 
 def riders_of(model: ModelSpec, said: Said, build: int | None = None) -> tuple[Rider, ...]:
     """What rides along beside `model` of what was said. ConfigError for what does not go with
@@ -46,9 +48,6 @@ def riders_of(model: ModelSpec, said: Said, build: int | None = None) -> tuple[R
     if reference := said.files.get("mmproj"):
         riders.append(_projector(reference, model))
     return tuple(riders)
-
-
-_FLAGS: Final = {"lora": "--lora", "draft": "--spec-draft-model", "mmproj": "--mmproj"}
 
 
 def without_missing(reference: str | None, said: Said) -> Said:
