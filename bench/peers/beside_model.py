@@ -16,6 +16,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from oracle import server_program
+
 from oomph.architectures.projector_catalogue import projector_of
 from oomph.architectures.source import read_model
 from oomph.architectures.spec import ModelSpec
@@ -25,7 +27,7 @@ from oomph.estimate.prediction import MemoryEstimate, is_card
 from oomph.estimate.projector.rider import Projector
 from oomph.estimate.riders import Rider
 from oomph.measure.logs.imported import read_log
-from oomph.measure.server_run import built_server, phantom_arguments, serving
+from oomph.measure.server_run import phantom_arguments, serving
 from oomph.models.lora import ATTENTION, EXPERTS, FEED_FORWARD, lora_for, write_lora
 from oomph.models.synth import write_synthetic
 from oomph.phantom.cards import phantom_cards
@@ -77,9 +79,7 @@ own published projectors, adapters by rank and by what they change."""
 
 def run(cards_mib: Sequence[int], words: str, folder: Path) -> dict[str, Any]:
     """What llama-server printed of the model and of what is beside it."""
-    server = built_server()
-    if server is None:
-        raise SystemExit("scripts/llama-tools builds llama-server")
+    server = server_program()
     command = [str(server), *_with_files(shlex.split(words), folder), "--fit", "off"]
     command += phantom_arguments(len(cards_mib))
     cards = ",".join(f"phantom:{mib}:8.6:82" for mib in cards_mib)

@@ -16,6 +16,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from oracle import server_program, sparse_file
+
 from oomph.advise.own_fit import own_fit
 from oomph.architectures.source import read_model
 from oomph.calibrate.aboard import inferred, riders_of
@@ -24,8 +26,7 @@ from oomph.estimate.estimator import Estimator
 from oomph.estimate.prediction import TARGET, MemoryEstimate, is_card
 from oomph.measure.logs.contexts import buffers_by_context
 from oomph.measure.logs.progress import Context
-from oomph.measure.server_run import built_server, phantom_arguments, serving
-from oomph.models.synth import write_synthetic
+from oomph.measure.server_run import phantom_arguments, serving
 from oomph.phantom.cards import phantom_cards
 from oomph.programs.command_line import read_command
 from oomph.units import MIB
@@ -100,9 +101,7 @@ CASES: Final = (
 
 def run(cards_mib: Sequence[int], words: str, folder: Path) -> dict[str, Any]:
     """What llama-server printed of each context: MiB by device and kind of buffer."""
-    server = built_server()
-    if server is None:
-        raise SystemExit("scripts/llama-tools builds llama-server")
+    server = server_program()
     given = shlex.split(words)
     fit = [] if "--fit" in given else ["--fit", "off"]
     command = [server, *_with_files(given, folder), *fit, "--no-warmup"]
@@ -121,10 +120,7 @@ def _with_files(words: Sequence[str], folder: Path) -> Iterator[str]:
     is_model = False
     for word in words:
         if is_model:
-            path = folder / f"{word.replace(':', '-')}.gguf"
-            if not path.exists():
-                write_synthetic(read_model(word), path)
-            word = str(path)
+            word = str(sparse_file(word, folder))
         is_model = word in ("-m", "-md")
         yield word
 

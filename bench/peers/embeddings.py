@@ -16,13 +16,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from oracle import server_program, sparse_file
+
 from oomph.architectures.source import read_model
 from oomph.config import keys_of
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.prediction import is_card
 from oomph.measure.logs.reported import read_buffers
-from oomph.measure.server_run import built_server, phantom_arguments, serving
-from oomph.models.synth import write_synthetic
+from oomph.measure.server_run import phantom_arguments, serving
 from oomph.phantom.cards import phantom_cards
 from oomph.programs.said import Said
 from oomph.units import MIB
@@ -103,11 +104,7 @@ def words(said: Mapping[str, Any]) -> Iterator[str]:
 
 def run(model: str, said: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """The row: what llama-server printed for it, or the last that it said."""
-    path, server = folder / f"{model.replace(':', '-')}.gguf", built_server()
-    if server is None:
-        raise SystemExit("scripts/llama-tools builds llama-server")
-    if not path.exists():
-        write_synthetic(read_model(model), path)
+    path, server = sparse_file(model, folder), server_program()
     command = [server, "-m", path, "--fit", "off", "--no-warmup", "--threads", "1", *words(said)]
     if said.get("n_devices", 1):
         n_cards = said.get("n_devices", 1)

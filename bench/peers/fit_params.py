@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fit_cases import FIT_PARAMS, SERVER, Case, choice, chosen, draw, line_of, read_cases
+from oracle import server_program, sparse_file
 
 from oomph.architectures.source import read_model
 from oomph.config import padded_context
@@ -28,8 +29,7 @@ from oomph.estimate.fitting.question import Fitted
 from oomph.estimate.fitting.search import fit_params
 from oomph.estimate.fitting.shares import divided
 from oomph.estimate.memory import MemoryModel
-from oomph.measure.server_run import built_server, phantom_arguments, serving
-from oomph.models.synth import write_synthetic
+from oomph.measure.server_run import phantom_arguments, serving
 from oomph.phantom.cards import phantom_cards
 from oomph.units import GIB, MIB
 
@@ -56,12 +56,7 @@ def predicted(case: Case) -> Fitted:
 
 def run(case: Case, folder: Path) -> Case:
     """The case with what the program chose."""
-    path = folder / f"{case.model.replace(':', '-')}.gguf"
-    if not path.exists():
-        write_synthetic(read_model(case.model), path)
-    server = built_server()
-    if server is None:
-        raise SystemExit("scripts/llama-tools builds the programs")
+    path, server = sparse_file(case.model, folder), server_program()
     cards = ",".join(f"phantom:{mib}:8.6:82" for mib in case.cards_mib)
     with phantom_cards(cards, llama_cpp=server.parent) as phantom:
         words = [str(path), *case.words()]

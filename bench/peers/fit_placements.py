@@ -18,6 +18,7 @@ from typing import Final
 from fit_cases import Case, read_cases
 from fit_params import predicted
 
+from oomph.advise.alternatives import ROOM_FOR_ANYTHING
 from oomph.advise.placement.search import ALL_BUT_WHERE, best_placement
 from oomph.advise.speeds import speeds
 from oomph.advise.verdict import SURE
@@ -32,7 +33,6 @@ from oomph.units import MIB
 
 ROWS: Final = Path(__file__).parents[2] / "tests/data/fit_choices.jsonl"
 CARD: Final = "RTX 3090"
-ROOM_FOR_ANYTHING: Final = 1 << 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

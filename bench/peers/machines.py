@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from oracle import server_program, sparse_file
+
 from oomph.advise.placement.proof import Placed
 from oomph.advise.placement.search import best_placement
 from oomph.architectures.source import read_model
@@ -22,8 +24,7 @@ from oomph.config import KNOBS, RunConfig
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.prediction import is_card
 from oomph.measure.logs.reported import read_buffers
-from oomph.measure.server_run import built_server, serving
-from oomph.models.synth import write_synthetic
+from oomph.measure.server_run import serving
 from oomph.phantom.cards import phantom_cards
 from oomph.programs.said import Said
 from oomph.records.schema import Buffers
@@ -106,15 +107,11 @@ _SAID: Final = (
 
 def served(row: Row, config: RunConfig, folder: Path) -> tuple[Buffers | None, list[str]]:
     """The buffers that llama-server printed, None where it did not come to listen; and its log."""
-    model, server = read_model(row.model), built_server()
-    if server is None:
-        raise SystemExit("scripts/llama-tools builds the programs")
-    path = folder / f"{row.model.replace(':', '-')}.gguf"
-    if not path.exists():
-        write_synthetic(model, path)
+    server, path = server_program(), sparse_file(row.model, folder)
+    flags = words(config, read_model(row.model).arch)
     with phantom_cards(_phantoms(row.cards), llama_cpp=server.parent) as phantom:
         devices = ",".join(f"CUDA{i}" for i in range(len(phantom.cards)))
-        command = [server, "-m", str(path), *words(config, model.arch), "--device", devices]
+        command = [server, "-m", str(path), *flags, "--device", devices]
         # what stays on the host is mapped, not read: a sparse file takes no memory so
         command += ["--load-mode", "mmap"]
         with serving(command, environment=phantom.program_environment()) as running:

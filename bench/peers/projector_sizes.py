@@ -20,10 +20,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
+from oracle import server_program
+
 from oomph.architectures.projector_catalogue import published_projector
 from oomph.estimate.projector.memory import ImageSize, ProjectorMemory
 from oomph.gpus import GpuSpec
-from oomph.measure.server_run import built_server
 from oomph.models.synth import write_synthetic
 from oomph.phantom.cards import parse_cards, phantom_cards
 from oomph.units import MIB
@@ -131,9 +132,7 @@ def cases() -> Iterator[Row]:
 
 def program(folder: Path) -> Path:
     """clip.cpp with a main of ours, compiled into `folder` once."""
-    made, server = folder / "clip_sizes", built_server()
-    if server is None:
-        raise SystemExit("scripts/llama-tools builds llama.cpp's libraries")
+    made, server = folder / "clip_sizes", server_program()
     if made.exists():
         return made
     source = next(server.parent.parent.parent.glob("*/vendor/llama.cpp"))
@@ -171,8 +170,9 @@ def run(case: Row, folder: Path) -> Row:
     ]
     with ExitStack() as stack:
         environment = os.environ | size
-        if server := built_server() if on_card else None:
-            phantom = stack.enter_context(phantom_cards(CARD, llama_cpp=server.parent))
+        if on_card:
+            built = server_program().parent
+            phantom = stack.enter_context(phantom_cards(CARD, llama_cpp=built))
             environment |= phantom.program_environment()
         written = stack.enter_context(tempfile.TemporaryFile("w+"))
         child = subprocess.Popen(

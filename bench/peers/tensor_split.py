@@ -20,6 +20,7 @@ from random import Random
 from typing import Any, Final
 
 from fit_cases import SERVER, Case, line_of, read_cases
+from oracle import server_program, sparse_file
 
 from oomph.architectures.source import read_model
 from oomph.config import RunConfig
@@ -27,8 +28,7 @@ from oomph.estimate.memory import MemoryModel
 from oomph.estimate.overhead import exchange_bytes
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate, as_printed, is_card
 from oomph.gpus import GpuSpec
-from oomph.measure.server_run import built_server, phantom_arguments, serving
-from oomph.models.synth import write_synthetic
+from oomph.measure.server_run import phantom_arguments, serving
 from oomph.phantom.cards import parse_cards, phantom_cards
 from oomph.units import GIB, MIB
 
@@ -149,12 +149,7 @@ def _said(rng: Random, n_layer: int, n_cards: int) -> dict[str, Any]:
 
 def run(case: Case, folder: Path) -> Case:
     """The case with the buffers that llama-server printed, in MiB, and each card's own bytes."""
-    path = folder / f"{case.model.replace(':', '-')}.gguf"
-    if not path.exists():
-        write_synthetic(read_model(case.model), path)
-    server = built_server()
-    if server is None:
-        raise SystemExit("scripts/llama-tools builds the programs")
+    path, server = sparse_file(case.model, folder), server_program()
     n_cards = len(case.cards_mib)
     with phantom_cards(_cards(case), llama_cpp=server.parent) as phantom:
         command = [server, "-m", path, *case.words(), "-fit", "off", "--no-warmup"]

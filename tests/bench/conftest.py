@@ -19,6 +19,7 @@ def peers_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
         "formulas",
         "memory",
         "memory_rows",
+        "oracle",
         "tensor_split",
     ):
         monkeypatch.delitem(sys.modules, name, raising=False)

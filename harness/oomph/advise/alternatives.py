@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from oomph.advise.drafting import fewer_drafted, smaller_draft_caches, without_drafting
 from oomph.advise.first_failure import margin_bytes
@@ -72,6 +72,9 @@ Kind = Literal[
 ]
 """What is changed, in the order of what it gives up: nothing, workspace, precision of the cache,
 speed, …"""
+_ORDER: Final = get_args(Kind)
+EASY: Final = frozenset(_ORDER[: _ORDER.index("n_cpu_moe")])
+"""Changes that leave model, context, experts and card as they were asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -108,7 +108,7 @@ def _entry(entries: Mapping[str, dict[str, Any]], name: str) -> dict[str, Any]:
             f"{', '.join(_nearest(entries, name))}; quantizations are {', '.join(FILE_TYPES)}"
         )
     entry = entries[name]
-    return entry if "like" not in entry else _merged(_entry(entries, entry["like"]), entry)
+    return entry if "like" not in entry else merged_tables(_entry(entries, entry["like"]), entry)
 
 
 def _nearest(names: Collection[str], name: str) -> list[str]:
@@ -117,19 +117,22 @@ def _nearest(names: Collection[str], name: str) -> list[str]:
     return longer or difflib.get_close_matches(name, names, n=6, cutoff=0.4) or sorted(names)
 
 
-def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def merged_tables(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A TOML table with the changes of another, tables within it merged too."""
     merged = dict(base)
     for key, value in changes.items():
-        merged[key] = _merged(merged.get(key, {}), value) if isinstance(value, dict) else value
+        merged[key] = (
+            merged_tables(merged.get(key, {}), value) if isinstance(value, dict) else value
+        )
     return merged
 
 
-def _flat(table: Mapping[str, Any], prefix: str) -> dict[str, Value]:
+def flat_keys(table: Mapping[str, Any], prefix: str) -> dict[str, Value]:
     """A TOML table as GGUF keys: dotted, arrays as tuples."""
     found: dict[str, Value] = {}
     for key, value in table.items():
         if isinstance(value, dict):
-            found |= _flat(value, f"{prefix}.{key}")
+            found |= flat_keys(value, f"{prefix}.{key}")
         else:
             found[f"{prefix}.{key}"] = _array(value) if isinstance(value, list) else value
     return found
@@ -221,7 +224,7 @@ def catalogue_model(
             "block_count": hparams["block_count"] + entry["heads"],
             "nextn_predict_layers": entry["heads"],
         }
-    metadata = _flat(hparams, arch) | {
+    metadata = flat_keys(hparams, arch) | {
         f"{arch}.{key}": value for key, value in (changes or {}).items()
     }
     if "token_types" in entry:

@@ -5,12 +5,11 @@ header of such a file gives.
 """
 
 import tomllib
-from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
-from oomph.architectures.catalogue import ALIGNMENT, catalogue_model
+from oomph.architectures.catalogue import ALIGNMENT, catalogue_model, flat_keys, merged_tables
 from oomph.architectures.projector import CLIP, ProjectorSpec
 from oomph.architectures.projector_shapes import PRECISIONS, projector_tensors, tensor_type
 from oomph.architectures.spec import ModelSpec
@@ -35,23 +34,9 @@ def projector_names() -> tuple[str, ...]:
     return tuple(_entries())
 
 
-def _merged(entry: dict[str, Any]) -> dict[str, Any]:
-    if "like" not in entry:
-        return entry
-    base = _merged(_entries()[entry["like"]])
-    vision = base["vision"] | entry.get("vision", {})
-    merged: dict[str, Any] = base | entry | {"vision": vision}
-    return merged
-
-
-def _flat(table: Mapping[str, Any], prefix: str) -> dict[str, Value]:
-    found: dict[str, Value] = {}
-    for key, value in table.items():
-        if isinstance(value, dict):
-            found |= _flat(value, f"{prefix}.{key}")
-        else:
-            found[f"{prefix}.{key}"] = value
-    return found
+def _whole(entry: dict[str, Any]) -> dict[str, Any]:
+    """An entry with what it has of the one that it is like."""
+    return merged_tables(_whole(_entries()[entry["like"]]), entry) if "like" in entry else entry
 
 
 def published_projector(model: str, precision: str = USUAL) -> ProjectorSpec:
@@ -67,7 +52,7 @@ def published_projector(model: str, precision: str = USUAL) -> ProjectorSpec:
         raise UnknownNameError(
             f"projectors are in {', '.join(PRECISIONS)}, not in {precision!r}; name the file"
         )
-    entry = _merged(_entries()[name])
+    entry = _whole(_entries()[name])
     kind, n_layer = entry["kind"], entry["vision"]["block_count"]
     metadata: dict[str, Value] = {
         "general.architecture": CLIP,
@@ -80,7 +65,7 @@ def published_projector(model: str, precision: str = USUAL) -> ProjectorSpec:
         "clip.vision.image_mean": _MEAN,
         "clip.vision.image_std": _MEAN,
     }
-    metadata |= _flat({key: entry[key] for key in entry if key not in _OWN}, CLIP)
+    metadata |= flat_keys({key: entry[key] for key in entry if key not in _OWN}, CLIP)
     if kind == "qwen3vl_merger":
         deep = entry["deepstack"]
         metadata["clip.vision.is_deepstack_layers"] = tuple(il in deep for il in range(n_layer))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from oomph.advise.alternatives import CRAWLS, Offer
+from oomph.advise.alternatives import CRAWLS, EASY, Offer
 from oomph.advise.answer import MODEL_FILE, Answer
 from oomph.advise.host_memory import USUAL_HOST_BYTES
 from oomph.advise.placement.knobs import spelled_places
@@ -23,24 +23,6 @@ from oomph.views.own_fit import own_fit_json, own_fit_paragraph
 from oomph.views.placement import placed_json
 from oomph.views.readings import predicted_components
 from oomph.views.table import Cell, Table, number
-
-EASY: Final = frozenset(
-    (
-        "tensor_split",
-        "flash_attn",
-        "n_outputs_max",
-        "swa_full",
-        "n_ubatch",
-        "type_kv",
-        "spec_draft_type_kv",
-        "spec_draft_n_max",
-        "spec_type",
-        "image_max_tokens",
-        "mmproj_offload",
-        "together",
-    )
-)
-"""Changes that leave model, context, experts and card as they were asked for."""
 
 _KEYS: Final = {"first_failure": "shortage", "first_failure_n_ctx": "shortage_n_ctx"}
 _COLUMNS: Final = {
