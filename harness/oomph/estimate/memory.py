@@ -364,16 +364,16 @@ def kv_cache_bytes(setup: Setup) -> Bytes:
 def cache_rows(setup: Setup) -> Counter[CacheRow]:
     """The rows that a cell has in all layers, equal ones counted: what does not change with the
     context."""
-    return Counter(row for _, row in _layer_rows(setup))
+    return Counter(_layer_rows(setup))
 
 
-def _layer_rows(setup: Setup) -> Iterator[tuple[int, CacheRow]]:
+def _layer_rows(setup: Setup) -> Iterator[CacheRow]:
     """Each layer's rows of a cell."""
     hparams, cache = setup.hparams, setup.cache
     for il, layer in enumerate(hparams.layers):
         if layer.index_width:
             for device, width in _holders(setup, "cache_idx_k", il, layer.index_width):
-                yield il, (False, cache.k, width, device)
+                yield False, cache.k, width, device
     for is_swa in (False, True):
         for il in hparams.cache_owners(is_swa=is_swa):
             layer = hparams.layers[il]
@@ -383,7 +383,7 @@ def _layer_rows(setup: Setup) -> Iterator[tuple[int, CacheRow]]:
                 ("cache_v", cache.v, 0 if hparams.is_mla else v_width),
             ):
                 for device, share in _holders(setup, name, il, width):
-                    yield il, (is_swa, kind, share, device)
+                    yield is_swa, kind, share, device
 
 
 def _holders(setup: Setup, name: str, il: int, width: int) -> Iterator[tuple[str, int]]:
@@ -415,13 +415,13 @@ def recurrent_bytes(setup: Setup) -> Bytes:
     """Bytes of the recurrent layers' states by device: F32, one row of each a sequence, and as many
     again for each drafted token that it may have to go back."""
     total: Bytes = Counter()
-    for _, device, n_bytes in _layer_states(setup):
+    for device, n_bytes in _layer_states(setup):
         total[device] += n_bytes
     return total
 
 
-def _layer_states(setup: Setup) -> Iterator[tuple[int, str, int]]:
-    """Each recurrent layer's bytes, where they lie."""
+def _layer_states(setup: Setup) -> Iterator[tuple[str, int]]:
+    """Each recurrent layer's bytes, by the device where they lie."""
     hparams = setup.hparams
     for il, layer in enumerate(hparams.layers):
         if layer.is_recurrent:
@@ -435,4 +435,4 @@ def _layer_states(setup: Setup) -> Iterator[tuple[int, str, int]]:
                 ("cache_s", hparams.ssm.ssm_state),
             ):
                 for device, share in _holders(setup, name, il, width):
-                    yield il, device, pad(4 * share * rows, alignment(device))
+                    yield device, pad(4 * share * rows, alignment(device))
