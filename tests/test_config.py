@@ -109,7 +109,16 @@ def test_words_have_the_numbers_of_llama_cpp(name: str) -> None:
 
 def test_every_knob_goes_somewhere() -> None:
     """A knob of a load or a context is set by its field, or by code that knows it by name."""
-    by_name = {"n_cpu_moe", "override_tensor", "tensor_split", "n_expert_used", "n_devices"}
+    by_name = {
+        "n_cpu_moe",
+        "n_cpu_ffn",
+        "override_tensor",
+        "tensor_split",
+        "n_expert_used",
+        "n_devices",
+        "moe_cache_mib",
+        "load_mode",
+    }
     of_riders = {name for name in KNOBS if name.startswith(("spec_", "mmproj_", "image_"))}
     assert {
         name for name, knob in KNOBS.items() if knob.part != "work" and not knob.sets
@@ -123,9 +132,10 @@ def test_memory_forgets_what_it_does_not_depend_on() -> None:
 
 
 def test_a_program_is_told_what_it_has_not_by_itself() -> None:
-    config = RunConfig(n_seq_max=4, swa_full=False, n_cpu_moe=3)
+    host = {"cache_ram_mib": 8192, "ctx_checkpoints": 32}
+    config = RunConfig(n_seq_max=4, swa_full=False, n_cpu_moe=3, **host)
     assert config.unlike("llama-server") == {"n_cpu_moe": 3}
-    assert config.unlike("llama-cpp-python") == {
+    assert config.unlike("llama-cpp-python") == host | {
         "n_seq_max": 4,
         "swa_full": False,
         "n_cpu_moe": 3,

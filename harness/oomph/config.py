@@ -20,6 +20,8 @@ FLASH_ATTN: Final = {"on": 1, "off": 0, "auto": -1}
 """llama.h, llama_flash_attn_type."""
 SPLIT_MODES: Final = {"none": 0, "layer": 1, "row": 2, "tensor": 3}
 """llama.h, llama_split_mode."""
+LOAD_MODES: Final = {"auto": -1, "none": 0, "mmap": 1, "mlock": 2, "mmap+mlock": 3, "dio": 4}
+"""llama.h, llama_load_mode."""
 ROPE_SCALINGS: Final = {"none": 0, "linear": 1, "yarn": 2}
 """llama.h, llama_rope_scaling_type."""
 POOLINGS: Final = {"none": 0, "mean": 1, "cls": 2, "last": 3, "rank": 4}
@@ -36,6 +38,13 @@ _CUT: Final[tuple[Program, ...]] = (
     "text-generation-webui",
 )
 """Programs that keep no more of a sliding-window layer than its window."""
+_SERVERS: Final[tuple[Program, ...]] = (
+    "llama-server",
+    "llama-cli",
+    "ollama",
+    "text-generation-webui",
+)
+"""Programs that are llama-server, or start one, and leave its caches on the host as they are."""
 _ON: Final = ("on", "true", "1", "yes", "enabled")
 _OFF: Final = ("off", "false", "0", "no", "disabled")
 CONTEXT_STEP: Final = 256
@@ -243,6 +252,18 @@ class RunConfig:
             is_tabled=True,
         ),
     ] = 0
+    n_cpu_ffn: Annotated[
+        int,
+        Knob(
+            part="model",
+            least=0,
+            options=("--n-cpu-ffn", "-ncffn"),
+            help="layers whose dense FFN stays on the host",
+            keys={"llama-server": "n-cpu-ffn"},
+            is_tabled=True,
+            is_later=True,
+        ),
+    ] = 0
     override_tensor: Annotated[
         str | None,
         Knob(
@@ -433,6 +454,56 @@ class RunConfig:
             help="sequences that decode at once",
         ),
     ] = 1
+    moe_cache_mib: Annotated[
+        int,
+        Knob(
+            part="context",
+            memory="grows",
+            least=0,
+            options=("--moe-cache-mib",),
+            help="a newer llama.cpp's cache on the cards of experts that lie on the host, in MiB",
+            keys={"llama-server": "moe-cache-mib"},
+            is_later=True,
+        ),
+    ] = 0
+    load_mode: Annotated[
+        str,
+        Knob(
+            part="model",
+            memory="none",
+            choices=LOAD_MODES,
+            options=("--load-mode", "-lm"),
+            help="how the file is read: auto, none, mmap, mlock, mmap+mlock or dio",
+            keys={"llama-server": "load-mode"},
+            is_later=True,
+        ),
+    ] = "auto"
+    cache_ram_mib: Annotated[
+        int,
+        Knob(
+            part="work",
+            memory="none",
+            least=-1,
+            options=("--cache-ram", "-cram"),
+            help="MiB of host memory for saved prompts; -1 is without limit",
+            keys={"llama-server": "cache-ram"},
+            defaults=dict.fromkeys(_SERVERS, 8192),
+            is_later=True,
+        ),
+    ] = 0
+    ctx_checkpoints: Annotated[
+        int,
+        Knob(
+            part="work",
+            memory="none",
+            least=0,
+            options=("--ctx-checkpoints", "-ctxcp"),
+            help="copies of a slot's windows and recurrent states on the host",
+            keys={"llama-server": "ctx-checkpoints"},
+            defaults=dict.fromkeys(_SERVERS, 32),
+            is_later=True,
+        ),
+    ] = 0
     rope_scaling: Annotated[
         str | None,
         Knob(
@@ -615,6 +686,16 @@ class RunConfig:
         """A copy with these knobs changed; ConfigError for a name that is no knob or a value it
         cannot take."""
         return replace(self, **_checked(changes))
+
+    @property
+    def tensor_overrides(self) -> str | None:
+        """`override_tensor` with what `n_cpu_ffn` is in its words (common/common.h,
+        LLM_FFN_DENSE_REGEX)."""
+        if not self.n_cpu_ffn:
+            return self.override_tensor
+        layers = "|".join(map(str, range(self.n_cpu_ffn)))
+        own = (self.override_tensor, rf"blk\.({layers})\.ffn_(up|down|gate)\.=CPU")
+        return ",".join(filter(None, own))
 
     def of_memory(self) -> Self:
         """A copy with the knobs that memory does not depend on at their defaults."""

@@ -16,6 +16,9 @@ from typing import Any, Final
 from oomph.errors import UnknownNameError
 from oomph.units import MIB
 
+_UNIFIED: Final = ("8.7", "11.0", "12.1")
+"""Compute capabilities of chips whose GPU has no memory of its own: Orin, Thor, GB10."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuSpec:
@@ -38,6 +41,11 @@ class GpuSpec:
     int8_ops: float
     power_limit_w: float
     source: str = ""
+
+    @property
+    def is_unified(self) -> bool:
+        """Whether the chip has no memory of its own, but its host's (Jetson, DGX Spark)."""
+        return self.compute_capability in _UNIFIED
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,10 @@ from oomph.cli import app
 from oomph.config import RunConfig
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
+from oomph.estimate.machine import Machine
 from oomph.estimate.memory import MemoryModel
 from oomph.gpus import gpu
+from oomph.programs.said import Said
 from oomph.records.schema import Record
 from oomph.records.store import Store
 from oomph.units import GIB
@@ -135,20 +137,21 @@ def test_beyond_the_native_context_it_names_the_scaling() -> None:
 
 
 def test_without_a_card_it_is_the_hosts_memory_that_counts() -> None:
-    nameless, config = (
-        Estimator(read_model("llama-3.1-8b:Q8_0")),
-        RunConfig(n_devices=0, n_ctx=8192),
-    )
-    enough = answer_of(nameless, config, host_memory_bytes=32 * GIB)
+    model, config = read_model("llama-3.1-8b:Q8_0"), RunConfig(n_devices=0, n_ctx=8192)
+
+    def with_ram(gib: int) -> Answer:
+        return answer_of(Estimator(model, machine=Machine(ram_bytes=gib * GIB)), config)
+
+    enough = with_ram(32)
     assert (enough.verdict, enough.card, enough.max_context, enough.offers) == (
         "yes",
         None,
         None,
         (),
     )
-    assert answer_of(nameless, config, host_memory_bytes=4 * GIB).verdict == "no"
+    assert [with_ram(gib).verdict for gib in (4, 2)] == ["doubtful", "no"], "from the disk, or not"
     with pytest.raises(ConfigError, match="name a GPU"):
-        answer_of(nameless, RunConfig())
+        answer_of(Estimator(model), RunConfig())
 
 
 def test_the_estimator_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,3 +206,45 @@ def test_an_unknown_architecture_is_trusted_less() -> None:
         unsure.predict(RunConfig(n_ctx=n)).fit_probability or 0 for n in (longest, longest + 256)
     )
     assert beyond < 0.9 <= at
+
+
+def of_host(model: str, ram_gib: int | None, card: str = "RTX 3090", **knobs: Any) -> Answer:
+    machine = Machine(ram_bytes=None if ram_gib is None else ram_gib * GIB)
+    asked = Estimator(read_model(model), gpu(card), machine=machine)
+    said = Said(knobs={"n_ctx": 16_384, **knobs})
+    return answer_of(asked, said.config(asked.model), said=said)
+
+
+@pytest.mark.parametrize(
+    ("model", "ram_gib", "knobs", "verdict"),
+    [
+        ("qwen3-235b-a22b:Q4_K_M", None, {"n_cpu_moe": 94}, "probably"),
+        ("qwen3-235b-a22b:Q4_K_M", 64, {"n_cpu_moe": 94}, "doubtful"),
+        ("qwen3-235b-a22b:Q4_K_M", 64, {"n_cpu_moe": 94, "load_mode": "none"}, "no"),
+        ("qwen3-235b-a22b:Q4_K_M", 192, {"n_cpu_moe": 94}, "yes"),
+        ("qwen3.6-27b:Q4_K_M", None, {}, "probably"),
+        ("qwen3.6-27b:Q4_K_M", 24, {}, "probably"),
+        ("qwen3.6-27b:Q4_K_M", 64, {}, "yes"),
+        ("llama-3.1-8b:Q4_K_M", None, {}, "yes"),
+    ],
+)
+def test_a_yes_is_one_of_cards_and_host(
+    model: str, ram_gib: int | None, knobs: dict[str, Any], verdict: str
+) -> None:
+    """Trials: a host that nobody asked about, and one that checkpoints filled."""
+    found = of_host(model, ram_gib, **knobs)
+    assert (found.card_verdict, found.verdict) == ("yes", verdict)
+
+
+def test_caches_that_the_ram_holds_are_offered() -> None:
+    """Trial 16: killed while llama-server saved a prompt."""
+    found = of_host("qwen3.6-27b:Q4_K_M", 16)
+    (offer,) = found.offers
+    assert offer.kind == "host_caches"
+    taken = of_host("qwen3.6-27b:Q4_K_M", 16, **offer.config.to_dict())
+    assert (taken.verdict, taken.offers) == ("yes", ())
+
+
+def test_an_offer_asks_no_more_of_the_host_than_it_has() -> None:
+    small, large = (of_host("qwen3-30b-a3b:Q8_0", ram, n_ctx=32_768) for ram in (8, 128))
+    assert {o.kind for o in large.offers} - {o.kind for o in small.offers} >= {"n_cpu_moe"}

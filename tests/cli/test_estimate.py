@@ -49,7 +49,9 @@ def test_every_key_is_documented_and_every_documented_key_is_there(
         "--spec-draft-ngl=1", "--spec-draft-device=CUDA0", "--no-mmproj-offload",
         "--image-min-tokens=10", "--image-max-tokens=20",
     )  # fmt: skip
-    (asked,) = answers(oomph, MODEL, *scaling, *drafts, "--embeddings", "--pooling", "mean")
+    host = ("--n-cpu-ffn=1", "--moe-cache-mib=1", "--load-mode=none")
+    others = ("--embeddings", "--pooling", "mean")
+    (asked,) = answers(oomph, MODEL, *scaling, *drafts, *host, *others)
     assert set(asked["config"]) - page["config"] == page["config`, where asked for"]
     assert set(asked["inputs"]) == page["inputs"] == {f.name for f in fields(InputEstimate)}
     assert page["devices"] == {field.name for field in fields(DeviceMemory)}
@@ -118,8 +120,20 @@ def test_the_machine_is_told_beside_the_knobs_and_told_back(oomph: Oomph) -> Non
     card = (MODEL, "--gpu", "4090")
     told = ("--os", "windows", "--power-limit", 200, "--host-bandwidth", "DDR4-3200")
     (plain,), (line,) = answers(oomph, *card), answers(oomph, *card, *told)
-    assert plain["machine"] == {"os": "linux", "power_limit_w": None, "host_bandwidth_gb_s": None}
-    assert line["machine"] == {"os": "windows", "power_limit_w": 200, "host_bandwidth_gb_s": 51.2}
+    assert plain["machine"] == {
+        "os": "linux",
+        "power_limit_w": None,
+        "host_bandwidth_gb_s": None,
+        "ram_bytes": None,
+        "reserve_bytes": 0,
+    }
+    assert line["machine"] == {
+        "os": "windows",
+        "power_limit_w": 200,
+        "host_bandwidth_gb_s": 51.2,
+        "ram_bytes": None,
+        "reserve_bytes": 0,
+    }
     assert line["speed"]["decode_tokens_per_s"] < plain["speed"]["decode_tokens_per_s"]
     assert line["devices"] == plain["devices"], "the machine is about speed alone"
 

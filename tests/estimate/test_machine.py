@@ -36,6 +36,8 @@ def test_a_told_machine_is_kept() -> None:
         "os": "windows",
         "power_limit_w": 250.0,
         "host_bandwidth_gb_s": 51.2,
+        "ram_bytes": None,
+        "reserve_bytes": 0,
     }
 
 

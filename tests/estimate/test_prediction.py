@@ -4,10 +4,21 @@ from dataclasses import replace
 
 from oomph.config import RunConfig
 from oomph.estimate.estimator import Estimator
+from oomph.estimate.host import HostMemory, host_fit
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate, Prediction
 
+NOTHING = HostMemory(
+    process_bytes=0,
+    weights_bytes=0,
+    mapped_bytes=0,
+    cache_bytes=0,
+    buffer_bytes=0,
+    checkpoints_bytes=0,
+    prompt_cache_bytes=0,
+)
 SMALL = Prediction(
     model="a <b> model",
+    host=host_fit(NOTHING, None),
     config=RunConfig(n_ctx=8192, n_expert_used=6),
     memory=MemoryEstimate(
         devices={

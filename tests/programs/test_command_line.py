@@ -95,6 +95,14 @@ def test_the_line_that_nothing_took() -> None:
         ("--kv-unified-per-slot 8192 -np 2", {"n_ctx": 16_384, "n_seq_max": 2}),
         ("--rope-scaling yarn --rope-freq-scale 0.25", {"rope_scaling": "yarn", "rope_scale": 4.0}),
         ("-t -1 --swa-full", {"swa_full": True}),
+        (
+            "--cache-ram 4096 --ctx-checkpoints 4 -cms 256 --no-host",
+            {"cache_ram_mib": 4096, "ctx_checkpoints": 4},
+        ),
+        ("-ncffn 3 -lm none", {"n_cpu_ffn": 3, "load_mode": "none"}),
+        ("--no-mmap", {"load_mode": "none"}),
+        ("--mlock", {"load_mode": "mmap+mlock"}),
+        ("--moe-cache-mib 2048", {"moe_cache_mib": 2048}),
     ],
 )
 def test_llama_cpps_own_spellings(flags: str, found: dict[str, Any]) -> None:
@@ -108,6 +116,7 @@ def test_every_flag_of_the_table_is_known() -> None:
             "override-kv": "general.x=int:1",
             "split-mode": "row",
             "rope-scaling": "yarn",
+            "load-mode": "none",
             "device": "CUDA0",
             "spec-type": "ngram-mod",
             "pooling": "cls",
@@ -124,9 +133,7 @@ def test_every_flag_of_the_table_is_known() -> None:
 @pytest.mark.parametrize(
     "flags",
     [
-        "--rpc h:1", "--cache-ram 4096", "--ctx-checkpoints 4",
-        "--no-host", "-ncffn 3", "-lm none", "--override-kv qwen3.block_count=int:3",
-        "-dev Vulkan0", "-otd x=CPU",
+        "--rpc h:1", "--override-kv qwen3.block_count=int:3", "-dev Vulkan0", "-otd x=CPU",
     ],
 )  # fmt: skip
 def test_what_is_not_modelled_is_named_with_its_effect(flags: str) -> None:

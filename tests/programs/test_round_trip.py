@@ -88,6 +88,8 @@ def expected(name: str, launch: Launch) -> RunConfig:
         return config.with_(
             n_gpu_layers=layers,
             n_ctx=config.n_ctx + 128,
+            cache_ram_mib=0,
+            ctx_checkpoints=0,
             n_batch=2 * config.n_ubatch,
             n_outputs_max=None,
             kv_unified=True,
@@ -99,6 +101,8 @@ def expected(name: str, launch: Launch) -> RunConfig:
     if name == "llama_cpp_python.py":
         return config.with_(
             n_outputs_max=None,
+            cache_ram_mib=0,
+            ctx_checkpoints=0,
             kv_unified=False,
             flash_attn=decided,
             n_gpu_layers=config.n_gpu_layers if config.n_devices else 0,

@@ -13,6 +13,7 @@ from oomph.calibrate.left_out import LeftOut
 from oomph.calibrate.result import FitResult, FittedCoefficient
 from oomph.config import RunConfig
 from oomph.estimate.coefficients import Coefficients
+from oomph.estimate.host import HostMemory, host_fit
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate, Prediction
 from oomph.records.schema import Record
 from oomph.units import MIB
@@ -113,6 +114,17 @@ def _failure(*, n_ctx: int, limit_mib: int = 200) -> Record:
     )
 
 
+NOTHING = HostMemory(
+    process_bytes=0,
+    weights_bytes=0,
+    mapped_bytes=0,
+    cache_bytes=0,
+    buffer_bytes=0,
+    checkpoints_bytes=0,
+    prompt_cache_bytes=0,
+)
+
+
 def _prediction(record: Record) -> Prediction:
     """Close to what `_record` prints."""
     n_ctx = record.config["n_ctx"]
@@ -125,6 +137,7 @@ def _prediction(record: Record) -> Prediction:
         model=record.model.name,
         config=RunConfig(n_ctx=n_ctx, n_devices=0),
         memory=MemoryEstimate(devices={"CPU": memory}),
+        host=host_fit(NOTHING, None),
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from oomph.cli.output import render_plain
 from oomph.config import RunConfig
+from oomph.estimate.host import HostFit, HostMemory
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate, Prediction, SpeedEstimate
 from oomph.units import MIB
 from oomph.views.estimates import (
@@ -27,8 +28,22 @@ MEMORY = MemoryEstimate(
     },
     warnings=("the memory's",),
 )
+HOST = HostFit(
+    memory=HostMemory(
+        process_bytes=40 * MIB,
+        weights_bytes=0,
+        mapped_bytes=50 * MIB,
+        cache_bytes=0,
+        buffer_bytes=4 * MIB,
+        checkpoints_bytes=0,
+        prompt_cache_bytes=0,
+    ),
+    room_bytes=None,
+    state=None,
+)
+"""Nothing is known of the RAM."""
 PLAIN = Prediction(
-    model="m", config=RunConfig(), memory=MEMORY, warnings=("its own", "the memory's")
+    model="m", config=RunConfig(), memory=MEMORY, host=HOST, warnings=("its own", "the memory's")
 )
 ON_CARD = replace(
     PLAIN,

@@ -8,11 +8,11 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Final, Literal, get_args
 
 from oomph.advise.drafting import fewer_drafted, smaller_draft_caches, without_drafting
 from oomph.advise.first_failure import margin_bytes
-from oomph.advise.host_memory import host_bytes
 from oomph.advise.max_context import longest_divided
 from oomph.advise.placement.knobs import spelled_places
 from oomph.advise.placement.proof import Placed, Prover, n_layers_without_experts
@@ -31,6 +31,7 @@ from oomph.architectures.layers import sliding_window
 from oomph.cards import are_alike
 from oomph.config import RunConfig
 from oomph.estimate.estimator import Estimator
+from oomph.estimate.host_memory import fitting_caches, host_bytes
 from oomph.estimate.prediction import Prediction
 from oomph.gguf.ggml_types import quant
 from oomph.gpus import GpuSpec, gpu_specs
@@ -66,6 +67,7 @@ Kind = Literal[
     "n_gpu_layers",
     "n_expert_used",
     "n_ctx",
+    "host_caches",
     "quantization",
     "cards",
     "card",
@@ -117,7 +119,7 @@ class _Question:
     ) -> None:
         self.estimator, self.config, self.probability = estimator, config, probability
         self.sure, self._held = estimator.cautious(probability), frozenset(held)
-        self._splitter = Prover(estimator, config, ALL_BUT_SPLIT, probability, None)
+        self._splitter = Prover(estimator, config, ALL_BUT_SPLIT, probability)
         self._fitting: dict[RunConfig, RunConfig | None] = {}
 
     @property
@@ -199,6 +201,22 @@ def offers(
     kinds = _KINDS_OF.get(context or "", after)
     found = (_priced(candidate, intact) for kind in kinds for candidate in kind(question))
     return tuple(sorted(found, key=_crawls))
+
+
+def host_offers(
+    estimator: Estimator,
+    prediction: Prediction,
+    *,
+    probability: float = SURE,
+    held: Collection[str] = (),
+) -> tuple[Offer, ...]:
+    """What would do where the cards hold it and the host does not: smaller caches where they are
+    what does not fit, else experts or layers that the cards have room for, else smaller weights."""
+    question = _Question(estimator, prediction.config, probability, held)
+    intact = speeds(estimator, prediction.config, prediction.memory)
+    kinds = (_smaller_host_caches, _moved_to_host, _smaller_weights)
+    found = (_priced(candidate, intact) for kind in kinds for candidate in kind(question))
+    return tuple(islice(found, 1))
 
 
 def would_have_fitted(
@@ -424,6 +442,14 @@ def _shorter(q: _Question) -> Iterator[_Candidate]:
     if 0 < n_ctx < q.config.n_ctx:
         shorter = q.config.with_(n_ctx=n_ctx, tensor_split=split)
         yield _Candidate(kind="n_ctx", value=n_ctx, estimator=q.estimator, config=shorter)
+
+
+def _smaller_host_caches(q: _Question) -> Iterator[_Candidate]:
+    """The prompt cache and the checkpoints cut to what the RAM leaves them."""
+    fitting = fitting_caches(q.estimator.host(q.config), q.config)
+    if fitting and q.sure.fits(fitting):
+        value = f"{fitting.cache_ram_mib} {fitting.ctx_checkpoints}"
+        yield _Candidate("host_caches", value, q.estimator, fitting)
 
 
 def _smaller_weights(q: _Question) -> Iterator[_Candidate]:

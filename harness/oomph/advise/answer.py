@@ -6,15 +6,14 @@ what would fail first, what would settle it and what would do instead. It is dat
 """
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from oomph.advise.alternatives import Offer, offers
+from oomph.advise.alternatives import Offer, host_offers, offers
 from oomph.advise.drafting import head_bytes
 from oomph.advise.evidence import Evidence, evidence, settled
 from oomph.advise.first_failure import FirstFailure, first_failure
-from oomph.advise.host_memory import USUAL_HOST_BYTES, host_bytes
 from oomph.advise.max_context import longest_context, longest_divided
 from oomph.advise.own_fit import OwnFit
 from oomph.advise.placement.parts import Goal
@@ -22,14 +21,15 @@ from oomph.advise.placement.proof import Placed
 from oomph.advise.placement.search import best_placement, front
 from oomph.advise.quantizations import quantization_of
 from oomph.advise.speeds import MeasuredRate, Speeds, measured_rates, speeds
-from oomph.advise.verdict import EVEN, Verdict, verdict_of
+from oomph.advise.verdict import EVEN, Verdict, host_verdict, verdict_of, worse
 from oomph.architectures.rope import RopeScaling, extension, native_context, positions
 from oomph.cards import UNNAMED_CONTEXT, kinds
-from oomph.config import CONTEXT_STEP, MAX_SEQUENCES, RunConfig, padded_context
+from oomph.config import CONTEXT_STEP, MAX_SEQUENCES, RunConfig, knobs_by_memory, padded_context
 from oomph.errors import ConfigError
-from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import LONGEST_CONTEXT, Estimator
-from oomph.estimate.overhead import resident_bytes
+from oomph.estimate.host import HostFit, runs
+from oomph.estimate.host_memory import host_bytes
+from oomph.estimate.machine import Machine
 from oomph.estimate.prediction import (
     CardFit,
     InputEstimate,
@@ -55,6 +55,8 @@ WIDEST: Final = 0.95
 class Answer:
     """What can be said of `config` for `model` on `card` (None: on the host's memory).
 
+    The verdict has two halves, the cards' (`card_verdict`) and the host's: it is the worse of them.
+    `host` is the memory beside the cards.
     `n_expert_used` is None for a dense model. `cards` are those that it uses, each by itself.
     `memory_bytes` is that of the card with the least left (or of the host), `margin_bytes` what it
     has left when the context is full; negative is what is short. `probability` is None where
@@ -84,12 +86,15 @@ class Answer:
     own_fit: OwnFit | None
     config: RunConfig
     verdict: Verdict
+    card_verdict: Verdict
+    machine: Machine
     is_measured: bool
     refusal: Refused | None
     probability: float | None
     memory: MemoryEstimate
     memory_bytes: int
     margin_bytes: int
+    host: HostFit
     host_bytes: int
     max_context: int | None
     max_context_split: tuple[float, ...] | None
@@ -121,15 +126,14 @@ def answer_of(
     said: Said | None = None,
     fit: OwnFit | None = None,
     calibration: str | None = None,
-    host_memory_bytes: int | None = None,
     goal: Goal | None = None,
 ) -> Answer:
     """Whether `config` runs, and all that follows. `said` is what it came of, `fit` by what --fit,
     `calibration` names where the estimator's coefficients are from.
 
-    `host_memory_bytes` is what a machine without a card has, for n_devices 0. The best placement is
-    looked for where it does not fit, or where a `goal` asks for it. ConfigError where
-    neither it nor a card's memory is known, and for more sequences than llama.cpp serves.
+    The best placement is looked for where it does not fit, or where a `goal` asks for it.
+    ConfigError where neither the RAM of a run without a card (n_devices 0) nor a card's memory is
+    known, and for more sequences than llama.cpp serves.
     """
     said = said or Said(program="llama-cpp-python", knobs=config.unlike("llama-cpp-python"))
     on_host = config.n_devices == 0
@@ -137,16 +141,17 @@ def answer_of(
         raise ConfigError(
             f"n_seq_max is {config.n_seq_max}; llama.cpp serves {MAX_SEQUENCES} sequences at most"
         )
-    if host_memory_bytes is None if on_host else not estimator.cards:
+    if estimator.machine.ram_bytes is None if on_host else not estimator.cards:
         raise ConfigError("what fits depends on the card: name a GPU, or give its memory")
     prediction = estimator.predict(config, longest=False)
-    memory, refusal = prediction.memory, prediction.refused
+    memory, refusal, host = prediction.memory, prediction.refused, prediction.host
     if tightest := min(prediction.cards, key=lambda card: card.margin_bytes, default=None):
         memory_bytes, left = tightest.memory_bytes, tightest.margin_bytes
         without_context = left + memory.devices[tightest.device].overhead_bytes
     else:
-        memory_bytes = host_memory_bytes or 0
-        left = without_context = memory_bytes - _resident(estimator, memory)
+        memory_bytes = host.room_bytes or 0
+        left = memory_bytes - host.memory.busy_bytes
+        without_context = memory_bytes - host.memory.held_bytes
     sources = evidence(estimator, config, records)
     decisive = next((source for source in sources if source.settles), None)
     needed = 0 if on_host else UNNAMED_CONTEXT
@@ -156,9 +161,11 @@ def answer_of(
         if on_host or refusal or (prediction.inputs and prediction.fits)
         else _first_to_fail(estimator, prediction, verdict)
     )
-    is_wanting = verdict != "yes" and not on_host and refusal != "pooling"
-    leans_on_host = not on_host and host_bytes(memory) > USUAL_HOST_BYTES
-    if verdict == "yes" and (leans_on_host or not said.is_whole):
+    card_verdict = verdict
+    if decisive is None or host.state is not None:
+        verdict = worse(verdict, host_verdict(host))
+    is_wanting = (card_verdict != "yes" or not runs(host.state)) and refusal != "pooling"
+    if verdict == "yes" and not said.is_whole:
         verdict = "probably"
     longest, split = (
         (None, None)
@@ -180,12 +187,15 @@ def answer_of(
         own_fit=fit,
         config=config,
         verdict=verdict,
+        card_verdict=card_verdict,
+        machine=estimator.machine,
         is_measured=decisive is not None,
         refusal=refusal,
         probability=prediction.fit_probability,
         memory=memory,
         memory_bytes=memory_bytes,
         margin_bytes=left,
+        host=host,
         host_bytes=host_bytes(memory),
         max_context=longest,
         max_context_split=None if split == config.tensor_split else split,
@@ -212,8 +222,8 @@ def answer_of(
             said.program,
             on_card=any(source.says == "runs" for source in sources),
         ),
-        offers=_sayable(offers(estimator, prediction, held=held), config, said.program)
-        if is_wanting
+        offers=_sayable(_offers(estimator, prediction, card_verdict, held), config, said.program)
+        if not on_host and refusal != "pooling"
         else (),
         goal=goal,
         best=best_placement(estimator, asked, goal=goal, held=held)
@@ -229,6 +239,18 @@ def _held(said: Said) -> frozenset[str]:
     return frozenset(said.knobs) | frozenset(_NO_WORD_FOR.get(said.program, ()))
 
 
+def _offers(
+    estimator: Estimator, prediction: Prediction, card_verdict: Verdict, held: Collection[str]
+) -> tuple[Offer, ...]:
+    """What would do instead: of the cards where they lack, else of the host."""
+    if card_verdict != "yes":
+        return offers(estimator, prediction, held=held)
+    host = prediction.host
+    return (
+        host_offers(estimator, prediction, held=held) if host.state not in (None, "holds") else ()
+    )
+
+
 def _sayable(found: Sequence[Offer], config: RunConfig, program: Program) -> tuple[Offer, ...]:
     """The offers that the program can be told."""
     lacking = _NO_WORD_FOR.get(program, ())
@@ -237,10 +259,6 @@ def _sayable(found: Sequence[Offer], config: RunConfig, program: Program) -> tup
         for offer in found
         if all(getattr(offer.config, knob) == getattr(config, knob) for knob in lacking)
     )
-
-
-def _resident(estimator: Estimator, memory: MemoryEstimate) -> int:
-    return resident_bytes(memory, estimator.coefficients or default_coefficients())
 
 
 def _verdict(
@@ -292,7 +310,7 @@ def settling_command(
     A file is tried on the card itself, a published shape on a phantom of it unless `on_card`.
     """
     taken = ("n_ctx", "n_expert_used", "type_k", "type_v", "flash_attn", "n_ubatch", "n_cpu_moe")
-    ignored = ("n_depth", "n_threads", "rope_scaling", "rope_scale", "yarn_orig_ctx")
+    ignored = (*knobs_by_memory("none"), "rope_scaling", "rope_scale", "yarn_orig_ctx")
     knobs = {name: getattr(config, name) for name in (*taken, *ignored)}
     plain = Said(program=program, knobs=knobs).config(estimator.model)
     if plain != config or config.type_k != config.type_v:

@@ -20,6 +20,7 @@ from oomph.config import RunConfig, keys_of
 from oomph.errors import ConfigError, UnknownNameError
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import Estimator
+from oomph.estimate.machine import Machine, reserve_size
 from oomph.estimate.overhead import context_bytes
 from oomph.gpus import GpuSpec
 from oomph.gpus import gpu as find_gpu
@@ -53,10 +54,12 @@ def classify_log(
     model: str | None = None,
     gpu: CardNames = None,
     said: Said | None = None,
+    reserve: str | None = None,
 ) -> FailedRun:
     """How a run ended, by its log; with the model's name its advice names what would have fitted
     too, on the named cards or in what the log says was free. What the log does not tell is as it
     was `said` on the run's command line, in whose flags the advice is then given too.
+    `reserve` is what each card leaves to others, as 1GiB.
 
     A log of several runs is told by the one that its reader asks about. What would have fitted is
     not computed, and the advice says why, where the log tells neither n_ctx nor the card's memory.
@@ -65,13 +68,19 @@ def classify_log(
     runs = classify_runs(parts, exit_code, timed_out=timed_out)
     found = decisive(runs)
     if model is not None and found.outcome in RAN_OUT:
-        step = _remedy(parts[runs.index(found)], found, model, gpu, said)
+        machine = Machine(reserve_bytes=reserve_size(reserve or "0"))
+        step = _remedy(parts[runs.index(found)], found, model, gpu, said, machine)
         found = replace(found, advice=f"{found.advice}; {step}")
     return FailedRun(found=found, runs=runs)
 
 
 def _remedy(
-    lines: Sequence[str], found: Classification, model: str, gpu: CardNames, said: Said | None
+    lines: Sequence[str],
+    found: Classification,
+    model: str,
+    gpu: CardNames,
+    said: Said | None,
+    machine: Machine,
 ) -> str:
     """What would have fitted, and what that assumes; why it is not computed where the log and the
     command line say too little."""
@@ -97,9 +106,8 @@ def _remedy(
             "what would have fitted is not computed: no projector of this model is in the "
             "catalogue; give the command line with --command"
         )
-    estimator = Estimator(
-        spec, cards, build=build, riders=riders_of(spec, said, build) if said else ()
-    )
+    riders = riders_of(spec, said, build) if said else ()
+    estimator = Estimator(spec, cards, build=build, machine=machine, riders=riders)
     base = said.config(estimator.model, estimator.gpu_memory_bytes) if said else RunConfig()
     knobs = logged_knobs(lines)
     if "n_ctx" not in knobs and (said is None or "n_ctx" not in said.knobs):

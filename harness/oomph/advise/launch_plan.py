@@ -7,6 +7,7 @@ whose defaults are not those of llama-cpp-python.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +32,7 @@ from oomph.config import MAX_SEQUENCES, RunConfig, padded_context
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.graph.pooling import own_pooling
+from oomph.estimate.host_memory import fitting_caches
 from oomph.estimate.prediction import Prediction
 from oomph.estimate.projector.rider import Projector
 from oomph.paths import expanded
@@ -125,6 +127,7 @@ def choose(
         knobs = {**knobs, "n_ctx": _own_context(estimator, knobs, PROFILES[profile])}
     base = server_config(estimator.model, knobs)
     config, why = _chosen(estimator, base, knobs, PROFILES[profile])
+    config = _with_host_caches(estimator, config, knobs)
     scaling = _scaling(estimator.model, config, is_asked="rope_scaling" in knobs)
     prediction = estimator.predict(config)
     return Launch(
@@ -151,6 +154,15 @@ def _in_library(config: RunConfig) -> RunConfig:
     if not config.embeddings:
         return config
     return config.with_(n_seq_max=min(config.n_batch, MAX_SEQUENCES), kv_unified=True)
+
+
+def _with_host_caches(
+    estimator: Estimator, config: RunConfig, knobs: Mapping[str, Any]
+) -> RunConfig:
+    """`config` with caches on the host that the RAM holds, unless they were asked for."""
+    if {"cache_ram_mib", "ctx_checkpoints"} & knobs.keys():
+        return config
+    return fitting_caches(estimator.host(config), config) or config
 
 
 def _divided(config: RunConfig, knobs: Mapping[str, Any]) -> str:
@@ -322,8 +334,11 @@ def _chosen(
     """The profile's configuration, and why."""
     if not estimator.room_bytes(base):
         return base, "without a card there is nothing to choose by, so llama.cpp's defaults stand"
-    for probability in (SURE, EVEN):
-        if found := _best(estimator, _tries(estimator, base, knobs, profile, probability), profile):
+    hosts = [estimator]
+    if estimator.machine.ram_bytes is not None:  # what RAM lacks is told, and read from the disk
+        hosts.append(estimator.whatever_host())
+    for asked, probability in product(hosts, (SURE, EVEN)):
+        if found := _best(asked, _tries(asked, base, knobs, profile, probability), profile):
             return found
     return _last_resort(estimator, base, knobs, profile), "nothing that it may choose fits"
 

@@ -91,7 +91,7 @@ def longest_divided(
         or estimator.is_one_batch(config)
     ):
         return reached, config.tensor_split
-    prover = Prover(estimator, config, ALL_BUT_SPLIT, probability, None)
+    prover = Prover(estimator, config, ALL_BUT_SPLIT, probability)
     found = prover.longest(config, limit)
     if found is None or found.config.n_ctx <= reached:
         return reached, config.tensor_split

@@ -76,15 +76,8 @@ def _answer(
         said=asked.said,
         fit=fit,
         calibration=asked.calibration,
-        host_memory_bytes=_host_memory(),
         goal=goal,
     )
-
-
-def _host_memory() -> int:
-    import psutil
-
-    return int(psutil.virtual_memory().total)
 
 
 def max_context(

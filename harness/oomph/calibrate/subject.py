@@ -56,6 +56,31 @@ def named_estimator(
     return estimator, origin
 
 
+def estimator_of_each(
+    model: str,
+    cards: Sequence[Card],
+    asked: Sequence[Said],
+    calibration: Path | None,
+    *,
+    machine: Machine,
+    build: int | None,
+    unified_memory: bool,
+    beside: Said,
+) -> tuple[Estimator, str | None]:
+    """`named_estimator` for several configurations on the same machine."""
+    on_host = any(said.knobs.get("n_devices") == 0 for said in asked)
+    return named_estimator(
+        model,
+        cards,
+        calibration,
+        on_host=on_host,
+        build=build,
+        unified_memory=unified_memory,
+        machine=machine_around(asked[0], machine, is_own=on_host),
+        beside=beside,
+    )
+
+
 def cards_said(
     gpu: CardNames, gpu_mem: float | str | None, said: Said
 ) -> tuple[tuple[Card, ...], Said]:
@@ -125,15 +150,34 @@ def asked_of(
     ConfigError where no card is named and none is seen.
     """
     cards, said = cards_said(gpu, gpu_mem, said)
-    if not cards and said.knobs.get("n_devices") != 0:
+    is_own = not cards
+    if is_own and said.knobs.get("n_devices") != 0:
         cards, said = own_cards(said)
     on_host = said.knobs.get("n_devices") == 0
+    machine = machine_around(said, machine, is_own=is_own or on_host)
     estimator, origin = named_estimator(
         model, cards, calibration, on_host=on_host, machine=machine, beside=said
     )
     said = inferred(said, estimator.riders)
     config = said.config(estimator.model, estimator.gpu_memory_bytes)
     return Asked(estimator=estimator, said=said, config=config, calibration=origin)
+
+
+def machine_around(said: Said, machine: Machine | None = None, *, is_own: bool) -> Machine:
+    """`machine` with the RAM and the reserve that were said; this machine's own RAM where it is
+    the one that is asked about."""
+    machine = machine or LINUX
+    ram = said.ram_bytes or machine.ram_bytes or (own_ram() if is_own else None)
+    return replace(
+        machine, ram_bytes=ram, reserve_bytes=said.reserve_bytes or machine.reserve_bytes
+    )
+
+
+def own_ram() -> int:
+    """This machine's RAM in bytes."""
+    import psutil
+
+    return int(psutil.virtual_memory().total)
 
 
 def own_cards(said: Said) -> tuple[tuple[Card, ...], Said]:

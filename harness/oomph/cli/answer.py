@@ -80,10 +80,9 @@ def _answer(
 def _print_json(asked: "Asked", answers: "Sequence[Answer]", _lang: str) -> None:
     from oomph.views.answer import answer_json
 
-    estimator = asked.estimator
-    more = {"machine": estimator.machine.to_dict(), "notes": list(estimator.model.notes)}
+    notes = {"notes": list(asked.estimator.model.notes)}
     for each in answers:
-        say_json(answer_json(each) | more)
+        say_json(answer_json(each) | notes)
 
 
 def _print(asked: "Asked", answers: "Sequence[Answer]", lang: str) -> None:

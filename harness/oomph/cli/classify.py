@@ -1,10 +1,10 @@
 """`oomph classify`: what a log says about how a run ended."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from oomph.cli.named import CommandOption
+from oomph.cli.named import CommandOption, ReserveOption
 from oomph.cli.output import say, say_json
 from oomph.cli.pasted import said_of_run
 
@@ -36,6 +36,7 @@ def _classify(
             metavar="CARDS",
         ),
     ] = None,
+    reserve: ReserveOption = None,
     command: CommandOption = None,
 ) -> None:
     """Say how a llama.cpp run ended: which out-of-memory, or what else, and the next step."""
@@ -47,7 +48,8 @@ def _classify(
     code = None if exit_code is None else read_exit_code(exit_code)
     lines = read_lines(log)
     model, said = said_of_run(command, model)
-    found = classify_log(lines, code, timed_out=timed_out, model=model, gpu=gpu, said=said)
+    asked: dict[str, Any] = {"model": model, "gpu": gpu, "said": said, "reserve": reserve}
+    found = classify_log(lines, code, timed_out=timed_out, **asked)
     say(*(said.remarks if said else ()), err=True)
     if as_json:
         say_json(outcome_json(found))

@@ -75,16 +75,16 @@ def _estimate(
     said: "Said",
 ) -> None:
     """Predict memory, fit and speed of a model without loading it. Knobs are llama.cpp's."""
-    from oomph.calibrate.subject import cards_of_each, named_estimator
+    from oomph.calibrate.subject import cards_of_each, estimator_of_each
     from oomph.estimate.machine import machine_of
 
     each_asked = asked_knobs(said.of_build(build), grid or [], configs)
     cards, asked = cards_of_each(gpu, gpu_mem, each_asked)
-    estimator, origin = named_estimator(
+    estimator, origin = estimator_of_each(
         model,
         cards,
+        asked,
         calibration,
-        on_host=any(each.knobs.get("n_devices") == 0 for each in asked),
         build=build,
         unified_memory=unified_memory,
         machine=machine_of(system, power_limit, host_bandwidth),

@@ -6,6 +6,7 @@ and `--as` for the program whose defaults stand for the rest; none lists them ag
 
 import inspect
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Final, get_args
 
 import typer
@@ -22,11 +23,15 @@ from oomph.cli.named import (
     FitTargetOption,
     ProgramOption,
     ProjectorOption,
+    RamOption,
+    ReserveOption,
 )
 from oomph.cli.output import say
 from oomph.cli.pasted import AUTO, put_into, said_beside
 from oomph.config import KINDS, KNOBS, knob_value, knob_values
+from oomph.estimate.machine import ram_size, reserve_size
 from oomph.knob import Knob
+from oomph.programs.pasted import Pasted
 from oomph.programs.said import Said
 
 _METAVARS: Final = {"int": "N", "float": "X", "tuple[float, ...]": "X,Y"}
@@ -70,6 +75,10 @@ _FITTING: Final = tuple(
         ("fit_target", FitTargetOption),
         ("fit_ctx", FitContextOption),
     )
+)
+_AROUND: Final = tuple(
+    inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=option, default=None)
+    for name, option in (("ram", RamOption), ("reserve", ReserveOption))
 )
 _DEVICE: Final = inspect.Parameter(
     "device", inspect.Parameter.KEYWORD_ONLY, annotation=DeviceOption, default=None
@@ -122,7 +131,7 @@ def takes_knobs(
     added += _FITTING if fits else ()
     has_cards = "gpu" in parameters and not lists
     if has_cards:
-        added.insert(0, _DEVICE)
+        added[:0] = [_DEVICE, *_AROUND]
 
     asked = {_NAMES[name] for name in options}
 
@@ -136,7 +145,7 @@ def takes_knobs(
         file_size, device = given.pop("file_size", None), given.pop("device", None)
         told = [given.pop(each.name) for each in _FITTING] if fits else None
         pasted = said_beside(given.pop("command"), given.pop("program", None), knobs, told)
-        said = put_into(given, pasted, asked, needs_model=needs_model).on_devices(device)
+        said = _on_machine(given, pasted, asked, needs_model=needs_model).on_devices(device)
         said = _with_what_is_here(given.get("model"), said).beside(**_files(given))
         if file_size and given["model"]:
             given["model"] = sized(given["model"], file_size)
@@ -165,6 +174,18 @@ def _files(given: dict[str, Any]) -> dict[str, str | None]:
     return {
         name: ",".join(value) if isinstance(value, list) else value for name, value in named.items()
     }
+
+
+def _on_machine(
+    given: dict[str, Any], pasted: Pasted, own: Collection[str], *, needs_model: bool
+) -> Said:
+    """`put_into`, on a machine with so much RAM, whose cards leave so much to others."""
+    ram, reserve = (given.pop(each.name, None) for each in _AROUND)
+    return replace(
+        put_into(given, pasted, own, needs_model=needs_model),
+        ram_bytes=None if ram is None else ram_size(ram),
+        reserve_bytes=0 if reserve is None else reserve_size(reserve),
+    )
 
 
 def _as_lists(said: Said, options: Collection[str]) -> dict[str, Any]:

@@ -90,6 +90,24 @@ HostBandwidthOption = Annotated[
 ]
 
 
+RamOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ram",
+        help="the machine's RAM, as 64GiB; this machine's own where its own cards are asked about",
+        metavar="SIZE",
+    ),
+]
+ReserveOption = Annotated[
+    str | None,
+    typer.Option(
+        "--reserve",
+        help="what each card leaves to a desktop or another program, as 1GiB",
+        metavar="SIZE",
+    ),
+]
+
+
 def _language(code: str) -> str:
     from oomph.views.language import checked_language
 

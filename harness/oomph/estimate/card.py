@@ -37,8 +37,6 @@ _REACHABLE_PEAK: Final = {"9.0": 0.61, "10.0": 0.305, "10.3": 0.305, "11.0": 0.3
 """Share of the data sheet's tensor peak that `mma.sync` can reach: llama.cpp's kernels do not use
 wgmma or tcgen05."""
 
-_UNIFIED: Final = ("8.7", "11.0", "12.1")
-"""Compute capabilities of chips whose GPU has no memory of its own: Orin, Thor, GB10."""
 _WIDE: Final = ("8.7", "11.0")
 """Chips whose SMs have the tensor cores of A100 and B200, twice as wide as those that the kernels
 are tuned for."""
@@ -119,7 +117,7 @@ def card_facts(gpu: GpuSpec, machine: Machine = LINUX) -> CardTraits:
         is_before_ada=capability < (8, 9),
         has_tensor_cores=has_tensor_cores,
         has_int8_tensor_cores=capability >= (7, 5) and has_tensor_cores,
-        is_unified=gpu.compute_capability in _UNIFIED,
+        is_unified=gpu.is_unified,
         is_windows=machine.system == "windows",
         is_capped=machine.power_limit_w is not None and machine.power_limit_w < gpu.power_limit_w,
         has_graphs=capability >= (8, 0),

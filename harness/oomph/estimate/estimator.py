@@ -24,6 +24,14 @@ from oomph.estimate.build import build_of, build_year
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.compute import ComputeBuffers, Setup
 from oomph.estimate.draft import MtpHead, draft_devices, head_of
+from oomph.estimate.host import HostFit, host_fit, runs
+from oomph.estimate.host_memory import (
+    host_memory,
+    host_room,
+    pool_bytes,
+    program_bytes,
+    shared_card,
+)
 from oomph.estimate.inputs import (
     INPUT_STEP,
     NO_DECODE,
@@ -39,6 +47,7 @@ from oomph.estimate.machine import LINUX, Machine
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.overhead import loaded_context_bytes, overhead_bytes, pool_key
 from oomph.estimate.prediction import (
+    TARGET,
     CardFit,
     DeviceMemory,
     InputEstimate,
@@ -46,6 +55,7 @@ from oomph.estimate.prediction import (
     Prediction,
     Refused,
     SpeedEstimate,
+    is_card,
 )
 from oomph.estimate.riders import Rider, device_memory, left_on, together
 from oomph.estimate.speed import (
@@ -103,6 +113,12 @@ def _bytes_of(
         yield buffers.bytes
 
 
+def _with_host(
+    devices: Mapping[str, DeviceMemory], name: str, n_bytes: int
+) -> dict[str, DeviceMemory]:
+    return {**devices, name: replace(devices[name], host_bytes=n_bytes)}
+
+
 def model_of(model: ModelSpec | str | Path) -> ModelSpec:
     """The facts of a model, read where a name, a file or a URL stands for them."""
     if isinstance(model, ModelSpec):
@@ -147,7 +163,7 @@ class Estimator:
         self.model, self.riders = model_of(model), tuple(riders)
         self.coefficients, self.machine = coefficients, machine
         self.unified_memory = unified_memory
-        self.cards = tuple(map(self._loaded, cards_of(gpu, gpu_memory_bytes)))
+        self.cards = self._left_cards(cards_of(gpu, gpu_memory_bytes))
         self._build = build
         self._head: MtpHead | None = None
         self._memory = self._memory_of(self.model)
@@ -171,6 +187,14 @@ class Estimator:
     def gpu_memory_bytes(self) -> int | None:
         """The first card's memory; None where none is known."""
         return self.cards[0].memory_bytes if self.cards else None
+
+    def _left_cards(self, cards: Iterable[Card]) -> tuple[Card, ...]:
+        """The cards without what each leaves to others."""
+        left = self.machine.reserve_bytes
+        return tuple(
+            self._loaded(replace(card, memory_bytes=max(card.memory_bytes - left, 1)))
+            for card in cards
+        )
 
     def _loaded(self, card: Card) -> Card:
         """The card with what llama.cpp finds free of it: all but the CUDA context, unless it is
@@ -203,6 +227,7 @@ class Estimator:
         check_depth(config)
         memory = self.memory(config)
         knows_card = bool(self.cards_in(config))
+        host = self.host(config, memory=memory)
         fits = self.fits(config) if knows_card else None
         speed = self._speed(config, memory)
         writes = self.makes_text(config)
@@ -214,6 +239,7 @@ class Estimator:
             fits=fits,
             fit_probability=self._fit_probability(memory, config) if knows_card else None,
             cards=self._card_fits(memory, config),
+            host=host,
             max_context=self._max_context(config) if knows_card and longest and writes else None,
             speed=None if isinstance(speed, str) else speed,
             speed_reason=speed if isinstance(speed, str) else None,
@@ -237,7 +263,47 @@ class Estimator:
             beside[rider.name] = device_memory(fixed, buffers.bytes)
             notes += rider.notes(config)
             target = replace(target, exact_compute=target.exact_compute and buffers.is_exact)
-        return together(replace(target, warnings=(*target.warnings, *notes)), beside)
+        target = replace(target, warnings=(*target.warnings, *notes))
+        return self._pooled(together(target, beside), config)
+
+    def _pooled(self, memory: MemoryEstimate, config: RunConfig) -> MemoryEstimate:
+        """`memory` with the host's part counted on the card whose memory is the host's."""
+        shared = shared_card(self.cards_in(config))
+        if shared is None:
+            return memory
+        n_bytes = pool_bytes(memory.devices, self._process_bytes(config))
+        target = memory.contexts[TARGET]
+        contexts = {**memory.contexts, TARGET: _with_host(target, shared, n_bytes)}
+        devices = _with_host(memory.devices, shared, n_bytes)
+        return replace(memory, devices=devices, contexts=contexts)
+
+    def _process_bytes(self, config: RunConfig) -> int:
+        """What llama-server itself takes of the host."""
+        values = self.coefficients or default_coefficients()
+        cuda = round(values["memory.host_cuda_bytes"]) if config.n_devices else 0
+        return program_bytes(self.model.n_vocab, cuda)
+
+    def host(self, config: RunConfig, *, memory: MemoryEstimate | None = None) -> HostFit:
+        """What `config` takes of the host's memory, against the machine's RAM where it is known.
+
+        `memory` is the estimate of `config` where it was computed before.
+        """
+        memory = memory or self.memory(config)
+        cards = self.cards_in(config)
+        shared = shared_card(cards)
+        # only a completion has its prompt saved, or checkpoints (server-context.cpp)
+        caches = {} if self.makes_text(config) else {"cache_ram_mib": 0, "ctx_checkpoints": 0}
+        taken = host_memory(
+            memory,
+            config.with_(**caches),
+            process_bytes=self._process_bytes(config),
+            checkpoint_bytes=self._memory.checkpoint_bytes(config),
+            is_integrated=shared is not None,
+        )
+        if shared is None:
+            return host_fit(taken, host_room(self.machine))
+        own = memory.devices[shared].total_bytes - memory.devices[shared].host_bytes
+        return host_fit(taken, cards[shared].memory_bytes - own, is_shared=True)
 
     def aboard(self, config: RunConfig) -> tuple[Rider, ...]:
         """What rides along under `config`: its own head where that is asked for, and what is
@@ -528,8 +594,10 @@ class Estimator:
         other._longest, other._overheads, other._questions = {}, {}, {}
         other.coefficients = coefficients or self.coefficients
         bare = tuple(replace(card, free_bytes=None) for card in self.cards)
-        cards = cards_of(bare if gpu is None else gpu, gpu_memory_bytes)
-        other.cards = tuple(map(other._loaded, cards))
+        if gpu is None and gpu_memory_bytes is None:
+            other.cards = tuple(map(other._loaded, bare))
+        else:
+            other.cards = other._left_cards(cards_of(gpu or bare, gpu_memory_bytes))
         other._memory = self._memory.on(other.cards)
         if model is not None:
             other.model, other._works, other._head = model, {}, None
@@ -542,6 +610,12 @@ class Estimator:
         other = copy(self)
         other._longest, other._questions = {}, {}
         other.cards = tuple(replace(card, memory_bytes=memory_bytes) for card in self.cards)
+        return other
+
+    def whatever_host(self) -> Self:
+        """The same question with nothing known of the host's RAM: of the cards alone."""
+        other = copy(self)
+        other.machine = replace(self.machine, ram_bytes=None)
         return other
 
     def cautious(self, probability: float) -> Self:
@@ -573,7 +647,17 @@ class Estimator:
     # --- what fits
 
     def fits(self, config: RunConfig) -> bool:
-        """Whether llama.cpp runs `config` with every card's share within its memory.
+        """Whether llama.cpp runs `config` with every card's share within its memory, and the host's
+        within its RAM where that is known.
+
+        Raises ConfigError where no card's memory is known.
+        """
+        if not self.fits_cards(config):
+            return False
+        return self.machine.ram_bytes is None or runs(self.host(config).state)
+
+    def fits_cards(self, config: RunConfig) -> bool:
+        """Whether every card's share is within its memory, whatever the host has.
 
         Raises ConfigError where no card's memory is known.
         """
@@ -593,7 +677,10 @@ class Estimator:
         compute buffers, and what rides along."""
         if not self.cards:
             raise ConfigError("what fits depends on the card: name a GPU, or give its memory")
-        parts = (*self._memory.fixed(setup).values(), self._overhead(config), *besides)
+        parts = [*self._memory.fixed(setup).values(), self._overhead(config), *besides]
+        if (shared := shared_card(self.cards_in(config))) is not None:
+            hosts = sum(n for part in parts for name, n in part.items() if not is_card(name))
+            parts.append({shared: self._process_bytes(config) + hosts})
         return all(
             sum(part.get(name, 0) for part in parts) <= n_bytes
             for name, n_bytes in self.room_bytes(config).items()

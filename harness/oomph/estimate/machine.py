@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from oomph.errors import ConfigError
+from oomph.units import MIB, parse_size
 
 SYSTEMS: Final = ("linux", "windows")
 _LEAST_W: Final = 5.0
@@ -17,12 +18,15 @@ _MOST_W: Final = 2000.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """`system` is one of `SYSTEMS`. None is the card's own power limit, and the RAM that
-    coefficients are of."""
+    """`system` is one of `SYSTEMS`. None is the card's own power limit, the RAM that coefficients
+    are of, and an amount of RAM that nobody said. `reserve_bytes` of each card are left to others:
+    a desktop, another program."""
 
     system: str = "linux"
     power_limit_w: float | None = None
     host_bandwidth_bytes_per_s: float | None = None
+    ram_bytes: int | None = None
+    reserve_bytes: int = 0
 
     def to_dict(self) -> dict[str, object]:
         """The machine by its options' names, ready for JSON; RAM in GB/s."""
@@ -31,6 +35,8 @@ class Machine:
             "os": self.system,
             "power_limit_w": self.power_limit_w,
             "host_bandwidth_gb_s": rate and rate / 1e9,
+            "ram_bytes": self.ram_bytes,
+            "reserve_bytes": self.reserve_bytes,
         }
 
 
@@ -63,6 +69,32 @@ def ram_bandwidth(text: str) -> float:
             f"--host-bandwidth is {text!r}; give the RAM's GB/s, as 51.2, or its kind, as DDR5-6000"
         )
     return rate
+
+
+DESKTOP_BYTES: Final = 1024 * MIB
+"""What a desktop is taken to need of the card that it is drawn by: llama.cpp's own --fit leaves so
+much of a card (common.h, fit_params_target)."""
+
+
+def ram_size(text: str) -> int:
+    """Bytes of RAM told as `64GiB`, or in MiB; ConfigError for what no machine has."""
+    return _size(text, "--ram", "the machine's RAM, as 64GiB", least=256 * MIB)
+
+
+def reserve_size(text: str) -> int:
+    """Bytes of a card that are left to others, told as `1GiB`, or in MiB; ConfigError for what
+    cannot be."""
+    return _size(text, "--reserve", "what each card leaves to others, as 1GiB", least=0)
+
+
+def _size(text: str, option: str, what: str, *, least: int) -> int:
+    try:
+        n_bytes = parse_size(text)
+    except (ValueError, OverflowError):
+        n_bytes = -1
+    if not least <= n_bytes < MIB << 40:
+        raise ConfigError(f"{option} is {text[:40]!r}; give {what}")
+    return n_bytes
 
 
 def machine_of(

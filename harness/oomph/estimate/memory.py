@@ -37,6 +37,9 @@ from oomph.gguf.header import TensorInfo
 _BY_LAYER: Final = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
 """Tensors outside the layers that every layer needs: one copy on each device that has layers."""
 
+CELL_BYTES: Final = 12
+"""What a cell's place and sequence take where a state is written (state_write_meta)."""
+
 Bytes = Counter[str]
 """Bytes by device."""
 
@@ -203,6 +206,11 @@ class MemoryModel:
                 f"n_expert_used changes nothing: {self.model.name} is a dense model without experts"
             )
 
+    def checkpoint_bytes(self, config: RunConfig) -> int:
+        """The largest checkpoint of a slot that llama-server makes under `config`."""
+        setup = self.setup(config)
+        return checkpoint_bytes(setup, setup.sizes.cells, swa_full=config.swa_full)
+
     def aborts(self, config: RunConfig) -> bool:
         """Whether llama.cpp aborts while it builds the graph: too many active experts."""
         return self.model.is_moe and self._compute.graph_surplus(self.setup(config)) > 0
@@ -324,12 +332,25 @@ def weight_bytes(model: ModelSpec, setup: Setup) -> Bytes:
                     total[card] += padded_bytes(n_bytes, info.quant, ne[0], card)
             else:
                 total[device] += allocated_bytes(info, device)
+    total.update(setup.placement.expert_caches(_cards_without_experts(model, setup)))
     return total
 
 
 def _is_loaded(il: int | None, hparams: Hparams) -> bool:
     """Whether a tensor of this layer is the part's own; what is in no layer is the trunk's."""
     return not hparams.is_head if il is None else il in hparams.running
+
+
+def _cards_without_experts(model: ModelSpec, setup: Setup) -> set[str]:
+    """The cards of layers whose experts lie on the host."""
+    placement = setup.placement
+    return {
+        placement.layer(il)
+        for il in setup.hparams.running
+        if (name := f"blk.{il}.ffn_down_exps.weight") in model.tensors
+        and is_card(placement.layer(il))
+        and placement.weight(name) == CPU
+    }
 
 
 def homes(name: str, model: ModelSpec, hparams: Hparams, placement: Placement) -> set[str]:
@@ -418,6 +439,24 @@ def recurrent_bytes(setup: Setup) -> Bytes:
     for device, n_bytes in _layer_states(setup):
         total[device] += n_bytes
     return total
+
+
+def checkpoint_bytes(setup: Setup, n_tokens: int, *, swa_full: bool) -> int:
+    """Bytes that llama-server copies of a slot with so many tokens for a checkpoint; 0 for a model
+    that can be rolled back without.
+
+    Of a window its last cells, of a recurrent layer one state, however many a draft keeps
+    (server-context.cpp, create_checkpoint; llama_kv_cache::state_write,
+    llama_memory_recurrent::state_write).
+    """
+    hparams, ssm = setup.hparams, setup.hparams.ssm
+    n_recurrent = sum(layer.is_recurrent for layer in hparams.layers)
+    states = 4 * n_recurrent * (ssm.conv_state + ssm.ssm_state) if ssm else 0
+    if swa_full or not hparams.has_swa:
+        return states
+    cells = min(n_tokens, hparams.n_swa)
+    rows = (row for row in _layer_rows(setup) if row[0])
+    return states + cells * (CELL_BYTES + sum(kind.row_bytes(width) for _, kind, width, _ in rows))
 
 
 def _layer_states(setup: Setup) -> Iterator[tuple[str, int]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from oomph.config import RunConfig
+from oomph.estimate.host import HostFit
 from oomph.foreign_text import visible
 from oomph.units import count, gib, likely, mib, rate
 
@@ -23,6 +24,7 @@ COMPONENTS: Final = {
     "compute_bytes": "compute buffer",
     "output_bytes": "output buffer",
     "overhead_bytes": "overhead",
+    "host_bytes": "the host's, in the same memory",
 }
 
 TARGET: Final = "target"
@@ -31,10 +33,11 @@ TARGET: Final = "target"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceMemory:
-    """Bytes on one device: `weights + kv_cache + recurrent + compute + output + overhead`.
+    """Bytes on one device: `weights + kv_cache + recurrent + compute + output + overhead + host`.
 
     `overhead_bytes` is what llama.cpp prints nowhere: CUDA context, cuBLAS workspace, the pool that
-    grows in use.
+    grows in use. `host_bytes` is what the program and the host's devices take of a card whose
+    memory is the host's own (Jetson, DGX Spark), 0 on any other.
     """
 
     weights_bytes: int = 0
@@ -43,6 +46,7 @@ class DeviceMemory:
     compute_bytes: int = 0
     output_bytes: int = 0
     overhead_bytes: int = 0
+    host_bytes: int = 0
 
     @property
     def total_bytes(self) -> int:
@@ -54,6 +58,7 @@ class DeviceMemory:
             + self.compute_bytes
             + self.output_bytes
             + self.overhead_bytes
+            + self.host_bytes
         )
 
     def certain_bytes(self, *, exact_compute: bool) -> int:
@@ -148,7 +153,8 @@ class CardFit:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
     """The answer for one configuration. `fits` and `max_context` are None where no card was named;
-    `cards` are those that it uses, each by itself.
+    `cards` are those that it uses, each by itself, `host` is the memory beside them: what does not
+    fit its RAM does not fit.
 
     `refused` is what llama.cpp would not run on any card, None where it would. `speed_reason` says
     why there is no `speed`, in one sentence; None where there is one. `inputs` are what embeddings
@@ -158,6 +164,7 @@ class Prediction:
     model: str
     config: RunConfig
     memory: MemoryEstimate
+    host: HostFit
     refused: Refused | None = None
     fits: bool | None = None
     fit_probability: float | None = None

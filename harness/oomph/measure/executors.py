@@ -154,7 +154,7 @@ class LocalExecutor:
         return {
             "params": first.config.llama_params("model"),
             "tensor_split": first.config.tensor_split,
-            "override_tensor": first.config.override_tensor,
+            "override_tensor": first.config.tensor_overrides,
             "n_cpu_moe": first.config.n_cpu_moe,
             "n_expert_used": first.config.n_expert_used,
             "model_path": str(job.model_path),

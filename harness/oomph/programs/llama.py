@@ -88,6 +88,14 @@ def _value(name: str, flag: Flag, rest: list[str], into: Collected) -> str:
     return " ".join(taken)
 
 
+_OLD_MODES: Final = {
+    ("mmap", False): "none",
+    ("mlock", True): "mmap+mlock",
+    ("direct-io", True): "dio",
+}
+"""What older builds' switches of reading the file are as --load-mode."""
+
+
 class _Reader:
     """Puts one flag after the other into `into`; what hangs on several waits for `finish`."""
 
@@ -116,12 +124,14 @@ class _Reader:
         """One flag; `value` is empty for a switch."""
         if flag.name in ("mmproj", "mmproj-url", "mmproj-auto"):
             self.has_projector = True  # said, in one way or the other
-        if flag.kind == "knob":
+        if flag.name in knob_names():
             self._read_knob(written, flag, is_on=is_on, value=value)
         elif flag.kind == "read":
             self._read_own(written, flag, value)
         elif flag.kind == "gone":
             self.into.refused.append(f"{shortened(written)} ({flag.effect})")
+            if mode := _OLD_MODES.get((flag.name, is_on)):
+                self.into.take("load_mode", mode, written)
         elif flag.effect and not self._is_idle(flag, is_on=is_on, value=value):
             self.into.add_unmodelled(f"{written} {value}".strip(), flag.effect)
         else:

@@ -26,8 +26,10 @@ class Said:
     were given. `devices` are the cards that it is to run on, by llama.cpp's names, where they were
     named, and `n_cards` is how many there are, where that is known without its being said. `fit` is
     what was said of llama.cpp's --fit, None where it is off. `files` are what is loaded beside the
-    model, by what it is there ("draft"). `remarks` are sentences on what was said and is in no
-    knob; `is_whole` says that nothing of it takes memory which the knobs do not tell."""
+    model, by what it is there ("draft"). `ram_bytes` is the machine's RAM, None where nothing was
+    said, and `reserve_bytes` what each card leaves to others. `remarks` are sentences on what was
+    said and is in no knob; `is_whole` says that nothing of it takes memory which the knobs do not
+    tell."""
 
     program: Program = DEFAULT_PROGRAM
     knobs: Mapping[str, Any] = field(default_factory=dict)
@@ -36,6 +38,8 @@ class Said:
     devices: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     n_cards: int | None = None
+    ram_bytes: int | None = None
+    reserve_bytes: int = 0
     remarks: tuple[str, ...] = ()
     is_whole: bool = True
 

@@ -10,14 +10,16 @@ from typing import Any, Final
 
 from oomph.advise.alternatives import CRAWLS, EASY, Offer
 from oomph.advise.answer import MODEL_FILE, Answer
-from oomph.advise.host_memory import USUAL_HOST_BYTES
 from oomph.advise.placement.knobs import spelled_places
+from oomph.advise.verdict import host_verdict, worse
 from oomph.architectures.rope import RopeScaling
 from oomph.calibrate.expected_memory import PHANTOM
 from oomph.cards import kind_counts
+from oomph.estimate.machine import DESKTOP_BYTES
 from oomph.estimate.prediction import is_card
 from oomph.units import MIB, NOT_MEASURED
 from oomph.views.asked import asked_json, asked_paragraph
+from oomph.views.host import host_json, host_paragraph
 from oomph.views.language import NBSP, chance, render_text, respell
 from oomph.views.own_fit import own_fit_json, own_fit_paragraph
 from oomph.views.placement import placed_json
@@ -80,7 +82,8 @@ def verdicts_text(answers: Sequence[Answer], language: str) -> str:
 def details_text(answer: Answer, language: str) -> str:
     """What the verdict rests on: memory, speed, what runs out first, evidence, next step, what
     would do instead."""
-    return render_text("answer", language, part="details", a=_fields(answer))
+    host = host_paragraph(answer.host, answer.config, language)
+    return render_text("answer", language, part="details", a=_fields(answer), host=host)
 
 
 def answers_table(answers: Sequence[Answer], language: str) -> Table:
@@ -100,6 +103,8 @@ def answer_json(answer: Answer) -> dict[str, Any]:
     fields = {_KEYS.get(name, name): value for name, value in asdict(answer).items()}
     del fields["said"]
     return fields | {
+        "host": host_json(answer.host),
+        "machine": answer.machine.to_dict(),
         "asked_as": asked_json(answer.said, answer.config),
         "own_fit": own_fit_json(answer.own_fit),
         "best": placed_json(answer.best),
@@ -159,7 +164,14 @@ def _fields(answer: Answer) -> dict[str, Any]:
         "is_wanting": bool(answer.offers) or answer.verdict in ("no", "doubtful", "refused"),
         "max_split": ",".join(f"{share:g}" for share in answer.max_context_split or ()),
         "is_all": answer.max_context == answer.furthest_context,
-        "leans_on_host": bool(answer.config.n_devices) and answer.host_bytes > USUAL_HOST_BYTES,
+        "host_decides": worse(answer.card_verdict, host_verdict(answer.host)) != answer.card_verdict
+        and worse(answer.verdict, answer.card_verdict) != answer.card_verdict,
+        "is_windows": answer.machine.system == "windows",
+        "reserve_bytes": answer.machine.reserve_bytes,
+        "lacks_desktop": bool(answer.cards)
+        and not answer.machine.reserve_bytes
+        and 0 <= answer.margin_bytes < DESKTOP_BYTES,
+        "desktop_bytes": DESKTOP_BYTES,
         "exact_compute": answer.memory.exact_compute,
         "is_dense_with_experts": answer.n_expert_used is None
         and answer.config.n_expert_used is not None,
@@ -206,7 +218,8 @@ def _is_split(answer: Answer) -> bool:
     """Whether more than the token embedding stays off the cards because it was asked for."""
     config = answer.config
     some_layers = 0 <= config.n_gpu_layers <= answer.n_layer
-    return bool(some_layers or config.n_cpu_moe or config.override_tensor or not config.offload_kqv)
+    is_moved = config.n_cpu_moe or config.tensor_overrides or not config.offload_kqv
+    return bool(some_layers or is_moved)
 
 
 def rope_flags(scaling: RopeScaling) -> str:

@@ -22,6 +22,7 @@ from oomph.estimate.prediction import (
     is_card,
 )
 from oomph.units import MIB, NOT_MEASURED, count, likely, mib, rate
+from oomph.views.host import host_json, host_paragraph
 from oomph.views.table import Cell, Table, number
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def prediction_json(prediction: Prediction) -> dict[str, Any]:
         else None,
         "total_vram_bytes": prediction.memory.total_vram_bytes,
         "cards": [asdict(card) | {"fits": card.margin_bytes >= 0} for card in prediction.cards],
+        "host": host_json(prediction.host),
         "fits": prediction.fits,
         "fit_probability": prediction.fit_probability,
         "max_context": prediction.max_context,
@@ -132,6 +134,7 @@ def summary_lines(prediction: Prediction) -> list[str]:
     lines = [f"VRAM: {total}" + ("" if prediction.fits is None else f", {_fits(prediction)}")]
     if len(prediction.cards) > 1:
         lines += map(_card_line, prediction.cards)
+    lines.append(host_paragraph(prediction.host, prediction.config))
     if prediction.max_context is not None:
         lines.append(f"largest n_ctx that fits (even odds): {count(prediction.max_context)}")
     if prediction.speed:

@@ -39,6 +39,7 @@ ROOTS: Final = (
     "oomph.gguf.header:SkippedArray",
     "oomph.gguf.ggml_types:QUANTS",
     "oomph.estimate.posterior:Posterior",
+    "oomph.estimate.machine:Machine",
     "oomph.estimate.riders:FixedRider",
 )
 CALLED: Final = ("predict", "max_context", "for_card", "total_bytes")
@@ -138,7 +139,11 @@ def what_if(
         facts={
             "model": model_facts(estimator.model),
             "cards": [
-                [card_facts(card.spec), card.memory_bytes, card.device]
+                [
+                    card_facts(card.spec),
+                    card.memory_bytes + estimator.machine.reserve_bytes,
+                    card.device,
+                ]
                 for card in estimator.cards
                 if card.spec
             ],
@@ -146,6 +151,7 @@ def what_if(
             if estimator.coefficients
             else None,
             "riders": rider_facts(estimator, config),
+            "machine": asdict(estimator.machine),
         },
         start={
             knob: value

@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from oomph.calibrate.subject import cards_said, named_estimator, own_cards
+from oomph.calibrate.subject import cards_said, machine_around, named_estimator, own_cards
 from oomph.cards import CardNames
 from oomph.errors import ConfigError
 from oomph.files import write_file
@@ -61,7 +61,10 @@ def write_what_if(
             cards, said = own_cards(said)
         except ConfigError:
             cards, said = cards_said(USUAL_CARD, None, said)
-    estimator, _ = named_estimator(model, cards, calibration, on_host=False, beside=said)
+    machine = machine_around(said, is_own=False)
+    estimator, _ = named_estimator(
+        model, cards, calibration, on_host=False, machine=machine, beside=said
+    )
     config = said.config(estimator.model, estimator.gpu_memory_bytes)
     if "n_ctx" not in said.knobs:
         config = config.with_(n_ctx=min(config.n_ctx, START_CONTEXT))

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from oomph.advise.host_memory import host_bytes
 from oomph.advise.placement.parts import GOALS, Goal
 from oomph.advise.placement.search import WHERE_LAYERS_GO, best_placement, divided, front
 from oomph.advise.speeds import speeds
 from oomph.advise.verdict import SURE
 from oomph.config import RunConfig
 from oomph.estimate.estimator import Estimator
+from oomph.estimate.host_memory import SYSTEM_BYTES
+from oomph.estimate.machine import Machine
 from oomph.units import GIB
 
 MODELS = ("qwen3-30b-a3b:Q4_K_M", "gpt-oss-20b:MXFP4", "llama-3.1-8b:Q8_0", "qwen3.5-9b:Q4_K_M")
@@ -71,14 +72,15 @@ def test_it_fits_holds_what_was_said_and_is_no_slower_than_what_was_asked(seed: 
 
 @pytest.mark.parametrize("room", [0.5, 4.0, 16.0])
 def test_it_takes_no_more_of_the_host_than_there_is(room: float) -> None:
-    asked = estimator("qwen3-30b-a3b:Q4_K_M", "3060")
+    machine = Machine(ram_bytes=int(room * GIB) + SYSTEM_BYTES["linux"])
+    asked = Estimator("qwen3-30b-a3b:Q4_K_M", "3060", machine=machine)
     config = RunConfig(n_ctx=16384, n_outputs_max=1)
-    found = best_placement(asked, config, host_room_bytes=int(room * GIB))
+    found = best_placement(asked, config)
     if room < 6:
         assert found is None
     else:
         assert found is not None
-        assert host_bytes(found.memory) <= room * GIB
+        assert asked.host(found.config).memory.busy_bytes <= room * GIB
 
 
 def test_every_card_is_filled_where_experts_stay_on_the_host() -> None:

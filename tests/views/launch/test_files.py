@@ -209,6 +209,8 @@ def test_text_generation_webui_hands_on_what_it_has_no_flag_for(make_launch: Mak
     assert extra == {
         "--cache-type-k": "q8_0",
         "--cache-type-v": "q5_1",
+        "--cache-ram": "8192",
+        "--ctx-checkpoints": "32",
         "--n-cpu-moe": "3",
         "--main-gpu": "1",
         "--rope-scaling": "yarn",

@@ -13,7 +13,6 @@ from math import inf
 from typing import Final
 
 from oomph.advise.first_failure import margin_bytes
-from oomph.advise.host_memory import host_bytes
 from oomph.advise.placement.filling import Ends, Filling, Fillings
 from oomph.advise.placement.knobs import placed
 from oomph.advise.placement.parts import Goal, Parts, is_expert, parts_of, with_caches_of
@@ -22,6 +21,7 @@ from oomph.architectures.rope import positions
 from oomph.config import CONTEXT_STEP, RunConfig, padded_context
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.graph.placement import layer_of
+from oomph.estimate.host_memory import host_bytes
 from oomph.estimate.prediction import MemoryEstimate, is_card
 from oomph.units import MIB
 
@@ -77,11 +77,10 @@ class Prover:
         asked: RunConfig,
         held: Collection[str],
         probability: float,
-        host_room_bytes: int | None,
     ) -> None:
         self.asked = asked
         self._estimator, self._sure = estimator, estimator.cautious(probability)
-        self._held, self._host_room = frozenset(held), host_room_bytes
+        self._held = frozenset(held)
         self._besides: dict[tuple[int, int], Mapping[str, int]] = {}
         self._parts: dict[tuple[RunConfig, Goal], Parts] = {}
 
@@ -91,10 +90,7 @@ class Prover:
 
     def as_asked(self) -> Placed | None:
         """The asked configuration, None where it does not fit as it is."""
-        if not self._sure.fits(self.asked):
-            return None
-        found = self._measured(self.asked)
-        return found if self._host_holds(found) else None
+        return self._measured(self.asked) if self._sure.fits(self.asked) else None
 
     def quickest(self, shape: RunConfig, goal: Goal) -> Placed | None:
         """The best placement of a shape for decoding or prefill, None where none fits."""
@@ -115,7 +111,7 @@ class Prover:
                 break
             tried.add(config)
             found = self._measured(config)
-            fits = self._sure.fits(config) and self._host_holds(found)
+            fits = self._sure.fits(config)
             seen = _beside_layers(found.memory, filling, parts, cards)
             self._besides[shape.n_devices, shape.n_ubatch] = seen
             if fits:
@@ -153,7 +149,7 @@ class Prover:
             assert filling is not None, "the bisection has found it"
             found = self._measured(self._placed(longer, filling, ways.parts))
             seen = _beside_layers(found.memory, filling, ways.parts, cards)
-            if self._sure.fits(found.config) and self._host_holds(found):
+            if self._sure.fits(found.config):
                 best = found
             elif all(seen[card] <= besides[card] for card in cards):
                 break  # the host lacks memory
@@ -286,9 +282,6 @@ class Prover:
             host_bytes=host_bytes(memory),
             speeds=speeds(estimator, config, memory),
         )
-
-    def _host_holds(self, found: Placed) -> bool:
-        return self._host_room is None or found.host_bytes <= self._host_room
 
 
 def n_layers_without_experts(estimator: Estimator, config: RunConfig) -> int:

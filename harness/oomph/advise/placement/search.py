@@ -39,16 +39,14 @@ def best_placement(
     goal: Goal = "decode",
     held: Collection[str] = (),
     probability: float = SURE,
-    host_room_bytes: int | None = None,
 ) -> Placed | None:
     """The best configuration for `goal` that fits with `probability`, `config` itself where nothing
     is better by more than a change is worth; None where nothing fits.
 
     `held` are RunConfig's names of knobs that stay as they are; the context stays, but for the goal
-    `context`. `host_room_bytes` is what the host has for weights and caches; None is as much as it
-    takes. ConfigError where no card's memory is known.
+    `context`. ConfigError where no card's memory is known.
     """
-    return _best(Prover(estimator, config, held, probability, host_room_bytes), goal)
+    return _best(Prover(estimator, config, held, probability), goal)
 
 
 def divided(
@@ -62,7 +60,7 @@ def divided(
     `holds_split`; None where it does not."""
     if holds_split or config.n_devices < 2:
         return config if estimator.cautious(probability).fits(config) else None
-    found = Prover(estimator, config, ALL_BUT_SPLIT, probability, None).quickest(config, "decode")
+    found = Prover(estimator, config, ALL_BUT_SPLIT, probability).quickest(config, "decode")
     return found.config if found else None
 
 
@@ -72,12 +70,11 @@ def front(
     *,
     held: Collection[str] = (),
     probability: float = SURE,
-    host_room_bytes: int | None = None,
 ) -> tuple[Placed, ...]:
     """Placements of which none is better in context, decoding and prefill at once: the best for
     each goal, and what half of the context and caches of less precision would give. The shortest
     context comes first."""
-    prover = Prover(estimator, config, held, probability, host_room_bytes)
+    prover = Prover(estimator, config, held, probability)
     found = [_best(prover, goal) for goal in ("decode", "prefill", "context")]
     if prover.may_change("n_ctx"):
         found += [prover.longest(shape) for shape in _smaller_caches(prover)]

@@ -184,7 +184,7 @@ class _Search:
             raise _GaveUpError(f"n_gpu_layers already set by user to {n_gpu_layers}, abort")
         if len(self._cards) > 1 and any(config.tensor_split or ()):
             raise _GaveUpError("model_params::tensor_split already set by user, abort")
-        if config.override_tensor or config.n_cpu_moe:
+        if config.tensor_overrides or config.n_cpu_moe:
             raise _GaveUpError("model_params::tensor_buft_overrides already set by user, abort")
 
     # --- step 3

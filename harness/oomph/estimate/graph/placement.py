@@ -3,7 +3,7 @@
 import re
 import struct
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from itertools import accumulate
 from typing import Final
@@ -11,6 +11,7 @@ from typing import Final
 from oomph.cards import Card, run_cards
 from oomph.config import RunConfig
 from oomph.errors import ConfigError
+from oomph.units import MIB
 
 CPU: Final = "CPU"
 CUDA_HOST: Final = "CUDA_Host"
@@ -90,8 +91,11 @@ class Placement:
             config.tensor_split if self.is_cut else None,
             config.override_tensor,
             config.n_cpu_moe,
+            config.n_cpu_ffn,
             config.offload_kqv,
+            config.moe_cache_mib,
         )
+        self._moe_cache_bytes = config.moe_cache_mib * MIB
 
     @cached_property
     def backends(self) -> tuple[str, ...]:
@@ -122,6 +126,14 @@ class Placement:
         """The layers that go to cards, the output after the last among them."""
         end = min(self._first + self._on_cards, self._n_layer_all + 1)
         return range(self._first, end)
+
+    def expert_caches(self, cards: Collection[str]) -> dict[str, int]:
+        """What a newer llama.cpp's cache of experts takes at most of these cards, whose layers'
+        experts lie on the host: its budget, divided as the layers are (llama_moe_cache)."""
+        ends = (0.0, *self._splits)
+        shares = {card: ends[i + 1] - ends[i] for i, card in enumerate(self.cards) if card in cards}
+        whole = sum(shares.values()) or 1.0
+        return {card: int(self._moe_cache_bytes * share / whole) for card, share in shares.items()}
 
     @property
     def output(self) -> str:
@@ -192,7 +204,7 @@ def _overrides(
     """The patterns in the order that llama.cpp tries them, each with the device of its buffer
     type."""
     pairs = []
-    for item in (config.override_tensor or "").split(","):
+    for item in (config.tensor_overrides or "").split(","):
         if not item:
             continue
         pattern, equals, buffer = item.rpartition("=")

@@ -34,7 +34,7 @@ _BUFFERS: Final = {
     for kind, word in {
         "model_mib": "(?:model|LoRA)",
         "kv_cache_mib": "KV",
-        "recurrent_mib": "RS",
+        "recurrent_mib": r"(?:RS|DSV4 \w{1,16} state)",
         "compute_mib": "compute",
         "output_mib": "output",
     }.items()
@@ -43,7 +43,8 @@ _BUFFERS: Final = {
         NAME + r" compute buffer size of {1,40}" + DECIMAL + " MiB, does not match"
     ),
 }
-_OLD_BUFFERS: Final = (
+_OTHER_BUFFERS: Final = (
+    ("model_mib", None, re.compile(_DEVICE + r" {1,40}MoE cache size" + _MIB)),
     ("model_mib", None, re.compile(r"load_tensors: {1,40}" + _DEVICE + " buffer size" + _MIB)),
     ("model_mib", "CPU", re.compile(r"(?:mem required|system memory used)()" + _MIB)),
     ("model_mib", "GPU", re.compile(r"load_tensors: VRAM used()" + _MIB)),
@@ -51,7 +52,8 @@ _OLD_BUFFERS: Final = (
     ("compute_mib", "GPU", re.compile(r"VRAM scratch buffer()" + _MIB)),
     ("compute_mib", "CPU", re.compile(r"compute buffer total size()" + _MIB)),
 )
-"""Weights before November 2024, and of ik_llama.cpp to this day; what llama.cpp printed before
+"""A newer llama.cpp's cache of experts, which counts as weights; weights before November 2024, and
+of ik_llama.cpp to this day; what llama.cpp printed before
 December 2023, when it knew the host and one card without a name."""
 _AGAIN: Final = re.compile(
     r"sched_reserve: reserving|flash attention not supported by .{1,80}memory usage will increase"
@@ -118,7 +120,7 @@ def read_buffer(line: str) -> tuple[str, str, float] | None:
     for kind, pattern in _BUFFERS.items():
         if match := pattern.search(line):
             return kind, match[1], _mib(match[2])
-    for kind, device, pattern in _OLD_BUFFERS:
+    for kind, device, pattern in _OTHER_BUFFERS:
         if match := pattern.search(line):
             return kind, device or match[1], _mib(match[2])
     return None

@@ -34,6 +34,8 @@ ALWAYS: Final = (
     "type_k",
     "type_v",
     "n_gpu_layers",
+    "cache_ram_mib",
+    "ctx_checkpoints",
 )
 """Said even where llama-server has it so by itself: its defaults differ between releases, and with
 the card's free memory."""

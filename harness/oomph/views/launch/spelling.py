@@ -13,13 +13,14 @@ from oomph.advise.answer import MODEL_FILE
 from oomph.advise.launch_plan import Launch, slot_context
 from oomph.config import KNOBS, RunConfig, keys_of
 from oomph.errors import ConfigError, OomphError
-from oomph.estimate.prediction import COMPONENTS, DeviceMemory, Prediction, input_sentences, is_card
+from oomph.estimate.prediction import COMPONENTS, DeviceMemory, Prediction, input_sentences
 from oomph.foreign_text import visible
 from oomph.knob import Program
 from oomph.programs.said import Said
-from oomph.units import MIB, count, likely, mib, rate
+from oomph.units import MIB, count, likely, rate
 from oomph.views.asked import asked_sentence
 from oomph.views.estimates import warnings
+from oomph.views.host import host_paragraph
 
 _ARCHITECTURE: Final = re.compile(r"[A-Za-z0-9_.-]+")
 
@@ -143,6 +144,7 @@ def about(launch: Launch) -> tuple[str, ...]:
         for rider, devices in launch.prediction.memory.riders.items()
         for name in devices
     ]
+    lines.append(host_paragraph(launch.prediction.host, config))
     notes = (f"Note: {plain(note)}" for note in warnings(launch.prediction))
     return (*lines, verdict(launch), *_rope(launch), *notes)
 
@@ -150,15 +152,10 @@ def about(launch: Launch) -> tuple[str, ...]:
 def expectations(launch: Launch) -> tuple[str, ...]:
     """What is said of a launch on a terminal besides: how it was asked, what a slot holds, how
     fast it is, what the host gives."""
-    host = sum(
-        memory.total_bytes
-        for name, memory in launch.prediction.memory.devices.items()
-        if not is_card(name)
-    )
     lines = [
         asked_sentence(Said(), launch.config),
         f"tokens of a slot: {count(slot_context(launch.config))}",
-        f"host memory: {mib(host)}, the file's pages and llama-server's prompt cache not counted",
+        host_paragraph(launch.prediction.host, launch.config),
     ]
     if launch.speeds:
         empty, full = launch.speeds.empty, launch.speeds.full

@@ -1,7 +1,7 @@
 // What if: the controls of a page ask the package's own estimate layer, translated to JavaScript, and show its answer.
 // Everything that changes with a control is written here as text, never as HTML: a model's name is foreign text.
 const MIB = 2 ** 20;
-const PARTS = { weights: "weights", kv_cache: "KV cache", recurrent: "recurrent state", compute: "compute buffers", output: "output buffer", overhead: "overhead" };
+const PARTS = { weights: "weights", kv_cache: "KV cache", recurrent: "recurrent state", compute: "compute buffers", output: "output buffer", overhead: "overhead", host: "the host's, in the same memory" };
 const RATE_SPAN = [1, 30000];  // tokens per second that the lines of the speeds reach from and to
 
 // --- from JSON to the estimate layer
@@ -42,13 +42,14 @@ function shared() {
 function ask(facts) {
   const model = readModel(facts.model), own = readOwn(facts.cards), coefficients = readCoefficients(facts.coefficients);
   const riders = (facts.riders ?? []).map(([name, bytes, note]) => new riders$FixedRider(name, fromJson(bytes), note));
+  const machine = $construct(machine$Machine, fromJson(facts.machine));
   const estimators = new Map();
   const on = (card) => {
-    if (!estimators.has(card)) estimators.set(card, new estimator$Estimator(model, card, null, coefficients, null, false, undefined, riders));
+    if (!estimators.has(card)) estimators.set(card, new estimator$Estimator(model, card, null, coefficients, null, false, machine, riders));
     return estimators.get(card);
   };
   return {
-    own,
+    own, machine,
     predict: (card, knobs) => on(card).predict($construct(config$RunConfig, fromJson(knobs)), false),
     longest: (card, knobs) => on(card).max_context(undefined, fromJson(knobs)),
   };
@@ -135,7 +136,7 @@ function places(answer) {
   const cards = all.filter(([name]) => prediction$is_card(name)), host = all.filter(([name]) => !prediction$is_card(name));
   return [
     ...cards.map(([name, device]) => ({ name: cards.length > 1 ? name : "Card", parts: sum([device]), limit: limits.get(name) ?? null })),
-    { name: "Host", parts: sum(host.map(([, device]) => device)), limit: null },
+    { name: "Host", parts: sum(host.map(([, device]) => device)), limit: answer.host.is_shared ? null : answer.host.room_bytes },
   ];
 }
 
@@ -199,25 +200,34 @@ const together = ({ n_slots, n_depth, decode_tokens_per_s: rate, decode_interval
 const named = (card) => (Array.isArray(card) ? card.map(({ spec }) => spec.name) : card ? [card.name] : []);
 const called = (card) => named(card).join(" + ");
 
+// What the host holds beside the bars, and what its caches grow to: nothing that a bar of a start could show.
+function grown({ host: { memory, state } }) {
+  const caches = [memory.checkpoints_bytes && `checkpoints up to ${mib(memory.checkpoints_bytes)}`, memory.prompt_cache_bytes && `saved prompts up to ${mib(memory.prompt_cache_bytes)}`].filter(Boolean);
+  const said = { may_fill: " That is more than the RAM holds.", reads_disk: " The mapped weights do not all stay in RAM.", short: " The RAM is too small." };
+  return `The program and CUDA hold ${mib(memory.process_bytes)} of the host's memory besides${caches.length ? `; in use it grows by ${caches.join(" and ")}` : ""}.${said[state] ?? ""}`;
+}
+
 function verdict(answer, rows, card) {
   const { fits, fit_probability: likely, speed } = answer;
-  const used = Math.max(...rows.filter(({ limit }) => limit !== null).map(({ parts }) => total(parts)), 0);
+  const limited = rows.slice(0, -1).filter(({ limit }) => limit !== null);  // cards: the host's row is the last
+  const used = Math.max(...limited.map(({ parts }) => total(parts)), 0);
   const chance = likely === null ? "" : likely > 0.995 ? " (more than 99 % likely)" : likely < 0.005 ? " (less than 1 % likely)" : ` (${Math.round(100 * likely)} % likely to fit)`;
-  const each = rows.filter(({ limit }) => limit !== null).map(({ name, limit, parts }) => `${mib(total(parts))} of ${mib(limit)} on ${name}`);
+  const each = limited.map(({ name, limit, parts }) => `${mib(total(parts))} of ${mib(limit)} on ${name}`);
   const filled = each.length > 1 ? each.join(", ") : `${mib(used)} of ${mib(rows[0].limit)} on ${called(card)}`;
   const word = fits === null ? `Takes ${mib(total(rows.at(-1).parts))} of the host's memory` : `${fits ? "Fits" : "Does not fit"}${chance}: ${filled}`;
   return { word, state: fits === null ? "" : fits ? "fits" : "fails", speeds: speed ? `Prefill ${tokens(speed.prefill_tokens_per_s)}, decode ${tokens(speed.decode_tokens_per_s)} tokens/s` : "" };
 }
 
 // A command that asks the package the same; quoted for a shell, for names are foreign text.
-function command({ reference, program }, knobs, card) {
+function command({ reference, program, facts: { machine } }, knobs, card) {
   const quote = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
   const flags = Object.entries({ ...knobs, n_gpu_layers: knobs.n_devices ? knobs.n_gpu_layers : undefined });
   const asked = flags.filter(([knob, value]) => value !== undefined && value !== null && value !== program.defaults[knob] && !Array.isArray(value));
   const [on, off] = [(words) => (words.length > 1 ? words[0] : null), (words) => words.at(-1)];  // what turns something off alone has one word
   const words = asked.map(([knob, value]) =>
     typeof value === "boolean" ? (value ? on : off)(program.switches[knob]) : `--${knob.replaceAll("_", "-")} ${quote(String(value))}`);
-  return ["oomph estimate", quote(reference), ...(program.name === USUAL_PROGRAM ? [] : ["--as", program.name]), ...named(card).map((name) => `--gpu ${quote(name)}`), ...words].filter(Boolean).join(" ");
+  const around = [["ram", machine.ram_bytes], ["reserve", machine.reserve_bytes]].filter(([, bytes]) => bytes).map(([name, bytes]) => `--${name} ${bytes / MIB}MiB`);
+  return ["oomph estimate", quote(reference), ...(program.name === USUAL_PROGRAM ? [] : ["--as", program.name]), ...named(card).map((name) => `--gpu ${quote(name)}`), ...around, ...words].filter(Boolean).join(" ");
 }
 const USUAL_PROGRAM = "llama-server";
 
@@ -237,7 +247,8 @@ function show(root, data, asked) {
   drawSpeed(decode, speed?.decode_tokens_per_s, speed?.decode_interval_90);
   root.querySelector(".bound").textContent = speed ? `Bound by ${speed.bound_by.replace("prefill: ", "").replace("; decode: ", " in prefill, by ")} in decode.` : `No speed: ${answer.speed_reason}.`;
   root.querySelector(".slots").textContent = speed?.slots ? together(speed.slots) : "";
-  root.querySelector(".notes").replaceChildren(...new Set(answer.warnings).values().map((text) => element("li", text)));
+  const left = asked.machine.reserve_bytes && card !== null ? [`${mib(asked.machine.reserve_bytes)} of each card are left to others.`] : [];
+  root.querySelector(".notes").replaceChildren(...new Set([grown(answer), ...left, ...answer.warnings]).values().map((text) => element("li", text)));
   root.querySelector(".command code").textContent = command(data, knobs, card);
   root.querySelector(".find output").textContent = "";
   root.querySelector(".find").hidden = card === null;

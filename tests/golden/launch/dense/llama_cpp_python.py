@@ -4,6 +4,7 @@
 #   CUDA0: 12,735.56 = weights 7,605.33 + KV cache 4,096.00 + compute buffer 560.04 + overhead 474.20
 #   CUDA_Host: 192.54 = compute buffer 192.05 + output buffer 0.49
 #   CPU: 532.31 = weights 532.31
+# Host memory: 632 MiB are held from the start (buffers 193 MiB, the program and CUDA 440 MiB); 532 MiB of weights are pages of the file, which the system may drop and read again. In use it grows to 9,356 MiB at most: saved prompts up to 8,192 MiB (--cache-ram). What RAM the machine has was not said (--ram).
 # It fits NVIDIA GeForce RTX 4090: more than 99 % likely.
 # llama-cpp-python keeps logits for a whole batch and takes 13,210 MiB on cards. It fits NVIDIA GeForce RTX 4090: more than 99 % likely.
 import sys
