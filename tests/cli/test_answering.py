@@ -132,7 +132,7 @@ def test_a_yes_that_leans_on_the_host_says_so_at_once(oomph: Oomph) -> None:
     first = " ".join(out.split("\n\n")[0].split())
     assert (code, first.split(":")[0]) == (1, "Probably")
     assert "GiB besides, and nobody said what it has" in first
-    _, out, _ = oomph("answer", MOE, "--gpu", "3060", "-ncmoe", 24, "-c", 8192)
+    _, out, _ = oomph("answer", MOE, "--gpu", "3090", "-ncmoe", 12, "-c", 8192)
     assert "if the host has" in " ".join(out.split("\n\n")[0].split())
 
 

@@ -1,6 +1,10 @@
 """Python that becomes JavaScript, and Python that is refused with file and line."""
 
 import ast
+import json
+import shutil
+import subprocess
+from importlib import resources
 
 import pytest
 
@@ -96,3 +100,18 @@ def test_only_what_is_reached_comes_along() -> None:
 def test_a_root_that_is_not_there_is_named() -> None:
     with pytest.raises(NotTranslatedError, match=r"oomph\.units defines no furlong"):
         Program(["oomph.units:furlong"])
+
+
+def test_a_counter_adds_what_it_is_updated_with() -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("no node is installed; on Debian: apt-get install nodejs")
+    runtime = resources.files("oomph.transpiler").joinpath("python.js").read_text("utf-8")
+    script = """
+        const counter = $collections.Counter(["a", "a", "b"]);
+        counter.update($dict([["a", 3], ["c", 0]]));
+        counter.update(["b"]);
+        console.log(JSON.stringify(counter.items()));
+    """
+    done = subprocess.run([node, "-e", runtime + script], capture_output=True, check=True)
+    assert json.loads(done.stdout) == [["a", 5], ["b", 2], ["c", 0]]

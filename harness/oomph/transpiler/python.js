@@ -146,7 +146,13 @@ class $Dict {
   update(other) { $updated(this, $dict(other)); }
   [Symbol.iterator]() { return this.keys()[Symbol.iterator](); }
 }
-class $Counter extends $Dict { missing() { return 0; } }
+class $Counter extends $Dict {
+  missing() { return 0; }
+  update(other) {  // counts are added, not replaced
+    const added = other instanceof $Dict ? other.items() : [...other].map((item) => [item, 1]);
+    for (const [key, count] of added) this.put(key, this.__getitem__(key) + count);
+  }
+}
 class $Default extends $Dict {
   constructor(factory) { super(); this.factory = factory; }
   missing(key) { const value = this.factory(); this.put(key, value); return value; }
@@ -342,8 +348,8 @@ const $bisect = { bisect_left: (...args) => $bisect_by($lt, args), bisect_right:
 const $collections = {
   defaultdict: (factory) => new $Default(factory),
   Counter(items = []) {
-    const counter = new $Counter(items instanceof $Dict ? items : []);
-    if (!(items instanceof $Dict)) for (const item of items) counter.put(item, counter.__getitem__(item) + 1);
+    const counter = new $Counter([]);
+    counter.update(items);
     return counter;
   },
 };
