@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from oomph.advise.launch_plan import Launch
 from oomph.config import KINDS, KNOBS, RunConfig
 from oomph.errors import ConfigError
+from oomph.programs.spelling import NoSpellingError
 from oomph.views.launch.files import launch_files
 from oomph.views.launch.server import render_preset, render_script, server_flags
-from oomph.views.launch.spelling import NoSpellingError
 from oomph.views.launch.textgen import render_cmd_flags
 
 Make = Callable[..., Launch]

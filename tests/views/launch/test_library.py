@@ -13,8 +13,8 @@ from oomph.advise.launch_plan import Launch, choose
 from oomph.architectures.from_gguf import read_model_file
 from oomph.estimate.estimator import Estimator
 from oomph.models.demo import demo_model
+from oomph.programs.spelling import NoSpellingError
 from oomph.views.launch.library import render_python
-from oomph.views.launch.spelling import NoSpellingError
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from oomph.advise.launch_plan import Launch
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
 from oomph.files import write_files
+from oomph.programs.spelling import NoSpellingError
 from oomph.units import count, mib
 from oomph.views.estimates import warnings
 from oomph.views.launch.koboldcpp import render_koboldcpp
@@ -18,7 +19,7 @@ from oomph.views.launch.library import render_python
 from oomph.views.launch.notes import render_notes
 from oomph.views.launch.ollama import render_modelfile
 from oomph.views.launch.server import render_preset, render_script
-from oomph.views.launch.spelling import NoSpellingError, verdict
+from oomph.views.launch.spelling import verdict
 from oomph.views.launch.textgen import render_cmd_flags, render_settings
 from oomph.views.launch.transformers import render_config_patch
 

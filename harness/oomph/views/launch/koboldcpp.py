@@ -9,19 +9,21 @@ import shlex
 from typing import Final
 
 from oomph.advise.launch_plan import Launch
-from oomph.views.launch.spelling import (
-    HOST,
+from oomph.programs.spelling import (
     Flags,
     NoSpellingError,
-    about,
     checked_path,
-    commented,
     flags_of,
+    refuse_unspelled,
+    spelled_knobs,
+)
+from oomph.views.launch.spelling import (
+    HOST,
+    about,
+    commented,
     listening,
     n_card_layers,
     refuse_beside,
-    refuse_unspelled,
-    spelled_knobs,
 )
 
 ALWAYS: Final = ("n_ctx", "n_ubatch", "type_k", "n_gpu_layers")

@@ -8,18 +8,9 @@ from typing import Any, Final
 
 from oomph.advise.launch_plan import Launch
 from oomph.config import KNOBS, keys_of
+from oomph.programs.spelling import NoSpellingError, checked_path, refuse_unspelled, spelled_knobs
 from oomph.units import mib
-from oomph.views.launch.spelling import (
-    NoSpellingError,
-    about,
-    checked_path,
-    commented,
-    metadata_key,
-    refuse_beside,
-    refuse_unspelled,
-    spelled_knobs,
-    verdict,
-)
+from oomph.views.launch.spelling import about, commented, metadata_key, refuse_beside, verdict
 
 ALWAYS: Final = (
     "n_ctx",

@@ -9,18 +9,15 @@ from collections.abc import Iterator
 from typing import Final
 
 from oomph.advise.launch_plan import Launch, slot_context
-from oomph.units import count
-from oomph.views.launch.spelling import (
+from oomph.programs.spelling import (
     NoSpellingError,
-    about,
     checked_path,
-    commented,
     flags_of,
-    n_card_layers,
-    refuse_beside,
     spelled_knobs,
     unspelled_knobs,
 )
+from oomph.units import count
+from oomph.views.launch.spelling import about, commented, n_card_layers, refuse_beside
 
 _OWN_WAY: Final = (
     "n_batch",

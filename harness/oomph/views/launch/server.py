@@ -10,20 +10,15 @@ from typing import Final
 
 from oomph.advise.launch_plan import Launch
 from oomph.config import RunConfig
-from oomph.views.launch.spelling import (
-    HOST,
+from oomph.programs.spelling import (
     Flags,
     NoSpellingError,
-    about,
-    alias,
     checked_path,
-    commented,
     flags_of,
-    listening,
-    metadata_key,
     refuse_unspelled,
     spelled_knobs,
 )
+from oomph.views.launch.spelling import HOST, about, alias, commented, listening, metadata_key
 
 ALWAYS: Final = (
     "n_ctx",

@@ -1,22 +1,19 @@
 """What every launch file says of itself in a comment, and how foreign text gets into one.
 
-A path, a model's name and its architecture are untrusted: a line break in one of them would end the
-comment or the value that it stands in. What breaks lines is refused in a path and left out of a
-name.
+A model's name and its architecture are untrusted: a line break in one of them would end the comment
+or the value that it stands in, and is left out of a name.
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from oomph.advise.answer import MODEL_FILE
 from oomph.advise.launch_plan import Launch, slot_context
-from oomph.config import KNOBS, RunConfig, keys_of
-from oomph.errors import ConfigError, OomphError
+from oomph.errors import ConfigError
 from oomph.estimate.prediction import COMPONENTS, DeviceMemory, Prediction, input_sentences
 from oomph.foreign_text import visible
-from oomph.knob import Program
 from oomph.programs.said import Said
+from oomph.programs.spelling import NoSpellingError
 from oomph.units import MIB, count, likely, rate
 from oomph.views.asked import asked_sentence
 from oomph.views.estimates import warnings
@@ -28,49 +25,6 @@ _ARCHITECTURE: Final = re.compile(r"[A-Za-z0-9_.-]+")
 HOST: Final = "127.0.0.1"
 """Where a started server listens unless it is told otherwise."""
 
-Flags = dict[str, str | None]
-"""Flags without their dashes, in order; None for one that takes no value."""
-
-
-class NoSpellingError(OomphError):
-    """This configuration has no spelling in the program that the file is for; the sentence says
-    what is missing."""
-
-
-def checked_path(path: str) -> str:
-    """`path` unless it holds a line break or another character that does not print: then
-    ConfigError."""
-    if not path or not path.isprintable():
-        raise ConfigError(
-            f"the path {path!r} has characters that no launch file can hold; rename the model"
-        )
-    return path
-
-
-def spelled_knobs(config: RunConfig, program: Program, always: Sequence[str]) -> dict[str, Any]:
-    """The knobs to say in the program's own words, by their names: `always`, then what is not as
-    the program has it."""
-    keys = keys_of(program)
-    names = dict.fromkeys((*always, *config.unlike(program)))
-    return {name: getattr(config, name) for name in names if name in keys}
-
-
-def unspelled_knobs(config: RunConfig, program: Program, besides: Collection[str]) -> list[str]:
-    """The knobs that the program has no word for, though they are not as it has them; `besides` are
-    those that the file says, or does without, in a way of its own."""
-    keys = keys_of(program)
-    return [
-        name
-        for name in config.unlike(program)
-        if name not in keys and name not in besides and KNOBS[name].part != "work"
-    ]
-
-
-def refuse_unspelled(config: RunConfig, program: Program, besides: Collection[str]) -> None:
-    """Unsayable where the program has no word for a knob."""
-    if unspelled := unspelled_knobs(config, program, besides):
-        raise NoSpellingError(f"{program} has no word for {', '.join(unspelled)}")
-
 
 def refuse_beside(launch: Launch, program: str) -> None:
     """Unsayable where something is loaded beside the model, which is written for llama-server
@@ -80,24 +34,6 @@ def refuse_beside(launch: Launch, program: str) -> None:
             f"what is loaded beside the model ({', '.join(launch.files)}) is not written for "
             f"{program}"
         )
-
-
-def flags_of(knobs: Mapping[str, Any], program: Program) -> Flags:
-    """Knobs as the flags that the program has for them, each with its value as text."""
-    keys = keys_of(program)
-    return {keys[name]: _flag_value(name, value) for name, value in knobs.items()}
-
-
-def _flag_value(name: str, value: Any) -> str | None:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, tuple):
-        return ",".join(f"{part:g}" for part in value)
-    if isinstance(value, float):
-        return f"{value:g}"
-    if value == -1 and KNOBS[name].all_words:
-        return KNOBS[name].all_words[0]
-    return checked_path(value) if isinstance(value, str) else str(value)
 
 
 def plain(text: str) -> str:

@@ -12,8 +12,9 @@ from typing import Final
 
 from oomph.advise.launch_plan import Launch, slot_context
 from oomph.config import keys_of
+from oomph.programs.spelling import Flags, checked_path
 from oomph.views.launch.server import server_flags
-from oomph.views.launch.spelling import Flags, about, checked_path, commented, n_card_layers
+from oomph.views.launch.spelling import about, commented, n_card_layers
 
 _CACHE_TYPES: Final = {"f16": "fp16", "q8_0": "q8_0", "q4_0": "q4_0"}
 """Its name of a cache type, for K and V alike."""

@@ -7,7 +7,7 @@ rope_theta in it.
 import json
 
 from oomph.advise.launch_plan import Launch
-from oomph.views.launch.spelling import NoSpellingError
+from oomph.programs.spelling import NoSpellingError
 
 
 def render_config_patch(launch: Launch) -> str:
