@@ -98,10 +98,10 @@ def speed_observations(estimator: Estimator, record: Record) -> list[SpeedObserv
     """The record's warm tests as observations: the median rate of each test at each depth.
 
     Samples that something disturbed are passed over; where there are no others the observation is a
-    disturbed one. None of --split-mode tensor, whose speed is not modelled.
+    disturbed one. None of --split-mode tensor and of drafting, whose speeds are not modelled.
     """
     config = record_config(record)
-    if config.split_mode == "tensor":
+    if config.split_mode == "tensor" or config.spec_kinds:
         return []
     gpu = estimator.gpu if config.n_devices else None
     tests: dict[tuple[str, int, int, int], list[Timing]] = defaultdict(list)

@@ -16,7 +16,9 @@ from oomph.measure.cards_executor import Share, shared_cpus
 from oomph.measure.cuda_route import WITHOUT_DRIVER, CudaRoute, chosen_backend, cuda_route
 from oomph.measure.executors import Executor, LocalExecutor
 from oomph.measure.nvml import Nvml, NvmlCard
-from oomph.measure.probes import HostProbe
+from oomph.measure.probes import HostProbe, Probe
+from oomph.measure.server_executor import ByProgram, ServerExecutor
+from oomph.measure.server_run import phantom_arguments
 from oomph.measure.visible import seen_cards
 from oomph.phantom.cards import Phantom, phantom_cards
 from oomph.records.environment import read_environment
@@ -75,12 +77,11 @@ def cpu_bench() -> Bench:
     """This machine's processor, also where there is a card: no CUDA program sees it."""
     hidden = {"CUDA_VISIBLE_DEVICES": ""}
     environment = read_environment(backend="cpu")
-    return _bench(
-        (),
-        lambda cards, pinned: Share(
-            executor=LocalExecutor(environment=hidden), environment=environment
-        ),
+    executor = ByProgram(
+        library=LocalExecutor(environment=hidden),
+        server=ServerExecutor(environment, variables=lambda _: hidden),
     )
+    return _bench((), lambda cards, pinned: Share(executor=executor, environment=environment))
 
 
 def _phantom_bench(phantom: Phantom, interval_s: float) -> Bench:
@@ -90,14 +91,27 @@ def _phantom_bench(phantom: Phantom, interval_s: float) -> Bench:
     def share(cards: Sequence[NvmlCard], pinned: bool) -> Share:
         shown = phantom.environment([card.index for card in cards])
         cpus = shared_cpus(cards) if pinned else ()
-        executor = LocalExecutor(
-            probes=lambda: (HostProbe(), CardProbe(phantom, visible=shown["CUDA_VISIBLE_DEVICES"])),
-            interval_s=interval_s,
-            backend_path=phantom.backend_path,
-            environment=shown,
-            cpus=cpus,
-        )
         environment = read_environment(backend="phantom", gpus=map(_facts, cards), driver=driver)
+
+        def probes() -> Sequence[Probe]:
+            return HostProbe(), CardProbe(phantom, visible=shown["CUDA_VISIBLE_DEVICES"])
+
+        executor = ByProgram(
+            library=LocalExecutor(
+                probes=probes,
+                interval_s=interval_s,
+                backend_path=phantom.backend_path,
+                environment=shown,
+                cpus=cpus,
+            ),
+            server=ServerExecutor(
+                environment,
+                probes=probes,
+                interval_s=interval_s,
+                variables=lambda program: shown | phantom.backend_of(program.parent),
+                arguments=phantom_arguments(len(cards)),
+            ),
+        )
         return Share(executor=executor, environment=environment, cpus=cpus)
 
     return _bench(cards, share, phantom)
@@ -115,14 +129,26 @@ def _card_bench(route: CudaRoute, interval_s: float) -> Bench:
     def share(cards: Sequence[NvmlCard], pinned: bool) -> Share:
         shown = {"CUDA_VISIBLE_DEVICES": ",".join(card.uuid or str(card.index) for card in cards)}
         cpus = shared_cpus(cards) if pinned else ()
-        executor = LocalExecutor(
-            probes=lambda: (HostProbe(), CardProbe(visible=shown["CUDA_VISIBLE_DEVICES"])),
-            interval_s=interval_s,
-            backend_path=route.backend_path,
-            environment=PCI_ORDER | shown,
-            cpus=cpus,
-        )
         environment = read_environment(backend="cuda", gpus=map(_facts, cards), driver=driver)
+
+        def probes() -> Sequence[Probe]:
+            return HostProbe(), CardProbe(visible=shown["CUDA_VISIBLE_DEVICES"])
+
+        executor = ByProgram(
+            library=LocalExecutor(
+                probes=probes,
+                interval_s=interval_s,
+                backend_path=route.backend_path,
+                environment=PCI_ORDER | shown,
+                cpus=cpus,
+            ),
+            server=ServerExecutor(
+                environment,
+                probes=probes,
+                interval_s=interval_s,
+                variables=lambda _: PCI_ORDER | shown,
+            ),
+        )
         return Share(executor=executor, environment=environment, cpus=cpus)
 
     return _bench(cards, share)

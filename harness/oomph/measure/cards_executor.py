@@ -81,7 +81,8 @@ class CardsExecutor:
                     if share.cpus:
                         seen["cpus"] = list(share.cpus)
                     conditions = {**completed.conditions, **seen}
-                    yield replace(completed, environment=share.environment, conditions=conditions)
+                    machine = completed.environment or share.environment
+                    yield replace(completed, environment=machine, conditions=conditions)
                     at_start = self._company.n_workers
 
     @contextlib.contextmanager

@@ -44,7 +44,7 @@ class Job:
 
     `texts` holds, by the name that a point's workload gives, the texts to score. `n_threads` is for
     points that name none. `header_sha256` is what a machine that has a file of its own holds it
-    against.
+    against, `draft_path` the model that drafts beside it.
     """
 
     model_path: Path
@@ -54,6 +54,7 @@ class Job:
     texts: Texts = field(default_factory=dict)
     references: Path | None = None
     header_sha256: str = ""
+    draft_path: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

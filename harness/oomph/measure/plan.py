@@ -14,6 +14,7 @@ from oomph.architectures.families import family_of
 from oomph.architectures.from_gguf import spec_from_gguf
 from oomph.architectures.spec import ModelSpec
 from oomph.errors import ConfigError
+from oomph.estimate.draft import draft_of, head_of
 from oomph.gguf.header import GGUFFile, read_gguf
 from oomph.gguf.remote import is_remote
 from oomph.measure.executors import Executor, Job
@@ -22,12 +23,14 @@ from oomph.measure.model_files import ModelFiles
 from oomph.measure.recording import Setting
 from oomph.measure.sweep import Point, Sweep
 from oomph.measure.texts import Texts, check_size, read_texts, reference_path, references_folder
+from oomph.measure.workload import SERVER
 from oomph.models.demo import demo_model
 from oomph.models.download import download_model
 from oomph.paths import expanded
 from oomph.records.environment import physical_cores
 from oomph.records.heading import Tried
 from oomph.records.schema import Environment, ModelIdentity
+from oomph.speculation import MTP
 
 DEMO: Final = "demo"
 """The `model` of a sweep that means the demo model, made on first use."""
@@ -85,7 +88,8 @@ class Subject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The points of a sweep by their ids, for one model at one place."""
+    """The points of a sweep by their ids, for one model at one place; `base` is where paths in the
+    sweep begin."""
 
     place: Place
     points: Mapping[str, Point]
@@ -93,6 +97,7 @@ class Plan:
     texts: Texts
     references: Path | None
     setting: Setting
+    base: Path = Path()
 
     def unkept(self, finished: Container[str]) -> set[str]:
         """The finished references whose log-probabilities are no longer there, though other points
@@ -131,6 +136,7 @@ class Plan:
             n_threads=physical_cores(),
             texts=self.texts,
             references=self.references,
+            draft_path=draft_path(points[0], self.base),
             header_sha256=self.subject.identity.header_sha256,
         )
 
@@ -170,6 +176,7 @@ def plan_sweep(
             replace(point, expected=expect(point.config, point.workload)) for point in points
         )
     _check_experts(points, subject, sweep)
+    _check_drafting(points, subject, place, base := sweep.path.parent if sweep.path else Path())
     if not place.anywhere:
         _check_cards(points, sweep, n_cards=n_cards, divides=place.divides)
     identity = subject.identity
@@ -185,7 +192,14 @@ def plan_sweep(
             environment=place.environment,
             model_path=str(subject.path),
         ),
+        base=base,
     )
+
+
+def draft_path(point: Point, base: Path) -> Path | None:
+    """The file of the model that drafts for the point; None where none does."""
+    named = point.workload.draft
+    return None if named is None else (base / expanded(named)).resolve()
 
 
 def as_measurable(point: Point, environment: Environment, spec: ModelSpec) -> Point:
@@ -241,6 +255,18 @@ def _check_experts(points: tuple[Point, ...], subject: Subject, sweep: Sweep) ->
             f"{sweep.path or 'sweep'}: n_expert_used is set, but {subject.identity.path} is a "
             "dense model without experts; leave that axis out, or name a mixture-of-experts model"
         )
+
+
+def _check_drafting(points: tuple[Point, ...], subject: Subject, place: Place, base: Path) -> None:
+    """What cannot draft, before anything starts: a model without a head, a draft of another
+    vocabulary, a machine that chooses its programs itself."""
+    for kinds, path in {(p.config.spec_kinds, draft_path(p, base)) for p in points}:
+        if MTP in kinds:
+            head_of(subject.spec)
+        if path is not None:
+            draft_of(subject.spec, spec_from_gguf(read_gguf(path), source=str(path)), kinds)
+    if place.anywhere and any(point.workload.through == SERVER for point in points):
+        raise ConfigError("llama-server is measured on this machine; leave --executor out")
 
 
 def _check_cards(points: tuple[Point, ...], sweep: Sweep, *, n_cards: int, divides: bool) -> None:

@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from oomph.measure.energy import energy_of
 from oomph.measure.executors import Completed
+from oomph.measure.logs.contexts import RIDING, buffers_by_context
 from oomph.measure.logs.outcome import SIGKILL_CODES, classify
-from oomph.measure.logs.reported import disagreement, read_buffers, read_reported
+from oomph.measure.logs.reported import disagreement, read_reported
 from oomph.measure.sweep import Point
 from oomph.measure.worker import protocol
 from oomph.measure.worker.ladder import MAD_SCALE
@@ -62,7 +63,7 @@ class Setting:
             wall_ns=completed.wall_ns,
             environment=completed.environment or self.environment,
             reported=reported,
-            buffers=read_buffers(completed.log),
+            buffers=buffers_by_context(completed.log, RIDING)[0],
             load_ns=reply.get("load_ns"),
             timings=[_timing(raw, completed.conditions) for raw in reply.get("timings", [])],
             memory=list(completed.memory),

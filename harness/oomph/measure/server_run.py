@@ -39,7 +39,7 @@ GRACE_S: Final = 30.0
 """How long llama-server may take to end once it is asked to."""
 ANSWER_S: Final = 120.0
 MAX_REPLY_BYTES: Final = 16 << 20
-_NO_REPLY: Final = (OSError, HTTPException, ValueError, LookupError, TypeError)
+NO_REPLY: Final = (OSError, HTTPException, ValueError, LookupError, TypeError)
 """What a server that does not answer, or not as llama-server does, ends a request with."""
 _SLOT: Final = re.compile(r"n_slots = (\d+), n_ctx_slot = (\d+)")
 _BREAKDOWN: Final = re.compile(
@@ -141,7 +141,7 @@ class Server:
         """Seconds until `/health` answered; None where it ended before, or did not in
         `timeout_s`."""
         while time.monotonic() - self._started < timeout_s and not self.has_ended(POLL_S):
-            with contextlib.suppress(*_NO_REPLY):
+            with contextlib.suppress(*NO_REPLY):
                 self.url = self.url or self._address()
                 if self.url and self.get("/health", timeout_s=1.0)["status"] == "ok":
                     return time.monotonic() - self._started
@@ -162,17 +162,20 @@ class Server:
         """The JSON at `path`; OSError and its like where there is none."""
         return _reply(urllib.request.Request(self.url + path), timeout_s)
 
+    def post(self, path: str, body: Mapping[str, Any], *, timeout_s: float = ANSWER_S) -> Any:
+        """The JSON that answers `body` at `path`; OSError and its like where the server refuses."""
+        request = urllib.request.Request(
+            self.url + path, json.dumps(body).encode(), {"Content-Type": "application/json"}
+        )
+        return _reply(request, timeout_s)
+
     def ask(self, question: str, *, model: str = "", max_tokens: int = 8) -> str:
         """What the model answers, over the chat API; OSError and its like where the server
         refuses."""
         message = {"role": "user", "content": question}
         body = {"model": model, "messages": [message], "max_tokens": max_tokens, "temperature": 0}
-        request = urllib.request.Request(
-            f"{self.url}/v1/chat/completions",
-            json.dumps(body).encode(),
-            {"Content-Type": "application/json"},
-        )
-        return str(_reply(request, ANSWER_S)["choices"][0]["message"]["content"])
+        reply = self.post("/v1/chat/completions", body)
+        return str(reply["choices"][0]["message"]["content"])
 
     def log(self) -> tuple[str, ...]:
         """Its output so far."""
@@ -228,7 +231,7 @@ def run_server(
         health_s = server.await_health(timeout_s)
         timed_out = health_s is None and not server.has_ended()
         slot_n_ctx, answer = None, None
-        with contextlib.suppress(*_NO_REPLY):
+        with contextlib.suppress(*NO_REPLY):
             if health_s is not None:
                 slot_n_ctx = int(server.get("/props")["default_generation_settings"]["n_ctx"])
                 answer = server.ask(question) if question is not None else None

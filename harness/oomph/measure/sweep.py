@@ -18,12 +18,13 @@ from typing import Annotated, Any, Final, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, Field, ValidationError
 
-from oomph.config import KNOBS, LOAD_KNOBS, RunConfig, knob_value
+from oomph.config import KNOBS, LOAD_KNOBS, RunConfig, defaults_of, knob_value
 from oomph.errors import ConfigError
 from oomph.foreign import read_text
 from oomph.measure.fields import MAX_VALUES, Range, Seconds, StrictTable, expand
 from oomph.measure.limits import ExpectedSeconds, Limits, Timeouts
-from oomph.measure.workload import Workload
+from oomph.measure.workload import SERVER, Workload
+from oomph.speculation import SIMPLE
 
 MAX_BYTES: Final = 4 << 20
 """No sweep file is longer."""
@@ -51,7 +52,7 @@ class SweepFile(StrictTable):
     axes: dict[str, Any] = Field(default={})
     measure: dict[str, Any] = Field(default={})
     limits: dict[str, Any] = Field(default={})
-    load_mode: Literal["auto", "none", "mmap", "mlock", "dio"] = "mmap"
+    load_mode: Literal["auto", "none", "mmap", "mlock", "mmap+mlock", "dio"] = "mmap"
     fresh_process: bool = False
     sweep_timeout_s: Seconds | None = None
     anchor_every_s: Seconds = 900.0
@@ -106,7 +107,8 @@ class Point:
     def load_key(self) -> tuple[object, ...]:
         """What two points must share to be measured in one process."""
         knobs = (getattr(self.config, knob) for knob in LOAD_KNOBS)
-        return (*knobs, self.load_mode, self.limits.memory_bytes, self.limits.memory_kind)
+        how = (self.load_mode, self.workload.through, self.workload.draft)
+        return (*knobs, *how, self.limits.memory_bytes, self.limits.memory_kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,7 +182,13 @@ class Sweep:
         where = f"{where}: group {group.name!r}" if self.file.group else where
         workload = _table(Workload, self.file.measure, group.measure, where=f"{where}: measure")
         limits = _table(Limits, self.file.limits, group.limits, where=f"{where}: limits")
-        fixed = {"n_devices": n_devices} | self.file.config | group.config
+        served = {"n_seq_max": 1} if workload.through == SERVER else {}
+        fixed = {
+            "n_devices": n_devices,
+            **(defaults_of(SERVER) | served if served else {}),
+            **self.file.config,
+            **group.config,
+        }
         axes = {
             key: _axis(key, value, where) for key, value in (self.file.axes | group.axes).items()
         }
@@ -189,15 +197,43 @@ class Sweep:
         fresh = self.file.fresh_process if group.fresh_process is None else group.fresh_process
         for values in itertools.product(*axes.values()):
             varied = dict(zip(axes, values, strict=True))
-            yield Point(
+            given = fixed | varied
+            config = RunConfig.from_mapping(given, where=where)
+            if served:
+                config = config.with_(n_outputs_max=config.n_seq_max)
+            point = Point(
                 group=group.name,
                 label=_label(group, varied, axes),
                 workload=workload,
                 limits=limits,
-                config=RunConfig.from_mapping(fixed | varied, where=where),
-                load_mode=self.file.load_mode,
+                config=config,
+                load_mode=config.load_mode
+                if "load_mode" in fixed | varied
+                else self.file.load_mode,
                 fresh_process=fresh,
             )
+            _check_program(point, where)
+            yield point
+
+
+def _check_program(point: Point, where: str) -> None:
+    """ConfigError for what the program that the point runs through does not do."""
+    kinds = point.config.spec_kinds
+    if point.workload.through != SERVER:
+        if kinds:
+            raise ConfigError(
+                f"{where}: spec_type is {point.config.spec_type}, and llama-server alone drafts; "
+                f'add `through = "{SERVER}"` to measure'
+            )
+        return
+    if point.config.embeddings or point.limits.memory_bytes is not None:
+        what = "embeddings are" if point.config.embeddings else "limits.memory_bytes is"
+        raise ConfigError(f"{where}: {what} the library's; leave measure.through out")
+    if (point.workload.draft is None) == (SIMPLE in kinds):
+        raise ConfigError(
+            f"{where}: a draft model needs spec_type {SIMPLE} and the path in measure.draft; give "
+            "both or neither"
+        )
 
 
 def _check_references(points: Iterable[Point], where: str) -> None:

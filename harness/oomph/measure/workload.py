@@ -4,12 +4,14 @@ Stands apart from the sweep, which says which contexts there are.
 """
 
 import itertools
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from oomph.measure.fields import Count, Fraction, Seconds, StrictTable, as_float, expand
 
+SERVER: Final = "llama-server"
+"""The value of `through` that is not the library."""
 Depth = Annotated[float, BeforeValidator(as_float), Field(ge=0, le=1)]
 
 
@@ -95,6 +97,10 @@ class Workload(StrictTable):
     `"full"` being the deepest that still takes both; depths that a context cannot hold are left out
     of it. Without `timing` the context is filled to the deepest of them and nothing is clocked (a
     card that only counts memory).
+
+    `through` is what runs the model: the library in a worker, or llama-server, which alone drafts
+    (`spec_type`), with the model's own head or with the model `draft`, a file's path. Through it a
+    point is timed by the server's clock, over a text that people wrote.
     """
 
     n_prompt: Count = 512
@@ -105,6 +111,18 @@ class Workload(StrictTable):
     text: Text | None = None
     needle: NeedleTest | None = None
     seed: int = 1
+    through: Literal["library", "llama-server"] = "library"
+    draft: str | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.through == "library" and self.draft is not None:
+            raise ValueError(f'has the draft {self.draft!r}; add through = "llama-server"')
+        if self.through != "library" and (self.text or self.needle):
+            raise ValueError(
+                "has a text or facts to score, which is the library's; leave through out"
+            )
+        return self
 
     def memory_only(self) -> Self:
         """The same fill with nothing clocked or scored: what a card that does not compute can
@@ -135,4 +153,6 @@ class Workload(StrictTable):
             del said["needle"]
         if said["text"] and said["text"]["reference"] is None:
             del said["text"]["reference"]
+        if said["through"] == "library":
+            del said["through"], said["draft"]
         return said

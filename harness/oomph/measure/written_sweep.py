@@ -9,6 +9,7 @@ from typing import Any, Final
 from oomph.errors import ConfigError
 from oomph.files import write_files
 from oomph.measure.sweep import Sweep
+from oomph.measure.workload import SERVER
 from oomph.models.sparse import model_path
 from oomph.units import read_counts
 
@@ -69,7 +70,8 @@ def sweep_text(
     ]
     lines += _table("config", fixed)
     lines += _table("axes", varied)
-    lines += _table("measure", {"n_prompt": 512, "n_gen": 64, "depths": _depths(depths)})
+    through = {"through": SERVER} if any(axes.get("spec_type", ())) else {}
+    lines += _table("measure", {"n_prompt": 512, "n_gen": 64, "depths": _depths(depths), **through})
     lines += [f"text = {{ {', '.join(_text(text, varied))} }}"] if text else []
     return "\n".join(lines) + "\n"
 

@@ -96,6 +96,11 @@ class Phantom:
         names it."""
         return self.environment() | {"GGML_BACKEND_PATH": str(self.backend_path)}
 
+    def backend_of(self, llama_cpp: Path) -> dict[str, str]:
+        """Where a program whose libraries are in the folder `llama_cpp` looks for a backend that
+        sees these cards."""
+        return {"GGML_BACKEND_PATH": str(libraries(llama_cpp).backend)}
+
     def counters(self, card: int = 0) -> Counters:
         """The card's accounts now; IndexError for a card that is not there."""
         values = (ctypes.c_uint64 * len(Counters.__slots__))()

@@ -189,6 +189,10 @@ class Timing(_Part):
         "where that cannot be "
         "told: on cards, or with cores to spare",
     )
+    drafted: list[int] = Field(
+        default=[], description="tokens that were drafted in each sample, of speculative decoding"
+    )
+    accepted: list[int] = Field(default=[], description="of those, tokens that were accepted")
     energy_j: float | None = Field(
         default=None,
         description="joules of all cards over the samples, by NVML; None without, or for too "
@@ -388,8 +392,8 @@ class Conditions(_SaidPart):
     )
     beside: dict[str, Buffers] = Field(
         default={},
-        description="of an imported log: buffers of the `mtp` head, the `projector` and `lora` "
-        "adapters",
+        description="buffers of what rode along: the `mtp` head, the `draft` model, and of an "
+        "imported log the `projector` and `lora` adapters",
     )
     unread: dict[str, str] = Field(
         default={},
@@ -464,6 +468,11 @@ class Record(_Part):
     conditions: Conditions = Conditions()
 
     @property
+    def is_served(self) -> bool:
+        """Whether it ran through llama-server, not the library."""
+        return self.workload.get("through") == "llama-server"
+
+    @property
     def is_calibrating(self) -> bool:
         """Whether the record may teach an estimate, or speak for what one is asked about."""
         return self.why_not_calibrating is None
@@ -474,6 +483,8 @@ class Record(_Part):
         or was set to what it does not know. None where it is."""
         if self.environment.backend not in ESTIMATED_BACKENDS:
             return f"its backend is {self.environment.backend}"
+        if self.origin is None and self.config.get("spec_type") and not self.is_served:
+            return "it was to draft, which its program does not"
         if unread := self.conditions.unread:
             settings = ", ".join(f"{name} {value}"[:60] for name, value in unread.items())
             return f"oomph has no knob for {settings}"

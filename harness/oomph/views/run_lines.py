@@ -47,6 +47,9 @@ def record_line(record: Record, *, names_cards: bool = False) -> str:
             speed = timing.n_tokens * timing.n_parallel * 1e9 / median(timing.samples_ns)
             best[timing.test] = max(speed, best.get(timing.test, 0.0))
     parts += [f"{test} {rate(speed)} t/s" for test, speed in best.items()]
+    if drafted := sum(sum(timing.drafted) for timing in record.timings):
+        accepted = sum(sum(timing.accepted) for timing in record.timings)
+        parts.append(f"{accepted / drafted:.0%} of {count(drafted)} drafted tokens accepted")
     if record.outcome.label != "ok":
         parts.append(record.outcome.message)
     parts += [

@@ -8,6 +8,8 @@ from oomph.measure.logs.progress import Context, context_of
 from oomph.measure.logs.reported import read_buffers
 from oomph.records.schema import Buffers
 
+RIDING: Final = (Context.MTP, Context.DRAFT)
+"""Contexts that a run has beside its model's own to draft with."""
 _ADAPTER: Final = re.compile(r"LoRA buffer size")
 
 

@@ -141,6 +141,12 @@ def build_line(lines: Sequence[str]) -> re.Match[str] | None:
     return next((match for line in as_lines(lines) if (match := _BUILD.search(line))), None)
 
 
+def build_commit(lines: Sequence[str]) -> str | None:
+    """The commit of the build that printed the log, None where it does not say."""
+    found = build_line(lines)
+    return found[2] if found else None
+
+
 def read_knobs(lines: Sequence[str]) -> dict[str, Any]:
     """The knobs of a context as llama.cpp takes them, by RunConfig's names; of what it says twice
     the last counts."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from oomph.measure.worker.protocol import Job
 
-LOAD_MODES = {"auto": -1, "none": 0, "mmap": 1, "mlock": 2, "dio": 4}
+LOAD_MODES = {"auto": -1, "none": 0, "mmap": 1, "mlock": 2, "mmap+mlock": 3, "dio": 4}
 LOG_DEBUG, LOG_CONTINUED = 1, 5
 DEVICE_TYPE_GPU = 1
 

@@ -120,13 +120,16 @@ class _Timed(TypedDict):
 
 
 class Timing(_Timed, total=False):
-    """Samples of one test at one depth; `ended_ns` is when each ended, by the monotonic clock."""
+    """Samples of one test at one depth; `ended_ns` is when each ended, by the monotonic clock,
+    `drafted` and `accepted` are tokens of speculative decoding."""
 
     n_depth: int
     n_parallel: int
     ended_ns: list[int]
     cpu_ns: list[int]
     disturbed: list[int]
+    drafted: list[int]
+    accepted: list[int]
 
 
 class Divergence(TypedDict, total=False):
