@@ -233,15 +233,10 @@ def _failure(record: Record) -> str:
 
 def _composition(record: Record, allocated: int) -> str:
     """Where the bytes went, in GB: llama.cpp's buffers on the cards, and what the run added."""
-    buffers = record.buffers
-    parts = {
-        "weights": buffers.model_mib,
-        "KV cache": buffers.kv_cache_mib,
-        "compute": buffers.compute_mib,
-    }
+    parts = {"weights": "model_mib", "KV cache": "kv_cache_mib", "compute": "compute_mib"}
     named = {
-        name: sum(sum(sizes) for device, sizes in devices.items() if is_card(device))
-        for name, devices in parts.items()
+        name: sum(mib for device, mib in record.buffer_mib(kind).items() if is_card(device))
+        for name, kind in parts.items()
     }
     run_time = allocated / MIB - sum(named.values())
     return " + ".join(

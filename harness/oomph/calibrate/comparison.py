@@ -201,10 +201,8 @@ def _buffer_lines(record: Record, memory: MemoryEstimate) -> Iterator[Comparison
     them."""
     for quantity, name in _BUFFERS.items():
         printed: dict[str, float] = defaultdict(float)
-        for device, sizes in getattr(record.buffers, name).items():
-            if sizes:
-                together = max(sizes) if quantity == "compute_bytes" else sum(sizes)
-                printed[device if as_printed(memory.devices, device) else "CPU"] += together * MIB
+        for device, size_mib in record.buffer_mib(name, memory.contexts).items():
+            printed[device if as_printed(memory.devices, device) else "CPU"] += size_mib * MIB
         for device, measured in printed.items():
             if predicted := as_printed(memory.devices, device):
                 yield _line(record, quantity, device, getattr(predicted, quantity), measured)

@@ -6,6 +6,7 @@ for the last that survives. A prediction, where one is handed in, says where to 
 probe corrects it by what it saw.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -205,16 +206,10 @@ def estimated_slack(record: Record) -> float | None:
 
 def _free_after_load(record: Record) -> float | None:
     """What llama.cpp's own buffers left on the tightest card."""
-    buffers = record.buffers
-    placed: dict[str, float] = {}
-    for part in (
-        buffers.model_mib,
-        buffers.kv_cache_mib,
-        buffers.recurrent_mib,
-        buffers.compute_mib,
-    ):
-        for device, sizes in part.items():
-            placed[device] = placed.get(device, 0.0) + sum(sizes) * MIB
+    placed = Counter[str]()
+    for kind in ("model_mib", "kv_cache_mib", "recurrent_mib", "compute_mib"):
+        for device, size_mib in record.buffer_mib(kind).items():
+            placed[device] += round(size_mib * MIB)
     room = _room(record)
     left = [room[device] - size for device, size in placed.items() if device in room]
     return min(left, default=None)

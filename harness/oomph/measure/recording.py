@@ -132,7 +132,7 @@ class Setting:
         return Outcome(
             label=label,
             stage=found.stage or stage,
-            message="; ".join(filter(None, (said, limited, found.advice))),
+            message="; ".join(filter(None, (said, limited, found.advice if found.failed else ""))),
             evidence=[*_counted(completed, label), *map(self._redact, found.evidence)],
             exit_code=completed.exit_code,
             asked_mib=found.refusal.asked_mib if found.refusal else None,

@@ -1,4 +1,4 @@
-"""The executor of points that run through llama-server: what it alone does, drafting above all.
+"""The executor of points that run through llama-server: which alone drafts.
 
 A server is started for each point, watched by the same probes as a worker, asked over HTTP and
 timed by its own clock, which leaves the network out. A prompt of a text that people write, not of
@@ -14,8 +14,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Final
+from urllib.error import HTTPError
 
 from oomph.errors import OomphError
+from oomph.foreign import parse_json
+from oomph.foreign_text import visible
 from oomph.measure.executors import HOST_INTERVAL_S, Completed, Executor, Job
 from oomph.measure.logs.contexts import RIDING, buffers_by_context
 from oomph.measure.logs.reported import build_commit
@@ -33,6 +36,7 @@ from oomph.records.schema import Environment
 _ALWAYS: Final = ("n_ctx", "n_seq_max", "n_batch", "n_ubatch", "flash_attn", "type_k", "type_v")
 _OWN_WAY: Final = ("n_devices", "n_expert_used", "n_outputs_max", "load_mode")
 """Knobs that are said in a way of their own, or follow from others."""
+_REASON_BYTES: Final = 1 << 16
 _ASK_S: Final = 0.2
 """How often a wait looks whether it has been called off."""
 
@@ -177,6 +181,10 @@ class _Visit:
         if (seconds := self._healthy(point.timeouts.load.seconds)) is None:
             return
         self.reply["load_ns"] = round(seconds * 1e9)
+        with self._killed_if_called_off():
+            self._talk(point)
+
+    def _talk(self, point: Point) -> None:
         try:
             until = time.monotonic() + point.timeouts.point.seconds
             talk = _Talk(self.server, point.workload, until, self._stop)
@@ -187,7 +195,7 @@ class _Visit:
             self.timed_out = not self._stop.is_set()
         except NO_REPLY as error:
             if not self.server.has_ended(1.0):
-                self.failure = ("run", f"llama-server did not answer as it does: {error}")
+                self.failure = ("run", f"llama-server refused a request: {_reason(error)}")
 
     def _healthy(self, timeout_s: float) -> float | None:
         """Seconds until the server answered; None where it ended before, or did not in time."""
@@ -200,6 +208,25 @@ class _Visit:
                 return health_s
         return None
 
+    @contextlib.contextmanager
+    def _killed_if_called_off(self) -> Iterator[None]:
+        """A request waits for its answer: called off in the middle of one, the server is killed."""
+        is_over = threading.Event()
+
+        def watch() -> None:
+            while not is_over.wait(_ASK_S):
+                if self._stop.is_set():
+                    self.server.kill()
+                    return
+
+        watcher = threading.Thread(target=watch, name="oomph-server-watch", daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            watcher.join()
+
     def end(self) -> int:
         """End the server, and all that it has started; its exit code."""
         self.oom_kills = self._kills.since()
@@ -207,6 +234,15 @@ class _Visit:
         code = self.server.stop(0.0 if self.timed_out or self._stop.is_set() else 10.0)
         self.was_ended = not had_ended
         return code if code is not None else -9
+
+
+def _reason(error: Exception) -> str:
+    """What a refusal says of itself, in one line."""
+    if isinstance(error, HTTPError):
+        with contextlib.suppress(*NO_REPLY):
+            said = parse_json(error.read(_REASON_BYTES))["error"]["message"]
+            return visible(str(said))
+    return visible(str(error))
 
 
 class _TooLateError(OomphError):
@@ -222,9 +258,9 @@ class _Talk:
     ) -> None:
         self._server, self._workload, self._until, self._stop = server, workload, until, stop
         slot = server.get("/props")["default_generation_settings"]["n_ctx"]
-        self._stops = depths_within(
-            int(slot), workload.depths, n_prompt=workload.n_prompt, n_gen=workload.n_gen + 1
-        )
+        # a prompt must be shorter than the slot, and a decode begins with a token of its own
+        longest = {"n_prompt": workload.n_prompt + 1, "n_gen": workload.n_gen + 1}
+        self._stops = depths_within(int(slot), workload.depths, **longest)
         self.deepest = 0
         self._tokens = self._read_text((self._stops or [0])[-1] + 2 * workload.n_prompt + 64)
 

@@ -181,6 +181,11 @@ class Server:
         """Its output so far."""
         return tuple(read_lines(self._log_path))
 
+    def kill(self) -> None:
+        """Kill its group at once; `stop` says afterwards how it ended."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+
     def stop(self, grace_s: float = GRACE_S) -> int | None:
         """Ask it to end as Ctrl-C does, and kill what is left of its group then; its exit code, -n
         for signal n, None where it would not end."""

@@ -104,6 +104,8 @@ def _depths(text: str | None) -> list[int | str]:
 def _toml(value: Any) -> str:
     """A string, number, boolean or list as TOML, which spells them as JSON does, but for characters
     beyond 16 bits; ConfigError for a name that is no UTF-8, which TOML cannot hold."""
+    if isinstance(value, list):  # an axis spells a knob that is off in words
+        value = ["none" if each is None else each for each in value]
     text = json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
     if any("\ud800" <= each <= "\udfff" for each in text):
         raise ConfigError(f"{value!r} is no UTF-8, which a sweep file has to be; rename it")

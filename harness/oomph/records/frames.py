@@ -17,7 +17,7 @@ from oomph.files import replacing, write_file
 from oomph.foreign_text import spreadsheet_cell
 from oomph.records.disturbance import quiet_samples, remarks
 from oomph.records.perplexity import perplexity
-from oomph.records.schema import Record, Timing
+from oomph.records.schema import Buffers, Record, Timing
 
 if TYPE_CHECKING:
     import pandas
@@ -135,9 +135,8 @@ def _point_columns(record: Record) -> dict[str, Any]:
         f"peak_{series.quantity}_bytes.{series.device}": series.peak_bytes
         for series in record.memory
     }
-    for kind, devices in record.buffers.model_dump().items():
-        total = max if kind.startswith("compute") else sum  # reserved again, it is printed again
-        columns |= {f"{kind}.{device}": total(sizes) for device, sizes in devices.items()}
+    for kind in Buffers.model_fields:
+        columns |= {f"{kind}.{device}": size for device, size in record.buffer_mib(kind).items()}
     return columns
 
 

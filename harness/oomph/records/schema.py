@@ -6,12 +6,14 @@ are stored, and means, ratios and MiB are computed when shown. llama.cpp prints 
 with two decimals: these are kept as printed, under names that end in `_mib`.
 """
 
+from collections.abc import Container
 from typing import Annotated, Any, Final
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     model_serializer,
 )
 
@@ -162,6 +164,9 @@ class Reported(_Part):
     )
 
 
+_OF_DRAFTS: Final = ("drafted", "accepted")
+
+
 class Timing(_Part):
     """Raw samples of one test at one depth."""
 
@@ -198,6 +203,12 @@ class Timing(_Part):
         description="joules of all cards over the samples, by NVML; None without, or for too "
         "short a time",
     )
+
+    @model_serializer(mode="wrap")
+    def _drafts_where_said(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Nothing of drafts where there were none, as in lines of before."""
+        said: dict[str, Any] = write(self)
+        return said if self.drafted else {k: v for k, v in said.items() if k not in _OF_DRAFTS}
 
 
 class MemorySeries(_Part):
@@ -467,6 +478,23 @@ class Record(_Part):
     )
     conditions: Conditions = Conditions()
 
+    def buffer_mib(self, kind: str, contexts: Container[str] | None = None) -> dict[str, float]:
+        """MiB by device of one kind of buffer (a field of `Buffers`), of the model's own context
+        and of those beside it: of all, or of `contexts`.
+
+        Lines of one device add up, but for the compute buffer, which a context prints again each
+        time it is reserved: the largest counts.
+        """
+        beside = (each for name, each in self.conditions.beside.items() if _counts(name, contexts))
+        found: dict[str, float] = {}
+        for buffers in (self.buffers, *beside):
+            devices: dict[str, list[float]] = getattr(buffers, kind)
+            for device, sizes in devices.items():
+                if sizes:
+                    together = max(sizes) if kind.startswith("compute") else sum(sizes)
+                    found[device] = found.get(device, 0.0) + together
+        return found
+
     @property
     def is_served(self) -> bool:
         """Whether it ran through llama-server, not the library."""
@@ -489,3 +517,7 @@ class Record(_Part):
             settings = ", ".join(f"{name} {value}"[:60] for name, value in unread.items())
             return f"oomph has no knob for {settings}"
         return None
+
+
+def _counts(name: str, contexts: Container[str] | None) -> bool:
+    return contexts is None or name in contexts

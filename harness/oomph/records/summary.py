@@ -147,16 +147,13 @@ def _n_expert_used(record: Record) -> int | None:
 
 
 def _components(record: Record) -> dict[str, int]:
-    """Lines of one device add up, but for the compute buffer, which is printed again each time it
-    is reserved: the largest counts."""
+    """Bytes on the cards, or on the host of a run without any, by component."""
     found: dict[str, int] = {}
     for component, field in _BUFFER_FIELDS.items():
-        devices: Mapping[str, list[float]] = getattr(record.buffers, field)
-        together = max if component == "compute" else sum
         sizes = [
-            together(lines)
-            for device, lines in devices.items()
-            if lines and is_card(device) == record.environment.has_cards
+            size_mib
+            for device, size_mib in record.buffer_mib(field).items()
+            if is_card(device) == record.environment.has_cards
         ]
         if sizes:
             found[component] = round(sum(sizes) * MIB)

@@ -25,6 +25,7 @@ from oomph.calibrate.fit import Part, fit_models
 from oomph.calibrate.result import FitResult
 from oomph.errors import FitError
 from oomph.estimate.estimator import Estimator
+from oomph.estimate.prediction import is_card
 from oomph.measure.first_card.journal import Journal, JournalEntry
 from oomph.measure.first_card.protocol import Protocol
 from oomph.measure.first_card.visit import ballast_folder
@@ -303,18 +304,12 @@ def _views(record: Record) -> Views:
     )
     free = record.conditions.free_after_run_bytes.get("CUDA0")
     idle, most = card.idle_bytes, card.most_used_bytes
-    buffers = record.buffers
+    kinds = ("model_mib", "kv_cache_mib", "recurrent_mib", "compute_mib", "output_mib")
     printed = [
-        sum(sizes) if part is not buffers.compute_mib else max(sizes)
-        for part in (
-            buffers.model_mib,
-            buffers.kv_cache_mib,
-            buffers.recurrent_mib,
-            buffers.compute_mib,
-            buffers.output_mib,
-        )
-        for device, sizes in part.items()
-        if device.startswith("CUDA") and device != "CUDA_Host" and sizes
+        size_mib
+        for kind in kinds
+        for device, size_mib in record.buffer_mib(kind).items()
+        if is_card(device)
     ]
     return Views(
         record=record,
