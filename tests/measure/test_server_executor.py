@@ -15,7 +15,6 @@ import pytest
 
 from oomph.errors import ConfigError
 from oomph.measure.executors import Completed, Job
-from oomph.measure.plan import Place, open_subject, plan_sweep
 from oomph.measure.recording import Setting
 from oomph.measure.runner import Runner
 from oomph.measure.server_executor import ByProgram, ServerExecutor, server_command
@@ -262,26 +261,6 @@ def test_what_does_not_go_together_is_one_sentence(
 ) -> None:
     with pytest.raises(ConfigError, match=re.escape(said)):
         make_sweep(text)
-
-
-@pytest.mark.parametrize(
-    ("config", "measure", "said"),
-    [
-        ('"draft-mtp"', "", "has no MTP head, and --spec-type draft-mtp needs one"),
-        ('"draft-simple"', ', draft = "{demo}"', "llama.cpp drafts only with a model of the same"),
-    ],
-)
-def test_a_model_that_cannot_draft_is_told_before_anything_starts(
-    make_sweep: Callable[[str], Sweep], config: str, measure: str, said: str
-) -> None:
-    through = f'through = "llama-server"{measure.format(demo=demo_model())}'
-    sweep = make_sweep(f"config.spec_type = {config}\nmeasure = {{ {through} }}")
-    place = Place(
-        executor=ServerExecutor(read_environment(backend="cpu")),
-        environment=read_environment(backend="cpu"),
-    )
-    with pytest.raises(ConfigError, match=said):
-        plan_sweep(sweep, open_subject(sweep), place)
 
 
 def test_a_library_that_was_to_draft_teaches_nothing(run: Callable[..., list[Completed]]) -> None:

@@ -88,6 +88,7 @@ def open_runner(
     from oomph.measure.runner import Runner
 
     subject = open_subject(sweep, model=model)
+    check_drafts(sweep, subject.spec)
     with open_places(
         where,
         sweep,
@@ -106,6 +107,22 @@ def open_runner(
             at_once=chosen.at_once,
         )
         yield runner, chosen
+
+
+def check_drafts(sweep: "Sweep", spec: "ModelSpec") -> None:
+    """ConfigError for what cannot draft, before anything starts: a model without a head, a draft
+    of another vocabulary."""
+    from oomph.architectures.from_gguf import read_model_file
+    from oomph.estimate.draft import draft_of, head_of
+    from oomph.measure.plan import draft_path
+    from oomph.speculation import MTP
+
+    asked = {(p.config.spec_kinds, draft_path(p, sweep.base)) for p in sweep.points()}
+    for kinds, path in asked:
+        if path is not None:
+            draft_of(spec, read_model_file(path), kinds)
+        elif MTP in kinds:
+            head_of(spec)
 
 
 @contextmanager

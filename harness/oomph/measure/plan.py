@@ -14,7 +14,6 @@ from oomph.architectures.families import family_of
 from oomph.architectures.from_gguf import spec_from_gguf
 from oomph.architectures.spec import ModelSpec
 from oomph.errors import ConfigError
-from oomph.estimate.draft import draft_of, head_of
 from oomph.gguf.header import GGUFFile, read_gguf
 from oomph.gguf.remote import is_remote
 from oomph.measure.executors import Executor, Job
@@ -30,7 +29,6 @@ from oomph.paths import expanded
 from oomph.records.environment import physical_cores
 from oomph.records.heading import Tried
 from oomph.records.schema import Environment, ModelIdentity
-from oomph.speculation import MTP
 
 DEMO: Final = "demo"
 """The `model` of a sweep that means the demo model, made on first use."""
@@ -176,7 +174,8 @@ def plan_sweep(
             replace(point, expected=expect(point.config, point.workload)) for point in points
         )
     _check_experts(points, subject, sweep)
-    _check_drafting(points, subject, place, base := sweep.path.parent if sweep.path else Path())
+    if place.anywhere and any(point.workload.through == SERVER for point in points):
+        raise ConfigError("llama-server is measured on this machine; leave --executor out")
     if not place.anywhere:
         _check_cards(points, sweep, n_cards=n_cards, divides=place.divides)
     identity = subject.identity
@@ -192,7 +191,7 @@ def plan_sweep(
             environment=place.environment,
             model_path=str(subject.path),
         ),
-        base=base,
+        base=sweep.base,
     )
 
 
@@ -218,7 +217,7 @@ def _model_path(sweep: Sweep, reference: str, *, is_given: bool) -> Path:
         return demo_model()
     if is_remote(reference):
         return download_model(reference)
-    base = sweep.path.parent if sweep.path and not is_given else Path()
+    base = Path() if is_given else sweep.base
     return (base / expanded(reference)).resolve()
 
 
@@ -255,18 +254,6 @@ def _check_experts(points: tuple[Point, ...], subject: Subject, sweep: Sweep) ->
             f"{sweep.path or 'sweep'}: n_expert_used is set, but {subject.identity.path} is a "
             "dense model without experts; leave that axis out, or name a mixture-of-experts model"
         )
-
-
-def _check_drafting(points: tuple[Point, ...], subject: Subject, place: Place, base: Path) -> None:
-    """What cannot draft, before anything starts: a model without a head, a draft of another
-    vocabulary, a machine that chooses its programs itself."""
-    for kinds, path in {(p.config.spec_kinds, draft_path(p, base)) for p in points}:
-        if MTP in kinds:
-            head_of(subject.spec)
-        if path is not None:
-            draft_of(subject.spec, spec_from_gguf(read_gguf(path), source=str(path)), kinds)
-    if place.anywhere and any(point.workload.through == SERVER for point in points):
-        raise ConfigError("llama-server is measured on this machine; leave --executor out")
 
 
 def _check_cards(points: tuple[Point, ...], sweep: Sweep, *, n_cards: int, divides: bool) -> None:

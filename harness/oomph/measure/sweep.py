@@ -149,6 +149,11 @@ class Sweep:
         """The sweep's name, which names its results folder."""
         return self.file.name
 
+    @property
+    def base(self) -> Path:
+        """The folder where relative paths in it begin."""
+        return self.path.parent if self.path else Path()
+
     def points(self, *, n_devices: int = 1) -> tuple[Point, ...]:
         """Every point, loads together in the order of the file and their contexts ascending;
         references first.

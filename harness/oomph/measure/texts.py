@@ -40,7 +40,7 @@ def _read(name: str | None, sweep: Sweep) -> str:
         return ranking_text()
     if name == PYDOC:
         return pydoc_text()
-    path = (sweep.path.parent if sweep.path else Path()) / name
+    path = sweep.base / name
     return read_bytes(path, error=ConfigError, remedy="check measure.text.file").decode(
         errors="replace"
     )
