@@ -31,6 +31,7 @@ from oomph.estimate.graph.tensor import Graph, Tensor
 from oomph.estimate.repeats import Cut, Selection, select_layers
 from oomph.estimate.rough import rough_buffers
 from oomph.estimate.scheduler import PIPELINE_COPIES, schedule
+from oomph.gguf.header import TensorInfo
 
 CUTS: Final = (
     Cut(2, (1, 2)),
@@ -80,9 +81,23 @@ class ComputeBuffers:
     """Whether the graph was replayed: False where the general rule stands in for it."""
 
 
+class Replayed:
+    """What was replayed of one model's graphs, or of several models' whose graphs are the same."""
+
+    def __init__(self) -> None:
+        self.packings: dict[object, Packing | None] = {}
+        self.affine: dict[object, AffineSizes] = {}
+        self.selections: dict[object, Selection] = {}
+        self.fuses: dict[object, bool] = {}
+        self.settles: dict[object, int] = {}
+        self.last_settled: dict[bool, int] = {}
+        self.graph_sizes: dict[object, int] = {}
+
+
 class ComputeModel:
     """The compute buffers of one model; what was replayed for one configuration is kept for the
-    next.
+    next, and for the models `like` which it is built: another quantization has the same graph
+    wherever no weight is copied.
 
     With `is_dry_run` they are as llama.cpp counts them without allocating (no_alloc), as its --fit
     does: of the prompt graph alone, and that with no tensor pinned, for
@@ -96,22 +111,36 @@ class ComputeModel:
         *,
         is_dry_run: bool = False,
         adapters: Sequence[AdapterSpec] = (),
+        like: "ComputeModel | None" = None,
     ) -> None:
         self._model, self._build, self._is_dry_run = model, build, is_dry_run
         self._adapters = tuple(adapters)
+        self._structure: object = None
+        self._own, self._shared = Replayed(), Replayed()
+        if like is not None and not (self._adapters or like._adapters):
+            self._shared = like._shared if self.structure == like.structure else self._shared
         self._contents = _layer_contents(model, self._adapters)
         self._has_layer_inputs = "per_layer_token_embd.weight" in model.tensors
         self._n_ctx_before_rope = model.integer(
             "rope.scaling.original_context_length", model.n_ctx_train
         )
-        self._packings: dict[object, Packing | None] = {}
-        self._affine: dict[object, AffineSizes] = {}
-        self._selections: dict[object, Selection] = {}
-        self._fuses: dict[object, bool] = {}
-        self._settles: dict[object, int] = {}
-        self._last_settled: dict[bool, int] = {}
-        self._graph_sizes: dict[object, int] = {}
         self._n_nodes: dict[int, int] = {}
+
+    @property
+    def structure(self) -> object:
+        """All that graphs are made of but the types of weights that no backend copies."""
+        if self._structure is None:
+            self._structure = _structure(self._model), self._build, self._is_dry_run
+        return self._structure
+
+    def _known(self, setup: Setup) -> Replayed:
+        """What is known of graphs like that of `setup`: shared where every layer's weights are used
+        where they lie, so that their types decide nothing."""
+        placement, running = setup.placement, setup.hparams.running
+        stays = not placement.cards or not (
+            placement.has_overrides or any(placement.layer(il) == CPU for il in running)
+        )
+        return self._shared if stays else self._own
 
     def _count_nodes(self, setup: Setup) -> int:
         """The nodes of the whole graph, as far as it is composed; 0 where none can be: an
@@ -178,11 +207,12 @@ class ComputeModel:
                 setup.sizes.n_seqs,
             ),
         )
-        if key not in self._graph_sizes:
+        known = self._known(setup).graph_sizes
+        if key not in known:
             b = self._builder(setup, sizes.n_tokens, sizes.n_outputs)
             graph, _ = _graph_of(b, setup.hparams.running)
-            self._graph_sizes[key] = len(graph.nodes) + sum(leaf.is_input for leaf in graph.leafs)
-        return self._graph_sizes[key] - self._room_for_tensors(setup)
+            known[key] = len(graph.nodes) + sum(leaf.is_input for leaf in graph.leafs)
+        return known[key] - self._room_for_tensors(setup)
 
     def _room_for_tensors(self, setup: Setup) -> int:
         """How many tensors a graph may have (llama_context::graph_max_nodes)."""
@@ -204,18 +234,19 @@ class ComputeModel:
             setup.sizes.n_seqs,
             setup.sizes.n_stream,
         )
-        if key not in self._fuses:
+        fuses = self._known(setup).fuses
+        if key not in fuses:
             n = setup.sizes.n_seqs
             b = self._builder(setup, n, n)
             graph, _ = _graph_of(b, self._select(setup, CUTS[0]).layers)
             ordered = schedule(graph, setup.placement.backends, op_offload=setup.op_offload).nodes
             backends = setup.placement.backends
-            self._fuses[key] = all(
+            fuses[key] = all(
                 backends[backend] == setup.placement.layer(b.fused_layers[node])
                 for node, backend in ordered
                 if node in b.fused_layers
             )
-        return self._fuses[key]
+        return fuses[key]
 
     def _packing(self, setup: Setup, n_tokens: int, n_outputs: int) -> Packing | None:
         key = (
@@ -228,9 +259,10 @@ class ComputeModel:
             n_tokens,
             n_outputs,
         )
-        if key not in self._packings:
-            self._packings[key] = self._replay(setup, n_tokens, n_outputs)
-        return self._packings[key]
+        packings = self._known(setup).packings
+        if key not in packings:
+            packings[key] = self._replay(setup, n_tokens, n_outputs)
+        return packings[key]
 
     def _replay(self, setup: Setup, n_tokens: int, n_outputs: int) -> Packing | None:
         """Replay with the first cut that settles, beginning with the one that did for a graph like
@@ -241,23 +273,24 @@ class ComputeModel:
             setup.hparams.layers,
             n_tokens == setup.sizes.n_seqs,
         )
-        is_prompt = n_tokens > setup.sizes.n_seqs
-        if kind not in self._settles:
+        is_prompt, known = n_tokens > setup.sizes.n_seqs, self._known(setup)
+        settles, last_settled = known.settles, known.last_settled
+        if kind not in settles:
             # a placement most often needs the cut of the last one, or the one before that; the
             # first of all what the other batch needed
-            last = self._last_settled.get(is_prompt, self._last_settled.get(not is_prompt, 0))
-            self._settles[kind] = max(0, last - 1)
+            last = last_settled.get(is_prompt, last_settled.get(not is_prompt, 0))
+            settles[kind] = max(0, last - 1)
         n_layer, is_small = setup.hparams.n_layer, self._count_nodes(setup) <= MAX_REPLAYED
-        for i in range(self._settles[kind], len(CUTS)):
+        for i in range(settles[kind], len(CUTS)):
             selection = self._select(setup, CUTS[i])
             if is_small and len(selection.layers) > WORTH_CUTTING * n_layer:
                 continue
             packing = self._replay_layers(setup, n_tokens, n_outputs, selection)
             if packing:
-                self._last_settled[is_prompt] = i
+                last_settled[is_prompt] = i
                 return packing
-            self._settles[kind] = i + 1
-        self._last_settled[is_prompt] = len(CUTS)
+            settles[kind] = i + 1
+        last_settled[is_prompt] = len(CUTS)
         everything = Selection(tuple(setup.hparams.running))
         return self._replay_layers(setup, n_tokens, n_outputs, everything)
 
@@ -308,11 +341,10 @@ class ComputeModel:
             sizes.n_seqs,
             sizes.cells > self._n_ctx_before_rope,
         )
-        if key not in self._affine:
-            self._affine[key] = AffineSizes(
-                is_rigid=any(layer.index_width for layer in hparams.layers)
-            )
-        return self._affine[key]
+        known = self._known(setup).affine
+        if key not in known:
+            known[key] = AffineSizes(is_rigid=any(layer.index_width for layer in hparams.layers))
+        return known[key]
 
     def _program(
         self, setup: Setup, n_tokens: int, n_outputs: int, selection: Selection
@@ -368,10 +400,11 @@ class ComputeModel:
         key = (setup.placement.key, setup.hparams.layers, cut)
         if setup.hparams.is_head:
             return Selection(tuple(setup.hparams.running))
-        if key not in self._selections:
+        selections = self._known(setup).selections
+        if key not in selections:
             signatures = [self._signature(setup, il) for il in setup.hparams.running]
-            self._selections[key] = select_layers(signatures, cut)
-        return self._selections[key]
+            selections[key] = select_layers(signatures, cut)
+        return selections[key]
 
     def _signature(self, setup: Setup, il: int) -> object:
         """All that decides a layer's nodes. A weight's type does where it lies on the CPU and may
@@ -411,3 +444,27 @@ def _layer_contents(
         if il is not None:
             contents[il].append((info.name.split(".", 2)[2], info.ne, info.quant.name))
     return {il: tuple(sorted(content)) for il, content in contents.items()}
+
+
+def _structure(model: ModelSpec) -> object:
+    """What a model's graphs are made of: its numbers, its tensors' names and shapes, and the types
+    that decide where a node runs or what is copied although the layers lie on cards."""
+    numbers = sorted(
+        (key, str(value))
+        for key, value in model.metadata.items()
+        if key.startswith(f"{model.arch}.")
+    )
+    tensors = tuple(
+        (info.name, info.ne, info.quant.name if _decides(info) else "")
+        for info in model.tensors.values()
+    )
+    return model.arch, tuple(numbers), tensors
+
+
+def _decides(info: TensorInfo) -> bool:
+    """Whether a tensor's type may matter wherever the layers lie: CUDA gathers no rows of MXFP4 of
+    some widths, and what is in no layer may lie on the host and be copied, but for the tables that
+    rows are gathered from and the output."""
+    is_outside = layer_of(info.name) is None
+    is_table = info.name.endswith("token_embd.weight") or info.name == "output.weight"
+    return info.quant.name == "MXFP4" or (is_outside and not is_table)

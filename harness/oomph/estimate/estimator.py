@@ -166,17 +166,19 @@ class Estimator:
         self.cards = self._left_cards(cards_of(gpu, gpu_memory_bytes))
         self._build = build
         self._head: MtpHead | None = None
-        self._memory = self._memory_of(self.model)
+        self._memory = self._memory_of(self.model, None)
         self._build_year = None if build is None else build_year(build)
         self._longest: dict[RunConfig, int] = {}
         self._overheads: dict[object, Mapping[str, int]] = {}
         self._works: dict[object, Mapping[Hashable, Work]] = {}
         self._questions: dict[RunConfig, SpeedQuestion] = {}
 
-    def _memory_of(self, model: ModelSpec) -> MemoryModel:
-        """The memory of `model` on these cards, with the adapters that ride along."""
+    def _memory_of(self, model: ModelSpec, like: MemoryModel | None) -> MemoryModel:
+        """The memory of `model` on these cards, with the adapters that ride along; what is known of
+        the graphs of one `like` it holds for it too."""
         adapters = adapters_of(self.riders)
-        return MemoryModel(model, build_of(self._build), self.cards, adapters=adapters)
+        build = build_of(self._build)
+        return MemoryModel(model, build, self.cards, adapters=adapters, like=like)
 
     @property
     def gpu(self) -> GpuSpec | None:
@@ -602,7 +604,7 @@ class Estimator:
         if model is not None:
             other.model, other._works, other._head = model, {}, None
         if model is not None or adapters_of(other.riders) != adapters_of(self.riders):
-            other._memory = other._memory_of(other.model)
+            other._memory = other._memory_of(other.model, self._memory)
         return other
 
     def with_room(self, memory_bytes: int) -> Self:

@@ -59,10 +59,14 @@ class MemoryModel:
         is_dry_run: bool = False,
         is_head: bool = False,
         adapters: Sequence[AdapterSpec] = (),
+        like: "MemoryModel | None" = None,
     ) -> None:
         self.model, self._cards, self._is_head = model, tuple(cards), is_head
         self._build = build
-        self._compute = ComputeModel(model, build, is_dry_run=is_dry_run, adapters=adapters)
+        graphs: ComputeModel | None = None if like is None else like._compute
+        self._compute: ComputeModel = ComputeModel(
+            model, build, is_dry_run=is_dry_run, adapters=adapters, like=graphs
+        )
         self._hparams: dict[int | None, Hparams] = {}
         self._weights: dict[object, Bytes] = {}
         self._cache_rows: dict[object, Counter[CacheRow]] = {}

@@ -1,0 +1,64 @@
+"""What one quantization taught holds for another: every byte is that of a replay of its own."""
+
+import random
+
+import pytest
+
+from oomph.architectures.catalogue import catalogue_model
+from oomph.cards import numbered, read_cards
+from oomph.config import RunConfig
+from oomph.estimate.estimator import Estimator
+
+MODELS = (
+    ("qwen3-30b-a3b", ("Q4_K_M", "F16")),
+    ("gemma-3-4b", ("Q4_K_M", "BF16")),
+    ("gpt-oss-20b", ("MXFP4", "F16")),
+    ("qwen3.5-4b", ("Q8_0", "Q4_K_M")),
+    ("deepseek-v2-lite", ("F16", "Q4_K_M")),
+    ("gemma-3n-e2b", ("Q8_0", "Q4_K_M")),
+    ("bge-m3", ("F16", "Q4_K_M")),
+)
+"""Experts, windows, sinks, states, latent attention, inputs of each layer, and no cache."""
+BIG, SMALL = read_cards("RTX 4090,RTX 3060")
+CARDS = {0: (), 1: (BIG,), 2: (BIG, SMALL)}
+
+
+def _settings(seed: str) -> list[tuple[int, RunConfig]]:
+    chance = random.Random(seed)
+    found = []
+    for _ in range(3):
+        n_devices = chance.choice((0, 1, 1, 2))
+        config = RunConfig(
+            n_ctx=chance.choice((2048, 8192, 40_960)),
+            n_ubatch=chance.choice((128, 512)),
+            n_seq_max=chance.choice((1, 2)),
+            n_devices=n_devices,
+            n_gpu_layers=chance.choice((-1, -1, -1, 0, 9)),
+            n_cpu_moe=chance.choice((0, 0, 3)),
+            offload_kqv=chance.random() < 0.8,
+            flash_attn=chance.choice(("on", "off", "auto")),
+        )
+        found.append((n_devices, config))
+    return found
+
+
+@pytest.mark.parametrize(("name", "quantizations"), MODELS)
+def test_what_is_shared_is_what_is_replayed(name: str, quantizations: tuple[str, ...]) -> None:
+    settings = _settings(name)
+    variants = [catalogue_model(name, each) for each in quantizations]
+    for n_devices, cards in CARDS.items():
+        first = Estimator(variants[0], numbered(cards))
+        for model in variants:
+            shared, fresh = first.changed(model=model), Estimator(model, numbered(cards))
+            for n, config in settings:
+                if n == n_devices:
+                    assert shared.memory(config) == fresh.memory(config), config
+
+
+def test_a_model_of_other_shapes_shares_nothing() -> None:
+    config = RunConfig(n_ctx=4096)
+    first = Estimator(catalogue_model("qwen3-8b", "Q8_0"), numbered((BIG,)))
+    first.memory(config)
+    other = catalogue_model("qwen3-14b", "Q8_0")
+    found = first.changed(model=other).memory(config)
+    assert found == Estimator(other, numbered((BIG,))).memory(config)
