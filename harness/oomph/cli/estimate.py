@@ -56,7 +56,7 @@ def _estimate(
     ] = None,
     build: Annotated[
         int | None,
-        typer.Option(min=1000, help="build number of an older llama.cpp, 8829 for b8829"),
+        typer.Option(min=1000, help="build number of another llama.cpp, 8829 for b8829"),
     ] = None,
     unified_memory: Annotated[
         bool,

@@ -140,7 +140,7 @@ class Estimator:
 
     Without either, nothing is said of what fits; without `gpu` (or coefficients of a machine
     without one), nothing of speed. `coefficients` are a calibration's; None takes those that ship
-    with the package. `build` is the number of an older llama.cpp (8829 for b8829); None is 0.5.0
+    with the package. `build` is the number of another llama.cpp (8829 for b8829); None is 0.5.0
     for memory, and for speed the newest of which any are known. `machine` is what is around the
     card: its system, a power limit, its RAM. With `unified_memory` what a card cannot hold is read
     over the bus, as GGML_CUDA_ENABLE_UNIFIED_MEMORY=1 and Windows' drivers have it: it loads,
