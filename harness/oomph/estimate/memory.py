@@ -31,6 +31,7 @@ from oomph.estimate.graph.slices import REFUSED, Slices
 from oomph.estimate.graph.tensor import pad
 from oomph.estimate.inputs import result_bytes
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate, Refused, is_card
+from oomph.estimate.trust import Architecture, Trust
 from oomph.gguf.ggml_types import QuantType, quant
 from oomph.gguf.header import TensorInfo
 
@@ -177,8 +178,15 @@ class MemoryModel:
         return MemoryEstimate(
             devices=devices,
             exact_compute=self.is_known and compute.is_exact,
+            trust=Trust(architecture=self._architecture(compute)),
             warnings=warnings,
         )
+
+    def _architecture(self, compute: ComputeBuffers) -> Architecture:
+        """What the compute buffers rest on."""
+        if not compute.is_exact:
+            return "general rule"
+        return "exact" if self.is_known else "composed"
 
     def _general_warnings(self, config: RunConfig) -> Iterator[str]:
         if not self.is_known:
