@@ -29,9 +29,7 @@ def test_a_build_is_seen_read_or_unknown(
     assert trust.is_exact == (build == "seen")
 
 
-def test_an_unknown_graph_is_never_exact_and_a_learned_bound_counts() -> (
-    None
-):
+def test_an_unknown_graph_is_never_exact_and_a_learned_bound_counts() -> None:
     assert trust_of("composed", None, has_cards=False).compute_share == COMPOSED_SHARE
     assert trust_of("general rule", None, has_cards=False).compute_share is None
     learned = trust_of("exact", 20_000, has_cards=False, learned=0.0)

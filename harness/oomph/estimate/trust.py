@@ -16,9 +16,10 @@ BuildKnown = Literal["seen", "from source", "unknown"]
 NEWEST_BUILD: Final = 11_549
 """The newest that was held against the replay here."""
 WHEELS_BUILD: Final = 11_330
-"""llama-cpp-python 0.3.36, seen on the CPU, and with the CUDA backend of v0.5.0 on phantom cards;
-what came before is dated by its pull requests."""
+"""llama-cpp-python 0.3.36, commit 0c1e570: seen on the CPU, and with the CUDA backend of v0.5.0 on
+phantom cards; what came before is dated by its pull requests."""
 _READ_BUILD: Final = 11_434
+_COMMITS: Final = {"0c1e570": WHEELS_BUILD}
 COMPOSED_SHARE: Final = 0.10
 """The most by which composing was off for the catalogue's decoders, taken for unknown ones: 0 for
 most, 10 % for llama-4-scout."""
@@ -52,6 +53,11 @@ class Trust:
     def is_exact(self) -> bool:
         """Whether the figures are to the byte."""
         return self.compute_share == 0
+
+
+def build_of_commit(commit: str | None) -> int | None:
+    """The number of the build of a commit, as ggml tells it; None for one that is not known."""
+    return _COMMITS.get((commit or "")[:7])
 
 
 def known_build(number: int | None, *, has_cards: bool) -> BuildKnown:
