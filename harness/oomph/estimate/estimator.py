@@ -309,7 +309,10 @@ class Estimator:
         return host_fit(taken, cards[shared].memory_bytes - own, is_shared=True)
 
     def _trusted(self, memory: MemoryEstimate) -> MemoryEstimate:
-        """The estimate with what is known of the build; under one that is not, nothing is exact."""
+        """The estimate with what is known of the build; under one that is not, nothing is exact
+        that llama.cpp has not counted itself."""
+        if memory.trust.is_counted:
+            return memory
         trust = trust_of(
             memory.trust.architecture,
             self._build,
@@ -318,6 +321,11 @@ class Estimator:
         )
         is_exact = memory.exact_compute and (trust.build != "unknown" or trust.is_exact)
         return replace(memory, trust=trust, exact_compute=is_exact)
+
+    def take_count(self, config: RunConfig, by_device: Mapping[str, int]) -> None:
+        """Let llama.cpp's own count of the compute buffers, in bytes by device, stand for the
+        replay under `config`."""
+        self._memory.take_count(config, by_device)
 
     def aboard(self, config: RunConfig) -> tuple[Rider, ...]:
         """What rides along under `config`: its own head where that is asked for, and what is

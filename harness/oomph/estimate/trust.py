@@ -42,12 +42,14 @@ _OF_GRAPH: Final[dict[str, float | None]] = {
 class Trust:
     """What is known of the architecture and of the build, and by what share the compute buffers may
     be off: 0 is to the byte, None is that nothing was measured. `is_learned` says that the share is
-    what `oomph verify` saw of this build here."""
+    what `oomph verify` saw of this build here, `is_counted` that llama.cpp itself has counted the
+    buffers (`oomph estimate --exact`)."""
 
     architecture: Architecture = "exact"
     build: BuildKnown = "seen"
     compute_share: float | None = 0.0
     is_learned: bool = False
+    is_counted: bool = False
 
     @property
     def is_exact(self) -> bool:

@@ -25,6 +25,10 @@ def trust_json(trust: Trust) -> dict[str, Any]:
 
 def trust_sentence(trust: Trust) -> str:
     """What the figures rest on, and by how much the compute buffers may be off."""
+    if trust.is_counted:
+        return (
+            "trust: the compute buffers are those that llama.cpp itself counts, as its --fit does"
+        )
     if trust.is_exact:
         follows = "± 0 bytes"
     elif trust.compute_share is None:
