@@ -30,7 +30,9 @@ def test_a_count_stands_for_its_configuration_alone() -> None:
     assert before.trust.build == other.trust.build == "unknown"
 
 
-def test_a_card_without_a_name_cannot_be_stood_in_for() -> None:
+def test_what_the_wheel_cannot_count_is_refused() -> None:
+    with pytest.raises(ConfigError, match="is not b20000"):
+        take_counts(estimator(build=20_000), [CONFIG])
     with pytest.raises(ConfigError, match="--exact needs the cards' names"):
         take_counts(estimator(), [CONFIG.with_(n_devices=1)])
 

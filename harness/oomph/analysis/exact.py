@@ -13,15 +13,22 @@ from pathlib import Path
 from oomph.config import RunConfig
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
+from oomph.estimate.trust import build_of_commit
 from oomph.measure.dry_run import Llama, dry_run
 from oomph.models.synth import write_synthetic
 from oomph.phantom.cards import PhantomCard, phantom_cards
+from oomph.records.environment import llama_cpp_commit
 from oomph.units import MIB
 
 
 def take_counts(estimator: Estimator, configs: Sequence[RunConfig]) -> None:
     """Let the count stand for the replay under each of `configs`; ConfigError where no card is
-    named that a phantom can stand in for, ToolchainError where llama.cpp refuses."""
+    named that a phantom can stand in for, or another build is asked about than the installed one,
+    ToolchainError where llama.cpp refuses."""
+    if estimator.build not in (None, build_of_commit(llama_cpp_commit())):
+        raise ConfigError(
+            f"--exact asks the installed llama.cpp, which is not b{estimator.build}; leave one out"
+        )
     model = estimator.model
     with ExitStack() as opened:
         path = Path(model.source)

@@ -182,6 +182,11 @@ class Estimator:
         return MemoryModel(model, build_of(self._build), self.cards, adapters=adapters)
 
     @property
+    def build(self) -> int | None:
+        """The number of the llama.cpp that is predicted; None is 0.5.0."""
+        return self._build
+
+    @property
     def gpu(self) -> GpuSpec | None:
         """The first card's data sheet; None where no card is named."""
         return self.cards[0].spec if self.cards else None
