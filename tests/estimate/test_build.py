@@ -1,12 +1,14 @@
-"""Older builds of llama.cpp: each change moves the bytes that it is about, and no other."""
+"""Other builds of llama.cpp: each change moves the bytes that it is about, and no other."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from oomph.architectures.catalogue import catalogue_model
 from oomph.architectures.spec import ModelSpec
 from oomph.config import RunConfig
+from oomph.errors import ConfigError
 from oomph.estimate.build import LATEST, Build, build_of, build_year
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.memory import MemoryModel
@@ -24,8 +26,15 @@ def compute_mib(name: str, config: RunConfig, build: int | None) -> tuple[float,
     return devices["CUDA0"].compute_bytes / MIB, devices["CUDA_Host"].compute_bytes / MIB
 
 
-def test_no_number_is_the_latest_and_a_large_one_equals_it() -> None:
-    assert build_of(None) == build_of(100_000) == LATEST == Build()
+def test_no_number_is_the_wheels_build_and_newer_ones_do_more() -> None:
+    assert build_of(None) == build_of(11_330) == LATEST == Build()
+    assert build_of(11_434).mixes_inputs
+    assert not build_of(11_434).looks_up_first
+    assert (
+        build_of(11_549)
+        == build_of(12_000)
+        == replace(build_of(11_434), looks_up_first=True, cuts_delta_net=True)
+    )
     assert build_of(0) == Build(
         embeds_inputs=False,
         rotates_cache=False,
@@ -91,6 +100,18 @@ def test_copies_of_a_quantized_cache_are_the_difference(make_model: MakeModel) -
 def test_weights_and_caches_are_of_no_build(make_model: MakeModel) -> None:
     new, old = changed_by(make_model(n_expert=8), build_of(0), type_k="q8_0", type_v="q8_0")
     assert (new.weights_bytes, new.kv_cache_bytes) == (old.weights_bytes, old.kv_cache_bytes)
+
+
+def test_a_build_that_never_was_is_refused() -> None:
+    with pytest.raises(ConfigError, match="no build 400000"):
+        build_of(400_000)
+
+
+def test_a_mixed_batch_keeps_a_copy_of_the_embeddings(make_model: MakeModel) -> None:
+    """The copy that SET_ROWS writes into is never freed: n_embd_inp × n_ubatch in F32."""
+    new, old = changed_by(make_model(), Build(mixes_inputs=True), n_outputs_max=1)
+    assert old.compute_bytes > new.compute_bytes
+    assert (old.weights_bytes, old.kv_cache_bytes) == (new.weights_bytes, new.kv_cache_bytes)
 
 
 def test_builds_have_dates_that_only_grow() -> None:

@@ -1,10 +1,13 @@
 """Which node runs where and what is copied, on graphs of a few nodes and on whole models."""
 
+from collections import Counter
+
 import pytest
 
-from oomph.estimate.fusions import Kept, kept_by_fusions
+from oomph.estimate.fusions import Kept, group_shared_experts, kept_by_fusions
 from oomph.estimate.graph.tensor import F16, F32, I32, Graph, Tensor
 from oomph.estimate.scheduler import PIPELINE_COPIES, Schedule, schedule
+from oomph.gguf.ggml_types import QUANTS
 
 CARD = ("CUDA0", "CPU")
 
@@ -110,3 +113,25 @@ def test_the_choice_of_experts_is_fused_for_powers_of_two(n_expert: int, is_fuse
     assert bool(kept) == is_fused
     assert not is_fused or logits in next(iter(kept.values()))
     assert after in graph.nodes
+
+
+def test_a_shared_expert_moves_behind_the_routed_ones() -> None:
+    """Between them stands what the fused kernel must not overwrite (0.6.0, from its source)."""
+    graph, q8 = Graph(), QUANTS["Q8_0"]
+    x = graph.leaf(F32, 64, 4, name="x", device="CUDA0")
+    ids = graph.leaf(I32, 2, 4, name="ids", device="CUDA0")
+
+    def weight(*ne: int) -> Tensor:
+        return graph.leaf(q8, *ne, name="weight", device="CUDA0", is_weight=True)
+
+    rows = graph.reshape(x, 64, 1, 4)
+    gate, up = (graph.mul_mat_id(weight(64, 32, 8), rows, ids) for _ in range(2))
+    graph.expand(graph.scale(graph.expand(graph.glu(gate, up))))
+    own_gate, own_up = (graph.mul_mat(weight(64, 32), x) for _ in range(2))
+    graph.expand(graph.scale(graph.expand(graph.glu(own_gate, own_up))))
+    kept: Kept = {}
+    n_uses = Counter(source for t in graph.nodes for source in t.src)
+    group_shared_experts(graph.nodes, 0, len(graph.nodes), n_uses, kept)
+    ops = [t.op for t in graph.nodes if t.op != "RESHAPE"]
+    assert ops == ["MUL_MAT_ID"] * 2 + ["GLU"] + ["MUL_MAT"] * 2 + ["GLU", "SCALE", "SCALE"]
+    assert [[rows, ids]] == [*kept.values()]

@@ -53,6 +53,10 @@ def named_estimator(
         machine=machine or LINUX,
         riders=riders,
     )
+    if build is not None:
+        from oomph.calibrate.bounds import learned_share
+
+        estimator.learned_share = learned_share(build, has_cards=not on_host)
     return estimator, origin
 
 

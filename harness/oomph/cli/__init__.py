@@ -38,6 +38,7 @@ from oomph.cli import (
     report,
     setup,
     sweep,
+    verify,
     what_if,
 )
 from oomph.cli.output import guard, say, say_json
@@ -90,6 +91,7 @@ PANELS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "Set up": {
         "doctor": "doctor",
+        "verify": "verify qwen3-30b-a3b:Q4_K_M",
         "setup": "setup cuda",
         "bundle": "bundle /media/usb/oomph --cuda --cuda-arch 9.0",
         "synth": "synth qwen3-30b-a3b:Q4_K_M sparse.gguf",
@@ -140,6 +142,7 @@ records.register(app)
 report.register(app)
 setup.register(app)
 sweep.register(app)
+verify.register(app)
 what_if.register(app)
 
 

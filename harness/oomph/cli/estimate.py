@@ -56,13 +56,21 @@ def _estimate(
     ] = None,
     build: Annotated[
         int | None,
-        typer.Option(min=1000, help="build number of an older llama.cpp, 8829 for b8829"),
+        typer.Option(min=1000, help="build number of another llama.cpp, 8829 for b8829"),
     ] = None,
     unified_memory: Annotated[
         bool,
         typer.Option(
             "--unified-memory",
             help="what a card cannot hold is read over the bus, where drivers do so",
+        ),
+    ] = False,
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact",
+            help="compute buffers as the installed llama.cpp counts them itself, of any "
+            "architecture that it knows, on a phantom of the card",
         ),
     ] = False,
     system: SystemOption = None,
@@ -90,7 +98,7 @@ def _estimate(
         machine=machine_of(system, power_limit, host_bandwidth),
         beside=said,
     )
-    _print(estimator, asked, origin, is_one=not (grid or configs), as_json=as_json)
+    _print(estimator, asked, origin, is_one=not (grid or configs), as_json=as_json, exact=exact)
 
 
 def _print(
@@ -100,10 +108,13 @@ def _print(
     *,
     is_one: bool,
     as_json: bool,
+    exact: bool,
 ) -> None:
     configs = [_config(estimator, said) for said in asked]
     fits = [_own_fit(estimator, *each) for each in zip(asked, configs, strict=True)]
     configs = [fit.config if fit else config for fit, config in zip(fits, configs, strict=True)]
+    if exact:
+        _take_counts(estimator, configs)
     if as_json:
         _print_json(estimator, asked, configs, fits, strict=is_one, calibration=origin)
         return
@@ -113,6 +124,12 @@ def _print(
         _print_grid(estimator, asked[0], configs)
     if origin:
         say(f"calibration: {origin}")
+
+
+def _take_counts(estimator: "Estimator", configs: "list[RunConfig]") -> None:
+    from oomph.analysis.exact import take_counts
+
+    take_counts(estimator, configs)
 
 
 def _config(estimator: "Estimator", said: "Said") -> "RunConfig":

@@ -362,6 +362,7 @@ class ComputeModel:
             op_offload=setup.op_offload,
             n_copies=n_copies,
             fuses_experts=self._build.fuses_experts and not setup.placement.is_cut,
+            fuses_shared_expert=self._build.fuses_shared_expert,
         )
         if (
             n_copies > 1

@@ -66,6 +66,7 @@ from oomph.estimate.speed import (
     speed_question,
     spilled_share,
 )
+from oomph.estimate.trust import trust_of
 from oomph.estimate.work import Work, work_key, works_by
 from oomph.gpus import GpuSpec
 from oomph.speculation import MTP
@@ -140,8 +141,9 @@ class Estimator:
 
     Without either, nothing is said of what fits; without `gpu` (or coefficients of a machine
     without one), nothing of speed. `coefficients` are a calibration's; None takes those that ship
-    with the package. `build` is the number of an older llama.cpp (8829 for b8829); None is 0.5.0
-    for memory, and for speed the newest of which any are known. `machine` is what is around the
+    with the package. `build` is the number of another llama.cpp (8829 for b8829); None is 0.5.0
+    for memory, and for speed the newest of which any are known; `learned_share` is by how much of a
+    compute buffer `oomph verify` saw that build off. `machine` is what is around the
     card: its system, a power limit, its RAM. With `unified_memory` what a card cannot hold is read
     over the bus, as GGML_CUDA_ENABLE_UNIFIED_MEMORY=1 and Windows' drivers have it: it loads,
     slowly. Without, what surely does not load has no speed. `riders` are what is loaded beside the
@@ -165,6 +167,7 @@ class Estimator:
         self.unified_memory = unified_memory
         self.cards = self._left_cards(cards_of(gpu, gpu_memory_bytes))
         self._build = build
+        self.learned_share: float | None = None
         self._head: MtpHead | None = None
         self._memory = self._memory_of(self.model, None)
         self._build_year = None if build is None else build_year(build)
@@ -179,6 +182,11 @@ class Estimator:
         adapters = adapters_of(self.riders)
         build = build_of(self._build)
         return MemoryModel(model, build, self.cards, adapters=adapters, like=like)
+
+    @property
+    def build(self) -> int | None:
+        """The number of the llama.cpp that is predicted; None is 0.5.0."""
+        return self._build
 
     @property
     def gpu(self) -> GpuSpec | None:
@@ -257,7 +265,7 @@ class Estimator:
     def memory(self, config: RunConfig) -> MemoryEstimate:
         """What `config` takes on every device, with what llama.cpp prints nowhere (overhead)."""
         setup = self._memory.setup(config)
-        target = self._with_overhead(self._memory.estimate(config), config)
+        target = self._trusted(self._with_overhead(self._memory.estimate(config), config))
         compute = self._memory.compute(setup)
         beside: dict[str, Mapping[str, DeviceMemory]] = {}
         notes: list[str] = []
@@ -306,6 +314,25 @@ class Estimator:
             return host_fit(taken, host_room(self.machine))
         own = memory.devices[shared].total_bytes - memory.devices[shared].host_bytes
         return host_fit(taken, cards[shared].memory_bytes - own, is_shared=True)
+
+    def _trusted(self, memory: MemoryEstimate) -> MemoryEstimate:
+        """The estimate with what is known of the build; under one that is not, nothing is exact
+        that llama.cpp has not counted itself."""
+        if memory.trust.is_counted:
+            return memory
+        trust = trust_of(
+            memory.trust.architecture,
+            self._build,
+            has_cards=any(map(is_card, memory.devices)),
+            learned=self.learned_share,
+        )
+        is_exact = memory.exact_compute and (trust.build != "unknown" or trust.is_exact)
+        return replace(memory, trust=trust, exact_compute=is_exact)
+
+    def take_count(self, config: RunConfig, by_device: Mapping[str, int]) -> None:
+        """Let llama.cpp's own count of the compute buffers, in bytes by device, stand for the
+        replay under `config`."""
+        self._memory.take_count(config, by_device)
 
     def aboard(self, config: RunConfig) -> tuple[Rider, ...]:
         """What rides along under `config`: its own head where that is asked for, and what is

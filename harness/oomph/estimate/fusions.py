@@ -1,11 +1,12 @@
-"""Two CUDA fusions that keep tensors alive past their last use.
+"""Three CUDA fusions that keep tensors alive past their last use.
 
 A fused kernel reads its sources until its last node, so their room cannot be given to a node in
 between. Only the choice of experts and the weighted sum of their outputs are fused over so many
-nodes that it changes a buffer's size.
+nodes that it changes a buffer's size; since 0.6.0 a shared expert's products are, too, and come
+right behind the routed experts'.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableSequence, Sequence
 
 from oomph.estimate.graph.tensor import Tensor
 
@@ -42,6 +43,64 @@ def kept_by_fusions(
                 )
                 i += length - 1
         i += 1
+
+
+_ROUTED = ("MUL_MAT_ID", "MUL_MAT_ID", "GLU")
+_SHARED = ("MUL_MAT", "MUL_MAT", "GLU")
+
+
+def group_shared_experts(
+    nodes: MutableSequence[Tensor], start: int, end: int, n_uses: Mapping[Tensor, int], kept: Kept
+) -> None:
+    """Move each shared expert's products behind the routed experts' in a split, nodes `start` to
+    `end`, and add to `kept` what both read (ggml_backend_cuda_graph_optimize of 0.6.0; read in its
+    source, no backend here has shown it)."""
+    i = start
+    while i + 5 < end:
+        at = _shared_behind(nodes, i, end, n_uses)
+        if at:
+            for k in range(3):
+                nodes.insert(i + 3 + k, nodes.pop(at + k))
+            up = nodes[i + 2].src[1]
+            _keep(kept, nodes[i + 5], up.src[1:3])
+            i += 5
+        i += 1
+
+
+def _shared_behind(nodes: Sequence[Tensor], i: int, end: int, n_uses: Mapping[Tensor, int]) -> int:
+    """Where the shared expert of the routed experts at `i` is computed; 0 for nowhere."""
+    if tuple(t.op for t in nodes[i : i + 3]) != _ROUTED:
+        return 0
+    for j in range(i + 3, end - 2):
+        ops = tuple(t.op for t in nodes[j : j + 3])
+        if ops[:2] == _ROUTED[:2]:
+            return 0
+        if ops == _SHARED and _is_one_layer(nodes[i : i + 3], nodes[j : j + 3], n_uses):
+            return j
+    return 0
+
+
+def _is_one_layer(
+    routed: Sequence[Tensor], shared: Sequence[Tensor], n_uses: Mapping[Tensor, int]
+) -> bool:
+    """Whether both read the same rows with matrices of one kind (ggml_cuda_match_shared_expert)."""
+    pairs = (routed, shared)
+    if any(len(glu.src) != 2 or a not in glu.src or b not in glu.src for a, b, glu in pairs):
+        return False
+    up, own_up = routed[2].src[1], shared[2].src[1]
+    weight, own, rows = up.src[0], own_up.src[0], up.src[1]
+    return (
+        weight.device is not None
+        and weight.quant.is_quantized
+        and rows.op == "RESHAPE"
+        and rows.src[0] is own_up.src[1]
+        and rows.ne[1] == rows.ne[3] == 1
+        and weight.quant == own.quant
+        and weight.ne[:2] == own.ne[:2]
+        and own.op == "NONE"
+        and all(a.src[0].quant == b.src[0].quant for a, b, _ in pairs)
+        and _is_closed((*routed, *shared), (routed[2], shared[2]), n_uses)
+    )
 
 
 def _keep(kept: Kept, until: Tensor, tensors: Sequence[Tensor]) -> None:

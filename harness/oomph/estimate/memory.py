@@ -7,7 +7,7 @@ memory-mapped file holds every one.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from math import prod
@@ -31,6 +31,7 @@ from oomph.estimate.graph.slices import REFUSED, Slices
 from oomph.estimate.graph.tensor import pad
 from oomph.estimate.inputs import result_bytes
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate, Refused, is_card
+from oomph.estimate.trust import Architecture, Trust
 from oomph.gguf.ggml_types import QuantType, quant
 from oomph.gguf.header import TensorInfo
 
@@ -71,6 +72,7 @@ class MemoryModel:
         self._weights: dict[object, Bytes] = {}
         self._cache_rows: dict[object, Counter[CacheRow]] = {}
         self._setup: tuple[RunConfig, Setup] | None = None
+        self._counted: dict[object, Mapping[str, int]] = {}
 
     def on(self, cards: Sequence[Card]) -> Self:
         """The same model on other cards; what was computed is shared."""
@@ -141,8 +143,19 @@ class MemoryModel:
         return setup
 
     def compute(self, setup: Setup) -> ComputeBuffers:
-        """The compute buffers by backend."""
+        """The compute buffers by backend: those that llama.cpp has counted, or the replayed."""
+        counted = self._counted.get(_count_key(setup)) if self._counted else None
+        if counted is not None:
+            return ComputeBuffers(bytes=dict(counted), live_bytes=dict(counted))
         return self._compute.buffers(setup)
+
+    def take_count(self, config: RunConfig, by_device: Mapping[str, int]) -> None:
+        """Let llama.cpp's own count of the compute buffers stand for the replay under `config`."""
+        setup = self.setup(config)
+        host = setup.placement.host
+        self._counted[_count_key(setup)] = {
+            CPU if name == host else name: n_bytes for name, n_bytes in by_device.items()
+        }
 
     def compute_by_device(self, setup: Setup) -> ComputeBuffers:
         """The same by the devices that hold them: the CPU backend computes in pinned memory where
@@ -178,11 +191,22 @@ class MemoryModel:
             )
             for name in names
         }
+        architecture = self._architecture(setup, compute)
         return MemoryEstimate(
             devices=devices,
-            exact_compute=self.is_known and compute.is_exact,
+            exact_compute=architecture == "exact",
+            trust=Trust(architecture=architecture, is_counted=self._is_counted(setup)),
             warnings=warnings,
         )
+
+    def _is_counted(self, setup: Setup) -> bool:
+        return bool(self._counted) and _count_key(setup) in self._counted
+
+    def _architecture(self, setup: Setup, compute: ComputeBuffers) -> Architecture:
+        """What the compute buffers rest on."""
+        if not compute.is_exact:
+            return "general rule"
+        return "exact" if self.is_known or self._is_counted(setup) else "composed"
 
     def _general_warnings(self, config: RunConfig) -> Iterator[str]:
         if not self.is_known:
@@ -434,6 +458,17 @@ def _row_bytes(row: CacheRow, sizes: Sizes) -> int:
     is_swa, kind, width, device = row
     cells = (sizes.cells_swa if is_swa else sizes.cells) * sizes.n_stream
     return padded_bytes(kind.row_bytes(width) * cells, kind, width, device)
+
+
+def _count_key(setup: Setup) -> object:
+    """What llama.cpp's count of compute buffers is of."""
+    return (
+        setup.placement.key,
+        setup.sizes,
+        setup.cache,
+        setup.pooling,
+        setup.hparams.n_expert_used,
+    )
 
 
 def recurrent_bytes(setup: Setup) -> Bytes:

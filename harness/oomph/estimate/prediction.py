@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from oomph.config import RunConfig
 from oomph.estimate.host import HostFit
+from oomph.estimate.trust import Trust
 from oomph.foreign_text import visible
 from oomph.units import count, gib, likely, mib, rate
 
@@ -72,10 +73,12 @@ class MemoryEstimate:
     """Memory by llama.cpp's device name (`CUDA0`…, `CUDA_Host`, `CPU`), everything counted;
     `contexts` are its parts by what takes them: "target" is the model itself, beside it what rides
     along ("mtp", "draft", "projector", "lora"). `exact_compute` is False where the graph of one is
-    not known and its compute buffer follows the general transformer rule."""
+    not known and its compute buffer follows the general transformer rule, and under a build that
+    nothing is known of; `trust` says what is."""
 
     devices: Mapping[str, DeviceMemory]
     exact_compute: bool = True
+    trust: Trust = field(default_factory=Trust)
     warnings: tuple[str, ...] = ()
     contexts: Mapping[str, Mapping[str, DeviceMemory]] = field(default_factory=dict)
 

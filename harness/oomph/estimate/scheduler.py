@@ -13,7 +13,7 @@ from typing import Final
 
 from oomph.estimate.allocator import Placed
 from oomph.estimate.backends import supports, wants_offload
-from oomph.estimate.fusions import Kept, kept_by_fusions
+from oomph.estimate.fusions import Kept, group_shared_experts, kept_by_fusions
 from oomph.estimate.graph.tensor import VIEW_OPS, Graph, Tensor
 
 MAX_SOURCES: Final = 10
@@ -51,11 +51,17 @@ def schedule(
     op_offload: bool = True,
     n_copies: int = 1,
     fuses_experts: bool = True,
+    fuses_shared_expert: bool = False,
 ) -> Schedule:
     """Assign and cut `graph` for `backends`, by priority, the CPU last; its tensors are changed in
     the process."""
     return _Scheduler(
-        graph, backends, op_offload=op_offload, n_copies=n_copies, fuses_experts=fuses_experts
+        graph,
+        backends,
+        op_offload=op_offload,
+        n_copies=n_copies,
+        fuses_experts=fuses_experts,
+        fuses_shared_expert=fuses_shared_expert,
     ).run()
 
 
@@ -70,11 +76,13 @@ class _Scheduler:
         op_offload: bool,
         n_copies: int,
         fuses_experts: bool,
+        fuses_shared_expert: bool,
     ) -> None:
         self._graph, self._backends, self._n_copies = graph, backends, n_copies
         self._cpu = len(backends) - 1
         self._number = {device: i for i, device in enumerate(backends)}
         self._op_offload, self._fuses_experts = op_offload, fuses_experts
+        self._fuses_shared_expert = fuses_shared_expert
         self._nodes = [t for t in graph.nodes if t.op not in VIEW_OPS]
         self._copies: dict[tuple[Tensor, int], list[Tensor]] = {}
 
@@ -88,8 +96,12 @@ class _Scheduler:
         splits = self._cut()
         kept: Kept = {}
         for split in splits:
-            if split.backend != self._cpu and self._fuses_experts:
-                kept_by_fusions(self._graph.nodes, split.start, split.end, n_uses, kept)
+            if split.backend == self._cpu or not self._fuses_experts:
+                continue
+            part = self._graph.nodes, split.start, split.end, n_uses, kept
+            if self._fuses_shared_expert:
+                group_shared_experts(*part)
+            kept_by_fusions(*part)
         head = self._permanent(splits) if self._n_copies > 1 else []
         leafs = [(t, t.backend) for t in self._graph.leafs]
         return Schedule(leafs=head + leafs, nodes=self._ordered(splits, kept), n_splits=len(splits))

@@ -20,6 +20,7 @@ from oomph.measure.doctor_cuda import cuda_findings
 from oomph.measure.finding import Finding
 from oomph.paths import cache_folder
 from oomph.phantom.cards import Phantom
+from oomph.records.environment import llama_cpp_commit
 from oomph.units import size
 
 PACKAGES: Final = {
@@ -36,6 +37,10 @@ PACKAGES: Final = {
     "pyarrow": "pyarrow",
 }
 """What oomph's core can do without: distributions, and what is imported of them."""
+
+VERIFIED_WHEEL: Final = "0.3.36"
+VERIFIED_COMMIT: Final = "0c1e570"
+"""The llama.cpp that the wheel has (b11330, `oomph.estimate.trust`)."""
 
 _ASK_LLAMA: Final = """
 import ctypes, json, llama_cpp.llama_cpp as c
@@ -68,8 +73,16 @@ def _llama_build() -> Finding:
             remedy="pip install --force-reinstall llama-cpp-python",
         )
     answer = json.loads(asked.stdout.splitlines()[-1])
+    kind, commit = "CUDA (offloads to cards)" if answer["gpu"] else "CPU", llama_cpp_commit() or ""
+    if commit.startswith(VERIFIED_COMMIT):
+        detail = f"{kind}, commit {commit}: the one that estimates were verified against"
+        return Finding(name=name, state="ok", detail=detail)
     return Finding(
-        name=name, state="ok", detail="CUDA (offloads to cards)" if answer["gpu"] else "CPU"
+        name=name,
+        state="optional",
+        detail=f"{kind}, commit {commit or 'unknown'}; estimates were verified against "
+        f"{VERIFIED_COMMIT}, and of this one are not known to be exact",
+        remedy=f"oomph verify, or pip install llama-cpp-python=={VERIFIED_WHEEL}",
     )
 
 

@@ -59,7 +59,7 @@ def installed_backend() -> str:
 def built_with_cuda() -> Path | None:
     """The CUDA backend that the installed llama-cpp-python carries itself; None where it was built
     for the CPU."""
-    return next(iter(sorted(_library_folder().glob("libggml-cuda.so*"))), None)
+    return next(iter(sorted(library_folder().glob("libggml-cuda.so*"))), None)
 
 
 def physical_cores() -> int:
@@ -68,7 +68,8 @@ def physical_cores() -> int:
     return max(1, min(psutil.cpu_count(logical=False) or usable, usable))
 
 
-def _library_folder() -> Path:
+def library_folder() -> Path:
+    """Where the installed wheel has llama.cpp's libraries; an empty path where there is none."""
     spec = find_spec("llama_cpp")
     return Path(spec.origin).parent / "lib" if spec and spec.origin else Path()
 
@@ -76,7 +77,7 @@ def _library_folder() -> Path:
 def llama_cpp_commit() -> str | None:
     """What ggml says it was built from; ggml-base is small and has no devices, so it may be loaded
     here."""
-    for library in sorted(_library_folder().glob("libggml-base.so*"))[:1]:
+    for library in sorted(library_folder().glob("libggml-base.so*"))[:1]:
         ggml = ctypes.CDLL(str(library))
         ggml.ggml_commit.restype = ctypes.c_char_p
         return bytes(ggml.ggml_commit()).decode()

@@ -25,6 +25,7 @@ from oomph.views.own_fit import own_fit_json, own_fit_paragraph
 from oomph.views.placement import placed_json
 from oomph.views.readings import predicted_components
 from oomph.views.table import Cell, Table, number
+from oomph.views.trust import trust_json
 
 _KEYS: Final = {"first_failure": "shortage", "first_failure_n_ctx": "shortage_n_ctx"}
 _COLUMNS: Final = {
@@ -173,6 +174,7 @@ def _fields(answer: Answer) -> dict[str, Any]:
         and 0 <= answer.margin_bytes < DESKTOP_BYTES,
         "desktop_bytes": DESKTOP_BYTES,
         "exact_compute": answer.memory.exact_compute,
+        "trust": trust_json(answer.memory.trust),
         "is_dense_with_experts": answer.n_expert_used is None
         and answer.config.n_expert_used is not None,
         "quantized_cache": answer.config.type_k not in ("f16", "bf16", "f32"),

@@ -24,6 +24,7 @@ from oomph.estimate.prediction import (
 from oomph.units import MIB, NOT_MEASURED, count, likely, mib, rate
 from oomph.views.host import host_json, host_paragraph
 from oomph.views.table import Cell, Table, number
+from oomph.views.trust import trust_json, trust_sentence
 
 if TYPE_CHECKING:
     from oomph.advise.citations import Citation
@@ -52,6 +53,7 @@ def prediction_json(prediction: Prediction) -> dict[str, Any]:
         "fit_probability": prediction.fit_probability,
         "max_context": prediction.max_context,
         "exact_compute": prediction.memory.exact_compute,
+        "trust": trust_json(prediction.memory.trust),
         "warnings": list(warnings(prediction)),
         "speed": speed_json(prediction.speed),
         "speed_reason": prediction.speed_reason,
@@ -143,6 +145,7 @@ def summary_lines(prediction: Prediction) -> list[str]:
         lines.append(f"no speed: {prediction.speed_reason}")
     if prediction.inputs:
         lines += input_sentences(prediction.inputs)
+    lines.append(trust_sentence(prediction.memory.trust))
     return lines + [f"note: {warning}" for warning in warnings(prediction)]
 
 

@@ -7,6 +7,7 @@ number.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from oomph.architectures.adapter import AdapterSpec
 from oomph.architectures.spec import ModelSpec
@@ -15,7 +16,7 @@ from oomph.estimate.build import LATEST, Build
 from oomph.estimate.graph.hparams import Hparams, LayerShape
 from oomph.estimate.graph.placement import Placement, loaded_for
 from oomph.estimate.graph.sizes import Sizes
-from oomph.estimate.graph.tensor import F32, I32, Graph, Tensor
+from oomph.estimate.graph.tensor import F32, I32, I64, Graph, Tensor
 from oomph.gguf.ggml_types import QuantType
 from oomph.gguf.header import TensorInfo
 
@@ -89,7 +90,14 @@ class Builder:
     @property
     def outputs_at(self) -> str:
         """Where the rows that need logits are picked, as `GraphRules.outputs_at`."""
-        return self.rules.outputs_at if self.build.keeps_all_rows else "last_layer"
+        is_cut = self.build.cuts_delta_net and self.family.recurrence.part == "delta_net"
+        return "last_layer" if is_cut or not self.build.keeps_all_rows else self.rules.outputs_at
+
+    @property
+    def looks_up_layers_first(self) -> bool:
+        """Whether the rows of a table for each layer come before those of the tokens (gemma4)."""
+        is_first = self.build.looks_up_first and self.rules.layer != "altup"
+        return is_first and self.has("per_layer_token_embd.weight")
 
     # --- weights
 
@@ -240,18 +248,49 @@ def embed(b: Builder) -> Tensor:
     layers.
     """
     graph, width = b.graph, b.hparams.n_embd_inp
-    rows = graph.get_rows(b.weight("token_embd"), b.input("inp_tokens", I32, b.n_tokens))
-    if width != b.hparams.n_embd:
-        rows = graph.node("PAD", (width, b.n_tokens), rows)
-    graph.expand(rows)
+    is_mixed = b.build.mixes_inputs and b.model.arch not in NEVER_MIXED
+    names = ("inp_tokens", "inp_mixed_tokens") if is_mixed else ("inp_tokens",)
+    looked_up = [_look_up(b, name) for name in names]
+    if b.build.looks_up_first:
+        for each in looked_up:
+            graph.expand(each)
+    rows = graph.expand(_widened(b, looked_up[0]))
     if b.build.embeds_inputs:
         graph.expand(b.input("inp_embd", F32, width, b.n_tokens))
+    if is_mixed:
+        mixed = graph.like("DUP", b.input("inp_mixed_embd", F32, width, b.n_tokens))
+        slots = b.input("inp_mixed_slots", I64, b.n_tokens)
+        graph.expand(graph.set_rows(mixed, _widened(b, looked_up[1]), slots))
     if width != b.hparams.n_embd:
         rows = graph.view(rows, (b.hparams.n_embd, b.n_tokens), (rows.nb[1],))
     if b.model.hparam("embedding_scale", 0.0):
         rows = graph.scale(rows)
     graph.expand(rows)
-    return graph.scale(rows) if b.rules.scales_embedding else _told_apart(b, rows)
+    if not b.rules.scales_embedding:
+        return _told_apart(b, rows)
+    if b.build.scales_by_input and b.model.arch in SCALED_BY_INPUT:
+        return graph.mul(rows, b.input("inp_scale_rows", F32, 1, b.n_tokens))
+    return graph.scale(rows)
+
+
+NEVER_MIXED: Final = frozenset(
+    {"cogvlm", "deepseek4", "granite-switch", "eagle3", "dflash", "gemma4-assistant"}
+)
+"""Architectures whose batches are of tokens or of embeddings (llm_arch_supports_mixed_batch)."""
+
+SCALED_BY_INPUT: Final = frozenset({"gemma3", "gemma3n", "gemma4", "gemma-embedding"})
+"""Architectures that hand build_inp_embd a scale for the rows of tokens alone."""
+
+
+def _look_up(b: Builder, ids: str) -> Tensor:
+    """The embeddings of the tokens in the input `ids`."""
+    return b.graph.get_rows(b.weight("token_embd"), b.input(ids, I32, b.n_tokens))
+
+
+def _widened(b: Builder, rows: Tensor) -> Tensor:
+    """`rows` as wide as an image's embeddings, which may be wider than the model."""
+    width = b.hparams.n_embd_inp
+    return rows if width == b.hparams.n_embd else b.graph.node("PAD", (width, b.n_tokens), rows)
 
 
 def _told_apart(b: Builder, rows: Tensor) -> Tensor:

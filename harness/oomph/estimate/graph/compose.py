@@ -36,6 +36,8 @@ MAX_NODES: Final = 32_768
 def build_graph(b: Builder, layers: Sequence[int]) -> tuple[Graph, dict[int, Tensor]]:
     """The graph of `b` with these of its layers, and the output of each; layers past MAX_NODES
     nodes are left out."""
+    if b.looks_up_layers_first:
+        b.graph.expand(per_layer.look_up(b))
     tokens, ends = embed(b), {}
     if b.has("per_layer_token_embd.weight"):
         per_layer.project(b, tokens)

@@ -11,13 +11,21 @@ from oomph.estimate.graph.tensor import I32, Tensor
 _MIXED = "per_layer_inputs"
 
 
+def look_up(b: Builder) -> Tensor:
+    """The rows of the layers' own table."""
+    table, ids = "per_layer_token_embd", b.input("inp_per_layer_tokens", I32, b.n_tokens)
+    return b.once(table, "rows", lambda: b.graph.get_rows(b.weight(table), ids))
+
+
 def project(b: Builder, tokens: Tensor) -> None:
     """The layers' embeddings [width, n_tokens, n_layer] from their table and the token
     embedding."""
     graph, n_layer, n = b.graph, b.hparams.n_layer, b.n_tokens
-    rows = graph.get_rows(b.weight("per_layer_token_embd"), b.input("inp_per_layer_tokens", I32, n))
+    rows = look_up(b)
     width = rows.ne[0] // n_layer
-    own = graph.expand(graph.scale(graph.reshape(rows, width, n_layer, n)))
+    own = graph.scale(graph.reshape(rows, width, n_layer, n))
+    if not b.looks_up_layers_first:
+        graph.expand(own)
     mixed = graph.scale(graph.mul_mat(b.weight("per_layer_model_proj"), tokens))
     mixed = graph.rms_norm(graph.reshape(mixed, width, n_layer, n))
     mixed = graph.scale(graph.add(graph.mul(mixed, b.weight("per_layer_proj_norm")), own))

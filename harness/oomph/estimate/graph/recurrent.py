@@ -32,12 +32,28 @@ def states(
     rows = graph.reshape(cache, width, cache.ne[1])
     graph.expand(graph.scale_inplace(graph.view(rows, (width,))))
     ids = b.input("rs_s_copy", I32, n_seqs)
-    main = b.once("rs_s_copy", "main", lambda: graph.view(ids, (n_seqs,)))
-    extra = b.once("rs_s_copy", "extra", lambda: graph.view(ids, (0,), (), n_seqs * 4))
-    y = graph.expand(get(rows, main) if get else graph.get_rows(rows, main))
     rest = graph.view(cache, (width, 0), (cache.nb[1],), n_seqs * cache.nb[1])
-    graph.expand(graph.cpy(graph.get_rows(rows, extra), rest))
+    if b.build.gathers_states:
+        of_all = ids
+        if get:  # which reads the batch's own states where they are
+            n_rest = n_seqs - 1
+            of_all = b.once("rs_s_copy", "tail", lambda: graph.view(ids, (n_rest,), (), 4))
+        gathered = graph.get_rows(rows, of_all)
+        after = graph.view(gathered, (width, 0), (gathered.nb[1],), of_all.ne[0] * gathered.nb[1])
+        y = get(rows, _main(b, ids)) if get else graph.view(gathered, (width, n_seqs))
+    else:
+        extra = b.once("rs_s_copy", "extra", lambda: graph.view(ids, (0,), (), n_seqs * 4))
+        after = graph.get_rows(rows, extra)
+        y = get(rows, _main(b, ids)) if get else graph.get_rows(rows, _main(b, ids))
+    graph.expand(y)
+    graph.expand(graph.cpy(after, rest))
     return y
+
+
+def _main(b: Builder, ids: Tensor) -> Tensor:
+    """The numbers of the batch's own states."""
+    n_seqs = b.sizes.n_seqs
+    return b.once("rs_s_copy", "main", lambda: b.graph.view(ids, (n_seqs,)))
 
 
 def _kept(b: Builder, name: str, il: int, width: int) -> Tensor:

@@ -46,7 +46,13 @@ def import_llama() -> tuple[Any, Any]:
 
 def load_ggml(api: Any) -> Any:
     """ggml's own library beside libllama, for the few calls that llama.h does not carry."""
-    ggml = ctypes.CDLL(os.path.join(os.path.dirname(api.__file__), "lib", "libggml.so.0"))
+    return set_up_ggml(
+        ctypes.CDLL(os.path.join(os.path.dirname(api.__file__), "lib", "libggml.so.0"))
+    )
+
+
+def set_up_ggml(ggml: Any) -> Any:
+    """A library of ggml's, with the types of the calls that are made."""
     for name, arguments in {
         "ggml_backend_load": [ctypes.c_char_p],
         "ggml_backend_dev_get": [ctypes.c_size_t],

@@ -1,0 +1,48 @@
+"""What `oomph verify` has learned of builds here: by how much their compute buffers are off."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from oomph.files import write_files
+from oomph.paths import cache_folder
+
+
+def bounds_file() -> Path:
+    """Where the bounds are kept; may not exist yet."""
+    return cache_folder() / "verified.json"
+
+
+def learned_share(build: int | None, *, has_cards: bool) -> float | None:
+    """The largest share by which this build's compute buffers were off; None where it was not
+    verified here."""
+    found = _read().get(_key(build, has_cards=has_cards))
+    share = found.get("compute_share") if isinstance(found, dict) else None
+    return float(share) if isinstance(share, int | float) else None
+
+
+def keep_bound(build: int, share: float, models: Sequence[str], *, has_cards: bool) -> Path:
+    """Keep what these models have shown of the build; the file."""
+    bound = {
+        "compute_share": share,
+        "models": list(models),
+        "on": datetime.now(UTC).date().isoformat(),
+    }
+    text = json.dumps({**_read(), _key(build, has_cards=has_cards): bound}, indent=1)
+    write_files({bounds_file(): text + "\n"}, otherwise="set OOMPH_CACHE to another folder")
+    return bounds_file()
+
+
+def _key(build: int | None, *, has_cards: bool) -> str:
+    return f"b{build} {'cards' if has_cards else 'cpu'}"
+
+
+def _read() -> Mapping[str, Any]:
+    """What is kept; a file that somebody has broken keeps nothing."""
+    try:
+        found = json.loads(bounds_file().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

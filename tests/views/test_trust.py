@@ -1,0 +1,30 @@
+"""How far a figure can be trusted, in words and for programs."""
+
+import pytest
+
+from oomph.estimate.trust import Trust
+from oomph.views.trust import trust_json, trust_sentence
+
+
+@pytest.mark.parametrize(
+    ("trust", "ends"),
+    [
+        (Trust(), "architecture exact here, build seen: ± 0 bytes"),
+        (
+            Trust(build="from source", compute_share=None),
+            "build from source, not seen: no bound was measured for the compute buffers",
+        ),
+        (Trust(build="unknown", compute_share=0.56), "build unknown: compute buffers ± 56 %"),
+        (
+            Trust(build="unknown", compute_share=0.02, is_learned=True),
+            "build unknown: compute buffers ± 2 %, as `oomph verify` saw here",
+        ),
+        (
+            Trust(architecture="composed", compute_share=0.1),
+            "composed from the usual tensors, build seen: compute buffers ± 10 %",
+        ),
+    ],
+)
+def test_a_sentence_says_what_figures_rest_on(trust: Trust, ends: str) -> None:
+    assert trust_sentence(trust).endswith(ends)
+    assert trust_json(trust)["is_exact"] == (trust == Trust())
