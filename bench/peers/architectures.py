@@ -124,7 +124,7 @@ def _words(said: Mapping[str, Any]) -> Iterator[str]:
 
 
 def run(named: str, said: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """The row: what llama-server printed for it, or the last that it said."""
+    """The row: what llama-server printed for it, or that it did not start."""
     server, n_cards = server_program(), said.get("n_devices", 1)
     command = [server, "-m", path, "--fit", "off", "--no-warmup", "--threads", "1", *_words(said)]
     with phantom_cards(",".join([CARD] * n_cards), llama_cpp=server.parent) as phantom:
@@ -135,7 +135,8 @@ def run(named: str, said: Mapping[str, Any], path: Path) -> dict[str, Any]:
     row: dict[str, Any] = {"model": named, "said": dict(said)}
     buffers = read_buffers(log)
     if not runs and not buffers.compute_mib:
-        return row | {"failed": " / ".join(line[-120:] for line in log if line.strip())[-400:]}
+        print(*(line for line in log[-8:] if line.strip()), sep="\n", file=sys.stderr)
+        return row | {"failed": True}
     devices: dict[str, dict[str, float]] = {}
     for part, printed in PARTS.items():
         for device, sizes in getattr(buffers, printed).items():
@@ -150,9 +151,13 @@ def run(named: str, said: Mapping[str, Any], path: Path) -> dict[str, Any]:
 def differences(row: Mapping[str, Any]) -> Iterator[str]:
     """The sizes that are not as predicted, and those predicted that are not there."""
     memory = memory_of(row["model"])
-    estimate = memory.estimate(Said(knobs=row["said"]).config(memory.model))
+    config = Said(knobs=row["said"]).config(memory.model)
+    estimate = memory.estimate(config)
+    is_refused = any(memory.refusals(config, memory.setup(config)))
+    if is_refused != ("failed" in row):
+        yield f"predicted to be refused: {is_refused}"
     if "failed" in row:
-        yield f"failed: {row['failed']}"
+        return
     if not memory.is_known:
         yield "predicted by the general rule"
     for device in dict.fromkeys((*row.get("devices", {}), *estimate.devices)):

@@ -111,6 +111,9 @@ RULES: Final[Mapping[str, Rule]] = {
     "rope.scaling.original_context_length": Rule(is_general=True),
     "rope.scaling.attn_factor": replace(_FACTOR, is_general=True),
     "rope.scaling.finetuned": Rule(kind="flag", is_general=True),
+    "use_parallel_residual": Rule(kind="flag"),
+    "swin_norm": Rule(kind="flag"),
+    "attention.clamp_kqv": _FACTOR,
     "shortconv.l_cache": _width(1),
     "ssm.conv_kernel": _width(1),
     "ssm.inner_size": _width(1),
@@ -166,6 +169,7 @@ def _required_by_family(spec: ModelSpec) -> Iterator[str]:
     sections."""
     family = family_of(spec.arch)
     if _has_graph(spec):
+        yield from family.required
         kind = {"rms": "layer_norm_rms_epsilon", "layer": "layer_norm_epsilon"}
         yield f"attention.{kind[family.graph.norm]}"
     if family.rope.sections == "always":
@@ -175,8 +179,8 @@ def _required_by_family(spec: ModelSpec) -> Iterator[str]:
 def _has_graph(spec: ModelSpec) -> bool:
     """Whether it is a whole model of a known family: pieces of one are read too."""
     family = family_of(spec.arch)
-    norm = family.output_norm or "token_embd_norm"
-    return family.has_known_graph and f"{norm}.weight" in spec.tensors
+    first = "token_embd_norm" if family.graph.has_norm_weights else "token_embd"
+    return family.has_known_graph and f"{family.output_norm or first}.weight" in spec.tensors
 
 
 def _key_refusals(spec: ModelSpec, key: str, rule: Rule, stored: str | None) -> Iterator[str]:

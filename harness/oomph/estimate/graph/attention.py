@@ -245,18 +245,34 @@ def project_qkv(b: Builder, x: Tensor, il: int) -> tuple[Tensor, Tensor, Tensor]
         (shape.head_v, shape.n_head_kv),
     )
     if b.has("attn_qkv.weight", il):
-        fused, offset, parts = b.linear("attn_qkv", x, il), 0, []
+        fused, offset, parts = _clamped(b, _fused_projection(b, x, il)), 0, []
         for width, heads in cuts:
             parts.append(graph.view(fused, (width, heads, n), (4 * width, fused.nb[1]), 4 * offset))
             offset += width * heads
     else:
-        q, k = b.linear("attn_q", x, il), b.linear("attn_k", x, il)
-        v = b.linear("attn_v", x, il) if b.has("attn_v.weight", il) else k
+        q, k = (_clamped(b, b.linear(name, x, il)) for name in ("attn_q", "attn_k"))
+        v = _clamped(b, b.linear("attn_v", x, il)) if b.has("attn_v.weight", il) else k
         parts = [
             graph.reshape(y, width, heads, n)
             for y, (width, heads) in zip((q, k, v), cuts, strict=True)
         ]
     return parts[0], parts[1], parts[2]
+
+
+def _fused_projection(b: Builder, x: Tensor, il: int) -> Tensor:
+    """The one matrix for q, k and v, with its bias or with those of the three."""
+    graph, fused = b.graph, b.linear("attn_qkv", x, il)
+    biases = [b.weight_if(f"attn_{which}.bias", il) for which in "qkv"]
+    q, k, v = biases
+    if b.has("attn_qkv.bias", il) or not (q and k and v):
+        return fused
+    return graph.add(fused, graph.concat(graph.concat(q, k), v))
+
+
+def _clamped(b: Builder, x: Tensor) -> Tensor:
+    """A projection cut to what the metadata allow (OLMo, DBRX)."""
+    clamps = b.rules.clamps_projections and b.model.hparam("attention.clamp_kqv", 0.0) > 0
+    return b.graph.like("CLAMP", x) if clamps else x
 
 
 def rope(b: Builder, x: Tensor, il: int, *, factors: bool = True) -> Tensor:
@@ -286,7 +302,10 @@ def standard(b: Builder, x: Tensor, il: int) -> Tensor:
     q = _tempered(b, q, il)
     if b.rules.scales_q:
         q = b.graph.scale(q)
-    return attend(b, q, k, v, il, sinks=sinks)
+    if not b.has("attn_sub_norm.weight", il):
+        return attend(b, q, k, v, il, sinks=sinks)
+    y = attend(b, q, k, v, il, output=None, sinks=sinks)
+    return b.linear("attn_output", b.norm(y, "attn_sub_norm", il), il)
 
 
 def _norms_rows(b: Builder, il: int) -> bool:

@@ -84,12 +84,17 @@ class Builder:
     def makes_logits(self) -> bool:
         """Whether the output head is run."""
         head = self.family.head
-        return head == "logits" or (head == "of_text" and self.pooling is None)
+        return head in ("logits", "embedding") or (head == "of_text" and self.pooling is None)
 
     @property
     def outputs_at(self) -> str:
         """Where the rows that need logits are picked, as `GraphRules.outputs_at`."""
-        return self.rules.outputs_at if self.build.keeps_all_rows else "last_layer"
+        at = self.rules.outputs_at
+        return at if self.build.keeps_all_rows or at == "nowhere" else "last_layer"
+
+    def is_scaled(self, key: str) -> bool:
+        """Whether the metadata's `key`, or the architecture, says that something is scaled."""
+        return bool(self.model.hparam(key, float(key in self.rules.scaled)))
 
     # --- weights
 
@@ -112,6 +117,8 @@ class Builder:
 
     def output_weight(self) -> Tensor:
         """The output head; with tied embeddings a second `token_embd` on the output's device."""
+        if self.family.head == "embedding":
+            return self.weight("token_embd")
         if self.has("output.weight"):
             return self.weight("output")
         return self._load("token_embd.weight", self.placement.output)
@@ -248,7 +255,7 @@ def embed(b: Builder) -> Tensor:
         graph.expand(b.input("inp_embd", F32, width, b.n_tokens))
     if width != b.hparams.n_embd:
         rows = graph.view(rows, (b.hparams.n_embd, b.n_tokens), (rows.nb[1],))
-    if b.model.hparam("embedding_scale", 0.0):
+    if b.is_scaled("embedding_scale"):
         rows = graph.scale(rows)
     graph.expand(rows)
     return graph.scale(rows) if b.rules.scales_embedding else _told_apart(b, rows)
@@ -261,7 +268,8 @@ def _told_apart(b: Builder, rows: Tensor) -> Tensor:
     if types := b.weight_if("token_types.weight"):
         rows = graph.add(rows, graph.view(types, (b.hparams.n_embd,)))
     if table := b.weight_if("position_embd.weight"):
-        rows = graph.add(graph.get_rows(table, b.positions()), rows)
+        places = graph.get_rows(table, b.positions())
+        rows = graph.add(places, rows) if b.rules.table_first else graph.add(rows, places)
     first = "token_embd_norm"
     has_norm = b.family.output_norm != first and b.has(f"{first}.weight")
     return b.norm(rows, first, pins_to=0) if has_norm else rows

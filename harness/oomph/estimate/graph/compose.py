@@ -65,9 +65,9 @@ def mix_tokens(b: Builder, x: Tensor, il: int) -> Tensor:
 
 def feed(b: Builder, x: Tensor, il: int) -> Tensor:
     """The feed-forward part of a layer: experts where it has a router."""
-    return (feed_forward.routed if b.has("ffn_gate_inp.weight", il) else feed_forward.dense)(
-        b, x, il
-    )
+    if not b.has("ffn_gate_inp.weight", il):
+        return feed_forward.dense(b, x, il)
+    return (feed_forward.averaged if b.has("ffn_up.weight", il) else feed_forward.routed)(b, x, il)
 
 
 def _sequential(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
@@ -78,26 +78,28 @@ def _sequential(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor
     Qwen3-Next).
     """
     graph, residual = b.graph, cur
-    x = b.norm(cur, "attn_norm", il) if b.has("attn_norm.weight", il) else cur
+    x = _normed(b, cur, "attn_norm", il)
     if b.rules.expands_norm:
         graph.expand(x)
     y = mix_tokens(b, x, il)
     if picks_outputs:
         y, residual = b.output_rows(y), b.output_rows(residual)
-    before, after = (b.has(f"{name}.weight", il) for name in ("ffn_norm", "post_ffw_norm"))
+    before = b.has("ffn_norm.weight", il) or not b.rules.has_norm_weights
+    middle_norm, last_norm = (_first_there(b, names, il) for names in (_MIDDLE, _LAST))
+    after = bool(last_norm)
     y = _scaled_residual(b, y)
-    if (before or after) and b.has("post_attention_norm.weight", il):
-        y = b.norm(y, "post_attention_norm", il)
+    if (before or after) and middle_norm:
+        y = b.norm(y, middle_norm, il)
     middle = graph.add(y, residual) if b.rules.mixing_first else graph.add(residual, y)
     if b.has("pre_ffw_norm_2.weight", il):
         y = feed_forward.beside_dense(b, middle, il)
     elif before or not after:
-        y = feed(b, b.norm(middle, "ffn_norm" if before else "post_attention_norm", il), il)
+        y = feed(b, _normed(b, middle, "ffn_norm" if before else middle_norm, il), il)
     else:
         y = feed(b, middle, il)
     y = _scaled_residual(b, y)
-    if after:
-        y = b.norm(y, "post_ffw_norm", il, pins=False)
+    if last_norm:
+        y = b.norm(y, last_norm, il, pins=False)
     cur = graph.add(y, middle) if b.rules.feed_forward_first else graph.add(middle, y)
     if b.has("inp_gate.weight", il):
         cur = graph.add(cur, per_layer.gate(b, cur, il))
@@ -106,19 +108,28 @@ def _sequential(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor
 
 
 def _parallel(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
-    """Attention and feed-forward side by side on one norm (Cohere, Falcon, Phi-2)."""
+    """Attention and feed-forward side by side on one norm (Cohere, Falcon, Phi-2), or each on its
+    own (GPT-NeoX)."""
     graph, residual = b.graph, cur
     x = b.norm(cur, "attn_norm", il)
     y = mix_tokens(b, b.norm(cur, "attn_norm_2", il) if b.has("attn_norm_2.weight", il) else x, il)
+    has_own = b.has("ffn_norm.weight", il)
     if picks_outputs:
-        y, residual, x = b.output_rows(y), b.output_rows(residual), b.output_rows(x)
-    fed = feed(b, x, il)
+        y, residual = b.output_rows(y), b.output_rows(residual)
+        x = x if has_own else b.output_rows(x)
+    fed = feed(b, b.norm(residual, "ffn_norm", il) if has_own else x, il)
     if b.rules.parallel_sum == "residual_then_attention":
         return graph.add(graph.add(fed, residual), y)
     return graph.add(
         graph.add(y, fed) if b.rules.parallel_sum == "onto_attention" else graph.add(fed, y),
         residual,
     )
+
+
+def _parallel_if_told(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
+    """Side by side or one after the other, as the metadata say (GPT-NeoX)."""
+    told = b.model.metadata.get(f"{b.model.arch}.use_parallel_residual", False)
+    return (_parallel if told else _sequential)(b, cur, il, picks_outputs)
 
 
 def _single(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
@@ -165,6 +176,7 @@ def _deepstack(b: Builder, cur: Tensor, tokens: Tensor, il: int) -> Tensor:
 LAYERS: Final[dict[str, Callable[[Builder, Tensor, int, bool], Tensor]]] = {
     "sequential": _sequential,
     "parallel": _parallel,
+    "parallel_if_told": _parallel_if_told,
     "single": _single,
     "twin": _twin,
     "altup": altup.layer,
@@ -175,7 +187,23 @@ this layer."""
 
 
 def _scaled_residual(b: Builder, x: Tensor) -> Tensor:
-    return b.graph.scale(x) if b.model.hparam("residual_scale", 0.0) else x
+    return b.graph.scale(x) if b.is_scaled("residual_scale") else x
+
+
+_MIDDLE: Final = ("post_attention_norm", "attn_output_norm")
+_LAST: Final = ("layer_output_norm", "post_ffw_norm")
+
+
+def _first_there(b: Builder, names: tuple[str, ...], il: int) -> str:
+    """The first of the names that the layer has a norm of; empty for none."""
+    return next((name for name in names if b.has(f"{name}.weight", il)), "")
+
+
+def _normed(b: Builder, x: Tensor, name: str, il: int) -> Tensor:
+    """`x` normed where the layer has that norm, or where norms have no weights."""
+    if not b.rules.has_norm_weights:
+        return b.norm(x, None)
+    return b.norm(x, name, il) if b.has(f"{name}.weight", il) else x
 
 
 def _head(b: Builder, cur: Tensor) -> None:
@@ -185,8 +213,8 @@ def _head(b: Builder, cur: Tensor) -> None:
     if b.outputs_at == "before_norm":
         cur.is_output = True
         cur = b.output_rows(cur)
-    if b.family.output_norm:
-        cur = b.norm(cur, b.family.output_norm)
+    if b.family.output_norm or not b.rules.has_norm_weights:
+        cur = b.norm(cur, b.family.output_norm or None)
     cur.is_output = True
     if b.outputs_at == "after_norm":
         cur = b.output_rows(cur)
@@ -201,7 +229,7 @@ def _head(b: Builder, cur: Tensor) -> None:
 def _logits(b: Builder, cur: Tensor) -> None:
     graph, output = b.graph, b.output_weight()
     logits = b.adapted(graph.mul_mat(output, cur), output, cur)
-    if b.model.hparam("logit_scale", 0.0):
+    if b.is_scaled("logit_scale"):
         logits = graph.scale(logits)
     if bias := b.weight_if("output.bias"):
         logits = graph.add(logits, bias)

@@ -302,6 +302,8 @@ def _rotated_layers(model: ModelSpec, family: Family, swa: tuple[bool, ...]) -> 
     if layers == "stepped":
         step = UNROTATED_STEP if any(swa) or not family.windows.period else len(swa)
         return tuple((il + 1) % step != 0 for il in range(len(swa)))
+    if family.rope.n_layer not in (0, len(swa)):
+        layers = "none"
     finetuned = bool(model.metadata.get(f"{model.arch}.rope.scaling.finetuned", True))
     return (layers not in ("none", "learned") and (finetuned or layers != "finetuned"),) * len(swa)
 
