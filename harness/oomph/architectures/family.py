@@ -118,7 +118,8 @@ class GraphRules:
         "altup",
         "normed_after",
         "beside_experts",
-        "skip",
+        "normed_after_if_told",
+        "partial",
     ] = "sequential"
     """How the parts of a layer are wired: a key of `oomph.estimate.graph.compose.LAYERS`."""
     norm: Literal["rms", "layer"] = "rms"
@@ -132,6 +133,8 @@ class GraphRules:
     qk_norm: Literal["heads", "rows", "rotated"] = "heads"
     """Whether q and k are normed by head, as whole rows before they are cut into heads, or by head
     after RoPE."""
+    head_norm: Literal["same", "layer"] = "same"
+    """The kind of the norms within a head, where it is not that of all others."""
     norms_rotated_below: int = 0
     """Rotated q and k are normed without a weight in models of fewer experts than this."""
     norms_v: bool = False
@@ -155,6 +158,10 @@ class GraphRules:
     """A SCALE node on the embedding by √n_embd; `embedding_scale` in the metadata is another."""
     scaled: tuple[Literal["embedding_scale", "residual_scale", "logit_scale"], ...] = ()
     """Which of these scale although the metadata do not say so."""
+    adds_embedding: bool = False
+    """Whether the embedding is normed, and added to each layer's output by a weight of its own."""
+    hides_images: bool = False
+    """Whether the logits of images' tokens are overwritten."""
     softcaps_scores: bool = False
     """Whether attention scores are capped (attn_soft_cap), which takes nodes without flash
     attention only."""

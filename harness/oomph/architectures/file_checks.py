@@ -265,7 +265,8 @@ def _head_refusals(spec: ModelSpec) -> Iterator[str]:
     if not (_has_graph(spec) and any(attends)):
         return
     for il, (n_head, n_head_kv) in enumerate(zip(heads, spec.kv_heads, strict=True)):
-        is_even = n_head > 0 and (not n_head_kv or n_head % n_head_kv == 0)
+        may_lack = family_of(spec.arch).graph.layer == "partial"
+        is_even = (n_head > 0 or may_lack) and (not n_head_kv or n_head % n_head_kv == 0)
         if il < len(attends) and attends[il] and not is_even:
             yield f"block {il} has {n_head} attention heads and {n_head_kv} KV heads"
     width = spec.integer("attention.key_length", spec.n_embd // max(heads))

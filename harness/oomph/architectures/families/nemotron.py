@@ -1,4 +1,4 @@
-"""NVIDIA's Nemotron, and Nemotron-H, whose layers have one part each."""
+"""NVIDIA's Nemotron, pruned Llamas (DeciLM), and Nemotron-H, whose layers have one part each."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -36,6 +36,30 @@ def _translate(config: Config) -> dict[str, Value]:
     }
 
 
+def _kept_attention(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """Attention, an output projection alone, or nothing, by the heads that the layer has."""
+    n_head, n_head_kv = parts.heads(model, il)
+    if n_head:
+        yield "attn_norm.weight", (model.n_embd,)
+    if n_head_kv:
+        yield from parts.query_key_value(model, il)
+    elif n_head:
+        yield "attn_output.weight", (model.n_embd, model.n_embd)
+
+
+def _kept_feed_forward(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """A gated feed-forward and its norm, or nothing where it has no width."""
+    if model.per_layer("feed_forward_length")[il]:
+        yield "ffn_norm.weight", (model.n_embd,)
+        yield from parts.gated(model, il)
+
+
+_PRUNED: Final = Family(
+    name="deci",
+    tensors=Tensors(every=(), attention=(_kept_attention,), dense=(_kept_feed_forward,)),
+    rope=Rope(is_whole=True),
+    graph=GraphRules(layer="partial"),
+)
 _DENSE: Final = Family(
     name="nemotron",
     tensors=Tensors(
@@ -69,4 +93,4 @@ _HYBRID: Final = tuple(
     for name in ("nemotron_h", "nemotron_h_moe")
 )
 
-FAMILIES: Final = (_DENSE, *_HYBRID)
+FAMILIES: Final = (_DENSE, _PRUNED, *_HYBRID)

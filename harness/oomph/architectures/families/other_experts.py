@@ -19,6 +19,12 @@ def _dense_beside(model: ModelSpec, il: int) -> Iterator[Tensor]:
         yield from parts.gated(model, il)
 
 
+def _square(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """A gated feed-forward as wide as the embedding (Arctic)."""
+    for name in ("gate", "up", "down"):
+        yield f"ffn_{name}.weight", (model.n_embd, model.n_embd)
+
+
 FAMILIES: Final = (
     Family(
         name="mellum",
@@ -47,6 +53,27 @@ FAMILIES: Final = (
             softcaps_scores=True,
             fuses_attention="never",
             scaled=("embedding_scale", "logit_scale"),
+        ),
+    ),
+    Family(
+        name="arctic",
+        tensors=Tensors(
+            every=(parts.norm("attn_norm", "ffn_norm", "ffn_norm_exps"),),
+            experts=(parts.experts, _square),
+        ),
+        rope=_WHOLE,
+        graph=GraphRules(layer="beside_experts"),
+    ),
+    Family(
+        name="maple",
+        tensors=Tensors(attention=parts.NORMED_ATTENTION),
+        windows=Windows(period=4),
+        rope=Rope(layers="windowed", factors="none"),
+        required=(
+            "attention.sliding_window",
+            "attention.sliding_window_pattern",
+            "expert_feed_forward_length",
+            "swiglu_clamp_exp",
         ),
     ),
 )

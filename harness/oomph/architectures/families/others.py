@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from oomph.architectures import tensor_parts as parts
-from oomph.architectures.family import Family, GraphRules, HuggingFace, Rope, Tensors
+from oomph.architectures.family import Family, GraphRules, HuggingFace, Rope, Tensors, Windows
 from oomph.architectures.hf_keys import Config, rotary_width
 from oomph.architectures.spec import ModelSpec
 from oomph.architectures.tensor_parts import Tensor
@@ -28,6 +28,39 @@ def _expanded_latent(model: ModelSpec, il: int) -> Iterator[Tensor]:
     yield "attn_kv_a_norm.weight", (rank,)
     yield "attn_kv_b.weight", (rank, n_head * (head_k - rope + head_v))
     yield "attn_output.weight", (n_head * head_v, model.n_embd)
+
+
+def _vision_experts(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """What stands for a layer's matrices where the tokens are an image's (CogVLM)."""
+    n_ff = model.per_layer("feed_forward_length")[il]
+    for name, ne in parts.fused_query_key_value(model, il):
+        yield f"vis_{name}", ne
+    yield "vis_gate.weight", (model.n_embd, n_ff)
+    yield "vis_up.weight", (model.n_embd, n_ff)
+    yield "vis_down.weight", (n_ff, model.n_embd)
+
+
+def _norm_each_head(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """Norms of q and k with weights for each head (Chameleon)."""
+    (n_head, n_head_kv), (head_k, _) = parts.heads(model, il), parts.head_size(model)
+    for which, heads in (("q", n_head), ("k", n_head_kv)):
+        yield f"attn_{which}_norm.weight", (head_k, heads)
+        yield f"attn_{which}_norm.bias", (head_k, heads)
+
+
+def _query_gain(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """A weight for each head of q, and one for the embedding that is added (Talkie)."""
+    yield "attn_q_norm.weight", (1, parts.heads(model, il)[0])
+    yield "layer_output_scale.weight", (1,)
+
+
+def _gate_by_head(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """A gate for each head's output (Spark)."""
+    yield "attn_gate.weight", (model.n_embd, parts.heads(model, il)[0])
+
+
+def _of_chameleon(config: Config) -> dict[str, Value]:
+    return rotary_width(config) | {"swin_norm": bool(config.get("swin_norm", False))}
 
 
 def _of_minicpm(config: Config) -> dict[str, Value]:
@@ -117,5 +150,35 @@ FAMILIES: Final = (
         tensors=Tensors(every=(parts.norm("attn_norm"),)),
         rope=_WHOLE,
         graph=GraphRules(layer="parallel", parallel_sum="attention_then_residual"),
+    ),
+    Family(
+        name="cogvlm",
+        tensors=Tensors(
+            attention=(parts.fused_query_key_value, _vision_experts),
+        ),
+        rope=_WHOLE,
+        graph=GraphRules(outputs_at="nowhere"),
+    ),
+    Family(
+        name="chameleon",
+        tensors=Tensors(attention=(parts.query_key_value, _norm_each_head)),
+        rope=_WHOLE,
+        graph=GraphRules(layer="normed_after_if_told", head_norm="layer", hides_images=True),
+        hugging_face=HuggingFace(model_types=("chameleon",), translate=_of_chameleon),
+    ),
+    Family(
+        name="talkie",
+        tensors=Tensors(every=(), attention=(parts.query_key_value, _query_gain)),
+        rope=_WHOLE,
+        graph=GraphRules(has_norm_weights=False, qk_norm="rotated", adds_embedding=True),
+        output_norm="",
+        required=("logit_scale",),
+    ),
+    Family(
+        name="spark2_5",
+        tensors=Tensors(attention=(parts.query_key_value, _gate_by_head)),
+        windows=Windows(period=4),
+        rope=Rope(factors="none"),
+        required=("attention.sliding_window", "attention.sliding_window_pattern"),
     ),
 )

@@ -302,10 +302,26 @@ def standard(b: Builder, x: Tensor, il: int) -> Tensor:
     q = _tempered(b, q, il)
     if b.rules.scales_q:
         q = b.graph.scale(q)
+    if b.has("attn_gate.weight", il):
+        return _gated_apart(b, attend(b, q, k, v, il, output=None, sinks=sinks), x, il)
     if not b.has("attn_sub_norm.weight", il):
         return attend(b, q, k, v, il, sinks=sinks)
     y = attend(b, q, k, v, il, output=None, sinks=sinks)
     return b.linear("attn_output", b.norm(y, "attn_sub_norm", il), il)
+
+
+def _gated_apart(b: Builder, y: Tensor, x: Tensor, il: int) -> Tensor:
+    """Attention's output times a gate that a matrix of its own makes, for each head or each
+    element, and the output projection."""
+    graph, shape, n = b.graph, b.shape(il), y.ne[1]
+    gate = graph.unary("SIGMOID", b.linear("attn_gate", x, il))
+    if gate.ne[0] == shape.n_head:
+        by_head = graph.reshape(y, shape.head_v, shape.n_head, n)
+        y = graph.mul(by_head, graph.reshape(gate, 1, shape.n_head, n))
+        y = graph.reshape(y, shape.head_v * shape.n_head, n)
+    else:
+        y = graph.mul(y, gate)
+    return b.linear("attn_output", y, il)
 
 
 def _norms_rows(b: Builder, il: int) -> bool:
@@ -316,13 +332,16 @@ def _positioned(b: Builder, x: Tensor, norm: str, il: int) -> Tensor:
     """q or k by head: normed where the file has `norm`, rotated where the layer has RoPE, in the
     order of the row."""
     norms = b.has(f"{norm}.weight", il) and not _norms_rows(b, il)
+    kind = "NORM" if b.rules.head_norm == "layer" else None
     if norms and b.rules.qk_norm == "heads":
-        x = b.norm(x, norm, il)
+        x = b.norm(x, norm, il, kind=kind)
     if b.shape(il).has_rope:
         x = rope(b, x, il)
         if b.hparams.n_expert < b.rules.norms_rotated_below:
             x = b.norm(x, None)
-    return b.norm(x, norm, il) if norms and b.rules.qk_norm == "rotated" else x
+    if b.rules.qk_norm != "rotated" or not (norms or not b.rules.has_norm_weights):
+        return x
+    return b.norm(x, norm if norms else None, il)
 
 
 def _tempered(b: Builder, q: Tensor, il: int) -> Tensor:

@@ -17,7 +17,7 @@ from oomph.estimate.graph import (
     recurrent,
 )
 from oomph.estimate.graph.builder import Builder, embed
-from oomph.estimate.graph.tensor import Graph, Tensor
+from oomph.estimate.graph.tensor import F32, Graph, Tensor
 
 Part = Callable[[Builder, Tensor, int], Tensor]
 
@@ -29,6 +29,8 @@ RECURRENT: Final[dict[str, Part]] = {
 ATTENTION: Final[dict[str, Part]] = {"standard": attention.standard, "gated": attention.gated}
 
 
+IMAGE_TOKENS: Final = 8192
+"""Tokens of images in Chameleon's vocabulary."""
 MAX_NODES: Final = 32_768
 """Nodes at which composing ends, twice as many as count for anything (`oomph.estimate.compute`)."""
 
@@ -39,11 +41,17 @@ def build_graph(b: Builder, layers: Sequence[int]) -> tuple[Graph, dict[int, Ten
     tokens, ends = embed(b), {}
     if b.has("per_layer_token_embd.weight"):
         per_layer.project(b, tokens)
+    if b.rules.adds_embedding:
+        tokens = b.norm(tokens, None)
     cur = altup.stack(b, tokens) if b.rules.layer == "altup" else tokens
     for il in layers:
         if len(b.graph.nodes) > MAX_NODES:
             break
-        cur = LAYERS[b.rules.layer](b, cur, il, il == layers[-1] and b.outputs_at == "last_layer")
+        picks_outputs = il == layers[-1] and b.outputs_at == "last_layer"
+        cur = LAYERS[b.rules.layer](b, cur, il, picks_outputs)
+        if b.rules.adds_embedding:
+            shown = b.output_rows(tokens) if picks_outputs else tokens
+            cur = b.graph.add(cur, b.graph.mul(shown, b.weight("layer_output_scale", il)))
         if b.shape(il).has_deepstack:
             cur = _deepstack(b, cur, tokens, il)
         ends[il] = cur
@@ -103,7 +111,7 @@ def _sequential(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor
     cur = graph.add(y, middle) if b.rules.feed_forward_first else graph.add(middle, y)
     if b.has("inp_gate.weight", il):
         cur = graph.add(cur, per_layer.gate(b, cur, il))
-    scale = b.weight_if("layer_output_scale.weight", il)
+    scale = None if b.rules.adds_embedding else b.weight_if("layer_output_scale.weight", il)
     return graph.mul(cur, scale) if scale else cur
 
 
@@ -130,6 +138,44 @@ def _parallel_if_told(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> 
     """Side by side or one after the other, as the metadata say (GPT-NeoX)."""
     told = b.model.metadata.get(f"{b.model.arch}.use_parallel_residual", False)
     return (_parallel if told else _sequential)(b, cur, il, picks_outputs)
+
+
+def _normed_after_if_told(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
+    """Norms before each part, or after it where the metadata say `swin_norm` (Chameleon)."""
+    if not b.model.metadata.get(f"{b.model.arch}.swin_norm", False):
+        return _sequential(b, cur, il, picks_outputs)
+    graph, residual = b.graph, cur
+    y = mix_tokens(b, cur, il)
+    if picks_outputs:
+        y, residual = b.output_rows(y), b.output_rows(residual)
+    middle = graph.add(b.norm(y, "attn_norm", il), residual)
+    return graph.add(b.norm(feed(b, middle, il), "ffn_norm", il), middle)
+
+
+def _beside_experts(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
+    """Attention and a feed-forward, and beside both experts on the layer's own input (Arctic)."""
+    graph, residual = b.graph, cur
+    y = mix_tokens(b, b.norm(cur, "attn_norm", il), il)
+    if picks_outputs:
+        y, residual = b.output_rows(y), b.output_rows(residual)
+    middle = graph.add(y, residual)
+    fed = graph.add(feed_forward.dense(b, b.norm(middle, "ffn_norm", il), il), middle)
+    return graph.add(feed_forward.experts(b, b.norm(residual, "ffn_norm_exps", il), il), fed)
+
+
+def _partial(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
+    """What pruning left of attention and feed-forward; what has no feed-forward goes nowhere
+    (DeciLM)."""
+    graph, shape, residual, y = b.graph, b.shape(il), cur, cur
+    if shape.n_head:
+        x = b.norm(cur, "attn_norm", il)
+        y = mix_tokens(b, x, il) if shape.n_head_kv else b.linear("attn_output", x, il)
+    if not b.has("ffn_norm.weight", il):
+        return cur
+    if picks_outputs:
+        y, residual = b.output_rows(y), b.output_rows(residual)
+    middle = graph.add(y, residual) if shape.n_head else y
+    return graph.add(feed(b, b.norm(middle, "ffn_norm", il), il), middle)
 
 
 def _single(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
@@ -181,6 +227,9 @@ LAYERS: Final[dict[str, Callable[[Builder, Tensor, int, bool], Tensor]]] = {
     "twin": _twin,
     "altup": altup.layer,
     "normed_after": _normed_after,
+    "normed_after_if_told": _normed_after_if_told,
+    "beside_experts": _beside_experts,
+    "partial": _partial,
 }
 """How a layer's parts are wired, by `GraphRules.layer`; the flag says to pick the output rows in
 this layer."""
@@ -235,5 +284,8 @@ def _logits(b: Builder, cur: Tensor) -> None:
         logits = graph.add(logits, bias)
     if b.model.hparam("final_logit_softcapping", 30.0 if b.rules.softcaps_logits else 0.0):
         logits = graph.scale(graph.unary("TANH", graph.scale(logits)))
+    if b.rules.hides_images:
+        none = graph.like("CLAMP", graph.leaf(F32, IMAGE_TOKENS, name="img_logits"))
+        logits = graph.like("SET", logits, none)
     logits.is_output = True
     graph.expand(logits)
