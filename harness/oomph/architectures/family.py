@@ -158,6 +158,9 @@ class GraphRules:
     """A SCALE node on the embedding by √n_embd; `embedding_scale` in the metadata is another."""
     scaled: tuple[Literal["embedding_scale", "residual_scale", "logit_scale"], ...] = ()
     """Which of these scale although the metadata do not say so."""
+    loops: bool = False
+    """Whether the blocks may be run several times over (`num_loops`), each time as layers with
+    caches of their own, and normed between unless the metadata say `skip_loop_final_norm`."""
     adds_embedding: bool = False
     """Whether the embedding is normed, and added to each layer's output by a weight of its own."""
     hides_images: bool = False
@@ -238,6 +241,8 @@ class Family:
     has_cache: bool = True
     """Whether llama.cpp keeps K and V of the tokens before: an encoder sees a whole input at once
     and keeps nothing (llama_model::create_memory)."""
+    reads_cache: bool = True
+    """Whether attention reads a cache that is there; else it sees the tokens of the batch alone."""
     head: Literal["logits", "embedding", "of_text", "idle", "none"] = "logits"
     """What becomes of the output head: it makes logits (with `embedding` the table of tokens does,
     where it lies), none where embeddings are asked for (`of_text`), is loaded and never run, or
@@ -245,3 +250,8 @@ class Family:
     required: tuple[str, ...] = ()
     """Keys without which llama.cpp refuses a file, besides those that all need."""
     hugging_face: HuggingFace | None = None
+
+    @property
+    def is_encoder(self) -> bool:
+        """Whether it makes embeddings and no text."""
+        return not (self.has_cache and self.reads_cache)

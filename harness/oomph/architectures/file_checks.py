@@ -111,6 +111,8 @@ RULES: Final[Mapping[str, Rule]] = {
     "rope.scaling.original_context_length": Rule(is_general=True),
     "rope.scaling.attn_factor": replace(_FACTOR, is_general=True),
     "rope.scaling.finetuned": Rule(kind="flag", is_general=True),
+    "num_loops": Rule(least=1, most=MAX_BLOCKS),
+    "skip_loop_final_norm": Rule(kind="flag"),
     "use_parallel_residual": Rule(kind="flag"),
     "swin_norm": Rule(kind="flag"),
     "attention.clamp_kqv": _FACTOR,

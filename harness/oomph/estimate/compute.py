@@ -366,7 +366,7 @@ class ComputeModel:
 
     def _select(self, setup: Setup, cut: Cut) -> Selection:
         key = (setup.placement.key, setup.hparams.layers, cut)
-        if setup.hparams.is_head:
+        if setup.hparams.is_head or setup.hparams.n_loops > 1:
             return Selection(tuple(setup.hparams.running))
         if key not in self._selections:
             signatures = [self._signature(setup, il) for il in setup.hparams.running]

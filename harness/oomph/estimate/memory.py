@@ -192,7 +192,7 @@ class MemoryModel:
                 "split_mode row is counted as layer: what each card takes differs, for llama.cpp "
                 "gives each of them rows of every matrix"
             )
-        if not (self.hparams().has_cache or config.embeddings):
+        if not (self.hparams().reads_cache or config.embeddings):
             yield (
                 f"{self.model.name} is an encoder, which makes embeddings and no text: without "
                 "--embedding llama-server loads it and answers neither"

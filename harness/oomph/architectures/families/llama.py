@@ -38,7 +38,7 @@ FAMILIES: Final = (
         name="llama-embed",
         tensors=Tensors(),
         rope=Rope(is_whole=True),
-        has_cache=False,
+        reads_cache=False,
         head="idle",
     ),
     Family(

@@ -71,6 +71,13 @@ def _of_minicpm(config: Config) -> dict[str, Value]:
     }
 
 
+def _of_nanbeige(config: Config) -> dict[str, Value]:
+    return rotary_width(config) | {
+        "num_loops": config.get("num_loops") or 1,
+        "skip_loop_final_norm": bool(config.get("skip_loop_final_norm", False)),
+    }
+
+
 def _of_baichuan(config: Config) -> dict[str, Value]:
     found = rotary_width(config)
     if "max_position_embeddings" not in config:
@@ -96,6 +103,12 @@ FAMILIES: Final = (
         hugging_face=HuggingFace(
             model_types=("minicpm",), translate=_of_minicpm, defaults={"tie_word_embeddings": True}
         ),
+    ),
+    Family(
+        name="nanbeige",
+        tensors=Tensors(),
+        graph=GraphRules(loops=True),
+        hugging_face=HuggingFace(model_types=("nanbeige",), translate=_of_nanbeige),
     ),
     Family(
         name="maincoder",

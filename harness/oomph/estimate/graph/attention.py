@@ -40,10 +40,10 @@ def attend(  # noqa: PLR0913 - build_attn_mha's own arguments
         k = _rotate(b, k, "k", rotates_k, il) if k else None
     if rotates_v and v:
         v = _rotate(b, v, "v", rotates_v, il)
-    for x in (q, k, v) if b.hparams.has_swa or not b.hparams.has_cache else (q, v, k):
+    for x in (q, k, v) if b.hparams.has_swa or not b.hparams.reads_cache else (q, v, k):
         if x:
             b.graph.expand(x)
-    if not b.hparams.has_cache and k and v:
+    if not b.hparams.reads_cache and k and v:
         mask = _mask(b, il, b.n_tokens, n_stream=1)
         y = (_fused if b.cache.flash_attn else _plain)(b, q, k, v, mask, il, sinks, None)
         return b.linear(output, b.graph.expand(y), il) if output else y
@@ -72,7 +72,7 @@ def _cells(b: Builder, il: int) -> int:
 def _rotation(b: Builder, il: int, *, latent: bool) -> tuple[int, int]:
     """Widths of the rotations of K and V (llama_kv_cache::build_input_k_rot, _v_rot), 0 for
     none."""
-    if not b.build.rotates_cache:
+    if not (b.build.rotates_cache and b.hparams.reads_cache):
         return 0, 0
     owners = b.hparams.cache_owners(is_swa=b.shape(il).is_swa)
     widths_k, widths_v = (

@@ -148,7 +148,7 @@ class Builder:
         )
 
     def _full(self, name: str, il: int | None) -> str:
-        return name if il is None else f"blk.{il}.{name}"
+        return name if il is None else f"blk.{self.shape(il).block}.{name}"
 
     def linear(self, name: str, x: Tensor, il: int | None = None) -> Tensor:
         """`name`'s matrix times `x`, times its scale and plus its bias where the file has them."""

@@ -52,11 +52,20 @@ def build_graph(b: Builder, layers: Sequence[int]) -> tuple[Graph, dict[int, Ten
         if b.rules.adds_embedding:
             shown = b.output_rows(tokens) if picks_outputs else tokens
             cur = b.graph.add(cur, b.graph.mul(shown, b.weight("layer_output_scale", il)))
+        if _ends_loop(b, il):
+            cur = b.norm(cur, b.family.output_norm, pins_to=il)
         if b.shape(il).has_deepstack:
             cur = _deepstack(b, cur, tokens, il)
         ends[il] = cur
     _head(b, altup.merge(b, cur) if b.rules.layer == "altup" else cur)
     return b.graph, ends
+
+
+def _ends_loop(b: Builder, il: int) -> bool:
+    """Whether the blocks begin anew after layer `il`, on a norm of what it gives."""
+    n_blocks = len(b.hparams.layers) // b.hparams.n_loops
+    skips = b.model.metadata.get(f"{b.model.arch}.skip_loop_final_norm", False)
+    return not skips and (il + 1) % n_blocks == 0 and il + 1 < len(b.hparams.layers)
 
 
 def mix_tokens(b: Builder, x: Tensor, il: int) -> Tensor:
@@ -148,8 +157,9 @@ def _normed_after_if_told(b: Builder, cur: Tensor, il: int, picks_outputs: bool)
     y = mix_tokens(b, cur, il)
     if picks_outputs:
         y, residual = b.output_rows(y), b.output_rows(residual)
-    middle = graph.add(b.norm(y, "attn_norm", il), residual)
-    return graph.add(b.norm(feed(b, middle, il), "ffn_norm", il), middle)
+    y = b.norm(y, "attn_norm", il)  # which the feed-forward sees without the residual
+    middle = graph.add(y, residual)
+    return graph.add(b.norm(feed(b, y, il), "ffn_norm", il), middle)
 
 
 def _beside_experts(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
