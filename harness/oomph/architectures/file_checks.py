@@ -328,7 +328,7 @@ def _expected(spec: ModelSpec) -> Iterator[tuple[str, tuple[int, ...]]]:
     yield from shapes.items()
     for name, ne in shapes.items():
         stem, dot, kind = name.rpartition(".")
-        if dot and kind == "weight" and len(ne) > 1:
+        if dot and kind == "weight" and len(ne) > 1 and f"{stem}.bias" not in shapes:
             yield f"{stem}.bias", ne[1:]
         if name.endswith("attn_q.weight") and f"{stem[:-1]}v.weight" in shapes:
             n_out = sum(shapes[f"{stem[:-1]}{which}.weight"][1] for which in "qkv")
