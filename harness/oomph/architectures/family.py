@@ -120,6 +120,7 @@ class GraphRules:
         "beside_experts",
         "normed_after_if_told",
         "partial",
+        "stacks",
     ] = "sequential"
     """How the parts of a layer are wired: a key of `oomph.estimate.graph.compose.LAYERS`."""
     norm: Literal["rms", "layer"] = "rms"

@@ -366,7 +366,8 @@ class ComputeModel:
 
     def _select(self, setup: Setup, cut: Cut) -> Selection:
         key = (setup.placement.key, setup.hparams.layers, cut)
-        if setup.hparams.is_head or setup.hparams.n_loops > 1:
+        takes_turns = setup.hparams.family.graph.layer == "stacks"
+        if setup.hparams.is_head or setup.hparams.n_loops > 1 or takes_turns:
             return Selection(tuple(setup.hparams.running))
         if key not in self._selections:
             signatures = [self._signature(setup, il) for il in setup.hparams.running]

@@ -7,7 +7,7 @@ from oomph.architectures import tensor_parts as parts
 from oomph.architectures.family import Family, GraphRules, HuggingFace, Rope, Tensors, Windows
 from oomph.architectures.hf_keys import Config, rotary_width
 from oomph.architectures.spec import ModelSpec
-from oomph.architectures.tensor_parts import Tensor
+from oomph.architectures.tensor_parts import Part, Tensor
 from oomph.gguf.header import Value
 
 _WHOLE: Final = Rope(factors="none", is_whole=True)
@@ -57,6 +57,27 @@ def _query_gain(model: ModelSpec, il: int) -> Iterator[Tensor]:
 def _gate_by_head(model: ModelSpec, il: int) -> Iterator[Tensor]:
     """A gate for each head's output (Spark)."""
     yield "attn_gate.weight", (model.n_embd, parts.heads(model, il)[0])
+
+
+def _gate_by_element(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """A gate for each element of attention's output (HRM)."""
+    width = parts.heads(model, il)[0] * parts.head_size(model)[0]
+    yield "attn_gate.weight", (model.n_embd, width)
+
+
+def _of_two_stacks(part: Part) -> Part:
+    """The part in the blocks of two stacks alone, whose weights all layers have (HRM)."""
+
+    def limited(model: ModelSpec, il: int) -> Iterator[Tensor]:
+        if il < 2 * model.integer("hrm.layers_per_stack"):
+            yield from part(model, il)
+
+    return limited
+
+
+def _low_state(model: ModelSpec) -> Iterator[Tensor]:
+    """The state that the low stack begins with."""
+    yield "hrm.z_l_init", (model.n_embd,)
 
 
 def _of_chameleon(config: Config) -> dict[str, Value]:
@@ -186,6 +207,19 @@ FAMILIES: Final = (
         graph=GraphRules(has_norm_weights=False, qk_norm="rotated", adds_embedding=True),
         output_norm="",
         required=("logit_scale",),
+    ),
+    Family(
+        name="hrm_text",
+        tensors=Tensors(
+            every=(),
+            attention=(_of_two_stacks(parts.query_key_value), _of_two_stacks(_gate_by_element)),
+            dense=(_of_two_stacks(parts.gated),),
+            outside=(_low_state,),
+        ),
+        rope=Rope(factors="none"),
+        graph=GraphRules(layer="stacks", has_norm_weights=False),
+        output_norm="",
+        required=("hrm.layers_per_stack", "hrm.h_cycles", "hrm.l_cycles"),
     ),
     Family(
         name="spark2_5",

@@ -17,6 +17,7 @@ from oomph.estimate.graph import (
     recurrent,
 )
 from oomph.estimate.graph.builder import Builder, embed
+from oomph.estimate.graph.hparams import stack_layers
 from oomph.estimate.graph.tensor import F32, Graph, Tensor
 
 Part = Callable[[Builder, Tensor, int], Tensor]
@@ -43,6 +44,9 @@ def build_graph(b: Builder, layers: Sequence[int]) -> tuple[Graph, dict[int, Ten
         per_layer.project(b, tokens)
     if b.rules.adds_embedding:
         tokens = b.norm(tokens, None)
+    if b.rules.layer == "stacks":
+        _finish(b, b.output_rows(_stacks(b, tokens)))
+        return b.graph, ends
     cur = altup.stack(b, tokens) if b.rules.layer == "altup" else tokens
     for il in layers:
         if len(b.graph.nodes) > MAX_NODES:
@@ -59,6 +63,23 @@ def build_graph(b: Builder, layers: Sequence[int]) -> tuple[Graph, dict[int, Ten
         ends[il] = cur
     _head(b, altup.merge(b, cur) if b.rules.layer == "altup" else cur)
     return b.graph, ends
+
+
+def _stacks(b: Builder, high: Tensor) -> Tensor:
+    """Two stacks of layers over the same tokens: the low one several times over the sum of both
+    states, then the high one, and all of it again (HRM)."""
+    graph, n, n_low = b.graph, stack_layers(b.model), b.model.integer("hrm.l_cycles")
+    low = b.weight("hrm.z_l_init")
+    for first in range(0, len(b.hparams.layers), n):
+        cur = graph.add(high, low)
+        for il in range(first, first + n):
+            cur = _sequential(b, cur, il, False)
+        cur = b.norm(cur, None)
+        if first // n % (n_low + 1) == n_low:
+            high = cur
+        else:
+            low = cur
+    return high
 
 
 def _ends_loop(b: Builder, il: int) -> bool:
@@ -268,7 +289,6 @@ def _normed(b: Builder, x: Tensor, name: str, il: int) -> Tensor:
 def _head(b: Builder, cur: Tensor) -> None:
     """The last norm, the logits and the embeddings; what llama.cpp keeps for the caller is an
     output and never freed."""
-    graph = b.graph
     if b.outputs_at == "before_norm":
         cur.is_output = True
         cur = b.output_rows(cur)
@@ -277,10 +297,15 @@ def _head(b: Builder, cur: Tensor) -> None:
     cur.is_output = True
     if b.outputs_at == "after_norm":
         cur = b.output_rows(cur)
-        cur.is_output = True
+    _finish(b, cur)
+
+
+def _finish(b: Builder, cur: Tensor) -> None:
+    """The logits and embeddings of what is normed and picked."""
+    cur.is_output = True
     if b.makes_logits:
         _logits(b, cur)
-    graph.expand(cur)
+    b.graph.expand(cur)
     if b.pooling:
         pooling.pool(b, cur)
 

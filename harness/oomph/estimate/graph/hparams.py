@@ -253,7 +253,7 @@ def _layers(
             is_swa=swa[il],
             is_recurrent=recurrent[il],
             has_attention=attends[il],
-            block=il,
+            block=_block(model, family, il),
             cache_layer=il if il < owned else owned - (2 if swa[il] else 1),
             n_expert_used=used[il],
             index_width=index_width,
@@ -263,6 +263,20 @@ def _layers(
         )
         for il in range(n_layer)
     )
+
+
+def _block(model: ModelSpec, family: Family, il: int) -> int:
+    """The block whose weights layer `il` has: its own, but where two stacks of blocks take turns
+    (HRM), the low one several times before the high one."""
+    if family.graph.layer != "stacks":
+        return il
+    n, n_low = stack_layers(model), model.integer("hrm.l_cycles")
+    return il % n + (n if il // n % (n_low + 1) == n_low else 0)
+
+
+def stack_layers(model: ModelSpec) -> int:
+    """Layers of each of two stacks that take turns."""
+    return max(model.integer("hrm.layers_per_stack"), 1)
 
 
 def _looped(layers: tuple[LayerShape, ...], n_loops: int) -> tuple[LayerShape, ...]:
