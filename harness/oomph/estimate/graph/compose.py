@@ -39,7 +39,8 @@ MAX_NODES: Final = 32_768
 def build_graph(b: Builder, layers: Sequence[int]) -> tuple[Graph, dict[int, Tensor]]:
     """The graph of `b` with these of its layers, and the output of each; layers past MAX_NODES
     nodes are left out."""
-    tokens, ends = embed(b), {}
+    tokens = embed(b)
+    ends: dict[int, Tensor] = {}
     if b.has("per_layer_token_embd.weight"):
         per_layer.project(b, tokens)
     if b.rules.adds_embedding:
