@@ -152,7 +152,7 @@ def test_model_is_whole(name: str) -> None:
     spec = catalogue_model(name, "Q4_K_M")
     assert spec.n_embd == spec.tensors["token_embd.weight"].ne[0]
     assert spec.n_vocab == spec.integer("vocab_size") == spec.tensors["token_embd.weight"].ne[1]
-    assert spec.n_ctx_train >= (2048 if family_of(spec.arch).has_cache else 512)
+    assert spec.n_ctx_train >= (1024 if family_of(spec.arch).has_cache else 512)
     blocks = {int(tensor.split(".")[1]) for tensor in spec.tensors if tensor.startswith("blk.")}
     assert blocks == set(range(spec.n_layer))
     assert spec.is_moe == any("_exps" in tensor for tensor in spec.tensors)

@@ -359,7 +359,7 @@ def test_packed_row_is_never_smaller_than_its_parts(
 @pytest.mark.parametrize(
     ("changes", "error", "said"),
     [
-        ({"model_type": "gpt2"}, UnknownNameError, "'gpt2' is not known; known are"),
+        ({"model_type": "gptj"}, UnknownNameError, "'gptj' is not known; known are"),
         ({"num_hidden_layers": None}, ModelFileError, "block_count is missing or malformed"),
         ({"num_hidden_layers": 10**9}, ModelFileError, "block_count = 1000000000"),
         ({"num_hidden_layers": 513}, ModelFileError, "block_count = 513"),

@@ -260,7 +260,7 @@ def server_config(spec: ModelSpec, knobs: Mapping[str, Any]) -> RunConfig:
 def _of_embeddings(spec: ModelSpec, knobs: Mapping[str, Any]) -> dict[str, Any]:
     """What an encoder serves nothing without, and how the file says that its vectors are pooled:
     llama-server serves scores only where it was told of them."""
-    is_asked = knobs.get("embeddings", not family_of(spec.arch).has_cache)
+    is_asked = knobs.get("embeddings", family_of(spec.arch).is_encoder)
     own = own_pooling(spec)
     return {"embeddings": True} | ({"pooling": own} if own != "none" else {}) if is_asked else {}
 

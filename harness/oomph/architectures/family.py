@@ -87,6 +87,8 @@ class Rope:
     a window."""
     sections: Literal["never", "always", "listed"] = "never"
     """Four positions a token (M-RoPE): always, or where the metadata list sections."""
+    n_layer: int = 0
+    """Only a model of this many layers rotates them; 0 for no such rule."""
     is_whole: bool = False
     """Whether llama.cpp refuses a file whose `rope.dimension_count` is not a head's whole width."""
 
@@ -107,17 +109,33 @@ class PublishedYarn:
 class GraphRules:
     """What a layer of a graph is composed of, as far as tensors and metadata do not tell."""
 
-    layer: Literal["sequential", "parallel", "single", "twin", "altup", "normed_after"] = (
-        "sequential"
-    )
+    layer: Literal[
+        "sequential",
+        "parallel",
+        "parallel_if_told",
+        "single",
+        "twin",
+        "altup",
+        "normed_after",
+        "beside_experts",
+        "normed_after_if_told",
+        "partial",
+        "stacks",
+    ] = "sequential"
     """How the parts of a layer are wired: a key of `oomph.estimate.graph.compose.LAYERS`."""
     norm: Literal["rms", "layer"] = "rms"
+    has_norm_weights: bool = True
+    """Whether the norms of the residual stream have weights; else it is normed all the same."""
+    table_first: bool = True
+    """Operand order of the addition of a table of positions: before the embedding."""
     shares_kv_from: int = 0
     """The first layer that reads another's KV cache, where the metadata have no `shared_kv_layers`;
     0 for none."""
     qk_norm: Literal["heads", "rows", "rotated"] = "heads"
     """Whether q and k are normed by head, as whole rows before they are cut into heads, or by head
     after RoPE."""
+    head_norm: Literal["same", "layer"] = "same"
+    """The kind of the norms within a head, where it is not that of all others."""
     norms_rotated_below: int = 0
     """Rotated q and k are normed without a weight in models of fewer experts than this."""
     norms_v: bool = False
@@ -130,10 +148,24 @@ class GraphRules:
     """Whether the delta net repeats q and k to v's heads, and projections are cut by group."""
     has_indexer: bool = False
     """Whether an indexer with a cache of its own chooses the cells that attention looks at."""
+    fuses_attention: Literal["as_told", "never", "aborts"] = "as_told"
+    """Whether flash attention can be on: llama.cpp turns it off for Grok, and its graph of PLM
+    aborts."""
+    clamps_projections: bool = False
+    """Whether q, k and v are cut to `attention.clamp_kqv` where the metadata have it."""
     scales_q: bool = False
     """A SCALE node on q (the attention itself then scales by 1)."""
     scales_embedding: bool = False
     """A SCALE node on the embedding by √n_embd; `embedding_scale` in the metadata is another."""
+    scaled: tuple[Literal["embedding_scale", "residual_scale", "logit_scale"], ...] = ()
+    """Which of these scale although the metadata do not say so."""
+    loops: bool = False
+    """Whether the blocks may be run several times over (`num_loops`), each time as layers with
+    caches of their own, and normed between unless the metadata say `skip_loop_final_norm`."""
+    adds_embedding: bool = False
+    """Whether the embedding is normed, and added to each layer's output by a weight of its own."""
+    hides_images: bool = False
+    """Whether the logits of images' tokens are overwritten."""
     softcaps_scores: bool = False
     """Whether attention scores are capped (attn_soft_cap), which takes nodes without flash
     attention only."""
@@ -168,8 +200,8 @@ class GraphRules:
     attention first."""
     expands_norm: bool = False
     """Whether the first norm joins the graph before attention is built."""
-    outputs_at: Literal["last_layer", "before_norm", "after_norm"] = "last_layer"
-    """Where the rows that need logits are picked."""
+    outputs_at: Literal["last_layer", "before_norm", "after_norm", "nowhere"] = "last_layer"
+    """Where the rows that need logits are picked; `nowhere`: all tokens have logits."""
     head_outputs_at: Literal["none", "last_layer", "after_norm"] = "none"
     """The same in the graph of the multi-token-prediction head; `none`: there is no such graph."""
 
@@ -210,7 +242,17 @@ class Family:
     has_cache: bool = True
     """Whether llama.cpp keeps K and V of the tokens before: an encoder sees a whole input at once
     and keeps nothing (llama_model::create_memory)."""
-    head: Literal["logits", "of_text", "idle", "none"] = "logits"
-    """What becomes of the output head: it makes logits, none where embeddings are asked for
-    (`of_text`), is loaded and never run, or there is none."""
+    reads_cache: bool = True
+    """Whether attention reads a cache that is there; else it sees the tokens of the batch alone."""
+    head: Literal["logits", "embedding", "of_text", "idle", "none"] = "logits"
+    """What becomes of the output head: it makes logits (with `embedding` the table of tokens does,
+    where it lies), none where embeddings are asked for (`of_text`), is loaded and never run, or
+    there is none."""
+    required: tuple[str, ...] = ()
+    """Keys without which llama.cpp refuses a file, besides those that all need."""
     hugging_face: HuggingFace | None = None
+
+    @property
+    def is_encoder(self) -> bool:
+        """Whether it makes embeddings and no text."""
+        return not (self.has_cache and self.reads_cache)

@@ -111,6 +111,14 @@ RULES: Final[Mapping[str, Rule]] = {
     "rope.scaling.original_context_length": Rule(is_general=True),
     "rope.scaling.attn_factor": replace(_FACTOR, is_general=True),
     "rope.scaling.finetuned": Rule(kind="flag", is_general=True),
+    "hrm.layers_per_stack": Rule(least=1, most=MAX_BLOCKS),
+    "hrm.h_cycles": Rule(least=1, most=MAX_BLOCKS),
+    "hrm.l_cycles": Rule(least=1, most=MAX_BLOCKS),
+    "num_loops": Rule(least=1, most=MAX_BLOCKS),
+    "skip_loop_final_norm": Rule(kind="flag"),
+    "use_parallel_residual": Rule(kind="flag"),
+    "swin_norm": Rule(kind="flag"),
+    "attention.clamp_kqv": _FACTOR,
     "shortconv.l_cache": _width(1),
     "ssm.conv_kernel": _width(1),
     "ssm.inner_size": _width(1),
@@ -166,6 +174,7 @@ def _required_by_family(spec: ModelSpec) -> Iterator[str]:
     sections."""
     family = family_of(spec.arch)
     if _has_graph(spec):
+        yield from family.required
         kind = {"rms": "layer_norm_rms_epsilon", "layer": "layer_norm_epsilon"}
         yield f"attention.{kind[family.graph.norm]}"
     if family.rope.sections == "always":
@@ -175,8 +184,8 @@ def _required_by_family(spec: ModelSpec) -> Iterator[str]:
 def _has_graph(spec: ModelSpec) -> bool:
     """Whether it is a whole model of a known family: pieces of one are read too."""
     family = family_of(spec.arch)
-    norm = family.output_norm or "token_embd_norm"
-    return family.has_known_graph and f"{norm}.weight" in spec.tensors
+    first = "token_embd_norm" if family.graph.has_norm_weights else "token_embd"
+    return family.has_known_graph and f"{family.output_norm or first}.weight" in spec.tensors
 
 
 def _key_refusals(spec: ModelSpec, key: str, rule: Rule, stored: str | None) -> Iterator[str]:
@@ -261,7 +270,8 @@ def _head_refusals(spec: ModelSpec) -> Iterator[str]:
     if not (_has_graph(spec) and any(attends)):
         return
     for il, (n_head, n_head_kv) in enumerate(zip(heads, spec.kv_heads, strict=True)):
-        is_even = n_head > 0 and (not n_head_kv or n_head % n_head_kv == 0)
+        may_lack = family_of(spec.arch).graph.layer == "partial"
+        is_even = (n_head > 0 or may_lack) and (not n_head_kv or n_head % n_head_kv == 0)
         if il < len(attends) and attends[il] and not is_even:
             yield f"block {il} has {n_head} attention heads and {n_head_kv} KV heads"
     width = spec.integer("attention.key_length", spec.n_embd // max(heads))
@@ -321,7 +331,7 @@ def _expected(spec: ModelSpec) -> Iterator[tuple[str, tuple[int, ...]]]:
     yield from shapes.items()
     for name, ne in shapes.items():
         stem, dot, kind = name.rpartition(".")
-        if dot and kind == "weight" and len(ne) > 1:
+        if dot and kind == "weight" and len(ne) > 1 and f"{stem}.bias" not in shapes:
             yield f"{stem}.bias", ne[1:]
         if name.endswith("attn_q.weight") and f"{stem[:-1]}v.weight" in shapes:
             n_out = sum(shapes[f"{stem[:-1]}{which}.weight"][1] for which in "qkv")

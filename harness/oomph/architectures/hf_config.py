@@ -48,6 +48,7 @@ _SHAPE: Final = (
     "attention.head_count",
 )
 _FRACTIONS: Final = (
+    "attention.clamp_kqv",
     "attention.layer_norm_epsilon",
     "attention.layer_norm_rms_epsilon",
     "attention.scale",
@@ -68,6 +69,9 @@ _WORDS: Final = (
     "expert_weights_norm",
     "rope.scaling.finetuned",
     "rope.scaling.type",
+    "skip_loop_final_norm",
+    "swin_norm",
+    "use_parallel_residual",
 )
 _FLOAT_TYPES: Final = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 

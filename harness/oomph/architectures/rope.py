@@ -49,7 +49,8 @@ class RopeScaling:
 def has_positions(spec: ModelSpec) -> bool:
     """Whether the model's positions are bounded at all; recurrent models and those without RoPE
     need no scaling."""
-    layers = family_of(spec.arch).rope.layers
+    rope = family_of(spec.arch).rope
+    layers = rope.layers if rope.n_layer in (0, spec.n_layer) else "none"
     if layers == "finetuned":  # llama.cpp reads this key as "uses RoPE", true where it is missing
         return bool(spec.metadata.get(f"{spec.arch}.rope.scaling.finetuned", True))
     return layers != "none"

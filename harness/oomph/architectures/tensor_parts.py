@@ -48,6 +48,17 @@ def norm(*names: str) -> Part:
     return part
 
 
+def layer_norm(*names: str) -> Part:
+    """Layer norms: a weight and a bias each."""
+
+    def part(model: ModelSpec, il: int) -> Iterator[Tensor]:
+        for name in names:
+            yield f"{name}.weight", (model.n_embd,)
+            yield f"{name}.bias", (model.n_embd,)
+
+    return part
+
+
 # ---- attention
 
 
@@ -65,6 +76,12 @@ def fused_query_key_value(model: ModelSpec, il: int) -> Iterator[Tensor]:
     (n_head, n_head_kv), (head_k, head_v) = heads(model, il), head_size(model)
     yield "attn_qkv.weight", (model.n_embd, n_head * head_k + n_head_kv * (head_k + head_v))
     yield "attn_output.weight", (n_head * head_v, model.n_embd)
+
+
+def fused_query_key_value_bias(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """Bias of the fused projection."""
+    (n_head, n_head_kv), (head_k, head_v) = heads(model, il), head_size(model)
+    yield "attn_qkv.bias", (n_head * head_k + n_head_kv * (head_k + head_v),)
 
 
 def query_key_value_bias(model: ModelSpec, il: int) -> Iterator[Tensor]:
@@ -135,6 +152,18 @@ def ungated(model: ModelSpec, il: int) -> Iterator[Tensor]:
     yield "ffn_down.weight", (n_ff, model.n_embd)
 
 
+def ungated_bias(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """Biases of the up and down projections."""
+    yield "ffn_up.bias", (model.per_layer("feed_forward_length")[il],)
+    yield "ffn_down.bias", (model.n_embd,)
+
+
+def gated_bias(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """Biases of the gate, up and down projections."""
+    yield "ffn_gate.bias", (model.per_layer("feed_forward_length")[il],)
+    yield from ungated_bias(model, il)
+
+
 def fused_gated(model: ModelSpec, il: int) -> Iterator[Tensor]:
     """Gate and up in one projection, and the down projection (Phi-3)."""
     n_ff = model.per_layer("feed_forward_length")[il]
@@ -188,6 +217,19 @@ def shared_expert(model: ModelSpec, il: int) -> Iterator[Tensor]:
 def shared_expert_gate(model: ModelSpec, il: int) -> Iterator[Tensor]:
     """The scalar gate on the shared expert (Qwen2-MoE, Qwen3-Next)."""
     yield "ffn_gate_inp_shexp.weight", (model.n_embd,)
+
+
+# ---- outside the blocks
+
+
+def position_table(model: ModelSpec) -> Iterator[Tensor]:
+    """A learned embedding of each position (BERT, GPT-2)."""
+    yield "position_embd.weight", (model.n_embd, model.n_ctx_train)
+
+
+def output_norm_bias(model: ModelSpec) -> Iterator[Tensor]:
+    """Bias of the last norm."""
+    yield "output_norm.bias", (model.n_embd,)
 
 
 # ---- a layer's own embedding (Gemma 3n, Gemma 4)
@@ -263,6 +305,8 @@ def score_bias(model: ModelSpec) -> Iterator[Tensor]:
 POST_ATTENTION_NORM: Final = (norm("attn_norm", "post_attention_norm"),)
 SANDWICH_NORMS: Final = (norm("attn_norm", "post_attention_norm", "ffn_norm", "post_ffw_norm"),)
 BIASED_ATTENTION: Final = (query_key_value, query_key_value_bias)
+FUSED_BIASED_ATTENTION: Final = (fused_query_key_value, fused_query_key_value_bias, output_bias)
+BIASED_UNGATED: Final = (ungated, ungated_bias)
 NORMED_ATTENTION: Final = (query_key_value, head_norm)
 SHARED_EXPERTS: Final = (experts, shared_expert)
 BALANCED_EXPERTS: Final = (experts, shared_expert, selection_bias)

@@ -399,7 +399,8 @@ class ComputeModel:
 
     def _select(self, setup: Setup, cut: Cut) -> Selection:
         key = (setup.placement.key, setup.hparams.layers, cut)
-        if setup.hparams.is_head:
+        takes_turns = setup.hparams.family.graph.layer == "stacks"
+        if setup.hparams.is_head or setup.hparams.n_loops > 1 or takes_turns:
             return Selection(tuple(setup.hparams.running))
         selections = self._known(setup).selections
         if key not in selections:

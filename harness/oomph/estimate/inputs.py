@@ -19,14 +19,14 @@ NO_TEXT: Final = "an encoder writes no text: no token is decoded"
 
 def makes_text(setup: Setup) -> bool:
     """Whether tokens are decoded one after the other."""
-    return setup.pooling is None and setup.hparams.has_cache
+    return setup.pooling is None and setup.hparams.reads_cache
 
 
 def is_one_batch(setup: Setup) -> bool:
     """Whether an input has to be one micro-batch: all but those whose last token alone is looked
     at, over a cache (server_slot::can_split)."""
     is_last = setup.pooling == "last" or (setup.pooling == "rank" and setup.hparams.is_causal)
-    return not (setup.hparams.has_cache and is_last)
+    return not (setup.hparams.reads_cache and is_last)
 
 
 def longest_input(model: ModelSpec, config: RunConfig, setup: Setup) -> int:

@@ -120,7 +120,8 @@ class MemoryModel:
     def resolved(self, config: RunConfig, placement: Placement | None = None) -> Setup:
         """The same, by a placement that stands already."""
         hparams = self.hparams(config.n_expert_used if self.model.is_moe else None)
-        fused = config.flash_attn != "off"
+        rule = hparams.family.graph.fuses_attention
+        fused = config.flash_attn != "off" and rule != "never"
         cache = CacheTypes(
             k=quant(config.type_k), v=quant(config.type_v), flash_attn=fused, transposes_v=not fused
         )
@@ -136,7 +137,7 @@ class MemoryModel:
             slices=Slices(self.model, hparams, n_cards, config.tensor_split) if is_cut else None,
         )
         is_open = (
-            config.flash_attn == "auto" and not cache.v.is_quantized and not is_cut
+            config.flash_attn == "auto" and fused and not cache.v.is_quantized and not is_cut
         )  # a quantized V and a tensor split turn auto into on
         if is_open and not self._compute.fuses_attention(setup):
             setup = replace(setup, cache=replace(cache, flash_attn=False))
@@ -219,7 +220,7 @@ class MemoryModel:
                 "split_mode row is counted as layer: what each card takes differs, for llama.cpp "
                 "gives each of them rows of every matrix"
             )
-        if not (self.hparams().has_cache or config.embeddings):
+        if not (self.hparams().reads_cache or config.embeddings):
             yield (
                 f"{self.model.name} is an encoder, which makes embeddings and no text: without "
                 "--embedding llama-server loads it and answers neither"
@@ -258,6 +259,12 @@ class MemoryModel:
                 "quantized_v",
                 f"llama.cpp refuses type_v {config.type_v} without flash attention; set "
                 "flash_attn on, or type_v f16",
+            )
+        if setup.hparams.family.graph.fuses_attention == "aborts" and config.flash_attn != "off":
+            yield (
+                "flash_attn",
+                f"llama.cpp aborts with flash attention on architecture {self.model.arch} "
+                "(GGML_ASSERT(b->ne[1] == c->ne[0]) failed); set flash_attn off",
             )
         if setup.hparams.is_mla and cache.k != cache.v:
             yield (
@@ -391,7 +398,9 @@ def homes(name: str, model: ModelSpec, hparams: Hparams, placement: Placement) -
             if not (full_only and layer.is_swa)
         }
     found = {placement.weight(name, loaded_for(name, hparams.family.output_norm))}
-    is_tied = hparams.family.head != "none" and "output.weight" not in model.tensors
+    is_tied = (
+        hparams.family.head not in ("none", "embedding") and "output.weight" not in model.tensors
+    )
     if name == "token_embd.weight" and is_tied:
         found.add(placement.output)
     return found

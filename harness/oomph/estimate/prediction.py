@@ -11,10 +11,13 @@ from oomph.estimate.trust import Trust
 from oomph.foreign_text import visible
 from oomph.units import count, gib, likely, mib, rate
 
-Refused = Literal["split_mode", "sequences", "quantized_v", "latent_types", "experts", "pooling"]
+Refused = Literal[
+    "split_mode", "sequences", "quantized_v", "flash_attn", "latent_types", "experts", "pooling"
+]
 """What llama.cpp refuses whatever the card: a split among cards that it has not for this model,
-more sequences than it serves, a quantized V without flash attention, two cache types for latent
-attention, more active experts than a graph holds, a mean of tokens that are not all results."""
+more sequences than it serves, a quantized V without flash attention, flash attention on a graph
+that fails with it, two cache types for latent attention, more active experts than a graph holds, a
+mean of tokens that are not all results."""
 
 _ALL_CARDS: Final = "Meta("
 """How llama.cpp's name for all cards as one begins."""

@@ -159,7 +159,7 @@ def works_by(
     parts_of: dict[int, list[str]] = defaultdict(list)
     is_tied = "output.weight" not in model.tensors
     head = "token_embd.weight" if is_tied else "output.weight"
-    runs_head = hparams.family.head == "logits" or (
+    runs_head = hparams.family.head in ("logits", "embedding") or (
         hparams.family.head == "of_text" and setup.pooling is None
     )
     for tensor in model.tensors.values():

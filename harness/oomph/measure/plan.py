@@ -207,7 +207,7 @@ def as_measurable(point: Point, environment: Environment, spec: ModelSpec) -> Po
     written."""
     if environment.backend == "phantom":
         return replace(point, workload=point.workload.memory_only())
-    if point.config.embeddings or not family_of(spec.arch).has_cache:
+    if point.config.embeddings or family_of(spec.arch).is_encoder:
         return replace(point, workload=point.workload.model_copy(update={"n_gen": 0}))
     return point
 

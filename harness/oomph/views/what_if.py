@@ -60,6 +60,7 @@ FAMILY: Final = (
     "has_known_graph",
     "head",
     "output_norm",
+    "reads_cache",
     "recurrence",
     "rope",
     "windows",

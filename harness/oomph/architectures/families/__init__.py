@@ -16,6 +16,7 @@ from oomph.architectures.families import (
     gemma3n,
     gemma4,
     glm,
+    gpt,
     gpt_oss,
     granite,
     hunyuan,
@@ -27,6 +28,8 @@ from oomph.architectures.families import (
     mistral,
     nemotron,
     olmo,
+    other_experts,
+    others,
     phi,
     qwen,
     qwen_hybrid,
@@ -40,8 +43,9 @@ from oomph.architectures.family import Family
 
 MODULES: Final = (
     arcee, bailing, cohere, deepseek, dots, encoders, ernie, exaone, falcon, gemma, gemma3n,
-    gemma4, glm, gpt_oss, granite, hunyuan, internlm, lfm, llama, mamba, minimax, mistral, nemotron,
-    olmo, phi, qwen, qwen_hybrid, seed, smollm, stablelm, starcoder, without_positions,
+    gemma4, glm, gpt, gpt_oss, granite, hunyuan, internlm, lfm, llama, mamba, minimax, mistral,
+    nemotron, olmo, other_experts, others, phi, qwen, qwen_hybrid, seed, smollm, stablelm,
+    starcoder, without_positions,
 )  # fmt: skip
 
 FAMILIES: Final[dict[str, Family]] = {

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from oomph.architectures import tensor_parts as parts
-from oomph.architectures.family import Family, GraphRules, HuggingFace, Tensors
+from oomph.architectures.family import Family, GraphRules, HuggingFace, Rope, Tensors
 from oomph.architectures.hf_keys import Config, rope_table
 from oomph.architectures.spec import ModelSpec
 from oomph.architectures.tensor_parts import Tensor
@@ -75,6 +75,12 @@ FAMILIES: Final = (
         name="deepseek",
         tensors=Tensors(experts=parts.SHARED_EXPERTS),
         graph=GraphRules(expert_weights_norm=False),
+    ),
+    Family(
+        name="deepseek2-ocr",
+        tensors=Tensors(experts=parts.SHARED_EXPERTS),
+        rope=Rope(factors="none"),
+        graph=GraphRules(expert_gating="metadata", expert_weights_norm=None),
     ),
     Family(
         name="deepseek2",

@@ -11,34 +11,13 @@ from oomph.architectures.families.gemma import GEMMA_3_DEFAULTS
 from oomph.architectures.family import Family, GraphRules, HuggingFace, Rope, Tensors, Windows
 from oomph.architectures.hf_keys import Config
 from oomph.architectures.spec import TOKEN_TYPES, ModelSpec
-from oomph.architectures.tensor_parts import Part, Tensor
+from oomph.architectures.tensor_parts import Tensor
 from oomph.config import POOLINGS
 from oomph.gguf.header import Value
 
 Outside = Callable[[ModelSpec], Iterator[Tensor]]
 
 _NO_FACTORS: Final = Rope(factors="none")
-
-
-def _norms(*names: str) -> Part:
-    """Layer norms, each with a weight and a bias."""
-
-    def part(model: ModelSpec, il: int) -> Iterator[Tensor]:
-        for name in names:
-            yield f"{name}.weight", (model.n_embd,)
-            yield f"{name}.bias", (model.n_embd,)
-
-    return part
-
-
-def _fused_bias(model: ModelSpec, il: int) -> Iterator[Tensor]:
-    (n_head, n_head_kv), (head_k, head_v) = parts.heads(model, il), parts.head_size(model)
-    yield "attn_qkv.bias", (n_head * head_k + n_head_kv * (head_k + head_v),)
-
-
-def _ungated_bias(model: ModelSpec, il: int) -> Iterator[Tensor]:
-    yield "ffn_up.bias", (model.per_layer("feed_forward_length")[il],)
-    yield "ffn_down.bias", (model.n_embd,)
 
 
 def _down_bias(model: ModelSpec, il: int) -> Iterator[Tensor]:
@@ -60,10 +39,6 @@ def _norm_past_the_first(model: ModelSpec, il: int) -> Iterator[Tensor]:
 def _token_types(model: ModelSpec) -> Iterator[Tensor]:
     count = model.metadata.get(TOKEN_TYPES, 1)
     yield "token_types.weight", (model.n_embd, int(count) if isinstance(count, int) else 1)
-
-
-def _position_table(model: ModelSpec) -> Iterator[Tensor]:
-    yield "position_embd.weight", (model.n_embd, model.n_ctx_train)
 
 
 def _embedding_norm(model: ModelSpec) -> Iterator[Tensor]:
@@ -166,9 +141,8 @@ def _looks_both_ways(config: Config) -> bool:
     return bool(config.get("use_bidirectional_attention"))
 
 
-_AFTER: Final = (_norms("attn_output_norm", "layer_output_norm"),)
+_AFTER: Final = (parts.layer_norm("attn_output_norm", "layer_output_norm"),)
 _BIASED: Final = (*parts.BIASED_ATTENTION, parts.output_bias)
-_FUSED_BIASED: Final = (parts.fused_query_key_value, _fused_bias, parts.output_bias)
 _TYPES_AND_NORM: Final = (_token_types, _embedding_norm, _embedding_norm_bias)
 _NORMED_AFTER: Final = GraphRules(
     layer="normed_after", norm="layer", qk_norm="rows", expert_weights_norm=False
@@ -180,8 +154,8 @@ FAMILIES: Final = (
         tensors=Tensors(
             every=_AFTER,
             attention=_BIASED,
-            dense=(parts.ungated, _ungated_bias),
-            outside=(*_TYPES_AND_NORM, _position_table),
+            dense=parts.BIASED_UNGATED,
+            outside=(*_TYPES_AND_NORM, parts.position_table),
             heads={
                 "classifier": _together(_classifier, _classifier_bias),
                 "score": _together(parts.score, parts.score_bias),
@@ -216,8 +190,8 @@ FAMILIES: Final = (
         name="nomic-bert-moe",
         tensors=Tensors(
             every=_AFTER,
-            attention=_FUSED_BIASED,
-            dense=(parts.ungated, _ungated_bias),
+            attention=parts.FUSED_BIASED_ATTENTION,
+            dense=parts.BIASED_UNGATED,
             experts=(_ungated_experts,),
             outside=_TYPES_AND_NORM,
         ),
@@ -249,8 +223,8 @@ FAMILIES: Final = (
         name="jina-bert-v3",
         tensors=Tensors(
             every=_AFTER,
-            attention=_FUSED_BIASED,
-            dense=(parts.ungated, _ungated_bias),
+            attention=parts.FUSED_BIASED_ATTENTION,
+            dense=parts.BIASED_UNGATED,
             outside=_TYPES_AND_NORM,
         ),
         rope=_NO_FACTORS,

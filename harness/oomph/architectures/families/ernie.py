@@ -1,9 +1,9 @@
-"""Baidu's ERNIE 4.5, dense and with experts."""
+"""Baidu's ERNIE 4.5, dense and with experts, and PaddleOCR's decoder."""
 
 from typing import Final
 
 from oomph.architectures import tensor_parts as parts
-from oomph.architectures.family import Family, HuggingFace, Tensors
+from oomph.architectures.family import Family, HuggingFace, Rope, Tensors
 from oomph.architectures.hf_keys import Config
 from oomph.gguf.header import Value
 
@@ -19,6 +19,11 @@ def _translate(config: Config) -> dict[str, Value]:
 
 FAMILIES: Final = (
     Family(name="ernie4_5", tensors=Tensors()),
+    Family(
+        name="paddleocr",
+        tensors=Tensors(),
+        rope=Rope(factors="none", sections="always", is_whole=True),
+    ),
     Family(
         name="ernie4_5-moe",
         tensors=Tensors(experts=parts.BALANCED_EXPERTS),

@@ -1,10 +1,10 @@
-"""Google's Gemma 2 and Gemma 3."""
+"""Google's Gemma, Gemma 2 and Gemma 3."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
 from oomph.architectures import tensor_parts as parts
-from oomph.architectures.family import Family, GraphRules, HuggingFace, Tensors, Windows
+from oomph.architectures.family import Family, GraphRules, HuggingFace, Rope, Tensors, Windows
 from oomph.architectures.hf_keys import Config
 from oomph.gguf.header import Value
 
@@ -30,6 +30,15 @@ def _translate_gemma3(config: Config) -> dict[str, Value]:
 
 
 FAMILIES: Final = (
+    Family(
+        name="gemma",
+        tensors=Tensors(),
+        rope=Rope(factors="none"),
+        graph=GraphRules(scales_q=True, scales_embedding=True),
+        hugging_face=HuggingFace(
+            model_types=("gemma",), defaults={"tie_word_embeddings": True, "head_dim": 256}
+        ),
+    ),
     Family(
         name="gemma2",
         tensors=Tensors(every=parts.SANDWICH_NORMS),

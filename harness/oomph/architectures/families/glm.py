@@ -1,4 +1,4 @@
-"""Z.ai's GLM-4 and GLM-4.5; GLM-4.7-Flash is DeepSeek's architecture."""
+"""Z.ai's ChatGLM, GLM-4 and GLM-4.5; GLM-4.7-Flash is DeepSeek's architecture."""
 
 from typing import Final
 
@@ -18,9 +18,32 @@ def _translate_moe(config: Config) -> dict[str, Value]:
     }
 
 
+def _of_chatglm(config: Config) -> dict[str, Value]:
+    hidden, n_head = config["hidden_size"], config["num_attention_heads"]
+    width = config.get("kv_channels") or hidden // n_head
+    return {
+        "vocab_size": config["padded_vocab_size"],
+        "context_length": config["seq_length"],
+        "block_count": config.get("num_layers") or config["num_hidden_layers"],
+        "feed_forward_length": config.get("ffn_hidden_size") or 4 * hidden,
+        "attention.head_count_kv": config.get("multi_query_group_num", n_head),
+        "attention.layer_norm_rms_epsilon": config.get("layernorm_epsilon", 1e-5),
+        "rope.dimension_count": int(width * config.get("partial_rotary_factor", 0.5)),
+    }
+
+
 _HALF_ROTATED: Final = {"partial_rotary_factor": 0.5}
 
 FAMILIES: Final = (
+    Family(
+        name="chatglm",
+        tensors=Tensors(
+            attention=(parts.fused_query_key_value, parts.fused_query_key_value_bias),
+            dense=(parts.fused_gated,),
+        ),
+        rope=Rope(factors="none"),
+        hugging_face=HuggingFace(model_types=("chatglm",), translate=_of_chatglm),
+    ),
     Family(
         name="glm4",
         tensors=Tensors(every=parts.SANDWICH_NORMS, dense=(parts.fused_gated,)),

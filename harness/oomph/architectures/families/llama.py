@@ -35,6 +35,13 @@ FAMILIES: Final = (
         ),
     ),
     Family(
+        name="llama-embed",
+        tensors=Tensors(),
+        rope=Rope(is_whole=True),
+        reads_cache=False,
+        head="idle",
+    ),
+    Family(
         name="llama4",
         tensors=Tensors(experts=(parts.experts, _shared_as_wide_as_routed)),
         windows=Windows(period=4, n_tokens=8192, is_fixed=True),

@@ -1,12 +1,14 @@
-"""NVIDIA's Nemotron-H: one part a layer, Mamba-2, attention or a feed-forward."""
+"""NVIDIA's Nemotron, pruned Llamas (DeciLM), and Nemotron-H, whose layers have one part each."""
 
 from collections.abc import Iterator
 from typing import Final
 
 from oomph.architectures import tensor_parts as parts
-from oomph.architectures.family import Family, GraphRules, Recurrence, Rope, Tensors
+from oomph.architectures.family import Family, GraphRules, HuggingFace, Recurrence, Rope, Tensors
+from oomph.architectures.hf_keys import Config
 from oomph.architectures.spec import ModelSpec
 from oomph.architectures.tensor_parts import Tensor
+from oomph.gguf.header import Value
 
 
 def _ungated_experts(model: ModelSpec, il: int) -> Iterator[Tensor]:
@@ -25,7 +27,51 @@ def _ungated_experts(model: ModelSpec, il: int) -> Iterator[Tensor]:
     yield "ffn_down_shexp.weight", (shared, n_embd)
 
 
-FAMILIES: Final = tuple(
+def _translate(config: Config) -> dict[str, Value]:
+    head = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
+    share = config.get("partial_rotary_factor", config.get("rope_percent", 0.5))
+    return {
+        "rope.dimension_count": int(share * head),
+        "attention.layer_norm_epsilon": config.get("norm_eps", 1e-5),
+    }
+
+
+def _kept_attention(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """Attention, an output projection alone, or nothing, by the heads that the layer has."""
+    n_head, n_head_kv = parts.heads(model, il)
+    if n_head:
+        yield "attn_norm.weight", (model.n_embd,)
+    if n_head_kv:
+        yield from parts.query_key_value(model, il)
+    elif n_head:
+        yield "attn_output.weight", (model.n_embd, model.n_embd)
+
+
+def _kept_feed_forward(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """A gated feed-forward and its norm, or nothing where it has no width."""
+    if model.per_layer("feed_forward_length")[il]:
+        yield "ffn_norm.weight", (model.n_embd,)
+        yield from parts.gated(model, il)
+
+
+_PRUNED: Final = Family(
+    name="deci",
+    tensors=Tensors(every=(), attention=(_kept_attention,), dense=(_kept_feed_forward,)),
+    rope=Rope(is_whole=True),
+    graph=GraphRules(layer="partial"),
+)
+_DENSE: Final = Family(
+    name="nemotron",
+    tensors=Tensors(
+        every=(parts.layer_norm("attn_norm", "ffn_norm"),),
+        dense=(parts.ungated,),
+        outside=(parts.output_norm_bias,),
+    ),
+    rope=Rope(factors="none"),
+    graph=GraphRules(norm="layer", activation="relu_sqr"),
+    hugging_face=HuggingFace(model_types=("nemotron",), translate=_translate),
+)
+_HYBRID: Final = tuple(
     Family(
         name=name,
         tensors=Tensors(
@@ -46,3 +92,5 @@ FAMILIES: Final = tuple(
     )
     for name in ("nemotron_h", "nemotron_h_moe")
 )
+
+FAMILIES: Final = (_DENSE, _PRUNED, *_HYBRID)

@@ -1,5 +1,6 @@
-"""Alibaba's Qwen2, Qwen2.5 and Qwen3, with and without experts or images."""
+"""Alibaba's Qwen, Qwen2, Qwen2.5 and Qwen3, with and without experts or images."""
 
+from collections.abc import Iterator
 from typing import Final
 
 from oomph.architectures import tensor_parts as parts
@@ -11,11 +12,41 @@ from oomph.architectures.family import (
     Rope,
     Tensors,
 )
+from oomph.architectures.hf_keys import Config
+from oomph.architectures.spec import ModelSpec
+from oomph.architectures.tensor_parts import Tensor
+from oomph.gguf.header import Value
+
+
+def _of_qwen(config: Config) -> dict[str, Value]:
+    return {
+        "context_length": config["seq_length"],
+        "rope.dimension_count": config["hidden_size"] // config["num_attention_heads"],
+        "attention.layer_norm_rms_epsilon": config["layer_norm_epsilon"],
+    }
+
+
+def _half_gated(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """A gated feed-forward of half the width that the metadata say (the first Qwen)."""
+    n_ff = model.per_layer("feed_forward_length")[il] // 2
+    yield "ffn_gate.weight", (model.n_embd, n_ff)
+    yield "ffn_up.weight", (model.n_embd, n_ff)
+    yield "ffn_down.weight", (n_ff, model.n_embd)
+
 
 _QWEN3_YARN: Final = "https://huggingface.co/Qwen/Qwen3-30B-A3B#processing-long-texts"
 _M_ROPE: Final = Rope(sections="always")
 
 FAMILIES: Final = (
+    Family(
+        name="qwen",
+        tensors=Tensors(
+            attention=(parts.fused_query_key_value, parts.fused_query_key_value_bias),
+            dense=(_half_gated,),
+        ),
+        rope=Rope(factors="none"),
+        hugging_face=HuggingFace(model_types=("qwen",), translate=_of_qwen),
+    ),
     Family(
         name="qwen2",
         tensors=Tensors(attention=parts.BIASED_ATTENTION),

@@ -1,36 +1,42 @@
-"""BigCode's StarCoder 2."""
+"""BigCode's StarCoder, which is GPT-2 with one KV head, and StarCoder 2."""
 
-from collections.abc import Iterator
 from typing import Final
 
 from oomph.architectures import tensor_parts as parts
-from oomph.architectures.family import Family, GraphRules, Tensors
-from oomph.architectures.spec import ModelSpec
-from oomph.architectures.tensor_parts import Tensor
+from oomph.architectures.families.gpt import NORMS, of_gpt2
+from oomph.architectures.family import Family, GraphRules, HuggingFace, Rope, Tensors
+from oomph.architectures.hf_keys import Config
+from oomph.gguf.header import Value
 
 
-def _norm_biases(model: ModelSpec, il: int) -> Iterator[Tensor]:
-    yield "attn_norm.bias", (model.n_embd,)
-    yield "ffn_norm.bias", (model.n_embd,)
-
-
-def _ungated_biases(model: ModelSpec, il: int) -> Iterator[Tensor]:
-    yield "ffn_up.bias", (model.per_layer("feed_forward_length")[il],)
-    yield "ffn_down.bias", (model.n_embd,)
-
-
-def _output_norm_bias(model: ModelSpec) -> Iterator[Tensor]:
-    yield "output_norm.bias", (model.n_embd,)
+def _of_starcoder(config: Config) -> dict[str, Value]:
+    return of_gpt2(config) | {"attention.head_count_kv": 1}
 
 
 FAMILIES: Final = (
     Family(
+        name="starcoder",
+        tensors=Tensors(
+            every=NORMS,
+            attention=parts.FUSED_BIASED_ATTENTION,
+            dense=parts.BIASED_UNGATED,
+            outside=(parts.output_norm_bias, parts.position_table),
+        ),
+        rope=Rope(layers="learned"),
+        graph=GraphRules(norm="layer", table_first=False),
+        hugging_face=HuggingFace(
+            model_types=("gpt_bigcode",),
+            translate=_of_starcoder,
+            defaults={"tie_word_embeddings": True},
+        ),
+    ),
+    Family(
         name="starcoder2",
         tensors=Tensors(
-            every=(parts.norm("attn_norm", "ffn_norm"), _norm_biases),
+            every=NORMS,
             attention=(*parts.BIASED_ATTENTION, parts.output_bias),
-            dense=(parts.ungated, _ungated_biases),
-            outside=(_output_norm_bias,),
+            dense=parts.BIASED_UNGATED,
+            outside=(parts.output_norm_bias,),
         ),
         graph=GraphRules(norm="layer"),
     ),

@@ -40,10 +40,10 @@ def attend(  # noqa: PLR0913 - build_attn_mha's own arguments
         k = _rotate(b, k, "k", rotates_k, il) if k else None
     if rotates_v and v:
         v = _rotate(b, v, "v", rotates_v, il)
-    for x in (q, k, v) if b.hparams.has_swa or not b.hparams.has_cache else (q, v, k):
+    for x in (q, k, v) if b.hparams.has_swa or not b.hparams.reads_cache else (q, v, k):
         if x:
             b.graph.expand(x)
-    if not b.hparams.has_cache and k and v:
+    if not b.hparams.reads_cache and k and v:
         mask = _mask(b, il, b.n_tokens, n_stream=1)
         y = (_fused if b.cache.flash_attn else _plain)(b, q, k, v, mask, il, sinks, None)
         return b.linear(output, b.graph.expand(y), il) if output else y
@@ -72,7 +72,7 @@ def _cells(b: Builder, il: int) -> int:
 def _rotation(b: Builder, il: int, *, latent: bool) -> tuple[int, int]:
     """Widths of the rotations of K and V (llama_kv_cache::build_input_k_rot, _v_rot), 0 for
     none."""
-    if not b.build.rotates_cache:
+    if not (b.build.rotates_cache and b.hparams.reads_cache):
         return 0, 0
     owners = b.hparams.cache_owners(is_swa=b.shape(il).is_swa)
     widths_k, widths_v = (
@@ -245,18 +245,34 @@ def project_qkv(b: Builder, x: Tensor, il: int) -> tuple[Tensor, Tensor, Tensor]
         (shape.head_v, shape.n_head_kv),
     )
     if b.has("attn_qkv.weight", il):
-        fused, offset, parts = b.linear("attn_qkv", x, il), 0, []
+        fused, offset, parts = _clamped(b, _fused_projection(b, x, il)), 0, []
         for width, heads in cuts:
             parts.append(graph.view(fused, (width, heads, n), (4 * width, fused.nb[1]), 4 * offset))
             offset += width * heads
     else:
-        q, k = b.linear("attn_q", x, il), b.linear("attn_k", x, il)
-        v = b.linear("attn_v", x, il) if b.has("attn_v.weight", il) else k
+        q, k = (_clamped(b, b.linear(name, x, il)) for name in ("attn_q", "attn_k"))
+        v = _clamped(b, b.linear("attn_v", x, il)) if b.has("attn_v.weight", il) else k
         parts = [
             graph.reshape(y, width, heads, n)
             for y, (width, heads) in zip((q, k, v), cuts, strict=True)
         ]
     return parts[0], parts[1], parts[2]
+
+
+def _fused_projection(b: Builder, x: Tensor, il: int) -> Tensor:
+    """The one matrix for q, k and v, with its bias or with those of the three."""
+    graph, fused = b.graph, b.linear("attn_qkv", x, il)
+    biases = [b.weight_if(f"attn_{which}.bias", il) for which in "qkv"]
+    q, k, v = biases
+    if b.has("attn_qkv.bias", il) or not (q and k and v):
+        return fused
+    return graph.add(fused, graph.concat(graph.concat(q, k), v))
+
+
+def _clamped(b: Builder, x: Tensor) -> Tensor:
+    """A projection cut to what the metadata allow (OLMo, DBRX)."""
+    clamps = b.rules.clamps_projections and b.model.hparam("attention.clamp_kqv", 0.0) > 0
+    return b.graph.like("CLAMP", x) if clamps else x
 
 
 def rope(b: Builder, x: Tensor, il: int, *, factors: bool = True) -> Tensor:
@@ -286,7 +302,26 @@ def standard(b: Builder, x: Tensor, il: int) -> Tensor:
     q = _tempered(b, q, il)
     if b.rules.scales_q:
         q = b.graph.scale(q)
-    return attend(b, q, k, v, il, sinks=sinks)
+    if b.has("attn_gate.weight", il):
+        return _gated_apart(b, attend(b, q, k, v, il, output=None, sinks=sinks), x, il)
+    if not b.has("attn_sub_norm.weight", il):
+        return attend(b, q, k, v, il, sinks=sinks)
+    y = attend(b, q, k, v, il, output=None, sinks=sinks)
+    return b.linear("attn_output", b.norm(y, "attn_sub_norm", il), il)
+
+
+def _gated_apart(b: Builder, y: Tensor, x: Tensor, il: int) -> Tensor:
+    """Attention's output times a gate that a matrix of its own makes, for each head or each
+    element, and the output projection."""
+    graph, shape, n = b.graph, b.shape(il), y.ne[1]
+    gate = graph.unary("SIGMOID", b.linear("attn_gate", x, il))
+    if gate.ne[0] == shape.n_head:
+        by_head = graph.reshape(y, shape.head_v, shape.n_head, n)
+        y = graph.mul(by_head, graph.reshape(gate, 1, shape.n_head, n))
+        y = graph.reshape(y, shape.head_v * shape.n_head, n)
+    else:
+        y = graph.mul(y, gate)
+    return b.linear("attn_output", y, il)
 
 
 def _norms_rows(b: Builder, il: int) -> bool:
@@ -297,13 +332,16 @@ def _positioned(b: Builder, x: Tensor, norm: str, il: int) -> Tensor:
     """q or k by head: normed where the file has `norm`, rotated where the layer has RoPE, in the
     order of the row."""
     norms = b.has(f"{norm}.weight", il) and not _norms_rows(b, il)
+    kind = "NORM" if b.rules.head_norm == "layer" else None
     if norms and b.rules.qk_norm == "heads":
-        x = b.norm(x, norm, il)
+        x = b.norm(x, norm, il, kind=kind)
     if b.shape(il).has_rope:
         x = rope(b, x, il)
         if b.hparams.n_expert < b.rules.norms_rotated_below:
             x = b.norm(x, None)
-    return b.norm(x, norm, il) if norms and b.rules.qk_norm == "rotated" else x
+    if b.rules.qk_norm != "rotated" or not (norms or not b.rules.has_norm_weights):
+        return x
+    return b.norm(x, norm if norms else None, il)
 
 
 def _tempered(b: Builder, q: Tensor, il: int) -> Tensor:

@@ -85,13 +85,19 @@ class Builder:
     def makes_logits(self) -> bool:
         """Whether the output head is run."""
         head = self.family.head
-        return head == "logits" or (head == "of_text" and self.pooling is None)
+        return head in ("logits", "embedding") or (head == "of_text" and self.pooling is None)
 
     @property
     def outputs_at(self) -> str:
         """Where the rows that need logits are picked, as `GraphRules.outputs_at`."""
         is_cut = self.build.cuts_delta_net and self.family.recurrence.part == "delta_net"
-        return "last_layer" if is_cut or not self.build.keeps_all_rows else self.rules.outputs_at
+        at = self.rules.outputs_at
+        keeps = self.build.keeps_all_rows and not is_cut
+        return at if keeps or at == "nowhere" else "last_layer"
+
+    def is_scaled(self, key: str) -> bool:
+        """Whether the metadata's `key`, or the architecture, says that something is scaled."""
+        return bool(self.model.hparam(key, float(key in self.rules.scaled)))
 
     @property
     def looks_up_layers_first(self) -> bool:
@@ -120,6 +126,8 @@ class Builder:
 
     def output_weight(self) -> Tensor:
         """The output head; with tied embeddings a second `token_embd` on the output's device."""
+        if self.family.head == "embedding":
+            return self.weight("token_embd")
         if self.has("output.weight"):
             return self.weight("output")
         return self._load("token_embd.weight", self.placement.output)
@@ -149,7 +157,7 @@ class Builder:
         )
 
     def _full(self, name: str, il: int | None) -> str:
-        return name if il is None else f"blk.{il}.{name}"
+        return name if il is None else f"blk.{self.shape(il).block}.{name}"
 
     def linear(self, name: str, x: Tensor, il: int | None = None) -> Tensor:
         """`name`'s matrix times `x`, times its scale and plus its bias where the file has them."""
@@ -263,7 +271,7 @@ def embed(b: Builder) -> Tensor:
         graph.expand(graph.set_rows(mixed, _widened(b, looked_up[1]), slots))
     if width != b.hparams.n_embd:
         rows = graph.view(rows, (b.hparams.n_embd, b.n_tokens), (rows.nb[1],))
-    if b.model.hparam("embedding_scale", 0.0):
+    if b.is_scaled("embedding_scale"):
         rows = graph.scale(rows)
     graph.expand(rows)
     if not b.rules.scales_embedding:
@@ -300,7 +308,8 @@ def _told_apart(b: Builder, rows: Tensor) -> Tensor:
     if types := b.weight_if("token_types.weight"):
         rows = graph.add(rows, graph.view(types, (b.hparams.n_embd,)))
     if table := b.weight_if("position_embd.weight"):
-        rows = graph.add(graph.get_rows(table, b.positions()), rows)
+        places = graph.get_rows(table, b.positions())
+        rows = graph.add(places, rows) if b.rules.table_first else graph.add(rows, places)
     first = "token_embd_norm"
     has_norm = b.family.output_norm != first and b.has(f"{first}.weight")
     return b.norm(rows, first, pins_to=0) if has_norm else rows

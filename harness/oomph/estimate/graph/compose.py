@@ -17,7 +17,8 @@ from oomph.estimate.graph import (
     recurrent,
 )
 from oomph.estimate.graph.builder import Builder, embed
-from oomph.estimate.graph.tensor import Graph, Tensor
+from oomph.estimate.graph.hparams import stack_layers
+from oomph.estimate.graph.tensor import F32, Graph, Tensor
 
 Part = Callable[[Builder, Tensor, int], Tensor]
 
@@ -29,6 +30,8 @@ RECURRENT: Final[dict[str, Part]] = {
 ATTENTION: Final[dict[str, Part]] = {"standard": attention.standard, "gated": attention.gated}
 
 
+IMAGE_TOKENS: Final = 8192
+"""Tokens of images in Chameleon's vocabulary."""
 MAX_NODES: Final = 32_768
 """Nodes at which composing ends, twice as many as count for anything (`oomph.estimate.compute`)."""
 
@@ -38,19 +41,55 @@ def build_graph(b: Builder, layers: Sequence[int]) -> tuple[Graph, dict[int, Ten
     nodes are left out."""
     if b.looks_up_layers_first:
         b.graph.expand(per_layer.look_up(b))
-    tokens, ends = embed(b), {}
+    tokens = embed(b)
+    ends: dict[int, Tensor] = {}
     if b.has("per_layer_token_embd.weight"):
         per_layer.project(b, tokens)
+    if b.rules.adds_embedding:
+        tokens = b.norm(tokens, None)
+    if b.rules.layer == "stacks":
+        _finish(b, b.output_rows(_stacks(b, tokens)))
+        return b.graph, ends
     cur = altup.stack(b, tokens) if b.rules.layer == "altup" else tokens
     for il in layers:
         if len(b.graph.nodes) > MAX_NODES:
             break
-        cur = LAYERS[b.rules.layer](b, cur, il, il == layers[-1] and b.outputs_at == "last_layer")
+        picks_outputs = il == layers[-1] and b.outputs_at == "last_layer"
+        cur = LAYERS[b.rules.layer](b, cur, il, picks_outputs)
+        if b.rules.adds_embedding:
+            shown = b.output_rows(tokens) if picks_outputs else tokens
+            cur = b.graph.add(cur, b.graph.mul(shown, b.weight("layer_output_scale", il)))
+        if _ends_loop(b, il):
+            cur = b.norm(cur, b.family.output_norm, pins_to=il)
         if b.shape(il).has_deepstack:
             cur = _deepstack(b, cur, tokens, il)
         ends[il] = cur
     _head(b, altup.merge(b, cur) if b.rules.layer == "altup" else cur)
     return b.graph, ends
+
+
+def _stacks(b: Builder, high: Tensor) -> Tensor:
+    """Two stacks of layers over the same tokens: the low one several times over the sum of both
+    states, then the high one, and all of it again (HRM)."""
+    graph, n, n_low = b.graph, stack_layers(b.model), b.model.integer("hrm.l_cycles")
+    low = b.weight("hrm.z_l_init")
+    for first in range(0, len(b.hparams.layers), n):
+        cur = graph.add(high, low)
+        for il in range(first, first + n):
+            cur = _sequential(b, cur, il, False)
+        cur = b.norm(cur, None)
+        if first // n % (n_low + 1) == n_low:
+            high = cur
+        else:
+            low = cur
+    return high
+
+
+def _ends_loop(b: Builder, il: int) -> bool:
+    """Whether the blocks begin anew after layer `il`, on a norm of what it gives."""
+    n_blocks = len(b.hparams.layers) // b.hparams.n_loops
+    skips = b.model.metadata.get(f"{b.model.arch}.skip_loop_final_norm", False)
+    return not skips and (il + 1) % n_blocks == 0 and il + 1 < len(b.hparams.layers)
 
 
 def mix_tokens(b: Builder, x: Tensor, il: int) -> Tensor:
@@ -67,9 +106,9 @@ def mix_tokens(b: Builder, x: Tensor, il: int) -> Tensor:
 
 def feed(b: Builder, x: Tensor, il: int) -> Tensor:
     """The feed-forward part of a layer: experts where it has a router."""
-    return (feed_forward.routed if b.has("ffn_gate_inp.weight", il) else feed_forward.dense)(
-        b, x, il
-    )
+    if not b.has("ffn_gate_inp.weight", il):
+        return feed_forward.dense(b, x, il)
+    return (feed_forward.averaged if b.has("ffn_up.weight", il) else feed_forward.routed)(b, x, il)
 
 
 def _sequential(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
@@ -80,47 +119,97 @@ def _sequential(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor
     Qwen3-Next).
     """
     graph, residual = b.graph, cur
-    x = b.norm(cur, "attn_norm", il) if b.has("attn_norm.weight", il) else cur
+    x = _normed(b, cur, "attn_norm", il)
     if b.rules.expands_norm:
         graph.expand(x)
     y = mix_tokens(b, x, il)
     if picks_outputs:
         y, residual = b.output_rows(y), b.output_rows(residual)
-    before, after = (b.has(f"{name}.weight", il) for name in ("ffn_norm", "post_ffw_norm"))
+    before = b.has("ffn_norm.weight", il) or not b.rules.has_norm_weights
+    middle_norm, last_norm = (_first_there(b, names, il) for names in (_MIDDLE, _LAST))
+    after = bool(last_norm)
     y = _scaled_residual(b, y)
-    if (before or after) and b.has("post_attention_norm.weight", il):
-        y = b.norm(y, "post_attention_norm", il)
+    if (before or after) and middle_norm:
+        y = b.norm(y, middle_norm, il)
     middle = graph.add(y, residual) if b.rules.mixing_first else graph.add(residual, y)
     if b.has("pre_ffw_norm_2.weight", il):
         y = feed_forward.beside_dense(b, middle, il)
     elif before or not after:
-        y = feed(b, b.norm(middle, "ffn_norm" if before else "post_attention_norm", il), il)
+        y = feed(b, _normed(b, middle, "ffn_norm" if before else middle_norm, il), il)
     else:
         y = feed(b, middle, il)
     y = _scaled_residual(b, y)
-    if after:
-        y = b.norm(y, "post_ffw_norm", il, pins=False)
+    if last_norm:
+        y = b.norm(y, last_norm, il, pins=False)
     cur = graph.add(y, middle) if b.rules.feed_forward_first else graph.add(middle, y)
     if b.has("inp_gate.weight", il):
         cur = graph.add(cur, per_layer.gate(b, cur, il))
-    scale = b.weight_if("layer_output_scale.weight", il)
+    scale = None if b.rules.adds_embedding else b.weight_if("layer_output_scale.weight", il)
     return graph.mul(cur, scale) if scale else cur
 
 
 def _parallel(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
-    """Attention and feed-forward side by side on one norm (Cohere, Falcon, Phi-2)."""
+    """Attention and feed-forward side by side on one norm (Cohere, Falcon, Phi-2), or each on its
+    own (GPT-NeoX)."""
     graph, residual = b.graph, cur
     x = b.norm(cur, "attn_norm", il)
     y = mix_tokens(b, b.norm(cur, "attn_norm_2", il) if b.has("attn_norm_2.weight", il) else x, il)
+    has_own = b.has("ffn_norm.weight", il)
     if picks_outputs:
-        y, residual, x = b.output_rows(y), b.output_rows(residual), b.output_rows(x)
-    fed = feed(b, x, il)
+        y, residual = b.output_rows(y), b.output_rows(residual)
+        x = x if has_own else b.output_rows(x)
+    fed = feed(b, b.norm(residual, "ffn_norm", il) if has_own else x, il)
     if b.rules.parallel_sum == "residual_then_attention":
         return graph.add(graph.add(fed, residual), y)
     return graph.add(
         graph.add(y, fed) if b.rules.parallel_sum == "onto_attention" else graph.add(fed, y),
         residual,
     )
+
+
+def _parallel_if_told(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
+    """Side by side or one after the other, as the metadata say (GPT-NeoX)."""
+    told = b.model.metadata.get(f"{b.model.arch}.use_parallel_residual", False)
+    return (_parallel if told else _sequential)(b, cur, il, picks_outputs)
+
+
+def _normed_after_if_told(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
+    """Norms before each part, or after it where the metadata say `swin_norm` (Chameleon)."""
+    if not b.model.metadata.get(f"{b.model.arch}.swin_norm", False):
+        return _sequential(b, cur, il, picks_outputs)
+    graph, residual = b.graph, cur
+    y = mix_tokens(b, cur, il)
+    if picks_outputs:
+        y, residual = b.output_rows(y), b.output_rows(residual)
+    y = b.norm(y, "attn_norm", il)  # which the feed-forward sees without the residual
+    middle = graph.add(y, residual)
+    return graph.add(b.norm(feed(b, y, il), "ffn_norm", il), middle)
+
+
+def _beside_experts(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
+    """Attention and a feed-forward, and beside both experts on the layer's own input (Arctic)."""
+    graph, residual = b.graph, cur
+    y = mix_tokens(b, b.norm(cur, "attn_norm", il), il)
+    if picks_outputs:
+        y, residual = b.output_rows(y), b.output_rows(residual)
+    middle = graph.add(y, residual)
+    fed = graph.add(feed_forward.dense(b, b.norm(middle, "ffn_norm", il), il), middle)
+    return graph.add(feed_forward.experts(b, b.norm(residual, "ffn_norm_exps", il), il), fed)
+
+
+def _partial(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
+    """What pruning left of attention and feed-forward; what has no feed-forward goes nowhere
+    (DeciLM)."""
+    graph, shape, residual, y = b.graph, b.shape(il), cur, cur
+    if shape.n_head:
+        x = b.norm(cur, "attn_norm", il)
+        y = mix_tokens(b, x, il) if shape.n_head_kv else b.linear("attn_output", x, il)
+    if not b.has("ffn_norm.weight", il):
+        return cur
+    if picks_outputs:
+        y, residual = b.output_rows(y), b.output_rows(residual)
+    middle = graph.add(y, residual) if shape.n_head else y
+    return graph.add(feed(b, b.norm(middle, "ffn_norm", il), il), middle)
 
 
 def _single(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
@@ -167,35 +256,59 @@ def _deepstack(b: Builder, cur: Tensor, tokens: Tensor, il: int) -> Tensor:
 LAYERS: Final[dict[str, Callable[[Builder, Tensor, int, bool], Tensor]]] = {
     "sequential": _sequential,
     "parallel": _parallel,
+    "parallel_if_told": _parallel_if_told,
     "single": _single,
     "twin": _twin,
     "altup": altup.layer,
     "normed_after": _normed_after,
+    "normed_after_if_told": _normed_after_if_told,
+    "beside_experts": _beside_experts,
+    "partial": _partial,
 }
 """How a layer's parts are wired, by `GraphRules.layer`; the flag says to pick the output rows in
 this layer."""
 
 
 def _scaled_residual(b: Builder, x: Tensor) -> Tensor:
-    return b.graph.scale(x) if b.model.hparam("residual_scale", 0.0) else x
+    return b.graph.scale(x) if b.is_scaled("residual_scale") else x
+
+
+_MIDDLE: Final = ("post_attention_norm", "attn_output_norm")
+_LAST: Final = ("layer_output_norm", "post_ffw_norm")
+
+
+def _first_there(b: Builder, names: tuple[str, ...], il: int) -> str:
+    """The first of the names that the layer has a norm of; empty for none."""
+    return next((name for name in names if b.has(f"{name}.weight", il)), "")
+
+
+def _normed(b: Builder, x: Tensor, name: str, il: int) -> Tensor:
+    """`x` normed where the layer has that norm, or where norms have no weights."""
+    if not b.rules.has_norm_weights:
+        return b.norm(x, None)
+    return b.norm(x, name, il) if b.has(f"{name}.weight", il) else x
 
 
 def _head(b: Builder, cur: Tensor) -> None:
     """The last norm, the logits and the embeddings; what llama.cpp keeps for the caller is an
     output and never freed."""
-    graph = b.graph
     if b.outputs_at == "before_norm":
         cur.is_output = True
         cur = b.output_rows(cur)
-    if b.family.output_norm:
-        cur = b.norm(cur, b.family.output_norm)
+    if b.family.output_norm or not b.rules.has_norm_weights:
+        cur = b.norm(cur, b.family.output_norm or None)
     cur.is_output = True
     if b.outputs_at == "after_norm":
         cur = b.output_rows(cur)
-        cur.is_output = True
+    _finish(b, cur)
+
+
+def _finish(b: Builder, cur: Tensor) -> None:
+    """The logits and embeddings of what is normed and picked."""
+    cur.is_output = True
     if b.makes_logits:
         _logits(b, cur)
-    graph.expand(cur)
+    b.graph.expand(cur)
     if b.pooling:
         pooling.pool(b, cur)
 
@@ -203,11 +316,14 @@ def _head(b: Builder, cur: Tensor) -> None:
 def _logits(b: Builder, cur: Tensor) -> None:
     graph, output = b.graph, b.output_weight()
     logits = b.adapted(graph.mul_mat(output, cur), output, cur)
-    if b.model.hparam("logit_scale", 0.0):
+    if b.is_scaled("logit_scale"):
         logits = graph.scale(logits)
     if bias := b.weight_if("output.bias"):
         logits = graph.add(logits, bias)
     if b.model.hparam("final_logit_softcapping", 30.0 if b.rules.softcaps_logits else 0.0):
         logits = graph.scale(graph.unary("TANH", graph.scale(logits)))
+    if b.rules.hides_images:
+        none = graph.like("CLAMP", graph.leaf(F32, IMAGE_TOKENS, name="img_logits"))
+        logits = graph.like("SET", logits, none)
     logits.is_output = True
     graph.expand(logits)

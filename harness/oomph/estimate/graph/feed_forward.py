@@ -20,6 +20,8 @@ def dense(b: Builder, x: Tensor, il: int, tag: str = "") -> Tensor:
         h = b.graph.glu(up)
     else:
         h = activation(b, up)
+    if b.has(f"ffn_sub_norm{tag}.weight", il):
+        h = b.norm(h, f"ffn_sub_norm{tag}", il)
     return b.linear(down, h, il)
 
 
@@ -59,6 +61,12 @@ def _latent_experts(b: Builder, x: Tensor, il: int) -> Tensor:
     return b.linear(
         "ffn_latent_up", experts(b, low, il, logits=b.linear("ffn_gate_inp", x, il)), il
     )
+
+
+def averaged(b: Builder, x: Tensor, il: int) -> Tensor:
+    """A dense feed-forward and experts on the same tokens, their sum scaled (Grok 2)."""
+    chosen = experts(b, x, il)
+    return b.graph.scale(b.graph.add(dense(b, x, il), chosen))
 
 
 def beside_dense(b: Builder, x: Tensor, il: int) -> Tensor:

@@ -38,6 +38,8 @@ class LayerShape:
     is_recurrent: bool = False
     has_attention: bool = True
     cache_layer: int = 0
+    block: int = 0
+    """The block of the file whose weights the layer has."""
     n_expert_used: int = 0
     index_width: int = 0
     """Elements that the sparse attention's indexer keeps for a token, in a cache of their own."""
@@ -50,7 +52,8 @@ class LayerShape:
     def kind(self, il: int) -> object:
         """What makes layer `il` equal to another: everything but which cache it reads, if that is
         its own."""
-        return replace(self, cache_layer=0 if self.cache_layer == il else self.cache_layer)
+        shared = 0 if self.cache_layer == il else self.cache_layer
+        return replace(self, cache_layer=shared, block=0)
 
     @property
     def k_width(self) -> int:
@@ -112,6 +115,8 @@ class Hparams:
     is_causal: bool
     layers: tuple[LayerShape, ...]
     ssm: SsmShape | None
+    n_loops: int = 1
+    """How often the blocks are run one after another."""
     n_trunk: int = 0
     """Layers before the first that runs."""
 
@@ -147,6 +152,11 @@ class Hparams:
         return self.family.has_cache
 
     @property
+    def reads_cache(self) -> bool:
+        """Whether attention looks at what was kept."""
+        return self.family.has_cache and self.family.reads_cache
+
+    @property
     def has_swa(self) -> bool:
         """Whether llama.cpp keeps two KV caches, one of them for the sliding-window layers
         (llama_kv_cache_iswa)."""
@@ -174,9 +184,11 @@ def resolve_hparams(model: ModelSpec, *, n_expert_used: int | None = None) -> Hp
     n_layer_all, n_layer = model.n_layer, n_decoding(model)
     if n_layer < 1:
         raise ModelFileError(f"{model.source}: {n_layer} of {n_layer_all} layers run")
+    n_loops = max(model.integer("num_loops", 1), 1) if family.graph.loops else 1
     return Hparams(
         family=family,
-        n_layer_all=n_layer_all,
+        n_layer_all=n_layer_all * n_loops,
+        n_loops=n_loops,
         n_embd=model.n_embd,
         n_embd_inp=model.n_embd * (1 + model.integer("n_deepstack_layers", 0)),
         n_vocab=model.n_vocab,
@@ -185,7 +197,7 @@ def resolve_hparams(model: ModelSpec, *, n_expert_used: int | None = None) -> Hp
         n_pos=4 if _has_sections(model, family) else 1,
         is_mla=bool(model.integer("attention.key_length_mla", 0)),
         is_causal=bool(model.metadata.get(f"{model.arch}.attention.causal", family.has_cache)),
-        layers=_layers(model, family, n_layer, n_expert_used),
+        layers=_looped(_layers(model, family, n_layer, n_expert_used), n_loops),
         ssm=_ssm(model),
     )
 
@@ -241,6 +253,7 @@ def _layers(
             is_swa=swa[il],
             is_recurrent=recurrent[il],
             has_attention=attends[il],
+            block=_block(model, family, il),
             cache_layer=il if il < owned else owned - (2 if swa[il] else 1),
             n_expert_used=used[il],
             index_width=index_width,
@@ -249,6 +262,30 @@ def _layers(
             thins_gate=family.graph.layer == "altup" and il < THINNED_LAYERS,
         )
         for il in range(n_layer)
+    )
+
+
+def _block(model: ModelSpec, family: Family, il: int) -> int:
+    """The block whose weights layer `il` has: its own, but where two stacks of blocks take turns
+    (HRM), the low one several times before the high one."""
+    if family.graph.layer != "stacks":
+        return il
+    n, n_low = stack_layers(model), model.integer("hrm.l_cycles")
+    return il % n + (n if il // n % (n_low + 1) == n_low else 0)
+
+
+def stack_layers(model: ModelSpec) -> int:
+    """Layers of each of two stacks that take turns."""
+    return max(model.integer("hrm.layers_per_stack"), 1)
+
+
+def _looped(layers: tuple[LayerShape, ...], n_loops: int) -> tuple[LayerShape, ...]:
+    """The layers as often as they are run, each time with caches of their own."""
+    n = len(layers)
+    return tuple(
+        replace(layer, cache_layer=layer.cache_layer + loop * n)
+        for loop in range(n_loops)
+        for layer in layers
     )
 
 
@@ -302,6 +339,8 @@ def _rotated_layers(model: ModelSpec, family: Family, swa: tuple[bool, ...]) -> 
     if layers == "stepped":
         step = UNROTATED_STEP if any(swa) or not family.windows.period else len(swa)
         return tuple((il + 1) % step != 0 for il in range(len(swa)))
+    if family.rope.n_layer not in (0, len(swa)):
+        layers = "none"
     finetuned = bool(model.metadata.get(f"{model.arch}.rope.scaling.finetuned", True))
     return (layers not in ("none", "learned") and (finetuned or layers != "finetuned"),) * len(swa)
 

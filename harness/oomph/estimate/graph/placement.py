@@ -22,7 +22,12 @@ META: Final = "Meta()"
 _INPUT_TENSORS: Final = ("token_embd.", "position_embd.", "token_types.", "per_layer_token_embd.")
 """Tensors of the input layer, which always stays on the CPU (LLM_TENSOR_LAYER_INPUT)."""
 
-_FIRST_LAYER_TENSORS: Final = ("per_layer_model_proj.", "per_layer_proj_norm.", "token_embd_norm.")
+_FIRST_LAYER_TENSORS: Final = (
+    "per_layer_model_proj.",
+    "per_layer_proj_norm.",
+    "token_embd_norm.",
+    "hrm.z_l_init",
+)
 """Tensors outside the layers that llama.cpp loads with the first one."""
 
 _LAYER: Final = re.compile(r"blk\.([0-9]{1,4})\.")
