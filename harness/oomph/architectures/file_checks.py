@@ -316,7 +316,7 @@ def _expected(spec: ModelSpec) -> Iterator[tuple[str, tuple[int, ...]]]:
     if family_of(spec.arch).tensors is None or not (has_heads or _has_graph(spec)):
         return
     counted = {f"{spec.arch}.vocab_size": spec.n_vocab}
-    bare = replace(spec, metadata={**spec.metadata, **counted}, tensors={})
+    bare = replace(spec, metadata={**spec.metadata, **counted})
     shapes = dict(tensor_shapes(bare, extras=_MAY_BE_THERE))
     yield from shapes.items()
     for name, ne in shapes.items():

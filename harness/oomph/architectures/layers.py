@@ -63,7 +63,8 @@ def sliding_window(model: ModelSpec) -> int:
     windows = family_of(model.arch).windows
     if not windows.period or windows.n_layer not in (0, n_decoding(model)):
         return 0
-    named = model.integer("attention.sliding_window", windows.n_tokens)
+    unnamed = 0 if windows.is_optional else windows.n_tokens
+    named = model.integer("attention.sliding_window", unnamed)
     return windows.n_tokens if named and windows.is_fixed else named
 
 

@@ -1,9 +1,19 @@
-"""Cohere's Command models: attention and feed-forward side by side on one norm."""
+"""Cohere's Command and North models: attention and feed-forward side by side on one norm."""
 
+from collections.abc import Iterator
 from typing import Final
 
 from oomph.architectures import tensor_parts as parts
 from oomph.architectures.family import Family, GraphRules, Rope, Tensors, Windows
+from oomph.architectures.spec import ModelSpec
+from oomph.architectures.tensor_parts import Tensor
+
+
+def _shared_expert(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """Where the metadata count any."""
+    if model.integer("expert_shared_count", 0):
+        yield from parts.shared_expert(model, il)
+
 
 _TENSORS: Final = Tensors(every=(parts.norm("attn_norm"),))
 _GRAPH: Final = GraphRules(layer="parallel", norm="layer")
@@ -16,5 +26,25 @@ FAMILIES: Final = (
         graph=_GRAPH,
         windows=Windows(period=4),
         rope=Rope(layers="windowed"),
+    ),
+    Family(
+        name="cohere2moe",
+        tensors=Tensors(
+            every=(parts.norm("attn_norm"),),
+            experts=(parts.experts, _shared_expert),
+            next_token=(parts.next_token_projection,),
+        ),
+        windows=Windows(period=4, dense_first=True),
+        rope=Rope(layers="windowed_or_leading", is_whole=True),
+        graph=GraphRules(
+            layer="parallel",
+            norm="metadata",
+            expert_gating="metadata_or_sigmoid",
+            expert_weights_norm=None,
+            averages_shared=True,
+            outputs_at="after_norm",
+            head_outputs_at="after_norm",
+        ),
+        loaded_of_heads=parts.NEXT_TOKEN_NAMES,
     ),
 )

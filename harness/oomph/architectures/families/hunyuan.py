@@ -1,14 +1,47 @@
-"""Tencent's Hunyuan-A13B: q and k are normed after RoPE."""
+"""Tencent's Hunyuan-A13B, whose q and k are normed after RoPE, and Hy3."""
 
+from collections.abc import Iterator
 from typing import Final
 
 from oomph.architectures import tensor_parts as parts
-from oomph.architectures.family import Family, GraphRules, Tensors
+from oomph.architectures.family import Family, GraphRules, Rope, Tensors
+from oomph.architectures.spec import ModelSpec
+from oomph.architectures.tensor_parts import Tensor
+
+
+def _bare_selection_bias(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """The bias that balances the choice of experts, which is named bare."""
+    yield "exp_probs_b", (model.n_expert,)
+
+
+def _shared_expert(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """As wide as a routed one where the metadata do not say."""
+    n_ff = model.integer("expert_shared_feed_forward_length", 0) or parts.expert_width(model)
+    yield "ffn_gate_shexp.weight", (model.n_embd, n_ff)
+    yield "ffn_up_shexp.weight", (model.n_embd, n_ff)
+    yield "ffn_down_shexp.weight", (n_ff, model.n_embd)
+
 
 FAMILIES: Final = (
     Family(
         name="hunyuan-moe",
         tensors=Tensors(attention=parts.NORMED_ATTENTION, experts=parts.SHARED_EXPERTS),
         graph=GraphRules(qk_norm="rotated"),
+    ),
+    Family(
+        name="hy_v3",
+        tensors=Tensors(
+            attention=parts.NORMED_ATTENTION,
+            experts=(parts.experts, _shared_expert, _bare_selection_bias),
+            next_token=(parts.next_token_projection,),
+        ),
+        rope=Rope(is_whole=True),
+        graph=GraphRules(
+            expert_gating="metadata_or_sigmoid",
+            expert_weights_norm=None,
+            outputs_at="after_norm",
+            head_outputs_at="after_norm",
+        ),
+        loaded_of_heads=(*parts.FEED_FORWARD_NAMES, *parts.NEXT_TOKEN_NAMES),
     ),
 )

@@ -81,28 +81,42 @@ def _sequential(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor
     x = b.norm(cur, "attn_norm", il) if b.has("attn_norm.weight", il) else cur
     if b.rules.expands_norm:
         graph.expand(x)
-    y = mix_tokens(b, x, il)
+    y, logits = mix_tokens(b, x, il), None
+    if b.rules.routes_input:
+        logits = b.linear("ffn_gate_inp", cur, il)
+    before, after = (b.has_weight(name, il) for name in ("ffn_norm", "post_ffw_norm"))
+    norms_mixed = (before or after) and b.has_weight("post_attention_norm", il)
+    if norms_mixed and b.rules.norms_before_picking:
+        y = _post_norm(b, y, "post_attention_norm", il)
     if picks_outputs:
         y, residual = b.output_rows(y), b.output_rows(residual)
-    before, after = (b.has(f"{name}.weight", il) for name in ("ffn_norm", "post_ffw_norm"))
+        logits = b.output_rows(logits) if logits else None
     y = _scaled_residual(b, y)
-    if (before or after) and b.has("post_attention_norm.weight", il):
-        y = b.norm(y, "post_attention_norm", il)
+    if norms_mixed and not b.rules.norms_before_picking:
+        y = _post_norm(b, y, "post_attention_norm", il)
     middle = graph.add(y, residual) if b.rules.mixing_first else graph.add(residual, y)
     if b.has("pre_ffw_norm_2.weight", il):
         y = feed_forward.beside_dense(b, middle, il)
-    elif before or not after:
-        y = feed(b, b.norm(middle, "ffn_norm" if before else "post_attention_norm", il), il)
     else:
-        y = feed(b, middle, il)
+        x = middle
+        if before or not after:
+            x = b.norm(middle, "ffn_norm" if before else "post_attention_norm", il)
+        y = feed(b, x, il) if logits is None else feed_forward.experts(b, x, il, logits=logits)
     y = _scaled_residual(b, y)
     if after:
-        y = b.norm(y, "post_ffw_norm", il, pins=False)
+        y = _post_norm(b, y, "post_ffw_norm", il)
     cur = graph.add(y, middle) if b.rules.feed_forward_first else graph.add(middle, y)
     if b.has("inp_gate.weight", il):
         cur = graph.add(cur, per_layer.gate(b, cur, il))
     scale = b.weight_if("layer_output_scale.weight", il)
     return graph.mul(cur, scale) if scale else cur
+
+
+def _post_norm(b: Builder, y: Tensor, name: str, il: int) -> Tensor:
+    """The norm of what a part gives, before it is added."""
+    pinned = b.rules.pinned_post_norms
+    is_pinned = pinned == "both" or (pinned == "attention" and name == "post_attention_norm")
+    return b.norm(y, name, il, pins=is_pinned)
 
 
 def _parallel(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
@@ -175,7 +189,8 @@ this layer."""
 
 
 def _scaled_residual(b: Builder, x: Tensor) -> Tensor:
-    return b.graph.scale(x) if b.model.hparam("residual_scale", 0.0) else x
+    is_scaled = b.rules.scales_residual or b.model.hparam("residual_scale", 0.0)
+    return b.graph.scale(x) if is_scaled else x
 
 
 def _head(b: Builder, cur: Tensor) -> None:
@@ -200,6 +215,8 @@ def _head(b: Builder, cur: Tensor) -> None:
 
 def _logits(b: Builder, cur: Tensor) -> None:
     graph, output = b.graph, b.output_weight()
+    if b.rules.scales_head_input:
+        cur = graph.scale(cur)
     logits = b.adapted(graph.mul_mat(output, cur), output, cur)
     if b.model.hparam("logit_scale", 0.0):
         logits = graph.scale(logits)
