@@ -166,8 +166,12 @@ def _required_by_family(spec: ModelSpec) -> Iterator[str]:
     sections."""
     family = family_of(spec.arch)
     if _has_graph(spec):
-        kind = {"rms": "layer_norm_rms_epsilon", "layer": "layer_norm_epsilon"}
-        yield f"attention.{kind[family.graph.norm]}"
+        kinds = {"rms": "layer_norm_rms_epsilon", "layer": "layer_norm_epsilon"}
+        kind = family.graph.norm
+        if kind == "metadata":
+            is_rms = f"{spec.arch}.attention.{kinds['rms']}" in spec.metadata
+            kind = "rms" if is_rms else "layer"
+        yield f"attention.{kinds[kind]}"
     if family.rope.sections == "always":
         yield "rope.dimension_sections"
 

@@ -162,12 +162,30 @@ def experts(model: ModelSpec, il: int) -> Iterator[Tensor]:
     yield "ffn_down_exps.weight", (n_ff, model.n_embd, n_expert)
 
 
-def fused_experts(model: ModelSpec, il: int) -> Iterator[Tensor]:
-    """The router and the routed experts, gate and up in one."""
-    n_ff, n_expert = expert_width(model), model.n_expert
+def dense_width(model: ModelSpec) -> int:
+    """Width of an expert where no key tells it apart from a dense feed-forward's."""
+    return model.integer("feed_forward_length")
+
+
+def dense_experts(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """The router and routed experts as wide as a dense feed-forward (Phi-3.5 MoE)."""
+    n_ff, n_expert = dense_width(model), model.n_expert
     yield "ffn_gate_inp.weight", (model.n_embd, n_expert)
-    yield "ffn_gate_up_exps.weight", (model.n_embd, 2 * n_ff, n_expert)
+    yield "ffn_gate_exps.weight", (model.n_embd, n_ff, n_expert)
+    yield "ffn_up_exps.weight", (model.n_embd, n_ff, n_expert)
     yield "ffn_down_exps.weight", (n_ff, model.n_embd, n_expert)
+
+
+def fused_experts(width: Callable[[ModelSpec], int] = expert_width) -> Part:
+    """The router and the routed experts, gate and up in one."""
+
+    def part(model: ModelSpec, il: int) -> Iterator[Tensor]:
+        n_ff, n_expert = width(model), model.n_expert
+        yield "ffn_gate_inp.weight", (model.n_embd, n_expert)
+        yield "ffn_gate_up_exps.weight", (model.n_embd, 2 * n_ff, n_expert)
+        yield "ffn_down_exps.weight", (n_ff, model.n_embd, n_expert)
+
+    return part
 
 
 def experts_bias(model: ModelSpec, il: int) -> Iterator[Tensor]:

@@ -93,7 +93,7 @@ FAMILIES: Final = (
     Family(
         name="mistral4",
         tensors=Tensors(
-            attention=(_latent_attention,), experts=(parts.fused_experts, parts.shared_expert)
+            attention=(_latent_attention,), experts=(parts.fused_experts(), parts.shared_expert)
         ),
         graph=GraphRules(
             temperature="metadata",

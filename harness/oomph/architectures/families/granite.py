@@ -56,7 +56,7 @@ FAMILIES: Final = (
         name="granite_swa",
         tensors=Tensors(
             attention=(parts.query_key_value, parts.attention_sinks),
-            experts=(parts.fused_experts, _fused_shared_expert),
+            experts=(parts.fused_experts(parts.dense_width), _fused_shared_expert),
         ),
         windows=Windows(period=4, dense_first=True),
         rope=Rope(layers="listed", is_whole=True),

@@ -52,6 +52,7 @@ FAMILIES: Final = (
         tensors=Tensors(
             every=(parts.norm("attn_norm", "ffn_norm"), _norm_biases),
             attention=(*parts.BIASED_ATTENTION, parts.output_bias),
+            experts=(parts.dense_experts,),
             outside=(_head_biases,),
         ),
         graph=GraphRules(scales_q=True, feed_forward_first=False),

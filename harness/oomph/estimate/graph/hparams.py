@@ -227,8 +227,8 @@ def _layers(
         model.integer(f"attention.{which}_length_swa", full)
         for which, full in (("key", head_k), ("value", head_v))
     )
-    beyond = n_layer - n_decoding(model)  # those attend, in full
-    swa = (*windowed_layers(model), *(False,) * beyond)
+    beyond = n_layer - n_decoding(model)  # those attend
+    swa = windowed_layers(model, n_layer)
     recurrent = (*recurrent_layers(model), *(False,) * beyond)
     attends = (*attending_layers(model), *(True,) * beyond)
     owned = _layers_with_own_cache(model, family, n_layer)
@@ -314,13 +314,10 @@ def _rotated_layers(model: ModelSpec, family: Family, swa: tuple[bool, ...]) -> 
     if layers == "listed" and _has(model, "attention.rope_pattern"):
         return tuple(map(bool, model.per_layer("attention.rope_pattern")[: len(swa)]))
     if layers.startswith("windowed") and any(swa):
-        lead = model.integer("leading_dense_block_count", 0)
-        leading = lead if layers == "windowed_or_leading" else 0
-        n_layer = n_decoding(model)
-        return tuple(
-            is_swa or il < leading or (leading > 0 and il >= n_layer)
-            for il, is_swa in enumerate(swa)
-        )
+        if layers == "windowed":
+            return swa
+        lead, end = model.integer("leading_dense_block_count", 0), n_decoding(model)
+        return tuple(is_swa or il < lead or il >= end for il, is_swa in enumerate(swa))
     if layers == "stepped_first":
         return tuple(il % UNROTATED_STEP != 0 or not any(swa) for il in range(len(swa)))
     if layers == "stepped":
