@@ -51,6 +51,7 @@ _FRACTIONS: Final = (
     "attention.layer_norm_epsilon",
     "attention.layer_norm_rms_epsilon",
     "attention.scale",
+    "attention.value_scale",
     "attn_logit_softcapping",
     "embedding_scale",
     "expert_weights_scale",
@@ -62,6 +63,8 @@ _FRACTIONS: Final = (
     "rope.scaling.attn_factor",
     "rope.scaling.factor",
     "rope.scaling.yarn_log_multiplier",
+    "swiglu_clamp_exp",
+    "swiglu_clamp_shexp",
 )
 _WORDS: Final = (
     "attention.causal",

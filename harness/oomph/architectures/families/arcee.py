@@ -3,7 +3,26 @@
 from typing import Final
 
 from oomph.architectures import tensor_parts as parts
-from oomph.architectures.family import Family, GraphRules, Rope, Tensors, Windows
+from oomph.architectures.family import (
+    Family,
+    GraphRules,
+    HuggingFace,
+    Rope,
+    Tensors,
+    Windows,
+)
+from oomph.architectures.hf_keys import Config, rotary_width
+from oomph.gguf.header import Value
+
+
+def _translate(config: Config) -> dict[str, Value]:
+    return rotary_width(config) | {
+        "expert_shared_count": config.get("num_shared_experts", 0),
+        "expert_weights_norm": bool(config.get("route_norm")),
+        "expert_weights_scale": config.get("route_scale", 1.0),
+        "leading_dense_block_count": config.get("num_dense_layers", 0),
+    }
+
 
 FAMILIES: Final = (
     Family(
@@ -27,5 +46,6 @@ FAMILIES: Final = (
             expert_gating="metadata_or_sigmoid",
             expert_weights_norm=None,
         ),
+        hugging_face=HuggingFace(model_types=("afmoe",), translate=_translate),
     ),
 )

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from typing import Final
 
 from oomph.architectures import tensor_parts as parts
-from oomph.architectures.family import Family, GraphRules, Rope, Tensors
+from oomph.architectures.family import Family, GraphRules, HuggingFace, Rope, Tensors
+from oomph.architectures.hf_keys import Config, rotary_width
 from oomph.architectures.spec import ModelSpec
 from oomph.architectures.tensor_parts import Tensor
+from oomph.gguf.header import Value
 
 
 def _adjugate_experts(model: ModelSpec, il: int) -> Iterator[Tensor]:
@@ -19,6 +21,14 @@ def _adjugate_experts(model: ModelSpec, il: int) -> Iterator[Tensor]:
     yield "ffn_down_chexps.weight", (n_ff, model.n_embd, n_groups)
 
 
+def _translate(config: Config) -> dict[str, Value]:
+    # the converter's own constant for the experts of a group
+    return rotary_width(config) | {
+        "expert_chunk_feed_forward_length": config.get("head_dim") or 128,
+        "experts_per_group": 2,
+    }
+
+
 FAMILIES: Final = (
     Family(
         name="grovemoe",
@@ -27,5 +37,6 @@ FAMILIES: Final = (
         ),
         rope=Rope(factors="none", is_whole=True),
         graph=GraphRules(chooses_by_sigmoid=True),
+        hugging_face=HuggingFace(model_types=("grove_moe",), translate=_translate),
     ),
 )

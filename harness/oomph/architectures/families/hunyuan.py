@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from typing import Final
 
 from oomph.architectures import tensor_parts as parts
-from oomph.architectures.family import Family, GraphRules, Rope, Tensors
+from oomph.architectures.family import Family, GraphRules, HuggingFace, Rope, Tensors
+from oomph.architectures.hf_keys import Config, rotary_width
 from oomph.architectures.spec import ModelSpec
 from oomph.architectures.tensor_parts import Tensor
+from oomph.gguf.header import Value
 
 
 def _bare_selection_bias(model: ModelSpec, il: int) -> Iterator[Tensor]:
@@ -20,6 +22,19 @@ def _shared_expert(model: ModelSpec, il: int) -> Iterator[Tensor]:
     yield "ffn_gate_shexp.weight", (model.n_embd, n_ff)
     yield "ffn_up_shexp.weight", (model.n_embd, n_ff)
     yield "ffn_down_shexp.weight", (n_ff, model.n_embd)
+
+
+def _translate_hy3(config: Config) -> dict[str, Value]:
+    n_next = config.get("num_nextn_predict_layers", 0)
+    shared = config["moe_intermediate_size"] * config.get("num_shared_experts", 1)
+    return rotary_width(config) | {
+        "block_count": config["num_hidden_layers"] + n_next,
+        "nextn_predict_layers": n_next,
+        "expert_gating_func": 2,
+        "expert_shared_feed_forward_length": shared,
+        "expert_weights_norm": bool(config.get("route_norm", True)),
+        "expert_weights_scale": config.get("router_scaling_factor", 1.0),
+    }
 
 
 FAMILIES: Final = (
@@ -42,6 +57,7 @@ FAMILIES: Final = (
             outputs_at="after_norm",
             head_outputs_at="after_norm",
         ),
+        hugging_face=HuggingFace(model_types=("hy_v3",), translate=_translate_hy3),
         loaded_of_heads=(*parts.FEED_FORWARD_NAMES, *parts.NEXT_TOKEN_NAMES),
     ),
 )

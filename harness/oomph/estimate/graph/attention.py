@@ -245,7 +245,7 @@ def project_qkv(b: Builder, x: Tensor, il: int) -> tuple[Tensor, Tensor, Tensor]
         (shape.head_v, shape.n_head_kv),
     )
     if b.has("attn_qkv.weight", il):
-        fused, offset, parts = b.linear("attn_qkv", x, il), 0, []
+        fused, offset, parts = _own_biases(b, b.linear("attn_qkv", x, il), il), 0, []
         for width, heads in cuts:
             parts.append(graph.view(fused, (width, heads, n), (4 * width, fused.nb[1]), 4 * offset))
             offset += width * heads
@@ -257,6 +257,15 @@ def project_qkv(b: Builder, x: Tensor, il: int) -> tuple[Tensor, Tensor, Tensor]
             for y, (width, heads) in zip((q, k, v), cuts, strict=True)
         ]
     return parts[0], parts[1], parts[2]
+
+
+def _own_biases(b: Builder, fused: Tensor, il: int) -> Tensor:
+    """The fused projection plus q's, k's and v's biases where the file has those, and none for
+    all."""
+    q, k, v = (b.weight_if(f"attn_{which}.bias", il) for which in "qkv")
+    if b.has("attn_qkv.bias", il) or not (q and k and v):
+        return fused
+    return b.graph.add(fused, b.graph.concat(b.graph.concat(q, k), v))
 
 
 def rope(b: Builder, x: Tensor, il: int, *, factors: bool = True) -> Tensor:

@@ -319,7 +319,9 @@ def _rotated_layers(model: ModelSpec, family: Family, swa: tuple[bool, ...]) -> 
         lead, end = model.integer("leading_dense_block_count", 0), n_decoding(model)
         return tuple(is_swa or il < lead or il >= end for il, is_swa in enumerate(swa))
     if layers == "stepped_first":
-        return tuple(il % UNROTATED_STEP != 0 or not any(swa) for il in range(len(swa)))
+        # llama.cpp takes a model of as many layers as the step for one without windows
+        rotates_all = not any(swa) or n_decoding(model) == UNROTATED_STEP
+        return tuple(rotates_all or il % UNROTATED_STEP != 0 for il in range(len(swa)))
     if layers == "stepped":
         step = UNROTATED_STEP if any(swa) or not family.windows.period else len(swa)
         return tuple((il + 1) % step != 0 for il in range(len(swa)))
