@@ -14,7 +14,7 @@ from math import inf
 from typing import Final, Literal
 
 from oomph.architectures.families import family_of
-from oomph.architectures.layers import attending_layers
+from oomph.architectures.layers import attending_layers, sliding_window, windowed_layers
 from oomph.architectures.shapes import tensor_shapes
 from oomph.architectures.spec import MAX_COUNT, TOKEN_TYPES, ModelSpec
 from oomph.gguf.header import GGUFFile, SkippedArray, Value
@@ -238,6 +238,9 @@ def _layer_refusals(spec: ModelSpec) -> Iterator[str]:
         ):
             yield f"{spec.arch}.{key} does not list its {spec.n_layer} blocks"
 
+    keeps = _has_graph(spec) and family_of(spec.arch).has_cache
+    if keeps and sliding_window(spec) and not any(windowed_layers(spec)):
+        yield f"a window of {sliding_window(spec)} tokens is said, and no layer has one"
     sections = spec.metadata.get(f"{spec.arch}.rope.dimension_sections", ())
     if not isinstance(sections, tuple) or len(sections) > _MAX_SECTIONS:
         yield f"{spec.arch}.rope.dimension_sections is no list of up to {_MAX_SECTIONS} numbers"

@@ -27,14 +27,14 @@ def _translate(config: Config) -> dict[str, Value]:
     """The trunk alone: what a checkpoint lists past its layers is of its prediction heads."""
     n_layer, other = config["num_hidden_layers"], table(config, "attention_other_setting")
     windows = tuple(int(k == "sliding_attention") for k in config["layer_types"][:n_layer])
-    counts: list[tuple[int, int]] = [
-        (config[key], other.get(key, config[key]))
+    heads, groups = (
+        tuple(int(({**config, **other} if kind else config)[key]) for kind in windows)
         for key in ("num_attention_heads", "num_attention_groups")
-    ]
+    )
     routed = sorted(int(il) for il in config["moe_layers_enum"].split(","))
     found: dict[str, Value] = {
-        "attention.head_count": tuple(counts[0][kind] for kind in windows),
-        "attention.head_count_kv": tuple(counts[1][kind] for kind in windows),
+        "attention.head_count": heads,
+        "attention.head_count_kv": groups,
         "attention.sliding_window_pattern": windows,
         "expert_used_count": config["moe_top_k"],
         "expert_shared_feed_forward_length": config["share_expert_dim"],
