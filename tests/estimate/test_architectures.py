@@ -5,7 +5,13 @@ from itertools import groupby
 from typing import Any, Final
 
 import pytest
-from bench.peers.architectures import differences, kept_rows
+from bench.peers.architectures import PRINTED_MIB, differences, kept_rows, shaped_model
+
+from oomph.architectures.layers import windowed_layers
+from oomph.estimate.graph.hparams import resolve_hparams
+from oomph.estimate.memory import MemoryModel
+from oomph.programs.said import Said
+from oomph.units import MIB
 
 ROWS: Final[dict[str, list[dict[str, Any]]]] = {
     model: list(rows) for model, rows in groupby(kept_rows(), key=lambda row: row["model"])
@@ -17,3 +23,36 @@ def test_sizes_are_those_allocated(model: str) -> None:
     found = {str(row["said"]): list(differences(row)) for row in ROWS[model]}
     assert len(found) > 1
     assert not any(found.values()), found
+
+
+@pytest.mark.parametrize(
+    ("model", "printed"),
+    [
+        ("small-hy3", (3.74, 4.0, 28.01)),
+        ("small-step35", (7.04, 4.0, 27.01)),
+        ("small-cohere2moe-with-head", (15.41, 16.0, 22.01)),
+    ],
+)
+def test_prediction_heads_are_those_of_draft_mtp(
+    model: str, printed: tuple[float, float, float]
+) -> None:
+    """The weights beyond the trunk's, cache and compute buffer that llama-server printed for
+    `--spec-type draft-mtp` on the phantom card."""
+    head = MemoryModel(shaped_model(model), is_head=True)
+    said = Said(knobs={"n_ctx": 4096, "n_seq_max": 1, "flash_attn": "on"})
+    card = head.estimate(said.config(head.model)).devices["CUDA0"]
+    taken = (card.weights_bytes, card.kv_cache_bytes, card.compute_bytes)
+    assert [each / MIB for each in taken] == pytest.approx(printed, abs=PRINTED_MIB)
+
+
+def test_prediction_heads_have_the_windows_that_are_listed() -> None:
+    step, cohere = shaped_model("small-step35"), shaped_model("small-cohere2moe-with-head")
+    assert windowed_layers(step, step.n_layer)[-2:] == (True, True)
+    assert windowed_layers(cohere, cohere.n_layer)[-1] is False
+
+
+def test_every_fourth_layer_is_not_rotated_unless_there_are_four() -> None:
+    windowed, full = shaped_model("small-smallthinker"), shaped_model("small-smallthinker-full")
+    rotated = [layer.has_rope for layer in resolve_hparams(windowed).layers]
+    assert rotated == [il % 4 != 0 for il in range(9)]
+    assert all(layer.has_rope for layer in resolve_hparams(full).layers)

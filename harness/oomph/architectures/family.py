@@ -34,6 +34,8 @@ class Tensors:
     dense: tuple[Part, ...] = (parts.gated,)
     experts: tuple[Part, ...] = (parts.experts,)
     next_token: tuple[Part, ...] = (parts.next_token_projection, parts.next_token_tables)
+    feeds_heads_densely: bool = False
+    """Whether the blocks for multi-token prediction have no experts."""
     outside: tuple[Callable[[ModelSpec], Iterator[Tensor]], ...] = ()
     heads: Mapping[str, Callable[[ModelSpec], Iterator[Tensor]]] = field(
         default_factory=lambda: {"score": parts.score}
@@ -55,6 +57,8 @@ class Windows:
     chunks)."""
     n_layer: int = 0
     """Only a model of this many layers has windows; 0 for no such rule."""
+    is_optional: bool = False
+    """Whether a model whose metadata name no window has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,11 +81,23 @@ class Recurrence:
 class Rope:
     """How q and k are rotated by their positions."""
 
-    layers: Literal["all", "finetuned", "stepped", "windowed", "learned", "none"] = "all"
-    """Which layers rotate them. `finetuned`: all or none, by `rope.scaling.finetuned`; `stepped`:
-    all but every fourth; `windowed`: those with a sliding window, all where no layer has one;
-    `learned`: none, for positions are a table (BERT); `none`: positions have no bound, for there
-    is no table of them either (llama_model_rope_type)."""
+    layers: Literal[
+        "all",
+        "finetuned",
+        "listed",
+        "stepped",
+        "stepped_first",
+        "windowed",
+        "windowed_or_leading",
+        "learned",
+        "none",
+    ] = "all"
+    """Which layers rotate them. `finetuned`: all or none, by `rope.scaling.finetuned`; `listed`:
+    those of `attention.rope_pattern`, all without it; `stepped`: all but every fourth, which is the
+    last of each four, with `stepped_first` the first; `windowed`: those with a sliding window, all
+    where no layer has one; `windowed_or_leading`: the leading dense ones too; `learned`: none, for
+    positions are a table (BERT); `none`: positions have no bound, for there is no table of them
+    either (llama_model_rope_type)."""
     factors: Literal["all", "full", "none"] = "all"
     """Which layers take RoPE's frequency factors where the file has them: `full` are those without
     a window."""
@@ -123,7 +139,8 @@ class GraphRules:
         "stacks",
     ] = "sequential"
     """How the parts of a layer are wired: a key of `oomph.estimate.graph.compose.LAYERS`."""
-    norm: Literal["rms", "layer"] = "rms"
+    norm: Literal["rms", "layer", "metadata"] = "rms"
+    """The kind of all norms; `metadata`: by which epsilon they have."""
     has_norm_weights: bool = True
     """Whether the norms of the residual stream have weights; else it is normed all the same."""
     table_first: bool = True
@@ -144,6 +161,8 @@ class GraphRules:
     """Which layers scale q by its position (attn_temp_scale): those without RoPE, or all where the
     metadata say so."""
     attention: Literal["standard", "gated"] = "standard"
+    gate_activation: Literal["sigmoid", "softplus"] = "sigmoid"
+    """How the gate on attention's output is computed, where `attn_gate` exists."""
     repeats_keys: bool = False
     """Whether the delta net repeats q and k to v's heads, and projections are cut by group."""
     has_indexer: bool = False
@@ -157,6 +176,8 @@ class GraphRules:
     """A SCALE node on q (the attention itself then scales by 1)."""
     scales_embedding: bool = False
     """A SCALE node on the embedding by √n_embd; `embedding_scale` in the metadata is another."""
+    fuses_clamp: bool = False
+    """Whether a gated activation that the metadata clamp is one node, as one that is not."""
     scaled: tuple[Literal["embedding_scale", "residual_scale", "logit_scale"], ...] = ()
     """Which of these scale although the metadata do not say so."""
     loops: bool = False
@@ -166,6 +187,10 @@ class GraphRules:
     """Whether the embedding is normed, and added to each layer's output by a weight of its own."""
     hides_images: bool = False
     """Whether the logits of images' tokens are overwritten."""
+    norms_embedding: bool = False
+    """Whether the embedding is normed, without a weight."""
+    scales_head_input: bool = False
+    """A SCALE node before the output head; `logit_scale` in the metadata is one after it."""
     softcaps_scores: bool = False
     """Whether attention scores are capped (attn_soft_cap), which takes nodes without flash
     attention only."""
@@ -177,18 +202,33 @@ class GraphRules:
     """Whether a classifier looks at the mean of all tokens where the metadata do not say."""
     weighs_scores: bool = False
     """Whether scores are made shares of one (softmax)."""
-    activation: Literal["gelu", "relu_sqr"] = "gelu"
+    activation: Literal["gelu", "relu_sqr", "xielu"] = "gelu"
     """The activation of a feed-forward without a gate."""
     weighs_inputs: bool = False
     """Whether the experts' weights multiply their inputs, and the router's logits alone choose them
     (llama4)."""
+    routes_input: bool = False
+    """Whether the router sees the layer's input, before any norm."""
+    chooses_by_sigmoid: bool = False
+    """Whether the experts are chosen by the sigmoid of the router's logits, whatever their weights
+    are."""
     expert_gating: Literal[
         "softmax", "sigmoid", "softmax_weight", "metadata", "metadata_or_sigmoid"
     ] = "softmax"
     expert_weights_norm: bool | None = True
     """Whether the chosen experts' weights are renormed; None: by `expert_weights_norm`."""
+    exact_down: bool = False
+    """Whether the input of the experts' down projection must stay F32, for which ggml-cuda has no
+    kernel."""
     shared_gate: Literal["sigmoid", "silu_div"] = "sigmoid"
     """How the shared expert's own gate is computed, where `ffn_gate_inp_shexp` exists."""
+    averages_shared: bool = False
+    """A SCALE node on the sum of routed and shared experts."""
+    norms_before_picking: bool = False
+    """Whether attention's result is normed before the output rows are picked of it."""
+    pinned_post_norms: Literal["attention", "both", "none"] = "attention"
+    """Which of the norms after attention and after the feed-forward are named norms of their layer,
+    which llama.cpp pins to its device."""
     mixing_first: bool = True
     """Operand order of the addition after attention: its result before the residual."""
     feed_forward_first: bool = True
@@ -202,7 +242,7 @@ class GraphRules:
     """Whether the first norm joins the graph before attention is built."""
     outputs_at: Literal["last_layer", "before_norm", "after_norm", "nowhere"] = "last_layer"
     """Where the rows that need logits are picked; `nowhere`: all tokens have logits."""
-    head_outputs_at: Literal["none", "last_layer", "after_norm"] = "none"
+    head_outputs_at: Literal["none", "last_layer", "before_norm", "after_norm"] = "none"
     """The same in the graph of the multi-token-prediction head; `none`: there is no such graph."""
 
 
@@ -248,6 +288,9 @@ class Family:
     """What becomes of the output head: it makes logits (with `embedding` the table of tokens does,
     where it lies), none where embeddings are asked for (`of_text`), is loaded and never run, or
     there is none."""
+    loaded_of_heads: tuple[str, ...] = ()
+    """What the names begin with of tensors for multi-token prediction that llama.cpp loads whether
+    it predicts so or not."""
     required: tuple[str, ...] = ()
     """Keys without which llama.cpp refuses a file, besides those that all need."""
     hugging_face: HuggingFace | None = None

@@ -14,7 +14,7 @@ from math import inf
 from typing import Final, Literal
 
 from oomph.architectures.families import family_of
-from oomph.architectures.layers import attending_layers
+from oomph.architectures.layers import attending_layers, sliding_window, windowed_layers
 from oomph.architectures.shapes import tensor_shapes
 from oomph.architectures.spec import MAX_COUNT, TOKEN_TYPES, ModelSpec
 from oomph.gguf.header import GGUFFile, SkippedArray, Value
@@ -175,8 +175,12 @@ def _required_by_family(spec: ModelSpec) -> Iterator[str]:
     family = family_of(spec.arch)
     if _has_graph(spec):
         yield from family.required
-        kind = {"rms": "layer_norm_rms_epsilon", "layer": "layer_norm_epsilon"}
-        yield f"attention.{kind[family.graph.norm]}"
+        kinds = {"rms": "layer_norm_rms_epsilon", "layer": "layer_norm_epsilon"}
+        kind = family.graph.norm
+        if kind == "metadata":
+            is_rms = f"{spec.arch}.attention.{kinds['rms']}" in spec.metadata
+            kind = "rms" if is_rms else "layer"
+        yield f"attention.{kinds[kind]}"
     if family.rope.sections == "always":
         yield "rope.dimension_sections"
 
@@ -243,6 +247,9 @@ def _layer_refusals(spec: ModelSpec) -> Iterator[str]:
         ):
             yield f"{spec.arch}.{key} does not list its {spec.n_layer} blocks"
 
+    keeps = _has_graph(spec) and family_of(spec.arch).has_cache
+    if keeps and sliding_window(spec) and not any(windowed_layers(spec)):
+        yield f"a window of {sliding_window(spec)} tokens is said, and no layer has one"
     sections = spec.metadata.get(f"{spec.arch}.rope.dimension_sections", ())
     if not isinstance(sections, tuple) or len(sections) > _MAX_SECTIONS:
         yield f"{spec.arch}.rope.dimension_sections is no list of up to {_MAX_SECTIONS} numbers"
@@ -326,7 +333,7 @@ def _expected(spec: ModelSpec) -> Iterator[tuple[str, tuple[int, ...]]]:
     if family_of(spec.arch).tensors is None or not (has_heads or _has_graph(spec)):
         return
     counted = {f"{spec.arch}.vocab_size": spec.n_vocab}
-    bare = replace(spec, metadata={**spec.metadata, **counted}, tensors={})
+    bare = replace(spec, metadata={**spec.metadata, **counted})
     shapes = dict(tensor_shapes(bare, extras=_MAY_BE_THERE))
     yield from shapes.items()
     for name, ne in shapes.items():

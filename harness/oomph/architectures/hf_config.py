@@ -52,6 +52,7 @@ _FRACTIONS: Final = (
     "attention.layer_norm_epsilon",
     "attention.layer_norm_rms_epsilon",
     "attention.scale",
+    "attention.value_scale",
     "attn_logit_softcapping",
     "embedding_scale",
     "expert_weights_scale",
@@ -63,6 +64,8 @@ _FRACTIONS: Final = (
     "rope.scaling.attn_factor",
     "rope.scaling.factor",
     "rope.scaling.yarn_log_multiplier",
+    "swiglu_clamp_exp",
+    "swiglu_clamp_shexp",
 )
 _WORDS: Final = (
     "attention.causal",

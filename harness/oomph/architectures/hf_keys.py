@@ -72,6 +72,12 @@ def rope_metadata(config: Config) -> dict[str, Value]:
     return found
 
 
+def listed_windows(config: Config) -> dict[str, Value]:
+    """The layers with a sliding window, as `layer_types` lists them."""
+    kinds = config["layer_types"]
+    return {"attention.sliding_window_pattern": tuple(int(k == "sliding_attention") for k in kinds)}
+
+
 def rotary_width(config: Config) -> dict[str, Value]:
     """The part of a head that is rotated."""
     head = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]

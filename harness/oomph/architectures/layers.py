@@ -16,7 +16,7 @@ def n_decoding(model: ModelSpec) -> int:
 def is_expert_layer(model: ModelSpec, il: int) -> bool:
     """Whether layer `il` routes its tokens: past the leading dense layers, and then every n-th of
     them; the second of every n where the metadata say `moe_every_n_layers`."""
-    if every := model.integer("moe_every_n_layers", 0):
+    if (every := model.integer("moe_every_n_layers", 0)) > 1:
         return model.is_moe and il % every == 1
     step = max(model.integer("interleave_moe_layer_step", 1), 1)
     return (
@@ -63,21 +63,26 @@ def sliding_window(model: ModelSpec) -> int:
     windows = family_of(model.arch).windows
     if not windows.period or windows.n_layer not in (0, n_decoding(model)):
         return 0
-    named = model.integer("attention.sliding_window", windows.n_tokens)
+    unnamed = 0 if windows.is_optional else windows.n_tokens
+    named = model.integer("attention.sliding_window", unnamed)
     return windows.n_tokens if named and windows.is_fixed else named
 
 
-def windowed_layers(model: ModelSpec) -> tuple[bool, ...]:
-    """The layers with a sliding window: as the metadata list them, else by the family's pattern."""
-    n_layer, windows = n_decoding(model), family_of(model.arch).windows
+def windowed_layers(model: ModelSpec, n_layer: int = 0) -> tuple[bool, ...]:
+    """The layers with a sliding window: as the metadata list them, else by the family's pattern. Of
+    the `n_layer` that are asked for, those for multi-token prediction have one where it is listed.
+    """
+    n_decode, windows = n_decoding(model), family_of(model.arch).windows
+    n_layer = n_layer or n_decode
     if sliding_window(model) == 0:
         return (False,) * n_layer
     listed = model.metadata.get(f"{model.arch}.attention.sliding_window_pattern")
     if isinstance(listed, tuple):
-        flags = model.per_layer("attention.sliding_window_pattern")
-        return tuple(bool(flag) for flag in flags[:n_layer])
-    period = listed if isinstance(listed, int) and listed >= 0 else windows.period
-    return window_pattern(n_layer, period, dense_first=windows.dense_first)
+        flags = tuple(bool(flag) for flag in listed[:n_layer])
+    else:
+        period = listed if isinstance(listed, int) and listed >= 0 else windows.period
+        flags = window_pattern(n_decode, period, dense_first=windows.dense_first)
+    return (*flags, *(False,) * (n_layer - len(flags)))
 
 
 def window_pattern(n_layer: int, period: int, *, dense_first: bool) -> tuple[bool, ...]:

@@ -39,7 +39,9 @@ def _parts(model: ModelSpec, family: Family, tensors: Tensors) -> Iterator[tuple
         if is_recurrent[il]:
             chosen += tensors.recurrent
         if feeds_only[il] or family.graph.layer != "single":
-            chosen += tensors.experts if is_expert_layer(model, il) else tensors.dense
+            is_head = il >= n_decoding(model)
+            routes = is_expert_layer(model, il) and not (is_head and tensors.feeds_heads_densely)
+            chosen += tensors.experts if routes else tensors.dense
         if il >= n_decoding(model):
             chosen += tensors.next_token
         yield chosen

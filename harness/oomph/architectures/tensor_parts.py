@@ -111,6 +111,11 @@ def full_width_norm(model: ModelSpec, il: int) -> Iterator[Tensor]:
     yield "attn_k_norm.weight", (n_head_kv * head_k,)
 
 
+def output_gate(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """A gate on each element of attention's output, before its projection (AFMoE)."""
+    yield "attn_gate.weight", (model.n_embd, heads(model, il)[0] * head_size(model)[0])
+
+
 def attention_sinks(model: ModelSpec, il: int) -> Iterator[Tensor]:
     """A learned logit a head that absorbs attention (gpt-oss)."""
     yield "attn_sinks.weight", (heads(model, il)[0],)
@@ -184,6 +189,32 @@ def experts(model: ModelSpec, il: int) -> Iterator[Tensor]:
     yield "ffn_gate_exps.weight", (model.n_embd, n_ff, n_expert)
     yield "ffn_up_exps.weight", (model.n_embd, n_ff, n_expert)
     yield "ffn_down_exps.weight", (n_ff, model.n_embd, n_expert)
+
+
+def dense_width(model: ModelSpec) -> int:
+    """Width of an expert where no key tells it apart from a dense feed-forward's."""
+    return model.integer("feed_forward_length")
+
+
+def dense_experts(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """The router and routed experts as wide as a dense feed-forward (Phi-3.5 MoE)."""
+    n_ff, n_expert = dense_width(model), model.n_expert
+    yield "ffn_gate_inp.weight", (model.n_embd, n_expert)
+    yield "ffn_gate_exps.weight", (model.n_embd, n_ff, n_expert)
+    yield "ffn_up_exps.weight", (model.n_embd, n_ff, n_expert)
+    yield "ffn_down_exps.weight", (n_ff, model.n_embd, n_expert)
+
+
+def fused_experts(width: Callable[[ModelSpec], int] = expert_width) -> Part:
+    """The router and the routed experts, gate and up in one."""
+
+    def part(model: ModelSpec, il: int) -> Iterator[Tensor]:
+        n_ff, n_expert = width(model), model.n_expert
+        yield "ffn_gate_inp.weight", (model.n_embd, n_expert)
+        yield "ffn_gate_up_exps.weight", (model.n_embd, 2 * n_ff, n_expert)
+        yield "ffn_down_exps.weight", (n_ff, model.n_embd, n_expert)
+
+    return part
 
 
 def experts_bias(model: ModelSpec, il: int) -> Iterator[Tensor]:
@@ -310,3 +341,8 @@ BIASED_UNGATED: Final = (ungated, ungated_bias)
 NORMED_ATTENTION: Final = (query_key_value, head_norm)
 SHARED_EXPERTS: Final = (experts, shared_expert)
 BALANCED_EXPERTS: Final = (experts, shared_expert, selection_bias)
+
+FEED_FORWARD_NAMES: Final = ("ffn_gate", "ffn_up", "ffn_down", "exp_probs_b")
+NEXT_TOKEN_NAMES: Final = ("nextn.embed_tokens", "nextn.shared_head_")
+"""What the names of a feed-forward's tensors begin with, and of those that a block for multi-token
+prediction may do without."""

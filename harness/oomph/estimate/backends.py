@@ -7,7 +7,7 @@ is; `scheduler` and `allocator` hold the algorithms and know no operator by them
 from math import prod
 from typing import Final
 
-from oomph.estimate.graph.tensor import F16, Tensor, pad
+from oomph.estimate.graph.tensor import EXACT, F16, Tensor, pad
 from oomph.gguf.ggml_types import QUANTS
 
 ALIGNMENT: Final = {"CPU": 32}
@@ -24,7 +24,9 @@ OFFLOAD_MIN_BATCH: Final = 32
 (GGML_OP_OFFLOAD_MIN_BATCH)."""
 
 _FUSED_HEADS: Final = frozenset({40, 64, 72, 80, 96, 112, 128, 256})
-_FUSED_LATENT: Final = frozenset({(576, 512), (512, 512)})
+_FUSED_GROUPS: Final = {(192, 128): 8, (320, 256): 32, (512, 512): 1, (576, 512): 1}
+"""Widths of K and V that are fused where several query heads share a KV head, a multiple of so
+many."""
 
 
 def alignment(device: str) -> int:
@@ -42,6 +44,8 @@ def supports(device: str, node: Tensor) -> bool:
     first = node.src[0] if node.src else node
     if node.op == "GET_ROWS":
         return first.quant is not QUANTS["MXFP4"] or first.ne[0] % 256 == 0
+    if node.op == "MUL_MAT_ID":
+        return node.kind != EXACT
     if node.op == "IM2COL":
         return all(source.is_contiguous for source in node.src)
     if node.op == "SSM_CONV":
@@ -55,7 +59,8 @@ def _fuses(node: Tensor) -> bool:
     q, k, v = node.src[:3]
     if k.ne[0] in _FUSED_HEADS and v.ne[0] == k.ne[0]:
         return True
-    return (k.ne[0], v.ne[0]) in _FUSED_LATENT and q.ne[2] // max(k.ne[2], 1) >= 2
+    step, shared = _FUSED_GROUPS.get((k.ne[0], v.ne[0]), 0), q.ne[2] // max(k.ne[2], 1)
+    return step > 0 and shared >= 2 and shared % step == 0
 
 
 def wants_offload(node: Tensor) -> bool:
@@ -93,6 +98,7 @@ def _fused_bytes(node: Tensor, n: int) -> int:
     vector = (
         q.ne[0] <= 256
         and q.ne[0] % 64 == 0
+        and q.ne[0] != 192
         and k.ne[1] % 256 == 0
         and q.ne[1] <= 2
         and k.quant is v.quant

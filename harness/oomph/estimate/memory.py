@@ -357,8 +357,7 @@ def weight_bytes(model: ModelSpec, setup: Setup) -> Bytes:
     trunk what is in no layer."""
     total: Bytes = Counter()
     for name, info in model.tensors.items():
-        il = layer_of(name)
-        if not _is_loaded(il, setup.hparams):
+        if not _is_loaded(name, setup.hparams):
             continue
         for device in homes(name, model, setup.hparams, setup.placement):
             if device == META and setup.slices:
@@ -371,9 +370,16 @@ def weight_bytes(model: ModelSpec, setup: Setup) -> Bytes:
     return total
 
 
-def _is_loaded(il: int | None, hparams: Hparams) -> bool:
-    """Whether a tensor of this layer is the part's own; what is in no layer is the trunk's."""
-    return not hparams.is_head if il is None else il in hparams.running
+def _is_loaded(name: str, hparams: Hparams) -> bool:
+    """Whether a tensor is the part's own; what is in no layer is the trunk's, and so is what of a
+    prediction head is always loaded."""
+    il = layer_of(name)
+    if il is None:
+        return not hparams.is_head
+    always = name.partition(f"blk.{il}.")[2].startswith(hparams.family.loaded_of_heads)
+    if hparams.is_head:
+        return il in hparams.running and not always
+    return il in hparams.running or always
 
 
 def _cards_without_experts(model: ModelSpec, setup: Setup) -> set[str]:

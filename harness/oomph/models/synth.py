@@ -41,6 +41,16 @@ _OWN_KEYS: Final = ("tokenizer.", "split.", "general.architecture", "general.ali
 _LABELS: Final = ".classifier.output_labels"
 """Strings of which llama.cpp counts how many scores a reranker gives."""
 
+_WANTED: Final[Mapping[str, Mapping[str, float]]] = {
+    "apertus": {
+        "xielu.alpha_n": 0.8,
+        "xielu.alpha_p": 0.8,
+        "xielu.beta": 0.5,
+        "xielu.eps": -1e-6,
+    },
+}
+"""Numbers that llama.cpp wants of an architecture, and on which no memory depends."""
+
 _ALIGNMENT: Final = 32
 SHARED_BYTES: Final = 512 * 1024**2
 """From this size on several processes make the weights: a core makes about 1 GB/s, and starting one
@@ -91,7 +101,7 @@ def _check_room(spec: ModelSpec, path: Path) -> None:
 
 def _write_header(spec: ModelSpec, path: Path) -> None:
     writer = gguf.GGUFWriter(None, spec.arch)
-    _add_metadata(writer, spec.metadata)
+    _add_metadata(writer, dict(_WANTED.get(spec.arch, {})) | dict(spec.metadata))
     if _TOKENS in spec.tensors or f"{spec.arch}.vocab_size" in spec.metadata:
         _add_vocabulary(writer, spec.n_vocab)
     if isinstance(n_types := spec.metadata.get(TOKEN_TYPES), int):

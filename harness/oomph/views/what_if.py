@@ -59,6 +59,7 @@ FAMILY: Final = (
     "has_cache",
     "has_known_graph",
     "head",
+    "loaded_of_heads",
     "output_norm",
     "reads_cache",
     "recurrence",

@@ -3,10 +3,12 @@
 from typing import Final
 
 from oomph.architectures.families import (
+    apertus,
     arcee,
     bailing,
     cohere,
     deepseek,
+    diffusion,
     dots,
     encoders,
     ernie,
@@ -19,33 +21,42 @@ from oomph.architectures.families import (
     gpt,
     gpt_oss,
     granite,
+    grovemoe,
     hunyuan,
     internlm,
     lfm,
     llama,
     mamba,
+    minicpm3,
     minimax,
     mistral,
+    muse,
     nemotron,
     olmo,
     other_experts,
     others,
     phi,
+    plamo3,
+    poolside,
     qwen,
     qwen_hybrid,
     seed,
+    smallthinker,
     smollm,
     stablelm,
     starcoder,
+    stepfun,
     without_positions,
+    xiaomi,
 )
 from oomph.architectures.family import Family
 
 MODULES: Final = (
-    arcee, bailing, cohere, deepseek, dots, encoders, ernie, exaone, falcon, gemma, gemma3n,
-    gemma4, glm, gpt, gpt_oss, granite, hunyuan, internlm, lfm, llama, mamba, minimax, mistral,
-    nemotron, olmo, other_experts, others, phi, qwen, qwen_hybrid, seed, smollm, stablelm,
-    starcoder, without_positions,
+    apertus, arcee, bailing, cohere, deepseek, diffusion, dots, encoders, ernie, exaone, falcon,
+    gemma, gemma3n, gemma4, glm, gpt, gpt_oss, granite, grovemoe, hunyuan, internlm, lfm, llama,
+    mamba, minicpm3, minimax, mistral, muse, nemotron, olmo, other_experts, others, phi, plamo3,
+    poolside, qwen, qwen_hybrid, seed, smallthinker, smollm, stablelm, starcoder, stepfun,
+    without_positions, xiaomi,
 )  # fmt: skip
 
 FAMILIES: Final[dict[str, Family]] = {

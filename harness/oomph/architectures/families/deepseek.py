@@ -1,4 +1,4 @@
-"""DeepSeek, and what llama.cpp runs as its latent attention (Kimi-K2, GLM-4.7-Flash)."""
+"""DeepSeek, and whose latent attention is DeepSeek's (Kimi-K2, GLM-4.7-Flash, Mistral 4)."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -86,12 +86,28 @@ FAMILIES: Final = (
         name="deepseek2",
         tensors=Tensors(attention=(_latent_attention,), experts=parts.BALANCED_EXPERTS),
         graph=GraphRules(
-            expert_gating="metadata", expert_weights_norm=None, head_outputs_at="after_norm"
+            temperature="metadata",
+            expert_gating="metadata",
+            expert_weights_norm=None,
+            head_outputs_at="after_norm",
         ),
         hugging_face=HuggingFace(
             model_types=("deepseek_v2", "deepseek_v3", "glm4_moe_lite"),
             translate=_translate_latent,
         ),
+    ),
+    Family(
+        name="mistral4",
+        tensors=Tensors(
+            attention=(_latent_attention,), experts=(parts.fused_experts(), parts.shared_expert)
+        ),
+        graph=GraphRules(
+            temperature="metadata",
+            expert_gating="metadata",
+            expert_weights_norm=None,
+            exact_down=True,
+        ),
+        hugging_face=HuggingFace(model_types=("mistral4",), translate=_translate_latent),
     ),
     Family(
         name="deepseek32",

@@ -1,10 +1,13 @@
-"""IBM's Granite: dense, with experts, and 4.0's hybrids with Mamba-2."""
+"""IBM's Granite: dense, with experts, with windows, and 4.0's hybrids with Mamba-2."""
 
+from collections.abc import Iterator
 from typing import Final
 
 from oomph.architectures import tensor_parts as parts
-from oomph.architectures.family import Family, HuggingFace, Recurrence, Rope, Tensors
+from oomph.architectures.family import Family, HuggingFace, Recurrence, Rope, Tensors, Windows
 from oomph.architectures.hf_keys import Config
+from oomph.architectures.spec import ModelSpec
+from oomph.architectures.tensor_parts import Tensor
 from oomph.gguf.header import Value
 
 
@@ -32,6 +35,13 @@ def _translate_hybrid(config: Config) -> dict[str, Value]:
     return found
 
 
+def _fused_shared_expert(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """The shared expert with gate and up in one."""
+    if n_ff := model.integer("expert_shared_feed_forward_length", 0):
+        yield "ffn_up_shexp.weight", (model.n_embd, 2 * n_ff)
+        yield "ffn_down_shexp.weight", (n_ff, model.n_embd)
+
+
 FAMILIES: Final = (
     Family(name="granite", tensors=Tensors(), rope=Rope(layers="finetuned")),
     Family(name="granitemoe", tensors=Tensors(), rope=Rope(layers="finetuned")),
@@ -41,5 +51,14 @@ FAMILIES: Final = (
         recurrence=Recurrence(layers="no_kv_heads", part="mamba2"),
         rope=Rope(layers="finetuned"),
         hugging_face=HuggingFace(model_types=("granitemoehybrid",), translate=_translate_hybrid),
+    ),
+    Family(
+        name="granite_swa",
+        tensors=Tensors(
+            attention=(parts.query_key_value, parts.attention_sinks),
+            experts=(parts.fused_experts(parts.dense_width), _fused_shared_expert),
+        ),
+        windows=Windows(period=4, dense_first=True),
+        rope=Rope(layers="listed", is_whole=True),
     ),
 )

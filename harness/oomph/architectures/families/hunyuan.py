@@ -1,10 +1,13 @@
-"""Tencent's Hunyuan, dense, with images and A13B: q and k are normed after RoPE."""
+"""Tencent's Hunyuan, dense, with images and A13B: q and k are normed after RoPE; and Hy3."""
 
+from collections.abc import Iterator
 from typing import Final
 
 from oomph.architectures import tensor_parts as parts
 from oomph.architectures.family import Family, GraphRules, HuggingFace, Rope, Tensors
 from oomph.architectures.hf_keys import Config, rope_table, rotary_width
+from oomph.architectures.spec import ModelSpec
+from oomph.architectures.tensor_parts import Tensor
 from oomph.gguf.header import Value
 
 _FAR: Final = 262144
@@ -19,6 +22,33 @@ def _translate(config: Config) -> dict[str, Value]:
 
 _DENSE: Final = Tensors(attention=parts.NORMED_ATTENTION)
 _ROTATED_FIRST: Final = GraphRules(qk_norm="rotated")
+
+
+def _bare_selection_bias(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """The bias that balances the choice of experts, which is named bare."""
+    yield "exp_probs_b", (model.n_expert,)
+
+
+def _shared_expert(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """As wide as a routed one where the metadata do not say."""
+    n_ff = model.integer("expert_shared_feed_forward_length", 0) or parts.expert_width(model)
+    yield "ffn_gate_shexp.weight", (model.n_embd, n_ff)
+    yield "ffn_up_shexp.weight", (model.n_embd, n_ff)
+    yield "ffn_down_shexp.weight", (n_ff, model.n_embd)
+
+
+def _translate_hy3(config: Config) -> dict[str, Value]:
+    n_next = config.get("num_nextn_predict_layers", 0)
+    shared = config["moe_intermediate_size"] * config.get("num_shared_experts", 1)
+    return rotary_width(config) | {
+        "block_count": config["num_hidden_layers"] + n_next,
+        "nextn_predict_layers": n_next,
+        "expert_gating_func": 2,
+        "expert_shared_feed_forward_length": shared,
+        "expert_weights_norm": bool(config.get("route_norm", True)),
+        "expert_weights_scale": config.get("router_scaling_factor", 1.0),
+    }
+
 
 FAMILIES: Final = (
     Family(
@@ -38,5 +68,22 @@ FAMILIES: Final = (
         name="hunyuan-moe",
         tensors=Tensors(attention=parts.NORMED_ATTENTION, experts=parts.SHARED_EXPERTS),
         graph=_ROTATED_FIRST,
+    ),
+    Family(
+        name="hy_v3",
+        tensors=Tensors(
+            attention=parts.NORMED_ATTENTION,
+            experts=(parts.experts, _shared_expert, _bare_selection_bias),
+            next_token=(parts.next_token_projection,),
+        ),
+        rope=Rope(is_whole=True),
+        graph=GraphRules(
+            expert_gating="metadata_or_sigmoid",
+            expert_weights_norm=None,
+            outputs_at="after_norm",
+            head_outputs_at="after_norm",
+        ),
+        hugging_face=HuggingFace(model_types=("hy_v3",), translate=_translate_hy3),
+        loaded_of_heads=(*parts.FEED_FORWARD_NAMES, *parts.NEXT_TOKEN_NAMES),
     ),
 )

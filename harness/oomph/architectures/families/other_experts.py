@@ -69,6 +69,7 @@ FAMILIES: Final = (
         tensors=Tensors(attention=parts.NORMED_ATTENTION),
         windows=Windows(period=4),
         rope=Rope(layers="windowed", factors="none"),
+        graph=GraphRules(fuses_clamp=True),
         required=(
             "attention.sliding_window",
             "attention.sliding_window_pattern",

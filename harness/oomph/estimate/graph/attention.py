@@ -299,29 +299,28 @@ def standard(b: Builder, x: Tensor, il: int) -> Tensor:
     q, k = _positioned(b, q, "attn_q_norm", il), _positioned(b, k, "attn_k_norm", il)
     if b.rules.norms_v:
         v = b.norm(v, None)
-    q = _tempered(b, q, il)
+    q = tempered(b, q, il)
     if b.rules.scales_q:
         q = b.graph.scale(q)
     if b.has("attn_gate.weight", il):
-        return _gated_apart(b, attend(b, q, k, v, il, output=None, sinks=sinks), x, il)
-    if not b.has("attn_sub_norm.weight", il):
-        return attend(b, q, k, v, il, sinks=sinks)
-    y = attend(b, q, k, v, il, output=None, sinks=sinks)
-    return b.linear("attn_output", b.norm(y, "attn_sub_norm", il), il)
+        return _gated_output(b, x, attend(b, q, k, v, il, output=None, sinks=sinks), il)
+    if b.has("attn_sub_norm.weight", il):
+        y = attend(b, q, k, v, il, output=None, sinks=sinks)
+        return b.linear("attn_output", b.norm(y, "attn_sub_norm", il), il)
+    y = attend(b, q, k, v, il, sinks=sinks)
+    return b.graph.scale(y) if b.model.hparam("attention.value_scale", 1.0) not in (0, 1) else y
 
 
-def _gated_apart(b: Builder, y: Tensor, x: Tensor, il: int) -> Tensor:
-    """Attention's output times a gate that a matrix of its own makes, for each head or each
-    element, and the output projection."""
-    graph, shape, n = b.graph, b.shape(il), y.ne[1]
-    gate = graph.unary("SIGMOID", b.linear("attn_gate", x, il))
-    if gate.ne[0] == shape.n_head:
-        by_head = graph.reshape(y, shape.head_v, shape.n_head, n)
-        y = graph.mul(by_head, graph.reshape(gate, 1, shape.n_head, n))
-        y = graph.reshape(y, shape.head_v * shape.n_head, n)
-    else:
-        y = graph.mul(y, gate)
-    return b.linear("attn_output", y, il)
+def _gated_output(b: Builder, x: Tensor, y: Tensor, il: int) -> Tensor:
+    """The heads' outputs `y` times a gate computed of the layer's input, an element or a head at a
+    time, projected."""
+    graph, shape = b.graph, b.shape(il)
+    gate = graph.unary(b.rules.gate_activation.upper(), b.linear("attn_gate", x, il))
+    if gate.ne[0] != shape.n_head:
+        return b.linear("attn_output", graph.mul(y, gate), il)
+    by_head = graph.reshape(y, shape.head_v, shape.n_head, b.n_tokens)
+    gated_heads = graph.mul(by_head, graph.reshape(gate, 1, shape.n_head, b.n_tokens))
+    return b.linear("attn_output", graph.reshape(gated_heads, *y.ne[:2]), il)
 
 
 def _norms_rows(b: Builder, il: int) -> bool:
@@ -344,7 +343,7 @@ def _positioned(b: Builder, x: Tensor, norm: str, il: int) -> Tensor:
     return b.norm(x, norm if norms else None, il)
 
 
-def _tempered(b: Builder, q: Tensor, il: int) -> Tensor:
+def tempered(b: Builder, q: Tensor, il: int) -> Tensor:
     """q times a factor that grows with its position, on the layers that the row says
     (build_inp_attn_scale)."""
     kind = b.rules.temperature

@@ -7,6 +7,7 @@ number.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from oomph.architectures.adapter import AdapterSpec
@@ -34,6 +35,9 @@ class CacheTypes:
     flash_attn: bool
     transposes_v: bool
 
+
+RMS_EPSILON = "attention.layer_norm_rms_epsilon"
+"""The key of what an RMS norm adds to a variance."""
 
 PINS_NORMS_BELOW = 32
 """Batches below this many tokens have each layer's norm pinned to its device
@@ -110,6 +114,10 @@ class Builder:
     def has(self, name: str, il: int | None = None) -> bool:
         """Whether the file has the tensor, `name` with its suffix (`"attn_q.bias"`)."""
         return self._full(name, il) in self.model.tensors
+
+    def has_weight(self, name: str, il: int | None = None) -> bool:
+        """Whether the file has the tensor's weight, named with that suffix or bare."""
+        return self.has(f"{name}.weight", il) or self.has(name, il)
 
     def weight(self, name: str, il: int | None = None) -> Tensor:
         """The tensor `name` of layer `il`, `.weight` added unless the file has it bare;
@@ -221,6 +229,12 @@ class Builder:
 
     # --- norms
 
+    @cached_property
+    def _norm_kind(self) -> str:
+        if self.rules.norm == "metadata":
+            return "RMS_NORM" if self.model.hparam(RMS_EPSILON, 0.0) else "NORM"
+        return "NORM" if self.rules.norm == "layer" else "RMS_NORM"
+
     def norm(
         self,
         x: Tensor,
@@ -237,7 +251,7 @@ class Builder:
         `name` None norms without a weight, which llama.cpp does not pin; nor does it where `pins`
         is False.
         """
-        y = self.graph.like(kind or ("NORM" if self.rules.norm == "layer" else "RMS_NORM"), x)
+        y = self.graph.like(kind or self._norm_kind, x)
         if name is None:
             return y
         at = pins_to if il is None else il
@@ -274,6 +288,8 @@ def embed(b: Builder) -> Tensor:
     if b.is_scaled("embedding_scale"):
         rows = graph.scale(rows)
     graph.expand(rows)
+    if b.rules.norms_embedding:
+        return b.norm(rows, None)
     if not b.rules.scales_embedding:
         return _told_apart(b, rows)
     if b.build.scales_by_input and b.model.arch in SCALED_BY_INPUT:

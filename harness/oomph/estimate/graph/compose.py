@@ -122,30 +122,43 @@ def _sequential(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor
     x = _normed(b, cur, "attn_norm", il)
     if b.rules.expands_norm:
         graph.expand(x)
-    y = mix_tokens(b, x, il)
+    y, logits = mix_tokens(b, x, il), None
+    if b.rules.routes_input:
+        logits = b.linear("ffn_gate_inp", cur, il)
+    before = b.has_weight("ffn_norm", il) or not b.rules.has_norm_weights
+    middle_norm, last_norm = (_first_there(b, names, il) for names in (_MIDDLE, _LAST))
+    norms_mixed = middle_norm and (before or last_norm)
+    if norms_mixed and b.rules.norms_before_picking:
+        y = _post_norm(b, y, middle_norm, il)
     if picks_outputs:
         y, residual = b.output_rows(y), b.output_rows(residual)
-    before = b.has("ffn_norm.weight", il) or not b.rules.has_norm_weights
-    middle_norm, last_norm = (_first_there(b, names, il) for names in (_MIDDLE, _LAST))
-    after = bool(last_norm)
+        logits = b.output_rows(logits) if logits else None
     y = _scaled_residual(b, y)
-    if (before or after) and middle_norm:
-        y = b.norm(y, middle_norm, il)
+    if norms_mixed and not b.rules.norms_before_picking:
+        y = _post_norm(b, y, middle_norm, il)
     middle = graph.add(y, residual) if b.rules.mixing_first else graph.add(residual, y)
     if b.has("pre_ffw_norm_2.weight", il):
         y = feed_forward.beside_dense(b, middle, il)
-    elif before or not after:
-        y = feed(b, _normed(b, middle, "ffn_norm" if before else middle_norm, il), il)
     else:
-        y = feed(b, middle, il)
+        x = middle
+        if before or not last_norm:
+            x = _normed(b, middle, "ffn_norm" if before else middle_norm, il)
+        y = feed(b, x, il) if logits is None else feed_forward.experts(b, x, il, logits=logits)
     y = _scaled_residual(b, y)
     if last_norm:
-        y = b.norm(y, last_norm, il, pins=False)
+        y = _post_norm(b, y, last_norm, il)
     cur = graph.add(y, middle) if b.rules.feed_forward_first else graph.add(middle, y)
     if b.has("inp_gate.weight", il):
         cur = graph.add(cur, per_layer.gate(b, cur, il))
     scale = None if b.rules.adds_embedding else b.weight_if("layer_output_scale.weight", il)
     return graph.mul(cur, scale) if scale else cur
+
+
+def _post_norm(b: Builder, y: Tensor, name: str, il: int) -> Tensor:
+    """The norm of what a part gives, before it is added."""
+    pinned = b.rules.pinned_post_norms
+    is_pinned = pinned == "both" or (pinned == "attention" and name in _MIDDLE)
+    return b.norm(y, name, il, pins=is_pinned)
 
 
 def _parallel(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
@@ -279,14 +292,14 @@ _LAST: Final = ("layer_output_norm", "post_ffw_norm")
 
 def _first_there(b: Builder, names: tuple[str, ...], il: int) -> str:
     """The first of the names that the layer has a norm of; empty for none."""
-    return next((name for name in names if b.has(f"{name}.weight", il)), "")
+    return next((name for name in names if b.has_weight(name, il)), "")
 
 
 def _normed(b: Builder, x: Tensor, name: str, il: int) -> Tensor:
     """`x` normed where the layer has that norm, or where norms have no weights."""
     if not b.rules.has_norm_weights:
         return b.norm(x, None)
-    return b.norm(x, name, il) if b.has(f"{name}.weight", il) else x
+    return b.norm(x, name, il) if b.has_weight(name, il) else x
 
 
 def _head(b: Builder, cur: Tensor) -> None:
@@ -315,6 +328,8 @@ def _finish(b: Builder, cur: Tensor) -> None:
 
 def _logits(b: Builder, cur: Tensor) -> None:
     graph, output = b.graph, b.output_weight()
+    if b.rules.scales_head_input:
+        cur = graph.scale(cur)
     logits = b.adapted(graph.mul_mat(output, cur), output, cur)
     if b.is_scaled("logit_scale"):
         logits = graph.scale(logits)

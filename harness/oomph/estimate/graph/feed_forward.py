@@ -6,7 +6,7 @@ both.
 
 from oomph.errors import ModelFileError
 from oomph.estimate.graph.builder import Builder
-from oomph.estimate.graph.tensor import I32, Tensor
+from oomph.estimate.graph.tensor import EXACT, I32, Tensor
 
 
 def dense(b: Builder, x: Tensor, il: int, tag: str = "") -> Tensor:
@@ -15,7 +15,8 @@ def dense(b: Builder, x: Tensor, il: int, tag: str = "") -> Tensor:
     up = b.linear(f"ffn_up{tag}", x, il)
     down = f"ffn_down{tag}"
     if b.has(f"ffn_gate{tag}.weight", il):
-        h = b.graph.glu(b.linear(f"ffn_gate{tag}", x, il), up)
+        gate = b.linear(f"ffn_gate{tag}", x, il)
+        h = clamped(b, gate, up) if b.shape(il).clamps_dense else b.graph.glu(gate, up)
     elif up.ne[0] == 2 * b.weight(down, il).ne[0]:
         h = b.graph.glu(up)
     else:
@@ -25,21 +26,30 @@ def dense(b: Builder, x: Tensor, il: int, tag: str = "") -> Tensor:
     return b.linear(down, h, il)
 
 
+def clamped(b: Builder, gate: Tensor, up: Tensor) -> Tensor:
+    """A gated activation whose halves are clamped first (swiglu_clamp_exp, swiglu_clamp_shexp)."""
+    graph = b.graph
+    return graph.mul(graph.like("CLAMP", graph.unary("SILU", gate)), graph.like("CLAMP", up))
+
+
 def activation(b: Builder, x: Tensor) -> Tensor:
     """The activation of a feed-forward without a gate."""
     if b.rules.activation == "relu_sqr":
         return b.graph.like("SQR", b.graph.unary("RELU", x))
-    return b.graph.unary("GELU", x)
+    return b.graph.unary("XIELU" if b.rules.activation == "xielu" else "GELU", x)
 
 
 def routed(b: Builder, x: Tensor, il: int) -> Tensor:
     """The experts, plus the shared expert where there is one, behind its own gate where it has
     one."""
+    if b.has("ffn_up_chexps.weight", il):
+        return _with_adjugates(b, x, il)
     y = _latent_experts(b, x, il) if b.has("ffn_latent_down.weight", il) else experts(b, x, il)
     if not b.has("ffn_up_shexp.weight", il):
         return y
     if not b.has("ffn_gate_inp_shexp.weight", il):
-        return b.graph.add(y, dense(b, x, il, "_shexp"))
+        y = b.graph.add(y, dense(b, x, il, "_shexp"))
+        return b.graph.scale(y) if b.rules.averages_shared else y
     if b.rules.shared_gate == "silu_div":
         gate = _shared_gate(b, x, il)
         return b.graph.add(y, b.graph.mul(dense(b, x, il, "_shexp"), gate))
@@ -69,6 +79,15 @@ def averaged(b: Builder, x: Tensor, il: int) -> Tensor:
     return b.graph.scale(b.graph.add(dense(b, x, il), chosen))
 
 
+def _with_adjugates(b: Builder, x: Tensor, il: int) -> Tensor:
+    """The experts, plus the adjugate expert of each chosen one's group, which llama.cpp feeds with
+    the experts' output (GroveMoE)."""
+    logits = b.linear("ffn_gate_inp", x, il)
+    own = experts(b, x, il, logits=logits)
+    adjugates = experts(b, own, il, logits=logits, tag="_chexps")
+    return b.graph.add(own, b.graph.scale(adjugates))
+
+
 def beside_dense(b: Builder, x: Tensor, il: int) -> Tensor:
     """A dense feed-forward and experts side by side, each between norms of its own (gemma4)."""
     graph = b.graph
@@ -79,10 +98,13 @@ def beside_dense(b: Builder, x: Tensor, il: int) -> Tensor:
     return graph.add(plain, b.norm(chosen, "post_ffw_norm_2", il))
 
 
-def experts(b: Builder, x: Tensor, il: int, *, logits: Tensor | None = None) -> Tensor:
+def experts(
+    b: Builder, x: Tensor, il: int, *, logits: Tensor | None = None, tag: str = "_exps"
+) -> Tensor:
     """The chosen experts' outputs, weighted and summed one by one (build_moe_ffn).
 
-    `logits` [n_expert, n_tokens] are the router's, where it looks at something else than `x`.
+    `logits` [n_expert, n_tokens] are the router's, where it looks at something else than `x`. `tag`
+    ends the names of the matrices.
     """
     graph, n_used, n = b.graph, b.shape(il).n_expert_used, x.ne[1]
     if n_used < 1:
@@ -90,14 +112,13 @@ def experts(b: Builder, x: Tensor, il: int, *, logits: Tensor | None = None) -> 
             f"{b.model.source}: layer {il} has a router, and the metadata say that no expert is "
             "used"
         )
-    ids, weights = _route(
-        b, b.linear("ffn_gate_inp", x, il) if logits is None else logits, il, n_used
-    )
+    logits = b.linear("ffn_gate_inp", x, il) if logits is None else logits
+    ids, weights = _route(b, logits, il, n_used, n_listed=b.weight(f"ffn_down{tag}", il).ne[2])
     graph.expand(weights)
     tokens = graph.reshape(x, x.ne[0], 1, n)
     if b.rules.weighs_inputs:
         tokens = graph.mul(graph.node("REPEAT", (x.ne[0], n_used, n), tokens), weights)
-    y = _each(b, "down", _gated(b, tokens, ids, il), ids, il)
+    y = _each(b, f"down{tag}", _gated(b, tokens, ids, il, tag), ids, il)
     if not b.rules.weighs_inputs:
         y = graph.mul(y, weights)
     graph.expand(y)
@@ -114,32 +135,38 @@ def _each(b: Builder, which: str, x: Tensor, ids: Tensor, il: int) -> Tensor:
     """The chosen experts' matrix `which` on `x`, times its scales and plus its bias where the file
     has them."""
     graph, n = b.graph, x.ne[2]
-    weight = b.weight(f"ffn_{which}_exps", il)
+    weight = b.weight(f"ffn_{which}", il)
     y = graph.mul_mat_id(weight, x, ids)
-    if scale := b.weight_if(f"ffn_{which}_exps.scale", il):
+    if b.rules.exact_down and which == "down_exps":
+        y.kind = EXACT
+    if scale := b.weight_if(f"ffn_{which}.scale", il):
         n_expert = scale.ne[0]
         each = graph.node("REPEAT", (1, n_expert, n), graph.reshape(scale, 1, n_expert))
         y = graph.mul(y, graph.get_rows(each, ids))
     y = b.adapted(y, weight, x, ids)
-    bias = b.weight_if(f"ffn_{which}_exps.bias", il)
+    bias = b.weight_if(f"ffn_{which}.bias", il)
     return graph.like("ADD_ID", y, bias, ids) if bias else y
 
 
-def _gated(b: Builder, x: Tensor, ids: Tensor, il: int) -> Tensor:
+def _gated(b: Builder, x: Tensor, ids: Tensor, il: int, tag: str) -> Tensor:
     graph = b.graph
-    if b.has("ffn_gate_up_exps.weight", il):
-        both = _each(b, "gate_up", x, ids, il)
+    if b.has(f"ffn_gate_up{tag}.weight", il):
+        both = _each(b, f"gate_up{tag}", x, ids, il)
         half, steps = both.ne[0] // 2, both.nb[1:3]
         gate = graph.view(both, (half, *both.ne[1:3]), steps)
         return graph.glu(gate, graph.view(both, (half, *both.ne[1:3]), steps, half * both.nb[0]))
-    up = _each(b, "up", x, ids, il)
-    if not b.has("ffn_gate_exps.weight", il):
+    up = _each(b, f"up{tag}", x, ids, il)
+    if not b.has(f"ffn_gate{tag}.weight", il):
         return activation(b, up)
-    return graph.glu(_each(b, "gate", x, ids, il), up)
+    gate = _each(b, f"gate{tag}", x, ids, il)
+    return clamped(b, gate, up) if b.shape(il).clamps_experts else graph.glu(gate, up)
 
 
-def _route(b: Builder, logits: Tensor, il: int, n_used: int) -> tuple[Tensor, Tensor]:
-    """The chosen experts [n_used, n_tokens] and their weights [1, n_used, n_tokens]."""
+def _route(
+    b: Builder, logits: Tensor, il: int, n_used: int, *, n_listed: int
+) -> tuple[Tensor, Tensor]:
+    """The chosen experts [n_used, n_tokens] and their weights [1, n_used, n_tokens]. Of fewer
+    experts than the router has, each stands for a group."""
     graph, n_expert, n = b.graph, logits.ne[0], logits.ne[1]
     gating = _gating(b)
     probs = logits
@@ -147,11 +174,17 @@ def _route(b: Builder, logits: Tensor, il: int, n_used: int) -> tuple[Tensor, Te
         probs = graph.like("SOFT_MAX", logits)
     elif gating == "sigmoid":
         probs = graph.unary("SIGMOID", logits)
-    bias = b.weight_if("exp_probs_b.bias", il)
-    scores = graph.add(probs, bias) if bias else probs
+    scores = probs
+    if bias := b.weight_if("exp_probs_b.bias", il) or b.weight_if("exp_probs_b", il):
+        scores = graph.add(probs, bias)
+    if b.rules.chooses_by_sigmoid:
+        scores = graph.unary("SIGMOID", logits)
     if b.model.integer("expert_group_count", 0) > 1:
         scores = _within_groups(b, scores)
-    ids = top_k(b, logits if b.rules.weighs_inputs else scores, n_used)
+    ids = top_k(b, logits if b.rules.weighs_inputs else scores, min(n_used, n_listed))
+    if n_listed != n_expert:
+        numbers = graph.scale(graph.node("CPY", ids.ne, ids))
+        ids = graph.node("CPY", ids.ne, numbers, quant=I32)
     weights = graph.get_rows(graph.reshape(probs, 1, n_expert, n), ids)
     if gating == "softmax_weight":
         weights = graph.reshape(

@@ -22,6 +22,8 @@ from oomph.errors import ModelFileError
 
 UNROTATED_STEP: Final = 4
 """Every fourth layer has no RoPE where a family says `stepped` (n_no_rope_layer_step)."""
+SMALLEST_LIMIT: Final = 1e-6
+"""Limits that clamp a gated activation are larger than this (build_ffn, build_moe_ffn)."""
 THINNED_LAYERS: Final = 10
 """Layers of gemma3n whose gate is thinned (n_layer_sparsity)."""
 
@@ -48,6 +50,9 @@ class LayerShape:
     """Whether part of a wide embedding is added to the layer's output (qwen3vl)."""
     thins_gate: bool = False
     """Whether only the largest activations of the feed-forward's gate are kept (gemma3n)."""
+    clamps_experts: bool = False
+    clamps_dense: bool = False
+    """Whether the gated activation of the experts, and of any other feed-forward, is clamped."""
 
     def kind(self, il: int) -> object:
         """What makes layer `il` equal to another: everything but which cache it reads, if that is
@@ -234,8 +239,8 @@ def _layers(
         model.integer(f"attention.{which}_length_swa", full)
         for which, full in (("key", head_k), ("value", head_v))
     )
-    beyond = n_layer - n_decoding(model)  # those attend, in full
-    swa = (*windowed_layers(model), *(False,) * beyond)
+    beyond = n_layer - n_decoding(model)  # those attend
+    swa = windowed_layers(model, n_layer)
     recurrent = (*recurrent_layers(model), *(False,) * beyond)
     attends = (*attending_layers(model), *(True,) * beyond)
     owned = _layers_with_own_cache(model, family, n_layer)
@@ -260,6 +265,8 @@ def _layers(
             has_rope=rope[il],
             has_deepstack=il < model.integer("n_deepstack_layers", 0),
             thins_gate=family.graph.layer == "altup" and il < THINNED_LAYERS,
+            clamps_experts=_clamps(model, family, "swiglu_clamp_exp", il),
+            clamps_dense=_clamps(model, family, "swiglu_clamp_shexp", il),
         )
         for il in range(n_layer)
     )
@@ -287,6 +294,18 @@ def _looped(layers: tuple[LayerShape, ...], n_loops: int) -> tuple[LayerShape, .
         for loop in range(n_loops)
         for layer in layers
     )
+
+
+def _clamps(model: ModelSpec, family: Family, key: str, il: int) -> bool:
+    """Whether layer `il` clamps a gated activation in nodes of their own."""
+    return not family.graph.fuses_clamp and _limit(model, key, il) > SMALLEST_LIMIT
+
+
+def _limit(model: ModelSpec, key: str, il: int) -> float:
+    """What layer `il` clamps at, by a key that lists all layers or has one value for them."""
+    limits = model.metadata.get(f"{model.arch}.{key}", 0.0)
+    limit = limits[il] if isinstance(limits, tuple) and il < len(limits) else limits
+    return limit if isinstance(limit, int | float) else 0.0
 
 
 def _has(model: ModelSpec, key: str) -> bool:
@@ -334,8 +353,17 @@ def _has_sections(model: ModelSpec, family: Family) -> bool:
 def _rotated_layers(model: ModelSpec, family: Family, swa: tuple[bool, ...]) -> tuple[bool, ...]:
     """The layers with rotary embeddings (has_rope, n_no_rope_layer_step)."""
     layers = family.rope.layers if family.has_known_graph else "all"  # the general transformer's
-    if layers == "windowed" and any(swa):
-        return swa
+    if layers == "listed" and _has(model, "attention.rope_pattern"):
+        return tuple(map(bool, model.per_layer("attention.rope_pattern")[: len(swa)]))
+    if layers.startswith("windowed") and any(swa):
+        if layers == "windowed":
+            return swa
+        lead, end = model.integer("leading_dense_block_count", 0), n_decoding(model)
+        return tuple(is_swa or il < lead or il >= end for il, is_swa in enumerate(swa))
+    if layers == "stepped_first":
+        # llama.cpp takes a model of as many layers as the step for one without windows
+        rotates_all = not any(swa) or n_decoding(model) == UNROTATED_STEP
+        return tuple(rotates_all or il % UNROTATED_STEP != 0 for il in range(len(swa)))
     if layers == "stepped":
         step = UNROTATED_STEP if any(swa) or not family.windows.period else len(swa)
         return tuple((il + 1) % step != 0 for il in range(len(swa)))

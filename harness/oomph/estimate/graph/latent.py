@@ -45,7 +45,7 @@ def dense(
     nope = graph.view(q, (n_nope, n_head, n), q.nb[1:3])
     q_rot = attention.rope(b, graph.view(q, (n_rot, n_head, n), q.nb[1:3], 4 * n_nope), il)
     absorbed = graph.mul_mat(b.weight("attn_k_b", il), graph.permute(nope, 0, 2, 1, 3))
-    q = graph.concat(graph.permute(absorbed, 0, 2, 1, 3), q_rot)
+    q = attention.tempered(b, graph.concat(graph.permute(absorbed, 0, 2, 1, 3), q_rot), il)
     low = graph.reshape(low, rank, 1, n)
     return attention.attend(
         b, q, graph.concat(low, k_rot), low, il, up=b.weight("attn_v_b", il), narrow=narrow
@@ -62,7 +62,8 @@ def _expanded(b: Builder, q: Tensor, low: Tensor, k_rot: Tensor, il: int) -> Ten
     k_nope = graph.view(kv, (n_nope, shape.n_head, n), steps)
     v = graph.cont(graph.view(kv, (shape.head_v, shape.n_head, n), steps, 4 * n_nope))
     k = graph.concat(k_nope, graph.node("REPEAT", (n_rot, shape.n_head, n), k_rot))
-    return attention.attend(b, attention.rope(b, q, il), k, v, il)
+    q = attention.tempered(b, attention.rope(b, q, il), il)
+    return attention.attend(b, q, k, v, il)
 
 
 def sparse(b: Builder, x: Tensor, il: int) -> Tensor:

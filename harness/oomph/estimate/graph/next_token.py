@@ -29,8 +29,12 @@ def build_head(b: Builder) -> tuple[Graph, dict[int, Tensor]]:
     hidden = b.input("mtp_h_input", F32, b.hparams.n_embd, b.n_tokens)
     both = graph.concat(b.norm(tokens, "nextn.enorm", il), b.norm(hidden, "nextn.hnorm", il))
     picks = rules.head_outputs_at == "last_layer"
-    cur = LAYERS["sequential"](b, b.linear("nextn.eh_proj", both, il), il, picks)
+    cur = LAYERS[rules.layer](b, b.linear("nextn.eh_proj", both, il), il, picks)
     end = cur
+    if rules.head_outputs_at == "before_norm":
+        picks = True
+        cur = b.output_rows(cur)
+        cur.is_output = True
     own = f"blk.{il}.nextn.shared_head_norm"  # named whole, for it is pinned to no layer
     cur = b.norm(cur, own if b.has(f"{own}.weight") else b.family.output_norm)
     cur.is_output = True
@@ -38,6 +42,8 @@ def build_head(b: Builder) -> tuple[Graph, dict[int, Tensor]]:
         cur = b.output_rows(cur)
     output = b.weight_if("nextn.shared_head_head.weight", il) or b.output_weight()
     logits = graph.mul_mat(output, cur)
+    if b.model.hparam("logit_scale", 0.0):
+        logits = graph.scale(logits)
     logits.is_output = True
     graph.expand(logits)
     _sample(b, logits)

@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from oomph.architectures.layers import n_decoding, recurrent_layers, windowed_layers
 from oomph.architectures.spec import ModelSpec
-from oomph.estimate.graph.hparams import Hparams, LayerShape, SsmShape
+from oomph.estimate.graph.hparams import Hparams, LayerShape, SsmShape, resolve_head
 from oomph.estimate.graph.placement import float32, layer_of
 from oomph.estimate.graph.tensor import Shape, shape
 
@@ -113,8 +113,11 @@ class Slices:
         self._shares = [*map(float32, said), *[0.0] * (n_cards - len(said))]
         self._n_ff = model.per_layer("feed_forward_length", 0)
         n_layer = n_decoding(model)
-        kinds = [*zip(recurrent_layers(model), windowed_layers(model), strict=True)]
-        kinds += [(False, False)] * (model.n_layer - n_layer)  # a prediction head's
+        recurrent = (*recurrent_layers(model), *(False,) * (model.n_layer - n_layer))
+        kinds = [*zip(recurrent, windowed_layers(model, model.n_layer), strict=True)]
+        self._layers = hparams.layers
+        if len(hparams.layers) < model.n_layer:
+            self._layers += resolve_head(model).layers[len(hparams.layers) :]
         before = (sum(each == kind for each in kinds[:il]) for il, kind in enumerate(kinds))
         self._turns = [n % n_cards for n in before]
         self._last_turn = n_layer % n_cards
@@ -201,7 +204,7 @@ class Slices:
     def _segments(self, role: Role, il: int, extent: int, block: int) -> list[Segment]:
         """The runs of a tensor's elements that are cut by themselves (get_split_segments,
         get_split_granularity)."""
-        layer, ssm = self._hparams.layers[il], self._hparams.ssm
+        layer, ssm = self._layers[il], self._hparams.ssm
         efficient = lcm(block, EFFICIENT)
         if role.pieces == "up":  # Phi 3 has the gate in front of it
             halves = 2 if extent == 2 * self._n_ff[il] else 1

@@ -19,6 +19,9 @@ I64: Final = QUANTS["I64"]
 VIEW_OPS: Final = frozenset({"VIEW", "RESHAPE", "PERMUTE", "TRANSPOSE"})
 """Operators that compute nothing; the scheduler never runs them."""
 
+EXACT: Final = "PREC_F32"
+"""The kind of a MUL_MAT_ID whose input must stay F32 (ggml_prec_set_src)."""
+
 Shape = tuple[int, int, int, int]
 
 
