@@ -7,7 +7,7 @@ softmax routing with renormed weights. Source of every declaration: `src/models/
 `src/llama-model.cpp` and `conversion/*.py` of llama.cpp 0.5.0.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -22,14 +22,16 @@ class Tensors:
     """The parts of a family's blocks.
 
     `every` is in each block. A block has `attention`, or `recurrent` where the family's recurrence
-    says so (both where they stand side by side); it has `experts` where it routes its tokens,
-    `dense` elsewhere. A family whose graph has a single part a layer has one of the four.
+    says so (both where they stand side by side), and an `indexer` where it chooses by itself the
+    cells it looks at; it has `experts` where it routes its tokens, `dense` elsewhere. A family
+    whose graph has a single part a layer has one of the four.
     `next_token` is added to the blocks past the last one that decodes (multi-token prediction).
     `outside` is in no block, nor are the `heads` of rerankers and embeddings, which most lack.
     """
 
     every: tuple[Part, ...] = (parts.norm("attn_norm", "ffn_norm"),)
     attention: tuple[Part, ...] = (parts.query_key_value,)
+    indexer: tuple[Part, ...] = ()
     recurrent: tuple[Part, ...] = ()
     dense: tuple[Part, ...] = (parts.gated,)
     experts: tuple[Part, ...] = (parts.experts,)
@@ -107,7 +109,7 @@ class PublishedYarn:
 class GraphRules:
     """What a layer of a graph is composed of, as far as tensors and metadata do not tell."""
 
-    layer: Literal["sequential", "parallel", "single", "twin", "altup", "normed_after"] = (
+    layer: Literal["sequential", "parallel", "single", "twin", "altup", "normed_after", "hyper"] = (
         "sequential"
     )
     """How the parts of a layer are wired: a key of `oomph.estimate.graph.compose.LAYERS`."""
@@ -125,11 +127,14 @@ class GraphRules:
     temperature: Literal["none", "unrotated", "metadata"] = "none"
     """Which layers scale q by its position (attn_temp_scale): those without RoPE, or all where the
     metadata say so."""
-    attention: Literal["standard", "gated"] = "standard"
+    attention: Literal["standard", "gated", "compressed"] = "standard"
     repeats_keys: bool = False
     """Whether the delta net repeats q and k to v's heads, and projections are cut by group."""
-    has_indexer: bool = False
-    """Whether an indexer with a cache of its own chooses the cells that attention looks at."""
+    indexers: Literal["none", "each", "listed"] = "none"
+    """Which attending layers have an indexer, with a cache of its own, that chooses the cells they
+    look at; with `listed` the others look at those that the last before them chose."""
+    listed_indexers: Callable[[ModelSpec], Sequence[bool]] = lambda model: (True,) * model.n_layer
+    """Those of `listed` where the metadata have no `attention.indexer.types`."""
     scales_q: bool = False
     """A SCALE node on q (the attention itself then scales by 1)."""
     scales_embedding: bool = False
@@ -207,6 +212,8 @@ class Family:
     yarn: tuple[PublishedYarn, ...] = ()
     output_norm: str = "output_norm"
     """The tensor of the last norm; empty where there is none."""
+    shares_streams: bool = True
+    """Whether sequences can share one stream of cells (kv_unified)."""
     has_cache: bool = True
     """Whether llama.cpp keeps K and V of the tokens before: an encoder sees a whole input at once
     and keeps nothing (llama_model::create_memory)."""

@@ -57,6 +57,20 @@ def attending_layers(model: ModelSpec) -> tuple[bool, ...]:
     return tuple((beside or not recurrent[il]) and not feeding[il] for il in range(len(recurrent)))
 
 
+def indexing_layers(model: ModelSpec) -> tuple[bool, ...]:
+    """The layers with an indexer of their own, which chooses the cells that attention looks at."""
+    rules, attends = family_of(model.arch).graph, attending_layers(model)
+    if rules.indexers == "none":
+        return (False,) * len(attends)
+    if rules.indexers == "each":
+        return attends
+    said = model.metadata.get(f"{model.arch}.attention.indexer.types")
+    listed = said if isinstance(said, tuple) else rules.listed_indexers(model)
+    if isinstance(said, int):
+        listed = (said,) * len(attends)
+    return tuple(attends[il] and bool(listed[il]) for il in range(len(attends)))
+
+
 def sliding_window(model: ModelSpec) -> int:
     """The cells that a layer with a window, or with chunks, sees at most (n_swa); 0 where no layer
     has one."""

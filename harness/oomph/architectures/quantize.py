@@ -37,7 +37,17 @@ _ALWAYS_F32: Final = (
     "altup_correct_coef",
     "altup_predict_coef",
 )
-_KEPT: Final = (*_ALWAYS_F32, "altup", "laurel", "per_layer_model_proj")
+_TABLES: Final = ("ffn_gate_tid2eid.",)
+"""Tables of numbers, in I32 whatever the file."""
+_KEPT: Final = (
+    *_ALWAYS_F32,
+    *_TABLES,
+    "altup",
+    "laurel",
+    "per_layer_model_proj",
+    "indexer.k_proj.",
+    "indexer.q_proj.",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,6 +244,8 @@ def _is_quantized(name: str, ne: tuple[int, ...]) -> bool:
 def _kept_type(base: str, name: str, ne: tuple[int, ...]) -> str:
     """What convert_hf_to_gguf wrote for a tensor that llama-quantize leaves alone (F16 where it had
     a choice)."""
+    if any(mark in name for mark in _TABLES):
+        return "I32"
     if len(ne) < 2 or not name.endswith("weight") or any(mark in name for mark in _ALWAYS_F32):
         return "F32"
     return base if base in ("F32", "BF16") else "F16"

@@ -65,6 +65,8 @@ class Setup:
     cache: CacheTypes
     op_offload: bool
     pooling: str | None = None
+    unfused: frozenset[str] = frozenset()
+    """Operators that llama.cpp builds of their parts (resolve_fused_ops)."""
     slices: Slices | None = None
     """What each card has of a tensor with --split-mode tensor; None for the other modes."""
 
@@ -187,14 +189,15 @@ class ComputeModel:
     def _room_for_tensors(self, setup: Setup) -> int:
         """How many tensors a graph may have (llama_context::graph_max_nodes)."""
         n_tensors = len(self._model.tensors)
-        if setup.hparams.family.recurrence.part == "delta_net":
+        rules = setup.hparams.family.graph
+        if setup.hparams.family.recurrence.part == "delta_net" or rules.attention == "compressed":
             return max(40 * setup.sizes.n_tokens, 32 * n_tensors)
         n_of_adapters = sum(NODES_OF_PAIR * len(adapter.pairs) for adapter in self._adapters)
         return max(1024, 8 * n_tensors) + n_of_adapters
 
-    def fuses_attention(self, setup: Setup) -> bool:
-        """What `flash_attn` auto becomes: on if each layer's attention would run on the layer's
-        device."""
+    def fuses(self, setup: Setup, op: str) -> bool:
+        """Whether the fused operator `op` stays, as flash attention does with `flash_attn` auto: if
+        each layer's would run on the layer's device."""
         if not self.composes(setup):
             return True
         key = (
@@ -203,6 +206,8 @@ class ComputeModel:
             setup.pooling,
             setup.sizes.n_seqs,
             setup.sizes.n_stream,
+            setup.unfused,
+            op,
         )
         if key not in self._fuses:
             n = setup.sizes.n_seqs
@@ -213,7 +218,7 @@ class ComputeModel:
             self._fuses[key] = all(
                 backends[backend] == setup.placement.layer(b.fused_layers[node])
                 for node, backend in ordered
-                if node in b.fused_layers
+                if node in b.fused_layers and node.op == op
             )
         return self._fuses[key]
 
@@ -225,6 +230,7 @@ class ComputeModel:
             setup.hparams.layers,
             setup.op_offload,
             setup.pooling,
+            setup.unfused,
             n_tokens,
             n_outputs,
         )
@@ -300,6 +306,7 @@ class ComputeModel:
             hparams.n_expert_used,
             setup.op_offload,
             setup.pooling,
+            setup.unfused,
             n_tokens,
             n_outputs,
             selection,
@@ -310,7 +317,7 @@ class ComputeModel:
         )
         if key not in self._affine:
             self._affine[key] = AffineSizes(
-                is_rigid=any(layer.index_width for layer in hparams.layers)
+                is_rigid=any(layer.is_sparse or layer.compress_ratio for layer in hparams.layers)
             )
         return self._affine[key]
 
@@ -361,6 +368,7 @@ class ComputeModel:
             n_outputs=n_outputs,
             pooling=setup.pooling,
             build=self._build,
+            unfused=setup.unfused,
             adapters=self._adapters,
         )
 

@@ -1,10 +1,13 @@
-"""Z.ai's GLM-4 and GLM-4.5; GLM-4.7-Flash is DeepSeek's architecture."""
+"""Z.ai's GLM-4, GLM-4.5 and GLM-5; GLM-4.7-Flash is DeepSeek's architecture."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from oomph.architectures import tensor_parts as parts
+from oomph.architectures.families import deepseek
 from oomph.architectures.family import Family, GraphRules, HuggingFace, Rope, Tensors
 from oomph.architectures.hf_keys import Config, rotary_width
+from oomph.architectures.spec import ModelSpec
 from oomph.gguf.header import Value
 
 
@@ -16,6 +19,20 @@ def _translate_moe(config: Config) -> dict[str, Value]:
         "expert_gating_func": 2,
         "expert_weights_norm": bool(config.get("norm_topk_prob")),
     }
+
+
+LISTED_FROM: Final = 1 << 20
+"""Files of this context length and more that list no indexers have GLM-5.2's; others have one in
+each layer."""
+_N_LISTED: Final = 78
+"""Layers that llama.cpp's list of GLM-5.2's indexers has (GLM_5_2_DEFAULT_INDEXER_TYPES)."""
+
+
+def _unlisted_indexers(model: ModelSpec) -> Sequence[bool]:
+    """The first three layers and every fourth of those after, from GLM-5.2 on."""
+    if model.n_ctx_train < LISTED_FROM:
+        return (True,) * model.n_layer
+    return tuple(il < _N_LISTED and (il < 2 or il % 4 == 2) for il in range(model.n_layer))
 
 
 _HALF_ROTATED: Final = {"partial_rotary_factor": 0.5}
@@ -44,6 +61,21 @@ FAMILIES: Final = (
         ),
         hugging_face=HuggingFace(
             model_types=("glm4_moe",), translate=_translate_moe, defaults=_HALF_ROTATED
+        ),
+    ),
+    Family(
+        name="glm-dsa",
+        tensors=Tensors(
+            attention=(deepseek.latent_attention,),
+            indexer=(deepseek.indexer,),
+            experts=parts.BALANCED_EXPERTS,
+        ),
+        graph=GraphRules(
+            expert_gating="metadata_or_sigmoid",
+            expert_weights_norm=None,
+            indexers="listed",
+            listed_indexers=_unlisted_indexers,
+            head_outputs_at="after_norm",
         ),
     ),
 )

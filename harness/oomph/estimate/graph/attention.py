@@ -45,7 +45,7 @@ def attend(  # noqa: PLR0913 - build_attn_mha's own arguments
             b.graph.expand(x)
     if not b.hparams.has_cache and k and v:
         mask = _mask(b, il, b.n_tokens, n_stream=1)
-        y = (_fused if b.cache.flash_attn else _plain)(b, q, k, v, mask, il, sinks, None)
+        y = (fused if b.cache.flash_attn else plain)(b, q, k, v, mask, il, sinks, None)
         return b.linear(output, b.graph.expand(y), il) if output else y
     cached_k = _cached_k(b, k, il)
     if up is not None and v is not None:
@@ -54,7 +54,7 @@ def attend(  # noqa: PLR0913 - build_attn_mha's own arguments
         cached_v = _cached_v(b, v, il)
     mask = _mask(b, il, cached_k.ne[2], n_stream=b.sizes.n_stream)
     mask = narrow(mask) if narrow else mask
-    y = (_fused if b.cache.flash_attn else _plain)(b, q, cached_k, cached_v, mask, il, sinks, up)
+    y = (fused if b.cache.flash_attn else plain)(b, q, cached_k, cached_v, mask, il, sinks, up)
     b.graph.expand(y)
     if rotates_v:
         y = _rotate(b, y, "v", rotates_v, il)
@@ -103,10 +103,14 @@ def _is_one_width(widths: set[int]) -> bool:
 
 
 def _rotate(b: Builder, x: Tensor, which: str, width: int, il: int) -> Tensor:
-    """`x` times the Hadamard matrix that spreads outliers before a cache is quantized
-    (llama_mul_mat_hadamard)."""
-    graph = b.graph
-    matrix = b.input(f"attn_inp_{which}_rot{_tag(b, il)}", F32, width, width)
+    """`x` times the Hadamard matrix that spreads outliers before a cache is
+    quantized."""
+    return hadamard(b, x, b.input(f"attn_inp_{which}_rot{_tag(b, il)}", F32, width, width))
+
+
+def hadamard(b: Builder, x: Tensor, matrix: Tensor) -> Tensor:
+    """`x` turned by `matrix`, piece by piece (llama_mul_mat_hadamard)."""
+    graph, width = b.graph, matrix.ne[0]
     flat = (graph.reshape if x.is_contiguous else graph.cont)(x, width, prod(x.ne) // width)
     return graph.reshape(graph.mul_mat(matrix, flat), *x.ne)
 
@@ -181,7 +185,7 @@ def _by_head(b: Builder, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tenso
     return graph.permute(q, 0, 2, 1, 3), graph.permute(k, 0, 2, 1, 3), graph.permute(v, 0, 2, 1, 3)
 
 
-def _fused(
+def fused(
     b: Builder,
     q: Tensor,
     k: Tensor,
@@ -191,6 +195,7 @@ def _fused(
     sinks: Tensor | None,
     up: Tensor | None,
 ) -> Tensor:
+    """Flash attention; `up` is MLA's v_b."""
     graph = b.graph
     q, k, v = _by_head(b, q, k, v)
     k, v = (
@@ -204,7 +209,7 @@ def _fused(
     return graph.reshape(y, y.ne[0] * y.ne[1], y.ne[2] * y.ne[3])
 
 
-def _plain(
+def plain(
     b: Builder,
     q: Tensor,
     k: Tensor,
@@ -214,6 +219,7 @@ def _plain(
     sinks: Tensor | None,
     up: Tensor | None,
 ) -> Tensor:
+    """Attention of its parts; `up` is MLA's v_b."""
     graph, transposed = b.graph, v.nb[1] > v.nb[2]
     q, k, v = _by_head(b, q, k, v)
     scores = graph.mul_mat(k, q)

@@ -10,7 +10,9 @@ from typing import Final
 from oomph.estimate.graph import (
     altup,
     attention,
+    compressed,
     feed_forward,
+    hyper,
     latent,
     per_layer,
     pooling,
@@ -20,13 +22,24 @@ from oomph.estimate.graph.builder import Builder, embed
 from oomph.estimate.graph.tensor import Graph, Tensor
 
 Part = Callable[[Builder, Tensor, int], Tensor]
+Whole = Callable[[Builder, Tensor], Tensor]
 
 RECURRENT: Final[dict[str, Part]] = {
     "mamba2": recurrent.mamba2,
     "delta_net": recurrent.delta_net,
     "short_conv": recurrent.short_conv,
 }
-ATTENTION: Final[dict[str, Part]] = {"standard": attention.standard, "gated": attention.gated}
+ATTENTION: Final[dict[str, Part]] = {
+    "standard": attention.standard,
+    "gated": attention.gated,
+    "compressed": compressed.attend,
+}
+STREAMS: Final[dict[str, tuple[Whole, Whole]]] = {
+    "altup": (altup.stack, altup.merge),
+    "hyper": (hyper.stack, hyper.merge),
+}
+"""How several residual streams are made of the embedding and become one again, by
+`GraphRules.layer`."""
 
 
 MAX_NODES: Final = 32_768
@@ -39,7 +52,8 @@ def build_graph(b: Builder, layers: Sequence[int]) -> tuple[Graph, dict[int, Ten
     tokens, ends = embed(b), {}
     if b.has("per_layer_token_embd.weight"):
         per_layer.project(b, tokens)
-    cur = altup.stack(b, tokens) if b.rules.layer == "altup" else tokens
+    stack, merge = STREAMS.get(b.rules.layer, (_alone, _alone))
+    cur = stack(b, tokens)
     for il in layers:
         if len(b.graph.nodes) > MAX_NODES:
             break
@@ -47,7 +61,7 @@ def build_graph(b: Builder, layers: Sequence[int]) -> tuple[Graph, dict[int, Ten
         if b.shape(il).has_deepstack:
             cur = _deepstack(b, cur, tokens, il)
         ends[il] = cur
-    _head(b, altup.merge(b, cur) if b.rules.layer == "altup" else cur)
+    _head(b, merge(b, cur))
     return b.graph, ends
 
 
@@ -56,10 +70,8 @@ def mix_tokens(b: Builder, x: Tensor, il: int) -> Tensor:
     architecture's kind."""
     if b.shape(il).is_recurrent:
         return RECURRENT[b.family.recurrence.part](b, x, il)
-    if b.shape(il).index_width:
-        return latent.sparse(b, x, il)
     if b.has("attn_kv_a_mqa.weight", il):
-        return latent.dense(b, x, il)
+        return (latent.sparse if b.shape(il).is_sparse else latent.dense)(b, x, il)
     return ATTENTION[b.rules.attention](b, x, il)
 
 
@@ -154,6 +166,23 @@ def _normed_after(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tens
     return b.norm(graph.add(feed(b, middle, il), middle), "layer_output_norm", il)
 
 
+def _hyper(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
+    """Attention, then the feed-forward, each between hyper-connections (DeepSeek-V4)."""
+    graph = b.graph
+    x, after, mixing = hyper.gather(b, cur, "attn", il)
+    y = mix_tokens(b, b.norm(x, "attn_norm", il), il)
+    middle = hyper.spread(b, y, cur, after, mixing, il)
+    x, after, mixing = hyper.gather(b, middle, "ffn", il)
+    for each in (middle, after, mixing):
+        graph.expand(each)
+    y = feed(b, b.norm(x, "ffn_norm", il), il)
+    return b.pin(hyper.spread(b, y, middle, after, mixing, il), il)
+
+
+def _alone(b: Builder, x: Tensor) -> Tensor:
+    return x
+
+
 def _deepstack(b: Builder, cur: Tensor, tokens: Tensor, il: int) -> Tensor:
     """`cur` plus the part of the embedding that belongs to layer `il` (qwen3vl)."""
     graph, n_embd = b.graph, b.hparams.n_embd
@@ -169,6 +198,7 @@ LAYERS: Final[dict[str, Callable[[Builder, Tensor, int, bool], Tensor]]] = {
     "twin": _twin,
     "altup": altup.layer,
     "normed_after": _normed_after,
+    "hyper": _hyper,
 }
 """How a layer's parts are wired, by `GraphRules.layer`; the flag says to pick the output rows in
 this layer."""

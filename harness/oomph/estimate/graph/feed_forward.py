@@ -139,11 +139,17 @@ def _route(b: Builder, logits: Tensor, il: int, n_used: int) -> tuple[Tensor, Te
         probs = graph.like("SOFT_MAX", logits)
     elif gating == "sigmoid":
         probs = graph.unary("SIGMOID", logits)
-    bias = b.weight_if("exp_probs_b.bias", il)
+    elif gating == "sqrt_softplus":
+        probs = graph.like("SQRT", graph.unary("SOFTPLUS", logits))
+    by_token = b.weight_if("ffn_gate_tid2eid.weight", il)
+    bias = None if by_token else b.weight_if("exp_probs_b.bias", il)
     scores = graph.add(probs, bias) if bias else probs
     if b.model.integer("expert_group_count", 0) > 1:
         scores = _within_groups(b, scores)
-    ids = top_k(b, logits if b.rules.weighs_inputs else scores, n_used)
+    if by_token:
+        ids = graph.node("GET_ROWS", (n_used, n), by_token, b.tokens(), quant=I32)
+    else:
+        ids = top_k(b, logits if b.rules.weighs_inputs else scores, n_used)
     weights = graph.get_rows(graph.reshape(probs, 1, n_expert, n), ids)
     if gating == "softmax_weight":
         weights = graph.reshape(
@@ -182,7 +188,7 @@ def top_k(b: Builder, x: Tensor, k: int) -> Tensor:
     return b.graph.view(order, (k, *x.ne[1:]), order.nb[1:])
 
 
-_GATING = {1: "softmax", 2: "sigmoid", 3: "softmax_weight"}
+_GATING = {1: "softmax", 2: "sigmoid", 3: "softmax_weight", 4: "sqrt_softplus"}
 """llama_expert_gating_func_type as the metadata number it."""
 
 

@@ -12,6 +12,7 @@ from oomph.architectures.families import family_of
 from oomph.architectures.family import Family
 from oomph.architectures.layers import (
     attending_layers,
+    indexing_layers,
     n_decoding,
     recurrent_layers,
     sliding_window,
@@ -39,8 +40,13 @@ class LayerShape:
     has_attention: bool = True
     cache_layer: int = 0
     n_expert_used: int = 0
+    is_sparse: bool = False
+    """Whether attention looks at cells that an indexer chose: the layer's, or the last before it
+    that has one."""
     index_width: int = 0
-    """Elements that the sparse attention's indexer keeps for a token, in a cache of their own."""
+    """Elements that the layer's own indexer keeps for a token, in a cache of their own."""
+    compress_ratio: int = 0
+    """Tokens that a cell of the layer's compressed cache stands for; 0 where it has none."""
     has_rope: bool = True
     has_deepstack: bool = False
     """Whether part of a wide embedding is added to the layer's output (qwen3vl)."""
@@ -153,6 +159,11 @@ class Hparams:
         return any(layer.is_swa for layer in self.layers)
 
     @property
+    def keeps_v(self) -> bool:
+        """Whether V has a cache beside K's."""
+        return not self.is_mla and self.family.graph.attention != "compressed"
+
+    @property
     def n_expert_used(self) -> int:
         """Active experts of the layer that has most."""
         return max(layer.n_expert_used for layer in self.layers)
@@ -204,7 +215,7 @@ def resolve_head(model: ModelSpec, *, n_expert_used: int | None = None) -> Hpara
                 replace(layer, has_attention=False, is_recurrent=False, index_width=0)
                 for layer in layers[:n_trunk]
             ),
-            *(replace(layer, index_width=0) for layer in layers[n_trunk:]),
+            *(replace(layer, is_sparse=False) for layer in layers[n_trunk:]),
         ),
         n_trunk=n_trunk,
     )
@@ -229,9 +240,9 @@ def _layers(
     owned = _layers_with_own_cache(model, family, n_layer)
     used = _experts_used(model, n_expert_used)
     rope = _rotated_layers(model, family, swa)
-    index_width = (
-        model.integer("attention.indexer.key_length", 0) if family.graph.has_indexer else 0
-    )
+    indexes = (*indexing_layers(model), *(False,) * beyond)
+    index_width = model.integer("attention.indexer.key_length", 0) if any(indexes) else 0
+    ratios = model.per_layer("attention.compress_ratios", 0)
     return tuple(
         LayerShape(
             n_head=heads[il],
@@ -243,7 +254,9 @@ def _layers(
             has_attention=attends[il],
             cache_layer=il if il < owned else owned - (2 if swa[il] else 1),
             n_expert_used=used[il],
-            index_width=index_width,
+            is_sparse=index_width > 0 and attends[il],
+            index_width=index_width if indexes[il] else 0,
+            compress_ratio=ratios[il],
             has_rope=rope[il],
             has_deepstack=il < model.integer("n_deepstack_layers", 0),
             thins_gate=family.graph.layer == "altup" and il < THINNED_LAYERS,
