@@ -68,8 +68,18 @@ class Recurrence:
     )
     """None, those without KV heads, those that also have no feed-forward width, all but every n-th,
     or all; `beside`: all, each with a KV cache too."""
-    part: Literal["none", "mamba2", "delta_net", "short_conv"] = "none"
+    part: Literal["none", "mamba2", "delta_net", "short_conv", "kda"] = "none"
     """A key of `oomph.estimate.graph.compose.RECURRENT`."""
+    gate: Literal["softplus", "bounded", "metadata_negated"] = "softplus"
+    """How KDA's gate is computed: bounded below, by `kda.gate_lower_bound` where the metadata have
+    it, or not."""
+    reserves_one: bool = False
+    """Whether llama.cpp also reserves the graph of a prompt that is one sequence's
+    (TAG_RESERVE_DIAG_DECAY)."""
+    output_gate: Literal["SILU", "SIGMOID"] = "SILU"
+    """What the delta net's output gate goes through."""
+    copies_states: bool = False
+    """Whether the convolution's columns are made contiguous before they go back to the state."""
     rolls_back: bool = False
     """Whether llama.cpp keeps states of the last tokens to go back to
     (llm_arch_supports_rs_rollback)."""
@@ -109,9 +119,9 @@ class PublishedYarn:
 class GraphRules:
     """What a layer of a graph is composed of, as far as tensors and metadata do not tell."""
 
-    layer: Literal["sequential", "parallel", "single", "twin", "altup", "normed_after", "hyper"] = (
-        "sequential"
-    )
+    layer: Literal[
+        "sequential", "parallel", "single", "twin", "altup", "normed_after", "hyper", "hyper_gated"
+    ] = "sequential"
     """How the parts of a layer are wired: a key of `oomph.estimate.graph.compose.LAYERS`."""
     norm: Literal["rms", "layer"] = "rms"
     shares_kv_from: int = 0
@@ -127,9 +137,14 @@ class GraphRules:
     temperature: Literal["none", "unrotated", "metadata"] = "none"
     """Which layers scale q by its position (attn_temp_scale): those without RoPE, or all where the
     metadata say so."""
-    attention: Literal["standard", "gated", "compressed"] = "standard"
+    attention: Literal["standard", "gated", "compressed", "pooled", "blocks"] = "standard"
     repeats_keys: bool = False
     """Whether the delta net repeats q and k to v's heads, and projections are cut by group."""
+    holds_streams: bool = False
+    """Whether hyper-connected streams are in the graph before the feed-forward, and a layer's last
+    operator is kept on its device."""
+    nodes_per_token: int = 0
+    """Nodes that a graph has room for with each token (graph_max_nodes); 0 for the usual room."""
     indexers: Literal["none", "each", "listed"] = "none"
     """Which attending layers have an indexer, with a cache of its own, that chooses the cells they
     look at; with `listed` the others look at those that the last before them chose."""
@@ -214,6 +229,9 @@ class Family:
     """The tensor of the last norm; empty where there is none."""
     shares_streams: bool = True
     """Whether sequences can share one stream of cells (kv_unified)."""
+    caches_head: bool = False
+    """Whether llama.cpp also keeps, in the trunk's cache, K of the layers for multi-token
+    prediction, which the trunk never reads (seen of models whose K and V are one vector)."""
     has_cache: bool = True
     """Whether llama.cpp keeps K and V of the tokens before: an encoder sees a whole input at once
     and keeps nothing (llama_model::create_memory)."""

@@ -112,6 +112,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "rope.scaling.attn_factor": replace(_FACTOR, is_general=True),
     "rope.scaling.finetuned": Rule(kind="flag", is_general=True),
     "shortconv.l_cache": _width(1),
+    "kda.head_dim": _width(1),
     "ssm.conv_kernel": _width(1),
     "ssm.inner_size": _width(1),
     "ssm.state_size": _width(1),

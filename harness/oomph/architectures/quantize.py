@@ -49,6 +49,30 @@ _KEPT: Final = (
     "indexer.q_proj.",
 )
 
+_KEPT_OF: Final[dict[str, tuple[str, ...]]] = {
+    "glm5-next": (
+        "hc_",
+        "indexer.attn_q_b",
+        "indexer.attn_k",
+        "indexer.proj",
+        "indexer_compressor_gate",
+        "indexer_compressor_ape",
+        "ssm_f_a.",
+        "ssm_f_b.",
+        "ssm_g_a.",
+        "ssm_g_b.",
+        "ssm_beta.",
+        "attn_kv_a_mqa.",
+        "attn_k_b.",
+        "attn_v_b.",
+    )
+}
+"""What an architecture's files keep besides."""
+_EIGHT_BITS_OF: Final[dict[str, tuple[str, ...]]] = {
+    "glm5-next": ("attn_q_a", "attn_q_b", "nextn.eh_proj")
+}
+"""What an architecture's files have in Q8_0 wherever others are quantized further."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Mixture:
@@ -324,7 +348,8 @@ def tensor_types(
     types: dict[str, QuantType] = {}
     seen: dict[str, int] = {}
     for tensor, ne in shapes:
-        if not _is_quantized(tensor, ne):
+        kept = _KEPT_OF.get(model.arch, ())
+        if not _is_quantized(tensor, ne) or any(mark in tensor for mark in kept):
             types[tensor] = QUANTS[_kept_type(mix.base, tensor, ne)]
             continue
         category = _category(tensor)
@@ -333,6 +358,8 @@ def tensor_types(
         block = int(tensor.split(".")[1]) if tensor.startswith("blk.") else -1
         quantized = quant(mix.base).is_quantized
         chosen = _choose(mix, category, ne, index=index, block=block) if quantized else mix.base
+        if quantized and any(mark in tensor for mark in _EIGHT_BITS_OF.get(model.arch, ())):
+            chosen = "Q8_0"
         chosen = ends if ends and category in ("embedding", "output") else chosen
         types[tensor] = QUANTS[_fallback(chosen, ne[0])]
     return types

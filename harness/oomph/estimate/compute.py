@@ -11,7 +11,7 @@ general rule answers, and `ComputeBuffers.is_exact` says so.
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from oomph.architectures.adapter import AdapterSpec
 from oomph.architectures.spec import ModelSpec
@@ -45,6 +45,9 @@ before."""
 WORTH_CUTTING: Final = 0.85
 """A cut that keeps a larger share of the layers saves less than a second replay costs."""
 
+_LONG: Final = ("delta_net", "kda")
+"""Recurrences with a long graph, which has room for ROOM nodes with each token."""
+ROOM: Final = 40
 NODES_OF_PAIR: Final = 6
 """Tensors of a graph that llama.cpp makes room for with each pair of an adapter's matrices."""
 
@@ -80,6 +83,14 @@ class ComputeBuffers:
     live_bytes: dict[str, int]
     is_exact: bool = True
     """Whether the graph was replayed: False where the general rule stands in for it."""
+
+
+class Batch(NamedTuple):
+    """What a graph is reserved for: tokens, rows of logits and sequences."""
+
+    n_tokens: int
+    n_outputs: int
+    n_seqs: int
 
 
 class ComputeModel:
@@ -121,7 +132,7 @@ class ComputeModel:
         key = setup.hparams.n_expert_used
         if key not in self._n_nodes:
             try:
-                graph, _ = _graph_of(self._builder(setup, 1, 1), setup.hparams.running)
+                graph, _ = _graph_of(self._builder(setup, Batch(1, 1, 1)), setup.hparams.running)
                 self._n_nodes[key] = len(graph.nodes)
             except ModelFileError:
                 if setup.hparams.family.has_known_graph:
@@ -140,10 +151,12 @@ class ComputeModel:
         sizes = setup.sizes
         if not self.composes(setup):
             return self._rough(setup)
-        batches = [(sizes.n_tokens, sizes.n_outputs)]
+        batches = [Batch(sizes.n_tokens, sizes.n_outputs, sizes.n_seqs)]
         if not self._is_dry_run:
-            batches.append((sizes.n_seqs, sizes.n_seqs))
-        packings = [packing for batch in batches if (packing := self._packing(setup, *batch))]
+            batches.append(Batch(sizes.n_seqs, sizes.n_seqs, sizes.n_seqs))
+        if setup.hparams.family.recurrence.reserves_one and sizes.n_seqs > 1:
+            batches.append(Batch(sizes.n_tokens, sizes.n_outputs, 1))
+        packings = [packing for batch in batches if (packing := self._packing(setup, batch))]
         if len(packings) < len(batches):
             return self._rough(setup)
         at = setup.placement.holders
@@ -181,7 +194,8 @@ class ComputeModel:
             ),
         )
         if key not in self._graph_sizes:
-            b = self._builder(setup, sizes.n_tokens, sizes.n_outputs)
+            batch = Batch(sizes.n_tokens, sizes.n_outputs, sizes.n_seqs)
+            b = self._builder(setup, batch)
             graph, _ = _graph_of(b, setup.hparams.running)
             self._graph_sizes[key] = len(graph.nodes) + sum(leaf.is_input for leaf in graph.leafs)
         return self._graph_sizes[key] - self._room_for_tensors(setup)
@@ -189,9 +203,14 @@ class ComputeModel:
     def _room_for_tensors(self, setup: Setup) -> int:
         """How many tensors a graph may have (llama_context::graph_max_nodes)."""
         n_tensors = len(self._model.tensors)
-        rules = setup.hparams.family.graph
-        if setup.hparams.family.recurrence.part == "delta_net" or rules.attention == "compressed":
-            return max(40 * setup.sizes.n_tokens, 32 * n_tensors)
+        family = setup.hparams.family
+        per_token = family.graph.nodes_per_token
+        if per_token == 0 and family.recurrence.part in _LONG:
+            per_token = ROOM
+        if per_token:
+            return max(
+                per_token * setup.sizes.n_tokens, (64 if per_token > ROOM else 32) * n_tensors
+            )
         n_of_adapters = sum(NODES_OF_PAIR * len(adapter.pairs) for adapter in self._adapters)
         return max(1024, 8 * n_tensors) + n_of_adapters
 
@@ -211,7 +230,7 @@ class ComputeModel:
         )
         if key not in self._fuses:
             n = setup.sizes.n_seqs
-            b = self._builder(setup, n, n)
+            b = self._builder(setup, Batch(n, n, n))
             graph, _ = _graph_of(b, self._select(setup, CUTS[0]).layers)
             ordered = schedule(graph, setup.placement.backends, op_offload=setup.op_offload).nodes
             backends = setup.placement.backends
@@ -222,7 +241,7 @@ class ComputeModel:
             )
         return self._fuses[key]
 
-    def _packing(self, setup: Setup, n_tokens: int, n_outputs: int) -> Packing | None:
+    def _packing(self, setup: Setup, batch: Batch) -> Packing | None:
         key = (
             setup.placement.key,
             setup.sizes.caches,
@@ -231,23 +250,23 @@ class ComputeModel:
             setup.op_offload,
             setup.pooling,
             setup.unfused,
-            n_tokens,
-            n_outputs,
+            batch,
         )
         if key not in self._packings:
-            self._packings[key] = self._replay(setup, n_tokens, n_outputs)
+            self._packings[key] = self._replay(setup, batch)
         return self._packings[key]
 
-    def _replay(self, setup: Setup, n_tokens: int, n_outputs: int) -> Packing | None:
+    def _replay(self, setup: Setup, batch: Batch) -> Packing | None:
         """Replay with the first cut that settles, beginning with the one that did for a graph like
         this; None where none does and the whole is too large."""
         kind = (
             setup.placement.key,
             setup.cache,
             setup.hparams.layers,
-            n_tokens == setup.sizes.n_seqs,
+            batch.n_tokens == setup.sizes.n_seqs,
+            batch.n_seqs,
         )
-        is_prompt = n_tokens > setup.sizes.n_seqs
+        is_prompt = batch.n_tokens > setup.sizes.n_seqs
         if kind not in self._settles:
             # a placement most often needs the cut of the last one, or the one before that; the
             # first of all what the other batch needed
@@ -258,28 +277,26 @@ class ComputeModel:
             selection = self._select(setup, CUTS[i])
             if is_small and len(selection.layers) > WORTH_CUTTING * n_layer:
                 continue
-            packing = self._replay_layers(setup, n_tokens, n_outputs, selection)
+            packing = self._replay_layers(setup, batch, selection)
             if packing:
                 self._last_settled[is_prompt] = i
                 return packing
             self._settles[kind] = i + 1
         self._last_settled[is_prompt] = len(CUTS)
         everything = Selection(tuple(setup.hparams.running))
-        return self._replay_layers(setup, n_tokens, n_outputs, everything)
+        return self._replay_layers(setup, batch, everything)
 
-    def _replay_layers(
-        self, setup: Setup, n_tokens: int, n_outputs: int, selection: Selection
-    ) -> Packing | None:
+    def _replay_layers(self, setup: Setup, batch: Batch, selection: Selection) -> Packing | None:
         """The packing of a graph of some layers; None where leaving out the others could matter, or
         where they are too many."""
         share = len(selection.layers) / setup.hparams.n_layer
         if self._count_nodes(setup) * share > MAX_REPLAYED:
             return None
-        affine = self._affine_sizes(setup, n_tokens, n_outputs, selection)
+        affine = self._affine_sizes(setup, batch, selection)
         if affine.is_known:
             program, sizes, alike = affine.at(setup.sizes.cells)
         else:
-            composed = self._program(setup, n_tokens, n_outputs, selection)
+            composed = self._program(setup, batch, selection)
             if composed is None:
                 return None
             program, sizes = composed
@@ -292,9 +309,7 @@ class ComputeModel:
         states = dict(zip(marked, packing.states, strict=True))
         return packing if all(states[a] == states[b] for a, b in selection.must_agree) else None
 
-    def _affine_sizes(
-        self, setup: Setup, n_tokens: int, n_outputs: int, selection: Selection
-    ) -> AffineSizes:
+    def _affine_sizes(self, setup: Setup, batch: Batch, selection: Selection) -> AffineSizes:
         """What is known of the graph at other contexts; a graph whose operators depend on the
         context is rigid."""
         sizes, hparams = setup.sizes, setup.hparams
@@ -307,8 +322,7 @@ class ComputeModel:
             setup.op_offload,
             setup.pooling,
             setup.unfused,
-            n_tokens,
-            n_outputs,
+            batch,
             selection,
             window,
             sizes.n_stream,
@@ -322,11 +336,11 @@ class ComputeModel:
         return self._affine[key]
 
     def _program(
-        self, setup: Setup, n_tokens: int, n_outputs: int, selection: Selection
+        self, setup: Setup, batch: Batch, selection: Selection
     ) -> tuple[AllocationProgram, list[int]] | None:
         """A graph of some layers, composed and scheduled, and its sizes."""
         devices = setup.placement.backends
-        graph, ends = _graph_of(self._builder(setup, n_tokens, n_outputs), selection.layers)
+        graph, ends = _graph_of(self._builder(setup, batch), selection.layers)
         if self._is_dry_run:
             for node in graph.nodes:
                 node.pinned = None
@@ -357,15 +371,16 @@ class ComputeModel:
         )
         return program, program.sizes(size)
 
-    def _builder(self, setup: Setup, n_tokens: int, n_outputs: int) -> Builder:
+    def _builder(self, setup: Setup, batch: Batch) -> Builder:
         return Builder(
             self._model,
             setup.hparams,
             setup.placement,
             setup.sizes,
             setup.cache,
-            n_tokens=n_tokens,
-            n_outputs=n_outputs,
+            n_tokens=batch.n_tokens,
+            n_outputs=batch.n_outputs,
+            n_seqs=batch.n_seqs,
             pooling=setup.pooling,
             build=self._build,
             unfused=setup.unfused,

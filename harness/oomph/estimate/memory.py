@@ -136,7 +136,7 @@ class MemoryModel:
         )  # a quantized V and a tensor split turn auto into on
         if is_open and not self._compute.fuses(setup, "FLASH_ATTN_EXT"):
             setup = replace(setup, cache=replace(cache, flash_attn=False))
-        if hparams.family.graph.layer == "hyper":
+        if hparams.family.graph.layer.startswith("hyper"):
             for op in HYPER_OPS:
                 if not self._compute.fuses(setup, op):
                     setup = replace(setup, unfused=setup.unfused | {op})
@@ -422,10 +422,10 @@ def _rows_beside(setup: Setup) -> Iterator[CacheRow]:
         ):
             for device, width in _holders(setup, name, il, wanted):
                 yield False, ratio, kind, width, device
-    if hparams.family.graph.attention == "compressed":  # llama.cpp forgets that the head is apart
+    if hparams.family.caches_head and not hparams.is_head:
         for il in range(hparams.n_layer, hparams.n_layer_all):
-            for device, width in _holders(setup, "cache_k", il, hparams.layers[0].k_width):
-                yield True, 0, kind, width, device
+            for device, width in _holders(setup, "cache_k", il, hparams.latent_width):
+                yield hparams.has_swa, 0, kind, width, device
 
 
 def _holders(setup: Setup, name: str, il: int, width: int) -> Iterator[tuple[str, int]]:
@@ -485,6 +485,10 @@ def _layer_states(setup: Setup) -> Iterator[tuple[str, int]]:
     """Each recurrent layer's bytes, by the device where they lie."""
     hparams = setup.hparams
     for il, layer in enumerate(hparams.layers):
+        if il in hparams.ngram_layers:
+            device, width = setup.placement.cache(il), hparams.ngram_state
+            n_bytes = 4 * width * setup.sizes.n_seqs * setup.sizes.n_states
+            yield device, pad(n_bytes, alignment(device))
         for states in compressor_states(layer):
             device = setup.placement.cache(il)
             n_bytes = 4 * prod(states.ne) * setup.sizes.n_stream * setup.sizes.n_states

@@ -41,6 +41,9 @@ _OWN_KEYS: Final = ("tokenizer.", "split.", "general.architecture", "general.ali
 _LABELS: Final = ".classifier.output_labels"
 """Strings of which llama.cpp counts how many scores a reranker gives."""
 
+_WIDE: Final = (".ple.layer_multipliers", ".ple.head_offsets", ".ple.head_vocab_sizes")
+"""Arrays of which llama.cpp takes uint64 alone."""
+
 _ALIGNMENT: Final = 32
 SHARED_BYTES: Final = 512 * 1024**2
 """From this size on several processes make the weights: a core makes about 1 GB/s, and starting one
@@ -124,6 +127,9 @@ def _add_metadata(writer: gguf.GGUFWriter, metadata: Mapping[str, Value]) -> Non
             writer.add_float32(key, value)
         elif isinstance(value, str):
             writer.add_string(key, value)
+        elif key.endswith(_WIDE):
+            kind = gguf.GGUFValueType
+            writer.add_key_value(key, list(value), kind.ARRAY, sub_type=kind.UINT64)
         else:
             writer.add_array(key, list(value))
 

@@ -20,6 +20,7 @@ from oomph.architectures.families import (
     granite,
     hunyuan,
     internlm,
+    kimi,
     lfm,
     llama,
     mamba,
@@ -40,8 +41,8 @@ from oomph.architectures.family import Family
 
 MODULES: Final = (
     arcee, bailing, cohere, deepseek, dots, encoders, ernie, exaone, falcon, gemma, gemma3n,
-    gemma4, glm, gpt_oss, granite, hunyuan, internlm, lfm, llama, mamba, minimax, mistral, nemotron,
-    olmo, phi, qwen, qwen_hybrid, seed, smollm, stablelm, starcoder, without_positions,
+    gemma4, glm, gpt_oss, granite, hunyuan, internlm, kimi, lfm, llama, mamba, minimax, mistral,
+    nemotron, olmo, phi, qwen, qwen_hybrid, seed, smollm, stablelm, starcoder, without_positions,
 )  # fmt: skip
 
 FAMILIES: Final[dict[str, Family]] = {

@@ -196,9 +196,12 @@ FAMILIES: Final = (
         windows=Windows(period=_ALL_BUT_ONE_OF),
         recurrence=Recurrence(rolls_back=True),
         shares_streams=False,
+        caches_head=True,
         graph=GraphRules(
             layer="hyper",
             attention="compressed",
+            holds_streams=True,
+            nodes_per_token=40,
             expert_gating="metadata",
             expert_weights_norm=None,
             indexers="listed",

@@ -1,13 +1,21 @@
 """Z.ai's GLM-4, GLM-4.5 and GLM-5; GLM-4.7-Flash is DeepSeek's architecture."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from oomph.architectures import tensor_parts as parts
 from oomph.architectures.families import deepseek
-from oomph.architectures.family import Family, GraphRules, HuggingFace, Rope, Tensors
+from oomph.architectures.family import (
+    Family,
+    GraphRules,
+    HuggingFace,
+    Recurrence,
+    Rope,
+    Tensors,
+)
 from oomph.architectures.hf_keys import Config, rotary_width
 from oomph.architectures.spec import ModelSpec
+from oomph.architectures.tensor_parts import Tensor
 from oomph.gguf.header import Value
 
 
@@ -33,6 +41,23 @@ def _unlisted_indexers(model: ModelSpec) -> Sequence[bool]:
     if model.n_ctx_train < LISTED_FROM:
         return (True,) * model.n_layer
     return tuple(il < _N_LISTED and (il < 2 or il % 4 == 2) for il in range(model.n_layer))
+
+
+def _pooling_indexer(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """The indexer of GLM-5.3-Flash, which pools its keys."""
+    width = model.integer("attention.indexer.key_length")
+    yield from deepseek.indexer(model, il)
+    yield "indexer_compressor_gate.weight", (model.n_embd, width)
+    yield "indexer_compressor_ape.weight", (width, model.integer("attention.indexer.kpool"))
+
+
+def _rates(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    yield "ssm_a", (parts.heads(model, il)[0],)
+
+
+def _hyper_connections(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    if il < model.n_layer - model.integer("nextn_predict_layers", 0):
+        yield from deepseek.hyper_connections(model, il)
 
 
 _HALF_ROTATED: Final = {"partial_rotary_factor": 0.5}
@@ -76,6 +101,29 @@ FAMILIES: Final = (
             indexers="listed",
             listed_indexers=_unlisted_indexers,
             head_outputs_at="after_norm",
+        ),
+    ),
+    Family(
+        name="glm5-next",
+        tensors=Tensors(
+            every=(parts.norm("attn_norm", "ffn_norm"), _hyper_connections),
+            attention=(deepseek.latent_attention,),
+            recurrent=(parts.kda, parts.kda_gates, _rates),
+            indexer=(_pooling_indexer,),
+            experts=parts.BALANCED_EXPERTS,
+        ),
+        recurrence=Recurrence(
+            layers="no_kv_heads", part="kda", gate="metadata_negated", rolls_back=True
+        ),
+        rope=Rope(layers="none"),
+        graph=GraphRules(
+            layer="hyper",
+            attention="pooled",
+            expands_norm=True,
+            expert_gating="metadata_or_sigmoid",
+            expert_weights_norm=None,
+            indexers="listed",
+            nodes_per_token=160,
         ),
     ),
 )

@@ -10,7 +10,6 @@ FAMILIES: Final = tuple(
         "arwkv7",
         "bloom",
         "jamba",
-        "kimi-linear",
         "mamba",
         "mpt",
         "refact",

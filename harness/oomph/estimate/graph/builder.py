@@ -40,8 +40,8 @@ PINS_NORMS_BELOW = 32
 
 
 class Builder:
-    """The graph of `n_tokens` tokens with `n_outputs` rows of logits; with a `pooling` these become
-    an embedding for each sequence besides."""
+    """The graph of `n_tokens` tokens, of `n_seqs` sequences, with `n_outputs` rows of logits; with
+    a `pooling` these become an embedding for each sequence besides."""
 
     def __init__(  # noqa: PLR0913 - a graph depends on all of them
         self,
@@ -53,6 +53,7 @@ class Builder:
         *,
         n_tokens: int,
         n_outputs: int,
+        n_seqs: int | None = None,
         pooling: str | None = None,
         build: Build = LATEST,
         unfused: frozenset[str] = frozenset(),
@@ -62,6 +63,7 @@ class Builder:
         self.family, self.rules = hparams.family, hparams.family.graph
         self.placement, self.sizes, self.cache = placement, sizes, cache
         self.n_tokens, self.n_outputs, self.build = n_tokens, n_outputs, build
+        self.n_seqs = sizes.n_seqs if n_seqs is None else n_seqs
         self.pooling, self.unfused = pooling, unfused
         self.graph = Graph()
         self.fused_layers: dict[Tensor, int] = {}

@@ -10,11 +10,16 @@ from typing import Final
 from oomph.estimate.graph import (
     altup,
     attention,
+    blocks,
     compressed,
     feed_forward,
     hyper,
+    hyper_gated,
+    kda,
     latent,
+    ngrams,
     per_layer,
+    pooled,
     pooling,
     recurrent,
 )
@@ -28,15 +33,19 @@ RECURRENT: Final[dict[str, Part]] = {
     "mamba2": recurrent.mamba2,
     "delta_net": recurrent.delta_net,
     "short_conv": recurrent.short_conv,
+    "kda": kda.kda,
 }
 ATTENTION: Final[dict[str, Part]] = {
     "standard": attention.standard,
     "gated": attention.gated,
     "compressed": compressed.attend,
+    "pooled": pooled.attend,
+    "blocks": blocks.attend,
 }
 STREAMS: Final[dict[str, tuple[Whole, Whole]]] = {
     "altup": (altup.stack, altup.merge),
     "hyper": (hyper.stack, hyper.merge),
+    "hyper_gated": (hyper.stack, hyper_gated.merge),
 }
 """How several residual streams are made of the embedding and become one again, by
 `GraphRules.layer`."""
@@ -50,8 +59,10 @@ def build_graph(b: Builder, layers: Sequence[int]) -> tuple[Graph, dict[int, Ten
     """The graph of `b` with these of its layers, and the output of each; layers past MAX_NODES
     nodes are left out."""
     tokens, ends = embed(b), {}
-    if b.has("per_layer_token_embd.weight"):
+    if b.has("per_layer_model_proj.weight"):
         per_layer.project(b, tokens)
+    elif b.has("per_layer_token_embd.weight"):
+        ngrams.embed(b)
     stack, merge = STREAMS.get(b.rules.layer, (_alone, _alone))
     cur = stack(b, tokens)
     for il in layers:
@@ -70,7 +81,7 @@ def mix_tokens(b: Builder, x: Tensor, il: int) -> Tensor:
     architecture's kind."""
     if b.shape(il).is_recurrent:
         return RECURRENT[b.family.recurrence.part](b, x, il)
-    if b.has("attn_kv_a_mqa.weight", il):
+    if b.has("attn_kv_a_mqa.weight", il) and b.rules.attention == "standard":
         return (latent.sparse if b.shape(il).is_sparse else latent.dense)(b, x, il)
     return ATTENTION[b.rules.attention](b, x, il)
 
@@ -170,13 +181,30 @@ def _hyper(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
     """Attention, then the feed-forward, each between hyper-connections (DeepSeek-V4)."""
     graph = b.graph
     x, after, mixing = hyper.gather(b, cur, "attn", il)
-    y = mix_tokens(b, b.norm(x, "attn_norm", il), il)
-    middle = hyper.spread(b, y, cur, after, mixing, il)
+    x = b.norm(x, "attn_norm", il)
+    if b.rules.expands_norm:
+        graph.expand(x)
+    middle = hyper.spread(b, mix_tokens(b, x, il), cur, after, mixing, il)
     x, after, mixing = hyper.gather(b, middle, "ffn", il)
-    for each in (middle, after, mixing):
-        graph.expand(each)
+    if b.rules.holds_streams:
+        for each in (middle, after, mixing):
+            graph.expand(each)
     y = feed(b, b.norm(x, "ffn_norm", il), il)
-    return b.pin(hyper.spread(b, y, middle, after, mixing, il), il)
+    cur = hyper.spread(b, y, middle, after, mixing, il)
+    return b.pin(cur, il) if b.rules.holds_streams else cur
+
+
+def _hyper_gated(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
+    """The same with gated hyper-connections (Qwen3.8-Flash-Next)."""
+    if il in b.hparams.ngram_layers:
+        cur = ngrams.add(b, cur, il)
+    x, inject = hyper_gated.gather(b, cur, "attn", il)
+    y = mix_tokens(b, b.graph.expand(x), il)
+    if picks_outputs:
+        y, inject, cur = b.output_rows(y), b.output_rows(inject), hyper_gated.pick(b, cur)
+    cur = hyper_gated.spread(b, y, cur, inject, il)
+    x, inject = hyper_gated.gather(b, cur, "ffn", il)
+    return b.pin(hyper_gated.spread(b, feed(b, x, il), cur, inject, il), il)
 
 
 def _alone(b: Builder, x: Tensor) -> Tensor:
@@ -199,6 +227,7 @@ LAYERS: Final[dict[str, Callable[[Builder, Tensor, int, bool], Tensor]]] = {
     "altup": altup.layer,
     "normed_after": _normed_after,
     "hyper": _hyper,
+    "hyper_gated": _hyper_gated,
 }
 """How a layer's parts are wired, by `GraphRules.layer`; the flag says to pick the output rows in
 this layer."""

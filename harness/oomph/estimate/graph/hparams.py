@@ -118,6 +118,10 @@ class Hparams:
     is_causal: bool
     layers: tuple[LayerShape, ...]
     ssm: SsmShape | None
+    ngram_layers: tuple[int, ...] = ()
+    """Layers that add embeddings of the last tokens together, each with a state of its own."""
+    ngram_state: int = 0
+    """F32 elements of that state for a sequence (ple_conv_state)."""
     n_trunk: int = 0
     """Layers before the first that runs."""
 
@@ -159,6 +163,11 @@ class Hparams:
         return any(layer.is_swa for layer in self.layers)
 
     @property
+    def latent_width(self) -> int:
+        """Elements of K for a token where K and V are one vector: of any layer that attends."""
+        return max(layer.k_width for layer in self.layers)
+
+    @property
     def keeps_v(self) -> bool:
         """Whether V has a cache beside K's."""
         return not self.is_mla and self.family.graph.attention != "compressed"
@@ -198,6 +207,8 @@ def resolve_hparams(model: ModelSpec, *, n_expert_used: int | None = None) -> Hp
         is_causal=bool(model.metadata.get(f"{model.arch}.attention.causal", family.has_cache)),
         layers=_layers(model, family, n_layer, n_expert_used),
         ssm=_ssm(model),
+        ngram_layers=_ngram_layers(model),
+        ngram_state=_ngram_state(model),
     )
 
 
@@ -242,7 +253,10 @@ def _layers(
     rope = _rotated_layers(model, family, swa)
     indexes = (*indexing_layers(model), *(False,) * beyond)
     index_width = model.integer("attention.indexer.key_length", 0) if any(indexes) else 0
-    ratios = model.per_layer("attention.compress_ratios", 0)
+    if model.integer("attention.indexer.kpool", 0):
+        index_width *= 3  # a key, its gate and the pooled key
+    compresses = family.graph.attention == "compressed"
+    ratios = model.per_layer("attention.compress_ratios", 0) if compresses else (0,) * n_layer
     return tuple(
         LayerShape(
             n_head=heads[il],
@@ -319,6 +333,18 @@ def _rotated_layers(model: ModelSpec, family: Family, swa: tuple[bool, ...]) -> 
     return (layers not in ("none", "learned") and (finetuned or layers != "finetuned"),) * len(swa)
 
 
+def _ngram_layers(model: ModelSpec) -> tuple[int, ...]:
+    listed = model.metadata.get(f"{model.arch}.ple.layers")
+    return tuple(int(il) for il in listed) if isinstance(listed, tuple) else ()
+
+
+def _ngram_state(model: ModelSpec) -> int:
+    if not _ngram_layers(model):
+        return 0
+    width = model.integer("hyper_connection.count") * model.n_embd
+    return (model.integer("ple.conv_kernel") - 1) * model.integer("ple.ngram_size") * width
+
+
 def _ssm(model: ModelSpec) -> SsmShape | None:
     if _has(model, "shortconv.l_cache"):
         return SsmShape(
@@ -327,6 +353,15 @@ def _ssm(model: ModelSpec) -> SsmShape | None:
             state=0,
             rank=1,
             groups=0,
+        )
+    if _has(model, "kda.head_dim"):
+        width, n_head = model.integer("kda.head_dim"), model.integer("attention.head_count")
+        return SsmShape(
+            conv_kernel=model.integer("ssm.conv_kernel"),
+            inner=width * n_head,
+            state=width,
+            rank=n_head,
+            groups=n_head,
         )
     if not _has(model, "ssm.inner_size"):
         return None

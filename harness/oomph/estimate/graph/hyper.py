@@ -21,7 +21,7 @@ def stack(b: Builder, x: Tensor) -> Tensor:
     """The streams, all alike."""
     graph = b.graph
     one = graph.reshape(x, x.ne[0], 1, x.ne[1])
-    return graph.node("REPEAT", (x.ne[0], _n_streams(b), x.ne[1]), one)
+    return graph.node("REPEAT", (x.ne[0], n_streams(b), x.ne[1]), one)
 
 
 def gather(b: Builder, x: Tensor, part: str, il: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -72,12 +72,24 @@ def merge(b: Builder, cur: Tensor) -> Tensor:
     graph, (n_embd, hc, n, _) = b.graph, cur.ne
     rows = b.output_rows(graph.reshape(cur, n_embd * hc, n))
     cur = graph.reshape(rows, n_embd, hc, b.n_outputs)
+    if not b.has("output_hc_fn.weight"):
+        return _mean(b, cur)
     mixes = graph.mul(_mixes(b, cur, "output_hc_fn", None), b.weight("output_hc_scale"))
     shares = graph.unary("SIGMOID", graph.add(mixes, b.weight("output_hc_base")))
     return _weighed(b, cur, graph.scale(shares), None)
 
 
-def _n_streams(b: Builder) -> int:
+def _mean(b: Builder, x: Tensor) -> Tensor:
+    graph, (n_embd, hc, nt, _) = b.graph, x.ne
+    streams = [graph.view(x, (n_embd, nt), (x.nb[2],), i * x.nb[1]) for i in range(hc)]
+    total = streams[0]
+    for stream in streams[1:]:
+        total = graph.add(total, stream)
+    return graph.scale(total)
+
+
+def n_streams(b: Builder) -> int:
+    """How many residual streams there are."""
     return b.model.integer("hyper_connection.count")
 
 
@@ -104,7 +116,7 @@ def _weighed(b: Builder, x: Tensor, shares: Tensor, il: int | None) -> Tensor:
 
 def _balanced(b: Builder, mixes: Tensor, scale: Tensor, base: Tensor) -> Tensor:
     """How the streams mix, rows and columns normed in turns (Sinkhorn)."""
-    graph, hc, nt = b.graph, _n_streams(b), mixes.ne[1]
+    graph, hc, nt = b.graph, n_streams(b), mixes.ne[1]
     cur = graph.view(mixes, (hc * hc, nt), (mixes.nb[1],), 4 * 2 * hc)
     cur = graph.mul(cur, graph.view(scale, (1,), (), 4 * 2))
     cur = graph.add(cur, graph.view(base, (hc * hc,), (), 4 * 2 * hc))

@@ -38,19 +38,41 @@ def dense(
     both = b.linear("attn_kv_a_mqa", x, il)
     row = both.nb[1]
     low = graph.view(both, (rank, n), (row,))
-    k_rot = attention.rope(b, graph.view(both, (n_rot, 1, n), (row, row), 4 * rank), il)
+    k_rot = _rotated(b, graph.view(both, (n_rot, 1, n), (row, row), 4 * rank), il)
     low = b.norm(low, "attn_kv_a_norm", il)
     if not b.hparams.is_mla:
         return _expanded(b, q, low, k_rot, il)
     n_nope = q.ne[0] - n_rot
     nope = graph.view(q, (n_nope, n_head, n), q.nb[1:3])
-    q_rot = attention.rope(b, graph.view(q, (n_rot, n_head, n), q.nb[1:3], 4 * n_nope), il)
+    q_rot = _rotated(b, graph.view(q, (n_rot, n_head, n), q.nb[1:3], 4 * n_nope), il)
     absorbed = graph.mul_mat(b.weight("attn_k_b", il), graph.permute(nope, 0, 2, 1, 3))
     q = graph.concat(graph.permute(absorbed, 0, 2, 1, 3), q_rot)
     low = graph.reshape(low, rank, 1, n)
-    return attention.attend(
-        b, q, graph.concat(low, k_rot), low, il, up=b.weight("attn_v_b", il), narrow=narrow
+    is_gated = b.has("attn_gate.weight", il)
+    y = attention.attend(
+        b,
+        q,
+        graph.concat(low, k_rot),
+        low,
+        il,
+        up=b.weight("attn_v_b", il),
+        narrow=narrow,
+        output=None if is_gated else "attn_output",
     )
+    return _gated(b, x, y, il) if is_gated else y
+
+
+def _rotated(b: Builder, x: Tensor, il: int) -> Tensor:
+    return attention.rope(b, x, il) if b.shape(il).has_rope else x
+
+
+def _gated(b: Builder, x: Tensor, y: Tensor, il: int) -> Tensor:
+    """Attention's result `y` with each head behind a gate of its own (bailingmoe3)."""
+    graph, n, n_head = b.graph, b.n_tokens, b.shape(il).n_head
+    gate = graph.reshape(graph.mul_mat(b.weight("attn_gate", il), x), 1, n_head, n)
+    heads = graph.reshape(y, y.ne[0] // n_head, n_head, n)
+    y = graph.cont(graph.mul(heads, graph.unary("SIGMOID", gate)), y.ne[0], n)
+    return graph.mul_mat(b.weight("attn_output", il), y)
 
 
 def _expanded(b: Builder, q: Tensor, low: Tensor, k_rot: Tensor, il: int) -> Tensor:

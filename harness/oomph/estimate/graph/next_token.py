@@ -31,8 +31,10 @@ def build_head(b: Builder) -> tuple[Graph, dict[int, Tensor]]:
     picks = rules.head_outputs_at == "last_layer"
     cur = LAYERS["sequential"](b, b.linear("nextn.eh_proj", both, il), il, picks)
     end = cur
-    own = f"blk.{il}.nextn.shared_head_norm"  # named whole, for it is pinned to no layer
-    cur = b.norm(cur, own if b.has(f"{own}.weight") else b.family.output_norm)
+    # named whole, for they are pinned to no layer
+    own = (f"blk.{il}.{name}" for name in ("nextn.shared_head_norm", "layer_output_norm"))
+    given = (name for name in own if b.has(f"{name}.weight"))
+    cur = b.norm(cur, next(given, b.family.output_norm))
     cur.is_output = True
     if not picks:
         cur = b.output_rows(cur)
