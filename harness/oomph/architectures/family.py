@@ -7,7 +7,7 @@ softmax routing with renormed weights. Source of every declaration: `src/models/
 `src/llama-model.cpp` and `conversion/*.py` of llama.cpp 0.5.0.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -68,7 +68,7 @@ class Recurrence:
     )
     """None, those without KV heads, those that also have no feed-forward width, all but every n-th,
     or all; `beside`: all, each with a KV cache too."""
-    part: Literal["none", "mamba2", "delta_net", "short_conv", "kda"] = "none"
+    part: Literal["none", "mamba", "mamba2", "delta_net", "short_conv", "kda"] = "none"
     """A key of `oomph.estimate.graph.compose.RECURRENT`."""
     gate: Literal["softplus", "bounded", "metadata_negated"] = "softplus"
     """How KDA's gate is computed: bounded below, by `kda.gate_lower_bound` where the metadata have
@@ -145,11 +145,11 @@ class GraphRules:
     operator is kept on its device."""
     nodes_per_token: int = 0
     """Nodes that a graph has room for with each token (graph_max_nodes); 0 for the usual room."""
-    indexers: Literal["none", "each", "listed"] = "none"
+    indexers: Literal["none", "each", "listed", "listed_or_spaced", "overlapping"] = "none"
     """Which attending layers have an indexer, with a cache of its own, that chooses the cells they
-    look at; with `listed` the others look at those that the last before them chose."""
-    listed_indexers: Callable[[ModelSpec], Sequence[bool]] = lambda model: (True,) * model.n_layer
-    """Those of `listed` where the metadata have no `attention.indexer.types`."""
+    look at: all, or those that `attention.indexer.types` lists, and then the others look at what
+    the last before them chose. Where nothing is listed all have one, or in files of long contexts
+    the first and then every fourth (GLM-5.2). `overlapping`: those that compress by 4."""
     scales_q: bool = False
     """A SCALE node on q (the attention itself then scales by 1)."""
     scales_embedding: bool = False

@@ -102,6 +102,21 @@ def attention_sinks(model: ModelSpec, il: int) -> Iterator[Tensor]:
 # ---- recurrent blocks
 
 
+def mamba(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """A block of the first Mamba."""
+    inner, rank = model.integer("ssm.inner_size"), model.integer("ssm.time_step_rank")
+    state = model.integer("ssm.state_size")
+    yield "ssm_in.weight", (model.n_embd, 2 * inner)
+    yield "ssm_conv1d.weight", (model.integer("ssm.conv_kernel"), inner)
+    yield "ssm_conv1d.bias", (inner,)
+    yield "ssm_x.weight", (inner, rank + 2 * state)
+    yield "ssm_dt.weight", (rank, inner)
+    yield "ssm_dt.bias", (inner,)
+    yield "ssm_a", (state, inner)
+    yield "ssm_d", (inner,)
+    yield "ssm_out.weight", (inner, model.n_embd)
+
+
 def mamba2(model: ModelSpec, il: int) -> Iterator[Tensor]:
     """A Mamba-2 block (Granite 4.0 H)."""
     inner, rank = model.integer("ssm.inner_size"), model.integer("ssm.time_step_rank")

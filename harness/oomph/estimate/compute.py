@@ -11,7 +11,7 @@ general rule answers, and `ComputeBuffers.is_exact` says so.
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from oomph.architectures.adapter import AdapterSpec
 from oomph.architectures.spec import ModelSpec
@@ -85,7 +85,8 @@ class ComputeBuffers:
     """Whether the graph was replayed: False where the general rule stands in for it."""
 
 
-class Batch(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Batch:
     """What a graph is reserved for: tokens, rows of logits and sequences."""
 
     n_tokens: int

@@ -87,10 +87,6 @@ def _ratio(model: ModelSpec, il: int) -> int:
     return model.per_layer("attention.compress_ratios")[il]
 
 
-def _overlapping(model: ModelSpec) -> tuple[bool, ...]:
-    return tuple(_ratio(model, il) == _OVERLAPPING for il in range(model.n_layer))
-
-
 def _compressed_attention(model: ModelSpec, il: int) -> Iterator[Tensor]:
     """Low-rank q, one vector for K and V, an output by groups of heads, and what compresses old
     cells (V4)."""
@@ -204,8 +200,7 @@ FAMILIES: Final = (
             nodes_per_token=40,
             expert_gating="metadata",
             expert_weights_norm=None,
-            indexers="listed",
-            listed_indexers=_overlapping,
+            indexers="overlapping",
         ),
     ),
 )

@@ -1,6 +1,6 @@
 """Z.ai's GLM-4, GLM-4.5 and GLM-5; GLM-4.7-Flash is DeepSeek's architecture."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
 from oomph.architectures import tensor_parts as parts
@@ -27,20 +27,6 @@ def _translate_moe(config: Config) -> dict[str, Value]:
         "expert_gating_func": 2,
         "expert_weights_norm": bool(config.get("norm_topk_prob")),
     }
-
-
-LISTED_FROM: Final = 1 << 20
-"""Files of this context length and more that list no indexers have GLM-5.2's; others have one in
-each layer."""
-_N_LISTED: Final = 78
-"""Layers that llama.cpp's list of GLM-5.2's indexers has (GLM_5_2_DEFAULT_INDEXER_TYPES)."""
-
-
-def _unlisted_indexers(model: ModelSpec) -> Sequence[bool]:
-    """The first three layers and every fourth of those after, from GLM-5.2 on."""
-    if model.n_ctx_train < LISTED_FROM:
-        return (True,) * model.n_layer
-    return tuple(il < _N_LISTED and (il < 2 or il % 4 == 2) for il in range(model.n_layer))
 
 
 def _pooling_indexer(model: ModelSpec, il: int) -> Iterator[Tensor]:
@@ -98,8 +84,7 @@ FAMILIES: Final = (
         graph=GraphRules(
             expert_gating="metadata_or_sigmoid",
             expert_weights_norm=None,
-            indexers="listed",
-            listed_indexers=_unlisted_indexers,
+            indexers="listed_or_spaced",
             head_outputs_at="after_norm",
         ),
     ),

@@ -9,8 +9,6 @@ FAMILIES: Final = tuple(
     for name in (
         "arwkv7",
         "bloom",
-        "jamba",
-        "mamba",
         "mpt",
         "refact",
         "rwkv6",

@@ -17,6 +17,7 @@ from oomph.estimate.graph import (
     hyper_gated,
     kda,
     latent,
+    mamba,
     ngrams,
     per_layer,
     pooled,
@@ -30,6 +31,7 @@ Part = Callable[[Builder, Tensor, int], Tensor]
 Whole = Callable[[Builder, Tensor], Tensor]
 
 RECURRENT: Final[dict[str, Part]] = {
+    "mamba": mamba.mamba,
     "mamba2": recurrent.mamba2,
     "delta_net": recurrent.delta_net,
     "short_conv": recurrent.short_conv,

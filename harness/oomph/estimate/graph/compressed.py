@@ -6,15 +6,12 @@ own, that chooses the cells (build_attention_impl of src/models/deepseek4.cpp, l
 """
 
 from dataclasses import dataclass
-from typing import Final
 
+from oomph.architectures.layers import OVERLAPPING
 from oomph.estimate.graph import attention, latent
 from oomph.estimate.graph.builder import Builder
 from oomph.estimate.graph.hparams import LayerShape
 from oomph.estimate.graph.tensor import F16, F32, I32, I64, Tensor
-
-OVERLAPPING: Final = 4
-"""The ratio whose blocks overlap by half, with twice the width and an indexer."""
 
 
 @dataclass(frozen=True, slots=True)

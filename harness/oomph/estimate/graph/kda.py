@@ -15,7 +15,7 @@ def kda(b: Builder, x: Tensor, il: int) -> Tensor:
     t, head, n = b.n_tokens // n_seqs, ssm.state, b.n_tokens
     cache = kept(b, "r", il, ssm.conv_state)
     before = states(b, cache)
-    q, k, v = (_convolved(b, x, il, which, cache, before) for which in "qkv")
+    q, k, v = (_convolved(b, x, il, number, cache, before) for number in range(3))
     gate = graph.reshape(_gate(b, x, il), head, ssm.rank, t, n_seqs)
     beta = graph.reshape(graph.mul_mat(b.weight("ssm_beta", il), x), 1, ssm.rank, t, n_seqs)
     beta = graph.unary("SIGMOID", beta)
@@ -29,11 +29,13 @@ def kda(b: Builder, x: Tensor, il: int) -> Tensor:
     return graph.mul_mat(b.weight("attn_output", il), y)
 
 
-def _convolved(b: Builder, x: Tensor, il: int, which: str, cache: Tensor, before: Tensor) -> Tensor:
+def _convolved(
+    b: Builder, x: Tensor, il: int, number: int, cache: Tensor, before: Tensor
+) -> Tensor:
     """q, k or v, convolved behind its part of the states, whose last columns go back there."""
     graph, ssm, n_seqs = b.graph, ssm_shape(b), b.n_seqs
     t, width, row = b.n_tokens // n_seqs, ssm.conv_kernel - 1, 4 * ssm.conv_state
-    at = "qkv".index(which) * 4 * width * ssm.inner
+    which, at = ("q", "k", "v")[number], number * 4 * width * ssm.inner
     last = graph.view(before, (width, ssm.inner, n_seqs), (4 * width, row), at)
     y = graph.reshape(graph.mul_mat(b.weight(f"attn_{which}", il), x), ssm.inner, t, n_seqs)
     window = graph.concat(last, graph.transpose(y))
