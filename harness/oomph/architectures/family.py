@@ -120,7 +120,15 @@ class GraphRules:
     """What a layer of a graph is composed of, as far as tensors and metadata do not tell."""
 
     layer: Literal[
-        "sequential", "parallel", "single", "twin", "altup", "normed_after", "hyper", "hyper_gated"
+        "sequential",
+        "parallel",
+        "single",
+        "twin",
+        "altup",
+        "normed_after",
+        "hyper",
+        "hyper_gated",
+        "banked",
     ] = "sequential"
     """How the parts of a layer are wired: a key of `oomph.estimate.graph.compose.LAYERS`."""
     norm: Literal["rms", "layer"] = "rms"
@@ -167,6 +175,8 @@ class GraphRules:
     """Whether scores are made shares of one (softmax)."""
     activation: Literal["gelu", "relu_sqr"] = "gelu"
     """The activation of a feed-forward without a gate."""
+    gated_activation: Literal["fused", "situ"] = "fused"
+    """The activation of a feed-forward with a gate: one operator, or bounded parts."""
     weighs_inputs: bool = False
     """Whether the experts' weights multiply their inputs, and the router's logits alone choose them
     (llama4)."""

@@ -478,7 +478,8 @@ def checkpoint_bytes(setup: Setup, n_tokens: int, *, swa_full: bool) -> int:
         return states
     cells = min(n_tokens, hparams.n_swa)
     rows = (row for row in _layer_rows(setup) if row[0])
-    return states + cells * (CELL_BYTES + sum(kind.row_bytes(width) for _, kind, width, _ in rows))
+    widths = sum(kind.row_bytes(width) for _, _, kind, width, _ in rows)
+    return states + cells * (CELL_BYTES + widths)
 
 
 def _layer_states(setup: Setup) -> Iterator[tuple[str, int]]:

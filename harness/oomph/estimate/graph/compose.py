@@ -10,6 +10,7 @@ from typing import Final
 from oomph.estimate.graph import (
     altup,
     attention,
+    banked,
     blocks,
     compressed,
     feed_forward,
@@ -44,9 +45,16 @@ ATTENTION: Final[dict[str, Part]] = {
     "pooled": pooled.attend,
     "blocks": blocks.attend,
 }
+
+
+def _alone(b: Builder, x: Tensor) -> Tensor:
+    return x
+
+
 STREAMS: Final[dict[str, tuple[Whole, Whole]]] = {
     "altup": (altup.stack, altup.merge),
     "hyper": (hyper.stack, hyper.merge),
+    "banked": (_alone, banked.merge),
     "hyper_gated": (hyper.stack, hyper_gated.merge),
 }
 """How several residual streams are made of the embedding and become one again, by
@@ -196,6 +204,18 @@ def _hyper(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
     return b.pin(cur, il) if b.rules.holds_streams else cur
 
 
+def _banked(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
+    """Attention, then the feed-forward, each over the residual streams banked so far (Kimi K3)."""
+    graph, stream = b.graph, cur
+    x = banked.mix(b, stream, "attn_res_score", il)
+    if b.shape(il).banks_stream:
+        banked.bank(b, stream)
+    y = mix_tokens(b, graph.expand(b.norm(x, "attn_norm", il)), il)
+    stream = y if b.shape(il).banks_stream else graph.add(stream, y)
+    x = b.norm(banked.mix(b, stream, "ffn_res_score", il), "ffn_norm", il)
+    return graph.add(stream, feed(b, x, il))
+
+
 def _hyper_gated(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
     """The same with gated hyper-connections (Qwen3.8-Flash-Next)."""
     if il in b.hparams.ngram_layers:
@@ -207,10 +227,6 @@ def _hyper_gated(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tenso
     cur = hyper_gated.spread(b, y, cur, inject, il)
     x, inject = hyper_gated.gather(b, cur, "ffn", il)
     return b.pin(hyper_gated.spread(b, feed(b, x, il), cur, inject, il), il)
-
-
-def _alone(b: Builder, x: Tensor) -> Tensor:
-    return x
 
 
 def _deepstack(b: Builder, cur: Tensor, tokens: Tensor, il: int) -> Tensor:
@@ -229,6 +245,7 @@ LAYERS: Final[dict[str, Callable[[Builder, Tensor, int, bool], Tensor]]] = {
     "altup": altup.layer,
     "normed_after": _normed_after,
     "hyper": _hyper,
+    "banked": _banked,
     "hyper_gated": _hyper_gated,
 }
 """How a layer's parts are wired, by `GraphRules.layer`; the flag says to pick the output rows in

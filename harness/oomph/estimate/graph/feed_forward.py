@@ -15,7 +15,7 @@ def dense(b: Builder, x: Tensor, il: int, tag: str = "") -> Tensor:
     up = b.linear(f"ffn_up{tag}", x, il)
     down = f"ffn_down{tag}"
     if b.has(f"ffn_gate{tag}.weight", il):
-        h = b.graph.glu(b.linear(f"ffn_gate{tag}", x, il), up)
+        h = _gate(b, b.linear(f"ffn_gate{tag}", x, il), up)
     elif up.ne[0] == 2 * b.weight(down, il).ne[0]:
         h = b.graph.glu(up)
     else:
@@ -33,7 +33,12 @@ def activation(b: Builder, x: Tensor) -> Tensor:
 def routed(b: Builder, x: Tensor, il: int) -> Tensor:
     """The experts, plus the shared expert where there is one, behind its own gate where it has
     one."""
-    y = _latent_experts(b, x, il) if b.has("ffn_latent_down.weight", il) else experts(b, x, il)
+    if b.has("ffn_latent_down.weight", il):
+        y = _latent_experts(b, x, il)
+    elif b.has("ffn_routed_down.weight", il):
+        y = _normed_latent_experts(b, x, il)
+    else:
+        y = experts(b, x, il)
     if not b.has("ffn_up_shexp.weight", il):
         return y
     if not b.has("ffn_gate_inp_shexp.weight", il):
@@ -59,6 +64,27 @@ def _latent_experts(b: Builder, x: Tensor, il: int) -> Tensor:
     return b.linear(
         "ffn_latent_up", experts(b, low, il, logits=b.linear("ffn_gate_inp", x, il)), il
     )
+
+
+def _normed_latent_experts(b: Builder, x: Tensor, il: int) -> Tensor:
+    """The same with a norm before they are projected up (kimi-k3)."""
+    low = b.linear("ffn_routed_down", x, il)
+    y = experts(b, low, il, logits=b.linear("ffn_gate_inp", x, il))
+    if b.has("ffn_routed_norm.weight", il):
+        y = b.norm(y, "ffn_routed_norm", il)
+    return b.linear("ffn_routed_up", y, il)
+
+
+def _gate(b: Builder, gate: Tensor, up: Tensor) -> Tensor:
+    """The gated activation: fused, or of bounded parts (situ of kimi-k3)."""
+    graph = b.graph
+    if b.rules.gated_activation == "fused":
+        return graph.glu(gate, up)
+    bounded = graph.scale(graph.unary("TANH", graph.scale(gate)))
+    bounded = graph.mul(bounded, graph.unary("SIGMOID", gate))
+    if b.model.hparam("activation.situ_linear_beta", 0.0) > 0:
+        up = graph.scale(graph.unary("TANH", graph.scale(up)))
+    return graph.mul(bounded, up)
 
 
 def beside_dense(b: Builder, x: Tensor, il: int) -> Tensor:
@@ -127,7 +153,7 @@ def _gated(b: Builder, x: Tensor, ids: Tensor, il: int) -> Tensor:
     up = _each(b, "up", x, ids, il)
     if not b.has("ffn_gate_exps.weight", il):
         return activation(b, up)
-    return graph.glu(_each(b, "gate", x, ids, il), up)
+    return _gate(b, _each(b, "gate", x, ids, il), up)
 
 
 def _route(b: Builder, logits: Tensor, il: int, n_used: int) -> tuple[Tensor, Tensor]:

@@ -47,6 +47,10 @@ class LayerShape:
     """Elements that the layer's own indexer keeps for a token, in a cache of their own."""
     compress_ratio: int = 0
     """Tokens that a cell of the layer's compressed cache stands for; 0 where it has none."""
+    banks_stream: bool = False
+    """Whether the residual stream is banked before the layer, and begins anew in it."""
+    n_banked: int = 0
+    """Streams that are banked once the layer has begun."""
     has_rope: bool = True
     has_deepstack: bool = False
     """Whether part of a wide embedding is added to the layer's output (qwen3vl)."""
@@ -255,6 +259,7 @@ def _layers(
     index_width = model.integer("attention.indexer.key_length", 0) if any(indexes) else 0
     if model.integer("attention.indexer.kpool", 0):
         index_width *= 3  # a key, its gate and the pooled key
+    bank = model.integer("attn_res.block_size", 0)
     compresses = family.graph.attention == "compressed"
     ratios = model.per_layer("attention.compress_ratios", 0) if compresses else (0,) * n_layer
     return tuple(
@@ -271,6 +276,8 @@ def _layers(
             is_sparse=index_width > 0 and attends[il],
             index_width=index_width if indexes[il] else 0,
             compress_ratio=ratios[il],
+            banks_stream=bank > 0 and il % bank == 0,
+            n_banked=il // bank + 1 if bank else 0,
             has_rope=rope[il],
             has_deepstack=il < model.integer("n_deepstack_layers", 0),
             thins_gate=family.graph.layer == "altup" and il < THINNED_LAYERS,

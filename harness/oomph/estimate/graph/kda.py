@@ -55,6 +55,9 @@ def _convolved(
 
 def _projected(b: Builder, x: Tensor, il: int, which: str) -> Tensor:
     """A gate's projection, of low rank where the file has two matrices of it."""
+    whole = f"ssm_{which}"
+    if b.has(f"{whole}.weight", il):
+        return b.graph.mul_mat(b.weight(whole, il), x)
     y = b.graph.mul_mat(b.weight(f"ssm_{which}_a", il), x)
     name = f"ssm_{which}_b"
     return b.graph.mul_mat(b.weight(name, il), y) if b.has(f"{name}.weight", il) else y

@@ -67,9 +67,14 @@ def _rotated(b: Builder, x: Tensor, il: int) -> Tensor:
 
 
 def _gated(b: Builder, x: Tensor, y: Tensor, il: int) -> Tensor:
-    """Attention's result `y` with each head behind a gate of its own (bailingmoe3)."""
+    """Attention's result `y` behind a gate: of each head (bailingmoe3) or each element
+    (kimi-k3)."""
     graph, n, n_head = b.graph, b.n_tokens, b.shape(il).n_head
-    gate = graph.reshape(graph.mul_mat(b.weight("attn_gate", il), x), 1, n_head, n)
+    gate = graph.mul_mat(b.weight("attn_gate", il), x)
+    if gate.ne[0] != n_head:
+        y = graph.mul(y, graph.unary("SIGMOID", gate))
+        return graph.mul_mat(b.weight("attn_output", il), y)
+    gate = graph.reshape(gate, 1, n_head, n)
     heads = graph.reshape(y, y.ne[0] // n_head, n_head, n)
     y = graph.cont(graph.mul(heads, graph.unary("SIGMOID", gate)), y.ne[0], n)
     return graph.mul_mat(b.weight("attn_output", il), y)
