@@ -36,6 +36,12 @@ _ALWAYS_F32: Final = (
     "token_types",
     "altup_correct_coef",
     "altup_predict_coef",
+    "time_mix_first.",
+    "time_mix_w1.",
+    "time_mix_w2.",
+    "time_mix_decay_w1.",
+    "time_mix_decay_w2.",
+    "time_mix_lerp_fused.",
 )
 _TABLES: Final = ("ffn_gate_tid2eid.",)
 """Tables of numbers, in I32 whatever the file."""
@@ -47,6 +53,12 @@ _KEPT: Final = (
     "per_layer_model_proj",
     "indexer.k_proj.",
     "indexer.q_proj.",
+    "time_mix_v1.",
+    "time_mix_v2.",
+    "time_mix_a1.",
+    "time_mix_a2.",
+    "time_mix_g1.",
+    "time_mix_g2.",
 )
 
 _KEPT_OF: Final[dict[str, tuple[str, ...]]] = {

@@ -31,6 +31,7 @@ from oomph.architectures.families import (
     phi,
     qwen,
     qwen_hybrid,
+    rwkv,
     seed,
     smollm,
     stablelm,
@@ -42,7 +43,8 @@ from oomph.architectures.family import Family
 MODULES: Final = (
     arcee, bailing, cohere, deepseek, dots, encoders, ernie, exaone, falcon, gemma, gemma3n,
     gemma4, glm, gpt_oss, granite, hunyuan, internlm, kimi, lfm, llama, mamba, minimax, mistral,
-    nemotron, olmo, phi, qwen, qwen_hybrid, seed, smollm, stablelm, starcoder, without_positions,
+    nemotron, olmo, phi, qwen, qwen_hybrid, rwkv, seed, smollm, stablelm, starcoder,
+    without_positions,
 )  # fmt: skip
 
 FAMILIES: Final[dict[str, Family]] = {

@@ -13,6 +13,5 @@ FAMILIES: Final = tuple(
         "refact",
         "rwkv6",
         "rwkv6qwen2",
-        "rwkv7",
     )
 )

@@ -69,6 +69,8 @@ class Builder:
         self.fused_layers: dict[Tensor, int] = {}
         """Each fused operator's layer: llama.cpp builds them of their parts where one would not run
         on the layer's device (resolve_fused_ops)."""
+        self.first_value: Tensor | None = None
+        """The first layer's v, which the others mix in (RWKV-7)."""
         self.banked: Tensor | None = None
         """The residual streams that are banked, side by side."""
         self.chosen_cells: Tensor | None = None

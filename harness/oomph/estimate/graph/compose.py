@@ -24,6 +24,7 @@ from oomph.estimate.graph import (
     pooled,
     pooling,
     recurrent,
+    rwkv,
 )
 from oomph.estimate.graph.builder import Builder, embed
 from oomph.estimate.graph.tensor import Graph, Tensor
@@ -246,6 +247,7 @@ LAYERS: Final[dict[str, Callable[[Builder, Tensor, int, bool], Tensor]]] = {
     "normed_after": _normed_after,
     "hyper": _hyper,
     "banked": _banked,
+    "rwkv7": rwkv.layer,
     "hyper_gated": _hyper_gated,
 }
 """How a layer's parts are wired, by `GraphRules.layer`; the flag says to pick the output rows in

@@ -361,6 +361,15 @@ def _ssm(model: ModelSpec) -> SsmShape | None:
             rank=1,
             groups=0,
         )
+    if _has(model, "wkv.head_size"):
+        size = model.integer("wkv.head_size")
+        return SsmShape(
+            conv_kernel=model.integer("token_shift_count", 2) + 1,
+            inner=model.n_embd,
+            state=size,
+            rank=model.n_embd // max(size, 1),
+            groups=0,
+        )
     if _has(model, "kda.head_dim"):
         width, n_head = model.integer("kda.head_dim"), model.integer("attention.head_count")
         return SsmShape(
