@@ -68,8 +68,8 @@ class Recurrence:
     )
     """None, those without KV heads, those that also have no feed-forward width, all but every n-th,
     or all; `beside`: all, each with a KV cache too."""
-    part: Literal["none", "mamba", "mamba2", "delta_net", "short_conv", "kda"] = "none"
-    """A key of `oomph.estimate.graph.compose.RECURRENT`."""
+    part: Literal["none", "mamba", "mamba2", "delta_net", "short_conv", "kda", "time_mix"] = "none"
+    """A key of `oomph.estimate.graph.compose.RECURRENT`; `time_mix` is in a layer of its own."""
     gate: Literal["softplus", "bounded", "metadata_negated"] = "softplus"
     """How KDA's gate is computed: bounded below, by `kda.gate_lower_bound` where the metadata have
     it, or not."""

@@ -54,9 +54,13 @@ FAMILIES: Final = (
     Family(
         name="rwkv7",
         tensors=Tensors(
-            every=(_norms, _time_mix, _channel_mix), dense=(), experts=(), outside=(_outside,)
+            every=(_norms, _channel_mix),
+            recurrent=(_time_mix,),
+            dense=(),
+            experts=(),
+            outside=(_outside,),
         ),
-        recurrence=Recurrence(layers="all"),
+        recurrence=Recurrence(layers="all", part="time_mix"),
         rope=Rope(layers="none"),
         graph=GraphRules(layer="rwkv7", norm="layer"),
     ),
