@@ -22,14 +22,16 @@ class Tensors:
     """The parts of a family's blocks.
 
     `every` is in each block. A block has `attention`, or `recurrent` where the family's recurrence
-    says so (both where they stand side by side); it has `experts` where it routes its tokens,
-    `dense` elsewhere. A family whose graph has a single part a layer has one of the four.
+    says so (both where they stand side by side), and an `indexer` where it chooses by itself the
+    cells it looks at; it has `experts` where it routes its tokens, `dense` elsewhere. A family
+    whose graph has a single part a layer has one of the four.
     `next_token` is added to the blocks past the last one that decodes (multi-token prediction).
     `outside` is in no block, nor are the `heads` of rerankers and embeddings, which most lack.
     """
 
     every: tuple[Part, ...] = (parts.norm("attn_norm", "ffn_norm"),)
     attention: tuple[Part, ...] = (parts.query_key_value,)
+    indexer: tuple[Part, ...] = ()
     recurrent: tuple[Part, ...] = ()
     dense: tuple[Part, ...] = (parts.gated,)
     experts: tuple[Part, ...] = (parts.experts,)
@@ -70,8 +72,18 @@ class Recurrence:
     )
     """None, those without KV heads, those that also have no feed-forward width, all but every n-th,
     or all; `beside`: all, each with a KV cache too."""
-    part: Literal["none", "mamba2", "delta_net", "short_conv"] = "none"
-    """A key of `oomph.estimate.graph.compose.RECURRENT`."""
+    part: Literal["none", "mamba", "mamba2", "delta_net", "short_conv", "kda", "time_mix"] = "none"
+    """A key of `oomph.estimate.graph.compose.RECURRENT`; `time_mix` is in a layer of its own."""
+    gate: Literal["softplus", "bounded", "metadata_negated"] = "softplus"
+    """How KDA's gate is computed: bounded below, by `kda.gate_lower_bound` where the metadata have
+    it, or not."""
+    reserves_one: bool = False
+    """Whether llama.cpp also reserves the graph of a prompt that is one sequence's
+    (TAG_RESERVE_DIAG_DECAY)."""
+    output_gate: Literal["SILU", "SIGMOID"] = "SILU"
+    """What the delta net's output gate goes through."""
+    copies_states: bool = False
+    """Whether the convolution's columns are made contiguous before they go back to the state."""
     rolls_back: bool = False
     """Whether llama.cpp keeps states of the last tokens to go back to
     (llm_arch_supports_rs_rollback)."""
@@ -137,6 +149,10 @@ class GraphRules:
         "normed_after_if_told",
         "partial",
         "stacks",
+        "hyper",
+        "hyper_gated",
+        "banked",
+        "rwkv7",
     ] = "sequential"
     """How the parts of a layer are wired: a key of `oomph.estimate.graph.compose.LAYERS`."""
     norm: Literal["rms", "layer", "metadata"] = "rms"
@@ -160,13 +176,21 @@ class GraphRules:
     temperature: Literal["none", "unrotated", "metadata"] = "none"
     """Which layers scale q by its position (attn_temp_scale): those without RoPE, or all where the
     metadata say so."""
-    attention: Literal["standard", "gated"] = "standard"
+    attention: Literal["standard", "gated", "compressed", "pooled", "blocks"] = "standard"
     gate_activation: Literal["sigmoid", "softplus"] = "sigmoid"
     """How the gate on attention's output is computed, where `attn_gate` exists."""
     repeats_keys: bool = False
     """Whether the delta net repeats q and k to v's heads, and projections are cut by group."""
-    has_indexer: bool = False
-    """Whether an indexer with a cache of its own chooses the cells that attention looks at."""
+    holds_streams: bool = False
+    """Whether hyper-connected streams are in the graph before the feed-forward, and a layer's last
+    operator is kept on its device."""
+    nodes_per_token: int = 0
+    """Nodes that a graph has room for with each token (graph_max_nodes); 0 for the usual room."""
+    indexers: Literal["none", "each", "listed", "listed_or_spaced", "overlapping"] = "none"
+    """Which attending layers have an indexer, with a cache of its own, that chooses the cells they
+    look at: all, or those that `attention.indexer.types` lists, and then the others look at what
+    the last before them chose. Where nothing is listed all have one, or in files of long contexts
+    the first and then every fourth (GLM-5.2). `overlapping`: those that compress by 4."""
     fuses_attention: Literal["as_told", "never", "aborts"] = "as_told"
     """Whether flash attention can be on: llama.cpp turns it off for Grok, and its graph of PLM
     aborts."""
@@ -204,6 +228,8 @@ class GraphRules:
     """Whether scores are made shares of one (softmax)."""
     activation: Literal["gelu", "relu_sqr", "xielu"] = "gelu"
     """The activation of a feed-forward without a gate."""
+    gated_activation: Literal["fused", "situ"] = "fused"
+    """The activation of a feed-forward with a gate: one operator, or bounded parts."""
     weighs_inputs: bool = False
     """Whether the experts' weights multiply their inputs, and the router's logits alone choose them
     (llama4)."""
@@ -279,6 +305,11 @@ class Family:
     yarn: tuple[PublishedYarn, ...] = ()
     output_norm: str = "output_norm"
     """The tensor of the last norm; empty where there is none."""
+    shares_streams: bool = True
+    """Whether sequences can share one stream of cells (kv_unified)."""
+    caches_head: bool = False
+    """Whether llama.cpp also keeps, in the trunk's cache, K of the layers for multi-token
+    prediction, which the trunk never reads (seen of models whose K and V are one vector)."""
     has_cache: bool = True
     """Whether llama.cpp keeps K and V of the tokens before: an encoder sees a whole input at once
     and keeps nothing (llama_model::create_memory)."""

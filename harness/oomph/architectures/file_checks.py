@@ -120,6 +120,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "swin_norm": Rule(kind="flag"),
     "attention.clamp_kqv": _FACTOR,
     "shortconv.l_cache": _width(1),
+    "kda.head_dim": _width(1),
     "ssm.conv_kernel": _width(1),
     "ssm.inner_size": _width(1),
     "ssm.state_size": _width(1),
@@ -129,8 +130,12 @@ RULES: Final[Mapping[str, Rule]] = {
 """Every number that an estimate may read of a file, by its key without the architecture."""
 
 _MAX_SECTIONS: Final = 4
-_LISTS: Final = ("attention.sliding_window_pattern", "attention.recurrent_layers")
-"""Flags by block."""
+_LISTS: Final = (
+    "attention.sliding_window_pattern",
+    "attention.recurrent_layers",
+    "attention.indexer.types",
+)
+"""Flags by block that decodes."""
 _REQUIRED: Final = ("block_count", "context_length", "embedding_length")
 _TYPES: Final = {"count": "u32", "number": "f32", "flag": "bool", "word": "str"}
 _ITEMS: Final = ("i32", "u32")

@@ -4,8 +4,17 @@ One definition each for the tensor lists, the graphs and the sums of memory: by 
 metadata. Layers for multi-token prediction are none of these, and are not in the results.
 """
 
+from typing import Final
+
 from oomph.architectures.families import family_of
 from oomph.architectures.spec import ModelSpec
+
+OVERLAPPING: Final = 4
+"""The ratio of compressed caches whose blocks overlap by half, with twice the width and an
+indexer."""
+SPACED_FROM: Final = 1 << 20
+"""Context from which a file that lists no indexers has GLM-5.2's."""
+N_SPACED: Final = 78
 
 
 def n_decoding(model: ModelSpec) -> int:
@@ -55,6 +64,28 @@ def attending_layers(model: ModelSpec) -> tuple[bool, ...]:
     beside = family_of(model.arch).recurrence.layers == "beside"
     recurrent, feeding = recurrent_layers(model), feeding_layers(model)
     return tuple((beside or not recurrent[il]) and not feeding[il] for il in range(len(recurrent)))
+
+
+def indexing_layers(model: ModelSpec) -> tuple[bool, ...]:
+    """The layers with an indexer of their own, which chooses the cells that attention looks at."""
+    rule, attends = family_of(model.arch).graph.indexers, attending_layers(model)
+    if rule == "none":
+        return (False,) * len(attends)
+    if rule == "overlapping":
+        ratios = model.per_layer("attention.compress_ratios")
+        return tuple(ratios[il] == OVERLAPPING for il in range(len(attends)))
+    said = model.metadata.get(f"{model.arch}.attention.indexer.types")
+    if rule == "each" or said is None:
+        is_spaced = rule == "listed_or_spaced" and model.n_ctx_train >= SPACED_FROM
+        return tuple(has and not (is_spaced and _is_between(il)) for il, has in enumerate(attends))
+    listed = said if isinstance(said, tuple) else (said,) * len(attends)
+    return tuple(attends[il] and bool(listed[il]) for il in range(len(attends)))
+
+
+def _is_between(il: int) -> bool:
+    """Whether GLM-5.2's layer `il` reads another's indexer (GLM_5_2_DEFAULT_INDEXER_TYPES, which
+    has 78)."""
+    return il >= N_SPACED or (il > 1 and il % 4 != 2)
 
 
 def sliding_window(model: ModelSpec) -> int:

@@ -36,8 +36,54 @@ _ALWAYS_F32: Final = (
     "token_types",
     "altup_correct_coef",
     "altup_predict_coef",
+    "time_mix_first.",
+    "time_mix_w1.",
+    "time_mix_w2.",
+    "time_mix_decay_w1.",
+    "time_mix_decay_w2.",
+    "time_mix_lerp_fused.",
 )
-_KEPT: Final = (*_ALWAYS_F32, "altup", "laurel", "per_layer_model_proj")
+_TABLES: Final = ("ffn_gate_tid2eid.",)
+"""Tables of numbers, in I32 whatever the file."""
+_KEPT: Final = (
+    *_ALWAYS_F32,
+    *_TABLES,
+    "altup",
+    "laurel",
+    "per_layer_model_proj",
+    "indexer.k_proj.",
+    "indexer.q_proj.",
+    "time_mix_v1.",
+    "time_mix_v2.",
+    "time_mix_a1.",
+    "time_mix_a2.",
+    "time_mix_g1.",
+    "time_mix_g2.",
+)
+
+_KEPT_OF: Final[dict[str, tuple[str, ...]]] = {
+    "glm5-next": (
+        "hc_",
+        "indexer.attn_q_b",
+        "indexer.attn_k",
+        "indexer.proj",
+        "indexer_compressor_gate",
+        "indexer_compressor_ape",
+        "ssm_f_a.",
+        "ssm_f_b.",
+        "ssm_g_a.",
+        "ssm_g_b.",
+        "ssm_beta.",
+        "attn_kv_a_mqa.",
+        "attn_k_b.",
+        "attn_v_b.",
+    )
+}
+"""What an architecture's files keep besides."""
+_EIGHT_BITS_OF: Final[dict[str, tuple[str, ...]]] = {
+    "glm5-next": ("attn_q_a", "attn_q_b", "nextn.eh_proj")
+}
+"""What an architecture's files have in Q8_0 wherever others are quantized further."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,6 +280,8 @@ def _is_quantized(name: str, ne: tuple[int, ...]) -> bool:
 def _kept_type(base: str, name: str, ne: tuple[int, ...]) -> str:
     """What convert_hf_to_gguf wrote for a tensor that llama-quantize leaves alone (F16 where it had
     a choice)."""
+    if any(mark in name for mark in _TABLES):
+        return "I32"
     if len(ne) < 2 or not name.endswith("weight") or any(mark in name for mark in _ALWAYS_F32):
         return "F32"
     return base if base in ("F32", "BF16") else "F16"
@@ -312,7 +360,8 @@ def tensor_types(
     types: dict[str, QuantType] = {}
     seen: dict[str, int] = {}
     for tensor, ne in shapes:
-        if not _is_quantized(tensor, ne):
+        kept = _KEPT_OF.get(model.arch, ())
+        if not _is_quantized(tensor, ne) or any(mark in tensor for mark in kept):
             types[tensor] = QUANTS[_kept_type(mix.base, tensor, ne)]
             continue
         category = _category(tensor)
@@ -321,6 +370,8 @@ def tensor_types(
         block = int(tensor.split(".")[1]) if tensor.startswith("blk.") else -1
         quantized = quant(mix.base).is_quantized
         chosen = _choose(mix, category, ne, index=index, block=block) if quantized else mix.base
+        if quantized and any(mark in tensor for mark in _EIGHT_BITS_OF.get(model.arch, ())):
+            chosen = "Q8_0"
         chosen = ends if ends and category in ("embedding", "output") else chosen
         types[tensor] = QUANTS[_fallback(chosen, ne[0])]
     return types

@@ -13,6 +13,7 @@ from oomph.architectures.family import Family, Tensors
 from oomph.architectures.layers import (
     attending_layers,
     feeding_layers,
+    indexing_layers,
     is_expert_layer,
     n_decoding,
     recurrent_layers,
@@ -30,12 +31,15 @@ def _parts(model: ModelSpec, family: Family, tensors: Tensors) -> Iterator[tuple
     """The parts of each block, block by block."""
     n_more = model.n_layer - n_decoding(model)
     attends = (*attending_layers(model), *(True,) * n_more)
+    indexes = (*indexing_layers(model), *(True,) * n_more)
     is_recurrent = (*recurrent_layers(model), *(False,) * n_more)
     feeds_only = (*feeding_layers(model), *(False,) * n_more)
     for il in range(model.n_layer):
         chosen = tensors.every
         if attends[il]:
             chosen += tensors.attention
+        if indexes[il]:
+            chosen += tensors.indexer
         if is_recurrent[il]:
             chosen += tensors.recurrent
         if feeds_only[il] or family.graph.layer != "single":

@@ -124,6 +124,21 @@ def attention_sinks(model: ModelSpec, il: int) -> Iterator[Tensor]:
 # ---- recurrent blocks
 
 
+def mamba(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """A block of the first Mamba."""
+    inner, rank = model.integer("ssm.inner_size"), model.integer("ssm.time_step_rank")
+    state = model.integer("ssm.state_size")
+    yield "ssm_in.weight", (model.n_embd, 2 * inner)
+    yield "ssm_conv1d.weight", (model.integer("ssm.conv_kernel"), inner)
+    yield "ssm_conv1d.bias", (inner,)
+    yield "ssm_x.weight", (inner, rank + 2 * state)
+    yield "ssm_dt.weight", (rank, inner)
+    yield "ssm_dt.bias", (inner,)
+    yield "ssm_a", (state, inner)
+    yield "ssm_d", (inner,)
+    yield "ssm_out.weight", (inner, model.n_embd)
+
+
 def mamba2(model: ModelSpec, il: int) -> Iterator[Tensor]:
     """A Mamba-2 block (Granite 4.0 H)."""
     inner, rank = model.integer("ssm.inner_size"), model.integer("ssm.time_step_rank")
@@ -137,6 +152,32 @@ def mamba2(model: ModelSpec, il: int) -> Iterator[Tensor]:
     yield "ssm_d", (1, rank)
     yield "ssm_norm.weight", (inner // groups, groups)
     yield "ssm_out.weight", (inner, model.n_embd)
+
+
+def kda(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """Kimi delta attention, without its gates."""
+    head, n_head = model.integer("kda.head_dim"), heads(model, il)[0]
+    inner, kernel = head * n_head, model.integer("ssm.conv_kernel")
+    for which in "qkv":
+        yield f"ssm_conv1d_{which}.weight", (kernel, 1, inner)
+        yield f"attn_{which}.weight", (model.n_embd, inner)
+    yield "ssm_beta.weight", (model.n_embd, n_head)
+    yield "ssm_dt.bias", (inner,)
+    yield "ssm_norm.weight", (head,)
+    yield "attn_output.weight", (inner, model.n_embd)
+
+
+def kda_gates(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """Its two gates, of low rank."""
+    head, inner = model.integer("kda.head_dim"), model.integer("kda.head_dim") * heads(model, il)[0]
+    for which in "fg":
+        yield f"ssm_{which}_a.weight", (model.n_embd, head)
+        yield f"ssm_{which}_b.weight", (head, inner)
+
+
+def kda_rates(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """How fast each head forgets."""
+    yield "ssm_a", (1, heads(model, il)[0])
 
 
 # ---- feed-forward

@@ -51,7 +51,9 @@ def supports(device: str, node: Tensor) -> bool:
     if node.op == "SSM_CONV":
         return first.ne[1] % 128 == 0
     if node.op == "SSM_SCAN":
-        return first.ne[0] in (96, 128, 256) and first.ne[1] % 16 == 0
+        if node.src[3].ne[0] == 1:  # the decay of a head: Mamba-2
+            return first.ne[0] in (96, 128, 256) and first.ne[1] % 16 == 0
+        return first.ne[0] == 16 and first.ne[1] == 1 and first.ne[2] % 128 == 0
     return True
 
 

@@ -46,6 +46,9 @@ before."""
 WORTH_CUTTING: Final = 0.85
 """A cut that keeps a larger share of the layers saves less than a second replay costs."""
 
+_LONG: Final = ("delta_net", "kda")
+"""Recurrences with a long graph, which has room for ROOM nodes with each token."""
+ROOM: Final = 40
 NODES_OF_PAIR: Final = 6
 """Tensors of a graph that llama.cpp makes room for with each pair of an adapter's matrices."""
 
@@ -66,6 +69,8 @@ class Setup:
     cache: CacheTypes
     op_offload: bool
     pooling: str | None = None
+    unfused: frozenset[str] = frozenset()
+    """Operators that llama.cpp builds of their parts (resolve_fused_ops)."""
     slices: Slices | None = None
     """What each card has of a tensor with --split-mode tensor; None for the other modes."""
 
@@ -92,6 +97,15 @@ class Replayed:
         self.settles: dict[object, int] = {}
         self.last_settled: dict[bool, int] = {}
         self.graph_sizes: dict[object, int] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a graph is reserved for: tokens, rows of logits and sequences."""
+
+    n_tokens: int
+    n_outputs: int
+    n_seqs: int
 
 
 class ComputeModel:
@@ -148,7 +162,7 @@ class ComputeModel:
         key = setup.hparams.n_expert_used
         if key not in self._n_nodes:
             try:
-                graph, _ = _graph_of(self._builder(setup, 1, 1), setup.hparams.running)
+                graph, _ = _graph_of(self._builder(setup, Batch(1, 1, 1)), setup.hparams.running)
                 self._n_nodes[key] = len(graph.nodes)
             except ModelFileError:
                 if setup.hparams.family.has_known_graph:
@@ -167,10 +181,12 @@ class ComputeModel:
         sizes = setup.sizes
         if not self.composes(setup):
             return self._rough(setup)
-        batches = [(sizes.n_tokens, sizes.n_outputs)]
+        batches = [Batch(sizes.n_tokens, sizes.n_outputs, sizes.n_seqs)]
         if not self._is_dry_run:
-            batches.append((sizes.n_seqs, sizes.n_seqs))
-        packings = [packing for batch in batches if (packing := self._packing(setup, *batch))]
+            batches.append(Batch(sizes.n_seqs, sizes.n_seqs, sizes.n_seqs))
+        if setup.hparams.family.recurrence.reserves_one and sizes.n_seqs > 1:
+            batches.append(Batch(sizes.n_tokens, sizes.n_outputs, 1))
+        packings = [packing for batch in batches if (packing := self._packing(setup, batch))]
         if len(packings) < len(batches):
             return self._rough(setup)
         at = setup.placement.holders
@@ -209,7 +225,7 @@ class ComputeModel:
         )
         known = self._known(setup).graph_sizes
         if key not in known:
-            b = self._builder(setup, sizes.n_tokens, sizes.n_outputs)
+            b = self._builder(setup, Batch(sizes.n_tokens, sizes.n_outputs, sizes.n_seqs))
             graph, _ = _graph_of(b, setup.hparams.running)
             known[key] = len(graph.nodes) + sum(leaf.is_input for leaf in graph.leafs)
         return known[key] - self._room_for_tensors(setup)
@@ -217,14 +233,20 @@ class ComputeModel:
     def _room_for_tensors(self, setup: Setup) -> int:
         """How many tensors a graph may have (llama_context::graph_max_nodes)."""
         n_tensors = len(self._model.tensors)
-        if setup.hparams.family.recurrence.part == "delta_net":
-            return max(40 * setup.sizes.n_tokens, 32 * n_tensors)
+        family = setup.hparams.family
+        per_token = family.graph.nodes_per_token
+        if per_token == 0 and family.recurrence.part in _LONG:
+            per_token = ROOM
+        if per_token:
+            return max(
+                per_token * setup.sizes.n_tokens, (64 if per_token > ROOM else 32) * n_tensors
+            )
         n_of_adapters = sum(NODES_OF_PAIR * len(adapter.pairs) for adapter in self._adapters)
         return max(1024, 8 * n_tensors) + n_of_adapters
 
-    def fuses_attention(self, setup: Setup) -> bool:
-        """What `flash_attn` auto becomes: on if each layer's attention would run on the layer's
-        device."""
+    def fuses(self, setup: Setup, op: str) -> bool:
+        """Whether the fused operator `op` stays, as flash attention does with `flash_attn` auto: if
+        each layer's would run on the layer's device."""
         if not self.composes(setup):
             return True
         key = (
@@ -233,22 +255,24 @@ class ComputeModel:
             setup.pooling,
             setup.sizes.n_seqs,
             setup.sizes.n_stream,
+            setup.unfused,
+            op,
         )
         fuses = self._known(setup).fuses
         if key not in fuses:
             n = setup.sizes.n_seqs
-            b = self._builder(setup, n, n)
+            b = self._builder(setup, Batch(n, n, n))
             graph, _ = _graph_of(b, self._select(setup, CUTS[0]).layers)
             ordered = schedule(graph, setup.placement.backends, op_offload=setup.op_offload).nodes
             backends = setup.placement.backends
             fuses[key] = all(
                 backends[backend] == setup.placement.layer(b.fused_layers[node])
                 for node, backend in ordered
-                if node in b.fused_layers
+                if node in b.fused_layers and node.op == op
             )
         return fuses[key]
 
-    def _packing(self, setup: Setup, n_tokens: int, n_outputs: int) -> Packing | None:
+    def _packing(self, setup: Setup, batch: Batch) -> Packing | None:
         key = (
             setup.placement.key,
             setup.sizes.caches,
@@ -256,24 +280,25 @@ class ComputeModel:
             setup.hparams.layers,
             setup.op_offload,
             setup.pooling,
-            n_tokens,
-            n_outputs,
+            setup.unfused,
+            batch,
         )
         packings = self._known(setup).packings
         if key not in packings:
-            packings[key] = self._replay(setup, n_tokens, n_outputs)
+            packings[key] = self._replay(setup, batch)
         return packings[key]
 
-    def _replay(self, setup: Setup, n_tokens: int, n_outputs: int) -> Packing | None:
+    def _replay(self, setup: Setup, batch: Batch) -> Packing | None:
         """Replay with the first cut that settles, beginning with the one that did for a graph like
         this; None where none does and the whole is too large."""
         kind = (
             setup.placement.key,
             setup.cache,
             setup.hparams.layers,
-            n_tokens == setup.sizes.n_seqs,
+            batch.n_tokens == setup.sizes.n_seqs,
+            batch.n_seqs,
         )
-        is_prompt, known = n_tokens > setup.sizes.n_seqs, self._known(setup)
+        is_prompt, known = batch.n_tokens > setup.sizes.n_seqs, self._known(setup)
         settles, last_settled = known.settles, known.last_settled
         if kind not in settles:
             # a placement most often needs the cut of the last one, or the one before that; the
@@ -285,28 +310,26 @@ class ComputeModel:
             selection = self._select(setup, CUTS[i])
             if is_small and len(selection.layers) > WORTH_CUTTING * n_layer:
                 continue
-            packing = self._replay_layers(setup, n_tokens, n_outputs, selection)
+            packing = self._replay_layers(setup, batch, selection)
             if packing:
                 last_settled[is_prompt] = i
                 return packing
             settles[kind] = i + 1
         last_settled[is_prompt] = len(CUTS)
         everything = Selection(tuple(setup.hparams.running))
-        return self._replay_layers(setup, n_tokens, n_outputs, everything)
+        return self._replay_layers(setup, batch, everything)
 
-    def _replay_layers(
-        self, setup: Setup, n_tokens: int, n_outputs: int, selection: Selection
-    ) -> Packing | None:
+    def _replay_layers(self, setup: Setup, batch: Batch, selection: Selection) -> Packing | None:
         """The packing of a graph of some layers; None where leaving out the others could matter, or
         where they are too many."""
         share = len(selection.layers) / setup.hparams.n_layer
         if self._count_nodes(setup) * share > MAX_REPLAYED:
             return None
-        affine = self._affine_sizes(setup, n_tokens, n_outputs, selection)
+        affine = self._affine_sizes(setup, batch, selection)
         if affine.is_known:
             program, sizes, alike = affine.at(setup.sizes.cells)
         else:
-            composed = self._program(setup, n_tokens, n_outputs, selection)
+            composed = self._program(setup, batch, selection)
             if composed is None:
                 return None
             program, sizes = composed
@@ -319,9 +342,7 @@ class ComputeModel:
         states = dict(zip(marked, packing.states, strict=True))
         return packing if all(states[a] == states[b] for a, b in selection.must_agree) else None
 
-    def _affine_sizes(
-        self, setup: Setup, n_tokens: int, n_outputs: int, selection: Selection
-    ) -> AffineSizes:
+    def _affine_sizes(self, setup: Setup, batch: Batch, selection: Selection) -> AffineSizes:
         """What is known of the graph at other contexts; a graph whose operators depend on the
         context is rigid."""
         sizes, hparams = setup.sizes, setup.hparams
@@ -333,8 +354,8 @@ class ComputeModel:
             hparams.n_expert_used,
             setup.op_offload,
             setup.pooling,
-            n_tokens,
-            n_outputs,
+            setup.unfused,
+            batch,
             selection,
             window,
             sizes.n_stream,
@@ -343,15 +364,17 @@ class ComputeModel:
         )
         known = self._known(setup).affine
         if key not in known:
-            known[key] = AffineSizes(is_rigid=any(layer.index_width for layer in hparams.layers))
+            known[key] = AffineSizes(
+                is_rigid=any(layer.is_sparse or layer.compress_ratio for layer in hparams.layers)
+            )
         return known[key]
 
     def _program(
-        self, setup: Setup, n_tokens: int, n_outputs: int, selection: Selection
+        self, setup: Setup, batch: Batch, selection: Selection
     ) -> tuple[AllocationProgram, list[int]] | None:
         """A graph of some layers, composed and scheduled, and its sizes."""
         devices = setup.placement.backends
-        graph, ends = _graph_of(self._builder(setup, n_tokens, n_outputs), selection.layers)
+        graph, ends = _graph_of(self._builder(setup, batch), selection.layers)
         if self._is_dry_run:
             for node in graph.nodes:
                 node.pinned = None
@@ -383,17 +406,19 @@ class ComputeModel:
         )
         return program, program.sizes(size)
 
-    def _builder(self, setup: Setup, n_tokens: int, n_outputs: int) -> Builder:
+    def _builder(self, setup: Setup, batch: Batch) -> Builder:
         return Builder(
             self._model,
             setup.hparams,
             setup.placement,
             setup.sizes,
             setup.cache,
-            n_tokens=n_tokens,
-            n_outputs=n_outputs,
+            n_tokens=batch.n_tokens,
+            n_outputs=batch.n_outputs,
+            n_seqs=batch.n_seqs,
             pooling=setup.pooling,
             build=self._build,
+            unfused=setup.unfused,
             adapters=self._adapters,
         )
 

@@ -33,7 +33,7 @@ def kept_by_fusions(
                 i += length - 1
                 node = nodes[i]
         if (node.op == "SOFT_MAX" and len(node.src) == 1) or (
-            node.op == "UNARY" and node.kind == "SIGMOID"
+            node.op == "UNARY" and node.kind in ("SIGMOID", "SOFTPLUS")
         ):
             length = _choice(nodes, i, end, n_uses)
             if length:
@@ -127,6 +127,11 @@ def _weighted_sum(nodes: Sequence[Tensor], i: int, end: int) -> int:
 
 def _choice(nodes: Sequence[Tensor], i: int, end: int, n_uses: Mapping[Tensor, int]) -> int:
     """Nodes of the fused choice of experts that starts at `i`; 0 for none."""
+    first = i
+    if nodes[i].kind == "SOFTPLUS":
+        i += 1
+        if i >= end or nodes[i].op != "SQRT" or nodes[i].src[0] is not nodes[first]:
+            return 0
     ops = [t.op for t in nodes[i : min(i + 13, end)]]
     wanted = ["RESHAPE", *(["ADD"] if ops[2:3] == ["ADD"] else []), "ARGSORT", "VIEW", "GET_ROWS"]
     if ops[1 : 1 + len(wanted)] != wanted or nodes[i + 1].src[0] is not nodes[i]:
@@ -149,7 +154,8 @@ def _choice(nodes: Sequence[Tensor], i: int, end: int, n_uses: Mapping[Tensor, i
         and n_experts not in _ALSO_CHOSEN_FROM
     ):
         return 0
-    return length if _is_closed(nodes[i : i + length], (ids, nodes[i + length - 1]), n_uses) else 0
+    part = nodes[first : i + length]
+    return len(part) if _is_closed(part, (ids, part[-1]), n_uses) else 0
 
 
 def _is_power_of_two(n: int) -> bool:

@@ -23,7 +23,9 @@ from oomph.estimate.backends import MATRIX_ROW_PADDING, alignment
 from oomph.estimate.build import LATEST, Build
 from oomph.estimate.compute import ComputeBuffers, ComputeModel, Setup
 from oomph.estimate.graph.builder import CacheTypes
+from oomph.estimate.graph.compressed import compressor_states
 from oomph.estimate.graph.hparams import Hparams, resolve_head, resolve_hparams
+from oomph.estimate.graph.hyper import HYPER_OPS
 from oomph.estimate.graph.placement import CPU, META, Placement, layer_of, loaded_for
 from oomph.estimate.graph.pooling import averages, has_classifier, resolve_pooling
 from oomph.estimate.graph.sizes import Sizes, resolve_sizes
@@ -139,8 +141,12 @@ class MemoryModel:
         is_open = (
             config.flash_attn == "auto" and fused and not cache.v.is_quantized and not is_cut
         )  # a quantized V and a tensor split turn auto into on
-        if is_open and not self._compute.fuses_attention(setup):
+        if is_open and not self._compute.fuses(setup, "FLASH_ATTN_EXT"):
             setup = replace(setup, cache=replace(cache, flash_attn=False))
+        if hparams.family.graph.layer.startswith("hyper"):
+            for op in HYPER_OPS:
+                if not self._compute.fuses(setup, op):
+                    setup = replace(setup, unfused=setup.unfused | {op})
         return setup
 
     def compute(self, setup: Setup) -> ComputeBuffers:
@@ -412,9 +418,9 @@ def homes(name: str, model: ModelSpec, hparams: Hparams, placement: Placement) -
     return found
 
 
-CacheRow = tuple[bool, QuantType, int, str]
-"""What a layer keeps of a cell: whether of a sliding window's cells, its type and width, the device
-that holds it."""
+CacheRow = tuple[bool, int, QuantType, int, str]
+"""What a layer keeps of a cell: whether of a sliding window's cells, the tokens that a compressed
+cell stands for or 0, its type and width, the device that holds it."""
 
 
 def kv_cache_bytes(setup: Setup) -> Bytes:
@@ -434,20 +440,35 @@ def cache_rows(setup: Setup) -> Counter[CacheRow]:
 def _layer_rows(setup: Setup) -> Iterator[CacheRow]:
     """Each layer's rows of a cell."""
     hparams, cache = setup.hparams, setup.cache
-    for il, layer in enumerate(hparams.layers):
-        if layer.index_width:
-            for device, width in _holders(setup, "cache_idx_k", il, layer.index_width):
-                yield False, cache.k, width, device
+    yield from _rows_beside(setup)
     for is_swa in (False, True):
         for il in hparams.cache_owners(is_swa=is_swa):
             layer = hparams.layers[il]
             v_width = hparams.v_width_max if cache.transposes_v else layer.v_width
             for name, kind, width in (
                 ("cache_k", cache.k, layer.k_width),
-                ("cache_v", cache.v, 0 if hparams.is_mla else v_width),
+                ("cache_v", cache.v, v_width if hparams.keeps_v else 0),
             ):
                 for device, share in _holders(setup, name, il, width):
-                    yield is_swa, kind, share, device
+                    yield is_swa, 0, kind, share, device
+
+
+def _rows_beside(setup: Setup) -> Iterator[CacheRow]:
+    """Rows of the caches beside a layer's own: an indexer's keys, and what stands for many
+    tokens."""
+    hparams, kind = setup.hparams, setup.cache.k
+    for il, layer in enumerate(hparams.layers):
+        ratio = layer.compress_ratio
+        for name, wanted in (
+            ("cache_idx_k", layer.index_width),
+            ("cache_k", layer.k_width if ratio else 0),
+        ):
+            for device, width in _holders(setup, name, il, wanted):
+                yield False, ratio, kind, width, device
+    if hparams.family.caches_head and not hparams.is_head:
+        for il in range(hparams.n_layer, hparams.n_layer_all):
+            for device, width in _holders(setup, "cache_k", il, hparams.latent_width):
+                yield hparams.has_swa, 0, kind, width, device
 
 
 def _holders(setup: Setup, name: str, il: int, width: int) -> Iterator[tuple[str, int]]:
@@ -470,8 +491,9 @@ def _bytes_of_rows(rows: Counter[CacheRow], sizes: Sizes) -> Bytes:
 
 
 def _row_bytes(row: CacheRow, sizes: Sizes) -> int:
-    is_swa, kind, width, device = row
-    cells = (sizes.cells_swa if is_swa else sizes.cells) * sizes.n_stream
+    is_swa, ratio, kind, width, device = row
+    cells = sizes.cells_swa if is_swa else sizes.cells
+    cells = (sizes.compressed(ratio) if ratio else cells) * sizes.n_stream
     return padded_bytes(kind.row_bytes(width) * cells, kind, width, device)
 
 
@@ -510,13 +532,22 @@ def checkpoint_bytes(setup: Setup, n_tokens: int, *, swa_full: bool) -> int:
         return states
     cells = min(n_tokens, hparams.n_swa)
     rows = (row for row in _layer_rows(setup) if row[0])
-    return states + cells * (CELL_BYTES + sum(kind.row_bytes(width) for _, kind, width, _ in rows))
+    widths = sum(kind.row_bytes(width) for _, _, kind, width, _ in rows)
+    return states + cells * (CELL_BYTES + widths)
 
 
 def _layer_states(setup: Setup) -> Iterator[tuple[str, int]]:
     """Each recurrent layer's bytes, by the device where they lie."""
     hparams = setup.hparams
     for il, layer in enumerate(hparams.layers):
+        if il in hparams.ngram_layers:
+            device, width = setup.placement.cache(il), hparams.ngram_state
+            n_bytes = 4 * width * setup.sizes.n_seqs * setup.sizes.n_states
+            yield device, pad(n_bytes, alignment(device))
+        for states in compressor_states(layer):
+            device = setup.placement.cache(il)
+            n_bytes = 4 * prod(states.ne) * setup.sizes.n_stream * setup.sizes.n_states
+            yield from ((device, pad(n_bytes, alignment(device))) for _ in ("kv", "score"))
         if layer.is_recurrent:
             if hparams.ssm is None:
                 raise ModelFileError(

@@ -50,6 +50,8 @@ _WANTED: Final[Mapping[str, Mapping[str, float]]] = {
     },
 }
 """Numbers that llama.cpp wants of an architecture, and on which no memory depends."""
+_WIDE: Final = (".ple.layer_multipliers", ".ple.head_offsets", ".ple.head_vocab_sizes")
+"""Arrays of which llama.cpp takes uint64 alone."""
 
 _ALIGNMENT: Final = 32
 SHARED_BYTES: Final = 512 * 1024**2
@@ -134,6 +136,9 @@ def _add_metadata(writer: gguf.GGUFWriter, metadata: Mapping[str, Value]) -> Non
             writer.add_float32(key, value)
         elif isinstance(value, str):
             writer.add_string(key, value)
+        elif key.endswith(_WIDE):
+            kind = gguf.GGUFValueType
+            writer.add_key_value(key, list(value), kind.ARRAY, sub_type=kind.UINT64)
         else:
             writer.add_array(key, list(value))
 

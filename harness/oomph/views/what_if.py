@@ -55,6 +55,7 @@ REPLACED: Final = (
 """What the page provides: coefficients and its models' families come as JSON, its knobs need no
 check, and its models and cards are facts already."""
 FAMILY: Final = (
+    "caches_head",
     "graph",
     "has_cache",
     "has_known_graph",
@@ -64,6 +65,7 @@ FAMILY: Final = (
     "reads_cache",
     "recurrence",
     "rope",
+    "shares_streams",
     "windows",
 )
 """What estimates read of a family: plain data."""

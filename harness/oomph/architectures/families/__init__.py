@@ -24,6 +24,7 @@ from oomph.architectures.families import (
     grovemoe,
     hunyuan,
     internlm,
+    kimi,
     lfm,
     llama,
     mamba,
@@ -40,6 +41,7 @@ from oomph.architectures.families import (
     poolside,
     qwen,
     qwen_hybrid,
+    rwkv,
     seed,
     smallthinker,
     smollm,
@@ -53,10 +55,10 @@ from oomph.architectures.family import Family
 
 MODULES: Final = (
     apertus, arcee, bailing, cohere, deepseek, diffusion, dots, encoders, ernie, exaone, falcon,
-    gemma, gemma3n, gemma4, glm, gpt, gpt_oss, granite, grovemoe, hunyuan, internlm, lfm, llama,
-    mamba, minicpm3, minimax, mistral, muse, nemotron, olmo, other_experts, others, phi, plamo3,
-    poolside, qwen, qwen_hybrid, seed, smallthinker, smollm, stablelm, starcoder, stepfun,
-    without_positions, xiaomi,
+    gemma, gemma3n, gemma4, glm, gpt, gpt_oss, granite, grovemoe, hunyuan, internlm, kimi, lfm,
+    llama, mamba, minicpm3, minimax, mistral, muse, nemotron, olmo, other_experts, others, phi,
+    plamo3, poolside, qwen, qwen_hybrid, rwkv, seed, smallthinker, smollm, stablelm, starcoder,
+    stepfun, without_positions, xiaomi,
 )  # fmt: skip
 
 FAMILIES: Final[dict[str, Family]] = {

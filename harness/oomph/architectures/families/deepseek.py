@@ -4,14 +4,22 @@ from collections.abc import Iterator
 from typing import Final
 
 from oomph.architectures import tensor_parts as parts
-from oomph.architectures.family import Family, GraphRules, HuggingFace, Rope, Tensors
+from oomph.architectures.family import (
+    Family,
+    GraphRules,
+    HuggingFace,
+    Recurrence,
+    Rope,
+    Tensors,
+    Windows,
+)
 from oomph.architectures.hf_keys import Config, rope_table
 from oomph.architectures.spec import ModelSpec
 from oomph.architectures.tensor_parts import Tensor
 from oomph.gguf.header import Value
 
 
-def _latent_attention(model: ModelSpec, il: int) -> Iterator[Tensor]:
+def latent_attention(model: ModelSpec, il: int) -> Iterator[Tensor]:
     """Multi-head latent attention: low-rank query and a compressed KV stream.
 
     Older files have full heads (no `key_length_mla`), and K and V out of one matrix.
@@ -38,7 +46,7 @@ def _latent_attention(model: ModelSpec, il: int) -> Iterator[Tensor]:
     yield "attn_output.weight", (n_head * head_v, n_embd)
 
 
-def _indexer(model: ModelSpec, il: int) -> Iterator[Tensor]:
+def indexer(model: ModelSpec, il: int) -> Iterator[Tensor]:
     """The small attention that chooses which cells latent attention looks at (V3.2)."""
     width = model.integer("attention.indexer.key_length")
     n_head = model.integer("attention.indexer.head_count")
@@ -49,7 +57,8 @@ def _indexer(model: ModelSpec, il: int) -> Iterator[Tensor]:
     yield "indexer.attn_q_b.weight", (model.integer("attention.q_lora_rank"), n_head * width)
 
 
-def _translate_latent(config: Config) -> dict[str, Value]:
+def translate_latent(config: Config) -> dict[str, Value]:
+    """The keys of latent attention and of the experts beside it."""
     rank, rope = config["kv_lora_rank"], config["qk_rope_head_dim"]
     unsaid = "softmax" if config["model_type"] == "deepseek_v2" else "sigmoid"
     found: dict[str, Value] = {
@@ -70,6 +79,79 @@ def _translate_latent(config: Config) -> dict[str, Value]:
     return found
 
 
+_OVERLAPPING: Final = 4
+_ALL_BUT_ONE_OF: Final = 1 << 10
+"""More layers than a model has: each has a window."""
+
+
+def _ratio(model: ModelSpec, il: int) -> int:
+    return model.per_layer("attention.compress_ratios")[il]
+
+
+def _compressed_attention(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """Low-rank q, one vector for K and V, an output by groups of heads, and what compresses old
+    cells (V4)."""
+    n_embd, n_head, (width, _) = model.n_embd, parts.heads(model, il)[0], parts.head_size(model)
+    rank_q, rank = (model.integer(f"attention.{which}_lora_rank") for which in ("q", "output"))
+    n_groups, ratio = model.integer("attention.output_group_count"), _ratio(model, il)
+    yield "attn_sinks.weight", (n_head,)
+    yield "attn_q_a.weight", (n_embd, rank_q)
+    yield "attn_q_a_norm.weight", (rank_q,)
+    yield "attn_q_b.weight", (rank_q, n_head * width)
+    yield "attn_kv.weight", (n_embd, width)
+    yield "attn_kv_a_norm.weight", (width,)
+    yield "attn_output_a.weight", (n_head * width // n_groups, n_groups * rank)
+    yield "attn_output_b.weight", (n_groups * rank, n_embd)
+    if ratio:
+        both = 2 * width if ratio == _OVERLAPPING else width
+        yield "attn_compressor_kv.weight", (n_embd, both)
+        yield "attn_compressor_gate.weight", (n_embd, both)
+        yield "attn_compressor_ape.weight", (both, ratio)
+        yield "attn_compressor_norm.weight", (width,)
+
+
+def _compressed_indexer(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """The indexer of layers that compress by 4, whose keys are compressed too."""
+    if _ratio(model, il) != _OVERLAPPING:
+        return
+    width, n_embd = model.integer("attention.indexer.key_length"), model.n_embd
+    n_head = model.integer("attention.indexer.head_count")
+    yield "indexer.proj.weight", (n_embd, n_head)
+    yield "indexer.attn_q_b.weight", (model.integer("attention.q_lora_rank"), n_head * width)
+    yield "indexer_compressor_kv.weight", (n_embd, 2 * width)
+    yield "indexer_compressor_gate.weight", (n_embd, 2 * width)
+    yield "indexer_compressor_ape.weight", (2 * width, _OVERLAPPING)
+    yield "indexer_compressor_norm.weight", (width,)
+
+
+def hyper_connections(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """How a layer's two parts read and write several residual streams."""
+    n = model.integer("hyper_connection.count")
+    for part in ("attn", "ffn"):
+        yield f"hc_{part}_fn.weight", (n * model.n_embd, (2 + n) * n)
+        yield f"hc_{part}_base.weight", ((2 + n) * n,)
+        yield f"hc_{part}_scale.weight", (3,)
+
+
+def hyper_head(model: ModelSpec) -> Iterator[Tensor]:
+    """How the streams become one."""
+    n = model.integer("hyper_connection.count")
+    yield "output_hc_fn.weight", (n * model.n_embd, n)
+    yield "output_hc_base.weight", (n,)
+    yield "output_hc_scale.weight", (1,)
+
+
+def _hashed_experts(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """Experts that a table chooses by the token in the first layers, a biased router elsewhere."""
+    yield from parts.experts(model, il)
+    yield from parts.shared_expert(model, il)
+    if il < model.integer("hash_layer_count", 0):
+        used, n_vocab = model.integer("expert_used_count"), model.integer("vocab_size")
+        yield "ffn_gate_tid2eid.weight", (used, n_vocab)
+    else:
+        yield "exp_probs_b.bias", (model.n_expert,)
+
+
 FAMILIES: Final = (
     Family(
         name="deepseek",
@@ -84,7 +166,7 @@ FAMILIES: Final = (
     ),
     Family(
         name="deepseek2",
-        tensors=Tensors(attention=(_latent_attention,), experts=parts.BALANCED_EXPERTS),
+        tensors=Tensors(attention=(latent_attention,), experts=parts.BALANCED_EXPERTS),
         graph=GraphRules(
             temperature="metadata",
             expert_gating="metadata",
@@ -93,13 +175,13 @@ FAMILIES: Final = (
         ),
         hugging_face=HuggingFace(
             model_types=("deepseek_v2", "deepseek_v3", "glm4_moe_lite"),
-            translate=_translate_latent,
+            translate=translate_latent,
         ),
     ),
     Family(
         name="mistral4",
         tensors=Tensors(
-            attention=(_latent_attention,), experts=(parts.fused_experts(), parts.shared_expert)
+            attention=(latent_attention,), experts=(parts.fused_experts(), parts.shared_expert)
         ),
         graph=GraphRules(
             temperature="metadata",
@@ -107,16 +189,42 @@ FAMILIES: Final = (
             expert_weights_norm=None,
             exact_down=True,
         ),
-        hugging_face=HuggingFace(model_types=("mistral4",), translate=_translate_latent),
+        hugging_face=HuggingFace(model_types=("mistral4",), translate=translate_latent),
     ),
     Family(
         name="deepseek32",
-        tensors=Tensors(attention=(_latent_attention, _indexer), experts=parts.BALANCED_EXPERTS),
+        tensors=Tensors(
+            attention=(latent_attention,), indexer=(indexer,), experts=parts.BALANCED_EXPERTS
+        ),
         graph=GraphRules(
             expert_gating="metadata",
             expert_weights_norm=None,
-            has_indexer=True,
+            indexers="each",
             head_outputs_at="after_norm",
+        ),
+    ),
+    Family(
+        name="deepseek4",
+        tensors=Tensors(
+            every=(parts.norm("attn_norm", "ffn_norm"), hyper_connections),
+            attention=(_compressed_attention,),
+            indexer=(_compressed_indexer,),
+            experts=(_hashed_experts,),
+            outside=(hyper_head,),
+        ),
+        windows=Windows(period=_ALL_BUT_ONE_OF),
+        recurrence=Recurrence(rolls_back=True),
+        shares_streams=False,
+        caches_head=True,
+        graph=GraphRules(
+            fuses_clamp=True,
+            layer="hyper",
+            attention="compressed",
+            holds_streams=True,
+            nodes_per_token=40,
+            expert_gating="metadata",
+            expert_weights_norm=None,
+            indexers="overlapping",
         ),
     ),
 )

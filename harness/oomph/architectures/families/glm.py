@@ -1,10 +1,21 @@
-"""Z.ai's ChatGLM, GLM-4 and GLM-4.5; GLM-4.7-Flash is DeepSeek's architecture."""
+"""Z.ai's ChatGLM, GLM-4, GLM-4.5 and GLM-5; GLM-4.7-Flash is DeepSeek's architecture."""
 
+from collections.abc import Iterator
 from typing import Final
 
 from oomph.architectures import tensor_parts as parts
-from oomph.architectures.family import Family, GraphRules, HuggingFace, Rope, Tensors
+from oomph.architectures.families import deepseek
+from oomph.architectures.family import (
+    Family,
+    GraphRules,
+    HuggingFace,
+    Recurrence,
+    Rope,
+    Tensors,
+)
 from oomph.architectures.hf_keys import Config, rotary_width
+from oomph.architectures.spec import ModelSpec
+from oomph.architectures.tensor_parts import Tensor
 from oomph.gguf.header import Value
 
 
@@ -30,6 +41,23 @@ def _of_chatglm(config: Config) -> dict[str, Value]:
         "attention.layer_norm_rms_epsilon": config.get("layernorm_epsilon", 1e-5),
         "rope.dimension_count": int(width * config.get("partial_rotary_factor", 0.5)),
     }
+
+
+def _pooling_indexer(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """The indexer of GLM-5.3-Flash, which pools its keys."""
+    width = model.integer("attention.indexer.key_length")
+    yield from deepseek.indexer(model, il)
+    yield "indexer_compressor_gate.weight", (model.n_embd, width)
+    yield "indexer_compressor_ape.weight", (width, model.integer("attention.indexer.kpool"))
+
+
+def _rates(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    yield "ssm_a", (parts.heads(model, il)[0],)
+
+
+def _hyper_connections(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    if il < model.n_layer - model.integer("nextn_predict_layers", 0):
+        yield from deepseek.hyper_connections(model, il)
 
 
 _HALF_ROTATED: Final = {"partial_rotary_factor": 0.5}
@@ -67,6 +95,44 @@ FAMILIES: Final = (
         ),
         hugging_face=HuggingFace(
             model_types=("glm4_moe",), translate=_translate_moe, defaults=_HALF_ROTATED
+        ),
+    ),
+    Family(
+        name="glm-dsa",
+        tensors=Tensors(
+            attention=(deepseek.latent_attention,),
+            indexer=(deepseek.indexer,),
+            experts=parts.BALANCED_EXPERTS,
+        ),
+        graph=GraphRules(
+            expert_gating="metadata_or_sigmoid",
+            expert_weights_norm=None,
+            indexers="listed_or_spaced",
+            head_outputs_at="after_norm",
+        ),
+    ),
+    Family(
+        name="glm5-next",
+        tensors=Tensors(
+            every=(parts.norm("attn_norm", "ffn_norm"), _hyper_connections),
+            attention=(deepseek.latent_attention,),
+            recurrent=(parts.kda, parts.kda_gates, _rates),
+            indexer=(_pooling_indexer,),
+            experts=parts.BALANCED_EXPERTS,
+        ),
+        recurrence=Recurrence(
+            layers="no_kv_heads", part="kda", gate="metadata_negated", rolls_back=True
+        ),
+        rope=Rope(layers="none"),
+        graph=GraphRules(
+            fuses_clamp=True,
+            layer="hyper",
+            attention="pooled",
+            expands_norm=True,
+            expert_gating="metadata_or_sigmoid",
+            expert_weights_norm=None,
+            indexers="listed",
+            nodes_per_token=160,
         ),
     ),
 )

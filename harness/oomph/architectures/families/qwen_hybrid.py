@@ -73,6 +73,65 @@ def _yarn(model: str) -> tuple[PublishedYarn, ...]:
     return (PublishedYarn(context_length=262144, original=262144, factor=4.0, source=source),)
 
 
+def _hyper_connections(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """How a layer's two parts read and write several residual streams, by gates of low rank."""
+    n, rank = model.integer("hyper_connection.count"), model.integer("hyper_connection.low_rank")
+    width = n * model.n_embd
+    for part in ("attn", "ffn"):
+        yield f"hc_{part}_norm.weight", (width,)
+        yield f"hc_{part}_down.weight", (width, rank)
+        yield f"hc_{part}_up.weight", (rank, width)
+        yield f"hc_{part}_inject.weight", (width, n)
+
+
+def _hyper_head(model: ModelSpec) -> Iterator[Tensor]:
+    """How the streams become one."""
+    width = model.integer("hyper_connection.count") * model.n_embd
+    rank = model.integer("hyper_connection.low_rank")
+    yield "output_hc_norm.weight", (width,)
+    yield "output_hc_down.weight", (width, rank)
+    yield "output_hc_up.weight", (rank, width)
+
+
+def _block_indexer(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """The small attention that chooses blocks of cells."""
+    width = model.integer("attention.indexer.key_length")
+    n_head = model.integer("attention.indexer.head_count")
+    yield "indexer.q_proj.weight", (model.n_embd, n_head * width)
+    yield "indexer.k_proj.weight", (model.n_embd, width)
+    yield "indexer.q_norm.weight", (width,)
+    yield "indexer.k_norm.weight", (width,)
+
+
+def _ngrams(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """What a listed layer adds of the last tokens together."""
+    listed = model.metadata.get(f"{model.arch}.ple.layers")
+    if not isinstance(listed, tuple) or il not in listed:
+        return
+    width = model.integer("hyper_connection.count") * model.n_embd
+    yield "ple_key.weight", (model.n_embd, width)
+    yield "ple_value.weight", (model.n_embd, model.n_embd)
+    for name in ("key", "query", "conv"):
+        yield f"ple_norm_{name}.weight", (width,)
+    yield "ple_conv1d.weight", (model.integer("ple.conv_kernel"), width)
+
+
+def _ngram_table(model: ModelSpec) -> Iterator[Tensor]:
+    """The embeddings of several tokens together, in ranges one after the other."""
+    offsets, sizes = (
+        model.metadata.get(f"{model.arch}.ple.head_{which}") for which in ("offsets", "vocab_sizes")
+    )
+    if isinstance(offsets, tuple) and isinstance(sizes, tuple):
+        rows = max(int(at) + int(n) for at, n in zip(offsets, sizes, strict=True))
+        yield (
+            "per_layer_token_embd.weight",
+            (
+                model.integer("embedding_length_per_layer_input"),
+                rows,
+            ),
+        )
+
+
 _ATTENTION: Final = (_gated_query_key_value, parts.head_norm)
 _EXPERTS: Final = (*parts.SHARED_EXPERTS, parts.shared_expert_gate)
 _QWEN35_NET: Final = (_gated_delta_net, _split_beta_alpha)
@@ -136,6 +195,23 @@ FAMILIES: Final = (
             model_types=("qwen3_5_moe_text",),
             translate=_translate_with_sections,
             defaults=_QUARTER_ROTATED,
+        ),
+    ),
+    Family(
+        name="qwen4exp",
+        tensors=Tensors(
+            every=(_hyper_connections, _ngrams),
+            attention=_ATTENTION,
+            indexer=(_block_indexer,),
+            recurrent=_QWEN35_NET,
+            experts=_EXPERTS,
+            outside=(_hyper_head, _ngram_table),
+        ),
+        output_norm="",
+        recurrence=replace(_QWEN35_RECURRENCE, output_gate="SIGMOID", copies_states=True),
+        rope=Rope(sections="always"),
+        graph=GraphRules(
+            layer="hyper_gated", attention="blocks", indexers="each", nodes_per_token=40
         ),
     ),
 )

@@ -9,13 +9,9 @@ FAMILIES: Final = tuple(
     for name in (
         "arwkv7",
         "bloom",
-        "jamba",
-        "kimi-linear",
-        "mamba",
         "mpt",
         "refact",
         "rwkv6",
         "rwkv6qwen2",
-        "rwkv7",
     )
 )

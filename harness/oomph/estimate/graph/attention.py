@@ -44,17 +44,17 @@ def attend(  # noqa: PLR0913 - build_attn_mha's own arguments
         if x:
             b.graph.expand(x)
     if not b.hparams.reads_cache and k and v:
-        mask = _mask(b, il, b.n_tokens, n_stream=1)
-        y = (_fused if b.cache.flash_attn else _plain)(b, q, k, v, mask, il, sinks, None)
+        seen = mask(b, il, b.n_tokens, n_stream=1)
+        y = (fused if b.cache.flash_attn else plain)(b, q, k, v, seen, il, sinks, None)
         return b.linear(output, b.graph.expand(y), il) if output else y
     cached_k = _cached_k(b, k, il)
     if up is not None and v is not None:
         cached_v = b.graph.view(cached_k, (v.ne[0], *cached_k.ne[1:]), cached_k.nb[1:])
     else:
         cached_v = _cached_v(b, v, il)
-    mask = _mask(b, il, cached_k.ne[2], n_stream=b.sizes.n_stream)
-    mask = narrow(mask) if narrow else mask
-    y = (_fused if b.cache.flash_attn else _plain)(b, q, cached_k, cached_v, mask, il, sinks, up)
+    seen = mask(b, il, cached_k.ne[2], n_stream=b.sizes.n_stream)
+    seen = narrow(seen) if narrow else seen
+    y = (fused if b.cache.flash_attn else plain)(b, q, cached_k, cached_v, seen, il, sinks, up)
     b.graph.expand(y)
     if rotates_v:
         y = _rotate(b, y, "v", rotates_v, il)
@@ -103,10 +103,14 @@ def _is_one_width(widths: set[int]) -> bool:
 
 
 def _rotate(b: Builder, x: Tensor, which: str, width: int, il: int) -> Tensor:
-    """`x` times the Hadamard matrix that spreads outliers before a cache is quantized
-    (llama_mul_mat_hadamard)."""
-    graph = b.graph
-    matrix = b.input(f"attn_inp_{which}_rot{_tag(b, il)}", F32, width, width)
+    """`x` times the Hadamard matrix that spreads outliers before a cache is
+    quantized."""
+    return hadamard(b, x, b.input(f"attn_inp_{which}_rot{_tag(b, il)}", F32, width, width))
+
+
+def hadamard(b: Builder, x: Tensor, matrix: Tensor) -> Tensor:
+    """`x` turned by `matrix`, piece by piece (llama_mul_mat_hadamard)."""
+    graph, width = b.graph, matrix.ne[0]
     flat = (graph.reshape if x.is_contiguous else graph.cont)(x, width, prod(x.ne) // width)
     return graph.reshape(graph.mul_mat(matrix, flat), *x.ne)
 
@@ -164,13 +168,14 @@ def _store_transposed(b: Builder, v: Tensor, cache: Tensor, ids: Tensor) -> None
     graph.expand(graph.set_rows(target, graph.reshape(flat, 1, prod(flat.ne)), ids))
 
 
-def _mask(b: Builder, il: int, n_kv: int, *, n_stream: int) -> Tensor:
+def mask(b: Builder, il: int, n_kv: int, *, n_stream: int) -> Tensor:
+    """Which of `n_kv` cells each token sees."""
     name = f"attn_inp_kq_mask{_tag(b, il)}"
     kind = F16 if b.cache.flash_attn and b.build.narrow_mask else F32
-    mask = b.input(name, kind, n_kv, b.n_tokens // n_stream, 1, n_stream)
+    seen = b.input(name, kind, n_kv, b.n_tokens // n_stream, 1, n_stream)
     if not b.cache.flash_attn or b.build.narrow_mask:
-        return mask
-    return b.once(f"{name}_cnv", "cast", lambda: b.graph.node("CPY", mask.ne, mask, quant=F16))
+        return seen
+    return b.once(f"{name}_cnv", "cast", lambda: b.graph.node("CPY", seen.ne, seen, quant=F16))
 
 
 def _by_head(b: Builder, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -181,7 +186,7 @@ def _by_head(b: Builder, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tenso
     return graph.permute(q, 0, 2, 1, 3), graph.permute(k, 0, 2, 1, 3), graph.permute(v, 0, 2, 1, 3)
 
 
-def _fused(
+def fused(
     b: Builder,
     q: Tensor,
     k: Tensor,
@@ -191,6 +196,7 @@ def _fused(
     sinks: Tensor | None,
     up: Tensor | None,
 ) -> Tensor:
+    """Flash attention; `up` is MLA's v_b."""
     graph = b.graph
     q, k, v = _by_head(b, q, k, v)
     k, v = (
@@ -204,7 +210,7 @@ def _fused(
     return graph.reshape(y, y.ne[0] * y.ne[1], y.ne[2] * y.ne[3])
 
 
-def _plain(
+def plain(
     b: Builder,
     q: Tensor,
     k: Tensor,
@@ -214,6 +220,7 @@ def _plain(
     sinks: Tensor | None,
     up: Tensor | None,
 ) -> Tensor:
+    """Attention of its parts; `up` is MLA's v_b."""
     graph, transposed = b.graph, v.nb[1] > v.nb[2]
     q, k, v = _by_head(b, q, k, v)
     scores = graph.mul_mat(k, q)
@@ -365,8 +372,11 @@ def _normed_rows(b: Builder, x: Tensor, il: int) -> tuple[Tensor, Tensor, Tensor
     )
 
 
-def gated(b: Builder, x: Tensor, il: int) -> Tensor:
-    """Attention whose output a second half of the q projection gates (qwen3next)."""
+def gated(
+    b: Builder, x: Tensor, il: int, *, narrow: Callable[[Tensor], Tensor] | None = None
+) -> Tensor:
+    """Attention whose output a second half of the q projection gates (qwen3next); `narrow` changes
+    the mask (sparse attention)."""
     graph, shape, n = b.graph, b.shape(il), b.n_tokens
     width = shape.head_k
     both = b.linear("attn_q", x, il)
@@ -381,6 +391,7 @@ def gated(b: Builder, x: Tensor, il: int) -> Tensor:
         graph.reshape(v, shape.head_v, shape.n_head_kv, n),
     )
     q, k = b.norm(q, "attn_q_norm", il), b.norm(k, "attn_k_norm", il)
-    y = attend(b, rope(b, q, il, factors=False), rope(b, k, il, factors=False), v, il, output=None)
+    q, k = rope(b, q, il, factors=False), rope(b, k, il, factors=False)
+    y = attend(b, q, k, v, il, output=None, narrow=narrow)
     gate = graph.unary("SIGMOID", graph.cont(gate, width * shape.n_head, n))
     return b.linear("attn_output", graph.mul(y, gate), il)

@@ -45,8 +45,8 @@ PINS_NORMS_BELOW = 32
 
 
 class Builder:
-    """The graph of `n_tokens` tokens with `n_outputs` rows of logits; with a `pooling` these become
-    an embedding for each sequence besides."""
+    """The graph of `n_tokens` tokens, of `n_seqs` sequences, with `n_outputs` rows of logits; with
+    a `pooling` these become an embedding for each sequence besides."""
 
     def __init__(  # noqa: PLR0913 - a graph depends on all of them
         self,
@@ -58,18 +58,28 @@ class Builder:
         *,
         n_tokens: int,
         n_outputs: int,
+        n_seqs: int | None = None,
         pooling: str | None = None,
         build: Build = LATEST,
+        unfused: frozenset[str] = frozenset(),
         adapters: Sequence[AdapterSpec] = (),
     ) -> None:
         self.model, self.hparams, self.adapters = model, hparams, adapters
         self.family, self.rules = hparams.family, hparams.family.graph
         self.placement, self.sizes, self.cache = placement, sizes, cache
         self.n_tokens, self.n_outputs, self.build = n_tokens, n_outputs, build
-        self.pooling = pooling
+        self.n_seqs = sizes.n_seqs if n_seqs is None else n_seqs
+        self.pooling, self.unfused = pooling, unfused
         self.graph = Graph()
         self.fused_layers: dict[Tensor, int] = {}
-        """Each fused attention's layer: what `flash_attn` auto looks at."""
+        """Each fused operator's layer: llama.cpp builds them of their parts where one would not run
+        on the layer's device (resolve_fused_ops)."""
+        self.first_value: Tensor | None = None
+        """The first layer's v, which the others mix in (RWKV-7)."""
+        self.banked: Tensor | None = None
+        """The residual streams that are banked, side by side."""
+        self.chosen_cells: Tensor | None = None
+        """The cells that the last indexer chose for each token."""
         self._pins_norms = n_tokens < PINS_NORMS_BELOW or placement.offloads_all
         self._made: dict[tuple[str, object], Tensor] = {}
 
@@ -107,7 +117,7 @@ class Builder:
     def looks_up_layers_first(self) -> bool:
         """Whether the rows of a table for each layer come before those of the tokens (gemma4)."""
         is_first = self.build.looks_up_first and self.rules.layer != "altup"
-        return is_first and self.has("per_layer_token_embd.weight")
+        return is_first and self.has("per_layer_model_proj.weight")
 
     # --- weights
 
@@ -119,14 +129,15 @@ class Builder:
         """Whether the file has the tensor's weight, named with that suffix or bare."""
         return self.has(f"{name}.weight", il) or self.has(name, il)
 
-    def weight(self, name: str, il: int | None = None) -> Tensor:
+    def weight(self, name: str, il: int | None = None, *, ne: tuple[int, ...] = ()) -> Tensor:
         """The tensor `name` of layer `il`, `.weight` added unless the file has it bare;
-        ModelFileError without it."""
+        ModelFileError without it. `ne` are its dimensions where llama.cpp loads it in others than
+        the file's."""
         full = self._full(name, il)
         if full not in self.model.tensors and not full.endswith((".weight", ".bias", ".scale")):
             full += ".weight"
         own = loaded_for(full, self.family.output_norm)
-        return self._load(full, self.placement.weight(full, own))
+        return self._load(full, self.placement.weight(full, own), ne)
 
     def weight_if(self, name: str, il: int | None = None) -> Tensor | None:
         """`weight`, or None where the file lacks the tensor; `name` with its suffix."""
@@ -151,7 +162,7 @@ class Builder:
         length = "long" if self.sizes.cells > trained else "short"
         return "rope_freqs.weight", f"rope_factors_{length}.weight"
 
-    def _load(self, full: str, device: str) -> Tensor:
+    def _load(self, full: str, device: str, ne: tuple[int, ...] = ()) -> Tensor:
         info = self.model.tensors.get(full)
         if info is None:
             raise ModelFileError(
@@ -161,7 +172,9 @@ class Builder:
         return self.once(
             full,
             device,
-            lambda: self.graph.leaf(info.quant, *info.ne, name=full, device=device, is_weight=True),
+            lambda: self.graph.leaf(
+                info.quant, *(ne or info.ne), name=full, device=device, is_weight=True
+            ),
         )
 
     def _full(self, name: str, il: int | None) -> str:
@@ -212,6 +225,10 @@ class Builder:
             name, "input", lambda: self.graph.leaf(quant, *ne, name=name, is_input=True)
         )
 
+    def tokens(self) -> Tensor:
+        """The tokens' numbers."""
+        return self.input("inp_tokens", I32, self.n_tokens)
+
     def positions(self) -> Tensor:
         """The tokens' positions; four a token where RoPE has sections (M-RoPE)."""
         return self.input("inp_pos", I32, self.n_tokens * self.hparams.n_pos)
@@ -226,6 +243,12 @@ class Builder:
         return self.once(
             name, il, lambda: self.graph.leaf(quant, *ne, name=f"cache_{name}_l{il}", device=device)
         )
+
+    def pin(self, x: Tensor, il: int) -> Tensor:
+        """`x` kept on layer `il`'s device, as llama.cpp keeps norms and a layer's last operator."""
+        if self._pins_norms:
+            x.pinned = self.placement.layer(il)
+        return x
 
     # --- norms
 
@@ -255,8 +278,8 @@ class Builder:
         if name is None:
             return y
         at = pins_to if il is None else il
-        if at is not None and pins and self._pins_norms:
-            y.pinned = self.placement.layer(at)
+        if at is not None and pins:
+            self.pin(y, at)
         y = self.graph.mul(y, self.weight(name, il))
         bias = self.weight_if(f"{name}.bias", il)
         return self.graph.add(y, bias) if bias else y

@@ -10,24 +10,57 @@ from typing import Final
 from oomph.estimate.graph import (
     altup,
     attention,
+    banked,
+    blocks,
+    compressed,
     feed_forward,
+    hyper,
+    hyper_gated,
+    kda,
     latent,
+    mamba,
+    ngrams,
     per_layer,
+    pooled,
     pooling,
     recurrent,
+    rwkv,
 )
 from oomph.estimate.graph.builder import Builder, embed
 from oomph.estimate.graph.hparams import stack_layers
 from oomph.estimate.graph.tensor import F32, Graph, Tensor
 
 Part = Callable[[Builder, Tensor, int], Tensor]
+Whole = Callable[[Builder, Tensor], Tensor]
 
 RECURRENT: Final[dict[str, Part]] = {
+    "mamba": mamba.mamba,
     "mamba2": recurrent.mamba2,
     "delta_net": recurrent.delta_net,
     "short_conv": recurrent.short_conv,
+    "kda": kda.kda,
 }
-ATTENTION: Final[dict[str, Part]] = {"standard": attention.standard, "gated": attention.gated}
+ATTENTION: Final[dict[str, Part]] = {
+    "standard": attention.standard,
+    "gated": attention.gated,
+    "compressed": compressed.attend,
+    "pooled": pooled.attend,
+    "blocks": blocks.attend,
+}
+
+
+def _alone(b: Builder, x: Tensor) -> Tensor:
+    return x
+
+
+STREAMS: Final[dict[str, tuple[Whole, Whole]]] = {
+    "altup": (altup.stack, altup.merge),
+    "hyper": (hyper.stack, hyper.merge),
+    "banked": (_alone, banked.merge),
+    "hyper_gated": (hyper.stack, hyper_gated.merge),
+}
+"""How several residual streams are made of the embedding and become one again, by
+`GraphRules.layer`."""
 
 
 IMAGE_TOKENS: Final = 8192
@@ -43,14 +76,14 @@ def build_graph(b: Builder, layers: Sequence[int]) -> tuple[Graph, dict[int, Ten
         b.graph.expand(per_layer.look_up(b))
     tokens = embed(b)
     ends: dict[int, Tensor] = {}
-    if b.has("per_layer_token_embd.weight"):
-        per_layer.project(b, tokens)
+    _embed_for_layers(b, tokens)
     if b.rules.adds_embedding:
         tokens = b.norm(tokens, None)
     if b.rules.layer == "stacks":
         _finish(b, b.output_rows(_stacks(b, tokens)))
         return b.graph, ends
-    cur = altup.stack(b, tokens) if b.rules.layer == "altup" else tokens
+    stack, merge = STREAMS.get(b.rules.layer, (_alone, _alone))
+    cur = stack(b, tokens)
     for il in layers:
         if len(b.graph.nodes) > MAX_NODES:
             break
@@ -64,8 +97,16 @@ def build_graph(b: Builder, layers: Sequence[int]) -> tuple[Graph, dict[int, Ten
         if b.shape(il).has_deepstack:
             cur = _deepstack(b, cur, tokens, il)
         ends[il] = cur
-    _head(b, altup.merge(b, cur) if b.rules.layer == "altup" else cur)
+    _head(b, merge(b, cur))
     return b.graph, ends
+
+
+def _embed_for_layers(b: Builder, tokens: Tensor) -> None:
+    """The embeddings that layers add to their streams: of tokens, or of the last ones together."""
+    if b.has("per_layer_model_proj.weight"):
+        per_layer.project(b, tokens)
+    elif b.has("per_layer_token_embd.weight"):
+        ngrams.embed(b)
 
 
 def _stacks(b: Builder, high: Tensor) -> Tensor:
@@ -97,10 +138,8 @@ def mix_tokens(b: Builder, x: Tensor, il: int) -> Tensor:
     architecture's kind."""
     if b.shape(il).is_recurrent:
         return RECURRENT[b.family.recurrence.part](b, x, il)
-    if b.shape(il).index_width:
-        return latent.sparse(b, x, il)
-    if b.has("attn_kv_a_mqa.weight", il):
-        return latent.dense(b, x, il)
+    if b.has("attn_kv_a_mqa.weight", il) and b.rules.attention == "standard":
+        return (latent.sparse if b.shape(il).is_sparse else latent.dense)(b, x, il)
     return ATTENTION[b.rules.attention](b, x, il)
 
 
@@ -258,6 +297,48 @@ def _normed_after(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tens
     return b.norm(graph.add(feed(b, middle, il), middle), "layer_output_norm", il)
 
 
+def _hyper(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
+    """Attention, then the feed-forward, each between hyper-connections (DeepSeek-V4)."""
+    graph = b.graph
+    x, after, mixing = hyper.gather(b, cur, "attn", il)
+    x = b.norm(x, "attn_norm", il)
+    if b.rules.expands_norm:
+        graph.expand(x)
+    middle = hyper.spread(b, mix_tokens(b, x, il), cur, after, mixing, il)
+    x, after, mixing = hyper.gather(b, middle, "ffn", il)
+    if b.rules.holds_streams:
+        for each in (middle, after, mixing):
+            graph.expand(each)
+    y = feed(b, b.norm(x, "ffn_norm", il), il)
+    cur = hyper.spread(b, y, middle, after, mixing, il)
+    return b.pin(cur, il) if b.rules.holds_streams else cur
+
+
+def _banked(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
+    """Attention, then the feed-forward, each over the residual streams banked so far (Kimi K3)."""
+    graph, stream = b.graph, cur
+    x = banked.mix(b, stream, "attn_res_score", il)
+    if b.shape(il).banks_stream:
+        banked.bank(b, stream)
+    y = mix_tokens(b, graph.expand(b.norm(x, "attn_norm", il)), il)
+    stream = y if b.shape(il).banks_stream else graph.add(stream, y)
+    x = b.norm(banked.mix(b, stream, "ffn_res_score", il), "ffn_norm", il)
+    return graph.add(stream, feed(b, x, il))
+
+
+def _hyper_gated(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
+    """The same with gated hyper-connections (Qwen3.8-Flash-Next)."""
+    if il in b.hparams.ngram_layers:
+        cur = ngrams.add(b, cur, il)
+    x, inject = hyper_gated.gather(b, cur, "attn", il)
+    y = mix_tokens(b, b.graph.expand(x), il)
+    if picks_outputs:
+        y, inject, cur = b.output_rows(y), b.output_rows(inject), hyper_gated.pick(b, cur)
+    cur = hyper_gated.spread(b, y, cur, inject, il)
+    x, inject = hyper_gated.gather(b, cur, "ffn", il)
+    return b.pin(hyper_gated.spread(b, feed(b, x, il), cur, inject, il), il)
+
+
 def _deepstack(b: Builder, cur: Tensor, tokens: Tensor, il: int) -> Tensor:
     """`cur` plus the part of the embedding that belongs to layer `il` (qwen3vl)."""
     graph, n_embd = b.graph, b.hparams.n_embd
@@ -277,6 +358,10 @@ LAYERS: Final[dict[str, Callable[[Builder, Tensor, int, bool], Tensor]]] = {
     "normed_after_if_told": _normed_after_if_told,
     "beside_experts": _beside_experts,
     "partial": _partial,
+    "hyper": _hyper,
+    "banked": _banked,
+    "rwkv7": rwkv.layer,
+    "hyper_gated": _hyper_gated,
 }
 """How a layer's parts are wired, by `GraphRules.layer`; the flag says to pick the output rows in
 this layer."""

@@ -16,7 +16,7 @@ def dense(b: Builder, x: Tensor, il: int, tag: str = "") -> Tensor:
     down = f"ffn_down{tag}"
     if b.has(f"ffn_gate{tag}.weight", il):
         gate = b.linear(f"ffn_gate{tag}", x, il)
-        h = clamped(b, gate, up) if b.shape(il).clamps_dense else b.graph.glu(gate, up)
+        h = _gate(b, gate, up, clamps=b.shape(il).clamps_dense)
     elif up.ne[0] == 2 * b.weight(down, il).ne[0]:
         h = b.graph.glu(up)
     else:
@@ -44,7 +44,12 @@ def routed(b: Builder, x: Tensor, il: int) -> Tensor:
     one."""
     if b.has("ffn_up_chexps.weight", il):
         return _with_adjugates(b, x, il)
-    y = _latent_experts(b, x, il) if b.has("ffn_latent_down.weight", il) else experts(b, x, il)
+    if b.has("ffn_latent_down.weight", il):
+        y = _latent_experts(b, x, il)
+    elif b.has("ffn_routed_down.weight", il):
+        y = _normed_latent_experts(b, x, il)
+    else:
+        y = experts(b, x, il)
     if not b.has("ffn_up_shexp.weight", il):
         return y
     if not b.has("ffn_gate_inp_shexp.weight", il):
@@ -86,6 +91,30 @@ def _with_adjugates(b: Builder, x: Tensor, il: int) -> Tensor:
     own = experts(b, x, il, logits=logits)
     adjugates = experts(b, own, il, logits=logits, tag="_chexps")
     return b.graph.add(own, b.graph.scale(adjugates))
+
+
+def _normed_latent_experts(b: Builder, x: Tensor, il: int) -> Tensor:
+    """The same with a norm before they are projected up (kimi-k3)."""
+    low = b.linear("ffn_routed_down", x, il)
+    y = experts(b, low, il, logits=b.linear("ffn_gate_inp", x, il))
+    if b.has("ffn_routed_norm.weight", il):
+        y = b.norm(y, "ffn_routed_norm", il)
+    return b.linear("ffn_routed_up", y, il)
+
+
+def _gate(b: Builder, gate: Tensor, up: Tensor, *, clamps: bool) -> Tensor:
+    """The gated activation: fused, of halves clamped first, or of bounded parts (situ of
+    kimi-k3)."""
+    graph = b.graph
+    if clamps:
+        return clamped(b, gate, up)
+    if b.rules.gated_activation == "fused":
+        return graph.glu(gate, up)
+    bounded = graph.scale(graph.unary("TANH", graph.scale(gate)))
+    bounded = graph.mul(bounded, graph.unary("SIGMOID", gate))
+    if b.model.hparam("activation.situ_linear_beta", 0.0) > 0:
+        up = graph.scale(graph.unary("TANH", graph.scale(up)))
+    return graph.mul(bounded, up)
 
 
 def beside_dense(b: Builder, x: Tensor, il: int) -> Tensor:
@@ -159,7 +188,7 @@ def _gated(b: Builder, x: Tensor, ids: Tensor, il: int, tag: str) -> Tensor:
     if not b.has(f"ffn_gate{tag}.weight", il):
         return activation(b, up)
     gate = _each(b, f"gate{tag}", x, ids, il)
-    return clamped(b, gate, up) if b.shape(il).clamps_experts else graph.glu(gate, up)
+    return _gate(b, gate, up, clamps=b.shape(il).clamps_experts)
 
 
 def _route(
@@ -169,19 +198,12 @@ def _route(
     experts than the router has, each stands for a group."""
     graph, n_expert, n = b.graph, logits.ne[0], logits.ne[1]
     gating = _gating(b)
-    probs = logits
-    if gating == "softmax":
-        probs = graph.like("SOFT_MAX", logits)
-    elif gating == "sigmoid":
-        probs = graph.unary("SIGMOID", logits)
-    scores = probs
-    if bias := b.weight_if("exp_probs_b.bias", il) or b.weight_if("exp_probs_b", il):
-        scores = graph.add(probs, bias)
-    if b.rules.chooses_by_sigmoid:
-        scores = graph.unary("SIGMOID", logits)
-    if b.model.integer("expert_group_count", 0) > 1:
-        scores = _within_groups(b, scores)
-    ids = top_k(b, logits if b.rules.weighs_inputs else scores, min(n_used, n_listed))
+    probs = _probabilities(b, logits, gating)
+    if by_token := b.weight_if("ffn_gate_tid2eid.weight", il):
+        ids = graph.node("GET_ROWS", (n_used, n), by_token, b.tokens(), quant=I32)
+    else:
+        scores = logits if b.rules.weighs_inputs else _scores(b, logits, probs, il)
+        ids = top_k(b, scores, min(n_used, n_listed))
     if n_listed != n_expert:
         numbers = graph.scale(graph.node("CPY", ids.ne, ids))
         ids = graph.node("CPY", ids.ne, numbers, quant=I32)
@@ -197,6 +219,28 @@ def _route(
     if b.model.hparam("expert_weights_scale", 0.0) not in (0.0, 1.0):
         weights = graph.scale(weights)
     return ids, weights
+
+
+def _probabilities(b: Builder, logits: Tensor, gating: str) -> Tensor:
+    """What the router's logits say of each expert."""
+    graph = b.graph
+    if gating == "softmax":
+        return graph.like("SOFT_MAX", logits)
+    if gating == "sigmoid":
+        return graph.unary("SIGMOID", logits)
+    if gating == "sqrt_softplus":
+        return graph.like("SQRT", graph.unary("SOFTPLUS", logits))
+    return logits
+
+
+def _scores(b: Builder, logits: Tensor, probs: Tensor, il: int) -> Tensor:
+    """What the experts are chosen by: their probabilities, with the bias that balances them."""
+    scores, bias = probs, b.weight_if("exp_probs_b.bias", il) or b.weight_if("exp_probs_b", il)
+    if bias:
+        scores = b.graph.add(probs, bias)
+    if b.rules.chooses_by_sigmoid:
+        scores = b.graph.unary("SIGMOID", logits)
+    return _within_groups(b, scores) if b.model.integer("expert_group_count", 0) > 1 else scores
 
 
 def _within_groups(b: Builder, scores: Tensor) -> Tensor:
@@ -223,7 +267,7 @@ def top_k(b: Builder, x: Tensor, k: int) -> Tensor:
     return b.graph.view(order, (k, *x.ne[1:]), order.nb[1:])
 
 
-_GATING = {1: "softmax", 2: "sigmoid", 3: "softmax_weight"}
+_GATING = {1: "softmax", 2: "sigmoid", 3: "softmax_weight", 4: "sqrt_softplus"}
 """llama_expert_gating_func_type as the metadata number it."""
 
 

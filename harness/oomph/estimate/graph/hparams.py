@@ -12,6 +12,7 @@ from oomph.architectures.families import family_of
 from oomph.architectures.family import Family
 from oomph.architectures.layers import (
     attending_layers,
+    indexing_layers,
     n_decoding,
     recurrent_layers,
     sliding_window,
@@ -43,8 +44,17 @@ class LayerShape:
     block: int = 0
     """The block of the file whose weights the layer has."""
     n_expert_used: int = 0
+    is_sparse: bool = False
+    """Whether attention looks at cells that an indexer chose: the layer's, or the last before it
+    that has one."""
     index_width: int = 0
-    """Elements that the sparse attention's indexer keeps for a token, in a cache of their own."""
+    """Elements that the layer's own indexer keeps for a token, in a cache of their own."""
+    compress_ratio: int = 0
+    """Tokens that a cell of the layer's compressed cache stands for; 0 where it has none."""
+    banks_stream: bool = False
+    """Whether the residual stream is banked before the layer, and begins anew in it."""
+    n_banked: int = 0
+    """Streams that are banked once the layer has begun."""
     has_rope: bool = True
     has_deepstack: bool = False
     """Whether part of a wide embedding is added to the layer's output (qwen3vl)."""
@@ -122,6 +132,10 @@ class Hparams:
     ssm: SsmShape | None
     n_loops: int = 1
     """How often the blocks are run one after another."""
+    ngram_layers: tuple[int, ...] = ()
+    """Layers that add embeddings of the last tokens together, each with a state of its own."""
+    ngram_state: int = 0
+    """F32 elements of that state for a sequence (ple_conv_state)."""
     n_trunk: int = 0
     """Layers before the first that runs."""
 
@@ -168,6 +182,16 @@ class Hparams:
         return any(layer.is_swa for layer in self.layers)
 
     @property
+    def latent_width(self) -> int:
+        """Elements of K for a token where K and V are one vector: of any layer that attends."""
+        return max(layer.k_width for layer in self.layers)
+
+    @property
+    def keeps_v(self) -> bool:
+        """Whether V has a cache beside K's."""
+        return not self.is_mla and self.family.graph.attention != "compressed"
+
+    @property
     def n_expert_used(self) -> int:
         """Active experts of the layer that has most."""
         return max(layer.n_expert_used for layer in self.layers)
@@ -204,6 +228,8 @@ def resolve_hparams(model: ModelSpec, *, n_expert_used: int | None = None) -> Hp
         is_causal=bool(model.metadata.get(f"{model.arch}.attention.causal", family.has_cache)),
         layers=_looped(_layers(model, family, n_layer, n_expert_used), n_loops),
         ssm=_ssm(model),
+        ngram_layers=_ngram_layers(model),
+        ngram_state=_ngram_state(model),
     )
 
 
@@ -221,7 +247,7 @@ def resolve_head(model: ModelSpec, *, n_expert_used: int | None = None) -> Hpara
                 replace(layer, has_attention=False, is_recurrent=False, index_width=0)
                 for layer in layers[:n_trunk]
             ),
-            *(replace(layer, index_width=0) for layer in layers[n_trunk:]),
+            *(replace(layer, is_sparse=False) for layer in layers[n_trunk:]),
         ),
         n_trunk=n_trunk,
     )
@@ -246,9 +272,13 @@ def _layers(
     owned = _layers_with_own_cache(model, family, n_layer)
     used = _experts_used(model, n_expert_used)
     rope = _rotated_layers(model, family, swa)
-    index_width = (
-        model.integer("attention.indexer.key_length", 0) if family.graph.has_indexer else 0
-    )
+    indexes = (*indexing_layers(model), *(False,) * beyond)
+    index_width = model.integer("attention.indexer.key_length", 0) if any(indexes) else 0
+    if model.integer("attention.indexer.kpool", 0):
+        index_width *= 3  # a key, its gate and the pooled key
+    bank = model.integer("attn_res.block_size", 0)
+    compresses = family.graph.attention == "compressed"
+    ratios = model.per_layer("attention.compress_ratios", 0) if compresses else (0,) * n_layer
     return tuple(
         LayerShape(
             n_head=heads[il],
@@ -261,7 +291,11 @@ def _layers(
             block=_block(model, family, il),
             cache_layer=il if il < owned else owned - (2 if swa[il] else 1),
             n_expert_used=used[il],
-            index_width=index_width,
+            is_sparse=index_width > 0 and attends[il],
+            index_width=index_width if indexes[il] else 0,
+            compress_ratio=ratios[il],
+            banks_stream=bank > 0 and il % bank == 0,
+            n_banked=il // bank + 1 if bank else 0,
             has_rope=rope[il],
             has_deepstack=il < model.integer("n_deepstack_layers", 0),
             thins_gate=family.graph.layer == "altup" and il < THINNED_LAYERS,
@@ -373,6 +407,18 @@ def _rotated_layers(model: ModelSpec, family: Family, swa: tuple[bool, ...]) -> 
     return (layers not in ("none", "learned") and (finetuned or layers != "finetuned"),) * len(swa)
 
 
+def _ngram_layers(model: ModelSpec) -> tuple[int, ...]:
+    listed = model.metadata.get(f"{model.arch}.ple.layers")
+    return tuple(int(il) for il in listed) if isinstance(listed, tuple) else ()
+
+
+def _ngram_state(model: ModelSpec) -> int:
+    if not _ngram_layers(model):
+        return 0
+    width = model.integer("hyper_connection.count") * model.n_embd
+    return (model.integer("ple.conv_kernel") - 1) * model.integer("ple.ngram_size") * width
+
+
 def _ssm(model: ModelSpec) -> SsmShape | None:
     if _has(model, "shortconv.l_cache"):
         return SsmShape(
@@ -381,6 +427,24 @@ def _ssm(model: ModelSpec) -> SsmShape | None:
             state=0,
             rank=1,
             groups=0,
+        )
+    if _has(model, "wkv.head_size"):
+        size = model.integer("wkv.head_size")
+        return SsmShape(
+            conv_kernel=model.integer("token_shift_count", 2) + 1,
+            inner=model.n_embd,
+            state=size,
+            rank=model.n_embd // max(size, 1),
+            groups=0,
+        )
+    if _has(model, "kda.head_dim"):
+        width, n_head = model.integer("kda.head_dim"), model.integer("attention.head_count")
+        return SsmShape(
+            conv_kernel=model.integer("ssm.conv_kernel"),
+            inner=width * n_head,
+            state=width,
+            rank=n_head,
+            groups=n_head,
         )
     if not _has(model, "ssm.inner_size"):
         return None

@@ -6,6 +6,7 @@ second attention whose keys have a cache of their own (build_attn with llm_graph
 
 from collections.abc import Callable
 
+from oomph.errors import ModelFileError
 from oomph.estimate.graph import attention
 from oomph.estimate.graph.builder import Builder
 from oomph.estimate.graph.tensor import F16, F32, I32, I64, Tensor
@@ -37,19 +38,46 @@ def dense(
     both = b.linear("attn_kv_a_mqa", x, il)
     row = both.nb[1]
     low = graph.view(both, (rank, n), (row,))
-    k_rot = attention.rope(b, graph.view(both, (n_rot, 1, n), (row, row), 4 * rank), il)
+    k_rot = _rotated(b, graph.view(both, (n_rot, 1, n), (row, row), 4 * rank), il)
     low = b.norm(low, "attn_kv_a_norm", il)
     if not b.hparams.is_mla:
         return _expanded(b, q, low, k_rot, il)
     n_nope = q.ne[0] - n_rot
     nope = graph.view(q, (n_nope, n_head, n), q.nb[1:3])
-    q_rot = attention.rope(b, graph.view(q, (n_rot, n_head, n), q.nb[1:3], 4 * n_nope), il)
+    q_rot = _rotated(b, graph.view(q, (n_rot, n_head, n), q.nb[1:3], 4 * n_nope), il)
     absorbed = graph.mul_mat(b.weight("attn_k_b", il), graph.permute(nope, 0, 2, 1, 3))
     q = attention.tempered(b, graph.concat(graph.permute(absorbed, 0, 2, 1, 3), q_rot), il)
     low = graph.reshape(low, rank, 1, n)
-    return attention.attend(
-        b, q, graph.concat(low, k_rot), low, il, up=b.weight("attn_v_b", il), narrow=narrow
+    is_gated = b.has("attn_gate.weight", il)
+    y = attention.attend(
+        b,
+        q,
+        graph.concat(low, k_rot),
+        low,
+        il,
+        up=b.weight("attn_v_b", il),
+        narrow=narrow,
+        output=None if is_gated else "attn_output",
     )
+    return _gated(b, x, y, il) if is_gated else y
+
+
+def _rotated(b: Builder, x: Tensor, il: int) -> Tensor:
+    return attention.rope(b, x, il) if b.shape(il).has_rope else x
+
+
+def _gated(b: Builder, x: Tensor, y: Tensor, il: int) -> Tensor:
+    """Attention's result `y` behind a gate: of each head (bailingmoe3) or each element
+    (kimi-k3)."""
+    graph, n, n_head = b.graph, b.n_tokens, b.shape(il).n_head
+    gate = graph.mul_mat(b.weight("attn_gate", il), x)
+    if gate.ne[0] != n_head:
+        y = graph.mul(y, graph.unary("SIGMOID", gate))
+        return graph.mul_mat(b.weight("attn_output", il), y)
+    gate = graph.reshape(gate, 1, n_head, n)
+    heads = graph.reshape(y, y.ne[0] // n_head, n_head, n)
+    y = graph.cont(graph.mul(heads, graph.unary("SIGMOID", gate)), y.ne[0], n)
+    return graph.mul_mat(b.weight("attn_output", il), y)
 
 
 def _expanded(b: Builder, q: Tensor, low: Tensor, k_rot: Tensor, il: int) -> Tensor:
@@ -69,8 +97,14 @@ def _expanded(b: Builder, q: Tensor, low: Tensor, k_rot: Tensor, il: int) -> Ten
 def sparse(b: Builder, x: Tensor, il: int) -> Tensor:
     """Absorbed latent attention over the cells that the indexer chose."""
     compressed = b.norm(b.graph.mul_mat(b.weight("attn_q_a", il), x), "attn_q_a_norm", il)
-    chosen = _choose(b, x, compressed, il)
-    return dense(b, x, il, compressed=compressed, narrow=lambda mask: _narrow(b, mask, chosen))
+    if b.shape(il).index_width:
+        b.chosen_cells = _choose(b, x, compressed, il)
+    chosen = b.chosen_cells
+    if chosen is None:
+        raise ModelFileError(
+            f"{b.model.source}: layer {il} has no indexer, and none before it has; llama.cpp aborts"
+        )
+    return dense(b, x, il, compressed=compressed, narrow=lambda mask: narrow(b, mask, chosen))
 
 
 def _choose(b: Builder, x: Tensor, compressed: Tensor, il: int) -> Tensor:
@@ -91,12 +125,23 @@ def _choose(b: Builder, x: Tensor, compressed: Tensor, il: int) -> Tensor:
     weights = graph.mul_mat(b.weight("indexer.proj", il), x)
     row = b.cache.k.row_bytes(width)
     k = graph.view(cache, (width, 1, cells, n_stream), (row, row, row * cells))
+    mask = b.input("attn_inp_lid_kq_mask", F16, cells, n // n_stream, 1, n_stream)
+    return best_cells(b, q, k, weights, mask, scales=True)
+
+
+def best_cells(
+    b: Builder, q: Tensor, k: Tensor, weights: Tensor, mask: Tensor, *, scales: bool = False
+) -> Tensor:
+    """The best of the cells `k` for each token, by the heads' weighed scores; the weights are
+    scaled here where `scales` says so."""
+    graph, cells, n_stream = b.graph, k.ne[2], k.ne[3]
+    width, heads, n, _ = q.ne
     q = graph.view(
         q, (width, heads, n // n_stream, n_stream), (q.nb[1], q.nb[2], q.nb[3] // n_stream)
     )
     steps = (weights.nb[1], weights.nb[2] // n_stream, weights.nb[3] // n_stream)
-    weights = graph.scale(graph.view(weights, (heads, n // n_stream, 1, n_stream), steps))
-    mask = b.input("attn_inp_lid_kq_mask", F16, cells, n // n_stream, 1, n_stream)
+    weights = graph.view(weights, (heads, n // n_stream, 1, n_stream), steps)
+    weights = graph.scale(weights) if scales else weights
     scores = graph.node(
         "LIGHTNING_INDEXER", (cells, n // n_stream, 1, n_stream), q, k, weights, mask
     )
@@ -104,7 +149,7 @@ def _choose(b: Builder, x: Tensor, compressed: Tensor, il: int) -> Tensor:
     return graph.cont(graph.node("TOP_K", (best, *scores.ne[1:]), scores, quant=I32))
 
 
-def _narrow(b: Builder, mask: Tensor, chosen: Tensor) -> Tensor:
+def narrow(b: Builder, mask: Tensor, chosen: Tensor) -> Tensor:
     """`mask` with every cell masked but the `chosen` ones."""
     graph, (n_kv, n, _, n_stream) = b.graph, mask.ne
     closed = graph.like("FILL", mask)
@@ -114,7 +159,8 @@ def _narrow(b: Builder, mask: Tensor, chosen: Tensor) -> Tensor:
         (chosen.ne[0], chosen.ne[1], n_stream, 1),
         (chosen.nb[1], chosen.nb[2], n_stream * chosen.nb[3]),
     )
-    zeros = b.graph.leaf(F32, 1, ids.ne[0], ids.ne[1], ids.ne[2], name="zeros")
+    kind = F16 if b.rules.attention == "compressed" and b.cache.flash_attn else F32
+    zeros = b.graph.leaf(kind, 1, ids.ne[0], ids.ne[1], ids.ne[2], name="zeros")
     opened = graph.set_rows(cells, graph.like("FILL", zeros), ids)
     opened = graph.view(opened, (n_kv, n, 1, n_stream), (opened.nb[2], opened.nb[3], opened.nb[3]))
     return graph.add(opened, mask)

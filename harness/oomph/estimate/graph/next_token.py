@@ -35,8 +35,10 @@ def build_head(b: Builder) -> tuple[Graph, dict[int, Tensor]]:
         picks = True
         cur = b.output_rows(cur)
         cur.is_output = True
-    own = f"blk.{il}.nextn.shared_head_norm"  # named whole, for it is pinned to no layer
-    cur = b.norm(cur, own if b.has(f"{own}.weight") else b.family.output_norm)
+    # named whole, for they are pinned to no layer
+    own = (f"blk.{il}.{name}" for name in ("nextn.shared_head_norm", "layer_output_norm"))
+    given = (name for name in own if b.has(f"{name}.weight"))
+    cur = b.norm(cur, next(given, b.family.output_norm))
     cur.is_output = True
     if not picks:
         cur = b.output_rows(cur)

@@ -28,21 +28,21 @@ def states(
 ) -> Tensor:
     """The rows of the batch's sequences, read by `get` (GET_ROWS where none is given); new ones
     cleared (build_rs)."""
-    graph, n_seqs, width = b.graph, b.sizes.n_seqs, cache.ne[0]
+    graph, n_seqs, width, n_kept = b.graph, b.n_seqs, cache.ne[0], b.sizes.n_seqs
     rows = graph.reshape(cache, width, cache.ne[1])
     graph.expand(graph.scale_inplace(graph.view(rows, (width,))))
-    ids = b.input("rs_s_copy", I32, n_seqs)
-    rest = graph.view(cache, (width, 0), (cache.nb[1],), n_seqs * cache.nb[1])
+    ids, n_rest = b.input("rs_s_copy", I32, n_kept), n_kept - n_seqs
+    rest = graph.view(cache, (width, n_rest), (cache.nb[1],), n_seqs * cache.nb[1])
     if b.build.gathers_states:
         of_all = ids
         if get:  # which reads the batch's own states where they are
-            n_rest = n_seqs - 1
-            of_all = b.once("rs_s_copy", "tail", lambda: graph.view(ids, (n_rest,), (), 4))
+            of_all = b.once("rs_s_copy", "tail", lambda: graph.view(ids, (n_kept - 1,), (), 4))
         gathered = graph.get_rows(rows, of_all)
-        after = graph.view(gathered, (width, 0), (gathered.nb[1],), of_all.ne[0] * gathered.nb[1])
+        n_read = of_all.ne[0] - n_rest
+        after = graph.view(gathered, (width, n_rest), (gathered.nb[1],), n_read * gathered.nb[1])
         y = get(rows, _main(b, ids)) if get else graph.view(gathered, (width, n_seqs))
     else:
-        extra = b.once("rs_s_copy", "extra", lambda: graph.view(ids, (0,), (), n_seqs * 4))
+        extra = b.once("rs_s_copy", "extra", lambda: graph.view(ids, (n_rest,), (), n_seqs * 4))
         after = graph.get_rows(rows, extra)
         y = get(rows, _main(b, ids)) if get else graph.get_rows(rows, _main(b, ids))
     graph.expand(y)
@@ -52,17 +52,17 @@ def states(
 
 def _main(b: Builder, ids: Tensor) -> Tensor:
     """The numbers of the batch's own states."""
-    n_seqs = b.sizes.n_seqs
+    n_seqs = b.n_seqs
     return b.once("rs_s_copy", "main", lambda: b.graph.view(ids, (n_seqs,)))
 
 
-def _kept(b: Builder, name: str, il: int, width: int) -> Tensor:
+def kept(b: Builder, name: str, il: int, width: int) -> Tensor:
     """The states `name` of layer `il`: a row a sequence, and as many again for each token that it
     can go back."""
     return b.stored(name, il, F32, width, b.sizes.n_seqs * b.sizes.n_states)
 
 
-def _n_written(b: Builder, n_seq_tokens: int) -> int:
+def n_written(b: Builder, n_seq_tokens: int) -> int:
     """States that a batch leaves behind: the last, and those before it that it passed."""
     return min(b.sizes.n_states, n_seq_tokens)
 
@@ -70,28 +70,30 @@ def _n_written(b: Builder, n_seq_tokens: int) -> int:
 def convolve(b: Builder, x: Tensor, il: int, *, kernel: str = "ssm_conv1d") -> Tensor:
     """`x` [channels, n_seq_tokens, n_seqs] behind the last columns of the batch before, convolved
     along the tokens."""
-    graph, ssm, n_seqs = b.graph, ssm_shape(b), b.sizes.n_seqs
+    graph, ssm, n_seqs = b.graph, ssm_shape(b), b.n_seqs
     width, channels = ssm.conv_kernel - 1, ssm.channels
-    cache = _kept(b, "r", il, ssm.conv_state)
+    cache = kept(b, "r", il, ssm.conv_state)
     window = graph.concat(
         graph.reshape(states(b, cache), width, channels, n_seqs), graph.transpose(x)
     )
     is_whole = (
         b.family.recurrence.part == "delta_net"
     )  # it writes them all, however short the batch
-    for back in range(b.sizes.n_states if is_whole else _n_written(b, x.ne[1])):
+    for back in range(b.sizes.n_states if is_whole else n_written(b, x.ne[1])):
         start = max(window.ne[0] - width - back, 0) * 4
         last = graph.view(window, (width, channels, n_seqs), window.nb[1:3], start)
         slot = graph.view(
-            cache, (width * channels, n_seqs), (cache.nb[1],), back * n_seqs * cache.nb[1]
+            cache, (width * channels, n_seqs), (cache.nb[1],), back * b.sizes.n_seqs * cache.nb[1]
         )
+        if b.family.recurrence.copies_states:
+            last = graph.cont(last)
         graph.expand(graph.cpy(last, slot))
     return graph.node("SSM_CONV", (channels, x.ne[1], n_seqs), window, b.weight(kernel, il))
 
 
 def mamba2(b: Builder, x: Tensor, il: int) -> Tensor:
     """A Mamba-2 layer (build_mamba2_layer)."""
-    graph, ssm, n_seqs = b.graph, ssm_shape(b), b.sizes.n_seqs
+    graph, ssm, n_seqs = b.graph, ssm_shape(b), b.n_seqs
     t, head = b.n_tokens // n_seqs, ssm.inner // ssm.rank
     zx = b.linear("ssm_in", x, il)
     zx = graph.reshape(zx, zx.ne[0], t, n_seqs)
@@ -110,9 +112,9 @@ def mamba2(b: Builder, x: Tensor, il: int) -> Tensor:
 
 def _scan(b: Builder, xbc: Tensor, heads: Tensor, dt: Tensor, il: int) -> Tensor:
     """The selective scan over the tokens; the states after it go back to their cache."""
-    graph, ssm, n_seqs = b.graph, ssm_shape(b), b.sizes.n_seqs
+    graph, ssm, n_seqs = b.graph, ssm_shape(b), b.n_seqs
     head, rank, t, _ = heads.ne
-    cache, n_states = _kept(b, "s", il, ssm.ssm_state), b.sizes.n_states
+    cache, n_states = kept(b, "s", il, ssm.ssm_state), b.sizes.n_states
     across = (ssm.state, ssm.groups, t, n_seqs)
     key = graph.view(xbc, across, (ssm.state * 4, *xbc.nb[1:3]), ssm.inner * 4)
     query = graph.view(
@@ -128,7 +130,7 @@ def _scan(b: Builder, xbc: Tensor, heads: Tensor, dt: Tensor, il: int) -> Tensor
         )
 
     y, size = states(b, cache, scan), ssm.ssm_state * 4
-    written = ssm.ssm_state, n_seqs, _n_written(b, t)
+    written = ssm.ssm_state, n_seqs, n_written(b, t)
     after = graph.view(y, written, (size, size * n_seqs), prod(heads.ne) * 4)
     graph.expand(graph.cpy(after, graph.view(cache, written, (cache.nb[1], n_seqs * size))))
     row = heads.nb[1]
@@ -137,15 +139,36 @@ def _scan(b: Builder, xbc: Tensor, heads: Tensor, dt: Tensor, il: int) -> Tensor
 
 def delta_net(b: Builder, x: Tensor, il: int) -> Tensor:
     """A gated delta net layer (build_layer_attn_linear of qwen3next)."""
-    graph, ssm, n_seqs = b.graph, ssm_shape(b), b.sizes.n_seqs
+    graph, ssm, n_seqs = b.graph, ssm_shape(b), b.n_seqs
     t, head = b.n_tokens // n_seqs, ssm.inner // ssm.rank
     mixed = graph.reshape(b.linear("attn_qkv", x, il), ssm.channels, t, n_seqs)
     z = b.linear("attn_gate", x, il)
     beta, gate = (_beta_and_gate if b.has("ssm_ba.weight", il) else _split_beta_and_gate)(b, x, il)
     convolved = convolve(b, mixed, il)
-    cache, n_states = _kept(b, "s", il, ssm.ssm_state), b.sizes.n_states
+    cache = kept(b, "s", il, ssm.ssm_state)
     before = graph.reshape(states(b, cache), head, head, ssm.rank, n_seqs)
     q, k, v = _delta_qkv(b, graph.unary("SILU", convolved))
+    out = delta_rule(b, q, k, v, gate, beta, before, cache)
+    z = graph.reshape(z, head, ssm.rank, t, n_seqs)
+    y = graph.mul(b.norm(out, "ssm_norm", il), graph.unary(b.family.recurrence.output_gate, z))
+    y = b.linear("ssm_out", graph.reshape(y, ssm.inner, t, n_seqs), il)
+    return graph.reshape(y, b.hparams.n_embd, b.n_tokens)
+
+
+def delta_rule(
+    b: Builder,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    gate: Tensor,
+    beta: Tensor,
+    before: Tensor,
+    cache: Tensor,
+) -> Tensor:
+    """What the delta rule reads for each token; the states after it go back to `cache`
+    (build_recurrent_attn)."""
+    graph, ssm, n_seqs, n_states = b.graph, ssm_shape(b), b.n_seqs, b.sizes.n_states
+    t, head = b.n_tokens // n_seqs, ssm.inner // ssm.rank
     y = graph.node(
         "GATED_DELTA_NET",
         (head * ssm.rank, b.n_tokens + head * n_seqs * n_states),
@@ -160,22 +183,19 @@ def delta_net(b: Builder, x: Tensor, il: int) -> Tensor:
     out = graph.view(y, (head, ssm.rank, t, n_seqs), (row, row * ssm.rank, row * ssm.rank * t))
     size, scores = row * head * ssm.rank, row * ssm.rank * b.n_tokens
     if n_states > 1:
-        written = ssm.ssm_state, n_seqs, _n_written(b, t)
+        written = ssm.ssm_state, n_seqs, n_written(b, t)
         after = graph.view(y, written, (size, size * n_seqs), scores)
         slots = graph.view(cache, written, (cache.nb[1], n_seqs * size))
     else:
         after = graph.view(y, (head, head, ssm.rank, n_seqs), (row, row * head, size), scores)
         slots = graph.view(cache, (ssm.ssm_state, n_seqs), (cache.nb[1],))
     graph.expand(graph.cpy(after, slots))
-    z = graph.reshape(z, head, ssm.rank, t, n_seqs)
-    y = graph.mul(b.norm(out, "ssm_norm", il), graph.unary("SILU", z))
-    y = b.linear("ssm_out", graph.reshape(y, ssm.inner, t, n_seqs), il)
-    return graph.reshape(y, b.hparams.n_embd, b.n_tokens)
+    return out
 
 
 def _beta_and_gate(b: Builder, x: Tensor, il: int) -> tuple[Tensor, Tensor]:
     """How much each head writes and forgets, from one interleaved projection."""
-    graph, ssm, n_seqs = b.graph, ssm_shape(b), b.sizes.n_seqs
+    graph, ssm, n_seqs = b.graph, ssm_shape(b), b.n_seqs
     t, half = b.n_tokens // n_seqs, ssm.rank // max(ssm.groups, 1)
     both = graph.reshape(b.linear("ssm_ba", x, il), 2 * half, ssm.groups, t, n_seqs)
     beta = graph.unary(
@@ -191,7 +211,7 @@ def _beta_and_gate(b: Builder, x: Tensor, il: int) -> tuple[Tensor, Tensor]:
 
 def _split_beta_and_gate(b: Builder, x: Tensor, il: int) -> tuple[Tensor, Tensor]:
     """How much each head writes and forgets, from a projection each (qwen35)."""
-    graph, ssm, n_seqs = b.graph, ssm_shape(b), b.sizes.n_seqs
+    graph, ssm, n_seqs = b.graph, ssm_shape(b), b.n_seqs
     t = b.n_tokens // n_seqs
     beta = graph.unary(
         "SIGMOID", graph.reshape(b.linear("ssm_beta", x, il), 1, ssm.rank, t, n_seqs)
@@ -228,7 +248,7 @@ def _delta_qkv(b: Builder, mixed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def short_conv(b: Builder, x: Tensor, il: int) -> Tensor:
     """A gated short convolution, whose state is the last columns alone (build_shortconv_block of
     lfm2)."""
-    graph, n_seqs, n_embd = b.graph, b.sizes.n_seqs, b.hparams.n_embd
+    graph, n_seqs, n_embd = b.graph, b.n_seqs, b.hparams.n_embd
     t = b.n_tokens // n_seqs
     parts = b.linear("shortconv.in_proj", graph.reshape(x, x.ne[0], t, n_seqs), il)
     gate_in, gate_out, value = (

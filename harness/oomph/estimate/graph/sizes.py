@@ -27,6 +27,10 @@ class Sizes:
     """The most tokens that are handed over at once: all of an encoder's are one micro-batch."""
     n_states: int = 1
 
+    def compressed(self, ratio: int) -> int:
+        """The cells of a stream's cache that has one for `ratio` tokens (dsv4_comp_size)."""
+        return pad(max(1, -(-self.cells // ratio)), 256)
+
     @property
     def caches(self) -> tuple[int, ...]:
         """What a graph of any batch depends on."""
@@ -52,11 +56,12 @@ def resolve_sizes(config: RunConfig, hparams: Hparams) -> Sizes:
     n_tokens = min(n_ctx, n_ubatch)
     if not hparams.has_cache:
         cells = 0
-    window = hparams.n_swa * (n_seqs if config.kv_unified else 1) + n_ubatch
+    is_one_stream = config.kv_unified and hparams.family.shares_streams
+    window = hparams.n_swa * (n_seqs if is_one_stream else 1) + n_ubatch
     return Sizes(
         cells=cells,
         cells_swa=cells if config.swa_full else pad(min(cells, window), 256),
-        n_stream=1 if config.kv_unified else n_seqs,
+        n_stream=1 if is_one_stream else n_seqs,
         n_seqs=n_seqs,
         n_tokens=pad(n_tokens, n_seqs),
         n_outputs=min(n_tokens, config.n_outputs_max or n_batch),

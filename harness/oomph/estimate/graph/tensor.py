@@ -236,9 +236,10 @@ class Graph:
         """A gated activation; without `up` the two halves of `gate`'s rows."""
         return self.node("GLU", gate.ne if up else (gate.ne[0] // 2, *gate.ne[1:]), gate, up)
 
-    def concat(self, a: Tensor, b: Tensor) -> Tensor:
-        """`a` and `b` side by side along the rows."""
-        return Tensor("CONCAT", a.quant, (a.ne[0] + b.ne[0], *a.ne[1:]), [a, b])
+    def concat(self, a: Tensor, b: Tensor, axis: int = 0) -> Tensor:
+        """`a` and `b` side by side along the rows, or along another axis."""
+        ne = [n + b.ne[i] if i == axis else n for i, n in enumerate(a.ne)]
+        return Tensor("CONCAT", a.quant, (ne[0], ne[1], ne[2], ne[3]), [a, b])
 
     def cont(self, x: Tensor, *ne: int) -> Tensor:
         """A contiguous copy of `x`, in the shape `ne` where one is given."""
