@@ -1,14 +1,17 @@
 """The README is tested: its commands exist, its links resolve, its Python runs."""
 
+import json
 import re
 import shlex
 from pathlib import Path
 
 import pytest
 import typer.main
+from bench.peers.architectures import shaped_model
 
 from oomph.architectures.source import read_model
 from oomph.cli import app
+from oomph.errors import UnknownNameError
 
 TOP = typer.main.get_command(app)
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
@@ -57,3 +60,23 @@ def test_every_export_is_there() -> None:
     import oomph
 
     assert all(getattr(oomph, name) is not None for name in oomph.__all__)
+
+
+def _architecture(name: str) -> str:
+    try:
+        return read_model(name if ":" in name else f"{name}:Q4_K_M").arch
+    except UnknownNameError:
+        return shaped_model(name).arch
+
+
+def test_the_count_of_architectures_is_that_of_the_kept_runs(repository: Path) -> None:
+    """Of those that the real CUDA backend ran on phantom cards, and whose every size is replayed by
+    a test."""
+    data = repository / "tests" / "data"
+    models = set(json.loads((data / "families.json").read_text()))
+    for name in ("architectures", "embeddings", "tensor_split"):
+        rows = (data / f"{name}.jsonl").read_text().splitlines()
+        models |= {json.loads(row)["model"] for row in rows}
+    said = re.search(r"\| (\d+) architectures, equal to 0\.01 MiB", README)
+    assert said
+    assert int(said[1]) == len({_architecture(name) for name in models})

@@ -172,6 +172,7 @@ def commands() -> dict[str, list[str]]:
         "rerun": ["RECORDS", "NAME", "--out", "OUT"],
         "report": ["RECORDS", "--model", "MODEL", "--out", "OUT"],
         "sweep": ["FILE", "--out", "OUT"],
+        "verify": ["MODEL"],
         "what-if": ["MODEL", *card, "--out", "OUT/what-if.html"],
         "phantom setup": ["--backend", "FILE"],
         "records schema": [],
@@ -182,7 +183,7 @@ def commands() -> dict[str, list[str]]:
 
 GO_WELL = {
     "answer", "chat", "classify", "compare", "estimate", "export", "explain", "inspect",
-    "launch", "max-context", "synth", "merge", "report", "what-if", "records schema",
+    "launch", "max-context", "synth", "merge", "report", "verify", "what-if", "records schema",
     "records export",
 }  # fmt: skip
 """With hostile names in what they read; the others refuse a hostile file, in words."""

@@ -233,3 +233,12 @@ def test_knobs_that_are_not_taken_as_they_are_asked_for_are_named(
 ) -> None:
     warnings = MemoryModel(make_model()).estimate(RunConfig().with_(**knobs)).warnings
     assert [warning in text for text in warnings] == [True] if warning else not warnings
+
+
+def test_weights_that_no_card_computes_with_stay_on_the_host() -> None:
+    """Ternary types; the figures are the real CUDA backend's on a phantom card, in MiB."""
+    memory = MemoryModel(catalogue_model("qwen3-0.6b", "TQ1_0"))
+    devices = memory.estimate(RunConfig(n_ctx=4096, swa_full=True)).devices
+    card, host = devices["CUDA0"], devices["CUDA_Host"]
+    taken = (card.weights_bytes, card.kv_cache_bytes, card.compute_bytes, host.compute_bytes)
+    assert [round(each / MIB, 2) for each in taken] == [121.96, 448.0, 298.75, 24.01]

@@ -19,6 +19,10 @@ MATRIX_ROW_PADDING: Final = 512
 """Elements that CUDA pads the last row of a quantized tensor to (MATRIX_ROW_PADDING in
 ggml-cuda/common.cuh)."""
 
+WITHOUT_KERNEL: Final = ("TQ1_0", "TQ2_0")
+"""Types that CUDA multiplies no matrix of: llama.cpp keeps such weights on the host
+(ggml_backend_cuda_device_supports_op, select_weight_buft)."""
+
 OFFLOAD_MIN_BATCH: Final = 32
 """Rows from which a card takes a node from the CPU although its weights must be copied
 (GGML_OP_OFFLOAD_MIN_BATCH)."""
@@ -42,6 +46,8 @@ def supports(device: str, node: Tensor) -> bool:
     if node.op == "FLASH_ATTN_EXT":
         return _fuses(node)
     first = node.src[0] if node.src else node
+    if node.op in ("MUL_MAT", "MUL_MAT_ID"):
+        return first.quant.name not in WITHOUT_KERNEL
     if node.op == "GET_ROWS":
         return first.quant is not QUANTS["MXFP4"] or first.ne[0] % 256 == 0
     if node.op == "MUL_MAT_ID":

@@ -19,7 +19,7 @@ from oomph.architectures.spec import ModelSpec
 from oomph.cards import Card
 from oomph.config import MAX_SEQUENCES, RunConfig
 from oomph.errors import ModelFileError
-from oomph.estimate.backends import MATRIX_ROW_PADDING, alignment
+from oomph.estimate.backends import MATRIX_ROW_PADDING, WITHOUT_KERNEL, alignment
 from oomph.estimate.build import LATEST, Build
 from oomph.estimate.compute import ComputeBuffers, ComputeModel, Setup
 from oomph.estimate.graph.builder import CacheTypes
@@ -69,6 +69,9 @@ class MemoryModel:
         graphs: ComputeModel | None = None if like is None else like._compute
         self._compute: ComputeModel = ComputeModel(
             model, build, is_dry_run=is_dry_run, adapters=adapters, like=graphs
+        )
+        self._on_host = frozenset(
+            name for name, info in model.tensors.items() if info.quant.name in WITHOUT_KERNEL
         )
         self._hparams: dict[int | None, Hparams] = {}
         self._weights: dict[object, Bytes] = {}
@@ -127,7 +130,7 @@ class MemoryModel:
         cache = CacheTypes(
             k=quant(config.type_k), v=quant(config.type_v), flash_attn=fused, transposes_v=not fused
         )
-        placement = placement or Placement(config, hparams.n_layer_all, self._cards)
+        placement = placement or Placement(config, hparams.n_layer_all, self._cards, self._on_host)
         n_cards, is_cut = len(placement.cards), placement.is_cut
         setup = Setup(
             hparams=hparams,

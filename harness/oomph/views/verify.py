@@ -3,21 +3,22 @@
 from collections.abc import Sequence
 
 from oomph.analysis.verify import Verified
+from oomph.foreign_text import visible
 from oomph.units import MIB, mib, share
 
 
 def verified_line(each: Verified) -> str:
     """One model: exact, what moved and by how much, or why it could not be asked."""
     if each.failed:
-        return f"--  {each.model}: {each.failed}"
+        return f"--  {visible(each.model)}: {visible(each.failed)}"
     if not each.differences:
-        return f"ok  {each.model}: all {each.n_figures} figures exact"
+        return f"ok  {visible(each.model)}: all {each.n_figures} figures exact"
     moved = (
         f"{d.part} predicted {mib(round(d.predicted_mib * MIB), 2)}, counted "
         f"{mib(round(d.counted_mib * MIB), 2)} (off by {share(d.share, 1)})"
         for d in each.differences
     )
-    return f"!!  {each.model}: {'; '.join(moved)}"
+    return f"!!  {visible(each.model)}: {'; '.join(moved)}"
 
 
 def summary_line(found: Sequence[Verified], what: str) -> str:

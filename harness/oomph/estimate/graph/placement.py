@@ -60,11 +60,18 @@ class Placement:
     Devices have llama.cpp's names. `n_layer_all` counts multi-token-prediction layers: the output
     is the layer after them, and the first that goes to a card. Without a `tensor_split` llama.cpp
     divides the layers by the free memory of `machine`'s cards; of cards that nothing is known of it
-    is taken to be equal. Raises ConfigError for knobs that name no card or no valid pattern.
+    is taken to be equal. `on_host` are weights that no card computes with, by name. Raises
+    ConfigError for knobs that name no card or no valid pattern.
     """
 
-    def __init__(self, config: RunConfig, n_layer_all: int, machine: Sequence[Card] = ()) -> None:
-        self._n_layer_all = n_layer_all
+    def __init__(
+        self,
+        config: RunConfig,
+        n_layer_all: int,
+        machine: Sequence[Card] = (),
+        on_host: frozenset[str] = frozenset(),
+    ) -> None:
+        self._n_layer_all, self._on_host = n_layer_all, on_host
         self.offloads_kqv = config.offload_kqv
         devices = _devices(config, machine)
         self.cards = tuple(devices)
@@ -78,7 +85,7 @@ class Placement:
         splits = _splits(config, tuple(devices.values()))
         self._splits = [1.0] if self.is_cut else splits
         self._overrides = _overrides(config, () if self.is_cut else self.cards, n_layer_all)
-        self.has_overrides = bool(self._overrides)
+        self.has_overrides = bool(self._overrides or on_host)
         self.pipeline = (
             len(self.cards) > 1
             and self.offloads_all
@@ -99,6 +106,7 @@ class Placement:
             config.n_cpu_ffn,
             config.offload_kqv,
             config.moe_cache_mib,
+            on_host,
         )
         self._moe_cache_bytes = config.moe_cache_mib * MIB
 
@@ -155,7 +163,7 @@ class Placement:
         for pattern, device in self._overrides:
             if pattern.search(name):
                 return device
-        if name.startswith(_INPUT_TENSORS):
+        if name.startswith(_INPUT_TENSORS) or name in self._on_host:
             return CPU
         own = layer_of(name)
         if own is None:
