@@ -10,11 +10,17 @@ MTP: Final = "draft-mtp"
 """By the multi-token-prediction head of the model itself, or of a file of its own."""
 SIMPLE: Final = "draft-simple"
 """By a smaller model."""
+EAGLE3: Final = "draft-eagle3"
+"""By a head of one layer that is given what comes into three of the target's layers."""
 DRAFT_MAX: Final = 3
 """Tokens that a draft makes at most unless `--spec-draft-n-max` says else."""
 
-BY_MODEL: Final = (SIMPLE, "draft-eagle3", MTP, "draft-dflash", "draft-dspark")
+BY_MODEL: Final = (SIMPLE, EAGLE3, MTP, "draft-dflash", "draft-dspark")
 """Kinds that run a second context."""
+DRAFTERS: Final = {"eagle3": (EAGLE3,)}
+"""The kinds that a drafter's architecture is for."""
+READING: Final = frozenset({EAGLE3})
+"""Kinds that draft by what comes into some of the target's layers."""
 BY_NGRAM: Final = {
     "ngram-simple": 48,
     "ngram-map-k": 48,

@@ -270,6 +270,9 @@ class GraphRules:
     """Where the rows that need logits are picked; `nowhere`: all tokens have logits."""
     head_outputs_at: Literal["none", "last_layer", "before_norm", "after_norm"] = "none"
     """The same in the graph of the multi-token-prediction head; `none`: there is no such graph."""
+    drafter: Literal["none", "eagle3"] = "none"
+    """Whether the whole graph is one of a drafter, which runs beside a target alone: a key of
+    `oomph.estimate.graph.drafters.DRAFTERS`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -315,10 +318,10 @@ class Family:
     and keeps nothing (llama_model::create_memory)."""
     reads_cache: bool = True
     """Whether attention reads a cache that is there; else it sees the tokens of the batch alone."""
-    head: Literal["logits", "embedding", "of_text", "idle", "none"] = "logits"
+    head: Literal["logits", "embedding", "of_text", "idle", "lent", "none"] = "logits"
     """What becomes of the output head: it makes logits (with `embedding` the table of tokens does,
-    where it lies), none where embeddings are asked for (`of_text`), is loaded and never run, or
-    there is none."""
+    where it lies), none where embeddings are asked for (`of_text`), is loaded and never run, is
+    another model's where the file has none (`lent`), or there is none."""
     loaded_of_heads: tuple[str, ...] = ()
     """What the names begin with of tensors for multi-token prediction that llama.cpp loads whether
     it predicts so or not."""

@@ -21,7 +21,8 @@ from oomph.architectures.spec import ModelSpec
 from oomph.errors import ConfigError, ModelFileError, OomphError, UnknownNameError
 from oomph.estimate.adapters import Adapters
 from oomph.estimate.build import build_of
-from oomph.estimate.draft import DraftModel, draft_of
+from oomph.estimate.draft import DraftModel
+from oomph.estimate.draft_pairs import draft_of
 from oomph.estimate.projector.memory import ProjectorMemory
 from oomph.estimate.projector.rider import FIRST_CARD, Projector
 from oomph.estimate.riders import Rider

@@ -24,6 +24,7 @@ from oomph.estimate.build import build_of, build_year
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.compute import ComputeBuffers, Setup
 from oomph.estimate.draft import MtpHead, draft_devices, head_of
+from oomph.estimate.feature_draft import read_layers
 from oomph.estimate.host import HostFit, host_fit, runs
 from oomph.estimate.host_memory import (
     host_memory,
@@ -177,11 +178,16 @@ class Estimator:
         self._questions: dict[RunConfig, SpeedQuestion] = {}
 
     def _memory_of(self, model: ModelSpec, like: MemoryModel | None) -> MemoryModel:
-        """The memory of `model` on these cards, with the adapters that ride along; what is known of
-        the graphs of one `like` it holds for it too."""
-        adapters = adapters_of(self.riders)
-        build = build_of(self._build)
-        return MemoryModel(model, build, self.cards, adapters=adapters, like=like)
+        """The memory of `model` on these cards, with the adapters that ride along and what a
+        drafter reads of it; what is known of the graphs of one `like` it holds for it too."""
+        return MemoryModel(
+            model,
+            build_of(self._build),
+            self.cards,
+            adapters=adapters_of(self.riders),
+            read=read_layers(self.riders),
+            like=like,
+        )
 
     @property
     def build(self) -> int | None:
@@ -630,7 +636,8 @@ class Estimator:
         other._memory = self._memory.on(other.cards)
         if model is not None:
             other.model, other._works, other._head = model, {}, None
-        if model is not None or adapters_of(other.riders) != adapters_of(self.riders):
+        changes = (each(other.riders) != each(self.riders) for each in (adapters_of, read_layers))
+        if model is not None or any(changes):
             other._memory = other._memory_of(other.model, self._memory)
         return other
 

@@ -48,11 +48,11 @@ def build_head(b: Builder) -> tuple[Graph, dict[int, Tensor]]:
         logits = graph.scale(logits)
     logits.is_output = True
     graph.expand(logits)
-    _sample(b, logits)
+    sample(b, logits)
     return graph, {il: end}
 
 
-def _sample(b: Builder, logits: Tensor) -> None:
+def sample(b: Builder, logits: Tensor) -> None:
     """The best candidates of each sequence's last row."""
     graph, n_vocab = b.graph, logits.ne[0]
     padded = graph.node("PAD", (n_vocab, logits.ne[1] + 1), logits)

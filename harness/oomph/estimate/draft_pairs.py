@@ -1,0 +1,60 @@
+"""Which draft goes with which model, and what becomes of the two."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from oomph.architectures.families import family_of
+from oomph.architectures.layers import n_decoding
+from oomph.architectures.spec import ModelSpec
+from oomph.errors import ConfigError
+from oomph.estimate.build import LATEST, Build
+from oomph.estimate.draft import DraftModel
+from oomph.estimate.feature_draft import FeatureDraft
+from oomph.speculation import BY_MODEL, DRAFTERS, MTP
+from oomph.units import count, mib
+
+MOST_UNLIKE: Final = 128
+"""Tokens by which the vocabularies of a model and its draft may differ
+(SPEC_VOCAB_MAX_SIZE_DIFFERENCE)."""
+
+
+def draft_of(
+    target: ModelSpec, draft: ModelSpec, kinds: Iterable[str], build: Build = LATEST
+) -> DraftModel:
+    """`draft` beside `target`, for these kinds of speculative decoding; ConfigError where llama.cpp
+    could not draft with it, or where its graph is not known."""
+    kinds = tuple(kinds)
+    is_head = MTP in kinds
+    _check_kinds(draft, kinds)
+    if is_head and n_decoding(draft) == draft.n_layer:
+        raise ConfigError(f"{draft.source} has no MTP head, and --spec-type {MTP} needs one")
+    if not family_of(draft.arch).has_known_graph:
+        raise ConfigError(
+            f"{draft.source}: what a draft of architecture {draft.arch!r} takes beyond its weights "
+            f"({mib(sum(each.n_bytes for each in draft.tensors.values()))}) is not known"
+        )
+    if not is_head and abs(target.n_vocab - draft.n_vocab) > MOST_UNLIKE:
+        raise ConfigError(
+            f"{draft.source} has {count(draft.n_vocab)} tokens and {target.source} "
+            f"{count(target.n_vocab)}: llama.cpp drafts only with a model of the same vocabulary"
+        )
+    if draft.arch in DRAFTERS:
+        return FeatureDraft(target, draft, build)
+    return DraftModel(draft, build, is_head=is_head)
+
+
+def _check_kinds(draft: ModelSpec, kinds: Iterable[str]) -> None:
+    """ConfigError where the kinds that run a model are for another than this one."""
+    own = DRAFTERS.get(draft.arch, ())
+    for kind in kinds:
+        others = [arch for arch, each in DRAFTERS.items() if kind in each]
+        if others and kind not in own:
+            raise ConfigError(
+                f"{draft.source} is of architecture {draft.arch}, and --spec-type {kind} drafts "
+                f"with {others[0]} alone"
+            )
+        if own and kind in BY_MODEL and kind not in own:
+            raise ConfigError(
+                f"{draft.source} is of architecture {draft.arch}, with which llama.cpp drafts by "
+                f"--spec-type {own[0]}, not {kind}"
+            )
