@@ -52,6 +52,8 @@ COMPONENTS: Final = {
 _MTP: Final = "--spec-type draft-mtp"
 _SIMPLE: Final = "--spec-type draft-simple"
 _EAGLE3: Final = "--spec-type draft-eagle3"
+_DFLASH: Final = "--spec-type draft-dflash"
+_DSPARK: Final = "--spec-type draft-dspark"
 CASES: Final = (
     ((24576,), f"-m qwen3.6-27b-mtp:Q4_K_M -c 32768 -np 1 {_MTP}"),
     ((24576,), f"-m qwen3.6-27b-mtp:Q4_K_M -c 32768 {_MTP}"),
@@ -121,6 +123,27 @@ CASES: Final = (
     (
         (12288,),
         f"-m qwen3-8b:Q8_0 -c 16384 -np 1 -ngl 30 {_EAGLE3} -md eagle3-of-qwen3-8b:Q4_0",
+    ),
+    ((24576,), f"-m qwen3-8b:Q4_K_M -c 8192 -np 1 {_DFLASH} -md dflash-of-qwen3-8b:F16"),
+    (
+        (24576,),
+        f"-m qwen3.5-9b:Q4_K_M -c 32768 -np 2 {_DFLASH} -md dflash-of-qwen3.5-9b:F16 "
+        "--spec-draft-n-max 15",
+    ),
+    (
+        (24576, 12288),
+        f"-m gpt-oss-20b:MXFP4 -c 16384 -np 2 {_DFLASH} -md dflash-of-gpt-oss-20b:Q8_0 "
+        "-ctkd q8_0 -ctvd q8_0 --spec-draft-n-max 7",
+    ),
+    ((24576,), f"-m qwen3-8b:Q4_K_M -c 8192 -np 1 {_DSPARK} -md dspark-of-qwen3-8b:F16"),
+    (
+        (24576,),
+        f"-m qwen3-8b:Q4_K_M -c 32768 -np 4 --no-kv-unified {_DSPARK} -md dspark-of-qwen3-8b:Q8_0 "
+        "-ub 28 --spec-draft-n-max 6",
+    ),
+    (
+        (12288,),
+        f"-m qwen3-4b:Q4_K_M -c 16384 -np 2 -fa off {_DSPARK} -md dspark-of-qwen3-4b:F16 -ub 16",
     ),
 )
 """The memory of each card in MiB, and llama-server's words, models by the catalogue's names."""

@@ -36,6 +36,16 @@ class Head:
     """Whether it has a token embedding of its own."""
     has_rope_factors: bool = False
     norm_before_fc: bool = False
+    block: int = 0
+    """Tokens of a block that it fills in at once."""
+    rank: int = 0
+    """Width of its Markov head; 0 for none."""
+    is_sure: bool = False
+    """Whether it has a confidence head."""
+    has_sections: bool = False
+    """Whether its positions have sections, as an M-RoPE target's."""
+    windowed: tuple[bool, ...] = ()
+    """Which of its layers have a window."""
 
 
 HEADS: Final[Mapping[str, Head]] = {
@@ -77,6 +87,53 @@ HEADS: Final[Mapping[str, Head]] = {
         layers=(2, 24, 45),
         has_tokens=True,
     ),
+    "dflash-of-qwen3-8b": Head(
+        target="qwen3-8b",
+        n_ff=12288,
+        heads=(32, 8, 128),
+        layers=(2, 10, 18, 26, 34),
+        n_layer=5,
+        block=16,
+    ),
+    "dflash-of-qwen3.5-9b": Head(
+        target="qwen3.5-9b",
+        n_ff=12288,
+        heads=(32, 8, 128),
+        layers=(2, 9, 16, 23, 30),
+        n_layer=5,
+        block=16,
+        has_sections=True,
+        windowed=(True, True, True, True, False),
+    ),
+    "dflash-of-gpt-oss-20b": Head(
+        target="gpt-oss-20b",
+        n_ff=7680,
+        heads=(64, 8, 64),
+        layers=(2, 7, 12, 17, 22),
+        n_layer=8,
+        block=8,
+        has_tokens=True,
+    ),
+    "dspark-of-qwen3-8b": Head(
+        target="qwen3-8b",
+        n_ff=12288,
+        heads=(32, 8, 128),
+        layers=(2, 10, 18, 26, 34),
+        n_layer=5,
+        block=7,
+        rank=256,
+        is_sure=True,
+    ),
+    "dspark-of-qwen3-4b": Head(
+        target="qwen3-4b",
+        n_ff=9728,
+        heads=(32, 8, 128),
+        layers=(2, 18, 34),
+        n_layer=3,
+        block=8,
+        rank=128,
+        n_draft_vocab=32000,
+    ),
 }
 """Of what no config was found, the widths are such as other heads have."""
 
@@ -93,7 +150,7 @@ def head_spec(name: str) -> ModelSpec:
     target = read_model(f"{head.target}:Q4_K_M")
     tensors = {
         each: TensorInfo(name=each, ne=ne, quant=quant(_type(each, ne, kind or "F16")))
-        for each, ne in _eagle3(head, target)
+        for each, ne in (_eagle3 if arch == "eagle3" else _block)(head, target)
     }
     return ModelSpec(
         name=called,
@@ -137,6 +194,13 @@ def _metadata(arch: str, head: Head, target: ModelSpec) -> Iterator[tuple[str, V
         "norm_before_residual": False,
         "norm_before_fc": head.norm_before_fc,
     }
+    if head.block:
+        keys["block_size"] = head.block
+    if head.has_sections:
+        keys["rope.dimension_sections"] = (width // 2, 0, 0, 0)
+    if head.windowed:
+        keys["attention.sliding_window"] = 2048
+        keys["attention.sliding_window_pattern"] = head.windowed
     yield "general.architecture", arch
     for key, value in keys.items():
         yield f"{arch}.{key}", value
@@ -165,3 +229,33 @@ def _eagle3(head: Head, target: ModelSpec) -> Iterator[tuple[str, tuple[int, ...
     yield "blk.0.ffn_gate.weight", (n_embd, head.n_ff)
     yield "blk.0.ffn_up.weight", (n_embd, head.n_ff)
     yield "blk.0.ffn_down.weight", (head.n_ff, n_embd)
+
+
+def _block(head: Head, target: ModelSpec) -> Iterator[tuple[str, tuple[int, ...]]]:
+    n_embd, (n_head, n_head_kv, width) = head.n_embd or target.n_embd, head.heads
+    if head.has_tokens:
+        yield "token_embd.weight", (n_embd, target.n_vocab)
+    yield "fc.weight", (target.n_embd * len(head.layers), n_embd)
+    yield "enc.output_norm.weight", (n_embd,)
+    yield "output_norm.weight", (n_embd,)
+    n_vocab = head.n_draft_vocab or target.n_vocab
+    if head.n_draft_vocab:
+        yield "d2t", (n_vocab,)
+        yield "output.weight", (n_embd, n_vocab)
+    if head.rank:
+        yield "markov_w1.weight", (head.rank, target.n_vocab)
+        yield "markov_w2.weight", (head.rank, n_vocab)
+    if head.is_sure:
+        yield "conf_proj.weight", (n_embd + head.rank, 1)
+    for il in range(head.n_layer):
+        for name in ("attn_norm", "ffn_norm"):
+            yield f"blk.{il}.{name}.weight", (n_embd,)
+        yield f"blk.{il}.attn_q_norm.weight", (width,)
+        yield f"blk.{il}.attn_k_norm.weight", (width,)
+        yield f"blk.{il}.attn_q.weight", (n_embd, n_head * width)
+        yield f"blk.{il}.attn_k.weight", (n_embd, n_head_kv * width)
+        yield f"blk.{il}.attn_v.weight", (n_embd, n_head_kv * width)
+        yield f"blk.{il}.attn_output.weight", (n_head * width, n_embd)
+        yield f"blk.{il}.ffn_gate.weight", (n_embd, head.n_ff)
+        yield f"blk.{il}.ffn_up.weight", (n_embd, head.n_ff)
+        yield f"blk.{il}.ffn_down.weight", (head.n_ff, n_embd)

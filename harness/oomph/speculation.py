@@ -15,11 +15,17 @@ EAGLE3: Final = "draft-eagle3"
 DRAFT_MAX: Final = 3
 """Tokens that a draft makes at most unless `--spec-draft-n-max` says else."""
 
-BY_MODEL: Final = (SIMPLE, EAGLE3, MTP, "draft-dflash", "draft-dspark")
+DFLASH: Final = "draft-dflash"
+"""By a head that fills in a block of masked tokens at once, from features of the target."""
+DSPARK: Final = "draft-dspark"
+"""The same, each token of the block chosen by the one before it besides."""
+BY_MODEL: Final = (SIMPLE, EAGLE3, MTP, DFLASH, DSPARK)
 """Kinds that run a second context."""
-DRAFTERS: Final = {"eagle3": (EAGLE3,)}
+BY_BLOCK: Final = frozenset({DFLASH, DSPARK})
+"""Kinds that decode all that they draft in one batch."""
+DRAFTERS: Final = {"eagle3": (EAGLE3,), "dflash": (DFLASH, DSPARK)}
 """The kinds that a drafter's architecture is for."""
-READING: Final = frozenset({EAGLE3})
+READING: Final = frozenset({EAGLE3}) | BY_BLOCK
 """Kinds that draft by what comes into some of the target's layers."""
 BY_NGRAM: Final = {
     "ngram-simple": 48,

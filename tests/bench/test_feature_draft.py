@@ -13,9 +13,10 @@ from oomph.architectures.spec import ModelSpec
 from oomph.cards import Card
 from oomph.config import RunConfig
 from oomph.errors import ConfigError, ModelFileError
-from oomph.estimate.draft_pairs import draft_of
+from oomph.estimate.draft import draft_config
+from oomph.estimate.draft_pairs import draft_of, inferred_kind
 from oomph.estimate.estimator import Estimator
-from oomph.speculation import EAGLE3, MTP, SIMPLE
+from oomph.speculation import DFLASH, DSPARK, EAGLE3, MTP, SIMPLE
 from oomph.units import GIB, MIB
 
 TARGET = catalogue_model("qwen3-8b", "Q4_K_M")
@@ -93,6 +94,44 @@ def test_a_head_has_to_be_where_the_output_is_that_it_shares() -> None:
     config = SERVER.with_(spec_type=EAGLE3, spec_draft_device="CUDA1", tensor_split=(1.0, 0.0))
     with pytest.raises(ConfigError, match="--spec-draft-device has to name that card too"):
         estimator.memory(config)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("dflash-of-qwen3-8b", DFLASH),
+        ("dspark-of-qwen3-8b", DSPARK),
+        ("eagle3-of-qwen3-8b", None),
+    ],
+)
+def test_the_kind_that_a_file_is_for_is_read_off_it(name: str, kind: str | None) -> None:
+    assert inferred_kind(head(name)) == kind
+
+
+@pytest.mark.parametrize(("kind", "rows"), [(DFLASH, 32), (DSPARK, 32), (EAGLE3, 2)])
+def test_a_block_puts_out_a_row_for_each_of_its_tokens(kind: str, rows: int) -> None:
+    asked = SERVER.with_(spec_type=kind, n_seq_max=2, spec_draft_n_max=15)
+    assert draft_config(asked).n_outputs_max == rows
+
+
+@pytest.mark.parametrize(
+    ("tensor", "why"),
+    [("selector_hidden.weight", "DFlash 2"), ("hc_head_fn.weight", "of DeepSeek V4")],
+)
+def test_a_head_with_a_graph_of_its_own_is_refused_with_what_is_known(
+    tensor: str, why: str
+) -> None:
+    spec = head("dflash-of-qwen3-8b")
+    other = replace(spec, tensors={**spec.tensors, tensor: spec.tensors["fc.weight"]})
+    with pytest.raises(ConfigError, match=rf"{why}.*beyond its weights \([0-9,]+ MiB\)"):
+        draft_of(TARGET, other, [DFLASH])
+
+
+def test_a_block_reads_no_layer_past_the_last() -> None:
+    spec = head("dflash-of-qwen3-8b")
+    past = replace(spec, metadata={**spec.metadata, "dflash.target_layers": (2, 36)})
+    with pytest.raises(ConfigError, match=r"reads layer 36, and .* has 36"):
+        draft_of(TARGET, past, [DFLASH])
 
 
 def test_a_head_by_itself_is_told_what_it_is_for() -> None:

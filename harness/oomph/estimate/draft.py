@@ -21,17 +21,19 @@ from oomph.estimate.graph.placement import layer_of
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.overhead import exchange_bytes, pool_bytes
 from oomph.gpus import GpuSpec
-from oomph.speculation import BY_MODEL, MTP, SIMPLE
+from oomph.speculation import BY_BLOCK, BY_MODEL, MTP, SIMPLE
 
 Parts = Mapping[str, Mapping[str, int]]
 
 
 def draft_config(config: RunConfig) -> RunConfig:
     """The knobs of the drafting context beside a target with these."""
+    is_block = BY_BLOCK.intersection(config.spec_kinds)
+    rows = 1 + config.spec_draft_n_max if is_block else 1
     return config.with_(
         type_k=config.spec_draft_type_k,
         type_v=config.spec_draft_type_v,
-        n_outputs_max=config.n_seq_max,
+        n_outputs_max=config.n_seq_max * rows,
         spec_type=None,
     )
 

@@ -10,7 +10,7 @@ from oomph.errors import ConfigError
 from oomph.estimate.build import LATEST, Build
 from oomph.estimate.draft import DraftModel
 from oomph.estimate.feature_draft import FeatureDraft
-from oomph.speculation import BY_MODEL, DRAFTERS, MTP
+from oomph.speculation import BY_MODEL, DFLASH, DRAFTERS, DSPARK, MTP
 from oomph.units import count, mib
 
 MOST_UNLIKE: Final = 128
@@ -41,6 +41,15 @@ def draft_of(
     if draft.arch in DRAFTERS:
         return FeatureDraft(target, draft, build)
     return DraftModel(draft, build, is_head=is_head)
+
+
+def inferred_kind(draft: ModelSpec) -> str | None:
+    """The kind of speculation that llama.cpp takes of a draft's file where none is said; None where
+    it takes none (common_speculative_types_from_gguf)."""
+    if draft.arch == "dflash":
+        return DSPARK if "markov_w1.weight" in draft.tensors else DFLASH
+    last = f"blk.{draft.n_layer - 1}.nextn.eh_proj.weight"
+    return MTP if last in draft.tensors and n_decoding(draft) < draft.n_layer else None
 
 
 def _check_kinds(draft: ModelSpec, kinds: Iterable[str]) -> None:

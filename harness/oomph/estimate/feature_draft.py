@@ -1,8 +1,8 @@
-"""A head in a file of its own that drafts by the target's features: EAGLE-3.
+"""A head in a file of its own that drafts by the target's features: EAGLE-3, DFlash, DSpark.
 
 llama-server gives it what comes into some layers of the target (llama_set_embeddings_layer_inp), so
 that the target's graph keeps those; its own graph reads the target's embedding and output where its
-file has none (ctx_other, src/models/eagle3.cpp).
+file has none (ctx_other; src/models/eagle3.cpp and dflash.cpp).
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ from oomph.estimate.memory import MemoryModel
 from oomph.estimate.prediction import is_card
 from oomph.gguf.header import TensorInfo
 from oomph.speculation import DRAFTERS
-from oomph.units import count
+from oomph.units import count, mib
 
 _TOKENS: Final = "token_embd.weight"
 _OUTPUT: Final = "output.weight"
@@ -34,6 +34,11 @@ _GIVES_INPUTS: Final = frozenset({
 """Architectures whose graphs name the inputs of their layers (t_layer_inp in src/models/*.cpp)."""
 _N_READ: Final = 3
 """Layers that EAGLE-3 reads."""
+_UNKNOWN: Final = {
+    "selector_hidden.weight": "a DFlash 2 head with a selector",
+    "hc_head_fn.weight": "a DSpark head of DeepSeek V4",
+}
+"""Heads of architecture dflash whose graphs are others, by a tensor that they have."""
 
 
 class FeatureDraft(DraftModel):
@@ -49,6 +54,12 @@ class FeatureDraft(DraftModel):
     ) -> None:
         super().__init__(model, build)
         self._target, self._build = target, build
+        for tensor, what in _UNKNOWN.items():
+            if tensor in model.tensors:
+                raise ConfigError(
+                    f"{model.source} is {what}: what that takes beyond its weights "
+                    f"({mib(sum(each.n_bytes for each in model.tensors.values()))}) is not known"
+                )
         self.read_layers = _read_layers(target, model)
         self._lent = dict(_lent(target, model))
         self._memory = MemoryModel(model, build, is_dry_run=is_dry_run, lent=self._lent)
@@ -98,11 +109,14 @@ def _read_layers(target: ModelSpec, draft: ModelSpec) -> tuple[int, ...]:
     layers = (
         tuple(each for each in read if isinstance(each, int)) if isinstance(read, tuple) else ()
     )
-    if len(layers) != _N_READ:
+    if draft.arch == "eagle3" and len(layers) != _N_READ:
         raise ConfigError(
             f"{draft.source} lists {len(layers)} target_layers, and llama.cpp reads {_N_READ}"
         )
-    if not 0 < min(layers) <= max(layers) <= n_decoding(target):
+    if not layers:
+        raise ConfigError(f"{draft.source} lists no target_layers; is the file complete?")
+    last = n_decoding(target) - (draft.arch != "eagle3")
+    if not 0 < min(layers) <= max(layers) <= last:
         raise ConfigError(
             f"{draft.source} reads layer {max(layers)}, and {target.source} has "
             f"{n_decoding(target)}: it is the head of another model"

@@ -11,6 +11,7 @@ from typing import Final
 from oomph.errors import ModelFileError
 from oomph.estimate.graph import attention, feed_forward
 from oomph.estimate.graph.builder import Builder
+from oomph.estimate.graph.drafted_logits import biased, of_target
 from oomph.estimate.graph.next_token import sample
 from oomph.estimate.graph.tensor import F32, I32, Graph, Tensor
 
@@ -30,39 +31,61 @@ def eagle3(b: Builder) -> Built:
     middle = graph.add(y, residual)
     cur = graph.add(feed_forward.dense(b, b.norm(middle, "ffn_norm", 0), 0), middle)
     cur.is_output = True
-    logits = _of_target(b, graph.mul_mat(b.weight("output"), b.norm(cur, "output_norm")))
+    logits = of_target(b, graph.mul_mat(b.weight("output"), b.norm(cur, "output_norm")))
     logits.is_output = True
     graph.expand(logits)
     sample(b, logits)
     return graph, {0: cur}
 
 
+def dflash(b: Builder) -> Built:
+    """Layers over a block of masked tokens, and logits of each; with a Markov head (DSpark) each
+    token's by the one before it besides."""
+    graph, ends = b.graph, {}
+    _check_target(b)
+    tokens = b.input("inp_tokens", I32, b.n_tokens)
+    cur = graph.get_rows(b.weight("token_embd"), tokens)
+    if b.model.hparam("embedding_scale", 0.0):
+        cur = graph.scale(cur)
+    for il in b.hparams.running:
+        cur = ends[il] = _block_layer(b, cur, il)
+    hidden = b.norm(cur, "output_norm")
+    hidden.is_output = True
+    logits = graph.expand(of_target(b, graph.mul_mat(b.output_weight(), hidden)))
+    if b.has("markov_w1.weight"):
+        logits = biased(b, logits, tokens, hidden)
+    logits.is_output = True
+    sample(b, logits)
+    return graph, ends
+
+
+def _block_layer(b: Builder, cur: Tensor, il: int) -> Tensor:
+    graph = b.graph
+    y = attention.standard(b, b.norm(cur, "attn_norm", il), il)
+    if b.model.hparam("attention.value_scale", 0.0):
+        y = graph.scale(y)
+    if b.has("post_attention_norm.weight", il):
+        y = b.norm(y, "post_attention_norm", il)
+    middle = graph.add(y, cur)
+    y = feed_forward.dense(b, b.norm(middle, "ffn_norm", il), il)
+    if b.has("post_ffw_norm.weight", il):
+        y = b.norm(y, "post_ffw_norm", il)
+    y = graph.add(y, middle)
+    scale = b.weight_if("layer_output_scale.weight", il)
+    return graph.mul(y, scale) if scale else y
+
+
 _BEFORE_RESIDUAL: Final = "eagle3.norm_before_residual"
 
-DRAFTERS: Final[dict[str, Callable[[Builder], Built]]] = {"eagle3": eagle3}
+DRAFTERS: Final[dict[str, Callable[[Builder], Built]]] = {"eagle3": eagle3, "dflash": dflash}
 """By `GraphRules.drafter`."""
 
 
 def _check_target(b: Builder) -> None:
     """ModelFileError where neither the file nor a target has what every drafter reads."""
-    if not (b.has("token_embd.weight") and b.has("output.weight")):
+    is_lent = b.rules.drafter == "eagle3" or not b.has("token_embd.weight")
+    if not b.has("token_embd.weight") or (is_lent and not b.has("output.weight")):
         raise ModelFileError(
             f"{b.model.source} drafts for another model, whose tensors it shares: name it with "
             "--spec-draft-model beside that"
         )
-
-
-def _of_target(b: Builder, logits: Tensor) -> Tensor:
-    """Logits of the target's vocabulary, where these are of fewer tokens: the rest are minus
-    infinity."""
-    ids = b.weight_if("d2t")
-    if ids is None:
-        return logits
-    graph, (n_draft, n_outputs), n_vocab = b.graph, logits.ne[:2], b.hparams.n_vocab
-    empty = graph.leaf(F32, 1, n_vocab, n_outputs, name="logits")
-    whole = graph.set_rows(
-        graph.like("FILL", empty),
-        graph.reshape(logits, 1, n_draft, n_outputs),
-        graph.reshape(ids, n_draft, 1, 1),
-    )
-    return graph.reshape(whole, n_vocab, n_outputs)

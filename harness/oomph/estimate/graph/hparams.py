@@ -391,6 +391,8 @@ def _has_sections(model: ModelSpec, family: Family) -> bool:
     """Whether tokens have four positions (M-RoPE): by the architecture, or by the sections that the
     metadata list."""
     sections = model.metadata.get(f"{model.arch}.rope.dimension_sections")
+    if family.rope.sections == "any":
+        return isinstance(sections, tuple) and any(sections)
     listed = (
         isinstance(sections, tuple)
         and len(sections) > 1
