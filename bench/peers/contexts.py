@@ -145,6 +145,17 @@ CASES: Final = (
         (12288,),
         f"-m qwen3-4b:Q4_K_M -c 16384 -np 2 -fa off {_DSPARK} -md dspark-of-qwen3-4b:F16 -ub 16",
     ),
+    (
+        (32607,),
+        f"-m qwen3-32b:Q4_K_M -c 8192 -np 1 {_SIMPLE} -md qwen3-30b-a3b:Q4_K_M -ncmoed 30 "
+        "-ctkd q8_0 -ctvd q8_0 --n-cpu-ffn 2",
+    ),
+    ((24576,), f"-m qwen3-14b:Q4_K_M -c 8192 -np 2 {_SIMPLE} -md qwen3-30b-a3b:Q4_K_M -cmoed"),
+    (
+        (24576, 12288),
+        f"-m qwen3-14b:Q4_K_M -c 8192 -np 1 {_SIMPLE} -md qwen3-1.7b:Q8_0 "
+        r"-otd 'blk\.(1|2|3)\.ffn_.*=CPU,attn_output=CPU'",
+    ),
 )
 """The memory of each card in MiB, and llama-server's words, models by the catalogue's names."""
 

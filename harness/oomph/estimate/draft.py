@@ -158,8 +158,9 @@ class DraftModel:
         at = draft_config(config).with_(
             n_ctx=setup.sizes.cells * setup.sizes.n_stream,
             n_gpu_layers=config.spec_draft_ngl,
-            n_cpu_moe=0,
-            override_tensor=None,
+            n_cpu_moe=config.spec_draft_n_cpu_moe,
+            n_cpu_ffn=0,
+            override_tensor=config.spec_draft_override_tensor,
             n_expert_used=None,
         )
         if config.spec_draft_device:
