@@ -1,21 +1,17 @@
 """Which draft goes with which model, and what becomes of the two."""
 
 from collections.abc import Iterable
-from typing import Final
 
 from oomph.architectures.families import family_of
 from oomph.architectures.layers import n_decoding
 from oomph.architectures.spec import ModelSpec
+from oomph.architectures.vocabulary import unlike
 from oomph.errors import ConfigError
 from oomph.estimate.build import LATEST, Build
 from oomph.estimate.draft import DraftModel
 from oomph.estimate.feature_draft import FeatureDraft
 from oomph.speculation import BY_MODEL, DFLASH, DRAFTERS, DSPARK, MTP
-from oomph.units import count, mib
-
-MOST_UNLIKE: Final = 128
-"""Tokens by which the vocabularies of a model and its draft may differ
-(SPEC_VOCAB_MAX_SIZE_DIFFERENCE)."""
+from oomph.units import mib
 
 
 def draft_of(
@@ -33,10 +29,10 @@ def draft_of(
             f"{draft.source}: what a draft of architecture {draft.arch!r} takes beyond its weights "
             f"({mib(sum(each.n_bytes for each in draft.tensors.values()))}) is not known"
         )
-    if not is_head and abs(target.n_vocab - draft.n_vocab) > MOST_UNLIKE:
+    if not is_head and (difference := unlike(target, draft)):
         raise ConfigError(
-            f"{draft.source} has {count(draft.n_vocab)} tokens and {target.source} "
-            f"{count(target.n_vocab)}: llama.cpp drafts only with a model of the same vocabulary"
+            f"{draft.source} {difference}: llama.cpp drafts only with a model of the same "
+            "vocabulary"
         )
     if draft.arch in DRAFTERS:
         return FeatureDraft(target, draft, build)
