@@ -145,6 +145,12 @@ CASES: Final = (
         (12288,),
         f"-m qwen3-4b:Q4_K_M -c 16384 -np 2 -fa off {_DSPARK} -md dspark-of-qwen3-4b:F16 -ub 16",
     ),
+    ((24576,), f"-m qwen3-8b:Q4_K_M -c 8192 -np 1 {_DFLASH} -md dflash2-of-qwen3-8b:F16"),
+    (
+        (24576,),
+        f"-m qwen3-8b:Q4_K_M -c 16384 -np 2 {_DFLASH} -md dflash2-of-qwen3-8b:Q8_0 -ub 32 "
+        "--spec-draft-n-max 15",
+    ),
     (
         (32607,),
         f"-m qwen3-32b:Q4_K_M -c 8192 -np 1 {_SIMPLE} -md qwen3-30b-a3b:Q4_K_M -ncmoed 30 "

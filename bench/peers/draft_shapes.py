@@ -44,6 +44,8 @@ class Head:
     """Whether it has a confidence head."""
     has_sections: bool = False
     """Whether its positions have sections, as an M-RoPE target's."""
+    selects: tuple[int, int, int, int] | None = None
+    """Of DFlash 2 the kernel and group of its convolutions, its selector's rank and candidates."""
     windowed: tuple[bool, ...] = ()
     """Which of its layers have a window."""
 
@@ -114,6 +116,15 @@ HEADS: Final[Mapping[str, Head]] = {
         block=8,
         has_tokens=True,
     ),
+    "dflash2-of-qwen3-8b": Head(
+        target="qwen3-8b",
+        n_ff=12288,
+        heads=(32, 8, 128),
+        layers=(2, 10, 18, 26, 34),
+        n_layer=5,
+        block=16,
+        selects=(2, 64, 256, 8),
+    ),
     "dspark-of-qwen3-8b": Head(
         target="qwen3-8b",
         n_ff=12288,
@@ -172,6 +183,8 @@ def head_file(name: str, folder: Path) -> Path:
 def _type(name: str, ne: tuple[int, ...], kind: str) -> str:
     if name == "d2t":
         return "I64"
+    if name.endswith("conv_base"):
+        return "F32"
     return kind if len(ne) > 1 else "F32"
 
 
@@ -196,6 +209,9 @@ def _metadata(arch: str, head: Head, target: ModelSpec) -> Iterator[tuple[str, V
     }
     if head.block:
         keys["block_size"] = head.block
+    if head.selects:
+        names = ("conv_kernel_size", "conv_group_size", "selector_rank", "selector_top_k")
+        keys |= dict(zip(names, head.selects, strict=True))
     if head.has_sections:
         keys["rope.dimension_sections"] = (width // 2, 0, 0, 0)
     if head.windowed:
@@ -247,7 +263,15 @@ def _block(head: Head, target: ModelSpec) -> Iterator[tuple[str, tuple[int, ...]
         yield "markov_w2.weight", (head.rank, n_vocab)
     if head.is_sure:
         yield "conf_proj.weight", (n_embd + head.rank, 1)
+    kernel, group, rank, _ = head.selects or (0, 1, 0, 0)
+    if rank:
+        yield "selector_predecessor.weight", (rank, target.n_vocab)
+        yield "selector_successor.weight", (rank, target.n_vocab)
+        yield "selector_hidden.weight", (n_embd, rank)
     for il in range(head.n_layer):
+        for part in ("attn", "ffn") if rank else ():
+            yield f"blk.{il}.{part}_conv_base", (n_embd, kernel, 2)
+            yield f"blk.{il}.{part}_conv_proj.weight", (n_embd, 2 * kernel * (n_embd // group))
         for name in ("attn_norm", "ffn_norm"):
             yield f"blk.{il}.{name}.weight", (n_embd,)
         yield f"blk.{il}.attn_q_norm.weight", (width,)

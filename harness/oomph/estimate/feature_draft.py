@@ -34,11 +34,8 @@ _GIVES_INPUTS: Final = frozenset({
 """Architectures whose graphs name the inputs of their layers (t_layer_inp in src/models/*.cpp)."""
 _N_READ: Final = 3
 """Layers that EAGLE-3 reads."""
-_UNKNOWN: Final = {
-    "selector_hidden.weight": "a DFlash 2 head with a selector",
-    "hc_head_fn.weight": "a DSpark head of DeepSeek V4",
-}
-"""Heads of architecture dflash whose graphs are others, by a tensor that they have."""
+_OF_DEEPSEEK: Final = "hc_head_fn.weight"
+"""A tensor of DeepSeek V4's DSpark, whose blocks are that model's own."""
 
 
 class FeatureDraft(DraftModel):
@@ -54,12 +51,12 @@ class FeatureDraft(DraftModel):
     ) -> None:
         super().__init__(model, build)
         self._target, self._build = target, build
-        for tensor, what in _UNKNOWN.items():
-            if tensor in model.tensors:
-                raise ConfigError(
-                    f"{model.source} is {what}: what that takes beyond its weights "
-                    f"({mib(sum(each.n_bytes for each in model.tensors.values()))}) is not known"
-                )
+        if _OF_DEEPSEEK in model.tensors:
+            raise ConfigError(
+                f"{model.source} is a DSpark head of DeepSeek V4: what that takes beyond its "
+                f"weights ({mib(sum(each.n_bytes for each in model.tensors.values()))}) is not "
+                "known"
+            )
         self.read_layers = _read_layers(target, model)
         self._lent = dict(_lent(target, model))
         self._memory = MemoryModel(model, build, is_dry_run=is_dry_run, lent=self._lent)

@@ -1,4 +1,4 @@
-"""Heads that draft for another model by its features: EAGLE-3, and DFlash with DSpark."""
+"""Heads that draft for another model by its features: EAGLE-3, DFlash 1 and 2, DSpark."""
 
 from typing import Final
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from oomph.errors import ModelFileError
-from oomph.estimate.graph import attention, feed_forward
+from oomph.estimate.graph import attention, feed_forward, selector
 from oomph.estimate.graph.builder import Builder
 from oomph.estimate.graph.drafted_logits import biased, of_target
 from oomph.estimate.graph.next_token import sample
@@ -51,7 +51,17 @@ def dflash(b: Builder) -> Built:
         cur = ends[il] = _block_layer(b, cur, il)
     hidden = b.norm(cur, "output_norm")
     hidden.is_output = True
-    logits = graph.expand(of_target(b, graph.mul_mat(b.output_weight(), hidden)))
+    logits = graph.mul_mat(b.output_weight(), hidden)
+    has_selector = b.has("selector_hidden.weight")
+    if has_selector and b.model.hparam("logit_scale", 0.0):
+        logits = graph.scale(logits)
+    if has_selector and b.model.hparam("final_logit_softcapping", 0.0):
+        logits = graph.scale(graph.unary("TANH", graph.scale(logits)))
+    logits = graph.expand(of_target(b, logits))
+    if has_selector:
+        logits.is_output = True
+        selector.select(b, logits, tokens, hidden)
+        return graph, ends
     if b.has("markov_w1.weight"):
         logits = biased(b, logits, tokens, hidden)
     logits.is_output = True
@@ -61,18 +71,31 @@ def dflash(b: Builder) -> Built:
 
 def _block_layer(b: Builder, cur: Tensor, il: int) -> Tensor:
     graph = b.graph
-    y = attention.standard(b, b.norm(cur, "attn_norm", il), il)
-    if b.model.hparam("attention.value_scale", 0.0):
-        y = graph.scale(y)
+    y = _mixed(b, b.norm(cur, "attn_norm", il), "attn", il)
     if b.has("post_attention_norm.weight", il):
         y = b.norm(y, "post_attention_norm", il)
     middle = graph.add(y, cur)
-    y = feed_forward.dense(b, b.norm(middle, "ffn_norm", il), il)
+    y = _mixed(b, b.norm(middle, "ffn_norm", il), "ffn", il)
     if b.has("post_ffw_norm.weight", il):
         y = b.norm(y, "post_ffw_norm", il)
     y = graph.add(y, middle)
     scale = b.weight_if("layer_output_scale.weight", il)
     return graph.mul(y, scale) if scale else y
+
+
+def _mixed(b: Builder, x: Tensor, part: str, il: int) -> Tensor:
+    """Attention or the feed-forward, convolved before and after where the file says so."""
+    run = _attend if part == "attn" else feed_forward.dense
+    if not b.has(f"{part}_conv_proj.weight", il):
+        return run(b, x, il)
+    mixed, base = b.linear(f"{part}_conv_proj", x, il), b.weight(f"{part}_conv_base", il)
+    y = run(b, selector.convolved(b, x, mixed, base, 0), il)
+    return selector.convolved(b, y, mixed, base, 1)
+
+
+def _attend(b: Builder, x: Tensor, il: int) -> Tensor:
+    y = attention.standard(b, x, il)
+    return b.graph.scale(y) if b.model.hparam("attention.value_scale", 0.0) else y
 
 
 _BEFORE_RESIDUAL: Final = "eagle3.norm_before_residual"
