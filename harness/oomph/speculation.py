@@ -21,11 +21,11 @@ DSPARK: Final = "draft-dspark"
 """The same, each token of the block chosen by the one before it besides."""
 BY_MODEL: Final = (SIMPLE, EAGLE3, MTP, DFLASH, DSPARK)
 """Kinds that run a second context."""
-BY_BLOCK: Final = frozenset({DFLASH, DSPARK})
+BY_BLOCK: Final = (DFLASH, DSPARK)
 """Kinds that decode all that they draft in one batch."""
-DRAFTERS: Final = {"eagle3": (EAGLE3,), "dflash": (DFLASH, DSPARK)}
+DRAFTERS: Final = {"eagle3": (EAGLE3,), "dflash": BY_BLOCK}
 """The kinds that a drafter's architecture is for."""
-READING: Final = frozenset({EAGLE3}) | BY_BLOCK
+READING: Final = (EAGLE3, *BY_BLOCK)
 """Kinds that draft by what comes into some of the target's layers."""
 BY_NGRAM: Final = {
     "ngram-simple": 48,

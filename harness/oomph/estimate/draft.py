@@ -28,7 +28,7 @@ Parts = Mapping[str, Mapping[str, int]]
 
 def draft_config(config: RunConfig) -> RunConfig:
     """The knobs of the drafting context beside a target with these."""
-    is_block = BY_BLOCK.intersection(config.spec_kinds)
+    is_block = any(kind in BY_BLOCK for kind in config.spec_kinds)
     rows = 1 + config.spec_draft_n_max if is_block else 1
     return config.with_(
         type_k=config.spec_draft_type_k,
@@ -43,6 +43,7 @@ class MtpHead:
     context that runs them."""
 
     name: Final = "mtp"
+    read_layers: Final = ()
 
     def __init__(
         self, model: ModelSpec, build: Build = LATEST, *, is_dry_run: bool = False
@@ -96,6 +97,7 @@ class DraftModel:
     """
 
     name: Final = "draft"
+    read_layers: tuple[int, ...] = ()
 
     def __init__(
         self,

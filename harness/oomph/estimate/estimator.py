@@ -24,7 +24,6 @@ from oomph.estimate.build import build_of, build_year
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.compute import ComputeBuffers, Setup
 from oomph.estimate.draft import MtpHead, draft_devices, head_of
-from oomph.estimate.feature_draft import read_layers
 from oomph.estimate.host import HostFit, host_fit, runs
 from oomph.estimate.host_memory import (
     host_memory,
@@ -58,7 +57,7 @@ from oomph.estimate.prediction import (
     SpeedEstimate,
     is_card,
 )
-from oomph.estimate.riders import Rider, device_memory, left_on, together
+from oomph.estimate.riders import Rider, device_memory, left_on, read_layers, together
 from oomph.estimate.speed import (
     SpeedQuestion,
     check_depth,
@@ -636,8 +635,8 @@ class Estimator:
         other._memory = self._memory.on(other.cards)
         if model is not None:
             other.model, other._works, other._head = model, {}, None
-        changes = (each(other.riders) != each(self.riders) for each in (adapters_of, read_layers))
-        if model is not None or any(changes):
+        is_other = adapters_of(other.riders) != adapters_of(self.riders)
+        if model is not None or is_other or read_layers(other.riders) != read_layers(self.riders):
             other._memory = other._memory_of(other.model, self._memory)
         return other
 

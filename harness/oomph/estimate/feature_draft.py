@@ -134,8 +134,3 @@ def _lent(target: ModelSpec, draft: ModelSpec) -> Iterable[tuple[str, TensorInfo
     is_tied = family_of(draft.arch).head != "lent" and _TOKENS in draft.tensors
     if _OUTPUT not in draft.tensors and not is_tied:
         yield _OUTPUT, target.tensors.get(_OUTPUT) or target.tensors[_TOKENS]
-
-
-def read_layers(riders: Iterable[object]) -> tuple[int, ...]:
-    """The layers of the target that a head among what rides along reads."""
-    return next((each.read_layers for each in riders if isinstance(each, FeatureDraft)), ())

@@ -7,11 +7,10 @@ memory-mapped file holds every one.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from math import prod
-from types import MappingProxyType
 from typing import Final, Self
 
 from oomph.architectures.adapter import AdapterSpec
@@ -70,13 +69,13 @@ class MemoryModel:
         is_dry_run: bool = False,
         is_head: bool = False,
         adapters: Sequence[AdapterSpec] = (),
-        lent: Mapping[str, TensorInfo] = MappingProxyType({}),
-        read: Collection[int] = (),
+        lent: Mapping[str, TensorInfo] | None = None,
+        read: Sequence[int] = (),
         like: "MemoryModel | None" = None,
     ) -> None:
         self.model, self.cards, self._is_head = model, tuple(cards), is_head
         self._build = build
-        self._read = frozenset(read)
+        self._read = tuple(read)
         whole = replace(model, tensors={**model.tensors, **lent}) if lent else model
         graphs: ComputeModel | None = None if like is None else like._compute
         self._compute: ComputeModel = ComputeModel(
@@ -134,7 +133,7 @@ class MemoryModel:
     def resolved(self, config: RunConfig, placement: Placement | None = None) -> Setup:
         """The same, by a placement that stands already."""
         hparams = self.hparams(config.n_expert_used if self.model.is_moe else None)
-        if self._read and READING.intersection(config.spec_kinds):
+        if self._read and any(kind in READING for kind in config.spec_kinds):
             hparams = with_read_layers(hparams, self._read)
         rule = hparams.family.graph.fuses_attention
         fused = config.flash_attn != "off" and rule != "never"

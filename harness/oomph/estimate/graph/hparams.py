@@ -5,7 +5,7 @@ positions and shared caches here. Both the graph and the sums of `oomph.estimate
 so a layer's cache and its nodes cannot disagree.
 """
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -256,7 +256,7 @@ def resolve_head(model: ModelSpec, *, n_expert_used: int | None = None) -> Hpara
     )
 
 
-def with_read_layers(hparams: Hparams, inputs: Collection[int]) -> Hparams:
+def with_read_layers(hparams: Hparams, inputs: Sequence[int]) -> Hparams:
     """The numbers with the layers marked whose successors' `inputs` a drafter reads; that of the
     layer after the last is kept anyway."""
     return replace(

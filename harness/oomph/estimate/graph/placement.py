@@ -6,7 +6,6 @@ from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate
-from types import MappingProxyType
 from typing import Final
 
 from oomph.cards import Card, run_cards
@@ -77,7 +76,7 @@ class Placement:
         config: RunConfig,
         n_layer_all: int,
         machine: Sequence[Card] = (),
-        lent: Mapping[str, str] = MappingProxyType({}),
+        lent: Mapping[str, str] | None = None,
     ) -> None:
         self._n_layer_all = n_layer_all
         self.offloads_kqv = config.offload_kqv
@@ -114,9 +113,9 @@ class Placement:
             config.n_cpu_ffn,
             config.offload_kqv,
             config.moe_cache_mib,
-            tuple(lent.items()),
+            tuple((lent or {}).items()),
         )
-        self._lent = lent
+        self._lent = lent or {}
         self._moe_cache_bytes = config.moe_cache_mib * MIB
 
     @cached_property
