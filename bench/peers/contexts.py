@@ -16,19 +16,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from draft_shapes import head_file, head_spec, is_head
 from oracle import server_program, sparse_file
 
 from oomph.advise.own_fit import own_fit
 from oomph.architectures.source import read_model
+from oomph.architectures.spec import ModelSpec
 from oomph.calibrate.aboard import inferred, riders_of
 from oomph.cards import Card
+from oomph.estimate.draft_pairs import draft_of
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.prediction import TARGET, MemoryEstimate, is_card
+from oomph.estimate.riders import Rider
 from oomph.measure.logs.contexts import buffers_by_context
 from oomph.measure.logs.progress import Context
 from oomph.measure.server_run import phantom_arguments, serving
 from oomph.phantom.cards import phantom_cards
 from oomph.programs.command_line import read_command
+from oomph.programs.said import Said
+from oomph.speculation import kinds_of
 from oomph.units import MIB
 
 PRINTED_MIB: Final = 0.011
@@ -45,6 +51,9 @@ COMPONENTS: Final = {
 }
 _MTP: Final = "--spec-type draft-mtp"
 _SIMPLE: Final = "--spec-type draft-simple"
+_EAGLE3: Final = "--spec-type draft-eagle3"
+_DFLASH: Final = "--spec-type draft-dflash"
+_DSPARK: Final = "--spec-type draft-dspark"
 CASES: Final = (
     ((24576,), f"-m qwen3.6-27b-mtp:Q4_K_M -c 32768 -np 1 {_MTP}"),
     ((24576,), f"-m qwen3.6-27b-mtp:Q4_K_M -c 32768 {_MTP}"),
@@ -95,6 +104,64 @@ CASES: Final = (
         (10240,),
         f"-m qwen3.5-9b-mtp:Q8_0 -np 2 -c 32768 --fit on {_MTP} --spec-draft-n-max 2",
     ),
+    ((24576,), f"-m qwen3-8b:Q4_K_M -c 8192 -np 1 {_EAGLE3} -md eagle3-of-qwen3-8b:F16"),
+    (
+        (24576,),
+        f"-m llama-3.1-8b:Q8_0 -c 65536 -np 4 {_EAGLE3} -md eagle3-of-llama-3.1-8b:Q8_0 -ub 128",
+    ),
+    (
+        (24576,),
+        f"-m gpt-oss-20b:MXFP4 -c 32768 -np 2 {_EAGLE3} -md eagle3-of-gpt-oss-20b:F16 "
+        "-ctkd q8_0 -ctvd q8_0",
+    ),
+    ((24576,), f"-m qwen3.5-9b:Q4_K_M -c 16384 -np 2 {_EAGLE3} -md eagle3-of-qwen3.5-9b:F16"),
+    (
+        (24576, 12288),
+        f"-m qwen3-30b-a3b:Q4_K_M -c 16384 -np 1 --no-kv-unified {_EAGLE3} "
+        "-md eagle3-of-qwen3-30b-a3b:F16 --spec-draft-n-max 5",
+    ),
+    (
+        (12288,),
+        f"-m qwen3-8b:Q8_0 -c 16384 -np 1 -ngl 30 {_EAGLE3} -md eagle3-of-qwen3-8b:Q4_0",
+    ),
+    ((24576,), f"-m qwen3-8b:Q4_K_M -c 8192 -np 1 {_DFLASH} -md dflash-of-qwen3-8b:F16"),
+    (
+        (24576,),
+        f"-m qwen3.5-9b:Q4_K_M -c 32768 -np 2 {_DFLASH} -md dflash-of-qwen3.5-9b:F16 "
+        "--spec-draft-n-max 15",
+    ),
+    (
+        (24576, 12288),
+        f"-m gpt-oss-20b:MXFP4 -c 16384 -np 2 {_DFLASH} -md dflash-of-gpt-oss-20b:Q8_0 "
+        "-ctkd q8_0 -ctvd q8_0 --spec-draft-n-max 7",
+    ),
+    ((24576,), f"-m qwen3-8b:Q4_K_M -c 8192 -np 1 {_DSPARK} -md dspark-of-qwen3-8b:F16"),
+    (
+        (24576,),
+        f"-m qwen3-8b:Q4_K_M -c 32768 -np 4 --no-kv-unified {_DSPARK} -md dspark-of-qwen3-8b:Q8_0 "
+        "-ub 28 --spec-draft-n-max 6",
+    ),
+    (
+        (12288,),
+        f"-m qwen3-4b:Q4_K_M -c 16384 -np 2 -fa off {_DSPARK} -md dspark-of-qwen3-4b:F16 -ub 16",
+    ),
+    ((24576,), f"-m qwen3-8b:Q4_K_M -c 8192 -np 1 {_DFLASH} -md dflash2-of-qwen3-8b:F16"),
+    (
+        (24576,),
+        f"-m qwen3-8b:Q4_K_M -c 16384 -np 2 {_DFLASH} -md dflash2-of-qwen3-8b:Q8_0 -ub 32 "
+        "--spec-draft-n-max 15",
+    ),
+    (
+        (32607,),
+        f"-m qwen3-32b:Q4_K_M -c 8192 -np 1 {_SIMPLE} -md qwen3-30b-a3b:Q4_K_M -ncmoed 30 "
+        "-ctkd q8_0 -ctvd q8_0 --n-cpu-ffn 2",
+    ),
+    ((24576,), f"-m qwen3-14b:Q4_K_M -c 8192 -np 2 {_SIMPLE} -md qwen3-30b-a3b:Q4_K_M -cmoed"),
+    (
+        (24576, 12288),
+        f"-m qwen3-14b:Q4_K_M -c 8192 -np 1 {_SIMPLE} -md qwen3-1.7b:Q8_0 "
+        r"-otd 'blk\.(1|2|3)\.ffn_.*=CPU,attn_output=CPU'",
+    ),
 )
 """The memory of each card in MiB, and llama-server's words, models by the catalogue's names."""
 
@@ -112,6 +179,8 @@ def run(cards_mib: Sequence[int], words: str, folder: Path) -> dict[str, Any]:
         command += [*devices, "--load-mode", "dio"]
         with serving(command, environment=environment) as running:
             is_up = running.await_health(LONGEST_S) is not None
+            if is_up and _reads_target(given):  # the target's buffers grow at its first batch
+                running.post("/completion", {"prompt": "so", "n_predict": 1})
             log = running.log()
     return {"cards_mib": list(cards_mib), "words": words, "loads": is_up, "took": dict(_took(log))}
 
@@ -120,7 +189,8 @@ def _with_files(words: Sequence[str], folder: Path) -> Iterator[str]:
     is_model = False
     for word in words:
         if is_model:
-            word = str(sparse_file(word, folder))
+            write = head_file if is_head(word) else sparse_file
+            word = str(write(word, folder))
         is_model = word in ("-m", "-md")
         yield word
 
@@ -142,7 +212,7 @@ def predicted(cards_mib: Sequence[int], words: str) -> MemoryEstimate:
     """What oomph says of the case."""
     pasted = read_command(f"llama-server --fit off {words}")  # what is said later counts
     model = read_model(str(pasted.model))
-    riders = riders_of(model, pasted.said)
+    riders = _riders(model, pasted.said)
     said = inferred(pasted.said, riders)
     cards = [
         Card(memory_bytes=mib * MIB, device=f"CUDA{i}", free_bytes=mib * MIB)
@@ -152,6 +222,19 @@ def predicted(cards_mib: Sequence[int], words: str) -> MemoryEstimate:
     estimator, config = Estimator(model, cards, riders=riders), said.config(model)
     fit = own_fit(estimator, said, config)
     return estimator.memory(fit.config if fit else config)
+
+
+def _riders(model: ModelSpec, said: Said) -> tuple[Rider, ...]:
+    """What rides along: a head that reads the model is of no catalogue."""
+    reference = said.files.get("draft")
+    if reference is None or not is_head(reference):
+        return riders_of(model, said)
+    kinds = kinds_of(said.knobs.get("spec_type"))
+    return (draft_of(model, head_spec(reference), kinds),)
+
+
+def _reads_target(words: Sequence[str]) -> bool:
+    return any(is_head(word) for word in words)
 
 
 def differences(row: Mapping[str, Any]) -> Iterator[str]:

@@ -612,6 +612,28 @@ class RunConfig:
             is_later=True,
         ),
     ] = None
+    spec_draft_n_cpu_moe: Annotated[
+        int,
+        Knob(
+            part="model",
+            least=0,
+            options=("--spec-draft-n-cpu-moe", "-ncmoed", "--n-cpu-moe-draft"),
+            help="the draft's layers whose experts stay on the host",
+            keys={"llama-server": "spec-draft-n-cpu-moe"},
+            is_later=True,
+        ),
+    ] = 0
+    spec_draft_override_tensor: Annotated[
+        str | None,
+        Knob(
+            part="model",
+            options=("--spec-draft-override-tensor", "-otd", "--override-tensor-draft"),
+            help="of the draft: regex=CPU",
+            is_repeated=True,
+            keys={"llama-server": "spec-draft-override-tensor"},
+            is_later=True,
+        ),
+    ] = None
 
     mmproj_offload: Annotated[
         bool,
@@ -848,8 +870,8 @@ def _checked(knobs: Mapping[str, Any]) -> dict[str, Any]:
             if not all(isinstance(item, int | float) for item in value):
                 raise ConfigError(f"{key} is {str(value)[:80]}; it takes {kind}")
             value = tuple(float(item) for item in value)
-        if key == "override_tensor" and value and (why := unbounded(value)):
-            raise ConfigError(f"override_tensor has a pattern {why}; write it with less")
+        if key.endswith("override_tensor") and value and (why := unbounded(value)):
+            raise ConfigError(f"{key} has a pattern {why}; write it with less")
         checked[key] = value
     return checked
 

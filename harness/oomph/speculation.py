@@ -10,11 +10,23 @@ MTP: Final = "draft-mtp"
 """By the multi-token-prediction head of the model itself, or of a file of its own."""
 SIMPLE: Final = "draft-simple"
 """By a smaller model."""
+EAGLE3: Final = "draft-eagle3"
+"""By a head of one layer that is given what comes into three of the target's layers."""
 DRAFT_MAX: Final = 3
 """Tokens that a draft makes at most unless `--spec-draft-n-max` says else."""
 
-BY_MODEL: Final = (SIMPLE, "draft-eagle3", MTP, "draft-dflash", "draft-dspark")
+DFLASH: Final = "draft-dflash"
+"""By a head that fills in a block of masked tokens at once, from features of the target."""
+DSPARK: Final = "draft-dspark"
+"""The same, each token of the block chosen by the one before it besides."""
+BY_MODEL: Final = (SIMPLE, EAGLE3, MTP, DFLASH, DSPARK)
 """Kinds that run a second context."""
+BY_BLOCK: Final = (DFLASH, DSPARK)
+"""Kinds that decode all that they draft in one batch."""
+DRAFTERS: Final = {"eagle3": (EAGLE3,), "dflash": BY_BLOCK}
+"""The kinds that a drafter's architecture is for."""
+READING: Final = (EAGLE3, *BY_BLOCK)
+"""Kinds that draft by what comes into some of the target's layers."""
 BY_NGRAM: Final = {
     "ngram-simple": 48,
     "ngram-map-k": 48,

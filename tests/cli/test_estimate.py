@@ -47,6 +47,7 @@ def test_every_key_is_documented_and_every_documented_key_is_there(
     drafts = (
         "--spec-type=ngram-mod", "--spec-draft-n-max=5", "-ctkd", "q8_0", "-ctvd", "q8_0",
         "--spec-draft-ngl=1", "--spec-draft-device=CUDA0", "--no-mmproj-offload",
+        "--spec-draft-n-cpu-moe=1", "--spec-draft-override-tensor=ffn_up=CPU",
         "--image-min-tokens=10", "--image-max-tokens=20",
     )  # fmt: skip
     host = ("--n-cpu-ffn=1", "--moe-cache-mib=1", "--load-mode=none")

@@ -11,7 +11,8 @@ from oomph.architectures.catalogue import catalogue_model
 from oomph.cards import Card
 from oomph.config import RunConfig
 from oomph.errors import ConfigError
-from oomph.estimate.draft import DraftModel, draft_of
+from oomph.estimate.draft import DraftModel
+from oomph.estimate.draft_pairs import draft_of
 from oomph.estimate.estimator import Estimator
 from oomph.speculation import MTP, SIMPLE
 from oomph.units import GIB, MIB
@@ -78,8 +79,8 @@ def test_a_draft_of_another_vocabulary_is_refused() -> None:
 
 def test_a_draft_of_an_unknown_graph_is_refused_with_what_is_known() -> None:
     target = catalogue_model("qwen3-14b", "Q4_K_M")
-    draft = replace(catalogue_model("qwen3-0.6b", "Q8_0"), arch="eagle3")
-    draft = replace(draft, metadata={**draft.metadata, "eagle3.block_count": 1})
+    draft = replace(catalogue_model("qwen3-0.6b", "Q8_0"), arch="unheard")
+    draft = replace(draft, metadata={**draft.metadata, "unheard.block_count": 1})
     with pytest.raises(ConfigError, match=r"beyond its weights \([0-9,]+ MiB\) is not known"):
         draft_of(target, draft, [SIMPLE])
 

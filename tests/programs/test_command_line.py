@@ -82,6 +82,9 @@ def test_the_line_that_nothing_took() -> None:
         ("-ctkd q8_0 -ctvd q4_0", {"spec_draft_type_k": "q8_0", "spec_draft_type_v": "q4_0"}),
         ("-ngld auto -devd CUDA1", {"spec_draft_device": "CUDA1"}),
         ("-ngld 10", {"spec_draft_ngl": 10}),
+        ("-ncmoed 6", {"spec_draft_n_cpu_moe": 6}),
+        ("-cmoed", {"spec_draft_n_cpu_moe": ALL_LAYERS}),
+        ("-otd a=CPU -otd b=CPU", {"spec_draft_override_tensor": "a=CPU,b=CPU"}),
         ("-dev none", {"n_devices": 0}),
         ("-dev CUDA0,CUDA1", {"n_devices": 2}),
         ("-ts 3,1", {"tensor_split": (3.0, 1.0), "n_devices": 2}),
@@ -133,7 +136,7 @@ def test_every_flag_of_the_table_is_known() -> None:
 @pytest.mark.parametrize(
     "flags",
     [
-        "--rpc h:1", "--override-kv qwen3.block_count=int:3", "-dev Vulkan0", "-otd x=CPU",
+        "--rpc h:1", "--override-kv qwen3.block_count=int:3", "-dev Vulkan0", "-bs",
     ],
 )  # fmt: skip
 def test_what_is_not_modelled_is_named_with_its_effect(flags: str) -> None:

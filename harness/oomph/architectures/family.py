@@ -113,8 +113,9 @@ class Rope:
     factors: Literal["all", "full", "none"] = "all"
     """Which layers take RoPE's frequency factors where the file has them: `full` are those without
     a window."""
-    sections: Literal["never", "always", "listed"] = "never"
-    """Four positions a token (M-RoPE): always, or where the metadata list sections."""
+    sections: Literal["never", "always", "listed", "any"] = "never"
+    """Four positions a token (M-RoPE): always, or where the metadata list sections, two of them or
+    `any`."""
     n_layer: int = 0
     """Only a model of this many layers rotates them; 0 for no such rule."""
     is_whole: bool = False
@@ -173,6 +174,8 @@ class GraphRules:
     """Rotated q and k are normed without a weight in models of fewer experts than this."""
     norms_v: bool = False
     """Whether v is normed, without a weight."""
+    norms_shared_v: bool = False
+    """The same where the file has no projection of v, which is k's."""
     temperature: Literal["none", "unrotated", "metadata"] = "none"
     """Which layers scale q by its position (attn_temp_scale): those without RoPE, or all where the
     metadata say so."""
@@ -270,6 +273,9 @@ class GraphRules:
     """Where the rows that need logits are picked; `nowhere`: all tokens have logits."""
     head_outputs_at: Literal["none", "last_layer", "before_norm", "after_norm"] = "none"
     """The same in the graph of the multi-token-prediction head; `none`: there is no such graph."""
+    drafter: Literal["none", "eagle3", "dflash"] = "none"
+    """Whether the whole graph is one of a drafter, which runs beside a target alone: a key of
+    `oomph.estimate.graph.drafters.DRAFTERS`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -315,10 +321,10 @@ class Family:
     and keeps nothing (llama_model::create_memory)."""
     reads_cache: bool = True
     """Whether attention reads a cache that is there; else it sees the tokens of the batch alone."""
-    head: Literal["logits", "embedding", "of_text", "idle", "none"] = "logits"
+    head: Literal["logits", "embedding", "of_text", "idle", "lent", "none"] = "logits"
     """What becomes of the output head: it makes logits (with `embedding` the table of tokens does,
-    where it lies), none where embeddings are asked for (`of_text`), is loaded and never run, or
-    there is none."""
+    where it lies), none where embeddings are asked for (`of_text`), is loaded and never run, is
+    another model's where the file has none (`lent`), or there is none."""
     loaded_of_heads: tuple[str, ...] = ()
     """What the names begin with of tensors for multi-token prediction that llama.cpp loads whether
     it predicts so or not."""

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Final
 
 from oomph.architectures.adapter import check_adapter, read_adapter_file
-from oomph.architectures.layers import n_decoding
 from oomph.architectures.projector import (
     ProjectorSpec,
     misfit,
@@ -21,7 +20,8 @@ from oomph.architectures.spec import ModelSpec
 from oomph.errors import ConfigError, ModelFileError, OomphError, UnknownNameError
 from oomph.estimate.adapters import Adapters
 from oomph.estimate.build import build_of
-from oomph.estimate.draft import DraftModel, draft_of
+from oomph.estimate.draft import DraftModel
+from oomph.estimate.draft_pairs import draft_of, inferred_kind
 from oomph.estimate.projector.memory import ProjectorMemory
 from oomph.estimate.projector.rider import FIRST_CARD, Projector
 from oomph.estimate.riders import Rider
@@ -29,7 +29,7 @@ from oomph.gguf.remote import is_remote, read_remote_gguf
 from oomph.paths import expanded
 from oomph.programs.pasted import is_path
 from oomph.programs.said import Said
-from oomph.speculation import MTP, kinds_of
+from oomph.speculation import kinds_of
 from oomph.units import mib
 
 _FLAGS: Final = {"lora": "--lora", "draft": "--spec-draft-model", "mmproj": "--mmproj"}
@@ -43,7 +43,7 @@ def riders_of(model: ModelSpec, said: Said, build: int | None = None) -> tuple[R
         riders.append(_adapters(names, model))
     if reference := said.files.get("draft"):
         draft = model_beside(reference)
-        spec_type = said.knobs.get("spec_type") or (MTP if _is_head(draft) else None)
+        spec_type = said.knobs.get("spec_type") or inferred_kind(draft)
         riders.append(draft_of(model, draft, kinds_of(spec_type), build_of(build)))
     if reference := said.files.get("mmproj"):
         riders.append(_projector(reference, model))
@@ -162,8 +162,9 @@ def told_of_projector(model: ModelSpec, riders: Iterable[Rider]) -> ModelSpec:
 def inferred(said: Said, riders: Iterable[Rider]) -> Said:
     """What was said, with the kind of speculation that llama.cpp takes of the draft's file where
     none was."""
-    drafts = any(isinstance(rider, DraftModel) and rider.is_head for rider in riders)
-    return said.or_else(spec_type=MTP) if drafts else said
+    drafts = (inferred_kind(rider.model) for rider in riders if isinstance(rider, DraftModel))
+    kind = next(drafts, None)
+    return said.or_else(spec_type=kind) if kind else said
 
 
 def model_beside(reference: str) -> ModelSpec:
@@ -180,9 +181,3 @@ def model_beside(reference: str) -> ModelSpec:
             "(--spec-draft-model qwen3-0.6b:Q8_0)"
         ) from None
     return replace(found, notes=())
-
-
-def _is_head(draft: ModelSpec) -> bool:
-    """Whether llama.cpp takes the file for an MTP head (common_speculative_types_from_gguf)."""
-    last = f"blk.{draft.n_layer - 1}.nextn.eh_proj.weight"
-    return last in draft.tensors and n_decoding(draft) < draft.n_layer

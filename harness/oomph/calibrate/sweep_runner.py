@@ -113,7 +113,8 @@ def check_drafts(sweep: "Sweep", spec: "ModelSpec") -> None:
     """ConfigError for what cannot draft, before anything starts: a model without a head, a draft
     of another vocabulary."""
     from oomph.architectures.from_gguf import read_model_file
-    from oomph.estimate.draft import draft_of, head_of
+    from oomph.estimate.draft import head_of
+    from oomph.estimate.draft_pairs import draft_of
     from oomph.measure.plan import draft_path
     from oomph.speculation import MTP
 

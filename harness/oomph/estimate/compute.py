@@ -22,6 +22,7 @@ from oomph.estimate.backends import alignment, alloc_bytes
 from oomph.estimate.build import LATEST, Build
 from oomph.estimate.graph.builder import Builder, CacheTypes
 from oomph.estimate.graph.compose import build_graph
+from oomph.estimate.graph.drafters import DRAFTERS
 from oomph.estimate.graph.hparams import Hparams
 from oomph.estimate.graph.next_token import build_head
 from oomph.estimate.graph.placement import CPU, Placement, layer_of
@@ -424,8 +425,9 @@ class ComputeModel:
 
     def _select(self, setup: Setup, cut: Cut) -> Selection:
         key = (setup.placement.key, setup.hparams.layers, cut)
-        takes_turns = setup.hparams.family.graph.layer == "stacks"
-        if setup.hparams.is_head or setup.hparams.n_loops > 1 or takes_turns:
+        graph = setup.hparams.family.graph
+        is_apart = graph.layer == "stacks" or graph.drafter != "none"
+        if setup.hparams.is_head or setup.hparams.n_loops > 1 or is_apart:
             return Selection(tuple(setup.hparams.running))
         selections = self._known(setup).selections
         if key not in selections:
@@ -455,7 +457,9 @@ class ComputeModel:
 
 
 def _graph_of(b: Builder, layers: Sequence[int]) -> tuple[Graph, dict[int, Tensor]]:
-    """The graph of `b`: of its layers, or of its model's head."""
+    """The graph of `b`: of its layers, of its model's head, or of the drafter that it is."""
+    if b.rules.drafter != "none":
+        return DRAFTERS[b.rules.drafter](b)
     return build_head(b) if b.hparams.is_head else build_graph(b, layers)
 
 

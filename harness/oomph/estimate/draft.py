@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from oomph.architectures.families import family_of
 from oomph.architectures.layers import n_decoding
 from oomph.architectures.spec import ModelSpec
 from oomph.cards import Card, chosen_cards
@@ -22,18 +21,19 @@ from oomph.estimate.graph.placement import layer_of
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.overhead import exchange_bytes, pool_bytes
 from oomph.gpus import GpuSpec
-from oomph.speculation import BY_MODEL, MTP, SIMPLE
-from oomph.units import count, mib
+from oomph.speculation import BY_BLOCK, BY_MODEL, MTP, SIMPLE
 
 Parts = Mapping[str, Mapping[str, int]]
 
 
 def draft_config(config: RunConfig) -> RunConfig:
     """The knobs of the drafting context beside a target with these."""
+    is_block = any(kind in BY_BLOCK for kind in config.spec_kinds)
+    rows = 1 + config.spec_draft_n_max if is_block else 1
     return config.with_(
         type_k=config.spec_draft_type_k,
         type_v=config.spec_draft_type_v,
-        n_outputs_max=config.n_seq_max,
+        n_outputs_max=config.n_seq_max * rows,
         spec_type=None,
     )
 
@@ -43,6 +43,7 @@ class MtpHead:
     context that runs them."""
 
     name: Final = "mtp"
+    read_layers: Final = ()
 
     def __init__(
         self, model: ModelSpec, build: Build = LATEST, *, is_dry_run: bool = False
@@ -88,11 +89,6 @@ class MtpHead:
         return self._memory.resolved(draft_config(config), setup.placement)
 
 
-MOST_UNLIKE: Final = 128
-"""Tokens by which the vocabularies of a model and its draft may differ
-(SPEC_VOCAB_MAX_SIZE_DIFFERENCE)."""
-
-
 class DraftModel:
     """A smaller model that drafts, in a file of its own; with `is_head` that is a model's MTP head
     alone, or with it.
@@ -101,6 +97,7 @@ class DraftModel:
     """
 
     name: Final = "draft"
+    read_layers: tuple[int, ...] = ()
 
     def __init__(
         self,
@@ -153,11 +150,19 @@ class DraftModel:
         self, config: RunConfig, setup: Setup, cards: Sequence[Card]
     ) -> tuple[MemoryModel, Setup, RunConfig]:
         """Its memory on its own cards, and its configuration, resolved."""
+        memory, at = self._asked(config, setup, cards)
+        return memory, memory.resolved(at), at
+
+    def _asked(
+        self, config: RunConfig, setup: Setup, cards: Sequence[Card]
+    ) -> tuple[MemoryModel, RunConfig]:
+        """Its memory on its own cards, and its configuration."""
         at = draft_config(config).with_(
             n_ctx=setup.sizes.cells * setup.sizes.n_stream,
             n_gpu_layers=config.spec_draft_ngl,
-            n_cpu_moe=0,
-            override_tensor=None,
+            n_cpu_moe=config.spec_draft_n_cpu_moe,
+            n_cpu_ffn=0,
+            override_tensor=config.spec_draft_override_tensor,
             n_expert_used=None,
         )
         if config.spec_draft_device:
@@ -169,8 +174,7 @@ class DraftModel:
                 tensor_split=shares if any(shares) else None,
                 split_mode="layer" if len(names) == 1 else config.split_mode,
             )
-        memory = self._memory.on(cards)
-        return memory, memory.resolved(at), at
+        return self._memory.on(cards), at
 
 
 def draft_devices(config: RunConfig) -> tuple[str, ...]:
@@ -181,27 +185,6 @@ def draft_devices(config: RunConfig) -> tuple[str, ...]:
 def device_names(text: str) -> tuple[str, ...]:
     """The cards that `--spec-draft-device` names, none for `none`."""
     return () if text.strip().lower() == "none" else tuple(text.upper().replace(" ", "").split(","))
-
-
-def draft_of(
-    target: ModelSpec, draft: ModelSpec, kinds: Iterable[str], build: Build = LATEST
-) -> DraftModel:
-    """`draft` beside `target`, for these kinds of speculative decoding; ConfigError where llama.cpp
-    could not draft with it, or where its graph is not known."""
-    is_head = MTP in kinds
-    if is_head and n_decoding(draft) == draft.n_layer:
-        raise ConfigError(f"{draft.source} has no MTP head, and --spec-type {MTP} needs one")
-    if not family_of(draft.arch).has_known_graph:
-        raise ConfigError(
-            f"{draft.source}: what a draft of architecture {draft.arch!r} takes beyond its weights "
-            f"({mib(sum(each.n_bytes for each in draft.tensors.values()))}) is not known"
-        )
-    if not is_head and abs(target.n_vocab - draft.n_vocab) > MOST_UNLIKE:
-        raise ConfigError(
-            f"{draft.source} has {count(draft.n_vocab)} tokens and {target.source} "
-            f"{count(target.n_vocab)}: llama.cpp drafts only with a model of the same vocabulary"
-        )
-    return DraftModel(draft, build, is_head=is_head)
 
 
 def head_of(model: ModelSpec, build: Build = LATEST) -> MtpHead:

@@ -57,7 +57,7 @@ from oomph.estimate.prediction import (
     SpeedEstimate,
     is_card,
 )
-from oomph.estimate.riders import Rider, device_memory, left_on, together
+from oomph.estimate.riders import Rider, device_memory, left_on, read_layers, together
 from oomph.estimate.speed import (
     SpeedQuestion,
     check_depth,
@@ -177,11 +177,16 @@ class Estimator:
         self._questions: dict[RunConfig, SpeedQuestion] = {}
 
     def _memory_of(self, model: ModelSpec, like: MemoryModel | None) -> MemoryModel:
-        """The memory of `model` on these cards, with the adapters that ride along; what is known of
-        the graphs of one `like` it holds for it too."""
-        adapters = adapters_of(self.riders)
-        build = build_of(self._build)
-        return MemoryModel(model, build, self.cards, adapters=adapters, like=like)
+        """The memory of `model` on these cards, with the adapters that ride along and what a
+        drafter reads of it; what is known of the graphs of one `like` it holds for it too."""
+        return MemoryModel(
+            model,
+            build_of(self._build),
+            self.cards,
+            adapters=adapters_of(self.riders),
+            read=read_layers(self.riders),
+            like=like,
+        )
 
     @property
     def build(self) -> int | None:
@@ -630,7 +635,8 @@ class Estimator:
         other._memory = self._memory.on(other.cards)
         if model is not None:
             other.model, other._works, other._head = model, {}, None
-        if model is not None or adapters_of(other.riders) != adapters_of(self.riders):
+        is_other = adapters_of(other.riders) != adapters_of(self.riders)
+        if model is not None or is_other or read_layers(other.riders) != read_layers(self.riders):
             other._memory = other._memory_of(other.model, self._memory)
         return other
 

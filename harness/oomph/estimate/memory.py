@@ -24,7 +24,12 @@ from oomph.estimate.build import LATEST, Build
 from oomph.estimate.compute import ComputeBuffers, ComputeModel, Setup
 from oomph.estimate.graph.builder import CacheTypes
 from oomph.estimate.graph.compressed import compressor_states
-from oomph.estimate.graph.hparams import Hparams, resolve_head, resolve_hparams
+from oomph.estimate.graph.hparams import (
+    Hparams,
+    resolve_head,
+    resolve_hparams,
+    with_read_layers,
+)
 from oomph.estimate.graph.hyper import HYPER_OPS
 from oomph.estimate.graph.placement import CPU, META, Placement, layer_of, loaded_for
 from oomph.estimate.graph.pooling import averages, has_classifier, resolve_pooling
@@ -36,6 +41,7 @@ from oomph.estimate.prediction import DeviceMemory, MemoryEstimate, Refused, is_
 from oomph.estimate.trust import Architecture, Trust
 from oomph.gguf.ggml_types import QuantType, quant
 from oomph.gguf.header import TensorInfo
+from oomph.speculation import READING
 
 _BY_LAYER: Final = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
 """Tensors outside the layers that every layer needs: one copy on each device that has layers."""
@@ -50,10 +56,11 @@ Bytes = Counter[str]
 class MemoryModel:
     """The memory of one model on a machine's cards, under any configuration; sums and replays are
     kept from one to the next. `is_dry_run` as for `ComputeModel`. With `is_head` it is that of the
-    model's multi-token-prediction head alone, in a context of its own. `adapters` are counted in
-    the compute buffers, their own weights are not."""
+    model's multi-token-prediction head alone, in a context of its own. `adapters`, and tensors that
+    another model has `lent`, are counted in the compute buffers, their own weights are not. `read`
+    are the layers whose inputs a drafter reads, for the kinds of drafting that are given so."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is of another caller
         self,
         model: ModelSpec,
         build: Build = LATEST,
@@ -62,13 +69,17 @@ class MemoryModel:
         is_dry_run: bool = False,
         is_head: bool = False,
         adapters: Sequence[AdapterSpec] = (),
+        lent: Mapping[str, TensorInfo] | None = None,
+        read: Sequence[int] = (),
         like: "MemoryModel | None" = None,
     ) -> None:
-        self.model, self._cards, self._is_head = model, tuple(cards), is_head
+        self.model, self.cards, self._is_head = model, tuple(cards), is_head
         self._build = build
+        self._read = tuple(read)
+        whole = replace(model, tensors={**model.tensors, **lent}) if lent else model
         graphs: ComputeModel | None = None if like is None else like._compute
         self._compute: ComputeModel = ComputeModel(
-            model, build, is_dry_run=is_dry_run, adapters=adapters, like=graphs
+            whole, build, is_dry_run=is_dry_run, adapters=adapters, like=graphs
         )
         self._on_host = frozenset(
             name for name, info in model.tensors.items() if info.quant.name in WITHOUT_KERNEL
@@ -82,7 +93,7 @@ class MemoryModel:
     def on(self, cards: Sequence[Card]) -> Self:
         """The same model on other cards; what was computed is shared."""
         other = copy(self)
-        other._cards, other._setup = tuple(cards), None
+        other.cards, other._setup = tuple(cards), None
         return other
 
     @property
@@ -125,12 +136,14 @@ class MemoryModel:
     def resolved(self, config: RunConfig, placement: Placement | None = None) -> Setup:
         """The same, by a placement that stands already."""
         hparams = self.hparams(config.n_expert_used if self.model.is_moe else None)
+        if self._read and any(kind in READING for kind in config.spec_kinds):
+            hparams = with_read_layers(hparams, self._read)
         rule = hparams.family.graph.fuses_attention
         fused = config.flash_attn != "off" and rule != "never"
         cache = CacheTypes(
             k=quant(config.type_k), v=quant(config.type_v), flash_attn=fused, transposes_v=not fused
         )
-        placement = placement or Placement(config, hparams.n_layer_all, self._cards, self._on_host)
+        placement = placement or Placement(config, hparams.n_layer_all, self.cards, self._on_host)
         n_cards, is_cut = len(placement.cards), placement.is_cut
         setup = Setup(
             hparams=hparams,
@@ -414,7 +427,8 @@ def homes(name: str, model: ModelSpec, hparams: Hparams, placement: Placement) -
         }
     found = {placement.weight(name, loaded_for(name, hparams.family.output_norm))}
     is_tied = (
-        hparams.family.head not in ("none", "embedding") and "output.weight" not in model.tensors
+        hparams.family.head not in ("none", "embedding", "lent")
+        and "output.weight" not in model.tensors
     )
     if name == "token_embd.weight" and is_tied:
         found.add(placement.output)

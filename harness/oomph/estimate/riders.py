@@ -28,6 +28,10 @@ class Rider(Protocol):
     def name(self) -> str:
         """Its key in `MemoryEstimate.contexts`: "mtp", "draft", "projector" or "lora"."""
 
+    @property
+    def read_layers(self) -> tuple[int, ...]:
+        """The target's layers whose inputs it drafts by, which the target then keeps."""
+
     def fixed_bytes(
         self, config: RunConfig, setup: Setup, cards: Sequence[Card]
     ) -> Mapping[str, Mapping[str, int]]:
@@ -51,6 +55,7 @@ class FixedRider:
     name: str
     bytes_by_device: Mapping[str, int]
     note: str
+    read_layers: tuple[int, ...] = ()
 
     def fixed_bytes(
         self, config: RunConfig, setup: Setup, cards: Sequence[Card]
@@ -67,6 +72,11 @@ class FixedRider:
     def notes(self, config: RunConfig) -> Iterable[str]:
         """What its figure is of."""
         return (self.note,)
+
+
+def read_layers(riders: Iterable[Rider]) -> tuple[int, ...]:
+    """The layers of the target that the riders read."""
+    return tuple(il for rider in riders for il in rider.read_layers)
 
 
 def left_on(cards: Sequence[Card], taken: Iterable[Mapping[str, int]]) -> tuple[Card, ...]:

@@ -134,8 +134,9 @@ def _read_array(cursor: Cursor, key: str) -> tuple[Value, int]:
     return SkippedArray(element_type, count), element_type
 
 
-def _read_value(cursor: Cursor, key: str) -> tuple[Value, int]:
-    """The value and its type."""
+def read_value(cursor: Cursor, key: str) -> tuple[Value, int]:
+    """The value of metadata at the cursor and its type, as GGUF numbers them; ModelFileError for
+    what GGUF does not have."""
     at, value_type = cursor.pos, cursor.u32(f"the type of {key!r}")
     if value_type == STRING:
         return cursor.string(f"the value of {key!r}", limit=MAX_STRING_BYTES), value_type
@@ -147,7 +148,8 @@ def _read_value(cursor: Cursor, key: str) -> tuple[Value, int]:
     return value, value_type
 
 
-def _read_name(cursor: Cursor, what: str) -> str:
+def read_name(cursor: Cursor, what: str) -> str:
+    """The name at the cursor, called `what` where it is none (ModelFileError)."""
     at, name = cursor.pos, cursor.string(what, limit=MAX_NAME_BYTES)
     if not name:
         raise cursor.fail(f"{what} is empty or longer than {MAX_NAME_BYTES} bytes", at)
@@ -159,16 +161,16 @@ def _read_metadata(cursor: Cursor, count: int) -> tuple[dict[str, Value], dict[s
     metadata: dict[str, Value] = {}
     types: dict[str, str] = {}
     for _ in range(count):
-        at, key = cursor.pos, _read_name(cursor, "a metadata key")
+        at, key = cursor.pos, read_name(cursor, "a metadata key")
         if key in metadata:
             raise cursor.fail(f"the metadata key {key!r} is there twice", at)
-        metadata[key], value_type = _read_value(cursor, key)
+        metadata[key], value_type = read_value(cursor, key)
         types[key] = VALUE_TYPES[value_type]
     return metadata, types
 
 
 def _read_tensor(cursor: Cursor) -> TensorInfo:
-    at, name = cursor.pos, _read_name(cursor, "a tensor's name")
+    at, name = cursor.pos, read_name(cursor, "a tensor's name")
     n_dims = cursor.u32(f"the number of dimensions of {name!r}")
     if not 1 <= n_dims <= MAX_DIMS:
         raise cursor.fail(
@@ -196,7 +198,7 @@ def _read_tensors(cursor: Cursor, count: int) -> tuple[TensorInfo, ...]:
     return tuple(tensors.values())
 
 
-def _read_version(cursor: Cursor) -> tuple[int, bool]:
+def read_version(cursor: Cursor) -> tuple[int, bool]:
     """The version and whether the file is big-endian, to which the cursor is then set."""
     if cursor.take(4, "the magic") != MAGIC:
         raise cursor.fail("no GGUF magic", 0)
@@ -244,7 +246,7 @@ def parse_header(
     if kind := kind_of_start(buffer[:KNOWN_BY_BYTES]):
         raise ModelFileError(f"{name} is {kind}")
     cursor = Cursor(buffer, name=name, file_bytes=file_bytes)
-    version, big_endian = _read_version(cursor)
+    version, big_endian = read_version(cursor)
     n_tensors, n_metadata = cursor.u64("the tensor count"), cursor.u64("the metadata count")
     if n_tensors > MAX_TENSORS or n_metadata > MAX_METADATA:
         raise cursor.fail(

@@ -24,6 +24,9 @@ _UNSET: Final = {
 }
 """Values that stand for "as if it were left out"."""
 _BACKENDS: Final = ("CUDA", "CPU", "BLAS")
+_LISTS: Final = ("spec_type", "override_tensor", "spec_draft_override_tensor")
+_ALL_EXPERTS: Final = {"cpu-moe": "n_cpu_moe", "spec-draft-cpu-moe": "spec_draft_n_cpu_moe"}
+"""Flags without a value that are the knob for more layers than there are."""
 
 
 def read_llama(words: Sequence[str], environment: Mapping[str, str], into: Collected) -> None:
@@ -106,7 +109,6 @@ class _Reader:
         self.per_slot: int | None = None
         self.has_projector = False
         self.overrides = ""
-        self.tensors: list[str] = []
 
     def read_variable(self, name: str, value: str) -> None:
         """One environment variable."""
@@ -147,9 +149,7 @@ class _Reader:
             self.into.take(knob, is_on, written)
         elif value in _UNSET.get(knob, ()):
             self.into.knobs.pop(knob, None)
-        elif knob == "override_tensor":
-            self.tensors.append(value)
-        elif knob == "spec_type":  # each is one more
+        elif knob in _LISTS:  # each is one more
             listed = [*filter(None, [self.into.knobs.get(knob)]), value]
             self.into.take(knob, ",".join(listed), written)
         else:
@@ -173,8 +173,8 @@ class _Reader:
             self._read_file(_FILES[flag.name], value)
         elif flag.name in ("fit", "fit-target", "fit-ctx"):
             into.fit[flag.name] = value
-        elif flag.name == "cpu-moe":
-            into.take("n_cpu_moe", ALL_LAYERS, written)
+        elif flag.name in _ALL_EXPERTS:
+            into.take(_ALL_EXPERTS[flag.name], ALL_LAYERS, written)
         elif flag.name == "reranking":
             into.take("embeddings", True, written)
             into.take("pooling", "rank", written)
@@ -221,8 +221,6 @@ class _Reader:
     def finish(self) -> None:
         """What follows from several flags together."""
         into = self.into
-        if self.tensors:
-            into.take("override_tensor", ",".join(self.tensors), "--override-tensor")
         for pair in filter(None, self.overrides.split(",")):
             _read_override(pair, into)
         if self.per_slot is not None and "n_ctx" not in into.knobs:

@@ -232,6 +232,7 @@ def rider_facts(estimator: Estimator, config: RunConfig) -> list[list[Any]]:
             rider.name,
             {name: part.total_bytes for name, part in found[rider.name].items()},
             f"what rides along ({rider.name}) is counted as beside n_ctx {count(config.n_ctx)}",
+            list(rider.read_layers),
         ]
         for rider in estimator.riders
     ]

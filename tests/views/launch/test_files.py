@@ -268,6 +268,7 @@ TEXTS = {
     "n_devices": 0,
     "spec_type": "ngram-mod",
     "spec_draft_device": "CUDA0",
+    "spec_draft_override_tensor": "ffn_up=CPU",
 }
 
 

@@ -10,6 +10,7 @@ from oomph.architectures.families import (
     deepseek,
     diffusion,
     dots,
+    drafters,
     encoders,
     ernie,
     exaone,
@@ -54,11 +55,11 @@ from oomph.architectures.families import (
 from oomph.architectures.family import Family
 
 MODULES: Final = (
-    apertus, arcee, bailing, cohere, deepseek, diffusion, dots, encoders, ernie, exaone, falcon,
-    gemma, gemma3n, gemma4, glm, gpt, gpt_oss, granite, grovemoe, hunyuan, internlm, kimi, lfm,
-    llama, mamba, minicpm3, minimax, mistral, muse, nemotron, olmo, other_experts, others, phi,
-    plamo3, poolside, qwen, qwen_hybrid, rwkv, seed, smallthinker, smollm, stablelm, starcoder,
-    stepfun, without_positions, xiaomi,
+    apertus, arcee, bailing, cohere, deepseek, diffusion, dots, drafters, encoders, ernie,
+    exaone, falcon, gemma, gemma3n, gemma4, glm, gpt, gpt_oss, granite, grovemoe, hunyuan,
+    internlm, kimi, lfm, llama, mamba, minicpm3, minimax, mistral, muse, nemotron, olmo,
+    other_experts, others, phi, plamo3, poolside, qwen, qwen_hybrid, rwkv, seed, smallthinker,
+    smollm, stablelm, starcoder, stepfun, without_positions, xiaomi,
 )  # fmt: skip
 
 FAMILIES: Final[dict[str, Family]] = {

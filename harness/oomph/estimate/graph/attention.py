@@ -304,7 +304,7 @@ def standard(b: Builder, x: Tensor, il: int) -> Tensor:
         return attend(b, _positioned(b, q, "attn_q_norm", il), None, None, il, sinks=sinks)
     q, k, v = _normed_rows(b, x, il) if _norms_rows(b, il) else project_qkv(b, x, il)
     q, k = _positioned(b, q, "attn_q_norm", il), _positioned(b, k, "attn_k_norm", il)
-    if b.rules.norms_v:
+    if b.rules.norms_v or (b.rules.norms_shared_v and not b.has("attn_v.weight", il)):
         v = b.norm(v, None)
     q = tempered(b, q, il)
     if b.rules.scales_q:

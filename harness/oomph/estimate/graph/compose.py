@@ -96,6 +96,7 @@ def build_graph(b: Builder, layers: Sequence[int]) -> tuple[Graph, dict[int, Ten
             cur = b.norm(cur, b.family.output_norm, pins_to=il)
         if b.shape(il).has_deepstack:
             cur = _deepstack(b, cur, tokens, il)
+        cur.is_output = cur.is_output or b.shape(il).is_read
         ends[il] = cur
     _head(b, merge(b, cur))
     return b.graph, ends

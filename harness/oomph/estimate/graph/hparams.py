@@ -5,6 +5,7 @@ positions and shared caches here. Both the graph and the sums of `oomph.estimate
 so a layer's cache and its nodes cannot disagree.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -58,6 +59,8 @@ class LayerShape:
     has_rope: bool = True
     has_deepstack: bool = False
     """Whether part of a wide embedding is added to the layer's output (qwen3vl)."""
+    is_read: bool = False
+    """Whether what it gives is kept for a drafter, which reads it as the next layer's input."""
     thins_gate: bool = False
     """Whether only the largest activations of the feed-forward's gate are kept (gemma3n)."""
     clamps_experts: bool = False
@@ -253,6 +256,18 @@ def resolve_head(model: ModelSpec, *, n_expert_used: int | None = None) -> Hpara
     )
 
 
+def with_read_layers(hparams: Hparams, inputs: Sequence[int]) -> Hparams:
+    """The numbers with the layers marked whose successors' `inputs` a drafter reads; that of the
+    layer after the last is kept anyway."""
+    return replace(
+        hparams,
+        layers=tuple(
+            replace(layer, is_read=il + 1 in inputs and il + 1 < len(hparams.layers))
+            for il, layer in enumerate(hparams.layers)
+        ),
+    )
+
+
 def _layers(
     model: ModelSpec, family: Family, n_layer: int, n_expert_used: int | None
 ) -> tuple[LayerShape, ...]:
@@ -376,6 +391,8 @@ def _has_sections(model: ModelSpec, family: Family) -> bool:
     """Whether tokens have four positions (M-RoPE): by the architecture, or by the sections that the
     metadata list."""
     sections = model.metadata.get(f"{model.arch}.rope.dimension_sections")
+    if family.rope.sections == "any":
+        return isinstance(sections, tuple) and any(sections)
     listed = (
         isinstance(sections, tuple)
         and len(sections) > 1

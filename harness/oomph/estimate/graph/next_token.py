@@ -48,15 +48,16 @@ def build_head(b: Builder) -> tuple[Graph, dict[int, Tensor]]:
         logits = graph.scale(logits)
     logits.is_output = True
     graph.expand(logits)
-    _sample(b, logits)
+    sample(b, logits)
     return graph, {il: end}
 
 
-def _sample(b: Builder, logits: Tensor) -> None:
-    """The best candidates of each sequence's last row."""
+def sample(b: Builder, logits: Tensor) -> None:
+    """The best candidates of as many rows of each sequence as are to be put out."""
     graph, n_vocab = b.graph, logits.ne[0]
+    n_rows = max(b.n_outputs, b.sizes.n_seqs)
     padded = graph.node("PAD", (n_vocab, logits.ne[1] + 1), logits)
-    for i in range(b.sizes.n_seqs):
+    for i in range(n_rows):
         row = graph.view(padded, (n_vocab,), (), i * padded.nb[1])
         best = graph.node("TOP_K", (SAMPLED,), graph.reshape(row, n_vocab), quant=I32)
         kept = graph.get_rows(graph.reshape(row, 1, n_vocab), best)

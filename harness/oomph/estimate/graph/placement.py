@@ -3,7 +3,7 @@
 import re
 import struct
 from bisect import bisect_right
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate
 from typing import Final
@@ -19,8 +19,15 @@ META: Final = "Meta()"
 """All cards as the one device that --split-mode tensor computes on, by the name that llama.cpp
 0.5.0 prints (ggml-backend-meta.cpp)."""
 
-_INPUT_TENSORS: Final = ("token_embd.", "position_embd.", "token_types.", "per_layer_token_embd.")
-"""Tensors of the input layer, which always stays on the CPU (LLM_TENSOR_LAYER_INPUT)."""
+_INPUT_TENSORS: Final = (
+    "token_embd.",
+    "position_embd.",
+    "token_types.",
+    "per_layer_token_embd.",
+    "d2t",
+)
+"""Tensors of the input layer, which always stays on the CPU (LLM_TENSOR_LAYER_INPUT), and a
+drafter's table of tokens in 64-bit integers, of which no card can look up rows."""
 
 _FIRST_LAYER_TENSORS: Final = (
     "per_layer_model_proj.",
@@ -60,8 +67,9 @@ class Placement:
     Devices have llama.cpp's names. `n_layer_all` counts multi-token-prediction layers: the output
     is the layer after them, and the first that goes to a card. Without a `tensor_split` llama.cpp
     divides the layers by the free memory of `machine`'s cards; of cards that nothing is known of it
-    is taken to be equal. `on_host` are weights that no card computes with, by name. Raises
-    ConfigError for knobs that name no card or no valid pattern.
+    is taken to be equal. `on_host` are weights that no card computes with, by name; `lent` are
+    tensors of another model that this one's graph reads, with their devices. Raises ConfigError for
+    knobs that name no card or no valid pattern.
     """
 
     def __init__(
@@ -70,6 +78,7 @@ class Placement:
         n_layer_all: int,
         machine: Sequence[Card] = (),
         on_host: frozenset[str] = frozenset(),
+        lent: Mapping[str, str] | None = None,
     ) -> None:
         self._n_layer_all, self._on_host = n_layer_all, on_host
         self.offloads_kqv = config.offload_kqv
@@ -107,7 +116,9 @@ class Placement:
             config.offload_kqv,
             config.moe_cache_mib,
             on_host,
+            tuple((lent or {}).items()),
         )
+        self._lent = lent or {}
         self._moe_cache_bytes = config.moe_cache_mib * MIB
 
     @cached_property
@@ -160,6 +171,8 @@ class Placement:
     def weight(self, name: str, il: int | None = None) -> str:
         """The device of a tensor; `il` for one without a layer's number that is loaded for a layer
         (rope_freqs)."""
+        if name in self._lent:
+            return self._lent[name]
         for pattern, device in self._overrides:
             if pattern.search(name):
                 return device

@@ -27,6 +27,7 @@ class Projector:
     `image_min_tokens`, `image_max_tokens` and `flash_attn`."""
 
     name: Final = "projector"
+    read_layers: Final = ()
 
     def __init__(self, spec: ProjectorSpec) -> None:
         self.spec = spec

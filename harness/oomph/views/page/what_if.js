@@ -41,7 +41,7 @@ function shared() {
 // One model, answering for any card, for its own cards or for none (null), and knobs; what a card has computed is kept.
 function ask(facts) {
   const model = readModel(facts.model), own = readOwn(facts.cards), coefficients = readCoefficients(facts.coefficients);
-  const riders = (facts.riders ?? []).map(([name, bytes, note]) => new riders$FixedRider(name, fromJson(bytes), note));
+  const riders = (facts.riders ?? []).map(([name, bytes, note, read]) => new riders$FixedRider(name, fromJson(bytes), note, read));
   const machine = $construct(machine$Machine, fromJson(facts.machine));
   const estimators = new Map();
   const on = (card) => {
