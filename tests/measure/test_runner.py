@@ -323,3 +323,16 @@ def test_a_model_on_hugging_face_is_downloaded_and_recorded_as_it_was_named(
     (record,) = runner.run(make_sweep(""))
     assert executor.jobs[0].model_path == tiny_moe
     assert record.model.path == "hf:o/r/m.gguf"
+
+
+def test_a_model_whose_path_is_no_utf8_is_measured_and_named(
+    tmp_path: Path, tiny_moe: Path, make_sweep: Callable[[str], Sweep]
+) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/m\xff.gguf"))
+    path.symlink_to(tiny_moe)
+    text = "config.n_ctx = 64\nmeasure = { n_prompt = 8, n_gen = 0 }"
+    store = Store(tmp_path / "out")
+    (record,) = Runner(store, LocalExecutor(), model=path).run(make_sweep(text))
+    assert record.outcome.label == "ok"
+    assert record.model.path.endswith(r"/m\xff.gguf")
+    assert [each.record_id for each in store.records()] == [record.record_id]

@@ -5,6 +5,7 @@ sentence.
 """
 
 import hashlib
+import os
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -239,7 +240,7 @@ def _identity(file: GGUFFile, spec: ModelSpec, path: Path, reference: str) -> Mo
         )
     return ModelIdentity(
         name=spec.name,
-        path=reference,
+        path=os.fsencode(reference).decode(errors="backslashreplace"),  # a record is UTF-8
         arch=spec.arch,
         file_bytes=file.file_bytes,
         header_sha256=header,

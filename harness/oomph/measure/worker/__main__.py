@@ -72,13 +72,13 @@ def serve(commands: IO[str], say: Say) -> None:
         os.sched_setaffinity(0, job["cpus"])
     api, log = import_llama()
     ggml = load_ggml(api)
-    if job["backend_path"] and not ggml.ggml_backend_load(job["backend_path"].encode()):
+    if job["backend_path"] and not ggml.ggml_backend_load(os.fsencode(job["backend_path"])):
         raise StageError("backend", f"ggml could not load the backend {job['backend_path']}")
     api.llama_backend_init()
     say(READY)
     params, kept = model_params(api, ggml, job)
     started = time.perf_counter_ns()
-    model = api.llama_model_load_from_file(job["model_path"].encode(), params)
+    model = api.llama_model_load_from_file(os.fsencode(job["model_path"]), params)
     if not model:
         raise StageError("load", "llama_model_load_from_file returned NULL")
     say(LOADED, load_ns=time.perf_counter_ns() - started, free_after_load_bytes=free_bytes(ggml))

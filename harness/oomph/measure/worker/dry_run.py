@@ -62,12 +62,12 @@ def serve(commands: IO[str], say: Say) -> None:
     die_with(job["parent_pid"])
     api, ggml = open_llama(job)
     pieces, kept_log = keep_lines(api)
-    if job["backend_path"] and not ggml.ggml_backend_load(job["backend_path"].encode()):
+    if job["backend_path"] and not ggml.ggml_backend_load(os.fsencode(job["backend_path"])):
         raise StageError("backend", f"ggml could not load the backend {job['backend_path']}")
     api.llama_backend_init()
     say(READY)
     params, kept = model_params(api, ggml, job)
-    model = api.llama_model_load_from_file(job["model_path"].encode(), params)
+    model = api.llama_model_load_from_file(os.fsencode(job["model_path"]), params)
     if not model:
         raise StageError("load", _error(pieces) or "llama_model_load_from_file returned NULL")
     load_lines, pieces[:] = "".join(pieces).splitlines(), []
