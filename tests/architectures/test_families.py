@@ -16,6 +16,8 @@ PACKAGE: Final = Path(oomph.__file__).parent
 REPLAYS: Final = {
     "architectures/quantize.py": "llama-quantize's own rule for the 80 layers of a 70B",
     "models/split_experts.py": "only a Llama can be split",
+    "estimate/feature_draft.py": "an EAGLE-3 head reads three layers, and of others than DFlash",
+    "estimate/draft_pairs.py": "what kind of drafting a DFlash file is for is in its keys",
 }
 """Where an architecture is asked for by name, and why."""
 

@@ -24,6 +24,7 @@ class Passenger:
     bytes_per_cell: int = 0
     compute_bytes: int = 0
     name: str = "projector"
+    read_layers: tuple[int, ...] = ()
 
     def fixed_bytes(
         self, config: RunConfig, setup: Setup, cards: Sequence[Card]

@@ -8,9 +8,11 @@ import pytest
 
 from oomph.architectures.catalogue import catalogue_model, catalogue_names
 from oomph.architectures.families import family_of
+from oomph.architectures.layers import n_decoding
 from oomph.architectures.spec import ModelSpec
 from oomph.config import RunConfig
 from oomph.estimate.compute import Setup
+from oomph.estimate.graph.placement import layer_of
 from oomph.estimate.memory import Bytes, MemoryModel, kv_cache_bytes, recurrent_bytes, weight_bytes
 from oomph.estimate.prediction import is_card
 from oomph.estimate.work import AttentionWork, Work, forward_work
@@ -75,12 +77,14 @@ def test_work_and_memory_agree(name: str, setting: str) -> None:
 
 def _of_matrices(model: ModelSpec) -> ModelSpec:
     """The model's tensors that a pass multiplies with: no norms, biases, tables that are looked up,
-    convolutions, heads of whole inputs."""
+    convolutions, heads of whole inputs, and nothing of a head that predicts further tokens, parts
+    of which are loaded all the same."""
     tables = ("embd", "embed", "token_types", "conv1d", "cls.", "dense_2", "dense_3")
     multiplied = {
         name: tensor
         for name, tensor in model.tensors.items()
         if len(tensor.ne) > 1
+        and (layer_of(name) or 0) < n_decoding(model)
         and not name.endswith("bias")
         and (not any(word in name for word in tables) or _is_tied_head(name, model))
     }

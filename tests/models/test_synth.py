@@ -118,10 +118,12 @@ def test_header_read_back_is_the_catalogue_model(name: str, tmp_path: Path) -> N
 
 
 def with_few_tokens(spec: ModelSpec) -> ModelSpec:
-    """The model with a vocabulary that is quick to read."""
+    """The model with a vocabulary that is quick to read, unless its graph needs the whole."""
+    if spec.arch == "chameleon":
+        return spec
     tensors = {
-        name: replace(tensor, ne=(tensor.ne[0], 1024))
-        if tensor.ne[1:] == (spec.n_vocab,)
+        name: replace(tensor, ne=(*tensor.ne[:-1], 1024))
+        if tensor.ne[-1] == spec.n_vocab
         else tensor
         for name, tensor in spec.tensors.items()
     }

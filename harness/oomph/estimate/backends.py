@@ -47,11 +47,10 @@ def supports(device: str, node: Tensor) -> bool:
         return _fuses(node)
     first = node.src[0] if node.src else node
     if node.op in ("MUL_MAT", "MUL_MAT_ID"):
-        return first.quant.name not in WITHOUT_KERNEL
+        is_exact = node.op == "MUL_MAT_ID" and node.kind == EXACT
+        return first.quant.name not in WITHOUT_KERNEL and not is_exact
     if node.op == "GET_ROWS":
         return first.quant is not QUANTS["MXFP4"] or first.ne[0] % 256 == 0
-    if node.op == "MUL_MAT_ID":
-        return node.kind != EXACT
     if node.op == "IM2COL":
         return all(source.is_contiguous for source in node.src)
     if node.op == "SSM_CONV":

@@ -492,10 +492,12 @@ def _holders(setup: Setup, name: str, il: int, width: int) -> Iterator[tuple[str
     """The devices that hold layer `il`'s cache or state `name`, and the elements that each has of
     a row of `width`."""
     home = setup.placement.cache(il)
+    if not width:
+        return
     if home == META and setup.slices:
         widths = setup.slices.cache(name, il, width)
         yield from (each for each in zip(setup.placement.cards, widths, strict=True) if each[1])
-    elif width:
+    else:
         yield home, width
 
 
