@@ -35,7 +35,7 @@ def test_models_shows_one_with_its_quantizations(oomph: Oomph) -> None:
 
 def test_models_shows_those_that_begin_so_or_what_is_near(oomph: Oomph) -> None:
     _, out, _ = oomph("models", "gemma-4")
-    assert out.startswith("4 models")
+    assert out.startswith("5 models")
     code, _, error = oomph("models", "qwen4-30b")
     assert code == 2
     assert "did you mean" in error

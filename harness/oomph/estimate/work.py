@@ -255,6 +255,8 @@ def _add_attention(
         work = works[place]
         if layer.is_recurrent and hparams.ssm is not None:
             work.recurrent_elements += hparams.ssm.conv_state + hparams.ssm.ssm_state
+        if il in hparams.ngram_layers:
+            work.recurrent_elements += hparams.ngram_state
         if layer.has_attention and layer.k_width:
             group = (
                 place,
