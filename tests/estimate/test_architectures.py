@@ -8,6 +8,7 @@ import pytest
 from bench.peers.architectures import PRINTED_MIB, differences, kept_rows, shaped_model
 
 from oomph.architectures.layers import windowed_layers
+from oomph.config import RunConfig
 from oomph.estimate.graph.hparams import resolve_hparams
 from oomph.estimate.memory import MemoryModel
 from oomph.programs.said import Said
@@ -56,3 +57,11 @@ def test_every_fourth_layer_is_not_rotated_unless_there_are_four() -> None:
     rotated = [layer.has_rope for layer in resolve_hparams(windowed).layers]
     assert rotated == [il % 4 != 0 for il in range(9)]
     assert all(layer.has_rope for layer in resolve_hparams(full).layers)
+
+
+def test_the_largest_published_graph_is_replayed_whole() -> None:
+    """DeepSeek-V4-Flash has 8,349 nodes; the wheel's own dry run counts so much."""
+    memory = MemoryModel(shaped_model("deepseek-v4-flash"), is_dry_run=True)
+    estimate = memory.estimate(RunConfig(n_ctx=4096, n_devices=0))
+    assert estimate.exact_compute
+    assert estimate.devices["CPU"].compute_bytes / MIB == pytest.approx(268.51, abs=PRINTED_MIB)
