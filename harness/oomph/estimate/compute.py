@@ -133,8 +133,12 @@ class ComputeModel:
         self._adapters = tuple(adapters)
         self._structure: object = None
         self._own, self._shared = Replayed(), Replayed()
-        if like is not None and not (self._adapters or like._adapters):
-            self._shared = like._shared if self.structure == like.structure else self._shared
+        if (
+            like is not None
+            and not (self._adapters or like._adapters)
+            and self.structure == like.structure
+        ):
+            self._shared = like._shared
         self._contents = _layer_contents(model, self._adapters)
         self._has_layer_inputs = "per_layer_token_embd.weight" in model.tensors
         self._n_ctx_before_rope = model.integer(

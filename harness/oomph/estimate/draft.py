@@ -6,7 +6,7 @@ cache types, layers on cards and devices are the draft's own.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -140,11 +140,7 @@ class DraftModel:
 
     def notes(self, config: RunConfig) -> Iterable[str]:
         """What llama-server does with a draft that nothing is asked of."""
-        if not set(config.spec_kinds) & set(BY_MODEL):
-            yield (
-                f"the draft model is loaded and then let go: llama-server drafts with it once "
-                f"--spec-type {SIMPLE} is given too"
-            )
+        yield from let_go(config, BY_MODEL, SIMPLE)
 
     def _on(
         self, config: RunConfig, setup: Setup, cards: Sequence[Card]
@@ -175,6 +171,15 @@ class DraftModel:
                 split_mode="layer" if len(names) == 1 else config.split_mode,
             )
         return self._memory.on(cards), at
+
+
+def let_go(config: RunConfig, kinds: Collection[str], wanted: str) -> Iterator[str]:
+    """What llama-server does with a draft where none of the `kinds` that use it is asked for."""
+    if not set(config.spec_kinds) & set(kinds):
+        yield (
+            f"the draft model is loaded and then let go: llama-server drafts with it once "
+            f"--spec-type {wanted} is given too"
+        )
 
 
 def draft_devices(config: RunConfig) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from oomph.config import RunConfig
 from oomph.errors import ConfigError
 from oomph.estimate.build import LATEST, Build
 from oomph.estimate.compute import Setup
-from oomph.estimate.draft import DraftModel
+from oomph.estimate.draft import DraftModel, let_go
 from oomph.estimate.graph.placement import CPU, Placement
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.prediction import is_card
@@ -68,11 +68,7 @@ class FeatureDraft(DraftModel):
     def notes(self, config: RunConfig) -> Iterable[str]:
         """What llama-server does with a head that nothing is asked of."""
         kinds = DRAFTERS[self.model.arch]
-        if not set(config.spec_kinds) & set(kinds):
-            yield (
-                f"the draft model is loaded and then let go: llama-server drafts with it once "
-                f"--spec-type {kinds[0]} is given too"
-            )
+        yield from let_go(config, kinds, kinds[0])
 
     def _on(
         self, config: RunConfig, setup: Setup, cards: Sequence[Card]

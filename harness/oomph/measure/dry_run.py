@@ -20,7 +20,7 @@ from oomph.foreign import read_bytes
 from oomph.measure.child import Child
 from oomph.measure.executors import QUIET
 from oomph.measure.logs.reported import read_buffers
-from oomph.measure.worker import dry_run as worker
+from oomph.measure.worker import protocol
 
 WORKER: Final = ("-P", "-m", "oomph.measure.worker.dry_run")
 TIMEOUT_S: Final = 120.0
@@ -69,11 +69,11 @@ def dry_run(
         child = Child(WORKER, environment=QUIET | dict(llama.environment), log=log)
         try:
             child.send(_job(path, arch, configs[0], llama))
-            for event in (worker.READY, worker.LOADED):
+            for event in (protocol.READY, protocol.LOADED):
                 _await(child, event, timeout_s, log.fileno())
             for config in configs:
                 child.send(config.llama_params("context") | {"n_threads": 1, "n_threads_batch": 1})
-                yield read_counted(_await(child, worker.COUNTED, timeout_s, log.fileno())["log"])
+                yield read_counted(_await(child, protocol.COUNTED, timeout_s, log.fileno())["log"])
         finally:
             child.end(at_once=True)
 

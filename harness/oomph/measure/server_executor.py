@@ -1,4 +1,4 @@
-"""The executor of points that run through llama-server: which alone drafts.
+"""The executor of points that run through llama-server, which alone drafts.
 
 A server is started for each point, watched by the same probes as a worker, asked over HTTP and
 timed by its own clock, which leaves the network out. A prompt of a text that people write, not of

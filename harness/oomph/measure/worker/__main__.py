@@ -15,13 +15,13 @@ from oomph.measure.worker.loading import (
     import_llama,
     load_ggml,
     model_params,
+    start_backends,
 )
 from oomph.measure.worker.needle import ask
 from oomph.measure.worker.parent import die_with
 from oomph.measure.worker.protocol import (
     CONTEXT,
     DONE,
-    FAILED,
     LOADED,
     MEASURED,
     READY,
@@ -31,6 +31,7 @@ from oomph.measure.worker.protocol import (
     Say,
 )
 from oomph.measure.worker.quality import score
+from oomph.measure.worker.replies import answer
 
 
 def measure(api: Any, ggml: Any, model: Any, commands: IO[str], say: Say, *, point: Point) -> None:
@@ -72,9 +73,7 @@ def serve(commands: IO[str], say: Say) -> None:
         os.sched_setaffinity(0, job["cpus"])
     api, log = import_llama()
     ggml = load_ggml(api)
-    if job["backend_path"] and not ggml.ggml_backend_load(os.fsencode(job["backend_path"])):
-        raise StageError("backend", f"ggml could not load the backend {job['backend_path']}")
-    api.llama_backend_init()
+    start_backends(api, ggml, job["backend_path"])
     say(READY)
     params, kept = model_params(api, ggml, job)
     started = time.perf_counter_ns()
@@ -97,24 +96,5 @@ def limit(job: Job) -> None:
         resource.setrlimit(kind, (job["memory_bytes"], job["memory_bytes"]))
 
 
-def main(reply_fd: int) -> int:
-    """The script: 0 when stdin ended, 1 when llama.cpp returned an error, whatever kills it
-    otherwise."""
-    with os.fdopen(reply_fd, "w") as replies:
-
-        def say(event: str, **values: Any) -> None:
-            replies.write(
-                json.dumps({"event": event, "at_ns": time.monotonic_ns(), **values}) + "\n"
-            )
-            replies.flush()
-
-        try:
-            serve(sys.stdin, say)
-        except StageError as error:
-            say(FAILED, stage=error.stage, message=str(error))
-            return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1])))
+    sys.exit(answer(int(sys.argv[1]), serve))

@@ -10,7 +10,6 @@ import ctypes
 import json
 import os
 import sys
-from collections.abc import Callable
 from typing import IO, Any
 
 from oomph.measure.worker.context import context_params
@@ -21,12 +20,12 @@ from oomph.measure.worker.loading import (
     load_ggml,
     model_params,
     set_up_ggml,
+    start_backends,
 )
 from oomph.measure.worker.other_build import open_build
 from oomph.measure.worker.parent import die_with
-
-READY, LOADED, COUNTED, FAILED = "ready", "loaded", "counted", "failed"
-Say = Callable[..., None]
+from oomph.measure.worker.protocol import COUNTED, LOADED, READY, Say
+from oomph.measure.worker.replies import answer
 
 
 def open_llama(job: dict[str, Any]) -> tuple[Any, Any]:
@@ -62,9 +61,7 @@ def serve(commands: IO[str], say: Say) -> None:
     die_with(job["parent_pid"])
     api, ggml = open_llama(job)
     pieces, kept_log = keep_lines(api)
-    if job["backend_path"] and not ggml.ggml_backend_load(os.fsencode(job["backend_path"])):
-        raise StageError("backend", f"ggml could not load the backend {job['backend_path']}")
-    api.llama_backend_init()
+    start_backends(api, ggml, job["backend_path"])
     say(READY)
     params, kept = model_params(api, ggml, job)
     model = api.llama_model_load_from_file(os.fsencode(job["model_path"]), params)
@@ -88,22 +85,5 @@ def _error(pieces: list[str]) -> str:
     return lines[0].strip() if lines else ""
 
 
-def main(reply_fd: int) -> int:
-    """The script: 0 when stdin ended, 1 when llama.cpp returned an error, whatever kills it
-    otherwise."""
-    with os.fdopen(reply_fd, "w") as replies:
-
-        def say(event: str, **values: Any) -> None:
-            replies.write(json.dumps({"event": event, **values}) + "\n")
-            replies.flush()
-
-        try:
-            serve(sys.stdin, say)
-        except StageError as error:
-            say(FAILED, stage=error.stage, message=str(error))
-            return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1])))
+    sys.exit(answer(int(sys.argv[1]), serve))

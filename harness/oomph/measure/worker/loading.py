@@ -81,6 +81,21 @@ def set_up_ggml(ggml: Any) -> Any:
     return ggml
 
 
+def load_plugin(ggml: Any, path: str) -> int | None:
+    """A backend that is a plug-in, by its file: the address of its registry, None where it cannot
+    be loaded."""
+    registry: int | None = ggml.ggml_backend_load(os.fsencode(path))
+    return registry
+
+
+def start_backends(api: Any, ggml: Any, path: str | None) -> None:
+    """llama.cpp's backends, with the plug-in at `path` if one is named; StageError where that
+    cannot be loaded."""
+    if path and not load_plugin(ggml, path):
+        raise StageError("backend", f"ggml could not load the backend {path}")
+    api.llama_backend_init()
+
+
 def free_bytes(ggml: Any) -> dict[str, int]:
     """What each card has left, as CUDA says it (cudaMemGetInfo through ggml), by llama.cpp's name;
     not the CPU's.

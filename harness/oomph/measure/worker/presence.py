@@ -5,7 +5,7 @@ import json
 import sys
 from typing import Any
 
-from oomph.measure.worker.loading import import_llama, load_ggml
+from oomph.measure.worker.loading import import_llama, load_ggml, load_plugin
 
 TYPES = ("CPU", "GPU", "IGPU", "ACCEL", "META")
 
@@ -33,7 +33,7 @@ def main(backend_path: str) -> int:
     plug-in."""
     api, log = import_llama()
     ggml = load_ggml(api)
-    registry = ggml.ggml_backend_load(backend_path.encode()) if backend_path else None
+    registry = load_plugin(ggml, backend_path) if backend_path else None
     # ggml_backend_reg begins with it
     version = ctypes.c_int.from_address(registry).value if registry else None
     print(json.dumps({"loaded": bool(registry), "api_version": version, "devices": devices(ggml)}))

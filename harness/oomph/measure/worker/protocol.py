@@ -19,6 +19,7 @@ CONTEXT = "context"
 FILLED = "filled"
 MEASURED = "measured"
 DONE = "done"
+COUNTED = "counted"
 FAILED = "failed"
 
 
