@@ -201,10 +201,10 @@ const named = (card) => (Array.isArray(card) ? card.map(({ spec }) => spec.name)
 const called = (card) => named(card).join(" + ");
 
 // What the host holds beside the bars, and what its caches grow to: nothing that a bar of a start could show.
-function grown({ host: { memory, state } }) {
+function grown({ config, host: { memory, state } }) {
   const caches = [memory.checkpoints_bytes && `checkpoints up to ${mib(memory.checkpoints_bytes)}`, memory.prompt_cache_bytes && `saved prompts up to ${mib(memory.prompt_cache_bytes)}`].filter(Boolean);
   const said = { may_fill: " That is more than the RAM holds.", reads_disk: " The mapped weights do not all stay in RAM.", short: " The RAM is too small." };
-  return `The program and CUDA hold ${mib(memory.process_bytes)} of the host's memory besides${caches.length ? `; in use it grows by ${caches.join(" and ")}` : ""}.${said[state] ?? ""}`;
+  return `${config.n_devices ? "The program and CUDA hold" : "The program holds"} ${mib(memory.process_bytes)} of the host's memory besides${caches.length ? `; in use it grows by ${caches.join(" and ")}` : ""}.${said[state] ?? ""}`;
 }
 
 function verdict(answer, rows, card) {
