@@ -112,14 +112,9 @@ def pack(
     return program.run(program.sizes(size), program.likeness(), alignments)
 
 
-@dataclass(frozen=True, slots=True)
-class AllocationStep:
-    """What happens at a node: tensors that get their place, sources that have been read, whether
-    the state is kept."""
-
-    takes: tuple[int, ...]
-    reads: tuple[int, ...]
-    is_marked: bool
+AllocationStep = tuple[tuple[int, ...], tuple[int, ...], bool]
+"""What happens at a node: tensors that get their place, sources that have been read, whether the
+state is kept."""
 
 
 NOWHERE: Final = -1
@@ -145,10 +140,14 @@ class AllocationProgram:
         self.n_views: list[int] = []
         self.pairs: list[tuple[int, int]] = []
         self._numbers: dict[Tensor, int] = {}
-        self.first = [number for t, pool in leafs for number in self._take(t, pool)]
-        inputs = [(source, pool) for t, pool in nodes for source in t.src if source.is_input]
-        self.first += [number for t, pool in inputs for number in self._take(t, pool)]
-        self.steps = [self._step(t, pool, t in marks) for t, pool in nodes]
+        self.first: list[int] = []
+        for t, pool in leafs:
+            self._take(t, pool, self.first)
+        for t, pool in nodes:
+            for source in t.src:
+                if source.is_input:
+                    self._take(source, pool, self.first)
+        self.steps: list[AllocationStep] = [self._step(t, pool, t in marks) for t, pool in nodes]
         self.elsewhere: dict[tuple[int, int], int] = {}
         self.places = self._all_places()
 
@@ -190,14 +189,15 @@ class AllocationProgram:
         for number in self.first:
             run.allocate(number)
         states = []
-        for step in self.steps:
-            for number in step.takes:
+        children, views = run.children, run.views
+        for takes, reads, is_marked in self.steps:
+            for number in takes:
                 run.allocate(number)
-            for number in step.reads:
-                run.children[number] -= 1
-                if not run.children[number] and not run.views[number]:
+            for number in reads:
+                children[number] -= 1
+                if not children[number] and not views[number]:
                     run.release(number)
-            if step.is_marked:
+            if is_marked:
                 states.append(run.state())
         return Packing(
             bytes=tuple(pool.peak for pool in run.pools),
@@ -210,7 +210,7 @@ class AllocationProgram:
         known = self._numbers.get(t)
         if known is not None:
             return known
-        if t.root.device is not None:
+        if (t.view_src or t).device is not None:
             self._numbers[t] = NOWHERE
             return NOWHERE
         owner = self._number(t.view_src) if t.view_src else NOWHERE
@@ -223,11 +223,12 @@ class AllocationProgram:
         self.n_views.append(0)
         return number
 
-    def _take(self, t: Tensor, pool: int) -> tuple[int, ...]:
-        """The tensor's number where it gets its place now: it is no view, and has none yet."""
+    def _take(self, t: Tensor, pool: int, taken: list[int]) -> int:
+        """The tensor's number, added to what is `taken` where it gets its place now: it is no view,
+        and has none yet."""
         number = self._number(t)
         if number == NOWHERE or self.owners[number] != NOWHERE or self.pools[number] != NOWHERE:
-            return ()
+            return number
         self.pools[number] = pool
         if t.op in INPLACE_OPS:
             self.candidates[number] = tuple(
@@ -235,7 +236,8 @@ class AllocationProgram:
                 for source in map(self._number, t.src)
                 if source != NOWHERE and self.owners[source] == NOWHERE and self._gives(source, t)
             )
-        return (number,)
+        taken.append(number)
+        return number
 
     def _gives(self, number: int, t: Tensor) -> bool:
         return not self.tensors[number].is_output and self.tensors[number].quant is t.quant
@@ -245,26 +247,36 @@ class AllocationProgram:
         return len(self.pairs) - 1
 
     def _step(self, t: Tensor, pool: int, is_marked: bool) -> AllocationStep:
-        takes = [number for each in (*t.src, t) for number in self._take(each, pool)]
-        reads = [number for number in map(self._number, t.src) if number != NOWHERE]
-        for number in reads:
-            self.n_children[number] += 1
-        own = self._number(t)
+        takes: list[int] = []
+        reads: list[int] = []
+        for source in t.src:
+            number = self._take(source, pool, takes)
+            if number != NOWHERE:
+                reads.append(number)
+                self.n_children[number] += 1
+        own = self._take(t, pool, takes)
         if own != NOWHERE and self.owners[own] != NOWHERE and t.op != "NONE":
             self.n_views[self.owners[own]] += 1
-        return AllocationStep(tuple(takes), tuple(reads), is_marked)
+        return tuple(takes), tuple(reads), is_marked
 
     def _all_places(self) -> list[tuple[int, int]]:
         """Each tensor's own pool, and the others that it may come to lie in by taking a source's
         place."""
-        places = list(enumerate(self.pools))
-        reach = [{pool} for pool in self.pools]
-        for number in (*self.first, *(number for step in self.steps for number in step.takes)):
-            for source, _ in self.candidates[number]:
-                reach[number] |= reach[source]
-            for pool in sorted(reach[number] - {self.pools[number]}):
-                self.elsewhere[number, pool] = len(places)
-                places.append((number, pool))
+        pools, places = self.pools, list(enumerate(self.pools))
+        reach: dict[int, set[int]] = {}  # of those that may lie in another pool than their own
+        for taken in (self.first, *(takes for takes, _, _ in self.steps)):
+            for number in taken:
+                own, others = pools[number], set[int]()
+                for source, _ in self.candidates[number]:
+                    if pools[source] != own:
+                        others.add(pools[source])
+                    others.update(reach.get(source, ()))
+                if not others:
+                    continue
+                reach[number] = others
+                for pool in sorted(others - {own}):
+                    self.elsewhere[number, pool] = len(places)
+                    places.append((number, pool))
         return places
 
 

@@ -9,8 +9,9 @@ general rule answers, and `ComputeBuffers.is_exact` says so.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from oomph.architectures.adapter import AdapterSpec
@@ -31,7 +32,7 @@ from oomph.estimate.graph.slices import Slices
 from oomph.estimate.graph.tensor import Graph, Tensor
 from oomph.estimate.repeats import Cut, Selection, select_layers
 from oomph.estimate.rough import rough_buffers
-from oomph.estimate.scheduler import PIPELINE_COPIES, schedule
+from oomph.estimate.scheduler import PIPELINE_COPIES, Schedule, schedule
 from oomph.gguf.header import TensorInfo
 
 CUTS: Final = (
@@ -95,6 +96,7 @@ class Replayed:
         self.packings: dict[object, Packing | None] = {}
         self.affine: dict[object, AffineSizes] = {}
         self.selections: dict[object, Selection] = {}
+        self.signatures: dict[object, Sequence[Hashable]] = {}
         self.fuses: dict[object, bool] = {}
         self.settles: dict[object, int] = {}
         self.last_settled: dict[bool, int] = {}
@@ -144,7 +146,9 @@ class ComputeModel:
         self._n_ctx_before_rope = model.integer(
             "rope.scaling.original_context_length", model.n_ctx_train
         )
-        self._n_nodes: dict[int, int] = {}
+        self._n_chosen = model.integer("attention.indexer.top_k", 0)
+        self._n_nodes: dict[object, int] = {}
+        self._last: tuple[object, tuple[Builder, dict[int, Tensor], Schedule]] | None = None
 
     @property
     def structure(self) -> object:
@@ -165,16 +169,31 @@ class ComputeModel:
     def _count_nodes(self, setup: Setup) -> int:
         """The nodes of the whole graph, as far as it is composed; 0 where none can be: an
         architecture is not known, and the file lacks the usual tensors."""
-        key = setup.hparams.n_expert_used
+        key = setup.hparams.key
         if key not in self._n_nodes:
             try:
-                graph, _ = _graph_of(self._builder(setup, Batch(1, 1, 1)), setup.hparams.running)
-                self._n_nodes[key] = len(graph.nodes)
+                self._n_nodes[key] = self._count(setup, Batch(1, 1, 1))[0]
             except ModelFileError:
                 if setup.hparams.family.has_known_graph:
                     raise
                 self._n_nodes[key] = 0
         return self._n_nodes[key]
+
+    def _count(self, setup: Setup, batch: Batch) -> tuple[int, int]:
+        """The nodes of the whole graph, and its inputs, by a graph in which equal layers follow one
+        another a few times: each has as many nodes as the last one that is like it."""
+        b, layers = self._builder(setup, batch), self._select(setup, CUTS[1]).layers
+        b.n_after = {}
+        graph, _ = _graph_of(b, layers)
+        n_nodes, n_inputs = len(graph.nodes), sum(leaf.is_input for leaf in graph.leafs)
+        if len(layers) == setup.hparams.n_layer or len(b.n_after) < len(layers):
+            return n_nodes, n_inputs
+        signatures, running = self._signatures(setup), setup.hparams.running
+        nodes_of: dict[object, int] = {}
+        for before, il in pairwise(layers[:-1]):
+            nodes_of[signatures[il - running.start]] = b.n_after[il] - b.n_after[before]
+        left_out = set(running) - set(layers)
+        return n_nodes + sum(nodes_of[signatures[il - running.start]] for il in left_out), n_inputs
 
     def composes(self, setup: Setup) -> bool:
         """Whether a graph can be composed: for a known architecture, or if the file has the usual
@@ -222,7 +241,7 @@ class ComputeModel:
         sizes, key = (
             setup.sizes,
             (
-                setup.hparams.layers,
+                setup.hparams.key,
                 setup.cache,
                 setup.pooling,
                 setup.sizes.n_stream,
@@ -231,9 +250,8 @@ class ComputeModel:
         )
         known = self._known(setup).graph_sizes
         if key not in known:
-            b = self._builder(setup, Batch(sizes.n_tokens, sizes.n_outputs, sizes.n_seqs))
-            graph, _ = _graph_of(b, setup.hparams.running)
-            known[key] = len(graph.nodes) + sum(leaf.is_input for leaf in graph.leafs)
+            batch = Batch(sizes.n_tokens, sizes.n_outputs, sizes.n_seqs)
+            known[key] = sum(self._count(setup, batch))
         return known[key] - self._room_for_tensors(setup)
 
     def _room_for_tensors(self, setup: Setup) -> int:
@@ -267,23 +285,57 @@ class ComputeModel:
         fuses = self._known(setup).fuses
         if key not in fuses:
             n = setup.sizes.n_seqs
-            b = self._builder(setup, Batch(n, n, n))
-            graph, _ = _graph_of(b, self._select(setup, CUTS[0]).layers)
-            ordered = schedule(graph, setup.placement.backends, op_offload=setup.op_offload).nodes
+            selection = self._select(setup, CUTS[0])
+            b, _, plan = self._scheduled(setup, Batch(n, n, n), selection, pins=True)
             backends = setup.placement.backends
             fuses[key] = all(
                 backends[backend] == setup.placement.layer(b.fused_layers[node])
-                for node, backend in ordered
+                for node, backend in plan.nodes
                 if node in b.fused_layers and node.op == op
             )
         return fuses[key]
+
+    def _scheduled(
+        self, setup: Setup, batch: Batch, selection: Selection, *, pins: bool
+    ) -> tuple[Builder, dict[int, Tensor], Schedule]:
+        """A graph of some layers, composed and scheduled, and the layers' ends. The last is kept:
+        whether attention is fused is asked of the one that is allocated next."""
+        key = (
+            setup.placement.key,
+            setup.sizes.caches,
+            setup.cache,
+            setup.hparams.key,
+            setup.op_offload,
+            setup.pooling,
+            setup.unfused,
+            batch,
+            selection,
+            pins,
+        )
+        if self._last is not None and self._last[0] == key:
+            return self._last[1]
+        b = self._builder(setup, batch)
+        graph, ends = _graph_of(b, selection.layers)
+        if not pins:
+            for node in graph.nodes:
+                node.pinned = None
+        plan = schedule(
+            graph,
+            setup.placement.backends,
+            op_offload=setup.op_offload,
+            n_copies=PIPELINE_COPIES if setup.placement.pipeline else 1,
+            fuses_experts=self._build.fuses_experts and not setup.placement.is_cut,
+            fuses_shared_expert=self._build.fuses_shared_expert,
+        )
+        self._last = key, (b, ends, plan)
+        return b, ends, plan
 
     def _packing(self, setup: Setup, batch: Batch) -> Packing | None:
         key = (
             setup.placement.key,
             setup.sizes.caches,
             setup.cache,
-            setup.hparams.layers,
+            setup.hparams.key,
             setup.op_offload,
             setup.pooling,
             setup.unfused,
@@ -300,7 +352,7 @@ class ComputeModel:
         kind = (
             setup.placement.key,
             setup.cache,
-            setup.hparams.layers,
+            setup.hparams.key,
             batch.n_tokens == setup.sizes.n_seqs,
             batch.n_seqs,
         )
@@ -349,15 +401,15 @@ class ComputeModel:
         return packing if all(states[a] == states[b] for a, b in selection.must_agree) else None
 
     def _affine_sizes(self, setup: Setup, batch: Batch, selection: Selection) -> AffineSizes:
-        """What is known of the graph at other contexts; a graph whose operators depend on the
-        context is rigid."""
+        """What is known of the graph at other contexts; a graph whose caches stand for several
+        tokens each is rigid."""
         sizes, hparams = setup.sizes, setup.hparams
         # either grows along, or stays
         window = None if sizes.cells_swa == sizes.cells else sizes.cells_swa
         key = (
             setup.placement.key,
             setup.cache,
-            hparams.n_expert_used,
+            hparams.key,
             setup.op_offload,
             setup.pooling,
             setup.unfused,
@@ -367,34 +419,21 @@ class ComputeModel:
             sizes.n_stream,
             sizes.n_seqs,
             sizes.cells > self._n_ctx_before_rope,
+            sizes.cells > self._n_chosen,
         )
         known = self._known(setup).affine
         if key not in known:
-            known[key] = AffineSizes(
-                is_rigid=any(layer.is_sparse or layer.compress_ratio for layer in hparams.layers)
-            )
+            known[key] = AffineSizes(is_rigid=any(layer.compress_ratio for layer in hparams.layers))
         return known[key]
 
     def _program(
         self, setup: Setup, batch: Batch, selection: Selection
     ) -> tuple[AllocationProgram, list[int]] | None:
-        """A graph of some layers, composed and scheduled, and its sizes."""
+        """The program of a graph of some layers, and its sizes."""
         devices = setup.placement.backends
-        graph, ends = _graph_of(self._builder(setup, batch), selection.layers)
-        if self._is_dry_run:
-            for node in graph.nodes:
-                node.pinned = None
-        n_copies = PIPELINE_COPIES if setup.placement.pipeline else 1
-        plan = schedule(
-            graph,
-            devices,
-            op_offload=setup.op_offload,
-            n_copies=n_copies,
-            fuses_experts=self._build.fuses_experts and not setup.placement.is_cut,
-            fuses_shared_expert=self._build.fuses_shared_expert,
-        )
+        _, ends, plan = self._scheduled(setup, batch, selection, pins=not self._is_dry_run)
         if (
-            n_copies > 1
+            setup.placement.pipeline
             and selection.must_agree
             and (plan.n_splits > len(devices) or self._has_layer_inputs)
         ):
@@ -429,18 +468,24 @@ class ComputeModel:
         )
 
     def _select(self, setup: Setup, cut: Cut) -> Selection:
-        key = (setup.placement.key, setup.hparams.layers, cut)
+        key = (setup.placement.key, setup.hparams.key, cut)
         graph = setup.hparams.family.graph
         is_apart = graph.layer == "stacks" or graph.drafter != "none"
         if setup.hparams.is_head or setup.hparams.n_loops > 1 or is_apart:
             return Selection(tuple(setup.hparams.running))
         selections = self._known(setup).selections
         if key not in selections:
-            signatures = [self._signature(setup, il) for il in setup.hparams.running]
-            selections[key] = select_layers(signatures, cut)
+            selections[key] = select_layers(self._signatures(setup), cut)
         return selections[key]
 
-    def _signature(self, setup: Setup, il: int) -> object:
+    def _signatures(self, setup: Setup) -> Sequence[Hashable]:
+        """All that decides the nodes of each layer that runs."""
+        known, key = self._known(setup).signatures, (setup.placement.key, setup.hparams.key)
+        if key not in known:
+            known[key] = [self._signature(setup, il) for il in setup.hparams.running]
+        return known[key]
+
+    def _signature(self, setup: Setup, il: int) -> Hashable:
         """All that decides a layer's nodes. A weight's type does where it lies on the CPU and may
         be copied."""
         placement = setup.placement

@@ -141,6 +141,9 @@ class Hparams:
     """F32 elements of that state for a sequence (ple_conv_state)."""
     n_trunk: int = 0
     """Layers before the first that runs."""
+    key: tuple[int | None, tuple[int, ...]] = (None, ())
+    """What sets these numbers apart from others of the same model: the experts used where they are
+    not the file's, and the layers' inputs that a drafter reads."""
 
     @property
     def is_head(self) -> bool:
@@ -233,6 +236,7 @@ def resolve_hparams(model: ModelSpec, *, n_expert_used: int | None = None) -> Hp
         ssm=_ssm(model),
         ngram_layers=_ngram_layers(model),
         ngram_state=_ngram_state(model),
+        key=(_said(model, n_expert_used), ()),
     )
 
 
@@ -261,6 +265,7 @@ def with_read_layers(hparams: Hparams, inputs: Sequence[int]) -> Hparams:
     layer after the last is kept anyway."""
     return replace(
         hparams,
+        key=(hparams.key[0], tuple(inputs)),
         layers=tuple(
             replace(layer, is_read=il + 1 in inputs and il + 1 < len(hparams.layers))
             for il, layer in enumerate(hparams.layers)
@@ -371,6 +376,14 @@ def _experts_used(model: ModelSpec, override: int | None) -> tuple[int, ...]:
             f"experts; choose 1 to {model.n_expert}"
         )
     return used
+
+
+def _said(model: ModelSpec, n_expert_used: int | None) -> int | None:
+    """The experts used where they are not what the file says of every layer."""
+    if not model.is_moe or not n_expert_used:
+        return None
+    own = set(model.per_layer("expert_used_count"))
+    return None if own == {n_expert_used} else n_expert_used
 
 
 def _layers_with_own_cache(model: ModelSpec, family: Family, n_layer: int) -> int:
