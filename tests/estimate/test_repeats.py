@@ -8,36 +8,45 @@ from oomph.architectures.catalogue import catalogue_model
 from oomph.config import RunConfig
 from oomph.estimate import compute
 from oomph.estimate.memory import MemoryModel
-from oomph.estimate.repeats import Cut, select_layers
-
-CUTS = (*compute.CUTS, Cut(3, (1, 2)))
+from oomph.estimate.repeats import KEPT, Run, select_layers
 
 
-def test_a_dense_model_is_cut_to_two_layers_and_the_last() -> None:
-    selection = select_layers("a" * 32, Cut(2, (1, 2)))
-    assert selection.layers == (0, 1, 31)
-    assert selection.must_agree == ((0, 1),)
+def test_a_dense_model_is_cut_to_three_layers_and_the_last() -> None:
+    selection = select_layers("a" * 32, 3)
+    assert selection.layers == (0, 1, 2, 31)
+    assert selection.runs == (Run((0, 1, 2), 28),)
 
 
-def test_runs_within_periods_are_cut_first() -> None:
-    selection = select_layers("sssssf" * 8, Cut(2, (1, 2)))
-    assert [("sssssf" * 8)[il] for il in selection.layers] == list("ssfssfssf")
-    assert (0, 1) in selection.must_agree
-    assert (5, 11) in selection.must_agree
+def test_a_period_is_a_run_of_its_own() -> None:
+    selection = select_layers("sssssf" * 8, 3)
+    assert [("sssssf" * 8)[il] for il in selection.layers] == list("sssssf" * 3 + "sss" + "f")
+    assert selection.runs == (Run((5, 11, 17), 4), Run((42, 43, 44), 2))
 
 
-@given(st.lists(st.sampled_from("abc"), min_size=1, max_size=60), st.sampled_from(CUTS))
-def test_every_kind_of_layer_stays_in_order(signatures: list[str], cut: Cut) -> None:
-    selection = select_layers(signatures, cut)
+@given(st.lists(st.sampled_from("abc"), min_size=1, max_size=60), st.sampled_from(KEPT))
+def test_every_kind_of_layer_stays_in_order(signatures: list[str], keep: int) -> None:
+    selection = select_layers(signatures, keep)
     assert list(selection.layers) == sorted(set(selection.layers))
     assert selection.layers[-1] == len(signatures) - 1
     assert {signatures[il] for il in selection.layers} == set(signatures)
-    for pair in selection.must_agree:
-        assert set(pair) <= set(selection.layers)
-        assert signatures[pair[0]] == signatures[pair[1]]
+    left_out = sum(run.n_left_out * (run.ends[1] - run.ends[0]) for run in selection.runs)
+    assert len(selection.layers) + left_out == len(signatures)
+    for run in selection.runs:
+        assert set(run.ends) <= set(selection.layers)
+        assert len({signatures[il] for il in run.ends}) == 1
 
 
-@pytest.mark.parametrize("model", ["qwen3-30b-a3b", "gemma-3-4b", "gpt-oss-20b"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        "qwen3-30b-a3b",
+        "gemma-3-4b",
+        "gpt-oss-20b",
+        "phi-4-mini",
+        "mamba2-2.7b",
+        "granite-4.0-h-tiny",
+    ],
+)
 @pytest.mark.parametrize(
     "knobs",
     [
@@ -57,11 +66,6 @@ def test_what_was_left_out_would_not_have_mattered(
     spec, config = catalogue_model(model, "Q4_K_M"), RunConfig().with_(**knobs)
     quick = MemoryModel(spec)
     with_cuts = quick.compute(quick.setup(config))
-    monkeypatch.setattr(compute, "CUTS", ())
+    monkeypatch.setattr(compute, "KEPT", (10_000,))
     whole = MemoryModel(spec)
     assert whole.compute(quick.setup(config)) == with_cuts
-
-
-def test_of_longer_periods_another_number_may_stay() -> None:
-    selection = select_layers("sssssf" * 8, Cut(2, (1, 2), True, 3))
-    assert [("sssssf" * 8)[il] for il in selection.layers] == list("s" + "ssf" * 4)

@@ -9,8 +9,9 @@ graph takes ten times as long as allocating it.
 from dataclasses import dataclass, field
 from typing import Final
 
-from oomph.estimate.allocator import NOWHERE, AllocationProgram
+from oomph.estimate.allocator import AllocationProgram
 from oomph.estimate.graph.tensor import Tensor
+from oomph.estimate.loops import NOWHERE
 
 N_SAMPLES: Final = 3
 

@@ -9,11 +9,12 @@ anything; so it is replayed, not computed.
 bound that makes searching over the size exact (`oomph.estimate.estimator`).
 """
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from oomph.estimate.graph.tensor import Tensor, pad
+from oomph.estimate.loops import NOWHERE, Loop, Step, find_loop
 
 Placed = tuple[Tensor, int]
 """A tensor and the number of the backend whose pool it is allocated in."""
@@ -87,12 +88,10 @@ class Pool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packing:
-    """Bytes of each pool; `live_bytes` the most that was live at once; `states` the allocator's
-    after each mark."""
+    """Bytes of each pool; `live_bytes` the most that was live at once."""
 
     bytes: tuple[int, ...]
     live_bytes: tuple[int, ...]
-    states: tuple[object, ...] = field(default=())
 
 
 def pack(
@@ -101,23 +100,23 @@ def pack(
     *,
     alignments: Sequence[int],
     size: Callable[[Tensor, int], int],
-    marks: Collection[Tensor] = (),
 ) -> Packing:
     """Allocate a scheduled graph as ggml_gallocr_reserve does.
 
     `size(tensor, pool)` is a tensor's bytes in a pool. Tensors that have a `device`, and views of
-    such, take no room. After each node in `marks` the state is kept: equal states go on equally.
+    such, take no room.
     """
-    program = AllocationProgram(leafs, nodes, marks)
+    program = AllocationProgram(leafs, nodes)
     return program.run(program.sizes(size), program.likeness(), alignments)
 
 
-AllocationStep = tuple[tuple[int, ...], tuple[int, ...], bool]
-"""What happens at a node: tensors that get their place, sources that have been read, whether the
-state is kept."""
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """A run of repetitions in a graph: the last nodes of the first three, and how many more there
+    are."""
 
-
-NOWHERE: Final = -1
+    ends: tuple[Tensor, Tensor, Tensor]
+    n_more: int
 
 
 class AllocationProgram:
@@ -126,11 +125,16 @@ class AllocationProgram:
 
     Graphs that differ only in sizes have the same `structure`. `run` takes the sizes of `places`,
     which are (tensor, pool), each tensor's own pool first; and for each of `pairs`, (tensor,
-    source), whether the two are alike, so that the one may take the other's place.
+    source), whether the two are alike, so that the one may take the other's place. Where a run is
+    `repeated` otherwise than layers that follow one another are, `is_whole` is False: it is not the
+    program of the whole.
     """
 
     def __init__(
-        self, leafs: Sequence[Placed], nodes: Sequence[Placed], marks: Collection[Tensor] = ()
+        self,
+        leafs: Sequence[Placed],
+        nodes: Sequence[Placed],
+        repeated: Sequence[Repeated] = (),
     ) -> None:
         self.tensors: list[Tensor] = []
         self.owners: list[int] = []
@@ -147,9 +151,12 @@ class AllocationProgram:
             for source in t.src:
                 if source.is_input:
                     self._take(source, pool, self.first)
-        self.steps: list[AllocationStep] = [self._step(t, pool, t in marks) for t, pool in nodes]
+        self.nodes: list[int] = []
+        self.steps: list[Step] = [self._step(t, pool) for t, pool in nodes]
         self.elsewhere: dict[tuple[int, int], int] = {}
         self.places = self._all_places()
+        self.loops = self._loops(nodes, repeated)
+        self.is_whole = len(self.loops) == len(repeated)
 
     @property
     def structure(self) -> tuple[object, ...]:
@@ -163,6 +170,7 @@ class AllocationProgram:
             self.candidates,
             self.pairs,
             self.places,
+            self.loops,
             ends,
         )
 
@@ -186,23 +194,16 @@ class AllocationProgram:
     ) -> Packing:
         """Allocate everything in its order."""
         run = _Run(self, sizes, alike, alignments)
-        for number in self.first:
-            run.allocate(number)
-        states = []
-        children, views = run.children, run.views
-        for takes, reads, is_marked in self.steps:
-            for number in takes:
-                run.allocate(number)
-            for number in reads:
-                children[number] -= 1
-                if not children[number] and not views[number]:
-                    run.release(number)
-            if is_marked:
-                states.append(run.state())
+        run.begin()
+        at = 0
+        for loop in self.loops:
+            run.execute(at, loop.end)
+            run.repeat(loop)
+            at = loop.end
+        run.execute(at, len(self.steps))
         return Packing(
             bytes=tuple(pool.peak for pool in run.pools),
             live_bytes=tuple(pool.live_peak for pool in run.pools),
-            states=tuple(states),
         )
 
     def _number(self, t: Tensor) -> int:
@@ -246,7 +247,7 @@ class AllocationProgram:
         self.pairs.append((one, other))
         return len(self.pairs) - 1
 
-    def _step(self, t: Tensor, pool: int, is_marked: bool) -> AllocationStep:
+    def _step(self, t: Tensor, pool: int) -> Step:
         takes: list[int] = []
         reads: list[int] = []
         for source in t.src:
@@ -255,22 +256,25 @@ class AllocationProgram:
                 reads.append(number)
                 self.n_children[number] += 1
         own = self._take(t, pool, takes)
+        self.nodes.append(own)
         if own != NOWHERE and self.owners[own] != NOWHERE and t.op != "NONE":
             self.n_views[self.owners[own]] += 1
-        return tuple(takes), tuple(reads), is_marked
+        return tuple(takes), tuple(reads)
 
     def _all_places(self) -> list[tuple[int, int]]:
         """Each tensor's own pool, and the others that it may come to lie in by taking a source's
         place."""
         pools, places = self.pools, list(enumerate(self.pools))
         reach: dict[int, set[int]] = {}  # of those that may lie in another pool than their own
-        for taken in (self.first, *(takes for takes, _, _ in self.steps)):
+        nothing: set[int] = set()
+        for taken in (self.first, *(takes for takes, _ in self.steps)):
             for number in taken:
-                own, others = pools[number], set[int]()
+                own = pools[number]
+                others: set[int] = set()
                 for source, _ in self.candidates[number]:
                     if pools[source] != own:
                         others.add(pools[source])
-                    others.update(reach.get(source, ()))
+                    others |= reach.get(source, nothing)
                 if not others:
                     continue
                 reach[number] = others
@@ -278,6 +282,24 @@ class AllocationProgram:
                     self.elsewhere[number, pool] = len(places)
                     places.append((number, pool))
         return places
+
+    def _loops(self, nodes: Sequence[Placed], repeated: Sequence[Repeated]) -> list[Loop]:
+        """The runs that are loops; what their further repetitions share has further uses."""
+        ends = {end for each in repeated for end in each.ends}
+        behind = {t: i + 1 for i, (t, _) in enumerate(nodes) if t in ends}
+        loops = []
+        for each in repeated:
+            one, two, three = (behind[end] for end in each.ends)
+            loop = find_loop(self, (one, two, three), each.n_more)
+            if loop is None:
+                break
+            loops.append(loop)
+        for loop in loops:
+            for number, count in loop.reads:
+                self.n_children[number] += count * loop.n_more
+            for number, count in loop.views:
+                self.n_views[number] += count * loop.n_more
+        return loops
 
 
 class _Run:
@@ -287,7 +309,7 @@ class _Run:
         "_address",
         "_alike",
         "_is_allocated",
-        "_live",
+        "_later",
         "_pool",
         "_program",
         "_size",
@@ -310,7 +332,82 @@ class _Run:
         self._pool = list(program.pools)
         self._address, self._size = [0] * len(program.tensors), [0] * len(program.tensors)
         self._is_allocated = [False] * len(program.tensors)
-        self._live: dict[tuple[int, int], None] = {}
+        self._later: dict[int, list[tuple[int, int, int]]] = {}
+
+    def begin(self) -> None:
+        """Give their places to what has one before the first node: of a loop's further repetitions,
+        too."""
+        loops = {loop.first[-1]: loop for loop in self._program.loops if loop.first}
+        for number in self._program.first:
+            self.allocate(number)
+            if number in loops:
+                for _ in range(loops[number].n_more):
+                    for each in loops[number].first:
+                        self._later.setdefault(each, []).append(self._new_place(each))
+
+    def _new_place(self, number: int) -> tuple[int, int, int]:
+        pool, size = self._program.pools[number], self._sizes[number]
+        return pool, self.pools[pool].take(size), size
+
+    def execute(self, begin: int, end: int) -> None:
+        """Go through these steps."""
+        children, views = self.children, self.views
+        for takes, reads in self._program.steps[begin:end]:
+            for number in takes:
+                self.allocate(number)
+            for number in reads:
+                children[number] -= 1
+                if not children[number] and not views[number]:
+                    self.release(number)
+
+    def repeat(self, loop: Loop) -> None:
+        """Go through a repetition as often as it is left out, until the allocator is where it was
+        after one before: what lies between would be the same again."""
+        seen = {self._state(loop): 0}
+        i = 0
+        while i < loop.n_more:
+            self._move_on(loop)
+            self.execute(loop.begin, loop.end)
+            i += 1
+            if loop.first:
+                continue  # fewer of those are left each time
+            before = seen.setdefault(self._state(loop), i)
+            if before < i:
+                n_skipped = (loop.n_more - i) // (i - before) * (i - before)
+                for number, count in loop.reads:
+                    self.children[number] -= count * n_skipped
+                for number, count in loop.views:
+                    self.views[number] -= count * n_skipped
+                i += n_skipped
+                seen = {}
+
+    def _state(self, loop: Loop) -> object:
+        """The holes of every pool, and where the next repetition finds what it reads of this."""
+        holes = tuple(tuple(map(tuple, pool.free)) for pool in self.pools)
+        places = tuple(
+            (self._pool[n], self._address[n]) if self._is_allocated[n] else ()
+            for _, n in loop.before
+        )
+        return holes, places
+
+    def _move_on(self, loop: Loop) -> None:
+        """The next repetition: what was its own is of the one before, and its own is new."""
+        program = self._program
+        for number, later in loop.before:
+            self.children[number], self.views[number] = self.children[later], self.views[later]
+            self._pool[number], self._address[number] = self._pool[later], self._address[later]
+            self._size[number] = self._size[later]
+            self._is_allocated[number] = self._is_allocated[later]
+        for number in (*loop.own, *loop.first):
+            self.children[number] = program.n_children[number]
+            self.views[number] = program.n_views[number]
+            self._pool[number] = program.pools[number]
+            self._is_allocated[number] = False
+        for number in loop.first:
+            self._pool[number], self._address[number], self._size[number] = self._later[number].pop(
+                0
+            )
+            self._is_allocated[number] = True
 
     def allocate(self, number: int) -> None:
         """Give the tensor a source's place, or room of its own (ggml_gallocr_allocate_node)."""
@@ -321,7 +418,6 @@ class _Run:
         pool, size = self._pool[number], self._sizes[number]
         address = self.pools[pool].take(size)
         self._size[number], self._address[number] = size, address
-        self._live[pool, address] = None
 
     def _reuse(self, number: int, source: int) -> bool:
         """Take the source's place if this is its last use: what is viewed has no place to give."""
@@ -357,8 +453,3 @@ class _Run:
         pool, address = self._pool[number], self._address[number]
         self.pools[pool].give_back(address, self._size[number])
         self._is_allocated[number] = False
-        self._live.pop((pool, address), None)
-
-    def state(self) -> object:
-        """The holes of every pool, and the live addresses in order of allocation."""
-        return tuple(tuple(map(tuple, pool.free)) for pool in self.pools), tuple(self._live)

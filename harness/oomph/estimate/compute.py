@@ -1,24 +1,23 @@
 """Compute buffers: the graphs that llama.cpp reserves, scheduled and allocated.
 
 A buffer is the maximum over the prompt graph and the single-token graph
-(llama_context::sched_reserve). Layers repeat, and so does the allocator's state: a run of equal
-layers is cut to its first few, and the answer counts only if the state after two of the repetitions
-is the same, for then it is the same after all. Otherwise the whole graph is replayed. Either way
-the result is exact. A graph so large that no published model comes near it is not replayed: the
-general rule answers, and `ComputeBuffers.is_exact` says so.
+(llama_context::sched_reserve). Layers repeat: of a run of equal ones a few are composed and
+scheduled, and the allocator goes through one of them as often as it repeats, if that is all that
+the others would do. Otherwise the whole graph is composed. Either way the result is exact. A graph
+so large that no published model comes near it is not replayed: the general rule answers, and
+`ComputeBuffers.is_exact` says so.
 """
 
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
 from oomph.architectures.adapter import AdapterSpec
 from oomph.architectures.spec import ModelSpec
 from oomph.errors import ModelFileError
 from oomph.estimate.affine_sizes import AffineSizes
-from oomph.estimate.allocator import AllocationProgram, Packing
+from oomph.estimate.allocator import AllocationProgram, Packing, Repeated
 from oomph.estimate.backends import alignment, alloc_bytes
 from oomph.estimate.build import LATEST, Build
 from oomph.estimate.graph.builder import Builder, CacheTypes
@@ -30,23 +29,10 @@ from oomph.estimate.graph.placement import CPU, Placement, layer_of
 from oomph.estimate.graph.sizes import Sizes
 from oomph.estimate.graph.slices import Slices
 from oomph.estimate.graph.tensor import Graph, Tensor
-from oomph.estimate.repeats import Cut, Selection, select_layers
+from oomph.estimate.repeats import KEPT, Selection, select_layers
 from oomph.estimate.rough import rough_buffers
 from oomph.estimate.scheduler import PIPELINE_COPIES, Schedule, schedule
 from oomph.gguf.header import TensorInfo
-
-CUTS: Final = (
-    Cut(2, (1, 2)),
-    Cut(2, (1, 2), True),
-    Cut(2, (1, 2), True, 3),
-    Cut(3, (1, 2), True),
-    Cut(4, (2, 3), True),
-)
-"""How repetitions of layers are cut, each tried where the state had not settled with the one
-before."""
-
-WORTH_CUTTING: Final = 0.85
-"""A cut that keeps a larger share of the layers saves less than a second replay costs."""
 
 _LONG: Final = ("delta_net", "kda")
 """Recurrences with a long graph, which has room for ROOM nodes with each token."""
@@ -98,8 +84,7 @@ class Replayed:
         self.selections: dict[object, Selection] = {}
         self.signatures: dict[object, Sequence[Hashable]] = {}
         self.fuses: dict[object, bool] = {}
-        self.settles: dict[object, int] = {}
-        self.last_settled: dict[bool, int] = {}
+        self.tried: dict[object, int] = {}
         self.graph_sizes: dict[object, int] = {}
 
 
@@ -110,6 +95,35 @@ class Batch:
     n_tokens: int
     n_outputs: int
     n_seqs: int
+
+
+class Composed:
+    """A graph of some layers, `ends` the output of each, `fused_layers` the layer of each fused
+    operator; once it is scheduled, with its plan."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        ends: Mapping[int, Tensor],
+        fused_layers: Mapping[Tensor, int],
+        selection: Selection,
+    ) -> None:
+        self.graph, self.fused_layers = graph, fused_layers
+        self.plan: Schedule | None = None
+        self.n_inputs = sum(leaf.is_input for leaf in graph.leafs)
+        """Inputs of the graph, of which equal layers share each."""
+        runs = selection.runs if len(ends) == len(selection.layers) else ()
+        self.repeated: list[Repeated] = []
+        self.n_nodes = len(graph.nodes)
+        """Nodes of the whole graph."""
+        at = {ends[il]: 0 for run in runs for il in run.ends}
+        for i, node in enumerate(graph.nodes):
+            if node in at:
+                at[node] = i
+        for run in runs:
+            one, two, three = (ends[il] for il in run.ends)
+            self.repeated.append(Repeated((one, two, three), run.n_left_out))
+            self.n_nodes += run.n_left_out * (at[two] - at[one])
 
 
 class ComputeModel:
@@ -148,7 +162,7 @@ class ComputeModel:
         )
         self._n_chosen = model.integer("attention.indexer.top_k", 0)
         self._n_nodes: dict[object, int] = {}
-        self._last: tuple[object, tuple[Builder, dict[int, Tensor], Schedule]] | None = None
+        self._last: list[tuple[object, Composed]] = []
 
     @property
     def structure(self) -> object:
@@ -172,28 +186,13 @@ class ComputeModel:
         key = setup.hparams.key
         if key not in self._n_nodes:
             try:
-                self._n_nodes[key] = self._count(setup, Batch(1, 1, 1))[0]
+                composed = self._composed(setup, _token_batch(setup), self._select(setup, KEPT[0]))
+                self._n_nodes[key] = composed.n_nodes
             except ModelFileError:
                 if setup.hparams.family.has_known_graph:
                     raise
                 self._n_nodes[key] = 0
         return self._n_nodes[key]
-
-    def _count(self, setup: Setup, batch: Batch) -> tuple[int, int]:
-        """The nodes of the whole graph, and its inputs, by a graph in which equal layers follow one
-        another a few times: each has as many nodes as the last one that is like it."""
-        b, layers = self._builder(setup, batch), self._select(setup, CUTS[1]).layers
-        b.n_after = {}
-        graph, _ = _graph_of(b, layers)
-        n_nodes, n_inputs = len(graph.nodes), sum(leaf.is_input for leaf in graph.leafs)
-        if len(layers) == setup.hparams.n_layer or len(b.n_after) < len(layers):
-            return n_nodes, n_inputs
-        signatures, running = self._signatures(setup), setup.hparams.running
-        nodes_of: dict[object, int] = {}
-        for before, il in pairwise(layers[:-1]):
-            nodes_of[signatures[il - running.start]] = b.n_after[il] - b.n_after[before]
-        left_out = set(running) - set(layers)
-        return n_nodes + sum(nodes_of[signatures[il - running.start]] for il in left_out), n_inputs
 
     def composes(self, setup: Setup) -> bool:
         """Whether a graph can be composed: for a known architecture, or if the file has the usual
@@ -208,7 +207,7 @@ class ComputeModel:
             return self._rough(setup)
         batches = [Batch(sizes.n_tokens, sizes.n_outputs, sizes.n_seqs)]
         if not self._is_dry_run:
-            batches.append(Batch(sizes.n_seqs, sizes.n_seqs, sizes.n_seqs))
+            batches.append(_token_batch(setup))
         if setup.hparams.family.recurrence.reserves_one and sizes.n_seqs > 1:
             batches.append(Batch(sizes.n_tokens, sizes.n_outputs, 1))
         packings = [packing for batch in batches if (packing := self._packing(setup, batch))]
@@ -251,7 +250,8 @@ class ComputeModel:
         known = self._known(setup).graph_sizes
         if key not in known:
             batch = Batch(sizes.n_tokens, sizes.n_outputs, sizes.n_seqs)
-            known[key] = sum(self._count(setup, batch))
+            composed = self._composed(setup, batch, self._select(setup, KEPT[0]))
+            known[key] = composed.n_nodes + composed.n_inputs
         return known[key] - self._room_for_tensors(setup)
 
     def _room_for_tensors(self, setup: Setup) -> int:
@@ -284,22 +284,22 @@ class ComputeModel:
         )
         fuses = self._known(setup).fuses
         if key not in fuses:
-            n = setup.sizes.n_seqs
-            selection = self._select(setup, CUTS[0])
-            b, _, plan = self._scheduled(setup, Batch(n, n, n), selection, pins=True)
-            backends = setup.placement.backends
+            composed = self._composed(setup, _token_batch(setup), self._select(setup, KEPT[0]))
+            backends, layers = setup.placement.backends, composed.fused_layers
+            plan = self._scheduled(setup, composed)
             fuses[key] = all(
-                backends[backend] == setup.placement.layer(b.fused_layers[node])
+                backends[backend] == setup.placement.layer(layers[node])
                 for node, backend in plan.nodes
-                if node in b.fused_layers and node.op == op
+                if node in layers and node.op == op
             )
         return fuses[key]
 
-    def _scheduled(
-        self, setup: Setup, batch: Batch, selection: Selection, *, pins: bool
-    ) -> tuple[Builder, dict[int, Tensor], Schedule]:
-        """A graph of some layers, composed and scheduled, and the layers' ends. The last is kept:
-        whether attention is fused is asked of the one that is allocated next."""
+    def _composed(
+        self, setup: Setup, batch: Batch, selection: Selection, *, pins: bool = True
+    ) -> Composed:
+        """The graph of some layers, with what llama.cpp pins where it `pins`. The last two are
+        kept: they are counted, asked whether attention is fused, and allocated, one after the
+        other."""
         key = (
             setup.placement.key,
             setup.sizes.caches,
@@ -312,23 +312,29 @@ class ComputeModel:
             selection,
             pins,
         )
-        if self._last is not None and self._last[0] == key:
-            return self._last[1]
+        for known, composed in self._last:
+            if known == key:
+                return composed
         b = self._builder(setup, batch)
         graph, ends = _graph_of(b, selection.layers)
-        if not pins:
-            for node in graph.nodes:
-                node.pinned = None
-        plan = schedule(
-            graph,
-            setup.placement.backends,
-            op_offload=setup.op_offload,
-            n_copies=PIPELINE_COPIES if setup.placement.pipeline else 1,
-            fuses_experts=self._build.fuses_experts and not setup.placement.is_cut,
-            fuses_shared_expert=self._build.fuses_shared_expert,
-        )
-        self._last = key, (b, ends, plan)
-        return b, ends, plan
+        for node in () if pins else graph.nodes:
+            node.pinned = None
+        composed = Composed(graph, ends, b.fused_layers, selection)
+        self._last = [*self._last[-1:], (key, composed)]
+        return composed
+
+    def _scheduled(self, setup: Setup, composed: Composed) -> Schedule:
+        """The graph scheduled, which changes it; once."""
+        if composed.plan is None:
+            composed.plan = schedule(
+                composed.graph,
+                setup.placement.backends,
+                op_offload=setup.op_offload,
+                n_copies=PIPELINE_COPIES if setup.placement.pipeline else 1,
+                fuses_experts=self._build.fuses_experts and not setup.placement.is_cut,
+                fuses_shared_expert=self._build.fuses_shared_expert,
+            )
+        return composed.plan
 
     def _packing(self, setup: Setup, batch: Batch) -> Packing | None:
         key = (
@@ -347,42 +353,21 @@ class ComputeModel:
         return packings[key]
 
     def _replay(self, setup: Setup, batch: Batch) -> Packing | None:
-        """Replay with the first cut that settles, beginning with the one that did for a graph like
-        this; None where none does and the whole is too large."""
-        kind = (
-            setup.placement.key,
-            setup.cache,
-            setup.hparams.key,
-            batch.n_tokens == setup.sizes.n_seqs,
-            batch.n_seqs,
-        )
-        is_prompt, known = batch.n_tokens > setup.sizes.n_seqs, self._known(setup)
-        settles, last_settled = known.settles, known.last_settled
-        if kind not in settles:
-            # a placement most often needs the cut of the last one, or the one before that; the
-            # first of all what the other batch needed
-            last = last_settled.get(is_prompt, last_settled.get(not is_prompt, 0))
-            settles[kind] = max(0, last - 1)
-        n_layer, is_small = setup.hparams.n_layer, self._count_nodes(setup) <= MAX_REPLAYED
-        for i in range(settles[kind], len(CUTS)):
-            selection = self._select(setup, CUTS[i])
-            if is_small and len(selection.layers) > WORTH_CUTTING * n_layer:
-                continue
-            packing = self._replay_layers(setup, batch, selection)
+        """Replay with as few repetitions of layers as will do, beginning with those that did for a
+        graph like this; None where none does and the whole is too large."""
+        kind = (setup.placement.key, setup.cache, setup.hparams.key, batch.n_seqs)
+        tried = self._known(setup).tried
+        for i in range(tried.get(kind, 0), len(KEPT)):
+            selection = self._select(setup, KEPT[i])
+            packing = self._replay_layers(setup, batch, selection) if selection.runs else None
             if packing:
-                last_settled[is_prompt] = i
                 return packing
-            settles[kind] = i + 1
-        last_settled[is_prompt] = len(CUTS)
-        everything = Selection(tuple(setup.hparams.running))
-        return self._replay_layers(setup, batch, everything)
+            tried[kind] = i + 1
+        return self._replay_layers(setup, batch, Selection(tuple(setup.hparams.running)))
 
     def _replay_layers(self, setup: Setup, batch: Batch, selection: Selection) -> Packing | None:
-        """The packing of a graph of some layers; None where leaving out the others could matter, or
-        where they are too many."""
-        share = len(selection.layers) / setup.hparams.n_layer
-        if self._count_nodes(setup) * share > MAX_REPLAYED:
-            return None
+        """The packing of a graph of some layers; None where the others could not be gone through
+        like them, or where they are too many."""
         affine = self._affine_sizes(setup, batch, selection)
         if affine.is_known:
             program, sizes, alike = affine.at(setup.sizes.cells)
@@ -393,12 +378,7 @@ class ComputeModel:
             program, sizes = composed
             alike = program.likeness()
             affine.learn(setup.sizes.cells, program, sizes)
-        packing = program.run(
-            sizes, alike, [alignment(device) for device in setup.placement.backends]
-        )
-        marked = sorted({il for pair in selection.must_agree for il in pair})
-        states = dict(zip(marked, packing.states, strict=True))
-        return packing if all(states[a] == states[b] for a, b in selection.must_agree) else None
+        return program.run(sizes, alike, [alignment(device) for device in setup.placement.backends])
 
     def _affine_sizes(self, setup: Setup, batch: Batch, selection: Selection) -> AffineSizes:
         """What is known of the graph at other contexts; a graph whose caches stand for several
@@ -429,12 +409,15 @@ class ComputeModel:
     def _program(
         self, setup: Setup, batch: Batch, selection: Selection
     ) -> tuple[AllocationProgram, list[int]] | None:
-        """The program of a graph of some layers, and its sizes."""
+        """The program of a graph of some layers that stands for all, and its sizes."""
         devices = setup.placement.backends
-        _, ends, plan = self._scheduled(setup, batch, selection, pins=not self._is_dry_run)
+        composed = self._composed(setup, batch, selection, pins=not self._is_dry_run)
+        if len(composed.graph.nodes) > MAX_REPLAYED:
+            return None
+        plan = self._scheduled(setup, composed)
         if (
             setup.placement.pipeline
-            and selection.must_agree
+            and selection.runs
             and (plan.n_splits > len(devices) or self._has_layer_inputs)
         ):
             # every copy between splits stays for good, so every split and every layer's input
@@ -446,10 +429,8 @@ class ComputeModel:
                 devices[backend], tensor, reserves_copies=self._build.reserves_copies
             )
 
-        program = AllocationProgram(
-            plan.leafs, plan.nodes, {ends[il] for pair in selection.must_agree for il in pair}
-        )
-        return program, program.sizes(size)
+        program = AllocationProgram(plan.leafs, plan.nodes, composed.repeated)
+        return (program, program.sizes(size)) if program.is_whole else None
 
     def _builder(self, setup: Setup, batch: Batch) -> Builder:
         return Builder(
@@ -467,15 +448,16 @@ class ComputeModel:
             adapters=self._adapters,
         )
 
-    def _select(self, setup: Setup, cut: Cut) -> Selection:
-        key = (setup.placement.key, setup.hparams.key, cut)
+    def _select(self, setup: Setup, keep: int) -> Selection:
+        """The layers that stand for all, with so many repetitions of each run."""
+        key = (setup.placement.key, setup.hparams.key, keep)
         graph = setup.hparams.family.graph
         is_apart = graph.layer == "stacks" or graph.drafter != "none"
         if setup.hparams.is_head or setup.hparams.n_loops > 1 or is_apart:
             return Selection(tuple(setup.hparams.running))
         selections = self._known(setup).selections
         if key not in selections:
-            selections[key] = select_layers(self._signatures(setup), cut)
+            selections[key] = select_layers(self._signatures(setup), keep)
         return selections[key]
 
     def _signatures(self, setup: Setup) -> Sequence[Hashable]:
@@ -504,6 +486,12 @@ class ComputeModel:
             types,
             tensors,
         )
+
+
+def _token_batch(setup: Setup) -> Batch:
+    """One token of each sequence."""
+    n = setup.sizes.n_seqs
+    return Batch(n, n, n)
 
 
 def _graph_of(b: Builder, layers: Sequence[int]) -> tuple[Graph, dict[int, Tensor]]:

@@ -80,9 +80,6 @@ class Builder:
         """The residual streams that are banked, side by side."""
         self.chosen_cells: Tensor | None = None
         """The cells that the last indexer chose for each token."""
-        self.n_after: dict[int, int] | None = None
-        """Where they are counted, the nodes of the graph after each layer: all of a layer's come
-        before the next one's then."""
         self._pins_norms = n_tokens < PINS_NORMS_BELOW or placement.offloads_all
         self._made: dict[tuple[str, object], Tensor] = {}
 

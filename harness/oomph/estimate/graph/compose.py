@@ -98,9 +98,6 @@ def build_graph(b: Builder, layers: Sequence[int]) -> tuple[Graph, dict[int, Ten
             cur = _deepstack(b, cur, tokens, il)
         cur.is_output = cur.is_output or b.shape(il).is_read
         ends[il] = cur
-        if b.n_after is not None:
-            b.graph.expand(cur)
-            b.n_after[il] = len(b.graph.nodes)
     _head(b, merge(b, cur))
     return b.graph, ends
 
