@@ -54,7 +54,7 @@ def own_fit(estimator: Estimator, said: Said, config: RunConfig) -> OwnFit | Non
     )
     drafters = (each for each in estimator.aboard(config) if isinstance(each, MtpHead | DraftModel))
     drafter = next((each.dry() for each in drafters), None)
-    memory_model = MemoryModel(estimator.model, cards=cards, is_dry_run=True)
+    memory_model = MemoryModel(estimator.model, cards=cards, is_dry_run=True, store=estimator.store)
     fitted = fit_params(memory_model, question, drafter)
     memory = estimator.memory(fitted.config)
     room = estimator.room_bytes(fitted.config)

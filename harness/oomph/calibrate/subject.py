@@ -10,6 +10,7 @@ from typing import Final
 
 from oomph.architectures.source import read_model
 from oomph.calibrate.aboard import inferred, riders_of, told_of_projector
+from oomph.calibrate.replay_files import REPLAYS
 from oomph.cards import Card, CardNames, chosen_cards, listed_cards, read_cards
 from oomph.config import RunConfig
 from oomph.errors import ConfigError, ToolchainError, UnknownNameError
@@ -52,6 +53,7 @@ def named_estimator(
         unified_memory=unified_memory,
         machine=machine or LINUX,
         riders=riders,
+        store=REPLAYS,
     )
     if build is not None:
         from oomph.calibrate.bounds import learned_share

@@ -180,7 +180,15 @@ def main() -> None:
         _fail("nothing was confirmed")
     except (ModuleNotFoundError, OSError) as error:
         _fail_for_missing(error)
+    finally:
+        _keep_replays()
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _keep_replays() -> None:
+    """Let the next process know what this one's replays have taught, if it had any."""
+    if files := sys.modules.get("oomph.calibrate.replay_files"):
+        files.REPLAYS.save()
 
 
 def _end_cleanly() -> None:

@@ -34,56 +34,58 @@ compute the same."""
 
 
 class Pool:
-    """One backend's buffer: free blocks by offset, the last one without end (ggml_dyn_tallocr)."""
+    """One backend's buffer: free blocks by offset, the last one without end (ggml_dyn_tallocr).
+    Bytes are padded to its alignment before they come here."""
 
-    __slots__ = ("alignment", "free", "live", "live_peak", "peak")
+    __slots__ = ("free", "live", "live_peak", "peak")
 
-    def __init__(self, alignment: int) -> None:
-        self.alignment = alignment
+    def __init__(self) -> None:
         self.free: list[list[int]] = [[0, _UNBOUNDED]]
         self.peak = self.live = self.live_peak = 0
 
-    def take(self, n_bytes: int) -> int:
-        """The offset of a block of `n_bytes`: from the smallest hole that holds it, the later one
+    def take(self, n: int) -> int:
+        """The offset of a block of `n` bytes: from the smallest hole that holds it, the later one
         of equals."""
-        n, free = pad(n_bytes, self.alignment), self.free
-        best, best_size = len(free) - 1, _UNBOUNDED
-        for i in range(len(free) - 1):
-            size = free[i][1]
-            if n <= size <= best_size:
-                best, best_size = i, size
+        free = self.free
+        best = 0
+        if len(free) > 1:
+            best_size = _UNBOUNDED
+            for i, block in enumerate(free):
+                if n <= block[1] <= best_size:
+                    best, best_size = i, block[1]
         block = free[best]
         at = block[0]
         block[0] += n
         block[1] -= n
         if not block[1]:
             del free[best]
-        self.peak = max(self.peak, at + n)
+        end = at + n
+        if end > self.peak:
+            self.peak = end
         self.live += n
-        self.live_peak = max(self.live_peak, self.live)
+        if self.live > self.live_peak:
+            self.live_peak = self.live
         return at
 
-    def give_back(self, at: int, n_bytes: int) -> None:
-        """Free `n_bytes` at `at`, merging with the hole before or after it."""
-        n, free = pad(n_bytes, self.alignment), self.free
+    def give_back(self, at: int, n: int) -> None:
+        """Free `n` bytes at `at`, merging with the hole before or after it."""
+        free = self.free
         self.live -= n
-        end = at + n
+        end, place = at + n, -1
         for i, block in enumerate(free):
-            if block[0] + block[1] == at:
+            start = block[0]
+            if start + block[1] == at:
                 block[1] += n
                 if i + 1 < len(free) and free[i + 1][0] == end:
                     block[1] += free.pop(i + 1)[1]
                 return
-            if block[0] == end:
+            if start == end:
                 block[0] = at
                 block[1] += n
-                if i and free[i - 1][0] + free[i - 1][1] == at:
-                    free[i - 1][1] += free.pop(i)[1]
                 return
-        i = 0
-        while i < len(free) and free[i][0] < at:
-            i += 1
-        free.insert(i, [at, n])
+            if place < 0 and start >= at:  # holes of nothing put the rest out of order, in ggml too
+                place = i
+        free.insert(place, [at, n])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +195,7 @@ class AllocationProgram:
         self, sizes: Sequence[int], alike: Sequence[bool], alignments: Sequence[int]
     ) -> Packing:
         """Allocate everything in its order."""
-        run = _Run(self, sizes, alike, alignments)
+        run = _Run(self, self._padded(sizes, alignments), alike, len(alignments))
         run.begin()
         at = 0
         for loop in self.loops:
@@ -205,6 +207,24 @@ class AllocationProgram:
             bytes=tuple(pool.peak for pool in run.pools),
             live_bytes=tuple(pool.live_peak for pool in run.pools),
         )
+
+    def most_bytes(self, sizes: Sequence[int], alignments: Sequence[int]) -> tuple[int, ...]:
+        """More than any pool comes to hold: all that is ever put there, side by side."""
+        total, padded = [0] * len(alignments), self._padded(sizes, alignments)
+        for taken in (self.first, *(takes for takes, _ in self.steps)):
+            for number in taken:
+                total[self.pools[number]] += padded[number]
+        for loop in self.loops:
+            for number in (*loop.own, *loop.first):
+                if self.owners[number] == NOWHERE:
+                    total[self.pools[number]] += loop.n_more * padded[number]
+        return tuple(total)
+
+    def _padded(self, sizes: Sequence[int], alignments: Sequence[int]) -> list[int]:
+        return [
+            pad(size, alignments[pool]) if pool != NOWHERE else 0
+            for size, (_, pool) in zip(sizes, self.places, strict=True)
+        ]
 
     def _number(self, t: Tensor) -> int:
         """The tensor's number, NOWHERE where its data have a device already."""
@@ -320,18 +340,14 @@ class _Run:
     )
 
     def __init__(
-        self,
-        program: AllocationProgram,
-        sizes: Sequence[int],
-        alike: Sequence[bool],
-        alignments: Sequence[int],
+        self, program: AllocationProgram, sizes: Sequence[int], alike: Sequence[bool], n_pools: int
     ) -> None:
+        n = len(program.tensors)
         self._program, self._sizes, self._alike = program, sizes, alike
-        self.pools = [Pool(alignment) for alignment in alignments]
+        self.pools = [Pool() for _ in range(n_pools)]
         self.children, self.views = list(program.n_children), list(program.n_views)
-        self._pool = list(program.pools)
-        self._address, self._size = [0] * len(program.tensors), [0] * len(program.tensors)
-        self._is_allocated = [False] * len(program.tensors)
+        self._pool, self._address, self._size = list(program.pools), [0] * n, [0] * n
+        self._is_allocated = [False] * n
         self._later: dict[int, list[tuple[int, int, int]]] = {}
 
     def begin(self) -> None:
@@ -404,9 +420,8 @@ class _Run:
             self._pool[number] = program.pools[number]
             self._is_allocated[number] = False
         for number in loop.first:
-            self._pool[number], self._address[number], self._size[number] = self._later[number].pop(
-                0
-            )
+            place = self._later[number].pop(0)
+            self._pool[number], self._address[number], self._size[number] = place
             self._is_allocated[number] = True
 
     def allocate(self, number: int) -> None:
@@ -430,10 +445,9 @@ class _Run:
         else:
             size = self._sizes[self._program.elsewhere[number, number_pool]]
         self._pool[number], self._address[number], self._size[number] = number_pool, address, size
-        pool = self.pools[number_pool]
-        needed, had = pad(size, pool.alignment), pad(self._size[source], pool.alignment)
-        if had > needed:
-            pool.give_back(address + needed, had - needed)
+        had = self._size[source]
+        if had > size:
+            self.pools[number_pool].give_back(address + size, had - size)
         return True
 
     def release(self, number: int) -> None:

@@ -11,6 +11,7 @@ so large that no published model comes near it is not replayed: the general rule
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from oomph.architectures.adapter import AdapterSpec
@@ -30,6 +31,7 @@ from oomph.estimate.graph.sizes import Sizes
 from oomph.estimate.graph.slices import Slices
 from oomph.estimate.graph.tensor import Graph, Tensor
 from oomph.estimate.repeats import KEPT, Selection, select_layers
+from oomph.estimate.replayed import Replayed, ReplayStore
 from oomph.estimate.rough import rough_buffers
 from oomph.estimate.scheduler import PIPELINE_COPIES, Schedule, schedule
 from oomph.gguf.header import TensorInfo
@@ -73,19 +75,6 @@ class ComputeBuffers:
     live_bytes: dict[str, int]
     is_exact: bool = True
     """Whether the graph was replayed: False where the general rule stands in for it."""
-
-
-class Replayed:
-    """What was replayed of one model's graphs, or of several models' whose graphs are the same."""
-
-    def __init__(self) -> None:
-        self.packings: dict[object, Packing | None] = {}
-        self.affine: dict[object, AffineSizes] = {}
-        self.selections: dict[object, Selection] = {}
-        self.signatures: dict[object, Sequence[Hashable]] = {}
-        self.fuses: dict[object, bool] = {}
-        self.tried: dict[object, int] = {}
-        self.graph_sizes: dict[object, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,24 +133,26 @@ class ComputeModel:
         is_dry_run: bool = False,
         adapters: Sequence[AdapterSpec] = (),
         like: "ComputeModel | None" = None,
+        store: ReplayStore | None = None,
     ) -> None:
         self._model, self._build, self._is_dry_run = model, build, is_dry_run
         self._adapters = tuple(adapters)
         self._structure: object = None
-        self._own, self._shared = Replayed(), Replayed()
-        if (
+        self._store = None if self._adapters else store
+        is_like = (
             like is not None
             and not (self._adapters or like._adapters)
             and self.structure == like.structure
-        ):
-            self._shared = like._shared
+        )
+        self._shared: Replayed = (
+            like._shared if like is not None and is_like else self._kept(self.structure)
+        )
         self._contents = _layer_contents(model, self._adapters)
         self._has_layer_inputs = "per_layer_token_embd.weight" in model.tensors
         self._n_ctx_before_rope = model.integer(
             "rope.scaling.original_context_length", model.n_ctx_train
         )
         self._n_chosen = model.integer("attention.indexer.top_k", 0)
-        self._n_nodes: dict[object, int] = {}
         self._last: list[tuple[object, Composed]] = []
 
     @property
@@ -171,28 +162,39 @@ class ComputeModel:
             self._structure = _structure(self._model), self._build, self._is_dry_run
         return self._structure
 
+    def _kept(self, structure: object) -> Replayed:
+        """What is known of graphs of this structure, from an earlier process where there is a
+        store."""
+        return Replayed() if self._store is None else self._store.replayed(structure)
+
+    @cached_property
+    def _own(self) -> Replayed:
+        """What is known of graphs that the types of this model's weights decide."""
+        types = tuple(info.quant.name for info in self._model.tensors.values())
+        return self._kept((self.structure, types) if self._store else None)
+
     def _known(self, setup: Setup) -> Replayed:
         """What is known of graphs like that of `setup`: shared where every layer's weights are used
         where they lie, so that their types decide nothing."""
-        placement, running = setup.placement, setup.hparams.running
+        placement = setup.placement
         stays = not placement.cards or not (
-            placement.has_overrides or any(placement.layer(il) == CPU for il in running)
+            placement.has_overrides or placement.has_on_host(setup.hparams.running)
         )
         return self._shared if stays else self._own
 
     def _count_nodes(self, setup: Setup) -> int:
         """The nodes of the whole graph, as far as it is composed; 0 where none can be: an
         architecture is not known, and the file lacks the usual tensors."""
-        key = setup.hparams.key
-        if key not in self._n_nodes:
+        key, n_nodes = setup.hparams.key, self._shared.n_nodes
+        if key not in n_nodes:
             try:
                 composed = self._composed(setup, _token_batch(setup), self._select(setup, KEPT[0]))
-                self._n_nodes[key] = composed.n_nodes
+                n_nodes[key] = composed.n_nodes
             except ModelFileError:
                 if setup.hparams.family.has_known_graph:
                     raise
-                self._n_nodes[key] = 0
-        return self._n_nodes[key]
+                n_nodes[key] = 0
+        return n_nodes[key]
 
     def composes(self, setup: Setup) -> bool:
         """Whether a graph can be composed: for a known architecture, or if the file has the usual
@@ -210,15 +212,53 @@ class ComputeModel:
             batches.append(_token_batch(setup))
         if setup.hparams.family.recurrence.reserves_one and sizes.n_seqs > 1:
             batches.append(Batch(sizes.n_tokens, sizes.n_outputs, 1))
-        packings = [packing for batch in batches if (packing := self._packing(setup, batch))]
-        if len(packings) < len(batches):
-            return self._rough(setup)
+        packings: list[Packing] = []
+        for batch in batches:
+            if packings and self._is_within(setup, batch, packings[0]):
+                continue
+            packing = self._packing(setup, batch)
+            if packing is None:
+                return self._rough(setup)
+            packings.append(packing)
         at = setup.placement.holders
         return ComputeBuffers(
             bytes={d: max(p.bytes[i] for p in packings) for i, each in enumerate(at) for d in each},
             live_bytes={
                 d: max(p.live_bytes[i] for p in packings) for i, each in enumerate(at) for d in each
             },
+        )
+
+    def _is_within(self, setup: Setup, batch: Batch, packing: Packing) -> bool:
+        """Whether all that a graph of `batch` ever puts into a buffer, side by side, is less than
+        what another graph has live there: then it decides nothing.
+
+        That is known of another context. Each size is a line over the cells, at least 0 at none: it
+        grows by no larger a factor than they do, but for what it is padded by, which twice as much
+        covers.
+        """
+        known, kind, sizes = self._known(setup).most, self._kind(setup, batch), setup.sizes
+        if kind not in known:
+            return False
+        cells, cells_swa, most = known[kind]
+        factor = max(1.0, sizes.cells / max(cells, 1), sizes.cells_swa / max(cells_swa, 1))
+        return all(2 * factor * n <= live for n, live in zip(most, packing.live_bytes, strict=True))
+
+    def _kind(self, setup: Setup, batch: Batch) -> object:
+        """All that a graph depends on but the cells."""
+        sizes = setup.sizes
+        return (
+            setup.placement.key,
+            setup.cache,
+            setup.hparams.key,
+            setup.op_offload,
+            setup.pooling,
+            setup.unfused,
+            batch,
+            sizes.n_stream,
+            sizes.n_seqs,
+            sizes.n_states,
+            sizes.cells > self._n_ctx_before_rope,
+            sizes.cells > self._n_chosen,
         )
 
     def _rough(self, setup: Setup) -> ComputeBuffers:
@@ -378,32 +418,25 @@ class ComputeModel:
             program, sizes = composed
             alike = program.likeness()
             affine.learn(setup.sizes.cells, program, sizes)
-        return program.run(sizes, alike, [alignment(device) for device in setup.placement.backends])
+        alignments = [alignment(device) for device in setup.placement.backends]
+        known, key = self._known(setup).most, self._kind(setup, batch)
+        if key not in known and not affine.is_rigid:
+            most = program.most_bytes(sizes, alignments)
+            known[key] = setup.sizes.cells, setup.sizes.cells_swa, most
+        return program.run(sizes, alike, alignments)
 
     def _affine_sizes(self, setup: Setup, batch: Batch, selection: Selection) -> AffineSizes:
         """What is known of the graph at other contexts; a graph whose caches stand for several
         tokens each is rigid."""
-        sizes, hparams = setup.sizes, setup.hparams
+        sizes = setup.sizes
         # either grows along, or stays
         window = None if sizes.cells_swa == sizes.cells else sizes.cells_swa
-        key = (
-            setup.placement.key,
-            setup.cache,
-            hparams.key,
-            setup.op_offload,
-            setup.pooling,
-            setup.unfused,
-            batch,
-            selection,
-            window,
-            sizes.n_stream,
-            sizes.n_seqs,
-            sizes.cells > self._n_ctx_before_rope,
-            sizes.cells > self._n_chosen,
-        )
+        key = self._kind(setup, batch), selection, window
         known = self._known(setup).affine
         if key not in known:
-            known[key] = AffineSizes(is_rigid=any(layer.compress_ratio for layer in hparams.layers))
+            known[key] = AffineSizes(
+                is_rigid=any(layer.compress_ratio for layer in setup.hparams.layers)
+            )
         return known[key]
 
     def _program(

@@ -57,6 +57,7 @@ from oomph.estimate.prediction import (
     SpeedEstimate,
     is_card,
 )
+from oomph.estimate.replayed import ReplayStore
 from oomph.estimate.riders import Rider, device_memory, left_on, read_layers, together
 from oomph.estimate.speed import (
     SpeedQuestion,
@@ -147,10 +148,11 @@ class Estimator:
     card: its system, a power limit, its RAM. With `unified_memory` what a card cannot hold is read
     over the bus, as GGML_CUDA_ENABLE_UNIFIED_MEMORY=1 and Windows' drivers have it: it loads,
     slowly. Without, what surely does not load has no speed. `riders` are what is loaded beside the
-    model, in the order in which the program loads them: every answer counts them.
+    model, in the order in which the program loads them: every answer counts them. What is replayed
+    is kept in the `store`, if there is one, for the next process.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a part of the question
         self,
         model: ModelSpec | str | Path,
         gpu: GivenCards = None,
@@ -161,8 +163,10 @@ class Estimator:
         unified_memory: bool = False,
         machine: Machine = LINUX,
         riders: Sequence[Rider] = (),
+        store: ReplayStore | None = None,
     ) -> None:
         self.model, self.riders = model_of(model), tuple(riders)
+        self.store = store
         self.coefficients, self.machine = coefficients, machine
         self.unified_memory = unified_memory
         self.cards = self._left_cards(cards_of(gpu, gpu_memory_bytes))
@@ -186,6 +190,7 @@ class Estimator:
             adapters=adapters_of(self.riders),
             read=read_layers(self.riders),
             like=like,
+            store=self.store,
         )
 
     @property

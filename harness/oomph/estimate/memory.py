@@ -31,13 +31,21 @@ from oomph.estimate.graph.hparams import (
     with_read_layers,
 )
 from oomph.estimate.graph.hyper import HYPER_OPS
-from oomph.estimate.graph.placement import CPU, META, Placement, layer_of, loaded_for
+from oomph.estimate.graph.placement import (
+    CPU,
+    META,
+    Placement,
+    layer_of,
+    loaded_for,
+    placing_knobs,
+)
 from oomph.estimate.graph.pooling import averages, has_classifier, resolve_pooling
 from oomph.estimate.graph.sizes import Sizes, resolve_sizes
 from oomph.estimate.graph.slices import REFUSED, Slices
 from oomph.estimate.graph.tensor import pad
 from oomph.estimate.inputs import result_bytes
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate, Refused, is_card
+from oomph.estimate.replayed import ReplayStore
 from oomph.estimate.trust import Architecture, Trust
 from oomph.gguf.ggml_types import QuantType, quant
 from oomph.gguf.header import TensorInfo
@@ -58,7 +66,8 @@ class MemoryModel:
     kept from one to the next. `is_dry_run` as for `ComputeModel`. With `is_head` it is that of the
     model's multi-token-prediction head alone, in a context of its own. `adapters`, and tensors that
     another model has `lent`, are counted in the compute buffers, their own weights are not. `read`
-    are the layers whose inputs a drafter reads, for the kinds of drafting that are given so."""
+    are the layers whose inputs a drafter reads, for the kinds of drafting that are given so. What
+    is replayed is kept in the `store`."""
 
     def __init__(  # noqa: PLR0913 - each is of another caller
         self,
@@ -72,6 +81,7 @@ class MemoryModel:
         lent: Mapping[str, TensorInfo] | None = None,
         read: Sequence[int] = (),
         like: "MemoryModel | None" = None,
+        store: ReplayStore | None = None,
     ) -> None:
         self.model, self.cards, self._is_head = model, tuple(cards), is_head
         self._build = build
@@ -79,7 +89,7 @@ class MemoryModel:
         whole = replace(model, tensors={**model.tensors, **lent}) if lent else model
         graphs: ComputeModel | None = None if like is None else like._compute
         self._compute: ComputeModel = ComputeModel(
-            whole, build, is_dry_run=is_dry_run, adapters=adapters, like=graphs
+            whole, build, is_dry_run=is_dry_run, adapters=adapters, like=graphs, store=store
         )
         self._on_host = frozenset(
             name for name, info in model.tensors.items() if info.quant.name in WITHOUT_KERNEL
@@ -88,12 +98,13 @@ class MemoryModel:
         self._weights: dict[object, Bytes] = {}
         self._cache_rows: dict[object, Counter[CacheRow]] = {}
         self._setup: tuple[RunConfig, Setup] | None = None
+        self._placements: dict[object, Placement] = {}
         self._counted: dict[object, Mapping[str, int]] = {}
 
     def on(self, cards: Sequence[Card]) -> Self:
         """The same model on other cards; what was computed is shared."""
         other = copy(self)
-        other.cards, other._setup = tuple(cards), None
+        other.cards, other._setup, other._placements = tuple(cards), None, {}
         return other
 
     @property
@@ -143,7 +154,7 @@ class MemoryModel:
         cache = CacheTypes(
             k=quant(config.type_k), v=quant(config.type_v), flash_attn=fused, transposes_v=not fused
         )
-        placement = placement or Placement(config, hparams.n_layer_all, self.cards, self._on_host)
+        placement = placement or self._placed(config, hparams)
         n_cards, is_cut = len(placement.cards), placement.is_cut
         setup = Setup(
             hparams=hparams,
@@ -164,6 +175,15 @@ class MemoryModel:
                 if not self._compute.fuses(setup, op):
                     setup = replace(setup, unfused=setup.unfused | {op})
         return setup
+
+    def _placed(self, config: RunConfig, hparams: Hparams) -> Placement:
+        """Where the model lies; one object for all configurations that place it so."""
+        knobs = placing_knobs(config)
+        if knobs not in self._placements:
+            self._placements[knobs] = Placement(
+                config, hparams.n_layer_all, self.cards, self._on_host
+            )
+        return self._placements[knobs]
 
     def compute(self, setup: Setup) -> ComputeBuffers:
         """The compute buffers by backend: those that llama.cpp has counted, or the replayed."""

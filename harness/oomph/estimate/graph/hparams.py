@@ -141,9 +141,10 @@ class Hparams:
     """F32 elements of that state for a sequence (ple_conv_state)."""
     n_trunk: int = 0
     """Layers before the first that runs."""
-    key: tuple[int | None, tuple[int, ...]] = (None, ())
+    key: tuple[int | None, tuple[int, ...], int] = (None, (), 0)
     """What sets these numbers apart from others of the same model: the experts used where they are
-    not the file's, and the layers' inputs that a drafter reads."""
+    not the file's, the layers' inputs that a drafter reads, and the layers before the first that
+    runs."""
 
     @property
     def is_head(self) -> bool:
@@ -236,7 +237,7 @@ def resolve_hparams(model: ModelSpec, *, n_expert_used: int | None = None) -> Hp
         ssm=_ssm(model),
         ngram_layers=_ngram_layers(model),
         ngram_state=_ngram_state(model),
-        key=(_said(model, n_expert_used), ()),
+        key=(_said(model, n_expert_used), (), 0),
     )
 
 
@@ -257,6 +258,7 @@ def resolve_head(model: ModelSpec, *, n_expert_used: int | None = None) -> Hpara
             *(replace(layer, is_sparse=False) for layer in layers[n_trunk:]),
         ),
         n_trunk=n_trunk,
+        key=(trunk.key[0], (), n_trunk),
     )
 
 
@@ -265,7 +267,7 @@ def with_read_layers(hparams: Hparams, inputs: Sequence[int]) -> Hparams:
     layer after the last is kept anyway."""
     return replace(
         hparams,
-        key=(hparams.key[0], tuple(inputs)),
+        key=(hparams.key[0], tuple(inputs), hparams.key[2]),
         layers=tuple(
             replace(layer, is_read=il + 1 in inputs and il + 1 < len(hparams.layers))
             for il, layer in enumerate(hparams.layers)

@@ -61,6 +61,23 @@ def float32(x: float) -> float:
     return float(struct.unpack("f", struct.pack("f", x))[0])
 
 
+def placing_knobs(config: RunConfig) -> tuple[object, ...]:
+    """All of a configuration that decides where a model lies."""
+    return (
+        config.n_devices,
+        config.split_mode,
+        config.main_gpu,
+        config.tensor_split,
+        config.n_gpu_layers,
+        config.override_tensor,
+        config.tensor_overrides,
+        config.n_cpu_moe,
+        config.n_cpu_ffn,
+        config.offload_kqv,
+        config.moe_cache_mib,
+    )
+
+
 class Placement:
     """Where everything of one model lies under one configuration.
 
@@ -140,10 +157,22 @@ class Placement:
 
     def layer(self, il: int) -> str:
         """The device of layer `il`; the output is the layer after the last."""
+        return self._layers[il] if il < len(self._layers) else self._divided(il)
+
+    @cached_property
+    def _layers(self) -> tuple[str, ...]:
+        return tuple(map(self._divided, range(self._n_layer_all + 1)))
+
+    def _divided(self, il: int) -> str:
+        """The device of a layer by its share of those on cards."""
         if il < self._first or il - self._first >= self._on_cards:
             return CPU
         share = float32((il - self._first) / self._on_cards)
         return self._computing[min(bisect_right(self._splits, share), len(self._computing) - 1)]
+
+    def has_on_host(self, layers: range) -> bool:
+        """Whether any of these layers is on the CPU."""
+        return CPU in self._layers[layers.start : layers.stop]
 
     @property
     def on_cards(self) -> range:
