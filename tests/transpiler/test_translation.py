@@ -102,16 +102,30 @@ def test_a_root_that_is_not_there_is_named() -> None:
         Program(["oomph.units:furlong"])
 
 
-def test_a_counter_adds_what_it_is_updated_with() -> None:
+def _said(script: str) -> object:
+    """What a script prints as JSON that has the runtime before it."""
     node = shutil.which("node")
     if node is None:
         pytest.skip("no node is installed; on Debian: apt-get install nodejs")
     runtime = resources.files("oomph.transpiler").joinpath("python.js").read_text("utf-8")
-    script = """
+    done = subprocess.run([node, "-e", runtime + script], capture_output=True, check=True)
+    return json.loads(done.stdout)
+
+
+def test_a_counter_adds_what_it_is_updated_with() -> None:
+    said = _said("""
         const counter = $collections.Counter(["a", "a", "b"]);
         counter.update($dict([["a", 3], ["c", 0]]));
         counter.update(["b"]);
         console.log(JSON.stringify(counter.items()));
-    """
-    done = subprocess.run([node, "-e", runtime + script], capture_output=True, check=True)
-    assert json.loads(done.stdout) == [["a", 5], ["b", 2], ["c", 0]]
+    """)
+    assert said == [["a", 5], ["b", 2], ["c", 0]]
+
+
+def test_sets_in_a_key_are_equal_by_what_they_hold() -> None:
+    said = _said("""
+        const known = $dict([[["a", $frozenset(["x", "y"])], 1], [["a", $frozenset()], 2]]);
+        const asked = [["a", $frozenset(["y", "x"])], ["a", $frozenset()], ["a", $frozenset(["x"])]];
+        console.log(JSON.stringify(asked.map((key) => known.get(key))));
+    """)
+    assert said == [1, 2, None]

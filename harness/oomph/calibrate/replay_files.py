@@ -1,4 +1,4 @@
-"""What replays have taught, kept between processes: a small file for each structure of a model.
+"""What replays have taught, kept between processes: a file for each structure of a model.
 
 A file is of this code of the estimator and no other, and says a digest of itself: one that is
 damaged, of another version or unreadable teaches nothing, and one that cannot be written is not.

@@ -28,6 +28,9 @@ INPLACE_OPS: Final = frozenset({
 })  # fmt: skip
 """Operators whose result may take a source's place (ggml_op_can_inplace)."""
 
+_UNSEEN: Final = -2
+"""The number of a tensor that has none yet."""
+
 _UNBOUNDED: Final = 1 << 52
 """More bytes than any machine has, and few enough for the numbers of JavaScript, in which pages
 compute the same."""
@@ -270,8 +273,11 @@ class AllocationProgram:
     def _step(self, t: Tensor, pool: int) -> Step:
         takes: list[int] = []
         reads: list[int] = []
+        numbers, owners, pools = self._numbers, self.owners, self.pools
         for source in t.src:
-            number = self._take(source, pool, takes)
+            number = numbers.get(source, _UNSEEN)
+            if number == _UNSEEN or owners[number] == pools[number] == NOWHERE != number:
+                number = self._take(source, pool, takes)
             if number != NOWHERE:
                 reads.append(number)
                 self.n_children[number] += 1

@@ -36,6 +36,10 @@ from oomph.estimate.rough import rough_buffers
 from oomph.estimate.scheduler import PIPELINE_COPIES, Schedule, schedule
 from oomph.gguf.header import TensorInfo
 
+WORTH_CUTTING: Final = 0.8
+"""A selection that keeps a larger share of the layers saves less than it costs where it will not
+do."""
+
 _LONG: Final = ("delta_net", "kda")
 """Recurrences with a long graph, which has room for ROOM nodes with each token."""
 ROOM: Final = 40
@@ -402,7 +406,8 @@ class ComputeModel:
             packing = self._replay_layers(setup, batch, selection) if selection.runs else None
             if packing:
                 return packing
-            tried[kind] = i + 1
+            composed = self._composed(setup, batch, selection, pins=not self._is_dry_run)
+            tried[kind] = len(KEPT) if self._copies_for_good(setup, composed) else i + 1
         return self._replay_layers(setup, batch, Selection(tuple(setup.hparams.running)))
 
     def _replay_layers(self, setup: Setup, batch: Batch, selection: Selection) -> Packing | None:
@@ -448,13 +453,7 @@ class ComputeModel:
         if len(composed.graph.nodes) > MAX_REPLAYED:
             return None
         plan = self._scheduled(setup, composed)
-        if (
-            setup.placement.pipeline
-            and selection.runs
-            and (plan.n_splits > len(devices) or self._has_layer_inputs)
-        ):
-            # every copy between splits stays for good, so every split and every layer's input
-            # counts
+        if selection.runs and self._copies_for_good(setup, composed):
             return None
 
         def size(tensor: Tensor, backend: int) -> int:
@@ -464,6 +463,14 @@ class ComputeModel:
 
         program = AllocationProgram(plan.leafs, plan.nodes, composed.repeated)
         return (program, program.sizes(size)) if program.is_whole else None
+
+    def _copies_for_good(self, setup: Setup, composed: Composed) -> bool:
+        """Whether layers have copies that stay: with pipeline parallelism every copy between splits
+        does, so every split and every layer's input counts."""
+        if not setup.placement.pipeline:
+            return False
+        plan = self._scheduled(setup, composed)
+        return self._has_layer_inputs or plan.n_splits > len(setup.placement.backends)
 
     def _builder(self, setup: Setup, batch: Batch) -> Builder:
         return Builder(
@@ -490,7 +497,9 @@ class ComputeModel:
             return Selection(tuple(setup.hparams.running))
         selections = self._known(setup).selections
         if key not in selections:
-            selections[key] = select_layers(self._signatures(setup), keep)
+            found = select_layers(self._signatures(setup), keep)
+            is_worth = len(found.layers) <= WORTH_CUTTING * setup.hparams.n_layer
+            selections[key] = found if is_worth else Selection(tuple(setup.hparams.running))
         return selections[key]
 
     def _signatures(self, setup: Setup) -> Sequence[Hashable]:

@@ -25,6 +25,7 @@ function $keyText(x) {
 function $key(x) {
   if (Array.isArray(x)) return `\0[${x.map($keyText).join(",")}]`;
   if (x === undefined) return null;
+  if (x instanceof $Set) return `\0{${[...x].map($keyText).sort().join(",")}}`;
   if (typeof x !== "object" || x === null || !x.constructor.$frozen) return x;
   return x.$key ??= `\0${x.constructor.name}(${x.constructor.$fields.map((field) => $keyText(x[field])).join(",")})`;
 }
