@@ -153,9 +153,12 @@ class ComputeModel:
         )
         self._contents = _layer_contents(model, self._adapters)
         self._has_layer_inputs = "per_layer_token_embd.weight" in model.tensors
-        self._n_ctx_before_rope = model.integer(
-            "rope.scaling.original_context_length", model.n_ctx_train
-        )
+        self._n_ctx_before_rope: int | None = None
+        """The context from which a file's other RoPE factors are read; None where it has none."""
+        if "rope_factors_long.weight" in model.tensors:
+            self._n_ctx_before_rope = model.integer(
+                "rope.scaling.original_context_length", model.n_ctx_train
+            )
         self._n_chosen = model.integer("attention.indexer.top_k", 0)
         self._last: list[tuple[object, Composed]] = []
 
@@ -261,7 +264,7 @@ class ComputeModel:
             sizes.n_stream,
             sizes.n_seqs,
             sizes.n_states,
-            sizes.cells > self._n_ctx_before_rope,
+            self._n_ctx_before_rope is not None and sizes.cells > self._n_ctx_before_rope,
             sizes.cells > self._n_chosen,
         )
 
