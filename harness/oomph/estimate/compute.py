@@ -239,16 +239,17 @@ class ComputeModel:
         """Whether all that a graph of `batch` ever puts into a buffer, side by side, is less than
         what another graph has live there: then it decides nothing.
 
-        That is known of another context. Each size is a line over the cells, at least 0 at none: it
-        grows by no larger a factor than they do, but for what it is padded by, which twice as much
-        covers.
+        That is known of another context. No size shrinks as the cells grow; and each is a line over
+        them, at least 0 at none: it grows by no larger a factor than they do, but for what it is
+        padded by, which twice as much covers.
         """
         known, kind, sizes = self._known(setup).most, self._kind(setup, batch), setup.sizes
         if kind not in known:
             return False
         cells, cells_swa, most = known[kind]
-        factor = max(1.0, sizes.cells / max(cells, 1), sizes.cells_swa / max(cells_swa, 1))
-        return all(2 * factor * n <= live for n, live in zip(most, packing.live_bytes, strict=True))
+        grown = max(sizes.cells / max(cells, 1), sizes.cells_swa / max(cells_swa, 1))
+        factor = 2 * grown if grown > 1 else 1
+        return all(factor * n <= live for n, live in zip(most, packing.live_bytes, strict=True))
 
     def _kind(self, setup: Setup, batch: Batch) -> object:
         """All that a graph depends on but the cells."""
@@ -427,10 +428,10 @@ class ComputeModel:
             alike = program.likeness()
             affine.learn(setup.sizes.cells, program, sizes)
         alignments = [alignment(device) for device in setup.placement.backends]
-        known, key = self._known(setup).most, self._kind(setup, batch)
-        if key not in known and not affine.is_rigid:
+        known, key, cells = self._known(setup).most, self._kind(setup, batch), setup.sizes.cells
+        if not (affine.is_rigid or (key in known and known[key][0] >= cells)):
             most = program.most_bytes(sizes, alignments)
-            known[key] = setup.sizes.cells, setup.sizes.cells_swa, most
+            known[key] = cells, setup.sizes.cells_swa, most
         return program.run(sizes, alike, alignments)
 
     def _affine_sizes(self, setup: Setup, batch: Batch, selection: Selection) -> AffineSizes:
