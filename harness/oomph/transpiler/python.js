@@ -179,6 +179,9 @@ const $frozenset = $set;
 const $list = (items = []) => [...items];
 const $tuple = $list;
 const $bool = $truth;
+const $copy = {
+  copy: (x) => Object.assign(Object.create(Object.getPrototypeOf(x)), x, { $number: undefined }),  // another object
+};
 const $abs = Math.abs;
 const $len = (x) => x.length ?? x.size;
 function $range(a, b, step = 1) {

@@ -5,22 +5,28 @@ anything else than the package: the graphs are replayed there as here. Facts tra
 not needed for an estimate, such as a chat template or a path, stays behind.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import cache
 from importlib import resources
+from itertools import groupby
 from typing import Any, Final
 
+from oomph.advise.quantizations import published_variants, quantization_of
+from oomph.architectures.catalogue import is_catalogued
 from oomph.architectures.families import family_of
+from oomph.architectures.layers import n_decoding
 from oomph.architectures.spec import ModelSpec
 from oomph.cards import kinds
 from oomph.config import FLASH_ATTN, KINDS, KNOBS, RunConfig
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.estimator import LONGEST_CONTEXT, Estimator
+from oomph.estimate.graph.hparams import resolve_hparams
 from oomph.estimate.prediction import Prediction
 from oomph.gguf.header import SkippedArray
 from oomph.gpus import GpuSpec, gpu_specs
 from oomph.knob import Program
+from oomph.programs.defaults import PROGRAMS as DEFAULTS
 from oomph.programs.said import Said
 from oomph.transpiler.program import Program as Translated
 from oomph.transpiler.statements import translate
@@ -42,7 +48,7 @@ ROOTS: Final = (
     "oomph.estimate.machine:Machine",
     "oomph.estimate.riders:FixedRider",
 )
-CALLED: Final = ("predict", "max_context", "for_card", "total_bytes")
+CALLED: Final = ("predict", "max_context", "for_card", "total_bytes", "changed", "n_verified")
 """Methods that the page calls by name."""
 REPLACED: Final = (
     "oomph.estimate.coefficients:default_coefficients",
@@ -80,6 +86,14 @@ MOST_EXPERTS: Final = 32
 """The experts slider goes this far, or to twice the model's own number."""
 USUAL_CARD: Final = "NVIDIA GeForce RTX 4090"
 """The card to begin with where none is named or seen."""
+PROGRAMS: Final[tuple[Program, ...]] = (
+    "llama-server",
+    "llama-cli",
+    "llama-cpp-python",
+    "text-generation-webui",
+)
+"""Programs whose knobs are llama.cpp's own, so that one may stand in for another."""
+MOST_SLOTS: Final = 64
 TABLE_CONTEXTS: Final = (4096, 8192, 16384, 32768, 65536, 131072)
 
 Knobs = dict[str, Any]
@@ -90,7 +104,8 @@ class WhatIf:
     """One model to be asked: `facts` for the script, `start` and `positions` of the controls, a
     table without them.
 
-    `reference` is what names the model on a command line.
+    `reference` is what names the model on a command line, `limits` are the least and most that can
+    be typed beside a slider, `programs` are those that may stand in for `program`.
     """
 
     name: str
@@ -98,7 +113,9 @@ class WhatIf:
     facts: dict[str, Any]
     start: Knobs
     positions: dict[str, list[Any]]
+    limits: dict[str, tuple[int, int]]
     program: dict[str, Any]
+    programs: list[dict[str, Any]]
     table: Table
 
     @property
@@ -111,13 +128,21 @@ class WhatIf:
         return used
 
     @property
+    def quantizations(self) -> list[str]:
+        """The quantizations that can be chosen, the model's own among them; none where it is the
+        only one."""
+        return list(self.facts["types"])
+
+    @property
     def data(self) -> dict[str, Any]:
         """What the page's script reads, ready for JSON."""
         return {
             "facts": self.facts,
             "start": self.start,
             "positions": self.positions,
+            "limits": self.limits,
             "program": self.program,
+            "programs": self.programs,
             "reference": self.reference,
         }
 
@@ -154,6 +179,9 @@ def what_if(
             "coefficients": coefficient_facts(estimator.coefficients)
             if estimator.coefficients
             else None,
+            "types": type_facts(estimator.model),
+            "has_windows": resolve_hparams(estimator.model).has_swa,
+            "has_head": n_decoding(estimator.model) < estimator.model.n_layer,
             "riders": rider_facts(estimator, config),
             "machine": asdict(estimator.machine),
         },
@@ -163,7 +191,12 @@ def what_if(
             if value != getattr(RunConfig(), knob) or value != asked_as["defaults"].get(knob)
         },
         positions=positions,
+        limits=control_limits(estimator.model),
         program=asked_as,
+        programs=[
+            asked_as if name == program else program_facts(name, estimator, config)
+            for name in dict.fromkeys((program, *(PROGRAMS if program in PROGRAMS else ())))
+        ],
         table=default_table(estimator, config, positions["n_ctx"]),
     )
 
@@ -223,6 +256,25 @@ def _plain(value: Any) -> object:
     return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
+def type_facts(model: ModelSpec) -> dict[str, str]:
+    """The types of the model's tensors in each quantization that can be chosen, in the order of its
+    tensors, each run of equal ones as "TYPE*count"; nothing for a file, which is what it is."""
+    if model.file_bytes is not None or not is_catalogued(model.source.partition(":")[0]):
+        return {}
+    names = list(model.tensors)
+    own = {quantization_of(model) or "own": model}
+    variants = {str(quantization_of(each)): each for each in published_variants(model.name)}
+    return {
+        label: _runs(each.tensors[name].quant.name for name in names)
+        for label, each in (own | variants).items()
+        if list(each.tensors) == names
+    }
+
+
+def _runs(types: Iterable[str]) -> str:
+    return " ".join(f"{name}*{len(list(run))}" for name, run in groupby(types))
+
+
 def rider_facts(estimator: Estimator, config: RunConfig) -> list[list[Any]]:
     """What is loaded beside the model, each with its bytes by device under `config` and what is to
     be said of them: a page holds no second model. An MTP head is no second one."""
@@ -257,20 +309,47 @@ def program_facts(program: Program, estimator: Estimator, config: RunConfig) -> 
     """What a command that asks the same must spell: the program, the knobs that it has by itself,
     the switches, and in a sentence what no control shows."""
     said = Said(program=program)
-    shown = ("n_ctx", "type_k", "type_v", "n_ubatch", "flash_attn", "n_gpu_layers", "n_devices")
+    shown = (
+        "n_ctx",
+        "type_k",
+        "type_v",
+        "n_ubatch",
+        "flash_attn",
+        "n_gpu_layers",
+        "n_devices",
+        "n_seq_max",
+        "swa_full",
+    )
+    counted = said.with_(n_seq_max=2).config(estimator.model, estimator.gpu_memory_bytes)
     return {
         "name": program,
+        "counted_unified": counted.kv_unified,
+        "keeps_slots": DEFAULTS[program].keeps == "slots",
         "defaults": said.config(estimator.model, estimator.gpu_memory_bytes).to_dict(),
         "switches": {
             name: knob.options[0].split("/")
             for name, knob in KNOBS.items()
             if KINDS[name] == "bool"
         },
-        "sentence": asked_sentence(said, config, besides=shown),
+        "sentence": asked_sentence(said, config, besides=shown).removesuffix(": "),
     }
 
 
 # --- controls
+
+
+def control_limits(model: ModelSpec) -> dict[str, tuple[int, int]]:
+    """The least and the most of each number that can be typed."""
+    limits = {
+        "n_ctx": (1, max(LONGEST_CONTEXT, model.n_ctx_train)),
+        "filled": (0, 100),
+        "n_gpu_layers": (0, model.n_layer + 1),
+        "n_ubatch": (1, 1 << 16),
+        "n_seq_max": (1, MOST_SLOTS),
+    }
+    if model.is_moe:
+        limits |= {"n_expert_used": (1, model.n_expert), "n_cpu_moe": (0, model.n_layer)}
+    return limits
 
 
 def control_positions(model: ModelSpec, config: RunConfig) -> dict[str, list[Any]]:

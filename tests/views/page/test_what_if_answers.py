@@ -19,9 +19,10 @@ from oomph.config import RunConfig
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.draft import DraftModel
 from oomph.estimate.estimator import Estimator
+from oomph.estimate.machine import Machine
 from oomph.estimate.posterior import Posterior
 from oomph.estimate.prediction import Prediction
-from oomph.gpus import GpuSpec, gpu_specs
+from oomph.gpus import gpu_specs
 from oomph.views.what_if import WhatIf, shared_facts, what_if
 from oomph.views.what_if_page import what_if_script
 
@@ -37,7 +38,7 @@ MODELS = {
 }
 """Experts, sliding windows with sinks, latent attention, recurrent layers, a dense model with two
 caches."""
-SHAPES, CONTEXTS = 2, 12
+SHAPES, CONTEXTS = 4, 6
 """Of each model: what changes its graph, drawn so often, and each time as many contexts, depths and
 cards."""
 
@@ -45,9 +46,11 @@ ASKER = """
 const read = (id) => document.getElementById(id).textContent;
 const { data, questions } = JSON.parse(read("case"));
 const asked = ask(data.facts);
-const answers = questions.map(({ card, knobs }) => {
-  const named = card === "own" ? asked.own : shared().cards[card];
-  const answer = asked.predict(card === null ? null : named, knobs);
+const numbered = (spec, i) => new cards$Card(spec.memory_bytes, spec, `CUDA${i}`);
+const answers = questions.map(({ card, knobs, beside }) => {
+  const several = Array.isArray(card) ? card.map((i, n) => numbered(shared().cards[i], n)) : null;
+  const named = several ?? (card === "own" ? asked.own : shared().cards[card]);
+  const answer = asked.predict(card === null ? null : named, knobs, beside);
   const speed = answer.speed, devices = answer.memory.devices.items();
   return {
     devices: Object.fromEntries(devices.map(([name, parts]) => [name, { ...parts }])),
@@ -109,10 +112,17 @@ def _in_browser(dom: Dom, asked: WhatIf, questions: list[Question]) -> list[dict
 
 
 def _settings(asked: WhatIf, seed: int) -> Iterator[Question]:
-    """Random positions of every control."""
+    """Random positions of every control, typed numbers between them, and what is beside the
+    knobs."""
     chance = random.Random(seed)
     positions = asked.positions
     for _ in range(SHAPES):
+        beside = {
+            "quantization": chance.choice([None, *asked.quantizations]),
+            "around": chance.choice(
+                ({}, {"reserve_bytes": 1 << 30}, {"ram_bytes": 48 << 30, "reserve_bytes": 3 << 29})
+            ),
+        }
         shape = {
             knob: chance.choice(values)
             for knob, values in positions.items()
@@ -121,12 +131,14 @@ def _settings(asked: WhatIf, seed: int) -> Iterator[Question]:
         shape |= {"n_seq_max": chance.choice((1, 1, 4)), "kv_unified": chance.random() < 0.5}
         if chance.random() < 0.5:
             shape["n_gpu_layers"] = -1
-        on_card = chance.random() < 0.9
+        n_cards = chance.choice((0, 1, 1, 1, 1, 2, 3))
         for _ in range(CONTEXTS):
-            n_ctx = chance.choice(positions["n_ctx"])
-            knobs = {**shape, "n_ctx": n_ctx, "n_devices": int(on_card)}
-            knobs["n_depth"] = int(chance.choice(positions["filled"]) * RunConfig(**knobs).deepest)
-            yield {"card": chance.randrange(len(gpu_specs())) if on_card else None, "knobs": knobs}
+            n_ctx = chance.choice((chance.choice(positions["n_ctx"]), chance.randint(256, 90_000)))
+            knobs = {**shape, "n_ctx": n_ctx, "n_devices": n_cards}
+            knobs["n_depth"] = chance.randint(0, 100) * RunConfig(**knobs).deepest // 100
+            drawn = [chance.randrange(len(gpu_specs())) for _ in range(n_cards)]
+            card = None if not drawn else drawn[0] if n_cards == 1 else drawn
+            yield {"card": card, "knobs": knobs, "beside": beside}
 
 
 def _expect_the_same(answer: dict[str, Any], prediction: Prediction) -> None:
@@ -184,14 +196,15 @@ def test_a_browser_answers_as_node_does(dom: Dom) -> None:
 def _expect_all_the_same(
     model: ModelSpec, questions: list[Question], answers: list[dict[str, Any]]
 ) -> None:
-    estimators: dict[GpuSpec | None, Estimator] = {None: Estimator(model)}
-    memory = estimators[None]
     for question, answer in zip(questions, answers, strict=True):
-        card = None if question["card"] is None else gpu_specs()[question["card"]]
-        estimator = estimators.setdefault(card, Estimator(model, card))
-        estimator._memory = memory._memory.on(
-            estimator.cards
-        )  # what was replayed for one card holds for all
+        card, beside = question["card"], question["beside"]
+        numbers = card if isinstance(card, list) else [] if card is None else [card]
+        kind = beside["quantization"]
+        estimator = Estimator(
+            catalogue_model(model.name, kind) if kind else model,
+            [gpu_specs()[i] for i in numbers] or None,
+            machine=Machine(**beside["around"]),
+        )
         _expect_the_same(answer, estimator.predict(RunConfig(**question["knobs"]), longest=False))
 
 

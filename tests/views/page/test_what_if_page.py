@@ -12,6 +12,7 @@ import pytest
 from oomph.architectures.catalogue import catalogue_model
 from oomph.config import RunConfig
 from oomph.estimate.estimator import Estimator
+from oomph.estimate.machine import Machine
 from oomph.gpus import gpu
 from oomph.records.grouping import subject
 from oomph.records.schema import Record
@@ -75,11 +76,12 @@ def test_moving_a_control_moves_bar_speed_sentence_and_command(
 ) -> None:
     at = what_if(estimator).positions["n_ctx"].index(65536)
     moved = f"""
-    const form = document.querySelector("form");
-    form.elements.n_ctx.value = {at};
+    const form = document.querySelector("form"), slider = form.querySelector('[data-knob="n_ctx"]');
+    slider.value = {at};
+    slider.dispatchEvent(new Event("input", {{ bubbles: true }}));
     form.elements.type_k.value = "q8_0";
-    form.elements.n_expert_used.value = 3;
-    form.elements.filled.value = 4;
+    form.elements.n_expert_used.value = 4;
+    form.elements.filled.value = 100;
     form.elements.n_ctx.dispatchEvent(new Event("input", {{ bubbles: true }}));"""
     shown = dom(_with_script(page, moved))
     config = RunConfig(n_ctx=65536, type_k="q8_0", type_v="q8_0", n_expert_used=4, n_depth=65536)
@@ -106,7 +108,7 @@ def test_several_slots_are_told_alone_and_together(dom: Dom, estimator: Estimato
     asked = what_if(estimator, RunConfig(n_ctx=16384, n_seq_max=4))
     fill = """
     const form = document.querySelector("form");
-    form.elements.filled.value = 4;
+    form.elements.filled.value = 100;
     form.elements.filled.dispatchEvent(new Event("input", { bubbles: true }));"""
     shown = dom(_with_script(render_what_if(asked), fill))
     speed = estimator.speed(RunConfig(n_ctx=16384, n_seq_max=4, n_depth=4096))
@@ -130,6 +132,49 @@ def test_what_cannot_load_has_no_speed_but_a_reason(dom: Dom, estimator: Estimat
 def test_the_largest_context_is_the_packages(dom: Dom, page: str, estimator: Estimator) -> None:
     shown = dom(_with_script(page, 'document.querySelector(".find button").click();'))
     assert f"{estimator.max_context():,} tokens fit" in _text(shown, "find")
+
+
+def test_what_is_found_stands_in_the_field(dom: Dom, page: str, estimator: Estimator) -> None:
+    found = 'document.querySelector(".find button").click();'
+    look = (
+        "setTimeout(() => { document.title = document.querySelector('form').n_ctx.value; }, 900);"
+    )
+    assert f"<title>{estimator.max_context()}</title>" in dom(_with_script(page, found + look))
+
+
+def test_a_link_is_a_question(dom: Dom, page: str) -> None:
+    """Two unlike cards, a typed context, another quantization, RAM and slots, from the address and
+    back into it."""
+    link = (
+        "card=NVIDIA+GeForce+RTX+4090&card=NVIDIA+GeForce+RTX+3060&quantization=Q8_0&n_ctx=90000"
+        "&n_seq_max=2&ram=48&reserve=512"
+    )
+    opened = page.replace("<head>", f"<head><script>location.hash = '{link}';</script>")
+    shown = dom(_with_script(opened, "document.body.dataset.at = location.hash;"))
+    cards = [replace(gpu(name)) for name in ("RTX 4090", "RTX 3060")]
+    machine = Machine(ram_bytes=48 << 30, reserve_bytes=512 * MIB)
+    asked = Estimator(catalogue_model("olmoe-1b-7b", "Q8_0"), cards, machine=machine)
+    knobs = {"n_ctx": 90_000, "n_devices": 2, "n_seq_max": 2, "n_parallel": 2}
+    memory = asked.predict(RunConfig(**knobs)).memory
+    for name in ("CUDA0", "CUDA1"):
+        assert f"{round(memory.devices[name].total_bytes / MIB):,} MiB of" in _text(
+            shown, "verdict"
+        )
+    command = _text(shown, "command")
+    assert "oomph estimate olmoe-1b-7b:Q8_0" in command
+    assert "--ram 49152MiB --reserve 512MiB" in command
+    at = re.search(r'data-at="#([^"]*)"', shown)
+    assert at
+    assert set(unescape(at[1]).split("&")) == set(link.split("&"))
+
+
+def test_a_link_that_asks_nonsense_is_the_page_as_it_was(
+    dom: Dom, page: str, estimator: Estimator
+) -> None:
+    link = "n_ctx=abc&quantization=zz&card=nope&program=none&__proto__=1&ram=-5&x=<b>"
+    opened = page.replace("<head>", f"<head><script>location.hash = '{link}';</script>")
+    total = estimator.predict(RunConfig(n_ctx=4096)).memory.total_vram_bytes
+    assert f"{round(total / MIB):,} MiB of" in _text(dom(_with_script(opened, "")), "verdict")
 
 
 def test_without_scripts_there_is_a_table(page: str, estimator: Estimator) -> None:
@@ -177,9 +222,10 @@ def test_pages_that_are_published_together_share_one_script(
 
 def test_every_control_has_a_label(page: str) -> None:
     labelled = set(re.findall(r'<label for="([^"]+)"', page))
-    controls = set(re.findall(r'<(?:input|select)[^>]* id="([^"]+)"', page))
-    assert controls
-    assert controls == labelled
+    controls = re.findall(r"<(?:input|select)[^>]*>", page)
+    named = {found[1] for each in controls if (found := re.search(r' id="([^"]+)"', each))}
+    assert named == labelled
+    assert all(" id=" in each or " aria-label=" in each for each in controls)
 
 
 def test_keyboard_alone_moves_a_slider(dom: Dom, page: str) -> None:
@@ -188,13 +234,13 @@ def test_keyboard_alone_moves_a_slider(dom: Dom, page: str) -> None:
     const order = [...document.querySelectorAll("form select, form input, .find button, .copy")];
     const takesFocus = (control) => { control.focus(); return document.activeElement === control; };
     const focused = order.filter((control) => !control.closest("[hidden]") && takesFocus(control));
-    const names = focused.map((control) => control.name || control.textContent);
+    const names = focused.map((each) => each.name || each.dataset.knob || each.textContent);
     document.body.dataset.focused = names.join(" ");"""
     shown = dom(_with_script(page, walk))
     order = re.search(r'data-focused="([^"]*)"', shown)
     assert order
     assert order[1].startswith(
-        "card n_ctx filled n_expert_used n_gpu_layers n_cpu_moe n_ubatch type_k apart flash_attn"
+        "card quantization n_ctx n_ctx filled filled n_expert_used n_expert_used n_gpu_layers "
     )
 
 

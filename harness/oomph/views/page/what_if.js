@@ -27,9 +27,10 @@ function readCoefficients(facts) {
 }
 const readCard = (facts) => new gpus$GpuSpec(...facts);
 const readOwn = (cards) => (cards.length ? cards.map(([facts, bytes, device]) => new cards$Card(bytes, readCard(facts), device)) : null);
-function readModel({ name, arch, family, metadata, tensors }) {
+function readModel({ name, arch, family, metadata, tensors }, types) {
   families$family_of[arch] = family;
-  const infos = tensors.map(([tensor, ne, type]) => [tensor, new header$TensorInfo(tensor, ne, ggml_types$QUANTS.get(type))]);
+  const kinds = types?.split(" ").flatMap((run) => { const [kind, count] = run.split("*"); return Array(Number(count)).fill(kind); });
+  const infos = tensors.map(([tensor, ne, type], i) => [tensor, new header$TensorInfo(tensor, ne, ggml_types$QUANTS.get(kinds?.[i] ?? type))]);
   return new spec$ModelSpec(name, arch, fromJson(metadata), $dict(infos), name);
 }
 function shared() {
@@ -38,58 +39,111 @@ function shared() {
   );
 }
 
-// One model, answering for any card, for its own cards or for none (null), and knobs; what a card has computed is kept.
+// One model, answering for any cards, for its own or for none (null), in any quantization, on any machine, with what rides
+// along or without: what one has computed is kept, and what quantizations and cards share of it is shared.
 function ask(facts) {
-  const model = readModel(facts.model), own = readOwn(facts.cards), coefficients = readCoefficients(facts.coefficients);
-  const riders = (facts.riders ?? []).map(([name, bytes, note, read]) => new riders$FixedRider(name, fromJson(bytes), note, read));
+  const own = readOwn(facts.cards), coefficients = readCoefficients(facts.coefficients);
+  const riding = (facts.riders ?? []).map(([name, bytes, note, read]) => new riders$FixedRider(name, fromJson(bytes), note, read));
   const machine = $construct(machine$Machine, fromJson(facts.machine));
-  const estimators = new Map();
-  const on = (card) => {
-    if (!estimators.has(card)) estimators.set(card, new estimator$Estimator(model, card, null, coefficients, null, false, machine, riders));
-    return estimators.get(card);
+  const models = new Map(), firsts = new Map(), placed = new Map(), estimators = new Map();
+  const kept = (map, key, make) => { if (!map.has(key)) map.set(key, make()); return map.get(key); };
+  const onCards = (card, around) => {
+    if (firsts.has(around) && card !== null) return firsts.get(around).changed(null, card);
+    const own = $construct(machine$Machine, fromJson({ ...facts.machine, ...JSON.parse(around) }));
+    const made = new estimator$Estimator(kept(models, null, () => readModel(facts.model)), card, null, coefficients, null, false, own, riding);
+    if (card !== null) firsts.set(around, made);
+    return made;
+  };
+  const on = (card, { quantization = null, around = {}, rides = true } = {}) => {
+    const place = JSON.stringify(around);
+    const cards = Array.isArray(card) ? card.map(({ spec, memory_bytes }) => `${spec.name}:${memory_bytes}`).join("+") : card?.name ?? null;
+    return kept(estimators, JSON.stringify([place, cards, quantization, rides]), () => {
+      const own = kept(placed, JSON.stringify([place, cards]), () => onCards(card, place));
+      if (quantization === null && rides) return own;
+      return own.changed(quantization === null ? null : kept(models, quantization, () => readModel(facts.model, facts.types[quantization])), null, null, null, rides ? riding : []);
+    });
   };
   return {
-    own, machine,
-    predict: (card, knobs) => on(card).predict($construct(config$RunConfig, fromJson(knobs)), false),
-    longest: (card, knobs) => on(card).max_context(undefined, fromJson(knobs)),
+    own, machine, hasRiders: riding.length > 0,
+    predict: (card, knobs, beside) => on(card, beside).predict($construct(config$RunConfig, fromJson(knobs)), false),
+    longest: (card, knobs, beside) => on(card, beside).max_context(undefined, fromJson(knobs)),
   };
 }
 
 // --- from controls to knobs
 
-const CARDLESS = "none";
+const CARDLESS = "none", MOST_CARDS = 8, GIB = 2 ** 30;
 const spoken = {
   n_ctx: (n) => `${n.toLocaleString("en")} tokens`, n_expert_used: (n) => (n === 1 ? "1 expert" : `${n} experts`),
-  filled: (share) => (share === 0 ? "empty" : share === 1 ? "full" : `${100 * share} % full`),
+  filled: (percent) => (percent === 0 ? "empty" : percent === 100 ? "full" : `${percent} % full`),
   n_ubatch: (n) => `${n} tokens`, n_gpu_layers: (n, all) => (n === all ? "all" : n === 0 ? "none" : `${n} of ${all}`),
   n_cpu_moe: (n) => (n === 0 ? "none" : n === 1 ? "1 layer" : `${n} layers`),
 };
+const UNITS = { ram: GIB, reserve: MIB };  // what these two are typed in
+const CHOICES = ["type_k", "type_v", "flash_attn"];  // knobs that are chosen of a list
+const SAME_WITHOUT_CARD = ["n_gpu_layers", "n_cpu_moe"];
 
-function knobsOf(form, { start, positions }) {
-  const chosen = Object.fromEntries(Object.entries(positions).map(([knob, values]) => {
-    const control = form.elements[knob];
-    return [knob, control.type === "range" ? values[control.value] : control.value];
-  }));
-  const { filled, ...knobs } = chosen;
-  if (!form.elements.apart.checked) knobs.type_v = knobs.type_k;
-  if (form.elements.card.value === CARDLESS) Object.assign(knobs, { n_gpu_layers: -1, n_cpu_moe: 0 });
-  if (knobs.n_gpu_layers === positions.n_gpu_layers.at(-1)) knobs.n_gpu_layers = -1;  // all, in llama.cpp's words
-  const n_devices = form.elements.card.value === CARDLESS ? 0 : Math.max(start.n_devices ?? 1, 1);
-  const asked = { ...start, ...knobs, n_devices };
-  return { ...asked, n_depth: Math.floor(filled * $construct(config$RunConfig, fromJson(asked)).deepest) };  // of one sequence
+const field = (form, name) => form.elements[name];
+const sliders = (form) => [...form.querySelectorAll('input[type="range"]')].map((slider) => [slider, field(form, slider.dataset.knob)]);
+const nearest = (values, x) => values.reduce((best, value, i) => (Math.abs(value - x) < Math.abs(values[best] - x) ? i : best), 0);
+// What is typed, as a whole number within its limits; what it was before where it is none.
+function typed(input) {
+  const x = Number.parseInt(input.value, 10);
+  return Number.isNaN(x) ? Number(input.defaultValue) : Math.min(Math.max(x, Number(input.min)), Number(input.max));
+}
+const optional = (form, name) => (Number(field(form, name).value) > 0 ? Math.round(Number(field(form, name).value) * UNITS[name]) : null);
+
+const programOf = (form, { programs, program }) => programs.find(({ name }) => name === field(form, "program")?.value) ?? program;
+// What was asked in the beginning and no control shows, over what the program does by itself.
+function ownKnobs({ start, program, positions }, chosen) {
+  const said = Object.entries(start).filter(([knob, value]) => JSON.stringify(value) !== JSON.stringify(program.defaults[knob]));
+  return chosen.name === program.name ? start : { ...chosen.defaults, ...Object.fromEntries(said.filter(([knob]) => !(knob in positions))) };
 }
 
-function setUp(form, { start, positions }, { own }) {
-  for (const [knob, values] of Object.entries(positions)) {
-    const control = form.elements[knob];
-    if (control.type !== "range") { control.value = start[knob] ?? control.value; continue; }
-    control.max = values.length - 1;
-    const at = values.indexOf(start[knob] ?? Number(control.dataset.start));
-    control.value = at < 0 ? values.length - 1 : at;  // -1 layers are all
+function knobsOf(form, data) {
+  const { start, positions, limits } = data, program = programOf(form, data), own = ownKnobs(data, program);
+  const knobs = { ...own };
+  for (const [knob] of Object.entries(positions)) if (knob !== "filled") knobs[knob] = CHOICES.includes(knob) ? field(form, knob).value : typed(field(form, knob));
+  if (!field(form, "apart").checked) knobs.type_v = knobs.type_k;
+  const cards = cardNames(form);
+  if (cards[0] === CARDLESS) Object.assign(knobs, { n_gpu_layers: -1, n_cpu_moe: 0 });
+  if (knobs.n_gpu_layers === limits.n_gpu_layers[1]) knobs.n_gpu_layers = -1;  // all, in llama.cpp's words
+  knobs.n_devices = cards[0] === CARDLESS ? 0 : cards[0] === "own" ? Math.max(start.n_devices ?? 1, 1) : cards.length;
+  const slots = typed(field(form, "n_seq_max")), before = own.n_seq_max ?? 1;
+  if (slots !== before) Object.assign(knobs, { n_seq_max: slots, n_parallel: slots, kv_unified: program.counted_unified });
+  if (field(form, "swa_full")) knobs.swa_full = field(form, "swa_full").checked;
+  const drafts = field(form, "mtp")?.checked, drafted = own.spec_type ?? null;
+  if (field(form, "mtp") && drafts !== (drafted === "draft-mtp")) knobs.spec_type = drafts ? "draft-mtp" : null;
+  const made = (changed) => $construct(config$RunConfig, fromJson({ ...knobs, ...changed }));
+  // llama-server keeps logits for what its slots and drafts verify, which changes with them
+  if (program.keeps_slots && (slots !== before || knobs.spec_type !== own.spec_type)) knobs.n_outputs_max = made({}).n_verified;
+  return { ...knobs, n_depth: Math.floor(typed(field(form, "filled")) / 100 * made({}).deepest) };  // of one sequence
+}
+
+// What is beside the knobs: the quantization, the machine, and whether what rides along does.
+function besideOf(form, { facts: { machine, types } }) {
+  const chosen = field(form, "quantization")?.value, around = {};
+  for (const [name, key] of [["ram", "ram_bytes"], ["reserve", "reserve_bytes"]]) {
+    const bytes = optional(form, name) ?? (name === "reserve" ? 0 : null);
+    if (bytes !== machine[key]) around[key] = bytes;
   }
-  form.elements.apart.checked = form.elements.type_v.value !== form.elements.type_k.value;
-  const { card } = form.elements, groups = new Map([["Without a card", [new Option("CPU alone", CARDLESS)]]]);
-  if (own) groups.set("This machine", [new Option(called(own), "own")]);
+  return { quantization: chosen && chosen !== Object.keys(types)[0] ? chosen : null, around, rides: field(form, "rides")?.checked ?? true };
+}
+
+const cardNames = (form) => [...form.querySelectorAll("select.card")].map(({ value }) => value).filter((value, i) => i === 0 || value !== CARDLESS);
+function cardOf(form, asked) {
+  const [first, ...others] = cardNames(form);
+  if (first === CARDLESS) return null;
+  if (first === "own") return asked.own;
+  if (!others.length) return shared().cards[first];
+  return [first, ...others].map((i, n) => new cards$Card(shared().cards[i].memory_bytes, shared().cards[i], `CUDA${n}`));
+}
+
+// --- the controls themselves
+
+function fillCards(select, { own }, isFirst) {
+  const groups = new Map([[isFirst ? "Without a card" : "", [new Option(isFirst ? "CPU alone" : "no further card", CARDLESS)]]]);
+  if (own && isFirst) groups.set("As asked", [new Option(called(own), "own")]);
   shared().cards.forEach((spec, i) => {
     const name = spec.name.replace(/^NVIDIA (GeForce )?/, "");
     groups.set(spec.generation, [...(groups.get(spec.generation) ?? []), new Option(`${name} · ${mib(spec.memory_bytes)}`, i)]);
@@ -98,22 +152,101 @@ function setUp(form, { start, positions }, { own }) {
     const group = document.createElement("optgroup");
     group.label = label;
     group.append(...options);
-    card.append(group);
+    select.append(label ? group : options[0]);
   }
-  const same = shared().cards.findIndex((spec) => own && $eq(spec, own[0].spec));
-  card.value = start.n_devices === 0 ? CARDLESS : own ? "own" : String(Math.max(same, 0));
 }
 
-function label(form, positions, isCardless) {
+function addCard(form, asked, value = CARDLESS) {
+  const number = form.querySelectorAll("select.card").length + 1, select = element("select", "", "card");
+  const label = element("label", `Card ${number}`);
+  select.id = label.htmlFor = `${form.querySelector("select.card").id}-${number}`;
+  select.name = `card${number}`;
+  fillCards(select, asked, false);
+  select.value = value;
+  form.querySelector(".cards").append(label, select);
+}
+
+function put(form, { positions }, knob, value) {
+  const input = field(form, knob), slider = form.querySelector(`input[data-knob="${knob}"]`);
+  input.value = String(value);
+  if (slider) slider.value = nearest(positions[knob], value);
+}
+
+// The controls as a program has them by itself, over what was asked in the beginning.
+function setKnobs(form, data) {
+  const { positions, limits } = data, own = { ...ownKnobs(data, programOf(form, data)) };
   for (const [knob, values] of Object.entries(positions)) {
-    const control = form.elements[knob];
-    if (control.type !== "range") continue;
-    control.disabled = isCardless && ["n_gpu_layers", "n_cpu_moe"].includes(knob);
-    const said = control.disabled ? "no card" : spoken[knob](values[control.value], values.at(-1));
-    control.setAttribute("aria-valuetext", said);
-    form.querySelector(`output[for="${control.id}"]`).textContent = said;
+    if (CHOICES.includes(knob)) { field(form, knob).value = own[knob] ?? field(form, knob).value; continue; }
+    const input = field(form, knob), slider = form.querySelector(`input[data-knob="${knob}"]`);
+    [input.min, input.max] = limits[knob];
+    slider.max = values.length - 1;
+    const value = knob === "filled" ? 0 : own[knob] ?? Number(input.dataset.start);
+    put(form, data, knob, knob === "n_gpu_layers" && value < 0 ? limits.n_gpu_layers[1] : value);
+    input.defaultValue = input.value;
   }
-  form.querySelector(".apart").hidden = !form.elements.apart.checked;
+  const slots = field(form, "n_seq_max");
+  [slots.min, slots.max] = limits.n_seq_max;
+  slots.value = slots.defaultValue = own.n_seq_max ?? 1;
+  field(form, "apart").checked = field(form, "type_v").value !== field(form, "type_k").value;
+  if (field(form, "swa_full")) field(form, "swa_full").checked = own.swa_full ?? true;
+  if (field(form, "mtp")) field(form, "mtp").checked = own.spec_type === "draft-mtp";
+}
+
+function setUp(form, data, asked) {
+  const { start, facts } = data, card = field(form, "card");
+  setKnobs(form, data);
+  fillCards(card, asked, true);
+  const same = shared().cards.findIndex((spec) => asked.own && $eq(spec, asked.own[0].spec));
+  card.value = start.n_devices === 0 ? CARDLESS : asked.own ? "own" : String(Math.max(same, 0));
+  field(form, "ram").value = facts.machine.ram_bytes ? facts.machine.ram_bytes / GIB : "";
+  field(form, "reserve").value = facts.machine.reserve_bytes ? facts.machine.reserve_bytes / MIB : "";
+  for (const input of form.elements) input.dataset.own = input.type === "checkbox" ? input.checked : input.value;
+  readAddress(form, data, asked);
+}
+
+function label(form, isCardless) {
+  for (const [slider, input] of sliders(form)) {
+    slider.disabled = input.disabled = isCardless && SAME_WITHOUT_CARD.includes(input.name);
+    slider.setAttribute("aria-valuetext", slider.disabled ? "no card" : spoken[input.name](typed(input), Number(input.max)));
+  }
+  const cards = form.querySelectorAll("select.card"), isPlain = ![CARDLESS, "own"].includes(cards[0].value);
+  cards.forEach((select, i) => { select.hidden = i > 0 && !isPlain; form.querySelector(`label[for="${select.id}"]`).hidden = select.hidden; });
+  form.querySelector(".more").hidden = !isPlain || cards.length >= MOST_CARDS;
+  form.querySelector(".apart").hidden = !field(form, "apart").checked;
+}
+
+// --- the address: what stands elsewhere than in the beginning, so that a link is a question
+
+function writeAddress(form) {
+  const changed = new URLSearchParams();
+  for (const input of form.elements) {
+    const value = input.type === "checkbox" ? input.checked : input.value;
+    if (!input.name || input.type === "range" || String(value) === (input.dataset.own ?? CARDLESS)) continue;
+    changed.append(input.classList.contains("card") ? "card" : input.name, input.classList.contains("card") ? shared().cards[value]?.name ?? value : value);
+  }
+  const hash = changed.toString();
+  if (hash !== location.hash.slice(1)) history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
+}
+
+function readAddress(form, data, asked) {
+  const said = new URLSearchParams(location.hash.slice(1));
+  const known = said.getAll("card").map((name) => (name === CARDLESS || name === "own" ? name : String(shared().cards.findIndex((spec) => spec.name === name))));
+  known.filter((value) => value !== "-1").slice(0, MOST_CARDS).forEach((value, i) => {
+    if (i) addCard(form, asked, value);
+    else field(form, "card").value = value;
+  });
+  if (said.has("program") && field(form, "program")) {
+    field(form, "program").value = said.get("program");
+    if (!field(form, "program").value) field(form, "program").value = data.program.name;
+    setKnobs(form, data);
+  }
+  for (const [name, value] of said) {
+    const input = form.elements[name];
+    if (!input || ["card", "program"].includes(name)) continue;
+    if (input.type === "checkbox") input.checked = value === "true";
+    else if (input.type === "number") { if (Number.isFinite(Number(value))) put(form, data, name, value === "" ? "" : Number(value)); }
+    else if ([...(input.options ?? [])].some((option) => option.value === value)) input.value = value;
+  }
 }
 
 // --- from an answer to the page
@@ -219,22 +352,26 @@ function verdict(answer, rows, card) {
 }
 
 // A command that asks the package the same; quoted for a shell, for names are foreign text.
-function command({ reference, program, facts: { machine } }, knobs, card) {
+function command({ reference, facts }, program, knobs, card, { quantization, around }) {
   const quote = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
   const flags = Object.entries({ ...knobs, n_gpu_layers: knobs.n_devices ? knobs.n_gpu_layers : undefined });
   const asked = flags.filter(([knob, value]) => value !== undefined && value !== null && value !== program.defaults[knob] && !Array.isArray(value));
   const [on, off] = [(words) => (words.length > 1 ? words[0] : null), (words) => words.at(-1)];  // what turns something off alone has one word
   const words = asked.map(([knob, value]) =>
     typeof value === "boolean" ? (value ? on : off)(program.switches[knob]) : `--${knob.replaceAll("_", "-")} ${quote(String(value))}`);
-  const around = [["ram", machine.ram_bytes], ["reserve", machine.reserve_bytes]].filter(([, bytes]) => bytes).map(([name, bytes]) => `--${name} ${bytes / MIB}MiB`);
-  return ["oomph estimate", quote(reference), ...(program.name === USUAL_PROGRAM ? [] : ["--as", program.name]), ...named(card).map((name) => `--gpu ${quote(name)}`), ...around, ...words].filter(Boolean).join(" ");
+  const machine = { ...facts.machine, ...around };
+  const beside = [["ram", machine.ram_bytes], ["reserve", machine.reserve_bytes]].filter(([, bytes]) => bytes).map(([name, bytes]) => `--${name} ${bytes / MIB}MiB`);
+  const model = quantization === null ? reference : `${reference.split(":")[0]}:${quantization}`;
+  return ["oomph estimate", quote(model), ...(program.name === USUAL_PROGRAM ? [] : ["--as", program.name]), ...named(card).map((name) => `--gpu ${quote(name)}`), ...beside, ...words].filter(Boolean).join(" ");
 }
 const USUAL_PROGRAM = "llama-server";
 
 function show(root, data, asked) {
-  const form = root.querySelector("form"), card = cardOf(form, asked), knobs = knobsOf(form, data);
-  label(form, data.positions, card === null);
-  const answer = asked.predict(card, knobs);
+  const form = root.querySelector("form"), card = cardOf(form, asked);
+  label(form, card === null);
+  writeAddress(form);
+  const knobs = knobsOf(form, data), beside = besideOf(form, data);
+  const answer = asked.predict(card, knobs, beside);
   const rows = places(answer);
   const said = verdict(answer, rows, card), scale = Math.max(...rows.map(({ parts, limit }) => Math.max(limit ?? 0, total(parts))));
   root.querySelector(".verdict").textContent = said.word;
@@ -247,17 +384,14 @@ function show(root, data, asked) {
   drawSpeed(decode, speed?.decode_tokens_per_s, speed?.decode_interval_90);
   root.querySelector(".bound").textContent = speed ? `Bound by ${speed.bound_by.replace("prefill: ", "").replace("; decode: ", " in prefill, by ")} in decode.` : `No speed: ${answer.speed_reason}.`;
   root.querySelector(".slots").textContent = speed?.slots ? together(speed.slots) : "";
-  const left = asked.machine.reserve_bytes && card !== null ? [`${mib(asked.machine.reserve_bytes)} of each card are left to others.`] : [];
+  const reserve = optional(form, "reserve");
+  const left = reserve && card !== null ? [`${mib(reserve)} of each card are left to others.`] : [];
   root.querySelector(".notes").replaceChildren(...new Set([grown(answer), ...left, ...answer.warnings]).values().map((text) => element("li", text)));
-  root.querySelector(".command code").textContent = command(data, knobs, card);
+  root.querySelector(".asked").textContent = programOf(form, data).sentence;
+  root.querySelector(".command code").textContent = command(data, programOf(form, data), knobs, card, beside);
   root.querySelector(".find output").textContent = "";
   root.querySelector(".find").hidden = card === null;
   return `${said.word}. ${said.speeds}`;
-}
-
-function cardOf(form, asked) {
-  const chosen = form.elements.card.value;
-  return chosen === CARDLESS ? null : chosen === "own" ? asked.own : shared().cards[chosen];
 }
 
 // --- life of a page
@@ -283,13 +417,26 @@ function start(root) {
     }
   };
   setUp(form, data, asked);
-  form.addEventListener("input", () => { frame ??= requestAnimationFrame(refresh); });
+  form.addEventListener("input", ({ target }) => {
+    if (target.type === "range") put(form, data, target.dataset.knob, data.positions[target.dataset.knob][target.value]);
+    else if (target.name in data.positions && target.type === "number") form.querySelector(`input[data-knob="${target.name}"]`).value = nearest(data.positions[target.name], typed(target));
+    if (target.name === "program") setKnobs(form, data);
+    frame ??= requestAnimationFrame(refresh);
+  });
+  form.querySelector(".more").addEventListener("click", () => {
+    addCard(form, asked, field(form, "card").value);
+    frame ??= requestAnimationFrame(refresh);
+  });
   form.addEventListener("submit", (event) => event.preventDefault());
   root.querySelector(".find button").addEventListener("click", () => {
     const output = root.querySelector(".find output");
     output.textContent = "…";
     setTimeout(() => {
-      const n = attempt(() => asked.longest(cardOf(form, asked), knobsOf(form, data)));
+      const n = attempt(() => asked.longest(cardOf(form, asked), knobsOf(form, data), besideOf(form, data)));
+      if (Number.isInteger(n) && n > 0) {
+        put(form, data, "n_ctx", n);
+        refresh();
+      }
       output.textContent = n ? `${n.toLocaleString("en")} tokens fit with the other settings as they are` : "No context fits with these settings";
     });
   });
