@@ -50,7 +50,7 @@ def test_the_next_process_answers_the_same_and_composes_nothing(
     def composed(*_: object) -> None:
         raise AssertionError("a graph was composed")
 
-    monkeypatch.setattr(compute, "_graph_of", composed)
+    monkeypatch.setattr(compute, "graph_of", composed)
     assert answers(ReplayFiles()) == learned
 
 

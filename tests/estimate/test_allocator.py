@@ -4,8 +4,9 @@ any."""
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oomph.estimate.allocator import Packing, Placed, Pool, pack
+from oomph.estimate.allocator import Packing, Placed, pack
 from oomph.estimate.graph.tensor import F32, Graph, Tensor, pad
+from oomph.estimate.pool import Pool
 
 ALIGNMENT = 128
 

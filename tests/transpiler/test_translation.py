@@ -88,11 +88,11 @@ def test_of_methods_with_one_name_the_one_is_taken_that_has_the_arguments() -> N
 
 
 def test_only_what_is_reached_comes_along() -> None:
-    program = Program(["oomph.estimate.allocator:Pool"], called=("take",))
+    program = Program(["oomph.estimate.pool:Pool"], called=("take",))
     text = translate(program)
-    assert "class allocator$Pool" in text
+    assert "class pool$Pool" in text
     assert "take(n)" in text
-    assert "const allocator$_UNBOUNDED" in text
+    assert "const pool$_UNBOUNDED" in text
     assert "give_back" not in text
     assert "class tensor$Tensor" not in text
 

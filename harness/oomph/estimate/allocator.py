@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from oomph.estimate.allocation import Allocation
 from oomph.estimate.graph.tensor import Tensor, pad
 from oomph.estimate.loops import NOWHERE, Loop, Step, find_loop
 
@@ -30,65 +31,6 @@ INPLACE_OPS: Final = frozenset({
 
 _UNSEEN: Final = -2
 """The number of a tensor that has none yet."""
-
-_UNBOUNDED: Final = 1 << 52
-"""More bytes than any machine has, and few enough for the numbers of JavaScript, in which pages
-compute the same."""
-
-
-class Pool:
-    """One backend's buffer: free blocks by offset, the last one without end (ggml_dyn_tallocr).
-    Bytes are padded to its alignment before they come here."""
-
-    __slots__ = ("free", "live", "live_peak", "peak")
-
-    def __init__(self) -> None:
-        self.free: list[list[int]] = [[0, _UNBOUNDED]]
-        self.peak = self.live = self.live_peak = 0
-
-    def take(self, n: int) -> int:
-        """The offset of a block of `n` bytes: from the smallest hole that holds it, the later one
-        of equals."""
-        free = self.free
-        best = 0
-        if len(free) > 1:
-            best_size = _UNBOUNDED
-            for i, block in enumerate(free):
-                if n <= block[1] <= best_size:
-                    best, best_size = i, block[1]
-        block = free[best]
-        at = block[0]
-        block[0] += n
-        block[1] -= n
-        if not block[1]:
-            del free[best]
-        end = at + n
-        if end > self.peak:
-            self.peak = end
-        self.live += n
-        if self.live > self.live_peak:
-            self.live_peak = self.live
-        return at
-
-    def give_back(self, at: int, n: int) -> None:
-        """Free `n` bytes at `at`, merging with the hole before or after it."""
-        free = self.free
-        self.live -= n
-        end, place = at + n, -1
-        for i, block in enumerate(free):
-            start = block[0]
-            if start + block[1] == at:
-                block[1] += n
-                if i + 1 < len(free) and free[i + 1][0] == end:
-                    block[1] += free.pop(i + 1)[1]
-                return
-            if start == end:
-                block[0] = at
-                block[1] += n
-                return
-            if place < 0 and start >= at:  # holes of nothing put the rest out of order, in ggml too
-                place = i
-        free.insert(place, [at, n])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +140,7 @@ class AllocationProgram:
         self, sizes: Sequence[int], alike: Sequence[bool], alignments: Sequence[int]
     ) -> Packing:
         """Allocate everything in its order."""
-        run = _Run(self, self._padded(sizes, alignments), alike, len(alignments))
+        run = Allocation(self, self._padded(sizes, alignments), alike, len(alignments))
         run.begin()
         at = 0
         for loop in self.loops:
@@ -276,7 +218,9 @@ class AllocationProgram:
         numbers, owners, pools = self._numbers, self.owners, self.pools
         for source in t.src:
             number = numbers.get(source, _UNSEEN)
-            if number == _UNSEEN or owners[number] == pools[number] == NOWHERE != number:
+            if number == _UNSEEN or (
+                number != NOWHERE and owners[number] == pools[number] == NOWHERE
+            ):
                 number = self._take(source, pool, takes)
             if number != NOWHERE:
                 reads.append(number)
@@ -326,150 +270,3 @@ class AllocationProgram:
             for number, count in loop.views:
                 self.n_views[number] += count * loop.n_more
         return loops
-
-
-class _Run:
-    """One allocation in progress."""
-
-    __slots__ = (
-        "_address",
-        "_alike",
-        "_is_allocated",
-        "_later",
-        "_pool",
-        "_program",
-        "_size",
-        "_sizes",
-        "children",
-        "pools",
-        "views",
-    )
-
-    def __init__(
-        self, program: AllocationProgram, sizes: Sequence[int], alike: Sequence[bool], n_pools: int
-    ) -> None:
-        n = len(program.tensors)
-        self._program, self._sizes, self._alike = program, sizes, alike
-        self.pools = [Pool() for _ in range(n_pools)]
-        self.children, self.views = list(program.n_children), list(program.n_views)
-        self._pool, self._address, self._size = list(program.pools), [0] * n, [0] * n
-        self._is_allocated = [False] * n
-        self._later: dict[int, list[tuple[int, int, int]]] = {}
-
-    def begin(self) -> None:
-        """Give their places to what has one before the first node: of a loop's further repetitions,
-        too."""
-        loops = {loop.first[-1]: loop for loop in self._program.loops if loop.first}
-        for number in self._program.first:
-            self.allocate(number)
-            if number in loops:
-                for _ in range(loops[number].n_more):
-                    for each in loops[number].first:
-                        self._later.setdefault(each, []).append(self._new_place(each))
-
-    def _new_place(self, number: int) -> tuple[int, int, int]:
-        pool, size = self._program.pools[number], self._sizes[number]
-        return pool, self.pools[pool].take(size), size
-
-    def execute(self, begin: int, end: int) -> None:
-        """Go through these steps."""
-        children, views = self.children, self.views
-        for takes, reads in self._program.steps[begin:end]:
-            for number in takes:
-                self.allocate(number)
-            for number in reads:
-                children[number] -= 1
-                if not children[number] and not views[number]:
-                    self.release(number)
-
-    def repeat(self, loop: Loop) -> None:
-        """Go through a repetition as often as it is left out, until the allocator is where it was
-        after one before: what lies between would be the same again."""
-        seen = {self._state(loop): 0}
-        i = 0
-        while i < loop.n_more:
-            self._move_on(loop)
-            self.execute(loop.begin, loop.end)
-            i += 1
-            if loop.first:
-                continue  # fewer of those are left each time
-            before = seen.setdefault(self._state(loop), i)
-            if before < i:
-                n_skipped = (loop.n_more - i) // (i - before) * (i - before)
-                for number, count in loop.reads:
-                    self.children[number] -= count * n_skipped
-                for number, count in loop.views:
-                    self.views[number] -= count * n_skipped
-                i += n_skipped
-                seen = {}
-
-    def _state(self, loop: Loop) -> object:
-        """The holes of every pool, and where the next repetition finds what it reads of this."""
-        holes = tuple(tuple(map(tuple, pool.free)) for pool in self.pools)
-        places = tuple(
-            (self._pool[n], self._address[n]) if self._is_allocated[n] else ()
-            for _, n in loop.before
-        )
-        return holes, places
-
-    def _move_on(self, loop: Loop) -> None:
-        """The next repetition: what was its own is of the one before, and its own is new."""
-        program = self._program
-        for number, later in loop.before:
-            self.children[number], self.views[number] = self.children[later], self.views[later]
-            self._pool[number], self._address[number] = self._pool[later], self._address[later]
-            self._size[number] = self._size[later]
-            self._is_allocated[number] = self._is_allocated[later]
-        for number in (*loop.own, *loop.first):
-            self.children[number] = program.n_children[number]
-            self.views[number] = program.n_views[number]
-            self._pool[number] = program.pools[number]
-            self._is_allocated[number] = False
-        for number in loop.first:
-            place = self._later[number].pop(0)
-            self._pool[number], self._address[number], self._size[number] = place
-            self._is_allocated[number] = True
-
-    def allocate(self, number: int) -> None:
-        """Give the tensor a source's place, or room of its own (ggml_gallocr_allocate_node)."""
-        self._is_allocated[number] = True
-        for source, pair in self._program.candidates[number]:
-            if self._is_allocated[source] and self._alike[pair] and self._reuse(number, source):
-                return
-        pool, size = self._pool[number], self._sizes[number]
-        address = self.pools[pool].take(size)
-        self._size[number], self._address[number] = size, address
-
-    def _reuse(self, number: int, source: int) -> bool:
-        """Take the source's place if this is its last use: what is viewed has no place to give."""
-        if self.children[source] != 1 or self.views[source] != 0:
-            return False
-        self._is_allocated[source] = False
-        number_pool, address = self._pool[source], self._address[source]
-        if number_pool == self._pool[number]:
-            size = self._sizes[number]
-        else:
-            size = self._sizes[self._program.elsewhere[number, number_pool]]
-        self._pool[number], self._address[number], self._size[number] = number_pool, address, size
-        had = self._size[source]
-        if had > size:
-            self.pools[number_pool].give_back(address + size, had - size)
-        return True
-
-    def release(self, number: int) -> None:
-        """The tensor's last use is done: its place is free, unless it is a view of what is still
-        used."""
-        owner = self._program.owners[number]
-        if owner != NOWHERE:
-            self.views[owner] -= 1
-            if self.views[owner] == 0 and self.children[owner] == 0 and self._is_allocated[owner]:
-                self._free(owner)
-        elif self._is_allocated[number]:
-            self._free(number)
-
-    def _free(self, number: int) -> None:
-        if self._program.tensors[number].is_output:
-            return
-        pool, address = self._pool[number], self._address[number]
-        self.pools[pool].give_back(address, self._size[number])
-        self._is_allocated[number] = False

@@ -8,8 +8,7 @@ so large that no published model comes near it is not replayed: the general rule
 `ComputeBuffers.is_exact` says so.
 """
 
-from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -18,23 +17,21 @@ from oomph.architectures.adapter import AdapterSpec
 from oomph.architectures.spec import ModelSpec
 from oomph.errors import ModelFileError
 from oomph.estimate.affine_sizes import AffineSizes
-from oomph.estimate.allocator import AllocationProgram, Packing, Repeated
+from oomph.estimate.allocator import AllocationProgram, Packing
 from oomph.estimate.backends import alignment, alloc_bytes
 from oomph.estimate.build import LATEST, Build
+from oomph.estimate.composed import Batch, Composed, graph_of
 from oomph.estimate.graph.builder import Builder, CacheTypes
-from oomph.estimate.graph.compose import build_graph
-from oomph.estimate.graph.drafters import DRAFTERS
 from oomph.estimate.graph.hparams import Hparams
-from oomph.estimate.graph.next_token import build_head
-from oomph.estimate.graph.placement import CPU, Placement, layer_of
+from oomph.estimate.graph.placement import CPU, Placement
 from oomph.estimate.graph.sizes import Sizes
 from oomph.estimate.graph.slices import Slices
-from oomph.estimate.graph.tensor import Graph, Tensor
+from oomph.estimate.graph.tensor import Tensor
 from oomph.estimate.repeats import KEPT, Selection, select_layers
 from oomph.estimate.replayed import Replayed, ReplayStore
 from oomph.estimate.rough import rough_buffers
 from oomph.estimate.scheduler import PIPELINE_COPIES, Schedule, schedule
-from oomph.gguf.header import TensorInfo
+from oomph.estimate.structure import layer_contents, structure_of
 
 WORTH_CUTTING: Final = 0.8
 """A selection that keeps a larger share of the layers saves less than it costs where it will not
@@ -81,44 +78,6 @@ class ComputeBuffers:
     """Whether the graph was replayed: False where the general rule stands in for it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What a graph is reserved for: tokens, rows of logits and sequences."""
-
-    n_tokens: int
-    n_outputs: int
-    n_seqs: int
-
-
-class Composed:
-    """A graph of some layers, `ends` the output of each, `fused_layers` the layer of each fused
-    operator; once it is scheduled, with its plan."""
-
-    def __init__(
-        self,
-        graph: Graph,
-        ends: Mapping[int, Tensor],
-        fused_layers: Mapping[Tensor, int],
-        selection: Selection,
-    ) -> None:
-        self.graph, self.fused_layers = graph, fused_layers
-        self.plan: Schedule | None = None
-        self.n_inputs = sum(leaf.is_input for leaf in graph.leafs)
-        """Inputs of the graph, of which equal layers share each."""
-        runs = selection.runs if len(ends) == len(selection.layers) else ()
-        self.repeated: list[Repeated] = []
-        self.n_nodes = len(graph.nodes)
-        """Nodes of the whole graph."""
-        at = {ends[il]: 0 for run in runs for il in run.ends}
-        for i, node in enumerate(graph.nodes):
-            if node in at:
-                at[node] = i
-        for run in runs:
-            one, two, three = (ends[il] for il in run.ends)
-            self.repeated.append(Repeated((one, two, three), run.n_left_out))
-            self.n_nodes += run.n_left_out * (at[two] - at[one])
-
-
 class ComputeModel:
     """The compute buffers of one model; what was replayed for one configuration is kept for the
     next, and for the models `like` which it is built: another quantization has the same graph
@@ -151,7 +110,7 @@ class ComputeModel:
         self._shared: Replayed = (
             like._shared if like is not None and is_like else self._kept(self.structure)
         )
-        self._contents = _layer_contents(model, self._adapters)
+        self._contents = layer_contents(model, self._adapters)
         self._has_layer_inputs = "per_layer_token_embd.weight" in model.tensors
         self._n_ctx_before_rope: int | None = None
         """The context from which a file's other RoPE factors are read; None where it has none."""
@@ -166,7 +125,7 @@ class ComputeModel:
     def structure(self) -> object:
         """All that graphs are made of but the types of weights that no backend copies."""
         if self._structure is None:
-            self._structure = _structure(self._model), self._build, self._is_dry_run
+            self._structure = structure_of(self._model), self._build, self._is_dry_run
         return self._structure
 
     def _kept(self, structure: object) -> Replayed:
@@ -364,7 +323,7 @@ class ComputeModel:
             if known == key:
                 return composed
         b = self._builder(setup, batch)
-        graph, ends = _graph_of(b, selection.layers)
+        graph, ends = graph_of(b, selection.layers)
         for node in () if pins else graph.nodes:
             node.pinned = None
         composed = Composed(graph, ends, b.fused_layers, selection)
@@ -538,48 +497,3 @@ def _token_batch(setup: Setup) -> Batch:
     """One token of each sequence."""
     n = setup.sizes.n_seqs
     return Batch(n, n, n)
-
-
-def _graph_of(b: Builder, layers: Sequence[int]) -> tuple[Graph, dict[int, Tensor]]:
-    """The graph of `b`: of its layers, of its model's head, or of the drafter that it is."""
-    if b.rules.drafter != "none":
-        return DRAFTERS[b.rules.drafter](b)
-    return build_head(b) if b.hparams.is_head else build_graph(b, layers)
-
-
-def _layer_contents(
-    model: ModelSpec, adapters: Sequence[AdapterSpec]
-) -> dict[int, tuple[tuple[str, tuple[int, ...], str], ...]]:
-    """For each layer its tensors by name, the adapters' among them: name without the layer,
-    dimensions, type."""
-    contents: defaultdict[int, list[tuple[str, tuple[int, ...], str]]] = defaultdict(list)
-    pairs = (pair for adapter in adapters for pair in adapter.pairs.values())
-    for info in (*model.tensors.values(), *(info for pair in pairs for info in (pair.a, pair.b))):
-        il = layer_of(info.name)
-        if il is not None:
-            contents[il].append((info.name.split(".", 2)[2], info.ne, info.quant.name))
-    return {il: tuple(sorted(content)) for il, content in contents.items()}
-
-
-def _structure(model: ModelSpec) -> object:
-    """What a model's graphs are made of: its numbers, its tensors' names and shapes, and the types
-    that decide where a node runs or what is copied although the layers lie on cards."""
-    numbers = sorted(
-        (key, str(value))
-        for key, value in model.metadata.items()
-        if key.startswith(f"{model.arch}.")
-    )
-    tensors = tuple(
-        (info.name, info.ne, info.quant.name if _decides(info) else "")
-        for info in model.tensors.values()
-    )
-    return model.arch, tuple(numbers), tensors
-
-
-def _decides(info: TensorInfo) -> bool:
-    """Whether a tensor's type may matter wherever the layers lie: CUDA gathers no rows of MXFP4 of
-    some widths, and what is in no layer may lie on the host and be copied, but for the tables that
-    rows are gathered from and the output."""
-    is_outside = layer_of(info.name) is None
-    is_table = info.name.endswith("token_embd.weight") or info.name == "output.weight"
-    return info.quant.name == "MXFP4" or (is_outside and not is_table)

@@ -1,0 +1,62 @@
+"""One backend's buffer as ggml's allocator fills it: a best fit among holes."""
+
+from typing import Final
+
+_UNBOUNDED: Final = 1 << 52
+"""More bytes than any machine has, and few enough for the numbers of JavaScript, in which pages
+compute the same."""
+
+
+class Pool:
+    """One backend's buffer: free blocks by offset, the last one without end (ggml_dyn_tallocr).
+    Bytes are padded to its alignment before they come here."""
+
+    __slots__ = ("free", "live", "live_peak", "peak")
+
+    def __init__(self) -> None:
+        self.free: list[list[int]] = [[0, _UNBOUNDED]]
+        self.peak = self.live = self.live_peak = 0
+
+    def take(self, n: int) -> int:
+        """The offset of a block of `n` bytes: from the smallest hole that holds it, the later one
+        of equals."""
+        free = self.free
+        best = 0
+        if len(free) > 1:
+            best_size = _UNBOUNDED
+            for i, block in enumerate(free):
+                if n <= block[1] <= best_size:
+                    best, best_size = i, block[1]
+        block = free[best]
+        at = block[0]
+        block[0] += n
+        block[1] -= n
+        if not block[1]:
+            del free[best]
+        end = at + n
+        if end > self.peak:
+            self.peak = end
+        self.live += n
+        if self.live > self.live_peak:
+            self.live_peak = self.live
+        return at
+
+    def give_back(self, at: int, n: int) -> None:
+        """Free `n` bytes at `at`, merging with the hole before or after it."""
+        free = self.free
+        self.live -= n
+        end, place = at + n, -1
+        for i, block in enumerate(free):
+            start = block[0]
+            if start + block[1] == at:
+                block[1] += n
+                if i + 1 < len(free) and free[i + 1][0] == end:
+                    block[1] += free.pop(i + 1)[1]
+                return
+            if start == end:
+                block[0] = at
+                block[1] += n
+                return
+            if place < 0 and start >= at:  # holes of nothing put the rest out of order, in ggml too
+                place = i
+        free.insert(place, [at, n])
