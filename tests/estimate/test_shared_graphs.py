@@ -7,7 +7,9 @@ import pytest
 from oomph.architectures.catalogue import catalogue_model
 from oomph.cards import numbered, read_cards
 from oomph.config import RunConfig
+from oomph.estimate import compute
 from oomph.estimate.estimator import Estimator
+from oomph.estimate.memory import MemoryModel
 
 MODELS = (
     ("qwen3-30b-a3b", ("Q4_K_M", "F16")),
@@ -53,6 +55,32 @@ def test_what_is_shared_is_what_is_replayed(name: str, quantizations: tuple[str,
             for n, config in settings:
                 if n == n_devices:
                     assert shared.memory(config) == fresh.memory(config), config
+
+
+@pytest.mark.parametrize(("name", "quantizations"), MODELS)
+def test_many_questions_are_each_answered_as_if_it_were_the_only_one(
+    name: str, quantizations: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Against the whole graph, every layer composed, of a model that was asked nothing before."""
+    chance, model = random.Random(name), catalogue_model(name, quantizations[0])
+    together, kinds = MemoryModel(model), ("f16", "bf16", "q8_0", "q4_0")
+    used = range(1, 2 * model.n_expert_used) if model.is_moe else (None,)
+    shapes = [
+        {
+            "n_ubatch": chance.choice((64, 512)),
+            "type_k": kind,
+            "type_v": kind,
+            "n_expert_used": chance.choice(used),
+            "n_seq_max": chance.choice((1, 1, 3)),
+        }
+        for kind in chance.sample(kinds, 2)
+    ]
+    asked = [RunConfig(n_ctx=256 * chance.randint(1, 400)).with_(**x) for x in shapes * 6]
+    found = [together.compute(together.setup(config)) for config in asked]
+    monkeypatch.setattr(compute, "KEPT", (10_000,))
+    for config, buffers in zip(asked, found, strict=True):
+        alone = MemoryModel(model)
+        assert alone.compute(alone.setup(config)) == buffers, config
 
 
 def test_a_model_of_other_shapes_shares_nothing() -> None:
