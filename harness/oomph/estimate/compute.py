@@ -102,14 +102,7 @@ class ComputeModel:
         self._adapters = tuple(adapters)
         self._structure: object = None
         self._store = None if self._adapters else store
-        is_like = (
-            like is not None
-            and not (self._adapters or like._adapters)
-            and self.structure == like.structure
-        )
-        self._shared: Replayed = (
-            like._shared if like is not None and is_like else self._kept(self.structure)
-        )
+        self._shared = self._shared_with(like) or self._kept(self.structure)
         self._contents = layer_contents(model, self._adapters)
         self._has_layer_inputs = "per_layer_token_embd.weight" in model.tensors
         self._n_ctx_before_rope: int | None = None
@@ -127,6 +120,12 @@ class ComputeModel:
         if self._structure is None:
             self._structure = structure_of(self._model), self._build, self._is_dry_run
         return self._structure
+
+    def _shared_with(self, like: "ComputeModel | None") -> Replayed | None:
+        """What is known of the graphs of `like`, if they are the same."""
+        if like is None or self._adapters or like._adapters or self.structure != like.structure:
+            return None
+        return like._shared
 
     def _kept(self, structure: object) -> Replayed:
         """What is known of graphs of this structure, from an earlier process where there is a
@@ -244,17 +243,8 @@ class ComputeModel:
         above 0 it aborts."""
         if not self.composes(setup):
             return max(0, self._count_nodes(setup) - self._room_for_tensors(setup))
-        sizes, key = (
-            setup.sizes,
-            (
-                setup.hparams.key,
-                setup.cache,
-                setup.pooling,
-                setup.sizes.n_stream,
-                setup.sizes.n_seqs,
-            ),
-        )
-        known = self._known(setup).graph_sizes
+        sizes, known = setup.sizes, self._known(setup).graph_sizes
+        key = (setup.hparams.key, setup.cache, setup.pooling, sizes.n_stream, sizes.n_seqs)
         if key not in known:
             batch = Batch(sizes.n_tokens, sizes.n_outputs, sizes.n_seqs)
             composed = self._composed(setup, batch, self._select(setup, KEPT[0]))
@@ -283,6 +273,7 @@ class ComputeModel:
         key = (
             setup.placement.key,
             setup.cache,
+            setup.hparams.key,
             setup.pooling,
             setup.sizes.n_seqs,
             setup.sizes.n_stream,
