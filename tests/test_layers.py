@@ -122,7 +122,8 @@ def test_facts_and_estimates_touch_no_gpu_no_process_no_numpy(layer: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "code", ["import oomph", "from oomph.cli import app; app(['--help'], standalone_mode=False)"]
+    "code",
+    ["import oomph", "from oomph.cli.app import app; app(['--help'], standalone_mode=False)"],
 )
 def test_start_up_loads_nothing_heavy(code: str) -> None:
     script = f"import sys\n{code}\nprint('HEAVY', *(m for m in {HEAVY} if m in sys.modules))"

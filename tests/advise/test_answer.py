@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer.main
 
 from oomph.advise.answer import Answer, answer_of
 from oomph.advise.max_context import longest_context
 from oomph.advise.quantizations import smaller_variants
 from oomph.architectures.source import read_model
-from oomph.cli import app
+from oomph.cli.app import load
 from oomph.config import RunConfig
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
@@ -115,8 +114,7 @@ def test_the_command_that_settles_it_parses_and_asks_for_the_same(knobs: dict[st
     command = ask(**knobs).next_command
     assert command is not None
     words = shlex.split(command)
-    frontier = typer.main.get_command(app).commands["frontier"]  # type: ignore[attr-defined]
-    given = frontier.make_context(words[0], words[2:]).params
+    given = load("frontier").make_context(words[0], words[2:]).params
     assert (given["model"], given["phantom"]) == (MODEL, "NVIDIA GeForce RTX 4090")
     assert int(given["limit"]) >= knobs.get("n_ctx", 4096) > int(given["limit"]) - 256
     assert given["flash_attn"] == knobs.get("flash_attn", "on")

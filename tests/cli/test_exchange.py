@@ -7,8 +7,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from oomph.cli import app as whole
 from oomph.cli import exchange
+from oomph.cli.app import app as whole
 from oomph.config import RunConfig
 from oomph.errors import ConfigError, StoreError
 

@@ -11,7 +11,7 @@ import psutil
 import pytest
 from typer.testing import CliRunner
 
-from oomph.cli import app
+from oomph.cli.app import app
 
 pytestmark = [pytest.mark.phantom, pytest.mark.usefixtures("cuda_backend")]
 

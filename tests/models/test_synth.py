@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from oomph.architectures.catalogue import build_model, catalogue_model, catalogue_names
 from oomph.architectures.from_gguf import read_model_file
 from oomph.architectures.spec import ModelSpec
-from oomph.cli import app
+from oomph.cli.app import app
 from oomph.errors import ConfigError, ModelFileError, StoreError
 from oomph.gguf.file_types import FILE_TYPES
 from oomph.gguf.ggml_types import QUANTS, QuantType

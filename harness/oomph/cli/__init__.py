@@ -1,164 +1,20 @@
 """The command line: parse, call one library function, print.
 
-One module a group of commands; each defines functions that `main` registers. Errors that a user can
-mend are caught here, once.
+One module a group of commands; each defines functions that `app` registers when one of them is
+called. What needs no command is answered without typer. Errors that a user can mend are caught
+here, once.
 """
 
+import os
 import signal
 import sys
-from collections.abc import Mapping
-from typing import Annotated, Any, Final, NoReturn
-
-import typer
-from typer.models import CommandInfo, TyperInfo
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 from oomph import __version__
-from oomph.cli import (
-    answer,
-    bundle,
-    calibrate,
-    chat,
-    claims,
-    classify,
-    compare,
-    demo,
-    demo_model,
-    doctor,
-    estimate,
-    exchange,
-    explain,
-    facts,
-    first_card,
-    frontier,
-    launch,
-    max_context,
-    models,
-    phantom,
-    records,
-    report,
-    setup,
-    sweep,
-    verify,
-    what_if,
-)
-from oomph.cli.output import guard, say, say_json
+from oomph.cli.front import front_page
+from oomph.cli.output import guard, say, say_json, say_text
 from oomph.errors import OomphError, machine_sentence
-from oomph.extras import missing_extra
-
-_UsageError: Final[type[Exception]] = typer.BadParameter.__mro__[1]
-"""What typer raises for a command line that it does not understand; it exports its children."""
-
-app = typer.Typer(
-    name="oomph",
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    pretty_exceptions_enable=False,
-    help="Will this GGUF model, with this context and this many experts, fit on this card, and "
-    "how fast?",
-)
-
-
-PANELS: Final[Mapping[str, Mapping[str, str]]] = {
-    "Ask": {
-        "answer": 'answer qwen3-30b-a3b:Q4_K_M --gpu "RTX 5090" -c 90k --n-expert-used 9-10',
-        "estimate": 'estimate model.gguf -c 32k -ctk q8_0 -ctv q8_0 --gpu "RTX 3090" --json',
-        "max-context": 'max-context gemma-3-27b:Q4_K_M --gpu "RTX 3090" --as ollama',
-        "what-if": "what-if qwen3-30b-a3b:Q4_K_M --open",
-        "explain": 'explain kv --model model.gguf --gpu "RTX 4090"',
-        "launch": 'launch model.gguf -c 90k --gpu "RTX 5090" --out launch --check',
-        "inspect": "inspect model.gguf",
-        "classify": "classify llama-server.log",
-        "models": 'models "Qwen3 30B A3B"',
-        "gpus": 'gpus "RTX 5090"',
-        "claims": "claims bench/claims/qwen3-30b-a3b.toml --out results/claims",
-    },
-    "Measure": {
-        "sweep": "sweep model.gguf --n-ctx 4k,32k --n-expert-used 8-10 --out results/mine",
-        "frontier": "frontier model.gguf --n-expert-used 8-10 --type-kv f16,q8_0",
-        "first-card": "first-card --out results/mine/first-card",
-        "rerun": "rerun results/mine 85623b22b8d5 --out results/again",
-        "chat": "chat model.gguf --n-ctx 8192",
-        "demo": "demo --open",
-    },
-    "Results": {
-        "report": "report results/mine --open",
-        "calibrate": "calibrate results/mine",
-        "compare": "compare results/before results/after",
-        "merge": "merge results/a results/b --out results/both",
-        "import": "import llama-bench.json --out results/theirs",
-        "export": "export results/mine --format llama-bench-jsonl",
-        "records": "records --help",
-    },
-    "Set up": {
-        "doctor": "doctor",
-        "verify": "verify qwen3-30b-a3b:Q4_K_M",
-        "setup": "setup cuda",
-        "bundle": "bundle /media/usb/oomph --cuda --cuda-arch 9.0",
-        "synth": "synth qwen3-30b-a3b:Q4_K_M sparse.gguf",
-        "demo-model": "demo-model",
-        "phantom": "phantom --help",
-    },
-}
-"""The commands by what they are for, the common ones first, each with an example."""
-
-
-def _version(asked: bool) -> None:
-    if asked:
-        say(__version__)
-        raise typer.Exit
-
-
-@app.callback(invoke_without_command=False)
-def _root(
-    version: Annotated[
-        bool,
-        typer.Option("--version", callback=_version, is_eager=True, help="Print oomph's version."),
-    ] = False,
-) -> None:
-    """Predict, measure, calibrate and publish what a GGUF model takes on a card."""
-
-
-answer.register(app)
-bundle.register(app)
-calibrate.register(app)
-chat.register(app)
-claims.register(app)
-classify.register(app)
-compare.register(app)
-demo.register(app)
-demo_model.register(app)
-doctor.register(app)
-estimate.register(app)
-exchange.register(app)
-explain.register(app)
-facts.register(app)
-first_card.register(app)
-frontier.register(app)
-launch.register(app)
-max_context.register(app)
-models.register(app)
-phantom.register(app)
-records.register(app)
-report.register(app)
-setup.register(app)
-sweep.register(app)
-verify.register(app)
-what_if.register(app)
-
-
-def _in_panels() -> None:
-    """Put every command into its panel, in the order of the panel, with its example."""
-    panel_of = {name: panel for panel, examples in PANELS.items() for name in examples}
-    order = list(panel_of)
-    everything: list[CommandInfo | TyperInfo] = [*app.registered_commands, *app.registered_groups]
-    for command in everything:
-        name = str(command.name)
-        command.rich_help_panel = panel_of[name]
-        command.epilog = f"Example: `oomph {PANELS[panel_of[name]][name]}`"
-    app.registered_commands.sort(key=lambda command: order.index(str(command.name)))
-
-
-_in_panels()
 
 
 def _exit(number: int, _: object) -> None:
@@ -171,13 +27,12 @@ def main() -> None:
     _end_cleanly()
     guard()
     try:
-        code = app(standalone_mode=False)
+        code = _run(sys.argv[1:])
     except OomphError as error:
         _fail(str(error))
-    except _UsageError as error:
-        _refuse(error)
-    except typer.Abort:
-        _fail("nothing was confirmed")
+    except BrokenPipeError:  # who reads has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except (ModuleNotFoundError, OSError) as error:
         _fail_for_missing(error)
     finally:
@@ -191,6 +46,23 @@ def _keep_replays() -> None:
         files.REPLAYS.save()
 
 
+def _run(words: Sequence[str]) -> Any:
+    """What the words ask for; the exit code, or nothing."""
+    if "_OOMPH_COMPLETE" not in os.environ and words in ([], ["--help"], ["--version"]):
+        say(__version__) if words == ["--version"] else say_text(front_page(), end="")
+        return 0 if words else 2
+    import typer
+
+    from oomph.cli.app import UsageError, app
+
+    try:
+        return app(standalone_mode=False)
+    except UsageError as error:
+        _refuse(error)
+    except typer.Abort:
+        _fail("nothing was confirmed")
+
+
 def _end_cleanly() -> None:
     """Let a signal end the program as an exit does."""
     for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
@@ -202,6 +74,8 @@ def _end_cleanly() -> None:
 def _fail_for_missing(error: ModuleNotFoundError | OSError) -> NoReturn:
     """An import that an extra would have brought, or something that the machine lacks; any other is
     a bug."""
+    from oomph.extras import missing_extra
+
     sentence = machine_sentence(error) if isinstance(error, OSError) else missing_extra(error.name)
     if sentence is None:
         raise error
@@ -210,8 +84,9 @@ def _fail_for_missing(error: ModuleNotFoundError | OSError) -> NoReturn:
 
 def _refuse(error: Any) -> NoReturn:
     """A command line that is not understood: typer's own way to say so takes foreign text as it
-    is. An `oomph` without arguments has been shown its help."""
+    is. A group without arguments shows its help."""
     if type(error).__name__ == "NoArgsIsHelpError":
+        say_text(error.format_message())
         sys.exit(error.exit_code)
     if error.ctx is not None:
         say(f"{error.ctx.get_usage()}; --help says more", err=True)

@@ -6,26 +6,23 @@ plain text, every cell in full. A test holds that no other module prints.
 
 import json
 import sys
-import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from oomph.foreign_text import visible, without_password
-from oomph.views.table import Table, render_rich, trim
 
 if TYPE_CHECKING:
     from oomph.architectures.spec import ModelSpec
+    from oomph.views.table import Table
 
 
 def say(*lines: object, err: bool = False) -> None:
     """Print each of `lines` on a line of its own. A line break inside one is foreign, and shown."""
     for line in lines:
-        typer.echo(visible(without_password(str(line))), err=err)
+        _write(visible(without_password(str(line))) + "\n", err=err)
 
 
 def tell(line: str) -> None:
@@ -35,19 +32,29 @@ def tell(line: str) -> None:
 
 def say_text(text: str, *, err: bool = False, end: str = "\n") -> None:
     """Print a text of several lines: line breaks and tabs in it are meant."""
-    typer.echo(visible(without_password(text), keep="\n\t") + end, nl=False, err=err)
+    _write(visible(without_password(text), keep="\n\t") + end, err=err)
 
 
 def say_json(value: Any, *, indent: int | None = None) -> None:
     """Print a value as JSON, in ASCII: what does not print is escaped, as JSON does it."""
-    typer.echo(json.dumps(value, indent=indent))
+    _write(json.dumps(value, indent=indent) + "\n")
 
 
-def print_table(table: Table) -> None:
+def _write(text: str, *, err: bool = False) -> None:
+    """Write at once: the other end may wait for it."""
+    stream = sys.stderr if err else sys.stdout
+    if stream is not None:  # as where a window started it
+        stream.write(text)
+        stream.flush()
+
+
+def print_table(table: "Table") -> None:
     """Print `table` as the other end of standard output can show it."""
     if sys.stdout.isatty():
         from rich.console import Console
         from rich.measure import Measurement
+
+        from oomph.views.table import render_rich
 
         rich = render_rich(table)
         wide = Console(width=10_000)
@@ -57,9 +64,11 @@ def print_table(table: Table) -> None:
         say_text(render_plain(table))
 
 
-def render_plain(table: Table) -> str:
+def render_plain(table: "Table") -> str:
     """Caption, columns and rows as aligned text, numbers flush right, without the columns that say
     nothing."""
+    from oomph.views.table import trim
+
     shown = trim(table)
     heads = tuple(visible(name) for name in shown.columns)
     cells = [heads, *(tuple(visible(cell.text) for cell in row) for row in shown.rows)]
@@ -133,6 +142,8 @@ def _warn(
 
 
 def _tell_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    import traceback
+
     say_text("".join(traceback.format_exception(kind, error, trace)), err=True, end="")
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.measure.logs.cases import CASES, CUDA_ALLOC, POOL
 from typer.testing import CliRunner
 
-from oomph.cli import app
+from oomph.cli.app import app
 from oomph.measure.logs.outcome import classify
 from oomph.records.schema import LABELS
 

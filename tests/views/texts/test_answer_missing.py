@@ -15,7 +15,7 @@ from oomph.advise.evidence import Evidence
 from oomph.advise.speeds import MeasuredRate
 from oomph.advise.verdict import Verdict
 from oomph.architectures.source import read_model
-from oomph.cli import app
+from oomph.cli.app import app
 from oomph.cli.output import render_plain
 from oomph.config import RunConfig
 from oomph.estimate.estimator import Estimator
