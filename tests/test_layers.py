@@ -1,6 +1,7 @@
 """The walls of the house: who may import whom, and what stays light."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -131,6 +132,56 @@ def test_start_up_loads_nothing_heavy(code: str) -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip().endswith("HEAVY"), done.stdout.splitlines()[-1]
+
+
+ON_THE_4090 = ("qwen3-30b-a3b:Q4_K_M", "--gpu", "4090")
+LIGHT = {
+    "--help": (),
+    "--version": (),
+    "no-such-command": (),
+    "estimate": ON_THE_4090,
+    "answer": ON_THE_4090,
+    "explain": ("kv", "--model", *ON_THE_4090),
+    "max-context": ON_THE_4090,
+    "launch": (*ON_THE_4090, "-c", "8192", "--model-path", "m.gguf", "--out", "launch"),
+    "inspect": ON_THE_4090[:1],
+    "gpus": (),
+    "models": (),
+}
+"""Commands that are answered while the finger is on the key, as nothing that they do not need is
+imported: neither what reads records nor what measures, and no library but typer."""
+
+
+FILLS_TEMPLATES = ("estimate", "answer", "explain", "max-context", "launch")
+
+
+@pytest.mark.parametrize("command", LIGHT)
+def test_a_question_imports_nothing_that_it_does_not_need(command: str, tmp_path: Path) -> None:
+    words = [command, *LIGHT[command]]
+    script = f"""
+import sys
+sys.argv = ["oomph", *{words}]
+from oomph.cli import main
+try:
+    main()
+finally:
+    print("LOADED", *sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "OOMPH_CACHE": str(tmp_path)},
+        check=False,
+    )
+    assert done.returncode == (2 if command.startswith("no-") else 0), done.stderr
+    loaded = set(done.stdout.splitlines()[-1].split())
+    heavy = {*HEAVY, "rich", "psutil", "ssl", "importlib.metadata", "oomph.records.schema"}
+    heavy |= set() if command in FILLS_TEMPLATES else {"jinja2"}
+    heavy |= {"typer"} if command.startswith("--") else set()
+    assert not loaded & heavy
+    assert not {name for name in loaded if name.startswith("oomph.measure")}
 
 
 ALONE = {"bundle/installer.py"}

@@ -28,3 +28,8 @@ def expanded(path: Path | str) -> Path:
         return Path(path).expanduser()
     except RuntimeError:
         return Path(path)
+
+
+def is_remote(reference: str) -> bool:
+    """Whether a model is named by URL or as `hf:owner/repo/file.gguf`."""
+    return reference.startswith(("http://", "https://", "hf:"))

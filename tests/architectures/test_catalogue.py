@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from oomph.architectures import catalogue
 from oomph.architectures.catalogue import catalogue_model, catalogue_names
 from oomph.architectures.families import family_of
 from oomph.architectures.shapes import EXTRAS
@@ -135,6 +136,15 @@ def test_number_of_weights_is_the_published_one(name: str) -> None:
     spec = catalogue_model(name, "F16")
     n_params = sum(tensor.n_elements for tensor in spec.tensors.values())
     assert n_params / 1e9 == pytest.approx(N_PARAMS_B[name], abs=0.0051)
+
+
+def test_entries_that_are_parsed_one_by_one_are_the_files() -> None:
+    assert dict(catalogue._entries()) == ENTRIES
+    told = {"also", "arch", "like", "ollama", "source"}
+    assert catalogue._entries().headings() == {
+        name: {key: value for key, value in entry.items() if key in told}
+        for name, entry in ENTRIES.items()
+    }
 
 
 @pytest.mark.parametrize("name", catalogue_names())

@@ -8,7 +8,7 @@ what would fail first, what would settle it and what would do instead. It is dat
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from oomph.advise.alternatives import Offer, host_offers, offers
 from oomph.advise.drafting import head_bytes
@@ -39,7 +39,10 @@ from oomph.estimate.prediction import (
 )
 from oomph.knob import Program
 from oomph.programs.said import DEFAULT_PROGRAM, Said
-from oomph.records.schema import Record
+
+if TYPE_CHECKING:
+    from oomph.records.schema import Record
+
 
 _NO_WORD_FOR: Final[Mapping[Program, tuple[str, ...]]] = {
     "ollama": ("n_cpu_moe", "n_expert_used", "n_outputs_max", "override_tensor", "tensor_split")
@@ -121,7 +124,7 @@ class Answer:
 def answer_of(
     estimator: Estimator,
     config: RunConfig,
-    records: Sequence[Record] = (),
+    records: "Sequence[Record]" = (),
     *,
     said: Said | None = None,
     fit: OwnFit | None = None,

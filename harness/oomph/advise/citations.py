@@ -11,17 +11,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from oomph.advise.evidence import is_model, settled
-from oomph.calibrate.comparison import measured_vram_bytes, record_config
+from oomph.architectures.spec import ModelSpec
 from oomph.config import RunConfig, padded_context
 from oomph.estimate.estimator import Estimator
 from oomph.files import write_files
 from oomph.paths import cache_folder
-from oomph.records.disturbance import quiet_samples
-from oomph.records.harmless import scrub
-from oomph.records.schema import ModelIdentity, Record
+
+if TYPE_CHECKING:
+    from oomph.records.schema import Record
+
 
 _SLOTS: Final = ("n_seq_max", "kv_unified", "n_outputs_max")
 """What takes memory, but no time of the one sequence that runs."""
@@ -47,9 +48,11 @@ def measured_folder() -> Path:
     return cache_folder() / "measured"
 
 
-def keep_measured(records: Iterable[Record], folder: Path | None = None) -> list[Path]:
+def keep_measured(records: "Iterable[Record]", folder: Path | None = None) -> list[Path]:
     """Keep what ran on single real cards, scrubbed as for sharing; the files written, none where
     nothing did."""
+    from oomph.records.harmless import scrub
+
     by_card: dict[str, list[str]] = {}
     for record in map(scrub, records):
         names = [card.get("name") for card in record.environment.gpus]
@@ -82,14 +85,25 @@ def cited(
     found = [
         citation
         for row in _rows(estimator.gpu.name, folders or (SHIPPED, measured_folder()))
-        if is_model(ModelIdentity.model_validate(row["model"]), estimator.model)
-        and (citation := _citation(row, asked, estimator))
+        if _is_of(row["model"], estimator.model) and (citation := _citation(row, asked, estimator))
     ]
     best = sorted(found, key=lambda each: (each.vram_bytes is not None, each.day), reverse=True)
     return list(dict.fromkeys(best))
 
 
-def _row(record: Record) -> dict[str, Any]:
+def _is_of(said: Mapping[str, Any], model: ModelSpec) -> bool:
+    """Whether a row's model is this one; pydantic is loaded for the few that may be."""
+    if said.get("arch") != model.arch:
+        return False
+    from oomph.records.schema import ModelIdentity
+
+    return is_model(ModelIdentity.model_validate(said), model)
+
+
+def _row(record: "Record") -> dict[str, Any]:
+    from oomph.calibrate.comparison import measured_vram_bytes, record_config
+    from oomph.records.disturbance import quiet_samples
+
     rates: dict[str, dict[int, list[float]]] = {"pp": {}, "tg": {}}
     for timing in record.timings:
         quiet = quiet_samples(record, timing)

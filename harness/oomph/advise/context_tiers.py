@@ -6,7 +6,7 @@ somebody has chosen.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from oomph.advise.first_failure import margin_bytes
 from oomph.advise.speeds import Interval, MeasuredRate, measured_rates, speeds
@@ -15,7 +15,10 @@ from oomph.architectures.rope import RopeScaling, extension
 from oomph.config import RunConfig
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.prediction import Prediction, SpeedEstimate
-from oomph.records.schema import Record
+
+if TYPE_CHECKING:
+    from oomph.records.schema import Record
+
 
 TIERS: Final = ((4096, 8192), (16384, 32768), (65536, 90_000), (131_072, 131_072))
 """From and to, in tokens; a tier is priced at its end."""
@@ -44,7 +47,7 @@ class Tier:
 
 
 def context_tiers(
-    estimator: Estimator, config: RunConfig, records: Sequence[Record] = ()
+    estimator: Estimator, config: RunConfig, records: "Sequence[Record]" = ()
 ) -> tuple[Tier, ...]:
     """Every tier with the other knobs as in `config`."""
     seen = list(measured_rates(estimator, config, records))

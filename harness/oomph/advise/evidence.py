@@ -7,11 +7,10 @@ more and ran out shows that it cannot.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from oomph.architectures.layers import sliding_window
 from oomph.architectures.spec import ModelSpec
-from oomph.calibrate.comparison import measured_vram_bytes, record_config
 from oomph.calibrate.expected_memory import PHANTOM
 from oomph.config import RunConfig, padded_context
 from oomph.errors import UnknownNameError
@@ -19,10 +18,11 @@ from oomph.estimate.estimator import Estimator
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.prediction import is_card
 from oomph.gpus import gpu
-from oomph.measure.accidents import ran_out
-from oomph.measure.pruning import asks_at_least
-from oomph.records.schema import ModelIdentity, Record
 from oomph.units import MIB
+
+if TYPE_CHECKING:
+    from oomph.records.schema import ModelIdentity, Record
+
 
 HEADER: Final = 64 * MIB
 """More than the header and the padding of any GGUF file: tensors of a published shape and their
@@ -61,7 +61,7 @@ class Evidence:
 
 
 def evidence(
-    estimator: Estimator, config: RunConfig, records: Iterable[Record]
+    estimator: Estimator, config: RunConfig, records: "Iterable[Record]"
 ) -> tuple[Evidence, ...]:
     """What `records` say of `config` on the estimator's card; what settles the question first, then
     the closest."""
@@ -78,7 +78,7 @@ def evidence(
     )
 
 
-def is_of(record: Record, estimator: Estimator) -> bool:
+def is_of(record: "Record", estimator: Estimator) -> bool:
     """Whether a record is of the estimator's model and card (or of a machine without one, where
     none is named), and of a backend that is estimated."""
     is_its = is_model(record.model, estimator.model) and _is_card(record, estimator)
@@ -100,7 +100,7 @@ def settled(config: RunConfig, model: ModelSpec) -> RunConfig:
     )
 
 
-def filled(record: Record) -> int | None:
+def filled(record: "Record") -> int | None:
     """Tokens in the context when the record's point ended, None where it does not say."""
     before = record.conditions.n_filled
     if before is None:
@@ -110,7 +110,9 @@ def filled(record: Record) -> int | None:
     return min(before + (int(record.workload.get("n_prompt") or 0) if ran else 0), n_ctx)
 
 
-def _evidence_of(record: Record, asked: RunConfig, estimator: Estimator) -> Evidence | None:
+def _evidence_of(record: "Record", asked: RunConfig, estimator: Estimator) -> Evidence | None:
+    from oomph.calibrate.comparison import measured_vram_bytes, record_config
+
     tried = settled(record_config(record), estimator.model)
     says = _says(record, _padded(tried), _padded(asked), n_promised=asked.n_ctx)
     if says is None and (alike := like_its_program(asked, record, estimator)):
@@ -131,17 +133,21 @@ def _evidence_of(record: Record, asked: RunConfig, estimator: Estimator) -> Evid
     )
 
 
-def like_its_program(asked: RunConfig, record: Record, estimator: Estimator) -> RunConfig | None:
+def like_its_program(asked: RunConfig, record: "Record", estimator: Estimator) -> RunConfig | None:
     """`asked` with slots, outputs and windows as the program of the record has them, where that
     takes at least as much memory of every card (no more, where the record ran out).
 
     So a sweep by llama-cpp-python speaks for llama-server. None where it does not, or where the
     model's graph is not known to the byte.
     """
+    from oomph.calibrate.comparison import record_config
+
     tried = settled(record_config(record), estimator.model)
     alike = asked.with_(**{name: getattr(tried, name) for name in _PROGRAM_KNOBS})
     if alike == asked or not MemoryModel(estimator.model).is_known:
         return None
+    from oomph.measure.accidents import ran_out
+
     own, its = (
         {
             name: part.total_bytes
@@ -155,7 +161,10 @@ def like_its_program(asked: RunConfig, record: Record, estimator: Estimator) -> 
     return alike if all(its.get(name, 0) >= n_bytes for name, n_bytes in own.items()) else None
 
 
-def _says(record: Record, tried: RunConfig, asked: RunConfig, *, n_promised: int) -> Says | None:
+def _says(record: "Record", tried: RunConfig, asked: RunConfig, *, n_promised: int) -> Says | None:
+    from oomph.measure.accidents import ran_out
+    from oomph.measure.pruning import asks_at_least
+
     if record.outcome.label == "ok" and asks_at_least(tried, asked):
         return "runs" if (filled(record) or 0) >= n_promised else "loads"
     cards = record.environment.gpus
@@ -171,7 +180,7 @@ def _padded(config: RunConfig) -> RunConfig:
     return config.of_memory().with_(n_ctx=padded_context(config.n_ctx))
 
 
-def is_model(measured: ModelIdentity, model: ModelSpec) -> bool:
+def is_model(measured: "ModelIdentity", model: ModelSpec) -> bool:
     """Whether a record's model is this one: by its file's size, its published name, or the size of
     its tensors."""
     if measured.arch != model.arch:
@@ -190,7 +199,7 @@ def _is_published(source: str) -> bool:
     return ":" in source and "/" not in source and not source.endswith(".gguf")
 
 
-def _is_card(record: Record, estimator: Estimator) -> bool:
+def _is_card(record: "Record", estimator: Estimator) -> bool:
     names = [str(card.get("name")) for card in record.environment.gpus]
     if estimator.gpu is None or not names:
         return not names and estimator.gpu is None

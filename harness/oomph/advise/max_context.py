@@ -6,7 +6,8 @@ everything that a user would trade for it.
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from oomph.advise.evidence import filled, is_of, like_its_program, settled
 from oomph.advise.placement.proof import Prover
@@ -14,12 +15,11 @@ from oomph.advise.placement.search import ALL_BUT_SPLIT
 from oomph.advise.quantizations import quantization_of, weight_bytes
 from oomph.advise.verdict import EVEN, SURE
 from oomph.architectures.rope import positions
-from oomph.architectures.spec import ModelSpec
-from oomph.calibrate.comparison import record_config
 from oomph.config import CONTEXT_STEP, RunConfig, padded_context
 from oomph.estimate.estimator import Estimator
-from oomph.estimate.prediction import Prediction
-from oomph.records.schema import Record
+
+if TYPE_CHECKING:
+    from oomph.records.schema import Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,22 +98,13 @@ def longest_divided(
     return found.config.n_ctx, found.config.tensor_split
 
 
-def within_positions(prediction: Prediction, model: ModelSpec) -> Prediction:
-    """The prediction with its largest context cut to what the model's positions allow, or to what
-    was asked."""
-    if prediction.max_context is None:
-        return prediction
-    furthest = max(positions(model).furthest, padded_context(prediction.config.n_ctx))
-    return replace(prediction, max_context=min(prediction.max_context, furthest))
-
-
 def context_limits(
     estimators: Iterable[Estimator],
     config: RunConfig,
     *,
     experts: Sequence[int | None],
     caches: Sequence[str],
-    records: Sequence[Record] = (),
+    records: "Sequence[Record]" = (),
     limit: int | None = None,
 ) -> Iterator[ContextLimits]:
     """Every combination of model, number of experts and cache type, the other knobs as in `config`,
@@ -131,7 +122,7 @@ def context_limits(
 
 
 def _limits(
-    estimator: Estimator, config: RunConfig, records: Sequence[Record], limit: int
+    estimator: Estimator, config: RunConfig, records: "Sequence[Record]", limit: int
 ) -> ContextLimits:
     asked = _any_context(settled(config, estimator.model))
     ran = [
@@ -162,9 +153,11 @@ def _limits(
     )
 
 
-def _asks_the_same(record: Record, asked: RunConfig, estimator: Estimator) -> bool:
+def _asks_the_same(record: "Record", asked: RunConfig, estimator: Estimator) -> bool:
     """Whether a record's knobs are those that are asked, whatever the context, or take as much
     memory where its program has others by itself."""
+    from oomph.calibrate.comparison import record_config
+
     tried = settled(record_config(record), estimator.model)
     if _any_context(tried) == asked:
         return True

@@ -6,7 +6,7 @@ measured, and the line along which a card is full lies between two measurements.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from oomph.calibrate.comparison import record_config
 from oomph.calibrate.expected_memory import PHANTOM
@@ -17,8 +17,11 @@ from oomph.estimate.estimator import Estimator
 from oomph.estimate.overhead import NVIDIA_MEMORY
 from oomph.measure.accidents import ran_out
 from oomph.records.grouping import evenly
-from oomph.records.schema import Record
 from oomph.records.summary import RecordSummary, by_setting
+
+if TYPE_CHECKING:
+    from oomph.records.schema import Record
+
 
 ROUND_CONTEXTS: Final = (8192, 16384, 32768, 65536, 131072)
 FEWEST_CONTEXTS: Final = 5
@@ -103,7 +106,7 @@ def _bytes(estimator: Estimator, config: RunConfig) -> int:
     )
 
 
-def as_measured(estimator: Estimator, record: Record) -> Estimator:
+def as_measured(estimator: Estimator, record: "Record") -> Estimator:
     """The estimator for the very cards of `record`: each with its own usable bytes, and no CUDA
     context on a phantom. A card of another name than all of the estimator's is of the first's kind.
     """

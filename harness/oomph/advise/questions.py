@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from oomph.advise.answer import Answer, answer_of
 from oomph.advise.max_context import ContextLimits, context_limits
@@ -17,8 +17,10 @@ from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.machine import Machine
 from oomph.programs.said import DEFAULT_PROGRAM, Said, checked_program
-from oomph.records.schema import Record
-from oomph.records.store import read_records
+
+if TYPE_CHECKING:
+    from oomph.records.schema import Record
+
 
 CACHES: Final = ("f16", "q8_0", "q4_0")
 Records = Sequence[Path | str]
@@ -49,14 +51,23 @@ def answer(
     model = sized(model, file_size)
     asked = asked_of(model, gpu, memory_mib, calibration, said, machine)
     own = [asked.config.n_expert_used]
-    (found,) = answers(asked, own, read_records(records), checked_goal(goal))
+    (found,) = answers(asked, own, records_of(records), checked_goal(goal))
     return found
+
+
+def records_of(folders: Records) -> "Sequence[Record]":
+    """The folders' records; where there is none, nothing is loaded that reads them."""
+    if not folders:
+        return ()
+    from oomph.records.store import read_records
+
+    return read_records(folders)
 
 
 def answers(
     asked: Asked,
     experts: Sequence[int | None],
-    records: Sequence[Record] = (),
+    records: "Sequence[Record]" = (),
     goal: Goal | None = None,
 ) -> list[Answer]:
     """The answer for each number of active experts; None is the model's own. With a `goal` the best
@@ -65,7 +76,7 @@ def answers(
 
 
 def _answer(
-    asked: Asked, n_expert_used: int | None, records: Sequence[Record], goal: Goal | None
+    asked: Asked, n_expert_used: int | None, records: "Sequence[Record]", goal: Goal | None
 ) -> Answer:
     config = asked.config.with_(n_expert_used=n_expert_used)
     fit = own_fit(asked.estimator, asked.said, config)
@@ -104,7 +115,7 @@ def max_context(
     said = Said(program=checked_program(program), knobs=knobs, where="knobs")
     model = sized(model, file_size)
     asked = max_context_subject(model, gpu, memory_mib, calibration, said)
-    found = read_records(records)
+    found = records_of(records)
     over = {"experts": experts, "caches": caches, "records": found, "limit": limit}
     return list(limits_of_variants(model, asked, rare=rare, **over))
 

@@ -6,14 +6,16 @@ from empty to full.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from oomph.advise.evidence import is_of, settled
-from oomph.calibrate.comparison import record_config, speed_observations
 from oomph.config import RunConfig
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.prediction import MemoryEstimate, SpeedEstimate
-from oomph.records.schema import Record
+
+if TYPE_CHECKING:
+    from oomph.records.schema import Record
+
 
 Interval = tuple[float, float]
 
@@ -74,10 +76,12 @@ def speeds(estimator: Estimator, config: RunConfig, memory: MemoryEstimate) -> S
 
 
 def measured_rates(
-    estimator: Estimator, config: RunConfig, records: Iterable[Record]
+    estimator: Estimator, config: RunConfig, records: "Iterable[Record]"
 ) -> Iterator[MeasuredRate]:
     """Warm rates of one sequence that records of this model, card, experts and cache hold, at
     whatever context."""
+    from oomph.calibrate.comparison import record_config, speed_observations
+
     like = {"n_ctx": 1, "n_seq_max": 1, "n_outputs_max": None}
     asked = settled(config, estimator.model).of_memory().with_(**like)
     for record in records:

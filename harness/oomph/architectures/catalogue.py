@@ -7,8 +7,9 @@ from.
 """
 
 import difflib
+import re
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -34,6 +35,10 @@ OLLAMA_USUAL: Final = "Q4_K_M"
 WITH_HEAD: Final = "-mtp"
 """What a name ends in that means the file with the multi-token-prediction (MTP) head in it."""
 
+_TABLE: Final = re.compile(r'^\["([^"\n]+)"\]$', re.MULTILINE)
+"""How an entry begins; it has no tables within it."""
+_HEADING: Final = re.compile(r"^(?:\[.+\]|(?:also|arch|like|ollama|source) = .+)$", re.MULTILINE)
+"""The lines of an entry that `Entry` is made of."""
 _OWN_KEYS: Final = (
     "also",
     "arch",
@@ -47,11 +52,38 @@ _OWN_KEYS: Final = (
 )
 
 
+class _Entries(Mapping[str, dict[str, Any]]):
+    """The catalogue's tables, each parsed when it is asked for: most questions are of one model."""
+
+    def __init__(self) -> None:
+        file = files("oomph.architectures").joinpath("catalogue.toml")
+        self._text = file.read_text(encoding="utf-8")
+        _, *rest = _TABLE.split(self._text)
+        self._tables = dict(zip(rest[::2], rest[1::2], strict=True))
+        self._parsed: dict[str, dict[str, Any]] = {}
+
+    def __getitem__(self, name: str) -> dict[str, Any]:
+        if name not in self._parsed:
+            self._parsed[name] = tomllib.loads(self._tables[name])
+        return self._parsed[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tables
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tables)
+
+    def __len__(self) -> int:
+        return len(self._tables)
+
+    def headings(self) -> dict[str, dict[str, Any]]:
+        """What names are told apart by, of every table."""
+        return tomllib.loads("\n".join(_HEADING.findall(self._text)))
+
+
 @cache
-def _entries() -> dict[str, dict[str, Any]]:
-    return tomllib.loads(
-        files("oomph.architectures").joinpath("catalogue.toml").read_text(encoding="utf-8")
-    )
+def _entries() -> _Entries:
+    return _Entries()
 
 
 def catalogue_names() -> tuple[str, ...]:
@@ -88,15 +120,16 @@ class Entry:
 
 def catalogue_entries() -> tuple[Entry, ...]:
     """Every model in the order of the file, families together."""
+    entries = _entries().headings()
     return tuple(
         Entry(
             name=name,
-            arch=_entry(_entries(), name)["arch"],
+            arch=_entry(entries, name)["arch"],
             page=own["source"].partition("/blob/")[0],
             also=tuple(own.get("also", ())),
             ollama=own.get("ollama", OLLAMA_USUAL),
         )
-        for name, own in _entries().items()
+        for name, own in entries.items()
     )
 
 

@@ -15,6 +15,7 @@ from oomph.architectures.catalogue import (
     WITH_HEAD,
     Entry,
     catalogue_entries,
+    catalogue_names,
     counts_head,
     has_head,
 )
@@ -228,6 +229,8 @@ def _makers() -> tuple[tuple[str, ...], ...]:
 
 def _find(text: str, *, is_whole_tag: bool) -> str | None:
     """The model; what Ollama's tag points to goes first where no quantization follows it."""
+    if text.lower() in catalogue_names():
+        return text.lower()
     words, tag = _words(text), _tags().get(text.lower())
     if tag and (is_whole_tag or _plain(words) not in _index()):
         return tag

@@ -19,7 +19,7 @@ from oomph.errors import ConfigError, ModelFileError, UnknownNameError
 from oomph.foreign_text import without_password
 from oomph.gguf.header import first_part
 from oomph.gguf.published_types import is_quantization, other_program
-from oomph.gguf.remote import is_remote, read_remote_gguf, repository_files
+from oomph.paths import is_remote
 from oomph.units import size
 
 MOST_LISTED: Final = 8
@@ -58,6 +58,8 @@ def read_model(reference: str | Path) -> ModelSpec:
             f"{without_password(text)} says its own size; leave --file-size out, which is for names"
         )
     if is_remote_file:
+        from oomph.gguf.remote import read_remote_gguf
+
         return spec_from_gguf(read_remote_gguf(text), source=without_password(text))
     if config:
         return read_hf_config(config["path"], config["quantization"])
@@ -152,6 +154,8 @@ def _of_repository(found: Name) -> str:
 
 def _listed(found: Name) -> str:
     """The files of the repository, those of the quantization first; or why they are not known."""
+    from oomph.gguf.remote import repository_files
+
     try:
         files = repository_files(str(found.repository))
     except ModelFileError as error:

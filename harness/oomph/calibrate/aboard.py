@@ -25,8 +25,7 @@ from oomph.estimate.draft_pairs import draft_of, inferred_kind
 from oomph.estimate.projector.memory import ProjectorMemory
 from oomph.estimate.projector.rider import FIRST_CARD, Projector
 from oomph.estimate.riders import Rider
-from oomph.gguf.remote import is_remote, read_remote_gguf
-from oomph.paths import expanded
+from oomph.paths import expanded, is_remote
 from oomph.programs.pasted import is_path
 from oomph.programs.said import Said
 from oomph.speculation import kinds_of
@@ -104,6 +103,8 @@ def _projector(reference: str, model: ModelSpec) -> Projector:
     one, or a model's name whose projector it is, with a precision after a colon."""
     path, word = expanded(reference), reference.strip().lower()
     if is_remote(reference):
+        from oomph.gguf.remote import read_remote_gguf
+
         spec = projector_from_gguf(read_remote_gguf(reference), source=reference)
     elif path.exists():
         spec = read_projector_file(path)

@@ -10,7 +10,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import exp
 from statistics import median
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from oomph.calibrate.observations import SpeedObservation
 from oomph.config import KNOBS, LOAD_KNOBS, RunConfig
@@ -21,8 +21,11 @@ from oomph.estimate.prediction import MemoryEstimate, as_printed, is_card
 from oomph.estimate.speed import interval_width
 from oomph.records.disturbance import counting_samples
 from oomph.records.grouping import model_key
-from oomph.records.schema import Record, Timing
 from oomph.units import MIB
+
+if TYPE_CHECKING:
+    from oomph.records.schema import Record, Timing
+
 
 _BUFFERS: Final = {
     "weights_bytes": "model_mib",
@@ -53,13 +56,13 @@ class Comparison:
     is_disturbed: bool = False
 
 
-def compare(estimator: Estimator, records: Iterable[Record]) -> list[Comparison]:
+def compare(estimator: Estimator, records: "Iterable[Record]") -> list[Comparison]:
     """Every quantity that a record of the estimator's model measured, beside its prediction."""
     predicted = _Predicted(estimator)
     return [line for record in comparable(estimator, records) for line in _lines(predicted, record)]
 
 
-def comparable(estimator: Estimator, records: Iterable[Record]) -> list[Record]:
+def comparable(estimator: Estimator, records: "Iterable[Record]") -> "list[Record]":
     """The records that ended well, are of the estimator's model, by architecture and file size, and
     of a backend that is estimated."""
     model = estimator.model
@@ -73,7 +76,7 @@ def comparable(estimator: Estimator, records: Iterable[Record]) -> list[Record]:
     ]
 
 
-def record_config(record: Record) -> RunConfig:
+def record_config(record: "Record") -> RunConfig:
     """The record's knobs, with flash attention as llama.cpp resolved it."""
     knobs = {key: value for key, value in record.config.items() if key in KNOBS}
     config = RunConfig.from_mapping(_with_places(knobs, knobs.get("n_parallel", 1)))
@@ -87,14 +90,14 @@ def _with_places(knobs: Mapping[str, Any], n_parallel: int) -> dict[str, Any]:
     return {**knobs, "n_seq_max": max(knobs.get("n_seq_max", 1), n_parallel)}
 
 
-def load_of(record: Record) -> str:
+def load_of(record: "Record") -> str:
     """What was loaded for the record: its model with the knobs of a load; what one process loads
     errs together."""
     knobs = (f"{knob}={record.config.get(knob)}" for knob in LOAD_KNOBS)
     return " ".join((model_key(record.model), *knobs))
 
 
-def speed_observations(estimator: Estimator, record: Record) -> list[SpeedObservation]:
+def speed_observations(estimator: Estimator, record: "Record") -> list[SpeedObservation]:
     """The record's warm tests as observations: the median rate of each test at each depth.
 
     Samples that something disturbed are passed over; where there are no others the observation is a
@@ -132,7 +135,7 @@ def speed_observations(estimator: Estimator, record: Record) -> list[SpeedObserv
     return found
 
 
-def measured_host_bytes(record: Record) -> int | None:
+def measured_host_bytes(record: "Record") -> int | None:
     """The worker's peak resident memory with the model loaded, None where no probe saw it.
 
     While weights go to a card the whole file is mapped, and what was copied is unmapped at the end:
@@ -150,7 +153,7 @@ def measured_host_bytes(record: Record) -> int | None:
     )
 
 
-def measured_vram_bytes(record: Record) -> dict[str, int]:
+def measured_vram_bytes(record: "Record") -> dict[str, int]:
     """The worker's peak on each card, by llama.cpp's device name."""
     return {
         s.device: s.peak_bytes for s in record.memory if s.quantity == "vram" and is_card(s.device)
@@ -188,7 +191,7 @@ class _Predicted:
         return self._speeds[asked]
 
 
-def _lines(predicted: _Predicted, record: Record) -> Iterator[Comparison]:
+def _lines(predicted: _Predicted, record: "Record") -> Iterator[Comparison]:
     memory = predicted.memory(record_config(record))
     yield from _buffer_lines(record, memory)
     yield from _probe_lines(record, memory, predicted.coefficients)
@@ -196,7 +199,7 @@ def _lines(predicted: _Predicted, record: Record) -> Iterator[Comparison]:
         yield _speed_line(record, observation, *predicted.speed(observation))
 
 
-def _buffer_lines(record: Record, memory: MemoryEstimate) -> Iterator[Comparison]:
+def _buffer_lines(record: "Record", memory: MemoryEstimate) -> Iterator[Comparison]:
     """llama.cpp's own lines by device; those of host buffer types together, as the estimate has
     them."""
     for quantity, name in _BUFFERS.items():
@@ -209,7 +212,7 @@ def _buffer_lines(record: Record, memory: MemoryEstimate) -> Iterator[Comparison
 
 
 def _probe_lines(
-    record: Record, memory: MemoryEstimate, coefficients: Coefficients
+    record: "Record", memory: MemoryEstimate, coefficients: Coefficients
 ) -> Iterator[Comparison]:
     for device, measured in measured_vram_bytes(record).items():
         if device in memory.devices:
@@ -231,7 +234,7 @@ def _probe_lines(
 
 
 def _line(
-    record: Record,
+    record: "Record",
     quantity: str,
     device: str,
     predicted: float,
@@ -252,7 +255,7 @@ def _line(
 
 
 def _speed_line(
-    record: Record, observation: SpeedObservation, predicted: float, width: float | None
+    record: "Record", observation: SpeedObservation, predicted: float, width: float | None
 ) -> Comparison:
     quantity: Literal["prefill_tokens_per_s", "decode_tokens_per_s"] = (
         "prefill_tokens_per_s" if observation.test == "prefill" else "decode_tokens_per_s"

@@ -6,7 +6,7 @@ the same bytes.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from oomph.architectures.spec import ModelSpec
 from oomph.cards import Card, numbered
@@ -17,9 +17,12 @@ from oomph.estimate.memory import MemoryModel
 from oomph.estimate.overhead import loaded_context_bytes, overhead_bytes, pool_bytes
 from oomph.estimate.prediction import MemoryEstimate, is_card
 from oomph.gpus import GpuSpec, gpu
-from oomph.measure.bench import Bench
-from oomph.measure.nvml import NvmlCard
-from oomph.measure.targets import Fits
+
+if TYPE_CHECKING:
+    from oomph.measure.bench import Bench
+    from oomph.measure.nvml import NvmlCard
+    from oomph.measure.targets import Fits
+
 
 PHANTOM: Final = "phantom"
 
@@ -82,12 +85,12 @@ class Expectation:
         return overhead_bytes(self._spec, config, gpu, self._coefficients)
 
 
-def expected_to_fit(spec: ModelSpec, bench: Bench) -> Fits:
+def expected_to_fit(spec: ModelSpec, bench: "Bench") -> "Fits":
     """Whether a configuration is expected to fit one card of the bench; None for a card that no
     catalogue has, or that does not tell its memory."""
     phantoms = {card.name: card for card in bench.phantom.specs} if bench.phantom else {}
 
-    def fits(config: RunConfig, card: NvmlCard) -> bool | None:
+    def fits(config: RunConfig, card: "NvmlCard") -> bool | None:
         try:
             known = phantoms.get(card.name) or gpu(card.name)
         except UnknownNameError:

@@ -14,10 +14,11 @@ from oomph.errors import OomphError
 from oomph.estimate.coefficients import Coefficients, read_coefficients
 from oomph.files import write_files
 from oomph.paths import cache_folder
-from oomph.records.schema import ESTIMATED_BACKENDS, Record
+from oomph.records.backends import ESTIMATED_BACKENDS
 
 if TYPE_CHECKING:
     from oomph.calibrate.result import FitResult
+    from oomph.records.schema import Record
 
 _MEASURED_BACKENDS: Final = ESTIMATED_BACKENDS - {"phantom"}
 
@@ -35,7 +36,7 @@ class KeptCalibration:
         return str(self.coefficients.calibrated_on.get("last", ""))
 
 
-def calibration_json(result: "FitResult", records: Sequence[Record]) -> str:
+def calibration_json(result: "FitResult", records: "Sequence[Record]") -> str:
     """The result's coefficients as text, with the machine, the build, the models and each fitted
     value's error."""
     fitted: dict[str, Any] = {

@@ -62,16 +62,15 @@ def _answer(
 ) -> None:
     """Can I run it? n_ctx left out is the model's own context; no card named is the machine's."""
     from oomph.advise.placement.parts import checked_goal
-    from oomph.advise.questions import answers
+    from oomph.advise.questions import answers, records_of
     from oomph.calibrate.subject import asked_of
     from oomph.config import knob_values
     from oomph.estimate.machine import machine_of
-    from oomph.records.store import read_records
 
     machine = machine_of(system, power_limit, host_bandwidth)
     asked = asked_of(model, gpu, gpu_mem, calibration, said, machine)
     experts = knob_values("n_expert_used", n_expert_used)
-    found = answers(asked, experts, read_records(records or []), checked_goal(goal))
+    found = answers(asked, experts, records_of(records or []), checked_goal(goal))
     (_print_json if as_json else _print)(asked, found, lang)
     if exit_status and any(each.verdict != "yes" for each in found):
         raise typer.Exit(1)

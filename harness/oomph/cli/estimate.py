@@ -156,7 +156,7 @@ def _answers(
 ) -> "Iterator[tuple[RunConfig, Answer]]":
     """A prediction for each configuration, or why the model cannot have it; the others are answered
     all the same."""
-    from oomph.advise.max_context import within_positions
+    from oomph.advise.positions import within_positions
     from oomph.errors import OomphError
 
     for config in asked:
@@ -231,7 +231,7 @@ def _notes(estimator: "Estimator", answers: "list[tuple[RunConfig, Answer]]") ->
 def _print_one(
     estimator: "Estimator", said: "Said", asked: "list[RunConfig]", fit: "OwnFit | None"
 ) -> None:
-    from oomph.advise.max_context import within_positions
+    from oomph.advise.positions import within_positions
     from oomph.cli.output import print_table
     from oomph.views.asked import asked_paragraph
     from oomph.views.estimates import devices_table, summary_lines

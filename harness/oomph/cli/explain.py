@@ -40,8 +40,8 @@ def _explain(
 ) -> None:
     """Explain how memory and time are spent, in figures of one model on one card. `context` has the
     tiers; n_ctx left out is 32,768, or the model's own if less."""
+    from oomph.advise.questions import records_of
     from oomph.cli.output import print_notes
-    from oomph.records.store import read_records
     from oomph.views.explain import explain_text, topic_of
 
     subject = topic_of(
@@ -50,7 +50,7 @@ def _explain(
         gpu_mem,
         said=said,
         calibration=calibration,
-        records=read_records(records or []),
+        records=records_of(records or []),
     )
     say_text(explain_text(topic, subject, lang), end="")
     print_notes(subject.estimator.model)

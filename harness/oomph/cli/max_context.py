@@ -53,9 +53,8 @@ def _max_context(
     said: "Said",
 ) -> None:
     """The longest context that fits, and that was seen to run full, for each combination."""
-    from oomph.advise.questions import CACHES, limits_of_variants, max_context_subject
+    from oomph.advise.questions import CACHES, limits_of_variants, max_context_subject, records_of
     from oomph.config import knob_values
-    from oomph.records.store import read_records
 
     asked = max_context_subject(model, gpu, gpu_mem, calibration, said)
     found = limits_of_variants(
@@ -63,7 +62,7 @@ def _max_context(
         asked,
         experts=knob_values("n_expert_used", n_expert_used),
         caches=knob_values("type_k", type_kv or ",".join(CACHES)),
-        records=read_records(records or []),
+        records=records_of(records or []),
         limit=limit,
         rare=rare,
     )

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from oomph.config import KNOBS
 from oomph.errors import ConfigError
-from oomph.programs.command_line import read_command
 from oomph.programs.fit_flags import FITTING, FitFlags, read_fit, read_switch
 from oomph.programs.pasted import Pasted, shortened
 from oomph.programs.said import DEFAULT_PROGRAM, Said, checked_program
@@ -42,8 +41,9 @@ def said_beside(
         said = Said(program=named or DEFAULT_PROGRAM, knobs=own)
         pasted = Pasted(said=said, model=None)
     else:
-        text = sys.stdin.read(LONGEST + 1) if command == "-" else command
-        pasted = read_command(text, named)
+        from oomph.programs.command_line import read_command
+
+        pasted = read_command(sys.stdin.read(LONGEST + 1) if command == "-" else command, named)
         said = replace(pasted.said.with_(**own), where=Said().where)
     if leaves_layers:
         said = replace(said, knobs={k: v for k, v in said.knobs.items() if k != "n_gpu_layers"})

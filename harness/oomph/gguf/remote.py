@@ -54,11 +54,6 @@ _ADVICE: Final = {
 }
 
 
-def is_remote(reference: str) -> bool:
-    """Whether a model is named by URL or as `hf:owner/repo/file.gguf`."""
-    return reference.startswith(("http://", "https://", "hf:"))
-
-
 def resolve_url(reference: str) -> str:
     """The URL behind a reference; ModelFileError where `hf:` is not followed by owner, repository
     and file."""

@@ -16,7 +16,6 @@ from oomph.architectures.from_gguf import spec_from_gguf
 from oomph.architectures.spec import ModelSpec
 from oomph.errors import ConfigError
 from oomph.gguf.header import GGUFFile, read_gguf
-from oomph.gguf.remote import is_remote
 from oomph.measure.executors import Executor, Job
 from oomph.measure.limits import Expect
 from oomph.measure.model_files import ModelFiles
@@ -26,7 +25,7 @@ from oomph.measure.texts import Texts, check_size, read_texts, reference_path, r
 from oomph.measure.workload import SERVER
 from oomph.models.demo import demo_model
 from oomph.models.download import download_model
-from oomph.paths import expanded
+from oomph.paths import expanded, is_remote
 from oomph.records.environment import physical_cores
 from oomph.records.heading import Tried
 from oomph.records.schema import Environment, ModelIdentity

@@ -10,7 +10,7 @@ from oomph.architectures.source import read_model
 from oomph.config import RunConfig, knob_value
 from oomph.errors import ConfigError, OomphError
 from oomph.knob import Program
-from oomph.paths import expanded
+from oomph.paths import expanded, is_remote
 from oomph.programs.defaults import PROGRAMS
 from oomph.programs.fit_flags import FITTING, FitFlags, read_fit, read_switch
 from oomph.programs.said import Said
@@ -167,7 +167,6 @@ def shortened(text: str) -> str:
 
 def is_path(model: str) -> bool:
     """Whether it names a file: by its ending, or by a folder before it."""
-    is_remote = model.startswith(("hf:", "http://", "https://"))
-    return not is_remote and (
+    return not is_remote(model) and (
         model.lower().endswith(".gguf") or model.startswith(("/", "./", "../", "~", "\\", "$"))
     )

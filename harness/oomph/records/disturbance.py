@@ -6,10 +6,13 @@ whole.
 """
 
 from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from oomph.records.schema import Record, Timing
 from oomph.units import percent
+
+if TYPE_CHECKING:
+    from oomph.records.schema import Record, Timing
+
 
 DRIFTED: Final = 0.05
 """Change of an anchor point's time from which the sweep's speeds are in doubt."""
@@ -20,7 +23,7 @@ IDLE_CPUS: Final = 1.0
 """CPUs that were idle on average: with so many, other work did not run in the worker's place."""
 
 
-def remarks(record: Record) -> tuple[str, ...]:
+def remarks(record: "Record") -> tuple[str, ...]:
     """What a reader has to know before believing the point: throttling, another process, a crowded
     processor."""
     conditions, said = record.conditions, []
@@ -41,7 +44,7 @@ def remarks(record: Record) -> tuple[str, ...]:
     return tuple(said)
 
 
-def is_crowded(record: Record) -> bool:
+def is_crowded(record: "Record") -> bool:
     """Whether other work kept processors busy, none was left idle, and no sample can say that it
     did not suffer from it."""
     busy = record.conditions.other_cpus or 0.0
@@ -51,18 +54,18 @@ def is_crowded(record: Record) -> bool:
     return bool(record.timings) and is_busy and not _is_judged_by_sample(record)
 
 
-def has_neighbours(record: Record) -> bool:
+def has_neighbours(record: "Record") -> bool:
     """Whether other processes were on the cards, so that their memory may be in what a probe
     saw."""
     return bool(record.conditions.other_processes)
 
 
-def is_disturbed(record: Record) -> bool:
+def is_disturbed(record: "Record") -> bool:
     """Whether the record's speeds as a whole are in doubt."""
     return bool(remarks(record))
 
 
-def quiet_samples(record: Record, timing: Timing) -> list[int]:
+def quiet_samples(record: "Record", timing: "Timing") -> list[int]:
     """Nanoseconds of those samples of `timing` that nothing disturbed; empty where none is known to
     be so."""
     if is_disturbed(record):
@@ -72,7 +75,7 @@ def quiet_samples(record: Record, timing: Timing) -> list[int]:
     ]
 
 
-def counting_samples(record: Record, timings: Iterable[Timing]) -> tuple[list[int], bool]:
+def counting_samples(record: "Record", timings: "Iterable[Timing]") -> tuple[list[int], bool]:
     """Nanoseconds of the samples of one test that count, and whether they were disturbed: quiet
     ones, or else all."""
     timings = list(timings)
@@ -80,7 +83,7 @@ def counting_samples(record: Record, timings: Iterable[Timing]) -> tuple[list[in
     return quiet or [ns for timing in timings for ns in timing.samples_ns], not quiet
 
 
-def _is_judged_by_sample(record: Record) -> bool:
+def _is_judged_by_sample(record: "Record") -> bool:
     """Whether the worker could tell of each sample whether its threads had been put aside for other
     work."""
     return any(timing.disturbed is not None for timing in record.timings)

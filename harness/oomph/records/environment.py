@@ -9,14 +9,12 @@ import platform
 import re
 import sys
 from collections.abc import Iterable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import psutil
-
-from oomph.records.schema import Environment
+if TYPE_CHECKING:
+    from oomph.records.schema import Environment
 
 PACKAGES: Final = ("oomph", "llama-cpp-python", "numpy", "psutil", "nvidia-ml-py")
 _GOVERNOR: Final = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
@@ -25,9 +23,13 @@ _CPU_INFO: Final = Path("/proc/cpuinfo")
 
 def read_environment(
     *, backend: str | None = None, gpus: Iterable[Mapping[str, Any]] = (), driver: str | None = None
-) -> Environment:
+) -> "Environment":
     """This machine as it is now. `backend` None is what the installed build has: 'cuda' or
     'cpu'."""
+    import psutil
+
+    from oomph.records.schema import Environment
+
     return Environment(
         machine=machine_name(),
         os=f"{platform.system()} {platform.release()}",
@@ -64,6 +66,8 @@ def built_with_cuda() -> Path | None:
 
 def physical_cores() -> int:
     """Cores that this process may run on, without their second hardware threads."""
+    import psutil
+
     usable = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     return max(1, min(psutil.cpu_count(logical=False) or usable, usable))
 
@@ -85,6 +89,8 @@ def llama_cpp_commit() -> str | None:
 
 
 def _packages() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
     found = {}
     for name in PACKAGES:
         try:

@@ -7,9 +7,11 @@ the axes of a page.
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from oomph.records.schema import ModelIdentity, Record
+if TYPE_CHECKING:
+    from oomph.records.schema import ModelIdentity, Record
+
 
 AXES: Final = frozenset({"n_ctx", "n_expert_used"})
 
@@ -20,7 +22,7 @@ Setting = tuple[tuple[str, Any], ...]
 values."""
 
 
-def model_key(model: ModelIdentity) -> str:
+def model_key(model: "ModelIdentity") -> str:
     """The same for records of one file; an imported row without a header is told by its name and
     its sizes."""
     return (
@@ -29,14 +31,14 @@ def model_key(model: ModelIdentity) -> str:
     )
 
 
-def subject(record: Record) -> Hashable:
+def subject(record: "Record") -> Hashable:
     """The same for records of one model on one machine with the same cards."""
     environment = record.environment
     cards = tuple(str(card.get("name")) for card in environment.gpus)
     return model_key(record.model), environment.machine, environment.backend, cards
 
 
-def by_model(records: Iterable[Record]) -> list[list[Record]]:
+def by_model(records: "Iterable[Record]") -> "list[list[Record]]":
     """The records of each model, wherever they were measured."""
     return list(grouped(records, lambda record: model_key(record.model)).values())
 
@@ -49,7 +51,7 @@ def grouped(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list
     return groups
 
 
-def setting(record: Record) -> Setting:
+def setting(record: "Record") -> Setting:
     """The record's knobs but for its axes; a knob left to the model is none."""
     knobs = sorted(record.config.items())
     return tuple(

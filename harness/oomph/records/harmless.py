@@ -19,8 +19,9 @@ from oomph.errors import UnknownNameError
 from oomph.gguf.file_types import FILE_TYPES
 from oomph.gguf.ggml_types import KV_CACHE_TYPES
 from oomph.gpus import gpu
+from oomph.records.backends import ESTIMATED_BACKENDS
 from oomph.records.device_lines import BACKENDS
-from oomph.records.schema import ESTIMATED_BACKENDS, LABELS, Record
+from oomph.records.schema import LABELS, Record
 
 _GONE: Final = object()
 """What a rule answers for a value that it does not let through."""

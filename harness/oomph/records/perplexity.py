@@ -3,8 +3,10 @@
 import math
 from dataclasses import dataclass
 from statistics import fmean, stdev
+from typing import TYPE_CHECKING
 
-from oomph.records.schema import Record
+if TYPE_CHECKING:
+    from oomph.records.schema import Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +21,7 @@ class Perplexity:
     n_tokens: int
 
 
-def perplexity(record: Record) -> Perplexity | None:
+def perplexity(record: "Record") -> Perplexity | None:
     """The quality of the point's text; the standard error is that of the chunks' means."""
     quality = record.quality
     if quality is None or not quality.nll_nats or quality.n_tokens < 1:

@@ -17,6 +17,8 @@ from pydantic import (
     model_serializer,
 )
 
+from oomph.records.backends import ESTIMATED_BACKENDS
+
 SCHEMA_VERSION: Final = 1
 LABELS: Final = (
     "ok",
@@ -36,9 +38,6 @@ LABELS: Final = (
     "unknown",
 )
 """How a run of llama.cpp ends."""
-ESTIMATED_BACKENDS: Final = frozenset({"cpu", "cuda", "phantom"})
-"""The backends whose memory and speed an estimate speaks of. What ran on another, or on one that
-is not known, is shown and teaches nothing."""
 
 Nanoseconds = Annotated[int, Field(ge=1)]
 

@@ -7,15 +7,18 @@ follows from them. What a record does not hold is None or empty, never 0.
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from oomph.estimate.prediction import is_card
 from oomph.records.disturbance import counting_samples, remarks
 from oomph.records.grouping import Setting, grouped, setting, subject
 from oomph.records.ladder import ladder_stops
 from oomph.records.perplexity import Perplexity, perplexity
-from oomph.records.schema import MemorySeries, Record, Timing
 from oomph.units import MIB
+
+if TYPE_CHECKING:
+    from oomph.records.schema import MemorySeries, Record, Timing
+
 
 NEXT_FILL: Final = 1.25
 """Of the prompts between a ladder's stops, each that lies so much deeper than the last is shown."""
@@ -63,7 +66,7 @@ class RecordSummary:
     `remarks` are what a reader has to know before believing the point.
     """
 
-    record: Record
+    record: "Record"
     subject: Hashable
     setting: Setting
     n_ctx: int
@@ -73,14 +76,14 @@ class RecordSummary:
     components: Mapping[str, int]
     peak_bytes: int | None
     baseline_bytes: int | None
-    timings: tuple[Timing, ...]
+    timings: "tuple[Timing, ...]"
     prefill: tuple[Rate, ...]
     decode: tuple[Rate, ...]
     perplexity: Perplexity | None
     remarks: tuple[str, ...]
 
     @classmethod
-    def of(cls, record: Record) -> Self:
+    def of(cls, record: "Record") -> Self:
         """What follows from the record; KeyError for one without `n_ctx`."""
         peak, timings = _peak_series(record), _shown_timings(record)
         limit = record.limits.get("memory_bytes")
@@ -117,7 +120,7 @@ class RecordSummary:
         return self.prefill if kind == "pp" else self.decode
 
 
-def summaries_of(records: Iterable[Record]) -> list[RecordSummary]:
+def summaries_of(records: "Iterable[Record]") -> list[RecordSummary]:
     """What follows from each of the records."""
     return [RecordSummary.of(record) for record in records]
 
@@ -141,12 +144,12 @@ def leading(
     return max(groups, key=lambda group: sum(map(counts, group)), default=[])
 
 
-def _n_expert_used(record: Record) -> int | None:
+def _n_expert_used(record: "Record") -> int | None:
     reported = record.reported.n_expert_used
     return (record.config.get("n_expert_used") if reported is None else reported) or None
 
 
-def _components(record: Record) -> dict[str, int]:
+def _components(record: "Record") -> dict[str, int]:
     """Bytes on the cards, or on the host of a run without any, by component."""
     found: dict[str, int] = {}
     for component, field in _BUFFER_FIELDS.items():
@@ -160,7 +163,7 @@ def _components(record: Record) -> dict[str, int]:
     return found
 
 
-def _peak_series(record: Record) -> MemorySeries | None:
+def _peak_series(record: "Record") -> "MemorySeries | None":
     """The probe's series that holds the measured peak: the cards' by NVML, else the child's own
     memory on the host; with several cards the one with the highest."""
     wanted = [
@@ -173,7 +176,7 @@ def _peak_series(record: Record) -> MemorySeries | None:
     )
 
 
-def _peak_bytes(record: Record, series: MemorySeries | None) -> int | None:
+def _peak_bytes(record: "Record", series: "MemorySeries | None") -> int | None:
     if series is None:
         return None
     if not record.environment.has_cards:
@@ -183,7 +186,7 @@ def _peak_bytes(record: Record, series: MemorySeries | None) -> int | None:
     )
 
 
-def _baseline_bytes(record: Record, series: MemorySeries | None) -> int | None:
+def _baseline_bytes(record: "Record", series: "MemorySeries | None") -> int | None:
     """Over the same devices as the peak; None where one of them is not known."""
     if series is None:
         return None
@@ -196,7 +199,7 @@ def _baseline_bytes(record: Record, series: MemorySeries | None) -> int | None:
     return sum(sizes) if len(sizes) == len(same) else None
 
 
-def _shown_timings(record: Record) -> list[Timing]:
+def _shown_timings(record: "Record") -> "list[Timing]":
     """In their order. A ladder times every prompt that fills a context, hundreds of them. Shown are
     those at its stops (where decoding is timed too), and of the prompts in between each that lies a
     quarter deeper than the last shown; fits use all."""
@@ -213,7 +216,7 @@ def _shown_timings(record: Record) -> list[Timing]:
     return shown
 
 
-def _rates(record: Record, timings: Sequence[Timing], kind: str) -> tuple[Rate, ...]:
+def _rates(record: "Record", timings: "Sequence[Timing]", kind: str) -> tuple[Rate, ...]:
     tests: dict[tuple[str, int], list[Timing]] = {}
     for timing in timings:
         if timing.test.startswith(kind) and timing.n_parallel == 1:
@@ -221,7 +224,7 @@ def _rates(record: Record, timings: Sequence[Timing], kind: str) -> tuple[Rate, 
     return tuple(_rate(record, *tests[key]) for key in sorted(tests, key=lambda key: key[1]))
 
 
-def _rate(record: Record, *timings: Timing) -> Rate:
+def _rate(record: "Record", *timings: "Timing") -> Rate:
     """The rate of timings of one test at one depth."""
     samples, is_disturbed = counting_samples(record, timings)
     found = [ns / timings[0].n_tokens for ns in samples]

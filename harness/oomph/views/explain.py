@@ -7,7 +7,7 @@ tables and templates (`texts/*/explain`), the same figures in every language.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from markupsafe import Markup
 
@@ -30,11 +30,14 @@ from oomph.config import RunConfig
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
 from oomph.programs.said import Said
-from oomph.records.schema import Record
 from oomph.units import MIB, NOT_MEASURED, count, rate, size, wait
 from oomph.views.answer import rope_flags
 from oomph.views.asked import asked_paragraph
 from oomph.views.language import chance, render_text, respell
+
+if TYPE_CHECKING:
+    from oomph.records.schema import Record
+
 
 EXAMPLE_MODEL: Final = "qwen3-30b-a3b:Q4_K_M"
 EXAMPLE_CARD: Final = "RTX 4090"
@@ -114,7 +117,7 @@ class Topic:
     estimator: Estimator
     config: RunConfig
     said: Said = field(default_factory=Said)
-    records: Sequence[Record] = ()
+    records: "Sequence[Record]" = ()
     is_example_model: bool = False
     is_example_card: bool = False
 
@@ -126,7 +129,7 @@ def topic_of(
     *,
     said: Said | None = None,
     calibration: Path | None = None,
-    records: Sequence[Record] = (),
+    records: "Sequence[Record]" = (),
 ) -> Topic:
     """The model and the card that were named, the machine's own card, or examples."""
     is_example_card = False

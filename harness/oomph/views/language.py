@@ -8,14 +8,14 @@ import re
 import textwrap
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, Final
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from typing import TYPE_CHECKING, Any, Final
 
 from oomph.errors import ConfigError
 from oomph.foreign_text import visible
 from oomph.units import count, gib, mib, rate, share, size, wait
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 LANGUAGES: Final = ("en", "ru")
 WIDTH: Final = 100
@@ -95,7 +95,11 @@ def plural(n: int, *forms: str) -> str:
 
 
 @cache
-def _environment(language: str) -> Environment:
+def _environment(language: str) -> "Environment":
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    from oomph.views.kept_templates import kept_templates
+
     environment = Environment(  # plain text: `_one_line` stands where a page escapes
         loader=PackageLoader("oomph.views", f"texts/{language}"),
         undefined=StrictUndefined,
@@ -103,6 +107,7 @@ def _environment(language: str) -> Environment:
         lstrip_blocks=True,
         autoescape=True,
         finalize=_one_line,
+        bytecode_cache=kept_templates(),
     )
     environment.filters |= {"plural": plural, "card": _card}
     for name, to_text in _FILTERS.items():
@@ -113,6 +118,8 @@ def _environment(language: str) -> Environment:
 def _one_line(value: Any) -> Any:
     """What a template puts in is part of a line: a line break in it is foreign. What a template's
     own macro gives is no `str` only, but marked as done."""
+    from markupsafe import Markup
+
     return value if hasattr(value, "__html__") else Markup(visible(str(value)))
 
 

@@ -1,12 +1,15 @@
 """What views show beside a record's summary: a prediction's parts, the words of an axis."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate, is_card
 from oomph.records.grouping import SettingNames
-from oomph.records.schema import Record
 from oomph.records.summary import RecordSummary
 from oomph.units import count
+
+if TYPE_CHECKING:
+    from oomph.records.schema import Record
+
 
 COMPONENTS: Final = ("weights", "kv_cache", "recurrent", "compute", "output", "overhead")
 """DeviceMemory's parts in the order they are stacked."""
@@ -37,7 +40,7 @@ def predicted_components(memory: MemoryEstimate) -> dict[str, int]:
     return {component: n_bytes for component, n_bytes in sums.items() if n_bytes}
 
 
-def unread_reasons(record: Record) -> tuple[str, ...]:
+def unread_reasons(record: "Record") -> tuple[str, ...]:
     """What the probes could not read of the cards, with the reasons that NVML gave, and which took
     long to answer."""
     found = [
