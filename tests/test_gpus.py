@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oomph import gpus
 from oomph.errors import UnknownNameError
 from oomph.gpus import GpuSpec, gpu, gpu_names, gpu_specs, other_maker
 from oomph.units import MIB
@@ -239,3 +240,8 @@ class TestCustom:
     def test_what_is_no_card_says_how_it_is_written(self, text: str) -> None:
         with pytest.raises(UnknownNameError, match="NAME:MEMORY_MIB:COMPUTE_CAPABILITY:SMS"):
             gpu(text)
+
+
+def test_a_name_has_every_word_that_it_is_taken_apart_into() -> None:
+    names = [name for entry in gpus._catalogue() for name in entry.names]
+    assert all(gpus._may_have(name, gpus._words(name)[0]) for name in names)

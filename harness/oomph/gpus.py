@@ -10,7 +10,7 @@ import re
 import tomllib
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import Any, Final
 
 from oomph.errors import UnknownNameError
@@ -50,13 +50,12 @@ class GpuSpec:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A card of the catalogue with what it is found by: sets of words, the memory printed on its
-    box, and names run together."""
+    """A card of the catalogue with what it is found by: its names, and the memory printed on its
+    box."""
 
     spec: GpuSpec
     nominal_gb: int
-    spellings: tuple[frozenset[str], ...]
-    squeezed: tuple[str, ...]
+    names: tuple[str, ...]
 
 
 _NOISE: Final = frozenset(
@@ -143,14 +142,12 @@ def _entry(capability: str, family: dict[str, Any], card: dict[str, Any]) -> _En
         power_limit_w=card["watts"],
         source=f"{card.get('source', family['source'])}; {memory}",
     )
-    names = (card["name"], *card.get("aliases", ()))
-    squeezed = tuple(_squeezed(name) for name in names)
-    return _Entry(spec, card["gb"], tuple(_words(name)[0] for name in names), squeezed)
+    return _Entry(spec, card["gb"], (card["name"], *card.get("aliases", ())))
 
 
 @cache
 def _catalogue() -> tuple[_Entry, ...]:
-    text = resources.files("oomph").joinpath("gpus.toml").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("gpus.toml").read_text(encoding="utf-8")
     families = tomllib.loads(text)
     return tuple(
         _entry(capability, family, card)
@@ -169,6 +166,12 @@ def gpu_names() -> tuple[str, ...]:
     return tuple(spec.name for spec in gpu_specs())
 
 
+def _may_have(name: str, words: frozenset[str]) -> bool:
+    """Whether the words may all be of a name of the catalogue: taking names apart takes long."""
+    letters = name.lower().replace("-", "").replace("mobile", "laptop")
+    return all(word in letters for word in words)
+
+
 def _matches(words: frozenset[str], size_gb: int | None) -> list[tuple[int, GpuSpec]]:
     """Cards that a spelling fits, each with the number of its words that the spelling leaves
     unsaid, fewest first."""
@@ -176,9 +179,8 @@ def _matches(words: frozenset[str], size_gb: int | None) -> list[tuple[int, GpuS
     for entry in _catalogue():
         if size_gb not in (None, entry.nominal_gb):
             continue
-        unsaid = [
-            len(spelling - words) for spelling in entry.spellings if words and words <= spelling
-        ]
+        spellings = (_words(name)[0] for name in entry.names if _may_have(name, words))
+        unsaid = [len(spelling - words) for spelling in spellings if words and words <= spelling]
         if unsaid:
             found.append((min(unsaid), entry.spec))
     return sorted(found, key=lambda match: match[0])
@@ -246,7 +248,9 @@ def _several(name: str) -> bool:
 def _run_together(name: str) -> list[tuple[int, GpuSpec]]:
     """The one card whose name this is but for separators (`RTXA6000`, `pro6000`)."""
     wanted = _squeezed(name)
-    found = [entry.spec for entry in _catalogue() if wanted and wanted in entry.squeezed]
+    found = [
+        entry.spec for entry in _catalogue() if wanted and wanted in map(_squeezed, entry.names)
+    ]
     return [(0, found[0])] if len(found) == 1 else []
 
 

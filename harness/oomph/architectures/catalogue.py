@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final
 
 from oomph.architectures.file_size import fitted_to_file, with_file_size
@@ -56,8 +56,7 @@ class _Entries(Mapping[str, dict[str, Any]]):
     """The catalogue's tables, each parsed when it is asked for: most questions are of one model."""
 
     def __init__(self) -> None:
-        file = files("oomph.architectures").joinpath("catalogue.toml")
-        self._text = file.read_text(encoding="utf-8")
+        self._text = Path(__file__).with_name("catalogue.toml").read_text(encoding="utf-8")
         _, *rest = _TABLE.split(self._text)
         self._tables = dict(zip(rest[::2], rest[1::2], strict=True))
         self._parsed: dict[str, dict[str, Any]] = {}

@@ -6,7 +6,7 @@ header of such a file gives.
 
 import tomllib
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final
 
 from oomph.architectures.catalogue import ALIGNMENT, catalogue_model, flat_keys, merged_tables
@@ -25,7 +25,7 @@ _MEAN: Final = (0.5, 0.5, 0.5)
 
 @cache
 def _entries() -> dict[str, dict[str, Any]]:
-    text = files("oomph.architectures").joinpath("projectors.toml").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("projectors.toml").read_text(encoding="utf-8")
     return tomllib.loads(text)
 
 

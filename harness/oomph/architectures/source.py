@@ -11,8 +11,6 @@ from typing import Final
 
 from oomph.architectures.catalogue import catalogue_model, is_catalogued
 from oomph.architectures.file_size import split_file_size
-from oomph.architectures.from_gguf import read_model_file, spec_from_gguf
-from oomph.architectures.hf_config import read_hf_config
 from oomph.architectures.names import Name, meant, named, read_name
 from oomph.architectures.spec import ModelSpec
 from oomph.errors import ConfigError, ModelFileError, UnknownNameError
@@ -58,13 +56,16 @@ def read_model(reference: str | Path) -> ModelSpec:
             f"{without_password(text)} says its own size; leave --file-size out, which is for names"
         )
     if is_remote_file:
+        from oomph.architectures.from_gguf import spec_from_gguf
         from oomph.gguf.remote import read_remote_gguf
 
         return spec_from_gguf(read_remote_gguf(text), source=without_password(text))
     if config:
+        from oomph.architectures.hf_config import read_hf_config
+
         return read_hf_config(config["path"], config["quantization"])
     if text and path.exists():
-        return _read_folder(path) if path.is_dir() else read_model_file(path)
+        return _read_folder(path) if path.is_dir() else _read_file(path)
     if is_page:
         text = text.rstrip("/").removesuffix("/tree/main")
     elif _is_path(text):
@@ -90,9 +91,17 @@ def _without_file(name: str) -> str:
     return f" (its name reads as {found.model}:{found.quantization}, which needs no file)"
 
 
+def _read_file(path: Path) -> ModelSpec:
+    from oomph.architectures.from_gguf import read_model_file
+
+    return read_model_file(path)
+
+
 def _read_folder(path: Path) -> ModelSpec:
     """The config.json of a checkpoint's folder. ModelFileError says what else is in the folder."""
     if (path / "config.json").is_file():
+        from oomph.architectures.hf_config import read_hf_config
+
         return read_hf_config(path / "config.json")
     try:
         files = sorted(item.name for item in path.iterdir() if item.is_file())

@@ -4,9 +4,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from oomph.architectures.adapter import check_adapter, read_adapter_file
 from oomph.architectures.projector import (
     ProjectorSpec,
     misfit,
@@ -18,11 +17,9 @@ from oomph.architectures.projector_shapes import PRECISIONS
 from oomph.architectures.source import read_model
 from oomph.architectures.spec import ModelSpec
 from oomph.errors import ConfigError, ModelFileError, OomphError, UnknownNameError
-from oomph.estimate.adapters import Adapters
 from oomph.estimate.build import build_of
 from oomph.estimate.draft import DraftModel
 from oomph.estimate.draft_pairs import draft_of, inferred_kind
-from oomph.estimate.projector.memory import ProjectorMemory
 from oomph.estimate.projector.rider import FIRST_CARD, Projector
 from oomph.estimate.riders import Rider
 from oomph.paths import expanded, is_remote
@@ -30,6 +27,9 @@ from oomph.programs.pasted import is_path
 from oomph.programs.said import Said
 from oomph.speculation import kinds_of
 from oomph.units import mib
+
+if TYPE_CHECKING:
+    from oomph.estimate.adapters import Adapters
 
 _FLAGS: Final = {"lora": "--lora", "draft": "--spec-draft-model", "mmproj": "--mmproj"}
 
@@ -86,9 +86,12 @@ def _adapter_paths(names: str) -> list[Path]:
     return [expanded(re.sub(r":[-+0-9.eE]+$", "", name)) for name in filter(None, names.split(","))]
 
 
-def _adapters(names: str, model: ModelSpec) -> Adapters:
+def _adapters(names: str, model: ModelSpec) -> "Adapters":
     """The adapters of `--lora` and `--lora-scaled`: files by comma, each perhaps with a scale,
     which changes no memory. Those with a scale of 0 are loaded, and then not applied."""
+    from oomph.architectures.adapter import check_adapter, read_adapter_file
+    from oomph.estimate.adapters import Adapters
+
     adapters = []
     for path in _adapter_paths(names):
         if not path.exists():
@@ -151,6 +154,8 @@ def told_of_projector(model: ModelSpec, riders: Iterable[Rider]) -> ModelSpec:
         return model
     if (spec := projector_of(model)) is None:
         return model
+    from oomph.estimate.projector.memory import ProjectorMemory
+
     memory = ProjectorMemory(spec, FIRST_CARD)
     weights, loaded = memory.weight_bytes[FIRST_CARD], memory.at_load().bytes[FIRST_CARD]
     note = (

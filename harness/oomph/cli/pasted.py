@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from oomph.config import KNOBS
 from oomph.errors import ConfigError
+from oomph.knob import Program
 from oomph.programs.fit_flags import FITTING, FitFlags, read_fit, read_switch
 from oomph.programs.pasted import Pasted, shortened
 from oomph.programs.said import DEFAULT_PROGRAM, Said, checked_program
-from oomph.programs.shell import LONGEST
 
 _NAMELESS: Final = (
     "name a model: a GGUF file, hf:owner/repo/file.gguf, or a name with its quantization such as "
@@ -41,14 +41,20 @@ def said_beside(
         said = Said(program=named or DEFAULT_PROGRAM, knobs=own)
         pasted = Pasted(said=said, model=None)
     else:
-        from oomph.programs.command_line import read_command
-
-        pasted = read_command(sys.stdin.read(LONGEST + 1) if command == "-" else command, named)
+        pasted = _read(command, named)
         said = replace(pasted.said.with_(**own), where=Said().where)
     if leaves_layers:
         said = replace(said, knobs={k: v for k, v in said.knobs.items() if k != "n_gpu_layers"})
     fitted = None if fit is None else _fitted(said, fit, leaves_layers=leaves_layers)
     return replace(pasted, said=fitted or replace(said, fit=None))
+
+
+def _read(command: str, program: Program | None) -> Pasted:
+    """The command line; its readers are loaded for who pastes one."""
+    from oomph.programs.command_line import read_command
+    from oomph.programs.shell import LONGEST
+
+    return read_command(sys.stdin.read(LONGEST + 1) if command == "-" else command, program)
 
 
 def _fitted(said: Said, fit: Sequence[str | None], *, leaves_layers: bool) -> Said:

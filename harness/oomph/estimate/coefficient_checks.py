@@ -25,10 +25,11 @@ def check_coefficients(
     """ValueError, naming the key, unless `content` has a value within `bounds` for each of their
     names, and every part is of its kind."""
     values = _mapping(content.get("values"), "values")
+    tables = (("values", values), *_cards(content))
     for name, (least, most) in bounds.items():
         if name not in values:
             raise ValueError(f"values has no {name}")
-        for where, held in (("values", values), *_cards(content)):
+        for where, held in tables:
             if name in held:
                 _number(least, most)(held[name], f"{where}.{name}")
     for key, check in _CHECKS.items():

@@ -12,7 +12,6 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -139,10 +138,20 @@ class Coefficients:
             raise OomphError(
                 f"{where}: no coefficients of oomph ({error}); write them with oomph calibrate"
             ) from None
+        return cls._of(content)
+
+    @classmethod
+    def _of(cls, content: Mapping[str, Any]) -> Self:
+        """The coefficients of a file's content, which was checked."""
         posterior = Posterior.from_mapping(content.get("posterior") or {})
         return cls(
             **{name: content[name] for name in _FIELDS if name in content}, posterior=posterior
         )
+
+    @classmethod
+    def shipped(cls) -> Self:
+        """Those of the package, which a test checks: reading them is a part of every answer."""
+        return cls._of(parse_json(_beside("defaults.json")))
 
 
 _FIELDS: Final = (
@@ -158,12 +167,16 @@ _FIELDS: Final = (
 )
 
 
+def _beside(name: str) -> str:
+    """The text of the file `name` of this package."""
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+
+
 @cache
 def default_coefficients() -> Coefficients:
     """The values that ship with the package, learned from public rows by
     `scripts/learn_defaults`."""
-    text = (files("oomph.estimate") / "defaults.json").read_text(encoding="utf-8")
-    return Coefficients.from_json(text, where="defaults.json")
+    return Coefficients.shipped()
 
 
 def read_coefficients(path: Path | str) -> Coefficients:
@@ -180,9 +193,7 @@ def read_coefficients(path: Path | str) -> Coefficients:
 @cache
 def definitions() -> Mapping[str, Definition]:
     """Every coefficient by its full name, those by kind and by generation spelled out."""
-    tables = tomllib.loads(
-        (files("oomph.estimate") / "coefficients.toml").read_text(encoding="utf-8")
-    )
+    tables = tomllib.loads(_beside("coefficients.toml"))
     return {definition.name: definition for definition in _spelled_out(tables)}
 
 

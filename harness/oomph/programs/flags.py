@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 from oomph.config import keys_of
@@ -51,7 +51,7 @@ class Flag:
 @cache
 def flags() -> tuple[Flag, ...]:
     """All of the table."""
-    text = resources.files("oomph.programs").joinpath("flags.toml").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("flags.toml").read_text(encoding="utf-8")
     table: Mapping[Kind, Mapping[str, Mapping[str, Any]]] = tomllib.loads(text)  # type: ignore[assignment]
     return tuple(
         Flag(

@@ -1,16 +1,17 @@
 """A projector beside a model: loaded after it, on the first card or in host memory."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from oomph.architectures.projector import ProjectorSpec
 from oomph.cards import Card
 from oomph.config import RunConfig
 from oomph.estimate.compute import ComputeBuffers, Setup
 from oomph.estimate.graph.placement import CPU
-from oomph.estimate.projector.memory import ProjectorMemory
-from oomph.estimate.projector.rough import rough_encoder
 from oomph.units import count, mib
+
+if TYPE_CHECKING:
+    from oomph.estimate.projector.memory import ProjectorMemory
 
 FIRST_CARD: Final = "CUDA0"
 """Where clip.cpp puts a projector, whatever the devices of the model are (clip_ctx)."""
@@ -33,12 +34,14 @@ class Projector:
         self.spec = spec
         self._memories: dict[object, ProjectorMemory] = {}
 
-    def memory(self, config: RunConfig) -> ProjectorMemory:
+    def memory(self, config: RunConfig) -> "ProjectorMemory":
         """Its memory under `config`; what was replayed is kept."""
         device = FIRST_CARD if config.mmproj_offload and config.n_devices else CPU
         limits = config.image_min_tokens, config.image_max_tokens
         key = device, config.flash_attn, limits
         if key not in self._memories:
+            from oomph.estimate.projector.memory import ProjectorMemory
+
             self._memories[key] = ProjectorMemory(
                 self.spec,
                 device,
@@ -72,6 +75,8 @@ class Projector:
         if memory.has_known_graph:
             found = memory.at_load().bytes
         else:
+            from oomph.estimate.projector.rough import rough_encoder
+
             found = {memory.device: rough_encoder(self.spec)}
         return ComputeBuffers(bytes=found, live_bytes=found, is_exact=memory.is_known)
 
@@ -93,7 +98,7 @@ class Projector:
         if not memory.is_known:
             yield self._of_unknown(memory)
 
-    def _of_images(self, memory: ProjectorMemory, config: RunConfig) -> Iterable[str]:
+    def _of_images(self, memory: "ProjectorMemory", config: RunConfig) -> Iterable[str]:
         least, most = memory.sizes.token_range
         side = memory.sizes.largest_size
         many = count(most) if least == most else f"{count(least)} to {count(most)}"
@@ -116,7 +121,7 @@ class Projector:
                 "image_max_tokens below it"
             )
 
-    def _of_unknown(self, memory: ProjectorMemory) -> str:
+    def _of_unknown(self, memory: "ProjectorMemory") -> str:
         if memory.has_known_graph:
             return "what the projector's ear computes in is not known: only its weights are counted"
         kind = self.spec.vision_kind or self.spec.audio_kind
