@@ -142,6 +142,8 @@ def _config(estimator: "Estimator", said: "Said") -> "RunConfig":
 
 def _own_fit(estimator: "Estimator", said: "Said", config: "RunConfig") -> "OwnFit | None":
     """What --fit makes of it; nothing of what the model cannot have, which its answer tells."""
+    if said.fit is None:
+        return None
     from oomph.advise.own_fit import own_fit
     from oomph.errors import OomphError
 
@@ -235,11 +237,12 @@ def _print_one(
     from oomph.cli.output import print_table
     from oomph.views.asked import asked_paragraph
     from oomph.views.estimates import devices_table, summary_lines
-    from oomph.views.own_fit import own_fit_paragraph
 
     prediction = within_positions(estimator.predict(asked[0]), estimator.model)
     say_text(asked_paragraph(said, asked[0]))
     if fit:
+        from oomph.views.own_fit import own_fit_paragraph
+
         say_text(own_fit_paragraph(fit), end="")
     print_table(devices_table(prediction))
     for line in (*summary_lines(prediction), *_further_lines(estimator, asked[0])):

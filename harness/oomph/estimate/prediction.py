@@ -1,6 +1,5 @@
 """What an estimate says: bytes by device, tokens per second, and how sure."""
 
-import html
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -187,6 +186,8 @@ class Prediction:
 
     def _repr_html_(self) -> str:
         """The answer in a notebook: a table in GiB, a row per component, a column per device."""
+        import html
+
         devices = self.memory.devices
         head = "".join(f"<th>{html.escape(visible(name))}</th>" for name in devices)
         rows = [
