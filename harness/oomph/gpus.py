@@ -8,8 +8,9 @@ not there is described as `name:memory MiB:compute capability:SMs`. One's own ca
 import difflib
 import re
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -76,6 +77,8 @@ _NOISE: Final = frozenset(
     )
 )
 """Words that no two cards differ in."""
+_KEPT_NAMES: Final = 1024
+"""Names whose words are kept: the catalogue's, and the last that were asked for."""
 _SIZE: Final = re.compile(r"\b(\d+) ?g(?:i?b)?\b")
 
 
@@ -101,6 +104,7 @@ _OTHER_MAKERS: Final = (
 """Other makers' cards by the words of their names."""
 
 
+@lru_cache(maxsize=_KEPT_NAMES)
 def _words(name: str) -> tuple[frozenset[str], int | None]:
     """What tells cards apart in a spelling, and the memory in GB that it names
     (`RTX4060Ti-16G`)."""
@@ -147,8 +151,15 @@ def _entry(capability: str, family: dict[str, Any], card: dict[str, Any]) -> _En
 
 @cache
 def _catalogue() -> tuple[_Entry, ...]:
+    return _likely(frozenset())
+
+
+@lru_cache(maxsize=16)
+def _likely(words: frozenset[str]) -> tuple[_Entry, ...]:
+    """The cards whose names may have all the words; the lines of the others are not parsed."""
     text = Path(__file__).with_name("gpus.toml").read_text(encoding="utf-8")
-    families = tomllib.loads(text)
+    lines = (each for each in text.splitlines() if _is_other(each) or _may_have(each, words))
+    families = tomllib.loads("\n".join(lines))
     return tuple(
         _entry(capability, family, card)
         for capability, family in families.items()
@@ -166,17 +177,24 @@ def gpu_names() -> tuple[str, ...]:
     return tuple(spec.name for spec in gpu_specs())
 
 
+def _is_other(line: str) -> bool:
+    """Whether a line of the catalogue is no card's."""
+    return not line.startswith("  { name = ")
+
+
 def _may_have(name: str, words: frozenset[str]) -> bool:
     """Whether the words may all be of a name of the catalogue: taking names apart takes long."""
     letters = name.lower().replace("-", "").replace("mobile", "laptop")
     return all(word in letters for word in words)
 
 
-def _matches(words: frozenset[str], size_gb: int | None) -> list[tuple[int, GpuSpec]]:
+def _matches(
+    words: frozenset[str], size_gb: int | None, among: Iterable[_Entry]
+) -> list[tuple[int, GpuSpec]]:
     """Cards that a spelling fits, each with the number of its words that the spelling leaves
     unsaid, fewest first."""
     found = []
-    for entry in _catalogue():
+    for entry in among:
         if size_gb not in (None, entry.nominal_gb):
             continue
         spellings = (_words(name)[0] for name in entry.names if _may_have(name, words))
@@ -197,15 +215,15 @@ def gpu(name: str) -> GpuSpec:
     """
     if name.count(":") == 3:
         return _custom(name)
-    for spec in gpu_specs():
-        if spec.name.lower() == name.strip().lower():
-            return spec
     words, size_gb = _words(name)
+    for entry in _likely(words):
+        if entry.spec.name.lower() == name.strip().lower():
+            return entry.spec
     if _several(name):
         raise UnknownNameError(
             f"{name[:80]!r} names several cards, and this is about one; name one"
         )
-    found = _matches(words, size_gb) or _run_together(name)
+    found = _matches(words, size_gb, _likely(words)) or _run_together(name)
     if not found and (maker := other_maker(name)):
         raise UnknownNameError(
             f"{name!r} is by {maker}, and the catalogue has NVIDIA's cards only; leave it out and "
@@ -241,8 +259,8 @@ def _several(name: str) -> bool:
     parts = [part for part in re.split(r"[,;+&]", name) if part.strip()]
     if len(parts) == 1:
         match = _COUNTED.fullmatch(name.strip())
-        return bool(match and _matches(*_words(match[1] or match[2])))
-    return bool(parts) and all(_matches(*_words(part)) for part in parts)
+        return bool(match and _matches(*_words(match[1] or match[2]), _catalogue()))
+    return bool(parts) and all(_matches(*_words(part), _catalogue()) for part in parts)
 
 
 def _run_together(name: str) -> list[tuple[int, GpuSpec]]:
@@ -254,6 +272,7 @@ def _run_together(name: str) -> list[tuple[int, GpuSpec]]:
     return [(0, found[0])] if len(found) == 1 else []
 
 
+@lru_cache(maxsize=_KEPT_NAMES)
 def _squeezed(name: str) -> str:
     """A name's letters and digits, without what no two cards differ in."""
     noise = "|".join(sorted((*_NOISE, "rtx", "gtx"), key=len, reverse=True))
