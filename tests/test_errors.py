@@ -19,7 +19,8 @@ def test_command_line_prints_the_sentence_and_exits_with_2(
     def refuse(**_: object) -> None:
         raise errors.ConfigError("n_ctx is 0; it must be at least 1")
 
-    monkeypatch.setattr(cli, "app", refuse)
+    monkeypatch.setattr("oomph.cli.app.app", refuse)
+    monkeypatch.setattr("sys.argv", ["oomph", "estimate"])
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 2
@@ -30,6 +31,7 @@ def test_bug_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> Non
     def fail(**_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(cli, "app", fail)
+    monkeypatch.setattr("oomph.cli.app.app", fail)
+    monkeypatch.setattr("sys.argv", ["oomph", "estimate"])
     with pytest.raises(ZeroDivisionError):
         cli.main()

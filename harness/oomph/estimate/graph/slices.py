@@ -9,7 +9,6 @@ card has whole.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from math import lcm
 from typing import Final, Literal
 
@@ -91,6 +90,8 @@ ROLES: Final = (
 )
 """By llama.cpp's names without the layer's; `cache_k`, `cache_v`, `cache_r` and `cache_s` are a
 layer's KV cache and recurrent state."""
+
+_PATTERNS: Final = tuple((re.compile(f"({role.name})$"), role) for role in ROLES)
 
 Segment = tuple[int, int, int]
 """Elements of a tensor that are cut by themselves: how many, how often in a row, and those of a
@@ -272,11 +273,6 @@ def _rounded(n: int, piece: int) -> int:
     return n - n % max(piece, 1)
 
 
-@cache
-def _patterns() -> tuple[tuple[re.Pattern[str], Role], ...]:
-    return tuple((re.compile(f"({role.name})$"), role) for role in ROLES)
-
-
 def _role(name: str) -> Role | None:
     """The role of a tensor named without its layer; None for one that each card has whole."""
-    return next((role for pattern, role in _patterns() if pattern.match(name)), None)
+    return next((role for pattern, role in _PATTERNS if pattern.match(name)), None)
