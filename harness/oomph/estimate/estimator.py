@@ -775,8 +775,9 @@ class Estimator:
         Bisection finds a context that fits while the next does not. Weights, caches and the live
         bytes of the compute buffers, the riders' among them, only grow with n_ctx; what may shrink
         is fragmentation, the rest of the buffers. So nothing fits beyond the point where the
-        growing parts, the live bytes taken as they are just past the find, exceed the card; the few
-        contexts up to there are tried one by one.
+        growing parts, the live bytes taken as they are just past the find, exceed the card; nor
+        beyond where they do with the live bytes of that context itself. The contexts up to there
+        are tried one by one.
         """
 
         def at(steps: int) -> RunConfig:
@@ -785,19 +786,25 @@ class Estimator:
         if self.fits(at(most)):
             return most
         found = bisect_left(range(1, most), True, key=lambda steps: not self.fits(at(steps)))
-        beyond, setup = at(found + 1), self._memory.setup(at(found + 1))
-        compute = self._memory.compute(setup)
-        live = compute.live_bytes
-        of_riders = [each.live_bytes for _, _, each in self._beside(beyond, setup, compute.bytes)]
 
-        def is_full(steps: int) -> bool:
+        def live(steps: int) -> list[Mapping[str, int]]:
+            """The live bytes of the model's compute buffers and of the riders'."""
             config, setup = at(steps), self._memory.setup(at(steps))
-            fixed = [
-                part for _, each, _ in self._beside(config, setup, live) for part in each.values()
-            ]
-            return not self._has_room(config, setup, (live, *of_riders, *fixed))
+            compute = self._memory.compute(setup)
+            beside = self._beside(config, setup, compute.bytes)
+            return [compute.live_bytes, *(each.live_bytes for _, _, each in beside)]
 
-        end = min(bisect_left(range(1, most), True, key=is_full), found + MOST_TRIED)
+        def is_full(steps: int, lived: list[Mapping[str, int]]) -> bool:
+            config, setup = at(steps), self._memory.setup(at(steps))
+            beside = self._beside(config, setup, lived[0])
+            fixed = [part for _, each, _ in beside for part in each.values()]
+            return not self._has_room(config, setup, (*lived, *fixed))
+
+        least = live(found + 1)
+        end = bisect_left(range(1, most), True, key=lambda steps: is_full(steps, least))
+        end = min(end, found + MOST_TRIED)
+        beyond = range(found + 1, end + 1)
+        end = found + bisect_left(beyond, True, key=lambda steps: is_full(steps, live(steps)))
         return next((steps for steps in range(end, found, -1) if self.fits(at(steps))), found)
 
     # --- the other inverses: few candidates, tried from the best on
