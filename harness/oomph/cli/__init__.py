@@ -77,8 +77,6 @@ PANELS: Final[Mapping[str, Mapping[str, str]]] = {
         "frontier": "frontier model.gguf --n-expert-used 8-10 --type-kv f16,q8_0",
         "first-card": "first-card --out results/mine/first-card",
         "rerun": "rerun results/mine 85623b22b8d5 --out results/again",
-        "chat": "chat model.gguf --n-ctx 8192",
-        "demo": "demo --open",
     },
     "Results": {
         "report": "report results/mine --open",
@@ -95,8 +93,12 @@ PANELS: Final[Mapping[str, Mapping[str, str]]] = {
         "setup": "setup cuda",
         "bundle": "bundle /media/usb/oomph --cuda --cuda-arch 9.0",
         "synth": "synth qwen3-30b-a3b:Q4_K_M sparse.gguf",
-        "demo-model": "demo-model",
         "phantom": "phantom --help",
+    },
+    "Demonstrate": {
+        "demo": "demo --open",
+        "demo-model": "demo-model",
+        "chat": "chat model.gguf --n-ctx 8192",
     },
 }
 """The commands by what they are for, the common ones first, each with an example."""
