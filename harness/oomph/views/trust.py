@@ -7,14 +7,14 @@ from oomph.estimate.trust import Trust
 from oomph.units import share
 
 _ARCHITECTURES: Final = {
-    "exact": "architecture exact here",
-    "composed": "architecture not in the table, its graph composed from the usual tensors",
-    "general rule": "architecture known by the general rule only",
+    "exact": "this architecture is replayed exactly",
+    "composed": "this architecture's graph is composed from its tensors, as others have them",
+    "general rule": "this architecture is known by the general rule only",
 }
 _BUILDS: Final = {
-    "seen": "build seen",
-    "from source": "build from source, not seen",
-    "unknown": "build unknown",
+    "seen": "this build was checked",
+    "from source": "this build was read in its source, not run",
+    "unknown": "this build was not seen",
 }
 
 
@@ -30,12 +30,13 @@ def trust_sentence(trust: Trust) -> str:
             "trust: the compute buffers are those that llama.cpp itself counts, as its --fit does"
         )
     if trust.is_exact:
-        follows = "± 0 bytes"
+        follows = "buffers ± 0 bytes"
     elif trust.compute_share is None:
         follows = "no bound was measured for the compute buffers"
     else:
         follows = f"compute buffers ± {share(trust.compute_share, 0)}"
     learned = ", as `oomph verify` saw here" if trust.is_learned else ""
     return (
-        f"trust: {_ARCHITECTURES[trust.architecture]}, {_BUILDS[trust.build]}: {follows}{learned}"
+        f"trust: {_ARCHITECTURES[trust.architecture]} and {_BUILDS[trust.build]}: "
+        f"{follows}{learned}"
     )
