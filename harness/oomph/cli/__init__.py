@@ -81,7 +81,7 @@ PANELS: Final[Mapping[str, Mapping[str, str]]] = {
     "Results": {
         "report": "report results/mine --open",
         "calibrate": "calibrate results/mine",
-        "compare": "compare results/before results/after",
+        "compare": "compare results/before results/after --html",
         "merge": "merge results/a results/b --out results/both",
         "import": "import llama-bench.json --out results/theirs",
         "export": "export results/mine --format llama-bench-jsonl",
@@ -170,8 +170,7 @@ def _exit(number: int, _: object) -> None:
 
 def main() -> None:
     """The console script: exit code 2 and one sentence for what a user can mend."""
-    _end_cleanly()
-    guard()
+    _prepare()
     try:
         code = app(standalone_mode=False)
     except OomphError as error:
@@ -191,6 +190,19 @@ def _keep_replays() -> None:
     """Let the next process know what this one's replays have taught, if it had any."""
     if files := sys.modules.get("oomph.calibrate.replay_files"):
         files.REPLAYS.save()
+
+
+def _prepare() -> None:
+    """Before any command: signals, what goes to the terminal, and how help looks."""
+    _end_cleanly()
+    guard()
+    _choose_help()
+
+
+def _choose_help() -> None:
+    """A command's options as plain text, which wraps: in a narrow terminal typer's own tables cut
+    their names."""
+    app.rich_markup_mode = None if "--help" in sys.argv[2:] else "markdown"
 
 
 def _end_cleanly() -> None:
