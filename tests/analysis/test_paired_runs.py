@@ -12,6 +12,7 @@ from oomph.analysis.paired_runs import (
     Difference,
     compare_runs,
     paired_differences,
+    quantity_kind,
     ratio_interval,
 )
 from oomph.records.schema import Record
@@ -314,3 +315,17 @@ def test_pairs_that_failed_alike_give_nothing_to_judge() -> None:
     found = compare_runs([failed], [failed])
     assert found.n_failed_alike == found.n_pairs == 1
     assert found.why_nothing_compared == "1 pair of points, and no figure that both sides have"
+
+
+@pytest.mark.parametrize(
+    ("quantity", "kind"),
+    [
+        ("pp512 @ d4096 tokens_per_s", "pp tokens_per_s"),
+        ("tg32 x4 tokens_per_s", "tg x4 tokens_per_s"),
+        ("tg32 @ d512 joules", "tg joules"),
+        ("CUDA0 vram_peak_bytes", "CUDA0 vram_peak_bytes"),
+        ("perplexity", "perplexity"),
+    ],
+)
+def test_a_kind_is_a_quantity_without_tokens_and_depth(quantity: str, kind: str) -> None:
+    assert quantity_kind(quantity) == kind

@@ -153,10 +153,10 @@ def _overall(by_pair: Sequence[Sequence[Difference]]) -> Iterator[Overall]:
     for pair in by_pair:
         of_pair: dict[str, list[Difference]] = {}
         for each in pair:
-            if each.ratio is not None:
+            if each.ratio:
                 of_pair.setdefault(quantity_kind(each.quantity), []).append(each)
         for kind, those in of_pair.items():
-            logs.setdefault(kind, []).append(fmean(math.log(e.ratio or 1.0) for e in those))
+            logs.setdefault(kind, []).append(fmean(math.log(each.ratio or 1) for each in those))
             own.setdefault(kind, []).extend(those)
     found = []
     for kind, values in logs.items():
@@ -172,7 +172,9 @@ def _overall(by_pair: Sequence[Sequence[Difference]]) -> Iterator[Overall]:
 def quantity_kind(quantity: str) -> str:
     """A quantity without how many tokens and at which depth: `pp512 @ d4096 tokens_per_s` is
     `pp tokens_per_s`."""
-    return re.sub(r"(?<=[a-z])\d+| @ d\d+", "", quantity) if _COUNTED.match(quantity) else quantity
+    return (
+        re.sub(r"(?<=[a-z]{2})\d+| @ d\d+", "", quantity) if _COUNTED.match(quantity) else quantity
+    )
 
 
 def _mean_interval(values: Sequence[float]) -> tuple[float | None, float | None]:

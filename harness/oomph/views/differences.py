@@ -3,6 +3,7 @@
 A change whose interval holds "none" is called no change.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -75,10 +76,9 @@ def _interval(found: Difference | Overall) -> str:
 
 def overall_table(overall: Sequence[Overall]) -> Table:
     """Each kind of quantity over all pairs."""
-    names = {"pp tokens_per_s": "prefill, tokens/s", "tg tokens_per_s": "decode, tokens/s"}
     rows = tuple(
         (
-            Cell(names.get(each.kind) or _quantity(each.kind)),
+            Cell(_kind(each.kind)),
             Cell(f"{each.n_pairs:,}", each.n_pairs),
             _change(each.ratio),
             Cell(_interval(each)),
@@ -91,6 +91,11 @@ def overall_table(overall: Sequence[Overall]) -> Table:
     return Table(
         caption="Over all pairs (geometric means; a pair counts once)", columns=columns, rows=rows
     )
+
+
+def _kind(name: str) -> str:
+    """A kind of quantity in words: llama-bench's pp is prefill, its tg decode."""
+    return re.sub(r"^tg\b", "decode", re.sub(r"^pp\b", "prefill", _quantity(name)))
 
 
 def changes_table(changes: Sequence[tuple[str, str, str]]) -> Table:
