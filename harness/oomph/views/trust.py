@@ -7,14 +7,14 @@ from oomph.estimate.trust import Trust
 from oomph.units import share
 
 _ARCHITECTURES: Final = {
-    "exact": "this architecture is replayed exactly",
-    "composed": "this architecture's graph is composed from its tensors, as others have them",
-    "general rule": "this architecture is known by the general rule only",
+    "exact": "architecture replayed exactly",
+    "composed": "architecture not in the table, its graph composed from the usual tensors",
+    "general rule": "architecture known by the general rule only",
 }
 _BUILDS: Final = {
-    "seen": "this build was checked",
-    "from source": "this build was read in its source, not run",
-    "unknown": "this build was not seen",
+    "seen": "build checked",
+    "from source": "build read in its source, not run",
+    "unknown": "build not seen",
 }
 
 
@@ -37,6 +37,5 @@ def trust_sentence(trust: Trust) -> str:
         follows = f"compute buffers ± {share(trust.compute_share, 0)}"
     learned = ", as `oomph verify` saw here" if trust.is_learned else ""
     return (
-        f"trust: {_ARCHITECTURES[trust.architecture]} and {_BUILDS[trust.build]}: "
-        f"{follows}{learned}"
+        f"trust: {_ARCHITECTURES[trust.architecture]}, {_BUILDS[trust.build]}: {follows}{learned}"
     )
