@@ -11,6 +11,7 @@ name = "two-contexts"
 model = "demo"
 [axes]
 n_ctx = [256, 512]
+n_threads = 1
 n_devices = 0
 [measure]
 n_prompt = 32
