@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from oomph.views.plots_fit import plot_predicted_vs_measured
     from oomph.views.reporting import write_report
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _EXPORTS = {
     "Estimator": "oomph.estimate.estimator",

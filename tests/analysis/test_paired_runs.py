@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oomph.analysis.environment_changes import environment_changes
 from oomph.analysis.paired_runs import (
     Difference,
     compare_runs,
-    environment_changes,
     paired_differences,
+    quantity_kind,
     ratio_interval,
-    unpaired,
 )
 from oomph.records.schema import Record
 from oomph.units import MIB
@@ -58,6 +58,11 @@ def _record(
         "quality": {"text": "t", "n_tokens": 4, "nll_nats": [3.0, 2.0, 4.0, 3.0]},
     }
     return Record.model_validate(fields | changes)
+
+
+def unpaired(before: list[Record], after: list[Record]) -> tuple[int, int]:
+    found = compare_runs(before, after)
+    return found.only_before, found.only_after
 
 
 def _by_quantity(differences: list[Difference]) -> dict[str, Difference]:
@@ -247,3 +252,80 @@ def test_records_pair_by_the_keys_that_both_sides_know() -> None:
         )
     ]
     assert unpaired(old, new) == (0, 0)
+
+
+def test_how_often_and_under_which_heading_does_not_part_a_pair() -> None:
+    """A later version's unset key within a table is no difference either."""
+    old = [_record(workload={"n_prompt": 512, "group": "a", "text": {"n_tokens": 9, "file": None}})]
+    new = [
+        _record(
+            workload={
+                "n_prompt": 512,
+                "group": "b",
+                "repetitions": {"least": 9},
+                "text": {"n_tokens": 9, "reference": None},
+            }
+        )
+    ]
+    assert (compare_runs(old, new).n_pairs, unpaired(old, new)) == (1, (0, 0))
+
+
+def test_a_point_without_a_partner_names_the_nearest_and_what_parts_them() -> None:
+    before = [_record(), _record(n_ctx=2048, workload={"depths": [0]})]
+    after = [_record(), _record(n_ctx=2048, workload={"depths": [0, 512]})]
+    found = compare_runs(before, after)
+    assert [(each.side, each.label, each.nearest) for each in found.alone] == [
+        ("before", "n_ctx=2048", "n_ctx=2048"),
+        ("after", "n_ctx=2048", "n_ctx=2048"),
+    ]
+    assert found.alone[0].apart == (("depths", "[0]", "[0, 512]"),)
+
+
+def test_points_measured_twice_pair_one_to_one() -> None:
+    found = compare_runs([_record(), _record()], [_record(), _record(), _record()])
+    assert (found.n_pairs, found.only_before, found.only_after) == (2, 0, 1)
+
+
+def test_over_all_pairs_each_point_counts_once() -> None:
+    """Student's t on the logarithms of the pairs' ratios, as scipy has it."""
+    from scipy.stats import ttest_1samp
+
+    before = [_record(n_ctx=n_ctx) for n_ctx in (512, 1024, 2048)]
+    factors = (1.1, 1.2, 1.5)
+    after = [
+        _record(n_ctx=n_ctx, decode_ns=tuple(int(ns * factor * 100) for ns in (100, 101, 99)))
+        for n_ctx, factor in zip((512, 1024, 2048), factors, strict=True)
+    ]
+    for record in after:  # times in hundredths of a millisecond
+        record.timings[0].samples_ns[:] = [ns // 100 for ns in record.timings[0].samples_ns]
+    (decode,) = [each for each in compare_runs(before, after).overall if each.kind[:2] == "tg"]
+    interval = ttest_1samp([-math.log(f) for f in factors], 0.0).confidence_interval(0.95)
+    assert decode.n_pairs == 3
+    assert decode.ratio == pytest.approx(math.prod(factors) ** (-1 / 3), rel=1e-6)
+    assert (decode.low, decode.high) == (
+        pytest.approx(math.exp(interval.low), rel=1e-6),
+        pytest.approx(math.exp(interval.high), rel=1e-6),
+    )
+    assert decode.worst.label == "n_ctx=2048"
+    assert decode.worse > 0
+
+
+def test_pairs_that_failed_alike_give_nothing_to_judge() -> None:
+    failed = _record(outcome={"label": "oom_kv"}, timings=[], memory=[], quality=None)
+    found = compare_runs([failed], [failed])
+    assert found.n_failed_alike == found.n_pairs == 1
+    assert found.why_nothing_compared == "1 pair of points, and no figure that both sides have"
+
+
+@pytest.mark.parametrize(
+    ("quantity", "kind"),
+    [
+        ("pp512 @ d4096 tokens_per_s", "pp tokens_per_s"),
+        ("tg32 x4 tokens_per_s", "tg x4 tokens_per_s"),
+        ("tg32 @ d512 joules", "tg joules"),
+        ("CUDA0 vram_peak_bytes", "CUDA0 vram_peak_bytes"),
+        ("perplexity", "perplexity"),
+    ],
+)
+def test_a_kind_is_a_quantity_without_tokens_and_depth(quantity: str, kind: str) -> None:
+    assert quantity_kind(quantity) == kind

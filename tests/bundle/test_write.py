@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from oomph import __version__
 from oomph.bundle.write import Contents, checkout_sweeps, parse_cards, parse_part_size, write_bundle
 from oomph.errors import ConfigError
 from oomph.paths import cache_folder
@@ -151,7 +152,7 @@ def test_a_machine_without_a_network_is_set_up_and_measures(
     assert first.returncode == 0, first.stderr
     assert first.stdout.startswith(f"bundle {made.id}: {len(made.parts)} parts are whole\n")
     assert (
-        f"installed: oomph 0.1.0 for Python {version}, llama.cpp for this machine's CPU"
+        f"installed: oomph {__version__} for Python {version}, llama.cpp for this machine's CPU"
         in first.stdout
     )
     before = {path: path.lstat().st_mtime_ns for path in target.rglob("*")}
@@ -189,6 +190,6 @@ def test_a_machine_without_a_network_is_set_up_and_measures(
     assert {
         "oomph/__init__.py",
         "oomph/phantom/csrc/cuda.c",
-        "oomph-0.1.0.dist-info/entry_points.txt",
+        f"oomph-{__version__}.dist-info/entry_points.txt",
     } <= names
     assert not [name for name in names if name.endswith(".pyc") or name.startswith("..")]

@@ -21,6 +21,7 @@ class Parrot:
 
     def __init__(self, n_ctx: int, words: str = "so it is") -> None:
         self.n_ctx, self.words, self.prompts = n_ctx, words, list[list[Message]]()
+        self.marks = ("<|im_end|>",)
 
     def count(self, text: str) -> int:
         return len(text.split())
@@ -120,3 +121,17 @@ def test_a_question_longer_than_the_room_is_refused_and_not_kept() -> None:
         with pytest.raises(ConfigError, match="shorten it"):
             list(Conversation(Parrot(400), history).say("word " * 400))
         assert history.unanswered() is None
+
+
+def test_what_is_said_again_and_again_is_kept_once_and_breeds_nothing() -> None:
+    with History(":memory:") as history:
+        talk = Conversation(Parrot(8000, "she sat by the sea and sang a song " * 90), history)
+        assert 200 <= len("".join(talk.say("tell a story"))) < 300
+        (kept,) = history.finished()
+        assert kept.answer == "she sat by the sea and sang a song"
+
+
+def test_an_answer_ends_before_the_mark_of_its_template() -> None:
+    with History(":memory:") as history:
+        list(Conversation(Parrot(400, "I see. <|im_end|> <|im_start|>user"), history).say("hello"))
+        assert [each.answer for each in history.finished()] == ["I see."]

@@ -17,7 +17,7 @@ def test_answer_says_yes_or_no_first(oomph: Oomph) -> None:
         "answer", MOE, "--gpu", "4090", "--n-ctx", 90_000, "--n-expert-used", "9,10"
     )
     assert code == 0
-    assert out.startswith("No as asked: qwen3-30b-a3b Q4_K_M with 9 active experts")
+    assert out.startswith("No, not as asked: qwen3-30b-a3b Q4_K_M with 9 active experts")
     assert "The nearest yes: a q8_0 KV cache." in out
     assert "with 10 active experts" in out
     assert oomph("answer", "llama-3.1-8b:Q4_K_M", "--gpu", "4090", "-c", 8192, "--lang", "ru")[

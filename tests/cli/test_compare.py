@@ -20,7 +20,9 @@ def app() -> typer.Typer:
     return made
 
 
-def _write(folder: Path, *, decode_ns: int, driver: str = "570") -> Path:
+def _write(
+    folder: Path, *, decode_ns: int, driver: str = "570", n_prompt: int = 512, outcome: str = "ok"
+) -> Path:
     folder.mkdir()
     record: dict[str, Any] = {
         "record_id": "r",
@@ -30,7 +32,8 @@ def _write(folder: Path, *, decode_ns: int, driver: str = "570") -> Path:
         "started_at": "2026-01-01T00:00:00Z",
         "wall_ns": 1,
         "config": {"n_ctx": 1024, "n_devices": 0},
-        "outcome": {"label": "ok"},
+        "workload": {"n_prompt": n_prompt},
+        "outcome": {"label": outcome},
         "model": {
             "name": "m",
             "path": str(folder / "gone.gguf"),
@@ -85,6 +88,47 @@ def test_a_regression_ends_with_1_only_beyond_the_threshold(
     assert (
         runner.invoke(app, ["compare", str(after), str(before), "--fail-over", "5%"]).exit_code == 0
     )
+
+
+def test_a_gate_that_compared_nothing_lets_nothing_pass(tmp_path: Path, app: typer.Typer) -> None:
+    one = _write(tmp_path / "a", decode_ns=10**8)
+    other = _write(tmp_path / "b", decode_ns=10**8, n_prompt=64)
+    failed = [_write(tmp_path / name, decode_ns=1, outcome="oom_kv") for name in "cd"]
+    for folders, words in (
+        ((one, other), "no point of one side has the n_prompt (512 before, 64 after)"),
+        (failed, "--fail-over has nothing to judge: 1 pair of points"),
+    ):
+        asked = ["compare", *map(str, folders), "--fail-over", "5%"]
+        done = CliRunner().invoke(app, asked)
+        assert isinstance(done.exception, ConfigError)
+        assert words in str(done.exception)
+
+
+def test_a_page_leads_with_the_verdict_and_says_why_points_did_not_pair(
+    tmp_path: Path, app: typer.Typer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = _write(tmp_path / "a", decode_ns=10**8)
+    after = _write(tmp_path / "b", decode_ns=11 * 10**7)
+    more = json.loads((after / "records.jsonl").read_text())
+    more |= {"label": "n_ctx=4096", "point_id": "q", "config": {"n_ctx": 4096, "n_devices": 0}}
+    with (after / "records.jsonl").open("a") as file:
+        file.write(json.dumps(more) + "\n")
+    done = CliRunner().invoke(app, ["compare", str(before), str(after), "--html"])
+    assert done.exit_code == 0
+    assert done.stdout.splitlines() == [
+        "compare.html",
+        "Pairs: 1.",
+        "Without a partner: 0 before, 1 after.",
+        "1 of 1 difference is a regression, the worst at n_ctx=1024: tg32 -9.1 %.",
+    ]
+    page = (tmp_path / "compare.html").read_text(encoding="utf-8")
+    assert "<h1>1 of 1 difference is a regression, the worst at n_ctx=1024" in page
+    assert "n_ctx (4096, not 1024)" in page
+    assert page.index("<svg") < page.index("Regressions first") < page.index("did not pair")
+    gate = ["compare", str(before), str(after), "--out", "g.html", "--fail-over", "5%"]
+    assert CliRunner().invoke(app, gate).exit_code == 1
+    assert (tmp_path / "g.html").exists()
 
 
 @pytest.mark.parametrize("text", ["five", "-1%", "500%"])

@@ -80,3 +80,17 @@ def test_words_are_completed(
     monkeypatch.setenv("COMP_WORDS", f"oomph {words}")
     monkeypatch.setenv("COMP_CWORD", str(len(words.split())))
     assert set(oomph()[1].split()) == found
+
+
+@pytest.mark.parametrize("command", ["answer", "first-card", "setup cuda"])
+def test_a_narrow_terminal_shows_every_option_in_full(
+    command: str, oomph: Oomph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    _, out, _ = oomph(*command.split(), "--help")
+    inner = load(command.split()[0])
+    inner = inner.commands[command.split()[1]] if " " in command else inner
+    named = [option for each in inner.params for option in (*each.opts, *each.secondary_opts)]
+    assert [each for each in named if each.startswith("-") and each not in out] == []
+    assert "Example: oomph" in out or " " in command
+    assert max(map(len, out.splitlines())) <= 90

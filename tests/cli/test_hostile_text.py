@@ -153,7 +153,7 @@ def commands() -> dict[str, list[str]]:
         "chat": ["--url", "URL", "--history", "OUT/chat.sqlite"],
         "claims": ["FILE", "--out", "OUT"],
         "classify": ["LOG"],
-        "compare": ["RECORDS", "OTHERS"],
+        "compare": ["RECORDS", "OTHERS", "--out", "OUT/compare.html"],
         "demo": ["--spec", "FILE", "--out", "OUT"],
         "demo-model": ["--wheel", "FILE", "--out", "OUT/demo.gguf"],
         "doctor": [],

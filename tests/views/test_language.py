@@ -1,11 +1,14 @@
 """Two languages, the same figures: spelling of numbers, forms of nouns, wrapping."""
 
 import re
+import tomllib
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import oomph.views.language as language_module
 from oomph.errors import ConfigError
 from oomph.views.language import NBSP, WIDTH, chance, checked_language, plural, render_text, respell
 
@@ -76,3 +79,47 @@ def test_paragraphs_and_bullets_are_wrapped_and_commands_are_not(language: str) 
 def test_another_language_is_refused_in_one_sentence() -> None:
     with pytest.raises(ConfigError, match="en and ru"):
         checked_language("de")
+
+
+def _texts(language: str) -> dict[str, str]:
+    """The templates and words of a language, by their paths."""
+    folder = Path(language_module.__file__).parent / "texts" / language
+    return {
+        str(path.relative_to(folder)): path.read_text(encoding="utf-8")
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_each_language_has_every_template_and_every_word() -> None:
+    english, russian = _texts("en"), _texts("ru")
+    assert english.keys() == russian.keys()
+
+    def keys(table: object, name: str = "") -> set[str]:
+        if isinstance(table, dict):
+            return {found for key, each in table.items() for found in keys(each, f"{name}.{key}")}
+        many = f"[{len(table)}]" if isinstance(table, list) else ""
+        return {name + many}
+
+    words = [keys(tomllib.loads(texts["words.toml"])) for texts in (english, russian)]
+    assert words[0] == words[1]
+
+
+def test_a_word_takes_the_same_values_in_each_language() -> None:
+    for english, russian in zip(
+        *(_texts(code)["words.toml"].splitlines() for code in ("en", "ru")), strict=True
+    ):
+        values = [set(re.findall(r"\{(\w*)\}", line)) for line in (english, russian)]
+        assert values[0] == values[1], russian
+
+
+def test_russian_keeps_to_the_glossary(repository: Path) -> None:
+    page = (repository / "docs" / "languages.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", page, re.MULTILINE)[1:]
+    refused = [word for row in rows for word in row[2].split(", ") if row[0] != "---"]
+    assert len(refused) > 20
+    text = "\n".join(_texts("ru").values()).lower()
+    assert [word for word in refused if re.search(rf"\b{word}", text)] == []
+    used = [row[1] for row in rows if row[0] != "---"]
+    stems = [term.split()[-1][: max(4, len(term.split()[-1]) - 3)] for term in used]
+    assert [stem for stem in stems if stem.lower() not in text] == []

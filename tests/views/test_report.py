@@ -217,7 +217,7 @@ def test_a_calibration_says_on_what_it_was_made_and_what_it_could_not_tell(
         in text
     )
     assert (
-        "| host.token_s | 0.0001 | 0.0001 | ± 100 % | not by itself: 2 % of its prior variance "
+        "| host.token_s | 0.0001 | 0.0001 | ± 100 % | leans on its prior: 2 % of its variance "
         "gone |" in text
     )
     assert "measure decode at two depths" in "".join(_Page(render_html(report)).text)

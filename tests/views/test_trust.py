@@ -9,19 +9,19 @@ from oomph.views.trust import trust_json, trust_sentence
 @pytest.mark.parametrize(
     ("trust", "ends"),
     [
-        (Trust(), "architecture exact here, build seen: ± 0 bytes"),
+        (Trust(), "architecture replayed exactly, build checked: buffers ± 0 bytes"),
         (
             Trust(build="from source", compute_share=None),
-            "build from source, not seen: no bound was measured for the compute buffers",
+            "build read in its source, not run: no bound was measured for the compute buffers",
         ),
-        (Trust(build="unknown", compute_share=0.56), "build unknown: compute buffers ± 56 %"),
+        (Trust(build="unknown", compute_share=0.56), "build not seen: compute buffers ± 56 %"),
         (
             Trust(build="unknown", compute_share=0.02, is_learned=True),
-            "build unknown: compute buffers ± 2 %, as `oomph verify` saw here",
+            "build not seen: compute buffers ± 2 %, as `oomph verify` saw here",
         ),
         (
             Trust(architecture="composed", compute_share=0.1),
-            "composed from the usual tensors, build seen: compute buffers ± 10 %",
+            "composed from the usual tensors, build checked: compute buffers ± 10 %",
         ),
     ],
 )

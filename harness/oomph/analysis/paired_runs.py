@@ -1,28 +1,29 @@
-"""Two sets of records held against each other, point by point.
+"""Two sets of records held against each other, pair by pair: what differs, and how surely.
 
-Stands apart from `compare`, which holds predictions against records. Points pair by their knobs,
-their workload and their limits. A rate's interval is Welch's on the logarithms of the raw samples,
-a perplexity's that of the paired differences token by token; memory has none, since a peak is one
-number, and must move by UNDECIDED to count. Any knob that each side has one value of, and not the
-same one, is the change itself: points pair across it.
+A rate's interval is Welch's on the logarithms of the raw samples, a perplexity's that of the paired
+differences token by token; memory has none, since a peak is one number, and must move by UNDECIDED
+to count.
 """
 
-import json
+import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median, variance
-from typing import Any, Final
+from typing import Final
 
-from oomph.records.schema import Environment, Record, Timing
-from oomph.units import NOT_MEASURED
+from oomph.analysis.environment_changes import environment_changes
+from oomph.analysis.pairing import Alone, pair_records
+from oomph.records.schema import Record, Timing
+from oomph.units import counted
 
 LEVEL: Final = 0.95
 UNDECIDED: Final = 0.01
 """A quantity without an interval has changed if it moved by more than this fraction: a process's
 memory is never the same to the page."""
 LOWER_IS_BETTER: Final = ("bytes", "perplexity", "joules")
-MOST_REASONS: Final = 2
+_COUNTED: Final = re.compile(r"(?:pp|tg)\d+")
 _FAILED_WORSE: Final = math.inf
 
 
@@ -53,7 +54,7 @@ class Difference:
         longer runs."""
         if self.ratio is None:
             return _FAILED_WORSE if self.words.startswith("ok ") else -_FAILED_WORSE
-        return self.ratio - 1 if self.quantity.endswith(LOWER_IS_BETTER) else 1 - self.ratio
+        return _worse(self.quantity, self.ratio)
 
     @property
     def is_certain(self) -> bool:
@@ -69,142 +70,124 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Overall:
+    """One kind of quantity over `n_pairs` pairs: the geometric mean of after / before, its 95 %
+    interval where there are two pairs, and the difference that got worst."""
+
+    kind: str
+    n_pairs: int
+    ratio: float
+    low: float | None
+    high: float | None
+    worst: Difference
+
+    @property
+    def worse(self) -> float:
+        """By which fraction it got worse; negative where it got better."""
+        return _worse(self.kind, self.ratio)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunsCompared:
-    """Two sets of records: what differs, the worst first, how many points have no partner before
-    and after, what changed around them as (what, before, after), and, where nothing paired, why."""
+    """Two sets of records: what differs, the worst first, and by kind of quantity; how many pairs
+    there are and how many of them failed alike; how many points have no partner and why; what
+    changed around them as (what, before, after); and, where nothing paired, why."""
 
     differences: tuple[Difference, ...]
+    overall: tuple[Overall, ...]
+    n_pairs: int
+    n_failed_alike: int
     only_before: int
     only_after: int
+    alone: tuple[Alone, ...]
     changes: tuple[tuple[str, str, str], ...]
     why_nothing_paired: str | None
+
+    @property
+    def why_nothing_compared(self) -> str | None:
+        """Why there is no figure or outcome to judge; None where there is one."""
+        if self.why_nothing_paired or self.differences:
+            return self.why_nothing_paired
+        return f"{counted(self.n_pairs, 'pair')} of points, and no figure that both sides have"
 
     def n_regressions(self, threshold: float) -> int:
         """How many got worse by more than `threshold` (a fraction), and not by chance."""
         return sum(difference.is_regression(threshold) for difference in self.differences)
 
 
+def _worse(quantity: str, ratio: float) -> float:
+    return ratio - 1 if quantity.endswith(LOWER_IS_BETTER) else 1 - ratio
+
+
 def compare_runs(before: Sequence[Record], after: Sequence[Record]) -> RunsCompared:
     """The records of two results folders, before and after a change."""
-    only_before, only_after = unpaired(before, after)
+    paired = pair_records(before, after)
+    by_pair = [tuple(_differences(*pair)) for pair in paired.pairs]
+    found = sorted(itertools.chain.from_iterable(by_pair), key=lambda each: -each.worse)
     return RunsCompared(
-        differences=tuple(paired_differences(before, after)),
-        only_before=only_before,
-        only_after=only_after,
+        differences=tuple(found),
+        overall=tuple(_overall(by_pair)),
+        n_pairs=len(paired.pairs),
+        n_failed_alike=sum(
+            old.outcome.label == new.outcome.label != "ok" for old, new in paired.pairs
+        ),
+        only_before=paired.only_before,
+        only_after=paired.only_after,
+        alone=paired.alone,
         changes=tuple(environment_changes(before, after)),
-        why_nothing_paired=_why_nothing_paired(before, after),
+        why_nothing_paired=paired.why_nothing,
     )
 
 
 def paired_differences(before: Sequence[Record], after: Sequence[Record]) -> list[Difference]:
     """Every quantity that both of a pair measured, and every outcome that changed; the worst
     first."""
-    key = _pairing(before, after)
-    earlier = {key(record): record for record in before}
-    found = [
-        difference
-        for record in after
-        if (partner := earlier.get(key(record))) is not None
-        for difference in _differences(partner, record)
-    ]
-    return sorted(found, key=lambda difference: -difference.worse)
+    return list(compare_runs(before, after).differences)
 
 
-def unpaired(before: Sequence[Record], after: Sequence[Record]) -> tuple[int, int]:
-    """How many points of each side have no partner on the other."""
-    key = _pairing(before, after)
-    left, right = ({key(record) for record in records} for records in (before, after))
-    return len(left - right), len(right - left)
-
-
-def _pairing(before: Sequence[Record], after: Sequence[Record]) -> Callable[[Record], str]:
-    """What two records share that are a pair: knobs and work, as far as both sides know of them,
-    limits, and the model where a side has several."""
-    with_name = (
-        max(len({record.model.name for record in records}) for records in (before, after)) > 1
-    )
-    left_out = {"n_devices", *changed_knobs(before, after)}
-    known = _known(before, _config) & _known(after, _config) - left_out
-    work = _known(before, _workload) & _known(after, _workload)
-
-    def key(record: Record) -> str:
-        knobs = {
-            name: value
-            for name, value in record.config.items()
-            if value is not None and name in known
-        }
-        done = {name: value for name, value in record.workload.items() if name in work}
-        limits = record.limits.get("memory_bytes")
-        return json.dumps(
-            [knobs, done, limits, record.model.name if with_name else ""], sort_keys=True
+def _overall(by_pair: Sequence[Sequence[Difference]]) -> Iterator[Overall]:
+    """Each kind of quantity over the pairs, the worst first: a pair counts once, by the mean of the
+    logarithms of its own ratios, since the stops of one ladder are not independent."""
+    logs: dict[str, list[float]] = {}
+    own: dict[str, list[Difference]] = {}
+    for pair in by_pair:
+        of_pair: dict[str, list[Difference]] = {}
+        for each in pair:
+            if each.ratio:
+                of_pair.setdefault(quantity_kind(each.quantity), []).append(each)
+        for kind, those in of_pair.items():
+            logs.setdefault(kind, []).append(fmean(math.log(each.ratio or 1) for each in those))
+            own.setdefault(kind, []).extend(those)
+    found = []
+    for kind, values in logs.items():
+        low, high = _mean_interval(values)
+        ratio = math.exp(fmean(values))
+        worst = max(own[kind], key=lambda each: each.worse)
+        found.append(
+            Overall(kind=kind, n_pairs=len(values), ratio=ratio, low=low, high=high, worst=worst)
         )
-
-    return key
-
-
-def _config(record: Record) -> Mapping[str, Any]:
-    return record.config
+    yield from sorted(found, key=lambda each: -each.worse)
 
 
-def _workload(record: Record) -> Mapping[str, Any]:
-    return record.workload
-
-
-def _known(records: Iterable[Record], part: Callable[[Record], Mapping[str, Any]]) -> set[str]:
-    """The keys that any record of a side has."""
-    return {name for record in records for name in part(record)}
-
-
-def _why_nothing_paired(before: Sequence[Record], after: Sequence[Record]) -> str | None:
-    """The knobs and work of which the two sides share no value; None where something paired."""
-    key = _pairing(before, after)
-    if {key(record) for record in before} & {key(record) for record in after}:
-        return None
-    across = {"n_devices", *changed_knobs(before, after)}
-    apart = [
-        f"{name} ({_values(old)} before, {_values(new)} after)"
-        for part in (_config, _workload)
-        for name in sorted(_known(before, part) & _known(after, part))
-        if name not in across
-        and not (old := _seen(before, part, name)) & (new := _seen(after, part, name))
-    ]
+def quantity_kind(quantity: str) -> str:
+    """A quantity without how many tokens and at which depth: `pp512 @ d4096 tokens_per_s` is
+    `pp tokens_per_s`."""
     return (
-        f"no point of one side has the {', or the '.join(apart[:MOST_REASONS])} of the other; "
-        "compare folders of one sweep"
-        if apart
-        else "no two points have all their knobs, work and limits in common"
+        re.sub(r"(?<=[a-z]{2})\d+| @ d\d+", "", quantity) if _COUNTED.match(quantity) else quantity
     )
 
 
-def _seen(
-    records: Iterable[Record], part: Callable[[Record], Mapping[str, Any]], name: str
-) -> set[str]:
-    return {json.dumps(part(record).get(name), sort_keys=True) for record in records}
+def _mean_interval(values: Sequence[float]) -> tuple[float | None, float | None]:
+    """The 95 % interval of the geometric mean of ratios, from their logarithms (Student's t)."""
+    if len(values) < 2:
+        return None, None
+    from scipy.stats import t
 
-
-def _values(seen: set[str]) -> str:
-    shown = sorted(seen)[:3]
-    return ", ".join(shown) + (", …" if len(seen) > len(shown) else "")
-
-
-def changed_knobs(before: Iterable[Record], after: Iterable[Record]) -> dict[str, tuple[Any, Any]]:
-    """Knobs that every record of a side has the same value of, and the other side another: (before,
-    after)."""
-    old, new = _common_knobs(before), _common_knobs(after)
-    return {
-        name: (old[name], new[name])
-        for name in sorted(old.keys() & new.keys())
-        if old[name] != new[name]
-    }
-
-
-def _common_knobs(records: Iterable[Record]) -> dict[str, Any]:
-    values: dict[str, list[Any]] = {}
-    for record in records:
-        for name, value in record.config.items():
-            if value not in (seen := values.setdefault(name, [])):
-                seen.append(value)
-    return {name: seen[0] for name, seen in values.items() if len(seen) == 1}
+    middle = fmean(values)
+    half = float(t.ppf((1 + LEVEL) / 2, len(values) - 1)) * math.sqrt(
+        variance(values) / len(values)
+    )
+    return math.exp(middle - half), math.exp(middle + half)
 
 
 def _differences(before: Record, after: Record) -> Iterator[Difference]:
@@ -316,41 +299,3 @@ def _qualities(before: Record, after: Record) -> Iterator[Difference]:
         low=low,
         high=high,
     )
-
-
-def environment_changes(
-    before: Sequence[Record], after: Sequence[Record]
-) -> list[tuple[str, str, str]]:
-    """What differs between the two sides' machines, software, models and knobs: (what, before,
-    after), sorted."""
-    knobs = [
-        (f"knob {name}", str(old), str(new))
-        for name, (old, new) in changed_knobs(before, after).items()
-    ]
-    old, new = _environment(before), _environment(after)
-    return knobs + [
-        (what, old.get(what, NOT_MEASURED), new.get(what, NOT_MEASURED))
-        for what in sorted(old | new)
-        if old.get(what) != new.get(what)
-    ]
-
-
-def _environment(records: Iterable[Record]) -> dict[str, str]:
-    found: dict[str, set[str]] = {}
-    for record in records:
-        for what, value in _facts(record.environment, record).items():
-            found.setdefault(what, set()).add(value)
-    return {what: ", ".join(sorted(values)) for what, values in found.items()}
-
-
-def _facts(environment: Environment, record: Record) -> dict[str, str]:
-    facts: dict[str, Any] = environment.model_dump(exclude={"packages", "gpus"})
-    facts |= {f"package {name}": version for name, version in environment.packages.items()}
-    facts |= {
-        f"GPU {index}": gpu.get("name", "unnamed") for index, gpu in enumerate(environment.gpus)
-    }
-    facts |= {
-        "model": record.model.name,
-        "model sha256": record.model.sha256 or record.model.header_sha256,
-    }
-    return {what: str(value) for what, value in facts.items() if value is not None}

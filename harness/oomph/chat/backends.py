@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from oomph.chat.budget import Message
+from oomph.chat.ending import Pieces, Why, template_marks
 from oomph.errors import ConfigError, ModelFileError
 from oomph.foreign import parse_json
 from oomph.foreign_text import without_password
@@ -39,11 +40,16 @@ class ChatBackend(Protocol):
     def n_ctx(self) -> int:
         """Tokens of prompt and answer together."""
 
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What the model's chat template puts around turns: an answer ends before it."""
+
     def count(self, text: str) -> int:
         """The text's tokens, without what a chat template puts around it."""
 
     def stream(self, messages: Sequence[Message], *, n_answer: int) -> Iterator[str]:
-        """The answer, piece by piece, `n_answer` tokens at most."""
+        """The answer, piece by piece, `n_answer` tokens at most; a generator that returns "limit"
+        where that many did not reach its end."""
 
 
 class LocalBackend:
@@ -72,11 +78,16 @@ class LocalBackend:
                 "it takes"
             ) from None
 
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """The marks of the file's own template."""
+        return template_marks(self._llama.metadata.get("tokenizer.chat_template"))
+
     def count(self, text: str) -> int:
         """The text's tokens."""
         return len(self._llama.tokenize(text.encode(), add_bos=False, special=False))
 
-    def stream(self, messages: Sequence[Message], *, n_answer: int) -> Iterator[str]:
+    def stream(self, messages: Sequence[Message], *, n_answer: int) -> Pieces:
         """The answer, piece by piece."""
         said: Any = self._llama.create_chat_completion(
             [{"role": message.role, "content": message.content} for message in messages],  # type: ignore[misc]
@@ -84,8 +95,12 @@ class LocalBackend:
             temperature=self._temperature,
             stream=True,
         )
+        why: Why = "end"
         for piece in said:
-            yield piece["choices"][0]["delta"].get("content") or ""
+            choice = piece["choices"][0]
+            yield choice["delta"].get("content") or ""
+            why = "limit" if choice.get("finish_reason") == "length" else why
+        return why
 
 
 class ServerBackend:
@@ -98,7 +113,9 @@ class ServerBackend:
         except ValueError:  # an unclosed bracket in the host
             raise ConfigError(f"{self._shown} is no address; check --url") from None
         self._temperature, self._opener = temperature, web_opener()
-        slot = self._slot()
+        told = self._ask("/props")
+        self.marks = template_marks(*_texts(told, "chat_template", "eos_token"))
+        slot = self._slot(told)
         if n_ctx is not None and n_ctx > slot:
             raise ConfigError(
                 f"--n-ctx is {n_ctx}, and a slot of {self._shown} has {slot}; start it with a "
@@ -114,7 +131,7 @@ class ServerBackend:
             raise self._no_server("/tokenize brings no tokens")
         return len(tokens)
 
-    def stream(self, messages: Sequence[Message], *, n_answer: int) -> Iterator[str]:
+    def stream(self, messages: Sequence[Message], *, n_answer: int) -> Pieces:
         """The answer, piece by piece; closing the iterator closes the connection, and the server
         stops. It ends where the server sends more than an answer of `n_answer` tokens can be."""
         asked = {
@@ -131,11 +148,12 @@ class ServerBackend:
             answer = self._open("/v1/chat/completions", asked)
         with answer:
             for line in self._lines(answer):
-                for piece in _pieces(line):
+                for piece, finish in _pieces(line):
                     yield piece[:room]
                     room -= len(piece)
-                    if room <= 0:
-                        return
+                    if room <= 0 or finish == "length":
+                        return "limit"
+        return "end"
 
     def _lines(self, answer: Any) -> Iterator[bytes]:
         """The lines that come; a line is bounded, and so is the time that all of them take."""
@@ -146,9 +164,8 @@ class ServerBackend:
                     raise TimeoutError(f"no end after {ANSWER_S:.0f} s")
                 yield line
 
-    def _slot(self) -> int:
+    def _slot(self, told: Any) -> int:
         """Tokens of a slot, as `/props` says."""
-        told = self._ask("/props")
         settings = told.get("default_generation_settings") if isinstance(told, dict) else None
         n_ctx = settings.get("n_ctx") if isinstance(settings, dict) else None
         if not isinstance(n_ctx, int) or isinstance(n_ctx, bool) or not 0 < n_ctx < 1 << 31:
@@ -199,15 +216,22 @@ def _beginning(error: urllib.error.HTTPError) -> str:
         return "nothing"
 
 
-def _pieces(line: bytes) -> Iterator[str]:
-    """What a line of the stream adds to the answer: nothing, where it is no event of it."""
+def _texts(told: Any, *names: str) -> Iterator[str]:
+    """Those fields of a reply that are text."""
+    if isinstance(told, dict):
+        yield from (told[name] for name in names if isinstance(told.get(name), str))
+
+
+def _pieces(line: bytes) -> Iterator[tuple[str, object]]:
+    """What a line of the stream adds to the answer, and why it finishes it: nothing, where it is no
+    event of it."""
     if not line.startswith(b"data: "):
         return
     try:
         event = parse_json(line.removeprefix(b"data: "))
         for choice in event["choices"]:
-            if isinstance(piece := choice["delta"].get("content"), str):
-                yield piece
+            piece, finish = choice["delta"].get("content"), choice.get("finish_reason")
+            yield piece if isinstance(piece, str) else "", finish
     except (ValueError, LookupError, TypeError, AttributeError):
         return  # [DONE], or a server that speaks otherwise
 

@@ -5,12 +5,13 @@ question are put back, quoted before it; with `summarise` the model also keeps a
 rewritten whenever exchanges leave the window, whose lines are found again as notes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from oomph.chat.backends import ChatBackend
 from oomph.chat.budget import MESSAGE_TOKENS, Budget, Exchange, Message, assemble, fitting, latest
+from oomph.chat.ending import Pieces, Why, until_end, without_repetition
 from oomph.chat.history import History
 from oomph.errors import ConfigError
 
@@ -45,20 +46,32 @@ class Conversation:
         self._backend, self._history, self._memory = backend, history, memory or Memory()
         self._budget, self._instruction = Budget.of(backend.n_ctx), instruction
 
-    def say(self, question: str) -> Iterator[str]:
-        """The answer, piece by piece. What was streamed is kept, even if the caller ends it in the
-        middle."""
+    @property
+    def n_answer(self) -> int:
+        """Tokens that an answer has at most."""
+        return self._budget.n_answer
+
+    def say(self, question: str) -> Pieces:
+        """The answer, piece by piece; what the generator returns says why it ended. What was
+        streamed is kept, even if the caller ends it in the middle, and what it says again and again
+        is kept once."""
         self._check_length(question)
         number, said = self._history.ask(question), list[str]()
         try:
-            for piece in self._backend.stream(
-                self.messages(question), n_answer=self._budget.n_answer
-            ):
-                said.append(piece)
-                yield piece
+            pieces = self._stream(self.messages(question), self._budget.n_answer)
+            try:
+                while True:
+                    said.append(next(pieces))
+                    yield said[-1]
+            except StopIteration as ended:
+                return cast(Why, ended.value)
         finally:
-            if answer := "".join(said).strip():
+            if answer := without_repetition("".join(said)).strip():
                 self._history.answer(number, answer, n_tokens=self._size(question, answer))
+
+    def _stream(self, messages: Sequence[Message], n_answer: int) -> Pieces:
+        pieces = self._backend.stream(messages, n_answer=n_answer)
+        return until_end(pieces, marks=self._backend.marks, n_answer=n_answer)
 
     def tell(self, question: str, answer: str) -> None:
         """Put an exchange into the history as if it had been said."""
@@ -128,7 +141,7 @@ class Conversation:
                 "\n".join(f"User: {e.question}\nAssistant: {e.answer}" for e in batch), room
             )
             asked = Message("user", _SUMMARISE.format(memory=summary or "none yet", said=said))
-            summary = "".join(self._backend.stream([asked], n_answer=n_notes)).strip()
+            summary = without_repetition("".join(self._stream([asked], n_notes))).strip()
             self._history.remember(summary, upto=batch[-1].id)
 
     def _cut(self, text: str, room: int) -> str:

@@ -62,7 +62,7 @@ def _run(words: Sequence[str]) -> Any:
     from oomph.cli.app import UsageError, app
 
     try:
-        return app(standalone_mode=False)
+        return app(prog_name="oomph", standalone_mode=False)
     except UsageError as error:
         _refuse(error)
     except typer.Abort:

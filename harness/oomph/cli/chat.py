@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from oomph.chat.loop import Conversation
 
 HELP = "/memory shows what the model has noted, /quit ends; Ctrl-C stops an answer, Ctrl-D ends"
+
+ENDED: Final = {
+    "limit": "(ended at {n_answer} tokens, a quarter of n_ctx or 1,024; say “go on”)",
+    "repetition": "(ended: it said the same again and again; the history keeps it once)",
+}
+"""What is said of an answer that did not end by itself."""
 
 
 def register(app: typer.Typer) -> None:
@@ -92,12 +98,16 @@ def _lines() -> "Iterator[str]":
 
 
 def _answer(conversation: "Conversation", question: str) -> None:
-    pieces = conversation.say(question)
+    pieces, why = conversation.say(question), "end"
     try:
-        for piece in pieces:
-            say_text(piece, end="")
+        while True:
+            say_text(next(pieces), end="")
+    except StopIteration as ended:
+        why = ended.value
     except KeyboardInterrupt:
-        pieces.close()  # type: ignore[attr-defined]  # a generator: what was said is kept
+        pieces.close()  # what was said is kept
     except ConfigError as error:  # a question too long, a server gone: the conversation goes on
         say(f"oomph: {error}", err=True)
     say()
+    if why in ENDED:
+        say(ENDED[why].format(n_answer=conversation.n_answer), err=True)

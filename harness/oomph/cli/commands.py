@@ -26,13 +26,11 @@ PANELS: Final[Mapping[str, Mapping[str, str]]] = {
         "frontier": "frontier model.gguf --n-expert-used 8-10 --type-kv f16,q8_0",
         "first-card": "first-card --out results/mine/first-card",
         "rerun": "rerun results/mine 85623b22b8d5 --out results/again",
-        "chat": "chat model.gguf --n-ctx 8192",
-        "demo": "demo --open",
     },
     "Results": {
         "report": "report results/mine --open",
         "calibrate": "calibrate results/mine",
-        "compare": "compare results/before results/after",
+        "compare": "compare results/before results/after --html",
         "merge": "merge results/a results/b --out results/both",
         "import": "import llama-bench.json --out results/theirs",
         "export": "export results/mine --format llama-bench-jsonl",
@@ -44,8 +42,12 @@ PANELS: Final[Mapping[str, Mapping[str, str]]] = {
         "setup": "setup cuda",
         "bundle": "bundle /media/usb/oomph --cuda --cuda-arch 9.0",
         "synth": "synth qwen3-30b-a3b:Q4_K_M sparse.gguf",
-        "demo-model": "demo-model",
         "phantom": "phantom --help",
+    },
+    "Demonstrate": {
+        "demo": "demo --open",
+        "demo-model": "demo-model",
+        "chat": "chat model.gguf --n-ctx 8192",
     },
 }
 """The commands by what they are for, the common ones first, each with an example."""
@@ -86,7 +88,7 @@ SUMMARIES: Final[Mapping[str, str]] = {
     "records.",
     "calibrate": "Calibrate speed and memory on a machine's own records.",
     "compare": "Pair the points of two folders: differences with intervals, regressions first, "
-    "and what changed around them.",
+    "why points did not pair, and what changed around them.",
     "merge": "Join results folders; a record that is in two of them is taken once.",
     "import": "Read other tools' results, or a file of `export --share`, into records; what is "
     "there already is left out.",

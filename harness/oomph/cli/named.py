@@ -114,7 +114,9 @@ def _language(code: str) -> str:
     return checked_language(code)
 
 
-LanguageOption = Annotated[str, typer.Option("--lang", help="en or ru", callback=_language)]
+LanguageOption = Annotated[
+    str, typer.Option("--lang", help="en or ru; notes stay English", callback=_language)
+]
 ProgramOption = Annotated[
     str,
     typer.Option(

@@ -60,7 +60,8 @@ def _package(name: str, module: str) -> Finding:
 def _llama_build() -> Finding:
     name = "llama.cpp build"
     if find_spec("llama_cpp") is None:
-        return Finding(name=name, state="optional", detail="none: oomph predicts and measures not")
+        detail = "none: oomph predicts here, and cannot measure"
+        return Finding(name=name, state="optional", detail=detail)
     asked = subprocess.run(
         [sys.executable, "-c", _ASK_LLAMA], capture_output=True, text=True, check=False
     )
@@ -89,7 +90,7 @@ def _llama_build() -> Finding:
 def _program(name: str, purpose: str, remedy: str) -> Finding:
     where = shutil.which(name)
     if where:
-        return Finding(name=name, state="ok", detail=purpose)
+        return Finding(name=name, state="ok", detail=f"found; needed for {purpose}")
     return Finding(
         name=name, state="optional", detail=f"not found; needed for {purpose}", remedy=remedy
     )

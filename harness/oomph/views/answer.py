@@ -20,7 +20,7 @@ from oomph.estimate.prediction import is_card
 from oomph.units import MIB, NOT_MEASURED
 from oomph.views.asked import asked_json, asked_paragraph
 from oomph.views.host import host_json, host_paragraph
-from oomph.views.language import NBSP, chance, render_text, respell
+from oomph.views.language import NBSP, chance, render_text, respell, words_of
 from oomph.views.own_fit import own_fit_json, own_fit_paragraph
 from oomph.views.placement import placed_json
 from oomph.views.readings import predicted_components
@@ -28,45 +28,6 @@ from oomph.views.table import Cell, Table, number
 from oomph.views.trust import trust_json
 
 _KEYS: Final = {"first_failure": "shortage", "first_failure_n_ctx": "shortage_n_ctx"}
-_COLUMNS: Final = {
-    "en": (
-        "experts",
-        "verdict",
-        "probability",
-        "VRAM MiB",
-        "margin MiB",
-        "prefill t/s",
-        "decode t/s",
-        "first token s",
-    ),
-    "ru": (
-        "экспертов",
-        "ответ",
-        "вероятность",
-        "VRAM, МиБ",
-        "запас, МиБ",
-        "префилл, ток/с",
-        "генерация, ток/с",
-        "первый токен, с",
-    ),
-}
-_VERDICTS: Final = {
-    "en": {
-        "yes": "yes",
-        "probably": "probably",
-        "doubtful": "probably not",
-        "no": "no",
-        "refused": "no",
-    },
-    "ru": {
-        "yes": "да",
-        "probably": "скорее да",
-        "doubtful": "скорее нет",
-        "no": "нет",
-        "refused": "нет",
-    },
-}
-_CAPTIONS: Final = {"en": "In a full context", "ru": "При заполненном контексте"}
 
 
 def verdicts_text(answers: Sequence[Answer], language: str) -> str:
@@ -89,9 +50,10 @@ def details_text(answer: Answer, language: str) -> str:
 
 def answers_table(answers: Sequence[Answer], language: str) -> Table:
     """Several numbers of experts side by side."""
+    words = words_of(language, "answer")
     return Table(
-        caption=_CAPTIONS[language],
-        columns=_COLUMNS[language],
+        caption=words["caption"],
+        columns=tuple(words["columns"]),
         rows=tuple(_row(a, language) for a in answers),
     )
 
@@ -117,7 +79,7 @@ def _row(answer: Answer, language: str) -> tuple[Cell, ...]:
     speeds = answer.speeds
     cells = (
         number(answer.n_expert_used),
-        Cell(_VERDICTS[language][answer.verdict]),
+        Cell(words_of(language, "answer")["verdicts"][answer.verdict]),
         Cell(
             NOT_MEASURED if answer.probability is None else chance(answer.probability),
             answer.probability,

@@ -2,7 +2,7 @@
 
 import textwrap
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, Final
+from typing import Any
 
 from oomph.config import RunConfig
 from oomph.foreign_text import visible
@@ -10,42 +10,7 @@ from oomph.programs.defaults import PROGRAMS
 from oomph.programs.fit_flags import FITTING
 from oomph.programs.said import Said
 from oomph.units import count
-from oomph.views.language import WIDTH, respell
-
-_WORDS: Final[Mapping[str, Mapping[str, str]]] = {
-    "en": {
-        "begin": "Asked as {title} {build} starts it: {parts}",
-        "own": "{text}",
-        "yours": "{text} (yours)",
-        "unfitted": "{text} (--fit off)",
-        "made": "{text} (made of your {said})",
-        "one": "1 slot",
-        "shared": "{n} slots that share one KV cache",
-        "apart": "{n} slots of {each} tokens each",
-        "batches": "batches of {sizes}",
-        "all": "all layers on the card",
-        "some": "{n} layers on the card",
-        "all of several": "all layers on {cards} cards",
-        "some of several": "{n} layers on {cards} cards",
-        "cardless": "no card",
-    },
-    "ru": {
-        "begin": "Спрошено так, как запускает {title} {build}: {parts}",
-        "own": "{text}",
-        "yours": "{text} (задано)",
-        "unfitted": "{text} (--fit off)",
-        "made": "{text} (из заданных {said})",
-        "one": "1 слот",
-        "shared": "слотов: {n}, KV-кэш общий",
-        "apart": "слотов: {n}, по {each} токенов",
-        "batches": "пакеты {sizes}",
-        "all": "все слои на карте",
-        "some": "слоёв на карте: {n}",
-        "all of several": "все слои на {cards} картах",
-        "some of several": "слоёв на {cards} картах: {n}",
-        "cardless": "без карты",
-    },
-}
+from oomph.views.language import WIDTH, respell, words_of
 
 
 def asked_sentence(
@@ -53,7 +18,7 @@ def asked_sentence(
 ) -> str:
     """`config`, which came of what was said, without the knobs that are shown elsewhere
     (`besides`)."""
-    words, facts = _WORDS[language], PROGRAMS[said.program]
+    words, facts = _words(language), PROGRAMS[said.program]
     parts = ", ".join(_parts(said, config, language, besides))
     return words["begin"].format(title=facts.title, build=facts.build, parts=parts)
 
@@ -80,7 +45,7 @@ def asked_json(said: Said, config: RunConfig) -> dict[str, Any]:
 
 
 def _parts(said: Said, config: RunConfig, language: str, besides: Collection[str]) -> Iterator[str]:
-    words, shown = _WORDS[language], set(besides)
+    words, shown = _words(language), set(besides)
     for names, text in _phrases(config, language):
         if not shown.intersection(names):
             # --fit counts the layers that were not, however many cards were said
@@ -113,7 +78,7 @@ def _leaves_fit_out(said: Said, config: RunConfig) -> bool:
 
 def _phrases(config: RunConfig, language: str) -> Iterator[tuple[tuple[str, ...], str]]:
     """What memory hangs on in plain words, each with the knobs that it is about."""
-    words = _WORDS[language]
+    words = _words(language)
     yield ("n_ctx",), f"n_ctx {_number(config.n_ctx, language)}"
     yield ("n_seq_max", "kv_unified"), _slots(config, language)
     yield ("type_k", "type_v"), f"KV {'/'.join(dict.fromkeys((config.type_k, config.type_v)))}"
@@ -126,19 +91,23 @@ def _phrases(config: RunConfig, language: str) -> Iterator[tuple[tuple[str, ...]
 
 def _slots(config: RunConfig, language: str) -> str:
     if config.n_seq_max == 1:
-        return _WORDS[language]["one"]
+        return _words(language)["one"]
     kind = "shared" if config.kv_unified else "apart"
     each = _number(config.n_ctx_seq, language)
-    return _WORDS[language][kind].format(n=_number(config.n_seq_max, language), each=each)
+    return _words(language)[kind].format(n=_number(config.n_seq_max, language), each=each)
 
 
 def _layers(config: RunConfig, language: str) -> str:
     if config.n_devices == 0:
-        return _WORDS[language]["cardless"]
+        return _words(language)["cardless"]
     kind = "all" if config.n_gpu_layers < 0 else "some"
     kind += " of several" if config.n_devices > 1 and config.split_mode != "none" else ""
     n = _number(config.n_gpu_layers, language)
-    return _WORDS[language][kind].format(n=n, cards=config.n_devices)
+    return _words(language)[kind].format(n=n, cards=config.n_devices)
+
+
+def _words(language: str) -> Mapping[str, str]:
+    return words_of(language, "asked")
 
 
 def _number(n: int, language: str) -> str:

@@ -100,7 +100,7 @@ def _standing(each: "FittedCoefficient") -> str:
         return "at its bound"
     if each.is_identified:
         return "identified"
-    return f"not by itself: {share(max(each.moved, 0.0), 0)} of its prior variance gone"
+    return f"leans on its prior: {share(max(each.moved, 0.0), 0)} of its variance gone"
 
 
 def fit_sentences(fit: "FitResult") -> tuple[str, ...]:
@@ -115,9 +115,9 @@ def fit_sentences(fit: "FitResult") -> tuple[str, ...]:
         )
     if fit.noise_sd is not None:
         scatter = ", ".join(f"{test} {share(sd)}" for test, sd in fit.noise_sd.items())
-        said.append(f"rates scatter about the formulas: {scatter}")
+        said.append(f"rates scatter around the formulas: {scatter}")
     if fit.memory_error_bytes is not None:
-        said.append(f"memory: largest error left {mib(fit.memory_error_bytes, 1)}")
+        said.append(f"memory: the largest error that is left is {mib(fit.memory_error_bytes, 1)}")
     spans = ", ".join(f"{name} {low:g} to {high:g}" for name, (low, high) in fit.covered.items())
     said.append(f"covered: {spans}")
     said += [f"note: {note}" for note in (*health.notes, *fit.known_together)]

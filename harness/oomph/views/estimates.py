@@ -180,7 +180,13 @@ def _speed_lines(speed: SpeedEstimate, config: RunConfig) -> Iterator[str]:
             f"{together}"
         )
     if speed.bound_by:
-        yield f"bound by: {speed.bound_by}"
+        yield f"limited by: {_limits(speed.bound_by)}"
+
+
+def _limits(bound_by: str) -> str:
+    """`prefill: compute; decode: kernels` as words."""
+    parts = (part.partition(": ") for part in bound_by.split("; "))
+    return ", ".join(f"{what} in {when}" for when, _, what in parts)
 
 
 def citation_lines(citations: Sequence["Citation"]) -> list[str]:

@@ -33,7 +33,7 @@ from oomph.programs.said import Said
 from oomph.units import MIB, NOT_MEASURED, count, rate, size, wait
 from oomph.views.answer import rope_flags
 from oomph.views.asked import asked_paragraph
-from oomph.views.language import chance, render_text, respell
+from oomph.views.language import chance, render_text, respell, words_of
 
 if TYPE_CHECKING:
     from oomph.records.schema import Record
@@ -44,69 +44,6 @@ EXAMPLE_CARD: Final = "RTX 4090"
 USUAL_CONTEXT: Final = 32_768
 """The context that is explained where none is named, or the model's own if less."""
 TOPICS: Final = ("oom", "context", "experts", "kv", "flash-attention", "batch", "rope")
-
-_HEADERS: Final = {
-    "en": {
-        "experts": (
-            "active experts",
-            "VRAM MiB",
-            "compute MiB",
-            "decode t/s, empty",
-            "full",
-            "prefill t/s",
-        ),
-        "kv": ("type", "a token", "KV MiB", "longest context"),
-        "flash-attention": (
-            "-fa",
-            "compute MiB",
-            "pool MiB",
-            "longest context",
-            "decode t/s, full",
-            "prefill t/s",
-        ),
-        "batch": ("n_ubatch", "compute MiB", "pool MiB", "VRAM MiB", "prefill t/s"),
-        "context": (
-            "n_ctx",
-            "VRAM MiB",
-            "margin MiB",
-            "fits",
-            "decode t/s",
-            "prefill t/s",
-            "first token",
-            "YaRN",
-        ),
-    },
-    "ru": {
-        "experts": (
-            "активных экспертов",
-            "VRAM, МиБ",
-            "буфер, МиБ",
-            "генерация, ток/с: пустой",
-            "полный",
-            "промпт, ток/с",
-        ),
-        "kv": ("тип", "на токен", "KV, МиБ", "самый длинный контекст"),
-        "flash-attention": (
-            "-fa",
-            "буфер, МиБ",
-            "пул, МиБ",
-            "самый длинный контекст",
-            "генерация, ток/с",
-            "промпт, ток/с",
-        ),
-        "batch": ("n_ubatch", "буфер, МиБ", "пул, МиБ", "VRAM, МиБ", "промпт, ток/с"),
-        "context": (
-            "n_ctx",
-            "VRAM, МиБ",
-            "запас, МиБ",
-            "поместится",
-            "генерация, ток/с",
-            "промпт, ток/с",
-            "первый токен",
-            "YaRN",
-        ),
-    },
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +99,7 @@ def explain_text(name: str | None, topic: Topic, language: str) -> str:
             f"there is no explanation of {name!r}; the topics are {', '.join(TOPICS)}"
         )
     values = _VALUES[name](topic)
-    rows = [_HEADERS[language][name], *values.pop("rows")] if "rows" in values else []
+    rows = [words_of(language, "explain")[name], *values.pop("rows")] if "rows" in values else []
     text = render_text(
         f"explain/{name}",
         language,

@@ -1,13 +1,16 @@
-"""Texts in English and Russian: one folder of templates a language, and its numbers.
+"""Texts in English and Russian: templates and words of each language, and its numbers.
 
-Stands apart from the views that fill the templates. `oomph.units` makes text of numbers; here that
-text is respelled, so that both languages show the same figures.
+Everything of a language is in its folder under `texts`: sentences as templates, the words of tables
+in `words.toml`. `oomph.units` makes text of numbers; here that text is respelled, so that both
+languages show the same figures. docs/languages.md says what is translated and holds the terms.
 """
 
 import re
 import textwrap
+import tomllib
 from collections.abc import Callable, Mapping
 from functools import cache
+from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 from oomph.errors import ConfigError
@@ -92,6 +95,15 @@ def plural(n: int, *forms: str) -> str:
     if n % 10 == 1 and n % 100 != 11:
         return forms[0]
     return forms[1] if 2 <= n % 10 <= 4 and not 12 <= n % 100 <= 14 else forms[2]
+
+
+@cache
+def words_of(language: str, room: str) -> Mapping[str, Any]:
+    """The words of one room's tables and of its lines that are put together; its sentences are
+    templates."""
+    text = resources.files("oomph.views").joinpath("texts", language, "words.toml")
+    table: Mapping[str, Mapping[str, Any]] = tomllib.loads(text.read_text(encoding="utf-8"))
+    return table[room]
 
 
 @cache

@@ -5,19 +5,13 @@ Stands apart from `oomph.advise.max_context`, which finds the contexts.
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Any
 
 from oomph.advise.max_context import ContextLimits
 from oomph.architectures.rope import Positions
 from oomph.units import GIB, NOT_MEASURED, count
-from oomph.views.language import NBSP, render_text, respell
+from oomph.views.language import NBSP, render_text, respell, words_of
 from oomph.views.table import Cell, Table, number
-
-_COLUMNS: Final = {
-    "en": ("weights", "GiB", "experts", ("KV {}: 90 %", "50 %", "ran full")),
-    "ru": ("веса", "ГиБ", "экспертов", ("KV {}: 90 %", "50 %", "заполнен на деле")),
-}
-_NONE_FITS: Final = {"en": "none", "ru": "нет"}
 
 
 def max_context_text(
@@ -39,7 +33,7 @@ def max_context_text(
         cards=cards,
         positions=positions,
         is_input=is_input,
-        splits=_splits(found),
+        splits=_splits(found, language),
         limit=max(each.limit for each in found),
         is_capped=any(r.sure_n_ctx == r.limit for r in found),
         has_records=bool(ran),
@@ -47,7 +41,7 @@ def max_context_text(
     )
 
 
-def _splits(found: Sequence[ContextLimits]) -> list[str]:
+def _splits(found: Sequence[ContextLimits], language: str) -> list[str]:
     """The splits that the contexts need, each once with what it is of."""
     told: dict[str, list[str]] = {}
     for each in found:
@@ -56,19 +50,21 @@ def _splits(found: Sequence[ContextLimits]) -> list[str]:
             told.setdefault(split, []).append(
                 f"{each.quantization or ''} KV {each.type_kv}".strip()
             )
-    return [f"{split} for {', '.join(names)}" for split, names in told.items()]
+    words = words_of(language, "max_context")["split"]
+    return [words.format(split=split, names=", ".join(names)) for split, names in told.items()]
 
 
 def max_context_table(model: str, found: Sequence[ContextLimits], language: str) -> Table:
     """A row for each quantization and number of experts, three columns for each cache type."""
-    weights, gib, experts, cells = _COLUMNS[language]
+    words = words_of(language, "max_context")
+    cells = words["cells"]
     caches = tuple(dict.fromkeys(each.type_kv for each in found))
     rows: dict[tuple[str | None, int | None], list[ContextLimits]] = {}
     for each in found:
         rows.setdefault((each.quantization, each.n_expert_used), []).append(each)
     return Table(
         caption=model,
-        columns=(weights, gib, experts, *(cell.format(kind) for kind in caches for cell in cells)),
+        columns=(*words["columns"], *(cell.format(kind) for kind in caches for cell in cells)),
         rows=tuple(_row(found, language) for found in rows.values()),
     )
 
@@ -99,12 +95,9 @@ def _row(found: Sequence[ContextLimits], language: str) -> tuple[Cell, ...]:
 
 
 def _cells(each: ContextLimits, language: str) -> tuple[Cell, ...]:
-    predicted = (each.sure_n_ctx, each.even_n_ctx)
+    predicted, none = (each.sure_n_ctx, each.even_n_ctx), words_of(language, "max_context")["none"]
     return (
-        *(
-            Cell(_reached(n_ctx, each.limit) if n_ctx else _NONE_FITS[language], n_ctx or -1)
-            for n_ctx in predicted
-        ),
+        *(Cell(_reached(n, each.limit) if n else none, n or -1) for n in predicted),
         number(each.ran_n_ctx),
     )
 

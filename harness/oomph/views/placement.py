@@ -7,35 +7,19 @@ from oomph.advise.answer import Answer
 from oomph.advise.placement.proof import Placed
 from oomph.config import KNOBS
 from oomph.units import GIB, MIB, count
-from oomph.views.language import NBSP, render_text, respell
+from oomph.views.language import NBSP, render_text, respell, words_of
 from oomph.views.table import Cell, Table, number
 
-_COLUMNS: Final = {
-    "en": ("", "context", "KV", "n_ubatch", "decode t/s", "prefill t/s", "host GiB", "margin MiB"),
-    "ru": (
-        "",
-        "контекст",
-        "KV",
-        "n_ubatch",
-        "генерация, ток/с",
-        "префилл, ток/с",
-        "память, ГиБ",
-        "запас, МиБ",
-    ),
-}
-_CAPTIONS: Final = {
-    "en": "Best placements, in a full context",
-    "ru": "Лучшие размещения, при заполненном контексте",
-}
 _LETTERS: Final = "abcdefgh"
 _QUANTIZED: Final = ("q4_0", "q4_1", "iq4_nl")
 
 
 def front_table(answer: Answer, language: str) -> Table:
     """A row for each placement, by a letter that its flags have too."""
+    words = words_of(language, "placement")
     return Table(
-        caption=_CAPTIONS[language],
-        columns=_COLUMNS[language],
+        caption=words["caption"],
+        columns=tuple(words["columns"]),
         rows=tuple(
             _row(letter, row, language) for letter, row in zip(_LETTERS, answer.front, strict=False)
         ),

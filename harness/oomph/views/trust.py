@@ -7,14 +7,14 @@ from oomph.estimate.trust import Trust
 from oomph.units import share
 
 _ARCHITECTURES: Final = {
-    "exact": "architecture exact here",
+    "exact": "architecture replayed exactly",
     "composed": "architecture not in the table, its graph composed from the usual tensors",
     "general rule": "architecture known by the general rule only",
 }
 _BUILDS: Final = {
-    "seen": "build seen",
-    "from source": "build from source, not seen",
-    "unknown": "build unknown",
+    "seen": "build checked",
+    "from source": "build read in its source, not run",
+    "unknown": "build not seen",
 }
 
 
@@ -30,7 +30,7 @@ def trust_sentence(trust: Trust) -> str:
             "trust: the compute buffers are those that llama.cpp itself counts, as its --fit does"
         )
     if trust.is_exact:
-        follows = "± 0 bytes"
+        follows = "buffers ± 0 bytes"
     elif trust.compute_share is None:
         follows = "no bound was measured for the compute buffers"
     else:

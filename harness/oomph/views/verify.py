@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from oomph.analysis.verify import Verified
 from oomph.foreign_text import visible
-from oomph.units import MIB, mib, share
+from oomph.units import MIB, counted, mib, share
 
 
 def verified_line(each: Verified) -> str:
@@ -29,9 +29,9 @@ def summary_line(found: Sequence[Verified], what: str) -> str:
     n_figures = sum(each.n_figures for each in held)
     n_wrong = sum(len(each.differences) for each in held)
     worst = max((each.compute_share for each in held), default=0.0)
-    bound = f"compute buffers ± {share(worst, 1)}" if worst else "± 0"
+    bound = f"compute buffers ± {share(worst, 1)}" if worst else "± 0 bytes"
+    models = counted(len(held), "model")
     return (
-        f"{what}: {n_figures - n_wrong} of {n_figures} figures of {len(held)} models are exact"
-        + f"; {bound}"
+        f"{what}: {n_figures - n_wrong} of {n_figures} figures of {models} are exact; {bound}"
         + (f"; {len(found) - len(held)} could not be asked" if len(found) > len(held) else "")
     )

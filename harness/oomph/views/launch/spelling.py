@@ -87,11 +87,10 @@ def about(launch: Launch) -> tuple[str, ...]:
 
 def expectations(launch: Launch) -> tuple[str, ...]:
     """What is said of a launch on a terminal besides: how it was asked, what a slot holds, how
-    fast it is, what the host gives."""
+    fast it is."""
     lines = [
         asked_sentence(Said(), launch.config),
         f"tokens of a slot: {count(slot_context(launch.config))}",
-        host_paragraph(launch.prediction.host, launch.config),
     ]
     if launch.speeds:
         empty, full = launch.speeds.empty, launch.speeds.full
