@@ -31,6 +31,7 @@ PANELS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "Results": {
         "report": "report results/mine --open",
+        "site": "site results --out site",
         "calibrate": "calibrate results/mine",
         "compare": "compare results/before results/after",
         "merge": "merge results/a results/b --out results/both",
@@ -84,6 +85,8 @@ SUMMARIES: Final[Mapping[str, str]] = {
     "Started again, it resumes.",
     "report": "Write report.html (one file, no network), report.md and figures/ from measured "
     "records.",
+    "site": "Write a site of all results: an index, each report, machines side by side, claims, "
+    "what-if pages.",
     "calibrate": "Calibrate speed and memory on a machine's own records.",
     "compare": "Pair the points of two folders: differences with intervals, regressions first, "
     "and what changed around them.",
