@@ -28,7 +28,7 @@ from oomph.views.plots_fit import (
     is_memory,
     plot_predicted_vs_measured,
 )
-from oomph.views.style import write_figure
+from oomph.views.svg import write_figure
 from oomph.views.table import Cell, Table, render_markdown
 
 DRAWS = 20

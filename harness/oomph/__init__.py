@@ -14,6 +14,7 @@ Measure, and hold the two against each other:
         print(record.label, record.outcome.label)
     est = oomph.estimator_for(next(iter(store)))
     store.to_pandas(oomph.compare(est, store))
+    oomph.plot_memory_by_context(store, est).savefig("memory.pdf")
     oomph.write_report(["results/here/my-sweep"])
 
 Other tools' results come in by `oomph.import_results`. Names are imported when first used, so that
@@ -45,6 +46,19 @@ if TYPE_CHECKING:
     from oomph.records.frames import to_frame
     from oomph.records.schema import Record
     from oomph.records.store import Store, read_records
+    from oomph.views.plots import (
+        plot_claims,
+        plot_energy_by_depth,
+        plot_memory_by_context,
+        plot_memory_by_experts,
+        plot_memory_map,
+        plot_memory_sources,
+        plot_quality_by_context,
+        plot_quality_by_experts,
+        plot_speed_by_depth,
+        plot_speed_by_machine,
+        plot_trade_offs,
+    )
     from oomph.views.plots_fit import plot_predicted_vs_measured
     from oomph.views.reporting import write_report
 
@@ -73,7 +87,18 @@ _EXPORTS = {
     "import_results": "oomph.advise.exchange",
     "max_context": "oomph.advise.questions",
     "open_bench": "oomph.measure.bench",
+    "plot_claims": "oomph.views.plots",
+    "plot_energy_by_depth": "oomph.views.plots",
+    "plot_memory_by_context": "oomph.views.plots",
+    "plot_memory_by_experts": "oomph.views.plots",
+    "plot_memory_map": "oomph.views.plots",
+    "plot_memory_sources": "oomph.views.plots",
     "plot_predicted_vs_measured": "oomph.views.plots_fit",
+    "plot_quality_by_context": "oomph.views.plots",
+    "plot_quality_by_experts": "oomph.views.plots",
+    "plot_speed_by_depth": "oomph.views.plots",
+    "plot_speed_by_machine": "oomph.views.plots",
+    "plot_trade_offs": "oomph.views.plots",
     "read_model": "oomph.architectures.source",
     "read_records": "oomph.records.store",
     "to_frame": "oomph.records.frames",
@@ -102,7 +127,18 @@ __all__ = [
     "import_results",
     "max_context",
     "open_bench",
+    "plot_claims",
+    "plot_energy_by_depth",
+    "plot_memory_by_context",
+    "plot_memory_by_experts",
+    "plot_memory_map",
+    "plot_memory_sources",
     "plot_predicted_vs_measured",
+    "plot_quality_by_context",
+    "plot_quality_by_experts",
+    "plot_speed_by_depth",
+    "plot_speed_by_machine",
+    "plot_trade_offs",
     "read_model",
     "read_records",
     "to_frame",

@@ -172,6 +172,7 @@ def commands() -> dict[str, list[str]]:
         "merge": ["RECORDS", "OTHERS", "--out", "OUT"],
         "rerun": ["RECORDS", "NAME", "--out", "OUT"],
         "report": ["RECORDS", "--model", "MODEL", "--out", "OUT"],
+        "site": ["RECORDS", "--models", "qwen3-0.6b", "--out", "OUT"],
         "sweep": ["FILE", "--out", "OUT"],
         "verify": ["MODEL"],
         "what-if": ["MODEL", *card, "--out", "OUT/what-if.html"],
@@ -184,8 +185,8 @@ def commands() -> dict[str, list[str]]:
 
 GO_WELL = {
     "answer", "chat", "classify", "compare", "estimate", "export", "explain", "inspect",
-    "launch", "max-context", "synth", "merge", "report", "verify", "what-if", "records schema",
-    "records export",
+    "launch", "max-context", "synth", "merge", "report", "site", "verify", "what-if",
+    "records schema", "records export",
 }  # fmt: skip
 """With hostile names in what they read; the others refuse a hostile file, in words."""
 

@@ -9,8 +9,9 @@ from oomph.calibrate.comparison import Comparison
 from oomph.records import summary as summary_module
 from oomph.records.schema import Record
 from oomph.records.summary import summaries_of
-from oomph.views.figures import MOST_BARS, MOST_DRAWN, Material, fit_pictures, memory_pictures
-from oomph.views.plots_map import MOST_CONTEXTS, memory_map, thinned
+from oomph.views.figures import MOST_BARS, MOST_DRAWN, fit_pictures, memory_pictures
+from oomph.views.map_squares import MOST_CONTEXTS, memory_map, thinned
+from oomph.views.material import Material
 from oomph.views.plots_quality import TradePoint, not_beaten, sampled_trades
 from oomph.views.report import build_report, render_report_markdown
 from oomph.views.sections import build_chapter

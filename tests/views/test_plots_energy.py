@@ -6,7 +6,8 @@ import pytest
 
 from oomph.records.schema import Record, Timing
 from oomph.records.summary import summaries_of
-from oomph.views.figures import Material, energy_pictures
+from oomph.views.figures import energy_pictures
+from oomph.views.material import Material
 from oomph.views.plots_energy import energy_by_experts, energy_table, plot_energy_by_depth
 
 Make = Callable[..., Record]

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 ROUND_CONTEXTS: Final = (8192, 16384, 32768, 65536, 131072)
 FEWEST_CONTEXTS: Final = 5
-"""A setting measured at fewer contexts gets round ones beside them."""
+"""A setting measured at fewer contexts, or nowhere but about its frontier, gets round ones beside
+them."""
 MOST_CONTEXTS: Final = 64
 """Of more measured contexts, so many in even steps are predicted anew."""
 BEYOND: Final = 4
@@ -91,7 +92,7 @@ def _grid(estimator: Estimator, summaries: Sequence[RecordSummary]) -> MemoryGri
 def _contexts(measured: set[int]) -> list[int]:
     between = (
         {n_ctx for n_ctx in ROUND_CONTEXTS if n_ctx < max(measured)}
-        if len(measured) < FEWEST_CONTEXTS
+        if len(measured) < FEWEST_CONTEXTS or max(measured) < 2 * min(measured)
         else set()
     )
     return sorted(measured | between)

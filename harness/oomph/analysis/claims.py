@@ -7,7 +7,7 @@ are 10^9 bytes, as claims mean them.
 """
 
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise, product
 from pathlib import Path
@@ -19,9 +19,12 @@ from oomph.config import RunConfig
 from oomph.errors import ConfigError
 from oomph.estimate.prediction import is_card
 from oomph.foreign import read_text
+from oomph.records.grouping import knob_set
 from oomph.records.schema import Record
 from oomph.units import MIB, count
 
+CLAIMS_FILE: Final = "claims.toml"
+"""Where a results folder keeps the claims that its records were measured for."""
 MAX_BYTES: Final = 4 << 20
 """No claims file is longer."""
 GB: Final = 1e9
@@ -118,11 +121,11 @@ class ClaimsFile(_Table):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimRun:
-    """One configuration: bytes on the cards as predicted, and the record of the run, filled to the
-    end."""
+    """One configuration: bytes on the cards as predicted, None where nobody asked, and the record
+    of the run, filled to the end."""
 
     config: RunConfig
-    predicted_bytes: int
+    predicted_bytes: int | None
     record: Record
 
     @property
@@ -154,6 +157,34 @@ def read_claims(path: Path) -> ClaimsFile:
         first = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"])
         raise ConfigError(f"{path}: {key}: {first['msg'].lower()}; mend that key") from None
+
+
+def runs_of(
+    claims: ClaimsFile, records: Iterable[Record], predicted_bytes: Mapping[str, int]
+) -> dict[tuple[str, RunConfig], ClaimRun]:
+    """The runs among `records` that the claims are about, by quantization and knobs, with what was
+    predicted of them, by record id. ConfigError where one is missing."""
+    kept = {(record.model.path, knob_set(_asked(record.config))): record for record in records}
+    runs = {}
+    for quantization in claims.quantizations():
+        for config in claims.configs(quantization):
+            record = kept.get((f"{claims.model}:{quantization}", knob_set(config.to_dict())))
+            if record is None:
+                raise ConfigError(
+                    f"no record of {claims.model}:{quantization} with n_ctx {count(config.n_ctx)}, "
+                    f"which {CLAIMS_FILE} is about; run `oomph claims` to its end"
+                )
+            runs[quantization, config] = ClaimRun(
+                config=config,
+                predicted_bytes=predicted_bytes.get(record.record_id),
+                record=record,
+            )
+    return runs
+
+
+def _asked(knobs: Mapping[str, Any]) -> dict[str, Any]:
+    """A record's knobs as a configuration has them, so that equal ones are equal."""
+    return RunConfig.from_mapping(dict(knobs)).to_dict()
 
 
 def judge(claim: Claim, run: ClaimRun) -> ClaimVerdict:

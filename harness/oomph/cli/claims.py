@@ -31,7 +31,7 @@ def _claims(
     with open_bench(phantom or claims.card) as bench:
         tried = try_claims(claims, bench, store, say=say)
         judged = judged_claims(claims, tried, bench.environment.gpus[0]["name"])
-    path = write_claims(claims, judged, out)
+    path = write_claims(claims, judged, out, source=file)
     for table in judged.tables:
         print_table(table)
     say(*(*judged.sentences, f"written to {path}"))

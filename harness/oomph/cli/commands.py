@@ -29,6 +29,7 @@ PANELS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "Results": {
         "report": "report results/mine --open",
+        "site": "site results --out site",
         "calibrate": "calibrate results/mine",
         "compare": "compare results/before results/after --html",
         "merge": "merge results/a results/b --out results/both",
@@ -86,6 +87,8 @@ SUMMARIES: Final[Mapping[str, str]] = {
     "Started again, it resumes.",
     "report": "Write report.html (one file, no network), report.md and figures/ from measured "
     "records.",
+    "site": "Write a site of all results: an index, each report, machines side by side, claims, "
+    "what-if pages.",
     "calibrate": "Calibrate speed and memory on a machine's own records.",
     "compare": "Pair the points of two folders: differences with intervals, regressions first, "
     "why points did not pair, and what changed around them.",

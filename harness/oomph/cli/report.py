@@ -37,6 +37,9 @@ def report(
     png: Annotated[
         bool, typer.Option("--png", help="Write each figure as PNG too, beside its SVG.")
     ] = False,
+    pdf: Annotated[
+        bool, typer.Option("--pdf", help="Write each figure as PDF too, for print.")
+    ] = False,
     scripts: Annotated[
         Path | None,
         typer.Option(
@@ -53,7 +56,8 @@ def report(
 
     made = report_of(folders, model=model, calibrate=calibrate, language=lang, tell=tell)
     print_remarks(made)
-    page = write_pages(made, out or folders[0], png=png, scripts=scripts)
+    suffixes = [suffix for suffix, wanted in ((".png", png), (".pdf", pdf)) if wanted]
+    page = write_pages(made, out or folders[0], suffixes=suffixes, scripts=scripts)
     say(page)
     if open_page:
         webbrowser.open(page.resolve().as_uri())

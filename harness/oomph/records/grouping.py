@@ -32,10 +32,12 @@ def model_key(model: "ModelIdentity") -> str:
 
 
 def subject(record: "Record") -> Hashable:
-    """The same for records of one model on one machine with the same cards."""
+    """The same for records of one model on one machine with the same cards and the same build of
+    llama.cpp; machines often share a name, so their processor and memory tell them apart too."""
     environment = record.environment
     cards = tuple(str(card.get("name")) for card in environment.gpus)
-    return model_key(record.model), environment.machine, environment.backend, cards
+    host = environment.machine, environment.cpu, environment.memory_bytes
+    return model_key(record.model), host, environment.backend, cards, environment.llama_cpp_commit
 
 
 def by_model(records: "Iterable[Record]") -> "list[list[Record]]":

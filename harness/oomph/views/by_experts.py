@@ -14,23 +14,24 @@ def rates_by_experts(
     summaries: Sequence[RecordSummary], kind: str
 ) -> dict[int | None, tuple[Rate, ...]]:
     """The rates of the roomiest successful point of each number of experts, which has been to the
-    deepest."""
-    chosen: dict[int | None, tuple[int, tuple[Rate, ...]]] = {}
+    deepest; of two, one with more rates that nothing disturbed."""
+    chosen: dict[int | None, tuple[tuple[int, int, int], tuple[Rate, ...]]] = {}
     for summary in summaries:
         found = summary.rates(kind)
         experts = summary.n_expert_used
         if found and summary.succeeded and summary.memory_limit_bytes is None:
-            room = (len(found), summary.n_ctx)
-            if experts not in chosen or room > (len(chosen[experts][1]), chosen[experts][0]):
-                chosen[experts] = (summary.n_ctx, found)
+            n_quiet = sum(not rate.is_disturbed for rate in found)
+            room = (n_quiet, len(found), summary.n_ctx)
+            if experts not in chosen or room > chosen[experts][0]:
+                chosen[experts] = (room, found)
     return {experts: chosen[experts][1] for experts in sorted(chosen, key=lambda e: e or 0)}
 
 
 def quality_records(summaries: Sequence[RecordSummary]) -> dict[int | None, RecordSummary]:
-    """The first successful record that judged a text, of each number of active experts; None is a
-    dense model."""
+    """The first successful record that judged a text at the longest context, of each number of
+    active experts; None is a dense model."""
     found: dict[int | None, RecordSummary] = {}
-    for summary in summaries:
+    for summary in sorted(summaries, key=lambda each: -each.n_ctx):
         if summary.perplexity is not None and summary.succeeded:
             found.setdefault(summary.n_expert_used, summary)
     return dict(sorted(found.items(), key=lambda item: item[0] or 0))

@@ -1,11 +1,14 @@
 """Claims as tables: what was said, predicted and allocated, and whether it holds."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from oomph.analysis.claims import (
+    CLAIMS_FILE,
     GB,
+    MAX_BYTES,
     Claim,
     ClaimRun,
     ClaimsFile,
@@ -15,7 +18,9 @@ from oomph.analysis.claims import (
     judge_rule,
 )
 from oomph.config import RunConfig
-from oomph.files import write_file
+from oomph.errors import ConfigError
+from oomph.files import write_files
+from oomph.foreign import read_text
 from oomph.views.table import Cell, Table, escape_markdown, number, render_markdown
 
 
@@ -99,33 +104,110 @@ def _claimed(claim: Claim) -> str:
     return f"{low:g}" if low == high else f"{low:g}–{high:g}"
 
 
+Tried = tuple[ClaimRun, ClaimVerdict]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """All claims of a file, judged: the answer in sentences, and the tables that carry it."""
+    """All claims of a file, judged under every setting: the answer in sentences, and the tables
+    that carry it."""
 
-    sentences: tuple[str, ...]
-    tables: tuple[Table, Table]
+    claims: Sequence[tuple[Claim, Sequence[Tried]]]
+    rules: Sequence[tuple[Rule, Sequence[Tried]]]
+    card: str
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """One a claim."""
+        return tuple(claims_summary(_rows(self.claims)))
+
+    @property
+    def tables(self) -> tuple[Table, Table]:
+        """Every claim and every rule under every setting."""
+        return claims_table(self.card, _rows(self.claims)), rules_table(_rows(self.rules))
+
+
+Said = TypeVar("Said", Claim, Rule)
+
+
+def _rows(
+    judged: Sequence[tuple[Said, Sequence[Tried]]],
+) -> list[tuple[Said, ClaimRun, ClaimVerdict]]:
+    return [(said, run, verdict) for said, tries in judged for run, verdict in tries]
 
 
 def judged_claims(
     claims: ClaimsFile, tried: Mapping[tuple[str, RunConfig], ClaimRun], card: str
 ) -> Judged:
     """Every claim and rule under every setting."""
-    judged, ruled = [], []
+    settings = list(claims.settings())
+    judged: list[tuple[Claim, list[Tried]]] = []
     for claim in claims.claim:
-        for setting in claims.settings():
-            each = tried[claim.quantization, claim.config(setting)]
-            judged.append((claim, each, judge(claim, each)))
+        runs = [tried[claim.quantization, claim.config(setting)] for setting in settings]
+        judged.append((claim, [(run, judge(claim, run)) for run in runs]))
+    ruled: list[tuple[Rule, list[Tried]]] = []
     for rule in claims.rule:
-        for setting in claims.settings():
-            series = [tried[rule.quantization, config] for config in rule.configs(setting)]
-            ruled.append((rule, series[0], judge_rule(rule, series)))
-    tables = (claims_table(card, judged), rules_table(ruled))
-    return Judged(sentences=tuple(claims_summary(judged)), tables=tables)
+        several = [
+            [tried[rule.quantization, config] for config in rule.configs(setting)]
+            for setting in settings
+        ]
+        ruled.append((rule, [(series[0], judge_rule(rule, series)) for series in several]))
+    return Judged(claims=judged, rules=ruled, card=card)
 
 
-def write_claims(claims: ClaimsFile, judged: Judged, folder: Path) -> Path:
-    """Write the folder's claims.md; its path."""
+def verdicts_table(judged: Judged) -> Table:
+    """One row a claim or rule: what is said, what is allocated over all settings, and whether it
+    holds."""
+    rows = [
+        (
+            Cell(claim.says),
+            Cell(_claimed(claim)),
+            Cell(_span(tries)),
+            Cell(verdict_words([(t.config, v.holds) for t, v in tries])),
+        )
+        for claim, tries in judged.claims
+    ]
+    rows += [
+        (
+            Cell(rule.says),
+            Cell("a rule"),
+            Cell(""),
+            Cell(verdict_words([(t.config, v.holds) for t, v in tries])),
+        )
+        for rule, tries in judged.rules
+    ]
+    return Table(
+        caption=f"On a phantom {judged.card}, in GB of 10^9 bytes, over flash attention and "
+        "micro-batches",
+        columns=("claim", "claimed GB", "allocated GB", "verdict"),
+        rows=tuple(rows),
+    )
+
+
+def _span(tries: Sequence[Tried]) -> str:
+    sizes = [n_bytes / GB for run, _ in tries if (n_bytes := run.allocated_bytes) is not None]
+    n_failed = len(tries) - len(sizes)
+    failed = f"{n_failed} of {len(tries)} do not run" if n_failed else ""
+    if not sizes:
+        return "none runs"
+    ends = f"{min(sizes):.1f} to {max(sizes):.1f}" if len(sizes) > 1 else f"{sizes[0]:.1f}"
+    return f"{ends}; {failed}" if failed else ends
+
+
+def verdict_words(tries: Sequence[tuple[RunConfig, bool]]) -> str:
+    """`holds`, `does not hold`, or with which settings it does."""
+    holding = [config for config, holds in tries if holds]
+    if len(holding) == len(tries):
+        return "holds"
+    if not holding:
+        return "does not hold"
+    words = [f"flash_attn {c.flash_attn}, n_ubatch {c.n_ubatch}" for c in holding]
+    return f"holds with {' and with '.join(words)} alone"
+
+
+def write_claims(claims: ClaimsFile, judged: Judged, folder: Path, *, source: Path) -> Path:
+    """Write the folder's claims.md and keep the claims of `source` beside it, so that `oomph
+    report` can judge them again; the path of claims.md."""
     page = [
         f"# {escape_markdown(claims.name)}: claims and measurements",
         "\n".join(f"- {escape_markdown(sentence)}" for sentence in judged.sentences),
@@ -135,4 +217,11 @@ def write_claims(claims: ClaimsFile, judged: Judged, folder: Path) -> Path:
         for table in judged.tables
     ]
     path = folder / "claims.md"
-    return write_file(path, "\n\n".join(page) + "\n", otherwise="name another folder with --out")
+    files = {path: "\n\n".join(page) + "\n"}
+    if source.is_file():  # a pipe has been read
+        remedy = "check the path of the claims file"
+        files[folder / CLAIMS_FILE] = read_text(
+            source, error=ConfigError, remedy=remedy, limit=MAX_BYTES
+        )
+    write_files(files, otherwise="name another folder with --out")
+    return path

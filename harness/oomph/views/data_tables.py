@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from oomph.records.perplexity import Perplexity
 from oomph.records.summary import Rate
 from oomph.units import MIB, NOT_MEASURED, rate, share
+from oomph.views.map_squares import MemoryMap
 from oomph.views.plots_fit import QUANTITY_NAMES, is_memory
-from oomph.views.plots_map import MemoryMap
 from oomph.views.plots_memory import COMPONENT_NAMES, MemoryBar
 from oomph.views.plots_quality import PositionLoss, TradePoint, not_beaten
 from oomph.views.readings import COMPONENTS, experts_word
@@ -42,10 +42,12 @@ def bars_table(bars: Sequence[MemoryBar], *, axis: str) -> Table:
     return Table(caption="MiB by component", columns=columns, rows=tuple(rows))
 
 
-def map_table(chart: MemoryMap) -> Table:
-    """Every square: MiB, whether it is measured, how it ended, and the row's predicted frontier."""
+def map_table(charts: Mapping[str, MemoryMap]) -> Table:
+    """Every square by setting: MiB, whether it is measured, how it ended, and the row's predicted
+    frontier."""
     rows = tuple(
         (
+            Cell(name),
             _experts(square.n_expert_used),
             number(square.n_ctx),
             number(square.n_bytes, digits=1, unit=MIB),
@@ -53,9 +55,18 @@ def map_table(chart: MemoryMap) -> Table:
             Cell(square.outcome or "not tried"),
             number(chart.predicted.get(square.n_expert_used)),
         )
+        for name, chart in charts.items()
         for square in chart.squares
     )
-    columns = ("n_expert_used", "n_ctx", "MiB", "", "outcome", "predicted to fit up to")
+    columns = (
+        "setting",
+        "n_expert_used",
+        "n_ctx",
+        "MiB",
+        "",
+        "outcome",
+        "predicted to fit up to",
+    )
     return Table(caption="Memory by context and experts", columns=columns, rows=rows)
 
 
@@ -64,17 +75,17 @@ def rates_table(series: Mapping[int | None, Sequence[Rate]]) -> Table:
     rows = tuple(
         (
             _experts(experts),
-            Cell(point.test),
-            number(point.n_depth),
+            Cell(f"{point.test} @ d{point.n_depth}", point.n_depth),
             _rate(point.tokens_per_s),
             _rate(point.slowest),
             _rate(point.fastest),
             number(point.n_samples),
+            Cell("disturbed" if point.is_disturbed else ""),
         )
         for experts, points in series.items()
         for point in points
     )
-    columns = ("n_expert_used", "test", "n_depth", "median t/s", "slowest", "fastest", "samples")
+    columns = ("n_expert_used", "test", "median t/s", "slowest", "fastest", "samples", "remark")
     return Table(caption="Tokens per second by depth", columns=columns, rows=rows)
 
 
@@ -159,14 +170,15 @@ def comparisons_table(comparisons: Sequence["Comparison"]) -> Table:
 
 
 def within(comparisons: Sequence["Comparison"]) -> str | None:
-    """How many measurements lie inside their 90 % band; None where none has a band."""
+    """How many measurements that nothing disturbed lie inside their 90 % band; None where none has
+    a band."""
     banded = [
         c.lower <= c.measured <= c.upper
         for c in comparisons
-        if c.lower is not None and c.upper is not None
+        if c.lower is not None and c.upper is not None and not c.is_disturbed
     ]
     return (
-        f"{share(sum(banded) / len(banded), 0)} of {len(banded)} lie inside the 90 % band"
+        f"{share(sum(banded) / len(banded), 0)} of {len(banded)} lie inside the 90 % band (bars)"
         if banded
         else None
     )

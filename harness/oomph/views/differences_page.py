@@ -14,7 +14,7 @@ from oomph.views.differences import (
     overall_table,
 )
 from oomph.views.plots_differences import drawn_differences, plot_differences
-from oomph.views.style import render_svg
+from oomph.views.svg import render_svg
 from oomph.views.table import for_page
 from oomph.views.what_if_page import content_hash, page_script, page_style, page_templates
 

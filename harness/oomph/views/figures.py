@@ -5,15 +5,13 @@ order: here is decided which records a figure may speak for. A figure shows one 
 page has several, the one with the most points of that kind, and its caption says which.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from oomph.estimate.prediction import Prediction
 from oomph.measure.accidents import ran_out
-from oomph.records.grouping import SettingNames, evenly
-from oomph.records.summary import RecordSummary, by_setting
+from oomph.records.grouping import evenly
+from oomph.records.summary import RecordSummary
 from oomph.units import MIB, mib, rate, share
 from oomph.views.by_experts import quality_by_experts, rates_by_experts
 from oomph.views.data_tables import (
@@ -26,10 +24,12 @@ from oomph.views.data_tables import (
     trade_table,
     within,
 )
+from oomph.views.map_squares import MemoryMap, map_in_words, memory_map, thinned
+from oomph.views.material import Material
 from oomph.views.memory_sources import plot_memory_sources, run_sources, shown_runs, sources_table
 from oomph.views.plots_energy import energies, energy_by_experts, energy_table, plot_energy_by_depth
 from oomph.views.plots_fit import QUANTITY_NAMES, agreements, is_memory, plot_predicted_vs_measured
-from oomph.views.plots_map import map_in_words, memory_map, plot_map, thinned
+from oomph.views.plots_map import plot_map
 from oomph.views.plots_memory import MemoryBar, memory_bars, plot_memory
 from oomph.views.plots_quality import (
     losses_by_experts,
@@ -42,14 +42,11 @@ from oomph.views.plots_quality import (
 from oomph.views.plots_speed import KIND_NAMES, plot_speed_by_depth
 from oomph.views.readings import experts_word
 from oomph.views.table import Table, trim
-from oomph.views.tables import memory_word
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from oomph.advise.memory_map import MemoryGrid
     from oomph.calibrate.comparison import Comparison
-    from oomph.calibrate.result import FitResult
 
 MOST_MAPS: Final = 4
 """A page shows so many settings' maps; the tables have all."""
@@ -71,78 +68,6 @@ class Picture:
     caption: str
     alt: str
     table: Table | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Material:
-    """What a chapter is made of: records of one model on one machine, and what is computed around
-    them.
-
-    `dry_runs` are records of the same configurations on phantom cards, by the record id of the real
-    run.
-    """
-
-    summaries: Sequence[RecordSummary]
-    predictions: Mapping[str, Prediction] = field(default_factory=dict)
-    comparisons: Sequence["Comparison"] = ()
-    fit: "FitResult | None" = None
-    memory_grids: Sequence["MemoryGrid"] = ()
-    dry_runs: Mapping[str, RecordSummary] = field(default_factory=dict)
-
-    @property
-    def cards(self) -> bool:
-        """Whether the memory that counts is a card's."""
-        return self.summaries[0].has_cards
-
-    @property
-    def memory_word(self) -> str:
-        """`VRAM` or `Memory`, to begin a sentence with."""
-        return memory_word(self.summaries).replace("memory", "Memory")
-
-    @cached_property
-    def free(self) -> list[RecordSummary]:
-        """Those that had the whole machine."""
-        return [summary for summary in self.summaries if summary.memory_limit_bytes is None]
-
-    @property
-    def shown_comparisons(self) -> list["Comparison"]:
-        """The comparisons without those of prompts that a page does not show."""
-        depths = {r.record.record_id: {t.n_depth for t in r.timings} for r in self.summaries}
-        return [
-            each
-            for each in self.comparisons
-            if not each.quantity.startswith("prefill") or each.n_depth in depths[each.record_id]
-        ]
-
-    def leading(self, counts: Callable[[RecordSummary], bool]) -> list[RecordSummary]:
-        """Of `free`, the setting in which `counts` holds for the most records."""
-        return max(self.settings, key=lambda group: sum(map(counts, group)), default=[])
-
-    @cached_property
-    def settings(self) -> list[list[RecordSummary]]:
-        """`free`, setting by setting."""
-        return list(by_setting(self.free).values())
-
-    @cached_property
-    def _names(self) -> SettingNames:
-        return SettingNames(group[0].setting for group in self.settings)
-
-    def words(self, summaries: Sequence[RecordSummary]) -> str:
-        """` (KV f16, flash_attn on)`: what tells these records' setting from the others; empty for
-        the only one."""
-        words = self._names.of(summaries[0].setting) if summaries else ""
-        return f" ({words})" if words else ""
-
-    def grid(self, summaries: Sequence[RecordSummary]) -> "MemoryGrid | None":
-        """What is predicted around these records."""
-        return next(
-            (
-                each
-                for each in self.memory_grids
-                if summaries and summaries[0].record.record_id in each.record_ids
-            ),
-            None,
-        )
 
 
 def _succeeded(summary: RecordSummary) -> bool:
@@ -198,11 +123,17 @@ def _bars(
     axis: str,
     what: str,
     more: str = "",
+    against_card: bool = True,
 ) -> Picture:
     drawn = evenly(bars, MOST_BARS)
     return Picture(
         name=name,
-        figure=plot_memory(drawn, axis=axis, cards=material.cards),
+        figure=plot_memory(
+            drawn,
+            axis=axis,
+            cards=material.cards,
+            card_bytes=material.card_bytes if against_card else None,
+        ),
         caption=f"{what}{more}.{_some(drawn, bars, 'points')}",
         alt=f"{what}: {_bars_in_words(drawn)}",
         table=bars_table(bars, axis=axis),
@@ -225,34 +156,38 @@ def _bars_in_words(bars: Sequence[MemoryBar]) -> str:
 
 
 def _maps(material: Material) -> Iterator[Picture]:
-    """A map for each setting that has more than one square, those with the most points first."""
-    groups = sorted(material.settings, key=len, reverse=True)
-    drawn = 0
-    for group in groups:
-        if (
-            not any(summary.succeeded or ran_out(summary.record) for summary in group)
-            or drawn == MOST_MAPS
-        ):
-            continue
-        whole = memory_map(group, material.predictions, material.grid(group))
-        chart = thinned(whole)
-        if len(chart.squares) < 2:
-            continue
-        drawn += 1
-        caption = (
-            f"{material.memory_word} for each context and number of active "
-            f"experts{material.words(group)}."
+    """One figure of a panel for each setting that has more than one square, those with the most
+    points first."""
+    charts: dict[str, MemoryMap] = {}
+    for group in sorted(material.settings, key=len, reverse=True):
+        if any(summary.succeeded or ran_out(summary.record) for summary in group):
+            chart = memory_map(group, material.predictions, material.grid(group))
+            if len(chart.contexts) > 1 and len(charts) < MOST_MAPS:
+                charts[material.words(group).strip(" ()")] = chart
+    if not charts:
+        return
+    drawn = {name: thinned(chart) for name, chart in charts.items()}
+    caption = f"{material.memory_word} along n_ctx for each number of active experts, to scale."
+    if material.card_bytes:
+        caption += f" The scale of colours ends with the card, at {mib(material.card_bytes)}."
+    if any(chart.predicted for chart in charts.values()):
+        caption += (
+            " What fits is left of the line; at the right the largest context that ran (in "
+            "brackets what is predicted, where that is another)."
         )
-        if chart.predicted:
-            caption += " What fits the card is left of the line."
-        caption += _some(chart.contexts, whole.contexts, "contexts")
-        yield Picture(
-            name="memory-map" if drawn == 1 else f"memory-map-{drawn}",
-            figure=plot_map(chart, cards=material.cards),
-            caption=caption,
-            alt=f"{caption} {map_in_words(chart)}",
-            table=trim(map_table(whole)),
-        )
+    widest = max(charts, key=lambda name: len(charts[name].contexts))
+    caption += _some(drawn[widest].contexts, charts[widest].contexts, "contexts")
+    said = "; ".join(
+        f"{name}: {map_in_words(chart)}" if name else map_in_words(chart)
+        for name, chart in drawn.items()
+    )
+    yield Picture(
+        name="memory-map",
+        figure=plot_map(drawn, cards=material.cards, card_bytes=material.card_bytes),
+        caption=caption,
+        alt=f"{caption} {said}",
+        table=trim(map_table(charts)),
+    )
 
 
 def _limited(material: Material) -> Iterator[Picture]:
@@ -274,7 +209,13 @@ def _limited(material: Material) -> Iterator[Picture]:
         )
         what = f"Under a limit of {mib(limit)} on {words}"
         yield _bars(
-            f"memory-limit-{limit // MIB}", bars, material, axis="n_ctx", what=what, more=more
+            f"memory-limit-{limit // MIB}",
+            bars,
+            material,
+            axis="n_ctx",
+            what=what,
+            more=more,
+            against_card=False,
         )
 
 
@@ -394,7 +335,7 @@ def quality_pictures(material: Material) -> Iterator[Picture]:
             name="speed-quality-memory",
             figure=plot_trade(points, cards=material.cards),
             table=trade_table(points),
-            caption="Speed, quality and memory at once: a ring marks points that no other beats "
+            caption="Speed, quality and memory at once: named are the points that no other beats "
             f"in all three.{_some(points, every, 'points')}",
             alt="; ".join(
                 f"{p.n_expert_used} experts at n_ctx {p.n_ctx}: {rate(p.decode_tokens_per_s)} "
@@ -423,7 +364,8 @@ def fit_pictures(comparisons: Sequence["Comparison"]) -> Iterator[Picture]:
             name=f"predicted-{name}",
             figure=plot_predicted_vs_measured(drawn),
             table=trim(comparisons_table(drawn)),
-            caption=f"Predicted {name} against measured, residuals beneath.{band}"
+            caption=f"Predicted {name} against measured, with the line where both are equal; "
+            f"residuals beneath.{band}"
             f"{_some(drawn, own, 'measurements')}",
             alt=f"Predicted {name} against measured. {words}",
         )

@@ -1,6 +1,7 @@
 """The verdict on a card's first day as tables and as the first chapter of its page."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final, Literal
 
 from oomph.analysis.first_card.predictions import SEAL
@@ -8,7 +9,10 @@ from oomph.analysis.first_card.verdict import DayVerdict, Judged, QuantityErrors
 from oomph.calibrate.comparison import Comparison
 from oomph.measure.first_card.visit import Planned
 from oomph.records.schema import Record
+from oomph.records.summary import summaries_of
 from oomph.units import MIB, NOT_MEASURED, count, counted, mib, percent, rate, share, wait
+from oomph.views.figures import fit_pictures
+from oomph.views.frontiers import basis
 from oomph.views.sections import Chapter, Section
 from oomph.views.table import Cell, Table, number
 
@@ -58,6 +62,7 @@ _IN_EVIDENCE: Final = (
     "prefill_tokens_per_s",
     "decode_tokens_per_s",
 )
+_AGAIN: Final = "results/mine/first-card"
 _NOT_THE_SAME: Final = (
     "predictions.jsonl is not what was sealed before the first step: the figures below say "
     "nothing of foresight"
@@ -281,30 +286,34 @@ def steps_table(verdict: DayVerdict) -> Table:
 def first_chapter(verdict: DayVerdict, title: str) -> Chapter:
     """What stands before the page's chapters of single models."""
     facts = (facts_table(verdict.facts),) if verdict.facts else ()
+    drawn = tuple(fit_pictures(verdict.comparisons))
     sections = (
-        Section(
-            title="Predicted before, measured after",
-            text=_sealed(verdict),
-            tables=(errors_table(verdict),),
-        ),
+        Section(title="Memory, predicted and measured", pictures=drawn[:-1]),
         Section(title="Rates", tables=(rates_table(verdict),)),
         Section(title="Out of memory", tables=(frontiers_table(verdict), stages_table(verdict))),
         Section(title="Memory sources", text=_SOURCES, tables=(views_table(verdict),)),
         Section(title="The card", tables=facts),
         Section(title="Steps", tables=(steps_table(verdict),)),
+        Section(title="How to repeat it", commands=(f"oomph first-card --out {_AGAIN}",)),
     )
-    shown = [
-        Section(
-            title=s.title, text=s.text, notes=s.notes, tables=tuple(t for t in s.tables if t.rows)
-        )
-        for s in sections
-    ]
+    shown = [replace(s, tables=tuple(t for t in s.tables if t.rows)) for s in sections]
+    errors = errors_table(verdict)
     return Chapter(
         title=title,
+        question="How near was what had been predicted before the card was seen?",
         headline=_headline(verdict),
+        basis=(_sealed(verdict), *_basis(verdict)),
         evidence=tuple(evidence(verdict)),
-        sections=tuple(section for section in shown if section.tables),
+        tables=(errors,) if errors.rows else (),
+        pictures=drawn[-1:],
+        sections=tuple(s for s in shown if s.tables or s.pictures or s.commands),
     )
+
+
+def _basis(verdict: DayVerdict) -> Iterator[str]:
+    """What is in the figures of memory, and what is not."""
+    if summaries := summaries_of(verdict.records):
+        yield from basis(summaries)
 
 
 _SOURCES: Final = (
@@ -324,6 +333,14 @@ def _sealed(verdict: DayVerdict) -> str:
 
 
 def _headline(verdict: DayVerdict) -> str:
+    """What was foretold and how it came out; before that how far off memory and decode were."""
+    errors = {each.quantity: each.before for each in verdict.errors if each.before}
+    off = [
+        f"{_QUANTITIES[quantity]} off by {_size(errors[quantity], 'median').text}"
+        for quantity in ("total_vram_bytes", "decode_tokens_per_s", "prefill_tokens_per_s")
+        if quantity in errors
+    ]
+    beforehand = f"Predicted before, {', '.join(off)} in the median; " if off else ""
     ran = sum(record.outcome.label == "ok" for record in verdict.records)
     right = sum(seen.predicted == seen.seen for seen in verdict.stages)
     stages = (
@@ -331,7 +348,7 @@ def _headline(verdict: DayVerdict) -> str:
         if verdict.stages
         else ""
     )
-    return f"{ran} of {len(verdict.records)} points ran{stages}"
+    return f"{beforehand}{ran} of {len(verdict.records)} points ran{stages}"
 
 
 def evidence(verdict: DayVerdict) -> Iterator[str]:

@@ -9,25 +9,35 @@ from typing import TYPE_CHECKING, Any, Final
 
 from oomph.records.grouping import SettingNames
 from oomph.records.summary import RecordSummary, by_setting, leading
-from oomph.units import count, counted, mib, rate, share
+from oomph.units import MIB, count, counted, mib, rate, share
 from oomph.views.by_experts import quality_by_experts, rates_by_experts
+from oomph.views.calibration import verdict
 from oomph.views.language import render_text
-from oomph.views.plots_fit import QUANTITY_NAMES, Agreement, agreements
-from oomph.views.plots_map import memory_map
+from oomph.views.map_squares import memory_map
+from oomph.views.plots_fit import PRINTED, QUANTITY_NAMES, Agreement, agreements
 from oomph.views.plots_speed import KIND_NAMES
 from oomph.views.readings import UNSET, experts_word
 from oomph.views.tables import outcome_counts
 
 if TYPE_CHECKING:
     from oomph.calibrate.comparison import Comparison
+    from oomph.calibrate.result import FitResult
 
 NEGLIGIBLE: Final = 0.05
 """Experts "hardly change" memory where they move it by less than this share of what the context
 moves it by."""
 
+SMALL: Final = 0.005
+"""Errors of memory below this share are told in MiB."""
 
-def headline(summaries: Sequence[RecordSummary], language: str = "en") -> str:
-    """One sentence on what the model takes and what decides it, or on how the points ended.
+
+def headline(
+    summaries: Sequence[RecordSummary],
+    language: str = "en",
+    findings: Mapping[str, Any] | None = None,
+) -> str:
+    """One sentence: of the `findings` of a search or a comparison, else on what the model takes and
+    what decides it, or on how the points ended.
 
     Of several settings it speaks of the one with the most points that ran, and says which that is.
     """
@@ -36,7 +46,7 @@ def headline(summaries: Sequence[RecordSummary], language: str = "en") -> str:
         language,
         width=None,
         model=summaries[0].record.model.name,
-        **_findings(summaries),
+        **(findings or _findings(summaries)),
     )
     return said.strip()
 
@@ -81,7 +91,8 @@ def _without_memory(summaries: Sequence[RecordSummary]) -> dict[str, Any]:
     outcomes = outcome_counts(summaries)
     if not any(summary.succeeded for summary in summaries):
         return {"case": "nothing ran", "outcomes": outcomes}
-    first = next((points[0] for points in rates_by_experts(summaries, "tg").values()), None)
+    rates = [points[0] for points in rates_by_experts(summaries, "tg").values()]
+    first = next((rate for rate in rates if not rate.is_disturbed), None)
     if first is None:
         return {"case": "outcomes only", "outcomes": outcomes}
     return {"case": "speed only", "tokens_per_s": first.tokens_per_s}
@@ -114,18 +125,22 @@ def spread(totals: Mapping[tuple[int, int | None], int], *, fixed: int) -> int |
 
 
 def evidence(
-    summaries: Sequence[RecordSummary], comparisons: Sequence["Comparison"]
+    summaries: Sequence[RecordSummary],
+    comparisons: Sequence["Comparison"],
+    *,
+    fit: "FitResult | None" = None,
+    with_frontiers: bool = True,
 ) -> tuple[str, ...]:
-    """The findings below the headline: speed, quality, how the estimate did, failures, what
-    disturbed."""
-    estimates = _estimates(
-        [c for c in comparisons if c.device != "host" or not summaries[0].has_cards]
-    )
+    """The findings below the headline: a calibration's health and what it leaves out first, then
+    speed, quality, how the estimate did, failures, what disturbed."""
+    told = () if fit else comparisons  # a calibration's own errors say the same
+    estimates = _estimates([c for c in told if c.device != "host" or not summaries[0].has_cards])
     groups = by_setting(summaries)
     names = SettingNames(groups)
     frontiers = (_frontier(group, names) for group in groups.values())
     found = [
-        *frontiers,
+        *(_calibration(fit) if fit else ()),
+        *(frontiers if with_frontiers else ()),
         *(_speed(summaries, kind) for kind in KIND_NAMES),
         _quality(summaries),
         *estimates,
@@ -155,29 +170,44 @@ def _frontier(summaries: Sequence[RecordSummary], names: SettingNames) -> str | 
 
 
 def _speed(summaries: Sequence[RecordSummary], kind: str) -> str | None:
-    summaries = leading(summaries, lambda summary: bool(summary.rates(kind)))
-    series = {
-        experts: points
-        for experts, points in rates_by_experts(summaries, kind).items()
-        if experts is not None
-    }
+    """Of rates that nothing disturbed; where all were, that."""
+    shown = leading(summaries, lambda summary: bool(summary.rates(kind)))
+    found = {e: points for e, points in rates_by_experts(shown, kind).items() if e is not None}
+    quiet = {e: [rate for rate in points if not rate.is_disturbed] for e, points in found.items()}
+    series = {experts: points for experts, points in quiet.items() if points}
     if not series:
-        return None
+        return f"Every {KIND_NAMES[kind]} was disturbed; no speed is quoted." if found else None
     fewest, most = min(series), max(series)
     parts = []
-    if fewest != most:
-        few, many = series[fewest][0], series[most][0]
+    few, many = series[fewest][0], series[most][0]
+    if fewest != most and (few.test, few.n_depth) == (many.test, many.n_depth):
         parts.append(
             f"{rate(few.tokens_per_s)} tokens/s with {fewest} active experts, "
             f"{rate(many.tokens_per_s)} with {most}"
         )
     first, last = series[most][0], series[most][-1]
     if last.n_depth > first.n_depth:
+        rates = f"from {rate(first.tokens_per_s)} to {rate(last.tokens_per_s)} tokens/s"
         parts.append(
-            f"with {most} it goes from {rate(first.tokens_per_s)} to {rate(last.tokens_per_s)} "
-            f"tokens/s as the depth grows from {first.n_depth:,} to {last.n_depth:,}"
+            f"with {most}{'' if parts else ' active experts'} it goes {rates} as the depth grows "
+            f"from {first.n_depth:,} to {last.n_depth:,}"
         )
     return f"{KIND_NAMES[kind].capitalize()}: {'; '.join(parts)}." if parts else None
+
+
+def _calibration(fit: "FitResult") -> list[str]:
+    """Whether to believe it, what it foretells of loads left out, and only then what it was fitted
+    to."""
+    said = [verdict(fit)]
+    for words, errors in (("Held out", fit.health.held_out), ("Fitted", fit.health.in_sample)):
+        parts = [
+            f"{quantity.replace('_', ' ').replace('vram', 'VRAM')} off by {share(each.median)} in "
+            f"the median, {share(each.worst)} at worst"
+            for quantity, each in errors.items()
+            if each.median is not None and each.worst is not None
+        ]
+        said += [f"{words}: {'; '.join(parts)}."] if parts else []
+    return said
 
 
 def _quality(summaries: Sequence[RecordSummary]) -> str | None:
@@ -214,9 +244,16 @@ def _estimate(agreement: Agreement) -> str:
         else f", {share(agreement.within_band, 0)} inside the predicted 90 % band"
     )
     off, worst = share(agreement.median_error), share(agreement.worst_error)
+    is_size = agreement.quantity.endswith("_bytes")
+    if is_size and agreement.worst_difference <= PRINTED * MIB:
+        size_words = f"is equal to {PRINTED:g} MiB"
+    elif is_size and agreement.worst_error < SMALL:
+        size_words = f"is off by at most {mib(agreement.worst_difference, 2)}"
+    else:
+        size_words = f"is off by {off} in the median and {worst} at worst"
     return (
-        f"Predicted {QUANTITY_NAMES[agreement.quantity]} is off by {off} in the median and "
-        f"{worst} at worst, over {agreement.n} measurements{_beside(agreement)}{band}."
+        f"Predicted {QUANTITY_NAMES[agreement.quantity]} {size_words}, over {agreement.n} "
+        f"measurements{_beside(agreement)}{band}."
     )
 
 

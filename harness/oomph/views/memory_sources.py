@@ -8,6 +8,7 @@ its parameters to a card. A source that was not asked has no bar.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import TYPE_CHECKING, Final
 
 from oomph.estimate.prediction import Prediction
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_RUNS: Final = 8
+LONGEST_NAME: Final = 48
+"""Characters over a run's bars; the figure's data have all of them."""
 BEFORE, LINES, REST = "before the load", "llama.cpp's lines", "unexplained"
 _PEAK_COLOURS: Final[Mapping[str, str]] = {BEFORE: PURPLE, LINES: INK, REST: VERMILLION}
 
@@ -179,7 +182,7 @@ def plot_memory_sources(runs: Sequence[RunSources], *, cards: bool) -> "Figure":
 def _name_run(axes: "Axes", row: int, label: str) -> None:
     """Over its bars, and no part of the layout, so that a long name costs the bars no room."""
     name = axes.annotate(
-        plain(label),
+        plain(shorten(label, LONGEST_NAME, placeholder=" …")),
         (0, row),
         xycoords=("axes fraction", "data"),
         xytext=(2, 0),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from oomph.records.summary import RecordSummary
 from oomph.views.plots_speed import KIND_NAMES
 from oomph.views.readings import experts_word
-from oomph.views.style import legend_above, new_figure, series_style, thousands
+from oomph.views.style import depth_axis, legend_above, new_figure, series_style
 from oomph.views.table import Cell, Table, number
 from oomph.views.timings import joules_per_token
 
@@ -62,11 +62,10 @@ def plot_energy_by_depth(
             [point.n_depth for point in points],
             [point.joules for point in points],
             **series_style(number_of_line),
-            label=experts_word(experts),
+            label=experts_word(experts) if len(series) > 1 else None,
         )
-    axes.set_xlabel("n_depth: cells filled before the test")
+    depth_axis(axes, (point.n_depth for points in series.values() for point in points))
     axes.set_ylabel(f"{KIND_NAMES[kind]}, joules per token")
-    axes.xaxis.set_major_formatter(thousands)
     axes.set_ylim(bottom=0)
     legend_above(axes, columns=6, title="n_expert_used")
     return figure

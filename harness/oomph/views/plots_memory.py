@@ -1,8 +1,9 @@
 """Memory in bars: by context and by experts, measured beside predicted.
 
 A bar is a stack of llama.cpp's components. Beside each measured bar stands the predicted one; a
-point that failed has no measured bar but a cross at the height that was predicted for it. A view
-takes predictions by record id and draws without them where there are none.
+point that failed has no measured bar but a cross at the height that was predicted for it, and the
+stage at which it failed. The card's memory is a line. A view takes predictions by record id and
+draws without them where there are none.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,8 +13,15 @@ from typing import TYPE_CHECKING, Final
 from oomph.estimate.prediction import Prediction
 from oomph.records.summary import RecordSummary
 from oomph.units import MIB
-from oomph.views.readings import COMPONENTS, predicted_components
-from oomph.views.style import COMPONENT_COLOURS, VERMILLION, legend_above, new_figure, thousands
+from oomph.views.readings import COMPONENTS, predicted_components, stage_words
+from oomph.views.style import (
+    COMPONENT_COLOURS,
+    INK,
+    VERMILLION,
+    legend_above,
+    new_figure,
+    thousands,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,16 +36,22 @@ COMPONENT_NAMES: Final[Mapping[str, str]] = {
     "overhead": "overhead",
 }
 
+NEAR: Final = 0.4
+"""Share of the card from which bars are drawn against its line."""
+ROOM: Final = 48
+"""Characters that stand side by side under an axis."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryBar:
-    """One place on the axis: components in bytes, measured and predicted, and the outcome where the
-    point failed."""
+    """One place on the axis: components in bytes, measured and predicted, and where the point
+    failed its outcome and in words the stage."""
 
     at: int
     measured: Mapping[str, int]
     predicted: Mapping[str, int]
     failed: str | None = None
+    stage: str = ""
 
 
 def memory_bars(
@@ -67,26 +81,59 @@ def _bar(at: int, summary: RecordSummary, prediction: Prediction | None) -> Memo
         measured=summary.components if ok else {},
         predicted=predicted_components(prediction.memory) if prediction else {},
         failed=None if ok else summary.record.outcome.label,
+        stage="" if ok else stage_words(summary.record),
     )
 
 
-def plot_memory(bars: Sequence[MemoryBar], *, axis: str, cards: bool) -> "Figure":
+def plot_memory(
+    bars: Sequence[MemoryBar], *, axis: str, cards: bool, card_bytes: int | None = None
+) -> "Figure":
     """Stacked components, measured (left, filled) beside predicted (right, hatched), failed points
-    crossed."""
+    crossed, with a line where the card is full."""
     figure, (axes,) = new_figure(height=3.4)
     width = 0.38
     for place, bar in enumerate(bars):
         _stack(axes, place - width / 2, bar.measured, width, measured=True)
         _stack(axes, place + width / 2, bar.predicted, width, measured=False)
         if bar.failed:
-            _cross(axes, place - width / 2, sum(bar.predicted.values()), bar.failed)
+            _cross(axes, place - width / 2, sum(bar.predicted.values()), bar.stage)
     _name_components(axes, bars)
-    axes.set_xticks(range(len(bars)), [thousands(bar.at) for bar in bars])
+    labels = [thousands(bar.at) for bar in bars]
+    axes.set_xticks(range(len(bars)), labels, rotation=_turned(labels))
+    axes.set_xlim(-0.6, len(bars) - 0.4)
     axes.set_xlabel(f"{axis}   (filled: measured, hatched: predicted)")
     axes.set_ylabel("VRAM, MiB" if cards else "memory, MiB")
     axes.yaxis.set_major_formatter(thousands)
-    axes.margins(y=0.1)
+    axes.margins(y=0.12)
+    if card_bytes is not None:
+        _draw_card(axes, bars, card_bytes)
     return figure
+
+
+def _turned(labels: Sequence[str]) -> int:
+    """Degrees by which the labels are turned so that they do not run into each other."""
+    return 45 if sum(map(len, labels)) > ROOM else 0
+
+
+def _draw_card(axes: "Axes", bars: Sequence[MemoryBar], card_bytes: int) -> None:
+    """The card's memory as a line; of a card that is far larger only the size."""
+    highest = max(sum(parts.values()) for bar in bars for parts in (bar.measured, bar.predicted))
+    near = highest > NEAR * card_bytes
+    if near:
+        axes.axhline(card_bytes / MIB, color=INK, linewidth=1.1, linestyle=(0, (5, 2)))
+        axes.set_ylim(top=max(axes.get_ylim()[1], 1.14 * card_bytes / MIB))
+    where = (1, card_bytes / MIB) if near else (1, 1)
+    axes.annotate(
+        f"the card: {card_bytes / MIB:,.0f} MiB" + ("" if near else ", far above"),
+        where,
+        xycoords=("axes fraction", "data") if near else "axes fraction",
+        xytext=(0, 3),
+        textcoords="offset points",
+        ha="right",
+        va="bottom" if near else "top",
+        fontsize=7.5,
+        color=INK,
+    )
 
 
 def _stack(
@@ -114,23 +161,18 @@ def _stack(
         bottom += height
 
 
-def _cross(axes: "Axes", x: float, n_bytes: int, outcome: str) -> None:
-    axes.plot(
-        [x],
-        [n_bytes / MIB],
-        marker="X",
-        color=VERMILLION,
-        markersize=8,
-        linestyle="none",
-        clip_on=False,
-    )
+def _cross(axes: "Axes", x: float, n_bytes: int, stage: str) -> None:
+    at = x, n_bytes / MIB
+    axes.plot(*at, marker="X", color=VERMILLION, markersize=7, linestyle="none", zorder=5)
     axes.annotate(
-        plain(outcome),
-        (x, n_bytes / MIB),
-        xytext=(0, 7),
+        plain(stage),
+        at,
+        xytext=(0, -7),
         textcoords="offset points",
         ha="center",
-        fontsize=7.5,
+        va="top",
+        rotation=90,
+        fontsize=7,
         color=VERMILLION,
     )
 

@@ -14,21 +14,32 @@ from oomph.records.grouping import evenly
 from oomph.records.perplexity import Perplexity
 from oomph.records.schema import Quality
 from oomph.records.summary import RecordSummary
-from oomph.units import MIB
+from oomph.units import MIB, count
 from oomph.views.by_experts import quality_by_experts, quality_records
 from oomph.views.readings import experts_word
-from oomph.views.style import INK, legend_above, new_figure, series_style, spread_axis, thousands
+from oomph.views.style import (
+    GRID,
+    INK,
+    legend_above,
+    new_figure,
+    series_style,
+    spread_axis,
+    thousands,
+)
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 FIRST_BIN: Final = 32
 """Tokens of context that end the first bin; each bin is as long as all before it."""
+NAME_STEP: Final = 0.13
+"""Share of the axes' height that a point's name takes."""
 FEWEST_TOKENS: Final = 8
 """A bin with fewer tokens has no mean worth drawing."""
 
 
-def plot_quality(quality: dict[int, Perplexity]) -> "Figure":
+def plot_quality(quality: Mapping[int, Perplexity]) -> "Figure":
     """Perplexity against active experts, logarithmic, with one standard error to either side."""
     figure, (axes,) = new_figure()
     experts, values = list(quality), [point.value for point in quality.values()]
@@ -205,40 +216,75 @@ def sampled_trades(points: Sequence[TradePoint], most: int) -> Sequence[TradePoi
 
 
 def plot_trade(points: Sequence[TradePoint], *, cards: bool) -> "Figure":
-    """Decode speed against perplexity; the area of a point is its memory, a ring marks what nothing
-    else beats."""
-    figure, (axes,) = new_figure()
+    """Decode speed against perplexity; the area of a point is its memory. What nothing else beats
+    is full and named, the rest is pale."""
+    figure, (axes,) = new_figure(height=3.6)
     largest = max(point.n_bytes for point in points)
+    best = set(not_beaten(points))
     for number, experts in enumerate(sorted({point.n_expert_used for point in points})):
-        own = [point for point in points if point.n_expert_used == experts]
-        axes.scatter(
-            [point.decode_tokens_per_s for point in own],
-            [point.perplexity for point in own],
-            s=[90 * point.n_bytes / largest for point in own],
-            **series_style(number),
-            alpha=0.75,
-            linewidths=0,
-            label=str(experts),
-        )
-    best = not_beaten(points)
-    axes.scatter(
-        [point.decode_tokens_per_s for point in best],
-        [point.perplexity for point in best],
-        s=170,
-        facecolors="none",
-        edgecolors=INK,
-        linewidths=1,
-        label="not beaten",
-    )
+        for is_best in (False, True):
+            own = [p for p in points if p.n_expert_used == experts and (p in best) == is_best]
+            axes.scatter(
+                [point.decode_tokens_per_s for point in own],
+                [point.perplexity for point in own],
+                s=[90 * point.n_bytes / largest for point in own],
+                **series_style(number),
+                alpha=0.95 if is_best else 0.25,
+                linewidths=0,
+            )
     spread_axis(axes, "y", [point.perplexity for point in points])
     axes.xaxis.set_major_formatter(thousands)
-    axes.margins(0.12)
+    axes.margins(x=0.08, y=0.14)
+    figure.draw_without_rendering()  # where a point lies is known when the axes are laid out
+    _name_best(axes, sorted(best, key=lambda point: point.n_ctx))
     axes.set_xlabel("decode at the shallowest depth, tokens/s (right is better)")
     axes.set_ylabel("perplexity (down is better)")
     what = "VRAM" if cards else "memory"
-    legend_above(
-        axes,
-        columns=6,
-        title=f"n_expert_used; area is {what}, at most {thousands(largest / MIB)} MiB",
+    axes.set_title(
+        f"named: not beaten in speed, quality and {what}\n"
+        f"area: {what}, at most {thousands(largest / MIB)} MiB",
+        loc="left",
+        fontsize=7.5,
+        color=INK,
     )
     return figure
+
+
+def _name_best(axes: "Axes", best: Sequence[TradePoint]) -> None:
+    """A name for each number of experts, beside the plot: the contexts at which nothing beats
+    it."""
+    by_experts: dict[int, list[TradePoint]] = {}
+    for point in best:
+        by_experts.setdefault(point.n_expert_used, []).append(point)
+    named = sorted(
+        (
+            (
+                axes.transAxes.inverted().transform(
+                    axes.transData.transform((0, own[0].perplexity))
+                )[1],
+                experts,
+                own,
+            )
+            for experts, own in by_experts.items()
+        ),
+        key=lambda each: each[0],
+    )
+    floor = -1.0
+    for height, experts, own in named:
+        floor = max(height, floor + NAME_STEP)
+        contexts = sorted({point.n_ctx for point in own})
+        at = max(own, key=lambda point: point.decode_tokens_per_s)
+        words = f"n_ctx {count(contexts[0])}" + (
+            f" to {count(contexts[-1])}" if len(contexts) > 1 else ""
+        )
+        axes.annotate(
+            f"{experts} experts\n{words}",
+            (at.decode_tokens_per_s, at.perplexity),
+            xytext=(1.03, floor),
+            textcoords="axes fraction",
+            va="center",
+            fontsize=7,
+            color=INK,
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": GRID, "linewidth": 0.6, "shrinkB": 5},
+        )

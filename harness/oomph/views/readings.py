@@ -13,12 +13,44 @@ if TYPE_CHECKING:
 
 COMPONENTS: Final = ("weights", "kv_cache", "recurrent", "compute", "output", "overhead")
 """DeviceMemory's parts in the order they are stacked."""
+STAGES: Final = {
+    "oom_weights": "no room for weights",
+    "oom_kv": "no room for the cache",
+    "oom_compute": "no room to compute",
+    "oom_runtime": "full while running",
+    "host_oom": "host full",
+    "skipped": "not tried",
+}
+"""At which stage a point failed, for a figure."""
 UNSET: Final = "not set"
 
 
 def experts_word(experts: int | None) -> str:
     """The number of active experts; a dense model has none, and an imported row may not say."""
     return UNSET if experts is None else str(experts)
+
+
+def cards_word(record: "Record") -> str:
+    """The record's cards as people call them; empty without one."""
+    names = [str(card.get("name", "a card")) for card in record.environment.gpus]
+    return ", ".join(name.removeprefix("NVIDIA ").removeprefix("GeForce ") for name in names)
+
+
+def card_bytes(record: "Record") -> int | None:
+    """What the record's cards have to give together; None without one, or where one does not
+    say."""
+    sizes = [card.get("usable_bytes") for card in record.environment.gpus]
+    known = [size for size in sizes if isinstance(size, int)]
+    return sum(known) if known and len(known) == len(sizes) else None
+
+
+def stage_words(record: "Record") -> str:
+    """At which stage a record's point failed: how far it came where it ran out in use, else what
+    had no room, or the outcome's own label."""
+    n_filled = record.conditions.n_filled
+    if record.outcome.label == "oom_runtime" and n_filled:
+        return f"full at {count(n_filled)} tokens"
+    return STAGES.get(record.outcome.label, record.outcome.label)
 
 
 def run_words(summary: RecordSummary, names: SettingNames) -> str:

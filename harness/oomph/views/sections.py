@@ -8,12 +8,13 @@ can be read off it.
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from oomph.records.grouping import evenly, grouped
 from oomph.records.summary import RecordSummary
+from oomph.units import counted
 from oomph.views.calibration import errors_table, fit_sentences, fit_table
 from oomph.views.figures import (
-    Material,
     Picture,
     energy_pictures,
     fit_pictures,
@@ -22,11 +23,14 @@ from oomph.views.figures import (
     source_pictures,
     speed_pictures,
 )
-from oomph.views.headline import evidence, headline
+from oomph.views.lead import lead_of
+from oomph.views.material import Material
 from oomph.views.quality import quality_table, recall_table
 from oomph.views.table import MOST_ROWS, Table, for_page
 from oomph.views.tables import experts_table, machine_table, outcomes_table, points_table
 from oomph.views.timings import first_token_table, time_in_words, timings_table
+
+ESTIMATE_TITLE: Final = "Predicted against measured"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,15 +44,33 @@ class Section:
     tables: tuple[Table, ...] = ()
     commands: tuple[str, ...] = ()
 
+    @property
+    def holds(self) -> str:
+        """What is folded in it: `2 figures, a table of 29 rows`."""
+        parts = [counted(len(self.pictures), "figure")] if self.pictures else []
+        parts += [f"a table of {counted(len(table.rows), 'row')}" for table in self.tables]
+        parts += [counted(len(self.commands), "command")] if self.commands else []
+        return ", ".join(parts)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chapter:
-    """One model on one machine: the answer, its evidence, the sections."""
+    """One model on one machine: the question, the answer with the tables and figures that carry it
+    and what is in its figures, its evidence, the sections."""
 
     title: str
     headline: str
     evidence: tuple[str, ...]
     sections: tuple[Section, ...]
+    question: str = ""
+    basis: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+
+    @property
+    def every_picture(self) -> tuple[Picture, ...]:
+        """Those in front and those of the sections."""
+        return (*self.pictures, *(each for s in self.sections for each in s.pictures))
 
 
 def build_chapter(material: Material, language: str = "en") -> Chapter:
@@ -57,8 +79,9 @@ def build_chapter(material: Material, language: str = "en") -> Chapter:
     summaries = material.summaries
     shown = evenly(summaries, MOST_ROWS)
     some = _SOME.format(len(shown), len(summaries)) if len(shown) < len(summaries) else ""
+    lead = lead_of(material, language)
     sections = (
-        Section(title="At a glance", tables=_tables(experts_table(summaries))),
+        Section(title="By active experts", tables=_tables(experts_table(summaries))),
         Section(title="Memory", pictures=_drawn(memory_pictures(material))),
         Section(
             title="Memory by source", text=_SOURCES, pictures=_drawn(source_pictures(material))
@@ -91,12 +114,27 @@ def build_chapter(material: Material, language: str = "en") -> Chapter:
         Section(title="Machine and model", tables=(machine_table(summaries[-1].record),)),
         _repeat_section(summaries),
     )
+    drawn = {each.name: each for section in sections for each in section.pictures}
+    front = tuple(drawn[name] for name in lead.figures if name in drawn)
+    told = {table.caption for table in lead.tables}
+    left = (
+        replace(
+            section,
+            pictures=tuple(each for each in section.pictures if each not in front),
+            tables=tuple(each for each in section.tables if each.caption not in told),
+        )
+        for section in sections
+    )
     return Chapter(
         title=_title(summaries[0]),
-        headline=headline(summaries, language),
-        evidence=evidence(summaries, material.comparisons),
+        question=lead.question,
+        headline=lead.headline,
+        basis=lead.basis,
+        evidence=lead.evidence,
+        tables=lead.tables,
+        pictures=front,
         sections=tuple(
-            s for s in sections if s.pictures or s.commands or any(t.rows for t in s.tables)
+            s for s in left if s.pictures or s.commands or any(t.rows for t in s.tables)
         ),
     )
 
@@ -149,7 +187,7 @@ def _title(summary: RecordSummary) -> str:
 
 def _estimate_section(material: Material) -> Section:
     title, pictures, fit = (
-        "Predicted against measured",
+        ESTIMATE_TITLE,
         _drawn(fit_pictures(material.shown_comparisons)),
         material.fit,
     )

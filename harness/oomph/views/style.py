@@ -1,34 +1,28 @@
-"""How figures look, and how they are written: one palette, one size, one way to SVG and PNG.
+"""How figures look: one palette, one width, one kind of axis.
 
 Stands apart so that the plots say only what they show. Colours are Okabe and Ito's, told apart by
 every kind of colour vision. Ink and grid are greys that stand on white and on black alike; in a
-page each colour becomes a CSS variable, so that the page's scheme decides. Text stays text: it can
-be selected and read aloud.
+page each colour becomes a CSS variable, so that the page's scheme decides.
 """
 
-import io
-import re
-from collections.abc import Mapping, Sequence
-from html import escape
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
-
-from oomph.files import replacing
-from oomph.foreign_text import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.legend import Legend
 
 INK: Final = "#757b83"
 GRID: Final = "#9aa0a8"
-BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY = (
+BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, YELLOW = (
     "#0072b2",
     "#e69f00",
     "#009e73",
     "#d55e00",
     "#cc79a7",
     "#56b4e9",
+    "#e8d92f",
 )
 SERIES: Final = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY)
 MARKERS: Final = ("o", "s", "^", "D", "v", "P")
@@ -38,27 +32,15 @@ COMPONENT_COLOURS: Final[Mapping[str, str]] = {
     "recurrent": PURPLE,
     "compute": GREEN,
     "output": SKY,
-    "overhead": GRID,
+    "overhead": YELLOW,
 }
-PAGE_COLOURS: Final[Mapping[str, str]] = {
-    INK: "var(--ink)",
-    GRID: "var(--grid)",
-    BLUE: "var(--blue)",
-    ORANGE: "var(--orange)",
-    GREEN: "var(--green)",
-    VERMILLION: "var(--vermillion)",
-    PURPLE: "var(--purple)",
-    SKY: "var(--sky)",
-}
-"""What a page's style sheet defines for each colour of the figures, in either scheme."""
-
-WIDTH: Final = 4.9
+WIDTH: Final = 4.5
 """Inches. Narrow, so that the figure's 9-point text can still be read on a telephone."""
 
 WIDE_SPAN: Final = 4.0
 """Largest by smallest value from which an axis is logarithmic."""
 
-_RC: Final[dict[str, Any]] = {
+RC: Final[dict[str, Any]] = {
     "font.size": 9, "axes.titlesize": 9.5, "axes.labelsize": 9, "legend.fontsize": 8,
     "xtick.labelsize": 8,
     "ytick.labelsize": 8, "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": GRID,
@@ -89,7 +71,7 @@ def new_figure(
     from matplotlib import style
     from matplotlib.figure import Figure
 
-    with style.context(_RC):
+    with style.context(RC):
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         axes = figure.subplots(
             rows, 1, squeeze=False, sharex=rows > 1, gridspec_kw={"height_ratios": ratios[:rows]}
@@ -101,29 +83,78 @@ def new_figure(
     return figure, flat
 
 
-def legend_above(axes: "Axes", *, columns: int = 4, title: str | None = None) -> None:
-    """The legend over the plot, where it hides no point."""
-    handles, labels = axes.get_legend_handles_labels()
-    if handles:
-        axes.legend(
-            handles,
-            labels,
-            loc="lower left",
-            bbox_to_anchor=(-0.02, 1.0),
-            ncols=min(columns, len(handles)),
-            title=title,
-            alignment="left",
-            fontsize=8,
-            title_fontsize=8,
-            frameon=False,
-            labelcolor=INK,
-            handlelength=1.4,
-            columnspacing=1.2,
-            borderaxespad=0.2,
+def new_panels(
+    number: int, *, height: float, ratios: tuple[float, ...] = (1,)
+) -> "tuple[Figure, list[list[Axes]]]":
+    """An empty figure of `number` panels, two beside each other from two on; each is a column of as
+    many axes as there are `ratios`, which share their x axis. `height` is that of one row."""
+    from matplotlib import style
+    from matplotlib.figure import Figure
+
+    columns = min(number, 2)
+    rows = -(-number // columns)
+    with style.context(RC):
+        figure = Figure(figsize=(WIDTH, height * rows), layout="constrained")
+        deep = len(ratios)
+        grid = figure.add_gridspec(rows * deep, columns, height_ratios=ratios * rows)
+        panels = []
+        for place in range(number):
+            row, column = divmod(place, columns)
+            axes: list[Axes] = []
+            for step in range(deep):
+                shared = axes[0] if axes else None
+                axes.append(figure.add_subplot(grid[row * deep + step, column], sharex=shared))
+                axes[-1].grid(visible=True, axis="y")
+                axes[-1].set_axisbelow(True)
+            for above in axes[:-1]:
+                above.tick_params(labelbottom=False)
+            panels.append(axes)
+    return figure, panels
+
+
+def head(axes: "Axes", title: str, words: str = "") -> None:
+    """A bold title, flush left, and under it what the panel says of itself, small."""
+    n_lines = words.count("\n") + 1 if words else 0
+    axes.set_title(
+        title, loc="left", fontsize=9, fontweight="bold", color=INK, pad=4 + 9.2 * n_lines
+    )
+    if words:
+        axes.annotate(
+            words,
+            (0, 1),
+            xycoords="axes fraction",
+            xytext=(0, 3),
+            textcoords="offset points",
+            va="bottom",
+            fontsize=7.5,
+            color=INK,
+            linespacing=1.15,
         )
-        legend = axes.get_legend()
-        if legend is not None:
-            legend.get_title().set_color(INK)
+
+
+def legend_above(axes: "Axes", *, columns: int = 3, title: str | None = None) -> "Legend | None":
+    """The legend over the plot, where it hides no point; None where nothing has a name."""
+    handles, labels = axes.get_legend_handles_labels()
+    if not handles:
+        return None
+    legend = axes.legend(
+        handles,
+        labels,
+        loc="lower left",
+        bbox_to_anchor=(-0.02, 1.0),
+        ncols=min(columns, len(handles)),
+        title=title,
+        alignment="left",
+        fontsize=8,
+        title_fontsize=8,
+        frameon=False,
+        labelcolor=INK,
+        handlelength=1.4,
+        columnspacing=1.2,
+        borderaxespad=0.2,
+    )
+    legend.get_title().set_color(INK)
+    return legend
 
 
 def thousands(value: float, _position: object = None) -> str:
@@ -132,81 +163,29 @@ def thousands(value: float, _position: object = None) -> str:
     return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:g}"
 
 
-def spread_axis(axes: "Axes", which: Literal["x", "y"], values: Sequence[float]) -> None:
+def depth_axis(axes: "Axes", depths: Iterable[int]) -> None:
+    """Depths below the plot, as llama-bench writes them after its `@`."""
+    distinct = sorted(set(depths))
+    axes.set_xlabel("@ n_depth, cells filled before the test")
+    axes.xaxis.set_major_formatter(lambda value, _: f"d{value:.0f}")
+    if len(distinct) == 1:
+        axes.set_xticks(distinct)
+
+
+def spread_axis(
+    axes: "Axes", which: Literal["x", "y"], values: Sequence[float], *, few: bool = False
+) -> None:
     """A logarithmic axis where the values span WIDE_SPAN or more, else a linear one; labels in
-    digits either way."""
-    from matplotlib.ticker import LogLocator, NullFormatter
+    digits either way. `few` labels are for a narrow panel."""
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
     axis = axes.xaxis if which == "x" else axes.yaxis
     if values and min(values) > 0 and max(values) >= WIDE_SPAN * min(values):
         axes.set(**{f"{which}scale": "log"})
-        axis.set_major_locator(
-            LogLocator(subs=(1.0, 2.0, 5.0) if max(values) < 1000 * min(values) else (1.0,))
-        )
-        axis.set_minor_formatter(NullFormatter())
+        span = max(values) / min(values)
+        subs = (1.0, 2.0, 5.0) if span < (15 if few else 1000) else (1.0,)
+        axis.set_major_locator(LogLocator(subs=subs))
+        axis.set_minor_locator(NullLocator())
+    elif few:
+        axis.set_major_locator(MaxNLocator(3 if which == "x" else 4))
     axis.set_major_formatter(thousands)
-
-
-def _make_inert(figure: "Figure") -> None:
-    """Show what does not print in any text of the figure: SVG has no place for a control character,
-    and a name that begins with a dollar is no formula."""
-    from matplotlib.text import Text
-
-    for text in figure.findobj(Text):
-        assert isinstance(text, Text)
-        text.set_text(visible(text.get_text(), keep="\n"))
-        text.set_parse_math(False)
-
-
-def draw_svg(figure: "Figure", *, name: str) -> str:
-    """The figure as an SVG file; the same text for the same data and `name`. Drawing takes a
-    second, so a page and a folder of figures share it."""
-    from matplotlib import style
-
-    buffer = io.StringIO()
-    _make_inert(figure)
-    with style.context({**_RC, "svg.hashsalt": name}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()
-
-
-def inline_svg(svg: str, *, name: str, alt: str) -> str:
-    """A drawn figure as an `<svg>` element for a page: `alt` is what a screen reader says, ids
-    start with `name`.
-
-    No prologue, no metadata, no external reference; each colour is a CSS variable of PAGE_COLOURS.
-    """
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r' (id|href|xlink:href)="(#?)', rf' \1="\2{name}-', svg)
-    svg = svg.replace("url(#", f"url(#{name}-")
-    svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
-    for colour, variable in PAGE_COLOURS.items():
-        svg = svg.replace(colour, variable)
-    svg = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", svg)
-    return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(alt)}" ', 1).rstrip()
-
-
-def render_svg(figure: "Figure", *, name: str, alt: str) -> str:
-    """`inline_svg` of a figure that is drawn for it."""
-    return inline_svg(draw_svg(figure, name=name), name=name, alt=alt)
-
-
-def render_figure(figure: "Figure", name: str, suffix: str) -> bytes:
-    """The figure as a file's content, `.svg` or `.png`, transparent; the same bytes for the same
-    data."""
-    from matplotlib import style
-
-    buffer = io.BytesIO()
-    _make_inert(figure)
-    with style.context({**_RC, "svg.hashsalt": name}):
-        metadata = {"Date": None} if suffix == ".svg" else {"Software": None}
-        figure.savefig(buffer, format=suffix[1:], dpi=160, metadata=metadata)
-    return buffer.getvalue()
-
-
-def write_figure(figure: "Figure", path: Path) -> Path:
-    """The figure as a file, SVG or PNG by its suffix; StoreError where it cannot be written."""
-    with replacing(path) as part:
-        part.write_bytes(render_figure(figure, path.stem, path.suffix))
-    return path

@@ -5,6 +5,7 @@ same cells, and the page can sort by the number behind a cell.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 MOST_ROWS: Final = 1000
 """Of a longer table a page shows a sample: nobody reads more, and a browser sorts them in no time.
 """
+_LEADING: Final = re.compile(r"\s*[-+]?\d+(\.\d+)?(e[-+]?\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,25 @@ class Table:
         flush right."""
         return self._numeric[column]
 
+    @property
+    def classes(self) -> str:
+        """For the page: which columns are numbers, `facts` for a table of names and values."""
+        numbers = " ".join(f"n{n}" for n in range(1, len(self.columns) + 1) if self._numeric[n - 1])
+        return " ".join(filter(None, (numbers, "facts" if len(self.columns) == 2 else "")))
+
+    def key(self, column: int, cell: Cell) -> float | None:
+        """What a page must know beside the cell's text to sort by its number: nothing where the
+        texts of the column sort as their numbers do."""
+        return None if self._sorts_by_text[column] else cell.key
+
+    @cached_property
+    def _sorts_by_text(self) -> tuple[bool, ...]:
+        return tuple(
+            numeric
+            and _same_order([(cell.key, cell.text) for cell in column if cell.key is not None])
+            for numeric, column in zip(self._numeric, zip(*self.rows, strict=True), strict=True)
+        )
+
     @cached_property
     def _numeric(self) -> tuple[bool, ...]:
         """Asked for every cell of a page."""
@@ -53,6 +74,13 @@ class Table:
             bool(cells) and all(cell.key is not None for cell in cells) for cells in columns
         )
         return found or (False,) * len(self.columns)
+
+
+def _same_order(cells: Sequence[tuple[float, str]]) -> bool:
+    """Whether what the texts begin with orders them as their numbers do."""
+    read = [_LEADING.match(text.replace(",", "")) for _, text in sorted(cells)]
+    values = [float(found[0]) for found in read if found]
+    return len(values) == len(read) and values == sorted(values)
 
 
 def number(value: float | None, *, digits: int = 0, unit: float = 1) -> Cell:

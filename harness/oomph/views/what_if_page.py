@@ -22,6 +22,9 @@ from oomph.views.what_if import USUAL_CARD, WhatIf, estimator_script, shared_fac
 if TYPE_CHECKING:
     import jinja2
 
+    from oomph.config import RunConfig
+    from oomph.estimate.estimator import Estimator
+
 START_CONTEXT: Final = 8192
 """Where the context slider stands if nothing is said."""
 
@@ -35,6 +38,8 @@ def render_what_if(asked: WhatIf) -> str:
         .render(
             what_if=asked,
             shared=shared_facts(),
+            shared_script=None,
+            home=None,
             style=page_style(),
             script=script,
             script_hash=content_hash(script),
@@ -65,12 +70,20 @@ def write_what_if(
     estimator, _ = named_estimator(
         model, cards, calibration, on_host=False, machine=machine, beside=said
     )
-    config = said.config(estimator.model, estimator.gpu_memory_bytes)
-    if "n_ctx" not in said.knobs:
-        config = config.with_(n_ctx=min(config.n_ctx, START_CONTEXT))
+    config = start_config(estimator, said)
     page = render_what_if(what_if(estimator, config, program=said.program, reference=model))
     path = out or Path("what-if.html")
     return write_file(path, page, otherwise="name another file with --out")
+
+
+def start_config(estimator: "Estimator", said: Said | None = None) -> "RunConfig":
+    """Where the controls stand at first: as `said`, with no longer a context than START_CONTEXT
+    unless it was said."""
+    said = said or Said()
+    config = said.config(estimator.model, estimator.gpu_memory_bytes)
+    if "n_ctx" in said.knobs:
+        return config
+    return config.with_(n_ctx=min(config.n_ctx, START_CONTEXT))
 
 
 def page_templates() -> "jinja2.Environment":

@@ -194,12 +194,12 @@ def test_stages_and_frontiers_are_read_from_what_ran_beside_a_ballast(tmp_path: 
 def test_the_chapter_says_when_the_predictions_were_touched(tmp_path: Path) -> None:
     measured(tmp_path, factor=1.0, extra_bytes=0)
     whole = verdict(tmp_path, PROTOCOL, estimator_of)
-    assert "their hash in the journal" in first_chapter(whole, "t").sections[0].text
+    assert "their hash in the journal" in first_chapter(whole, "t").basis[0]
     path = tmp_path / FILE
     path.write_text(path.read_text().replace('"predicted": ', '"predicted": 2', 1))
     touched = verdict(tmp_path, PROTOCOL, estimator_of)
     assert not touched.is_sealed
-    assert "say nothing of foresight" in first_chapter(touched, "t").sections[0].text
+    assert "say nothing of foresight" in first_chapter(touched, "t").basis[0]
     assert any("say nothing of foresight" in sentence for sentence in evidence(touched))
 
 

@@ -1,7 +1,13 @@
 "use strict";
 // A column's button sorts its table: by the number behind a cell where there is one, else by its text.
 // Cells without a number in a column of numbers were not measured: they stay at the end in either direction.
-const value = (cell) => (cell.dataset.key === undefined ? null : Number(cell.dataset.key));
+// A cell's number is its key, or where it has none in a column of numbers what its text begins with.
+function value(cell) {
+  if (cell.dataset.key !== undefined) return Number(cell.dataset.key);
+  if (!cell.isNumber) return null;
+  const found = parseFloat(cell.textContent.replace(/,/g, ""));
+  return Number.isNaN(found) ? null : found;
+}
 function compare(a, b) {
   const [x, y] = [value(a), value(b)];
   if (x !== null && y !== null) return x - y;
@@ -13,8 +19,9 @@ for (const button of document.querySelectorAll("th button")) {
     const descending = head.getAttribute("aria-sort") === "ascending";
     for (const other of head.parentElement.children) other.removeAttribute("aria-sort");
     head.setAttribute("aria-sort", descending ? "descending" : "ascending");
-    const cell = (row) => row.cells[head.cellIndex];
-    const last = (row) => head.classList.contains("number") && value(cell(row)) === null;
+    const isNumber = head.classList.contains("number");
+    const cell = (row) => Object.assign(row.cells[head.cellIndex], { isNumber });
+    const last = (row) => isNumber && value(cell(row)) === null;
     const rows = [...body.rows].filter((row) => !last(row)).sort((a, b) => compare(cell(a), cell(b)));
     body.append(...(descending ? rows.reverse() : rows), ...[...body.rows].filter(last));
   });
@@ -35,3 +42,22 @@ for (const button of document.querySelectorAll("button.copy")) {
     setTimeout(() => { button.textContent = "Copy"; }, 2000);
   });
 }
+// A long table shows all its rows when asked; printed, everything is unfolded.
+for (const button of document.querySelectorAll("button.unfold")) {
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    button.parentElement.previousElementSibling.querySelector("table").classList.add("all");
+    button.parentElement.remove();
+  });
+}
+addEventListener("beforeprint", () => {
+  for (const each of document.querySelectorAll("details")) each.open = true;
+});
+// A link to something folded unfolds what it lies in.
+function reveal() {
+  const aim = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  for (let each = aim; each; each = each.parentElement) if (each.tagName === "DETAILS") each.open = true;
+  if (aim) aim.scrollIntoView();
+}
+addEventListener("hashchange", reveal);
+reveal();

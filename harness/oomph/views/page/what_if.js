@@ -35,7 +35,7 @@ function readModel({ name, arch, family, metadata, tensors }, types) {
 }
 function shared() {
   return shared.facts ??= (({ cards, coefficients }) => ({ cards: cards.map(readCard), coefficients: readCoefficients(coefficients) }))(
-    readJson(document.getElementById("what-if-shared")),
+    typeof WHAT_IF_SHARED === "undefined" ? readJson(document.getElementById("what-if-shared")) : WHAT_IF_SHARED,
   );
 }
 
