@@ -153,7 +153,7 @@ class GraphRules:
         "hyper",
         "hyper_gated",
         "banked",
-        "rwkv7",
+        "rwkv",
     ] = "sequential"
     """How the parts of a layer are wired: a key of `oomph.estimate.graph.compose.LAYERS`."""
     norm: Literal["rms", "layer", "metadata"] = "rms"

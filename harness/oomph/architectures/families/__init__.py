@@ -8,6 +8,7 @@ from typing import Final
 from oomph.architectures.family import Family
 
 FILES: Final[Mapping[str, tuple[str, ...]]] = {
+    "alibi": ("bloom", "mpt", "refact"),
     "apertus": ("apertus",),
     "arcee": ("arcee", "afmoe"),
     "bailing": ("bailingmoe", "bailingmoe2", "bailingmoe3"),
@@ -54,14 +55,13 @@ FILES: Final[Mapping[str, tuple[str, ...]]] = {
     "poolside": ("laguna",),
     "qwen": ("qwen", "qwen2", "qwen2moe", "qwen3", "qwen3moe", "qwen2vl", "qwen3vl", "qwen3vlmoe"),
     "qwen_hybrid": ("qwen3next", "qwen35", "qwen35moe", "qwen4exp"),
-    "rwkv": ("rwkv7",),
+    "rwkv": ("rwkv6", "rwkv7", "rwkv6qwen2", "arwkv7"),
     "seed": ("seed_oss",),
     "smallthinker": ("smallthinker",),
     "smollm": ("smollm3",),
     "stablelm": ("stablelm",),
     "starcoder": ("starcoder", "starcoder2"),
     "stepfun": ("step35",),
-    "without_positions": ("arwkv7", "bloom", "mpt", "refact", "rwkv6", "rwkv6qwen2"),
     "xiaomi": ("mimo2",),
 }  # fmt: skip
 """The architectures that each file declares: it is imported when one of them is asked for."""

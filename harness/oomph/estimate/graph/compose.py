@@ -361,7 +361,7 @@ LAYERS: Final[dict[str, Callable[[Builder, Tensor, int, bool], Tensor]]] = {
     "partial": _partial,
     "hyper": _hyper,
     "banked": _banked,
-    "rwkv7": rwkv.layer,
+    "rwkv": rwkv.layer,
     "hyper_gated": _hyper_gated,
 }
 """How a layer's parts are wired, by `GraphRules.layer`; the flag says to pick the output rows in

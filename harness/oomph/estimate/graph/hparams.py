@@ -63,6 +63,8 @@ class LayerShape:
     """Whether what it gives is kept for a drafter, which reads it as the next layer's input."""
     thins_gate: bool = False
     """Whether only the largest activations of the feed-forward's gate are kept (gemma3n)."""
+    is_rescaled: bool = False
+    """Whether what it gives is halved (RWKV-6)."""
     clamps_experts: bool = False
     clamps_dense: bool = False
     """Whether the gated activation of the experts, and of any other feed-forward, is clamped."""
@@ -299,6 +301,7 @@ def _layers(
     if model.integer("attention.indexer.kpool", 0):
         index_width *= 3  # a key, its gate and the pooled key
     bank = model.integer("attn_res.block_size", 0)
+    halved = model.integer("rescale_every_n_layers", 0)
     compresses = family.graph.attention == "compressed"
     ratios = model.per_layer("attention.compress_ratios", 0) if compresses else (0,) * n_layer
     return tuple(
@@ -321,6 +324,7 @@ def _layers(
             has_rope=rope[il],
             has_deepstack=il < model.integer("n_deepstack_layers", 0),
             thins_gate=family.graph.layer == "altup" and il < THINNED_LAYERS,
+            is_rescaled=halved > 0 and (il + 1) % halved == 0,
             clamps_experts=_clamps(model, family, "swiglu_clamp_exp", il),
             clamps_dense=_clamps(model, family, "swiglu_clamp_shexp", il),
         )
