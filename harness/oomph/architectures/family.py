@@ -179,7 +179,9 @@ class GraphRules:
     temperature: Literal["none", "unrotated", "metadata"] = "none"
     """Which layers scale q by its position (attn_temp_scale): those without RoPE, or all where the
     metadata say so."""
-    attention: Literal["standard", "gated", "compressed", "pooled", "blocks"] = "standard"
+    attention: Literal["standard", "gated", "compressed", "pooled", "blocks", "position_blocks"] = (
+        "standard"
+    )
     gate_activation: Literal["sigmoid", "softplus"] = "sigmoid"
     """How the gate on attention's output is computed, where `attn_gate` exists."""
     repeats_keys: bool = False
@@ -189,11 +191,14 @@ class GraphRules:
     operator is kept on its device."""
     nodes_per_token: int = 0
     """Nodes that a graph has room for with each token (graph_max_nodes); 0 for the usual room."""
-    indexers: Literal["none", "each", "listed", "listed_or_spaced", "overlapping"] = "none"
+    indexers: Literal["none", "each", "listed", "listed_or_spaced", "overlapping", "past_dense"] = (
+        "none"
+    )
     """Which attending layers have an indexer, with a cache of its own, that chooses the cells they
-    look at: all, or those that `attention.indexer.types` lists, and then the others look at what
-    the last before them chose. Where nothing is listed all have one, or in files of long contexts
-    the first and then every fourth (GLM-5.2). `overlapping`: those that compress by 4."""
+    look at: all, those past the leading dense ones, or those that `attention.indexer.types` lists,
+    and then the others look at what the last before them chose. Where nothing is listed all have
+    one, or in files of long contexts the first and then every fourth (GLM-5.2). `overlapping`:
+    those that compress by 4."""
     fuses_attention: Literal["as_told", "never", "aborts"] = "as_told"
     """Whether flash attention can be on: llama.cpp turns it off for Grok, and its graph of PLM
     aborts."""

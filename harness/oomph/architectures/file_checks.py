@@ -286,6 +286,9 @@ def _head_refusals(spec: ModelSpec) -> Iterator[str]:
         is_even = (n_head > 0 or may_lack) and (not n_head_kv or n_head % n_head_kv == 0)
         if il < len(attends) and attends[il] and not is_even:
             yield f"block {il} has {n_head} attention heads and {n_head_kv} KV heads"
+    indexing = spec.integer("attention.indexer.head_count", 0)
+    if family_of(spec.arch).graph.attention == "position_blocks" and indexing != max(spec.kv_heads):
+        yield f"its indexer has {indexing} heads, and its attention {max(spec.kv_heads)} KV heads"
     width = spec.integer("attention.key_length", spec.n_embd // max(heads))
     if width < 1:
         yield f"{max(heads)} heads do not fit into an embedding {spec.n_embd} wide"

@@ -74,6 +74,9 @@ def indexing_layers(model: ModelSpec) -> tuple[bool, ...]:
     if rule == "overlapping":
         ratios = model.per_layer("attention.compress_ratios")
         return tuple(ratios[il] == OVERLAPPING for il in range(len(attends)))
+    if rule == "past_dense":
+        lead = model.integer("leading_dense_block_count", 0)
+        return tuple(il >= lead for il in range(len(attends)))
     said = model.metadata.get(f"{model.arch}.attention.indexer.types")
     if rule == "each" or said is None:
         is_spaced = rule == "listed_or_spaced" and model.n_ctx_train >= SPACED_FROM

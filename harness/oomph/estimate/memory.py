@@ -50,6 +50,7 @@ from oomph.estimate.trust import Architecture, Trust
 from oomph.gguf.ggml_types import QuantType, quant
 from oomph.gguf.header import TensorInfo
 from oomph.speculation import READING
+from oomph.units import mib
 
 _BY_LAYER: Final = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
 """Tensors outside the layers that every layer needs: one copy on each device that has layers."""
@@ -129,7 +130,7 @@ class MemoryModel:
         setup = self.setup(config)
         compute = self.compute_by_device(setup)
         refusals = (sentence for _, sentence in self.refusals(config, setup))
-        warnings = [*self._general_warnings(config), *refusals]
+        warnings = [*self._general_warnings(config), *refusals, *self._growth(setup, compute)]
         if self.is_known and not compute.is_exact:
             warnings.append(
                 "its graph is larger than any published model's and is not replayed: compute "
@@ -275,6 +276,19 @@ class MemoryModel:
         if config.n_expert_used is not None and not self.model.is_moe:
             yield (
                 f"n_expert_used changes nothing: {self.model.name} is a dense model without experts"
+            )
+
+    def _growth(self, setup: Setup, at_load: ComputeBuffers) -> Iterator[str]:
+        """What a graph of an empty cache does not have: blocks of positions grow with it."""
+        if setup.hparams.family.graph.attention != "position_blocks" or not at_load.is_exact:
+            return
+        whole = replace(setup, sizes=replace(setup.sizes, n_positions=setup.sizes.cells))
+        full = self.compute_by_device(whole)
+        grown = max(full.bytes[name] - at_load.bytes.get(name, 0) for name in full.bytes)
+        if grown > 0:
+            yield (
+                f"its sparse attention takes up to {mib(grown)} more once the context is full: "
+                "llama.cpp reserves its compute buffers for an empty one"
             )
 
     def checkpoint_bytes(self, config: RunConfig) -> int:
@@ -495,6 +509,8 @@ def _rows_beside(setup: Setup) -> Iterator[CacheRow]:
     tokens."""
     hparams, kind = setup.hparams, setup.cache.k
     for il, layer in enumerate(hparams.layers):
+        for device, width in _holders(setup, "cache_idx_v", il, layer.index_v_width):
+            yield False, 0, setup.cache.v, width, device
         ratio = layer.compress_ratio
         for name, wanted in (
             ("cache_idx_k", layer.index_width),

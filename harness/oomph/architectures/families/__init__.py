@@ -39,7 +39,7 @@ FILES: Final[Mapping[str, tuple[str, ...]]] = {
     "llama": ("llama", "llama-embed", "llama4"),
     "mamba": ("mamba", "mamba2", "jamba"),
     "minicpm3": ("minicpm3",),
-    "minimax": ("minimax-m2",),
+    "minimax": ("minimax-m2", "minimax-m3"),
     "mistral": ("mistral3",),
     "muse": ("muse-glimmer",),
     "nemotron": ("nemotron", "deci", "nemotron_h", "nemotron_h_moe"),

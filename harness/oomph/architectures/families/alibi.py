@@ -1,4 +1,4 @@
-"""Models that know positions by a bias on attention's scores alone (ALiBi): BLOOM, MPT, Refact."""
+"""What knows positions by a bias on attention's scores alone (ALiBi): BLOOM, MPT, Refact."""
 
 from collections.abc import Iterator
 from typing import Final

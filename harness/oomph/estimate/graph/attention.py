@@ -34,12 +34,12 @@ def attend(  # noqa: PLR0913 - build_attn_mha's own arguments
     names the output projection. `up` is MLA's v_b: then `v` is the first `v.ne[0]` elements of the
     cached K.
     """
-    rotates_k, rotates_v = _rotation(b, il, latent=up is not None)
+    rotates_k, rotates_v = rotation(b, il, latent=up is not None)
     if rotates_k:
-        q = _rotate(b, q, "k", rotates_k, il)
-        k = _rotate(b, k, "k", rotates_k, il) if k else None
+        q = rotate(b, q, "k", rotates_k, il)
+        k = rotate(b, k, "k", rotates_k, il) if k else None
     if rotates_v and v:
-        v = _rotate(b, v, "v", rotates_v, il)
+        v = rotate(b, v, "v", rotates_v, il)
     for x in (q, k, v) if b.hparams.has_swa or not b.hparams.reads_cache else (q, v, k):
         if x:
             b.graph.expand(x)
@@ -47,17 +47,17 @@ def attend(  # noqa: PLR0913 - build_attn_mha's own arguments
         seen = mask(b, il, b.n_tokens, n_stream=1)
         y = (fused if b.cache.flash_attn else plain)(b, q, k, v, seen, il, sinks, None)
         return b.linear(output, b.graph.expand(y), il) if output else y
-    cached_k = _cached_k(b, k, il)
+    cached_k = keep_k(b, k, il)
     if up is not None and v is not None:
         cached_v = b.graph.view(cached_k, (v.ne[0], *cached_k.ne[1:]), cached_k.nb[1:])
     else:
-        cached_v = _cached_v(b, v, il)
+        cached_v = keep_v(b, v, il)
     seen = mask(b, il, cached_k.ne[2], n_stream=b.sizes.n_stream)
     seen = narrow(seen) if narrow else seen
     y = (fused if b.cache.flash_attn else plain)(b, q, cached_k, cached_v, seen, il, sinks, up)
     b.graph.expand(y)
     if rotates_v:
-        y = _rotate(b, y, "v", rotates_v, il)
+        y = rotate(b, y, "v", rotates_v, il)
     return b.linear(output, y, il) if output else y
 
 
@@ -69,7 +69,7 @@ def _cells(b: Builder, il: int) -> int:
     return b.sizes.cells_swa if b.shape(il).is_swa else b.sizes.cells
 
 
-def _rotation(b: Builder, il: int, *, latent: bool) -> tuple[int, int]:
+def rotation(b: Builder, il: int, *, latent: bool) -> tuple[int, int]:
     """Widths of the rotations of K and V (llama_kv_cache::build_input_k_rot, _v_rot), 0 for
     none."""
     if not (b.build.rotates_cache and b.hparams.reads_cache):
@@ -102,9 +102,9 @@ def _is_one_width(widths: set[int]) -> bool:
     return len(widths) == 1 and min(widths) > 0
 
 
-def _rotate(b: Builder, x: Tensor, which: str, width: int, il: int) -> Tensor:
-    """`x` times the Hadamard matrix that spreads outliers before a cache is
-    quantized."""
+def rotate(b: Builder, x: Tensor, which: str, width: int, il: int) -> Tensor:
+    """`x` times the Hadamard matrix that spreads outliers before a cache is quantized: `which` is
+    k or v."""
     return hadamard(b, x, b.input(f"attn_inp_{which}_rot{_tag(b, il)}", F32, width, width))
 
 
@@ -125,7 +125,8 @@ def store(b: Builder, x: Tensor, cache: Tensor, ids: Tensor) -> None:
     graph.expand(graph.set_rows(cache, rows, ids))
 
 
-def _cached_k(b: Builder, k: Tensor | None, il: int) -> Tensor:
+def keep_k(b: Builder, k: Tensor | None, il: int) -> Tensor:
+    """The cached K [head_k, n_head_kv, n_cells, n_stream], `k` written to it first."""
     shape, cells, quant = b.shape(il), _cells(b, il), b.cache.k
     cache = b.stored("k", shape.cache_layer, quant, shape.k_width, cells, b.sizes.n_stream)
     if k:
@@ -135,8 +136,8 @@ def _cached_k(b: Builder, k: Tensor | None, il: int) -> Tensor:
     return b.graph.view(cache, (shape.head_k, shape.n_head_kv, cells, b.sizes.n_stream), steps)
 
 
-def _cached_v(b: Builder, v: Tensor | None, il: int) -> Tensor:
-    """The cached V: a row per token for flash attention, transposed else."""
+def keep_v(b: Builder, v: Tensor | None, il: int) -> Tensor:
+    """The same of V: a row per token for flash attention, transposed else."""
     shape, cells, quant, n_stream = b.shape(il), _cells(b, il), b.cache.v, b.sizes.n_stream
     if not b.cache.transposes_v:
         cache = b.stored("v", shape.cache_layer, quant, shape.v_width, cells, n_stream)
@@ -301,9 +302,9 @@ def standard(b: Builder, x: Tensor, il: int) -> Tensor:
         q = b.graph.reshape(
             b.linear("attn_q", x, il), b.shape(il).head_k, b.shape(il).n_head, b.n_tokens
         )
-        return attend(b, _positioned(b, q, "attn_q_norm", il), None, None, il, sinks=sinks)
+        return attend(b, positioned(b, q, "attn_q_norm", il), None, None, il, sinks=sinks)
     q, k, v = _normed_rows(b, x, il) if _norms_rows(b, il) else project_qkv(b, x, il)
-    q, k = _positioned(b, q, "attn_q_norm", il), _positioned(b, k, "attn_k_norm", il)
+    q, k = positioned(b, q, "attn_q_norm", il), positioned(b, k, "attn_k_norm", il)
     if b.rules.norms_v or (b.rules.norms_shared_v and not b.has("attn_v.weight", il)):
         v = b.norm(v, None)
     q = tempered(b, q, il)
@@ -334,7 +335,7 @@ def _norms_rows(b: Builder, il: int) -> bool:
     return b.rules.qk_norm == "rows" and b.has("attn_q_norm.weight", il)
 
 
-def _positioned(b: Builder, x: Tensor, norm: str, il: int) -> Tensor:
+def positioned(b: Builder, x: Tensor, norm: str, il: int) -> Tensor:
     """q or k by head: normed where the file has `norm`, rotated where the layer has RoPE, in the
     order of the row."""
     norms = b.has(f"{norm}.weight", il) and not _norms_rows(b, il)

@@ -23,6 +23,7 @@ from oomph.estimate.graph import (
     per_layer,
     pooled,
     pooling,
+    position_blocks,
     recurrent,
     rwkv,
 )
@@ -46,6 +47,7 @@ ATTENTION: Final[dict[str, Part]] = {
     "compressed": compressed.attend,
     "pooled": pooled.attend,
     "blocks": blocks.attend,
+    "position_blocks": position_blocks.attend,
 }
 
 

@@ -50,6 +50,8 @@ class LayerShape:
     that has one."""
     index_width: int = 0
     """Elements that the layer's own indexer keeps for a token, in a cache of their own."""
+    index_v_width: int = 0
+    """Elements that the cache has beside them for a V, which no indexer has (MiniMax-M3)."""
     compress_ratio: int = 0
     """Tokens that a cell of the layer's compressed cache stands for; 0 where it has none."""
     banks_stream: bool = False
@@ -303,6 +305,7 @@ def _layers(
     bank = model.integer("attn_res.block_size", 0)
     halved = model.integer("rescale_every_n_layers", 0)
     compresses = family.graph.attention == "compressed"
+    by_positions = family.graph.attention == "position_blocks"
     ratios = model.per_layer("attention.compress_ratios", 0) if compresses else (0,) * n_layer
     return tuple(
         LayerShape(
@@ -318,6 +321,7 @@ def _layers(
             n_expert_used=used[il],
             is_sparse=index_width > 0 and attends[il],
             index_width=index_width if indexes[il] else 0,
+            index_v_width=head_v if indexes[il] and by_positions else 0,
             compress_ratio=ratios[il],
             banks_stream=bank > 0 and il % bank == 0,
             n_banked=il // bank + 1 if bank else 0,
