@@ -72,7 +72,19 @@ class Recurrence:
     )
     """None, those without KV heads, those that also have no feed-forward width, all but every n-th,
     or all; `beside`: all, each with a KV cache too."""
-    part: Literal["none", "mamba", "mamba2", "delta_net", "short_conv", "kda", "time_mix"] = "none"
+    interval: int = 4
+    """The n of every n-th, where the metadata do not say."""
+    part: Literal[
+        "none",
+        "mamba",
+        "mamba2",
+        "mamba_by_head",
+        "delta_net",
+        "short_conv",
+        "kda",
+        "lightning",
+        "time_mix",
+    ] = "none"
     """A key of `oomph.estimate.graph.compose.RECURRENT`; `time_mix` is in a layer of its own."""
     gate: Literal["softplus", "bounded", "metadata_negated"] = "softplus"
     """How KDA's gate is computed: bounded below, by `kda.gate_lower_bound` where the metadata have
@@ -154,6 +166,9 @@ class GraphRules:
         "hyper_gated",
         "banked",
         "rwkv",
+        "crossed",
+        "switched",
+        "normed_residual",
     ] = "sequential"
     """How the parts of a layer are wired: a key of `oomph.estimate.graph.compose.LAYERS`."""
     norm: Literal["rms", "layer", "metadata"] = "rms"
@@ -206,8 +221,13 @@ class GraphRules:
     """Whether q, k and v are cut to `attention.clamp_kqv` where the metadata have it."""
     scales_q: bool = False
     """A SCALE node on q (the attention itself then scales by 1)."""
+    inputs: Literal["mixed", "apart", "tokens"] = "mixed"
+    """Whether a batch may have tokens and embeddings together in newer llama.cpps
+    (llm_arch_supports_mixed_batch), has one or the other, or has tokens alone."""
     scales_embedding: bool = False
     """A SCALE node on the embedding by √n_embd; `embedding_scale` in the metadata is another."""
+    scales_tokens_alone: bool = False
+    """Whether that is of the tokens' rows alone, and newer llama.cpps have it as an input."""
     fuses_clamp: bool = False
     """Whether a gated activation that the metadata clamp is one node, as one that is not."""
     scaled: tuple[Literal["embedding_scale", "residual_scale", "logit_scale"], ...] = ()
@@ -234,7 +254,7 @@ class GraphRules:
     """Whether a classifier looks at the mean of all tokens where the metadata do not say."""
     weighs_scores: bool = False
     """Whether scores are made shares of one (softmax)."""
-    activation: Literal["gelu", "relu_sqr", "xielu"] = "gelu"
+    activation: Literal["gelu", "relu", "relu_sqr", "xielu"] = "gelu"
     """The activation of a feed-forward without a gate."""
     gated_activation: Literal["fused", "situ"] = "fused"
     """The activation of a feed-forward with a gate: one operator, or bounded parts."""
@@ -314,13 +334,15 @@ class Family:
     recurrence: Recurrence = Recurrence()
     rope: Rope = Rope()
     yarn: tuple[PublishedYarn, ...] = ()
+    blocks: str = "blk"
+    """What the names of its layers' tensors begin with: `dec.blk` where there is an encoder too."""
     output_norm: str = "output_norm"
     """The tensor of the last norm; empty where there is none."""
     shares_streams: bool = True
     """Whether sequences can share one stream of cells (kv_unified)."""
-    caches_head: bool = False
-    """Whether llama.cpp also keeps, in the trunk's cache, K of the layers for multi-token
-    prediction, which the trunk never reads (seen of models whose K and V are one vector)."""
+    caches_idle: bool = False
+    """Whether llama.cpp also keeps a cache for blocks that never run: those for multi-token
+    prediction (seen of models whose K and V are one vector), or of an encoder that has more."""
     has_cache: bool = True
     """Whether llama.cpp keeps K and V of the tokens before: an encoder sees a whole input at once
     and keeps nothing (llama_model::create_memory)."""
@@ -332,10 +354,21 @@ class Family:
     another model's where the file has none (`lent`), or there is none."""
     loaded_of_heads: tuple[str, ...] = ()
     """What the names begin with of tensors for multi-token prediction that llama.cpp loads whether
-    it predicts so or not."""
+    it predicts so or not; an empty one is of all, and of an encoder's past its decoder's too."""
     required: tuple[str, ...] = ()
     """Keys without which llama.cpp refuses a file, besides those that all need."""
     hugging_face: HuggingFace | None = None
+
+    @property
+    def is_crossed(self) -> bool:
+        """Whether it is a decoder beside an encoder, whose output it looks at."""
+        return self.blocks == "dec.blk"
+
+    @property
+    def has_encoder(self) -> bool:
+        """Whether llama.cpp has an encoder of it (llama_model_has_encoder): alone, beside a
+        decoder, or in a drafter that reads a target's features."""
+        return self.blocks != "blk" or self.graph.drafter != "none"
 
     @property
     def is_encoder(self) -> bool:

@@ -18,8 +18,11 @@ N_SPACED: Final = 78
 
 
 def n_decoding(model: ModelSpec) -> int:
-    """Layers that decode: all but those for multi-token prediction, which come last."""
-    return model.n_layer - model.integer("nextn_predict_layers", 0)
+    """Layers that decode: all but those for multi-token prediction, which come last; of a model
+    with an encoder, its decoder's."""
+    return model.integer("decoder_block_count", model.n_layer) - model.integer(
+        "nextn_predict_layers", 0
+    )
 
 
 def is_expert_layer(model: ModelSpec, il: int) -> bool:
@@ -44,7 +47,9 @@ def recurrent_layers(model: ModelSpec) -> tuple[bool, ...]:
         if f"{model.arch}.attention.recurrent_layers" in model.metadata:
             listed = model.per_layer("attention.recurrent_layers")
             return tuple(bool(flag) for flag in listed[:n_layer])
-        interval = max(model.integer("full_attention_interval", 4), 1)
+        interval = max(
+            model.integer("full_attention_interval", family_of(model.arch).recurrence.interval), 1
+        )
         return tuple((il + 1) % interval != 0 for il in range(n_layer))
     heads, feeding = model.kv_heads, feeding_layers(model)
     return tuple(heads[il] == 0 and not feeding[il] for il in range(n_layer))

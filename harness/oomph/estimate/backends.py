@@ -56,10 +56,17 @@ def supports(device: str, node: Tensor) -> bool:
     if node.op == "SSM_CONV":
         return first.ne[1] % 128 == 0
     if node.op == "SSM_SCAN":
-        if node.src[3].ne[0] == 1:  # the decay of a head: Mamba-2
-            return first.ne[0] in (96, 128, 256) and first.ne[1] % 16 == 0
-        return first.ne[0] == 16 and first.ne[1] == 1 and first.ne[2] % 128 == 0
+        state, width, heads, _ = first.ne
+        return scans(node.src[3].ne[0], state, width, heads)
     return True
+
+
+def scans(decay: int, state: int, width: int, heads: int) -> bool:
+    """Whether CUDA has a kernel for a selective scan with a state of `state` elements for each of
+    `heads` heads' `width` channels: with one `decay` a head (Mamba-2), or one an element."""
+    if decay == 1:
+        return state in (96, 128, 256) and width % 16 == 0
+    return state == 16 and width == 1 and heads % 128 == 0
 
 
 def _fuses(node: Tensor) -> bool:

@@ -19,7 +19,7 @@ from oomph.architectures.spec import ModelSpec
 from oomph.cards import Card
 from oomph.config import MAX_SEQUENCES, RunConfig
 from oomph.errors import ModelFileError
-from oomph.estimate.backends import MATRIX_ROW_PADDING, WITHOUT_KERNEL, alignment
+from oomph.estimate.backends import MATRIX_ROW_PADDING, WITHOUT_KERNEL, alignment, scans
 from oomph.estimate.build import LATEST, Build
 from oomph.estimate.compute import ComputeBuffers, ComputeModel, Setup
 from oomph.estimate.graph.builder import CacheTypes
@@ -55,6 +55,8 @@ from oomph.units import mib
 _BY_LAYER: Final = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
 """Tensors outside the layers that every layer needs: one copy on each device that has layers."""
 
+SCANNING: Final = ("mamba", "mamba2", "mamba_by_head")
+"""Recurrences whose `ssm_a` is of a selective scan."""
 CELL_BYTES: Final = 12
 """What a cell's place and sequence take where a state is written (state_write_meta)."""
 
@@ -92,9 +94,7 @@ class MemoryModel:
         self._compute: ComputeModel = ComputeModel(
             whole, build, is_dry_run=is_dry_run, adapters=adapters, like=graphs, store=store
         )
-        self._on_host = frozenset(
-            name for name, info in model.tensors.items() if info.quant.name in WITHOUT_KERNEL
-        )
+        self._on_host = frozenset(_kept_on_host(model))
         self._hparams: dict[int | None, Hparams] = {}
         self._weights: dict[object, Bytes] = {}
         self._cache_rows: dict[object, Counter[CacheRow]] = {}
@@ -273,6 +273,11 @@ class MemoryModel:
                 "pooling rank without a classifier's head in the file: llama.cpp loads it, and its "
                 "scores are the first number of each embedding, which mean nothing"
             )
+        if self.hparams().family.is_crossed:
+            yield (
+                "llama-server aborts on it once it is loaded (llama_encode must be called first): "
+                "the figures are of programs that run its encoder"
+            )
         if config.n_expert_used is not None and not self.model.is_moe:
             yield (
                 f"n_expert_used changes nothing: {self.model.name} is a dense model without experts"
@@ -309,6 +314,12 @@ class MemoryModel:
             yield (
                 "sequences",
                 f"llama.cpp refuses n_seq_max {config.n_seq_max}: {MAX_SEQUENCES} is the most",
+            )
+        if setup.hparams.family.is_crossed and setup.sizes.n_stream > 1:
+            yield (
+                "streams",
+                f"llama.cpp aborts with {setup.sizes.n_stream} caches apart on architecture "
+                f"{self.model.arch} (GGML_ASSERT(ggml_can_repeat(b, a)) failed); set kv_unified",
             )
         if cache.v.is_quantized and not cache.flash_attn:
             yield (
@@ -387,6 +398,20 @@ class MemoryModel:
         if key not in self._weights:
             self._weights[key] = weight_bytes(self.model, setup)
         return self._weights[key]
+
+
+def _kept_on_host(model: ModelSpec) -> Iterator[str]:
+    """The weights that llama.cpp keeps on the host for want of a kernel: of types that CUDA
+    multiplies no matrix of, and what steers a scan that it does not run (weight_buft_supported)."""
+    scanning = family_of(model.arch).recurrence.part in SCANNING
+    for name, info in model.tensors.items():
+        if info.quant.name in WITHOUT_KERNEL:
+            yield name
+        elif scanning and name.endswith(".ssm_a"):
+            decay, heads, *_ = (*info.ne, 1)
+            state = model.integer("ssm.state_size") if decay == 1 else decay
+            if not scans(decay, state, model.integer("ssm.inner_size") // heads, heads):
+                yield name
 
 
 def _logits_home(placement: Placement) -> str:
@@ -505,8 +530,8 @@ def _layer_rows(setup: Setup) -> Iterator[CacheRow]:
 
 
 def _rows_beside(setup: Setup) -> Iterator[CacheRow]:
-    """Rows of the caches beside a layer's own: an indexer's keys, and what stands for many
-    tokens."""
+    """Rows of the caches beside a layer's own: an indexer's keys, what stands for many tokens, and
+    those of no layer."""
     hparams, kind = setup.hparams, setup.cache.k
     for il, layer in enumerate(hparams.layers):
         for device, width in _holders(setup, "cache_idx_v", il, layer.index_v_width):
@@ -518,10 +543,29 @@ def _rows_beside(setup: Setup) -> Iterator[CacheRow]:
         ):
             for device, width in _holders(setup, name, il, wanted):
                 yield False, ratio, kind, width, device
-    if hparams.family.caches_head and not hparams.is_head:
+    yield from _rows_past_layers(setup)
+
+
+def _rows_past_layers(setup: Setup) -> Iterator[CacheRow]:
+    """Rows of the caches of blocks past the layers that run: of a router, or of none that runs."""
+    hparams, kind = setup.hparams, setup.cache.k
+    if router := hparams.router:
+        v_width = hparams.v_width_max if setup.cache.transposes_v else router.v_width
+        for name, of, wanted in (
+            ("cache_k", kind, router.k_width),
+            ("cache_v", setup.cache.v, v_width),
+        ):
+            for device, width in _holders(setup, name, hparams.n_layer, wanted):
+                yield False, 0, of, width, device
+    if hparams.family.caches_idle and not hparams.is_head:
         for il in range(hparams.n_layer, hparams.n_layer_all):
-            for device, width in _holders(setup, "cache_k", il, hparams.latent_width):
-                yield hparams.has_swa, 0, kind, width, device
+            v_width = hparams.v_width_max if hparams.keeps_v else 0
+            for name, of, wanted in (
+                ("cache_k", kind, hparams.latent_width),
+                ("cache_v", setup.cache.v, v_width),
+            ):
+                for device, width in _holders(setup, name, il, wanted):
+                    yield hparams.has_swa, 0, of, width, device
 
 
 def _holders(setup: Setup, name: str, il: int, width: int) -> Iterator[tuple[str, int]]:

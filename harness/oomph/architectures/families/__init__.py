@@ -30,7 +30,7 @@ FILES: Final[Mapping[str, tuple[str, ...]]] = {
     "glm": ("chatglm", "glm4", "glm4moe", "glm-dsa", "glm5-next"),
     "gpt": ("gpt2", "gptneox", "jais", "jais2", "codeshell"),
     "gpt_oss": ("gpt-oss",),
-    "granite": ("granite", "granitemoe", "granitehybrid", "granite_swa"),
+    "granite": ("granite", "granitemoe", "granitehybrid", "granite_swa", "graniteswitch"),
     "grovemoe": ("grovemoe",),
     "hunyuan": ("hunyuan-dense", "hunyuan_vl", "hunyuan-moe", "hy_v3"),
     "internlm": ("internlm2",),
@@ -39,7 +39,7 @@ FILES: Final[Mapping[str, tuple[str, ...]]] = {
     "llama": ("llama", "llama-embed", "llama4"),
     "mamba": ("mamba", "mamba2", "jamba"),
     "minicpm3": ("minicpm3",),
-    "minimax": ("minimax-m2", "minimax-m3"),
+    "minimax": ("minimax-01", "minimax-m2", "minimax-m3"),
     "mistral": ("mistral3",),
     "muse": ("muse-glimmer",),
     "nemotron": ("nemotron", "deci", "nemotron_h", "nemotron_h_moe"),
@@ -51,6 +51,7 @@ FILES: Final[Mapping[str, tuple[str, ...]]] = {
         "spark2_5",
     ),
     "phi": ("phi2", "phi3", "phimoe"),
+    "plamo2": ("plamo2",),
     "plamo3": ("plamo3",),
     "poolside": ("laguna",),
     "qwen": ("qwen", "qwen2", "qwen2moe", "qwen3", "qwen3moe", "qwen2vl", "qwen3vl", "qwen3vlmoe"),
@@ -62,6 +63,7 @@ FILES: Final[Mapping[str, tuple[str, ...]]] = {
     "stablelm": ("stablelm",),
     "starcoder": ("starcoder", "starcoder2"),
     "stepfun": ("step35",),
+    "t5": ("t5", "t5encoder"),
     "xiaomi": ("mimo2",),
 }  # fmt: skip
 """The architectures that each file declares: it is imported when one of them is asked for."""

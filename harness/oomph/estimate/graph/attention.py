@@ -26,13 +26,14 @@ def attend(  # noqa: PLR0913 - build_attn_mha's own arguments
     sinks: Tensor | None = None,
     up: Tensor | None = None,
     narrow: Callable[[Tensor], Tensor] | None = None,
+    bias: Tensor | None = None,
 ) -> Tensor:
     """Attention of `q` [head_k, n_head, n_tokens] over the layer's cache, into which `k` and `v`
     are written first; an encoder's layer sees the tokens of the batch alone.
 
     Without `k` and `v` the layer reads the cache of another (`LayerShape.cache_layer`). `output`
-    names the output projection. `up` is MLA's v_b: then `v` is the first `v.ne[0]` elements of the
-    cached K.
+    names the output projection. `bias` is added to the scores, which are then not fused. `up` is
+    MLA's v_b: then `v` is the first `v.ne[0]` elements of the cached K.
     """
     rotates_k, rotates_v = rotation(b, il, latent=up is not None)
     if rotates_k:
@@ -45,7 +46,7 @@ def attend(  # noqa: PLR0913 - build_attn_mha's own arguments
             b.graph.expand(x)
     if not b.hparams.reads_cache and k and v:
         seen = mask(b, il, b.n_tokens, n_stream=1)
-        y = (fused if b.cache.flash_attn else plain)(b, q, k, v, seen, il, sinks, None)
+        y = product(b, q, k, v, seen, il, sinks=sinks, bias=bias)
         return b.linear(output, b.graph.expand(y), il) if output else y
     cached_k = keep_k(b, k, il)
     if up is not None and v is not None:
@@ -54,7 +55,7 @@ def attend(  # noqa: PLR0913 - build_attn_mha's own arguments
         cached_v = keep_v(b, v, il)
     seen = mask(b, il, cached_k.ne[2], n_stream=b.sizes.n_stream)
     seen = narrow(seen) if narrow else seen
-    y = (fused if b.cache.flash_attn else plain)(b, q, cached_k, cached_v, seen, il, sinks, up)
+    y = product(b, q, cached_k, cached_v, seen, il, sinks=sinks, up=up, bias=bias)
     b.graph.expand(y)
     if rotates_v:
         y = rotate(b, y, "v", rotates_v, il)
@@ -187,6 +188,25 @@ def _by_head(b: Builder, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tenso
     return graph.permute(q, 0, 2, 1, 3), graph.permute(k, 0, 2, 1, 3), graph.permute(v, 0, 2, 1, 3)
 
 
+def product(  # noqa: PLR0913 - build_attn_mha's own arguments
+    b: Builder,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    mask: Tensor,
+    il: int,
+    *,
+    sinks: Tensor | None = None,
+    up: Tensor | None = None,
+    bias: Tensor | None = None,
+) -> Tensor:
+    """Attention's product, fused where flash attention is on and the scores have no bias
+    (build_attn_mha)."""
+    if b.cache.flash_attn and bias is None:
+        return fused(b, q, k, v, mask, il, sinks, up)
+    return plain(b, q, k, v, mask, il, sinks, up, bias)
+
+
 def fused(
     b: Builder,
     q: Tensor,
@@ -211,7 +231,7 @@ def fused(
     return graph.reshape(y, y.ne[0] * y.ne[1], y.ne[2] * y.ne[3])
 
 
-def plain(
+def plain(  # noqa: PLR0913 - build_attn_mha's own arguments
     b: Builder,
     q: Tensor,
     k: Tensor,
@@ -220,6 +240,7 @@ def plain(
     il: int,
     sinks: Tensor | None,
     up: Tensor | None,
+    bias: Tensor | None = None,
 ) -> Tensor:
     """Attention of its parts; `up` is MLA's v_b."""
     graph, transposed = b.graph, v.nb[1] > v.nb[2]
@@ -227,6 +248,8 @@ def plain(
     scores = graph.mul_mat(k, q)
     if b.rules.softcaps_scores:
         scores = graph.scale(graph.unary("TANH", graph.scale(scores)))
+    if bias:
+        scores = graph.add(scores, bias)
     scores = graph.like("SOFT_MAX", scores, mask, sinks)
     if not transposed:
         v = graph.cont(graph.transpose(v))

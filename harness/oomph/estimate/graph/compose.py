@@ -13,11 +13,13 @@ from oomph.estimate.graph import (
     banked,
     blocks,
     compressed,
+    crossed,
     feed_forward,
     hyper,
     hyper_gated,
     kda,
     latent,
+    lightning,
     mamba,
     ngrams,
     per_layer,
@@ -26,6 +28,7 @@ from oomph.estimate.graph import (
     position_blocks,
     recurrent,
     rwkv,
+    switched,
 )
 from oomph.estimate.graph.builder import Builder, embed
 from oomph.estimate.graph.hparams import stack_layers
@@ -37,9 +40,11 @@ Whole = Callable[[Builder, Tensor], Tensor]
 RECURRENT: Final[dict[str, Part]] = {
     "mamba": mamba.mamba,
     "mamba2": recurrent.mamba2,
+    "mamba_by_head": mamba.by_head,
     "delta_net": recurrent.delta_net,
     "short_conv": recurrent.short_conv,
     "kda": kda.kda,
+    "lightning": lightning.attend,
 }
 ATTENTION: Final[dict[str, Part]] = {
     "standard": attention.standard,
@@ -105,11 +110,14 @@ def build_graph(b: Builder, layers: Sequence[int]) -> tuple[Graph, dict[int, Ten
 
 
 def _embed_for_layers(b: Builder, tokens: Tensor) -> None:
-    """The embeddings that layers add to their streams: of tokens, or of the last ones together."""
+    """The embeddings that layers add to their streams, of tokens or of the last ones together; or
+    what tells their adapters."""
     if b.has("per_layer_model_proj.weight"):
         per_layer.project(b, tokens)
     elif b.has("per_layer_token_embd.weight"):
         ngrams.embed(b)
+    elif b.hparams.router:
+        switched.route(b)
 
 
 def _stacks(b: Builder, high: Tensor) -> Tensor:
@@ -267,6 +275,16 @@ def _partial(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
     return graph.add(feed(b, b.norm(middle, "ffn_norm", il), il), middle)
 
 
+def _normed_residual(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
+    """Attention and feed-forward, each added to what it saw, which is scaled (MiniMax-Text-01)."""
+    graph, x = b.graph, b.norm(cur, "attn_norm", il)
+    y = mix_tokens(b, x, il)
+    if picks_outputs:
+        y, x = b.output_rows(y), b.output_rows(x)
+    x = b.norm(graph.add(y, graph.scale(x)), "ffn_norm", il)
+    return graph.add(feed(b, x, il), graph.scale(x))
+
+
 def _single(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
     """One part a layer: a recurrence, attention or a feed-forward (Mamba-2, Nemotron-H)."""
     shape = b.shape(il)
@@ -361,9 +379,12 @@ LAYERS: Final[dict[str, Callable[[Builder, Tensor, int, bool], Tensor]]] = {
     "normed_after_if_told": _normed_after_if_told,
     "beside_experts": _beside_experts,
     "partial": _partial,
+    "normed_residual": _normed_residual,
     "hyper": _hyper,
     "banked": _banked,
     "rwkv": rwkv.layer,
+    "crossed": crossed.layer,
+    "switched": switched.layer,
     "hyper_gated": _hyper_gated,
 }
 """How a layer's parts are wired, by `GraphRules.layer`; the flag says to pick the output rows in

@@ -38,7 +38,7 @@ def activation(b: Builder, x: Tensor) -> Tensor:
     """The activation of a feed-forward without a gate."""
     if b.rules.activation == "relu_sqr":
         return b.graph.like("SQR", b.graph.unary("RELU", x))
-    return b.graph.unary("XIELU" if b.rules.activation == "xielu" else "GELU", x)
+    return b.graph.unary(b.rules.activation.upper(), x)
 
 
 def routed(b: Builder, x: Tensor, il: int) -> Tensor:

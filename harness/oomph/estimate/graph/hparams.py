@@ -143,6 +143,8 @@ class Hparams:
     """Layers that add embeddings of the last tokens together, each with a state of its own."""
     ngram_state: int = 0
     """F32 elements of that state for a sequence (ple_conv_state)."""
+    router: LayerShape | None = None
+    """The head past the last layer that tells each token's adapter, with a cache of its own."""
     n_trunk: int = 0
     """Layers before the first that runs."""
     key: tuple[int | None, tuple[int, ...], int] = (None, (), 0)
@@ -224,6 +226,11 @@ def resolve_hparams(model: ModelSpec, *, n_expert_used: int | None = None) -> Hp
     n_layer_all, n_layer = model.n_layer, n_decoding(model)
     if n_layer < 1:
         raise ModelFileError(f"{model.source}: {n_layer} of {n_layer_all} layers run")
+    layers = _layers(model, family, n_layer, n_expert_used)
+    router = None
+    if family.graph.layer == "switched":
+        router = replace(layers[-1], n_head=1, n_head_kv=1, cache_layer=n_layer)
+        n_layer_all += 1
     n_loops = max(model.integer("num_loops", 1), 1) if family.graph.loops else 1
     return Hparams(
         family=family,
@@ -237,7 +244,8 @@ def resolve_hparams(model: ModelSpec, *, n_expert_used: int | None = None) -> Hp
         n_pos=4 if _has_sections(model, family) else 1,
         is_mla=bool(model.integer("attention.key_length_mla", 0)),
         is_causal=bool(model.metadata.get(f"{model.arch}.attention.causal", family.has_cache)),
-        layers=_looped(_layers(model, family, n_layer, n_expert_used), n_loops),
+        layers=_looped(layers, n_loops),
+        router=router,
         ssm=_ssm(model),
         ngram_layers=_ngram_layers(model),
         ngram_state=_ngram_state(model),
@@ -468,6 +476,10 @@ def _ssm(model: ModelSpec) -> SsmShape | None:
             rank=1,
             groups=0,
         )
+    if family_of(model.arch).recurrence.part == "lightning":
+        n_head = max(model.per_layer("attention.head_count"))
+        width = model.integer("attention.key_length", model.n_embd // max(n_head, 1))
+        return SsmShape(conv_kernel=1, inner=width * n_head, state=width, rank=n_head, groups=0)
     if _has(model, "wkv.head_size"):
         size = model.integer("wkv.head_size")
         return SsmShape(

@@ -37,7 +37,7 @@ _FIRST_LAYER_TENSORS: Final = (
 )
 """Tensors outside the layers that llama.cpp loads with the first one."""
 
-_LAYER: Final = re.compile(r"blk\.([0-9]{1,4})\.")
+_LAYER: Final = re.compile(r"(?:(?:enc|dec)\.)?blk\.([0-9]{1,4})\.")
 _CPU_MOE: Final = r"blk\.{}\.ffn_(up|down|gate|gate_up)_(ch|)exps"
 """What `--n-cpu-moe` overrides for a layer (llama.cpp common/common.h, llm_ffn_exps_block_regex).
 """
@@ -117,7 +117,7 @@ class Placement:
             and self.offloads_all
             and config.offload_kqv
             and config.split_mode == "layer"
-            and not self.has_overrides
+            and not self._overrides
         )
         # what two placements of a model share when they are the same
         self.key = (

@@ -78,7 +78,9 @@ def resolve_sizes(config: RunConfig, hparams: Hparams) -> Sizes:
         n_stream=1 if is_one_stream else n_seqs,
         n_seqs=n_seqs,
         n_tokens=pad(n_tokens, n_seqs),
-        n_outputs=min(n_tokens, config.n_outputs_max or n_batch),
+        n_outputs=min(
+            n_tokens, (not hparams.family.has_encoder and config.n_outputs_max) or n_batch
+        ),
         n_states=1 + (config.n_rolled_back if hparams.family.recurrence.rolls_back else 0),
         n_batch=n_batch if hparams.is_causal else n_ubatch,
     )
