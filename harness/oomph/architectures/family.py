@@ -164,6 +164,7 @@ class GraphRules:
         "stacks",
         "hyper",
         "hyper_gated",
+        "independent_hyper",
         "banked",
         "rwkv",
         "crossed",
@@ -199,6 +200,8 @@ class GraphRules:
     )
     gate_activation: Literal["sigmoid", "softplus"] = "sigmoid"
     """How the gate on attention's output is computed, where `attn_gate` exists."""
+    copies_gated: bool = False
+    """Whether latent attention's result behind such a gate is made contiguous."""
     repeats_keys: bool = False
     """Whether the delta net repeats q and k to v's heads, and projections are cut by group."""
     holds_streams: bool = False
@@ -214,6 +217,8 @@ class GraphRules:
     and then the others look at what the last before them chose. Where nothing is listed all have
     one, or in files of long contexts the first and then every fourth (GLM-5.2). `overlapping`:
     those that compress by 4."""
+    turns_index: bool = True
+    """Whether a lightning indexer's q and k are turned by a Hadamard matrix."""
     fuses_attention: Literal["as_told", "never", "aborts"] = "as_told"
     """Whether flash attention can be on: llama.cpp turns it off for Grok, and its graph of PLM
     aborts."""

@@ -15,7 +15,7 @@ FILES: Final[Mapping[str, tuple[str, ...]]] = {
     "cohere": ("command-r", "cohere2", "cohere2moe"),
     "deepseek": ("deepseek", "deepseek2-ocr", "deepseek2", "mistral4", "deepseek32", "deepseek4"),
     "diffusion": ("llada", "llada-moe", "dream", "rnd1"),
-    "dots": ("dots1",),
+    "dots": ("dots1", "dots3note"),
     "drafters": ("eagle3", "dflash"),
     "encoders": (
         "bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "jina-bert-v3", "modern-bert",
@@ -32,7 +32,7 @@ FILES: Final[Mapping[str, tuple[str, ...]]] = {
     "gpt_oss": ("gpt-oss",),
     "granite": ("granite", "granitemoe", "granitehybrid", "granite_swa", "graniteswitch"),
     "grovemoe": ("grovemoe",),
-    "hunyuan": ("hunyuan-dense", "hunyuan_vl", "hunyuan-moe", "hy_v3"),
+    "hunyuan": ("hunyuan-dense", "hunyuan_vl", "hunyuan-moe", "hy_v3", "hy_v4"),
     "internlm": ("internlm2",),
     "kimi": ("kimi-linear", "kimi-k3"),
     "lfm": ("lfm2", "lfm2moe"),

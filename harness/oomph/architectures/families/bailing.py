@@ -75,6 +75,7 @@ FAMILIES: Final = (
         rope=Rope(sections="listed"),
         caches_idle=True,
         graph=GraphRules(
+            copies_gated=True,
             expert_gating="metadata",
             expert_weights_norm=None,
             outputs_at="after_norm",

@@ -334,7 +334,7 @@ def standard(b: Builder, x: Tensor, il: int) -> Tensor:
     if b.rules.scales_q:
         q = b.graph.scale(q)
     if b.has("attn_gate.weight", il):
-        return _gated_output(b, x, attend(b, q, k, v, il, output=None, sinks=sinks), il)
+        return gated_output(b, x, attend(b, q, k, v, il, output=None, sinks=sinks), il)
     if b.has("attn_sub_norm.weight", il):
         y = attend(b, q, k, v, il, output=None, sinks=sinks)
         return b.linear("attn_output", b.norm(y, "attn_sub_norm", il), il)
@@ -342,14 +342,14 @@ def standard(b: Builder, x: Tensor, il: int) -> Tensor:
     return b.graph.scale(y) if b.model.hparam("attention.value_scale", 1.0) not in (0, 1) else y
 
 
-def _gated_output(b: Builder, x: Tensor, y: Tensor, il: int) -> Tensor:
+def gated_output(b: Builder, x: Tensor, y: Tensor, il: int) -> Tensor:
     """The heads' outputs `y` times a gate computed of the layer's input, an element or a head at a
     time, projected."""
     graph, shape = b.graph, b.shape(il)
     gate = graph.unary(b.rules.gate_activation.upper(), b.linear("attn_gate", x, il))
     if gate.ne[0] != shape.n_head:
         return b.linear("attn_output", graph.mul(y, gate), il)
-    by_head = graph.reshape(y, shape.head_v, shape.n_head, b.n_tokens)
+    by_head = graph.reshape(y, y.ne[0] // shape.n_head, shape.n_head, b.n_tokens)
     gated_heads = graph.mul(by_head, graph.reshape(gate, 1, shape.n_head, b.n_tokens))
     return b.linear("attn_output", graph.reshape(gated_heads, *y.ne[:2]), il)
 

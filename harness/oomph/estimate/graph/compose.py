@@ -17,6 +17,7 @@ from oomph.estimate.graph import (
     feed_forward,
     hyper,
     hyper_gated,
+    independent_hyper,
     kda,
     latent,
     lightning,
@@ -65,6 +66,7 @@ STREAMS: Final[dict[str, tuple[Whole, Whole]]] = {
     "hyper": (hyper.stack, hyper.merge),
     "banked": (_alone, banked.merge),
     "hyper_gated": (hyper.stack, hyper_gated.merge),
+    "independent_hyper": (hyper.stack, independent_hyper.merge),
 }
 """How several residual streams are made of the embedding and become one again, by
 `GraphRules.layer`."""
@@ -360,6 +362,16 @@ def _hyper_gated(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tenso
     return b.pin(hyper_gated.spread(b, feed(b, x, il), cur, inject, il), il)
 
 
+def _independent_hyper(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
+    """The same without mixing: each stream is kept as it is (Hy4)."""
+    x, after = independent_hyper.gather(b, cur, "attn", il)
+    y = mix_tokens(b, b.norm(x, "attn_norm", il), il)
+    cur = independent_hyper.spread(b, y, cur, after)
+    x, after = independent_hyper.gather(b, cur, "ffn", il)
+    y = feed(b, b.norm(x, "ffn_norm", il), il)
+    return independent_hyper.spread(b, y, cur, after)
+
+
 def _deepstack(b: Builder, cur: Tensor, tokens: Tensor, il: int) -> Tensor:
     """`cur` plus the part of the embedding that belongs to layer `il` (qwen3vl)."""
     graph, n_embd = b.graph, b.hparams.n_embd
@@ -386,6 +398,7 @@ LAYERS: Final[dict[str, Callable[[Builder, Tensor, int, bool], Tensor]]] = {
     "crossed": crossed.layer,
     "switched": switched.layer,
     "hyper_gated": _hyper_gated,
+    "independent_hyper": _independent_hyper,
 }
 """How a layer's parts are wired, by `GraphRules.layer`; the flag says to pick the output rows in
 this layer."""

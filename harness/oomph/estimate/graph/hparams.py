@@ -327,7 +327,7 @@ def _layers(
             block=_block(model, family, il),
             cache_layer=il if il < owned else owned - (2 if swa[il] else 1),
             n_expert_used=used[il],
-            is_sparse=index_width > 0 and attends[il],
+            is_sparse=index_width > 0 and attends[il] and not swa[il],
             index_width=index_width if indexes[il] else 0,
             index_v_width=head_v if indexes[il] and by_positions else 0,
             compress_ratio=ratios[il],
