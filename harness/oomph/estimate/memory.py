@@ -22,6 +22,7 @@ from oomph.errors import ModelFileError
 from oomph.estimate.backends import MATRIX_ROW_PADDING, WITHOUT_KERNEL, alignment, scans
 from oomph.estimate.build import LATEST, Build
 from oomph.estimate.compute import ComputeBuffers, ComputeModel, Setup
+from oomph.estimate.graph.attention import ROTATION_STEP
 from oomph.estimate.graph.builder import CacheTypes
 from oomph.estimate.graph.compressed import compressor_states
 from oomph.estimate.graph.hparams import (
@@ -35,7 +36,7 @@ from oomph.estimate.graph.placement import (
     CPU,
     META,
     Placement,
-    layer_of,
+    is_loaded,
     loaded_for,
     placing_knobs,
 )
@@ -386,6 +387,18 @@ class MemoryModel:
                 f"llama.cpp aborts with split_mode tensor on these cards: layer {il} reads the KV "
                 f"cache of layer {owner}, which is cut otherwise; use layer"
             )
+        if self._build.rotates_cache and _turns_one_head(setup):
+            yield (
+                "llama.cpp aborts with split_mode tensor on a quantized cache of one KV head, whose "
+                "rotation it cannot cut; use f16 caches, or layer"
+            )
+        for fault in setup.slices.faults(setup.placement):
+            yield f"llama.cpp aborts with split_mode tensor on these cards: {fault}; use layer"
+        if not self._compute.fuses(setup, "FLASH_ATTN_EXT") and config.offload_kqv:
+            yield (
+                "llama.cpp aborts with split_mode tensor on this model: its flash attention has no "
+                "kernel for heads this wide, and runs on the host; use layer"
+            )
 
     def _cache_bytes(self, setup: Setup) -> Bytes:
         key = (setup.placement.key, setup.cache)  # the layers' widths are the model's
@@ -398,6 +411,16 @@ class MemoryModel:
         if key not in self._weights:
             self._weights[key] = weight_bytes(self.model, setup)
         return self._weights[key]
+
+
+def _turns_one_head(setup: Setup) -> bool:
+    """Whether a layer of one KV head has a cache that is turned before it is quantized."""
+    return any(
+        (setup.cache.k.is_quantized and layer.head_k % ROTATION_STEP == 0)
+        or (setup.cache.v.is_quantized and layer.head_v % ROTATION_STEP == 0)
+        for layer in setup.hparams.layers
+        if layer.has_attention and layer.n_head_kv == 1 and not setup.hparams.is_mla
+    )
 
 
 def _kept_on_host(model: ModelSpec) -> Iterator[str]:
@@ -438,7 +461,7 @@ def weight_bytes(model: ModelSpec, setup: Setup) -> Bytes:
     trunk what is in no layer."""
     total: Bytes = Counter()
     for name, info in model.tensors.items():
-        if not _is_loaded(name, setup.hparams):
+        if not is_loaded(name, setup.hparams):
             continue
         for device in homes(name, model, setup.hparams, setup.placement):
             if device == META and setup.slices:
@@ -449,18 +472,6 @@ def weight_bytes(model: ModelSpec, setup: Setup) -> Bytes:
                 total[device] += allocated_bytes(info, device)
     total.update(setup.placement.expert_caches(_cards_without_experts(model, setup)))
     return total
-
-
-def _is_loaded(name: str, hparams: Hparams) -> bool:
-    """Whether a tensor is the part's own; what is in no layer is the trunk's, and so is what of a
-    prediction head is always loaded."""
-    il = layer_of(name)
-    if il is None:
-        return not hparams.is_head
-    always = name.partition(f"blk.{il}.")[2].startswith(hparams.family.loaded_of_heads)
-    if hparams.is_head:
-        return il in hparams.running and not always
-    return il in hparams.running or always
 
 
 def _cards_without_experts(model: ModelSpec, setup: Setup) -> set[str]:
@@ -644,9 +655,9 @@ def _layer_states(setup: Setup) -> Iterator[tuple[str, int]]:
             n_bytes = 4 * width * setup.sizes.n_seqs * setup.sizes.n_states
             yield device, pad(n_bytes, alignment(device))
         for states in compressor_states(layer):
-            device = setup.placement.cache(il)
             n_bytes = 4 * prod(states.ne) * setup.sizes.n_stream * setup.sizes.n_states
-            yield from ((device, pad(n_bytes, alignment(device))) for _ in ("kv", "score"))
+            for device, share in _holders(setup, "dsv4_state", il, n_bytes):
+                yield from ((device, pad(share, alignment(device))) for _ in ("kv", "score"))
         if layer.is_recurrent:
             if hparams.ssm is None:
                 raise ModelFileError(

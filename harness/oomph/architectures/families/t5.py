@@ -1,4 +1,4 @@
-"""T5, an encoder and a decoder that looks at what it made of the input, and the encoder alone."""
+"""T5: an encoder and a decoder that looks at what it made of the input, or the encoder alone."""
 
 from collections.abc import Iterator
 from typing import Final

@@ -11,6 +11,7 @@ from typing import Final
 from oomph.cards import Card, run_cards
 from oomph.config import RunConfig
 from oomph.errors import ConfigError
+from oomph.estimate.graph.hparams import Hparams
 from oomph.units import MIB
 
 CPU: Final = "CPU"
@@ -54,6 +55,18 @@ def loaded_for(name: str, output_norm: str) -> int | None:
     has the name of BERT's first."""
     is_first = name.startswith(_FIRST_LAYER_TENSORS) and name != f"{output_norm}.weight"
     return 0 if is_first else None
+
+
+def is_loaded(name: str, hparams: Hparams) -> bool:
+    """Whether a tensor is the part's own; what is in no layer is the trunk's, and so is what of a
+    prediction head is always loaded."""
+    il = layer_of(name)
+    if il is None:
+        return not hparams.is_head
+    always = name.partition(f"blk.{il}.")[2].startswith(hparams.family.loaded_of_heads)
+    if hparams.is_head:
+        return il in hparams.running and not always
+    return il in hparams.running or always
 
 
 def float32(x: float) -> float:

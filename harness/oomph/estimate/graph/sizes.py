@@ -26,6 +26,8 @@ class Sizes:
     n_stream: int
     n_seqs: int
     n_tokens: int
+    n_tokens_of_one: int
+    """The same of a prompt that is one sequence's."""
     n_outputs: int
     n_batch: int
     """The most tokens that are handed over at once: all of an encoder's are one micro-batch."""
@@ -78,6 +80,7 @@ def resolve_sizes(config: RunConfig, hparams: Hparams) -> Sizes:
         n_stream=1 if is_one_stream else n_seqs,
         n_seqs=n_seqs,
         n_tokens=pad(n_tokens, n_seqs),
+        n_tokens_of_one=n_tokens,
         n_outputs=min(
             n_tokens, (not hparams.family.has_encoder and config.n_outputs_max) or n_batch
         ),
