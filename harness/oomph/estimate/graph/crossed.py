@@ -1,7 +1,7 @@
-"""T5: a bias on attention's scores, and a decoder's second attention over its encoder's output.
+"""T5: attention by distances, and a decoder's second one over its encoder's output.
 
-The bias tells how far apart two tokens are. The decoder's graph is reserved for the longest input
-that the model was trained for (src/models/t5.cpp, build_inp_cross_embd).
+A bias on attention's scores tells how far apart two tokens are. The decoder's graph is reserved for
+the longest input that the model was trained for (src/models/t5.cpp, build_inp_cross_embd).
 """
 
 from oomph.estimate.graph import attention, feed_forward
