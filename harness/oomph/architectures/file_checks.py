@@ -15,6 +15,7 @@ from typing import Final, Literal
 
 from oomph.architectures.families import family_of
 from oomph.architectures.layers import attending_layers, sliding_window, windowed_layers
+from oomph.architectures.loaders import unread
 from oomph.architectures.shapes import tensor_shapes
 from oomph.architectures.spec import MAX_COUNT, TOKEN_TYPES, ModelSpec
 from oomph.gguf.header import GGUFFile, SkippedArray, Value
@@ -172,6 +173,8 @@ def _refusals(spec: ModelSpec, types: Mapping[str, str]) -> Iterator[str]:
     yield from _recurrent_refusals(spec)
     yield from _block_refusals(spec)
     yield from _shape_refusals(spec)
+    if _has_graph(spec):
+        yield from unread(spec)
 
 
 def _required_by_family(spec: ModelSpec) -> Iterator[str]:

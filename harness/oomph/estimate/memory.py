@@ -389,8 +389,8 @@ class MemoryModel:
             )
         if self._build.rotates_cache and _turns_one_head(setup):
             yield (
-                "llama.cpp aborts with split_mode tensor on a quantized cache of one KV head, which "
-                "it turns and cannot cut; use f16 caches, or layer"
+                "llama.cpp aborts with split_mode tensor on a quantized cache of one KV head, "
+                "which it turns and cannot cut; use f16 caches, or layer"
             )
         for fault in setup.slices.faults(setup.placement):
             yield f"llama.cpp aborts with split_mode tensor on these cards: {fault}; use layer"

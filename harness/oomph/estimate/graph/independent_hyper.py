@@ -1,5 +1,7 @@
-"""Independent hyper-connections (iHC): residual streams that are weighed for a part of a layer and
-get its result back, and are never mixed (build_hc_pre, _post and _head of src/models/hy-v4.cpp).
+"""Independent hyper-connections (iHC): residual streams that are never mixed.
+
+They are weighed for a part of a layer, and each gets its share of the result back (build_hc_pre,
+_post and _head of src/models/hy-v4.cpp).
 """
 
 from oomph.estimate.graph.builder import Builder
