@@ -32,6 +32,8 @@ def test_sizes_are_those_allocated(model: str) -> None:
         ("small-hy3", (3.74, 4.0, 28.01)),
         ("small-step35", (7.04, 4.0, 27.01)),
         ("small-cohere2moe-with-head", (15.41, 16.0, 22.01)),
+        ("small-mimo2-with-heads", (87.91, 1.88, 22.51)),
+        ("small-nemotron-h-moe-with-head", (15.12, 4.0, 12.01)),
     ],
 )
 def test_prediction_heads_are_those_of_draft_mtp(

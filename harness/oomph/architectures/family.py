@@ -303,6 +303,10 @@ class GraphRules:
     """Where the rows that need logits are picked; `nowhere`: all tokens have logits."""
     head_outputs_at: Literal["none", "last_layer", "before_norm", "after_norm"] = "none"
     """The same in the graph of the multi-token-prediction head; `none`: there is no such graph."""
+    head_layer: Literal["same", "cropped_between"] = "same"
+    """How a layer of that graph is wired, where it is not as the trunk's."""
+    head_last_norm: Literal["same", "layer"] = "same"
+    """The kind of that graph's last norm."""
     drafter: Literal["none", "eagle3", "dflash"] = "none"
     """Whether the whole graph is one of a drafter, which runs beside a target alone: a key of
     `oomph.estimate.graph.drafters.DRAFTERS`."""

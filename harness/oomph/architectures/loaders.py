@@ -39,6 +39,6 @@ def unread(spec: ModelSpec) -> Iterator[str]:
         )
         if is_one_width and width != widths[0]:
             yield (
-                f"the feed-forward of block {il} is {width} wide and that of the first {widths[0]}; "
+                f"the feed-forward of block {il} is {width} wide, that of the first {widths[0]}; "
                 f"those of architecture {spec.arch} are of one width"
             )

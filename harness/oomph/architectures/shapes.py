@@ -42,8 +42,8 @@ def _parts(model: ModelSpec, family: Family, tensors: Tensors) -> Iterator[tuple
             chosen += tensors.indexer
         if is_recurrent[il]:
             chosen += tensors.recurrent
-        if feeds_only[il] or family.graph.layer != "single":
-            is_head = il >= n_decoding(model)
+        is_head = il >= n_decoding(model)
+        if feeds_only[il] or family.graph.layer != "single" or is_head:
             routes = is_expert_layer(model, il) and not (is_head and tensors.feeds_heads_densely)
             chosen += tensors.experts if routes else tensors.dense
         if il >= n_decoding(model):

@@ -287,6 +287,15 @@ def _normed_residual(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> T
     return graph.add(feed(b, x, il), graph.scale(x))
 
 
+def _cropped_between(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
+    """Attention, added; the feed-forward of the rows that are wanted, added (Nemotron-H's head)."""
+    graph = b.graph
+    middle = graph.add(mix_tokens(b, b.norm(cur, "attn_norm", il), il), cur)
+    if picks_outputs:
+        middle = b.output_rows(middle)
+    return graph.add(feed(b, b.norm(middle, "post_attention_norm", il), il), middle)
+
+
 def _single(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
     """One part a layer: a recurrence, attention or a feed-forward (Mamba-2, Nemotron-H)."""
     shape = b.shape(il)
@@ -392,6 +401,7 @@ LAYERS: Final[dict[str, Callable[[Builder, Tensor, int, bool], Tensor]]] = {
     "beside_experts": _beside_experts,
     "partial": _partial,
     "normed_residual": _normed_residual,
+    "cropped_between": _cropped_between,
     "hyper": _hyper,
     "banked": _banked,
     "rwkv": rwkv.layer,

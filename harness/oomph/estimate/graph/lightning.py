@@ -1,6 +1,4 @@
-"""Lightning attention: a linear attention that forgets by head, computed by blocks of a batch
-(src/models/minimax-01.cpp).
-"""
+"""Lightning attention: a linear attention that forgets by head (src/models/minimax-01.cpp)."""
 
 from oomph.estimate.graph.builder import Builder
 from oomph.estimate.graph.recurrent import kept, ssm_shape, states

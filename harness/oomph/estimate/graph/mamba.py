@@ -1,5 +1,7 @@
-"""Selective scans steered by what was convolved: the first Mamba, whose every channel decays by
-itself, and PLaMo 2's, whose heads do (build_mamba_layer, build_plamo2_mamba_layer).
+"""Selective scans steered by what was convolved: the first Mamba, and PLaMo 2's.
+
+Every channel of the first decays by itself, PLaMo 2's heads do (build_mamba_layer,
+build_plamo2_mamba_layer).
 """
 
 from oomph.estimate.graph.builder import Builder
