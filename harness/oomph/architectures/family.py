@@ -307,7 +307,7 @@ class GraphRules:
     """How a layer of that graph is wired, where it is not as the trunk's."""
     head_last_norm: Literal["same", "layer"] = "same"
     """The kind of that graph's last norm."""
-    drafter: Literal["none", "eagle3", "dflash"] = "none"
+    drafter: Literal["none", "eagle3", "dflash", "assistant"] = "none"
     """Whether the whole graph is one of a drafter, which runs beside a target alone: a key of
     `oomph.estimate.graph.drafters.DRAFTERS`."""
 
@@ -377,7 +377,7 @@ class Family:
     def has_encoder(self) -> bool:
         """Whether llama.cpp has an encoder of it (llama_model_has_encoder): alone, beside a
         decoder, or in a drafter that reads a target's features."""
-        return self.blocks != "blk" or self.graph.drafter != "none"
+        return self.blocks != "blk" or self.graph.drafter in ("eagle3", "dflash")
 
     @property
     def is_encoder(self) -> bool:

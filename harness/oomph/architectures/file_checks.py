@@ -14,7 +14,12 @@ from math import inf
 from typing import Final, Literal
 
 from oomph.architectures.families import family_of
-from oomph.architectures.layers import attending_layers, sliding_window, windowed_layers
+from oomph.architectures.layers import (
+    attending_layers,
+    n_predicting,
+    sliding_window,
+    windowed_layers,
+)
 from oomph.architectures.loaders import unread
 from oomph.architectures.shapes import tensor_shapes
 from oomph.architectures.spec import MAX_COUNT, TOKEN_TYPES, ModelSpec
@@ -245,7 +250,7 @@ def _wanted(rule: Rule) -> str:
 
 
 def _layer_refusals(spec: ModelSpec) -> Iterator[str]:
-    more = spec.integer("nextn_predict_layers", 0)
+    more = n_predicting(spec)
     if more >= spec.n_layer:
         yield f"{more} of its {spec.n_layer} blocks are for multi-token prediction, so none decodes"
     for key in _LISTS:

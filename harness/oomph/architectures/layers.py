@@ -20,9 +20,14 @@ N_SPACED: Final = 78
 def n_decoding(model: ModelSpec) -> int:
     """Layers that decode: all but those for multi-token prediction, which come last; of a model
     with an encoder, its decoder's."""
-    return model.integer("decoder_block_count", model.n_layer) - model.integer(
-        "nextn_predict_layers", 0
-    )
+    return model.integer("decoder_block_count", model.n_layer) - n_predicting(model)
+
+
+def n_predicting(model: ModelSpec) -> int:
+    """Layers for multi-token prediction behind those that decode; none where the whole model
+    is such a head."""
+    is_head = family_of(model.arch).graph.drafter == "assistant"
+    return 0 if is_head else model.integer("nextn_predict_layers", 0)
 
 
 def is_expert_layer(model: ModelSpec, il: int) -> bool:

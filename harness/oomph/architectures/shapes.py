@@ -16,6 +16,7 @@ from oomph.architectures.layers import (
     indexing_layers,
     is_expert_layer,
     n_decoding,
+    n_predicting,
     recurrent_layers,
 )
 from oomph.architectures.spec import ModelSpec
@@ -29,7 +30,7 @@ EXTRAS: Final = ("tied_output", "rope_freqs", "rope_factors", "classifier", "sco
 
 def _parts(model: ModelSpec, family: Family, tensors: Tensors) -> Iterator[tuple[Part, ...]]:
     """The parts of each block, block by block."""
-    n_more = model.integer("nextn_predict_layers", 0)
+    n_more = n_predicting(model)
     attends = (*attending_layers(model), *(True,) * n_more)
     indexes = (*indexing_layers(model), *(True,) * n_more)
     is_recurrent = (*recurrent_layers(model), *(False,) * n_more)

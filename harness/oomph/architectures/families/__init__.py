@@ -16,7 +16,7 @@ FILES: Final[Mapping[str, tuple[str, ...]]] = {
     "deepseek": ("deepseek", "deepseek2-ocr", "deepseek2", "mistral4", "deepseek32", "deepseek4"),
     "diffusion": ("llada", "llada-moe", "dream", "rnd1"),
     "dots": ("dots1", "dots3note"),
-    "drafters": ("eagle3", "dflash"),
+    "drafters": ("eagle3", "dflash", "gemma4-assistant"),
     "encoders": (
         "bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "jina-bert-v3", "modern-bert",
         "neo-bert", "eurobert", "gemma-embedding",

@@ -75,7 +75,7 @@ def rotation(b: Builder, il: int, *, latent: bool) -> tuple[int, int]:
     none."""
     if not (b.build.rotates_cache and b.hparams.reads_cache):
         return 0, 0
-    owners = b.hparams.cache_owners(is_swa=b.shape(il).is_swa)
+    owners = b.hparams.cache_owners(is_swa=b.shape(il).is_swa) or (il,)
     widths_k, widths_v = (
         {getattr(b.shape(i), which) for i in owners} for which in ("head_k", "head_v")
     )

@@ -26,6 +26,10 @@ UNROTATED_STEP: Final = 4
 """Every fourth layer has no RoPE where a family says `stepped` (n_no_rope_layer_step)."""
 SMALLEST_LIMIT: Final = 1e-6
 """Limits that clamp a gated activation are larger than this (build_ffn, build_moe_ffn)."""
+SHARED_WINDOW: Final = -2
+SHARED_FULL: Final = -1
+"""The target's layers whose caches an assistant reads, counted from the last: with a window, and
+without."""
 THINNED_LAYERS: Final = 10
 """Layers of gemma3n whose gate is thinned (n_layer_sparsity)."""
 
@@ -325,7 +329,7 @@ def _layers(
             is_recurrent=recurrent[il],
             has_attention=attends[il],
             block=_block(model, family, il),
-            cache_layer=il if il < owned else owned - (2 if swa[il] else 1),
+            cache_layer=_cache_layer(family, il, owned, is_swa=swa[il]),
             n_expert_used=used[il],
             is_sparse=index_width > 0 and attends[il] and not swa[il],
             index_width=index_width if indexes[il] else 0,
@@ -342,6 +346,14 @@ def _layers(
         )
         for il in range(n_layer)
     )
+
+
+def _cache_layer(family: Family, il: int, owned: int, *, is_swa: bool) -> int:
+    """The layer whose cache layer `il` reads: its own, the last of its kind that has one, or one of
+    the target's last two (below 0)."""
+    if family.graph.drafter == "assistant":
+        return SHARED_WINDOW if is_swa else SHARED_FULL
+    return il if il < owned else owned - (2 if is_swa else 1)
 
 
 def _block(model: ModelSpec, family: Family, il: int) -> int:
@@ -406,7 +418,9 @@ def _said(model: ModelSpec, n_expert_used: int | None) -> int | None:
 
 def _layers_with_own_cache(model: ModelSpec, family: Family, n_layer: int) -> int:
     """The layers before the first that reads another's cache: the last of its kind, with a window
-    or without."""
+    or without. An assistant has none."""
+    if family.graph.drafter == "assistant":
+        return 0
     shared = model.integer(
         "attention.shared_kv_layers", max(0, n_layer - (family.graph.shares_kv_from or n_layer))
     )

@@ -35,6 +35,7 @@ _FIRST_LAYER_TENSORS: Final = (
     "per_layer_proj_norm.",
     "token_embd_norm.",
     "hrm.z_l_init",
+    "nextn.pre_projection.",
 )
 """Tensors outside the layers that llama.cpp loads with the first one."""
 
@@ -98,8 +99,8 @@ class Placement:
     is the layer after them, and the first that goes to a card. Without a `tensor_split` llama.cpp
     divides the layers by the free memory of `machine`'s cards; of cards that nothing is known of it
     is taken to be equal. `on_host` are weights that no card computes with, by name; `lent` are
-    tensors of another model that this one's graph reads, with their devices. Raises ConfigError for
-    knobs that name no card or no valid pattern.
+    tensors and caches of another model that this one's graph reads, with their devices. Raises
+    ConfigError for knobs that name no card or no valid pattern.
     """
 
     def __init__(
@@ -208,6 +209,8 @@ class Placement:
 
     def cache(self, il: int) -> str:
         """The device of layer `il`'s KV cache or recurrent state."""
+        if il < 0:  # of another model
+            return self._lent[f"cache_l{il}"]
         return self.layer(il) if self.offloads_kqv else CPU
 
     def weight(self, name: str, il: int | None = None) -> str:

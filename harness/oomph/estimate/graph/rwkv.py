@@ -1,4 +1,4 @@
-"""RWKV: time mixing over a state of matrices, and a feed-forward: channel mixing, or a Qwen's.
+"""RWKV: time mixing over a state of matrices, and channel mixing or a Qwen's FFN.
 
 The state is a gated linear attention's (RWKV-6) or a generalized delta rule's (7). Mixings see a
 token and the one before it (build_rwkv6_time_mix, build_rwkv7_time_mix and their channel mixes).

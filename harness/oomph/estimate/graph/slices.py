@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import lcm
 from typing import Final, Literal
 
-from oomph.architectures.layers import n_decoding, recurrent_layers, windowed_layers
+from oomph.architectures.layers import n_decoding, n_predicting, recurrent_layers, windowed_layers
 from oomph.architectures.spec import ModelSpec
 from oomph.estimate.graph.hparams import Hparams, LayerShape, SsmShape, resolve_head
 from oomph.estimate.graph.placement import META, Placement, float32, is_loaded, layer_of
@@ -144,7 +144,7 @@ class Slices:
         self._layers = hparams.layers
         if hparams.router:
             self._layers += (hparams.router,)
-        if len(hparams.layers) < n_layer + model.integer("nextn_predict_layers", 0):
+        if len(hparams.layers) < n_layer + n_predicting(model):
             self._layers += resolve_head(model).layers[len(hparams.layers) :]
         before = (sum(each == kind for each in kinds[:il]) for il, kind in enumerate(kinds))
         self._turns = [n % n_cards for n in before]
