@@ -1,4 +1,4 @@
-"""Granite Switch: tokens that switch to an adapter, of which the file has many beside each matrix.
+"""Granite Switch: tokens that switch to an adapter, many of them beside each matrix.
 
 A head past the layers, with a cache of its own, finds the last such token; its number chooses the
 low-rank matrices that are added to every product (src/models/granite-switch.cpp).
