@@ -1,14 +1,18 @@
 """A file that llama.cpp would refuse is refused, and says so; every published shape is taken."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from bench.peers.architectures import shaped_model
 from tests.soak.headers import FILE_BYTES, model, written
 
 from oomph.architectures.catalogue import catalogue_model, catalogue_names
 from oomph.architectures.from_gguf import spec_from_gguf
+from oomph.architectures.loaders import unread
+from oomph.architectures.spec import ModelSpec
 from oomph.errors import ModelFileError
 from oomph.gguf.header import parse_header
 
@@ -78,3 +82,33 @@ def test_older_latent_attention_without_absorption_is_taken(tmp_path: Path) -> N
     kept = {key: value for key, value in metadata.items() if value is not None}
     tensors = [each for each in tensors if not each.name.endswith("v_b.weight")]
     spec_from_gguf(parse_header(written(kept, tensors), name="old", file_bytes=FILE_BYTES))
+
+
+def of_likeness(name: str, extra: Mapping[str, str] | None = None) -> ModelSpec:
+    """The likeness read back from a file, with tensors copied under other names."""
+    spec = shaped_model(name)
+    copies = [replace(spec.tensors[old], name=new) for new, old in (extra or {}).items()]
+    data = written(dict(spec.metadata), [*spec.tensors.values(), *copies])
+    return spec_from_gguf(parse_header(data, name=name, file_bytes=FILE_BYTES))
+
+
+def test_an_output_bias_is_taken_where_the_loader_asks_for_it() -> None:
+    """llama.cpp says "wrong number of tensors" of an EXAONE with one."""
+    bias = {"blk.0.attn_output.bias": "blk.0.attn_norm.weight"}
+    assert of_likeness("small", bias).tensors.keys() >= bias.keys()
+    with pytest.raises(ModelFileError, match=r"'blk.0.attn_output.bias' is none of .* exaone"):
+        of_likeness("small-exaone", bias)
+
+
+def test_feed_forwards_of_several_widths_are_taken_where_the_loader_asks_for_them() -> None:
+    assert of_likeness("small-openelm")
+    spec = shaped_model("small-openelm")
+    widths = {key: value for key, value in spec.metadata.items() if key.endswith("forward_length")}
+    gemma = replace(
+        spec,
+        arch="gemma",
+        metadata={key.replace("openelm", "gemma"): value for key, value in widths.items()}
+        | {"gemma.block_count": spec.n_layer},
+    )
+    assert any("are of one width" in told for told in unread(gemma))
+    assert not any("are of one width" in told for told in unread(spec))

@@ -6,6 +6,7 @@ That every byte is as llama-server takes it is held by `tests/bench/test_tensor_
 from collections.abc import Sequence
 
 import pytest
+from bench.peers.architectures import shaped_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -135,6 +136,50 @@ def test_what_llama_cpp_does_not_split_is_refused(
 ) -> None:
     found = refusals(model, TWO.with_(**knobs))
     assert [said in sentence for sentence in found] == [True] if said else not found
+
+
+@pytest.mark.parametrize(
+    ("named", "why"),
+    [
+        ("small-rwkv6", "the cache of layer 0 has no ssm_out.weight"),
+        ("small-t5encoder", "the cache of layer 0 has no attn_output.weight"),
+        ("small-graniteswitch", "the cache of layer 7 has no attn_output.weight"),
+        ("small-nanbeige-loops", "has no attn_output.weight"),
+        ("small-step35:Q8_0", "has no attn_output.weight to be cut by"),
+        ("small-chameleon", "blk.0.attn_k_norm.bias has a row for each head"),
+        ("small-deci", "has no KV heads to cut its output by"),
+        ("small-granite-swa-moe:Q8_0", "is not twice as wide as expert_feed_forward_length says"),
+        ("small-laguna", "whose rows are one block each"),
+        ("small-laguna:Q8_0", None),
+        ("small-hy3:Q8_0", None),
+        ("small-cohere2moe-with-head:Q8_0", None),
+        ("small-mimo2:Q8_0", "no kernel for heads this wide"),
+        ("small-deepseek4", None),
+        ("small-hrm_text", None),
+        ("small-refact", None),
+    ],
+)
+def test_what_llama_cpp_cannot_cut_is_told(named: str, why: str | None) -> None:
+    """Each was tried on llama-server with two phantom cards: it aborted, or ran (None)."""
+    found = refusals(shaped_model(named), TWO)
+    assert len(found) == (why is not None), found
+    assert why is None or why in found[0]
+
+
+def test_a_turned_cache_of_one_head_is_not_cut() -> None:
+    """llama-server aborts on Gemma 3 1B and on Refact's small likeness so."""
+    model = shaped_model("small-refact")
+    told = refusals(model, TWO.with_(type_k="q8_0", type_v="q8_0"))
+    assert "one KV head" in told[0]
+    assert not refusals(model, TWO.with_(type_k="f16"))
+
+
+def test_groups_of_heads_are_cut_whole() -> None:
+    """What llama-server printed of DeepSeek V4's small likeness: the larger card's weights."""
+    memory = MemoryModel(shaped_model("small-deepseek4"))
+    printed = as_printed(memory.estimate(TWO).devices, "Meta()")
+    assert printed
+    assert printed.weights_bytes / MIB == pytest.approx(275.56, abs=0.0051)
 
 
 def test_older_builds_split_rows() -> None:

@@ -408,7 +408,7 @@ def _may_offload(estimator: Estimator, knobs: Mapping[str, Any], profile: Profil
 
 def _moved(estimator: Estimator, best: Placed) -> str:
     """What stays on the host."""
-    config, n_layer = best.config, estimator.model.n_layer
+    config, n_layer = best.config, estimator.n_layer
     if estimator.model.is_moe and config.n_gpu_layers < 0:
         layers = count(n_layers_without_experts(estimator, config))
         return f"fits once the experts of {layers} layers stay in host memory"

@@ -53,7 +53,7 @@ def own_fit(estimator: Estimator, said: Said, config: RunConfig) -> OwnFit | Non
         layers_are_open="n_gpu_layers" not in said.knobs,
     )
     drafters = (each for each in estimator.aboard(config) if isinstance(each, MtpHead | DraftModel))
-    drafter = next((each.dry() for each in drafters), None)
+    drafter = next((each.dry() for each in drafters if each.is_fitted), None)
     memory_model = MemoryModel(estimator.model, cards=cards, is_dry_run=True, store=estimator.store)
     fitted = fit_params(memory_model, question, drafter)
     memory = estimator.memory(fitted.config)

@@ -72,7 +72,19 @@ class Recurrence:
     )
     """None, those without KV heads, those that also have no feed-forward width, all but every n-th,
     or all; `beside`: all, each with a KV cache too."""
-    part: Literal["none", "mamba", "mamba2", "delta_net", "short_conv", "kda", "time_mix"] = "none"
+    interval: int = 4
+    """The n of every n-th, where the metadata do not say."""
+    part: Literal[
+        "none",
+        "mamba",
+        "mamba2",
+        "mamba_by_head",
+        "delta_net",
+        "short_conv",
+        "kda",
+        "lightning",
+        "time_mix",
+    ] = "none"
     """A key of `oomph.estimate.graph.compose.RECURRENT`; `time_mix` is in a layer of its own."""
     gate: Literal["softplus", "bounded", "metadata_negated"] = "softplus"
     """How KDA's gate is computed: bounded below, by `kda.gate_lower_bound` where the metadata have
@@ -152,8 +164,12 @@ class GraphRules:
         "stacks",
         "hyper",
         "hyper_gated",
+        "independent_hyper",
         "banked",
-        "rwkv7",
+        "rwkv",
+        "crossed",
+        "switched",
+        "normed_residual",
     ] = "sequential"
     """How the parts of a layer are wired: a key of `oomph.estimate.graph.compose.LAYERS`."""
     norm: Literal["rms", "layer", "metadata"] = "rms"
@@ -179,9 +195,13 @@ class GraphRules:
     temperature: Literal["none", "unrotated", "metadata"] = "none"
     """Which layers scale q by its position (attn_temp_scale): those without RoPE, or all where the
     metadata say so."""
-    attention: Literal["standard", "gated", "compressed", "pooled", "blocks"] = "standard"
+    attention: Literal["standard", "gated", "compressed", "pooled", "blocks", "position_blocks"] = (
+        "standard"
+    )
     gate_activation: Literal["sigmoid", "softplus"] = "sigmoid"
     """How the gate on attention's output is computed, where `attn_gate` exists."""
+    copies_gated: bool = False
+    """Whether latent attention's result behind such a gate is made contiguous."""
     repeats_keys: bool = False
     """Whether the delta net repeats q and k to v's heads, and projections are cut by group."""
     holds_streams: bool = False
@@ -189,11 +209,16 @@ class GraphRules:
     operator is kept on its device."""
     nodes_per_token: int = 0
     """Nodes that a graph has room for with each token (graph_max_nodes); 0 for the usual room."""
-    indexers: Literal["none", "each", "listed", "listed_or_spaced", "overlapping"] = "none"
+    indexers: Literal["none", "each", "listed", "listed_or_spaced", "overlapping", "past_dense"] = (
+        "none"
+    )
     """Which attending layers have an indexer, with a cache of its own, that chooses the cells they
-    look at: all, or those that `attention.indexer.types` lists, and then the others look at what
-    the last before them chose. Where nothing is listed all have one, or in files of long contexts
-    the first and then every fourth (GLM-5.2). `overlapping`: those that compress by 4."""
+    look at: all, those past the leading dense ones, or those that `attention.indexer.types` lists,
+    and then the others look at what the last before them chose. Where nothing is listed all have
+    one, or in files of long contexts the first and then every fourth (GLM-5.2). `overlapping`:
+    those that compress by 4."""
+    turns_index: bool = True
+    """Whether a lightning indexer's q and k are turned by a Hadamard matrix."""
     fuses_attention: Literal["as_told", "never", "aborts"] = "as_told"
     """Whether flash attention can be on: llama.cpp turns it off for Grok, and its graph of PLM
     aborts."""
@@ -201,8 +226,13 @@ class GraphRules:
     """Whether q, k and v are cut to `attention.clamp_kqv` where the metadata have it."""
     scales_q: bool = False
     """A SCALE node on q (the attention itself then scales by 1)."""
+    inputs: Literal["mixed", "apart", "tokens"] = "mixed"
+    """Whether a batch may have tokens and embeddings together in newer llama.cpps
+    (llm_arch_supports_mixed_batch), has one or the other, or has tokens alone."""
     scales_embedding: bool = False
     """A SCALE node on the embedding by √n_embd; `embedding_scale` in the metadata is another."""
+    scales_tokens_alone: bool = False
+    """Whether that is of the tokens' rows alone, and newer llama.cpps have it as an input."""
     fuses_clamp: bool = False
     """Whether a gated activation that the metadata clamp is one node, as one that is not."""
     scaled: tuple[Literal["embedding_scale", "residual_scale", "logit_scale"], ...] = ()
@@ -229,7 +259,7 @@ class GraphRules:
     """Whether a classifier looks at the mean of all tokens where the metadata do not say."""
     weighs_scores: bool = False
     """Whether scores are made shares of one (softmax)."""
-    activation: Literal["gelu", "relu_sqr", "xielu"] = "gelu"
+    activation: Literal["gelu", "relu", "relu_sqr", "xielu"] = "gelu"
     """The activation of a feed-forward without a gate."""
     gated_activation: Literal["fused", "situ"] = "fused"
     """The activation of a feed-forward with a gate: one operator, or bounded parts."""
@@ -273,7 +303,11 @@ class GraphRules:
     """Where the rows that need logits are picked; `nowhere`: all tokens have logits."""
     head_outputs_at: Literal["none", "last_layer", "before_norm", "after_norm"] = "none"
     """The same in the graph of the multi-token-prediction head; `none`: there is no such graph."""
-    drafter: Literal["none", "eagle3", "dflash"] = "none"
+    head_layer: Literal["same", "cropped_between"] = "same"
+    """How a layer of that graph is wired, where it is not as the trunk's."""
+    head_last_norm: Literal["same", "layer"] = "same"
+    """The kind of that graph's last norm."""
+    drafter: Literal["none", "eagle3", "dflash", "assistant"] = "none"
     """Whether the whole graph is one of a drafter, which runs beside a target alone: a key of
     `oomph.estimate.graph.drafters.DRAFTERS`."""
 
@@ -309,13 +343,15 @@ class Family:
     recurrence: Recurrence = Recurrence()
     rope: Rope = Rope()
     yarn: tuple[PublishedYarn, ...] = ()
+    blocks: str = "blk"
+    """What the names of its layers' tensors begin with: `dec.blk` where there is an encoder too."""
     output_norm: str = "output_norm"
     """The tensor of the last norm; empty where there is none."""
     shares_streams: bool = True
     """Whether sequences can share one stream of cells (kv_unified)."""
-    caches_head: bool = False
-    """Whether llama.cpp also keeps, in the trunk's cache, K of the layers for multi-token
-    prediction, which the trunk never reads (seen of models whose K and V are one vector)."""
+    caches_idle: bool = False
+    """Whether llama.cpp also keeps a cache for blocks that never run: those for multi-token
+    prediction (seen of models whose K and V are one vector), or of an encoder that has more."""
     has_cache: bool = True
     """Whether llama.cpp keeps K and V of the tokens before: an encoder sees a whole input at once
     and keeps nothing (llama_model::create_memory)."""
@@ -327,10 +363,21 @@ class Family:
     another model's where the file has none (`lent`), or there is none."""
     loaded_of_heads: tuple[str, ...] = ()
     """What the names begin with of tensors for multi-token prediction that llama.cpp loads whether
-    it predicts so or not."""
+    it predicts so or not; an empty one is of all, and of an encoder's past its decoder's too."""
     required: tuple[str, ...] = ()
     """Keys without which llama.cpp refuses a file, besides those that all need."""
     hugging_face: HuggingFace | None = None
+
+    @property
+    def is_crossed(self) -> bool:
+        """Whether it is a decoder beside an encoder, whose output it looks at."""
+        return self.blocks == "dec.blk"
+
+    @property
+    def has_encoder(self) -> bool:
+        """Whether llama.cpp has an encoder of it (llama_model_has_encoder): alone, beside a
+        decoder, or in a drafter that reads a target's features."""
+        return self.blocks != "blk" or self.graph.drafter in ("eagle3", "dflash")
 
     @property
     def is_encoder(self) -> bool:

@@ -14,7 +14,13 @@ from math import inf
 from typing import Final, Literal
 
 from oomph.architectures.families import family_of
-from oomph.architectures.layers import attending_layers, sliding_window, windowed_layers
+from oomph.architectures.layers import (
+    attending_layers,
+    n_predicting,
+    sliding_window,
+    windowed_layers,
+)
+from oomph.architectures.loaders import unread
 from oomph.architectures.shapes import tensor_shapes
 from oomph.architectures.spec import MAX_COUNT, TOKEN_TYPES, ModelSpec
 from oomph.gguf.header import GGUFFile, SkippedArray, Value
@@ -172,6 +178,8 @@ def _refusals(spec: ModelSpec, types: Mapping[str, str]) -> Iterator[str]:
     yield from _recurrent_refusals(spec)
     yield from _block_refusals(spec)
     yield from _shape_refusals(spec)
+    if _has_graph(spec):
+        yield from unread(spec)
 
 
 def _required_by_family(spec: ModelSpec) -> Iterator[str]:
@@ -242,7 +250,7 @@ def _wanted(rule: Rule) -> str:
 
 
 def _layer_refusals(spec: ModelSpec) -> Iterator[str]:
-    more = spec.integer("nextn_predict_layers", 0)
+    more = n_predicting(spec)
     if more >= spec.n_layer:
         yield f"{more} of its {spec.n_layer} blocks are for multi-token prediction, so none decodes"
     for key in _LISTS:
@@ -286,6 +294,9 @@ def _head_refusals(spec: ModelSpec) -> Iterator[str]:
         is_even = (n_head > 0 or may_lack) and (not n_head_kv or n_head % n_head_kv == 0)
         if il < len(attends) and attends[il] and not is_even:
             yield f"block {il} has {n_head} attention heads and {n_head_kv} KV heads"
+    indexing = spec.integer("attention.indexer.head_count", 0)
+    if family_of(spec.arch).graph.attention == "position_blocks" and indexing != max(spec.kv_heads):
+        yield f"its indexer has {indexing} heads, and its attention {max(spec.kv_heads)} KV heads"
     width = spec.integer("attention.key_length", spec.n_embd // max(heads))
     if width < 1:
         yield f"{max(heads)} heads do not fit into an embedding {spec.n_embd} wide"

@@ -18,8 +18,16 @@ N_SPACED: Final = 78
 
 
 def n_decoding(model: ModelSpec) -> int:
-    """Layers that decode: all but those for multi-token prediction, which come last."""
-    return model.n_layer - model.integer("nextn_predict_layers", 0)
+    """Layers that decode: all but those for multi-token prediction, which come last; of a model
+    with an encoder, its decoder's."""
+    return model.integer("decoder_block_count", model.n_layer) - n_predicting(model)
+
+
+def n_predicting(model: ModelSpec) -> int:
+    """Layers for multi-token prediction behind those that decode; none where the whole model
+    is such a head."""
+    is_head = family_of(model.arch).graph.drafter == "assistant"
+    return 0 if is_head else model.integer("nextn_predict_layers", 0)
 
 
 def is_expert_layer(model: ModelSpec, il: int) -> bool:
@@ -44,7 +52,9 @@ def recurrent_layers(model: ModelSpec) -> tuple[bool, ...]:
         if f"{model.arch}.attention.recurrent_layers" in model.metadata:
             listed = model.per_layer("attention.recurrent_layers")
             return tuple(bool(flag) for flag in listed[:n_layer])
-        interval = max(model.integer("full_attention_interval", 4), 1)
+        interval = max(
+            model.integer("full_attention_interval", family_of(model.arch).recurrence.interval), 1
+        )
         return tuple((il + 1) % interval != 0 for il in range(n_layer))
     heads, feeding = model.kv_heads, feeding_layers(model)
     return tuple(heads[il] == 0 and not feeding[il] for il in range(n_layer))
@@ -74,6 +84,9 @@ def indexing_layers(model: ModelSpec) -> tuple[bool, ...]:
     if rule == "overlapping":
         ratios = model.per_layer("attention.compress_ratios")
         return tuple(ratios[il] == OVERLAPPING for il in range(len(attends)))
+    if rule == "past_dense":
+        lead = model.integer("leading_dense_block_count", 0)
+        return tuple(il >= lead for il in range(len(attends)))
     said = model.metadata.get(f"{model.arch}.attention.indexer.types")
     if rule == "each" or said is None:
         is_spaced = rule == "listed_or_spaced" and model.n_ctx_train >= SPACED_FROM

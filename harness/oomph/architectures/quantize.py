@@ -43,6 +43,8 @@ _ALWAYS_F32: Final = (
     "time_mix_decay_w2.",
     "time_mix_lerp_fused.",
 )
+_MATRICES: Final = ("weight", ".lora_a", ".lora_b")
+"""What the names of tensors end with that are written in 16 bits."""
 _TABLES: Final = ("ffn_gate_tid2eid.",)
 """Tables of numbers, in I32 whatever the file."""
 _KEPT: Final = (
@@ -51,6 +53,7 @@ _KEPT: Final = (
     "altup",
     "laurel",
     "per_layer_model_proj",
+    "attn_rel_b.",
     "indexer.k_proj.",
     "indexer.q_proj.",
     "time_mix_v1.",
@@ -282,7 +285,7 @@ def _kept_type(base: str, name: str, ne: tuple[int, ...]) -> str:
     a choice)."""
     if any(mark in name for mark in _TABLES):
         return "I32"
-    if len(ne) < 2 or not name.endswith("weight") or any(mark in name for mark in _ALWAYS_F32):
+    if len(ne) < 2 or not name.endswith(_MATRICES) or any(mark in name for mark in _ALWAYS_F32):
         return "F32"
     return base if base in ("F32", "BF16") else "F16"
 

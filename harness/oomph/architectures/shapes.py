@@ -16,6 +16,7 @@ from oomph.architectures.layers import (
     indexing_layers,
     is_expert_layer,
     n_decoding,
+    n_predicting,
     recurrent_layers,
 )
 from oomph.architectures.spec import ModelSpec
@@ -29,12 +30,12 @@ EXTRAS: Final = ("tied_output", "rope_freqs", "rope_factors", "classifier", "sco
 
 def _parts(model: ModelSpec, family: Family, tensors: Tensors) -> Iterator[tuple[Part, ...]]:
     """The parts of each block, block by block."""
-    n_more = model.n_layer - n_decoding(model)
+    n_more = n_predicting(model)
     attends = (*attending_layers(model), *(True,) * n_more)
     indexes = (*indexing_layers(model), *(True,) * n_more)
     is_recurrent = (*recurrent_layers(model), *(False,) * n_more)
     feeds_only = (*feeding_layers(model), *(False,) * n_more)
-    for il in range(model.n_layer):
+    for il in range(n_decoding(model) + n_more):
         chosen = tensors.every
         if attends[il]:
             chosen += tensors.attention
@@ -42,8 +43,8 @@ def _parts(model: ModelSpec, family: Family, tensors: Tensors) -> Iterator[tuple
             chosen += tensors.indexer
         if is_recurrent[il]:
             chosen += tensors.recurrent
-        if feeds_only[il] or family.graph.layer != "single":
-            is_head = il >= n_decoding(model)
+        is_head = il >= n_decoding(model)
+        if feeds_only[il] or family.graph.layer != "single" or is_head:
             routes = is_expert_layer(model, il) and not (is_head and tensors.feeds_heads_densely)
             chosen += tensors.experts if routes else tensors.dense
         if il >= n_decoding(model):
@@ -88,8 +89,10 @@ def tensor_shapes(model: ModelSpec, *, extras: Collection[str] = ()) -> tuple[Te
             f"{model.source}: the tensors of architecture {model.arch!r} are not known without a "
             f"file; those of {', '.join(known)} are"
         )
-    found = sorted(_outside_blocks(model, family, family.tensors, extras))
+    found = list(_outside_blocks(model, family, family.tensors, extras))
+    if family.blocks == "blk":
+        found.sort()
     for il, chosen in enumerate(_parts(model, family, family.tensors)):
         block = (tensor for part in chosen for tensor in part(model, il))
-        found += sorted((f"blk.{il}.{name}", ne) for name, ne in block)
-    return tuple(found)
+        found += sorted((f"{family.blocks}.{il}.{name}", ne) for name, ne in block)
+    return tuple(found if family.blocks == "blk" else sorted(found))

@@ -121,6 +121,16 @@ def attention_sinks(model: ModelSpec, il: int) -> Iterator[Tensor]:
     yield "attn_sinks.weight", (heads(model, il)[0],)
 
 
+def block_indexer(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """The small attention that chooses blocks of cells."""
+    width = model.integer("attention.indexer.key_length")
+    n_head = model.integer("attention.indexer.head_count")
+    yield "indexer.q_proj.weight", (model.n_embd, n_head * width)
+    yield "indexer.k_proj.weight", (model.n_embd, width)
+    yield "indexer.q_norm.weight", (width,)
+    yield "indexer.k_norm.weight", (width,)
+
+
 # ---- recurrent blocks
 
 

@@ -27,6 +27,8 @@ OFFLOAD_MIN_BATCH: Final = 32
 """Rows from which a card takes a node from the CPU although its weights must be copied
 (GGML_OP_OFFLOAD_MIN_BATCH)."""
 
+_INDEXED: Final = ("F32", "BF16", "F16", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0")
+"""Types of cells that a lightning indexer reads."""
 _FUSED_HEADS: Final = frozenset({40, 64, 72, 80, 96, 112, 128, 256})
 _FUSED_GROUPS: Final = {(192, 128): 8, (320, 256): 32, (512, 512): 1, (576, 512): 1}
 """Widths of K and V that are fused where several query heads share a KV head, a multiple of so
@@ -55,11 +57,21 @@ def supports(device: str, node: Tensor) -> bool:
         return all(source.is_contiguous for source in node.src)
     if node.op == "SSM_CONV":
         return first.ne[1] % 128 == 0
+    if node.op == "LIGHTNING_INDEXER":
+        is_sized = first.ne[0] == 128 and first.ne[1] in (32, 64)
+        return is_sized and node.src[1].quant.name in _INDEXED
     if node.op == "SSM_SCAN":
-        if node.src[3].ne[0] == 1:  # the decay of a head: Mamba-2
-            return first.ne[0] in (96, 128, 256) and first.ne[1] % 16 == 0
-        return first.ne[0] == 16 and first.ne[1] == 1 and first.ne[2] % 128 == 0
+        state, width, heads, _ = first.ne
+        return scans(node.src[3].ne[0], state, width, heads)
     return True
+
+
+def scans(decay: int, state: int, width: int, heads: int) -> bool:
+    """Whether CUDA has a kernel for a selective scan with a state of `state` elements for each of
+    `heads` heads' `width` channels: with one `decay` a head (Mamba-2), or one an element."""
+    if decay == 1:
+        return state in (96, 128, 256) and width % 16 == 0
+    return state == 16 and width == 1 and heads % 128 == 0
 
 
 def _fuses(node: Tensor) -> bool:

@@ -176,7 +176,7 @@ class ComputeModel:
         if not self._is_dry_run:
             batches.append(_token_batch(setup))
         if setup.hparams.family.recurrence.reserves_one and sizes.n_seqs > 1:
-            batches.append(Batch(sizes.n_tokens, sizes.n_outputs, 1))
+            batches.append(Batch(sizes.n_tokens_of_one, sizes.n_outputs, 1))
         packings: list[Packing] = []
         for batch in batches:
             if packings and self._is_within(setup, batch, packings[0]):

@@ -44,6 +44,7 @@ class MtpHead:
 
     name: Final = "mtp"
     read_layers: Final = ()
+    is_fitted: Final = True
 
     def __init__(
         self, model: ModelSpec, build: Build = LATEST, *, is_dry_run: bool = False
@@ -98,6 +99,9 @@ class DraftModel:
 
     name: Final = "draft"
     read_layers: tuple[int, ...] = ()
+    is_fitted = True
+    """Whether --fit counts it: not where its context needs the target's (common_params_fit_impl
+    then fits without it)."""
 
     def __init__(
         self,

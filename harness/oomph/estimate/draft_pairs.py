@@ -7,6 +7,7 @@ from oomph.architectures.layers import n_decoding
 from oomph.architectures.spec import ModelSpec
 from oomph.architectures.vocabulary import unlike
 from oomph.errors import ConfigError
+from oomph.estimate.assistant_draft import ASSISTANT, AssistantDraft
 from oomph.estimate.build import LATEST, Build
 from oomph.estimate.draft import DraftModel
 from oomph.estimate.feature_draft import FeatureDraft
@@ -22,6 +23,14 @@ def draft_of(
     kinds = tuple(kinds)
     is_head = MTP in kinds
     _check_kinds(draft, kinds)
+    if draft.arch == ASSISTANT:
+        others = [kind for kind in kinds if kind in BY_MODEL and kind != MTP]
+        if others:
+            raise ConfigError(
+                f"{draft.source} is of architecture {draft.arch}, with which llama.cpp drafts by "
+                f"--spec-type {MTP}, not {others[0]}"
+            )
+        return AssistantDraft(target, draft, build)
     if is_head and n_decoding(draft) == draft.n_layer:
         raise ConfigError(f"{draft.source} has no MTP head, and --spec-type {MTP} needs one")
     if not family_of(draft.arch).has_known_graph:

@@ -835,7 +835,13 @@ class Estimator:
     def max_gpu_layers(self, **knobs: Any) -> int:
         """The most layers on the cards that fit with these knobs, the output counted as one: the
         fewest off them."""
-        return self._first_fit("n_gpu_layers", range(self.model.n_layer + 1, 0, -1), knobs) or 0
+        return self._first_fit("n_gpu_layers", range(self.n_layer + 1, 0, -1), knobs) or 0
+
+    @property
+    def n_layer(self) -> int:
+        """The layers that `n_gpu_layers` counts beside the output: the file's, as often as they are
+        run."""
+        return self._memory.hparams().n_layer_all
 
     def min_cpu_moe(self, **knobs: Any) -> int | None:
         """The fewest layers whose experts must stay on the CPU to fit with these knobs; None where

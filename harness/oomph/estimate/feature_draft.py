@@ -59,6 +59,7 @@ class FeatureDraft(DraftModel):
             )
         self.read_layers = _read_layers(target, model)
         self._lent = dict(_lent(target, model))
+        self.is_fitted = not self._lent
         self._memory = MemoryModel(model, build, is_dry_run=is_dry_run, lent=self._lent)
 
     def dry(self) -> "FeatureDraft":

@@ -48,4 +48,5 @@ def result_bytes(model: ModelSpec, setup: Setup, n_tokens: int) -> int:
     """What the results of `n_tokens` tokens take: their logits, for which llama.cpp makes room even
     where it computes none, and their embeddings (llama_context::output_reserve)."""
     width = model.integer("embedding_length_out", 0) or setup.hparams.n_embd
-    return 4 * n_tokens * (setup.hparams.n_vocab + (width if setup.pooling else 0))
+    keeps = setup.pooling or setup.hparams.family.is_crossed
+    return 4 * n_tokens * (setup.hparams.n_vocab + (width if keeps else 0))

@@ -19,9 +19,10 @@ from oomph.architectures.spec import ModelSpec
 from oomph.cards import Card
 from oomph.config import MAX_SEQUENCES, RunConfig
 from oomph.errors import ModelFileError
-from oomph.estimate.backends import MATRIX_ROW_PADDING, WITHOUT_KERNEL, alignment
+from oomph.estimate.backends import MATRIX_ROW_PADDING, WITHOUT_KERNEL, alignment, scans
 from oomph.estimate.build import LATEST, Build
 from oomph.estimate.compute import ComputeBuffers, ComputeModel, Setup
+from oomph.estimate.graph.attention import ROTATION_STEP
 from oomph.estimate.graph.builder import CacheTypes
 from oomph.estimate.graph.compressed import compressor_states
 from oomph.estimate.graph.hparams import (
@@ -35,7 +36,7 @@ from oomph.estimate.graph.placement import (
     CPU,
     META,
     Placement,
-    layer_of,
+    is_loaded,
     loaded_for,
     placing_knobs,
 )
@@ -50,10 +51,13 @@ from oomph.estimate.trust import Architecture, Trust
 from oomph.gguf.ggml_types import QuantType, quant
 from oomph.gguf.header import TensorInfo
 from oomph.speculation import READING
+from oomph.units import mib
 
 _BY_LAYER: Final = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
 """Tensors outside the layers that every layer needs: one copy on each device that has layers."""
 
+SCANNING: Final = ("mamba", "mamba2", "mamba_by_head")
+"""Recurrences whose `ssm_a` is of a selective scan."""
 CELL_BYTES: Final = 12
 """What a cell's place and sequence take where a state is written (state_write_meta)."""
 
@@ -91,9 +95,7 @@ class MemoryModel:
         self._compute: ComputeModel = ComputeModel(
             whole, build, is_dry_run=is_dry_run, adapters=adapters, like=graphs, store=store
         )
-        self._on_host = frozenset(
-            name for name, info in model.tensors.items() if info.quant.name in WITHOUT_KERNEL
-        )
+        self._on_host = frozenset(_kept_on_host(model))
         self._hparams: dict[int | None, Hparams] = {}
         self._weights: dict[object, Bytes] = {}
         self._cache_rows: dict[object, Counter[CacheRow]] = {}
@@ -129,7 +131,7 @@ class MemoryModel:
         setup = self.setup(config)
         compute = self.compute_by_device(setup)
         refusals = (sentence for _, sentence in self.refusals(config, setup))
-        warnings = [*self._general_warnings(config), *refusals]
+        warnings = [*self._general_warnings(config), *refusals, *self._growth(setup, compute)]
         if self.is_known and not compute.is_exact:
             warnings.append(
                 "its graph is larger than any published model's and is not replayed: compute "
@@ -272,9 +274,27 @@ class MemoryModel:
                 "pooling rank without a classifier's head in the file: llama.cpp loads it, and its "
                 "scores are the first number of each embedding, which mean nothing"
             )
+        if self.hparams().family.is_crossed:
+            yield (
+                "llama-server aborts on it once it is loaded (llama_encode must be called first): "
+                "the figures are of programs that run its encoder"
+            )
         if config.n_expert_used is not None and not self.model.is_moe:
             yield (
                 f"n_expert_used changes nothing: {self.model.name} is a dense model without experts"
+            )
+
+    def _growth(self, setup: Setup, at_load: ComputeBuffers) -> Iterator[str]:
+        """What a graph of an empty cache does not have: blocks of positions grow with it."""
+        if setup.hparams.family.graph.attention != "position_blocks" or not at_load.is_exact:
+            return
+        whole = replace(setup, sizes=replace(setup.sizes, n_positions=setup.sizes.cells))
+        full = self.compute_by_device(whole)
+        grown = max(full.bytes[name] - at_load.bytes.get(name, 0) for name in full.bytes)
+        if grown > 0:
+            yield (
+                f"its sparse attention takes up to {mib(grown)} more once the context is full: "
+                "llama.cpp reserves its compute buffers for an empty one"
             )
 
     def checkpoint_bytes(self, config: RunConfig) -> int:
@@ -295,6 +315,12 @@ class MemoryModel:
             yield (
                 "sequences",
                 f"llama.cpp refuses n_seq_max {config.n_seq_max}: {MAX_SEQUENCES} is the most",
+            )
+        if setup.hparams.family.is_crossed and setup.sizes.n_stream > 1:
+            yield (
+                "streams",
+                f"llama.cpp aborts with {setup.sizes.n_stream} caches apart on architecture "
+                f"{self.model.arch} (GGML_ASSERT(ggml_can_repeat(b, a)) failed); set kv_unified",
             )
         if cache.v.is_quantized and not cache.flash_attn:
             yield (
@@ -361,6 +387,18 @@ class MemoryModel:
                 f"llama.cpp aborts with split_mode tensor on these cards: layer {il} reads the KV "
                 f"cache of layer {owner}, which is cut otherwise; use layer"
             )
+        if self._build.rotates_cache and _turns_one_head(setup):
+            yield (
+                "llama.cpp aborts with split_mode tensor on a quantized cache of one KV head, "
+                "which it turns and cannot cut; use f16 caches, or layer"
+            )
+        for fault in setup.slices.faults(setup.placement):
+            yield f"llama.cpp aborts with split_mode tensor on these cards: {fault}; use layer"
+        if not self._compute.fuses(setup, "FLASH_ATTN_EXT") and config.offload_kqv:
+            yield (
+                "llama.cpp aborts with split_mode tensor on this model: its flash attention has no "
+                "kernel for heads this wide, and runs on the host; use layer"
+            )
 
     def _cache_bytes(self, setup: Setup) -> Bytes:
         key = (setup.placement.key, setup.cache)  # the layers' widths are the model's
@@ -373,6 +411,30 @@ class MemoryModel:
         if key not in self._weights:
             self._weights[key] = weight_bytes(self.model, setup)
         return self._weights[key]
+
+
+def _turns_one_head(setup: Setup) -> bool:
+    """Whether a layer of one KV head has a cache that is turned before it is quantized."""
+    return any(
+        (setup.cache.k.is_quantized and layer.head_k % ROTATION_STEP == 0)
+        or (setup.cache.v.is_quantized and layer.head_v % ROTATION_STEP == 0)
+        for layer in setup.hparams.layers
+        if layer.has_attention and layer.n_head_kv == 1 and not setup.hparams.is_mla
+    )
+
+
+def _kept_on_host(model: ModelSpec) -> Iterator[str]:
+    """The weights that llama.cpp keeps on the host for want of a kernel: of types that CUDA
+    multiplies no matrix of, and what steers a scan that it does not run (weight_buft_supported)."""
+    scanning = family_of(model.arch).recurrence.part in SCANNING
+    for name, info in model.tensors.items():
+        if info.quant.name in WITHOUT_KERNEL:
+            yield name
+        elif scanning and name.endswith(".ssm_a"):
+            decay, heads, *_ = (*info.ne, 1)
+            state = model.integer("ssm.state_size") if decay == 1 else decay
+            if not scans(decay, state, model.integer("ssm.inner_size") // heads, heads):
+                yield name
 
 
 def _logits_home(placement: Placement) -> str:
@@ -399,7 +461,7 @@ def weight_bytes(model: ModelSpec, setup: Setup) -> Bytes:
     trunk what is in no layer."""
     total: Bytes = Counter()
     for name, info in model.tensors.items():
-        if not _is_loaded(name, setup.hparams):
+        if not is_loaded(name, setup.hparams):
             continue
         for device in homes(name, model, setup.hparams, setup.placement):
             if device == META and setup.slices:
@@ -410,18 +472,6 @@ def weight_bytes(model: ModelSpec, setup: Setup) -> Bytes:
                 total[device] += allocated_bytes(info, device)
     total.update(setup.placement.expert_caches(_cards_without_experts(model, setup)))
     return total
-
-
-def _is_loaded(name: str, hparams: Hparams) -> bool:
-    """Whether a tensor is the part's own; what is in no layer is the trunk's, and so is what of a
-    prediction head is always loaded."""
-    il = layer_of(name)
-    if il is None:
-        return not hparams.is_head
-    always = name.partition(f"blk.{il}.")[2].startswith(hparams.family.loaded_of_heads)
-    if hparams.is_head:
-        return il in hparams.running and not always
-    return il in hparams.running or always
 
 
 def _cards_without_experts(model: ModelSpec, setup: Setup) -> set[str]:
@@ -491,10 +541,12 @@ def _layer_rows(setup: Setup) -> Iterator[CacheRow]:
 
 
 def _rows_beside(setup: Setup) -> Iterator[CacheRow]:
-    """Rows of the caches beside a layer's own: an indexer's keys, and what stands for many
-    tokens."""
+    """Rows of the caches beside a layer's own: an indexer's keys, what stands for many tokens, and
+    those of no layer."""
     hparams, kind = setup.hparams, setup.cache.k
     for il, layer in enumerate(hparams.layers):
+        for device, width in _holders(setup, "cache_idx_v", il, layer.index_v_width):
+            yield False, 0, setup.cache.v, width, device
         ratio = layer.compress_ratio
         for name, wanted in (
             ("cache_idx_k", layer.index_width),
@@ -502,10 +554,29 @@ def _rows_beside(setup: Setup) -> Iterator[CacheRow]:
         ):
             for device, width in _holders(setup, name, il, wanted):
                 yield False, ratio, kind, width, device
-    if hparams.family.caches_head and not hparams.is_head:
+    yield from _rows_past_layers(setup)
+
+
+def _rows_past_layers(setup: Setup) -> Iterator[CacheRow]:
+    """Rows of the caches of blocks past the layers that run: of a router, or of none that runs."""
+    hparams, kind = setup.hparams, setup.cache.k
+    if router := hparams.router:
+        v_width = hparams.v_width_max if setup.cache.transposes_v else router.v_width
+        for name, of, wanted in (
+            ("cache_k", kind, router.k_width),
+            ("cache_v", setup.cache.v, v_width),
+        ):
+            for device, width in _holders(setup, name, hparams.n_layer, wanted):
+                yield False, 0, of, width, device
+    if hparams.family.caches_idle and not hparams.is_head:
         for il in range(hparams.n_layer, hparams.n_layer_all):
-            for device, width in _holders(setup, "cache_k", il, hparams.latent_width):
-                yield hparams.has_swa, 0, kind, width, device
+            v_width = hparams.v_width_max if hparams.keeps_v else 0
+            for name, of, wanted in (
+                ("cache_k", kind, hparams.latent_width),
+                ("cache_v", setup.cache.v, v_width),
+            ):
+                for device, width in _holders(setup, name, il, wanted):
+                    yield hparams.has_swa, 0, of, width, device
 
 
 def _holders(setup: Setup, name: str, il: int, width: int) -> Iterator[tuple[str, int]]:
@@ -584,9 +655,9 @@ def _layer_states(setup: Setup) -> Iterator[tuple[str, int]]:
             n_bytes = 4 * width * setup.sizes.n_seqs * setup.sizes.n_states
             yield device, pad(n_bytes, alignment(device))
         for states in compressor_states(layer):
-            device = setup.placement.cache(il)
             n_bytes = 4 * prod(states.ne) * setup.sizes.n_stream * setup.sizes.n_states
-            yield from ((device, pad(n_bytes, alignment(device))) for _ in ("kv", "score"))
+            for device, share in _holders(setup, "dsv4_state", il, n_bytes):
+                yield from ((device, pad(share, alignment(device))) for _ in ("kv", "score"))
         if layer.is_recurrent:
             if hparams.ssm is None:
                 raise ModelFileError(

@@ -11,12 +11,13 @@ from oomph.foreign_text import visible
 from oomph.units import count, gib, likely, mib, rate
 
 Refused = Literal[
-    "split_mode", "sequences", "quantized_v", "flash_attn", "latent_types", "experts", "pooling"
-]
+    "split_mode", "sequences", "streams", "quantized_v", "flash_attn", "latent_types", "experts",
+    "pooling",
+]  # fmt: skip
 """What llama.cpp refuses whatever the card: a split among cards that it has not for this model,
-more sequences than it serves, a quantized V without flash attention, flash attention on a graph
-that fails with it, two cache types for latent attention, more active experts than a graph holds, a
-mean of tokens that are not all results."""
+more sequences than it serves, caches apart where all must share one, a quantized V without flash
+attention, flash attention on a graph that fails with it, two cache types for latent attention, more
+active experts than a graph holds, a mean of tokens that are not all results."""
 
 _ALL_CARDS: Final = "Meta("
 """How llama.cpp's name for all cards as one begins."""

@@ -19,7 +19,7 @@ def layer_contents(
     for info in (*model.tensors.values(), *(info for pair in pairs for info in (pair.a, pair.b))):
         il = layer_of(info.name)
         if il is not None:
-            contents[il].append((info.name.split(".", 2)[2], info.ne, info.quant.name))
+            contents[il].append((info.name.split(f"blk.{il}.")[-1], info.ne, info.quant.name))
     return {il: tuple(sorted(content)) for il, content in contents.items()}
 
 

@@ -61,11 +61,14 @@ REPLACED: Final = (
 """What the page provides: coefficients and its models' families come as JSON, its knobs need no
 check, and its models and cards are facts already."""
 FAMILY: Final = (
-    "caches_head",
+    "blocks",
+    "caches_idle",
     "graph",
     "has_cache",
+    "has_encoder",
     "has_known_graph",
     "head",
+    "is_crossed",
     "loaded_of_heads",
     "output_norm",
     "reads_cache",

@@ -73,8 +73,9 @@ FAMILIES: Final = (
         ),
         recurrence=Recurrence(layers="no_kv_heads", part="kda", gate="bounded", rolls_back=True),
         rope=Rope(sections="listed"),
-        caches_head=True,
+        caches_idle=True,
         graph=GraphRules(
+            copies_gated=True,
             expert_gating="metadata",
             expert_weights_norm=None,
             outputs_at="after_norm",

@@ -215,8 +215,9 @@ FAMILIES: Final = (
         windows=Windows(period=_ALL_BUT_ONE_OF),
         recurrence=Recurrence(rolls_back=True),
         shares_streams=False,
-        caches_head=True,
+        caches_idle=True,
         graph=GraphRules(
+            inputs="apart",
             fuses_clamp=True,
             layer="hyper",
             attention="compressed",

@@ -277,7 +277,7 @@ FAMILIES: Final = (
         ),
         windows=Windows(period=6),
         rope=_NO_FACTORS,
-        graph=GraphRules(scales_q=True, scales_embedding=True),
+        graph=GraphRules(scales_q=True, scales_embedding=True, scales_tokens_alone=True),
         has_cache=False,
         head="idle",
         hugging_face=HuggingFace(

@@ -55,7 +55,7 @@ FAMILIES: Final = (
         name="gemma3",
         tensors=Tensors(every=parts.SANDWICH_NORMS, attention=parts.NORMED_ATTENTION),
         windows=Windows(period=6),
-        graph=GraphRules(scales_q=True, scales_embedding=True),
+        graph=GraphRules(scales_q=True, scales_embedding=True, scales_tokens_alone=True),
         hugging_face=HuggingFace(
             model_types=("gemma3_text",),
             applies=lambda config: not config.get("use_bidirectional_attention"),

@@ -49,6 +49,7 @@ FAMILIES: Final = (
             shares_kv_from=20,
             norms_v=True,
             scales_embedding=True,
+            scales_tokens_alone=True,
             softcaps_logits=True,
         ),
     ),

@@ -53,7 +53,11 @@ FAMILIES: Final = (
         windows=Windows(period=6),
         rope=Rope(factors="full"),
         graph=GraphRules(
-            norms_v=True, scales_embedding=True, softcaps_logits=True, outputs_at="after_norm"
+            norms_v=True,
+            scales_embedding=True,
+            scales_tokens_alone=True,
+            softcaps_logits=True,
+            outputs_at="after_norm",
         ),
     ),
 )

@@ -4,7 +4,15 @@ from collections.abc import Iterator
 from typing import Final
 
 from oomph.architectures import tensor_parts as parts
-from oomph.architectures.family import Family, HuggingFace, Recurrence, Rope, Tensors, Windows
+from oomph.architectures.family import (
+    Family,
+    GraphRules,
+    HuggingFace,
+    Recurrence,
+    Rope,
+    Tensors,
+    Windows,
+)
 from oomph.architectures.hf_keys import Config
 from oomph.architectures.spec import ModelSpec
 from oomph.architectures.tensor_parts import Tensor
@@ -42,6 +50,16 @@ def _fused_shared_expert(model: ModelSpec, il: int) -> Iterator[Tensor]:
         yield "ffn_down_shexp.weight", (n_ff, model.n_embd)
 
 
+def _adapters(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """Low-rank matrices beside each of the layer's, a pair for each adapter and one of zeros."""
+    rank, n = model.integer("adapters.lora_rank"), model.integer("adapters.count") + 1
+    beside = (*parts.query_key_value(model, il), *parts.gated(model, il))
+    for name, (n_in, n_out) in beside:
+        stem = name.removesuffix(".weight")
+        yield f"{stem}.lora_a", (n_in, rank, n)
+        yield f"{stem}.lora_b", (rank, n_out, n)
+
+
 FAMILIES: Final = (
     Family(name="granite", tensors=Tensors(), rope=Rope(layers="finetuned")),
     Family(name="granitemoe", tensors=Tensors(), rope=Rope(layers="finetuned")),
@@ -60,5 +78,12 @@ FAMILIES: Final = (
         ),
         windows=Windows(period=4, dense_first=True),
         rope=Rope(layers="listed", is_whole=True),
+    ),
+    Family(
+        name="graniteswitch",
+        tensors=Tensors(attention=(parts.fused_query_key_value, _adapters)),
+        rope=Rope(layers="finetuned"),
+        graph=GraphRules(layer="switched", inputs="tokens"),
+        required=("logit_scale", "adapters.count", "adapters.lora_rank"),
     ),
 )

@@ -1,9 +1,10 @@
-"""Tencent's Hunyuan, dense, with images and A13B: q and k are normed after RoPE; and Hy3."""
+"""Tencent's Hunyuan, dense, with images and A13B: q and k are normed after RoPE; Hy3 and Hy4."""
 
 from collections.abc import Iterator
 from typing import Final
 
 from oomph.architectures import tensor_parts as parts
+from oomph.architectures.families.deepseek import hyper_head, indexer, latent_attention
 from oomph.architectures.family import Family, GraphRules, HuggingFace, Rope, Tensors
 from oomph.architectures.hf_keys import Config, rope_table, rotary_width
 from oomph.architectures.spec import ModelSpec
@@ -50,6 +51,27 @@ def _translate_hy3(config: Config) -> dict[str, Value]:
     }
 
 
+def _gate_by_element(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """A gate on each element of latent attention's output."""
+    width = parts.heads(model, il)[0] * model.integer("attention.value_length_mla")
+    yield "attn_gate.weight", (model.n_embd, width)
+
+
+def _indexer(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """None where the model looks at all cells."""
+    if model.integer("attention.indexer.top_k", 0):
+        yield from indexer(model, il)
+
+
+def _streams(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """What weighs the residual streams for each part, and its result for them."""
+    n = model.integer("hyper_connection.count")
+    for part in ("attn", "ffn"):
+        yield f"hc_{part}_fn.weight", (n * model.n_embd, 2 * n)
+        yield f"hc_{part}_base.weight", (2 * n,)
+        yield f"hc_{part}_scale.weight", (2,)
+
+
 FAMILIES: Final = (
     Family(
         name="hunyuan-dense",
@@ -85,5 +107,31 @@ FAMILIES: Final = (
         ),
         hugging_face=HuggingFace(model_types=("hy_v3",), translate=_translate_hy3),
         loaded_of_heads=(*parts.FEED_FORWARD_NAMES, *parts.NEXT_TOKEN_NAMES),
+    ),
+    Family(
+        name="hy_v4",
+        tensors=Tensors(
+            every=(parts.norm("attn_norm", "ffn_norm"), _streams),
+            attention=(latent_attention, parts.attention_sinks, _gate_by_element),
+            indexer=(_indexer,),
+            experts=parts.BALANCED_EXPERTS,
+            outside=(hyper_head,),
+        ),
+        rope=Rope(factors="none"),
+        graph=GraphRules(
+            layer="independent_hyper",
+            fuses_clamp=True,
+            indexers="listed",
+            turns_index=False,
+            expert_gating="metadata",
+            expert_weights_norm=None,
+            nodes_per_token=40,
+        ),
+        required=(
+            "expert_shared_count",
+            *(f"attention.{which}_lora_rank" for which in ("q", "kv")),
+            *(f"attention.{which}_length_mla" for which in ("key", "value")),
+            *(f"hyper_connection.{key}" for key in ("count", "epsilon", "magnitude")),
+        ),
     ),
 )

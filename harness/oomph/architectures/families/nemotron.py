@@ -79,6 +79,7 @@ _HYBRID: Final = tuple(
             recurrent=(parts.mamba2,),
             dense=(parts.ungated,),
             experts=(_ungated_experts,),
+            next_token=(parts.next_token_projection, parts.norm("post_attention_norm")),
         ),
         recurrence=Recurrence(layers="no_kv_heads_no_ff", part="mamba2", rolls_back=True),
         rope=Rope(layers="none"),
@@ -88,6 +89,9 @@ _HYBRID: Final = tuple(
             expert_gating="sigmoid",
             expert_weights_norm=None,
             outputs_at="after_norm",
+            head_outputs_at="last_layer" if name == "nemotron_h_moe" else "none",
+            head_layer="cropped_between",
+            head_last_norm="layer",
         ),
     )
     for name in ("nemotron_h", "nemotron_h_moe")

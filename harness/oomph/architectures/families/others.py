@@ -191,7 +191,7 @@ FAMILIES: Final = (
             attention=(parts.fused_query_key_value, _vision_experts),
         ),
         rope=_WHOLE,
-        graph=GraphRules(outputs_at="nowhere"),
+        graph=GraphRules(inputs="apart", outputs_at="nowhere"),
     ),
     Family(
         name="chameleon",

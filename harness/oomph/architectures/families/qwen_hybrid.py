@@ -93,16 +93,6 @@ def _hyper_head(model: ModelSpec) -> Iterator[Tensor]:
     yield "output_hc_up.weight", (rank, width)
 
 
-def _block_indexer(model: ModelSpec, il: int) -> Iterator[Tensor]:
-    """The small attention that chooses blocks of cells."""
-    width = model.integer("attention.indexer.key_length")
-    n_head = model.integer("attention.indexer.head_count")
-    yield "indexer.q_proj.weight", (model.n_embd, n_head * width)
-    yield "indexer.k_proj.weight", (model.n_embd, width)
-    yield "indexer.q_norm.weight", (width,)
-    yield "indexer.k_norm.weight", (width,)
-
-
 def _ngrams(model: ModelSpec, il: int) -> Iterator[Tensor]:
     """What a listed layer adds of the last tokens together."""
     listed = model.metadata.get(f"{model.arch}.ple.layers")
@@ -202,7 +192,7 @@ FAMILIES: Final = (
         tensors=Tensors(
             every=(_hyper_connections, _ngrams),
             attention=_ATTENTION,
-            indexer=(_block_indexer,),
+            indexer=(parts.block_indexer,),
             recurrent=_QWEN35_NET,
             experts=_EXPERTS,
             outside=(_hyper_head, _ngram_table),

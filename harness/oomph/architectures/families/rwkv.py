@@ -1,40 +1,76 @@
-"""RWKV-7: no attention, a state of matrices and the last token's norms."""
+"""RWKV: no attention, a state of matrices and the last token's norms; and Qwens made so."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
+from oomph.architectures import tensor_parts as parts
 from oomph.architectures.family import Family, GraphRules, Recurrence, Rope, Tensors
 from oomph.architectures.spec import ModelSpec
 from oomph.architectures.tensor_parts import Tensor
 
 
-def _norms(model: ModelSpec, il: int) -> Iterator[Tensor]:
-    for name in ("attn_norm", "attn_norm_2", "time_mix_ln"):
-        yield f"{name}.weight", (model.n_embd,)
-        yield f"{name}.bias", (model.n_embd,)
+def _time_mix_norm(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    yield "time_mix_ln.weight", (model.n_embd,)
+    yield "time_mix_ln.bias", (model.n_embd,)
 
 
-def _time_mix(model: ModelSpec, il: int) -> Iterator[Tensor]:
+def _time_mix_7(model: ModelSpec, il: int) -> Iterator[Tensor]:
     """Time mixing: matrices of low rank steer decay, learning, values and the gate."""
     n_embd = model.n_embd
     learning = model.integer("attention.iclr_lora_rank")
     values = model.integer("attention.value_residual_mix_lora_rank")
+    gate = model.integer("attention.gate_lora_rank", 0)
     ranks = {
         "w": model.integer("attention.decay_lora_rank"),
         "a": learning,
         "v": values if il else learning,
-        "g": model.integer("attention.gate_lora_rank", 0),
+        "g": gate,
     }
     for name, rank in ranks.items():
         if name != "g":
             yield f"time_mix_{name}0.weight", (n_embd,)
-        yield f"time_mix_{name}1.weight", (n_embd, rank)
-        yield f"time_mix_{name}2.weight", (rank, n_embd)
-    yield "time_mix_lerp_fused.weight", (n_embd, 1, 1, 6)
+        if rank:
+            yield f"time_mix_{name}1.weight", (n_embd, rank)
+            yield f"time_mix_{name}2.weight", (rank, n_embd)
+    yield "time_mix_lerp_fused.weight", (n_embd, 1, 1, 6 if gate else 5)
     for name in ("k_k", "k_a", "r_k"):
         yield f"time_mix_{name}.weight", (n_embd,)
     for name in ("key", "value", "receptance", "output"):
         yield f"time_mix_{name}.weight", (n_embd, n_embd)
+
+
+def _time_mix_6(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """Time mixing: one matrix of low rank steers all five mixtures, another the decay."""
+    n_embd = model.n_embd
+    mixing, decay = model.integer("time_mix_extra_dim"), model.integer("time_decay_extra_dim")
+    yield "time_mix_w1.weight", (n_embd, 5 * mixing)
+    yield "time_mix_w2.weight", (mixing, n_embd, 5)
+    yield "time_mix_lerp_x.weight", (n_embd,)
+    yield "time_mix_lerp_fused.weight", (n_embd, 1, 1, 5)
+    yield "time_mix_decay.weight", (n_embd,)
+    yield "time_mix_decay_w1.weight", (n_embd, decay)
+    yield "time_mix_decay_w2.weight", (decay, n_embd)
+    for name in ("receptance", "gate", "output"):
+        yield f"time_mix_{name}.weight", (n_embd, n_embd)
+
+
+def _first_token(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """What a token adds to its own state (time_faaaa)."""
+    size = model.integer("wkv.head_size")
+    yield "time_mix_first.weight", (size, model.n_embd // size)
+
+
+def _keys_and_values(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    """Of fewer heads than there are receptances, where the metadata say so."""
+    width = model.integer("wkv.head_size") * model.integer("attention.head_count_kv", 0)
+    for name in ("key", "value"):
+        yield f"time_mix_{name}.weight", (model.n_embd, width or model.n_embd)
+
+
+def _receptance_biases(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    for name, (_, width) in _keys_and_values(model, il):
+        yield name.replace("weight", "bias"), (width,)
+    yield "time_mix_receptance.bias", (model.n_embd,)
 
 
 def _channel_mix(model: ModelSpec, il: int) -> Iterator[Tensor]:
@@ -44,24 +80,78 @@ def _channel_mix(model: ModelSpec, il: int) -> Iterator[Tensor]:
     yield "channel_mix_value.weight", (n_ff, n_embd)
 
 
+def _gated_channel_mix(model: ModelSpec, il: int) -> Iterator[Tensor]:
+    yield from _channel_mix(model, il)
+    yield "channel_mix_lerp_r.weight", (model.n_embd,)
+    yield "channel_mix_receptance.weight", (model.n_embd, model.n_embd)
+
+
 def _outside(model: ModelSpec) -> Iterator[Tensor]:
     yield "token_embd_norm.weight", (model.n_embd,)
     yield "token_embd_norm.bias", (model.n_embd,)
     yield "output_norm.bias", (model.n_embd,)
 
 
+_RECURRENCE: Final = Recurrence(layers="all", part="time_mix")
+_NORMS: Final = parts.layer_norm("attn_norm", "attn_norm_2")
+
+
+def _tensors(
+    *time_mix: parts.Part,
+    channel_mix: parts.Part,
+    outside: tuple[Callable[[ModelSpec], Iterator[Tensor]], ...] = (_outside,),
+    norms: parts.Part = _NORMS,
+) -> Tensors:
+    return Tensors(
+        every=(norms, channel_mix), recurrent=time_mix, dense=(), experts=(), outside=outside
+    )
+
+
 FAMILIES: Final = (
     Family(
-        name="rwkv7",
-        tensors=Tensors(
-            every=(_norms, _channel_mix),
-            recurrent=(_time_mix,),
-            dense=(),
-            experts=(),
-            outside=(_outside,),
+        name="rwkv6",
+        tensors=_tensors(
+            _time_mix_6,
+            _first_token,
+            _keys_and_values,
+            _time_mix_norm,
+            channel_mix=_gated_channel_mix,
         ),
-        recurrence=Recurrence(layers="all", part="time_mix"),
+        recurrence=_RECURRENCE,
         rope=Rope(layers="none"),
-        graph=GraphRules(layer="rwkv7", norm="layer"),
+        graph=GraphRules(layer="rwkv", norm="layer"),
+    ),
+    Family(
+        name="rwkv7",
+        tensors=_tensors(_time_mix_7, _time_mix_norm, channel_mix=_channel_mix),
+        recurrence=_RECURRENCE,
+        rope=Rope(layers="none"),
+        graph=GraphRules(layer="rwkv", norm="layer"),
+    ),
+    Family(
+        name="rwkv6qwen2",
+        tensors=_tensors(
+            _time_mix_6,
+            _keys_and_values,
+            _receptance_biases,
+            channel_mix=parts.gated,
+            outside=(),
+            norms=parts.norm("attn_norm", "ffn_norm"),
+        ),
+        recurrence=_RECURRENCE,
+        rope=Rope(layers="none"),
+        graph=GraphRules(layer="rwkv"),
+    ),
+    Family(
+        name="arwkv7",
+        tensors=_tensors(
+            _time_mix_7,
+            channel_mix=parts.gated,
+            outside=(),
+            norms=parts.norm("attn_norm", "ffn_norm"),
+        ),
+        recurrence=_RECURRENCE,
+        rope=Rope(layers="none"),
+        graph=GraphRules(layer="rwkv"),
     ),
 )

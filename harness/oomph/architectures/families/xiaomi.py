@@ -47,7 +47,7 @@ FAMILIES: Final = (
         ),
         windows=Windows(period=6),
         rope=Rope(factors="none"),
-        graph=GraphRules(expert_gating="sigmoid"),
+        graph=GraphRules(expert_gating="sigmoid", head_outputs_at="before_norm"),
         hugging_face=HuggingFace(model_types=("mimo_v2", "mimo_v2_flash"), translate=_translate),
     ),
 )

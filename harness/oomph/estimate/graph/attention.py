@@ -26,38 +26,39 @@ def attend(  # noqa: PLR0913 - build_attn_mha's own arguments
     sinks: Tensor | None = None,
     up: Tensor | None = None,
     narrow: Callable[[Tensor], Tensor] | None = None,
+    bias: Tensor | None = None,
 ) -> Tensor:
     """Attention of `q` [head_k, n_head, n_tokens] over the layer's cache, into which `k` and `v`
     are written first; an encoder's layer sees the tokens of the batch alone.
 
     Without `k` and `v` the layer reads the cache of another (`LayerShape.cache_layer`). `output`
-    names the output projection. `up` is MLA's v_b: then `v` is the first `v.ne[0]` elements of the
-    cached K.
+    names the output projection. `bias` is added to the scores, which are then not fused. `up` is
+    MLA's v_b: then `v` is the first `v.ne[0]` elements of the cached K.
     """
-    rotates_k, rotates_v = _rotation(b, il, latent=up is not None)
+    rotates_k, rotates_v = rotation(b, il, latent=up is not None)
     if rotates_k:
-        q = _rotate(b, q, "k", rotates_k, il)
-        k = _rotate(b, k, "k", rotates_k, il) if k else None
+        q = rotate(b, q, "k", rotates_k, il)
+        k = rotate(b, k, "k", rotates_k, il) if k else None
     if rotates_v and v:
-        v = _rotate(b, v, "v", rotates_v, il)
+        v = rotate(b, v, "v", rotates_v, il)
     for x in (q, k, v) if b.hparams.has_swa or not b.hparams.reads_cache else (q, v, k):
         if x:
             b.graph.expand(x)
     if not b.hparams.reads_cache and k and v:
         seen = mask(b, il, b.n_tokens, n_stream=1)
-        y = (fused if b.cache.flash_attn else plain)(b, q, k, v, seen, il, sinks, None)
+        y = product(b, q, k, v, seen, il, sinks=sinks, bias=bias)
         return b.linear(output, b.graph.expand(y), il) if output else y
-    cached_k = _cached_k(b, k, il)
+    cached_k = keep_k(b, k, il)
     if up is not None and v is not None:
         cached_v = b.graph.view(cached_k, (v.ne[0], *cached_k.ne[1:]), cached_k.nb[1:])
     else:
-        cached_v = _cached_v(b, v, il)
+        cached_v = keep_v(b, v, il)
     seen = mask(b, il, cached_k.ne[2], n_stream=b.sizes.n_stream)
     seen = narrow(seen) if narrow else seen
-    y = (fused if b.cache.flash_attn else plain)(b, q, cached_k, cached_v, seen, il, sinks, up)
+    y = product(b, q, cached_k, cached_v, seen, il, sinks=sinks, up=up, bias=bias)
     b.graph.expand(y)
     if rotates_v:
-        y = _rotate(b, y, "v", rotates_v, il)
+        y = rotate(b, y, "v", rotates_v, il)
     return b.linear(output, y, il) if output else y
 
 
@@ -69,12 +70,12 @@ def _cells(b: Builder, il: int) -> int:
     return b.sizes.cells_swa if b.shape(il).is_swa else b.sizes.cells
 
 
-def _rotation(b: Builder, il: int, *, latent: bool) -> tuple[int, int]:
+def rotation(b: Builder, il: int, *, latent: bool) -> tuple[int, int]:
     """Widths of the rotations of K and V (llama_kv_cache::build_input_k_rot, _v_rot), 0 for
     none."""
     if not (b.build.rotates_cache and b.hparams.reads_cache):
         return 0, 0
-    owners = b.hparams.cache_owners(is_swa=b.shape(il).is_swa)
+    owners = b.hparams.cache_owners(is_swa=b.shape(il).is_swa) or (il,)
     widths_k, widths_v = (
         {getattr(b.shape(i), which) for i in owners} for which in ("head_k", "head_v")
     )
@@ -102,9 +103,9 @@ def _is_one_width(widths: set[int]) -> bool:
     return len(widths) == 1 and min(widths) > 0
 
 
-def _rotate(b: Builder, x: Tensor, which: str, width: int, il: int) -> Tensor:
-    """`x` times the Hadamard matrix that spreads outliers before a cache is
-    quantized."""
+def rotate(b: Builder, x: Tensor, which: str, width: int, il: int) -> Tensor:
+    """`x` times the Hadamard matrix that spreads outliers before a cache is quantized: `which` is
+    k or v."""
     return hadamard(b, x, b.input(f"attn_inp_{which}_rot{_tag(b, il)}", F32, width, width))
 
 
@@ -125,7 +126,8 @@ def store(b: Builder, x: Tensor, cache: Tensor, ids: Tensor) -> None:
     graph.expand(graph.set_rows(cache, rows, ids))
 
 
-def _cached_k(b: Builder, k: Tensor | None, il: int) -> Tensor:
+def keep_k(b: Builder, k: Tensor | None, il: int) -> Tensor:
+    """The cached K [head_k, n_head_kv, n_cells, n_stream], `k` written to it first."""
     shape, cells, quant = b.shape(il), _cells(b, il), b.cache.k
     cache = b.stored("k", shape.cache_layer, quant, shape.k_width, cells, b.sizes.n_stream)
     if k:
@@ -135,8 +137,8 @@ def _cached_k(b: Builder, k: Tensor | None, il: int) -> Tensor:
     return b.graph.view(cache, (shape.head_k, shape.n_head_kv, cells, b.sizes.n_stream), steps)
 
 
-def _cached_v(b: Builder, v: Tensor | None, il: int) -> Tensor:
-    """The cached V: a row per token for flash attention, transposed else."""
+def keep_v(b: Builder, v: Tensor | None, il: int) -> Tensor:
+    """The same of V: a row per token for flash attention, transposed else."""
     shape, cells, quant, n_stream = b.shape(il), _cells(b, il), b.cache.v, b.sizes.n_stream
     if not b.cache.transposes_v:
         cache = b.stored("v", shape.cache_layer, quant, shape.v_width, cells, n_stream)
@@ -186,6 +188,25 @@ def _by_head(b: Builder, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tenso
     return graph.permute(q, 0, 2, 1, 3), graph.permute(k, 0, 2, 1, 3), graph.permute(v, 0, 2, 1, 3)
 
 
+def product(  # noqa: PLR0913 - build_attn_mha's own arguments
+    b: Builder,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    mask: Tensor,
+    il: int,
+    *,
+    sinks: Tensor | None = None,
+    up: Tensor | None = None,
+    bias: Tensor | None = None,
+) -> Tensor:
+    """Attention's product, fused where flash attention is on and the scores have no bias
+    (build_attn_mha)."""
+    if b.cache.flash_attn and bias is None:
+        return fused(b, q, k, v, mask, il, sinks, up)
+    return plain(b, q, k, v, mask, il, sinks, up, bias)
+
+
 def fused(
     b: Builder,
     q: Tensor,
@@ -210,7 +231,7 @@ def fused(
     return graph.reshape(y, y.ne[0] * y.ne[1], y.ne[2] * y.ne[3])
 
 
-def plain(
+def plain(  # noqa: PLR0913 - build_attn_mha's own arguments
     b: Builder,
     q: Tensor,
     k: Tensor,
@@ -219,6 +240,7 @@ def plain(
     il: int,
     sinks: Tensor | None,
     up: Tensor | None,
+    bias: Tensor | None = None,
 ) -> Tensor:
     """Attention of its parts; `up` is MLA's v_b."""
     graph, transposed = b.graph, v.nb[1] > v.nb[2]
@@ -226,6 +248,8 @@ def plain(
     scores = graph.mul_mat(k, q)
     if b.rules.softcaps_scores:
         scores = graph.scale(graph.unary("TANH", graph.scale(scores)))
+    if bias:
+        scores = graph.add(scores, bias)
     scores = graph.like("SOFT_MAX", scores, mask, sinks)
     if not transposed:
         v = graph.cont(graph.transpose(v))
@@ -301,16 +325,16 @@ def standard(b: Builder, x: Tensor, il: int) -> Tensor:
         q = b.graph.reshape(
             b.linear("attn_q", x, il), b.shape(il).head_k, b.shape(il).n_head, b.n_tokens
         )
-        return attend(b, _positioned(b, q, "attn_q_norm", il), None, None, il, sinks=sinks)
+        return attend(b, positioned(b, q, "attn_q_norm", il), None, None, il, sinks=sinks)
     q, k, v = _normed_rows(b, x, il) if _norms_rows(b, il) else project_qkv(b, x, il)
-    q, k = _positioned(b, q, "attn_q_norm", il), _positioned(b, k, "attn_k_norm", il)
+    q, k = positioned(b, q, "attn_q_norm", il), positioned(b, k, "attn_k_norm", il)
     if b.rules.norms_v or (b.rules.norms_shared_v and not b.has("attn_v.weight", il)):
         v = b.norm(v, None)
     q = tempered(b, q, il)
     if b.rules.scales_q:
         q = b.graph.scale(q)
     if b.has("attn_gate.weight", il):
-        return _gated_output(b, x, attend(b, q, k, v, il, output=None, sinks=sinks), il)
+        return gated_output(b, x, attend(b, q, k, v, il, output=None, sinks=sinks), il)
     if b.has("attn_sub_norm.weight", il):
         y = attend(b, q, k, v, il, output=None, sinks=sinks)
         return b.linear("attn_output", b.norm(y, "attn_sub_norm", il), il)
@@ -318,14 +342,14 @@ def standard(b: Builder, x: Tensor, il: int) -> Tensor:
     return b.graph.scale(y) if b.model.hparam("attention.value_scale", 1.0) not in (0, 1) else y
 
 
-def _gated_output(b: Builder, x: Tensor, y: Tensor, il: int) -> Tensor:
+def gated_output(b: Builder, x: Tensor, y: Tensor, il: int) -> Tensor:
     """The heads' outputs `y` times a gate computed of the layer's input, an element or a head at a
     time, projected."""
     graph, shape = b.graph, b.shape(il)
     gate = graph.unary(b.rules.gate_activation.upper(), b.linear("attn_gate", x, il))
     if gate.ne[0] != shape.n_head:
         return b.linear("attn_output", graph.mul(y, gate), il)
-    by_head = graph.reshape(y, shape.head_v, shape.n_head, b.n_tokens)
+    by_head = graph.reshape(y, y.ne[0] // shape.n_head, shape.n_head, b.n_tokens)
     gated_heads = graph.mul(by_head, graph.reshape(gate, 1, shape.n_head, b.n_tokens))
     return b.linear("attn_output", graph.reshape(gated_heads, *y.ne[:2]), il)
 
@@ -334,7 +358,7 @@ def _norms_rows(b: Builder, il: int) -> bool:
     return b.rules.qk_norm == "rows" and b.has("attn_q_norm.weight", il)
 
 
-def _positioned(b: Builder, x: Tensor, norm: str, il: int) -> Tensor:
+def positioned(b: Builder, x: Tensor, norm: str, il: int) -> Tensor:
     """q or k by head: normed where the file has `norm`, rotated where the layer has RoPE, in the
     order of the row."""
     norms = b.has(f"{norm}.weight", il) and not _norms_rows(b, il)

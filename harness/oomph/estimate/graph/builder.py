@@ -8,7 +8,6 @@ number.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
 
 from oomph.architectures.adapter import AdapterSpec
 from oomph.architectures.spec import ModelSpec
@@ -78,6 +77,8 @@ class Builder:
         """The first layer's v, which the others mix in (RWKV-7)."""
         self.banked: Tensor | None = None
         """The residual streams that are banked, side by side."""
+        self.adapter: Tensor | None = None
+        """The number of each token's adapter, where the router chose one."""
         self.chosen_cells: Tensor | None = None
         """The cells that the last indexer chose for each token."""
         self._pins_norms = n_tokens < PINS_NORMS_BELOW or placement.offloads_all
@@ -92,8 +93,9 @@ class Builder:
         return tensor
 
     def shape(self, il: int) -> LayerShape:
-        """The widths of layer `il`."""
-        return self.hparams.layers[il]
+        """The widths of layer `il`; the router's is the one past the last."""
+        router = self.hparams.router
+        return router if router and il == len(self.hparams.layers) else self.hparams.layers[il]
 
     @property
     def makes_logits(self) -> bool:
@@ -178,7 +180,7 @@ class Builder:
         )
 
     def _full(self, name: str, il: int | None) -> str:
-        return name if il is None else f"blk.{self.shape(il).block}.{name}"
+        return name if il is None else f"{self.family.blocks}.{self.shape(il).block}.{name}"
 
     def linear(self, name: str, x: Tensor, il: int | None = None) -> Tensor:
         """`name`'s matrix times `x`, times its scale and plus its bias where the file has them."""
@@ -293,7 +295,10 @@ def embed(b: Builder) -> Tensor:
     layers.
     """
     graph, width = b.graph, b.hparams.n_embd_inp
-    is_mixed = b.build.mixes_inputs and b.model.arch not in NEVER_MIXED
+    if b.rules.inputs == "tokens":
+        rows = _look_up(b, "inp_tokens")
+        return graph.scale(rows) if b.is_scaled("embedding_scale") else rows
+    is_mixed = b.build.mixes_inputs and b.rules.inputs == "mixed"
     names = ("inp_tokens", "inp_mixed_tokens") if is_mixed else ("inp_tokens",)
     looked_up = [_look_up(b, name) for name in names]
     if b.build.looks_up_first:
@@ -310,23 +315,19 @@ def embed(b: Builder) -> Tensor:
         rows = graph.view(rows, (b.hparams.n_embd, b.n_tokens), (rows.nb[1],))
     if b.is_scaled("embedding_scale"):
         rows = graph.scale(rows)
-    graph.expand(rows)
+    return _changed(b, graph.expand(rows))
+
+
+def _changed(b: Builder, rows: Tensor) -> Tensor:
+    """What the architecture makes of the embedding: normed, scaled, or with others added."""
+    graph = b.graph
     if b.rules.norms_embedding:
         return b.norm(rows, None)
     if not b.rules.scales_embedding:
         return _told_apart(b, rows)
-    if b.build.scales_by_input and b.model.arch in SCALED_BY_INPUT:
+    if b.build.scales_by_input and b.rules.scales_tokens_alone:
         return graph.mul(rows, b.input("inp_scale_rows", F32, 1, b.n_tokens))
     return graph.scale(rows)
-
-
-NEVER_MIXED: Final = frozenset(
-    {"cogvlm", "deepseek4", "granite-switch", "eagle3", "dflash", "gemma4-assistant"}
-)
-"""Architectures whose batches are of tokens or of embeddings (llm_arch_supports_mixed_batch)."""
-
-SCALED_BY_INPUT: Final = frozenset({"gemma3", "gemma3n", "gemma4", "gemma-embedding"})
-"""Architectures that hand build_inp_embd a scale for the rows of tokens alone."""
 
 
 def _look_up(b: Builder, ids: str) -> Tensor:

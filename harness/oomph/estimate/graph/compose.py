@@ -13,18 +13,23 @@ from oomph.estimate.graph import (
     banked,
     blocks,
     compressed,
+    crossed,
     feed_forward,
     hyper,
     hyper_gated,
+    independent_hyper,
     kda,
     latent,
+    lightning,
     mamba,
     ngrams,
     per_layer,
     pooled,
     pooling,
+    position_blocks,
     recurrent,
     rwkv,
+    switched,
 )
 from oomph.estimate.graph.builder import Builder, embed
 from oomph.estimate.graph.hparams import stack_layers
@@ -36,9 +41,11 @@ Whole = Callable[[Builder, Tensor], Tensor]
 RECURRENT: Final[dict[str, Part]] = {
     "mamba": mamba.mamba,
     "mamba2": recurrent.mamba2,
+    "mamba_by_head": mamba.by_head,
     "delta_net": recurrent.delta_net,
     "short_conv": recurrent.short_conv,
     "kda": kda.kda,
+    "lightning": lightning.attend,
 }
 ATTENTION: Final[dict[str, Part]] = {
     "standard": attention.standard,
@@ -46,6 +53,7 @@ ATTENTION: Final[dict[str, Part]] = {
     "compressed": compressed.attend,
     "pooled": pooled.attend,
     "blocks": blocks.attend,
+    "position_blocks": position_blocks.attend,
 }
 
 
@@ -58,6 +66,7 @@ STREAMS: Final[dict[str, tuple[Whole, Whole]]] = {
     "hyper": (hyper.stack, hyper.merge),
     "banked": (_alone, banked.merge),
     "hyper_gated": (hyper.stack, hyper_gated.merge),
+    "independent_hyper": (hyper.stack, independent_hyper.merge),
 }
 """How several residual streams are made of the embedding and become one again, by
 `GraphRules.layer`."""
@@ -103,11 +112,14 @@ def build_graph(b: Builder, layers: Sequence[int]) -> tuple[Graph, dict[int, Ten
 
 
 def _embed_for_layers(b: Builder, tokens: Tensor) -> None:
-    """The embeddings that layers add to their streams: of tokens, or of the last ones together."""
+    """The embeddings that layers add to their streams, of tokens or of the last ones together; or
+    what tells their adapters."""
     if b.has("per_layer_model_proj.weight"):
         per_layer.project(b, tokens)
     elif b.has("per_layer_token_embd.weight"):
         ngrams.embed(b)
+    elif b.hparams.router:
+        switched.route(b)
 
 
 def _stacks(b: Builder, high: Tensor) -> Tensor:
@@ -265,6 +277,25 @@ def _partial(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
     return graph.add(feed(b, b.norm(middle, "ffn_norm", il), il), middle)
 
 
+def _normed_residual(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
+    """Attention and feed-forward, each added to what it saw, which is scaled (MiniMax-Text-01)."""
+    graph, x = b.graph, b.norm(cur, "attn_norm", il)
+    y = mix_tokens(b, x, il)
+    if picks_outputs:
+        y, x = b.output_rows(y), b.output_rows(x)
+    x = b.norm(graph.add(y, graph.scale(x)), "ffn_norm", il)
+    return graph.add(feed(b, x, il), graph.scale(x))
+
+
+def _cropped_between(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
+    """Attention, added; the feed-forward of the rows that are wanted, added (Nemotron-H's head)."""
+    graph = b.graph
+    middle = graph.add(mix_tokens(b, b.norm(cur, "attn_norm", il), il), cur)
+    if picks_outputs:
+        middle = b.output_rows(middle)
+    return graph.add(feed(b, b.norm(middle, "post_attention_norm", il), il), middle)
+
+
 def _single(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
     """One part a layer: a recurrence, attention or a feed-forward (Mamba-2, Nemotron-H)."""
     shape = b.shape(il)
@@ -340,6 +371,16 @@ def _hyper_gated(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tenso
     return b.pin(hyper_gated.spread(b, feed(b, x, il), cur, inject, il), il)
 
 
+def _independent_hyper(b: Builder, cur: Tensor, il: int, picks_outputs: bool) -> Tensor:
+    """The same without mixing: each stream is kept as it is (Hy4)."""
+    x, after = independent_hyper.gather(b, cur, "attn", il)
+    y = mix_tokens(b, b.norm(x, "attn_norm", il), il)
+    cur = independent_hyper.spread(b, y, cur, after)
+    x, after = independent_hyper.gather(b, cur, "ffn", il)
+    y = feed(b, b.norm(x, "ffn_norm", il), il)
+    return independent_hyper.spread(b, y, cur, after)
+
+
 def _deepstack(b: Builder, cur: Tensor, tokens: Tensor, il: int) -> Tensor:
     """`cur` plus the part of the embedding that belongs to layer `il` (qwen3vl)."""
     graph, n_embd = b.graph, b.hparams.n_embd
@@ -359,10 +400,15 @@ LAYERS: Final[dict[str, Callable[[Builder, Tensor, int, bool], Tensor]]] = {
     "normed_after_if_told": _normed_after_if_told,
     "beside_experts": _beside_experts,
     "partial": _partial,
+    "normed_residual": _normed_residual,
+    "cropped_between": _cropped_between,
     "hyper": _hyper,
     "banked": _banked,
-    "rwkv7": rwkv.layer,
+    "rwkv": rwkv.layer,
+    "crossed": crossed.layer,
+    "switched": switched.layer,
     "hyper_gated": _hyper_gated,
+    "independent_hyper": _independent_hyper,
 }
 """How a layer's parts are wired, by `GraphRules.layer`; the flag says to pick the output rows in
 this layer."""

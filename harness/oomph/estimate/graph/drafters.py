@@ -11,10 +11,13 @@ from typing import Final
 from oomph.errors import ModelFileError
 from oomph.estimate.graph import attention, feed_forward, selector
 from oomph.estimate.graph.builder import Builder
+from oomph.estimate.graph.compose import LAYERS
 from oomph.estimate.graph.drafted_logits import biased, of_target
 from oomph.estimate.graph.next_token import sample
 from oomph.estimate.graph.tensor import F32, I32, Graph, Tensor
 
+TARGET_TOKENS: Final = "target.token_embd.weight"
+"""The target's embedding, under a name of its own where the head has one too."""
 Built = tuple[Graph, dict[int, Tensor]]
 
 
@@ -69,6 +72,31 @@ def dflash(b: Builder) -> Built:
     return graph, ends
 
 
+def assistant(b: Builder) -> Built:
+    """Layers over a token's embedding in the target's width and the last hidden state, projected
+    down; they read the target's last caches, and give a hidden state of its width again."""
+    graph, ends = b.graph, {}
+    if not b.has(TARGET_TOKENS):
+        raise ModelFileError(
+            f"{b.model.source} drafts for another model, whose caches it reads: name it with "
+            "--spec-draft-model beside that"
+        )
+    tokens = graph.get_rows(b.weight(TARGET_TOKENS), b.input("inp_tokens", I32, b.n_tokens))
+    hidden = b.input("inp_h", F32, tokens.ne[0], b.n_tokens)
+    both = graph.concat(graph.scale(tokens), hidden)
+    cur = graph.mul_mat(b.weight("nextn.pre_projection"), both)
+    for il in b.hparams.running:
+        cur = ends[il] = LAYERS["sequential"](b, cur, il, il == b.hparams.running[-1])
+    cur = b.norm(cur, "output_norm")
+    logits = graph.mul_mat(b.output_weight(), cur)
+    hidden = graph.mul_mat(b.weight("nextn.post_projection"), cur)
+    for each in (logits, hidden):
+        each.is_output = True
+        graph.expand(each)
+    sample(b, logits)
+    return graph, ends
+
+
 def _block_layer(b: Builder, cur: Tensor, il: int) -> Tensor:
     graph = b.graph
     y = _mixed(b, b.norm(cur, "attn_norm", il), "attn", il)
@@ -100,7 +128,11 @@ def _attend(b: Builder, x: Tensor, il: int) -> Tensor:
 
 _BEFORE_RESIDUAL: Final = "eagle3.norm_before_residual"
 
-DRAFTERS: Final[dict[str, Callable[[Builder], Built]]] = {"eagle3": eagle3, "dflash": dflash}
+DRAFTERS: Final[dict[str, Callable[[Builder], Built]]] = {
+    "eagle3": eagle3,
+    "dflash": dflash,
+    "assistant": assistant,
+}
 """By `GraphRules.drafter`."""
 
 

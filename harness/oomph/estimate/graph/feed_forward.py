@@ -21,6 +21,8 @@ def dense(b: Builder, x: Tensor, il: int, tag: str = "") -> Tensor:
         h = b.graph.glu(up)
     else:
         h = activation(b, up)
+    if scales := b.weight_if("ffn_act.scales", il):  # AWQ's, of an MPT
+        h = b.graph.like("DIV", h, scales)
     if b.has(f"ffn_sub_norm{tag}.weight", il):
         h = b.norm(h, f"ffn_sub_norm{tag}", il)
     return b.linear(down, h, il)
@@ -36,7 +38,7 @@ def activation(b: Builder, x: Tensor) -> Tensor:
     """The activation of a feed-forward without a gate."""
     if b.rules.activation == "relu_sqr":
         return b.graph.like("SQR", b.graph.unary("RELU", x))
-    return b.graph.unary("XIELU" if b.rules.activation == "xielu" else "GELU", x)
+    return b.graph.unary(b.rules.activation.upper(), x)
 
 
 def routed(b: Builder, x: Tensor, il: int) -> Tensor:

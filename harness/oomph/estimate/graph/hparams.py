@@ -26,6 +26,10 @@ UNROTATED_STEP: Final = 4
 """Every fourth layer has no RoPE where a family says `stepped` (n_no_rope_layer_step)."""
 SMALLEST_LIMIT: Final = 1e-6
 """Limits that clamp a gated activation are larger than this (build_ffn, build_moe_ffn)."""
+SHARED_WINDOW: Final = -2
+SHARED_FULL: Final = -1
+"""The target's layers whose caches an assistant reads, counted from the last: with a window, and
+without."""
 THINNED_LAYERS: Final = 10
 """Layers of gemma3n whose gate is thinned (n_layer_sparsity)."""
 
@@ -50,6 +54,8 @@ class LayerShape:
     that has one."""
     index_width: int = 0
     """Elements that the layer's own indexer keeps for a token, in a cache of their own."""
+    index_v_width: int = 0
+    """Elements that the cache has beside them for a V, which no indexer has (MiniMax-M3)."""
     compress_ratio: int = 0
     """Tokens that a cell of the layer's compressed cache stands for; 0 where it has none."""
     banks_stream: bool = False
@@ -63,6 +69,8 @@ class LayerShape:
     """Whether what it gives is kept for a drafter, which reads it as the next layer's input."""
     thins_gate: bool = False
     """Whether only the largest activations of the feed-forward's gate are kept (gemma3n)."""
+    is_rescaled: bool = False
+    """Whether what it gives is halved (RWKV-6)."""
     clamps_experts: bool = False
     clamps_dense: bool = False
     """Whether the gated activation of the experts, and of any other feed-forward, is clamped."""
@@ -139,6 +147,8 @@ class Hparams:
     """Layers that add embeddings of the last tokens together, each with a state of its own."""
     ngram_state: int = 0
     """F32 elements of that state for a sequence (ple_conv_state)."""
+    router: LayerShape | None = None
+    """The head past the last layer that tells each token's adapter, with a cache of its own."""
     n_trunk: int = 0
     """Layers before the first that runs."""
     key: tuple[int | None, tuple[int, ...], int] = (None, (), 0)
@@ -220,6 +230,11 @@ def resolve_hparams(model: ModelSpec, *, n_expert_used: int | None = None) -> Hp
     n_layer_all, n_layer = model.n_layer, n_decoding(model)
     if n_layer < 1:
         raise ModelFileError(f"{model.source}: {n_layer} of {n_layer_all} layers run")
+    layers = _layers(model, family, n_layer, n_expert_used)
+    router = None
+    if family.graph.layer == "switched":
+        router = replace(layers[-1], n_head=1, n_head_kv=1, cache_layer=n_layer)
+        n_layer_all += 1
     n_loops = max(model.integer("num_loops", 1), 1) if family.graph.loops else 1
     return Hparams(
         family=family,
@@ -233,7 +248,8 @@ def resolve_hparams(model: ModelSpec, *, n_expert_used: int | None = None) -> Hp
         n_pos=4 if _has_sections(model, family) else 1,
         is_mla=bool(model.integer("attention.key_length_mla", 0)),
         is_causal=bool(model.metadata.get(f"{model.arch}.attention.causal", family.has_cache)),
-        layers=_looped(_layers(model, family, n_layer, n_expert_used), n_loops),
+        layers=_looped(layers, n_loops),
+        router=router,
         ssm=_ssm(model),
         ngram_layers=_ngram_layers(model),
         ngram_state=_ngram_state(model),
@@ -299,7 +315,9 @@ def _layers(
     if model.integer("attention.indexer.kpool", 0):
         index_width *= 3  # a key, its gate and the pooled key
     bank = model.integer("attn_res.block_size", 0)
+    halved = model.integer("rescale_every_n_layers", 0)
     compresses = family.graph.attention == "compressed"
+    by_positions = family.graph.attention == "position_blocks"
     ratios = model.per_layer("attention.compress_ratios", 0) if compresses else (0,) * n_layer
     return tuple(
         LayerShape(
@@ -311,21 +329,31 @@ def _layers(
             is_recurrent=recurrent[il],
             has_attention=attends[il],
             block=_block(model, family, il),
-            cache_layer=il if il < owned else owned - (2 if swa[il] else 1),
+            cache_layer=_cache_layer(family, il, owned, is_swa=swa[il]),
             n_expert_used=used[il],
-            is_sparse=index_width > 0 and attends[il],
+            is_sparse=index_width > 0 and attends[il] and not swa[il],
             index_width=index_width if indexes[il] else 0,
+            index_v_width=head_v if indexes[il] and by_positions else 0,
             compress_ratio=ratios[il],
             banks_stream=bank > 0 and il % bank == 0,
             n_banked=il // bank + 1 if bank else 0,
             has_rope=rope[il],
             has_deepstack=il < model.integer("n_deepstack_layers", 0),
             thins_gate=family.graph.layer == "altup" and il < THINNED_LAYERS,
+            is_rescaled=halved > 0 and (il + 1) % halved == 0,
             clamps_experts=_clamps(model, family, "swiglu_clamp_exp", il),
             clamps_dense=_clamps(model, family, "swiglu_clamp_shexp", il),
         )
         for il in range(n_layer)
     )
+
+
+def _cache_layer(family: Family, il: int, owned: int, *, is_swa: bool) -> int:
+    """The layer whose cache layer `il` reads: its own, the last of its kind that has one, or one of
+    the target's last two (below 0)."""
+    if family.graph.drafter == "assistant":
+        return SHARED_WINDOW if is_swa else SHARED_FULL
+    return il if il < owned else owned - (2 if is_swa else 1)
 
 
 def _block(model: ModelSpec, family: Family, il: int) -> int:
@@ -390,7 +418,9 @@ def _said(model: ModelSpec, n_expert_used: int | None) -> int | None:
 
 def _layers_with_own_cache(model: ModelSpec, family: Family, n_layer: int) -> int:
     """The layers before the first that reads another's cache: the last of its kind, with a window
-    or without."""
+    or without. An assistant has none."""
+    if family.graph.drafter == "assistant":
+        return 0
     shared = model.integer(
         "attention.shared_kv_layers", max(0, n_layer - (family.graph.shares_kv_from or n_layer))
     )
@@ -460,6 +490,10 @@ def _ssm(model: ModelSpec) -> SsmShape | None:
             rank=1,
             groups=0,
         )
+    if family_of(model.arch).recurrence.part == "lightning":
+        n_head = max(model.per_layer("attention.head_count"))
+        width = model.integer("attention.key_length", model.n_embd // max(n_head, 1))
+        return SsmShape(conv_kernel=1, inner=width * n_head, state=width, rank=n_head, groups=0)
     if _has(model, "wkv.head_size"):
         size = model.integer("wkv.head_size")
         return SsmShape(

@@ -29,7 +29,7 @@ def gather(b: Builder, x: Tensor, part: str, il: int) -> tuple[Tensor, Tensor, T
     each, and how the streams mix."""
     graph, n, (_, hc, nt, _) = b.graph, f"hc_{part}", x.ne
     scale, base = b.weight(f"{n}_scale", il), b.weight(f"{n}_base", il)
-    mixes = _mixes(b, x, f"{n}_fn", il)
+    mixes = mixtures(b, x, f"{n}_fn", il)
 
     def share(i: int) -> Tensor:
         own = graph.view(mixes, (hc, nt), (mixes.nb[1],), 4 * hc * i)
@@ -74,7 +74,7 @@ def merge(b: Builder, cur: Tensor) -> Tensor:
     cur = graph.reshape(rows, n_embd, hc, b.n_outputs)
     if not b.has("output_hc_fn.weight"):
         return _mean(b, cur)
-    mixes = graph.mul(_mixes(b, cur, "output_hc_fn", None), b.weight("output_hc_scale"))
+    mixes = graph.mul(mixtures(b, cur, "output_hc_fn", None), b.weight("output_hc_scale"))
     shares = graph.unary("SIGMOID", graph.add(mixes, b.weight("output_hc_base")))
     return _weighed(b, cur, graph.scale(shares), None)
 
@@ -93,7 +93,8 @@ def n_streams(b: Builder) -> int:
     return b.model.integer("hyper_connection.count")
 
 
-def _mixes(b: Builder, x: Tensor, name: str, il: int | None) -> Tensor:
+def mixtures(b: Builder, x: Tensor, name: str, il: int | None) -> Tensor:
+    """How the streams are weighed, of all of them normed together."""
     flat = b.graph.reshape(x, x.ne[0] * x.ne[1], x.ne[2])
     return b.graph.mul_mat(b.weight(name, il), b.graph.rms_norm(flat))
 

@@ -28,6 +28,8 @@ def dense(
     """
     graph, n, n_head = b.graph, b.n_tokens, b.shape(il).n_head
     rank, n_rot = b.model.integer("attention.kv_lora_rank"), b.model.integer("rope.dimension_count")
+    if b.shape(il).is_swa:
+        rank = b.model.integer("attention.kv_lora_rank_swa", rank)
     if compressed is not None:
         q = b.linear("attn_q_b", compressed, il)
     elif b.has("attn_q_a.weight", il):
@@ -38,7 +40,10 @@ def dense(
     both = b.linear("attn_kv_a_mqa", x, il)
     row = both.nb[1]
     low = graph.view(both, (rank, n), (row,))
-    k_rot = _rotated(b, graph.view(both, (n_rot, 1, n), (row, row), 4 * rank), il)
+    k_rot = graph.view(both, (n_rot, 1, n), (row, row), 4 * rank)
+    if b.has("attn_k_norm.weight", il):
+        k_rot = b.norm(k_rot, "attn_k_norm", il)
+    k_rot = _rotated(b, k_rot, il)
     low = b.norm(low, "attn_kv_a_norm", il)
     if not b.hparams.is_mla:
         return _expanded(b, q, low, k_rot, il)
@@ -55,11 +60,14 @@ def dense(
         graph.concat(low, k_rot),
         low,
         il,
+        sinks=b.weight_if("attn_sinks.weight", il),
         up=b.weight("attn_v_b", il),
         narrow=narrow,
         output=None if is_gated else "attn_output",
     )
-    return _gated(b, x, y, il) if is_gated else y
+    if not is_gated:
+        return y
+    return (_gated if b.rules.copies_gated else attention.gated_output)(b, x, y, il)
 
 
 def _rotated(b: Builder, x: Tensor, il: int) -> Tensor:
@@ -67,14 +75,9 @@ def _rotated(b: Builder, x: Tensor, il: int) -> Tensor:
 
 
 def _gated(b: Builder, x: Tensor, y: Tensor, il: int) -> Tensor:
-    """Attention's result `y` behind a gate: of each head (bailingmoe3) or each element
-    (kimi-k3)."""
+    """Attention's result `y` behind a gate of each head, copied (bailingmoe3)."""
     graph, n, n_head = b.graph, b.n_tokens, b.shape(il).n_head
-    gate = graph.mul_mat(b.weight("attn_gate", il), x)
-    if gate.ne[0] != n_head:
-        y = graph.mul(y, graph.unary("SIGMOID", gate))
-        return graph.mul_mat(b.weight("attn_output", il), y)
-    gate = graph.reshape(gate, 1, n_head, n)
+    gate = graph.reshape(graph.mul_mat(b.weight("attn_gate", il), x), 1, n_head, n)
     heads = graph.reshape(y, y.ne[0] // n_head, n_head, n)
     y = graph.cont(graph.mul(heads, graph.unary("SIGMOID", gate)), y.ne[0], n)
     return graph.mul_mat(b.weight("attn_output", il), y)
@@ -118,8 +121,9 @@ def _choose(b: Builder, x: Tensor, compressed: Tensor, il: int) -> Tensor:
     k = attention.rope(
         b, graph.reshape(b.norm(k, "indexer.k_norm", il, kind="NORM"), width, 1, n), il
     )
-    rotation = b.input("attn_inp_lid_k_rot", F32, width, width)
-    q, k = graph.mul_mat(rotation, q), graph.mul_mat(rotation, k)
+    if b.rules.turns_index:
+        rotation = b.input("attn_inp_lid_k_rot", F32, width, width)
+        q, k = graph.mul_mat(rotation, q), graph.mul_mat(rotation, k)
     cache = b.stored("lid_k", il, b.cache.k, width, cells, n_stream)
     attention.store(b, k, cache, b.input("attn_inp_lid_k_idxs", I64, n))
     weights = graph.mul_mat(b.weight("indexer.proj", il), x)

@@ -29,7 +29,8 @@ def build_head(b: Builder) -> tuple[Graph, dict[int, Tensor]]:
     hidden = b.input("mtp_h_input", F32, b.hparams.n_embd, b.n_tokens)
     both = graph.concat(b.norm(tokens, "nextn.enorm", il), b.norm(hidden, "nextn.hnorm", il))
     picks = rules.head_outputs_at == "last_layer"
-    cur = LAYERS[rules.layer](b, b.linear("nextn.eh_proj", both, il), il, picks)
+    wired = rules.layer if rules.head_layer == "same" else rules.head_layer
+    cur = LAYERS[wired](b, b.linear("nextn.eh_proj", both, il), il, picks)
     end = cur
     if rules.head_outputs_at == "before_norm":
         picks = True
@@ -38,7 +39,8 @@ def build_head(b: Builder) -> tuple[Graph, dict[int, Tensor]]:
     # named whole, for they are pinned to no layer
     own = (f"blk.{il}.{name}" for name in ("nextn.shared_head_norm", "layer_output_norm"))
     given = (name for name in own if b.has(f"{name}.weight"))
-    cur = b.norm(cur, next(given, b.family.output_norm))
+    kind = "NORM" if rules.head_last_norm == "layer" else None
+    cur = b.norm(cur, next(given, b.family.output_norm), kind=kind)
     cur.is_output = True
     if not picks:
         cur = b.output_rows(cur)

@@ -11,6 +11,7 @@ from typing import Final
 from oomph.cards import Card, run_cards
 from oomph.config import RunConfig
 from oomph.errors import ConfigError
+from oomph.estimate.graph.hparams import Hparams
 from oomph.units import MIB
 
 CPU: Final = "CPU"
@@ -34,10 +35,11 @@ _FIRST_LAYER_TENSORS: Final = (
     "per_layer_proj_norm.",
     "token_embd_norm.",
     "hrm.z_l_init",
+    "nextn.pre_projection.",
 )
 """Tensors outside the layers that llama.cpp loads with the first one."""
 
-_LAYER: Final = re.compile(r"blk\.([0-9]{1,4})\.")
+_LAYER: Final = re.compile(r"(?:(?:enc|dec)\.)?blk\.([0-9]{1,4})\.")
 _CPU_MOE: Final = r"blk\.{}\.ffn_(up|down|gate|gate_up)_(ch|)exps"
 """What `--n-cpu-moe` overrides for a layer (llama.cpp common/common.h, llm_ffn_exps_block_regex).
 """
@@ -54,6 +56,18 @@ def loaded_for(name: str, output_norm: str) -> int | None:
     has the name of BERT's first."""
     is_first = name.startswith(_FIRST_LAYER_TENSORS) and name != f"{output_norm}.weight"
     return 0 if is_first else None
+
+
+def is_loaded(name: str, hparams: Hparams) -> bool:
+    """Whether a tensor is the part's own; what is in no layer is the trunk's, and so is what of a
+    prediction head is always loaded."""
+    il = layer_of(name)
+    if il is None:
+        return not hparams.is_head
+    always = name.partition(f"blk.{il}.")[2].startswith(hparams.family.loaded_of_heads)
+    if hparams.is_head:
+        return il in hparams.running and not always
+    return il in hparams.running or always
 
 
 def float32(x: float) -> float:
@@ -85,8 +99,8 @@ class Placement:
     is the layer after them, and the first that goes to a card. Without a `tensor_split` llama.cpp
     divides the layers by the free memory of `machine`'s cards; of cards that nothing is known of it
     is taken to be equal. `on_host` are weights that no card computes with, by name; `lent` are
-    tensors of another model that this one's graph reads, with their devices. Raises ConfigError for
-    knobs that name no card or no valid pattern.
+    tensors and caches of another model that this one's graph reads, with their devices. Raises
+    ConfigError for knobs that name no card or no valid pattern.
     """
 
     def __init__(
@@ -117,7 +131,7 @@ class Placement:
             and self.offloads_all
             and config.offload_kqv
             and config.split_mode == "layer"
-            and not self.has_overrides
+            and not self._overrides
         )
         # what two placements of a model share when they are the same
         self.key = (
@@ -195,6 +209,8 @@ class Placement:
 
     def cache(self, il: int) -> str:
         """The device of layer `il`'s KV cache or recurrent state."""
+        if il < 0:  # of another model
+            return self._lent[f"cache_l{il}"]
         return self.layer(il) if self.offloads_kqv else CPU
 
     def weight(self, name: str, il: int | None = None) -> str:

@@ -1,11 +1,15 @@
 """Cells, streams, tokens and outputs, as llama_context makes them of the knobs."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from oomph.config import RunConfig
 from oomph.errors import ConfigError
 from oomph.estimate.graph.hparams import Hparams
 from oomph.estimate.graph.tensor import pad
+
+EMPTY: Final = 256
+"""Positions that a cache without tokens counts as."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,10 +26,15 @@ class Sizes:
     n_stream: int
     n_seqs: int
     n_tokens: int
+    n_tokens_of_one: int
+    """The same of a prompt that is one sequence's."""
     n_outputs: int
     n_batch: int
     """The most tokens that are handed over at once: all of an encoder's are one micro-batch."""
     n_states: int = 1
+    n_positions: int = EMPTY
+    """Positions that the cache counts as: an empty one at load, unless a full one is asked for
+    (llama_kv_cache_msa_context::get_n_pos)."""
 
     def compressed(self, ratio: int) -> int:
         """The cells of a stream's cache that has one for `ratio` tokens (dsv4_comp_size)."""
@@ -34,7 +43,14 @@ class Sizes:
     @property
     def caches(self) -> tuple[int, ...]:
         """What a graph of any batch depends on."""
-        return self.cells, self.cells_swa, self.n_stream, self.n_seqs, self.n_states
+        return (
+            self.cells,
+            self.cells_swa,
+            self.n_stream,
+            self.n_seqs,
+            self.n_states,
+            self.n_positions,
+        )
 
 
 def resolve_sizes(config: RunConfig, hparams: Hparams) -> Sizes:
@@ -64,7 +80,10 @@ def resolve_sizes(config: RunConfig, hparams: Hparams) -> Sizes:
         n_stream=1 if is_one_stream else n_seqs,
         n_seqs=n_seqs,
         n_tokens=pad(n_tokens, n_seqs),
-        n_outputs=min(n_tokens, config.n_outputs_max or n_batch),
+        n_tokens_of_one=n_tokens,
+        n_outputs=min(
+            n_tokens, (not hparams.family.has_encoder and config.n_outputs_max) or n_batch
+        ),
         n_states=1 + (config.n_rolled_back if hparams.family.recurrence.rolls_back else 0),
         n_batch=n_batch if hparams.is_causal else n_ubatch,
     )

@@ -7,15 +7,15 @@ card has whole.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import lcm
 from typing import Final, Literal
 
-from oomph.architectures.layers import n_decoding, recurrent_layers, windowed_layers
+from oomph.architectures.layers import n_decoding, n_predicting, recurrent_layers, windowed_layers
 from oomph.architectures.spec import ModelSpec
 from oomph.estimate.graph.hparams import Hparams, LayerShape, SsmShape, resolve_head
-from oomph.estimate.graph.placement import float32, layer_of
+from oomph.estimate.graph.placement import META, Placement, float32, is_loaded, layer_of
 from oomph.estimate.graph.tensor import Shape, shape
 
 REFUSED: Final = frozenset({
@@ -26,6 +26,8 @@ REFUSED: Final = frozenset({
 })  # fmt: skip
 """The architectures that llama.cpp 0.5.0 has no such split for (llm_arch_supports_sm_tensor)."""
 
+WHOLE: Final = ("hrm_text",)
+"""Architectures that every card computes whole."""
 WHOLE_STATES: Final = ("lfm2", "lfm2moe")
 """Architectures whose recurrent layers every card computes whole, states and all."""
 
@@ -34,7 +36,8 @@ EFFICIENT: Final = 128
 
 Pieces = Literal[
     "query", "key", "value", "fused", "head", "gate", "output", "heads_of_state", "pairs_of_state",
-    "conv_state", "ssm_state", "block", "up", "gate_up", "row",
+    "conv_state", "ssm_state", "block", "up", "gate_up", "row", "group_heads", "group_queries",
+    "group_rank",
 ]  # fmt: skip
 """What a share is a whole number of: heads with their projections, or blocks of quants."""
 
@@ -91,7 +94,28 @@ ROLES: Final = (
 """By llama.cpp's names without the layer's; `cache_k`, `cache_v`, `cache_r` and `cache_s` are a
 layer's KV cache and recurrent state."""
 
-_PATTERNS: Final = tuple((re.compile(f"({role.name})$"), role) for role in ROLES)
+_GROUPED: Final = ("attn_output_a.weight",)
+_SHARED: Final = ("ffn_down_shexp.weight",)
+
+ROLES_OF_GROUPS: Final = (
+    Role(name=r"attn_sinks\.weight", axis=0, pieces="group_heads", like=_GROUPED),
+    Role(name=r"attn_q_b\.weight", axis=1, pieces="group_queries", like=_GROUPED),
+    Role(name=r"attn_output_a\.weight", axis=1, pieces="group_rank"),
+    Role(name=r"attn_output_b\.weight", axis=0, pieces="group_rank"),
+    Role(name=r"ffn_(up|gate)_shexp\.weight", axis=1, pieces="block", like=_SHARED),
+    Role(name=r"ffn_down_shexp\.weight", axis=0, pieces="block"),
+    *(role for role in ROLES if role.name.startswith("ffn_")),
+)
+"""Those of models whose attention has an output by groups of heads (DeepSeek V4), each card whole
+groups; their caches and logits each card has whole."""
+
+
+def _compiled(roles: Sequence[Role]) -> tuple[tuple[re.Pattern[str], Role], ...]:
+    return tuple((re.compile(f"({role.name})$"), role) for role in roles)
+
+
+_PATTERNS: Final = _compiled(ROLES)
+_PATTERNS_OF_GROUPS: Final = _compiled(ROLES_OF_GROUPS)
 
 Segment = tuple[int, int, int]
 """Elements of a tensor that are cut by themselves: how many, how often in a row, and those of a
@@ -115,8 +139,12 @@ class Slices:
         n_layer = n_decoding(model)
         recurrent = (*recurrent_layers(model), *(False,) * (model.n_layer - n_layer))
         kinds = [*zip(recurrent, windowed_layers(model, model.n_layer), strict=True)]
+        looped = [kind for _ in range(hparams.n_loops) for kind in kinds]
+        kinds = [*looped, (False, False)]  # the last is a router's
         self._layers = hparams.layers
-        if len(hparams.layers) < model.n_layer:
+        if hparams.router:
+            self._layers += (hparams.router,)
+        if len(hparams.layers) < n_layer + n_predicting(model):
             self._layers += resolve_head(model).layers[len(hparams.layers) :]
         before = (sum(each == kind for each in kinds[:il]) for il, kind in enumerate(kinds))
         self._turns = [n % n_cards for n in before]
@@ -127,7 +155,7 @@ class Slices:
         info = self._model.tensors[name]
         il, full = layer_of(name), shape(info.ne)
         own = name if il is None else name.split(".", 2)[2]
-        role = _role(own)
+        role = self._role_of(own)
         if role is None or full[role.axis] == 1:  # one row stands for all heads (attn_q_norm)
             return (full,) * self._n_cards
         counts = self._cut(role, il, full[role.axis], info.quant.block)
@@ -140,7 +168,66 @@ class Slices:
         """The elements that each card has of a row of layer `il`'s cache or state, of `width` in
         all; `name` is one of `ROLES`."""
         is_whole = name in ("cache_r", "cache_s") and self._model.arch in WHOLE_STATES
-        return tuple(self._cut(None if is_whole else _role(name), il, width, 1))
+        return tuple(self._cut(None if is_whole else self._role_of(name), il, width, 1))
+
+    def faults(self, placement: Placement) -> Iterator[str]:
+        """Why llama.cpp aborts while it cuts the model so (ggml-backend-meta.cpp, llama-model.cpp):
+        tensors that cannot be cut, and those whose cut is told by one that is not loaded."""
+        if self._model.arch in WHOLE:
+            return
+        tensors, hparams = self._model.tensors, self._hparams
+        there = {name for name in tensors if is_loaded(name, hparams)}
+        for name in sorted(there, key=lambda name: (layer_of(name) or 0, name)):
+            il = layer_of(name)
+            if il is None or not name.startswith("blk.") or placement.weight(name) != META:
+                continue
+            own = name.removeprefix(f"blk.{il}.")
+            if fault := self._fault(own, il, there):
+                yield fault
+                return
+        routers = [len(hparams.layers)] if hparams.router else []
+        for il in (*hparams.running, *routers):
+            needed = self._tells_cache(il, self._layers[il], there)
+            if needed and placement.cache(il) == META:
+                yield f"the cache of layer {il} has no {needed} to be cut by"
+                return
+
+    def _tells_cache(self, il: int, layer: LayerShape, there: set[str]) -> str:
+        """What would tell how the cache of layer `il` is cut, and is not there; empty where nothing
+        is missing."""
+        name = "cache_s" if layer.is_recurrent else "cache_k"
+        is_whole = layer.is_recurrent and self._model.arch in WHOLE_STATES
+        keeps = layer.is_recurrent or (layer.has_attention and self._hparams.has_cache)
+        if not keeps or is_whole or self._role_of(name) is None:
+            return ""
+        needed = "ssm_out.weight" if layer.is_recurrent else "attn_output.weight"
+        return "" if f"blk.{il}.{needed}" in there else needed
+
+    def _fault(self, own: str, il: int, there: set[str]) -> str | None:
+        """Why the tensor `own` of layer `il` cannot be cut; None where it can."""
+        role, layer, prefix = self._role_of(own), self._layers[il], f"blk.{il}."
+        info = self._model.tensors[prefix + own]
+        if own.endswith("_norm.bias") and own.startswith("attn_") and len(info.ne) > 1:
+            return f"{prefix}{own} has a row for each head and is not cut as they are"
+        if role is None:
+            return None
+        if role.like and not any(prefix + like in there for like in role.like):
+            return f"{prefix}{own} has no {role.like[0]} to be cut by"
+        if own == "attn_output.weight" and not layer.n_head_kv and not layer.is_recurrent:
+            return f"layer {il} has no KV heads to cut its output by"
+        width = 2 * self._model.integer("expert_feed_forward_length", 0)
+        if role.pieces == "gate_up" and info.ne[1] != width:
+            return f"{prefix}{own} is not twice as wide as expert_feed_forward_length says"
+        is_one_block = role.axis == 0 and info.ne[0] == info.quant.block > 1
+        if is_one_block and any(0 in ne for ne in self.tensor(prefix + own)):
+            return f"a card gets nothing of {prefix}{own}, whose rows are one block each"
+        return None
+
+    def _role_of(self, name: str) -> Role | None:
+        if self._model.arch in WHOLE:
+            return None
+        is_grouped = self._hparams.family.graph.attention == "compressed"
+        return _role(name, _PATTERNS_OF_GROUPS if is_grouped else _PATTERNS)
 
     @property
     def torn_layer(self) -> int | None:
@@ -215,6 +302,12 @@ class Slices:
             return [(extent, 1, efficient)]
         if role.pieces == "row":
             return [(extent, 1, 1)]
+        if role.pieces.startswith("group"):
+            n_groups = max(self._model.integer("attention.output_group_count", 1), 1)
+            n_heads = layer.n_head // n_groups
+            sizes = {"group_heads": n_heads, "group_queries": n_heads * layer.head_k}
+            rank = self._model.integer("attention.output_lora_rank", 1)
+            return [(extent, 1, sizes.get(role.pieces, rank))]
         if layer.is_recurrent and ssm is not None and ssm.state:
             return self._of_state(role.pieces, ssm, extent, lcm(efficient, ssm.state))
         return self._of_heads(role.pieces, layer, extent, block)
@@ -266,13 +359,13 @@ class Slices:
         n_inputs = 2 if pieces in ("fused", "conv_state") else 0  # keys and queries
         if self._hparams.family.graph.repeats_keys:  # each key's values stand together
             return [run(keys, n_inputs), run(values, 1)]
-        return [run(keys, n_inputs + ssm.rank // ssm.groups)]
+        return [run(keys, n_inputs + ssm.rank // max(ssm.groups, 1))]
 
 
 def _rounded(n: int, piece: int) -> int:
     return n - n % max(piece, 1)
 
 
-def _role(name: str) -> Role | None:
+def _role(name: str, patterns: Sequence[tuple[re.Pattern[str], Role]] = _PATTERNS) -> Role | None:
     """The role of a tensor named without its layer; None for one that each card has whole."""
-    return next((role for pattern, role in _PATTERNS if pattern.match(name)), None)
+    return next((role for pattern, role in patterns if pattern.match(name)), None)

@@ -300,6 +300,10 @@ class Graph:
         """`x` copied over `target`."""
         return self._write("CPY", target, x, target)
 
+    def add_inplace(self, a: Tensor, b: Tensor) -> Tensor:
+        """`a + b`, written over `a`."""
+        return self._write("ADD", a, a, b)
+
     def scale_inplace(self, x: Tensor) -> Tensor:
         """`x` times a constant, written where it is."""
         return self._write("SCALE", x, x)
