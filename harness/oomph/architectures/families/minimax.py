@@ -3,7 +3,17 @@
 from typing import Final
 
 from oomph.architectures import tensor_parts as parts
-from oomph.architectures.family import Family, GraphRules, Tensors
+from oomph.architectures.family import Family, GraphRules, HuggingFace, Tensors
+from oomph.architectures.hf_keys import Config
+from oomph.gguf.header import Value
+
+
+def _translate(config: Config) -> dict[str, Value]:
+    return {
+        "expert_feed_forward_length": config["intermediate_size"],
+        "rope.dimension_count": config["rotary_dim"],
+    }
+
 
 FAMILIES: Final = (
     Family(
@@ -13,5 +23,8 @@ FAMILIES: Final = (
             experts=(parts.experts, parts.selection_bias),
         ),
         graph=GraphRules(qk_norm="rows", expert_gating="metadata"),
+        hugging_face=HuggingFace(
+            model_types=("minimax_m2", "MiniMaxM2ForCausalLM"), translate=_translate
+        ),
     ),
 )

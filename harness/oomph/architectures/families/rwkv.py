@@ -3,9 +3,18 @@
 from collections.abc import Iterator
 from typing import Final
 
-from oomph.architectures.family import Family, GraphRules, Recurrence, Rope, Tensors
+from oomph.architectures.family import (
+    Family,
+    GraphRules,
+    HuggingFace,
+    Recurrence,
+    Rope,
+    Tensors,
+)
+from oomph.architectures.hf_keys import Config
 from oomph.architectures.spec import ModelSpec
 from oomph.architectures.tensor_parts import Tensor
+from oomph.gguf.header import Value
 
 
 def _norms(model: ModelSpec, il: int) -> Iterator[Tensor]:
@@ -50,6 +59,34 @@ def _outside(model: ModelSpec) -> Iterator[Tensor]:
     yield "output_norm.bias", (model.n_embd,)
 
 
+_RANKS: Final = {
+    "decay_lora_rank": ("lora_rank_decay", "decay_low_rank_dim", 0.5, 1.8),
+    "iclr_lora_rank": ("lora_rank_iclr", "a_low_rank_dim", 0.5, 1.8),
+    "value_residual_mix_lora_rank": ("lora_rank_value_residual_mix", "v_low_rank_dim", 0.5, 1.3),
+    "gate_lora_rank": ("lora_rank_gate", "gate_low_rank_dim", 0.8, 0.6),
+}
+"""GGUF's keys, the config's two names for each, and how a width that is left out follows
+(Rwkv7Model.calc_lora_rank)."""
+
+
+def _translate(config: Config) -> dict[str, Value]:
+    width: int = config["hidden_size"]
+    eps = config.get("layer_norm_epsilon")
+    found: dict[str, Value] = {
+        "context_length": 1 << 20,
+        "feed_forward_length": config["intermediate_size"] or 4 * width,
+        "attention.head_count": 0,
+        "attention.layer_norm_epsilon": config["norm_eps"] if eps is None else eps,
+        "token_shift_count": 2,
+        "wkv.head_size": config.get("head_size") or config["head_dim"],
+    }
+    for key, (name, other, exponent, factor) in _RANKS.items():
+        told = config.get(name, config.get(other))
+        rank = max(1, round(width**exponent * factor / 32)) * 32 if told is None else told
+        found[f"attention.{key}"] = rank
+    return found
+
+
 FAMILIES: Final = (
     Family(
         name="rwkv7",
@@ -63,5 +100,6 @@ FAMILIES: Final = (
         recurrence=Recurrence(layers="all", part="time_mix"),
         rope=Rope(layers="none"),
         graph=GraphRules(layer="rwkv7", norm="layer"),
+        hugging_face=HuggingFace(model_types=("rwkv7",), translate=_translate),
     ),
 )
