@@ -23,6 +23,11 @@ from oomph.views.trust import trust_json, trust_sentence
             Trust(architecture="composed", compute_share=0.1),
             "composed from the usual tensors, build seen: compute buffers ± 10 %",
         ),
+        (
+            Trust(architecture="composed", rider="draft", compute_share=0.1),
+            "trust: the draft's architecture not in the table, its graph composed from the usual "
+            "tensors, build seen: compute buffers ± 10 %",
+        ),
     ],
 )
 def test_a_sentence_says_what_figures_rest_on(trust: Trust, ends: str) -> None:
