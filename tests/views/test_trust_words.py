@@ -3,7 +3,7 @@
 import pytest
 
 from oomph.estimate.trust import Trust
-from oomph.views.trust import trust_json, trust_sentence
+from oomph.views.trust_words import trust_json, trust_sentence
 
 
 @pytest.mark.parametrize(

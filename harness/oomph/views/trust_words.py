@@ -43,6 +43,5 @@ def trust_sentence(trust: Trust) -> str:
     else:
         follows = f"compute buffers ± {share(trust.compute_share, 0)}"
     learned = ", as `oomph verify` saw here" if trust.is_learned else ""
-    return (
-        f"trust: {_WHOSE[trust.rider]}{_ARCHITECTURES[trust.architecture]}, {_BUILDS[trust.build]}: {follows}{learned}"
-    )
+    known = f"{_WHOSE[trust.rider]}{_ARCHITECTURES[trust.architecture]}"
+    return f"trust: {known}, {_BUILDS[trust.build]}: {follows}{learned}"
