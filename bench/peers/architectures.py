@@ -62,22 +62,24 @@ _QUANTIZED: Final = {"type_k": "q8_0", "type_v": "q8_0", "flash_attn": "on"}
 
 
 @cache
-def _shapes() -> dict[str, dict[str, Any]]:
+def shapes() -> dict[str, dict[str, Any]]:
+    """Every shape by its name, as the file has it."""
     return tomllib.loads((DATA / "architectures.toml").read_text(encoding="utf-8"))
 
 
-def _shape(name: str) -> dict[str, Any]:
-    entry = _shapes()[name]
-    return merged_tables(_shape(entry["like"]), entry) if "like" in entry else entry
+def shape(name: str) -> dict[str, Any]:
+    """The shape of that name, with what it takes over of another."""
+    entry = shapes()[name]
+    return merged_tables(shape(entry["like"]), entry) if "like" in entry else entry
 
 
 def shaped_model(named: str) -> ModelSpec:
     """The model that `named` means, a name and a quantization."""
     name, _, quantization = named.partition(":")
     quantization = quantization or QUANTIZATION
-    if name not in _shapes() and is_catalogued(name):
+    if name not in shapes() and is_catalogued(name):
         return catalogue_model(name, quantization)
-    entry = _shape(name)
+    entry = shape(name)
     metadata = flat_keys({k: v for k, v in entry.items() if k not in _OWN_KEYS}, entry["arch"])
     return build_model(
         name,

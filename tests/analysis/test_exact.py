@@ -7,7 +7,7 @@ from oomph.architectures.catalogue import catalogue_model
 from oomph.config import RunConfig
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
-from oomph.views.trust import trust_sentence
+from oomph.views.trust_words import trust_sentence
 
 CONFIG = RunConfig(n_ctx=2048, n_devices=0)
 

@@ -11,7 +11,7 @@ from typing import Final
 import oomph
 from oomph.architectures import family as declarations
 from oomph.architectures.families import FAMILIES, FILES, family_of
-from oomph.architectures.family import GraphRules
+from oomph.architectures.family import GraphRules, HuggingFace
 
 PACKAGE: Final = Path(oomph.__file__).parent
 REPLAYS: Final = {
@@ -32,8 +32,12 @@ def test_a_family_and_a_model_type_are_declared_once() -> None:
         for model_type in family.hugging_face.model_types
     )
     assert len(declared) == sum(map(len, FILES.values()))
-    told_apart = {name for name, n in model_types.items() if n > 1}
-    assert told_apart == {"gemma3_text", "nomic_bert"}
+    shared = {name for name, n in model_types.items() if n > 1}
+    of_any = HuggingFace(model_types=()).applies
+    for family in declared:
+        own = family.hugging_face
+        if own and shared.intersection(own.model_types):
+            assert own.applies is not of_any, family.name
 
 
 def test_every_file_of_a_family_is_listed_with_what_it_declares() -> None:
@@ -52,10 +56,6 @@ def test_what_is_not_declared_is_a_general_transformer() -> None:
     assert unknown.graph == GraphRules()
     assert not unknown.has_known_graph
     assert unknown.tensors is None
-
-
-def test_what_a_config_is_read_for_can_be_built() -> None:
-    assert all(family.tensors for family in FAMILIES.values() if family.hugging_face)
 
 
 def test_the_guide_shows_a_family_as_it_is_declared() -> None:

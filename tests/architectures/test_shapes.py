@@ -110,8 +110,8 @@ def test_extras_are_outside_the_blocks() -> None:
 
 
 def test_unknown_architecture_names_the_known_ones() -> None:
-    with pytest.raises(UnknownNameError, match=r"'gptj' are not known.*qwen3moe"):
-        tensor_shapes(bare("gptj"))
+    with pytest.raises(UnknownNameError, match=r"'falcon' are not known.*qwen3moe"):
+        tensor_shapes(bare("falcon"))
 
 
 @given(

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from oomph import read_model
-from oomph.architectures import source
 from oomph.errors import ModelFileError, UnknownNameError
+from oomph.gguf import remote
 from oomph.gguf.header import read_gguf
 
 CONFIG = {
@@ -40,7 +40,7 @@ def test_url_and_hugging_face_reference_are_read_over_http(
 ) -> None:
     asked: list[str] = []
     monkeypatch.setattr(
-        source, "read_remote_gguf", lambda text: asked.append(text) or read_gguf(small_model)
+        remote, "read_remote_gguf", lambda text: asked.append(text) or read_gguf(small_model)
     )
     assert read_model(reference).source == reference
     assert asked == [reference]

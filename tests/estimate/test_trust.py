@@ -1,11 +1,16 @@
 """How far figures can be trusted: only what was seen is to the byte."""
 
+from dataclasses import replace
+
 import pytest
 
 from oomph.architectures.catalogue import catalogue_model
+from oomph.architectures.spec import ModelSpec
 from oomph.config import RunConfig
+from oomph.estimate.draft import DraftModel
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.trust import COMPOSED_SHARE, DRIFT_SHARE, NEWEST_BUILD, trust_of
+from oomph.speculation import SIMPLE
 
 
 @pytest.mark.parametrize(
@@ -44,3 +49,24 @@ def test_nothing_is_exact_under_a_build_newer_than_the_newest() -> None:
     assert not memory.exact_compute
     assert memory.trust.build == "unknown"
     assert Estimator(model).memory(config).trust.is_exact
+
+
+def _unheard(name: str) -> ModelSpec:
+    """The model as one of an architecture that is not in the table."""
+    model = catalogue_model(name, "Q8_0")
+    metadata = {k.replace(f"{model.arch}.", "unheard."): v for k, v in model.metadata.items()}
+    return replace(model, arch="unheard", metadata=metadata)
+
+
+def test_what_rides_along_is_trusted_no_further_than_it_is_known() -> None:
+    target, config = catalogue_model("qwen3-1.7b", "Q8_0"), RunConfig(n_ctx=512, spec_type=SIMPLE)
+    known = Estimator(target, riders=[DraftModel(catalogue_model("qwen3-0.6b", "Q8_0"))])
+    memory = known.memory(config)
+    assert memory.trust.is_exact
+    assert memory.exact_compute
+    composed = Estimator(target, riders=[DraftModel(_unheard("qwen3-0.6b"))]).memory(config)
+    assert (composed.trust.architecture, composed.trust.rider) == ("composed", "draft")
+    assert composed.trust.compute_share == COMPOSED_SHARE
+    assert not composed.exact_compute
+    less = Estimator(_unheard("qwen3-1.7b"), riders=[DraftModel(_unheard("qwen3-0.6b"))])
+    assert less.memory(config).trust.rider == ""

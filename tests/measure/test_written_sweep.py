@@ -50,6 +50,20 @@ def test_depths_are_read_as_people_write_them() -> None:
         written({"n_ctx": [512]}, depths="deep")
 
 
+def test_a_draft_runs_through_the_server(tmp_path: Path) -> None:
+    (tmp_path / "d.gguf").touch()
+    model, draft = str(tmp_path / "m.gguf"), str(tmp_path / "d.gguf")
+    axes = {"n_ctx": [4096], "spec_draft_n_max": [4, 8]}
+    found = asked_sweep(model, axes, out=tmp_path / "out", draft=draft)
+    for point in found.points():
+        assert (point.workload.through, point.workload.draft) == ("llama-server", draft)
+        assert point.config.spec_type == "draft-simple"
+    with pytest.raises(ConfigError, match="give both or neither"):
+        asked_sweep(model, {"spec_type": [None]}, out=tmp_path / "out", draft=draft)
+    with pytest.raises(ConfigError, match="put the knobs, depths, texts and drafts there"):
+        asked_sweep("sweep.toml", {}, out=tmp_path / "out", draft=draft)
+
+
 def test_a_text_is_scored_against_the_first_of_what_varies(tmp_path: Path) -> None:
     text = sweep_text("m.gguf", {"n_expert_used": [8, 10]}, name="m", depths=None, text="pydoc")
     scored = Sweep.parse(text).points()[0].workload.text

@@ -62,7 +62,7 @@ def test_the_script_is_the_estimate_layer_of_today() -> None:
     for definition in (
         "class estimator$Estimator",
         "function speed_decode$decode_terms",
-        "class allocator$Pool",
+        "class pool$Pool",
     ):
         assert definition in script
     assert "read_text" not in script

@@ -16,6 +16,10 @@ _NAMES: Final = re.compile(rb"\0((?:[a-z0-9][a-z0-9_-]{1,30}\0+){8,})\(unknown\)
 """llama.cpp's table of architectures ends with this one."""
 _FLAG: Final = re.compile(rb"--[a-z][a-z0-9-]{2,40}")
 _SIZES: Final = re.compile(rb"%[^%]{0,12}[fdu][^%]{0,4} MiB")
+KNOWN_NEWS: Final = frozenset({
+    "gemma-embedding2", "k2-horizon", "--nextn", "--spec-draft-sampling",
+})  # fmt: skip
+"""What builds up to b11549 have that 0.5.0 lacks: of it the drift alarm tells no more."""
 _HEADER: Final = re.compile(r'_LLAMA_H_CDEF\s*=\s*(?:r)?"""(.*?)"""', re.DOTALL)
 
 

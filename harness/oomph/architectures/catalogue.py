@@ -100,6 +100,13 @@ def counts_head(name: str) -> bool:
     return bool(_entry(_entries(), name).get("nextn_predict_layers"))
 
 
+def usual_quantization(name: str) -> str:
+    """The quantization to propose for the catalogue's model: that of the types it is published in
+    whatever else is quantized, where there are any."""
+    bare = name if name in _entries() else name.removesuffix(WITH_HEAD)
+    return next(iter(_entry(_entries(), bare).get("kept_types", {}).values()), OLLAMA_USUAL)
+
+
 def is_catalogued(name: str) -> bool:
     """Whether a model of the catalogue has this very name, or with its head does."""
     return name in _entries() or has_head(name.removesuffix(WITH_HEAD))

@@ -18,6 +18,7 @@ from oomph.architectures.catalogue import (
     catalogue_names,
     counts_head,
     has_head,
+    usual_quantization,
 )
 from oomph.errors import UnknownNameError
 from oomph.gguf.published_types import other_program, read_quantization, split_quantization
@@ -129,7 +130,7 @@ def named(text: str) -> Name:
     missing, what is near, or whose format it is."""
     found = read_name(text)
     if found.quantization is None and (format_name := other_program(text)):
-        examples = [f"{name}:Q4_K_M" for name in (found.model, *found.near) if name][:1]
+        examples = [example(name) for name in (found.model, *found.near) if name][:1]
         raise UnknownNameError(
             f"{text} is by its name in {format_name}, which llama.cpp does not load; name a GGUF "
             f"of the model ({' or '.join((*examples, 'hf:owner/repo/FILE.gguf'))})"
@@ -140,15 +141,20 @@ def named(text: str) -> Name:
         raise UnknownNameError(f"{text} is no model of the catalogue; {meant(found)}")
     if found.quantization is None:
         raise UnknownNameError(
-            f"{text}: say in which quantization too, for example {found.model}:Q4_K_M"
+            f"{text}: say in which quantization too, for example {example(found.model)}"
         )
     return found
 
 
+def example(model: str) -> str:
+    """A file of the catalogue's model as one may name it."""
+    return f"{model}:{usual_quantization(model)}"
+
+
 def meant(found: Name) -> str:
     """`did you mean …`, with the quantization that was asked for."""
-    quantization = found.quantization or HF_USUAL
-    near = " or ".join(f"{name}:{quantization}" for name in found.near)
+    asked = found.quantization
+    near = " or ".join(f"{name}:{asked}" if asked else example(name) for name in found.near)
     listed = "`oomph models` lists the catalogue"
     return f"did you mean {near} ({listed})?" if near else listed
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from oomph.architectures.catalogue import catalogue_model, is_catalogued
 from oomph.architectures.file_size import split_file_size
-from oomph.architectures.names import Name, meant, named, read_name
+from oomph.architectures.names import Name, example, meant, named, read_name
 from oomph.architectures.spec import ModelSpec
 from oomph.errors import ConfigError, ModelFileError, UnknownNameError
 from oomph.foreign_text import without_password
@@ -134,7 +134,7 @@ def _read_name(text: str, file_bytes: int | None) -> ModelSpec:
     if is_file and found.model and not found.quantization:
         raise ModelFileError(
             f"{text} does not exist; check the path, or name a quantization, as "
-            f"{found.model}:Q4_K_M"
+            f"{example(found.model)}"
         )
     found = named(text)
     model, quantization = str(found.model), str(found.quantization)

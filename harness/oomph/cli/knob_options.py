@@ -140,7 +140,7 @@ def takes_knobs(
         if lists:
             pasted = said_beside(given.pop("command"), None, {})
             say(*pasted.said.remarks, err=True)
-            command(**given, said=Said(knobs=_as_lists(pasted.said, options) | knobs))
+            command(**given, said=_as_lists(pasted.said, options, knobs))
             return
         file_size, device = given.pop("file_size", None), given.pop("device", None)
         told = [given.pop(each.name) for each in _FITTING] if fits else None
@@ -188,15 +188,16 @@ def _on_machine(
     )
 
 
-def _as_lists(said: Said, options: Collection[str]) -> dict[str, Any]:
-    """A pasted command's knobs as lists of one value, of those that there are options for; the
-    model's own context (0) is none to measure at."""
+def _as_lists(said: Said, options: Collection[str], knobs: Mapping[str, Any]) -> Said:
+    """A pasted command's knobs as lists of one value, of those that there are options for, beside
+    the lists `knobs`; the model's own context (0) is none to measure at."""
     asked = {_NAMES[option] for option in options}
-    return {
+    pasted = {
         name: [value]
         for name, value in said.knobs.items()
         if name in asked and (name, value) != ("n_ctx", 0)
     }
+    return Said(knobs={**pasted, **knobs}, files=said.files)
 
 
 def _parameter(name: str, option: Any) -> inspect.Parameter:

@@ -7,6 +7,7 @@ import typer
 
 from oomph.calibrate.sweep_runner import Cluster, Where, open_runner
 from oomph.cli.knob_options import takes_knobs
+from oomph.cli.named import DraftOption
 from oomph.cli.output import progress, say
 from oomph.cli.phantom import PhantomOption
 
@@ -44,6 +45,7 @@ def sweep(
     text: Annotated[
         str | None, typer.Option(help="Of MODEL: a text to score, or pydoc for Python's reference.")
     ] = None,
+    draft: DraftOption = None,
     phantom: PhantomOption = None,
     prune: Annotated[
         bool, typer.Option(help="Skip points that another has shown not to fit.")
@@ -79,7 +81,8 @@ def sweep(
 
     A model in place of a sweep file is measured over the knobs that are given, several values by
     comma or as a range: `oomph sweep model.gguf --n-ctx 4k,32k --n-expert-used 8-10 --out DIR`.
-    Knobs left out are llama-cpp-python's; the sweep file is printed, and kept in the folder.
+    Knobs left out are llama-cpp-python's; the sweep file is printed, and kept in the folder. With
+    a draft (-md FILE) it runs through llama-server, which alone drafts.
 
     A point that names no n_devices runs on one card, unless no point of the sweep is expected to
     fit one: then on all of them. Cards of one kind share the points; every kind measures all of
@@ -88,7 +91,9 @@ def sweep(
     """
     from oomph.measure.written_sweep import asked_sweep
 
-    loaded = asked_sweep(what, said.knobs, out=out, depths=depths, text=text, phantom=phantom)
+    draft = draft or said.files.get("draft")
+    told = {"depths": depths, "text": text, "draft": draft, "phantom": phantom}
+    loaded = asked_sweep(what, said.knobs, out=out, **told)
     nodes = Cluster(
         ray_address=ray_address,
         gpu=gpu,

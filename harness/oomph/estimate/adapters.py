@@ -23,6 +23,7 @@ class Adapters:
     """The rider of all adapters of a run, applied together."""
 
     name: Final = "lora"
+    composes: Final = False
     read_layers: Final = ()
 
     def __init__(self, adapters: Sequence[AdapterSpec], model: ModelSpec) -> None:

@@ -43,6 +43,7 @@ class MtpHead:
     context that runs them."""
 
     name: Final = "mtp"
+    composes: Final = False
     read_layers: Final = ()
     is_fitted: Final = True
 
@@ -114,6 +115,11 @@ class DraftModel:
         self.model, self.is_head = model, is_head
         self._memory = MemoryModel(model, build, is_dry_run=is_dry_run, is_head=is_head)
         self._trunk = MemoryModel(model, build) if is_head else None
+
+    @property
+    def composes(self) -> bool:
+        """Whether its architecture is not in the table."""
+        return not self._memory.is_known
 
     def dry(self) -> "DraftModel":
         """The same as llama.cpp counts it without allocating."""

@@ -67,7 +67,7 @@ from oomph.estimate.speed import (
     speed_question,
     spilled_share,
 )
-from oomph.estimate.trust import trust_of
+from oomph.estimate.trust import LESS_KNOWN, Architecture, trust_of
 from oomph.estimate.work import Work, work_key, works_by
 from oomph.gpus import GpuSpec
 from oomph.speculation import MTP
@@ -282,7 +282,7 @@ class Estimator:
         for rider, fixed, buffers in self._beside(config, setup, compute.bytes):
             beside[rider.name] = device_memory(fixed, buffers.bytes)
             notes += rider.notes(config)
-            target = replace(target, exact_compute=target.exact_compute and buffers.is_exact)
+            target = self._with_rider(target, rider, buffers)
         target = replace(target, warnings=(*target.warnings, *notes))
         return self._pooled(together(target, beside), config)
 
@@ -338,6 +338,19 @@ class Estimator:
         )
         is_exact = memory.exact_compute and (trust.build != "unknown" or trust.is_exact)
         return replace(memory, trust=trust, exact_compute=is_exact)
+
+    def _with_rider(
+        self, memory: MemoryEstimate, rider: Rider, buffers: ComputeBuffers
+    ) -> MemoryEstimate:
+        """The estimate as far as the graph of what rides along is known too."""
+        known: Architecture = "composed" if rider.composes else "exact"
+        if not buffers.is_exact:
+            known = "general rule"
+        if LESS_KNOWN[known] <= LESS_KNOWN[memory.trust.architecture]:
+            return memory
+        has_cards = any(map(is_card, memory.devices))
+        trust = trust_of(known, self._build, has_cards=has_cards, learned=self.learned_share)
+        return replace(memory, trust=replace(trust, rider=rider.name), exact_compute=False)
 
     def take_count(self, config: RunConfig, by_device: Mapping[str, int]) -> None:
         """Let llama.cpp's own count of the compute buffers, in bytes by device, stand for the

@@ -29,6 +29,10 @@ class Rider(Protocol):
         """Its key in `MemoryEstimate.contexts`: "mtp", "draft", "projector" or "lora"."""
 
     @property
+    def composes(self) -> bool:
+        """Whether its graph is not known, and put together from the usual tensors that it has."""
+
+    @property
     def read_layers(self) -> tuple[int, ...]:
         """The target's layers whose inputs it drafts by, which the target then keeps."""
 
@@ -56,6 +60,7 @@ class FixedRider:
     bytes_by_device: Mapping[str, int]
     note: str
     read_layers: tuple[int, ...] = ()
+    composes: bool = False
 
     def fixed_bytes(
         self, config: RunConfig, setup: Setup, cards: Sequence[Card]

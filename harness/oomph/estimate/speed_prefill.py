@@ -204,7 +204,8 @@ def prompt_attention_seconds(
     """
     held = group.read_cells(n_depth + n_prompt / 2)
     cells = held if group.window is None else min(held, group.window + n)
-    seen = cells + (held - cells) * c["attention.masked_share"] + n / 2
+    own = n / 2 / group.tokens_a_cell
+    seen = cells + (held - cells) * c["attention.masked_share"] + own
     scores = n_prompt * seen * group.layers * group.n_head
     flops: float = scores * 4 * (LATENT_HEAD_SIZE if group.is_latent else group.head_size)
     if not flash:

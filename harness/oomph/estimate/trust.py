@@ -31,6 +31,8 @@ _OF_BUILD: Final[dict[str, float | None]] = {
     "from source": None,
     "unknown": DRIFT_SHARE,
 }
+LESS_KNOWN: Final = {"exact": 0, "composed": 1, "general rule": 2}
+"""Architectures by how little is known of them."""
 _OF_GRAPH: Final[dict[str, float | None]] = {
     "exact": 0.0,
     "composed": COMPOSED_SHARE,
@@ -43,9 +45,11 @@ class Trust:
     """What is known of the architecture and of the build, and by what share the compute buffers may
     be off: 0 is to the byte, None is that nothing was measured. `is_learned` says that the share is
     what `oomph verify` saw of this build here, `is_counted` that llama.cpp itself has counted the
-    buffers (`oomph estimate --exact`)."""
+    buffers (`oomph estimate --exact`). `rider` names what rides along where it is less known than
+    the model itself: the architecture is then its own."""
 
     architecture: Architecture = "exact"
+    rider: str = ""
     build: BuildKnown = "seen"
     compute_share: float | None = 0.0
     is_learned: bool = False

@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from oomph.architectures.spec import ModelSpec
 from oomph.estimate.compute import Setup
+from oomph.estimate.graph.compressed import compressor_states
 from oomph.estimate.graph.hparams import LayerShape
 from oomph.estimate.graph.placement import layer_of
 from oomph.estimate.memory import homes
@@ -36,7 +37,9 @@ _KIND_BY_PREFIX: Final = (
     ("NVFP4", "fp4"),
 )
 
-_NO_TOKENS: Final = ("embd", "embed", "token_types", "conv1d", "cls.", "dense_2", "dense_3")
+_NO_TOKENS: Final = (
+    "embd", "embed", "token_types", "conv1d", "cls.", "dense_2", "dense_3", "_ape.", "tid2eid",
+)  # fmt: skip
 """Parts of the names of matrices that no token is multiplied with: tables, and what a whole input's
 vector meets once."""
 Use = Literal["of all", "of the last", "by name"]
@@ -55,12 +58,14 @@ class AttentionWork:
     """`layers` alike attention layers; each looks at `window` cells at most, or at all where it is
     None.
 
-    `row_bytes` is what a layer reads of a cell: K and V, of latent attention K alone, and an
-    indexer's key. `owners` are the layers that keep a cache of their own; the others read that of a
-    layer before them. Attention in chunks (llama4) reads what a window of the same size reads:
-    cells of the chunk before are masked, not skipped. `held` is how many cells the cache of a
-    windowed layer keeps, None for all: a card reads those that are masked, too. `quantized_share`
-    is the share of K and V that the cache holds quantized: 0, a half or 1.
+    `row_bytes` is what a layer reads of a cell: K and V, K alone where V is a part of it, and an
+    indexer's key. Where old tokens are compressed a cell stands for `tokens_a_cell`: such a layer
+    is in two groups, of the cells of its window and of those. `owners` are the layers that keep a
+    cache of their own; the others read that of a layer before them. Attention in chunks (llama4)
+    reads what a window of the same size reads: cells of the chunk before are masked, not skipped.
+    `held` is how many cells the cache of a windowed layer keeps, None for all: a card reads those
+    that are masked, too. `quantized_share` is the share of K and V that the cache holds quantized:
+    0, a half or 1.
     """
 
     layers: int
@@ -71,16 +76,19 @@ class AttentionWork:
     head_size: int
     row_bytes: float
     held: int | None = None
+    tokens_a_cell: int = 1
     is_latent: bool = False
     quantized_share: float = 0.0
 
     def cells(self, n_depth: float) -> float:
         """Cells that a token at depth `n_depth` looks at in one layer."""
-        return n_depth if self.window is None else min(n_depth, self.window)
+        n_cells = n_depth / self.tokens_a_cell
+        return n_cells if self.window is None else min(n_cells, self.window)
 
     def read_cells(self, n_depth: float) -> float:
         """Cells of one layer that a card reads at depth `n_depth`, masked ones among them."""
-        return n_depth if self.held is None else min(n_depth, self.held)
+        n_cells = n_depth / self.tokens_a_cell
+        return n_cells if self.held is None else min(n_cells, self.held)
 
     @property
     def heads_to_cell(self) -> float:
@@ -171,9 +179,10 @@ def works_by(
         if len(tensor.ne) < 2 or part.endswith("bias"):
             continue
         is_head = tensor.name == head and runs_head
+        is_copied = is_tied and hparams.family.head != "embedding"
         for device in homes(tensor.name, model, hparams, placement):
             # the copy that tokens are looked up in
-            if not (is_head and is_tied and device != placement.output):
+            if not (is_head and is_copied and device != placement.output):
                 of_all = is_head and setup.pooling is not None
                 use: Use = "of all" if of_all else "of the last" if is_head else "by name"
                 _add_matrix(works[place_of(device)], tensor, part, use, n_used=n_used)
@@ -248,37 +257,36 @@ def _add_attention(
     """Attention layers grouped by what they read, and the recurrent states, each where its cache
     is."""
     hparams, fused = setup.hparams, setup.cache.flash_attn
-    groups: Counter[tuple[Hashable, int | None, int, int, int, int]] = Counter()
-    owners: Counter[tuple[Hashable, int | None, int, int, int, int]] = Counter()
-    for il, layer in enumerate(hparams.layers):
+    groups: Counter[tuple[Hashable, int | None, int, int, int, int, int]] = Counter()
+    owners: Counter[tuple[Hashable, int | None, int, int, int, int, int]] = Counter()
+    router = () if hparams.router is None else (hparams.router,)
+    for il, layer in enumerate((*hparams.layers, *router)):
         place = place_of(setup.placement.cache(il))
         work = works[place]
         if layer.is_recurrent and hparams.ssm is not None:
             work.recurrent_elements += hparams.ssm.conv_state + hparams.ssm.ssm_state
         if il in hparams.ngram_layers:
             work.recurrent_elements += hparams.ngram_state
+        for compressor in compressor_states(layer):  # of K and of its score
+            work.recurrent_elements += 2 * compressor.ne[0] * compressor.ne[1]
         if layer.has_attention and layer.k_width:
-            group = (
-                place,
-                hparams.n_swa if layer.is_swa else None,
-                layer.n_head,
-                layer.n_head_kv,
-                layer.head_k,
-                _row_bytes(setup, layer),
-            )
-            groups[group] += 1
-            owners[group] += layer.cache_layer == il
+            for window, tokens, row_bytes in _kept_cells(setup, layer):
+                shape = layer.n_head, layer.n_head_kv, layer.head_k
+                group = (place, window, tokens, *shape, row_bytes)
+                groups[group] += 1
+                owners[group] += layer.cache_layer == il
             work.kernels += 2 if fused else 5
             if hparams.has_cache:
                 work.rotations += 2 * setup.cache.k.is_quantized + 2 * setup.cache.v.is_quantized
     for group, count in groups.items():
-        place, window, n_head, n_head_kv, head_size, row_bytes = group
+        place, window, tokens, n_head, n_head_kv, head_size, row_bytes = group
         works[place].attention.append(
             AttentionWork(
                 layers=count,
                 owners=owners[group],
                 window=window,
                 held=None if window is None else _held(setup),
+                tokens_a_cell=tokens,
                 n_head=n_head,
                 n_head_kv=n_head_kv,
                 head_size=head_size,
@@ -295,7 +303,13 @@ def _held(setup: Setup) -> int | None:
     return kept if kept < setup.sizes.cells else None
 
 
-def _row_bytes(setup: Setup, layer: LayerShape) -> int:
-    """Bytes of a cell that the layer's attention reads."""
-    keys = setup.cache.k.row_bytes(layer.k_width) + setup.cache.k.row_bytes(layer.index_width)
-    return keys if setup.hparams.is_mla else keys + setup.cache.v.row_bytes(layer.v_width)
+def _kept_cells(setup: Setup, layer: LayerShape) -> list[tuple[int | None, int, int]]:
+    """The cells that the layer's attention reads, each kind by its window, the tokens that one
+    stands for, and its bytes."""
+    hparams, cache = setup.hparams, setup.cache
+    keys, index = (cache.k.row_bytes(width) for width in (layer.k_width, layer.index_width))
+    values = cache.v.row_bytes(layer.v_width) if hparams.keeps_v else 0
+    window = hparams.n_swa if layer.is_swa else None
+    if layer.compress_ratio:
+        return [(window, 1, keys + values), (None, layer.compress_ratio, keys + index)]
+    return [(window, 1, keys + values + index)]

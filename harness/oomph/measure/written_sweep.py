@@ -11,6 +11,7 @@ from oomph.files import write_files
 from oomph.measure.sweep import Sweep
 from oomph.measure.workload import SERVER
 from oomph.models.sparse import model_path
+from oomph.speculation import SIMPLE
 from oomph.units import read_counts
 
 FILE: Final = "sweep.toml"
@@ -25,27 +26,36 @@ def asked_sweep(
     out: Path,
     depths: str | None = None,
     text: str | None = None,
+    draft: str | None = None,
     phantom: str | None = None,
 ) -> Sweep:
     """The sweep of the file `what`, or one that measures the model `what` over `axes` (RunConfig's
-    knobs), at `depths` of a full context, and scores `text` where one is named.
+    knobs), at `depths` of a full context, with the model `draft` beside it, and scores `text` where
+    one is named.
 
     The written one is kept in `out`, which a phantom card may fill from a sparse file of a
     published shape. ConfigError for lists beside a file, and for what is neither.
     """
     if what.endswith(".toml"):
-        if axes or depths or text:
+        if axes or depths or text or draft:
             raise ConfigError(
-                f"{what} says what to measure; put the knobs, depths and texts there, or name a "
-                "model instead of a sweep file"
+                f"{what} says what to measure; put the knobs, depths, texts and drafts there, or "
+                "name a model instead of a sweep file"
             )
         return Sweep.load(what)
-    model = model_path(what) if phantom and not Path(what).is_file() else Path(what)
-    named = str(model.absolute()) if model.is_file() else what
-    content = sweep_text(named, axes, name=Path(what).name, depths=depths, text=text)
+    named = _named(what, phantom)
+    beside = _named(draft, phantom) if draft else None
+    content = sweep_text(named, axes, name=Path(what).name, depths=depths, text=text, draft=beside)
     sweep = Sweep.parse(content, path=_place(out, content))
     _keep(content, out)
     return sweep
+
+
+def _named(model: str, phantom: str | None) -> str:
+    """A model as the written sweep names it: its file's whole path, which a phantom card may have
+    of a sparse one."""
+    path = model_path(model) if phantom and not Path(model).is_file() else Path(model)
+    return str(path.absolute()) if path.is_file() else model
 
 
 def sweep_text(
@@ -55,9 +65,12 @@ def sweep_text(
     name: str,
     depths: str | None,
     text: str | None,
+    draft: str | None = None,
 ) -> str:
     """The TOML of a sweep of `model` over `axes`; one value is no axis, and n_ctx left out is
-    4,096."""
+    4,096. A `draft` drafts as a model by itself where no spec_type is said."""
+    if draft is not None:
+        axes = {"spec_type": [SIMPLE], **axes}
     varied = {knob: list(values) for knob, values in axes.items() if len(values) > 1}
     fixed = {knob: values[0] for knob, values in axes.items() if len(values) == 1}
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", name.removesuffix(".gguf")).strip("-.") or "model"
@@ -70,7 +83,9 @@ def sweep_text(
     ]
     lines += _table("config", fixed)
     lines += _table("axes", varied)
-    through = {"through": SERVER} if any(axes.get("spec_type", ())) else {}
+    drafts = draft is not None or any(axes.get("spec_type", ()))
+    through = {"through": SERVER} if drafts else {}
+    through |= {"draft": draft} if draft is not None else {}
     lines += _table("measure", {"n_prompt": 512, "n_gen": 64, "depths": _depths(depths), **through})
     lines += [f"text = {{ {', '.join(_text(text, varied))} }}"] if text else []
     return "\n".join(lines) + "\n"

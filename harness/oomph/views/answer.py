@@ -25,7 +25,7 @@ from oomph.views.own_fit import own_fit_json, own_fit_paragraph
 from oomph.views.placement import placed_json
 from oomph.views.readings import predicted_components
 from oomph.views.table import Cell, Table, number
-from oomph.views.trust import trust_json
+from oomph.views.trust_words import trust_json
 
 _KEYS: Final = {"first_failure": "shortage", "first_failure_n_ctx": "shortage_n_ctx"}
 

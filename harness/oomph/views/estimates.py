@@ -24,7 +24,7 @@ from oomph.estimate.prediction import (
 from oomph.units import MIB, NOT_MEASURED, count, likely, mib, rate
 from oomph.views.host import host_json, host_paragraph
 from oomph.views.table import Cell, Table, number
-from oomph.views.trust import trust_json, trust_sentence
+from oomph.views.trust_words import trust_json, trust_sentence
 
 if TYPE_CHECKING:
     from oomph.advise.citations import Citation

@@ -47,6 +47,7 @@ ROOTS: Final = (
     "oomph.estimate.posterior:Posterior",
     "oomph.estimate.machine:Machine",
     "oomph.estimate.riders:FixedRider",
+    "oomph.views.trust_words:trust_sentence",
 )
 CALLED: Final = ("predict", "max_context", "for_card", "total_bytes", "changed", "n_verified")
 """Methods that the page calls by name."""

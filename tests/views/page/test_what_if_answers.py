@@ -23,6 +23,7 @@ from oomph.estimate.machine import Machine
 from oomph.estimate.posterior import Posterior
 from oomph.estimate.prediction import Prediction
 from oomph.gpus import gpu_specs
+from oomph.views.trust_words import trust_sentence
 from oomph.views.what_if import WhatIf, shared_facts, what_if
 from oomph.views.what_if_page import what_if_script
 
@@ -59,6 +60,7 @@ const answers = questions.map(({ card, knobs, beside }) => {
     bound_by: speed && speed.bound_by, slots: speed && speed.slots, reason: answer.speed_reason,
     fits: answer.fits, likely: answer.fit_probability,
     warnings: answer.warnings, longest: answer.max_context,
+    trust: trust_words$trust_sentence(answer.memory.trust),
   };
 });
 """
@@ -148,6 +150,7 @@ def _expect_the_same(answer: dict[str, Any], prediction: Prediction) -> None:
             assert n_bytes == getattr(device, part), f"{name}.{part}"
     assert not answer["devices"]
     assert (answer["fits"], answer["warnings"]) == (prediction.fits, list(prediction.warnings))
+    assert answer["trust"] == trust_sentence(prediction.memory.trust)
     assert answer["likely"] == pytest.approx(prediction.fit_probability, abs=1e-9)
     speed = prediction.speed
     assert answer["reason"] == prediction.speed_reason

@@ -48,6 +48,15 @@ def _of_mpt(config: Config) -> dict[str, Value]:
     return found
 
 
+def _of_refact(config: Config) -> dict[str, Value]:
+    """Gated, at two thirds of four times the width, in whole 256s (conversion/refact.py)."""
+    return {
+        "attention.head_count_kv": 1,
+        "attention.layer_norm_rms_epsilon": config["layer_norm_epsilon"],
+        "feed_forward_length": -(-(8 * config["n_embd"] // 3) // 256) * 256,
+    }
+
+
 FAMILIES: Final = (
     Family(
         name="bloom",
@@ -72,5 +81,10 @@ FAMILIES: Final = (
             model_types=("mpt",), translate=_of_mpt, defaults={"tie_word_embeddings": True}
         ),
     ),
-    Family(name="refact", tensors=Tensors(), rope=Rope(layers="none")),
+    Family(
+        name="refact",
+        tensors=Tensors(),
+        rope=Rope(layers="none"),
+        hugging_face=HuggingFace(model_types=("gpt_refact",), translate=_of_refact),
+    ),
 )

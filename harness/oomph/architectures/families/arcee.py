@@ -29,6 +29,7 @@ FAMILIES: Final = (
         name="arcee",
         tensors=Tensors(dense=(parts.ungated,)),
         graph=GraphRules(activation="relu_sqr"),
+        hugging_face=HuggingFace(model_types=("arcee",), translate=rotary_width),
     ),
     Family(
         name="afmoe",

@@ -13,7 +13,12 @@ from oomph.architectures.family import (
     Rope,
     Tensors,
 )
-from oomph.architectures.hf_keys import Config
+from oomph.architectures.hf_keys import (
+    Config,
+    blocks_with_heads,
+    rope_table,
+    rotary_width,
+)
 from oomph.architectures.spec import ModelSpec
 from oomph.architectures.tensor_parts import Tensor
 from oomph.gguf.header import Value
@@ -27,6 +32,64 @@ def _translate(config: Config) -> dict[str, Value]:
         "expert_weights_scale": 1.0,
         "expert_weights_norm": bool(config["norm_topk_prob"]),
     }
+
+
+def _translate_2(config: Config) -> dict[str, Value]:
+    half = {"partial_rotary_factor": 0.5, **rope_table(config), **config}
+    shared, width = config["num_shared_experts"], config["moe_intermediate_size"]
+    found = rotary_width(half) | blocks_with_heads(config)
+    return found | {
+        "expert_shared_count": shared,
+        "expert_shared_feed_forward_length": config.get(
+            "moe_shared_expert_intermediate_size", width * shared
+        ),
+        "expert_weights_norm": bool(config["norm_topk_prob"]),
+    }
+
+
+def _is_second(config: Config) -> bool:
+    is_named = "BailingMoeV2ForCausalLM" in (config.get("architectures") or ())
+    return is_named or config.get("model_type") == "bailing_moe_v2"
+
+
+def _limits(config: Config, name: str, n_layer: int) -> tuple[float, ...]:
+    listed = [float(limit or 0.0) for limit in config[name][:n_layer]]
+    return (*listed, *[0.0] * (n_layer - len(listed)))
+
+
+def _translate_3(config: Config) -> dict[str, Value]:
+    found = blocks_with_heads(config)
+    n_layer, n_all = (
+        config["num_hidden_layers"],
+        config["num_hidden_layers"] + int(config.get("num_nextn_predict_layers") or 0),
+    )
+    period, rank, rope = (
+        config[key] for key in ("layer_group_size", "kv_lora_rank", "qk_rope_head_dim")
+    )
+    attends = (il >= n_layer // period * period or (il + 1) % period == 0 for il in range(n_all))
+    found |= {
+        "attention.head_count_kv": tuple(int(each) for each in attends),
+        "attention.kv_lora_rank": rank,
+        "attention.key_length": rank + rope,
+        "attention.key_length_mla": config["qk_nope_head_dim"] + rope,
+        "attention.value_length_mla": config["v_head_dim"],
+        "expert_shared_count": config.get("num_shared_experts", 1),
+        "expert_shared_feed_forward_length": config["moe_shared_expert_intermediate_size"],
+        "expert_weights_norm": bool(config["norm_topk_prob"]),
+        "kda.gate_lower_bound": config["kda_lower_bound"],
+        "kda.head_dim": config["head_dim"],
+        "rope.dimension_count": rope,
+        "ssm.conv_kernel": config["short_conv_kernel_size"],
+    }
+    if config.get("q_lora_rank") is not None:
+        found["attention.q_lora_rank"] = config["q_lora_rank"]
+    for key, name in (
+        ("swiglu_clamp_exp", "expert_swiglu_limit_list"),
+        ("swiglu_clamp_shexp", "share_expert_swiglu_limit_list"),
+    ):
+        if config.get(name) is not None:
+            found[key] = _limits(config, name, n_all)
+    return found
 
 
 def _head_gate(model: ModelSpec, il: int) -> Iterator[Tensor]:
@@ -53,7 +116,11 @@ FAMILIES: Final = (
         name="bailingmoe",
         tensors=Tensors(experts=parts.SHARED_EXPERTS),
         graph=GraphRules(expert_weights_norm=None),
-        hugging_face=HuggingFace(model_types=("bailing_moe",), translate=_translate),
+        hugging_face=HuggingFace(
+            model_types=("bailing_moe",),
+            applies=lambda config: not _is_second(config),
+            translate=_translate,
+        ),
     ),
     Family(
         name="bailingmoe2",
@@ -62,6 +129,11 @@ FAMILIES: Final = (
             experts=parts.BALANCED_EXPERTS,
         ),
         graph=GraphRules(expert_gating="metadata", expert_weights_norm=None),
+        hugging_face=HuggingFace(
+            model_types=("bailing_moe", "bailing_moe_v2"),
+            applies=_is_second,
+            translate=_translate_2,
+        ),
     ),
     Family(
         name="bailingmoe3",
@@ -80,6 +152,11 @@ FAMILIES: Final = (
             expert_weights_norm=None,
             outputs_at="after_norm",
             head_outputs_at="after_norm",
+        ),
+        hugging_face=HuggingFace(
+            model_types=("bailing_hybrid", "BailingMoeV3ForCausalLM"),
+            applies=lambda config: bool(config.get("no_kda_lora") and config.get("kda_safe_gate")),
+            translate=_translate_3,
         ),
     ),
 )

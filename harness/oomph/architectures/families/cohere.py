@@ -41,17 +41,40 @@ def _translate_moe(config: Config) -> dict[str, Value]:
     return found
 
 
+def _translate(config: Config) -> dict[str, Value]:
+    told = config.get("model_max_length"), config["max_position_embeddings"]
+    return {
+        "context_length": next(n for n in told if n is not None),
+        "logit_scale": config["logit_scale"],
+    }
+
+
+def _translate_2(config: Config) -> dict[str, Value]:
+    width = config["hidden_size"] // config["num_attention_heads"]
+    return {
+        "logit_scale": config["logit_scale"],
+        "rope.dimension_count": int(config.get("rotary_pct", 1.0) * width),
+    }
+
+
+_TIED: Final = {"tie_word_embeddings": True, "logit_scale": 0.0625}
 _TENSORS: Final = Tensors(every=(parts.norm("attn_norm"),))
 _GRAPH: Final = GraphRules(layer="parallel", norm="layer")
 
 FAMILIES: Final = (
-    Family(name="command-r", tensors=_TENSORS, graph=_GRAPH),
+    Family(
+        name="command-r",
+        tensors=_TENSORS,
+        graph=_GRAPH,
+        hugging_face=HuggingFace(model_types=("cohere",), translate=_translate, defaults=_TIED),
+    ),
     Family(
         name="cohere2",
         tensors=_TENSORS,
         graph=_GRAPH,
         windows=Windows(period=4),
         rope=Rope(layers="windowed"),
+        hugging_face=HuggingFace(model_types=("cohere2",), translate=_translate_2, defaults=_TIED),
     ),
     Family(
         name="cohere2moe",

@@ -13,7 +13,7 @@ from oomph.architectures.family import (
     Tensors,
     Windows,
 )
-from oomph.architectures.hf_keys import Config, rope_table
+from oomph.architectures.hf_keys import Config, blocks_with_heads, rope_table, rotary_width
 from oomph.architectures.spec import ModelSpec
 from oomph.architectures.tensor_parts import Tensor
 from oomph.gguf.header import Value
@@ -60,7 +60,7 @@ def indexer(model: ModelSpec, il: int) -> Iterator[Tensor]:
 def translate_latent(config: Config) -> dict[str, Value]:
     """The keys of latent attention and of the experts beside it."""
     rank, rope = config["kv_lora_rank"], config["qk_rope_head_dim"]
-    unsaid = "softmax" if config["model_type"] == "deepseek_v2" else "sigmoid"
+    unsaid = "softmax" if config.get("model_type") == "deepseek_v2" else "sigmoid"
     found: dict[str, Value] = {
         "attention.head_count_kv": 1,
         "attention.kv_lora_rank": rank,
@@ -77,6 +77,59 @@ def translate_latent(config: Config) -> dict[str, Value]:
     if mscale := rope_table(config).get("mscale_all_dim"):
         found["rope.scaling.yarn_log_multiplier"] = 0.1 * mscale
     return found
+
+
+def indexer_keys(config: Config) -> dict[str, Value]:
+    """The keys of the indexer."""
+    return {
+        "attention.indexer.head_count": config["index_n_heads"],
+        "attention.indexer.key_length": config["index_head_dim"],
+        "attention.indexer.top_k": config["index_topk"],
+    }
+
+
+def hyper_connection_keys(config: Config) -> dict[str, Value]:
+    """The keys of residual streams that each layer mixes."""
+    return {
+        "hyper_connection.count": config["hc_mult"],
+        "hyper_connection.sinkhorn_iterations": config["hc_sinkhorn_iters"],
+        "hyper_connection.epsilon": config["hc_eps"],
+    }
+
+
+def _translate_indexed(config: Config) -> dict[str, Value]:
+    return translate_latent(config) | blocks_with_heads(config) | indexer_keys(config)
+
+
+def _translate_first(config: Config) -> dict[str, Value]:
+    return rotary_width(config) | {"expert_weights_scale": 1.0}
+
+
+def _translate_ocr(config: Config) -> dict[str, Value]:
+    return {
+        "attention.layer_norm_rms_epsilon": config.get("rms_norm_eps", 1e-6),
+        "expert_weights_norm": bool(config.get("norm_topk_prob")),
+        "rope.freq_base": config.get("rope_theta", 10000.0),
+    }
+
+
+def _translate_compressed(config: Config) -> dict[str, Value]:
+    limits = (float(config["swiglu_limit"]),) * config["num_hidden_layers"]
+    found: dict[str, Value] = {
+        "attention.compress_ratios": tuple(config["compress_ratios"]),
+        "attention.compress_rope_freq_base": config["compress_rope_theta"],
+        "attention.output_group_count": config["o_groups"],
+        "attention.output_lora_rank": config["o_lora_rank"],
+        "attention.q_lora_rank": config["q_lora_rank"],
+        "attention.sliding_window": config["sliding_window"],
+        "embedding_length_out": config["hidden_size"] * config["hc_mult"],
+        "expert_weights_norm": bool(config["norm_topk_prob"]),
+        "hash_layer_count": config["num_hash_layers"],
+        "rope.dimension_count": config["qk_rope_head_dim"],
+        "swiglu_clamp_exp": limits,
+        "swiglu_clamp_shexp": limits,
+    }
+    return found | indexer_keys(config) | hyper_connection_keys(config)
 
 
 _OVERLAPPING: Final = 4
@@ -157,12 +210,18 @@ FAMILIES: Final = (
         name="deepseek",
         tensors=Tensors(experts=parts.SHARED_EXPERTS),
         graph=GraphRules(expert_weights_norm=False),
+        hugging_face=HuggingFace(model_types=("deepseek",), translate=_translate_first),
     ),
     Family(
         name="deepseek2-ocr",
         tensors=Tensors(experts=parts.SHARED_EXPERTS),
         rope=Rope(factors="none"),
         graph=GraphRules(expert_gating="metadata", expert_weights_norm=None),
+        hugging_face=HuggingFace(
+            model_types=("deepseek_vl_v2", "DeepseekOCRForCausalLM", "DeepseekOCR2ForCausalLM"),
+            applies=lambda config: not config.get("use_mla", True),
+            translate=_translate_ocr,
+        ),
     ),
     Family(
         name="deepseek2",
@@ -174,7 +233,7 @@ FAMILIES: Final = (
             head_outputs_at="after_norm",
         ),
         hugging_face=HuggingFace(
-            model_types=("deepseek_v2", "deepseek_v3", "glm4_moe_lite"),
+            model_types=("deepseek_v2", "deepseek_v3", "kimi_k2", "glm4_moe_lite"),
             translate=translate_latent,
         ),
     ),
@@ -202,6 +261,7 @@ FAMILIES: Final = (
             indexers="each",
             head_outputs_at="after_norm",
         ),
+        hugging_face=HuggingFace(model_types=("deepseek_v32",), translate=_translate_indexed),
     ),
     Family(
         name="deepseek4",
@@ -227,5 +287,6 @@ FAMILIES: Final = (
             expert_weights_norm=None,
             indexers="overlapping",
         ),
+        hugging_face=HuggingFace(model_types=("deepseek_v4",), translate=_translate_compressed),
     ),
 )

@@ -4,10 +4,40 @@ from collections.abc import Iterator
 from typing import Final
 
 from oomph.architectures import tensor_parts as parts
-from oomph.architectures.families.deepseek import indexer
-from oomph.architectures.family import Family, GraphRules, Rope, Tensors, Windows
+from oomph.architectures.families.deepseek import indexer, indexer_keys, translate_latent
+from oomph.architectures.family import Family, GraphRules, HuggingFace, Rope, Tensors, Windows
+from oomph.architectures.hf_keys import Config
 from oomph.architectures.spec import ModelSpec
 from oomph.architectures.tensor_parts import Tensor
+from oomph.gguf.header import Value
+
+
+def _translate(config: Config) -> dict[str, Value]:
+    return {"expert_weights_norm": bool(config["norm_topk_prob"])}
+
+
+def _translate_windows(config: Config) -> dict[str, Value]:
+    """Without a head for multi-token prediction, of which the config says nothing."""
+    windows = tuple(kind == "sliding_attention" for kind in config["layer_types"])
+    if len(windows) < config["num_hidden_layers"]:
+        raise ValueError(f"layer_types = {config['layer_types']!r}")
+    rank, rope = config["swa_kv_lora_rank"], config["swa_qk_rope_head_dim"]
+    n_head, n_head_swa = config["num_attention_heads"], config["swa_num_attention_heads"]
+    return (
+        translate_latent(config)
+        | indexer_keys(config)
+        | {
+            "attention.head_count": tuple(n_head_swa if each else n_head for each in windows),
+            "attention.indexer.types": tuple(int(not each) for each in windows),
+            "attention.key_length_mla_swa": config["swa_qk_nope_head_dim"] + rope,
+            "attention.key_length_swa": rank + rope,
+            "attention.kv_lora_rank_swa": rank,
+            "attention.sliding_window": config["sliding_window_size"],
+            "attention.sliding_window_pattern": tuple(map(int, windows)),
+            "attention.value_length_mla_swa": config["swa_v_head_dim"],
+            "attention.value_length_swa": rank,
+        }
+    )
 
 
 def _latent_attention(model: ModelSpec, il: int) -> Iterator[Tensor]:
@@ -56,6 +86,7 @@ FAMILIES: Final = (
         name="dots1",
         tensors=Tensors(attention=parts.NORMED_ATTENTION, experts=parts.BALANCED_EXPERTS),
         graph=GraphRules(expert_gating="metadata", expert_weights_norm=None),
+        hugging_face=HuggingFace(model_types=("dots1",), translate=_translate),
     ),
     Family(
         name="dots3note",
@@ -69,6 +100,15 @@ FAMILIES: Final = (
         windows=Windows(period=4),
         rope=Rope(factors="none"),
         graph=GraphRules(expert_gating="metadata", expert_weights_norm=None, indexers="listed"),
+        hugging_face=HuggingFace(
+            model_types=(
+                "dots3_note",
+                "Dots3NoteForCausalLM",
+                "Dots3NoteForConditionalGeneration",
+                "Dots3NoteTextForCausalLM",
+            ),
+            translate=_translate_windows,
+        ),
         required=(
             "expert_shared_count",
             "expert_gating_func",

@@ -90,6 +90,25 @@ def _of_bert(config: Config) -> dict[str, Value]:
     }
 
 
+def _of_jina_3(config: Config) -> dict[str, Value]:
+    return _of_bert(config) | {"rope.freq_base": config.get("rotary_emb_base", 1e4)}
+
+
+def _of_neo_bert(config: Config) -> dict[str, Value]:
+    return {
+        "feed_forward_length": int(2 * config["intermediate_size"] / 3),
+        "attention.layer_norm_rms_epsilon": config.get("norm_eps", 1e-6),
+        "attention.causal": False,
+        "pooling_type": POOLINGS["cls"],
+        "rope.freq_base": 1e4,
+        TOKEN_TYPES: config.get("type_vocab_size", 1),
+    }
+
+
+def _has_biases_for_distance(config: Config) -> bool:
+    return config.get("position_embedding_type") == "alibi"
+
+
 _TRAINED: Final = {8192: 2048, 2048: 512}
 """The tokens that Nomic's models were trained for, by those that their configs say."""
 
@@ -167,7 +186,11 @@ FAMILIES: Final = (
         has_cache=False,
         head="none",
         hugging_face=HuggingFace(
-            model_types=("bert", "camembert", "roberta", "xlm-roberta"), translate=_of_bert
+            model_types=("bert", "camembert", "roberta", "xlm-roberta"),
+            applies=lambda config: (
+                not (_has_biases_for_distance(config) or config.get("lora_adaptations"))
+            ),
+            translate=_of_bert,
         ),
     ),
     Family(
@@ -218,6 +241,9 @@ FAMILIES: Final = (
         output_norm="",
         has_cache=False,
         head="none",
+        hugging_face=HuggingFace(
+            model_types=("bert",), applies=_has_biases_for_distance, translate=_of_bert
+        ),
     ),
     Family(
         name="jina-bert-v3",
@@ -232,6 +258,11 @@ FAMILIES: Final = (
         output_norm="",
         has_cache=False,
         head="none",
+        hugging_face=HuggingFace(
+            model_types=("xlm-roberta",),
+            applies=lambda config: bool(config.get("lora_adaptations")),
+            translate=_of_jina_3,
+        ),
     ),
     Family(
         name="modern-bert",
@@ -259,6 +290,7 @@ FAMILIES: Final = (
         output_norm="enc.output_norm",
         has_cache=False,
         head="none",
+        hugging_face=HuggingFace(model_types=("neobert",), translate=_of_neo_bert),
     ),
     Family(
         name="eurobert",

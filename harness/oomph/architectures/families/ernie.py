@@ -18,11 +18,16 @@ def _translate(config: Config) -> dict[str, Value]:
 
 
 FAMILIES: Final = (
-    Family(name="ernie4_5", tensors=Tensors()),
+    Family(
+        name="ernie4_5",
+        tensors=Tensors(),
+        hugging_face=HuggingFace(model_types=("ernie4_5",), defaults={"tie_word_embeddings": True}),
+    ),
     Family(
         name="paddleocr",
         tensors=Tensors(),
         rope=Rope(factors="none", sections="always", is_whole=True),
+        hugging_face=HuggingFace(model_types=("paddleocr_vl", "paddleocr_vl_text")),
     ),
     Family(
         name="ernie4_5-moe",

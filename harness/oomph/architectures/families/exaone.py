@@ -11,7 +11,7 @@ from oomph.architectures.family import (
     Tensors,
     Windows,
 )
-from oomph.architectures.hf_keys import Config, rotary_width
+from oomph.architectures.hf_keys import Config, blocks_with_heads, listed_windows, rotary_width
 from oomph.gguf.header import Value
 
 
@@ -23,12 +23,31 @@ def _translate(config: Config) -> dict[str, Value]:
     }
 
 
+def _windows(config: Config) -> dict[str, Value]:
+    """The windows as layers list them, as a word (LLLG) repeats them, or all but every n-th."""
+    n_layer, pattern = config["num_hidden_layers"], config.get("sliding_window_pattern")
+    if config.get("sliding_window") is None:
+        return {}
+    if config.get("layer_types"):
+        return listed_windows(config)
+    if isinstance(pattern, str):
+        listed = tuple(int(pattern[il % len(pattern)] == "L") for il in range(n_layer))
+        return {"attention.sliding_window_pattern": listed}
+    if isinstance(pattern, int):
+        listed = tuple(int((il + 1) % pattern != 0) for il in range(n_layer))
+        return {"attention.sliding_window_pattern": listed}
+    return {}
+
+
+def _translate_4(config: Config) -> dict[str, Value]:
+    return _windows(config) | blocks_with_heads(config)
+
+
 def _translate_moe(config: Config) -> dict[str, Value]:
-    n_next, shared = config.get("num_nextn_predict_layers", 0), config["num_shared_experts"]
+    shared = config["num_shared_experts"]
     dense = config.get("first_last_k_dense_replace", 0)
-    return rotary_width(config) | {
-        "block_count": config["num_hidden_layers"] + n_next,
-        "nextn_predict_layers": n_next,
+    found = rotary_width(config) | blocks_with_heads(config)
+    return found | {
         "expert_gating_func": 2,
         "expert_shared_count": shared,
         "expert_shared_feed_forward_length": config["moe_intermediate_size"] * shared,
@@ -52,6 +71,7 @@ FAMILIES: Final = (
         ),
         windows=Windows(period=4, n_tokens=4096, n_layer=64),
         rope=Rope(layers="windowed"),
+        hugging_face=HuggingFace(model_types=("exaone4", "exaone4_5_text"), translate=_translate_4),
     ),
     Family(
         name="exaone-moe",

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from typing import Final
 
 from oomph.architectures import tensor_parts as parts
-from oomph.architectures.family import Family, GraphRules, Tensors, Windows
+from oomph.architectures.family import Family, GraphRules, HuggingFace, Tensors, Windows
+from oomph.architectures.hf_keys import Config, listed_windows
 from oomph.architectures.spec import ModelSpec
 from oomph.architectures.tensor_parts import Tensor
+from oomph.gguf.header import Value
 
 N_ALTUP: Final = 4
 """Residual streams (hparams.n_altup); no key tells."""
@@ -35,6 +37,17 @@ def _altup_projections(model: ModelSpec) -> Iterator[Tensor]:
         yield f"{name}.weight", (model.n_embd, model.n_embd, N_ALTUP - 1)
 
 
+def _translate(config: Config) -> dict[str, Value]:
+    found = listed_windows(config) | {
+        "vocab_size": config["vocab_size_per_layer_input"],
+        "attention.shared_kv_layers": config["num_kv_shared_layers"],
+        "embedding_length_per_layer_input": config["hidden_size_per_layer_input"],
+    }
+    if config.get("rope_local_base_freq") is not None:
+        found["rope.freq_base_swa"] = config["rope_local_base_freq"]
+    return found
+
+
 FAMILIES: Final = (
     Family(
         name="gemma3n",
@@ -51,6 +64,11 @@ FAMILIES: Final = (
             scales_embedding=True,
             scales_tokens_alone=True,
             softcaps_logits=True,
+        ),
+        hugging_face=HuggingFace(
+            model_types=("gemma3n_text",),
+            translate=_translate,
+            defaults={"rope_theta": 1e6, "tie_word_embeddings": True},
         ),
     ),
 )

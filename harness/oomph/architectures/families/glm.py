@@ -13,20 +13,56 @@ from oomph.architectures.family import (
     Rope,
     Tensors,
 )
-from oomph.architectures.hf_keys import Config, rotary_width
+from oomph.architectures.hf_keys import Config, blocks_with_heads, rope_table, rotary_width, table
 from oomph.architectures.spec import ModelSpec
 from oomph.architectures.tensor_parts import Tensor
 from oomph.gguf.header import Value
 
 
 def _translate_moe(config: Config) -> dict[str, Value]:
-    n_next = config.get("num_nextn_predict_layers", 0)
-    return rotary_width(config) | {
-        "block_count": config["num_hidden_layers"] + n_next,
-        "nextn_predict_layers": n_next,
+    found = rotary_width(config) | blocks_with_heads(config)
+    return found | {
         "expert_gating_func": 2,
         "expert_weights_norm": bool(config.get("norm_topk_prob")),
     }
+
+
+def _listed_indexers(config: Config) -> dict[str, Value]:
+    """Which layers have an indexer of their own, where they are listed."""
+    kinds = config.get("indexer_types")
+    if kinds is None:
+        return {}
+    if len(kinds) < config["num_hidden_layers"]:
+        raise ValueError(f"indexer_types = {kinds!r}")
+    return {"attention.indexer.types": tuple(int(kind == "full") for kind in kinds)}
+
+
+def _translate_indexed(config: Config) -> dict[str, Value]:
+    share = rope_table(config).get("partial_rotary_factor", 1.0)
+    found = deepseek.translate_latent(config) | blocks_with_heads(config)
+    found |= deepseek.indexer_keys(config) | _listed_indexers(config)
+    return found | {"rope.dimension_count": int(config["qk_rope_head_dim"] * share)}
+
+
+def _translate_next(config: Config) -> dict[str, Value]:
+    linear, blocks = table(config, "linear_attn_config"), blocks_with_heads(config)
+    n_more = config.get("num_nextn_predict_layers") or 0
+    attends = (int(kind != "linear_attention") for kind in config["layer_types"])
+    found = deepseek.translate_latent(config) | blocks | deepseek.indexer_keys(config)
+    found |= deepseek.hyper_connection_keys(config) | _listed_indexers(config)
+    found |= {
+        "attention.head_count_kv": (*attends, *[1] * n_more),
+        "attention.indexer.kpool": config["index_kpool"],
+        "attention.layer_norm_epsilon": 1e-6,
+        "kda.head_dim": linear["head_dim"],
+        "ssm.conv_kernel": linear["short_conv_kernel_size"],
+    }
+    if linear.get("gate_lower_bound") is not None:
+        found["kda.gate_lower_bound"] = linear["gate_lower_bound"]
+    if config.get("swiglu_limit") is not None:
+        limits = (float(config["swiglu_limit"]),) * (config["num_hidden_layers"] + n_more)
+        found |= {"swiglu_clamp_exp": limits, "swiglu_clamp_shexp": limits}
+    return found
 
 
 def _of_chatglm(config: Config) -> dict[str, Value]:
@@ -110,6 +146,7 @@ FAMILIES: Final = (
             indexers="listed_or_spaced",
             head_outputs_at="after_norm",
         ),
+        hugging_face=HuggingFace(model_types=("glm_moe_dsa",), translate=_translate_indexed),
     ),
     Family(
         name="glm5-next",
@@ -133,6 +170,9 @@ FAMILIES: Final = (
             expert_weights_norm=None,
             indexers="listed",
             nodes_per_token=160,
+        ),
+        hugging_face=HuggingFace(
+            model_types=("glm5_next_text", "glm5_next"), translate=_translate_next
         ),
     ),
 )

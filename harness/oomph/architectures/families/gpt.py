@@ -4,7 +4,7 @@ from typing import Final
 
 from oomph.architectures import tensor_parts as parts
 from oomph.architectures.family import Family, GraphRules, HuggingFace, Rope, Tensors
-from oomph.architectures.hf_keys import Config
+from oomph.architectures.hf_keys import Config, rotary_width
 from oomph.gguf.header import Value
 
 NORMS: Final = (parts.layer_norm("attn_norm", "ffn_norm"),)
@@ -28,6 +28,18 @@ def _of_neox(config: Config) -> dict[str, Value]:
         "rope.dimension_count": int(config["rotary_pct"] * head),
         "attention.layer_norm_epsilon": config["layer_norm_eps"],
         "use_parallel_residual": bool(config.get("use_parallel_residual", True)),
+    }
+
+
+def _of_jais(config: Config) -> dict[str, Value]:
+    return of_gpt2(config) | {"attention.max_alibi_bias": 8.0}
+
+
+def _of_codeshell(config: Config) -> dict[str, Value]:
+    return of_gpt2(config) | {
+        "attention.head_count_kv": config["num_query_groups"],
+        "feed_forward_length": 4 * config["n_embd"],
+        "rope.freq_base": 1e4,
     }
 
 
@@ -69,6 +81,9 @@ FAMILIES: Final = (
         ),
         rope=Rope(layers="none"),
         graph=GraphRules(norm="layer"),
+        hugging_face=HuggingFace(
+            model_types=("jais",), translate=_of_jais, defaults={"tie_word_embeddings": True}
+        ),
     ),
     Family(
         name="jais2",
@@ -80,6 +95,7 @@ FAMILIES: Final = (
         ),
         rope=Rope(factors="none", is_whole=True),
         graph=GraphRules(norm="layer", activation="relu_sqr"),
+        hugging_face=HuggingFace(model_types=("jais2",), translate=rotary_width),
     ),
     Family(
         name="codeshell",
@@ -91,5 +107,8 @@ FAMILIES: Final = (
         ),
         rope=Rope(factors="none", is_whole=True),
         graph=GraphRules(norm="layer"),
+        hugging_face=HuggingFace(
+            model_types=("codeshell", "kclgpt", "CodeShellForCausalLM"), translate=_of_codeshell
+        ),
     ),
 )

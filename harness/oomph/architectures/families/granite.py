@@ -19,14 +19,59 @@ from oomph.architectures.tensor_parts import Tensor
 from oomph.gguf.header import Value
 
 
+def _multipliers(config: Config) -> dict[str, Value]:
+    named = {
+        "attention.scale": "attention_multiplier",
+        "embedding_scale": "embedding_multiplier",
+        "residual_scale": "residual_multiplier",
+        "logit_scale": "logits_scaling",
+    }
+    return {key: config[name] for key, name in named.items() if config.get(name)}
+
+
+def _attends_everywhere(config: Config) -> bool:
+    """Whether it is plain Granite: hybrids are published without a recurrent layer too."""
+    kinds = config.get("layer_types") or config.get("layers_block_type") or ("attention",)
+    return "mamba" not in kinds
+
+
+def _has_experts(config: Config) -> bool:
+    return bool(config.get("num_local_experts"))
+
+
+def _translate(config: Config) -> dict[str, Value]:
+    """Heads are of the width that follows, whatever the config says (GraniteModel)."""
+    width = config["hidden_size"] // config["num_attention_heads"]
+    widths = ("attention.key_length", "attention.value_length", "rope.dimension_count")
+    found = _multipliers(config) | dict.fromkeys(widths, width)
+    shared = config.get("shared_intermediate_size")
+    if shared and not _has_experts(config):  # a dense hybrid's feed-forward
+        found |= {"feed_forward_length": shared, "expert_shared_feed_forward_length": 0}
+        found |= {"expert_count": 0, "expert_used_count": 0}
+    return found
+
+
+def _translate_windows(config: Config) -> dict[str, Value]:
+    n_layer = config["num_hidden_layers"]
+    kinds = config.get("layer_types")
+    windows = (
+        (kind == "sliding_attention" for kind in kinds)
+        if kinds
+        else (il % 4 != 0 for il in range(n_layer))
+    )
+    found = _translate(config) | {
+        "attention.sliding_window": config.get("sliding_window", 128),
+        "attention.sliding_window_pattern": tuple(map(int, windows)),
+    }
+    if rotated := config.get("no_rope_layers"):
+        found["attention.rope_pattern"] = tuple(int(bool(each)) for each in rotated)
+    return found
+
+
 def _translate_hybrid(config: Config) -> dict[str, Value]:
     n_head_kv, kinds = config["num_key_value_heads"], config["layer_types"]
     found: dict[str, Value] = {
         "attention.head_count_kv": tuple(n_head_kv if kind == "attention" else 0 for kind in kinds),
-        "attention.scale": config["attention_multiplier"],
-        "embedding_scale": config["embedding_multiplier"],
-        "residual_scale": config["residual_multiplier"],
-        "logit_scale": config["logits_scaling"],
         "rope.dimension_count": config["hidden_size"] // config["num_attention_heads"],
         "rope.scaling.finetuned": config.get("position_embedding_type") == "rope",
         "ssm.conv_kernel": config["mamba_d_conv"],
@@ -35,12 +80,25 @@ def _translate_hybrid(config: Config) -> dict[str, Value]:
         "ssm.time_step_rank": config["mamba_n_heads"],
         "ssm.inner_size": config["mamba_n_heads"] * config["mamba_d_head"],
     }
-    if not config.get("num_local_experts"):  # a dense one calls its feed-forward the shared expert
+    found |= _multipliers(config)
+    if not _has_experts(config):  # a dense one calls its feed-forward the shared expert
         found |= {
             "feed_forward_length": config["shared_intermediate_size"],
             "expert_shared_feed_forward_length": 0,
         }
     return found
+
+
+def _translate_adapters(config: Config) -> dict[str, Value]:
+    """One block fewer than the config says: the last is the switch, which has no weights."""
+    return _translate(config) | {
+        "block_count": config["num_hidden_layers"] - 1,
+        "adapters.count": config["num_adapters"],
+        "adapters.lora_rank": config["max_lora_rank"],
+        "adapters.token_ids_activate": tuple(config["adapter_token_ids"]),
+        "adapters.token_ids_substitute": tuple(config["adapter_substitute_token_ids"]),
+        "expert_used_count": 0,
+    }
 
 
 def _fused_shared_expert(model: ModelSpec, il: int) -> Iterator[Tensor]:
@@ -61,14 +119,36 @@ def _adapters(model: ModelSpec, il: int) -> Iterator[Tensor]:
 
 
 FAMILIES: Final = (
-    Family(name="granite", tensors=Tensors(), rope=Rope(layers="finetuned")),
-    Family(name="granitemoe", tensors=Tensors(), rope=Rope(layers="finetuned")),
+    Family(
+        name="granite",
+        tensors=Tensors(),
+        rope=Rope(layers="finetuned"),
+        hugging_face=HuggingFace(
+            model_types=("granite", "granitemoehybrid"),
+            applies=lambda config: _attends_everywhere(config) and not _has_experts(config),
+            translate=_translate,
+        ),
+    ),
+    Family(
+        name="granitemoe",
+        tensors=Tensors(),
+        rope=Rope(layers="finetuned"),
+        hugging_face=HuggingFace(
+            model_types=("granitemoe", "granitemoeshared", "granitemoehybrid"),
+            applies=lambda config: _attends_everywhere(config) and _has_experts(config),
+            translate=_translate,
+        ),
+    ),
     Family(
         name="granitehybrid",
         tensors=Tensors(recurrent=(parts.mamba2,), experts=parts.SHARED_EXPERTS),
         recurrence=Recurrence(layers="no_kv_heads", part="mamba2"),
         rope=Rope(layers="finetuned"),
-        hugging_face=HuggingFace(model_types=("granitemoehybrid",), translate=_translate_hybrid),
+        hugging_face=HuggingFace(
+            model_types=("granitemoehybrid",),
+            applies=lambda config: not _attends_everywhere(config),
+            translate=_translate_hybrid,
+        ),
     ),
     Family(
         name="granite_swa",
@@ -78,12 +158,19 @@ FAMILIES: Final = (
         ),
         windows=Windows(period=4, dense_first=True),
         rope=Rope(layers="listed", is_whole=True),
+        hugging_face=HuggingFace(
+            model_types=("granite_swa", "granitemoe_swa"), translate=_translate_windows
+        ),
     ),
     Family(
         name="graniteswitch",
         tensors=Tensors(attention=(parts.fused_query_key_value, _adapters)),
         rope=Rope(layers="finetuned"),
         graph=GraphRules(layer="switched", inputs="tokens"),
+        hugging_face=HuggingFace(
+            model_types=("granite_switch", "GraniteSwitchForCausalLM"),
+            translate=_translate_adapters,
+        ),
         required=("logit_scale", "adapters.count", "adapters.lora_rank"),
     ),
 )

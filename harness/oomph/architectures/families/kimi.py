@@ -5,9 +5,18 @@ from typing import Final
 
 from oomph.architectures import tensor_parts as parts
 from oomph.architectures.families.deepseek import latent_attention
-from oomph.architectures.family import Family, GraphRules, Recurrence, Rope, Tensors
+from oomph.architectures.family import (
+    Family,
+    GraphRules,
+    HuggingFace,
+    Recurrence,
+    Rope,
+    Tensors,
+)
+from oomph.architectures.hf_keys import Config, table
 from oomph.architectures.spec import ModelSpec
 from oomph.architectures.tensor_parts import Tensor
+from oomph.gguf.header import Value
 
 
 def _bank_scores(model: ModelSpec, il: int) -> Iterator[Tensor]:
@@ -52,6 +61,48 @@ def _latent_experts(model: ModelSpec, il: int) -> Iterator[Tensor]:
     yield "ffn_down_exps.weight", (n_ff, width or n_embd, n_expert)
 
 
+def _translate(config: Config) -> dict[str, Value]:
+    """What Kimi Linear and K3 have in common; layers are counted from 1 in their configs."""
+    linear, rank = table(config, "linear_attn_config"), config["kv_lora_rank"]
+    rope = config["qk_rope_head_dim"]
+    layers = range(1, config["num_hidden_layers"] + 1)
+    found: dict[str, Value] = {
+        "attention.head_count_kv": tuple(int(il in linear["full_attn_layers"]) for il in layers),
+        "attention.kv_lora_rank": rank,
+        "attention.key_length": rank + rope,
+        "attention.key_length_mla": config["qk_nope_head_dim"] + rope,
+        "attention.value_length_mla": config["v_head_dim"],
+        "expert_shared_count": config["num_shared_experts"],
+        "kda.head_dim": linear["head_dim"],
+        "rope.dimension_count": rope,
+        "ssm.conv_kernel": linear["short_conv_kernel_size"],
+    }
+    if config.get("q_lora_rank") is not None:
+        found["attention.q_lora_rank"] = config["q_lora_rank"]
+    return found
+
+
+def _is_third(config: Config) -> bool:
+    return config.get("hidden_act") == "situ"
+
+
+def _translate_3(config: Config) -> dict[str, Value]:
+    linear, found = table(config, "linear_attn_config"), _translate(config)
+    found |= {
+        "activation.situ_beta": config["activation_situ_beta"],
+        "activation.situ_linear_beta": config["activation_situ_linear_beta"],
+        "attention.value_length": config["kv_lora_rank"],
+        "attn_res.block_size": config["attn_res_block_size"],
+        "expert_gating_func": 2,
+        "expert_weights_norm": bool(config["moe_renormalize"]),
+    }
+    if linear.get("gate_lower_bound") is not None:
+        found["kda.gate_lower_bound"] = linear["gate_lower_bound"]
+    if config.get("routed_expert_hidden_size") is not None:
+        found["expert_latent_length"] = config["routed_expert_hidden_size"]
+    return found
+
+
 FAMILIES: Final = (
     Family(
         name="kimi-linear",
@@ -63,6 +114,11 @@ FAMILIES: Final = (
         recurrence=Recurrence(layers="no_kv_heads", part="kda", reserves_one=True),
         rope=Rope(layers="none"),
         graph=GraphRules(expands_norm=True, expert_gating="metadata"),
+        hugging_face=HuggingFace(
+            model_types=("kimi_linear",),
+            applies=lambda config: not _is_third(config),
+            translate=_translate,
+        ),
     ),
     Family(
         name="kimi-k3",
@@ -83,6 +139,9 @@ FAMILIES: Final = (
             expert_gating="metadata",
             expert_weights_norm=None,
             nodes_per_token=160,
+        ),
+        hugging_face=HuggingFace(
+            model_types=("kimi_linear", "kimi_k3"), applies=_is_third, translate=_translate_3
         ),
     ),
 )

@@ -12,9 +12,10 @@ from oomph.architectures.family import (
     Tensors,
     Windows,
 )
-from oomph.architectures.hf_keys import rotary_width
+from oomph.architectures.hf_keys import Config, rotary_width
 from oomph.architectures.spec import ModelSpec
 from oomph.architectures.tensor_parts import Tensor
+from oomph.gguf.header import Value
 
 
 def _shared_as_wide_as_routed(model: ModelSpec, il: int) -> Iterator[Tensor]:
@@ -25,13 +26,23 @@ def _shared_as_wide_as_routed(model: ModelSpec, il: int) -> Iterator[Tensor]:
     yield "ffn_down_shexp.weight", (n_ff, n_embd)
 
 
+def _translate_4(config: Config) -> dict[str, Value]:
+    return rotary_width(config) | {
+        "feed_forward_length": config["intermediate_size_mlp"],
+        "expert_feed_forward_length": config["intermediate_size"],
+        "interleave_moe_layer_step": config["interleave_moe_layer_step"],
+    }
+
+
 FAMILIES: Final = (
     Family(
         name="llama",
         tensors=Tensors(),
         rope=Rope(is_whole=True),
         hugging_face=HuggingFace(
-            model_types=("llama", "mistral", "mixtral"), translate=rotary_width
+            model_types=("llama", "mistral", "mixtral", "internlm3", "LlamaForCausalLM"),
+            applies=lambda config: "draft_vocab_size" not in config,  # EAGLE-3
+            translate=rotary_width,
         ),
     ),
     Family(
@@ -40,6 +51,9 @@ FAMILIES: Final = (
         rope=Rope(is_whole=True),
         reads_cache=False,
         head="idle",
+        hugging_face=HuggingFace(
+            model_types=("llama_bidirec", "LlamaBidirectionalModel"), translate=rotary_width
+        ),
     ),
     Family(
         name="llama4",
@@ -53,5 +67,6 @@ FAMILIES: Final = (
             expert_weights_norm=False,
             weighs_inputs=True,
         ),
+        hugging_face=HuggingFace(model_types=("llama4_text",), translate=_translate_4),
     ),
 )

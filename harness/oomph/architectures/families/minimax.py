@@ -4,9 +4,49 @@ from collections.abc import Iterator
 from typing import Final
 
 from oomph.architectures import tensor_parts as parts
-from oomph.architectures.family import Family, GraphRules, Recurrence, Rope, Tensors
+from oomph.architectures.family import (
+    Family,
+    GraphRules,
+    HuggingFace,
+    Recurrence,
+    Rope,
+    Tensors,
+)
+from oomph.architectures.hf_keys import Config
 from oomph.architectures.spec import ModelSpec
 from oomph.architectures.tensor_parts import Tensor
+from oomph.gguf.header import Value
+
+
+def _translate(config: Config) -> dict[str, Value]:
+    return {
+        "expert_feed_forward_length": config["intermediate_size"],
+        "rope.dimension_count": config["rotary_dim"],
+    }
+
+
+def _translate_blocks(config: Config) -> dict[str, Value]:
+    sparse, width = config["sparse_attention_config"], config["intermediate_size"]
+    sparse_from = next((il for il, each in enumerate(config["moe_layer_freq"]) if each), None)
+    return _translate(config) | {
+        "attention.indexer.block_size": sparse["sparse_block_size"],
+        "attention.indexer.head_count": sparse["sparse_num_index_heads"],
+        "attention.indexer.key_length": sparse["sparse_index_dim"],
+        "attention.indexer.local_blocks": sparse["sparse_local_block"],
+        "attention.indexer.top_k": sparse["sparse_topk_blocks"],
+        "expert_weights_norm": True,
+        "feed_forward_length": config.get("dense_intermediate_size", width),
+        "leading_dense_block_count": config["num_hidden_layers"]
+        if sparse_from is None
+        else sparse_from,
+    }
+
+
+def _translate_lightning(config: Config) -> dict[str, Value]:
+    return {
+        "residual_scale": config["layernorm_full_attention_alpha"],
+        "rope.dimension_count": config["rotary_dim"],
+    }
 
 
 def _lightning(model: ModelSpec, il: int) -> Iterator[Tensor]:
@@ -25,6 +65,15 @@ FAMILIES: Final = (
         recurrence=Recurrence(layers="interval", interval=8, part="lightning", reserves_one=True),
         rope=Rope(factors="none"),
         graph=GraphRules(layer="normed_residual", nodes_per_token=40),
+        hugging_face=HuggingFace(
+            model_types=(
+                "minimax_text_01",
+                "minimax_m1",
+                "MiniMaxText01ForCausalLM",
+                "MiniMaxM1ForCausalLM",
+            ),
+            translate=_translate_lightning,
+        ),
         required=("residual_scale",),
     ),
     Family(
@@ -34,6 +83,9 @@ FAMILIES: Final = (
             experts=(parts.experts, parts.selection_bias),
         ),
         graph=GraphRules(qk_norm="rows", expert_gating="metadata"),
+        hugging_face=HuggingFace(
+            model_types=("minimax_m2", "MiniMaxM2ForCausalLM"), translate=_translate
+        ),
     ),
     Family(
         name="minimax-m3",
@@ -49,6 +101,14 @@ FAMILIES: Final = (
             expert_gating="metadata",
             expert_weights_norm=None,
             nodes_per_token=40,
+        ),
+        hugging_face=HuggingFace(
+            model_types=(
+                "minimax_m3",
+                "MiniMaxM3SparseForCausalLM",
+                "MiniMaxM3SparseForConditionalGeneration",
+            ),
+            translate=_translate_blocks,
         ),
         required=(
             "expert_shared_count",

@@ -1,11 +1,11 @@
 """NVIDIA's Nemotron, pruned Llamas (DeciLM), and Nemotron-H, whose layers have one part each."""
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from oomph.architectures import tensor_parts as parts
 from oomph.architectures.family import Family, GraphRules, HuggingFace, Recurrence, Rope, Tensors
-from oomph.architectures.hf_keys import Config
+from oomph.architectures.hf_keys import Config, rotary_width
 from oomph.architectures.spec import ModelSpec
 from oomph.architectures.tensor_parts import Tensor
 from oomph.gguf.header import Value
@@ -36,6 +36,82 @@ def _translate(config: Config) -> dict[str, Value]:
     }
 
 
+_FULL_UNIT: Final = 256
+"""What the width of a pruned feed-forward is a multiple of."""
+
+
+def _translate_pruned(config: Config) -> dict[str, Value]:
+    """The heads and widths of each layer, which may have none of either."""
+    found, n_head = rotary_width(config), config["num_attention_heads"]
+    if "block_configs" not in config:
+        counts = config.get("num_key_value_heads_per_layer")
+        return found | ({"attention.head_count_kv": tuple(counts)} if counts else {})
+    heads, heads_kv, widths = [], [], []
+    for block in config["block_configs"]:
+        attention, share = block["attention"], block["ffn"]["ffn_mult"] or 0.0
+        group = attention["n_heads_in_group"]
+        has_heads = group is not None or attention["replace_with_linear"]
+        heads.append(n_head if has_heads else 0)
+        heads_kv.append(0 if group is None else n_head // group)
+        widths.append(-(-int(2 * share * config["hidden_size"] / 3) // _FULL_UNIT) * _FULL_UNIT)
+    head = config["hidden_size"] // n_head
+    return found | {
+        "attention.head_count": tuple(heads),
+        "attention.head_count_kv": tuple(heads_kv),
+        "attention.key_length": head,
+        "attention.value_length": head,
+        "feed_forward_length": tuple(widths),
+    }
+
+
+_KINDS: Final = {
+    "M": "mamba", "*": "attention", "-": "mlp", "E": "moe",
+    "linear_attention": "mamba", "full_attention": "attention",
+}  # fmt: skip
+"""What a letter, or another word, of the pattern of layers means."""
+
+
+def _translate_hybrid(config: Config) -> dict[str, Value]:
+    """The layers' parts as a pattern lists them: recurrence, attention or a feed-forward."""
+    pattern = config.get("hybrid_override_pattern") or config["layers_block_type"]
+    kinds = [_KINDS.get(kind, kind) for kind in pattern]
+    head = config.get("head_dim") or config["attention_head_dim"]
+    n_head_kv, has_experts = config["num_key_value_heads"], _has_experts(config)
+    n_ff = config["moe_intermediate_size" if has_experts else "intermediate_size"]
+    found: dict[str, Value] = {
+        "block_count": len(kinds),
+        "attention.head_count_kv": tuple(n_head_kv if k == "attention" else 0 for k in kinds),
+        "attention.key_length": head,
+        "attention.value_length": head,
+        "attention.layer_norm_rms_epsilon": _first(
+            config, "layer_norm_epsilon", "norm_eps", "rms_norm_eps"
+        ),
+        "feed_forward_length": tuple(n_ff if kind in ("mlp", "moe") else 0 for kind in kinds),
+        "ssm.conv_kernel": config["conv_kernel"],
+        "ssm.group_count": config["n_groups"],
+        "ssm.inner_size": config["mamba_num_heads"] * config["mamba_head_dim"],
+        "ssm.state_size": config["ssm_state_size"],
+        "ssm.time_step_rank": config["mamba_num_heads"],
+    }
+    if has_experts:
+        found |= {
+            "expert_feed_forward_length": n_ff,
+            "expert_shared_feed_forward_length": config["moe_shared_expert_intermediate_size"],
+            "expert_weights_norm": bool(config["norm_topk_prob"]),
+        }
+        if config.get("moe_latent_size") is not None:
+            found["moe_latent_size"] = config["moe_latent_size"]
+    return found
+
+
+def _first(config: Config, *names: str) -> Any:
+    return next(config[name] for name in names if config.get(name) is not None)
+
+
+def _has_experts(config: Config) -> bool:
+    return config.get("num_experts_per_tok") is not None
+
+
 def _kept_attention(model: ModelSpec, il: int) -> Iterator[Tensor]:
     """Attention, an output projection alone, or nothing, by the heads that the layer has."""
     n_head, n_head_kv = parts.heads(model, il)
@@ -59,6 +135,9 @@ _PRUNED: Final = Family(
     tensors=Tensors(every=(), attention=(_kept_attention,), dense=(_kept_feed_forward,)),
     rope=Rope(is_whole=True),
     graph=GraphRules(layer="partial"),
+    hugging_face=HuggingFace(
+        model_types=("deci", "nemotron-nas", "DeciLMForCausalLM"), translate=_translate_pruned
+    ),
 )
 _DENSE: Final = Family(
     name="nemotron",
@@ -93,8 +172,14 @@ _HYBRID: Final = tuple(
             head_layer="cropped_between",
             head_last_norm="layer",
         ),
+        hugging_face=HuggingFace(
+            model_types=("nemotron_h",), applies=applies, translate=_translate_hybrid
+        ),
     )
-    for name in ("nemotron_h", "nemotron_h_moe")
+    for name, applies in (
+        ("nemotron_h", lambda config: not _has_experts(config)),
+        ("nemotron_h_moe", _has_experts),
+    )
 )
 
 FAMILIES: Final = (_DENSE, _PRUNED, *_HYBRID)

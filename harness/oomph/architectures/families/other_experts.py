@@ -4,9 +4,18 @@ from collections.abc import Iterator
 from typing import Final
 
 from oomph.architectures import tensor_parts as parts
-from oomph.architectures.family import Family, GraphRules, Rope, Tensors, Windows
+from oomph.architectures.family import (
+    Family,
+    GraphRules,
+    HuggingFace,
+    Rope,
+    Tensors,
+    Windows,
+)
+from oomph.architectures.hf_keys import Config, listed_windows, rotary_width, table
 from oomph.architectures.spec import ModelSpec
 from oomph.architectures.tensor_parts import Tensor
+from oomph.gguf.header import Value
 
 _WHOLE: Final = Rope(factors="none", is_whole=True)
 
@@ -25,12 +34,65 @@ def _square(model: ModelSpec, il: int) -> Iterator[Tensor]:
         yield f"ffn_{name}.weight", (model.n_embd, model.n_embd)
 
 
+def _of_mellum(config: Config) -> dict[str, Value]:
+    return {} if config.get("use_sliding_window") is False else listed_windows(config)
+
+
+def _of_dbrx(config: Config) -> dict[str, Value]:
+    attention, experts = table(config, "attn_config"), table(config, "ffn_config")
+    return {
+        "context_length": config["max_seq_len"],
+        "embedding_length": config["d_model"],
+        "feed_forward_length": experts["ffn_hidden_size"],
+        "expert_count": experts["moe_num_experts"],
+        "expert_used_count": experts["moe_top_k"],
+        "attention.clamp_kqv": attention["clip_qkv"],
+        "attention.head_count_kv": attention["kv_n_heads"],
+        "attention.layer_norm_epsilon": 1e-5,
+        "rope.freq_base": attention["rope_theta"],
+    }
+
+
+def _of_grok(config: Config) -> dict[str, Value]:
+    width = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
+    found: dict[str, Value] = {
+        "attention.output_scale": config.get("attn_output_multiplier", width**-0.5),
+        "attn_logit_softcapping": config.get("attn_logit_softcapping", 30.0),
+        "embedding_scale": config["embedding_multiplier_scale"],
+        "logit_scale": config["output_multiplier_scale"],
+    }
+    if config.get("rope_type") in ("yarn", "original"):
+        found |= {
+            "rope.scaling.type": "yarn",
+            "rope.scaling.factor": config["scaling_factor"],
+            "rope.scaling.original_context_length": config["original_max_position_embeddings"],
+            "rope.scaling.attn_factor": config["attn_factor"],
+            "rope.scaling.yarn_beta_fast": config["beta_fast"],
+            "rope.scaling.yarn_beta_slow": config["beta_slow"],
+        }
+    return found
+
+
+def _of_arctic(config: Config) -> dict[str, Value]:
+    return {"rope.dimension_count": config["hidden_size"] // config["num_attention_heads"]}
+
+
+_LIMIT: Final = 7.0
+"""At which Maple's experts are cut, which its config does not say."""
+
+
+def _of_maple(config: Config) -> dict[str, Value]:
+    limits = (_LIMIT,) * config["num_hidden_layers"]
+    return rotary_width(config) | listed_windows(config) | {"swiglu_clamp_exp": limits}
+
+
 FAMILIES: Final = (
     Family(
         name="mellum",
         tensors=Tensors(attention=parts.NORMED_ATTENTION),
         windows=Windows(period=4),
         rope=_WHOLE,
+        hugging_face=HuggingFace(model_types=("mellum",), translate=_of_mellum),
     ),
     Family(
         name="dbrx",
@@ -41,6 +103,7 @@ FAMILIES: Final = (
         rope=_WHOLE,
         graph=GraphRules(norm="layer", clamps_projections=True),
         required=("attention.clamp_kqv",),
+        hugging_face=HuggingFace(model_types=("dbrx",), translate=_of_dbrx),
     ),
     Family(
         name="grok",
@@ -54,6 +117,10 @@ FAMILIES: Final = (
             fuses_attention="never",
             scaled=("embedding_scale", "logit_scale"),
         ),
+        hugging_face=HuggingFace(
+            model_types=("grok-1", "git", "GrokForCausalLM", "Grok1ForCausalLM"),
+            translate=_of_grok,
+        ),
     ),
     Family(
         name="arctic",
@@ -63,6 +130,7 @@ FAMILIES: Final = (
         ),
         rope=_WHOLE,
         graph=GraphRules(layer="beside_experts"),
+        hugging_face=HuggingFace(model_types=("arctic",), translate=_of_arctic),
     ),
     Family(
         name="maple",
@@ -76,5 +144,6 @@ FAMILIES: Final = (
             "expert_feed_forward_length",
             "swiglu_clamp_exp",
         ),
+        hugging_face=HuggingFace(model_types=("maple", "MapleForCausalLM"), translate=_of_maple),
     ),
 )

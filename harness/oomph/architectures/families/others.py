@@ -5,7 +5,7 @@ from typing import Final
 
 from oomph.architectures import tensor_parts as parts
 from oomph.architectures.family import Family, GraphRules, HuggingFace, Rope, Tensors, Windows
-from oomph.architectures.hf_keys import Config, rotary_width
+from oomph.architectures.hf_keys import Config, listed_windows, rotary_width, table
 from oomph.architectures.spec import ModelSpec
 from oomph.architectures.tensor_parts import Part, Tensor
 from oomph.gguf.header import Value
@@ -110,6 +110,74 @@ def _of_orion(config: Config) -> dict[str, Value]:
     return {"attention.layer_norm_epsilon": config["rms_norm_eps"]}
 
 
+def _divisible(width: float, unit: int) -> int:
+    """OpenELM's own rounding of a width (OpenELMModel._make_divisible)."""
+    rounded = max(unit, int(width + unit / 2) // unit * unit)
+    return rounded + unit if rounded < 0.9 * width else rounded
+
+
+def _of_openelm(config: Config) -> dict[str, Value]:
+    width, unit = config["model_dim"], config["ffn_dim_divisor"]
+    return {
+        "context_length": config["max_context_length"],
+        "block_count": config["num_transformer_layers"],
+        "embedding_length": width,
+        "feed_forward_length": tuple(
+            _divisible(share * width, unit) for share in config["ffn_multipliers"]
+        ),
+        "attention.head_count": tuple(config["num_query_heads"]),
+        "attention.head_count_kv": tuple(config["num_kv_heads"]),
+        "attention.layer_norm_rms_epsilon": 1e-6,
+        "rope.dimension_count": config["head_dim"],
+        "rope.freq_base": config["rope_freq_constant"],
+    }
+
+
+def _of_plm(config: Config) -> dict[str, Value]:
+    rope = config["qk_rope_head_dim"]
+    return {
+        "attention.key_length": config["qk_nope_head_dim"] + rope,
+        "attention.kv_lora_rank": config["kv_lora_rank"],
+        "attention.value_length": config["v_head_dim"],
+        "rope.dimension_count": rope,
+    }
+
+
+def _of_plamo(config: Config) -> dict[str, Value]:
+    # the converter's own constants, which the config lacks or has wrong
+    return {"context_length": 4096, "attention.head_count_kv": 5}
+
+
+def _of_talkie(config: Config) -> dict[str, Value]:
+    # the scale is one of its weights; whatever it is, it takes the same memory
+    return {"attention.layer_norm_rms_epsilon": _FLOAT_STEP, "logit_scale": 0.5}
+
+
+def _of_hrm(config: Config) -> dict[str, Value]:
+    stack = config.get("num_layers_per_stack") or config["num_hidden_layers"]
+    high, low = config["H_cycles"], config["L_cycles"]
+    return rotary_width(config) | {
+        "block_count": stack * high * (low + 1),
+        "embedding_scale": config["embedding_scale"],
+        "hrm.layers_per_stack": stack,
+        "hrm.h_cycles": high,
+        "hrm.l_cycles": low,
+    }
+
+
+def _of_spark(config: Config) -> dict[str, Value]:
+    rope = table(config, "rope_parameters")
+    full, windowed = (
+        int(config["head_dim"] * table(rope, kind)["partial_rotary_factor"])
+        for kind in ("full_attention", "sliding_attention")
+    )
+    widths = {"rope.dimension_count": full, "rope.dimension_count_swa": windowed}
+    return listed_windows(config) | widths
+
+
+_FLOAT_STEP: Final = 2.0**-23
+"""The least step from 1 of a float of 4 bytes."""
+
 FAMILIES: Final = (
     Family(
         name="baichuan",
@@ -164,6 +232,9 @@ FAMILIES: Final = (
         tensors=Tensors(attention=(parts.fused_query_key_value, parts.head_norm)),
         rope=Rope(factors="none"),
         graph=GraphRules(mixing_first=False),
+        hugging_face=HuggingFace(
+            model_types=("openelm",), translate=_of_openelm, defaults={"tie_word_embeddings": True}
+        ),
     ),
     Family(
         name="bitnet",
@@ -178,12 +249,14 @@ FAMILIES: Final = (
         rope=Rope(factors="none"),
         graph=GraphRules(activation="relu_sqr", fuses_attention="aborts"),
         required=("attention.kv_lora_rank",),
+        hugging_face=HuggingFace(model_types=("plm",), translate=_of_plm),
     ),
     Family(
         name="plamo",
         tensors=Tensors(every=(parts.norm("attn_norm"),)),
         rope=_WHOLE,
         graph=GraphRules(layer="parallel", parallel_sum="attention_then_residual"),
+        hugging_face=HuggingFace(model_types=("plamo",), translate=_of_plamo),
     ),
     Family(
         name="cogvlm",
@@ -192,6 +265,9 @@ FAMILIES: Final = (
         ),
         rope=_WHOLE,
         graph=GraphRules(inputs="apart", outputs_at="nowhere"),
+        hugging_face=HuggingFace(
+            model_types=("cogvlm", "CogVLMForCausalLM"), translate=rotary_width
+        ),
     ),
     Family(
         name="chameleon",
@@ -207,6 +283,7 @@ FAMILIES: Final = (
         graph=GraphRules(has_norm_weights=False, qk_norm="rotated", adds_embedding=True),
         output_norm="",
         required=("logit_scale",),
+        hugging_face=HuggingFace(model_types=("talkie",), translate=_of_talkie),
     ),
     Family(
         name="hrm_text",
@@ -220,6 +297,7 @@ FAMILIES: Final = (
         graph=GraphRules(layer="stacks", has_norm_weights=False),
         output_norm="",
         required=("hrm.layers_per_stack", "hrm.h_cycles", "hrm.l_cycles"),
+        hugging_face=HuggingFace(model_types=("hrm_text",), translate=_of_hrm),
     ),
     Family(
         name="spark2_5",
@@ -227,5 +305,6 @@ FAMILIES: Final = (
         windows=Windows(period=4),
         rope=Rope(factors="none"),
         required=("attention.sliding_window", "attention.sliding_window_pattern"),
+        hugging_face=HuggingFace(model_types=("spark2_5",), translate=_of_spark),
     ),
 )

@@ -40,6 +40,7 @@ FAMILIES: Final = (
         graph=GraphRules(
             layer="parallel", norm="layer", scales_q=True, parallel_sum="onto_attention"
         ),
+        hugging_face=HuggingFace(model_types=("phi", "phi-msft")),
     ),
     Family(
         name="phi3",

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from typing import Final
 
 from oomph.architectures import tensor_parts as parts
-from oomph.architectures.family import Family, Recurrence, Rope, Tensors
+from oomph.architectures.family import Family, HuggingFace, Recurrence, Rope, Tensors
+from oomph.architectures.hf_keys import Config
 from oomph.architectures.spec import ModelSpec
 from oomph.architectures.tensor_parts import Tensor
+from oomph.gguf.header import Value
 
 
 def _mamba(model: ModelSpec, il: int) -> Iterator[Tensor]:
@@ -39,6 +41,48 @@ def _post_norms(model: ModelSpec, il: int) -> Iterator[Tensor]:
         yield name, (model.n_embd,)
 
 
+_UNSAID: Final = {
+    "hidden_size": 4096,
+    "hidden_size_per_head": 128,
+    "intermediate_size": 13312,
+    "mamba_d_conv": 4,
+    "mamba_d_state": 64,
+    "mamba_enabled": True,
+    "mamba_num_heads": 64,
+    "mamba_step": 2,
+    "max_position_embeddings": 2048,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 4,
+    "rms_norm_eps": 1e-6,
+    "tie_word_embeddings": True,
+}
+
+
+def _attends(config: Config, il: int) -> bool:
+    """Whether a layer is one of attention: of few layers the last, else one of each step."""
+    n_layer: int = config["num_hidden_layers"]
+    step: int = config["mamba_step"]
+    return il == n_layer - 1 if n_layer <= step // 2 else il % step == step // 2
+
+
+def _translate(config: Config) -> dict[str, Value]:
+    head = config["hidden_size_per_head"]
+    found: dict[str, Value] = {
+        "attention.key_length": head,
+        "attention.value_length": head,
+        "ssm.conv_kernel": config["mamba_d_conv"],
+        "ssm.group_count": 0,
+        "ssm.inner_size": config["mamba_num_heads"] * head,
+        "ssm.state_size": config["mamba_d_state"],
+        "ssm.time_step_rank": config["mamba_num_heads"],
+    }
+    if config["mamba_enabled"]:
+        attends = [_attends(config, il) for il in range(config["num_hidden_layers"])]
+        for key, name in (("", "num_attention_heads"), ("_kv", "num_key_value_heads")):
+            found[f"attention.head_count{key}"] = tuple(config[name] * each for each in attends)
+    return found
+
+
 FAMILIES: Final = (
     Family(
         name="plamo2",
@@ -50,5 +94,6 @@ FAMILIES: Final = (
         ),
         recurrence=Recurrence(layers="no_kv_heads", part="mamba_by_head"),
         rope=Rope(factors="none"),
+        hugging_face=HuggingFace(model_types=("plamo2",), translate=_translate, defaults=_UNSAID),
     ),
 )

@@ -12,7 +12,7 @@ from oomph.architectures.family import (
     Rope,
     Tensors,
 )
-from oomph.architectures.hf_keys import Config
+from oomph.architectures.hf_keys import Config, table
 from oomph.architectures.spec import ModelSpec
 from oomph.architectures.tensor_parts import Tensor
 from oomph.gguf.header import Value
@@ -24,6 +24,14 @@ def _of_qwen(config: Config) -> dict[str, Value]:
         "rope.dimension_count": config["hidden_size"] // config["num_attention_heads"],
         "attention.layer_norm_rms_epsilon": config["layer_norm_epsilon"],
     }
+
+
+def _with_deep_images(config: Config) -> dict[str, Value]:
+    """The layers that images' features are added to, which the vision model's part counts."""
+    vision = table(config, "vision_config") or table(
+        table(config, "thinker_config"), "vision_config"
+    )
+    return {"n_deepstack_layers": len(vision.get("deepstack_visual_indexes") or ())}
 
 
 def _half_gated(model: ModelSpec, il: int) -> Iterator[Tensor]:
@@ -95,16 +103,25 @@ FAMILIES: Final = (
         name="qwen2vl",
         tensors=Tensors(attention=parts.BIASED_ATTENTION),
         rope=_M_ROPE,
+        hugging_face=HuggingFace(
+            model_types=("qwen2_vl", "qwen2_vl_text", "qwen2_5_vl", "qwen2_5_vl_text")
+        ),
     ),
     Family(
         name="qwen3vl",
         tensors=Tensors(attention=parts.NORMED_ATTENTION),
         graph=GraphRules(weighs_scores=True),
         rope=_M_ROPE,
+        hugging_face=HuggingFace(
+            model_types=("qwen3_vl_text", "qwen3_vl"), translate=_with_deep_images
+        ),
     ),
     Family(
         name="qwen3vlmoe",
         tensors=Tensors(attention=parts.NORMED_ATTENTION),
         rope=_M_ROPE,
+        hugging_face=HuggingFace(
+            model_types=("qwen3_vl_moe_text", "qwen3_vl_moe"), translate=_with_deep_images
+        ),
     ),
 )

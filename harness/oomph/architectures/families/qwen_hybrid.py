@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from math import isqrt
 from typing import Final
 
 from oomph.architectures import tensor_parts as parts
@@ -14,7 +15,7 @@ from oomph.architectures.family import (
     Rope,
     Tensors,
 )
-from oomph.architectures.hf_keys import Config, rope_table, rotary_width
+from oomph.architectures.hf_keys import Config, four_sections, rope_table, rotary_width
 from oomph.architectures.spec import ModelSpec
 from oomph.architectures.tensor_parts import Tensor
 from oomph.gguf.header import Value
@@ -65,7 +66,54 @@ def _translate(config: Config) -> dict[str, Value]:
 def _translate_with_sections(config: Config) -> dict[str, Value]:
     # transformers' default; llama.cpp wants the key
     sections = rope_table(config).get("mrope_section") or (11, 11, 10)
-    return _translate(config) | {"rope.dimension_sections": (*sections, 0)[:4]}
+    return _translate(config) | {"rope.dimension_sections": four_sections(sections)}
+
+
+def _primes_above(number: int, count: int) -> list[int]:
+    """The first `count` primes that are larger."""
+    found: list[int] = []
+    while len(found) < count:
+        number += 1
+        if all(number % divisor for divisor in range(2, isqrt(number) + 1)):
+            found.append(number)
+    return found
+
+
+_MOST_NGRAM_HEADS: Final = 1 << 8
+_MOST_NGRAM_ROWS: Final = 1 << 28
+
+
+def _translate_next(config: Config) -> dict[str, Value]:
+    ratio, kinds = config["indexer_compress_ratio"], config["layer_types"]
+    found = _translate_with_sections(config) | {
+        "attention.compress_ratios": tuple(
+            ratio if kind == "full_attention" else 0 for kind in kinds
+        ),
+        "attention.indexer.head_count": config["indexer_n_heads"],
+        "attention.indexer.key_length": config["indexer_head_dim"],
+        "attention.indexer.top_k": config["indexer_budget"],
+        "hyper_connection.count": config["hc_count"],
+        "hyper_connection.low_rank": config["hc_lowrank"],
+    }
+    listed = config["ple_layer_ids"]  # counted from 1
+    if not listed:
+        return found
+    per_size, size, rows = (
+        config[key] for key in ("heads_per_ngram", "ngram_size", "ngram_vocab_size_base")
+    )
+    n_heads = per_size * (size - 1)
+    if not (0 < n_heads <= _MOST_NGRAM_HEADS and 0 < rows <= _MOST_NGRAM_ROWS):
+        raise ValueError(f"heads_per_ngram = {per_size!r}")
+    sizes = _primes_above(rows, n_heads)  # the checkpoint has them; its makers chose them so
+    return found | {
+        "embedding_length_per_layer_input": config["ple_embed_dim"] // n_heads,
+        "ple.conv_kernel": config["ple_conv_kernel_size"],
+        "ple.head_offsets": tuple(sum(sizes[:n]) for n in range(n_heads)),
+        "ple.head_vocab_sizes": tuple(sizes),
+        "ple.heads_per_ngram": per_size,
+        "ple.layers": tuple(il - 1 for il in listed),
+        "ple.ngram_size": size,
+    }
 
 
 def _yarn(model: str) -> tuple[PublishedYarn, ...]:
@@ -202,6 +250,11 @@ FAMILIES: Final = (
         rope=Rope(sections="always"),
         graph=GraphRules(
             layer="hyper_gated", attention="blocks", indexers="each", nodes_per_token=40
+        ),
+        hugging_face=HuggingFace(
+            model_types=("qwen4_exp_text", "qwen4_exp"),
+            translate=_translate_next,
+            defaults=_QUARTER_ROTATED,
         ),
     ),
 )

@@ -4,9 +4,18 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from oomph.architectures import tensor_parts as parts
-from oomph.architectures.family import Family, GraphRules, Recurrence, Rope, Tensors
+from oomph.architectures.family import (
+    Family,
+    GraphRules,
+    HuggingFace,
+    Recurrence,
+    Rope,
+    Tensors,
+)
+from oomph.architectures.hf_keys import Config
 from oomph.architectures.spec import ModelSpec
 from oomph.architectures.tensor_parts import Tensor
+from oomph.gguf.header import Value
 
 
 def _time_mix_norm(model: ModelSpec, il: int) -> Iterator[Tensor]:
@@ -92,6 +101,82 @@ def _outside(model: ModelSpec) -> Iterator[Tensor]:
     yield "output_norm.bias", (model.n_embd,)
 
 
+_ENDLESS: Final = 1 << 20
+"""Tokens that the converter says of what has no cache to fill."""
+_WIDE: Final = 4096
+"""The width from which a token's mixing and decay have wider matrices, where no width is told."""
+_RANKS: Final = {
+    "decay_lora_rank": ("lora_rank_decay", "decay_low_rank_dim", 0.5, 1.8),
+    "iclr_lora_rank": ("lora_rank_iclr", "a_low_rank_dim", 0.5, 1.8),
+    "value_residual_mix_lora_rank": ("lora_rank_value_residual_mix", "v_low_rank_dim", 0.5, 1.3),
+    "gate_lora_rank": ("lora_rank_gate", "gate_low_rank_dim", 0.8, 0.6),
+}
+"""GGUF's keys, the config's two names for each, and how a width that is left out follows
+(Rwkv7Model.calc_lora_rank)."""
+
+
+def _translate_6(config: Config) -> dict[str, Value]:
+    width: int = config["hidden_size"]
+    if not config["head_size"]:
+        raise ValueError("head_size = 0")
+    return {
+        "context_length": _ENDLESS,
+        "feed_forward_length": config["intermediate_size"] or int(width * 3.5) // 32 * 32,
+        "attention.head_count": 0,
+        "attention.head_count_kv": 0,
+        "attention.layer_norm_epsilon": config["layer_norm_epsilon"],
+        "rescale_every_n_layers": config["rescale_every"],
+        "time_decay_extra_dim": 128 if width == _WIDE else 64,
+        "time_mix_extra_dim": 64 if width == _WIDE else 32,
+        "wkv.head_size": config["head_size"],
+    }
+
+
+def _translate_7(config: Config) -> dict[str, Value]:
+    width: int = config["hidden_size"]
+    eps = config.get("layer_norm_epsilon")
+    found: dict[str, Value] = {
+        "context_length": _ENDLESS,
+        "feed_forward_length": config["intermediate_size"] or 4 * width,
+        "attention.head_count": 0,
+        "attention.layer_norm_epsilon": config["norm_eps"] if eps is None else eps,
+        "token_shift_count": 2,
+        "wkv.head_size": config.get("head_size") or config["head_dim"],
+    }
+    for key, (name, other, exponent, factor) in _RANKS.items():
+        told = config.get(name, config.get(other))
+        rank = max(1, round(width**exponent * factor / 32)) * 32 if told is None else told
+        found[f"attention.{key}"] = rank
+    return found
+
+
+def _translate_qwen_6(config: Config) -> dict[str, Value]:
+    width: int = config["hidden_size"]
+    return {
+        "context_length": _ENDLESS,
+        "attention.head_count": 0,
+        "time_decay_extra_dim": config.get("lora_rank_decay", 128 if width >= _WIDE else 64),
+        "time_mix_extra_dim": config.get("lora_rank_tokenshift", 64 if width >= _WIDE else 32),
+        "token_shift_count": 1,
+        "wkv.head_size": width // config["num_attention_heads"],
+    }
+
+
+def _translate_qwen_7(config: Config) -> dict[str, Value]:
+    """The ranks are the same whatever the model (ARwkv7Model)."""
+    return {
+        "context_length": _ENDLESS,
+        "attention.decay_lora_rank": 64,
+        "attention.gate_lora_rank": 128 if config["wkv_has_gate"] else 0,
+        "attention.head_count": 0,
+        "attention.head_count_kv": 0,
+        "attention.iclr_lora_rank": 64,
+        "attention.value_residual_mix_lora_rank": 32,
+        "token_shift_count": 1,
+        "wkv.head_size": config["head_size"],
+    }
+
+
 _RECURRENCE: Final = Recurrence(layers="all", part="time_mix")
 _NORMS: Final = parts.layer_norm("attn_norm", "attn_norm_2")
 
@@ -120,6 +205,7 @@ FAMILIES: Final = (
         recurrence=_RECURRENCE,
         rope=Rope(layers="none"),
         graph=GraphRules(layer="rwkv", norm="layer"),
+        hugging_face=HuggingFace(model_types=("rwkv6",), translate=_translate_6),
     ),
     Family(
         name="rwkv7",
@@ -127,6 +213,7 @@ FAMILIES: Final = (
         recurrence=_RECURRENCE,
         rope=Rope(layers="none"),
         graph=GraphRules(layer="rwkv", norm="layer"),
+        hugging_face=HuggingFace(model_types=("rwkv7",), translate=_translate_7),
     ),
     Family(
         name="rwkv6qwen2",
@@ -141,6 +228,7 @@ FAMILIES: Final = (
         recurrence=_RECURRENCE,
         rope=Rope(layers="none"),
         graph=GraphRules(layer="rwkv"),
+        hugging_face=HuggingFace(model_types=("rwkv6qwen2",), translate=_translate_qwen_6),
     ),
     Family(
         name="arwkv7",
@@ -153,5 +241,6 @@ FAMILIES: Final = (
         recurrence=_RECURRENCE,
         rope=Rope(layers="none"),
         graph=GraphRules(layer="rwkv"),
+        hugging_face=HuggingFace(model_types=("rwkv_hybrid",), translate=_translate_qwen_7),
     ),
 )

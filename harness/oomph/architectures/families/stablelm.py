@@ -2,6 +2,12 @@
 
 from typing import Final
 
-from oomph.architectures.family import Family, GraphRules
+from oomph.architectures.family import Family, GraphRules, HuggingFace
 
-FAMILIES: Final = (Family(name="stablelm", graph=GraphRules(norm="layer")),)
+FAMILIES: Final = (
+    Family(
+        name="stablelm",
+        graph=GraphRules(norm="layer"),
+        hugging_face=HuggingFace(model_types=("stablelm", "stablelm_epoch")),
+    ),
+)

@@ -39,5 +39,8 @@ FAMILIES: Final = (
             outside=(parts.output_norm_bias,),
         ),
         graph=GraphRules(norm="layer"),
+        hugging_face=HuggingFace(
+            model_types=("starcoder2",), defaults={"tie_word_embeddings": True}
+        ),
     ),
 )

@@ -28,6 +28,7 @@ class Projector:
     `image_min_tokens`, `image_max_tokens` and `flash_attn`."""
 
     name: Final = "projector"
+    composes: Final = False
     read_layers: Final = ()
 
     def __init__(self, spec: ProjectorSpec) -> None:

@@ -386,7 +386,7 @@ function show(root, data, asked) {
   root.querySelector(".slots").textContent = speed?.slots ? together(speed.slots) : "";
   const reserve = optional(form, "reserve");
   const left = reserve && card !== null ? [`${mib(reserve)} of each card are left to others.`] : [];
-  root.querySelector(".notes").replaceChildren(...new Set([grown(answer), ...left, ...answer.warnings]).values().map((text) => element("li", text)));
+  root.querySelector(".notes").replaceChildren(...new Set([grown(answer), ...left, ...answer.warnings, trust_words$trust_sentence(answer.memory.trust)]).values().map((text) => element("li", text)));
   root.querySelector(".asked").textContent = programOf(form, data).sentence;
   root.querySelector(".command code").textContent = command(data, programOf(form, data), knobs, card, beside);
   root.querySelector(".find output").textContent = "";

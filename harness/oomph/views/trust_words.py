@@ -11,6 +11,13 @@ _ARCHITECTURES: Final = {
     "composed": "architecture not in the table, its graph composed from the usual tensors",
     "general rule": "architecture known by the general rule only",
 }
+_WHOSE: Final = {
+    "": "",
+    "mtp": "the head's ",
+    "draft": "the draft's ",
+    "projector": "the projector's ",
+    "lora": "the adapter's ",
+}
 _BUILDS: Final = {
     "seen": "build checked",
     "from source": "build read in its source, not run",
@@ -36,6 +43,5 @@ def trust_sentence(trust: Trust) -> str:
     else:
         follows = f"compute buffers ± {share(trust.compute_share, 0)}"
     learned = ", as `oomph verify` saw here" if trust.is_learned else ""
-    return (
-        f"trust: {_ARCHITECTURES[trust.architecture]}, {_BUILDS[trust.build]}: {follows}{learned}"
-    )
+    known = f"{_WHOSE[trust.rider]}{_ARCHITECTURES[trust.architecture]}"
+    return f"trust: {known}, {_BUILDS[trust.build]}: {follows}{learned}"

@@ -3,7 +3,7 @@
 import pytest
 
 from oomph.estimate.trust import Trust
-from oomph.views.trust import trust_json, trust_sentence
+from oomph.views.trust_words import trust_json, trust_sentence
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,11 @@ from oomph.views.trust import trust_json, trust_sentence
         (
             Trust(architecture="composed", compute_share=0.1),
             "composed from the usual tensors, build checked: compute buffers ± 10 %",
+        ),
+        (
+            Trust(architecture="composed", rider="draft", compute_share=0.1),
+            "trust: the draft's architecture not in the table, its graph composed from the usual "
+            "tensors, build checked: compute buffers ± 10 %",
         ),
     ],
 )
