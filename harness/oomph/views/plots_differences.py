@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 MOST_DRAWN: Final = 20
 """Rows that can be read; the table has them all."""
 LONGEST_LABEL: Final = 60
+USUAL_SHARE: Final = 0.8
+"""Of the changes; the axis is made for these where the rest are far off."""
+LEAST_REACH: Final = 10.0
+"""Percent that the axis reaches at least where something is off it."""
 HEAD_INCHES: Final = 0.8
 ROW_INCHES: Final = 0.34
 
@@ -34,20 +38,38 @@ def plot_differences(differences: Sequence[Difference], *, threshold: float) -> 
     interval where there is one. Regressions are squares, what is better is a triangle, the rest
     circles: colour is not needed to tell them apart."""
     figure, (axes,) = new_figure(height=HEAD_INCHES + ROW_INCHES * max(len(differences), 2))
+    reach = _reach(differences)
     for row, each in enumerate(differences):
         ratio = each.ratio or 1.0
-        low, high = each.low or ratio, each.high or ratio
+        change, low, high = (100 * (x - 1) for x in (ratio, each.low or ratio, each.high or ratio))
         colour, marker = _mark(each, threshold)
-        axes.plot([100 * (low - 1), 100 * (high - 1)], [row, row], color=colour, linewidth=1.4)
-        axes.plot([100 * (ratio - 1)], [row], color=colour, marker=marker, markersize=5)
+        ends = [min(max(end, -reach), reach) for end in (low, high)]
+        axes.plot(ends, [row, row], color=colour, linewidth=1.4)
+        if abs(change) <= reach:
+            axes.plot([change], [row], color=colour, marker=marker, markersize=5)
+        else:  # off the scale: an arrow at its end, and the figure
+            edge, words = (reach, "{:+,.0f} % ▸") if change > 0 else (-reach, "◂ {:+,.0f} %")
+            side = "right" if change > 0 else "left"
+            said = words.format(change)
+            axes.text(edge, row, said, ha=side, va="center", fontsize=8.5, color=colour)
         place = axes.get_yaxis_transform()  # over its row, so that a telephone can show both
         axes.text(0, row - 0.22, _label(each), transform=place, fontsize=9, va="bottom", color=INK)
         axes.plot([0, 0], [row - 0.16, row + 0.16], color=INK, linewidth=1)  # no line through text
     axes.set_yticks([])
     axes.set_ylim(len(differences) - 0.5, -0.9)
+    if any(abs(100 * ((each.ratio or 1.0) - 1)) > reach for each in differences):
+        axes.set_xlim(-1.02 * reach, 1.02 * reach)
     axes.set_xlabel("after against before, %")
     axes.grid(visible=False)
     return figure
+
+
+def _reach(differences: Sequence[Difference]) -> float:
+    """How far the axis goes, in percent: as far as the changes do, unless a few are so much larger
+    than the rest that these could not be told apart."""
+    changes = sorted(abs(100 * ((each.ratio or 1.0) - 1)) for each in differences) or [0.0]
+    usual = 1.5 * changes[int(USUAL_SHARE * (len(changes) - 1))]
+    return max(usual, LEAST_REACH) if changes[-1] > 2 * max(usual, LEAST_REACH) else changes[-1]
 
 
 def _mark(difference: Difference, threshold: float) -> tuple[str, str]:
