@@ -25,6 +25,7 @@ class Passenger:
     compute_bytes: int = 0
     name: str = "projector"
     read_layers: tuple[int, ...] = ()
+    composes: bool = False
 
     def fixed_bytes(
         self, config: RunConfig, setup: Setup, cards: Sequence[Card]

@@ -133,8 +133,10 @@ def evidence(
 ) -> tuple[str, ...]:
     """The findings below the headline: a calibration's health and what it leaves out first, then
     speed, quality, how the estimate did, failures, what disturbed."""
-    told = () if fit else comparisons  # a calibration's own errors say the same
-    estimates = _estimates([c for c in told if c.device != "host" or not summaries[0].has_cards])
+    # a calibration's own errors say the rest, and none of what it does not fit
+    quantities = ("compute_bytes",) if fit else _HEADLINED
+    told = [c for c in comparisons if c.device != "host" or not summaries[0].has_cards]
+    estimates = _estimates(told, quantities)
     groups = by_setting(summaries)
     names = SettingNames(groups)
     frontiers = (_frontier(group, names) for group in groups.values())
@@ -224,8 +226,8 @@ def _quality(summaries: Sequence[RecordSummary]) -> str | None:
     )
 
 
-def _estimates(comparisons: Sequence["Comparison"]) -> list[str]:
-    return [_estimate(a) for a in agreements(comparisons) if a.quantity in _HEADLINED]
+def _estimates(comparisons: Sequence["Comparison"], quantities: Collection[str]) -> list[str]:
+    return [_estimate(a) for a in agreements(comparisons) if a.quantity in quantities]
 
 
 _HEADLINED: Final = (
