@@ -375,9 +375,9 @@ class Family:
 
     @property
     def has_encoder(self) -> bool:
-        """Whether llama.cpp has an encoder of it (llama_model_has_encoder): alone, beside a
-        decoder, or in a drafter that reads a target's features."""
-        return self.blocks != "blk" or self.graph.drafter in ("eagle3", "dflash")
+        """Whether its tokens go through an encoder, alone or beside a decoder, which gives all that
+        it is given: the results are not limited (n_outputs_max)."""
+        return self.blocks != "blk"
 
     @property
     def is_encoder(self) -> bool:
