@@ -550,6 +550,9 @@ return ((n_bytes == null) ? units$NOT_MEASURED : ("" + $format((n_bytes / units$
 function units$count(n) {
 return ((n == null) ? units$NOT_MEASURED : ("" + $format(n, ("" + ","))));
 }
+function units$share(fraction, digits = 1) {
+return ((fraction == null) ? units$NOT_MEASURED : ("" + $format((fraction * 100), ("" + "." + $str(digits) + "f")) + " %"));
+}
 const config$POOLINGS = $dict([["none", 0], ["mean", 1], ["cls", 2], ["last", 3], ["rank", 4]]);
 const config$CONTEXT_STEP = 256;
 const config$MAX_SEQUENCES = 256;
@@ -648,7 +651,6 @@ return $string.join(",", $filter(null, own));
 }
 }
 $dataclass(config$RunConfig, ["n_ctx", "n_batch", "n_ubatch", "n_seq_max", "kv_unified", "type_k", "type_v", "flash_attn", "swa_full", "n_gpu_layers", "n_cpu_moe", "n_cpu_ffn", "override_tensor", "tensor_split", "split_mode", "main_gpu", "offload_kqv", "op_offload", "n_outputs_max", "embeddings", "pooling", "n_expert_used", "n_devices", "n_threads", "n_depth", "n_parallel", "moe_cache_mib", "load_mode", "cache_ram_mib", "ctx_checkpoints", "rope_scaling", "rope_scale", "yarn_orig_ctx", "spec_type", "spec_draft_n_max", "spec_draft_type_k", "spec_draft_type_v", "spec_draft_ngl", "spec_draft_device", "spec_draft_n_cpu_moe", "spec_draft_override_tensor", "mmproj_offload", "image_min_tokens", "image_max_tokens"], true);
-const gemma3n$N_ALTUP = 4;
 const rope$MAX_FACTOR = 65536;
 class rope$RopeScaling {
 constructor(type, factor, original_context_length, is_published, reason) {
@@ -951,6 +953,10 @@ return self._write("SET_ROWS", target, x, ids, target);
 cpy(x, target) {
 const self = this;
 return self._write("CPY", target, x, target);
+}
+add_inplace(a, b) {
+const self = this;
+return self._write("ADD", a, a, b);
 }
 scale_inplace(x) {
 const self = this;
@@ -1636,13 +1642,14 @@ const backends$CUDA_ALIGNMENT = 128;
 const backends$MATRIX_ROW_PADDING = 512;
 const backends$WITHOUT_KERNEL = ["TQ1_0", "TQ2_0"];
 const backends$OFFLOAD_MIN_BATCH = 32;
+const backends$_INDEXED = ["F32", "BF16", "F16", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0"];
 const backends$_FUSED_HEADS = $frozenset($set([40, 64, 72, 80, 96, 112, 128, 256]));
 const backends$_FUSED_GROUPS = $dict([[[192, 128], 8], [[320, 256], 32], [[512, 512], 1], [[576, 512], 1]]);
 function backends$alignment(device) {
 return backends$ALIGNMENT.get(device, backends$CUDA_ALIGNMENT);
 }
 function backends$supports(device, node) {
-let first, is_exact;
+let _, first, heads, is_exact, is_sized, state, width;
 if ((device === "CPU")) {
 return true;
 }
@@ -1663,13 +1670,21 @@ return (() => { for (const source of node.src) { if (!$truth(source.is_contiguou
 if ((node.op === "SSM_CONV")) {
 return ($mod($get(first.ne, 1), 128) === 0);
 }
-if ((node.op === "SSM_SCAN")) {
-if (($get($get(node.src, 3).ne, 0) === 1)) {
-return ($in($get(first.ne, 0), [96, 128, 256]) && ($mod($get(first.ne, 1), 16) === 0));
+if ((node.op === "LIGHTNING_INDEXER")) {
+is_sized = (($get(first.ne, 0) === 128) && $in($get(first.ne, 1), [32, 64]));
+return $and(is_sized, () => $in($get(node.src, 1).quant.name, backends$_INDEXED));
 }
-return (($get(first.ne, 0) === 16) && ($get(first.ne, 1) === 1) && ($mod($get(first.ne, 2), 128) === 0));
+if ((node.op === "SSM_SCAN")) {
+[state, width, heads, _] = first.ne;
+return backends$scans($get($get(node.src, 3).ne, 0), state, width, heads);
 }
 return true;
+}
+function backends$scans(decay, state, width, heads) {
+if ((decay === 1)) {
+return ($in(state, [96, 128, 256]) && ($mod(width, 16) === 0));
+}
+return ((state === 16) && (width === 1) && ($mod(heads, 128) === 0));
 }
 function backends$_fuses(node) {
 let k, q, shared, step, v;
@@ -1766,7 +1781,12 @@ const layers$OVERLAPPING = 4;
 const layers$SPACED_FROM = 1048576;
 const layers$N_SPACED = 78;
 function layers$n_decoding(model) {
-return $sub(model.n_layer, model.integer("nextn_predict_layers", 0));
+return $sub(model.integer("decoder_block_count", model.n_layer), layers$n_predicting(model));
+}
+function layers$n_predicting(model) {
+let is_head;
+is_head = (families$family_of(model.arch).graph.drafter === "assistant");
+return ($truth(is_head) ? 0 : model.integer("nextn_predict_layers", 0));
 }
 function layers$recurrent_layers(model) {
 let feeding, heads, interval, listed, n_layer, rule;
@@ -1779,7 +1799,7 @@ if ($in(("" + $str(model.arch) + ".attention.recurrent_layers"), model.metadata)
 listed = model.per_layer("attention.recurrent_layers");
 return $tuple((() => { const $into = []; for (const flag of $slice(listed, null, n_layer, null)) { $into.push($bool(flag)); } return $into; })());
 }
-interval = $max(model.integer("full_attention_interval", 4), 1);
+interval = $max(model.integer("full_attention_interval", families$family_of(model.arch).recurrence.interval), 1);
 return $tuple((() => { const $into = []; for (const il of $range(n_layer)) { $into.push(($mod((il + 1), interval) !== 0)); } return $into; })());
 }
 [heads, feeding] = [model.kv_heads, layers$feeding_layers(model)];
@@ -1801,7 +1821,7 @@ beside = (families$family_of(model.arch).recurrence.layers === "beside");
 return $tuple((() => { const $into = []; for (const il of $range($len(recurrent))) { $into.push($and($or(beside, () => !$truth($get(recurrent, il))), () => !$truth($get(feeding, il)))); } return $into; })());
 }
 function layers$indexing_layers(model) {
-let attends, is_spaced, listed, ratios, rule, said;
+let attends, is_spaced, lead, listed, ratios, rule, said;
 [rule, attends] = [families$family_of(model.arch).graph.indexers, layers$attending_layers(model)];
 if ((rule === "none")) {
 return $repeat([false], $len(attends));
@@ -1809,6 +1829,10 @@ return $repeat([false], $len(attends));
 if ((rule === "overlapping")) {
 ratios = model.per_layer("attention.compress_ratios");
 return $tuple((() => { const $into = []; for (const il of $range($len(attends))) { $into.push($eq($get(ratios, il), layers$OVERLAPPING)); } return $into; })());
+}
+if ((rule === "past_dense")) {
+lead = model.integer("leading_dense_block_count", 0);
+return $tuple((() => { const $into = []; for (const il of $range($len(attends))) { $into.push($ge(il, lead)); } return $into; })());
 }
 said = model.metadata.get(("" + $str(model.arch) + ".attention.indexer.types"));
 if (((rule === "each") || (said == null))) {
@@ -1856,9 +1880,11 @@ return $tuple((() => { const $into = []; for (const il of $range(n_layer)) { $in
 }
 const hparams$UNROTATED_STEP = 4;
 const hparams$SMALLEST_LIMIT = 1e-06;
+const hparams$SHARED_WINDOW = (-2);
+const hparams$SHARED_FULL = (-1);
 const hparams$THINNED_LAYERS = 10;
 class hparams$LayerShape {
-constructor(n_head, n_head_kv, head_k, head_v, is_swa = false, is_recurrent = false, has_attention = true, cache_layer = 0, block = 0, n_expert_used = 0, is_sparse = false, index_width = 0, compress_ratio = 0, banks_stream = false, n_banked = 0, has_rope = true, has_deepstack = false, is_read = false, thins_gate = false, clamps_experts = false, clamps_dense = false) {
+constructor(n_head, n_head_kv, head_k, head_v, is_swa = false, is_recurrent = false, has_attention = true, cache_layer = 0, block = 0, n_expert_used = 0, is_sparse = false, index_width = 0, index_v_width = 0, compress_ratio = 0, banks_stream = false, n_banked = 0, has_rope = true, has_deepstack = false, is_read = false, thins_gate = false, is_rescaled = false, clamps_experts = false, clamps_dense = false) {
 this.n_head = n_head;
 this.n_head_kv = n_head_kv;
 this.head_k = head_k;
@@ -1871,6 +1897,7 @@ this.block = block;
 this.n_expert_used = n_expert_used;
 this.is_sparse = is_sparse;
 this.index_width = index_width;
+this.index_v_width = index_v_width;
 this.compress_ratio = compress_ratio;
 this.banks_stream = banks_stream;
 this.n_banked = n_banked;
@@ -1878,6 +1905,7 @@ this.has_rope = has_rope;
 this.has_deepstack = has_deepstack;
 this.is_read = is_read;
 this.thins_gate = thins_gate;
+this.is_rescaled = is_rescaled;
 this.clamps_experts = clamps_experts;
 this.clamps_dense = clamps_dense;
 }
@@ -1896,7 +1924,7 @@ const self = this;
 return (self.head_v * self.n_head_kv);
 }
 }
-$dataclass(hparams$LayerShape, ["n_head", "n_head_kv", "head_k", "head_v", "is_swa", "is_recurrent", "has_attention", "cache_layer", "block", "n_expert_used", "is_sparse", "index_width", "compress_ratio", "banks_stream", "n_banked", "has_rope", "has_deepstack", "is_read", "thins_gate", "clamps_experts", "clamps_dense"], true);
+$dataclass(hparams$LayerShape, ["n_head", "n_head_kv", "head_k", "head_v", "is_swa", "is_recurrent", "has_attention", "cache_layer", "block", "n_expert_used", "is_sparse", "index_width", "index_v_width", "compress_ratio", "banks_stream", "n_banked", "has_rope", "has_deepstack", "is_read", "thins_gate", "is_rescaled", "clamps_experts", "clamps_dense"], true);
 class hparams$SsmShape {
 constructor(conv_kernel, inner, state, rank, groups) {
 this.conv_kernel = conv_kernel;
@@ -1920,7 +1948,7 @@ return (self.state * self.inner);
 }
 $dataclass(hparams$SsmShape, ["conv_kernel", "inner", "state", "rank", "groups"], true);
 class hparams$Hparams {
-constructor(family, n_layer_all, n_embd, n_embd_inp, n_vocab, n_expert, n_swa, n_pos, is_mla, is_causal, layers, ssm, n_loops = 1, ngram_layers = [], ngram_state = 0, n_trunk = 0, key = [null, [], 0]) {
+constructor(family, n_layer_all, n_embd, n_embd_inp, n_vocab, n_expert, n_swa, n_pos, is_mla, is_causal, layers, ssm, n_loops = 1, ngram_layers = [], ngram_state = 0, router = null, n_trunk = 0, key = [null, [], 0]) {
 this.family = family;
 this.n_layer_all = n_layer_all;
 this.n_embd = n_embd;
@@ -1936,6 +1964,7 @@ this.ssm = ssm;
 this.n_loops = n_loops;
 this.ngram_layers = ngram_layers;
 this.ngram_state = ngram_state;
+this.router = router;
 this.n_trunk = n_trunk;
 this.key = key;
 }
@@ -1984,16 +2013,22 @@ const self = this;
 return $max((() => { const $into = []; for (const layer of self.layers) { $into.push(layer.v_width); } return $into; })());
 }
 }
-$dataclass(hparams$Hparams, ["family", "n_layer_all", "n_embd", "n_embd_inp", "n_vocab", "n_expert", "n_swa", "n_pos", "is_mla", "is_causal", "layers", "ssm", "n_loops", "ngram_layers", "ngram_state", "n_trunk", "key"], true);
+$dataclass(hparams$Hparams, ["family", "n_layer_all", "n_embd", "n_embd_inp", "n_vocab", "n_expert", "n_swa", "n_pos", "is_mla", "is_causal", "layers", "ssm", "n_loops", "ngram_layers", "ngram_state", "router", "n_trunk", "key"], true);
 function hparams$resolve_hparams(model, n_expert_used = null) {
-let family, n_layer, n_layer_all, n_loops;
+let family, layers, n_layer, n_layer_all, n_loops, router;
 family = families$family_of(model.arch);
 [n_layer_all, n_layer] = [model.n_layer, layers$n_decoding(model)];
 if ((n_layer < 1)) {
 throw new errors$ModelFileError(("" + $str(model.source) + ": " + $str(n_layer) + " of " + $str(n_layer_all) + " layers run"));
 }
+layers = hparams$_layers(model, family, n_layer, n_expert_used);
+router = null;
+if (($bound(family.graph, "layer") === "switched")) {
+router = $dataclasses.replace($get(layers, (-1)), new $Named({n_head: 1, n_head_kv: 1, cache_layer: n_layer}));
+n_layer_all = $extended(n_layer_all, 1);
+}
 n_loops = ($truth(family.graph.loops) ? $max(model.integer("num_loops", 1), 1) : 1);
-return new hparams$Hparams(family, (n_layer_all * n_loops), model.n_embd, (model.n_embd * (1 + model.integer("n_deepstack_layers", 0))), model.n_vocab, model.n_expert, layers$sliding_window(model), ($truth(hparams$_has_sections(model, family)) ? 4 : 1), $bool(model.integer("attention.key_length_mla", 0)), $bool(model.metadata.get(("" + $str(model.arch) + ".attention.causal"), family.has_cache)), hparams$_looped(hparams$_layers(model, family, n_layer, n_expert_used), n_loops), hparams$_ssm(model), n_loops, hparams$_ngram_layers(model), hparams$_ngram_state(model), undefined, [hparams$_said(model, n_expert_used), [], 0]);
+return new hparams$Hparams(family, (n_layer_all * n_loops), model.n_embd, (model.n_embd * (1 + model.integer("n_deepstack_layers", 0))), model.n_vocab, model.n_expert, layers$sliding_window(model), ($truth(hparams$_has_sections(model, family)) ? 4 : 1), $bool(model.integer("attention.key_length_mla", 0)), $bool(model.metadata.get(("" + $str(model.arch) + ".attention.causal"), family.has_cache)), hparams$_looped(layers, n_loops), hparams$_ssm(model), n_loops, hparams$_ngram_layers(model), hparams$_ngram_state(model), router, undefined, [hparams$_said(model, n_expert_used), [], 0]);
 }
 function hparams$resolve_head(model, n_expert_used = null) {
 let layers, n_trunk, trunk;
@@ -2008,7 +2043,7 @@ function hparams$with_read_layers(hparams, inputs) {
 return $dataclasses.replace(hparams, new $Named({key: [$get(hparams.key, 0), $tuple(inputs), $get(hparams.key, 2)], layers: $tuple((() => { const $into = []; for (const [il, layer] of $enumerate(hparams.layers)) { $into.push($dataclasses.replace(layer, new $Named({is_read: ($in((il + 1), inputs) && ((il + 1) < $len(hparams.layers)))}))); } return $into; })())}));
 }
 function hparams$_layers(model, family, n_layer, n_expert_used) {
-let attends, bank, beyond, compresses, default$, head_k, head_k_swa, head_v, head_v_swa, heads, index_width, indexes, n_head_kv, owned, ratios, recurrent, rope, swa, used;
+let attends, bank, beyond, by_positions, compresses, default$, halved, head_k, head_k_swa, head_v, head_v_swa, heads, index_width, indexes, n_head_kv, owned, ratios, recurrent, rope, swa, used;
 [heads, n_head_kv] = [model.per_layer("attention.head_count", 0), model.kv_heads];
 default$ = (($max(heads) > 0) ? $floordiv(model.n_embd, $max(heads)) : 0);
 [head_k, head_v] = (function* () { for (const which of ["key", "value"]) { yield model.integer(("" + "attention." + $str(which) + "_length"), default$); } })();
@@ -2026,9 +2061,17 @@ if ($truth(model.integer("attention.indexer.kpool", 0))) {
 index_width = (index_width * 3);
 }
 bank = model.integer("attn_res.block_size", 0);
+halved = model.integer("rescale_every_n_layers", 0);
 compresses = (family.graph.attention === "compressed");
+by_positions = (family.graph.attention === "position_blocks");
 ratios = ($truth(compresses) ? model.per_layer("attention.compress_ratios", 0) : $repeat([0], n_layer));
-return $tuple((() => { const $into = []; for (const il of $range(n_layer)) { $into.push(new hparams$LayerShape($get(heads, il), $get(n_head_kv, il), ($truth($get(swa, il)) ? head_k_swa : head_k), ($truth($get(swa, il)) ? head_v_swa : head_v), $get(swa, il), $get(recurrent, il), $get(attends, il), ($lt(il, owned) ? il : $sub(owned, ($truth($get(swa, il)) ? 2 : 1))), hparams$_block(model, family, il), $get(used, il), $and((index_width > 0), () => $get(attends, il)), ($truth($get(indexes, il)) ? index_width : 0), $get(ratios, il), ((bank > 0) && ($mod(il, bank) === 0)), ($truth(bank) ? ($floordiv(il, bank) + 1) : 0), $get(rope, il), $lt(il, model.integer("n_deepstack_layers", 0)), undefined, (($bound(family.graph, "layer") === "altup") && $lt(il, hparams$THINNED_LAYERS)), hparams$_clamps(model, family, "swiglu_clamp_exp", il), hparams$_clamps(model, family, "swiglu_clamp_shexp", il))); } return $into; })());
+return $tuple((() => { const $into = []; for (const il of $range(n_layer)) { $into.push(new hparams$LayerShape($get(heads, il), $get(n_head_kv, il), ($truth($get(swa, il)) ? head_k_swa : head_k), ($truth($get(swa, il)) ? head_v_swa : head_v), $get(swa, il), $get(recurrent, il), $get(attends, il), hparams$_cache_layer(family, il, owned, $get(swa, il)), hparams$_block(model, family, il), $get(used, il), $and((index_width > 0), () => $get(attends, il), () => !$truth($get(swa, il))), ($truth($get(indexes, il)) ? index_width : 0), (($truth($get(indexes, il)) && $truth(by_positions)) ? head_v : 0), $get(ratios, il), ((bank > 0) && ($mod(il, bank) === 0)), ($truth(bank) ? ($floordiv(il, bank) + 1) : 0), $get(rope, il), $lt(il, model.integer("n_deepstack_layers", 0)), undefined, (($bound(family.graph, "layer") === "altup") && $lt(il, hparams$THINNED_LAYERS)), ((halved > 0) && ($mod((il + 1), halved) === 0)), hparams$_clamps(model, family, "swiglu_clamp_exp", il), hparams$_clamps(model, family, "swiglu_clamp_shexp", il))); } return $into; })());
+}
+function hparams$_cache_layer(family, il, owned, is_swa) {
+if ((family.graph.drafter === "assistant")) {
+return ($truth(is_swa) ? hparams$SHARED_WINDOW : hparams$SHARED_FULL);
+}
+return ($lt(il, owned) ? il : $sub(owned, ($truth(is_swa) ? 2 : 1)));
 }
 function hparams$_block(model, family, il) {
 let n, n_low;
@@ -2079,6 +2122,9 @@ return ($eq(own, $set([n_expert_used])) ? null : n_expert_used);
 }
 function hparams$_layers_with_own_cache(model, family, n_layer) {
 let shared;
+if ((family.graph.drafter === "assistant")) {
+return 0;
+}
 shared = model.integer("attention.shared_kv_layers", $max(0, $sub(n_layer, $or(family.graph.shares_kv_from, () => n_layer))));
 if (($truth(shared) && ($sub(n_layer, shared) < 2))) {
 throw new errors$ModelFileError(("" + $str(model.source) + ": " + $str(shared) + " of " + $str(n_layer) + " layers share a KV cache; two must have their own"));
@@ -2139,6 +2185,11 @@ let n_head, shape, size, width;
 if ($truth(hparams$_has(model, "shortconv.l_cache"))) {
 return new hparams$SsmShape(model.integer("shortconv.l_cache"), model.n_embd, 0, 1, 0);
 }
+if ((families$family_of(model.arch).recurrence.part === "lightning")) {
+n_head = $max(model.per_layer("attention.head_count"));
+width = model.integer("attention.key_length", $floordiv(model.n_embd, $max(n_head, 1)));
+return new hparams$SsmShape(1, (width * n_head), width, n_head, 0);
+}
 if ($truth(hparams$_has(model, "wkv.head_size"))) {
 size = model.integer("wkv.head_size");
 return new hparams$SsmShape((model.integer("token_shift_count", 2) + 1), model.n_embd, size, $floordiv(model.n_embd, $max(size, 1)), 0);
@@ -2160,8 +2211,8 @@ const placement$CPU = "CPU";
 const placement$CUDA_HOST = "CUDA_Host";
 const placement$META = "Meta()";
 const placement$_INPUT_TENSORS = ["token_embd.", "position_embd.", "token_types.", "per_layer_token_embd.", "d2t"];
-const placement$_FIRST_LAYER_TENSORS = ["per_layer_model_proj.", "per_layer_proj_norm.", "token_embd_norm.", "hrm.z_l_init"];
-const placement$_LAYER = $re.compile("blk\\.([0-9]{1,4})\\.");
+const placement$_FIRST_LAYER_TENSORS = ["per_layer_model_proj.", "per_layer_proj_norm.", "token_embd_norm.", "hrm.z_l_init", "nextn.pre_projection."];
+const placement$_LAYER = $re.compile("(?:(?:enc|dec)\\.)?blk\\.([0-9]{1,4})\\.");
 const placement$_CPU_MOE = "blk\\.{}\\.ffn_(up|down|gate|gate_up)_(ch|)exps";
 function placement$layer_of(name) {
 let match;
@@ -2172,6 +2223,18 @@ function placement$loaded_for(name, output_norm) {
 let is_first;
 is_first = $and($string.startswith(name, placement$_FIRST_LAYER_TENSORS), () => !$eq(name, ("" + $str(output_norm) + ".weight")));
 return ($truth(is_first) ? 0 : null);
+}
+function placement$is_loaded(name, hparams) {
+let always, il;
+il = placement$layer_of(name);
+if ((il == null)) {
+return !$truth(hparams.is_head);
+}
+always = $string.startswith($get($string.partition(name, ("" + "blk." + $str(il) + ".")), 2), hparams.family.loaded_of_heads);
+if ($truth(hparams.is_head)) {
+return ($in(il, hparams.running) && !$truth(always));
+}
+return $or($in(il, hparams.running), () => always);
 }
 function placement$float32(x) {
 return $float($get($struct.unpack("f", $struct.pack("f", x)), 0));
@@ -2197,7 +2260,7 @@ splits = placement$_splits(config, $tuple(devices.values()));
 self._splits = ($truth(self.is_cut) ? [1.0] : splits);
 self._overrides = placement$_overrides(config, ($truth(self.is_cut) ? [] : self.cards), n_layer_all);
 self.has_overrides = $bool($or(self._overrides, () => on_host));
-self.pipeline = $and(($len(self.cards) > 1), () => self.offloads_all, () => config.offload_kqv, () => (config.split_mode === "layer"), () => !$truth(self.has_overrides));
+self.pipeline = $and(($len(self.cards) > 1), () => self.offloads_all, () => config.offload_kqv, () => (config.split_mode === "layer"), () => !$truth(self._overrides));
 self.key = [self.cards, self._first, self._on_cards, $tuple(self._splits), config.split_mode, ($truth(self.is_cut) ? config.tensor_split : null), config.override_tensor, config.n_cpu_moe, config.n_cpu_ffn, config.offload_kqv, config.moe_cache_mib, on_host, $tuple($or(lent, () => $dict([])).items())];
 self._lent = $or(lent, () => $dict([]));
 self._moe_cache_bytes = (config.moe_cache_mib * units$MIB);
@@ -2251,6 +2314,9 @@ return self.layer(self._n_layer_all);
 }
 cache(il) {
 const self = this;
+if ((il < 0)) {
+return $get(self._lent, ("" + "cache_l" + $str(il)));
+}
 return ($truth(self.offloads_kqv) ? self.layer(il) : placement$CPU);
 }
 weight(name, il = null) {
@@ -2329,16 +2395,19 @@ else
 throw $error;
 }
 }
+const sizes$EMPTY = 256;
 class sizes$Sizes {
-constructor(cells, cells_swa, n_stream, n_seqs, n_tokens, n_outputs, n_batch, n_states = 1) {
+constructor(cells, cells_swa, n_stream, n_seqs, n_tokens, n_tokens_of_one, n_outputs, n_batch, n_states = 1, n_positions = sizes$EMPTY) {
 this.cells = cells;
 this.cells_swa = cells_swa;
 this.n_stream = n_stream;
 this.n_seqs = n_seqs;
 this.n_tokens = n_tokens;
+this.n_tokens_of_one = n_tokens_of_one;
 this.n_outputs = n_outputs;
 this.n_batch = n_batch;
 this.n_states = n_states;
+this.n_positions = n_positions;
 }
 compressed(ratio) {
 const self = this;
@@ -2346,10 +2415,10 @@ return tensor$pad($max(1, (-$floordiv((-$bound(self, "cells")), ratio))), 256);
 }
 get caches() {
 const self = this;
-return [$bound(self, "cells"), self.cells_swa, self.n_stream, self.n_seqs, self.n_states];
+return [$bound(self, "cells"), self.cells_swa, self.n_stream, self.n_seqs, self.n_states, self.n_positions];
 }
 }
-$dataclass(sizes$Sizes, ["cells", "cells_swa", "n_stream", "n_seqs", "n_tokens", "n_outputs", "n_batch", "n_states"], true);
+$dataclass(sizes$Sizes, ["cells", "cells_swa", "n_stream", "n_seqs", "n_tokens", "n_tokens_of_one", "n_outputs", "n_batch", "n_states", "n_positions"], true);
 function sizes$resolve_sizes(config, hparams) {
 let cells, is_one_stream, n_batch, n_ctx, n_seqs, n_tokens, n_ubatch, padded, window;
 n_seqs = config.n_seq_max;
@@ -2367,7 +2436,7 @@ cells = 0;
 }
 is_one_stream = $and(config.kv_unified, () => hparams.family.shares_streams);
 window = $add((hparams.n_swa * ($truth(is_one_stream) ? n_seqs : 1)), n_ubatch);
-return new sizes$Sizes(cells, ($truth(config.swa_full) ? cells : tensor$pad($min(cells, window), 256)), ($truth(is_one_stream) ? 1 : n_seqs), n_seqs, tensor$pad(n_tokens, n_seqs), $min(n_tokens, $or(config.n_outputs_max, () => n_batch)), ($truth(hparams.is_causal) ? n_batch : n_ubatch), (1 + ($truth(hparams.family.recurrence.rolls_back) ? config.n_rolled_back : 0)));
+return new sizes$Sizes(cells, ($truth(config.swa_full) ? cells : tensor$pad($min(cells, window), 256)), ($truth(is_one_stream) ? 1 : n_seqs), n_seqs, tensor$pad(n_tokens, n_seqs), n_tokens, $min(n_tokens, $or($and(!$truth(hparams.family.has_encoder), () => config.n_outputs_max), () => n_batch)), ($truth(hparams.is_causal) ? n_batch : n_ubatch), (1 + ($truth(hparams.family.recurrence.rolls_back) ? config.n_rolled_back : 0)));
 }
 class builder$CacheTypes {
 constructor(k, v, flash_attn, transposes_v) {
@@ -2393,6 +2462,7 @@ self.graph = new tensor$Graph();
 self.fused_layers = $dict([]);
 self.first_value = null;
 self.banked = null;
+self.adapter = null;
 self.chosen_cells = null;
 self._pins_norms = $or($lt(n_tokens, builder$PINS_NORMS_BELOW), () => placement.offloads_all);
 self._made = $dict([]);
@@ -2412,7 +2482,9 @@ return tensor;
 }
 shape(il) {
 const self = this;
-return $get($bound(self, "hparams").layers, il);
+let router;
+router = $bound(self, "hparams").router;
+return (($truth(router) && $eq(il, $len($bound(self, "hparams").layers))) ? router : $get($bound(self, "hparams").layers, il));
 }
 get makes_logits() {
 const self = this;
@@ -2494,7 +2566,7 @@ return self.once(full, device, (() => self.graph.leaf(info.quant, full, device, 
 }
 _full(name, il) {
 const self = this;
-return ((il == null) ? name : ("" + "blk." + $str(self.shape(il).block) + "." + $str(name)));
+return ((il == null) ? name : ("" + $str(self.family.blocks) + "." + $str(self.shape(il).block) + "." + $str(name)));
 }
 linear(name, x, il = null) {
 const self = this;
@@ -2592,7 +2664,11 @@ return ($truth(bias) ? self.graph.add(y, bias) : y);
 function builder$embed(b) {
 let each, graph, is_mixed, looked_up, mixed, names, rows, slots, width;
 [graph, width] = [b.graph, $bound(b, "hparams").n_embd_inp];
-is_mixed = $and(b.build.mixes_inputs, () => !$in(b.model.arch, builder$NEVER_MIXED));
+if ((b.rules.inputs === "tokens")) {
+rows = builder$_look_up(b, "inp_tokens");
+return ($truth(b.is_scaled("embedding_scale")) ? graph.scale(rows) : rows);
+}
+is_mixed = $and(b.build.mixes_inputs, () => (b.rules.inputs === "mixed"));
 names = ($truth(is_mixed) ? ["inp_tokens", "inp_mixed_tokens"] : ["inp_tokens"]);
 looked_up = (() => { const $into = []; for (const name of names) { $into.push(builder$_look_up(b, name)); } return $into; })();
 if ($truth(b.build.looks_up_first)) {
@@ -2615,20 +2691,22 @@ rows = graph.view(rows, [$bound(b, "hparams").n_embd, b.n_tokens], [$get(rows.nb
 if ($truth(b.is_scaled("embedding_scale"))) {
 rows = graph.scale(rows);
 }
-graph.expand(rows);
+return builder$_changed(b, graph.expand(rows));
+}
+function builder$_changed(b, rows) {
+let graph;
+graph = b.graph;
 if ($truth(b.rules.norms_embedding)) {
 return b.norm(rows, null);
 }
 if (!$truth(b.rules.scales_embedding)) {
 return builder$_told_apart(b, rows);
 }
-if (($truth(b.build.scales_by_input) && $in(b.model.arch, builder$SCALED_BY_INPUT))) {
+if (($truth(b.build.scales_by_input) && $truth(b.rules.scales_tokens_alone))) {
 return graph.mul(rows, b.input("inp_scale_rows", tensor$F32, 1, b.n_tokens));
 }
 return graph.scale(rows);
 }
-const builder$NEVER_MIXED = $frozenset($set(["cogvlm", "deepseek4", "granite-switch", "eagle3", "dflash", "gemma4-assistant"]));
-const builder$SCALED_BY_INPUT = $frozenset($set(["gemma3", "gemma3n", "gemma4", "gemma-embedding"]));
 function builder$_look_up(b, ids) {
 return b.graph.get_rows(b.weight("token_embd"), b.input(ids, tensor$I32, b.n_tokens));
 }
@@ -2651,16 +2729,17 @@ first = "token_embd_norm";
 has_norm = $and(!$eq(b.family.output_norm, first), () => b.has(("" + $str(first) + ".weight")));
 return ($truth(has_norm) ? b.norm(rows, first, undefined, undefined, 0) : rows);
 }
+const gemma3n$N_ALTUP = 4;
 const attention$ROTATION_STEP = 64;
-function attention$attend(b, q, k, v, il, output = "attn_output", sinks = null, up = null, narrow = null) {
+function attention$attend(b, q, k, v, il, output = "attn_output", sinks = null, up = null, narrow = null, bias = null) {
 let cached_k, cached_v, rotates_k, rotates_v, seen, x, y;
-[rotates_k, rotates_v] = attention$_rotation(b, il, (up != null));
+[rotates_k, rotates_v] = attention$rotation(b, il, (up != null));
 if ($truth(rotates_k)) {
-q = attention$_rotate(b, q, "k", rotates_k, il);
-k = ($truth(k) ? attention$_rotate(b, k, "k", rotates_k, il) : null);
+q = attention$rotate(b, q, "k", rotates_k, il);
+k = ($truth(k) ? attention$rotate(b, k, "k", rotates_k, il) : null);
 }
 if (($truth(rotates_v) && $truth(v))) {
-v = attention$_rotate(b, v, "v", rotates_v, il);
+v = attention$rotate(b, v, "v", rotates_v, il);
 }
 for (x of (($truth($bound(b, "hparams").has_swa) || !$truth($bound(b, "hparams").reads_cache)) ? [q, k, v] : [q, v, k])) {
 if ($truth(x)) {
@@ -2669,22 +2748,22 @@ b.graph.expand(x);
 }
 if ((!$truth($bound(b, "hparams").reads_cache) && $truth(k) && $truth(v))) {
 seen = attention$mask(b, il, b.n_tokens, 1);
-y = ($truth($bound(b, "cache").flash_attn) ? attention$fused : attention$plain)(b, q, k, v, seen, il, sinks, null);
+y = attention$product(b, q, k, v, seen, il, sinks, undefined, bias);
 return ($truth(output) ? b.linear(output, b.graph.expand(y), il) : y);
 }
-cached_k = attention$_cached_k(b, k, il);
+cached_k = attention$keep_k(b, k, il);
 if (((up != null) && (v != null))) {
 cached_v = b.graph.view(cached_k, [$get(v.ne, 0), ...$slice(cached_k.ne, 1, null, null)], $slice(cached_k.nb, 1, null, null));
 }
 else {
-cached_v = attention$_cached_v(b, v, il);
+cached_v = attention$keep_v(b, v, il);
 }
 seen = attention$mask(b, il, $get(cached_k.ne, 2), $bound(b, "sizes").n_stream);
 seen = ($truth(narrow) ? narrow(seen) : seen);
-y = ($truth($bound(b, "cache").flash_attn) ? attention$fused : attention$plain)(b, q, cached_k, cached_v, seen, il, sinks, up);
+y = attention$product(b, q, cached_k, cached_v, seen, il, sinks, up, bias);
 b.graph.expand(y);
 if ($truth(rotates_v)) {
-y = attention$_rotate(b, y, "v", rotates_v, il);
+y = attention$rotate(b, y, "v", rotates_v, il);
 }
 return ($truth(output) ? b.linear(output, y, il) : y);
 }
@@ -2694,12 +2773,12 @@ return ($truth(b.shape(il).is_swa) ? "_swa" : "");
 function attention$_cells(b, il) {
 return ($truth(b.shape(il).is_swa) ? $bound(b, "sizes").cells_swa : $bound($bound(b, "sizes"), "cells"));
 }
-function attention$_rotation(b, il, latent) {
+function attention$rotation(b, il, latent) {
 let k_width, owners, v_width, widths_k, widths_v;
 if (!($truth(b.build.rotates_cache) && $truth($bound(b, "hparams").reads_cache))) {
 return [0, 0];
 }
-owners = $bound(b, "hparams").cache_owners(b.shape(il).is_swa);
+owners = $or($bound(b, "hparams").cache_owners(b.shape(il).is_swa), () => [il]);
 [widths_k, widths_v] = (function* () { for (const which of ["head_k", "head_v"]) { yield $set((() => { const $into = []; for (const i of owners) { $into.push($getattr(b.shape(i), which)); } return $into; })()); } })();
 k_width = v_width = 0;
 if ((!$truth(latent) && $truth($bound(b, "cache").k.is_quantized) && $truth(attention$_is_one_width(widths_k)) && ($mod(b.shape(0).head_k, attention$ROTATION_STEP) === 0))) {
@@ -2716,7 +2795,7 @@ return [k_width, v_width];
 function attention$_is_one_width(widths) {
 return (($len(widths) === 1) && ($min(widths) > 0));
 }
-function attention$_rotate(b, x, which, width, il) {
+function attention$rotate(b, x, which, width, il) {
 return attention$hadamard(b, x, b.input(("" + "attn_inp_" + $str(which) + "_rot" + $str(attention$_tag(b, il))), tensor$F32, width, width));
 }
 function attention$hadamard(b, x, matrix) {
@@ -2734,7 +2813,7 @@ cache = graph.reshape(cache, width, ($get(cache.ne, 1) * $get(cache.ne, 2)));
 }
 graph.expand(graph.set_rows(cache, rows, ids));
 }
-function attention$_cached_k(b, k, il) {
+function attention$keep_k(b, k, il) {
 let cache, cells, quant, row, shape, steps;
 [shape, cells, quant] = [b.shape(il), attention$_cells(b, il), $bound(b, "cache").k];
 cache = b.stored("k", shape.cache_layer, quant, shape.k_width, cells, $bound(b, "sizes").n_stream);
@@ -2745,7 +2824,7 @@ row = quant.row_bytes(shape.k_width);
 steps = [quant.row_bytes(shape.head_k), row, (row * cells)];
 return b.graph.view(cache, [shape.head_k, shape.n_head_kv, cells, $bound(b, "sizes").n_stream], steps);
 }
-function attention$_cached_v(b, v, il) {
+function attention$keep_v(b, v, il) {
 let cache, cells, column, n_stream, quant, row, shape, steps, width;
 [shape, cells, quant, n_stream] = [b.shape(il), attention$_cells(b, il), $bound(b, "cache").v, $bound(b, "sizes").n_stream];
 if (!$truth($bound(b, "cache").transposes_v)) {
@@ -2794,6 +2873,12 @@ n = $floordiv($get(q.ne, 2), n_stream);
 q = graph.view(q, [$get(q.ne, 0), $get(q.ne, 1), n, n_stream], [$get(q.nb, 1), $get(q.nb, 2), ($get(q.nb, 2) * n)]);
 return [graph.permute(q, undefined, 0, 2, 1, 3), graph.permute(k, undefined, 0, 2, 1, 3), graph.permute(v, undefined, 0, 2, 1, 3)];
 }
+function attention$product(b, q, k, v, mask, il, sinks = null, up = null, bias = null) {
+if (($truth($bound(b, "cache").flash_attn) && (bias == null))) {
+return attention$fused(b, q, k, v, mask, il, sinks, up);
+}
+return attention$plain(b, q, k, v, mask, il, sinks, up, bias);
+}
 function attention$fused(b, q, k, v, mask, il, sinks, up) {
 let graph, y;
 graph = b.graph;
@@ -2807,13 +2892,16 @@ y = graph.cont(graph.permute(y, undefined, 0, 2, 1, 3));
 }
 return graph.reshape(y, ($get(y.ne, 0) * $get(y.ne, 1)), ($get(y.ne, 2) * $get(y.ne, 3)));
 }
-function attention$plain(b, q, k, v, mask, il, sinks, up) {
+function attention$plain(b, q, k, v, mask, il, sinks, up, bias = null) {
 let graph, scores, transposed, y;
 [graph, transposed] = [b.graph, $gt($get(v.nb, 1), $get(v.nb, 2))];
 [q, k, v] = attention$_by_head(b, q, k, v);
 scores = graph.mul_mat(k, q);
 if ($truth(b.rules.softcaps_scores)) {
 scores = graph.scale(graph.unary("TANH", graph.scale(scores)));
+}
+if ($truth(bias)) {
+scores = graph.add(scores, bias);
 }
 scores = graph.like("SOFT_MAX", scores, mask, sinks);
 if (!$truth(transposed)) {
@@ -2873,10 +2961,10 @@ let k, q, sinks, v, y;
 sinks = b.weight_if("attn_sinks.weight", il);
 if (!$eq(b.shape(il).cache_layer, il)) {
 q = b.graph.reshape(b.linear("attn_q", x, il), b.shape(il).head_k, b.shape(il).n_head, b.n_tokens);
-return attention$attend(b, attention$_positioned(b, q, "attn_q_norm", il), null, null, il, undefined, sinks);
+return attention$attend(b, attention$positioned(b, q, "attn_q_norm", il), null, null, il, undefined, sinks);
 }
 [q, k, v] = ($truth(attention$_norms_rows(b, il)) ? attention$_normed_rows(b, x, il) : attention$project_qkv(b, x, il));
-[q, k] = [attention$_positioned(b, q, "attn_q_norm", il), attention$_positioned(b, k, "attn_k_norm", il)];
+[q, k] = [attention$positioned(b, q, "attn_q_norm", il), attention$positioned(b, k, "attn_k_norm", il)];
 if (($truth(b.rules.norms_v) || ($truth(b.rules.norms_shared_v) && !$truth(b.has("attn_v.weight", il))))) {
 v = b.norm(v, null);
 }
@@ -2885,7 +2973,7 @@ if ($truth(b.rules.scales_q)) {
 q = b.graph.scale(q);
 }
 if ($truth(b.has("attn_gate.weight", il))) {
-return attention$_gated_output(b, x, attention$attend(b, q, k, v, il, null, sinks), il);
+return attention$gated_output(b, x, attention$attend(b, q, k, v, il, null, sinks), il);
 }
 if ($truth(b.has("attn_sub_norm.weight", il))) {
 y = attention$attend(b, q, k, v, il, null, sinks);
@@ -2894,21 +2982,21 @@ return b.linear("attn_output", b.norm(y, "attn_sub_norm", il), il);
 y = attention$attend(b, q, k, v, il, undefined, sinks);
 return (!$in(b.model.hparam("attention.value_scale", 1.0), [0, 1]) ? b.graph.scale(y) : y);
 }
-function attention$_gated_output(b, x, y, il) {
+function attention$gated_output(b, x, y, il) {
 let by_head, gate, gated_heads, graph, shape;
 [graph, shape] = [b.graph, b.shape(il)];
 gate = graph.unary($string.upper(b.rules.gate_activation), b.linear("attn_gate", x, il));
 if (!$eq($get(gate.ne, 0), shape.n_head)) {
 return b.linear("attn_output", graph.mul(y, gate), il);
 }
-by_head = graph.reshape(y, shape.head_v, shape.n_head, b.n_tokens);
+by_head = graph.reshape(y, $floordiv($get(y.ne, 0), shape.n_head), shape.n_head, b.n_tokens);
 gated_heads = graph.mul(by_head, graph.reshape(gate, 1, shape.n_head, b.n_tokens));
 return b.linear("attn_output", graph.reshape(gated_heads, ...$slice(y.ne, null, 2, null)), il);
 }
 function attention$_norms_rows(b, il) {
 return $and((b.rules.qk_norm === "rows"), () => b.has("attn_q_norm.weight", il));
 }
-function attention$_positioned(b, x, norm, il) {
+function attention$positioned(b, x, norm, il) {
 let kind, norms;
 norms = $and(b.has(("" + $str(norm) + ".weight"), il), () => !$truth(attention$_norms_rows(b, il)));
 kind = ((b.rules.head_norm === "layer") ? "NORM" : null);
@@ -3089,7 +3177,7 @@ function hyper$gather(b, x, part, il) {
 let _, after, base, before, graph, hc, mixes, mixing, n, nt, scale;
 [graph, n, [_, hc, nt, _]] = [b.graph, ("" + "hc_" + $str(part)), x.ne];
 [scale, base] = [b.weight(("" + $str(n) + "_scale"), il), b.weight(("" + $str(n) + "_base"), il)];
-mixes = hyper$_mixes(b, x, ("" + $str(n) + "_fn"), il);
+mixes = hyper$mixtures(b, x, ("" + $str(n) + "_fn"), il);
 function share(i) {
 let own;
 own = graph.view(mixes, [hc, nt], [$get(mixes.nb, 1)], ((4 * hc) * i));
@@ -3136,7 +3224,7 @@ cur = graph.reshape(rows, n_embd, hc, b.n_outputs);
 if (!$truth(b.has("output_hc_fn.weight"))) {
 return hyper$_mean(b, cur);
 }
-mixes = graph.mul(hyper$_mixes(b, cur, "output_hc_fn", null), b.weight("output_hc_scale"));
+mixes = graph.mul(hyper$mixtures(b, cur, "output_hc_fn", null), b.weight("output_hc_scale"));
 shares = graph.unary("SIGMOID", graph.add(mixes, b.weight("output_hc_base")));
 return hyper$_weighed(b, cur, graph.scale(shares), null);
 }
@@ -3153,7 +3241,7 @@ return graph.scale(total);
 function hyper$n_streams(b) {
 return b.model.integer("hyper_connection.count");
 }
-function hyper$_mixes(b, x, name, il) {
+function hyper$mixtures(b, x, name, il) {
 let flat;
 flat = b.graph.reshape(x, ($get(x.ne, 0) * $get(x.ne, 1)), $get(x.ne, 2));
 return b.graph.mul_mat(b.weight(name, il), b.graph.rms_norm(flat));
@@ -3228,6 +3316,9 @@ function latent$dense(b, x, il, compressed = null, narrow = null) {
 let absorbed, both, graph, is_gated, k_rot, low, n, n_head, n_nope, n_rot, nope, q, q_rot, rank, row, y;
 [graph, n, n_head] = [b.graph, b.n_tokens, b.shape(il).n_head];
 [rank, n_rot] = [b.model.integer("attention.kv_lora_rank"), b.model.integer("rope.dimension_count")];
+if ($truth(b.shape(il).is_swa)) {
+rank = b.model.integer("attention.kv_lora_rank_swa", rank);
+}
 if ((compressed != null)) {
 q = b.linear("attn_q_b", compressed, il);
 }
@@ -3243,7 +3334,11 @@ q = graph.reshape(q, $floordiv($get(q.ne, 0), $max(n_head, 1)), n_head, n);
 both = b.linear("attn_kv_a_mqa", x, il);
 row = $get(both.nb, 1);
 low = graph.view(both, [rank, n], [row]);
-k_rot = latent$_rotated(b, graph.view(both, [n_rot, 1, n], [row, row], (4 * rank)), il);
+k_rot = graph.view(both, [n_rot, 1, n], [row, row], (4 * rank));
+if ($truth(b.has("attn_k_norm.weight", il))) {
+k_rot = b.norm(k_rot, "attn_k_norm", il);
+}
+k_rot = latent$_rotated(b, k_rot, il);
 low = b.norm(low, "attn_kv_a_norm", il);
 if (!$truth($bound(b, "hparams").is_mla)) {
 return latent$_expanded(b, q, low, k_rot, il);
@@ -3255,8 +3350,11 @@ absorbed = graph.mul_mat(b.weight("attn_k_b", il), graph.permute(nope, undefined
 q = attention$tempered(b, graph.concat(graph.permute(absorbed, undefined, 0, 2, 1, 3), q_rot), il);
 low = graph.reshape(low, rank, 1, n);
 is_gated = b.has("attn_gate.weight", il);
-y = attention$attend(b, q, graph.concat(low, k_rot), low, il, ($truth(is_gated) ? null : "attn_output"), undefined, b.weight("attn_v_b", il), narrow);
-return ($truth(is_gated) ? latent$_gated(b, x, y, il) : y);
+y = attention$attend(b, q, graph.concat(low, k_rot), low, il, ($truth(is_gated) ? null : "attn_output"), b.weight_if("attn_sinks.weight", il), b.weight("attn_v_b", il), narrow);
+if (!$truth(is_gated)) {
+return y;
+}
+return ($truth(b.rules.copies_gated) ? latent$_gated : attention$gated_output)(b, x, y, il);
 }
 function latent$_rotated(b, x, il) {
 return ($truth(b.shape(il).has_rope) ? attention$rope(b, x, il) : x);
@@ -3264,12 +3362,7 @@ return ($truth(b.shape(il).has_rope) ? attention$rope(b, x, il) : x);
 function latent$_gated(b, x, y, il) {
 let gate, graph, heads, n, n_head;
 [graph, n, n_head] = [b.graph, b.n_tokens, b.shape(il).n_head];
-gate = graph.mul_mat(b.weight("attn_gate", il), x);
-if (!$eq($get(gate.ne, 0), n_head)) {
-y = graph.mul(y, graph.unary("SIGMOID", gate));
-return graph.mul_mat(b.weight("attn_output", il), y);
-}
-gate = graph.reshape(gate, 1, n_head, n);
+gate = graph.reshape(graph.mul_mat(b.weight("attn_gate", il), x), 1, n_head, n);
 heads = graph.reshape(y, $floordiv($get(y.ne, 0), n_head), n_head, n);
 y = graph.cont(graph.mul(heads, graph.unary("SIGMOID", gate)), $get(y.ne, 0), n);
 return graph.mul_mat(b.weight("attn_output", il), y);
@@ -3306,8 +3399,10 @@ q = graph.reshape(graph.mul_mat(b.weight("indexer.attn_q_b", il), compressed), w
 q = attention$rope(b, q, il);
 k = graph.mul_mat(b.weight("indexer.attn_k", il), x);
 k = attention$rope(b, graph.reshape(b.norm(k, "indexer.k_norm", il, undefined, undefined, "NORM"), width, 1, n), il);
+if ($truth(b.rules.turns_index)) {
 rotation = b.input("attn_inp_lid_k_rot", tensor$F32, width, width);
 [q, k] = [graph.mul_mat(rotation, q), graph.mul_mat(rotation, k)];
+}
 cache = b.stored("lid_k", il, $bound(b, "cache").k, width, cells, n_stream);
 attention$store(b, k, cache, b.input("attn_inp_lid_k_idxs", tensor$I64, n));
 weights = graph.mul_mat(b.weight("indexer.proj", il), x);
@@ -3587,7 +3682,7 @@ mask = compressed$_mask(b, "dsv4_lid_kq_mask", $get(k.ne, 2), tensor$F16);
 return latent$best_cells(b, q, k, weights, mask);
 }
 function feed_forward$dense(b, x, il, tag = "") {
-let down, gate, h, up;
+let down, gate, h, scales, up;
 up = b.linear(("" + "ffn_up" + $str(tag)), x, il);
 down = ("" + "ffn_down" + $str(tag));
 if ($truth(b.has(("" + "ffn_gate" + $str(tag) + ".weight"), il))) {
@@ -3601,6 +3696,9 @@ h = b.graph.glu(up);
 else {
 h = feed_forward$activation(b, up);
 }
+}
+if ($truth((scales = b.weight_if("ffn_act.scales", il)))) {
+h = b.graph.like("DIV", h, scales);
 }
 if ($truth(b.has(("" + "ffn_sub_norm" + $str(tag) + ".weight"), il))) {
 h = b.norm(h, ("" + "ffn_sub_norm" + $str(tag)), il);
@@ -3616,7 +3714,7 @@ function feed_forward$activation(b, x) {
 if ((b.rules.activation === "relu_sqr")) {
 return b.graph.like("SQR", b.graph.unary("RELU", x));
 }
-return b.graph.unary(((b.rules.activation === "xielu") ? "XIELU" : "GELU"), x);
+return b.graph.unary($string.upper(b.rules.activation), x);
 }
 function feed_forward$routed(b, x, il) {
 let gate, shared, y;
@@ -3853,6 +3951,44 @@ return $bool(b.model.metadata.get(("" + $str(b.model.arch) + ".expert_weights_no
 }
 return b.rules.expert_weights_norm;
 }
+function crossed$layer(b, cur, il, picks_outputs) {
+let graph, k, middle, q, v, y;
+graph = b.graph;
+[q, k, v] = attention$project_qkv(b, b.norm(cur, "attn_norm", il), il);
+y = attention$attend(b, q, k, v, il, "attn_o", undefined, undefined, undefined, crossed$_distances(b, il));
+if ($truth(b.has("cross_attn_q.weight", il))) {
+cur = graph.add(y, cur);
+y = crossed$_attend_input(b, b.norm(cur, "cross_attn_norm", il), il);
+}
+if ($truth(picks_outputs)) {
+[y, cur] = [b.output_rows(y), b.output_rows(cur)];
+}
+middle = graph.add(y, cur);
+return graph.add(feed_forward$dense(b, b.norm(middle, "ffn_norm", il), il), middle);
+}
+function crossed$_distances(b, il) {
+let bias, buckets, graph, n, n_kv, table;
+[graph, n] = [b.graph, b.n_tokens];
+n_kv = ($truth($bound(b, "hparams").reads_cache) ? $bound($bound(b, "sizes"), "cells") : n);
+table = b.weight("attn_rel_b", ($truth(b.has("attn_rel_b.weight", il)) ? il : 0));
+buckets = graph.reshape(b.input("pos_bucket", tensor$I32, n_kv, n), (n_kv * n));
+bias = graph.reshape(graph.get_rows(table, buckets), $get(table.ne, 0), n_kv, n);
+return graph.cont(graph.permute(bias, undefined, 2, 0, 1, 3));
+}
+function crossed$_attend_input(b, x, il) {
+let each, graph, k, mask, n, q, shape, source, v, y;
+[graph, shape, n] = [b.graph, b.shape(il), b.model.n_ctx_train];
+source = b.input("cross_embd", tensor$F32, $bound(b, "hparams").n_embd, n);
+q = graph.reshape(b.linear("cross_attn_q", x, il), shape.head_k, shape.n_head, b.n_tokens);
+k = graph.reshape(b.linear("cross_attn_k", source, il), shape.head_k, shape.n_head_kv, n);
+v = graph.reshape(b.linear("cross_attn_v", source, il), shape.head_v, shape.n_head_kv, n);
+for (each of [q, k, v]) {
+graph.expand(each);
+}
+mask = b.input("cross_kq_mask", ($truth($bound(b, "cache").flash_attn) ? tensor$F16 : tensor$F32), n, b.n_tokens);
+y = graph.expand(attention$product(b, q, k, v, mask, il));
+return b.linear("cross_attn_o", y, il);
+}
 function hyper_gated$gather(b, x, part, il) {
 let mixed, normed;
 [normed, mixed] = hyper_gated$_mixed(b, x, ("" + "hc_" + $str(part)), il);
@@ -3904,6 +4040,58 @@ for (i of $range(1, hc)) {
 mixed = graph.add(mixed, graph.view(gated, [n_embd, nt], [(row * hc)], (row * i)));
 }
 return [normed, graph.scale(mixed)];
+}
+function independent_hyper$gather(b, x, part, il) {
+let _, base, both, graph, hc, n, nt, scale;
+[graph, n, [_, hc, nt, _]] = [b.graph, ("" + "hc_" + $str(part)), x.ne];
+[scale, base] = [b.weight(("" + $str(n) + "_scale"), il), b.weight(("" + $str(n) + "_base"), il)];
+both = hyper$mixtures(b, x, ("" + $str(n) + "_fn"), il);
+function share(i) {
+let own;
+own = graph.view(both, [hc, nt], [$get(both.nb, 1)], ((4 * hc) * i));
+own = graph.mul(own, graph.view(scale, [1], [], (4 * i)));
+own = graph.unary("SIGMOID", graph.add(own, graph.view(base, [hc], [], ((4 * hc) * i))));
+return graph.scale(own);
+}
+return [independent_hyper$_weighed(b, x, share(0)), graph.scale(share(1))];
+}
+function independent_hyper$spread(b, y, streams, after) {
+let _, cur, graph, hc, i, n_embd, nt, out, share, stream;
+[graph, [n_embd, hc, nt, _]] = [b.graph, streams.ne];
+[y, after, streams] = (function* () { for (const each of [y, after, streams]) { yield independent_hyper$_cast(b, each); } })();
+out = null;
+for (i of $range(hc)) {
+stream = graph.view(streams, [n_embd, nt], [$get(streams.nb, 2)], (i * $get(streams.nb, 1)));
+share = graph.view(after, [1, nt], [$get(after.nb, 1)], (i * $get(after.nb, 0)));
+cur = graph.reshape(graph.add(stream, graph.mul(y, share)), n_embd, 1, nt);
+out = ($truth(out) ? graph.concat(out, cur, 1) : cur);
+}
+return independent_hyper$_cast(b, $or(out, () => streams));
+}
+function independent_hyper$merge(b, cur) {
+let _, graph, hc, n, n_embd, rows, shares;
+[graph, [n_embd, hc, n, _]] = [b.graph, cur.ne];
+rows = b.output_rows(graph.reshape(cur, (n_embd * hc), n));
+cur = graph.reshape(rows, n_embd, hc, b.n_outputs);
+shares = graph.mul(hyper$mixtures(b, cur, "output_hc_fn", null), b.weight("output_hc_scale"));
+shares = graph.unary("SIGMOID", graph.add(shares, b.weight("output_hc_base")));
+return independent_hyper$_weighed(b, cur, graph.scale(shares));
+}
+function independent_hyper$_cast(b, x) {
+return b.graph.node("CPY", x.ne, tensor$F32, x);
+}
+function independent_hyper$_weighed(b, x, shares) {
+let _, graph, hc, i, n_embd, nt, part, share, stream, total;
+[graph, [n_embd, hc, nt, _]] = [b.graph, x.ne];
+x = independent_hyper$_cast(b, x);
+total = null;
+for (i of $range(hc)) {
+stream = graph.view(x, [n_embd, nt], [$get(x.nb, 2)], (i * $get(x.nb, 1)));
+share = graph.view(shares, [1, nt], [$get(shares.nb, 1)], (i * $get(shares.nb, 0)));
+part = graph.mul(stream, share);
+total = ($truth(total) ? graph.add(total, part) : part);
+}
+return independent_hyper$_cast(b, $or(total, () => x));
 }
 function recurrent$ssm_shape(b) {
 if (($bound(b, "hparams").ssm == null)) {
@@ -4156,6 +4344,50 @@ y = graph.mul(graph.reshape(y, ssm.state, ssm.rank, b.n_tokens), rates);
 y = ((kind === "metadata_negated") ? graph.scale(y) : y);
 return graph.scale(graph.unary("SIGMOID", y));
 }
+function lightning$attend(b, x, il) {
+let after, before, cache, fused, gate, graph, head, heads, k, n_seqs, q, ssm, t, v, width, y;
+[graph, ssm, n_seqs] = [b.graph, recurrent$ssm_shape(b), b.n_seqs];
+[t, head, heads] = [$floordiv(b.n_tokens, n_seqs), ssm.state, ssm.rank];
+recurrent$states(b, recurrent$kept(b, "r", il, ssm.conv_state));
+x = graph.reshape(x, $get(x.ne, 0), t, 1, n_seqs);
+fused = graph.unary("SILU", b.linear("attn_qkv", x, il));
+fused = graph.reshape(fused, (3 * head), heads, t, n_seqs);
+[q, k, v] = (function* () { for (const i of $range(3)) { yield graph.view(fused, [head, heads, t, n_seqs], $slice(fused.nb, 1, null, null), ((4 * head) * i)); } })();
+cache = recurrent$kept(b, "s", il, ssm.ssm_state);
+before = graph.reshape(recurrent$states(b, cache), head, head, heads, n_seqs);
+[y, after] = lightning$_block(b, q, k, v, before);
+width = (ssm.ssm_state * n_seqs);
+graph.expand(graph.cpy(after, graph.view(cache, [width])));
+y = graph.cont(graph.permute(y, undefined, 0, 2, 1, 3));
+y = b.norm(graph.reshape(y, (head * heads), t, 1, n_seqs), "attn_norm_2", il);
+gate = graph.unary("SIGMOID", b.linear("attn_gate", x, il));
+y = b.linear("attn_output", graph.mul(gate, y), il);
+return graph.reshape(y, $get(y.ne, 0), b.n_tokens);
+}
+function lightning$_block(b, q, k, v, before) {
+let _, faded, graph, heads, kept_on, n_seqs, of_state, scores, slopes, t, values, whole, y;
+[graph, [_, heads, t, n_seqs]] = [b.graph, q.ne];
+slopes = graph.scale(b.input("slopes", tensor$F32, heads));
+function decay(name, ...ne) {
+return graph.unary("EXP", graph.scale(b.input(name, tensor$F32, ...ne)));
+}
+function by_head(x) {
+return graph.permute(x, undefined, 0, 2, 1, 3);
+}
+function by_token(x) {
+return graph.cont(graph.permute(x, undefined, 1, 2, 0, 3));
+}
+faded = graph.mul(q, decay("q_decay", 1, heads, t, n_seqs));
+of_state = graph.mul_mat(before, by_head(faded));
+scores = graph.mul_mat(by_head(k), by_head(q));
+scores = graph.mul(scores, decay("diag_decay", t, t, heads, n_seqs));
+values = by_token(v);
+y = graph.expand(graph.add(of_state, graph.mul_mat(values, scores)));
+whole = graph.reshape(graph.unary("EXP", graph.scale(slopes)), 1, 1, heads);
+kept_on = graph.mul(before, whole);
+faded = graph.mul(k, decay("k_decay", 1, heads, t, n_seqs));
+return [y, graph.add(kept_on, graph.mul_mat(by_token(faded), values))];
+}
 function mamba$mamba(b, x, il) {
 let both, graph, inner, n_seqs, ssm, t, y, z;
 [graph, ssm, n_seqs] = [b.graph, recurrent$ssm_shape(b), b.n_seqs];
@@ -4205,6 +4437,47 @@ y = recurrent$states(b, cache, scan);
 after = graph.view(y, [(ssm.ssm_state * n_seqs)], [], (((4 * inner) * t) * n_seqs));
 graph.expand(graph.cpy(after, graph.view(cache, [(ssm.ssm_state * n_seqs)])));
 return graph.view(y, [inner, t, n_seqs], [(4 * inner), ((4 * inner) * t)]);
+}
+function mamba$by_head(b, x, il) {
+let after, both, by_heads, cache, dt, graph, head, heads, inner, key, n_dt, n_seqs, n_state, parts, query, rates, ssm, t, width, y, z;
+[graph, ssm, n_seqs] = [b.graph, recurrent$ssm_shape(b), b.n_seqs];
+[t, inner, heads, n_state] = [$floordiv(b.n_tokens, n_seqs), ssm.inner, ssm.rank, ssm.state];
+head = $floordiv(inner, heads);
+both = b.linear("ssm_in", graph.reshape(x, $get(x.ne, 0), t, n_seqs), il);
+both = graph.cont(graph.permute(both, undefined, 0, 2, 1, 3), (2 * head), heads, t, n_seqs);
+x = graph.view(both, [head, heads, t, n_seqs], $slice(both.nb, 1, null, null), (4 * head));
+x = graph.cont(x, inner, t, n_seqs);
+z = graph.view(both, [head, heads, t, n_seqs], $slice(both.nb, 1, null, null));
+x = graph.unary("SILU", recurrent$convolve(b, x, il));
+parts = b.linear("ssm_x", x, il);
+n_dt = $sub($get(parts.ne, 0), (2 * n_state));
+function part(name, width, at) {
+let own;
+own = graph.view(parts, [width, t, n_seqs], $slice(parts.nb, 1, 3, null), (4 * at));
+return b.norm(own, ("" + "ssm_" + $str(name) + "_norm"), il);
+}
+[key, query] = [part("b", n_state, 0), part("c", n_state, n_state)];
+dt = part("dt", n_dt, (2 * n_state));
+dt = graph.add(graph.mul_mat(b.weight("ssm_dt", il), dt), b.weight("ssm_dt.bias", il));
+rates = graph.reshape(b.weight("ssm_a", il), 1, heads);
+by_heads = graph.view(x, [head, heads, t, n_seqs], [(4 * head), (4 * inner), ((4 * inner) * t)]);
+[key, query] = (function* () { for (const each of [key, query]) { yield graph.view(each, [n_state, 1, t, n_seqs], [(4 * n_state), ...$slice(each.nb, 1, 3, null)]); } })();
+cache = recurrent$kept(b, "s", il, ssm.ssm_state);
+function scan(rows, ids) {
+let before, size;
+before = graph.reshape(rows, n_state, head, heads, $get(rows.ne, 1));
+size = ($add((inner * t), ssm.ssm_state) * n_seqs);
+return graph.node("SSM_SCAN", [size], undefined, before, by_heads, dt, rates, key, query, ids);
+}
+y = recurrent$states(b, cache, scan);
+width = (ssm.ssm_state * n_seqs);
+after = graph.view(y, [width], [], (((4 * inner) * t) * n_seqs));
+graph.expand(graph.cpy(after, graph.view(cache, [width])));
+y = graph.view(y, by_heads.ne, $slice(by_heads.nb, 1, null, null));
+y = graph.add(y, graph.mul(by_heads, graph.reshape(b.weight("ssm_d", il), 1, heads)));
+y = graph.glu(graph.cont(z), y);
+y = graph.view(y, [inner, t, n_seqs], $slice(y.nb, 2, null, null));
+return graph.reshape(b.linear("ssm_out", y, il), $bound(b, "hparams").n_embd, b.n_tokens);
 }
 const ngrams$_EMBEDDED = "ngrams";
 function ngrams$embed(b) {
@@ -4486,41 +4759,288 @@ y = b.linear("cls.output", y);
 }
 return ($truth(b.rules.weighs_scores) ? graph.like("SOFT_MAX", y) : y);
 }
+function position_blocks$attend(b, x, il) {
+let chosen, each, index_k, index_q, is_split, k, q, shape, turns_k, turns_v, v, y;
+is_split = $eq($bound(b, "sizes").n_stream, $bound(b, "sizes").n_seqs);
+if (!($truth(b.shape(il).index_width) && $truth($bound(b, "cache").flash_attn) && $truth(is_split))) {
+return attention$standard(b, x, il);
+}
+shape = b.shape(il);
+[q, k, v] = attention$project_qkv(b, x, il);
+[q, k] = [attention$positioned(b, q, "attn_q_norm", il), attention$positioned(b, k, "attn_k_norm", il)];
+[index_q, index_k] = position_blocks$_index(b, x, il);
+[turns_k, turns_v] = attention$rotation(b, il, false);
+if ($truth(turns_k)) {
+[q, k] = [attention$rotate(b, q, "k", turns_k, il), attention$rotate(b, k, "k", turns_k, il)];
+}
+if ($truth(turns_v)) {
+v = attention$rotate(b, v, "v", turns_v, il);
+}
+for (each of [q, k, v]) {
+b.graph.expand(each);
+}
+[k, v] = [attention$keep_k(b, k, il), attention$keep_v(b, v, il)];
+chosen = ($eq(b.n_tokens, $bound(b, "sizes").n_stream) ? position_blocks$_gathered : position_blocks$_masked);
+y = chosen(b, q, k, v, index_q, index_k, $floordiv(shape.n_head, shape.n_head_kv));
+if ($truth(turns_v)) {
+y = attention$rotate(b, y, "v", turns_v, il);
+}
+return b.linear("attn_output", y, il);
+}
+function position_blocks$_index(b, x, il) {
+let cache, cells, graph, k, kind, n, n_stream, q, row, width;
+[graph, width, n] = [b.graph, b.shape(il).index_width, b.n_tokens];
+[cells, n_stream, kind] = [$bound($bound(b, "sizes"), "cells"), $bound(b, "sizes").n_stream, $bound(b, "cache").k];
+q = graph.reshape(b.linear("indexer.q_proj", x, il), width, position_blocks$_heads(b), n);
+k = graph.reshape(b.linear("indexer.k_proj", x, il), width, 1, n);
+q = attention$rope(b, b.norm(q, "indexer.q_norm", il), il);
+k = attention$rope(b, b.norm(k, "indexer.k_norm", il), il);
+cache = b.stored("idx_k", il, kind, width, cells, n_stream);
+attention$store(b, k, cache, b.input("attn_inp_k_idxs_idx", tensor$I64, n));
+row = kind.row_bytes(width);
+return [q, graph.view(cache, [width, 1, cells, n_stream], [row, row, (row * cells)])];
+}
+function position_blocks$_heads(b) {
+return b.model.integer("attention.indexer.head_count");
+}
+function position_blocks$_sizes(b) {
+let block, n;
+block = b.model.integer("attention.indexer.block_size");
+n = tensor$pad($bound(b, "sizes").n_positions, block);
+return [block, n, $min(b.model.integer("attention.indexer.top_k"), $floordiv(n, block))];
+}
+function position_blocks$_blocks(b, scores, bias, block, n_best) {
+let best, graph;
+graph = b.graph;
+best = graph.node("POOL_2D", [$floordiv($get(scores.ne, 0), block), ...$slice(scores.ne, 1, null, null)], undefined, scores);
+best = graph.add(best, bias);
+return graph.node("TOP_K", [n_best, ...$slice(best.ne, 1, null, null)], tensor$I32, best);
+}
+function position_blocks$_fused(b, q, k, v, mask, n_shared) {
+let graph, n, n_groups, n_head, rows, width, y;
+[graph, [width, n_head, n], n_groups] = [b.graph, $slice(q.ne, null, 3, null), $get(k.ne, 3)];
+rows = $floordiv((n_head * n), (n_shared * n_groups));
+q = graph.permute(graph.reshape(q, width, n_shared, n_groups, rows), undefined, 0, 2, 3, 1);
+y = graph.node("FLASH_ATTN_EXT", [$get(v.ne, 0), $get(q.ne, 2), $get(q.ne, 1), $get(q.ne, 3)], undefined, q, k, v, mask);
+y = graph.permute(y, undefined, 0, 1, 3, 2);
+y = ($truth(y.is_contiguous) ? y : graph.cont(y));
+return graph.reshape(y, (width * n_head), n);
+}
+function position_blocks$_cast(b, x, kind) {
+return b.graph.node("CPY", x.ne, kind, x);
+}
+function position_blocks$_gathered(b, q, k, v, index_q, index_k, n_shared) {
+let best, bias, block, cached, cells, each, first, flat, found, graph, heads, index_width, keys, kind, mask, n, n_best, n_chosen, n_kv, ns, of_positions, offsets, own, positions, rows, scores, seen, slots, steps, width;
+[graph, heads, ns] = [b.graph, position_blocks$_heads(b), $bound(b, "sizes").n_stream];
+[[block, n, n_best], cells, [width, n_kv]] = [position_blocks$_sizes(b), $bound($bound(b, "sizes"), "cells"), $slice(k.ne, null, 2, null)];
+index_width = $get(index_q.ne, 0);
+of_positions = b.input("msa_pos_slot_i", tensor$I32, n, ns);
+mask = b.input("msa_pos_mask", tensor$F32, n, b.n_tokens);
+bias = b.input("msa_bias", tensor$F32, $floordiv(n, block), b.n_tokens);
+keys = graph.view(index_k, [index_width, cells, ns], $slice(index_k.nb, 2, 4, null));
+keys = graph.reshape(graph.get_rows(keys, of_positions), index_width, n, 1, ns);
+scores = graph.mul_mat(keys, graph.reshape(index_q, index_width, heads, 1, ns));
+scores = graph.add_inplace(scores, graph.reshape(mask, n, 1, 1, ns));
+best = position_blocks$_blocks(b, scores, graph.reshape(bias, $floordiv(n, block), 1, 1, ns), block, n_best);
+first = graph.reshape(graph.scale(position_blocks$_cast(b, best, tensor$F32)), 1, n_best, heads, ns);
+each = [block, n_best, heads, ns];
+steps = graph.reshape(graph.node("ARANGE", [block]), block, 1, 1);
+positions = graph.add(graph.node("REPEAT", each, undefined, first), steps);
+n_chosen = (block * n_best);
+positions = position_blocks$_cast(b, graph.reshape(positions, (n_chosen * heads), ns), tensor$I32);
+slots = graph.reshape(b.input("msa_pos_slot_f", tensor$F32, n, ns), 1, n, ns);
+slots = graph.reshape(graph.get_rows(slots, positions), ...each);
+offsets = graph.reshape(graph.node("ARANGE", [n_kv]), 1, 1, heads);
+rows = graph.add(graph.scale(slots), offsets);
+rows = position_blocks$_cast(b, graph.reshape(rows, (n_chosen * heads), ns), tensor$I32);
+found = [];
+for (cached of [k, v]) {
+flat = graph.view(cached, [width, (n_kv * cells), ns], [$get(cached.nb, 1), $get(cached.nb, 3)]);
+own = graph.reshape(graph.get_rows(flat, rows), width, n_chosen, 1, (heads * ns));
+kind = ($truth(cached.quant.is_quantized) ? tensor$F16 : cached.quant);
+$list.append(found, ((own.quant === kind) ? own : position_blocks$_cast(b, own, kind)));
+}
+seen = graph.get_rows(graph.reshape(mask, 1, n, ns), positions);
+seen = position_blocks$_cast(b, graph.reshape(seen, n_chosen, 1, 1, (heads * ns)), tensor$F16);
+return position_blocks$_fused(b, q, $get(found, 0), $get(found, 1), seen, n_shared);
+}
+function position_blocks$_masked(b, q, k, v, index_q, index_k, n_shared) {
+let graph, ns, other, own, y;
+[graph, ns] = [b.graph, $bound(b, "sizes").n_stream];
+own = (() => { const $into = []; for (const i of $range(ns)) { $into.push(position_blocks$_masked_stream(b, i, q, k, v, index_q, index_k, n_shared)); } return $into; })();
+y = $get(own, 0);
+for (other of $slice(own, 1, null, null)) {
+y = graph.concat(y, other, 1);
+}
+return y;
+}
+function position_blocks$_masked_stream(b, st, q, k, v, index_q, index_k, n_shared) {
+let best, bias, block, by_block, by_cell, cells, closed, graph, heads, index_width, keys, mask, n, n_best, n_blocks, near, ns, opened, own, scores, seen, t;
+[graph, ns, cells, heads] = [b.graph, $bound(b, "sizes").n_stream, $bound($bound(b, "sizes"), "cells"), position_blocks$_heads(b)];
+[[block, n, n_best], t, index_width] = [position_blocks$_sizes(b), $floordiv(b.n_tokens, ns), $get(index_q.ne, 0)];
+n_blocks = $floordiv(n, block);
+[mask, bias] = [b.input("msa_pos_mask", tensor$F32, n, b.n_tokens), b.input("msa_bias", tensor$F32, n_blocks, b.n_tokens)];
+function of_tokens(x) {
+return graph.view(x, [...$slice(x.ne, null, 2, null), t], $slice(x.nb, 1, 3, null), ((st * t) * $get(x.nb, 2)));
+}
+function of_rows(x) {
+return graph.view(x, [$get(x.ne, 0), 1, t], [$get(x.nb, 1), $get(x.nb, 1)], ((st * t) * $get(x.nb, 1)));
+}
+function of_stream(x) {
+return graph.view(x, [$get(x.ne, 0)], [], (st * $get(x.nb, 1)));
+}
+keys = graph.view(index_k, [index_width, cells], [$get(index_k.nb, 2)], (st * $get(index_k.nb, 3)));
+keys = graph.get_rows(keys, of_stream(b.input("msa_pos_slot_i", tensor$I32, n, ns)));
+scores = graph.mul_mat(keys, graph.reshape(of_tokens(index_q), index_width, (heads * t)));
+scores = graph.add_inplace(graph.reshape(scores, n, heads, t), of_rows(mask));
+near = of_rows(bias);
+best = position_blocks$_blocks(b, scores, near, block, n_best);
+closed = graph.node("REPEAT", [n_blocks, heads, t], tensor$F16, position_blocks$_cast(b, graph.scale(near), tensor$F16));
+opened = graph.set_rows(graph.reshape(closed, 1, n_blocks, (heads * t)), graph.reshape(graph.scale(position_blocks$_cast(b, best, tensor$F32)), 1, n_best, (heads * t)), graph.reshape(best, n_best, (heads * t)));
+opened = graph.reshape(opened, n_blocks, heads, t);
+opened = graph.cont(graph.permute(opened, undefined, 0, 2, 1, 3));
+by_block = graph.cont(graph.transpose(graph.reshape(opened, n_blocks, (t * heads))));
+by_cell = graph.get_rows(by_block, of_stream(b.input("msa_cell_blk", tensor$I32, cells, ns)));
+by_cell = graph.reshape(graph.cont(graph.transpose(by_cell)), cells, t, heads);
+seen = attention$mask(b, 0, cells, ns);
+seen = b.once("msa_mask", "cast", (() => position_blocks$_cast(b, seen, tensor$F32)));
+own = graph.view(seen, [cells, t, 1], [$get(seen.nb, 1), $get(seen.nb, 3)], (st * $get(seen.nb, 3)));
+by_cell = graph.add_inplace(by_cell, own);
+by_cell = position_blocks$_cast(b, graph.reshape(by_cell, cells, t, 1, heads), tensor$F16);
+[k, v] = (function* () { for (const x of [k, v]) { yield graph.permute(graph.view(x, [...$slice(x.ne, null, 3, null), 1], $slice(x.nb, 1, null, null), (st * $get(x.nb, 3))), undefined, 0, 3, 1, 2); } })();
+return position_blocks$_fused(b, of_tokens(q), k, v, by_cell, n_shared);
+}
 function rwkv$layer(b, cur, il, picks_outputs) {
-let before, cache, graph, last, middle, n, n_embd, n_seqs, previous, rows, state, t, width, x, y;
+let before, cache, graph, last, middle, mix, n, n_embd, n_seqs, n_shifts, previous, rows, t, x, y;
 [graph, n_seqs, n_embd, n] = [b.graph, b.n_seqs, $bound(b, "hparams").n_embd, b.n_tokens];
-t = $floordiv(n, n_seqs);
+[t, n_shifts] = [$floordiv(n, n_seqs), (recurrent$ssm_shape(b).conv_kernel - 1)];
 cur = graph.reshape(cur, n_embd, t, n_seqs);
 cache = recurrent$kept(b, "r", il, recurrent$ssm_shape(b).conv_state);
-before = graph.reshape(recurrent$states(b, cache), n_embd, 2, n_seqs);
-last = (() => { const $into = []; for (const i of [0, 1]) { $into.push(graph.view(before, [n_embd, 1, n_seqs], $slice(before.nb, 1, 3, null), ((4 * n_embd) * i))); } return $into; })();
-function shifted(x, i) {
-return graph.concat($get(last, i), graph.view(x, [n_embd, (t - 1), n_seqs], $slice(x.nb, 1, 3, null)), 1);
+before = graph.reshape(recurrent$states(b, cache), n_embd, n_shifts, n_seqs);
+function shifted(x, last) {
+return graph.concat(last, graph.view(x, [n_embd, (t - 1), n_seqs], $slice(x.nb, 1, 3, null)), 1);
 }
 function newest(x) {
 return graph.view(x, [n_embd, 1, n_seqs], $slice(x.nb, 1, 3, null), (((t - 1) * 4) * n_embd));
 }
-x = b.norm(cur, "attn_norm", il);
-middle = graph.add(rwkv$_time_mix(b, x, shifted(x, 0), il), cur);
-y = b.norm(middle, "attn_norm_2", il);
-previous = shifted(y, 1);
-state = graph.concat(newest(x), newest(y), 1);
-width = ((2 * n_embd) * n_seqs);
+function store(state) {
+let width;
+width = ((n_shifts * n_embd) * n_seqs);
 graph.expand(graph.cpy(graph.view(state, [width]), graph.view(cache, [width])));
+}
+mix = ($truth(b.has("time_mix_a0.weight", il)) ? rwkv$_time_mix_7 : rwkv$_time_mix_6);
+x = b.norm(cur, "attn_norm", il);
+if (!$truth(b.has("channel_mix_key.weight", il))) {
+y = mix(b, x, shifted(x, before), il);
+store(newest(x));
+middle = graph.reshape(graph.add(y, cur), n_embd, n);
+middle = ($truth(picks_outputs) ? b.output_rows(middle) : middle);
+return graph.add(feed_forward$dense(b, b.norm(middle, "ffn_norm", il), il), middle);
+}
+last = (() => { const $into = []; for (const i of [0, 1]) { $into.push(graph.view(before, [n_embd, 1, n_seqs], $slice(before.nb, 1, 3, null), ((4 * n_embd) * i))); } return $into; })();
+middle = graph.add(mix(b, x, shifted(x, $get(last, 0)), il), cur);
+y = b.norm(middle, "attn_norm_2", il);
+previous = shifted(y, $get(last, 1));
+store(graph.concat(newest(x), newest(y), 1));
 rows = (() => { const $into = []; for (const each of [middle, y, previous]) { $into.push(graph.reshape(each, n_embd, n)); } return $into; })();
 if ($truth(picks_outputs)) {
 rows = (() => { const $into = []; for (const each of rows) { $into.push(b.output_rows(each)); } return $into; })();
 }
 [middle, y, previous] = rows;
-return graph.add(rwkv$_channel_mix(b, y, previous, il), middle);
+cur = graph.add(rwkv$_channel_mix(b, y, previous, il), middle);
+return ($truth(b.shape(il).is_rescaled) ? graph.scale(cur) : cur);
 }
 function rwkv$_channel_mix(b, x, previous, il) {
-let change, graph, key;
+let change, gate, graph, key;
 graph = b.graph;
 change = graph.like("SUB", previous, x);
-x = graph.add(graph.mul(change, b.weight("channel_mix_lerp_k", il)), x);
-key = graph.like("SQR", graph.unary("RELU", b.linear("channel_mix_key", x, il)));
+function mixed(which) {
+return graph.add(graph.mul(change, b.weight(("" + "channel_mix_lerp_" + $str(which)), il)), x);
+}
+key = graph.like("SQR", graph.unary("RELU", b.linear("channel_mix_key", mixed("k"), il)));
+if (!$truth(b.has("channel_mix_receptance.weight", il))) {
 return b.linear("channel_mix_value", key, il);
+}
+gate = graph.unary("SIGMOID", b.linear("channel_mix_receptance", mixed("r"), il));
+return graph.mul(gate, b.linear("channel_mix_value", key, il));
+}
+function rwkv$_keep(b, y, cache) {
+let after, graph, n, n_embd, width;
+[graph, n_embd, n] = [b.graph, $bound(b, "hparams").n_embd, b.n_tokens];
+width = (recurrent$ssm_shape(b).ssm_state * b.n_seqs);
+after = graph.view(y, [width], [], ((4 * n_embd) * n));
+graph.expand(graph.cpy(after, graph.view(cache, [width])));
+return graph.view(y, [(n_embd * n)]);
+}
+function rwkv$_normed(b, y, il) {
+let graph, heads, n, n_embd;
+[graph, n_embd, n, heads] = [b.graph, $bound(b, "hparams").n_embd, b.n_tokens, recurrent$ssm_shape(b).rank];
+if (!$truth(b.has("time_mix_ln.weight", il))) {
+return graph.reshape(y, n_embd, n);
+}
+y = graph.like("NORM", graph.reshape(y, $floordiv(n_embd, heads), heads, n));
+y = graph.mul(graph.reshape(y, n_embd, n), b.weight("time_mix_ln", il));
+return graph.add(y, b.weight("time_mix_ln.bias", il));
+}
+function rwkv$_mixtures_6(b, x, previous, il) {
+let change, down, found, graph, i, low, mixed, n, n_embd, name, share, shares, up;
+[graph, n_embd, n] = [b.graph, $bound(b, "hparams").n_embd, b.n_tokens];
+change = graph.reshape(graph.like("SUB", previous, x), n_embd, n);
+x = graph.reshape(x, n_embd, n);
+mixed = graph.add(graph.mul(change, b.weight("time_mix_lerp_x", il)), x);
+[down, up] = [b.weight("time_mix_w1", il), b.weight("time_mix_w2", il)];
+low = graph.unary("TANH", graph.mul_mat(down, mixed));
+low = graph.reshape(low, $floordiv($get(down.ne, 1), 5), 1, 5, n);
+low = graph.cont(graph.permute(low, undefined, 0, 1, 3, 2));
+shares = graph.mul_mat(graph.reshape(up, $get(up.ne, 0), $get(up.ne, 1), 1, 5), low);
+function part(of, i) {
+return graph.view(of, [n_embd, n], [$get(of.nb, 1)], (((4 * n_embd) * n) * i));
+}
+if ($truth(b.has("time_mix_lerp_fused.weight", il))) {
+[change, x] = (function* () { for (const each of [change, x]) { yield graph.reshape(each, n_embd, 1, n); } })();
+shares = graph.add(shares, b.weight("time_mix_lerp_fused", il));
+shares = graph.add(graph.mul(shares, change), x);
+return (() => { const $into = []; for (const i of $range(5)) { $into.push(part(shares, i)); } return $into; })();
+}
+found = [];
+for ([i, name] of $enumerate("wkvrg")) {
+share = graph.add(part(shares, i), b.weight(("" + "time_mix_lerp_" + $str(name)), il));
+$list.append(found, graph.add(graph.mul(share, change), x));
+}
+return found;
+}
+function rwkv$_time_mix_6(b, x, previous, il) {
+let cache, decay, first, for_decay, for_gate, for_key, for_receptance, for_value, gate, graph, has_first, heads, k, low, n, n_embd, n_kv, n_seqs, ne, r, size, ssm, v, y;
+[graph, ssm, n_embd, n, n_seqs] = [b.graph, recurrent$ssm_shape(b), $bound(b, "hparams").n_embd, b.n_tokens, b.n_seqs];
+[size, heads, n_kv] = [ssm.state, ssm.rank, b.shape(il).n_head_kv];
+[for_decay, for_key, for_value, for_receptance, for_gate] = rwkv$_mixtures_6(b, x, previous, il);
+r = b.linear("time_mix_receptance", for_receptance, il);
+k = b.linear("time_mix_key", for_key, il);
+v = b.linear("time_mix_value", for_value, il);
+has_first = b.has("time_mix_first.weight", il);
+gate = graph.unary(($truth(has_first) ? "SILU" : "SIGMOID"), b.linear("time_mix_gate", for_gate, il));
+if (!$in(n_kv, [0, heads])) {
+[k, v] = (function* () { for (const each of [k, v]) { yield graph.reshape(each, size, 1, n_kv, n); } })();
+[k, v] = (function* () { for (const each of [k, v]) { yield graph.node("REPEAT", [size, $floordiv(heads, n_kv), n_kv, n], undefined, each); } })();
+}
+[k, v, r] = (function* () { for (const each of [k, v, r]) { yield graph.reshape(each, size, heads, n); } })();
+low = graph.unary("TANH", graph.mul_mat(b.weight("time_mix_decay_w1", il), for_decay));
+decay = graph.mul_mat(b.weight("time_mix_decay_w2", il), low);
+decay = graph.unary("EXP", graph.add(decay, b.weight("time_mix_decay", il)));
+decay = graph.reshape(graph.unary("EXP", graph.unary("NEG", decay)), size, heads, n);
+cache = recurrent$kept(b, "s", il, ssm.ssm_state);
+ne = [n_embd, $add(n, (size * n_seqs))];
+if ($truth(has_first)) {
+first = b.weight("time_mix_first", il);
+y = graph.node("RWKV_WKV6", ne, undefined, k, v, r, first, decay, recurrent$states(b, cache));
+}
+else {
+k = graph.like("SUB", k, graph.mul(k, decay));
+y = graph.node("GATED_LINEAR_ATTN", ne, undefined, k, v, r, decay, recurrent$states(b, cache));
+}
+y = rwkv$_normed(b, rwkv$_keep(b, y, cache), il);
+y = b.linear("time_mix_output", graph.mul(y, gate), il);
+return graph.reshape(y, n_embd, $floordiv(n, n_seqs), n_seqs);
 }
 function rwkv$_low_rank(b, x, name, il, between = "") {
 let y;
@@ -4528,8 +5048,8 @@ y = b.graph.mul_mat(b.weight(("" + "time_mix_" + $str(name) + "1"), il), x);
 y = ($truth(between) ? b.graph.unary(between, y) : y);
 return b.graph.mul_mat(b.weight(("" + "time_mix_" + $str(name) + "2"), il), y);
 }
-function rwkv$_time_mix(b, x, previous, il) {
-let a, after, before, bonus, cache, change, first, graph, heads, is_gated, k, ka, kk, mixed, n, n_embd, n_seqs, r, share, size, ssm, v, w, width, y;
+function rwkv$_time_mix_7(b, x, previous, il) {
+let a, before, bonus, cache, change, first, graph, heads, is_gated, k, ka, kk, mixed, n, n_embd, n_seqs, r, share, size, ssm, v, w, y;
 [graph, ssm, n_embd, n, n_seqs] = [b.graph, recurrent$ssm_shape(b), $bound(b, "hparams").n_embd, b.n_tokens, b.n_seqs];
 [size, heads] = [ssm.state, ssm.rank];
 is_gated = $and(b.has("time_mix_g1.weight", il), () => b.has("time_mix_g2.weight", il));
@@ -4563,18 +5083,7 @@ k = graph.add(k, graph.like("SUB", graph.mul(a, ka), ka));
 cache = recurrent$kept(b, "s", il, ssm.ssm_state);
 before = recurrent$states(b, cache);
 y = graph.node("RWKV_WKV7", [n_embd, $add(n, (size * n_seqs))], undefined, r, w, k, v, graph.unary("NEG", kk), graph.mul(kk, a), before);
-width = ((n_embd * size) * n_seqs);
-after = graph.view(y, [width], [], ((4 * n_embd) * n));
-graph.expand(graph.cpy(after, graph.view(cache, [width])));
-y = graph.view(y, [(n_embd * n)]);
-if ($truth(b.has("time_mix_ln.weight", il))) {
-y = graph.like("NORM", graph.reshape(y, $floordiv(n_embd, heads), heads, n));
-y = graph.mul(graph.reshape(y, n_embd, n), b.weight("time_mix_ln", il));
-y = graph.add(y, b.weight("time_mix_ln.bias", il));
-}
-else {
-y = graph.reshape(y, n_embd, n);
-}
+y = rwkv$_normed(b, rwkv$_keep(b, y, cache), il);
 bonus = graph.reshape(b.weight("time_mix_r_k", il), size, heads);
 bonus = graph.mul(graph.mul(k, r), bonus);
 bonus = graph.mul(v, graph.node("SUM_ROWS", [1, heads, n], undefined, bonus));
@@ -4584,12 +5093,78 @@ y = graph.mul(y, rwkv$_low_rank(b, part(5), "g", il, "SIGMOID"));
 }
 return graph.reshape(b.linear("time_mix_output", y, il), n_embd, $floordiv(n, n_seqs), n_seqs);
 }
-const compose$RECURRENT = $dict([["mamba", mamba$mamba], ["mamba2", recurrent$mamba2], ["delta_net", recurrent$delta_net], ["short_conv", recurrent$short_conv], ["kda", kda$kda]]);
-const compose$ATTENTION = $dict([["standard", attention$standard], ["gated", attention$gated], ["compressed", compressed$attend], ["pooled", pooled$attend], ["blocks", blocks$attend]]);
+function switched$route(b) {
+let found, graph, il, k, n, number, q, v;
+[graph, n, il] = [b.graph, b.n_tokens, $len($bound(b, "hparams").layers)];
+function lane(name) {
+let signal;
+signal = graph.reshape(b.input(("" + "router_" + $str(name)), tensor$F32, n), 1, 1, n);
+return graph.node("PAD", [b.shape(il).head_k, 1, n], undefined, signal);
+}
+[q, k, v] = [lane("q"), lane("ksig"), lane("vval")];
+found = attention$attend(b, q, k, v, il, null);
+number = graph.cont(graph.view(found, [1, n], [$get(found.nb, 1)]));
+number = graph.unary("ROUND", graph.like("CLAMP", graph.reshape(number, n)));
+b.adapter = graph.node("CPY", number.ne, tensor$I32, number);
+}
+function switched$layer(b, cur, il, picks_outputs) {
+let gate, graph, ids, middle, picked, residual, rows, up, x, y;
+[graph, residual] = [b.graph, cur];
+y = switched$_attend(b, b.norm(cur, "attn_norm", il), il);
+if ($truth(picks_outputs)) {
+[y, residual] = [b.output_rows(y), b.output_rows(residual)];
+ids = graph.reshape(switched$_adapter(b), 1, b.n_tokens);
+rows = b.input("inp_out_ids", tensor$I32, b.n_outputs);
+picked = graph.node("GET_ROWS", [1, b.n_outputs], tensor$I32, ids, rows);
+b.adapter = graph.reshape(picked, b.n_outputs);
+}
+middle = graph.add(switched$_scaled(b, y), residual);
+x = b.norm(middle, "ffn_norm", il);
+[gate, up] = [switched$_linear(b, "ffn_gate", x, il), switched$_linear(b, "ffn_up", x, il)];
+y = switched$_linear(b, "ffn_down", graph.mul(graph.unary("SILU", gate), up), il);
+return graph.add(switched$_scaled(b, y), middle);
+}
+function switched$_adapter(b) {
+return ($truth(b.adapter) ? b.adapter : b.tokens());
+}
+function switched$_scaled(b, x) {
+return ($truth(b.is_scaled("residual_scale")) ? b.graph.scale(x) : x);
+}
+function switched$_added(b, name, x, il) {
+let graph, ids, low, n, y;
+[graph, n] = [b.graph, $get(x.ne, 1)];
+ids = graph.reshape(switched$_adapter(b), 1, n);
+low = graph.mul_mat_id(b.weight(("" + $str(name) + ".lora_a"), il), graph.reshape(x, $get(x.ne, 0), 1, n), ids);
+y = graph.mul_mat_id(b.weight(("" + $str(name) + ".lora_b"), il), low, ids);
+return graph.reshape(y, $get(y.ne, 0), n);
+}
+function switched$_linear(b, name, x, il) {
+return b.graph.add(b.graph.mul_mat(b.weight(name, il), x), switched$_added(b, name, x, il));
+}
+function switched$_attend(b, x, il) {
+let at, fused, graph, heads, k, n, name, own, parts, q, shape, v, width, y;
+[graph, shape, n, at] = [b.graph, b.shape(il), b.n_tokens, 0];
+[fused, parts] = [graph.mul_mat(b.weight("attn_qkv", il), x), []];
+for ([name, heads] of [["q", shape.n_head], ["k", shape.n_head_kv], ["v", shape.n_head_kv]]) {
+width = (heads * shape.head_k);
+own = graph.cont(graph.view(fused, [width, n], [$get(fused.nb, 1)], (4 * at)));
+at = $extended(at, width);
+own = graph.add(own, switched$_added(b, ("" + "attn_" + $str(name)), x, il));
+$list.append(parts, graph.reshape(own, shape.head_k, heads, n));
+}
+[q, k, v] = parts;
+if ($truth(shape.has_rope)) {
+[q, k] = [attention$rope(b, q, il), attention$rope(b, k, il)];
+}
+y = attention$attend(b, q, k, v, il, null);
+return switched$_linear(b, "attn_output", y, il);
+}
+const compose$RECURRENT = $dict([["mamba", mamba$mamba], ["mamba2", recurrent$mamba2], ["mamba_by_head", mamba$by_head], ["delta_net", recurrent$delta_net], ["short_conv", recurrent$short_conv], ["kda", kda$kda], ["lightning", lightning$attend]]);
+const compose$ATTENTION = $dict([["standard", attention$standard], ["gated", attention$gated], ["compressed", compressed$attend], ["pooled", pooled$attend], ["blocks", blocks$attend], ["position_blocks", position_blocks$attend]]);
 function compose$_alone(b, x) {
 return x;
 }
-const compose$STREAMS = $dict([["altup", [altup$stack, altup$merge]], ["hyper", [hyper$stack, hyper$merge]], ["banked", [compose$_alone, banked$merge]], ["hyper_gated", [hyper$stack, hyper_gated$merge]]]);
+const compose$STREAMS = $dict([["altup", [altup$stack, altup$merge]], ["hyper", [hyper$stack, hyper$merge]], ["banked", [compose$_alone, banked$merge]], ["hyper_gated", [hyper$stack, hyper_gated$merge]], ["independent_hyper", [hyper$stack, independent_hyper$merge]]]);
 const compose$IMAGE_TOKENS = 8192;
 const compose$MAX_NODES = 32768;
 function compose$build_graph(b, layers) {
@@ -4638,6 +5213,11 @@ per_layer$project(b, tokens);
 else {
 if ($truth(b.has("per_layer_token_embd.weight"))) {
 ngrams$embed(b);
+}
+else {
+if ($truth($bound(b, "hparams").router)) {
+switched$route(b);
+}
 }
 }
 }
@@ -4796,6 +5376,25 @@ if ($truth(picks_outputs)) {
 middle = ($truth(shape.n_head) ? graph.add(y, residual) : y);
 return graph.add(compose$feed(b, b.norm(middle, "ffn_norm", il), il), middle);
 }
+function compose$_normed_residual(b, cur, il, picks_outputs) {
+let graph, x, y;
+[graph, x] = [b.graph, b.norm(cur, "attn_norm", il)];
+y = compose$mix_tokens(b, x, il);
+if ($truth(picks_outputs)) {
+[y, x] = [b.output_rows(y), b.output_rows(x)];
+}
+x = b.norm(graph.add(y, graph.scale(x)), "ffn_norm", il);
+return graph.add(compose$feed(b, x, il), graph.scale(x));
+}
+function compose$_cropped_between(b, cur, il, picks_outputs) {
+let graph, middle;
+graph = b.graph;
+middle = graph.add(compose$mix_tokens(b, b.norm(cur, "attn_norm", il), il), cur);
+if ($truth(picks_outputs)) {
+middle = b.output_rows(middle);
+}
+return graph.add(compose$feed(b, b.norm(middle, "post_attention_norm", il), il), middle);
+}
 function compose$_single(b, cur, il, picks_outputs) {
 let part, shape, y;
 shape = b.shape(il);
@@ -4875,12 +5474,21 @@ cur = hyper_gated$spread(b, y, cur, inject, il);
 [x, inject] = hyper_gated$gather(b, cur, "ffn", il);
 return b.pin(hyper_gated$spread(b, compose$feed(b, x, il), cur, inject, il), il);
 }
+function compose$_independent_hyper(b, cur, il, picks_outputs) {
+let after, x, y;
+[x, after] = independent_hyper$gather(b, cur, "attn", il);
+y = compose$mix_tokens(b, b.norm(x, "attn_norm", il), il);
+cur = independent_hyper$spread(b, y, cur, after);
+[x, after] = independent_hyper$gather(b, cur, "ffn", il);
+y = compose$feed(b, b.norm(x, "ffn_norm", il), il);
+return independent_hyper$spread(b, y, cur, after);
+}
 function compose$_deepstack(b, cur, tokens, il) {
 let graph, n_embd;
 [graph, n_embd] = [b.graph, $bound(b, "hparams").n_embd];
 return graph.add(cur, graph.view(tokens, [n_embd, b.n_tokens], [$get(tokens.nb, 1)], (((il + 1) * n_embd) * 4)));
 }
-const compose$LAYERS = $dict([["sequential", compose$_sequential], ["parallel", compose$_parallel], ["parallel_if_told", compose$_parallel_if_told], ["single", compose$_single], ["twin", compose$_twin], ["altup", altup$layer], ["normed_after", compose$_normed_after], ["normed_after_if_told", compose$_normed_after_if_told], ["beside_experts", compose$_beside_experts], ["partial", compose$_partial], ["hyper", compose$_hyper], ["banked", compose$_banked], ["rwkv7", rwkv$layer], ["hyper_gated", compose$_hyper_gated]]);
+const compose$LAYERS = $dict([["sequential", compose$_sequential], ["parallel", compose$_parallel], ["parallel_if_told", compose$_parallel_if_told], ["single", compose$_single], ["twin", compose$_twin], ["altup", altup$layer], ["normed_after", compose$_normed_after], ["normed_after_if_told", compose$_normed_after_if_told], ["beside_experts", compose$_beside_experts], ["partial", compose$_partial], ["normed_residual", compose$_normed_residual], ["cropped_between", compose$_cropped_between], ["hyper", compose$_hyper], ["banked", compose$_banked], ["rwkv", rwkv$layer], ["crossed", crossed$layer], ["switched", switched$layer], ["hyper_gated", compose$_hyper_gated], ["independent_hyper", compose$_independent_hyper]]);
 function compose$_scaled_residual(b, x) {
 return ($truth(b.is_scaled("residual_scale")) ? b.graph.scale(x) : x);
 }
@@ -5091,7 +5699,7 @@ return graph.reshape(graph.cont(apart), width, (length * n_blocks));
 }
 const next_token$SAMPLED = 10;
 function next_token$build_head(b) {
-let both, cur, end, given, graph, hidden, il, logits, output, own, picks, rules, table, tokens;
+let both, cur, end, given, graph, hidden, il, kind, logits, output, own, picks, rules, table, tokens, wired;
 [graph, rules, il] = [b.graph, b.rules, $bound(b, "hparams").n_trunk];
 if ((rules.head_outputs_at === "none")) {
 throw new errors$ModelFileError(("" + $str(b.model.source) + ": the graph of the MTP head of " + $str(b.model.arch) + " models is not known"));
@@ -5101,7 +5709,8 @@ tokens = graph.get_rows(table, b.input("inp_tokens", tensor$I32, b.n_tokens));
 hidden = b.input("mtp_h_input", tensor$F32, $bound(b, "hparams").n_embd, b.n_tokens);
 both = graph.concat(b.norm(tokens, "nextn.enorm", il), b.norm(hidden, "nextn.hnorm", il));
 picks = (rules.head_outputs_at === "last_layer");
-cur = $get(compose$LAYERS, $bound(rules, "layer"))(b, b.linear("nextn.eh_proj", both, il), il, picks);
+wired = ((rules.head_layer === "same") ? $bound(rules, "layer") : rules.head_layer);
+cur = $get(compose$LAYERS, wired)(b, b.linear("nextn.eh_proj", both, il), il, picks);
 end = cur;
 if ((rules.head_outputs_at === "before_norm")) {
 picks = true;
@@ -5110,7 +5719,8 @@ cur.is_output = true;
 }
 own = (function* () { for (const name of ["nextn.shared_head_norm", "layer_output_norm"]) { yield ("" + "blk." + $str(il) + "." + $str(name)); } })();
 given = (function* () { for (const name of own) { if ($truth(b.has(("" + $str(name) + ".weight")))) { yield name; } } })();
-cur = b.norm(cur, $next(given, b.family.output_norm));
+kind = ((rules.head_last_norm === "layer") ? "NORM" : null);
+cur = b.norm(cur, $next(given, b.family.output_norm), undefined, undefined, undefined, kind);
 cur.is_output = true;
 if (!$truth(picks)) {
 cur = b.output_rows(cur);
@@ -5140,6 +5750,7 @@ graph.expand(found);
 }
 }
 }
+const drafters$TARGET_TOKENS = "target.token_embd.weight";
 function drafters$eagle3(b) {
 let cur, feature, graph, logits, middle, n_embd, normed, normed_feature, residual, tokens, y;
 [graph, n_embd] = [b.graph, $bound(b, "hparams").n_embd];
@@ -5198,6 +5809,33 @@ logits.is_output = true;
 next_token$sample(b, logits);
 return [graph, ends];
 }
+function drafters$assistant(b) {
+let both, cur, each, ends, graph, hidden, il, logits, tokens;
+[graph, ends] = [b.graph, $dict([])];
+if (!$truth(b.has(drafters$TARGET_TOKENS))) {
+throw new errors$ModelFileError(("" + $str(b.model.source) + " drafts for another model, whose caches it reads: name it with --spec-draft-model beside that"));
+}
+tokens = graph.get_rows(b.weight(drafters$TARGET_TOKENS), b.input("inp_tokens", tensor$I32, b.n_tokens));
+hidden = b.input("inp_h", tensor$F32, $get(tokens.ne, 0), b.n_tokens);
+both = graph.concat(graph.scale(tokens), hidden);
+cur = graph.mul_mat(b.weight("nextn.pre_projection"), both);
+for (il of $bound(b, "hparams").running) {
+{
+const $value = $get(compose$LAYERS, "sequential")(b, cur, il, $eq(il, $get($bound(b, "hparams").running, (-1))));
+cur = $value;
+$put(ends, il, $value);
+}
+}
+cur = b.norm(cur, "output_norm");
+logits = graph.mul_mat(b.output_weight(), cur);
+hidden = graph.mul_mat(b.weight("nextn.post_projection"), cur);
+for (each of [logits, hidden]) {
+each.is_output = true;
+graph.expand(each);
+}
+next_token$sample(b, logits);
+return [graph, ends];
+}
 function drafters$_block_layer(b, cur, il) {
 let graph, middle, scale, y;
 graph = b.graph;
@@ -5230,7 +5868,7 @@ y = attention$standard(b, x, il);
 return ($truth(b.model.hparam("attention.value_scale", 0.0)) ? b.graph.scale(y) : y);
 }
 const drafters$_BEFORE_RESIDUAL = "eagle3.norm_before_residual";
-const drafters$DRAFTERS = $dict([["eagle3", drafters$eagle3], ["dflash", drafters$dflash]]);
+const drafters$DRAFTERS = $dict([["eagle3", drafters$eagle3], ["dflash", drafters$dflash], ["assistant", drafters$assistant]]);
 function drafters$_check_target(b) {
 let is_lent;
 is_lent = ((b.rules.drafter === "eagle3") || !$truth(b.has("token_embd.weight")));
@@ -5716,6 +6354,7 @@ return $get(drafters$DRAFTERS, b.rules.drafter)(b);
 return ($truth($bound(b, "hparams").is_head) ? next_token$build_head(b) : compose$build_graph(b, layers));
 }
 const slices$REFUSED = $frozenset($set(["bailingmoe3", "bitnet", "deepseek2", "deepseek32", "dots3note", "falcon-h1", "gemma3n", "glm-dsa", "glm5-next", "granitehybrid", "grok", "hy_v4", "jamba", "kimi-k3", "kimi-linear", "mamba", "mamba2", "minicpm3", "minimax-01", "minimax-m2", "minimax-m3", "mistral4", "mpt", "nemotron_h", "nemotron_h_moe", "olmo2", "olmoe", "plamo2", "qwen3tts", "qwen4exp", "t5"]));
+const slices$WHOLE = ["hrm_text"];
 const slices$WHOLE_STATES = ["lfm2", "lfm2moe"];
 const slices$EFFICIENT = 128;
 class slices$Role {
@@ -5731,11 +6370,18 @@ const slices$_ATTENTION = ["attn_output.weight", "ssm_out.weight"];
 const slices$_RECURRENT = ["ssm_out.weight"];
 const slices$_FEED_FORWARD = ["ffn_down.weight", "ffn_down_exps.weight"];
 const slices$ROLES = [new slices$Role("attn_q\\.weight", 1, "query", slices$_ATTENTION), new slices$Role("attn_k\\.weight", 1, "key", slices$_ATTENTION), new slices$Role("attn_v\\.weight", 1, "value", slices$_ATTENTION), new slices$Role("attn_qkv\\.weight", 1, "fused", slices$_ATTENTION), new slices$Role("attn_q\\.bias", 0, "query", slices$_ATTENTION), new slices$Role("attn_k\\.bias", 0, "key", slices$_ATTENTION), new slices$Role("attn_v\\.bias", 0, "value", slices$_ATTENTION), new slices$Role("attn_qkv\\.bias", 0, "fused", slices$_ATTENTION), new slices$Role("attn_(q|k)_norm\\.weight", 1, "row", slices$_ATTENTION), new slices$Role("cache_k", 0, "key", slices$_ATTENTION), new slices$Role("cache_v", 0, "value", slices$_ATTENTION), new slices$Role("attn_sinks\\.weight", 0, "head", slices$_ATTENTION), new slices$Role("attn_output\\.weight", 0, "output"), new slices$Role("attn_gate\\.weight", 1, "gate", slices$_ATTENTION), new slices$Role("ssm_(dt\\.bias|a)", 0, "heads_of_state", slices$_RECURRENT), new slices$Role("ssm_(alpha|beta)\\.weight", 1, "heads_of_state", slices$_RECURRENT), new slices$Role("ssm_ba\\.weight", 1, "pairs_of_state", slices$_RECURRENT), new slices$Role("cache_r", 0, "conv_state", slices$_RECURRENT), new slices$Role("cache_s", 0, "ssm_state", slices$_RECURRENT), new slices$Role("ssm_conv1d\\.weight", 1, "fused", slices$_RECURRENT), new slices$Role("ssm_out\\.weight", 0, "output"), new slices$Role("ffn_up(_exps)?\\.weight", 1, "up", slices$_FEED_FORWARD), new slices$Role("ffn_up(_exps)?\\.bias", 0, "up", slices$_FEED_FORWARD), new slices$Role("ffn_gate(_exps)?\\.weight", 1, "block", slices$_FEED_FORWARD), new slices$Role("ffn_gate(_exps)?\\.bias", 0, "block", slices$_FEED_FORWARD), new slices$Role("ffn_gate_up(_exps)?\\.weight", 1, "gate_up", slices$_FEED_FORWARD), new slices$Role("ffn_down(_exps)?\\.weight", 0, "block", slices$_FEED_FORWARD), new slices$Role("output\\.weight", 1, "row"), new slices$Role("output\\.bias", 0, "row")];
-const slices$_PATTERNS = $tuple((() => { const $into = []; for (const role of slices$ROLES) { $into.push([$re.compile(("" + "(" + $str(role.name) + ")$")), role]); } return $into; })());
+const slices$_GROUPED = ["attn_output_a.weight"];
+const slices$_SHARED = ["ffn_down_shexp.weight"];
+const slices$ROLES_OF_GROUPS = [new slices$Role("attn_sinks\\.weight", 0, "group_heads", slices$_GROUPED), new slices$Role("attn_q_b\\.weight", 1, "group_queries", slices$_GROUPED), new slices$Role("attn_output_a\\.weight", 1, "group_rank"), new slices$Role("attn_output_b\\.weight", 0, "group_rank"), new slices$Role("ffn_(up|gate)_shexp\\.weight", 1, "block", slices$_SHARED), new slices$Role("ffn_down_shexp\\.weight", 0, "block"), ...(() => { const $into = []; for (const role of slices$ROLES) { if ($truth($string.startswith(role.name, "ffn_"))) { $into.push(role); } } return $into; })()];
+function slices$_compiled(roles) {
+return $tuple((() => { const $into = []; for (const role of roles) { $into.push([$re.compile(("" + "(" + $str(role.name) + ")$")), role]); } return $into; })());
+}
+const slices$_PATTERNS = slices$_compiled(slices$ROLES);
+const slices$_PATTERNS_OF_GROUPS = slices$_compiled(slices$ROLES_OF_GROUPS);
 class slices$Slices {
 constructor(model, hparams, n_cards, tensor_split = null) {
 const self = this;
-let before, kinds, n_layer, recurrent, said;
+let before, kinds, looped, n_layer, recurrent, said;
 [self._model, self._hparams, self._n_cards] = [model, hparams, n_cards];
 said = $tuple($or(tensor_split, () => []));
 self._shares = [...$map(placement$float32, said), ...$repeat([0.0], (n_cards - $len(said)))];
@@ -5743,8 +6389,13 @@ self._n_ff = model.per_layer("feed_forward_length", 0);
 n_layer = layers$n_decoding(model);
 recurrent = [...layers$recurrent_layers(model), ...$repeat([false], $sub(model.n_layer, n_layer))];
 kinds = [...$zip(recurrent, layers$windowed_layers(model, model.n_layer), new $Named({strict: true}))];
+looped = (() => { const $into = []; for (const _ of $range(hparams.n_loops)) { for (const kind of kinds) { $into.push(kind); } } return $into; })();
+kinds = [...looped, [false, false]];
 self._layers = hparams.layers;
-if (($len(hparams.layers) < model.n_layer)) {
+if ($truth(hparams.router)) {
+self._layers = $extended(self._layers, [hparams.router]);
+}
+if (($len(hparams.layers) < $add(n_layer, layers$n_predicting(model)))) {
 self._layers = $extended(self._layers, $slice(hparams$resolve_head(model).layers, $len(hparams.layers), null, null));
 }
 before = (function* () { for (const [il, kind] of $enumerate(kinds)) { yield $sum((() => { const $into = []; for (const each of $slice(kinds, null, il, null)) { $into.push($eq(each, kind)); } return $into; })()); } })();
@@ -5757,7 +6408,7 @@ let counts, full, il, info, own, role;
 info = $get(self._model.tensors, name);
 [il, full] = [placement$layer_of(name), tensor$shape(info.ne)];
 own = ((il == null) ? name : $get($string.split(name, ".", 2), 2));
-role = slices$_role(own);
+role = self._role_of(own);
 if (((role == null) || ($get(full, role.axis) === 1))) {
 return $repeat([full], self._n_cards);
 }
@@ -5768,7 +6419,83 @@ cache(name, il, width) {
 const self = this;
 let is_whole;
 is_whole = ($in(name, ["cache_r", "cache_s"]) && $in(self._model.arch, slices$WHOLE_STATES));
-return $tuple(self._cut(($truth(is_whole) ? null : slices$_role(name)), il, width, 1));
+return $tuple(self._cut(($truth(is_whole) ? null : self._role_of(name)), il, width, 1));
+}
+*faults(placement) {
+const self = this;
+let fault, hparams, il, name, needed, own, routers, tensors, there;
+if ($in(self._model.arch, slices$WHOLE)) {
+return null;
+}
+[tensors, hparams] = [self._model.tensors, self._hparams];
+there = $set((() => { const $into = []; for (const name of tensors) { if ($truth(placement$is_loaded(name, hparams))) { $into.push(name); } } return $into; })());
+for (name of $sorted(there, new $Named({key: ((name) => [$or(placement$layer_of(name), () => 0), name])}))) {
+il = placement$layer_of(name);
+if (((il == null) || !$truth($string.startswith(name, "blk.")) || !$eq(placement.weight(name), placement$META))) {
+continue;
+}
+own = $string.removeprefix(name, ("" + "blk." + $str(il) + "."));
+if ($truth((fault = self._fault(own, il, there)))) {
+yield fault;
+return null;
+}
+}
+routers = ($truth(hparams.router) ? [$len(hparams.layers)] : []);
+for (il of [...hparams.running, ...routers]) {
+needed = self._tells_cache(il, $get(self._layers, il), there);
+if (($truth(needed) && $eq(placement.cache(il), placement$META))) {
+yield ("" + "the cache of layer " + $str(il) + " has no " + $str(needed) + " to be cut by");
+return null;
+}
+}
+}
+_tells_cache(il, layer, there) {
+const self = this;
+let is_whole, keeps, name, needed;
+name = ($truth(layer.is_recurrent) ? "cache_s" : "cache_k");
+is_whole = $and(layer.is_recurrent, () => $in(self._model.arch, slices$WHOLE_STATES));
+keeps = $or(layer.is_recurrent, () => $and(layer.has_attention, () => self._hparams.has_cache));
+if ((!$truth(keeps) || $truth(is_whole) || (self._role_of(name) == null))) {
+return "";
+}
+needed = ($truth(layer.is_recurrent) ? "ssm_out.weight" : "attn_output.weight");
+return ($in(("" + "blk." + $str(il) + "." + $str(needed)), there) ? "" : needed);
+}
+_fault(own, il, there) {
+const self = this;
+let info, is_one_block, layer, prefix, role, width;
+[role, layer, prefix] = [self._role_of(own), $get(self._layers, il), ("" + "blk." + $str(il) + ".")];
+info = $get(self._model.tensors, $add(prefix, own));
+if (($truth($string.endswith(own, "_norm.bias")) && $truth($string.startswith(own, "attn_")) && ($len(info.ne) > 1))) {
+return ("" + $str(prefix) + $str(own) + " has a row for each head and is not cut as they are");
+}
+if ((role == null)) {
+return null;
+}
+if (($truth($bound(role, "like")) && !(() => { for (const like of $bound(role, "like")) { if ($in($add(prefix, like), there)) return true; } return false; })())) {
+return ("" + $str(prefix) + $str(own) + " has no " + $str($get($bound(role, "like"), 0)) + " to be cut by");
+}
+if (((own === "attn_output.weight") && !$truth(layer.n_head_kv) && !$truth(layer.is_recurrent))) {
+return ("" + "layer " + $str(il) + " has no KV heads to cut its output by");
+}
+width = (2 * self._model.integer("expert_feed_forward_length", 0));
+if (((role.pieces === "gate_up") && !$eq($get(info.ne, 1), width))) {
+return ("" + $str(prefix) + $str(own) + " is not twice as wide as expert_feed_forward_length says");
+}
+is_one_block = ((role.axis === 0) && ($eq($get(info.ne, 0), info.quant.block) && (info.quant.block > 1)));
+if (($truth(is_one_block) && (() => { for (const ne of self.tensor($add(prefix, own))) { if ($in(0, ne)) return true; } return false; })())) {
+return ("" + "a card gets nothing of " + $str(prefix) + $str(own) + ", whose rows are one block each");
+}
+return null;
+}
+_role_of(name) {
+const self = this;
+let is_grouped;
+if ($in(self._model.arch, slices$WHOLE)) {
+return null;
+}
+is_grouped = (self._hparams.family.graph.attention === "compressed");
+return slices$_role(name, ($truth(is_grouped) ? slices$_PATTERNS_OF_GROUPS : slices$_PATTERNS));
 }
 get torn_layer() {
 const self = this;
@@ -5844,7 +6571,7 @@ return found;
 }
 _segments(role, il, extent, block) {
 const self = this;
-let efficient, halves, layer, ssm;
+let efficient, halves, layer, n_groups, n_heads, rank, sizes, ssm;
 [layer, ssm] = [$get(self._layers, il), self._hparams.ssm];
 efficient = $math.lcm(block, slices$EFFICIENT);
 if ((role.pieces === "up")) {
@@ -5859,6 +6586,13 @@ return [[extent, 1, efficient]];
 }
 if ((role.pieces === "row")) {
 return [[extent, 1, 1]];
+}
+if ($truth($string.startswith(role.pieces, "group"))) {
+n_groups = $max(self._model.integer("attention.output_group_count", 1), 1);
+n_heads = $floordiv(layer.n_head, n_groups);
+sizes = $dict([["group_heads", n_heads], ["group_queries", (n_heads * layer.head_k)]]);
+rank = self._model.integer("attention.output_lora_rank", 1);
+return [[extent, 1, sizes.get(role.pieces, rank)]];
 }
 if (($truth(layer.is_recurrent) && (ssm != null) && $truth(ssm.state))) {
 return self._of_state(role.pieces, ssm, extent, $math.lcm(efficient, ssm.state));
@@ -5910,14 +6644,14 @@ n_inputs = ($in(pieces, ["fused", "conv_state"]) ? 2 : 0);
 if ($truth(self._hparams.family.graph.repeats_keys)) {
 return [run(keys, n_inputs), run(values, 1)];
 }
-return [run(keys, (n_inputs + $floordiv(ssm.rank, ssm.groups)))];
+return [run(keys, (n_inputs + $floordiv(ssm.rank, $max(ssm.groups, 1))))];
 }
 }
 function slices$_rounded(n, piece) {
 return (n - $mod(n, $max(piece, 1)));
 }
-function slices$_role(name) {
-return (() => { for (const [pattern, role] of slices$_PATTERNS) { if ($truth(pattern.match(name))) { return role; } } return null; })();
+function slices$_role(name, patterns = slices$_PATTERNS) {
+return (() => { for (const [pattern, role] of patterns) { if ($truth(pattern.match(name))) { return role; } } return null; })();
 }
 class replayed$Replayed {
 constructor() {
@@ -5951,7 +6685,7 @@ pairs = (function* () { for (const adapter of adapters) { for (const pair of ada
 for (info of [...model.tensors.values(), ...(() => { const $into = []; for (const pair of pairs) { for (const info of [pair.a, pair.b]) { $into.push(info); } } return $into; })()]) {
 il = placement$layer_of(info.name);
 if ((il != null)) {
-$list.append($get(contents, il), [$get($string.split(info.name, ".", 2), 2), info.ne, info.quant.name]);
+$list.append($get(contents, il), [$get($string.split(info.name, ("" + "blk." + $str(il) + ".")), (-1)), info.ne, info.quant.name]);
 }
 }
 return $dict((() => { const $into = []; for (const [il, content] of contents.items()) { $into.push([il, $tuple($sorted(content))]); } return $into; })());
@@ -5998,13 +6732,11 @@ $dataclass(compute$ComputeBuffers, ["bytes", "live_bytes", "is_exact"], true);
 class compute$ComputeModel {
 constructor(model, build = build$LATEST, is_dry_run = false, adapters = [], like = null, store = null) {
 const self = this;
-let is_like;
 [self._model, self._build, self._is_dry_run] = [model, build, is_dry_run];
 self._adapters = $tuple(adapters);
 self._structure = null;
 self._store = ($truth(self._adapters) ? null : store);
-is_like = ((like != null) && !($truth(self._adapters) || $truth(like._adapters)) && $eq(self.structure, like.structure));
-self._shared = (((like != null) && $truth(is_like)) ? like._shared : self._kept(self.structure));
+self._shared = $or(self._shared_with(like), () => self._kept(self.structure));
 self._contents = structure$layer_contents(model, self._adapters);
 self._has_layer_inputs = $in("per_layer_token_embd.weight", model.tensors);
 self._n_ctx_before_rope = null;
@@ -6020,6 +6752,13 @@ if ((self._structure == null)) {
 self._structure = [structure$structure_of(self._model), self._build, self._is_dry_run];
 }
 return self._structure;
+}
+_shared_with(like) {
+const self = this;
+if (((like == null) || $truth(self._adapters) || $truth(like._adapters) || !$eq(self.structure, like.structure))) {
+return null;
+}
+return like._shared;
 }
 _kept(structure) {
 const self = this;
@@ -6076,7 +6815,7 @@ if (!$truth(self._is_dry_run)) {
 $list.append(batches, compute$_token_batch(setup));
 }
 if (($truth($bound(setup, "hparams").family.recurrence.reserves_one) && (sizes.n_seqs > 1))) {
-$list.append(batches, new composed$Batch(sizes.n_tokens, sizes.n_outputs, 1));
+$list.append(batches, new composed$Batch(sizes.n_tokens_of_one, sizes.n_outputs, 1));
 }
 packings = [];
 for (batch of batches) {
@@ -6123,8 +6862,8 @@ let batch, composed, key, known, sizes;
 if (!$truth(self.composes(setup))) {
 return $max(0, $sub(self._count_nodes(setup), self._room_for_tensors(setup)));
 }
-[sizes, key] = [$bound(setup, "sizes"), [$bound(setup, "hparams").key, $bound(setup, "cache"), setup.pooling, $bound(setup, "sizes").n_stream, $bound(setup, "sizes").n_seqs]];
-known = self._known(setup).graph_sizes;
+[sizes, known] = [$bound(setup, "sizes"), self._known(setup).graph_sizes];
+key = [$bound(setup, "hparams").key, $bound(setup, "cache"), setup.pooling, sizes.n_stream, sizes.n_seqs];
 if (!$in(key, known)) {
 batch = new composed$Batch(sizes.n_tokens, sizes.n_outputs, sizes.n_seqs);
 composed = self._composed(setup, batch, self._select(setup, $get(repeats$KEPT, 0)));
@@ -6153,7 +6892,7 @@ let backends, composed, fuses, key, layers, plan;
 if (!$truth(self.composes(setup))) {
 return true;
 }
-key = [setup.placement.key, $bound(setup, "cache"), setup.pooling, $bound(setup, "sizes").n_seqs, $bound(setup, "sizes").n_stream, setup.unfused, op];
+key = [setup.placement.key, $bound(setup, "cache"), $bound(setup, "hparams").key, setup.pooling, $bound(setup, "sizes").n_seqs, $bound(setup, "sizes").n_stream, setup.unfused, op];
 fuses = $bound(self._known(setup), "fuses");
 if (!$in(key, fuses)) {
 composed = self._composed(setup, compute$_token_batch(setup), self._select(setup, $get(repeats$KEPT, 0)));
@@ -6352,9 +7091,10 @@ batches = $dict([["n_ctx", n_ctx], ["n_batch", size], ["n_ubatch", size]]);
 return config.with_($dict([...batches.items(), ["n_outputs_max", $and(config.n_outputs_max, () => size)]]));
 }
 function inputs$result_bytes(model, setup, n_tokens) {
-let width;
+let keeps, width;
 width = $or(model.integer("embedding_length_out", 0), () => $bound(setup, "hparams").n_embd);
-return ((4 * n_tokens) * $add($bound(setup, "hparams").n_vocab, ($truth(setup.pooling) ? width : 0)));
+keeps = $or(setup.pooling, () => $bound(setup, "hparams").family.is_crossed);
+return ((4 * n_tokens) * $add($bound(setup, "hparams").n_vocab, ($truth(keeps) ? width : 0)));
 }
 class host$HostMemory {
 constructor(process_bytes, weights_bytes, mapped_bytes, cache_bytes, buffer_bytes, checkpoints_bytes, prompt_cache_bytes) {
@@ -6423,10 +7163,12 @@ const trust$_READ_BUILD = 11434;
 const trust$COMPOSED_SHARE = 0.1;
 const trust$DRIFT_SHARE = 0.56;
 const trust$_OF_BUILD = $dict([["seen", 0.0], ["from source", null], ["unknown", trust$DRIFT_SHARE]]);
+const trust$LESS_KNOWN = $dict([["exact", 0], ["composed", 1], ["general rule", 2]]);
 const trust$_OF_GRAPH = $dict([["exact", 0.0], ["composed", trust$COMPOSED_SHARE], ["general rule", null]]);
 class trust$Trust {
-constructor(architecture = "exact", build = "seen", compute_share = 0.0, is_learned = false, is_counted = false) {
+constructor(architecture = "exact", rider = "", build = "seen", compute_share = 0.0, is_learned = false, is_counted = false) {
 this.architecture = architecture;
+this.rider = rider;
 this.build = build;
 this.compute_share = compute_share;
 this.is_learned = is_learned;
@@ -6437,7 +7179,7 @@ const self = this;
 return (self.compute_share === 0);
 }
 }
-$dataclass(trust$Trust, ["architecture", "build", "compute_share", "is_learned", "is_counted"], true);
+$dataclass(trust$Trust, ["architecture", "rider", "build", "compute_share", "is_learned", "is_counted"], true);
 function trust$known_build(number, has_cards) {
 let is_read;
 if (((number == null) || $eq(number, trust$WHEELS_BUILD) || ($eq(number, trust$NEWEST_BUILD) && !$truth(has_cards)))) {
@@ -6453,7 +7195,7 @@ is_learned = ((learned != null) && (build !== "seen"));
 of_build = ($truth(is_learned) ? learned : $get(trust$_OF_BUILD, build));
 of_graph = $get(trust$_OF_GRAPH, architecture);
 share = (((of_build == null) || (of_graph == null)) ? null : $max(of_build, of_graph));
-return new trust$Trust(architecture, build, share, is_learned);
+return new trust$Trust(architecture, undefined, build, share, is_learned);
 }
 const prediction$_ALL_CARDS = "Meta(";
 const prediction$COMPONENTS = $dict([["weights_bytes", "weights"], ["kv_cache_bytes", "KV cache"], ["recurrent_bytes", "recurrent state"], ["compute_bytes", "compute buffer"], ["output_bytes", "output buffer"], ["overhead_bytes", "overhead"], ["host_bytes", "the host's, in the same memory"]]);
@@ -6556,6 +7298,7 @@ function prediction$is_card(device) {
 return $and($string.startswith(device, ["CUDA", prediction$_ALL_CARDS]), () => (device !== "CUDA_Host"));
 }
 const memory$_BY_LAYER = ["rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"];
+const memory$SCANNING = ["mamba", "mamba2", "mamba_by_head"];
 const memory$CELL_BYTES = 12;
 class memory$MemoryModel {
 constructor(model, build = build$LATEST, cards = [], is_dry_run = false, is_head = false, adapters = [], lent = null, read = [], like = null, store = null) {
@@ -6567,7 +7310,7 @@ self._read = $tuple(read);
 whole = ($truth(lent) ? $dataclasses.replace(model, new $Named({tensors: $dict([...model.tensors.items(), ...lent.items()])})) : model);
 graphs = ((like == null) ? null : like._compute);
 self._compute = new compute$ComputeModel(whole, build, is_dry_run, adapters, graphs, store);
-self._on_host = $frozenset((() => { const $into = []; for (const [name, info] of model.tensors.items()) { if ($in(info.quant.name, backends$WITHOUT_KERNEL)) { $into.push(name); } } return $into; })());
+self._on_host = $frozenset(memory$_kept_on_host(model));
 self._hparams = $dict([]);
 self._weights = $dict([]);
 self._cache_rows = $dict([]);
@@ -6599,7 +7342,7 @@ let compute, refusals, setup, warnings;
 setup = self.setup(config);
 compute = self.compute_by_device(setup);
 refusals = (function* () { for (const [, sentence] of self.refusals(config, setup)) { yield sentence; } })();
-warnings = [...self._general_warnings(config), ...refusals];
+warnings = [...self._general_warnings(config), ...refusals, ...self._growth(setup, compute)];
 if (($truth(self.is_known) && !$truth(compute.is_exact))) {
 $list.append(warnings, "its graph is larger than any published model's and is not replayed: compute buffers follow the general rule");
 }
@@ -6674,7 +7417,7 @@ $put(components, "compute_bytes", $collections.Counter(compute.bytes));
 names = $dict.fromkeys([...setup.placement.cards, $bound(setup.placement, "host"), placement$CPU]);
 devices = $dict((() => { const $into = []; for (const name of names) { $into.push([name, $construct(prediction$DeviceMemory, $dict([...$dict((() => { const $into = []; for (const [component, by_device] of components.items()) { $into.push([component, $get(by_device, name)]); } return $into; })()).items()]))]); } return $into; })());
 architecture = self._architecture(setup, compute);
-return new prediction$MemoryEstimate(devices, (architecture === "exact"), new trust$Trust(architecture, undefined, undefined, undefined, self._is_counted(setup)), warnings);
+return new prediction$MemoryEstimate(devices, (architecture === "exact"), new trust$Trust(architecture, undefined, undefined, undefined, undefined, self._is_counted(setup)), warnings);
 }
 _is_counted(setup) {
 const self = this;
@@ -6701,8 +7444,24 @@ yield ("" + $str(self.model.name) + " is an encoder, which makes embeddings and 
 if (($truth(config.embeddings) && (config.pooling === "rank") && !$truth(pooling$has_classifier(self.model)))) {
 yield "pooling rank without a classifier's head in the file: llama.cpp loads it, and its scores are the first number of each embedding, which mean nothing";
 }
+if ($truth(self.hparams().family.is_crossed)) {
+yield "llama-server aborts on it once it is loaded (llama_encode must be called first): the figures are of programs that run its encoder";
+}
 if (((config.n_expert_used != null) && !$truth(self.model.is_moe))) {
 yield ("" + "n_expert_used changes nothing: " + $str(self.model.name) + " is a dense model without experts");
+}
+}
+*_growth(setup, at_load) {
+const self = this;
+let full, grown, whole;
+if ((($bound(setup, "hparams").family.graph.attention !== "position_blocks") || !$truth(at_load.is_exact))) {
+return null;
+}
+whole = $dataclasses.replace(setup, new $Named({sizes: $dataclasses.replace($bound(setup, "sizes"), new $Named({n_positions: $bound($bound(setup, "sizes"), "cells")}))}));
+full = self.compute_by_device(whole);
+grown = $max((() => { const $into = []; for (const name of full.bytes) { $into.push($sub($get(full.bytes, name), at_load.bytes.get(name, 0))); } return $into; })());
+if ((grown > 0)) {
+yield ("" + "its sparse attention takes up to " + $str(units$mib(grown)) + " more once the context is full: llama.cpp reserves its compute buffers for an empty one");
 }
 }
 checkpoint_bytes(config) {
@@ -6723,6 +7482,9 @@ yield* (function* () { for (const sentence of self._split_refusals(config, setup
 if ($gt(config.n_seq_max, config$MAX_SEQUENCES)) {
 yield ["sequences", ("" + "llama.cpp refuses n_seq_max " + $str(config.n_seq_max) + ": " + $str(config$MAX_SEQUENCES) + " is the most")];
 }
+if (($truth($bound(setup, "hparams").family.is_crossed) && ($bound(setup, "sizes").n_stream > 1))) {
+yield ["streams", ("" + "llama.cpp aborts with " + $str($bound(setup, "sizes").n_stream) + " caches apart on architecture " + $str(self.model.arch) + " (GGML_ASSERT(ggml_can_repeat(b, a)) failed); set kv_unified")];
+}
 if (($truth(cache.v.is_quantized) && !$truth(cache.flash_attn))) {
 yield ["quantized_v", ("" + "llama.cpp refuses type_v " + $str(config.type_v) + " without flash attention; set flash_attn on, or type_v f16")];
 }
@@ -6742,7 +7504,7 @@ yield ["pooling", ("" + "llama.cpp aborts with mean pooling (GGML_ASSERT(ggml_ca
 }
 *_split_refusals(config, setup) {
 const self = this;
-let il, on_cards, owner, placement;
+let fault, il, on_cards, owner, placement;
 placement = setup.placement;
 if (((config.split_mode === "row") && $truth(placement.cards) && $truth(self._build.refuses_rows))) {
 yield "llama.cpp refuses split_mode row on CUDA cards, for which it has no split buffers any more; use tensor or layer";
@@ -6764,6 +7526,15 @@ if (((il = setup.slices.torn_layer) != null)) {
 owner = $get($bound(setup, "hparams").layers, il).cache_layer;
 yield ("" + "llama.cpp aborts with split_mode tensor on these cards: layer " + $str(il) + " reads the KV cache of layer " + $str(owner) + ", which is cut otherwise; use layer");
 }
+if (($truth(self._build.rotates_cache) && $truth(memory$_turns_one_head(setup)))) {
+yield "llama.cpp aborts with split_mode tensor on a quantized cache of one KV head, which it turns and cannot cut; use f16 caches, or layer";
+}
+for (fault of setup.slices.faults(setup.placement)) {
+yield ("" + "llama.cpp aborts with split_mode tensor on these cards: " + $str(fault) + "; use layer");
+}
+if ((!$truth(self._compute.fuses(setup, "FLASH_ATTN_EXT")) && $truth(config.offload_kqv))) {
+yield "llama.cpp aborts with split_mode tensor on this model: its flash attention has no kernel for heads this wide, and runs on the host; use layer";
+}
 }
 _cache_bytes(setup) {
 const self = this;
@@ -6784,6 +7555,27 @@ $put(self._weights, key, memory$weight_bytes(self.model, setup));
 return $get(self._weights, key);
 }
 }
+function memory$_turns_one_head(setup) {
+return (() => { for (const layer of $bound(setup, "hparams").layers) { if (($truth(layer.has_attention) && (layer.n_head_kv === 1) && !$truth($bound(setup, "hparams").is_mla))) { if ((($truth($bound(setup, "cache").k.is_quantized) && ($mod(layer.head_k, attention$ROTATION_STEP) === 0)) || ($truth($bound(setup, "cache").v.is_quantized) && ($mod(layer.head_v, attention$ROTATION_STEP) === 0)))) return true; } } return false; })();
+}
+function* memory$_kept_on_host(model) {
+let _, decay, heads, info, name, scanning, state;
+scanning = $in(families$family_of(model.arch).recurrence.part, memory$SCANNING);
+for ([name, info] of model.tensors.items()) {
+if ($in(info.quant.name, backends$WITHOUT_KERNEL)) {
+yield name;
+}
+else {
+if (($truth(scanning) && $truth($string.endswith(name, ".ssm_a")))) {
+[decay, heads, ..._] = [...info.ne, 1];
+state = ((decay === 1) ? model.integer("ssm.state_size") : decay);
+if (!$truth(backends$scans(decay, state, $floordiv(model.integer("ssm.inner_size"), heads), heads))) {
+yield name;
+}
+}
+}
+}
+}
 function memory$_logits_home(placement) {
 return ($truth(prediction$is_card(placement.output)) ? $bound(placement, "host") : placement$CPU);
 }
@@ -6800,7 +7592,7 @@ function memory$weight_bytes(model, setup) {
 let card, device, info, n_bytes, name, ne, total;
 total = $collections.Counter();
 for ([name, info] of model.tensors.items()) {
-if (!$truth(memory$_is_loaded(name, $bound(setup, "hparams")))) {
+if (!$truth(placement$is_loaded(name, $bound(setup, "hparams")))) {
 continue;
 }
 for (device of memory$homes(name, model, $bound(setup, "hparams"), setup.placement)) {
@@ -6817,18 +7609,6 @@ $put(total, device, $extended($get(total, device), memory$allocated_bytes(info, 
 }
 total.update(setup.placement.expert_caches(memory$_cards_without_experts(model, setup)));
 return total;
-}
-function memory$_is_loaded(name, hparams) {
-let always, il;
-il = placement$layer_of(name);
-if ((il == null)) {
-return !$truth(hparams.is_head);
-}
-always = $string.startswith($get($string.partition(name, ("" + "blk." + $str(il) + ".")), 2), hparams.family.loaded_of_heads);
-if ($truth(hparams.is_head)) {
-return ($in(il, hparams.running) && !$truth(always));
-}
-return $or($in(il, hparams.running), () => always);
 }
 function memory$_cards_without_experts(model, setup) {
 let name, placement;
@@ -6871,6 +7651,9 @@ function* memory$_rows_beside(setup) {
 let device, hparams, il, kind, layer, name, ratio, wanted, width;
 [hparams, kind] = [$bound(setup, "hparams"), $bound(setup, "cache").k];
 for ([il, layer] of $enumerate(hparams.layers)) {
+for ([device, width] of memory$_holders(setup, "cache_idx_v", il, layer.index_v_width)) {
+yield [false, 0, $bound(setup, "cache").v, width, device];
+}
 ratio = layer.compress_ratio;
 for ([name, wanted] of [["cache_idx_k", layer.index_width], ["cache_k", ($truth(ratio) ? layer.k_width : 0)]]) {
 for ([device, width] of memory$_holders(setup, name, il, wanted)) {
@@ -6878,10 +7661,26 @@ yield [false, ratio, kind, width, device];
 }
 }
 }
-if (($truth(hparams.family.caches_head) && !$truth(hparams.is_head))) {
+yield* memory$_rows_past_layers(setup);
+}
+function* memory$_rows_past_layers(setup) {
+let device, hparams, il, kind, name, of, router, v_width, wanted, width;
+[hparams, kind] = [$bound(setup, "hparams"), $bound(setup, "cache").k];
+if ($truth((router = hparams.router))) {
+v_width = ($truth($bound(setup, "cache").transposes_v) ? hparams.v_width_max : router.v_width);
+for ([name, of, wanted] of [["cache_k", kind, router.k_width], ["cache_v", $bound(setup, "cache").v, v_width]]) {
+for ([device, width] of memory$_holders(setup, name, hparams.n_layer, wanted)) {
+yield [false, 0, of, width, device];
+}
+}
+}
+if (($truth(hparams.family.caches_idle) && !$truth(hparams.is_head))) {
 for (il of $range(hparams.n_layer, hparams.n_layer_all)) {
-for ([device, width] of memory$_holders(setup, "cache_k", il, hparams.latent_width)) {
-yield [hparams.has_swa, 0, kind, width, device];
+v_width = ($truth(hparams.keeps_v) ? hparams.v_width_max : 0);
+for ([name, of, wanted] of [["cache_k", kind, hparams.latent_width], ["cache_v", $bound(setup, "cache").v, v_width]]) {
+for ([device, width] of memory$_holders(setup, name, il, wanted)) {
+yield [hparams.has_swa, 0, of, width, device];
+}
 }
 }
 }
@@ -6949,9 +7748,10 @@ n_bytes = (((4 * width) * $bound(setup, "sizes").n_seqs) * $bound(setup, "sizes"
 yield [device, tensor$pad(n_bytes, backends$alignment(device))];
 }
 for (states of compressed$compressor_states(layer)) {
-device = setup.placement.cache(il);
 n_bytes = (((4 * $math.prod(states.ne)) * $bound(setup, "sizes").n_stream) * $bound(setup, "sizes").n_states);
-yield* (function* () { for (const _ of ["kv", "score"]) { yield [device, tensor$pad(n_bytes, backends$alignment(device))]; } })();
+for ([device, share] of memory$_holders(setup, "dsv4_state", il, n_bytes)) {
+yield* (function* () { for (const _ of ["kv", "score"]) { yield [device, tensor$pad(share, backends$alignment(device))]; } })();
+}
 }
 if ($truth(layer.is_recurrent)) {
 if ((hparams.ssm == null)) {
@@ -7184,7 +7984,7 @@ const overhead$PAIR_STAGING_BYTES = (32 * units$MIB);
 function overhead$exchange_bytes(spec, config, gpu) {
 let largest, n_cards, n_used, placement, rows, staging;
 n_cards = config.n_devices;
-if (((config.split_mode !== "tensor") || (n_cards < 2))) {
+if (((config.split_mode !== "tensor") || (n_cards < 2) || $in(spec.arch, slices$WHOLE))) {
 return 0;
 }
 n_used = $or(config.n_expert_used, () => spec.n_expert_used);
@@ -7408,11 +8208,12 @@ return $float($le(card.total_bytes, memory_bytes));
 return likelihood$NORMAL.cdf(($sub(memory_bytes, card.total_bytes) / sd_bytes));
 }
 class riders$FixedRider {
-constructor(name, bytes_by_device, note, read_layers = []) {
+constructor(name, bytes_by_device, note, read_layers = [], composes = false) {
 this.name = name;
 this.bytes_by_device = bytes_by_device;
 this.note = note;
 this.read_layers = read_layers;
+this.composes = composes;
 }
 fixed_bytes(config, setup, cards) {
 const self = this;
@@ -7427,7 +8228,7 @@ const self = this;
 return [self.note];
 }
 }
-$dataclass(riders$FixedRider, ["name", "bytes_by_device", "note", "read_layers"], true);
+$dataclass(riders$FixedRider, ["name", "bytes_by_device", "note", "read_layers", "composes"], true);
 function riders$read_layers(riders) {
 return $tuple((() => { const $into = []; for (const rider of riders) { for (const il of rider.read_layers) { $into.push(il); } } return $into; })());
 }
@@ -7455,7 +8256,7 @@ return $dataclasses.replace(target, new $Named({devices: devices, contexts: cont
 }
 const work$_LEGACY = ["Q4_0", "Q4_1", "Q5_0", "Q5_1"];
 const work$_KIND_BY_PREFIX = [["IQ4", "iq4"], ["IQ3", "iq3"], ["IQ", "iq2"], ["TQ", "iq2"], ["Q8", "q8_0"], ["Q6", "q6_k"], ["Q4_K", "q4_k"], ["Q5_K", "q5_k"], ["Q2", "q2_k"], ["Q3", "q3_k"], ["Q1", "iq2"], ["MXFP4", "fp4"], ["NVFP4", "fp4"]];
-const work$_NO_TOKENS = ["embd", "embed", "token_types", "conv1d", "cls.", "dense_2", "dense_3"];
+const work$_NO_TOKENS = ["embd", "embed", "token_types", "conv1d", "cls.", "dense_2", "dense_3", "_ape.", "tid2eid"];
 const work$_RECURRENT = ["ssm_", "shortconv", "time_mix"];
 function work$kind_of(type_name) {
 if ($in(type_name, work$_LEGACY)) {
@@ -7464,7 +8265,7 @@ return "q4_0";
 return (() => { for (const [prefix, kind] of work$_KIND_BY_PREFIX) { if ($truth($string.startswith(type_name, prefix))) { return kind; } } return "f16"; })();
 }
 class work$AttentionWork {
-constructor(layers, owners, window, n_head, n_head_kv, head_size, row_bytes, held = null, is_latent = false, quantized_share = 0.0) {
+constructor(layers, owners, window, n_head, n_head_kv, head_size, row_bytes, held = null, tokens_a_cell = 1, is_latent = false, quantized_share = 0.0) {
 this.layers = layers;
 this.owners = owners;
 this.window = window;
@@ -7473,23 +8274,28 @@ this.n_head_kv = n_head_kv;
 this.head_size = head_size;
 this.row_bytes = row_bytes;
 this.held = held;
+this.tokens_a_cell = tokens_a_cell;
 this.is_latent = is_latent;
 this.quantized_share = quantized_share;
 }
 cells(n_depth) {
 const self = this;
-return ((self.window == null) ? n_depth : $min(n_depth, self.window));
+let n_cells;
+n_cells = (n_depth / self.tokens_a_cell);
+return ((self.window == null) ? n_cells : $min(n_cells, self.window));
 }
 read_cells(n_depth) {
 const self = this;
-return ((self.held == null) ? n_depth : $min(n_depth, self.held));
+let n_cells;
+n_cells = (n_depth / self.tokens_a_cell);
+return ((self.held == null) ? n_cells : $min(n_cells, self.held));
 }
 get heads_to_cell() {
 const self = this;
 return (self.n_head / self.n_head_kv);
 }
 }
-$dataclass(work$AttentionWork, ["layers", "owners", "window", "n_head", "n_head_kv", "head_size", "row_bytes", "held", "is_latent", "quantized_share"], true);
+$dataclass(work$AttentionWork, ["layers", "owners", "window", "n_head", "n_head_kv", "head_size", "row_bytes", "held", "tokens_a_cell", "is_latent", "quantized_share"], true);
 class work$Work {
 constructor(dense_bytes = (() => $collections.defaultdict($float))(), dense_flops = (() => $collections.defaultdict($float))(), inner_sizes = (() => $collections.defaultdict($float))(), head_bytes = (() => $collections.defaultdict($float))(), expert_bytes = (() => $collections.defaultdict($float))(), expert_flops = (() => $collections.defaultdict($float))(), expert_matrices = 0, expert_share = 0.0, kernels = 0.0, routing_kernels = 0.0, rotations = 0.0, recurrent_layers = 0, recurrent_elements = 0.0, attention = $list(), n_vocab = 0, n_embd = 0) {
 this.dense_bytes = dense_bytes;
@@ -7537,7 +8343,7 @@ works = work$works_by(model, setup, prediction$is_card);
 return [$get(works, true), $get(works, false)];
 }
 function work$works_by(model, setup, place_of) {
-let device, head, hparams, il, is_head, is_tied, layer, layer_shape, n_used, of_all, part, parts_of, placement, runs_head, share, tensor, use, work, works;
+let device, head, hparams, il, is_copied, is_head, is_tied, layer, layer_shape, n_used, of_all, part, parts_of, placement, runs_head, share, tensor, use, work, works;
 [hparams, placement] = [$bound(setup, "hparams"), setup.placement];
 n_used = hparams.n_expert_used;
 share = ($truth(hparams.n_expert) ? (n_used / hparams.n_expert) : 0.0);
@@ -7558,8 +8364,9 @@ if ((($len(tensor.ne) < 2) || $truth($string.endswith(part, "bias")))) {
 continue;
 }
 is_head = $and($eq(tensor.name, head), () => runs_head);
+is_copied = $and(is_tied, () => (hparams.family.head !== "embedding"));
 for (device of memory$homes(tensor.name, model, hparams, placement)) {
-if (!($truth(is_head) && $truth(is_tied) && !$eq(device, placement.output))) {
+if (!($truth(is_head) && $truth(is_copied) && !$eq(device, placement.output))) {
 of_all = $and(is_head, () => (setup.pooling != null));
 use = ($truth(of_all) ? "of all" : ($truth(is_head) ? "of the last" : "by name"));
 work$_add_matrix($get(works, place_of(device)), tensor, part, use, n_used);
@@ -7621,11 +8428,12 @@ work.kernels = $extended(work.kernels, $add($sum((() => { const $into = []; for 
 }
 }
 function work$_add_attention(setup, works, place_of) {
-let count, fused, group, groups, head_size, hparams, il, layer, n_head, n_head_kv, owners, place, row_bytes, window, work;
+let compressor, count, fused, group, groups, head_size, hparams, il, layer, n_head, n_head_kv, owners, place, router, row_bytes, shape, tokens, window, work;
 [hparams, fused] = [$bound(setup, "hparams"), $bound(setup, "cache").flash_attn];
 groups = $collections.Counter();
 owners = $collections.Counter();
-for ([il, layer] of $enumerate(hparams.layers)) {
+router = ((hparams.router == null) ? [] : [hparams.router]);
+for ([il, layer] of $enumerate([...hparams.layers, ...router])) {
 place = place_of(setup.placement.cache(il));
 work = $get(works, place);
 if (($truth(layer.is_recurrent) && (hparams.ssm != null))) {
@@ -7634,10 +8442,16 @@ work.recurrent_elements = $extended(work.recurrent_elements, $add(hparams.ssm.co
 if ($in(il, hparams.ngram_layers)) {
 work.recurrent_elements = $extended(work.recurrent_elements, hparams.ngram_state);
 }
+for (compressor of compressed$compressor_states(layer)) {
+work.recurrent_elements = $extended(work.recurrent_elements, ((2 * $get(compressor.ne, 0)) * $get(compressor.ne, 1)));
+}
 if (($truth(layer.has_attention) && $truth(layer.k_width))) {
-group = [place, ($truth(layer.is_swa) ? hparams.n_swa : null), layer.n_head, layer.n_head_kv, layer.head_k, work$_row_bytes(setup, layer)];
+for ([window, tokens, row_bytes] of work$_kept_cells(setup, layer)) {
+shape = [layer.n_head, layer.n_head_kv, layer.head_k];
+group = [place, window, tokens, ...shape, row_bytes];
 $put(groups, group, $extended($get(groups, group), 1));
 $put(owners, group, $extended($get(owners, group), $eq(layer.cache_layer, il)));
+}
 work.kernels = $extended(work.kernels, ($truth(fused) ? 2 : 5));
 if ($truth(hparams.has_cache)) {
 work.rotations = $extended(work.rotations, $add((2 * $bound(setup, "cache").k.is_quantized), (2 * $bound(setup, "cache").v.is_quantized)));
@@ -7645,8 +8459,8 @@ work.rotations = $extended(work.rotations, $add((2 * $bound(setup, "cache").k.is
 }
 }
 for ([group, count] of groups.items()) {
-[place, window, n_head, n_head_kv, head_size, row_bytes] = group;
-$list.append($get(works, place).attention, new work$AttentionWork(count, $get(owners, group), window, n_head, n_head_kv, head_size, row_bytes, ((window == null) ? null : work$_held(setup)), hparams.is_mla, ($add($bound(setup, "cache").k.is_quantized, $bound(setup, "cache").v.is_quantized) / 2)));
+[place, window, tokens, n_head, n_head_kv, head_size, row_bytes] = group;
+$list.append($get(works, place).attention, new work$AttentionWork(count, $get(owners, group), window, n_head, n_head_kv, head_size, row_bytes, ((window == null) ? null : work$_held(setup)), tokens, hparams.is_mla, ($add($bound(setup, "cache").k.is_quantized, $bound(setup, "cache").v.is_quantized) / 2)));
 }
 }
 function work$_held(setup) {
@@ -7654,10 +8468,16 @@ let kept;
 kept = $bound(setup, "sizes").cells_swa;
 return ($lt(kept, $bound($bound(setup, "sizes"), "cells")) ? kept : null);
 }
-function work$_row_bytes(setup, layer) {
-let keys;
-keys = $add($bound(setup, "cache").k.row_bytes(layer.k_width), $bound(setup, "cache").k.row_bytes(layer.index_width));
-return ($truth($bound(setup, "hparams").is_mla) ? keys : $add(keys, $bound(setup, "cache").v.row_bytes(layer.v_width)));
+function work$_kept_cells(setup, layer) {
+let cache, hparams, index, keys, values, window;
+[hparams, cache] = [$bound(setup, "hparams"), $bound(setup, "cache")];
+[keys, index] = (function* () { for (const width of [layer.k_width, layer.index_width]) { yield cache.k.row_bytes(width); } })();
+values = ($truth(hparams.keeps_v) ? cache.v.row_bytes(layer.v_width) : 0);
+window = ($truth(layer.is_swa) ? hparams.n_swa : null);
+if ($truth(layer.compress_ratio)) {
+return [[window, 1, $add(keys, values)], [null, layer.compress_ratio, $add(keys, index)]];
+}
+return [[window, 1, $add($add(keys, values), index)]];
 }
 const speed_decode$LOGITS_BYTES_PER_S = 12000000000.0;
 const speed_decode$VECTOR_HEAD = 256;
@@ -7989,10 +8809,11 @@ once = $add(once, speed_decode$expert_seconds(card, work, c, n));
 return (once * (1 + ($get(c, "matvec.column_share") * (n - 1))));
 }
 function speed_prefill$prompt_attention_seconds(card, group, c, n_prompt, n_depth, n, flash) {
-let cells, flops, head, held, scores, seen, share, slow, traffic, unpacked;
+let cells, flops, head, held, own, scores, seen, share, slow, traffic, unpacked;
 held = group.read_cells((n_depth + (n_prompt / 2)));
 cells = ((group.window == null) ? held : $min(held, $add(group.window, n)));
-seen = ($add(cells, ($sub(held, cells) * $get(c, "attention.masked_share"))) + (n / 2));
+own = ((n / 2) / group.tokens_a_cell);
+seen = $add($add(cells, ($sub(held, cells) * $get(c, "attention.masked_share"))), own);
 scores = (((n_prompt * seen) * group.layers) * group.n_head);
 flops = ((scores * 4) * ($truth(group.is_latent) ? speed_prefill$LATENT_HEAD_SIZE : group.head_size));
 if (!$truth(flash)) {
@@ -8372,7 +9193,7 @@ notes = [];
 for ([rider, fixed, buffers] of self._beside(config, setup, compute.bytes)) {
 $put(beside, rider.name, riders$device_memory(fixed, buffers.bytes));
 notes = $extended(notes, rider.notes(config));
-target = $dataclasses.replace(target, new $Named({exact_compute: $and(target.exact_compute, () => buffers.is_exact)}));
+target = self._with_rider(target, rider, buffers);
 }
 target = $dataclasses.replace(target, new $Named({warnings: [...target.warnings, ...notes]}));
 return self._pooled(riders$together(target, beside), config);
@@ -8420,6 +9241,20 @@ return memory;
 trust = trust$trust_of(memory.trust.architecture, self._build, $any($map(prediction$is_card, memory.devices)), self.learned_share);
 is_exact = $and(memory.exact_compute, () => $or((trust.build !== "unknown"), () => trust.is_exact));
 return $dataclasses.replace(memory, new $Named({trust: trust, exact_compute: is_exact}));
+}
+_with_rider(memory, rider, buffers) {
+const self = this;
+let has_cards, known, trust;
+known = ($truth($bound(rider, "composes")) ? "composed" : "exact");
+if (!$truth(buffers.is_exact)) {
+known = "general rule";
+}
+if ($le($get(trust$LESS_KNOWN, known), $get(trust$LESS_KNOWN, memory.trust.architecture))) {
+return memory;
+}
+has_cards = $any($map(prediction$is_card, memory.devices));
+trust = trust$trust_of(known, self._build, has_cards, self.learned_share);
+return $dataclasses.replace(memory, new $Named({trust: $dataclasses.replace(trust, new $Named({rider: rider.name})), exact_compute: false}));
 }
 aboard(config) {
 const self = this;
@@ -8743,7 +9578,7 @@ return $get(self._longest, key);
 }
 _search(config, most) {
 const self = this;
-let beyond, compute, end, found, live, of_riders, setup;
+let beyond, end, found, least;
 function at(steps) {
 return config.with_($dict([["n_ctx", (steps * config$CONTEXT_STEP)]]));
 }
@@ -8751,19 +9586,54 @@ if ($truth(self.fits(at(most)))) {
 return most;
 }
 found = $bisect.bisect_left($range(1, most), true, new $Named({key: ((steps) => !$truth(self.fits(at(steps))))}));
-[beyond, setup] = [at((found + 1)), self._memory.setup(at((found + 1)))];
-compute = self._memory.compute(setup);
-live = compute.live_bytes;
-of_riders = (() => { const $into = []; for (const [, , each] of self._beside(beyond, setup, compute.bytes)) { $into.push(each.live_bytes); } return $into; })();
-function is_full(steps) {
-let config, fixed, setup;
+function live(steps) {
+let beside, compute, config, setup;
 [config, setup] = [at(steps), self._memory.setup(at(steps))];
-fixed = (() => { const $into = []; for (const [, each, ] of self._beside(config, setup, live)) { for (const part of each.values()) { $into.push(part); } } return $into; })();
-return !$truth(self._has_room(config, setup, [live, ...of_riders, ...fixed]));
+compute = self._memory.compute(setup);
+beside = self._beside(config, setup, compute.bytes);
+return [compute.live_bytes, ...(() => { const $into = []; for (const [, , each] of beside) { $into.push(each.live_bytes); } return $into; })()];
 }
-end = $min($bisect.bisect_left($range(1, most), true, new $Named({key: is_full})), $add(found, estimator$MOST_TRIED));
+function is_full(steps, lived) {
+let beside, config, fixed, setup;
+[config, setup] = [at(steps), self._memory.setup(at(steps))];
+beside = self._beside(config, setup, $get(lived, 0));
+fixed = (() => { const $into = []; for (const [, each, ] of beside) { for (const part of each.values()) { $into.push(part); } } return $into; })();
+return !$truth(self._has_room(config, setup, [...lived, ...fixed]));
+}
+least = live((found + 1));
+end = $bisect.bisect_left($range(1, most), true, new $Named({key: ((steps) => is_full(steps, least))}));
+end = $min(end, $add(found, estimator$MOST_TRIED));
+beyond = $range((found + 1), (end + 1));
+end = $add(found, $bisect.bisect_left(beyond, true, new $Named({key: ((steps) => is_full(steps, live(steps)))})));
 return (() => { for (const steps of $range(end, found, (-1))) { if ($truth(self.fits(at(steps)))) { return steps; } } return found; })();
 }
+get n_layer() {
+const self = this;
+return self._memory.hparams().n_layer_all;
+}
+}
+const trust_words$_ARCHITECTURES = $dict([["exact", "architecture replayed exactly"], ["composed", "architecture not in the table, its graph composed from the usual tensors"], ["general rule", "architecture known by the general rule only"]]);
+const trust_words$_WHOSE = $dict([["", ""], ["mtp", "the head's "], ["draft", "the draft's "], ["projector", "the projector's "], ["lora", "the adapter's "]]);
+const trust_words$_BUILDS = $dict([["seen", "build checked"], ["from source", "build read in its source, not run"], ["unknown", "build not seen"]]);
+function trust_words$trust_sentence(trust) {
+let follows, known, learned;
+if ($truth(trust.is_counted)) {
+return "trust: the compute buffers are those that llama.cpp itself counts, as its --fit does";
+}
+if ($truth(trust.is_exact)) {
+follows = "buffers \u00b1 0 bytes";
+}
+else {
+if ((trust.compute_share == null)) {
+follows = "no bound was measured for the compute buffers";
+}
+else {
+follows = ("" + "compute buffers \u00b1 " + $str(units$share(trust.compute_share, 0)));
+}
+}
+learned = ($truth(trust.is_learned) ? ", as `oomph verify` saw here" : "");
+known = ("" + $str($get(trust_words$_WHOSE, trust.rider)) + $str($get(trust_words$_ARCHITECTURES, trust.architecture)));
+return ("" + "trust: " + $str(known) + ", " + $str($get(trust_words$_BUILDS, trust.build)) + ": " + $str(follows) + $str(learned));
 }
 // What if: the controls of a page ask the package's own estimate layer, translated to JavaScript, and show its answer.
 // Everything that changes with a control is written here as text, never as HTML: a model's name is foreign text.
@@ -9153,7 +10023,7 @@ function show(root, data, asked) {
   root.querySelector(".slots").textContent = speed?.slots ? together(speed.slots) : "";
   const reserve = optional(form, "reserve");
   const left = reserve && card !== null ? [`${mib(reserve)} of each card are left to others.`] : [];
-  root.querySelector(".notes").replaceChildren(...new Set([grown(answer), ...left, ...answer.warnings]).values().map((text) => element("li", text)));
+  root.querySelector(".notes").replaceChildren(...new Set([grown(answer), ...left, ...answer.warnings, trust_words$trust_sentence(answer.memory.trust)]).values().map((text) => element("li", text)));
   root.querySelector(".asked").textContent = programOf(form, data).sentence;
   root.querySelector(".command code").textContent = command(data, programOf(form, data), knobs, card, beside);
   root.querySelector(".find output").textContent = "";
