@@ -22,13 +22,20 @@ _SETTINGS: Final = {"max_content_width": 100}
 """Of help: the house's own width."""
 
 
-class Command(TyperCommand):
-    """A command whose words reach it as they are."""
+class _Worded:
+    """What typer parses, but for making text of text."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """As typer does, but for making text of text."""
-        keep_words(self.get_params(ctx))
-        return super().parse_args(ctx, args)
+        """As typer does, with words that reach the command as they are."""
+        itself: Any = self
+        keep_words(itself.get_params(ctx))
+        own: Any = super()
+        parsed: list[str] = own.parse_args(ctx, args)
+        return parsed
+
+
+class Command(_Worded, TyperCommand):
+    """A command whose words reach it as they are."""
 
 
 class Deferred(TyperCommand):
@@ -39,7 +46,7 @@ class Deferred(TyperCommand):
         return load(str(self.name)).make_context(info_name, args, *more, **extra)
 
 
-class Commands(TyperGroup):
+class Commands(_Worded, TyperGroup):
     """The root: every command of the panels, none of them imported."""
 
     def __init__(self, **settings: Any) -> None:
@@ -47,11 +54,6 @@ class Commands(TyperGroup):
         for panel in PANELS.values():
             for name in panel:
                 self.add_command(Deferred(name=name, help=SUMMARIES[name]))
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """As typer does, but for making text of text."""
-        keep_words(self.get_params(ctx))
-        return super().parse_args(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """The page that `oomph --help` shows without typer."""

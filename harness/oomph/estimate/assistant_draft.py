@@ -41,7 +41,6 @@ class AssistantDraft(DraftModel):
         *,
         is_dry_run: bool = False,
     ) -> None:
-        super().__init__(model, build)
         self._target, self._build = target, build
         width = model.integer("embedding_length_out")
         if target.arch not in _TARGETS or width != target.n_embd:
@@ -50,9 +49,7 @@ class AssistantDraft(DraftModel):
                 f"of architecture {target.arch}, {count(target.n_embd)} wide"
             )
         tokens = replace(target.tensors["token_embd.weight"], name=TARGET_TOKENS)
-        self._memory = MemoryModel(
-            model, build, is_dry_run=is_dry_run, lent={TARGET_TOKENS: tokens}
-        )
+        super().__init__(model, build, is_dry_run=is_dry_run, lent={TARGET_TOKENS: tokens})
 
     def dry(self) -> "AssistantDraft":
         """The same as llama.cpp counts it without allocating."""

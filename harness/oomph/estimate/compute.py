@@ -102,7 +102,7 @@ class ComputeModel:
         self._adapters = tuple(adapters)
         self._structure: object = None
         self._store = None if self._adapters else store
-        self._shared = self._shared_with(like) or self._kept(self.structure)
+        self._shared = self._shared_with(like) or self._kept()
         self._contents = layer_contents(model, self._adapters)
         self._has_layer_inputs = "per_layer_token_embd.weight" in model.tensors
         self._n_ctx_before_rope: int | None = None
@@ -127,16 +127,15 @@ class ComputeModel:
             return None
         return like._shared
 
-    def _kept(self, structure: object) -> Replayed:
-        """What is known of graphs of this structure, from an earlier process where there is a
-        store."""
-        return Replayed() if self._store is None else self._store.replayed(structure)
+    def _kept(self, types: Sequence[str] = ()) -> Replayed:
+        """What is known of graphs of this structure, and of these types of weights, from an earlier
+        process where there is a store."""
+        return Replayed() if self._store is None else self._store.replayed((self.structure, types))
 
     @cached_property
     def _own(self) -> Replayed:
         """What is known of graphs that the types of this model's weights decide."""
-        types = tuple(info.quant.name for info in self._model.tensors.values())
-        return self._kept((self.structure, types) if self._store else None)
+        return self._kept(tuple(info.quant.name for info in self._model.tensors.values()))
 
     def _known(self, setup: Setup) -> Replayed:
         """What is known of graphs like that of `setup`: shared where every layer's weights are used

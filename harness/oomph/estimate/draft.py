@@ -20,6 +20,7 @@ from oomph.estimate.compute import ComputeBuffers, Setup
 from oomph.estimate.graph.placement import layer_of
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.overhead import exchange_bytes, pool_bytes
+from oomph.gguf.header import TensorInfo
 from oomph.gpus import GpuSpec
 from oomph.speculation import BY_BLOCK, BY_MODEL, MTP, SIMPLE
 
@@ -111,9 +112,10 @@ class DraftModel:
         *,
         is_head: bool = False,
         is_dry_run: bool = False,
+        lent: Mapping[str, TensorInfo] | None = None,
     ) -> None:
         self.model, self.is_head = model, is_head
-        self._memory = MemoryModel(model, build, is_dry_run=is_dry_run, is_head=is_head)
+        self._memory = MemoryModel(model, build, is_dry_run=is_dry_run, is_head=is_head, lent=lent)
         self._trunk = MemoryModel(model, build) if is_head else None
 
     @property

@@ -67,7 +67,7 @@ from oomph.estimate.speed import (
     speed_question,
     spilled_share,
 )
-from oomph.estimate.trust import LESS_KNOWN, Architecture, trust_of
+from oomph.estimate.trust import LESS_KNOWN, Architecture, Trust, trust_of
 from oomph.estimate.work import Work, work_key, works_by
 from oomph.gpus import GpuSpec
 from oomph.speculation import MTP
@@ -330,12 +330,7 @@ class Estimator:
         that llama.cpp has not counted itself."""
         if memory.trust.is_counted:
             return memory
-        trust = trust_of(
-            memory.trust.architecture,
-            self._build,
-            has_cards=any(map(is_card, memory.devices)),
-            learned=self.learned_share,
-        )
+        trust = self._trust_in(memory.trust.architecture, memory)
         is_exact = memory.exact_compute and (trust.build != "unknown" or trust.is_exact)
         return replace(memory, trust=trust, exact_compute=is_exact)
 
@@ -348,9 +343,13 @@ class Estimator:
             known = "general rule"
         if LESS_KNOWN[known] <= LESS_KNOWN[memory.trust.architecture]:
             return memory
+        trust = replace(self._trust_in(known, memory), rider=rider.name)
+        return replace(memory, trust=trust, exact_compute=False)
+
+    def _trust_in(self, architecture: Architecture, memory: MemoryEstimate) -> Trust:
+        """How far an estimate can be trusted whose architecture is known so well, of this build."""
         has_cards = any(map(is_card, memory.devices))
-        trust = trust_of(known, self._build, has_cards=has_cards, learned=self.learned_share)
-        return replace(memory, trust=replace(trust, rider=rider.name), exact_compute=False)
+        return trust_of(architecture, self._build, has_cards=has_cards, learned=self.learned_share)
 
     def take_count(self, config: RunConfig, by_device: Mapping[str, int]) -> None:
         """Let llama.cpp's own count of the compute buffers, in bytes by device, stand for the

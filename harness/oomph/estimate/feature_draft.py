@@ -49,7 +49,6 @@ class FeatureDraft(DraftModel):
         *,
         is_dry_run: bool = False,
     ) -> None:
-        super().__init__(model, build)
         self._target, self._build = target, build
         if _OF_DEEPSEEK in model.tensors:
             raise ConfigError(
@@ -60,7 +59,7 @@ class FeatureDraft(DraftModel):
         self.read_layers = _read_layers(target, model)
         self._lent = dict(_lent(target, model))
         self.is_fitted = not self._lent
-        self._memory = MemoryModel(model, build, is_dry_run=is_dry_run, lent=self._lent)
+        super().__init__(model, build, is_dry_run=is_dry_run, lent=self._lent)
 
     def dry(self) -> "FeatureDraft":
         """The same as llama.cpp counts it without allocating."""

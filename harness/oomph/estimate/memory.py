@@ -532,12 +532,20 @@ def _layer_rows(setup: Setup) -> Iterator[CacheRow]:
         for il in hparams.cache_owners(is_swa=is_swa):
             layer = hparams.layers[il]
             v_width = hparams.v_width_max if cache.transposes_v else layer.v_width
-            for name, kind, width in (
-                ("cache_k", cache.k, layer.k_width),
-                ("cache_v", cache.v, v_width if hparams.keeps_v else 0),
-            ):
-                for device, share in _holders(setup, name, il, width):
-                    yield is_swa, 0, kind, share, device
+            v_width = v_width if hparams.keeps_v else 0
+            yield from _rows_of(setup, il, layer.k_width, v_width, is_swa=is_swa)
+
+
+def _rows_of(
+    setup: Setup, il: int, k_width: int, v_width: int, *, is_swa: bool
+) -> Iterator[CacheRow]:
+    """The rows of K and V that a block keeps of a cell."""
+    for name, kind, width in (
+        ("cache_k", setup.cache.k, k_width),
+        ("cache_v", setup.cache.v, v_width),
+    ):
+        for device, share in _holders(setup, name, il, width):
+            yield is_swa, 0, kind, share, device
 
 
 def _rows_beside(setup: Setup) -> Iterator[CacheRow]:
@@ -559,24 +567,14 @@ def _rows_beside(setup: Setup) -> Iterator[CacheRow]:
 
 def _rows_past_layers(setup: Setup) -> Iterator[CacheRow]:
     """Rows of the caches of blocks past the layers that run: of a router, or of none that runs."""
-    hparams, kind = setup.hparams, setup.cache.k
+    hparams = setup.hparams
     if router := hparams.router:
         v_width = hparams.v_width_max if setup.cache.transposes_v else router.v_width
-        for name, of, wanted in (
-            ("cache_k", kind, router.k_width),
-            ("cache_v", setup.cache.v, v_width),
-        ):
-            for device, width in _holders(setup, name, hparams.n_layer, wanted):
-                yield False, 0, of, width, device
+        yield from _rows_of(setup, hparams.n_layer, router.k_width, v_width, is_swa=False)
     if hparams.family.caches_idle and not hparams.is_head:
+        k_width, v_width = hparams.latent_width, hparams.v_width_max if hparams.keeps_v else 0
         for il in range(hparams.n_layer, hparams.n_layer_all):
-            v_width = hparams.v_width_max if hparams.keeps_v else 0
-            for name, of, wanted in (
-                ("cache_k", kind, hparams.latent_width),
-                ("cache_v", setup.cache.v, v_width),
-            ):
-                for device, width in _holders(setup, name, il, wanted):
-                    yield hparams.has_swa, 0, of, width, device
+            yield from _rows_of(setup, il, k_width, v_width, is_swa=hparams.has_swa)
 
 
 def _holders(setup: Setup, name: str, il: int, width: int) -> Iterator[tuple[str, int]]:
