@@ -290,6 +290,40 @@ class Recall(_Part):
     missing: str | None = Field(default=None, description="why nothing was asked")
 
 
+class TaskItem(_SaidPart):
+    """One item of a task over a long context: what was asked for and what the model wrote."""
+
+    task: str = Field(description="the task's name, as `niah_single`")
+    item: str = Field(
+        description="equal where two settings were asked the same: a hash of the prompt's tokens "
+        "and of what is expected, or the name that another grader gives"
+    )
+    n_tokens: int | None = Field(
+        default=None, description="the length asked for, in tokens, prompt and answer together"
+    )
+    n_prompt: int | None = Field(default=None, description="tokens of the prompt as it was read")
+    depth: float | None = Field(
+        default=None, description="where what counts stood, of tasks that put it in one place"
+    )
+    expected: list[str] = Field(default=[], description="what the answer must hold")
+    answer: str | None = Field(
+        default=None, description="what the model wrote, greedily; None where a grader keeps it"
+    )
+    score: float = Field(
+        ge=0, le=1, description="share of `expected` that the answer holds; 1 is right"
+    )
+
+
+class Tasks(_SaidPart):
+    """Items of tasks over a long context, each asked once in this setting."""
+
+    items: list[TaskItem] = Field(default=[], description="every item, see TaskItem")
+    graded_by: str = Field(
+        default="rule", description="`rule`: by oomph; else the grader's name, as it gave it"
+    )
+    missing: str | None = Field(default=None, description="why nothing, or not all, was asked")
+
+
 class OtherProcess(_SaidPart):
     """A process that is not the worker's, on a card that it measures."""
 
@@ -472,6 +506,7 @@ class Record(_Part):
     memory: list[MemorySeries] = []
     quality: Quality | None = None
     recall: Recall | None = None
+    tasks: Tasks | None = None
     load_ns: int | None = Field(
         default=None, description="llama_model_load_from_file, shared by a process's points"
     )
