@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from oomph.advise.evidence import filled, is_of, like_its_program, settled
+from oomph.advise.placement.parts import LayerParts
 from oomph.advise.placement.proof import Prover
 from oomph.advise.placement.search import ALL_BUT_SPLIT
 from oomph.advise.quantizations import quantization_of, weight_bytes
@@ -79,9 +80,11 @@ def longest_divided(
     *,
     limit: int | None = None,
     holds_split: bool = False,
+    parts: LayerParts | None = None,
 ) -> tuple[int, tuple[float, ...] | None]:
     """The largest n_ctx that fits with `probability` and the split that it needs: `config`'s own
-    where another reaches no further, or where it is to stay."""
+    where another reaches no further, or where it is to stay. `parts` are those of the estimator's
+    model, where they are counted for several questions."""
     reached = longest_context(estimator, config, probability, limit=limit)
     is_single = len(estimator.room_bytes(config)) < 2
     if (
@@ -89,13 +92,14 @@ def longest_divided(
         or is_single
         or not estimator.has_exact_compute
         or estimator.is_one_batch(config)
+        or (limit is not None and reached > limit - CONTEXT_STEP)
     ):
         return reached, config.tensor_split
-    prover = Prover(estimator, config, ALL_BUT_SPLIT, probability)
-    found = prover.longest(config, limit)
-    if found is None or found.config.n_ctx <= reached:
+    prover = Prover(estimator, config, ALL_BUT_SPLIT, probability, parts=parts)
+    found = prover.longest_config(config, limit)
+    if found is None or found.n_ctx <= reached:
         return reached, config.tensor_split
-    return found.config.n_ctx, found.config.tensor_split
+    return found.n_ctx, found.tensor_split
 
 
 def context_limits(
@@ -115,14 +119,19 @@ def context_limits(
     for estimator in estimators:
         furthest = limit or positions(estimator.model).furthest
         own = [record for record in records if is_of(record, estimator)]
+        parts = LayerParts(estimator)
         for n_expert_used in experts:
             for kind in caches:
                 asked = config.with_(n_expert_used=n_expert_used, type_k=kind, type_v=kind)
-                yield _limits(estimator, asked, own, furthest)
+                yield _limits(estimator, asked, own, furthest, parts)
 
 
 def _limits(
-    estimator: Estimator, config: RunConfig, records: "Sequence[Record]", limit: int
+    estimator: Estimator,
+    config: RunConfig,
+    records: "Sequence[Record]",
+    limit: int,
+    parts: LayerParts,
 ) -> ContextLimits:
     asked = _any_context(settled(config, estimator.model))
     ran = [
@@ -135,7 +144,9 @@ def _limits(
     longest = max(ran, key=lambda record: int(record.config["n_ctx"]), default=None)
     holds_split = any(config.tensor_split or ())
     (sure_n_ctx, split), (even_n_ctx, _) = (
-        longest_divided(estimator, config, probability, limit=limit, holds_split=holds_split)
+        longest_divided(
+            estimator, config, probability, limit=limit, holds_split=holds_split, parts=parts
+        )
         for probability in (SURE, EVEN)
     )
     return ContextLimits(

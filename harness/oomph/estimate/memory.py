@@ -594,11 +594,12 @@ def _bytes_of_rows(rows: Counter[CacheRow], sizes: Sizes) -> Bytes:
     """Each layer's rows of all cells are a tensor of their own, padded as one."""
     total: Bytes = Counter()
     for row, layers in rows.items():
-        total[row[-1]] += layers * _row_bytes(row, sizes)
+        total[row[-1]] += layers * row_bytes(row, sizes)
     return total
 
 
-def _row_bytes(row: CacheRow, sizes: Sizes) -> int:
+def row_bytes(row: CacheRow, sizes: Sizes) -> int:
+    """Bytes of a layer's rows of all cells, padded as the tensor that they are."""
     is_swa, ratio, kind, width, device = row
     cells = sizes.cells_swa if is_swa else sizes.cells
     cells = (sizes.compressed(ratio) if ratio else cells) * sizes.n_stream

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oomph.advise.placement.filling import Filling, Fillings, balanced
-from oomph.advise.placement.parts import Costs, Parts
-from oomph.config import RunConfig
+from oomph.advise.placement.parts import Costs, Parts, Times
 from oomph.gpus import GpuSpec, gpu
 
 FAST, SLOW = gpu("RTX 5090"), gpu("RTX 3060")
@@ -56,10 +55,9 @@ def machines(draw: st.DrawFn) -> tuple[Parts, list[GpuSpec | None], list[int]]:
         )
 
     parts = Parts(
-        config=RunConfig(),
-        n_bytes=costs(1),
-        on_card={FAST: costs(1), SLOW: costs(3)},
-        on_host=costs(ON_HOST),
+        costs(1),
+        (FAST, SLOW),
+        lambda: Times(on_card={FAST: costs(1), SLOW: costs(3)}, on_host=costs(ON_HOST)),
     )
     kinds: list[GpuSpec | None] = [FAST, SLOW] if draw(st.booleans()) else [SLOW, FAST]
     return parts, kinds, draw(st.lists(st.integers(0, 90), min_size=2, max_size=2))
@@ -127,7 +125,7 @@ def test_no_other_runs_of_whole_layers_take_less_time(
 
 def test_a_given_split_stays() -> None:
     costs = Costs([10.0] * 4, [{"up": 10.0}] * 4)
-    parts = Parts(config=RunConfig(), n_bytes=costs, on_card={FAST: costs}, on_host=costs)
+    parts = Parts(costs, (FAST,), lambda: Times(on_card={FAST: costs}, on_host=costs))
     given = Fillings(
         parts, [FAST, FAST], [30, 50], firsts=[0], moves_experts=True, runs=lambda _: (0, 2, 4)
     )

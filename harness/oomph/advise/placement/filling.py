@@ -6,9 +6,12 @@ the runs end and which experts stay on the host; the best runs are found by dyna
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import accumulate, combinations, pairwise
 from math import inf
+from typing import Self
 
 from oomph.advise.placement.parts import Costs, Parts
 from oomph.gpus import GpuSpec
@@ -18,13 +21,12 @@ Ends = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Filling:
+class Runs:
     """`out` has the experts' matrices that stay on the host, by layer; layers before the first
-    card's are there as a whole. `seconds` are the sum of all parts."""
+    card's are there as a whole."""
 
     ends: Ends
     out: Mapping[int, frozenset[str]]
-    seconds: float
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -32,17 +34,30 @@ class Filling:
         return tuple(b - a for a, b in pairwise(self.ends))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filling(Runs):
+    """Runs and their `seconds`, the sum of all parts."""
+
+    seconds: float
+
+
 class _Sums:
     """Prefix sums over the layers."""
 
-    def __init__(self, costs: Costs) -> None:
+    def __init__(self, costs: Costs, like: "_Sums | None" = None) -> None:
+        """Of costs whose experts are those of sums `like` these, where there are any."""
         self.fixed = list(accumulate(costs.fixed, initial=0.0))
-        experts = (costs.experts(il) for il in range(len(costs.fixed)))
-        self.experts = list(accumulate(experts, initial=0.0))
+        if like is None:
+            experts = (costs.experts(il) for il in range(len(costs.fixed)))
+            self.experts = list(accumulate(experts, initial=0.0))
+        else:
+            self.experts = like.experts
 
     def without_first(self, n_out: int) -> list[float]:
         """Of all, but of the experts of the first `n_out` layers."""
         beyond = self.experts[n_out]
+        if beyond == self.experts[-1]:
+            return self.fixed
         return [
             fixed + max(experts - beyond, 0.0)
             for fixed, experts in zip(self.fixed, self.experts, strict=True)
@@ -67,24 +82,48 @@ class Fillings:
         moves_experts: bool,
         runs: Callable[[int], Ends] | None = None,
     ) -> None:
-        self.parts, self._kinds, self._rooms = parts, kinds, rooms
+        self.n_bytes = parts.n_bytes
+        self._parts, self._kinds, self._rooms = parts, kinds, rooms
         self._firsts, self._moves_experts, self._runs = firsts, moves_experts, runs
         self._n = len(parts.n_bytes.fixed)
         self._bytes = _Sums(parts.n_bytes)
-        self._seconds = {kind: _Sums(costs) for kind, costs in parts.on_card.items()}
-        self._host = _Sums(parts.on_host)
-        self._subsets = [_subsets(pieces) for pieces in parts.n_bytes.pieces]
+
+    def with_fixed(self, n_bytes: Sequence[float]) -> Self:
+        """The same with layers that hold so many bytes beside their experts, as with another
+        context."""
+        other = copy(self)
+        other.n_bytes = replace(self.n_bytes, fixed=n_bytes)
+        other._bytes = _Sums(other.n_bytes, self._bytes)
+        return other
+
+    @cached_property
+    def _seconds(self) -> dict[GpuSpec | None, _Sums]:
+        return {kind: _Sums(costs) for kind, costs in self._parts.times.on_card.items()}
+
+    @cached_property
+    def _host(self) -> _Sums:
+        return _Sums(self._parts.times.on_host)
+
+    @cached_property
+    def _subsets(self) -> list[list[tuple[float, frozenset[str]]]]:
+        return [_subsets(pieces) for pieces in self.n_bytes.pieces]
+
+    def are_any(self) -> bool:
+        """Whether anything fits: what `plain` and `closest` are then found among."""
+        return self._fewest() is not None
 
     def plain(self) -> Filling | None:
         """With the fewest experts, of the first layers, on the host, and only then whole layers;
         cards alike are left as much as each other. None where nothing fits."""
-        most = self._n if self._moves_experts else 0
-        steps = [(self._firsts[0], n_out) for n_out in range(most + 1)]
-        steps += [(first, most) for first in self._firsts[1:]]
-        at = bisect_left(steps, True, key=lambda step: self._holds(*step))
-        if at == len(steps):
+        runs = self.plain_runs()
+        return None if runs is None else self._filling(runs.ends, runs.out)
+
+    def plain_runs(self) -> Runs | None:
+        """The same without its seconds, which only unlike cards need counted."""
+        fewest = self._fewest()
+        if fewest is None:
             return None
-        first, n_out = steps[at]
+        first, n_out = fewest
         sums = self._bytes.without_first(n_out)
         if self._runs:
             ends: Ends | None = self._runs(first)
@@ -97,8 +136,17 @@ class Fillings:
             )
         if ends is None:
             return None
-        out = {il: frozenset(self.parts.n_bytes.pieces[il]) for il in range(n_out)}
-        return self._filling(ends, {il: names for il, names in out.items() if names})
+        out = {il: frozenset(self.n_bytes.pieces[il]) for il in range(n_out)}
+        return Runs(ends=ends, out={il: names for il, names in out.items() if names})
+
+    def _fewest(self) -> tuple[int, int] | None:
+        """How many whole layers, and of how many the experts, are on the host at least; None where
+        nothing fits."""
+        most = self._n if self._moves_experts else 0
+        steps = [(self._firsts[0], n_out) for n_out in range(most + 1)]
+        steps += [(first, most) for first in self._firsts[1:]]
+        at = bisect_left(steps, True, key=lambda step: self._holds(*step))
+        return steps[at] if at < len(steps) else None
 
     def closest(self) -> Filling | None:
         """With every card as full as single matrices of experts can make it; None where nothing
@@ -116,7 +164,7 @@ class Fillings:
         for card, (i, j) in enumerate(pairwise(ends)):
             from_, kept = self._kept(card, i, j)
             for il in range(i, from_):
-                names = self.parts.n_bytes.pieces[il].keys()
+                names = self.n_bytes.pieces[il].keys()
                 if left := frozenset(names) - (kept if il == from_ - 1 else frozenset()):
                     out[il] = left
         return self._filling(ends, out)
@@ -168,8 +216,8 @@ class Fillings:
         cost = seconds.fixed[j] - seconds.fixed[i] + seconds.experts[j] - seconds.experts[from_]
         cost += self._host.experts[from_] - self._host.experts[i]
         for name in kept:
-            cost += self.parts.on_card[kind].pieces[from_ - 1][name]
-            cost -= self.parts.on_host.pieces[from_ - 1][name]
+            cost += self._parts.times.on_card[kind].pieces[from_ - 1][name]
+            cost -= self._parts.times.on_host.pieces[from_ - 1][name]
         return cost
 
     def _cost_of(self, ends: Ends) -> float:
@@ -212,12 +260,12 @@ class Fillings:
         """With the seconds of all its parts."""
         seconds = self._whole_on_host(ends[0])
         for card, (i, j) in enumerate(pairwise(ends)):
-            of_card = self.parts.on_card[self._kinds[card]]
+            of_card = self._parts.times.on_card[self._kinds[card]]
             seconds += sum(of_card.fixed[i:j])
             for il in range(i, j):
                 for name, own in of_card.pieces[il].items():
                     away = name in out.get(il, ())
-                    seconds += self.parts.on_host.pieces[il][name] if away else own
+                    seconds += self._parts.times.on_host.pieces[il][name] if away else own
         return Filling(ends=ends, out=out, seconds=seconds)
 
 

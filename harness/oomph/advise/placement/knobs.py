@@ -2,31 +2,31 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from oomph.advise.placement.filling import Filling
-from oomph.advise.placement.parts import Parts
+from oomph.advise.placement.filling import Runs
+from oomph.advise.placement.parts import Costs
 from oomph.config import RunConfig
 
 
 def placed(
-    config: RunConfig, filling: Filling, parts: Parts, *, divides: bool, moves_experts: bool
+    config: RunConfig, runs: Runs, n_bytes: Costs, *, divides: bool, moves_experts: bool
 ) -> RunConfig:
-    """`config` with its layers as in `filling`; its split stays unless the filling `divides` them,
-    and its overrides unless it `moves_experts`."""
-    total, first = len(parts.n_bytes.fixed), filling.ends[0]
+    """`config` with its layers, which weigh `n_bytes`, as in `runs`; its split stays unless it
+    `divides` them, and its overrides unless it `moves_experts`."""
+    total, first = len(n_bytes.fixed), runs.ends[0]
     asked = config.n_gpu_layers if config.n_gpu_layers >= 0 else total
     if total - first != min(asked, total):
         config = config.with_(n_gpu_layers=total - first)
     if divides:
-        config = config.with_(tensor_split=tuple(map(float, filling.counts)))
+        config = config.with_(tensor_split=tuple(map(float, runs.counts)))
     if moves_experts:
-        n_cpu_moe, patterns = _overrides(filling.out, parts, first)
+        n_cpu_moe, patterns = _overrides(runs.out, n_bytes, first)
         config = config.with_(n_cpu_moe=n_cpu_moe, override_tensor=patterns or None)
     return config
 
 
-def _overrides(out: Mapping[int, frozenset[str]], parts: Parts, first: int) -> tuple[int, str]:
+def _overrides(out: Mapping[int, frozenset[str]], n_bytes: Costs, first: int) -> tuple[int, str]:
     """n_cpu_moe for the first layers that are all out, and patterns for what else is."""
-    pieces = parts.n_bytes.pieces
+    pieces = n_bytes.pieces
     stays = (
         il
         for il in range(len(pieces))

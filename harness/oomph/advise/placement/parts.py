@@ -5,9 +5,10 @@ they belong to no layer.
 """
 
 import re
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final, Literal, cast, get_args
 
 from oomph.config import RunConfig
@@ -16,7 +17,8 @@ from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.compute import Setup
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.graph.placement import Placement
-from oomph.estimate.memory import kv_cache_bytes, recurrent_bytes, weight_bytes
+from oomph.estimate.graph.sizes import Sizes, resolve_sizes
+from oomph.estimate.memory import CacheRow, cache_rows, recurrent_bytes, row_bytes, weight_bytes
 from oomph.estimate.prediction import is_card
 from oomph.estimate.speed import (
     SpeedQuestion,
@@ -62,14 +64,27 @@ class Costs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """Bytes of each layer, and seconds that it adds to a decoding step, or to a micro-batch of a
-    prompt: on each kind of card (None is one without a data sheet), and on the host."""
+class Times:
+    """Seconds that each layer adds to a decoding step, or to a micro-batch of a prompt: on each
+    kind of card (None is one without a data sheet), and on the host."""
 
-    config: RunConfig
-    n_bytes: Costs
     on_card: Mapping[GpuSpec | None, Costs]
     on_host: Costs
+
+
+class Parts:
+    """Bytes of each layer, and the seconds that it takes, which are counted when they are first
+    asked for, on each of the `kinds` of cards (None is one without a data sheet)."""
+
+    def __init__(
+        self, n_bytes: Costs, kinds: Collection[GpuSpec | None], timed: Callable[[], Times]
+    ) -> None:
+        self.n_bytes, self.kinds, self._timed = n_bytes, kinds, timed
+
+    @cached_property
+    def times(self) -> Times:
+        """The seconds of each layer."""
+        return self._timed()
 
 
 def is_expert(name: str) -> bool:
@@ -91,37 +106,123 @@ class _Apart(Placement):
         return f"{home}/{expert[1]}" if expert and is_card(home) else home
 
 
-def parts_of(estimator: Estimator, config: RunConfig, goal: Goal) -> Parts:
-    """The parts of `config`'s model; what its overrides put on the host is not among them."""
-    setup = _apart(estimator, config)
-    n_layers = setup.hparams.n_layer_all
-    sizes = weight_bytes(estimator.model, setup) + _cache_bytes(setup)
-    works = works_by(estimator.model, setup, str)
-    experts = [
+class LayerParts:
+    """The parts of one estimator's model under any configuration; what its overrides put on the
+    host is not among them. What is counted for one is kept for the next."""
+
+    def __init__(self, estimator: Estimator) -> None:
+        self._estimator = estimator
+        self._weights: dict[object, Counter[str]] = {}
+        self._caches: dict[object, LayerCaches] = {}
+        self._parts: dict[tuple[RunConfig, Goal], Parts] = {}
+
+    def of(self, config: RunConfig, goal: Goal) -> Parts:
+        """The parts of `config`, with the seconds that count for `goal`."""
+        key = config, goal
+        if key not in self._parts:
+            setup = _apart(self._estimator, config)
+            sizes = self._weights_of(setup) + recurrent_bytes(setup)
+            for il, more in enumerate(self._caches_of(setup).at(setup.sizes)):
+                sizes[f"CUDA{il}"] += more
+            names = _experts(sizes, setup.hparams.n_layer_all)
+            n_bytes = _costs(names, lambda device: sizes.get(device, 0))
+            kinds = _kinds(self._estimator, config)
+            self._parts[key] = Parts(
+                n_bytes, kinds, lambda: _times(self._estimator, config, goal, kinds, sizes, names)
+            )
+        return self._parts[key]
+
+    def fixed_bytes(self, config: RunConfig) -> Callable[[int], list[int]]:
+        """What of a layer is not experts, by layer, at any context of `config`."""
+        setup = _apart(self._estimator, config)
+        weights, caches = self._weights_of(setup), self._caches_of(setup)
+        states = recurrent_bytes(setup)
+        devices = [f"CUDA{il}" for il in range(setup.hparams.n_layer_all + 1)]
+        constant = [weights[device] + states[device] for device in devices]
+
+        def at(n_ctx: int) -> list[int]:
+            sizes = resolve_sizes(config.with_(n_ctx=n_ctx), setup.hparams)
+            return [n + more for n, more in zip(constant, caches.at(sizes), strict=True)]
+
+        return at
+
+    def _weights_of(self, setup: Setup) -> Counter[str]:
+        key = setup.placement.key
+        if key not in self._weights:
+            self._weights[key] = weight_bytes(self._estimator.model, setup)
+        return self._weights[key]
+
+    def _caches_of(self, setup: Setup) -> "LayerCaches":
+        key = setup.placement.key, setup.cache, setup.hparams.key
+        if key not in self._caches:
+            self._caches[key] = LayerCaches(setup)
+        return self._caches[key]
+
+
+class LayerCaches:
+    """What each layer keeps of the cells of any context, for a `setup` with every layer by itself:
+    layers alike are counted once."""
+
+    def __init__(self, setup: Setup) -> None:
+        rows: dict[str, Counter[CacheRow]] = defaultdict(Counter)
+        for row, count in cache_rows(setup).items():
+            rows[row[-1]][(*row[:-1], "CUDA0")] += count
+        n = setup.hparams.n_layer_all + 1
+        self._kept = [frozenset(rows[f"CUDA{il}"].items()) for il in range(n)]
+        self._kinds = tuple(dict.fromkeys(self._kept))
+
+    def at(self, sizes: Sizes) -> list[int]:
+        """Bytes by layer, the output last."""
+        n_bytes = {
+            kind: sum(count * row_bytes(row, sizes) for row, count in kind) for kind in self._kinds
+        }
+        return [n_bytes[kind] for kind in self._kept]
+
+
+def _experts(sizes: Mapping[str, int], n_layers: int) -> list[list[str]]:
+    """The experts' matrices of each layer that are by themselves."""
+    return [
         [piece for piece in ("up", "down", "gate", "gate_up") if f"CUDA{il}/{piece}" in sizes]
         for il in range(n_layers + 1)
     ]
 
+
+def _costs(experts: Sequence[Sequence[str]], of: Callable[[str], float]) -> Costs:
+    """The costs of each layer and of its experts; `of` is what is placed at `CUDA7/up`."""
+    return Costs(
+        [of(f"CUDA{il}") for il in range(len(experts))],
+        [{piece: of(f"CUDA{il}/{piece}") for piece in names} for il, names in enumerate(experts)],
+    )
+
+
+def _kinds(estimator: Estimator, config: RunConfig) -> tuple[GpuSpec | None, ...]:
+    """The unlike cards of `config`, the first in front; None for all where one has no sheet."""
+    kinds = tuple(dict.fromkeys(card.spec for card in estimator.cards_in(config).values()))
+    return kinds if all(kinds) else (None,)
+
+
+def _times(
+    estimator: Estimator,
+    config: RunConfig,
+    goal: Goal,
+    kinds: Sequence[GpuSpec | None],
+    sizes: Mapping[str, int],
+    experts: Sequence[Sequence[str]],
+) -> Times:
+    setup = _apart(estimator, config)
     used, n_experts = setup.hparams.n_expert_used, estimator.model.n_expert
     share_read = used / n_experts if n_experts else 1.0
-
-    def costs(of: Callable[[str], float]) -> Costs:
-        return Costs(
-            [of(f"CUDA{il}") for il in range(n_layers + 1)],
-            [
-                {piece: of(f"CUDA{il}/{piece}") for piece in names}
-                for il, names in enumerate(experts)
-            ],
-        )
+    works = works_by(estimator.model, setup, str) if all(kinds) else {}
 
     def timed(gpu: GpuSpec | None, *, on_card: bool) -> Costs:
         if gpu is None:
-            return costs(
+            return _costs(
+                experts,
                 lambda device: (
                     sizes.get(device, 0)
                     * _UNTIMED[on_card]
                     * (share_read if "/" in device else 1.0)
-                )
+                ),
             )
         question = speed_question(
             estimator.model,
@@ -133,24 +234,12 @@ def parts_of(estimator: Estimator, config: RunConfig, goal: Goal) -> Parts:
             machine=estimator.machine,
         )
         seconds = _clock(estimator, question, goal, on_card=on_card)
-        return costs(lambda device: seconds(works[device]) if device in works else 0.0)
+        return _costs(experts, lambda device: seconds(works[device]) if device in works else 0.0)
 
-    cards = [card.spec for card in estimator.cards_in(config).values()]
-    kinds = cards if all(cards) else [None]
-    return Parts(
-        config=config,
-        n_bytes=costs(lambda device: sizes.get(device, 0)),
-        on_card={gpu: timed(gpu, on_card=True) for gpu in dict.fromkeys(kinds)},
+    return Times(
+        on_card={gpu: timed(gpu, on_card=True) for gpu in kinds},
         on_host=timed(kinds[0], on_card=False),
     )
-
-
-def with_caches_of(parts: Parts, estimator: Estimator, config: RunConfig) -> Parts:
-    """The parts with `config`'s context, their seconds left as they are."""
-    own, other = (_cache_bytes(_apart(estimator, each)) for each in (parts.config, config))
-    grown = [other[f"CUDA{il}"] - own[f"CUDA{il}"] for il in range(len(parts.n_bytes.fixed))]
-    fixed = [n + more for n, more in zip(parts.n_bytes.fixed, grown, strict=True)]
-    return replace(parts, config=config, n_bytes=replace(parts.n_bytes, fixed=fixed))
 
 
 def _apart(estimator: Estimator, config: RunConfig) -> Setup:
@@ -158,10 +247,6 @@ def _apart(estimator: Estimator, config: RunConfig) -> Setup:
     setup = estimator.setup(config)
     alone = config.with_(n_gpu_layers=-1, tensor_split=None, split_mode="layer")
     return replace(setup, placement=_Apart(alone, setup.hparams.n_layer_all), slices=None)
-
-
-def _cache_bytes(setup: Setup) -> Counter[str]:
-    return kv_cache_bytes(setup) + recurrent_bytes(setup)
 
 
 def _clock(

@@ -8,14 +8,15 @@ replayed for the few that are left, and every result is held against `Estimator.
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import accumulate, pairwise
 from math import inf
 from typing import Final
 
 from oomph.advise.first_failure import margin_bytes
-from oomph.advise.placement.filling import Ends, Filling, Fillings
+from oomph.advise.placement.filling import Ends, Filling, Fillings, Runs
 from oomph.advise.placement.knobs import placed
-from oomph.advise.placement.parts import Goal, Parts, is_expert, parts_of, with_caches_of
+from oomph.advise.placement.parts import Costs, Goal, LayerParts, Parts, is_expert
 from oomph.advise.speeds import Speeds, speeds
 from oomph.architectures.rope import positions
 from oomph.config import CONTEXT_STEP, RunConfig, padded_context
@@ -68,7 +69,8 @@ class Placed:
 class Prover:
     """Places shapes of one question; what was replayed for one is a guess for the next.
 
-    `held` are the knobs that stay as they are.
+    `held` are the knobs that stay as they are; `parts` those of the estimator's model, where they
+    are counted for several questions.
     """
 
     def __init__(
@@ -77,12 +79,14 @@ class Prover:
         asked: RunConfig,
         held: Collection[str],
         probability: float,
+        *,
+        parts: LayerParts | None = None,
     ) -> None:
         self.asked = asked
         self._estimator, self._sure = estimator, estimator.cautious(probability)
         self._held = frozenset(held)
         self._besides: dict[tuple[int, int], Mapping[str, int]] = {}
-        self._parts: dict[tuple[RunConfig, Goal], Parts] = {}
+        self._layers = parts or LayerParts(estimator)
 
     def may_change(self, *knobs: str) -> bool:
         """Whether none of these is held."""
@@ -99,20 +103,20 @@ class Prover:
         parts, cards = self._parts_of(shape, goal), self._cards(shape)
         besides, is_known = self._guess(shape)
         if not is_known and (plain := self._ways(shape, parts, besides).plain()):
-            memory = self._estimator.memory(self._placed(shape, plain, parts))
-            besides = _beside_layers(memory, plain, parts, cards)
+            memory = self._estimator.memory(self._placed(shape, plain, parts.n_bytes))
+            besides = _beside_layers(memory, plain, parts.n_bytes, cards)
         best, tried = None, set[RunConfig]()
         for _ in range(ROUNDS):
             filling = self._filled(shape, parts, besides)
             if filling is None:
                 break
-            config = self._placed(shape, filling, parts)
+            config = self._placed(shape, filling, parts.n_bytes)
             if config in tried:
                 break
             tried.add(config)
             found = self._measured(config)
             fits = self._sure.fits(config)
-            seen = _beside_layers(found.memory, filling, parts, cards)
+            seen = _beside_layers(found.memory, filling, parts.n_bytes, cards)
             self._besides[shape.n_devices, shape.n_ubatch] = seen
             if fits:
                 best = found if best is None or found.rate(goal) > best.rate(goal) else best
@@ -129,28 +133,37 @@ class Prover:
         was asked."""
         if not self._is_open(shape):
             return None
+        found = self.longest_config(shape, limit)
+        return None if found is None else self._measured(found)
+
+    def longest_config(self, shape: RunConfig, limit: int | None = None) -> RunConfig | None:
+        """`longest` without what it takes and how quick it is."""
+        if not self._is_open(shape):
+            return None
         own = max(positions(self._estimator.model).furthest, padded_context(shape.n_ctx))
         furthest = max(own if limit is None else limit, CONTEXT_STEP)
         steps = range(1, furthest // CONTEXT_STEP + 1)
-        parts, cards = self._parts_of(shape, "decode"), self._cards(shape)
+        cards, bare = self._cards(shape), self._bare(shape)
+        parts, fixed_bytes = self._layers.of(bare, "decode"), self._layers.fixed_bytes(bare)
         besides, best = dict(self._guess(shape)[0]), None
-
-        def at(step: int) -> tuple[RunConfig, Fillings]:
-            longer = shape.with_(n_ctx=step * CONTEXT_STEP)
-            of_it = with_caches_of(parts, self._estimator, self._bare(longer))
-            return longer, self._ways(longer, of_it, besides, keeps_layers=True)
-
         for _ in range(ROUNDS):
-            reached = bisect_left(steps, True, key=lambda step: at(step)[1].plain() is None)
-            if not reached or (best and reached * CONTEXT_STEP <= best.config.n_ctx):
+            ways = self._ways(shape, parts, besides, keeps_layers=True)
+
+            def at(step: int, ways: Fillings = ways) -> Fillings:
+                return ways.with_fixed(fixed_bytes(step * CONTEXT_STEP))
+
+            reached = bisect_left(steps, True, key=lambda step: not at(step).are_any())
+            if not reached or (best and reached * CONTEXT_STEP <= best.n_ctx):
                 break
-            longer, ways = at(reached)
-            filling = ways.plain()
-            assert filling is not None, "the bisection has found it"
-            found = self._measured(self._placed(longer, filling, ways.parts))
-            seen = _beside_layers(found.memory, filling, ways.parts, cards)
-            if self._sure.fits(found.config):
-                best = found
+            filled = at(reached)
+            runs = filled.plain_runs()
+            assert runs is not None, "the bisection has found it"
+            longer = shape.with_(n_ctx=reached * CONTEXT_STEP)
+            config = self._placed(longer, runs, filled.n_bytes)
+            memory = self._estimator.memory(config)
+            seen = _beside_layers(memory, runs, filled.n_bytes, cards)
+            if self._sure.fits(config):
+                best = config
             elif all(seen[card] <= besides[card] for card in cards):
                 break  # the host lacks memory
             besides = seen if best else {card: max(besides[card], seen[card]) for card in cards}
@@ -189,9 +202,7 @@ class Prover:
         return shape.with_(n_cpu_moe=0) if self._moves_experts(shape) else shape
 
     def _parts_of(self, shape: RunConfig, goal: Goal) -> Parts:
-        if (shape, goal) not in self._parts:
-            self._parts[shape, goal] = parts_of(self._estimator, self._bare(shape), goal)
-        return self._parts[shape, goal]
+        return self._layers.of(self._bare(shape), goal)
 
     def _cards(self, shape: RunConfig) -> tuple[str, ...]:
         return tuple(self._sure.room_bytes(shape))
@@ -217,14 +228,14 @@ class Prover:
         keeps_layers: bool = False,
     ) -> Fillings:
         """With `keeps_layers` no more whole layers on the host than were asked for."""
-        firsts, cards = self._firsts(shape, parts), self._sure.cards_in(shape)
+        firsts, cards = self._firsts(shape, parts.n_bytes), self._sure.cards_in(shape)
         return Fillings(
             parts,
-            [card.spec if card.spec in parts.on_card else None for card in cards.values()],
+            [card.spec if card.spec in parts.kinds else None for card in cards.values()],
             [card.memory_bytes - besides[name] for name, card in cards.items()],
             firsts=firsts[:1] if keeps_layers else firsts,
             moves_experts=self._moves_experts(shape),
-            runs=self._runs(shape, parts),
+            runs=self._runs(shape, parts.n_bytes),
         )
 
     def _filled(self, shape: RunConfig, parts: Parts, besides: Mapping[str, int]) -> Filling | None:
@@ -237,31 +248,32 @@ class Prover:
         is_worth_it = closest and (not plain or plain.seconds > SIMPLER * closest.seconds)
         return closest if is_worth_it else plain
 
-    def _placed(self, shape: RunConfig, filling: Filling, parts: Parts) -> RunConfig:
+    def _placed(self, shape: RunConfig, runs: Runs, n_bytes: Costs) -> RunConfig:
         return placed(
             shape,
-            filling,
-            parts,
-            divides=self._runs(shape, parts) is None,
+            runs,
+            n_bytes,
+            divides=self._runs(shape, n_bytes) is None,
             moves_experts=self._moves_experts(shape),
         )
 
-    def _firsts(self, shape: RunConfig, parts: Parts) -> Sequence[int]:
+    def _firsts(self, shape: RunConfig, n_bytes: Costs) -> Sequence[int]:
         """How many whole layers may stay on the host."""
-        total = len(parts.n_bytes.fixed)
+        total = len(n_bytes.fixed)
         if self.may_change("n_gpu_layers"):
             return range(total)
         asked = shape.n_gpu_layers
         return [total - min(asked, total) if asked >= 0 else 0]
 
-    def _runs(self, shape: RunConfig, parts: Parts) -> Callable[[int], Ends] | None:
+    def _runs(self, shape: RunConfig, n_bytes: Costs) -> Callable[[int], Ends] | None:
         """Where the cards end under a split that stays as it is."""
         cards = self._cards(shape)
         is_given = any(shape.tensor_split or ()) and not self.may_change("tensor_split")
         if not is_given and len(cards) > 1:
             return None
-        total = len(parts.n_bytes.fixed)
+        total = len(n_bytes.fixed)
 
+        @cache
         def ends(first: int) -> Ends:
             placement = self._estimator.setup(shape.with_(n_gpu_layers=total - first)).placement
             homes = [placement.layer(il) for il in range(first, total)]
@@ -298,15 +310,15 @@ def changed_knobs(asked: RunConfig, config: RunConfig) -> tuple[str, ...]:
 
 
 def _beside_layers(
-    memory: MemoryEstimate, filling: Filling, parts: Parts, cards: Sequence[str]
+    memory: MemoryEstimate, runs: Runs, n_bytes: Costs, cards: Sequence[str]
 ) -> dict[str, int]:
     """What each card holds beside its layers: the compute buffer, and what llama.cpp prints
     nowhere."""
     found = {}
-    for card, (i, j) in zip(cards, pairwise(filling.ends), strict=True):
-        layers = sum(parts.n_bytes.fixed[i:j])
+    for card, (i, j) in zip(cards, pairwise(runs.ends), strict=True):
+        layers = sum(n_bytes.fixed[i:j])
         for il in range(i, j):
-            pieces = parts.n_bytes.pieces[il].items()
-            layers += sum(n for name, n in pieces if name not in filling.out.get(il, ()))
+            pieces = n_bytes.pieces[il].items()
+            layers += sum(n for name, n in pieces if name not in runs.out.get(il, ()))
         found[card] = memory.devices[card].total_bytes - int(layers)
     return found
