@@ -116,10 +116,11 @@ def context_limits(
 
     Nothing longer is looked for than `limit`; None is as far as the model's positions go.
     """
+    parts: LayerParts | None = None
     for estimator in estimators:
         furthest = limit or positions(estimator.model).furthest
         own = [record for record in records if is_of(record, estimator)]
-        parts = LayerParts(estimator)
+        parts = LayerParts(estimator, like=parts)
         for n_expert_used in experts:
             for kind in caches:
                 asked = config.with_(n_expert_used=n_expert_used, type_k=kind, type_v=kind)

@@ -4,12 +4,12 @@ Stands apart from the catalogue, which builds a model from its published shape: 
 its own tensors.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
-from oomph.architectures.catalogue import catalogue_model, is_catalogued
-from oomph.architectures.quantize import tensor_types
+from oomph.architectures.catalogue import catalogue_models, is_catalogued
+from oomph.architectures.quantize import Quantizer
 from oomph.architectures.spec import ModelSpec
 from oomph.gguf.file_types import FILE_TYPES
 
@@ -24,11 +24,12 @@ RARE: Final = frozenset({"F32", "TQ1_0", "TQ2_0"})
 def published_variants(name: str, *, rare: bool = False) -> list[ModelSpec]:
     """A published model in the usual quantizations, the largest first; with `rare` in every one
     that it makes sense in."""
-    models = [
-        catalogue_model(name, quantization)
+    chosen = [
+        quantization
         for quantization in FILE_TYPES
         if (quantization not in RARE if rare else quantization in (*USUAL, "MXFP4"))
     ]
+    models = list(catalogue_models(name, chosen))
     fitting = [model for model in models if model.is_moe or quantization_of(model) != "MXFP4"]
     return sorted(fitting, key=weight_bytes, reverse=True)
 
@@ -51,8 +52,7 @@ def smaller_variants(model: ModelSpec) -> Iterator[tuple[str, ModelSpec]]:
     own = weight_bytes(model)
     if any(tensor.quant.name in ("MXFP4", "NVFP4") for tensor in model.tensors.values()):
         return
-    for quantization in USUAL:
-        variant = requantized(model, quantization)
+    for quantization, variant in zip(USUAL, _requantized(model, USUAL), strict=True):
         if weight_bytes(variant) < own:
             yield quantization, variant
 
@@ -67,12 +67,35 @@ def _named(model: ModelSpec) -> str | None:
 def requantized(model: ModelSpec, quantization: str) -> ModelSpec:
     """`model` in another quantization: of the catalogue if it is from there, else its own tensors
     with other types."""
+    return next(_requantized(model, (quantization,)))
+
+
+def _requantized(model: ModelSpec, quantizations: Iterable[str]) -> Iterator[ModelSpec]:
+    """The same in each of the quantizations."""
     if named := _named(model):
-        return catalogue_model(named.partition(":")[0], quantization)
-    shapes = [(tensor.name, tensor.ne) for tensor in model.tensors.values()]
-    types = tensor_types(model, shapes, quantization)
-    tensors = {name: replace(tensor, quant=types[name]) for name, tensor in model.tensors.items()}
-    return replace(model, tensors=tensors, file_bytes=None)
+        yield from catalogue_models(named.partition(":")[0], quantizations)
+        return
+    own = model.tensors.values()
+    quantizer = Quantizer(model, [(tensor.name, tensor.ne) for tensor in own])
+    for quantization in quantizations:
+        types = quantizer.types(quantization)
+        tensors = {tensor.name: replace(tensor, quant=types[tensor.name]) for tensor in own}
+        yield replace(model, tensors=tensors, file_bytes=None)
+
+
+def are_one_model(one: ModelSpec, other: ModelSpec) -> bool:
+    """Whether two files are of one model: the same numbers and tensors, in whatever types."""
+    return (
+        one.arch == other.arch
+        and [(each.name, each.ne) for each in one.tensors.values()]
+        == [(each.name, each.ne) for each in other.tensors.values()]
+        and _numbers(one) == _numbers(other)
+    )
+
+
+def _numbers(model: ModelSpec) -> dict[str, object]:
+    """What the header says of the architecture."""
+    return {key: n for key, n in model.metadata.items() if key.startswith(f"{model.arch}.")}
 
 
 def weight_bytes(model: ModelSpec) -> int:

@@ -9,16 +9,17 @@ from.
 import difflib
 import re
 import tomllib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Final
 
 from oomph.architectures.file_size import fitted_to_file, with_file_size
-from oomph.architectures.quantize import tensor_types
+from oomph.architectures.quantize import Quantizer
 from oomph.architectures.shapes import tensor_shapes
 from oomph.architectures.spec import TOKEN_TYPES, ModelSpec
+from oomph.architectures.tensor_parts import Tensor
 from oomph.errors import UnknownNameError
 from oomph.gguf.file_types import FILE_TYPES
 from oomph.gguf.ggml_types import QUANTS
@@ -183,6 +184,81 @@ def _array(values: list[Any]) -> Value:
     return SkippedArray(STRING, len(values)) if is_text else tuple(values)
 
 
+class Unquantized:
+    """The model that `metadata` describes, to be quantized: its tensors' names and shapes are made
+    once, when they are first asked for.
+
+    `metadata` has GGUF's full keys, `source` is what the user named. `extras` as in
+    `tensor_shapes`. `kept_types` names types that tensors have whatever the quantization, by a part
+    of their name (gpt-oss publishes its experts in MXFP4 only).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        arch: str,
+        metadata: Mapping[str, Value],
+        *,
+        source: str,
+        extras: Collection[str] = (),
+        kept_types: Mapping[str, str] | None = None,
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        self.name, self.arch, self.metadata, self.notes = name, arch, metadata, notes
+        self._source = source
+        self._extras, self._kept_types = extras, kept_types or {}
+
+    @cached_property
+    def _bare(self) -> ModelSpec:
+        return ModelSpec(
+            name=self.name,
+            arch=self.arch,
+            metadata=self.metadata,
+            tensors={},
+            source=self._source,
+        )
+
+    @cached_property
+    def _shapes(self) -> tuple[Tensor, ...]:
+        return tensor_shapes(self._bare, extras=self._extras)
+
+    @cached_property
+    def _quantizer(self) -> Quantizer:
+        return Quantizer(self._bare, self._shapes)
+
+    def quantized(self, quantization: str, *, source: str | None = None) -> ModelSpec:
+        """The spec of a file that llama-quantize would write, from another `source` where one is
+        named. UnknownNameError for a quantization whose recipe is not published."""
+        kind = read_quantization(quantization)
+        if kind.foreign:
+            raise UnknownNameError(_unsized(self.name, kind))
+        types = self._quantizer.types(kind.base, ends=kind.ends)
+        for mark, kept in self._kept_types.items():
+            for tensor in types:
+                if mark in tensor and tensor.endswith("weight"):
+                    types[tensor] = QUANTS[kept]
+        tensors: dict[str, TensorInfo] = {}
+        offset = 0
+        for tensor, ne in self._shapes:
+            info = TensorInfo(name=tensor, ne=ne, quant=types[tensor], offset=offset)
+            tensors[tensor] = info
+            offset += -(-info.n_bytes // ALIGNMENT) * ALIGNMENT
+        general: dict[str, Value] = {
+            "general.architecture": self.arch,
+            "general.name": self.name,
+            "general.file_type": FILE_TYPES[kind.base][0],
+            "general.quantization_version": 2,
+        }
+        return ModelSpec(
+            name=self.name,
+            arch=self.arch,
+            metadata=general | dict(self.metadata),
+            tensors=tensors,
+            source=source or self._source,
+            notes=self.notes,
+        )
+
+
 def build_model(
     name: str,
     arch: str,
@@ -194,41 +270,17 @@ def build_model(
     kept_types: Mapping[str, str] | None = None,
     notes: tuple[str, ...] = (),
 ) -> ModelSpec:
-    """The spec of a file that llama-quantize would write of the model that `metadata` describes.
-
-    `metadata` has GGUF's full keys. `extras` as in `tensor_shapes`. `kept_types` names types that
-    tensors have whatever the quantization, by a part of their name (gpt-oss publishes its experts
-    in MXFP4 only). UnknownNameError for a quantization whose recipe is not published.
-    """
-    kind = read_quantization(quantization)
-    if kind.foreign:
-        raise UnknownNameError(_unsized(name, kind))
-    bare = ModelSpec(name=name, arch=arch, metadata=metadata, tensors={}, source=source)
-    shapes = tensor_shapes(bare, extras=extras)
-    types = tensor_types(bare, shapes, kind.base, ends=kind.ends)
-    for mark, kept in (kept_types or {}).items():
-        types |= {
-            tensor: QUANTS[kept] for tensor in types if mark in tensor and tensor.endswith("weight")
-        }
-    tensors: dict[str, TensorInfo] = {}
-    offset = 0
-    for tensor, ne in shapes:
-        tensors[tensor] = TensorInfo(name=tensor, ne=ne, quant=types[tensor], offset=offset)
-        offset += -(-tensors[tensor].n_bytes // ALIGNMENT) * ALIGNMENT
-    general: dict[str, Value] = {
-        "general.architecture": arch,
-        "general.name": name,
-        "general.file_type": FILE_TYPES[kind.base][0],
-        "general.quantization_version": 2,
-    }
-    return ModelSpec(
-        name=name,
-        arch=arch,
-        metadata=general | dict(metadata),
-        tensors=tensors,
+    """The spec of one file that llama-quantize would write: `Unquantized.quantized`."""
+    model = Unquantized(
+        name,
+        arch,
+        metadata,
         source=source,
+        extras=extras,
+        kept_types=kept_types,
         notes=notes,
     )
+    return model.quantized(quantization)
 
 
 def catalogue_model(
@@ -248,16 +300,31 @@ def catalogue_model(
     `called` so. UnknownNameError, listing the nearest names and the quantizations, where the
     catalogue lacks one of the two, or where only the file's size can size it.
     """
+    model = _published(name, changes, called)
+    kind = read_quantization(quantization)
+    if kind.foreign and file_bytes is None:
+        raise UnknownNameError(_unsized(model.name, kind))
+    spec = model.quantized(
+        kind.name if kind.ends else kind.base, source=f"{model.name}:{kind.name}"
+    )
+    return spec if file_bytes is None else _of_file(spec, kind, file_bytes)
+
+
+def catalogue_models(name: str, quantizations: Iterable[str]) -> Iterator[ModelSpec]:
+    """`catalogue_model` in each of the quantizations, with what they share made once."""
+    model = _published(name, None, None)
+    for quantization in quantizations:
+        kind = read_quantization(quantization)
+        yield model.quantized(quantization, source=f"{model.name}:{kind.name}")
+
+
+def _published(name: str, changes: Mapping[str, Value] | None, called: str | None) -> Unquantized:
+    """The catalogue's model of that name."""
     name = name.strip().lower()
     bare = name.removesuffix(WITH_HEAD) if is_catalogued(name) else name
     entry = _entry(_entries(), name if name in _entries() else bare)
-    kind = read_quantization(quantization)
-    called = called or name
-    if kind.foreign and file_bytes is None:
-        raise UnknownNameError(_unsized(called, kind))
     arch, kept = entry["arch"], entry.get("kept_types", {})
     hparams = {key: value for key, value in entry.items() if key not in _OWN_KEYS}
-    kept_notes = tuple(f"{mark} tensors stay in {kept[mark]}, as published" for mark in kept)
     if bare != name:
         hparams |= {
             "block_count": hparams["block_count"] + entry["heads"],
@@ -268,17 +335,15 @@ def catalogue_model(
     }
     if "token_types" in entry:
         metadata[TOKEN_TYPES] = entry["token_types"]
-    spec = build_model(
-        called,
+    return Unquantized(
+        called or name,
         arch,
         metadata,
-        kind.name if kind.ends else kind.base,
-        source=f"{called}:{kind.name}",
+        source=called or name,
         extras=entry.get("extras", ()),
         kept_types=kept,
-        notes=kept_notes,
+        notes=tuple(f"{mark} tensors stay in {kept[mark]}, as published" for mark in kept),
     )
-    return spec if file_bytes is None else _of_file(spec, kind, file_bytes)
 
 
 def _unsized(called: str, kind: Quantization) -> str:

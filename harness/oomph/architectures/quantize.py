@@ -7,6 +7,7 @@ for, at the block it is in, and at a few numbers of the model. They are those of
 what llama-quantize leaves alone has the type that convert_hf_to_gguf wrote.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -280,14 +281,14 @@ def _is_quantized(name: str, ne: tuple[int, ...]) -> bool:
     return is_matrix and name.endswith("weight") and not any(mark in name for mark in _KEPT)
 
 
-def _kept_type(base: str, name: str, ne: tuple[int, ...]) -> str:
-    """What convert_hf_to_gguf wrote for a tensor that llama-quantize leaves alone (F16 where it had
-    a choice)."""
+def _kept_type(name: str, ne: tuple[int, ...]) -> str | None:
+    """What convert_hf_to_gguf wrote for a tensor that llama-quantize leaves alone; None where it
+    had a choice."""
     if any(mark in name for mark in _TABLES):
         return "I32"
     if len(ne) < 2 or not name.endswith(_MATRICES) or any(mark in name for mark in _ALWAYS_F32):
         return "F32"
-    return base if base in ("F32", "BF16") else "F16"
+    return None
 
 
 def _fallback(chosen: str, ne0: int) -> str:
@@ -298,8 +299,20 @@ def _fallback(chosen: str, ne0: int) -> str:
     return smaller if ne0 % quant(smaller).block == 0 else "F16"
 
 
-def _choose(mix: _Mixture, category: str, ne: tuple[int, ...], *, index: int, block: int) -> str:
-    """The type of the `index`-th tensor of its category, which is in block `block`."""
+@dataclass(frozen=True, slots=True)
+class _Role:
+    """What the rules ask of a tensor that is quantized: its category, the how many-th it is of
+    that, the block that it is in, and whether it has eight bits wherever others have fewer."""
+
+    category: str
+    index: int
+    block: int
+    has_eight_bits: bool
+
+
+def _choose(mix: _Mixture, role: _Role, ne: tuple[int, ...]) -> str:
+    """The type of a tensor by the rules."""
+    category, index, block = role.category, role.index, role.block
     # experts were once tensors of their own, so names count there
     layer = block if mix.n_expert > 1 else index
     if category == "output" or (category == "embedding" and mix.tied):
@@ -324,22 +337,74 @@ def _choose(mix: _Mixture, category: str, ne: tuple[int, ...], *, index: int, bl
     return mix.base
 
 
-def _mixture(model: ModelSpec, shapes: Sequence[Tensor], name: str, imatrix: bool) -> _Mixture:
-    n_head = model.per_layer("attention.head_count")[0]
-    n_head_kv = model.kv_heads[0]
-    names = [tensor for tensor, _ in shapes]
-    return _Mixture(
-        name=name,
-        base=FILE_TYPES[name][1],
-        n_layer=model.n_layer,
-        n_expert=max(1, model.n_expert),
-        n_attention_v=sum(_category(tensor) == "attention_v" for tensor in names),
-        n_gqa=n_head // n_head_kv if n_head_kv else 0,
-        tied="output.weight" not in names,
-        imatrix=imatrix,
-        is_70b=model.n_layer == 80
-        and (model.arch == "qwen2" or (model.arch == "llama" and n_head != n_head_kv)),
-    )
+class Quantizer:
+    """The types of a model's tensors in any quantization: what the rules ask of names is asked
+    once.
+
+    `shapes` are in llama.cpp's order (`oomph.architectures.shapes.tensor_shapes`), for the rules
+    count.
+    """
+
+    def __init__(self, model: ModelSpec, shapes: Sequence[Tensor]) -> None:
+        self._model, self._shapes = model, shapes
+        self._roles: dict[str, _Role] = {}
+        left, eight = _KEPT_OF.get(model.arch, ()), _EIGHT_BITS_OF.get(model.arch, ())
+        self._kept: dict[str, str | None] = {}
+        self._n_attention_v, seen = 0, Counter[str]()
+        for name, ne in shapes:
+            category = _category(name)
+            self._n_attention_v += category == "attention_v"
+            if not _is_quantized(name, ne) or any(mark in name for mark in left):
+                self._kept[name] = _kept_type(name, ne)
+                continue
+            block = int(name.split(".")[1]) if name.startswith("blk.") else -1
+            has_eight_bits = any(mark in name for mark in eight)
+            self._roles[name] = _Role(category, seen[category], block, has_eight_bits)
+            seen[category] += 1
+
+    def types(
+        self, quantization: str, *, imatrix: bool | None = None, ends: str | None = None
+    ) -> dict[str, QuantType]:
+        """The type of every tensor in a file of `quantization`, by name.
+
+        `imatrix` says whether llama-quantize had an importance matrix; None is as published files
+        have it: with one for the IQ types (which mostly require it), without for the others. `ends`
+        is the type of embeddings and output where it was named (`--token-embedding-type`,
+        `--output-tensor-type`). UnknownNameError for an unknown quantization.
+        """
+        name = canonical_quantization(quantization)
+        mix = self._mixture(name, name.startswith("IQ") if imatrix is None else imatrix)
+        in_16_bits = mix.base if mix.base in ("F32", "BF16") else "F16"
+        is_quantized = quant(mix.base).is_quantized
+        types: dict[str, QuantType] = {}
+        for tensor, ne in self._shapes:
+            role = self._roles.get(tensor)
+            if role is None:
+                types[tensor] = QUANTS[self._kept[tensor] or in_16_bits]
+                continue
+            chosen = mix.base
+            if is_quantized:
+                chosen = "Q8_0" if role.has_eight_bits else _choose(mix, role, ne)
+            if ends and role.category in ("embedding", "output"):
+                chosen = ends
+            types[tensor] = QUANTS[_fallback(chosen, ne[0])]
+        return types
+
+    def _mixture(self, name: str, imatrix: bool) -> _Mixture:
+        model = self._model
+        n_head, n_head_kv = model.per_layer("attention.head_count")[0], model.kv_heads[0]
+        return _Mixture(
+            name=name,
+            base=FILE_TYPES[name][1],
+            n_layer=model.n_layer,
+            n_expert=max(1, model.n_expert),
+            n_attention_v=self._n_attention_v,
+            n_gqa=n_head // n_head_kv if n_head_kv else 0,
+            tied=all(tensor != "output.weight" for tensor, _ in self._shapes),
+            imatrix=imatrix,
+            is_70b=model.n_layer == 80
+            and (model.arch == "qwen2" or (model.arch == "llama" and n_head != n_head_kv)),
+        )
 
 
 def tensor_types(
@@ -350,31 +415,5 @@ def tensor_types(
     imatrix: bool | None = None,
     ends: str | None = None,
 ) -> dict[str, QuantType]:
-    """The type of every tensor in a file of `quantization`, by name.
-
-    `shapes` are in llama.cpp's order (`oomph.architectures.shapes.tensor_shapes`), for the rules
-    count. `imatrix` says whether llama-quantize had an importance matrix; None is as published
-    files have it: with one for the IQ types (which mostly require it), without for the others.
-    `ends` is the type of embeddings and output where it was named (`--token-embedding-type`,
-    `--output-tensor-type`). UnknownNameError for an unknown quantization.
-    """
-    name = canonical_quantization(quantization)
-    mix = _mixture(model, shapes, name, name.startswith("IQ") if imatrix is None else imatrix)
-    types: dict[str, QuantType] = {}
-    seen: dict[str, int] = {}
-    for tensor, ne in shapes:
-        kept = _KEPT_OF.get(model.arch, ())
-        if not _is_quantized(tensor, ne) or any(mark in tensor for mark in kept):
-            types[tensor] = QUANTS[_kept_type(mix.base, tensor, ne)]
-            continue
-        category = _category(tensor)
-        index = seen.get(category, 0)
-        seen[category] = index + 1
-        block = int(tensor.split(".")[1]) if tensor.startswith("blk.") else -1
-        quantized = quant(mix.base).is_quantized
-        chosen = _choose(mix, category, ne, index=index, block=block) if quantized else mix.base
-        if quantized and any(mark in tensor for mark in _EIGHT_BITS_OF.get(model.arch, ())):
-            chosen = "Q8_0"
-        chosen = ends if ends and category in ("embedding", "output") else chosen
-        types[tensor] = QUANTS[_fallback(chosen, ne[0])]
-    return types
+    """The type of every tensor in a file of one quantization, by name: `Quantizer.types`."""
+    return Quantizer(model, shapes).types(quantization, imatrix=imatrix, ends=ends)

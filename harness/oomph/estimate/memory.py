@@ -98,6 +98,9 @@ class MemoryModel:
         self._on_host = frozenset(_kept_on_host(model))
         self._hparams: dict[int | None, Hparams] = {}
         self._weights: dict[object, Bytes] = {}
+        self._homes: dict[object, WeightHomes] = {}
+        if like is not None and like._compute.structure == self._compute.structure:
+            self._homes = like._homes
         self._cache_rows: dict[object, Counter[CacheRow]] = {}
         self._setup: tuple[RunConfig, Setup] | None = None
         self._placements: dict[object, Placement] = {}
@@ -409,7 +412,9 @@ class MemoryModel:
     def _weight_bytes(self, setup: Setup) -> Bytes:
         key = setup.placement.key
         if key not in self._weights:
-            self._weights[key] = weight_bytes(self.model, setup)
+            if key not in self._homes:
+                self._homes[key] = weight_homes(self.model, setup)
+            self._weights[key] = bytes_at_homes(self.model, setup, self._homes[key])
         return self._weights[key]
 
 
@@ -459,17 +464,39 @@ def padded_bytes(n_bytes: int, kind: QuantType, width: int, device: str) -> int:
 def weight_bytes(model: ModelSpec, setup: Setup) -> Bytes:
     """Bytes of the tensors that llama.cpp loads, by device: of the layers that run, and with the
     trunk what is in no layer."""
+    return bytes_at_homes(model, setup, weight_homes(model, setup))
+
+
+WeightHomes = Sequence[tuple[str, tuple[str, ...]]]
+"""Each tensor that llama.cpp loads, with the devices that hold it."""
+
+
+def weight_homes(model: ModelSpec, setup: Setup) -> WeightHomes:
+    """Where the weights lie: the same in every quantization that leaves the same on the host."""
+    hparams, placement = setup.hparams, setup.placement
+    return [
+        (name, tuple(homes(name, model, hparams, placement)))
+        for name in model.tensors
+        if is_loaded(name, hparams)
+    ]
+
+
+def bytes_at_homes(model: ModelSpec, setup: Setup, found: WeightHomes) -> Bytes:
+    """Bytes of the weights by device, which lie as was `found`."""
     total: Bytes = Counter()
-    for name, info in model.tensors.items():
-        if not is_loaded(name, setup.hparams):
-            continue
-        for device in homes(name, model, setup.hparams, setup.placement):
+    known: dict[object, int] = {}
+    for name, devices in found:
+        info = model.tensors[name]
+        for device in devices:
             if device == META and setup.slices:
                 for card, ne in zip(setup.placement.cards, setup.slices.tensor(name), strict=True):
                     n_bytes = info.quant.row_bytes(ne[0]) * prod(ne[1:])
                     total[card] += padded_bytes(n_bytes, info.quant, ne[0], card)
             else:
-                total[device] += allocated_bytes(info, device)
+                key = info.quant.name, info.ne, device
+                if key not in known:
+                    known[key] = allocated_bytes(info, device)
+                total[device] += known[key]
     total.update(setup.placement.expert_caches(_cards_without_experts(model, setup)))
     return total
 

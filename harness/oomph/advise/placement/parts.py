@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final, Literal, cast, get_args
 
+from oomph.advise.quantizations import are_one_model
 from oomph.config import RunConfig
 from oomph.errors import ConfigError
 from oomph.estimate.coefficients import default_coefficients
@@ -18,7 +19,15 @@ from oomph.estimate.compute import Setup
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.graph.placement import Placement
 from oomph.estimate.graph.sizes import Sizes, resolve_sizes
-from oomph.estimate.memory import CacheRow, cache_rows, recurrent_bytes, row_bytes, weight_bytes
+from oomph.estimate.memory import (
+    CacheRow,
+    WeightHomes,
+    bytes_at_homes,
+    cache_rows,
+    recurrent_bytes,
+    row_bytes,
+    weight_homes,
+)
 from oomph.estimate.prediction import is_card
 from oomph.estimate.speed import (
     SpeedQuestion,
@@ -108,10 +117,14 @@ class _Apart(Placement):
 
 class LayerParts:
     """The parts of one estimator's model under any configuration; what its overrides put on the
-    host is not among them. What is counted for one is kept for the next."""
+    host is not among them. What is counted for one is kept for the next, and where its weights lie
+    for another quantization of a model that it is `like`."""
 
-    def __init__(self, estimator: Estimator) -> None:
+    def __init__(self, estimator: Estimator, like: "LayerParts | None" = None) -> None:
         self._estimator = estimator
+        self._homes: dict[object, WeightHomes] = {}
+        if like is not None and are_one_model(estimator.model, like._estimator.model):
+            self._homes = like._homes
         self._weights: dict[object, Counter[str]] = {}
         self._caches: dict[object, LayerCaches] = {}
         self._parts: dict[tuple[RunConfig, Goal], Parts] = {}
@@ -149,7 +162,10 @@ class LayerParts:
     def _weights_of(self, setup: Setup) -> Counter[str]:
         key = setup.placement.key
         if key not in self._weights:
-            self._weights[key] = weight_bytes(self._estimator.model, setup)
+            model = self._estimator.model
+            if key not in self._homes:
+                self._homes[key] = weight_homes(model, setup)
+            self._weights[key] = bytes_at_homes(model, setup, self._homes[key])
         return self._weights[key]
 
     def _caches_of(self, setup: Setup) -> "LayerCaches":
