@@ -120,11 +120,11 @@ def context_limits(
     for estimator in estimators:
         furthest = limit or positions(estimator.model).furthest
         own = [record for record in records if is_of(record, estimator)]
-        parts = LayerParts(estimator, like=parts)
+        parts, weights = LayerParts(estimator, like=parts), weight_bytes(estimator.model)
         for n_expert_used in experts:
             for kind in caches:
                 asked = config.with_(n_expert_used=n_expert_used, type_k=kind, type_v=kind)
-                yield _limits(estimator, asked, own, furthest, parts)
+                yield _limits(estimator, asked, own, furthest, parts, weights)
 
 
 def _limits(
@@ -133,6 +133,7 @@ def _limits(
     records: "Sequence[Record]",
     limit: int,
     parts: LayerParts,
+    weights_bytes: int,
 ) -> ContextLimits:
     asked = _any_context(settled(config, estimator.model))
     ran = [
@@ -152,7 +153,7 @@ def _limits(
     )
     return ContextLimits(
         quantization=quantization_of(estimator.model),
-        weights_bytes=weight_bytes(estimator.model),
+        weights_bytes=weights_bytes,
         n_expert_used=asked.n_expert_used,
         type_kv=config.type_k,
         limit=limit,

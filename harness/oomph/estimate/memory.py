@@ -99,12 +99,22 @@ class MemoryModel:
         self._hparams: dict[int | None, Hparams] = {}
         self._weights: dict[object, Bytes] = {}
         self._homes: dict[object, WeightHomes] = {}
-        if like is not None and like._compute.structure == self._compute.structure:
-            self._homes = like._homes
         self._cache_rows: dict[object, Counter[CacheRow]] = {}
+        self._states: dict[object, Bytes] = {}
         self._setup: tuple[RunConfig, Setup] | None = None
         self._placements: dict[object, Placement] = {}
         self._counted: dict[object, Mapping[str, int]] = {}
+        if like is not None and self._is_another_quantization_of(like):
+            self._homes, self._cache_rows, self._states = (
+                like._homes,
+                like._cache_rows,
+                like._states,
+            )
+
+    def _is_another_quantization_of(self, other: "MemoryModel") -> bool:
+        """Whether the two differ in weights' types alone."""
+        is_same_part = self._is_head == other._is_head
+        return is_same_part and self._compute.structure == other._compute.structure
 
     def on(self, cards: Sequence[Card]) -> Self:
         """The same model on other cards; what was computed is shared."""
@@ -221,7 +231,7 @@ class MemoryModel:
         return {
             "weights_bytes": self._weight_bytes(setup),
             "kv_cache_bytes": self._cache_bytes(setup),
-            "recurrent_bytes": recurrent_bytes(setup),
+            "recurrent_bytes": self._recurrent_bytes(setup),
             "output_bytes": Counter(
                 {_logits_home(setup.placement): result_bytes(self.model, setup, setup.sizes.n_seqs)}
             ),
@@ -408,6 +418,13 @@ class MemoryModel:
         if key not in self._cache_rows:
             self._cache_rows[key] = cache_rows(setup)
         return _bytes_of_rows(self._cache_rows[key], setup.sizes)
+
+    def _recurrent_bytes(self, setup: Setup) -> Bytes:
+        sizes = setup.sizes
+        key = (setup.placement.key, sizes.n_seqs, sizes.n_states, sizes.n_stream)
+        if key not in self._states:
+            self._states[key] = recurrent_bytes(setup)
+        return self._states[key]
 
     def _weight_bytes(self, setup: Setup) -> Bytes:
         key = setup.placement.key

@@ -178,19 +178,23 @@ def workspace_bytes(gpu: GpuSpec) -> int:
 def _needs(
     spec: ModelSpec, config: RunConfig, gpu: GpuSpec, n: int
 ) -> Iterator[tuple[float, bool]]:
-    """(scratch bytes, whether it goes through cuBLAS) of each product of a prompt's micro-batch."""
+    """(scratch bytes, whether it goes through cuBLAS) of each product of a prompt's micro-batch;
+    products alike are one."""
     n_used = config.n_expert_used or spec.n_expert_used
-    for tensor in spec.tensors.values():
-        if (
-            len(tensor.ne) < 2
-            or not tensor.name.startswith("blk.")
-            or not tensor.name.endswith(".weight")
-        ):
+    dense: dict[object, TensorInfo] = {}
+    experts: dict[object, TensorInfo] = {}
+    for name, tensor in spec.tensors.items():
+        if len(tensor.ne) < 2 or not name.startswith("blk.") or not name.endswith(".weight"):
             continue
-        if "_exps." in tensor.name:
-            yield _expert_product(tensor, gpu, n, n_used)
-        elif "conv1d" not in tensor.name and "rel_b" not in tensor.name:
-            yield _dense_product(tensor, gpu, n)
+        kind = tensor.quant.name, tensor.ne
+        if "_exps." in name:
+            experts[kind] = tensor
+        elif "conv1d" not in name and "rel_b" not in name:
+            dense[kind] = tensor
+    for tensor in experts.values():
+        yield _expert_product(tensor, gpu, n, n_used)
+    for tensor in dense.values():
+        yield _dense_product(tensor, gpu, n)
     if not max(spec.per_layer("attention.head_count", 1)):  # recurrent layers alone
         return
     if config.flash_attn != "off":

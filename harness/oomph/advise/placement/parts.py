@@ -8,7 +8,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Final, Literal, cast, get_args
 
 from oomph.advise.quantizations import are_one_model
@@ -117,16 +117,17 @@ class _Apart(Placement):
 
 class LayerParts:
     """The parts of one estimator's model under any configuration; what its overrides put on the
-    host is not among them. What is counted for one is kept for the next, and where its weights lie
-    for another quantization of a model that it is `like`."""
+    host is not among them. What is counted for one is kept for the next, and for another
+    quantization what does not depend on weights' types, where that is given as `like`."""
 
     def __init__(self, estimator: Estimator, like: "LayerParts | None" = None) -> None:
         self._estimator = estimator
         self._homes: dict[object, WeightHomes] = {}
-        if like is not None and are_one_model(estimator.model, like._estimator.model):
-            self._homes = like._homes
-        self._weights: dict[object, Counter[str]] = {}
         self._caches: dict[object, LayerCaches] = {}
+        if like is not None and are_one_model(estimator.model, like._estimator.model):
+            self._homes, self._caches = like._homes, like._caches
+        self._weights: dict[object, Counter[str]] = {}
+        self._fixed: dict[RunConfig, Callable[[int], list[int]]] = {}
         self._parts: dict[tuple[RunConfig, Goal], Parts] = {}
 
     def of(self, config: RunConfig, goal: Goal) -> Parts:
@@ -147,12 +148,18 @@ class LayerParts:
 
     def fixed_bytes(self, config: RunConfig) -> Callable[[int], list[int]]:
         """What of a layer is not experts, by layer, at any context of `config`."""
+        if config not in self._fixed:
+            self._fixed[config] = self._fixed_bytes(config)
+        return self._fixed[config]
+
+    def _fixed_bytes(self, config: RunConfig) -> Callable[[int], list[int]]:
         setup = _apart(self._estimator, config)
         weights, caches = self._weights_of(setup), self._caches_of(setup)
         states = recurrent_bytes(setup)
         devices = [f"CUDA{il}" for il in range(setup.hparams.n_layer_all + 1)]
         constant = [weights[device] + states[device] for device in devices]
 
+        @cache
         def at(n_ctx: int) -> list[int]:
             sizes = resolve_sizes(config.with_(n_ctx=n_ctx), setup.hparams)
             return [n + more for n, more in zip(constant, caches.at(sizes), strict=True)]
