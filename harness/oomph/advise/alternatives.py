@@ -15,6 +15,7 @@ from oomph.advise.drafting import fewer_drafted, smaller_draft_caches, without_d
 from oomph.advise.first_failure import margin_bytes
 from oomph.advise.max_context import longest_divided
 from oomph.advise.placement.knobs import spelled_places
+from oomph.advise.placement.parts import LayerParts
 from oomph.advise.placement.proof import Placed, Prover, n_layers_without_experts
 from oomph.advise.placement.search import (
     ALL_BUT_SPLIT,
@@ -115,11 +116,17 @@ class _Question:
     """What is asked, and the placements that answer it: `held` are the knobs that were said."""
 
     def __init__(
-        self, estimator: Estimator, config: RunConfig, probability: float, held: Collection[str]
+        self,
+        estimator: Estimator,
+        config: RunConfig,
+        probability: float,
+        held: Collection[str],
+        parts: LayerParts | None,
     ) -> None:
         self.estimator, self.config, self.probability = estimator, config, probability
         self.sure, self._held = estimator.cautious(probability), frozenset(held)
-        self._splitter = Prover(estimator, config, ALL_BUT_SPLIT, probability)
+        self.parts = parts or LayerParts(estimator)
+        self._splitter = Prover(estimator, config, ALL_BUT_SPLIT, probability, parts=self.parts)
         self._fitting: dict[RunConfig, RunConfig | None] = {}
 
     @property
@@ -137,6 +144,7 @@ class _Question:
                 self.config,
                 held=ALL_BUT_WHERE | held,
                 probability=self.probability,
+                parts=self.parts,
             )
             if best and (not found or best.rate("decode") > WORTH_SAYING * found[0].rate("decode")):
                 found.append(best)
@@ -153,7 +161,13 @@ class _Question:
         if estimator is not None and estimator is not self.estimator:
             if estimator.cautious(self.probability).fits(config):
                 return config
-            return divided(estimator, config, self.probability, holds_split=self.holds_split)
+            return divided(
+                estimator,
+                config,
+                self.probability,
+                holds_split=self.holds_split,
+                parts=LayerParts(estimator, like=self.parts),
+            )
         if config not in self._fitting:
             self._fitting[config] = self._divided(config)
         return self._fitting[config]
@@ -163,8 +177,7 @@ class _Question:
             return config
         if self.holds_split or config.n_devices < 2:
             return None
-        found = self._splitter.quickest(config, "decode")
-        return found.config if found else None
+        return self._splitter.quickest_config(config, "decode")
 
 
 def _named_placement(estimator: Estimator, found: Placed) -> tuple[Kind, int | str]:
@@ -185,6 +198,7 @@ def offers(
     context: str | None = None,
     probability: float = SURE,
     held: Collection[str] = (),
+    parts: LayerParts | None = None,
 ) -> tuple[Offer, ...]:
     """Every single change to the predicted configuration that fits with `probability`: of each kind
     the mildest that suffices.
@@ -195,7 +209,7 @@ def offers(
     none where it was not the card's memory that ran out. `held` are the knobs that were said: where
     the layers go is first looked for with them as they are.
     """
-    question = _Question(estimator, prediction.config, probability, held)
+    question = _Question(estimator, prediction.config, probability, held, parts)
     intact = speeds(estimator.with_room(ROOM_FOR_ANYTHING), prediction.config, prediction.memory)
     after = _KINDS if outcome is None else _KINDS_AFTER.get(outcome, ())
     kinds = _KINDS_OF.get(context or "", after)
@@ -209,10 +223,11 @@ def host_offers(
     *,
     probability: float = SURE,
     held: Collection[str] = (),
+    parts: LayerParts | None = None,
 ) -> tuple[Offer, ...]:
     """What would do where the cards hold it and the host does not: smaller caches where they are
     what does not fit, else experts or layers that the cards have room for, else smaller weights."""
-    question = _Question(estimator, prediction.config, probability, held)
+    question = _Question(estimator, prediction.config, probability, held, parts)
     intact = speeds(estimator, prediction.config, prediction.memory)
     kinds = (_smaller_host_caches, _moved_to_host, _smaller_weights)
     found = (_priced(candidate, intact) for kind in kinds for candidate in kind(question))
@@ -437,7 +452,12 @@ def _fewer_experts(q: _Question) -> Iterator[_Candidate]:
 
 def _shorter(q: _Question) -> Iterator[_Candidate]:
     n_ctx, split = longest_divided(
-        q.estimator, q.config, q.probability, limit=q.config.n_ctx, holds_split=q.holds_split
+        q.estimator,
+        q.config,
+        q.probability,
+        limit=q.config.n_ctx,
+        holds_split=q.holds_split,
+        parts=q.parts,
     )
     if 0 < n_ctx < q.config.n_ctx:
         shorter = q.config.with_(n_ctx=n_ctx, tensor_split=split)

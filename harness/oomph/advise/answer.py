@@ -16,7 +16,7 @@ from oomph.advise.evidence import Evidence, evidence, settled
 from oomph.advise.first_failure import FirstFailure, first_failure
 from oomph.advise.max_context import longest_context, longest_divided
 from oomph.advise.own_fit import OwnFit
-from oomph.advise.placement.parts import Goal
+from oomph.advise.placement.parts import Goal, LayerParts
 from oomph.advise.placement.proof import Placed
 from oomph.advise.placement.search import best_placement, front
 from oomph.advise.quantizations import quantization_of
@@ -170,10 +170,13 @@ def answer_of(
     is_wanting = (card_verdict != "yes" or not runs(host.state)) and refusal != "pooling"
     if verdict == "yes" and not said.is_whole:
         verdict = "probably"
+    parts = LayerParts(estimator)
     longest, split = (
         (None, None)
         if on_host
-        else longest_divided(estimator, config, holds_split=any(config.tensor_split or ()))
+        else longest_divided(
+            estimator, config, holds_split=any(config.tensor_split or ()), parts=parts
+        )
     )
     asks_for_best = not on_host and not refusal and (is_wanting or goal is not None)
     asked = fit.asked.with_(n_ctx=config.n_ctx) if fit else config
@@ -225,14 +228,16 @@ def answer_of(
             said.program,
             on_card=any(source.says == "runs" for source in sources),
         ),
-        offers=_sayable(_offers(estimator, prediction, card_verdict, held), config, said.program)
+        offers=_sayable(
+            _offers(estimator, prediction, card_verdict, held, parts), config, said.program
+        )
         if not on_host and refusal != "pooling"
         else (),
         goal=goal,
-        best=best_placement(estimator, asked, goal=goal, held=held)
+        best=best_placement(estimator, asked, goal=goal, held=held, parts=parts)
         if goal and asks_for_best
         else None,
-        front=front(estimator, asked, held=held) if asks_for_best else (),
+        front=front(estimator, asked, held=held, parts=parts) if asks_for_best else (),
     )
 
 
@@ -243,14 +248,20 @@ def _held(said: Said) -> frozenset[str]:
 
 
 def _offers(
-    estimator: Estimator, prediction: Prediction, card_verdict: Verdict, held: Collection[str]
+    estimator: Estimator,
+    prediction: Prediction,
+    card_verdict: Verdict,
+    held: Collection[str],
+    parts: LayerParts,
 ) -> tuple[Offer, ...]:
     """What would do instead: of the cards where they lack, else of the host."""
     if card_verdict != "yes":
-        return offers(estimator, prediction, held=held)
+        return offers(estimator, prediction, held=held, parts=parts)
     host = prediction.host
     return (
-        host_offers(estimator, prediction, held=held) if host.state not in (None, "holds") else ()
+        host_offers(estimator, prediction, held=held, parts=parts)
+        if host.state not in (None, "holds")
+        else ()
     )
 
 

@@ -151,6 +151,8 @@ class Fillings:
     def closest(self) -> Filling | None:
         """With every card as full as single matrices of experts can make it; None where nothing
         fits."""
+        if self._runs is None and not self.are_any():
+            return None
         if self._runs:
             given = [self._runs(first) for first in self._firsts]
             costs = [self._cost_of(ends) for ends in given]

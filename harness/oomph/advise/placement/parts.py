@@ -6,14 +6,15 @@ they belong to no layer.
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
 from typing import Final, Literal, cast, get_args
 
 from oomph.advise.quantizations import are_one_model
 from oomph.config import RunConfig
 from oomph.errors import ConfigError
+from oomph.estimate.build import build_year
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.compute import Setup
 from oomph.estimate.estimator import Estimator
@@ -36,7 +37,7 @@ from oomph.estimate.speed import (
     prompt_around,
     speed_question,
 )
-from oomph.estimate.work import Work, works_by
+from oomph.estimate.work import Work, work_key, works_by
 from oomph.gpus import GpuSpec
 
 Goal = Literal["decode", "prefill", "context"]
@@ -45,6 +46,7 @@ context."""
 
 GOALS: Final = get_args(Goal)
 _EXPERTS: Final = re.compile(r"blk\.[0-9]{1,4}\.ffn_(up|down|gate|gate_up)_(?:ch|)exps")
+_WORK_FIELDS: Final = tuple(field.name for field in fields(Work))
 _NOTHING: Final = 1e-6
 """Bytes and products of a layer that has none, whose time is what any layer takes besides."""
 _UNTIMED: Final = {True: 1e-12, False: 2e-11}
@@ -128,6 +130,7 @@ class LayerParts:
             self._homes, self._caches = like._homes, like._caches
         self._weights: dict[object, Counter[str]] = {}
         self._fixed: dict[RunConfig, Callable[[int], list[int]]] = {}
+        self._works: dict[object, Mapping[Hashable, Work]] = {}
         self._parts: dict[tuple[RunConfig, Goal], Parts] = {}
 
     def of(self, config: RunConfig, goal: Goal) -> Parts:
@@ -142,7 +145,7 @@ class LayerParts:
             n_bytes = _costs(names, lambda device: sizes.get(device, 0))
             kinds = _kinds(self._estimator, config)
             self._parts[key] = Parts(
-                n_bytes, kinds, lambda: _times(self._estimator, config, goal, kinds, sizes, names)
+                n_bytes, kinds, lambda: self._times(config, goal, kinds, sizes, names)
             )
         return self._parts[key]
 
@@ -165,6 +168,55 @@ class LayerParts:
             return [n + more for n, more in zip(constant, caches.at(sizes), strict=True)]
 
         return at
+
+    def _times(
+        self,
+        config: RunConfig,
+        goal: Goal,
+        kinds: Sequence[GpuSpec | None],
+        sizes: Mapping[str, int],
+        experts: Sequence[Sequence[str]],
+    ) -> Times:
+        estimator = self._estimator
+        setup = _apart(estimator, config)
+        used, n_experts = setup.hparams.n_expert_used, estimator.model.n_expert
+        share_read = used / n_experts if n_experts else 1.0
+        works = self._works_of(setup) if all(kinds) else {}
+
+        def timed(gpu: GpuSpec | None, *, on_card: bool) -> Costs:
+            if gpu is None:
+                return _costs(
+                    experts,
+                    lambda device: (
+                        sizes.get(device, 0)
+                        * _UNTIMED[on_card]
+                        * (share_read if "/" in device else 1.0)
+                    ),
+                )
+            question = speed_question(
+                estimator.model,
+                gpu,
+                config,
+                None if estimator.build is None else build_year(estimator.build),
+                setup=setup,
+                work=(Work(), Work()),
+                machine=estimator.machine,
+            )
+            seconds = _clock(estimator, question, goal, on_card=on_card)
+            return _costs(
+                experts, lambda device: seconds(works[device]) if device in works else 0.0
+            )
+
+        return Times(
+            on_card={gpu: timed(gpu, on_card=True) for gpu in kinds},
+            on_host=timed(kinds[0], on_card=False),
+        )
+
+    def _works_of(self, setup: Setup) -> Mapping[Hashable, Work]:
+        key = work_key(setup)
+        if key not in self._works:
+            self._works[key] = works_by(self._estimator.model, setup, str)
+        return self._works[key]
 
     def _weights_of(self, setup: Setup) -> Counter[str]:
         key = setup.placement.key
@@ -224,47 +276,6 @@ def _kinds(estimator: Estimator, config: RunConfig) -> tuple[GpuSpec | None, ...
     return kinds if all(kinds) else (None,)
 
 
-def _times(
-    estimator: Estimator,
-    config: RunConfig,
-    goal: Goal,
-    kinds: Sequence[GpuSpec | None],
-    sizes: Mapping[str, int],
-    experts: Sequence[Sequence[str]],
-) -> Times:
-    setup = _apart(estimator, config)
-    used, n_experts = setup.hparams.n_expert_used, estimator.model.n_expert
-    share_read = used / n_experts if n_experts else 1.0
-    works = works_by(estimator.model, setup, str) if all(kinds) else {}
-
-    def timed(gpu: GpuSpec | None, *, on_card: bool) -> Costs:
-        if gpu is None:
-            return _costs(
-                experts,
-                lambda device: (
-                    sizes.get(device, 0)
-                    * _UNTIMED[on_card]
-                    * (share_read if "/" in device else 1.0)
-                ),
-            )
-        question = speed_question(
-            estimator.model,
-            gpu,
-            config,
-            estimator.question(config).build_year,
-            setup=setup,
-            work=(Work(), Work()),
-            machine=estimator.machine,
-        )
-        seconds = _clock(estimator, question, goal, on_card=on_card)
-        return _costs(experts, lambda device: seconds(works[device]) if device in works else 0.0)
-
-    return Times(
-        on_card={gpu: timed(gpu, on_card=True) for gpu in kinds},
-        on_host=timed(kinds[0], on_card=False),
-    )
-
-
 def _apart(estimator: Estimator, config: RunConfig) -> Setup:
     """`config` resolved, with every layer by itself."""
     setup = estimator.setup(config)
@@ -289,7 +300,28 @@ def _clock(
 
     nothing = {"q8_0": _NOTHING}
     besides = seconds(Work(dense_bytes=nothing, dense_flops=nothing, inner_sizes=nothing))
-    return lambda work: 0.0 if work.is_idle else max(seconds(work) - besides, 0.0)
+    known: dict[Hashable, float] = {}
+
+    def added(work: Work) -> float:
+        alike = _likeness(work)
+        if alike not in known:
+            known[alike] = 0.0 if work.is_idle else max(seconds(work) - besides, 0.0)
+        return known[alike]
+
+    return added
+
+
+def _likeness(work: Work) -> Hashable:
+    """All of a share of the work: layers alike take as long as each other."""
+    values = (getattr(work, name) for name in _WORK_FIELDS)
+    return tuple(
+        tuple(value.items())
+        if isinstance(value, dict)
+        else value
+        if not isinstance(value, list)
+        else tuple(value)
+        for value in values
+    )
 
 
 def _name(question: SpeedQuestion) -> str:

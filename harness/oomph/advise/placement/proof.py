@@ -14,7 +14,7 @@ from math import inf
 from typing import Final
 
 from oomph.advise.first_failure import margin_bytes
-from oomph.advise.placement.filling import Ends, Filling, Fillings, Runs
+from oomph.advise.placement.filling import Ends, Fillings, Runs
 from oomph.advise.placement.knobs import placed
 from oomph.advise.placement.parts import Costs, Goal, LayerParts, Parts, is_expert
 from oomph.advise.speeds import Speeds, speeds
@@ -98,34 +98,52 @@ class Prover:
 
     def quickest(self, shape: RunConfig, goal: Goal) -> Placed | None:
         """The best placement of a shape for decoding or prefill, None where none fits."""
+        found = self._quickest(shape, goal)
+        return self._measured(*found) if found else None
+
+    def quickest_config(self, shape: RunConfig, goal: Goal) -> RunConfig | None:
+        """`quickest` without what it takes and how quick it is."""
+        found = self._quickest(shape, goal)
+        return found[0] if found else None
+
+    def _quickest(self, shape: RunConfig, goal: Goal) -> tuple[RunConfig, MemoryEstimate] | None:
         if not self._is_open(shape):
             return None
         parts, cards = self._parts_of(shape, goal), self._cards(shape)
         besides, is_known = self._guess(shape)
-        if not is_known and (plain := self._ways(shape, parts, besides).plain()):
+        if not is_known and (plain := self._ways(shape, parts, besides).plain_runs()):
             memory = self._estimator.memory(self._placed(shape, plain, parts.n_bytes))
             besides = _beside_layers(memory, plain, parts.n_bytes, cards)
-        best, tried = None, set[RunConfig]()
+        best: tuple[RunConfig, MemoryEstimate] | None = None
+        tried = set[RunConfig]()
         for _ in range(ROUNDS):
-            filling = self._filled(shape, parts, besides)
-            if filling is None:
+            runs = self._filled(shape, parts, besides)
+            if runs is None:
                 break
-            config = self._placed(shape, filling, parts.n_bytes)
+            config = self._placed(shape, runs, parts.n_bytes)
             if config in tried:
                 break
             tried.add(config)
-            found = self._measured(config)
-            fits = self._sure.fits(config)
-            seen = _beside_layers(found.memory, filling, parts.n_bytes, cards)
+            memory = self._estimator.memory(config)
+            seen = _beside_layers(memory, runs, parts.n_bytes, cards)
             self._besides[shape.n_devices, shape.n_ubatch] = seen
-            if fits:
-                best = found if best is None or found.rate(goal) > best.rate(goal) else best
+            if self._sure.fits(config):
+                if best is None or self._is_quicker((config, memory), best, goal):
+                    best = config, memory
                 if all(besides[card] - seen[card] < WORTH_A_ROUND for card in cards):
                     break
                 besides = seen
             else:  # what swings between two is taken at its most
                 besides = {card: max(besides[card], seen[card]) for card in cards}
         return best
+
+    def _is_quicker(
+        self,
+        found: tuple[RunConfig, MemoryEstimate],
+        best: tuple[RunConfig, MemoryEstimate],
+        goal: Goal,
+    ) -> bool:
+        return self._measured(*found).rate(goal) > self._measured(*best).rate(goal)
 
     def longest(self, shape: RunConfig, limit: int | None = None) -> Placed | None:
         """The longest context of a shape, with every layer's cache where it was asked to be; None
@@ -238,13 +256,13 @@ class Prover:
             runs=self._runs(shape, parts.n_bytes),
         )
 
-    def _filled(self, shape: RunConfig, parts: Parts, besides: Mapping[str, int]) -> Filling | None:
+    def _filled(self, shape: RunConfig, parts: Parts, besides: Mapping[str, int]) -> Runs | None:
         """The quickest filling of the cards, in numbers of layers unless matrices are worth it."""
         ways = self._ways(shape, parts, besides)
-        plain = ways.plain()
-        if plain and not plain.out and not plain.ends[0]:
-            return plain
-        closest = ways.closest()
+        runs = ways.plain_runs()
+        if runs and not runs.out and not runs.ends[0]:
+            return runs
+        plain, closest = ways.plain(), ways.closest()
         is_worth_it = closest and (not plain or plain.seconds > SIMPLER * closest.seconds)
         return closest if is_worth_it else plain
 
@@ -283,9 +301,9 @@ class Prover:
 
     # --- what a configuration is worth
 
-    def _measured(self, config: RunConfig) -> Placed:
+    def _measured(self, config: RunConfig, memory: MemoryEstimate | None = None) -> Placed:
         estimator = self._estimator
-        memory = estimator.memory(config)
+        memory = memory or estimator.memory(config)
         return Placed(
             config=config,
             changes=changed_knobs(self.asked, config),

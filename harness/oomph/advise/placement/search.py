@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from math import inf
 from typing import Final
 
-from oomph.advise.placement.parts import Goal
+from oomph.advise.placement.parts import Goal, LayerParts
 from oomph.advise.placement.proof import Placed, Prover
 from oomph.advise.verdict import SURE
 from oomph.config import KNOBS, RunConfig
@@ -39,14 +39,16 @@ def best_placement(
     goal: Goal = "decode",
     held: Collection[str] = (),
     probability: float = SURE,
+    parts: LayerParts | None = None,
 ) -> Placed | None:
     """The best configuration for `goal` that fits with `probability`, `config` itself where nothing
     is better by more than a change is worth; None where nothing fits.
 
     `held` are RunConfig's names of knobs that stay as they are; the context stays, but for the goal
-    `context`. ConfigError where no card's memory is known.
+    `context`. `parts` are those of the estimator's model, where they are counted for several
+    questions. ConfigError where no card's memory is known.
     """
-    return _best(Prover(estimator, config, held, probability), goal)
+    return _best(Prover(estimator, config, held, probability, parts=parts), goal)
 
 
 def divided(
@@ -55,13 +57,14 @@ def divided(
     probability: float = SURE,
     *,
     holds_split: bool = False,
+    parts: LayerParts | None = None,
 ) -> RunConfig | None:
     """`config` with its layers divided among several cards so that it fits, as it is with
     `holds_split`; None where it does not."""
     if holds_split or config.n_devices < 2:
         return config if estimator.cautious(probability).fits(config) else None
-    found = Prover(estimator, config, ALL_BUT_SPLIT, probability).quickest(config, "decode")
-    return found.config if found else None
+    prover = Prover(estimator, config, ALL_BUT_SPLIT, probability, parts=parts)
+    return prover.quickest_config(config, "decode")
 
 
 def front(
@@ -70,11 +73,12 @@ def front(
     *,
     held: Collection[str] = (),
     probability: float = SURE,
+    parts: LayerParts | None = None,
 ) -> tuple[Placed, ...]:
     """Placements of which none is better in context, decoding and prefill at once: the best for
     each goal, and what half of the context and caches of less precision would give. The shortest
     context comes first."""
-    prover = Prover(estimator, config, held, probability)
+    prover = Prover(estimator, config, held, probability, parts=parts)
     found = [_best(prover, goal) for goal in ("decode", "prefill", "context")]
     if prover.may_change("n_ctx"):
         found += [prover.longest(shape) for shape in _smaller_caches(prover)]
