@@ -90,3 +90,21 @@ def test_a_model_of_other_shapes_shares_nothing() -> None:
     other = catalogue_model("qwen3-14b", "Q8_0")
     found = first.changed(model=other).memory(config)
     assert found == Estimator(other, numbered((BIG,))).memory(config)
+
+
+@pytest.mark.parametrize("name", [*(name for name, _ in MODELS), "granite-4.0-h-tiny"])
+def test_what_one_number_of_layers_taught_holds_for_another(name: str) -> None:
+    model = catalogue_model(name, "Q4_K_M")
+    shared = Estimator(model, numbered(CARDS[2]))
+    chance = random.Random(name)
+    for flash_attn in ("auto", "off"):
+        base = RunConfig(n_ctx=8192, n_devices=2, flash_attn=flash_attn)
+        for n_gpu_layers in sorted(chance.sample(range(model.n_layer + 2), 8)):
+            config = base.with_(
+                n_gpu_layers=n_gpu_layers,
+                tensor_split=(chance.randint(1, 3), chance.randint(1, 3)),
+                n_cpu_moe=chance.choice((0, 0, 2)),
+            )
+            alone = Estimator(model, numbered(CARDS[2]))
+            assert shared.setup(config).cache == alone.setup(config).cache, config
+            assert shared.memory(config) == alone.memory(config), config

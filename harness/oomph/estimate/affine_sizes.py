@@ -6,12 +6,14 @@ topology give all of them: two make the lines, and all must lie on them. Composi
 graph takes ten times as long as allocating it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from oomph.estimate.allocator import AllocationProgram
+from oomph.estimate.allocator import AllocationProgram, Packing
 from oomph.estimate.graph.tensor import Tensor
 from oomph.estimate.loops import NOWHERE
+from oomph.estimate.piecewise import PiecewisePackings
 
 N_SAMPLES: Final = 3
 
@@ -29,13 +31,14 @@ class _Sample:
 @dataclass(slots=True)
 class AffineSizes:
     """The replays of one topology. `is_rigid` where they do not lie on lines: then each context is
-    a replay."""
+    a replay, of which the last is kept."""
 
     is_rigid: bool = False
     _samples: list[_Sample] = field(default_factory=list)
     _sizes: list[Line] = field(default_factory=list)
     _alike_at: list[int | None] = field(default_factory=list)
     _is_alike: list[bool] = field(default_factory=list)
+    _packings: dict[tuple[int, ...], PiecewisePackings] = field(default_factory=dict)
 
     @property
     def is_known(self) -> bool:
@@ -44,21 +47,43 @@ class AffineSizes:
 
     def learn(self, cells: int, program: AllocationProgram, sizes: list[int]) -> None:
         """Add a replay at so many cells; with the last that is needed the lines are drawn."""
-        if self.is_rigid or self.is_known or any(sample.cells == cells for sample in self._samples):
+        if self.is_known or any(sample.cells == cells for sample in self._samples):
             return
+        if self.is_rigid:
+            self._samples = []
         self._samples.append(_Sample(cells, program, sizes))
         if len(self._samples) == N_SAMPLES:
             self.is_rigid = not self._draw()
-            self._samples = self._samples[:1]
+            self._samples = self._samples[-1:]
 
-    def at(self, cells: int) -> tuple[AllocationProgram, list[int], list[bool]]:
-        """The program, and what it runs on at so many cells."""
+    def at(self, cells: int) -> tuple[AllocationProgram, list[int], list[bool]] | None:
+        """The program, and what it runs on at so many cells; None where that is not known yet."""
+        if not self.is_known:
+            for sample in self._samples:
+                if sample.cells == cells:
+                    return sample.program, sample.sizes, sample.program.likeness()
+            return None
+        return self._at(cells)
+
+    def _at(self, cells: int) -> tuple[AllocationProgram, list[int], list[bool]]:
         sizes = [base + step * cells for base, step in self._sizes]
         alike = [
             is_alike or at == cells
             for is_alike, at in zip(self._is_alike, self._alike_at, strict=True)
         ]
-        return self._samples[0].program, sizes, alike
+        return self._samples[-1].program, sizes, alike
+
+    def packing(self, cells: int, alignments: Sequence[int], times: tuple[int, ...]) -> Packing:
+        """What the program comes to at so many cells, its loops gone through so often again."""
+        if times not in self._packings:
+
+            def run(cells: int) -> tuple[Packing, Sequence[int]]:
+                program, sizes, alike = self._at(cells)
+                return program.run_traced(sizes, alike, alignments, times)
+
+            alone = {at for at in self._alike_at if at is not None}
+            self._packings[times] = PiecewisePackings(run, alone)
+        return self._packings[times].at(cells)
 
     def _draw(self) -> bool:
         """Lines through the first two samples; False where a sample is no equal graph or lies off

@@ -22,6 +22,7 @@ class Allocation:
         "_program",
         "_size",
         "_sizes",
+        "_times",
         "children",
         "pools",
         "views",
@@ -32,25 +33,38 @@ class Allocation:
         program: "AllocationProgram",
         sizes: Sequence[int],
         alike: Sequence[bool],
-        n_pools: int,
+        times: Sequence[int],
+        pools: Sequence[Pool],
     ) -> None:
         n = len(program.tensors)
-        self._program, self._sizes, self._alike = program, sizes, alike
-        self.pools = [Pool() for _ in range(n_pools)]
+        self._program, self._sizes, self._alike, self._times = program, sizes, alike, times
+        self.pools = pools
         self.children, self.views = list(program.n_children), list(program.n_views)
         self._pool, self._address, self._size = list(program.pools), [0] * n, [0] * n
         self._is_allocated = [False] * n
         self._later: dict[int, list[tuple[int, int, int]]] = {}
+        for loop, n_more in zip(program.loops, times, strict=True):
+            self._add_uses(loop, n_more)
+
+    def _add_uses(self, loop: Loop, n: int) -> None:
+        """Count what so many repetitions, or fewer, read of what all share, and their views of
+        it."""
+        for number, count in loop.reads:
+            self.children[number] += count * n
+        for number, count in loop.views:
+            self.views[number] += count * n
 
     def begin(self) -> None:
         """Give their places to what has one before the first node: of a loop's further repetitions,
         too."""
-        loops = {loop.first[-1]: loop for loop in self._program.loops if loop.first}
+        pairs = zip(self._program.loops, self._times, strict=True)
+        loops = {loop.first[-1]: (loop, n_more) for loop, n_more in pairs if loop.first}
         for number in self._program.first:
             self.allocate(number)
             if number in loops:
-                for _ in range(loops[number].n_more):
-                    for each in loops[number].first:
+                loop, n_more = loops[number]
+                for _ in range(n_more):
+                    for each in loop.first:
                         self._later.setdefault(each, []).append(self._new_place(each))
 
     def _new_place(self, number: int) -> tuple[int, int, int]:
@@ -68,12 +82,12 @@ class Allocation:
                 if not children[number] and not views[number]:
                     self.release(number)
 
-    def repeat(self, loop: Loop) -> None:
+    def repeat(self, loop: Loop, n_more: int) -> None:
         """Go through a repetition as often as it is left out, until the allocator is where it was
         after one before: what lies between would be the same again."""
         seen = {self._state(loop): 0}
         i = 0
-        while i < loop.n_more:
+        while i < n_more:
             self._move_on(loop)
             self.execute(loop.begin, loop.end)
             i += 1
@@ -81,11 +95,8 @@ class Allocation:
                 continue  # fewer of those are left each time
             before = seen.setdefault(self._state(loop), i)
             if before < i:
-                n_skipped = (loop.n_more - i) // (i - before) * (i - before)
-                for number, count in loop.reads:
-                    self.children[number] -= count * n_skipped
-                for number, count in loop.views:
-                    self.views[number] -= count * n_skipped
+                n_skipped = (n_more - i) // (i - before) * (i - before)
+                self._add_uses(loop, -n_skipped)
                 i += n_skipped
                 seen = {}
 

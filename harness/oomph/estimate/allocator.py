@@ -16,6 +16,7 @@ from typing import Final
 from oomph.estimate.allocation import Allocation
 from oomph.estimate.graph.tensor import Tensor, pad
 from oomph.estimate.loops import NOWHERE, Loop, Step, find_loop
+from oomph.estimate.pool import Pool, TracedPool
 
 Placed = tuple[Tensor, int]
 """A tensor and the number of the backend whose pool it is allocated in."""
@@ -57,13 +58,9 @@ def pack(
     return program.run(program.sizes(size), program.likeness(), alignments)
 
 
-@dataclass(frozen=True, slots=True)
-class Repeated:
-    """A run of repetitions in a graph: the last nodes of the first three, and how many more there
-    are."""
-
-    ends: tuple[Tensor, Tensor, Tensor]
-    n_more: int
+Repeated = tuple[Tensor, ...]
+"""A run of repetitions in a graph, of which some are left out: the last nodes of the first three.
+"""
 
 
 class AllocationProgram:
@@ -71,10 +68,10 @@ class AllocationProgram:
     size yet.
 
     Graphs that differ only in sizes have the same `structure`. `run` takes the sizes of `places`,
-    which are (tensor, pool), each tensor's own pool first; and for each of `pairs`, (tensor,
-    source), whether the two are alike, so that the one may take the other's place. Where a run is
-    `repeated` otherwise than layers that follow one another are, `is_whole` is False: it is not the
-    program of the whole.
+    which are (tensor, pool), each tensor's own pool first; for each of `pairs`, (tensor, source),
+    whether the two are alike, so that the one may take the other's place; and for each run that is
+    `repeated` how many repetitions were left out. Where a run is repeated otherwise than layers
+    that follow one another are, `is_whole` is False: it is not the program of the whole.
     """
 
     def __init__(
@@ -137,32 +134,62 @@ class AllocationProgram:
         ]
 
     def run(
-        self, sizes: Sequence[int], alike: Sequence[bool], alignments: Sequence[int]
+        self,
+        sizes: Sequence[int],
+        alike: Sequence[bool],
+        alignments: Sequence[int],
+        times: Sequence[int] = (),
     ) -> Packing:
-        """Allocate everything in its order."""
-        run = Allocation(self, self._padded(sizes, alignments), alike, len(alignments))
+        """Allocate everything in its order, each loop `times` as often again."""
+        pools = [Pool() for _ in alignments]
+        self._allocate(pools, self._padded(sizes, alignments), alike, times)
+        return _packing(pools)
+
+    def run_traced(
+        self,
+        sizes: Sequence[int],
+        alike: Sequence[bool],
+        alignments: Sequence[int],
+        times: Sequence[int] = (),
+    ) -> tuple[Packing, Sequence[int]]:
+        """The same, and what was decided on the way."""
+        pools = [TracedPool() for _ in alignments]
+        self._allocate(pools, self._padded(sizes, alignments), alike, times)
+        decisions: list[int] = []
+        for pool in pools:
+            decisions += pool.decisions
+            decisions += (len(pool.decisions), pool.peak_at, pool.live_peak_at)
+        return _packing(pools), decisions
+
+    def _allocate(
+        self,
+        pools: Sequence[Pool],
+        padded: Sequence[int],
+        alike: Sequence[bool],
+        times: Sequence[int],
+    ) -> None:
+        """Allocate everything in these pools."""
+        run = Allocation(self, padded, alike, times, pools)
         run.begin()
         at = 0
-        for loop in self.loops:
+        for loop, n_more in zip(self.loops, times, strict=True):
             run.execute(at, loop.end)
-            run.repeat(loop)
+            run.repeat(loop, n_more)
             at = loop.end
         run.execute(at, len(self.steps))
-        return Packing(
-            bytes=tuple(pool.peak for pool in run.pools),
-            live_bytes=tuple(pool.live_peak for pool in run.pools),
-        )
 
-    def most_bytes(self, sizes: Sequence[int], alignments: Sequence[int]) -> tuple[int, ...]:
+    def most_bytes(
+        self, sizes: Sequence[int], alignments: Sequence[int], times: Sequence[int] = ()
+    ) -> tuple[int, ...]:
         """More than any pool comes to hold: all that is ever put there, side by side."""
         total, padded = [0] * len(alignments), self._padded(sizes, alignments)
         for taken in (self.first, *(takes for takes, _ in self.steps)):
             for number in taken:
                 total[self.pools[number]] += padded[number]
-        for loop in self.loops:
+        for loop, n_more in zip(self.loops, times, strict=True):
             for number in (*loop.own, *loop.first):
                 if self.owners[number] == NOWHERE:
-                    total[self.pools[number]] += loop.n_more * padded[number]
+                    total[self.pools[number]] += n_more * padded[number]
         return tuple(total)
 
     def _padded(self, sizes: Sequence[int], alignments: Sequence[int]) -> list[int]:
@@ -254,19 +281,22 @@ class AllocationProgram:
         return places
 
     def _loops(self, nodes: Sequence[Placed], repeated: Sequence[Repeated]) -> list[Loop]:
-        """The runs that are loops; what their further repetitions share has further uses."""
-        ends = {end for each in repeated for end in each.ends}
+        """The runs that are loops, up to the first that is none."""
+        ends = {end for each in repeated for end in each}
         behind = {t: i + 1 for i, (t, _) in enumerate(nodes) if t in ends}
         loops = []
         for each in repeated:
-            one, two, three = (behind[end] for end in each.ends)
-            loop = find_loop(self, (one, two, three), each.n_more)
+            one, two, three = (behind[end] for end in each)
+            loop = find_loop(self, (one, two, three))
             if loop is None:
                 break
             loops.append(loop)
-        for loop in loops:
-            for number, count in loop.reads:
-                self.n_children[number] += count * loop.n_more
-            for number, count in loop.views:
-                self.n_views[number] += count * loop.n_more
         return loops
+
+
+def _packing(pools: Sequence[Pool]) -> Packing:
+    """What the pools came to."""
+    return Packing(
+        bytes=tuple(pool.peak for pool in pools),
+        live_bytes=tuple(pool.live_peak for pool in pools),
+    )

@@ -39,6 +39,7 @@ class Composed:
         """Inputs of the graph, of which equal layers share each."""
         runs = selection.runs if len(ends) == len(selection.layers) else ()
         self.repeated: list[Repeated] = []
+        """Runs of which repetitions are left out."""
         self.n_nodes = len(graph.nodes)
         """Nodes of the whole graph."""
         at = {ends[il]: 0 for run in runs for il in run.ends}
@@ -46,9 +47,9 @@ class Composed:
             if node in at:
                 at[node] = i
         for run in runs:
-            one, two, three = (ends[il] for il in run.ends)
-            self.repeated.append(Repeated((one, two, three), run.n_left_out))
-            self.n_nodes += run.n_left_out * (at[two] - at[one])
+            last = tuple(ends[il] for il in run.ends)
+            self.repeated.append(last)
+            self.n_nodes += run.n_left_out * (at[last[1]] - at[last[0]])
 
 
 def graph_of(b: Builder, layers: Sequence[int]) -> tuple[Graph, dict[int, Tensor]]:

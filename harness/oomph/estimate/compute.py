@@ -23,12 +23,12 @@ from oomph.estimate.build import LATEST, Build
 from oomph.estimate.composed import Batch, Composed, graph_of
 from oomph.estimate.graph.builder import Builder, CacheTypes
 from oomph.estimate.graph.hparams import Hparams
-from oomph.estimate.graph.placement import CPU, Placement
+from oomph.estimate.graph.placement import CPU, Placement, layer_of
 from oomph.estimate.graph.sizes import Sizes
 from oomph.estimate.graph.slices import Slices
 from oomph.estimate.graph.tensor import Tensor
 from oomph.estimate.repeats import KEPT, Selection, select_layers
-from oomph.estimate.replayed import Replayed, ReplayStore
+from oomph.estimate.replayed import Layout, Replayed, ReplayStore
 from oomph.estimate.rough import rough_buffers
 from oomph.estimate.scheduler import PIPELINE_COPIES, Schedule, schedule
 from oomph.estimate.structure import layer_contents, structure_of
@@ -37,6 +37,9 @@ WORTH_CUTTING: Final = 0.8
 """A selection that keeps a larger share of the layers saves less than it costs where it will not
 do."""
 
+NEIGHBOURS: Final = 2
+"""Repetitions of a run in which each layer has had all the neighbours that it has in a longer
+one: they decide where its nodes run."""
 _LONG: Final = ("delta_net", "kda")
 """Recurrences with a long graph, which has room for ROOM nodes with each token."""
 ROOM: Final = 40
@@ -104,6 +107,7 @@ class ComputeModel:
         self._store = None if self._adapters else store
         self._shared = self._shared_with(like) or self._kept()
         self._contents = layer_contents(model, self._adapters)
+        self._outside = tuple(name for name in model.tensors if layer_of(name) is None)
         self._has_layer_inputs = "per_layer_token_embd.weight" in model.tensors
         self._n_ctx_before_rope: int | None = None
         """The context from which a file's other RoPE factors are read; None where it has none."""
@@ -200,7 +204,8 @@ class ComputeModel:
         them, at least 0 at none: it grows by no larger a factor than they do, but for what it is
         padded by, which twice as much covers.
         """
-        known, kind, sizes = self._known(setup).most, self._kind(setup, batch), setup.sizes
+        known, sizes = self._known(setup).most, setup.sizes
+        kind = self._kind(setup, batch, setup.placement.key)
         if kind not in known:
             return False
         cells, cells_swa, most = known[kind]
@@ -208,11 +213,11 @@ class ComputeModel:
         factor = 2 * grown if grown > 1 else 1
         return all(factor * n <= live for n, live in zip(most, packing.live_bytes, strict=True))
 
-    def _kind(self, setup: Setup, batch: Batch) -> object:
-        """All that a graph depends on but the cells."""
+    def _kind(self, setup: Setup, batch: Batch, places: object) -> object:
+        """All that a graph depends on but the cells; `places` is where the model lies."""
         sizes = setup.sizes
         return (
-            setup.placement.key,
+            places,
             setup.cache,
             setup.hparams.key,
             setup.op_offload,
@@ -281,15 +286,24 @@ class ComputeModel:
         )
         fuses = self._known(setup).fuses
         if key not in fuses:
-            composed = self._composed(setup, _token_batch(setup), self._select(setup, KEPT[0]))
+            fuses[key] = self._fuses_in(setup, self._layout(setup, NEIGHBOURS), key[1:])
+        return fuses[key]
+
+    def _fuses_in(self, setup: Setup, layout: Layout, rest: tuple[object, ...]) -> bool:
+        """The same for the last of `rest`, which with the layout decides it."""
+        key, known = (layout.key, *rest), self._known(setup).fuses_in
+        if key not in known:
+            # the first graph of a model is allocated, too, with as many layers as that takes
+            selection = layout.selection if known else self._select(setup, KEPT[0])
+            composed = self._composed(setup, _token_batch(setup), selection)
             backends, layers = setup.placement.backends, composed.fused_layers
             plan = self._scheduled(setup, composed)
-            fuses[key] = all(
+            known[key] = all(
                 backends[backend] == setup.placement.layer(layers[node])
                 for node, backend in plan.nodes
-                if node in layers and node.op == op
+                if node in layers and node.op == rest[-1]
             )
-        return fuses[key]
+        return known[key]
 
     def _composed(
         self, setup: Setup, batch: Batch, selection: Selection, *, pins: bool = True
@@ -352,44 +366,49 @@ class ComputeModel:
     def _replay(self, setup: Setup, batch: Batch) -> Packing | None:
         """Replay with as few repetitions of layers as will do, beginning with those that did for a
         graph like this; None where none does and the whole is too large."""
-        kind = (setup.placement.key, setup.cache, setup.hparams.key, batch.n_seqs)
+        layout = self._layout(setup, KEPT[0])
+        kind = (layout.key, setup.cache, setup.hparams.key, batch.n_seqs)
         tried = self._known(setup).tried
         for i in range(tried.get(kind, 0), len(KEPT)):
-            selection = self._select(setup, KEPT[i])
-            packing = self._replay_layers(setup, batch, selection) if selection.runs else None
+            layout = self._layout(setup, KEPT[i])
+            packing = self._replay_layers(setup, batch, layout) if layout.selection.runs else None
             if packing:
                 return packing
-            composed = self._composed(setup, batch, selection, pins=not self._is_dry_run)
+            composed = self._composed(setup, batch, layout.selection, pins=not self._is_dry_run)
             tried[kind] = len(KEPT) if self._copies_for_good(setup, composed) else i + 1
-        return self._replay_layers(setup, batch, Selection(tuple(setup.hparams.running)))
+        return self._replay_layers(setup, batch, self._layout(setup, None))
 
-    def _replay_layers(self, setup: Setup, batch: Batch, selection: Selection) -> Packing | None:
+    def _replay_layers(self, setup: Setup, batch: Batch, layout: Layout) -> Packing | None:
         """The packing of a graph of some layers; None where the others could not be gone through
         like them, or where they are too many."""
-        affine = self._affine_sizes(setup, batch, selection)
-        if affine.is_known:
-            program, sizes, alike = affine.at(setup.sizes.cells)
-        else:
-            composed = self._program(setup, batch, selection)
+        affine, times = self._affine_sizes(setup, batch, layout), layout.selection.times
+        alignments = [alignment(device) for device in setup.placement.backends]
+        known, key = self._known(setup).most, self._kind(setup, batch, setup.placement.key)
+        cells, has_most = setup.sizes.cells, key in known
+        if has_most and affine.is_known:
+            return affine.packing(cells, alignments, times)
+        found = affine.at(cells)
+        if found is None:
+            composed = self._program(setup, batch, layout.selection)
             if composed is None:
                 return None
             program, sizes = composed
-            alike = program.likeness()
-            affine.learn(setup.sizes.cells, program, sizes)
-        alignments = [alignment(device) for device in setup.placement.backends]
-        known, key, cells = self._known(setup).most, self._kind(setup, batch), setup.sizes.cells
-        if not (affine.is_rigid or (key in known and known[key][0] >= cells)):
-            most = program.most_bytes(sizes, alignments)
+            affine.learn(cells, program, sizes)
+            found = program, sizes, program.likeness()
+        program, sizes, alike = found
+        if not (affine.is_rigid or (has_most and known[key][0] >= cells)):
+            most = program.most_bytes(sizes, alignments, times)
             known[key] = cells, setup.sizes.cells_swa, most
-        return program.run(sizes, alike, alignments)
+        return program.run(sizes, alike, alignments, times)
 
-    def _affine_sizes(self, setup: Setup, batch: Batch, selection: Selection) -> AffineSizes:
+    def _affine_sizes(self, setup: Setup, batch: Batch, layout: Layout) -> AffineSizes:
         """What is known of the graph at other contexts; a graph whose caches stand for several
         tokens each is rigid."""
         sizes = setup.sizes
-        # either grows along, or stays
+        # each either grows along, or stays
         window = None if sizes.cells_swa == sizes.cells else sizes.cells_swa
-        key = self._kind(setup, batch), selection, window
+        positions = None if sizes.n_positions == sizes.cells else sizes.n_positions
+        key = self._kind(setup, batch, layout.key), window, positions
         known = self._known(setup).affine
         if key not in known:
             known[key] = AffineSizes(
@@ -443,24 +462,47 @@ class ComputeModel:
 
     def _select(self, setup: Setup, keep: int) -> Selection:
         """The layers that stand for all, with so many repetitions of each run."""
-        key = (setup.placement.key, setup.hparams.key, keep)
-        graph = setup.hparams.family.graph
-        is_apart = graph.layer == "stacks" or graph.drafter != "none"
-        if setup.hparams.is_head or setup.hparams.n_loops > 1 or is_apart:
-            return Selection(tuple(setup.hparams.running))
-        selections = self._known(setup).selections
-        if key not in selections:
-            found = select_layers(self._signatures(setup), keep)
-            is_worth = len(found.layers) <= WORTH_CUTTING * setup.hparams.n_layer
-            selections[key] = found if is_worth else Selection(tuple(setup.hparams.running))
-        return selections[key]
+        return self._layout(setup, keep).selection
 
-    def _signatures(self, setup: Setup) -> Sequence[Hashable]:
-        """All that decides the nodes of each layer that runs."""
-        known, key = self._known(setup).signatures, (setup.placement.key, setup.hparams.key)
-        if key not in known:
-            known[key] = [self._signature(setup, il) for il in setup.hparams.running]
-        return known[key]
+    def _layout(self, setup: Setup, keep: int | None) -> Layout:
+        """The layers that stand for all, with so many repetitions of each run or all of them, and
+        what of their places a graph depends on."""
+        key = (setup.placement.key, setup.hparams.key, keep)
+        layouts = self._known(setup).layouts
+        if key not in layouts:
+            layouts[key] = self._laid_out(setup, keep)
+        return layouts[key]
+
+    def _laid_out(self, setup: Setup, keep: int | None) -> Layout:
+        hparams, placement = setup.hparams, setup.placement
+        whole, graph = Selection(tuple(hparams.running)), hparams.family.graph
+        is_apart = graph.layer == "stacks" or graph.drafter != "none"
+        if hparams.is_head or hparams.n_loops > 1 or is_apart:
+            return Layout(whole, placement.key)
+        signatures = self._signatures(setup)
+        found = whole if keep is None else select_layers(signatures, keep)
+        if len(found.layers) > WORTH_CUTTING * hparams.n_layer:
+            found = whole
+        if not placement.is_simple:
+            return Layout(found, (placement.key, found))
+        outside = self._outside if placement.has_overrides else ()
+        places = tuple(placement.weight(name) for name in outside)
+        kept = tuple(signatures[il] for il in found.layers)
+        return Layout(found, (placement.frame, kept, found.ends, places))
+
+    def _signatures(self, setup: Setup) -> Sequence[int]:
+        """A number for all that decides the nodes of each layer that runs."""
+        known = self._known(setup)
+        return [known.number(self._signature(setup, il)) for il in setup.hparams.running]
+
+    def _kinds(self, setup: Setup) -> Sequence[Hashable]:
+        """What makes each layer equal to another, wherever it lies."""
+        known, hparams = self._known(setup), setup.hparams
+        if hparams.key not in known.kinds:
+            known.kinds[hparams.key] = [
+                known.number(layer.kind(il)) for il, layer in enumerate(hparams.layers)
+            ]
+        return known.kinds[hparams.key]
 
     def _signature(self, setup: Setup, il: int) -> Hashable:
         """All that decides a layer's nodes. A weight's type does where it lies on the CPU and may
@@ -474,7 +516,7 @@ class ComputeModel:
         types = tuple(t for _, _, t in content) if device == CPU or placement.has_overrides else ()
         tensors = tuple((name, ne) for name, ne, _ in content)
         return (
-            setup.hparams.layers[il].kind(il),
+            self._kinds(setup)[il],
             device,
             placement.cache(il),
             places,

@@ -24,6 +24,7 @@ from oomph.estimate.build import build_of, build_year
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.compute import ComputeBuffers, Setup
 from oomph.estimate.draft import MtpHead, draft_devices, head_of
+from oomph.estimate.graph.placement import Placement
 from oomph.estimate.host import HostFit, host_fit, runs
 from oomph.estimate.host_memory import (
     host_memory,
@@ -232,7 +233,7 @@ class Estimator:
         drafting = {
             card.device: card for card in self.cards if card.device in draft_devices(config)
         }
-        used = self._memory.setup(config).placement.cards if known else ()
+        used = self._memory.placement(config).cards if known else ()
         return {name: known[name] for name in used} | drafting
 
     def room_bytes(self, config: RunConfig) -> dict[str, int]:
@@ -423,7 +424,7 @@ class Estimator:
         if len(cards) < 2:
             return
         is_divided = any(config.tensor_split or ())
-        if self._memory.setup(config).placement.is_cut:
+        if self._memory.placement(config).is_cut:
             if not is_divided and len({card.memory_bytes for card in cards}) > 1:
                 yield (
                     "split_mode tensor cuts every layer into equal slices, whatever a card's "
@@ -590,7 +591,7 @@ class Estimator:
             return "the speed depends on the card: name a GPU"
         for _, sentence in self._refusals(config):
             return sentence
-        if self._memory.setup(config).placement.is_cut:
+        if self._memory.placement(config).is_cut:
             return NO_TENSOR_SPEED
         for name, card in cards.items() if not self.unified_memory else ():
             certain = memory.devices[name].certain_bytes(exact_compute=memory.exact_compute)
@@ -695,6 +696,10 @@ class Estimator:
     def setup(self, config: RunConfig) -> Setup:
         """`config` resolved for the model: what its memory and its speed follow from."""
         return self._memory.setup(config)
+
+    def placement(self, config: RunConfig) -> Placement:
+        """Where the model lies under `config`."""
+        return self._memory.placement(config)
 
     # --- what fits
 

@@ -4,6 +4,7 @@ Of a run of equal layers a graph has the first few (`oomph.estimate.repeats`). W
 the third repetition are those of the second with other tensors, each further one's are, too: the
 second is then gone through again, with the tensors of the repetition before it in the place of
 those of the first. Whatever does not fit, as a tensor that is read long after its layer, is none.
+How often is no part of it: a model has as many such layers on a card as one says.
 """
 
 from collections import Counter
@@ -25,7 +26,7 @@ Counts = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loop:
-    """Steps `begin` to `end` are a repetition, which is gone through `n_more` times again.
+    """Steps `begin` to `end` are a repetition, which may be gone through again.
 
     Before each the tensors `before`, (number, that of the same one a repetition later), move on,
     and its `own` are new; those of `first` have had their places from the start. `reads` and
@@ -34,7 +35,6 @@ class Loop:
 
     begin: int
     end: int
-    n_more: int
     before: tuple[tuple[int, int], ...]
     own: tuple[int, ...]
     first: tuple[int, ...]
@@ -56,7 +56,7 @@ class Numbered(Protocol):
     n_views: list[int]
 
 
-def find_loop(program: Numbered, ends: tuple[int, int, int], n_more: int) -> Loop | None:
+def find_loop(program: Numbered, ends: tuple[int, int, int]) -> Loop | None:
     """The loop of a run whose first three repetitions end before these steps; None where the third
     is not like the second, or leaves something behind."""
     begin, end, after = ends
@@ -85,7 +85,6 @@ def find_loop(program: Numbered, ends: tuple[int, int, int], n_more: int) -> Loo
     return Loop(
         begin=begin,
         end=end,
-        n_more=n_more,
         before=tuple((n, later[n]) for n in before),
         own=tuple(n for n in own if n not in first),
         first=tuple(n for n in own if n in first),

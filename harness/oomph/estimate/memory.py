@@ -169,7 +169,7 @@ class MemoryModel:
         cache = CacheTypes(
             k=quant(config.type_k), v=quant(config.type_v), flash_attn=fused, transposes_v=not fused
         )
-        placement = placement or self._placed(config, hparams)
+        placement = placement or self.placement(config)
         n_cards, is_cut = len(placement.cards), placement.is_cut
         setup = Setup(
             hparams=hparams,
@@ -191,13 +191,12 @@ class MemoryModel:
                     setup = replace(setup, unfused=setup.unfused | {op})
         return setup
 
-    def _placed(self, config: RunConfig, hparams: Hparams) -> Placement:
+    def placement(self, config: RunConfig) -> Placement:
         """Where the model lies; one object for all configurations that place it so."""
         knobs = placing_knobs(config)
         if knobs not in self._placements:
-            self._placements[knobs] = Placement(
-                config, hparams.n_layer_all, self.cards, self._on_host
-            )
+            n_layer_all = self.hparams().n_layer_all
+            self._placements[knobs] = Placement(config, n_layer_all, self.cards, self._on_host)
         return self._placements[knobs]
 
     def compute(self, setup: Setup) -> ComputeBuffers:

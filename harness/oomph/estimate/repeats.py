@@ -18,9 +18,10 @@ unlike the others, for what the next layer reads first runs before the layer's e
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run of repetitions: the last layers of the first three, and how many are left out."""
+    """A run of repetitions: the last layers of those that are kept, of the first three at most, and
+    how many are left out."""
 
-    ends: tuple[int, int, int]
+    ends: tuple[int, ...]
     n_left_out: int
 
 
@@ -30,6 +31,16 @@ class Selection:
 
     layers: tuple[int, ...]
     runs: tuple[Run, ...] = ()
+
+    @property
+    def times(self) -> tuple[int, ...]:
+        """How many repetitions of each run are left out."""
+        return tuple(run.n_left_out for run in self.runs)
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """Where the kept repetitions of each run end, counted among `layers`."""
+        return tuple(self.layers.index(il) for run in self.runs for il in run.ends)
 
 
 def select_layers(signatures: Sequence[Hashable], keep: int) -> Selection:
@@ -42,8 +53,8 @@ def select_layers(signatures: Sequence[Hashable], keep: int) -> Selection:
         period, times = _longest_run(signatures, il, last, keep)
         layers += range(il, il + period * min(times, keep))
         if times > keep:
-            first, second, third = (il + period * rank - 1 for rank in (1, 2, 3))
-            runs.append(Run((first, second, third), times - keep))
+            ends = (il + period * rank - 1 for rank in range(1, min(keep, 3) + 1))
+            runs.append(Run(tuple(ends), times - keep))
         il += period * times
     return Selection((*layers, last), tuple(runs))
 

@@ -1,11 +1,21 @@
 """What was replayed of one model's graphs, kept for the next configuration."""
 
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from oomph.estimate.affine_sizes import AffineSizes
 from oomph.estimate.allocator import Packing
 from oomph.estimate.repeats import Selection
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The layers that stand for all, and what a graph of them depends on of where a model lies: two
+    placements that have more or fewer equal layers in the same places have one `key`."""
+
+    selection: Selection
+    key: object
 
 
 class Replayed:
@@ -23,9 +33,15 @@ class Replayed:
         self.most: dict[object, tuple[int, int, tuple[int, ...]]] = {}
         """The cells of a graph, and what it ever puts into each pool."""
         self.affine: dict[object, AffineSizes] = {}
-        self.selections: dict[object, Selection] = {}
-        self.signatures: dict[object, Sequence[Hashable]] = {}
+        self.fuses_in: dict[object, bool] = {}
+        self.layouts: dict[object, Layout] = {}
+        self.kinds: dict[object, Sequence[Hashable]] = {}
         self.tried: dict[object, int] = {}
+        self._numbers: dict[Hashable, int] = {}
+
+    def number(self, what: Hashable) -> int:
+        """A number for `what`, the same each time."""
+        return self._numbers.setdefault(what, len(self._numbers))
 
 
 class ReplayStore(Protocol):

@@ -293,7 +293,7 @@ class Prover:
 
         @cache
         def ends(first: int) -> Ends:
-            placement = self._estimator.setup(shape.with_(n_gpu_layers=total - first)).placement
+            placement = self._estimator.placement(shape.with_(n_gpu_layers=total - first))
             homes = [placement.layer(il) for il in range(first, total)]
             return tuple(accumulate((homes.count(card) for card in cards), initial=first))
 
@@ -316,7 +316,7 @@ class Prover:
 
 def n_layers_without_experts(estimator: Estimator, config: RunConfig) -> int:
     """Layers of which some experts are on the host."""
-    placement = estimator.setup(config).placement
+    placement = estimator.placement(config)
     names = (name for name in estimator.model.tensors if is_expert(name))
     return len({layer_of(name) for name in names if not is_card(placement.weight(name))})
 

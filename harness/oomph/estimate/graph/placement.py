@@ -151,12 +151,20 @@ class Placement:
             tuple((lent or {}).items()),
         )
         self._lent = lent or {}
+        self.is_simple = not (self.is_cut or self._lent)
+        """Whether a graph depends on `frame` and on what lies where in each layer, and on nothing
+        else."""
         self._moe_cache_bytes = config.moe_cache_mib * MIB
 
     @cached_property
     def backends(self) -> tuple[str, ...]:
         """The scheduler's backends by priority: the cards, or all of them as one, the CPU last."""
         return (*self._computing, CPU)
+
+    @cached_property
+    def frame(self) -> tuple[object, ...]:
+        """What a graph depends on beside the devices of its layers."""
+        return (self.cards, self.output, self.offloads_all, self.offloads_kqv, self.pipeline)
 
     @property
     def holders(self) -> tuple[tuple[str, ...], ...]:
