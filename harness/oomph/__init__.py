@@ -25,8 +25,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from oomph.advise.context_questions import max_context
     from oomph.advise.exchange import import_results
-    from oomph.advise.questions import answer, max_context
+    from oomph.advise.questions import answer
     from oomph.architectures.source import read_model
     from oomph.architectures.spec import ModelSpec
     from oomph.calibrate.comparison import compare
@@ -85,7 +86,7 @@ _EXPORTS = {
     "gpu": "oomph.gpus",
     "gpu_names": "oomph.gpus",
     "import_results": "oomph.advise.exchange",
-    "max_context": "oomph.advise.questions",
+    "max_context": "oomph.advise.context_questions",
     "open_bench": "oomph.measure.bench",
     "plot_claims": "oomph.views.plots",
     "plot_energy_by_depth": "oomph.views.plots",

@@ -18,6 +18,7 @@ from oomph.architectures.catalogue import (
     catalogue_names,
     counts_head,
     has_head,
+    is_catalogued,
     usual_quantization,
 )
 from oomph.errors import UnknownNameError
@@ -118,6 +119,8 @@ def read_name(text: str) -> Name:
 
 def catalogue_name(text: str) -> str | None:
     """The catalogue's model that `text` names without a quantization; None for anything else."""
+    if is_catalogued(text):  # spares the reading of all other names
+        return text
     try:
         found = read_name(text)
     except UnknownNameError:

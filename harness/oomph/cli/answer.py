@@ -61,8 +61,9 @@ def _answer(
     said: "Said",
 ) -> None:
     """Can I run it? n_ctx left out is the model's own context; no card named is the machine's."""
+    from oomph.advise.context_questions import records_of
     from oomph.advise.placement.parts import checked_goal
-    from oomph.advise.questions import answers, records_of
+    from oomph.advise.questions import answers
     from oomph.calibrate.subject import asked_of
     from oomph.config import knob_values
     from oomph.estimate.machine import machine_of

@@ -40,7 +40,7 @@ def _explain(
 ) -> None:
     """Explain how memory and time are spent, in figures of one model on one card. `context` has the
     tiers; n_ctx left out is 32,768, or the model's own if less."""
-    from oomph.advise.questions import records_of
+    from oomph.advise.context_questions import records_of
     from oomph.cli.output import print_notes
     from oomph.views.explain import explain_text, topic_of
 

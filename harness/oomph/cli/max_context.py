@@ -53,16 +53,16 @@ def _max_context(
     said: "Said",
 ) -> None:
     """The longest context that fits, and that was seen to run full, for each combination."""
-    from oomph.advise.questions import CACHES, limits_of_variants, max_context_subject, records_of
+    from oomph.advise import context_questions as questions
     from oomph.config import knob_values
 
-    asked = max_context_subject(model, gpu, gpu_mem, calibration, said)
-    found = limits_of_variants(
+    asked = questions.max_context_subject(model, gpu, gpu_mem, calibration, said)
+    found = questions.limits_of_variants(
         model,
         asked,
         experts=knob_values("n_expert_used", n_expert_used),
-        caches=knob_values("type_k", type_kv or ",".join(CACHES)),
-        records=records_of(records or []),
+        caches=knob_values("type_k", type_kv or ",".join(questions.CACHES)),
+        records=questions.records_of(records or []),
         limit=limit,
         rare=rare,
     )

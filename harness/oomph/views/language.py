@@ -10,7 +10,7 @@ import textwrap
 import tomllib
 from collections.abc import Callable, Mapping
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from oomph.errors import ConfigError
@@ -101,8 +101,8 @@ def plural(n: int, *forms: str) -> str:
 def words_of(language: str, room: str) -> Mapping[str, Any]:
     """The words of one room's tables and of its lines that are put together; its sentences are
     templates."""
-    text = resources.files("oomph.views").joinpath("texts", language, "words.toml")
-    table: Mapping[str, Mapping[str, Any]] = tomllib.loads(text.read_text(encoding="utf-8"))
+    path = Path(__file__).with_name("texts") / language / "words.toml"
+    table: Mapping[str, Mapping[str, Any]] = tomllib.loads(path.read_text(encoding="utf-8"))
     return table[room]
 
 
