@@ -31,9 +31,11 @@ class _Sample:
 @dataclass(slots=True)
 class AffineSizes:
     """The replays of one topology. `is_rigid` where they do not lie on lines: then each context is
-    a replay, of which the last is kept."""
+    a replay, of which the last is kept. Two are enough where a third was seen to lie on the lines
+    of a graph like this one."""
 
     is_rigid: bool = False
+    n_samples: int = N_SAMPLES
     _samples: list[_Sample] = field(default_factory=list)
     _sizes: list[Line] = field(default_factory=list)
     _alike_at: list[int | None] = field(default_factory=list)
@@ -52,7 +54,7 @@ class AffineSizes:
         if self.is_rigid:
             self._samples = []
         self._samples.append(_Sample(cells, program, sizes))
-        if len(self._samples) == N_SAMPLES:
+        if len(self._samples) >= self.n_samples:
             self.is_rigid = not self._draw()
             self._samples = self._samples[-1:]
 
@@ -73,22 +75,37 @@ class AffineSizes:
         ]
         return self._samples[-1].program, sizes, alike
 
+    def holds_for(self, cells: int, program: AllocationProgram, sizes: Sequence[int]) -> bool:
+        """Whether these are also the lines of another replay, with other types in the cache: if
+        nothing that is allocated is of those types, as the sizes tell."""
+        if not self.is_known:
+            return False
+        known, own_sizes, alike = self._at(cells)
+        return (
+            own_sizes == sizes
+            and alike == program.likeness()
+            and known.structure == program.structure
+        )
+
     def packing(self, cells: int, alignments: Sequence[int], times: tuple[int, ...]) -> Packing:
         """What the program comes to at so many cells, its loops gone through so often again."""
         if times not in self._packings:
-
-            def run(cells: int) -> tuple[Packing, Sequence[int]]:
-                program, sizes, alike = self._at(cells)
-                return program.run_traced(sizes, alike, alignments, times)
-
-            alone = {at for at in self._alike_at if at is not None}
-            self._packings[times] = PiecewisePackings(run, alone)
+            alone = [at for at in self._alike_at if at is not None]
+            self._packings[times] = PiecewisePackings(
+                lambda n: self._gone_through(n, alignments, times), alone
+            )
         return self._packings[times].at(cells)
+
+    def _gone_through(
+        self, cells: int, alignments: Sequence[int], times: tuple[int, ...]
+    ) -> tuple[Packing, Sequence[int]]:
+        program, sizes, alike = self._at(cells)
+        return program.run_traced(sizes, alike, alignments, times)
 
     def _draw(self) -> bool:
         """Lines through the first two samples; False where a sample is no equal graph or lies off
         them."""
-        first, second, _ = self._samples
+        first, second, *_ = self._samples
         at = [sample.cells for sample in self._samples]
         if any(sample.program.structure != first.program.structure for sample in self._samples):
             return False

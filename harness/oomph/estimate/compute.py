@@ -9,14 +9,14 @@ so large that no published model comes near it is not replayed: the general rule
 """
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
 from oomph.architectures.adapter import AdapterSpec
 from oomph.architectures.spec import ModelSpec
 from oomph.errors import ModelFileError
-from oomph.estimate.affine_sizes import AffineSizes
+from oomph.estimate.affine_sizes import N_SAMPLES, AffineSizes
 from oomph.estimate.allocator import AllocationProgram, Packing
 from oomph.estimate.backends import alignment, alloc_bytes
 from oomph.estimate.build import LATEST, Build
@@ -26,7 +26,7 @@ from oomph.estimate.graph.hparams import Hparams
 from oomph.estimate.graph.placement import CPU, Placement, layer_of
 from oomph.estimate.graph.sizes import Sizes
 from oomph.estimate.graph.slices import Slices
-from oomph.estimate.graph.tensor import Tensor
+from oomph.estimate.graph.tensor import F16, Tensor
 from oomph.estimate.repeats import KEPT, Selection, select_layers
 from oomph.estimate.replayed import Layout, Replayed, ReplayStore
 from oomph.estimate.rough import rough_buffers
@@ -393,7 +393,7 @@ class ComputeModel:
             if composed is None:
                 return None
             program, sizes = composed
-            affine.learn(cells, program, sizes)
+            affine = self._learn(setup, batch, layout, program, sizes)
             found = program, sizes, program.likeness()
         program, sizes, alike = found
         if not (affine.is_rigid or (has_most and known[key][0] >= cells)):
@@ -401,20 +401,50 @@ class ComputeModel:
             known[key] = cells, setup.sizes.cells_swa, most
         return program.run(sizes, alike, alignments, times)
 
+    def _learn(
+        self,
+        setup: Setup,
+        batch: Batch,
+        layout: Layout,
+        program: AllocationProgram,
+        sizes: list[int],
+    ) -> AffineSizes:
+        """Add a replay to what is known of the graph at other contexts; that is what is known of
+        one with other types in the cache where these decide nothing."""
+        known, cells = self._known(setup), setup.sizes.cells
+        cache = setup.cache
+        plain = replace(setup, cache=replace(cache, k=F16, v=F16))
+        alike = known.drawn.setdefault(self._line_key(plain, batch, layout), [])
+        for other in alike:
+            if other.holds_for(cells, program, sizes):
+                known.affine[self._line_key(setup, batch, layout)] = other
+                return other
+        affine, place = self._affine_sizes(setup, batch, layout), (layout.key, setup.hparams.key)
+        if place in known.linear:
+            affine.n_samples = N_SAMPLES - 1
+        affine.learn(cells, program, sizes)
+        if affine.is_known:
+            known.linear.add(place)
+            alike.append(affine)
+        return affine
+
     def _affine_sizes(self, setup: Setup, batch: Batch, layout: Layout) -> AffineSizes:
         """What is known of the graph at other contexts; a graph whose caches stand for several
         tokens each is rigid."""
-        sizes = setup.sizes
-        # each either grows along, or stays
-        window = None if sizes.cells_swa == sizes.cells else sizes.cells_swa
-        positions = None if sizes.n_positions == sizes.cells else sizes.n_positions
-        key = self._kind(setup, batch, layout.key), window, positions
-        known = self._known(setup).affine
+        known, key = self._known(setup).affine, self._line_key(setup, batch, layout)
         if key not in known:
             known[key] = AffineSizes(
                 is_rigid=any(layer.compress_ratio for layer in setup.hparams.layers)
             )
         return known[key]
+
+    def _line_key(self, setup: Setup, batch: Batch, layout: Layout) -> object:
+        """What graphs share whose sizes are the same lines over the cells."""
+        sizes = setup.sizes
+        # each either grows along, or stays
+        window = None if sizes.cells_swa == sizes.cells else sizes.cells_swa
+        positions = None if sizes.n_positions == sizes.cells else sizes.n_positions
+        return self._kind(setup, batch, layout.key), window, positions
 
     def _program(
         self, setup: Setup, batch: Batch, selection: Selection

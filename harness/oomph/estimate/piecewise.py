@@ -63,14 +63,10 @@ class PiecewisePackings:
         one, other = self._runs[low], self._runs[high]
         if one.decisions != other.decisions:
             return None
-
-        def line(ends: tuple[int, int]) -> int:
-            return ends[0] + (ends[1] - ends[0]) * (cells - low) // (high - low)
-
-        a, b = one.packing, other.packing
+        a, b, at = one.packing, other.packing, (cells - low, high - low)
         return Packing(
-            bytes=tuple(map(line, zip(a.bytes, b.bytes, strict=True))),
-            live_bytes=tuple(map(line, zip(a.live_bytes, b.live_bytes, strict=True))),
+            bytes=_on_lines(a.bytes, b.bytes, *at),
+            live_bytes=_on_lines(a.live_bytes, b.live_bytes, *at),
         )
 
     def _add(self, cells: int) -> Packing:
@@ -90,3 +86,8 @@ class PiecewisePackings:
         between = (cells + ahead) // 512 * 256
         if between not in (0, *self._cells) and between not in self._alone:
             self._add(between)
+
+
+def _on_lines(one: Sequence[int], other: Sequence[int], at: int, end: int) -> tuple[int, ...]:
+    """What lies `at` of `end` cells from one to the other; each cell adds a whole number."""
+    return tuple(a + (b - a) // end * at for a, b in zip(one, other, strict=True))

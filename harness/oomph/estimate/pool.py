@@ -14,11 +14,14 @@ class Pool:
     """One backend's buffer: free blocks by offset, the last one without end (ggml_dyn_tallocr).
     Bytes are padded to its alignment before they come here."""
 
-    __slots__ = ("free", "live", "live_peak", "peak")
+    __slots__ = ("decisions", "free", "live", "live_peak", "live_peak_at", "peak", "peak_at")
 
     def __init__(self) -> None:
         self.free: list[list[int]] = [[0, _UNBOUNDED]]
         self.peak = self.live = self.live_peak = 0
+        self.decisions: list[int] = []
+        """Of a pool that is traced, as when most was held."""
+        self.peak_at = self.live_peak_at = 0
 
     def take(self, n: int) -> int:
         """The offset of a block of `n` bytes: from the smallest hole that holds it, the later one
@@ -74,12 +77,7 @@ class TracedPool(Pool):
     taken, what a block that was given back lay between, and when most was held. Of two runs with
     the same ones every comparison had the same sign."""
 
-    __slots__ = ("decisions", "live_peak_at", "peak_at")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.decisions: list[int] = []
-        self.peak_at = self.live_peak_at = 0
+    __slots__ = ()
 
     def take(self, n: int) -> int:
         """The offset of a block of `n` bytes, as of a `Pool`."""

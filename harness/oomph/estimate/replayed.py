@@ -33,6 +33,10 @@ class Replayed:
         self.most: dict[object, tuple[int, int, tuple[int, ...]]] = {}
         """The cells of a graph, and what it ever puts into each pool."""
         self.affine: dict[object, AffineSizes] = {}
+        self.drawn: dict[object, list[AffineSizes]] = {}
+        """Of graphs that differ in the cache's types alone, those whose lines are known."""
+        self.linear: set[object] = set()
+        """Layouts of which a graph was seen to lie on its lines at one context more."""
         self.fuses_in: dict[object, bool] = {}
         self.layouts: dict[object, Layout] = {}
         self.kinds: dict[object, Sequence[Hashable]] = {}
