@@ -164,7 +164,7 @@ class LayerParts:
 
         @cache
         def at(n_ctx: int) -> list[int]:
-            sizes = resolve_sizes(config.with_(n_ctx=n_ctx), setup.hparams)
+            sizes = resolve_sizes(config, setup.hparams, context=n_ctx)
             return [n + more for n, more in zip(constant, caches.at(sizes), strict=True)]
 
         return at

@@ -53,21 +53,23 @@ class Sizes:
         )
 
 
-def resolve_sizes(config: RunConfig, hparams: Hparams) -> Sizes:
+def resolve_sizes(config: RunConfig, hparams: Hparams, *, context: int | None = None) -> Sizes:
     """llama_context's arithmetic: contexts padded to 256 cells, batches cut to the context (an
-    encoder's only once it is padded), tokens padded to sequences. An encoder has no cells.
+    encoder's only once it is padded), tokens padded to sequences. An encoder has no cells. With
+    another `context`, in tokens, than `config` has where one is given.
 
     Raises ConfigError where a sequence's share of the context is empty.
     """
     n_seqs = config.n_seq_max
-    padded = pad(config.n_ctx, 256)
+    asked = config.n_ctx if context is None else context
+    padded = pad(asked, 256)
     cells = padded if config.kv_unified else pad(padded // n_seqs, 256)
     if cells == 0:
         raise ConfigError(
-            f"n_ctx {config.n_ctx} leaves nothing for each of {n_seqs} sequences; raise n_ctx"
+            f"n_ctx {asked} leaves nothing for each of {n_seqs} sequences; raise n_ctx"
         )
     n_ctx = cells if config.kv_unified else cells * n_seqs
-    n_batch = min(config.n_ctx, config.n_batch) if hparams.is_causal else config.n_batch
+    n_batch = min(asked, config.n_batch) if hparams.is_causal else config.n_batch
     n_ubatch = min(n_batch, config.n_ubatch)
     n_tokens = min(n_ctx, n_ubatch)
     if not hparams.has_cache:
