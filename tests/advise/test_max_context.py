@@ -98,3 +98,25 @@ def test_an_encoders_contexts_are_inputs() -> None:
     )
     assert 512 < found.even_n_ctx < 8192
     assert found.even_n_ctx % 256 == 0
+
+
+def test_quantizations_asked_together_reach_as_far_as_alone() -> None:
+    cards = ["RTX 3060", "RTX 3080"]
+    config = RunConfig(n_devices=2, n_seq_max=1)
+    models = published_variants("gemma-3-12b")
+    first = Estimator(models[0], cards)
+    together = context_limits(
+        [first.changed(model=model) for model in models],
+        config,
+        experts=(None,),
+        caches=("f16", "q8_0"),
+    )
+    alone = (
+        each
+        for model in models
+        for kind in ("f16", "q8_0")
+        for each in context_limits(
+            [Estimator(model, cards)], config, experts=(None,), caches=(kind,)
+        )
+    )
+    assert list(together) == list(alone)

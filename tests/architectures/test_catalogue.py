@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from oomph.architectures import catalogue
-from oomph.architectures.catalogue import catalogue_model, catalogue_names
+from oomph.architectures.catalogue import catalogue_model, catalogue_models, catalogue_names
 from oomph.architectures.families import family_of
 from oomph.architectures.shapes import EXTRAS
 from oomph.errors import UnknownNameError
@@ -211,3 +211,14 @@ def test_name_is_found_in_any_case() -> None:
 def test_unknown_name_lists_the_nearest(name: str, nearest: str) -> None:
     with pytest.raises(UnknownNameError, match=rf"'{name}'; the nearest are {nearest}.*Q4_K_M"):
         catalogue_model(name, "Q4_K_M")
+
+
+@pytest.mark.parametrize(
+    "name", ["gpt-oss-20b", "llama-3.3-70b", "qwen3-next-80b-a3b-mtp", "mixtral-8x7b"]
+)
+def test_quantizations_made_together_are_those_made_alone(name: str) -> None:
+    quantizations = ("Q8_0", "Q4_K_M", "q4_k_l", "IQ3_XXS", "BF16")
+    together = list(catalogue_models(name, quantizations))
+    assert together == [catalogue_model(name, each) for each in quantizations]
+    with pytest.raises(UnknownNameError, match="file-size"):
+        next(catalogue_models(name, ("UD-Q4_K_XL",)))

@@ -134,6 +134,20 @@ def test_a_split_divides_the_layers_by_its_shares() -> None:
     assert [place.layer(il) for il in range(32)].count("CUDA0") == 24
 
 
+def test_a_placement_is_the_same_whatever_shares_it_came_of() -> None:
+    even, counted, other = (
+        Placement(RunConfig(n_devices=2, tensor_split=split), 60).key
+        for split in (None, (31, 30), (30, 31))
+    )
+    assert even == counted
+    assert even != other
+    caching = [
+        Placement(RunConfig(n_devices=2, tensor_split=split, moe_cache_mib=64), 60).key
+        for split in (None, (31, 30))
+    ]
+    assert len({even, *caching}) == 3, "its cache of experts is divided by the shares"
+
+
 def test_experts_of_the_first_layers_stay_on_the_cpu() -> None:
     place = Placement(RunConfig(n_cpu_moe=2), 8)
     assert place.weight("blk.1.ffn_up_exps.weight") == CPU
