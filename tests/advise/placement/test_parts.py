@@ -7,6 +7,7 @@ from oomph.advise.quantizations import published_variants
 from oomph.architectures.catalogue import catalogue_model
 from oomph.config import RunConfig
 from oomph.estimate.estimator import Estimator
+from oomph.estimate.memory import MemoryModel
 
 KINDS_OF_LAYER = (
     "qwen3-0.6b",
@@ -23,23 +24,29 @@ KINDS_OF_LAYER = (
 @pytest.mark.parametrize(
     "config",
     [
-        RunConfig(n_ctx=4096),
-        RunConfig(n_ctx=8192, type_k="q8_0", type_v="q8_0", n_seq_max=3, kv_unified=False),
-        RunConfig(n_ctx=512, swa_full=True),
+        RunConfig(n_ctx=4096, flash_attn="on"),
+        RunConfig(
+            n_ctx=8192,
+            flash_attn="on",
+            type_k="q8_0",
+            type_v="q8_0",
+            n_seq_max=3,
+            kv_unified=False,
+        ),
+        RunConfig(n_ctx=512, flash_attn="off", swa_full=True),
     ],
 )
 def test_layers_add_up_to_the_memory_of_the_card_at_any_context(
     name: str, config: RunConfig
 ) -> None:
     estimator = Estimator(catalogue_model(name, "Q4_K_M"), "RTX 4090")
-    parts = LayerParts(estimator)
+    parts, memory = LayerParts(estimator), MemoryModel(estimator.model)
     fixed_at, pieces = parts.fixed_bytes(config), parts.of(config, "decode").n_bytes.pieces
     of_experts = sum(sum(each.values()) for each in pieces)
     for n_ctx in (256, 1000, config.n_ctx, 65_536, 1_048_576):
         longer = config.with_(n_ctx=n_ctx)
-        card = estimator.memory(longer).devices["CUDA0"]
-        counted = card.weights_bytes + card.kv_cache_bytes + card.recurrent_bytes
-        assert sum(fixed_at(n_ctx)) + of_experts == counted
+        counted = (part["CUDA0"] for part in memory.fixed(memory.setup(longer)).values())
+        assert sum(fixed_at(n_ctx)) + of_experts == sum(counted)
         assert fixed_at(n_ctx) == parts.of(longer, "decode").n_bytes.fixed
 
 
