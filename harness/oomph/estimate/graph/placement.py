@@ -3,6 +3,7 @@
 import re
 import struct
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate
@@ -133,12 +134,13 @@ class Placement:
             and config.split_mode == "layer"
             and not self._overrides
         )
+        held = Counter(self._layers)
         # what two placements of a model share when they are the same
         self.key = (
             self.cards,
             self._first,
             self._on_cards,
-            tuple(self._layers.count(each) for each in self._computing),
+            tuple(held[each] for each in self._computing),
             tuple(self._splits) if config.moe_cache_mib else (),
             config.split_mode,
             config.tensor_split if self.is_cut else None,
