@@ -7,7 +7,6 @@ what a run of it uses is `run_cards`.
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import count as counting
 from itertools import groupby
 from typing import Final
 
@@ -189,9 +188,9 @@ def run_cards(cards: Sequence[Card], n_devices: int) -> tuple[Card, ...]:
             f"n_devices is {n_devices}, and {len(cards)} cards are named: {listed_cards(cards)}"
         )
     taken = {card.device for card in cards}
-    free = (name for i in counting() if (name := f"CUDA{i}") not in taken)
-    more = (replace(cards[0], device=next(free)) for _ in range(n_devices - len(cards)))
-    return (*cards, *more)
+    names = [f"CUDA{i}" for i in range(n_devices + len(cards))]
+    free = [name for name in names if name not in taken][: n_devices - len(cards)]
+    return (*cards, *(replace(cards[0], device=name) for name in free))
 
 
 def are_alike(cards: Sequence[Card]) -> bool:

@@ -5,7 +5,7 @@ all the same, it decides the same, and its peaks lie on straight lines, too: eac
 is one of straight lines, and has the same sign at both ends.
 """
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -72,7 +72,7 @@ class PiecewisePackings:
     def _add(self, cells: int) -> Packing:
         packing, decisions = self._run(cells)
         self._runs[cells] = _Run(packing, decisions)
-        insort(self._cells, cells)
+        self._cells.insert(bisect_left(self._cells, cells), cells)
         return packing
 
     def _look_ahead(self, cells: int) -> None:

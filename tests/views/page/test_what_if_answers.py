@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -278,3 +279,22 @@ def test_a_calibration_of_the_page_is_used() -> None:
     assert prediction.speed is not None
     assert prediction.speed.decode_interval_90 is not None
     _expect_the_same(answer, prediction)
+
+
+def test_the_runtime_has_every_function_of_a_library_that_is_called(tmp_path: Path) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("there is no node")
+    script = what_if_script()
+    called = sorted(set(re.findall(r"(?<![\w$])\$[a-z]+\.[a-z_]\w*(?=\()", script)))
+    assert "$bisect.bisect_left" in called
+    path = tmp_path / "names.cjs"
+    missing = f"""
+    const has = (name) => {{
+      try {{ return eval(name) !== undefined; }} catch {{ return false; }}
+    }};
+    const isMissing = (name) => has(name.split(".")[0]) && !has(name);
+    console.log({json.dumps(called)}.filter(isMissing).join());"""
+    path.write_text(IN_NODE + script + missing, encoding="utf-8")
+    done = subprocess.run([node, path], input="{}", capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
