@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from oomph.analysis.quality import References, compared_with
+from oomph.quality.text import References, compared_with
 from oomph.records.summary import RecordSummary
 from oomph.views.calibration import errors_table
 from oomph.views.frontiers import End, basis, ends_of, ends_table, frontier_findings

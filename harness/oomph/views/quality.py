@@ -6,7 +6,7 @@ not by points.
 
 from collections.abc import Sequence
 
-from oomph.analysis.quality import References, compared_with, recall_by_depth
+from oomph.quality.text import References, compared_with, recall_by_depth
 from oomph.records.summary import RecordSummary
 from oomph.units import NOT_MEASURED, share
 from oomph.views.quality_cells import (
