@@ -119,7 +119,8 @@ def test_a_planted_difference_is_shown_and_none_is_not() -> None:
     assert worse.interval[0] < worse.difference < worse.interval[1] < 0
     assert worse.p == pytest.approx(worse.p_right), "right or wrong: McNemar's"
     assert worse.discordant == (worse.n_better + worse.n_worse) / 100
-    assert worse.n_needed is not None and worse.n_needed < 150
+    assert worse.n_needed is not None
+    assert worse.n_needed < 150
     (same,) = compare_runs(_runs(_sweep(seed=2, own=0.1, other=0.1)))
     assert same.finding == "not shown"
 

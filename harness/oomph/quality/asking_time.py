@@ -1,4 +1,4 @@
-"""How long items take on the machine that was measured: from its own prefill and decode rates."""
+"""How long items take on the machine that was measured, by its own prefill and decode rates."""
 
 import re
 from collections.abc import Sequence

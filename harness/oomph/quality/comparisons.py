@@ -1,4 +1,4 @@
-"""Two settings on the same items: the mean difference of their scores, and whether it is shown."""
+"""Two settings on the same items: their scores' mean difference, and whether it is shown."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
