@@ -1,0 +1,126 @@
+"""What a page says of tasks first: who answers better, how surely, and what cannot be told."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from oomph.models.demo import DEMO
+from oomph.quality.comparisons import Paired
+from oomph.quality.effective_length import effective_length
+from oomph.quality.power import smallest_shown
+from oomph.quality.tasks import TaskRun, score_of
+from oomph.records.schema import TASK_FAMILIES
+from oomph.units import count, counted, points, share
+from oomph.views.task_tables import MOST_EXACT
+from oomph.views.task_words import RunNames
+
+MOST_PAIRS: Final = 4
+"""Settings that a headline names."""
+
+
+def task_headline(runs: Sequence[TaskRun], pairs: Sequence[Paired]) -> dict[str, Any] | None:
+    """What the headline says: the share of right answers of the reference (or of the first
+    setting), and each of the first comparisons, those that experts alone tell apart before the
+    others. None without an item."""
+    names = RunNames(runs)
+    reference = pairs[0].reference if pairs else runs[0] if runs else None
+    whole = score_of(reference.of()) if reference else None
+    if reference is None or whole is None:
+        return None
+    shown = sorted(pairs, key=lambda each: _is_of_experts(each), reverse=True)[:MOST_PAIRS]
+    return {
+        "case": "tasks",
+        "setting": names.of(reference),
+        "n_items": whole.n,
+        "right": whole.right,
+        "low": whole.right_interval[0],
+        "high": whole.right_interval[1],
+        "pairs": [
+            {
+                "words": names.of(each.run),
+                "points": points(each.difference),
+                "low": points(each.interval[0]),
+                "high": points(each.interval[1]),
+                "finding": each.finding,
+            }
+            for each in shown
+        ],
+        "n_more": len(pairs) - len(shown),
+    }
+
+
+def _is_of_experts(pair: Paired) -> bool:
+    own, other = ({**run.knobs, "n_expert_used": None} for run in (pair.run, pair.reference))
+    return own == other
+
+
+def task_basis(runs: Sequence[TaskRun], pairs: Sequence[Paired]) -> Iterator[str]:
+    """What the items are, what so many cannot tell apart, and what the model cannot stand for."""
+    if not runs:
+        return
+    yield _what_was_asked(runs)
+    if pairs:
+        yield _what_is_missed(pairs)
+    if any(DEMO in (run.first.model.path, run.first.sweep.partition("-")[0]) for run in runs):
+        yield (
+            "The model is a small dense one that was cut into experts for trying things out: what "
+            "fewer of them cost it says nothing of a model that was trained with experts."
+        )
+
+
+def _what_was_asked(runs: Sequence[TaskRun]) -> str:
+    tasks = {task for run in runs for task in run.tasks}
+    lengths = sorted({n for run in runs for n in run.lengths})
+    fewest, most = (end(len(run.items) for run in runs) for end in (min, max))
+    n_items = count(most) if fewest == most else f"{count(fewest)} to {count(most)}"
+    span = (
+        f" at {counted(len(lengths), 'length')} from {count(lengths[0])} to {count(lengths[-1])} "
+        "tokens"
+        if lengths
+        else ""
+    )
+    said = f"In these figures: {n_items} items a setting, of {counted(len(tasks), 'task')}{span}"
+    graders = {run.graded_by for run in runs}
+    if tasks <= set(TASK_FAMILIES) and graders == {"rule"}:
+        return (
+            f"{said}, made by oomph after RULER's families, answered greedily and graded by rule. "
+            "They tell settings of this model apart and compare with no published score."
+        )
+    return f"{said}, graded by {', '.join(sorted(graders))}."
+
+
+def _what_is_missed(pairs: Sequence[Paired]) -> str:
+    """Of the comparison with the fewest pairs, for that is the weakest."""
+    weakest = min(pairs, key=lambda each: each.n_pairs)
+    said = "That no difference is shown is no sign that there is none"
+    if weakest.n_pairs > MOST_EXACT or not weakest.discordant:
+        return f"{said}: the intervals hold what it may be."
+    least = smallest_shown(weakest.n_pairs, round(weakest.discordant, 2))
+    differ = f"{count(weakest.n_pairs)} pairs of which {share(weakest.discordant, 0)} differ"
+    if least is None:
+        return f"{said}: {differ} show none, even if all of them go one way."
+    return (
+        f"{said}: with {differ}, one of less than {100 * least:.0f} points is missed more often "
+        "than once in five tries."
+    )
+
+
+def task_evidence(runs: Sequence[TaskRun], pairs: Sequence[Paired]) -> Iterator[str]:
+    """How far each setting's context holds, how many comparisons were made, what was not asked."""
+    names = RunNames(runs)
+    for run in runs:
+        if (found := effective_length(run)) is None:
+            continue
+        end = "at least " if found.is_open else ""
+        yield (
+            f"Effective length with {names.of(run)}: {end}{count(found.n_tokens)} tokens "
+            f"({share(found.agreed, 0)} of draws agree; 95 % of them lie from "
+            f"{count(found.low)} to {count(found.high)})."
+        )
+    if len(pairs) > 1:
+        yield (
+            f"{len(pairs)} comparisons were made, and each p counts among all of them (Holm): one "
+            "false finding in the whole table is no likelier than 5 %."
+        )
+    for run in runs:
+        for why in run.missing:
+            yield f"{names.of(run)}: {why}."
