@@ -104,6 +104,18 @@ class Point:
         return (reference := self.reference_point) is not None and reference.config == self.config
 
     @property
+    def is_task_reference(self) -> bool:
+        """Whether the tasks of other points are compared with this one's."""
+        tasks = self.workload.tasks
+        knobs = tasks.reference if tasks else None
+        return knobs is not None and self.config.with_(**knobs) == self.config
+
+    @property
+    def comes_first(self) -> bool:
+        """Whether it is measured before what is compared with it."""
+        return self.is_reference or self.is_task_reference
+
+    @property
     def load_key(self) -> tuple[object, ...]:
         """What two points must share to be measured in one process."""
         knobs = (getattr(self.config, knob) for knob in LOAD_KNOBS)
@@ -141,7 +153,9 @@ class Sweep:
             if isinstance(error, ValidationError):
                 raise ConfigError(f"{where}: {_sentence(error, SweepFile)}") from None
             raise ConfigError(f"{where}: not valid TOML: {error}; mend that line") from None
-        _check_references(sweep.points(), where)
+        points = sweep.points()
+        _check_references(points, where)
+        _check_tasks(points, where)
         return sweep
 
     @property
@@ -170,7 +184,7 @@ class Sweep:
         for point in points:
             unique.setdefault(point.point_id(""), point)
         loads: dict[tuple[object, ...], list[Point]] = {}
-        for point in sorted(unique.values(), key=lambda point: not point.is_reference):
+        for point in sorted(unique.values(), key=lambda point: not point.comes_first):
             loads.setdefault(point.load_key, []).append(point)
         return tuple(point for load in loads.values() for point in sorted(load, key=_context_order))
 
@@ -185,8 +199,10 @@ class Sweep:
 
     def _group_points(self, group: Group, n_devices: int, where: str) -> Iterable[Point]:
         where = f"{where}: group {group.name!r}" if self.file.group else where
-        workload = _table(Workload, self.file.measure, group.measure, where=f"{where}: measure")
-        limits = _table(Limits, self.file.limits, group.limits, where=f"{where}: limits")
+        workload = checked_table(
+            Workload, self.file.measure, group.measure, where=f"{where}: measure"
+        )
+        limits = checked_table(Limits, self.file.limits, group.limits, where=f"{where}: limits")
         served = {"n_seq_max": 1} if workload.through == SERVER else {}
         fixed = {
             "n_devices": n_devices,
@@ -253,6 +269,34 @@ def _check_references(points: Iterable[Point], where: str) -> None:
             )
 
 
+def _check_tasks(points: Iterable[Point], where: str) -> None:
+    """Tasks need a context that holds one of their lengths, and a comparison a setting to compare
+    with: of any context, as the same items are asked in all that hold them."""
+    asked = [point for point in points if point.workload.tasks]
+    for point in asked:
+        tasks = point.workload.tasks
+        of_same = [each for each in asked if each.workload.tasks == tasks]
+        longest = max(each.config.n_ctx_seq for each in of_same)
+        if tasks and not tasks.lengths_within(longest):
+            raise ConfigError(
+                f"{where}: measure.tasks.lengths has no length that {longest:,} tokens of context "
+                "hold; give a shorter one, or raise n_ctx"
+            )
+        if (
+            tasks
+            and tasks.reference is not None
+            and not any(
+                each.is_task_reference
+                for each in asked
+                if each.workload.tasks and each.workload.tasks.reference == tasks.reference
+            )
+        ):
+            raise ConfigError(
+                f"{where}: measure.tasks.reference has no point to compare {point.label!r} with; "
+                "add the values that it names to the axes"
+            )
+
+
 def _axis(key: str, value: Any, where: str) -> tuple[Any, ...]:
     try:
         values = expand(value)
@@ -281,7 +325,7 @@ def _label(group: Group, varied: Mapping[str, Any], axes: Mapping[str, tuple[Any
 
 def _context_order(point: Point) -> tuple[bool, int, int, int]:
     return (
-        not point.is_reference,
+        not point.comes_first,
         point.config.n_ctx,
         point.config.n_ubatch,
         point.config.n_seq_max,
@@ -291,9 +335,11 @@ def _context_order(point: Point) -> tuple[bool, int, int, int]:
 _T = TypeVar("_T", bound=StrictTable)
 
 
-def _table(
+def checked_table(
     kind: type[_T], base: Mapping[str, Any], changes: Mapping[str, Any], *, where: str
 ) -> _T:
+    """The table with these values, those of `changes` first; ConfigError, with `where` and the key,
+    for what it cannot have."""
     try:
         return kind.model_validate({**base, **changes})
     except ValidationError as error:
