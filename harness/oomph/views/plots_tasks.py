@@ -18,7 +18,7 @@ _DODGE: Final = 0.04
 def plot_scores(runs: Mapping[str, TaskRun]) -> "Figure":
     """The share of right answers in percent against the length in tokens, a line for each setting,
     with Wilson's 95 % intervals."""
-    figure, (axes,) = new_figure()
+    figure, (axes,) = new_figure(height=3.6)
     lengths = sorted({n for run in runs.values() for n in run.lengths})
     for place, (name, run) in enumerate(runs.items()):
         scores = [(n, score) for n in run.lengths if (score := score_of(run.of(n_tokens=n)))]
@@ -41,14 +41,14 @@ def plot_scores(runs: Mapping[str, TaskRun]) -> "Figure":
     axes.set_ylim(-3, 103)
     axes.set_xlabel("length in tokens, prompt and answer")
     axes.set_ylabel("right answers, %")
-    legend_above(axes, columns=3)
+    legend_above(axes, columns=2)
     return figure
 
 
 def plot_costs(costs: Mapping[str, Sequence[PositionCost]]) -> "Figure":
     """The ratio of perplexities against the context that a token was given, a line for each
     setting, with 95 % intervals; 1 is the reference."""
-    figure, (axes,) = new_figure()
+    figure, (axes,) = new_figure(height=3.6)
     axes.axhline(1, color=GRID, linewidth=1)
     for place, (name, bins) in enumerate(costs.items()):
         ratios = [math.exp(each.loss_nats.value) for each in bins]
@@ -71,5 +71,5 @@ def plot_costs(costs: Mapping[str, Sequence[PositionCost]]) -> "Figure":
     axes.minorticks_off()
     axes.set_xlabel("tokens of context before the judged one (bins double in length)")
     axes.set_ylabel("perplexity / the reference's")
-    legend_above(axes, columns=3)
+    legend_above(axes, columns=2)
     return figure

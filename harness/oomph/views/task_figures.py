@@ -17,7 +17,7 @@ from oomph.views.readings import run_words
 from oomph.views.table import Cell, Table, number
 from oomph.views.task_words import RunNames, share_cell
 
-MOST_LINES: Final = 8
+MOST_LINES: Final = 6
 """Lines that can still be told apart."""
 
 
@@ -38,22 +38,25 @@ def _same_but_experts(run: TaskRun, other: TaskRun) -> bool:
 
 
 def costs_of(summaries: Sequence[RecordSummary]) -> dict[str, tuple[PositionCost, ...]]:
-    """What each setting costs against its reference by position, by its name; at the longest
-    context alone, where there are more than can be told apart."""
+    """What settings cost against their reference by position, by their names, at the longest
+    context; those first that fewest knobs tell from it."""
     scored = [each for each in summaries if each.succeeded and each.record.quality]
-    references = References(each.record for each in scored)
     longest = max((each.n_ctx for each in scored), default=0)
-    found: dict[str, tuple[PositionCost, ...]] = {}
-    names = SettingNames(dict.fromkeys(each.setting for each in scored))
+    scored = [each for each in scored if each.n_ctx == longest]
+    references = References(each.record for each in scored)
+    found: list[tuple[int, RecordSummary, tuple[PositionCost, ...]]] = []
     for each in scored:
-        reference = references.of(each.record)
-        if each.n_ctx != longest or reference is None or reference is each.record:
+        own, reference = each.record, references.of(each.record)
+        if reference is None or reference is own or not own.quality or not reference.quality:
             continue
-        if each.record.quality and reference.quality:
-            bins = costs_by_position(each.record.quality, reference.quality)
-            if len(bins) > 1:
-                found[run_words(each, names)] = bins
-    return found
+        n_other = sum(value != reference.config.get(knob) for knob, value in own.config.items())
+        if len(bins := costs_by_position(own.quality, reference.quality)) > 1:
+            found.append((n_other, each, bins))
+    shown = sorted(found, key=lambda each: each[0])[:MOST_LINES]
+    names = SettingNames(dict.fromkeys(each.setting for _, each, _ in shown))
+    return {
+        run_words(each, names).partition(", ")[2] or "the setting": bins for _, each, bins in shown
+    }
 
 
 def task_pictures(material: Material) -> Iterator[Picture]:
@@ -74,7 +77,7 @@ def task_pictures(material: Material) -> Iterator[Picture]:
 
 def cost_pictures(material: Material) -> Iterator[Picture]:
     """What settings cost against position."""
-    costs = dict(list(costs_of(material.summaries).items())[:MOST_LINES])
+    costs = costs_of(material.summaries)
     if costs:
         said = "; ".join(
             f"{name}: {math.exp(bins[0].loss_nats.value):.3f} up to {count(bins[0].last)} tokens, "

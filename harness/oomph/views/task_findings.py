@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from oomph.models.demo import DEMO
+from oomph.models.demo import SPLIT_NAME
 from oomph.quality.comparisons import Paired
-from oomph.quality.effective_length import effective_length
+from oomph.quality.effective_length import EffectiveLength, effective_length
 from oomph.quality.power import smallest_shown
 from oomph.quality.tasks import TaskRun, score_of
 from oomph.records.schema import TASK_FAMILIES
-from oomph.units import count, counted, points, share
+from oomph.units import count, counted, share
 from oomph.views.task_tables import MOST_EXACT
 from oomph.views.task_words import RunNames
 
@@ -19,14 +19,14 @@ MOST_PAIRS: Final = 4
 
 def task_headline(runs: Sequence[TaskRun], pairs: Sequence[Paired]) -> dict[str, Any] | None:
     """What the headline says: the share of right answers of the reference (or of the first
-    setting), and each of the first comparisons, those that experts alone tell apart before the
-    others. None without an item."""
-    names = RunNames(runs)
+    setting), and each of the nearest comparisons: those that experts alone tell apart come first.
+    None without an item."""
     reference = pairs[0].reference if pairs else runs[0] if runs else None
     whole = score_of(reference.of()) if reference else None
     if reference is None or whole is None:
         return None
-    shown = sorted(pairs, key=lambda each: _is_of_experts(each), reverse=True)[:MOST_PAIRS]
+    shown = sorted(pairs, key=_nearest)[:MOST_PAIRS]
+    names = RunNames([reference, *(each.run for each in shown)] if shown else runs)
     return {
         "case": "tasks",
         "setting": names.of(reference),
@@ -37,9 +37,9 @@ def task_headline(runs: Sequence[TaskRun], pairs: Sequence[Paired]) -> dict[str,
         "pairs": [
             {
                 "words": names.of(each.run),
-                "points": points(each.difference),
-                "low": points(each.interval[0]),
-                "high": points(each.interval[1]),
+                "points": each.difference,
+                "low": each.interval[0],
+                "high": each.interval[1],
                 "finding": each.finding,
             }
             for each in shown
@@ -48,9 +48,11 @@ def task_headline(runs: Sequence[TaskRun], pairs: Sequence[Paired]) -> dict[str,
     }
 
 
-def _is_of_experts(pair: Paired) -> bool:
-    own, other = ({**run.knobs, "n_expert_used": None} for run in (pair.run, pair.reference))
-    return own == other
+def _nearest(pair: Paired) -> tuple[int, int]:
+    """How many knobs beside the experts are other ones, and how many experts."""
+    own, other = pair.run.knobs, pair.reference.knobs
+    n_other = sum(own.get(k) != other.get(k) for k in {*own, *other} - {"n_expert_used"})
+    return n_other, abs((pair.run.n_expert_used or 0) - (pair.reference.n_expert_used or 0))
 
 
 def task_basis(runs: Sequence[TaskRun], pairs: Sequence[Paired]) -> Iterator[str]:
@@ -60,7 +62,7 @@ def task_basis(runs: Sequence[TaskRun], pairs: Sequence[Paired]) -> Iterator[str
     yield _what_was_asked(runs)
     if pairs:
         yield _what_is_missed(pairs)
-    if any(DEMO in (run.first.model.path, run.first.sweep.partition("-")[0]) for run in runs):
+    if any(run.first.model.name == SPLIT_NAME.partition(".")[0] for run in runs):
         yield (
             "The model is a small dense one that was cut into experts for trying things out: what "
             "fewer of them cost it says nothing of a model that was trained with experts."
@@ -104,18 +106,21 @@ def _what_is_missed(pairs: Sequence[Paired]) -> str:
     )
 
 
+def _length_words(found: EffectiveLength) -> str:
+    end = "at least " if found.is_open else ""
+    return f"{end}{count(found.n_tokens)} tokens ({count(found.low)} to {count(found.high)})"
+
+
 def task_evidence(runs: Sequence[TaskRun], pairs: Sequence[Paired]) -> Iterator[str]:
     """How far each setting's context holds, how many comparisons were made, what was not asked."""
     names = RunNames(runs)
-    for run in runs:
-        if (found := effective_length(run)) is None:
-            continue
-        end = "at least " if found.is_open else ""
-        yield (
-            f"Effective length with {names.of(run)}: {end}{count(found.n_tokens)} tokens "
-            f"({share(found.agreed, 0)} of draws agree; 95 % of them lie from "
-            f"{count(found.low)} to {count(found.high)})."
-        )
+    near = sorted(pairs, key=_nearest)[:MOST_PAIRS]
+    told = [near[0].reference, *(each.run for each in near)] if near else runs[:MOST_PAIRS]
+    shown = RunNames(told)
+    lengths = [(run, found) for run in told if (found := effective_length(run))]
+    if lengths:
+        said = "; ".join(f"{_length_words(found)} with {shown.of(run)}" for run, found in lengths)
+        yield f"Effective length: {said}; in brackets where 95 % of other draws of items lie."
     if len(pairs) > 1:
         yield (
             f"{len(pairs)} comparisons were made, and each p counts among all of them (Holm): one "

@@ -165,9 +165,7 @@ def lengths_table(runs: Sequence[TaskRun]) -> Table:
         "beyond",
     )
     caption = f"Effective length in tokens: up to it every length keeps {share(KEPT, 0)} of the"
-    return Table(
-        caption=f"{caption} shortest one's mean score", columns=columns, rows=tuple(rows)
-    )
+    return Table(caption=f"{caption} shortest one's mean score", columns=columns, rows=tuple(rows))
 
 
 def power_table(n_items: Sequence[int]) -> Table:
