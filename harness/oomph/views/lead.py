@@ -16,8 +16,9 @@ from oomph.views.quality import quality_table
 from oomph.views.quality_cells import cost_against_reference
 from oomph.views.table import Table, for_page
 from oomph.views.tables import experts_table
-from oomph.views.task_findings import task_basis, task_evidence, task_headline
+from oomph.views.task_findings import nearness, task_basis, task_evidence, task_headline
 from oomph.views.task_tables import pairs_table, scores_table
+from oomph.views.task_words import RunNames
 
 Kind = Literal["frontier", "claims", "tasks", "quality", "sweep"]
 QUESTIONS: Final[dict[Kind, str]] = {
@@ -53,7 +54,6 @@ COSTS: Final = (
 )
 PAIRS: Final = (
     "setting",
-    "against",
     "items",
     "difference",
     "what it shows",
@@ -138,7 +138,14 @@ def _pairs(runs: Sequence[TaskRun], pairs: Sequence[Paired]) -> Table:
     """Each setting against its reference; where there is none, the scores."""
     if not pairs:
         return scores_table(runs)
-    return _only(pairs_table(pairs, runs), PAIRS, "Against the reference, on the same items")
+    names, references = RunNames(runs), dict.fromkeys(id(each.reference) for each in pairs)
+    is_one = len(references) == 1
+    against = names.of(pairs[0].reference) if is_one else "the reference"
+    return _only(
+        pairs_table(sorted(pairs, key=nearness), runs),
+        PAIRS if is_one else (*PAIRS, "against"),
+        f"Against {against}, on the same items; difference of mean scores, 95 % interval",
+    )
 
 
 def _only(table: Table, columns: Sequence[str], caption: str) -> Table:

@@ -92,8 +92,11 @@ def _right(summaries: Sequence[RecordSummary]) -> dict[Hashable, Cell]:
 
 
 def pareto_table(summaries: Sequence[RecordSummary]) -> Table:
-    """One row a setting; the last column says which of the others beats it in all three."""
+    """One row a setting; the last column says which of the others beats it in all three. No row
+    where fewer than two settings have all three measured."""
     rows = trades(summaries)
+    if sum(each.worth is not None for each in rows) < 2:
+        rows = []
     is_card = bool(summaries) and summaries[0].has_cards
     cells = tuple(
         (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from oomph.quality.positions import PositionCost
 from oomph.quality.tasks import TaskRun, score_of
-from oomph.views.style import GRID, legend_above, new_figure, series_style, thousands
+from oomph.views.style import GRID, legend_above, new_figure, series_style, spread_axis, thousands
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,5 +71,6 @@ def plot_costs(costs: Mapping[str, Sequence[PositionCost]]) -> "Figure":
     axes.minorticks_off()
     axes.set_xlabel("tokens of context before the judged one (bins double in length)")
     axes.set_ylabel("perplexity / the reference's")
+    spread_axis(axes, "y", [math.exp(b.loss_nats.value) for bins in costs.values() for b in bins])
     legend_above(axes, columns=2)
     return figure

@@ -25,11 +25,11 @@ def shown_runs(runs: Sequence[TaskRun]) -> dict[str, TaskRun]:
     """The settings of a figure by their names: those that only the experts tell from the reference
     where there are more than can be told apart."""
     with_lengths = [run for run in runs if run.lengths]
-    names = RunNames(with_lengths)
     if len(with_lengths) > MOST_LINES:
         references = [reference_of(run, runs) for run in with_lengths]
         first = next((each for each in references if each), with_lengths[0])
         with_lengths = [run for run in with_lengths if _same_but_experts(run, first)][:MOST_LINES]
+    names = RunNames(with_lengths)
     return {names.of(run): run for run in with_lengths}
 
 

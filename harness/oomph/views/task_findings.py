@@ -13,7 +13,7 @@ from oomph.units import count, counted, share
 from oomph.views.task_tables import MOST_EXACT
 from oomph.views.task_words import RunNames
 
-MOST_PAIRS: Final = 4
+MOST_PAIRS: Final = 3
 """Settings that a headline names."""
 
 
@@ -25,7 +25,7 @@ def task_headline(runs: Sequence[TaskRun], pairs: Sequence[Paired]) -> dict[str,
     whole = score_of(reference.of()) if reference else None
     if reference is None or whole is None:
         return None
-    shown = sorted(pairs, key=_nearest)[:MOST_PAIRS]
+    shown = nearest_pairs(pairs)[:MOST_PAIRS]
     names = RunNames([reference, *(each.run for each in shown)] if shown else runs)
     return {
         "case": "tasks",
@@ -48,7 +48,14 @@ def task_headline(runs: Sequence[TaskRun], pairs: Sequence[Paired]) -> dict[str,
     }
 
 
-def _nearest(pair: Paired) -> tuple[int, int]:
+def nearest_pairs(pairs: Sequence[Paired]) -> list[Paired]:
+    """The pairs that fewest knobs tell apart, the nearest number of experts first: of experts alone
+    where there are such."""
+    nearest = sorted(pairs, key=nearness)
+    return [each for each in nearest if nearness(each)[0] == nearness(nearest[0])[0]]
+
+
+def nearness(pair: Paired) -> tuple[int, int]:
     """How many knobs beside the experts are other ones, and how many experts."""
     own, other = pair.run.knobs, pair.reference.knobs
     n_other = sum(own.get(k) != other.get(k) for k in {*own, *other} - {"n_expert_used"})
@@ -114,7 +121,7 @@ def _length_words(found: EffectiveLength) -> str:
 def task_evidence(runs: Sequence[TaskRun], pairs: Sequence[Paired]) -> Iterator[str]:
     """How far each setting's context holds, how many comparisons were made, what was not asked."""
     names = RunNames(runs)
-    near = sorted(pairs, key=_nearest)[:MOST_PAIRS]
+    near = nearest_pairs(pairs)[:MOST_PAIRS]
     told = [near[0].reference, *(each.run for each in near)] if near else runs[:MOST_PAIRS]
     shown = RunNames(told)
     lengths = [(run, found) for run in told if (found := effective_length(run))]
