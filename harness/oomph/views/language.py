@@ -53,6 +53,7 @@ _FILTERS: Final[Mapping[str, Callable[..., str]]] = {
     "share": lambda fraction, digits=0: share(fraction, digits),
     "size": size,
     "signed": points,
+    "ratio": lambda value: f"{value:,.3f}",
     "factor": lambda factor: f"{factor:g}",
     "chance": chance,
 }
