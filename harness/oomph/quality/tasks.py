@@ -131,7 +131,13 @@ def setting_knobs(summary: RecordSummary) -> dict[str, Any]:
 def _key(summary: RecordSummary) -> Hashable:
     record = summary.record
     graded_by = record.tasks.graded_by if record.tasks else ""
-    return _place(record), graded_by, knob_set(setting_knobs(summary))
+    return _place(record), graded_by, run_name(record), knob_set(setting_knobs(summary))
+
+
+def run_name(record: Record) -> str:
+    """What tells two imported runs of one model apart, whose tool says nothing of their settings;
+    empty for records of oomph."""
+    return str(record.workload.get("run") or "")
 
 
 def _place(record: Record) -> Hashable:

@@ -24,6 +24,7 @@ from oomph.views.figures import (
     source_pictures,
     speed_pictures,
 )
+from oomph.views.imported_quality import means_table, printed_table
 from oomph.views.lead import lead_of
 from oomph.views.material import Material
 from oomph.views.pareto import pareto_table
@@ -114,6 +115,8 @@ def build_chapter(material: Material, language: str = "en") -> Chapter:
                     quality_table(summaries),
                     recall_table(summaries),
                     gains_table(summaries),
+                    printed_table(summaries),
+                    means_table(summaries),
                     pareto_table(summaries),
                 )
                 if table.rows

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from oomph.quality.comparisons import Paired
 from oomph.quality.intervals import Interval
-from oomph.quality.tasks import TaskRun
+from oomph.quality.tasks import TaskRun, run_name
 from oomph.records.grouping import Setting, SettingNames, model_key
 from oomph.units import points, share
 from oomph.views.table import Cell
@@ -22,6 +22,7 @@ class RunNames:
     def __init__(self, runs: Sequence[TaskRun]) -> None:
         self._settings = SettingNames(_setting(run) for run in runs)
         self._several = len({run.n_expert_used for run in runs}) > 1
+        self._names = len({run_name(run.first) for run in runs}) > 1
         self._models = len({model_key(run.first.model) for run in runs}) > 1
 
     def of(self, run: TaskRun) -> str:
@@ -29,9 +30,11 @@ class RunNames:
         other knob that differs."""
         experts = f"{run.n_expert_used} experts" if run.n_expert_used else ""
         knobs = self._settings.of(_setting(run))
+        is_told = knobs or self._models or self._names
         parts = [
-            experts if self._several or not knobs else "",
+            experts if self._several or not is_told else "",
             file_name(run) if self._models else "",
+            f"run {run_name(run.first)}" if self._names and run_name(run.first) else "",
             knobs,
         ]
         return ", ".join(filter(None, parts)) or "as it is"
