@@ -64,6 +64,13 @@ def test_wilson_is_as_published() -> None:
     assert wilson(0, 20) == pytest.approx((0, 0.1611), abs=5e-5)
 
 
+@given(st.integers(1, 500))
+def test_wilson_holds_the_share_itself_to_the_last_bit(n: int) -> None:
+    for n_right in {0, 1, n - 1, n}:
+        low, high = wilson(n_right, n)
+        assert 0 <= low <= n_right / n <= high <= 1
+
+
 def test_scores_that_are_alike_are_not_certain() -> None:
     low, high = mean_interval([0.5] * 30)
     assert low < 0.5 < high
