@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from oomph.errors import ConfigError
+from oomph.measure.drift_check import can_anchor
 from oomph.measure.executors import Completed, Job, LocalExecutor
 from oomph.measure.recording import Setting
 from oomph.measure.sweep import Point, Sweep
@@ -202,6 +203,14 @@ def test_nothing_that_was_asked_or_answered_is_shared_but_its_score() -> None:
     assert shared.workload["tasks"]["lengths"] == [400]
     other = record.model_copy(update={"tasks": Tasks(items=[], graded_by=secret)})
     assert tasks_of(scrub(other)).graded_by == "another grader"
+
+
+def test_a_point_that_asks_tasks_is_not_measured_again_to_see_drift() -> None:
+    timing = {"test": "pp8", "n_tokens": 8, "n_depth": 0, "samples_ns": [9, 9, 9]}
+    reply = {"load_ns": 1, "timings": [timing]}
+    assert can_anchor(SETTING.record_of(completed(sweep_of("").points()[0], reply=reply)))
+    asked = completed(point_of("{ lengths = [400] }"), reply=reply | {"task_items": [answer()]})
+    assert not can_anchor(SETTING.record_of(asked))
 
 
 def test_a_phantom_card_is_asked_nothing() -> None:

@@ -1,4 +1,4 @@
-"""Items of tasks: exact lengths, names that stay, everything expected told once, and nowhere else."""
+"""Items of tasks: exact lengths, names that stay, what is expected told once and nowhere else."""
 
 import re
 from collections import Counter

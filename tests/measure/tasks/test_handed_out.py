@@ -1,4 +1,4 @@
-"""Items out as JSON lines, answers or scores back as a record; and what does not fit, in a sentence."""
+"""Items out as JSON lines, answers or scores back as a record, and what does not fit."""
 
 import json
 from collections.abc import Callable
@@ -83,9 +83,7 @@ def test_scores_of_another_grader_are_taken_as_they_are(
 ) -> None:
     rows: Lines = [{"id": line["id"], "score": 0.5, "answer": "hm"} for line in lines]
     items = write("items.jsonl", lines)
-    told = tasks_of(
-        graded_record(items, write("a", rows), Graded(model="m", grader="Ada by hand"))
-    )
+    told = tasks_of(graded_record(items, write("a", rows), Graded(model="m", grader="Ada by hand")))
     assert {(item.score, item.answer) for item in told.items} == {(0.5, "hm")}
     assert told.graded_by == "Ada by hand"
     rows = [{"id": line["id"], "score": 1} for line in lines]
@@ -115,7 +113,7 @@ def test_answers_to_some_are_taken_where_that_is_said(
     lines: Lines, write: Callable[[str, Lines], Path]
 ) -> None:
     items, some = write("items", lines), write("some", right(lines)[:3])
-    with pytest.raises(ConfigError, match="no answer to 5 of 8 items of .*; add them, or take"):
+    with pytest.raises(ConfigError, match=r"no answer to 5 of 8 items of .*; add them, or take"):
         graded_record(items, some, SAID)
     told = tasks_of(graded_record(items, some, Graded(model="m", is_partial=True)))
     assert (len(told.items), told.missing) == (3, "5 of 8 items have no answer")
@@ -152,13 +150,13 @@ def test_an_answer_that_comes_twice_is_refused(
     lines: Lines, write: Callable[[str, Lines], Path]
 ) -> None:
     twice = [*right(lines), right(lines)[2]]
-    with pytest.raises(ConfigError, match="twice line 9 has the id '.*' a second time"):
+    with pytest.raises(ConfigError, match=r"twice line 9 has the id '.*' a second time"):
         graded_record(write("items", lines), write("twice", twice), SAID)
 
 
 def test_scores_need_a_name(lines: Lines, write: Callable[[str, Lines], Path]) -> None:
     rows: Lines = [{"id": line["id"], "score": 1} for line in lines]
-    with pytest.raises(ConfigError, match="say who gave them with --grader NAME"):
+    with pytest.raises(ConfigError, match=r"say who gave them with --grader NAME"):
         graded_record(write("items", lines), write("scores", rows), SAID)
 
 
@@ -207,13 +205,13 @@ def test_options_that_cannot_be_are_one_sentence(how: dict[str, Any], message: s
 
 def test_a_length_that_holds_no_item_is_named() -> None:
     test = task_test(lengths="128,600", families="two_hop", n_items=1)
-    with pytest.raises(ConfigError, match="two_hop: 128 tokens are too few .*; give longer"):
+    with pytest.raises(ConfigError, match=r"two_hop: 128 tokens are too few .*; give longer"):
         list(item_lines(test, seed=1))
 
 
 def test_a_setting_has_one_value_a_knob() -> None:
     assert one_setting({"n_ctx": [5], "type_k": ["f16"]}) == {"n_ctx": 5, "type_k": "f16"}
-    with pytest.raises(ConfigError, match="n_ctx has 2 values; answers are of one setting"):
+    with pytest.raises(ConfigError, match=r"n_ctx has 2 values; answers are of one setting"):
         one_setting({"n_ctx": [5, 6]})
 
 
@@ -229,7 +227,9 @@ def test_what_is_no_model_is_named(tmp_path: Path) -> None:
 @pytest.mark.llama
 def test_a_model_without_a_template_has_no_items(tiny_moe: Path) -> None:
     test = task_test(lengths="600", families="two_hop", n_items=1)
-    with pytest.raises(ModelFileError, match="no chat template that llama.cpp knows; name another"):
+    with pytest.raises(
+        ModelFileError, match=r"no chat template that llama.cpp knows; name another"
+    ):
         write_items(test, seed=1, model=str(tiny_moe), out=None)
 
 
