@@ -180,6 +180,8 @@ def commands() -> dict[str, list[str]]:
         "records schema": [],
         "records export": ["RECORDS", "OUT/table.csv"],
         "setup cuda": ["--backend", "FILE"],
+        "tasks items": ["--model", "MODEL", "--out", "OUT/items.jsonl"],
+        "tasks grade": ["FILE", "FILE", "--out", "OUT", "--model", "NAME"],
     }  # fmt: skip
 
 

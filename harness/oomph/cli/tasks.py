@@ -1,4 +1,4 @@
-"""`oomph tasks`: items of tasks over a long context for other graders, and their answers back."""
+"""`oomph tasks`: items of tasks over a long context for other graders, and answers back."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

@@ -43,7 +43,12 @@ class Group(StrictTable):
 
 
 class SweepFile(StrictTable):
-    """The whole of a sweep file; its comment says which question it answers."""
+    """The whole of a sweep file; its comment says which question it answers.
+
+    With `in_order` the groups are measured one after another, each with its references first, and
+    the model is loaded again where that takes it: for a night that may end before the sweep does.
+    Otherwise all points that share a load stand together.
+    """
 
     name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
     question: str = ""
@@ -54,6 +59,7 @@ class SweepFile(StrictTable):
     limits: dict[str, Any] = Field(default={})
     load_mode: Literal["auto", "none", "mmap", "mlock", "mmap+mlock", "dio"] = "mmap"
     fresh_process: bool = False
+    in_order: bool = False
     sweep_timeout_s: Seconds | None = None
     anchor_every_s: Seconds = 900.0
     group: list[Group] = Field(default=[])
@@ -169,8 +175,8 @@ class Sweep:
         return self.path.parent if self.path else Path()
 
     def points(self, *, n_devices: int = 1) -> tuple[Point, ...]:
-        """Every point, loads together in the order of the file and their contexts ascending;
-        references first.
+        """Every point, loads together in the order of the file and their contexts ascending, or as
+        the file has them (`in_order`); references first.
 
         `n_devices` is what the machine has, for sweeps that do not say. Points that two groups
         share stand once.
@@ -183,6 +189,14 @@ class Sweep:
         unique: dict[str, Point] = {}
         for point in points:
             unique.setdefault(point.point_id(""), point)
+        if self.file.in_order:
+            order = [group.name for group in groups]
+            return tuple(
+                sorted(
+                    unique.values(),
+                    key=lambda each: (order.index(each.group), not each.comes_first),
+                )
+            )
         loads: dict[tuple[object, ...], list[Point]] = {}
         for point in sorted(unique.values(), key=lambda point: not point.comes_first):
             loads.setdefault(point.load_key, []).append(point)

@@ -1,4 +1,4 @@
-"""The families of tasks after RULER (arXiv 2404.06654): what one item tells and asks, in our words.
+"""The families of tasks after RULER (arXiv 2404.06654): what one item tells and asks.
 
 Pure and seeded. An item is decided by the seed, its family, its length and its number alone, so
 that more items, another length or another family leave it as it was.

@@ -77,8 +77,8 @@ def graded_record(items: Path, answers: Path, said: Graded) -> Record:
     scored = {name for name, row in given.items() if row.score is not None}
     if scored and len(scored) < len(given):
         raise ConfigError(
-            f"{answers} has scores for {len(scored):,} of {len(given):,} answers; give every line a "
-            "score, or none"
+            f"{answers} has scores for {len(scored):,} of {len(given):,} answers; give every line "
+            "a score, or none"
         )
     if scored and not said.grader:
         raise ConfigError(f"{answers} has scores; say who gave them with --grader NAME")

@@ -1,4 +1,4 @@
-"""The words that tasks are made of (`words.toml`), and the fillers that facts are told between."""
+"""The words that tasks are made of (`words.toml`), and the fillers around what is told."""
 
 import tomllib
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A process that lays items of tasks out with a model's vocabulary, its weights left on the disk.
+"""A process that lays items of tasks out by a model's vocabulary, its weights left on disk.
 
 The parent says one job: `model_path`, `parent_pid`, `pools` and `items`. It is answered with an
 event for each item, and one at the end.

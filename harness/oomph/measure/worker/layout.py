@@ -1,4 +1,4 @@
-"""A task's item laid out to an exact number of tokens: what it tells, between entries of a filler.
+"""A task's item laid out to an exact number of tokens: what it tells, within a filler.
 
 Pure, and of any kind of token: the model's numbers, or pieces of text where there is no model.
 """

@@ -1,4 +1,4 @@
-"""Asks items of tasks over a long context, one after another, and says each answer as it comes."""
+"""Asks items of tasks over a long context, and says each answer as soon as it is there."""
 
 import time
 from typing import Any
