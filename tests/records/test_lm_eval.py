@@ -91,6 +91,15 @@ def test_model_context_and_versions_are_of_the_results_beside(tmp_path: Path) ->
     assert (item.expected, item.answer, item.n_tokens) == (["5"], "5", None)
 
 
+def test_no_login_gets_into_a_record(tmp_path: Path) -> None:
+    arguments = {"model": "m", "api_key": "sk-1", "auth_token": "t", "base_url": "http://u:p@h/"}
+    path = _write(tmp_path, FIRST, [1.0])
+    told = _results(config={"model_args": arguments})
+    (tmp_path / f"results_{FIRST}.json").write_text(json.dumps(told))
+    line = read_lm_eval(path).model_dump_json()
+    assert not any(secret in line for secret in ("sk-1", '"t"', "u:p@h"))
+
+
 def test_without_results_the_context_is_bounded_and_said_to_be(tmp_path: Path) -> None:
     record = read_lm_eval(_write(tmp_path / "m", FIRST, [1.0], results=False))
     assert record.model.name == "m"

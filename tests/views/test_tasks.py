@@ -17,6 +17,7 @@ from oomph.views.lead import QUESTIONS, kind_of, lead_of
 from oomph.views.material import Material
 from oomph.views.pareto import pareto_table, trades
 from oomph.views.quality import gains_table
+from oomph.views.report import build_report
 from oomph.views.sections import build_chapter
 from oomph.views.table import Table
 from oomph.views.task_figures import costs_of, shown_runs
@@ -231,3 +232,26 @@ def test_a_chapter_has_all_of_it_once(asked: list[Record]) -> None:
     assert len(captions) == len(set(captions)) == 6
     assert [picture.name for picture in chapter.pictures] == ["score-by-length"]
     assert section.pictures == ()
+
+
+def test_files_of_one_model_pair_over_chapters(make_record: Make) -> None:
+    """The same tokens: the same ids, whatever the file."""
+    first = make_record().model
+    files = [
+        first.model_copy(update={"path": f"m/{name}.gguf", "header_sha256": name, "file_bytes": n})
+        for name, n in (("q4", 100), ("q8", 200))
+    ]
+    items = _items(8)
+    worse = [item | {"score": 0.0} if k % 3 == 0 else item for k, item in enumerate(items)]
+    records = [
+        _record(make_record, 8, model=model, tasks={"items": own}, record_id=model.path)
+        for model, own in zip(files, (worse, items), strict=True)
+    ]
+    report = build_report(summaries_of(records))
+    front = report.chapters[0]
+    assert front.title == "2 files on the same items"
+    assert front.headline.startswith("Against q8.gguf on the same items: q4.gguf: -")
+    assert front.headline.endswith("worse")
+    assert len(report.chapters) == len(report.what_ifs) == 3
+    other = _record(make_record, 8, model=files[0], tasks={"items": [items[0] | {"item": "x"}]})
+    assert build_report(summaries_of([records[1], other])).chapters[0].title != front.title

@@ -80,8 +80,9 @@ def import_results(
     model: str | None = None,
     gpu: str | None = None,
 ) -> Imported:
-    """Read llama-bench's and its neighbours' output, logs of llama.cpp and shared files into the
-    results folder `out`; of a folder all files below it, of `-` standard input.
+    """Read llama-bench's and its neighbours' output, logs of llama.cpp (llama-perplexity's too),
+    lm-evaluation-harness's files and shared files into the results folder `out`; of a folder all
+    files below it, of `-` standard input.
 
     `model` is the model's file, or its name; `gpu` the card that they ran on, where the tool does
     not say. What is there already is left out. StoreError where no file gives a record, with why

@@ -9,6 +9,7 @@ from oomph.quality.intervals import Interval, difference_interval
 from oomph.quality.paired_tests import holm, mcnemar_p, sign_flip_p
 from oomph.quality.power import items_needed
 from oomph.quality.tasks import RIGHT, TaskRun, reference_of
+from oomph.records.grouping import knob_set, model_key
 
 ALPHA: Final = 0.05
 Finding = Literal["better", "worse", "not shown"]
@@ -104,6 +105,33 @@ def compare_by_length(runs: Sequence[TaskRun]) -> list[Paired]:
         for n_tokens in run.lengths
     )
     return together(each for each in found if each)
+
+
+def compare_files(runs: Sequence[TaskRun]) -> list[Paired]:
+    """One model's files against the largest that was asked the same items in the same knobs, on
+    whatever machine; p-values count among each other. Largest first."""
+    ordered = sorted(runs, key=lambda run: -file_bytes(run))
+    found = []
+    for place, run in enumerate(ordered):
+        reference = next(
+            (
+                each
+                for each in ordered[:place]
+                if knob_set(each.knobs) == knob_set(run.knobs)
+                and model_key(each.first.model) != model_key(run.first.model)
+                and each.items.keys() & run.items.keys()
+            ),
+            None,
+        )
+        if reference and (pair := paired(run, reference)):
+            found.append(pair)
+    return together(found)
+
+
+def file_bytes(run: TaskRun) -> int:
+    """The size of the run's model, as far as its record tells."""
+    model = run.first.model
+    return model.file_bytes or model.tensor_bytes or 0
 
 
 def together(comparisons: Iterable[Paired]) -> list[Paired]:

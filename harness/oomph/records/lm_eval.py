@@ -32,6 +32,8 @@ _NEEDS: Final = ("doc_id", "doc", "target", "metrics")
 _PREFERRED: Final = ("exact_match", "acc", "acc_norm", "pass@1", "contains", "f1")
 _CONTEXTS: Final = ("max_length", "max_model_len", "n_ctx", "num_ctx", "context_length")
 _MODELS: Final = ("model", "pretrained", "path", "gguf_file")
+_SECRET: Final = re.compile(r"(?i)key|token|secret|password|auth|url")
+"""Arguments that a record of results does not keep."""
 _KEPT_TEXT: Final = 2000
 _REMEDY: Final = "give the samples_*.jsonl or results_*.json that lm_eval wrote"
 _UNKNOWN: Final = Place(backend="unknown", cards=(), n_devices=0)
@@ -204,7 +206,7 @@ def _record(
     kept = {
         "run": run[:80],
         ORIGIN: {
-            "model_args": said(arguments),
+            "model_args": said({k: v for k, v in arguments.items() if not _SECRET.search(k)}),
             "means": _means(around) if not items else {},
             **said({k: around.get(k) for k in ("lm_eval_version", "git_hash", "limit")}),
         },

@@ -4,15 +4,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from oomph.quality.asking_time import hours_needed
-from oomph.quality.comparisons import Paired
+from oomph.quality.comparisons import Paired, file_bytes
 from oomph.quality.effective_length import KEPT, effective_length
 from oomph.quality.power import smallest_shown
 from oomph.quality.tasks import Score, TaskRun, score_of
-from oomph.units import NOT_MEASURED, count, share
+from oomph.units import GIB, NOT_MEASURED, count, share
 from oomph.views.table import Cell, Table, number
 from oomph.views.task_words import (
     RunNames,
-    file_name,
     finding_words,
     p_word,
     points_words,
@@ -190,10 +189,12 @@ def _shown(difference: float | None) -> Cell:
 
 def files_table(comparisons: Sequence[Paired]) -> Table:
     """One model's files against the largest of them, on the same items."""
+    names = RunNames([run for each in comparisons for run in (each.run, each.reference)])
     rows = tuple(
         (
-            Cell(file_name(each.run)),
-            Cell(file_name(each.reference)),
+            Cell(names.of(each.run)),
+            number(file_bytes(each.run), digits=2, unit=GIB),
+            Cell(names.of(each.reference)),
             number(each.n_pairs),
             Cell(points_words(each), each.difference),
             Cell(f"{each.n_better} / {each.n_worse}", each.n_better - each.n_worse),
@@ -206,6 +207,7 @@ def files_table(comparisons: Sequence[Paired]) -> Table:
     n_together = max((each.n_together for each in comparisons), default=0)
     columns = (
         "file",
+        "GiB",
         "against",
         "items",
         "difference",
