@@ -1,4 +1,4 @@
-"""The figures of tasks and of positions: which settings they show, their words and their data."""
+"""The figures of tasks and positions: which settings they show, their words and their data."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
