@@ -35,8 +35,8 @@ def files_chapters(groups: Sequence[Sequence[RecordSummary]]) -> list[Chapter]:
             headline=f"Against {file_name(pairs[0].reference)} on the same items: {told}",
             basis=(
                 "That no difference is shown is no sign that there is none: the intervals hold "
-                "what it may be. Items are the same where their tokens are, whatever file reads them; "
-                f"they were asked on {', '.join(sorted(places))}.",
+                "what it may be. Items are the same where their tokens are, whatever file reads "
+                f"them; they were asked on {', '.join(sorted(places))}.",
             ),
             evidence=(
                 f"{counted(len(pairs), 'comparison')} of files, and each p counts among all of "
