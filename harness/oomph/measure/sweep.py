@@ -217,6 +217,7 @@ class Sweep:
             Workload, self.file.measure, group.measure, where=f"{where}: measure"
         )
         limits = checked_table(Limits, self.file.limits, group.limits, where=f"{where}: limits")
+        _check_knobs(workload, where)
         served = {"n_seq_max": 1} if workload.through == SERVER else {}
         fixed = {
             "n_devices": n_devices,
@@ -269,6 +270,13 @@ def _check_program(point: Point, where: str) -> None:
             f"{where}: a draft model needs spec_type {SIMPLE} and the path in measure.draft; give "
             "both or neither"
         )
+
+
+def _check_knobs(workload: Workload, where: str) -> None:
+    """ConfigError for a reference that names what is no knob, or a value that it cannot have."""
+    for name, asked in (("text", workload.text), ("tasks", workload.tasks)):
+        if asked is not None and asked.reference is not None:
+            RunConfig.from_mapping(asked.reference, where=f"{where}: measure.{name}.reference")
 
 
 def _check_references(points: Iterable[Point], where: str) -> None:

@@ -415,7 +415,7 @@ class Conditions(_SaidPart):
     )
     context_ns: int | None = Field(default=None, description="llama_init_from_model")
     scored_ns: int | None = Field(
-        default=None, description="scoring the text and asking for the facts"
+        default=None, description="scoring the text, asking for facts and tasks"
     )
     n_filled: int | None = Field(
         default=None, description="tokens that the context held when the point ended"

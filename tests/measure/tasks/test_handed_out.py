@@ -10,7 +10,7 @@ import pytest
 from oomph.errors import ConfigError, ModelFileError, OomphError
 from oomph.measure.tasks.graded import Graded, add_record, graded_record, one_setting
 from oomph.measure.tasks.handed_out import item_lines, task_test, write_items
-from oomph.models.demo import demo_model
+from oomph.models.demo import demo_model, dense_model
 from oomph.records.schema import Record, Tasks
 from oomph.records.store import Store, record_of_line
 
@@ -250,3 +250,17 @@ def test_with_a_model_items_are_those_that_a_sweep_asks(tmp_path: Path) -> None:
         assert row["messages"][0]["content"] in row["prompt"]
         assert row["prompt"].endswith("<|im_start|>assistant\n")
     assert rows[0]["id"] == "dce5cbf57b1a2492"
+
+
+@pytest.mark.llama
+@pytest.mark.slow
+def test_files_of_one_model_are_asked_the_same(tmp_path: Path) -> None:
+    """The dense model and what was cut of it, as two quantizations are, share a vocabulary and a
+    template."""
+    test = task_test(lengths="330", families="niah_multikey,common_words", n_items=3)
+    dense, cut = (
+        write_items(test, seed=2, model=str(path), out=None)
+        for path in (dense_model(), demo_model())
+    )
+    assert dense == cut
+    assert dense.count("\n") == 6
