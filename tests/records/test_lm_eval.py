@@ -128,7 +128,7 @@ def test_one_filter_counts_and_the_others_are_said_to_be_left_out(tmp_path: Path
     assert tasks is not None
     assert [item.score for item in tasks.items] == [0.0] * 3
     assert tasks.items[0].task == "gsm8k (exact_match, strict-match)"
-    assert tasks.missing == "3 samples of 1 other filters are left out"
+    assert tasks.missing == "3 samples of 1 other filter left out"
 
 
 def test_equal_documents_and_those_without_a_hash_keep_ids_of_their_own(tmp_path: Path) -> None:

@@ -174,7 +174,7 @@ def _compared(pair: "Paired | None") -> Compared | None:
 def _texts(summaries: "Sequence[RecordSummary]", asked: Mapping[str, Any]) -> list[QualityCited]:
     """Of each setting the longest context whose text was scored."""
     from oomph.quality.tasks import setting_knobs
-    from oomph.quality.text import References, cost
+    from oomph.quality.text import References
     from oomph.records.grouping import grouped, knob_set
 
     scored = [each for each in summaries if each.succeeded and each.perplexity]
@@ -185,22 +185,6 @@ def _texts(summaries: "Sequence[RecordSummary]", asked: Mapping[str, Any]) -> li
         perplexity, reference = last.perplexity, references.of(last.record)
         if perplexity is None:
             continue
-        compared = None
-        if reference and reference is not last.record and reference.quality and last.record.quality:
-            paired = cost(last.record.quality, reference.quality)
-            ends = paired.ratio_interval if paired else None
-            if paired and ends:
-                worse = "worse" if ends[0] > 1 else "better" if ends[1] < 1 else "not shown"
-                knobs = {**reference.config, "n_expert_used": reference.reported.n_expert_used}
-                compared = Compared(
-                    apart=_apart(setting_knobs(last), knobs),
-                    reference_experts=knobs["n_expert_used"],
-                    n_pairs=paired.loss_nats.n,
-                    value=paired.perplexity_ratio,
-                    low=ends[0],
-                    high=ends[1],
-                    finding=worse,
-                )
         found.append(
             QualityCited(
                 kind="text",
@@ -212,11 +196,34 @@ def _texts(summaries: "Sequence[RecordSummary]", asked: Mapping[str, Any]) -> li
                 effective_length=None,
                 effective_low=None,
                 effective_high=None,
-                compared=compared,
+                compared=_text_compared(last, reference),
                 **_said(last.record, last.n_expert_used, setting_knobs(last), asked),
             )
         )
     return found
+
+
+def _text_compared(summary: "RecordSummary", reference: "Record | None") -> Compared | None:
+    from oomph.quality.tasks import setting_knobs
+    from oomph.quality.text import cost
+
+    own = summary.record
+    if reference is None or reference is own or not reference.quality or not own.quality:
+        return None
+    paired = cost(own.quality, reference.quality)
+    if paired is None or (ends := paired.ratio_interval) is None:
+        return None
+    told = reference.reported.n_expert_used
+    knobs = {**reference.config, "n_expert_used": told or reference.config.get("n_expert_used")}
+    return Compared(
+        apart=_apart(setting_knobs(summary), knobs),
+        reference_experts=knobs["n_expert_used"],
+        n_pairs=paired.loss_nats.n,
+        value=paired.perplexity_ratio,
+        low=ends[0],
+        high=ends[1],
+        finding="worse" if ends[0] > 1 else "better" if ends[1] < 1 else "not shown",
+    )
 
 
 def _said(

@@ -12,13 +12,14 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from oomph.errors import StoreError
 from oomph.foreign import parse_json, read_text
 from oomph.records.schema import ModelIdentity, Record
 from oomph.records.tools.made import Source, record_of, said
 from oomph.records.tools.placed import Place
+from oomph.units import counted
 
 ORIGIN: Final = "lm-evaluation-harness"
 MAX_BYTES: Final = 256 << 20
@@ -80,7 +81,8 @@ def _of_samples(path: Path, text: str, model: str | ModelIdentity | None) -> Rec
     seen: Counter[str] = Counter()
     items = [_item(path, line, row, name, metric, seen) for line, row in own]
     left = len(rows) - len(own)
-    why = f"{left:,} samples of {len(filters) - 1} other filters are left out" if left else None
+    others = counted(len(filters) - 1, "other filter")
+    why = f"{counted(left, 'sample')} of {others} left out" if left else None
     longest = max(_prompt_bytes(row) for _, row in own)
     return _record(path, model, around, run, items, why, longest=longest)
 
@@ -117,7 +119,7 @@ def _metric(path: Path, rows: list[tuple[int, Mapping[str, Any]]]) -> str:
     return next((name for name in _PREFERRED if name in usable), usable[0])[:80]
 
 
-def _is_score(value: Any) -> bool:
+def _is_score(value: Any) -> TypeGuard[float]:
     return isinstance(value, bool | int | float) and 0 <= value <= 1
 
 

@@ -1,7 +1,7 @@
 """What other tools printed of quality, as tables: means without items, and KL divergences."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from oomph.records.lm_eval import ORIGIN
 from oomph.records.summary import RecordSummary
@@ -42,7 +42,7 @@ def _metrics(metrics: Mapping[str, Any]) -> list[tuple[str, float, float | None]
     return found
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

@@ -81,12 +81,10 @@ def _what_was_asked(runs: Sequence[TaskRun]) -> str:
     lengths = sorted({n for run in runs for n in run.lengths})
     fewest, most = (end(len(run.items) for run in runs) for end in (min, max))
     n_items = count(most) if fewest == most else f"{count(fewest)} to {count(most)}"
-    span = (
-        f" at {counted(len(lengths), 'length')} from {count(lengths[0])} to {count(lengths[-1])} "
-        "tokens"
-        if lengths
-        else ""
-    )
+    span = f" at {count(lengths[0])} tokens" if lengths else ""
+    if len(lengths) > 1:
+        ends = f"{count(lengths[0])} to {count(lengths[-1])}"
+        span = f" at {len(lengths)} lengths from {ends} tokens"
     said = f"In these figures: {n_items} items a setting, of {counted(len(tasks), 'task')}{span}"
     graders = {run.graded_by for run in runs}
     if tasks <= set(TASK_FAMILIES) and graders == {"rule"}:
