@@ -61,7 +61,7 @@ def test_each_chunk_is_what_the_running_figures_leave_for_it(tmp_path: Path) -> 
     """255 tokens of a chunk of 512 are judged: the second half but for its first."""
     scored = read_scored(_log(tmp_path, LOADED, OVER, CHUNKS, FINAL))
     assert scored is not None
-    assert (scored.n_per_chunk, scored.n_tokens) == (255, 765)
+    assert scored.n_tokens == 3 * 255
     assert scored.chunk_nats[0] == pytest.approx(255 * math.log(10))
     assert sum(scored.chunk_nats) == pytest.approx(765 * math.log(11))
     assert scored.printed == {"perplexity": 11.0, "perplexity_error": 1.0665}
@@ -109,6 +109,24 @@ def test_the_divergence_is_kept_as_it_is_printed(tmp_path: Path) -> None:
     assert record.quality.kl_nats == [], "no token's own divergence was printed"
 
 
+def test_errors_alone_give_the_whole_without_its_chunks(tmp_path: Path) -> None:
+    """The chunks go to standard output, all else to standard error, with times before it."""
+    lines = (LOADED + OVER + FINAL).splitlines()
+    timed = [f"0.00.{n:03}.123 I {line}\n" for n, line in enumerate(lines, 100)]
+    record = _only(_log(tmp_path, *timed))
+    perplexity = RecordSummary.of(record).perplexity
+    assert perplexity is not None
+    assert (round(perplexity.value, 6), perplexity.low, perplexity.n_tokens) == (11.0, None, 765)
+
+
+def test_an_error_that_is_none_is_left_out(tmp_path: Path) -> None:
+    """Two texts that are scored alike have none."""
+    alike = DIVERGENCE.replace("1.004184 ±   0.002000", "0.999982 ±       -nan")
+    said = _only(_log(tmp_path, LOADED, alike)).workload["llama-perplexity"]
+    assert said["perplexity_ratio"] == 0.999982
+    assert "perplexity_ratio_error" not in said
+
+
 def test_many_chunks_on_one_line_are_all_read(tmp_path: Path) -> None:
     chunks = "".join(f"[{n}]{10 + n / 1000:.4f}," for n in range(1, 1001))
     scored = read_scored(_log(tmp_path, OVER.replace("over 3", "over 1000"), chunks))
@@ -119,7 +137,8 @@ def test_many_chunks_on_one_line_are_all_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        (FINAL, "not of how long chunks; give the lines before it too"),
+        (FINAL, "not of how long chunks; give what llama-perplexity prints as errors too"),
+        (CHUNKS, "not of how long chunks; give what llama-perplexity prints as errors too"),
         (OVER, "tells no chunk of perplexity; let llama-perplexity run further"),
         (OVER + "[1]10.0000,[3]12.0000,", "has chunk 3 where chunk 2 was to come"),
         (OVER + "[1]10.0000,[2]nan,", "the perplexity of chunk 2 is nan, which is none"),

@@ -39,7 +39,7 @@ _LOGGED: Final = re.compile(
     r"llama_model_loader:|print_info:|llama_context:|srv {1,40}load_model:|buffer size"
     r"|llm_load_|llama_new_context_with_model:|llama_init_from_model:|load_tensors:"
     r"|memory breakdown \[MiB\]|memory_breakdown.{0,10}: +\|? +- "
-    r"|over [0-9]{1,9} chunks, n_ctx=|Final estimate: PPL = "
+    r"|over [0-9]{1,9} chunks, n_ctx=|Final estimate: PPL = |^\[1\][0-9]{1,12}\.[0-9]{4},"
 )
 _LOADED: Final = re.compile(r"llama_model_loader: loaded meta data .* from (.{1,1000}?) \(version")
 _NAME: Final = re.compile(r"print_info: general\.name {1,40}= (.{1,1000})$")

@@ -25,6 +25,7 @@ _CHUNK: Final = re.compile(r"\[([0-9]{1,7})\]([0-9]{1,12}\.[0-9]{1,9}|-?nan|-?in
 _KL_CHUNK: Final = re.compile(
     r"^ {0,6}([0-9]{1,7}) {4}" + " {0,12}" + _NUMBER + " ± ", re.MULTILINE
 )
+_FIRST: Final = re.compile(r"^\[1\][0-9]{1,12}\.[0-9]{4},")
 _FINAL: Final = re.compile(r"Final estimate: PPL = " + _NUMBER + r" \+/- " + _NUMBER)
 _STATISTICS: Final = {
     "perplexity": r"Mean PPL\(Q\) {1,40}: {1,12}",
@@ -33,28 +34,21 @@ _STATISTICS: Final = {
     "divergence_nats": r"Mean    KLD: {1,12}",
     "same_top_percent": r"Same top p: {1,12}",
 }
-_WITH_ERROR: Final = _NUMBER + " ± {1,12}" + _NUMBER
+_WITH_ERROR: Final = _NUMBER + " ± {1,12}(?:" + _NUMBER + "|-?nan)"
+"""An error is none where two texts are scored alike."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextScored:
     """A text as llama-perplexity scored it: the sum of negative log-likelihoods of each chunk in
-    nats, the tokens judged in each, and figures as they were printed, with their errors."""
+    nats, or one sum of all where chunks were not printed, the tokens that were judged, and figures
+    as they were printed, with their errors."""
 
     n_ctx: int
     n_chunks: int
     chunk_nats: tuple[float, ...]
+    n_tokens: int
     printed: dict[str, float]
-
-    @property
-    def n_per_chunk(self) -> int:
-        """Tokens judged in one chunk: the second half, but for its first."""
-        return self.n_ctx - 1 - self.n_ctx // 2
-
-    @property
-    def n_tokens(self) -> int:
-        """Tokens that were judged."""
-        return self.n_per_chunk * len(self.chunk_nats)
 
     def quality(self) -> dict[str, Any]:
         """As a record holds it."""
@@ -77,7 +71,7 @@ class TextScored:
 
 def is_scored(head: str) -> bool:
     """Whether a log's text is of llama-perplexity."""
-    return bool(_OVER.search(head) or _FINAL.search(head))
+    return bool(_OVER.search(head) or _FINAL.search(head) or _FIRST.match(head))
 
 
 def read_scored(path: Path) -> TextScored | None:
@@ -88,29 +82,41 @@ def read_scored(path: Path) -> TextScored | None:
     """
     data = read_bytes(path, error=StoreError, remedy="give a shorter log", limit=MAX_BYTES)
     text = data.decode(errors="replace")
-    over = _OVER.search(text)
-    final = _FINAL.search(text)
+    over, final, running = _OVER.search(text), _FINAL.search(text), _running(path, text)
     if over is None:
-        if final is None:
+        if final is None and not running:
             return None
         raise StoreError(
-            f"{path} tells a perplexity and not of how long chunks; give the lines before it too, "
-            "from `perplexity: calculating perplexity over …` on"
+            f"{path} tells a perplexity and not of how long chunks; give what llama-perplexity "
+            "prints as errors too (`2>&1`), for it says there `perplexity over … chunks, n_ctx=…`"
         )
-    after = text[over.end() :]
     n_chunks, n_ctx = int(over[1]), int(over[2])
     if not 4 <= n_ctx <= 1 << 30 or not 1 <= n_chunks <= MOST_CHUNKS:
         raise StoreError(f"{path}: {n_chunks:,} chunks of n_ctx={n_ctx} cannot be; give another")
-    running = _running(path, after)
-    if not running:
-        raise StoreError(f"{path} tells no chunk of perplexity; let llama-perplexity run further")
-    printed = _printed(after)
+    printed = _printed(text)
     if final:
         printed |= {"perplexity": float(final[1]), "perplexity_error": float(final[2])}
     n_per_chunk = n_ctx - 1 - n_ctx // 2
+    if not running and "perplexity" in printed and printed["perplexity"] > 0:
+        total = n_chunks * n_per_chunk * math.log(printed["perplexity"])
+        return TextScored(
+            n_ctx=n_ctx,
+            n_chunks=n_chunks,
+            chunk_nats=(total,),
+            n_tokens=n_chunks * n_per_chunk,
+            printed=printed,
+        )
+    if not running:
+        raise StoreError(f"{path} tells no chunk of perplexity; let llama-perplexity run further")
     sums = [n * n_per_chunk * math.log(value) for n, value in enumerate(running, 1)]
     nats = (own - before for before, own in zip([0.0, *sums], sums, strict=False))
-    return TextScored(n_ctx=n_ctx, n_chunks=n_chunks, chunk_nats=tuple(nats), printed=printed)
+    return TextScored(
+        n_ctx=n_ctx,
+        n_chunks=n_chunks,
+        chunk_nats=tuple(nats),
+        n_tokens=len(running) * n_per_chunk,
+        printed=printed,
+    )
 
 
 def _running(path: Path, text: str) -> list[float]:
@@ -132,5 +138,5 @@ def _printed(text: str) -> dict[str, float]:
     for name, words in _STATISTICS.items():
         if match := re.search(words + _WITH_ERROR, text):
             found[name] = float(match[1])
-            found[f"{name}_error"] = float(match[2])
+            found |= {f"{name}_error": float(match[2])} if match[2] else {}
     return found
