@@ -13,7 +13,9 @@ import pytest
 from oomph.errors import ConfigError
 from oomph.measure.drift_check import can_anchor
 from oomph.measure.executors import Completed, Job, LocalExecutor
+from oomph.measure.plan import Place, open_subject, plan_sweep
 from oomph.measure.recording import Setting
+from oomph.measure.rerun import sweep_of as sweep_of_record
 from oomph.measure.sweep import Point, Sweep
 from oomph.measure.tasks.items import asked_items
 from oomph.measure.texts import questions
@@ -211,6 +213,28 @@ def test_a_point_that_asks_tasks_is_not_measured_again_to_see_drift() -> None:
     assert can_anchor(SETTING.record_of(completed(sweep_of("").points()[0], reply=reply)))
     asked = completed(point_of("{ lengths = [400] }"), reply=reply | {"task_items": [answer()]})
     assert not can_anchor(SETTING.record_of(asked))
+
+
+def test_a_record_has_all_that_asks_its_items_again() -> None:
+    point = point_of(
+        "{ lengths = [400, 'full'], budget_s = 9, reference = { n_ctx = 1024 }, depths = [1] }"
+    )
+    record = SETTING.record_of(completed(point))
+    line = Record.model_validate_json(record.model_dump_json())
+    (again,) = sweep_of_record(line).points()
+    assert again.point_id("ab") == record.point_id == point.point_id("ab")
+    assert again.workload.tasks == point.workload.tasks
+
+
+@pytest.mark.parametrize("asked", ["text", "needle", "tasks"])
+def test_what_gives_embeddings_is_asked_for_no_words(tiny_moe: Path, asked: str) -> None:
+    tables = {"text": "n_tokens = 9", "needle": "n_texts = 1", "tasks": "lengths = [400]"}
+    text = f"[config]\nembeddings = true\nn_ctx = 512\n[measure.{asked}]\n{tables[asked]}\n"
+    sweep = Sweep.parse(f'name = "s"\nmodel = "{tiny_moe}"\n{text}')
+    place = Place(executor=LocalExecutor(), environment=SETTING.environment, n_devices=0)
+    with pytest.raises(ConfigError) as caught:
+        plan_sweep(sweep, open_subject(sweep), place)
+    assert f"measure.{asked} needs a model that writes, and " in str(caught.value)
 
 
 def test_a_phantom_card_is_asked_nothing() -> None:

@@ -13,19 +13,22 @@ def ask_tasks(context: Context, model: Any, asked: TasksAsked, say: Say) -> str 
     """Ask every item for which there is time, each in an empty context; why not all were asked,
     None where all were.
 
-    Nothing is begun that would end after `seconds`, by the longest item of that length or less so
-    far.
+    Nothing is begun that would end after `seconds`, by the slowest token so far: of a length that
+    was not asked yet slower by as much as it is longer.
     """
     layout = layout_of(context.api, model, asked["pools"])
     if layout is None:
         return NO_TEMPLATE
-    started, slowest_s, left_out = time.monotonic(), 0.0, list[TaskAsked]()
+    started, left_out = time.monotonic(), list[TaskAsked]()
+    slowest_s, longest = 0.0, asked["items"][0]["n_tokens"]
     for n_done, item in enumerate(asked["items"]):
         began = time.monotonic()
-        if began - started + _expected_s(slowest_s, item) > asked["seconds"]:
+        n_tokens = item["n_tokens"]
+        expected_s = slowest_s * n_tokens * max(1.0, n_tokens / longest)
+        if began - started + expected_s > asked["seconds"]:
             said = f"the time was up: {n_done - len(left_out)} of {len(asked['items'])} items asked"
             return "; ".join(filter(None, (too_short(left_out), said)))
-        prompt = None if item["n_tokens"] > context.n_ctx_seq else layout.prompt(item)
+        prompt = None if n_tokens > context.n_ctx_seq else layout.prompt(item)
         if prompt is None:
             left_out.append(item)
             continue
@@ -35,16 +38,13 @@ def ask_tasks(context: Context, model: Any, asked: TasksAsked, say: Say) -> str 
         told: TaskAnswer = {
             "task": item["task"],
             "item": prompt["item"],
-            "n_tokens": item["n_tokens"],
+            "n_tokens": n_tokens,
             "n_prompt": len(prompt["tokens"]),
             "depth": item["depth"],
             "expected": item["expected"],
             "answer": answer,
         }
         say(ANSWERED, task_item=told)
-        slowest_s = max(slowest_s, (time.monotonic() - began) / item["n_tokens"])
+        slowest_s = max(slowest_s, (time.monotonic() - began) / n_tokens)
+        longest = max(longest, n_tokens)
     return too_short(left_out)
-
-
-def _expected_s(seconds_per_token: float, item: TaskAsked) -> float:
-    return seconds_per_token * item["n_tokens"]
