@@ -92,6 +92,7 @@ def build_chapter(material: Material, language: str = "en") -> Chapter:
     some = _SOME.format(len(shown), len(summaries)) if len(shown) < len(summaries) else ""
     lead = lead_of(material, language)
     sections = (
+        _tasks_section(material),
         Section(title="By active experts", tables=_tables(experts_table(summaries))),
         Section(title="Memory", pictures=_drawn(memory_pictures(material))),
         Section(
@@ -105,7 +106,6 @@ def build_chapter(material: Material, language: str = "en") -> Chapter:
             text=" ".join(filter(None, (_FIRST_TOKEN, some))),
             tables=_tables(first_token_table(shown)),
         ),
-        _tasks_section(material),
         Section(
             title="Quality",
             pictures=_drawn(quality_pictures(material), cost_pictures(material)),

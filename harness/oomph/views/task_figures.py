@@ -44,18 +44,23 @@ def costs_of(summaries: Sequence[RecordSummary]) -> dict[str, tuple[PositionCost
     longest = max((each.n_ctx for each in scored), default=0)
     scored = [each for each in scored if each.n_ctx == longest]
     references = References(each.record for each in scored)
-    found: list[tuple[int, RecordSummary, tuple[PositionCost, ...]]] = []
-    for each in scored:
-        own, reference = each.record, references.of(each.record)
-        if reference is None or reference is own or not own.quality or not reference.quality:
-            continue
-        n_other = sum(value != reference.config.get(knob) for knob, value in own.config.items())
-        if len(bins := costs_by_position(own.quality, reference.quality)) > 1:
-            found.append((n_other, each, bins))
-    shown = sorted(found, key=lambda each: each[0])[:MOST_LINES]
-    names = SettingNames(dict.fromkeys(each.setting for _, each, _ in shown))
+    compared = [
+        (
+            sum(value != its.config.get(knob) for knob, value in each.record.config.items()),
+            each,
+            its,
+        )
+        for each in scored
+        if (its := references.of(each.record)) is not None and its is not each.record
+    ]
+    shown = []
+    for _, each, its in sorted(compared, key=lambda found: found[0]):
+        if each.record.quality and its.quality and len(shown) < MOST_LINES:
+            bins = costs_by_position(each.record.quality, its.quality)
+            shown += [(each, bins)] if len(bins) > 1 else []
+    names = SettingNames(dict.fromkeys(each.setting for each, _ in shown))
     return {
-        run_words(each, names).partition(", ")[2] or "the setting": bins for _, each, bins in shown
+        run_words(each, names).partition(", ")[2] or "the setting": bins for each, bins in shown
     }
 
 
