@@ -4,8 +4,9 @@ import itertools
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from oomph.quality.intervals import difference_interval, mean_interval, wilson
 from oomph.quality.paired_tests import holm, mcnemar_p, sign_flip_p
@@ -20,10 +21,9 @@ def test_mcnemar_counts_coins(n_better: int, n_worse: int, p: float) -> None:
     assert mcnemar_p(n_worse, n_better) == pytest.approx(p)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 60), st.integers(0, 60))
 def test_mcnemar_is_scipys_binomial_test(n_better: int, n_worse: int) -> None:
-    from scipy.stats import binomtest
-
     if n_better + n_worse:
         expected = binomtest(n_better, n_better + n_worse).pvalue
         assert mcnemar_p(n_better, n_worse) == pytest.approx(expected)
@@ -49,6 +49,23 @@ def test_many_and_fine_scores_are_still_counted() -> None:
     steps = [((-1) ** k) * (k % 97) / 97 for k in range(600)]
     assert 0 < sign_flip_p(steps) <= 1
     assert sign_flip_p([0.01] * 600) == pytest.approx(2 / 2**600)
+
+
+@pytest.mark.parametrize("n_better", [1450, 1500, 1520, 1600])
+def test_beyond_what_is_counted_the_normal_curve_agrees(
+    n_better: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_worse = 3000 - n_better
+    exact = mcnemar_p(n_better, n_worse)
+    monkeypatch.setattr("oomph.quality.paired_tests.MOST_COUNTED", 100)
+    assert mcnemar_p(n_better, n_worse) == pytest.approx(exact, abs=2e-3)
+    assert sign_flip_p([1.0] * n_better + [-1.0] * n_worse) == pytest.approx(exact, abs=2e-3)
+
+
+def test_a_hundred_thousand_items_take_no_time() -> None:
+    steps = [1.0] * 20_300 + [-0.25] * 19_700 + [0.0] * 60_000
+    assert sign_flip_p(steps) < 1e-9
+    assert 0 < mcnemar_p(20_300, 19_700) < 0.01
 
 
 def test_holm_is_as_in_the_textbook() -> None:
