@@ -189,6 +189,11 @@ def test_one_length_has_no_effective_one() -> None:
     assert effective_length(run_of([make_item("a", 1.0, n_tokens=None)])) is None
 
 
+def test_of_almost_nothing_there_is_nothing_to_keep() -> None:
+    items = [make_item(f"{n}-{k}", float(k < 2), n_tokens=n) for n in (400, 800) for k in range(40)]
+    assert effective_length(run_of(items)) is None
+
+
 def _timed(n_tokens: int, *depths: int) -> list[dict[str, Any]]:
     """Reading takes 1 ms a token and 1 µs more for each token before it; writing ten times that."""
     return [

@@ -11,6 +11,8 @@ from oomph.quality.tasks import TaskRun
 
 KEPT: Final = 0.85
 """The share of the short-context score that a length must keep."""
+LEAST: Final = 0.1
+"""Of a shortest length that scores less there is nothing to keep."""
 N_DRAWS: Final = 1000
 
 Cells = Mapping[int, Mapping[str, Sequence[float]]]
@@ -41,7 +43,7 @@ class EffectiveLength:
 
 
 def effective_length(run: TaskRun) -> EffectiveLength | None:
-    """None where fewer than two lengths were asked, or where nothing is answered at the shortest.
+    """None where fewer than two lengths were asked, or where the shortest scores less than a tenth.
 
     A length's score is the mean over the tasks that were asked at it and at the shortest. Draws are
     from the Beta distribution of a share with the cell's score and number of items (Jeffreys'
@@ -54,8 +56,8 @@ def effective_length(run: TaskRun) -> EffectiveLength | None:
     if len(by_length) < 2:
         return None
     means = {n: {t: fmean(s) for t, s in tasks.items()} for n, tasks in by_length.items()}
-    found = longest_kept(means)
-    if found is None:
+    short_score, found = fmean(means[min(means)].values()), longest_kept(means)
+    if found is None or short_score < LEAST:
         return None
     random = Random(SEED)
     drawn = sorted(longest_kept(_draw(by_length, random)) or 0 for _ in range(N_DRAWS))
@@ -65,7 +67,7 @@ def effective_length(run: TaskRun) -> EffectiveLength | None:
         low=round(low),
         high=round(high),
         agreed=drawn.count(found) / N_DRAWS,
-        short_score=fmean(means[min(means)].values()),
+        short_score=short_score,
         asked=tuple(sorted(by_length)),
     )
 

@@ -53,7 +53,7 @@ def costs_of(summaries: Sequence[RecordSummary]) -> dict[str, tuple[PositionCost
         for each in scored
         if (its := references.of(each.record)) is not None and its is not each.record
     ]
-    shown = []
+    shown: list[tuple[RecordSummary, tuple[PositionCost, ...]]] = []
     for _, each, its in sorted(compared, key=lambda found: found[0]):
         if each.record.quality and its.quality and len(shown) < MOST_LINES:
             bins = costs_by_position(each.record.quality, its.quality)

@@ -96,8 +96,10 @@ def _what_was_asked(runs: Sequence[TaskRun]) -> str:
 
 
 def _what_is_missed(pairs: Sequence[Paired]) -> str:
-    """Of the comparison with the fewest pairs, for that is the weakest."""
-    weakest = min(pairs, key=lambda each: each.n_pairs)
+    """Of a comparison that shows nothing, if there is one: of those the one with the fewest pairs,
+    for that is the weakest."""
+    silent = [each for each in pairs if each.finding == "not shown"] or pairs
+    weakest = min(silent, key=lambda each: (each.n_pairs, each.discordant))
     said = "That no difference is shown is no sign that there is none"
     if weakest.n_pairs > MOST_EXACT or not weakest.discordant:
         return f"{said}: the intervals hold what it may be."
