@@ -59,8 +59,8 @@ class QualityCited:
 
     `apart` are the knobs in which it differs from what is asked, `n_items` the items or tokens,
     `effective_length` the longest context that keeps 85 % of the shortest's score, None where it
-    was not asked at several. `where` is the machine, `backend` as in records, `origin` the tool
-    where it was not oomph.
+    was not asked at several; `effective_is_open` where nothing longer was asked. `where` is the
+    machine, `backend` as in records, `origin` the tool where it was not oomph.
     """
 
     kind: Kind
@@ -74,6 +74,7 @@ class QualityCited:
     effective_length: int | None
     effective_low: int | None
     effective_high: int | None
+    effective_is_open: bool
     compared: Compared | None
     record_id: str
     where: str
@@ -134,6 +135,7 @@ def _tasks(summaries: "Sequence[RecordSummary]", asked: Mapping[str, Any]) -> li
                 effective_length=reach.n_tokens if reach else None,
                 effective_low=reach.low if reach else None,
                 effective_high=reach.high if reach else None,
+                effective_is_open=bool(reach and reach.is_open),
                 compared=_compared(pairs.get(id(run))),
                 **_said(run.first, run.n_expert_used, run.knobs, asked),
             )
@@ -196,6 +198,7 @@ def _texts(summaries: "Sequence[RecordSummary]", asked: Mapping[str, Any]) -> li
                 effective_length=None,
                 effective_low=None,
                 effective_high=None,
+                effective_is_open=False,
                 compared=_text_compared(last, reference),
                 **_said(last.record, last.n_expert_used, setting_knobs(last), asked),
             )
