@@ -30,6 +30,7 @@ LAYERS = [
     "cuda",
     "estimate",
     "records",
+    "quality",
     "models",
     "phantom",
     "measure",

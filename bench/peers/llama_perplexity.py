@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from oomph.analysis.quality import Mean, mean_of
 from oomph.measure.bench import open_bench
 from oomph.measure.runner import Runner
 from oomph.measure.sweep import Sweep, SweepFile
 from oomph.measure.texts import pydoc_text
 from oomph.models.demo import demo_model
+from oomph.quality.text import Mean, mean_of
 from oomph.records.schema import Quality
 from oomph.records.store import Store
 

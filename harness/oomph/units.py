@@ -87,6 +87,11 @@ def share(fraction: float | None, digits: int = 1) -> str:
     return NOT_MEASURED if fraction is None else f"{fraction * 100:.{digits}f} %"
 
 
+def points(fraction: float | None) -> str:
+    """A difference of two shares in percentage points, signed: `points(-0.031)` is `'-3.1'`."""
+    return NOT_MEASURED if fraction is None else f"{fraction * 100:+.1f}"
+
+
 def likely(probability: float) -> str:
     """`93 % likely`; never certain, since what no log line prints is known by a width only."""
     if not 0.01 <= probability <= 0.99:

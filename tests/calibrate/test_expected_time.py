@@ -20,7 +20,7 @@ from oomph.measure.limits import (
     Limits,
     Timeouts,
 )
-from oomph.measure.workload import Repetitions, Text, Workload
+from oomph.measure.workload import Repetitions, TaskTest, Text, Workload
 
 MODEL = catalogue_model("qwen3-30b-a3b", "Q4_K_M")
 ON_CARD = ExpectedTime(MODEL, gpu("RTX 5090"))
@@ -48,6 +48,26 @@ def test_a_budget_bounds_the_repetitions() -> None:
     expected = seconds(work=WORK.model_copy(update={"repetitions": endless}), n_ctx=8192)
     assert expected is not None
     assert expected < 120
+
+
+def test_tasks_take_the_time_of_their_prompts_and_answers_up_to_their_budget() -> None:
+    def asked(**changes: Any) -> float:
+        test = TaskTest(**{"lengths": (4096, 8192), "n_items": 10, **changes})
+        found = seconds(work=WORK.model_copy(update={"tasks": test}), n_ctx=8192)
+        base = seconds(n_ctx=8192)
+        assert found is not None
+        assert base is not None
+        return found - base
+
+    speed = ON_CARD._estimator.speed(RunConfig(flash_attn="on", n_ctx=8192, n_depth=7680))
+    assert speed is not None
+    prompts_s = 6 * 10 * (4096 + 8192) / speed.prefill_tokens_per_s
+    answers_s = 2 * 10 * (4 * 32 + 2 * 64) / speed.decode_tokens_per_s
+    assert asked() == pytest.approx(prompts_s + answers_s, rel=0.05)
+    assert asked(n_items=20) == pytest.approx(2 * asked())
+    assert asked(lengths=(4096, 8192, 65_536)) == asked(), "what the context does not hold"
+    assert asked(n_answer=1000) > 2 * asked()
+    assert asked(budget_s=7.0) == pytest.approx(7.0)
 
 
 def test_nothing_is_said_of_a_host_that_was_not_calibrated() -> None:

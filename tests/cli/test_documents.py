@@ -116,6 +116,7 @@ def options() -> set[str]:
 
 ELSEWHERE = {
     "docs/launching.md": {"--extra-flags"},
+    "docs/quality.md": {"--log_samples"},
 }
 """Options of our scripts and of other programs, by the page that speaks of them."""
 
@@ -127,7 +128,7 @@ def test_every_option_is_one_of_oomph_or_of_llama_cpp(name: str) -> None:
         option
         for code in re.findall(r"`([^`\n]+)`", text)
         if not re.match(r"(\S*/)?(scripts|pip|npm|docker|git|bench|python)\b", code)
-        for option in re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", code)
+        for option in re.findall(r"(?<![\w-])--[a-z][a-z0-9_-]*", code)
     }
     assert said <= options() | {*by_spelling()} | ELSEWHERE.get(name, set())
 

@@ -99,6 +99,14 @@ def records(model: Path) -> list[Record]:
     for number in range(3):
         each = json.loads(json.dumps(line)) | {"record_id": f"r{number}", "point_id": f"p{number}"}
         each["config"]["n_ctx"] += 256 * number
+        item = {"task": text, "item": text, "n_tokens": 512, "expected": [text], "answer": text}
+        each["tasks"] = {
+            "items": [item | {"score": number % 2}],
+            "graded_by": text,
+            "missing": text,
+        }
+        each["config"]["type_k"] = ("f16", "q8_0", "q4_0")[number]
+        each["workload"] = {"run": f"{number}{text}"}
         if number == 1:
             each["environment"] |= {"gpus": [card], "driver": text, "backend": "cuda"}
             each["config"]["n_devices"] = 1
@@ -147,7 +155,7 @@ def commands() -> dict[str, list[str]]:
     OTHERS), LOG, FILE, OUT and URL stand for the place's own."""
     card = ["--gpu", "RTX 4090"]
     return {
-        "answer": ["MODEL", *card],
+        "answer": ["MODEL", *card, "--records", "RECORDS"],
         "bundle": ["OUT", "--sweeps", "FILE"],
         "calibrate": ["RECORDS", "--model", "MODEL", "--out", "OUT/calibration.json"],
         "chat": ["--url", "URL", "--history", "OUT/chat.sqlite"],
@@ -160,7 +168,7 @@ def commands() -> dict[str, list[str]]:
         "estimate": ["MODEL", *card],
         "import": ["LOG", "FILE", "--out", "OUT"],
         "export": ["RECORDS", "--out", "OUT/rows.csv"],
-        "explain": ["oom", "--model", "MODEL", *card],
+        "explain": ["experts", "--model", "MODEL", *card, "--records", "RECORDS"],
         "inspect": ["MODEL"],
         "gpus": ["NAME"],
         "models": ["NAME"],
@@ -180,6 +188,8 @@ def commands() -> dict[str, list[str]]:
         "records schema": [],
         "records export": ["RECORDS", "OUT/table.csv"],
         "setup cuda": ["--backend", "FILE"],
+        "tasks items": ["--model", "MODEL", "--out", "OUT/items.jsonl"],
+        "tasks grade": ["FILE", "FILE", "--out", "OUT", "--model", "NAME"],
     }  # fmt: skip
 
 

@@ -57,6 +57,30 @@ def test_points_that_share_a_load_stand_together_with_contexts_ascending() -> No
     assert _points(text) == [(1024, 8), (4096, 8), (1024, 2), (4096, 2)]
 
 
+def test_in_order_groups_come_one_after_another_with_their_references_first() -> None:
+    text = """
+{order}
+[measure.text]
+reference = {{ n_expert_used = 2 }}
+[[group]]
+name = "near"
+axes = {{ n_ctx = 1024, n_expert_used = [8, 2, 4] }}
+[[group]]
+name = "far"
+axes = {{ n_ctx = 4096, n_expert_used = [4, 8, 2] }}
+"""
+    ordered = _points(text.format(order="in_order = true"))
+    assert ordered == [(1024, 2), (1024, 8), (1024, 4), (4096, 2), (4096, 4), (4096, 8)]
+    assert _points(text.format(order="")) == [
+        (1024, 2),
+        (4096, 2),
+        (1024, 8),
+        (4096, 8),
+        (1024, 4),
+        (4096, 4),
+    ]
+
+
 def test_groups_change_axes_knobs_measurement_and_limits_and_share_points() -> None:
     sweep = Sweep.parse(
         HEAD + "axes.n_ctx = [256, 512]\nmeasure.n_gen = 3\n"

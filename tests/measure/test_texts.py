@@ -51,6 +51,19 @@ def test_the_reference_comes_first_and_all_others_know_its_file(
     assert [a["text"]["compare"]["keep"] for a in asked if a] == [True, False, False, False]
 
 
+@pytest.mark.parametrize("asked", ["text", "tasks"])
+@pytest.mark.parametrize(
+    ("knob", "said"), [("n_experts = 8", "unknown knob 'n_experts'"), ('type_k = "f9"', "type_k")]
+)
+def test_a_reference_that_names_no_knob_is_refused_with_its_key(
+    make_sweep: Callable[[str], Sweep], asked: str, knob: str, said: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make_sweep(f"[measure.{asked}]\nreference = {{ {knob} }}\n")
+    assert str(caught.value).startswith(f"sweep: measure.{asked}.reference: ")
+    assert said in str(caught.value)
+
+
 def test_a_reference_that_is_no_point_is_refused(
     sweep: Sweep, make_sweep: Callable[[str], Sweep]
 ) -> None:

@@ -10,13 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oomph.quality.positions import FEWEST_TOKENS, losses_by_position
 from oomph.records.schema import Quality, Record
 from oomph.records.summary import summaries_of
 from oomph.views.data_tables import losses_table
 from oomph.views.plots_quality import (
-    FEWEST_TOKENS,
     losses_by_experts,
-    losses_by_position,
     plot_losses,
 )
 

@@ -19,6 +19,7 @@ from oomph.advise.own_fit import OwnFit
 from oomph.advise.placement.parts import Goal, LayerParts
 from oomph.advise.placement.proof import Placed
 from oomph.advise.placement.search import best_placement, front
+from oomph.advise.quality_cited import QualityCited, quality_cited
 from oomph.advise.quantizations import quantization_of
 from oomph.advise.speeds import MeasuredRate, Speeds, measured_rates, speeds
 from oomph.advise.verdict import EVEN, Verdict, host_verdict, verdict_of, worse
@@ -75,7 +76,8 @@ class Answer:
     `inputs` are what embeddings are made of, None where text is written: then contexts are inputs.
     `has_mtp` is whether the file has multi-token prediction, `head_bytes` what drafting with it
     would take of the cards besides, None where it is asked for already. `own_fit` is how the
-    program's own --fit came to `config`, None where it was not asked.
+    program's own --fit came to `config`, None where it was not asked. `quality` is what records
+    say of answers and texts in settings near this one, None where no record was given.
     """
 
     model: str
@@ -113,6 +115,7 @@ class Answer:
     head_bytes: int | None
     measured: tuple[MeasuredRate, ...]
     evidence: tuple[Evidence, ...]
+    quality: tuple[QualityCited, ...] | None
     calibration: str | None
     next_command: str | None
     offers: tuple[Offer, ...]
@@ -219,6 +222,7 @@ def answer_of(
         head_bytes=head_bytes(estimator, config) if said.program == DEFAULT_PROGRAM else None,
         measured=tuple(measured_rates(estimator, config, records)),
         evidence=sources,
+        quality=quality_cited(estimator.model, config, records) if records else None,
         calibration=calibration,
         next_command=None
         if decisive or refusal or on_host or prediction.inputs or _is_hopeless(failure)

@@ -18,6 +18,7 @@ from oomph.measure.logs.imported import is_log, read_log
 from oomph.measure.plan import identify
 from oomph.records.folders import files_below
 from oomph.records.imports import MAX_BYTES, Taken, first_of, record_on, take_records
+from oomph.records.lm_eval import is_lm_eval, read_lm_eval
 from oomph.records.schema import ModelIdentity, Record
 from oomph.records.share import is_share, read_share
 from oomph.records.store import Store
@@ -79,8 +80,9 @@ def import_results(
     model: str | None = None,
     gpu: str | None = None,
 ) -> Imported:
-    """Read llama-bench's and its neighbours' output, logs of llama.cpp and shared files into the
-    results folder `out`; of a folder all files below it, of `-` standard input.
+    """Read llama-bench's and its neighbours' output, logs of llama.cpp (llama-perplexity's too),
+    lm-evaluation-harness's files and shared files into the results folder `out`; of a folder all
+    files below it, of `-` standard input.
 
     `model` is the model's file, or its name; `gpu` the card that they ran on, where the tool does
     not say. What is there already is left out. StoreError where no file gives a record, with why
@@ -151,6 +153,8 @@ def _read_file(path: Path, model: str | ModelIdentity | None, card: str | None) 
     try:
         if is_share(path):
             return FileTaken(path=path, records=read_share(path), shared=True)
+        if is_lm_eval(path):
+            return FileTaken(path=path, records=[read_lm_eval(path, model=model)])
         taken = _tables(path, model, card)
         logged = _log_records(path, model, card, is_alone=not taken.records)
     except StoreError as error:

@@ -1,1 +1,1 @@
-"""Sets of records held against each other: paired runs, quality, published claims."""
+"""Sets of records held against each other: paired runs, published claims, builds."""

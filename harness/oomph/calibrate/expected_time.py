@@ -5,6 +5,7 @@ a run on a card of the catalogue, or on a host that was calibrated. Elsewhere th
 and a fixed limit holds.
 """
 
+import math
 from typing import Final
 
 from oomph.architectures.spec import ModelSpec
@@ -18,6 +19,7 @@ from oomph.gpus import GpuSpec, gpu
 from oomph.measure.bench import Bench
 from oomph.measure.limits import ExpectedSeconds
 from oomph.measure.targets import uses_host
+from oomph.measure.tasks.families import FAMILIES
 from oomph.measure.worker.ladder import depths_within
 from oomph.measure.workload import Workload
 
@@ -59,7 +61,8 @@ class ExpectedTime:
         answer_s = workload.n_gen * config.n_parallel / speed.decode_tokens_per_s
         fill_s = (stops[-1] if stops else 0) * config.n_parallel * token_s
         timed_s = sum(_repeated(seconds, workload) for seconds in (prompt_s, answer_s)) * len(stops)
-        return fill_s + timed_s + _n_asked(config, workload) / speed.prefill_tokens_per_s
+        asked_s = _n_asked(config, workload) / speed.prefill_tokens_per_s
+        return fill_s + timed_s + asked_s + _tasks_seconds(config, workload, speed)
 
     def _speed(self, config: RunConfig) -> SpeedEstimate | None:
         on_host = self._gpu is None or config.n_devices == 0 or uses_host(config, self._spec)
@@ -103,6 +106,18 @@ def _repeated(seconds: float, workload: Workload) -> float:
     if rule.budget_s is None:
         return seconds * rule.most
     return min(seconds * rule.most, max(seconds * rule.least, rule.budget_s + seconds))
+
+
+def _tasks_seconds(config: RunConfig, workload: Workload, speed: SpeedEstimate) -> float:
+    """Items of tasks, each a prompt and an answer, up to the time that is set for all."""
+    if workload.tasks is None:
+        return 0.0
+    test, lengths = workload.tasks, workload.tasks.lengths_within(config.n_ctx_seq)
+    n_read = sum(lengths) * len(test.families)
+    n_written = sum(test.n_answer or FAMILIES[each].n_answer for each in test.families)
+    prompts_s = n_read / speed.prefill_tokens_per_s
+    answers_s = n_written * len(lengths) / speed.decode_tokens_per_s
+    return min(test.n_items * (prompts_s + answers_s), test.budget_s or math.inf)
 
 
 def _n_asked(config: RunConfig, workload: Workload) -> int:

@@ -36,6 +36,7 @@ PANELS: Final[Mapping[str, Mapping[str, str]]] = {
         "import": "import llama-bench.json --out results/theirs",
         "export": "export results/mine --format llama-bench-jsonl",
         "records": "records --help",
+        "tasks": "tasks items --model model.gguf --lengths 4k,16k --out items.jsonl",
     },
     "Set up": {
         "doctor": "doctor",
@@ -98,6 +99,7 @@ SUMMARIES: Final[Mapping[str, str]] = {
     "export": "Write a folder's timings as another tool has them: llama.cpp's "
     "compare-llama-bench.py reads each layout.",
     "records": "What is in a results folder, and how records are written.",
+    "tasks": "Tasks over a long context: their items out for other graders, their answers in.",
     "doctor": "Say what is installed, which build and cards are seen, and the command that mends "
     "what is missing.",
     "verify": "Hold the estimate against what llama.cpp itself counts, with nothing allocated.",

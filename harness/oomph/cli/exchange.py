@@ -27,7 +27,8 @@ def _import(
         list[Path],
         typer.Argument(
             help="Output of llama-bench, batched-bench, sweep-bench, llama-benchy or ctxprobe, a "
-            "llama.cpp log, a shared file; a folder of them; - for standard input."
+            "llama.cpp log (llama-perplexity's too), lm-evaluation-harness's samples or results, a "
+            "shared file; a folder of them; - for standard input."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Results folder to add the records to.")],

@@ -31,7 +31,7 @@ def _explain(
     gpu: GpuOption = None,
     gpu_mem: GpuMemoryOption = None,
     records: Annotated[
-        list[Path] | None, typer.Option(help="results folders with measured speeds (context)")
+        list[Path] | None, typer.Option(help="results folders with measured speed and quality")
     ] = None,
     calibration: CalibrationOption = None,
     lang: LanguageOption = "en",

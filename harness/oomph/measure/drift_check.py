@@ -21,8 +21,15 @@ def is_repeat(record: Tried) -> bool:
 
 
 def can_anchor(record: Record) -> bool:
-    """Whether the point went well and has figures to compare."""
-    return record.outcome.label == "ok" and bool(_medians(record)) and not is_repeat(record)
+    """Whether the point went well, has figures to compare, and asked no tasks, which would take
+    their time again."""
+    is_short = record.tasks is None
+    return (
+        record.outcome.label == "ok"
+        and bool(_medians(record))
+        and is_short
+        and not is_repeat(record)
+    )
 
 
 def as_repeat(record: Record, *, first: Record) -> Record:

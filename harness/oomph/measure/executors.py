@@ -247,7 +247,8 @@ class _Session:
         if not self._until(protocol.MEASURED, deadline):
             return False
         self._watched = self._stop_watching()
-        self._child.send(questions(point, self._job.texts, self._job.references))
+        left_s = deadline - time.monotonic()
+        self._child.send(questions(point, self._job.texts, self._job.references, seconds=left_s))
         return self._until(protocol.DONE, deadline)
 
     def _until(self, wanted: str, deadline: float) -> bool:
@@ -260,6 +261,9 @@ class _Session:
             if event == protocol.FAILED:
                 self._failure = (str(said.get("stage")), str(said.get("message")))
                 return False
+            if event == protocol.ANSWERED:
+                items = [*self._reply.get("task_items", ()), said.pop("task_item")]
+                said["task_items"] = items
             self._reply = {**self._reply, **said}  # type: ignore[typeddict-item]
             if event == wanted:
                 return True

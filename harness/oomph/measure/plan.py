@@ -174,6 +174,7 @@ def plan_sweep(
             replace(point, expected=expect(point.config, point.workload)) for point in points
         )
     _check_experts(points, subject, sweep)
+    _check_words(points, subject, sweep)
     if place.anywhere and any(point.workload.through == SERVER for point in points):
         raise ConfigError("llama-server is measured on this machine; leave --executor out")
     if not place.anywhere:
@@ -254,6 +255,21 @@ def _check_experts(points: tuple[Point, ...], subject: Subject, sweep: Sweep) ->
             f"{sweep.path or 'sweep'}: n_expert_used is set, but {subject.identity.path} is a "
             "dense model without experts; leave that axis out, or name a mixture-of-experts model"
         )
+
+
+def _check_words(points: tuple[Point, ...], subject: Subject, sweep: Sweep) -> None:
+    """What gives embeddings has no logits to score a text by or to answer with."""
+    for point in points:
+        asked = [
+            name
+            for name in ("text", "needle", "tasks")
+            if getattr(point.workload, name) is not None
+        ]
+        if asked and (point.config.embeddings or family_of(subject.spec.arch).is_encoder):
+            raise ConfigError(
+                f"{sweep.path or 'sweep'}: measure.{asked[0]} needs a model that writes, and "
+                f"{subject.identity.path} gives embeddings here; leave measure.{asked[0]} out"
+            )
 
 
 def _check_cards(points: tuple[Point, ...], sweep: Sweep, *, n_cards: int, divides: bool) -> None:

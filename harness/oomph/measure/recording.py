@@ -16,6 +16,8 @@ from oomph.measure.logs.contexts import RIDING, buffers_by_context
 from oomph.measure.logs.outcome import SIGKILL_CODES, classify
 from oomph.measure.logs.reported import disagreement, read_reported
 from oomph.measure.sweep import Point
+from oomph.measure.tasks.grading import grade
+from oomph.measure.tasks.items import asked_items
 from oomph.measure.worker import protocol
 from oomph.measure.worker.ladder import MAD_SCALE
 from oomph.records.heading import Tried
@@ -26,6 +28,8 @@ from oomph.records.schema import (
     Quality,
     Recall,
     Record,
+    TaskItem,
+    Tasks,
     Timing,
 )
 from oomph.units import mib
@@ -69,6 +73,7 @@ class Setting:
             memory=list(completed.memory),
             quality=_quality(completed),
             recall=_recall(completed),
+            tasks=_tasks(completed),
             conditions=_conditions(completed),
         )
 
@@ -225,3 +230,21 @@ def _quality(completed: Completed) -> Quality | None:
 def _recall(completed: Completed) -> Recall | None:
     said = completed.reply.get("recall")
     return Recall.model_validate(said) if said else None
+
+
+def _tasks(completed: Completed) -> Tasks | None:
+    """The items that were asked, graded, also of a point that ended before all were."""
+    point, reply = completed.point, completed.reply
+    test, answered = point.workload.tasks, reply.get("task_items", ())
+    if test is None or (completed.exit_code is not None and not answered):
+        return None
+    n_ctx = point.config.n_ctx_seq
+    asked = asked_items(test, seed=point.workload.seed, n_ctx=n_ctx)
+    missing = reply.get("tasks_missing")
+    if not asked:
+        shortest = min(length for length in test.lengths if length != "full")
+        missing = f"no length fits: the shortest is {shortest} tokens, the context has {n_ctx}"
+    elif completed.exit_code is not None:
+        missing = f"the point ended early: {len(answered)} of {len(asked)} items asked"
+    items = [TaskItem(**said, score=grade(said["answer"], said["expected"])) for said in answered]
+    return Tasks(items=items, graded_by="rule", missing=missing)

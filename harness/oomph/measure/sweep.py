@@ -43,7 +43,12 @@ class Group(StrictTable):
 
 
 class SweepFile(StrictTable):
-    """The whole of a sweep file; its comment says which question it answers."""
+    """The whole of a sweep file; its comment says which question it answers.
+
+    With `in_order` the groups are measured one after another, each with its references first, and
+    the model is loaded again where that takes it: for a night that may end before the sweep does.
+    Otherwise all points that share a load stand together.
+    """
 
     name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
     question: str = ""
@@ -54,6 +59,7 @@ class SweepFile(StrictTable):
     limits: dict[str, Any] = Field(default={})
     load_mode: Literal["auto", "none", "mmap", "mlock", "mmap+mlock", "dio"] = "mmap"
     fresh_process: bool = False
+    in_order: bool = False
     sweep_timeout_s: Seconds | None = None
     anchor_every_s: Seconds = 900.0
     group: list[Group] = Field(default=[])
@@ -104,6 +110,18 @@ class Point:
         return (reference := self.reference_point) is not None and reference.config == self.config
 
     @property
+    def is_task_reference(self) -> bool:
+        """Whether the tasks of other points are compared with this one's."""
+        tasks = self.workload.tasks
+        knobs = tasks.reference if tasks else None
+        return knobs is not None and self.config.with_(**knobs) == self.config
+
+    @property
+    def comes_first(self) -> bool:
+        """Whether it is measured before what is compared with it."""
+        return self.is_reference or self.is_task_reference
+
+    @property
     def load_key(self) -> tuple[object, ...]:
         """What two points must share to be measured in one process."""
         knobs = (getattr(self.config, knob) for knob in LOAD_KNOBS)
@@ -141,7 +159,9 @@ class Sweep:
             if isinstance(error, ValidationError):
                 raise ConfigError(f"{where}: {_sentence(error, SweepFile)}") from None
             raise ConfigError(f"{where}: not valid TOML: {error}; mend that line") from None
-        _check_references(sweep.points(), where)
+        points = sweep.points()
+        _check_references(points, where)
+        _check_tasks(points, where)
         return sweep
 
     @property
@@ -155,8 +175,8 @@ class Sweep:
         return self.path.parent if self.path else Path()
 
     def points(self, *, n_devices: int = 1) -> tuple[Point, ...]:
-        """Every point, loads together in the order of the file and their contexts ascending;
-        references first.
+        """Every point, loads together in the order of the file and their contexts ascending, or as
+        the file has them (`in_order`); references first.
 
         `n_devices` is what the machine has, for sweeps that do not say. Points that two groups
         share stand once.
@@ -169,8 +189,16 @@ class Sweep:
         unique: dict[str, Point] = {}
         for point in points:
             unique.setdefault(point.point_id(""), point)
+        if self.file.in_order:
+            order = [group.name for group in groups]
+            return tuple(
+                sorted(
+                    unique.values(),
+                    key=lambda each: (order.index(each.group), not each.comes_first),
+                )
+            )
         loads: dict[tuple[object, ...], list[Point]] = {}
-        for point in sorted(unique.values(), key=lambda point: not point.is_reference):
+        for point in sorted(unique.values(), key=lambda point: not point.comes_first):
             loads.setdefault(point.load_key, []).append(point)
         return tuple(point for load in loads.values() for point in sorted(load, key=_context_order))
 
@@ -185,8 +213,11 @@ class Sweep:
 
     def _group_points(self, group: Group, n_devices: int, where: str) -> Iterable[Point]:
         where = f"{where}: group {group.name!r}" if self.file.group else where
-        workload = _table(Workload, self.file.measure, group.measure, where=f"{where}: measure")
-        limits = _table(Limits, self.file.limits, group.limits, where=f"{where}: limits")
+        workload = checked_table(
+            Workload, self.file.measure, group.measure, where=f"{where}: measure"
+        )
+        limits = checked_table(Limits, self.file.limits, group.limits, where=f"{where}: limits")
+        _check_knobs(workload, where)
         served = {"n_seq_max": 1} if workload.through == SERVER else {}
         fixed = {
             "n_devices": n_devices,
@@ -241,6 +272,13 @@ def _check_program(point: Point, where: str) -> None:
         )
 
 
+def _check_knobs(workload: Workload, where: str) -> None:
+    """ConfigError for a reference that names what is no knob, or a value that it cannot have."""
+    for name, asked in (("text", workload.text), ("tasks", workload.tasks)):
+        if asked is not None and asked.reference is not None:
+            RunConfig.from_mapping(asked.reference, where=f"{where}: measure.{name}.reference")
+
+
 def _check_references(points: Iterable[Point], where: str) -> None:
     """A comparison needs the point to compare with."""
     points = tuple(points)
@@ -249,6 +287,34 @@ def _check_references(points: Iterable[Point], where: str) -> None:
         if (reference := point.reference_point) is not None and reference.point_id("") not in there:
             raise ConfigError(
                 f"{where}: measure.text.reference has no point to compare {point.label!r} with; "
+                "add the values that it names to the axes"
+            )
+
+
+def _check_tasks(points: Iterable[Point], where: str) -> None:
+    """Tasks need a context that holds one of their lengths, and a comparison a setting to compare
+    with: of any context, as the same items are asked in all that hold them."""
+    asked = [point for point in points if point.workload.tasks]
+    for point in asked:
+        tasks = point.workload.tasks
+        of_same = [each for each in asked if each.workload.tasks == tasks]
+        longest = max(each.config.n_ctx_seq for each in of_same)
+        if tasks and not tasks.lengths_within(longest):
+            raise ConfigError(
+                f"{where}: measure.tasks.lengths has no length that {longest:,} tokens of context "
+                "hold; give a shorter one, or raise n_ctx"
+            )
+        if (
+            tasks
+            and tasks.reference is not None
+            and not any(
+                each.is_task_reference
+                for each in asked
+                if each.workload.tasks and each.workload.tasks.reference == tasks.reference
+            )
+        ):
+            raise ConfigError(
+                f"{where}: measure.tasks.reference has no point to compare {point.label!r} with; "
                 "add the values that it names to the axes"
             )
 
@@ -281,7 +347,7 @@ def _label(group: Group, varied: Mapping[str, Any], axes: Mapping[str, tuple[Any
 
 def _context_order(point: Point) -> tuple[bool, int, int, int]:
     return (
-        not point.is_reference,
+        not point.comes_first,
         point.config.n_ctx,
         point.config.n_ubatch,
         point.config.n_seq_max,
@@ -291,9 +357,11 @@ def _context_order(point: Point) -> tuple[bool, int, int, int]:
 _T = TypeVar("_T", bound=StrictTable)
 
 
-def _table(
+def checked_table(
     kind: type[_T], base: Mapping[str, Any], changes: Mapping[str, Any], *, where: str
 ) -> _T:
+    """The table with these values, those of `changes` first; ConfigError, with `where` and the key,
+    for what it cannot have."""
     try:
         return kind.model_validate({**base, **changes})
     except ValidationError as error:

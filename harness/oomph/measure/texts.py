@@ -6,6 +6,7 @@ reference's log-probabilities, and refuses what would not fit on the disk before
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,7 @@ from oomph.errors import ConfigError
 from oomph.foreign import read_bytes
 from oomph.measure.needles import facts, filler
 from oomph.measure.sweep import Point, Sweep
+from oomph.measure.tasks.items import asked_items, tasks_asked
 from oomph.measure.worker.protocol import Questions, Reference
 from oomph.models.demo import ranking_text
 from oomph.paths import cache_folder
@@ -24,6 +26,9 @@ PYDOC: Final = "pydoc"
 """The `file` of a text that means the language reference in CPython's own library."""
 LEVEL_BYTES: Final = 2
 """A log-probability in the file of a reference."""
+
+_LONGEST_S: Final = 1e9
+"""JSON has no infinity."""
 
 Texts = Mapping[str | None, str]
 """By the name that the sweep gives them; None is the text that comes with oomph."""
@@ -94,9 +99,11 @@ def check_size(points: Iterable[Point], spec: ModelSpec, sweep: Sweep) -> None:
             )
 
 
-def questions(point: Point, texts: Texts, references: Path | None) -> Questions | None:
-    """What the worker is asked once the point's memory and speed are known; None where nothing
-    is."""
+def questions(
+    point: Point, texts: Texts, references: Path | None, *, seconds: float = math.inf
+) -> Questions | None:
+    """What the worker is asked once the point's memory and speed are known, in `seconds` at most;
+    None where nothing is."""
     text, needle = point.workload.text, point.workload.needle
     asked: Questions = {}
     if text is not None:
@@ -113,4 +120,9 @@ def questions(point: Point, texts: Texts, references: Path | None) -> Questions 
     if needle is not None:
         hidden = facts(needle, seed=point.workload.seed)
         asked["needle"] = {"filler": filler(), "texts": hidden, "n_tokens": needle.n_tokens}
+    if (tasks := point.workload.tasks) is not None:
+        items = asked_items(tasks, seed=point.workload.seed, n_ctx=point.config.n_ctx_seq)
+        if items:
+            seconds = min(seconds, tasks.budget_s or seconds)
+            asked["tasks"] = tasks_asked(items, seconds=min(seconds, _LONGEST_S))
     return asked or None

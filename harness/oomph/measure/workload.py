@@ -6,9 +6,10 @@ Stands apart from the sweep, which says which contexts there are.
 import itertools
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from oomph.measure.fields import Count, Fraction, Seconds, StrictTable, as_float, expand
+from oomph.records.schema import TASK_FAMILIES
 
 SERVER: Final = "llama-server"
 """The value of `through` that is not the library."""
@@ -90,6 +91,67 @@ class NeedleTest(StrictTable):
         return data
 
 
+def _family(value: str) -> str:
+    if value not in TASK_FAMILIES:
+        raise ValueError(f"there are {', '.join(TASK_FAMILIES)}")
+    return value
+
+
+TaskFamily = Annotated[str, AfterValidator(_family)]
+TaskLength = Annotated[int, Field(ge=128, le=1 << 24)] | Literal["full"]
+
+
+class TaskTest(StrictTable):
+    """Tasks over a long context after RULER, generated, asked through the chat template of an
+    instruct model and graded by rule (`oomph.measure.tasks`).
+
+    Each of `families` is asked `n_items` times at each of `lengths`, tokens of prompt and answer
+    together; `"full"` is the context, and what a context cannot hold is left out of it. `depths`
+    are gone through by the families whose answer stands in one place. An answer has `n_answer`
+    tokens at most, each family's own number where none is given. After `budget_s` seconds no
+    further item is begun. `reference` names the knobs of the setting that the others are compared
+    with: its points are measured first.
+    """
+
+    families: Annotated[tuple[TaskFamily, ...], Field(min_length=1)] = TASK_FAMILIES
+    lengths: Annotated[tuple[TaskLength, ...], Field(min_length=1)] = ("full",)
+    n_items: Annotated[int, Field(ge=1, le=1000)] = 20
+    depths: Annotated[tuple[Depth, ...], Field(min_length=1)] = (0.0, 0.25, 0.5, 0.75, 1.0)
+    n_answer: Annotated[int, Field(ge=1, le=32768)] | None = None
+    budget_s: Seconds | None = None
+    reference: dict[str, Any] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tuples(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        lists = {key: tuple(value) for key, value in data.items() if isinstance(value, list)}
+        if isinstance(data.get("lengths"), list):
+            lists["lengths"] = tuple(
+                itertools.chain.from_iterable(
+                    (item,) if item == "full" else expand(item) for item in data["lengths"]
+                )
+            )
+        return {**data, **lists}
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for name in ("families", "lengths"):
+            if len(set(getattr(self, name))) < len(getattr(self, name)):
+                raise ValueError(f"has one of its {name} twice; name each once")
+        if self.reference is not None and not self.reference:
+            raise ValueError(
+                "has a reference without knobs; name n_expert_used, type_k or the like"
+            )
+        return self
+
+    def lengths_within(self, n_ctx: int) -> list[int]:
+        """The lengths that a sequence of `n_ctx` tokens holds, ascending."""
+        lengths = {n_ctx if length == "full" else length for length in self.lengths}
+        return sorted(length for length in lengths if length <= n_ctx)
+
+
 class Workload(StrictTable):
     """What is done with a context once it stands.
 
@@ -110,6 +172,7 @@ class Workload(StrictTable):
     repetitions: Repetitions = Repetitions()
     text: Text | None = None
     needle: NeedleTest | None = None
+    tasks: TaskTest | None = None
     seed: int = 1
     through: Literal["library", "llama-server"] = "library"
     draft: str | None = None
@@ -118,16 +181,18 @@ class Workload(StrictTable):
     def _check(self) -> Self:
         if self.through == "library" and self.draft is not None:
             raise ValueError(f'has the draft {self.draft!r}; add through = "llama-server"')
-        if self.through != "library" and (self.text or self.needle):
+        if self.through != "library" and (self.text or self.needle or self.tasks):
             raise ValueError(
-                "has a text or facts to score, which is the library's; leave through out"
+                "has a text, facts or tasks to score, which is the library's; leave through out"
             )
         return self
 
     def memory_only(self) -> Self:
         """The same fill with nothing clocked or scored: what a card that does not compute can
         do."""
-        return self.model_copy(update={"timing": False, "text": None, "needle": None})
+        return self.model_copy(
+            update={"timing": False, "text": None, "needle": None, "tasks": None}
+        )
 
     @model_validator(mode="before")
     @classmethod
@@ -149,8 +214,9 @@ class Workload(StrictTable):
         said = self.model_dump()
         if said["repetitions"]["neighbours"]:
             del said["repetitions"]["neighbours"]
-        if said["needle"] is None:
-            del said["needle"]
+        for asked in ("needle", "tasks"):
+            if said[asked] is None:
+                del said[asked]
         if said["text"] and said["text"]["reference"] is None:
             del said["text"]["reference"]
         if said["through"] == "library":

@@ -21,7 +21,7 @@ from oomph.gguf.ggml_types import KV_CACHE_TYPES
 from oomph.gpus import gpu
 from oomph.records.backends import ESTIMATED_BACKENDS
 from oomph.records.device_lines import BACKENDS
-from oomph.records.schema import LABELS, Record
+from oomph.records.schema import LABELS, TASK_FAMILIES, Record
 
 _GONE: Final = object()
 """What a rule answers for a value that it does not let through."""
@@ -200,12 +200,39 @@ _CARD_CONDITIONS: Final = _fields(
 )
 _FREE: Final = _map_of(_DEVICE, _number)
 _SIZES: Final = _map_of(_DEVICE, _NUMBERS)
+_DEPTHS: Final = _list_of(lambda value: value if value == "full" else _number(value))
+_TASK: Final = _shaped("|".join(TASK_FAMILIES))
+_TASK_TEST: Final = _fields(
+    families=_list_of(_TASK),
+    lengths=_DEPTHS,
+    depths=_NUMBERS,
+    reference=_fields(**{name: _knob_rule(name) for name in KNOBS}),
+    **_numbers("n_items", "n_answer", "budget_s"),
+)
 _MEASURE: Final = _fields(
-    depths=_list_of(lambda value: value if value == "full" else _number(value)),
+    depths=_DEPTHS,
+    tasks=_TASK_TEST,
     repetitions=_fields(**_numbers("least", "most", "half_width", "budget_s", "neighbours")),
     load_mode=_one_of("auto", "none", "mmap", "mlock", "dio"),
     **_numbers("n_prompt", "n_gen", "timing", "seed"),
 )
+
+_TASKS: Final = _fields(
+    graded_by=lambda value: value if value == "rule" else "another grader",
+    items=_list_of(
+        _whole(
+            "task",
+            "item",
+            "score",
+            part=_fields(
+                task=_TASK,
+                item=_shaped(r"[0-9a-f]{16}"),
+                **_numbers("n_tokens", "n_prompt", "depth", "score"),
+            ),
+        )
+    ),
+)
+"""What was asked for, the answers and why some are missing are texts, and stay here."""
 
 _RECORD: Final = _fields(
     schema_version=_number,
@@ -291,6 +318,7 @@ _RECORD: Final = _fields(
             ),
         )
     ),
+    tasks=_TASKS,
     conditions=_fields(
         unread=_that_there_were_some,
         cards=_map_of(_DEVICE, _CARD_CONDITIONS),

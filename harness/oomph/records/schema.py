@@ -290,6 +290,17 @@ class Recall(_Part):
     missing: str | None = Field(default=None, description="why nothing was asked")
 
 
+TASK_FAMILIES: Final = (
+    "niah_single",
+    "niah_multikey",
+    "niah_multivalue",
+    "variable_tracking",
+    "common_words",
+    "two_hop",
+)
+"""The tasks over a long context that oomph generates; another grader may have others."""
+
+
 class TaskItem(_SaidPart):
     """One item of a task over a long context: what was asked for and what the model wrote."""
 
@@ -404,7 +415,7 @@ class Conditions(_SaidPart):
     )
     context_ns: int | None = Field(default=None, description="llama_init_from_model")
     scored_ns: int | None = Field(
-        default=None, description="scoring the text and asking for the facts"
+        default=None, description="scoring the text, asking for facts and tasks"
     )
     n_filled: int | None = Field(
         default=None, description="tokens that the context held when the point ended"
@@ -511,6 +522,14 @@ class Record(_Part):
         default=None, description="llama_model_load_from_file, shared by a process's points"
     )
     conditions: Conditions = Conditions()
+
+    @model_serializer(mode="wrap")
+    def _tasks_where_asked(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Nothing of tasks where there were none, as in lines of before."""
+        said: dict[str, Any] = write(self)
+        if said.get("tasks", said) is None:
+            del said["tasks"]
+        return said
 
     def buffer_mib(self, kind: str, contexts: Container[str] | None = None) -> dict[str, float]:
         """MiB by device of one kind of buffer (a field of `Buffers`), of the model's own context

@@ -11,6 +11,7 @@ from typing import Any, Final
 from oomph.advise.alternatives import CRAWLS, EASY, Offer
 from oomph.advise.answer import MODEL_FILE, Answer
 from oomph.advise.placement.knobs import spelled_places
+from oomph.advise.quality_cited import QualityCited
 from oomph.advise.verdict import host_verdict, worse
 from oomph.architectures.rope import RopeScaling
 from oomph.calibrate.expected_memory import PHANTOM
@@ -123,6 +124,7 @@ def _fields(answer: Answer) -> dict[str, Any]:
             for name, devices in answer.memory.riders.items()
         ],
         "total_vram_bytes": answer.memory.total_vram_bytes,
+        "nearest_quality": nearest_quality(answer.quality or ()),
         "is_split": _is_split(answer),
         "is_wanting": bool(answer.offers) or answer.verdict in ("no", "doubtful", "refused"),
         "max_split": ",".join(f"{share:g}" for share in answer.max_context_split or ()),
@@ -166,6 +168,16 @@ def _offer(offer: Offer, answer: Answer) -> dict[str, Any]:
         "moves_to_host": offer.host_bytes > answer.host_bytes,
         "parts": changed,
     }
+
+
+def nearest_quality(found: Sequence[QualityCited]) -> list[QualityCited]:
+    """Of tasks and of texts the nearest setting, and the nearest that was compared with another."""
+    shown: list[QualityCited] = []
+    for kind in ("tasks", "text"):
+        own = [each for each in found if each.kind == kind]
+        compared = [each for each in own if each.compared and each.apart == own[0].apart]
+        shown += compared[:1] or own[:1]
+    return shown
 
 
 def _split(offer: Offer, answer: Answer) -> str:

@@ -7,13 +7,14 @@ figure's units.
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from oomph.quality.positions import PositionLoss
 from oomph.records.perplexity import Perplexity
 from oomph.records.summary import Rate
 from oomph.units import MIB, NOT_MEASURED, rate, share
 from oomph.views.map_squares import MemoryMap
 from oomph.views.plots_fit import QUANTITY_NAMES, is_memory
 from oomph.views.plots_memory import COMPONENT_NAMES, MemoryBar
-from oomph.views.plots_quality import PositionLoss, TradePoint, not_beaten
+from oomph.views.plots_quality import TradePoint, not_beaten
 from oomph.views.readings import COMPONENTS, experts_word
 from oomph.views.table import Cell, Table, number
 

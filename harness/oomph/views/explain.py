@@ -22,6 +22,7 @@ from oomph.advise.explanations import (
     explain_rope,
 )
 from oomph.advise.max_context import longest_context
+from oomph.advise.quality_cited import QualityCited, quality_cited
 from oomph.advise.quantizations import quantization_of
 from oomph.architectures.rope import has_positions, longest_extension, native_context
 from oomph.calibrate.subject import asked_of, seen_cards
@@ -43,6 +44,8 @@ EXAMPLE_MODEL: Final = "qwen3-30b-a3b:Q4_K_M"
 EXAMPLE_CARD: Final = "RTX 4090"
 USUAL_CONTEXT: Final = 32_768
 """The context that is explained where none is named, or the model's own if less."""
+MOST_CITED: Final = 4
+"""Measured settings that an explanation names."""
 TOPICS: Final = ("oom", "context", "experts", "kv", "flash-attention", "batch", "rope")
 
 
@@ -144,6 +147,7 @@ def _context(topic: Topic) -> dict[str, Any]:
         "tiers": tiers,
         "rows": [_tier_row(tier) for tier in tiers],
         "longest": longest_context(topic.estimator, topic.config),
+        "quality": [each for each in _quality(topic) if len(each.by_length) > 1][:MOST_CITED],
     }
 
 
@@ -177,7 +181,29 @@ def _experts(topic: Topic) -> dict[str, Any]:
         )
         for row in (found.rows if found else ())
     ]
-    return {"l": found, "rows": rows}
+    return {"l": found, "rows": rows, "quality": _by_experts(topic)}
+
+
+def _by_experts(topic: Topic) -> list[QualityCited]:
+    """The settings that nothing but the experts tells from what is asked, of tasks and of texts;
+    the nearest setting where there is none."""
+    found = _quality(topic)
+    shown = [each for each in found if {name for name, _ in each.apart} <= {"n_expert_used"}]
+    ordered = sorted(shown or found[:1], key=lambda each: each.n_expert_used or 0)
+    return ordered[: 2 * MOST_CITED]
+
+
+def _quality(topic: Topic) -> Sequence[QualityCited]:
+    return quality_cited(topic.estimator.model, topic.config, topic.records)
+
+
+def _scaled(topic: Topic) -> list[QualityCited]:
+    """The settings whose RoPE scaling was held against none, or another."""
+    return [
+        each
+        for each in _quality(topic)
+        if each.compared and any(name.startswith("rope") for name, _ in each.compared.apart)
+    ][:MOST_CITED]
 
 
 def _kv(topic: Topic) -> dict[str, Any]:
@@ -222,7 +248,11 @@ def _batch(topic: Topic) -> dict[str, Any]:
 
 def _rope(topic: Topic) -> dict[str, Any]:
     found = explain_rope(topic.estimator, topic.config)
-    return {"l": found, "flags": rope_flags(found.scaling) if found.scaling else ""}
+    return {
+        "l": found,
+        "flags": rope_flags(found.scaling) if found.scaling else "",
+        "quality": _scaled(topic),
+    }
 
 
 _VALUES: Final[dict[str, Callable[[Topic], dict[str, Any]]]] = {

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from oomph.errors import ConfigError
 from oomph.foreign_text import visible
-from oomph.units import count, gib, mib, rate, share, size, wait
+from oomph.units import count, gib, mib, points, rate, share, size, wait
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -52,6 +52,8 @@ _FILTERS: Final[Mapping[str, Callable[..., str]]] = {
     "wait": wait,
     "share": lambda fraction, digits=0: share(fraction, digits),
     "size": size,
+    "signed": points,
+    "ratio": lambda value: f"{value:,.3f}",
     "factor": lambda factor: f"{factor:g}",
     "chance": chance,
 }

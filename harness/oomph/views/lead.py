@@ -1,10 +1,12 @@
 """What a chapter opens with: the answer to the question that its records were measured for."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from oomph.analysis.quality import References, compared_with
+from oomph.quality.comparisons import Paired
+from oomph.quality.tasks import TaskRun
+from oomph.quality.text import References, compared_with
 from oomph.records.summary import RecordSummary
 from oomph.views.calibration import errors_table
 from oomph.views.frontiers import End, basis, ends_of, ends_table, frontier_findings
@@ -14,17 +16,22 @@ from oomph.views.quality import quality_table
 from oomph.views.quality_cells import cost_against_reference
 from oomph.views.table import Table, for_page
 from oomph.views.tables import experts_table
+from oomph.views.task_findings import nearness, task_basis, task_evidence, task_headline
+from oomph.views.task_tables import pairs_table, scores_table
+from oomph.views.task_words import RunNames
 
-Kind = Literal["frontier", "claims", "quality", "sweep"]
+Kind = Literal["frontier", "claims", "tasks", "quality", "sweep"]
 QUESTIONS: Final[dict[Kind, str]] = {
     "frontier": "How long a context runs when it is filled to its end?",
     "claims": "Do these claims about memory hold?",
+    "tasks": "Do more active experts answer better, and how far does a context hold?",
     "quality": "What do fewer experts and smaller KV types cost in quality?",
     "sweep": "What does it take, and how fast is it, by context and active experts?",
 }
 FRONT: Final[dict[Kind, tuple[str, ...]]] = {
     "frontier": ("memory-map",),
     "claims": ("memory-map",),
+    "tasks": ("score-by-length",),
     "quality": ("quality-by-experts",),
     "sweep": ("decode-by-depth", "memory-by-context"),
 }
@@ -45,6 +52,13 @@ COSTS: Final = (
     "KL divergence, nats",
     "same top token",
 )
+PAIRS: Final = (
+    "setting",
+    "items",
+    "difference",
+    "what it shows",
+    "items that would show it",
+)
 """The columns of the tables that stand in front; the others are in the sections."""
 MOST_COSTS: Final = 4
 """Settings that a headline on quality names."""
@@ -64,7 +78,10 @@ class Lead:
 
 
 def kind_of(summaries: Sequence[RecordSummary]) -> Kind:
-    """What most of the records were measured for, as their sweep and their workload say."""
+    """What most of the records were measured for, as their sweep and their workload say; tasks
+    where there are any, for they are asked beside all else."""
+    if any(each.record.tasks and each.record.tasks.items for each in summaries):
+        return "tasks"
     kinds = [_kind(summary) for summary in summaries]
     return max(dict.fromkeys(kinds), key=kinds.count)
 
@@ -83,14 +100,22 @@ def lead_of(material: Material, language: str = "en") -> Lead:
     summaries, fit = material.summaries, material.fit
     kind = kind_of(summaries)
     ends = ends_of(summaries, material.memory_grids, material.real) if kind == "frontier" else []
-    table = _table(kind, summaries, ends)
+    runs, pairs = material.task_runs, material.task_pairs
+    table = _pairs(runs, pairs) if kind == "tasks" else _table(kind, summaries, ends)
     tables = [errors_table(fit)] if fit else []
     return Lead(
         question=QUESTIONS[kind],
-        headline=headline(summaries, language, _findings(kind, summaries, ends)),
-        basis=tuple(basis(summaries, material.real)) if material.has_memory else (),
-        evidence=evidence(
-            summaries, material.shown_comparisons, fit=fit, with_frontiers=kind != "frontier"
+        headline=headline(
+            summaries,
+            language,
+            task_headline(runs, pairs) if kind == "tasks" else _findings(kind, summaries, ends),
+        ),
+        basis=(*task_basis(runs, pairs), *_memory_basis(material)),
+        evidence=(
+            *task_evidence(runs, pairs),
+            *evidence(
+                summaries, material.shown_comparisons, fit=fit, with_frontiers=kind != "frontier"
+            ),
         ),
         tables=tuple(for_page(each) for each in (*tables, table) if each.rows),
         figures=FRONT[kind],
@@ -103,6 +128,24 @@ def _table(kind: Kind, summaries: Sequence[RecordSummary], ends: Sequence[End]) 
     if kind == "quality":
         return _only(quality_table(_longest(summaries)), COSTS, "At the longest context")
     return _only(experts_table(summaries), GLANCE, "At a glance, by active experts")
+
+
+def _memory_basis(material: Material) -> Iterator[str]:
+    return basis(material.summaries, material.real) if material.has_memory else iter(())
+
+
+def _pairs(runs: Sequence[TaskRun], pairs: Sequence[Paired]) -> Table:
+    """Each setting against its reference; where there is none, the scores."""
+    if not pairs:
+        return scores_table(runs)
+    names, references = RunNames(runs), dict.fromkeys(id(each.reference) for each in pairs)
+    is_one = len(references) == 1
+    against = names.of(pairs[0].reference) if is_one else "the reference"
+    return _only(
+        pairs_table(sorted(pairs, key=nearness), runs),
+        PAIRS if is_one else (*PAIRS, "against"),
+        f"Against {against}, on the same items; difference of mean scores, 95 % interval",
+    )
 
 
 def _only(table: Table, columns: Sequence[str], caption: str) -> Table:

@@ -6,6 +6,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from oomph.estimate.prediction import Prediction
+from oomph.quality.comparisons import Paired, compare_runs
+from oomph.quality.tasks import TaskRun, task_runs
 from oomph.records.grouping import SettingNames
 from oomph.records.summary import RecordSummary, by_setting
 from oomph.views.readings import card_bytes
@@ -55,6 +57,16 @@ class Material:
     def memory_word(self) -> str:
         """`VRAM` or `Memory`, to begin a sentence with."""
         return memory_word(self.summaries).replace("memory", "Memory")
+
+    @cached_property
+    def task_runs(self) -> list[TaskRun]:
+        """The settings that were asked tasks."""
+        return task_runs(self.summaries)
+
+    @cached_property
+    def task_pairs(self) -> list[Paired]:
+        """Each of them against its reference, over all items."""
+        return compare_runs(self.task_runs)
 
     @cached_property
     def free(self) -> list[RecordSummary]:

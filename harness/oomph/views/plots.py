@@ -27,6 +27,7 @@ from oomph.views.figures import (
     speed_pictures,
 )
 from oomph.views.material import Material
+from oomph.views.task_figures import cost_pictures, task_pictures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -85,6 +86,18 @@ def plot_trade_offs(records: Iterable[Record]) -> "Figure":
     """Decode in tokens per second against perplexity, the area of a point its memory; named is what
     no other point beats in all three."""
     return _figure("speed-quality-memory", quality_pictures, records)
+
+
+def plot_scores_by_length(records: Iterable[Record]) -> "Figure":
+    """The share of right answers to tasks in percent against the length in tokens, a line for each
+    setting, with Wilson's 95 % intervals."""
+    return _figure("score-by-length", task_pictures, records)
+
+
+def plot_cost_by_position(records: Iterable[Record]) -> "Figure":
+    """The ratio of a setting's perplexity to the reference's against the context that a token was
+    given, paired token by token, with 95 % intervals."""
+    return _figure("cost-by-position", cost_pictures, records)
 
 
 def plot_speed_by_machine(records: Iterable[Record], *, kind: Kind = "decode") -> "Figure":

@@ -7,12 +7,11 @@ stand in the context tells whether fewer experts hurt more, or less, the more th
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Final
 
+from oomph.quality.positions import PositionLoss, losses_by_position
 from oomph.records.grouping import evenly
 from oomph.records.perplexity import Perplexity
-from oomph.records.schema import Quality
 from oomph.records.summary import RecordSummary
 from oomph.units import MIB, count
 from oomph.views.by_experts import quality_by_experts, quality_records
@@ -31,12 +30,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FIRST_BIN: Final = 32
-"""Tokens of context that end the first bin; each bin is as long as all before it."""
 NAME_STEP: Final = 0.13
 """Share of the axes' height that a point's name takes."""
-FEWEST_TOKENS: Final = 8
-"""A bin with fewer tokens has no mean worth drawing."""
 
 
 def plot_quality(quality: Mapping[int, Perplexity]) -> "Figure":
@@ -61,45 +56,6 @@ def plot_quality(quality: Mapping[int, Perplexity]) -> "Figure":
     axes.set_xlabel("n_expert_used")
     axes.set_ylabel("perplexity (lower is better)")
     return figure
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PositionLoss:
-    """The mean negative log-likelihood, in nats, of tokens that were given from `first` to `last`
-    tokens."""
-
-    first: int
-    last: int
-    n_tokens: int
-    mean_nats: float
-    error_nats: float
-
-
-def losses_by_position(quality: Quality) -> tuple[PositionLoss, ...]:
-    """By bins of context that double in length; empty where the record does not tell the tokens'
-    positions."""
-    bins: dict[int, list[float]] = {}
-    for position, loss in zip(_positions(quality), quality.nll_nats, strict=False):
-        bins.setdefault(max((position - 1) // FIRST_BIN, 0).bit_length(), []).append(loss)
-    return tuple(
-        PositionLoss(
-            first=1 + (FIRST_BIN << number >> 1 if number else 0),
-            last=FIRST_BIN << number,
-            n_tokens=len(losses),
-            mean_nats=fmean(losses),
-            error_nats=stdev(losses) / math.sqrt(len(losses)),
-        )
-        for number, losses in sorted(bins.items())
-        if len(losses) >= FEWEST_TOKENS
-    )
-
-
-def _positions(quality: Quality) -> Sequence[int]:
-    if quality.positions:
-        return quality.positions
-    if not quality.n_pass or quality.n_pass < 2:
-        return ()
-    return [index % (quality.n_pass - 1) + 1 for index in range(len(quality.nll_nats))]
 
 
 def losses_by_experts(

@@ -4,9 +4,12 @@ Stands apart from the table of points because a text is scored and facts are ask
 not by points.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 
-from oomph.analysis.quality import References, compared_with, recall_by_depth
+from oomph.quality.positions import gains_of_context
+from oomph.quality.text import Mean, References, compared_with, recall_by_depth
+from oomph.records.grouping import grouped
 from oomph.records.summary import RecordSummary
 from oomph.units import NOT_MEASURED, share
 from oomph.views.quality_cells import (
@@ -15,7 +18,7 @@ from oomph.views.quality_cells import (
     perplexity_cell,
     ratio_cell,
 )
-from oomph.views.table import Cell, Table
+from oomph.views.table import Cell, Table, number
 from oomph.views.tables import knob_cells, varied_knobs
 
 
@@ -115,3 +118,51 @@ def _recall_cells(summary: RecordSummary, depths: Sequence[float]) -> tuple[Cell
     )
     total = Cell(f"{n_found} of {n_asked}", n_found / n_asked) if n_asked else Cell(NOT_MEASURED)
     return (*cells, total, Cell(recall.missing or ""))
+
+
+def gains_table(summaries: Sequence[RecordSummary]) -> Table:
+    """What the tokens of a text gain from a longer pass than the shortest that judged them, by how
+    much context the longer one gives them."""
+    scored = [each for each in summaries if each.succeeded and each.record.quality is not None]
+    knobs = [knob for knob in varied_knobs(scored) if knob != "n_ctx"]
+    rows = tuple(
+        (
+            *knob_cells(long, knobs),
+            number(short.record.quality.n_pass if short.record.quality else None),
+            Cell(f"{each.first:,} to {each.last:,}", each.first),
+            number(each.loss_nats.n),
+            _nats(each.loss_nats),
+            Cell(f"{math.exp(each.loss_nats.value):.3f}", math.exp(each.loss_nats.value)),
+        )
+        for own in grouped(scored, lambda each: (each.setting, each.n_expert_used)).values()
+        for short, long in _shortest_and_longest(own)
+        for each in gains_of_context(long.record, short.record)
+    )
+    columns = (
+        *knobs,
+        "tokens a pass before",
+        "context in the long pass",
+        "tokens",
+        "nats gained",
+        "perplexity, ratio",
+    )
+    caption = (
+        "What a longer context gains: the same tokens in the longest pass and in the shortest, "
+        "paired, with 95 % interval; below 0 and below 1 is better"
+    )
+    return Table(caption=caption, columns=columns, rows=rows)
+
+
+def _shortest_and_longest(
+    summaries: Sequence[RecordSummary],
+) -> Iterator[tuple[RecordSummary, RecordSummary]]:
+    ordered = sorted(summaries, key=lambda each: each.n_ctx)
+    if len(ordered) > 1:
+        yield ordered[0], ordered[-1]
+
+
+def _nats(mean: Mean) -> Cell:
+    """`-0.065 (-0.081 to -0.049)`: the mean and its 95 % interval."""
+    ends = mean.interval()
+    words = f" ({ends[0]:+.3f} to {ends[1]:+.3f})" if ends else ""
+    return Cell(f"{mean.value:+.3f}{words}", mean.value)

@@ -1,6 +1,6 @@
 """Cells for perplexity and its difference from a reference, the same in every table."""
 
-from oomph.analysis.quality import Cost, Mean, References, cost
+from oomph.quality.text import Cost, Mean, References, cost
 from oomph.records.perplexity import Perplexity
 from oomph.records.schema import Record
 from oomph.units import NOT_MEASURED

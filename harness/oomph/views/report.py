@@ -23,6 +23,7 @@ from oomph.records.summary import RecordSummary, by_subject
 from oomph.units import size
 from oomph.views.across import across_chapter, machines_of
 from oomph.views.figures import Picture
+from oomph.views.files_chapter import files_chapters
 from oomph.views.material import Material
 from oomph.views.report_markdown import figure_file, render_chapters
 from oomph.views.sections import Chapter, build_chapter
@@ -106,7 +107,7 @@ def build_report(
         for group in groups
     ]
     chapters = _told_apart(chapters, [group[0] for group in groups])
-    across = _across(groups)
+    across = [*files_chapters(groups), *_across(groups)]
     asked = [(what_ifs or {}).get(group[0].subject) for group in groups]
     return Report(
         title=" · ".join(chapter.title for chapter in chapters),

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from oomph.quality.comparisons import compare_by_length
 from oomph.records.grouping import evenly, grouped
 from oomph.records.summary import RecordSummary
 from oomph.units import counted
@@ -23,11 +24,21 @@ from oomph.views.figures import (
     source_pictures,
     speed_pictures,
 )
+from oomph.views.imported_quality import means_table, printed_table
 from oomph.views.lead import lead_of
 from oomph.views.material import Material
-from oomph.views.quality import quality_table, recall_table
+from oomph.views.pareto import pareto_table
+from oomph.views.quality import gains_table, quality_table, recall_table
 from oomph.views.table import MOST_ROWS, Table, for_page
 from oomph.views.tables import experts_table, machine_table, outcomes_table, points_table
+from oomph.views.task_figures import cost_pictures, task_pictures
+from oomph.views.task_tables import (
+    lengths_table,
+    pairs_table,
+    power_table,
+    scores_table,
+    tasks_table,
+)
 from oomph.views.timings import first_token_table, time_in_words, timings_table
 
 ESTIMATE_TITLE: Final = "Predicted against measured"
@@ -81,6 +92,7 @@ def build_chapter(material: Material, language: str = "en") -> Chapter:
     some = _SOME.format(len(shown), len(summaries)) if len(shown) < len(summaries) else ""
     lead = lead_of(material, language)
     sections = (
+        _tasks_section(material),
         Section(title="By active experts", tables=_tables(experts_table(summaries))),
         Section(title="Memory", pictures=_drawn(memory_pictures(material))),
         Section(
@@ -96,10 +108,17 @@ def build_chapter(material: Material, language: str = "en") -> Chapter:
         ),
         Section(
             title="Quality",
-            pictures=_drawn(quality_pictures(material)),
+            pictures=_drawn(quality_pictures(material), cost_pictures(material)),
             tables=tuple(
                 for_page(table)
-                for table in (quality_table(summaries), recall_table(summaries))
+                for table in (
+                    quality_table(summaries),
+                    recall_table(summaries),
+                    gains_table(summaries),
+                    printed_table(summaries),
+                    means_table(summaries),
+                    pareto_table(summaries),
+                )
                 if table.rows
             ),
         ),
@@ -139,6 +158,24 @@ def build_chapter(material: Material, language: str = "en") -> Chapter:
     )
 
 
+def _tasks_section(material: Material) -> Section:
+    runs, pairs = material.task_runs, material.task_pairs
+    tables = (
+        scores_table(runs),
+        pairs_table(pairs, runs),
+        pairs_table(compare_by_length(runs), runs),
+        lengths_table(runs),
+        tasks_table(runs),
+        power_table([each.n_pairs for each in pairs]),
+    )
+    return Section(
+        title="Tasks over a long context",
+        text=_TASKS,
+        pictures=_drawn(task_pictures(material)),
+        tables=tuple(for_page(table) for table in tables if table.rows),
+    )
+
+
 def _tables(*tables: Table) -> tuple[Table, ...]:
     """As much of each as a page shows."""
     return tuple(map(for_page, tables))
@@ -160,6 +197,13 @@ _SOURCES = (
     "parameters to a card); and the highest use that a probe saw from outside: NVML's for a card, "
     "the kernel's for the process on a host, where pages that were asked for and never touched do "
     "not count."
+)
+
+
+_TASKS = (
+    "An interval is of one setting alone, and two that overlap may still differ: settings are "
+    "compared item by item, on the items that both were asked. p counts how often items that "
+    "differ by chance alone would differ so much."
 )
 
 

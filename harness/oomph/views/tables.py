@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from oomph.analysis.quality import References
 from oomph.config import KNOBS
 from oomph.estimate.prediction import Prediction
+from oomph.quality.text import References
 from oomph.records.grouping import SettingNames, grouped
 from oomph.records.schema import Environment, Record
 from oomph.records.summary import RecordSummary, by_setting

@@ -22,13 +22,16 @@ from oomph.measure.logs.contexts import buffers_by_context
 from oomph.measure.logs.devices import Devices, read_devices
 from oomph.measure.logs.lines import DECIMAL, read_head, read_lines
 from oomph.measure.logs.outcome import Classification, classify
+from oomph.measure.logs.perplexity import TextScored, is_scored, read_scored
 from oomph.measure.logs.prefixes import Line
 from oomph.measure.logs.progress import Context
 from oomph.measure.logs.reported import build_line, logged_knobs, read_reported
 from oomph.measure.logs.runs import split_runs
 from oomph.records.device_lines import UNKNOWN
 from oomph.records.grouping import model_key
-from oomph.records.schema import Buffers, ModelIdentity, Record
+from oomph.records.schema import Buffers, ModelIdentity, Quality, Record
+from oomph.records.tools.made import Source, record_of
+from oomph.records.tools.placed import Place
 from oomph.units import GIB, MIB
 
 ORIGIN: Final = "llama.cpp log"
@@ -36,6 +39,7 @@ _LOGGED: Final = re.compile(
     r"llama_model_loader:|print_info:|llama_context:|srv {1,40}load_model:|buffer size"
     r"|llm_load_|llama_new_context_with_model:|llama_init_from_model:|load_tensors:"
     r"|memory breakdown \[MiB\]|memory_breakdown.{0,10}: +\|? +- "
+    r"|over [0-9]{1,9} chunks, n_ctx=|Final estimate: PPL = |^\[1\][0-9]{1,12}\.[0-9]{4},"
 )
 _LOADED: Final = re.compile(r"llama_model_loader: loaded meta data .* from (.{1,1000}?) \(version")
 _NAME: Final = re.compile(r"print_info: general\.name {1,40}= (.{1,1000})$")
@@ -62,19 +66,54 @@ def _read(path: Path, read: Callable[[Path], list[Line]] = read_lines) -> list[L
 
 
 def read_log(path: Path, *, model: str | ModelIdentity | None = None) -> list[Record]:
-    """A record for each model that the log loads and makes a context for, or fails to.
+    """A record for each model that the log loads and makes a context for, or fails to; what
+    llama-perplexity scored is the last one's.
 
-    Raises StoreError where the log tells neither buffers nor a failure.
+    Raises StoreError where the log tells neither buffers nor a failure nor a text that was scored.
     """
     lines = _read(path)
+    scored = read_scored(path) if any(map(is_scored, lines)) else None
     loads = [load for run in split_runs(lines) for load in _loads(run) if load.is_telling]
+    if not loads and scored:
+        return [_bare_record(path, scored, lines, model)]
     if not loads:
         raise StoreError(f"{path} tells no buffer sizes; start llama.cpp's program with {TELLING}")
     breakdowns = read_breakdowns(lines) if len(loads) == 1 else []
     try:
-        return [_record(path, load, breakdowns, model) for load in loads]
+        records = [_record(path, load, breakdowns, model) for load in loads]
+        return [*records[:-1], _with_text(records[-1], scored)] if scored else records
     except ConfigError as error:  # a knob that llama.cpp cannot have had
         raise StoreError(f"{path}: {error}") from None
+
+
+def _with_text(record: Record, scored: TextScored) -> Record:
+    quality = Quality.model_validate(scored.quality())
+    return record.model_copy(update={"quality": quality, "workload": scored.workload()})
+
+
+def _bare_record(
+    path: Path, scored: TextScored, lines: Sequence[Line], model: str | ModelIdentity | None
+) -> Record:
+    """Of a log that tells what was scored and nothing of memory; its context is a chunk's, or as
+    many as were judged at once where it says so."""
+    knobs, devices = logged_knobs(lines), read_devices(lines)
+    told = _model(lines, model)
+    source = Source(path=path, model=told if told.name else model)
+    return record_of(
+        source,
+        origin=ORIGIN,
+        config={"n_ctx": scored.n_ctx, **knobs},
+        model=source.named_model(),
+        place=Place(
+            backend=devices.backend,
+            cards=tuple(card.name for card in devices.cards if card.name),
+            n_devices=len(devices.cards),
+        ),
+        timings=[],
+        commit=found[2] if (found := build_line(lines)) else None,
+        quality=scored.quality(),
+        workload=scored.workload(),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,7 @@ from oomph.measure.worker.protocol import (
 )
 from oomph.measure.worker.quality import score
 from oomph.measure.worker.replies import answer
+from oomph.measure.worker.tasks import ask_tasks
 
 
 def measure(api: Any, ggml: Any, model: Any, commands: IO[str], say: Say, *, point: Point) -> None:
@@ -57,9 +58,10 @@ def measure(api: Any, ggml: Any, model: Any, commands: IO[str], say: Say, *, poi
     started = time.perf_counter_ns()
     quality = score(context, model, asked["text"]) if "text" in asked else None
     recall = ask(context, model, asked["needle"]) if "needle" in asked else None
-    scored_ns = time.perf_counter_ns() - started if quality or recall else None
+    missing = ask_tasks(context, model, asked["tasks"], say) if "tasks" in asked else None
+    scored_ns = time.perf_counter_ns() - started if asked else None
     context.close()
-    say(DONE, quality=quality, recall=recall, scored_ns=scored_ns)
+    say(DONE, quality=quality, recall=recall, tasks_missing=missing, scored_ns=scored_ns)
 
 
 def serve(commands: IO[str], say: Say) -> None:

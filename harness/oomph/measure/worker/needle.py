@@ -4,22 +4,18 @@ Stands apart from the text's score because it writes: a question's answer is gen
 text is filled once and cut back after each question, so that many facts cost little more than one.
 """
 
-import ctypes
 import re
 from collections.abc import Sequence
 from itertools import cycle
 from typing import Any
 
+from oomph.measure.worker.answering import NO_TEMPLATE, feed, generate, split_chat
 from oomph.measure.worker.context import Context
 from oomph.measure.worker.protocol import Fact, Needle, NeedleAsked, Recall
 from oomph.measure.worker.quality import tokenize
 
 MAX_ANSWER = 32
 """Tokens of an answer at most."""
-MARK = "@@question@@"
-NO_THOUGHT = "<think>\n\n</think>\n\n"
-"""How a template of a model that thinks aloud writes that it does not (Qwen3's enable_thinking =
-false)."""
 
 
 def ask(context: Context, model: Any, probe: NeedleAsked) -> Recall:
@@ -30,25 +26,11 @@ def ask(context: Context, model: Any, probe: NeedleAsked) -> Recall:
     """
     chat = split_chat(context.api, model)
     if chat is None:
-        return {"needles": [], "missing": "the model has no chat template that llama.cpp knows"}
+        return {"needles": [], "missing": NO_TEMPLATE}
     needles: list[Needle] = []
     for facts in probe["texts"]:
         needles.extend(_ask_one_text(context, model, chat, facts, probe))
     return {"needles": needles, "missing": None}
-
-
-def split_chat(api: Any, model: Any) -> tuple[str, str] | None:
-    """What the model's chat template puts before and after a user's words; None without a template
-    it can apply."""
-    template = api.llama_model_chat_template(model, None)
-    if not template:
-        return None
-    message = (api.llama_chat_message * 1)(api.llama_chat_message(b"user", MARK.encode()))
-    buffer = ctypes.create_string_buffer(1 << 16)
-    n_bytes = api.llama_chat_apply_template(template, message, 1, True, buffer, len(buffer))
-    before, found, after = buffer.raw[: max(n_bytes, 0)].decode().partition(MARK)
-    thinks = b"enable_thinking" in template and b"</think>" in template
-    return (before, after + NO_THOUGHT * thinks) if found else None
 
 
 def _ask_one_text(
@@ -71,12 +53,12 @@ def _ask_one_text(
         room - len(head) - max(map(len, endings)) - MAX_ANSWER,
     )
     context.clear()
-    _feed(context, [*head, *text])
+    feed(context, [*head, *text])
     mark = context.save()
     answers: list[Needle] = []
     for fact, ending, end in zip(facts, endings, ends, strict=True):
         n_before = len(head) + end
-        answer = _generate(context, model, ending)
+        answer = generate(context, model, ending, n_most=MAX_ANSWER)
         context.restore(mark)
         answers.append(
             {
@@ -119,33 +101,3 @@ def haystack(
         n_filled += len(sentence)
     place(1.0)
     return text, ends
-
-
-def _feed(context: Context, tokens: list[int]) -> None:
-    for first in range(0, len(tokens), context.n_batch):
-        piece = tokens[first : first + context.n_batch]
-        last = len(piece) - 1
-        context.submit(
-            [(token, context.depth + at, 0, at == last) for at, token in enumerate(piece)]
-        )
-        context.depth += len(piece)
-
-
-def _generate(context: Context, model: Any, prompt: list[int]) -> str:
-    """The likeliest answer, token by token, until the model ends it or `MAX_ANSWER` are written."""
-    import numpy as np
-
-    api, vocab, written = context.api, context.api.llama_model_get_vocab(model), b""
-    _feed(context, prompt)
-    for _ in range(MAX_ANSWER):
-        logits = np.ctypeslib.as_array(
-            api.llama_get_logits_ith(context.handle, -1), (context.n_vocab,)
-        )
-        token = int(logits.argmax())
-        if api.llama_vocab_is_eog(vocab, token):
-            break
-        piece = ctypes.create_string_buffer(256)
-        n_bytes = api.llama_token_to_piece(vocab, token, piece, len(piece), 0, False)
-        written += piece.raw[: max(n_bytes, 0)]
-        _feed(context, [token])
-    return written.decode(errors="replace").strip()

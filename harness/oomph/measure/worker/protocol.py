@@ -18,7 +18,10 @@ LOADED = "loaded"
 CONTEXT = "context"
 FILLED = "filled"
 MEASURED = "measured"
+ANSWERED = "answered"
+"""An item of a task, said as often as one is answered: what ends the worker loses one at most."""
 DONE = "done"
+LAID_OUT = "laid_out"
 COUNTED = "counted"
 FAILED = "failed"
 
@@ -107,11 +110,73 @@ class NeedleAsked(TypedDict):
     n_tokens: int | None
 
 
+class TaskAsked(TypedDict):
+    """An item of a task, before it is laid out to its length.
+
+    The user's words are `head`, entries of the pool `pool` in the order that `order` seeds (of
+    `n_pool` of them, begun again as often as it takes, those of `without` left out) with each
+    sentence of `told` at its depth (ascending, 0 to 1), and `tail`, the question.
+    """
+
+    task: str
+    n_tokens: int
+    """Of prompt and answer together."""
+    n_answer: int
+    depth: float | None
+    head: str
+    told: list[tuple[float, str]]
+    pool: str
+    n_pool: int
+    without: list[str]
+    order: str
+    tail: str
+    expected: list[str]
+
+
+class TasksAsked(TypedDict):
+    """Items in the order in which they are asked, fillers by name, and how long all may take."""
+
+    pools: dict[str, list[str]]
+    items: list[TaskAsked]
+    seconds: float
+
+
+class LaidOut(TypedDict):
+    """An item's prompt: all its `tokens`, those of the user's `words`, and the item's name."""
+
+    tokens: list[int]
+    words: list[int]
+    item: str
+
+
+class TaskText(TypedDict):
+    """An item's prompt as texts: the user's `words`, and the whole `prompt`, the chat template's
+    marks around them."""
+
+    item: str
+    n_prompt: int
+    words: str
+    prompt: str
+
+
+class TaskAnswer(TypedDict):
+    """An item that was asked, and the answer; see `records.schema.TaskItem`."""
+
+    task: str
+    item: str
+    n_tokens: int
+    n_prompt: int
+    depth: float | None
+    expected: list[str]
+    answer: str
+
+
 class Questions(TypedDict, total=False):
     """What is asked once memory and speed are known."""
 
     text: TextAsked
     needle: NeedleAsked
+    tasks: TasksAsked
 
 
 class _Timed(TypedDict):
@@ -187,11 +252,17 @@ class Reply(TypedDict, total=False):
     """Of `done`, as the next two."""
     recall: Recall | None
     scored_ns: int | None
+    task_items: list[TaskAnswer]
+    """Of `answered`, gathered by the parent."""
+    tasks_missing: str | None
+    """Of `done`."""
 
 
 class Event(Reply, total=False):
-    """One line of the worker's; `stage` and `message` are of `failed`."""
+    """One line of the worker's; `stage` and `message` are of `failed`, `task_item` of
+    `answered`."""
 
     event: str
+    task_item: TaskAnswer
     stage: str
     message: str

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oomph.analysis.quality import References, cost, is_paired, mean_of, recall_by_depth
+from oomph.quality.text import References, cost, is_paired, mean_of, recall_by_depth
 from oomph.records.schema import Needle, Quality, Record
 
 REFERENCE = Quality(
