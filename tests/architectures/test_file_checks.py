@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 from bench.peers.architectures import shaped_model
-from tests.soak.headers import FILE_BYTES, model, written
+from tests.soak.headers import FILE_BYTES, written
+from tests.soak.shapes import seed_model, seed_names
 
 from oomph.architectures.catalogue import catalogue_model, catalogue_names
+from oomph.architectures.families import FAMILIES
 from oomph.architectures.from_gguf import spec_from_gguf
 from oomph.architectures.loaders import unread
 from oomph.architectures.spec import ModelSpec
@@ -19,7 +21,7 @@ from oomph.gguf.header import parse_header
 
 def read(name: str, changes: Mapping[str, Any], tensors: Mapping[str, str] | None = None) -> Any:
     """The published shape with other metadata, None for a key that is gone, and renamed tensors."""
-    spec = model(name)
+    spec = seed_model(name)
     metadata = {**spec.metadata, **{f"{spec.arch}.{key}": value for key, value in changes.items()}}
     kept = {key: value for key, value in metadata.items() if value is not None}
     data = written(kept, list(spec.tensors.values()))
@@ -28,12 +30,28 @@ def read(name: str, changes: Mapping[str, Any], tensors: Mapping[str, str] | Non
     return spec_from_gguf(parse_header(data, name="x.gguf", file_bytes=FILE_BYTES))
 
 
+def taken(spec: ModelSpec) -> ModelSpec:
+    """The model read back from the header that is written of it."""
+    data = written(dict(spec.metadata), list(spec.tensors.values()))
+    return spec_from_gguf(parse_header(data, name=spec.name, file_bytes=FILE_BYTES))
+
+
 @pytest.mark.parametrize("name", catalogue_names())
 def test_every_published_shape_is_taken(name: str) -> None:
     spec = catalogue_model(name, "Q4_K_M")
-    data = written(dict(spec.metadata), list(spec.tensors.values()))
-    back = spec_from_gguf(parse_header(data, name=name, file_bytes=FILE_BYTES))
-    assert back.tensors.keys() == spec.tensors.keys()
+    assert taken(spec).tensors.keys() == spec.tensors.keys()
+
+
+@pytest.mark.parametrize(
+    "name", sorted({name for names in seed_names().values() for name in names})
+)
+def test_every_shape_that_headers_are_mutated_of_is_taken(name: str) -> None:
+    spec = seed_model(name)
+    assert taken(spec).tensors.keys() == spec.tensors.keys()
+
+
+def test_headers_are_mutated_of_every_architecture() -> None:
+    assert seed_names().keys() == FAMILIES.keys()
 
 
 @pytest.mark.parametrize(
@@ -54,6 +72,7 @@ def test_every_published_shape_is_taken(name: str) -> None:
         ("olmoe-1b-7b", {"expert_group_count": 7}, "7 groups of its 64 experts"),
         ("llama-3.2-1b", {"rope.dimension_count": 32}, "32 elements of each head are rotated"),
         ("granite-4.0-h-tiny", {"ssm.group_count": 7}, "heads in 7 groups"),
+        ("granite-4.0-h-tiny", {"ssm.group_count": 0}, "heads in 0 groups"),
         ("glm-4.5-air", {"nextn_predict_layers": 47}, "none decodes"),
     ],
 )
@@ -73,7 +92,7 @@ def test_positions_are_not_divided_by_a_negative_factor() -> None:
 
 
 def test_older_latent_attention_without_absorption_is_taken(tmp_path: Path) -> None:
-    spec = model("deepseek-v2-lite")
+    spec = seed_model("deepseek-v2-lite")
     tensors = [each for each in spec.tensors.values() if not each.name.endswith("k_b.weight")]
     changes = {"attention.key_length_mla": None, "attention.value_length_mla": None}
     full = {"attention.key_length": 192, "attention.value_length": 128}

@@ -131,7 +131,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "ssm.inner_size": _width(1),
     "ssm.state_size": _width(1),
     "ssm.time_step_rank": _width(1),
-    "ssm.group_count": _width(1),
+    "ssm.group_count": _width(),
 }
 """Every number that an estimate may read of a file, by its key without the architecture."""
 
@@ -315,7 +315,7 @@ def _recurrent_refusals(spec: ModelSpec) -> Iterator[str]:
     inner, rank, groups = (
         spec.integer(f"ssm.{key}", 1) for key in ("inner_size", "time_step_rank", "group_count")
     )
-    if inner % rank or rank % groups:
+    if inner % rank or not groups or rank % groups:
         yield f"a recurrent state {inner} wide has {rank} heads in {groups} groups"
 
 
