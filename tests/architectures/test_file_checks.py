@@ -1,5 +1,6 @@
 """A file that llama.cpp would refuse is refused, and says so; every published shape is taken."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from bench.peers.architectures import shaped_model
 from tests.soak.headers import FILE_BYTES, written
 from tests.soak.shapes import seed_model, seed_names
 
+from oomph.architectures import file_rules
 from oomph.architectures.catalogue import catalogue_model, catalogue_names
 from oomph.architectures.families import FAMILIES
 from oomph.architectures.from_gguf import spec_from_gguf
@@ -73,6 +75,26 @@ def test_headers_are_mutated_of_every_architecture() -> None:
         ("llama-3.2-1b", {"rope.dimension_count": 32}, "32 elements of each head are rotated"),
         ("granite-4.0-h-tiny", {"ssm.group_count": 7}, "heads in 7 groups"),
         ("granite-4.0-h-tiny", {"ssm.group_count": 0}, "heads in 0 groups"),
+        ("small-rwkv7", {"wkv.head_size": 2**31 - 1}, "it can be a whole number from 1"),
+        ("small-rwkv7", {"wkv.head_size": 96}, "heads 96 wide do not divide an embedding"),
+        ("small-rwkv7", {"wkv.head_size": 4096}, "heads 4096 wide do not divide an embedding"),
+        ("small-hrm_text", {"block_count": 13}, "make 12 blocks, and it has 13"),
+        ("small-hrm_text", {"hrm.l_cycles": 3}, "blocks, and it has 12"),
+        ("small", {"attention.head_count": 0}, "none of its blocks has attention heads"),
+        (
+            "qwen3.8-flash-next",
+            {"ple.head_vocab_sizes": (20_000_003,)},
+            "is no list of 16 numbers",
+        ),
+        (
+            "qwen3.8-flash-next",
+            {"ple.head_offsets": tuple(range(2**31 - 5, 2**31 + 11))},
+            "past the 2,147,483,647 that can be",
+        ),
+        ("qwen3.8-flash-next", {"ple.layers": (48,)}, "names a layer past its 48 blocks"),
+        ("qwen3.8-flash-next", {"ple.layers": 2**32 - 1}, "is no list of one layer"),
+        ("qwen3.8-flash-next", {"ple.ngram_size": 1}, "it can be a whole number from 2"),
+        ("qwen3.8-flash-next", {"hyper_connection.count": 0}, "it can be a whole number from 1"),
         ("glm-4.5-air", {"nextn_predict_layers": 47}, "none decodes"),
     ],
 )
@@ -131,3 +153,15 @@ def test_feed_forwards_of_several_widths_are_taken_where_the_loader_asks_for_the
     )
     assert any("are of one width" in told for told in unread(gemma))
     assert not any("are of one width" in told for told in unread(spec))
+
+
+def test_every_number_that_an_estimate_reads_has_its_rule() -> None:
+    """A key that a new family brings, too: past the table no code asks whether a number can be."""
+    root = Path(file_rules.__file__).parents[1]
+    asked = re.compile(r"""\.(?:integer|hparam)\(\s*"([a-z0-9_.]+)\"""")
+    read: dict[str, str] = {}
+    for path in [*root.glob("estimate/**/*.py"), *root.glob("architectures/**/*.py")]:
+        if "projector" not in str(path):
+            read |= dict.fromkeys(asked.findall(path.read_text(encoding="utf-8")), path.name)
+    assert len(read) > 50
+    assert {key: name for key, name in read.items() if key not in file_rules.RULES} == {}
