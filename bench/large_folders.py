@@ -179,14 +179,7 @@ def words_of(command: str, folder: Path, n: int) -> list[str]:
     out.mkdir(exist_ok=True)
     return {
         "report": ["report", str(records), "--out", str(out / f"report-{n}.md")],
-        "calibrate": [
-            "calibrate",
-            str(records),
-            "--model",
-            "qwen3-0.6b:Q4_K_M",
-            "--out",
-            str(out / "calibration.json"),
-        ],
+        "calibrate": ["calibrate", str(records), "--out", str(out / "calibration.json")],
         "records export": ["records", "export", str(records), str(out / "records.csv")],
         "export": ["export", str(records), str(out / "rows.jsonl")],
     }[command]

@@ -78,6 +78,7 @@ def test_headers_are_mutated_of_every_architecture() -> None:
         ("small-rwkv7", {"wkv.head_size": 2**31 - 1}, "it can be a whole number from 1"),
         ("small-rwkv7", {"wkv.head_size": 96}, "heads 96 wide do not divide an embedding"),
         ("small-rwkv7", {"wkv.head_size": 4096}, "heads 4096 wide do not divide an embedding"),
+        ("small-t5", {"decoder_block_count": 9}, "its decoder has 9 blocks"),
         ("small-hrm_text", {"block_count": 13}, "make 12 blocks, and it has 13"),
         ("small-hrm_text", {"hrm.l_cycles": 3}, "blocks, and it has 12"),
         ("small", {"attention.head_count": 0}, "none of its blocks has attention heads"),

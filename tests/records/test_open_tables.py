@@ -31,6 +31,7 @@ def changed(*path: str | int, value: Any) -> bytes:
         (("config", "n_parallel"), 0, "config.n_parallel"),
         (("config", "n_parallel"), True, "config.n_parallel"),
         (("config", "a_later_knob"), {"a": 1}, "a knob that is a table"),
+        (("config", "a_later_knob"), [[1]], "a list of lists"),
         (("workload", "text"), True, "workload.text is no table"),
         (("workload", "text", "reference"), [1], "workload.text.reference is no table"),
         (("workload", "n_prompt"), "many", "workload.n_prompt"),

@@ -18,6 +18,8 @@ _MOST_ROWS: Final = (1 << 31) - 1
 def family_refusals(spec: ModelSpec) -> Iterator[str]:
     """Why llama.cpp would not load a file of this family; nothing where no reason is known."""
     family = family_of(spec.arch)
+    if (n := spec.integer("decoder_block_count", 0)) > spec.n_layer:  # a cache has block_count's
+        yield f"its decoder has {n} blocks, and its cache those of {spec.n_layer}"
     if family.graph.layer == "stacks":
         yield from _stack_refusals(spec)
     if family.recurrence.part == "time_mix":

@@ -218,7 +218,7 @@ def spec_from_hf_config(
             )
         metadata, extras = _metadata(family, text), _extras(family, text)
         own_format = table(text, "quantization_config")
-    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise ModelFileError(
             f"{source}: {error} is missing or malformed; is this a whole config.json?"
         ) from None

@@ -56,8 +56,10 @@ def _check_config(config: Mapping[str, Any]) -> None:
     for name in ("n_parallel", "n_seq_max"):
         if name in config and (not _is_count(config[name]) or config[name] < 1):
             raise ValueError(f"config.{name} is no number of sequences")
-    if any(isinstance(value, dict) for value in config.values()):
-        raise ValueError("config has a knob that is a table")
+    for value in config.values():
+        items = value if isinstance(value, list) else [value]
+        if any(isinstance(item, dict | list) for item in items):
+            raise ValueError("config has a knob that is a table, or a list of lists")
 
 
 def _is_count(value: Any) -> bool:
