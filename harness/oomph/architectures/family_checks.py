@@ -1,4 +1,4 @@
-"""What llama.cpp would refuse of a file of one family: numbers of its own that do not go together.
+"""What llama.cpp would refuse of one family's file: numbers that do not go together.
 
 Each is an assertion or a refusal of that family's src/models/*.cpp in llama.cpp 0.5.0, or a reshape
 of its graph that ends the process.
