@@ -79,6 +79,11 @@ def test_headers_are_mutated_of_every_architecture() -> None:
         ("small-rwkv7", {"wkv.head_size": 96}, "heads 96 wide do not divide an embedding"),
         ("small-rwkv7", {"wkv.head_size": 4096}, "heads 4096 wide do not divide an embedding"),
         ("small-t5", {"decoder_block_count": 9}, "its decoder has 9 blocks"),
+        (
+            "small-qwen4exp",
+            {"attention.compress_ratios": 2**24},
+            "past the 16,384 that a graph has room for",
+        ),
         ("small-hrm_text", {"block_count": 13}, "make 12 blocks, and it has 13"),
         ("small-hrm_text", {"hrm.l_cycles": 3}, "blocks, and it has 12"),
         ("small", {"attention.head_count": 0}, "none of its blocks has attention heads"),

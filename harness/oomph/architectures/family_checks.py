@@ -11,6 +11,8 @@ from oomph.architectures.families import family_of
 from oomph.architectures.spec import ModelSpec
 from oomph.gguf.header import Value
 
+_MOST_COMPRESSED: Final = 16_384
+"""Tokens of a block: the graph of block-sparse attention has nodes for each of them."""
 _MOST_ROWS: Final = (1 << 31) - 1
 """Of an embedding that is gathered by an index of 32 bits."""
 
@@ -20,6 +22,9 @@ def family_refusals(spec: ModelSpec) -> Iterator[str]:
     family = family_of(spec.arch)
     if (n := spec.integer("decoder_block_count", 0)) > spec.n_layer:  # a cache has block_count's
         yield f"its decoder has {n} blocks, and its cache those of {spec.n_layer}"
+    key = "attention.compress_ratios"
+    if f"{spec.arch}.{key}" in spec.metadata and max(spec.per_layer(key)) > _MOST_COMPRESSED:
+        yield f"{spec.arch}.{key} is past the {_MOST_COMPRESSED:,} that a graph has room for"
     if family.graph.layer == "stacks":
         yield from _stack_refusals(spec)
     if family.recurrence.part == "time_mix":

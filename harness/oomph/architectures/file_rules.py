@@ -1,5 +1,4 @@
-"""What may stand at each key of a model's metadata: one table, which files and config.json are held
-against."""
+"""What may stand at each key of a model's metadata, in a GGUF file or by a config.json."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

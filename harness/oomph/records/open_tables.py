@@ -1,5 +1,4 @@
-"""What the open tables of a record must hold where something reads them: its knobs, its workload,
-its limits, its cards, and losses that a model can have.
+"""What the open tables of a record must hold: its knobs, workload, limits, cards and losses.
 
 The schema leaves those tables open, since each version of oomph and each imported tool says more or
 less in them. Here a line is refused, by ValueError with what is wrong in it, before anything counts
