@@ -181,7 +181,7 @@ def words_of(command: str, folder: Path, n: int) -> list[str]:
         "report": ["report", str(records), "--out", str(out / f"report-{n}.md")],
         "calibrate": ["calibrate", str(records), "--out", str(out / "calibration.json")],
         "records export": ["records", "export", str(records), str(out / "records.csv")],
-        "export": ["export", str(records), str(out / "rows.jsonl")],
+        "export": ["export", str(records), "--out", str(out / "rows.jsonl")],
     }[command]
 
 
