@@ -82,6 +82,15 @@ def test_of_the_middle_of_a_long_log_what_tells_something_is_read(tmp_path: Path
     assert lines[-1] == "the end"
 
 
+def test_of_a_long_line_in_the_middle_its_beginning_is_searched(tmp_path: Path) -> None:
+    path, idle = tmp_path / "long.log", "a" * 5_000_000
+    lines = [idle, "CUDA error: out of memory " + idle, idle + "CUDA error: late", *[idle] * 3]
+    path.write_text("\n".join([idle, *lines, "the end"]), encoding="utf-8")
+    found = read_lines(path)
+    assert any(line.startswith("CUDA error: out of memory") for line in found)
+    assert not any("late" in line for line in found)
+
+
 def test_a_long_line_without_an_end_is_read_in_bounded_memory(tmp_path: Path) -> None:
     path = tmp_path / "long.log"
     with path.open("wb") as file:

@@ -1,5 +1,6 @@
 """A file that llama.cpp would refuse is refused, and says so; every published shape is taken."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -7,9 +8,12 @@ from typing import Any
 
 import pytest
 from bench.peers.architectures import shaped_model
-from tests.soak.headers import FILE_BYTES, model, written
+from tests.soak.headers import FILE_BYTES, written
+from tests.soak.shapes import seed_model, seed_names
 
+from oomph.architectures import file_rules
 from oomph.architectures.catalogue import catalogue_model, catalogue_names
+from oomph.architectures.families import FAMILIES
 from oomph.architectures.from_gguf import spec_from_gguf
 from oomph.architectures.loaders import unread
 from oomph.architectures.spec import ModelSpec
@@ -19,7 +23,7 @@ from oomph.gguf.header import parse_header
 
 def read(name: str, changes: Mapping[str, Any], tensors: Mapping[str, str] | None = None) -> Any:
     """The published shape with other metadata, None for a key that is gone, and renamed tensors."""
-    spec = model(name)
+    spec = seed_model(name)
     metadata = {**spec.metadata, **{f"{spec.arch}.{key}": value for key, value in changes.items()}}
     kept = {key: value for key, value in metadata.items() if value is not None}
     data = written(kept, list(spec.tensors.values()))
@@ -28,12 +32,28 @@ def read(name: str, changes: Mapping[str, Any], tensors: Mapping[str, str] | Non
     return spec_from_gguf(parse_header(data, name="x.gguf", file_bytes=FILE_BYTES))
 
 
+def taken(spec: ModelSpec) -> ModelSpec:
+    """The model read back from the header that is written of it."""
+    data = written(dict(spec.metadata), list(spec.tensors.values()))
+    return spec_from_gguf(parse_header(data, name=spec.name, file_bytes=FILE_BYTES))
+
+
 @pytest.mark.parametrize("name", catalogue_names())
 def test_every_published_shape_is_taken(name: str) -> None:
     spec = catalogue_model(name, "Q4_K_M")
-    data = written(dict(spec.metadata), list(spec.tensors.values()))
-    back = spec_from_gguf(parse_header(data, name=name, file_bytes=FILE_BYTES))
-    assert back.tensors.keys() == spec.tensors.keys()
+    assert taken(spec).tensors.keys() == spec.tensors.keys()
+
+
+@pytest.mark.parametrize(
+    "name", sorted({name for names in seed_names().values() for name in names})
+)
+def test_every_shape_that_headers_are_mutated_of_is_taken(name: str) -> None:
+    spec = seed_model(name)
+    assert taken(spec).tensors.keys() == spec.tensors.keys()
+
+
+def test_headers_are_mutated_of_every_architecture() -> None:
+    assert seed_names().keys() == FAMILIES.keys()
 
 
 @pytest.mark.parametrize(
@@ -54,6 +74,33 @@ def test_every_published_shape_is_taken(name: str) -> None:
         ("olmoe-1b-7b", {"expert_group_count": 7}, "7 groups of its 64 experts"),
         ("llama-3.2-1b", {"rope.dimension_count": 32}, "32 elements of each head are rotated"),
         ("granite-4.0-h-tiny", {"ssm.group_count": 7}, "heads in 7 groups"),
+        ("granite-4.0-h-tiny", {"ssm.group_count": 0}, "heads in 0 groups"),
+        ("small-rwkv7", {"wkv.head_size": 2**31 - 1}, "it can be a whole number from 1"),
+        ("small-rwkv7", {"wkv.head_size": 96}, "heads 96 wide do not divide an embedding"),
+        ("small-rwkv7", {"wkv.head_size": 4096}, "heads 4096 wide do not divide an embedding"),
+        ("small-t5", {"decoder_block_count": 9}, "its decoder has 9 blocks"),
+        (
+            "small-qwen4exp",
+            {"attention.compress_ratios": 2**24},
+            "past the 16,384 that a graph has room for",
+        ),
+        ("small-hrm_text", {"block_count": 13}, "make 12 blocks, and it has 13"),
+        ("small-hrm_text", {"hrm.l_cycles": 3}, "blocks, and it has 12"),
+        ("small", {"attention.head_count": 0}, "none of its blocks has attention heads"),
+        (
+            "qwen3.8-flash-next",
+            {"ple.head_vocab_sizes": (20_000_003,)},
+            "is no list of 16 numbers",
+        ),
+        (
+            "qwen3.8-flash-next",
+            {"ple.head_offsets": tuple(range(2**31 - 5, 2**31 + 11))},
+            "past the 2,147,483,647 that can be",
+        ),
+        ("qwen3.8-flash-next", {"ple.layers": (48,)}, "names a layer past its 48 blocks"),
+        ("qwen3.8-flash-next", {"ple.layers": 2**32 - 1}, "is no list of one layer"),
+        ("qwen3.8-flash-next", {"ple.ngram_size": 1}, "it can be a whole number from 2"),
+        ("qwen3.8-flash-next", {"hyper_connection.count": 0}, "it can be a whole number from 1"),
         ("glm-4.5-air", {"nextn_predict_layers": 47}, "none decodes"),
     ],
 )
@@ -73,7 +120,7 @@ def test_positions_are_not_divided_by_a_negative_factor() -> None:
 
 
 def test_older_latent_attention_without_absorption_is_taken(tmp_path: Path) -> None:
-    spec = model("deepseek-v2-lite")
+    spec = seed_model("deepseek-v2-lite")
     tensors = [each for each in spec.tensors.values() if not each.name.endswith("k_b.weight")]
     changes = {"attention.key_length_mla": None, "attention.value_length_mla": None}
     full = {"attention.key_length": 192, "attention.value_length": 128}
@@ -112,3 +159,15 @@ def test_feed_forwards_of_several_widths_are_taken_where_the_loader_asks_for_the
     )
     assert any("are of one width" in told for told in unread(gemma))
     assert not any("are of one width" in told for told in unread(spec))
+
+
+def test_every_number_that_an_estimate_reads_has_its_rule() -> None:
+    """A key that a new family brings, too: past the table no code asks whether a number can be."""
+    root = Path(file_rules.__file__).parents[1]
+    asked = re.compile(r"""\.(?:integer|hparam)\(\s*"([a-z0-9_.]+)\"""")
+    read: dict[str, str] = {}
+    for path in [*root.glob("estimate/**/*.py"), *root.glob("architectures/**/*.py")]:
+        if "projector" not in str(path):
+            read |= dict.fromkeys(asked.findall(path.read_text(encoding="utf-8")), path.name)
+    assert len(read) > 50
+    assert {key: name for key, name in read.items() if key not in file_rules.RULES} == {}

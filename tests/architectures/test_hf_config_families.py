@@ -148,3 +148,10 @@ def test_a_hostile_config_is_a_model_or_one_sentence(name: str) -> None:
             assert "\n" not in str(found)
         else:
             assert all(min(tensor.ne) > 0 for tensor in found.tensors.values())
+
+
+def test_a_pattern_of_other_kinds_of_layers_is_refused() -> None:
+    config = next(each for each in ALL.values() if "hybrid_layer_pattern" in each)
+    layers = [7, *config["hybrid_layer_pattern"][1:]]
+    with pytest.raises(ModelFileError, match="missing or malformed"):
+        spec_from_hf_config({**config, "hybrid_layer_pattern": layers}, source="x")

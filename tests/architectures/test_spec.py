@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from oomph.architectures.file_checks import MAX_BLOCKS
+from oomph.architectures.file_rules import MAX_BLOCKS
 from oomph.architectures.from_gguf import read_model_file, spec_from_gguf
 from oomph.architectures.spec import ModelSpec
 from oomph.errors import ModelFileError

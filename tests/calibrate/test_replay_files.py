@@ -59,6 +59,11 @@ def test_without_a_store_nothing_is_kept(empty_cache: Path) -> None:
     assert not replay_folder().exists()
 
 
+def write_tables(path: Path, body: str) -> None:
+    """A file that says the right digest of whatever it holds."""
+    path.write_text(f"{replay_files._check(body)}\n{body}\n", encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -69,8 +74,28 @@ def test_without_a_store_nothing_is_kept(empty_cache: Path) -> None:
         lambda path: path.write_text("[" * 100_000, encoding="utf-8"),
         lambda path: path.unlink(),
         lambda path: (path.unlink(), path.mkdir()),
+        lambda path: (path.unlink(), os.mkfifo(path)),
+        lambda path: (path.unlink(), path.symlink_to("/dev/zero")),
+        lambda path: (path.unlink(), path.symlink_to(path)),
+        lambda path: write_tables(path, "[" * 100_000),
+        lambda path: write_tables(path, "[1]"),
+        lambda path: write_tables(path, '{"packings": [1], "most": 7}'),
     ],
-    ids=["empty", "noise", "cut", "changed", "deep", "gone", "folder"],
+    ids=[
+        "empty",
+        "noise",
+        "cut",
+        "changed",
+        "deep",
+        "gone",
+        "folder",
+        "fifo",
+        "endless",
+        "loop",
+        "deep and right",
+        "list and right",
+        "no tables and right",
+    ],
 )
 def test_a_bad_file_teaches_nothing(
     learned: list[dict[str, object]], spoil: Callable[[Path], object]
@@ -89,7 +114,7 @@ def test_a_value_of_another_form_is_replayed_anew(
     tables = json.loads(path.read_text("utf-8").splitlines()[1])
     tables["packings"] = dict.fromkeys(tables["packings"], value)
     body = json.dumps(tables)
-    path.write_text(f"{replay_files._check(body)}\n{body}\n", encoding="utf-8")
+    write_tables(path, body)
     assert answers(ReplayFiles()) == learned
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oomph.architectures.catalogue import catalogue_model
-from oomph.architectures.file_checks import RULES
+from oomph.architectures.file_rules import RULES
 from oomph.architectures.spec import ModelSpec
 from oomph.config import RunConfig
 from oomph.errors import ConfigError, ModelFileError

@@ -10,32 +10,28 @@ from random import Random
 from typing import Any, Final
 
 from tests.soak.case import FLOATS, NUMBERS, TEXTS, Case, Part, mutated_bytes, wrong_numbers
+from tests.soak.shapes import TARGETS, seed_model, seed_names
 
 from oomph.advise.answer import answer_of
-from oomph.architectures.catalogue import catalogue_model
 from oomph.architectures.from_gguf import spec_from_gguf
 from oomph.architectures.spec import ModelSpec
 from oomph.config import RunConfig
+from oomph.estimate.draft_pairs import draft_of, inferred_kind
 from oomph.estimate.estimator import Estimator
 from oomph.gguf.header import SkippedArray, TensorInfo, parse_header
 from oomph.gpus import gpu
+from oomph.speculation import DRAFTERS, EAGLE3, MTP
 from oomph.views.answer import answer_json
 from oomph.views.estimates import prediction_json
 
-MODELS: Final = (
-    "qwen3-0.6b", "olmoe-1b-7b", "gemma-3-1b", "gemma-3n-e2b", "qwen3-next-80b-a3b", "lfm2-1.2b",
-    "granite-4.0-h-tiny", "deepseek-v2-lite", "gpt-oss-20b", "llama-4-scout", "phi-3.5-mini",
-    "nemotron-h-8b", "falcon-h1-7b", "mamba2-2.7b", "command-r7b", "qwen3.5-4b", "glm-4.5-air",
-    "gemma-4-e2b", "deepseek-v3.2", "starcoder2-3b",
-)  # fmt: skip
 FILE_BYTES: Final = 1 << 45
 U32, I32, F32, BOOL, TEXT, ARRAY, U64, I64 = 4, 5, 6, 7, 8, 9, 10, 11
 
 
 @cache
-def model(name: str) -> ModelSpec:
-    """A published shape, in Q4_K_M."""
-    return catalogue_model(name, "Q4_K_M")
+def _target(arch: str) -> Estimator:
+    """The model that a head of this architecture drafts for, on a card."""
+    return Estimator(seed_model(TARGETS[arch]), gpu("RTX 4090"))
 
 
 def _text(text: str) -> bytes:
@@ -56,14 +52,18 @@ def _value(value: Any) -> bytes:
         return struct.pack("<I", TEXT) + _text(value)
     if isinstance(value, SkippedArray):
         return struct.pack("<IIQ", ARRAY, TEXT, value.count) + _text("word") * value.count
-    kind, code = (
-        (BOOL, "?")
-        if all(isinstance(item, bool) for item in value)
-        else (I32, "i")
-        if all(isinstance(item, int) and -(2**31) <= item < 2**31 for item in value)
-        else (F32, "f")
-    )
+    kind, code = _array_type(value)
     return struct.pack(f"<IIQ{len(value)}{code}", ARRAY, kind, len(value), *value)
+
+
+def _array_type(items: Sequence[Any]) -> tuple[int, str]:
+    """GGUF's type of an array and struct's code of an item."""
+    if all(isinstance(item, bool) for item in items):
+        return BOOL, "?"
+    if not all(isinstance(item, int) for item in items):
+        return F32, "f"
+    is_short = all(-(2**31) <= item < 2**31 for item in items)
+    return (I32, "i") if is_short else (I64, "q")
 
 
 def written(metadata: dict[str, Any], tensors: Sequence[TensorInfo]) -> bytes:
@@ -128,8 +128,9 @@ def _changed_tensor(tensor: TensorInfo, source: Random) -> TensorInfo:
 
 
 def make(source: Random) -> Case:
-    """One header of a published model with one to three things changed, or its bytes."""
-    spec = model(source.choice(MODELS))
+    """One header, of any architecture, with one to three things changed, or its bytes."""
+    names = seed_names()
+    spec = seed_model(source.choice(names[source.choice(list(names))]))
     metadata: dict[str, Any] = dict(spec.metadata)
     tensors = list(spec.tensors.values())
     if source.randrange(5) == 0:
@@ -153,16 +154,39 @@ def make(source: Random) -> Case:
         else:
             at = source.randrange(len(tensors))
             tensors[at] = _changed_tensor(tensors[at], source)
-    return Case("written", written(metadata, tensors))
+    kind = "answer" if source.randrange(16) == 0 else "written"
+    return Case(kind, written(metadata, tensors))
+
+
+def _kind(draft: ModelSpec) -> str:
+    """The kind of speculation that a head drafts by."""
+    if draft.arch in DRAFTERS:
+        return inferred_kind(draft) or EAGLE3
+    return MTP
+
+
+def _context(spec: ModelSpec) -> int:
+    """Tokens that are asked for: no more than there are positions, where they are learned."""
+    return min(spec.n_ctx_train, 8192) if "position_embd.weight" in spec.tensors else 8192
+
+
+def _asked(spec: ModelSpec) -> Estimator:
+    """An estimator of the model; of one that drafts, beside the model that it drafts for."""
+    if spec.arch not in TARGETS:
+        return Estimator(spec, gpu("RTX 4090"))
+    target = _target(spec.arch)
+    return target.changed(riders=[draft_of(target.model, spec, (_kind(spec),))])
 
 
 def attempt(case: Case, folder: Path) -> str | None:
-    """Read the header, predict on a card, and ask for an answer where the prediction is quick."""
+    """Read the header and predict on a card; of a case for an answer, search for what fits too."""
     spec = spec_from_gguf(parse_header(case.data, name="soak.gguf", file_bytes=FILE_BYTES))
-    estimator, config = Estimator(spec, gpu("RTX 4090")), RunConfig(n_ctx=8192)
+    estimator, config = _asked(spec), RunConfig(n_ctx=_context(spec))
+    if estimator.riders:
+        config = config.with_(spec_type=_kind(spec), swa_full=False, n_outputs_max=4)
     said = prediction_json(estimator.predict(config))
     wrong = list(wrong_numbers(said))
-    if sum(case.data) % 16 == 0:
+    if case.kind == "answer":
         wrong += wrong_numbers(json.loads(json.dumps(answer_json(answer_of(estimator, config)))))
     return wrong[0] if wrong else None
 

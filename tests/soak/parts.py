@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.soak.case import Case, Part
+from tests.soak.configs import CONFIGS
 from tests.soak.headers import HEADERS
 from tests.soak.kills import attempt_kill, kill_case
 from tests.soak.knobs import KNOB_CASES
@@ -21,6 +22,7 @@ PARTS: Final[dict[str, Part]] = {
     "logs": LOGS,
     "records": RECORDS,
     "tables": IMPORTS,
+    "configs": CONFIGS,
     "knobs": KNOB_CASES,
     "kills": KILLS,
 }

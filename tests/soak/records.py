@@ -9,6 +9,7 @@ from typing import Any, Final
 from tests.soak.case import Case, Part, mutated_bytes, with_changes, wrong_numbers
 
 from oomph.advise.exchange import import_results
+from oomph.analysis.paired_runs import compare_runs
 from oomph.cli.knobs import read_configs
 from oomph.config import RunConfig
 from oomph.estimate.coefficients import default_coefficients, read_coefficients
@@ -16,7 +17,14 @@ from oomph.estimate.estimator import Estimator
 from oomph.gpus import gpu
 from oomph.measure.sweep import Sweep
 from oomph.programs.said import Said
+from oomph.records.exports import llama_bench_rows, write_rows
+from oomph.records.frames import to_frame, write_frame
+from oomph.records.schema import Record
+from oomph.records.share import contents, render_share, write_share
 from oomph.records.store import Store
+from oomph.records.training_rows import training_rows
+from oomph.views.differences import comparison_lines, comparison_tables
+from oomph.views.differences_page import render_comparison
 from oomph.views.estimates import prediction_json
 from oomph.views.report import render_report_markdown
 from oomph.views.reporting import report_on
@@ -72,8 +80,8 @@ def _changed(text: str, source: Random) -> bytes:
 
 def make(source: Random) -> Case:
     """One file of one kind, changed."""
-    kind = source.choice(("record", "record", "calibration", "import", "sql", "sweep", "config"))
-    if kind == "record":
+    kind = source.choice(("record", "pair", "calibration", "import", "sql", "sweep", "config"))
+    if kind in ("record", "pair"):
         return Case(kind, _record().encode() + b"\n" + _changed(_record(), source) + b"\n")
     if kind == "calibration":
         return Case(kind, _changed(_calibration(), source))
@@ -94,8 +102,10 @@ def attempt(case: Case, folder: Path) -> str | None:
     found: Any = ()
     if case.kind == "record":
         (folder / "records.jsonl").write_bytes(case.data)
-        records = list(Store(folder).records())
-        render_report_markdown(report_on(records))
+        render_report_markdown(report_on(list(Store(folder).records())))
+    elif case.kind == "pair":
+        (folder / "records.jsonl").write_bytes(case.data)
+        _handed_on(list(Store(folder).records()), folder)
     elif case.kind == "calibration":
         estimator = Estimator(
             "qwen3-0.6b:Q4_K_M", gpu("RTX 4090"), coefficients=read_coefficients(path)
@@ -109,6 +119,24 @@ def attempt(case: Case, folder: Path) -> str | None:
         import_results([path], folder / "results")
     wrong = list(wrong_numbers(found))
     return wrong[0] if wrong else None
+
+
+def _handed_on(records: list[Record], folder: Path) -> None:
+    """The records held against the one that nothing was changed in, and given to other programs in
+    each form."""
+    unchanged = [Record.model_validate_json(_record())]
+    found = compare_runs(unchanged, records[1:] or unchanged)
+    comparison_tables(found, threshold=0.01)
+    comparison_lines(found, threshold=0.01, said="1%")
+    render_comparison(found, before="before", after="after", threshold=0.01, said="1%")
+    write_frame(to_frame(records), folder / "records.csv")
+    for suffix in (".csv", ".sqlite", ".jsonl"):
+        write_rows(list(llama_bench_rows(records)), folder / f"rows{suffix}")
+    list(training_rows(records))
+    contents(records)
+    shared = folder / "shared.jsonl"
+    write_share(render_share(records), shared)
+    import_results([shared], folder / "taken")
 
 
 RECORDS: Final = Part(usual=1_000, make=make, attempt=attempt)

@@ -15,7 +15,7 @@ from typing import Final
 
 from oomph.analysis.environment_changes import environment_changes
 from oomph.analysis.pairing import Alone, pair_records
-from oomph.records.schema import Record, Timing
+from oomph.records.schema import Quality, Record, Timing
 from oomph.units import counted
 
 LEVEL: Final = 0.95
@@ -25,6 +25,7 @@ memory is never the same to the page."""
 LOWER_IS_BETTER: Final = ("bytes", "perplexity", "joules")
 _COUNTED: Final = re.compile(r"(?:pp|tg)\d+")
 _FAILED_WORSE: Final = math.inf
+_LARGEST_LOGARITHM: Final = 700.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +188,13 @@ def _mean_interval(values: Sequence[float]) -> tuple[float | None, float | None]
     half = float(t.ppf((1 + LEVEL) / 2, len(values) - 1)) * math.sqrt(
         variance(values) / len(values)
     )
-    return math.exp(middle - half), math.exp(middle + half)
+    return _exp(middle - half), _exp(middle + half)
+
+
+def _exp(logarithm: float) -> float:
+    """The ratio of a logarithm, no larger than a number can be: Student's t of two pairs that
+    contradict each other spans more."""
+    return math.exp(min(logarithm, _LARGEST_LOGARITHM))
 
 
 def _differences(before: Record, after: Record) -> Iterator[Difference]:
@@ -264,10 +271,10 @@ def ratio_interval(
     error = math.sqrt(sum(parts))
     middle = fmean(new) - fmean(old)
     if error == 0:
-        return math.exp(middle), math.exp(middle)
+        return _exp(middle), _exp(middle)
     freedom = sum(parts) ** 2 / (parts[0] ** 2 / (len(old) - 1) + parts[1] ** 2 / (len(new) - 1))
     half = float(t.ppf((1 + LEVEL) / 2, freedom)) * error
-    return math.exp(middle - half), math.exp(middle + half)
+    return _exp(middle - half), _exp(middle + half)
 
 
 def _peaks(before: Record, after: Record) -> Iterator[Difference]:
@@ -281,21 +288,27 @@ def _peaks(before: Record, after: Record) -> Iterator[Difference]:
             )
 
 
+def _are_alike(old: Quality, new: Quality) -> bool:
+    """Whether both judged as many tokens in as many items."""
+    items = len(old.nll_nats), len(new.nll_nats)
+    return items[0] == items[1] > 0 and old.n_tokens == new.n_tokens
+
+
 def _qualities(before: Record, after: Record) -> Iterator[Difference]:
     old, new = before.quality, after.quality
-    if old is None or new is None or old.text != new.text or len(old.nll_nats) != len(new.nll_nats):
+    if old is None or new is None or old.text != new.text or not _are_alike(old, new):
         return
     per_token = old.n_tokens / len(old.nll_nats)
     changes = [(b - a) / per_token for a, b in zip(old.nll_nats, new.nll_nats, strict=True)]
     low = high = None
     if len(changes) > 1:
         half = 1.96 * math.sqrt(variance(changes) / len(changes))
-        low, high = math.exp(fmean(changes) - half), math.exp(fmean(changes) + half)
+        low, high = _exp(fmean(changes) - half), _exp(fmean(changes) + half)
     yield Difference(
         label=after.label,
         quantity="perplexity",
-        before=math.exp(sum(old.nll_nats) / old.n_tokens),
-        after=math.exp(sum(new.nll_nats) / new.n_tokens),
+        before=_exp(sum(old.nll_nats) / old.n_tokens),
+        after=_exp(sum(new.nll_nats) / new.n_tokens),
         low=low,
         high=high,
     )

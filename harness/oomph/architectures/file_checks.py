@@ -8,12 +8,14 @@ llama.cpp 0.5.0 stop at, so a file that it loads is never refused here.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import zip_longest
 from math import inf
-from typing import Final, Literal
+from typing import Final
 
 from oomph.architectures.families import family_of
+from oomph.architectures.family_checks import family_refusals
+from oomph.architectures.file_rules import RULES, Rule
 from oomph.architectures.layers import (
     attending_layers,
     n_predicting,
@@ -22,118 +24,8 @@ from oomph.architectures.layers import (
 )
 from oomph.architectures.loaders import unread
 from oomph.architectures.shapes import tensor_shapes
-from oomph.architectures.spec import MAX_COUNT, TOKEN_TYPES, ModelSpec
+from oomph.architectures.spec import TOKEN_TYPES, ModelSpec
 from oomph.gguf.header import GGUFFile, SkippedArray, Value
-
-MAX_BLOCKS: Final = 512
-"""Blocks that llama.cpp has room for (LLAMA_MAX_LAYERS)."""
-MAX_EXPERTS: Final = 1024
-"""Experts of a layer that it has room for (LLAMA_MAX_EXPERTS)."""
-MAX_WIDTH: Final = 1 << 24
-"""A width that no model comes near."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """What may stand at a key: a `count` (a whole number), a `number`, a `flag` or a `word` of
-    `words`, from `least` to `most`.
-
-    `by_layer`: it may also be an array with an item per block. `is_general`: llama.cpp reads it for
-    every architecture, so that another type ends its loading even where the family is not known.
-    """
-
-    kind: Literal["count", "number", "flag", "word"] = "count"
-    least: float = 0
-    most: float = MAX_COUNT
-    by_layer: bool = False
-    is_general: bool = False
-    words: tuple[str, ...] = ()
-
-
-def _width(least: int = 0, *, by_layer: bool = False, is_general: bool = False) -> Rule:
-    return Rule(least=least, most=MAX_WIDTH, by_layer=by_layer, is_general=is_general)
-
-
-_FACTOR: Final = Rule(kind="number", least=-1e30, most=1e30)
-
-RULES: Final[Mapping[str, Rule]] = {
-    "block_count": Rule(least=1, most=MAX_BLOCKS, is_general=True),
-    "context_length": Rule(least=1, is_general=True),
-    "embedding_length": _width(1, is_general=True),
-    "feed_forward_length": _width(by_layer=True, is_general=True),
-    "nextn_predict_layers": Rule(most=MAX_BLOCKS, is_general=True),
-    "vocab_size": Rule(least=1, most=1 << 31),
-    "attention.head_count": _width(by_layer=True, is_general=True),
-    "attention.head_count_kv": _width(by_layer=True, is_general=True),
-    "attention.key_length": _width(1),
-    "attention.value_length": _width(1),
-    "attention.key_length_swa": _width(1),
-    "attention.value_length_swa": _width(1),
-    "attention.key_length_mla": _width(),
-    "attention.value_length_mla": _width(),
-    "attention.kv_lora_rank": _width(),
-    "attention.q_lora_rank": _width(),
-    "attention.indexer.head_count": _width(),
-    "attention.indexer.key_length": _width(),
-    "attention.indexer.top_k": Rule(),
-    "attention.sliding_window": Rule(),
-    "attention.shared_kv_layers": Rule(most=MAX_BLOCKS),
-    "attention.temperature_scale": _FACTOR,
-    "attention.causal": Rule(kind="flag", is_general=True),
-    "attention.layer_norm_rms_epsilon": Rule(kind="number", least=-inf, most=inf),
-    "attention.layer_norm_epsilon": Rule(kind="number", least=-inf, most=inf),
-    "pooling_type": Rule(is_general=True),
-    "classifier.pooling_type": Rule(is_general=True),
-    "embedding_length_out": _width(is_general=True),
-    "dense_2_feat_out": _width(),
-    "dense_3_feat_in": _width(),
-    "moe_every_n_layers": Rule(),
-    "expert_count": Rule(most=MAX_EXPERTS, is_general=True),
-    "expert_used_count": Rule(most=MAX_EXPERTS, by_layer=True, is_general=True),
-    "expert_group_count": Rule(most=MAX_EXPERTS, is_general=True),
-    "expert_group_used_count": Rule(most=MAX_EXPERTS, is_general=True),
-    "expert_feed_forward_length": _width(by_layer=True),
-    "expert_shared_feed_forward_length": _width(),
-    "expert_shared_count": Rule(most=MAX_EXPERTS),
-    "expert_gating_func": Rule(most=255),
-    "expert_weights_scale": _FACTOR,
-    "leading_dense_block_count": Rule(),
-    "interleave_moe_layer_step": Rule(),
-    "full_attention_interval": Rule(),
-    "n_deepstack_layers": Rule(most=MAX_BLOCKS),
-    "embedding_length_per_layer_input": _width(),
-    "moe_latent_size": _width(),
-    "embedding_scale": _FACTOR,
-    "residual_scale": _FACTOR,
-    "logit_scale": _FACTOR,
-    "final_logit_softcapping": _FACTOR,
-    "rope.dimension_count": _width(),
-    "rope.freq_base": Rule(kind="number", least=1e-30, most=1e30, is_general=True),
-    "rope.scaling.type": Rule(
-        kind="word", words=("none", "linear", "yarn", "longrope"), is_general=True
-    ),
-    "rope.scaling.factor": Rule(kind="number", least=-inf, most=inf, is_general=True),
-    "rope.scale_linear": Rule(kind="number", least=-inf, most=inf),
-    "rope.scaling.original_context_length": Rule(is_general=True),
-    "rope.scaling.attn_factor": replace(_FACTOR, is_general=True),
-    "rope.scaling.finetuned": Rule(kind="flag", is_general=True),
-    "hrm.layers_per_stack": Rule(least=1, most=MAX_BLOCKS),
-    "hrm.h_cycles": Rule(least=1, most=MAX_BLOCKS),
-    "hrm.l_cycles": Rule(least=1, most=MAX_BLOCKS),
-    "num_loops": Rule(least=1, most=MAX_BLOCKS),
-    "skip_loop_final_norm": Rule(kind="flag"),
-    "use_parallel_residual": Rule(kind="flag"),
-    "swin_norm": Rule(kind="flag"),
-    "attention.clamp_kqv": _FACTOR,
-    "shortconv.l_cache": _width(1),
-    "kda.head_dim": _width(1),
-    "ssm.conv_kernel": _width(1),
-    "ssm.inner_size": _width(1),
-    "ssm.state_size": _width(1),
-    "ssm.time_step_rank": _width(1),
-    "ssm.group_count": _width(1),
-}
-"""Every number that an estimate may read of a file, by its key without the architecture."""
 
 _MAX_SECTIONS: Final = 4
 _LISTS: Final = (
@@ -176,6 +68,7 @@ def _refusals(spec: ModelSpec, types: Mapping[str, str]) -> Iterator[str]:
     yield from _expert_refusals(spec)
     yield from _head_refusals(spec)
     yield from _recurrent_refusals(spec)
+    yield from family_refusals(spec)
     yield from _block_refusals(spec)
     yield from _shape_refusals(spec)
     if _has_graph(spec):
@@ -289,6 +182,9 @@ def _head_refusals(spec: ModelSpec) -> Iterator[str]:
     heads, attends = spec.per_layer("attention.head_count", 0), attending_layers(spec)
     if not (_has_graph(spec) and any(attends)):
         return
+    if not any(heads):
+        yield "none of its blocks has attention heads"
+        return
     for il, (n_head, n_head_kv) in enumerate(zip(heads, spec.kv_heads, strict=True)):
         may_lack = family_of(spec.arch).graph.layer == "partial"
         is_even = (n_head > 0 or may_lack) and (not n_head_kv or n_head % n_head_kv == 0)
@@ -315,7 +211,7 @@ def _recurrent_refusals(spec: ModelSpec) -> Iterator[str]:
     inner, rank, groups = (
         spec.integer(f"ssm.{key}", 1) for key in ("inner_size", "time_step_rank", "group_count")
     )
-    if inner % rank or rank % groups:
+    if inner % rank or not groups or rank % groups:
         yield f"a recurrent state {inner} wide has {rank} heads in {groups} groups"
 
 

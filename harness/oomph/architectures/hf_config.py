@@ -15,7 +15,7 @@ from typing import Any, Final
 from oomph.architectures.catalogue import build_model
 from oomph.architectures.families import FAMILIES
 from oomph.architectures.family import Family
-from oomph.architectures.file_checks import RULES
+from oomph.architectures.file_rules import RULES
 from oomph.architectures.hf_formats import as_stored_in_4_bits, packed_format
 from oomph.architectures.hf_keys import (
     SHARED_KEYS,
@@ -218,7 +218,7 @@ def spec_from_hf_config(
             )
         metadata, extras = _metadata(family, text), _extras(family, text)
         own_format = table(text, "quantization_config")
-    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise ModelFileError(
             f"{source}: {error} is missing or malformed; is this a whole config.json?"
         ) from None

@@ -80,6 +80,8 @@ class ReplayFile:
         """Write what was learned, beside what another process has written meanwhile."""
         if not self._has_learned or self._tables is None:
             return
+        if self._path.exists() and not self._path.is_file():  # writing would wait for a reader
+            return
         self._has_learned = False
         tables = _read(self._path)
         for name, table in self._tables.items():
@@ -168,13 +170,16 @@ def _sources(folder: Path) -> Iterator[tuple[str, int, int]]:
 def _read(path: Path) -> dict[str, dict[str, Any]]:
     """The tables of a file; none of one that is not there, or not as it was written."""
     try:
+        if not path.is_file():  # a pipe's writer may never come
+            return {}
         with path.open(encoding="utf-8") as file:
             said, _, body = file.read(MOST_BYTES).partition("\n")
         body = body.removesuffix("\n")
         found = json.loads(body) if said == _check(body) else {}
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    is_known = isinstance(found, dict) and all(isinstance(each, dict) for each in found.values())
+    return found if is_known else {}
 
 
 def _check(body: str) -> str:

@@ -59,6 +59,7 @@ class Runner:
         room = sum(place.at_once for place in self._places)
         self._at_once = min(at_once or room, room)
         self._opened: tuple[Sweep, Subject] | None = None
+        self._planned: tuple[Sweep, list[Plan]] | None = None
         self._headings: dict[int, tuple[int, frozenset[str], list[Heading]]] = {}
 
     @property
@@ -144,8 +145,14 @@ class Runner:
             pool.start(task, place.executor, queue.plan.job(task.points))
 
     def _plans(self, sweep: Sweep) -> list[Plan]:
-        subject = self._open(sweep)
-        return [plan_sweep(sweep, subject, place, expect=self._expect) for place in self._places]
+        """The sweep's plans, made once: those of many points take seconds."""
+        if self._planned is None or self._planned[0] is not sweep:
+            subject = self._open(sweep)
+            plans = [
+                plan_sweep(sweep, subject, place, expect=self._expect) for place in self._places
+            ]
+            self._planned = (sweep, plans)
+        return self._planned[1]
 
     def _open(self, sweep: Sweep) -> Subject:
         if isinstance(self._model, Subject):

@@ -11,18 +11,18 @@ import contextlib
 import os
 import re
 import shutil
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 from warnings import warn
 
 from pydantic import ValidationError
 
-from oomph.config import KNOBS, RunConfig
-from oomph.errors import ConfigError, StoreError
+from oomph.errors import StoreError
 from oomph.files import hold
 from oomph.records.heading import Heading, is_of_others, read_heading
+from oomph.records.open_tables import check_open_tables
 from oomph.records.schema import Record
 
 if TYPE_CHECKING:
@@ -275,20 +275,8 @@ def record_of_line(line: bytes) -> Record:
     if _NO_NUMBER.search(line):
         raise ValueError("it holds a number that none can be")
     record = Record.model_validate_json(line)
-    _check_config(record.config)
+    check_open_tables(record)
     return record
-
-
-def _check_config(config: Mapping[str, Any]) -> None:
-    """ValueError for a knob that cannot be; those of a later oomph may be any plain value."""
-    # older records lack a place for each sequence in step
-    known = {k: v for k, v in config.items() if k in KNOBS and k != "n_parallel"}
-    try:
-        RunConfig.from_mapping(known, where="config")
-    except ConfigError as error:
-        raise ValueError(str(error)) from None
-    if any(isinstance(value, dict) for value in config.values()):
-        raise ValueError("config has a knob that is a table")
 
 
 def _why(error: ValueError) -> str:

@@ -123,6 +123,8 @@ def _chunks(file: BinaryIO) -> Iterator[str]:
 
 def _telling(chunk: str) -> list[str]:
     """The lines of `chunk` that hold one of _TELLING, in order."""
+    if chunk.count("\n") * LINE_CHARACTERS < len(chunk):  # of a long line its beginning counts
+        chunk = "\n".join(line[:LINE_CHARACTERS] for line in chunk.split("\n"))
     spans: dict[int, int] = {}
     for word in _TELLING:
         at = chunk.find(word)
