@@ -612,9 +612,9 @@ class Estimator:
         if key not in self._overheads:
             values = self.coefficients or default_coefficients()
             of_kind = {
-                card.spec: overhead_bytes(self.model, config, card.spec, values)
-                for card in cards
-                if card.spec
+                spec: overhead_bytes(self.model, config, spec, values)
+                for spec in dict.fromkeys(card.spec for card in cards)
+                if spec
             }
             self._overheads[key] = {
                 card.device: of_kind[card.spec] if card.spec else card.context_bytes
@@ -806,13 +806,15 @@ class Estimator:
 
         def live(steps: int) -> list[Mapping[str, int]]:
             """The live bytes of the model's compute buffers and of the riders'."""
-            config, setup = at(steps), self._memory.setup(at(steps))
+            config = at(steps)
+            setup = self._memory.setup(config)
             compute = self._memory.compute(setup)
             beside = self._beside(config, setup, compute.bytes)
             return [compute.live_bytes, *(each.live_bytes for _, _, each in beside)]
 
         def is_full(steps: int, lived: list[Mapping[str, int]]) -> bool:
-            config, setup = at(steps), self._memory.setup(at(steps))
+            config = at(steps)
+            setup = self._memory.setup(config)
             beside = self._beside(config, setup, lived[0])
             fixed = [part for _, each, _ in beside for part in each.values()]
             return not self._has_room(config, setup, (*lived, *fixed))
