@@ -106,7 +106,10 @@ def _what_is_missed(pairs: Sequence[Paired]) -> str:
     least = smallest_shown(weakest.n_pairs, round(weakest.discordant, 2))
     differ = f"{count(weakest.n_pairs)} pairs of which {share(weakest.discordant, 0)} differ"
     if least is None:
-        return f"{said}: {differ} show none, even if all of them go one way."
+        return (
+            f"{said}: with {differ}, one is missed more often than once in five tries, even if all "
+            "of them go one way."
+        )
     return (
         f"{said}: with {differ}, one of less than {100 * least:.0f} points is missed more often "
         "than once in five tries."

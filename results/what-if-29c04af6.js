@@ -736,7 +736,7 @@ return ($truth(self.spec) ? self.spec.name : ("" + "card of " + $str($round((sel
 }
 $dataclass(cards$Card, ["memory_bytes", "spec", "device", "context_bytes", "free_bytes"], true);
 function cards$run_cards(cards, n_devices) {
-let free, more, name, taken;
+let free, names, taken;
 if ((!$truth(cards) || (n_devices <= $len(cards)))) {
 return $tuple($slice(cards, null, n_devices, null));
 }
@@ -744,9 +744,9 @@ if (!$truth(cards$are_alike(cards))) {
 throw new errors$ConfigError(("" + "n_devices is " + $str(n_devices) + ", and " + $str($len(cards)) + " cards are named: " + $str(cards$listed_cards(cards))));
 }
 taken = $set((() => { const $into = []; for (const card of cards) { $into.push(card.device); } return $into; })());
-free = (function* () { for (const i of $itertools.count()) { if (!$in((name = ("" + "CUDA" + $str(i))), taken)) { yield name; } } })();
-more = (function* () { for (const _ of $range((n_devices - $len(cards)))) { yield $dataclasses.replace($get(cards, 0), new $Named({device: $next(free)})); } })();
-return [...cards, ...more];
+names = (() => { const $into = []; for (const i of $range((n_devices + $len(cards)))) { $into.push(("" + "CUDA" + $str(i))); } return $into; })();
+free = $slice((() => { const $into = []; for (const name of names) { if (!$in(name, taken)) { $into.push(name); } } return $into; })(), null, (n_devices - $len(cards)), null);
+return [...cards, ...(() => { const $into = []; for (const name of free) { $into.push($dataclasses.replace($get(cards, 0), new $Named({device: name}))); } return $into; })()];
 }
 function cards$are_alike(cards) {
 return ($len($set((() => { const $into = []; for (const card of cards) { $into.push([card.spec, card.memory_bytes]); } return $into; })())) < 2);
@@ -965,10 +965,9 @@ return self._write("SCALE", x, x);
 }
 const loops$NOWHERE = (-1);
 class loops$Loop {
-constructor(begin, end, n_more, before, own, first, reads, views) {
+constructor(begin, end, before, own, first, reads, views) {
 this.begin = begin;
 this.end = end;
-this.n_more = n_more;
 this.before = before;
 this.own = own;
 this.first = first;
@@ -976,8 +975,8 @@ this.reads = reads;
 this.views = views;
 }
 }
-$dataclass(loops$Loop, ["begin", "end", "n_more", "before", "own", "first", "reads", "views"], true);
-function loops$find_loop(program, ends, n_more) {
+$dataclass(loops$Loop, ["begin", "end", "before", "own", "first", "reads", "views"], true);
+function loops$find_loop(program, ends) {
 let _, after, before, begin, changing, earlier, end, first, later, made, own, reads, shared, takes, views;
 [begin, end, after] = ends;
 later = ($eq($sub(after, end), $sub(end, begin)) ? loops$_later(program, begin, end) : null);
@@ -1005,7 +1004,7 @@ if (!(() => { for (const n of own) { if (!$truth(loops$_is_done(program, n, read
 return null;
 }
 shared = (() => { const $into = []; for (const n of $sorted(later)) { if ($eq($get(later, n), n)) { $into.push(n); } } return $into; })();
-return new loops$Loop(begin, end, n_more, $tuple((() => { const $into = []; for (const n of before) { $into.push([n, $get(later, n)]); } return $into; })()), $tuple((() => { const $into = []; for (const n of own) { if (!$in(n, first)) { $into.push(n); } } return $into; })()), $tuple((() => { const $into = []; for (const n of own) { if ($in(n, first)) { $into.push(n); } } return $into; })()), $tuple((() => { const $into = []; for (const n of shared) { if ($in(n, reads)) { $into.push([n, $get(reads, n)]); } } return $into; })()), $tuple((() => { const $into = []; for (const n of shared) { if ($in(n, views)) { $into.push([n, $get(views, n)]); } } return $into; })()));
+return new loops$Loop(begin, end, $tuple((() => { const $into = []; for (const n of before) { $into.push([n, $get(later, n)]); } return $into; })()), $tuple((() => { const $into = []; for (const n of own) { if (!$in(n, first)) { $into.push(n); } } return $into; })()), $tuple((() => { const $into = []; for (const n of own) { if ($in(n, first)) { $into.push(n); } } return $into; })()), $tuple((() => { const $into = []; for (const n of shared) { if ($in(n, reads)) { $into.push([n, $get(reads, n)]); } } return $into; })()), $tuple((() => { const $into = []; for (const n of shared) { if ($in(n, views)) { $into.push([n, $get(views, n)]); } } return $into; })()));
 }
 function loops$_later(program, begin, end) {
 let i, known, later, left, n, other;
@@ -1079,6 +1078,8 @@ constructor() {
 const self = this;
 self.free = [[0, pool$_UNBOUNDED]];
 self.peak = self.live = self.live_peak = 0;
+self.decisions = [];
+self.peak_at = self.live_peak_at = 0;
 }
 take(n) {
 const self = this;
@@ -1137,27 +1138,112 @@ place = i;
 $list.insert(free, place, [at, n]);
 }
 }
-class allocation$Allocation {
-constructor(program, sizes, alike, n_pools) {
+const pool$_TAKE = (-1);
+const pool$_GIVE_BACK = (-2);
+class pool$TracedPool extends pool$Pool {
+take(n) {
 const self = this;
-let n;
+let at, best, best_size, block, decisions, free, i, size;
+[free, decisions] = [self.free, self.decisions];
+$list.append(decisions, pool$_TAKE);
+[best, best_size] = [0, pool$_UNBOUNDED];
+for ([i, block] of $enumerate(free)) {
+size = $get(block, 1);
+if ($le(n, size)) {
+$list.append(decisions, i);
+if ($le(size, best_size)) {
+[best, best_size] = [i, size];
+}
+}
+}
+block = $get(free, best);
+at = $get(block, 0);
+$put(block, 0, $extended($get(block, 0), n));
+$put(block, 1, $sub($get(block, 1), n));
+if ($truth($get(block, 1))) {
+$list.append(decisions, best);
+}
+else {
+$list.append(decisions, $sub(pool$_TAKE, best));
+$delete(free, best);
+}
+if ($gt($add(at, n), self.peak)) {
+[self.peak, self.peak_at] = [$add(at, n), $len(decisions)];
+}
+self.live = $extended(self.live, n);
+if ($gt(self.live, self.live_peak)) {
+[self.live_peak, self.live_peak_at] = [self.live, $len(decisions)];
+}
+return at;
+}
+give_back(at, n) {
+const self = this;
+let block, decisions, end, free, i, is_followed, place, start;
+[free, decisions] = [self.free, self.decisions];
+self.live = $sub(self.live, n);
+[end, place] = [$add(at, n), (-1)];
+$list.append(decisions, pool$_GIVE_BACK);
+for ([i, block] of $enumerate(free)) {
+start = $get(block, 0);
+if ($eq($add(start, $get(block, 1)), at)) {
+$put(block, 1, $extended($get(block, 1), n));
+is_followed = (((i + 1) < $len(free)) && $eq($get($get(free, (i + 1)), 0), end));
+if ($truth(is_followed)) {
+$put(block, 1, $extended($get(block, 1), $get($list.pop(free, (i + 1)), 1)));
+}
+$list.append(decisions, $add((4 * i), ($truth(is_followed) ? 1 : 0)));
+return null;
+}
+if ($eq(start, end)) {
+$put(block, 0, at);
+$put(block, 1, $extended($get(block, 1), n));
+$list.append(decisions, ((4 * i) + 2));
+return null;
+}
+if (((place < 0) && $ge(start, at))) {
+place = i;
+}
+}
+$list.insert(free, place, [at, n]);
+$list.append(decisions, ((4 * place) + 3));
+}
+}
+class allocation$Allocation {
+constructor(program, sizes, alike, times, pools) {
+const self = this;
+let loop, n, n_more;
 n = $len(program.tensors);
-[self._program, self._sizes, self._alike] = [program, sizes, alike];
-self.pools = (() => { const $into = []; for (const _ of $range(n_pools)) { $into.push(new pool$Pool()); } return $into; })();
+[self._program, self._sizes, self._alike, self._times] = [program, sizes, alike, times];
+self.pools = pools;
 [self.children, self.views] = [$list(program.n_children), $list(program.n_views)];
 [self._pool, self._address, self._size] = [$list(program.pools), $repeat([0], n), $repeat([0], n)];
 self._is_allocated = $repeat([false], n);
 self._later = $dict([]);
+for ([loop, n_more] of $zip(program.loops, times, new $Named({strict: true}))) {
+self._add_uses(loop, n_more);
+}
+}
+_add_uses(loop, n) {
+const self = this;
+let count, number;
+for ([number, count] of loop.reads) {
+$put(self.children, number, $extended($get(self.children, number), (count * n)));
+}
+for ([number, count] of loop.views) {
+$put(self.views, number, $extended($get(self.views, number), (count * n)));
+}
 }
 begin() {
 const self = this;
-let _, each, loops, number;
-loops = $dict((() => { const $into = []; for (const loop of $bound(self, "_program").loops) { if ($truth(loop.first)) { $into.push([$get(loop.first, (-1)), loop]); } } return $into; })());
+let _, each, loop, loops, n_more, number, pairs;
+pairs = $zip($bound(self, "_program").loops, self._times, new $Named({strict: true}));
+loops = $dict((() => { const $into = []; for (const [loop, n_more] of pairs) { if ($truth(loop.first)) { $into.push([$get(loop.first, (-1)), [loop, n_more]]); } } return $into; })());
 for (number of $bound(self, "_program").first) {
 self.allocate(number);
 if ($in(number, loops)) {
-for (_ of $range($get(loops, number).n_more)) {
-for (each of $get(loops, number).first) {
+[loop, n_more] = $get(loops, number);
+for (_ of $range(n_more)) {
+for (each of loop.first) {
 $list.append(self._later.setdefault(each, []), self._new_place(each));
 }
 }
@@ -1186,12 +1272,12 @@ self.release(number);
 }
 }
 }
-repeat(loop) {
+repeat(loop, n_more) {
 const self = this;
-let before, count, i, n_skipped, number, seen;
+let before, i, n_skipped, seen;
 seen = $dict([[self._state(loop), 0]]);
 i = 0;
-while ($lt(i, loop.n_more)) {
+while ($lt(i, n_more)) {
 self._move_on(loop);
 self.execute($bound(loop, "begin"), loop.end);
 i = $extended(i, 1);
@@ -1200,13 +1286,8 @@ continue;
 }
 before = seen.setdefault(self._state(loop), i);
 if ($lt(before, i)) {
-n_skipped = ($floordiv($sub(loop.n_more, i), $sub(i, before)) * $sub(i, before));
-for ([number, count] of loop.reads) {
-$put(self.children, number, $sub($get(self.children, number), (count * n_skipped)));
-}
-for ([number, count] of loop.views) {
-$put(self.views, number, $sub($get(self.views, number), (count * n_skipped)));
-}
+n_skipped = ($floordiv($sub(n_more, i), $sub(i, before)) * $sub(i, before));
+self._add_uses(loop, (-n_skipped));
 i = $extended(i, n_skipped);
 seen = $dict([]);
 }
@@ -1333,13 +1414,6 @@ this.live_bytes = live_bytes;
 }
 }
 $dataclass(allocator$Packing, ["bytes", "live_bytes"], true);
-class allocator$Repeated {
-constructor(ends, n_more) {
-this.ends = ends;
-this.n_more = n_more;
-}
-}
-$dataclass(allocator$Repeated, ["ends", "n_more"], true);
 class allocator$AllocationProgram {
 constructor(leafs, nodes, repeated = []) {
 const self = this;
@@ -1384,33 +1458,51 @@ likeness() {
 const self = this;
 return (() => { const $into = []; for (const [one, other] of self.pairs) { $into.push(($eq($get(self.tensors, one).ne, $get(self.tensors, other).ne) && $eq($get(self.tensors, one).nb, $get(self.tensors, other).nb))); } return $into; })();
 }
-run(sizes, alike, alignments) {
+run(sizes, alike, alignments, times = []) {
 const self = this;
-let at, loop, run;
-run = new allocation$Allocation(self, self._padded(sizes, alignments), alike, $len(alignments));
+let pools;
+pools = (() => { const $into = []; for (const _ of alignments) { $into.push(new pool$Pool()); } return $into; })();
+self._allocate(pools, self._padded(sizes, alignments), alike, times);
+return allocator$_packing(pools);
+}
+run_traced(sizes, alike, alignments, times = []) {
+const self = this;
+let decisions, pool, pools;
+pools = (() => { const $into = []; for (const _ of alignments) { $into.push(new pool$TracedPool()); } return $into; })();
+self._allocate(pools, self._padded(sizes, alignments), alike, times);
+decisions = [];
+for (pool of pools) {
+decisions = $extended(decisions, pool.decisions);
+decisions = $extended(decisions, [$len(pool.decisions), pool.peak_at, pool.live_peak_at]);
+}
+return [allocator$_packing(pools), decisions];
+}
+_allocate(pools, padded, alike, times) {
+const self = this;
+let at, loop, n_more, run;
+run = new allocation$Allocation(self, padded, alike, times, pools);
 run.begin();
 at = 0;
-for (loop of self.loops) {
+for ([loop, n_more] of $zip(self.loops, times, new $Named({strict: true}))) {
 run.execute(at, loop.end);
-run.repeat(loop);
+run.repeat(loop, n_more);
 at = loop.end;
 }
 run.execute(at, $len(self.steps));
-return new allocator$Packing($tuple((() => { const $into = []; for (const pool of run.pools) { $into.push(pool.peak); } return $into; })()), $tuple((() => { const $into = []; for (const pool of run.pools) { $into.push(pool.live_peak); } return $into; })()));
 }
-most_bytes(sizes, alignments) {
+most_bytes(sizes, alignments, times = []) {
 const self = this;
-let loop, number, padded, taken, total;
+let loop, n_more, number, padded, taken, total;
 [total, padded] = [$repeat([0], $len(alignments)), self._padded(sizes, alignments)];
 for (taken of [self.first, ...(() => { const $into = []; for (const [takes, ] of self.steps) { $into.push(takes); } return $into; })()]) {
 for (number of taken) {
 $put(total, $get(self.pools, number), $extended($get(total, $get(self.pools, number)), $get(padded, number)));
 }
 }
-for (loop of self.loops) {
+for ([loop, n_more] of $zip(self.loops, times, new $Named({strict: true}))) {
 for (number of [...loop.own, ...loop.first]) {
 if ($eq($get(self.owners, number), loops$NOWHERE)) {
-$put(total, $get(self.pools, number), $extended($get(total, $get(self.pools, number)), (loop.n_more * $get(padded, number))));
+$put(total, $get(self.pools, number), $extended($get(total, $get(self.pools, number)), (n_more * $get(padded, number))));
 }
 }
 }
@@ -1521,28 +1613,102 @@ return places;
 }
 _loops(nodes, repeated) {
 const self = this;
-let behind, count, each, ends, loop, loops, number, one, three, two;
-ends = $set((() => { const $into = []; for (const each of repeated) { for (const end of each.ends) { $into.push(end); } } return $into; })());
+let behind, each, ends, loop, loops, one, three, two;
+ends = $set((() => { const $into = []; for (const each of repeated) { for (const end of each) { $into.push(end); } } return $into; })());
 behind = $dict((() => { const $into = []; for (const [i, [t, ]] of $enumerate(nodes)) { if ($in(t, ends)) { $into.push([t, (i + 1)]); } } return $into; })());
 loops = [];
 for (each of repeated) {
-[one, two, three] = (function* () { for (const end of each.ends) { yield $get(behind, end); } })();
-loop = loops$find_loop(self, [one, two, three], each.n_more);
+[one, two, three] = (function* () { for (const end of each) { yield $get(behind, end); } })();
+loop = loops$find_loop(self, [one, two, three]);
 if ((loop == null)) {
 break;
 }
 $list.append(loops, loop);
 }
-for (loop of loops) {
-for ([number, count] of loop.reads) {
-$put(self.n_children, number, $extended($get(self.n_children, number), (count * loop.n_more)));
-}
-for ([number, count] of loop.views) {
-$put(self.n_views, number, $extended($get(self.n_views, number), (count * loop.n_more)));
-}
-}
 return loops;
 }
+}
+function allocator$_packing(pools) {
+return new allocator$Packing($tuple((() => { const $into = []; for (const pool of pools) { $into.push(pool.peak); } return $into; })()), $tuple((() => { const $into = []; for (const pool of pools) { $into.push(pool.live_peak); } return $into; })()));
+}
+const piecewise$N_ALONE = 3;
+class piecewise$_Run {
+constructor(packing, decisions) {
+this.packing = packing;
+this.decisions = decisions;
+}
+}
+$dataclass(piecewise$_Run, ["packing", "decisions"], true);
+class piecewise$PiecewisePackings {
+constructor(run, alone) {
+const self = this;
+[self._run, self._alone] = [run, $frozenset(alone)];
+self._cells = [];
+self._runs = $dict([]);
+self._n_asked = 0;
+self._last = 0;
+}
+at(cells) {
+const self = this;
+let found;
+if ($in(cells, self._alone)) {
+return $get(self._run(cells), 0);
+}
+self._n_asked = $extended(self._n_asked, 1);
+found = self._between(cells);
+if ((found == null)) {
+found = self._add(cells);
+if ($gt(self._n_asked, piecewise$N_ALONE)) {
+self._look_ahead(cells);
+}
+}
+self._last = cells;
+return found;
+}
+_between(cells) {
+const self = this;
+let a, at, b, high, i, low, one, other;
+if ($in(cells, self._runs)) {
+return $bound($get(self._runs, cells), "packing");
+}
+i = $bisect.bisect_left(self._cells, cells);
+if (!((0 < i) && (i < $len(self._cells)))) {
+return null;
+}
+[low, high] = [$get(self._cells, (i - 1)), $get(self._cells, i)];
+[one, other] = [$get(self._runs, low), $get(self._runs, high)];
+if (!$eq(one.decisions, other.decisions)) {
+return null;
+}
+[a, b, at] = [$bound(one, "packing"), $bound(other, "packing"), [$sub(cells, low), $sub(high, low)]];
+return new allocator$Packing(piecewise$_on_lines(a.bytes, b.bytes, ...at), piecewise$_on_lines(a.live_bytes, b.live_bytes, ...at));
+}
+_add(cells) {
+const self = this;
+let decisions, packing;
+[packing, decisions] = self._run(cells);
+$put(self._runs, cells, new piecewise$_Run(packing, decisions));
+$list.insert(self._cells, $bisect.bisect_left(self._cells, cells), cells);
+return packing;
+}
+_look_ahead(cells) {
+const self = this;
+let ahead, between, i;
+i = $list.index(self._cells, cells);
+if ($gt(cells, self._last)) {
+ahead = (((i + 1) < $len(self._cells)) ? $get(self._cells, (i + 1)) : (3 * cells));
+}
+else {
+ahead = ($truth(i) ? $get(self._cells, (i - 1)) : 0);
+}
+between = ($floordiv($add(cells, ahead), 512) * 256);
+if ((!$in(between, [0, ...self._cells]) && !$in(between, self._alone))) {
+self._add(between);
+}
+}
+}
+function piecewise$_on_lines(one, other, at, end) {
+return $tuple((() => { const $into = []; for (const [a, b] of $zip(one, other, new $Named({strict: true}))) { $into.push($add(a, ($floordiv($sub(b, a), end) * at))); } return $into; })());
 }
 const affine_sizes$N_SAMPLES = 3;
 class affine_sizes$_Sample {
@@ -1554,12 +1720,14 @@ this.sizes = sizes;
 }
 $dataclass(affine_sizes$_Sample, ["cells", "program", "sizes"], true);
 class affine_sizes$AffineSizes {
-constructor(is_rigid = false, _samples = $list(), _sizes = $list(), _alike_at = $list(), _is_alike = $list()) {
+constructor(is_rigid = false, n_samples = affine_sizes$N_SAMPLES, _samples = $list(), _sizes = $list(), _alike_at = $list(), _is_alike = $list(), _packings = $dict()) {
 this.is_rigid = is_rigid;
+this.n_samples = n_samples;
 this._samples = _samples;
 this._sizes = _sizes;
 this._alike_at = _alike_at;
 this._is_alike = _is_alike;
+this._packings = _packings;
 }
 get is_known() {
 const self = this;
@@ -1567,26 +1735,66 @@ return $bool(self._sizes);
 }
 learn(cells, program, sizes) {
 const self = this;
-if (($truth(self.is_rigid) || $truth(self.is_known) || (() => { for (const sample of self._samples) { if ($eq($bound(sample, "cells"), cells)) return true; } return false; })())) {
+if (($truth(self.is_known) || (() => { for (const sample of self._samples) { if ($eq($bound(sample, "cells"), cells)) return true; } return false; })())) {
 return null;
 }
+if ($truth(self.is_rigid)) {
+self._samples = [];
+}
 $list.append(self._samples, new affine_sizes$_Sample(cells, program, sizes));
-if ($eq($len(self._samples), affine_sizes$N_SAMPLES)) {
+if (($len(self._samples) >= self.n_samples)) {
 self.is_rigid = !$truth(self._draw());
-self._samples = $slice(self._samples, null, 1, null);
+self._samples = $slice(self._samples, (-1), null, null);
 }
 }
 at(cells) {
 const self = this;
+let sample;
+if (!$truth(self.is_known)) {
+for (sample of self._samples) {
+if ($eq($bound(sample, "cells"), cells)) {
+return [sample.program, $bound(sample, "sizes"), sample.program.likeness()];
+}
+}
+return null;
+}
+return self._at(cells);
+}
+_at(cells) {
+const self = this;
 let alike, sizes;
 sizes = (() => { const $into = []; for (const [base, step] of self._sizes) { $into.push($add(base, (step * cells))); } return $into; })();
 alike = (() => { const $into = []; for (const [is_alike, at] of $zip(self._is_alike, self._alike_at, new $Named({strict: true}))) { $into.push($or(is_alike, () => $eq(at, cells))); } return $into; })();
-return [$get(self._samples, 0).program, sizes, alike];
+return [$get(self._samples, (-1)).program, sizes, alike];
+}
+holds_for(cells, program, sizes) {
+const self = this;
+let alike, known, own_sizes;
+if (!$truth(self.is_known)) {
+return false;
+}
+[known, own_sizes, alike] = self._at(cells);
+return ($eq(own_sizes, sizes) && $eq(alike, program.likeness()) && $eq(known.structure, program.structure));
+}
+packing(cells, alignments, times) {
+const self = this;
+let alone;
+if (!$in(times, self._packings)) {
+alone = (() => { const $into = []; for (const at of self._alike_at) { if ((at != null)) { $into.push(at); } } return $into; })();
+$put(self._packings, times, new piecewise$PiecewisePackings(((n) => self._gone_through(n, alignments, times)), alone));
+}
+return $get(self._packings, times).at(cells);
+}
+_gone_through(cells, alignments, times) {
+const self = this;
+let alike, program, sizes;
+[program, sizes, alike] = self._at(cells);
+return program.run_traced(sizes, alike, alignments, times);
 }
 _draw() {
 const self = this;
 let _, at, first, gaps, second, sizes;
-[first, second, _] = self._samples;
+[first, second, ..._] = self._samples;
 at = (() => { const $into = []; for (const sample of self._samples) { $into.push($bound(sample, "cells")); } return $into; })();
 if ((() => { for (const sample of self._samples) { if (!$eq(sample.program.structure, first.program.structure)) return true; } return false; })()) {
 return false;
@@ -1605,7 +1813,7 @@ self._alike_at = (() => { const $into = []; for (const gap of gaps) { $into.push
 return true;
 }
 }
-$dataclass(affine_sizes$AffineSizes, ["is_rigid", "_samples", "_sizes", "_alike_at", "_is_alike"], false);
+$dataclass(affine_sizes$AffineSizes, ["is_rigid", "n_samples", "_samples", "_sizes", "_alike_at", "_is_alike", "_packings"], false);
 function affine_sizes$_twins(one, other) {
 return (() => { const $into = []; for (const [a, b, pool] of $zip(one.program.tensors, other.program.tensors, one.program.pools, new $Named({strict: true}))) { if (!$eq(pool, loops$NOWHERE)) { $into.push([a, b]); } } return $into; })();
 }
@@ -2245,7 +2453,7 @@ return [config.n_devices, config.split_mode, config.main_gpu, config.tensor_spli
 class placement$Placement {
 constructor(config, n_layer_all, machine = [], on_host = $frozenset(), lent = null) {
 const self = this;
-let devices, n_gpu_layers, splits;
+let devices, held, n_gpu_layers, splits;
 [self._n_layer_all, self._on_host] = [n_layer_all, on_host];
 self.offloads_kqv = config.offload_kqv;
 devices = placement$_devices(config, machine);
@@ -2261,8 +2469,10 @@ self._splits = ($truth(self.is_cut) ? [1.0] : splits);
 self._overrides = placement$_overrides(config, ($truth(self.is_cut) ? [] : self.cards), n_layer_all);
 self.has_overrides = $bool($or(self._overrides, () => on_host));
 self.pipeline = $and(($len(self.cards) > 1), () => self.offloads_all, () => config.offload_kqv, () => (config.split_mode === "layer"), () => !$truth(self._overrides));
-self.key = [self.cards, self._first, self._on_cards, $tuple(self._splits), config.split_mode, ($truth(self.is_cut) ? config.tensor_split : null), config.override_tensor, config.n_cpu_moe, config.n_cpu_ffn, config.offload_kqv, config.moe_cache_mib, on_host, $tuple($or(lent, () => $dict([])).items())];
+held = $collections.Counter(self._layers);
+self.key = [self.cards, self._first, self._on_cards, $tuple((() => { const $into = []; for (const each of self._computing) { $into.push($get(held, each)); } return $into; })()), ($truth(config.moe_cache_mib) ? $tuple(self._splits) : []), config.split_mode, ($truth(self.is_cut) ? config.tensor_split : null), config.override_tensor, config.n_cpu_moe, config.n_cpu_ffn, config.offload_kqv, config.moe_cache_mib, on_host, $tuple($or(lent, () => $dict([])).items())];
 self._lent = $or(lent, () => $dict([]));
+self.is_simple = !($truth(self.is_cut) || $truth(self._lent));
 self._moe_cache_bytes = (config.moe_cache_mib * units$MIB);
 }
 $backends() {
@@ -2270,6 +2480,11 @@ const self = this;
 return [...self._computing, placement$CPU];
 }
 get backends() { return $kept(this, "backends"); }
+$frame() {
+const self = this;
+return [self.cards, self.output, self.offloads_all, self.offloads_kqv, self.pipeline];
+}
+get frame() { return $kept(this, "frame"); }
 get holders() {
 const self = this;
 return ($truth(self.is_cut) ? [self.cards, [placement$CPU]] : $tuple((() => { const $into = []; for (const each of self.backends) { $into.push([each]); } return $into; })()));
@@ -2419,16 +2634,17 @@ return [$bound(self, "cells"), self.cells_swa, self.n_stream, self.n_seqs, self.
 }
 }
 $dataclass(sizes$Sizes, ["cells", "cells_swa", "n_stream", "n_seqs", "n_tokens", "n_tokens_of_one", "n_outputs", "n_batch", "n_states", "n_positions"], true);
-function sizes$resolve_sizes(config, hparams) {
-let cells, is_one_stream, n_batch, n_ctx, n_seqs, n_tokens, n_ubatch, padded, window;
+function sizes$resolve_sizes(config, hparams, context = null) {
+let asked, cells, is_one_stream, n_batch, n_ctx, n_seqs, n_tokens, n_ubatch, padded, window;
 n_seqs = config.n_seq_max;
-padded = tensor$pad(config.n_ctx, 256);
+asked = ((context == null) ? config.n_ctx : context);
+padded = tensor$pad(asked, 256);
 cells = ($truth(config.kv_unified) ? padded : tensor$pad($floordiv(padded, n_seqs), 256));
 if ((cells === 0)) {
-throw new errors$ConfigError(("" + "n_ctx " + $str(config.n_ctx) + " leaves nothing for each of " + $str(n_seqs) + " sequences; raise n_ctx"));
+throw new errors$ConfigError(("" + "n_ctx " + $str(asked) + " leaves nothing for each of " + $str(n_seqs) + " sequences; raise n_ctx"));
 }
 n_ctx = ($truth(config.kv_unified) ? cells : (cells * n_seqs));
-n_batch = ($truth(hparams.is_causal) ? $min(config.n_ctx, config.n_batch) : config.n_batch);
+n_batch = ($truth(hparams.is_causal) ? $min(asked, config.n_batch) : config.n_batch);
 n_ubatch = $min(n_batch, config.n_ubatch);
 n_tokens = $min(n_ctx, n_ubatch);
 if (!$truth(hparams.has_cache)) {
@@ -2526,7 +2742,7 @@ if ((!$in(full, self.model.tensors) && !$truth($string.endswith(full, [".weight"
 full = $extended(full, ".weight");
 }
 own = placement$loaded_for(full, self.family.output_norm);
-return self._load(full, self.placement.weight(full, own), ne);
+return self._load(full, $bound(self, "placement").weight(full, own), ne);
 }
 weight_if(name, il = null) {
 const self = this;
@@ -2540,13 +2756,13 @@ return self.weight("token_embd");
 if ($truth(self.has("output.weight"))) {
 return self.weight("output");
 }
-return self._load("token_embd.weight", self.placement.output);
+return self._load("token_embd.weight", $bound(self, "placement").output);
 }
 rope_factors(il) {
 const self = this;
 let factors;
 factors = (() => { for (const n of self._rope_factor_names()) { if ($in(n, self.model.tensors)) { return n; } } return null; })();
-return ($truth(factors) ? self._load(factors, self.placement.weight(factors, il)) : null);
+return ($truth(factors) ? self._load(factors, $bound(self, "placement").weight(factors, il)) : null);
 }
 _rope_factor_names() {
 const self = this;
@@ -2627,13 +2843,13 @@ return self.graph.get_rows(x, self.input("inp_out_ids", tensor$I32, self.n_outpu
 stored(name, il, quant, ...ne) {
 const self = this;
 let device;
-device = self.placement.cache(il);
+device = $bound(self, "placement").cache(il);
 return self.once(name, il, (() => self.graph.leaf(quant, ("" + "cache_" + $str(name) + "_l" + $str(il)), device, undefined, undefined, ...ne)));
 }
 pin(x, il) {
 const self = this;
 if ($truth(self._pins_norms)) {
-x.pinned = self.placement.layer(il);
+x.pinned = $bound(self, "placement").layer(il);
 }
 return x;
 }
@@ -2913,8 +3129,8 @@ y = graph.mul_mat(up, y);
 }
 y = graph.permute(y, undefined, 0, 2, 1, 3);
 y = graph.cont(y, ($get(y.ne, 0) * $get(y.ne, 1)), ($get(y.ne, 2) * $get(y.ne, 3)));
-if (!$truth(b.placement.offloads_kqv)) {
-y.pinned = $get(b.placement.backends, (-1));
+if (!$truth($bound(b, "placement").offloads_kqv)) {
+y.pinned = $get($bound(b, "placement").backends, (-1));
 }
 return y;
 }
@@ -5890,10 +6106,18 @@ constructor(layers, runs = []) {
 this.layers = layers;
 this.runs = runs;
 }
+get times() {
+const self = this;
+return $tuple((() => { const $into = []; for (const run of self.runs) { $into.push(run.n_left_out); } return $into; })());
+}
+get ends() {
+const self = this;
+return $tuple((() => { const $into = []; for (const run of self.runs) { for (const il of run.ends) { $into.push($list.index(self.layers, il)); } } return $into; })());
+}
 }
 $dataclass(repeats$Selection, ["layers", "runs"], true);
 function repeats$select_layers(signatures, keep) {
-let first, il, last, layers, period, runs, second, third, times;
+let ends, il, last, layers, period, runs, times;
 layers = [];
 runs = [];
 [il, last] = [0, ($len(signatures) - 1)];
@@ -5901,8 +6125,8 @@ while ($lt(il, last)) {
 [period, times] = repeats$_longest_run(signatures, il, last, keep);
 layers = $extended(layers, $range(il, $add(il, (period * $min(times, keep)))));
 if ($gt(times, keep)) {
-[first, second, third] = (function* () { for (const rank of [1, 2, 3]) { yield ($add(il, (period * rank)) - 1); } })();
-$list.append(runs, new repeats$Run([first, second, third], $sub(times, keep)));
+ends = (function* () { for (const rank of $range(1, ($min(keep, 3) + 1))) { yield ($add(il, (period * rank)) - 1); } })();
+$list.append(runs, new repeats$Run($tuple(ends), $sub(times, keep)));
 }
 il = $extended(il, (period * times));
 }
@@ -6327,7 +6551,7 @@ $dataclass(composed$Batch, ["n_tokens", "n_outputs", "n_seqs"], true);
 class composed$Composed {
 constructor(graph, ends, fused_layers, selection) {
 const self = this;
-let at, i, node, one, run, runs, three, two;
+let at, i, last, node, run, runs;
 [self.graph, self.fused_layers] = [graph, fused_layers];
 self.plan = null;
 self.n_inputs = $sum((() => { const $into = []; for (const leaf of graph.leafs) { $into.push(leaf.is_input); } return $into; })());
@@ -6341,9 +6565,9 @@ $put(at, node, i);
 }
 }
 for (run of runs) {
-[one, two, three] = (function* () { for (const il of run.ends) { yield $get(ends, il); } })();
-$list.append(self.repeated, new allocator$Repeated([one, two, three], run.n_left_out));
-self.n_nodes = $extended(self.n_nodes, (run.n_left_out * $sub($get(at, two), $get(at, one))));
+last = $tuple((() => { const $into = []; for (const il of run.ends) { $into.push($get(ends, il)); } return $into; })());
+$list.append(self.repeated, last);
+self.n_nodes = $extended(self.n_nodes, (run.n_left_out * $sub($get(at, $get(last, 1)), $get(at, $get(last, 0)))));
 }
 }
 }
@@ -6653,6 +6877,13 @@ return (n - $mod(n, $max(piece, 1)));
 function slices$_role(name, patterns = slices$_PATTERNS) {
 return (() => { for (const [pattern, role] of patterns) { if ($truth(pattern.match(name))) { return role; } } return null; })();
 }
+class replayed$Layout {
+constructor(selection, key) {
+this.selection = selection;
+this.key = key;
+}
+}
+$dataclass(replayed$Layout, ["selection", "key"], true);
 class replayed$Replayed {
 constructor() {
 const self = this;
@@ -6662,9 +6893,17 @@ self.graph_sizes = $dict([]);
 self.n_nodes = $dict([]);
 self.most = $dict([]);
 self.affine = $dict([]);
-self.selections = $dict([]);
-self.signatures = $dict([]);
+self.drawn = $dict([]);
+self.linear = $set();
+self.fuses_in = $dict([]);
+self.layouts = $dict([]);
+self.kinds = $dict([]);
 self.tried = $dict([]);
+self._numbers = $dict([]);
+}
+number(what) {
+const self = this;
+return self._numbers.setdefault(what, $len(self._numbers));
 }
 }
 const rough$WIDTHS_OF_EMBEDDING = 4;
@@ -6703,6 +6942,7 @@ is_table = $or($string.endswith(info.name, "token_embd.weight"), () => (info.nam
 return $or((info.quant.name === "MXFP4"), () => $and(is_outside, () => !$truth(is_table)));
 }
 const compute$WORTH_CUTTING = 0.8;
+const compute$NEIGHBOURS = 2;
 const compute$_LONG = ["delta_net", "kda"];
 const compute$ROOM = 40;
 const compute$NODES_OF_PAIR = 6;
@@ -6736,8 +6976,9 @@ const self = this;
 self._adapters = $tuple(adapters);
 self._structure = null;
 self._store = ($truth(self._adapters) ? null : store);
-self._shared = $or(self._shared_with(like), () => self._kept(self.structure));
+self._shared = $or(self._shared_with(like), () => self._kept());
 self._contents = structure$layer_contents(model, self._adapters);
+self._outside = $tuple((() => { const $into = []; for (const name of model.tensors) { if ((placement$layer_of(name) == null)) { $into.push(name); } } return $into; })());
 self._has_layer_inputs = $in("per_layer_token_embd.weight", model.tensors);
 self._n_ctx_before_rope = null;
 if ($in("rope_factors_long.weight", model.tensors)) {
@@ -6760,21 +7001,19 @@ return null;
 }
 return like._shared;
 }
-_kept(structure) {
+_kept(types = []) {
 const self = this;
-return ((self._store == null) ? new replayed$Replayed() : self._store.replayed(structure));
+return ((self._store == null) ? new replayed$Replayed() : self._store.replayed([self.structure, types]));
 }
 $_own() {
 const self = this;
-let types;
-types = $tuple((() => { const $into = []; for (const info of self._model.tensors.values()) { $into.push(info.quant.name); } return $into; })());
-return self._kept(($truth(self._store) ? [self.structure, types] : null));
+return self._kept($tuple((() => { const $into = []; for (const info of self._model.tensors.values()) { $into.push(info.quant.name); } return $into; })()));
 }
 get _own() { return $kept(this, "_own"); }
 _known(setup) {
 const self = this;
 let placement, stays;
-placement = setup.placement;
+placement = $bound(setup, "placement");
 stays = (!$truth(placement.cards) || !($truth(placement.has_overrides) || $truth(placement.has_on_host($bound(setup, "hparams").running))));
 return ($truth(stays) ? self._shared : self._own);
 }
@@ -6828,13 +7067,14 @@ return self._rough(setup);
 }
 $list.append(packings, packing);
 }
-at = setup.placement.holders;
+at = $bound(setup, "placement").holders;
 return new compute$ComputeBuffers($dict((() => { const $into = []; for (const [i, each] of $enumerate(at)) { for (const d of each) { $into.push([d, $max((() => { const $into = []; for (const p of packings) { $into.push($get(p.bytes, i)); } return $into; })())]); } } return $into; })()), $dict((() => { const $into = []; for (const [i, each] of $enumerate(at)) { for (const d of each) { $into.push([d, $max((() => { const $into = []; for (const p of packings) { $into.push($get(p.live_bytes, i)); } return $into; })())]); } } return $into; })()));
 }
 _is_within(setup, batch, packing) {
 const self = this;
 let cells, cells_swa, factor, grown, kind, known, most, sizes;
-[known, kind, sizes] = [self._known(setup).most, self._kind(setup, batch), $bound(setup, "sizes")];
+[known, sizes] = [self._known(setup).most, $bound(setup, "sizes")];
+kind = self._kind(setup, batch, $bound(setup, "placement").key);
 if (!$in(kind, known)) {
 return false;
 }
@@ -6843,17 +7083,17 @@ grown = $max(($bound(sizes, "cells") / $max(cells, 1)), (sizes.cells_swa / $max(
 factor = ((grown > 1) ? (2 * grown) : 1);
 return (() => { for (const [n, live] of $zip(most, packing.live_bytes, new $Named({strict: true}))) { if (!$le((factor * n), live)) return false; } return true; })();
 }
-_kind(setup, batch) {
+_kind(setup, batch, places) {
 const self = this;
 let sizes;
 sizes = $bound(setup, "sizes");
-return [setup.placement.key, $bound(setup, "cache"), $bound(setup, "hparams").key, setup.op_offload, setup.pooling, setup.unfused, batch, sizes.n_stream, sizes.n_seqs, sizes.n_states, ((self._n_ctx_before_rope != null) && $gt($bound(sizes, "cells"), self._n_ctx_before_rope)), $gt($bound(sizes, "cells"), self._n_chosen)];
+return [places, $bound(setup, "cache"), $bound(setup, "hparams").key, setup.op_offload, setup.pooling, setup.unfused, batch, sizes.n_stream, sizes.n_seqs, sizes.n_states, ((self._n_ctx_before_rope != null) && $gt($bound(sizes, "cells"), self._n_ctx_before_rope)), $gt($bound(sizes, "cells"), self._n_chosen)];
 }
 _rough(setup) {
 const self = this;
 let n_ff, rough;
 n_ff = self._model.integer("feed_forward_length", (4 * $bound(setup, "hparams").n_embd));
-rough = rough$rough_buffers($bound(setup, "hparams"), $bound(setup, "sizes"), $tuple((() => { const $into = []; for (const each of setup.placement.holders) { for (const device of each) { $into.push(device); } } return $into; })()), n_ff, $bound(setup, "cache").flash_attn);
+rough = rough$rough_buffers($bound(setup, "hparams"), $bound(setup, "sizes"), $tuple((() => { const $into = []; for (const each of $bound(setup, "placement").holders) { for (const device of each) { $into.push(device); } } return $into; })()), n_ff, $bound(setup, "cache").flash_attn);
 return new compute$ComputeBuffers(rough, rough, false);
 }
 graph_surplus(setup) {
@@ -6888,24 +7128,34 @@ return $add($max(1024, (8 * n_tensors)), n_of_adapters);
 }
 fuses(setup, op) {
 const self = this;
-let backends, composed, fuses, key, layers, plan;
+let fuses, key;
 if (!$truth(self.composes(setup))) {
 return true;
 }
-key = [setup.placement.key, $bound(setup, "cache"), $bound(setup, "hparams").key, setup.pooling, $bound(setup, "sizes").n_seqs, $bound(setup, "sizes").n_stream, setup.unfused, op];
+key = [$bound(setup, "placement").key, $bound(setup, "cache"), $bound(setup, "hparams").key, setup.pooling, $bound(setup, "sizes").n_seqs, $bound(setup, "sizes").n_stream, setup.unfused, op];
 fuses = $bound(self._known(setup), "fuses");
 if (!$in(key, fuses)) {
-composed = self._composed(setup, compute$_token_batch(setup), self._select(setup, $get(repeats$KEPT, 0)));
-[backends, layers] = [setup.placement.backends, composed.fused_layers];
-plan = self._scheduled(setup, composed);
-$put(fuses, key, (() => { for (const [node, backend] of plan.nodes) { if (($in(node, layers) && $eq(node.op, op))) { if (!$eq($get(backends, backend), setup.placement.layer($get(layers, node)))) return false; } } return true; })());
+$put(fuses, key, self._fuses_in(setup, self._layout(setup, compute$NEIGHBOURS), $slice(key, 1, null, null)));
 }
 return $get(fuses, key);
+}
+_fuses_in(setup, layout, rest) {
+const self = this;
+let backends, composed, key, known, layers, plan, selection;
+[key, known] = [[layout.key, ...rest], self._known(setup).fuses_in];
+if (!$in(key, known)) {
+selection = ($truth(known) ? layout.selection : self._select(setup, $get(repeats$KEPT, 0)));
+composed = self._composed(setup, compute$_token_batch(setup), selection);
+[backends, layers] = [$bound(setup, "placement").backends, composed.fused_layers];
+plan = self._scheduled(setup, composed);
+$put(known, key, (() => { for (const [node, backend] of plan.nodes) { if (($in(node, layers) && $eq(node.op, $get(rest, (-1))))) { if (!$eq($get(backends, backend), $bound(setup, "placement").layer($get(layers, node)))) return false; } } return true; })());
+}
+return $get(known, key);
 }
 _composed(setup, batch, selection, pins = true) {
 const self = this;
 let b, composed, ends, graph, key, known, node;
-key = [setup.placement.key, $bound(setup, "sizes").caches, $bound(setup, "cache"), $bound(setup, "hparams").key, setup.op_offload, setup.pooling, setup.unfused, batch, selection, pins];
+key = [$bound(setup, "placement").key, $bound(setup, "sizes").caches, $bound(setup, "cache"), $bound(setup, "hparams").key, setup.op_offload, setup.pooling, setup.unfused, batch, selection, pins];
 for ([known, composed] of self._last) {
 if ($eq(known, key)) {
 return composed;
@@ -6923,14 +7173,14 @@ return composed;
 _scheduled(setup, composed) {
 const self = this;
 if ((composed.plan == null)) {
-composed.plan = scheduler$schedule(composed.graph, setup.placement.backends, setup.op_offload, ($truth(setup.placement.pipeline) ? scheduler$PIPELINE_COPIES : 1), $and(self._build.fuses_experts, () => !$truth(setup.placement.is_cut)), self._build.fuses_shared_expert);
+composed.plan = scheduler$schedule(composed.graph, $bound(setup, "placement").backends, setup.op_offload, ($truth($bound(setup, "placement").pipeline) ? scheduler$PIPELINE_COPIES : 1), $and(self._build.fuses_experts, () => !$truth($bound(setup, "placement").is_cut)), self._build.fuses_shared_expert);
 }
 return composed.plan;
 }
 _packing(setup, batch) {
 const self = this;
 let key, packings;
-key = [setup.placement.key, $bound(setup, "sizes").caches, $bound(setup, "cache"), $bound(setup, "hparams").key, setup.op_offload, setup.pooling, setup.unfused, batch];
+key = [$bound(setup, "placement").key, $bound(setup, "sizes").caches, $bound(setup, "cache"), $bound(setup, "hparams").key, setup.op_offload, setup.pooling, setup.unfused, batch];
 packings = self._known(setup).packings;
 if (!$in(key, packings)) {
 $put(packings, key, self._replay(setup, batch));
@@ -6939,60 +7189,93 @@ return $get(packings, key);
 }
 _replay(setup, batch) {
 const self = this;
-let composed, i, kind, packing, selection, tried;
-kind = [setup.placement.key, $bound(setup, "cache"), $bound(setup, "hparams").key, batch.n_seqs];
+let composed, i, kind, layout, packing, tried;
+layout = self._layout(setup, $get(repeats$KEPT, 0));
+kind = [layout.key, $bound(setup, "cache"), $bound(setup, "hparams").key, batch.n_seqs];
 tried = self._known(setup).tried;
 for (i of $range(tried.get(kind, 0), $len(repeats$KEPT))) {
-selection = self._select(setup, $get(repeats$KEPT, i));
-packing = ($truth(selection.runs) ? self._replay_layers(setup, batch, selection) : null);
+layout = self._layout(setup, $get(repeats$KEPT, i));
+packing = ($truth(layout.selection.runs) ? self._replay_layers(setup, batch, layout) : null);
 if ($truth(packing)) {
 return packing;
 }
-composed = self._composed(setup, batch, selection, !$truth(self._is_dry_run));
+composed = self._composed(setup, batch, layout.selection, !$truth(self._is_dry_run));
 $put(tried, kind, ($truth(self._copies_for_good(setup, composed)) ? $len(repeats$KEPT) : (i + 1)));
 }
-return self._replay_layers(setup, batch, new repeats$Selection($tuple($bound(setup, "hparams").running)));
+return self._replay_layers(setup, batch, self._layout(setup, null));
 }
-_replay_layers(setup, batch, selection) {
+_replay_layers(setup, batch, layout) {
 const self = this;
-let affine, alignments, alike, cells, composed, key, known, most, program, sizes;
-affine = self._affine_sizes(setup, batch, selection);
-if ($truth(affine.is_known)) {
-[program, sizes, alike] = affine.at($bound($bound(setup, "sizes"), "cells"));
+let affine, alignments, alike, cells, composed, found, has_most, key, known, most, program, sizes, times;
+[affine, times] = [self._affine_sizes(setup, batch, layout), layout.selection.times];
+alignments = (() => { const $into = []; for (const device of $bound(setup, "placement").backends) { $into.push(backends$alignment(device)); } return $into; })();
+[known, key] = [self._known(setup).most, self._kind(setup, batch, $bound(setup, "placement").key)];
+[cells, has_most] = [$bound($bound(setup, "sizes"), "cells"), $in(key, known)];
+if (($truth(has_most) && $truth(affine.is_known))) {
+return affine.packing(cells, alignments, times);
 }
-else {
-composed = self._program(setup, batch, selection);
+found = affine.at(cells);
+if ((found == null)) {
+composed = self._program(setup, batch, layout.selection);
 if ((composed == null)) {
 return null;
 }
 [program, sizes] = composed;
-alike = program.likeness();
-affine.learn($bound($bound(setup, "sizes"), "cells"), program, sizes);
+affine = self._learn(setup, batch, layout, program, sizes);
+found = [program, sizes, program.likeness()];
 }
-alignments = (() => { const $into = []; for (const device of setup.placement.backends) { $into.push(backends$alignment(device)); } return $into; })();
-[known, key, cells] = [self._known(setup).most, self._kind(setup, batch), $bound($bound(setup, "sizes"), "cells")];
-if (!($truth(affine.is_rigid) || ($in(key, known) && $ge($get($get(known, key), 0), cells)))) {
-most = program.most_bytes(sizes, alignments);
+[program, sizes, alike] = found;
+if (!($truth(affine.is_rigid) || ($truth(has_most) && $ge($get($get(known, key), 0), cells)))) {
+most = program.most_bytes(sizes, alignments, times);
 $put(known, key, [cells, $bound(setup, "sizes").cells_swa, most]);
 }
-return program.run(sizes, alike, alignments);
+return program.run(sizes, alike, alignments, times);
 }
-_affine_sizes(setup, batch, selection) {
+_learn(setup, batch, layout, program, sizes) {
 const self = this;
-let key, known, sizes, window;
-sizes = $bound(setup, "sizes");
-window = ($eq(sizes.cells_swa, $bound(sizes, "cells")) ? null : sizes.cells_swa);
-key = [self._kind(setup, batch), selection, window];
-known = self._known(setup).affine;
+let affine, alike, cache, cells, known, other, place, plain;
+[known, cells] = [self._known(setup), $bound($bound(setup, "sizes"), "cells")];
+cache = $bound(setup, "cache");
+plain = $dataclasses.replace(setup, new $Named({cache: $dataclasses.replace(cache, new $Named({k: tensor$F16, v: tensor$F16}))}));
+alike = known.drawn.setdefault(self._line_key(plain, batch, layout), []);
+for (other of alike) {
+if ($truth(other.holds_for(cells, program, sizes))) {
+$put(known.affine, self._line_key(setup, batch, layout), other);
+return other;
+}
+}
+[affine, place] = [self._affine_sizes(setup, batch, layout), [layout.key, $bound(setup, "hparams").key]];
+if ($in(place, $bound(known, "linear"))) {
+affine.n_samples = (affine_sizes$N_SAMPLES - 1);
+}
+affine.learn(cells, program, sizes);
+if ($truth(affine.is_known)) {
+$bound(known, "linear").add(place);
+$list.append(alike, affine);
+}
+return affine;
+}
+_affine_sizes(setup, batch, layout) {
+const self = this;
+let key, known;
+[known, key] = [self._known(setup).affine, self._line_key(setup, batch, layout)];
 if (!$in(key, known)) {
 $put(known, key, new affine_sizes$AffineSizes((() => { for (const layer of $bound(setup, "hparams").layers) { if ($truth(layer.compress_ratio)) return true; } return false; })()));
 }
 return $get(known, key);
 }
+_line_key(setup, batch, layout) {
+const self = this;
+let positions, sizes, window;
+sizes = $bound(setup, "sizes");
+window = ($eq(sizes.cells_swa, $bound(sizes, "cells")) ? null : sizes.cells_swa);
+positions = ($eq(sizes.n_positions, $bound(sizes, "cells")) ? null : sizes.n_positions);
+return [self._kind(setup, batch, layout.key), window, positions];
+}
 _program(setup, batch, selection) {
 const self = this;
 let composed, devices, plan, program;
-devices = setup.placement.backends;
+devices = $bound(setup, "placement").backends;
 composed = self._composed(setup, batch, selection, !$truth(self._is_dry_run));
 if (($len(composed.graph.nodes) > compute$MAX_REPLAYED)) {
 return null;
@@ -7010,46 +7293,71 @@ return ($truth(program.is_whole) ? [program, program.sizes(size)] : null);
 _copies_for_good(setup, composed) {
 const self = this;
 let plan;
-if (!$truth(setup.placement.pipeline)) {
+if (!$truth($bound(setup, "placement").pipeline)) {
 return false;
 }
 plan = self._scheduled(setup, composed);
-return $or(self._has_layer_inputs, () => (plan.n_splits > $len(setup.placement.backends)));
+return $or(self._has_layer_inputs, () => (plan.n_splits > $len($bound(setup, "placement").backends)));
 }
 _builder(setup, batch) {
 const self = this;
-return new builder$Builder(self._model, $bound(setup, "hparams"), setup.placement, $bound(setup, "sizes"), $bound(setup, "cache"), batch.n_tokens, batch.n_outputs, batch.n_seqs, setup.pooling, self._build, setup.unfused, self._adapters);
+return new builder$Builder(self._model, $bound(setup, "hparams"), $bound(setup, "placement"), $bound(setup, "sizes"), $bound(setup, "cache"), batch.n_tokens, batch.n_outputs, batch.n_seqs, setup.pooling, self._build, setup.unfused, self._adapters);
 }
 _select(setup, keep) {
 const self = this;
-let found, graph, is_apart, is_worth, key, selections;
-key = [setup.placement.key, $bound(setup, "hparams").key, keep];
-graph = $bound(setup, "hparams").family.graph;
+return self._layout(setup, keep).selection;
+}
+_layout(setup, keep) {
+const self = this;
+let key, layouts;
+key = [$bound(setup, "placement").key, $bound(setup, "hparams").key, keep];
+layouts = self._known(setup).layouts;
+if (!$in(key, layouts)) {
+$put(layouts, key, self._laid_out(setup, keep));
+}
+return $get(layouts, key);
+}
+_laid_out(setup, keep) {
+const self = this;
+let found, graph, hparams, is_apart, kept, outside, placement, places, signatures, whole;
+[hparams, placement] = [$bound(setup, "hparams"), $bound(setup, "placement")];
+[whole, graph] = [new repeats$Selection($tuple(hparams.running)), hparams.family.graph];
 is_apart = (($bound(graph, "layer") === "stacks") || (graph.drafter !== "none"));
-if (($truth($bound(setup, "hparams").is_head) || ($bound(setup, "hparams").n_loops > 1) || $truth(is_apart))) {
-return new repeats$Selection($tuple($bound(setup, "hparams").running));
+if (($truth(hparams.is_head) || (hparams.n_loops > 1) || $truth(is_apart))) {
+return new replayed$Layout(whole, placement.key);
 }
-selections = self._known(setup).selections;
-if (!$in(key, selections)) {
-found = repeats$select_layers(self._signatures(setup), keep);
-is_worth = ($len(found.layers) <= (compute$WORTH_CUTTING * $bound(setup, "hparams").n_layer));
-$put(selections, key, ($truth(is_worth) ? found : new repeats$Selection($tuple($bound(setup, "hparams").running))));
+signatures = self._signatures(setup);
+found = ((keep == null) ? whole : repeats$select_layers(signatures, keep));
+if (($len(found.layers) > (compute$WORTH_CUTTING * hparams.n_layer))) {
+found = whole;
 }
-return $get(selections, key);
+if (!$truth(placement.is_simple)) {
+return new replayed$Layout(found, [placement.key, found]);
+}
+outside = ($truth(placement.has_overrides) ? self._outside : []);
+places = $tuple((() => { const $into = []; for (const name of outside) { $into.push(placement.weight(name)); } return $into; })());
+kept = $tuple((() => { const $into = []; for (const il of found.layers) { $into.push($get(signatures, il)); } return $into; })());
+return new replayed$Layout(found, [placement.frame, kept, found.ends, places]);
 }
 _signatures(setup) {
 const self = this;
-let key, known;
-[known, key] = [self._known(setup).signatures, [setup.placement.key, $bound(setup, "hparams").key]];
-if (!$in(key, known)) {
-$put(known, key, (() => { const $into = []; for (const il of $bound(setup, "hparams").running) { $into.push(self._signature(setup, il)); } return $into; })());
+let known;
+known = self._known(setup);
+return (() => { const $into = []; for (const il of $bound(setup, "hparams").running) { $into.push(known.number(self._signature(setup, il))); } return $into; })();
 }
-return $get(known, key);
+_kinds(setup) {
+const self = this;
+let hparams, known;
+[known, hparams] = [self._known(setup), $bound(setup, "hparams")];
+if (!$in(hparams.key, known.kinds)) {
+$put(known.kinds, hparams.key, (() => { const $into = []; for (const [il, layer] of $enumerate(hparams.layers)) { $into.push(known.number(layer.kind(il))); } return $into; })());
+}
+return $get(known.kinds, hparams.key);
 }
 _signature(setup, il) {
 const self = this;
 let content, device, placement, places, tensors, types;
-placement = setup.placement;
+placement = $bound(setup, "placement");
 [device, content] = [placement.layer(il), self._contents.get(il, [])];
 if ($truth(placement.has_overrides)) {
 places = $tuple((() => { const $into = []; for (const [name, , ] of content) { $into.push(placement.weight(("" + "blk." + $str(il) + "." + $str(name)))); } return $into; })());
@@ -7059,7 +7367,7 @@ places = device;
 }
 types = (($eq(device, placement$CPU) || $truth(placement.has_overrides)) ? $tuple((() => { const $into = []; for (const [, , t] of content) { $into.push(t); } return $into; })()) : []);
 tensors = $tuple((() => { const $into = []; for (const [name, ne, ] of content) { $into.push([name, ne]); } return $into; })());
-return [$get($bound(setup, "hparams").layers, il).kind(il), device, placement.cache(il), places, types, tensors];
+return [$get(self._kinds(setup), il), device, placement.cache(il), places, types, tensors];
 }
 }
 function compute$_token_batch(setup) {
@@ -7313,10 +7621,21 @@ self._compute = new compute$ComputeModel(whole, build, is_dry_run, adapters, gra
 self._on_host = $frozenset(memory$_kept_on_host(model));
 self._hparams = $dict([]);
 self._weights = $dict([]);
+self._homes = $dict([]);
 self._cache_rows = $dict([]);
+self._states = $dict([]);
 self._setup = null;
 self._placements = $dict([]);
 self._counted = $dict([]);
+if (((like != null) && $truth(self._is_another_quantization_of(like)))) {
+[self._homes, self._cache_rows, self._states] = [like._homes, like._cache_rows, like._states];
+}
+}
+_is_another_quantization_of(other) {
+const self = this;
+let is_same_part;
+is_same_part = $eq(self._is_head, other._is_head);
+return $and(is_same_part, () => $eq(self._compute.structure, other._compute.structure));
 }
 on(cards) {
 const self = this;
@@ -7365,7 +7684,7 @@ hparams = hparams$with_read_layers(hparams, self._read);
 rule = hparams.family.graph.fuses_attention;
 fused = ((config.flash_attn !== "off") && (rule !== "never"));
 cache = new builder$CacheTypes(ggml_types$quant(config.type_k), ggml_types$quant(config.type_v), fused, !$truth(fused));
-placement = $or(placement, () => self._placed(config, hparams));
+placement = $or(placement, () => self.placement(config));
 [n_cards, is_cut] = [$len(placement.cards), placement.is_cut];
 setup = new compute$Setup(hparams, placement, sizes$resolve_sizes(config, hparams), cache, $and(config.op_offload, () => !$truth(is_cut)), pooling$resolve_pooling(config, self.model), undefined, ($truth(is_cut) ? new slices$Slices(self.model, hparams, n_cards, config.tensor_split) : null));
 is_open = $and((config.flash_attn === "auto"), () => fused, () => !$truth(cache.v.is_quantized), () => !$truth(is_cut));
@@ -7381,12 +7700,13 @@ setup = $dataclasses.replace(setup, new $Named({unfused: $union(setup.unfused, $
 }
 return setup;
 }
-_placed(config, hparams) {
+placement(config) {
 const self = this;
-let knobs;
+let knobs, n_layer_all;
 knobs = placement$placing_knobs(config);
 if (!$in(knobs, self._placements)) {
-$put(self._placements, knobs, new placement$Placement(config, hparams.n_layer_all, self.cards, self._on_host));
+n_layer_all = self.hparams().n_layer_all;
+$put(self._placements, knobs, new placement$Placement(config, n_layer_all, self.cards, self._on_host));
 }
 return $get(self._placements, knobs);
 }
@@ -7402,19 +7722,19 @@ return self._compute.buffers(setup);
 compute_by_device(setup) {
 const self = this;
 let found, host;
-[found, host] = [self.compute(setup), $bound(setup.placement, "host")];
+[found, host] = [self.compute(setup), $bound($bound(setup, "placement"), "host")];
 return $dataclasses.replace(found, new $Named({bytes: $dict((() => { const $into = []; for (const [name, n] of found.bytes.items()) { $into.push([($eq(name, placement$CPU) ? host : name), n]); } return $into; })()), live_bytes: $dict((() => { const $into = []; for (const [name, n] of found.live_bytes.items()) { $into.push([($eq(name, placement$CPU) ? host : name), n]); } return $into; })())}));
 }
 fixed(setup) {
 const self = this;
-return $dict([["weights_bytes", self._weight_bytes(setup)], ["kv_cache_bytes", self._cache_bytes(setup)], ["recurrent_bytes", memory$recurrent_bytes(setup)], ["output_bytes", $collections.Counter($dict([[memory$_logits_home(setup.placement), inputs$result_bytes(self.model, setup, $bound(setup, "sizes").n_seqs)]]))]]);
+return $dict([["weights_bytes", self._weight_bytes(setup)], ["kv_cache_bytes", self._cache_bytes(setup)], ["recurrent_bytes", self._recurrent_bytes(setup)], ["output_bytes", $collections.Counter($dict([[memory$_logits_home($bound(setup, "placement")), inputs$result_bytes(self.model, setup, $bound(setup, "sizes").n_seqs)]]))]]);
 }
 _assemble(setup, compute, warnings) {
 const self = this;
 let architecture, components, devices, names;
 components = self.fixed(setup);
 $put(components, "compute_bytes", $collections.Counter(compute.bytes));
-names = $dict.fromkeys([...setup.placement.cards, $bound(setup.placement, "host"), placement$CPU]);
+names = $dict.fromkeys([...$bound(setup, "placement").cards, $bound($bound(setup, "placement"), "host"), placement$CPU]);
 devices = $dict((() => { const $into = []; for (const name of names) { $into.push([name, $construct(prediction$DeviceMemory, $dict([...$dict((() => { const $into = []; for (const [component, by_device] of components.items()) { $into.push([component, $get(by_device, name)]); } return $into; })()).items()]))]); } return $into; })());
 architecture = self._architecture(setup, compute);
 return new prediction$MemoryEstimate(devices, (architecture === "exact"), new trust$Trust(architecture, undefined, undefined, undefined, undefined, self._is_counted(setup)), warnings);
@@ -7505,7 +7825,7 @@ yield ["pooling", ("" + "llama.cpp aborts with mean pooling (GGML_ASSERT(ggml_ca
 *_split_refusals(config, setup) {
 const self = this;
 let fault, il, on_cards, owner, placement;
-placement = setup.placement;
+placement = $bound(setup, "placement");
 if (((config.split_mode === "row") && $truth(placement.cards) && $truth(self._build.refuses_rows))) {
 yield "llama.cpp refuses split_mode row on CUDA cards, for which it has no split buffers any more; use tensor or layer";
 }
@@ -7529,7 +7849,7 @@ yield ("" + "llama.cpp aborts with split_mode tensor on these cards: layer " + $
 if (($truth(self._build.rotates_cache) && $truth(memory$_turns_one_head(setup)))) {
 yield "llama.cpp aborts with split_mode tensor on a quantized cache of one KV head, which it turns and cannot cut; use f16 caches, or layer";
 }
-for (fault of setup.slices.faults(setup.placement)) {
+for (fault of setup.slices.faults($bound(setup, "placement"))) {
 yield ("" + "llama.cpp aborts with split_mode tensor on these cards: " + $str(fault) + "; use layer");
 }
 if ((!$truth(self._compute.fuses(setup, "FLASH_ATTN_EXT")) && $truth(config.offload_kqv))) {
@@ -7539,18 +7859,31 @@ yield "llama.cpp aborts with split_mode tensor on this model: its flash attentio
 _cache_bytes(setup) {
 const self = this;
 let key;
-key = [setup.placement.key, $bound(setup, "cache")];
+key = [$bound(setup, "placement").key, $bound(setup, "cache")];
 if (!$in(key, self._cache_rows)) {
 $put(self._cache_rows, key, memory$cache_rows(setup));
 }
 return memory$_bytes_of_rows($get(self._cache_rows, key), $bound(setup, "sizes"));
 }
+_recurrent_bytes(setup) {
+const self = this;
+let key, sizes;
+sizes = $bound(setup, "sizes");
+key = [$bound(setup, "placement").key, sizes.n_seqs, sizes.n_states, sizes.n_stream];
+if (!$in(key, self._states)) {
+$put(self._states, key, memory$recurrent_bytes(setup));
+}
+return $get(self._states, key);
+}
 _weight_bytes(setup) {
 const self = this;
 let key;
-key = setup.placement.key;
+key = $bound(setup, "placement").key;
 if (!$in(key, self._weights)) {
-$put(self._weights, key, memory$weight_bytes(self.model, setup));
+if (!$in(key, self._homes)) {
+$put(self._homes, key, memory$weight_homes(self.model, setup));
+}
+$put(self._weights, key, memory$bytes_at_homes(self.model, setup, $get(self._homes, key)));
 }
 return $get(self._weights, key);
 }
@@ -7588,31 +7921,39 @@ n_bytes = $extended(n_bytes, kind.row_bytes((backends$MATRIX_ROW_PADDING - $mod(
 }
 return tensor$pad(n_bytes, backends$alignment(device));
 }
-function memory$weight_bytes(model, setup) {
-let card, device, info, n_bytes, name, ne, total;
-total = $collections.Counter();
-for ([name, info] of model.tensors.items()) {
-if (!$truth(placement$is_loaded(name, $bound(setup, "hparams")))) {
-continue;
+function memory$weight_homes(model, setup) {
+let hparams, placement;
+[hparams, placement] = [$bound(setup, "hparams"), $bound(setup, "placement")];
+return (() => { const $into = []; for (const name of model.tensors) { if ($truth(placement$is_loaded(name, hparams))) { $into.push([name, $tuple(memory$homes(name, model, hparams, placement))]); } } return $into; })();
 }
-for (device of memory$homes(name, model, $bound(setup, "hparams"), setup.placement)) {
+function memory$bytes_at_homes(model, setup, found) {
+let card, device, devices, info, key, known, n_bytes, name, ne, total;
+total = $collections.Counter();
+known = $dict([]);
+for ([name, devices] of found) {
+info = $get(model.tensors, name);
+for (device of devices) {
 if (($eq(device, placement$META) && $truth(setup.slices))) {
-for ([card, ne] of $zip(setup.placement.cards, setup.slices.tensor(name), new $Named({strict: true}))) {
+for ([card, ne] of $zip($bound(setup, "placement").cards, setup.slices.tensor(name), new $Named({strict: true}))) {
 n_bytes = (info.quant.row_bytes($get(ne, 0)) * $math.prod($slice(ne, 1, null, null)));
 $put(total, card, $extended($get(total, card), memory$padded_bytes(n_bytes, info.quant, $get(ne, 0), card)));
 }
 }
 else {
-$put(total, device, $extended($get(total, device), memory$allocated_bytes(info, device)));
+key = [info.quant.name, info.ne, device];
+if (!$in(key, known)) {
+$put(known, key, memory$allocated_bytes(info, device));
+}
+$put(total, device, $extended($get(total, device), $get(known, key)));
 }
 }
 }
-total.update(setup.placement.expert_caches(memory$_cards_without_experts(model, setup)));
+total.update($bound(setup, "placement").expert_caches(memory$_cards_without_experts(model, setup)));
 return total;
 }
 function memory$_cards_without_experts(model, setup) {
 let name, placement;
-placement = setup.placement;
+placement = $bound(setup, "placement");
 return $set((() => { const $into = []; for (const il of $bound(setup, "hparams").running) { if (($in((name = ("" + "blk." + $str(il) + ".ffn_down_exps.weight")), model.tensors) && $truth(prediction$is_card(placement.layer(il))) && $eq(placement.weight(name), placement$CPU))) { $into.push(placement.layer(il)); } } return $into; })());
 }
 function memory$homes(name, model, hparams, placement) {
@@ -7632,18 +7973,23 @@ function memory$cache_rows(setup) {
 return $collections.Counter(memory$_layer_rows(setup));
 }
 function* memory$_layer_rows(setup) {
-let cache, device, hparams, il, is_swa, kind, layer, name, share, v_width, width;
+let cache, hparams, il, is_swa, layer, v_width;
 [hparams, cache] = [$bound(setup, "hparams"), $bound(setup, "cache")];
 yield* memory$_rows_beside(setup);
 for (is_swa of [false, true]) {
 for (il of hparams.cache_owners(is_swa)) {
 layer = $get(hparams.layers, il);
 v_width = ($truth(cache.transposes_v) ? hparams.v_width_max : layer.v_width);
-for ([name, kind, width] of [["cache_k", cache.k, layer.k_width], ["cache_v", cache.v, ($truth(hparams.keeps_v) ? v_width : 0)]]) {
+v_width = ($truth(hparams.keeps_v) ? v_width : 0);
+yield* memory$_rows_of(setup, il, layer.k_width, v_width, is_swa);
+}
+}
+}
+function* memory$_rows_of(setup, il, k_width, v_width, is_swa) {
+let device, kind, name, share, width;
+for ([name, kind, width] of [["cache_k", $bound(setup, "cache").k, k_width], ["cache_v", $bound(setup, "cache").v, v_width]]) {
 for ([device, share] of memory$_holders(setup, name, il, width)) {
 yield [is_swa, 0, kind, share, device];
-}
-}
 }
 }
 }
@@ -7664,36 +8010,28 @@ yield [false, ratio, kind, width, device];
 yield* memory$_rows_past_layers(setup);
 }
 function* memory$_rows_past_layers(setup) {
-let device, hparams, il, kind, name, of, router, v_width, wanted, width;
-[hparams, kind] = [$bound(setup, "hparams"), $bound(setup, "cache").k];
+let hparams, il, k_width, router, v_width;
+hparams = $bound(setup, "hparams");
 if ($truth((router = hparams.router))) {
 v_width = ($truth($bound(setup, "cache").transposes_v) ? hparams.v_width_max : router.v_width);
-for ([name, of, wanted] of [["cache_k", kind, router.k_width], ["cache_v", $bound(setup, "cache").v, v_width]]) {
-for ([device, width] of memory$_holders(setup, name, hparams.n_layer, wanted)) {
-yield [false, 0, of, width, device];
-}
-}
+yield* memory$_rows_of(setup, hparams.n_layer, router.k_width, v_width, false);
 }
 if (($truth(hparams.family.caches_idle) && !$truth(hparams.is_head))) {
+[k_width, v_width] = [hparams.latent_width, ($truth(hparams.keeps_v) ? hparams.v_width_max : 0)];
 for (il of $range(hparams.n_layer, hparams.n_layer_all)) {
-v_width = ($truth(hparams.keeps_v) ? hparams.v_width_max : 0);
-for ([name, of, wanted] of [["cache_k", kind, hparams.latent_width], ["cache_v", $bound(setup, "cache").v, v_width]]) {
-for ([device, width] of memory$_holders(setup, name, il, wanted)) {
-yield [hparams.has_swa, 0, of, width, device];
-}
-}
+yield* memory$_rows_of(setup, il, k_width, v_width, hparams.has_swa);
 }
 }
 }
 function* memory$_holders(setup, name, il, width) {
 let home, widths;
-home = setup.placement.cache(il);
+home = $bound(setup, "placement").cache(il);
 if (!$truth(width)) {
 return null;
 }
 if (($eq(home, placement$META) && $truth(setup.slices))) {
 widths = setup.slices.cache(name, il, width);
-yield* (function* () { for (const each of $zip(setup.placement.cards, widths, new $Named({strict: true}))) { if ($truth($get(each, 1))) { yield each; } } })();
+yield* (function* () { for (const each of $zip($bound(setup, "placement").cards, widths, new $Named({strict: true}))) { if ($truth($get(each, 1))) { yield each; } } })();
 }
 else {
 yield [home, width];
@@ -7703,11 +8041,11 @@ function memory$_bytes_of_rows(rows, sizes) {
 let layers, row, total;
 total = $collections.Counter();
 for ([row, layers] of rows.items()) {
-$put(total, $get(row, (-1)), $extended($get(total, $get(row, (-1))), (layers * memory$_row_bytes(row, sizes))));
+$put(total, $get(row, (-1)), $extended($get(total, $get(row, (-1))), (layers * memory$row_bytes(row, sizes))));
 }
 return total;
 }
-function memory$_row_bytes(row, sizes) {
+function memory$row_bytes(row, sizes) {
 let cells, device, is_swa, kind, ratio, width;
 [is_swa, ratio, kind, width, device] = row;
 cells = ($truth(is_swa) ? sizes.cells_swa : $bound(sizes, "cells"));
@@ -7715,7 +8053,7 @@ cells = (($truth(ratio) ? sizes.compressed(ratio) : cells) * sizes.n_stream);
 return memory$padded_bytes((kind.row_bytes(width) * cells), kind, width, device);
 }
 function memory$_count_key(setup) {
-return [setup.placement.key, $bound(setup, "sizes"), $bound(setup, "cache"), setup.pooling, $bound(setup, "hparams").n_expert_used];
+return [$bound(setup, "placement").key, $bound(setup, "sizes"), $bound(setup, "cache"), setup.pooling, $bound(setup, "hparams").n_expert_used];
 }
 function memory$recurrent_bytes(setup) {
 let device, n_bytes, total;
@@ -7743,7 +8081,7 @@ let device, hparams, il, layer, n_bytes, name, rows, share, states, width;
 hparams = $bound(setup, "hparams");
 for ([il, layer] of $enumerate(hparams.layers)) {
 if ($in(il, hparams.ngram_layers)) {
-[device, width] = [setup.placement.cache(il), hparams.ngram_state];
+[device, width] = [$bound(setup, "placement").cache(il), hparams.ngram_state];
 n_bytes = (((4 * width) * $bound(setup, "sizes").n_seqs) * $bound(setup, "sizes").n_states);
 yield [device, tensor$pad(n_bytes, backends$alignment(device))];
 }
@@ -7782,13 +8120,13 @@ return $and(known.has_known_graph, () => ($bound(known.graph, "layer") !== "altu
 fixed_bytes(config, setup, cards) {
 const self = this;
 let adapter, device, home, key, name, pair, total;
-key = setup.placement.key;
+key = $bound(setup, "placement").key;
 if (!$in(key, self._weights)) {
 total = $collections.Counter();
 for (adapter of self.adapters) {
 for ([name, pair] of adapter.pairs.items()) {
-home = setup.placement.weight(name);
-for (device of ($eq(home, placement$META) ? setup.placement.cards : [home])) {
+home = $bound(setup, "placement").weight(name);
+for (device of ($eq(home, placement$META) ? $bound(setup, "placement").cards : [home])) {
 $put(total, device, $extended($get(total, device), $sum((() => { const $into = []; for (const each of [pair.a, pair.b]) { $into.push(memory$allocated_bytes(each, device)); } return $into; })())));
 }
 }
@@ -8009,20 +8347,29 @@ function overhead$workspace_bytes(gpu) {
 return (($ge(overhead$_capability(gpu), [9, 0]) ? 32 : 4) * units$MIB);
 }
 function* overhead$_needs(spec, config, gpu, n) {
-let n_used, tensor;
+let dense, experts, kind, n_used, name, tensor;
 n_used = $or(config.n_expert_used, () => spec.n_expert_used);
-for (tensor of spec.tensors.values()) {
-if ((($len(tensor.ne) < 2) || !$truth($string.startswith(tensor.name, "blk.")) || !$truth($string.endswith(tensor.name, ".weight")))) {
+dense = $dict([]);
+experts = $dict([]);
+for ([name, tensor] of spec.tensors.items()) {
+if ((($len(tensor.ne) < 2) || !$truth($string.startswith(name, "blk.")) || !$truth($string.endswith(name, ".weight")))) {
 continue;
 }
-if ($in("_exps.", tensor.name)) {
-yield overhead$_expert_product(tensor, gpu, n, n_used);
+kind = [tensor.quant.name, tensor.ne];
+if ($in("_exps.", name)) {
+$put(experts, kind, tensor);
 }
 else {
-if ((!$in("conv1d", tensor.name) && !$in("rel_b", tensor.name))) {
+if ((!$in("conv1d", name) && !$in("rel_b", name))) {
+$put(dense, kind, tensor);
+}
+}
+}
+for (tensor of experts.values()) {
+yield overhead$_expert_product(tensor, gpu, n, n_used);
+}
+for (tensor of dense.values()) {
 yield overhead$_dense_product(tensor, gpu, n);
-}
-}
 }
 if (!$truth($max(spec.per_layer("attention.head_count", 1)))) {
 return null;
@@ -8120,8 +8467,8 @@ fixed_bytes(config, setup, cards) {
 const self = this;
 let at, own, taken, where;
 [own, at] = [self._setup(config, setup), draft$draft_config(config)];
-where = $set((() => { const $into = []; for (const il of $bound(own, "hparams").running) { $into.push(own.placement.layer(il)); } return $into; })());
-taken = $dict((() => { const $into = []; for (const card of cards) { if (($truth(card.spec) && ($truth(own.placement.is_cut) || $in(card.device, where)))) { $into.push([card.device, draft$_run_bytes(self._blocks, at, card.spec)]); } } return $into; })());
+where = $set((() => { const $into = []; for (const il of $bound(own, "hparams").running) { $into.push($bound(own, "placement").layer(il)); } return $into; })());
+taken = $dict((() => { const $into = []; for (const card of cards) { if (($truth(card.spec) && ($truth($bound(own, "placement").is_cut) || $in(card.device, where)))) { $into.push([card.device, draft$_run_bytes(self._blocks, at, card.spec)]); } } return $into; })());
 return $dict([...self._memory.fixed(own).items(), ["overhead_bytes", taken]]);
 }
 compute_buffers(config, setup, cards) {
@@ -8134,7 +8481,7 @@ return [];
 }
 _setup(config, setup) {
 const self = this;
-return self._memory.resolved(draft$draft_config(config), setup.placement);
+return self._memory.resolved(draft$draft_config(config), $bound(setup, "placement"));
 }
 }
 function draft$draft_devices(config) {
@@ -8335,7 +8682,7 @@ $dataclass(work$Work, ["dense_bytes", "dense_flops", "inner_sizes", "head_bytes"
 function work$work_key(setup) {
 let kept;
 kept = [$bound(setup, "cache"), work$_held(setup), (setup.pooling != null)];
-return [setup.placement.key, $bound(setup, "hparams").n_expert_used, kept];
+return [$bound(setup, "placement").key, $bound(setup, "hparams").n_expert_used, kept];
 }
 function work$forward_work(model, setup) {
 let works;
@@ -8344,7 +8691,7 @@ return [$get(works, true), $get(works, false)];
 }
 function work$works_by(model, setup, place_of) {
 let device, head, hparams, il, is_copied, is_head, is_tied, layer, layer_shape, n_used, of_all, part, parts_of, placement, runs_head, share, tensor, use, work, works;
-[hparams, placement] = [$bound(setup, "hparams"), setup.placement];
+[hparams, placement] = [$bound(setup, "hparams"), $bound(setup, "placement")];
 n_used = hparams.n_expert_used;
 share = ($truth(hparams.n_expert) ? (n_used / hparams.n_expert) : 0.0);
 works = $collections.defaultdict((() => new work$Work(undefined, undefined, undefined, undefined, undefined, undefined, undefined, share, undefined, undefined, undefined, undefined, undefined, undefined, hparams.n_vocab, hparams.n_embd)));
@@ -8434,7 +8781,7 @@ groups = $collections.Counter();
 owners = $collections.Counter();
 router = ((hparams.router == null) ? [] : [hparams.router]);
 for ([il, layer] of $enumerate([...hparams.layers, ...router])) {
-place = place_of(setup.placement.cache(il));
+place = place_of($bound(setup, "placement").cache(il));
 work = $get(works, place);
 if (($truth(layer.is_recurrent) && (hparams.ssm != null))) {
 work.recurrent_elements = $extended(work.recurrent_elements, $add(hparams.ssm.conv_state, hparams.ssm.ssm_state));
@@ -9163,7 +9510,7 @@ const self = this;
 let drafting, known, used;
 known = $dict((() => { const $into = []; for (const card of cards$run_cards(self.cards, config.n_devices)) { $into.push([card.device, card]); } return $into; })());
 drafting = $dict((() => { const $into = []; for (const card of self.cards) { if ($in(card.device, draft$draft_devices(config))) { $into.push([card.device, card]); } } return $into; })());
-used = ($truth(known) ? self._memory.setup(config).placement.cards : []);
+used = ($truth(known) ? self._memory.placement(config).cards : []);
 return $union($dict((() => { const $into = []; for (const name of used) { $into.push([name, $get(known, name)]); } return $into; })()), drafting);
 }
 room_bytes(config) {
@@ -9238,13 +9585,13 @@ let is_exact, trust;
 if ($truth(memory.trust.is_counted)) {
 return memory;
 }
-trust = trust$trust_of(memory.trust.architecture, self._build, $any($map(prediction$is_card, memory.devices)), self.learned_share);
+trust = self._trust_in(memory.trust.architecture, memory);
 is_exact = $and(memory.exact_compute, () => $or((trust.build !== "unknown"), () => trust.is_exact));
 return $dataclasses.replace(memory, new $Named({trust: trust, exact_compute: is_exact}));
 }
 _with_rider(memory, rider, buffers) {
 const self = this;
-let has_cards, known, trust;
+let known, trust;
 known = ($truth($bound(rider, "composes")) ? "composed" : "exact");
 if (!$truth(buffers.is_exact)) {
 known = "general rule";
@@ -9252,9 +9599,14 @@ known = "general rule";
 if ($le($get(trust$LESS_KNOWN, known), $get(trust$LESS_KNOWN, memory.trust.architecture))) {
 return memory;
 }
+trust = $dataclasses.replace(self._trust_in(known, memory), new $Named({rider: rider.name}));
+return $dataclasses.replace(memory, new $Named({trust: trust, exact_compute: false}));
+}
+_trust_in(architecture, memory) {
+const self = this;
+let has_cards;
 has_cards = $any($map(prediction$is_card, memory.devices));
-trust = trust$trust_of(known, self._build, has_cards, self.learned_share);
-return $dataclasses.replace(memory, new $Named({trust: $dataclasses.replace(trust, new $Named({rider: rider.name})), exact_compute: false}));
+return trust$trust_of(architecture, self._build, has_cards, self.learned_share);
 }
 aboard(config) {
 const self = this;
@@ -9302,7 +9654,7 @@ if (($len(cards) < 2)) {
 return null;
 }
 is_divided = $any($or(config.tensor_split, () => []));
-if ($truth(self._memory.setup(config).placement.is_cut)) {
+if ($truth(self._memory.placement(config).is_cut)) {
 if ((!$truth(is_divided) && ($len($set((() => { const $into = []; for (const card of cards) { $into.push(card.memory_bytes); } return $into; })())) > 1))) {
 yield "split_mode tensor cuts every layer into equal slices, whatever a card's memory; tensor_split cuts them otherwise";
 }
@@ -9419,7 +9771,7 @@ key = [work$work_key(setup), $tuple(kinds.items())];
 if (!$in(key, self._works)) {
 $put(self._works, key, work$works_by(self.model, setup, ((device) => kinds.get(device))));
 }
-[works, logits] = [$get(self._works, key), kinds.get(setup.placement.output)];
+[works, logits] = [$get(self._works, key), kinds.get($bound(setup, "placement").output)];
 idle = new work$Work(undefined, undefined, undefined, undefined, undefined, undefined, undefined, undefined, undefined, undefined, undefined, undefined, undefined, undefined, $bound(setup, "hparams").n_vocab, $bound(setup, "hparams").n_embd);
 [first, ...others] = $or($dict.fromkeys(kinds.values()), () => [null]);
 of_card = ($truth(first) ? works.get(first, idle) : idle);
@@ -9446,7 +9798,7 @@ return "the speed depends on the card: name a GPU";
 for ([_, sentence] of self._refusals(config)) {
 return sentence;
 }
-if ($truth(self._memory.setup(config).placement.is_cut)) {
+if ($truth(self._memory.placement(config).is_cut)) {
 return estimator$NO_TENSOR_SPEED;
 }
 for ([name, card] of (!$truth(self.unified_memory) ? cards.items() : [])) {
@@ -9468,7 +9820,7 @@ cards = cards$run_cards(self.cards, config.n_devices);
 key = overhead$pool_key(config);
 if (!$in(key, self._overheads)) {
 values = $or(self.coefficients, () => coefficients$default_coefficients());
-of_kind = $dict((() => { const $into = []; for (const card of cards) { if ($truth(card.spec)) { $into.push([card.spec, overhead$overhead_bytes(self.model, config, card.spec, values)]); } } return $into; })());
+of_kind = $dict((() => { const $into = []; for (const spec of $dict.fromkeys((function* () { for (const card of cards) { yield card.spec; } })())) { if ($truth(spec)) { $into.push([spec, overhead$overhead_bytes(self.model, config, spec, values)]); } } return $into; })());
 $put(self._overheads, key, $dict((() => { const $into = []; for (const card of cards) { $into.push([card.device, ($truth(card.spec) ? $get(of_kind, card.spec) : card.context_bytes)]); } return $into; })()));
 }
 return $get(self._overheads, key);
@@ -9507,6 +9859,10 @@ return other;
 setup(config) {
 const self = this;
 return self._memory.setup(config);
+}
+placement(config) {
+const self = this;
+return self._memory.placement(config);
 }
 fits(config) {
 const self = this;
@@ -9588,14 +9944,16 @@ return most;
 found = $bisect.bisect_left($range(1, most), true, new $Named({key: ((steps) => !$truth(self.fits(at(steps))))}));
 function live(steps) {
 let beside, compute, config, setup;
-[config, setup] = [at(steps), self._memory.setup(at(steps))];
+config = at(steps);
+setup = self._memory.setup(config);
 compute = self._memory.compute(setup);
 beside = self._beside(config, setup, compute.bytes);
 return [compute.live_bytes, ...(() => { const $into = []; for (const [, , each] of beside) { $into.push(each.live_bytes); } return $into; })()];
 }
 function is_full(steps, lived) {
 let beside, config, fixed, setup;
-[config, setup] = [at(steps), self._memory.setup(at(steps))];
+config = at(steps);
+setup = self._memory.setup(config);
 beside = self._beside(config, setup, $get(lived, 0));
 fixed = (() => { const $into = []; for (const [, each, ] of beside) { for (const part of each.values()) { $into.push(part); } } return $into; })();
 return !$truth(self._has_room(config, setup, [...lived, ...fixed]));
