@@ -15,7 +15,7 @@ from oomph.estimate.backends import alignment
 from oomph.estimate.graph.tensor import F32, Graph
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.piecewise import PiecewisePackings
-from oomph.estimate.pool import Pool, TracedPool
+from oomph.estimate.pool import Pool
 
 Sizes = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 3)), min_size=2, max_size=10)
 """Of each node: 128 bytes so often, and so many bytes a cell."""
@@ -89,19 +89,34 @@ def test_contexts_between_are_not_gone_through() -> None:
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=30), st.randoms())
-def test_a_traced_pool_is_a_pool(blocks: list[int], chance: random.Random) -> None:
-    one, other = Pool(), TracedPool()
+def test_blocks_twice_as_large_are_decided_on_alike(
+    blocks: list[int], chance: random.Random
+) -> None:
+    one, other = Pool(), Pool()
     held: list[tuple[int, int]] = []
     for n in blocks:
         at = one.take(128 * n)
-        assert other.take(128 * n) == at
+        assert other.take(256 * n) == 2 * at
         held.append((at, 128 * n))
         if chance.random() < 0.6:
             place, size = held.pop(chance.randrange(len(held)))
             one.give_back(place, size)
-            other.give_back(place, size)
-        assert (one.free, one.peak, one.live_peak) == (other.free, other.peak, other.live_peak)
-    assert other.decisions
+            other.give_back(2 * place, 2 * size)
+        assert one.decisions == other.decisions
+        assert (2 * one.peak, 2 * one.live_peak) == (other.peak, other.live_peak)
+        assert (one.peak_at, one.live_peak_at) == (other.peak_at, other.live_peak_at)
+        assert [2 * at for at, _ in one.free] == [at for at, _ in other.free]
+
+
+def test_another_hole_is_another_decision() -> None:
+    one, other = Pool(), Pool()
+    for pool, sizes in ((one, (128, 256)), (other, (256, 128))):
+        first, second = (pool.take(n) for n in sizes)
+        pool.take(128)
+        pool.give_back(first, sizes[0])
+        pool.take(128)
+        pool.give_back(second, sizes[1])
+    assert one.decisions != other.decisions
 
 
 def test_a_context_is_learned_once() -> None:

@@ -34,11 +34,11 @@ class Allocation:
         sizes: Sequence[int],
         alike: Sequence[bool],
         times: Sequence[int],
-        pools: Sequence[Pool],
+        n_pools: int,
     ) -> None:
         n = len(program.tensors)
         self._program, self._sizes, self._alike, self._times = program, sizes, alike, times
-        self.pools = pools
+        self.pools = [Pool() for _ in range(n_pools)]
         self.children, self.views = list(program.n_children), list(program.n_views)
         self._pool, self._address, self._size = list(program.pools), [0] * n, [0] * n
         self._is_allocated = [False] * n

@@ -16,7 +16,6 @@ from typing import Final
 from oomph.estimate.allocation import Allocation
 from oomph.estimate.graph.tensor import Tensor, pad
 from oomph.estimate.loops import NOWHERE, Loop, Step, find_loop
-from oomph.estimate.pool import Pool, TracedPool
 
 Placed = tuple[Tensor, int]
 """A tensor and the number of the backend whose pool it is allocated in."""
@@ -141,9 +140,7 @@ class AllocationProgram:
         times: Sequence[int] = (),
     ) -> Packing:
         """Allocate everything in its order, each loop `times` as often again."""
-        pools = [Pool() for _ in alignments]
-        self._allocate(pools, self._padded(sizes, alignments), alike, times)
-        return _packing(pools)
+        return self.run_traced(sizes, alike, alignments, times)[0]
 
     def run_traced(
         self,
@@ -153,23 +150,7 @@ class AllocationProgram:
         times: Sequence[int] = (),
     ) -> tuple[Packing, Sequence[int]]:
         """The same, and what was decided on the way."""
-        pools = [TracedPool() for _ in alignments]
-        self._allocate(pools, self._padded(sizes, alignments), alike, times)
-        decisions: list[int] = []
-        for pool in pools:
-            decisions += pool.decisions
-            decisions += (len(pool.decisions), pool.peak_at, pool.live_peak_at)
-        return _packing(pools), decisions
-
-    def _allocate(
-        self,
-        pools: Sequence[Pool],
-        padded: Sequence[int],
-        alike: Sequence[bool],
-        times: Sequence[int],
-    ) -> None:
-        """Allocate everything in these pools."""
-        run = Allocation(self, padded, alike, times, pools)
+        run = Allocation(self, self._padded(sizes, alignments), alike, times, len(alignments))
         run.begin()
         at = 0
         for loop, n_more in zip(self.loops, times, strict=True):
@@ -177,6 +158,15 @@ class AllocationProgram:
             run.repeat(loop, n_more)
             at = loop.end
         run.execute(at, len(self.steps))
+        decisions: list[int] = []
+        for pool in run.pools:
+            decisions += pool.decisions
+            decisions += (len(pool.decisions), pool.peak_at, pool.live_peak_at)
+        packing = Packing(
+            bytes=tuple(pool.peak for pool in run.pools),
+            live_bytes=tuple(pool.live_peak for pool in run.pools),
+        )
+        return packing, decisions
 
     def most_bytes(
         self, sizes: Sequence[int], alignments: Sequence[int], times: Sequence[int] = ()
@@ -292,11 +282,3 @@ class AllocationProgram:
                 break
             loops.append(loop)
         return loops
-
-
-def _packing(pools: Sequence[Pool]) -> Packing:
-    """What the pools came to."""
-    return Packing(
-        bytes=tuple(pool.peak for pool in pools),
-        live_bytes=tuple(pool.live_peak for pool in pools),
-    )

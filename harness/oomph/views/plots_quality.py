@@ -19,6 +19,7 @@ from oomph.views.readings import experts_word
 from oomph.views.style import (
     GRID,
     INK,
+    doubling_axis,
     legend_above,
     new_figure,
     series_style,
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+CONTEXT_BINS: Final = "tokens of context before the judged one (bins double in length)"
+"""What stands on the axis of positions in a text."""
 NAME_STEP: Final = 0.13
 """Share of the axes' height that a point's name takes."""
 
@@ -86,10 +89,7 @@ def plot_losses(losses: Mapping[int | None, Sequence[PositionLoss]]) -> "Figure"
             label=experts_word(experts),
         )
     edges = sorted({each.last for bins in losses.values() for each in bins})
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(edges, [thousands(edge) for edge in edges])
-    axes.minorticks_off()
-    axes.set_xlabel("tokens of context before the judged one (bins double in length)")
+    doubling_axis(axes, edges, CONTEXT_BINS)
     axes.set_ylabel("nats per token (lower is better)")
     legend_above(axes, columns=6, title="n_expert_used")
     return figure

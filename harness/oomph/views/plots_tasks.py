@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Final
 
 from oomph.quality.positions import PositionCost
 from oomph.quality.tasks import TaskRun, score_of
-from oomph.views.style import GRID, legend_above, new_figure, series_style, spread_axis, thousands
+from oomph.views.plots_quality import CONTEXT_BINS
+from oomph.views.style import (
+    GRID,
+    doubling_axis,
+    legend_above,
+    new_figure,
+    series_style,
+    spread_axis,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,11 +43,8 @@ def plot_scores(runs: Mapping[str, TaskRun]) -> "Figure":
             elinewidth=0.9,
             label=name,
         )
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(lengths, [thousands(n) for n in lengths])
-    axes.minorticks_off()
+    doubling_axis(axes, lengths, "length in tokens, prompt and answer")
     axes.set_ylim(-3, 103)
-    axes.set_xlabel("length in tokens, prompt and answer")
     axes.set_ylabel("right answers, %")
     legend_above(axes, columns=2)
     return figure
@@ -66,10 +71,7 @@ def plot_costs(costs: Mapping[str, Sequence[PositionCost]]) -> "Figure":
             label=name,
         )
     edges = sorted({each.last for bins in costs.values() for each in bins})
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(edges, [thousands(edge) for edge in edges])
-    axes.minorticks_off()
-    axes.set_xlabel("tokens of context before the judged one (bins double in length)")
+    doubling_axis(axes, edges, CONTEXT_BINS)
     axes.set_ylabel("perplexity / the reference's")
     spread_axis(axes, "y", [math.exp(b.loss_nats.value) for bins in costs.values() for b in bins])
     legend_above(axes, columns=2)

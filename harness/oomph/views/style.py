@@ -172,6 +172,14 @@ def depth_axis(axes: "Axes", depths: Iterable[int]) -> None:
         axes.set_xticks(distinct)
 
 
+def doubling_axis(axes: "Axes", values: Sequence[int], label: str) -> None:
+    """An x axis of numbers that double, each of them named."""
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(values, [thousands(value) for value in values])
+    axes.minorticks_off()
+    axes.set_xlabel(label)
+
+
 def spread_axis(
     axes: "Axes", which: Literal["x", "y"], values: Sequence[float], *, few: bool = False
 ) -> None:
