@@ -5,16 +5,18 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import psutil
 import pytest
 
 from oomph.architectures.spec import ModelSpec
+from oomph.cli.sweep import follow
 from oomph.gguf.ggml_types import QUANTS
 from oomph.gguf.header import TensorInfo
 from oomph.models.synth import write_synthetic
+from oomph.records.schema import Record
 from oomph.records.store import Store
 
 pytestmark = pytest.mark.llama
@@ -169,6 +171,28 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(sweep_file: Callable[[s
     assert "/proc/oomph cannot be written" in done.stderr
 
 
+def test_an_interrupt_while_a_line_is_printed_ends_the_workers(
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What handles the interrupt holds its traceback, and that the loop which was left."""
+    ended = list[str]()
+
+    def measure() -> Generator[Record, None, None]:
+        try:
+            yield from Store(repository / "results/xeon-2-cores/tasks").records()
+        finally:
+            ended.append("the workers")
+
+    def interrupted(_: object, line: str) -> None:
+        raise KeyboardInterrupt(line)
+
+    monkeypatch.setattr("oomph.cli.output.ProgressLines.say", interrupted)
+    with pytest.raises(KeyboardInterrupt) as held:
+        follow(measure(), Store(tmp_path), 2)
+    assert str(held.value).startswith("[1/2]")
+    assert ended == ["the workers"]
+
+
 def test_an_interrupt_ends_the_worker_keeps_the_records_and_says_how_to_go_on(
     tmp_path: Path, sweep_file: Callable[[str], Path]
 ) -> None:
@@ -198,6 +222,7 @@ def test_an_interrupt_ends_the_worker_keeps_the_records_and_says_how_to_go_on(
         _, said = sweep.communicate(timeout=60)
     finally:
         sweep.kill()  # an endless sweep must not outlive a test that fails
+        sweep.wait()
     assert sweep.returncode == 130
     assert "The same command goes on from there." in said
     assert len(processes) == 2, "the worker and its watch"

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
@@ -192,12 +193,15 @@ def test_a_worker_is_kept_to_the_cpus_of_its_card(
         records = Runner(Store(tmp_path), executor, environment=bench.environment).run(
             sweep("axes.n_ctx = [512, 1024]")
         )
-        record = next(records)
-        (worker,) = (
-            each for each in psutil.Process().children() if "oomph.measure.worker" in each.cmdline()
-        )
-        assert worker.cpu_affinity() == [mine[0]]
-        records.close()  # type: ignore[attr-defined]
+        with closing(records):
+            record = next(records)
+            children = [
+                each
+                for each in psutil.Process().children()
+                if each.status() != psutil.STATUS_ZOMBIE
+            ]
+            (worker,) = (each for each in children if "oomph.measure.worker" in each.cmdline())
+            assert worker.cpu_affinity() == [mine[0]]
         assert not worker.is_running()
     assert record.outcome.label == "ok"
     assert record.conditions.cpus == [mine[0]]

@@ -1,6 +1,7 @@
 """What claims are about, loaded and filled on phantom cards: a record for each configuration."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 
 from oomph.analysis.claims import ClaimRun, ClaimsFile
 from oomph.architectures.source import read_model
@@ -42,8 +43,9 @@ def _try(
     )
     for config in claims.configs(quantization):
         sweep = _sweep(claims, reference, config)
-        for record in runner.run(sweep):
-            say(f"{reference} {record.label}: {record.outcome.label}")
+        with closing(runner.run(sweep)) as records:
+            for record in records:
+                say(f"{reference} {record.label}: {record.outcome.label}")
         (kept,) = runner.finished(sweep)
         yield ClaimRun(config=config, predicted_bytes=expected.total(config), record=kept)
 

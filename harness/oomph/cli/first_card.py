@@ -1,5 +1,6 @@
 """`oomph first-card`: a card's first day, most valuable first, within some minutes."""
 
+from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -90,8 +91,9 @@ def _run(day: "FirstDay") -> None:
         if n_lines := day.predict():
             where = day.folder / FILE
             say(f"{n_lines} predictions are in {where}, before anything is measured")
-        for event in day.visit.run():
-            say(_line(event))
+        with closing(day.visit.run()) as events:
+            for event in events:
+                say(_line(event))
     except KeyboardInterrupt:
         stopped = f"Stopped; what was measured is in {day.folder}."
         say(f"{stopped} The same command goes on from there.", err=True)

@@ -1,5 +1,6 @@
 """`oomph sweep`: measure what a sweep file asks for, point by point, and say how far it is."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +13,7 @@ from oomph.cli.output import progress, say
 from oomph.cli.phantom import PhantomOption
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from oomph.measure.runner import Runner
     from oomph.measure.sweep import Sweep
@@ -142,18 +143,23 @@ def _measure(runner: "Runner", loaded: "Sweep", store: "Store", *, names_cards: 
 
 
 def follow(
-    records: "Iterator[Record]", store: "Store", n_pending: int, *, names_cards: bool = False
+    records: "Generator[Record, None, None]",
+    store: "Store",
+    n_pending: int,
+    *,
+    names_cards: bool = False,
 ) -> int:
     """Print each record as it comes, under a progress bar on a terminal, and where the time went;
     their number.
 
-    `names_cards` says on which of the machine's cards each was measured.
+    `names_cards` says on which of the machine's cards each was measured. However it ends, so do the
+    workers: an interrupt can come while a line is printed.
     """
     from oomph.views.timings import time_in_words
 
     done: list[Record] = []
     count = 0
-    with progress("points", n_pending) as bar:
+    with closing(records), progress("points", n_pending) as bar:
         for count, record, lines in _lines(records, store, n_pending, names_cards=names_cards):
             for line in lines:
                 bar.say(line)

@@ -6,7 +6,6 @@ until the next one is asked for, so that no worker goes on before the last recor
 
 import queue
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -23,16 +22,16 @@ class _Worker(Generic[T]):
 
 
 class WorkerPool(Generic[T]):
-    """Up to `at_once` jobs, each known by the task that it is started for; leaving the block ends
-    them all.
+    """Jobs, each known by the task that it is started for; leaving the block ends them all.
 
-    The threads live as long as the block: a worker is told to die with the thread that started it.
+    A thread lives until its job has ended, as a worker is told to die with the thread that started
+    it. No thread keeps the program from ending: an exception that holds a block which nobody left
+    would, at the end of Python, wait for a worker that nobody ends.
     """
 
-    def __init__(self, at_once: int) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=at_once, thread_name_prefix="oomph-worker")
-        self._running: set[_Worker[T]] = set()
-        self._said: queue.SimpleQueue[tuple[_Worker[T], Completed | Future[None]]] = (
+    def __init__(self) -> None:
+        self._running: dict[_Worker[T], threading.Thread] = {}
+        self._said: queue.SimpleQueue[tuple[_Worker[T], Completed | BaseException | None]] = (
             queue.SimpleQueue()
         )
         self._held: _Worker[T] | None = None
@@ -51,7 +50,9 @@ class WorkerPool(Generic[T]):
         self.let_end()
         for worker in self._running:
             worker.go.release()
-        self._pool.shutdown(cancel_futures=True)
+        for thread in self._running.values():
+            if thread.is_alive():  # not where starting it was interrupted
+                thread.join()
 
     @property
     def tasks(self) -> list[T]:
@@ -61,9 +62,14 @@ class WorkerPool(Generic[T]):
     def start(self, task: T, executor: Executor, job: Job) -> None:
         """Run `job` in a worker of its own."""
         worker = _Worker(task)
-        self._running.add(worker)
-        future = self._pool.submit(self._drive, worker, executor, job)
-        future.add_done_callback(lambda ended: self._said.put((worker, ended)))
+        thread = threading.Thread(
+            target=self._drive,
+            args=(worker, executor, job),
+            name="oomph-worker",
+            daemon=True,
+        )
+        self._running[worker] = thread
+        thread.start()
 
     def take(self) -> tuple[T, Completed | None]:
         """Wait for the next completed point of any task, or None for a task whose job has ended.
@@ -74,18 +80,27 @@ class WorkerPool(Generic[T]):
             self._held.go.release()
             self._held = None
         worker, said = self._said.get()
-        if isinstance(said, Future):
-            self._running.remove(worker)
-            said.result()
-            return worker.task, None
-        self._held = worker
-        return worker.task, said
+        if isinstance(said, Completed):
+            self._held = worker
+            return worker.task, said
+        self._running.pop(worker).join()
+        if said:
+            raise said
+        return worker.task, None
 
     def let_end(self) -> None:
         """Let every job end after the point that it is at."""
         self._enough.set()
 
     def _drive(self, worker: _Worker[T], executor: Executor, job: Job) -> None:
+        error: BaseException | None = None
+        try:
+            self._go_through(worker, executor, job)
+        except BaseException as raised:
+            error = raised
+        self._said.put((worker, error))
+
+    def _go_through(self, worker: _Worker[T], executor: Executor, job: Job) -> None:
         for completed in executor.run(job, self._stop):
             self._said.put((worker, completed))
             worker.go.acquire()

@@ -2,13 +2,14 @@
 
 `Runner.run` is a generator: each record is on the disk before it is yielded, so a progress bar, a
 notebook and a test are the same loop, and whatever ends it (an interrupt, an error, a power cut)
-loses the points in hand at most.
+loses the points in hand at most. Who leaves the loop early closes the generator, which ends the
+workers: an exception that leaves it keeps the generator alive.
 """
 
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from oomph.measure.accidents import standing
@@ -94,7 +95,7 @@ class Runner:
             (standing(self._records_of(plan)).again for plan in self._plans(sweep)), Counter[str]()
         )
 
-    def run(self, sweep: Sweep) -> Iterator[Record]:
+    def run(self, sweep: Sweep) -> Generator[Record, None, None]:
         """Measure what is pending, yielding each record once it is on the disk.
 
         Raises StoreError, ConfigError or ModelFileError before the first worker starts; StoreError
@@ -103,7 +104,7 @@ class Runner:
         """
         plans, every_s = self._plans(sweep), sweep.file.anchor_every_s
         deadline = time.monotonic() + (sweep.file.sweep_timeout_s or math.inf)
-        pool = WorkerPool[Task](self._at_once)
+        pool = WorkerPool[Task]()
         with self._store as store, pool:
             queues = [
                 PointQueue(plan, self._finished(plan), prune=self._prune, anchor_every_s=every_s)

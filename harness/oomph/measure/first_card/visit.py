@@ -8,6 +8,7 @@ most.
 
 import time
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
@@ -153,7 +154,7 @@ class Visit:
             )
         return plan
 
-    def run(self) -> Iterator[VisitEvent]:
+    def run(self) -> Generator[VisitEvent, None, None]:
         """What is not done yet. StoreError where the disk does not take it; another OomphError ends
         its step only."""
         steps = {step.name: step for step in self._steps.step}
@@ -219,8 +220,9 @@ class Visit:
 
     def _measured(self, step: Step, runner: Runner, sweep: Sweep) -> Iterator[VisitEvent]:
         limited = sweep.file.model_copy(update={"sweep_timeout_s": max(1.0, self._left_s())})
-        for record in runner.run(Sweep(file=limited)):
-            yield VisitEvent(step=step.name, record=record)
+        with closing(runner.run(Sweep(file=limited))) as records:
+            for record in records:
+                yield VisitEvent(step=step.name, record=record)
 
     def _ballast(self, step: Step, subject: Subject) -> Ending:
         """Frontiers and every stage of running out, in what a ballast leaves of the card."""
