@@ -4,7 +4,7 @@ Stands apart from the words, which are in `views/texts`: everything here is comp
 explanation of another model has other numbers, and of a dense one says nothing of experts.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
 from oomph.advise.first_failure import FirstFailure, first_failure, margin_bytes
 from oomph.advise.max_context import longest_context
@@ -19,13 +19,14 @@ from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import LONGEST_CONTEXT, Estimator
 from oomph.estimate.overhead import driver_bytes, pool_bytes
 from oomph.estimate.prediction import DeviceMemory
+from oomph.frozen import frozen
 from oomph.gpus import GpuSpec
 
 EXPLAINED_CACHES = ("f16", "q8_0", "q4_0")
 EXPLAINED_UBATCHES = (128, 512, 2048)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Explanation:
     """A configuration's memory on its card, or on all its cards together, part by part, and its
     speeds; `pool_bytes` is taken in use. `margin_bytes` is of the card with the least left.
@@ -42,7 +43,7 @@ class Explanation:
     speeds: Speeds | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class OomExplanation:
     """The four stages, as this configuration passes them, and what dies late without flash
     attention.
@@ -56,7 +57,7 @@ class OomExplanation:
     late_n_ctx: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ExpertsExplanation:
     """Experts of one layer, how many bytes all of them take, the most that can be active, and rows
     by active ones."""
@@ -69,7 +70,7 @@ class ExpertsExplanation:
     rows: tuple[Explanation, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CacheExplanation:
     """Rows by cache type; `per_token_bytes` of each. A window, a state or latent attention where
     the model has one.
@@ -87,7 +88,7 @@ class CacheExplanation:
     is_latent: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RopeExplanation:
     """How far the positions reach, what extends them, and what the cache of the extended context
     takes."""
@@ -98,7 +99,7 @@ class RopeExplanation:
     extended_kv_bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class BatchExplanation:
     """Rows by n_ubatch; logits of one micro-batch of `n_ubatch` tokens, and the compute buffer
     without them."""

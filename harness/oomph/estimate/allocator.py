@@ -10,12 +10,12 @@ bound that makes searching over the size exact (`oomph.estimate.estimator`).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from oomph.estimate.allocation import Allocation
 from oomph.estimate.graph.tensor import Tensor, pad
 from oomph.estimate.loops import NOWHERE, Loop, Step, find_loop
+from oomph.frozen import frozen
 
 Placed = tuple[Tensor, int]
 """A tensor and the number of the backend whose pool it is allocated in."""
@@ -33,7 +33,7 @@ _UNSEEN: Final = -2
 """The number of a tensor that has none yet."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Packing:
     """Bytes of each pool; `live_bytes` the most that was live at once."""
 

@@ -9,7 +9,7 @@ so large that no published model comes near it is not replayed: the general rule
 """
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Final
 
@@ -32,6 +32,7 @@ from oomph.estimate.replayed import Layout, Replayed, ReplayStore
 from oomph.estimate.rough import rough_buffers
 from oomph.estimate.scheduler import PIPELINE_COPIES, Schedule, schedule
 from oomph.estimate.structure import layer_contents, structure_of
+from oomph.frozen import frozen
 
 WORTH_CUTTING: Final = 0.8
 """A selection that keeps a larger share of the layers saves less than it costs where it will not
@@ -54,7 +55,7 @@ MAX_REPLAYED: Final = 12_288
 8,349."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Setup:
     """One configuration, resolved: everything a graph depends on."""
 
@@ -70,7 +71,7 @@ class Setup:
     """What each card has of a tensor with --split-mode tensor; None for the other modes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ComputeBuffers:
     """Bytes by backend, and the most that is live at once in each: never more, and monotone in
     every size."""

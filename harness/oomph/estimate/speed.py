@@ -8,7 +8,7 @@ filled.
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from oomph.architectures.spec import ModelSpec
@@ -26,6 +26,7 @@ from oomph.estimate.speed_host import host_decode_terms, host_prefill_terms, hos
 from oomph.estimate.speed_prefill import compute_seconds, prefill_terms
 from oomph.estimate.tested import WIDER_UNTESTED, untested
 from oomph.estimate.work import Work, forward_work
+from oomph.frozen import frozen
 from oomph.gpus import GpuSpec
 from oomph.units import count
 
@@ -43,7 +44,7 @@ worse."""
 ON_HOST: Final = "with the host"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SpeedQuestion:
     """What is asked: facts only, ready to be evaluated with any coefficients.
 

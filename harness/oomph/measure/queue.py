@@ -5,10 +5,10 @@ Apart from the runner because it only decides; it starts nothing and writes noth
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import takewhile
 
+from oomph.frozen import frozen
 from oomph.measure.accidents import ran_out
 from oomph.measure.drift_check import as_repeat, can_anchor
 from oomph.measure.executors import Completed
@@ -19,7 +19,7 @@ from oomph.records.heading import Tried
 from oomph.records.schema import Record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Task:
     """A load that is being run, and the points of it; with `anchor` the repetition of that record's
     point."""

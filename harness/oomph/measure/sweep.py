@@ -11,7 +11,7 @@ import itertools
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from math import prod
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar, get_args
@@ -21,6 +21,7 @@ from pydantic import BaseModel, Field, ValidationError
 from oomph.config import KNOBS, LOAD_KNOBS, RunConfig, defaults_of, knob_value
 from oomph.errors import ConfigError
 from oomph.foreign import read_text
+from oomph.frozen import frozen
 from oomph.measure.fields import MAX_VALUES, Range, Seconds, StrictTable, expand
 from oomph.measure.limits import ExpectedSeconds, Limits, Timeouts
 from oomph.measure.workload import SERVER, Workload
@@ -65,7 +66,7 @@ class SweepFile(StrictTable):
     group: list[Group] = Field(default=[])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Point:
     """One configuration to measure. `label` names it by the knobs that its sweep varies; `expected`
     is how long it is said to take, which is no part of what it is."""
@@ -129,7 +130,7 @@ class Point:
         return (*knobs, *how, self.limits.memory_bytes, self.limits.memory_kind)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Sweep:
     """A sweep as loaded: `path` is None where it did not come from a file."""
 

@@ -38,6 +38,7 @@ from oomph.estimate.speed import (
     speed_question,
 )
 from oomph.estimate.work import Work, work_key, works_by
+from oomph.frozen import frozen
 from oomph.gpus import GpuSpec
 
 Goal = Literal["decode", "prefill", "context"]
@@ -74,7 +75,7 @@ class Costs:
         return sum(self.pieces[il].values())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Times:
     """Seconds that each layer adds to a decoding step, or to a micro-batch of a prompt: on each
     kind of card (None is one without a data sheet), and on the host."""

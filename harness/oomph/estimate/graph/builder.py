@@ -6,7 +6,6 @@ number.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 from oomph.architectures.adapter import AdapterSpec
@@ -17,11 +16,12 @@ from oomph.estimate.graph.hparams import Hparams, LayerShape
 from oomph.estimate.graph.placement import Placement, loaded_for
 from oomph.estimate.graph.sizes import Sizes
 from oomph.estimate.graph.tensor import F32, I32, I64, Graph, Tensor
+from oomph.frozen import frozen
 from oomph.gguf.ggml_types import QuantType
 from oomph.gguf.header import TensorInfo
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CacheTypes:
     """The types of the KV cache, and whether attention is fused (flash attention).
 

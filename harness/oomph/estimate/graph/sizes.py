@@ -1,18 +1,18 @@
 """Cells, streams, tokens and outputs, as llama_context makes them of the knobs."""
 
-from dataclasses import dataclass
 from typing import Final
 
 from oomph.config import RunConfig
 from oomph.errors import ConfigError
 from oomph.estimate.graph.hparams import Hparams
 from oomph.estimate.graph.tensor import pad
+from oomph.frozen import frozen
 
 EMPTY: Final = 256
 """Positions that a cache without tokens counts as."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Sizes:
     """`cells` and `cells_swa` are KV cells a stream, without and with a sliding window. `n_states`
     are kept of each recurrent state and sequence: more than one where it can go back.
