@@ -28,7 +28,7 @@ def frozen(cls: type[T]) -> type[T]:
 
 def _comparing(
     names: tuple[str, ...],
-) -> tuple[Callable[[Any, object], bool], Callable[[Any], int]]:
+) -> tuple[Callable[[Any, object], Any], Callable[[Any], int]]:
     """`__eq__` and `__hash__` of what has these fields."""
     read: Callable[[Any], tuple[Any, ...]] = (
         attrgetter(*names)
@@ -36,10 +36,10 @@ def _comparing(
         else lambda value: tuple(getattr(value, name) for name in names)
     )
 
-    def equals(self: Any, other: object) -> bool:
+    def equals(self: Any, other: object) -> Any:
         if self.__class__ is not other.__class__:
             return NotImplemented
-        return bool(read(self) == read(other))
+        return read(self) == read(other)
 
     return equals, lambda self: hash(read(self))
 
