@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from oomph.estimate.allocation import Allocation
+from oomph.estimate.buffers import Packing
 from oomph.estimate.graph.tensor import Tensor, pad
 from oomph.estimate.loops import NOWHERE, Loop, Step, find_loop
-from oomph.frozen import frozen
 
 Placed = tuple[Tensor, int]
 """A tensor and the number of the backend whose pool it is allocated in."""
@@ -31,14 +31,6 @@ INPLACE_OPS: Final = frozenset({
 
 _UNSEEN: Final = -2
 """The number of a tensor that has none yet."""
-
-
-@frozen
-class Packing:
-    """Bytes of each pool; `live_bytes` the most that was live at once."""
-
-    bytes: tuple[int, ...]
-    live_bytes: tuple[int, ...]
 
 
 def pack(

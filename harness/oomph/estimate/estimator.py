@@ -20,9 +20,9 @@ from oomph.cards import Card, GivenCards, cards_of, run_cards
 from oomph.config import CONTEXT_STEP, RunConfig
 from oomph.errors import ConfigError
 from oomph.estimate.adapters import adapters_of
+from oomph.estimate.buffers import ComputeBuffers, Setup
 from oomph.estimate.build import build_of, build_year
 from oomph.estimate.coefficients import Coefficients, default_coefficients
-from oomph.estimate.compute import ComputeBuffers, Setup
 from oomph.estimate.draft import MtpHead, draft_devices, head_of
 from oomph.estimate.graph.placement import Placement
 from oomph.estimate.host import HostFit, host_fit, runs

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from oomph.cards import Card
 from oomph.config import RunConfig
-from oomph.estimate.compute import ComputeBuffers, Setup
+from oomph.estimate.buffers import ComputeBuffers, Setup
 from oomph.estimate.prediction import COMPONENTS, TARGET, DeviceMemory, MemoryEstimate
 from oomph.frozen import frozen
 

@@ -14,9 +14,9 @@ from typing import Final
 from oomph.architectures.spec import ModelSpec
 from oomph.config import RunConfig
 from oomph.errors import ConfigError
+from oomph.estimate.buffers import Setup
 from oomph.estimate.card import CardTraits, card_facts
 from oomph.estimate.coefficients import Coefficients
-from oomph.estimate.compute import Setup
 from oomph.estimate.machine import LINUX, Machine
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.posterior import prediction_sd

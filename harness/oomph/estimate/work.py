@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from oomph.architectures.spec import ModelSpec
-from oomph.estimate.compute import Setup
+from oomph.estimate.buffers import Setup
 from oomph.estimate.graph.compressed import compressor_states
 from oomph.estimate.graph.hparams import LayerShape
 from oomph.estimate.graph.placement import layer_of

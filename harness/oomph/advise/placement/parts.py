@@ -14,9 +14,9 @@ from typing import Final, Literal, cast, get_args
 from oomph.advise.quantizations import are_one_model
 from oomph.config import RunConfig
 from oomph.errors import ConfigError
+from oomph.estimate.buffers import Setup
 from oomph.estimate.build import build_year
 from oomph.estimate.coefficients import default_coefficients
-from oomph.estimate.compute import Setup
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.graph.placement import Placement
 from oomph.estimate.graph.sizes import Sizes, resolve_sizes

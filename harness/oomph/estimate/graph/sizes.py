@@ -7,9 +7,24 @@ from oomph.errors import ConfigError
 from oomph.estimate.graph.hparams import Hparams
 from oomph.estimate.graph.tensor import pad
 from oomph.frozen import frozen
+from oomph.gguf.ggml_types import QuantType
 
 EMPTY: Final = 256
 """Positions that a cache without tokens counts as."""
+
+
+@frozen
+class CacheTypes:
+    """The types of the KV cache, and whether attention is fused (flash attention).
+
+    `transposes_v` is how V was laid out before `flash_attn` auto was decided: it stays as flash
+    attention wants it.
+    """
+
+    k: QuantType
+    v: QuantType
+    flash_attn: bool
+    transposes_v: bool
 
 
 @frozen
