@@ -31,6 +31,8 @@ SHARED_WINDOW: Final = -2
 SHARED_FULL: Final = -1
 """The target's layers whose caches an assistant reads, counted from the last: with a window, and
 without."""
+TARGET_TOKENS: Final = "target.token_embd.weight"
+"""The target's embedding, under a name of its own where the head has one too."""
 THINNED_LAYERS: Final = 10
 """Layers of gemma3n whose gate is thinned (n_layer_sparsity)."""
 
