@@ -18,7 +18,7 @@ from oomph.errors import ConfigError
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import LONGEST_CONTEXT, Estimator
 from oomph.estimate.overhead import driver_bytes, pool_bytes
-from oomph.estimate.prediction import DeviceMemory
+from oomph.estimate.prediction import DeviceMemory, MemoryEstimate
 from oomph.frozen import frozen
 from oomph.gpus import GpuSpec
 
@@ -123,7 +123,7 @@ def explain_config(
     values = estimator.coefficients or default_coefficients()
     return Explanation(
         value=value,
-        device=_on_cards(estimator, config),
+        device=_on_cards(estimator, config, memory),
         context_bytes=sum(driver_bytes(estimator.model, config, gpu, values) for gpu in specs),
         pool_bytes=sum(pool_bytes(estimator.model, config, gpu) for gpu in specs),
         margin_bytes=margin_bytes(memory, estimator.room_bytes(config)),
@@ -169,14 +169,14 @@ def explain_cache(estimator: Estimator, config: RunConfig) -> CacheExplanation:
     rows = tuple(_cached(estimator, fused, kind) for kind in EXPLAINED_CACHES)
     window = sliding_window(model)
     within, whole = (
-        _kv_bytes(estimator, fused.with_(swa_full=full, type_k="f16", type_v="f16"))
+        estimator.kv_cache_bytes(fused.with_(swa_full=full, type_k="f16", type_v="f16"))
         if window
         else None
         for full in (False, True)
     )
     twice = config.with_(n_ctx=2 * config.n_ctx)
     doubled = (
-        _kv_bytes(estimator, twice.with_(type_k=kind, type_v=kind)) for kind in EXPLAINED_CACHES
+        estimator.kv_cache_bytes(twice.with_(type_k=kind, type_v=kind)) for kind in EXPLAINED_CACHES
     )
     grown = tuple(
         (n_bytes - row.device.kv_cache_bytes) / config.n_ctx
@@ -217,7 +217,7 @@ def explain_batch(estimator: Estimator, config: RunConfig) -> BatchExplanation:
         n_vocab=n_vocab,
         n_ubatch=config.n_ubatch,
         logits_bytes=4 * config.n_ubatch * n_vocab,
-        one_output_compute_bytes=_on_cards(estimator, one).compute_bytes,
+        one_output_compute_bytes=_on_cards(estimator, one, estimator.memory(one)).compute_bytes,
     )
 
 
@@ -229,18 +229,13 @@ def explain_rope(estimator: Estimator, config: RunConfig) -> RopeExplanation:
         trained=model.n_ctx_train,
         native=native_context(model),
         scaling=scaling,
-        extended_kv_bytes=_kv_bytes(estimator, config.with_(n_ctx=extended)),
+        extended_kv_bytes=estimator.kv_cache_bytes(config.with_(n_ctx=extended)),
     )
 
 
-def _kv_bytes(estimator: Estimator, config: RunConfig) -> int:
-    return _on_cards(estimator, config).kv_cache_bytes
-
-
-def _on_cards(estimator: Estimator, config: RunConfig) -> DeviceMemory:
+def _on_cards(estimator: Estimator, config: RunConfig, memory: MemoryEstimate) -> DeviceMemory:
     """What all cards hold together."""
-    devices = estimator.memory(config).devices
-    parts = [devices[name] for name in estimator.cards_in(config)]
+    parts = [memory.devices[name] for name in estimator.cards_in(config)]
     names = (field.name for field in fields(DeviceMemory))
     return DeviceMemory(**{name: sum(getattr(part, name) for part in parts) for name in names})
 

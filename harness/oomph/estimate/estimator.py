@@ -287,6 +287,16 @@ class Estimator:
         target = replace(target, warnings=(*target.warnings, *notes))
         return self._pooled(together(target, beside), config)
 
+    def kv_cache_bytes(self, config: RunConfig) -> int:
+        """What the KV caches take on all cards together, as `memory` has it; nothing is replayed
+        for it but where what rides along has a place only beside the compute buffers."""
+        cards = self.cards_in(config)
+        if self.aboard(config):
+            devices = self.memory(config).devices
+            return sum(devices[card].kv_cache_bytes for card in cards)
+        caches = self._memory.fixed(self._memory.setup(config))["kv_cache_bytes"]
+        return sum(caches.get(card, 0) for card in cards)
+
     def _pooled(self, memory: MemoryEstimate, config: RunConfig) -> MemoryEstimate:
         """`memory` with the host's part counted on the card whose memory is the host's."""
         shared = shared_card(self.cards_in(config))
