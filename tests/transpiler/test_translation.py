@@ -97,6 +97,11 @@ def test_only_what_is_reached_comes_along() -> None:
     assert "class tensor$Tensor" not in text
 
 
+def test_what_a_function_imports_comes_along() -> None:
+    text = translate(Program(["oomph.estimate.compute:ComputeModel"], called=("fuses",)))
+    assert "class replays$Replays" in text
+
+
 def test_a_root_that_is_not_there_is_named() -> None:
     with pytest.raises(NotTranslatedError, match=r"oomph\.units defines no furlong"):
         Program(["oomph.units:furlong"])

@@ -164,6 +164,9 @@ class Statements(Calls):
             raise self.refusal(node, f"{type(node).__name__} is not translated")
         return list(translate(node))
 
+    def _importfrom_statement(self, _: ast.ImportFrom) -> list[str]:
+        return []  # all that is reached is in one script
+
     def _functiondef_statement(self, node: ast.FunctionDef) -> list[str]:
         self._check_decorators(node)
         return self._function(node, f"function{_star(node)} {local_name(node.name)}")
