@@ -98,8 +98,9 @@ def test_only_what_is_reached_comes_along() -> None:
 
 
 def test_what_a_function_imports_comes_along() -> None:
-    text = translate(Program(["oomph.estimate.compute:ComputeModel"], called=("fuses",)))
-    assert "class replays$Replays" in text
+    text = translate(Program(["oomph.estimate.likelihood:reserve_bytes"]))
+    assert "$statistics.NormalDist().inv_cdf(probability)" in text
+    assert "from statistics" not in text
 
 
 def test_a_root_that_is_not_there_is_named() -> None:
