@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 import gguf
 from oomph.architectures.catalogue import catalogue_model
@@ -16,6 +17,10 @@ from oomph.measure.server_run import built_server
 from oomph.models.synth import write_synthetic
 from oomph.phantom.build import compiler
 
+settings.register_profile(  # a busy machine is no fault
+    "oomph", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("oomph")
 Compile = Callable[..., Path]
 ROOT = Path(__file__).resolve().parent.parent
 
