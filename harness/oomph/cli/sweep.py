@@ -125,7 +125,7 @@ def run_sweep(
 
 def _measure(runner: "Runner", loaded: "Sweep", store: "Store", *, names_cards: bool) -> None:
     """Follow the sweep to its end, to its time's end or to Ctrl-C: exit code 130."""
-    n_pending = len(runner.pending(loaded))
+    n_pending = runner.n_pending(loaded)
     try:
         n_measured = follow(runner.run(loaded), store, n_pending, names_cards=names_cards)
     except KeyboardInterrupt:

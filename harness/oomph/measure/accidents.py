@@ -58,6 +58,8 @@ def ran_out(record: Tried) -> bool:
 def is_accident(record: Tried) -> bool:
     """Whether the record says how a process died, and nothing of its configuration."""
     outcome = record.outcome
+    if outcome.label == "ok":
+        return False
     lacked_file = outcome.label == "bad_model" and any(map(_NO_FILE.search, outcome.evidence))
     return outcome.label in ACCIDENTS or lacked_file or is_presumed(record)
 

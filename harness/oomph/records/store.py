@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from oomph.errors import StoreError
 from oomph.files import hold
-from oomph.records.heading import Heading, is_of_others, read_heading
+from oomph.records.heading import Heading, HeadingReader, is_of_others
 from oomph.records.open_tables import check_open_tables
 from oomph.records.schema import Record
 
@@ -142,7 +142,7 @@ class Store:
 
     def headings(self, points: Container[str]) -> Iterator[Heading]:
         """Of the records of these points, by their ids, what a sweep that goes on has to know."""
-        return self._read(read_heading, points)
+        return self._read(HeadingReader().read, points)
 
     def _read(
         self, read: Callable[[bytes], Line], points: Container[str] | None = None
