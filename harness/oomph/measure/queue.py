@@ -42,7 +42,7 @@ class PointQueue:
         self, plan: Plan, finished: Mapping[str, Tried], *, prune: bool, anchor_every_s: float
     ) -> None:
         self.plan, self._prune, self._anchor_every_s = plan, prune, anchor_every_s
-        self._finished: dict[str, Tried] = dict(finished)
+        self._finished = set(finished)
         self._in_hand = set[str]()
         self._news = True  # whether more may be hopeless than when that was last asked
         self._proofs = Proofs(plan.points, finished.values())
@@ -78,7 +78,7 @@ class PointQueue:
 
     def settle(self, record: Record) -> None:
         """Take in the record of a point."""
-        self._finished[record.point_id] = record
+        self._finished.add(record.point_id)
         self._proofs.add(record)
         self._wait(*self._held_up.pop(record.point_id, ()))
         self._measured_since = True
