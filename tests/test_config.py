@@ -10,6 +10,8 @@ from oomph.config import FLASH_ATTN, KNOBS, ROPE_SCALINGS, RunConfig
 from oomph.errors import ConfigError
 from oomph.gguf.ggml_types import KV_CACHE_TYPES
 
+PATTERNS = st.text(max_size=10).filter(lambda text: text.strip().lower() != "none")
+"""Anything but the word for no pattern."""
 CONFIGS = st.builds(
     RunConfig,
     n_ctx=st.integers(1, 1 << 20),
@@ -18,7 +20,7 @@ CONFIGS = st.builds(
     type_k=st.sampled_from(KV_CACHE_TYPES),
     flash_attn=st.sampled_from(tuple(FLASH_ATTN)),
     tensor_split=st.none() | st.lists(st.floats(0, 10), max_size=4).map(tuple),
-    override_tensor=st.none() | st.text(max_size=10),
+    override_tensor=st.none() | PATTERNS,
     n_expert_used=st.none() | st.integers(1, 256),
     n_devices=st.integers(0, 16),
     rope_scaling=st.none() | st.sampled_from(tuple(ROPE_SCALINGS)),

@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "harness" / "oomph"
 LAYERS = [
     "errors",
     "extras",
+    "frozen",
     "foreign",
     "patterns",
     "units",

@@ -6,12 +6,13 @@ what a run of it uses is `run_cards`.
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 from typing import Final
 
 from oomph.config import MAX_DEVICES
 from oomph.errors import ConfigError, UnknownNameError
+from oomph.frozen import frozen
 from oomph.gpus import GpuSpec, gpu
 from oomph.units import MIB, parse_size
 
@@ -27,7 +28,7 @@ _BEHIND: Final = re.compile(r"(.+?[0-9a-z)])(?:\s+[x×*]\s*|[x×*])([0-9]+)", re
 _SIZE: Final = re.compile(r"[0-9.]+\s*[kmgt]i?b?", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Card:
     """One card of a machine: its name in llama.cpp, its data sheet (None where only its memory is
     known), and the memory that CUDA reports.

@@ -6,10 +6,11 @@ which a sweep uses; `oomph.programs` has those of the programs that people run.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Annotated, Any, Final, Self, get_args, get_type_hints
 
 from oomph.errors import ConfigError
+from oomph.frozen import frozen
 from oomph.gguf.ggml_types import KV_CACHE_TYPES, quant
 from oomph.knob import Knob, Part, Program
 from oomph.patterns import unbounded
@@ -64,7 +65,7 @@ def padded_context(n_ctx: int) -> int:
     return -(-n_ctx // CONTEXT_STEP) * CONTEXT_STEP
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RunConfig:
     """Knobs; None is "as the model or llama.cpp has it".
 

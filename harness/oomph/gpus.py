@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from oomph.errors import UnknownNameError
+from oomph.frozen import frozen
 from oomph.units import MIB
 
 _UNIFIED: Final = ("8.7", "11.0", "12.1")
 """Compute capabilities of chips whose GPU has no memory of its own: Orin, Thor, GB10."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class GpuSpec:
     """One card. `memory_bytes` is what CUDA reports as usable, `clock_ghz` the boost clock of the
     data sheet.

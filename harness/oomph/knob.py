@@ -1,8 +1,10 @@
 """What is declared of a knob: the values it takes, what it sets, how programs spell it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
+
+from oomph.frozen import frozen
 
 Part = Literal["model", "context", "work"]
 Memory = Literal["same", "grows", "none"]
@@ -18,7 +20,7 @@ Program = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Knob:
     """The declaration that stands at a field of RunConfig; whoever spells, reads, sets or compares
     knobs goes by it.

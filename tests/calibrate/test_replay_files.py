@@ -12,7 +12,7 @@ from oomph.architectures.catalogue import catalogue_model
 from oomph.calibrate import replay_files
 from oomph.calibrate.replay_files import ReplayFiles, digest, replay_folder
 from oomph.config import RunConfig
-from oomph.estimate import compute
+from oomph.estimate import replays
 from oomph.estimate.estimator import Estimator
 
 KNOBS = ({}, {"n_ctx": 32768}, {"n_gpu_layers": 9}, {"type_k": "q8_0", "n_expert_used": 4})
@@ -50,7 +50,7 @@ def test_the_next_process_answers_the_same_and_composes_nothing(
     def composed(*_: object) -> None:
         raise AssertionError("a graph was composed")
 
-    monkeypatch.setattr(compute, "graph_of", composed)
+    monkeypatch.setattr(replays, "graph_of", composed)
     assert answers(ReplayFiles()) == learned
 
 

@@ -4,7 +4,8 @@ any."""
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oomph.estimate.allocator import Packing, Placed, pack
+from oomph.estimate.allocator import Placed, pack
+from oomph.estimate.buffers import Packing
 from oomph.estimate.graph.tensor import F32, Graph, Tensor, pad
 from oomph.estimate.pool import Pool
 

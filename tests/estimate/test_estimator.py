@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from oomph.architectures.catalogue import catalogue_model
 from oomph.architectures.spec import ModelSpec
+from oomph.cards import numbered, read_cards
 from oomph.config import RunConfig
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import BEST_KV_TYPES, Estimator
-from oomph.estimate.prediction import Prediction
+from oomph.estimate.prediction import Prediction, is_card
 from oomph.gpus import gpu
 from oomph.units import MIB, mib
 
@@ -314,3 +315,24 @@ def test_a_context_beyond_training_is_said(dense: ModelSpec) -> None:
     assert not estimator.predict(RunConfig(n_ctx=20_000, n_seq_max=2)).warnings
     without_positions = Estimator(catalogue_model("granite-4.0-h-tiny", "Q4_K_M"))
     assert not without_positions.predict(RunConfig(n_ctx=150_000)).warnings
+
+
+@pytest.mark.parametrize(
+    "name", ["qwen3-30b-a3b", "gemma-3-4b", "qwen3-next-80b-a3b", "glm-4.5-air"]
+)
+def test_caches_alone_are_those_of_the_whole_estimate(name: str) -> None:
+    """Windows, states, a draft of the file's own; on no card, one and two."""
+    model = catalogue_model(name, "Q4_K_M")
+    for n_devices in (0, 1, 2):
+        estimator = Estimator(model, numbered((read_cards("RTX 4090")[0],) * n_devices))
+        for knobs in (
+            {"type_k": "q8_0"},
+            {"swa_full": False, "n_seq_max": 4},
+            {"n_gpu_layers": 9},
+            {"offload_kqv": False},
+            {"spec_type": "draft-mtp"} if name == "glm-4.5-air" else {"n_ctx": 4096},
+        ):
+            config = RunConfig(n_ctx=8192, n_devices=n_devices).with_(**knobs)
+            devices = estimator.memory(config).devices
+            on_cards = sum(part.kv_cache_bytes for d, part in devices.items() if is_card(d))
+            assert estimator.kv_cache_bytes(config) == on_cards, (n_devices, knobs)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from statistics import NormalDist
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,12 @@ from oomph.cards import Card
 from oomph.config import RunConfig
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.estimator import Estimator
-from oomph.estimate.likelihood import context_half_width_bytes, fit_probabilities, reserve_bytes
+from oomph.estimate.likelihood import (
+    SDS_OF_HALF_WIDTH,
+    context_half_width_bytes,
+    fit_probabilities,
+    reserve_bytes,
+)
 from oomph.estimate.overhead import NVIDIA_MEMORY
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate, is_card
 from oomph.gpus import gpu
@@ -35,6 +41,10 @@ def likelihood(memory: MemoryEstimate, memory_bytes: int, coefficients: Coeffici
         name: Card(spec=CARD, memory_bytes=memory_bytes) for name in memory.devices if is_card(name)
     }
     return min(fit_probabilities(memory, cards, coefficients).values())
+
+
+def test_half_of_an_interval_is_as_many_deviations_as_the_normal_distribution_says() -> None:
+    assert NormalDist().inv_cdf(0.95) == SDS_OF_HALF_WIDTH
 
 
 def test_what_just_fits_is_as_likely_to_fit_as_not() -> None:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oomph.estimate.allocator import AllocationProgram, Packing
+from oomph.estimate.allocator import AllocationProgram
+from oomph.estimate.buffers import Packing
 from oomph.estimate.graph.tensor import F32, Graph, Tensor
 
 KEPT = 3

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from oomph.architectures.catalogue import catalogue_model
 from oomph.config import RunConfig
 from oomph.estimate.affine_sizes import AffineSizes
-from oomph.estimate.allocator import AllocationProgram, Packing
+from oomph.estimate.allocator import AllocationProgram
 from oomph.estimate.backends import alignment
+from oomph.estimate.buffers import Packing
 from oomph.estimate.graph.tensor import F32, Graph
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.piecewise import PiecewisePackings
@@ -62,7 +63,7 @@ def test_a_model_at_many_contexts(name: str, order: str) -> None:
     if order != "any":
         steps.sort(reverse=order == "falling")
     asked = 0
-    for affine in memory._compute._shared.affine.values():
+    for affine in memory._compute._learned.shared.affine.values():
         for times in affine._packings:
             for step in steps:
                 found = affine.at(256 * step)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from oomph.architectures.catalogue import catalogue_model
 from oomph.config import RunConfig
-from oomph.estimate import compute
+from oomph.estimate import replays
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.repeats import KEPT, Run, select_layers
 
@@ -66,6 +66,6 @@ def test_what_was_left_out_would_not_have_mattered(
     spec, config = catalogue_model(model, "Q4_K_M"), RunConfig().with_(**knobs)
     quick = MemoryModel(spec)
     with_cuts = quick.compute(quick.setup(config))
-    monkeypatch.setattr(compute, "KEPT", (10_000,))
+    monkeypatch.setattr(replays, "KEPT", (10_000,))
     whole = MemoryModel(spec)
     assert whole.compute(quick.setup(config)) == with_cuts

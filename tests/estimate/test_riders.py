@@ -7,7 +7,7 @@ import pytest
 
 from oomph.cards import Card
 from oomph.config import RunConfig
-from oomph.estimate.compute import ComputeBuffers, Setup
+from oomph.estimate.buffers import ComputeBuffers, Setup
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.prediction import DeviceMemory
 from oomph.estimate.riders import left_on

@@ -7,7 +7,7 @@ import pytest
 from oomph.architectures.catalogue import catalogue_model
 from oomph.cards import numbered, read_cards
 from oomph.config import RunConfig
-from oomph.estimate import compute
+from oomph.estimate import replays
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.memory import MemoryModel
 
@@ -77,7 +77,7 @@ def test_many_questions_are_each_answered_as_if_it_were_the_only_one(
     ]
     asked = [RunConfig(n_ctx=256 * chance.randint(1, 400)).with_(**x) for x in shapes * 6]
     found = [together.compute(together.setup(config)) for config in asked]
-    monkeypatch.setattr(compute, "KEPT", (10_000,))
+    monkeypatch.setattr(replays, "KEPT", (10_000,))
     for config, buffers in zip(asked, found, strict=True):
         alone = MemoryModel(model)
         assert alone.compute(alone.setup(config)) == buffers, config

@@ -12,7 +12,7 @@ from oomph.architectures.families import family_of
 from oomph.architectures.layers import n_decoding
 from oomph.architectures.spec import ModelSpec
 from oomph.config import RunConfig
-from oomph.estimate.compute import Setup
+from oomph.estimate.buffers import Setup
 from oomph.estimate.graph.placement import layer_of
 from oomph.estimate.memory import Bytes, MemoryModel, kv_cache_bytes, recurrent_bytes, weight_bytes
 from oomph.estimate.prediction import is_card

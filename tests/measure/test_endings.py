@@ -3,7 +3,6 @@ by row."""
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -204,9 +203,10 @@ def cache_is_read_only(sweep: FastSweep, _: Path) -> int:
 
 
 def model_is_replaced(sweep: FastSweep, place: Path) -> int:
+    other = FastSweep(place / "other").model
+
     def replace(_: int) -> None:
-        shutil.copy(sweep.model, place / "other")
-        os.replace(place / "other", sweep.model)
+        os.replace(other, sweep.model)
 
     code, _, told = after_the_first(slow(sweep), replace)
     assert "is another file" in told

@@ -1,8 +1,10 @@
 """Jobs in threads: what they raise is raised, and no thread keeps a program from ending."""
 
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -74,6 +76,29 @@ def test_what_a_job_raises_is_raised_where_it_is_asked_for() -> None:
         with pytest.raises(OSError, match="no room"):
             pool.take()
         assert pool.tasks == []
+
+
+class Interrupting:
+    """A job that interrupts the program through its own thread: no wait is woken by it."""
+
+    told_to_stop = False
+
+    def run(self, job: Job, stop: threading.Event | None = None) -> Iterator[Completed]:
+        assert stop is not None
+        time.sleep(0.5)
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        self.told_to_stop = stop.wait(60)
+        yield from ()
+
+
+def test_a_wait_hears_an_interrupt_that_did_not_wake_it() -> None:
+    """As one that comes just before the wait begins."""
+    job = Interrupting()
+    with WorkerPool[str]() as pool:
+        pool.start("only", job, JOB)
+        with pytest.raises(KeyboardInterrupt):
+            pool.take()
+    assert job.told_to_stop
 
 
 def test_leaving_the_block_ends_every_job_and_waits_for_it() -> None:

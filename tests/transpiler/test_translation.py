@@ -97,6 +97,12 @@ def test_only_what_is_reached_comes_along() -> None:
     assert "class tensor$Tensor" not in text
 
 
+def test_what_a_function_imports_comes_along() -> None:
+    text = translate(Program(["oomph.estimate.likelihood:reserve_bytes"]))
+    assert "$statistics.NormalDist().inv_cdf(probability)" in text
+    assert "from statistics" not in text
+
+
 def test_a_root_that_is_not_there_is_named() -> None:
     with pytest.raises(NotTranslatedError, match=r"oomph\.units defines no furlong"):
         Program(["oomph.units:furlong"])

@@ -34,6 +34,7 @@ from oomph.config import RunConfig
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.host_memory import fitting_caches, host_bytes
 from oomph.estimate.prediction import Prediction
+from oomph.frozen import frozen
 from oomph.gguf.ggml_types import quant
 from oomph.gpus import GpuSpec, gpu_specs
 from oomph.units import count
@@ -80,7 +81,7 @@ EASY: Final = frozenset(_ORDER[: _ORDER.index("n_cpu_moe")])
 """Changes that leave model, context, experts and card as they were asked for."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Offer:
     """One change that makes it fit, and what it costs. `value` is the changed knob's, or a name.
 

@@ -7,7 +7,6 @@ what would fail first, what would settle it and what would do instead. It is dat
 
 import shlex
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from oomph.advise.alternatives import Offer, host_offers, offers
@@ -38,6 +37,7 @@ from oomph.estimate.prediction import (
     Prediction,
     Refused,
 )
+from oomph.frozen import frozen
 from oomph.knob import Program
 from oomph.programs.said import DEFAULT_PROGRAM, Said
 
@@ -55,7 +55,7 @@ WIDEST: Final = 0.95
 """The unlucky end of a 90 % interval: what then fails first is what to watch."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Answer:
     """What can be said of `config` for `model` on `card` (None: on the host's memory).
 

@@ -8,9 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 from oomph.advise.evidence import is_model, settled
@@ -18,6 +16,7 @@ from oomph.architectures.spec import ModelSpec
 from oomph.config import RunConfig, padded_context
 from oomph.estimate.estimator import Estimator
 from oomph.files import write_files
+from oomph.frozen import frozen
 from oomph.paths import cache_folder
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ _SLOTS: Final = ("n_seq_max", "kv_unified", "n_outputs_max")
 SHIPPED: Final = Path(__file__).parent / "measured"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Citation:
     """A measured run of the model and settings that are asked about. `vram_bytes` is None where its
     context was another one; rates are in tokens per second with the depth that they were measured
@@ -101,6 +100,8 @@ def _is_of(said: Mapping[str, Any], model: ModelSpec) -> bool:
 
 
 def _row(record: "Record") -> dict[str, Any]:
+    from statistics import median
+
     from oomph.calibrate.comparison import measured_vram_bytes, record_config
     from oomph.records.disturbance import quiet_samples
 

@@ -5,7 +5,6 @@ somebody has chosen.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from oomph.advise.first_failure import margin_bytes
@@ -15,6 +14,7 @@ from oomph.architectures.rope import RopeScaling, extension
 from oomph.config import RunConfig
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.prediction import Prediction, SpeedEstimate
+from oomph.frozen import frozen
 
 if TYPE_CHECKING:
     from oomph.records.schema import Record
@@ -24,7 +24,7 @@ TIERS: Final = ((4096, 8192), (16384, 32768), (65536, 90_000), (131_072, 131_072
 """From and to, in tokens; a tier is priced at its end."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Tier:
     """A context of `n_ctx` tokens when it is full: `speed` is at that depth, `first_token_s` of a
     prompt that fills it. Both are None where it does not run.

@@ -6,7 +6,6 @@ more and ran out shows that it cannot.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from oomph.architectures.layers import sliding_window
@@ -17,6 +16,7 @@ from oomph.errors import UnknownNameError
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.prediction import is_card
+from oomph.frozen import frozen
 from oomph.gpus import gpu
 from oomph.units import MIB
 
@@ -34,7 +34,7 @@ _PROGRAM_KNOBS: Final = ("n_seq_max", "kv_unified", "n_outputs_max", "swa_full")
 Says = Literal["runs", "loads", "runs_out"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Evidence:
     """What one record says. `is_same` is False where it asked for more (and ran) or for less (and
     ran out).

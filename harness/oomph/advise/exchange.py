@@ -7,13 +7,14 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from oomph.advise.citations import keep_measured
 from oomph.errors import StoreError
 from oomph.foreign import read_bytes
+from oomph.frozen import frozen
 from oomph.measure.logs.imported import is_log, read_log
 from oomph.measure.plan import identify
 from oomph.records.folders import files_below
@@ -29,7 +30,7 @@ STANDARD_INPUT: Final = "-"
 SHOWN_FILES: Final = 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FileTaken:
     """What one file gave. `why_none` says why it gave no record; `shared` that oomph measured
     them elsewhere."""
@@ -41,7 +42,7 @@ class FileTaken:
     shared: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Imported:
     """How many records were read and are new; `kept` are files that a later estimate cites from,
     `files` what each file gave."""

@@ -4,7 +4,7 @@ Stands apart from the words, which are in `views/texts`: everything here is comp
 explanation of another model has other numbers, and of a dense one says nothing of experts.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
 from oomph.advise.first_failure import FirstFailure, first_failure, margin_bytes
 from oomph.advise.max_context import longest_context
@@ -18,14 +18,15 @@ from oomph.errors import ConfigError
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import LONGEST_CONTEXT, Estimator
 from oomph.estimate.overhead import driver_bytes, pool_bytes
-from oomph.estimate.prediction import DeviceMemory
+from oomph.estimate.prediction import DeviceMemory, MemoryEstimate
+from oomph.frozen import frozen
 from oomph.gpus import GpuSpec
 
 EXPLAINED_CACHES = ("f16", "q8_0", "q4_0")
 EXPLAINED_UBATCHES = (128, 512, 2048)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Explanation:
     """A configuration's memory on its card, or on all its cards together, part by part, and its
     speeds; `pool_bytes` is taken in use. `margin_bytes` is of the card with the least left.
@@ -42,7 +43,7 @@ class Explanation:
     speeds: Speeds | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class OomExplanation:
     """The four stages, as this configuration passes them, and what dies late without flash
     attention.
@@ -56,7 +57,7 @@ class OomExplanation:
     late_n_ctx: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ExpertsExplanation:
     """Experts of one layer, how many bytes all of them take, the most that can be active, and rows
     by active ones."""
@@ -69,7 +70,7 @@ class ExpertsExplanation:
     rows: tuple[Explanation, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CacheExplanation:
     """Rows by cache type; `per_token_bytes` of each. A window, a state or latent attention where
     the model has one.
@@ -87,7 +88,7 @@ class CacheExplanation:
     is_latent: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RopeExplanation:
     """How far the positions reach, what extends them, and what the cache of the extended context
     takes."""
@@ -98,7 +99,7 @@ class RopeExplanation:
     extended_kv_bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class BatchExplanation:
     """Rows by n_ubatch; logits of one micro-batch of `n_ubatch` tokens, and the compute buffer
     without them."""
@@ -122,7 +123,7 @@ def explain_config(
     values = estimator.coefficients or default_coefficients()
     return Explanation(
         value=value,
-        device=_on_cards(estimator, config),
+        device=_on_cards(estimator, config, memory),
         context_bytes=sum(driver_bytes(estimator.model, config, gpu, values) for gpu in specs),
         pool_bytes=sum(pool_bytes(estimator.model, config, gpu) for gpu in specs),
         margin_bytes=margin_bytes(memory, estimator.room_bytes(config)),
@@ -168,14 +169,14 @@ def explain_cache(estimator: Estimator, config: RunConfig) -> CacheExplanation:
     rows = tuple(_cached(estimator, fused, kind) for kind in EXPLAINED_CACHES)
     window = sliding_window(model)
     within, whole = (
-        _kv_bytes(estimator, fused.with_(swa_full=full, type_k="f16", type_v="f16"))
+        estimator.kv_cache_bytes(fused.with_(swa_full=full, type_k="f16", type_v="f16"))
         if window
         else None
         for full in (False, True)
     )
     twice = config.with_(n_ctx=2 * config.n_ctx)
     doubled = (
-        _kv_bytes(estimator, twice.with_(type_k=kind, type_v=kind)) for kind in EXPLAINED_CACHES
+        estimator.kv_cache_bytes(twice.with_(type_k=kind, type_v=kind)) for kind in EXPLAINED_CACHES
     )
     grown = tuple(
         (n_bytes - row.device.kv_cache_bytes) / config.n_ctx
@@ -216,7 +217,7 @@ def explain_batch(estimator: Estimator, config: RunConfig) -> BatchExplanation:
         n_vocab=n_vocab,
         n_ubatch=config.n_ubatch,
         logits_bytes=4 * config.n_ubatch * n_vocab,
-        one_output_compute_bytes=_on_cards(estimator, one).compute_bytes,
+        one_output_compute_bytes=_on_cards(estimator, one, estimator.memory(one)).compute_bytes,
     )
 
 
@@ -228,18 +229,13 @@ def explain_rope(estimator: Estimator, config: RunConfig) -> RopeExplanation:
         trained=model.n_ctx_train,
         native=native_context(model),
         scaling=scaling,
-        extended_kv_bytes=_kv_bytes(estimator, config.with_(n_ctx=extended)),
+        extended_kv_bytes=estimator.kv_cache_bytes(config.with_(n_ctx=extended)),
     )
 
 
-def _kv_bytes(estimator: Estimator, config: RunConfig) -> int:
-    return _on_cards(estimator, config).kv_cache_bytes
-
-
-def _on_cards(estimator: Estimator, config: RunConfig) -> DeviceMemory:
+def _on_cards(estimator: Estimator, config: RunConfig, memory: MemoryEstimate) -> DeviceMemory:
     """What all cards hold together."""
-    devices = estimator.memory(config).devices
-    parts = [devices[name] for name in estimator.cards_in(config)]
+    parts = [memory.devices[name] for name in estimator.cards_in(config)]
     names = (field.name for field in fields(DeviceMemory))
     return DeviceMemory(**{name: sum(getattr(part, name) for part in parts) for name in names})
 

@@ -7,7 +7,7 @@ two meet.
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from oomph.advise.alternatives import would_have_fitted
@@ -22,6 +22,7 @@ from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.machine import Machine, reserve_size
 from oomph.estimate.overhead import context_bytes
+from oomph.frozen import frozen
 from oomph.gpus import GpuSpec
 from oomph.gpus import gpu as find_gpu
 from oomph.measure.logs.devices import Devices, read_devices
@@ -38,7 +39,7 @@ SEEING: Final = "projector"
 """That of a log's projector."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FailedRun:
     """The run of a log that its reader asks about, and all the log's runs in order."""
 

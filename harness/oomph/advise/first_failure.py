@@ -7,7 +7,6 @@ attention with every cell that is filled.
 
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from oomph.cards import Card
@@ -16,6 +15,7 @@ from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.overhead import context_bytes, cublas_bytes, pool_bytes
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate
+from oomph.frozen import frozen
 from oomph.gpus import GpuSpec
 
 Stage = Literal["context", "weights", "kv_cache", "compute", "run"]
@@ -23,7 +23,7 @@ Stage = Literal["context", "weights", "kv_cache", "compute", "run"]
 made; the pool."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FirstFailure:
     """The first allocation that fails on `device`; `short_bytes` is what the whole configuration
     lacks there.

@@ -6,7 +6,6 @@ reported.
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +14,7 @@ from oomph.advise.launch_plan import Launch, slot_context
 from oomph.errors import ConfigError
 from oomph.estimate.graph.placement import META
 from oomph.estimate.prediction import DeviceMemory, as_printed, is_card
+from oomph.frozen import frozen
 from oomph.measure.logs.contexts import buffers_by_context
 from oomph.measure.logs.outcome import classify
 from oomph.measure.logs.progress import Context
@@ -31,7 +31,7 @@ ROUNDED_MIB: Final = 0.02
 """llama.cpp prints each buffer with two decimals, and a device may have several."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LaunchFinding:
     """One promise: what the files say, what llama-server reported, and whether the two agree."""
 
@@ -41,7 +41,7 @@ class LaunchFinding:
     holds: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Check:
     """What a started script kept of its promises, and which llama-server it was; `answer` is to
     `question`, None where the card computes nothing."""

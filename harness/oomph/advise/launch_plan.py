@@ -6,7 +6,7 @@ whose defaults are not those of llama-cpp-python.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import product
 from pathlib import Path
 from typing import Any, Final
@@ -35,6 +35,7 @@ from oomph.estimate.graph.pooling import own_pooling
 from oomph.estimate.host_memory import fitting_caches
 from oomph.estimate.prediction import Prediction
 from oomph.estimate.projector.rider import Projector
+from oomph.frozen import frozen
 from oomph.paths import expanded
 from oomph.programs.pasted import is_path
 from oomph.programs.said import Said
@@ -53,7 +54,7 @@ ONE_SLOT: Final[Mapping[str, Any]] = {"n_seq_max": 1, "flash_attn": "on"}
 """What a launch says of itself where nothing was asked: one user's slot, and no surprise."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Launch:
     """A model file and the one configuration that all launch files of it spell.
 
@@ -79,7 +80,7 @@ class Launch:
     files: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Profile:
     """How a profile goes about it: KV types from the one it likes best, whether it weighs the time
     that each way takes, whether an n_ctx that nobody asked for is the longest that its makers

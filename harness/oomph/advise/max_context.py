@@ -6,7 +6,6 @@ everything that a user would trade for it.
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from oomph.advise.evidence import filled, is_of, like_its_program, settled
@@ -18,12 +17,13 @@ from oomph.advise.verdict import EVEN, SURE
 from oomph.architectures.rope import positions
 from oomph.config import CONTEXT_STEP, RunConfig, padded_context
 from oomph.estimate.estimator import Estimator
+from oomph.frozen import frozen
 
 if TYPE_CHECKING:
     from oomph.records.schema import Record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ContextLimits:
     """How far one combination goes, in tokens. `n_expert_used` is None for a dense model.
 

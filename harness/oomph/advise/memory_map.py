@@ -5,7 +5,6 @@ measured, and the line along which a card is full lies between two measurements.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from oomph.calibrate.comparison import record_config
@@ -15,6 +14,7 @@ from oomph.config import RunConfig
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.overhead import NVIDIA_MEMORY
+from oomph.frozen import frozen
 from oomph.measure.accidents import ran_out
 from oomph.records.grouping import evenly
 from oomph.records.summary import RecordSummary, by_setting
@@ -36,7 +36,7 @@ Square = tuple[int, int | None]
 """n_ctx and n_expert_used, None for a dense model."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class MemoryGrid:
     """One setting's predicted bytes on the cards, and by experts the largest context that is
     predicted to fit.

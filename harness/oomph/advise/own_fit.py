@@ -5,7 +5,6 @@ to find room in the margin: "it loads" is not "it runs".
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from oomph.advise.first_failure import FirstFailure, first_failure
 from oomph.cards import run_cards
@@ -16,11 +15,12 @@ from oomph.estimate.fitting.question import LEAST_CONTEXT, FitQuestion
 from oomph.estimate.fitting.search import fit_params
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.projector.rider import Projector
+from oomph.frozen import frozen
 from oomph.programs.fit_flags import FitFlags
 from oomph.programs.said import Said
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class OwnFit:
     """`asked` is the configuration before, `config` the one that is loaded; `gave_up` is why no
     more was changed, None where llama.cpp believes that all fits.

@@ -4,12 +4,12 @@ Any machine's records count: the same weights and knobs give the same answers bu
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from oomph.advise.evidence import is_model, settled
 from oomph.architectures.spec import ModelSpec
 from oomph.config import RunConfig
+from oomph.frozen import frozen
 
 if TYPE_CHECKING:
     from oomph.quality.comparisons import Paired
@@ -25,7 +25,7 @@ Apart = tuple[tuple[str, Any], ...]
 """Knobs with their values, None where the model decides."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Compared:
     """A setting against its reference on the same items or tokens: of tasks the mean difference of
     scores (0.01 is a point), of a text the ratio of perplexities, each with its 95 % interval.
@@ -41,7 +41,7 @@ class Compared:
     finding: Literal["better", "worse", "not shown"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LengthScore:
     """Right answers at one length in tokens, with the 95 % interval."""
 
@@ -52,7 +52,7 @@ class LengthScore:
     high: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class QualityCited:
     """What one setting was measured to do: tasks (the share of right answers) or a text (its
     perplexity), with the 95 % interval.

@@ -5,13 +5,13 @@ from empty to full.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from oomph.advise.evidence import is_of, settled
 from oomph.config import RunConfig
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.prediction import MemoryEstimate, SpeedEstimate
+from oomph.frozen import frozen
 
 if TYPE_CHECKING:
     from oomph.records.schema import Record
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Interval = tuple[float, float]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Speeds:
     """Predictions for one configuration: `empty` at depth 0; `full` decodes in a full context of
     `n_ctx` tokens.
@@ -37,7 +37,7 @@ class Speeds:
     first_token_interval_90: Interval | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class MeasuredRate:
     """One measured median: prefill of `n_prompt` tokens after `n_depth` cells, or decode at that
     mean depth."""

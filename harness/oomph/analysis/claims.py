@@ -8,7 +8,7 @@ are 10^9 bytes, as claims mean them.
 
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -19,6 +19,7 @@ from oomph.config import RunConfig
 from oomph.errors import ConfigError
 from oomph.estimate.prediction import is_card
 from oomph.foreign import read_text
+from oomph.frozen import frozen
 from oomph.records.grouping import knob_set
 from oomph.records.schema import Record
 from oomph.units import MIB, count
@@ -119,7 +120,7 @@ class ClaimsFile(_Table):
         return (*self.claim, *self.rule)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ClaimRun:
     """One configuration: bytes on the cards as predicted, None where nobody asked, and the record
     of the run, filled to the end."""
@@ -136,7 +137,7 @@ class ClaimRun:
         return sum(series.peak_bytes for series in self.record.memory if series.quantity == "vram")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ClaimVerdict:
     """Whether something said holds, and why."""
 

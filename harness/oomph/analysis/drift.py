@@ -6,10 +6,10 @@ and no card are needed.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from oomph.errors import ToolchainError
+from oomph.frozen import frozen
 
 _TEXT: Final = re.compile(rb"(?<=\0)[\x20-\x7e]{3,300}(?=\0)")
 _NAMES: Final = re.compile(rb"\0((?:[a-z0-9][a-z0-9_-]{1,30}\0+){8,})\(unknown\)\0")
@@ -23,7 +23,7 @@ KNOWN_NEWS: Final = frozenset({
 _HEADER: Final = re.compile(r'_LLAMA_H_CDEF\s*=\s*(?:r)?"""(.*?)"""', re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Texts:
     """What a library has: architectures, flags, and formats of lines that tell MiB. A name that is
     the end of a longer text may be missing, for linkers keep one of both."""

@@ -9,12 +9,12 @@ import itertools
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from statistics import fmean, median, variance
 from typing import Final
 
 from oomph.analysis.environment_changes import environment_changes
 from oomph.analysis.pairing import Alone, pair_records
+from oomph.frozen import frozen
 from oomph.records.schema import Quality, Record, Timing
 from oomph.units import counted
 
@@ -28,7 +28,7 @@ _FAILED_WORSE: Final = math.inf
 _LARGEST_LOGARITHM: Final = 700.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Difference:
     """One quantity of one pair: `ratio` is after / before, `low` and `high` its 95 % interval where
     there is one.
@@ -70,7 +70,7 @@ class Difference:
         return self.worse > threshold and self.is_certain
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Overall:
     """One kind of quantity over `n_pairs` pairs: the geometric mean of after / before, its 95 %
     interval where there are two pairs, and the difference that got worst."""
@@ -88,7 +88,7 @@ class Overall:
         return _worse(self.kind, self.ratio)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RunsCompared:
     """Two sets of records: what differs, the worst first, and by kind of quantity; how many pairs
     there are and how many of them failed alike; how many points have no partner and why; what

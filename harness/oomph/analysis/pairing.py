@@ -9,9 +9,9 @@ test was repeated and under which heading it stood change nothing of what was me
 import json
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from oomph.frozen import frozen
 from oomph.records.schema import Record
 
 Side = Literal["before", "after"]
@@ -24,7 +24,7 @@ MOST_EXPLAINED: Final = 100
 of the other side."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Alone:
     """A point without a partner; `nearest` is the label of the other side's point that shares most
     with it, `apart` what the two do not share, as (name, its own value, the other's)."""
@@ -35,7 +35,7 @@ class Alone:
     apart: tuple[tuple[str, str, str], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Pairs:
     """The pairs as (before, after), how many of each side are left over, why the first of them
     are, and, where nothing paired, what the two sides have no value in common of."""

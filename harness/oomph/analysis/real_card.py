@@ -1,17 +1,17 @@
 """What a phantom's frontier becomes on a real card, beside a process's CUDA context."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from oomph.advise.memory_map import BEYOND, as_measured
 from oomph.calibrate.comparison import record_config
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import Estimator
+from oomph.frozen import frozen
 from oomph.records.grouping import Setting
 from oomph.records.summary import RecordSummary
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RealCard:
     """By setting and number of experts the largest context that is predicted to fit on a real card
     of the phantom's kind, and the bytes of the CUDA contexts that are in it."""

@@ -6,7 +6,6 @@ The dry run is of the prompt's graph with nothing allocated, and so is what it i
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +18,7 @@ from oomph.errors import OomphError
 from oomph.estimate.build import build_of
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.prediction import MemoryEstimate
+from oomph.frozen import frozen
 from oomph.measure.dry_run import Counted, Llama, dry_run
 from oomph.measure.server_counts import SAID, server_counts
 from oomph.models.synth import write_synthetic
@@ -43,7 +43,7 @@ Ask = Callable[[ModelSpec, Path], Iterator[tuple[MemoryEstimate, Counted]]]
 """Asks llama.cpp about a model's file: what is predicted, beside what it counts."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Difference:
     """A figure that is not the one counted, in MiB."""
 
@@ -57,7 +57,7 @@ class Difference:
         return abs(self.counted_mib - self.predicted_mib) / max(self.predicted_mib, PRINTED_MIB)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Verified:
     """A model that was held against a dry run: how many figures, and those that differ; `failed`
     says why there are none."""

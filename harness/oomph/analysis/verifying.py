@@ -1,7 +1,6 @@
 """Which llama.cpp `oomph verify` asks: the installed one, a library, or a llama-server."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -11,6 +10,7 @@ from oomph.cards import Card
 from oomph.errors import ConfigError
 from oomph.estimate.build import build_of
 from oomph.estimate.trust import build_of_commit, known_build
+from oomph.frozen import frozen
 from oomph.gpus import GpuSpec
 from oomph.measure.cuda_route import cuda_route
 from oomph.measure.dry_run import Llama
@@ -21,7 +21,7 @@ from oomph.phantom.cards import Phantom
 from oomph.records.environment import llama_cpp_commit
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Asked:
     """Who is asked, in words (`what`), the build's number where it is known, and the cards that it
     sees."""

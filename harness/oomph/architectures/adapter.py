@@ -4,12 +4,12 @@ Refused where llama.cpp would refuse it (llama_adapter_lora_init_impl of src/lla
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from oomph.architectures.spec import ModelSpec
 from oomph.errors import ConfigError, ModelFileError
+from oomph.frozen import frozen
 from oomph.gguf.header import GGUFFile, TensorInfo, read_gguf
 from oomph.gguf.other_files import kind_of_header
 
@@ -19,7 +19,7 @@ EMBEDDING: Final = "token_embd.weight"
 """The one matrix whose rows are looked up: its adapter lies the other way around."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LoraPair:
     """The matrices of one product: `a` narrows its input to the adapter's rank, `b` widens it
     again."""
@@ -28,7 +28,7 @@ class LoraPair:
     b: TensorInfo
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class AdapterSpec:
     """An adapter's facts: `pairs` by the name of the model's tensor. `source` is what the user
     named."""

@@ -10,7 +10,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +21,7 @@ from oomph.architectures.shapes import tensor_shapes
 from oomph.architectures.spec import TOKEN_TYPES, ModelSpec
 from oomph.architectures.tensor_parts import Tensor
 from oomph.errors import UnknownNameError
+from oomph.frozen import frozen
 from oomph.gguf.file_types import FILE_TYPES
 from oomph.gguf.ggml_types import QUANTS
 from oomph.gguf.header import STRING, SkippedArray, TensorInfo, Value
@@ -113,7 +114,7 @@ def is_catalogued(name: str) -> bool:
     return name in _entries() or has_head(name.removesuffix(WITH_HEAD))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Entry:
     """A model of the catalogue before it is quantized: `also` are its other names, `ollama` the
     quantization of Ollama's tag where that is not the usual one."""

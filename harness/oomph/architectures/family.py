@@ -8,16 +8,17 @@ softmax routing with renormed weights. Source of every declaration: `src/models/
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
 from oomph.architectures import tensor_parts as parts
 from oomph.architectures.hf_keys import Config, Translation
 from oomph.architectures.spec import ModelSpec
 from oomph.architectures.tensor_parts import Part, Tensor
+from oomph.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Tensors:
     """The parts of a family's blocks.
 
@@ -44,7 +45,7 @@ class Tensors:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Windows:
     """Which layers have a sliding window, where the metadata list none: all but one of every
     `period` (llama_hparams::set_swa_pattern); with 0 none has one, whatever the metadata say."""
@@ -63,7 +64,7 @@ class Windows:
     """Whether a model whose metadata name no window has none."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Recurrence:
     """Which layers keep a recurrent state instead of a KV cache, and which part computes it."""
 
@@ -101,7 +102,7 @@ class Recurrence:
     (llm_arch_supports_rs_rollback)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Rope:
     """How q and k are rotated by their positions."""
 
@@ -134,7 +135,7 @@ class Rope:
     """Whether llama.cpp refuses a file whose `rope.dimension_count` is not a head's whole width."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PublishedYarn:
     """What a family's makers say of YaRN: for files with this `context_length`, from this width
     on."""
@@ -146,7 +147,7 @@ class PublishedYarn:
     min_embedding: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class GraphRules:
     """What a layer of a graph is composed of, as far as tensors and metadata do not tell."""
 
@@ -312,7 +313,7 @@ class GraphRules:
     `oomph.estimate.graph.drafters.DRAFTERS`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class HuggingFace:
     """How a config.json of the family reads.
 
@@ -327,7 +328,7 @@ class HuggingFace:
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Family:
     """One architecture of llama.cpp, whose name for it (`general.architecture`) is `name`.
 

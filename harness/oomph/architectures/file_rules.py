@@ -1,11 +1,12 @@
 """What may stand at each key of a model's metadata, in a GGUF file or by a config.json."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import inf
 from typing import Final, Literal
 
 from oomph.architectures.spec import MAX_COUNT
+from oomph.frozen import frozen
 
 MAX_BLOCKS: Final = 512
 """Blocks that llama.cpp has room for (LLAMA_MAX_LAYERS)."""
@@ -15,7 +16,7 @@ MAX_WIDTH: Final = 1 << 24
 """A width that no model comes near."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Rule:
     """What may stand at a key: a `count` (a whole number), a `number`, a `flag` or a `word` of
     `words`, from `least` to `most`.

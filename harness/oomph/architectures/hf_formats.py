@@ -11,11 +11,12 @@ compressed-tensors `compressors/quantized_compressors/pack_quantized.py`.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from oomph.architectures.spec import ModelSpec
 from oomph.errors import ModelFileError
+from oomph.frozen import frozen
 from oomph.gguf.ggml_types import QUANTS, QuantType
 from oomph.gguf.header import TensorInfo
 
@@ -43,7 +44,7 @@ _MODULES: Final = {
 of exceptions."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PackedFormat:
     """How linear layers are packed: `bits` a weight, a scale for each `group` of inputs (0: one for
     all).

@@ -7,7 +7,6 @@ nearest names are said instead.
 
 import difflib
 import re
-from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
@@ -22,6 +21,7 @@ from oomph.architectures.catalogue import (
     usual_quantization,
 )
 from oomph.errors import UnknownNameError
+from oomph.frozen import frozen
 from oomph.gguf.published_types import other_program, read_quantization, split_quantization
 
 HF_USUAL: Final = "Q4_K_M"
@@ -69,7 +69,7 @@ _OTHER_RELEASES: Final = {
 MOST_NEAR: Final = 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Name:
     """What a text names: a model of the catalogue, if that is known, and a quantization, if one
     stands there; `repository` is its owner/repo where the text has that form."""

@@ -4,12 +4,13 @@ A projector's file has the architecture `clip`, whatever encoder it holds, and n
 `clip.projector_type`; one of several modalities names a kind for each.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Self
 
 from oomph.architectures.spec import ModelSpec
 from oomph.errors import ModelFileError
+from oomph.frozen import frozen
 from oomph.gguf.header import GGUFFile, TensorInfo, read_gguf
 from oomph.gguf.other_files import kind_of_header
 
@@ -32,7 +33,7 @@ _OUTPUT_ROWS: Final = {
 """The matrix whose rows are the width that the projector writes (clip_n_mmproj_embd)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ProjectorSpec(ModelSpec):
     """A projector's facts. `metadata` has clip's keys (`clip.vision.block_count`), `tensors` all
     of the file."""

@@ -1,16 +1,16 @@
 """Every tensor of a published projector by its kind, and its type in a converted file."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
+from oomph.frozen import frozen
 from oomph.gguf.ggml_types import QUANTS, QuantType
 
 Named = tuple[str, tuple[int, ...]]
 """A tensor's name and dimensions."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Tower:
     """A vision encoder's widths, read of `clip.vision.*`; `n_out` is the model's width,
     `deepstack` the layers that the model's first layers read too."""

@@ -14,6 +14,7 @@ from typing import Final
 
 from oomph.architectures.spec import ModelSpec
 from oomph.architectures.tensor_parts import Tensor
+from oomph.frozen import frozen
 from oomph.gguf.file_types import FILE_TYPES, canonical_quantization
 from oomph.gguf.ggml_types import QUANTS, QuantType, quant
 
@@ -90,7 +91,7 @@ _EIGHT_BITS_OF: Final[dict[str, tuple[str, ...]]] = {
 """What an architecture's files have in Q8_0 wherever others are quantized further."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Mixture:
     """What the rules look at besides the tensor: the file type and a few numbers of the model."""
 

@@ -7,7 +7,6 @@ model still makes sense there. Memory does not depend on it.
 """
 
 import struct
-from dataclasses import dataclass
 from math import floor
 from typing import Final
 
@@ -16,6 +15,7 @@ from oomph.architectures.family import PublishedYarn
 from oomph.architectures.spec import ModelSpec
 from oomph.config import padded_context
 from oomph.errors import ConfigError
+from oomph.frozen import frozen
 from oomph.units import count
 
 CONVENTIONAL_FACTOR: Final = 4.0
@@ -25,7 +25,7 @@ MAX_FACTOR: Final = 1 << 16
 """Larger factors in metadata are no scaling that a model has."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RopeScaling:
     """RoPE scaling as llama.cpp takes it: `type` is `yarn` or `linear`, `factor` its --rope-scale
     (which replaces the file's own factor), `original_context_length` its --yarn-orig-ctx in tokens.
@@ -223,7 +223,7 @@ def _has_frequency_factors(spec: ModelSpec) -> bool:
     return any("rope_f" in name for name in spec.tensors)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Positions:
     """How far a model's positions go: by itself, and with RoPE scaling (None where there is
     none)."""

@@ -6,10 +6,10 @@ own metadata keys through `hparam` and the tensors through `tensors`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from oomph.errors import ModelFileError
+from oomph.frozen import frozen
 from oomph.gguf.header import SkippedArray, TensorInfo, Value
 
 TOKEN_TYPES: Final = "tokenizer.ggml.token_type_count"
@@ -18,7 +18,7 @@ MAX_COUNT: Final = (1 << 32) - 1
 """The largest count or width that GGUF's own keys can hold."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ModelSpec:
     """A model's facts: `metadata` under GGUF's full keys, `tensors` by name in file order.
 

@@ -14,7 +14,6 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from email.parser import HeaderParser
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
@@ -25,13 +24,14 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from oomph.errors import ToolchainError
+from oomph.frozen import frozen
 
 _MACHINE: Final = "x86_64"
 _ROUNDS: Final = 5
 """How often what lacks is fetched: each round can only bring what the one before asked for."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Target:
     """The Python (`3.12`) and the glibc, as (2, 34), of the machine to be."""
 

@@ -11,12 +11,12 @@ import io
 import json
 import tarfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
 from oomph.bundle.installer import FORMAT, HEADER, MANIFEST
 from oomph.files import write_file
+from oomph.frozen import frozen
 
 SMALLEST_PART: Final = 1_000_000
 """Bytes: below that a bundle is hundreds of parts."""
@@ -25,7 +25,7 @@ _LEVEL: Final = 6
 %."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class BundlePart:
     """A part on disk: its size includes its first line."""
 

@@ -7,7 +7,6 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Final, Self
@@ -24,6 +23,7 @@ from oomph.cuda.native import compile_native
 from oomph.cuda.nvidia import cuda_major, fetch_libraries, fetched_libraries
 from oomph.errors import ConfigError, ToolchainError
 from oomph.files import EXECUTABLE, write_file
+from oomph.frozen import frozen
 from oomph.models.demo import dense_model
 from oomph.paths import cache_folder
 from oomph.units import parse_size
@@ -44,7 +44,7 @@ exit 2
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Contents:
     """What goes into a bundle.
 
@@ -74,7 +74,7 @@ class Contents:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Bundle:
     """A bundle on disk."""
 

@@ -7,7 +7,6 @@ record does not hold is left out.
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from math import exp
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -19,6 +18,7 @@ from oomph.estimate.estimator import Estimator
 from oomph.estimate.overhead import resident_bytes
 from oomph.estimate.prediction import MemoryEstimate, Prediction, as_printed, is_card
 from oomph.estimate.speed import interval_width
+from oomph.frozen import frozen
 from oomph.records.disturbance import counting_samples
 from oomph.records.grouping import model_key
 from oomph.units import MIB
@@ -36,7 +36,7 @@ _BUFFERS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Comparison:
     """One quantity of one record: bytes or tokens per second. `lower` and `upper` are the 90 %
     interval, if any.

@@ -1,7 +1,6 @@
 """Whether a calibration can be believed: its errors, what they follow, what rests on a bound."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from oomph.calibrate.left_out import (
@@ -13,6 +12,7 @@ from oomph.calibrate.left_out import (
     nested_coverage,
 )
 from oomph.calibrate.residual_tests import Trend
+from oomph.frozen import frozen
 from oomph.units import share
 
 WORST_MEDIAN: Final[Mapping[Quantity, float]] = {
@@ -35,7 +35,7 @@ MANY: Final = 20
 """Left-out measurements from which on their coverage can be judged."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Health:
     """Errors by quantity without disturbed records, `held_out` by a fit that had not seen the load.
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
 from oomph.errors import FitError
+from oomph.frozen import frozen
 
 Array = NDArray[np.float64]
 
@@ -24,7 +25,7 @@ LEAST_CLUSTERS: Final = 8
 """With fewer clusters their scatter says little of itself."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Solution:
     """Where a fit ended. `residuals` are unweighted, `covariance` is of the parameters, `condition`
     of the data alone.

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from math import expm1
 from statistics import median
 from typing import Final, Literal
@@ -10,6 +9,7 @@ from typing import Final, Literal
 import numpy as np
 
 from oomph.calibrate.intervals import conformal_width
+from oomph.frozen import frozen
 
 Quantity = Literal["prefill", "decode", "host_memory", "vram"]
 QUANTITIES: Final[tuple[Quantity, ...]] = ("prefill", "decode", "host_memory", "vram")
@@ -20,7 +20,7 @@ NORMAL_WEIGHT: Final = 4
 """How many left-out errors that is worth, before there are some."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LeftOut:
     """A measurement that was left out with its `part`: `error` is ln(predicted / measured), `score`
     in noise units.
@@ -35,7 +35,7 @@ class LeftOut:
     score: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class HeldOutErrors:
     """Sizes of |predicted / measured - 1|; None of nothing."""
 

@@ -5,7 +5,7 @@ in MiB, all coefficients of a quantity together under their priors.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -25,6 +25,7 @@ from oomph.config import RunConfig
 from oomph.estimate.coefficients import Coefficients, Definition, definitions
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.overhead import context_bytes, resident_bytes
+from oomph.frozen import frozen
 from oomph.gpus import GpuSpec
 from oomph.records.schema import Record
 from oomph.units import MIB
@@ -45,7 +46,7 @@ HOST: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class MemoryFit:
     """Fitted values, interval half widths in bytes by quantity, and the errors that are left.
 
@@ -62,7 +63,7 @@ class MemoryFit:
     largest_error_bytes: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Point:
     """One measurement in bytes, what was loaded for it, and its prediction as a function of
     coefficients: one object for points of equal knobs, so that it is asked once."""

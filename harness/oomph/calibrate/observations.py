@@ -6,13 +6,13 @@ observations.
 
 import math
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from oomph.estimate.speed import SpeedQuestion, decode_seconds, prefill_seconds
+from oomph.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SpeedObservation:
     """One measured rate. Prefill is of `n_prompt` tokens after `n_depth` cells, decode at a mean
     depth of `n_depth`.

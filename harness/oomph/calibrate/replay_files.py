@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from oomph import __version__
 from oomph.errors import OomphError
-from oomph.estimate.allocator import Packing
+from oomph.estimate.buffers import Packing
 from oomph.estimate.replayed import Replayed
 from oomph.files import write_files
 from oomph.paths import cache_folder

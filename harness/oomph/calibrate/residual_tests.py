@@ -7,7 +7,6 @@ show one so clear and where it is large enough to matter.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from math import expm1, log, log1p
 from typing import Final
 
@@ -16,6 +15,7 @@ from scipy.stats import spearmanr
 
 from oomph.calibrate.observations import SpeedObservation
 from oomph.estimate.work import AttentionWork
+from oomph.frozen import frozen
 
 SIGNIFICANT: Final = 0.01
 """Chance of a false alarm over all tests of a fit together (Bonferroni)."""
@@ -25,7 +25,7 @@ LEAST_VALUES: Final = 6
 """Means that a rank test needs: with five, chance alone shows a perfect order once in sixty."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Trend:
     """Predictions of a test are too high (`size` > 0) or too low as a quantity grows, by `size`
     over its range."""

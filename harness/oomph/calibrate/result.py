@@ -1,7 +1,6 @@
 """What a calibration gives: an estimator, and what a reader needs to judge it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import expm1
 from typing import Final
 
@@ -11,6 +10,7 @@ from oomph.calibrate.health import Health
 from oomph.calibrate.least_squares import Solution
 from oomph.estimate.coefficients import Coefficients, Definition
 from oomph.estimate.estimator import Estimator
+from oomph.frozen import frozen
 
 MOVED: Final = 0.5
 """A coefficient is identified where the records took away at least this share of its prior variance
@@ -22,7 +22,7 @@ TOGETHER: Final = 0.8
 itself."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FittedCoefficient:
     """One coefficient: `relative_error` is its standard error as a share of it, `moved` what share
     of its prior variance the records took away."""
@@ -41,7 +41,7 @@ class FittedCoefficient:
         return self.moved >= MOVED and self.relative_error <= KNOWN_TO
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FitResult:
     """A calibration: `health` says whether to believe it, `advice` what to measure next, `notes`
     what was left out.

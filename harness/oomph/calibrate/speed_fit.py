@@ -7,7 +7,7 @@ row that is far beyond it counts less.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -20,6 +20,7 @@ from oomph.calibrate.parameters import Parameters
 from oomph.calibrate.result import FittedCoefficient, fitted_coefficients, known_together
 from oomph.estimate.coefficients import Coefficients, definitions
 from oomph.estimate.posterior import Posterior, prediction_sd
+from oomph.frozen import frozen
 from oomph.gpus import GpuSpec
 
 NOISE_SD: Final = 0.04
@@ -42,7 +43,7 @@ ROUNDS: Final = 3
 """Fits in turn with the noise that the one before left over."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SpeedFit:
     """Fitted values and what is known of them together; `left_out` are errors of loads that a fit
     had not seen."""

@@ -5,7 +5,7 @@ on a phantom card speaks for no other, since nothing there has a speed.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from warnings import warn
@@ -13,6 +13,7 @@ from warnings import warn
 from oomph.errors import OomphError
 from oomph.estimate.coefficients import Coefficients, read_coefficients
 from oomph.files import write_files
+from oomph.frozen import frozen
 from oomph.paths import cache_folder
 from oomph.records.backends import ESTIMATED_BACKENDS
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _MEASURED_BACKENDS: Final = ESTIMATED_BACKENDS - {"phantom"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class KeptCalibration:
     """A calibration and the file that it lies in."""
 

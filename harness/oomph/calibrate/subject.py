@@ -4,7 +4,7 @@ Whoever predicts takes the same calibration for the same names.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +17,7 @@ from oomph.errors import ConfigError, ToolchainError, UnknownNameError
 from oomph.estimate.coefficients import Coefficients, read_coefficients
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.machine import LINUX, Machine
+from oomph.frozen import frozen
 from oomph.gpus import GpuSpec
 from oomph.gpus import gpu as gpu_of
 from oomph.programs.said import Said
@@ -131,7 +132,7 @@ def _too_many(shares: Sequence[float], n: int) -> str:
     return f"tensor_split has {len(shares)} shares, and {there}; give one for each card"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Asked:
     """What is asked about: `said`, and the configuration that its program makes of it.
     `calibration` is the file that the estimator's coefficients are of, if of one."""

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import fields
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oomph.errors import ConfigError, UnknownNameError
+from oomph.frozen import frozen
 
 if TYPE_CHECKING:
     from oomph.architectures.spec import ModelSpec
@@ -28,7 +29,7 @@ class Where(StrEnum):
     SLURM = "slurm"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Chosen:
     """Places to measure at, `at_once` jobs at most (None: as many as they take), and how long
     points may take."""
@@ -40,7 +41,7 @@ class Chosen:
     names_cards: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Cluster:
     """The options of clusters, as they were given."""
 
@@ -59,7 +60,7 @@ class Cluster:
 
     def refuse(self, where: Where, **taken: bool) -> None:
         """ConfigError for an option that this executor would ignore."""
-        given = {name: value for name in Cluster.__slots__ if (value := getattr(self, name))}
+        given = {each.name: value for each in fields(self) if (value := getattr(self, each.name))}
         for name in given:
             if not taken.get(name):
                 raise ConfigError(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from oomph.errors import ConfigError
+from oomph.frozen import frozen
 
 MESSAGE_TOKENS: Final = 12
 """What a chat template puts around a message, at most, in the templates of models of today."""
@@ -17,7 +18,7 @@ LEAST_QUESTION: Final = 64
 """A context in which nothing of a question would fit is refused."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Exchange:
     """A question and its answer, None while it is not finished; `n_tokens` of both with what
     surrounds them."""
@@ -36,7 +37,7 @@ class Message:
     content: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Budget:
     """Tokens of a context of `n_ctx`, shared out: `n_answer` for the answer, at most so many for
     each part before."""

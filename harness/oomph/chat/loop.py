@@ -6,7 +6,6 @@ rewritten whenever exchanges leave the window, whose lines are found again as no
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, cast
 
 from oomph.chat.backends import ChatBackend
@@ -14,6 +13,7 @@ from oomph.chat.budget import MESSAGE_TOKENS, Budget, Exchange, Message, assembl
 from oomph.chat.ending import Pieces, Why, until_end, without_repetition
 from oomph.chat.history import History
 from oomph.errors import ConfigError
+from oomph.frozen import frozen
 
 INSTRUCTION: Final = "You are a helpful assistant."
 _SUMMARISE: Final = (
@@ -23,7 +23,7 @@ _SUMMARISE: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Memory:
     """What of the past beyond the window goes into a prompt: exchanges found again, and the model's
     own summary."""

@@ -17,9 +17,10 @@ from oomph.cli.front import front_page
 from oomph.cli.output import guard, say, say_json, say_text
 from oomph.errors import OomphError, machine_sentence
 
-COLLECT_AFTER: Final = 50_000
-"""New objects before the first generation is collected, 700 in Python as it starts: imports and
-graphs make many that stay, and going through them takes a tenth of an answer's time."""
+COLLECT_AFTER: Final = 500_000
+"""New objects before the first generation is collected, 700 in Python as it starts. What imports
+and graphs make stays, and going through it took a tenth of an answer's time; little of it is
+garbage that only a collection finds, so that no command's memory grows by this."""
 
 
 def _exit(number: int, _: object) -> None:

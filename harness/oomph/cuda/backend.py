@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +22,7 @@ from oomph.cuda.elf import read_elf
 from oomph.cuda.interface import differences, missing_symbols, read_interface
 from oomph.errors import ToolchainError
 from oomph.files import write_file
+from oomph.frozen import frozen
 from oomph.paths import cache_folder
 
 PACKAGE: Final = "@node-llama-cpp/linux-x64-cuda@3.22.1"
@@ -42,7 +43,7 @@ ggml.ggml_version.restype = ctypes.c_char_p
 print(ggml.ggml_version().decode())"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CudaBackend:
     """An installed CUDA backend: the library, the version of its ggml (`0.25.1`), and where it came
     from."""

@@ -1,10 +1,10 @@
 """How a CUDA backend, a card and its driver go together, and what to do where they do not."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from oomph.cuda.fatbin import GpuCode, Version, dotted
+from oomph.frozen import frozen
 
 FIRST_DRIVER: Final = {"12": "525.60", "13": "580.65"}
 """The first Linux driver of a CUDA major: CUDA Compatibility, "Minor Version Compatibility"."""
@@ -20,7 +20,7 @@ History"."""
 COMPILE: Final = "oomph setup cuda --build"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CardVerdict:
     """How a backend meets a card: `runs`, whether `compiles_first` for some minutes, in words, and
     the way out."""

@@ -3,11 +3,12 @@
 import mmap
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Final
 
 from oomph.errors import ToolchainError
+from oomph.frozen import frozen
 
 _MAGIC: Final = b"\x7fELF\x02\x01"
 """64 bits, little-endian."""
@@ -15,7 +16,7 @@ _NEEDED, _SONAME = 1, 14
 _WEAK: Final = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ElfSection:
     """A named piece of the file, in bytes from its beginning, at `address` in the program; `link`
     is the number of the section of its strings."""
@@ -26,7 +27,7 @@ class ElfSection:
     link: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Elf:
     """`needed` are the sonames that the loader must find, `imports` the symbols that others must
     have (weak ones left out), `exports` those that it has for others."""

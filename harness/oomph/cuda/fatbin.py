@@ -15,6 +15,7 @@ from typing import Final, TypeAlias
 
 from oomph.cuda.elf import read_elf
 from oomph.errors import ToolchainError
+from oomph.frozen import frozen
 
 SECTION: Final = ".nv_fatbin"
 _MAGIC: Final = 0xBA55ED50
@@ -52,7 +53,7 @@ class GpuCode:
         return capability[0] == self.capability[0] and capability >= self.capability
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FatbinEntry:
     """One piece of code in the file, header and padding included. `plain_bytes` is the code's size
     uncompressed, 0 where it is not compressed; `code` is None for a kind not known here."""
@@ -63,7 +64,7 @@ class FatbinEntry:
     plain_bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FatBinary:
     """The code of one source file: a header and `entries`. `size` is that of both."""
 

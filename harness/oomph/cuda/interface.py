@@ -10,12 +10,12 @@ symbol that the backend imports.
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from oomph.cuda.elf import read_elf
 from oomph.errors import ToolchainError
+from oomph.frozen import frozen
 
 _ASK: Final = r"""
 import ctypes, json, re, sys
@@ -59,7 +59,7 @@ _LISTS: Final = ("operation", "activation", "gated activation", "tensor type")
 _SIZES: Final = {"tensor_bytes": "a tensor", "graph_bytes": "a graph"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Interface:
     """What a libggml-base says of itself: names by their numbers, and sizes in bytes."""
 

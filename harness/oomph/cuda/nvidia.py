@@ -12,13 +12,13 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 from oomph.cuda.elf import read_elf
 from oomph.errors import ToolchainError
+from oomph.frozen import frozen
 from oomph.paths import cache_folder
 
 DRIVER: Final = "libcuda.so.1"
@@ -58,7 +58,7 @@ print(json.dumps(found))
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class NvidiaLibrary:
     """A library by the name it is asked for, where it lies, and whose it is: "system", "Python
     environment" or "oomph's cache"."""

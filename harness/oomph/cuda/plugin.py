@@ -22,7 +22,6 @@ import json
 import os
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -49,13 +48,14 @@ from oomph.cuda.nvidia import (
 )
 from oomph.errors import ToolchainError
 from oomph.files import write_files
+from oomph.frozen import frozen
 from oomph.paths import cache_folder
 
 SETUP: Final = "run `oomph setup cuda`"
 _NVIDIA_PREFIXES: Final = ("cuda", "__cuda", "cublas")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Plugin:
     """A CUDA backend laid out for one llama.cpp: `path` is what to load, `libraries` are NVIDIA's
     that it will use."""

@@ -12,7 +12,7 @@ from oomph.architectures.families import family_of
 from oomph.architectures.spec import ModelSpec
 from oomph.cards import Card
 from oomph.config import RunConfig
-from oomph.estimate.compute import ComputeBuffers, Setup
+from oomph.estimate.buffers import ComputeBuffers, Setup
 from oomph.estimate.graph.placement import META
 from oomph.estimate.memory import allocated_bytes
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from oomph.estimate.allocator import AllocationProgram, Packing
+from oomph.estimate.allocator import AllocationProgram
+from oomph.estimate.buffers import Packing
 from oomph.estimate.graph.tensor import Tensor
 from oomph.estimate.loops import NOWHERE
 from oomph.estimate.piecewise import PiecewisePackings

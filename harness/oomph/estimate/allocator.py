@@ -10,10 +10,10 @@ bound that makes searching over the size exact (`oomph.estimate.estimator`).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from oomph.estimate.allocation import Allocation
+from oomph.estimate.buffers import Packing
 from oomph.estimate.graph.tensor import Tensor, pad
 from oomph.estimate.loops import NOWHERE, Loop, Step, find_loop
 
@@ -31,14 +31,6 @@ INPLACE_OPS: Final = frozenset({
 
 _UNSEEN: Final = -2
 """The number of a tensor that has none yet."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Packing:
-    """Bytes of each pool; `live_bytes` the most that was live at once."""
-
-    bytes: tuple[int, ...]
-    live_bytes: tuple[int, ...]
 
 
 def pack(

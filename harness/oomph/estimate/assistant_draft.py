@@ -12,11 +12,10 @@ from oomph.architectures.spec import ModelSpec
 from oomph.cards import Card
 from oomph.config import RunConfig
 from oomph.errors import ConfigError
+from oomph.estimate.buffers import Setup
 from oomph.estimate.build import LATEST, Build
-from oomph.estimate.compute import Setup
 from oomph.estimate.draft import DraftModel, let_go
-from oomph.estimate.graph.drafters import TARGET_TOKENS
-from oomph.estimate.graph.hparams import SHARED_FULL, SHARED_WINDOW
+from oomph.estimate.graph.hparams import SHARED_FULL, SHARED_WINDOW, TARGET_TOKENS
 from oomph.estimate.graph.placement import CPU, Placement
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.prediction import is_card

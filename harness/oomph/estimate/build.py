@@ -6,14 +6,14 @@ because it is a fact about a program, and no knob of a run. How far a build is k
 `oomph.estimate.trust`'s.
 """
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
 from oomph.errors import ConfigError
+from oomph.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Build:
     """What a build does; the defaults are llama.cpp 0.5.0's.
 

@@ -5,10 +5,10 @@ graphs, whose memory pays for ECC, which build fused kernels), not entries of a 
 coefficient is in here.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 from oomph.estimate.machine import LINUX, Machine
+from oomph.frozen import frozen
 from oomph.gpus import GpuSpec
 
 _GENERATION: Final = {
@@ -57,7 +57,7 @@ NATIVE_FP4_BUILD: Final = 2025.97
 """Blackwell's own FP4 products since December 2025 (PR 17906)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CardTraits:
     """Facts for the formulas. `int8_ops` and `fp16_flops` are dense peaks per second, `sm_hz` is
     SMs x clock.

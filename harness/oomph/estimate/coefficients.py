@@ -10,7 +10,7 @@ they hold for.
 import json
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Self
@@ -19,6 +19,7 @@ from oomph.errors import OomphError
 from oomph.estimate.coefficient_checks import check_coefficients
 from oomph.estimate.posterior import Posterior
 from oomph.foreign import parse_json, read_text
+from oomph.frozen import frozen
 
 MAX_BYTES: Final = 16 << 20
 """No calibration is longer."""
@@ -64,7 +65,7 @@ OWN: Final = (
 """The effects that one card has of its own; each is 1 for a card that was never measured."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Definition:
     """What a coefficient means and may be; `sd` is of the logarithm unless `linear`, and `own` is a
     machine's."""
@@ -79,7 +80,7 @@ class Definition:
     meaning: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Coefficients:
     """Values by name (`matvec.bandwidth_share`, `decode.kernel_factor.Ada`), in the unit the name
     ends with.

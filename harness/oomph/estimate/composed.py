@@ -1,7 +1,6 @@
 """A graph of some of a model's layers, which stands for the whole."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from oomph.estimate.allocator import Repeated
 from oomph.estimate.graph.builder import Builder
@@ -11,15 +10,6 @@ from oomph.estimate.graph.next_token import build_head
 from oomph.estimate.graph.tensor import Graph, Tensor
 from oomph.estimate.repeats import Selection
 from oomph.estimate.scheduler import Schedule
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What a graph is reserved for: tokens, rows of logits and sequences."""
-
-    n_tokens: int
-    n_outputs: int
-    n_seqs: int
 
 
 class Composed:

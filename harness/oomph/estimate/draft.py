@@ -15,8 +15,8 @@ from oomph.architectures.spec import ModelSpec
 from oomph.cards import Card, chosen_cards
 from oomph.config import RunConfig
 from oomph.errors import ConfigError
+from oomph.estimate.buffers import ComputeBuffers, Setup
 from oomph.estimate.build import LATEST, Build
-from oomph.estimate.compute import ComputeBuffers, Setup
 from oomph.estimate.graph.placement import layer_of
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.overhead import exchange_bytes, pool_bytes

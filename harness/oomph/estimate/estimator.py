@@ -20,9 +20,9 @@ from oomph.cards import Card, GivenCards, cards_of, run_cards
 from oomph.config import CONTEXT_STEP, RunConfig
 from oomph.errors import ConfigError
 from oomph.estimate.adapters import adapters_of
+from oomph.estimate.buffers import ComputeBuffers, Setup
 from oomph.estimate.build import build_of, build_year
 from oomph.estimate.coefficients import Coefficients, default_coefficients
-from oomph.estimate.compute import ComputeBuffers, Setup
 from oomph.estimate.draft import MtpHead, draft_devices, head_of
 from oomph.estimate.graph.placement import Placement
 from oomph.estimate.host import HostFit, host_fit, runs
@@ -286,6 +286,16 @@ class Estimator:
             target = self._with_rider(target, rider, buffers)
         target = replace(target, warnings=(*target.warnings, *notes))
         return self._pooled(together(target, beside), config)
+
+    def kv_cache_bytes(self, config: RunConfig) -> int:
+        """What the KV caches take on all cards together, as `memory` has it; nothing is replayed
+        for it but where what rides along has a place only beside the compute buffers."""
+        cards = self.cards_in(config)
+        if self.aboard(config):
+            devices = self.memory(config).devices
+            return sum(devices[card].kv_cache_bytes for card in cards)
+        caches = self._memory.fixed(self._memory.setup(config))["kv_cache_bytes"]
+        return sum(caches.get(card, 0) for card in cards)
 
     def _pooled(self, memory: MemoryEstimate, config: RunConfig) -> MemoryEstimate:
         """`memory` with the host's part counted on the card whose memory is the host's."""

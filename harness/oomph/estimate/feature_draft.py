@@ -14,8 +14,8 @@ from oomph.architectures.spec import ModelSpec
 from oomph.cards import Card
 from oomph.config import RunConfig
 from oomph.errors import ConfigError
+from oomph.estimate.buffers import Setup
 from oomph.estimate.build import LATEST, Build
-from oomph.estimate.compute import Setup
 from oomph.estimate.draft import DraftModel, let_go
 from oomph.estimate.graph.placement import CPU, Placement
 from oomph.estimate.memory import MemoryModel

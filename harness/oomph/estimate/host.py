@@ -1,14 +1,15 @@
 """What an estimate says of the host's memory, and how the machine's RAM stands to it."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+from oomph.frozen import frozen
 
 HostState = Literal["holds", "may_fill", "reads_disk", "short"]
 """How RAM stands to a run: it holds all; the caches that fill in use do not fit beside the rest;
 weights that stay mapped do not, and are read from the disk again and again; it does not load."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class HostMemory:
     """Bytes of the host's memory under one configuration.
 
@@ -51,7 +52,7 @@ class HostMemory:
         return None if growth is None else self.busy_bytes + growth
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class HostFit:
     """A run's memory on the host beside the RAM that is there for it. `room_bytes` is None where
     nobody said what RAM there is, and `state` then too. A card whose memory is the host's counts

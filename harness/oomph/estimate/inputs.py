@@ -8,7 +8,7 @@ from typing import Final
 
 from oomph.architectures.spec import ModelSpec
 from oomph.config import RunConfig, padded_context
-from oomph.estimate.compute import Setup
+from oomph.estimate.buffers import Setup
 from oomph.estimate.graph.tensor import pad
 
 INPUT_STEP: Final = 256

@@ -8,10 +8,10 @@ How often is no part of it: a model has as many such layers on a card as one say
 """
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 from oomph.estimate.graph.tensor import Tensor
+from oomph.frozen import frozen
 
 NOWHERE: Final = -1
 """The number of a tensor whose data have a device already, of no owner and of no pool."""
@@ -24,7 +24,7 @@ Counts = tuple[tuple[int, int], ...]
 """Numbers of tensors, and how often each."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Loop:
     """Steps `begin` to `end` are a repetition, which may be gone through again.
 

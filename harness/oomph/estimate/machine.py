@@ -5,10 +5,10 @@ NVIDIA's.
 """
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from oomph.errors import ConfigError
+from oomph.frozen import frozen
 from oomph.units import MIB, parse_size
 
 SYSTEMS: Final = ("linux", "windows")
@@ -16,7 +16,7 @@ _LEAST_W: Final = 5.0
 _MOST_W: Final = 2000.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Machine:
     """`system` is one of `SYSTEMS`. None is the card's own power limit, the RAM that coefficients
     are of, and an amount of RAM that nobody said. `reserve_bytes` of each card are left to others:

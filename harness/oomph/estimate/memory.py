@@ -20,10 +20,10 @@ from oomph.cards import Card
 from oomph.config import MAX_SEQUENCES, RunConfig
 from oomph.errors import ModelFileError
 from oomph.estimate.backends import MATRIX_ROW_PADDING, WITHOUT_KERNEL, alignment, scans
+from oomph.estimate.buffers import ComputeBuffers, Setup
 from oomph.estimate.build import LATEST, Build
-from oomph.estimate.compute import ComputeBuffers, ComputeModel, Setup
+from oomph.estimate.compute import ComputeModel
 from oomph.estimate.graph.attention import ROTATION_STEP
-from oomph.estimate.graph.builder import CacheTypes
 from oomph.estimate.graph.compressed import compressor_states
 from oomph.estimate.graph.hparams import (
     Hparams,
@@ -41,7 +41,7 @@ from oomph.estimate.graph.placement import (
     placing_knobs,
 )
 from oomph.estimate.graph.pooling import averages, has_classifier, resolve_pooling
-from oomph.estimate.graph.sizes import Sizes, resolve_sizes
+from oomph.estimate.graph.sizes import CacheTypes, Sizes, resolve_sizes
 from oomph.estimate.graph.slices import REFUSED, Slices
 from oomph.estimate.graph.tensor import pad
 from oomph.estimate.inputs import result_bytes

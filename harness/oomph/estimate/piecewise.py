@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from oomph.estimate.allocator import Packing
+from oomph.estimate.buffers import Packing
 
 N_ALONE: Final = 3
 """Contexts that are asked for before others are looked at for those to come."""

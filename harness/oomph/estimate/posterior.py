@@ -7,9 +7,10 @@ measurements that were left out, not from a distribution.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from math import log, sqrt
 from typing import Any, Final
+
+from oomph.frozen import frozen
 
 Values = Mapping[str, float]
 
@@ -17,7 +18,7 @@ STEP: Final = 1e-4
 """Step of the differences, on the logarithm of a coefficient."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Posterior:
     """Of the own coefficients of a machine with `card` (empty: with none), in logarithms:
     `covariance` by `names`.

@@ -1,13 +1,14 @@
 """What an estimate says: bytes by device, tokens per second, and how sure."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Literal
 
 from oomph.config import RunConfig
 from oomph.estimate.host import HostFit
 from oomph.estimate.trust import Trust
 from oomph.foreign_text import visible
+from oomph.frozen import frozen
 from oomph.units import count, gib, likely, mib, rate
 
 Refused = Literal[
@@ -35,7 +36,7 @@ TARGET: Final = "target"
 """The model itself among `MemoryEstimate.contexts`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class DeviceMemory:
     """Bytes on one device: `weights + kv_cache + recurrent + compute + output + overhead + host`.
 
@@ -71,7 +72,7 @@ class DeviceMemory:
         return self.total_bytes - self.overhead_bytes - (0 if exact_compute else self.compute_bytes)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class MemoryEstimate:
     """Memory by llama.cpp's device name (`CUDA0`…, `CUDA_Host`, `CPU`), everything counted;
     `contexts` are its parts by what takes them: "target" is the model itself, beside it what rides
@@ -96,7 +97,7 @@ class MemoryEstimate:
         return {name: devices for name, devices in self.contexts.items() if name != TARGET}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SlotsSpeed:
     """All `n_slots` sequences decoding at once, each `n_depth` cells deep: tokens per second of all
     together."""
@@ -107,7 +108,7 @@ class SlotsSpeed:
     decode_interval_90: tuple[float, float] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SpeedEstimate:
     """Tokens per second at the configuration's depth, with 90 % intervals and the term that binds.
 
@@ -125,7 +126,7 @@ class SpeedEstimate:
     untested: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class InputEstimate:
     """Inputs that embeddings or scores are made of: `n_tokens` is the longest that the
     configuration takes, `max_tokens` the longest that fits with another n_ubatch, None where no
@@ -144,7 +145,7 @@ class InputEstimate:
     interval_90: tuple[float, float] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CardFit:
     """One card against its own memory: `margin_bytes` is what it has left, negative what it is
     short of. `name` and `fit_probability` are None where only its memory is known."""
@@ -156,7 +157,7 @@ class CardFit:
     fit_probability: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Prediction:
     """The answer for one configuration. `fits` and `max_context` are None where no card was named;
     `cards` are those that it uses, each by itself, `host` is the memory beside them: what does not

@@ -7,13 +7,14 @@ counts it and the proof of the largest context holds.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from oomph.cards import Card
 from oomph.config import RunConfig
-from oomph.estimate.compute import ComputeBuffers, Setup
+from oomph.estimate.buffers import ComputeBuffers, Setup
 from oomph.estimate.prediction import COMPONENTS, TARGET, DeviceMemory, MemoryEstimate
+from oomph.frozen import frozen
 
 
 class Rider(Protocol):
@@ -51,7 +52,7 @@ class Rider(Protocol):
         """What to know before believing its figures, a sentence each."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FixedRider:
     """A rider whose bytes by device are known beforehand, and that takes them whatever is asked;
     `note` says what of them is not so."""

@@ -15,6 +15,7 @@ from oomph.estimate.allocator import Placed
 from oomph.estimate.backends import supports, wants_offload
 from oomph.estimate.fusions import Kept, group_shared_experts, kept_by_fusions
 from oomph.estimate.graph.tensor import VIEW_OPS, Graph, Tensor
+from oomph.frozen import frozen
 
 MAX_SOURCES: Final = 10
 """Sources that a ggml tensor can have (GGML_MAX_SRC)."""
@@ -26,7 +27,7 @@ _IGNORE_WEIGHTS: Final = ("ROPE", "FLASH_ATTN_EXT")
 """Operators whose weights are too small to decide where they run."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Schedule:
     """Tensors with their backends: `leafs` allocated first, then `nodes`, copies at the start of
     their splits."""

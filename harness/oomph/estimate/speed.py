@@ -8,15 +8,15 @@ filled.
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from oomph.architectures.spec import ModelSpec
 from oomph.config import RunConfig
 from oomph.errors import ConfigError
+from oomph.estimate.buffers import Setup
 from oomph.estimate.card import CardTraits, card_facts
 from oomph.estimate.coefficients import Coefficients
-from oomph.estimate.compute import Setup
 from oomph.estimate.machine import LINUX, Machine
 from oomph.estimate.memory import MemoryModel
 from oomph.estimate.posterior import prediction_sd
@@ -26,6 +26,7 @@ from oomph.estimate.speed_host import host_decode_terms, host_prefill_terms, hos
 from oomph.estimate.speed_prefill import compute_seconds, prefill_terms
 from oomph.estimate.tested import WIDER_UNTESTED, untested
 from oomph.estimate.work import Work, forward_work
+from oomph.frozen import frozen
 from oomph.gpus import GpuSpec
 from oomph.units import count
 
@@ -43,7 +44,7 @@ worse."""
 ON_HOST: Final = "with the host"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SpeedQuestion:
     """What is asked: facts only, ready to be evaluated with any coefficients.
 

@@ -4,8 +4,9 @@ Weights, caches and states are sums that no build has changed; what a build or a
 moves are the compute buffers. So the bound is a share of these.
 """
 
-from dataclasses import dataclass
 from typing import Final, Literal
+
+from oomph.frozen import frozen
 
 Architecture = Literal["exact", "composed", "general rule"]
 """In the table, its graph replayed; the graph put together from the usual tensors that the file
@@ -40,7 +41,7 @@ _OF_GRAPH: Final[dict[str, float | None]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Trust:
     """What is known of the architecture and of the build, and by what share the compute buffers may
     be off: 0 is to the byte, None is that nothing was measured. `is_learned` says that the share is

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from oomph.architectures.spec import ModelSpec
-from oomph.estimate.compute import Setup
+from oomph.estimate.buffers import Setup
 from oomph.estimate.graph.compressed import compressor_states
 from oomph.estimate.graph.hparams import LayerShape
 from oomph.estimate.graph.placement import layer_of
 from oomph.estimate.memory import homes
 from oomph.estimate.prediction import is_card
+from oomph.frozen import frozen
 from oomph.gguf.header import TensorInfo
 
 _LEGACY: Final = ("Q4_0", "Q4_1", "Q5_0", "Q5_1")
@@ -53,7 +54,7 @@ def kind_of(type_name: str) -> str:
     return next((kind for prefix, kind in _KIND_BY_PREFIX if type_name.startswith(prefix)), "f16")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class AttentionWork:
     """`layers` alike attention layers; each looks at `window` cells at most, or at all where it is
     None.

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from oomph.errors import ModelFileError
+from oomph.frozen import frozen
 from oomph.gguf.bounded_reader import Cursor
 from oomph.gguf.ggml_types import QUANTS_BY_NUMBER, QuantType
 from oomph.gguf.other_files import KNOWN_BY_BYTES, kind_of_start
@@ -77,7 +78,7 @@ class SkippedArray:
 Value = int | float | bool | str | tuple[int | float | bool, ...] | SkippedArray
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TensorInfo:
     """One tensor as the header lists it: dimensions `ne` with the contiguous one first, bytes as
     stored."""
@@ -98,7 +99,7 @@ class TensorInfo:
         return self.quant.row_bytes(self.ne[0]) * prod(self.ne[1:])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class GGUFFile:
     """A header as read: `metadata` by key, `tensors` in file order, sizes in bytes (of all parts if
     split). `value_types` are the types that the metadata are stored in, of an array its items',

@@ -6,14 +6,14 @@ nearest, to which the size of the file must be given.
 """
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from oomph.errors import UnknownNameError
+from oomph.frozen import frozen
 from oomph.gguf.file_types import FILE_TYPES, canonical_quantization
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Quantization:
     """What is written as `name`: llama-quantize's file type `base`, embeddings and output in `ends`
     where a recipe says so. `foreign` says what it is where no recipe is published: then `base` is

@@ -3,9 +3,9 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
+from oomph.frozen import frozen
 from oomph.measure.logs.outcome import RAN_OUT, SIGKILL_CODES, classify
 from oomph.records.heading import Tried
 
@@ -19,7 +19,7 @@ _PROOF: Final = re.compile(r"^record (\S+)$")
 _SAID: Final = re.compile(r" ended with (\w+), and this asks for at least as much$")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Standing(Generic[Kind]):
     """What a sweep's records come to: the one that stands for each point that needs no try, by its
     id, and of the points that are tried again how many there are by the reason."""

@@ -11,10 +11,11 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from oomph.errors import ToolchainError
+from oomph.frozen import frozen
 from oomph.measure.bench import PCI_ORDER, Bench
 from oomph.measure.child import Child
 from oomph.measure.executors import Completed, Executor, Job
@@ -27,7 +28,7 @@ PATIENCE_S: Final = 120.0
 """A context takes a second, and on a machine whose driver has to start up some tens of them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Door:
     """How a child reaches the CUDA driver and sees one card only, as its device 0."""
 

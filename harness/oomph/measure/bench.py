@@ -7,10 +7,11 @@ workstation and on a laptop.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from oomph.errors import ToolchainError
+from oomph.frozen import frozen
 from oomph.measure.card_probe import CardProbe
 from oomph.measure.cards_executor import Share, shared_cpus
 from oomph.measure.cuda_route import WITHOUT_DRIVER, CudaRoute, chosen_backend, cuda_route
@@ -38,7 +39,7 @@ Sharing = Callable[[Sequence[NvmlCard], bool], Share]
 the machine."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Bench:
     """An executor and what its records say of the machine; `phantom` are the cards if they are
     phantoms, `remark` is what whoever expected something else should know.

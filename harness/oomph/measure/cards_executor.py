@@ -9,9 +9,10 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from oomph.frozen import frozen
 from oomph.measure.child import GLANCE_S
 from oomph.measure.executors import Completed, Executor, Job
 from oomph.measure.nvml import NvmlCard
@@ -19,7 +20,7 @@ from oomph.records.environment import physical_cores
 from oomph.records.schema import Environment
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Share:
     """A part of a machine: an executor that uses no more of it, what its records say of the
     machine, and the CPUs that its worker is kept to (none: all)."""

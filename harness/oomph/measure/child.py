@@ -88,7 +88,8 @@ class Child:
     def _wait(self, deadline: float) -> set[int]:
         """The descriptors that can be read; none once it is too late or called off."""
         while True:
-            until = deadline if self._stop is None else min(deadline, time.monotonic() + GLANCE_S)
+            # a wait without a glance is deaf to a signal that comes just before it
+            until = min(deadline, time.monotonic() + GLANCE_S)
             readable = _readable((self._replies, self._process.ended), until)
             if readable or until == deadline or (self._stop and self._stop.is_set()):
                 return readable

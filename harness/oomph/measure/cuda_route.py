@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ from oomph.cuda.fatbin import GpuCode, Version, read_gpu_code
 from oomph.cuda.nvidia import cuda_major
 from oomph.cuda.plugin import Plugin
 from oomph.errors import ToolchainError
+from oomph.frozen import frozen
 from oomph.measure.nvml import NvmlCard
 from oomph.records.environment import built_with_cuda
 
@@ -25,7 +25,7 @@ WITHOUT_DRIVER: Final = (
 _NOISE: Final = ("ggml_backend_load_best:", "load_backend: loaded")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CudaRoute:
     """The CUDA backend that will run: `library` has its code, `plugin` is None where llama.cpp was
     built with it."""
@@ -68,7 +68,7 @@ class CudaRoute:
                 raise ToolchainError(f"{card.name} has {verdict.detail}: {verdict.remedy}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Loaded:
     """What came of loading a backend in a child: its devices by name, and what llama.cpp said.
 

@@ -10,13 +10,14 @@ import re
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Final
 
 from oomph.config import RunConfig
 from oomph.errors import ToolchainError
 from oomph.foreign import read_bytes
+from oomph.frozen import frozen
 from oomph.measure.child import Child
 from oomph.measure.executors import QUIET
 from oomph.measure.logs.reported import read_buffers
@@ -28,7 +29,7 @@ TIMEOUT_S: Final = 120.0
 _CACHE: Final = re.compile(r"size = {1,12}([0-9.]{1,12}) MiB \( {0,9}[0-9]{1,9} cells")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Counted:
     """What llama.cpp counts, in MiB as printed: compute buffers and recurrent states by device, and
     the KV caches of all devices together, for a cache that is not allocated is on none."""
@@ -38,7 +39,7 @@ class Counted:
     kv_cache_mib: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Llama:
     """The llama.cpp that is asked: the installed wheel, or another's `library` with its `header`.
 

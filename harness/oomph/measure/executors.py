@@ -12,11 +12,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
 
+from oomph.frozen import frozen
 from oomph.measure.child import Child
 from oomph.measure.oom_kills import OomKills
 from oomph.measure.point import Point
@@ -38,7 +39,7 @@ MAX_LOG_BYTES: Final = 4 * 1024**2
 """Of a longer log the beginning and the end are read."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Job:
     """One load of a model and the points to measure in it, which share a load key.
 
@@ -57,7 +58,7 @@ class Job:
     draft_path: Path | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Completed:
     """How a point went, before anything is concluded from it.
 

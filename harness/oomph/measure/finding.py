@@ -1,9 +1,9 @@
 """One thing that the doctor looked at, how it is, and what mends it."""
 
-from dataclasses import dataclass
+from oomph.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Finding:
     """One thing looked at: `state` is "ok", "missing" (oomph's main job needs it) or "optional"."""
 

@@ -8,10 +8,10 @@ probe corrects it by what it saw.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from oomph.config import CONTEXT_STEP, RunConfig
+from oomph.frozen import frozen
 from oomph.measure.accidents import ran_out
 from oomph.measure.runner import Runner
 from oomph.measure.sweep import Sweep, SweepFile
@@ -27,7 +27,7 @@ Slack = Callable[[RunConfig], float]
 what is short."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Frontier:
     """The end of one search. `n_ctx` is the largest that ran full, None where not even the smallest
     did.

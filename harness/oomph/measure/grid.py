@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple, Self
 
-from oomph.config import HELD_TOGETHER, LOAD_KNOBS, RunConfig, is_said
+from oomph.config import HELD_TOGETHER, KNOBS, LOAD_KNOBS, RunConfig, is_said
 from oomph.measure.point import Point
 
 _ORDERED_BY: Final = ("n_ctx", "n_ubatch", "n_seq_max")
@@ -126,7 +126,7 @@ class Grid:
         """The knobs in JSON without those of the axes, in the pieces between them, and which axes
         come between."""
         texts, holes = [""], list[int]()
-        for name in sorted(RunConfig.__slots__):
+        for name in sorted(KNOBS):
             if name in self.axes:
                 holes.append(self._place[name])
                 texts.append("")

@@ -6,10 +6,10 @@ can be expected it is a fixed, long time.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, Literal, Self
 
 from oomph.config import RunConfig
+from oomph.frozen import frozen
 from oomph.measure.fields import Bytes, Seconds, StrictTable
 from oomph.measure.workload import Workload
 
@@ -36,7 +36,7 @@ class Limits(StrictTable):
     reference_bytes: Bytes = 4 * 1024**3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ExpectedSeconds:
     """What a load and a point are expected to take; None where nothing is known."""
 
@@ -47,7 +47,7 @@ class ExpectedSeconds:
 Expect = Callable[[RunConfig, Workload], ExpectedSeconds]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Timeout:
     """A limit in seconds, and where it comes from, as the end of "its limit of 600 s, …"."""
 
@@ -58,7 +58,7 @@ class Timeout:
         return f"{self.seconds:,.0f} s, {self.origin}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Timeouts:
     """The limits of one point and of the load that it shares."""
 

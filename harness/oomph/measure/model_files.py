@@ -2,15 +2,15 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from oomph.errors import ModelFileError
+from oomph.frozen import frozen
 from oomph.gguf.header import GGUFFile, part_names
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ModelFiles:
     """A model's file, or the parts of a split one, as they were when they were identified."""
 

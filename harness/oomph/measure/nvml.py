@@ -9,10 +9,11 @@ the driver's: the phantom card's.
 import ctypes
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Self
 
+from oomph.frozen import frozen
 from oomph.gpus import GpuSpec, gpu
 from oomph.measure.nvml_library import open_library
 
@@ -46,7 +47,7 @@ class CardLostError(Exception):
     """The card no longer answers: not for users, it ends the point as `device_lost`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class NvmlCard:
     """Which card: `index` counts what this process may use, as CUDA does under
     CUDA_DEVICE_ORDER=PCI_BUS_ID.
@@ -68,7 +69,7 @@ class NvmlCard:
     is_instance: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CardMemory:
     """Bytes on a card. `reserved_bytes` is the driver's, kept out of `used_bytes`; None where the
     driver has no such figure, and then it is in `used_bytes`."""
@@ -78,7 +79,7 @@ class CardMemory:
     reserved_bytes: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CardSensors:
     """What a card feels; None is what it does not tell. `throttle` names what slows its clocks now,
     `energy_j` counts since the driver was loaded. Of a MIG instance, power and energy are None:
@@ -94,7 +95,7 @@ class CardSensors:
     throttle: tuple[str, ...] | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Device:
     """Handles: of what memory and processes are asked of, and of the GPU that the sensors belong
     to."""

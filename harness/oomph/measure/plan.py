@@ -7,7 +7,7 @@ sentence.
 import hashlib
 import os
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +15,7 @@ from oomph.architectures.families import family_of
 from oomph.architectures.from_gguf import spec_from_gguf
 from oomph.architectures.spec import ModelSpec
 from oomph.errors import ConfigError
+from oomph.frozen import frozen
 from oomph.gguf.header import GGUFFile, read_gguf
 from oomph.measure.executors import Executor, Job
 from oomph.measure.grid import Drawn, Grid, Points, Sketch, settings
@@ -39,7 +40,7 @@ HASHED_BYTES: Final = 2 * 1024**3
 identify it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Place:
     """Where a sweep is measured: an executor, the machine that it runs on, and how many jobs it
     takes at once.
@@ -75,7 +76,7 @@ def _card(card: Mapping[str, object]) -> tuple[object, ...]:
     return card.get("name"), card.get("total_bytes"), *left
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Subject:
     """The model that is measured: its file, what its header says, what identifies it in records,
     and `files`, to tell whether it is still the same."""
@@ -86,7 +87,7 @@ class Subject:
     files: ModelFiles
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Plan:
     """The points of a sweep by their ids, for one model at one place; `base` is where paths in the
     sweep begin, `expect` says how long a point of a job is expected to take."""

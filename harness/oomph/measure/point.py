@@ -2,15 +2,16 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Self
 
 from oomph.config import LOAD_KNOBS, RunConfig
+from oomph.frozen import frozen
 from oomph.measure.limits import ExpectedSeconds, Limits, Timeouts
 from oomph.measure.workload import Workload
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Point:
     """One configuration to measure. `label` names it by the knobs that its sweep varies; `expected`
     is how long it is said to take, which is no part of what it is."""

@@ -4,12 +4,14 @@ Apart from the runner because it is about threads only. A worker that has comple
 until the next one is asked for, so that no worker goes on before the last record is on the disk.
 """
 
+import contextlib
 import queue
 import threading
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
+from oomph.measure.child import GLANCE_S
 from oomph.measure.executors import Completed, Executor, Job
 
 T = TypeVar("T")
@@ -79,7 +81,7 @@ class WorkerPool(Generic[T]):
         if self._held:
             self._held.go.release()
             self._held = None
-        worker, said = self._said.get()
+        worker, said = self._next()
         if isinstance(said, Completed):
             self._held = worker
             return worker.task, said
@@ -87,6 +89,13 @@ class WorkerPool(Generic[T]):
         if said:
             raise said
         return worker.task, None
+
+    def _next(self) -> tuple[_Worker[T], Completed | BaseException | None]:
+        """What is said next. A wait without an end is deaf to a signal that comes just before
+        it."""
+        while True:
+            with contextlib.suppress(queue.Empty):
+                return self._said.get(timeout=GLANCE_S)
 
     def let_end(self) -> None:
         """Let every job end after the point that it is at."""

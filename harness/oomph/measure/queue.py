@@ -7,10 +7,10 @@ may hold for it: a sweep of ten times the points takes ten times as long here.
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from heapq import heapify, heappop, heappush
 
+from oomph.frozen import frozen
 from oomph.measure.drift_check import as_repeat, can_anchor
 from oomph.measure.executors import Completed
 from oomph.measure.plan import Plan
@@ -20,7 +20,7 @@ from oomph.records.heading import Tried
 from oomph.records.schema import Record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Task:
     """A load that is being run, and the points of it by their ids; with `anchor` the repetition of
     that record's point."""

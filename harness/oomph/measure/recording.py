@@ -6,10 +6,10 @@ behind.
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from statistics import median
 from typing import Any, Final
 
+from oomph.frozen import frozen
 from oomph.measure.energy import energy_of
 from oomph.measure.executors import Completed
 from oomph.measure.logs.contexts import RIDING, buffers_by_context
@@ -46,7 +46,7 @@ _FREE: Final = ("free_after_load_bytes", "free_after_context_bytes", "free_after
 """What CUDA says is left of each card, by llama.cpp's device name."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Setting:
     """What all records of one run share; `environment` is that of points that do not bring their
     own."""

@@ -9,12 +9,13 @@ import hashlib
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from oomph.errors import ConfigError, ModelFileError, ToolchainError
+from oomph.frozen import frozen
 from oomph.gguf.header import read_gguf
 from oomph.measure.bench import Bench, open_bench
 from oomph.measure.executors import Completed, Job
@@ -30,7 +31,7 @@ class LostError(Exception):
     """The machine that ran a job is gone: not for users, the job is tried on another."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RemoteJob:
     """A job for another machine. `models` says where the model lies on a machine, by its host
     name."""

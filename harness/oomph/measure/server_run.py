@@ -15,7 +15,6 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from typing import IO, Any, Final
@@ -24,6 +23,7 @@ import psutil
 
 from oomph.errors import ToolchainError
 from oomph.foreign import parse_json
+from oomph.frozen import frozen
 from oomph.measure.executors import QUIET
 from oomph.measure.logs.lines import read_lines
 from oomph.measure.logs.reported import read_buffers, read_reported
@@ -47,7 +47,7 @@ _BREAKDOWN: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ServerRun:
     """What a started llama-server said. `log` is its output, `exit_code` -n for signal n, None
     where it would not end.

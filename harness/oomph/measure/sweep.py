@@ -9,7 +9,7 @@ workstation.
 import itertools
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import prod
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar, get_args
@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field, ValidationError
 from oomph.config import KNOBS, RunConfig, defaults_of, knob_value
 from oomph.errors import ConfigError
 from oomph.foreign import read_text
+from oomph.frozen import frozen
 from oomph.measure.fields import MAX_VALUES, Range, Seconds, StrictTable, expand
 from oomph.measure.grid import Drawn, Grid
 from oomph.measure.limits import Limits
@@ -65,7 +66,7 @@ class SweepFile(StrictTable):
     group: list[Group] = Field(default=[])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Sweep:
     """A sweep as loaded: `path` is None where it did not come from a file."""
 
@@ -181,7 +182,7 @@ class Sweep:
             yield builder.grid() or list(builder.points())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Builder:
     """One group, its tables checked: `fixed` knobs, and `axes` with the values as the file has
     them."""

@@ -12,12 +12,12 @@
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from oomph.architectures.spec import ModelSpec
 from oomph.config import RunConfig
 from oomph.errors import ConfigError
+from oomph.frozen import frozen
 from oomph.measure.bench import Bench
 from oomph.measure.cards_executor import CardsExecutor, Company
 from oomph.measure.nvml import NvmlCard
@@ -30,7 +30,7 @@ Fits = Callable[[RunConfig, NvmlCard], bool | None]
 """Whether a configuration is expected to fit a card; None where nothing is known."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Spread:
     """The places where a sweep is measured, and how many workers run at once over all of them."""
 

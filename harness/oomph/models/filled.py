@@ -9,7 +9,6 @@ to delete.
 import os
 import shutil
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +16,7 @@ import psutil
 
 from oomph.architectures.spec import ModelSpec
 from oomph.errors import ModelFileError
+from oomph.frozen import frozen
 from oomph.models.sparse import file_name
 from oomph.models.synth import write_synthetic
 from oomph.paths import cache_folder
@@ -31,7 +31,7 @@ FAST_BYTES_PER_S: Final = 1e9
 TRIED_BYTES: Final = 1 << 28
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Filled:
     """A file of random weights: `seconds` is what writing it took (0 where it was there),
     `in_memory` whether it takes the machine's memory until it is deleted."""

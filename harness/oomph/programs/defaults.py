@@ -6,9 +6,10 @@ another knob was said.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Literal
 
+from oomph.frozen import frozen
 from oomph.knob import Program
 from oomph.units import GIB
 
@@ -16,7 +17,7 @@ MODEL_CONTEXT: Final = 0
 """Stands for the context that the model was trained with, as in llama.cpp's `-c 0`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ProgramFacts:
     """`source` is where the defaults of `build` were read; `unknown` what it does not tell, for
     which llama-server's stands.

@@ -5,10 +5,10 @@ search is `oomph.estimate.fitting`; here is what was said of it.
 """
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from oomph.errors import ConfigError
+from oomph.frozen import frozen
 from oomph.programs.flags import OFF, ON
 from oomph.units import MIB, read_count
 
@@ -19,7 +19,7 @@ MARGIN_BYTES: Final = 1 << 30
 MOST_MIB: Final = 1 << 24
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FitFlags:
     """`target_mib` is what is to be left free of each card, one value for all of them, or of the
     first ones; `n_ctx_least` the shortest context, None where nothing was said of it."""

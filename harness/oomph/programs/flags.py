@@ -5,12 +5,12 @@ The table is `flags.toml`, which `scripts/llama-flags` writes of the pinned buil
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 from oomph.config import keys_of
+from oomph.frozen import frozen
 
 Kind = Literal["knob", "read", "memory", "neutral", "gone", "other"]
 ON: Final = ("on", "enabled", "true", "1")
@@ -18,7 +18,7 @@ OFF: Final = ("off", "disabled", "false", "0")
 """llama.cpp's words: common/arg.cpp, is_truthy and is_falsey."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Flag:
     """One flag. `negative` are the spellings that turn it off, `value` is what --help calls what it
     takes (empty for a switch), `environment` its variable.

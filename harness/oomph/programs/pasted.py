@@ -9,6 +9,7 @@ from typing import Any, Final
 from oomph.architectures.source import read_model
 from oomph.config import RunConfig, knob_value
 from oomph.errors import ConfigError, OomphError
+from oomph.frozen import frozen
 from oomph.knob import Program
 from oomph.paths import expanded, is_remote
 from oomph.programs.defaults import PROGRAMS
@@ -20,7 +21,7 @@ MOST: Final = 24
 """Items of a list that are shown."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Pasted:
     """`said` has the program, the knobs and the remarks; `model` is what the command names, as
     `read_model` takes it, or None."""

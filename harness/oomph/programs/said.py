@@ -6,13 +6,14 @@ they stand for. A configuration follows once the model and the card's memory are
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Final, Self, cast
 
 from oomph.architectures.rope import native_context
 from oomph.architectures.spec import ModelSpec
 from oomph.config import RunConfig, defaults_of
 from oomph.errors import ConfigError
+from oomph.frozen import frozen
 from oomph.knob import Program
 from oomph.programs.defaults import MODEL_CONTEXT, PROGRAMS, ProgramFacts
 from oomph.programs.fit_flags import FitFlags
@@ -20,7 +21,7 @@ from oomph.programs.fit_flags import FitFlags
 DEFAULT_PROGRAM: Final[Program] = "llama-server"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Said:
     """Knobs that were given, by RunConfig's names, to be run as `program` runs them; `where` they
     were given. `devices` are the cards that it is to run on, by llama.cpp's names, where they were

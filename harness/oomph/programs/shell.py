@@ -6,10 +6,11 @@ replaced where the text itself assigns it; nothing is taken from this process's 
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from oomph.errors import ConfigError
+from oomph.frozen import frozen
 from oomph.programs.pasted import WHERE
 
 LONGEST: Final = 1 << 16
@@ -26,7 +27,7 @@ _LITERAL: Final = "\ue000"
 _REDIRECTION: Final = re.compile(r"\d?(?:>>?|<)(?:&\d)?|&>>?")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Command:
     """The words of one command, and the variables that stand before it."""
 

@@ -6,11 +6,12 @@ A text becomes the words of one program that oomph knows, and the variables that
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import PureWindowsPath
 from typing import Final
 
 from oomph.errors import ConfigError
+from oomph.frozen import frozen
 from oomph.programs.pasted import WHERE, shortened
 from oomph.programs.shell import ASSIGNMENT, Command, read_commands, straightened
 
@@ -71,7 +72,7 @@ _RUN: Final = ("-c", "-lc", "/c", "-command")
 _DEEPEST: Final = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Invocation:
     """A program by oomph's name of it, the words after its own, the variables it starts with; how
     many `others` stand in the text."""

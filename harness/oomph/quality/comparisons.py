@@ -1,10 +1,11 @@
 """Two settings on the same items: their scores' mean difference, and whether it is shown."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from statistics import fmean
 from typing import Final, Literal
 
+from oomph.frozen import frozen
 from oomph.quality.intervals import Interval, difference_interval
 from oomph.quality.paired_tests import holm, mcnemar_p, sign_flip_p
 from oomph.quality.power import items_needed
@@ -15,7 +16,7 @@ ALPHA: Final = 0.05
 Finding = Literal["better", "worse", "not shown"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Paired:
     """A setting against its reference over `n_pairs` items that both were asked.
 

@@ -1,11 +1,11 @@
 """The effective length of a setting: how far a context goes before answers get worse."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from random import Random
 from statistics import fmean
 from typing import Final
 
+from oomph.frozen import frozen
 from oomph.quality.intervals import SEED, middle_of
 from oomph.quality.tasks import TaskRun
 
@@ -19,7 +19,7 @@ Cells = Mapping[int, Mapping[str, Sequence[float]]]
 """Scores by length and task."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class EffectiveLength:
     """The longest length in tokens, of those asked, up to which every one keeps 85 % of the score
     at the shortest.

@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any, Final
 
+from oomph.frozen import frozen
 from oomph.quality.text import Mean, is_paired, mean_of
 from oomph.records.schema import Quality, Record
 
@@ -18,7 +18,7 @@ FEWEST_TOKENS: Final = 8
 Bins = Mapping[int, Sequence[float]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PositionLoss:
     """The mean negative log-likelihood, in nats, of tokens that were given from `first` to `last`
     tokens."""
@@ -30,7 +30,7 @@ class PositionLoss:
     error_nats: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PositionCost:
     """Tokens that were given from `first` to `last` tokens, paired: `loss_nats` is the mean
     difference of their negative log-likelihoods, `divergence_nats` the mean KL divergence, None

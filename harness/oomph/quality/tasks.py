@@ -11,6 +11,7 @@ from functools import cached_property
 from statistics import fmean
 from typing import Any, Final
 
+from oomph.frozen import frozen
 from oomph.quality.intervals import Interval, mean_interval, wilson
 from oomph.records.grouping import grouped, knob_set, model_key
 from oomph.records.schema import Record, TaskItem
@@ -72,7 +73,7 @@ class TaskRun:
         ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Score:
     """How items were answered: `right` is the share with score 1 and `mean` the mean score, each
     with its 95 % interval."""

@@ -7,10 +7,10 @@ independent, as llama-perplexity has it.
 
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any, Final
 
+from oomph.frozen import frozen
 from oomph.records.grouping import knob_set
 from oomph.records.schema import Needle, Quality, Record
 
@@ -18,7 +18,7 @@ NORMAL_95: Final = 1.96
 """Half the width of a 95 % interval in standard errors."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Mean:
     """A mean and its standard error, which is None with a single value."""
 
@@ -38,7 +38,7 @@ def mean_of(values: Sequence[float]) -> Mean:
     return Mean(value=fmean(values), error=error, n=len(values))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Cost:
     """A setting against its reference.
 
@@ -128,7 +128,7 @@ def _place(record: Record) -> tuple[object, ...]:
     return record.model.header_sha256, record.environment.machine, record.environment.backend
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RecallAt:
     """How many of the facts at one depth were found, and how many tokens before the answer they
     stood (the mean)."""

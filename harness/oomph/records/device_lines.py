@@ -7,9 +7,9 @@ ggml-metal-device.m, ggml-opencl.cpp, llama.cpp's `using device` and its memory 
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
+from oomph.frozen import frozen
 from oomph.units import GIB, MIB
 
 BACKENDS: Final = {
@@ -45,7 +45,7 @@ HINTS: Final = (
 """A line without any of these introduces no card."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class IntroducedCard:
     """A card as a line introduces it. `device` is ggml's name for it (CUDA0); bytes are None where
     the line does not tell them, `is_used` says that a model is put on it."""

@@ -8,7 +8,6 @@ samples is one sample.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
@@ -16,6 +15,7 @@ from pydantic import ValidationError
 
 from oomph.errors import ConfigError, StoreError, UnknownNameError
 from oomph.foreign import read_bytes
+from oomph.frozen import frozen
 from oomph.gpus import gpu
 from oomph.records.schema import SCHEMA_VERSION, ModelIdentity, Record
 from oomph.records.store import record_of_line
@@ -54,7 +54,7 @@ Understood = TypeVar("Understood")
 Of = TypeVar("Of", bound=_OfRow)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Taken:
     """What a file gave: its records, and what is named of the rest."""
 

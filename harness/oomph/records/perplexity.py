@@ -1,15 +1,16 @@
 """The perplexity of a record's text, and how far it is known."""
 
 import math
-from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING
+
+from oomph.frozen import frozen
 
 if TYPE_CHECKING:
     from oomph.records.schema import Record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Perplexity:
     """exp of the mean negative log-likelihood; `low` and `high` are one standard error away, None
     with one chunk."""

@@ -10,6 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Final, Self
 
 from oomph.estimate.prediction import is_card
+from oomph.frozen import frozen
 from oomph.records.disturbance import counting_samples, remarks
 from oomph.records.grouping import Setting, grouped, setting, subject
 from oomph.records.ladder import ladder_stops
@@ -33,7 +34,7 @@ _PREFERRED: Final = {"vram": 3, "rss": 2, "pss": 1}
 """Of the quantities that probes saw, which one is the peak's."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Rate:
     """Tokens per second of one test at one depth: the median of the samples, the slowest and the
     fastest.

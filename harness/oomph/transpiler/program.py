@@ -120,7 +120,7 @@ class Program:
     # --- following names
 
     def _take(self, module: Module, statement: ast.stmt) -> None:
-        """Enter a top-level statement into its module."""
+        """Enter a top-level statement, or an import, into its module."""
         if isinstance(statement, ast.Import):
             module.imports.update(
                 {(alias.asname or alias.name): (alias.name, "") for alias in statement.names}
@@ -177,7 +177,9 @@ class Program:
     def _follow(self, module: Module, part: ast.AST) -> None:
         for node in without_annotations(part):
             place = None
-            if isinstance(node, ast.Name):
+            if isinstance(node, ast.ImportFrom):  # in a function: imported where it is needed
+                self._take(module, node)
+            elif isinstance(node, ast.Name):
                 place = self.resolve(module, node.id)
             elif isinstance(node, ast.Attribute):
                 self.attributes.add(node.attr)

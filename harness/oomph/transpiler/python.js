@@ -323,7 +323,7 @@ function $erf(x) {  // a series near 0, a continued fraction further out
 }
 const $math = {
   e: Math.E, inf: Infinity, pi: Math.PI, exp: Math.exp, expm1: Math.expm1, log: Math.log, log2: Math.log2,
-  sqrt: Math.sqrt, hypot: Math.hypot, ceil: Math.ceil, floor: Math.floor,
+  sqrt: Math.sqrt, hypot: Math.hypot, erf: $erf, ceil: Math.ceil, floor: Math.floor,
   lcm(a, b) { let [x, y] = [a, b]; while (y) [x, y] = [y, x % y]; return a / x * b; },
   prod(items) { let product = 1; for (const item of items) product *= item; return product; },
 };

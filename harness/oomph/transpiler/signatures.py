@@ -74,8 +74,17 @@ def defaults_of(arguments: ast.arguments) -> dict[str, ast.expr]:
 
 
 def is_dataclass(node: ast.ClassDef) -> bool:
-    """Whether the class is decorated with `@dataclass`."""
-    return any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list)
+    """Whether the class is decorated with `@frozen` or `@dataclass`."""
+    return is_frozen(node) or any("dataclass" in name for name in _decorators(node))
+
+
+def is_frozen(node: ast.ClassDef) -> bool:
+    """Whether nothing is assigned to its instances."""
+    return any(name == "frozen" or "frozen=True" in name for name in _decorators(node))
+
+
+def _decorators(node: ast.ClassDef) -> list[str]:
+    return [ast.unparse(decorator) for decorator in node.decorator_list]
 
 
 def fields_of(node: ast.ClassDef) -> dict[str, ast.expr | None]:

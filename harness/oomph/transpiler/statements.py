@@ -16,6 +16,7 @@ from oomph.transpiler.signatures import (
     decorators_of,
     fields_of,
     is_dataclass,
+    is_frozen,
     signature_of,
 )
 
@@ -84,8 +85,8 @@ class Statements(Calls):
         lines.append("}")
         if is_dataclass(node):
             names = ", ".join(f'"{field}"' for field in fields_of(node))
-            frozen = "frozen=True" in ast.unparse(node.decorator_list[0])
-            lines.append(f"$dataclass({name}, [{names}], {str(frozen).lower()});")
+            frozen = str(is_frozen(node)).lower()
+            lines.append(f"$dataclass({name}, [{names}], {frozen});")
         return lines
 
     def _dataclass_constructor(
@@ -162,6 +163,9 @@ class Statements(Calls):
         if translate is None:
             raise self.refusal(node, f"{type(node).__name__} is not translated")
         return list(translate(node))
+
+    def _importfrom_statement(self, _: ast.ImportFrom) -> list[str]:
+        return []  # all that is reached is in one script
 
     def _functiondef_statement(self, node: ast.FunctionDef) -> list[str]:
         self._check_decorators(node)

@@ -5,9 +5,9 @@ dash for the others. Nothing is averaged over machines.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from oomph.frozen import frozen
 from oomph.records.grouping import Setting, SettingNames
 from oomph.records.schema import Record
 from oomph.records.summary import Rate, RecordSummary
@@ -31,7 +31,7 @@ Machines = Mapping[str, Sequence[RecordSummary]]
 """The records of each machine, by its name."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Quantity:
     """What is compared: a name with its unit, and how a record tells it."""
 

@@ -1,7 +1,6 @@
 """Claims as tables: what was said, predicted and allocated, and whether it holds."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,6 +20,7 @@ from oomph.config import RunConfig
 from oomph.errors import ConfigError
 from oomph.files import write_files
 from oomph.foreign import read_text
+from oomph.frozen import frozen
 from oomph.views.table import Cell, Table, escape_markdown, number, render_markdown
 
 
@@ -107,7 +107,7 @@ def _claimed(claim: Claim) -> str:
 Tried = tuple[ClaimRun, ClaimVerdict]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Judged:
     """All claims of a file, judged under every setting: the answer in sentences, and the tables
     that carry it."""

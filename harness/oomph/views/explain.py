@@ -5,7 +5,7 @@ tables and templates (`texts/*/explain`), the same figures in every language.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +30,7 @@ from oomph.cards import CardNames, kind_counts
 from oomph.config import RunConfig
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
+from oomph.frozen import frozen
 from oomph.programs.said import Said
 from oomph.units import MIB, NOT_MEASURED, count, rate, size, wait
 from oomph.views.answer import rope_flags
@@ -49,7 +50,7 @@ MOST_CITED: Final = 4
 TOPICS: Final = ("oom", "context", "experts", "kv", "flash-attention", "batch", "rope")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Topic:
     """What is explained of whom. `is_example_model` and `is_example_card` say that the user named
     none."""

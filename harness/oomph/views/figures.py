@@ -6,9 +6,9 @@ page has several, the one with the most points of that kind, and its caption say
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from oomph.frozen import frozen
 from oomph.measure.accidents import ran_out
 from oomph.records.grouping import evenly
 from oomph.records.summary import RecordSummary
@@ -58,7 +58,7 @@ MOST_DRAWN: Final = 1000
 """Measurements of a scatter: more hide each other, and each is an element of the page."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Picture:
     """A figure with its caption; `name` names its file, `alt` says what can be read off it, `table`
     holds its data."""

@@ -1,9 +1,9 @@
 """Where contexts end, of the records of a search: the rows that answer it, what is in them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from oomph.frozen import frozen
 from oomph.records.grouping import SettingNames, grouped
 from oomph.records.summary import RecordSummary, by_setting
 from oomph.units import count, mib
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from oomph.analysis.real_card import RealCard
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class End:
     """Where one combination's contexts end.
 

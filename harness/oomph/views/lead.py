@@ -1,9 +1,9 @@
 """What a chapter opens with: the answer to the question that its records were measured for."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from oomph.frozen import frozen
 from oomph.quality.comparisons import Paired
 from oomph.quality.tasks import TaskRun
 from oomph.quality.text import References, compared_with
@@ -64,7 +64,7 @@ MOST_COSTS: Final = 4
 """Settings that a headline on quality names."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Lead:
     """The question, its answer in a sentence, what the figures hold, the findings beside it, and
     the tables that carry them; `figures` names those that stand in front."""

@@ -1,10 +1,10 @@
 """The squares of a map of memory, n_ctx by n_expert_used: measured, or else predicted."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from oomph.estimate.prediction import Prediction
+from oomph.frozen import frozen
 from oomph.measure.accidents import ran_out
 from oomph.records.grouping import evenly
 from oomph.records.summary import RecordSummary
@@ -18,7 +18,7 @@ MOST_CONTEXTS: Final = 32
 """Points of a row: more hide each other."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class MapSquare:
     """One square: bytes measured, else predicted (`measured` False), and how it ended; None where
     it was not tried.
@@ -39,7 +39,7 @@ class MapSquare:
         return self.outcome is not None and self.outcome != "ok"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class MemoryMap:
     """The squares of one setting; `predicted` has the largest context that fits, by experts, where
     a card is known."""

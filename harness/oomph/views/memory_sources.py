@@ -7,11 +7,11 @@ its parameters to a card. A source that was not asked has no bar.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from textwrap import shorten
 from typing import TYPE_CHECKING, Final
 
 from oomph.estimate.prediction import Prediction
+from oomph.frozen import frozen
 from oomph.records.grouping import SettingNames
 from oomph.records.summary import RecordSummary, by_setting
 from oomph.units import MIB
@@ -39,7 +39,7 @@ BEFORE, LINES, REST = "before the load", "llama.cpp's lines", "unexplained"
 _PEAK_COLOURS: Final[Mapping[str, str]] = {BEFORE: PURPLE, LINES: INK, REST: VERMILLION}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class MemorySource:
     """What one source says a run took: bytes by component, or by BEFORE, LINES and REST for a
     peak."""
@@ -53,7 +53,7 @@ class MemorySource:
         return sum(self.parts.values())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RunSources:
     """One run and its sources. `unexplained_bytes` is the peak less what was there before the
     load and the lines: negative where a process never touched all that it asked for; None without a

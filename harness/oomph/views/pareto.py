@@ -1,8 +1,8 @@
 """Quality, speed and memory of each setting from the same records, and which nothing beats."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 
+from oomph.frozen import frozen
 from oomph.quality.tasks import score_of, setting_knobs, task_runs
 from oomph.quality.text import References
 from oomph.records.grouping import SettingNames, grouped, knob_set
@@ -14,7 +14,7 @@ from oomph.views.table import Cell, Table, number
 from oomph.views.task_words import share_cell
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Trade:
     """One setting at its largest context: the share of right answers to the items that all
     settings were asked, the ratio of its perplexity to the reference's, decoding where the context

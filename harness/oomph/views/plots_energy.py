@@ -5,9 +5,9 @@ long enough.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from oomph.frozen import frozen
 from oomph.records.summary import RecordSummary
 from oomph.views.plots_speed import KIND_NAMES
 from oomph.views.readings import experts_word
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TokenEnergy:
     """Joules of all cards for one token of `test`, with `n_depth` cells filled before."""
 

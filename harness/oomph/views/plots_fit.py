@@ -7,10 +7,10 @@ scale: they are hollow, and beyond the scale an arrow at its edge.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
+from oomph.frozen import frozen
 from oomph.units import MIB, mib, share
 from oomph.views.plots_memory import COMPONENT_NAMES
 from oomph.views.style import (
@@ -51,7 +51,7 @@ _COLOURS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Agreement:
     """How well predictions of one quantity met the measurements: fractions of the measured value,
     and the largest difference in the quantity's own unit.

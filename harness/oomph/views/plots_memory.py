@@ -7,10 +7,10 @@ draws without them where there are none.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from oomph.estimate.prediction import Prediction
+from oomph.frozen import frozen
 from oomph.records.summary import RecordSummary
 from oomph.units import MIB
 from oomph.views.readings import COMPONENTS, predicted_components, stage_words
@@ -42,7 +42,7 @@ ROOM: Final = 48
 """Characters that stand side by side under an axis."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class MemoryBar:
     """One place on the axis: components in bytes, measured and predicted, and where the point
     failed its outcome and in words the stage."""

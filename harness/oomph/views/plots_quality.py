@@ -6,9 +6,9 @@ stand in the context tells whether fewer experts hurt more, or less, the more th
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from oomph.frozen import frozen
 from oomph.quality.positions import PositionLoss, losses_by_position
 from oomph.records.grouping import evenly
 from oomph.records.perplexity import Perplexity
@@ -95,7 +95,7 @@ def plot_losses(losses: Mapping[int | None, Sequence[PositionLoss]]) -> "Figure"
     return figure
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TradePoint:
     """One successful point as a trade: decode speed where the context is empty, perplexity,
     bytes."""

@@ -9,7 +9,7 @@ import hashlib
 import os
 import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -17,6 +17,7 @@ from urllib.parse import quote
 from oomph.errors import StoreError
 from oomph.estimate.prediction import Prediction
 from oomph.files import write_files
+from oomph.frozen import frozen
 from oomph.records.grouping import grouped, model_key
 from oomph.records.schema import Record
 from oomph.records.summary import RecordSummary, by_subject
@@ -48,7 +49,7 @@ Drawings = dict[tuple[int, str], str]
 """SVG by the number of the chapter and the figure's name."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Report:
     """What is published: a title, one chapter for each model and machine, and the model of each to
     be asked. `remarks` are for who makes it: what could not be predicted or calibrated, and why.

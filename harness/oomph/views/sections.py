@@ -7,9 +7,10 @@ can be read off it.
 
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
+from oomph.frozen import frozen
 from oomph.quality.comparisons import compare_by_length
 from oomph.records.grouping import evenly, grouped
 from oomph.records.summary import RecordSummary
@@ -44,7 +45,7 @@ from oomph.views.timings import first_token_table, time_in_words, timings_table
 ESTIMATE_TITLE: Final = "Predicted against measured"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Section:
     """A heading and what stands under it."""
 
@@ -64,7 +65,7 @@ class Section:
         return ", ".join(parts)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Chapter:
     """One model on one machine: the question, the answer with the tables and figures that carry it
     and what is in its figures, its evidence, the sections."""

@@ -6,7 +6,6 @@ page asks a network. A folder that cannot be read is left out and said.
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -14,6 +13,7 @@ from urllib.parse import quote
 from oomph.analysis.first_card.day import is_day
 from oomph.errors import OomphError, StoreError
 from oomph.files import write_files
+from oomph.frozen import frozen
 from oomph.records.schema import Record
 from oomph.records.store import RECORDS, read_records
 from oomph.records.summary import summaries_of
@@ -30,7 +30,7 @@ INDEX: Final = "index.html"
 MACHINES, CLAIMS, PEERS = "machines.html", "claims.html", "peers.html"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Entry:
     """One report on the index: what was asked, of which models, on what, the answer, when, with
     which build of llama.cpp, and where its page is."""
@@ -44,7 +44,7 @@ class Entry:
     address: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Site:
     """A site that was written: its index, and what was left out of it, and why."""
 

@@ -6,9 +6,9 @@ in doubt stands on each of its rows.
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from statistics import median
 
+from oomph.frozen import frozen
 from oomph.measure.worker.ladder import median_half_width
 from oomph.records.schema import Record, Timing
 from oomph.records.summary import RecordSummary
@@ -130,7 +130,7 @@ def _wait(ns: float | None) -> Cell:
     return Cell(duration(ns), ns)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TimeSpent:
     """Nanoseconds of points, together: `wall_ns` holds the others, and what is left of it is the
     harness and starts."""

@@ -6,7 +6,7 @@ not needed for an estimate, such as a chat template or a path, stays behind.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from functools import cache
 from importlib import resources
 from itertools import groupby
@@ -23,6 +23,7 @@ from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.estimator import LONGEST_CONTEXT, Estimator
 from oomph.estimate.graph.hparams import resolve_hparams
 from oomph.estimate.prediction import Prediction
+from oomph.frozen import frozen
 from oomph.gguf.header import SkippedArray
 from oomph.gpus import GpuSpec, gpu_specs
 from oomph.knob import Program
@@ -103,7 +104,7 @@ TABLE_CONTEXTS: Final = (4096, 8192, 16384, 32768, 65536, 131072)
 Knobs = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class WhatIf:
     """One model to be asked: `facts` for the script, `start` and `positions` of the controls, a
     table without them.

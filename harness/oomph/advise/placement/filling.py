@@ -7,20 +7,21 @@ the runs end and which experts stay on the host; the best runs are found by dyna
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from itertools import accumulate, combinations, pairwise
 from math import inf
 from typing import Self
 
 from oomph.advise.placement.parts import Costs, Parts
+from oomph.frozen import frozen
 from oomph.gpus import GpuSpec
 
 Ends = tuple[int, ...]
 """The layer at which the first card begins, and where each card ends; the output is a layer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Runs:
     """`out` has the experts' matrices that stay on the host, by layer; layers before the first
     card's are there as a whole."""
@@ -34,7 +35,7 @@ class Runs:
         return tuple(b - a for a, b in pairwise(self.ends))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Filling(Runs):
     """Runs and their `seconds`, the sum of all parts."""
 

@@ -14,9 +14,9 @@ from typing import Final, Literal, cast, get_args
 from oomph.advise.quantizations import are_one_model
 from oomph.config import RunConfig
 from oomph.errors import ConfigError
+from oomph.estimate.buffers import Setup
 from oomph.estimate.build import build_year
 from oomph.estimate.coefficients import default_coefficients
-from oomph.estimate.compute import Setup
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.graph.placement import Placement
 from oomph.estimate.graph.sizes import Sizes, resolve_sizes
@@ -38,6 +38,7 @@ from oomph.estimate.speed import (
     speed_question,
 )
 from oomph.estimate.work import Work, work_key, works_by
+from oomph.frozen import frozen
 from oomph.gpus import GpuSpec
 
 Goal = Literal["decode", "prefill", "context"]
@@ -74,7 +75,7 @@ class Costs:
         return sum(self.pieces[il].values())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Times:
     """Seconds that each layer adds to a decoding step, or to a micro-batch of a prompt: on each
     kind of card (None is one without a data sheet), and on the host."""

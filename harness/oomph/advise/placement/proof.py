@@ -7,7 +7,6 @@ replayed for the few that are left, and every result is held against `Estimator.
 
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate, pairwise
 from math import inf
@@ -24,6 +23,7 @@ from oomph.estimate.estimator import Estimator
 from oomph.estimate.graph.placement import layer_of
 from oomph.estimate.host_memory import host_bytes
 from oomph.estimate.prediction import MemoryEstimate, is_card
+from oomph.frozen import frozen
 from oomph.units import MIB
 
 ROUNDS: Final = 4
@@ -36,7 +36,7 @@ SIMPLER: Final = 1.003
 patterns would be quicker here and there."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Placed:
     """A configuration and what is predicted of it; `changes` names its knobs that are not as they
     were asked. `speeds` is None where none are known."""

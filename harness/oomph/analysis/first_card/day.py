@@ -1,6 +1,5 @@
 """A card's first day, read back from its folder: no card is needed to judge it again."""
 
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from oomph.analysis.first_card.verdict import DayVerdict, EstimatorOf, verdict
 from oomph.calibrate.recorded import no_address
 from oomph.errors import StoreError
 from oomph.estimate.estimator import Estimator
+from oomph.frozen import frozen
 from oomph.gpus import GpuSpec
 from oomph.measure.first_card.journal import Journal
 from oomph.measure.first_card.models import ProtocolModels
@@ -18,7 +18,7 @@ from oomph.records.schema import Environment, Record
 from oomph.records.store import Store
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Day:
     """A folder's verdict with the estimators that it was made with, those of before the card was
     seen; `where` is the card or the processor."""

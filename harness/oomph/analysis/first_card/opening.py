@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from oomph.analysis.first_card.expectations import Foreseen, described_card
 from oomph.analysis.first_card.predictions import write_predictions
 from oomph.errors import ConfigError
+from oomph.frozen import frozen
 from oomph.gpus import GpuSpec
 from oomph.measure.ballast import door_to, holding
 from oomph.measure.bench import Bench, cpu_bench, open_bench
@@ -22,7 +22,7 @@ REPORT_S: Final = 20.0
 """Kept of the minutes for the verdict and the page."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FirstDay:
     """What is measured, where, by what it is predicted, and the visit that measures it."""
 

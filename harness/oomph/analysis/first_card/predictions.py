@@ -8,7 +8,7 @@ because it is made by `compare` itself, of a record that has no measurement yet.
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from oomph.analysis.first_card.expectations import Foreseen
 from oomph.calibrate.comparison import Comparison, compare
+from oomph.frozen import frozen
 from oomph.measure.first_card.journal import Journal, JournalEntry, Lines
 from oomph.measure.first_card.protocol import Protocol, Step
 from oomph.measure.first_card.visit import Models
@@ -48,7 +49,7 @@ class _Line(BaseModel):
     n_ctx: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PriorPrediction:
     """One prediction of a sweep's point; `lower` and `upper` are its 90 % interval, if any."""
 

@@ -6,7 +6,6 @@ again has the same verdict as one that ran through.
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -27,6 +26,7 @@ from oomph.calibrate.sample import Part
 from oomph.errors import FitError
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.prediction import is_card
+from oomph.frozen import frozen
 from oomph.measure.first_card.journal import Journal, JournalEntry
 from oomph.measure.first_card.protocol import Protocol
 from oomph.measure.first_card.visit import ballast_folder
@@ -39,7 +39,7 @@ EstimatorOf = Callable[[Record], Estimator]
 FOLDS: Final = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class QuantityErrors:
     """How far predictions of one quantity were off: bytes for memory, fractions of the measured
     rate for speed.
@@ -61,7 +61,7 @@ class QuantityErrors:
         return self.quantity.endswith("_per_s")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Judged:
     """One quantity's errors: `before` the card was seen (None where nothing was said), and
     `calibrated`, of points that the fit did not see (None without a fit). `n_disturbed`
@@ -73,7 +73,7 @@ class Judged:
     calibrated: QuantityErrors | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FrontierFound:
     """A frontier in what a ballast left: the largest context that ran full, and how the next one up
     ended."""
@@ -87,7 +87,7 @@ class FrontierFound:
     n_probes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class StageSeen:
     """A setting that was to run out of memory at a stage, how it ended, and the line of the log
     that shows it."""
@@ -100,7 +100,7 @@ class StageSeen:
     n_filled: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Views:
     """One run's memory on the card as each account has it, in bytes; None where one does not tell.
 
@@ -115,7 +115,7 @@ class Views:
     buffers: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class DayVerdict:
     """All that the protocol brought. `is_sealed` says whether the predictions are those of before
     the first step."""

@@ -5,11 +5,11 @@ configuration alone does not tell (`-ngl 99` and no `-ngl` place the same), so t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from oomph.config import RunConfig
 from oomph.errors import ConfigError
+from oomph.frozen import frozen
 
 LEAST_CONTEXT: Final = 4096
 """The context below which llama.cpp moves layers instead (common/common.h, fit_params_min_ctx)."""
@@ -17,7 +17,7 @@ DIES: Final = "it divides by zero"
 """Ends llama.cpp itself (SIGFPE)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FitQuestion:
     """`free_bytes` is what each card's driver calls free once the CUDA context is made, in CUDA's
     order; `margin_bytes` what is to be left of it (`--fit-target`).
@@ -43,7 +43,7 @@ class FitQuestion:
             )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Fitted:
     """`config` is what llama.cpp loads, whether or not it fits.
 

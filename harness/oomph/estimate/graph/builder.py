@@ -6,7 +6,6 @@ number.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 from oomph.architectures.adapter import AdapterSpec
@@ -15,25 +14,10 @@ from oomph.errors import ModelFileError
 from oomph.estimate.build import LATEST, Build
 from oomph.estimate.graph.hparams import Hparams, LayerShape
 from oomph.estimate.graph.placement import Placement, loaded_for
-from oomph.estimate.graph.sizes import Sizes
+from oomph.estimate.graph.sizes import CacheTypes, Sizes
 from oomph.estimate.graph.tensor import F32, I32, I64, Graph, Tensor
 from oomph.gguf.ggml_types import QuantType
 from oomph.gguf.header import TensorInfo
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CacheTypes:
-    """The types of the KV cache, and whether attention is fused (flash attention).
-
-    `transposes_v` is how V was laid out before `flash_attn` auto was decided: it stays as flash
-    attention wants it.
-    """
-
-    k: QuantType
-    v: QuantType
-    flash_attn: bool
-    transposes_v: bool
-
 
 RMS_EPSILON = "attention.layer_norm_rms_epsilon"
 """The key of what an RMS norm adds to a variance."""

@@ -13,11 +13,10 @@ from oomph.estimate.graph import attention, feed_forward, selector
 from oomph.estimate.graph.builder import Builder
 from oomph.estimate.graph.compose import LAYERS
 from oomph.estimate.graph.drafted_logits import biased, of_target
+from oomph.estimate.graph.hparams import TARGET_TOKENS
 from oomph.estimate.graph.next_token import sample
 from oomph.estimate.graph.tensor import F32, I32, Graph, Tensor
 
-TARGET_TOKENS: Final = "target.token_embd.weight"
-"""The target's embedding, under a name of its own where the head has one too."""
 Built = tuple[Graph, dict[int, Tensor]]
 
 

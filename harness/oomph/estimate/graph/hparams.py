@@ -6,7 +6,7 @@ so a layer's cache and its nodes cannot disagree.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from oomph.architectures.families import family_of
@@ -21,6 +21,7 @@ from oomph.architectures.layers import (
 )
 from oomph.architectures.spec import ModelSpec
 from oomph.errors import ModelFileError
+from oomph.frozen import frozen
 
 UNROTATED_STEP: Final = 4
 """Every fourth layer has no RoPE where a family says `stepped` (n_no_rope_layer_step)."""
@@ -30,11 +31,13 @@ SHARED_WINDOW: Final = -2
 SHARED_FULL: Final = -1
 """The target's layers whose caches an assistant reads, counted from the last: with a window, and
 without."""
+TARGET_TOKENS: Final = "target.token_embd.weight"
+"""The target's embedding, under a name of its own where the head has one too."""
 THINNED_LAYERS: Final = 10
 """Layers of gemma3n whose gate is thinned (n_layer_sparsity)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LayerShape:
     """One layer: heads and their widths, and the memory it keeps from token to token."""
 
@@ -92,7 +95,7 @@ class LayerShape:
         return self.head_v * self.n_head_kv
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SsmShape:
     """The widths of a recurrent layer (llama.cpp's ssm_d_conv, ssm_d_inner, ssm_d_state,
     ssm_dt_rank, ssm_n_group)."""
@@ -119,7 +122,7 @@ class SsmShape:
         return self.state * self.inner
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Hparams:
     """A model's numbers. `layers` are those up to the last that runs; of them those of `running`
     do: the layers that decode, or with `is_head` the multi-token-prediction layers after them,

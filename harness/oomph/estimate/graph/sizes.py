@@ -1,18 +1,33 @@
 """Cells, streams, tokens and outputs, as llama_context makes them of the knobs."""
 
-from dataclasses import dataclass
 from typing import Final
 
 from oomph.config import RunConfig
 from oomph.errors import ConfigError
 from oomph.estimate.graph.hparams import Hparams
 from oomph.estimate.graph.tensor import pad
+from oomph.frozen import frozen
+from oomph.gguf.ggml_types import QuantType
 
 EMPTY: Final = 256
 """Positions that a cache without tokens counts as."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
+class CacheTypes:
+    """The types of the KV cache, and whether attention is fused (flash attention).
+
+    `transposes_v` is how V was laid out before `flash_attn` auto was decided: it stays as flash
+    attention wants it.
+    """
+
+    k: QuantType
+    v: QuantType
+    flash_attn: bool
+    transposes_v: bool
+
+
+@frozen
 class Sizes:
     """`cells` and `cells_swa` are KV cells a stream, without and with a sliding window. `n_states`
     are kept of each recurrent state and sequence: more than one where it can go back.

@@ -8,7 +8,6 @@ card has whole.
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from math import lcm
 from typing import Final, Literal
 
@@ -17,6 +16,7 @@ from oomph.architectures.spec import ModelSpec
 from oomph.estimate.graph.hparams import Hparams, LayerShape, SsmShape, resolve_head
 from oomph.estimate.graph.placement import META, Placement, float32, is_loaded, layer_of
 from oomph.estimate.graph.tensor import Shape, shape
+from oomph.frozen import frozen
 
 REFUSED: Final = frozenset({
     "bailingmoe3", "bitnet", "deepseek2", "deepseek32", "dots3note", "falcon-h1", "gemma3n",
@@ -42,7 +42,7 @@ Pieces = Literal[
 """What a share is a whole number of: heads with their projections, or blocks of quants."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Role:
     """The tensors of a layer, or outside them, that `name` matches whole, cut along `axis`.
 

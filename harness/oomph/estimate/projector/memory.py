@@ -6,7 +6,7 @@ replayed (`towers`). An encoder whose graph is not declared is sized by a bound,
 """
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from math import prod
 
@@ -21,13 +21,14 @@ from oomph.estimate.projector.encoder import Encoder
 from oomph.estimate.projector.towers import TOWERS, encoder_graph
 from oomph.estimate.projector.vision import VisionSizes, vision_sizes
 from oomph.estimate.scheduler import schedule
+from oomph.frozen import frozen
 from oomph.gpus import GpuSpec
 
 Bytes = Counter[str]
 """Bytes by device."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class EncoderBuffers:
     """The compute buffers of one graph by device; `n_splits` and `n_nodes` are what clip.cpp
     prints of it. `product_bytes` is its largest product's input and output in half precision."""
@@ -39,7 +40,7 @@ class EncoderBuffers:
     n_nodes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ImageSize:
     """One image, or several alike at once, in pixels."""
 

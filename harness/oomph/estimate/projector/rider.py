@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from oomph.architectures.projector import ProjectorSpec
 from oomph.cards import Card
 from oomph.config import RunConfig
-from oomph.estimate.compute import ComputeBuffers, Setup
+from oomph.estimate.buffers import ComputeBuffers, Setup
 from oomph.estimate.graph.placement import CPU
 from oomph.units import count, mib
 

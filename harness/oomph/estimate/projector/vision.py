@@ -4,15 +4,15 @@ Replays clip_model_loader::load_hparams of llama.cpp 0.5.0: how far patches are 
 image may become, and which size the encoder is warmed up with.
 """
 
-from dataclasses import dataclass
 from math import isqrt
 from typing import Final
 
 from oomph.architectures.projector import ProjectorSpec
 from oomph.errors import ModelFileError
+from oomph.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Sizing:
     """How a kind of projector sizes images.
 
@@ -59,7 +59,7 @@ BATCH_TOKENS: Final = 1024
 tokens)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class VisionSizes:
     """A vision encoder's numbers in pixels and counts; `warmup_size` is the side of the square
     image that llama.cpp reserves for at load, `max_pixels` the area of the largest image, 0 where

@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -13,11 +13,12 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from oomph.errors import StoreError
 from oomph.foreign import parse_json, read_text
+from oomph.frozen import frozen
 
 State = Literal["done", "stopped", "left out", "failed"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class JournalEntry:
     """How a step ended: `why` says what kept it from being done; `seconds` is what it took."""
 
@@ -102,7 +103,8 @@ class Journal:
         are passed over."""
         found: dict[str, JournalEntry] = {}
         for line in self._lines.read():
-            known = {key: line[key] for key in JournalEntry.__slots__ if key in line}
+            keys = [each.name for each in fields(JournalEntry)]
+            known = {key: line[key] for key in keys if key in line}
             with contextlib.suppress(ValidationError):
                 found[str(line.get("step"))] = _ENTRY.validate_python(known)
         return found

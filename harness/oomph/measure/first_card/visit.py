@@ -9,12 +9,13 @@ most.
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol
 
 from oomph.config import RunConfig
 from oomph.errors import OomphError, StoreError
+from oomph.frozen import frozen
 from oomph.measure.ballast import BallastedExecutor, ballasted, door_to, holding
 from oomph.measure.bench import Bench
 from oomph.measure.executors import Executor
@@ -38,7 +39,7 @@ LEAST_S: Final = 5.0
 TIME_IS_UP: Final = "the time is up; the same command goes on"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Provoked:
     """A setting that is predicted to run out of memory at `stage`: `oom_weights`, `oom_kv` and so
     on."""
@@ -62,7 +63,7 @@ class Foresight(Protocol):
         """A setting for each stage at which the step's model can run out of the step's memory."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Opened:
     """A model that is there: `note` says what it took to make it so, empty where it was there."""
 
@@ -81,7 +82,7 @@ class Models(Protocol):
         """The same with its file."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Planned:
     """A step and how long it is expected to take; `done` where an earlier run did it, `why` if it
     is not for here."""
@@ -93,7 +94,7 @@ class Planned:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class VisitEvent:
     """Something to tell: a step that begins or ends, a record, or a frontier that was found."""
 

@@ -8,9 +8,9 @@ would have fitted takes an estimate; that is added above this layer.
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from oomph.frozen import frozen
 from oomph.measure.logs.exit_codes import ending_of, logged_ending
 from oomph.measure.logs.failures import Sign, sign_of
 from oomph.measure.logs.lines import DECIMAL, WHOLE
@@ -44,7 +44,7 @@ ILLEGAL_INSTRUCTION: Final = (
 _SIGILL_CODES: Final = frozenset({-4, 132})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Refusal:
     """The allocation that failed: how much was asked of which device, and how much more than it had
     was asked.
@@ -58,7 +58,7 @@ class Refusal:
     short_mib: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Clues:
     """What the advice may rest on: the label, the stage, the line that decided it, the context and
     backend it was about, and the log itself. `is_familiar` says whether any line is one of

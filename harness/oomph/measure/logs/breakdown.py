@@ -6,8 +6,9 @@ own dry run; printed at the end it tells the use that the driver saw.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from oomph.frozen import frozen
 
 _FIGURES: Final = ("total", "free", "own", "model", "context", "compute", "rest")
 _BREAKDOWN: Final = re.compile(
@@ -18,7 +19,7 @@ _BREAKDOWN: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Breakdown:
     """One device's line of llama.cpp's memory breakdown, in whole MiB; `rest` is what it calls
     unaccounted."""

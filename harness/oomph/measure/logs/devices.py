@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
+from oomph.frozen import frozen
 from oomph.measure.logs.reported import read_buffers
 from oomph.records.device_lines import BACKENDS, UNKNOWN, IntroducedCard, introduced_card
 
@@ -15,7 +16,7 @@ _DEVICE: Final = re.compile(
 _KINDS: Final = ("model_mib", "kv_cache_mib", "recurrent_mib", "compute_mib", "output_mib")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Devices:
     """The cards that a log names, in ggml's order, and the backend that computed."""
 

@@ -5,10 +5,11 @@ request that was refused.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
+from oomph.frozen import frozen
 from oomph.measure.logs.failures import Sign, sign_of
 from oomph.measure.logs.prefixes import Line
 from oomph.measure.logs.progress import (
@@ -49,7 +50,7 @@ NEEDED_LATER: Final = frozenset({Context.PROJECTOR})
 """Contexts that a server listens without, and that a later request needs."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Event:
     """A line that says something, at its place in the log, and where the program was by then."""
 

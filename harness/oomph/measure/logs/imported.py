@@ -11,12 +11,12 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from oomph.config import RunConfig
 from oomph.errors import ConfigError, StoreError
+from oomph.frozen import frozen
 from oomph.measure.logs.breakdown import Breakdown, read_breakdowns
 from oomph.measure.logs.contexts import buffers_by_context
 from oomph.measure.logs.devices import Devices, read_devices
@@ -116,7 +116,7 @@ def _bare_record(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Load:
     """What a run printed about one model that it loaded; `beside` are the buffers of the contexts
     in _BESIDE, which are printed in the same words."""

@@ -9,9 +9,10 @@ exit code of 0: silence proves nothing.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, Literal
 
+from oomph.frozen import frozen
 from oomph.measure.logs.advice import Clues, Refusal, advise, find_refusal
 from oomph.measure.logs.devices import read_devices
 from oomph.measure.logs.events import (
@@ -42,7 +43,7 @@ _MAX_EVIDENCE: Final = 6
 When = Literal["load", "first_prompt", "image", "later"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Classification:
     """How a run ended. `outcome` is one of the records' LABELS; `evidence` are lines of the log,
     without what stood before them.
@@ -68,7 +69,7 @@ class Classification:
         return self.outcome not in ("ok", "not_an_error")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Run:
     """What is known of a run: its lines, what they say of failure, and how its process ended."""
 

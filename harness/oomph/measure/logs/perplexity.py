@@ -6,12 +6,12 @@ from which each chunk's own follows; of a chunk of n_ctx tokens the second half 
 
 import math
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from oomph.errors import StoreError
 from oomph.foreign import read_bytes
+from oomph.frozen import frozen
 
 MAX_BYTES: Final = 64 << 20
 MOST_CHUNKS: Final = 1_000_000
@@ -38,7 +38,7 @@ _WITH_ERROR: Final = _NUMBER + " ± {1,12}(?:" + _NUMBER + "|-?nan)"
 """An error is none where two texts are scored alike."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TextScored:
     """A text as llama-perplexity scored it: the sum of negative log-likelihoods of each chunk in
     nats, or one sum of all where chunks were not printed, the tokens that were judged, and figures

@@ -5,9 +5,9 @@ that more items, another length or another family leave it as it was.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from oomph.frozen import frozen
 from oomph.measure.tasks.draws import Draws
 from oomph.measure.tasks.words import LIST, PROSE, entry_of, read_words, variables
 
@@ -27,7 +27,7 @@ MORE_OFTEN: Final = 3
 """So many times as often as any other word they come at least."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Told:
     """What one item tells and asks: `sentences` by ascending depth; `depth` is where the one that
     counts stands, None where several do. The filler is `n_pool` entries of `pool` (None: all)
@@ -156,7 +156,7 @@ def _by_depth(sentences: Iterable[tuple[float, str]]) -> list[tuple[float, str]]
     return sorted(sentences, key=lambda each: each[0])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Family:
     """A way to make items; `n_answer` tokens are room for the answer. With `has_depth` what counts
     stands in one place, which goes through the depths that are asked for."""

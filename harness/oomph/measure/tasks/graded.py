@@ -1,7 +1,7 @@
 """Answers to items that were handed out, or scores of them by another grader, as a record."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from oomph.errors import ConfigError
 from oomph.foreign import parse_json, read_text
+from oomph.frozen import frozen
 from oomph.measure.plan import identify
 from oomph.measure.tasks.grading import grade
 from oomph.records.imports import record_on
@@ -24,7 +25,7 @@ MAX_BYTES: Final = 1 << 30
 _ANSWER_BYTES: Final = 1 << 16
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Graded:
     """What is known of who answered: the model by file or name, RunConfig's knobs, the card, the
     grader of scores, and whether items may stay without an answer."""
@@ -101,7 +102,7 @@ def graded_record(items: Path, answers: Path, said: Graded) -> Record:
     return record_on(record, said.card) if said.card else record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Given:
     answer: str | None
     score: float | None

@@ -1,10 +1,10 @@
 """The words that tasks are made of (`words.toml`), and the fillers around what is told."""
 
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from oomph.frozen import frozen
 from oomph.measure.tasks.draws import Draws
 
 PROSE, LIST = "prose", "list"
@@ -12,7 +12,7 @@ PROSE, LIST = "prose", "list"
 N_SENTENCES: Final = 1000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Words:
     """People's first names, towns that are invented, plain words for lists; subjects, actions,
     places and times, one of each to a sentence of the filler."""

@@ -1,9 +1,11 @@
 """What a reader of tables gives: whole rows with what stood around them, and what was no row."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Final
+
+from oomph.frozen import frozen
 
 MAX_ROWS: Final = 300_000
 SHOWN_CHARACTERS: Final = 72
@@ -13,7 +15,7 @@ Values = Mapping[str, Any]
 """A row's cells by the names that the tool's JSON has for them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Around:
     """What the lines above a row say of where it ran.
 
@@ -36,7 +38,7 @@ NOTHING: Final = Around()
 PIECE: Final = -1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Row:
     """One whole row. `line` is its number in the file, from 1, 0 where the file has no lines;
     `table` is the same for rows under one header, 0 for rows that bring their own names, PIECE for
@@ -48,7 +50,7 @@ class Row:
     around: Around = NOTHING
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Problem:
     """A line that is no row though it looks like one, and why."""
 
@@ -60,7 +62,7 @@ class Problem:
         return f"{path}:{self.line}: {self.why}" if self.line else f"{path}: {self.why}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Found:
     """The rows of a file in its order, and what was none."""
 

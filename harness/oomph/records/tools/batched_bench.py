@@ -5,10 +5,10 @@ port) the depth `n_kv` at which both tests were made. Neither says where it ran:
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from oomph.config import RunConfig
+from oomph.frozen import frozen
 from oomph.records.device_lines import UNKNOWN
 from oomph.records.schema import Record
 from oomph.records.tables.found import Row, Values
@@ -33,7 +33,7 @@ def is_batched_row(values: Values) -> bool:
     return set(values) >= _NEEDS and ("pl" in values or "n_kv" in values)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Step:
     """A row understood: its timings, the knobs and the place of its run."""
 

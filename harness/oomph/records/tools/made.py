@@ -3,12 +3,12 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 from typing import Any, Final
 
 from oomph.config import COUNTED, RunConfig
+from oomph.frozen import frozen
 from oomph.records.grouping import model_key
 from oomph.records.schema import ModelIdentity, Record
 from oomph.records.tools.placed import Place
@@ -20,7 +20,7 @@ _SAID_TEXT: Final = 200
 _SAID_KEYS: Final = 60
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Source:
     """The file that rows are of, and the model that its caller named: by a name, or by its file's
     identity."""

@@ -8,9 +8,9 @@ has a boolean for each backend.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
+from oomph.frozen import frozen
 from oomph.records.device_lines import BACKENDS, UNKNOWN
 from oomph.records.tables.found import Around, Row
 
@@ -22,7 +22,7 @@ _NO: Final = ("", "0", "false", "none", "null")
 MOST_CARDS: Final = 64
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Place:
     """A record's backend, its cards by name, and how many devices computed (0: the processor).
 

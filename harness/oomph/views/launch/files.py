@@ -1,7 +1,6 @@
 """All launch files of one configuration, and why one is left out."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +10,7 @@ from oomph.advise.launch_plan import Launch
 from oomph.errors import ConfigError
 from oomph.estimate.estimator import Estimator
 from oomph.files import write_files
+from oomph.frozen import frozen
 from oomph.programs.spelling import NoSpellingError
 from oomph.units import count, mib
 from oomph.views.estimates import warnings
@@ -37,7 +37,7 @@ _RENDERERS: Final[Mapping[str, Callable[[Launch], str]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LaunchFiles:
     """`texts` by path within the folder, `left_out` by path why there is none."""
 

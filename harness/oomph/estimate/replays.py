@@ -1,0 +1,326 @@
+"""Graphs composed, scheduled and allocated for what nobody has asked yet.
+
+Layers repeat: of a run of equal ones a few are composed and scheduled, and the allocator goes
+through one of them as often as it repeats, if that is all that the others would do. Otherwise the
+whole graph is composed. Either way the result is exact. Imported where something is replayed: a
+process that knows all it is asked does without.
+"""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from oomph.architectures.adapter import AdapterSpec
+from oomph.architectures.spec import ModelSpec
+from oomph.estimate.affine_sizes import N_SAMPLES, AffineSizes
+from oomph.estimate.allocator import AllocationProgram
+from oomph.estimate.backends import alignment, alloc_bytes
+from oomph.estimate.buffers import Batch, Packing, Setup, Turns, token_batch
+from oomph.estimate.build import Build
+from oomph.estimate.composed import Composed, graph_of
+from oomph.estimate.graph.builder import Builder
+from oomph.estimate.graph.placement import CPU, layer_of
+from oomph.estimate.graph.tensor import F16, Tensor
+from oomph.estimate.repeats import KEPT, Selection, select_layers
+from oomph.estimate.replayed import Layout, Learned
+from oomph.estimate.scheduler import PIPELINE_COPIES, Schedule, schedule
+from oomph.estimate.structure import layer_contents
+
+WORTH_CUTTING: Final = 0.8
+"""A selection that keeps a larger share of the layers saves less than it costs where it will not
+do."""
+NEIGHBOURS: Final = 2
+"""Repetitions of a run in which each layer has had all the neighbours that it has in a longer
+one: they decide where its nodes run."""
+MAX_REPLAYED: Final = 12_288
+"""Nodes that are scheduled and allocated: the largest published model, DeepSeek-V4-Flash, has
+8,349."""
+
+
+class Replays:
+    """The replays of one model's graphs; what they teach of other contexts and placements is put
+    into `learned`."""
+
+    def __init__(
+        self,
+        model: ModelSpec,
+        build: Build,
+        *,
+        is_dry_run: bool,
+        adapters: Sequence[AdapterSpec],
+        turns: Turns,
+        learned: Learned,
+    ) -> None:
+        self._model, self._build, self._is_dry_run = model, build, is_dry_run
+        self._adapters, self._turns, self._learned = adapters, turns, learned
+        self._contents = layer_contents(model, adapters)
+        self._outside = tuple(name for name in model.tensors if layer_of(name) is None)
+        self._has_layer_inputs = "per_layer_token_embd.weight" in model.tensors
+        self._last: list[tuple[object, Composed]] = []
+
+    def n_nodes(self, setup: Setup) -> int:
+        """The nodes of the whole graph of a token. ModelFileError where the file lacks a tensor
+        that it needs."""
+        return self._composed(setup, token_batch(setup), self._select(setup, KEPT[0])).n_nodes
+
+    def n_tensors(self, setup: Setup, batch: Batch) -> int:
+        """Nodes and inputs of the whole graph."""
+        composed = self._composed(setup, batch, self._select(setup, KEPT[0]))
+        return composed.n_nodes + composed.n_inputs
+
+    def fuses(self, setup: Setup, rest: tuple[object, ...]) -> bool:
+        """Whether the operator that is the last of `rest` stays fused in each layer; `rest` is all
+        that decides it but where the layers lie."""
+        return self._fuses_in(setup, self._layout(setup, NEIGHBOURS), rest)
+
+    def packing(self, setup: Setup, batch: Batch) -> Packing | None:
+        """Replay with as few repetitions of layers as will do, beginning with those that did for a
+        graph like this; None where none does and the whole is too large."""
+        layout = self._layout(setup, KEPT[0])
+        kind = (layout.key, setup.cache, setup.hparams.key, batch.n_seqs)
+        tried = self._learned.of(setup).tried
+        for i in range(tried.get(kind, 0), len(KEPT)):
+            layout = self._layout(setup, KEPT[i])
+            packing = self._replay_layers(setup, batch, layout) if layout.selection.runs else None
+            if packing:
+                return packing
+            composed = self._composed(setup, batch, layout.selection, pins=not self._is_dry_run)
+            tried[kind] = len(KEPT) if self._copies_for_good(setup, composed) else i + 1
+        return self._replay_layers(setup, batch, self._layout(setup, None))
+
+    def _fuses_in(self, setup: Setup, layout: Layout, rest: tuple[object, ...]) -> bool:
+        """The same for the last of `rest`, which with the layout decides it."""
+        key, known = (layout.key, *rest), self._learned.of(setup).fuses_in
+        if key not in known:
+            # the first graph of a model is allocated, too, with as many layers as that takes
+            selection = layout.selection if known else self._select(setup, KEPT[0])
+            composed = self._composed(setup, token_batch(setup), selection)
+            backends, layers = setup.placement.backends, composed.fused_layers
+            plan = self._scheduled(setup, composed)
+            known[key] = all(
+                backends[backend] == setup.placement.layer(layers[node])
+                for node, backend in plan.nodes
+                if node in layers and node.op == rest[-1]
+            )
+        return known[key]
+
+    def _composed(
+        self, setup: Setup, batch: Batch, selection: Selection, *, pins: bool = True
+    ) -> Composed:
+        """The graph of some layers, with what llama.cpp pins where it `pins`. The last two are
+        kept: they are counted, asked whether attention is fused, and allocated, one after the
+        other."""
+        key = (
+            setup.placement.key,
+            setup.sizes.caches,
+            setup.cache,
+            setup.hparams.key,
+            setup.op_offload,
+            setup.pooling,
+            setup.unfused,
+            batch,
+            selection,
+            pins,
+        )
+        for known, composed in self._last:
+            if known == key:
+                return composed
+        b = self._builder(setup, batch)
+        graph, ends = graph_of(b, selection.layers)
+        for node in () if pins else graph.nodes:
+            node.pinned = None
+        composed = Composed(graph, ends, b.fused_layers, selection)
+        self._last = [*self._last[-1:], (key, composed)]
+        return composed
+
+    def _scheduled(self, setup: Setup, composed: Composed) -> Schedule:
+        """The graph scheduled, which changes it; once."""
+        if composed.plan is None:
+            composed.plan = schedule(
+                composed.graph,
+                setup.placement.backends,
+                op_offload=setup.op_offload,
+                n_copies=PIPELINE_COPIES if setup.placement.pipeline else 1,
+                fuses_experts=self._build.fuses_experts and not setup.placement.is_cut,
+                fuses_shared_expert=self._build.fuses_shared_expert,
+            )
+        return composed.plan
+
+    def _replay_layers(self, setup: Setup, batch: Batch, layout: Layout) -> Packing | None:
+        """The packing of a graph of some layers; None where the others could not be gone through
+        like them, or where they are too many."""
+        affine, times = self._affine_sizes(setup, batch, layout), layout.selection.times
+        alignments = [alignment(device) for device in setup.placement.backends]
+        known, key = (
+            self._learned.of(setup).most,
+            self._turns.kind(setup, batch, setup.placement.key),
+        )
+        cells, has_most = setup.sizes.cells, key in known
+        if has_most and affine.is_known:
+            return affine.packing(cells, alignments, times)
+        found = affine.at(cells)
+        if found is None:
+            composed = self._program(setup, batch, layout.selection)
+            if composed is None:
+                return None
+            program, sizes = composed
+            affine = self._learn(setup, batch, layout, program, sizes)
+            found = program, sizes, program.likeness()
+        program, sizes, alike = found
+        if not (affine.is_rigid or (has_most and known[key][0] >= cells)):
+            most = program.most_bytes(sizes, alignments, times)
+            known[key] = cells, setup.sizes.cells_swa, most
+        return program.run(sizes, alike, alignments, times)
+
+    def _learn(
+        self,
+        setup: Setup,
+        batch: Batch,
+        layout: Layout,
+        program: AllocationProgram,
+        sizes: list[int],
+    ) -> AffineSizes:
+        """Add a replay to what is known of the graph at other contexts; that is what is known of
+        one with other types in the cache where these decide nothing."""
+        known, cells = self._learned.of(setup), setup.sizes.cells
+        cache = setup.cache
+        plain = replace(setup, cache=replace(cache, k=F16, v=F16))
+        alike = known.drawn.setdefault(self._line_key(plain, batch, layout), [])
+        for other in alike:
+            if other.holds_for(cells, program, sizes):
+                known.affine[self._line_key(setup, batch, layout)] = other
+                return other
+        affine, place = self._affine_sizes(setup, batch, layout), (layout.key, setup.hparams.key)
+        if place in known.linear:
+            affine.n_samples = N_SAMPLES - 1
+        affine.learn(cells, program, sizes)
+        if affine.is_known:
+            known.linear.add(place)
+            alike.append(affine)
+        return affine
+
+    def _affine_sizes(self, setup: Setup, batch: Batch, layout: Layout) -> AffineSizes:
+        """What is known of the graph at other contexts; a graph whose caches stand for several
+        tokens each is rigid."""
+        known, key = self._learned.of(setup).affine, self._line_key(setup, batch, layout)
+        if key not in known:
+            known[key] = AffineSizes(
+                is_rigid=any(layer.compress_ratio for layer in setup.hparams.layers)
+            )
+        return known[key]
+
+    def _line_key(self, setup: Setup, batch: Batch, layout: Layout) -> object:
+        """What graphs share whose sizes are the same lines over the cells."""
+        sizes = setup.sizes
+        # each either grows along, or stays
+        window = None if sizes.cells_swa == sizes.cells else sizes.cells_swa
+        positions = None if sizes.n_positions == sizes.cells else sizes.n_positions
+        return self._turns.kind(setup, batch, layout.key), window, positions
+
+    def _program(
+        self, setup: Setup, batch: Batch, selection: Selection
+    ) -> tuple[AllocationProgram, list[int]] | None:
+        """The program of a graph of some layers that stands for all, and its sizes."""
+        devices = setup.placement.backends
+        composed = self._composed(setup, batch, selection, pins=not self._is_dry_run)
+        if len(composed.graph.nodes) > MAX_REPLAYED:
+            return None
+        plan = self._scheduled(setup, composed)
+        if selection.runs and self._copies_for_good(setup, composed):
+            return None
+
+        def size(tensor: Tensor, backend: int) -> int:
+            return alloc_bytes(
+                devices[backend], tensor, reserves_copies=self._build.reserves_copies
+            )
+
+        program = AllocationProgram(plan.leafs, plan.nodes, composed.repeated)
+        return (program, program.sizes(size)) if program.is_whole else None
+
+    def _copies_for_good(self, setup: Setup, composed: Composed) -> bool:
+        """Whether layers have copies that stay: with pipeline parallelism every copy between splits
+        does, so every split and every layer's input counts."""
+        if not setup.placement.pipeline:
+            return False
+        plan = self._scheduled(setup, composed)
+        return self._has_layer_inputs or plan.n_splits > len(setup.placement.backends)
+
+    def _builder(self, setup: Setup, batch: Batch) -> Builder:
+        return Builder(
+            self._model,
+            setup.hparams,
+            setup.placement,
+            setup.sizes,
+            setup.cache,
+            n_tokens=batch.n_tokens,
+            n_outputs=batch.n_outputs,
+            n_seqs=batch.n_seqs,
+            pooling=setup.pooling,
+            build=self._build,
+            unfused=setup.unfused,
+            adapters=self._adapters,
+        )
+
+    def _select(self, setup: Setup, keep: int) -> Selection:
+        """The layers that stand for all, with so many repetitions of each run."""
+        return self._layout(setup, keep).selection
+
+    def _layout(self, setup: Setup, keep: int | None) -> Layout:
+        """The layers that stand for all, with so many repetitions of each run or all of them, and
+        what of their places a graph depends on."""
+        key = (setup.placement.key, setup.hparams.key, keep)
+        layouts = self._learned.of(setup).layouts
+        if key not in layouts:
+            layouts[key] = self._laid_out(setup, keep)
+        return layouts[key]
+
+    def _laid_out(self, setup: Setup, keep: int | None) -> Layout:
+        hparams, placement = setup.hparams, setup.placement
+        whole, graph = Selection(tuple(hparams.running)), hparams.family.graph
+        is_apart = graph.layer == "stacks" or graph.drafter != "none"
+        if hparams.is_head or hparams.n_loops > 1 or is_apart:
+            return Layout(whole, placement.key)
+        signatures = self._signatures(setup)
+        found = whole if keep is None else select_layers(signatures, keep)
+        if len(found.layers) > WORTH_CUTTING * hparams.n_layer:
+            found = whole
+        if not placement.is_simple:
+            return Layout(found, (placement.key, found))
+        outside = self._outside if placement.has_overrides else ()
+        places = tuple(placement.weight(name) for name in outside)
+        kept = tuple(signatures[il] for il in found.layers)
+        return Layout(found, (placement.frame, kept, found.ends, places))
+
+    def _signatures(self, setup: Setup) -> Sequence[int]:
+        """A number for all that decides the nodes of each layer that runs."""
+        known = self._learned.of(setup)
+        return [known.number(self._signature(setup, il)) for il in setup.hparams.running]
+
+    def _kinds(self, setup: Setup) -> Sequence[Hashable]:
+        """What makes each layer equal to another, wherever it lies."""
+        known, hparams = self._learned.of(setup), setup.hparams
+        if hparams.key not in known.kinds:
+            known.kinds[hparams.key] = [
+                known.number(layer.kind(il)) for il, layer in enumerate(hparams.layers)
+            ]
+        return known.kinds[hparams.key]
+
+    def _signature(self, setup: Setup, il: int) -> Hashable:
+        """All that decides a layer's nodes. A weight's type does where it lies on the CPU and may
+        be copied."""
+        placement = setup.placement
+        device, content = placement.layer(il), self._contents.get(il, ())
+        if placement.has_overrides:
+            places: object = tuple(placement.weight(f"blk.{il}.{name}") for name, _, _ in content)
+        else:
+            places = device
+        types = tuple(t for _, _, t in content) if device == CPU or placement.has_overrides else ()
+        tensors = tuple((name, ne) for name, ne, _ in content)
+        return (
+            self._kinds(setup)[il],
+            device,
+            placement.cache(il),
+            places,
+            types,
+            tensors,
+        )
