@@ -6,20 +6,20 @@ empty. llama-bench knows no number of active experts: it stands behind the model
 tools do not average over it.
 """
 
-import csv
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from oomph.config import FLASH_ATTN, KNOBS
 from oomph.errors import StoreError
-from oomph.files import replacing
+from oomph.files import write_pieces
 from oomph.foreign_text import spreadsheet_cell
 from oomph.knob import Knob
+from oomph.records.csv_lines import csv_lines
 from oomph.records.schema import Record, Timing
 
 Row = dict[str, Any]
@@ -181,11 +181,8 @@ def write_rows(rows: Iterable[Row], path: Path) -> None:
         if path.suffix in (".sqlite", ".db"):
             _write_sqlite(first, rows, path)
         elif path.suffix in _TEXTS:
-            with (
-                replacing(path, otherwise="name another path with --out") as part,
-                part.open("w", encoding="utf-8", newline="") as file,
-            ):
-                _TEXTS[path.suffix](first, chain([first], rows), file)
+            pieces = _TEXTS[path.suffix](chain([first], rows))
+            write_pieces(path, pieces, otherwise="name another path with --out")
         else:
             raise StoreError(
                 f"{path} has no suffix that says its layout; end it in .json, .jsonl, .csv or "
@@ -197,23 +194,22 @@ def write_rows(rows: Iterable[Row], path: Path) -> None:
         ) from None
 
 
-def _write_json(first: Row, rows: Iterable[Row], file: IO[str]) -> None:
-    file.writelines(json_pieces(rows))
+def _jsonl_pieces(rows: Iterable[Row]) -> Iterator[str]:
+    return (json.dumps(row) + "\n" for row in rows)
 
 
-def _write_jsonl(first: Row, rows: Iterable[Row], file: IO[str]) -> None:
-    file.writelines(json.dumps(row) + "\n" for row in rows)
-
-
-def _write_csv(first: Row, rows: Iterable[Row], file: IO[str]) -> None:
+def _csv_pieces(rows: Iterator[Row]) -> Iterator[str]:
     """As llama-bench quotes it: every value in quotes, truth as 0 and 1."""
+    first = next(rows)
     columns = _columns(first)
-    writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n")
-    file.write(",".join(columns) + "\n")
-    writer.writerows([_csv_value(row[column]) for column in columns] for row in rows)
+    yield ",".join(columns) + "\n"
+    yield from csv_lines(
+        ([_csv_value(row[column]) for column in columns] for row in chain([first], rows)),
+        quotes_all=True,
+    )
 
 
-_TEXTS: Final = {".json": _write_json, ".jsonl": _write_jsonl, ".csv": _write_csv}
+_TEXTS: Final = {".json": json_pieces, ".jsonl": _jsonl_pieces, ".csv": _csv_pieces}
 
 
 def _write_sqlite(first: Row, rows: Iterable[Row], path: Path) -> None:

@@ -5,16 +5,16 @@ numbers with gaps is one of floats there, what each column holds is found first,
 laid aside on the disk.
 """
 
-import csv
 import json
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from oomph.files import replacing
+from oomph.files import write_pieces
 from oomph.foreign_text import spreadsheet_cell
+from oomph.records.csv_lines import csv_lines
 from oomph.records.frames import columns_of, to_frame, write_frame
 from oomph.records.schema import Record
 
@@ -27,14 +27,7 @@ def write_table(records: Iterable[Record], path: Path) -> int:
         write_frame(frame, path)
         return len(frame)
     table = _Table()
-    with replacing(path) as part, tempfile.TemporaryFile("w+", encoding="utf-8") as aside:
-        for record in records:
-            point, timings = columns_of(record)
-            table.add(point, timings)
-            aside.write(json.dumps([point, timings]) + "\n")
-        aside.seek(0)
-        with part.open("w", encoding="utf-8", newline="") as file:
-            _write(table, aside, file)
+    write_pieces(path, _lines(table, records))
     return table.n_rows
 
 
@@ -84,12 +77,18 @@ class _Table:
         }
 
 
-def _write(table: _Table, aside: Iterable[str], file: IO[str]) -> None:
-    writer, floats = csv.writer(file, lineterminator="\n"), table.floats()
-    names = list(table.columns)
-    writer.writerow(names)
-    for row in _rows(aside, floats):
-        writer.writerow([row.get(name, "") for name in names])
+def _lines(table: _Table, records: Iterable[Record]) -> Iterator[str]:
+    """The lines of the file: its columns, then the rows once all have been laid aside."""
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as aside:
+        for record in records:
+            point, timings = columns_of(record)
+            table.add(point, timings)
+            aside.write(json.dumps([point, timings]) + "\n")
+        aside.seek(0)
+        names = list(table.columns)
+        yield from csv_lines([names])
+        rows = _rows(aside, table.floats())
+        yield from csv_lines([row.get(name, "") for name in names] for row in rows)
 
 
 def _rows(aside: Iterable[str], floats: set[str]) -> Iterator[dict[str, Any]]:
