@@ -13,7 +13,10 @@ class _Said:
 
 def csv_lines(rows: Iterable[Iterable[object]], *, quotes_all: bool = False) -> Iterator[str]:
     """The lines of the rows, each with its end; values in quotes where they need them, or all."""
-    quoting = csv.QUOTE_ALL if quotes_all else csv.QUOTE_MINIMAL
-    writer = csv.writer(_Said(), quoting=quoting, lineterminator="\n")
+    writer = csv.writer(
+        _Said(),
+        quoting=csv.QUOTE_ALL if quotes_all else csv.QUOTE_MINIMAL,
+        lineterminator="\n",
+    )
     for row in rows:
         yield str(writer.writerow(row))
