@@ -192,10 +192,11 @@ class Runner:
 
     def _records_of(self, plan: Plan) -> Iterator[Heading]:
         unfinished = ("lost",) if self._prune else ("lost", "skipped")
-        for record in () if self._again else self._store.headings(plan.points):
+        ids = frozenset(plan.points)
+        for record in () if self._again else self._store.headings(ids):
             if (
                 not is_repeat(record)
-                and record.point_id in plan.points
+                and record.point_id in ids
                 and plan.place.holds(record)
                 and record.outcome.label not in unfinished
             ):
