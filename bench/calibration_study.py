@@ -31,7 +31,8 @@ from oomph.config import RunConfig
 from oomph.estimate.coefficients import default_coefficients, definitions
 from oomph.estimate.posterior import prediction_sd
 from oomph.estimate.speed import SpeedQuestion, speed_question
-from oomph.measure.sweep import Point, Sweep
+from oomph.measure.point import Point
+from oomph.measure.sweep import Sweep
 from oomph.measure.worker.ladder import depths_within
 from oomph.models.demo import demo_model
 from oomph.views.table import Cell, Table, render_markdown

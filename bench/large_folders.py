@@ -95,6 +95,11 @@ def varied(number: int, knobs: Mapping[str, Any], **more: Any) -> dict[str, Any]
     return record
 
 
+def line_of(record: Mapping[str, Any]) -> str:
+    """The record's line, laid out as the store writes it."""
+    return json.dumps(record, separators=(",", ":")) + "\n"
+
+
 def knobs_of_points() -> Iterator[dict[str, Any]]:
     """Knobs of 112,000 points, no two alike."""
     for n_ubatch, kind, n_used, i in product(
@@ -115,7 +120,7 @@ def write_folder(folder: Path, n: int) -> None:
     folder.mkdir(parents=True)
     with (folder / "records.jsonl").open("w", encoding="utf-8") as file:
         for number, knobs in enumerate(islice(knobs_of_points(), 0, step * n, step)):
-            file.write(json.dumps(varied(number, knobs)) + "\n")
+            file.write(line_of(varied(number, knobs)))
 
 
 def write_sweep(folder: Path, n: int) -> Path:
@@ -144,7 +149,7 @@ def write_finished(folder: Path, sweep: Path) -> None:
         for number, (point_id, point) in enumerate(plan.points.items()):
             more = {"point_id": point_id, "environment": environment, "model": model}
             record = varied(number, point.config.to_dict(), **more)
-            file.write(json.dumps(record) + "\n")
+            file.write(line_of(record))
 
 
 def run(words: list[str]) -> Taken:

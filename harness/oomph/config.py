@@ -791,6 +791,11 @@ _EXPECTED: Final = {
 }
 
 
+def is_said(knob: str, value: Any) -> bool:
+    """Whether `RunConfig.to_dict` has the knob at this value."""
+    return bool(value != _DEFAULTS[knob] or not KNOBS[knob].is_later)
+
+
 def knobs_by_memory(memory: str) -> tuple[str, ...]:
     """The knobs with which memory grows, or does not change ("none")."""
     return tuple(name for name, knob in KNOBS.items() if knob.memory == memory)
@@ -878,6 +883,8 @@ def _checked(knobs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _BOUNDED: Final = {name: knob.least for name, knob in KNOBS.items() if knob.least is not None}
+HELD_TOGETHER: Final = ("n_parallel", "n_seq_max")
+"""The knobs of which one's values are bounded by another's; every other is checked by itself."""
 _WORDED: Final = {name: tuple(knob.choices) for name, knob in KNOBS.items() if knob.choices}
 
 

@@ -9,7 +9,7 @@ import contextlib
 import errno
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +23,18 @@ def write_file(path: Path, text: str, *, otherwise: str = "name another path") -
     """Write `text` as UTF-8 into a folder that is there, and return `path`; StoreError, ending in
     `otherwise`, where it cannot be, and then what was there is untouched."""
     write_files({path: text}, otherwise=otherwise, folders=False)
+    return path
+
+
+def write_pieces(
+    path: Path, pieces: Iterable[str], *, otherwise: str = "name another path"
+) -> Path:
+    """Write a text that comes piece by piece, as `write_file` does."""
+    with (
+        replacing(path, otherwise=otherwise) as part,
+        part.open("w", encoding="utf-8", newline="") as file,
+    ):
+        file.writelines(pieces)
     return path
 
 

@@ -5,8 +5,8 @@ import pytest
 
 from oomph.config import RunConfig
 from oomph.measure.limits import Limits
+from oomph.measure.point import Point
 from oomph.measure.pruning import dominates
-from oomph.measure.sweep import Point
 from oomph.measure.workload import Workload
 
 

@@ -9,8 +9,8 @@ import pytest
 from oomph.config import RunConfig
 from oomph.measure.executors import Completed
 from oomph.measure.limits import Limits
+from oomph.measure.point import Point
 from oomph.measure.recording import LOG_TAIL, Setting, outliers
-from oomph.measure.sweep import Point
 from oomph.measure.workload import Text, Workload
 from oomph.records.environment import read_environment
 from oomph.records.schema import ModelIdentity, OtherProcess

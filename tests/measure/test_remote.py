@@ -14,6 +14,7 @@ import pytest
 from oomph.errors import ConfigError, ModelFileError
 from oomph.gguf.header import read_gguf
 from oomph.measure.executors import Completed, Job
+from oomph.measure.point import Point
 from oomph.measure.recording import Setting
 from oomph.measure.remote import (
     MODEL_DIR,
@@ -24,7 +25,7 @@ from oomph.measure.remote import (
     run_remote_job,
     try_elsewhere,
 )
-from oomph.measure.sweep import Point, Sweep
+from oomph.measure.sweep import Sweep
 from oomph.records.environment import machine_name, read_environment
 from oomph.records.schema import ModelIdentity
 

@@ -15,8 +15,9 @@ import pytest
 
 from oomph.errors import ConfigError, ModelFileError
 from oomph.measure.executors import Completed, Job, LocalExecutor
+from oomph.measure.point import Point
 from oomph.measure.runner import Runner
-from oomph.measure.sweep import Point, Sweep
+from oomph.measure.sweep import Sweep
 from oomph.records.environment import read_environment
 from oomph.records.store import Store
 

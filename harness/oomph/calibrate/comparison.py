@@ -16,7 +16,7 @@ from oomph.config import KNOBS, LOAD_KNOBS, RunConfig
 from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.overhead import resident_bytes
-from oomph.estimate.prediction import MemoryEstimate, as_printed, is_card
+from oomph.estimate.prediction import MemoryEstimate, Prediction, as_printed, is_card
 from oomph.estimate.speed import interval_width
 from oomph.frozen import frozen
 from oomph.records.disturbance import counting_samples
@@ -56,10 +56,19 @@ class Comparison:
     is_disturbed: bool = False
 
 
-def compare(estimator: Estimator, records: "Iterable[Record]") -> list[Comparison]:
-    """Every quantity that a record of the estimator's model measured, beside its prediction."""
-    predicted = _Predicted(estimator)
-    return [line for record in comparable(estimator, records) for line in _lines(predicted, record)]
+def compare(
+    estimator: Estimator,
+    records: "Iterable[Record]",
+    predictions: Mapping[str, Prediction] | None = None,
+) -> list[Comparison]:
+    """Every quantity that a record of the estimator's model measured, beside its prediction;
+    `predictions` by a record's id are the estimator's own, where they are there already."""
+    predicted, known = _Predicted(estimator), predictions or {}
+    return [
+        line
+        for record in comparable(estimator, records)
+        for line in _lines(predicted, record, known.get(record.record_id))
+    ]
 
 
 def comparable(estimator: Estimator, records: "Iterable[Record]") -> "list[Record]":
@@ -79,9 +88,10 @@ def comparable(estimator: Estimator, records: "Iterable[Record]") -> "list[Recor
 def record_config(record: "Record") -> RunConfig:
     """The record's knobs, with flash attention as llama.cpp resolved it."""
     knobs = {key: value for key, value in record.config.items() if key in KNOBS}
-    config = RunConfig.from_mapping(_with_places(knobs, knobs.get("n_parallel", 1)))
     resolved = {"enabled": "on", "disabled": "off"}.get(record.reported.flash_attn or "")
-    return config.with_(flash_attn=resolved) if resolved else config
+    if resolved:
+        knobs["flash_attn"] = resolved
+    return RunConfig.from_mapping(_with_places(knobs, knobs.get("n_parallel", 1)))
 
 
 def _with_places(knobs: Mapping[str, Any], n_parallel: int) -> dict[str, Any]:
@@ -97,13 +107,16 @@ def load_of(record: "Record") -> str:
     return " ".join((model_key(record.model), *knobs))
 
 
-def speed_observations(estimator: Estimator, record: "Record") -> list[SpeedObservation]:
-    """The record's warm tests as observations: the median rate of each test at each depth.
+def speed_observations(
+    estimator: Estimator, record: "Record", config: RunConfig | None = None
+) -> list[SpeedObservation]:
+    """The record's warm tests as observations: the median rate of each test at each depth;
+    `config` is its `record_config`, where that is at hand.
 
     Samples that something disturbed are passed over; where there are no others the observation is a
     disturbed one. None of --split-mode tensor and of drafting, whose speeds are not modelled.
     """
-    config = record_config(record)
+    config = config or record_config(record)
     if config.split_mode == "tensor" or config.spec_kinds:
         return []
     gpu = estimator.gpu if config.n_devices else None
@@ -113,13 +126,16 @@ def speed_observations(estimator: Estimator, record: "Record") -> list[SpeedObse
             tests[timing.test[:2], timing.n_tokens, timing.n_depth, timing.n_parallel].append(
                 timing
             )
-    found = []
+    questions = {
+        n_parallel: estimator.question(_in_step(config, n_parallel))
+        for n_parallel in dict.fromkeys(n_parallel for _, _, _, n_parallel in tests)
+    }
+    load, found = load_of(record) if tests else "", []
     for (kind, n_tokens, n_depth, n_parallel), timings in tests.items():
         samples, is_disturbed = counting_samples(record, timings)
-        knobs = _with_places({"n_seq_max": config.n_seq_max}, n_parallel)
         found.append(
             SpeedObservation(
-                question=estimator.question(config.with_(n_parallel=n_parallel, **knobs)),
+                question=questions[n_parallel],
                 test="prefill" if kind == "pp" else "decode",
                 n_prompt=n_tokens,
                 n_depth=n_depth if kind == "pp" else n_depth + n_tokens / 2,
@@ -128,11 +144,18 @@ def speed_observations(estimator: Estimator, record: "Record") -> list[SpeedObse
                 model=estimator.model.name,
                 source=record.record_id,
                 label=record.label,
-                load=load_of(record),
+                load=load,
                 is_disturbed=is_disturbed,
             )
         )
     return found
+
+
+def _in_step(config: RunConfig, n_parallel: int) -> RunConfig:
+    """The knobs with so many sequences in step, and a place for each."""
+    if config.n_parallel == n_parallel:
+        return config
+    return config.with_(n_parallel=n_parallel, n_seq_max=max(config.n_seq_max, n_parallel))
 
 
 def measured_host_bytes(record: "Record") -> int | None:
@@ -191,11 +214,14 @@ class _Predicted:
         return self._speeds[asked]
 
 
-def _lines(predicted: _Predicted, record: "Record") -> Iterator[Comparison]:
-    memory = predicted.memory(record_config(record))
+def _lines(
+    predicted: _Predicted, record: "Record", known: Prediction | None
+) -> Iterator[Comparison]:
+    config = known.config if known else record_config(record)
+    memory = known.memory if known else predicted.memory(config)
     yield from _buffer_lines(record, memory)
     yield from _probe_lines(record, memory, predicted.coefficients)
-    for observation in speed_observations(predicted.estimator, record):
+    for observation in speed_observations(predicted.estimator, record, config):
         yield _speed_line(record, observation, *predicted.speed(observation))
 
 

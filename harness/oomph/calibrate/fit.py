@@ -18,6 +18,7 @@ from oomph.calibrate.next_measurement import advice
 from oomph.calibrate.observations import SpeedObservation
 from oomph.calibrate.residual_tests import trends
 from oomph.calibrate.result import FitResult, FittedCoefficient
+from oomph.calibrate.sample import Part, sampled
 from oomph.calibrate.speed_fit import SpeedFit, fit_speed
 from oomph.errors import FitError
 from oomph.estimate.coefficients import Coefficients, default_coefficients
@@ -27,9 +28,6 @@ from oomph.records.schema import Record
 from oomph.units import counted
 
 LEAST_MEASUREMENTS: Final = 2
-
-Part = tuple[Estimator, Sequence[Record]]
-"""One model's estimator and its records."""
 
 
 def fit(estimator: Estimator, records: Iterable[Record]) -> FitResult:
@@ -79,9 +77,9 @@ def fit_models(parts: Sequence[Part]) -> FitResult:
         raise FitError(_why_none_calibrates(everybody))
     _refuse_mixture([record for record in everybody if record.is_calibrating])
     usable = [(each, comparable(each, records)) for each, records in parts]
-    kept = [
-        (each, [record for record in records if not broken(record)]) for each, records in usable
-    ]
+    kept, drawn = sampled(
+        [(each, [record for record in records if not broken(record)]) for each, records in usable]
+    )
     notes = [broken(record) for _, records in usable for record in records if broken(record)]
     base = estimator.coefficients or default_coefficients()
     everything = [
@@ -115,7 +113,7 @@ def fit_models(parts: Sequence[Part]) -> FitResult:
         memory_error_bytes=memory.largest_error_bytes if memory else None,
         covered=covered,
         health=_health(
-            speed, memory, fitted, records, everything, [note for note in notes if note]
+            speed, memory, fitted, records, everything, [note for note in [drawn, *notes] if note]
         ),
         advice=advice(speed, observations) if speed else (),
     )

@@ -119,7 +119,7 @@ def check_drafts(sweep: "Sweep", spec: "ModelSpec") -> None:
     from oomph.measure.plan import draft_path
     from oomph.speculation import MTP
 
-    asked = {(p.config.spec_kinds, draft_path(p, sweep.base)) for p in sweep.points()}
+    asked = {(p.config.spec_kinds, draft_path(p, sweep.base)) for p in sweep.settings()}
     for kinds, path in asked:
         if path is not None:
             draft_of(spec, read_model_file(path), kinds)

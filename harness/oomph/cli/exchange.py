@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from oomph.cli.output import say, say_json
+from oomph.cli.output import say, say_pieces, tell
 from oomph.errors import ConfigError
 from oomph.foreign_text import visible
 
@@ -91,8 +91,8 @@ def _export(
     `oomph import` reads it. Host, user, paths, UUIDs, serial numbers, processes, logs and texts are
     not in it.
     """
-    from oomph.records.exports import llama_bench_rows, write_rows
-    from oomph.records.store import read_records
+    from oomph.records.exports import json_pieces, llama_bench_rows, write_rows
+    from oomph.records.store import each_record
     from oomph.records.training_rows import training_rows
 
     if share is not None:
@@ -100,10 +100,10 @@ def _export(
         return
     if layout not in FORMATS:
         raise ConfigError(f"--format is {layout!r}; it must be {' or '.join(FORMATS)}")
-    records = read_records([folder])
-    rows = list(training_rows(records) if layout == "rows" else llama_bench_rows(records))
+    records = each_record([folder], tell=tell)
+    rows = training_rows(records) if layout == "rows" else llama_bench_rows(records)
     if out is None:
-        say_json(rows, indent=2)
+        say_pieces(json_pieces(rows))
     else:
         write_rows(rows, out)
 

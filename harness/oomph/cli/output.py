@@ -7,7 +7,7 @@ plain text, every cell in full. A test holds that no other module prints.
 import json
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -38,6 +38,14 @@ def say_text(text: str, *, err: bool = False, end: str = "\n") -> None:
 def say_json(value: Any, *, indent: int | None = None) -> None:
     """Print a value as JSON, in ASCII: what does not print is escaped, as JSON does it."""
     _write(json.dumps(value, indent=indent) + "\n")
+
+
+def say_pieces(pieces: Iterable[str]) -> None:
+    """Print a long text in ASCII as it comes, such as a list in JSON."""
+    for piece in pieces:
+        if sys.stdout is not None:
+            sys.stdout.write(piece)
+    _write("")
 
 
 def _write(text: str, *, err: bool = False) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from oomph.cli.output import say, say_text
+from oomph.cli.output import say, say_text, tell
 from oomph.cli.phantom import PhantomOption
 
 Folder = Annotated[Path, typer.Argument(help="A results folder.")]
@@ -35,12 +35,11 @@ def export(
     to: Annotated[Path, typer.Argument(help="The table to write: a .csv or .parquet file.")],
 ) -> None:
     """Write the records as a table, one row per timing."""
-    from oomph.records.frames import write_frame
     from oomph.records.store import Store
+    from oomph.records.table_file import write_table
 
-    frame = Store(folder).to_pandas()
-    write_frame(frame, to)
-    say(f"{to}: {len(frame)} rows")
+    n_rows = write_table(Store(folder).records(tell=tell), to)
+    say(f"{to}: {n_rows} rows")
 
 
 def merge(

@@ -125,7 +125,7 @@ def run_sweep(
 
 def _measure(runner: "Runner", loaded: "Sweep", store: "Store", *, names_cards: bool) -> None:
     """Follow the sweep to its end, to its time's end or to Ctrl-C: exit code 130."""
-    n_pending = len(runner.pending(loaded))
+    n_pending = runner.n_pending(loaded)
     try:
         n_measured = follow(runner.run(loaded), store, n_pending, names_cards=names_cards)
     except KeyboardInterrupt:
@@ -155,18 +155,17 @@ def follow(
     `names_cards` says on which of the machine's cards each was measured. However it ends, so do the
     workers: an interrupt can come while a line is printed.
     """
-    from oomph.views.timings import time_in_words
+    from oomph.views.timings import time_spent
 
-    done: list[Record] = []
-    count = 0
+    count, spent = 0, time_spent([])
     with closing(records), progress("points", n_pending) as bar:
         for count, record, lines in _lines(records, store, n_pending, names_cards=names_cards):
             for line in lines:
                 bar.say(line)
             bar.reach(count)
-            done.append(record)
-    if any(record.wall_ns for record in done):
-        say(f"The points took {time_in_words(done)}")
+            spent += time_spent([record])
+    if spent.wall_ns:
+        say(f"The points took {spent}")
     return count
 
 

@@ -34,9 +34,19 @@ def standing(records: Iterable[Kind]) -> Standing[Kind]:
     by_point: dict[str, list[Kind]] = {}
     for record in records:
         by_point.setdefault(record.point_id, []).append(record)
-    proofs = {record.record_id: record for tries in by_point.values() for record in tries}
-    finished, again = dict[str, Kind](), Counter[str]()
-    for point_id, tries in by_point.items():
+    unsure = {
+        point_id: tries
+        for point_id, tries in by_point.items()
+        if len(tries) > 1 or tries[0].outcome.label != "ok"
+    }
+    proofs = {
+        record.record_id: record
+        for tries in (by_point if unsure else {}).values()
+        for record in tries
+    }
+    again = Counter[str]()
+    finished = {point_id: tries[-1] for point_id, tries in by_point.items()}
+    for point_id, tries in unsure.items():
         sound = [
             record
             for record in tries
@@ -46,6 +56,7 @@ def standing(records: Iterable[Kind]) -> Standing[Kind]:
         if sound or len(accidents) >= TRIES:
             finished[point_id] = (sound or accidents)[-1]
         else:
+            del finished[point_id]
             again[_reason(tries[-1])] += 1
     return Standing(finished=finished, again=again)
 
@@ -58,6 +69,8 @@ def ran_out(record: Tried) -> bool:
 def is_accident(record: Tried) -> bool:
     """Whether the record says how a process died, and nothing of its configuration."""
     outcome = record.outcome
+    if outcome.label == "ok":
+        return False
     lacked_file = outcome.label == "bad_model" and any(map(_NO_FILE.search, outcome.evidence))
     return outcome.label in ACCIDENTS or lacked_file or is_presumed(record)
 

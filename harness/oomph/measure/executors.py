@@ -20,8 +20,8 @@ from typing import IO, Any, Final, Protocol
 from oomph.frozen import frozen
 from oomph.measure.child import Child
 from oomph.measure.oom_kills import OomKills
+from oomph.measure.point import Point
 from oomph.measure.probes import HostProbe, Probe, Sampler
-from oomph.measure.sweep import Point
 from oomph.measure.texts import Texts, questions
 from oomph.measure.worker import protocol
 from oomph.measure.worker.protocol import Reply

@@ -18,10 +18,12 @@ from oomph.errors import ConfigError
 from oomph.frozen import frozen
 from oomph.gguf.header import GGUFFile, read_gguf
 from oomph.measure.executors import Executor, Job
+from oomph.measure.grid import Drawn, Grid, Points, Sketch, settings
 from oomph.measure.limits import Expect
 from oomph.measure.model_files import ModelFiles
+from oomph.measure.point import Point
 from oomph.measure.recording import Setting
-from oomph.measure.sweep import Point, Sweep
+from oomph.measure.sweep import Sweep
 from oomph.measure.texts import Texts, check_size, read_texts, reference_path, references_folder
 from oomph.measure.workload import SERVER
 from oomph.models.demo import demo_model
@@ -88,27 +90,28 @@ class Subject:
 @frozen
 class Plan:
     """The points of a sweep by their ids, for one model at one place; `base` is where paths in the
-    sweep begin."""
+    sweep begin, `expect` says how long a point of a job is expected to take."""
 
     place: Place
-    points: Mapping[str, Point]
+    points: Points
     subject: Subject
     texts: Texts
     references: Path | None
     setting: Setting
     base: Path = Path()
+    expect: Expect | None = None
 
     def unkept(self, finished: Container[str]) -> set[str]:
         """The finished references whose log-probabilities are no longer there, though other points
         wait for them."""
         if self.references is None:
             return set()
-        waiting = [point for point_id, point in self.points.items() if point_id not in finished]
+        waiting = [point for point_id, point in self.points.compared() if point_id not in finished]
         awaited = {reference_path(point, self.texts, self.references) for point in waiting}
         missing = {path for path in awaited if path and not path.exists()}
         return {
             point_id
-            for point_id, point in self.points.items()
+            for point_id, point in self.points.compared()
             if point.is_reference and reference_path(point, self.texts, self.references) in missing
         }
 
@@ -128,6 +131,8 @@ class Plan:
 
     def job(self, points: tuple[Point, ...]) -> Job:
         """The job that measures these points, which share a load."""
+        if expect := self.expect:
+            points = tuple(replace(p, expected=expect(p.config, p.workload)) for p in points)
         return Job(
             model_path=self.subject.path,
             arch=self.subject.spec.arch,
@@ -168,12 +173,15 @@ def plan_sweep(
     `expect` says how long a point is expected to take: what its timeouts are scaled by.
     """
     n_cards = len(place.environment.gpus)
-    points = sweep.points(n_devices=n_cards if place.n_devices is None else place.n_devices)
-    points = tuple(as_measurable(point, place.environment, subject.spec) for point in points)
-    if expect:
-        points = tuple(
-            replace(point, expected=expect(point.config, point.workload)) for point in points
-        )
+    header = subject.identity.header_sha256
+    n_devices = n_cards if place.n_devices is None else place.n_devices
+    drawn = _measurable(
+        sweep.drawn(n_devices=n_devices, header_sha256=header),
+        place.environment,
+        subject.spec,
+        header,
+    )
+    points = tuple(settings(drawn.values(), "n_expert_used", "n_devices"))
     _check_experts(points, subject, sweep)
     _check_words(points, subject, sweep)
     if place.anywhere and any(point.workload.through == SERVER for point in points):
@@ -183,7 +191,7 @@ def plan_sweep(
     identity = subject.identity
     return Plan(
         place=place,
-        points={point.point_id(identity.header_sha256): point for point in points},
+        points=Points(drawn),
         subject=subject,
         texts=read_texts(points, sweep),
         references=_references(points, subject, sweep, place),
@@ -194,7 +202,32 @@ def plan_sweep(
             model_path=str(subject.path),
         ),
         base=sweep.base,
+        expect=expect,
     )
+
+
+def _measurable(
+    drawn: Mapping[str, Drawn], environment: Environment, spec: ModelSpec, header_sha256: str
+) -> dict[str, Drawn]:
+    """What was drawn, each as it can be measured there, which may change its id; a grid's points
+    are alike in that."""
+    grids: dict[Grid, Grid] = {}
+
+    def as_there(each: Drawn) -> Drawn:
+        if isinstance(each, Point):
+            return as_measurable(each, environment, spec)
+        if each.grid not in grids:
+            first = as_measurable(each.grid.first, environment, spec)
+            same = first is each.grid.first
+            grids[each.grid] = each.grid if same else each.grid.with_first(first)
+        there = grids[each.grid]
+        return each if there is each.grid else Sketch(there, each.values)
+
+    found: dict[str, Drawn] = {}
+    for point_id, each in drawn.items():
+        there = as_there(each)
+        found[point_id if there is each else there.point_id(header_sha256)] = there
+    return found
 
 
 def draft_path(point: Point, base: Path) -> Path | None:

@@ -15,7 +15,7 @@ from oomph.measure.executors import Completed
 from oomph.measure.logs.contexts import RIDING, buffers_by_context
 from oomph.measure.logs.outcome import SIGKILL_CODES, classify
 from oomph.measure.logs.reported import disagreement, read_reported
-from oomph.measure.sweep import Point
+from oomph.measure.point import Point
 from oomph.measure.tasks.grading import grade
 from oomph.measure.tasks.items import asked_items
 from oomph.measure.worker import protocol

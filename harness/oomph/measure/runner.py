@@ -9,17 +9,18 @@ workers: an exception that leaves it keeps the generator alive.
 import math
 import time
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
-from oomph.measure.accidents import standing
+from oomph.measure.accidents import Standing, standing
 from oomph.measure.drift_check import is_repeat
 from oomph.measure.executors import Executor
 from oomph.measure.limits import Expect
 from oomph.measure.plan import Place, Plan, Subject, open_subject, plan_sweep
+from oomph.measure.point import Point
 from oomph.measure.pool import WorkerPool
 from oomph.measure.queue import PointQueue, Task
-from oomph.measure.sweep import Point, Sweep
+from oomph.measure.sweep import Sweep
 from oomph.records.environment import read_environment
 from oomph.records.heading import Heading
 from oomph.records.schema import Environment, Record
@@ -61,23 +62,26 @@ class Runner:
         self._at_once = min(at_once or room, room)
         self._opened: tuple[Sweep, Subject] | None = None
         self._planned: tuple[Sweep, list[Plan]] | None = None
-        self._headings: dict[int, tuple[int, frozenset[str], list[Heading]]] = {}
-
-    @property
-    def n_places(self) -> int:
-        """How many places measure the sweep: each measures all of its points."""
-        return len(self._places)
+        self._stands: dict[int, tuple[int, Plan, Standing[Heading]]] = {}
 
     def pending(self, sweep: Sweep) -> tuple[Point, ...]:
         """The points that the store has no record of yet, place by place, in the order in which
         they will be tried."""
         plans = self._plans(sweep)
         return tuple(
-            point
+            plan.points[point_id]
             for plan, finished in zip(plans, map(self._finished, plans), strict=True)
-            for point_id, point in plan.points.items()
+            for point_id in plan.points
             if point_id not in finished
         )
+
+    def n_points(self, sweep: Sweep) -> int:
+        """How many points the sweep has over all places."""
+        return sum(len(plan.points) for plan in self._plans(sweep))
+
+    def n_pending(self, sweep: Sweep) -> int:
+        """How many points the store has no record of yet, over all places."""
+        return sum(len(plan.points) - len(self._finished(plan)) for plan in self._plans(sweep))
 
     def finished(self, sweep: Sweep) -> tuple[Record, ...]:
         """The records that the store has of the sweep's points, measured here."""
@@ -91,9 +95,7 @@ class Runner:
     def again(self, sweep: Sweep) -> Counter[str]:
         """How many points are tried again, by the reason: their records tell of accidents, not of
         configurations."""
-        return sum(
-            (standing(self._records_of(plan)).again for plan in self._plans(sweep)), Counter[str]()
-        )
+        return sum((self._standing(plan).again for plan in self._plans(sweep)), Counter[str]())
 
     def run(self, sweep: Sweep) -> Generator[Record, None, None]:
         """Measure what is pending, yielding each record once it is on the disk.
@@ -143,7 +145,7 @@ class Runner:
             and (task := queue.next_task())
         ):
             queue.plan.check_model(before_load=True)
-            pool.start(task, place.executor, queue.plan.job(task.points))
+            pool.start(task, place.executor, queue.plan.job(tuple(task.points.values())))
 
     def _plans(self, sweep: Sweep) -> list[Plan]:
         """The sweep's plans, made once: those of many points take seconds."""
@@ -170,7 +172,7 @@ class Runner:
         times, nor, without pruning, one that was skipped, nor a reference that others wait for and
         whose log-probabilities were not kept.
         """
-        found = standing(self._records_of(plan)).finished
+        found = self._standing(plan).finished
         unkept = plan.unkept(found)
         return {
             point_id: record
@@ -178,25 +180,24 @@ class Runner:
             if point_id not in unkept or record.outcome.label != "ok"
         }
 
-    def _headings_of(self, plan: Plan) -> list[Heading]:
-        """Those of the plan's points, read again only where the file has grown since."""
-        n_bytes, points = self._store.n_bytes, frozenset(plan.points)
-        kept = self._headings.get(id(plan.place))
-        if kept is None or kept[:2] != (n_bytes, points):
-            kept = n_bytes, points, list(self._store.headings(points))
-            self._headings[id(plan.place)] = kept
+    def _standing(self, plan: Plan) -> Standing[Heading]:
+        """What every record of the plan's points that counts here comes to, read again only where
+        the file has grown since."""
+        n_bytes = self._store.n_bytes
+        kept = self._stands.get(id(plan.place))
+        if kept is None or kept[0] != n_bytes or kept[1] is not plan:
+            kept = n_bytes, plan, standing(self._records_of(plan))
+            self._stands[id(plan.place)] = kept
         return kept[2]
 
-    def _records_of(self, plan: Plan) -> list[Heading]:
-        """Every record of the plan's points that counts here."""
-        if self._again:
-            return []
+    def _records_of(self, plan: Plan) -> Iterator[Heading]:
         unfinished = ("lost",) if self._prune else ("lost", "skipped")
-        return [
-            record
-            for record in self._headings_of(plan)
-            if not is_repeat(record)
-            and record.point_id in plan.points
-            and plan.place.holds(record)
-            and record.outcome.label not in unfinished
-        ]
+        ids = frozenset(plan.points)
+        for record in () if self._again else self._store.headings(ids):
+            if (
+                not is_repeat(record)
+                and record.point_id in ids
+                and plan.place.holds(record)
+                and record.outcome.label not in unfinished
+            ):
+                yield record

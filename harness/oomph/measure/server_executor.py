@@ -23,9 +23,9 @@ from oomph.measure.executors import HOST_INTERVAL_S, Completed, Executor, Job
 from oomph.measure.logs.contexts import RIDING, buffers_by_context
 from oomph.measure.logs.reported import build_commit
 from oomph.measure.oom_kills import OomKills
+from oomph.measure.point import Point
 from oomph.measure.probes import HostProbe, Probe, Sampler
 from oomph.measure.server_run import NO_REPLY, Server, find_server
-from oomph.measure.sweep import Point
 from oomph.measure.texts import pydoc_text
 from oomph.measure.worker.ladder import depths_within, wants_more
 from oomph.measure.worker.protocol import Reply, Timing

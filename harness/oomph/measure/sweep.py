@@ -6,24 +6,24 @@ together. A sweep knows nothing of models or machines: the same file runs on a l
 workstation.
 """
 
-import hashlib
 import itertools
-import json
 import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import field
 from math import prod
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, Field, ValidationError
 
-from oomph.config import KNOBS, LOAD_KNOBS, RunConfig, defaults_of, knob_value
+from oomph.config import KNOBS, RunConfig, defaults_of, knob_value
 from oomph.errors import ConfigError
 from oomph.foreign import read_text
 from oomph.frozen import frozen
 from oomph.measure.fields import MAX_VALUES, Range, Seconds, StrictTable, expand
-from oomph.measure.limits import ExpectedSeconds, Limits, Timeouts
+from oomph.measure.grid import Drawn, Grid
+from oomph.measure.limits import Limits
+from oomph.measure.point import Point
 from oomph.measure.workload import SERVER, Workload
 from oomph.speculation import SIMPLE
 
@@ -67,75 +67,14 @@ class SweepFile(StrictTable):
 
 
 @frozen
-class Point:
-    """One configuration to measure. `label` names it by the knobs that its sweep varies; `expected`
-    is how long it is said to take, which is no part of what it is."""
-
-    group: str
-    label: str
-    config: RunConfig
-    workload: Workload
-    limits: Limits
-    load_mode: str
-    fresh_process: bool
-    expected: ExpectedSeconds = field(default_factory=ExpectedSeconds)
-
-    @property
-    def timeouts(self) -> Timeouts:
-        """How long its load and itself may take, and why."""
-        return Timeouts.of(self.limits, self.expected)
-
-    def point_id(self, header_sha256: str) -> str:
-        """Twelve hex digits that say "the same point of the same model": what a resumed sweep goes
-        by."""
-        what = {
-            "model": header_sha256,
-            "config": self.config.to_dict(),
-            "workload": self.workload.identity(),
-            "limits": self.limits.model_dump(include={"memory_bytes", "memory_kind"}),
-            "load_mode": self.load_mode,
-        }
-        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
-
-    @property
-    def reference_point(self) -> Self | None:
-        """The point whose likelihoods this one's text is compared with, None where the sweep names
-        none."""
-        text = self.workload.text
-        knobs = text.reference if text else None
-        return replace(self, config=self.config.with_(**knobs)) if knobs else None
-
-    @property
-    def is_reference(self) -> bool:
-        """Whether others are compared with this point."""
-        return (reference := self.reference_point) is not None and reference.config == self.config
-
-    @property
-    def is_task_reference(self) -> bool:
-        """Whether the tasks of other points are compared with this one's."""
-        tasks = self.workload.tasks
-        knobs = tasks.reference if tasks else None
-        return knobs is not None and self.config.with_(**knobs) == self.config
-
-    @property
-    def comes_first(self) -> bool:
-        """Whether it is measured before what is compared with it."""
-        return self.is_reference or self.is_task_reference
-
-    @property
-    def load_key(self) -> tuple[object, ...]:
-        """What two points must share to be measured in one process."""
-        knobs = (getattr(self.config, knob) for knob in LOAD_KNOBS)
-        how = (self.load_mode, self.workload.through, self.workload.draft)
-        return (*knobs, *how, self.limits.memory_bytes, self.limits.memory_kind)
-
-
-@frozen
 class Sweep:
     """A sweep as loaded: `path` is None where it did not come from a file."""
 
     file: SweepFile
     path: Path | None = None
+    _checked: dict[int, tuple[Grid | list[Point], ...]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
@@ -151,8 +90,8 @@ class Sweep:
 
     @classmethod
     def parse(cls, text: str, *, path: Path | None = None) -> Self:
-        """The sweep that `text` (TOML) spells; all its points are built once, so that no error
-        waits for later."""
+        """The sweep that `text` (TOML) spells; every value of it is checked, so that no error waits
+        for later."""
         where = str(path or "sweep")
         try:
             sweep = cls(file=SweepFile.model_validate(tomllib.loads(text)), path=path)
@@ -160,9 +99,14 @@ class Sweep:
             if isinstance(error, ValidationError):
                 raise ConfigError(f"{where}: {_sentence(error, SweepFile)}") from None
             raise ConfigError(f"{where}: not valid TOML: {error}; mend that line") from None
-        points = sweep.points()
-        _check_references(points, where)
-        _check_tasks(points, where)
+        built = [
+            point
+            for group in sweep._groups(n_devices=1)
+            if not isinstance(group, Grid)
+            for point in group
+        ]
+        _check_references(built, where)
+        _check_tasks(built, where)
         return sweep
 
     @property
@@ -182,26 +126,37 @@ class Sweep:
         `n_devices` is what the machine has, for sweeps that do not say. Points that two groups
         share stand once.
         """
-        where = str(self.path or "sweep")
-        groups = self.file.group or [Group(name=self.name)]
-        points = [
-            point for group in groups for point in self._group_points(group, n_devices, where)
-        ]
-        unique: dict[str, Point] = {}
-        for point in points:
-            unique.setdefault(point.point_id(""), point)
+        return tuple(each.build() for each in self.drawn(n_devices=n_devices).values())
+
+    def drawn(self, *, n_devices: int = 1, header_sha256: str = "") -> dict[str, Drawn]:
+        """The same points in the same order by their ids, for a model with this header; those of a
+        grid are not built."""
+        unique: dict[str, Drawn] = {}
+        for group in self._groups(n_devices):
+            for each in group.sketches() if isinstance(group, Grid) else group:
+                unique.setdefault(each.point_id(header_sha256), each)
         if self.file.in_order:
-            order = [group.name for group in groups]
-            return tuple(
-                sorted(
-                    unique.values(),
-                    key=lambda each: (order.index(each.group), not each.comes_first),
-                )
+            names = dict.fromkeys(group.name for group in self.file.group)
+            order = {name: number for number, name in enumerate(names)}
+            in_order = sorted(
+                unique.items(),
+                key=lambda item: (order.get(item[1].group, 0), not item[1].comes_first),
             )
-        loads: dict[tuple[object, ...], list[Point]] = {}
-        for point in sorted(unique.values(), key=lambda point: not point.comes_first):
-            loads.setdefault(point.load_key, []).append(point)
-        return tuple(point for load in loads.values() for point in sorted(load, key=_context_order))
+            return dict(in_order)
+        loads: dict[tuple[object, ...], list[tuple[str, Drawn]]] = {}
+        for item in sorted(unique.items(), key=lambda item: not item[1].comes_first):
+            loads.setdefault(item[1].load_key, []).append(item)
+        return {
+            point_id: each
+            for load in loads.values()
+            for point_id, each in sorted(load, key=lambda item: item[1].context_order)
+        }
+
+    def settings(self, *knobs: str, n_devices: int = 1) -> Iterator[Point]:
+        """Points that have every combination of values that the sweep has of these knobs, and
+        every workload, without building all."""
+        for group in self._groups(n_devices):
+            yield from group.settings(*knobs) if isinstance(group, Grid) else group
 
     def cards_named(self) -> frozenset[int | None]:
         """The values of `n_devices` that its groups name; None stands for a group that names
@@ -212,45 +167,88 @@ class Sweep:
             named |= set(_axis("n_devices", axes.get("n_devices", [fixed.get("n_devices")]), where))
         return frozenset(named)
 
-    def _group_points(self, group: Group, n_devices: int, where: str) -> Iterable[Point]:
-        where = f"{where}: group {group.name!r}" if self.file.group else where
-        workload = checked_table(
-            Workload, self.file.measure, group.measure, where=f"{where}: measure"
-        )
-        limits = checked_table(Limits, self.file.limits, group.limits, where=f"{where}: limits")
+    def _groups(self, n_devices: int) -> tuple[Grid | list[Point], ...]:
+        """Each group as a grid, or its points where they must be built; ConfigError for what cannot
+        be."""
+        if n_devices not in self._checked:
+            self._checked[n_devices] = tuple(self._check_groups(n_devices))
+        return self._checked[n_devices]
+
+    def _check_groups(self, n_devices: int) -> Iterator[Grid | list[Point]]:
+        file = str(self.path or "sweep")
+        for group in self.file.group or [Group(name=self.name)]:
+            where = f"{file}: group {group.name!r}" if self.file.group else file
+            builder = _Builder.of(self.file, group, n_devices, where)
+            yield builder.grid() or list(builder.points())
+
+
+@frozen
+class _Builder:
+    """One group, its tables checked: `fixed` knobs, and `axes` with the values as the file has
+    them."""
+
+    group: Group
+    where: str
+    workload: Workload
+    limits: Limits
+    fixed: Mapping[str, Any]
+    axes: Mapping[str, tuple[Any, ...]]
+    load_mode: str
+    fresh_process: bool
+
+    @classmethod
+    def of(cls, file: SweepFile, group: Group, n_devices: int, where: str) -> Self:
+        """ConfigError for a table that cannot be."""
+        workload = checked_table(Workload, file.measure, group.measure, where=f"{where}: measure")
+        limits = checked_table(Limits, file.limits, group.limits, where=f"{where}: limits")
         _check_knobs(workload, where)
-        served = {"n_seq_max": 1} if workload.through == SERVER else {}
-        fixed = {
-            "n_devices": n_devices,
-            **(defaults_of(SERVER) | served if served else {}),
-            **self.file.config,
-            **group.config,
-        }
-        axes = {
-            key: _axis(key, value, where) for key, value in (self.file.axes | group.axes).items()
-        }
+        served = defaults_of(SERVER) | {"n_seq_max": 1} if workload.through == SERVER else {}
+        axes = {key: _axis(key, value, where) for key, value in (file.axes | group.axes).items()}
         if (n_points := prod(len(values) for values in axes.values())) > MAX_VALUES:
             raise ConfigError(f"{where}: {n_points:,} points; a group can have {MAX_VALUES:,}")
-        fresh = self.file.fresh_process if group.fresh_process is None else group.fresh_process
-        for values in itertools.product(*axes.values()):
-            varied = dict(zip(axes, values, strict=True))
-            given = fixed | varied
-            config = RunConfig.from_mapping(given, where=where)
-            if served:
-                config = config.with_(n_outputs_max=config.n_seq_max)
-            point = Point(
-                group=group.name,
-                label=_label(group, varied, axes),
-                workload=workload,
-                limits=limits,
-                config=config,
-                load_mode=config.load_mode
-                if "load_mode" in fixed | varied
-                else self.file.load_mode,
-                fresh_process=fresh,
-            )
-            _check_program(point, where)
-            yield point
+        fresh = file.fresh_process if group.fresh_process is None else group.fresh_process
+        return cls(
+            group=group,
+            where=where,
+            workload=workload,
+            limits=limits,
+            fixed={"n_devices": n_devices, **served, **file.config, **group.config},
+            axes=axes,
+            load_mode=file.load_mode,
+            fresh_process=fresh,
+        )
+
+    def grid(self) -> Grid | None:
+        """The group as a grid; None where its points must be built: they hang on each other, or one
+        of them cannot be, and building them says which."""
+        named = [key for key in self.axes if len(self.axes[key]) > 1 or key in self.group.axes]
+        try:
+            first = self._point([values[0] for values in self.axes.values()])
+            return Grid.of(first, self.axes, named)
+        except ConfigError:
+            return None
+
+    def points(self) -> Iterator[Point]:
+        """Every point, built; ConfigError names the first that cannot be."""
+        return map(self._point, itertools.product(*self.axes.values()))
+
+    def _point(self, values: Sequence[Any]) -> Point:
+        varied = dict(zip(self.axes, values, strict=True))
+        given = {**self.fixed, **varied}
+        config = RunConfig.from_mapping(given, where=self.where)
+        if self.workload.through == SERVER:
+            config = config.with_(n_outputs_max=config.n_seq_max)
+        point = Point(
+            group=self.group.name,
+            label=_label(self.group, varied, self.axes),
+            workload=self.workload,
+            limits=self.limits,
+            config=config,
+            load_mode=config.load_mode if "load_mode" in given else self.load_mode,
+            fresh_process=self.fresh_process,
+        )
+        _check_program(point, self.where)
+        return point
 
 
 def _check_program(point: Point, where: str) -> None:
@@ -344,15 +342,6 @@ def _label(group: Group, varied: Mapping[str, Any], axes: Mapping[str, tuple[Any
         f"{key}={value}" for key, value in varied.items() if len(axes[key]) > 1 or key in group.axes
     ]
     return " ".join(named) or group.name
-
-
-def _context_order(point: Point) -> tuple[bool, int, int, int]:
-    return (
-        not point.comes_first,
-        point.config.n_ctx,
-        point.config.n_ubatch,
-        point.config.n_seq_max,
-    )
 
 
 _T = TypeVar("_T", bound=StrictTable)

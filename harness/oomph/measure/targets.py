@@ -11,7 +11,7 @@
   has one worker.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from oomph.architectures.spec import ModelSpec
@@ -22,7 +22,8 @@ from oomph.measure.bench import Bench
 from oomph.measure.cards_executor import CardsExecutor, Company
 from oomph.measure.nvml import NvmlCard
 from oomph.measure.plan import Place
-from oomph.measure.sweep import Point, Sweep
+from oomph.measure.point import Point
+from oomph.measure.sweep import Sweep
 
 ALL_LAYERS: Final = -1
 Fits = Callable[[RunConfig, NvmlCard], bool | None]
@@ -58,11 +59,11 @@ def spread(
         return Spread(
             places=(Place(executor=bench.executor, environment=bench.environment),), at_once=1
         )
-    points = sweep.points()
+    points = (each.build() for each in sweep.drawn().values())
     n_default = 1 if _fits_one(points, bench.cards, fits) else len(bench.cards)
     asked = [n_default if n is None else n for n in sweep.cards_named()]
     alone = bench.phantom is None and any(
-        p.workload.timing and uses_host(p.config, spec) for p in points
+        p.workload.timing and uses_host(p.config, spec) for p in sweep.settings(*HOST_KNOBS)
     )
     most = 1 if alone else workers or len(bench.cards)
     company, places = Company(), list[Place]()
@@ -91,10 +92,14 @@ def _kinds(cards: Sequence[NvmlCard]) -> list[Sequence[NvmlCard]]:
     return [*kinds.values()]
 
 
-def _fits_one(points: Sequence[Point], cards: Sequence[NvmlCard], fits: Fits) -> bool:
+def _fits_one(points: Iterable[Point], cards: Sequence[NvmlCard], fits: Fits) -> bool:
     """Whether any point may fit one card."""
     biggest = max(cards, key=lambda card: card.usable_bytes or 0)
     return any(fits(point.config.with_(n_devices=1), biggest) is not False for point in points)
+
+
+HOST_KNOBS: Final = ("n_gpu_layers", "n_cpu_moe", "override_tensor", "offload_kqv")
+"""What `uses_host` goes by."""
 
 
 def uses_host(config: RunConfig, spec: ModelSpec) -> bool:

@@ -15,7 +15,8 @@ from oomph.architectures.spec import ModelSpec
 from oomph.errors import ConfigError
 from oomph.foreign import read_bytes
 from oomph.measure.needles import facts, filler
-from oomph.measure.sweep import Point, Sweep
+from oomph.measure.point import Point
+from oomph.measure.sweep import Sweep
 from oomph.measure.tasks.items import asked_items, tasks_asked
 from oomph.measure.worker.protocol import Questions, Reference
 from oomph.models.demo import ranking_text

@@ -6,20 +6,20 @@ empty. llama-bench knows no number of active experts: it stands behind the model
 tools do not average over it.
 """
 
-import csv
-import io
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, Final
 
 from oomph.config import FLASH_ATTN, KNOBS
 from oomph.errors import StoreError
-from oomph.files import write_file
+from oomph.files import write_pieces
 from oomph.foreign_text import spreadsheet_cell
 from oomph.knob import Knob
+from oomph.records.csv_lines import csv_lines
 from oomph.records.schema import Record, Timing
 
 Row = dict[str, Any]
@@ -158,24 +158,31 @@ def _timing(timing: Timing) -> Row:
     }
 
 
-def render_json(rows: Sequence[Row]) -> str:
-    """As `llama-bench -o json`."""
-    return json.dumps(rows, indent=2)
+def json_pieces(rows: Iterable[Row]) -> Iterator[str]:
+    """The text of `llama-bench -o json`, a row at a time."""
+    opening = "["
+    for row in rows:
+        yield f"{opening}\n  " + json.dumps(row, indent=2).replace("\n", "\n  ")
+        opening = ","
+    yield "[]\n" if opening == "[" else "\n]\n"
 
 
-def write_rows(rows: Sequence[Row], path: Path) -> None:
-    """Write the rows as the suffix says: .json, .jsonl, .csv or .sqlite. StoreError for another, or
-    for no row."""
-    if not rows:
+def write_rows(rows: Iterable[Row], path: Path) -> None:
+    """Write the rows, as they come, as the suffix says: .json, .jsonl, .csv or .sqlite. StoreError
+    for another, or for no row."""
+    rows = iter(rows)
+    first = next(rows, None)
+    if first is None:
         raise StoreError(
             "there is no timing to export: llama-bench's rows are tests of points that ran to "
             "their end"
         )
     try:
         if path.suffix in (".sqlite", ".db"):
-            _write_sqlite(rows, path)
+            _write_sqlite(first, rows, path)
         elif path.suffix in _TEXTS:
-            write_file(path, _TEXTS[path.suffix](rows), otherwise="name another path with --out")
+            pieces = _TEXTS[path.suffix](chain([first], rows))
+            write_pieces(path, pieces, otherwise="name another path with --out")
         else:
             raise StoreError(
                 f"{path} has no suffix that says its layout; end it in .json, .jsonl, .csv or "
@@ -187,40 +194,39 @@ def write_rows(rows: Sequence[Row], path: Path) -> None:
         ) from None
 
 
-def _render_jsonl(rows: Sequence[Row]) -> str:
-    return "".join(json.dumps(row) + "\n" for row in rows)
+def _jsonl_pieces(rows: Iterable[Row]) -> Iterator[str]:
+    return (json.dumps(row) + "\n" for row in rows)
 
 
-def _render_csv(rows: Sequence[Row]) -> str:
+def _csv_pieces(rows: Iterator[Row]) -> Iterator[str]:
     """As llama-bench quotes it: every value in quotes, truth as 0 and 1."""
-    columns, text = _columns(rows), io.StringIO()
-    writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n")
-    text.write(",".join(columns) + "\n")
-    writer.writerows([_csv_value(row[column]) for column in columns] for row in rows)
-    return text.getvalue()
+    first = next(rows)
+    columns = _columns(first)
+    yield ",".join(columns) + "\n"
+    yield from csv_lines(
+        ([_csv_value(row[column]) for column in columns] for row in chain([first], rows)),
+        quotes_all=True,
+    )
 
 
-_TEXTS: Final = {
-    ".json": lambda rows: render_json(rows) + "\n",
-    ".jsonl": _render_jsonl,
-    ".csv": _render_csv,
-}
+_TEXTS: Final = {".json": json_pieces, ".jsonl": _jsonl_pieces, ".csv": _csv_pieces}
 
 
-def _write_sqlite(rows: Sequence[Row], path: Path) -> None:
+def _write_sqlite(first: Row, rows: Iterable[Row], path: Path) -> None:
     """The table `llama_bench`, added to where it exists: so llama-bench's own `-o sql | sqlite3`
     gathers runs."""
-    columns = _columns(rows)
+    columns = _columns(first)
     kinds = {str: "TEXT", float: "REAL"}
     declared = ", ".join(
-        f"{column} {kinds.get(type(rows[0][column]), 'INTEGER')}" for column in columns
+        f"{column} {kinds.get(type(first[column]), 'INTEGER')}" for column in columns
     )
     places = ", ".join("?" for _ in columns)
     connection = sqlite3.connect(path)
     try:
         with connection:
             connection.execute(f"CREATE TABLE IF NOT EXISTS llama_bench ({declared})")
-            values = ([_plain(row[column]) for column in columns] for row in rows)
+            every = chain([first], rows)
+            values = ([_plain(row[column]) for column in columns] for row in every)
             connection.executemany(
                 f"INSERT INTO llama_bench ({', '.join(columns)}) VALUES ({places})", values
             )
@@ -228,8 +234,8 @@ def _write_sqlite(rows: Sequence[Row], path: Path) -> None:
         connection.close()
 
 
-def _columns(rows: Sequence[Row]) -> list[str]:
-    return [column for column in rows[0] if column not in SAMPLES]
+def _columns(row: Row) -> list[str]:
+    return [column for column in row if column not in SAMPLES]
 
 
 def _csv_value(value: Any) -> Any:

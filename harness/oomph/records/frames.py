@@ -5,7 +5,7 @@ samples, series, logs.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Any, Protocol
@@ -97,17 +97,22 @@ def _inert_texts(frame: "pandas.DataFrame") -> "pandas.DataFrame":
     return frame.map(lambda cell: spreadsheet_cell(cell) if isinstance(cell, str) else cell)
 
 
-def _rows(record: Record, predicted: list[Compared]) -> Iterator[dict[str, Any]]:
+def columns_of(
+    record: Record, predicted: Sequence[Compared] = ()
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The columns of a record's point, and those of each of its timings: a row has both."""
     point = _point_columns(record) | {
         f"predicted.{each.quantity}.{each.device}": each.predicted
         for each in predicted
         if each.n_depth is None
     }
     speeds = {(each.quantity, each.n_depth): each.predicted for each in predicted}
-    for timing in record.timings:
-        yield point | _timing_columns(record, timing, speeds)
-    if not record.timings:
-        yield point
+    return point, [_timing_columns(record, timing, speeds) for timing in record.timings]
+
+
+def _rows(record: Record, predicted: list[Compared]) -> Iterator[dict[str, Any]]:
+    point, timings = columns_of(record, predicted)
+    yield from (point | timing for timing in timings or [{}])
 
 
 def _point_columns(record: Record) -> dict[str, Any]:

@@ -99,14 +99,14 @@ class Environment(_Part):
         "imported records any of ggml's ('rocm', 'vulkan', 'rpc' …), or 'unknown'"
     )
     gpus: list[dict[str, Any]] = Field(
-        default=[], description="the cards in CUDA's order, as NVML names them"
+        default_factory=list, description="the cards in CUDA's order, as NVML names them"
     )
     driver: str | None = Field(default=None, description="NVIDIA driver")
     llama_cpp_commit: str | None = Field(
         default=None, description="what ggml says it was built from"
     )
     packages: dict[str, str] = Field(
-        default={}, description="versions of what takes part in measuring"
+        default_factory=dict, description="versions of what takes part in measuring"
     )
 
     @property
@@ -120,22 +120,22 @@ class Buffers(_Part):
     """llama.cpp's own buffer lines by device, in MiB as printed, a list where it printed
     several."""
 
-    model_mib: dict[str, list[float]] = Field(default={}, description="weights")
+    model_mib: dict[str, list[float]] = Field(default_factory=dict, description="weights")
     kv_cache_mib: dict[str, list[float]] = Field(
-        default={}, description="KV caches; sliding-window models have two"
+        default_factory=dict, description="KV caches; sliding-window models have two"
     )
     recurrent_mib: dict[str, list[float]] = Field(
-        default={}, description="states of recurrent layers"
+        default_factory=dict, description="states of recurrent layers"
     )
     compute_mib: dict[str, list[float]] = Field(
-        default={},
+        default_factory=dict,
         description="compute buffer; reserved again it is printed again, the last counts",
     )
     output_mib: dict[str, list[float]] = Field(
-        default={}, description="logits and embeddings handed out"
+        default_factory=dict, description="logits and embeddings handed out"
     )
     compute_grown_mib: dict[str, list[float]] = Field(
-        default={},
+        default_factory=dict,
         description="what a compute buffer had grown to in use, where llama.cpp said so at the end",
     )
 
@@ -182,10 +182,12 @@ class Timing(_Part):
         min_length=1, description="nanoseconds of each sample, in the order taken"
     )
     outliers: list[int] = Field(
-        default=[], description="indices of samples further than 3.5 scaled MADs from the median"
+        default_factory=list,
+        description="indices of samples further than 3.5 scaled MADs from the median",
     )
     cpu_ns: list[int] = Field(
-        default=[], description="processor time that the worker's threads got in each sample"
+        default_factory=list,
+        description="processor time that the worker's threads got in each sample",
     )
     disturbed: list[int] | None = Field(
         default=None,
@@ -194,9 +196,12 @@ class Timing(_Part):
         "told: on cards, or with cores to spare",
     )
     drafted: list[int] = Field(
-        default=[], description="tokens that were drafted in each sample, of speculative decoding"
+        default_factory=list,
+        description="tokens that were drafted in each sample, of speculative decoding",
     )
-    accepted: list[int] = Field(default=[], description="of those, tokens that were accepted")
+    accepted: list[int] = Field(
+        default_factory=list, description="of those, tokens that were accepted"
+    )
     energy_j: float | None = Field(
         default=None,
         description="joules of all cards over the samples, by NVML; None without, or for too "
@@ -229,9 +234,11 @@ class MemorySeries(_Part):
     last_bytes: int | None = Field(default=None, description="when the measurement ended")
     n_samples: int = Field(default=0, description="taken, before downsampling")
     interval_ns: int | None = Field(default=None, description="between two samples")
-    times_ns: list[int] = Field(default=[], description="of `values_bytes`, from the point's start")
+    times_ns: list[int] = Field(
+        default_factory=list, description="of `values_bytes`, from the point's start"
+    )
     values_bytes: list[int] = Field(
-        default=[], description="at most 240 values, the highest of each bucket"
+        default_factory=list, description="at most 240 values, the highest of each bucket"
     )
     method: str | None = Field(
         default=None,
@@ -248,7 +255,7 @@ class Quality(_Part):
     n_tokens: int = Field(description="tokens that were predicted")
     nll_nats: list[float] = Field(description="of each predicted token, pass after pass")
     positions: list[int] = Field(
-        default=[], description="tokens given to each item, where `n_pass` does not tell"
+        default_factory=list, description="tokens given to each item, where `n_pass` does not tell"
     )
     n_pass: int | None = Field(
         default=None,
@@ -259,7 +266,7 @@ class Quality(_Part):
         default=None, description="hash of the tokens: only equal texts are compared"
     )
     kl_nats: list[float] = Field(
-        default=[],
+        default_factory=list,
         description="Kullback-Leibler divergence from the sweep's reference, of each predicted "
         "token",
     )
@@ -286,7 +293,7 @@ class Needle(_Part):
 class Recall(_Part):
     """Facts hidden in a long text and asked for through the model's chat template."""
 
-    needles: list[Needle] = Field(default=[], description="every question, see Needle")
+    needles: list[Needle] = Field(default_factory=list, description="every question, see Needle")
     missing: str | None = Field(default=None, description="why nothing was asked")
 
 
@@ -316,7 +323,7 @@ class TaskItem(_SaidPart):
     depth: float | None = Field(
         default=None, description="where what counts stood, of tasks that put it in one place"
     )
-    expected: list[str] = Field(default=[], description="what the answer must hold")
+    expected: list[str] = Field(default_factory=list, description="what the answer must hold")
     answer: str | None = Field(
         default=None, description="what the model wrote, greedily; None where a grader keeps it"
     )
@@ -328,7 +335,7 @@ class TaskItem(_SaidPart):
 class Tasks(_SaidPart):
     """Items of tasks over a long context, each asked once in this setting."""
 
-    items: list[TaskItem] = Field(default=[], description="every item, see TaskItem")
+    items: list[TaskItem] = Field(default_factory=list, description="every item, see TaskItem")
     graded_by: str = Field(
         default="rule", description="`rule`: by oomph; else the grader's name, as it gave it"
     )
@@ -378,7 +385,9 @@ class CardConditions(_SaidPart):
     other_processes: list[OtherProcess] | None = Field(
         default=None, description="who else was on it, see OtherProcess"
     )
-    unread: dict[str, str] = Field(default={}, description="by quantity, why NVML tells it not")
+    unread: dict[str, str] = Field(
+        default_factory=dict, description="by quantity, why NVML tells it not"
+    )
 
 
 class Conditions(_SaidPart):
@@ -394,11 +403,14 @@ class Conditions(_SaidPart):
         default=None, description="CPUs that all else kept busy on average; 0 is a quiet machine"
     )
     cards: dict[str, CardConditions] = Field(
-        default={}, description="by llama.cpp's name of the device, see CardConditions"
+        default_factory=dict, description="by llama.cpp's name of the device, see CardConditions"
     )
-    lost_devices: list[str] = Field(default=[], description="cards that had stopped answering")
+    lost_devices: list[str] = Field(
+        default_factory=list, description="cards that had stopped answering"
+    )
     slow_probes: dict[str, float] = Field(
-        default={}, description="by probe, seconds that an answer took at most, where that was long"
+        default_factory=dict,
+        description="by probe, seconds that an answer took at most, where that was long",
     )
     context_index: int | None = Field(
         default=None, description="the point's place among those of its load, from 0"
@@ -408,7 +420,7 @@ class Conditions(_SaidPart):
         default=None, description="other workers that ran on this machine's other cards meanwhile"
     )
     cpus: list[int] = Field(
-        default=[], description="that the worker was kept to; empty: all of the machine"
+        default_factory=list, description="that the worker was kept to; empty: all of the machine"
     )
     n_lost: int | None = Field(
         default=None, description="machines of a cluster that were lost with the point before"
@@ -421,13 +433,14 @@ class Conditions(_SaidPart):
         default=None, description="tokens that the context held when the point ended"
     )
     free_after_load_bytes: dict[str, int] = Field(
-        default={}, description="by card, what CUDA says is left of it with the weights there"
+        default_factory=dict,
+        description="by card, what CUDA says is left of it with the weights there",
     )
     free_after_context_bytes: dict[str, int] = Field(
-        default={}, description="the same with the context there"
+        default_factory=dict, description="the same with the context there"
     )
     free_after_run_bytes: dict[str, int] = Field(
-        default={}, description="the same once everything has run"
+        default_factory=dict, description="the same once everything has run"
     )
     throttle_reasons: list[str] | None = Field(
         default=None, description="of all cards together; null where none tells"
@@ -443,15 +456,16 @@ class Conditions(_SaidPart):
         description="change in time of the test that changed most since then, as a fraction",
     )
     dry_run_mib: dict[str, int | float] = Field(
-        default={}, description="by card, what llama.cpp foretold when it fitted its parameters"
+        default_factory=dict,
+        description="by card, what llama.cpp foretold when it fitted its parameters",
     )
     beside: dict[str, Buffers] = Field(
-        default={},
+        default_factory=dict,
         description="buffers of what rode along: the `mtp` head, the `draft` model, and of an "
         "imported log the `projector` and `lora` adapters",
     )
     unread: dict[str, str] = Field(
-        default={},
+        default_factory=dict,
         description="settings of an imported row that oomph has no knob for, as they were written",
     )
 
@@ -468,7 +482,8 @@ class Outcome(_Part):
     stage: str | None = Field(default=None, description="what was being allocated or done")
     message: str = Field(default="", description="what happened and what to do about it")
     evidence: list[str] = Field(
-        default=[], description="the lines of the log that tell, or the proving record's id"
+        default_factory=list,
+        description="the lines of the log that tell, or the proving record's id",
     )
     exit_code: int | None = Field(
         default=None, description="of the worker if it ended, -n for signal n"
@@ -480,7 +495,7 @@ class Outcome(_Part):
         default=None, description="by how much it exceeded what the card had left"
     )
     log_tail: list[str] = Field(
-        default=[], description="last lines of llama.cpp's log, of a point that failed"
+        default_factory=list, description="last lines of llama.cpp's log, of a point that failed"
     )
 
 
@@ -506,15 +521,15 @@ class Record(_Part):
     model: ModelIdentity
     config: dict[str, Any] = Field(description="RunConfig's knobs as asked for")
     workload: dict[str, Any] = Field(
-        default={}, description="the sweep's `measure`, its group and its load mode"
+        default_factory=dict, description="the sweep's `measure`, its group and its load mode"
     )
-    limits: dict[str, Any] = Field(default={}, description="the sweep's `limits`")
+    limits: dict[str, Any] = Field(default_factory=dict, description="the sweep's `limits`")
     environment: Environment
     outcome: Outcome
     reported: Reported = Reported()
     buffers: Buffers = Buffers()
-    timings: list[Timing] = []
-    memory: list[MemorySeries] = []
+    timings: list[Timing] = Field(default_factory=list)
+    memory: list[MemorySeries] = Field(default_factory=list)
     quality: Quality | None = None
     recall: Recall | None = None
     tasks: Tasks | None = None

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from oomph.errors import StoreError
 from oomph.files import hold
-from oomph.records.heading import Heading, is_of_others, read_heading
+from oomph.records.heading import Heading, HeadingReader, is_of_others
 from oomph.records.open_tables import check_open_tables
 from oomph.records.schema import Record
 
@@ -133,16 +133,20 @@ class Store:
                 os.ftruncate(self._file, end)
             raise self._cannot_write(error) from None
 
-    def records(self) -> Iterator[Record]:
-        """The records in the order they were measured; a torn last line is left out.
+    def records(self, *, tell: Callable[[str], None] | None = None) -> Iterator[Record]:
+        """The records in the order they were measured; a torn last line is left out. `tell` is told
+        how far it is, of many.
 
         Anything else that is no record is passed over, with a warning that names its line.
         """
-        return self._read(record_of_line)
+        for n_read, record in enumerate(self._read(record_of_line), start=1):
+            yield record
+            if tell and n_read % MANY == 0:
+                tell(f"{n_read:,} records of {self.folder} are read")
 
     def headings(self, points: Container[str]) -> Iterator[Heading]:
         """Of the records of these points, by their ids, what a sweep that goes on has to know."""
-        return self._read(read_heading, points)
+        return self._read(HeadingReader().read, points)
 
     def _read(
         self, read: Callable[[bytes], Line], points: Container[str] | None = None
@@ -291,16 +295,19 @@ def read_records(
 ) -> list[Record]:
     """The records of all folders; StoreError names a folder that has none. `tell` is told how far
     it is, of many."""
-    records: list[Record] = []
+    return list(each_record(folders, tell=tell))
+
+
+def each_record(
+    folders: Iterable[Path | str], *, tell: Callable[[str], None] | None = None
+) -> Iterator[Record]:
+    """The same records one by one, for what needs none of them twice."""
     for folder in folders:
-        found = []
-        for record in Store(folder).records():
-            found.append(record)
-            if tell and len(found) % MANY == 0:
-                tell(f"{len(found):,} records of {folder} are read")
-        if not found:
+        is_empty = True
+        for record in Store(folder).records(tell=tell):
+            is_empty = False
+            yield record
+        if is_empty:
             raise StoreError(
                 f"{folder} has no records; name a folder that `oomph sweep --out` has written"
             )
-        records += found
-    return records

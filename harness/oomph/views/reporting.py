@@ -182,7 +182,7 @@ def report_on(
             record.record_id: distinct[config]
             for record, config in zip(those, configs, strict=True)
         }
-        comparisons += compare(estimator, those)
+        comparisons += compare(estimator, those, predictions)
         around += memory_grids(estimator, own, most=MOST_MAPS)
         if first.environment.backend == PHANTOM and first.sweep == "frontier":
             real[own[0].subject] = on_real_card(asked, own)

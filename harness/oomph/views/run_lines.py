@@ -21,7 +21,7 @@ def opening_lines(runner: Runner, sweep: Sweep, out: Path, where: str) -> Iterat
     """What a sweep is going to measure, and what it measures once more."""
     if sweep.path and sweep.path.parent == out:
         yield from (f"{sweep.path}:", "", *sweep.path.read_text(encoding="utf-8").splitlines(), "")
-    n_pending, n_points = len(runner.pending(sweep)), len(sweep.points()) * runner.n_places
+    n_pending, n_points = runner.n_pending(sweep), runner.n_points(sweep)
     yield f"{sweep.name}: {n_pending} of {n_points} points to measure into {out}{where}"
     if again := runner.again(sweep):
         reasons = ", ".join(f"{n} {reason}" for reason, n in again.most_common())

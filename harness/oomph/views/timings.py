@@ -140,6 +140,29 @@ class TimeSpent:
     scored_ns: int
     load_ns: int
 
+    def __add__(self, other: "TimeSpent") -> "TimeSpent":
+        return TimeSpent(
+            wall_ns=self.wall_ns + other.wall_ns,
+            timed_ns=self.timed_ns + other.timed_ns,
+            scored_ns=self.scored_ns + other.scored_ns,
+            load_ns=self.load_ns + other.load_ns,
+        )
+
+    def __str__(self) -> str:
+        """`'2 min 03 s, of which 84 % timed tests, 9 % scored texts, 3 % loading'`, without what
+        took nothing."""
+        parts = {
+            "timed tests": self.timed_ns,
+            "scored texts": self.scored_ns,
+            "loading": self.load_ns,
+        }
+        shares = [
+            f"{share(ns / self.wall_ns, 0)} {name}"
+            for name, ns in parts.items()
+            if self.wall_ns and ns
+        ]
+        return duration(self.wall_ns) + (f", of which {', '.join(shares)}" if shares else "")
+
     @property
     def measuring(self) -> float:
         """The share of the wall time that was measuring: timed tests and scored texts."""
@@ -149,29 +172,18 @@ class TimeSpent:
 def time_spent(records: Iterable[Record]) -> TimeSpent:
     """Where the time of these points went; a load counts once, with the first point of its
     process."""
-    records = list(records)
+    return sum(map(_time_of, records), TimeSpent(wall_ns=0, timed_ns=0, scored_ns=0, load_ns=0))
+
+
+def _time_of(record: Record) -> TimeSpent:
     return TimeSpent(
-        wall_ns=sum(record.wall_ns for record in records),
-        timed_ns=sum(sum(timing.samples_ns) for record in records for timing in record.timings),
-        scored_ns=sum(record.conditions.scored_ns or 0 for record in records),
-        load_ns=sum(
-            record.load_ns or 0 for record in records if not record.conditions.context_index
-        ),
+        wall_ns=record.wall_ns,
+        timed_ns=sum(sum(timing.samples_ns) for timing in record.timings),
+        scored_ns=record.conditions.scored_ns or 0,
+        load_ns=0 if record.conditions.context_index else record.load_ns or 0,
     )
 
 
 def time_in_words(records: Iterable[Record]) -> str:
-    """`'2 min 03 s, of which 84 % timed tests, 9 % scored texts, 3 % loading'`, without what took
-    nothing."""
-    spent = time_spent(records)
-    parts = {
-        "timed tests": spent.timed_ns,
-        "scored texts": spent.scored_ns,
-        "loading": spent.load_ns,
-    }
-    shares = [
-        f"{share(ns / spent.wall_ns, 0)} {name}"
-        for name, ns in parts.items()
-        if spent.wall_ns and ns
-    ]
-    return duration(spent.wall_ns) + (f", of which {', '.join(shares)}" if shares else "")
+    """Where the time of these points went, as `TimeSpent` says it."""
+    return str(time_spent(records))

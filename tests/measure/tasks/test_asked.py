@@ -14,9 +14,10 @@ from oomph.errors import ConfigError
 from oomph.measure.drift_check import can_anchor
 from oomph.measure.executors import Completed, Job, LocalExecutor
 from oomph.measure.plan import Place, open_subject, plan_sweep
+from oomph.measure.point import Point
 from oomph.measure.recording import Setting
 from oomph.measure.rerun import sweep_of as sweep_of_record
-from oomph.measure.sweep import Point, Sweep
+from oomph.measure.sweep import Sweep
 from oomph.measure.tasks.items import asked_items
 from oomph.measure.texts import questions
 from oomph.measure.workload import TaskTest

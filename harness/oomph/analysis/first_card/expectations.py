@@ -21,7 +21,7 @@ from oomph.measure.first_card.protocol import Step
 from oomph.measure.first_card.visit import Provoked
 from oomph.measure.frontier import Slack, filled_sweep
 from oomph.measure.plan import Subject
-from oomph.measure.sweep import Point
+from oomph.measure.point import Point
 from oomph.measure.worker.ladder import depths_within
 from oomph.units import MIB
 

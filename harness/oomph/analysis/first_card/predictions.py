@@ -21,7 +21,7 @@ from oomph.measure.first_card.journal import Journal, JournalEntry, Lines
 from oomph.measure.first_card.protocol import Protocol, Step
 from oomph.measure.first_card.visit import Models
 from oomph.measure.plan import Subject, as_measurable
-from oomph.measure.sweep import Point
+from oomph.measure.point import Point
 from oomph.measure.worker.ladder import depths_within
 from oomph.records.schema import Environment, Record
 

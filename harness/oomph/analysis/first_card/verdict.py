@@ -20,8 +20,9 @@ from oomph.analysis.first_card.predictions import (
     setting_of,
 )
 from oomph.calibrate.comparison import Comparison, compare, measured_vram_bytes
-from oomph.calibrate.fit import Part, fit_models
+from oomph.calibrate.fit import fit_models
 from oomph.calibrate.result import FitResult
+from oomph.calibrate.sample import Part
 from oomph.errors import FitError
 from oomph.estimate.estimator import Estimator
 from oomph.estimate.prediction import is_card

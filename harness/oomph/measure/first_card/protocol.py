@@ -14,7 +14,8 @@ from oomph.config import RunConfig
 from oomph.errors import ConfigError
 from oomph.measure.fields import Bytes, StrictTable
 from oomph.measure.frontier import LIMIT, filled_sweep
-from oomph.measure.sweep import Point, Sweep, SweepFile
+from oomph.measure.point import Point
+from oomph.measure.sweep import Sweep, SweepFile
 
 SWEEP: Final = "first-card"
 """The sweep's name in the records of every step."""

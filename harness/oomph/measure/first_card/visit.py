@@ -211,7 +211,7 @@ class Visit:
         sweep = step.sweep(str(subject.identity.path))
         runner = self._runner(self._folder, subject, self._executor, self.environment)
         yield from self._measured(step, runner, sweep)
-        left = len(runner.pending(sweep))
+        left = runner.n_pending(sweep)
         why = f"{left} points are left for want of time"
         return (
             JournalEntry(step=step.name, state="stopped", why=why)
