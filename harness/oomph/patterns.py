@@ -6,6 +6,8 @@ from typing import Final
 MAX_CHARACTERS: Final = 1024
 MAX_REPEATS: Final = 3
 """Open repeats (`*`, `+`, `{2,}`) of one pattern: each multiplies the ways to match."""
+MAX_GROUPS: Final = 128
+"""Groups may lie within each other, and whoever reads a pattern goes into each."""
 _TOKEN: Final = re.compile(
     r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|[*+?]|\{[0-9]*,?[0-9]*\}|[()|]|.", re.DOTALL
 )
@@ -19,6 +21,8 @@ def unbounded(patterns: str) -> str | None:
     """
     if len(patterns) > MAX_CHARACTERS * MAX_REPEATS:
         return f"of more than {MAX_CHARACTERS * MAX_REPEATS:,} characters"
+    if patterns.count("(") > MAX_GROUPS:
+        return f"of more than {MAX_GROUPS} groups"
     for pattern in patterns.split(","):
         open_groups, n_repeats, closed = [False], 0, False
         for token in _TOKEN.findall(pattern):

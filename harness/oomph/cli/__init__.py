@@ -21,6 +21,9 @@ COLLECT_AFTER: Final = 50_000
 """New objects before the first generation is collected, 700 in Python as it starts: imports and
 graphs make many that stay, and going through them takes a tenth of an answer's time."""
 
+MOST_SAID: Final = 4000
+"""Characters of a sentence that says what went wrong; a name may be as long as a command line."""
+
 
 def _exit(number: int, _: object) -> None:
     """An exit cleans up: workers end, no file is left behind."""
@@ -100,6 +103,8 @@ def _refuse(error: Any) -> NoReturn:
 
 
 def _fail(sentence: str) -> NoReturn:
+    if len(sentence) > MOST_SAID:  # foreign text in its middle; the way out stands at the end
+        sentence = f"{sentence[: MOST_SAID // 2]} … {sentence[-MOST_SAID // 2 :]}"
     if "--json" in sys.argv:  # who asks for JSON reads why there is no answer there too
         say_json({"error": sentence})
     say(f"oomph: {sentence}", err=True)
