@@ -19,10 +19,12 @@ def unbounded(patterns: str) -> str | None:
     A repeat of a group that itself repeats or has a choice takes time exponential in a name, and
     many repeats after each other a high power of its length.
     """
-    if len(patterns) > MAX_CHARACTERS * MAX_REPEATS:
-        return f"of more than {MAX_CHARACTERS * MAX_REPEATS:,} characters"
-    if patterns.count("(") > MAX_GROUPS:
-        return f"of more than {MAX_GROUPS} groups"
+    for what, most, found in (
+        ("characters", MAX_CHARACTERS * MAX_REPEATS, len(patterns)),
+        ("groups", MAX_GROUPS, patterns.count("(")),
+    ):
+        if found > most:
+            return f"of more than {most:,} {what}"
     for pattern in patterns.split(","):
         open_groups, n_repeats, closed = [False], 0, False
         for token in _TOKEN.findall(pattern):
