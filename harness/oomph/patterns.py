@@ -19,12 +19,8 @@ def unbounded(patterns: str) -> str | None:
     A repeat of a group that itself repeats or has a choice takes time exponential in a name, and
     many repeats after each other a high power of its length.
     """
-    for what, most, found in (
-        ("characters", MAX_CHARACTERS * MAX_REPEATS, len(patterns)),
-        ("groups", MAX_GROUPS, patterns.count("(")),
-    ):
-        if found > most:
-            return f"of more than {most:,} {what}"
+    if too_much := _too_much(patterns):
+        return too_much
     for pattern in patterns.split(","):
         open_groups, n_repeats, closed = [False], 0, False
         for token in _TOKEN.findall(pattern):
@@ -44,3 +40,9 @@ def unbounded(patterns: str) -> str | None:
         if n_repeats > MAX_REPEATS:
             return f"with {n_repeats} open repeats"
     return None
+
+
+def _too_much(patterns: str) -> str | None:
+    if len(patterns) > MAX_CHARACTERS * MAX_REPEATS:
+        return f"of more than {MAX_CHARACTERS * MAX_REPEATS:,} characters"
+    return f"of more than {MAX_GROUPS} groups" if patterns.count("(") > MAX_GROUPS else None
