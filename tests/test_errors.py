@@ -40,6 +40,20 @@ def test_bug_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> Non
         cli.main()
 
 
+@pytest.mark.parametrize("place", ["oomph.cli._run", "oomph.cli._keep_replays", "oomph.cli.guard"])
+def test_ctrl_c_anywhere_is_an_exit(monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    """While modules are imported, too, or a second one while the first ends a command."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(place, interrupted)
+    monkeypatch.setattr("sys.argv", ["oomph", "--version"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 130
+
+
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM])
 def test_what_is_closed_to_a_user_is_a_sentence(code: int) -> None:
     """Which nobody sees who is root."""

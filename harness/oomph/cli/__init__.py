@@ -31,7 +31,14 @@ def _exit(number: int, _: object) -> None:
 
 
 def main() -> None:
-    """The console script: exit code 2 and one sentence for what a user can mend."""
+    """The console script: exit code 2 and one sentence for what a user can mend, 130 for Ctrl-C."""
+    try:
+        _main()
+    except KeyboardInterrupt:  # between a command's own lines, or a second one while the first ends
+        sys.exit(128 + signal.SIGINT)
+
+
+def _main() -> None:
     gc.set_threshold(COLLECT_AFTER)
     _end_cleanly()
     guard()
