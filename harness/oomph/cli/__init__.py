@@ -5,6 +5,7 @@ called. What needs no command is answered without typer. Errors that a user can 
 here, once.
 """
 
+import contextlib
 import gc
 import os
 import signal
@@ -113,6 +114,7 @@ def _fail(sentence: str) -> NoReturn:
     if len(sentence) > MOST_SAID:  # foreign text in its middle; the way out stands at the end
         sentence = f"{sentence[: MOST_SAID // 2]} … {sentence[-MOST_SAID // 2 :]}"
     if "--json" in sys.argv:  # who asks for JSON reads why there is no answer there too
-        say_json({"error": sentence})
+        with contextlib.suppress(OSError):  # a full disk may be why
+            say_json({"error": sentence})
     say(f"oomph: {sentence}", err=True)
     sys.exit(2)
