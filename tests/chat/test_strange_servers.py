@@ -156,6 +156,10 @@ STREAMS: dict[str, tuple[Answer, str]] = {
         "hi",
     ),
     "without end": (dripping(http(b""), EVENT * 100, 0), "hi" * (4 * backends.LONGEST_TOKEN // 2)),
+    "half a character": (
+        http(rb'data: {"choices": [{"delta": {"content": "a\ud800b\ud83d\ude00"}}]}' + b"\n"),
+        "a\ufffdb\U0001f600",
+    ),
     "one line without end": (dripping(http(b"data: "), b"x" * 9000, 0), ""),
 }  # fmt: skip
 

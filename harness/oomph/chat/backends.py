@@ -17,7 +17,7 @@ from oomph.chat.budget import Message
 from oomph.chat.ending import Pieces, Why, template_marks
 from oomph.errors import ConfigError, ModelFileError
 from oomph.foreign import parse_json
-from oomph.foreign_text import without_password
+from oomph.foreign_text import whole, without_password
 from oomph.models.demo import demo_model
 from oomph.web import split_login, web_opener, within
 
@@ -237,7 +237,7 @@ def _pieces(line: bytes) -> Iterator[tuple[str, object]]:
         event = parse_json(line.removeprefix(b"data: "))
         for choice in event["choices"]:
             piece, finish = choice["delta"].get("content"), choice.get("finish_reason")
-            yield piece if isinstance(piece, str) else "", finish
+            yield whole(piece) if isinstance(piece, str) else "", finish
     except (ValueError, LookupError, TypeError, AttributeError):
         return  # [DONE], or a server that speaks otherwise
 
