@@ -85,7 +85,7 @@ def repository_files(repository: str) -> list[tuple[str, int]]:
     the server does not say (within LISTING_S)."""
     url = f"{_hf_endpoint()}/api/models/{quote(repository)}/tree/main?recursive=true"
     request = Request(url, headers={"User-Agent": "oomph"})
-    request.headers |= _bearer()
+    _add_token(request)
     try:
         found = parse_json(within(LISTING_S, lambda: _listing(request)))
     except WebError as error:
@@ -101,15 +101,14 @@ def repository_files(repository: str) -> list[tuple[str, int]]:
     return _whole_files(found if isinstance(found, list) else [])
 
 
-def _bearer() -> dict[str, str]:
-    """The header with HF_TOKEN; none where it is not set. ModelFileError for what is no token:
-    whoever refuses a header shows it."""
+def _add_token(request: Request) -> None:
+    """Let HF_TOKEN go along, where it is set. ModelFileError for what is no token: whoever refuses
+    a header shows it."""
     token = os.environ.get("HF_TOKEN", "").strip()
-    if not token:
-        return {}
-    if not _TOKEN.fullmatch(token):
+    if token and not _TOKEN.fullmatch(token):
         raise ModelFileError("HF_TOKEN has a character that no token has; set it anew, or unset it")
-    return {"Authorization": f"Bearer {token}"}
+    if token:
+        request.add_header("Authorization", f"Bearer {token}")
 
 
 def _listing(request: Request) -> bytes:
@@ -229,7 +228,7 @@ class _RemoteFile:
         headers = {"Range": f"bytes={at}-{wanted - 1}", "User-Agent": "oomph", **self._login}
         request = Request(self.url, headers=headers)
         if self.url.startswith(split_login(_hf_endpoint())[0] + "/"):
-            request.headers |= _bearer()
+            _add_token(request)
         try:
             response = self._opener.open(request, timeout=self._timeout_s)
         except HTTPError as error:
