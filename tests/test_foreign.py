@@ -136,7 +136,9 @@ def test_retries_take_time_in_proportion() -> None:
     assert time.process_time() - started < 10
 
 
-@pytest.mark.parametrize("pattern", ["(a+)+$=CPU", "(a|aa)*b=CPU", ".*.*.*.*x=CPU", "((ab)*)*=CPU"])
+@pytest.mark.parametrize(
+    "pattern", ["(a+)+$=CPU", "(a|aa)*b=CPU", ".*.*.*.*x=CPU", "((ab)*)*=CPU", "(" * 400 + "a"]
+)
 def test_an_endless_pattern_is_refused(pattern: str) -> None:
     with pytest.raises(ConfigError, match="override_tensor has a pattern"):
         RunConfig.from_mapping({"override_tensor": pattern})

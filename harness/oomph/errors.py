@@ -41,8 +41,8 @@ class FitError(OomphError):
 
 def machine_sentence(error: OSError) -> str | None:
     """What the machine lacks, where that is why any file or process could not be had: room,
-    descriptors, a folder that can be written, Linux's /proc. None for another error, which is a bug
-    of ours where it is not said in its place."""
+    descriptors, permission, a folder that can be written, Linux's /proc. None for another error,
+    which is a bug of ours where it is not said in its place."""
     where = f" ({error.filename})" if error.filename else ""
     if error.errno in (errno.EMFILE, errno.ENFILE):
         return f"too many files are open{where}; allow more with `ulimit -n 256`"
@@ -52,6 +52,11 @@ def machine_sentence(error: OSError) -> str | None:
         return f"a disk takes no writing{where}; set OOMPH_CACHE to a folder that can be written"
     if str(error.filename).startswith("/proc/"):
         return f"{error.filename} is missing; measuring needs Linux's /proc, so mount it"
+    if error.errno == errno.ENAMETOOLONG:
+        name = str(error.filename)
+        return f"{name[:60]}… has {len(name):,} characters, too many of a file; give a shorter name"
+    if error.errno in (errno.EACCES, errno.EPERM) and error.filename:
+        return f"{error.filename} is closed to this user; change its permissions, or name another"
     if "temporary directory" in (error.strerror or ""):
         return f"{error.strerror}; set TMPDIR to a folder that has room"
     return None

@@ -59,6 +59,14 @@ def write_files(
                     part.chmod(EXECUTABLE)
 
 
+def keep_file(path: Path, content: str | bytes) -> None:
+    """Write what is kept to be quicker the next time; never an error, and no pipe in its place is
+    waited for."""
+    with contextlib.suppress(OSError, StoreError, ValueError):
+        if path.is_symlink() or path.is_file() or not path.exists():
+            write_files({path: content})
+
+
 @contextlib.contextmanager
 def replacing(
     path: Path, *, otherwise: str = "name another path", folders: bool = False

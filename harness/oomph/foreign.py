@@ -80,6 +80,23 @@ def read_text(
         raise error(f"{path} is no UTF-8 text; {remedy}") from None
 
 
+def kept_bytes(path: Path | str, *, limit: int = MAX_BYTES) -> bytes | None:
+    """What a file holds that oomph keeps for itself and can do without: None unless it is a regular
+    file of at most `limit` bytes that can be read. Never an error, and nothing is waited for."""
+    try:
+        file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        try:
+            told = os.fstat(file)
+            if not stat.S_ISREG(told.st_mode) or told.st_size > limit:
+                return None
+            data = _read(file, limit + 1, waits=False)
+        finally:
+            os.close(file)
+    except (OSError, ValueError):
+        return None
+    return data if len(data) <= limit else None
+
+
 def marked_encoding(data: bytes) -> str | None:
     """The encoding that a byte-order mark at the beginning of `data` names; None without one of
     UTF-16 or UTF-32."""

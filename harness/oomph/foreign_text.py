@@ -50,3 +50,9 @@ def spreadsheet_cell(text: str) -> str:
     formula."""
     shown = visible(text)
     return f"'{shown}" if text.startswith(_FORMULA) else shown
+
+
+def whole(text: str) -> str:
+    """The text as UTF-8 can hold it: two halves of a character are the character, and half a one,
+    or a byte that was no UTF-8, is U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

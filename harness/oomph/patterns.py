@@ -6,6 +6,8 @@ from typing import Final
 MAX_CHARACTERS: Final = 1024
 MAX_REPEATS: Final = 3
 """Open repeats (`*`, `+`, `{2,}`) of one pattern: each multiplies the ways to match."""
+MAX_GROUPS: Final = 128
+"""Groups may lie within each other, and whoever reads a pattern goes into each."""
 _TOKEN: Final = re.compile(
     r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|[*+?]|\{[0-9]*,?[0-9]*\}|[()|]|.", re.DOTALL
 )
@@ -17,8 +19,8 @@ def unbounded(patterns: str) -> str | None:
     A repeat of a group that itself repeats or has a choice takes time exponential in a name, and
     many repeats after each other a high power of its length.
     """
-    if len(patterns) > MAX_CHARACTERS * MAX_REPEATS:
-        return f"of more than {MAX_CHARACTERS * MAX_REPEATS:,} characters"
+    if too_much := _too_much(patterns):
+        return too_much
     for pattern in patterns.split(","):
         open_groups, n_repeats, closed = [False], 0, False
         for token in _TOKEN.findall(pattern):
@@ -38,3 +40,9 @@ def unbounded(patterns: str) -> str | None:
         if n_repeats > MAX_REPEATS:
             return f"with {n_repeats} open repeats"
     return None
+
+
+def _too_much(patterns: str) -> str | None:
+    if len(patterns) > MAX_CHARACTERS * MAX_REPEATS:
+        return f"of more than {MAX_CHARACTERS * MAX_REPEATS:,} characters"
+    return f"of more than {MAX_GROUPS} groups" if patterns.count("(") > MAX_GROUPS else None

@@ -1,6 +1,9 @@
 """Citing a measured card: only for the same model, settings and card, and never more than was
 measured."""
 
+import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -121,4 +124,55 @@ def test_a_disturbed_rate_is_not_cited(record: Record, tmp_path: Path) -> None:
 def test_a_torn_file_is_passed_over(record: Record, tmp_path: Path) -> None:
     (path,) = keep_measured([record], tmp_path)
     path.write_text(path.read_text() + '{"card": "NVIDIA H')
+    assert len(asked(tmp_path, n_ctx=int(record.config["n_ctx"]))) == 1
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda path: path.mkdir(),
+        lambda path: os.mkfifo(path),
+        lambda path: path.symlink_to("/dev/zero"),
+        lambda path: path.symlink_to(path),
+        lambda path: path.write_bytes(bytes(range(256))),
+        lambda path: path.write_text("[" * 100_000),
+    ],
+    ids=["folder", "fifo", "endless", "loop", "noise", "deep"],
+)
+@pytest.mark.timeout(20)
+def test_a_file_that_is_none_is_passed_over(
+    record: Record, tmp_path: Path, spoil: Callable[[Path], object]
+) -> None:
+    (path,) = keep_measured([record], tmp_path)
+    spoil(path.with_name(path.name.replace("--", "--0")))
+    assert len(asked(tmp_path, n_ctx=int(record.config["n_ctx"]))) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": 3},
+        {"model": {}},
+        {"model": {"arch": "qwen3moe"}},
+        {"config": None},
+        {"config": {"n_ctx": "many"}},
+        {"config": {"n_ctx": -1}},
+        {"vram_bytes": "much"},
+        {"vram_bytes": float("nan")},
+        {"vram_bytes": -5},
+        {"day": None},
+        {"pp": 3},
+        {"pp": [3]},
+        {"pp": [["x", "y"]]},
+        {"tg": [[0, float("inf")]]},
+        {"tg": [[0, 0]]},
+    ],
+    ids=str,
+)
+def test_a_row_of_another_form_is_passed_over(
+    record: Record, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    (path,) = keep_measured([record], tmp_path)
+    row = json.loads(path.read_text())
+    path.write_text(json.dumps(row | change) + "\n" + json.dumps(row) + "\n")
     assert len(asked(tmp_path, n_ctx=int(record.config["n_ctx"]))) == 1

@@ -153,6 +153,19 @@ def test_files_of_other_versions_and_too_many_go(
     assert len(list(replay_folder().iterdir())) == 1
 
 
+def test_what_a_link_leads_to_is_no_version_to_remove(empty_cache: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "mine.txt").write_text("keep", encoding="utf-8")
+    replay_folder().parent.mkdir(parents=True)
+    (replay_folder().parent / "link").symlink_to(elsewhere)
+    (replay_folder().parent / "older" / "folder").mkdir(parents=True)
+    files = ReplayFiles()
+    answers(files)
+    files.save()
+    assert (elsewhere / "mine.txt").read_text(encoding="utf-8") == "keep"
+
+
 def test_a_digest_depends_on_all_of_a_key_and_on_no_order() -> None:
     keys: list[object] = [(1, 2), (12,), ("1", 2), (1, (2,)), frozenset({"a", "b"}), None, 1.0, 1]
     assert len({digest(key) for key in keys}) == len(keys)

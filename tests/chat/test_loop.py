@@ -135,3 +135,13 @@ def test_an_answer_ends_before_the_mark_of_its_template() -> None:
     with History(":memory:") as history:
         list(Conversation(Parrot(400, "I see. <|im_end|> <|im_start|>user"), history).say("hello"))
         assert [each.answer for each in history.finished()] == ["I see."]
+
+
+def test_a_question_with_a_byte_that_is_no_text_is_kept() -> None:
+    """As a terminal of another encoding sends it."""
+    with History(":memory:") as history:
+        talk = Conversation(Parrot(512), history)
+        assert "".join(talk.say("caf\udce9?")) == "so it is "
+        talk.tell("\ud800", "\udcff")
+        kept = [(each.question, each.answer) for each in history.finished()]
+    assert kept == [("caf\ufffd?", "so it is"), ("\ufffd", "\ufffd")]

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import socket
 import threading
 import time
@@ -47,7 +48,7 @@ def serving(**answers: Answer) -> Iterator[str]:
             except OSError:
                 return
             with connection, contextlib.suppress(OSError):
-                path = connection.recv(1 << 20).split(b" ")[1].decode()
+                path = _asked(connection).split(b" ")[1].decode()
                 name = path.strip("/").partition("/")[0]
                 answer = answers.get(name, http(b"no", "404 Not Found"))
                 for piece in [answer] if isinstance(answer, bytes) else answer():
@@ -56,6 +57,17 @@ def serving(**answers: Answer) -> Iterator[str]:
     threading.Thread(target=serve, daemon=True).start()
     yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     listener.close()
+
+
+def _asked(connection: socket.socket) -> bytes:
+    """A whole request: what is left unread resets the connection when it is closed."""
+    asked = connection.recv(1 << 20)
+    head, _, body = asked.partition(b"\r\n\r\n")
+    found = re.search(rb"(?i)content-length: *(\d+)", head)
+    length = int(found[1]) if found else 0
+    while len(body) < length and (more := connection.recv(1 << 20)):
+        body += more
+    return asked
 
 
 @pytest.fixture(autouse=True)
@@ -144,6 +156,10 @@ STREAMS: dict[str, tuple[Answer, str]] = {
         "hi",
     ),
     "without end": (dripping(http(b""), EVENT * 100, 0), "hi" * (4 * backends.LONGEST_TOKEN // 2)),
+    "half a character": (
+        http(rb'data: {"choices": [{"delta": {"content": "a\ud800b\ud83d\ude00"}}]}' + b"\n"),
+        "a\ufffdb\U0001f600",
+    ),
     "one line without end": (dripping(http(b"data: "), b"x" * 9000, 0), ""),
 }  # fmt: skip
 
@@ -163,6 +179,39 @@ def test_a_stream_that_drips_ends_with_a_sentence() -> None:
         server = ServerBackend(url)
         with pytest.raises(OomphError, match="no end after"):
             list(server.stream(ASKED, n_answer=4))
+
+
+@pytest.mark.parametrize("head", [http(b""), http(b"data: "), http(b"", "206 Partial Content")])
+def test_a_line_that_drips_ends_with_a_sentence(head: bytes) -> None:
+    """Its own end may never come, so the clock is looked at with each piece."""
+    started = time.monotonic()
+    with serving(props=http(PROPS), v1=dripping(head, b"x")) as url:
+        server = ServerBackend(url)
+        with pytest.raises(OomphError, match="no end after"):
+            list(server.stream(ASKED, n_answer=4))
+    assert time.monotonic() - started < 5
+
+
+def test_a_refusal_that_drips_is_one_sentence() -> None:
+    started = time.monotonic()
+    refused = pytest.raises(OomphError, match="/props answers 500: nothing")
+    with serving(props=dripping(http(b"", "500 Oh"), b"x")) as url, refused:
+        ServerBackend(url)
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("size", [1, 3, 17])
+def test_a_line_may_come_in_pieces(size: int) -> None:
+    said = EVENT + b"data: [DONE]\n" + EVENT.rstrip(b"\n")  # the last without its end
+
+    def pieces() -> Iterator[bytes]:
+        yield http(b"")
+        for at in range(0, len(said), size):
+            yield said[at : at + size]
+            time.sleep(0.001)
+
+    with serving(props=http(PROPS), v1=pieces) as url:
+        assert "".join(ServerBackend(url).stream(ASKED, n_answer=4)) == "hihi"
 
 
 def test_a_password_goes_along_and_is_not_shown() -> None:

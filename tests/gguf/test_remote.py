@@ -21,7 +21,7 @@ import gguf
 from oomph.architectures.source import read_model
 from oomph.errors import ModelFileError, OomphError
 from oomph.gguf.header import GGUFFile, read_gguf
-from oomph.gguf.remote import FIRST_BYTES, read_remote_gguf, resolve_url
+from oomph.gguf.remote import FIRST_BYTES, read_remote_gguf, repository_files, resolve_url
 from oomph.web import WebError, web_opener
 
 read_far = partial(read_remote_gguf, pause_s=0.0, timeout_s=5.0)
@@ -285,6 +285,28 @@ class TestHuggingFace:
             assert same_header(read_far("hf:owner/repo/f.gguf"), read_gguf(small_model))
         assert does.requests == [("/owner/repo/resolve/main/f.gguf", 0, "Bearer secret")]
         assert [authorization for _, _, authorization in store.requests] == [None]
+
+    @pytest.mark.parametrize("token", ["secret\r\nX: y", "sec ret", "secr\u20act", "secret\x1b[2J"])
+    def test_token_that_is_none_is_neither_sent_nor_shown(
+        self, server: str, does: Behaviour, token: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("HF_ENDPOINT", server)
+        monkeypatch.setenv("HF_TOKEN", token)
+        with pytest.raises(ModelFileError, match="HF_TOKEN has a character") as caught:
+            read_far("hf:owner/repo/f.gguf")
+        with pytest.raises(ModelFileError, match="HF_TOKEN has a character") as listed:
+            repository_files("owner/repo")
+        assert "sec" not in str(caught.value) + str(listed.value)
+        assert does.requests == []
+
+    def test_token_of_a_file_with_a_line_end_is_one(
+        self, server: str, does: Behaviour, small_model: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (does.folder / "f.gguf").write_bytes(small_model.read_bytes())
+        monkeypatch.setenv("HF_ENDPOINT", server)
+        monkeypatch.setenv("HF_TOKEN", "secret\r\n")
+        read_far(f"{server}/f.gguf")
+        assert does.requests == [("/f.gguf", 0, "Bearer secret")]
 
     def test_token_is_not_sent_to_other_hosts(
         self, server: str, does: Behaviour, small_model: Path, monkeypatch: pytest.MonkeyPatch

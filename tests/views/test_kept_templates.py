@@ -1,5 +1,7 @@
 """Compiled templates are kept where that is safe, and nothing fails where it is not."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,13 +34,46 @@ def test_a_template_is_compiled_once(folder: Path, monkeypatch: pytest.MonkeyPat
     assert listed() == text
 
 
-@pytest.mark.parametrize("junk", [b"", b"j2", bytes(range(256))])
-def test_what_is_broken_is_made_anew(folder: Path, junk: bytes) -> None:
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda kept: b"",
+        lambda kept: b"j2",
+        lambda kept: bytes(range(256)),
+        lambda kept: kept[:20],
+        lambda kept: kept[:-7],
+        lambda kept: kept[:25] + b"\xff" + kept[26:],
+        lambda kept: kept[:-60] + b"\xff" + kept[-59:],
+        lambda kept: kept + b"more",
+    ],
+    ids=["empty", "short", "noise", "a beginning", "cut", "sum", "code", "longer"],
+)
+def test_what_is_broken_is_made_anew(folder: Path, spoil: Callable[[bytes], bytes]) -> None:
     text = listed()
     (file,) = folder.iterdir()
-    file.write_bytes(junk)
+    whole = file.read_bytes()
+    file.write_bytes(spoil(whole))
     assert listed() == text
-    assert file.read_bytes() != junk
+    assert file.read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        Path.mkdir,
+        os.mkfifo,
+        lambda path: path.symlink_to("/dev/zero"),
+        lambda path: path.symlink_to(path),
+    ],
+    ids=["folder", "fifo", "endless", "loop"],
+)
+@pytest.mark.timeout(20)
+def test_what_is_no_file_is_not_read(folder: Path, place: Callable[[Path], object]) -> None:
+    text = listed()
+    (file,) = folder.iterdir()
+    file.unlink()
+    place(file)
+    assert listed() == text
 
 
 def test_a_folder_that_others_can_write_is_not_used(folder: Path) -> None:

@@ -4,6 +4,7 @@ One file per card and source in the cache folder (or, once a card was measured b
 module), a line per run. A card without a file costs one look into the folder.
 """
 
+import contextlib
 import hashlib
 import json
 import re
@@ -14,8 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 from oomph.advise.evidence import is_model, settled
 from oomph.architectures.spec import ModelSpec
 from oomph.config import RunConfig, padded_context
+from oomph.errors import OomphError
 from oomph.estimate.estimator import Estimator
 from oomph.files import write_files
+from oomph.foreign import kept_bytes, parse_json
 from oomph.frozen import frozen
 from oomph.paths import cache_folder
 
@@ -81,11 +84,11 @@ def cited(
     if estimator.gpu is None or config.n_devices != 1:
         return []
     asked = settled(config, estimator.model)
-    found = [
-        citation
-        for row in _rows(estimator.gpu.name, folders or (SHIPPED, measured_folder()))
-        if _is_of(row["model"], estimator.model) and (citation := _citation(row, asked, estimator))
-    ]
+    found: list[Citation] = []
+    for row in _rows(estimator.gpu.name, folders or (SHIPPED, measured_folder())):
+        with contextlib.suppress(OomphError, ValueError):  # knobs or a model that are none
+            if _is_of(row["model"], estimator.model):
+                found.extend(filter(None, [_citation(row, asked, estimator)]))
     best = sorted(found, key=lambda each: (each.vram_bytes is not None, each.day), reverse=True)
     return list(dict.fromkeys(best))
 
@@ -130,13 +133,40 @@ def _row(record: "Record") -> dict[str, Any]:
 def _rows(card: str, folders: Iterable[Path]) -> Iterator[Mapping[str, Any]]:
     for folder in folders:
         for path in sorted(folder.glob(f"{_slug(card)}--*.jsonl")):
-            for line in path.read_text(encoding="utf-8").splitlines():
-                try:
-                    row = json.loads(line)
-                except ValueError:
-                    continue
-                if isinstance(row, dict) and row.get("card") == card:
-                    yield row
+            for line in (kept_bytes(path) or b"").splitlines():
+                with contextlib.suppress(ValueError):
+                    row = parse_json(line)
+                    if _is_row(row) and row["card"] == card:
+                        yield row
+
+
+def _is_row(row: Any) -> bool:
+    """Whether it has the form and the values of `_row`'s, whoever wrote it."""
+    if not isinstance(row, dict):
+        return False
+    vram = row.get("vram_bytes", "")
+    return (
+        isinstance(row.get("card"), str)
+        and isinstance(row.get("day"), str)
+        and isinstance(row.get("model"), dict)
+        and isinstance(row.get("config"), dict)
+        and (vram is None or _is_number(vram, above=0))
+        and all(isinstance(row.get(kind), list) for kind in ("pp", "tg"))
+        and all(map(_is_rate, row["pp"] + row["tg"]))
+    )
+
+
+def _is_rate(pair: Any) -> bool:
+    return (
+        isinstance(pair, list)
+        and len(pair) == 2
+        and _is_number(pair[0], above=-1)
+        and _is_number(pair[1], above=0)
+    )
+
+
+def _is_number(value: Any, *, above: int) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > above
 
 
 def _citation(row: Mapping[str, Any], asked: RunConfig, estimator: Estimator) -> Citation | None:

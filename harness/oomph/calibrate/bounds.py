@@ -4,10 +4,14 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from oomph.files import write_files
+from oomph.foreign import kept_bytes, parse_json
 from oomph.paths import cache_folder
+
+MOST_SHARE: Final = 100.0
+"""No build's compute buffers are off by more; a file that says so is broken."""
 
 
 def bounds_file() -> Path:
@@ -20,7 +24,9 @@ def learned_share(build: int | None, *, has_cards: bool) -> float | None:
     verified here."""
     found = _read().get(_key(build, has_cards=has_cards))
     share = found.get("compute_share") if isinstance(found, dict) else None
-    return float(share) if isinstance(share, int | float) else None
+    if not isinstance(share, int | float) or isinstance(share, bool):
+        return None
+    return float(share) if 0 <= share <= MOST_SHARE else None
 
 
 def keep_bound(build: int, share: float, models: Sequence[str], *, has_cards: bool) -> Path:
@@ -42,7 +48,7 @@ def _key(build: int | None, *, has_cards: bool) -> str:
 def _read() -> Mapping[str, Any]:
     """What is kept; a file that somebody has broken keeps nothing."""
     try:
-        found = json.loads(bounds_file().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = parse_json(kept_bytes(bounds_file()) or b"{}")
+    except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

@@ -18,7 +18,8 @@ from oomph import __version__
 from oomph.errors import OomphError
 from oomph.estimate.buffers import Packing
 from oomph.estimate.replayed import Replayed
-from oomph.files import write_files
+from oomph.files import keep_file
+from oomph.foreign import kept_bytes
 from oomph.paths import cache_folder
 
 MOST_ENTRIES: Final = 20_000
@@ -80,16 +81,13 @@ class ReplayFile:
         """Write what was learned, beside what another process has written meanwhile."""
         if not self._has_learned or self._tables is None:
             return
-        if self._path.exists() and not self._path.is_file():  # writing would wait for a reader
-            return
         self._has_learned = False
         tables = _read(self._path)
         for name, table in self._tables.items():
             both = {**tables.get(name, {}), **table}
             tables[name] = dict(list(both.items())[-MOST_ENTRIES:])
         body = json.dumps(tables, separators=(",", ":"))
-        with contextlib.suppress(OomphError):
-            write_files({self._path: f"{_check(body)}\n{body}\n"})
+        keep_file(self._path, f"{_check(body)}\n{body}\n")
 
 
 class ReplayFiles:
@@ -170,13 +168,10 @@ def _sources(folder: Path) -> Iterator[tuple[str, int, int]]:
 def _read(path: Path) -> dict[str, dict[str, Any]]:
     """The tables of a file; none of one that is not there, or not as it was written."""
     try:
-        if not path.is_file():  # a pipe's writer may never come
-            return {}
-        with path.open(encoding="utf-8") as file:
-            said, _, body = file.read(MOST_BYTES).partition("\n")
+        said, _, body = (kept_bytes(path, limit=MOST_BYTES) or b"").decode().partition("\n")
         body = body.removesuffix("\n")
         found = json.loads(body) if said == _check(body) else {}
-    except (OSError, ValueError, RecursionError):
+    except (ValueError, RecursionError):
         return {}
     is_known = isinstance(found, dict) and all(isinstance(each, dict) for each in found.values())
     return found if is_known else {}
@@ -191,13 +186,15 @@ def _remove_oldest() -> None:
     with contextlib.suppress(OSError, OomphError):
         own = replay_folder()
         for folder in own.parent.iterdir():
-            if folder != own:
-                for path in folder.iterdir():
-                    path.unlink()
-                folder.rmdir()
-        paths = sorted(own.iterdir(), key=lambda path: path.stat().st_mtime)
+            if folder != own and not folder.is_symlink():  # what a link leads to is not ours
+                with contextlib.suppress(OSError):
+                    for path in folder.iterdir():
+                        path.unlink()
+                    folder.rmdir()
+        paths = sorted(own.iterdir(), key=lambda path: path.lstat().st_mtime)
         for path in paths[:-MOST_FILES]:
-            path.unlink()
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 def _packing_numbers(packing: Packing | None) -> Any:

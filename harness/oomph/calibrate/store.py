@@ -111,6 +111,8 @@ def newest_matching(
 def _kept() -> Iterator[KeptCalibration]:
     for path in sorted(calibrations_folder().glob("*.json")):
         try:
+            if not path.is_file():  # a pipe's writer may never come
+                raise OomphError(f"{path} is no file")
             yield KeptCalibration(path=path, coefficients=read_coefficients(path))
         except OomphError as error:
             warn(f"{error}; it is passed over, remove it to be told no more", stacklevel=2)

@@ -3,6 +3,7 @@
 Whoever predicts takes the same calibration for the same names.
 """
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -229,7 +230,7 @@ def _calibration(
         return (None, None) if str(asked) == SHIPPED else (read_coefficients(asked), str(asked))
     from oomph.calibrate.store import calibrations_folder, newest_matching
 
-    if not (card or on_host) or not calibrations_folder().is_dir():
+    if not (card or on_host) or not os.path.isdir(calibrations_folder()):
         return None, None
     from oomph.records.environment import llama_cpp_commit, machine_name
 

@@ -17,7 +17,7 @@ from oomph.chat.budget import Message
 from oomph.chat.ending import Pieces, Why, template_marks
 from oomph.errors import ConfigError, ModelFileError
 from oomph.foreign import parse_json
-from oomph.foreign_text import without_password
+from oomph.foreign_text import whole, without_password
 from oomph.models.demo import demo_model
 from oomph.web import split_login, web_opener, within
 
@@ -157,12 +157,18 @@ class ServerBackend:
 
     def _lines(self, answer: Any) -> Iterator[bytes]:
         """The lines that come; a line is bounded, and so is the time that all of them take."""
-        until = time.monotonic() + ANSWER_S
+        until, parts, n_bytes = time.monotonic() + ANSWER_S, list[bytes](), 0
         with self._said("/v1/chat/completions"):
-            while line := answer.readline(LONGEST_LINE):
+            while piece := answer.read1(LONGEST_LINE):
                 if time.monotonic() > until:
                     raise TimeoutError(f"no end after {ANSWER_S:.0f} s")
-                yield line
+                parts.append(piece)
+                n_bytes += len(piece)
+                if b"\n" in piece or n_bytes >= LONGEST_LINE:
+                    *lines, rest = b"".join(parts).split(b"\n")
+                    yield from lines
+                    parts, n_bytes = ([rest], len(rest)) if len(rest) < LONGEST_LINE else ([], 0)
+        yield b"".join(parts)
 
     def _slot(self, told: Any) -> int:
         """Tokens of a slot, as `/props` says."""
@@ -209,9 +215,9 @@ class ServerBackend:
 
 
 def _beginning(error: urllib.error.HTTPError) -> str:
-    """How the body of a refusal begins; nothing where the connection broke."""
+    """How the body of a refusal begins; nothing where the connection broke, or drips."""
     try:
-        return error.read(500).decode(errors="replace")
+        return within(REPLY_S, lambda: error.read(500)).decode(errors="replace")
     except (OSError, HTTPException):
         return "nothing"
 
@@ -231,7 +237,7 @@ def _pieces(line: bytes) -> Iterator[tuple[str, object]]:
         event = parse_json(line.removeprefix(b"data: "))
         for choice in event["choices"]:
             piece, finish = choice["delta"].get("content"), choice.get("finish_reason")
-            yield piece if isinstance(piece, str) else "", finish
+            yield whole(piece) if isinstance(piece, str) else "", finish
     except (ValueError, LookupError, TypeError, AttributeError):
         return  # [DONE], or a server that speaks otherwise
 

@@ -13,6 +13,7 @@ from oomph.chat.budget import MESSAGE_TOKENS, Budget, Exchange, Message, assembl
 from oomph.chat.ending import Pieces, Why, until_end, without_repetition
 from oomph.chat.history import History
 from oomph.errors import ConfigError
+from oomph.foreign_text import whole
 from oomph.frozen import frozen
 
 INSTRUCTION: Final = "You are a helpful assistant."
@@ -55,6 +56,7 @@ class Conversation:
         """The answer, piece by piece; what the generator returns says why it ended. What was
         streamed is kept, even if the caller ends it in the middle, and what it says again and again
         is kept once."""
+        question = whole(question)
         self._check_length(question)
         number, said = self._history.ask(question), list[str]()
         try:
@@ -75,6 +77,7 @@ class Conversation:
 
     def tell(self, question: str, answer: str) -> None:
         """Put an exchange into the history as if it had been said."""
+        question, answer = whole(question), whole(answer)
         self._history.answer(
             self._history.ask(question), answer, n_tokens=self._size(question, answer)
         )

@@ -5,6 +5,7 @@ called. What needs no command is answered without typer. Errors that a user can 
 here, once.
 """
 
+import contextlib
 import gc
 import os
 import signal
@@ -22,6 +23,9 @@ COLLECT_AFTER: Final = 500_000
 and graphs make stays, and going through it took a tenth of an answer's time; little of it is
 garbage that only a collection finds, so that no command's memory grows by this."""
 
+MOST_SAID: Final = 4000
+"""Characters of a sentence that says what went wrong; a name may be as long as a command line."""
+
 
 def _exit(number: int, _: object) -> None:
     """An exit cleans up: workers end, no file is left behind."""
@@ -29,7 +33,14 @@ def _exit(number: int, _: object) -> None:
 
 
 def main() -> None:
-    """The console script: exit code 2 and one sentence for what a user can mend."""
+    """The console script: exit code 2 and one sentence for what a user can mend, 130 for Ctrl-C."""
+    try:
+        _main()
+    except KeyboardInterrupt:  # between a command's own lines, or a second one while the first ends
+        sys.exit(128 + signal.SIGINT)
+
+
+def _main() -> None:
     gc.set_threshold(COLLECT_AFTER)
     _end_cleanly()
     guard()
@@ -101,7 +112,10 @@ def _refuse(error: Any) -> NoReturn:
 
 
 def _fail(sentence: str) -> NoReturn:
+    if len(sentence) > MOST_SAID:  # foreign text in its middle; the way out stands at the end
+        sentence = f"{sentence[: MOST_SAID // 2]} … {sentence[-MOST_SAID // 2 :]}"
     if "--json" in sys.argv:  # who asks for JSON reads why there is no answer there too
-        say_json({"error": sentence})
+        with contextlib.suppress(OSError):  # a full disk may be why
+            say_json({"error": sentence})
     say(f"oomph: {sentence}", err=True)
     sys.exit(2)

@@ -5,6 +5,7 @@ plain text, every cell in full. A test holds that no other module prints.
 """
 
 import json
+import os
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -129,7 +130,11 @@ def progress(what: str, total: int) -> Iterator[ProgressLines]:
 
 def guard() -> None:
     """Let Python's own warnings and the traceback of a bug come this way too, and let no character
-    be one that the terminal's encoding lacks."""
+    be one that the terminal's encoding lacks. A stream that whoever started the program has closed
+    leads nowhere, so that no file which is opened takes its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - as long as the program
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:

@@ -45,6 +45,7 @@ LISTING_S: Final = 10.0
 
 _HF_REFERENCE: Final = re.compile(r"hf:(?P<repo>[^/\s]+/[^/\s]+)/(?P<file>\S+\.gguf)")
 _CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
+_TOKEN: Final = re.compile(r"[!-~]+")
 _ADVICE: Final = {
     401: "it needs a token: set HF_TOKEN to one that may read it",
     403: "the server refuses it: accept the model's terms and set HF_TOKEN to a token that may "
@@ -84,8 +85,7 @@ def repository_files(repository: str) -> list[tuple[str, int]]:
     the server does not say (within LISTING_S)."""
     url = f"{_hf_endpoint()}/api/models/{quote(repository)}/tree/main?recursive=true"
     request = Request(url, headers={"User-Agent": "oomph"})
-    if token := os.environ.get("HF_TOKEN"):
-        request.add_header("Authorization", f"Bearer {token}")
+    _add_token(request)
     try:
         found = parse_json(within(LISTING_S, lambda: _listing(request)))
     except WebError as error:
@@ -99,6 +99,16 @@ def repository_files(repository: str) -> list[tuple[str, int]]:
         reason = getattr(error, "reason", None) or type(error).__name__
         raise ModelFileError(f"the server does not answer: {reason}") from None
     return _whole_files(found if isinstance(found, list) else [])
+
+
+def _add_token(request: Request) -> None:
+    """Let HF_TOKEN go along, where it is set. ModelFileError for what is no token: whoever refuses
+    a header shows it."""
+    token = os.environ.get("HF_TOKEN", "").strip()
+    if token and not _TOKEN.fullmatch(token):
+        raise ModelFileError("HF_TOKEN has a character that no token has; set it anew, or unset it")
+    if token:
+        request.add_header("Authorization", f"Bearer {token}")
 
 
 def _listing(request: Request) -> bytes:
@@ -217,9 +227,8 @@ class _RemoteFile:
     def _open(self, at: int, wanted: int) -> Iterator[Any]:
         headers = {"Range": f"bytes={at}-{wanted - 1}", "User-Agent": "oomph", **self._login}
         request = Request(self.url, headers=headers)
-        token = os.environ.get("HF_TOKEN")
-        if token and self.url.startswith(split_login(_hf_endpoint())[0] + "/"):
-            request.add_header("Authorization", f"Bearer {token}")
+        if self.url.startswith(split_login(_hf_endpoint())[0] + "/"):
+            _add_token(request)
         try:
             response = self._opener.open(request, timeout=self._timeout_s)
         except HTTPError as error:

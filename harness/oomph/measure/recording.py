@@ -107,7 +107,9 @@ class Setting:
             return Outcome(label="lost", message=completed.lost)
         if completed.exit_code is None:
             return Outcome(label="refused", message=disagreed) if disagreed else Outcome(label="ok")
-        oom_killed = bool(completed.oom_kills) and not completed.was_ended
+        oom_killed = None
+        if completed.oom_kills is not None:  # else the kernel does not tell
+            oom_killed = completed.oom_kills > 0 and not completed.was_ended
         found = classify(
             completed.exit_code, completed.log, timed_out=completed.timed_out, oom_killed=oom_killed
         )

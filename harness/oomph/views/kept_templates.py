@@ -5,29 +5,47 @@ folder of the user's own that nobody else can write is used, as what lies there 
 is none, or no room, every process compiles for itself.
 """
 
-import contextlib
 import os
+from hashlib import blake2b
 from pathlib import Path
+from typing import Final
 
-from jinja2 import BytecodeCache, FileSystemBytecodeCache
+from jinja2 import BytecodeCache
 from jinja2.bccache import Bucket
 
 from oomph.errors import ConfigError
+from oomph.files import keep_file
+from oomph.foreign import kept_bytes
 from oomph.paths import cache_folder
 
-_OTHERS_WRITE = 0o022
+_OTHERS_WRITE: Final = 0o022
+_MOST_BYTES: Final = 4 << 20
+_DIGEST_BYTES: Final = 16
 
 
-class _Kept(FileSystemBytecodeCache):
-    """Jinja's own, for a disk that may be full or take no writing."""
+class _Kept(BytecodeCache):
+    """A file a template: a digest, and Jinja's bytes of it. One that is damaged is made anew: what
+    Python makes of damaged code may be anything."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
 
     def load_bytecode(self, bucket: Bucket) -> None:
-        with contextlib.suppress(OSError):
-            super().load_bytecode(bucket)
+        data = kept_bytes(self._path(bucket), limit=_MOST_BYTES) or b""
+        said, body = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
+        if said == _digest(body):
+            bucket.bytecode_from_string(body)
 
     def dump_bytecode(self, bucket: Bucket) -> None:
-        with contextlib.suppress(OSError):
-            super().dump_bytecode(bucket)
+        body = bucket.bytecode_to_string()
+        keep_file(self._path(bucket), _digest(body) + body)
+
+    def _path(self, bucket: Bucket) -> Path:
+        return self._folder / f"{bucket.key}.cache"
+
+
+def _digest(body: bytes) -> bytes:
+    return blake2b(body, digest_size=_DIGEST_BYTES).digest()
 
 
 def kept_templates() -> BytecodeCache | None:
@@ -35,7 +53,7 @@ def kept_templates() -> BytecodeCache | None:
     try:
         folder = cache_folder() / "texts"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return _Kept(str(folder)) if _is_own(folder) else None
+        return _Kept(folder) if _is_own(folder) else None
     except (OSError, ConfigError):
         return None
 

@@ -46,6 +46,20 @@ def test_the_shortfall_is_what_was_asked_less_what_was_left() -> None:
     assert found.stage == "kv_cache"
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["Killed", "run.sh: line 3: 4711 Killed  llama-server", "exit status 137", "signal: killed"],
+)
+def test_a_shells_word_of_a_kill_is_none_of_memory_where_the_kernel_counted_none(line: str) -> None:
+    """A pasted log may be the only trace of the kernel's kill; beside its counter it is a word."""
+    log = ["load_tensors: loading", line]
+    assert classify(1, log).outcome == "host_oom"
+    assert classify(1, log, oom_killed=True).outcome == "host_oom"
+    assert classify(1, log, oom_killed=False).outcome == "killed"
+    said = [*log, "llama.cpp: std::bad_alloc"]
+    assert classify(1, said, oom_killed=False).outcome == "host_oom"
+
+
 def test_a_kill_is_for_memory_where_the_kernel_counted_one() -> None:
     loading = ["load_tensors: loading"]
     assert classify(-9, loading, oom_killed=True).outcome == "host_oom"

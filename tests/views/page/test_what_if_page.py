@@ -177,6 +177,44 @@ def test_a_link_that_asks_nonsense_is_the_page_as_it_was(
     assert f"{round(total / MIB):,} MiB of" in _text(dom(_with_script(opened, "")), "verdict")
 
 
+@pytest.mark.parametrize("link", ["%", "n_ctx=8192&x=%E0%A4%A", "0=5", "card=own"])
+def test_a_link_that_is_cut_or_counts_fields_ends_no_page(
+    dom: Dom, page: str, estimator: Estimator, link: str
+) -> None:
+    opened = page.replace("<head>", f"<head><script>location.hash = '{link}';</script>")
+    config = RunConfig(n_ctx=8192 if "8192" in link else 4096)
+    total = estimator.predict(config).memory.total_vram_bytes
+    shown = dom(_with_script(opened, ""))
+    assert f"{round(total / MIB):,} MiB of" in _text(shown, "verdict")
+    assert "on NVIDIA GeForce RTX 4060 Ti 16GB" in _text(shown, "verdict")
+
+
+@pytest.mark.parametrize(
+    ("fields", "flag"),
+    [
+        ("n_ctx: '1e4'", "--n-ctx 10000 "),
+        ("n_ctx: '1e308'", f"--n-ctx {1 << 20} "),
+        ("n_ctx: '-3'", "--n-ctx 1 "),
+        ("n_ctx: ''", "--n-ctx 4096 "),
+        ("n_ctx: '5000.9'", "--n-ctx 5000 "),
+        ("ram: '1e308'", f"--ram {1 << 30}MiB "),
+        ("reserve: '99999999999999999999999'", f"--reserve {1 << 30}MiB "),
+        ("ram: '1e-320'", "4060 Ti 16GB' --n-ctx 4096 "),
+    ],
+)
+def test_what_is_typed_is_what_is_asked(dom: Dom, page: str, fields: str, flag: str) -> None:
+    """Any number that a field takes, within its limits."""
+    typed = f"""
+    const form = document.querySelector("form");
+    for (const [name, value] of Object.entries({{ {fields} }})) {{
+      form.elements[name].value = value;
+      form.elements[name].dispatchEvent(new Event("input", {{ bubbles: true }}));
+    }}"""
+    command = _text(dom(_with_script(page, typed)), "command")
+    assert flag in command
+    assert "Infinity" not in command
+
+
 def test_without_scripts_there_is_a_table(page: str, estimator: Estimator) -> None:
     assert "Predicted for olmoe-1b-7b on NVIDIA GeForce RTX 4060 Ti 16GB" in page
     total = estimator.predict(RunConfig(n_ctx=4096)).memory.total_vram_bytes

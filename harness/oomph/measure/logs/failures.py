@@ -55,6 +55,13 @@ _OUT_OF_MEMORY: Final = (
 _HOST_BUFFER: Final = r"(?:CPU(?:_\w+)?|CUDA_Host|ROCm_Host|Vulkan_Host|SYCL_Host|AMX|BLAS)"
 
 # The order is that of precedence within a line: the first that matches counts.
+_KILLED: Final = (
+    r"[Ee]xit ?[Cc]ode\"?: *137",
+    r"signal: killed|^\s*Killed\b|\d+ Killed\s|\d+ killed +\S|\bKilled: 9\b",
+    r"died with <Signals\.SIGKILL|exit(?:ed)?(?: status| with| code)* 137",
+)
+"""SIGKILL, on the word of whoever started the process."""
+_WORDS_OF_SIGNAL: Final = re.compile("|".join(_KILLED))
 _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
     Sign.HARMLESS: (
         r"is not marked as EOG|failed to restore context checkpoint|error loading state: ",
@@ -193,7 +200,7 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
     ),
     Sign.HOST_OOM: (
         r"(?:MapViewOfFile|CreateFileMapping).{0,60}(?:memory|quota)|lowmemorykiller|\bjetsam\b",
-        r"[Ee]xit ?[Cc]ode\"?: *137",
+        *_KILLED,
         r"std::bad_alloc|bad allocation|bad_alloc error|\bMemoryError\b",
         r"ctx->mem_buffer != NULL|insufficient memory \(attempted to allocate",
         r"ggml_aligned_malloc: (?:insufficient|failed)",
@@ -201,8 +208,6 @@ _PHRASES: Final[dict[Sign, tuple[str, ...]]] = {
         r"(?:read|mmap|malloc|alloc)\b.{0,40}Cannot allocate memory",
         r"[Oo]ut of memory: Kill(?:ed)? process|oom-kill|OOM killer|OOMKilled|[Oo]om_kill",
         r"Killed process \d+",
-        r"signal: killed|^\s*Killed\b|\d+ Killed\s|\d+ killed +\S|\bKilled: 9\b",
-        r"died with <Signals\.SIGKILL|exit(?:ed)?(?: status| with| code)* 137",
         r"requires more system memory|model request too large for system",
         r"insufficient system (?:memory|resources)",
         r"paging file is too small|not enough memory: you tried to allocate",
@@ -399,6 +404,12 @@ def sign_of(line: str) -> Sign | None:
         return sign
     ending = ending_of(code)
     return Sign.EXITED if ending is None else _SIGN_OF_ENDING[ending.kind]
+
+
+def is_word_of_signal(line: str) -> bool:
+    """Whether the line says that a process was ended by SIGKILL, and not by whom: a shell's word
+    for the kernel's kills and anybody's."""
+    return _WORDS_OF_SIGNAL.search(line) is not None
 
 
 def looks_like_error(line: str, level: str = "") -> bool:

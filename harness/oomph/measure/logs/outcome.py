@@ -28,7 +28,7 @@ from oomph.measure.logs.events import (
     without_outlived,
 )
 from oomph.measure.logs.exit_codes import ending_of, is_no_memory
-from oomph.measure.logs.failures import Sign, looks_like_error, sign_of
+from oomph.measure.logs.failures import Sign, is_word_of_signal, looks_like_error, sign_of
 from oomph.measure.logs.lines import as_lines
 from oomph.measure.logs.prefixes import Line
 from oomph.measure.logs.progress import Context, Phase, context_of, is_familiar, shows_work
@@ -111,18 +111,25 @@ weights. The stage is then not told."""
 
 
 def classify(
-    exit_code: int | None, log: Sequence[str], *, timed_out: bool = False, oom_killed: bool = False
+    exit_code: int | None,
+    log: Sequence[str],
+    *,
+    timed_out: bool = False,
+    oom_killed: bool | None = None,
 ) -> Classification:
     """The outcome of one run that ended with `exit_code` (None if unknown, negative or 128 + n for
     a signal, or a status of Windows).
 
     `log` is what it printed, stdout and stderr together, line by line; `timed_out` says that
     whoever started it ended it for taking too long, `oom_killed` that the kernel counted a kill for
-    memory meanwhile: without it SIGKILL says only that somebody ended it. Never raises: a log that
-    says nothing gives `unknown` or, by its exit code, `ok`, `crash` or `killed`.
+    memory meanwhile: without it SIGKILL says only that somebody ended it, and where the kernel
+    counted none (False, not None), so does a shell's `Killed`. Never raises: a log that says
+    nothing gives `unknown` or, by its exit code, `ok`, `crash` or `killed`.
     """
     lines = as_lines(log)
     events, waits = read_events(lines), False
+    if oom_killed is False:
+        events = [_as_ended(event) for event in events]
     if exit_code in (0, None) and ran_on(events, lines):
         waiting = [
             event for event in events if event.sign in REFUSALS and event.context in NEEDED_LATER
@@ -135,7 +142,7 @@ def classify(
         events=without_outlived(events, lines),
         exit_code=exit_code,
         timed_out=timed_out,
-        oom_killed=oom_killed,
+        oom_killed=bool(oom_killed),
         has_cards=bool(devices.cards),
     )
     label, event = _decide(run)
@@ -165,6 +172,12 @@ def classify(
         refusal=refusal,
         waits=waits,
     )
+
+
+def _as_ended(event: Event) -> Event:
+    """A word of a signal as what it is where the kernel is known to have ended nothing."""
+    is_word = event.sign is Sign.HOST_OOM and is_word_of_signal(event.line)
+    return replace(event, sign=Sign.ENDED) if is_word else event
 
 
 def _decide(run: _Run) -> tuple[str, Event | None]:

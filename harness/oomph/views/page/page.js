@@ -53,9 +53,18 @@ for (const button of document.querySelectorAll("button.unfold")) {
 addEventListener("beforeprint", () => {
   for (const each of document.querySelectorAll("details")) each.open = true;
 });
+// What the address aims at; as it stands where it is no encoded text, as of a link that was cut.
+function aimed() {
+  const said = location.hash.slice(1);
+  try {
+    return decodeURIComponent(said);
+  } catch {
+    return said;
+  }
+}
 // A link to something folded unfolds what it lies in.
 function reveal() {
-  const aim = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const aim = document.getElementById(aimed());
   for (let each = aim; each; each = each.parentElement) if (each.tagName === "DETAILS") each.open = true;
   if (aim) aim.scrollIntoView();
 }

@@ -72,7 +72,7 @@ function ask(facts) {
 
 // --- from controls to knobs
 
-const CARDLESS = "none", MOST_CARDS = 8, GIB = 2 ** 30;
+const CARDLESS = "none", MOST_CARDS = 8, GIB = 2 ** 30, MOST_BYTES = 2 ** 50;
 const spoken = {
   n_ctx: (n) => `${n.toLocaleString("en")} tokens`, n_expert_used: (n) => (n === 1 ? "1 expert" : `${n} experts`),
   filled: (percent) => (percent === 0 ? "empty" : percent === 100 ? "full" : `${percent} % full`),
@@ -88,10 +88,10 @@ const sliders = (form) => [...form.querySelectorAll('input[type="range"]')].map(
 const nearest = (values, x) => values.reduce((best, value, i) => (Math.abs(value - x) < Math.abs(values[best] - x) ? i : best), 0);
 // What is typed, as a whole number within its limits; what it was before where it is none.
 function typed(input) {
-  const x = Number.parseInt(input.value, 10);
+  const x = input.value === "" ? NaN : Math.trunc(Number(input.value));  // 1e5 is a number, too
   return Number.isNaN(x) ? Number(input.defaultValue) : Math.min(Math.max(x, Number(input.min)), Number(input.max));
 }
-const optional = (form, name) => (Number(field(form, name).value) > 0 ? Math.round(Number(field(form, name).value) * UNITS[name]) : null);
+const optional = (form, name) => (Number(field(form, name).value) > 0 ? Math.round(Math.min(Number(field(form, name).value) * UNITS[name], MOST_BYTES)) : null) || null;
 
 const programOf = (form, { programs, program }) => programs.find(({ name }) => name === field(form, "program")?.value) ?? program;
 // What was asked in the beginning and no control shows, over what the program does by itself.
@@ -230,7 +230,7 @@ function writeAddress(form) {
 
 function readAddress(form, data, asked) {
   const said = new URLSearchParams(location.hash.slice(1));
-  const known = said.getAll("card").map((name) => (name === CARDLESS || name === "own" ? name : String(shared().cards.findIndex((spec) => spec.name === name))));
+  const known = said.getAll("card").map((name) => (name === CARDLESS || (name === "own" && asked.own) ? name : String(shared().cards.findIndex((spec) => spec.name === name))));
   known.filter((value) => value !== "-1").slice(0, MOST_CARDS).forEach((value, i) => {
     if (i) addCard(form, asked, value);
     else field(form, "card").value = value;
@@ -242,7 +242,7 @@ function readAddress(form, data, asked) {
   }
   for (const [name, value] of said) {
     const input = form.elements[name];
-    if (!input || ["card", "program"].includes(name)) continue;
+    if (input?.name !== name || ["card", "program"].includes(name)) continue;  // form.elements has indices and ids, too
     if (input.type === "checkbox") input.checked = value === "true";
     else if (input.type === "number") { if (Number.isFinite(Number(value))) put(form, data, name, value === "" ? "" : Number(value)); }
     else if ([...(input.options ?? [])].some((option) => option.value === value)) input.value = value;
