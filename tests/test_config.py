@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oomph.config import FLASH_ATTN, KNOBS, ROPE_SCALINGS, RunConfig
+from oomph.config import (
+    COUNTED,
+    FLASH_ATTN,
+    KNOBS,
+    MAX_LAYERS,
+    ROPE_SCALINGS,
+    RunConfig,
+)
 from oomph.errors import ConfigError
 from oomph.gguf.ggml_types import KV_CACHE_TYPES
 
@@ -142,3 +149,11 @@ def test_a_program_is_told_what_it_has_not_by_itself() -> None:
         "swa_full": False,
         "n_cpu_moe": 3,
     }
+
+
+def test_no_more_layers_are_named_than_a_model_can_have() -> None:
+    """What a number says is done so often: a few patterns, not a gigabyte of them."""
+    most = RunConfig(n_cpu_ffn=COUNTED - 1).tensor_overrides
+    assert most == RunConfig(n_cpu_ffn=MAX_LAYERS).tensor_overrides
+    assert most is not None
+    assert len(most) < 4096

@@ -54,6 +54,8 @@ COUNTED: Final = 1 << 31
 """llama.cpp counts in 32 bits with a sign."""
 MAX_DEVICES: Final = 16
 """GGML_CUDA_MAX_DEVICES."""
+MAX_LAYERS: Final = 512
+"""LLAMA_MAX_LAYERS: no model has more."""
 MAX_SEQUENCES: Final = 256
 """LLAMA_MAX_SEQ."""
 MOST_SHARE: Final = 1e9
@@ -716,7 +718,7 @@ class RunConfig:
         LLM_FFN_DENSE_REGEX)."""
         if not self.n_cpu_ffn:
             return self.override_tensor
-        layers = "|".join(map(str, range(self.n_cpu_ffn)))
+        layers = "|".join(map(str, range(min(self.n_cpu_ffn, MAX_LAYERS))))
         own = (self.override_tensor, rf"blk\.({layers})\.ffn_(up|down|gate)\.=CPU")
         return ",".join(filter(None, own))
 

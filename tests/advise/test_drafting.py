@@ -4,6 +4,7 @@ import pytest
 
 from oomph.advise.alternatives import offers, would_have_fitted
 from oomph.advise.drafting import (
+    MOST_DRAFTED,
     drafting,
     fewer_drafted,
     head_bytes,
@@ -12,7 +13,7 @@ from oomph.advise.drafting import (
     without_drafting,
 )
 from oomph.architectures.catalogue import catalogue_model
-from oomph.config import RunConfig
+from oomph.config import COUNTED, RunConfig
 from oomph.estimate.draft import DraftModel
 from oomph.estimate.estimator import Estimator
 from oomph.speculation import MTP, SIMPLE
@@ -70,3 +71,8 @@ def test_offers_are_of_the_draft_too(headed: Estimator) -> None:
     after = would_have_fitted(headed, config, "oom_compute", context="mtp")
     assert after is not None
     assert "no drafting (without --spec-type)" in after
+
+
+def test_shorter_drafts_are_few_whatever_was_asked_for() -> None:
+    asked = RunConfig(spec_type=SIMPLE, spec_draft_n_max=COUNTED - 1)
+    assert [each.spec_draft_n_max for each in fewer_drafted(asked)] == [*range(MOST_DRAFTED, 0, -1)]

@@ -13,6 +13,8 @@ from oomph.speculation import BY_MODEL, MTP, kinds_of
 from oomph.units import mib
 
 SMALLER_CACHES: Final = ("q8_0", "q4_0")
+MOST_DRAFTED: Final = 64
+"""Tokens at once of the longest draft that is tried where fewer are to do."""
 
 
 def drafting(config: RunConfig, **knobs: object) -> RunConfig:
@@ -52,7 +54,8 @@ def fewer_drafted(config: RunConfig) -> list[RunConfig]:
     """The same with fewer tokens drafted at once, one less each."""
     if not drafts(config):
         return []
-    return [drafting(config, spec_draft_n_max=n) for n in range(config.spec_draft_n_max - 1, 0, -1)]
+    most = min(config.spec_draft_n_max - 1, MOST_DRAFTED)
+    return [drafting(config, spec_draft_n_max=n) for n in range(most, 0, -1)]
 
 
 def smaller_draft_caches(config: RunConfig) -> Iterator[RunConfig]:

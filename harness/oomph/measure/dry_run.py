@@ -14,7 +14,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any, Final
 
-from oomph.config import RunConfig
+from oomph.config import MAX_LAYERS, RunConfig
 from oomph.errors import ToolchainError
 from oomph.foreign import read_bytes
 from oomph.frozen import frozen
@@ -107,7 +107,7 @@ def _job(path: Path, arch: str, config: RunConfig, llama: Llama) -> dict[str, An
         "load_mode": "none",
         "tensor_split": config.tensor_split,
         "override_tensor": config.override_tensor,
-        "n_cpu_moe": config.n_cpu_moe,
+        "n_cpu_moe": min(config.n_cpu_moe, MAX_LAYERS),
         "n_expert_used": config.n_expert_used,
     }
 

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
 
+from oomph.config import MAX_LAYERS
 from oomph.frozen import frozen
 from oomph.measure.child import Child
 from oomph.measure.oom_kills import OomKills
@@ -157,7 +158,7 @@ class LocalExecutor:
             "params": first.config.llama_params("model"),
             "tensor_split": first.config.tensor_split,
             "override_tensor": first.config.tensor_overrides,
-            "n_cpu_moe": first.config.n_cpu_moe,
+            "n_cpu_moe": min(first.config.n_cpu_moe, MAX_LAYERS),
             "n_expert_used": first.config.n_expert_used,
             "model_path": str(job.model_path),
             "arch": job.arch,
