@@ -23,7 +23,7 @@ from oomph.gpus import gpu
 from oomph.programs.said import Said
 from oomph.records.schema import Record
 from oomph.records.store import Store
-from oomph.units import GIB
+from oomph.units import GIB, MIB
 
 MODEL = "qwen3-30b-a3b:Q4_K_M"
 
@@ -54,6 +54,21 @@ def test_the_verdict_follows_the_probability(n_ctx: int, verdict: str) -> None:
     assert (found.margin_bytes >= 0) == (found.probability >= 0.5)
     assert (found.speeds is None) == (verdict in ("doubtful", "no"))
     assert bool(found.offers) == (verdict != "yes")
+
+
+@pytest.mark.parametrize(
+    ("spare_mib", "verdict"),
+    [(700, "yes"), (400, "probably"), (100, "doubtful"), (20, "no"), (-1, "no")],
+)
+def test_a_card_without_a_name_must_have_room_for_a_context_like_the_known_ones(
+    spare_mib: int, verdict: str
+) -> None:
+    """Theirs take from 41 MiB to 669, half of them 181 or less."""
+    config, model = RunConfig(n_ctx=4096), read_model("qwen3-0.6b:Q8_0")
+    card = Estimator(model, gpu_memory_bytes=8 * GIB).memory(config).devices["CUDA0"]
+    room = card.total_bytes - card.overhead_bytes + spare_mib * MIB
+    found = answer_of(Estimator(model, gpu_memory_bytes=room), config)
+    assert found.verdict == verdict
 
 
 def test_a_measurement_overrules_the_estimate(seen: list[Record]) -> None:

@@ -26,10 +26,12 @@ from oomph.architectures.rope import RopeScaling, extension, native_context, pos
 from oomph.cards import UNNAMED_CONTEXT, kinds
 from oomph.config import CONTEXT_STEP, MAX_SEQUENCES, RunConfig, knobs_by_memory, padded_context
 from oomph.errors import ConfigError
+from oomph.estimate.coefficients import Coefficients, default_coefficients
 from oomph.estimate.estimator import LONGEST_CONTEXT, Estimator
 from oomph.estimate.host import HostFit, runs
 from oomph.estimate.host_memory import host_bytes
 from oomph.estimate.machine import Machine
+from oomph.estimate.overhead import context_bytes
 from oomph.estimate.prediction import (
     CardFit,
     InputEstimate,
@@ -38,6 +40,7 @@ from oomph.estimate.prediction import (
     Refused,
 )
 from oomph.frozen import frozen
+from oomph.gpus import gpu_specs
 from oomph.knob import Program
 from oomph.programs.said import DEFAULT_PROGRAM, Said
 
@@ -161,7 +164,10 @@ def answer_of(
     sources = evidence(estimator, config, records)
     decisive = next((source for source in sources if source.settles), None)
     needed = 0 if on_host else UNNAMED_CONTEXT
-    verdict = _verdict(prediction, decisive, without_context, needed=needed)
+    coefficients = estimator.coefficients or default_coefficients()
+    verdict = _verdict(
+        prediction, decisive, without_context, needed=needed, coefficients=coefficients
+    )
     failure, failure_n_ctx = (
         (None, None)
         if on_host or refusal or (prediction.inputs and prediction.fits)
@@ -280,17 +286,26 @@ def _sayable(found: Sequence[Offer], config: RunConfig, program: Program) -> tup
 
 
 def _verdict(
-    prediction: Prediction, decisive: Evidence | None, without_context: int, *, needed: int
+    prediction: Prediction,
+    decisive: Evidence | None,
+    without_context: int,
+    *,
+    needed: int,
+    coefficients: Coefficients,
 ) -> Verdict:
     """Never a plain yes for what is known by a rule only, or where a card without a name does not
-    leave the room `needed` for its CUDA context."""
+    leave the room `needed` for its CUDA context: with less, as many of the known cards as have a
+    context that small say how likely it fits."""
     if decisive:
         return "yes" if decisive.says == "runs" else "no"
     if prediction.refused:
         return "refused"
     if prediction.fit_probability is None:
-        sure, likely = without_context >= needed, without_context >= 0
-        verdict: Verdict = "yes" if sure else "probably" if likely else "no"
+        verdict: Verdict = "yes" if without_context >= needed else "no"
+        if 0 <= without_context < needed:
+            contexts = [context_bytes(each, coefficients) for each in gpu_specs()]
+            n_fitting = sum(each <= without_context for each in contexts)
+            verdict = verdict_of(min(n_fitting / len(contexts), EVEN))
     else:
         verdict = verdict_of(prediction.fit_probability)
     is_exact = prediction.memory.exact_compute

@@ -2,6 +2,7 @@
 missing, missing."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
 from functools import cache
@@ -136,3 +137,12 @@ def test_the_command_says_what_would_do_on_a_card_without_a_name() -> None:
     )
     assert done.exception is None
     assert "не хватает 3,06 ГиБ" in done.stdout.replace("\u00a0", " ")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_of_a_card_without_a_name_each_sentence_stands_alone(language: str) -> None:
+    found = answer_of(
+        Estimator(read_model("qwen3-0.6b:Q8_0"), gpu_memory_bytes=8 << 30), RunConfig(n_ctx=4096)
+    )
+    text = " ".join(details_text(found, language).split())
+    assert not re.findall(r"[a-zа-я][.:][A-ZА-Я]", text)
