@@ -6,6 +6,7 @@ address travels in a header to its own host alone. What is read is bounded by wh
 
 import base64
 import threading
+import time
 from collections.abc import Callable
 from http.client import HTTPMessage
 from typing import IO, Final, TypeVar
@@ -26,6 +27,8 @@ from oomph.errors import OomphError
 from oomph.foreign_text import without_password
 
 SCHEMES: Final = ("http", "https")
+_GLANCE_S: Final = 0.2
+"""How often a wait lets the program hear a signal."""
 Found = TypeVar("Found")
 
 
@@ -108,7 +111,9 @@ def within(seconds: float, call: Callable[[], Found]) -> Found:
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    thread.join(max(0.0, seconds))
+    until = time.monotonic() + seconds
+    while thread.is_alive() and (left_s := until - time.monotonic()) > 0:
+        thread.join(min(left_s, _GLANCE_S))  # a longer wait is deaf to a signal just before it
     if errors:
         raise errors[0]
     if not found:

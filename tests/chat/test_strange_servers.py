@@ -192,6 +192,14 @@ def test_a_line_that_drips_ends_with_a_sentence(head: bytes) -> None:
     assert time.monotonic() - started < 5
 
 
+def test_an_answer_whose_head_drips_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(props=http(PROPS), v1=dripping(b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n")) as url:
+        server = ServerBackend(url)
+        monkeypatch.setattr(backends, "TIMEOUT_S", 0.5)
+        with pytest.raises(OomphError, match=r"it took longer than 0\.5 s"):
+            list(server.stream(ASKED, n_answer=4))
+
+
 def test_a_refusal_that_drips_is_one_sentence() -> None:
     started = time.monotonic()
     refused = pytest.raises(OomphError, match="/props answers 500: nothing")

@@ -145,7 +145,7 @@ class ServerBackend:
         }
         room = n_answer * LONGEST_TOKEN
         with self._said("/v1/chat/completions"):
-            answer = self._open("/v1/chat/completions", asked)
+            answer = within(TIMEOUT_S, lambda: self._open("/v1/chat/completions", asked))
         with answer:
             for line in self._lines(answer):
                 for piece, finish in _pieces(line):
