@@ -1,6 +1,7 @@
 """ggml's tensors, a configuration's sizes and placement, and the graphs that are composed of
 them."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -238,3 +239,18 @@ def test_as_many_experts_are_taken_as_a_file_may_have(make_model: MakeModel) -> 
     most = int(RULES["expert_count"].most)
     model = make_model(metadata={"expert_count": most, "expert_used_count": 8})
     assert resolve_hparams(model).n_expert == most
+
+
+@given(
+    st.from_regex(
+        r"(dec\.)?blk\.(0|[1-9][0-9]?)\.ffn_(up|down|gate|gate_up|norm)_(ch|)(ex|sh)ps",
+        fullmatch=True,
+    ),
+    st.integers(0, 40),
+)
+def test_experts_stay_on_the_host_as_llama_cpps_patterns_say(name: str, n_cpu_moe: int) -> None:
+    """It makes one of each layer (llm_ffn_exps_block_regex), and searches with all of them."""
+    place = Placement(RunConfig(n_cpu_moe=n_cpu_moe), 99)
+    patterns = [rf"blk\.{il}\.ffn_(up|down|gate|gate_up)_(ch|)exps" for il in range(n_cpu_moe)]
+    on_host = any(re.search(pattern, name) for pattern in patterns)
+    assert place.weight(f"{name}.weight") == ("CPU" if on_host else "CUDA0")

@@ -69,3 +69,12 @@ def test_what_was_left_out_would_not_have_mattered(
     monkeypatch.setattr(replays, "KEPT", (10_000,))
     whole = MemoryModel(spec)
     assert whole.compute(quick.setup(config)) == with_cuts
+
+
+def test_layers_on_a_card_are_alike_whatever_their_types() -> None:
+    """Q4_K_M mixes types; only those of weights on the host may be copied, and so decide sizes."""
+    memory = MemoryModel(catalogue_model("qwen3-30b-a3b", "Q4_K_M"))
+    setup = memory.setup(RunConfig(n_ctx=8192, n_cpu_moe=12))
+    signatures = memory._compute._replays._signatures(setup)
+    assert len({*signatures[:12]}) > 1
+    assert len({*signatures[12:]}) == 1

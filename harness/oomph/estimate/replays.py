@@ -310,11 +310,12 @@ class Replays:
         be copied."""
         placement = setup.placement
         device, content = placement.layer(il), self._contents.get(il, ())
-        if placement.has_overrides:
-            places: object = tuple(placement.weight(f"blk.{il}.{name}") for name, _, _ in content)
-        else:
-            places = device
-        types = tuple(t for _, _, t in content) if device == CPU or placement.has_overrides else ()
+        places = (
+            tuple(placement.weight(f"blk.{il}.{name}") for name, _, _ in content)
+            if placement.has_overrides
+            else (device,) * len(content)
+        )
+        types = tuple(t for (_, _, t), at in zip(content, places, strict=True) if at == CPU)
         tensors = tuple((name, ne) for name, ne, _ in content)
         return (
             self._kinds(setup)[il],

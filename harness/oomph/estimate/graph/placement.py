@@ -41,9 +41,9 @@ _FIRST_LAYER_TENSORS: Final = (
 """Tensors outside the layers that llama.cpp loads with the first one."""
 
 _LAYER: Final = re.compile(r"(?:(?:enc|dec)\.)?blk\.([0-9]{1,4})\.")
-_CPU_MOE: Final = r"blk\.{}\.ffn_(up|down|gate|gate_up)_(ch|)exps"
-"""What `--n-cpu-moe` overrides for a layer (llama.cpp common/common.h, llm_ffn_exps_block_regex).
-"""
+_CPU_MOE: Final = re.compile(r"blk\.(0|[1-9][0-9]*)\.ffn_(?:up|down|gate|gate_up)_(?:ch|)exps")
+"""What `--n-cpu-moe` overrides, with the layer's number, of which llama.cpp makes a pattern each
+(common/common.h, llm_ffn_exps_block_regex)."""
 
 
 def layer_of(name: str) -> int | None:
@@ -125,14 +125,16 @@ class Placement:
         self._first = max(n_layer_all + 1 - n_gpu_layers, 0)
         splits = _splits(config, tuple(devices.values()))
         self._splits = [1.0] if self.is_cut else splits
-        self._overrides = _overrides(config, () if self.is_cut else self.cards, n_layer_all)
-        self.has_overrides = bool(self._overrides or on_host)
+        self._overrides = _overrides(config, () if self.is_cut else self.cards)
+        self._n_cpu_moe = min(config.n_cpu_moe, n_layer_all)
+        self.has_overrides = bool(self._overrides or self._n_cpu_moe or on_host)
         self.pipeline = (
             len(self.cards) > 1
             and self.offloads_all
             and config.offload_kqv
             and config.split_mode == "layer"
             and not self._overrides
+            and not self._n_cpu_moe
         )
         held = Counter(self._layers)
         # what two placements of a model share when they are the same
@@ -232,6 +234,9 @@ class Placement:
         for pattern, device in self._overrides:
             if pattern.search(name):
                 return device
+        experts = _CPU_MOE.search(name) if self._n_cpu_moe else None
+        if experts and int(experts[1]) < self._n_cpu_moe:
+            return CPU
         if name.startswith(_INPUT_TENSORS) or name in self._on_host:
             return CPU
         own = layer_of(name)
@@ -280,11 +285,9 @@ def _add_float32(a: float, b: float) -> float:
     return float32(a + b)
 
 
-def _overrides(
-    config: RunConfig, cards: tuple[str, ...], n_layer_all: int
-) -> list[tuple[re.Pattern[str], str]]:
-    """The patterns in the order that llama.cpp tries them, each with the device of its buffer
-    type."""
+def _overrides(config: RunConfig, cards: tuple[str, ...]) -> list[tuple[re.Pattern[str], str]]:
+    """The patterns in the order that llama.cpp tries them before those of `n_cpu_moe`, each with
+    the device of its buffer type."""
     pairs = []
     for item in (config.tensor_overrides or "").split(","):
         if not item:
@@ -296,7 +299,6 @@ def _overrides(
                 f"{', '.join((CPU, *cards))}"
             )
         pairs.append((pattern, CPU if buffer == CUDA_HOST else buffer))
-    pairs += [(_CPU_MOE.format(il), CPU) for il in range(min(config.n_cpu_moe, n_layer_all))]
     try:
         return [(re.compile(pattern), device) for pattern, device in pairs]
     except re.error as error:
