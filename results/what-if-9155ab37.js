@@ -555,6 +555,7 @@ return ((fraction == null) ? units$NOT_MEASURED : ("" + $format((fraction * 100)
 }
 const config$POOLINGS = $dict([["none", 0], ["mean", 1], ["cls", 2], ["last", 3], ["rank", 4]]);
 const config$CONTEXT_STEP = 256;
+const config$MAX_LAYERS = 512;
 const config$MAX_SEQUENCES = 256;
 function config$padded_context(n_ctx) {
 return ((-$floordiv((-n_ctx), config$CONTEXT_STEP)) * config$CONTEXT_STEP);
@@ -645,7 +646,7 @@ let layers, own;
 if (!$truth(self.n_cpu_ffn)) {
 return self.override_tensor;
 }
-layers = $string.join("|", $map($str, $range(self.n_cpu_ffn)));
+layers = $string.join("|", $map($str, $range($min(self.n_cpu_ffn, config$MAX_LAYERS))));
 own = [self.override_tensor, ("" + "blk\\.(" + $str(layers) + ")\\.ffn_(up|down|gate)\\.=CPU")];
 return $string.join(",", $filter(null, own));
 }
@@ -1192,7 +1193,7 @@ const placement$META = "Meta()";
 const placement$_INPUT_TENSORS = ["token_embd.", "position_embd.", "token_types.", "per_layer_token_embd.", "d2t"];
 const placement$_FIRST_LAYER_TENSORS = ["per_layer_model_proj.", "per_layer_proj_norm.", "token_embd_norm.", "hrm.z_l_init", "nextn.pre_projection."];
 const placement$_LAYER = $re.compile("(?:(?:enc|dec)\\.)?blk\\.([0-9]{1,4})\\.");
-const placement$_CPU_MOE = "blk\\.{}\\.ffn_(up|down|gate|gate_up)_(ch|)exps";
+const placement$_CPU_MOE = $re.compile("blk\\.(0|[1-9][0-9]*)\\.ffn_(?:up|down|gate|gate_up)_(?:ch|)exps");
 function placement$layer_of(name) {
 let match;
 match = placement$_LAYER.match(name);
@@ -1237,9 +1238,10 @@ self._on_cards = ($truth(self.cards) ? $min(n_gpu_layers, (n_layer_all + 1)) : 0
 self._first = $max($sub((n_layer_all + 1), n_gpu_layers), 0);
 splits = placement$_splits(config, $tuple(devices.values()));
 self._splits = ($truth(self.is_cut) ? [1.0] : splits);
-self._overrides = placement$_overrides(config, ($truth(self.is_cut) ? [] : self.cards), n_layer_all);
-self.has_overrides = $bool($or(self._overrides, () => on_host));
-self.pipeline = $and(($len(self.cards) > 1), () => self.offloads_all, () => config.offload_kqv, () => (config.split_mode === "layer"), () => !$truth(self._overrides));
+self._overrides = placement$_overrides(config, ($truth(self.is_cut) ? [] : self.cards));
+self._n_cpu_moe = $min(config.n_cpu_moe, n_layer_all);
+self.has_overrides = $bool($or(self._overrides, () => self._n_cpu_moe, () => on_host));
+self.pipeline = $and(($len(self.cards) > 1), () => self.offloads_all, () => config.offload_kqv, () => (config.split_mode === "layer"), () => !$truth(self._overrides), () => !$truth(self._n_cpu_moe));
 held = $collections.Counter(self._layers);
 self.key = [self.cards, self._first, self._on_cards, $tuple((() => { const $into = []; for (const each of self._computing) { $into.push($get(held, each)); } return $into; })()), ($truth(config.moe_cache_mib) ? $tuple(self._splits) : []), config.split_mode, ($truth(self.is_cut) ? config.tensor_split : null), config.override_tensor, config.n_cpu_moe, config.n_cpu_ffn, config.offload_kqv, config.moe_cache_mib, on_host, $tuple($or(lent, () => $dict([])).items())];
 self._lent = $or(lent, () => $dict([]));
@@ -1307,7 +1309,7 @@ return ($truth(self.offloads_kqv) ? self.layer(il) : placement$CPU);
 }
 weight(name, il = null) {
 const self = this;
-let device, own, pattern;
+let device, experts, own, pattern;
 if ($in(name, self._lent)) {
 return $get(self._lent, name);
 }
@@ -1315,6 +1317,10 @@ for ([pattern, device] of self._overrides) {
 if ($truth(pattern.search(name))) {
 return device;
 }
+}
+experts = ($truth(self._n_cpu_moe) ? placement$_CPU_MOE.search(name) : null);
+if (($truth(experts) && $lt($int($get(experts, 1)), self._n_cpu_moe))) {
+return placement$CPU;
 }
 if (($truth($string.startswith(name, placement$_INPUT_TENSORS)) || $in(name, self._on_host))) {
 return placement$CPU;
@@ -1356,7 +1362,7 @@ return (() => { const $into = []; for (const each of sofar) { $into.push(placeme
 function placement$_add_float32(a, b) {
 return placement$float32($add(a, b));
 }
-function placement$_overrides(config, cards, n_layer_all) {
+function placement$_overrides(config, cards) {
 let buffer, equals, error, item, pairs, pattern;
 pairs = [];
 for (item of $string.split($or(config.tensor_overrides, () => ""), ",")) {
@@ -1369,7 +1375,6 @@ throw new errors$ConfigError(("" + "override_tensor " + $repr(item) + " is not p
 }
 $list.append(pairs, [pattern, ($eq(buffer, placement$CUDA_HOST) ? placement$CPU : buffer)]);
 }
-pairs = $extended(pairs, (() => { const $into = []; for (const il of $range($min(config.n_cpu_moe, n_layer_all))) { $into.push([$string.format(placement$_CPU_MOE, il), placement$CPU]); } return $into; })());
 try {
 return (() => { const $into = []; for (const [pattern, device] of pairs) { $into.push([$re.compile(pattern), device]); } return $into; })();
 } catch ($error) {
@@ -9962,13 +9967,8 @@ const self = this;
 let content, device, placement, places, tensors, types;
 placement = $bound(setup, "placement");
 [device, content] = [placement.layer(il), self._contents.get(il, [])];
-if ($truth(placement.has_overrides)) {
-places = $tuple((() => { const $into = []; for (const [name, , ] of content) { $into.push(placement.weight(("" + "blk." + $str(il) + "." + $str(name)))); } return $into; })());
-}
-else {
-places = device;
-}
-types = (($eq(device, placement$CPU) || $truth(placement.has_overrides)) ? $tuple((() => { const $into = []; for (const [, , t] of content) { $into.push(t); } return $into; })()) : []);
+places = ($truth(placement.has_overrides) ? $tuple((() => { const $into = []; for (const [name, , ] of content) { $into.push(placement.weight(("" + "blk." + $str(il) + "." + $str(name)))); } return $into; })()) : $repeat([device], $len(content)));
+types = $tuple((() => { const $into = []; for (const [[, , t], at] of $zip(content, places, new $Named({strict: true}))) { if ($eq(at, placement$CPU)) { $into.push(t); } } return $into; })());
 tensors = $tuple((() => { const $into = []; for (const [name, ne, ] of content) { $into.push([name, ne]); } return $into; })());
 return [$get(self._kinds(setup), il), device, placement.cache(il), places, types, tensors];
 }
