@@ -85,7 +85,8 @@ def _changed_value(value: Any, source: Random) -> Any:
     """Another value of the key: near, odd, of another type, or an array by layer."""
     kind = source.randrange(8)
     if kind < 2 and isinstance(value, int):
-        return max(0, source.choice((value - 1, value + 1, value * 2, value // 2, value * 3 + 1)))
+        near = source.choice((value - 1, value + 1, value * 2, value // 2, value * 3 + 1))
+        return min(max(0, near), 2**63 - 1)
     if kind < 4:
         return source.choice([number for number in NUMBERS if number < 2**63])
     if kind == 4:
