@@ -27,6 +27,19 @@ class Setup:
     slices: "Slices | None" = None
     """What each card has of a tensor with --split-mode tensor; None for the other modes."""
 
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What its graphs share with those of a setup that they are equal to, of the same batch."""
+        return (
+            self.placement.key,
+            self.sizes.caches,
+            self.cache,
+            self.hparams.key,
+            self.op_offload,
+            self.pooling,
+            self.unfused,
+        )
+
 
 @frozen
 class Batch:

@@ -201,16 +201,7 @@ class ComputeModel:
         return fuses[key]
 
     def _packing(self, setup: Setup, batch: Batch) -> Packing | None:
-        key = (
-            setup.placement.key,
-            setup.sizes.caches,
-            setup.cache,
-            setup.hparams.key,
-            setup.op_offload,
-            setup.pooling,
-            setup.unfused,
-            batch,
-        )
+        key = (*setup.key, batch)
         packings = self._learned.of(setup).packings
         if key not in packings:
             packings[key] = self._replays.packing(setup, batch)

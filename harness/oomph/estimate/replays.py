@@ -110,18 +110,7 @@ class Replays:
         """The graph of some layers, with what llama.cpp pins where it `pins`. The last two are
         kept: they are counted, asked whether attention is fused, and allocated, one after the
         other."""
-        key = (
-            setup.placement.key,
-            setup.sizes.caches,
-            setup.cache,
-            setup.hparams.key,
-            setup.op_offload,
-            setup.pooling,
-            setup.unfused,
-            batch,
-            selection,
-            pins,
-        )
+        key = (*setup.key, batch, selection, pins)
         for known, composed in self._last:
             if known == key:
                 return composed
