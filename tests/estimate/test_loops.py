@@ -52,7 +52,8 @@ def program(
 
 def packed(program: AllocationProgram, *times: int) -> Packing:
     sizes = program.sizes(lambda tensor, pool: tensor.n_bytes)
-    return program.run(sizes, program.likeness(), [128], times)
+    left_out = [((),) * n for n in times]
+    return program.run(sizes, program.likeness(), [128], left_out)
 
 
 RECIPES = st.lists(

@@ -13,7 +13,7 @@ from typing import Final
 from oomph.estimate.allocator import AllocationProgram
 from oomph.estimate.buffers import Packing
 from oomph.estimate.graph.tensor import Tensor
-from oomph.estimate.loops import NOWHERE
+from oomph.estimate.loops import NOWHERE, Repetitions
 from oomph.estimate.piecewise import PiecewisePackings
 
 N_SAMPLES: Final = 3
@@ -41,12 +41,17 @@ class AffineSizes:
     _sizes: list[Line] = field(default_factory=list)
     _alike_at: list[int | None] = field(default_factory=list)
     _is_alike: list[bool] = field(default_factory=list)
-    _packings: dict[tuple[int, ...], PiecewisePackings] = field(default_factory=dict)
+    _packings: dict[tuple[Repetitions, ...], PiecewisePackings] = field(default_factory=dict)
 
     @property
     def is_known(self) -> bool:
         """Whether other contexts can be asked for."""
         return bool(self._sizes)
+
+    @property
+    def program(self) -> AllocationProgram:
+        """The program of the last replay."""
+        return self._samples[-1].program
 
     def learn(self, cells: int, program: AllocationProgram, sizes: list[int]) -> None:
         """Add a replay at so many cells; with the last that is needed the lines are drawn."""
@@ -74,7 +79,7 @@ class AffineSizes:
             is_alike or at == cells
             for is_alike, at in zip(self._is_alike, self._alike_at, strict=True)
         ]
-        return self._samples[-1].program, sizes, alike
+        return self.program, sizes, alike
 
     def holds_for(self, cells: int, program: AllocationProgram, sizes: Sequence[int]) -> bool:
         """Whether these are also the lines of another replay, with other types in the cache: if
@@ -88,20 +93,23 @@ class AffineSizes:
             and known.structure == program.structure
         )
 
-    def packing(self, cells: int, alignments: Sequence[int], times: tuple[int, ...]) -> Packing:
-        """What the program comes to at so many cells, its loops gone through so often again."""
-        if times not in self._packings:
+    def packing(
+        self, cells: int, alignments: Sequence[int], left_out: tuple[Repetitions, ...]
+    ) -> Packing:
+        """What the program comes to at so many cells, with the repetitions of its loops that are
+        left out."""
+        if left_out not in self._packings:
             alone = [at for at in self._alike_at if at is not None]
-            self._packings[times] = PiecewisePackings(
-                lambda n: self._gone_through(n, alignments, times), alone
+            self._packings[left_out] = PiecewisePackings(
+                lambda n: self._gone_through(n, alignments, left_out), alone
             )
-        return self._packings[times].at(cells)
+        return self._packings[left_out].at(cells)
 
     def _gone_through(
-        self, cells: int, alignments: Sequence[int], times: tuple[int, ...]
+        self, cells: int, alignments: Sequence[int], left_out: tuple[Repetitions, ...]
     ) -> tuple[Packing, Sequence[int]]:
         program, sizes, alike = self._at(cells)
-        return program.run_traced(sizes, alike, alignments, times)
+        return program.run_traced(sizes, alike, alignments, left_out)
 
     def _draw(self) -> bool:
         """Lines through the first two samples; False where a sample is no equal graph or lies off

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from oomph.estimate.loops import NOWHERE, Loop
+from oomph.estimate.loops import NOWHERE, Loop, Repetitions
 from oomph.estimate.pool import Pool
 
 if TYPE_CHECKING:
@@ -18,11 +18,11 @@ class Allocation:
         "_alike",
         "_is_allocated",
         "_later",
+        "_left_out",
         "_pool",
         "_program",
         "_size",
         "_sizes",
-        "_times",
         "children",
         "pools",
         "views",
@@ -33,18 +33,19 @@ class Allocation:
         program: "AllocationProgram",
         sizes: Sequence[int],
         alike: Sequence[bool],
-        times: Sequence[int],
+        left_out: Sequence[Repetitions],
         n_pools: int,
     ) -> None:
         n = len(program.tensors)
-        self._program, self._sizes, self._alike, self._times = program, sizes, alike, times
+        self._program, self._sizes, self._alike = program, list(sizes), alike
+        self._left_out = left_out
         self.pools = [Pool() for _ in range(n_pools)]
         self.children, self.views = list(program.n_children), list(program.n_views)
         self._pool, self._address, self._size = list(program.pools), [0] * n, [0] * n
         self._is_allocated = [False] * n
         self._later: dict[int, list[tuple[int, int, int]]] = {}
-        for loop, n_more in zip(program.loops, times, strict=True):
-            self._add_uses(loop, n_more)
+        for loop, repetitions in zip(program.loops, left_out, strict=True):
+            self._add_uses(loop, len(repetitions))
 
     def _add_uses(self, loop: Loop, n: int) -> None:
         """Count what so many repetitions, or fewer, read of what all share, and their views of
@@ -57,8 +58,8 @@ class Allocation:
     def begin(self) -> None:
         """Give their places to what has one before the first node: of a loop's further repetitions,
         too."""
-        pairs = zip(self._program.loops, self._times, strict=True)
-        loops = {loop.first[-1]: (loop, n_more) for loop, n_more in pairs if loop.first}
+        pairs = zip(self._program.loops, self._left_out, strict=True)
+        loops = {loop.first[-1]: (loop, len(left_out)) for loop, left_out in pairs if loop.first}
         for number in self._program.first:
             self.allocate(number)
             if number in loops:
@@ -82,19 +83,21 @@ class Allocation:
                 if not children[number] and not views[number]:
                     self.release(number)
 
-    def repeat(self, loop: Loop, n_more: int) -> None:
-        """Go through a repetition as often as it is left out, until the allocator is where it was
-        after one before: what lies between would be the same again."""
+    def repeat(self, loop: Loop, left_out: Repetitions) -> None:
+        """Go through the repetitions that are left out, until the allocator is where it was after
+        one before: what lies between would be the same again, if the rest is as large as that."""
         seen = {self._state(loop): 0}
-        i = 0
+        i, n_more = 0, len(left_out)
         while i < n_more:
             self._move_on(loop)
+            for number, size in zip(loop.copies, left_out[i], strict=True):
+                self._sizes[number] = size
             self.execute(loop.begin, loop.end)
             i += 1
             if loop.first:
                 continue  # fewer of those are left each time
             before = seen.setdefault(self._state(loop), i)
-            if before < i:
+            if before < i and left_out[before : before + n_more - i] == left_out[i:]:
                 n_skipped = (n_more - i) // (i - before) * (i - before)
                 self._add_uses(loop, -n_skipped)
                 i += n_skipped

@@ -15,7 +15,7 @@ from typing import Final
 from oomph.estimate.allocation import Allocation
 from oomph.estimate.buffers import Packing
 from oomph.estimate.graph.tensor import Tensor, pad
-from oomph.estimate.loops import NOWHERE, Loop, Step, find_loop
+from oomph.estimate.loops import NOWHERE, Loop, Repetitions, Step, find_loop
 
 Placed = tuple[Tensor, int]
 """A tensor and the number of the backend whose pool it is allocated in."""
@@ -61,8 +61,9 @@ class AllocationProgram:
     Graphs that differ only in sizes have the same `structure`. `run` takes the sizes of `places`,
     which are (tensor, pool), each tensor's own pool first; for each of `pairs`, (tensor, source),
     whether the two are alike, so that the one may take the other's place; and for each run that is
-    `repeated` how many repetitions were left out. Where a run is repeated otherwise than layers
-    that follow one another are, `is_whole` is False: it is not the program of the whole.
+    `repeated` the repetitions that were left out. Where a run is repeated otherwise than layers
+    that follow one another are, `is_whole` is False: it is not the program of the whole. `layers`
+    are those that the graph has.
     """
 
     def __init__(
@@ -70,7 +71,9 @@ class AllocationProgram:
         leafs: Sequence[Placed],
         nodes: Sequence[Placed],
         repeated: Sequence[Repeated] = (),
+        layers: Sequence[int] = (),
     ) -> None:
+        self.layers = layers
         self.tensors: list[Tensor] = []
         self.owners: list[int] = []
         self.pools: list[int] = []
@@ -129,25 +132,26 @@ class AllocationProgram:
         sizes: Sequence[int],
         alike: Sequence[bool],
         alignments: Sequence[int],
-        times: Sequence[int] = (),
+        left_out: Sequence[Repetitions] = (),
     ) -> Packing:
-        """Allocate everything in its order, each loop `times` as often again."""
-        return self.run_traced(sizes, alike, alignments, times)[0]
+        """Allocate everything in its order, each loop once more for each repetition left out."""
+        return self.run_traced(sizes, alike, alignments, left_out)[0]
 
     def run_traced(
         self,
         sizes: Sequence[int],
         alike: Sequence[bool],
         alignments: Sequence[int],
-        times: Sequence[int] = (),
+        left_out: Sequence[Repetitions] = (),
     ) -> tuple[Packing, Sequence[int]]:
         """The same, and what was decided on the way."""
-        run = Allocation(self, self._padded(sizes, alignments), alike, times, len(alignments))
+        further = self._padded_copies(left_out, alignments)
+        run = Allocation(self, self._padded(sizes, alignments), alike, further, len(alignments))
         run.begin()
         at = 0
-        for loop, n_more in zip(self.loops, times, strict=True):
+        for loop, repetitions in zip(self.loops, further, strict=True):
             run.execute(at, loop.end)
-            run.repeat(loop, n_more)
+            run.repeat(loop, repetitions)
             at = loop.end
         run.execute(at, len(self.steps))
         decisions: list[int] = []
@@ -161,18 +165,42 @@ class AllocationProgram:
         return packing, decisions
 
     def most_bytes(
-        self, sizes: Sequence[int], alignments: Sequence[int], times: Sequence[int] = ()
+        self,
+        sizes: Sequence[int],
+        alignments: Sequence[int],
+        left_out: Sequence[Repetitions] = (),
     ) -> tuple[int, ...]:
         """More than any pool comes to hold: all that is ever put there, side by side."""
         total, padded = [0] * len(alignments), self._padded(sizes, alignments)
         for taken in (self.first, *(takes for takes, _ in self.steps)):
             for number in taken:
                 total[self.pools[number]] += padded[number]
-        for loop, n_more in zip(self.loops, times, strict=True):
+        for loop, repetitions in zip(
+            self.loops, self._padded_copies(left_out, alignments), strict=True
+        ):
+            copies = frozenset(loop.copies)
             for number in (*loop.own, *loop.first):
-                if self.owners[number] == NOWHERE:
-                    total[self.pools[number]] += n_more * padded[number]
+                if self.owners[number] == NOWHERE and number not in copies:
+                    total[self.pools[number]] += len(repetitions) * padded[number]
+            for sizes_of_copies in repetitions:
+                for number, size in zip(loop.copies, sizes_of_copies, strict=True):
+                    total[self.pools[number]] += size
         return tuple(total)
+
+    def _padded_copies(
+        self, left_out: Sequence[Repetitions], alignments: Sequence[int]
+    ) -> list[Repetitions]:
+        """The same repetitions with every copy's bytes padded for its pool."""
+        return [
+            tuple(
+                tuple(
+                    pad(size, alignments[self.pools[number]])
+                    for number, size in zip(loop.copies, sizes, strict=True)
+                )
+                for sizes in repetitions
+            )
+            for loop, repetitions in zip(self.loops, left_out, strict=True)
+        ]
 
     def _padded(self, sizes: Sequence[int], alignments: Sequence[int]) -> list[int]:
         return [

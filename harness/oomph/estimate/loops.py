@@ -4,13 +4,14 @@ Of a run of equal layers a graph has the first few (`oomph.estimate.repeats`). W
 the third repetition are those of the second with other tensors, each further one's are, too: the
 second is then gone through again, with the tensors of the repetition before it in the place of
 those of the first. Whatever does not fit, as a tensor that is read long after its layer, is none.
-How often is no part of it: a model has as many such layers on a card as one says.
+How often is no part of it: a model has as many such layers on a card as one says. Nor is what a
+weight of the host takes that is copied to a card: it may be of another type in each.
 """
 
 from collections import Counter
 from typing import Final, Protocol
 
-from oomph.estimate.graph.tensor import Tensor
+from oomph.estimate.graph.tensor import COPIED, Tensor
 from oomph.frozen import frozen
 
 NOWHERE: Final = -1
@@ -23,20 +24,25 @@ been read."""
 Counts = tuple[tuple[int, int], ...]
 """Numbers of tensors, and how often each."""
 
+Repetitions = tuple[tuple[int, ...], ...]
+"""Those of a run that are left out: for each the bytes of the loop's `copies`."""
+
 
 @frozen
 class Loop:
     """Steps `begin` to `end` are a repetition, which may be gone through again.
 
     Before each the tensors `before`, (number, that of the same one a repetition later), move on,
-    and its `own` are new; those of `first` have had their places from the start. `reads` and
-    `views` are how often it reads, and makes a view of, what is shared by all repetitions.
+    and its `own` are new, of which `copies` are of weights; those of `first` have had their places
+    from the start. `reads` and `views` are how often it reads, and makes a view of, what is shared
+    by all repetitions.
     """
 
     begin: int
     end: int
     before: tuple[tuple[int, int], ...]
     own: tuple[int, ...]
+    copies: tuple[int, ...]
     first: tuple[int, ...]
     reads: Counts
     views: Counts
@@ -72,7 +78,7 @@ def find_loop(program: Numbered, ends: tuple[int, int, int]) -> Loop | None:
     made = first | set(program.nodes[begin:end])
     for takes, _ in program.steps[begin:end]:
         made |= set(takes)
-    if not made.issuperset(own):
+    if not made.issuperset(own) or any(program.tensors[n].kind == COPIED for n in first & set(own)):
         return None
     reads = Counter(n for _, read in program.steps[begin:end] for n in read)
     views = Counter(
@@ -87,6 +93,7 @@ def find_loop(program: Numbered, ends: tuple[int, int, int]) -> Loop | None:
         end=end,
         before=tuple((n, later[n]) for n in before),
         own=tuple(n for n in own if n not in first),
+        copies=tuple(n for n in own if n not in first and program.tensors[n].kind == COPIED),
         first=tuple(n for n in own if n in first),
         reads=tuple((n, reads[n]) for n in shared if n in reads),
         views=tuple((n, views[n]) for n in shared if n in views),
@@ -135,10 +142,10 @@ def _is_alike(program: Numbered, n: int, other: int) -> bool:
     if n == other:
         return True
     a, b = program.tensors[n], program.tensors[other]
+    are_copies = a.kind == b.kind == COPIED
     return (
-        a.quant is b.quant
+        (are_copies or (a.quant is b.quant and a.nb == b.nb))
         and a.ne == b.ne
-        and a.nb == b.nb
         and a.is_output == b.is_output
         and program.pools[n] == program.pools[other]
     )

@@ -1,8 +1,9 @@
 """Which layers of a model stand for all of them when a graph is replayed.
 
-Layers repeat: one after the other, or in a period (sliding windows, hybrids, quantization mixes).
-Of a run of repetitions a few are kept; the allocator goes through the second of them as often as
-the run has it (`oomph.estimate.loops`), if the third shows that each is like the one before.
+Layers repeat: one after the other, or in a period (sliding windows, hybrids). Of a run of
+repetitions the first two are kept, and the last; the allocator goes through the second as often as
+the run has it (`oomph.estimate.loops`), if the third that is kept shows that each is like the one
+before.
 """
 
 from collections.abc import Hashable, Sequence
@@ -19,10 +20,15 @@ unlike the others, for what the next layer reads first runs before the layer's e
 @dataclass(frozen=True, slots=True)
 class Run:
     """A run of repetitions: the last layers of those that are kept, of the first three at most, and
-    how many are left out."""
+    how many are left out, between the second and the third."""
 
     ends: tuple[int, ...]
     n_left_out: int
+
+    @property
+    def period(self) -> int:
+        """Layers of a repetition."""
+        return self.ends[1] - self.ends[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +37,6 @@ class Selection:
 
     layers: tuple[int, ...]
     runs: tuple[Run, ...] = ()
-
-    @property
-    def times(self) -> tuple[int, ...]:
-        """How many repetitions of each run are left out."""
-        return tuple(run.n_left_out for run in self.runs)
 
     @property
     def ends(self) -> tuple[int, ...]:
@@ -51,10 +52,12 @@ def select_layers(signatures: Sequence[Hashable], keep: int) -> Selection:
     il, last = 0, len(signatures) - 1
     while il < last:
         period, times = _longest_run(signatures, il, last, keep)
-        layers += range(il, il + period * min(times, keep))
-        if times > keep:
-            ends = (il + period * rank - 1 for rank in range(1, min(keep, 3) + 1))
-            runs.append(Run(tuple(ends), times - keep))
+        n_left_out = max(times - keep, 0)
+        kept = [*range(min(times, 2)), *range(2 + n_left_out, times)]
+        layers += (il + period * rank + i for rank in kept for i in range(period))
+        if n_left_out:
+            ends = tuple(il + period * (rank + 1) - 1 for rank in kept[:3])
+            runs.append(Run(ends, n_left_out))
         il += period * times
     return Selection((*layers, last), tuple(runs))
 

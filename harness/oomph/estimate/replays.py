@@ -14,17 +14,18 @@ from oomph.architectures.adapter import AdapterSpec
 from oomph.architectures.spec import ModelSpec
 from oomph.estimate.affine_sizes import N_SAMPLES, AffineSizes
 from oomph.estimate.allocator import AllocationProgram
-from oomph.estimate.backends import alignment, alloc_bytes
+from oomph.estimate.backends import WITHOUT_KERNEL, alignment, alloc_bytes
 from oomph.estimate.buffers import Batch, Packing, Setup, Turns, token_batch
 from oomph.estimate.build import Build
 from oomph.estimate.composed import Composed, graph_of
 from oomph.estimate.graph.builder import Builder
-from oomph.estimate.graph.placement import CPU, layer_of
+from oomph.estimate.graph.placement import CPU, layer_and_part, layer_of
 from oomph.estimate.graph.tensor import F16, Tensor
+from oomph.estimate.loops import Repetitions
 from oomph.estimate.repeats import KEPT, Selection, select_layers
 from oomph.estimate.replayed import Layout, Learned
 from oomph.estimate.scheduler import PIPELINE_COPIES, Schedule, schedule
-from oomph.estimate.structure import layer_contents
+from oomph.estimate.structure import is_multiplied, layer_contents
 
 WORTH_CUTTING: Final = 0.8
 """A selection that keeps a larger share of the layers saves less than it costs where it will not
@@ -138,7 +139,7 @@ class Replays:
     def _replay_layers(self, setup: Setup, batch: Batch, layout: Layout) -> Packing | None:
         """The packing of a graph of some layers; None where the others could not be gone through
         like them, or where they are too many."""
-        affine, times = self._affine_sizes(setup, batch, layout), layout.selection.times
+        affine, selection = self._affine_sizes(setup, batch, layout), layout.selection
         alignments = [alignment(device) for device in setup.placement.backends]
         known, key = (
             self._learned.of(setup).most,
@@ -146,20 +147,52 @@ class Replays:
         )
         cells, has_most = setup.sizes.cells, key in known
         if has_most and affine.is_known:
-            return affine.packing(cells, alignments, times)
+            left_out = self._left_out(setup, affine.program, selection)
+            return affine.packing(cells, alignments, left_out)
         found = affine.at(cells)
         if found is None:
-            composed = self._program(setup, batch, layout.selection)
+            composed = self._program(setup, batch, selection)
             if composed is None:
                 return None
             program, sizes = composed
             affine = self._learn(setup, batch, layout, program, sizes)
             found = program, sizes, program.likeness()
         program, sizes, alike = found
+        left_out = self._left_out(setup, program, selection)
         if not (affine.is_rigid or (has_most and known[key][0] >= cells)):
-            most = program.most_bytes(sizes, alignments, times)
+            most = program.most_bytes(sizes, alignments, left_out)
             known[key] = cells, setup.sizes.cells_swa, most
-        return program.run(sizes, alike, alignments, times)
+        return program.run(sizes, alike, alignments, left_out)
+
+    def _left_out(
+        self, setup: Setup, program: AllocationProgram, selection: Selection
+    ) -> tuple[Repetitions, ...]:
+        """The repetitions of each run that are left out of a graph of `selection`; `program` is of
+        a graph like it, of other layers maybe."""
+        devices, found = setup.placement.backends, []
+        for run, loop in zip(selection.runs, program.loops, strict=True):
+            copies = []
+            for number in loop.copies:
+                copy = program.tensors[number]
+                own, part = layer_and_part(copy.name)
+                assert own is not None, "a repetition's copies are of its layers"
+                il = selection.layers[program.layers.index(own)]
+                copies.append((copy, devices[program.pools[number]], il, part))
+            found.append(
+                tuple(
+                    tuple(
+                        self._copy_bytes(copy, device, f"blk.{il + rank * run.period}.{part}")
+                        for copy, device, il, part in copies
+                    )
+                    for rank in range(1, run.n_left_out + 1)
+                )
+            )
+        return tuple(found)
+
+    def _copy_bytes(self, copy: Tensor, device: str, name: str) -> int:
+        """What another layer's weight takes where one like it is copied."""
+        quant = self._model.tensors[name].quant
+        return alloc_bytes(device, Tensor("NONE", quant, copy.ne, []))
 
     def _learn(
         self,
@@ -223,7 +256,7 @@ class Replays:
                 devices[backend], tensor, reserves_copies=self._build.reserves_copies
             )
 
-        program = AllocationProgram(plan.leafs, plan.nodes, composed.repeated)
+        program = AllocationProgram(plan.leafs, plan.nodes, composed.repeated, selection.layers)
         return (program, program.sizes(size)) if program.is_whole else None
 
     def _copies_for_good(self, setup: Setup, composed: Composed) -> bool:
@@ -270,7 +303,8 @@ class Replays:
         if hparams.is_head or hparams.n_loops > 1 or is_apart:
             return Layout(whole, placement.key)
         signatures = self._signatures(setup)
-        found = whole if keep is None else select_layers(signatures, keep)
+        alike = [nodes for nodes, _ in signatures]
+        found = whole if keep is None else select_layers(alike, keep)
         if len(found.layers) > WORTH_CUTTING * hparams.n_layer:
             found = whole
         if not placement.is_simple:
@@ -280,10 +314,12 @@ class Replays:
         kept = tuple(signatures[il] for il in found.layers)
         return Layout(found, (placement.frame, kept, found.ends, places))
 
-    def _signatures(self, setup: Setup) -> Sequence[int]:
-        """A number for all that decides the nodes of each layer that runs."""
+    def _signatures(self, setup: Setup) -> Sequence[tuple[int, Hashable]]:
+        """A number for all that decides the nodes of each layer that runs, and the types that
+        decide the bytes of what is copied for them."""
         known = self._learned.of(setup)
-        return [known.number(self._signature(setup, il)) for il in setup.hparams.running]
+        found = (self._signature(setup, il) for il in setup.hparams.running)
+        return [(known.number(nodes), types) for nodes, types in found]
 
     def _kinds(self, setup: Setup) -> Sequence[Hashable]:
         """What makes each layer equal to another, wherever it lies."""
@@ -294,9 +330,9 @@ class Replays:
             ]
         return known.kinds[hparams.key]
 
-    def _signature(self, setup: Setup, il: int) -> Hashable:
-        """All that decides a layer's nodes. A weight's type does where it lies on the CPU and may
-        be copied."""
+    def _signature(self, setup: Setup, il: int) -> tuple[Hashable, Hashable]:
+        """All that decides a layer's nodes, and the types of weights that may be copied, for they
+        lie on the CPU, and are multiplied alone: those decide sizes and no node."""
         placement = setup.placement
         device, content = placement.layer(il), self._contents.get(il, ())
         places = (
@@ -304,13 +340,9 @@ class Replays:
             if placement.has_overrides
             else (device,) * len(content)
         )
-        types = tuple(t for (_, _, t), at in zip(content, places, strict=True) if at == CPU)
+        on_host = [(name, t) for (name, _, t), at in zip(content, places, strict=True) if at == CPU]
+        sizing = tuple(t for name, t in on_host if is_multiplied(name))
+        types = tuple(t in WITHOUT_KERNEL if is_multiplied(name) else t for name, t in on_host)
         tensors = tuple((name, ne) for name, ne, _ in content)
-        return (
-            self._kinds(setup)[il],
-            device,
-            placement.cache(il),
-            places,
-            types,
-            tensors,
-        )
+        nodes = self._kinds(setup)[il], device, placement.cache(il), places, types, tensors
+        return nodes, sizing

@@ -14,7 +14,7 @@ from typing import Final
 from oomph.estimate.allocator import Placed
 from oomph.estimate.backends import supports, wants_offload
 from oomph.estimate.fusions import Kept, group_shared_experts, kept_by_fusions
-from oomph.estimate.graph.tensor import VIEW_OPS, Graph, Tensor
+from oomph.estimate.graph.tensor import COPIED, VIEW_OPS, Graph, Tensor
 from oomph.frozen import frozen
 
 MAX_SOURCES: Final = 10
@@ -220,8 +220,9 @@ class _Scheduler:
 
     def _twin(self, source: Tensor) -> Tensor:
         """A tensor like `source`; with pipeline parallelism it is never freed."""
+        kind = COPIED if source.is_weight else ""
         twin = Tensor(
-            "NONE", source.quant, source.ne, [], nb=source.nb, name=f"copy of {source.name}"
+            "NONE", source.quant, source.ne, [], nb=source.nb, name=source.name, kind=kind
         )
         twin.is_input = twin.is_output = self._n_copies > 1
         return twin

@@ -15,7 +15,7 @@ from oomph.architectures.spec import ModelSpec
 from oomph.estimate.buffers import Setup
 from oomph.estimate.graph.compressed import compressor_states
 from oomph.estimate.graph.hparams import LayerShape
-from oomph.estimate.graph.placement import layer_of
+from oomph.estimate.graph.placement import layer_and_part
 from oomph.estimate.memory import homes
 from oomph.estimate.prediction import is_card
 from oomph.frozen import frozen
@@ -172,7 +172,7 @@ def works_by(
         hparams.family.head == "of_text" and setup.pooling is None
     )
     for tensor in model.tensors.values():
-        layer, part = _layer_and_part(tensor.name)
+        layer, part = layer_and_part(tensor.name)
         if layer is not None and layer >= hparams.n_layer:
             continue
         if layer is not None:
@@ -193,12 +193,6 @@ def works_by(
     _add_attention(setup, works, place_of)
     works[place_of(placement.output)].kernels += 4
     return works
-
-
-def _layer_and_part(name: str) -> tuple[int | None, str]:
-    """`blk.7.attn_q.weight` as (7, "attn_q.weight"); a tensor outside the blocks has no layer."""
-    il = layer_of(name)
-    return (None, name) if il is None else (il, name.split(".", 2)[2])
 
 
 def _add_matrix(work: Work, tensor: TensorInfo, part: str, use: Use, *, n_used: int) -> None:

@@ -52,6 +52,12 @@ def layer_of(name: str) -> int | None:
     return int(match[1]) if match else None
 
 
+def layer_and_part(name: str) -> tuple[int | None, str]:
+    """`blk.7.attn_q.weight` as (7, "attn_q.weight"); a tensor outside the blocks has no layer."""
+    il = layer_of(name)
+    return (None, name) if il is None else (il, name.split(".", 2)[2])
+
+
 def loaded_for(name: str, output_norm: str) -> int | None:
     """The layer that a tensor outside the layers is loaded for, where it is one; LFM2's last norm
     has the name of BERT's first."""

@@ -22,6 +22,9 @@ VIEW_OPS: Final = frozenset({"VIEW", "RESHAPE", "PERMUTE", "TRANSPOSE"})
 EXACT: Final = "PREC_F32"
 """The kind of a MUL_MAT_ID whose input must stay F32 (ggml_prec_set_src)."""
 
+COPIED: Final = "COPIED"
+"""The kind of a weight's copy on another device, which has the weight's name."""
+
 Shape = tuple[int, int, int, int]
 
 
