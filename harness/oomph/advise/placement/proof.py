@@ -66,6 +66,23 @@ class Placed:
         return self.prefill_tokens_per_s if goal == "prefill" else self.decode_tokens_per_s
 
 
+@frozen
+class _Kind:
+    """Shapes whose compute buffers are about the same wherever the layers go."""
+
+    n_devices: int
+    n_ubatch: int
+    cache: tuple[str, ...]
+
+
+def _kind(shape: RunConfig) -> _Kind:
+    return _Kind(
+        n_devices=shape.n_devices,
+        n_ubatch=shape.n_ubatch,
+        cache=(shape.type_k, shape.type_v, shape.flash_attn),
+    )
+
+
 class Prover:
     """Places shapes of one question; what was replayed for one is a guess for the next.
 
@@ -85,7 +102,7 @@ class Prover:
         self.asked = asked
         self._estimator, self._sure = estimator, estimator.cautious(probability)
         self._held = frozenset(held)
-        self._besides: dict[tuple[int, int], Mapping[str, int]] = {}
+        self._besides: dict[_Kind, Mapping[str, int]] = {}
         self._layers = parts or LayerParts(estimator)
 
     def may_change(self, *knobs: str) -> bool:
@@ -126,7 +143,7 @@ class Prover:
             tried.add(config)
             memory = self._estimator.memory(config)
             seen = _beside_layers(memory, runs, parts.n_bytes, cards)
-            self._besides[shape.n_devices, shape.n_ubatch] = seen
+            self._besides[_kind(shape)] = seen
             if self._sure.fits(config):
                 if best is None or self._is_quicker((config, memory), best, goal):
                     best = config, memory
@@ -227,15 +244,18 @@ class Prover:
 
     def _guess(self, shape: RunConfig) -> tuple[Mapping[str, int], bool]:
         """What each card holds beside its layers, and whether it was replayed with this
-        micro-batch; with another, half of it is taken to grow along."""
-        known = {n: each for (cards, n), each in self._besides.items() if cards == shape.n_devices}
-        if shape.n_ubatch in known:
-            return known[shape.n_ubatch], True
+        micro-batch and cache; with another micro-batch, half of it is taken to grow along."""
+        own = _kind(shape)
+        if own in self._besides:
+            return self._besides[own], True
+        known = [kind for kind in self._besides if kind.n_devices == own.n_devices]
         if not known:
             return dict.fromkeys(self._cards(shape), 0), False
-        near = min(known, key=lambda n: abs(n - shape.n_ubatch))
-        scale = (1 + shape.n_ubatch / near) / 2
-        return {name: int(n * scale) for name, n in known[near].items()}, False
+        near = min(
+            known, key=lambda kind: (abs(kind.n_ubatch - own.n_ubatch), kind.cache != own.cache)
+        )
+        scale = (1 + own.n_ubatch / near.n_ubatch) / 2
+        return {name: int(n * scale) for name, n in self._besides[near].items()}, False
 
     def _ways(
         self,
