@@ -116,17 +116,18 @@ class _Scheduler:
             return self._cpu
         if t.op in _IGNORE_WEIGHTS:
             return -1
-        weight = next((source for source in t.src if source.is_weight), None)
-        if weight is None:
-            return -1
-        backend = self._holding(weight, t)
-        if self._op_offload and backend == self._cpu and wants_offload(t):
-            return next((b for b in range(self._cpu) if supports(self._backends[b], t)), backend)
-        return backend
+        for source in t.src:
+            if source.is_weight:
+                backend = self._holding(source, t)
+                if self._op_offload and backend == self._cpu and wants_offload(t):
+                    cards = (b for b in range(self._cpu) if supports(self._backends[b], t))
+                    return next(cards, backend)
+                return backend
+        return -1
 
     def _holding(self, t: Tensor, node: Tensor) -> int:
         """The backend whose buffer holds `t`, if it can run `node`."""
-        device = t.root.device
+        device = (t.view_src or t).device
         if device is None:
             return -1
         backend = self._number[device]
@@ -165,7 +166,7 @@ class _Scheduler:
     def _is_local(self, t: Tensor, backend: int) -> bool:
         """Whether the backend can read the tensor where it is
         (ggml_backend_sched_buffer_supported)."""
-        device = t.root.device
+        device = (t.view_src or t).device
         if device is not None:
             return self._number[device] == backend
         own = t.backend
@@ -204,10 +205,10 @@ class _Scheduler:
         return splits
 
     def _needs_weight(self, t: Tensor) -> bool:
-        return any(
-            s.is_weight and s.backend != t.backend and not self._is_local(s, t.backend)
-            for s in t.src
-        )
+        for s in t.src:
+            if s.is_weight and s.backend != t.backend and not self._is_local(s, t.backend):
+                return True
+        return False
 
     def _copy(self, source: Tensor, split: _Split) -> Tensor:
         """The copy of `source` for the split's backend, made once for the whole graph."""
@@ -253,9 +254,10 @@ class _Scheduler:
                 ordered.append((self._copies[source, split.backend][0], split.backend))
             for t in self._graph.nodes[split.start : split.end]:
                 ordered.append((t, t.backend))
-                held = kept.get(t, [])
-                chunks = (held[i : i + MAX_SOURCES] for i in range(0, len(held), MAX_SOURCES))
-                ordered += [(_hold(chunk[0], chunk), split.backend) for chunk in chunks]
+                held = kept.get(t)
+                for i in range(0, len(held) if held else 0, MAX_SOURCES):
+                    chunk = held[i : i + MAX_SOURCES]
+                    ordered.append((_hold(chunk[0], chunk), split.backend))
         return ordered
 
 

@@ -41,7 +41,7 @@ def attend(  # noqa: PLR0913 - build_attn_mha's own arguments
         k = rotate(b, k, "k", rotates_k, il) if k else None
     if rotates_v and v:
         v = rotate(b, v, "v", rotates_v, il)
-    for x in (q, k, v) if b.hparams.has_swa or not b.hparams.reads_cache else (q, v, k):
+    for x in (q, v, k) if b.stores_v_first else (q, k, v):
         if x:
             b.graph.expand(x)
     if not b.hparams.reads_cache and k and v:
@@ -73,7 +73,8 @@ def _cells(b: Builder, il: int) -> int:
 def rotation(b: Builder, il: int, *, latent: bool) -> tuple[int, int]:
     """Widths of the rotations of K and V (llama_kv_cache::build_input_k_rot, _v_rot), 0 for
     none."""
-    if not (b.build.rotates_cache and b.hparams.reads_cache):
+    is_quantized = b.cache.k.is_quantized or b.cache.v.is_quantized
+    if latent or not (is_quantized and b.build.rotates_cache and b.hparams.reads_cache):
         return 0, 0
     owners = b.hparams.cache_owners(is_swa=b.shape(il).is_swa) or (il,)
     widths_k, widths_v = (
@@ -81,8 +82,7 @@ def rotation(b: Builder, il: int, *, latent: bool) -> tuple[int, int]:
     )
     k_width = v_width = 0
     if (
-        not latent
-        and b.cache.k.is_quantized
+        b.cache.k.is_quantized
         and _is_one_width(widths_k)
         and b.shape(0).head_k % ROTATION_STEP == 0
     ):
@@ -90,8 +90,7 @@ def rotation(b: Builder, il: int, *, latent: bool) -> tuple[int, int]:
         while b.shape(il).head_k % (2 * k_width) == 0:
             k_width *= 2
     if (
-        not latent
-        and b.cache.v.is_quantized
+        b.cache.v.is_quantized
         and _is_one_width(widths_v)
         and b.shape(0).head_v % ROTATION_STEP == 0
     ):

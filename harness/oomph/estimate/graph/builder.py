@@ -67,6 +67,10 @@ class Builder:
         """The cells that the last indexer chose for each token."""
         self._pins_norms = n_tokens < PINS_NORMS_BELOW or placement.offloads_all
         self._made: dict[tuple[str, object], Tensor] = {}
+        router = (hparams.router,) if hparams.router else ()
+        self._shapes = (*hparams.layers, *router)
+        self._has_swa = hparams.has_swa
+        self._prefixes = [f"{self.family.blocks}.{layer.block}." for layer in self._shapes]
 
     def once(self, key: str, about: object, make: Callable[[], Tensor]) -> Tensor:
         """The tensor made at the first call with this key: inputs, weights and caches exist
@@ -78,8 +82,12 @@ class Builder:
 
     def shape(self, il: int) -> LayerShape:
         """The widths of layer `il`; the router's is the one past the last."""
-        router = self.hparams.router
-        return router if router and il == len(self.hparams.layers) else self.hparams.layers[il]
+        return self._shapes[il]
+
+    @property
+    def stores_v_first(self) -> bool:
+        """Whether v comes before k where both are written to the cache."""
+        return self.hparams.reads_cache and not self._has_swa
 
     @property
     def makes_logits(self) -> bool:
@@ -164,7 +172,7 @@ class Builder:
         )
 
     def _full(self, name: str, il: int | None) -> str:
-        return name if il is None else f"{self.family.blocks}.{self.shape(il).block}.{name}"
+        return name if il is None else self._prefixes[il] + name
 
     def linear(self, name: str, x: Tensor, il: int | None = None) -> Tensor:
         """`name`'s matrix times `x`, times its scale and plus its bias where the file has them."""

@@ -41,8 +41,9 @@ def shape(ne: tuple[int, ...]) -> Shape:
 
 def strides(quant: QuantType, ne: Shape) -> Shape:
     """Byte strides of a contiguous tensor (ggml_new_tensor)."""
-    row = quant.row_bytes(ne[0])
-    return quant.block_bytes, row, row * ne[1], row * ne[1] * ne[2]
+    row = ne[0] // quant.block * quant.block_bytes
+    plane = row * ne[1]
+    return quant.block_bytes, row, plane, plane * ne[2]
 
 
 class Tensor:
@@ -153,19 +154,17 @@ class Graph:
         if tensor in visited:
             return tensor
         visited.add(tensor)
-        path, reached = [tensor], [0]  # a graph may be deeper than Python's stack
+        path = [tensor]  # a graph may be deeper than Python's stack
         while path:
-            last, at = path[-1], reached[-1]
-            if at < len(last.src):
-                reached[-1] = at + 1
-                if last.src[at] not in visited:
-                    visited.add(last.src[at])
-                    path.append(last.src[at])
-                    reached.append(0)
-                continue
-            path.pop()
-            reached.pop()
-            (self.leafs if last.op == "NONE" else self.nodes).append(last)
+            last, depth = path[-1], len(path)
+            for source in last.src:
+                if source not in visited:
+                    visited.add(source)
+                    path.append(source)
+                    break
+            if len(path) == depth:
+                path.pop()
+                (self.leafs if last.op == "NONE" else self.nodes).append(last)
         return tensor
 
     # --- tensors of their own
