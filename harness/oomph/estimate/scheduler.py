@@ -254,10 +254,10 @@ class _Scheduler:
                 ordered.append((self._copies[source, split.backend][0], split.backend))
             for t in self._graph.nodes[split.start : split.end]:
                 ordered.append((t, t.backend))
-                held = kept.get(t)
-                for i in range(0, len(held) if held else 0, MAX_SOURCES):
-                    chunk = held[i : i + MAX_SOURCES]
-                    ordered.append((_hold(chunk[0], chunk), split.backend))
+                if held := kept.get(t):
+                    for i in range(0, len(held), MAX_SOURCES):
+                        chunk = held[i : i + MAX_SOURCES]
+                        ordered.append((_hold(chunk[0], chunk), split.backend))
         return ordered
 
 

@@ -68,7 +68,7 @@ class Builder:
         self._pins_norms = n_tokens < PINS_NORMS_BELOW or placement.offloads_all
         self._made: dict[tuple[str, object], Tensor] = {}
         router = (hparams.router,) if hparams.router else ()
-        self._shapes = (*hparams.layers, *router)
+        self._shapes: tuple[LayerShape, ...] = (*hparams.layers, *router)
         self._has_swa = hparams.has_swa
         self._prefixes = [f"{self.family.blocks}.{layer.block}." for layer in self._shapes]
 
