@@ -69,7 +69,7 @@ from oomph.estimate.speed import (
     spilled_share,
 )
 from oomph.estimate.trust import LESS_KNOWN, Architecture, Trust, trust_of
-from oomph.estimate.work import Work, work_key, works_by
+from oomph.estimate.work import ModelWork, Work, work_key
 from oomph.gpus import GpuSpec
 from oomph.speculation import MTP
 from oomph.units import count, mib
@@ -178,6 +178,7 @@ class Estimator:
         self._build_year = None if build is None else build_year(build)
         self._longest: dict[RunConfig, int] = {}
         self._overheads: dict[object, Mapping[str, int]] = {}
+        self.work = ModelWork(self.model)
         self._works: dict[object, Mapping[Hashable, Work]] = {}
         self._questions: dict[RunConfig, SpeedQuestion] = {}
 
@@ -564,7 +565,7 @@ class Estimator:
         key = work_key(setup), tuple(kinds.items())
         if key not in self._works:
             # a lambda, for the page has no bound methods
-            self._works[key] = works_by(self.model, setup, lambda device: kinds.get(device))
+            self._works[key] = self.work.by(setup, lambda device: kinds.get(device))
         works, logits = self._works[key], kinds.get(setup.placement.output)
         idle = Work(n_vocab=setup.hparams.n_vocab, n_embd=setup.hparams.n_embd)
         first, *others = dict.fromkeys(kinds.values()) or (None,)
@@ -663,6 +664,7 @@ class Estimator:
         other._memory = self._memory.on(other.cards)
         if model is not None:
             other.model, other._works, other._head = model, {}, None
+            other.work = ModelWork(model)
         is_other = adapters_of(other.riders) != adapters_of(self.riders)
         if model is not None or is_other or read_layers(other.riders) != read_layers(self.riders):
             other._memory = other._memory_of(other.model, self._memory)

@@ -11,14 +11,14 @@ from oomph.estimate.graph.placement import layer_of
 from oomph.gguf.header import TensorInfo
 
 _MULTIPLIED: Final = re.compile(
-    r"(?:attn_(?:q|k|v|qkv|output)|ffn_(?:up|down|gate|gate_up)(?:_exps|_chexps|_shexp)?)\.weight"
+    r"(?:attn_(?:q|k|v|qkv|output)|ffn_(?:up|down|gate|gate_up)(?:_exps|_chexps|_shexp)?)\.weight$"
 )
 
 
 def is_multiplied(part: str) -> bool:
     """Whether a weight, by its name without the layer, is a matrix that products read and nothing
     else: in no known graph is anything computed with it, or viewed of it."""
-    return _MULTIPLIED.fullmatch(part) is not None
+    return _MULTIPLIED.match(part) is not None
 
 
 def layer_contents(

@@ -7,8 +7,9 @@ read it, whatever the machine.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final, Literal
 
 from oomph.architectures.spec import ModelSpec
@@ -150,70 +151,111 @@ def work_key(setup: Setup) -> tuple[object, ...]:
 
 def forward_work(model: ModelSpec, setup: Setup) -> tuple[Work, Work]:
     """A token's work on the cards together and on the host."""
-    works = works_by(model, setup, is_card)
+    works = ModelWork(model).by(setup, is_card)
     return works[True], works[False]
 
 
-def works_by(
-    model: ModelSpec, setup: Setup, place_of: Callable[[str], Hashable]
-) -> dict[Hashable, Work]:
-    """A token's work by place, each tensor and layer where the memory model has it; `place_of` is
-    of a device's name."""
-    hparams, placement = setup.hparams, setup.placement
-    n_used = hparams.n_expert_used
-    share = n_used / hparams.n_expert if hparams.n_expert else 0.0
-    works: dict[Hashable, Work] = defaultdict(
-        lambda: Work(n_vocab=hparams.n_vocab, n_embd=hparams.n_embd, expert_share=share)
-    )
-    parts_of: dict[int, list[str]] = defaultdict(list)
-    is_tied = "output.weight" not in model.tensors
-    head = "token_embd.weight" if is_tied else "output.weight"
-    runs_head = hparams.family.head in ("logits", "embedding") or (
-        hparams.family.head == "of_text" and setup.pooling is None
-    )
-    for tensor in model.tensors.values():
-        layer, part = layer_and_part(tensor.name)
-        if layer is not None and layer >= hparams.n_layer:
-            continue
-        if layer is not None:
-            parts_of[layer].append(part)
-        if len(tensor.ne) < 2 or part.endswith("bias"):
-            continue
-        is_head = tensor.name == head and runs_head
+@frozen
+class _Matrix:
+    """A matrix as products read it: `n_expert` 0 where it is of no experts; the first of its `ne`
+    is the inner dimension."""
+
+    name: str
+    layer: int | None
+    kind: str
+    n_bytes: float
+    n_weights: float
+    inner: int
+    n_expert: int
+    reads_tokens: bool
+    """Whether tokens are multiplied with it, as its name says."""
+
+
+class ModelWork:
+    """The work of one model, wherever its tensors and layers are."""
+
+    def __init__(self, model: ModelSpec) -> None:
+        self._model = model
+
+    @cached_property
+    def _matrices(self) -> Sequence[_Matrix]:
+        return [
+            _matrix(tensor, layer, part)
+            for tensor in self._model.tensors.values()
+            for layer, part in [layer_and_part(tensor.name)]
+            if len(tensor.ne) > 1 and not part.endswith("bias")
+        ]
+
+    @cached_property
+    def _parts(self) -> dict[int, list[str]]:
+        """The names of each layer's tensors, without the layer."""
+        found: dict[int, list[str]] = defaultdict(list)
+        for name in self._model.tensors:
+            layer, part = layer_and_part(name)
+            if layer is not None:
+                found[layer].append(part)
+        return found
+
+    def by(self, setup: Setup, place_of: Callable[[str], Hashable]) -> dict[Hashable, Work]:
+        """A token's work by place, each tensor and layer where the memory model has it; `place_of`
+        is of a device's name."""
+        model, hparams, placement = self._model, setup.hparams, setup.placement
+        n_used = hparams.n_expert_used
+        share = n_used / hparams.n_expert if hparams.n_expert else 0.0
+        works: dict[Hashable, Work] = defaultdict(
+            lambda: Work(n_vocab=hparams.n_vocab, n_embd=hparams.n_embd, expert_share=share)
+        )
+        is_tied = "output.weight" not in model.tensors
         is_copied = is_tied and hparams.family.head != "embedding"
-        for device in homes(tensor.name, model, hparams, placement):
-            # the copy that tokens are looked up in
-            if not (is_head and is_copied and device != placement.output):
-                of_all = is_head and setup.pooling is not None
-                use: Use = "of all" if of_all else "of the last" if is_head else "by name"
-                _add_matrix(works[place_of(device)], tensor, part, use, n_used=n_used)
-    for il, layer_shape in enumerate(hparams.layers):
-        work = works[place_of(placement.layer(il))]
-        _count_kernels(work, layer_shape, parts_of[il], n_used)
-    _add_attention(setup, works, place_of)
-    works[place_of(placement.output)].kernels += 4
-    return works
+        head = "token_embd.weight" if is_tied else "output.weight"
+        runs_head = hparams.family.head in ("logits", "embedding") or (
+            hparams.family.head == "of_text" and setup.pooling is None
+        )
+        for matrix in self._matrices:
+            if matrix.layer is not None and matrix.layer >= hparams.n_layer:
+                continue
+            is_head = matrix.name == head and runs_head
+            of_all = is_head and setup.pooling is not None
+            use: Use = "of all" if of_all else "of the last" if is_head else "by name"
+            for device in homes(matrix.name, model, hparams, placement):
+                # the copy that tokens are looked up in
+                if not (is_head and is_copied and device != placement.output):
+                    _add_matrix(works[place_of(device)], matrix, use, n_used=n_used)
+        for il, layer_shape in enumerate(hparams.layers):
+            work = works[place_of(placement.layer(il))]
+            _count_kernels(work, layer_shape, self._parts.get(il, []), n_used)
+        _add_attention(setup, works, place_of)
+        works[place_of(placement.output)].kernels += 4
+        return works
 
 
-def _add_matrix(work: Work, tensor: TensorInfo, part: str, use: Use, *, n_used: int) -> None:
+def _matrix(tensor: TensorInfo, layer: int | None, part: str) -> _Matrix:
+    return _Matrix(
+        name=tensor.name,
+        layer=layer,
+        kind=kind_of(tensor.quant.name),
+        n_bytes=float(tensor.n_bytes),
+        n_weights=float(tensor.n_elements),
+        inner=tensor.ne[0],
+        n_expert=tensor.ne[-1] if "_exps." in part else 0,
+        reads_tokens=not any(mark in part for mark in _NO_TOKENS),
+    )
+
+
+def _add_matrix(work: Work, matrix: _Matrix, use: Use, *, n_used: int) -> None:
     """Counts one matrix: embeddings are looked up, not read; the output head is multiplied for the
     last token, or for all of them where each is a result."""
-    kind, n_bytes, n_weights = (
-        kind_of(tensor.quant.name),
-        float(tensor.n_bytes),
-        float(tensor.n_elements),
-    )
+    kind = matrix.kind
     if use == "of the last":
-        work.head_bytes[kind] += n_bytes
-    elif "_exps." in part:
-        n_expert = tensor.ne[-1]
-        work.expert_bytes[kind] += n_bytes
-        work.expert_flops[kind] += 2 * n_weights * n_used / n_expert
-        work.expert_matrices += n_expert
-    elif use == "of all" or not any(mark in part for mark in _NO_TOKENS):
-        work.dense_bytes[kind] += n_bytes
-        work.dense_flops[kind] += 2 * n_weights
-        work.inner_sizes[kind] += tensor.ne[0]
+        work.head_bytes[kind] += matrix.n_bytes
+    elif matrix.n_expert:
+        work.expert_bytes[kind] += matrix.n_bytes
+        work.expert_flops[kind] += 2 * matrix.n_weights * n_used / matrix.n_expert
+        work.expert_matrices += matrix.n_expert
+    elif use == "of all" or matrix.reads_tokens:
+        work.dense_bytes[kind] += matrix.n_bytes
+        work.dense_flops[kind] += 2 * matrix.n_weights
+        work.inner_sizes[kind] += matrix.inner
 
 
 def _count_kernels(work: Work, layer: LayerShape, parts: list[str], n_used: int) -> None:

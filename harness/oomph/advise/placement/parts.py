@@ -18,7 +18,7 @@ from oomph.estimate.buffers import Setup
 from oomph.estimate.build import build_year
 from oomph.estimate.coefficients import default_coefficients
 from oomph.estimate.estimator import Estimator
-from oomph.estimate.graph.placement import Placement
+from oomph.estimate.graph.placement import Placement, placing_knobs
 from oomph.estimate.graph.sizes import Sizes, resolve_sizes
 from oomph.estimate.memory import (
     CacheRow,
@@ -37,7 +37,7 @@ from oomph.estimate.speed import (
     prompt_around,
     speed_question,
 )
-from oomph.estimate.work import Work, work_key, works_by
+from oomph.estimate.work import Work, work_key
 from oomph.frozen import frozen
 from oomph.gpus import GpuSpec
 
@@ -111,9 +111,9 @@ class _Apart(Placement):
         """`CUDA7` for layer 7."""
         return f"CUDA{il}"
 
-    def weight(self, name: str, il: int | None = None) -> str:
+    def _home(self, name: str, il: int | None) -> str:
         """`CUDA7/up` for an expert matrix of layer 7 that no override has placed."""
-        home = super().weight(name, il)
+        home = super()._home(name, il)
         expert = _EXPERTS.match(name)
         return f"{home}/{expert[1]}" if expert and is_card(home) else home
 
@@ -131,14 +131,15 @@ class LayerParts:
             self._homes, self._caches = like._homes, like._caches
         self._weights: dict[object, Counter[str]] = {}
         self._fixed: dict[RunConfig, Callable[[int], list[int]]] = {}
-        self._works: dict[object, Mapping[Hashable, Work]] = {}
+        self._shares: dict[object, _Shares] = {}
+        self._apart_by: dict[object, _Apart] = {}
         self._parts: dict[tuple[RunConfig, Goal], Parts] = {}
 
     def of(self, config: RunConfig, goal: Goal) -> Parts:
         """The parts of `config`, with the seconds that count for `goal`."""
         key = config, goal
         if key not in self._parts:
-            setup = _apart(self._estimator, config)
+            setup = self._apart(config)
             sizes = self._weights_of(setup) + recurrent_bytes(setup)
             for il, more in enumerate(self._caches_of(setup).at(setup.sizes)):
                 sizes[f"CUDA{il}"] += more
@@ -157,7 +158,7 @@ class LayerParts:
         return self._fixed[config]
 
     def _fixed_bytes(self, config: RunConfig) -> Callable[[int], list[int]]:
-        setup = _apart(self._estimator, config)
+        setup = self._apart(config)
         weights, caches = self._weights_of(setup), self._caches_of(setup)
         states = recurrent_bytes(setup)
         devices = [f"CUDA{il}" for il in range(setup.hparams.n_layer_all + 1)]
@@ -179,10 +180,10 @@ class LayerParts:
         experts: Sequence[Sequence[str]],
     ) -> Times:
         estimator = self._estimator
-        setup = _apart(estimator, config)
+        setup = self._apart(config)
         used, n_experts = setup.hparams.n_expert_used, estimator.model.n_expert
         share_read = used / n_experts if n_experts else 1.0
-        works = self._works_of(setup) if all(kinds) else {}
+        shares = self._shares_of(setup) if all(kinds) else _Shares(alike={}, works=[])
 
         def timed(gpu: GpuSpec | None, *, on_card: bool) -> Costs:
             if gpu is None:
@@ -203,9 +204,11 @@ class LayerParts:
                 work=(Work(), Work()),
                 machine=estimator.machine,
             )
-            seconds = _clock(estimator, question, goal, on_card=on_card)
+            clock = _clock(estimator, question, goal, on_card=on_card)
+            seconds = [clock(work) for work in shares.works]
             return _costs(
-                experts, lambda device: seconds(works[device]) if device in works else 0.0
+                experts,
+                lambda device: seconds[shares.alike[device]] if device in shares.alike else 0.0,
             )
 
         return Times(
@@ -213,11 +216,20 @@ class LayerParts:
             on_host=timed(kinds[0], on_card=False),
         )
 
-    def _works_of(self, setup: Setup) -> Mapping[Hashable, Work]:
+    def _apart(self, config: RunConfig) -> Setup:
+        """`config` resolved, with every layer by itself."""
+        setup = self._estimator.setup(config)
+        alone = config.with_(n_gpu_layers=-1, tensor_split=None, split_mode="layer")
+        knobs = placing_knobs(alone)
+        if knobs not in self._apart_by:
+            self._apart_by[knobs] = _Apart(alone, setup.hparams.n_layer_all)
+        return replace(setup, placement=self._apart_by[knobs], slices=None)
+
+    def _shares_of(self, setup: Setup) -> "_Shares":
         key = work_key(setup)
-        if key not in self._works:
-            self._works[key] = works_by(self._estimator.model, setup, str)
-        return self._works[key]
+        if key not in self._shares:
+            self._shares[key] = _shares(self._estimator.work.by(setup, str))
+        return self._shares[key]
 
     def _weights_of(self, setup: Setup) -> Counter[str]:
         key = setup.placement.key
@@ -277,13 +289,6 @@ def _kinds(estimator: Estimator, config: RunConfig) -> tuple[GpuSpec | None, ...
     return kinds if all(kinds) else (None,)
 
 
-def _apart(estimator: Estimator, config: RunConfig) -> Setup:
-    """`config` resolved, with every layer by itself."""
-    setup = estimator.setup(config)
-    alone = config.with_(n_gpu_layers=-1, tensor_split=None, split_mode="layer")
-    return replace(setup, placement=_Apart(alone, setup.hparams.n_layer_all), slices=None)
-
-
 def _clock(
     estimator: Estimator, question: SpeedQuestion, goal: Goal, *, on_card: bool
 ) -> Callable[[Work], float]:
@@ -301,15 +306,23 @@ def _clock(
 
     nothing = {"q8_0": _NOTHING}
     besides = seconds(Work(dense_bytes=nothing, dense_flops=nothing, inner_sizes=nothing))
-    known: dict[Hashable, float] = {}
+    return lambda work: 0.0 if work.is_idle else max(seconds(work) - besides, 0.0)
 
-    def added(work: Work) -> float:
-        alike = _likeness(work)
-        if alike not in known:
-            known[alike] = 0.0 if work.is_idle else max(seconds(work) - besides, 0.0)
-        return known[alike]
 
-    return added
+@frozen
+class _Shares:
+    """The work of every layer by itself: for each device the number of one of `works`."""
+
+    alike: Mapping[Hashable, int]
+    works: Sequence[Work]
+
+
+def _shares(by_device: Mapping[Hashable, Work]) -> _Shares:
+    """The shares by device, equal ones counted once."""
+    unlike = {_likeness(work): work for work in by_device.values()}
+    numbers = {likeness: i for i, likeness in enumerate(unlike)}
+    alike = {device: numbers[_likeness(work)] for device, work in by_device.items()}
+    return _Shares(alike=alike, works=list(unlike.values()))
 
 
 def _likeness(work: Work) -> Hashable:

@@ -161,6 +161,7 @@ class Placement:
             tuple((lent or {}).items()),
         )
         self._lent = lent or {}
+        self._homes: dict[str, str] = {}
         self.is_simple = not (self.is_cut or self._lent)
         """Whether a graph depends on `frame` and on what lies where in each layer, and on nothing
         else."""
@@ -235,6 +236,13 @@ class Placement:
     def weight(self, name: str, il: int | None = None) -> str:
         """The device of a tensor; `il` for one without a layer's number that is loaded for a layer
         (rope_freqs)."""
+        if il is not None:
+            return self._home(name, il)
+        if name not in self._homes:
+            self._homes[name] = self._home(name, None)
+        return self._homes[name]
+
+    def _home(self, name: str, il: int | None) -> str:
         if name in self._lent:
             return self._lent[name]
         for pattern, device in self._overrides:
