@@ -21,6 +21,9 @@ class Layout:
 
     selection: "Selection"
     key: object
+    outside: Sequence[str] | None = None
+    """Where the tensors of no layer lie, as far as overrides say; None where more is decided by
+    other things than layers that follow one another."""
 
 
 class Replayed:
@@ -43,6 +46,8 @@ class Replayed:
         self.linear: set[object] = set()
         """Layouts of which a graph was seen to lie on its lines at one context more."""
         self.fuses_in: dict[object, bool] = {}
+        self.neighbours: set[object] = set()
+        """Pairs of layers of graphs in which each fused operator was on its layer's device."""
         self.layouts: dict[object, Layout] = {}
         self.kinds: dict[object, Sequence[Hashable]] = {}
         self.tried: dict[object, int] = {}

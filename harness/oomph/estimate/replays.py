@@ -8,6 +8,7 @@ process that knows all it is asked does without.
 
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Final
 
 from oomph.architectures.adapter import AdapterSpec
@@ -71,8 +72,30 @@ class Replays:
 
     def fuses(self, setup: Setup, rest: tuple[object, ...]) -> bool:
         """Whether the operator that is the last of `rest` stays fused in each layer; `rest` is all
-        that decides it but where the layers lie."""
-        return self._fuses_in(setup, self._layout(setup, NEIGHBOURS), rest)
+        that decides it but where the layers lie.
+
+        Where each layer has neighbours that it had in a graph in which all did, it does.
+        """
+        layout, known = self._layout(setup, NEIGHBOURS), self._learned.of(setup)
+        key = (layout.key, *rest)
+        if key not in known.fuses_in:
+            pairs = self._neighbours(setup, layout, rest)
+            is_seen = bool(pairs) and all(pair in known.neighbours for pair in pairs)
+            known.fuses_in[key] = is_seen or self._fuses_in(setup, layout, rest[-1])
+            for pair in pairs if known.fuses_in[key] else ():
+                known.neighbours.add(pair)
+        return known.fuses_in[key]
+
+    def _neighbours(
+        self, setup: Setup, layout: Layout, rest: tuple[object, ...]
+    ) -> list[tuple[object, ...]]:
+        """Each layer with the one behind it, and all else that decides where their nodes run; none
+        where layers do not follow one another."""
+        if layout.outside is None:
+            return []
+        signatures = [nodes for nodes, _ in self._signatures(setup)]
+        frame = (setup.placement.frame, layout.outside, *rest)
+        return [(*frame, *pair) for pair in pairwise([None, *signatures, None])]
 
     def packing(self, setup: Setup, batch: Batch) -> Packing | None:
         """Replay with as few repetitions of layers as will do, beginning with those that did for a
@@ -89,21 +112,23 @@ class Replays:
             tried[kind] = len(KEPT) if self._copies_for_good(setup, composed) else i + 1
         return self._replay_layers(setup, batch, self._layout(setup, None))
 
-    def _fuses_in(self, setup: Setup, layout: Layout, rest: tuple[object, ...]) -> bool:
-        """The same for the last of `rest`, which with the layout decides it."""
-        key, known = (layout.key, *rest), self._learned.of(setup).fuses_in
-        if key not in known:
-            # the first graph of a model is allocated, too, with as many layers as that takes
-            selection = layout.selection if known else self._select(setup, KEPT[0])
-            composed = self._composed(setup, token_batch(setup), selection)
-            backends, layers = setup.placement.backends, composed.fused_layers
-            plan = self._scheduled(setup, composed)
-            known[key] = all(
-                backends[backend] == setup.placement.layer(layers[node])
-                for node, backend in plan.nodes
-                if node in layers and node.op == rest[-1]
-            )
-        return known[key]
+    def _fuses_in(self, setup: Setup, layout: Layout, op: object) -> bool:
+        """The same, of a graph that is scheduled for it."""
+        batch, longer = token_batch(setup), self._select(setup, KEPT[0])
+        # the first graph of a model is allocated, too, with as many layers as that takes
+        is_first = not self._learned.of(setup).fuses_in
+        is_at_hand = is_first or self._is_composed(setup, batch, longer)
+        composed = self._composed(setup, batch, longer if is_at_hand else layout.selection)
+        backends, layers = setup.placement.backends, composed.fused_layers
+        return all(
+            backends[backend] == setup.placement.layer(layers[node])
+            for node, backend in self._scheduled(setup, composed).nodes
+            if node in layers and node.op == op
+        )
+
+    def _is_composed(self, setup: Setup, batch: Batch, selection: Selection) -> bool:
+        """Whether a graph is one of those that are kept."""
+        return any(key == (*setup.key, batch, selection, True) for key, _ in self._last)
 
     def _composed(
         self, setup: Setup, batch: Batch, selection: Selection, *, pins: bool = True
@@ -312,7 +337,7 @@ class Replays:
         outside = self._outside if placement.has_overrides else ()
         places = tuple(placement.weight(name) for name in outside)
         kept = tuple(signatures[il] for il in found.layers)
-        return Layout(found, (placement.frame, kept, found.ends, places))
+        return Layout(found, (placement.frame, kept, found.ends, places), places)
 
     def _signatures(self, setup: Setup) -> Sequence[tuple[int, Hashable]]:
         """A number for all that decides the nodes of each layer that runs, and the types that
