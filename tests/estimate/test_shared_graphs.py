@@ -83,6 +83,32 @@ def test_many_questions_are_each_answered_as_if_it_were_the_only_one(
         assert alone.compute(alone.setup(config)) == buffers, config
 
 
+@pytest.mark.parametrize(
+    ("name", "answers"),
+    [("qwen3-30b-a3b", {True}), ("granite-4.0-h-tiny", {True}), ("minicpm3-4b", {False, True})],
+)
+def test_attention_fuses_where_a_graph_of_that_placement_alone_says(
+    name: str, answers: set[bool]
+) -> None:
+    """With `auto`: neighbours of other placements stand for those of this one. No card fuses heads
+    as wide as MiniCPM3's."""
+    chance, model = random.Random(name), catalogue_model(name, "Q4_K_M")
+    together, cards = MemoryModel(model, cards=numbered((BIG, SMALL))), (0, 1, 2)
+    found = []
+    for _ in range(24):
+        config = RunConfig(
+            n_devices=chance.choice(cards),
+            n_gpu_layers=chance.choice((-1, 0, *range(model.n_layer))),
+            n_cpu_moe=chance.choice((0, chance.randrange(model.n_layer))),
+            offload_kqv=chance.random() < 0.8,
+        )
+        fuses = together.setup(config).cache.flash_attn
+        found.append(fuses)
+        alone = MemoryModel(model, cards=numbered((BIG, SMALL)))
+        assert alone.setup(config).cache.flash_attn == fuses, config
+    assert {*found} == answers
+
+
 def test_a_model_of_other_shapes_shares_nothing() -> None:
     config = RunConfig(n_ctx=4096)
     first = Estimator(catalogue_model("qwen3-8b", "Q8_0"), numbered((BIG,)))
