@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from oomph.architectures.catalogue import catalogue_model
+from oomph.architectures.catalogue import catalogue_entries, catalogue_model
 from oomph.cards import numbered, read_cards
 from oomph.config import RunConfig
 from oomph.estimate import replays
@@ -107,6 +107,18 @@ def test_attention_fuses_where_a_graph_of_that_placement_alone_says(
         alone = MemoryModel(model, cards=numbered((BIG, SMALL)))
         assert alone.setup(config).cache.flash_attn == fuses, config
     assert {*found} == answers
+
+
+@pytest.mark.parametrize("name", {entry.arch: entry.name for entry in catalogue_entries()}.values())
+def test_two_contexts_tell_of_all_others(name: str) -> None:
+    chance, model = random.Random(name), catalogue_model(name, "Q4_K_M")
+    together, kind = MemoryModel(model), chance.choice(("f16", "q8_0"))
+    knobs = {"n_gpu_layers": chance.choice((-1, model.n_layer // 2)), "type_k": kind}
+    contexts = [256 * n for n in chance.sample(range(1, 600), 4)]
+    configs = [RunConfig(n_ctx=n_ctx).with_(**knobs) for n_ctx in contexts]
+    found = [together.compute(together.setup(config)) for config in configs]
+    alone = MemoryModel(model)
+    assert found[-1] == alone.compute(alone.setup(configs[-1]))
 
 
 def test_a_model_of_other_shapes_shares_nothing() -> None:

@@ -1,9 +1,9 @@
 """One graph at many contexts: what was replayed for a few gives the sizes for all others.
 
 A context changes no operator of a graph, only the cells that some of its tensors have as a
-dimension. So each size and each stride is a straight line over the cells, and three replays of one
-topology give all of them: two make the lines, and all must lie on them. Composing and scheduling a
-graph takes ten times as long as allocating it.
+dimension. So each size and each stride is a straight line over the cells, and two replays of one
+topology give all of them. Those of an architecture that is not known must lie on the lines at a
+third context, too. Composing and scheduling a graph takes ten times as long as allocating it.
 """
 
 from collections.abc import Sequence
@@ -31,9 +31,8 @@ class _Sample:
 
 @dataclass(slots=True)
 class AffineSizes:
-    """The replays of one topology. `is_rigid` where they do not lie on lines: then each context is
-    a replay, of which the last is kept. Two are enough where a third was seen to lie on the lines
-    of a graph like this one."""
+    """The replays of one topology, of which `n_samples` draw the lines. `is_rigid` where they do
+    not lie on lines: then each context is a replay, of which the last is kept."""
 
     is_rigid: bool = False
     n_samples: int = N_SAMPLES

@@ -43,8 +43,6 @@ class Replayed:
         self.affine: dict[object, AffineSizes] = {}
         self.drawn: dict[object, list[AffineSizes]] = {}
         """Of graphs that differ in the cache's types alone, those whose lines are known."""
-        self.linear: set[object] = set()
-        """Layouts of which a graph was seen to lie on its lines at one context more."""
         self.fuses_in: dict[object, bool] = {}
         self.neighbours: set[object] = set()
         """Pairs of layers of graphs in which each fused operator was on its layer's device."""

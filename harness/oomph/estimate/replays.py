@@ -237,12 +237,9 @@ class Replays:
             if other.holds_for(cells, program, sizes):
                 known.affine[self._line_key(setup, batch, layout)] = other
                 return other
-        affine, place = self._affine_sizes(setup, batch, layout), (layout.key, setup.hparams.key)
-        if place in known.linear:
-            affine.n_samples = N_SAMPLES - 1
+        affine = self._affine_sizes(setup, batch, layout)
         affine.learn(cells, program, sizes)
         if affine.is_known:
-            known.linear.add(place)
             alike.append(affine)
         return affine
 
@@ -251,8 +248,10 @@ class Replays:
         tokens each is rigid."""
         known, key = self._learned.of(setup).affine, self._line_key(setup, batch, layout)
         if key not in known:
+            hparams = setup.hparams
             known[key] = AffineSizes(
-                is_rigid=any(layer.compress_ratio for layer in setup.hparams.layers)
+                is_rigid=any(layer.compress_ratio for layer in hparams.layers),
+                n_samples=2 if hparams.family.has_known_graph else N_SAMPLES,
             )
         return known[key]
 
