@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oomph.architectures.catalogue import catalogue_model, catalogue_names
+from oomph.architectures.catalogue import catalogue_entries, catalogue_model
 from oomph.config import RunConfig
 from oomph.estimate import replays
 from oomph.estimate.buffers import Batch
@@ -121,7 +121,9 @@ def test_layers_of_mixed_types_on_the_host_are_gone_through_as_they_are(
     assert len(selection.layers) < spec.n_layer
 
 
-@pytest.mark.parametrize("model", catalogue_names())
+@pytest.mark.parametrize(
+    "model", {entry.arch: entry.name for entry in catalogue_entries()}.values()
+)
 def test_matrices_are_multiplied_and_nothing_else(model: str) -> None:
     """Of those whose types may differ from layer to layer: no view of one, no other operator."""
     memory = MemoryModel(catalogue_model(model, "Q4_K_M"))
