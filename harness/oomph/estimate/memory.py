@@ -531,6 +531,8 @@ def _cards_without_experts(model: ModelSpec, setup: Setup) -> set[str]:
 
 def homes(name: str, model: ModelSpec, hparams: Hparams, placement: Placement) -> set[str]:
     """The devices that hold a tensor; tied embeddings are the output head, too, where that is."""
+    if name.startswith("blk."):
+        return {placement.weight(name)}
     if name in _BY_LAYER:
         full_only = hparams.family.rope.factors == "full"
         return {

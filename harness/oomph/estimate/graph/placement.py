@@ -71,10 +71,11 @@ def is_loaded(name: str, hparams: Hparams) -> bool:
     il = layer_of(name)
     if il is None:
         return not hparams.is_head
+    runs = il in hparams.running
+    if runs != hparams.is_head:
+        return runs
     always = name.partition(f"blk.{il}.")[2].startswith(hparams.family.loaded_of_heads)
-    if hparams.is_head:
-        return il in hparams.running and not always
-    return il in hparams.running or always
+    return always != hparams.is_head
 
 
 def float32(x: float) -> float:
