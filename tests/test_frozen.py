@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from oomph.frozen import INTERPRETED, frozen
+from oomph.frozen import INTERPRETED, frozen, mutable
 
 
 @frozen
@@ -155,6 +155,15 @@ def test_made_or_refused_as_by_dataclasses_before_and_after_it_is_compiled(
     for n in range(n_before):
         ours(n=n % 9)
     assert [outcome(ours, said) for said in asked] == [outcome(twin, said) for said in asked]
+
+
+def test_what_is_mutable_is_equal_and_not_hashed() -> None:
+    made = mutable(body())
+    value = made(n=1)
+    value.n = 2
+    assert value == made(n=2)
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(value)
 
 
 def test_only_a_class_of_many_values_is_compiled() -> None:

@@ -49,6 +49,14 @@ def frozen(cls: type[T]) -> type[T]:
     return made  # type: ignore[no-any-return]
 
 
+@dataclass_transform(eq_default=True, kw_only_default=True, field_specifiers=(field,))
+def mutable(cls: type[T]) -> type[T]:
+    """`cls` as `frozen` makes it, for what is filled step by step: nothing is hashed by it."""
+    made: Any = frozen(cls)
+    made.__hash__ = None
+    return made  # type: ignore[no-any-return]
+
+
 def _own_fields(cls: type) -> dict[str, Field[Any]]:
     """What `cls` itself annotates, as `dataclasses` describes it."""
     found = {}

@@ -9,7 +9,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -50,7 +50,7 @@ class GpuSpec:
         return self.compute_capability in _UNIFIED
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Entry:
     """A card of the catalogue with what it is found by: its names, and the memory printed on its
     box."""
@@ -147,7 +147,8 @@ def _entry(capability: str, family: dict[str, Any], card: dict[str, Any]) -> _En
         power_limit_w=card["watts"],
         source=f"{card.get('source', family['source'])}; {memory}",
     )
-    return _Entry(spec, card["gb"], (card["name"], *card.get("aliases", ())))
+    names = (card["name"], *card.get("aliases", ()))
+    return _Entry(spec=spec, nominal_gb=card["gb"], names=names)
 
 
 @cache

@@ -133,25 +133,32 @@ def test_a_question_is_of_as_many_cards_as_run() -> None:
 
 
 def test_shares_become_knobs() -> None:
-    shares = [Share(3, 1, Kept.AND_UP, "CUDA1"), Share(4, 2)]
+    shares = [
+        Share(n_layer=3, n_part=1, first=Kept.AND_UP, spill="CUDA1"),
+        Share(n_layer=4, n_part=2),
+    ]
     placed = knobs(shares, 8)
     assert placed["n_gpu_layers"] == 7
     assert placed["tensor_split"] == (3.0, 4.0)
     assert spills(placed["override_tensor"]) == [
-        Spill(4, 4, Kept.AND_UP, "CUDA1"),
-        Spill(7, 8, Kept.ALL_BUT_EXPERTS, "CPU"),
+        Spill(first=4, last=4, kept=Kept.AND_UP, home="CUDA1"),
+        Spill(first=7, last=8, kept=Kept.ALL_BUT_EXPERTS, home="CPU"),
     ]
 
 
 def test_a_part_taken_from_none_wraps_as_in_llama_cpp() -> None:
     """The output moved off the last card, which had no layer in part to give."""
-    placed = knobs([Share(9, 1), Share(0, (0 - 1) % (1 << 32))], 8)
+    placed = knobs([Share(n_layer=9, n_part=1), Share(n_layer=0, n_part=(0 - 1) % (1 << 32))], 8)
     assert placed["tensor_split"] == (9.0, 0.0)
-    assert spills(placed["override_tensor"]) == [Spill(8, 8, Kept.ALL_BUT_EXPERTS, "CPU")]
+    assert spills(placed["override_tensor"]) == [
+        Spill(first=8, last=8, kept=Kept.ALL_BUT_EXPERTS, home="CPU")
+    ]
 
 
 def test_overrides_of_others_are_not_read_as_its_own() -> None:
-    assert spills("exps=CPU,blk\\.3\\.ffn_down.*=CPU") == [Spill(3, 3, Kept.AND_GATE, "CPU")]
+    assert spills("exps=CPU,blk\\.3\\.ffn_down.*=CPU") == [
+        Spill(first=3, last=3, kept=Kept.AND_GATE, home="CPU")
+    ]
     assert spills(None) == []
 
 

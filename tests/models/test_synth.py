@@ -203,7 +203,7 @@ def test_full_disk_is_said_before_anything_is_written(tmp_path: Path) -> None:
 def test_types_that_cannot_be_written_are_named(tmp_path: Path) -> None:
     spec = tiny("llama", "F16")
     foreign = {
-        name: replace(t, quant=QuantType("AWQ", -1, t.ne[0], t.ne[0]))
+        name: replace(t, quant=QuantType(name="AWQ", number=-1, block=t.ne[0], block_bytes=t.ne[0]))
         for name, t in spec.tensors.items()
     }
     with pytest.raises(ConfigError, match="no AWQ weights"):

@@ -6,7 +6,6 @@ that make it fit, each with its memory and its speed.
 
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from typing import Final, Literal, get_args
@@ -103,7 +102,7 @@ class Offer:
     prefill_share: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Candidate:
     """A change that was found to fit, with the estimator that it is asked of."""
 
@@ -368,7 +367,9 @@ def _smaller_draft_cache(q: _Question) -> Iterator[_Candidate]:
     for tried in smaller_draft_caches(q.config):
         if sure.fits(tried):
             value = tried.spec_draft_type_k
-            yield _Candidate("spec_draft_type_kv", value, q.estimator, tried)
+            yield _Candidate(
+                kind="spec_draft_type_kv", value=value, estimator=q.estimator, config=tried
+            )
             return
 
 
@@ -378,7 +379,9 @@ def _fewer_drafted(q: _Question) -> Iterator[_Candidate]:
     at = bisect_left(tried, True, key=sure.fits)
     if at < len(tried):
         value = tried[at].spec_draft_n_max
-        yield _Candidate("spec_draft_n_max", value, q.estimator, tried[at])
+        yield _Candidate(
+            kind="spec_draft_n_max", value=value, estimator=q.estimator, config=tried[at]
+        )
 
 
 def _without_drafting(q: _Question) -> Iterator[_Candidate]:
@@ -387,7 +390,7 @@ def _without_drafting(q: _Question) -> Iterator[_Candidate]:
         return
     other, without = left
     if other.cautious(q.probability).fits(without):
-        yield _Candidate("spec_type", "none", other, without)
+        yield _Candidate(kind="spec_type", value="none", estimator=other, config=without)
 
 
 def _smaller_images(q: _Question) -> Iterator[_Candidate]:
@@ -396,14 +399,18 @@ def _smaller_images(q: _Question) -> Iterator[_Candidate]:
     at = bisect_left(tried, True, key=sure.fits)
     if at < len(tried):
         value = tried[at].image_max_tokens or 0
-        yield _Candidate("image_max_tokens", value, q.estimator, tried[at])
+        yield _Candidate(
+            kind="image_max_tokens", value=value, estimator=q.estimator, config=tried[at]
+        )
 
 
 def _projector_on_host(q: _Question) -> Iterator[_Candidate]:
     """The projector in host memory: images take longer."""
     for tried in projector_on_host(q.estimator, q.config):
         if q.sure.fits(tried):
-            yield _Candidate("mmproj_offload", False, q.estimator, tried)
+            yield _Candidate(
+                kind="mmproj_offload", value=False, estimator=q.estimator, config=tried
+            )
 
 
 def _together(q: _Question) -> Iterator[_Candidate]:
@@ -470,7 +477,7 @@ def _smaller_host_caches(q: _Question) -> Iterator[_Candidate]:
     fitting = fitting_caches(q.estimator.host(q.config), q.config)
     if fitting and q.sure.fits(fitting):
         value = f"{fitting.cache_ram_mib} {fitting.ctx_checkpoints}"
-        yield _Candidate("host_caches", value, q.estimator, fitting)
+        yield _Candidate(kind="host_caches", value=value, estimator=q.estimator, config=fitting)
 
 
 def _smaller_weights(q: _Question) -> Iterator[_Candidate]:

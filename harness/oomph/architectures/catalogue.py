@@ -182,7 +182,7 @@ def flat_keys(table: Mapping[str, Any], prefix: str) -> dict[str, Value]:
 def _array(values: list[Any]) -> Value:
     """As the header's reader has it, which steps over strings."""
     is_text = any(isinstance(value, str) for value in values)
-    return SkippedArray(STRING, len(values)) if is_text else tuple(values)
+    return SkippedArray(element_type=STRING, count=len(values)) if is_text else tuple(values)
 
 
 class Unquantized:

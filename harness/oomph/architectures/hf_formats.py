@@ -67,7 +67,7 @@ class PackedFormat:
         bits = n_inputs * self.bits + n_groups * (
             8 * SCALE_BYTES + (self.bits if self.zero_points else 0)
         )
-        return QuantType(self.name, -1, n_inputs, -(-bits // 8))
+        return QuantType(name=self.name, number=-1, block=n_inputs, block_bytes=-(-bits // 8))
 
     def keeps(self, module: str) -> bool:
         """Whether the format's own exceptions cover `module`."""

@@ -9,7 +9,6 @@ what llama-quantize leaves alone has the type that convert_hf_to_gguf wrote.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from oomph.architectures.spec import ModelSpec
@@ -300,7 +299,7 @@ def _fallback(chosen: str, ne0: int) -> str:
     return smaller if ne0 % quant(smaller).block == 0 else "F16"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Role:
     """What the rules ask of a tensor that is quantized: its category, the how many-th it is of
     that, the block that it is in, and whether it has eight bits wherever others have fewer."""
@@ -360,7 +359,12 @@ class Quantizer:
                 continue
             block = int(name.split(".")[1]) if name.startswith("blk.") else -1
             has_eight_bits = any(mark in name for mark in eight)
-            self._roles[name] = _Role(category, seen[category], block, has_eight_bits)
+            self._roles[name] = _Role(
+                category=category,
+                index=seen[category],
+                block=block,
+                has_eight_bits=has_eight_bits,
+            )
             seen[category] += 1
 
     def types(

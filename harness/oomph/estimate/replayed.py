@@ -1,20 +1,20 @@
 """What was replayed of one model's graphs, kept for the next configuration."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from oomph.architectures.spec import ModelSpec
 from oomph.estimate.buffers import Packing, Setup
 from oomph.estimate.structure import structure_of
+from oomph.frozen import frozen
 
 if TYPE_CHECKING:
     from oomph.estimate.affine_sizes import AffineSizes
     from oomph.estimate.repeats import Selection
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Layout:
     """The layers that stand for all, and what a graph of them depends on of where a model lies: two
     placements that have more or fewer equal layers in the same places have one `key`."""

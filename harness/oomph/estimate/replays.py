@@ -325,18 +325,19 @@ class Replays:
         whole, graph = Selection(tuple(hparams.running)), hparams.family.graph
         is_apart = graph.layer == "stacks" or graph.drafter != "none"
         if hparams.is_head or hparams.n_loops > 1 or is_apart:
-            return Layout(whole, placement.key)
+            return Layout(selection=whole, key=placement.key)
         signatures = self._signatures(setup)
         alike = [nodes for nodes, _ in signatures]
         found = whole if keep is None else select_layers(alike, keep)
         if len(found.layers) > WORTH_CUTTING * hparams.n_layer:
             found = whole
         if not placement.is_simple:
-            return Layout(found, (placement.key, found))
+            return Layout(selection=found, key=(placement.key, found))
         outside = self._outside if placement.has_overrides else ()
         places = tuple(placement.weight(name) for name in outside)
         kept = tuple(signatures[il] for il in found.layers)
-        return Layout(found, (placement.frame, kept, found.ends, places), places)
+        key = (placement.frame, kept, found.ends, places)
+        return Layout(selection=found, key=key, outside=places)
 
     def _signatures(self, setup: Setup) -> Sequence[tuple[int, Hashable]]:
         """A number for all that decides the nodes of each layer that runs, and the types that

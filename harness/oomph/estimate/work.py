@@ -8,7 +8,7 @@ read it, whatever the machine.
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Final, Literal
 
@@ -19,7 +19,7 @@ from oomph.estimate.graph.hparams import LayerShape
 from oomph.estimate.graph.placement import layer_and_part
 from oomph.estimate.memory import homes
 from oomph.estimate.prediction import is_card
-from oomph.frozen import frozen
+from oomph.frozen import frozen, mutable
 from oomph.gguf.header import TensorInfo
 
 _LEGACY: Final = ("Q4_0", "Q4_1", "Q5_0", "Q5_1")
@@ -98,7 +98,7 @@ class AttentionWork:
         return self.n_head / self.n_head_kv
 
 
-@dataclass(slots=True, kw_only=True)
+@mutable
 class Work:
     """One place's share of a forward pass; bytes and products (two FLOPs each weight and token) by
     tensor kind.

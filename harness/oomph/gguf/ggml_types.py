@@ -4,11 +4,12 @@ The table is llama.cpp 0.5.0's (`ggml/include/ggml.h` for the numbers, `gguf-py/
 `GGML_QUANT_SIZES`, for the sizes); a test holds it against the `gguf` package.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
+from oomph.frozen import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class QuantType:
     """One ggml type: `block` weights are stored in `block_bytes` bytes."""
 
@@ -47,7 +48,10 @@ _TABLE: Final = (
     ("Q2_0", 42, 64, 18),
 )  # fmt: skip
 
-QUANTS: Final[dict[str, QuantType]] = {name: QuantType(name, *rest) for name, *rest in _TABLE}
+QUANTS: Final[dict[str, QuantType]] = {
+    name: QuantType(name=name, number=number, block=block, block_bytes=n_bytes)
+    for name, number, block, n_bytes in _TABLE
+}
 QUANTS_BY_NUMBER: Final[dict[int, QuantType]] = {quant.number: quant for quant in QUANTS.values()}
 
 KV_CACHE_TYPES: Final = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")

@@ -13,7 +13,7 @@ import mmap
 import re
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from math import prod
 from pathlib import Path
 from typing import Final
@@ -67,7 +67,7 @@ STRING: Final = 8
 _ARRAY: Final = 9
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SkippedArray:
     """An array that was stepped over: what it holds and how many, not the items."""
 
@@ -122,7 +122,7 @@ def _read_array(cursor: Cursor, key: str) -> tuple[Value, int]:
     count = cursor.u64(f"the length of {key!r}")
     if element_type == STRING:
         cursor.skip_strings(count, f"the strings of {key!r}")
-        return SkippedArray(element_type, count), element_type
+        return SkippedArray(element_type=element_type, count=count), element_type
     if element_type not in _NUMBER_FORMATS:
         raise cursor.fail(
             f"{key!r} is an array of type {element_type}, which GGUF does not have or allow nested",
@@ -132,7 +132,7 @@ def _read_array(cursor: Cursor, key: str) -> tuple[Value, int]:
     if count <= KEPT_ARRAY:
         return cursor.numbers(code, count, f"the array {key!r}"), element_type
     cursor.skip(count * struct.calcsize("=" + code), f"the array {key!r}")
-    return SkippedArray(element_type, count), element_type
+    return SkippedArray(element_type=element_type, count=count), element_type
 
 
 def read_value(cursor: Cursor, key: str) -> tuple[Value, int]:

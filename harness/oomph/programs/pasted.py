@@ -3,13 +3,13 @@
 import difflib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
 from oomph.architectures.source import read_model
 from oomph.config import RunConfig, knob_value
 from oomph.errors import ConfigError, OomphError
-from oomph.frozen import frozen
+from oomph.frozen import frozen, mutable
 from oomph.knob import Program
 from oomph.paths import expanded, is_remote
 from oomph.programs.defaults import PROGRAMS
@@ -54,7 +54,7 @@ class Pasted:
         return name
 
 
-@dataclass(slots=True, kw_only=True)
+@mutable
 class Collected:
     """What has been read so far. `unmodelled` changes memory, `idle` changes none,
     `refused` is a flag that llama.cpp had, `unknown` none that there is, `notes` say how something

@@ -74,8 +74,10 @@ def defaults_of(arguments: ast.arguments) -> dict[str, ast.expr]:
 
 
 def is_dataclass(node: ast.ClassDef) -> bool:
-    """Whether the class is decorated with `@frozen` or `@dataclass`."""
-    return is_frozen(node) or any("dataclass" in name for name in _decorators(node))
+    """Whether the class is decorated with `@frozen`, `@mutable` or `@dataclass`."""
+    return is_frozen(node) or any(
+        name == "mutable" or "dataclass" in name for name in _decorators(node)
+    )
 
 
 def is_frozen(node: ast.ClassDef) -> bool:

@@ -50,8 +50,8 @@ def machines(draw: st.DrawFn) -> tuple[Parts, list[GpuSpec | None], list[int]]:
 
     def costs(factor: float) -> Costs:
         return Costs(
-            [factor * size for size in fixed],
-            [{name: factor * size for name, size in each.items()} for each in pieces],
+            fixed=[factor * size for size in fixed],
+            pieces=[{name: factor * size for name, size in each.items()} for each in pieces],
         )
 
     parts = Parts(
@@ -124,7 +124,7 @@ def test_no_other_runs_of_whole_layers_take_less_time(
 
 
 def test_a_given_split_stays() -> None:
-    costs = Costs([10.0] * 4, [{"up": 10.0}] * 4)
+    costs = Costs(fixed=[10.0] * 4, pieces=[{"up": 10.0}] * 4)
     parts = Parts(costs, (FAST,), lambda: Times(on_card={FAST: costs}, on_host=costs))
     given = Fillings(
         parts, [FAST, FAST], [30, 50], firsts=[0], moves_experts=True, runs=lambda _: (0, 2, 4)

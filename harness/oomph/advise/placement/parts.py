@@ -7,7 +7,7 @@ they belong to no layer.
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from functools import cache, cached_property
 from typing import Final, Literal, cast, get_args
 
@@ -62,7 +62,7 @@ def checked_goal(text: str | None) -> Goal | None:
     return cast("Goal | None", text)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Costs:
     """By layer, the output last: of all but the experts, and of each of the experts' matrices by
     its name (`up`, `down`, `gate`, `gate_up`)."""
@@ -278,8 +278,10 @@ def _experts(sizes: Mapping[str, int], n_layers: int) -> list[list[str]]:
 def _costs(experts: Sequence[Sequence[str]], of: Callable[[str], float]) -> Costs:
     """The costs of each layer and of its experts; `of` is what is placed at `CUDA7/up`."""
     return Costs(
-        [of(f"CUDA{il}") for il in range(len(experts))],
-        [{piece: of(f"CUDA{il}/{piece}") for piece in names} for il, names in enumerate(experts)],
+        fixed=[of(f"CUDA{il}") for il in range(len(experts))],
+        pieces=[
+            {piece: of(f"CUDA{il}/{piece}") for piece in names} for il, names in enumerate(experts)
+        ],
     )
 
 

@@ -16,7 +16,7 @@ they are missing from what is free as well.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from oomph.config import CONTEXT_STEP, RunConfig
@@ -26,6 +26,7 @@ from oomph.estimate.fitting.question import DIES, FitQuestion, Fitted
 from oomph.estimate.fitting.shares import ALL_EXPERTS, WRAP, Kept, Share, divided, knobs
 from oomph.estimate.graph.tensor import pad
 from oomph.estimate.memory import MemoryModel
+from oomph.frozen import frozen
 
 CUDA_PIECE: Final = 2 << 20
 """In which cudaMalloc takes a card's memory."""
@@ -37,7 +38,7 @@ class _GaveUpError(Exception):
     """llama.cpp stops here (common_params_fit_exception), and loads what it has so far."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Use:
     """Bytes by card as a dry run tells them, of these the weights of all, and what it may use of
     each card."""
@@ -47,7 +48,7 @@ class _Use:
     targets: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Trial:
     """Shares that were measured; `dense` is the first card that holds layers in part."""
 
@@ -132,12 +133,13 @@ class _Search:
         states = (pad(card.recurrent_bytes, CUDA_PIECE) for card in cards)
         free = (n - state for n, state in zip(self._free, states, strict=True))
         return _Use(
-            tuple(
+            by_card=tuple(
                 devices[name].total_bytes + head.get(name, 0) + context.get(name, 0)
                 for name in self._cards
             ),
-            sum(card.weights_bytes for card in cards) + sum(head.get(c, 0) for c in self._cards),
-            tuple(n - margin for n, margin in zip(free, self._margins, strict=True)),
+            weights=sum(card.weights_bytes for card in cards)
+            + sum(head.get(c, 0) for c in self._cards),
+            targets=tuple(n - margin for n, margin in zip(free, self._margins, strict=True)),
         )
 
     def _placed(self, shares: Sequence[Share]) -> RunConfig:
@@ -145,7 +147,7 @@ class _Search:
 
     def _trial(self, shares: Sequence[Share], dense: int = 0) -> _Trial:
         used = self._use(**knobs(shares, self._n_layer)).by_card
-        return _Trial(tuple(shares), used, dense)
+        return _Trial(shares=tuple(shares), used=used, dense=dense)
 
     # --- step 2
 

@@ -8,12 +8,13 @@ their matrices, of the first one in part also with some of them (common/fit.cpp,
 import re
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 from typing import Any, Final
 
 from oomph.config import RunConfig
 from oomph.estimate.graph.placement import CPU
+from oomph.frozen import frozen
 from oomph.units import MIB
 
 WRAP: Final = 1 << 32
@@ -34,7 +35,7 @@ ALL_EXPERTS: Final = r"blk\.\d+\.ffn_(up|down|gate_up|gate)_(ch|)exps=" + CPU
 """Moves the experts of every layer to the host."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Share:
     """One card's layers, of which the last `n_part` are there in part.
 
@@ -73,7 +74,7 @@ def _overrides(shares: Sequence[Share], il: int) -> Iterator[str]:
         il = end
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Spill:
     """A run of layers that are on a card in part: what it keeps, and where their rest lies."""
 
@@ -93,10 +94,11 @@ def spills(override_tensor: str | None) -> list[Spill]:
         if match is None or kept is None:
             continue
         il = int(match[1])
-        if found and found[-1] == Spill(found[-1].first, il - 1, kept, home):
-            found[-1] = Spill(found[-1].first, il, kept, home)
+        alone = Spill(first=il, last=il, kept=kept, home=home)
+        if found and found[-1] == replace(alone, first=found[-1].first, last=il - 1):
+            found[-1] = replace(alone, first=found[-1].first)
         else:
-            found.append(Spill(il, il, kept, home))
+            found.append(alone)
     return found
 
 

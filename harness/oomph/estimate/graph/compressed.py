@@ -5,16 +5,15 @@ unfinished blocks are kept as a state; those of ratio 4 have an indexer, with co
 own, that chooses the cells (build_attention_impl of src/models/deepseek4.cpp, llama-kv-cache-dsv4).
 """
 
-from dataclasses import dataclass
-
 from oomph.architectures.layers import OVERLAPPING
 from oomph.estimate.graph import attention, latent
 from oomph.estimate.graph.builder import Builder
 from oomph.estimate.graph.hparams import LayerShape
 from oomph.estimate.graph.tensor import F16, F32, I32, I64, Tensor
+from oomph.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Compressor:
     """One compressed stream of a layer: its `name` in llama.cpp, and its tensors' beginning."""
 
@@ -35,10 +34,16 @@ def compressor_states(layer: LayerShape) -> tuple[Compressor, ...]:
     if not layer.compress_ratio:
         return ()
     if layer.compress_ratio != OVERLAPPING:
-        return (Compressor("hca", "attn_compressor", layer.compress_ratio, layer.head_k),)
+        return (
+            Compressor(
+                name="hca", prefix="attn_compressor", ratio=layer.compress_ratio, width=layer.head_k
+            ),
+        )
     return (
-        Compressor("csa", "attn_compressor", OVERLAPPING, layer.head_k),
-        Compressor("lid", "indexer_compressor", OVERLAPPING, layer.index_width),
+        Compressor(name="csa", prefix="attn_compressor", ratio=OVERLAPPING, width=layer.head_k),
+        Compressor(
+            name="lid", prefix="indexer_compressor", ratio=OVERLAPPING, width=layer.index_width
+        ),
     )
 
 
