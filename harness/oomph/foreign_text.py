@@ -8,8 +8,10 @@ each is written as the escape that Python has for it, so that a reader sees that
 import re
 from typing import Final
 
-_PASSWORD: Final = re.compile(r"(://)[^/?#\s]*@")
-_SECRET: Final = re.compile(
+from oomph.patterns import late_pattern
+
+_PASSWORD: Final = late_pattern(r"(://)[^/?#\s]*@")
+_SECRET: Final = late_pattern(
     r"([?&][\w.-]*(?:token|password|secret|signature|sig|credential|key)=)[^&#\s'\"]+",
     re.IGNORECASE,
 )

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from oomph.errors import UnknownNameError
 from oomph.frozen import frozen
+from oomph.patterns import late_pattern
 from oomph.units import MIB
 
 _UNIFIED: Final = ("8.7", "11.0", "12.1")
@@ -80,27 +81,27 @@ _NOISE: Final = frozenset(
 """Words that no two cards differ in."""
 _KEPT_NAMES: Final = 1024
 """Names whose words are kept: the catalogue's, and the last that were asked for."""
-_SIZE: Final = re.compile(r"\b(\d+) ?g(?:i?b)?\b")
+_SIZE: Final = late_pattern(r"\b(\d+) ?g(?:i?b)?\b")
 
 
-_COUNTED: Final = re.compile(r"[1-9][0-9]?\s*[x×*]\s*(.+)|(.+?)\s*[x×*]\s*[1-9]", re.IGNORECASE)
+_COUNTED: Final = late_pattern(r"[1-9][0-9]?\s*[x×*]\s*(.+)|(.+?)\s*[x×*]\s*[1-9]", re.IGNORECASE)
 _OTHER_MAKERS: Final = (
     (
         "AMD",
-        re.compile(
+        late_pattern(
             r"\b(?:amd|radeon|instinct|firepro|ryzen|threadripper|strix|vega|rx ?\d{3,4}"
             r"|mi ?\d{2,3}[a-z]?|[wr][5-9]\d00|v620|\d{4} ?(?:xtx?|gre)|[678]\d0m|80[56]0s)"
         ),
     ),
-    ("Apple", re.compile(r"\b(?:apple|m[1-9](?: (?:pro|max|ultra))?|macbook|mac)\b")),
+    ("Apple", late_pattern(r"\b(?:apple|m[1-9](?: (?:pro|max|ultra))?|macbook|mac)\b")),
     (
         "Intel",
-        re.compile(
+        late_pattern(
             r"\b(?:intel|arc|iris|gaudi|a3[18]0|a580|a7[57]0|b5[78]0|(?:pro )?b[56]0)\b"
             r"|\bxe\b"
         ),
     ),
-    ("Qualcomm", re.compile(r"\b(?:adreno|snapdragon|qualcomm)")),
+    ("Qualcomm", late_pattern(r"\b(?:adreno|snapdragon|qualcomm)")),
 )
 """Other makers' cards by the words of their names."""
 

@@ -1,14 +1,34 @@
-"""Whether a regular expression from elsewhere may take long over a short name."""
+"""Regular expressions: compiled when first used, and whether a foreign one may take long."""
 
 import re
-from typing import Final
+from typing import Any, Final, cast
+
+
+class _LatePattern:
+    """Compiles when it is first asked for a method; each is then found in the object itself."""
+
+    def __init__(self, pattern: str, flags: int) -> None:
+        self._asked = (pattern, flags)
+
+    def __getattr__(self, name: str) -> Any:
+        compiled = re.compile(*self._asked)
+        for each in ("findall", "finditer", "fullmatch", "match", "search", "split", "sub"):
+            setattr(self, each, getattr(compiled, each))
+        return getattr(compiled, name)
+
+
+def late_pattern(pattern: str, flags: int = 0) -> re.Pattern[str]:
+    """As `re.compile`, for a pattern of a module that most starts import and few use: to compile
+    one takes as long as to import a module. The functions of `re` don't take it, its methods do."""
+    return cast("re.Pattern[str]", _LatePattern(pattern, flags))
+
 
 MAX_CHARACTERS: Final = 1024
 MAX_REPEATS: Final = 3
 """Open repeats (`*`, `+`, `{2,}`) of one pattern: each multiplies the ways to match."""
 MAX_GROUPS: Final = 128
 """Groups may lie within each other, and whoever reads a pattern goes into each."""
-_TOKEN: Final = re.compile(
+_TOKEN: Final = late_pattern(
     r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|[*+?]|\{[0-9]*,?[0-9]*\}|[()|]|.", re.DOTALL
 )
 

@@ -26,6 +26,7 @@ from oomph.gguf.file_types import FILE_TYPES
 from oomph.gguf.ggml_types import QUANTS
 from oomph.gguf.header import STRING, SkippedArray, TensorInfo, Value
 from oomph.gguf.published_types import Quantization, read_quantization
+from oomph.patterns import late_pattern
 from oomph.units import size
 
 ALIGNMENT: Final = 32
@@ -37,9 +38,9 @@ OLLAMA_USUAL: Final = "Q4_K_M"
 WITH_HEAD: Final = "-mtp"
 """What a name ends in that means the file with the multi-token-prediction (MTP) head in it."""
 
-_TABLE: Final = re.compile(r'^\["([^"\n]+)"\]$', re.MULTILINE)
+_TABLE: Final = late_pattern(r'^\["([^"\n]+)"\]$', re.MULTILINE)
 """How an entry begins; it has no tables within it."""
-_HEADING: Final = re.compile(r"^(?:\[.+\]|(?:also|arch|like|ollama|source) = .+)$", re.MULTILINE)
+_HEADING: Final = late_pattern(r"^(?:\[.+\]|(?:also|arch|like|ollama|source) = .+)$", re.MULTILINE)
 """The lines of an entry that `Entry` is made of."""
 _OWN_KEYS: Final = (
     "also",

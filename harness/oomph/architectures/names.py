@@ -23,18 +23,19 @@ from oomph.architectures.catalogue import (
 from oomph.errors import UnknownNameError
 from oomph.frozen import frozen
 from oomph.gguf.published_types import other_program, read_quantization, split_quantization
+from oomph.patterns import late_pattern
 
 HF_USUAL: Final = "Q4_K_M"
 """What llama-server's -hf takes of a repository where no quantization is named (common/arg.cpp)."""
 
-_PREFIX: Final = re.compile(
+_PREFIX: Final = late_pattern(
     r"^(?:hf:|(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/"
     r"|(?:https?://)?(?:registry\.)?ollama\.(?:com|ai)/(?:library/)?|library/)",
     re.IGNORECASE,
 )
-_FILE_END: Final = re.compile(r"(?:-\d{5}-of-\d{5})?\.gguf$", re.IGNORECASE)
-_REPOSITORY: Final = re.compile(r"(?P<owner>[\w.-]+)/(?P<repo>[\w.-]+)", re.ASCII)
-_SIZE: Final = re.compile(r"(?:\d+x)?e?\d+(?:\.\d+)?[bm]")
+_FILE_END: Final = late_pattern(r"(?:-\d{5}-of-\d{5})?\.gguf$", re.IGNORECASE)
+_REPOSITORY: Final = late_pattern(r"(?P<owner>[\w.-]+)/(?P<repo>[\w.-]+)", re.ASCII)
+_SIZE: Final = late_pattern(r"(?:\d+x)?e?\d+(?:\.\d+)?[bm]")
 _NOISE: Final = frozenset(
     (
         "instruct",

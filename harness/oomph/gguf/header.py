@@ -10,7 +10,6 @@ orders).
 """
 
 import mmap
-import re
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
@@ -23,6 +22,7 @@ from oomph.frozen import frozen
 from oomph.gguf.bounded_reader import Cursor
 from oomph.gguf.ggml_types import QUANTS_BY_NUMBER, QuantType
 from oomph.gguf.other_files import KNOWN_BY_BYTES, kind_of_start
+from oomph.patterns import late_pattern
 
 MAGIC: Final = b"GGUF"
 MAX_DIMS: Final = 4
@@ -295,7 +295,7 @@ def _read_part(path: Path) -> GGUFFile:
         ) from None
 
 
-_SPLIT_NAME: Final = re.compile(r"(?P<stem>.*)-(?P<no>\d{5})-of-(?P<count>\d{5})\.gguf")
+_SPLIT_NAME: Final = late_pattern(r"(?P<stem>.*)-(?P<no>\d{5})-of-(?P<count>\d{5})\.gguf")
 
 
 def part_names(file: GGUFFile, file_name: str) -> list[str]:

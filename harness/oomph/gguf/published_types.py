@@ -11,6 +11,7 @@ from typing import Final
 from oomph.errors import UnknownNameError
 from oomph.frozen import frozen
 from oomph.gguf.file_types import FILE_TYPES, canonical_quantization
+from oomph.patterns import late_pattern
 
 
 @frozen
@@ -35,7 +36,7 @@ _LARGER_ENDS: Final = {
 """bartowski's: the file type with embeddings and output in Q8_0 ("Embed/output weights" of
 https://huggingface.co/bartowski/Qwen2.5-32B-Instruct-GGUF)."""
 
-_UNSLOTH: Final = re.compile(r"(I?Q\d)_([A-Z0-9]+)_XL|(I?Q\d_[A-Z0-9_]+|TQ\d_0|BF16|F16)")
+_UNSLOTH: Final = late_pattern(r"(I?Q\d)_([A-Z0-9]+)_XL|(I?Q\d_[A-Z0-9_]+|TQ\d_0|BF16|F16)")
 _UNSLOTH_BASES: Final = {"Q2_K": "Q2_K", "Q6_K": "Q6_K", "Q8_K": "Q8_0"}
 
 _IK_BASES: Final = {
@@ -52,9 +53,9 @@ _PATTERN: Final = (
     r"(?:UD|I1)?[-_]?(?:I?Q\d(?:_[A-Z0-9]+)*|TQ[12]_0|B?F16|FP16|F32|FP32"
     r"|MXFP4(?:[_ ]MOE)?|NVFP4)(?:_R[48])?"
 )
-_WHOLE: Final = re.compile(_PATTERN, re.IGNORECASE)
-_AT_END: Final = re.compile(rf"(?:^|[-_.:@ ])({_PATTERN})$", re.IGNORECASE)
-_SPOKEN: Final = re.compile(r"\s*-\s*(?:small|medium|large|[\d.]+ bpw)$", re.IGNORECASE)
+_WHOLE: Final = late_pattern(_PATTERN, re.IGNORECASE)
+_AT_END: Final = late_pattern(rf"(?:^|[-_.:@ ])({_PATTERN})$", re.IGNORECASE)
+_SPOKEN: Final = late_pattern(r"\s*-\s*(?:small|medium|large|[\d.]+ bpw)$", re.IGNORECASE)
 
 OTHER_PROGRAMS: Final = {
     "awq": "AWQ",
@@ -96,7 +97,7 @@ def is_quantization(text: str) -> bool:
 def split_quantization(text: str) -> tuple[str, str | None]:
     """A name without the quantization at its end, and that: `("gemma-3-27b-it", "Q4_K_M")`."""
     if _SPOKEN.search(text):
-        head, _, last = re.sub(_SPOKEN, "", text).rpartition(" ")
+        head, _, last = _SPOKEN.sub("", text).rpartition(" ")
         return (head, text[len(head) :].strip()) if _WHOLE.fullmatch(last) else (text, None)
     match = _AT_END.search(text)
     return (text[: match.start()], match[1]) if match else (text, None)

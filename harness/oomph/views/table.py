@@ -4,13 +4,13 @@ Stands apart from what is in it (`tables`), so that Markdown, the terminal and t
 same cells, and the page can sort by the number behind a cell.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from oomph.foreign_text import visible
+from oomph.patterns import late_pattern
 from oomph.units import NOT_MEASURED
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MOST_ROWS: Final = 1000
 """Of a longer table a page shows a sample: nobody reads more, and a browser sorts them in no time.
 """
-_LEADING: Final = re.compile(r"\s*[-+]?\d+(\.\d+)?(e[-+]?\d+)?")
+_LEADING: Final = late_pattern(r"\s*[-+]?\d+(\.\d+)?(e[-+]?\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +91,8 @@ def number(value: float | None, *, digits: int = 0, unit: float = 1) -> Cell:
 _MARKDOWN_SPECIALS: Final = str.maketrans(
     {character: f"\\{character}" for character in "|`[*~$\\"} | {"<": "&lt;", "&": "&amp;"}
 )
-_OUTER_UNDERSCORE: Final = re.compile(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
-_BLOCK_MARK: Final = re.compile(r"^(\d*)(?=[#>=]|[+-](?:\s|[-=]|$)|(?<=\d)[.)](?:\s|$))")
+_OUTER_UNDERSCORE: Final = late_pattern(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+_BLOCK_MARK: Final = late_pattern(r"^(\d*)(?=[#>=]|[+-](?:\s|[-=]|$)|(?<=\d)[.)](?:\s|$))")
 """Where what begins a line makes a heading, a quotation or a list of it; a negative number does
 not."""
 
