@@ -10,7 +10,6 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from functools import cache
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +20,11 @@ from oomph.estimate.replayed import Replayed
 from oomph.files import keep_file
 from oomph.foreign import kept_bytes
 from oomph.paths import cache_folder
+
+try:  # what hashlib hands on, without the OpenSSL that it loads first
+    from _blake2 import blake2b
+except ImportError:
+    from hashlib import blake2b
 
 MOST_ENTRIES: Final = 20_000
 """Entries of a table that a file keeps, the newest."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from math import prod
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from oomph.architectures.adapter import AdapterSpec
 from oomph.architectures.families import family_of
@@ -42,7 +42,6 @@ from oomph.estimate.graph.placement import (
 )
 from oomph.estimate.graph.pooling import averages, has_classifier, resolve_pooling
 from oomph.estimate.graph.sizes import CacheTypes, Sizes, resolve_sizes
-from oomph.estimate.graph.slices import REFUSED, Slices
 from oomph.estimate.graph.tensor import pad
 from oomph.estimate.inputs import result_bytes
 from oomph.estimate.prediction import DeviceMemory, MemoryEstimate, Refused, is_card
@@ -52,6 +51,9 @@ from oomph.gguf.ggml_types import QuantType, quant
 from oomph.gguf.header import TensorInfo
 from oomph.speculation import READING
 from oomph.units import mib
+
+if TYPE_CHECKING:
+    from oomph.estimate.graph.slices import Slices
 
 _BY_LAYER: Final = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
 """Tensors outside the layers that every layer needs: one copy on each device that has layers."""
@@ -170,7 +172,7 @@ class MemoryModel:
             k=quant(config.type_k), v=quant(config.type_v), flash_attn=fused, transposes_v=not fused
         )
         placement = placement or self.placement(config)
-        n_cards, is_cut = len(placement.cards), placement.is_cut
+        is_cut = placement.is_cut
         setup = Setup(
             hparams=hparams,
             placement=placement,
@@ -178,7 +180,7 @@ class MemoryModel:
             cache=cache,
             pooling=resolve_pooling(config, self.model),
             op_offload=config.op_offload and not is_cut,  # the Meta device has no offload_op
-            slices=Slices(self.model, hparams, n_cards, config.tensor_split) if is_cut else None,
+            slices=self._slices(hparams, config, placement),
         )
         is_open = (
             config.flash_attn == "auto" and fused and not cache.v.is_quantized and not is_cut
@@ -190,6 +192,14 @@ class MemoryModel:
                 if not self._compute.fuses(setup, op):
                     setup = replace(setup, unfused=setup.unfused | {op})
         return setup
+
+    def _slices(self, hparams: Hparams, config: RunConfig, placement: Placement) -> "Slices | None":
+        """How tensors are cut among the cards, where they are."""
+        if not placement.is_cut:
+            return None
+        from oomph.estimate.graph.slices import Slices
+
+        return Slices(self.model, hparams, len(placement.cards), config.tensor_split)
 
     def placement(self, config: RunConfig) -> Placement:
         """Where the model lies; one object for all configurations that place it so."""
@@ -381,6 +391,8 @@ class MemoryModel:
             )
         if not placement.is_cut or setup.slices is None:
             return
+        from oomph.estimate.graph.slices import REFUSED
+
         if self.model.arch in REFUSED:
             yield (
                 f"llama.cpp refuses split_mode tensor for architecture {self.model.arch}; use layer"

@@ -16,7 +16,6 @@ from oomph.config import RunConfig, padded_context
 from oomph.estimate.card import card_facts
 from oomph.estimate.coefficients import Coefficients
 from oomph.estimate.graph.placement import META, Placement
-from oomph.estimate.graph.slices import WHOLE
 from oomph.estimate.prediction import MemoryEstimate, is_card
 from oomph.gguf.header import TensorInfo
 from oomph.gpus import GpuSpec
@@ -133,7 +132,11 @@ def exchange_bytes(spec: ModelSpec, config: RunConfig, gpu: GpuSpec) -> int:
     the largest for each halving of their number (ggml_backend_meta_graph_compute), and for two
     cards what ggml-cuda stages copies in. Not what NCCL takes, where llama.cpp is built with it."""
     n_cards = config.n_devices
-    if config.split_mode != "tensor" or n_cards < 2 or spec.arch in WHOLE:
+    if config.split_mode != "tensor" or n_cards < 2:
+        return 0
+    from oomph.estimate.graph.slices import WHOLE
+
+    if spec.arch in WHOLE:
         return 0
     n_used = config.n_expert_used or spec.n_expert_used
     placement = Placement(config, spec.n_layer)
