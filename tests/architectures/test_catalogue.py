@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from oomph.architectures import catalogue
-from oomph.architectures.catalogue import catalogue_model, catalogue_models, catalogue_names
+from oomph.architectures.catalogue import Tables, catalogue_model, catalogue_models, catalogue_names
 from oomph.architectures.families import family_of
 from oomph.architectures.shapes import EXTRAS
 from oomph.errors import UnknownNameError
@@ -140,6 +140,8 @@ def test_number_of_weights_is_the_published_one(name: str) -> None:
 
 def test_entries_that_are_parsed_one_by_one_are_the_files() -> None:
     assert dict(catalogue._entries()) == ENTRIES
+    projectors = files("oomph.architectures").joinpath("projectors.toml")
+    assert dict(Tables("projectors.toml")) == tomllib.loads(projectors.read_text(encoding="utf-8"))
     told = {"also", "arch", "like", "ollama", "source"}
     assert catalogue._entries().headings() == {
         name: {key: value for key, value in entry.items() if key in told}

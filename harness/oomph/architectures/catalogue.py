@@ -55,11 +55,12 @@ _OWN_KEYS: Final = (
 )
 
 
-class _Entries(Mapping[str, dict[str, Any]]):
-    """The catalogue's tables, each parsed when it is asked for: most questions are of one model."""
+class Tables(Mapping[str, dict[str, Any]]):
+    """The tables of a catalogue beside this module, by name, each parsed when it is asked for: most
+    questions are of one model."""
 
-    def __init__(self) -> None:
-        self._text = Path(__file__).with_name("catalogue.toml").read_text(encoding="utf-8")
+    def __init__(self, file_name: str) -> None:
+        self._text = Path(__file__).with_name(file_name).read_text(encoding="utf-8")
         _, *rest = _TABLE.split(self._text)
         self._tables = dict(zip(rest[::2], rest[1::2], strict=True))
         self._parsed: dict[str, dict[str, Any]] = {}
@@ -84,8 +85,8 @@ class _Entries(Mapping[str, dict[str, Any]]):
 
 
 @cache
-def _entries() -> _Entries:
-    return _Entries()
+def _entries() -> Tables:
+    return Tables("catalogue.toml")
 
 
 def catalogue_names() -> tuple[str, ...]:

@@ -4,12 +4,16 @@ Which shapes they have is in `projectors.toml`, each with its source; the result
 header of such a file gives.
 """
 
-import tomllib
 from functools import cache
-from pathlib import Path
 from typing import Any, Final
 
-from oomph.architectures.catalogue import ALIGNMENT, catalogue_model, flat_keys, merged_tables
+from oomph.architectures.catalogue import (
+    ALIGNMENT,
+    Tables,
+    catalogue_model,
+    flat_keys,
+    merged_tables,
+)
 from oomph.architectures.projector import CLIP, ProjectorSpec
 from oomph.architectures.projector_shapes import PRECISIONS, projector_tensors, tensor_type
 from oomph.architectures.spec import ModelSpec
@@ -24,9 +28,8 @@ _MEAN: Final = (0.5, 0.5, 0.5)
 
 
 @cache
-def _entries() -> dict[str, dict[str, Any]]:
-    text = Path(__file__).with_name("projectors.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
+def _entries() -> Tables:
+    return Tables("projectors.toml")
 
 
 def projector_names() -> tuple[str, ...]:

@@ -99,13 +99,16 @@ def plural(n: int, *forms: str) -> str:
     return forms[1] if 2 <= n % 10 <= 4 and not 12 <= n % 100 <= 14 else forms[2]
 
 
-@cache
 def words_of(language: str, room: str) -> Mapping[str, Any]:
     """The words of one room's tables and of its lines that are put together; its sentences are
     templates."""
+    return _words(language)[room]
+
+
+@cache
+def _words(language: str) -> Mapping[str, Mapping[str, Any]]:
     path = Path(__file__).with_name("texts") / language / "words.toml"
-    table: Mapping[str, Mapping[str, Any]] = tomllib.loads(path.read_text(encoding="utf-8"))
-    return table[room]
+    return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
 @cache
