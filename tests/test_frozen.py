@@ -4,6 +4,7 @@ import pickle
 from collections.abc import Callable
 from copy import copy, deepcopy
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from functools import cached_property
 from inspect import signature
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -238,6 +239,23 @@ def test_pydantic_reads_it() -> None:
     reader = TypeAdapter(Plain)
     assert reader.validate_json('{"n": 2, "names": ["a"]}') == Plain(n=2, names=("a",))
     assert reader.dump_python(Plain(n=2)) == {"n": 2, "names": (), "seen": []}
+
+
+def test_it_keeps_what_it_computes_once() -> None:
+    @frozen
+    class Sum:
+        parts: tuple[list[int], ...]
+
+        @cached_property
+        def total(self) -> list[int]:
+            return [sum(map(sum, self.parts))]
+
+    value = Sum(parts=([1], [2]))
+    assert value.total == [3]
+    assert value.total is value.total
+    assert repr(value) == repr(Sum(parts=([1], [2])))
+    assert value == replace(value)
+    assert replace(value, parts=()).total == [0]
 
 
 def test_a_default_that_all_would_share_is_refused() -> None:

@@ -14,6 +14,7 @@ from dataclasses import (  # type: ignore[attr-defined]  # the mark by which `fi
     dataclass,
     field,
 )
+from functools import cached_property
 from inspect import Signature, get_annotations, signature
 from operator import attrgetter
 from typing import Any, ClassVar, Final, TypeVar, dataclass_transform
@@ -39,6 +40,8 @@ def frozen(cls: type[T]) -> type[T]:
     body.setdefault("__repr__", _repr)
     body["__qualname__"] = cls.__qualname__
     body["__slots__"] = tuple(name for name in own if name not in inherited)
+    if any(isinstance(each, cached_property) for each in body.values()):
+        body["__slots__"] += ("__dict__",)  # where what is computed once is kept
     body["__dataclass_fields__"] = fields
     body["__signature__"] = _Signature()
     compared = tuple(name for name, each in fields.items() if each.compare)

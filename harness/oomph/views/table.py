@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from oomph.foreign_text import visible
+from oomph.frozen import frozen
 from oomph.patterns import late_pattern
 from oomph.units import NOT_MEASURED
 
@@ -31,7 +32,7 @@ class Cell:
     key: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class Table:
     """A caption, the columns' names and rows of as many cells."""
 
