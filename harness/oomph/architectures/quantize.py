@@ -300,6 +300,27 @@ def _fallback(chosen: str, ne0: int) -> str:
 
 
 @frozen
+class _Said:
+    """What the rules read off a name without its block, and off the dimensions: the same in every
+    block."""
+
+    category: str
+    is_quantized: bool
+    kept_type: str | None
+    has_eight_bits: bool
+
+
+def _said(part: str, ne: tuple[int, ...], left: Sequence[str], eight: Sequence[str]) -> _Said:
+    """With the marks of what an architecture's files leave alone, and have in eight bits."""
+    return _Said(
+        category=_category(part),
+        is_quantized=_is_quantized(part, ne) and not any(mark in part for mark in left),
+        kept_type=_kept_type(part, ne),
+        has_eight_bits=any(mark in part for mark in eight),
+    )
+
+
+@frozen
 class _Role:
     """What the rules ask of a tensor that is quantized: its category, the how many-th it is of
     that, the block that it is in, and whether it has eight bits wherever others have fewer."""
@@ -351,19 +372,22 @@ class Quantizer:
         left, eight = _KEPT_OF.get(model.arch, ()), _EIGHT_BITS_OF.get(model.arch, ())
         self._kept: dict[str, str | None] = {}
         self._n_attention_v, seen = 0, Counter[str]()
+        known: dict[tuple[str, tuple[int, ...]], _Said] = {}
         for name, ne in shapes:
-            category = _category(name)
+            _, number, part = name.split(".", 2) if name.startswith("blk.") else ("", "-1", name)
+            said = known.get((part, ne))
+            if said is None:
+                said = known[part, ne] = _said(part, ne, left, eight)
+            category = said.category
             self._n_attention_v += category == "attention_v"
-            if not _is_quantized(name, ne) or any(mark in name for mark in left):
-                self._kept[name] = _kept_type(name, ne)
+            if not said.is_quantized:
+                self._kept[name] = said.kept_type
                 continue
-            block = int(name.split(".")[1]) if name.startswith("blk.") else -1
-            has_eight_bits = any(mark in name for mark in eight)
             self._roles[name] = _Role(
                 category=category,
                 index=seen[category],
-                block=block,
-                has_eight_bits=has_eight_bits,
+                block=int(number),
+                has_eight_bits=said.has_eight_bits,
             )
             seen[category] += 1
 
